@@ -1,0 +1,42 @@
+"""How far back does a recurrent network learn, and where does the gradient die?
+
+Importing this package loads NumPy and nothing heavier; drawing and diagnosis are loaded when first used.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from rnngraph import nn as nn
+from rnngraph.autodiff.backward import gradients as gradients
+from rnngraph.autodiff.tape import Tape as Tape
+from rnngraph.autodiff.tensor import Tensor as Tensor
+from rnngraph.autodiff.tensor import concatenate as concatenate
+from rnngraph.autodiff.tensor import stack as stack
+from rnngraph.autodiff.tensor import where as where
+from rnngraph.errors import RnnGraphError as RnnGraphError
+from rnngraph.trace.model import Trace as Trace
+
+if TYPE_CHECKING:
+    from rnngraph.trace.record import record as record
+
+__version__ = "0.1.0"
+
+# Public names that live in modules which are loaded on first use.
+_LAZY = {
+    "record": "rnngraph.trace.record",
+    "gradcheck": "rnngraph.autodiff.gradcheck",
+    "spectrum": "rnngraph.trace.spectrum",
+    "diagnose": "rnngraph.diagnosis.diagnose",
+    "assert_healthy": "rnngraph.diagnosis.diagnose",
+    "render": "rnngraph.render.save",
+    "draw": "rnngraph.graph.draw",
+}
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name == "torch":
+        return import_module("rnngraph.sources.torch")
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'rnngraph' has no attribute {name!r}")

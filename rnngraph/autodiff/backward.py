@@ -1,0 +1,144 @@
+"""The reverse sweep: walk a tape from its end to its start and yield what reaches every node.
+
+In: a tape and the cotangents to start from. Out: a stream of `Step`s in reverse tape order. Nothing is measured here.
+The gradient of an intermediate node is dropped as soon as the sweep has passed it, so memory
+follows the frontier; there is no recursion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator, Mapping
+
+import numpy as np
+
+from rnngraph.autodiff.contribution import Array, Contribution, add_up
+from rnngraph.autodiff.tape import Node, Tape
+from rnngraph.autodiff.tensor import Tensor
+from rnngraph.errors import GradientError, InputError
+
+
+class Step:
+    """One node as the sweep passes it. Arrays are lent until the next step: copy what is to be kept longer.
+
+    `consumers[i]` is the node that handed back `contributions[i]`; None for a cotangent that the sweep started from.
+    """
+
+    __slots__ = ("_gradient", "_lead", "consumers", "contributions", "node")
+
+    def __init__(self, node: Node, lead: tuple[int, ...]) -> None:
+        """Start with nothing received."""
+        self.node = node
+        self.consumers: list[Node | None] = []
+        self.contributions: list[Contribution] = []
+        self._lead = lead
+        self._gradient: Array | None = None
+
+    @property
+    def gradient(self) -> Array:
+        """The sum of the contributions, formed when it is first asked for."""
+        if self._gradient is None:
+            self._gradient = add_up(self.contributions, self.node.value, self._lead)
+        return self._gradient
+
+
+def sweep(
+    tape: Tape,
+    starts: Mapping[int, Contribution],
+    *,
+    lead: tuple[int, ...] = (),
+    wanted: Container[int] | None = None,
+) -> Iterator[Step]:
+    """Walk the tape in reverse from the cotangents in `starts`, keyed by node id.
+
+    `lead` is the shape of the extra leading axes of every cotangent, for many losses at once. `wanted` limits the
+    walk to those node ids. Wrap the walk in `np.errstate(all="ignore")` where overflow is expected.
+
+    Raises:
+        GradientError: a vjp returned a gradient of the wrong shape.
+    """
+    nodes = tape.nodes
+    pending: dict[int, Step] = {}
+    for start, cotangent in starts.items():
+        pending[start] = Step(nodes[start], lead)
+        pending[start].consumers.append(None)
+        pending[start].contributions.append(cotangent)
+    for node_id in range(max(starts, default=-1), -1, -1):
+        step = pending.pop(node_id, None)
+        if step is None:
+            continue
+        yield step
+        node = step.node
+        if node.op.vjp is None:
+            continue
+        for position, contribution in enumerate(node.op.vjp(step.gradient, node)):
+            source = node.inputs[position]
+            if contribution is None or not nodes[source].requires:
+                continue
+            if wanted is not None and source not in wanted:
+                continue
+            if isinstance(contribution, np.generic):  # NumPy turns zero-dimensional results into scalars
+                contribution = np.asarray(contribution)
+            if isinstance(contribution, np.ndarray) and contribution.shape != nodes[source].value.shape:
+                contribution = _unbroadcast(contribution, nodes[source], lead, node, position)
+            target = pending.get(source)
+            if target is None:
+                target = pending[source] = Step(nodes[source], lead)
+            target.consumers.append(node)
+            target.contributions.append(contribution)
+
+
+def gradients(loss: Tensor) -> dict[str, Array]:
+    """Compute the gradient of a scalar loss with respect to every parameter and floating input.
+
+    Returns:
+        arrays by name (`"rnn.Wx"`, `"x"`), in tape order; zeros for what the loss does not reach.
+
+    Raises:
+        InputError: the loss is not a scalar.
+    """
+    starts = {loss.id: scalar_cotangent(loss)}
+    found: dict[int, Array] = {}
+    with np.errstate(all="ignore"):
+        for step in sweep(loss.tape, starts):
+            if step.node.op.vjp is None and step.node.name is not None:
+                found[step.node.id] = np.array(step.gradient)
+    leaves = [node for node in loss.tape.nodes if node.op.vjp is None and node.name and node.requires]
+    return {
+        str(node.name): found[node.id] if node.id in found else np.zeros_like(node.value) for node in leaves
+    }
+
+
+def scalar_cotangent(loss: Tensor) -> Array:
+    """Give the cotangent 1 of a scalar loss.
+
+    Raises:
+        InputError: the loss has more than one element, or no parameter or floating input leads to it.
+    """
+    if not isinstance(loss, Tensor):
+        raise InputError(f"the loss is a {type(loss).__name__}; pass the scalar Tensor that the model computed.")
+    if loss.value.size != 1:
+        raise InputError(f"the loss has shape {loss.shape}; reduce it to a scalar, with .sum() or .mean().")
+    if not loss.node.requires:
+        raise InputError(
+            "the loss depends on no parameter and no floating-point input; record one with tape.input or a layer."
+        )
+    return np.ones_like(loss.value)
+
+
+def _unbroadcast(array: Array, target: Node, lead: tuple[int, ...], node: Node, position: int) -> Array:
+    shape = lead + target.value.shape
+    extra = array.ndim - len(shape)
+    if extra > 0:
+        array = array.sum(axis=tuple(range(len(lead), len(lead) + extra)))
+    if array.ndim == len(shape):
+        stretched = tuple(
+            axis for axis in range(array.ndim) if shape[axis] == 1 and array.shape[axis] != 1 and axis >= len(lead)
+        )
+        if stretched:
+            array = array.sum(axis=stretched, keepdims=True)
+    if array.shape != shape:
+        raise GradientError(
+            f"the vjp of {node.describe()} returned shape {array.shape} for argument {position}, "
+            f"which has shape {shape}; its rule is wrong."
+        )
+    return array

@@ -1,0 +1,144 @@
+"""What a vjp hands back for one input: an object that knows how to add itself to an accumulator.
+
+A plain array is a contribution. The others keep a gradient in the form in which it is cheap: a slice of
+a large array, an outer product in factored form, a sum over the batch, rows scattered by token. Each keeps
+its timesteps apart (axis 0 of its factors), so that the norm of every step's part can be measured
+without forming it; `trace` does that.
+
+`lead` is the number of extra leading axes when many cotangents are walked at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array: TypeAlias = NDArray[Any]
+
+
+class Factored(Protocol):
+    """A contribution that is not a plain array."""
+
+    def add_to(self, total: Array, lead: int) -> None:
+        """Add this contribution to `total`, in place."""
+
+
+Contribution: TypeAlias = "Array | Factored"
+
+
+class Slice:
+    """A gradient of `input[index]` only, such as one timestep of a projection made for all steps at once."""
+
+    __slots__ = ("array", "index")
+
+    def __init__(self, index: tuple[Any, ...], array: Array) -> None:
+        """Take the basic index into the input (without leading axes) and the gradient there."""
+        self.index = index
+        self.array = array
+
+    def add_to(self, total: Array, lead: int) -> None:
+        """Add the slice where it belongs."""
+        total[(slice(None),) * lead + self.index] += self.array
+
+
+class Outer:
+    """`leftᵀ · right` summed over the rows: the gradient of a weight, in factored form.
+
+    `left` is (rows, in) and `right` (rows, out) for one timestep, or both have a leading time axis.
+    """
+
+    __slots__ = ("left", "right")
+
+    def __init__(self, left: Array, right: Array) -> None:
+        """Keep both factors; neither is copied."""
+        self.left = left
+        self.right = right
+
+    def add_to(self, total: Array, lead: int) -> None:
+        """Form the product, one matrix product over all rows and steps, and add it."""
+        if lead:
+            left = self.left.reshape(-1, self.left.shape[-1])
+            right = self.right.reshape(*self.right.shape[:lead], -1, self.right.shape[-1])
+            total += left.T @ right
+        else:
+            total += self.product()
+
+    def product(self) -> Array:
+        """Form the product: (in, out)."""
+        left = self.left.reshape(-1, self.left.shape[-1])
+        return left.T @ self.right.reshape(-1, self.right.shape[-1])
+
+
+class BatchSum:
+    """The sum of `rows` over batch and time: the gradient of a bias. Rows are ([time,] batch, out)."""
+
+    __slots__ = ("rows",)
+
+    def __init__(self, rows: Array) -> None:
+        """Keep the rows; they are not copied."""
+        self.rows = rows
+
+    def add_to(self, total: Array, lead: int) -> None:
+        """Sum the rows and add."""
+        total += self.rows.sum(axis=tuple(range(lead, self.rows.ndim - 1)))
+
+
+@dataclass(frozen=True, slots=True)
+class Scatter:
+    """Rows that belong to `input[index]` where the index may name an element twice; both count."""
+
+    index: tuple[Any, ...]
+    rows: Array
+
+    def add_to(self, total: Array, lead: int) -> None:
+        """Add every row where its index points."""
+        if lead:
+            for one, rows in zip(total, self.rows, strict=True):
+                Scatter(self.index, rows).add_to(one, lead - 1)
+        else:
+            np.add.at(total, self.index, self.rows)
+
+
+def add_up(contributions: list[Contribution], value: Array, lead: tuple[int, ...]) -> Array:
+    """Sum what reached a node of this `value`; the result may be the caller's own array, lent.
+
+    Factored outer products of single steps are joined first, so that a weight that is used at every
+    step costs one matrix product and not one a step.
+    """
+    if len(contributions) == 1 and isinstance(contributions[0], np.ndarray):
+        return contributions[0]
+    joined = join(contributions)
+    if len(joined) == 1 and isinstance(joined[0], Outer) and not lead:
+        return joined[0].product()
+    dense = [one for one in joined if isinstance(one, np.ndarray)]
+    if len(dense) > 1:
+        total = dense[0] + dense[1]
+        for one in dense[2:]:
+            total += one
+    elif dense:
+        total = dense[0].copy()
+    else:
+        total = np.zeros_like(value) if not lead else np.zeros(lead + value.shape, value.dtype)
+    for one in joined:
+        if not isinstance(one, np.ndarray):
+            one.add_to(total, len(lead))
+    return total
+
+
+def join(contributions: list[Contribution]) -> list[Contribution]:
+    """Join outer products of one step each into one with a time axis; leave the rest as it is."""
+    single = [one for one in contributions if isinstance(one, Outer) and one.left.ndim == one.right.ndim == 2]
+    shapes = {(one.left.shape, one.right.shape) for one in single}
+    if len(single) < 2 or len(shapes) > 1:
+        return contributions
+    others = [one for one in contributions if not (isinstance(one, Outer) and one.left.ndim == 2)]
+    stacked = Outer(_stack([one.left for one in single]), _stack([one.right for one in single]))
+    return [*others, stacked]
+
+
+def _stack(arrays: list[Array]) -> Array:
+    # np.concatenate is several times faster than np.stack on hundreds of small arrays.
+    return np.concatenate(arrays).reshape(len(arrays), *arrays[0].shape)

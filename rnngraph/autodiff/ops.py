@@ -1,0 +1,163 @@
+"""The table of primitive operations: name, label, forward and vjp side by side.
+
+Axes are counted from the end and shapes are rebuilt from the cotangent's leading axes, so that every
+rule also holds when many cotangents are walked at once. Broadcasting is undone in the sweep, not here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rnngraph.autodiff.contribution import Array, Contribution, Outer, Scatter, Slice
+from rnngraph.autodiff.tape import Node, Op
+from rnngraph.errors import InputError
+
+
+def sigmoid(x: Array) -> Array:
+    """Compute `1 / (1 + exp(-x))` without overflow, and without loss of digits at either end."""
+    small = np.exp(-np.abs(x))
+    scale = 1 / (1 + small)
+    return np.where(x >= 0, scale, small * scale)
+
+
+def lead_of(g: Array, node: Node) -> tuple[int, ...]:
+    """Give the extra leading axes of a cotangent."""
+    return g.shape[: g.ndim - node.value.ndim]
+
+
+def _matmul(a: Array, b: Array) -> Array:
+    if a.ndim < 2 or b.ndim < 2 or a.shape[-1] != b.shape[-2]:
+        raise InputError(f"matmul of shapes {a.shape} and {b.shape}: (..., n, k) @ (..., k, m) is needed.")
+    return a @ b
+
+
+def _matmul_vjp(g: Array, node: Node) -> tuple[Contribution, Contribution]:
+    a, b = node.arguments
+    to_a = g @ b.swapaxes(-1, -2)
+    if b.ndim == 2 and a.ndim == 2:
+        return to_a, Outer(a, g)
+    if b.ndim == 2 and a.ndim == 3:  # (batch, time, ·): the time axis goes first and stays apart
+        return to_a, Outer(a.swapaxes(0, 1), g.swapaxes(-3, -2))
+    return to_a, a.swapaxes(-1, -2) @ g
+
+
+def _power_vjp(g: Array, node: Node) -> tuple[Array]:
+    exponent = node.options["exponent"]
+    return (g * exponent * node.arguments[0] ** (exponent - 1) if exponent else np.zeros_like(g),)
+
+
+def _sum_vjp(g: Array, node: Node) -> tuple[Array]:
+    (x,) = node.arguments
+    expanded = g if node.options["keepdims"] else np.expand_dims(g, node.options["axis"])
+    return (np.broadcast_to(expanded, lead_of(g, node) + x.shape),)
+
+
+def _mean_vjp(g: Array, node: Node) -> tuple[Array]:
+    count = node.arguments[0].size // max(node.value.size, 1)
+    return (_sum_vjp(g, node)[0] / count,)
+
+
+def _transpose_vjp(g: Array, node: Node) -> tuple[Array]:
+    axes = node.options["axes"]
+    lead = g.ndim - len(axes)
+    return (g.transpose(*range(lead), *(lead + int(axis) for axis in np.argsort(axes))),)
+
+
+def _is_basic(index: tuple[Any, ...]) -> bool:
+    return all(part is None or part is Ellipsis or isinstance(part, int | slice | np.integer) for part in index)
+
+
+def _index(x: Array, *, index: tuple[Any, ...]) -> Array:
+    try:
+        return np.asarray(x[index])
+    except IndexError as error:
+        raise InputError(f"index {index} does not fit an array of shape {x.shape}: {error}.") from None
+
+
+def _index_vjp(g: Array, node: Node) -> tuple[Contribution]:
+    index = node.options["index"]
+    return (Slice(index, g) if _is_basic(index) else Scatter(index, g),)
+
+
+def _concatenate_vjp(g: Array, node: Node) -> tuple[Array, ...]:
+    axis = node.options["axis"]
+    ends = np.cumsum([argument.shape[axis] for argument in node.arguments])[:-1]
+    return tuple(np.split(g, ends, axis=axis))
+
+
+def _stack_vjp(g: Array, node: Node) -> tuple[Array, ...]:
+    return tuple(np.moveaxis(g, node.options["axis"], 0))
+
+
+def _joined(join: Any, arrays: tuple[Array, ...], axis: int) -> Array:
+    try:
+        return np.asarray(join(arrays, axis=axis))
+    except ValueError:
+        shapes = ", ".join(str(array.shape) for array in arrays[:4])
+        raise InputError(f"shapes {shapes} cannot be joined along axis {axis}; the other axes must agree.") from None
+
+
+def _reshape(x: Array, *, shape: tuple[int, ...]) -> Array:
+    try:
+        return x.reshape(shape)
+    except ValueError:
+        raise InputError(f"an array of shape {x.shape} cannot be reshaped to {shape}.") from None
+
+
+def _elementwise(name: str, rule: Any) -> Any:
+    def forward(a: Array, b: Array) -> Array:
+        try:
+            return np.asarray(rule(a, b))
+        except ValueError:
+            raise InputError(f"{name} of shapes {a.shape} and {b.shape}, which do not broadcast.") from None
+
+    return forward
+
+
+ADD = Op("add", "+", _elementwise("add", np.add), lambda g, node: (g, g))
+SUBTRACT = Op("subtract", "-", _elementwise("subtract", np.subtract), lambda g, node: (g, -g))
+MULTIPLY = Op(
+    "multiply",
+    "*",
+    _elementwise("multiply", np.multiply),
+    lambda g, node: (g * node.arguments[1], g * node.arguments[0]),
+)
+DIVIDE = Op(
+    "divide",
+    "/",
+    _elementwise("divide", np.divide),
+    lambda g, node: (g / node.arguments[1], -g * node.value / node.arguments[1]),
+)
+NEGATE = Op("negate", "neg", np.negative, lambda g, node: (-g,))
+POWER = Op("power", "pow", lambda x, *, exponent: x**exponent, _power_vjp)
+MATMUL = Op("matmul", "@", _matmul, _matmul_vjp)
+TANH = Op("tanh", "tanh", np.tanh, lambda g, node: (g * (1 - node.value**2),))
+SIGMOID = Op("sigmoid", "σ", sigmoid, lambda g, node: (g * (node.value * (1 - node.value)),))
+RELU = Op("relu", "relu", lambda x: np.maximum(x, 0), lambda g, node: (g * (node.arguments[0] > 0),))
+EXP = Op("exp", "exp", np.exp, lambda g, node: (g * node.value,))
+LOG = Op("log", "log", np.log, lambda g, node: (g / node.arguments[0],))
+SUM = Op("sum", "Σ", lambda x, *, axis, keepdims: np.sum(x, axis=axis, keepdims=keepdims), _sum_vjp)
+MEAN = Op("mean", "mean", lambda x, *, axis, keepdims: np.mean(x, axis=axis, keepdims=keepdims), _mean_vjp)
+RESHAPE = Op(
+    "reshape", "reshape", _reshape, lambda g, node: (g.reshape(lead_of(g, node) + node.arguments[0].shape),)
+)
+TRANSPOSE = Op("transpose", "transpose", lambda x, *, axes: x.transpose(axes), _transpose_vjp)
+INDEX = Op("index", "[ ]", _index, _index_vjp)
+CONCATENATE = Op(
+    "concatenate", "concat", lambda *xs, axis: _joined(np.concatenate, xs, axis), _concatenate_vjp
+)
+STACK = Op("stack", "stack", lambda *xs, axis: _joined(np.stack, xs, axis), _stack_vjp)
+WHERE = Op(
+    "where",
+    "where",
+    lambda a, b, *, mask: np.where(mask, a, b),
+    lambda g, node: (np.where(node.options["mask"], g, 0), np.where(node.options["mask"], 0, g)),
+)
+DETACH = Op("detach", "detach", lambda x: x, lambda g, node: (None,))
+
+PRIMITIVES = (
+    ADD, SUBTRACT, MULTIPLY, DIVIDE, NEGATE, POWER, MATMUL, TANH, SIGMOID, RELU, EXP, LOG,
+    SUM, MEAN, RESHAPE, TRANSPOSE, INDEX, CONCATENATE, STACK, WHERE, DETACH,
+)  # fmt: skip

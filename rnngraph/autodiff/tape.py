@@ -1,0 +1,267 @@
+"""The tape: an append-only list of nodes with integer ids, written by the forward pass.
+
+It knows the scopes (which layer, direction and timestep a node belongs to) and the recurrences
+(which nodes are the states of which layer), and nothing of gradients. A tape is always explicit: there is
+no current tape anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+import numpy as np
+
+from rnngraph.autodiff.contribution import Array, Contribution
+from rnngraph.errors import DtypeError, InputError, TapeError
+
+if TYPE_CHECKING:
+    from rnngraph.autodiff.tensor import Tensor
+
+Scope: TypeAlias = tuple[tuple[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """An operation: its forward rule and its vector-Jacobian product, declared once.
+
+    `forward(*arrays, **options)` returns the value. `vjp(g, node)` returns one contribution an input, None
+    where there is none, and must hold with extra leading axes on `g`. An op without a vjp is a leaf.
+    """
+
+    name: str
+    label: str
+    forward: Callable[..., Array]
+    vjp: Callable[[Array, Node], tuple[Contribution | None, ...]] | None = None
+
+
+class Node:
+    """One recorded operation. `arguments` are its inputs' values; `requires` says that a gradient is wanted."""
+
+    __slots__ = ("arguments", "id", "inputs", "name", "op", "options", "requires", "scope", "value")
+
+    def __init__(
+        self,
+        id: int,  # noqa: A002 - the field's own word
+        op: Op,
+        inputs: tuple[int, ...],
+        value: Array,
+        arguments: tuple[Array, ...],
+        scope: Scope,
+        requires: bool,
+        options: dict[str, Any],
+        name: str | None = None,
+    ) -> None:
+        """Fill the record; only `Tape.append` makes nodes."""
+        self.id = id
+        self.op = op
+        self.inputs = inputs
+        self.value = value
+        self.arguments = arguments
+        self.scope = scope
+        self.requires = requires
+        self.options = options
+        self.name = name
+
+    @property
+    def timestep(self) -> int:
+        """The timestep of the innermost `t` scope, -1 outside any."""
+        for kind, key in reversed(self.scope):
+            if kind == "t":
+                return int(key)
+        return -1
+
+    def describe(self) -> str:
+        """Name the node for a message: op, id, scope."""
+        place = ", ".join(f"{kind} {key}" for kind, key in self.scope)
+        return f"{self.op.name} (node {self.id}{', ' + place if place else ''})"
+
+
+@dataclass(slots=True)
+class Recurrence:
+    """The states of one layer and direction: node ids by timestep, and what the trace needs to explain them."""
+
+    name: str
+    cell: str
+    layer: int = 0
+    direction: str = "forward"
+    states: dict[str, list[int]] = field(default_factory=dict)  # kind -> node id by timestep
+    initial: dict[str, int] = field(default_factory=dict)
+    gates: list[int] = field(default_factory=list)  # node id by timestep, value (batch, gates * hidden)
+    gate_names: str = ""
+    projection: int = -1  # the node that holds x·Wx + b for all steps
+    weight: str = ""  # the name of the recurrent weight
+    copies: bool = False  # masked steps copy the state
+
+
+class Named(Protocol):
+    """What a tape needs of a parameter; `nn.Parameter` is one."""
+
+    name: str
+    value: Array
+
+
+def _leaf(name: str) -> Op:
+    return Op(name, name, lambda: np.empty(0))
+
+
+INPUT, PARAMETER, CONSTANT = _leaf("input"), _leaf("parameter"), _leaf("constant")
+_NOTHING: dict[str, Any] = {}
+
+
+class Tape:
+    """An append-only record of one forward pass.
+
+    `model` and `step_labels` (the text under each timestep) are only for display. `mask`, (batch, time), says which steps
+    bear a loss. `outputs` and `starts` are what the functional interface returned and walked back from.
+    """
+
+    def __init__(self, *, model: str = "") -> None:
+        """Start an empty tape."""
+        self.nodes: list[Node] = []
+        self.model = model
+        self.step_labels: Sequence[str | None] = ()
+        self.recurrences: list[Recurrence] = []
+        self.mask: Array | None = None
+        self.outputs: tuple[Tensor, ...] = ()
+        self.starts: dict[int, Array] = {}
+        self._scope: Scope = ()
+        self._parameters: dict[int, tuple[Named, int]] = {}
+        self._names: set[str] = set()
+
+    def __len__(self) -> int:
+        """Count the nodes."""
+        return len(self.nodes)
+
+    def append(
+        self,
+        op: Op,
+        inputs: tuple[int, ...],
+        value: Array,
+        *,
+        options: dict[str, Any] = _NOTHING,
+        scope: Scope | None = None,
+        name: str | None = None,
+        requires: bool | None = None,
+    ) -> int:
+        """Record a value that was already computed, and return its node's id."""
+        nodes = self.nodes
+        node_id = len(nodes)
+        sources = [nodes[i] for i in inputs]
+        if requires is None:
+            requires = any(source.requires for source in sources)
+        arguments = tuple([source.value for source in sources])
+        nodes.append(
+            Node(node_id, op, inputs, value, arguments, self._scope if scope is None else scope, requires, options, name)
+        )
+        return node_id
+
+    def apply(self, op: Op, *tensors: Tensor, **options: Any) -> Tensor:
+        """Compute `op` on tensors of this tape and record it.
+
+        Raises:
+            TapeError: a tensor belongs to another tape.
+        """
+        for tensor in tensors:
+            if tensor.tape is not self:
+                raise TapeError(
+                    f"{op.name} got a tensor of another tape (node {tensor.id}); make all inputs with the same Tape."
+                )
+        with np.errstate(all="ignore"):  # what overflows is reported by the trace, with its place
+            value = np.asarray(op.forward(*[tensor.value for tensor in tensors], **options))
+        return self.tensor(self.append(op, tuple([tensor.id for tensor in tensors]), value, options=options))
+
+    def tensor(self, node_id: int) -> Tensor:
+        """Give the handle of a recorded node."""
+        from rnngraph.autodiff.tensor import Tensor
+
+        return Tensor(self, node_id)
+
+    def input(self, array: Any, name: str = "x", *, finite: bool = True) -> Tensor:
+        """Record an input. Floating arrays are differentiated, integers and booleans are not.
+
+        Args:
+            array: any shape without a zero in it; not copied where it is a NumPy array already.
+            name: the key of its gradient; `_1`, `_2`, ... is added to a name that is taken.
+            finite: refuse NaN and infinity. False lets them through, and the trace says where they spread.
+
+        Raises:
+            InputError: an empty array, or NaN or infinity in it.
+            DtypeError: complex, text or object arrays.
+        """
+        value = checked_array(array, name, finite=finite)
+        return self.tensor(
+            self.append(INPUT, (), value, name=self.unique(name), requires=value.dtype.kind == "f")
+        )
+
+    def constant(self, array: Any) -> Tensor:
+        """Record a value that gets no gradient."""
+        return self.tensor(self.append(CONSTANT, (), np.asarray(array), requires=False))
+
+    def parameter(self, parameter: Named) -> Tensor:
+        """Record a parameter, once however often it is used."""
+        known = self._parameters.get(id(parameter))
+        if known is None:
+            name = self.unique(parameter.name)
+            known = parameter, self.append(PARAMETER, (), parameter.value, name=name, requires=True, scope=())
+            self._parameters[id(parameter)] = known
+        return self.tensor(known[1])
+
+    def state(self, name: str, tensors: Sequence[Tensor], *, initial: Tensor | None = None) -> None:
+        """Declare the states of a cell written by hand, one tensor a timestep, so that the trace follows them.
+
+        The recurrence is seen in the scopes: compute step t under `with tape.scope(t=t)`. A `kind` other than
+        `h` is the part of the name after the last dot (`cell.c`).
+
+        Raises:
+            InputError: no tensors.
+        """
+        if not tensors:
+            raise InputError(f"state {name!r} has no timesteps; pass one tensor a timestep.")
+        layer, _, kind = name.rpartition(".")
+        recurrence = Recurrence(layer or name, "custom", layer=len(self.recurrences))
+        recurrence.states[kind if layer else "h"] = [tensor.id for tensor in tensors]
+        if initial is not None:
+            recurrence.initial[kind if layer else "h"] = initial.id
+        self.recurrences.append(recurrence)
+
+    @contextmanager
+    def scope(self, **place: Any) -> Iterator[None]:
+        """Record what follows as part of a place, such as `scope(layer="decoder")` or `scope(t=3)`."""
+        outer = self._scope
+        self._scope = (*outer, *place.items())
+        try:
+            yield
+        finally:
+            self._scope = outer
+
+    @property
+    def here(self) -> Scope:
+        """The scope that a node recorded now would get."""
+        return self._scope
+
+    def unique(self, name: str) -> str:
+        """Reserve a name; the second `x` is `x_1`."""
+        candidate, count = name, 0
+        while candidate in self._names:
+            count += 1
+            candidate = f"{name}_{count}"
+        self._names.add(candidate)
+        return candidate
+
+
+def checked_array(array: Any, name: str, *, finite: bool = True) -> Array:
+    """Take an array from a user: not empty, numeric, and finite unless told otherwise."""
+    value = np.asarray(array)
+    if value.dtype.kind not in "fiub":
+        raise DtypeError(f"{name} has dtype {value.dtype}; pass floating point numbers, integers or booleans.")
+    if value.size == 0:
+        raise InputError(f"{name} has shape {value.shape}, which holds nothing; every size must be at least 1.")
+    if finite and value.dtype.kind == "f" and not np.isfinite(value).all():
+        place = tuple(int(i) for i in np.argwhere(~np.isfinite(value))[0])
+        raise InputError(f"{name} holds {value[place]} at {place}; pass finite numbers.")
+    if value.dtype == np.float16:
+        value = value.astype(np.float32)
+    return value

@@ -1,0 +1,69 @@
+"""Parameters, and the module that owns them: names, state dicts, checks of what is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from rnngraph.autodiff.contribution import Array
+from rnngraph.errors import InputError
+
+
+class Parameter:
+    """A named array that is learned. Update it in place or assign a new `value`; tapes hold what was there before."""
+
+    __slots__ = ("name", "value")
+
+    def __init__(self, name: str, value: Array) -> None:
+        """Hold `value` under `name`."""
+        self.name = name
+        self.value = value
+
+    def __repr__(self) -> str:
+        """Show the name and the shape."""
+        return f"Parameter({self.name!r}, shape={self.value.shape})"
+
+
+class Module:
+    """A layer with a name and parameters; a parameter's full name is `layer.parameter`."""
+
+    def __init__(self, name: str) -> None:
+        """Start without parameters."""
+        self.name = name
+        self._parameters: dict[str, Parameter] = {}
+
+    def add_parameter(self, name: str, value: Array) -> Parameter:
+        """Own a new parameter."""
+        parameter = Parameter(f"{self.name}.{name}", value)
+        self._parameters[name] = parameter
+        return parameter
+
+    def parameter(self, name: str) -> Parameter:
+        """Give the parameter of this short name (`Wx`, `Wh_l1`)."""
+        return self._parameters[name]
+
+    def parameters(self) -> Iterator[Parameter]:
+        """Give every parameter, in the order of creation."""
+        yield from self._parameters.values()
+
+    def state_dict(self) -> dict[str, Array]:
+        """Copy the parameters' values, keyed by short name."""
+        return {name: parameter.value.copy() for name, parameter in self._parameters.items()}
+
+    def load_state_dict(self, state: Mapping[str, Array]) -> None:
+        """Take values by short name; nothing is changed where anything does not fit.
+
+        Raises:
+            InputError: a name is missing or unknown, or a shape differs.
+        """
+        missing, unknown = sorted(self._parameters.keys() - state.keys()), sorted(state.keys() - self._parameters.keys())
+        if missing or unknown:
+            raise InputError(f"{self.name} lacks {missing or 'nothing'} and does not know {unknown or 'nothing'}.")
+        for name, parameter in self._parameters.items():
+            if np.shape(state[name]) != parameter.value.shape:
+                raise InputError(
+                    f"{parameter.name} has shape {parameter.value.shape}; the state holds {np.shape(state[name])}."
+                )
+        for name, parameter in self._parameters.items():
+            parameter.value = np.array(state[name], dtype=parameter.value.dtype)

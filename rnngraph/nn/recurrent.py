@@ -1,0 +1,257 @@
+"""RNN, LSTM and GRU: layers × directions × timesteps of a cell, recorded on the tape of their input.
+
+A timestep is the position in the input in both directions; the reverse direction walks from the last to the first.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from rnngraph.autodiff.contribution import Array
+from rnngraph.autodiff.tape import Recurrence, Tape
+from rnngraph.autodiff.tensor import Tensor, concatenate
+from rnngraph.errors import DtypeError, InputError
+from rnngraph.nn import init as initialise
+from rnngraph.nn.cells import CELLS, PROJECT
+from rnngraph.nn.parameter import Module
+from rnngraph.nn.unroll import Unrolled, unroll
+
+
+class Recurrent(Module):
+    """What the three recurrent layers share. Weights are (in, gates * hidden), one set a layer and direction."""
+
+    def __init__(
+        self,
+        cell: str,
+        input_size: int,
+        hidden_size: int,
+        *,
+        num_layers: int = 1,
+        bidirectional: bool = False,
+        init: str = "uniform",
+        gain: float = 1.0,
+        forget_bias: float | None = None,
+        horizon: int | None = None,
+        seed: int = 0,
+        dtype: DTypeLike = np.float64,
+        name: str | None = None,
+        truncate: int | None = None,
+        detail: str = "step",
+    ) -> None:
+        """Initialise the weights; see `RNN`, `LSTM` and `GRU` for the arguments."""
+        super().__init__(name or ("rnn" if cell in ("tanh", "relu") else cell))
+        sizes = {"input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers, "truncate": truncate}
+        for label, size in sizes.items():
+            if size is not None and (not isinstance(size, int | np.integer) or size < 1):
+                raise InputError(f"{label} is {size!r}; it must be a whole number of at least 1.")
+        if detail not in ("step", "op"):
+            raise InputError(f"detail is {detail!r}; choose 'step' (fused) or 'op' (primitive operations).")
+        if not np.isfinite(gain):
+            raise InputError(f"gain is {gain}; it must be a finite number.")
+        self.cell = CELLS[cell]
+        self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
+        self.directions = ("forward", "reverse") if bidirectional else ("forward",)
+        self.truncate, self.detail = truncate, detail
+        generator = np.random.default_rng(seed)
+        for layer in range(num_layers):
+            for direction in self.directions:
+                width = input_size if layer == 0 else hidden_size * len(self.directions)
+                weights = self._weights(generator, width, init, gain, forget_bias, horizon)
+                for key, value in weights.items():
+                    self.add_parameter(key + suffix(layer, direction), value.astype(dtype))
+
+    def _weights(
+        self,
+        generator: np.random.Generator,
+        width: int,
+        init: str,
+        gain: float,
+        forget_bias: float | None,
+        horizon: int | None,
+    ) -> dict[str, Array]:
+        hidden, gates = self.hidden_size, self.cell.gates
+
+        def block(rows: int, square: bool) -> Array:
+            shape = (rows, hidden)
+            return initialise.matrix(init, generator, shape, fan=hidden, square=square)
+
+        weights = {
+            "Wx": np.concatenate([block(width, False) for _ in gates], axis=1),
+            "Wh": gain * np.concatenate([block(hidden, True) for _ in gates], axis=1),
+            "b": self._bias(generator, init, forget_bias, horizon),
+        }
+        if self.cell.hidden_bias:
+            default = init in ("uniform", "chrono")
+            size = (len(gates) * hidden,)
+            weights["bh"] = initialise.uniform(generator, size, fan=hidden) if default else np.zeros(size)
+        return weights
+
+    def _bias(
+        self, generator: np.random.Generator, init: str, forget_bias: float | None, horizon: int | None
+    ) -> Array:
+        hidden, gates = self.hidden_size, self.cell.gates
+        size = (len(gates) * hidden,)
+        bias = initialise.uniform(generator, size, fan=hidden) if init in ("uniform", "chrono") else np.zeros(size)
+        if init == "chrono":
+            if self.cell.name not in ("lstm", "gru"):
+                raise InputError(f"init 'chrono' sets gate biases and a {self.cell.name} recurrence has none; use LSTM or GRU.")
+            draw = initialise.chrono(generator, hidden, horizon=100 if horizon is None else horizon)
+            keep = "f" if self.cell.name == "lstm" else "z"
+            bias[self._block(keep)] = draw
+            if keep == "f":
+                bias[self._block("i")] = -draw
+        if forget_bias is not None:
+            if self.cell.name != "lstm":
+                raise InputError(f"forget_bias is {forget_bias} but a {self.cell.name} cell has no forget gate; use LSTM.")
+            bias[self._block("f")] = forget_bias
+        return bias
+
+    def _block(self, gate: str) -> slice:
+        start = self.cell.gates.index(gate) * self.hidden_size
+        return slice(start, start + self.hidden_size)
+
+    def __call__(
+        self, x: Tensor, h0: Tensor | Array | None = None, c0: Tensor | Array | None = None, *, mask: Any = None
+    ) -> Tensor:
+        """Record the layer on the tape of `x`.
+
+        Args:
+            x: (N, T, input_size).
+            h0: the initial hidden state, zero by default: (N, H), or (layers * directions, N, H) in PyTorch's order.
+            c0: an LSTM's initial cell state, likewise.
+            mask: (N, T) booleans; where it is False the state is copied from the step before.
+
+        Returns:
+            The hidden states of the last layer, (N, T, H * directions).
+
+        Raises:
+            InputError: a shape that does not fit.
+            DtypeError: `x` of another dtype than the weights.
+        """
+        batch, time = self._check(x)
+        if c0 is not None and "c" not in self.cell.states:
+            raise InputError(f"c0 was given but a {self.cell.name} layer has no cell state; only an LSTM has one.")
+        keep = None if mask is None else self._mask(mask, batch, time)
+        start_h, start_c = (self._initial(x.tape, state, label, batch) for state, label in ((h0, "h0"), (c0, "c0")))
+        with np.errstate(all="ignore"):  # what overflows is reported by the trace, with its place
+            for layer in range(self.num_layers):
+                outputs = []
+                for number, direction in enumerate(self.directions):
+                    index = layer * len(self.directions) + number
+                    outputs.append(self._run(x, start_h[index], start_c[index], layer, direction, keep))
+                x = outputs[0] if len(outputs) == 1 else concatenate(outputs, axis=-1)
+        return x
+
+    def _run(self, x: Tensor, h: Tensor, c: Tensor, layer: int, direction: str, mask: Array | None) -> Tensor:
+        tape, ending = x.tape, suffix(layer, direction)
+        recurrence = Recurrence(self.name, self.cell.name, layer, direction)
+        recurrence.name, recurrence.gate_names = self.name, self.cell.gates if len(self.cell.gates) > 1 else ""
+        recurrence.weight, recurrence.copies = f"{self.name}.Wh{ending}", mask is not None
+        tensors = [tape.parameter(self.parameter(key + ending)) for key in ("Wx", "b", "Wh")]
+        if self.cell.hidden_bias:
+            tensors.append(tape.parameter(self.parameter("bh" + ending)))
+        recurrence.weight = tensors[2].node.name or ""
+        with tape.scope(layer=f"{self.name}.{layer}", direction=direction):
+            projection = tape.apply(PROJECT, x, tensors[0], tensors[1])
+            recurrence.projection = projection.id
+            recurrence.initial = {"h": h.id, "c": c.id} if "c" in self.cell.states else {"h": h.id}
+            recurrence.states = {kind: [] for kind in self.cell.states}
+            run = Unrolled(tape, self.cell, recurrence, projection, tuple(tensors[2:]), h, c)
+            output = unroll(run, truncate=self.truncate, detail=self.detail, mask=mask)
+        tape.recurrences.append(recurrence)
+        return output
+
+    def _check(self, x: Tensor) -> tuple[int, int]:
+        if not isinstance(x, Tensor):
+            raise InputError(f"{self.name} got a {type(x).__name__}; record the array first: tape.input(array).")
+        if x.ndim != 3 or x.shape[-1] != self.input_size:
+            raise InputError(f"{self.name} got an input of shape {x.shape}; it takes (N, T, {self.input_size}).")
+        dtype = next(self.parameters()).value.dtype
+        if x.dtype != dtype:
+            raise DtypeError(
+                f"{self.name} has {dtype} weights and got a {x.dtype} input; convert the input, "
+                f"or make the layer with dtype={x.dtype}."
+            )
+        return x.shape[0], x.shape[1]
+
+    def _mask(self, mask: Any, batch: int, time: int) -> Array:
+        keep = np.asarray(mask.value if isinstance(mask, Tensor) else mask)
+        if keep.shape != (batch, time):
+            raise InputError(f"{self.name} got a mask of shape {keep.shape}; the input needs {(batch, time)}.")
+        return keep.astype(bool)
+
+    def _initial(self, tape: Tape, state: Tensor | Array | None, label: str, batch: int) -> list[Tensor]:
+        count = self.num_layers * len(self.directions)
+        shape = (batch, self.hidden_size)
+        dtype = next(self.parameters()).value.dtype
+        if state is None:
+            # Differentiated although it is constant: what reaches it is the gradient before the first step.
+            if label == "c0" and "c" not in self.cell.states:
+                return [Tensor(tape, -1)] * count
+            return [initial_state(tape, shape, dtype) for _ in range(count)]
+        tensor = state if isinstance(state, Tensor) else tape.input(np.asarray(state, dtype=dtype), label)
+        if tensor.dtype != dtype:
+            raise DtypeError(f"{label} has dtype {tensor.dtype} and {self.name} has {dtype} weights; convert it.")
+        if tensor.shape == shape and count == 1:
+            return [tensor]
+        if tensor.shape != (count, *shape):
+            wanted = f"{shape}" if count == 1 else f"{(count, *shape)}"
+            raise InputError(f"{label} has shape {tensor.shape}; {self.name} needs {wanted}.")
+        return [tensor[index] for index in range(count)]
+
+
+def initial_state(tape: Tape, shape: tuple[int, int], dtype: DTypeLike) -> Tensor:
+    """Record a zero initial state that the sweep reaches but that is no input of the user's."""
+    from rnngraph.autodiff.tape import CONSTANT
+
+    return tape.tensor(tape.append(CONSTANT, (), np.zeros(shape, dtype), requires=True))
+
+
+def suffix(layer: int, direction: str) -> str:
+    """Give the ending of a parameter's or state's name: nothing for the first, else `_l1`, `_l0_reverse`."""
+    if layer == 0 and direction == "forward":
+        return ""
+    return f"_l{layer}" + ("_reverse" if direction == "reverse" else "")
+
+
+class RNN(Recurrent):
+    """A vanilla RNN, `h_t = φ(x_t Wx + h_{t-1} Wh + b)` with φ = tanh or ReLU."""
+
+    def __init__(
+        self, input_size: int, hidden_size: int, *, nonlinearity: str = "tanh", **options: Any
+    ) -> None:
+        """Initialise the layer.
+
+        Args:
+            input_size: D.
+            hidden_size: H.
+            nonlinearity: `tanh` or `relu`.
+            options: `num_layers`, `bidirectional`, `init` (one of `init.INITS`), `gain` (a factor on the recurrent
+                weight), `seed`, `dtype`, `name`, `truncate` (steps after which truncated BPTT cuts the recurrence),
+                `detail` (`step` records a step as one node, `op` as its primitive operations).
+
+        Raises:
+            InputError: an option that cannot be used.
+        """
+        if nonlinearity not in ("tanh", "relu"):
+            raise InputError(f"nonlinearity is {nonlinearity!r}; choose 'tanh' or 'relu'.")
+        super().__init__(nonlinearity, input_size, hidden_size, **options)
+
+
+class LSTM(Recurrent):
+    """An LSTM; gates in the column order i, f, o, g, and no peepholes."""
+
+    def __init__(self, input_size: int, hidden_size: int, **options: Any) -> None:
+        """Initialise the layer; options are those of `RNN`, and `forget_bias` (a number) and `horizon` (for chrono)."""
+        super().__init__("lstm", input_size, hidden_size, **options)
+
+
+class GRU(Recurrent):
+    """A GRU; gates in the column order r, z, n, the reset gate applied after the hidden product (as cuDNN does)."""
+
+    def __init__(self, input_size: int, hidden_size: int, **options: Any) -> None:
+        """Initialise the layer; options are those of `RNN`, and `horizon` (for chrono)."""
+        super().__init__("gru", input_size, hidden_size, **options)
