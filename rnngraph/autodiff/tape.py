@@ -115,7 +115,7 @@ class Tape:
     """An append-only record of one forward pass.
 
     `model` and `step_labels` (the text under each timestep) are only for display. `mask`, (batch, time), says which steps
-    bear a loss. `outputs` and `starts` are what the functional interface returned and walked back from.
+    bear a loss, `keep` which steps of the input are data where a recurrent layer was given a mask. `outputs` and `starts` are what the functional interface returned and walked back from.
     """
 
     def __init__(self, *, model: str = "") -> None:
@@ -125,6 +125,7 @@ class Tape:
         self.step_labels: Sequence[str | None] = ()
         self.recurrences: list[Recurrence] = []
         self.mask: Array | None = None
+        self.keep: Array | None = None
         self.outputs: tuple[Tensor, ...] = ()
         self.starts: dict[int, Array] = {}
         self._scope: Scope = ()

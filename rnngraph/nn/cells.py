@@ -72,7 +72,7 @@ def _relu_step_vjp(g: Array, node: Node) -> Contributions:
 def _lstm_gates(xproj: Array, h: Array, weight: Array, *, t: int, out: Array | None = None) -> Array:
     a = h @ weight
     a += xproj[:, t]
-    hidden = h.shape[-1]
+    hidden = a.shape[-1] // 4  # not h's size, which a projected LSTM makes smaller
     out = np.empty_like(a) if out is None else out
     out[:, : 3 * hidden] = sigmoid(a[:, : 3 * hidden])
     np.tanh(a[:, 3 * hidden :], out=out[:, 3 * hidden :])
@@ -81,7 +81,7 @@ def _lstm_gates(xproj: Array, h: Array, weight: Array, *, t: int, out: Array | N
 
 def _lstm_gates_vjp(g: Array, node: Node) -> Contributions:
     _, h, weight = node.arguments
-    hidden = h.shape[-1]
+    hidden = g.shape[-1] // 4
     s, u = node.value[:, : 3 * hidden], node.value[:, 3 * hidden :]
     da = np.empty_like(g)
     np.multiply(g[..., : 3 * hidden], s * (1 - s), out=da[..., : 3 * hidden])

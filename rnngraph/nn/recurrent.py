@@ -135,6 +135,8 @@ class Recurrent(Module):
         if c0 is not None and "c" not in self.cell.states:
             raise InputError(f"c0 was given but a {self.cell.name} layer has no cell state; only an LSTM has one.")
         keep = None if mask is None else self._mask(mask, batch, time)
+        if keep is not None:
+            x.tape.keep = keep
         start_h, start_c = (self._initial(x.tape, state, label, batch) for state, label in ((h0, "h0"), (c0, "c0")))
         with np.errstate(all="ignore"):  # what overflows is reported by the trace, with its place
             for layer in range(self.num_layers):

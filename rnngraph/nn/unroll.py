@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
@@ -27,20 +29,35 @@ class Unrolled:
     c: Tensor
 
 
-def unroll(run: Unrolled, *, truncate: int | None, detail: str, mask: Array | None) -> Tensor:
-    """Record every step and return the stacked hidden states, (N, T, H)."""
+StepRule: TypeAlias = Callable[[Unrolled, int, Scope, dict[str, Array]], None]
+
+
+def unroll(
+    run: Unrolled,
+    *,
+    truncate: int | None,
+    detail: str,
+    mask: Array | None,
+    cuts: Collection[int] = (),
+    step: StepRule | None = None,
+) -> Tensor:
+    """Record every step and return the stacked hidden states, (N, T, H).
+
+    `cuts` are places in processing order before which the recurrence is cut; `step` replaces the cell's fused step.
+    """
     batch, time, _ = run.projection.shape
     tape, base = run.tape, run.tape.here
     order = range(time) if run.recurrence.direction == "forward" else range(time - 1, -1, -1)
     for ids in (*run.recurrence.states.values(),):
         ids.extend([-1] * time)
     run.recurrence.gates = [-1] * time if run.recurrence.gate_names and detail == "step" else []
-    buffers = {kind: np.empty((time, batch, run.h.shape[-1]), run.h.dtype) for kind in run.recurrence.states}
-    step = _composed if detail == "op" else _FUSED[run.cell.name]
+    widths = {"h": run.h.shape[-1], "c": run.c.shape[-1] if "c" in run.recurrence.states else 0}
+    buffers = {kind: np.empty((time, batch, widths[kind]), run.h.dtype) for kind in run.recurrence.states}
+    step = step or (_composed if detail == "op" else _FUSED[run.cell.name])
     for position, t in enumerate(order):
         scope = (*base, ("t", t))
         before = run.h, run.c
-        if truncate is not None and position and position % truncate == 0:
+        if (truncate is not None and position and position % truncate == 0) or position in cuts:
             with tape.scope(t=t):
                 run.h = run.h.detach()
                 run.c = run.c.detach() if "c" in buffers else run.c

@@ -1,0 +1,80 @@
+"""Norms that a person will read: accumulated in float64, with a scale where squares would leave its range.
+
+`np.linalg.norm` of a float32 `1e-25` is exactly 0; here it is 1e-25.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rnngraph.autodiff.contribution import Array
+from rnngraph.trace.model import Floats
+
+# Sums of squares inside these bounds have lost nothing that matters to underflow or overflow.
+_SMALLEST, _LARGEST = 1e-280, 1e300
+
+
+def row_norms(rows: Array) -> Floats:
+    """Compute Euclidean norms over the last axis; NaN where a row holds NaN or infinity."""
+    wide = rows if rows.dtype == np.float64 else rows.astype(np.float64)
+    squares = np.einsum("...h,...h->...", wide, wide)
+    norms = np.asarray(np.sqrt(squares))
+    outside = ~((squares > _SMALLEST) & (squares < _LARGEST))
+    if outside.any():
+        norms[outside] = _scaled_norms(wide[outside])
+    return norms
+
+
+def norm(array: Array) -> float:
+    """Compute the norm over all elements."""
+    return float(row_norms(array.reshape(1, -1))[0])
+
+
+def _scaled_norms(rows: Array) -> Floats:
+    largest = np.abs(rows).max(axis=-1)
+    exponent = np.frexp(np.where(np.isfinite(largest), largest, 1.0))[1]
+    scaled = np.ldexp(rows, -exponent[..., None])
+    norms = np.ldexp(np.sqrt(np.einsum("...h,...h->...", scaled, scaled)), exponent)
+    return np.where(np.isfinite(largest), norms, np.nan)
+
+
+def outer_norms(left: Array, right: Array) -> Floats:
+    """Compute `‖left_kᵀ right_k‖_F` for every k, without forming the products where that is cheaper.
+
+    For one row a step the norm is the product of two norms; otherwise `‖LᵀR‖² = Σ (LLᵀ)∘(RRᵀ)`, the Gram form,
+    unless it cancels, leaves the range of a float, or costs more than the product itself.
+
+    Args:
+        left: (steps, rows, in).
+        right: (steps, rows, out).
+    """
+    rows, width = left.shape[1], left.shape[2] + right.shape[2]
+    if rows == 1:
+        return np.asarray(row_norms(left[:, 0]) * row_norms(right[:, 0]))
+    if rows * width >= left.shape[2] * right.shape[2]:
+        return _direct(left, right, np.arange(len(left)))
+    wide_left, wide_right = left.astype(np.float64, copy=False), right.astype(np.float64, copy=False)
+    terms = (wide_left @ wide_left.swapaxes(1, 2)) * (wide_right @ wide_right.swapaxes(1, 2))
+    squares = terms.sum(axis=(1, 2))
+    norms = np.sqrt(np.maximum(squares, 0))
+    size = np.abs(terms).sum(axis=(1, 2))
+    weak = ~((squares > 1e-3 * size) & (squares > _SMALLEST) & (squares < _LARGEST))
+    if weak.any():
+        norms[weak] = _direct(left, right, np.flatnonzero(weak))
+    return norms
+
+
+def _direct(left: Array, right: Array, steps: Array) -> Floats:
+    norms = np.empty(len(steps))
+    for place, k in enumerate(steps):
+        one, other = left[k].astype(np.float64, copy=False), right[k].astype(np.float64, copy=False)
+        scales = [float(np.abs(factor).max()) for factor in (one, other)]
+        if not all(np.isfinite(scale) for scale in scales):
+            norms[place] = np.nan
+        elif min(scales) == 0:
+            norms[place] = 0.0
+        else:
+            exponents = [int(np.frexp(scale)[1]) for scale in scales]
+            product = np.ldexp(one, -exponents[0]).T @ np.ldexp(other, -exponents[1])
+            norms[place] = np.ldexp(norm(product), sum(exponents))
+    return norms

@@ -1,0 +1,159 @@
+"""Save a trace as one `.npz` and read it back: arrays as they are, everything else as one JSON text.
+
+Dataclasses are taken apart and put together by their declared types, so that a new column needs no code here.
+A file is data from a stranger: no pickle is read, sizes are checked against the file, and whatever does not fit is refused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import tempfile
+import types
+import zipfile
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any, cast, get_args, get_origin, get_type_hints
+
+import numpy as np
+
+from rnngraph.autodiff.contribution import Array
+from rnngraph.errors import FileError
+from rnngraph.trace import model
+from rnngraph.trace.model import Trace
+
+SCHEMA = 1
+_MARK = "rnngraph trace"
+_HEADER = "header"
+_LARGEST = 4 * 2**30  # bytes that a trace may unpack to
+
+
+def save(trace: Trace, path: str | Path) -> None:
+    """Write the trace; see `Trace.save`."""
+    target = Path(path)
+    arrays: dict[str, Array] = {}
+    tree = _take_apart(trace, "trace", arrays)
+    header = json.dumps({"format": _MARK, "schema": SCHEMA, "trace": tree}, allow_nan=False)
+    arrays[_HEADER] = np.frombuffer(header.encode(), dtype=np.uint8)
+    if target.is_dir():
+        raise FileError(f"{target} is a folder; name a file, such as {target / 'run.npz'}.")
+    if not target.parent.is_dir():
+        raise FileError(f"the folder {target.parent} does not exist; create it first.")
+    temporary = None
+    try:
+        with tempfile.NamedTemporaryFile(dir=target.parent, suffix=".part", delete=False) as file:
+            temporary = file.name
+            np.savez_compressed(file, allow_pickle=False, **cast("dict[str, Any]", arrays))
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)
+        os.replace(temporary, target)
+    except OSError as error:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+        raise FileError(f"{target} cannot be written: {error.strerror or error}.") from None
+
+
+def load(path: str | Path) -> Trace:
+    """Read a trace; see `Trace.load`."""
+    source = Path(path)
+    if not source.is_file():
+        raise FileError(f"{source} is not a file; name a trace saved with `rnngraph trace -o run.npz`.")
+    try:
+        with zipfile.ZipFile(source) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+        if size > _LARGEST:
+            raise FileError(f"{source} unpacks to {size} bytes, more than a trace may hold ({_LARGEST}).")
+        with np.load(source, allow_pickle=False) as data:
+            header = json.loads(bytes(data[_HEADER])) if _HEADER in data.files else None
+            if not isinstance(header, dict) or header.get("format") != _MARK:
+                raise FileError(f"{source} is not a trace; it holds {', '.join(data.files[:5]) or 'nothing'}.")
+            if header.get("schema") != SCHEMA:
+                raise FileError(
+                    f"{source} has schema {header.get('schema')!r} and this version reads {SCHEMA}; update rnngraph."
+                )
+            trace = cast(Trace, _put_together(header.get("trace"), Trace, data))
+            _check(trace)
+            return trace
+    except FileError as error:
+        raise FileError(str(error) if str(source) in str(error) else f"{source} is damaged: {error}") from None
+    except Exception as error:  # whatever a damaged archive makes the readers raise
+        raise FileError(f"{source} is damaged or not a trace: {error or type(error).__name__}.") from None
+
+
+def _take_apart(item: Any, key: str, arrays: dict[str, Array]) -> Any:
+    if isinstance(item, np.ndarray):
+        arrays[key] = item
+        return {"array": key}
+    if is_dataclass(item) and not isinstance(item, type):
+        return {field.name: _take_apart(getattr(item, field.name), f"{key}.{field.name}", arrays) for field in fields(item)}
+    if isinstance(item, tuple):
+        return [_take_apart(one, f"{key}.{place}", arrays) for place, one in enumerate(item)]
+    if isinstance(item, float):
+        return item if math.isfinite(item) else str(item)
+    if isinstance(item, np.generic):
+        return _take_apart(item.item(), key, arrays)
+    return item
+
+
+def _put_together(item: Any, kind: Any, data: Any) -> Any:
+    origin = get_origin(kind)
+    if origin is np.ndarray:
+        return _array(item, kind, data)
+    if is_dataclass(kind):
+        if not isinstance(item, dict):
+            raise FileError(f"a {kind.__name__} is {type(item).__name__}.")
+        hints = get_type_hints(kind, vars(model))
+        expected = {field.name for field in fields(kind)}
+        if set(item) != expected:
+            raise FileError(f"a {kind.__name__} has fields {sorted(set(item) ^ expected)[:4]} too many or too few.")
+        return kind(**{name: _put_together(item[name], hints[name], data) for name in expected})
+    if origin is tuple:
+        if not isinstance(item, list):
+            raise FileError(f"a list is {type(item).__name__}.")
+        return tuple(_put_together(one, get_args(kind)[0], data) for one in item)
+    if origin is dict:
+        if not isinstance(item, dict) or not all(isinstance(one, str) for pair in item.items() for one in pair):
+            raise FileError("a table of names is not one.")
+        return dict(item)
+    if origin in (types.UnionType,):
+        return None if item is None else _put_together(item, get_args(kind)[0], data)
+    if kind is float and item in ("nan", "inf", "-inf"):
+        return float(item)
+    if kind is float and isinstance(item, int | float) and not isinstance(item, bool):
+        return float(item)
+    if kind in (int, str) and type(item) is kind:
+        return item
+    raise FileError(f"{item!r:.60} stands where a {getattr(kind, '__name__', kind)} belongs.")
+
+
+def _array(item: Any, kind: Any, data: Any) -> Array:
+    if not isinstance(item, dict) or set(item) != {"array"} or item["array"] not in data.files:
+        raise FileError("a column of numbers is missing.")
+    array = np.asarray(data[item["array"]])
+    wanted = np.dtype(get_args(get_args(kind)[1])[0])
+    if array.dtype != wanted:
+        raise FileError(f"{item['array']} has dtype {array.dtype} instead of {wanted}.")
+    return array
+
+
+def _check(trace: Trace) -> None:
+    time, graph = trace.timesteps, trace.graph
+    count = len(graph.op)
+    fits = [trace.valid.shape == (trace.batch, time), len(trace.labels) == time, trace.loss_steps.shape == (time,)]
+    for state in trace.states:
+        columns = (state.grad.value, state.immediate.value, state.carried.value, state.gain, state.cut, state.nodes)
+        fits += [column.shape == (time,) for column in columns]
+        fits += [state.quantiles.value.shape == (3, time), bool(((state.nodes >= -1) & (state.nodes < count)).all())]
+    fits += [parameter.steps.value.shape == (time,) for parameter in trace.parameters]
+    fits += [one.steps.value.shape == (time,) for one in trace.inputs]
+    fits += [column.shape == (count,) for column in (graph.scope, graph.shape, graph.timestep, graph.grad.value)]
+    fits += [graph.offsets.shape == (count + 1,), bool((np.diff(graph.offsets) >= 0).all())]
+    fits += [bool(((graph.inputs >= 0) & (graph.inputs < max(count, 1))).all())]
+    tables = ((graph.op, graph.ops), (graph.scope, graph.scopes), (graph.shape, graph.shapes))
+    fits += [bool(((column >= 0) & (column < len(table))).all()) for column, table in tables]
+    if not all(fits):
+        raise FileError("its columns do not fit together.")
