@@ -18,7 +18,7 @@ from rnngraph.errors import GradientError, InputError
 
 
 class Step:
-    """One node as the sweep passes it. Arrays are lent until the next step: copy what is to be kept longer.
+    """One node as the sweep passes it. Arrays are lent until the next step: copy what is to be changed.
 
     `consumers[i]` is the node that handed back `contributions[i]`; None for a cotangent that the sweep started from.
     """
@@ -70,19 +70,18 @@ def sweep(
         node = step.node
         if node.op.vjp is None:
             continue
-        for position, contribution in enumerate(node.op.vjp(step.gradient, node)):
-            source = node.inputs[position]
-            if contribution is None or not nodes[source].requires:
+        for source, contribution in zip(node.inputs, node.op.vjp(step.gradient, node), strict=False):
+            if contribution is None:
                 continue
-            if wanted is not None and source not in wanted:
-                continue
-            if isinstance(contribution, np.generic):  # NumPy turns zero-dimensional results into scalars
-                contribution = np.asarray(contribution)
-            if isinstance(contribution, np.ndarray) and contribution.shape != nodes[source].value.shape:
-                contribution = _unbroadcast(contribution, nodes[source], lead, node, position)
             target = pending.get(source)
             if target is None:
+                if not nodes[source].requires or (wanted is not None and source not in wanted):
+                    continue
                 target = pending[source] = Step(nodes[source], lead)
+            if type(contribution) is not np.ndarray and isinstance(contribution, np.generic):
+                contribution = np.asarray(contribution)  # NumPy turns zero-dimensional results into scalars
+            if type(contribution) is np.ndarray and contribution.shape != target.node.value.shape:
+                contribution = _unbroadcast(contribution, target.node, lead, node)
             target.consumers.append(node)
             target.contributions.append(contribution)
 
@@ -125,7 +124,7 @@ def scalar_cotangent(loss: Tensor) -> Array:
     return np.ones_like(loss.value)
 
 
-def _unbroadcast(array: Array, target: Node, lead: tuple[int, ...], node: Node, position: int) -> Array:
+def _unbroadcast(array: Array, target: Node, lead: tuple[int, ...], node: Node) -> Array:
     shape = lead + target.value.shape
     extra = array.ndim - len(shape)
     if extra > 0:
@@ -138,7 +137,7 @@ def _unbroadcast(array: Array, target: Node, lead: tuple[int, ...], node: Node, 
             array = array.sum(axis=stretched, keepdims=True)
     if array.shape != shape:
         raise GradientError(
-            f"the vjp of {node.describe()} returned shape {array.shape} for argument {position}, "
-            f"which has shape {shape}; its rule is wrong."
+            f"the vjp of {node.describe()} returned shape {array.shape} for argument "
+            f"{node.inputs.index(target.id)}, which has shape {shape}; its rule is wrong."
         )
     return array

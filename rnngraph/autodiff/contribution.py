@@ -44,6 +44,21 @@ class Slice:
         total[(slice(None),) * lead + self.index] += self.array
 
 
+class TimeSlice(Slice):
+    """The slice `input[:, t]` of a (batch, time, ...) input."""
+
+    __slots__ = ("t",)
+
+    def __init__(self, t: int, array: Array) -> None:
+        """Take the timestep and the gradient there."""
+        self.t = t
+        self.array = array
+
+    def add_to(self, total: Array, lead: int) -> None:
+        """Add the slice where it belongs."""
+        total[(slice(None),) * (lead + 1) + (self.t,)] += self.array
+
+
 class Outer:
     """`leftᵀ · right` summed over the rows: the gradient of a weight, in factored form.
 
@@ -108,8 +123,16 @@ def add_up(contributions: list[Contribution], value: Array, lead: tuple[int, ...
     Factored outer products of single steps are joined first, so that a weight that is used at every
     step costs one matrix product and not one a step.
     """
-    if len(contributions) == 1 and isinstance(contributions[0], np.ndarray):
-        return contributions[0]
+    first = contributions[0]
+    if isinstance(first, np.ndarray):
+        if len(contributions) == 1:
+            return first
+        if len(contributions) == 2 and isinstance(contributions[1], np.ndarray):
+            return np.asarray(first + contributions[1])
+    elif type(first) is TimeSlice and len(contributions) == value.shape[1] and not lead:
+        whole = _whole(contributions, value)
+        if whole is not None:
+            return whole
     joined = join(contributions)
     if len(joined) == 1 and isinstance(joined[0], Outer) and not lead:
         return joined[0].product()
@@ -128,15 +151,29 @@ def add_up(contributions: list[Contribution], value: Array, lead: tuple[int, ...
     return total
 
 
+def _whole(contributions: list[Contribution], value: Array) -> Array | None:
+    """Put one slice of every timestep together, time-major in memory; None where they are not that."""
+    slices = [one for one in contributions if type(one) is TimeSlice]
+    ordered = sorted(slices, key=lambda one: one.t)
+    if [one.t for one in ordered] != list(range(value.shape[1])):
+        return None
+    together = np.concatenate([one.array for one in ordered])
+    return together.reshape(value.shape[1], value.shape[0], *value.shape[2:]).swapaxes(0, 1)
+
+
 def join(contributions: list[Contribution]) -> list[Contribution]:
     """Join outer products of one step each into one with a time axis; leave the rest as it is."""
-    single = [one for one in contributions if isinstance(one, Outer) and one.left.ndim == one.right.ndim == 2]
-    shapes = {(one.left.shape, one.right.shape) for one in single}
-    if len(single) < 2 or len(shapes) > 1:
+    if len(contributions) < 2:
         return contributions
-    others = [one for one in contributions if not (isinstance(one, Outer) and one.left.ndim == 2)]
-    stacked = Outer(_stack([one.left for one in single]), _stack([one.right for one in single]))
-    return [*others, stacked]
+    single = [one for one in contributions if type(one) is Outer and one.left.ndim == 2 == one.right.ndim]
+    if len(single) < 2:
+        return contributions
+    lefts, rights = [one.left for one in single], [one.right for one in single]
+    rows = {len(left) for left in lefts}
+    if len(rows) > 1:
+        return contributions
+    others = [one for one in contributions if not (type(one) is Outer and one.left.ndim == 2 == one.right.ndim)]
+    return [*others, Outer(_stack(lefts), _stack(rights))]
 
 
 def _stack(arrays: list[Array]) -> Array:

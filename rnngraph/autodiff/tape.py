@@ -40,7 +40,7 @@ class Op:
 class Node:
     """One recorded operation. `arguments` are its inputs' values; `requires` says that a gradient is wanted."""
 
-    __slots__ = ("arguments", "id", "inputs", "name", "op", "options", "requires", "scope", "value")
+    __slots__ = ("arguments", "id", "inputs", "name", "op", "options", "place", "requires", "timestep", "value")
 
     def __init__(
         self,
@@ -49,29 +49,28 @@ class Node:
         inputs: tuple[int, ...],
         value: Array,
         arguments: tuple[Array, ...],
-        scope: Scope,
+        place: Scope,
+        timestep: int,
         requires: bool,
         options: dict[str, Any],
         name: str | None = None,
     ) -> None:
-        """Fill the record; only `Tape.append` makes nodes."""
+        """Fill the record. `place` is the scope without the timestep, which is -1 outside any."""
         self.id = id
         self.op = op
         self.inputs = inputs
         self.value = value
         self.arguments = arguments
-        self.scope = scope
+        self.place = place
+        self.timestep = timestep
         self.requires = requires
         self.options = options
         self.name = name
 
     @property
-    def timestep(self) -> int:
-        """The timestep of the innermost `t` scope, -1 outside any."""
-        for kind, key in reversed(self.scope):
-            if kind == "t":
-                return int(key)
-        return -1
+    def scope(self) -> Scope:
+        """The whole scope, with the timestep last."""
+        return self.place if self.timestep < 0 else (*self.place, ("t", self.timestep))
 
     def describe(self) -> str:
         """Name the node for a message: op, id, scope."""
@@ -128,7 +127,8 @@ class Tape:
         self.keep: Array | None = None
         self.outputs: tuple[Tensor, ...] = ()
         self.starts: dict[int, Array] = {}
-        self._scope: Scope = ()
+        self.place: Scope = ()
+        self.timestep = -1
         self._parameters: dict[int, tuple[Named, int]] = {}
         self._names: set[str] = set()
 
@@ -152,11 +152,10 @@ class Tape:
         node_id = len(nodes)
         sources = [nodes[i] for i in inputs]
         if requires is None:
-            requires = any(source.requires for source in sources)
+            requires = any([source.requires for source in sources])
         arguments = tuple([source.value for source in sources])
-        nodes.append(
-            Node(node_id, op, inputs, value, arguments, self._scope if scope is None else scope, requires, options, name)
-        )
+        place, timestep = (self.place, self.timestep) if scope is None else split_scope(scope)
+        nodes.append(Node(node_id, op, inputs, value, arguments, place, timestep, requires, options, name))
         return node_id
 
     def apply(self, op: Op, *tensors: Tensor, **options: Any) -> Tensor:
@@ -231,17 +230,22 @@ class Tape:
     @contextmanager
     def scope(self, **place: Any) -> Iterator[None]:
         """Record what follows as part of a place, such as `scope(layer="decoder")` or `scope(t=3)`."""
-        outer = self._scope
-        self._scope = (*outer, *place.items())
+        outer = self.place, self.timestep
+        self.place, timestep = split_scope((*self.place, *place.items()))
+        self.timestep = self.timestep if timestep < 0 else timestep
         try:
             yield
         finally:
-            self._scope = outer
+            self.place, self.timestep = outer
+
+    def enter_step(self, t: int) -> None:
+        """Record what follows at timestep `t` (-1: outside any); a loop over many steps is quicker so than with `scope`."""
+        self.timestep = t
 
     @property
     def here(self) -> Scope:
         """The scope that a node recorded now would get."""
-        return self._scope
+        return self.place if self.timestep < 0 else (*self.place, ("t", self.timestep))
 
     def unique(self, name: str) -> str:
         """Reserve a name; the second `x` is `x_1`."""
@@ -251,6 +255,15 @@ class Tape:
             candidate = f"{name}_{count}"
         self._names.add(candidate)
         return candidate
+
+
+def split_scope(scope: Scope) -> tuple[Scope, int]:
+    """Take the timestep out of a scope: the place, and the innermost `t` or -1."""
+    timestep = -1
+    for kind, key in scope:
+        if kind == "t":
+            timestep = int(key)
+    return (scope if timestep < 0 else tuple([part for part in scope if part[0] != "t"])), timestep
 
 
 def checked_array(array: Any, name: str, *, finite: bool = True) -> Array:

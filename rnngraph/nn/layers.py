@@ -126,3 +126,20 @@ def check_tokens(tokens: Array, vocabulary: int, name: str) -> None:
         raise VocabularyError(
             f"{name} got token {tokens[place]} at {place}; the vocabulary has {vocabulary} words, 0 to {vocabulary - 1}."
         )
+
+
+def booleans(mask: Any, name: str) -> Array:
+    """Take a mask: booleans, or the numbers 0 and 1.
+
+    Raises:
+        DtypeError: other numbers, or no numbers.
+    """
+    array = np.asarray(mask.value if isinstance(mask, Tensor) else mask)
+    if array.dtype.kind == "b":
+        return array
+    if array.dtype.kind not in "iuf":
+        raise DtypeError(f"{name} got a mask of dtype {array.dtype}; pass booleans.")
+    other = array[(array != 0) & (array != 1)]
+    if other.size:
+        raise DtypeError(f"{name} got a mask that holds {other.flat[0]}; pass booleans, or the numbers 0 and 1.")
+    return array.astype(bool)

@@ -10,7 +10,7 @@ from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.tape import Node, Op
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.errors import InputError
-from rnngraph.nn.layers import check_tokens
+from rnngraph.nn.layers import booleans, check_tokens
 
 
 def _cross_entropy(scores: Array, *, y: Array, weight: Array) -> Array:
@@ -40,7 +40,7 @@ def temporal_softmax_loss(scores: Tensor, y: Any, mask: Any = None) -> Tensor:
 
     Args:
         scores: (N, T, V).
-        y: integers (N, T), the right words.
+        y: integers (N, T), the right words; any value where the mask is false.
         mask: booleans (N, T), which positions count; all by default.
 
     Returns:
@@ -49,18 +49,20 @@ def temporal_softmax_loss(scores: Tensor, y: Any, mask: Any = None) -> Tensor:
     Raises:
         InputError: shapes that do not agree, or a mask with no true entry.
         VocabularyError: a word outside the vocabulary.
+        DtypeError: words that are not integers, or a mask that is not of booleans.
     """
     if not isinstance(scores, Tensor):
         raise InputError(f"the scores are a {type(scores).__name__}; pass the Tensor that the model computed.")
     if scores.ndim != 3:
         raise InputError(f"the scores have shape {scores.shape}; (N, T, V) is needed.")
     words = np.asarray(y.value if isinstance(y, Tensor) else y)
-    counted = np.ones(scores.shape[:2], bool) if mask is None else np.asarray(mask).astype(bool)
+    counted = np.ones(scores.shape[:2], bool) if mask is None else booleans(mask, "the loss")
     for label, array in (("y", words), ("mask", counted)):
         if array.shape != scores.shape[:2]:
             raise InputError(f"{label} has shape {array.shape}; scores of shape {scores.shape} need {scores.shape[:2]}.")
     if not counted.any():
         raise InputError("the mask has no true entry, so there is nothing to learn from; check the padding value.")
+    words = np.where(counted, words, 0)  # padding may be any value, such as -1
     check_tokens(words, scores.shape[-1], "the loss")
     weight = counted.astype(scores.dtype) / scores.dtype.type(scores.shape[0])
     tape = scores.tape

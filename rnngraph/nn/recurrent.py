@@ -16,6 +16,7 @@ from rnngraph.autodiff.tensor import Tensor, concatenate
 from rnngraph.errors import DtypeError, InputError
 from rnngraph.nn import init as initialise
 from rnngraph.nn.cells import CELLS, PROJECT
+from rnngraph.nn.layers import booleans
 from rnngraph.nn.parameter import Module
 from rnngraph.nn.unroll import Unrolled, unroll
 
@@ -180,10 +181,10 @@ class Recurrent(Module):
         return x.shape[0], x.shape[1]
 
     def _mask(self, mask: Any, batch: int, time: int) -> Array:
-        keep = np.asarray(mask.value if isinstance(mask, Tensor) else mask)
+        keep = booleans(mask, self.name)
         if keep.shape != (batch, time):
             raise InputError(f"{self.name} got a mask of shape {keep.shape}; the input needs {(batch, time)}.")
-        return keep.astype(bool)
+        return keep
 
     def _initial(self, tape: Tape, state: Tensor | Array | None, label: str, batch: int) -> list[Tensor]:
         count = self.num_layers * len(self.directions)

@@ -10,7 +10,7 @@ import numpy as np
 
 from rnngraph.autodiff import ops
 from rnngraph.autodiff.contribution import Array
-from rnngraph.autodiff.tape import Recurrence, Scope, Tape
+from rnngraph.autodiff.tape import Node, Recurrence, Tape
 from rnngraph.autodiff.tensor import Tensor, stack, where
 from rnngraph.nn import cells
 from rnngraph.nn.cells import Cell
@@ -29,7 +29,7 @@ class Unrolled:
     c: Tensor
 
 
-StepRule: TypeAlias = Callable[[Unrolled, int, Scope, dict[str, Array]], None]
+StepRule: TypeAlias = Callable[[Unrolled, int, dict[str, Array]], None]
 
 
 def unroll(
@@ -45,31 +45,50 @@ def unroll(
 
     `cuts` are places in processing order before which the recurrence is cut; `step` replaces the cell's fused step.
     """
+    hidden = walk(run, truncate=truncate, detail=detail, mask=mask, cuts=cuts, step=step)
+    return _stacked(run, hidden, whole=mask is None and detail == "step")
+
+
+def walk(
+    run: Unrolled,
+    *,
+    truncate: int | None = None,
+    detail: str = "step",
+    mask: Array | None = None,
+    cuts: Collection[int] = (),
+    step: StepRule | None = None,
+) -> Array:
+    """Record every step, leave the last states in `run`, and return the buffer of the hidden states, (T, N, H).
+
+    Only fused steps without a mask write into the buffer.
+    """
     batch, time, _ = run.projection.shape
-    tape, base = run.tape, run.tape.here
+    tape = run.tape
     order = range(time) if run.recurrence.direction == "forward" else range(time - 1, -1, -1)
     for ids in (*run.recurrence.states.values(),):
         ids.extend([-1] * time)
     run.recurrence.gates = [-1] * time if run.recurrence.gate_names and detail == "step" else []
     widths = {"h": run.h.shape[-1], "c": run.c.shape[-1] if "c" in run.recurrence.states else 0}
     buffers = {kind: np.empty((time, batch, widths[kind]), run.h.dtype) for kind in run.recurrence.states}
+    outside = tape.timestep
     step = step or (_composed if detail == "op" else _FUSED[run.cell.name])
+    cut = {place for place in range(1, time) if truncate is not None and place % truncate == 0} | set(cuts)
+    hidden, cell = run.recurrence.states["h"], run.recurrence.states.get("c")
     for position, t in enumerate(order):
-        scope = (*base, ("t", t))
+        tape.enter_step(t)
         before = run.h, run.c
-        if (truncate is not None and position and position % truncate == 0) or position in cuts:
-            with tape.scope(t=t):
-                run.h = run.h.detach()
-                run.c = run.c.detach() if "c" in buffers else run.c
-        step(run, t, scope, {kind: buffer[t] for kind, buffer in buffers.items()})
+        if position in cut:
+            run.h = run.h.detach()
+            run.c = run.c.detach() if cell is not None else run.c
+        step(run, t, buffers)
         if mask is not None and not mask[:, t].all():
-            with tape.scope(t=t):
-                run.h = where(mask[:, t, None], run.h, before[0])
-                run.c = where(mask[:, t, None], run.c, before[1]) if "c" in buffers else run.c
-        run.recurrence.states["h"][t] = run.h.id
-        if "c" in buffers:
-            run.recurrence.states["c"][t] = run.c.id
-    return _stacked(run, buffers["h"], whole=mask is None and detail == "step")
+            run.h = where(mask[:, t, None], run.h, before[0])
+            run.c = where(mask[:, t, None], run.c, before[1]) if cell is not None else run.c
+        hidden[t] = run.h.id
+        if cell is not None:
+            cell[t] = run.c.id
+    tape.enter_step(outside)
+    return buffers["h"]
 
 
 def _stacked(run: Unrolled, buffer: Array, *, whole: bool) -> Tensor:
@@ -80,60 +99,63 @@ def _stacked(run: Unrolled, buffer: Array, *, whole: bool) -> Tensor:
     return run.tape.tensor(run.tape.append(ops.STACK, ids, buffer.swapaxes(0, 1), options={"axis": -2}))
 
 
-def _rnn_step(run: Unrolled, t: int, scope: Scope, out: dict[str, Array]) -> None:
-    op, weight = cells.STEP_OPS[run.cell.name], run.weights[0]
-    value = op.forward(run.projection.value, run.h.value, weight.value, t=t, out=out["h"])
-    inputs = (run.projection.id, run.h.id, weight.id)
-    run.h = Tensor(run.tape, run.tape.append(op, inputs, value, options={"t": t}, scope=scope, requires=True))
+def _rnn_step(run: Unrolled, t: int, out: dict[str, Array]) -> None:
+    # The hot path: the node is made here, without the look-ups that `Tape.append` makes for anyone.
+    tape, op = run.tape, cells.STEP_OPS[run.cell.name]
+    nodes, inputs = tape.nodes, (run.projection.id, run.h.id, run.weights[0].id)
+    arguments = (nodes[inputs[0]].value, nodes[inputs[1]].value, nodes[inputs[2]].value)
+    value = op.forward(*arguments, t, out["h"][t])
+    node_id = len(nodes)
+    nodes.append(Node(node_id, op, inputs, value, arguments, tape.place, t, True, {"t": t}))
+    run.h = Tensor(tape, node_id)
 
 
-def _lstm_step(run: Unrolled, t: int, scope: Scope, out: dict[str, Array]) -> None:
+def _lstm_step(run: Unrolled, t: int, out: dict[str, Array]) -> None:
     tape, projection, weight = run.tape, run.projection, run.weights[0]
     value = cells.LSTM_GATES.forward(projection.value, run.h.value, weight.value, t=t)
     inputs = (projection.id, run.h.id, weight.id)
-    gates = tape.append(cells.LSTM_GATES, inputs, value, options={"t": t}, scope=scope, requires=True)
-    cell = cells.LSTM_CELL.forward(value, run.c.value, out=out["c"])
-    c = tape.append(cells.LSTM_CELL, (gates, run.c.id), cell, scope=scope, requires=True)
-    hidden = cells.LSTM_HIDDEN.forward(value, cell, out=out["h"])
-    h = tape.append(cells.LSTM_HIDDEN, (gates, c), hidden, scope=scope, requires=True)
+    gates = tape.append(cells.LSTM_GATES, inputs, value, options={"t": t}, requires=True)
+    cell = cells.LSTM_CELL.forward(value, run.c.value, out=out["c"][t])
+    c = tape.append(cells.LSTM_CELL, (gates, run.c.id), cell, requires=True)
+    hidden = cells.LSTM_HIDDEN.forward(value, cell, out=out["h"][t])
+    h = tape.append(cells.LSTM_HIDDEN, (gates, c), hidden, requires=True)
     run.recurrence.gates[t] = gates
     run.h, run.c = Tensor(tape, h), Tensor(tape, c)
 
 
-def _gru_step(run: Unrolled, t: int, scope: Scope, out: dict[str, Array]) -> None:
+def _gru_step(run: Unrolled, t: int, out: dict[str, Array]) -> None:
     tape, projection, (weight, bias) = run.tape, run.projection, run.weights
     value = cells.GRU_HIDDEN.forward(run.h.value, weight.value, bias.value)
-    product = tape.append(cells.GRU_HIDDEN, (run.h.id, weight.id, bias.id), value, scope=scope, requires=True)
+    product = tape.append(cells.GRU_HIDDEN, (run.h.id, weight.id, bias.id), value, requires=True)
     opened = cells.GRU_GATES.forward(projection.value, value, t=t)
     inputs = (projection.id, product)
-    gates = tape.append(cells.GRU_GATES, inputs, opened, options={"t": t}, scope=scope, requires=True)
-    state = cells.GRU_STATE.forward(opened, run.h.value, out=out["h"])
-    h = tape.append(cells.GRU_STATE, (gates, run.h.id), state, scope=scope, requires=True)
+    gates = tape.append(cells.GRU_GATES, inputs, opened, options={"t": t}, requires=True)
+    state = cells.GRU_STATE.forward(opened, run.h.value, out=out["h"][t])
+    h = tape.append(cells.GRU_STATE, (gates, run.h.id), state, requires=True)
     run.recurrence.gates[t] = gates
     run.h = Tensor(tape, h)
 
 
-def _composed(run: Unrolled, t: int, scope: Scope, out: dict[str, Array]) -> None:
-    """Record the step as primitive operations; `scope` and `out` belong to the fused form."""
-    with run.tape.scope(t=t):
-        x, hidden = run.projection[:, t], run.h.shape[-1]
-        product = run.h @ run.weights[0]
-        if run.cell.name in ("tanh", "relu"):
-            a = x + product
-            run.h = a.tanh() if run.cell.name == "tanh" else a.relu()
-            return
-        if run.cell.name == "gru":
-            product = product + run.weights[1]
-            r = (x[:, :hidden] + product[:, :hidden]).sigmoid()
-            z = (x[:, hidden : 2 * hidden] + product[:, hidden : 2 * hidden]).sigmoid()
-            n = (x[:, 2 * hidden :] + r * product[:, 2 * hidden :]).tanh()
-            run.h = (1 - z) * n + z * run.h
-            return
+def _composed(run: Unrolled, t: int, out: dict[str, Array]) -> None:
+    """Record the step as primitive operations; `out` belongs to the fused form."""
+    x, hidden = run.projection[:, t], run.h.shape[-1]
+    product = run.h @ run.weights[0]
+    if run.cell.name in ("tanh", "relu"):
         a = x + product
-        i, f, o = (a[:, k * hidden : (k + 1) * hidden].sigmoid() for k in range(3))
-        g = a[:, 3 * hidden :].tanh()
-        run.c = f * run.c + i * g
-        run.h = o * run.c.tanh()
+        run.h = a.tanh() if run.cell.name == "tanh" else a.relu()
+        return
+    if run.cell.name == "gru":
+        product = product + run.weights[1]
+        r = (x[:, :hidden] + product[:, :hidden]).sigmoid()
+        z = (x[:, hidden : 2 * hidden] + product[:, hidden : 2 * hidden]).sigmoid()
+        n = (x[:, 2 * hidden :] + r * product[:, 2 * hidden :]).tanh()
+        run.h = (1 - z) * n + z * run.h
+        return
+    a = x + product
+    i, f, o = (a[:, k * hidden : (k + 1) * hidden].sigmoid() for k in range(3))
+    g = a[:, 3 * hidden :].tanh()
+    run.c = f * run.c + i * g
+    run.h = o * run.c.tanh()
 
 
 _FUSED = {"tanh": _rnn_step, "relu": _rnn_step, "lstm": _lstm_step, "gru": _gru_step}

@@ -9,8 +9,8 @@ import numpy as np
 
 from rnngraph.autodiff.backward import sweep
 from rnngraph.autodiff.contribution import Array
-from rnngraph.autodiff.tape import Node, Tape
-from rnngraph.trace.model import GraphTrace, Magnitudes
+from rnngraph.autodiff.tape import Node, Scope, Tape
+from rnngraph.trace.model import GraphTrace, Integers, Magnitudes
 
 Key = TypeVar("Key")
 
@@ -18,36 +18,33 @@ Key = TypeVar("Key")
 def graph_columns(tape: Tape, grad: Magnitudes, *, forward: int, backward: int) -> GraphTrace:
     """Build the columns; `grad` holds a magnitude a node, `forward` and `backward` the first non-finite nodes."""
     nodes = tape.nodes
-    ops: dict[str, int] = {}
-    labels: list[str] = []
-    scopes: dict[str, int] = {}
-    paths: dict[tuple[object, ...], int] = {}
+    ops: dict[int, int] = {}
+    places: dict[Scope, int] = {}
     shapes: dict[tuple[int, ...], int] = {}
-    columns = np.empty((4, len(nodes)), dtype=np.int64)
+    by_id = {id(node.op): node.op for node in nodes}
+    names: dict[str, int] = {}
+    labels = []
+    for key, op in by_id.items():
+        if op.name not in names:
+            labels.append(op.label)
+        ops[key] = _number(names, op.name)
     offsets = np.zeros(len(nodes) + 1, dtype=np.int64)
-    inputs: list[int] = []
-    for row, node in enumerate(nodes):
-        if node.op.name not in ops:
-            labels.append(node.op.label)
-        scope = node.scope
-        t = -1
-        if scope and scope[-1][0] == "t":
-            t, scope = int(scope[-1][1]), scope[:-1]
-        path = paths.get(scope)
-        if path is None:
-            text = "/".join(str(key) for kind, key in scope if kind != "t")
-            path = paths[scope] = _number(scopes, text)
-            t = node.timestep
-        columns[:, row] = (_number(ops, node.op.name), path, _number(shapes, node.value.shape), t)
-        inputs.extend(node.inputs)
-        offsets[row + 1] = len(inputs)
+    np.cumsum([len(node.inputs) for node in nodes], out=offsets[1:])
     return GraphTrace(
-        ops=tuple(ops), labels=tuple(labels), scopes=tuple(scopes), shapes=tuple(str(shape) for shape in shapes),
+        ops=tuple(names), labels=tuple(labels),
+        scope=_column([_number(places, node.place) for node in nodes]),
+        scopes=tuple("/".join(str(key) for _, key in place) for place in places),
+        shape=_column([_number(shapes, node.value.shape) for node in nodes]),
+        shapes=tuple(str(shape) for shape in shapes),
         names={str(node.id): node.name for node in nodes if node.name},
-        op=columns[0].copy(), scope=columns[1].copy(), shape=columns[2].copy(), timestep=columns[3].copy(),
-        inputs=np.array(inputs, dtype=np.int64), offsets=offsets, grad=grad,
+        op=_column([ops[id(node.op)] for node in nodes]), timestep=_column([node.timestep for node in nodes]),
+        inputs=_column([source for node in nodes for source in node.inputs]), offsets=offsets, grad=grad,
         first_nonfinite_forward=forward, first_nonfinite_backward=backward,
     )  # fmt: skip
+
+
+def _column(values: list[int]) -> Integers:
+    return np.array(values, dtype=np.int64)
 
 
 def _number(table: dict[Key, int], key: Key) -> int:

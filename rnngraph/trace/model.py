@@ -58,10 +58,13 @@ class Magnitudes:
     @classmethod
     def of(cls, value: Any) -> Magnitudes:
         """Take plain norms: 0 is exact zero, infinity or NaN is non-finite."""
-        value = np.asarray(value, dtype=np.float64)
+        value = np.array(value, dtype=np.float64)
+        status = np.asarray(value == 0, dtype=np.uint8)  # OK is 0 and ZERO is 1
         finite = np.isfinite(value)
-        status = np.where(finite, np.where(value == 0, Status.ZERO, Status.OK), Status.NONFINITE)
-        return cls(np.where(finite, value, np.nan), status.astype(np.uint8))
+        if not finite.all():
+            status[~finite] = Status.NONFINITE
+            value[~finite] = np.nan
+        return cls(value, status)
 
     @classmethod
     def unobserved(cls, shape: tuple[int, ...] = ()) -> Magnitudes:

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from rnngraph.autodiff.contribution import Array
@@ -12,6 +14,8 @@ from rnngraph.trace.model import Floats
 
 # Sums of squares inside these bounds have lost nothing that matters to underflow or overflow.
 _SMALLEST, _LARGEST = 1e-280, 1e300
+# Factors of so many bytes stay in cache; so many rows make a matrix product efficient.
+_CHUNK_BYTES, _CHUNK_ROWS = 250_000, 256
 
 
 def row_norms(rows: Array) -> Floats:
@@ -38,6 +42,34 @@ def _scaled_norms(rows: Array) -> Floats:
     return np.where(np.isfinite(largest), norms, np.nan)
 
 
+def outer_series(lefts: Sequence[Array], rights: Sequence[Array]) -> tuple[Array, Floats]:
+    """Sum the outer products `leftᵀ right` of many steps, and give the norm of each without forming it.
+
+    A few steps at a time, so that the factors are in cache for both: a product over all their rows for the sum, and the
+    Gram form for the norms.
+
+    Args:
+        lefts: (rows, in) a step.
+        rights: (rows, out) a step.
+
+    Returns:
+        the sum (in, out), and the norms (steps,).
+    """
+    rows = len(lefts[0])
+    size = max(1, _CHUNK_BYTES // max(lefts[0].nbytes, rights[0].nbytes), _CHUNK_ROWS // rows)
+    norms, total = np.empty(len(lefts)), None
+    for start in range(0, len(lefts), size):
+        chunk = slice(start, start + size)
+        left, right = np.concatenate(lefts[chunk]), np.concatenate(rights[chunk])
+        product = left.T.dot(right)
+        if total is None:
+            total = product
+        else:
+            total += product
+        norms[chunk] = outer_norms(left.reshape(-1, rows, left.shape[1]), right.reshape(-1, rows, right.shape[1]))
+    return np.asarray(total), norms
+
+
 def outer_norms(left: Array, right: Array) -> Floats:
     """Compute `‖left_kᵀ right_k‖_F` for every k, without forming the products where that is cheaper.
 
@@ -54,10 +86,12 @@ def outer_norms(left: Array, right: Array) -> Floats:
     if rows * width >= left.shape[2] * right.shape[2]:
         return _direct(left, right, np.arange(len(left)))
     wide_left, wide_right = left.astype(np.float64, copy=False), right.astype(np.float64, copy=False)
-    terms = (wide_left @ wide_left.swapaxes(1, 2)) * (wide_right @ wide_right.swapaxes(1, 2))
-    squares = terms.sum(axis=(1, 2))
+    terms = wide_left @ wide_left.swapaxes(1, 2)
+    terms *= wide_right @ wide_right.swapaxes(1, 2)
+    terms = terms.reshape(len(terms), -1)
+    squares = terms.sum(axis=1)
     norms = np.sqrt(np.maximum(squares, 0))
-    size = np.abs(terms).sum(axis=(1, 2))
+    size = np.abs(terms, out=terms).sum(axis=1)
     weak = ~((squares > 1e-3 * size) & (squares > _SMALLEST) & (squares < _LARGEST))
     if weak.any():
         norms[weak] = _direct(left, right, np.flatnonzero(weak))

@@ -8,10 +8,10 @@ from __future__ import annotations
 import numpy as np
 
 from rnngraph.autodiff.backward import Step
-from rnngraph.autodiff.contribution import Array, BatchSum, Contribution, Outer, Scatter, add_up, join
+from rnngraph.autodiff.contribution import Array, BatchSum, Contribution, Outer, Scatter, add_up
 from rnngraph.autodiff.tape import Node
 from rnngraph.trace.model import Floats, Magnitudes, ParameterTrace, Status
-from rnngraph.trace.norms import norm, outer_norms, row_norms
+from rnngraph.trace.norms import norm, outer_norms, outer_series, row_norms
 
 # One timestep's part, or one part that keeps `time` timesteps apart.
 Part = tuple[list[int], Contribution]
@@ -25,24 +25,43 @@ def measure_parameter(node: Node, step: Step | None, time: int, *, walked: bool 
         return ParameterTrace(name, shape, nothing, Magnitudes.unobserved((time,)), np.nan, size, np.nan, np.nan)
     if step is None:
         return ParameterTrace(name, shape, Magnitudes.of(0.0), Magnitudes.of(np.zeros(time)), np.nan, size, np.nan, np.nan)
-    parts = _parts(step)
-    total = norm(add_up([contribution for _, contribution in parts], node.value, ()))
-    steps = _step_magnitudes(parts, node, time)
-    known = steps.status == Status.OK
-    length = float(steps.value[known].sum())
+    parts = [(_timesteps(consumer, one), one) for consumer, one in zip(step.consumers, step.contributions, strict=True)]
+    series = _series(parts, time)
+    if series is not None:
+        times, lefts, rights = series
+        value, found = outer_series(lefts, rights)
+        norms = np.zeros(time)
+        norms[times] = found
+        steps = Magnitudes.of(norms)
+        for place, t in enumerate(times):
+            if found[place] == 0 and np.any(lefts[place]) and np.any(rights[place]):
+                steps.status[t] = Status.UNDERFLOW
+        total = norm(value)
+    else:
+        total = norm(step.gradient)
+        steps = _step_magnitudes(parts, node, time)
+    length = float(steps.value[steps.status == Status.OK].sum())
     cancellation = min(total / length, 1.0) if length > 0 and np.isfinite(total) else np.nan
     return ParameterTrace(name, shape, Magnitudes.of(total), steps, cancellation, size, np.nan, np.nan)
 
 
-def _parts(step: Step) -> list[Part]:
-    pairs = list(zip(step.consumers, step.contributions, strict=True))
-    single = [consumer for consumer, one in pairs if isinstance(one, Outer) and one.left.ndim == 2]
-    joined = join(step.contributions)
-    if len(joined) == len(pairs):
-        return [(_timesteps(consumer, one), one) for consumer, one in pairs]
-    others = [(consumer, one) for consumer, one in pairs if not (isinstance(one, Outer) and one.left.ndim == 2)]
-    together = [consumer.timestep if consumer else -1 for consumer in single]
-    return [*((_timesteps(consumer, one), one) for consumer, one in others), (together, joined[-1])]
+def _series(parts: list[Part], time: int) -> tuple[list[int], list[Array], list[Array]] | None:
+    """Take factors step by step where every timestep has one outer product at most: the usual recurrent weight."""
+    times: list[int] = []
+    lefts: list[Array] = []
+    rights: list[Array] = []
+    for steps, part in parts:
+        if type(part) is not Outer:
+            return None
+        times.extend(steps)
+        if part.left.ndim == 3:
+            lefts.extend(part.left)
+            rights.extend(part.right)
+        else:
+            lefts.append(part.left)
+            rights.append(part.right)
+    usual = len(times) == len(lefts) == len(set(times)) and min(times) >= 0 and max(times) < time
+    return (times, lefts, rights) if usual and len({len(left) for left in lefts}) == 1 else None
 
 
 def _timesteps(consumer: Node | None, contribution: Contribution) -> list[int]:
@@ -64,20 +83,14 @@ def _step_magnitudes(parts: list[Part], node: Node, time: int) -> Magnitudes:
         return Magnitudes.unobserved((time,))
     counts = np.zeros(time, dtype=np.int64)
     for steps, _ in parts:
-        np.add.at(counts, steps, 1)
+        counts += np.bincount(steps, minlength=time)
     norms = np.zeros(time)
-    underflow = np.zeros(time, bool)
     for steps, part in parts:
         norms[steps] = _norms(part, node)
-        if isinstance(part, Outer) and part.left.ndim == 3:
-            lost = (norms[steps] == 0) & part.left.any(axis=(1, 2)) & part.right.any(axis=(1, 2))
-            underflow[steps] = lost
     for t in np.flatnonzero(counts > 1):  # used more than once in a step: the norm is that of the sum
         found = [_at(part, place) for steps, part in parts for place, one in enumerate(steps) if one == t]
         norms[t] = norm(add_up(found, node.value, ()))
-    magnitudes = Magnitudes.of(norms)
-    magnitudes.status[underflow & (magnitudes.status == Status.ZERO)] = Status.UNDERFLOW
-    return magnitudes
+    return Magnitudes.of(norms)
 
 
 def _norms(part: Contribution, node: Node) -> Floats:

@@ -70,13 +70,13 @@ class Observer:
         self.tape, self.starts = tape, starts
         self.walked = bool(starts)
         self.time = timesteps(tape)
-        self.states: dict[int, tuple[StateObserver, int]] = {}
+        self.states: dict[int, StateObserver] = {}
         self.observers: list[tuple[Recurrence, StateObserver]] = []
         for recurrence in tape.recurrences:
             for kind, ids in recurrence.states.items():
                 observer = StateObserver(tape, recurrence, kind)
                 self.observers.append((recurrence, observer))
-                self.states.update({node_id: (observer, t) for t, node_id in enumerate(ids)})
+                self.states.update(dict.fromkeys(ids, observer))
         self.projections = {recurrence.projection: recurrence for recurrence in tape.recurrences}
         self.initial: dict[int, Array | None] = {
             node_id: None for recurrence in tape.recurrences for node_id in recurrence.initial.values()
@@ -90,7 +90,7 @@ class Observer:
         node = step.node
         state = self.states.get(node.id)
         if state is not None:
-            state[0].see(state[1], step)
+            state.see(step)
             return
         if node.op is PARAMETER:
             measured = self.parameters[node.id] = measure_parameter(node, step, self.time)
@@ -114,7 +114,7 @@ class Observer:
 
     def _see_input(self, step: Step) -> None:
         by_step = step.gradient.swapaxes(0, 1)
-        name = step.node.name or (step.node.scope[-1][1] if step.node.scope else "embedding")
+        name = step.node.name or (step.node.place[-1][1] if step.node.place else "embedding")
         magnitudes = Magnitudes.of(row_norms(by_step.reshape(len(by_step), -1)))
         self.inputs[step.node.id] = InputTrace(str(name), magnitudes)
 

@@ -16,7 +16,8 @@ from rnngraph.autodiff.tape import Node, Recurrence, Tape
 from rnngraph.trace.model import Booleans, Floats, Magnitudes, StateTrace, Status
 from rnngraph.trace.norms import norm, row_norms
 
-_CHUNK_BYTES = 2_000_000
+_CHUNK_BYTES = 400_000
+_ZERO, _UNDERFLOW = int(Status.ZERO), int(Status.UNDERFLOW)
 _SATURATED = 0.95  # tanh' < 0.05, as a bound on tanh squared
 _SATURATED_CELL = math.atanh(math.sqrt(_SATURATED)) ** 2  # the same as a bound on the square of an LSTM's c
 
@@ -38,73 +39,79 @@ class StateObserver:
         self.nonfinite = np.zeros(self.time, dtype=np.int64)
         self.saturated, self.activation = np.full(self.time, np.nan), np.full(self.time, np.nan)
         self.projected: Floats | None = None  # (T,) ‖δ ⊙ φ'‖, of a vanilla cell
-        self._steps: list[int] = []
-        self._totals: list[Array] = []
-        self._parts: dict[str, list[tuple[int, Array]]] = {"immediate": [], "carried": []}
+        self._steps: list[Step] = []
+        self._at_once = max(1, _CHUNK_BYTES // value.nbytes)
+        self._place = {node_id: t for t, node_id in enumerate(self.ids)}
         self._last: tuple[int, Array] | None = None
         self._suspects: dict[int, tuple[int, Array]] = {}  # t -> (step processed next, its gradient)
 
-    def see(self, t: int, step: Step) -> None:
-        """Take what reached the state at timestep `t`."""
-        total = step.gradient
-        self._steps.append(t)
-        self._totals.append(total)
-        node = step.node
-        immediate: list[Contribution] = []
-        carried: list[Contribution] = []
-        for consumer, contribution in zip(step.consumers, step.contributions, strict=True):
-            (carried if _carries(consumer, node, t) else immediate).append(contribution)
-        for label, parts in (("immediate", immediate), ("carried", carried)):
-            if parts:
-                part = total if len(parts) == len(step.contributions) else add_up(parts, node.value, ())
-                self._parts[label].append((t, part))
-        if len(self._steps) * total.nbytes > _CHUNK_BYTES:
+    def see(self, step: Step) -> None:
+        """Take what reached the state at one timestep; it is measured later, many steps at once."""
+        self._steps.append(step)
+        if len(self._steps) >= self._at_once:
             self.flush()
 
     def flush(self) -> None:
         """Measure what was gathered and let it go."""
         if not self._steps:
             return
-        steps = np.array(self._steps)
-        totals = _stacked(self._totals, self.batch)
-        self.samples[steps] = row_norms(totals)
-        self.zeros[steps] = [self.batch * self.units - np.count_nonzero(total) for total in totals]
-        for k in np.flatnonzero(~np.isfinite(self.samples[steps]).all(axis=1)):
-            self.nonfinite[steps[k]] = np.count_nonzero(~np.isfinite(totals[k]))
-        for label, parts in self._parts.items():
-            if parts:
-                norms = row_norms(_stacked([part for _, part in parts], 1)[:, 0])
-                getattr(self, label)[[t for t, _ in parts]] = norms
-        self._find_suspects(totals)
+        times = [self._place[step.node.id] for step in self._steps]
+        steps = np.array(times)
+        totals = _stacked([step.gradient for step in self._steps], self.batch)
+        self.samples[steps] = norms = row_norms(totals)
+        flat = totals.reshape(len(times), -1)
+        self.zeros[steps] = (flat == 0).sum(axis=1)
+        if not np.isfinite(norms).all():
+            self.nonfinite[steps] = (~np.isfinite(flat)).sum(axis=1)
+        parts: list[list[tuple[int, Array]]] = [[], []]
+        for t, step in zip(times, self._steps, strict=True):
+            _divide(t, step, parts)
+        for target, found in zip((self.immediate, self.carried), parts, strict=True):
+            if found:
+                target[[t for t, _ in found]] = row_norms(_stacked([part for _, part in found], 1)[:, 0])
+        if (self.carried[steps] == 0).any():
+            self._find_suspects(times, totals)
         self._measure_values(steps)
-        self._last = (self._steps[-1], totals[-1].copy())
-        self._steps, self._totals, self._parts = [], [], {"immediate": [], "carried": []}
+        self._last = times[-1], totals[-1].copy()
+        self._steps = []
 
-    def _find_suspects(self, totals: Array) -> None:
+    def _find_suspects(self, times: list[int], totals: Array) -> None:
         # A carried gradient that is exactly zero although the step processed next has one: underflow, or truly zero?
         before = self._last
-        for t, total in zip(self._steps, totals, strict=True):
+        for t, total in zip(times, totals, strict=True):
             if before is not None and self.carried[t] == 0 and self.samples[before[0]].any():
                 self._suspects[t] = (before[0], before[1].copy())
             before = (t, total)
 
     def _measure_values(self, steps: Array) -> None:
         nodes = self.tape.nodes
-        values = _stacked([nodes[self.ids[t]].value for t in steps], 1)[:, 0]
+        values = self._values(self.ids, steps)
         self.activation[steps] = row_norms(values) / math.sqrt(values.shape[1])
         cell = self.recurrence.cell
         if cell == "relu":
-            self.saturated[steps] = [1 - np.count_nonzero(value > 0) / len(value) for value in values]
+            self.saturated[steps] = (values <= 0).sum(axis=1) / values.shape[1]
         elif cell == "tanh":
             self.saturated[steps] = _share_above(values, _SATURATED)
         elif cell == "lstm" and self.kind == "h":
             ids = self.recurrence.states["c"]
-            cells = _stacked([nodes[ids[t]].value for t in steps], 1)[:, 0]
+            cells = self._values(ids, steps)
             self.saturated[steps] = _share_above(cells, _SATURATED_CELL)
         elif cell == "gru" and self.recurrence.gates:
             hidden = 2 * self.units
             gates = [nodes[self.recurrence.gates[t]].value[:, hidden:] for t in steps]
             self.saturated[steps] = _share_above(_stacked(gates, 1)[:, 0], _SATURATED)
+
+    def _values(self, ids: list[int], steps: Array) -> Array:
+        """Give the values at consecutive timesteps, (steps, batch * units); a view where they lie in one buffer."""
+        nodes = self.tape.nodes
+        low, high = (steps[0], steps[-1]) if steps[0] < steps[-1] else (steps[-1], steps[0])
+        buffer = nodes[ids[low]].value.base
+        if isinstance(buffer, np.ndarray) and buffer.shape == (self.time, *nodes[ids[low]].value.shape):
+            places = [nodes[ids[t]].value.__array_interface__["data"] for t in (low, high)]
+            if places == [buffer[t].__array_interface__["data"] for t in (low, high)]:
+                values = buffer[low : high + 1].reshape(len(steps), -1)
+                return values if low == steps[0] else values[::-1]
+        return _stacked([nodes[ids[t]].value for t in steps], 1)[:, 0]
 
     def finish(self, name: str, initial: Magnitudes, valid: Booleans, cut: Booleans, *, walked: bool) -> StateTrace:
         """Measure the rest and assemble the trace."""
@@ -130,17 +137,28 @@ class StateObserver:
             return (Magnitudes.unobserved((self.time,)),) * 3
         grad = Magnitudes.of(row_norms(self.samples))
         immediate, carried = Magnitudes.of(self.immediate), Magnitudes.of(self.carried)
-        order = range(self.time - 1, -1, -1) if self.recurrence.direction == "forward" else range(self.time)
-        following: int | None = None
+        lost = (carried.status == _ZERO) & ~self._after_end(cut)
+        if not lost.any():
+            return grad, immediate, carried
+        order = range(self.time - 2, -1, -1) if self.recurrence.direction == "forward" else range(1, self.time)
+        ahead = 1 if self.recurrence.direction == "forward" else -1
         for t in order:
-            if following is not None and carried.status[t] == Status.ZERO and not cut[following]:
-                upstream = grad.status[following]
-                if upstream == Status.UNDERFLOW or (t in self._suspects and self._underflowed(t)):
-                    carried.status[t] = Status.UNDERFLOW
-            if grad.status[t] == Status.ZERO and carried.status[t] == Status.UNDERFLOW:
-                grad.status[t] = Status.UNDERFLOW
-            following = t
+            if not lost[t]:
+                continue
+            if grad.status[t + ahead] == _UNDERFLOW or (t in self._suspects and self._underflowed(t)):
+                carried.status[t] = _UNDERFLOW
+                if grad.status[t] == _ZERO:
+                    grad.status[t] = _UNDERFLOW
         return grad, immediate, carried
+
+    def _after_end(self, cut: Booleans) -> Booleans:
+        """Mark the steps to which nothing can be carried: the last one processed, and those before a cut."""
+        ended = np.empty_like(cut)
+        if self.recurrence.direction == "forward":
+            ended[:-1], ended[-1] = cut[1:], True
+        else:
+            ended[1:], ended[0] = cut[:-1], True
+        return ended
 
     def _underflowed(self, t: int) -> bool:
         """Tell rounding from truth: a vjp is linear, so a cotangent scaled up to 1 shows what rounding hid."""
@@ -208,18 +226,25 @@ def valid_quantiles(samples: Floats, valid: Booleans, batch: int, walked: bool) 
     return found
 
 
-def _carries(consumer: Node | None, node: Node, t: int) -> bool:
-    if consumer is None:
-        return False
-    there = consumer.timestep
-    # The timestep is the last part of a step's scope; what comes before it is the layer and direction.
-    return there not in (-1, t) and consumer.scope[:-1] == node.scope[:-1]
+def _divide(t: int, step: Step, parts: list[list[tuple[int, Array]]]) -> None:
+    """Tell the immediate part (`parts[0]`) from the carried (`parts[1]`), by the timestep of who handed it back."""
+    node = step.node
+    sides: tuple[list[Contribution], list[Contribution]] = [], []
+    for consumer, contribution in zip(step.consumers, step.contributions, strict=True):
+        far = consumer is not None and consumer.timestep not in (-1, t) and consumer.place == node.place
+        sides[far].append(contribution)
+    for side, found in zip(sides, parts, strict=True):
+        if len(side) == 1 and type(side[0]) is np.ndarray:
+            found.append((t, side[0]))
+        elif side:
+            found.append((t, add_up(side, node.value, ())))
 
 
 def _stacked(arrays: list[Array], batch: int) -> Array:
-    return np.concatenate([array.reshape(1, -1) for array in arrays]).reshape(len(arrays), batch, -1)
+    if arrays[0].ndim < 2:
+        return np.stack(arrays).reshape(len(arrays), batch, -1)
+    return np.concatenate(arrays).reshape(len(arrays), batch, -1)  # several times faster than np.stack
 
 
 def _share_above(values: Array, bound: float) -> Floats:
-    above = values * values > bound
-    return np.array([np.count_nonzero(row) for row in above]) / values.shape[1]
+    return np.asarray((values * values > bound).sum(axis=1) / values.shape[1])
