@@ -95,7 +95,8 @@ def gradients(loss: Tensor) -> dict[str, Array]:
     Raises:
         InputError: the loss is not a scalar.
     """
-    starts = {loss.id: scalar_cotangent(loss)}
+    cotangent = scalar_cotangent(loss)
+    starts = {loss.id: cotangent}
     found: dict[int, Array] = {}
     with np.errstate(all="ignore"):
         for step in sweep(loss.tape, starts):
@@ -128,7 +129,7 @@ def _unbroadcast(array: Array, target: Node, lead: tuple[int, ...], node: Node) 
     shape = lead + target.value.shape
     extra = array.ndim - len(shape)
     if extra > 0:
-        array = array.sum(axis=tuple(range(len(lead), len(lead) + extra)))
+        array = np.asarray(array.sum(axis=tuple(range(len(lead), len(lead) + extra))))
     if array.ndim == len(shape):
         stretched = tuple(
             axis for axis in range(array.ndim) if shape[axis] == 1 and array.shape[axis] != 1 and axis >= len(lead)

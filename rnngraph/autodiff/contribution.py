@@ -138,7 +138,7 @@ def add_up(contributions: list[Contribution], value: Array, lead: tuple[int, ...
         return joined[0].product()
     dense = [one for one in joined if isinstance(one, np.ndarray)]
     if len(dense) > 1:
-        total = dense[0] + dense[1]
+        total = np.asarray(dense[0] + dense[1])
         for one in dense[2:]:
             total += one
     elif dense:

@@ -138,8 +138,8 @@ SIGMOID = Op("sigmoid", "σ", sigmoid, lambda g, node: (g * (node.value * (1 - n
 RELU = Op("relu", "relu", lambda x: np.maximum(x, 0), lambda g, node: (g * (node.arguments[0] > 0),))
 EXP = Op("exp", "exp", np.exp, lambda g, node: (g * node.value,))
 LOG = Op("log", "log", np.log, lambda g, node: (g / node.arguments[0],))
-SUM = Op("sum", "Σ", lambda x, *, axis, keepdims: np.sum(x, axis=axis, keepdims=keepdims), _sum_vjp)
-MEAN = Op("mean", "mean", lambda x, *, axis, keepdims: np.mean(x, axis=axis, keepdims=keepdims), _mean_vjp)
+SUM = Op("sum", "Σ", lambda x, *, axis, keepdims: np.asarray(np.sum(x, axis=axis, keepdims=keepdims)), _sum_vjp)
+MEAN = Op("mean", "mean", lambda x, *, axis, keepdims: np.asarray(np.mean(x, axis=axis, keepdims=keepdims)), _mean_vjp)
 RESHAPE = Op(
     "reshape", "reshape", _reshape, lambda g, node: (g.reshape(lead_of(g, node) + node.arguments[0].shape),)
 )
@@ -152,7 +152,7 @@ STACK = Op("stack", "stack", lambda *xs, axis: _joined(np.stack, xs, axis), _sta
 WHERE = Op(
     "where",
     "where",
-    lambda a, b, *, mask: np.where(mask, a, b),
+    lambda a, b, *, mask: np.asarray(np.where(mask, a, b)),
     lambda g, node: (np.where(node.options["mask"], g, 0), np.where(node.options["mask"], 0, g)),
 )
 DETACH = Op("detach", "detach", lambda x: x, lambda g, node: (None,))

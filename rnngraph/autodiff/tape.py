@@ -268,7 +268,12 @@ def split_scope(scope: Scope) -> tuple[Scope, int]:
 
 def checked_array(array: Any, name: str, *, finite: bool = True) -> Array:
     """Take an array from a user: not empty, numeric, and finite unless told otherwise."""
-    value = np.asarray(array)
+    if hasattr(array, "tape"):
+        raise InputError(f"{name} is a Tensor, which is recorded already; use it as it is, or pass its .value.")
+    try:
+        value = np.asarray(array)
+    except ValueError as error:
+        raise InputError(f"{name} is no rectangular array: {error}") from None
     if value.dtype.kind not in "fiub":
         raise DtypeError(f"{name} has dtype {value.dtype}; pass floating point numbers, integers or booleans.")
     if value.size == 0:

@@ -48,10 +48,17 @@ def _affine_vjp(g: Array, node: Node) -> Contributions:
     return to_x, Outer(x.swapaxes(0, 1), g), BatchSum(g)
 
 
+def _through(da: Array, weight: Array) -> Array:
+    # One product, however many cotangents lead: NumPy would make a small one of each.
+    if da.ndim == 2:
+        return np.asarray(da @ weight.T)
+    return np.asarray((da.reshape(-1, da.shape[-1]) @ weight.T).reshape(*da.shape[:-1], len(weight)))
+
+
 def _tanh_step(xproj: Array, h: Array, weight: Array, t: int, out: Array | None = None) -> Array:
     a = h.dot(weight)
     a += xproj[:, t]
-    return np.tanh(a, out=out)
+    return np.asarray(np.tanh(a, out=out))
 
 
 def _tanh_step_vjp(g: Array, node: Node) -> Contributions:
@@ -60,7 +67,7 @@ def _tanh_step_vjp(g: Array, node: Node) -> Contributions:
     np.subtract(1, da, out=da)
     if g.ndim > 2:
         da = g * da
-        return TimeSlice(node.timestep, da), da @ weight.T, Outer(h, da)
+        return TimeSlice(node.timestep, da), _through(da, weight), Outer(h, da)
     da *= g
     return TimeSlice(node.timestep, da), da.dot(weight.T), Outer(h, da)
 
@@ -68,7 +75,7 @@ def _tanh_step_vjp(g: Array, node: Node) -> Contributions:
 def _relu_step(xproj: Array, h: Array, weight: Array, t: int, out: Array | None = None) -> Array:
     a = h.dot(weight)
     a += xproj[:, t]
-    return np.maximum(a, 0, out=out)
+    return np.asarray(np.maximum(a, 0, out=out))
 
 
 def _relu_step_vjp(g: Array, node: Node) -> Contributions:
@@ -99,7 +106,7 @@ def _lstm_gates_vjp(g: Array, node: Node) -> Contributions:
 
 def _lstm_cell(gates: Array, c: Array, *, out: Array | None = None) -> Array:
     i, f, _, u = np.split(gates, 4, axis=-1)
-    return np.add(f * c, i * u, out=out)
+    return np.asarray(np.add(f * c, i * u, out=out))
 
 
 def _lstm_cell_vjp(g: Array, node: Node) -> Contributions:
@@ -116,7 +123,7 @@ def _lstm_cell_vjp(g: Array, node: Node) -> Contributions:
 
 def _lstm_hidden(gates: Array, c: Array, *, out: Array | None = None) -> Array:
     hidden = c.shape[-1]
-    return np.multiply(gates[:, 2 * hidden : 3 * hidden], np.tanh(c), out=out)
+    return np.asarray(np.multiply(gates[:, 2 * hidden : 3 * hidden], np.tanh(c), out=out))
 
 
 def _lstm_hidden_vjp(g: Array, node: Node) -> Contributions:
@@ -168,7 +175,7 @@ def _gru_gates_vjp(g: Array, node: Node) -> Contributions:
 def _gru_state(gates: Array, h: Array, *, out: Array | None = None) -> Array:
     hidden = h.shape[-1]
     z, n = gates[:, hidden : 2 * hidden], gates[:, 2 * hidden :]
-    return np.add((1 - z) * n, z * h, out=out)
+    return np.asarray(np.add((1 - z) * n, z * h, out=out))
 
 
 def _gru_state_vjp(g: Array, node: Node) -> Contributions:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from rnngraph.autodiff.contribution import Array
-from rnngraph.autodiff.tape import Recurrence, Tape
+from rnngraph.autodiff.tape import CONSTANT, Recurrence, Tape
 from rnngraph.autodiff.tensor import Tensor, concatenate
 from rnngraph.errors import DtypeError, InputError
 from rnngraph.nn import init as initialise
@@ -206,10 +206,8 @@ class Recurrent(Module):
         return [tensor[index] for index in range(count)]
 
 
-def initial_state(tape: Tape, shape: tuple[int, int], dtype: DTypeLike) -> Tensor:
+def initial_state(tape: Tape, shape: tuple[int, ...], dtype: DTypeLike) -> Tensor:
     """Record a zero initial state that the sweep reaches but that is no input of the user's."""
-    from rnngraph.autodiff.tape import CONSTANT
-
     return tape.tensor(tape.append(CONSTANT, (), np.zeros(shape, dtype), requires=True))
 
 

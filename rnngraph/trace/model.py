@@ -162,12 +162,19 @@ class GraphTrace:
 
 @dataclass(frozen=True, slots=True)
 class LagTrace:
-    """Norms of `∂L_s/∂h_k` for one state, natural logarithms; see `trace/lags.py`."""
+    """Norms of `∂L_s/∂h_k` for one state, natural logarithms; see `trace/lags.py`.
+
+    Not measured: what comes after the loss in processing order, and lags beyond the largest that was asked for.
+    """
 
     state: str
     losses: Integers  # (S,) loss timesteps s that were taken
     samples: Integers  # (B,) sample indices that were taken
-    log: Floats  # (B, S, T + 1) ln of the norm per sample; column 0 is the initial state; NaN where s < k; -inf zero
+    log: Floats  # (B, S, T + 1) ln of the norm; column 0 is the initial state; -inf zero, inf non-finite, NaN not measured
+    copied: Booleans  # (B, T) the step into t copied the state (padding) and is not counted as a lag
+    severed: Booleans  # (B, T) nothing leads back over the step into t: the recurrence was cut, or the state set to zero
+    available: int  # loss steps that the tape holds, of which `losses` were taken
+    batch: int  # samples that the tape holds, of which `samples` were taken
 
 
 @dataclass(frozen=True, slots=True)

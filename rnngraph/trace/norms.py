@@ -39,10 +39,10 @@ def _scaled_norms(rows: Array) -> Floats:
     exponent = np.frexp(np.where(np.isfinite(largest), largest, 1.0))[1]
     scaled = np.ldexp(rows, -exponent[..., None])
     norms = np.ldexp(np.sqrt(np.einsum("...h,...h->...", scaled, scaled)), exponent)
-    return np.where(np.isfinite(largest), norms, np.nan)
+    return np.asarray(np.where(np.isfinite(largest), norms, np.nan))
 
 
-def outer_series(lefts: Sequence[Array], rights: Sequence[Array]) -> tuple[Array, Floats]:
+def outer_series(lefts: Sequence[Array] | Array, rights: Sequence[Array] | Array) -> tuple[Array, Floats]:
     """Sum the outer products `leftᵀ right` of many steps, and give the norm of each without forming it.
 
     A few steps at a time, so that the factors are in cache for both: a product over all their rows for the sum, and the
@@ -60,7 +60,7 @@ def outer_series(lefts: Sequence[Array], rights: Sequence[Array]) -> tuple[Array
     norms, total = np.empty(len(lefts)), None
     for start in range(0, len(lefts), size):
         chunk = slice(start, start + size)
-        left, right = np.concatenate(lefts[chunk]), np.concatenate(rights[chunk])
+        left, right = _joined(lefts[chunk]), _joined(rights[chunk])
         product = left.T.dot(right)
         if total is None:
             total = product
@@ -68,6 +68,10 @@ def outer_series(lefts: Sequence[Array], rights: Sequence[Array]) -> tuple[Array
             total += product
         norms[chunk] = outer_norms(left.reshape(-1, rows, left.shape[1]), right.reshape(-1, rows, right.shape[1]))
     return np.asarray(total), norms
+
+
+def _joined(factors: Sequence[Array] | Array) -> Array:
+    return factors.reshape(-1, factors.shape[-1]) if isinstance(factors, np.ndarray) else np.concatenate(factors)
 
 
 def outer_norms(left: Array, right: Array) -> Floats:

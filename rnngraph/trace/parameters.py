@@ -5,6 +5,8 @@ The contributions stay factored; a step's norm comes from the factors, and the s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from rnngraph.autodiff.backward import Step
@@ -15,6 +17,8 @@ from rnngraph.trace.norms import norm, outer_norms, outer_series, row_norms
 
 # One timestep's part, or one part that keeps `time` timesteps apart.
 Part = tuple[list[int], Contribution]
+# The timesteps, and the left and right factors of each; a sequence of matrices or one array of them.
+Series = tuple[list[int], Sequence[Array] | Array, Sequence[Array] | Array]
 
 
 def measure_parameter(node: Node, step: Step | None, time: int, *, walked: bool = True) -> ParameterTrace:
@@ -25,48 +29,48 @@ def measure_parameter(node: Node, step: Step | None, time: int, *, walked: bool 
         return ParameterTrace(name, shape, nothing, Magnitudes.unobserved((time,)), np.nan, size, np.nan, np.nan)
     if step is None:
         return ParameterTrace(name, shape, Magnitudes.of(0.0), Magnitudes.of(np.zeros(time)), np.nan, size, np.nan, np.nan)
-    parts = [(_timesteps(consumer, one), one) for consumer, one in zip(step.consumers, step.contributions, strict=True)]
-    series = _series(parts, time)
+    series = _series(step, time)
     if series is not None:
         times, lefts, rights = series
         value, found = outer_series(lefts, rights)
         norms = np.zeros(time)
         norms[times] = found
         steps = Magnitudes.of(norms)
-        for place, t in enumerate(times):
-            if found[place] == 0 and np.any(lefts[place]) and np.any(rights[place]):
-                steps.status[t] = Status.UNDERFLOW
+        for place in np.flatnonzero(found == 0).tolist():
+            if np.any(lefts[place]) and np.any(rights[place]):
+                steps.status[times[place]] = Status.UNDERFLOW
         total = norm(value)
     else:
         total = norm(step.gradient)
-        steps = _step_magnitudes(parts, node, time)
+        pairs = zip(step.consumers, step.contributions, strict=True)
+        steps = _step_magnitudes([(_timesteps(consumer, one), one) for consumer, one in pairs], node, time)
     length = float(steps.value[steps.status == Status.OK].sum())
     cancellation = min(total / length, 1.0) if length > 0 and np.isfinite(total) else np.nan
     return ParameterTrace(name, shape, Magnitudes.of(total), steps, cancellation, size, np.nan, np.nan)
 
 
-def _series(parts: list[Part], time: int) -> tuple[list[int], list[Array], list[Array]] | None:
-    """Take factors step by step where every timestep has one outer product at most: the usual recurrent weight."""
-    times: list[int] = []
-    lefts: list[Array] = []
-    rights: list[Array] = []
-    for steps, part in parts:
-        if type(part) is not Outer:
-            return None
-        times.extend(steps)
-        if part.left.ndim == 3:
-            lefts.extend(part.left)
-            rights.extend(part.right)
-        else:
-            lefts.append(part.left)
-            rights.append(part.right)
-    usual = len(times) == len(lefts) == len(set(times)) and min(times) >= 0 and max(times) < time
-    return (times, lefts, rights) if usual and len({len(left) for left in lefts}) == 1 else None
+def _series(step: Step, time: int) -> Series | None:
+    """Take factors step by step where every timestep has one outer product at most: the usual weight."""
+    parts = step.contributions
+    if not all([type(part) is Outer for part in parts]):
+        return None
+    only = parts[0]
+    if len(parts) == 1 and isinstance(only, Outer) and only.left.ndim == 3:
+        return (list(range(time)), only.left, only.right) if len(only.left) == time else None
+    times = [-1 if consumer is None else consumer.timestep for consumer in step.consumers]
+    factors = [(part.left, part.right) for part in parts if isinstance(part, Outer)]
+    usual = len(set(times)) == len(times) and min(times) >= 0 and max(times) < time
+    if not usual or len({left.shape for left, _ in factors}) > 1 or factors[0][0].ndim != 2:
+        return None
+    lefts, rights = zip(*factors, strict=True)
+    return times, lefts, rights
 
 
 def _timesteps(consumer: Node | None, contribution: Contribution) -> list[int]:
     if consumer is not None and consumer.timestep >= 0:
         return [consumer.timestep]
+    if isinstance(contribution, np.ndarray):
+        return [-1]
     count = 0
     if isinstance(contribution, Outer) and contribution.right.ndim == 3:
         count = len(contribution.right)

@@ -5,6 +5,7 @@ In: a scalar loss, or the tape that a function of the functional interface retur
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -48,15 +49,14 @@ def record(loss: Tensor | Tape, *, lags: LagOptions | bool = False, spectrum: in
         for step in sweep(tape, starts):
             observer.see(step)
         trace = observer.trace(None if isinstance(loss, Tape) else float(loss.value.reshape(())), source)
-        if lags or spectrum:
-            from dataclasses import replace
+        if lags:
+            from rnngraph.trace.lags import LagOptions, measure
 
-            from rnngraph.trace import lags as lag_sweep
-            from rnngraph.trace import spectrum as spectra
+            trace = replace(trace, lags=measure(tape, starts, LagOptions() if isinstance(lags, bool) else lags))
+        if spectrum:
+            from rnngraph.trace.spectrum import measure as measure_spectrum
 
-            chosen = lag_sweep.LagOptions() if isinstance(lags, bool) else lags
-            measured = lag_sweep.measure(tape, starts, chosen) if lags else ()
-            trace = replace(trace, lags=measured, spectrum=spectra.measure(tape, spectrum) if spectrum else ())
+            trace = replace(trace, spectrum=measure_spectrum(tape, spectrum))
     return trace
 
 
@@ -166,8 +166,6 @@ class Observer:
             name += suffix(recurrence.layer, recurrence.direction)
         cut = cuts(self.tape, recurrence, observer.kind)
         state = observer.finish(name, Magnitudes.unobserved(), valid, cut, walked=self.walked)
-        from dataclasses import replace
-
         start = recurrence.initial.get(observer.kind)
         reached = self.walked and start is not None
         gradient = self.initial.get(start) if start is not None else None

@@ -229,9 +229,10 @@ def valid_quantiles(samples: Floats, valid: Booleans, batch: int, walked: bool) 
 def _divide(t: int, step: Step, parts: list[list[tuple[int, Array]]]) -> None:
     """Tell the immediate part (`parts[0]`) from the carried (`parts[1]`), by the timestep of who handed it back."""
     node = step.node
+    place = node.place
     sides: tuple[list[Contribution], list[Contribution]] = [], []
     for consumer, contribution in zip(step.consumers, step.contributions, strict=True):
-        far = consumer is not None and consumer.timestep not in (-1, t) and consumer.place == node.place
+        far = consumer is not None and t != consumer.timestep >= 0 and consumer.place == place
         sides[far].append(contribution)
     for side, found in zip(sides, parts, strict=True):
         if len(side) == 1 and type(side[0]) is np.ndarray:

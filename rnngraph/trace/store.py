@@ -110,7 +110,7 @@ def _put_together(item: Any, kind: Any, data: Any) -> Any:
         expected = {field.name for field in fields(kind)}
         if set(item) != expected:
             raise FileError(f"a {kind.__name__} has fields {sorted(set(item) ^ expected)[:4]} too many or too few.")
-        return kind(**{name: _put_together(item[name], hints[name], data) for name in expected})
+        return cast(type, kind)(**{name: _put_together(item[name], hints[name], data) for name in expected})
     if origin is tuple:
         if not isinstance(item, list):
             raise FileError(f"a list is {type(item).__name__}.")

@@ -1,0 +1,151 @@
+"""Check the rules on a tape one by one: each op's vjp against central differences of its own forward.
+
+In: recorded nodes. Out: a `Culprit` for every op and argument whose rule is wrong.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rnngraph.autodiff.backward import sweep
+from rnngraph.autodiff.contribution import Array
+from rnngraph.autodiff.differences import Comparison, compare
+from rnngraph.autodiff.ops import DETACH
+from rnngraph.autodiff.replay import widened
+from rnngraph.autodiff.tape import INPUT, Node, Op, Tape
+from rnngraph.errors import GradientError
+
+TOLERANCE = 1e-6  # rules are checked in float64, whatever the tape's dtype is
+SAMPLES = 3  # nodes of one op and shape: the first, the middle and the last
+ARGUMENTS = 8  # arguments of one node; a stack of 10,000 steps has 10,000
+
+
+@dataclass(frozen=True, slots=True)
+class Culprit:
+    """A rule that is wrong: which op, which argument, and where it was seen.
+
+    `analytic` is what the vjp gives along a random direction, `numeric` what differences of the forward give. Both are NaN
+    where the rule returned a gradient of the wrong shape.
+    """
+
+    op: str
+    argument: int
+    argument_name: str  # as the op's forward calls it; empty where that is not known
+    node: int
+    timestep: int  # -1 outside any timestep
+    scope: str
+    analytic: float
+    numeric: float
+    relative_error: float
+    reason: str
+
+    def __str__(self) -> str:
+        """Say it in a sentence."""
+        name = f" ({self.argument_name})" if self.argument_name else ""
+        step = f", timestep {self.timestep}" if self.timestep >= 0 else ""
+        place = f", {self.scope}" if self.scope else ""
+        return f"the vjp of {self.op} is wrong for argument {self.argument}{name}: {self.reason} [node {self.node}{step}{place}]"
+
+
+def wrong_rules(nodes: Sequence[Node], *, seed: int = 0) -> tuple[Culprit, ...]:
+    """Check every distinct op among `nodes` at random cotangents near its recorded arguments."""
+    generator = np.random.default_rng(seed)
+    found: dict[tuple[int, int], Culprit] = {}
+    with np.errstate(all="ignore"):
+        for node, requires in _samples(nodes):
+            for culprit in _check(node, requires, generator):
+                found.setdefault((id(node.op), culprit.argument), culprit)
+    return tuple(found.values())
+
+
+def _samples(nodes: Sequence[Node]) -> Iterator[tuple[Node, tuple[bool, ...]]]:
+    requires = {node.id: node.requires for node in nodes}
+    groups: dict[Any, list[Node]] = {}
+    for node in nodes:
+        if node.op.vjp is not None and node.requires and node.op is not DETACH:
+            # A node of very many inputs is told by their number: reading all shapes would cost as much as the replay.
+            shapes = tuple([argument.shape for argument in node.arguments[:ARGUMENTS]])
+            groups.setdefault((id(node.op), len(node.inputs), shapes), []).append(node)
+    for group in groups.values():
+        for place in sorted({0, len(group) // 2, len(group) - 1}):
+            node = group[place]
+            yield node, tuple([requires[source] for source in node.inputs])
+
+
+def _check(node: Node, requires: tuple[bool, ...], generator: np.random.Generator) -> Iterator[Culprit]:
+    arguments = [_nudged(argument, generator) for argument in node.arguments]
+    value = np.asarray(node.op.forward(*arguments, **node.options))
+    if not all(np.isfinite(one).all() for one in (*arguments, value) if one.dtype.kind == "f"):
+        return
+    cotangent = generator.normal(size=value.shape)
+    checked = [k for k, wanted in enumerate(requires) if wanted and arguments[k].dtype.kind == "f"]
+    if len(checked) > ARGUMENTS:
+        checked = [checked[int(k)] for k in np.linspace(0, len(checked) - 1, ARGUMENTS)]
+    for position in checked:
+        try:
+            gradient = _gradient(node, arguments, value, cotangent, position)
+        except GradientError as error:
+            yield _culprit(node, position, str(error), Comparison(np.nan, np.nan, np.nan, False, True))
+            continue
+        result = _compare(node, arguments, cotangent, position, gradient, generator)
+        if not result.passed and not result.kinked:
+            reason = f"it gives {result.analytic:.6g} along a random direction, and differences give {result.numeric:.6g}"
+            yield _culprit(node, position, reason, result)
+
+
+def _nudged(argument: Array, generator: np.random.Generator) -> Array:
+    """Move off zeros, where kinks are; everything else moves by a thousandth of itself and keeps its sign."""
+    if argument.dtype.kind != "f":
+        return argument
+    wide, draw = widened(argument), generator.normal(size=argument.shape)
+    return np.where(wide == 0, 1e-3 * np.abs(draw), wide * (1 + 1e-3 * np.tanh(draw)))
+
+
+def _gradient(node: Node, arguments: list[Array], value: Array, cotangent: Array, position: int) -> Array:
+    tape = Tape()
+    for place, argument in enumerate(arguments):
+        tape.append(INPUT, (), argument, requires=place == position)
+    tape.append(node.op, tuple(range(len(arguments))), value, options=node.options, scope=node.scope)
+    gradient = np.zeros_like(arguments[position])
+    for step in sweep(tape, {len(arguments): cotangent}):
+        if step.node.id == position:
+            gradient = np.array(step.gradient)
+    return gradient
+
+
+def _compare(
+    node: Node, arguments: list[Array], cotangent: Array, position: int, gradient: Array, generator: np.random.Generator
+) -> Comparison:
+    point = arguments[position]
+    # Relative to each element: a step then leaves no logarithm's or power's domain.
+    direction = generator.normal(size=point.shape) * np.abs(point)
+    if not direction.any():
+        direction = generator.normal(size=point.shape)
+    epsilon = float(np.finfo(np.result_type(node.op.forward(*arguments, **node.options), np.float16)).eps)
+
+    def along(offset: float) -> float:
+        moved = [*arguments[:position], point + offset * direction, *arguments[position + 1 :]]
+        return float((cotangent * node.op.forward(*moved, **node.options)).sum())
+
+    return compare(along, gradient, direction, tolerance=TOLERANCE, epsilon=epsilon)
+
+
+def _culprit(node: Node, position: int, reason: str, result: Comparison) -> Culprit:
+    scope = "/".join(str(key) for kind, key in node.scope if kind != "t")
+    name = _argument_name(node.op, position)
+    numbers = (result.analytic, result.numeric, result.relative_error)
+    return Culprit(node.op.name, position, name, node.id, node.timestep, scope, *numbers, reason)
+
+
+def _argument_name(op: Op, position: int) -> str:
+    try:
+        parameters = list(inspect.signature(op.forward).parameters.values())
+    except (TypeError, ValueError):  # some NumPy functions have no signature
+        return ""
+    plain = [one.name for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
+    return plain[position] if position < len(plain) else ""

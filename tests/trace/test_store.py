@@ -1,0 +1,106 @@
+"""The file format: a round trip is exact, and what is not a whole trace is refused with a sentence."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnngraph as rg
+from rnngraph.errors import FileError
+
+
+@pytest.fixture(scope="module")
+def trace() -> rg.Trace:
+    tape = rg.Tape()
+    tape.step_labels = ["a", None, 'q"<&>\\\n', "é"]
+    x = tape.input(np.random.default_rng(0).normal(size=(2, 4, 3)))
+    h = rg.nn.LSTM(3, 4, num_layers=2, bidirectional=True)(x)
+    return rg.record(rg.nn.temporal_softmax_loss(rg.nn.Linear(8, 5)(h), np.ones((2, 4), int)), lags=True)
+
+
+def assert_same(one: Any, other: Any) -> None:
+    assert type(one) is type(other)
+    if is_dataclass(one):
+        for field in fields(one):
+            assert_same(getattr(one, field.name), getattr(other, field.name))
+    elif isinstance(one, tuple):
+        assert len(one) == len(other)
+        for a, b in zip(one, other, strict=True):
+            assert_same(a, b)
+    elif isinstance(one, np.ndarray):
+        assert one.dtype == other.dtype
+        np.testing.assert_array_equal(one, other)
+    elif isinstance(one, float):
+        np.testing.assert_equal(one, other)
+    else:
+        assert one == other
+
+
+def test_round_trip(trace: rg.Trace, tmp_path: Path) -> None:
+    trace.save(tmp_path / "run.npz")
+    assert_same(trace, rg.Trace.load(tmp_path / "run.npz"))
+    assert [path.name for path in tmp_path.iterdir()] == ["run.npz"]
+
+
+@pytest.mark.parametrize("keep", [0, 1, 30, 500, -1, -40])
+def test_a_cut_file_is_refused(trace: rg.Trace, tmp_path: Path, keep: int) -> None:
+    path = tmp_path / "run.npz"
+    trace.save(path)
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(FileError, match=r"run\.npz"):
+        rg.Trace.load(path)
+
+
+def test_a_flipped_byte_never_loads_as_something_else(trace: rg.Trace, tmp_path: Path) -> None:
+    path = tmp_path / "run.npz"
+    trace.save(path)
+    whole = path.read_bytes()
+    for place in range(0, len(whole), max(1, len(whole) // 40)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        try:
+            loaded = rg.Trace.load(path)
+        except FileError:
+            continue
+        assert_same(trace, loaded)  # a byte of a time stamp or the like
+
+
+def test_foreign_and_newer_files_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "run.npz"
+    np.savez(path, weights=np.ones(3))
+    with pytest.raises(FileError, match="weights"):
+        rg.Trace.load(path)
+    header = json.dumps({"format": "rnngraph trace", "schema": 99, "trace": {}})
+    np.savez(path, header=np.frombuffer(header.encode(), dtype=np.uint8))
+    with pytest.raises(FileError, match="99"):
+        rg.Trace.load(path)
+
+
+def test_a_pickle_is_never_opened(tmp_path: Path) -> None:
+    path = tmp_path / "run.npz"
+    np.savez(path, header=np.array([{"format": "rnngraph trace"}], dtype=object), allow_pickle=True)
+    with pytest.raises(FileError):
+        rg.Trace.load(path)
+
+
+def test_columns_that_do_not_fit_are_refused(trace: rg.Trace, tmp_path: Path) -> None:
+    path = tmp_path / "run.npz"
+    trace.save(path)
+    with np.load(path) as data:
+        arrays = dict(data)
+    arrays["trace.states.0.gain"] = arrays["trace.states.0.gain"][:-1]
+    np.savez(path, **arrays)
+    with pytest.raises(FileError, match="fit together"):
+        rg.Trace.load(path)
+
+
+def test_places_that_cannot_be_written(trace: rg.Trace, tmp_path: Path) -> None:
+    with pytest.raises(FileError, match="nowhere"):
+        trace.save(tmp_path / "nowhere" / "run.npz")
+    with pytest.raises(FileError, match="folder"):
+        trace.save(tmp_path)
+    assert list(tmp_path.iterdir()) == []
