@@ -238,10 +238,6 @@ class Tape:
         finally:
             self.place, self.timestep = outer
 
-    def enter_step(self, t: int) -> None:
-        """Record what follows at timestep `t` (-1: outside any); a loop over many steps is quicker so than with `scope`."""
-        self.timestep = t
-
     @property
     def here(self) -> Scope:
         """The scope that a node recorded now would get."""

@@ -21,8 +21,11 @@ Contributions = tuple[Contribution, ...]
 
 
 def _product(a: Array, b: Array) -> Array:
-    # `dot` has half the overhead of `@` on small matrices, but only `@` is fast with leading axes.
-    return np.asarray(a.dot(b) if a.ndim == 2 else a @ b)
+    # `dot` has half the overhead of `@` on small matrices. However many axes lead, it is one product:
+    # `@` would make a small one of each.
+    if a.ndim == 2:
+        return np.asarray(a.dot(b))
+    return np.asarray(a.reshape(-1, a.shape[-1]).dot(b).reshape(*a.shape[:-1], b.shape[1]))
 
 
 def _affine(x: Array, weight: Array, bias: Array) -> Array:
@@ -48,13 +51,6 @@ def _affine_vjp(g: Array, node: Node) -> Contributions:
     return to_x, Outer(x.swapaxes(0, 1), g), BatchSum(g)
 
 
-def _through(da: Array, weight: Array) -> Array:
-    # One product, however many cotangents lead: NumPy would make a small one of each.
-    if da.ndim == 2:
-        return np.asarray(da @ weight.T)
-    return np.asarray((da.reshape(-1, da.shape[-1]) @ weight.T).reshape(*da.shape[:-1], len(weight)))
-
-
 def _tanh_step(xproj: Array, h: Array, weight: Array, t: int, out: Array | None = None) -> Array:
     a = h.dot(weight)
     a += xproj[:, t]
@@ -67,7 +63,7 @@ def _tanh_step_vjp(g: Array, node: Node) -> Contributions:
     np.subtract(1, da, out=da)
     if g.ndim > 2:
         da = g * da
-        return TimeSlice(node.timestep, da), _through(da, weight), Outer(h, da)
+        return TimeSlice(node.timestep, da), _product(da, weight.T), Outer(h, da)
     da *= g
     return TimeSlice(node.timestep, da), da.dot(weight.T), Outer(h, da)
 

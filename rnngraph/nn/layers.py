@@ -42,10 +42,12 @@ class Embedding(Module):
         """Initialise the table.
 
         Raises:
-            InputError: a size below 1.
+            InputError: a size below 1, or a seed below 0.
+            DtypeError: a dtype other than float32 and float64.
         """
         super().__init__(name)
         check_sizes(num_embeddings=num_embeddings, embedding_dim=embedding_dim)
+        check_numbers(dtype, seed)
         weight = np.random.default_rng(seed).normal(size=(num_embeddings, embedding_dim))
         self.add_parameter("W", weight.astype(dtype))
 
@@ -85,10 +87,12 @@ class Linear(Module):
         """Initialise from U(-1/sqrt(in), 1/sqrt(in)), PyTorch's default.
 
         Raises:
-            InputError: a size below 1.
+            InputError: a size below 1, or a seed below 0.
+            DtypeError: a dtype other than float32 and float64.
         """
         super().__init__(name)
         check_sizes(in_features=in_features, out_features=out_features)
+        check_numbers(dtype, seed)
         generator = np.random.default_rng(seed)
         for key, shape in (("W", (in_features, out_features)), ("b", (out_features,))):
             self.add_parameter(key, initialise.uniform(generator, shape, fan=in_features).astype(dtype))
@@ -112,8 +116,20 @@ class Linear(Module):
 def check_sizes(**sizes: Any) -> None:
     """Refuse sizes that are not whole numbers of at least 1."""
     for label, size in sizes.items():
-        if not isinstance(size, int | np.integer) or size < 1:
+        if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
             raise InputError(f"{label} is {size!r}; it must be a whole number of at least 1.")
+
+
+def check_numbers(dtype: DTypeLike, seed: Any) -> None:
+    """Refuse weights that are not float32 or float64, and seeds that are not whole numbers of at least 0."""
+    try:
+        known = np.dtype(dtype) in (np.float32, np.float64)
+    except TypeError:
+        known = False
+    if not known:
+        raise DtypeError(f"dtype is {dtype!r}; choose numpy.float32 or numpy.float64.")
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise InputError(f"seed is {seed!r}; it must be a whole number of at least 0.")
 
 
 def check_tokens(tokens: Array, vocabulary: int, name: str) -> None:

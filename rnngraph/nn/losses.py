@@ -9,7 +9,7 @@ import numpy as np
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.tape import Node, Op
 from rnngraph.autodiff.tensor import Tensor
-from rnngraph.errors import InputError
+from rnngraph.errors import DtypeError, InputError
 from rnngraph.nn.layers import booleans, check_tokens
 
 
@@ -49,12 +49,14 @@ def temporal_softmax_loss(scores: Tensor, y: Any, mask: Any = None) -> Tensor:
     Raises:
         InputError: shapes that do not agree, or a mask with no true entry.
         VocabularyError: a word outside the vocabulary.
-        DtypeError: words that are not integers, or a mask that is not of booleans.
+        DtypeError: scores that are not floating, words that are not integers, or a mask that is not of booleans.
     """
     if not isinstance(scores, Tensor):
         raise InputError(f"the scores are a {type(scores).__name__}; pass the Tensor that the model computed.")
     if scores.ndim != 3:
         raise InputError(f"the scores have shape {scores.shape}; (N, T, V) is needed.")
+    if scores.dtype.kind != "f":
+        raise DtypeError(f"the scores have dtype {scores.dtype}; pass floating point numbers.")
     words = np.asarray(y.value if isinstance(y, Tensor) else y)
     counted = np.ones(scores.shape[:2], bool) if mask is None else booleans(mask, "the loss")
     for label, array in (("y", words), ("mask", counted)):

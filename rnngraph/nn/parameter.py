@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from rnngraph.autodiff.contribution import Array
+from rnngraph.autodiff.tape import checked_array
 from rnngraph.errors import InputError
 
 
@@ -56,14 +57,17 @@ class Module:
 
         Raises:
             InputError: a name is missing or unknown, or a shape differs.
+            DtypeError: an array holds no real numbers.
         """
         missing, unknown = sorted(self._parameters.keys() - state.keys()), sorted(state.keys() - self._parameters.keys())
         if missing or unknown:
             raise InputError(f"{self.name} lacks {missing or 'nothing'} and does not know {unknown or 'nothing'}.")
+        # A network that has diverged can be loaded, so that one can look at it: NaN is let in.
+        taken = {name: checked_array(state[name], name, finite=False) for name in self._parameters}
         for name, parameter in self._parameters.items():
-            if np.shape(state[name]) != parameter.value.shape:
+            if taken[name].shape != parameter.value.shape:
                 raise InputError(
-                    f"{parameter.name} has shape {parameter.value.shape}; the state holds {np.shape(state[name])}."
+                    f"{parameter.name} has shape {parameter.value.shape}; the state holds {taken[name].shape}."
                 )
         for name, parameter in self._parameters.items():
-            parameter.value = np.array(state[name], dtype=parameter.value.dtype)
+            parameter.value = np.array(taken[name], dtype=parameter.value.dtype)

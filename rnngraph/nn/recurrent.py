@@ -5,18 +5,20 @@ A timestep is the position in the input in both directions; the reverse directio
 
 from __future__ import annotations
 
+import math
+from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from rnngraph.autodiff.contribution import Array
-from rnngraph.autodiff.tape import CONSTANT, Recurrence, Tape
+from rnngraph.autodiff.tape import CONSTANT, Recurrence, Tape, checked_array
 from rnngraph.autodiff.tensor import Tensor, concatenate
-from rnngraph.errors import DtypeError, InputError
+from rnngraph.errors import DtypeError, InputError, TapeError
 from rnngraph.nn import init as initialise
 from rnngraph.nn.cells import CELLS, PROJECT
-from rnngraph.nn.layers import booleans
+from rnngraph.nn.layers import booleans, check_numbers, check_sizes
 from rnngraph.nn.parameter import Module
 from rnngraph.nn.unroll import Unrolled, unroll
 
@@ -44,14 +46,14 @@ class Recurrent(Module):
     ) -> None:
         """Initialise the weights; see `RNN`, `LSTM` and `GRU` for the arguments."""
         super().__init__(name or ("rnn" if cell in ("tanh", "relu") else cell))
-        sizes = {"input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers, "truncate": truncate}
-        for label, size in sizes.items():
-            if size is not None and (not isinstance(size, int | np.integer) or size < 1):
-                raise InputError(f"{label} is {size!r}; it must be a whole number of at least 1.")
+        check_sizes(input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
+        check_sizes(**({} if truncate is None else {"truncate": truncate}))
+        check_numbers(dtype, seed)
         if detail not in ("step", "op"):
             raise InputError(f"detail is {detail!r}; choose 'step' (fused) or 'op' (primitive operations).")
-        if not np.isfinite(gain):
-            raise InputError(f"gain is {gain}; it must be a finite number.")
+        for label, number in (("gain", gain), ("forget_bias", forget_bias)):
+            if number is not None and not (isinstance(number, Real) and math.isfinite(number)):
+                raise InputError(f"{label} is {number!r}; it must be a finite number.")
         self.cell = CELLS[cell]
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.directions = ("forward", "reverse") if bidirectional else ("forward",)
@@ -131,6 +133,7 @@ class Recurrent(Module):
         Raises:
             InputError: a shape that does not fit.
             DtypeError: `x` of another dtype than the weights.
+            TapeError: an initial state of another tape.
         """
         batch, time = self._check(x)
         if c0 is not None and "c" not in self.cell.states:
@@ -195,7 +198,11 @@ class Recurrent(Module):
             if label == "c0" and "c" not in self.cell.states:
                 return [Tensor(tape, -1)] * count
             return [initial_state(tape, shape, dtype) for _ in range(count)]
-        tensor = state if isinstance(state, Tensor) else tape.input(np.asarray(state, dtype=dtype), label)
+        if not isinstance(state, Tensor):
+            state = tape.input(checked_array(state, label).astype(dtype, copy=False), label)
+        tensor = state
+        if tensor.tape is not tape:
+            raise TapeError(f"{label} is a tensor of another tape than the input; record both with the same Tape.")
         if tensor.dtype != dtype:
             raise DtypeError(f"{label} has dtype {tensor.dtype} and {self.name} has {dtype} weights; convert it.")
         if tensor.shape == shape and count == 1:

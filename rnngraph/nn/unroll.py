@@ -10,7 +10,7 @@ import numpy as np
 
 from rnngraph.autodiff import ops
 from rnngraph.autodiff.contribution import Array
-from rnngraph.autodiff.tape import Node, Recurrence, Tape
+from rnngraph.autodiff.tape import Node, Op, Recurrence, Tape
 from rnngraph.autodiff.tensor import Tensor, stack, where
 from rnngraph.nn import cells
 from rnngraph.nn.cells import Cell
@@ -27,6 +27,14 @@ class Unrolled:
     weights: tuple[Tensor, ...]  # Wh, and a GRU's bh
     h: Tensor
     c: Tensor
+    fixed: tuple[Op, int, Array, int, Array] | None = None
+
+    def fix(self) -> tuple[Op, int, Array, int, Array]:
+        """Look up once what every step of a vanilla cell needs."""
+        weight = self.weights[0]
+        op = cells.STEP_OPS[self.cell.name]
+        self.fixed = op, self.projection.id, self.projection.value, weight.id, weight.value
+        return self.fixed
 
 
 StepRule: TypeAlias = Callable[[Unrolled, int, dict[str, Array]], None]
@@ -75,7 +83,7 @@ def walk(
     cut = {place for place in range(1, time) if truncate is not None and place % truncate == 0} | set(cuts)
     hidden, cell = run.recurrence.states["h"], run.recurrence.states.get("c")
     for position, t in enumerate(order):
-        tape.enter_step(t)
+        tape.timestep = t
         before = run.h, run.c
         if position in cut:
             run.h = run.h.detach()
@@ -87,7 +95,7 @@ def walk(
         hidden[t] = run.h.id
         if cell is not None:
             cell[t] = run.c.id
-    tape.enter_step(outside)
+    tape.timestep = outside
     return buffers["h"]
 
 
@@ -101,12 +109,14 @@ def _stacked(run: Unrolled, buffer: Array, *, whole: bool) -> Tensor:
 
 def _rnn_step(run: Unrolled, t: int, out: dict[str, Array]) -> None:
     # The hot path: the node is made here, without the look-ups that `Tape.append` makes for anyone.
-    tape, op = run.tape, cells.STEP_OPS[run.cell.name]
-    nodes, inputs = tape.nodes, (run.projection.id, run.h.id, run.weights[0].id)
-    arguments = (nodes[inputs[0]].value, nodes[inputs[1]].value, nodes[inputs[2]].value)
-    value = op.forward(*arguments, t, out["h"][t])
+    tape, before = run.tape, run.h.id
+    nodes = tape.nodes
+    op, projection, xproj, weight, matrix = run.fixed or run.fix()
+    h = nodes[before].value
+    value = op.forward(xproj, h, matrix, t, out["h"][t])
     node_id = len(nodes)
-    nodes.append(Node(node_id, op, inputs, value, arguments, tape.place, t, True, {"t": t}))
+    inputs = (projection, before, weight)
+    nodes.append(Node(node_id, op, inputs, value, (xproj, h, matrix), tape.place, t, True, {"t": t}))
     run.h = Tensor(tape, node_id)
 
 

@@ -16,6 +16,8 @@ from rnngraph.trace.model import Floats
 _SMALLEST, _LARGEST = 1e-280, 1e300
 # Factors of so many bytes stay in cache; so many rows make a matrix product efficient.
 _CHUNK_BYTES, _CHUNK_ROWS = 250_000, 256
+_CACHED = 32_768  # elements of a product that stays in cache
+_FIRST = np.array([0])
 
 
 def row_norms(rows: Array) -> Floats:
@@ -43,10 +45,10 @@ def _scaled_norms(rows: Array) -> Floats:
 
 
 def outer_series(lefts: Sequence[Array] | Array, rights: Sequence[Array] | Array) -> tuple[Array, Floats]:
-    """Sum the outer products `leftᵀ right` of many steps, and give the norm of each without forming it.
+    """Sum the outer products `leftᵀ right` of many steps, and give the norm of each.
 
-    A few steps at a time, so that the factors are in cache for both: a product over all their rows for the sum, and the
-    Gram form for the norms.
+    Large products: a few steps at a time, so that the factors are in cache for both, a product over all their rows for
+    the sum and the Gram form for the norms. Small products are formed one by one.
 
     Args:
         lefts: (rows, in) a step.
@@ -55,7 +57,9 @@ def outer_series(lefts: Sequence[Array] | Array, rights: Sequence[Array] | Array
     Returns:
         the sum (in, out), and the norms (steps,).
     """
-    rows = len(lefts[0])
+    rows, inner, outer = len(lefts[0]), lefts[0].shape[1], rights[0].shape[1]
+    if rows > 1 and inner * outer <= _CACHED:
+        return _formed(lefts, rights)
     size = max(1, _CHUNK_BYTES // max(lefts[0].nbytes, rights[0].nbytes), _CHUNK_ROWS // rows)
     norms, total = np.empty(len(lefts)), None
     for start in range(0, len(lefts), size):
@@ -66,8 +70,25 @@ def outer_series(lefts: Sequence[Array] | Array, rights: Sequence[Array] | Array
             total = product
         else:
             total += product
-        norms[chunk] = outer_norms(left.reshape(-1, rows, left.shape[1]), right.reshape(-1, rows, right.shape[1]))
+        norms[chunk] = outer_norms(left.reshape(-1, rows, inner), right.reshape(-1, rows, outer))
     return np.asarray(total), norms
+
+
+def _formed(lefts: Sequence[Array] | Array, rights: Sequence[Array] | Array) -> tuple[Array, Floats]:
+    """Form every product after all: a small one stays in cache, where its norm and its sum are nearly free."""
+    product = np.empty((lefts[0].shape[1], rights[0].shape[1]), np.result_type(lefts[0], rights[0]))
+    total, norms, flat = np.zeros_like(product), np.empty(len(lefts)), product.reshape(-1)
+    double = product.dtype == np.float64
+    for k, (left, right) in enumerate(zip(lefts, rights, strict=True)):
+        np.dot(left.T, right, out=product)
+        wide = flat if double else flat.astype(np.float64)
+        norms[k] = wide.dot(wide)
+        total += product
+    outside = np.flatnonzero(~((norms > _SMALLEST) & (norms < _LARGEST)))
+    norms = np.sqrt(norms)
+    if outside.size:
+        norms[outside] = [float(_direct(lefts[k][None], rights[k][None], _FIRST)[0]) for k in outside.tolist()]
+    return total, norms
 
 
 def _joined(factors: Sequence[Array] | Array) -> Array:

@@ -20,10 +20,10 @@ from rnngraph.nn.losses import TEMPORAL_SOFTMAX
 from rnngraph.nn.recurrent import suffix
 from rnngraph.trace.columns import first_nonfinite_backward, first_nonfinite_forward, graph_columns
 from rnngraph.trace.gates import measure_gates
-from rnngraph.trace.model import Booleans, Floats, GateTrace, InputTrace, Magnitudes, ParameterTrace, StateTrace, Trace
+from rnngraph.trace.model import Booleans, Floats, GateTrace, InputTrace, Magnitudes, ParameterTrace, StateTrace, Status, Trace
 from rnngraph.trace.norms import norm, row_norms
 from rnngraph.trace.parameters import measure_parameter
-from rnngraph.trace.states import StateObserver, initial_magnitude
+from rnngraph.trace.states import StateObserver
 
 if TYPE_CHECKING:
     from rnngraph.trace.lags import LagOptions
@@ -94,7 +94,7 @@ class Observer:
             return
         if node.op is PARAMETER:
             measured = self.parameters[node.id] = measure_parameter(node, step, self.time)
-            self.norms[node.id] = np.nan if measured.grad.status == 3 else measured.grad.value
+            self.norms[node.id] = measured.grad.value
             return
         if node.id in self.initial:
             self.initial[node.id] = np.array(step.gradient)
@@ -137,6 +137,9 @@ class Observer:
             for node in nodes
             if node.op is PARAMETER
         )
+        lost = underflowed_steps(states, self.time)
+        for steps in (*(one.steps for one in parameters), *(one.steps for one in self.inputs.values())):
+            steps.status[lost & (steps.status == Status.ZERO)] = Status.UNDERFLOW
         first = states[0].nodes[0] if states else len(nodes) - 1
         forward, backward = self._nonfinite(states)
         return Trace(
@@ -165,11 +168,9 @@ class Observer:
         if recurrence.cell != "custom":
             name += suffix(recurrence.layer, recurrence.direction)
         cut = cuts(self.tape, recurrence, observer.kind)
-        state = observer.finish(name, Magnitudes.unobserved(), valid, cut, walked=self.walked)
         start = recurrence.initial.get(observer.kind)
-        reached = self.walked and start is not None
-        gradient = self.initial.get(start) if start is not None else None
-        return replace(state, initial=initial_magnitude(gradient, state, reached))
+        gradient = None if start is None else self.initial.get(start)
+        return observer.finish(name, gradient, valid, cut, walked=self.walked)
 
     def _loss_steps(self) -> Floats:
         total = np.full(self.time, np.nan)
@@ -181,13 +182,26 @@ class Observer:
     def _nonfinite(self, states: tuple[StateTrace, ...]) -> tuple[int, int]:
         values_fine = all(np.isfinite(state.activation).all() for state in states)
         others_fine = all(
-            node.value.dtype.kind != "f" or bool(np.isfinite(node.value).all())
+            node.value.dtype.kind != "f" or np.isfinite(node.value.sum()) or bool(np.isfinite(node.value).all())
             for node in self.tape.nodes
             if node.id not in self.states
         )
         forward = -1 if values_fine and others_fine else first_nonfinite_forward(self.tape)
         fine = np.isfinite(self.norms).all() and all(state.nonfinite.sum() == 0 for state in states)
         return forward, -1 if fine or not self.walked else first_nonfinite_backward(self.tape, self.starts)
+
+
+def underflowed_steps(states: tuple[StateTrace, ...], time: int) -> Booleans:
+    """Find the timesteps whose gradient was rounded to zero, in a state or on its way through the step."""
+    lost = np.zeros(time, dtype=bool)
+    for state in states:
+        carried = state.carried.status == Status.UNDERFLOW
+        if state.direction == "forward":
+            lost[1:] |= carried[:-1]
+        else:
+            lost[:-1] |= carried[1:]
+        lost |= state.grad.status == Status.UNDERFLOW
+    return lost
 
 
 def timesteps(tape: Tape) -> int:

@@ -113,8 +113,8 @@ class StateObserver:
                 return values if low == steps[0] else values[::-1]
         return _stacked([nodes[ids[t]].value for t in steps], 1)[:, 0]
 
-    def finish(self, name: str, initial: Magnitudes, valid: Booleans, cut: Booleans, *, walked: bool) -> StateTrace:
-        """Measure the rest and assemble the trace."""
+    def finish(self, name: str, initial: Array | None, valid: Booleans, cut: Booleans, *, walked: bool) -> StateTrace:
+        """Measure the rest and assemble the trace; `initial` is the initial state's gradient where one reached it."""
         self.flush()
         grad, immediate, carried = self._magnitudes(cut, walked)
         if not walked:
@@ -127,7 +127,8 @@ class StateObserver:
         quantiles.status[np.isnan(quantiles.value) & (grad.status != Status.NONFINITE)] = Status.UNOBSERVED
         recurrence = self.recurrence
         return StateTrace(
-            name, recurrence.layer, recurrence.direction, self.kind, recurrence.cell, initial, grad, immediate, carried,
+            name, recurrence.layer, recurrence.direction, self.kind, recurrence.cell,
+            self._initial(initial, grad, walked), grad, immediate, carried,
             quantiles, gain, by_activation, by_weights, self.saturated, self.activation,
             self.zeros if walked else np.zeros(self.time, np.int64), self.nonfinite, cut, np.array(self.ids),
         )  # fmt: skip
@@ -161,9 +162,11 @@ class StateObserver:
         return ended
 
     def _underflowed(self, t: int) -> bool:
-        """Tell rounding from truth: a vjp is linear, so a cotangent scaled up to 1 shows what rounding hid."""
         following, gradient = self._suspects[t]
-        start, end = self.ids[following], self.ids[t]
+        return self._vanishes_by_rounding(self.ids[following], self.ids[t], gradient)
+
+    def _vanishes_by_rounding(self, start: int, end: int, gradient: Array) -> bool:
+        """Tell rounding from truth: a vjp is linear, so a cotangent scaled up to 1 shows what rounding hid."""
         node = self.tape.nodes[start]
         largest = float(np.abs(gradient).max())
         if not math.isfinite(largest):
@@ -175,6 +178,18 @@ class StateObserver:
         # tanh' is never zero: where 1 - h² is, the hidden state was rounded to ±1.
         rounded = (np.abs(node.value) == 1) & (scaled != 0)
         return self.recurrence.cell == "tanh" and bool(rounded.any()) and bool(np.any(node.arguments[-1]))
+
+    def _initial(self, gradient: Array | None, grad: Magnitudes, walked: bool) -> Magnitudes:
+        start = self.recurrence.initial.get(self.kind)
+        if not walked or start is None:
+            return Magnitudes.unobserved()
+        magnitude = Magnitudes.of(0.0 if gradient is None else norm(gradient))
+        first = 0 if self.recurrence.direction == "forward" else self.time - 1
+        if magnitude.status == _ZERO and self._last is not None and self._last[0] == first:
+            lost = grad.status[first] == _UNDERFLOW
+            if lost or (self._last[1].any() and self._vanishes_by_rounding(self.ids[first], start, self._last[1])):
+                magnitude.status[...] = _UNDERFLOW
+        return magnitude
 
     def _gains(self, carried: Magnitudes, walked: bool) -> tuple[Floats, Floats, Floats]:
         gain, by_activation, by_weights = (np.full(self.time, np.nan) for _ in range(3))
@@ -192,18 +207,6 @@ class StateObserver:
         by_activation[~np.isfinite(by_activation)] = np.nan
         by_weights[~np.isfinite(by_weights)] = np.nan
         return gain, by_activation, by_weights
-
-
-def initial_magnitude(gradient: Array | None, first: StateTrace, walked: bool) -> Magnitudes:
-    """Give the magnitude of an initial state's gradient; None is a state that the sweep did not reach."""
-    if not walked:
-        return Magnitudes.unobserved()
-    magnitude = Magnitudes.of(0.0 if gradient is None else norm(gradient))
-    if magnitude.status == Status.ZERO and first.grad.status.size:
-        edge = first.grad.status[0 if first.direction == "forward" else -1]
-        if edge == Status.UNDERFLOW:
-            return Magnitudes(magnitude.value, np.asarray(edge))
-    return magnitude
 
 
 def valid_quantiles(samples: Floats, valid: Booleans, batch: int, walked: bool) -> Floats:

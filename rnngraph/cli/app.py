@@ -1,0 +1,77 @@
+"""The command line: the table of commands, and the one place where an error becomes an exit status.
+
+Exit status: 0 fine, 1 a check that failed, 2 usage, 3 a file that cannot be read or written, 4 a missing
+tool.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from rnngraph.cli import check, norms, render, trace
+from rnngraph.errors import FileError, MissingToolError, RnnGraphError
+
+COMMANDS = (
+    (render.render, render.EXAMPLES),
+    (norms.norms, norms.EXAMPLES),
+    (trace.trace, trace.EXAMPLES),
+    (check.check, check.EXAMPLES),
+)
+USAGE = 2
+EXIT_STATUS: tuple[tuple[type[RnnGraphError], int], ...] = (
+    (FileError, 3),
+    (MissingToolError, 4),
+    (RnnGraphError, USAGE),
+)
+
+app = typer.Typer(
+    name="rnngraph",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for _command, _examples in COMMANDS:
+    # Typer sets every paragraph of an epilog on a line of its own.
+    app.command(epilog="\n\n".join(("Examples:", *_examples)))(_command)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from rnngraph import __version__
+
+        typer.echo(f"rnngraph {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def rnngraph(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit."),
+    ] = False,
+) -> None:
+    """See how far back a recurrent network learns, and where the gradient dies.
+
+    Without a SOURCE every command works on the demo: a network that captions images of handwritten digits.
+    """
+
+
+def main() -> None:
+    """Run the command line and exit with its status; a user's error is one sentence on stderr."""
+    try:
+        app(prog_name="rnngraph")
+    except RnnGraphError as error:
+        # Where a user's own function failed, its own lines of the traceback come first.
+        print(getattr(error, "frames", ""), end="", file=sys.stderr)
+        print(f"rnngraph: {error}", file=sys.stderr)
+        sys.exit(next(status for kind, status in EXIT_STATUS if isinstance(error, kind)))
+    except MemoryError:
+        print(
+            "rnngraph: There is not enough memory: choose fewer timesteps, units or captions.",
+            file=sys.stderr,
+        )
+        sys.exit(USAGE)

@@ -1,0 +1,49 @@
+"""`rnngraph check`: compare the gradients of the walk with central differences."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from rnngraph.cli.options import SourceArguments, takes_source
+from rnngraph.cli.source import open_loss
+
+FAILED = 1
+
+
+EXAMPLES = (
+    "rnngraph check",
+    "rnngraph check --cell lstm --layers 2 --bidirectional",
+    "rnngraph check --cell gru --timesteps 50 --json",
+)
+
+
+@takes_source
+def check(
+    source: SourceArguments,
+    directions: Annotated[int, typer.Option(metavar="K", help="Random directions a parameter.")] = 3,
+    json: Annotated[bool, typer.Option("--json", help="Write the report as JSON.")] = False,
+) -> None:
+    """Check every gradient against central differences; the exit status is 1 if one is wrong.
+
+    A wrong rule is named with its op, its argument and its timestep.
+    """
+    import rnngraph
+    from rnngraph.cli.console import report_console
+    from rnngraph.errors import InputError
+
+    if directions < 1:
+        raise InputError(f"--directions is {directions}, but it must be at least 1.")
+    loss = open_loss(source)
+    report = rnngraph.gradcheck(loss, directions=directions, seed=source.demo.seed)
+    if json:
+        from rnngraph.render.gradient_check import check_json
+
+        typer.echo(check_json(report))
+    else:
+        from rnngraph.render.gradient_check import check_report
+
+        report_console().print(check_report(report))
+    if not report.passed:
+        raise typer.Exit(FAILED)

@@ -1,0 +1,47 @@
+"""The options that describe a model of the user's own, which every command takes; declared once."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from rnngraph.sources.resolve import ModelOptions
+
+PANEL = "A model of your own (a Python function, or a checkpoint with --weights)"
+
+
+def _option(text: str, metavar: str, *declared: str) -> Any:
+    return typer.Option(*declared, help=text, metavar=metavar, rich_help_panel=PANEL, show_default=False)
+
+
+MODEL_OPTIONS: dict[str, Any] = {
+    "weights": Annotated[
+        str | None,
+        _option("A checkpoint: .safetensors, .npz, .npy folder, .pt, .pth, .weights.h5 or .keras.", "FILE"),
+    ],
+    "data": Annotated[
+        str | None,
+        _option(
+            "The batch of a checkpoint: x or tokens, and targets, mask, lengths, h0, c0, output_grad.",
+            "FILE.npz",
+        ),
+    ],
+    "text": Annotated[str | None, _option("A text as the batch of a character or word model.", "FILE")],
+    "vocabulary": Annotated[str | None, _option("The tokens of the text, one a line.", "FILE")],
+    "layer": Annotated[
+        str | None,
+        _option("Which recurrent layer (NAME,NAME: stacked); embedding=NAME and output=NAME.", "NAME"),
+    ],
+    "loss": Annotated[
+        str | None,
+        _option("What is differentiated without targets: last, sum, mean or every.", "NAME"),
+    ],
+    "set": Annotated[list[str] | None, _option("An argument of the Python function; may be repeated.", "KEY=VALUE")],
+}
+
+
+def model_options(values: dict[str, Any]) -> ModelOptions:
+    """Take the options out of a command's values."""
+    taken = {name: values.pop(name) for name in MODEL_OPTIONS}
+    return ModelOptions(**{**taken, "set": tuple(taken["set"] or ())})

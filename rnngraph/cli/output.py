@@ -1,0 +1,104 @@
+"""Where a command's output goes: a file, or stdout for `-`; checked before the work, written whole."""
+
+from __future__ import annotations
+
+import sys
+import zipfile
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from rnngraph.cli.console import status, stdout_is_terminal
+from rnngraph.errors import FileError, InputError
+
+if TYPE_CHECKING:
+    from rnngraph.render.format import Format
+    from rnngraph.trace.model import Trace
+
+STDOUT = Path("-")
+
+
+def check_picture_target(path: Path, *, format: str | None, force: bool) -> Format:  # noqa: A002 - the option's name
+    """Choose the format of a picture and make sure, before anything is computed, that it may go to `path`.
+
+    Raises:
+        InputError: an unknown format, or a binary one that would go to a terminal.
+        FileError: the path is a folder, its folder does not exist, or a file of another kind is there.
+    """
+    from rnngraph.render.format import format_named, format_of
+    from rnngraph.render.save import check_target
+
+    if path != STDOUT:
+        chosen = format_named(format) if format else format_of(path)
+        check_target(path, chosen, force=force)
+        return chosen
+    chosen = format_named(format or "svg")
+    if chosen.binary:
+        _refuse_terminal(f"The format {chosen.name}")
+    return chosen
+
+
+def check_run_target(path: Path, *, force: bool) -> None:
+    """Make sure, before anything is computed, that a saved run may be written to `path`.
+
+    Raises:
+        InputError: the name does not end in .npz, or the bytes would go to a terminal.
+        FileError: the path is a folder, its folder does not exist, or a file that is no saved run is there.
+    """
+    if path == STDOUT:
+        _refuse_terminal("A saved run")
+        return
+    if path.is_dir():
+        raise FileError(f"{path} is a folder: name a file in it, such as {path / 'run.npz'}.")
+    if path.suffix != ".npz":
+        raise InputError(f"A saved run ends in .npz, but {str(path)!r} does not: choose such a name.")
+    if not path.parent.is_dir():
+        raise FileError(f"The folder {path.parent} does not exist: create it, or choose another.")
+    if path.exists() and not force and not _is_run(path):
+        raise FileError(f"{path} exists and is no saved run: choose another name, or overwrite it with --force.")
+
+
+def write_run(trace: Trace, path: Path) -> None:
+    """Save a run to `path`, or its bytes to stdout."""
+    if path != STDOUT:
+        trace.save(path)
+        _report_written(path)
+        return
+    with TemporaryDirectory() as folder:
+        copy = Path(folder) / "run.npz"
+        trace.save(copy)
+        write_output(copy.read_bytes(), STDOUT)
+
+
+def write_output(data: bytes, path: Path) -> None:
+    """Write bytes to `path`, all or nothing, or to stdout; say on stderr which file was written."""
+    if path == STDOUT:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+        return
+    from rnngraph.render.save import write
+
+    write(path, data)
+    _report_written(path)
+
+
+def _report_written(path: Path) -> None:
+    size = path.stat().st_size
+    text = f"{size} bytes" if size < 1000 else f"{size / 1e3:.3g} kB" if size < 1_000_000 else f"{size / 1e6:.3g} MB"
+    status(f"wrote {path} ({text})")
+
+
+def _refuse_terminal(what: str) -> None:
+    if stdout_is_terminal():
+        raise InputError(f"{what} is binary and stdout is a terminal: name a file, or pipe it on.")
+
+
+def _is_run(path: Path) -> bool:
+    """Whether a file begins as a saved run does; its numbers are not read. An empty file may become one."""
+    if path.stat().st_size == 0:
+        return True
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open("header.npy") as header:
+            return b'"rnngraph trace"' in header.read(4096)
+    except (OSError, KeyError, zipfile.BadZipFile):
+        return False

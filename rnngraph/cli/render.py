@@ -1,0 +1,78 @@
+"""`rnngraph render`: the picture of the unrolled network and of the walk back through it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rnngraph.cli.options import SourceArguments, takes_source
+from rnngraph.cli.source import open_trace
+
+EXAMPLES = (
+    "rnngraph render",
+    "rnngraph render --cell lstm --timesteps 60 -o lstm.svg",
+    "rnngraph render run.npz --steps 0:10 --color gain -o start.png",
+    "rnngraph render -o - --format dot | less",
+)
+DETAILS = ("layer", "step", "op")
+VIEWS = ("unrolled", "rolled")
+COLORS = ("grad", "gain", "saturation", "activation")
+
+
+@takes_source
+def render(
+    source: SourceArguments,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="The picture; its suffix chooses the format. - for stdout."
+        ),
+    ] = Path("unrolled.svg"),
+    format: Annotated[  # noqa: A002 - the option's name
+        str | None,
+        typer.Option(metavar="NAME", help="The format, whatever the suffix: svg, png, pdf, dot, ..."),
+    ] = None,
+    steps: Annotated[
+        str | None,
+        typer.Option(metavar="RANGE", help="Timesteps: 10:20, 0:3,97:100 or all; by default a long middle is folded."),
+    ] = None,
+    detail: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="One box a layer, a step or an op.", autocompletion=lambda: list(DETAILS)),
+    ] = "step",
+    view: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="unrolled, or rolled: one step and its loop.",
+            autocompletion=lambda: list(VIEWS),
+        ),
+    ] = "unrolled",
+    color: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="What colours show: grad, gain, saturation or activation.",
+            autocompletion=lambda: list(COLORS),
+        ),
+    ] = "grad",
+    no_backward: Annotated[bool, typer.Option("--no-backward", help="Leave the arrows back in time out.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite a file of another kind.")] = False,
+) -> None:
+    """Draw the unrolled network, with the gradient that is carried back through it.
+
+    Time runs from left to right; an arrow back in time is coloured by the gradient that it carries.
+    """
+    from rnngraph.cli.console import working
+    from rnngraph.cli.output import check_picture_target, write_output
+    from rnngraph.graph.draw import Options, draw_with
+    from rnngraph.render.format import render_bytes
+
+    chosen = check_picture_target(output, format=format, force=force)
+    trace = open_trace(source)
+    with working("drawing"):
+        drawing = draw_with(trace, Options(steps, detail, view, color, not no_backward))
+        picture = render_bytes(drawing, chosen.name)
+    write_output(picture, output)

@@ -1,0 +1,149 @@
+"""From SOURCE to a trace, or to the loss that is to be walked: one row of a table for every kind of source.
+
+The first row that accepts a text opens it. A new kind of source is a function or two and a row.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rnngraph.cli.options import SourceArguments
+from rnngraph.errors import InputError
+
+if TYPE_CHECKING:
+    from rnngraph.autodiff.tensor import Tensor
+    from rnngraph.trace.model import Trace
+
+
+@dataclass(frozen=True, slots=True)
+class SourceKind:
+    """One kind of source: what it looks like, and how a trace and a loss come out of it."""
+
+    description: str
+    accepts: Callable[[SourceArguments], bool]
+    trace: Callable[[SourceArguments], Trace]
+    loss: Callable[[SourceArguments], Tensor]
+
+
+def open_trace(arguments: SourceArguments) -> Trace:
+    """Read or record the trace that SOURCE stands for.
+
+    Raises:
+        InputError: SOURCE is of no known kind, or the options do not fit it.
+        FileError: the file cannot be read.
+    """
+    from rnngraph.cli.console import working
+
+    kind = _kind(arguments)
+    with working("recording the run"):
+        return kind.trace(arguments)
+
+
+def open_loss(arguments: SourceArguments) -> Tensor:
+    """Run the model that SOURCE stands for forward, up to its loss.
+
+    Raises:
+        InputError: SOURCE is of no known kind, holds no model, or the options do not fit it.
+    """
+    return _kind(arguments).loss(arguments)
+
+
+def _kind(arguments: SourceArguments) -> SourceKind:
+    for kind in SOURCE_KINDS:
+        if kind.accepts(arguments):
+            return kind
+    known = ", ".join(kind.description for kind in SOURCE_KINDS)
+    raise InputError(f"SOURCE {arguments.source!r} is of no known kind: give {known}.")
+
+
+def _demo_loss(arguments: SourceArguments) -> Tensor:
+    from rnngraph.sources.demo import build
+
+    arguments.model.refuse("without SOURCE and --weights the demo is run")
+    return build(arguments.demo)
+
+
+def _demo_trace(arguments: SourceArguments) -> Trace:
+    import rnngraph
+
+    return rnngraph.record(_demo_loss(arguments))
+
+
+def _saved_trace(arguments: SourceArguments) -> Trace:
+    from rnngraph.trace.model import Trace
+
+    arguments.refuse_demo_options(f"{arguments.source} is a saved run")
+    arguments.model.refuse(f"{arguments.source} is a saved run")
+    return Trace.load(str(arguments.source))
+
+
+def _saved_loss(arguments: SourceArguments) -> Tensor:
+    raise InputError(
+        f"{arguments.source} is a saved run, which holds numbers and no model to run: leave it out to use the demo."
+    )
+
+
+def _python_trace(arguments: SourceArguments) -> Trace:
+    from rnngraph.sources.resolve import python_trace
+
+    arguments.refuse_demo_options(f"{arguments.source} is a Python function, which takes --set")
+    return python_trace(str(arguments.source), arguments.model)
+
+
+def _python_loss(arguments: SourceArguments) -> Tensor:
+    from rnngraph.sources.resolve import python_loss
+
+    arguments.refuse_demo_options(f"{arguments.source} is a Python function, which takes --set")
+    return python_loss(str(arguments.source), arguments.model)
+
+
+def _checkpoint_trace(arguments: SourceArguments) -> Trace:
+    from rnngraph.sources.resolve import checkpoint_trace
+
+    resolved = checkpoint_trace(arguments.model, cell=_checkpoint_cell(arguments))
+    _tell(resolved.found)
+    return resolved.trace
+
+
+def _checkpoint_loss(arguments: SourceArguments) -> Tensor:
+    from rnngraph.sources.resolve import checkpoint_loss
+
+    loss, found = checkpoint_loss(arguments.model, cell=_checkpoint_cell(arguments))
+    _tell(found)
+    return loss
+
+
+def _checkpoint_cell(arguments: SourceArguments) -> str | None:
+    if arguments.source is not None:
+        raise InputError(f"SOURCE {arguments.source!r} and --weights are two sources: leave one of them out.")
+    arguments.refuse_demo_options("--weights names a checkpoint", but=("--cell",))
+    return arguments.demo.cell if "--cell" in arguments.given else None
+
+
+def _tell(sentences: tuple[str, ...]) -> None:
+    for sentence in sentences:
+        print(sentence, file=sys.stderr)
+
+
+def _is_python(arguments: SourceArguments) -> bool:
+    from rnngraph.sources.target import is_target
+
+    return is_target(arguments.source)
+
+
+def _is_saved(arguments: SourceArguments) -> bool:
+    return arguments.source is not None and Path(arguments.source).suffix == ".npz"
+
+
+SOURCE_KINDS = (
+    SourceKind(
+        "a checkpoint with --weights", lambda one: one.model.weights is not None, _checkpoint_trace, _checkpoint_loss
+    ),
+    SourceKind("nothing for the demo", lambda one: one.source is None, _demo_trace, _demo_loss),
+    SourceKind("file.py:function or module:function", _is_python, _python_trace, _python_loss),
+    SourceKind("a saved run such as run.npz", _is_saved, _saved_trace, _saved_loss),
+)

@@ -1,0 +1,33 @@
+"""`rnngraph trace`: record a run and save it, so that every other command can read it again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rnngraph.cli.options import SourceArguments, takes_source
+from rnngraph.cli.source import open_trace
+
+EXAMPLES = (
+    "rnngraph trace -o run.npz",
+    "rnngraph trace --cell gru --timesteps 100 -o gru.npz",
+    "rnngraph norms gru.npz",
+)
+
+
+@takes_source
+def trace(
+    source: SourceArguments,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where to save the run (.npz).")],
+    force: Annotated[bool, typer.Option("--force", help="Overwrite a file that is no saved run.")] = False,
+) -> None:
+    """Record the forward and backward pass and save every number of it.
+
+    The file is read by all other commands in place of a model; it holds no weights and no code.
+    """
+    from rnngraph.cli.output import check_run_target, write_run
+
+    check_run_target(output, force=force)
+    write_run(open_trace(source), output)

@@ -1,0 +1,98 @@
+"""The norms of a trace as a JSON document, for programs.
+
+In comes a trace, out comes text with a schema number. A magnitude is `{"value", "log10", "status"}`; `value`
+is null where nothing can be read (non-finite, not observed), and `log10` also where the value is 0. The text
+is strict JSON: no NaN, no Infinity, ASCII only.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from rnngraph.trace.model import Floats, InputTrace, Magnitudes, ParameterTrace, StateTrace, Status, Trace
+
+SCHEMA = 1
+QUANTILES = ("q10", "q50", "q90")
+
+
+def norms_json(trace: Trace) -> str:
+    """Write the report of `rnngraph norms --json`: one line of JSON, without the line's end."""
+    return json.dumps(norms_document(trace), allow_nan=False)
+
+
+def norms_document(trace: Trace) -> dict[str, Any]:
+    """Lay the norms of a trace out as plain dictionaries, lists, numbers and strings."""
+    return {
+        "schema": SCHEMA,
+        "model": trace.model,
+        "batch": trace.batch,
+        "timesteps": trace.timesteps,
+        "dtype": trace.dtype,
+        "loss": _number(trace.loss),
+        "states": [_state(state, trace) for state in trace.states],
+        "parameters": [_parameter(parameter) for parameter in trace.parameters],
+        "inputs": [_input(entry) for entry in trace.inputs],
+    }
+
+
+def _state(state: StateTrace, trace: Trace) -> dict[str, Any]:
+    columns: dict[str, list[Any]] = {
+        "label": list(trace.labels),
+        "valid": trace.valid.sum(axis=0).tolist(),
+        "grad": _magnitudes(state.grad),
+        "immediate": _magnitudes(state.immediate),
+        "carried": _magnitudes(state.carried),
+        "gain": _numbers(state.gain),
+        "saturated": _numbers(state.saturated),
+        "quantiles": [
+            dict(zip(QUANTILES, step, strict=True))
+            for step in zip(*(_magnitudes(state.quantiles[row]) for row in range(len(QUANTILES))), strict=True)
+        ],
+    }
+    steps = [
+        {"t": t, **dict(zip(columns, values, strict=True))}
+        for t, values in enumerate(zip(*columns.values(), strict=True))
+    ]
+    return {
+        "name": state.name,
+        "layer": state.layer,
+        "direction": state.direction,
+        "kind": state.kind,
+        "initial": _magnitude(state.initial),
+        "steps": steps,
+    }
+
+
+def _parameter(parameter: ParameterTrace) -> dict[str, Any]:
+    return {
+        "name": parameter.name,
+        "grad": _magnitude(parameter.grad),
+        "steps": _magnitudes(parameter.steps),
+        "cancellation": _number(parameter.cancellation),
+    }
+
+
+def _input(entry: InputTrace) -> dict[str, Any]:
+    return {"name": entry.name, "steps": _magnitudes(entry.steps)}
+
+
+def _magnitude(magnitude: Magnitudes) -> dict[str, Any]:
+    return _magnitudes(Magnitudes(magnitude.value.reshape(1), magnitude.status.reshape(1)))[0]
+
+
+def _magnitudes(magnitudes: Magnitudes) -> list[dict[str, Any]]:
+    columns = magnitudes.value.tolist(), magnitudes.log10.tolist(), magnitudes.status.tolist()
+    return [
+        {"value": _number(value), "log10": _number(log10), "status": Status(status).name.lower()}
+        for value, log10, status in zip(*columns, strict=True)
+    ]
+
+
+def _numbers(column: Floats) -> list[float | None]:
+    return [_number(number) for number in column.tolist()]
+
+
+def _number(number: float) -> float | None:
+    return number if math.isfinite(number) else None

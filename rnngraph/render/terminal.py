@@ -1,0 +1,103 @@
+"""The norms of a trace as text for a person: tables, one row a timestep, and the sentences that sum them up.
+
+In comes a trace, out comes something that a rich console can print, at the width and in the characters that
+it has. Nothing is printed here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.text import Text
+
+from rnngraph.errors import InputError
+from rnngraph.graph.steps import Steps
+from rnngraph.render.terminal_cells import Scale, printable
+from rnngraph.render.terminal_rows import Row, rows_of
+from rnngraph.render.terminal_summary import remarks, summary, summary_table
+from rnngraph.render.terminal_table import Page, comparison_tables, state_table
+from rnngraph.trace.model import StateTrace, Trace
+
+FULL_TABLES = 2  # more states than this are compared side by side, by their gradient alone
+
+
+@dataclass(frozen=True, slots=True)
+class NormsReport:
+    """What `rnngraph norms` prints; give it to a rich console."""
+
+    trace: Trace
+    rows: tuple[Row, ...]
+    states: tuple[StateTrace, ...]
+    side_by_side: bool
+    scale: Scale = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Take one scale for all states, so that their bars can be compared."""
+        object.__setattr__(
+            self,
+            "scale",
+            Scale.over([part.log10 for state in self.states for part in (state.grad, state.initial)]),
+        )
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        """Lay the report out for the width and the characters of a console."""
+        page = Page(width=options.max_width, ascii_only=options.ascii_only)
+        yield _heading(self.trace, page)
+        if self.side_by_side:
+            for table in comparison_tables(self.trace, self.states, rows=self.rows, scale=self.scale, page=page):
+                yield Text()
+                yield table
+        else:
+            for state in self.states:
+                yield Text()
+                yield state_table(self.trace, state, rows=self.rows, scale=self.scale, page=page)
+        yield Text()
+        if self.side_by_side:
+            yield summary_table(self.states)
+        else:
+            yield from map(summary, self.states)
+        for remark in remarks(self.trace):
+            yield Text(f"Note: {remark}", style="yellow")
+
+
+def norms_report(trace: Trace, *, steps: Steps = None, states: Sequence[str] | None = None) -> NormsReport:
+    """Prepare the report of a trace's gradient norms for a rich console.
+
+    Args:
+        trace: what to report on.
+        steps: the timesteps to show, such as `"10:20"` or `"all"`; by default all of a short sequence, both
+            ends of a long one.
+        states: names of the states to show in full; by default all, side by side if there are more than two.
+
+    Raises:
+        InputError: there is no such step or state in the trace, or it has no timestep at all.
+    """
+    if trace.timesteps < 1 or not trace.states:
+        raise InputError("The trace has no timestep of a recurrent state, so there are no norms to show.")
+    names = [state.name for state in trace.states]
+    unknown = [name for name in states or () if name not in names]
+    if unknown:
+        raise InputError(f"There is no state {unknown[0]!r} in the trace: choose among {', '.join(names)}.")
+    chosen = tuple(state for state in trace.states if states is None or state.name in states)
+    return NormsReport(
+        trace,
+        tuple(rows_of(trace.timesteps, steps)),
+        chosen,
+        side_by_side=states is None and len(chosen) > FULL_TABLES,
+    )
+
+
+def _heading(trace: Trace, page: Page) -> Text:
+    dot = "-" if page.ascii_only else "·"
+    loss = f"{trace.loss:.4g}"
+    if math.isnan(trace.loss):
+        loss = "not finite" if trace.graph.first_nonfinite_forward >= 0 else "not observed"
+    plural = "s" if trace.timesteps != 1 else ""
+    sizes = f"batch {trace.batch} {dot} {trace.timesteps} timestep{plural} {dot} {trace.dtype}"
+    return Text.assemble(
+        (printable(trace.model), "bold"),
+        f" {dot} {sizes} {dot} loss {loss}",
+    )

@@ -1,0 +1,179 @@
+"""The model that ships: a recurrent network that captions images of handwritten digits.
+
+In come the options of the command line, out comes the loss of one batch, on a tape, ready to be walked in
+reverse. The image sets the initial state, the words of the caption come in one a step, and each step is asked
+for the next word.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnngraph.errors import InputError
+from rnngraph.nn.init import INITS
+from rnngraph.sources import captions
+from rnngraph.sources.digits import Digits, load_digits
+
+if TYPE_CHECKING:
+    from rnngraph.autodiff.tensor import Tensor
+
+CELLS = ("rnn", "relu", "lstm", "gru")
+DTYPES = ("float64", "float32")
+GATED = ("lstm", "gru")
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOptions:
+    """What of the demo's model can be chosen; `check` says whether the choices fit together."""
+
+    cell: str = "rnn"
+    hidden_size: int = 64
+    layers: int = 1
+    bidirectional: bool = False
+    timesteps: int | None = None  # None: as many as the longest caption of the batch needs
+    batch: int = 8
+    init: str = "uniform"
+    gain: float = 1.0
+    forget_bias: float | None = None  # None: the layer's own
+    seed: int = 0
+    dtype: str = "float64"
+
+    def check(self) -> None:
+        """Hold every choice to what the model can do.
+
+        Raises:
+            InputError: the first choice that does not fit, in one sentence.
+        """
+        for name, value, known in (
+            ("cell", self.cell, CELLS),
+            ("initialiser", self.init, INITS),
+            ("dtype", self.dtype, DTYPES),
+        ):
+            if value not in known:
+                raise InputError(f"The {name} {value!r} is not known: choose one of {', '.join(known)}.")
+        for name, number in (
+            ("hidden size", self.hidden_size),
+            ("number of layers", self.layers),
+            ("number of timesteps", 1 if self.timesteps is None else self.timesteps),
+            ("batch", self.batch),
+        ):
+            if number < 1:
+                raise InputError(f"The {name} is {number}, but it must be at least 1.")
+        if self.seed < 0:
+            raise InputError(f"The seed is {self.seed}, but it must be 0 or more.")
+        if not np.isfinite(self.gain):
+            raise InputError(f"The gain is {self.gain}, but it must be a finite number.")
+        self._check_gates()
+
+    def _check_gates(self) -> None:
+        if self.init == "chrono" and self.cell not in GATED:
+            raise InputError(
+                f"The chrono initialiser sets gates, but the cell {self.cell!r} has none: use lstm or gru."
+            )
+        if self.forget_bias is None:
+            return
+        if self.cell != "lstm":
+            raise InputError(f"A forget bias needs a forget gate, but the cell {self.cell!r} has none: use lstm.")
+        if not np.isfinite(self.forget_bias):
+            raise InputError(f"The forget bias is {self.forget_bias}, but it must be a finite number.")
+        if self.init == "chrono":
+            raise InputError("The chrono initialiser sets the forget bias itself: leave one of the two out.")
+
+
+def build(options: DemoOptions | None = None) -> Tensor:
+    """Run the model forward on one batch and return its loss.
+
+    The weights depend on the seed only, and the batch on its size and the number of timesteps only.
+
+    Raises:
+        InputError: the options do not fit together, or the batch is larger than the number of images.
+    """
+    from rnngraph import nn
+    from rnngraph.autodiff.tape import Tape
+
+    options = options or DemoOptions()
+    options.check()
+    images, words = batch_of(load_digits(), batch=options.batch, timesteps=options.timesteps)
+    words_in, words_out = words[:, :-1], words[:, 1:]
+    dtype = np.float32 if options.dtype == "float32" else np.float64
+
+    tape = Tape()
+    tape.model = title(options)
+    tape.step_labels = [captions.VOCABULARY[token] for token in words_in[0]]
+    features = tape.input(images.features(dtype), name="image")
+    tokens = tape.input(words_in, name="words")
+
+    width, directions = options.hidden_size, 2 if options.bidirectional else 1
+    stack = options.layers * directions
+    kind: dict[str, Any] = {"seed": options.seed, "dtype": dtype}
+    project = nn.Linear(features.shape[1], stack * width, name="image", **kind)
+    embed = nn.Embedding(len(captions.VOCABULARY), width, name="embedding", **kind)
+    scores = nn.Linear(directions * width, len(captions.VOCABULARY), name="scores", **kind)
+
+    initial = project(features)
+    if stack > 1:
+        initial = initial.reshape(options.batch, stack, width).transpose(1, 0, 2)
+    hidden = recurrent_layer(options)(embed(tokens), h0=initial)
+    return nn.temporal_softmax_loss(scores(hidden), words_out, words_out != captions.NULL)
+
+
+def recurrent_layer(options: DemoOptions) -> Any:
+    """Make the recurrent layer that the options ask for: an `RNN`, an `LSTM` or a `GRU`."""
+    from rnngraph import nn
+
+    keywords: dict[str, Any] = {
+        "num_layers": options.layers,
+        "bidirectional": options.bidirectional,
+        "init": options.init,
+        "gain": options.gain,
+        "seed": options.seed,
+        "dtype": np.float32 if options.dtype == "float32" else np.float64,
+        "name": options.cell if options.cell in GATED else "rnn",
+    }
+    sizes = options.hidden_size, options.hidden_size
+    if options.cell == "lstm":
+        return nn.LSTM(*sizes, forget_bias=options.forget_bias, **keywords)
+    if options.cell == "gru":
+        return nn.GRU(*sizes, **keywords)
+    return nn.RNN(*sizes, nonlinearity="relu" if options.cell == "relu" else "tanh", **keywords)
+
+
+def batch_of(data: Digits, *, batch: int, timesteps: int | None) -> tuple[Digits, NDArray[np.int64]]:
+    """Take the first images with their captions, `(batch, timesteps + 1)` tokens, the longest caption first.
+
+    Without `timesteps` a short caption is padded with `<NULL>`. With it every step has a real word: a longer
+    caption is cut, and a shorter one goes on with the captions of further images.
+
+    Raises:
+        InputError: the batch is larger than the number of images.
+    """
+    available = len(data.images)
+    if batch > available:
+        raise InputError(f"The batch is {batch}, but there are {available} images: choose at most {available}.")
+    encoded = [
+        captions.encode(captions.describe(image, int(digit)))
+        for image, digit in zip(data.images, data.digits, strict=True)
+    ]
+    order = sorted(range(batch), key=lambda row: -len(encoded[row]))
+    chosen = Digits(data.images[order], data.digits[order])
+    if timesteps is None:
+        return chosen, captions.pad([encoded[row] for row in order])
+    return chosen, np.stack([_strung(encoded, start=row, tokens=timesteps + 1) for row in order])
+
+
+def _strung(encoded: list[list[int]], *, start: int, tokens: int) -> NDArray[np.int64]:
+    """Take the first `tokens` tokens of the captions from `start` on, strung together and round the end."""
+    stream = [token for caption in encoded[start:] + encoded[:start] for token in caption]
+    return np.resize(np.array(stream, dtype=np.int64), tokens)
+
+
+def title(options: DemoOptions) -> str:
+    """Name the model in a few words, such as `digit captions: 2-layer bidirectional lstm, 64 units`."""
+    layers = f"{options.layers}-layer " if options.layers > 1 else ""
+    both = "bidirectional " if options.bidirectional else ""
+    units = f"{options.hidden_size} unit{'s' if options.hidden_size > 1 else ''}"
+    return f"digit captions: {layers}{both}{options.cell}, {units}"

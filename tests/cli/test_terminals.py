@@ -1,0 +1,71 @@
+"""What changes where stdout is a terminal: colours, width, and no binary."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import struct
+import subprocess
+import sys
+import termios
+from pathlib import Path
+
+import pytest
+
+
+def run_in_terminal(*arguments: str, folder: Path, width: int = 80, **environment: str) -> tuple[int, str, str]:
+    """Run the command with stdout on a terminal of this width; return status, stdout and stderr."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, width, 0, 0))
+    inherited = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "NO_COLOR")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "rnngraph", *arguments, "--hidden-size", "4", "--batch", "2"],
+        stdout=slave,
+        stderr=subprocess.PIPE,
+        stdin=slave,
+        cwd=folder,
+        env={
+            **inherited,
+            "TERM": "xterm-256color",
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+            **environment,
+        },
+    )
+    os.close(slave)
+    parts = []
+    while True:
+        try:
+            part = os.read(master, 65536)
+        except OSError:  # Linux reports the end of a terminal so
+            break
+        if not part:
+            break
+        parts.append(part)
+    os.close(master)
+    _, errors = process.communicate(timeout=120)
+    return process.returncode, b"".join(parts).decode(), errors.decode()
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_report_fits_the_terminal_and_has_colours(tmp_path: Path, width: int) -> None:
+    status, text, errors = run_in_terminal("norms", folder=tmp_path, width=width, NO_COLOR="1")
+    assert (status, errors) == (0, "")
+    plain = text.replace("\x1b[1m", "").replace("\x1b[0m", "").replace("\x1b[2m", "")
+    assert "\x1b" not in plain  # NO_COLOR leaves bold and dim, which are no colours
+    assert max(map(len, plain.split("\r\n"))) <= width
+    assert "‖dWh‖" in plain
+    assert "\x1b[38;" in run_in_terminal("norms", folder=tmp_path, width=width)[1]
+
+
+@pytest.mark.parametrize("arguments", [("trace", "-o", "-"), ("render", "-o", "-", "--format", "png")])
+def test_a_binary_format_is_never_written_to_a_terminal(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    status, text, errors = run_in_terminal(*arguments, folder=tmp_path)
+    assert (status, text) == (2, "")
+    assert "is binary and stdout is a terminal" in errors
+
+
+def test_a_text_format_is(tmp_path: Path) -> None:
+    status, text, _ = run_in_terminal("render", "-o", "-", "--format", "dot", folder=tmp_path)
+    assert status == 0
+    assert text.startswith("digraph")
