@@ -40,10 +40,11 @@ def record(loss: Tensor | Tape, *, lags: LagOptions | bool = False, spectrum: in
         source: where the model comes from, for display.
 
     Raises:
-        InputError: the loss is not a scalar.
+        InputError: the loss is not a scalar, or neither a tensor nor a tape.
     """
+    cotangent = None if isinstance(loss, Tape) else scalar_cotangent(loss)
     tape = loss if isinstance(loss, Tape) else loss.tape
-    starts = dict(loss.starts) if isinstance(loss, Tape) else {loss.id: scalar_cotangent(loss)}
+    starts = dict(tape.starts) if isinstance(loss, Tape) else {loss.id: np.asarray(cotangent)}
     with np.errstate(all="ignore"):  # overflow is a finding, not a warning
         observer = Observer(tape, starts)
         for step in sweep(tape, starts):
