@@ -115,7 +115,9 @@ def scalar_cotangent(loss: Tensor) -> Array:
         InputError: the loss has more than one element, or no parameter or floating input leads to it.
     """
     if not isinstance(loss, Tensor):
-        raise InputError(f"the loss is a {type(loss).__name__}; pass the scalar Tensor that the model computed.")
+        raise InputError(
+            f"the loss is a {type(loss).__name__}; pass the scalar Tensor that the model computed."
+        )
     if loss.value.size != 1:
         raise InputError(f"the loss has shape {loss.shape}; reduce it to a scalar, with .sum() or .mean().")
     if not loss.node.requires:
@@ -132,7 +134,9 @@ def _unbroadcast(array: Array, target: Node, lead: tuple[int, ...], node: Node) 
         array = np.asarray(array.sum(axis=tuple(range(len(lead), len(lead) + extra))))
     if array.ndim == len(shape):
         stretched = tuple(
-            axis for axis in range(array.ndim) if shape[axis] == 1 and array.shape[axis] != 1 and axis >= len(lead)
+            axis
+            for axis in range(array.ndim)
+            if shape[axis] == 1 and array.shape[axis] != 1 and axis >= len(lead)
         )
         if stretched:
             array = array.sum(axis=stretched, keepdims=True)

@@ -1,4 +1,4 @@
-"""Central differences: the slope of a function along a line, how far it can be trusted, and how it compares with a gradient.
+"""Central differences: the slope of a function along a line, and how far it can be trusted.
 
 In: a function of one number and the slope that is claimed. Out: a `Comparison`. It knows nothing of tapes.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -64,7 +65,9 @@ def compare(
             continue
         estimates.append(estimate)
         allowed = tolerance * max(abs(claimed), abs(estimate.slope), typical)
-        if abs(claimed - estimate.slope) <= allowed and (estimate.noise <= allowed or claimed == estimate.slope):
+        if abs(claimed - estimate.slope) <= allowed and (
+            estimate.noise <= allowed or claimed == estimate.slope
+        ):
             return _comparison(claimed, estimate.slope, typical, direction, passed=True, resolved=True)
     if len(estimates) < 2:
         slope = estimates[0].slope if estimates else np.nan
@@ -89,7 +92,7 @@ def _most_certain(estimates: list[_Estimate]) -> tuple[float, float]:
     """Choose the estimate that differs least from that of the next larger step, and say by how much."""
     doubts = [
         abs(larger.slope - smaller.slope) + larger.noise + smaller.noise
-        for larger, smaller in zip(estimates, estimates[1:], strict=False)
+        for larger, smaller in pairwise(estimates)
     ]
     best = int(np.argmin(doubts))
     return estimates[best + 1].slope, doubts[best]
@@ -104,7 +107,14 @@ def _has_kink(function: Callable[[float], float], slope: float, allowed: float, 
 
 
 def _comparison(
-    claimed: float, slope: float, typical: float, direction: Array, *, passed: bool, resolved: bool, kinked: bool = False
+    claimed: float,
+    slope: float,
+    typical: float,
+    direction: Array,
+    *,
+    passed: bool,
+    resolved: bool,
+    kinked: bool = False,
 ) -> Comparison:
     length = float(np.sqrt((direction * direction).sum())) or 1.0
     largest = max(abs(claimed), abs(slope), typical)

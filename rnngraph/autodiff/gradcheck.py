@@ -1,8 +1,8 @@
 """The gradient check: what the reverse sweep gives against central differences of the replayed tape.
 
 In: a recorded scalar loss. Out: a `GradcheckReport`, one row a parameter and floating input, and the ops whose
-rule is wrong. Rules are also checked one by one, because a wrong rule can hide: at the first timestep with a zero state, no
-gradient of the recurrent weight is ever seen.
+rule is wrong. Rules are also checked one by one, because a wrong rule can hide: with one timestep and a zero
+state, the gradient of the recurrent weight is zero whatever its rule says.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ from rnngraph.autodiff.tensor import Tensor
 from rnngraph.errors import GradientError, InputError
 
 TOLERANCES = {"float32": 1e-3, "float64": 1e-6}
-SEPARATE = 64  # leaves that get a row of their own; the rest are moved together, so that the cost stays linear
+SEPARATE = (
+    64  # leaves that get a row of their own; the rest are moved together, so that the cost stays linear
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,9 @@ class GradcheckReport:
             lines.append(f"  {row.name:<{width}}  {numbers}  {text}")
         lines.extend(str(culprit) for culprit in self.culprits)
         if not self.passed and not self.culprits:
-            lines.append("every op's own rule is right where it was checked, so the fault is in how gradients are added up.")
+            lines.append(
+                "every op's own rule is right where it was checked, so the fault is in how gradients are added up."
+            )
         return "\n".join(lines)
 
 
@@ -77,9 +81,9 @@ def gradcheck(
 ) -> GradcheckReport:
     """Compare the gradient of a scalar loss with central differences, by replaying its tape in float64.
 
-    Every parameter and floating input is moved along random directions; beyond 64 of them, the rest are moved together in one
-    row. Where the loss has a kink at the very point (a ReLU at 0), both sides are compared a little beside it. Nothing
-    that the model holds is changed.
+    Every parameter and floating input is moved along random directions; beyond 64 of them, the rest are moved
+    together in one row. Where the loss has a kink at the very point (a ReLU at 0), both sides are compared a
+    little beside it. Nothing that the model holds is changed.
 
     Args:
         loss: a scalar.
@@ -117,7 +121,11 @@ def _leaves(replay: Replay) -> list[Node]:
 
 
 def _rows(
-    replay: Replay, found: Mapping[str, Array], tolerance: float, generator: np.random.Generator, directions: int
+    replay: Replay,
+    found: Mapping[str, Array],
+    tolerance: float,
+    generator: np.random.Generator,
+    directions: int,
 ) -> tuple[GradcheckRow, ...]:
     leaves = _leaves(replay)
     separate = leaves if len(leaves) <= SEPARATE else leaves[: SEPARATE - 1]
@@ -180,7 +188,10 @@ def _direction(point: Array, generator: np.random.Generator) -> Array:
 def _beside(replay: Replay, leaves: list[Node], generator: np.random.Generator) -> Tensor:
     """Record the loss again with every leaf moved by about a hundredth, off the kinks."""
     return replay.moved(
-        {leaf.id: replay.base[leaf.id] + 0.01 * _direction(replay.base[leaf.id], generator) for leaf in leaves}
+        {
+            leaf.id: replay.base[leaf.id] + 0.01 * _direction(replay.base[leaf.id], generator)
+            for leaf in leaves
+        }
     )
 
 
@@ -194,4 +205,8 @@ def _zero_row(name: str) -> GradcheckRow:
 
 
 def _label(group: list[Node]) -> str:
-    return str(group[0].name) if len(group) == 1 else f"{group[0].name} .. {group[-1].name} ({len(group)} leaves)"
+    return (
+        str(group[0].name)
+        if len(group) == 1
+        else f"{group[0].name} .. {group[-1].name} ({len(group)} leaves)"
+    )

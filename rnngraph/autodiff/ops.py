@@ -66,7 +66,9 @@ def _transpose_vjp(g: Array, node: Node) -> tuple[Array]:
 
 
 def _is_basic(index: tuple[Any, ...]) -> bool:
-    return all(part is None or part is Ellipsis or isinstance(part, int | slice | np.integer) for part in index)
+    return all(
+        part is None or part is Ellipsis or isinstance(part, int | slice | np.integer) for part in index
+    )
 
 
 def _index(x: Array, *, index: tuple[Any, ...]) -> Array:
@@ -96,7 +98,9 @@ def _joined(join: Any, arrays: tuple[Array, ...], axis: int) -> Array:
         return np.asarray(join(arrays, axis=axis))
     except ValueError:
         shapes = ", ".join(str(array.shape) for array in arrays[:4])
-        raise InputError(f"shapes {shapes} cannot be joined along axis {axis}; the other axes must agree.") from None
+        raise InputError(
+            f"shapes {shapes} cannot be joined along axis {axis}; the other axes must agree."
+        ) from None
 
 
 def _reshape(x: Array, *, shape: tuple[int, ...]) -> Array:
@@ -138,8 +142,15 @@ SIGMOID = Op("sigmoid", "σ", sigmoid, lambda g, node: (g * (node.value * (1 - n
 RELU = Op("relu", "relu", lambda x: np.maximum(x, 0), lambda g, node: (g * (node.arguments[0] > 0),))
 EXP = Op("exp", "exp", np.exp, lambda g, node: (g * node.value,))
 LOG = Op("log", "log", np.log, lambda g, node: (g / node.arguments[0],))
-SUM = Op("sum", "Σ", lambda x, *, axis, keepdims: np.asarray(np.sum(x, axis=axis, keepdims=keepdims)), _sum_vjp)
-MEAN = Op("mean", "mean", lambda x, *, axis, keepdims: np.asarray(np.mean(x, axis=axis, keepdims=keepdims)), _mean_vjp)
+SUM = Op(
+    "sum", "Σ", lambda x, *, axis, keepdims: np.asarray(np.sum(x, axis=axis, keepdims=keepdims)), _sum_vjp
+)
+MEAN = Op(
+    "mean",
+    "mean",
+    lambda x, *, axis, keepdims: np.asarray(np.mean(x, axis=axis, keepdims=keepdims)),
+    _mean_vjp,
+)
 RESHAPE = Op(
     "reshape", "reshape", _reshape, lambda g, node: (g.reshape(lead_of(g, node) + node.arguments[0].shape),)
 )

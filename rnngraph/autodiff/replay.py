@@ -1,7 +1,7 @@
 """Replay a tape: compute a recorded loss again from other leaves, in float64, without the model that recorded it.
 
-In: the scalar tensor of a recorded loss. Out: numbers, or a new tape. Only the nodes that lead to the loss are replayed, in
-tape order, so there is no recursion.
+In: the scalar tensor of a recorded loss. Out: numbers, or a new tape. Only the nodes that lead to the loss are
+replayed, in tape order, so there is no recursion.
 """
 
 from __future__ import annotations

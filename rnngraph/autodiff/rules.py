@@ -29,8 +29,8 @@ ARGUMENTS = 8  # arguments of one node; a stack of 10,000 steps has 10,000
 class Culprit:
     """A rule that is wrong: which op, which argument, and where it was seen.
 
-    `analytic` is what the vjp gives along a random direction, `numeric` what differences of the forward give. Both are NaN
-    where the rule returned a gradient of the wrong shape.
+    `analytic` is what the vjp gives along a random direction, `numeric` what differences of the forward give.
+    Both are NaN where the rule returned a gradient of the wrong shape.
     """
 
     op: str
@@ -48,8 +48,8 @@ class Culprit:
         """Say it in a sentence."""
         name = f" ({self.argument_name})" if self.argument_name else ""
         step = f", timestep {self.timestep}" if self.timestep >= 0 else ""
-        place = f", {self.scope}" if self.scope else ""
-        return f"the vjp of {self.op} is wrong for argument {self.argument}{name}: {self.reason} [node {self.node}{step}{place}]"
+        place = f"node {self.node}{step}" + (f", {self.scope}" if self.scope else "")
+        return f"the vjp of {self.op} is wrong for argument {self.argument}{name}: {self.reason} [{place}]"
 
 
 def wrong_rules(nodes: Sequence[Node], *, seed: int = 0) -> tuple[Culprit, ...]:
@@ -94,7 +94,7 @@ def _check(node: Node, requires: tuple[bool, ...], generator: np.random.Generato
             continue
         result = _compare(node, arguments, cotangent, position, gradient, generator)
         if not result.passed and not result.kinked:
-            reason = f"it gives {result.analytic:.6g} along a random direction, and differences give {result.numeric:.6g}"
+            reason = f"it gives {result.analytic:.6g} along a random direction, differences give {result.numeric:.6g}"
             yield _culprit(node, position, reason, result)
 
 
@@ -119,7 +119,12 @@ def _gradient(node: Node, arguments: list[Array], value: Array, cotangent: Array
 
 
 def _compare(
-    node: Node, arguments: list[Array], cotangent: Array, position: int, gradient: Array, generator: np.random.Generator
+    node: Node,
+    arguments: list[Array],
+    cotangent: Array,
+    position: int,
+    gradient: Array,
+    generator: np.random.Generator,
 ) -> Comparison:
     point = arguments[position]
     # Relative to each element: a step then leaves no logarithm's or power's domain.

@@ -113,8 +113,9 @@ _NOTHING: dict[str, Any] = {}
 class Tape:
     """An append-only record of one forward pass.
 
-    `model` and `step_labels` (the text under each timestep) are only for display. `mask`, (batch, time), says which steps
-    bear a loss, `keep` which steps of the input are data where a recurrent layer was given a mask. `outputs` and `starts` are what the functional interface returned and walked back from.
+    `model` and `step_labels` (the text under each timestep) are only for display. `mask`, (batch, time), says which
+    steps bear a loss, `keep` which steps of the input are data where a recurrent layer was given a mask. `outputs`
+    and `starts` are what the functional interface returned and walked back from.
     """
 
     def __init__(self, *, model: str = "") -> None:
@@ -152,7 +153,7 @@ class Tape:
         node_id = len(nodes)
         sources = [nodes[i] for i in inputs]
         if requires is None:
-            requires = any([source.requires for source in sources])
+            requires = any([source.requires for source in sources])  # noqa: C419 - a list is faster than a generator
         arguments = tuple([source.value for source in sources])
         place, timestep = (self.place, self.timestep) if scope is None else split_scope(scope)
         nodes.append(Node(node_id, op, inputs, value, arguments, place, timestep, requires, options, name))
@@ -244,13 +245,22 @@ class Tape:
         return self.place if self.timestep < 0 else (*self.place, ("t", self.timestep))
 
     def unique(self, name: str) -> str:
-        """Reserve a name; the second `x` is `x_1`."""
+        """Reserve a name; the second `x` is `x_1`, and the second layer's `rnn.Wx` is `rnn_1.Wx`."""
+        owner, dot, last = name.rpartition(".")
         candidate, count = name, 0
         while candidate in self._names:
             count += 1
-            candidate = f"{name}_{count}"
+            candidate = f"{owner}_{count}.{last}" if dot else f"{name}_{count}"
         self._names.add(candidate)
         return candidate
+
+    def layer_name(self, name: str) -> str:
+        """Name one more call of a layer; its second call on this tape, or a second layer of that name, is `rnn_1`."""
+        taken = {recurrence.name for recurrence in self.recurrences}
+        count = 0
+        while (f"{name}_{count}" if count else name) in taken:
+            count += 1
+        return f"{name}_{count}" if count else name
 
 
 def split_scope(scope: Scope) -> tuple[Scope, int]:

@@ -1,8 +1,8 @@
 """The arithmetic of one step of every cell, and of the projections around it: each an op, declared once.
 
-A step takes `xproj`, the projection `x·Wx + b` of all timesteps, and reads its own timestep from it. The value of every node is
-all that its vjp needs, so nothing else is kept. An LSTM step is three nodes (gates, cell, hidden) and a GRU
-step is three (hidden product, gates, state), because gates and cell states are what people ask to see.
+A step takes `xproj`, the projection `x·Wx + b` of all timesteps, and reads its own timestep from it. The value
+of every node is all that its vjp needs, so nothing else is kept. An LSTM step is three nodes (gates, cell, hidden)
+and a GRU step is three (hidden product, gates, state), because gates and cell states are what people ask to see.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ def _product(a: Array, b: Array) -> Array:
 def _affine(x: Array, weight: Array, bias: Array) -> Array:
     if x.shape[-1] != weight.shape[0]:
         raise InputError(
-            f"the input has shape {x.shape} and the weight {weight.shape}; the input's last size must be {weight.shape[0]}."
+            f"the input has shape {x.shape} and the weight {weight.shape}; "
+            f"the input's last size must be {weight.shape[0]}."
         )
     if x.ndim != 3:
         return np.asarray(x @ weight + bias)

@@ -3,10 +3,10 @@
 In and out: plain arrays, batch first. The cache is the `Tape` of that one call, so it can be drawn and recorded; its
 backward walks it in reverse, as often as it is called. The arithmetic is that of the layers in `rnngraph.nn`.
 
-Sizes: N sequences, T timesteps, D inputs, H hidden units, V words, M outputs. Arrays are computed in the dtype in which NumPy
-would compute them: float32 throughout where all are float32. Every forward raises `InputError` for shapes that
-do not agree and for empty or non-finite arrays, and `DtypeError` for arrays that hold no real numbers; every
-backward raises `InputError` for a gradient of another shape than its output's and for the cache of another
+Sizes: N sequences, T timesteps, D inputs, H hidden units, V words, M outputs. Arrays are computed in the dtype in
+which NumPy would compute them: float32 throughout where all are float32. Every forward raises `InputError` for
+shapes that do not agree and for empty or non-finite arrays, and `DtypeError` for arrays that hold no real numbers;
+every backward raises `InputError` for a gradient of another shape than its output's and for the cache of another
 function.
 """
 
@@ -22,6 +22,7 @@ from rnngraph.autodiff.tape import Tape
 from rnngraph.errors import DtypeError, InputError
 from rnngraph.nn import losses
 from rnngraph.nn.call import (
+    check_affine,
     floats,
     leaf_gradients,
     open_recurrence,
@@ -59,7 +60,9 @@ def rnn_step_forward(x: Any, prev_h: Any, Wx: Any, Wh: Any, b: Any) -> tuple[Arr
     Returns:
         next_h (N, H), cache.
     """
-    run = open_recurrence("rnn_step_forward", CELLS["tanh"], {"x": x, "h0": prev_h, "Wx": Wx, "Wh": Wh, "b": b})
+    run = open_recurrence(
+        "rnn_step_forward", CELLS["tanh"], {"x": x, "h0": prev_h, "Wx": Wx, "Wh": Wh, "b": b}
+    )
     _walk(run)
     run.tape.outputs = (run.h,)
     return run.h.value.copy(), run.tape
@@ -93,7 +96,9 @@ def rnn_backward(dh: Any, cache: Tape) -> tuple[Array, ...]:
     return walk_back("rnn_backward", cache, {"dh": dh}, ("x", "h0", *WEIGHTS))
 
 
-def lstm_step_forward(x: Any, prev_h: Any, prev_c: Any, Wx: Any, Wh: Any, b: Any) -> tuple[Array, Array, Tape]:
+def lstm_step_forward(
+    x: Any, prev_h: Any, prev_c: Any, Wx: Any, Wh: Any, b: Any
+) -> tuple[Array, Array, Tape]:
     """Compute one LSTM step; the columns of the weights are the gates i, f, o, g.
 
     Args:
@@ -187,15 +192,7 @@ def temporal_affine_forward(x: Any, w: Any, b: Any) -> tuple[Array, Tape]:
     """
     function = "temporal_affine_forward"
     values = floats(function, {"x": x, "w": w, "b": b})
-    shape = values["x"].shape
-    if len(shape) != 3:
-        raise InputError(f"{function}: x has shape {shape}; it takes (N, T, D).")
-    if values["w"].ndim != 2 or len(values["w"]) != shape[-1]:
-        raise InputError(f"{function}: w has shape {values['w'].shape}; x of shape {shape} needs ({shape[-1]}, M).")
-    if values["b"].shape != values["w"].shape[1:]:
-        raise InputError(
-            f"{function}: b has shape {values['b'].shape}; w of shape {values['w'].shape} needs {values['w'].shape[1:]}."
-        )
+    check_affine(function, values["x"], values["w"], b=values["b"])
     tape = Tape(model=function)
     x_in = record_input(tape, "x", values["x"])
     weight, bias = (record_weight(tape, name, values[name]) for name in ("w", "b"))

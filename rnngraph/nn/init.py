@@ -46,7 +46,9 @@ def identity(shape: tuple[int, int]) -> Array:
     return np.eye(*shape)
 
 
-def matrix(init: str, generator: np.random.Generator, shape: tuple[int, int], *, fan: int, square: bool) -> Array:
+def matrix(
+    init: str, generator: np.random.Generator, shape: tuple[int, int], *, fan: int, square: bool
+) -> Array:
     """Initialise one gate's block of a weight.
 
     Args:
@@ -80,5 +82,7 @@ def chrono(generator: np.random.Generator, hidden_size: int, *, horizon: int) ->
         InputError: a horizon below 3, for which the interval is empty.
     """
     if horizon < 3:
-        raise InputError(f"the chrono horizon is {horizon}; it is the longest dependency in steps and must be at least 3.")
+        raise InputError(
+            f"the chrono horizon is {horizon}; it is the longest dependency in steps and must be at least 3."
+        )
     return np.log(generator.uniform(1, horizon - 1, size=hidden_size))

@@ -65,7 +65,9 @@ class Embedding(Module):
             VocabularyError: a token outside the vocabulary.
         """
         if not isinstance(tokens, Tensor):
-            raise InputError(f"{self.name} got a {type(tokens).__name__}; record the tokens first: tape.input(tokens).")
+            raise InputError(
+                f"{self.name} got a {type(tokens).__name__}; record the tokens first: tape.input(tokens)."
+            )
         weight = self.parameter("W")
         check_tokens(tokens.value, len(weight.value), self.name)
         with tokens.tape.scope(layer=self.name):
@@ -105,10 +107,14 @@ class Linear(Module):
             DtypeError: another dtype than the weights'.
         """
         if not isinstance(x, Tensor):
-            raise InputError(f"{self.name} got a {type(x).__name__}; record the array first: tape.input(array).")
+            raise InputError(
+                f"{self.name} got a {type(x).__name__}; record the array first: tape.input(array)."
+            )
         weight, bias = self.parameter("W"), self.parameter("b")
         if x.dtype != weight.value.dtype:
-            raise DtypeError(f"{self.name} has {weight.value.dtype} weights and got a {x.dtype} input; convert one of them.")
+            raise DtypeError(
+                f"{self.name} has {weight.value.dtype} weights and got a {x.dtype} input; convert one of them."
+            )
         with x.tape.scope(layer=self.name):
             return x.tape.apply(LINEAR, x, x.tape.parameter(weight), x.tape.parameter(bias))
 
@@ -140,7 +146,8 @@ def check_tokens(tokens: Array, vocabulary: int, name: str) -> None:
     if outside.any():
         place = tuple(int(i) for i in np.argwhere(outside)[0])
         raise VocabularyError(
-            f"{name} got token {tokens[place]} at {place}; the vocabulary has {vocabulary} words, 0 to {vocabulary - 1}."
+            f"{name} got token {tokens[place]} at {place}; "
+            f"the vocabulary has {vocabulary} words, 0 to {vocabulary - 1}."
         )
 
 
@@ -157,5 +164,7 @@ def booleans(mask: Any, name: str) -> Array:
         raise DtypeError(f"{name} got a mask of dtype {array.dtype}; pass booleans.")
     other = array[(array != 0) & (array != 1)]
     if other.size:
-        raise DtypeError(f"{name} got a mask that holds {other.flat[0]}; pass booleans, or the numbers 0 and 1.")
+        raise DtypeError(
+            f"{name} got a mask that holds {other.flat[0]}; pass booleans, or the numbers 0 and 1."
+        )
     return array.astype(bool)

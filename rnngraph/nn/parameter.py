@@ -59,9 +59,14 @@ class Module:
             InputError: a name is missing or unknown, or a shape differs.
             DtypeError: an array holds no real numbers.
         """
-        missing, unknown = sorted(self._parameters.keys() - state.keys()), sorted(state.keys() - self._parameters.keys())
+        missing, unknown = (
+            sorted(self._parameters.keys() - state.keys()),
+            sorted(state.keys() - self._parameters.keys()),
+        )
         if missing or unknown:
-            raise InputError(f"{self.name} lacks {missing or 'nothing'} and does not know {unknown or 'nothing'}.")
+            raise InputError(
+                f"{self.name} lacks {missing or 'nothing'} and does not know {unknown or 'nothing'}."
+            )
         # A network that has diverged can be loaded, so that one can look at it: NaN is let in.
         taken = {name: checked_array(state[name], name, finite=False) for name in self._parameters}
         for name, parameter in self._parameters.items():

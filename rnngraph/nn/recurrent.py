@@ -5,8 +5,6 @@ A timestep is the position in the input in both directions; the reverse directio
 
 from __future__ import annotations
 
-import math
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -16,11 +14,11 @@ from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.tape import CONSTANT, Recurrence, Tape, checked_array
 from rnngraph.autodiff.tensor import Tensor, concatenate
 from rnngraph.errors import DtypeError, InputError, TapeError
-from rnngraph.nn import init as initialise
 from rnngraph.nn.cells import CELLS, PROJECT
 from rnngraph.nn.layers import booleans, check_numbers, check_sizes
 from rnngraph.nn.parameter import Module
 from rnngraph.nn.unroll import Unrolled, unroll
+from rnngraph.nn.weights import Scheme, initial_weights
 
 
 class Recurrent(Module):
@@ -51,10 +49,9 @@ class Recurrent(Module):
         check_numbers(dtype, seed)
         if detail not in ("step", "op"):
             raise InputError(f"detail is {detail!r}; choose 'step' (fused) or 'op' (primitive operations).")
-        for label, number in (("gain", gain), ("forget_bias", forget_bias)):
-            if number is not None and not (isinstance(number, Real) and math.isfinite(number)):
-                raise InputError(f"{label} is {number!r}; it must be a finite number.")
         self.cell = CELLS[cell]
+        scheme = Scheme(init, gain, forget_bias, horizon)
+        scheme.check(self.cell)
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.directions = ("forward", "reverse") if bidirectional else ("forward",)
         self.truncate, self.detail = truncate, detail
@@ -62,62 +59,19 @@ class Recurrent(Module):
         for layer in range(num_layers):
             for direction in self.directions:
                 width = input_size if layer == 0 else hidden_size * len(self.directions)
-                weights = self._weights(generator, width, init, gain, forget_bias, horizon)
+                weights = initial_weights(
+                    self.cell, scheme, width=width, hidden=hidden_size, generator=generator
+                )
                 for key, value in weights.items():
                     self.add_parameter(key + suffix(layer, direction), value.astype(dtype))
 
-    def _weights(
-        self,
-        generator: np.random.Generator,
-        width: int,
-        init: str,
-        gain: float,
-        forget_bias: float | None,
-        horizon: int | None,
-    ) -> dict[str, Array]:
-        hidden, gates = self.hidden_size, self.cell.gates
-
-        def block(rows: int, square: bool) -> Array:
-            shape = (rows, hidden)
-            return initialise.matrix(init, generator, shape, fan=hidden, square=square)
-
-        weights = {
-            "Wx": np.concatenate([block(width, False) for _ in gates], axis=1),
-            "Wh": gain * np.concatenate([block(hidden, True) for _ in gates], axis=1),
-            "b": self._bias(generator, init, forget_bias, horizon),
-        }
-        if self.cell.hidden_bias:
-            default = init in ("uniform", "chrono")
-            size = (len(gates) * hidden,)
-            weights["bh"] = initialise.uniform(generator, size, fan=hidden) if default else np.zeros(size)
-        return weights
-
-    def _bias(
-        self, generator: np.random.Generator, init: str, forget_bias: float | None, horizon: int | None
-    ) -> Array:
-        hidden, gates = self.hidden_size, self.cell.gates
-        size = (len(gates) * hidden,)
-        bias = initialise.uniform(generator, size, fan=hidden) if init in ("uniform", "chrono") else np.zeros(size)
-        if init == "chrono":
-            if self.cell.name not in ("lstm", "gru"):
-                raise InputError(f"init 'chrono' sets gate biases and a {self.cell.name} recurrence has none; use LSTM or GRU.")
-            draw = initialise.chrono(generator, hidden, horizon=100 if horizon is None else horizon)
-            keep = "f" if self.cell.name == "lstm" else "z"
-            bias[self._block(keep)] = draw
-            if keep == "f":
-                bias[self._block("i")] = -draw
-        if forget_bias is not None:
-            if self.cell.name != "lstm":
-                raise InputError(f"forget_bias is {forget_bias} but a {self.cell.name} cell has no forget gate; use LSTM.")
-            bias[self._block("f")] = forget_bias
-        return bias
-
-    def _block(self, gate: str) -> slice:
-        start = self.cell.gates.index(gate) * self.hidden_size
-        return slice(start, start + self.hidden_size)
-
     def __call__(
-        self, x: Tensor, h0: Tensor | Array | None = None, c0: Tensor | Array | None = None, *, mask: Any = None
+        self,
+        x: Tensor,
+        h0: Tensor | Array | None = None,
+        c0: Tensor | Array | None = None,
+        *,
+        mask: Any = None,
     ) -> Tensor:
         """Record the layer on the tape of `x`.
 
@@ -137,30 +91,33 @@ class Recurrent(Module):
         """
         batch, time = self._check(x)
         if c0 is not None and "c" not in self.cell.states:
-            raise InputError(f"c0 was given but a {self.cell.name} layer has no cell state; only an LSTM has one.")
+            raise InputError(
+                f"c0 was given but a {self.cell.name} layer has no cell state; only an LSTM has one."
+            )
         keep = None if mask is None else self._mask(mask, batch, time)
         if keep is not None:
             x.tape.keep = keep
-        start_h, start_c = (self._initial(x.tape, state, label, batch) for state, label in ((h0, "h0"), (c0, "c0")))
+        start_h, start_c = (
+            self._initial(x.tape, state, label, batch) for state, label in ((h0, "h0"), (c0, "c0"))
+        )
         with np.errstate(all="ignore"):  # what overflows is reported by the trace, with its place
+            name = x.tape.layer_name(self.name)
             for layer in range(self.num_layers):
                 outputs = []
                 for number, direction in enumerate(self.directions):
+                    recurrence = Recurrence(name, self.cell.name, layer, direction, copies=keep is not None)
                     index = layer * len(self.directions) + number
-                    outputs.append(self._run(x, start_h[index], start_c[index], layer, direction, keep))
+                    outputs.append(self._run(x, recurrence, start_h[index], start_c[index], keep))
                 x = outputs[0] if len(outputs) == 1 else concatenate(outputs, axis=-1)
         return x
 
-    def _run(self, x: Tensor, h: Tensor, c: Tensor, layer: int, direction: str, mask: Array | None) -> Tensor:
-        tape, ending = x.tape, suffix(layer, direction)
-        recurrence = Recurrence(self.name, self.cell.name, layer, direction)
-        recurrence.name, recurrence.gate_names = self.name, self.cell.gates if len(self.cell.gates) > 1 else ""
-        recurrence.weight, recurrence.copies = f"{self.name}.Wh{ending}", mask is not None
-        tensors = [tape.parameter(self.parameter(key + ending)) for key in ("Wx", "b", "Wh")]
-        if self.cell.hidden_bias:
-            tensors.append(tape.parameter(self.parameter("bh" + ending)))
+    def _run(self, x: Tensor, recurrence: Recurrence, h: Tensor, c: Tensor, mask: Array | None) -> Tensor:
+        tape, ending = x.tape, suffix(recurrence.layer, recurrence.direction)
+        keys = ("Wx", "b", "Wh", "bh") if self.cell.hidden_bias else ("Wx", "b", "Wh")
+        tensors = [tape.parameter(self.parameter(key + ending)) for key in keys]
         recurrence.weight = tensors[2].node.name or ""
-        with tape.scope(layer=f"{self.name}.{layer}", direction=direction):
+        recurrence.gate_names = self.cell.gates if len(self.cell.gates) > 1 else ""
+        with tape.scope(layer=f"{recurrence.name}.{recurrence.layer}", direction=recurrence.direction):
             projection = tape.apply(PROJECT, x, tensors[0], tensors[1])
             recurrence.projection = projection.id
             recurrence.initial = {"h": h.id, "c": c.id} if "c" in self.cell.states else {"h": h.id}
@@ -172,9 +129,13 @@ class Recurrent(Module):
 
     def _check(self, x: Tensor) -> tuple[int, int]:
         if not isinstance(x, Tensor):
-            raise InputError(f"{self.name} got a {type(x).__name__}; record the array first: tape.input(array).")
+            raise InputError(
+                f"{self.name} got a {type(x).__name__}; record the array first: tape.input(array)."
+            )
         if x.ndim != 3 or x.shape[-1] != self.input_size:
-            raise InputError(f"{self.name} got an input of shape {x.shape}; it takes (N, T, {self.input_size}).")
+            raise InputError(
+                f"{self.name} got an input of shape {x.shape}; it takes (N, T, {self.input_size})."
+            )
         dtype = next(self.parameters()).value.dtype
         if x.dtype != dtype:
             raise DtypeError(
@@ -186,7 +147,9 @@ class Recurrent(Module):
     def _mask(self, mask: Any, batch: int, time: int) -> Array:
         keep = booleans(mask, self.name)
         if keep.shape != (batch, time):
-            raise InputError(f"{self.name} got a mask of shape {keep.shape}; the input needs {(batch, time)}.")
+            raise InputError(
+                f"{self.name} got a mask of shape {keep.shape}; the input needs {(batch, time)}."
+            )
         return keep
 
     def _initial(self, tape: Tape, state: Tensor | Array | None, label: str, batch: int) -> list[Tensor]:
@@ -202,9 +165,13 @@ class Recurrent(Module):
             state = tape.input(checked_array(state, label).astype(dtype, copy=False), label)
         tensor = state
         if tensor.tape is not tape:
-            raise TapeError(f"{label} is a tensor of another tape than the input; record both with the same Tape.")
+            raise TapeError(
+                f"{label} is a tensor of another tape than the input; record both with the same Tape."
+            )
         if tensor.dtype != dtype:
-            raise DtypeError(f"{label} has dtype {tensor.dtype} and {self.name} has {dtype} weights; convert it.")
+            raise DtypeError(
+                f"{label} has dtype {tensor.dtype} and {self.name} has {dtype} weights; convert it."
+            )
         if tensor.shape == shape and count == 1:
             return [tensor]
         if tensor.shape != (count, *shape):

@@ -28,6 +28,12 @@ class Unrolled:
     h: Tensor
     c: Tensor
     fixed: tuple[Op, int, Array, int, Array] | None = None
+    keep: Array | None = None  # (N, 1) at a step where some samples copy their states
+    copied: Tensor | None = None  # the cell state that those samples copy
+
+    def kept_cell(self, c: Tensor) -> Tensor:
+        """Copy the cell state of samples past their end, before h is made of it: h's way back leads through it."""
+        return c if self.keep is None or self.copied is None else where(self.keep, c, self.copied)
 
     def fix(self) -> tuple[Op, int, Array, int, Array]:
         """Look up once what every step of a vanilla cell needs."""
@@ -84,14 +90,14 @@ def walk(
     hidden, cell = run.recurrence.states["h"], run.recurrence.states.get("c")
     for position, t in enumerate(order):
         tape.timestep = t
-        before = run.h, run.c
+        before, run.copied = run.h, run.c
         if position in cut:
             run.h = run.h.detach()
             run.c = run.c.detach() if cell is not None else run.c
+        run.keep = None if mask is None or mask[:, t].all() else mask[:, t, None]
         step(run, t, buffers)
-        if mask is not None and not mask[:, t].all():
-            run.h = where(mask[:, t, None], run.h, before[0])
-            run.c = where(mask[:, t, None], run.c, before[1]) if cell is not None else run.c
+        if run.keep is not None:
+            run.h = where(run.keep, run.h, before)
         hidden[t] = run.h.id
         if cell is not None:
             cell[t] = run.c.id
@@ -126,11 +132,11 @@ def _lstm_step(run: Unrolled, t: int, out: dict[str, Array]) -> None:
     inputs = (projection.id, run.h.id, weight.id)
     gates = tape.append(cells.LSTM_GATES, inputs, value, options={"t": t}, requires=True)
     cell = cells.LSTM_CELL.forward(value, run.c.value, out=out["c"][t])
-    c = tape.append(cells.LSTM_CELL, (gates, run.c.id), cell, requires=True)
-    hidden = cells.LSTM_HIDDEN.forward(value, cell, out=out["h"][t])
-    h = tape.append(cells.LSTM_HIDDEN, (gates, c), hidden, requires=True)
+    run.c = run.kept_cell(Tensor(tape, tape.append(cells.LSTM_CELL, (gates, run.c.id), cell, requires=True)))
+    hidden = cells.LSTM_HIDDEN.forward(value, run.c.value, out=out["h"][t])
+    h = tape.append(cells.LSTM_HIDDEN, (gates, run.c.id), hidden, requires=True)
     run.recurrence.gates[t] = gates
-    run.h, run.c = Tensor(tape, h), Tensor(tape, c)
+    run.h = Tensor(tape, h)
 
 
 def _gru_step(run: Unrolled, t: int, out: dict[str, Array]) -> None:
@@ -164,7 +170,7 @@ def _composed(run: Unrolled, t: int, out: dict[str, Array]) -> None:
     a = x + product
     i, f, o = (a[:, k * hidden : (k + 1) * hidden].sigmoid() for k in range(3))
     g = a[:, 3 * hidden :].tanh()
-    run.c = f * run.c + i * g
+    run.c = run.kept_cell(f * run.c + i * g)
     run.h = o * run.c.tanh()
 
 

@@ -1,0 +1,250 @@
+"""The gradient check: right models pass, wrong rules are found and named, long tapes stay cheap."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnngraph as rg
+from rnngraph.autodiff import ops
+from rnngraph.autodiff.gradcheck import GradcheckReport, gradcheck
+from rnngraph.autodiff.tape import Node, Op
+from rnngraph.errors import InputError
+from rnngraph.nn import cells
+
+
+def model(layer: Any, time: int, *, dtype: Any = np.float64, seed: int = 0) -> rg.Tensor:
+    generator = np.random.default_rng(seed)
+    tape = rg.Tape()
+    x = tape.input(generator.normal(size=(3, time, 4)).astype(dtype))
+    head = rg.nn.Linear(layer.hidden_size * len(layer.directions), 5, seed=1, dtype=dtype)
+    mask = generator.random((3, time)) > 0.2
+    mask[0, 0] = True
+    return rg.nn.temporal_softmax_loss(head(layer(x)), generator.integers(0, 5, size=(3, time)), mask)
+
+
+LAYERS: dict[str, Callable[..., Any]] = {
+    "tanh": lambda **options: rg.nn.RNN(4, 6, **options),
+    "relu": lambda **options: rg.nn.RNN(4, 6, nonlinearity="relu", init="identity", **options),
+    "lstm": lambda **options: rg.nn.LSTM(4, 6, num_layers=2, bidirectional=True, **options),
+    "gru": lambda **options: rg.nn.GRU(4, 6, **options),
+}
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("time", [1, 50])
+@pytest.mark.parametrize("detail", ["step", "op"])
+@pytest.mark.parametrize("cell", list(LAYERS))
+def test_every_layer_passes(cell: str, detail: str, time: int, dtype: Any) -> None:
+    report = gradcheck(model(LAYERS[cell](detail=detail, dtype=dtype), time, dtype=dtype))
+    assert report.passed, str(report)
+    assert report.dtype == np.dtype(dtype).name
+    names = [row.name for row in report.rows]
+    assert names[:4] == [
+        "x",
+        *(f"{'rnn' if cell in ('tanh', 'relu') else cell}.{key}" for key in ("Wx", "b", "Wh")),
+    ]
+    assert names[-2:] == ["linear.W", "linear.b"]
+    assert all(row.relative_error <= report.tolerance for row in report.rows if row.resolved)
+    assert [row.name for row in report.rows if row.resolved and row.analytic == 0] == (
+        [name for name in names if ".Wh" in name] if time == 1 else []
+    )
+
+
+def broken_tanh_step(factor: float) -> Op:
+    def vjp(g: np.ndarray[Any, Any], node: Node) -> Any:
+        assert cells.RNN_TANH_STEP.vjp is not None
+        to_x, to_h, to_weight = cells.RNN_TANH_STEP.vjp(g, node)
+        return to_x, np.asarray(to_h) * factor, to_weight
+
+    return dataclasses.replace(cells.RNN_TANH_STEP, vjp=vjp)
+
+
+@pytest.mark.parametrize("time", [1, 2, 50])
+@pytest.mark.parametrize("factor", [1.01, -1.0, 0.0])
+def test_a_wrong_rule_of_a_step_is_named_even_where_its_effect_cannot_be_seen(
+    monkeypatch: pytest.MonkeyPatch, time: int, factor: float
+) -> None:
+    monkeypatch.setitem(cells.STEP_OPS, "tanh", broken_tanh_step(factor))
+    report = gradcheck(model(rg.nn.RNN(4, 6), time))
+    assert not report.passed
+    (culprit,) = report.culprits
+    assert (culprit.op, culprit.argument, culprit.argument_name) == ("rnn_tanh_step", 1, "h")
+    assert culprit.timestep == 0
+    assert culprit.scope == "rnn.0/forward"
+    assert culprit.analytic == pytest.approx(factor * culprit.numeric, rel=1e-6)
+    assert "rnn_tanh_step is wrong for argument 1 (h)" in str(report)
+    wrong = {row.name for row in report.rows if not row.passed}
+    # With two steps the recurrent weight's gradient is the last step's own, which is right.
+    seen: dict[int, set[str]] = {1: set(), 2: {"x", "rnn.Wx", "rnn.b"}}
+    assert wrong == seen.get(time, {"x", "rnn.Wx", "rnn.b", "rnn.Wh"})
+
+
+WRONG: dict[str, tuple[Op, int]] = {
+    "sign": (Op("wrong", "w", np.sin, lambda g, node: (-g * np.cos(node.arguments[0]),)), 0),
+    "missing": (Op("wrong", "w", np.sin, lambda g, node: (None,)), 0),
+    "shape": (Op("wrong", "w", np.sin, lambda g, node: (np.ones((7, 7)),)), 0),
+    "slightly": (Op("wrong", "w", np.sin, lambda g, node: (g * np.cos(node.arguments[0]) * (1 + 1e-4),)), 0),
+    "transposed": (
+        Op("wrong", "w", lambda a, b: a @ b, lambda g, node: (g @ node.arguments[1].T, g.T @ node.arguments[0])), 1
+    ),
+    "one element": (
+        Op("wrong", "w", np.sin, lambda g, node: (g * np.cos(node.arguments[0]) * (np.arange(3) < 2),)), 0
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", list(WRONG))
+def test_a_wrong_op_of_the_users_own_is_named(name: str) -> None:
+    op, argument = WRONG[name]
+    tape = rg.Tape()
+    generator = np.random.default_rng(0)
+    inputs = [tape.input(generator.normal(size=(3, 3)), key) for key in "ab"]
+    with tape.scope(layer="mine", t=4):
+        y = tape.apply(op, *inputs[: 2 if argument else 1])
+    report = gradcheck((y * inputs[1]).sum())
+    assert not report.passed
+    assert [(one.op, one.argument, one.node, one.timestep) for one in report.culprits] == [("wrong", argument, y.id, 4)]
+    assert "node 2, timestep 4, mine" in str(report)
+
+
+def test_a_right_op_of_the_users_own_passes() -> None:
+    sine = Op("sine", "sin", np.sin, lambda g, node: (g * np.cos(node.arguments[0]),))
+    tape = rg.Tape()
+    x = tape.input(np.linspace(-3, 3, 12).reshape(3, 4))
+    report = gradcheck(tape.apply(sine, x).sum())
+    (row,) = report.rows
+    assert report.passed
+    assert row.analytic == pytest.approx(row.numeric, rel=1e-9)
+    assert row.relative_error < 1e-9
+
+
+def test_the_slope_is_the_derivative_along_a_direction_of_length_one() -> None:
+    tape = rg.Tape()
+    x = tape.input(np.array([7.0]))
+    (row,) = gradcheck((3 * x).sum()).rows
+    assert abs(row.analytic) == pytest.approx(3.0)
+    assert abs(row.numeric) == pytest.approx(3.0)
+
+
+def test_kinks_at_the_point_itself_do_not_fail_a_right_rule() -> None:
+    tape = rg.Tape()
+    x = tape.input(np.array([0.0, 0.0, 1.0, -1.0]))
+    w = tape.input(np.array([1.0, -2.0, 3.0, 0.5]), "w")
+    assert gradcheck((x.relu() * w + (-x).relu()).sum()).passed
+    layer = rg.nn.RNN(4, 6, nonlinearity="relu", init="identity")
+    tape = rg.Tape()
+    x = tape.input(np.zeros((2, 5, 4)))  # every pre-activation is exactly 0
+    assert gradcheck((layer(x) * np.arange(6.0)).sum()).passed
+
+
+def test_a_wrong_relu_is_found_beside_its_kink() -> None:
+    wrong = dataclasses.replace(ops.RELU, vjp=lambda g, node: (g * (node.arguments[0] < 0),))
+    tape = rg.Tape()
+    report = gradcheck(tape.apply(wrong, tape.input(np.array([0.0, 0.0, 0.3]))).sum())
+    assert [one.op for one in report.culprits] == ["relu"]
+
+
+def test_a_cut_is_no_error() -> None:
+    report = gradcheck(model(rg.nn.LSTM(4, 6, truncate=3), 10))
+    assert report.passed, str(report)
+
+
+def test_a_vanished_gradient_is_too_small_to_tell_and_passes() -> None:
+    tape = rg.Tape()
+    x, w = tape.input(np.array([1.0, 2.0])), tape.input(np.array([1.0, 1.0]), "w")
+    report = gradcheck((x * 1e-30).sum() + (w * w).sum())
+    rows = {row.name: row for row in report.rows}
+    assert report.passed
+    assert not rows["x"].resolved
+    assert rows["w"].resolved
+    assert "too small to tell" in str(report)
+
+
+def test_an_exploding_loss_passes_on_the_word_of_its_rules() -> None:
+    report = gradcheck(model(rg.nn.RNN(4, 6, gain=30.0, seed=2), 50))
+    assert report.passed, str(report)
+
+
+def test_a_leaf_that_the_loss_does_not_reach_has_a_row_of_zeros() -> None:
+    tape = rg.Tape()
+    _, y = tape.input(np.ones(2), "idle"), tape.input(np.ones(2), "y")
+    report = gradcheck((y * y).sum())
+    assert [row.name for row in report.rows] == ["idle", "y"]
+    assert (report.rows[0].analytic, report.rows[0].numeric, report.passed) == (0.0, 0.0, True)
+
+
+def test_a_long_tape_and_very_many_leaves_stay_cheap() -> None:
+    generator = np.random.default_rng(0)
+    tape = rg.Tape()
+    w = tape.input(generator.normal(size=4) * 0.1, "w")
+    h = tape.constant(np.zeros(4))
+    states = []
+    for _ in range(5_000):
+        h = (tape.input(generator.normal(size=4), "x") + h * w).tanh()
+        states.append(h)
+    loss = rg.stack(states).sum()
+    assert len(tape) > 20_000
+    started = time.perf_counter()
+    report = gradcheck(loss, directions=1)
+    assert report.passed, str(report)
+    assert time.perf_counter() - started < 60
+    assert len(report.rows) == 64
+    assert report.rows[-1].name.endswith("(4938 leaves)")
+
+
+def test_an_array_that_was_changed_after_the_forward_pass_is_reported() -> None:
+    loss = model(layer := rg.nn.RNN(4, 6), 3)
+    layer.parameter("Wx").value[...] += 0.1
+    with pytest.raises(InputError, match="changed in place after the forward pass"):
+        gradcheck(loss)
+
+
+def test_the_model_is_left_as_it_was_and_the_report_is_reproducible() -> None:
+    layer = rg.nn.GRU(4, 6)
+    before = layer.state_dict()
+    loss = model(layer, 5)
+    nodes = len(loss.tape)
+    first, second, other = gradcheck(loss), gradcheck(loss), gradcheck(loss, seed=1)
+    assert first == second
+    assert first.rows[0].analytic != other.rows[0].analytic
+    assert len(loss.tape) == nodes
+    for name, value in layer.state_dict().items():
+        np.testing.assert_array_equal(value, before[name])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"directions": 0}, "directions is 0"),
+        ({"directions": 2.5}, "directions is 2.5"),
+        ({"tolerance": 0.0}, "tolerance is 0.0"),
+        ({"tolerance": np.nan}, "tolerance is nan"),
+    ],
+)
+def test_bad_options_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        gradcheck(model(rg.nn.RNN(4, 6), 2), **options)
+
+
+def test_a_loss_that_cannot_be_checked_is_refused() -> None:
+    tape = rg.Tape()
+    x = tape.input(np.array([1.0, 800.0]))
+    with pytest.raises(InputError, match=r"shape \(2,\)"):
+        gradcheck(x)
+    with pytest.raises(InputError, match="the loss is inf"):
+        gradcheck(x.exp().sum())
+
+
+def test_the_report_reads_as_a_table() -> None:
+    report = gradcheck(model(rg.nn.RNN(4, 6), 2))
+    assert isinstance(report, GradcheckReport)
+    lines = str(report).splitlines()
+    assert lines[0] == "gradients agree with central differences (float64, tolerance 1e-06)"
+    assert len(lines) == 2 + len(report.rows)
+    assert all(line.endswith("ok") for line in lines[2:])

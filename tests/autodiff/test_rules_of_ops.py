@@ -1,0 +1,194 @@
+"""Every op's vjp against central differences, alone and with many cotangents at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rnngraph.autodiff import ops
+from rnngraph.autodiff.backward import sweep
+from rnngraph.autodiff.tape import INPUT, Op, Tape
+from rnngraph.nn.cells import CELL_OPS
+from rnngraph.nn.layers import EMBEDDING
+from rnngraph.nn.losses import TEMPORAL_SOFTMAX
+from tests.autodiff.differences_by_hand import Array, differences
+
+TABLE: tuple[Op, ...] = (*ops.PRIMITIVES, *CELL_OPS, EMBEDDING, TEMPORAL_SOFTMAX)
+
+
+@dataclass(frozen=True)
+class Case:
+    """Shapes of the arguments, and the options; a `positive` argument stays above 0.5."""
+
+    shapes: tuple[tuple[int, ...], ...]
+    options: dict[str, Any] = field(default_factory=dict)
+    positive: bool = False
+    tokens: Array | None = None  # takes the place of the first argument
+
+
+BOTH = (
+    Case(((3, 4), (3, 4))),
+    Case(((3, 4), (4,))),
+    Case(((3, 1), (1, 4))),
+    Case(((2, 3, 4), ())),
+    Case(((1,), (2, 3))),
+)
+SAME = (Case(((3, 4),)), Case(((),)), Case(((2, 3, 2),)))
+POSITIVE = (Case(((3, 4),), positive=True), Case(((2, 3, 2),), positive=True))
+DIVISIONS = tuple(Case(case.shapes, positive=True) for case in BOTH)
+REDUCTIONS = (
+    Case(((),), {"axis": (), "keepdims": False}),
+    *(
+        Case(((2, 3, 4),), {"axis": axis, "keepdims": keep})
+        for axis in ((-3, -2, -1), (-1,), (-3,), (-3, -1), (-2,))
+        for keep in (False, True)
+    ),
+)
+MASK = np.array([[True, False, True, True], [False, False, True, False], [True, True, True, False]])
+INDICES: tuple[tuple[Any, ...], ...] = (
+    (1,), (slice(None), 2), (..., -1), (slice(0, 3, 2), None), (slice(None, None, -1),), (0, 1),
+    (np.array([0, 2, 2, 0]),), (np.array([0, 2, 2]), np.array([1, 3, 3])), (np.array([[True, False, True, True]] * 3),),
+    (np.int64(2), slice(1, 3)),
+)  # fmt: skip
+STEPS = tuple({"t": t} for t in (0, 2))
+TOKENS = np.array([[0, 3, 3], [2, 3, 0]])
+WORDS = np.array([[0, 3, 1], [2, 2, 0]])
+WEIGHT = np.array([[0.5, 0.0, 0.5], [0.5, 0.5, 0.0]])
+
+CASES: dict[str, tuple[Case, ...]] = {
+    "add": BOTH,
+    "subtract": BOTH,
+    "multiply": BOTH,
+    "divide": DIVISIONS,
+    "negate": SAME,
+    "power": tuple(Case(((3, 4),), {"exponent": p}, positive=True) for p in (2, 3.5, -1, 0, 1, 0.5)),
+    "matmul": (
+        Case(((3, 4), (4, 2))), Case(((2, 3, 4), (4, 2))), Case(((2, 3, 4), (2, 4, 5))), Case(((3, 4), (2, 4, 5))),
+        Case(((2, 1, 3, 4), (5, 4, 2))), Case(((2, 2, 3, 4), (4, 2))),
+    ),
+    "tanh": SAME,
+    "sigmoid": SAME,
+    "relu": SAME,
+    "exp": SAME,
+    "log": POSITIVE,
+    "sum": REDUCTIONS,
+    "mean": REDUCTIONS,
+    "reshape": tuple(Case(((3, 4),), {"shape": shape}) for shape in ((2, 6), (-1,), (3, 1, 4))),
+    "transpose": (Case(((2, 3, 4),), {"axes": (2, 0, 1)}), Case(((3, 4),), {"axes": (1, 0)})),
+    "index": tuple(Case(((3, 4),), {"index": index}) for index in INDICES),
+    "concatenate": (Case(((2, 3), (2, 1), (2, 4)), {"axis": -1}), Case(((2, 3), (1, 3)), {"axis": -2})),
+    "stack": tuple(Case(((2, 3), (2, 3), (2, 3)), {"axis": axis}) for axis in (-1, -2, -3)),
+    "where": (
+        Case(((3, 4), (3, 4)), {"mask": MASK}), Case(((3, 4), (4,)), {"mask": MASK}), Case(((4,), ()), {"mask": MASK}),
+        Case(((3, 4), (3, 4)), {"mask": MASK[:, :1]}),
+    ),
+    "detach": (),
+    "project": (Case(((2, 3, 4), (4, 5), (5,))),),
+    "linear": (Case(((2, 3, 4), (4, 5), (5,))), Case(((3, 4), (4, 5), (5,))), Case(((4,), (4, 5), (5,)))),
+    "rnn_tanh_step": tuple(Case(((2, 3, 4), (2, 4), (4, 4)), step) for step in STEPS),
+    "rnn_relu_step": tuple(Case(((2, 3, 4), (2, 4), (4, 4)), step) for step in STEPS),
+    "lstm_gates": tuple(Case(((2, 3, 8), (2, 2), (2, 8)), step) for step in STEPS),
+    "lstm_cell": (Case(((3, 8), (3, 2))),),
+    "lstm_hidden": (Case(((3, 8), (3, 2))),),
+    "gru_hidden": (Case(((3, 2), (2, 6), (6,))),),
+    "gru_gates": tuple(Case(((2, 3, 6), (2, 6)), step) for step in STEPS),
+    "gru_state": (Case(((3, 6), (3, 2))),),
+    "embedding": (Case(((4, 3),), tokens=TOKENS),),
+    "temporal_softmax": (Case(((2, 3, 4),), {"y": WORDS, "weight": WEIGHT}),),
+}  # fmt: skip
+
+PAIRS = [
+    pytest.param(op, case, id=f"{op.name}-{number}")
+    for op in TABLE
+    for number, case in enumerate(CASES.get(op.name, ()))
+]
+
+
+def draw(case: Case) -> list[Array]:
+    generator = np.random.default_rng(3)
+    arrays = [np.asarray(generator.normal(size=shape)) for shape in case.shapes]
+    if case.positive:
+        arrays = [np.asarray(np.abs(array) + 0.5) for array in arrays]
+    return arrays if case.tokens is None else [case.tokens, *arrays]
+
+
+def walk(
+    op: Op, arguments: list[Array], options: dict[str, Any], cotangent: Array, lead: tuple[int, ...]
+) -> list[Array]:
+    """Give the gradients of the arguments as the sweep adds them up."""
+    tape = Tape()
+    for number, argument in enumerate(arguments):
+        tape.append(INPUT, (), argument, name=str(number), requires=argument.dtype.kind == "f")
+    value = np.asarray(op.forward(*arguments, **options))
+    scope = (("t", options["t"]),) if "t" in options else ()
+    tape.append(op, tuple(range(len(arguments))), value, options=options, scope=scope)
+    found = {step.node.id: np.array(step.gradient) for step in sweep(tape, {len(arguments): cotangent}, lead=lead)}
+    return [found.get(number, np.zeros(lead + argument.shape)) for number, argument in enumerate(arguments)]
+
+
+def test_every_op_of_the_tables_has_a_case() -> None:
+    assert {op.name for op in TABLE} == set(CASES)
+    assert len({op.name for op in TABLE}) == len(TABLE)
+    assert [name for name, cases in CASES.items() if not cases] == ["detach"]
+
+
+@pytest.mark.parametrize(("op", "case"), PAIRS)
+def test_vjp_agrees_with_central_differences(op: Op, case: Case) -> None:
+    arguments = draw(case)
+    value = np.asarray(op.forward(*arguments, **case.options))
+    cotangent = np.random.default_rng(4).normal(size=value.shape)
+    gradients = walk(op, arguments, case.options, cotangent, ())
+    for position, argument in enumerate(arguments):
+        if argument.dtype.kind != "f":
+            continue
+        expected = differences(lambda *a: op.forward(*a, **case.options), arguments, position, cotangent)
+        assert gradients[position].shape == argument.shape
+        np.testing.assert_allclose(gradients[position], expected, rtol=1e-7, atol=1e-8)
+
+
+@pytest.mark.parametrize("lead", [(1,), (3,), (2, 3)])
+@pytest.mark.parametrize(("op", "case"), PAIRS)
+def test_stacked_cotangents_give_stacked_gradients(op: Op, case: Case, lead: tuple[int, ...]) -> None:
+    arguments = draw(case)
+    value = np.asarray(op.forward(*arguments, **case.options))
+    cotangents = np.random.default_rng(5).normal(size=lead + value.shape)
+    together = walk(op, arguments, case.options, cotangents, lead)
+    for place in np.ndindex(lead):
+        alone = walk(op, arguments, case.options, np.asarray(cotangents[place]), ())
+        for many, one in zip(together, alone, strict=True):
+            np.testing.assert_allclose(many[place], one, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize(("op", "case"), PAIRS)
+def test_float32_stays_float32(op: Op, case: Case) -> None:
+    arguments = [array.astype(np.float32) if array.dtype.kind == "f" else array for array in draw(case)]
+    options = {key: one.astype(np.float32) if key == "weight" else one for key, one in case.options.items()}
+    value = np.asarray(op.forward(*arguments, **options))
+    assert value.dtype == np.float32
+    for gradient, argument in zip(walk(op, arguments, options, np.ones_like(value), ()), arguments, strict=True):
+        assert gradient.dtype == np.float32 or argument.dtype.kind != "f"
+
+
+def test_detach_passes_the_value_and_no_gradient() -> None:
+    (op,) = [op for op in ops.PRIMITIVES if op.name == "detach"]
+    x = np.array([1.0, -2.0])
+    np.testing.assert_array_equal(op.forward(x), x)
+    np.testing.assert_array_equal(walk(op, [x], {}, np.ones(2), ())[0], [0.0, 0.0])
+
+
+def test_relu_has_slope_zero_at_zero() -> None:
+    (gradient,) = walk(ops.RELU, [np.array([-1.0, 0.0, 2.0])], {}, np.array([5.0, 5.0, 5.0]), ())
+    np.testing.assert_array_equal(gradient, [0.0, 0.0, 5.0])
+
+
+def test_sigmoid_keeps_its_digits_at_both_ends_without_a_warning() -> None:
+    x = np.array([-1e4, -700.0, -40.0, 0.0, 40.0, 700.0, 1e4])
+    with np.errstate(over="raise", invalid="raise", divide="raise"):
+        y = ops.sigmoid(x)
+    np.testing.assert_allclose(y[1:3], np.exp([-700.0, -40.0]), rtol=1e-15)
+    np.testing.assert_array_equal(y[[0, 3, 5, 6]], [0.0, 0.5, 1.0, 1.0])
+    np.testing.assert_allclose(1 - y[4], np.exp(-40.0), atol=2e-16)
+    np.testing.assert_allclose(ops.sigmoid(x) + ops.sigmoid(-x), 1.0, rtol=1e-15)
