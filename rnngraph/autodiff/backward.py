@@ -103,9 +103,7 @@ def gradients(loss: Tensor) -> dict[str, Array]:
             if step.node.op.vjp is None and step.node.name is not None:
                 found[step.node.id] = np.array(step.gradient)
     leaves = [node for node in loss.tape.nodes if node.op.vjp is None and node.name and node.requires]
-    return {
-        str(node.name): found[node.id] if node.id in found else np.zeros_like(node.value) for node in leaves
-    }
+    return {str(node.name): found[node.id] if node.id in found else np.zeros_like(node.value) for node in leaves}
 
 
 def scalar_cotangent(loss: Tensor) -> Array:
@@ -115,9 +113,7 @@ def scalar_cotangent(loss: Tensor) -> Array:
         InputError: the loss has more than one element, or no parameter or floating input leads to it.
     """
     if not isinstance(loss, Tensor):
-        raise InputError(
-            f"the loss is a {type(loss).__name__}; pass the scalar Tensor that the model computed."
-        )
+        raise InputError(f"the loss is a {type(loss).__name__}; pass the scalar Tensor that the model computed.")
     if loss.value.size != 1:
         raise InputError(f"the loss has shape {loss.shape}; reduce it to a scalar, with .sum() or .mean().")
     if not loss.node.requires:
@@ -134,9 +130,7 @@ def _unbroadcast(array: Array, target: Node, lead: tuple[int, ...], node: Node) 
         array = np.asarray(array.sum(axis=tuple(range(len(lead), len(lead) + extra))))
     if array.ndim == len(shape):
         stretched = tuple(
-            axis
-            for axis in range(array.ndim)
-            if shape[axis] == 1 and array.shape[axis] != 1 and axis >= len(lead)
+            axis for axis in range(array.ndim) if shape[axis] == 1 and array.shape[axis] != 1 and axis >= len(lead)
         )
         if stretched:
             array = array.sum(axis=stretched, keepdims=True)

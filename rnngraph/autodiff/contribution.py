@@ -139,8 +139,8 @@ def add_up(contributions: list[Contribution], value: Array, lead: tuple[int, ...
     dense = [one for one in joined if isinstance(one, np.ndarray)]
     if len(dense) > 1:
         total = np.asarray(dense[0] + dense[1])
-        for one in dense[2:]:
-            total += one
+        for more in dense[2:]:
+            total += more
     elif dense:
         total = dense[0].copy()
     else:

@@ -16,6 +16,7 @@ from rnngraph.autodiff.contribution import Array
 # The first step is the most precise on a smooth function (the formula's error is of fourth order). The smaller
 # ones are for kinks, which are crossed less often the shorter the step, and for steep losses.
 STEPS = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7)
+CONVERGED = 0.02  # by how much two slopes of one function may differ
 ROUNDING = 50  # rounding errors of one value of the function, in units of its last place
 
 
@@ -38,6 +39,7 @@ class Comparison:
 class _Estimate:
     slope: float
     noise: float
+    bend: float  # how far the slopes over one and two steps differ
 
 
 def compare(
@@ -65,40 +67,42 @@ def compare(
             continue
         estimates.append(estimate)
         allowed = tolerance * max(abs(claimed), abs(estimate.slope), typical)
-        if abs(claimed - estimate.slope) <= allowed and (
-            estimate.noise <= allowed or claimed == estimate.slope
-        ):
+        if abs(claimed - estimate.slope) <= allowed and (estimate.noise <= allowed or claimed == estimate.slope):
             return _comparison(claimed, estimate.slope, typical, direction, passed=True, resolved=True)
-    if len(estimates) < 2:
-        slope = estimates[0].slope if estimates else np.nan
+    best = _most_certain(estimates)
+    if best is None:
+        slope = estimates[-1].slope if estimates else np.nan
         return _comparison(claimed, slope, typical, direction, passed=True, resolved=False)
-    slope, doubt = _most_certain(estimates)
+    slope, doubt = best
     allowed, gap = tolerance * max(abs(claimed), abs(slope), typical), abs(claimed - slope)
     resolved = doubt <= allowed or 3 * doubt < gap
     passed = not resolved or gap <= allowed
-    kinked = not passed and _has_kink(function, slope, allowed, epsilon)
+    kinked = not passed and _has_kink(function, allowed, epsilon)
     return _comparison(claimed, slope, typical, direction, passed=passed, resolved=resolved, kinked=kinked)
 
 
 def _estimate(function: Callable[[float], float], step: float, epsilon: float) -> _Estimate:
-    near = function(step), function(-step)
-    far = function(2 * step), function(-2 * step)
-    slope = (8 * (near[0] - near[1]) - (far[0] - far[1])) / (12 * step)
-    largest = max(abs(value) for value in (*near, *far))
-    return _Estimate(slope, ROUNDING * epsilon * largest / step)
+    near = function(step) - function(-step)
+    ahead, behind = function(2 * step), function(-2 * step)
+    far = ahead - behind
+    noise = ROUNDING * epsilon * max(abs(ahead), abs(behind)) / step
+    return _Estimate((8 * near - far) / (12 * step), noise, abs(near / 2 - far / 4) / step)
 
 
-def _most_certain(estimates: list[_Estimate]) -> tuple[float, float]:
-    """Choose the estimate that differs least from that of the next larger step, and say by how much."""
-    doubts = [
-        abs(larger.slope - smaller.slope) + larger.noise + smaller.noise
-        for larger, smaller in pairwise(estimates)
-    ]
-    best = int(np.argmin(doubts))
-    return estimates[best + 1].slope, doubts[best]
+def _most_certain(estimates: list[_Estimate]) -> tuple[float, float] | None:
+    """Choose the slope that shorter steps confirm best, and say how far it is in doubt; None where none does.
+
+    Where a loss is so steep that it turns within the shortest step, every step gives another slope.
+    """
+    found = []
+    for larger, smaller in pairwise(estimates):
+        noise, change = larger.noise + smaller.noise, abs(larger.slope - smaller.slope)
+        if max(change, larger.bend, smaller.bend) <= CONVERGED * abs(smaller.slope) + noise:
+            found.append((smaller.slope, change + noise))
+    return min(found, key=lambda one: one[1], default=None)
 
 
-def _has_kink(function: Callable[[float], float], slope: float, allowed: float, epsilon: float) -> bool:
+def _has_kink(function: Callable[[float], float], allowed: float, epsilon: float) -> bool:
     """Tell a kink: the slopes of the two sides then differ however short the step is."""
     middle = function(0.0)
     bends = [abs(function(step) + function(-step) - 2 * middle) / step for step in STEPS[-2:]]

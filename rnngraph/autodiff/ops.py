@@ -66,9 +66,7 @@ def _transpose_vjp(g: Array, node: Node) -> tuple[Array]:
 
 
 def _is_basic(index: tuple[Any, ...]) -> bool:
-    return all(
-        part is None or part is Ellipsis or isinstance(part, int | slice | np.integer) for part in index
-    )
+    return all(part is None or part is Ellipsis or isinstance(part, int | slice | np.integer) for part in index)
 
 
 def _index(x: Array, *, index: tuple[Any, ...]) -> Array:
@@ -98,9 +96,7 @@ def _joined(join: Any, arrays: tuple[Array, ...], axis: int) -> Array:
         return np.asarray(join(arrays, axis=axis))
     except ValueError:
         shapes = ", ".join(str(array.shape) for array in arrays[:4])
-        raise InputError(
-            f"shapes {shapes} cannot be joined along axis {axis}; the other axes must agree."
-        ) from None
+        raise InputError(f"shapes {shapes} cannot be joined along axis {axis}; the other axes must agree.") from None
 
 
 def _reshape(x: Array, *, shape: tuple[int, ...]) -> Array:
@@ -142,23 +138,17 @@ SIGMOID = Op("sigmoid", "σ", sigmoid, lambda g, node: (g * (node.value * (1 - n
 RELU = Op("relu", "relu", lambda x: np.maximum(x, 0), lambda g, node: (g * (node.arguments[0] > 0),))
 EXP = Op("exp", "exp", np.exp, lambda g, node: (g * node.value,))
 LOG = Op("log", "log", np.log, lambda g, node: (g / node.arguments[0],))
-SUM = Op(
-    "sum", "Σ", lambda x, *, axis, keepdims: np.asarray(np.sum(x, axis=axis, keepdims=keepdims)), _sum_vjp
-)
+SUM = Op("sum", "Σ", lambda x, *, axis, keepdims: np.asarray(np.sum(x, axis=axis, keepdims=keepdims)), _sum_vjp)
 MEAN = Op(
     "mean",
     "mean",
     lambda x, *, axis, keepdims: np.asarray(np.mean(x, axis=axis, keepdims=keepdims)),
     _mean_vjp,
 )
-RESHAPE = Op(
-    "reshape", "reshape", _reshape, lambda g, node: (g.reshape(lead_of(g, node) + node.arguments[0].shape),)
-)
+RESHAPE = Op("reshape", "reshape", _reshape, lambda g, node: (g.reshape(lead_of(g, node) + node.arguments[0].shape),))
 TRANSPOSE = Op("transpose", "transpose", lambda x, *, axes: x.transpose(axes), _transpose_vjp)
 INDEX = Op("index", "[ ]", _index, _index_vjp)
-CONCATENATE = Op(
-    "concatenate", "concat", lambda *xs, axis: _joined(np.concatenate, xs, axis), _concatenate_vjp
-)
+CONCATENATE = Op("concatenate", "concat", lambda *xs, axis: _joined(np.concatenate, xs, axis), _concatenate_vjp)
 STACK = Op("stack", "stack", lambda *xs, axis: _joined(np.stack, xs, axis), _stack_vjp)
 WHERE = Op(
     "where",

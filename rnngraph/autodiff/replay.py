@@ -50,6 +50,15 @@ class Replay:
                 "was changed in place after the forward pass, or an op is random; check before parameters are updated."
             )
 
+    def drift(self) -> float:
+        """Say how far the recorded values are from the float64 ones, as a share of a node's largest value."""
+        worst = 0.0
+        for node in self.nodes:
+            if node.value.dtype == np.float32:
+                apart = float(np.abs(node.value - self.base[node.id]).max())
+                worst = max(worst, apart / (float(np.abs(self.base[node.id]).max()) or 1.0))
+        return worst
+
     def affected(self, leaves: Sequence[int]) -> list[Node]:
         """Find the nodes whose value depends on one of the leaves; a detached tensor depends on nothing."""
         touched = set(leaves)
@@ -76,9 +85,7 @@ class Replay:
         values = list(self.base)
         with np.errstate(all="ignore"):
             for node in self.nodes:
-                values[node.id] = (
-                    _value(node, values) if node.op.vjp else leaves.get(node.id, self.base[node.id])
-                )
+                values[node.id] = _value(node, values) if node.op.vjp else leaves.get(node.id, self.base[node.id])
                 places[node.id] = tape.append(
                     node.op, tuple(places[source] for source in node.inputs), values[node.id],
                     options=node.options, scope=node.scope, name=node.name, requires=node.requires,

@@ -193,9 +193,7 @@ class Tape:
             DtypeError: complex, text or object arrays.
         """
         value = checked_array(array, name, finite=finite)
-        return self.tensor(
-            self.append(INPUT, (), value, name=self.unique(name), requires=value.dtype.kind == "f")
-        )
+        return self.tensor(self.append(INPUT, (), value, name=self.unique(name), requires=value.dtype.kind == "f"))
 
     def constant(self, array: Any) -> Tensor:
         """Record a value that gets no gradient."""

@@ -11,12 +11,14 @@ from typing import Annotated
 
 import typer
 
-from rnngraph.cli import check, norms, render, trace
+from rnngraph.cli import check, diagnose, lags, norms, render, trace
 from rnngraph.errors import FileError, MissingToolError, RnnGraphError
 
 COMMANDS = (
     (render.render, render.EXAMPLES),
     (norms.norms, norms.EXAMPLES),
+    (lags.lags, lags.EXAMPLES),
+    (diagnose.diagnose, diagnose.EXAMPLES),
     (trace.trace, trace.EXAMPLES),
     (check.check, check.EXAMPLES),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -65,14 +66,17 @@ def render(
 
     Time runs from left to right; an arrow back in time is coloured by the gradient that it carries.
     """
-    from rnngraph.cli.console import working
+    from rnngraph.cli.console import status, working
     from rnngraph.cli.output import check_picture_target, write_output
     from rnngraph.graph.draw import Options, draw_with
     from rnngraph.render.format import render_bytes
 
     chosen = check_picture_target(output, format=format, force=force)
     trace = open_trace(source)
-    with working("drawing"):
+    with working("drawing"), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
         drawing = draw_with(trace, Options(steps, detail, view, color, not no_backward))
         picture = render_bytes(drawing, chosen.name)
+    for warning in caught:
+        status(f"note: {warning.message}")
     write_output(picture, output)

@@ -16,7 +16,16 @@ from rnngraph.errors import InputError
 
 if TYPE_CHECKING:
     from rnngraph.autodiff.tensor import Tensor
+    from rnngraph.trace.lags import LagOptions
     from rnngraph.trace.model import Trace
+
+
+@dataclass(frozen=True, slots=True)
+class Measures:
+    """What is measured beside the ordinary walk, as `rnngraph.record` takes it; a saved run has what it has."""
+
+    lags: LagOptions | bool = False
+    spectrum: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +34,12 @@ class SourceKind:
 
     description: str
     accepts: Callable[[SourceArguments], bool]
-    trace: Callable[[SourceArguments], Trace]
+    trace: Callable[[SourceArguments, Measures], Trace]
     loss: Callable[[SourceArguments], Tensor]
 
 
-def open_trace(arguments: SourceArguments) -> Trace:
-    """Read or record the trace that SOURCE stands for.
+def open_trace(arguments: SourceArguments, measures: Measures | None = None) -> Trace:
+    """Read or record the trace that SOURCE stands for, with `measures` where it is recorded.
 
     Raises:
         InputError: SOURCE is of no known kind, or the options do not fit it.
@@ -40,7 +49,7 @@ def open_trace(arguments: SourceArguments) -> Trace:
 
     kind = _kind(arguments)
     with working("recording the run"):
-        return kind.trace(arguments)
+        return kind.trace(arguments, measures or Measures())
 
 
 def open_loss(arguments: SourceArguments) -> Tensor:
@@ -67,13 +76,13 @@ def _demo_loss(arguments: SourceArguments) -> Tensor:
     return build(arguments.demo)
 
 
-def _demo_trace(arguments: SourceArguments) -> Trace:
+def _demo_trace(arguments: SourceArguments, measures: Measures) -> Trace:
     import rnngraph
 
-    return rnngraph.record(_demo_loss(arguments))
+    return rnngraph.record(_demo_loss(arguments), lags=measures.lags, spectrum=measures.spectrum)
 
 
-def _saved_trace(arguments: SourceArguments) -> Trace:
+def _saved_trace(arguments: SourceArguments, measures: Measures) -> Trace:
     from rnngraph.trace.model import Trace
 
     arguments.refuse_demo_options(f"{arguments.source} is a saved run")
@@ -87,11 +96,11 @@ def _saved_loss(arguments: SourceArguments) -> Tensor:
     )
 
 
-def _python_trace(arguments: SourceArguments) -> Trace:
+def _python_trace(arguments: SourceArguments, measures: Measures) -> Trace:
     from rnngraph.sources.resolve import python_trace
 
     arguments.refuse_demo_options(f"{arguments.source} is a Python function, which takes --set")
-    return python_trace(str(arguments.source), arguments.model)
+    return python_trace(str(arguments.source), arguments.model, lags=measures.lags, spectrum=measures.spectrum)
 
 
 def _python_loss(arguments: SourceArguments) -> Tensor:
@@ -101,10 +110,12 @@ def _python_loss(arguments: SourceArguments) -> Tensor:
     return python_loss(str(arguments.source), arguments.model)
 
 
-def _checkpoint_trace(arguments: SourceArguments) -> Trace:
+def _checkpoint_trace(arguments: SourceArguments, measures: Measures) -> Trace:
     from rnngraph.sources.resolve import checkpoint_trace
 
-    resolved = checkpoint_trace(arguments.model, cell=_checkpoint_cell(arguments))
+    resolved = checkpoint_trace(
+        arguments.model, cell=_checkpoint_cell(arguments), lags=measures.lags, spectrum=measures.spectrum
+    )
     _tell(resolved.found)
     return resolved.trace
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from rnngraph.cli.options import SourceArguments, takes_source
-from rnngraph.cli.source import open_trace
+from rnngraph.cli.source import Measures, open_trace
 
 EXAMPLES = (
     "rnngraph trace -o run.npz",
@@ -30,4 +30,4 @@ def trace(
     from rnngraph.cli.output import check_run_target, write_run
 
     check_run_target(output, force=force)
-    write_run(open_trace(source), output)
+    write_run(open_trace(source, Measures(lags=True)), output)

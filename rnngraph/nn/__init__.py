@@ -1,5 +1,6 @@
 """Layers that record themselves on a tape."""
 
+from rnngraph.nn import functional as functional
 from rnngraph.nn.layers import Embedding as Embedding
 from rnngraph.nn.layers import Linear as Linear
 from rnngraph.nn.losses import temporal_softmax_loss as temporal_softmax_loss

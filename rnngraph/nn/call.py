@@ -76,9 +76,7 @@ def open_recurrence(function: str, cell: Cell, arrays: Mapping[str, Any]) -> Unr
     start = {kind: record_input(tape, kind + "0", value) for kind, value in states.items()}
     wx, wh, b = (record_weight(tape, name, values[name]) for name in ("Wx", "Wh", "b"))
     layer = function.partition("_")[0]
-    recurrence = Recurrence(
-        layer, cell.name, gate_names=cell.gates if len(cell.gates) > 1 else "", weight="Wh"
-    )
+    recurrence = Recurrence(layer, cell.name, gate_names=cell.gates if len(cell.gates) > 1 else "", weight="Wh")
     if x.ndim == 2:
         x = x.reshape(x.shape[0], 1, x.shape[1])
     for kind in cell.states:
@@ -100,9 +98,7 @@ def _check_shapes(function: str, values: dict[str, Array], gates: int) -> None:
         wanted = "(N, D)" if axes == 2 else "(N, T, D)"
         raise InputError(f"{function}: x has shape {x.shape}; it takes {wanted}.")
     if h0.ndim != 2 or len(h0) != len(x):
-        raise InputError(
-            f"{function}: the initial h has shape {h0.shape}; x of shape {x.shape} needs ({len(x)}, H)."
-        )
+        raise InputError(f"{function}: the initial h has shape {h0.shape}; x of shape {x.shape} needs ({len(x)}, H).")
     hidden = h0.shape[1]
     wide = gates * hidden
     needed = {"c0": h0.shape, "Wx": (x.shape[-1], wide), "Wh": (hidden, wide), "b": (wide,)}
@@ -125,9 +121,7 @@ def check_affine(function: str, x: Array, w: Array, *, b: Array) -> None:
         raise InputError(f"{function}: b has shape {b.shape}; w of shape {w.shape} needs {w.shape[1:]}.")
 
 
-def walk_back(
-    function: str, cache: Tape, upstream: Mapping[str, Any], names: tuple[str, ...]
-) -> tuple[Array, ...]:
+def walk_back(function: str, cache: Tape, upstream: Mapping[str, Any], names: tuple[str, ...]) -> tuple[Array, ...]:
     """Walk a call's tape in reverse from the upstream gradients of its outputs, in their order.
 
     A gradient that holds NaN or infinity is walked like any other: `record(cache)` says where it spreads.
@@ -141,14 +135,10 @@ def walk_back(
     """
     forward = function.replace("backward", "forward")
     if not isinstance(cache, Tape):
-        raise InputError(
-            f"{function} got a {type(cache).__name__} as the cache; pass the second result of {forward}."
-        )
+        raise InputError(f"{function} got a {type(cache).__name__} as the cache; pass the second result of {forward}.")
     if cache.model != forward:
         made = f"by {cache.model}" if cache.model else "elsewhere"
-        raise InputError(
-            f"{function} got a cache that was made {made}; it takes the one that {forward} returned."
-        )
+        raise InputError(f"{function} got a cache that was made {made}; it takes the one that {forward} returned.")
     starts = {}
     for (name, gradient), output in zip(upstream.items(), cache.outputs, strict=True):
         starts[output.id] = _upstream(function, name, gradient, output)

@@ -64,9 +64,9 @@ def _tanh_step_vjp(g: Array, node: Node) -> Contributions:
     np.subtract(1, da, out=da)
     if g.ndim > 2:
         da = g * da
-        return TimeSlice(node.timestep, da), _product(da, weight.T), Outer(h, da)
+        return TimeSlice(node.options["t"], da), _product(da, weight.T), Outer(h, da)
     da *= g
-    return TimeSlice(node.timestep, da), da.dot(weight.T), Outer(h, da)
+    return TimeSlice(node.options["t"], da), da.dot(weight.T), Outer(h, da)
 
 
 def _relu_step(xproj: Array, h: Array, weight: Array, t: int, out: Array | None = None) -> Array:
@@ -133,7 +133,7 @@ def _lstm_hidden_vjp(g: Array, node: Node) -> Contributions:
 
 
 def _gru_hidden(h: Array, weight: Array, bias: Array) -> Array:
-    a = h.dot(weight)
+    a: Array = h.dot(weight)
     a += bias
     return a
 

@@ -60,9 +60,7 @@ def rnn_step_forward(x: Any, prev_h: Any, Wx: Any, Wh: Any, b: Any) -> tuple[Arr
     Returns:
         next_h (N, H), cache.
     """
-    run = open_recurrence(
-        "rnn_step_forward", CELLS["tanh"], {"x": x, "h0": prev_h, "Wx": Wx, "Wh": Wh, "b": b}
-    )
+    run = open_recurrence("rnn_step_forward", CELLS["tanh"], {"x": x, "h0": prev_h, "Wx": Wx, "Wh": Wh, "b": b})
     _walk(run)
     run.tape.outputs = (run.h,)
     return run.h.value.copy(), run.tape
@@ -86,9 +84,7 @@ def rnn_forward(x: Any, h0: Any, Wx: Any, Wh: Any, b: Any) -> tuple[Array, Tape]
     Returns:
         h (N, T, H), cache.
     """
-    return _sequence(
-        open_recurrence("rnn_forward", CELLS["tanh"], {"x": x, "h0": h0, "Wx": Wx, "Wh": Wh, "b": b})
-    )
+    return _sequence(open_recurrence("rnn_forward", CELLS["tanh"], {"x": x, "h0": h0, "Wx": Wx, "Wh": Wh, "b": b}))
 
 
 def rnn_backward(dh: Any, cache: Tape) -> tuple[Array, ...]:
@@ -96,9 +92,7 @@ def rnn_backward(dh: Any, cache: Tape) -> tuple[Array, ...]:
     return walk_back("rnn_backward", cache, {"dh": dh}, ("x", "h0", *WEIGHTS))
 
 
-def lstm_step_forward(
-    x: Any, prev_h: Any, prev_c: Any, Wx: Any, Wh: Any, b: Any
-) -> tuple[Array, Array, Tape]:
+def lstm_step_forward(x: Any, prev_h: Any, prev_c: Any, Wx: Any, Wh: Any, b: Any) -> tuple[Array, Array, Tape]:
     """Compute one LSTM step; the columns of the weights are the gates i, f, o, g.
 
     Args:
@@ -138,9 +132,7 @@ def lstm_forward(x: Any, h0: Any, Wx: Any, Wh: Any, b: Any) -> tuple[Array, Tape
     Returns:
         h (N, T, H), cache.
     """
-    return _sequence(
-        open_recurrence("lstm_forward", CELLS["lstm"], {"x": x, "h0": h0, "Wx": Wx, "Wh": Wh, "b": b})
-    )
+    return _sequence(open_recurrence("lstm_forward", CELLS["lstm"], {"x": x, "h0": h0, "Wx": Wx, "Wh": Wh, "b": b}))
 
 
 def lstm_backward(dh: Any, cache: Tape) -> tuple[Array, ...]:

@@ -46,9 +46,7 @@ def identity(shape: tuple[int, int]) -> Array:
     return np.eye(*shape)
 
 
-def matrix(
-    init: str, generator: np.random.Generator, shape: tuple[int, int], *, fan: int, square: bool
-) -> Array:
+def matrix(init: str, generator: np.random.Generator, shape: tuple[int, int], *, fan: int, square: bool) -> Array:
     """Initialise one gate's block of a weight.
 
     Args:

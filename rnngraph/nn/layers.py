@@ -65,9 +65,7 @@ class Embedding(Module):
             VocabularyError: a token outside the vocabulary.
         """
         if not isinstance(tokens, Tensor):
-            raise InputError(
-                f"{self.name} got a {type(tokens).__name__}; record the tokens first: tape.input(tokens)."
-            )
+            raise InputError(f"{self.name} got a {type(tokens).__name__}; record the tokens first: tape.input(tokens).")
         weight = self.parameter("W")
         check_tokens(tokens.value, len(weight.value), self.name)
         with tokens.tape.scope(layer=self.name):
@@ -107,9 +105,7 @@ class Linear(Module):
             DtypeError: another dtype than the weights'.
         """
         if not isinstance(x, Tensor):
-            raise InputError(
-                f"{self.name} got a {type(x).__name__}; record the array first: tape.input(array)."
-            )
+            raise InputError(f"{self.name} got a {type(x).__name__}; record the array first: tape.input(array).")
         weight, bias = self.parameter("W"), self.parameter("b")
         if x.dtype != weight.value.dtype:
             raise DtypeError(
@@ -164,7 +160,5 @@ def booleans(mask: Any, name: str) -> Array:
         raise DtypeError(f"{name} got a mask of dtype {array.dtype}; pass booleans.")
     other = array[(array != 0) & (array != 1)]
     if other.size:
-        raise DtypeError(
-            f"{name} got a mask that holds {other.flat[0]}; pass booleans, or the numbers 0 and 1."
-        )
+        raise DtypeError(f"{name} got a mask that holds {other.flat[0]}; pass booleans, or the numbers 0 and 1.")
     return array.astype(bool)

@@ -52,9 +52,7 @@ def temporal_softmax_loss(scores: Tensor, y: Any, mask: Any = None) -> Tensor:
         DtypeError: scores that are not floating, words that are not integers, or a mask that is not of booleans.
     """
     if not isinstance(scores, Tensor):
-        raise InputError(
-            f"the scores are a {type(scores).__name__}; pass the Tensor that the model computed."
-        )
+        raise InputError(f"the scores are a {type(scores).__name__}; pass the Tensor that the model computed.")
     if scores.ndim != 3:
         raise InputError(f"the scores have shape {scores.shape}; (N, T, V) is needed.")
     if scores.dtype.kind != "f":
@@ -67,9 +65,7 @@ def temporal_softmax_loss(scores: Tensor, y: Any, mask: Any = None) -> Tensor:
                 f"{label} has shape {array.shape}; scores of shape {scores.shape} need {scores.shape[:2]}."
             )
     if not counted.any():
-        raise InputError(
-            "the mask has no true entry, so there is nothing to learn from; check the padding value."
-        )
+        raise InputError("the mask has no true entry, so there is nothing to learn from; check the padding value.")
     words = np.where(counted, words, 0)  # padding may be any value, such as -1
     check_tokens(words, scores.shape[-1], "the loss")
     weight = counted.astype(scores.dtype) / scores.dtype.type(scores.shape[0])

@@ -64,9 +64,7 @@ class Module:
             sorted(state.keys() - self._parameters.keys()),
         )
         if missing or unknown:
-            raise InputError(
-                f"{self.name} lacks {missing or 'nothing'} and does not know {unknown or 'nothing'}."
-            )
+            raise InputError(f"{self.name} lacks {missing or 'nothing'} and does not know {unknown or 'nothing'}.")
         # A network that has diverged can be loaded, so that one can look at it: NaN is let in.
         taken = {name: checked_array(state[name], name, finite=False) for name in self._parameters}
         for name, parameter in self._parameters.items():

@@ -59,9 +59,7 @@ class Recurrent(Module):
         for layer in range(num_layers):
             for direction in self.directions:
                 width = input_size if layer == 0 else hidden_size * len(self.directions)
-                weights = initial_weights(
-                    self.cell, scheme, width=width, hidden=hidden_size, generator=generator
-                )
+                weights = initial_weights(self.cell, scheme, width=width, hidden=hidden_size, generator=generator)
                 for key, value in weights.items():
                     self.add_parameter(key + suffix(layer, direction), value.astype(dtype))
 
@@ -91,15 +89,11 @@ class Recurrent(Module):
         """
         batch, time = self._check(x)
         if c0 is not None and "c" not in self.cell.states:
-            raise InputError(
-                f"c0 was given but a {self.cell.name} layer has no cell state; only an LSTM has one."
-            )
+            raise InputError(f"c0 was given but a {self.cell.name} layer has no cell state; only an LSTM has one.")
         keep = None if mask is None else self._mask(mask, batch, time)
         if keep is not None:
             x.tape.keep = keep
-        start_h, start_c = (
-            self._initial(x.tape, state, label, batch) for state, label in ((h0, "h0"), (c0, "c0"))
-        )
+        start_h, start_c = (self._initial(x.tape, state, label, batch) for state, label in ((h0, "h0"), (c0, "c0")))
         with np.errstate(all="ignore"):  # what overflows is reported by the trace, with its place
             name = x.tape.layer_name(self.name)
             for layer in range(self.num_layers):
@@ -129,13 +123,9 @@ class Recurrent(Module):
 
     def _check(self, x: Tensor) -> tuple[int, int]:
         if not isinstance(x, Tensor):
-            raise InputError(
-                f"{self.name} got a {type(x).__name__}; record the array first: tape.input(array)."
-            )
+            raise InputError(f"{self.name} got a {type(x).__name__}; record the array first: tape.input(array).")
         if x.ndim != 3 or x.shape[-1] != self.input_size:
-            raise InputError(
-                f"{self.name} got an input of shape {x.shape}; it takes (N, T, {self.input_size})."
-            )
+            raise InputError(f"{self.name} got an input of shape {x.shape}; it takes (N, T, {self.input_size}).")
         dtype = next(self.parameters()).value.dtype
         if x.dtype != dtype:
             raise DtypeError(
@@ -147,9 +137,7 @@ class Recurrent(Module):
     def _mask(self, mask: Any, batch: int, time: int) -> Array:
         keep = booleans(mask, self.name)
         if keep.shape != (batch, time):
-            raise InputError(
-                f"{self.name} got a mask of shape {keep.shape}; the input needs {(batch, time)}."
-            )
+            raise InputError(f"{self.name} got a mask of shape {keep.shape}; the input needs {(batch, time)}.")
         return keep
 
     def _initial(self, tape: Tape, state: Tensor | Array | None, label: str, batch: int) -> list[Tensor]:
@@ -165,13 +153,9 @@ class Recurrent(Module):
             state = tape.input(checked_array(state, label).astype(dtype, copy=False), label)
         tensor = state
         if tensor.tape is not tape:
-            raise TapeError(
-                f"{label} is a tensor of another tape than the input; record both with the same Tape."
-            )
+            raise TapeError(f"{label} is a tensor of another tape than the input; record both with the same Tape.")
         if tensor.dtype != dtype:
-            raise DtypeError(
-                f"{label} has dtype {tensor.dtype} and {self.name} has {dtype} weights; convert it."
-            )
+            raise DtypeError(f"{label} has dtype {tensor.dtype} and {self.name} has {dtype} weights; convert it.")
         if tensor.shape == shape and count == 1:
             return [tensor]
         if tensor.shape != (count, *shape):
@@ -195,9 +179,7 @@ def suffix(layer: int, direction: str) -> str:
 class RNN(Recurrent):
     """A vanilla RNN, `h_t = φ(x_t Wx + h_{t-1} Wh + b)` with φ = tanh or ReLU."""
 
-    def __init__(
-        self, input_size: int, hidden_size: int, *, nonlinearity: str = "tanh", **options: Any
-    ) -> None:
+    def __init__(self, input_size: int, hidden_size: int, *, nonlinearity: str = "tanh", **options: Any) -> None:
         """Initialise the layer.
 
         Args:

@@ -175,4 +175,3 @@ def _composed(run: Unrolled, t: int, out: dict[str, Array]) -> None:
 
 
 _FUSED = {"tanh": _rnn_step, "relu": _rnn_step, "lstm": _lstm_step, "gru": _gru_step}
-

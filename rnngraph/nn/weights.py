@@ -35,13 +35,9 @@ class Scheme:
             if number is not None and not (isinstance(number, Real) and math.isfinite(number)):
                 raise InputError(f"{label} is {number!r}; it must be a finite number.")
         if self.init == "chrono" and cell.name not in ("lstm", "gru"):
-            raise InputError(
-                f"init 'chrono' sets gate biases and a {cell.name} recurrence has none; use LSTM or GRU."
-            )
+            raise InputError(f"init 'chrono' sets gate biases and a {cell.name} recurrence has none; use LSTM or GRU.")
         if self.forget_bias is not None and cell.name != "lstm":
-            raise InputError(
-                f"forget_bias is {self.forget_bias} but a {cell.name} cell has no forget gate; use LSTM."
-            )
+            raise InputError(f"forget_bias is {self.forget_bias} but a {cell.name} cell has no forget gate; use LSTM.")
 
     @property
     def fills_biases(self) -> bool:
@@ -56,8 +52,7 @@ def initial_weights(
 
     def matrix(rows: int, square: bool) -> Array:
         draw = [
-            initialise.matrix(scheme.init, generator, (rows, hidden), fan=hidden, square=square)
-            for _ in cell.gates
+            initialise.matrix(scheme.init, generator, (rows, hidden), fan=hidden, square=square) for _ in cell.gates
         ]
         return np.concatenate(draw, axis=1)
 

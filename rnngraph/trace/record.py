@@ -58,6 +58,12 @@ def record(loss: Tensor | Tape, *, lags: LagOptions | bool = False, spectrum: in
             from rnngraph.trace.spectrum import measure as measure_spectrum
 
             trace = replace(trace, spectrum=measure_spectrum(tape, spectrum))
+        if lags or spectrum:
+            from rnngraph.trace.weights import AUTOMATIC, weigh
+
+            trace = replace(
+                trace, parameters=weigh(tape, trace.parameters, largest=None if spectrum else AUTOMATIC)
+            )
     return trace
 
 
@@ -162,7 +168,9 @@ class Observer:
         return found
 
     def _batch(self) -> int:
-        return self.observers[0][1].batch if self.observers else 1
+        if self.observers:
+            return self.observers[0][1].batch
+        return max((output.shape[0] for output in self.tape.outputs if output.ndim == 3), default=1)
 
     def _state(self, recurrence: Recurrence, observer: StateObserver, valid: Booleans) -> StateTrace:
         name = f"{recurrence.name}.{observer.kind}"
@@ -206,9 +214,12 @@ def underflowed_steps(states: tuple[StateTrace, ...], time: int) -> Booleans:
 
 
 def timesteps(tape: Tape) -> int:
-    """Count the timesteps: the longest recurrence, or the largest `t` scope where none was declared."""
+    """Count the timesteps: the longest recurrence, else the largest `t` scope, else the time axis of the output."""
     declared = [len(ids) for recurrence in tape.recurrences for ids in recurrence.states.values()]
-    return max(declared) if declared else max((node.timestep for node in tape.nodes), default=-1) + 1
+    if declared:
+        return max(declared)
+    scoped = max((node.timestep for node in tape.nodes), default=-1) + 1
+    return scoped or max((output.shape[1] for output in tape.outputs if output.ndim == 3), default=0)
 
 
 def prefix(recurrence: Recurrence) -> str:

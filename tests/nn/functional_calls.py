@@ -16,10 +16,10 @@ def draw(*shape: int, seed: int = 0, dtype: Any = np.float64) -> Array:
     return np.random.default_rng([seed, *shape]).normal(size=shape).astype(dtype)
 
 
-def weights(gates: int = 1, *, inputs: int = D, hidden: int = H, dtype: Any = np.float64) -> tuple[Array, ...]:
+def weights(gates: int = 1, *, inputs: int = D, hidden: int = H, dtype: Any = np.float64) -> list[Array]:
     wide, scale = gates * hidden, np.asarray(0.5, dtype)
     shapes = (inputs, wide), (hidden, wide), (wide,)
-    return tuple(np.asarray(draw(*shape, seed=k, dtype=dtype) * scale) for k, shape in enumerate(shapes))
+    return [np.asarray(draw(*shape, seed=k, dtype=dtype) * scale) for k, shape in enumerate(shapes)]
 
 
 def states(count: int, dtype: Any) -> list[Array]:

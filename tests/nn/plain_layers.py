@@ -13,7 +13,7 @@ def logistic(x: Array) -> Array:
     return np.asarray(0.5 * (1 + np.tanh(0.5 * x)))
 
 
-def rnn(x: Array, h0: Array, Wx: Array, Wh: Array, b: Array, dh: Array) -> tuple[Array, ...]:
+def rnn(x: Array, h0: Array, Wx: Array, Wh: Array, b: Array, *, dh: Array) -> tuple[Array, ...]:
     """Give h, dx, dh0, dWx, dWh, db."""
     steps = x.shape[1]
     h = [h0]
@@ -32,7 +32,7 @@ def rnn(x: Array, h0: Array, Wx: Array, Wh: Array, b: Array, dh: Array) -> tuple
 
 
 def lstm(
-    x: Array, h0: Array, c0: Array, Wx: Array, Wh: Array, b: Array, dh: Array, dc_last: Array | None = None
+    x: Array, h0: Array, c0: Array, Wx: Array, Wh: Array, b: Array, *, dh: Array, dc_last: Array | None = None
 ) -> tuple[Array, ...]:
     """Give h, the last c, dx, dh0, dc0, dWx, dWh, db."""
     steps, hidden = x.shape[1], h0.shape[1]

@@ -30,7 +30,7 @@ def test_rnn_agrees_with_a_plain_loop_for_every_shape(n: int, t: int, d: int, h:
     x, h0, dh = draw(n, t, d), draw(n, h), draw(n, t, h, seed=3)
     w = weights(inputs=d, hidden=h)
     out, cache = F.rnn_forward(x, h0, *w)
-    agree((out, *F.rnn_backward(dh, cache)), plain.rnn(x, h0, *w, dh))
+    agree((out, *F.rnn_backward(dh, cache)), plain.rnn(x, h0, *w, dh=dh))
 
 
 @settings(deadline=None, max_examples=25)
@@ -39,14 +39,14 @@ def test_lstm_agrees_with_a_plain_loop_for_every_shape(n: int, t: int, d: int, h
     x, h0, dh = draw(n, t, d), draw(n, h), draw(n, t, h, seed=3)
     w = weights(4, inputs=d, hidden=h)
     out, cache = F.lstm_forward(x, h0, *w)
-    expected, _, dx, dh0, _, *rest = plain.lstm(x, h0, np.zeros((n, h)), *w, dh)
+    expected, _, dx, dh0, _, *rest = plain.lstm(x, h0, np.zeros((n, h)), *w, dh=dh)
     agree((out, *F.lstm_backward(dh, cache)), (expected, dx, dh0, *rest))
 
 
 def test_rnn_step_agrees_with_a_plain_step() -> None:
     x, h0, dh, w = draw(N, D), draw(N, H), draw(N, H, seed=3), weights()
     out, cache = F.rnn_step_forward(x, h0, *w)
-    h, dx, *rest = plain.rnn(x[:, None], h0, *w, dh[:, None])
+    h, dx, *rest = plain.rnn(x[:, None], h0, *w, dh=dh[:, None])
     agree((out, *F.rnn_step_backward(dh, cache)), (h[:, 0], dx[:, 0], *rest))
 
 
@@ -54,7 +54,7 @@ def test_lstm_step_agrees_with_a_plain_step() -> None:
     x, h0, c0, w = draw(N, D), draw(N, H), draw(N, H, seed=5), weights(4)
     dh, dc = draw(N, H, seed=3), draw(N, H, seed=4)
     next_h, next_c, cache = F.lstm_step_forward(x, h0, c0, *w)
-    h, c, dx, *rest = plain.lstm(x[:, None], h0, c0, *w, dh[:, None], dc)
+    h, c, dx, *rest = plain.lstm(x[:, None], h0, c0, *w, dh=dh[:, None], dc_last=dc)
     agree((next_h, next_c, *F.lstm_step_backward(dh, dc, cache)), (h[:, 0], c, dx[:, 0], *rest))
 
 

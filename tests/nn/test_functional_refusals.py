@@ -134,5 +134,5 @@ def test_other_bad_arguments_are_refused(call: Any, error: Any, message: str) ->
 
 
 def loss(**changed: Array) -> Any:
-    good = {"x": draw(2, 3, 4), "y": np.zeros((2, 3), int), "mask": np.ones((2, 3), bool)}
+    good: dict[str, Any] = {"x": draw(2, 3, 4), "y": np.zeros((2, 3), int), "mask": np.ones((2, 3), bool)}
     return F.temporal_softmax_loss(**{**good, **changed})

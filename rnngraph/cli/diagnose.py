@@ -1,0 +1,83 @@
+"""`rnngraph diagnose`: the verdict, with its evidence, cause and remedy."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from rnngraph.cli.lag_options import Losses, Samples, lag_options, refuse_for_saved
+from rnngraph.cli.options import SourceArguments, takes_source
+from rnngraph.cli.source import Measures, open_trace
+from rnngraph.errors import InputError
+
+EXAMPLES = (
+    "rnngraph diagnose",
+    "rnngraph diagnose --cell lstm --timesteps 100 --horizon 50",
+    "rnngraph diagnose run.npz --fail-on vanishing,exploding",
+    "rnngraph diagnose --threshold vanishing=-3 --json | jq .verdict",
+)
+FOUND = 1
+
+
+@takes_source
+def diagnose(
+    source: SourceArguments,
+    horizon: Annotated[
+        int | None,
+        typer.Option(
+            metavar="LAG", help="The lag at which the verdict is given; by default the longest with enough losses."
+        ),
+    ] = None,
+    threshold: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="Set a threshold, such as vanishing=-3 (decades); may be repeated."),
+    ] = None,
+    fail_on: Annotated[
+        str | None,
+        typer.Option(metavar="FLAGS", help="Exit with status 1 if one of these is flagged: vanishing,exploding,..."),
+    ] = None,
+    spectrum: Annotated[
+        int | None, typer.Option(metavar="K", help="Also measure K Lyapunov exponents and singular values.")
+    ] = None,
+    losses: Losses = None,
+    samples: Samples = None,
+    json: Annotated[bool, typer.Option("--json", help="Write the report as JSON.")] = False,
+) -> None:
+    """Say how far back the network learns, and why it stops: the verdict, its evidence, and a remedy.
+
+    The verdict holds at a stated lag. It rests on ratios of gradients of the same loss, so the size of the loss,
+    its mean over the batch and clipping do not matter.
+    """
+    from rnngraph.cli.console import report_console
+    from rnngraph.diagnosis.diagnose import diagnose as judge
+    from rnngraph.diagnosis.diagnose import known_flags
+
+    refuse_for_saved(source.source, losses=losses, samples=samples, spectrum=spectrum)
+    if spectrum is not None and spectrum < 1:
+        raise InputError(f"--spectrum is {spectrum}, but it must be at least 1.")
+    limits = _thresholds(threshold or [])
+    failing = known_flags([flag.strip().replace("-", "_") for flag in fail_on.split(",")] if fail_on else [], "--fail-on")
+    trace = open_trace(source, Measures(lag_options(losses, samples), spectrum or 0))
+    diagnosis = judge(trace, horizon=horizon, **limits)
+    if json:
+        from rnngraph.render.diagnosis_json import diagnosis_json
+
+        typer.echo(diagnosis_json(diagnosis))
+    else:
+        report_console().print(diagnosis)
+    if any(flag in failing for flag in diagnosis.flags):
+        raise typer.Exit(FOUND)
+
+
+def _thresholds(texts: list[str]) -> dict[str, float]:
+    found = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        try:
+            found[name.strip().replace("-", "_")] = float(value)
+        except ValueError:
+            equals = ""
+        if not equals:
+            raise InputError(f"--threshold is {text!r}; write a name and a number, such as vanishing=-3.")
+    return found

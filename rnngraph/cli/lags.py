@@ -1,0 +1,78 @@
+"""`rnngraph lags`: how much each loss is felt at each earlier step, as a curve and a matrix."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rnngraph.cli.lag_options import Losses, Samples, lag_options, refuse_for_saved
+from rnngraph.cli.options import SourceArguments, takes_source
+from rnngraph.cli.source import Measures, open_trace
+
+EXAMPLES = (
+    "rnngraph lags",
+    "rnngraph lags --cell lstm --timesteps 100 --losses all",
+    "rnngraph lags run.npz -o lags.svg",
+    "rnngraph lags --json | jq '.states[0].memory_horizon'",
+)
+
+
+@takes_source
+def lags(
+    source: SourceArguments,
+    losses: Losses = None,
+    samples: Samples = None,
+    state: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Show only this state, such as rnn.h_l1; may be repeated.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write a picture instead: .svg or .html.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Write the report as JSON.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite a file of another kind.")] = False,
+) -> None:
+    """Report how far back each step's loss is felt: the lag curve, the lag matrix, and the memory horizon.
+
+    A lag of k compares the gradient of one loss k steps back with the same gradient at its own step, so that
+    it does not depend on the size of the loss.
+    """
+    from rnngraph.cli.console import report_console
+    from rnngraph.errors import InputError
+    from rnngraph.render.lags import lags_report, reports
+
+    refuse_for_saved(source.source, losses=losses, samples=samples)
+    if json and output is not None:
+        raise InputError("--json goes to stdout and --output to a file: leave one of them out.")
+    if output is not None:
+        from rnngraph.cli.output import write_output
+        from rnngraph.render.lags_picture import lags_picture
+
+        chosen = _picture_format(output, force=force)
+        trace = open_trace(source, Measures(lag_options(losses, samples)))
+        write_output(lags_picture(trace, chosen, states=state).encode(), output)
+        return
+    trace = open_trace(source, Measures(lag_options(losses, samples)))
+    if json:
+        from rnngraph.render.lags_json import lags_json
+
+        typer.echo(lags_json(trace, states=state))
+    else:
+        report_console().print(lags_report(trace, reports(trace, states=state)))
+
+
+def _picture_format(output: Path, *, force: bool) -> str:
+    from rnngraph.cli.output import STDOUT
+    from rnngraph.errors import InputError
+    from rnngraph.render.format import Format
+    from rnngraph.render.lags_picture import FORMATS
+    from rnngraph.render.save import check_target
+
+    if output == STDOUT:
+        return "svg"
+    name = FORMATS.get(output.suffix.lower())
+    if name is None:
+        raise InputError(f"{str(output)!r} has no suffix that lags can be drawn in; use one of {', '.join(FORMATS)}.")
+    check_target(output, Format(name, (output.suffix,), False, "", ""), force=force)
+    return name

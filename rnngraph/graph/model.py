@@ -1,0 +1,122 @@
+"""The graph as the picture means it, before any position or colour: rows, columns, vertices, edges, bands.
+
+`build` makes one from a trace, `layout` and `style` turn it into a drawing. Nothing here knows pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from rnngraph.graph.measure import Measure
+
+ColumnKind = Literal["initial", "step", "fold", "loop"]
+RowKind = Literal["input", "op", "track", "loss"]
+VertexKind = Literal["input", "op", "state", "gate", "part", "layer", "loss", "initial", "fold", "cut"]
+EdgeKind = Literal["forward", "recurrent", "backward"]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One place on the time axis: a step, a fold of several, the initial states, or a whole loop.
+
+    `ranges` are the half-open ranges of timesteps that the column stands for.
+    """
+
+    kind: ColumnKind
+    ranges: tuple[tuple[int, int], ...]
+    label: str | None = None
+    valid: int = -1  # samples that are not padding at this step; -1 where the column is not a step
+
+    @property
+    def count(self) -> int:
+        """How many timesteps the column stands for."""
+        return sum(stop - start for start, stop in self.ranges)
+
+    @property
+    def first(self) -> int:
+        """The first timestep; -1 for initial states."""
+        return self.ranges[0][0] if self.ranges else -1
+
+    @property
+    def last(self) -> int:
+        """The last timestep; -1 for initial states."""
+        return self.ranges[-1][1] - 1 if self.ranges else -1
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One horizontal lane, from the bottom up: a whole-sequence op, or a layer in one direction."""
+
+    name: str
+    kind: RowKind
+    layer: int = -1
+    direction: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Vertex:
+    """One box. `place` is where it stands inside its row's cell: (level from the bottom, rank, of how many)."""
+
+    id: str
+    kind: VertexKind
+    label: str
+    row: int
+    column: int
+    nodes: tuple[int, ...] = ()  # ids in `Trace.graph`
+    state: str = ""  # the name of the state that this vertex is
+    place: tuple[int, int, int] = (0, 0, 1)
+    grad: Measure | None = None
+    saturated: Measure | None = None
+    activation: Measure | None = None
+    note: str = ""  # what a reader finds when asking for more
+    first_nonfinite: bool = False
+    mark: str = ""  # what is wrong here, in two words, such as "saturated 83%"
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """One arrow. `backward` edges walk back along the recurrence and carry a gradient."""
+
+    id: str
+    kind: EdgeKind
+    source: str
+    target: str
+    state: str = ""
+    carried: Measure | None = None
+    gain: Measure | None = None
+    unreached: str = ""  # the vertex that the walk would reach, were the recurrence not cut
+
+    @property
+    def cut(self) -> bool:
+        """Whether the arrow ends at the mark of a cut."""
+        return bool(self.unreached)
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """One line of the table under the columns: a state's gradient, or a weight's part of every step."""
+
+    name: str
+    kind: Literal["gradient", "weight"]
+    note: str
+    total: Measure | None
+    cells: tuple[Measure | None, ...]  # one a column
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """Everything that one picture shows."""
+
+    title: str
+    subtitle: str
+    timesteps: int
+    batch: int
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    vertices: tuple[Vertex, ...]
+    edges: tuple[Edge, ...]
+    bands: tuple[Band, ...]
+    carried: Measure  # over every step, shown or not: the range of the colour scale
+    gradients: Measure  # likewise for the states' gradients
+    contributions: Measure  # likewise for the weights' contributions

@@ -1,0 +1,61 @@
+"""Looking things up in the recorded graph of a trace, without walking over all of its nodes.
+
+In comes a `GraphTrace` and the few timesteps that are shown, out go node ids. A trace from outside may have
+no graph at all; then everything here is empty.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property
+
+import numpy as np
+
+from rnngraph.trace.model import GraphTrace, Integers
+
+LEAVES = frozenset({"parameter", "constant"})
+
+
+class Recorded:
+    """The part of a recorded graph that the shown steps need."""
+
+    def __init__(self, graph: GraphTrace, timesteps: Integers) -> None:
+        """Select the nodes of `timesteps` (sorted) and those that belong to no timestep."""
+        self.graph = graph
+        self.outside: list[int] = np.flatnonzero(graph.timestep == -1).tolist()
+        self.by_step: dict[int, list[int]] = {int(step): [] for step in timesteps}
+        shown = np.flatnonzero(np.isin(graph.timestep, timesteps))
+        for node, step in zip(shown.tolist(), graph.timestep[shown].tolist(), strict=True):
+            self.by_step[step].append(node)
+
+    @cached_property
+    def dimensions(self) -> tuple[tuple[int, ...], ...]:
+        """The sizes behind every entry of the table of shapes."""
+        return tuple(tuple(int(size) for size in re.findall(r"\d+", text)) for text in self.graph.shapes)
+
+    def op(self, node: int) -> str:
+        """Return the name of a node's op."""
+        return self.graph.ops[int(self.graph.op[node])]
+
+    def label(self, node: int) -> str:
+        """Return the label of a node's op."""
+        return self.graph.labels[int(self.graph.op[node])]
+
+    def scope(self, node: int) -> str:
+        """Return a node's scope, without the timestep."""
+        return self.graph.scopes[int(self.graph.scope[node])]
+
+    def shape(self, node: int) -> tuple[int, ...]:
+        """Return the shape of a node's value."""
+        return self.dimensions[int(self.graph.shape[node])]
+
+    def inputs(self, node: int) -> Integers:
+        """Return the ids of a node's inputs."""
+        return self.graph.inputs[int(self.graph.offsets[node]) : int(self.graph.offsets[node + 1])]
+
+    def describe(self, node: int) -> str:
+        """Say in words which node this is."""
+        step = int(self.graph.timestep[node])
+        place = ", ".join(part for part in (self.scope(node), f"t={step}" if step >= 0 else "") if part)
+        name = self.graph.names.get(str(node))
+        return f"{self.label(node)}{f' {name}' if name else ''}{f' ({place})' if place else ''}"

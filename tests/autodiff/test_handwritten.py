@@ -1,0 +1,79 @@
+"""A backward written by hand, right and wrong in the ways in which people get it wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rnngraph.autodiff.handwritten import gradcheck_functions
+from rnngraph.errors import InputError
+from rnngraph.nn import functional as F  # noqa: N812
+
+N, T, D, H = 2, 4, 3, 5
+
+
+def arrays() -> list[Any]:
+    generator = np.random.default_rng(0)
+    return [generator.normal(size=shape) * 0.5 for shape in ((N, T, D), (N, H), (D, H), (H, H), (H,))]
+
+
+def forward(x: Any, h0: Any, Wx: Any, Wh: Any, b: Any) -> Any:
+    h = [h0]
+    for t in range(x.shape[1]):
+        h.append(np.tanh(x[:, t] @ Wx + h[-1] @ Wh + b))
+    return np.stack(h[1:], axis=1), (x, h, Wx, Wh)
+
+
+def backward(dh: Any, cache: Any, *, forgets_carry: bool = False, forgets_slope: bool = False) -> Any:
+    x, h, Wx, Wh = cache
+    dx, dWx, dWh, db = np.zeros_like(x), np.zeros_like(Wx), np.zeros_like(Wh), np.zeros(len(Wh))
+    carried = np.zeros_like(h[0])
+    for t in reversed(range(x.shape[1])):
+        total = dh[:, t] if forgets_carry else dh[:, t] + carried
+        da = total if forgets_slope else total * (1 - h[t + 1] ** 2)
+        dx[:, t], carried = da @ Wx.T, da @ Wh.T
+        dWx += x[:, t].T @ da
+        dWh += h[t].T @ da
+        db += da.sum(axis=0)
+    return dx, carried, dWx, dWh, db
+
+
+def test_a_right_backward_passes() -> None:
+    report = gradcheck_functions(forward, backward, *arrays())
+    assert report.passed, str(report)
+    assert [row.name for row in report.rows] == ["x", "h0", "Wx", "Wh", "b"]
+
+
+@pytest.mark.parametrize("mistake", ["forgets_carry", "forgets_slope"])
+def test_a_wrong_backward_fails_in_every_argument(mistake: str) -> None:
+    report = gradcheck_functions(forward, lambda dh, cache: backward(dh, cache, **{mistake: True}), *arrays())
+    assert [row.passed for row in report.rows] == [False] * 5
+    assert [line.split()[-1] for line in str(report).splitlines()[2:]] == ["WRONG"] * 5
+
+
+def test_a_mistake_that_one_timestep_hides_is_seen_with_two() -> None:
+    def careless(dh: Any, cache: Any) -> Any:
+        return backward(dh, cache, forgets_carry=True)
+
+    x, *rest = arrays()
+    assert gradcheck_functions(forward, careless, x[:, :1], *rest).passed
+    assert not gradcheck_functions(forward, careless, x[:, :2], *rest).passed
+
+
+def test_the_functional_interface_itself_passes() -> None:
+    assert gradcheck_functions(F.rnn_forward, F.rnn_backward, *arrays()).passed
+    words, table = np.array([[0, 2, 2]]), np.random.default_rng(1).normal(size=(4, 3))
+    report = gradcheck_functions(F.word_embedding_forward, F.word_embedding_backward, words, table)
+    assert [row.name for row in report.rows] == ["W"]
+    assert report.passed
+
+
+def test_functions_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(InputError, match="gave 4 gradients; there are 5"):
+        gradcheck_functions(forward, lambda dh, cache: backward(dh, cache)[1:], *arrays())
+    with pytest.raises(InputError, match=r"gradient of x has shape \(3, 5\); the argument has \(2, 4, 3\)"):
+        gradcheck_functions(forward, lambda dh, cache: [np.zeros((3, 5))] * 5, *arrays())
+    with pytest.raises(InputError, match="ndarray; it must give its outputs and a cache"):
+        gradcheck_functions(lambda x: x, backward, np.ones(3))

@@ -1,0 +1,244 @@
+"""Hand-built traces for the tests of everything below the waist: plausible, small, and with every status in them.
+
+No model is run: the numbers are made up so that a test knows them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from rnngraph.trace.model import (
+    FORWARD,
+    REVERSE,
+    GateTrace,
+    GraphTrace,
+    InputTrace,
+    Magnitudes,
+    ParameterTrace,
+    StateTrace,
+    Status,
+    Trace,
+)
+
+FUSED = {
+    "tanh": (("rnn_tanh_step", "h"),),
+    "relu": (("rnn_relu_step", "h"),),
+    "lstm": (("lstm_gates", ""), ("lstm_cell", "c"), ("lstm_hidden", "h")),
+    "gru": (("gru_hidden", ""), ("gru_gates", ""), ("gru_state", "h")),
+    "custom": (("matmul", ""), ("add", ""), ("tanh", "h")),
+}
+CELLS = tuple(FUSED)
+HIDDEN, BATCH = 4, 3
+
+
+class Table:
+    """A recorded graph that grows node by node."""
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[str, str, str, int, tuple[int, ...]]] = []
+        self.names: dict[str, str] = {}
+
+    def add(self, op: str, *inputs: int, scope: str = "", shape: str = "()", t: int = -1, name: str = "") -> int:
+        self.rows.append((op, scope, shape, t, inputs))
+        if name:
+            self.names[str(len(self.rows) - 1)] = name
+        return len(self.rows) - 1
+
+    def trace(self) -> GraphTrace:
+        ops, scopes, shapes = (sorted({row[field] for row in self.rows}) for field in (0, 1, 2))
+        counts = [len(row[4]) for row in self.rows]
+        return GraphTrace(
+            ops=tuple(ops),  # type: ignore[arg-type]
+            labels=tuple(str(op).replace("_", " ") for op in ops),
+            scopes=tuple(scopes),  # type: ignore[arg-type]
+            shapes=tuple(shapes),  # type: ignore[arg-type]
+            names=self.names,
+            op=np.array([ops.index(row[0]) for row in self.rows], dtype=np.int64),
+            scope=np.array([scopes.index(row[1]) for row in self.rows], dtype=np.int64),
+            shape=np.array([shapes.index(row[2]) for row in self.rows], dtype=np.int64),
+            timestep=np.array([row[3] for row in self.rows], dtype=np.int64),
+            inputs=np.array([source for row in self.rows for source in row[4]], dtype=np.int64),
+            offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+            grad=Magnitudes.of(np.linspace(1, 2, len(self.rows))),
+            first_nonfinite_forward=-1,
+            first_nonfinite_backward=-1,
+        )
+
+
+def make_trace(
+    cell: str = "tanh",
+    timesteps: int = 6,
+    *,
+    layers: int = 1,
+    bidirectional: bool = False,
+    decay: float = 0.1,
+    graph: bool = True,
+    **changes: Any,
+) -> Trace:
+    """Build a trace whose carried norm is `decay` to the power of the steps still walked, from 1 at the last one."""
+    table = Table()
+    whole = f"({BATCH}, {timesteps}, {HIDDEN})"
+    below = table.add("embedding", table.add("parameter", name="embedding.W"), scope="embedding", shape=whole)
+    states: list[StateTrace] = []
+    for layer in range(layers):
+        outputs = []
+        for direction in (FORWARD, REVERSE) if bidirectional else (FORWARD,):
+            found, output = _layer(table, cell, layer, direction, below, timesteps, decay)
+            states.extend(found)
+            outputs.append(output)
+        below = outputs[0] if len(outputs) == 1 else table.add("concatenate", *outputs, shape=whole)
+    scores = table.add("linear", below, table.add("parameter", name="scores.W"), scope="scores", shape=whole)
+    losses = table.add("temporal_softmax", scores, scope="loss", shape=f"({BATCH}, {timesteps})")
+    table.add("sum", losses, scope="loss")
+    recorded = table.trace()
+    if not graph:
+        recorded = Table().trace()
+        states = [replace(state, nodes=np.full(timesteps, -1, dtype=np.int64)) for state in states]
+    trace = Trace(
+        model=f"{layers}-layer {cell}",
+        source="test",
+        batch=BATCH,
+        timesteps=timesteps,
+        dtype="float64",
+        loss=2.5,
+        loss_steps=np.full(timesteps, 2.5 / max(timesteps, 1)),
+        labels=tuple(f"w{t}" for t in range(timesteps)),
+        valid=np.ones((BATCH, timesteps), dtype=np.bool_),
+        states=tuple(states),
+        gates=tuple(_gates(cell, states, timesteps)),
+        parameters=(
+            _parameter("rnn.Wh", (HIDDEN, HIDDEN), timesteps),
+            _parameter("scores.W", (HIDDEN, 5), timesteps),
+        ),
+        inputs=(InputTrace("x", Magnitudes.of(np.full(timesteps, 0.3))),),
+        graph=recorded,
+    )
+    return replace(trace, **changes)
+
+
+def with_state(trace: Trace, number: int = 0, **changes: Any) -> Trace:
+    """Replace fields of one state."""
+    states = list(trace.states)
+    states[number] = replace(states[number], **changes)
+    return replace(trace, states=tuple(states))
+
+
+def with_status(magnitudes: Magnitudes, statuses: dict[int, Status]) -> Magnitudes:
+    """Give some timesteps another status."""
+    value, status = magnitudes.value.copy(), magnitudes.status.copy()
+    for step, one in statuses.items():
+        status[step] = one
+        value[step] = 0.0 if one in (Status.ZERO, Status.UNDERFLOW) else np.nan
+    return Magnitudes(value, status)
+
+
+def every_status() -> Trace:
+    """Build a trace of eight steps in which every state of a magnitude, a cut, padding and saturation occur."""
+    trace = make_trace("tanh", 9)
+    statuses = {0: Status.UNOBSERVED, 1: Status.NONFINITE, 2: Status.ZERO, 3: Status.UNDERFLOW}
+    state = trace.states[0]
+    saturated = np.zeros(9)
+    saturated[5] = 0.83
+    valid = trace.valid.copy()
+    valid[:, 8] = False
+    valid[0, 7] = False
+    return replace(
+        with_state(
+            trace,
+            grad=with_status(state.grad, statuses),
+            carried=with_status(state.carried, statuses),
+            cut=np.arange(9) == 5,
+            saturated=saturated,
+        ),
+        valid=valid,
+        graph=replace(trace.graph, first_nonfinite_backward=int(state.nodes[1])),
+        loss_steps=np.array([0.1] * 7 + [0.4, 0.0]),
+        labels=(
+            "<START>",
+            'a "quoted" \\N',
+            "new\nline",
+            "&amp; <b>",
+            "Größe",
+            "日本語のとても長い単語",
+            "a very long word indeed",
+            "",
+            None,
+        ),
+    )
+
+
+def _layer(
+    table: Table, cell: str, layer: int, direction: str, below: int, timesteps: int, decay: float
+) -> tuple[list[StateTrace], int]:
+    scope = f"rnn.{layer}/{direction}"
+    suffix = (f"_l{layer}" if layer or direction == REVERSE else "") + ("_reverse" if direction == REVERSE else "")
+    weight = table.add("parameter", name=f"rnn.Wh{suffix}")
+    project = table.add("project", below, scope=scope, shape=f"({BATCH}, {timesteps}, {HIDDEN})")
+    order = range(timesteps) if direction == FORWARD else range(timesteps - 1, -1, -1)
+    nodes = {kind: np.full(timesteps, -1, dtype=np.int64) for _, kind in FUSED[cell] if kind}
+    previous: list[int] = []
+    for t in order:
+        made: list[int] = []
+        for op, kind in FUSED[cell]:
+            sources = ([project, weight] if not made else made[-2:]) + previous
+            made.append(table.add(op, *sources, scope=scope, shape=f"({BATCH}, {HIDDEN})", t=t))
+            if kind:
+                nodes[kind][t] = made[-1]
+        previous = [int(found[t]) for found in nodes.values()]
+    output = table.add("stack", *nodes["h"].tolist(), scope=scope, shape=f"({BATCH}, {timesteps}, {HIDDEN})")
+    walked = np.arange(timesteps - 1, -1, -1) if direction == FORWARD else np.arange(timesteps)
+    states = [
+        _state(f"rnn.{kind}{suffix}", layer, direction, kind, cell, walked, decay, found)
+        for kind, found in nodes.items()
+    ]
+    return states, output
+
+
+def _state(
+    name: str, layer: int, direction: str, kind: str, cell: str, walked: Any, decay: float, nodes: Any
+) -> StateTrace:
+    steps = len(walked)
+    carried = decay ** walked.astype(float)
+    carried[walked == 0] = 0.0
+    return StateTrace(
+        name=name,
+        layer=layer,
+        direction=direction,
+        kind=kind,
+        cell=cell,
+        initial=Magnitudes.of(decay**steps),
+        grad=Magnitudes.of(2 * decay ** walked.astype(float)),
+        immediate=Magnitudes.of(np.full(steps, 0.5)),
+        carried=Magnitudes.of(carried),
+        quantiles=Magnitudes.unobserved((3, steps)),
+        gain=np.where(walked == 0, np.nan, decay),
+        gain_activation=np.full(steps, np.nan),
+        gain_weights=np.full(steps, np.nan),
+        saturated=np.linspace(0, 0.4, steps),
+        activation=np.linspace(0.1, 0.9, steps),
+        zeros=np.zeros(steps, dtype=np.int64),
+        nonfinite=np.zeros(steps, dtype=np.int64),
+        cut=np.zeros(steps, dtype=np.bool_),
+        nodes=nodes,
+    )
+
+
+def _gates(cell: str, states: list[StateTrace], timesteps: int) -> list[GateTrace]:
+    letters = {"lstm": "ifog", "gru": "rzn"}.get(cell, "")
+    return [
+        GateTrace(
+            f"{state.name}.{letter}", state.layer, state.direction, letter,
+            np.full(timesteps, 0.5), np.full(timesteps, 0.1), np.full(HIDDEN, -0.7),
+        )
+        for state in states
+        if state.kind == "h"
+        for letter in letters
+    ]  # fmt: skip
+
+
+def _parameter(name: str, shape: tuple[int, ...], timesteps: int) -> ParameterTrace:
+    steps = Magnitudes.of(np.linspace(0.1, 1, timesteps))
+    return ParameterTrace(name, shape, Magnitudes.of(1.5), steps, 0.9, 2.0, np.nan, np.nan)
