@@ -1,6 +1,7 @@
 """A cell of your own, written with tensor operators, traced like the ones that ship.
 
-The cell is a minimal gated unit (Zhou et al., 2016): one gate `f` both forgets and admits. The loss is on the last step only, so
+The cell is a minimal gated unit (Zhou et al., 2016): one gate `f` both forgets and admits. The loss is on the last
+step only, so
 everything at the early steps has been carried back. Run `python examples/custom_cell.py [picture.svg]`.
 """
 
@@ -55,8 +56,10 @@ def main() -> None:
         trace = rg.record(loss)
         norms = trace.states[0].grad.value
         decades = np.log10(norms[0] / norms[-1])
-        print(f"bias {forget_bias:g}: gradient check {'passed' if report.passed else 'FAILED'}, "
-              f"‖∂L/∂h‖ is {norms[-1]:.2e} at the last step and {norms[0]:.2e} at the first: {decades:+.1f} decades")
+        print(
+            f"bias {forget_bias:g}: gradient check {'passed' if report.passed else 'FAILED'}, "
+            f"‖∂L/∂h‖ is {norms[-1]:.2e} at the last step and {norms[0]:.2e} at the first: {decades:+.1f} decades"
+        )
     if len(sys.argv) > 1:
         print("wrote", rg.render(trace, sys.argv[1]))
 

@@ -1,6 +1,7 @@
 """The layers as a student writes them: functions with a cache. The cache is the recorded tape, so it can be drawn.
 
-Compares the gradient of a hand-written backward step with the recorded one, and draws the tape of the whole sequence. Run
+Compares the gradient of a hand-written backward step with the recorded one, and draws the tape of the whole sequence.
+Run
 `python examples/student_functions.py [picture.svg]`.
 """
 
@@ -36,7 +37,10 @@ def main() -> None:
     _, expected, *_ = rnn_step_backward(upstream, cache)
     mine = my_step_backward(upstream, x[:, 0], h0, next_h, (wx, wh))
     mended = my_step_backward(upstream * (1 - next_h**2), x[:, 0], h0, next_h, (wx, wh))
-    print(f"my dprev_h is off by {np.abs(mine - expected).max():.1e}; with the tanh, by {np.abs(mended - expected).max():.1e}")
+    print(
+        f"my dprev_h is off by {np.abs(mine - expected).max():.1e}; "
+        f"with the tanh, by {np.abs(mended - expected).max():.1e}"
+    )
 
     hidden, cache = rnn_forward(x, h0, wx, wh, b)
     dh = np.zeros_like(hidden)

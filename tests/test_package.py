@@ -46,7 +46,7 @@ def test_imports_go_one_way(path: Path) -> None:
     if room in ("__init__", "__main__"):
         return
     allowed = MAY_IMPORT[room] | {room, "errors"}
-    wrong = {name for name in imported(path) if name.split(".")[1] not in allowed } - DATA
+    wrong = {name for name in imported(path) if name.split(".")[1] not in allowed} - DATA
     assert not wrong, f"{path.name} imports {sorted(wrong)}"
 
 
@@ -88,7 +88,12 @@ def test_examples_run_and_are_short(path: Path, tmp_path: Path) -> None:
         del environment["PYTHONWARNINGS"]
     arguments = EXAMPLES.get(path.name, [])
     done = subprocess.run(
-        [sys.executable, str(path), *arguments], capture_output=True, text=True, cwd=tmp_path, env=environment, check=False
+        [sys.executable, str(path), *arguments],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=environment,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout

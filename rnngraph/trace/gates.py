@@ -1,4 +1,4 @@
-"""Measure the gates of an LSTM or a GRU: openness, saturation, and the geometric mean of the gate that keeps the state."""
+"""Measure the gates of an LSTM or a GRU: openness, saturation, the geometric mean of the gate that keeps the state."""
 
 from __future__ import annotations
 

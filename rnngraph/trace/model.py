@@ -170,9 +170,9 @@ class LagTrace:
     state: str
     losses: Integers  # (S,) loss timesteps s that were taken
     samples: Integers  # (B,) sample indices that were taken
-    log: Floats  # (B, S, T + 1) ln of the norm; column 0 is the initial state; -inf zero, inf non-finite, NaN not measured
+    log: Floats  # (B, S, T + 1) ln of the norm, column 0 the initial state; -inf zero, inf non-finite, NaN unmeasured
     copied: Booleans  # (B, T) the step into t copied the state (padding) and is not counted as a lag
-    severed: Booleans  # (B, T) nothing leads back over the step into t: the recurrence was cut, or the state set to zero
+    severed: Booleans  # (B, T) nothing leads back over the step into t: a cut, or a state set to zero
     available: int  # loss steps that the tape holds, of which `losses` were taken
     batch: int  # samples that the tape holds, of which `samples` were taken
 
@@ -229,3 +229,10 @@ class Trace:
         from rnngraph.trace.store import load
 
         return load(path)
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
+        """Show the picture of the trace in a notebook."""
+        from importlib import import_module  # the drawing is above this layer and is met only when a notebook asks
+
+        drawing = import_module("rnngraph.graph.draw").draw(self)
+        return dict(drawing._repr_mimebundle_())

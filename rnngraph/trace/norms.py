@@ -115,7 +115,7 @@ def outer_norms(left: Array, right: Array) -> Floats:
     terms *= wide_right @ wide_right.swapaxes(1, 2)
     terms = terms.reshape(len(terms), -1)
     squares = terms.sum(axis=1)
-    norms = np.sqrt(np.maximum(squares, 0))
+    norms: Floats = np.sqrt(np.maximum(squares, 0))
     size = np.abs(terms, out=terms).sum(axis=1)
     weak = ~((squares > 1e-3 * size) & (squares > _SMALLEST) & (squares < _LARGEST))
     if weak.any():

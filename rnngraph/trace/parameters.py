@@ -28,7 +28,9 @@ def measure_parameter(node: Node, step: Step | None, time: int, *, walked: bool 
         nothing = Magnitudes.unobserved()
         return ParameterTrace(name, shape, nothing, Magnitudes.unobserved((time,)), np.nan, size, np.nan, np.nan)
     if step is None:
-        return ParameterTrace(name, shape, Magnitudes.of(0.0), Magnitudes.of(np.zeros(time)), np.nan, size, np.nan, np.nan)
+        return ParameterTrace(
+            name, shape, Magnitudes.of(0.0), Magnitudes.of(np.zeros(time)), np.nan, size, np.nan, np.nan
+        )
     series = _series(step, time)
     if series is not None:
         times, lefts, rights = series
@@ -52,7 +54,7 @@ def measure_parameter(node: Node, step: Step | None, time: int, *, walked: bool 
 def _series(step: Step, time: int) -> Series | None:
     """Take factors step by step where every timestep has one outer product at most: the usual weight."""
     parts = step.contributions
-    if not all([type(part) is Outer for part in parts]):
+    if not all(type(part) is Outer for part in parts):
         return None
     only = parts[0]
     if len(parts) == 1 and isinstance(only, Outer) and only.left.ndim == 3:

@@ -20,7 +20,17 @@ from rnngraph.nn.losses import TEMPORAL_SOFTMAX
 from rnngraph.nn.recurrent import suffix
 from rnngraph.trace.columns import first_nonfinite_backward, first_nonfinite_forward, graph_columns
 from rnngraph.trace.gates import measure_gates
-from rnngraph.trace.model import Booleans, Floats, GateTrace, InputTrace, Magnitudes, ParameterTrace, StateTrace, Status, Trace
+from rnngraph.trace.model import (
+    Booleans,
+    Floats,
+    GateTrace,
+    InputTrace,
+    Magnitudes,
+    ParameterTrace,
+    StateTrace,
+    Status,
+    Trace,
+)
 from rnngraph.trace.norms import norm, row_norms
 from rnngraph.trace.parameters import measure_parameter
 from rnngraph.trace.states import StateObserver
@@ -33,7 +43,8 @@ def record(loss: Tensor | Tape, *, lags: LagOptions | bool = False, spectrum: in
     """Walk back from `loss` once and measure every state, parameter and input at every timestep.
 
     Args:
-        loss: a scalar tensor; or a tape (the `cache` of the functional interface), walked from the upstream gradients that
+        loss: a scalar tensor; or a tape (the `cache` of the functional interface), walked from the upstream gradients
+        that
             its last backward was given. A tape that no backward has walked gives a trace that says "not observed".
         lags: also measure the lag matrix, with the default bounds or with the given ones.
         spectrum: how many Lyapunov exponents to measure.
@@ -61,9 +72,7 @@ def record(loss: Tensor | Tape, *, lags: LagOptions | bool = False, spectrum: in
         if lags or spectrum:
             from rnngraph.trace.weights import AUTOMATIC, weigh
 
-            trace = replace(
-                trace, parameters=weigh(tape, trace.parameters, largest=None if spectrum else AUTOMATIC)
-            )
+            trace = replace(trace, parameters=weigh(tape, trace.parameters, largest=None if spectrum else AUTOMATIC))
     return trace
 
 
@@ -234,7 +243,7 @@ def labels(tape: Tape, time: int) -> tuple[str | None, ...]:
 
 
 def valid_steps(tape: Tape, batch: int, time: int) -> Booleans:
-    """Tell padding from data, (N, T): a sample ends with its last step that bears a loss, and copied states do not count."""
+    """Tell padding from data, (N, T): a sample ends with its last step that bears a loss; copied states do not count."""
     valid = np.ones((batch, time), dtype=bool)
     if tape.mask is not None and tape.mask.shape == valid.shape:
         valid &= np.logical_or.accumulate(tape.mask[:, ::-1], axis=1)[:, ::-1]

@@ -1,6 +1,7 @@
 """Measure one state of one recurrence as the sweep passes it: gradients, their parts, gains, saturation.
 
-In: `Step`s in reverse processing order. Out: a `StateTrace`. Arrays are gathered and measured a few megabytes at a time, because
+In: `Step`s in reverse processing order. Out: a `StateTrace`. Arrays are gathered and measured a few megabytes at a
+time, because
 one NumPy call on many timesteps costs little more than on one.
 """
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from rnngraph.autodiff.backward import Step, sweep
 from rnngraph.autodiff.contribution import Array, Contribution, add_up
-from rnngraph.autodiff.tape import Node, Recurrence, Tape
+from rnngraph.autodiff.tape import Recurrence, Tape
 from rnngraph.trace.model import Booleans, Floats, Magnitudes, StateTrace, Status
 from rnngraph.trace.norms import norm, row_norms
 

@@ -1,7 +1,8 @@
 """Save a trace as one `.npz` and read it back: arrays as they are, everything else as one JSON text.
 
 Dataclasses are taken apart and put together by their declared types, so that a new column needs no code here.
-A file is data from a stranger: no pickle is read, sizes are checked against the file, and whatever does not fit is refused.
+A file is data from a stranger: no pickle is read, sizes are checked against the file, and whatever does not fit is
+refused.
 """
 
 from __future__ import annotations
@@ -89,7 +90,9 @@ def _take_apart(item: Any, key: str, arrays: dict[str, Array]) -> Any:
         arrays[key] = item
         return {"array": key}
     if is_dataclass(item) and not isinstance(item, type):
-        return {field.name: _take_apart(getattr(item, field.name), f"{key}.{field.name}", arrays) for field in fields(item)}
+        return {
+            field.name: _take_apart(getattr(item, field.name), f"{key}.{field.name}", arrays) for field in fields(item)
+        }
     if isinstance(item, tuple):
         return [_take_apart(one, f"{key}.{place}", arrays) for place, one in enumerate(item)]
     if isinstance(item, float):
@@ -103,14 +106,14 @@ def _put_together(item: Any, kind: Any, data: Any) -> Any:
     origin = get_origin(kind)
     if origin is np.ndarray:
         return _array(item, kind, data)
-    if is_dataclass(kind):
+    if isinstance(kind, type) and is_dataclass(kind):
         if not isinstance(item, dict):
             raise FileError(f"a {kind.__name__} is {type(item).__name__}.")
         hints = get_type_hints(kind, vars(model))
         expected = {field.name for field in fields(kind)}
         if set(item) != expected:
             raise FileError(f"a {kind.__name__} has fields {sorted(set(item) ^ expected)[:4]} too many or too few.")
-        return cast(type, kind)(**{name: _put_together(item[name], hints[name], data) for name in expected})
+        return kind(**{name: _put_together(item[name], hints[name], data) for name in expected})
     if origin is tuple:
         if not isinstance(item, list):
             raise FileError(f"a list is {type(item).__name__}.")

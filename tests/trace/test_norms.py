@@ -15,8 +15,8 @@ def test_scale_does_not_matter(scale: float) -> None:
 
 
 def test_float32_is_accumulated_in_float64() -> None:
-    assert np.linalg.norm(np.float32([1e-25])) == 0  # the trap
-    assert norm(np.float32([3e-25, 4e-25])) == pytest.approx(5e-25, rel=1e-6)
+    assert np.linalg.norm(np.array([1e-25], np.float32)) == 0  # the trap
+    assert norm(np.array([3e-25, 4e-25], np.float32)) == pytest.approx(5e-25, rel=1e-6)
 
 
 def test_nan_and_infinity_give_nan_and_leave_other_rows_alone() -> None:

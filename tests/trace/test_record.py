@@ -62,7 +62,9 @@ def test_the_norms_of_a_vanilla_cell_against_a_plain_loop(cell: str) -> None:
     trace = rg.record((output * tape.constant(dh)).sum())
     h = output.value
     before = np.concatenate([np.zeros((3, 1, 5)), h[:, :-1]], axis=1)
-    np.testing.assert_allclose(h, np.maximum(x @ wx + before @ wh + b, 0) if cell == "relu" else np.tanh(x @ wx + before @ wh + b))
+    np.testing.assert_allclose(
+        h, np.maximum(x @ wx + before @ wh + b, 0) if cell == "relu" else np.tanh(x @ wx + before @ wh + b)
+    )
     carried, total = np.zeros((3, 5)), 0.0
     state, (p_wx, p_b, p_wh) = trace.states[0], trace.parameters
     for t in range(7, -1, -1):
@@ -79,7 +81,7 @@ def test_the_norms_of_a_vanilla_cell_against_a_plain_loop(cell: str) -> None:
             np.testing.assert_allclose(parameter.steps.value[t], expected, rtol=1e-11, atol=1e-300)
         np.testing.assert_allclose(trace.inputs[0].steps.value[t], np.linalg.norm(da @ wx.T), rtol=1e-12)
         carried = da @ wh.T
-        total += steps[2]
+        total += float(steps[2])
         saturated = np.mean(h[:, t] == 0) if cell == "relu" else np.mean(1 - h[:, t] ** 2 < 0.05)
         assert state.saturated[t] == pytest.approx(saturated)
     np.testing.assert_allclose(state.initial.value, np.linalg.norm(carried), rtol=1e-12)
@@ -138,9 +140,7 @@ def test_nan_is_traced_to_the_first_node() -> None:
 
 
 @settings(max_examples=25, deadline=None)
-@given(
-    st.sampled_from(sorted(CELLS)), st.integers(1, 3), st.integers(1, 7), st.booleans(), st.integers(0, 10_000)
-)
+@given(st.sampled_from(sorted(CELLS)), st.integers(1, 3), st.integers(1, 7), st.booleans(), st.integers(0, 10_000))
 def test_parts_bound_the_whole(cell: str, batch: int, steps: int, both: bool, seed: int) -> None:
     trace = rg.record(model(cell, batch=batch, steps=steps, bidirectional=both, seed=seed))
     for state in trace.states:
