@@ -13,9 +13,13 @@ from rnngraph.autodiff.tensor import concatenate as concatenate
 from rnngraph.autodiff.tensor import stack as stack
 from rnngraph.autodiff.tensor import where as where
 from rnngraph.errors import RnnGraphError as RnnGraphError
+
+# Not on first use: importing the package rnngraph.render would put itself in the place of the function.
+from rnngraph.render.save import render as render
 from rnngraph.trace.model import Trace as Trace
 
 if TYPE_CHECKING:
+    from rnngraph.sources import torch as torch
     from rnngraph.trace.record import record as record
 
 __version__ = "0.1.0"
@@ -24,10 +28,10 @@ __version__ = "0.1.0"
 _LAZY = {
     "record": "rnngraph.trace.record",
     "gradcheck": "rnngraph.autodiff.gradcheck",
+    "gradcheck_functions": "rnngraph.autodiff.handwritten",
     "spectrum": "rnngraph.trace.spectrum",
     "diagnose": "rnngraph.diagnosis.diagnose",
     "assert_healthy": "rnngraph.diagnosis.diagnose",
-    "render": "rnngraph.render.save",
     "draw": "rnngraph.graph.draw",
 }
 

@@ -57,7 +57,9 @@ def diagnose(
     if spectrum is not None and spectrum < 1:
         raise InputError(f"--spectrum is {spectrum}, but it must be at least 1.")
     limits = _thresholds(threshold or [])
-    failing = known_flags([flag.strip().replace("-", "_") for flag in fail_on.split(",")] if fail_on else [], "--fail-on")
+    failing = known_flags(
+        [flag.strip().replace("-", "_") for flag in fail_on.split(",")] if fail_on else [], "--fail-on"
+    )
     trace = open_trace(source, Measures(lag_options(losses, samples), spectrum or 0))
     diagnosis = judge(trace, horizon=horizon, **limits)
     if json:

@@ -11,7 +11,9 @@ from rnngraph.errors import InputError
 Losses = Annotated[
     str | None,
     typer.Option(
-        "--losses", metavar="N|all", help="How many loss steps are walked back, spread over the sequence; 32 by default."
+        "--losses",
+        metavar="N|all",
+        help="How many loss steps are walked back, spread over the sequence; 32 by default.",
     ),
 ]
 Samples = Annotated[

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from rnngraph.cli.options import SourceArguments, takes_source
-from rnngraph.cli.source import open_trace
+from rnngraph.cli.source import Measures, open_trace
 
 EXAMPLES = (
     "rnngraph render",
@@ -70,12 +70,13 @@ def render(
     from rnngraph.cli.output import check_picture_target, write_output
     from rnngraph.graph.draw import Options, draw_with
     from rnngraph.render.format import render_bytes
+    from rnngraph.render.title import picture_title
 
     chosen = check_picture_target(output, format=format, force=force)
-    trace = open_trace(source)
+    trace = open_trace(source, Measures(lags=True))
     with working("drawing"), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        drawing = draw_with(trace, Options(steps, detail, view, color, not no_backward))
+        drawing = draw_with(trace, Options(steps, detail, view, color, not no_backward, picture_title(trace)))
         picture = render_bytes(drawing, chosen.name)
     for warning in caught:
         status(f"note: {warning.message}")

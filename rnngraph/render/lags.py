@@ -1,0 +1,128 @@
+"""The lag report: for every state its curve, what sums it up, and its matrix.
+
+In comes a trace with lags, out come `StateLags`, and something that a rich console can print.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.text import Text
+
+from rnngraph.diagnosis.curve import LagCurve, lag_curve
+from rnngraph.diagnosis.thresholds import Thresholds
+from rnngraph.errors import InputError
+from rnngraph.render.lags_terminal import curve_plot, heat_map
+from rnngraph.render.terminal_cells import printable
+from rnngraph.trace.model import Floats, LagTrace, StateTrace, Trace
+
+LN10 = math.log(10)
+
+
+@dataclass(frozen=True, slots=True)
+class StateLags:
+    """One state's lags. `matrix` is log10 of the norm over the taken samples, (S, T + 1), column 0 the initial state.
+
+    -inf is an exact zero, NaN what comes after the loss or was not measured.
+    """
+
+    state: StateTrace
+    lags: LagTrace
+    curve: LagCurve
+    matrix: Floats
+    horizon: int
+    rate: float | None  # nats per step
+    half_life: float | None
+    memory_horizon: int | None
+
+
+def reports(trace: Trace, *, states: Sequence[str] | None = None) -> list[StateLags]:
+    """Work out the lag report of all states, or of those named.
+
+    Raises:
+        InputError: the trace holds no lags, or no state of that name.
+    """
+    if not trace.lags:
+        raise InputError(
+            "the trace holds no lags: record with rnngraph.record(loss, lags=True), "
+            "or save the run with rnngraph trace."
+        )
+    by_name = {state.name: state for state in trace.states}
+    names = [lags.state for lags in trace.lags]
+    unknown = [name for name in states or () if name not in names]
+    if unknown:
+        raise InputError(f"there is no state {unknown[0]!r} in the trace: choose among {', '.join(names)}.")
+    limits = Thresholds()
+    return [_report(by_name[lags.state], lags, limits) for lags in trace.lags if not states or lags.state in states]
+
+
+def _report(state: StateTrace, lags: LagTrace, limits: Thresholds) -> StateLags:
+    curve = lag_curve([lags], state.direction)
+    horizon = curve.covered(limits.coverage)
+    rate = curve.rate(horizon) if horizon else float("nan")
+    half_life = math.log(2) / -rate if rate < 0 and math.isfinite(rate) else None
+    with np.errstate(invalid="ignore"):
+        matrix = np.logaddexp.reduce(2 * lags.log, axis=0) / 2 / LN10
+    return StateLags(
+        state, lags, curve, matrix, horizon, rate if math.isfinite(rate) else None, half_life,
+        curve.memory_horizon(limits.epsilon),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class LagsReport:
+    """What `rnngraph lags` prints; give it to a rich console."""
+
+    trace: Trace
+    states: tuple[StateLags, ...]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        """Lay the report out for the width and the characters of a console."""
+        trace = self.trace
+        yield Text.assemble(
+            (printable(trace.model), "bold"),
+            f" · {trace.timesteps} timesteps · {trace.dtype} · {taken(self.states[0].lags)}",
+        )
+        for one in self.states:
+            yield Text()
+            yield Text(
+                f"{one.state.name}   {one.state.cell}, layer {one.state.layer}, {one.state.direction}", style="bold"
+            )
+            yield Text(sentence(one))
+            if one.curve.pairs.any():
+                yield curve_plot(one.curve, width=options.max_width, ascii_only=options.ascii_only)
+                yield Text()
+            yield heat_map(one.matrix, one.lags.losses, width=options.max_width, ascii_only=options.ascii_only)
+
+
+def lags_report(trace: Trace, states: Sequence[StateLags]) -> LagsReport:
+    """Prepare the lag report for a rich console."""
+    return LagsReport(trace, tuple(states))
+
+
+def taken(lags: LagTrace) -> str:
+    """Say which losses and samples were measured."""
+    losses = "all" if len(lags.losses) == lags.available else f"{len(lags.losses)} of {lags.available}"
+    samples = "all" if len(lags.samples) == lags.batch else f"{len(lags.samples)} of {lags.batch}"
+    return f"{losses} loss steps, {samples} samples"
+
+
+def sentence(one: StateLags) -> str:
+    """Sum a state's lags up: what is left, how fast it goes, how far it reaches."""
+    if not one.horizon:
+        return "No loss with a gradient has a step before it, so there is no lag to report."
+    value = one.curve.median[one.horizon - 1] / LN10
+    gain = "exactly zero" if value == -math.inf else f"1e{value:+.2f}"
+    parts = [f"gain at lag {one.horizon}: {gain}"]
+    if one.rate is not None:
+        parts.append(f"rate {one.rate:+.4g} nats a step")
+    if one.half_life is not None:
+        parts.append(f"half-life {one.half_life:.3g} steps")
+    if one.memory_horizon is not None:
+        end = " at least" if one.memory_horizon >= one.curve.longest else ""
+        parts.append(f"memory horizon (1% left): lag {one.memory_horizon}{end}")
+    return "; ".join(parts) + "."

@@ -1,0 +1,84 @@
+// What stands under and beside the columns: headers, the strip of norms, the weights' cells, the names of the rows.
+
+const HEADER = 18, GUTTER = 176;
+
+function drawHeader(group, column, far, pitch) {
+  const middle = column.x + column.plan.width / 2, y = scene.height + HEADER;
+  if (far) {
+    if (column.kind === "step" && column.first % everyStep(pitch)) return;
+    const text = svg("text", { class: "head-name", "font-size": 11 }, columnName(column));
+    text.dataset.at = `translate(${middle.toFixed(1)} ${y + 8})`;
+    group.append(text);
+    return;
+  }
+  group.append(svg("text", { class: "head-name", x: middle, y, "font-size": 10 }, columnName(column)));
+  const word = wordOf(column), words = [...(word === null ? [] : [oneLine(word)]), ...(isPadding(column) ? ["(padding)"] : [])].join(" ");
+  if (words) group.append(svg("text", { class: "head-word", x: middle, y: y + 13, "font-size": 9.5 }, shorten(words, column.plan.width + 40, 9.5)));
+}
+
+const shownBands = () => scene.bands.filter((band) => ui.weights || band.kind === "gradient");
+
+function bandSeries(band) {
+  return band.kind === "gradient"
+    ? data.states.find((state) => state.name === band.name).grad
+    : data.parameters.find((parameter) => parameter.name === band.name).steps;
+}
+
+function drawBands(group, column, far) {
+  for (const band of shownBands()) {
+    const found = measureOf(bandSeries(band), column.runs);
+    if (band.kind === "gradient") drawBar(group, column, band, found, far);
+    else drawCell(group, column, band, found, far);
+  }
+}
+
+function drawBar(group, column, band, found, far) {
+  const known = found.status === OK, ends = data.scales.bars;
+  const top = known ? Math.max(0.05, shareOf(ends, found.high)) : found.status === NONFINITE ? 1 : 0.12;
+  const low = known && column.count > 1 ? Math.min(shareOf(ends, found.low), top - 0.05) : 0;
+  const wide = far ? column.plan.width * 0.9 : Math.min(column.plan.width * 0.5, 52);
+  const bar = svg("rect", {
+    class: `bar ${STATUS_CLASS[found.status]}`, x: column.x + column.plan.width / 2 - wide / 2, width: wide,
+    y: (band.y + band.height * (1 - top)).toFixed(1), height: Math.max(2, band.height * (top - Math.max(0, low))).toFixed(1),
+  });
+  bar.dataset.band = band.name;
+  if (known) bar.style.fill = colourOf("bars", found.high);
+  group.append(bar);
+  if (!far) group.append(svg("text", { class: "number", x: column.x + column.plan.width / 2, y: band.y + band.height + 8, "font-size": 8 }, textOf(found)));
+}
+
+function drawCell(group, column, band, found, far) {
+  if (found.status === UNOBSERVED && (far || isSilent(band))) return;
+  const wide = far ? column.plan.width : Math.min(column.plan.width, 104), x = column.x + (column.plan.width - wide) / 2;
+  const cell = svg("rect", { class: `cell ${STATUS_CLASS[found.status]}`, x, width: wide, y: band.y, height: band.height, rx: 2 });
+  cell.dataset.band = band.name;
+  if (found.status === OK) cell.style.fill = colourOf("weights", found.high);
+  group.append(cell);
+  if (far) return;
+  const text = svg("text", { class: "number", x: column.x + column.plan.width / 2, y: band.y + band.height / 2, dy: "0.35em", "font-size": 8 },
+    found.status === UNOBSERVED ? "" : textOf(found));
+  if (found.status === OK) text.style.fill = inkOn("weights", found.high);
+  group.append(text);
+}
+
+// Whether a weight's gradient was not observed step by step at all.
+const isSilent = (band) => measureOf(bandSeries(band), [[0, atoms.length]]).status === UNOBSERVED;
+
+// The names of rows and bands stay at the left side of the view while the graph moves under them.
+function drawNames() {
+  const names = byId("names"), both = scene.rows.some((row) => row.direction === "reverse");
+  names.replaceChildren(svg("rect", { class: "gutter", x: 0, y: -40, width: GUTTER - 8, height: bottom() + 60 }));
+  const add = (text, y, size, name) => {
+    const element = lines(names, text, { x: 0, y: y - 1, width: 0, height: 2 }, size, { x: GUTTER - 16, class: `row-name ${name}`, room: GUTTER - 20 });
+    element.append(svg("title", {}, oneLine(text)));
+  };
+  for (const row of scene.rows) add(oneLine(row.name) + (row.direction && both ? `\n${row.direction}` : ""), (row.top + row.bottom) / 2, 10, "");
+  for (const band of shownBands()) {
+    const total = data.parameters.find((parameter) => parameter.name === band.name && band.kind === "weight");
+    const text = band.kind === "gradient" ? `${oneLine(band.name)}\n${band.note}` : `${oneLine(band.name)}  Σ ${textOf(measureEntry(total.grad, true))}${isSilent(band) ? ", by step ?" : ""}`;
+    add(text, band.y + band.height / 2, 9.5, band.kind);
+    if (band.caption) names.append(svg("text", { class: "caption", x: 8, y: band.caption.y + 3, "font-size": 9 }, band.caption.text));
+  }
+}
+
+const bottom = () => Math.max(scene.height + 40, ...shownBands().map((band) => band.y + band.height + (band.kind === "gradient" ? 12 : 4)));

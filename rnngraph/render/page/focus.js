@@ -1,0 +1,153 @@
+// Selecting, pointing and the keyboard. A box is known by its key and its timestep, so that it stays selected
+// when columns fold; one box at a time is in the tab order, and the arrow keys go on from it.
+
+const vertexOf = (column, key) => column?.plan.vertices.find((vertex) => vertex.key === key);
+const current = () => {
+  if (!ui.selected) return null;
+  const { step, key, end } = ui.selected;
+  const column = end ? columns.find((one) => one.type === end) : columnAt(step);
+  const vertex = vertexOf(column, key) ?? (column?.kind === "fold" ? column.plan.vertices[0] : null);
+  return vertex ? { column, vertex } : null;
+};
+
+function select(column, key, { focus = false, open = true } = {}) {
+  ui.selected = { step: column.first, key, end: column.kind === "initial" ? column.type : "" };
+  const vertex = vertexOf(column, key);
+  reveal(column.x + vertex.x, vertex.y, vertex.width, vertex.height);
+  markSelected();
+  if (focus) column.boxes.get(key).focus({ preventScroll: true });
+  if (open) showVertex(column, vertex);
+}
+
+function deselect() {
+  ui.selected = null;
+  markSelected();
+  showNothing();
+}
+
+function markSelected() {
+  const found = current();
+  for (const element of document.querySelectorAll("#columns .selected")) element.classList.remove("selected");
+  for (const element of document.querySelectorAll('#columns [tabindex="0"]')) element.setAttribute("tabindex", -1);
+  const box = found && view.drawn.has(found.column.index) ? found.column.boxes.get(found.vertex.key) : firstBox();
+  box?.setAttribute("tabindex", 0);
+  if (found) box?.classList.toggle("selected", box === found.column.boxes?.get(found.vertex.key));
+}
+
+function firstBox() {
+  const index = Math.min(...view.drawn.keys());
+  return Number.isFinite(index) ? [...columns[index].boxes.values()].at(-1) : null;
+}
+
+function boxOf(target) {
+  const element = target.closest?.("[data-key]");
+  if (!element) return null;
+  const column = columns[element.closest("[data-column]").dataset.column];
+  return { column, key: element.dataset.key, vertex: vertexOf(column, element.dataset.key), element };
+}
+
+function arrowOf(target) {
+  const element = target.closest?.("[data-edge]");
+  if (!element) return null;
+  const [index, number] = element.dataset.edge.split(" ").map(Number), column = columns[index];
+  const arrow = edges(column)[number], before = number < column.arrows.length ? columns[index - 1] : column;
+  return { element, walk: walkOf(arrow, column, before), column, before };
+}
+
+// From a box to the next one: along time to the same part of the neighbour, up and down inside the column.
+function step(direction) {
+  const found = boxOf(document.activeElement);
+  if (!found) return;
+  if (direction === "left" || direction === "right") {
+    const next = columns[found.column.index + (direction === "left" ? -1 : 1)];
+    if (!next?.plan.vertices.length) return;
+    const same = vertexOf(next, found.key) ?? nearest(next, found.vertex.y);
+    return select(next, same.key, { focus: true, open: Boolean(ui.opened) });
+  }
+  const sign = direction === "up" ? -1 : 1;
+  const others = found.column.plan.vertices.filter((one) => one !== found.vertex && (one.y - found.vertex.y) * sign > 0.5);
+  const distance = (one) => Math.abs(one.y - found.vertex.y) * 4 + Math.abs(one.x - found.vertex.x);
+  const [next] = others.sort((one, two) => distance(one) - distance(two));
+  if (next) select(found.column, next.key, { focus: true, open: Boolean(ui.opened) });
+}
+
+const nearest = (column, y) => [...column.plan.vertices].sort((one, two) => Math.abs(one.y - y) - Math.abs(two.y - y))[0];
+
+function edgeColumn(atEnd) {
+  const found = boxOf(document.activeElement), column = atEnd ? columns.at(-1) : columns[0];
+  select(column, (vertexOf(column, found?.key) ?? nearest(column, found?.vertex.y ?? 0)).key, { focus: true, open: Boolean(ui.opened) });
+}
+
+function onKey(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName)) return;
+  if (event.key === "/") { event.preventDefault(); byId("search").focus(); return; }
+  if (event.key === "Escape") return escape(event);
+  if (!byId("view").contains(event.target)) return;
+  const inside = event.target !== byId("view");
+  const moves = { ArrowLeft: [90, 0, "left"], ArrowRight: [-90, 0, "right"], ArrowUp: [0, 70, "up"], ArrowDown: [0, -70, "down"] };
+  if (event.key in moves) {
+    const [dx, dy, way] = moves[event.key];
+    if (inside && !event.shiftKey) step(way); else panBy(dx, dy);
+  } else if (event.key === "+" || event.key === "=") zoomAt(1.25);
+  else if (event.key === "-" || event.key === "_") zoomAt(0.8);
+  else if (event.key === "0") fit();
+  else if (event.key === "Home" || event.key === "End") edgeColumn(event.key === "End");
+  else if (event.key === "Enter" || event.key === " ") enter(event.target);
+  else return;
+  event.preventDefault();
+}
+
+function enter(target) {
+  const found = boxOf(target);
+  if (found) return select(found.column, found.key, { focus: true });
+  const kept = current() ?? (() => {
+    const column = columns.find((one) => one.kind !== "initial");
+    return { column, vertex: column.plan.vertices.find((one) => one.kind === "state") ?? column.plan.vertices[0] };
+  })();
+  select(kept.column, kept.vertex.key, { focus: true, open: false });
+}
+
+function escape(event) {
+  if (byId("view").contains(event.target) && event.target !== byId("view")) byId("view").focus();
+  else if (ui.opened || trail) { showTrail(null); deselect(); byId("view").focus(); }
+}
+
+function listenToGraph() {
+  const graph = byId("graph"), hint = byId("hint");
+  graph.addEventListener("click", (event) => {
+    const found = boxOf(event.target), arrow = arrowOf(event.target);
+    const band = event.target.closest("[data-band]");
+    if (found) select(found.column, found.key, { focus: true });
+    else if (arrow) showArrow(arrow);
+    else if (band) showBand(band.dataset.band, columns[band.closest("[data-column]").dataset.column]);
+    else deselect();
+  });
+  graph.addEventListener("dblclick", (event) => {
+    const found = boxOf(event.target);
+    if (found?.column.kind === "fold") unfold(found.column);
+  });
+  graph.addEventListener("pointermove", (event) => {
+    const text = hintOf(event.target);
+    hint.hidden = !text || byId("view").classList.contains("dragging");
+    if (hint.hidden) return;
+    hint.textContent = text;
+    const box = byId("view").getBoundingClientRect();
+    hint.style.left = `${Math.min(event.clientX - box.left + 14, box.width - hint.offsetWidth - 6)}px`;
+    hint.style.top = `${Math.min(event.clientY - box.top + 16, box.height - hint.offsetHeight - 6)}px`;
+  });
+  graph.addEventListener("pointerleave", () => { hint.hidden = true; });
+  document.addEventListener("keydown", onKey);
+}
+
+function hintOf(target) {
+  const found = boxOf(target), arrow = arrowOf(target), band = target.closest?.("[data-band]");
+  if (found) return spokenOf(found.column, found.vertex, markOf(found.column, found.vertex)).join("\n");
+  if (arrow) {
+    const { walk } = arrow;
+    return walk.cut ? `${walk.state.name}\nthe recurrence is cut here` : `${walk.state.name}, back to ${columnName(walk.to)}\ncarried ${textOf(walk.carried, 4)}`
+      + (walk.gain?.status === OK ? `\ngain ×${textOf(walk.gain, 3)}` : "");
+  }
+  if (!band) return "";
+  const column = columns[band.closest("[data-column]").dataset.column], plan = scene.bands.find((one) => one.name === band.dataset.band);
+  return `${plan.name}\n${columnName(column)}: ${textOf(measureOf(bandSeries(plan), column.runs), 4)}`;
+}

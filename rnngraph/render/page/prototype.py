@@ -1,0 +1,92 @@
+"""Small drawings that hold every kind of column, and every pair of neighbours, that a long picture consists of.
+
+In comes a trace with its groups of alike timesteps, out go drawings of a few columns. The page repeats their columns
+in any number, so that it needs neither a layout of its own nor the positions of a thousand steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from rnngraph.graph.bands import is_observed
+from rnngraph.graph.build import build_columns
+from rnngraph.graph.draw import assemble
+from rnngraph.graph.drawing import Drawing
+from rnngraph.graph.fold import loop_columns
+from rnngraph.graph.layout import Grid, place
+from rnngraph.graph.model import Column
+from rnngraph.render.page.groups import Groups
+from rnngraph.trace.model import Trace
+
+
+@dataclass(frozen=True, slots=True)
+class Prototype:
+    """A drawing, the grid on which it stands, and the name of the kind of each of its columns.
+
+    Kinds are "L" and "R" (initial states on either side), "F" (a fold), "O" (a loop) and the number of a group.
+    """
+
+    drawing: Drawing
+    grid: Grid
+    kinds: tuple[str, ...]
+
+
+def rolled(trace: Trace, detail: str) -> list[Prototype]:
+    """Draw the one loop."""
+    left, right = sides(trace)
+    columns = loop_columns(((0, trace.timesteps),), left=left, right=right)
+    return [_draw(trace, detail, columns, ("L",) * left + ("O",) + ("R",) * right)]
+
+
+def unrolled(trace: Trace, detail: str, groups: Groups) -> list[Prototype]:
+    """Draw every group of steps beside folds, and beside every group that is ever its neighbour."""
+    left, right = sides(trace)
+    last = trace.timesteps - 1
+    fold = Column("fold", ((0, trace.timesteps),))
+    neighbours = np.unique(np.stack([groups.of[:-1], groups.of[1:]]), axis=1, return_index=True)[1]
+    runs = [[0], *([int(t), int(t) + 1] for t in neighbours), *([int(t)] for t in groups.first), [last]]
+    columns: list[Column] = []
+    for run in runs:
+        columns += [*([fold] if columns else []), *(_step(trace, step) for step in run)]
+    whole = _with_ends(trace, columns, left=left, right=right)
+    between = [column for step in groups.first for column in (fold, _step(trace, int(step)))]
+    folded = _with_ends(trace, [*between, fold], left=left, right=right)
+    return [_draw(trace, detail, found, tuple(_kinds(found, groups))) for found in (whole, folded)]
+
+
+def sides(trace: Trace) -> tuple[bool, bool]:
+    """Say whether there are initial states before the first and after the last step."""
+    states = [state for state in trace.states if is_observed(state.initial)]
+    return any(one.direction != "reverse" for one in states), any(one.direction == "reverse" for one in states)
+
+
+def _with_ends(trace: Trace, columns: list[Column], *, left: bool, right: bool) -> tuple[Column, ...]:
+    initial = Column("initial", ())
+    # The right initial states are told from the left ones by not being the first column.
+    return (*([initial] if left else []), *columns, *([initial] if right else []))
+
+
+def _kinds(columns: tuple[Column, ...], groups: Groups) -> Iterator[str]:
+    for number, column in enumerate(columns):
+        if column.kind == "initial":
+            yield "R" if number else "L"
+        else:
+            yield "F" if column.kind == "fold" else str(groups.of[column.first])
+
+
+def _step(trace: Trace, step: int) -> Column:
+    return Column("step", ((step, step + 1),), trace.labels[step], trace.batch)
+
+
+def _draw(trace: Trace, detail: str, columns: tuple[Column, ...], kinds: tuple[str, ...]) -> Prototype:
+    # The page itself draws what differs from step to step: cuts, marks of saturation, the first non-finite node.
+    plain = replace(
+        trace,
+        states=tuple(replace(state, cut=np.zeros_like(state.cut)) for state in trace.states),
+        graph=replace(trace.graph, first_nonfinite_forward=-1, first_nonfinite_backward=-1),
+    )
+    graph = build_columns(plain, columns, detail=detail, typical=trace.timesteps // 2)
+    return Prototype(assemble(graph), place(graph), kinds)

@@ -1,0 +1,121 @@
+"""`rnngraph diagnose` as a shell sees it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import rnngraph as rg
+from rnngraph.cli.app import app
+from rnngraph.errors import InputError, RnnGraphError
+from rnngraph.sources.demo import DemoOptions, build
+
+SMALL = ("--hidden-size", "16", "--batch", "2", "--timesteps", "40")
+
+
+def run(*arguments: str, status: int = 0) -> str:
+    result = CliRunner().invoke(app, ["diagnose", *arguments], env={"COLUMNS": "100"})
+    if isinstance(result.exception, RnnGraphError):
+        raise result.exception
+    assert result.exit_code == status, result.output
+    return result.stdout
+
+
+def test_the_report() -> None:
+    text = run(*SMALL)
+    for words in (
+        "Verdict: vanishing at lag 35",
+        "no credit beyond lag",
+        "nats a step",
+        "half-life",
+        "advice:",
+        "Thresholds:",
+    ):
+        assert words in text.replace("\n", " ")
+    assert "\x1b" not in text
+
+
+def test_the_document() -> None:
+    document = json.loads(run("--json", *SMALL), parse_constant=lambda text: pytest.fail(text))
+    assert set(document) >= {
+        "schema", "verdict", "flags", "horizon", "decades", "rate", "half_life", "memory_horizon", "thresholds",
+        "findings", "spectrum",
+    }  # fmt: skip
+    assert document["schema"] == 1
+    assert document["verdict"] == "vanishing"
+    assert document["spectrum"] is None
+    for finding in document["findings"]:
+        assert set(finding) >= {"rule", "severity", "where", "evidence", "cause", "advice"}
+    expected = rg.diagnose(rg.record(build(DemoOptions(hidden_size=16, batch=2, timesteps=40)), lags=True))
+    assert document["decades"] == pytest.approx(expected.decades)
+    assert document["rate"] == pytest.approx(expected.rate)
+
+
+def test_fail_on_for_ci() -> None:
+    run("--fail-on", "exploding", *SMALL)
+    run("--fail-on", "exploding,vanishing", *SMALL, status=1)
+    run("--fail-on", "vanishing", "--json", *SMALL, status=1)
+    run("--fail-on", "vanishing", "--horizon", "3", *SMALL)
+
+
+def test_thresholds_and_horizon() -> None:
+    document = json.loads(run("--json", "--horizon", "10", "--threshold", "vanishing=-20", *SMALL))
+    assert document["horizon"] == 10
+    assert document["verdict"] == "healthy"
+    assert document["thresholds"]["vanishing"] == -20
+
+
+def test_the_spectrum() -> None:
+    document = json.loads(run("--json", "--spectrum", "4", "--init", "orthogonal", "--gain", "0.5", *SMALL))
+    exponents = document["spectrum"]["lyapunov"]
+    assert len(exponents) == 4
+    assert exponents == sorted(exponents, reverse=True)
+    assert document["spectrum"]["weights"]["rnn.Wh"]["spectral_radius"] == pytest.approx(0.5)
+
+
+def test_a_saved_run(tmp_path: Path) -> None:
+    path = tmp_path / "run.npz"
+    CliRunner().invoke(app, ["trace", "-o", str(path), *SMALL])
+    assert json.loads(run(str(path), "--json")) == json.loads(run("--json", *SMALL))
+    with pytest.raises(InputError, match="--spectrum chooses what is recorded"):
+        run(str(path), "--spectrum", "2")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--fail-on", "vanish"), "--fail-on names 'vanish'"),
+        (("--horizon", "40"), "horizon is 40"),
+        (("--threshold", "vanishing"), "write a name and a number"),
+        (("--threshold", "vanishing=low"), "write a name and a number"),
+        (("--threshold", "vanishing=-1"), "must rise"),
+        (("--threshold", "speed=1"), "no threshold 'speed'"),
+        (("--spectrum", "0"), "--spectrum is 0"),
+    ],
+)
+def test_bad_options(arguments: tuple[str, ...], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        run(*arguments, *SMALL)
+
+
+def test_status_and_streams(tmp_path: Path) -> None:
+    def shell(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-W", "error", "-m", "rnngraph", "diagnose", *arguments],
+            capture_output=True, text=True, cwd=tmp_path, timeout=120,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        )  # fmt: skip
+
+    wrong = shell("--horizon", "400", *SMALL)
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert wrong.stderr.count("\n") == 1
+    failing = shell("--fail-on", "vanishing", *SMALL)
+    assert failing.returncode == 1
+    assert "Verdict: vanishing" in failing.stdout
+    assert shell("missing.npz").returncode == 3

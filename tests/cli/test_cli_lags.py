@@ -1,0 +1,122 @@
+"""`rnngraph lags` as a shell sees it."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import rnngraph as rg
+from rnngraph.cli.app import app
+from rnngraph.errors import FileError, InputError, RnnGraphError
+from rnngraph.sources.demo import DemoOptions, build
+from rnngraph.trace.lags import LagOptions
+
+SMALL = ("--hidden-size", "5", "--batch", "3", "--timesteps", "12")
+
+
+def run(*arguments: str, status: int = 0) -> str:
+    result = CliRunner().invoke(app, ["lags", *arguments], env={"COLUMNS": "100"})
+    if isinstance(result.exception, RnnGraphError):
+        raise result.exception
+    assert result.exit_code == status, result.output
+    return result.stdout
+
+
+def test_the_document_is_the_lag_matrix() -> None:
+    document = json.loads(
+        run("--json", "--cell", "lstm", "--losses", "all", "--samples", "all", *SMALL),
+        parse_constant=lambda text: pytest.fail(text),
+    )
+    assert document["schema"] == 1
+    loss = build(DemoOptions(cell="lstm", hidden_size=5, batch=3, timesteps=12))
+    traces = rg.record(loss, lags=LagOptions("all", "all")).lags
+    assert [state["name"] for state in document["states"]] == ["lstm.h", "lstm.c"]
+    for state, trace in zip(document["states"], traces, strict=True):
+        assert set(state) >= {"layer", "direction", "kind", "rate", "half_life", "memory_horizon", "curve", "matrix"}
+        matrix = state["matrix"]
+        assert matrix["losses"] == list(range(12))
+        assert matrix["timesteps"] == list(range(-1, 12))
+        for s, values in enumerate(matrix["log10"]):
+            assert values[s + 2 :] == [None] * (11 - s)
+            expected = np.log10(np.sqrt((np.exp(trace.log[:, s, : s + 2]) ** 2).sum(axis=0)))
+            np.testing.assert_allclose(values[: s + 2], expected, rtol=1e-9)
+        curve = state["curve"]
+        assert [entry["lag"] for entry in curve] == list(range(1, 12))
+        assert [entry["pairs"] for entry in curve] == [3 * (12 - lag) for lag in range(1, 12)]
+        assert all(entry["q10"] <= entry["q90"] for entry in curve)
+        assert state["half_life"] == pytest.approx(math.log(2) / -state["rate"])
+
+
+def test_the_terminal_shows_curve_and_matrix() -> None:
+    text = run("--cell", "gru", *SMALL)
+    for words in (
+        "gru.h",
+        "gain at lag",
+        "memory horizon",
+        "half-life",
+        "decades of gain",
+        "pairs a lag",
+        "loss  step",
+    ):
+        assert words in text
+    assert max(map(len, text.splitlines())) <= 100
+    assert "\x1b" not in text
+
+
+def test_one_state_only() -> None:
+    text = run("--cell", "lstm", "--state", "lstm.c", *SMALL)
+    assert "lstm.c" in text
+    assert "lstm.h " not in text
+
+
+def test_bounds_are_said() -> None:
+    assert "4 of 12 loss steps, 2 of 3 samples" in run("--losses", "4", "--samples", "2", *SMALL)
+
+
+@pytest.mark.parametrize("suffix", ["svg", "html"])
+def test_pictures(tmp_path: Path, suffix: str) -> None:
+    target = tmp_path / f"lags.{suffix}"
+    assert run("-o", str(target), "--cell", "relu", *SMALL) == ""
+    text = target.read_text()
+    assert "<svg" in text
+    assert "data:image/png;base64," in text
+    assert "rnn.h" in text
+    run("-o", str(target), *SMALL)  # the same kind of file is replaced
+    target.write_text("something else")
+    with pytest.raises(FileError, match="exists"):
+        run("-o", str(target), *SMALL)
+
+
+def test_a_saved_run(tmp_path: Path) -> None:
+    path = tmp_path / "run.npz"
+    CliRunner().invoke(app, ["trace", "-o", str(path), *SMALL])
+    assert json.loads(run(str(path), "--json")) == json.loads(run("--json", *SMALL))
+    with pytest.raises(InputError, match="--losses chooses what is recorded"):
+        run(str(path), "--losses", "all")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--losses", "0"), "--losses is '0'"),
+        (("--samples", "few"), "--samples is 'few'"),
+        (("--state", "rnn.c"), "no state 'rnn.c'.*choose among rnn.h"),
+        (("-o", "lags.bmp"), "no suffix that lags can be drawn in"),
+        (("--json", "-o", "lags.svg"), "leave one of them out"),
+    ],
+)
+def test_bad_options(arguments: tuple[str, ...], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        run(*arguments, *SMALL)
+
+
+def test_a_run_without_lags_says_how_to_record_them(tmp_path: Path) -> None:
+    path = tmp_path / "run.npz"
+    rg.record(build(DemoOptions(hidden_size=4, batch=2))).save(path)
+    with pytest.raises(InputError, match=r"record\(loss, lags=True\)"):
+        run(str(path))
