@@ -1,0 +1,101 @@
+"""Find the embedding before and the output layer behind a recurrent stack, by shapes and names.
+
+In: the index of a checkpoint and the stack. Out: an `Embedding` and an output layer, where they are there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from rnngraph.autodiff.contribution import Array
+from rnngraph.errors import InputError
+from rnngraph.sources.checkpoint_files import StoredArray
+
+
+@dataclass(frozen=True, slots=True)
+class OutputLayer:
+    """`x·W + b`, with W (in, out)."""
+
+    name: str
+    weight: Array
+    bias: Array
+
+
+def find_embedding(arrays: Mapping[str, StoredArray], size: int, named: str | None) -> tuple[str, Array] | None:
+    """Find the table of word vectors, (V, size).
+
+    Raises:
+        InputError: several could be it.
+    """
+    fitting = [
+        name
+        for name, array in arrays.items()
+        if len(array.shape) == 2 and array.shape[1] == size and (_bias_of(name, arrays) is None or name == named)
+    ]
+    telling = [name for name in fitting if "emb" in name.lower()] or fitting
+    name = _only(telling if named is None else [one for one in arrays if _is(one, named)], "embedding", named)
+    return None if name is None else (name, arrays[name].read())
+
+
+def find_output(
+    arrays: Mapping[str, StoredArray], size: int, named: str | None, *, besides: str | None
+) -> OutputLayer | None:
+    """Find the map from the stack's output, `size` wide, to scores; `besides` is what serves as the embedding.
+
+    Raises:
+        InputError: several could be it.
+    """
+    found: dict[str, tuple[str | None, bool]] = {}
+    for name, array in arrays.items():
+        if len(array.shape) != 2 or name == besides:
+            continue
+        bias = _bias_of(name, arrays)
+        width = None if bias is None else arrays[bias].shape
+        # PyTorch stores (out, in); Keras and our own layers (in, out). A bias is as long as there are
+        # outputs.
+        if array.shape[1] == size and width in (None, array.shape[:1]) and not _is_ours(name):
+            found[name] = bias, True
+        elif array.shape[0] == size and width in (None, array.shape[1:]):
+            found[name] = bias, False
+    chosen = _only([one for one in found if named is None or _is(one, named)], "output", named)
+    if chosen is None:
+        return None
+    bias, transposed = found[chosen]
+    weight = arrays[chosen].read()
+    weight = np.ascontiguousarray(weight.T if transposed else weight)
+    return OutputLayer(chosen, weight, np.zeros(weight.shape[1], weight.dtype) if bias is None else arrays[bias].read())
+
+
+def _only(names: list[str], role: str, named: str | None) -> str | None:
+    if named is not None and not names:
+        raise InputError(f"--layer {role}={named} names no array of the checkpoint that fits.")
+    if len(names) > 1:
+        raise InputError(
+            f"Several arrays could be the {role} layer: {', '.join(names)}; pick one with --layer {role}=NAME."
+        )
+    return names[0] if names else None
+
+
+def _is(name: str, named: str) -> bool:
+    return name == named or name.startswith((f"{named}.", f"{named}/")) or f"/{named}/" in name
+
+
+def _is_ours(name: str) -> bool:
+    return name.endswith((".W", "/W", "vars/0", "kernel", "kernel:0")) or name == "W"
+
+
+def _bias_of(name: str, arrays: Mapping[str, StoredArray]) -> str | None:
+    for ending, bias in (
+        ("weight", "bias"),
+        ("W", "b"),
+        ("vars/0", "vars/1"),
+        ("kernel", "bias"),
+        ("kernel:0", "bias:0"),
+    ):
+        if name.endswith(ending):
+            other = name.removesuffix(ending) + bias
+            return other if other in arrays and len(arrays[other].shape) == 1 else None
+    return None

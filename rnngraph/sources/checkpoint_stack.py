@@ -1,0 +1,152 @@
+"""Read the weights of a recognised layer and lay them out as ours.
+
+In: `Candidate`s. Out: one `Stack`, and what is wrong with its numbers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from rnngraph.autodiff.contribution import Array
+from rnngraph.errors import InputError
+from rnngraph.sources.checkpoint_layers import Candidate, cell_of
+from rnngraph.sources.stack import GATE_COUNT, LayerWeights, Stack, check_stack, reordered, torch_stack
+
+
+def read_stack(picked: list[Candidate], cell: str | None) -> tuple[Stack, tuple[str, ...]]:
+    """Read the layers, each feeding the next, as one stack.
+
+    Returns:
+        the stack, and a sentence for every tensor that holds NaN or infinity.
+
+    Raises:
+        InputError: weights are missing or do not fit one another.
+        FileError: an array cannot be read.
+    """
+    stacks, findings = [], []
+    for one in picked:
+        values = {key: array.read() for key, array in one.arrays.items()}
+        for key, value in values.items():
+            if value.dtype.kind != "f":
+                raise InputError(f"{one.arrays[key].name} holds {value.dtype}; weights are floating point numbers.")
+            bad = int(value.size - np.isfinite(value).sum())
+            if bad:
+                findings.append(f"{one.arrays[key].name} holds {bad} NaN or infinite of {value.size} values")
+        _check_blocks(one, values)
+        stacks.append(_stack(one, values, cell_of(one, cell)))
+    first = stacks[0]
+    for other in stacks[1:]:
+        if (other.cell, other.directions, other.reset_before) != (
+            first.cell,
+            first.directions,
+            first.reset_before,
+        ):
+            raise InputError(
+                f"{first.name} and {other.name} are of different cells or directions and cannot be one stack."
+            )
+    stack = replace(first, layers=tuple(layer for one in stacks for layer in one.layers))
+    stack = replace(stack, name=stack.name.replace("/", "."), layers=_one_dtype(stack.layers))
+    check_stack(stack)
+    return stack, tuple(findings)
+
+
+def _check_blocks(one: Candidate, values: dict[tuple[str, str], Array]) -> None:
+    gates = GATE_COUNT[one.cell]
+    for (key, place), value in values.items():
+        weight = not key.startswith("b")
+        axis = 0 if one.convention == "torch" else -1
+        if value.ndim not in ((2,) if weight else (1, 2)) or value.shape[axis] % (
+            1 if key in ("weight_hr", "Wr") else gates
+        ):
+            raise InputError(
+                f"{one.arrays[key, place].name} has shape {value.shape}, which does not divide into the {gates} blocks "
+                f"of a {one.cell}: the weights do not fit together."
+            )
+
+
+def _stack(one: Candidate, values: dict[tuple[str, str], Array], cell: str) -> Stack:
+    if one.convention == "torch":
+        return torch_stack(one.name, cell, {key + place: value for (key, place), value in values.items()})
+    places = sorted({place for _, place in values}, key=_place_order)
+    layers: dict[int, list[LayerWeights]] = {}
+    for place in places:
+        own = {key: value for (key, at), value in values.items() if at == place}
+        build = _our_layer if one.convention == "ours" else _keras_layer
+        layers.setdefault(_place_order(place)[0], []).append(build(one, own, cell))
+    directions = _directions(one, places)
+    if any(len(layer) != len(directions) for layer in layers.values()) or sorted(layers) != list(range(len(layers))):
+        raise InputError(f"{one.name} has weights for {', '.join(places)} only; some layers or directions are missing.")
+    before = one.convention == "keras" and cell == "gru" and _resets_before(one, values)
+    return Stack(one.name, cell, tuple(tuple(layer) for layer in layers.values()), before, directions)
+
+
+def _place_order(place: str) -> tuple[int, bool]:
+    return int(place.removeprefix("_l").removesuffix("_reverse")), place.endswith("_reverse")
+
+
+def _directions(one: Candidate, places: list[str]) -> tuple[str, ...]:
+    both = any(place.endswith("_reverse") for place in places)
+    if one.settings.get("merge_mode", "concat") != "concat":
+        raise InputError(
+            f"{one.name} merges its directions by {one.settings['merge_mode']!r}; only concat can be walked."
+        )
+    if one.settings.get("go_backwards"):
+        return ("reverse",)
+    return ("forward", "reverse") if both else ("forward",)
+
+
+def _our_layer(one: Candidate, own: dict[str, Array], cell: str) -> LayerWeights:
+    _need(one, own, "Wx", "Wh")
+    return LayerWeights(own["Wx"], own["Wh"], own.get("b"), own.get("bh"), own.get("Wr"))
+
+
+def _keras_layer(one: Candidate, own: dict[str, Array], cell: str) -> LayerWeights:
+    """Map Keras's layout: already (in, gates * H); an LSTM's gates i, f, c, o and a GRU's z, r, h."""
+    _need(one, own, "kernel", "recurrent_kernel")
+    orders = {"lstm": ("ifgo", "ifog"), "gru": ("zrn", "rzn")}
+
+    def ours(array: Array) -> Array:
+        return reordered(array, *orders[cell]) if cell in orders else array
+
+    bias = own.get("bias")
+    wx, wh = ours(own["kernel"]), ours(own["recurrent_kernel"])
+    if bias is None:
+        return LayerWeights(wx, wh)
+    if bias.ndim == 2:  # a GRU with reset_after: one bias a product
+        if len(bias) != 2 or cell != "gru":
+            raise InputError(f"The bias of {one.name} has shape {bias.shape}; a {cell} has {(wx.shape[1],)}.")
+        return LayerWeights(wx, wh, ours(bias[0]), ours(bias[1]))
+    return LayerWeights(wx, wh, ours(bias))
+
+
+def _resets_before(one: Candidate, values: dict[tuple[str, str], Array]) -> bool:
+    biases = [value for (key, _), value in values.items() if key == "bias"]
+    if biases:
+        return biases[0].ndim == 1
+    return not one.settings.get("reset_after", True)
+
+
+def _need(one: Candidate, own: dict[str, Array], *keys: str) -> None:
+    for key in keys:
+        if key not in own:
+            raise InputError(f"{one.name} has no {key}; found {', '.join(sorted(own))}.")
+
+
+def _one_dtype(layers: tuple[tuple[LayerWeights, ...], ...]) -> tuple[tuple[LayerWeights, ...], ...]:
+    dtype = np.result_type(*(weights.wx.dtype for layer in layers for weights in layer))
+
+    def cast(array: Array | None) -> Array | None:
+        return None if array is None else np.ascontiguousarray(array, dtype=dtype)
+
+    return tuple(
+        tuple(
+            LayerWeights(
+                np.ascontiguousarray(one.wx, dtype=dtype), np.ascontiguousarray(one.wh, dtype=dtype),
+                cast(one.b), cast(one.bh), cast(one.wr),
+            )
+            for one in layer
+        )
+        for layer in layers
+    )  # fmt: skip

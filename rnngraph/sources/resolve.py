@@ -1,0 +1,112 @@
+"""A user's own model, as the command line names it, becomes a trace or a loss: the one door to targets and checkpoints.
+
+In: `ModelOptions`. Out: a `Trace` or a loss, and what a person should be told of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from rnngraph.errors import InputError
+
+if TYPE_CHECKING:
+    from rnngraph.autodiff.tensor import Tensor
+    from rnngraph.sources.checkpoint import Loaded
+    from rnngraph.trace.lags import LagOptions
+    from rnngraph.trace.model import Trace
+
+
+@dataclass(frozen=True, slots=True)
+class ModelOptions:
+    """The options that describe a model of the user's own; None is an option that was not given."""
+
+    weights: str | None = None
+    data: str | None = None
+    layer: str | None = None
+    loss: str | None = None
+    text: str | None = None
+    vocabulary: str | None = None
+    set: tuple[str, ...] = ()
+
+    def given(self) -> tuple[str, ...]:
+        """Name the options that were given, such as `--data`."""
+        return tuple(f"--{name}" for name in self.__slots__ if getattr(self, name) not in (None, ()))
+
+    def refuse(self, reason: str, *, but: tuple[str, ...] = ()) -> None:
+        """Hold back options that mean nothing for a source.
+
+        Raises:
+            InputError: one of them was given.
+        """
+        for name in self.given():
+            if name not in but:
+                raise InputError(f"{name} means nothing here, because {reason}: leave it out.")
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A trace, and sentences for stderr: what was found in a checkpoint, and what is wrong with it."""
+
+    trace: Trace
+    found: tuple[str, ...] = ()
+
+
+def checkpoint_trace(
+    options: ModelOptions, *, cell: str | None = None, lags: LagOptions | bool = False, spectrum: int = 0
+) -> Resolved:
+    """Run a checkpoint on its data and record it.
+
+    Raises:
+        InputError: see `checkpoint.load`.
+        FileError: a file cannot be read.
+        MissingToolError: the format needs a package that is not installed.
+    """
+    from rnngraph.trace.record import record
+
+    loaded = _load(options, cell)
+    trace = record(loaded.loss, lags=lags, spectrum=spectrum, source=str(options.weights))
+    trace = replace(trace, notes=(*trace.notes, loaded.found[-1], *loaded.findings))
+    return Resolved(trace, _sentences(loaded))
+
+
+def checkpoint_loss(options: ModelOptions, *, cell: str | None = None) -> tuple[Tensor, tuple[str, ...]]:
+    """Run a checkpoint on its data, up to its loss; see `checkpoint_trace`."""
+    loaded = _load(options, cell)
+    return loaded.loss, _sentences(loaded)
+
+
+def python_trace(target: str, options: ModelOptions, *, lags: LagOptions | bool = False, spectrum: int = 0) -> Trace:
+    """Call a Python target and record what it returns; see `target.target_trace`."""
+    from rnngraph.sources.target import settings_from, target_trace
+
+    options.refuse(f"{target} is a Python function", but=("--set", "--loss"))
+    settings = settings_from(options.set)
+    return target_trace(target, settings, loss=options.loss or "sum", lags=lags, spectrum=spectrum)
+
+
+def python_loss(target: str, options: ModelOptions) -> Tensor:
+    """Call a Python target for its loss; see `target.target_loss`."""
+    from rnngraph.sources.target import settings_from, target_loss
+
+    options.refuse(f"{target} is a Python function", but=("--set",))
+    return target_loss(target, settings_from(options.set))
+
+
+def _load(options: ModelOptions, cell: str | None) -> Loaded:
+    from rnngraph.sources.checkpoint import CheckpointOptions, load
+
+    if options.set:
+        raise InputError("--set gives a Python function its arguments, and a checkpoint takes none: leave it out.")
+    if options.vocabulary is not None and options.text is None:
+        raise InputError("--vocabulary names the tokens of a text; give the text with --text FILE.")
+    return load(
+        CheckpointOptions(
+            str(options.weights), options.data, cell, options.layer, options.loss or "last", options.text,
+            options.vocabulary,
+        )
+    )  # fmt: skip
+
+
+def _sentences(loaded: Loaded) -> tuple[str, ...]:
+    return (*loaded.found, *(f"warning: {finding}" for finding in loaded.findings))

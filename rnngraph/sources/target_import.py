@@ -1,0 +1,133 @@
+"""Import a user's function, and tell the user's frames from everybody else's when it fails.
+
+In: `file.py:function` or `module:function`. Out: the function, or an error with the frames that the user
+wrote.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.util
+import sys
+import sysconfig
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import rnngraph
+from rnngraph.errors import FileError, InputError
+
+
+class TargetError(InputError):
+    """An exception left the user's code; `frames` is the traceback of the user's own frames, as text."""
+
+    def __init__(self, message: str, frames: str = "") -> None:
+        """Keep the sentence and the frames apart."""
+        super().__init__(message)
+        self.frames = frames
+
+
+def find_function(source: str) -> Callable[..., Any]:
+    """Import the file or module and look the function up.
+
+    Raises:
+        FileError: there is no such file.
+        InputError: no such module, no such name in it, or something that cannot be called.
+        TargetError: importing it failed.
+    """
+    place, _, name = source.rpartition(":")
+    if not place or not name:
+        raise InputError(f"{source} names no function; write file.py:function or module:function.")
+    with shielded(source):
+        module = _file_module(Path(place)) if place.endswith(".py") else _named_module(place)
+    found: Any = module
+    for part in name.split("."):
+        if not hasattr(found, part):
+            listed = ", ".join(key for key, value in vars(module).items() if _is_own_function(value, module))
+            raise InputError(f"{place} has no {name!r}; it defines {listed or 'no functions'}.")
+        found = getattr(found, part)
+    if not callable(found):
+        raise InputError(f"{source} is a {type(found).__name__} and cannot be called; name a function.")
+    function: Callable[..., Any] = found
+    return function
+
+
+def _is_own_function(value: Any, module: ModuleType) -> bool:
+    return callable(value) and getattr(value, "__module__", None) == module.__name__
+
+
+def _file_module(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise FileError(f"There is no file {path}.")
+    path = path.resolve()
+    known = sys.modules.get(path.stem)
+    # A file that is called as an imported module (torch.py) must not take its place.
+    name = path.stem if known is None or getattr(known, "__file__", None) == str(path) else f"target_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise InputError(f"{path} cannot be imported as Python.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    if str(path.parent) not in sys.path:
+        sys.path.insert(0, str(path.parent))
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        sys.modules.pop(name, None)
+        raise
+    return module
+
+
+def _named_module(name: str) -> ModuleType:
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (name == error.name or name.startswith(error.name + ".")):
+            raise InputError(
+                f"There is no module {error.name!r} (for {name}); for a file, write {name.split('.')[-1]}.py:function."
+            ) from None
+        raise
+
+
+@contextlib.contextmanager
+def shielded(source: str) -> Iterator[None]:
+    """Turn an exception of the user's code into a `TargetError`; our own pass, with `frames` set on them.
+
+    Raises:
+        TargetError: the user's code raised.
+    """
+    try:
+        yield
+    except TargetError:
+        raise
+    except (Exception, SystemExit) as error:
+        frames = user_frames(error)
+        if isinstance(error, rnngraph.RnnGraphError):
+            error.frames = frames  # type: ignore[attr-defined]
+            raise
+        kind, text = type(error).__name__, " ".join(str(error).split())
+        if isinstance(error, SyntaxError):
+            text = f"{error.msg} ({error.filename}, line {error.lineno})"
+        raise TargetError(f"{source} raised {kind}{': ' + text if text else ''}", frames) from None
+
+
+def user_frames(error: BaseException) -> str:
+    """Format the traceback without the frames of this package, of Python and of installed packages."""
+    foreign = [
+        Path(rnngraph.__file__).parent,
+        *(Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib")),
+    ]
+    own = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith("<") and not any(Path(frame.filename).is_relative_to(one) for one in foreign)
+    ]
+    if not own:
+        return ""
+    return "Traceback (most recent call last; your own code only):\n" + "".join(traceback.format_list(own))

@@ -1,0 +1,157 @@
+"""Hooks on a PyTorch model: what its recurrent layers were given, what they returned, and which gradient came back.
+
+In: a model. Out: `Call`s in the order in which they were made, and the gradients of the weights. No hook
+returns anything, so the run is not changed; `detach` takes every hook off again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rnngraph.sources.torch_call import FUSED, Call, Layout
+from rnngraph.sources.torch_dropout import draw_masks, is_dropping
+from rnngraph.sources.torch_hooks import adder, import_torch, kept, unwrapped
+
+CELLS = {"LSTMCell": "lstm", "GRUCell": "gru", "RNNCell": "tanh"}
+
+
+def recurrent_modules(model: Any) -> Iterator[tuple[str, Any, str]]:
+    """Give path, module and cell of every recurrent layer and cell that the model holds."""
+    nn = import_torch().nn
+    for path, module in model.named_modules():
+        base = next((name for name in CELLS if isinstance(module, getattr(nn, name))), None)
+        if isinstance(module, nn.RNN | nn.LSTM | nn.GRU):
+            yield path or type(module).__name__.lower(), module, FUSED[module.mode]
+        elif base is not None:
+            cell = "relu" if getattr(module, "nonlinearity", "tanh") == "relu" else CELLS[base]
+            yield path or type(module).__name__.lower(), module, cell
+
+
+def is_cell(module: Any) -> bool:
+    """Tell a cell, which is called once a step, from a layer."""
+    return isinstance(module, import_torch().nn.RNNCellBase)
+
+
+class Recorder:
+    """The hooks of one watch, and what they saw."""
+
+    def __init__(self, model: Any, only: str | None = None) -> None:
+        """Prepare to watch every recurrent layer and cell of `model`, or the one at the path `only`."""
+        self.model = unwrapped(model)
+        self.modules = [found for found in recurrent_modules(self.model) if only in (None, found[0])]
+        self.calls: list[Call] = []
+        self.weight_grads: dict[str, dict[str, Any]] = {path: {} for path, _, _ in self.modules}
+        self._handles: list[Any] = []
+        self.failure = ""  # why a call is missing from `calls`
+        self._generator: Any = None  # the state of the CPU's generator before the call under way
+        self._weights: dict[str, tuple[Any, dict[str, Any]]] = {}
+
+    def attach(self) -> None:
+        """Put the hooks on."""
+        for path, module, cell in self.modules:
+            self._handles.extend(self._watch_calls(path, module, cell))
+            for name, parameter in module.named_parameters(recurse=False):
+                if parameter.requires_grad:
+                    hook = adder(self.weight_grads[path], name)
+                    self._handles.append(parameter.register_hook(hook))
+
+    def detach(self) -> None:
+        """Take every hook off."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles = []
+
+    def _watch_calls(self, path: str, module: Any, cell: str) -> Iterator[Any]:
+        torch = import_torch()
+        # A compiled model runs its recurrent layers eagerly; our hooks must stay out of what is compiled.
+        apart = torch.compiler.disable
+
+        def before(module: Any, arguments: Any) -> None:
+            self._generator = torch.get_rng_state() if is_dropping(module) else None
+
+        def after(module: Any, arguments: tuple[Any, ...], options: dict[str, Any], result: Any) -> None:
+            try:
+                self._take(path, module, cell, _inputs(arguments, options), result)
+            except Exception as error:  # a run must never fail because it is watched
+                self.failure = f"a call of {path} could not be watched: {type(error).__name__}: {error}"
+
+        if not is_cell(module):
+            yield module.register_forward_pre_hook(apart(before))
+        yield module.register_forward_hook(apart(after), with_kwargs=True)
+
+    def _take(self, path: str, module: Any, cell: str, inputs: tuple[Any, Any], result: Any) -> None:
+        torch = import_torch()
+        given, state = inputs
+        packed = isinstance(given, torch.nn.utils.rnn.PackedSequence)
+        single = is_cell(module)
+        x: Any = given.data if packed else given
+        layout = Layout(
+            single, getattr(module, "batch_first", False), packed or x.dim() == (2 if single else 3),
+            tuple(given.batch_sizes.tolist()) if packed else (), _order(given) if packed else (),
+        )  # fmt: skip
+        output: Any = None if single else result[0]
+        final = result if single else result[1]
+        live: dict[str, Any] = {"output": output.data if packed else output, **_states(final)}
+        initial = _states(state)
+        with torch.no_grad():
+            call = Call(
+                path, cell, self._weights_of(path, module), kept(x), {key: kept(one) for key, one in initial.items()},
+                {key: kept(one) for key, one in live.items() if key != "output"},
+                None if single else kept(live["output"]), layout,
+                autocast=_autocast(x.device.type),
+                attached=any(one.requires_grad for one in initial.values()),
+                gradient=any(one is not None and one.requires_grad for one in live.values()),
+            )  # fmt: skip
+        # One function node for both states hands back what came from outside; single operations mix in the
+        # way over h.
+        call.c_within = single and cell == "lstm" and live["h"].grad_fn is not live["c"].grad_fn
+        if is_dropping(module):
+            call.dropping = True
+            if call.output.device.type == "cpu":
+                call.dropout = draw_masks(module, call.output, self._generator)
+        for key, tensor in live.items():
+            if tensor is not None and tensor.requires_grad:
+                self._handles.append(tensor.register_hook(adder(call.grads, key)))
+        self.calls.append(call)
+
+    def _weights_of(self, path: str, module: Any) -> dict[str, Any]:
+        """Clone the weights, once as long as they do not change."""
+        current = _live_weights(module)
+        stamp = tuple((value.data_ptr(), value._version) for value in current.values())
+        known = self._weights.get(path)
+        if known is None or known[0] != stamp:
+            known = self._weights[path] = stamp, {name: kept(value) for name, value in current.items()}
+        return known[1]
+
+
+def _live_weights(module: Any) -> dict[str, Any]:
+    # A layer computes with its flat list, whatever weight normalisation or pruning made of the parameters.
+    if hasattr(module, "_flat_weights"):
+        return dict(zip(module._flat_weights_names, module._flat_weights, strict=True))
+    weights = {name: getattr(module, name) for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")}
+    return {name: value for name, value in weights.items() if value is not None}
+
+
+def _autocast(device: str) -> str:
+    torch = import_torch()
+    if not torch.is_autocast_enabled(device):
+        return ""
+    return str(torch.get_autocast_dtype(device)).removeprefix("torch.")
+
+
+def _inputs(arguments: tuple[Any, ...], options: Mapping[str, Any]) -> tuple[Any, Any]:
+    given = arguments[0] if arguments else options["input"]
+    return given, arguments[1] if len(arguments) > 1 else options.get("hx")
+
+
+def _states(state: Any) -> dict[str, Any]:
+    if state is None:
+        return {}
+    return dict(zip("hc", state, strict=True)) if isinstance(state, tuple | list) else {"h": state}
+
+
+def _order(packed: Any) -> tuple[int, ...]:
+    if packed.sorted_indices is None:
+        return tuple(range(int(packed.batch_sizes[0])))
+    return tuple(packed.sorted_indices.tolist())

@@ -1,0 +1,155 @@
+"""A module that is called once a step, seen through hooks alone: values and gradients of what it returned.
+
+In: the module. Out: a trace that knows each step's total gradient and says "not observed" of all that hooks
+cannot see, such as how much of it was carried from the next step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from rnngraph.autodiff.contribution import Array
+from rnngraph.autodiff.tape import Op, Recurrence, Tape
+from rnngraph.errors import InputError
+from rnngraph.sources.torch_call import Call
+from rnngraph.sources.torch_hooks import adder, kept
+from rnngraph.trace.model import Magnitudes, ParameterTrace, Trace
+from rnngraph.trace.norms import norm
+
+CALLED = Op("called", "one call", lambda *values: values[-1], lambda g, node: (None,) * len(node.inputs))
+UNSEEN = (
+    "seen through hooks: each step's total gradient is PyTorch's own; what of it was carried from the next step, "
+    "and each step's part of a weight's gradient, are not observed"
+)
+
+
+@dataclass(slots=True)
+class StepRecorder:
+    """The hooks on one module, and what they saw call by call."""
+
+    path: str
+    module: Any
+    values: list[dict[str, Any]] = field(default_factory=list)
+    grads: list[dict[str, Any]] = field(default_factory=list)
+    weights: dict[str, Any] = field(default_factory=dict)
+    handles: list[Any] = field(default_factory=list)
+
+    def attach(self) -> None:
+        """Put the hooks on."""
+
+        def hook(module: Any, arguments: Any, result: Any) -> None:
+            found = dict(zip(*_named(list(_tensors(result))), strict=True))
+            if not any(tensor.requires_grad for tensor in found.values()):
+                return
+            self.values.append({kind: kept(tensor) for kind, tensor in found.items()})
+            self.grads.append({})
+            for kind, tensor in found.items():
+                if tensor.requires_grad:
+                    self.handles.append(tensor.register_hook(adder(self.grads[-1], kind)))
+
+        self.handles.append(self.module.register_forward_hook(hook))
+        for name, parameter in self.module.named_parameters():
+            if parameter.requires_grad:
+                self.handles.append(parameter.register_hook(adder(self.weights, name)))
+
+    def detach(self) -> None:
+        """Take every hook off."""
+        for handle in self.handles:
+            handle.remove()
+        self.handles = []
+
+    def trace(self, source: str) -> Trace:
+        """Assemble the trace.
+
+        Raises:
+            InputError: the module was not called, no backward reached it, or its outputs change their shapes.
+        """
+        from rnngraph.trace.record import record
+
+        if not self.values:
+            raise InputError(
+                f"{self.path} was not called with gradients inside the watch; run the model inside the with block."
+            )
+        if not any(self.grads):
+            raise InputError(f"No gradient reached {self.path}: call loss.backward() inside the with block.")
+        tape = Tape(model=f"{self.path}: {type(self.module).__name__}, {len(self.values)} calls")
+        recurrence = self._on(tape)
+        tape.recurrences.append(recurrence)
+        return _honest(record(tape, source=source), self._parameters())
+
+    def _on(self, tape: Tape) -> Recurrence:
+        recurrence = Recurrence(self.path, "custom", states={kind: [] for kind in self.values[0]})
+        before: tuple[int, ...] = ()
+        for t, (values, grads) in enumerate(zip(self.values, self.grads, strict=True)):
+            for kind in recurrence.states:
+                first = self.values[0][kind]
+                if kind not in values or values[kind].shape != first.shape:
+                    raise InputError(
+                        f"{self.path} returned another shape at call {t} than at call 0, {tuple(first.shape)}: "
+                        "its calls are not the steps of one batch; watch one sequence at a time."
+                    )
+                with tape.scope(layer=self.path, t=t):
+                    node = tape.append(CALLED, before, _array(values[kind]), requires=True)
+                recurrence.states[kind].append(node)
+                gradient = grads.get(kind)
+                tape.starts[node] = np.zeros_like(tape.nodes[node].value) if gradient is None else _array(gradient)
+            before = tuple(ids[-1] for ids in recurrence.states.values())
+        return recurrence
+
+    def _parameters(self) -> Iterator[ParameterTrace]:
+        nothing = Magnitudes.unobserved((len(self.values),))
+        for name, parameter in self.module.named_parameters():
+            gradient = self.weights.get(name)
+            total = Magnitudes.of(0.0 if gradient is None else norm(_array(gradient)))
+            if not parameter.requires_grad:
+                total = Magnitudes.unobserved()
+            shape = tuple(parameter.shape)
+            value = norm(_array(parameter))
+            yield ParameterTrace(f"{self.path}.{name}", shape, total, nothing, np.nan, value, np.nan, np.nan)
+
+
+def from_calls(path: str, module: Any, calls: list[Call], weights: dict[str, Any]) -> StepRecorder:
+    """See a cell's calls as hooks see any module's."""
+    return StepRecorder(path, module, [one.final for one in calls], [one.grads for one in calls], weights)
+
+
+def _honest(trace: Trace, parameters: Iterator[ParameterTrace]) -> Trace:
+    """Mark what hooks cannot see."""
+    unseen = Magnitudes.unobserved((trace.timesteps,))
+    unknown = np.full(trace.timesteps, np.nan)
+    states = tuple(
+        replace(
+            state, initial=Magnitudes.unobserved(), immediate=unseen, carried=unseen, gain=unknown,
+            gain_activation=unknown, gain_weights=unknown, cut=np.zeros(trace.timesteps, bool),
+        )
+        for state in trace.states
+    )  # fmt: skip
+    return replace(trace, states=states, parameters=tuple(parameters), notes=(*trace.notes, UNSEEN))
+
+
+def _tensors(result: Any) -> Iterator[Any]:
+    if hasattr(result, "requires_grad") and result.is_floating_point():
+        yield result
+    elif isinstance(result, dict):
+        for one in result.values():
+            yield from _tensors(one)
+    elif isinstance(result, tuple | list):
+        for one in result:
+            yield from _tensors(one)
+
+
+def _named(tensors: list[Any]) -> tuple[list[str], list[Any]]:
+    """Name what a call returned: `h`, and `c` for a second tensor of the same shape, as cells return them."""
+    unique = list({id(tensor): tensor for tensor in tensors}.values())
+    if len(unique) == 2 and unique[0].shape == unique[1].shape:
+        return ["h", "c"], unique
+    return ["h", *(f"output{number}" for number in range(1, len(unique)))], unique
+
+
+def _array(tensor: Any) -> Array:
+    wide = tensor.detach().to("cpu").double().numpy()
+    return np.asarray(wide.reshape(1, -1) if wide.ndim < 2 else wide)

@@ -1,0 +1,122 @@
+"""From what the hooks kept to a trace: which calls belong together, the replay, the comparison, the notes.
+
+In: a `Recorder` that watched a run. Out: a `Trace`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Texts
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from rnngraph.autodiff.tape import Tape
+from rnngraph.errors import InputError
+from rnngraph.sources.torch_call import Call
+from rnngraph.sources.torch_capture import Recorder
+from rnngraph.sources.torch_compare import compare, note
+from rnngraph.sources.torch_replay import replay
+from rnngraph.sources.torch_sequence import Sequence, chain_break, joined
+from rnngraph.sources.torch_steps import from_calls
+from rnngraph.sources.torch_weights import weight_gradients
+
+if TYPE_CHECKING:
+    from rnngraph.trace.model import Trace
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What of a watched run is to be traced, and how."""
+
+    layer: str | None = None
+    call: int | None = None
+    labels: Texts[str | None] = ()
+    tolerance: float | None = None
+    record: dict[str, Any] = field(default_factory=dict)  # options of `rnngraph.record`
+
+
+def traced(recorder: Recorder, choice: Choice) -> Trace:
+    """Walk what was watched again and measure it.
+
+    Raises:
+        InputError: nothing was called, no backward ran, a choice is needed, or the replay and PyTorch
+            disagree.
+    """
+    from rnngraph.trace.record import record
+
+    chosen = _chosen(recorder, choice.layer)
+    loose = {path: calls for path, calls in chosen.items() if choice.call is None and _is_loose(calls)}
+    if loose:
+        return _seen(recorder, chosen, loose, str(choice.record.get("source", "")))
+    sequences = {path: joined(_picked(calls, choice.call)) for path, calls in chosen.items()}
+    _check_sizes(sequences)
+    tape = Tape(model="; ".join(f"{path}: {one.stack.describe()}" for path, one in sequences.items()))
+    tape.step_labels = list(choice.labels)
+    walks = {path: replay(sequence, tape) for path, sequence in sequences.items()}
+    notes = []
+    for path, sequence in sequences.items():
+        calls = chosen[path]
+        # The gradients of the parameters are those of all calls together.
+        whole = choice.call is None or len(calls) == 1
+        expected = weight_gradients(recorder.weight_grads[path], calls[0]) if whole else {}
+        notes.append(note(path, sequence, compare(sequence, walks[path], expected), choice.tolerance))
+    if len(sequences) > 1:
+        notes.append("the layers were walked one by one: a lag counts from where the gradient enters a layer")
+    trace = record(tape, **choice.record)
+    return replace(trace, notes=(*trace.notes, *notes))
+
+
+def _chosen(recorder: Recorder, layer: str | None) -> dict[str, list[Call]]:
+    if recorder.failure:
+        raise InputError(f"The run went on, but {recorder.failure}.")
+    if not recorder.calls:
+        raise InputError(
+            "No recurrent layer was called inside the watch: run the model's forward pass inside the with block "
+            "(and watch the model that is called, not a copy)."
+        )
+    found: dict[str, list[Call]] = {}
+    for one in recorder.calls:
+        if one.grads:
+            found.setdefault(one.module, []).append(one)
+    if not found:
+        raise InputError(
+            "No gradient reached a recurrent layer: call loss.backward() inside the with block, on a loss that "
+            "depends on the layer, outside torch.no_grad()."
+        )
+    if layer is None:
+        return found
+    if layer not in found:
+        raise InputError(f"No watched layer with a gradient is called {layer!r}; there is {', '.join(found)}.")
+    return {layer: found[layer]}
+
+
+def _is_loose(calls: list[Call]) -> bool:
+    """Tell cells whose states the user's code changes between the steps, so that only hooks can see them."""
+    return calls[0].layout.cell and chain_break(calls) is not None
+
+
+def _seen(recorder: Recorder, chosen: dict[str, list[Call]], loose: dict[str, list[Call]], source: str) -> Trace:
+    path, calls = next(iter(loose.items()))
+    if len(chosen) > 1:
+        raise InputError(
+            f"The calls of {path} are not one sequence, because {chain_break(calls)}: it cannot be walked with "
+            f"the other layers; pick one of {', '.join(chosen)} with trace('{path}')."
+        )
+    module = next(module for name, module, _ in recorder.modules if name == path)
+    return from_calls(path, module, calls, recorder.weight_grads[path]).trace(source)
+
+
+def _picked(calls: list[Call], call: int | None) -> list[Call]:
+    if call is None:
+        return calls
+    if not -len(calls) <= call < len(calls):
+        raise InputError(f"call is {call}; {calls[0].module} was called {len(calls)} times, 0 to {len(calls) - 1}.")
+    return [calls[call]]
+
+
+def _check_sizes(sequences: dict[str, Sequence]) -> None:
+    sizes = {path: sequence.x.shape[:2] for path, sequence in sequences.items()}
+    if len(set(sizes.values())) > 1:
+        listed = ", ".join(f"{path} ({batch} x {time} steps)" for path, (batch, time) in sizes.items())
+        raise InputError(
+            f"The watched layers differ in batch or steps: {listed}; pick one with trace('{next(iter(sizes))}')."
+        )

@@ -1,0 +1,61 @@
+"""The forms of other libraries: their rules by central differences, and under many losses at once."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import rnngraph
+from rnngraph.autodiff.backward import sweep
+from rnngraph.sources.stack import LayerWeights, Stack
+from rnngraph.sources.walk import WalkOptions, walk
+from rnngraph.trace.lags import LagOptions
+
+N, T, D, H, P = 2, 5, 3, 4, 2
+
+
+def stack_of(form: str) -> Stack:
+    generator = np.random.default_rng(3)
+
+    def draw(*shape: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+        return generator.normal(size=shape) * 0.6
+
+    if form == "projected":
+        return Stack("lstm", "lstm", ((LayerWeights(draw(D, 4 * H), draw(P, 4 * H), draw(4 * H), wr=draw(H, P)),),))
+    return Stack("gru", "gru", ((LayerWeights(draw(D, 3 * H), draw(H, 3 * H), draw(3 * H)),),), reset_before=True)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("form", ["projected", "reset_before"])
+def test_every_form(form: str, masked: bool) -> None:
+    tape = rnngraph.Tape()
+    x = tape.input(np.random.default_rng(4).normal(size=(N, T, D)))
+    mask = np.arange(T) < np.array([T, 3])[:, None]
+    found = walk(stack_of(form), x, WalkOptions(mask=mask if masked else None))
+    loss = (found.output * found.output).sum()
+    assert rnngraph.gradcheck(loss).passed
+    trace = rnngraph.record(loss, lags=LagOptions(losses="all", samples="all"))
+    lag = next(one for one in trace.lags if one.state.endswith(".h"))
+    ids = found.recurrences[0].states["h"]
+    output = found.output.value
+    for place, s in enumerate(lag.losses):
+        # The loss of step s alone, walked back by itself.
+        start = np.zeros_like(output)
+        start[:, s] = 2 * output[:, s]
+        norms = np.zeros((N, T))
+        for step in sweep(tape, {found.output.id: start}):
+            if step.node.id in ids:
+                norms[:, ids.index(step.node.id)] = np.linalg.norm(step.gradient, axis=1)
+        with np.errstate(divide="ignore"):
+            expected = np.log(norms[:, : s + 1])
+        for row, sample in enumerate(lag.samples):
+            if not masked or mask[sample, s]:
+                np.testing.assert_allclose(lag.log[row, place, 1 : s + 2], expected[sample], rtol=1e-9, atol=1e-9)
+
+
+def test_cuts_of_a_walk() -> None:
+    tape = rnngraph.Tape()
+    found = walk(stack_of("reset_before"), tape.input(np.ones((N, T, D))), WalkOptions(cuts=(2,)))
+    trace = rnngraph.record(found.output[:, -1].sum())
+    assert trace.states[0].cut.tolist() == [False, False, True, False, False]
+    assert trace.states[0].grad.value[:2].tolist() == [0.0, 0.0]

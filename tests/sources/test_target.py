@@ -1,0 +1,240 @@
+"""Python targets: how they are named, what they may return, and what is shown when they fail."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnngraph
+from rnngraph.errors import FileError, InputError
+from rnngraph.sources.target import is_target, settings_from, target_loss, target_trace
+
+MODEL = """
+import numpy as np
+import rnngraph as rg
+
+def build(units=4, *, cell="RNN"):
+    print("this is no report")
+    tape = rg.Tape()
+    x = tape.input(np.ones((2, 5, 3)))
+    return getattr(rg.nn, cell)(3, units)(x).sum()
+
+def ready():
+    return rg.record(build(), source="elsewhere")
+
+def cache():
+    tape = build().tape
+    tape.starts[len(tape) - 1] = np.ones(())
+    return tape
+
+def fails():
+    return helper({})
+
+def helper(table):
+    return table["missing"]
+
+def misuses():
+    return rg.nn.GRU(3, 4)(np.ones(3))
+
+def nothing():
+    pass
+
+def needs(size, /, other):
+    pass
+
+async def waits():
+    pass
+
+def leaves():
+    raise SystemExit("enough")
+
+class Factory:
+    @staticmethod
+    def build():
+        return build()
+
+number = 3
+"""
+
+
+@pytest.fixture
+def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    (tmp_path / "a_users_model.py").write_text(MODEL)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.delitem(sys.modules, "a_users_model", raising=False)
+    return str(tmp_path / "a_users_model.py")
+
+
+@pytest.mark.parametrize("place", ["a_users_model.py", "a_users_model"])
+@pytest.mark.parametrize("name", ["build", "Factory.build", "cache"])
+def test_files_and_modules(model: str, place: str, name: str) -> None:
+    trace = target_trace(f"{place}:{name}")
+    assert (trace.source, trace.timesteps, trace.states[0].name) == (f"{place}:{name}", 5, "rnn.h")
+
+
+def test_a_trace_that_the_function_made_itself(model: str) -> None:
+    assert target_trace(f"{model}:ready").source == "elsewhere"
+
+
+def test_settings(model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    trace = target_trace(f"{model}:build", settings_from(["units=7", "cell=GRU"]))
+    assert next(one for one in trace.parameters if one.name == "gru.Wh").shape == (7, 21)
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err) == ("", "this is no report\n")
+    assert target_loss(f"{model}:build").shape == ()
+    assert settings_from(["a=1", "b=[1, 2]", "c=x=y", "d=", "e=None"]) == {
+        "a": 1, "b": [1, 2], "c": "x=y", "d": "", "e": None,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("build", {"unit": 3}, r"has no parameter 'unit', which --set gives; it takes units, cell"),
+        ("nothing", {"unit": 3}, "it takes nothing"),
+        ("needs", {}, "needs a value for size"),
+        ("nothing", {}, r"returned nothing \(None\); return a loss"),
+        ("absent", {}, r"has no 'absent'; it defines build, ready, cache"),
+        ("number", {}, "is a int and cannot be called"),
+        ("waits", {}, "is a coroutine"),
+        ("leaves", {}, "raised SystemExit: enough"),
+    ],
+)
+def test_one_sentence(model: str, name: str, settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        target_trace(f"{model}:{name}", settings)
+
+
+def test_only_the_users_own_frames(model: str) -> None:
+    with pytest.raises(InputError, match=r":fails raised KeyError: 'missing'$") as caught:
+        target_trace(f"{model}:fails")
+    frames = caught.value.frames  # type: ignore[attr-defined]
+    assert [line.split(", in ")[1] for line in frames.splitlines() if "File" in line] == ["fails", "helper"]
+    with pytest.raises(InputError, match=r"^gru got a ndarray") as caught:
+        target_trace(f"{model}:misuses")
+    frames = caught.value.frames  # type: ignore[attr-defined]
+    assert [line.split(", in ")[1] for line in frames.splitlines() if "File" in line] == ["misuses"]
+
+
+def test_files_that_cannot_be_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    with pytest.raises(FileError, match=r"There is no file .*none\.py"):
+        target_trace(f"{tmp_path}/none.py:build")
+    with pytest.raises(InputError, match=r"no module 'no_such_package' \(for no_such_package\.part\)"):
+        target_trace("no_such_package.part:build")
+    (tmp_path / "broken.py").write_text("def build(:\n")
+    with pytest.raises(InputError, match=r"raised SyntaxError: invalid syntax \(.*broken\.py, line 1\)"):
+        target_trace(f"{tmp_path}/broken.py:build")
+    (tmp_path / "imports.py").write_text("import not_installed_here\n")
+    with pytest.raises(InputError, match=r"raised ModuleNotFoundError: No module named 'not_installed_here'") as caught:
+        target_trace(f"{tmp_path}/imports.py:build")
+    frames = caught.value.frames  # type: ignore[attr-defined]
+    assert [line.split('"')[1] for line in frames.splitlines() if "File" in line] == [f"{tmp_path}/imports.py"]
+
+
+def test_a_file_named_as_a_module_does_not_replace_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "json.py").write_text(MODEL)
+    assert target_trace(f"{tmp_path}/json.py:build").timesteps == 5
+    assert sys.modules["json"] is json
+
+
+def test_what_is_a_target() -> None:
+    good = ("model.py:build", "a/b.py:build", "package.module:app.build", "module:f", "C:\\x\\model.py:build")
+    bad = (None, "run.npz", "model.py", "a b:c", "model.py:", ":build", "x/y:z", "model.py:1")
+    assert [is_target(text) for text in good] == [True] * 5
+    assert [is_target(text) for text in bad] == [False] * 8
+
+
+@pytest.mark.parametrize(("text", "message"), [("a", "not of the form key=value"), ("1=2", "not of the form")])
+def test_settings_that_are_none(text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        settings_from([text])
+    with pytest.raises(InputError, match="gives a twice"):
+        settings_from(["a=1", "a=2"])
+
+
+PAIR = """
+import torch
+def scalar():
+    torch.manual_seed(0)
+    module = torch.nn.GRU(3, 4)
+    return Wrapped(module), {"x": torch.randn(5, 2, 3)}
+class Wrapped(torch.nn.Module):
+    def __init__(self, core):
+        super().__init__()
+        self.core = core
+    def forward(self, x):
+        return {"loss": self.core(x)[0].square().sum()}
+def output():
+    return torch.nn.LSTM(3, 4), torch.randn(5, 2, 3)
+def spread():
+    return torch.nn.LSTM(3, 4), (torch.randn(5, 2, 3), (torch.zeros(1, 2, 4), torch.zeros(1, 2, 4)))
+def tensor():
+    return torch.ones(3)
+def constant():
+    return torch.nn.GRU(3, 4).requires_grad_(False), torch.ones(5, 2, 3)
+"""
+
+
+def test_torch_pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "a_torch_model.py").write_text(PAIR)
+    path = f"{tmp_path}/a_torch_model.py"
+    trace = target_trace(f"{path}:scalar")
+    torch.manual_seed(0)
+    expected = torch.nn.GRU(3, 4)(torch.randn(5, 2, 3))[0].square().sum().item()
+    np.testing.assert_allclose(trace.loss, expected, rtol=1e-5)
+    assert (trace.states[0].name, trace.source) == ("core.h", f"{path}:scalar")
+    for name in ("output", "spread"):
+        assert "half the sum of squares of its output" in target_trace(f"{path}:{name}", loss="every").notes[-1]
+    with pytest.raises(InputError, match=r"tensor of shape \(5, 2, 4\) and --loss is last; choose one of sum, mean"):
+        target_trace(f"{path}:output", loss="last")
+    with pytest.raises(InputError, match="returned a PyTorch Tensor, whose recurrence cannot be seen from outside"):
+        target_trace(f"{path}:tensor")
+    with pytest.raises(InputError, match="in which nothing can be differentiated"):
+        target_trace(f"{path}:constant")
+
+
+def command(*arguments: str) -> Any:
+    environment = {**os.environ, "PYTHONPATH": str(Path(rnngraph.__file__).parents[1])}
+    line = [sys.executable, "-m", "rnngraph", *arguments]
+    return subprocess.run(line, capture_output=True, text=True, env=environment)
+
+
+def test_the_command_line_takes_targets_and_checkpoints(model: str, tmp_path: Path) -> None:
+    done = command("norms", "a_users_model.py:build", "--set", "units=6", "--json")
+    assert done.returncode == 0
+    assert json.loads(done.stdout)
+    done = command("norms", f"{model}:fails")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[0].startswith("Traceback")
+    assert done.stderr.splitlines()[-1] == f"rnngraph: {model}:fails raised KeyError: 'missing'"
+    assert "rnngraph/" not in done.stderr
+    layer = rnngraph.nn.GRU(3, 4)
+    np.savez(tmp_path / "w.npz", allow_pickle=False, **layer.state_dict())
+    np.savez(tmp_path / "d.npz", x=np.ones((1, 4, 3)))
+    done = command("norms", "--weights", "w.npz", "--data", "d.npz", "--json")
+    assert (done.returncode, done.stderr.splitlines()[0]) == (0, "found gru: gru, 3 -> 4 units")
+    done = command("check", "--weights", "w.npz", "--data", "d.npz", "--loss", "every")
+    assert done.returncode == 0
+    for arguments, message in (
+        (("--weights", "w.npz", "--data", "d.npz", "--layers", "2"), "--layers changes the demo's model"),
+        (("--weights", "w.npz", "--data", "d.npz", "--set", "a=1"), "--set gives a Python function its arguments"),
+        (("a_users_model.py:build", "--weights", "w.npz"), "are two sources"),
+        (("a_users_model.py:build", "--data", "d.npz"), "--data means nothing here"),
+        (("--data", "d.npz"), "--data means nothing here, because without SOURCE and --weights the demo is run"),
+        (("--weights", "w.npz", "--data", "d.npz", "--vocabulary", "d.npz"), "give the text with --text FILE"),
+    ):
+        done = command("norms", *arguments)
+        assert (done.returncode, message in done.stderr) == (2, True), done.stderr
+    assert command("norms", "--weights", "none.npz", "--data", "d.npz").returncode == 3
