@@ -84,7 +84,7 @@ def target_trace(
         with shielded(source):
             return record(returned, lags=lags, spectrum=spectrum, source=source)
     if _is_torch_pair(returned):
-        from rnngraph.sources.torch_pair import trace_pair
+        from rnngraph.sources.torch.pair import trace_pair
 
         with shielded(source):
             return trace_pair(returned[0], returned[1], loss=loss, lags=lags, spectrum=spectrum, source=source)

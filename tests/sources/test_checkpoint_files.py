@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rnngraph.errors import FileError, InputError, RnnGraphError
-from rnngraph.sources.checkpoint_files import read_npz, read_safetensors
-from rnngraph.sources.checkpoint_formats import open_checkpoint
+from rnngraph.sources.checkpoint.files import read_npz, read_safetensors
+from rnngraph.sources.checkpoint.formats import open_checkpoint
 
 
 def safetensors(path: Path, header: dict[str, Any] | bytes, data: bytes = b"", *, length: int | None = None) -> Path:

@@ -159,7 +159,7 @@ def test_every_weight_is_compared(kind: str, names: str) -> None:
 
 
 def test_a_run_never_fails_because_it_is_watched(monkeypatch: pytest.MonkeyPatch) -> None:
-    from rnngraph.sources import torch_capture
+    from rnngraph.sources.torch import capture as torch_capture
 
     monkeypatch.setattr(torch_capture, "Layout", None)
     layer = torch.nn.GRU(2, 3)

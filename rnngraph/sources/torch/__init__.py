@@ -13,13 +13,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from rnngraph.errors import InputError
-from rnngraph.sources.torch_capture import Recorder
-from rnngraph.sources.torch_hooks import unwrapped
-from rnngraph.sources.torch_steps import StepRecorder
-from rnngraph.sources.torch_trace import Choice, traced
+from rnngraph.sources.torch.capture import Recorder
+from rnngraph.sources.torch.hooks import unwrapped
+from rnngraph.sources.torch.steps import StepRecorder
+from rnngraph.sources.torch.trace import Choice, traced
 
 if TYPE_CHECKING:
-    from rnngraph.sources.torch_every import Every
+    from rnngraph.sources.torch.every import Every
     from rnngraph.trace.model import Trace
 
 
@@ -75,7 +75,7 @@ class Watch:
 
     def every(self, steps: int, folder: str | Path = "traces", **options: Any) -> Every:
         """Trace every so many steps of a training loop into a folder; see `Every`."""
-        from rnngraph.sources.torch_every import Every
+        from rnngraph.sources.torch.every import Every
 
         return Every(self, steps, Path(folder), **options)
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from rnngraph.sources.torch_call import FUSED, Call, Layout
-from rnngraph.sources.torch_dropout import draw_masks, is_dropping
-from rnngraph.sources.torch_hooks import adder, import_torch, kept, unwrapped
+from rnngraph.sources.torch.call import FUSED, Call, Layout
+from rnngraph.sources.torch.dropout import draw_masks, is_dropping
+from rnngraph.sources.torch.hooks import adder, import_torch, kept, unwrapped
 
 CELLS = {"LSTMCell": "lstm", "GRUCell": "gru", "RNNCell": "tanh"}
 

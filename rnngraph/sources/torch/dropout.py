@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from rnngraph.errors import InputError
-from rnngraph.sources.torch_hooks import import_torch
+from rnngraph.sources.torch.hooks import import_torch
 
 
 def is_dropping(module: Any) -> bool:

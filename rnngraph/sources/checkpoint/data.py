@@ -13,7 +13,7 @@ import numpy as np
 
 from rnngraph.autodiff.contribution import Array
 from rnngraph.errors import FileError, InputError
-from rnngraph.sources.checkpoint_files import read_npz
+from rnngraph.sources.checkpoint.files import read_npz
 
 KEYS = ("x", "tokens", "targets", "mask", "lengths", "h0", "c0", "output_grad")
 _FIELDS = tuple(key for key in KEYS if key != "lengths")

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from rnngraph.errors import FileError, MissingToolError
-from rnngraph.sources.checkpoint_files import LARGEST_ARRAY, LARGEST_RATIO, StoredArray, check_archive, readable
+from rnngraph.sources.checkpoint.files import LARGEST_ARRAY, LARGEST_RATIO, StoredArray, check_archive, readable
 
 Settings = dict[str, dict[str, Any]]  # a layer's options, by the layer's name
 

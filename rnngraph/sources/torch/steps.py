@@ -15,8 +15,8 @@ import numpy as np
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.tape import Op, Recurrence, Tape
 from rnngraph.errors import InputError
-from rnngraph.sources.torch_call import Call
-from rnngraph.sources.torch_hooks import adder, kept
+from rnngraph.sources.torch.call import Call
+from rnngraph.sources.torch.hooks import adder, kept
 from rnngraph.trace.model import Magnitudes, ParameterTrace, Trace
 from rnngraph.trace.norms import norm
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from rnngraph.autodiff.tape import Tape
 from rnngraph.errors import InputError
-from rnngraph.sources.torch_call import Call
-from rnngraph.sources.torch_capture import Recorder
-from rnngraph.sources.torch_compare import compare, note
-from rnngraph.sources.torch_replay import replay
-from rnngraph.sources.torch_sequence import Sequence, chain_break, joined
-from rnngraph.sources.torch_steps import from_calls
-from rnngraph.sources.torch_weights import weight_gradients
+from rnngraph.sources.torch.call import Call
+from rnngraph.sources.torch.capture import Recorder
+from rnngraph.sources.torch.compare import compare, note
+from rnngraph.sources.torch.replay import replay
+from rnngraph.sources.torch.sequence import Sequence, chain_break, joined
+from rnngraph.sources.torch.steps import from_calls
+from rnngraph.sources.torch.weights import weight_gradients
 
 if TYPE_CHECKING:
     from rnngraph.trace.model import Trace

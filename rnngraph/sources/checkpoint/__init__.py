@@ -18,12 +18,12 @@ from rnngraph.errors import InputError
 from rnngraph.nn.cells import LINEAR
 from rnngraph.nn.layers import EMBEDDING, check_tokens
 from rnngraph.nn.parameter import Parameter
-from rnngraph.sources.checkpoint_data import Data, read_data
-from rnngraph.sources.checkpoint_formats import open_checkpoint
-from rnngraph.sources.checkpoint_layers import candidates, chosen
-from rnngraph.sources.checkpoint_roles import OutputLayer, find_embedding, find_output
-from rnngraph.sources.checkpoint_stack import read_stack
-from rnngraph.sources.checkpoint_text import read_text
+from rnngraph.sources.checkpoint.data import Data, read_data
+from rnngraph.sources.checkpoint.formats import open_checkpoint
+from rnngraph.sources.checkpoint.layers import candidates, chosen
+from rnngraph.sources.checkpoint.roles import OutputLayer, find_embedding, find_output
+from rnngraph.sources.checkpoint.stack import read_stack
+from rnngraph.sources.checkpoint.text import read_text
 from rnngraph.sources.stack import Stack
 from rnngraph.sources.walk import WalkOptions, walk
 

@@ -10,8 +10,8 @@ from typing import Any
 from rnngraph.autodiff.contribution import Array
 from rnngraph.nn.recurrent import suffix
 from rnngraph.sources.stack import torch_stack
-from rnngraph.sources.torch_call import Call
-from rnngraph.sources.torch_sequence import layered
+from rnngraph.sources.torch.call import Call
+from rnngraph.sources.torch.sequence import layered
 
 
 def weight_gradients(grads: dict[str, Any], call: Call) -> dict[str, Array]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from rnngraph.errors import FileError, InputError, VocabularyError
-from rnngraph.sources.checkpoint_data import Data
+from rnngraph.sources.checkpoint.data import Data
 
 _ESCAPES = {"\\n": "\n", "\\t": "\t", "\\s": " ", "<space>": " ", "<newline>": "\n"}
 _UNKNOWN = ("<unk>", "<UNK>", "[UNK]")

@@ -12,7 +12,7 @@ import numpy as np
 from rnngraph.autodiff.backward import sweep
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.tape import Tape
-from rnngraph.sources.torch_sequence import Sequence
+from rnngraph.sources.torch.sequence import Sequence
 from rnngraph.sources.walk import Walk, WalkOptions, walk
 
 Place: TypeAlias = tuple[int, str, int]  # the part, h or c, and the layer and direction

@@ -14,8 +14,8 @@ import numpy as np
 from rnngraph.autodiff.contribution import Array
 from rnngraph.errors import InputError
 from rnngraph.sources.stack import Stack, torch_stack
-from rnngraph.sources.torch_call import Call
-from rnngraph.sources.torch_dropout import refuse
+from rnngraph.sources.torch.call import Call
+from rnngraph.sources.torch.dropout import refuse
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from rnngraph.errors import FileError, InputError, RnnGraphError
-from rnngraph.sources.torch_hooks import import_torch
+from rnngraph.sources.torch.hooks import import_torch
 
 if TYPE_CHECKING:
     from rnngraph.sources.torch import Watch

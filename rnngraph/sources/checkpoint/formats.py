@@ -15,7 +15,7 @@ import numpy as np
 
 from rnngraph.autodiff.contribution import Array
 from rnngraph.errors import FileError, InputError, MissingToolError
-from rnngraph.sources.checkpoint_files import (
+from rnngraph.sources.checkpoint.files import (
     StoredArray,
     check_archive,
     read_folder,
@@ -23,7 +23,7 @@ from rnngraph.sources.checkpoint_files import (
     read_safetensors,
     readable,
 )
-from rnngraph.sources.checkpoint_keras import Settings, read_h5, read_keras
+from rnngraph.sources.checkpoint.keras import Settings, read_h5, read_keras
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import numpy as np
 
 from rnngraph.autodiff.contribution import Array
 from rnngraph.errors import InputError
-from rnngraph.sources.checkpoint_layers import Candidate, cell_of
+from rnngraph.sources.checkpoint.layers import Candidate, cell_of
 from rnngraph.sources.stack import GATE_COUNT, LayerWeights, Stack, check_stack, reordered, torch_stack
 
 

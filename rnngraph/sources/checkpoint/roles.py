@@ -12,7 +12,7 @@ import numpy as np
 
 from rnngraph.autodiff.contribution import Array
 from rnngraph.errors import InputError
-from rnngraph.sources.checkpoint_files import StoredArray
+from rnngraph.sources.checkpoint.files import StoredArray
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rnngraph.errors import InputError
-from rnngraph.sources.checkpoint_files import StoredArray
-from rnngraph.sources.checkpoint_formats import Checkpoint
+from rnngraph.sources.checkpoint.files import StoredArray
+from rnngraph.sources.checkpoint.formats import Checkpoint
 
 CELL_OF_RATIO = {1: "tanh", 3: "gru", 4: "lstm"}
 CELL_NAMES = {"rnn": "tanh", "tanh": "tanh", "relu": "relu", "lstm": "lstm", "gru": "gru"}

@@ -15,9 +15,9 @@ from rnngraph.autodiff.backward import sweep
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.tape import PARAMETER
 from rnngraph.errors import InputError
-from rnngraph.sources.torch_dropout import refuse
-from rnngraph.sources.torch_replay import padding_cleared
-from rnngraph.sources.torch_sequence import Sequence
+from rnngraph.sources.torch.dropout import refuse
+from rnngraph.sources.torch.replay import padding_cleared
+from rnngraph.sources.torch.sequence import Sequence
 from rnngraph.sources.walk import Walk
 
 # Relative to the largest; a GPU may use TF32, with 10 bits of mantissa, where it is asked for float32.
