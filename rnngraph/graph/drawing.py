@@ -79,11 +79,21 @@ class Drawing:
     def _repr_mimebundle_(
         self, include: Sequence[str] | None = None, exclude: Sequence[str] | None = None
     ) -> dict[str, Any]:
-        """Give a notebook the picture as SVG, and a line of text where it cannot be drawn."""
+        """Give a notebook the interactive page, the picture as SVG for those that show no pages, and a line of text."""
+        page = {"text/html": self._repr_html_()} if self.trace is not None else {}
         try:
-            return {"image/svg+xml": self._repr_svg_(), "text/plain": repr(self)}
+            return {**page, "image/svg+xml": self._repr_svg_(), "text/plain": repr(self)}
         except MissingToolError as error:
-            return {"text/plain": f"{self!r}\n{error}"}
+            return {**page, "text/plain": f"{self!r}\n{error}"}
+
+    def _repr_html_(self) -> str:
+        """Give a notebook the interactive page in a frame of its own.
+
+        Raises:
+            InputError: the drawing was put together by hand and does not hold its trace.
+        """
+        shown: str = import_module("rnngraph.render.html").frame(self)
+        return shown
 
     def _repr_svg_(self) -> str:
         """Give a notebook the picture as SVG.

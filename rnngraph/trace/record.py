@@ -243,7 +243,7 @@ def labels(tape: Tape, time: int) -> tuple[str | None, ...]:
 
 
 def valid_steps(tape: Tape, batch: int, time: int) -> Booleans:
-    """Tell padding from data, (N, T): a sample ends with its last step that bears a loss; copied states do not count."""
+    """Tell padding from data, (N, T): a sample ends with its last loss; copied states do not count."""
     valid = np.ones((batch, time), dtype=bool)
     if tape.mask is not None and tape.mask.shape == valid.shape:
         valid &= np.logical_or.accumulate(tape.mask[:, ::-1], axis=1)[:, ::-1]

@@ -239,7 +239,7 @@ def test_without_graphviz_a_notebook_still_gets_a_line(monkeypatch: pytest.Monke
     monkeypatch.setenv("PATH", "")
     monkeypatch.setitem(__import__("sys").modules, "pygraphviz", None)
     bundle = draw(SAMPLES["one"])._repr_mimebundle_()
-    assert set(bundle) == {"text/plain"}
+    assert set(bundle) == {"text/html", "text/plain"}
     assert "1 timesteps" in bundle["text/plain"]
     assert "pip install" in bundle["text/plain"]
 

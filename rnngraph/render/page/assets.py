@@ -12,8 +12,8 @@ from importlib.resources import files
 
 STYLES = ("page.css", "graph.css", "panel.css")
 SCRIPTS = (
-    "text.js", "data.js", "columns.js", "draw.js", "column.js", "bands.js", "view.js", "focus.js", "panel.js", "lags.js",
-    "search.js", "overview.js", "controls.js", "start.js",
+    "text.js", "data.js", "columns.js", "draw.js", "column.js", "bands.js", "far.js", "view.js", "focus.js",
+    "panel.js", "lags.js", "search.js", "overview.js", "controls.js", "start.js",
 )  # fmt: skip
 
 

@@ -2,15 +2,8 @@
 
 const HEADER = 18, GUTTER = 176;
 
-function drawHeader(group, column, far, pitch) {
+function drawHeader(group, column) {
   const middle = column.x + column.plan.width / 2, y = scene.height + HEADER;
-  if (far) {
-    if (column.kind === "step" && column.first % everyStep(pitch)) return;
-    const text = svg("text", { class: "head-name", "font-size": 11 }, columnName(column));
-    text.dataset.at = `translate(${middle.toFixed(1)} ${y + 8})`;
-    group.append(text);
-    return;
-  }
   group.append(svg("text", { class: "head-name", x: middle, y, "font-size": 10 }, columnName(column)));
   const word = wordOf(column), words = [...(word === null ? [] : [oneLine(word)]), ...(isPadding(column) ? ["(padding)"] : [])].join(" ");
   if (words) group.append(svg("text", { class: "head-word", x: middle, y: y + 13, "font-size": 9.5 }, shorten(words, column.plan.width + 40, 9.5)));
@@ -24,37 +17,40 @@ function bandSeries(band) {
     : data.parameters.find((parameter) => parameter.name === band.name).steps;
 }
 
-function drawBands(group, column, far) {
+function drawBands(group, column) {
   for (const band of shownBands()) {
     const found = measureOf(bandSeries(band), column.runs);
-    if (band.kind === "gradient") drawBar(group, column, band, found, far);
-    else drawCell(group, column, band, found, far);
+    if (band.kind === "gradient") drawBar(group, column, band, found);
+    else drawCell(group, column, band, found);
   }
 }
 
-function drawBar(group, column, band, found, far) {
+// A bar's ends as shares of the strip: from the floor, or of several steps the range.
+function extentOf(found, column) {
   const known = found.status === OK, ends = data.scales.bars;
   const top = known ? Math.max(0.05, shareOf(ends, found.high)) : found.status === NONFINITE ? 1 : 0.12;
-  const low = known && column.count > 1 ? Math.min(shareOf(ends, found.low), top - 0.05) : 0;
-  const wide = far ? column.plan.width * 0.9 : Math.min(column.plan.width * 0.5, 52);
-  const bar = svg("rect", {
-    class: `bar ${STATUS_CLASS[found.status]}`, x: column.x + column.plan.width / 2 - wide / 2, width: wide,
-    y: (band.y + band.height * (1 - top)).toFixed(1), height: Math.max(2, band.height * (top - Math.max(0, low))).toFixed(1),
-  });
-  bar.dataset.band = band.name;
-  if (known) bar.style.fill = colourOf("bars", found.high);
-  group.append(bar);
-  if (!far) group.append(svg("text", { class: "number", x: column.x + column.plan.width / 2, y: band.y + band.height + 8, "font-size": 8 }, textOf(found)));
+  return { top, low: known && column.count > 1 ? Math.max(0, Math.min(shareOf(ends, found.low), top - 0.05)) : 0 };
 }
 
-function drawCell(group, column, band, found, far) {
-  if (found.status === UNOBSERVED && (far || isSilent(band))) return;
-  const wide = far ? column.plan.width : Math.min(column.plan.width, 104), x = column.x + (column.plan.width - wide) / 2;
+function drawBar(group, column, band, found) {
+  const { top, low } = extentOf(found, column), wide = Math.min(column.plan.width * 0.5, 52);
+  const bar = svg("rect", {
+    class: `bar ${STATUS_CLASS[found.status]}`, x: column.x + column.plan.width / 2 - wide / 2, width: wide,
+    y: (band.y + band.height * (1 - top)).toFixed(1), height: Math.max(2, band.height * (top - low)).toFixed(1),
+  });
+  bar.dataset.band = band.name;
+  if (found.status === OK) bar.style.fill = colourOf("bars", found.high);
+  group.append(bar);
+  group.append(svg("text", { class: "number", x: column.x + column.plan.width / 2, y: band.y + band.height + 8, "font-size": 8 }, textOf(found)));
+}
+
+function drawCell(group, column, band, found) {
+  if (found.status === UNOBSERVED && isSilent(band)) return;
+  const wide = Math.min(column.plan.width, 104), x = column.x + (column.plan.width - wide) / 2;
   const cell = svg("rect", { class: `cell ${STATUS_CLASS[found.status]}`, x, width: wide, y: band.y, height: band.height, rx: 2 });
   cell.dataset.band = band.name;
   if (found.status === OK) cell.style.fill = colourOf("weights", found.high);
   group.append(cell);
-  if (far) return;
   const text = svg("text", { class: "number", x: column.x + column.plan.width / 2, y: band.y + band.height / 2, dy: "0.35em", "font-size": 8 },
     found.status === UNOBSERVED ? "" : textOf(found));
   if (found.status === OK) text.style.fill = inkOn("weights", found.high);

@@ -1,54 +1,58 @@
 // One column of the graph as SVG: the arrows from its left neighbour, its boxes, its bars and cells.
-// `far` columns are too narrow on the screen for text and thin lines; they keep boxes, colours and bars.
 
-function drawColumn(column, far, pitch) {
-  const edged = !far || pitch >= NEAR;
-  const group = svg("g", { class: `column${far ? " far" : ""}${isPadding(column) ? " padding" : ""}` });
+function drawColumn(column) {
+  const group = svg("g", { class: `column${isPadding(column) ? " padding" : ""}` });
   group.dataset.column = column.index;
   column.boxes = new Map();
   const before = columns[column.index - 1];
-  drawEdges(group, column.arrows, column, before, far, edged);
-  drawEdges(group, column.plan.edges, column, column, far, edged);
-  for (const vertex of column.plan.vertices) group.append(drawVertex(column, vertex, far));
+  drawEdges(group, column.arrows, column, before);
+  drawEdges(group, column.plan.edges, column, column);
+  for (const vertex of column.plan.vertices) group.append(drawVertex(column, vertex));
   if (column.kind !== "initial") {
-    drawHeader(group, column, far, pitch);
-    drawBands(group, column, far);
+    drawHeader(group, column);
+    drawBands(group, column);
   }
   return group;
 }
 
-function drawEdges(group, arrows, column, before, far, edged) {
+function drawEdges(group, arrows, column, before) {
   let thin = "", heads = "";
   for (const edge of arrows) {
-    if (edge.kind === "b") { if (ui.backward) drawBackward(group, edge, column, before, far); continue; }
-    if (!edged) continue;
+    if (edge.kind === "b") { if (ui.backward) drawBackward(group, edge, column, before); continue; }
     thin += pathOf(edge.points, column.x, 4);
     heads += headOf(edge.points, column.x, 5, 2);
   }
   if (thin) group.append(svg("path", { class: "edge", d: thin }), svg("path", { class: "head", d: heads }));
 }
 
-function drawBackward(group, edge, column, before, far) {
-  const walk = walkOf(edge, column, before);
-  const shown = walk.cut ? null : ui.color === "gain" && walk.carried.status === OK ? walk.gain ?? walk.carried : walk.carried;
-  const scale = ui.color === "gain" ? "gain" : "arrows";
-  const known = shown && shown.status === OK, log = known ? (shown.log ? shown.high : Math.log10(shown.high)) : NaN;
-  const wide = known ? 1.2 + 3.2 * shareOf(endsOf(scale), log) : shown?.status === NONFINITE ? 3 : 1.2;
+function drawBackward(group, edge, column, before) {
+  const walk = walkOf(edge, column, before), look = lookOf(walk);
   const points = walk.cut ? halved(edge.points) : edge.points;
-  const arrow = svg("g", { class: `back ${walk.cut ? "is-cut" : STATUS_CLASS[shown.status]}` });
+  const arrow = svg("g", { class: `back ${walk.cut ? "is-cut" : STATUS_CLASS[look.shown.status]}` });
   arrow.dataset.edge = `${column.index} ${edges(column).indexOf(edge)}`;
-  const line = svg("path", { class: "line", d: pathOf(points, column.x, 4 + wide), "stroke-width": wide.toFixed(2) });
-  const head = svg("path", { class: "tip", d: headOf(points, column.x, 5 + wide, 1.8 + wide * 0.6) });
-  if (known) { line.style.stroke = colourOf(scale, log); head.style.fill = colourOf(scale, log); }
-  arrow.append(line, head);
-  if (far) line.setAttribute("stroke-width", (0.8 + wide * 0.5).toFixed(2));
-  else {
-    arrow.append(svg("path", { class: "hit", d: pathOf(points, column.x) }));
-    const [x, y] = walk.cut ? points.slice(-2) : edge.text;
-    const text = walk.cut ? "cut" : (ui.color === "gain" && known ? "×" : "") + textOf(shown).replace(" … ", "…");
-    arrow.append(svg("text", { x: x + column.x, y, dy: "0.35em" }, text === "not observed" ? "?" : text));
-  }
+  const line = svg("path", { class: "line", d: pathOf(points, column.x, 4 + look.wide), "stroke-width": look.wide.toFixed(2) });
+  const head = svg("path", { class: "tip", d: headOf(points, column.x, 5 + look.wide, 1.8 + look.wide * 0.6) });
+  if (look.colour) { line.style.stroke = look.colour; head.style.fill = look.colour; }
+  const [x, y] = walk.cut ? points.slice(-2) : edge.text;
+  arrow.append(line, head, svg("path", { class: "hit", d: pathOf(points, column.x) }),
+    svg("text", { x: x + column.x, y, dy: "0.35em" }, look.text));
   group.append(arrow);
+}
+
+// How an arrow back in time looks: by what it carries, or by the gain of its step.
+function lookOf(walk) {
+  if (walk.cut) return { shown: null, cut: true, colour: null, name: "red", wide: 1.2, dash: [2, 3], text: "cut" };
+  const gain = ui.color === "gain" && walk.carried.status === OK && walk.gain, shown = gain || walk.carried;
+  const scale = gain ? "gain" : "arrows", known = shown.status === OK && !(ui.color === "gain" && !gain);
+  const log = shown.log ? shown.high : Math.log10(shown.high);
+  const text = (gain && known ? "×" : "") + textOf(shown).replace(" … ", "…");
+  return {
+    shown, cut: false, text: text === "not observed" ? "?" : text,
+    colour: known ? colourOf(scale, log) : null,
+    name: { [NONFINITE]: "red", [UNDERFLOW]: "violet" }[shown.status] ?? "grey",
+    wide: known ? 1.2 + 3.2 * shareOf(endsOf(scale), log) : shown.status === NONFINITE ? 3 : 1.2,
+    dash: { [ZERO]: [5, 4], [UNDERFLOW]: [5, 4], [UNOBSERVED]: [2, 3] }[shown.status] ?? [],
+  };
 }
 
 const edges = (column) => [...column.arrows, ...column.plan.edges];
@@ -65,7 +69,7 @@ function walkOf(edge, column, before) {
   return { state, carried: measureAt(state.carried, step), gain: measureAt(state.gain, step), cut, to };
 }
 
-function drawVertex(column, vertex, far) {
+function drawVertex(column, vertex) {
   const classes = ["box", `kind-${vertex.kind}`];
   const element = svg("g", { tabindex: -1, role: "button" });
   element.dataset.key = vertex.key;
@@ -79,12 +83,9 @@ function drawVertex(column, vertex, far) {
   if (isFirstNonfinite(column, vertex)) classes.push("nonfinite");
   const paint = paintOf(column, vertex);
   if (paint) shape.style.fill = paint.fill;
-  if (!far) {
-    const label = [labelOf(column, vertex), mark].filter(Boolean).join("\n");
-    const size = vertex.kind === "fold" ? 9 : vertex.size;
-    const text = lines(element, label, { x, y, width: vertex.width, height: vertex.height }, size);
-    if (paint) text.style.fill = paint.ink;
-  }
+  const label = [labelOf(column, vertex), mark].filter(Boolean).join("\n");
+  const text = lines(element, label, { x, y, width: vertex.width, height: vertex.height }, vertex.kind === "fold" ? 9 : vertex.size);
+  if (paint) text.style.fill = paint.ink;
   element.setAttribute("class", classes.join(" "));
   element.setAttribute("aria-label", spokenOf(column, vertex, mark).join(", "));
   column.boxes.set(vertex.key, element);

@@ -49,7 +49,7 @@ function startControls() {
   on("all", "click", () => showRanges([[0, data.timesteps]]));
   on("detail", "change", (event) => { ui.detail = event.target.value; rebuild({ keep: false }); });
   on("rolled", "change", (event) => { ui.rolled = event.target.checked; rebuild({ keep: false }); });
-  on("color", "change", (event) => { ui.color = event.target.value; rebuild(); });
+  on("color", "change", (event) => { ui.color = event.target.value; redraw(); drawLegend(); });
   for (const name of ["backward", "weights"]) on(name, "change", (event) => { ui[name] = event.target.checked; redraw(); drawLegend(); });
   on("in", "click", () => zoomAt(1.25));
   on("out", "click", () => zoomAt(0.8));

@@ -42,9 +42,7 @@ def _shape_of(one: dict[str, Any]) -> list[Any]:
 class _Nodes:
     """Replaces the node ids of one scene by what the page shows of them: descriptions, and ids and norms by step."""
 
-    def __init__(
-        self, trace: Trace, groups: Groups, atoms: Atoms, recorded: Recorded, one: dict[str, Any]
-    ) -> None:
+    def __init__(self, trace: Trace, groups: Groups, atoms: Atoms, recorded: Recorded, one: dict[str, Any]) -> None:
         self.trace, self.groups, self.atoms, self.recorded, self.scene = trace, groups, atoms, recorded, one
         self.table: list[dict[str, Any]] = []
         self.ids: dict[str, np.ndarray[Any, np.dtype[np.int64]]] = {}
@@ -60,9 +58,7 @@ class _Nodes:
                         self._collect(f"{vertex['key']} {place}", int(kind), column["step"], node)
         self.scene["nodes"] = self.table
         self.scene["ids"] = {name: _progression(ids, self.atoms) for name, ids in self.ids.items()}
-        self.scene["norms"] = {
-            name: found for name, ids in self.ids.items() if (found := self._norms(ids)) is not None
-        }
+        self.scene["norms"] = {name: found for name, ids in self.ids.items() if (found := self._norms(ids)) is not None}
 
     def _formula(self, vertex: dict[str, Any]) -> str:
         if vertex["state"] >= 0:

@@ -15,13 +15,13 @@ function select(column, key, { focus = false, open = true } = {}) {
   const vertex = vertexOf(column, key);
   reveal(column.x + vertex.x, vertex.y, vertex.width, vertex.height);
   markSelected();
-  if (focus) column.boxes.get(key).focus({ preventScroll: true });
+  if (focus && view.drawn.has(column.index)) column.boxes.get(key).focus({ preventScroll: true });
   if (open) showVertex(column, vertex);
 }
 
 function deselect() {
   ui.selected = null;
-  markSelected();
+  place();
   showNothing();
 }
 
@@ -100,6 +100,7 @@ function onKey(event) {
 function enter(target) {
   const found = boxOf(target);
   if (found) return select(found.column, found.key, { focus: true });
+  if (isFar()) zoomTo(0.8);
   const kept = current() ?? (() => {
     const column = columns.find((one) => one.kind !== "initial");
     return { column, vertex: column.plan.vertices.find((one) => one.kind === "state") ?? column.plan.vertices[0] };
@@ -115,19 +116,22 @@ function escape(event) {
 function listenToGraph() {
   const graph = byId("graph"), hint = byId("hint");
   graph.addEventListener("click", (event) => {
-    const found = boxOf(event.target), arrow = arrowOf(event.target);
+    const distant = farAt(event), found = distant?.vertex ? distant : boxOf(event.target), arrow = arrowOf(event.target);
     const band = event.target.closest("[data-band]");
-    if (found) select(found.column, found.key, { focus: true });
+    if (distant?.band) showBand(distant.band, distant.column);
+    else if (found) select(found.column, found.key, { focus: true });
     else if (arrow) showArrow(arrow);
     else if (band) showBand(band.dataset.band, columns[band.closest("[data-column]").dataset.column]);
     else deselect();
   });
   graph.addEventListener("dblclick", (event) => {
-    const found = boxOf(event.target);
+    const found = farAt(event) ?? boxOf(event.target);
     if (found?.column.kind === "fold") unfold(found.column);
+    else if (isFar() && found) { zoomTo(0.8); centreOn(found.column.first); }
   });
   graph.addEventListener("pointermove", (event) => {
-    const text = hintOf(event.target);
+    const distant = farAt(event);
+    const text = distant ? farHint(distant) : hintOf(event.target);
     hint.hidden = !text || byId("view").classList.contains("dragging");
     if (hint.hidden) return;
     hint.textContent = text;
@@ -148,6 +152,12 @@ function hintOf(target) {
       + (walk.gain?.status === OK ? `\ngain ×${textOf(walk.gain, 3)}` : "");
   }
   if (!band) return "";
-  const column = columns[band.closest("[data-column]").dataset.column], plan = scene.bands.find((one) => one.name === band.dataset.band);
-  return `${plan.name}\n${columnName(column)}: ${textOf(measureOf(bandSeries(plan), column.runs), 4)}`;
+  return bandHint(band.dataset.band, columns[band.closest("[data-column]").dataset.column]);
+}
+
+const farHint = ({ column, vertex, band }) => (band ? bandHint(band, column) : spokenOf(column, vertex, markOf(column, vertex)).join("\n"));
+
+function bandHint(name, column) {
+  const plan = scene.bands.find((one) => one.name === name);
+  return `${name}\n${columnName(column)}: ${textOf(measureOf(bandSeries(plan), column.runs), 4)}`;
 }

@@ -3,8 +3,9 @@
 function drawOverview() {
   const canvas = byId("overview"), ratio = window.devicePixelRatio || 1, wide = canvas.clientWidth;
   if (!wide) return;
-  Object.assign(canvas, { width: wide * ratio, height: 44 * ratio });
-  const context = canvas.getContext("2d");
+  Object.assign(canvas, { width: Math.round(wide * ratio), height: Math.round(44 * ratio) });
+  overviewImage = html("canvas", { width: canvas.width, height: canvas.height });
+  const context = overviewImage.getContext("2d");
   context.scale(ratio, ratio);
   const high = 40, ends = data.scales.bars, x = (step) => (step / data.timesteps) * wide;
   data.states.forEach((state, index) => {
@@ -22,7 +23,6 @@ function drawOverview() {
       }
     }
   });
-  overviewImage = context.getImageData(0, 0, canvas.width, canvas.height);
   markOverview();
 }
 
@@ -38,8 +38,11 @@ function inView() {
 function markOverview() {
   const canvas = byId("overview");
   if (!overviewImage || overviewImage.width !== canvas.width) return;
-  const context = canvas.getContext("2d"), wide = canvas.clientWidth, [first, stop] = inView();
-  context.putImageData(overviewImage, 0, 0);
+  const context = canvas.getContext("2d"), ratio = window.devicePixelRatio || 1, wide = canvas.clientWidth, [first, stop] = inView();
+  context.setTransform(1, 0, 0, 1, 0, 0);
+  context.clearRect(0, 0, canvas.width, canvas.height);
+  context.drawImage(overviewImage, 0, 0);
+  context.scale(ratio, ratio);
   const from = (first / data.timesteps) * wide, size = Math.max(4, ((stop - first) / data.timesteps) * wide);
   context.strokeStyle = isDark() ? "#f9fafb" : "#111827";
   context.lineWidth = 2;

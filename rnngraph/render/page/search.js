@@ -31,7 +31,7 @@ function searchFor(text) {
 function goTo(step, state = -1) {
   if ((columnAt(step)?.kind === "fold") && isStep(atomAt(step))) showRanges(merged([...ui.ranges, [Math.max(0, step - 2), Math.min(data.timesteps, step + 3)]]));
   const column = columnAt(step), own = column.plan.vertices;
-  select(column, (own.find((one) => one.state === state) ?? own.find((one) => one.state >= 0) ?? own[0]).key, { focus: true });
+  select(column, (own.find((one) => one.state === state && state >= 0) ?? own.find((one) => one.state >= 0) ?? own[0]).key, { focus: true });
 }
 
 function goToKey(key) {

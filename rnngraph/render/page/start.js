@@ -18,10 +18,13 @@ startOverview();
 startLags();
 drawOverview();
 
-let size = "";
+// A frame of a notebook gets its size late; until somebody moves the graph, it goes on fitting.
+const sizeOf = () => `${view.width} ${view.height}`;
+let fitted = sizeOf();
 new ResizeObserver(() => {
-  const before = size;
   measureView();
-  size = `${view.width} ${view.height}`;
-  if (before && before !== size) { place(); drawOverview(); }
+  if (sizeOf() === fitted) return;
+  fitted = sizeOf();
+  if (view.moved) place(); else fit(0.55);
+  drawOverview();
 }).observe(byId("view"));

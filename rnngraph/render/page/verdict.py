@@ -5,21 +5,17 @@ In comes a trace, out goes a dictionary; None where the trace holds no lags, on 
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from rnngraph.diagnosis.diagnose import diagnose
 from rnngraph.errors import RnnGraphError
-
-if TYPE_CHECKING:
-    from rnngraph.trace.model import Trace
+from rnngraph.trace.model import Trace
 
 
 def verdict(trace: Trace) -> dict[str, Any] | None:
     """Return the verdict and the findings."""
-    if not trace.lags or find_spec("rnngraph.diagnosis.diagnose") is None:
+    if not trace.lags:
         return None
-    from rnngraph.diagnosis.diagnose import diagnose
-
     try:
         found = diagnose(trace)
     except RnnGraphError:  # a picture of a trace on which no verdict can be given is still a picture

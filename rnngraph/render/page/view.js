@@ -1,61 +1,49 @@
 // Zoom and pan. Only the columns in view are in the page, so that a thousand steps cost what twenty cost.
 
-const view = { x: 0, y: 0, scale: 1, width: 0, height: 0, drawn: new Map(), level: "" };
-const READABLE = 0.45; // the smallest scale at which text is drawn
-const NEAR = 44, LEAST = 9; // pixels a step: below the first without forward arrows, below the second not at all
+const view = { x: 0, y: 0, scale: 1, width: 0, height: 0, drawn: new Map(), moved: false };
 
 function pitchOf() {
   const steps = columns.filter((column) => column.kind === "step");
   return steps.length > 1 ? steps[0].plan.width + 52 : 160;
 }
 
-const isFar = () => view.scale < READABLE;
-// Far away only time is compressed: the rows and bars keep their height, as far as the view has room for it.
-const tall = () => (isFar() ? Math.max(view.scale, Math.min(0.62, (view.height - 30) / total().height)) : view.scale);
-
 function redraw() {
-  view.drawn.clear();
-  byId("columns").replaceChildren();
+  clearColumns();
+  for (const column of columns) column.far = null;
   drawNames();
   place();
   drawTrail();
 }
 
+function clearColumns() {
+  view.drawn.clear();
+  byId("columns").replaceChildren();
+}
+
 // Move the drawing to view.x, view.y and add or remove columns at its sides.
 function place() {
-  const { scale } = view, high = tall(), pitch = pitchOf() * scale;
+  const { scale } = view, high = tall();
   byId("world").setAttribute("transform", `translate(${view.x.toFixed(2)} ${view.y.toFixed(2)}) scale(${scale.toFixed(4)} ${high.toFixed(4)})`);
   const sticky = Math.max(0, view.x - GUTTER * high);
   byId("names").setAttribute("transform", `translate(${sticky.toFixed(2)} ${view.y.toFixed(2)}) scale(${high.toFixed(4)})`);
-  const level = isFar() ? `far ${pitch < NEAR} ${everyStep(pitch)}` : "near";
-  if (level !== view.level) {
-    view.level = level;
-    view.drawn.clear();
-    byId("columns").replaceChildren();
-  }
-  unstretch();
   const first = Math.max(0, columnAfter(-view.x / scale) - 1), stop = Math.min(columns.length, columnAfter((view.width - view.x) / scale) + 2);
+  drawFar(first, stop);
+  if (isFar()) clearColumns();
   for (const [index, element] of view.drawn) {
     if ((index < first || index >= stop) && !element.contains(document.activeElement)) {
       element.remove();
       view.drawn.delete(index);
     }
   }
-  for (let index = first; index < stop; index += 1) if (!view.drawn.has(index)) drawOne(index);
+  for (let index = first; index < stop && !isFar(); index += 1) if (!view.drawn.has(index)) drawOne(index);
   markSelected();
   markOverview();
 }
 
 function drawOne(index) {
-  const element = drawColumn(columns[index], isFar(), pitchOf() * view.scale);
+  const element = drawColumn(columns[index]);
   view.drawn.set(index, element);
   byId("columns").append(element);
-}
-
-// Text among columns that are far away is drawn at its own size, whatever the scale.
-function unstretch() {
-  const size = `scale(${(1 / view.scale).toFixed(3)} ${(1 / tall()).toFixed(3)})`;
-  for (const text of document.querySelectorAll(".far .head-name")) text.setAttribute("transform", `${text.dataset.at} ${size}`);
 }
 
 const total = () => ({ width: width + GUTTER + 40, height: bottom() + 40 });
@@ -71,6 +59,11 @@ function zoomAt(factor, x = view.width / 2, y = view.height / 2) {
   soon();
 }
 
+function zoomTo(scale) {
+  zoomAt(scale / view.scale);
+  place();
+}
+
 function panBy(dx, dy) {
   view.x += dx;
   view.y += dy;
@@ -80,8 +73,10 @@ function panBy(dx, dy) {
 
 // Keep some of the drawing in view.
 function bound() {
-  const margin = 80, { scale } = view;
-  view.x = Math.min(view.width - margin, Math.max(margin - width * scale, view.x));
+  view.moved = true;
+  const margin = 80, { scale } = view, names = GUTTER * tall();
+  const most = width * scale + names > view.width ? names + view.width / 4 : view.width - margin;
+  view.x = Math.min(most, Math.max(margin + names - width * scale, view.x));
   view.y = Math.min(view.height - margin, Math.max(margin - bottom() * tall(), view.y));
 }
 
@@ -96,7 +91,7 @@ function soon() {
 function fit(least = 0) {
   measureView();
   const whole = total(), high = view.height / whole.height, wide = view.width / whole.width;
-  const scale = wide < 0.62 ? Math.min(high, view.width < 700 ? 0.62 : 1) : Math.min(high, wide, 1.4);
+  const scale = wide < 0.47 ? Math.min(high, view.width < 700 ? 0.62 : 1) : Math.min(high, wide, 1.4);
   view.scale = Math.max(scale, least);
   const left = (view.width - whole.width * view.scale) / 2;
   view.x = Math.max(0, left) + GUTTER * view.scale;
@@ -105,8 +100,6 @@ function fit(least = 0) {
 }
 
 const topFor = (high) => Math.max(12, (view.height - total().height * high) / 2) + 8 * high;
-
-const everyStep = (pitch) => Math.ceil(60 / pitch);
 
 function measureView() {
   const box = byId("view").getBoundingClientRect();

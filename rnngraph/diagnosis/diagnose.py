@@ -1,0 +1,159 @@
+"""From a trace to a verdict. In: a Trace with lags. Out: a `Diagnosis`; nothing is printed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from rnngraph.diagnosis import whole
+from rnngraph.diagnosis.finding import ERROR, FLAGS, NOTE, VERDICTS, Diagnosis, Finding
+from rnngraph.diagnosis.layers import Layer, layers_of
+from rnngraph.diagnosis.rules import LAYER_RULES, find_no_signal
+from rnngraph.diagnosis.thresholds import Thresholds, thresholds_from
+from rnngraph.errors import InputError
+from rnngraph.trace.model import Status, Trace
+
+
+def diagnose(trace: Trace, *, horizon: int | None = None, **thresholds: float) -> Diagnosis:
+    """Say how far back the network learns, and why it stops.
+
+    Args:
+        trace: a trace with lags, `rnngraph.record(loss, lags=True)`.
+        horizon: the lag at which the verdict is given; by default the longest that a tenth of the (loss, sample)
+            pairs reach.
+        **thresholds: any field of `Thresholds` by name, such as `vanishing=-3`.
+
+    Raises:
+        InputError: no lags or no gradients in the trace, a horizon longer than the sequence, an unknown threshold
+            or one out of order.
+    """
+    limits = thresholds_from(thresholds)
+    _check(trace)
+    layers = layers_of(trace, limits, horizon)
+    found = [
+        finding for finding in (whole.find_non_finite(trace, layers), whole.find_dead_inputs(trace, layers)) if finding
+    ]
+    labels = []
+    for layer in layers:
+        own = _judge(trace, layer, limits)
+        found.extend(own)
+        labels.append(_label(own))
+    odd = whole.compare_layers(layers, labels)
+    if odd is not None:
+        found.append(odd)
+    rules = {finding.rule for finding in found if finding.severity != NOTE} | {
+        finding.rule for finding in found if finding.rule == "attenuating"
+    }
+    flags = tuple([flag for flag in FLAGS if flag in rules])
+    verdict = next((one for one in VERDICTS if one in flags), "healthy")
+    found.sort(key=_order)
+    head = _headline(layers, labels, verdict)
+    return Diagnosis(
+        trace.model, verdict, flags or ("healthy",), head.horizon, _known(head.decades), _finite(head.rate),
+        head.half_life, head.memory_horizon, limits.as_dict(), tuple(found), _spectrum(trace),
+    )  # fmt: skip
+
+
+def assert_healthy(
+    trace: Trace, *, horizon: int | None = None, allow: Sequence[str] = (), **thresholds: float
+) -> Diagnosis:
+    """Pass where the verdict is healthy, for a test suite; `allow` names further verdicts that pass.
+
+    Returns:
+        the diagnosis.
+
+    Raises:
+        AssertionError: any other verdict, with the whole report as its message.
+        InputError: as `diagnose`; or an unknown name in `allow`.
+    """
+    known_flags(allow, "allow")
+    diagnosis = diagnose(trace, horizon=horizon, **thresholds)
+    wrong = [flag for flag in diagnosis.flags if flag not in ("healthy", "attenuating", *allow)]
+    if wrong:
+        raise AssertionError(f"the network is not healthy: {', '.join(wrong)}.\n\n{diagnosis}")
+    return diagnosis
+
+
+def known_flags(names: Sequence[str], where: str) -> tuple[str, ...]:
+    """Check names of flags.
+
+    Raises:
+        InputError: one that does not exist.
+    """
+    unknown = [name for name in names if name not in FLAGS]
+    if unknown:
+        raise InputError(f"{where} names {unknown[0]!r}, which is no flag; choose among {', '.join(FLAGS)}.")
+    return tuple(names)
+
+
+def _check(trace: Trace) -> None:
+    statuses = {int(one) for state in trace.states for one in state.grad.status}
+    if trace.states and statuses == {Status.UNOBSERVED}:
+        raise InputError(
+            "the trace holds no gradients: walk a loss, or the gradient of an output, back before the diagnosis."
+        )
+
+
+def _judge(trace: Trace, layer: Layer, limits: Thresholds) -> list[Finding]:
+    silent = find_no_signal(trace, layer, limits)
+    if silent is not None:
+        return [silent]
+    found = [rule(trace, layer, limits) for rule in LAYER_RULES]
+    return [one for one in found if one is not None] + whole.compare_samples(trace, layer, limits)
+
+
+def _label(findings: Sequence[Finding]) -> str:
+    rules = [finding.rule for finding in findings if finding.severity != NOTE]
+    return next((one for one in VERDICTS if one in rules), "healthy")
+
+
+def _headline(layers: Sequence[Layer], labels: Sequence[str], verdict: str) -> Layer:
+    """Choose the layer whose numbers stand at the top: of those with the verdict (or all), the most extreme."""
+    chosen = [layer for layer, label in zip(layers, labels, strict=True) if label == verdict] or list(layers)
+
+    def extremity(layer: Layer) -> float:
+        value = layer.peak if verdict == "exploding" else -layer.decades
+        return value if not math.isnan(value) else -math.inf
+
+    return max(chosen, key=extremity)
+
+
+def _order(finding: Finding) -> tuple[int, int]:
+    grave = {ERROR: 0, NOTE: 2}.get(finding.severity, 1)
+    return grave, VERDICTS.index(finding.rule) if finding.rule in VERDICTS else len(VERDICTS)
+
+
+def _spectrum(trace: Trace) -> dict[str, Any] | None:
+    if not trace.spectrum:
+        return None
+    first = trace.spectrum[0]
+    stacks = [
+        {
+            "name": one.name,
+            "lyapunov": [float(value) for value in one.lyapunov],
+            "singular": [float(value) for value in one.singular],
+            "product_log": one.product_log,
+        }
+        for one in trace.spectrum
+    ]
+    weights = {
+        parameter.name: {
+            "spectral_radius": parameter.spectral_radius,
+            "largest_singular_value": parameter.largest_singular_value,
+        }
+        for parameter in trace.parameters
+        if math.isfinite(parameter.spectral_radius) or math.isfinite(parameter.largest_singular_value)
+    }
+    return {"lyapunov": [float(value) for value in first.lyapunov], "stacks": stacks, "weights": weights}
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+__all__ = ["Diagnosis", "Finding", "Thresholds", "assert_healthy", "diagnose"]

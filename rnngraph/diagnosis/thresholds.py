@@ -1,0 +1,74 @@
+"""The numbers that a verdict depends on, with their defaults; each is a keyword, and is printed with the verdict."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, fields
+
+from rnngraph.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Limits of the verdict. Gains are in decades: -4 is a factor of 1e-4.
+
+    `vanishing`, `exploding` and `attenuating` are limits of this package's own, between those that other tools use
+    for the ratio of gradients of one network (1e-3 with an absolute limit, and 70).
+    """
+
+    vanishing: float = -4.0  # median gain at the horizon, at or below which the gradient has vanished
+    exploding: float = 2.0  # 90th percentile of the gain at any lag up to the horizon
+    attenuating: float = -2.0  # at or below this the verdict is healthy, with a note
+    saturated: float = 0.5  # share of saturated units
+    activation_share: float = 0.5  # of the loss per step that is due to the activation
+    activation_gain: float = 0.25  # what the activation alone leaves per step
+    dead: float = 0.5  # share of steps at which every unit's derivative is zero
+    epsilon: float = 0.01  # the gain that ends the memory horizon
+    coverage: float = 0.1  # share of (loss, sample) pairs that must reach the default horizon
+    timescale: float = 2.0  # ratio of two time constants from which they are said to disagree
+
+    def __post_init__(self) -> None:
+        """Check that the limits are numbers in an order that makes sense.
+
+        Raises:
+            InputError: the first that is not.
+        """
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+                raise InputError(f"the threshold {field.name} is {value!r}; it must be a finite number.")
+        order = (self.vanishing, self.attenuating, self.exploding)
+        if not order[0] < order[1] < order[2]:
+            raise InputError(
+                "the thresholds must rise from vanishing over attenuating to exploding, "
+                f"but they are {order[0]:g}, {order[1]:g} and {order[2]:g}."
+            )
+        if self.attenuating > 0 or self.exploding <= 0:
+            raise InputError(
+                f"attenuating is {self.attenuating:g} and exploding {self.exploding:g} decades; "
+                "a gain of 1 (0 decades) must lie between them."
+            )
+        for name in ("saturated", "activation_share", "activation_gain", "dead", "epsilon", "coverage"):
+            if not 0 < getattr(self, name) <= 1:
+                raise InputError(
+                    f"the threshold {name} is {getattr(self, name):g}; it is a share, above 0 and at most 1."
+                )
+        if self.timescale <= 1:
+            raise InputError(f"the threshold timescale is {self.timescale:g}; it is a ratio and must be above 1.")
+
+    def as_dict(self) -> dict[str, float]:
+        """Give the limits by name."""
+        return {name: float(value) for name, value in asdict(self).items()}
+
+
+def thresholds_from(given: dict[str, float]) -> Thresholds:
+    """Make the limits from keywords.
+
+    Raises:
+        InputError: an unknown name, or limits out of order.
+    """
+    known = [field.name for field in fields(Thresholds)]
+    unknown = [name for name in given if name not in known]
+    if unknown:
+        raise InputError(f"there is no threshold {unknown[0]!r}; choose among {', '.join(known)}.")
+    return Thresholds(**given)

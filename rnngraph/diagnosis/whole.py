@@ -1,0 +1,168 @@
+"""Rules that look at a whole trace, or compare its samples or layers with each other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from rnngraph.diagnosis.curve import LagCurve
+from rnngraph.diagnosis.finding import ERROR, NOTE, WARNING, Finding, Value
+from rnngraph.diagnosis.layers import LN10, Layer
+from rnngraph.diagnosis.thresholds import Thresholds
+from rnngraph.trace.model import ParameterTrace, Status, Trace
+
+_NAMED = 5  # samples that a sentence lists
+
+
+def find_non_finite(trace: Trace, layers: Sequence[Layer]) -> Finding | None:
+    """NaN or infinity, with the operation that it first came out of."""
+    graph = trace.graph
+    for way, node in (("forward", graph.first_nonfinite_forward), ("backward", graph.first_nonfinite_backward)):
+        if node < 0:
+            continue
+        t = int(graph.timestep[node])
+        scope, op = graph.scopes[int(graph.scope[node])], graph.ops[int(graph.op[node])]
+        where: dict[str, Value] = {"node": node, "op": op, "scope": scope}
+        if t >= 0:
+            where["timestep"] = t
+        place = f"{op} (node {node}{', ' + scope if scope else ''}{f', t={t}' if t >= 0 else ''})"
+        advice = (
+            "Look at this operation's inputs: a logarithm or division of 0, an overflow of exp, or a diverged weight."
+            if way == "forward"
+            else "Clipping cannot help once it is infinite: lower the gain, use float64 or a shorter window."
+        )
+        return Finding(
+            "non_finite", ERROR, where, {"direction": way}, way, advice,
+            f"NaN or infinity: in the {way} pass it first comes out of {place}.",
+        )  # fmt: skip
+    for layer in layers:
+        count = layer.curve.nonfinite + sum(int(state.nonfinite.sum()) for state in layer.states)
+        if count:
+            return Finding(
+                "non_finite", ERROR, layer.where, {"entries": count}, "backward",
+                "Lower the gain of the recurrence, use float64, or a shorter window.",
+                f"NaN or infinity in {count} entries of the gradients of {layer.name}.",
+            )  # fmt: skip
+    return None
+
+
+def find_dead_inputs(trace: Trace, layers: Sequence[Layer]) -> Finding | None:
+    """A gradient is in the states, but none comes out at the inputs."""
+    first = next((layer for layer in layers if layer.states[0].layer == 0), None)
+    if first is None:
+        return None
+    grads = [state.grad.value[state.grad.status == Status.OK] for state in first.states]
+    largest = max((float(part.max()) for part in grads if part.size), default=0.0)
+    weight = _input_weight(trace, first)
+    for entry in trace.inputs:
+        steps = entry.steps
+        seen = steps.status != Status.UNOBSERVED
+        if largest == 0 or not seen.any() or not np.isin(steps.status[seen], (Status.OK, Status.ZERO)).all():
+            continue
+        top = float(steps.value[seen].max())
+        bound = float(np.finfo(trace.dtype).eps) * weight.norm * largest if weight is not None else 0.0
+        if top == 0 or top < bound:
+            how = "exactly zero" if top == 0 else f"at most {top:.1e}"
+            return Finding(
+                "dead_inputs", WARNING, {"input": entry.name},
+                {"largest_input_gradient": top, "largest_state_gradient": largest}, "input weights or saturated units",
+                "Check that the input is used, that its weights are not zero, and that the units are not saturated.",
+                f"The gradient of the input {entry.name} is {how}, while that of {first.name} is up to {largest:.1e}.",
+            )  # fmt: skip
+    return None
+
+
+def compare_samples(trace: Trace, layer: Layer, limits: Thresholds) -> list[Finding]:
+    """Name the sample that differs most from the rest, and the samples without any loss."""
+    found = []
+    silent = np.flatnonzero(~trace.valid.any(axis=1))
+    if silent.size and silent.size < len(trace.valid):
+        named = ", ".join(map(str, silent[:_NAMED])) + (", ..." if silent.size > _NAMED else "")
+        found.append(
+            Finding(
+                "no_signal", NOTE, {**layer.where, "sample": int(silent[0])}, {"samples": int(silent.size)}, "mask",
+                "Leave these samples out, or check their mask.",
+                f"No loss reaches {layer.name} from {_count(silent.size)} ({named}): all of it is masked.",
+            )
+        )  # fmt: skip
+    curve = layer.curve
+    gains: dict[int, tuple[float, float]] = {}
+    different: list[tuple[float, int, int, str]] = []
+    for row, sample in enumerate(curve.samples):
+        reached = np.flatnonzero(~np.isnan(curve.sample_median[row, : layer.horizon]))
+        if not reached.size:
+            continue
+        lag = int(reached[-1]) + 1
+        decades = float(curve.sample_median[row, lag - 1]) / LN10
+        peak = _largest(curve.sample_high[row, :lag]) / LN10
+        gains[int(sample)] = decades, peak
+        label, common = _label(decades, peak, limits), _common(curve, lag, limits)
+        if label != common:
+            off = abs(decades - float(curve.median[lag - 1]) / LN10)
+            different.append((off, int(sample), lag, label))
+    if different and len(gains) > 1:
+        found.append(_different(layer, max(different), gains))
+    return found
+
+
+def compare_layers(layers: Sequence[Layer], labels: Sequence[str]) -> Finding | None:
+    """Name the layer that differs from the rest."""
+    kinds = set(labels)
+    if len(layers) < 2 or len(kinds) < 2:
+        return None
+    rare = min(kinds, key=lambda kind: (labels.count(kind), kind == "healthy"))
+    odd = [layer for layer, label in zip(layers, labels, strict=True) if label == rare]
+    others = sorted(kinds - {rare})
+    return Finding(
+        "layer_differs", NOTE, odd[0].where, {"label": rare, "layers": len(odd)}, "one layer differs",
+        "Look at this layer first.",
+        f"{', '.join(layer.name for layer in odd)}: {rare}; the other layers: {', '.join(others)}.",
+    )  # fmt: skip
+
+
+def _different(layer: Layer, worst: tuple[float, int, int, str], gains: dict[int, tuple[float, float]]) -> Finding:
+    _, sample, lag, label = worst
+    decades = gains[sample][0]
+    spread = sorted(value for value, _ in gains.values())
+    middle = spread[len(spread) // 2]
+    evidence: dict[str, Value] = {
+        "label": label, "lag": lag, "decades": decades, "median_decades": middle,
+        "smallest_decades": spread[0], "largest_decades": spread[-1], "samples": len(gains),
+    }  # fmt: skip
+    return Finding(
+        "sample_differs", NOTE, {**layer.where, "sample": sample}, evidence, "one sample differs",
+        "Look at this sample's input and length.",
+        f"Sample {sample} differs in {layer.name}: {label} at lag {lag}, with {_decades(decades)} where the median of "
+        f"{len(gains)} samples is {_decades(middle)}.",
+    )  # fmt: skip
+
+
+def _label(decades: float, peak: float, limits: Thresholds) -> str:
+    if peak >= limits.exploding:
+        return "exploding"
+    return "vanishing" if decades <= limits.vanishing else "healthy"
+
+
+def _common(curve: LagCurve, lag: int, limits: Thresholds) -> str:
+    return _label(float(curve.median[lag - 1]) / LN10, curve.peak(lag) / LN10, limits)
+
+
+def _largest(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.max()) if known.size else float("nan")
+
+
+def _decades(value: float) -> str:
+    return "exactly zero" if value == -math.inf else f"1e{value:+.1f}"
+
+
+def _count(number: int) -> str:
+    return "1 sample" if number == 1 else f"{number} samples"
+
+
+def _input_weight(trace: Trace, layer: Layer) -> ParameterTrace | None:
+    prefix, _, suffix = layer.name.partition("_l")
+    name = f"{prefix}.Wx" + (f"_l{suffix}" if suffix else "")
+    return next((parameter for parameter in trace.parameters if parameter.name == name), None)

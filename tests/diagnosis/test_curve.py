@@ -1,0 +1,119 @@
+"""The lag curve against hand-made matrices and lines."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rnngraph.diagnosis.curve import LagCurve, lag_curve, quantile, theil_sen
+from rnngraph.trace.model import LagTrace
+
+
+def made(log: Any, losses: Any, *, copied: Any = None, severed: Any = None) -> LagTrace:
+    log = np.asarray(log, float)
+    batch, _, columns = log.shape
+    nothing = np.zeros((batch, columns - 1), bool)
+    return LagTrace(
+        "h", np.asarray(losses), np.arange(batch), log, nothing if copied is None else np.asarray(copied),
+        nothing if severed is None else np.asarray(severed), len(losses), batch,
+    )  # fmt: skip
+
+
+def sloped(rate: float, time: int, losses: Any, start: float = 3.0) -> LagTrace:
+    lag = np.asarray(losses)[:, None] - np.arange(-1, time)
+    return made(np.where(lag >= 0, start + rate * lag, np.nan)[None], losses)
+
+
+def test_the_fit_returns_the_slope() -> None:
+    x = np.arange(3.0, 60.0)
+    assert theil_sen(x, 2.0 - 0.31 * x) == pytest.approx(-0.31, abs=1e-12)
+    assert theil_sen(np.arange(2000.0), 0.5 * np.arange(2000.0)) == pytest.approx(0.5, abs=1e-12)
+    outlier = -0.2 * x
+    outlier[5] = 100
+    assert theil_sen(x, outlier) == pytest.approx(-0.2, abs=1e-12)
+    assert math.isnan(theil_sen(x[:1], x[:1]))
+
+
+def test_a_straight_curve() -> None:
+    curve = lag_curve([sloped(math.log(0.9), 50, [9, 30, 49])], "forward")
+    np.testing.assert_allclose(curve.median, math.log(0.9) * np.arange(1, 50), rtol=1e-12)
+    assert curve.rate(40) == pytest.approx(math.log(0.9), abs=1e-12)
+    assert math.log(2) / -curve.rate(40) == pytest.approx(6.5788, abs=1e-4)
+    # 0.9 ** 43 = 0.0108, 0.9 ** 44 = 0.0097
+    assert curve.memory_horizon(0.01) == 43
+    np.testing.assert_array_equal(curve.pairs[[0, 8, 9, 29, 30, 48]], [3, 3, 2, 2, 1, 1])
+    assert curve.seeds == 3
+    assert curve.covered(0.5) == 30
+    assert curve.covered(0.1) == 49
+
+
+def test_the_reverse_direction_counts_the_other_way() -> None:
+    losses = np.array([0, 10])
+    lag = np.arange(-1, 20) - losses[:, None]
+    log = np.where(lag >= 0, -0.5 * lag, np.nan)
+    log[:, 0] = -0.5 * (20 - losses)
+    curve = lag_curve([made(log[None], losses)], "reverse")
+    np.testing.assert_allclose(curve.median, -0.5 * np.arange(1, 20), rtol=1e-12)
+
+
+def test_copies_are_not_counted_and_cuts_not_crossed() -> None:
+    copied = [[False, False, True, True, False]]
+    log = [[[-9.0, -3.0, -2.0, -2.0, -2.0, 0.0]]]
+    curve = lag_curve([made(log, [4], copied=copied)], "forward")
+    np.testing.assert_array_equal(curve.median[:2], [-2.0, -3.0])
+    assert curve.longest == 2
+    cut = [[False, False, False, True, False]]
+    log = [[[-np.inf, -np.inf, -np.inf, -np.inf, -1.0, 0.0]]]
+    curve = lag_curve([made(log, [4], severed=cut)], "forward")
+    assert curve.longest == 1
+    assert curve.median[0] == -1.0
+
+
+def test_a_loss_on_a_copied_step_starts_from_the_real_one() -> None:
+    log = [[[0.0, -4.0, -2.0, 0.0, 0.0, 0.0]]]
+    curve = lag_curve([made(log, [4], copied=[[False, False, False, True, True]])], "forward")
+    np.testing.assert_array_equal(curve.median[:2], [-2.0, -4.0])
+
+
+def test_states_carried_together_are_pooled_as_one_vector() -> None:
+    h, c = made([[[np.nan, -np.inf, 0.0]]], [1]), made([[[np.nan, math.log(3), math.log(4)]]], [1])
+    curve = lag_curve([h, c], "forward")
+    assert curve.median[0] == pytest.approx(math.log(3) - math.log(math.hypot(1, 4)))
+
+
+def test_one_long_sample_does_not_define_the_batch() -> None:
+    # 9 losses of a sample that keeps everything, one loss each of two that lose 1 nat a step.
+    time, losses = 12, np.arange(3, 12)
+    lag = losses[:, None] - np.arange(-1, time)
+    keeps = np.where(lag >= 0, 0.0, np.nan)
+    loses = np.full_like(keeps, np.nan)
+    loses[-1] = np.where(lag[-1] >= 0, -1.0 * lag[-1], np.nan)
+    curve = lag_curve([made([keeps, loses, loses], losses)], "forward")
+    np.testing.assert_allclose(curve.median[:5], -np.arange(1.0, 6.0))
+
+
+def test_zero_and_infinity() -> None:
+    log = [[[np.nan, -np.inf, -2.0, np.inf, 0.0]]]
+    curve = lag_curve([made(log, [3])], "forward")
+    assert np.isnan(curve.median[0])
+    assert curve.median[1] == -2
+    assert curve.median[2] == -np.inf
+    assert curve.nonfinite == 1
+    assert curve.rate(3) == -1.0  # one finite point: from a gain of 1 at lag 0
+    assert curve.memory_horizon(0.01) == 2
+
+
+def test_no_pair_at_all() -> None:
+    curve = lag_curve([made(np.zeros((1, 0, 4)), np.zeros(0, int))], "forward")
+    assert isinstance(curve, LagCurve)
+    assert curve.longest == 0
+    assert curve.memory_horizon(0.01) is None
+
+
+def test_quantiles_with_minus_infinity() -> None:
+    values = np.array([[-np.inf, 1.0, 3.0, np.nan], [-np.inf, -np.inf, 2.0, np.nan], [np.nan] * 4])
+    np.testing.assert_array_equal(quantile(values, 0.5, axis=1), [1.0, -np.inf, np.nan])
+    np.testing.assert_array_equal(quantile(values, 0.9, axis=1)[:1], [1.0 + 0.8 * 2.0])

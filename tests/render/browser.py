@@ -1,0 +1,66 @@
+"""Opens pages in a headless Chromium, for the tests of the interactive page; skips where there is none."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ARGUMENTS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+
+
+@contextmanager
+def chromium() -> Iterator[Any]:
+    """Start the browser."""
+    api = pytest.importorskip("playwright.sync_api")
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("no Chromium is installed")
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, headless=True, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+class Opened:
+    """A page from disk with everything that went wrong in it: errors, complaints of the policy, requests."""
+
+    def __init__(self, browser: Any, path: Path, text: str, **context: Any) -> None:
+        path.write_text(text, encoding="utf-8")
+        self.context = browser.new_context(**{"viewport": {"width": 1300, "height": 800}, "offline": True} | context)
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(5_000)
+        self.wrong: list[str] = []
+        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        self.page.on(
+            "console", lambda said: self.wrong.append(said.text) if said.type in {"error", "warning"} else None
+        )
+        self.page.on("dialog", lambda dialog: self.wrong.append(f"dialog {dialog.message}"))
+        self.page.on(
+            "request", lambda request: self.wrong.append(request.url) if request.url != path.as_uri() else None
+        )
+        self.page.goto(path.as_uri())
+
+    def shown(self, selector: str) -> list[str]:
+        """Return the text of every element."""
+        return [str(text) for text in self.page.locator(selector).all_text_contents()]
+
+    def count(self, selector: str) -> int:
+        """Count elements."""
+        return int(self.page.locator(selector).count())
+
+    def focused(self) -> str:
+        """Return what a screen reader says of the element with the focus."""
+        return str(self.page.evaluate("document.activeElement.getAttribute('aria-label') ?? document.activeElement.id"))
+
+    def scale(self) -> float:
+        """Return how much the drawing is magnified."""
+        transform = self.page.get_attribute("#world", "transform")
+        return float(transform.split("scale(")[1].split()[0].strip(")"))
