@@ -19,8 +19,14 @@ from rnngraph.render.save import render as render
 from rnngraph.trace.model import Trace as Trace
 
 if TYPE_CHECKING:
+    from rnngraph.autodiff.gradcheck import gradcheck as gradcheck
+    from rnngraph.autodiff.handwritten import gradcheck_functions as gradcheck_functions
+    from rnngraph.diagnosis.diagnose import assert_healthy as assert_healthy
+    from rnngraph.diagnosis.diagnose import diagnose as diagnose
+    from rnngraph.graph.draw import draw as draw
     from rnngraph.sources import torch as torch
     from rnngraph.trace.record import record as record
+    from rnngraph.trace.spectrum import spectrum as spectrum
 
 __version__ = "0.1.0"
 
@@ -34,6 +40,10 @@ _LAZY = {
     "assert_healthy": "rnngraph.diagnosis.diagnose",
     "draw": "rnngraph.graph.draw",
 }
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY, "torch"})
 
 
 def __getattr__(name: str) -> Any:
