@@ -72,7 +72,7 @@ def layers_of(trace: Trace, thresholds: Thresholds, horizon: int | None) -> list
     if not trace.lags:
         raise InputError(
             "the trace holds no lags, and a verdict needs them: record with rnngraph.record(loss, lags=True), "
-            "or with rnngraph trace --lags."
+            "or save the run with rnngraph trace."
         )
     if horizon is not None and not 1 <= horizon < trace.timesteps:
         raise InputError(

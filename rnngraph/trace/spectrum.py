@@ -25,24 +25,31 @@ _ROUNDS, _BLOCK = 24, 4  # of the subspace iteration for a largest singular valu
 _TOLERANCE = 1e-10
 
 
-def spectrum(loss: Tensor | Tape, k: int | None = None, *, samples: int = _SAMPLES) -> tuple[SpectrumTrace, ...]:
-    """Measure the spectrum of every recurrence behind a loss.
+def spectrum(
+    loss: Tensor | Tape, k: int | None = None, *, stack: str | None = None, samples: int = _SAMPLES
+) -> SpectrumTrace:
+    """Measure the spectrum of the recurrence behind a loss.
 
     Args:
         loss: any tensor of the tape, or the tape.
         k: how many exponents, the largest first; by default 8, or as many as there are.
+        stack: which recurrence, by the `name` that the result carries, where there are several: the layers of one
+            stack are one; both directions of a layer are two.
         samples: how many samples of the batch are walked; exponents are means over them.
 
-    Returns:
-        one entry a stack (an entry a layer and direction where both directions are there).
-
     Raises:
-        InputError: a `k` below 1 or above the size of the state, or no recurrence on the tape.
+        InputError: a `k` below 1 or above the size of the state, no recurrence on the tape, or several and no `stack`.
     """
     tape = loss if isinstance(loss, Tape) else loss.tape
     if not tape.recurrences:
         raise InputError("the tape holds no recurrence; declare the states of your own cell with tape.state.")
-    return measure(tape, 8 if k is None else k, samples=samples, clip=k is None)
+    found = {one.name: one for one in measure(tape, 8 if k is None else k, samples=samples, clip=k is None)}
+    if stack is None and len(found) == 1:
+        return next(iter(found.values()))
+    if stack not in found:
+        given = "several recurrences are there" if stack is None else f"there is no recurrence {stack!r}"
+        raise InputError(f"{given}; choose with stack=: {', '.join(found)}.")
+    return found[stack]
 
 
 def measure(tape: Tape, k: int, *, samples: int = _SAMPLES, clip: bool = True) -> tuple[SpectrumTrace, ...]:

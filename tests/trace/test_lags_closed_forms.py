@@ -24,7 +24,7 @@ def linear(weight: Any, *, readout: Any = None, losses: Any = (T - 1,), h0: Any 
 
 
 def exponents(loss: Any, k: int) -> Any:
-    return rg.spectrum(loss, k)[0].lyapunov
+    return rg.spectrum(loss, k).lyapunov
 
 
 def test_scalar_linear() -> None:
@@ -50,7 +50,7 @@ def test_orthogonal_keeps_every_norm() -> None:
     for s in range(T):
         np.testing.assert_allclose(row(trace, s), size, rtol=1e-10)
     np.testing.assert_allclose(exponents(loss, 6), 0, atol=1e-10)
-    (spectrum,) = rg.spectrum(loss, 6)
+    spectrum = rg.spectrum(loss, 6)
     np.testing.assert_allclose(spectrum.singular, 1, rtol=1e-10)
     assert spectrum.product_log == pytest.approx(0, abs=1e-9)
 
@@ -81,7 +81,7 @@ def test_jordan_block_grows_before_it_shrinks() -> None:
     found = row(measured(loss)["cell.h"], 219)
     lag = np.arange(221)
     np.testing.assert_allclose(found, np.hypot(0.9**lag, lag * 0.9 ** (lag - 1.0)), rtol=1e-9)
-    (spectrum,) = rg.spectrum(loss, 2)
+    spectrum = rg.spectrum(loss, 2)
     np.testing.assert_allclose(spectrum.singular, 1.5295630, rtol=1e-6)
     power = np.linalg.norm([[0.9**220, 220 * 0.9**219], [0, 0.9**220]], ord=2)
     assert spectrum.product_log == pytest.approx(math.log(power), rel=1e-9)

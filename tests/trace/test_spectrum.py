@@ -144,7 +144,7 @@ def test_exponents_against_explicit_matrices(cell: str, form: str) -> None:
     total = sum(np.linalg.slogdet(matrix)[1] for matrix in matrices).mean() / 30
     assert found.sum() == pytest.approx(total, rel=1e-9)
     assert (np.diff(found) <= 0).all()
-    (measured,) = rg.spectrum(hidden.sum(), 3)
+    measured = rg.spectrum(hidden.sum(), 3)
     np.testing.assert_allclose(
         measured.singular, [np.linalg.norm(m, 2, axis=(1, 2)).max() for m in matrices], rtol=1e-3
     )
@@ -172,7 +172,7 @@ def test_the_order_of_the_product_matters() -> None:
             h = h @ tape.constant(matrix.T.copy())
         states.append(h)
     tape.state("cell.h", states, initial=start)
-    (measured,) = rg.spectrum(states[-1].sum(), 2)
+    measured = rg.spectrum(states[-1].sum(), 2)
     product = matrices[2] @ matrices[1] @ matrices[0]
     reversed_product = matrices[0] @ matrices[1] @ matrices[2]
     assert abs(np.linalg.norm(product, 2) - np.linalg.norm(reversed_product, 2)) > 0.1
@@ -182,13 +182,13 @@ def test_the_order_of_the_product_matters() -> None:
 def test_padding_is_left_out() -> None:
     keep = np.arange(12) < np.array([12, 6])[:, None]
     layer = nn.RNN(4, 5)
-    whole = rg.spectrum(run(layer, batch=2, time=12, mask=keep).sum(), 5, samples=2)[0]
+    whole = rg.spectrum(run(layer, batch=2, time=12, mask=keep).sum(), 5, samples=2)
     short, first = np.zeros(0), np.zeros(0)
     rng = np.random.default_rng(0).normal(size=(2, 12, 4))
     tape = rg.Tape()
-    first = rg.spectrum(layer(tape.input(rng[:1])).sum(), 5)[0].lyapunov
+    first = rg.spectrum(layer(tape.input(rng[:1])).sum(), 5).lyapunov
     tape = rg.Tape()
-    short = rg.spectrum(layer(tape.input(rng[1:, :6])).sum(), 5)[0].lyapunov
+    short = rg.spectrum(layer(tape.input(rng[1:, :6])).sum(), 5).lyapunov
     np.testing.assert_allclose(whole.lyapunov.sum(), (first.sum() + short.sum()) / 2, rtol=1e-9)
 
 
@@ -209,3 +209,18 @@ def test_refusals() -> None:
         rg.spectrum(hidden.sum(), 7)
     with pytest.raises(InputError, match="no recurrence"):
         rg.spectrum(rg.Tape().input(np.ones(3)))
+
+
+def test_several_recurrences_are_told_apart_by_name() -> None:
+    tape = rg.Tape()
+    layer = rg.nn.RNN(3, 4, bidirectional=True, seed=1)
+    loss = layer(tape.input(np.random.default_rng(0).normal(size=(1, 12, 3)))).sum()
+    with pytest.raises(InputError, match="choose with stack=") as caught:
+        rg.spectrum(loss, 2)
+    names = str(caught.value).rpartition("stack=: ")[2].rstrip(".").split(", ")
+    assert len(names) == 2
+    first, second = (rg.spectrum(loss, 2, stack=name) for name in names)
+    assert (first.name, second.name) == tuple(names)
+    assert not np.allclose(first.lyapunov, second.lyapunov)
+    with pytest.raises(InputError, match="'third'"):
+        rg.spectrum(loss, 2, stack="third")
