@@ -1,6 +1,6 @@
 """Train the demo's caption model, with this package's layers alone, until it describes images that it has not seen.
 
-Prints the share of right words and the gradient norms, before and after: `python examples/caption_digits.py [iterations]`
+Prints the share of right words and the gradient norms, before and after. An argument sets the iterations.
 """
 
 from __future__ import annotations

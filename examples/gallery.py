@@ -31,7 +31,7 @@ def last_step(layer: rg.nn.RNN, *, timesteps: int = 20, scale: float = 1.0) -> r
 # name -> (trace, options of the picture)
 PICTURES: dict[str, tuple[Callable[[], rg.Trace], dict[str, Any]]] = {
     "captions": (lambda: demo(timesteps=8), {}),
-    "vanishing": (lambda: last_step(rg.nn.RNN(8, 32, init="orthogonal", gain=0.2, seed=1), timesteps=9), {}),
+    "vanishing": (lambda: last_step(rg.nn.RNN(8, 32, init="orthogonal", gain=0.2, seed=1), timesteps=7), {}),
     "folded": (lambda: last_step(rg.nn.RNN(8, 32, init="orthogonal", gain=0.5, seed=1), timesteps=200), {}),
     "exploding": (lambda: last_step(rg.nn.RNN(8, 32, init="orthogonal", gain=3.0, nonlinearity="relu", seed=1)), {}),
     "gain": (lambda: last_step(rg.nn.RNN(8, 32, init="orthogonal", gain=0.9, seed=1)), {"color": "gain"}),

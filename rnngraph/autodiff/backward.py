@@ -8,13 +8,14 @@ follows the frontier; there is no recursion.
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
 from rnngraph.autodiff.contribution import Array, Contribution, add_up
-from rnngraph.autodiff.tape import Node, Tape
+from rnngraph.autodiff.tape import Named, Node, Tape
 from rnngraph.autodiff.tensor import Tensor
-from rnngraph.errors import GradientError, InputError
+from rnngraph.errors import GradientError, InputError, TapeError
 
 
 class Step:
@@ -86,11 +87,37 @@ def sweep(
             target.contributions.append(contribution)
 
 
-def gradients(loss: Tensor) -> dict[str, Array]:
+class Gradients(dict[str, Array]):
+    """Gradients by name; `grads[x]` also takes the tensor of an input and the `Parameter` of a layer."""
+
+    def __init__(self, tape: Tape, found: Mapping[str, Array]) -> None:
+        """Hold the gradients of the leaves of `tape`."""
+        super().__init__(found)
+        self._tape = tape
+
+    def __getitem__(self, key: str | Tensor | Named) -> Array:
+        """Give the gradient of a name, of an input's tensor, or of a parameter."""
+        return super().__getitem__(key)  # type: ignore[index]
+
+    def __missing__(self, key: Any) -> Array:
+        """Look a tensor or a parameter up by its name on the tape."""
+        if isinstance(key, Tensor):
+            if key.tape is not self._tape:
+                raise TapeError(f"{key!r} is a tensor of another tape; ask for one that led to this loss.")
+            if key.node.op.vjp is None and key.node.name in self:
+                return self[str(key.node.name)]
+        name = self._tape.name_of(key)
+        if name in self:
+            return self[str(name)]
+        raise KeyError(f"there is no gradient of {key!r}; there are {', '.join(self)}")
+
+
+def gradients(loss: Tensor) -> Gradients:
     """Compute the gradient of a scalar loss with respect to every parameter and floating input.
 
     Returns:
-        arrays by name (`"rnn.Wx"`, `"x"`), in tape order; zeros for what the loss does not reach.
+        arrays by name (`"rnn.Wx"`, `"x"`), in tape order; zeros for what the loss does not reach. Tensors of inputs and
+        parameters of layers are keys too.
 
     Raises:
         InputError: the loss is not a scalar.
@@ -103,7 +130,8 @@ def gradients(loss: Tensor) -> dict[str, Array]:
             if step.node.op.vjp is None and step.node.name is not None:
                 found[step.node.id] = np.array(step.gradient)
     leaves = [node for node in loss.tape.nodes if node.op.vjp is None and node.name and node.requires]
-    return {str(node.name): found[node.id] if node.id in found else np.zeros_like(node.value) for node in leaves}
+    by_name = {str(node.name): found[node.id] if node.id in found else np.zeros_like(node.value) for node in leaves}
+    return Gradients(loss.tape, by_name)
 
 
 def scalar_cotangent(loss: Tensor) -> Array:

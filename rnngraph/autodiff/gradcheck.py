@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 
@@ -94,7 +95,9 @@ def gradcheck(loss: Tensor, *, directions: int = 3, seed: int = 0, tolerance: fl
     scalar_cotangent(loss)
     if isinstance(directions, bool) or not isinstance(directions, int | np.integer) or directions < 1:
         raise InputError(f"directions is {directions!r}; it must be a whole number of at least 1.")
-    if tolerance is not None and not 0 < tolerance < 1:
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise InputError(f"seed is {seed!r}; it must be a whole number of at least 0.")
+    if tolerance is not None and not (isinstance(tolerance, Real) and 0 < tolerance < 1):
         raise InputError(f"tolerance is {tolerance!r}; it is a relative error, between 0 and 1.")
     replay = Replay(loss)
     narrow = any(leaf.value.dtype == np.float32 for leaf in _leaves(replay))

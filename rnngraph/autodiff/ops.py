@@ -102,8 +102,17 @@ def _joined(join: Any, arrays: tuple[Array, ...], axis: int) -> Array:
 def _reshape(x: Array, *, shape: tuple[int, ...]) -> Array:
     try:
         return x.reshape(shape)
-    except ValueError:
+    except (ValueError, TypeError):
         raise InputError(f"an array of shape {x.shape} cannot be reshaped to {shape}.") from None
+
+
+def _where(a: Array, b: Array, *, mask: Array) -> Array:
+    try:
+        return np.asarray(np.where(mask, a, b))
+    except ValueError:
+        raise InputError(
+            f"where of a mask of shape {mask.shape} and shapes {a.shape} and {b.shape}, which do not broadcast."
+        ) from None
 
 
 def _elementwise(name: str, rule: Any) -> Any:
@@ -153,7 +162,7 @@ STACK = Op("stack", "stack", lambda *xs, axis: _joined(np.stack, xs, axis), _sta
 WHERE = Op(
     "where",
     "where",
-    lambda a, b, *, mask: np.asarray(np.where(mask, a, b)),
+    _where,
     lambda g, node: (np.where(node.options["mask"], g, 0), np.where(node.options["mask"], 0, g)),
 )
 DETACH = Op("detach", "detach", lambda x: x, lambda g, node: (None,))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import numpy as np
 
 from rnngraph.autodiff.contribution import Array, Contribution
+from rnngraph.autodiff.declared import check_states
 from rnngraph.errors import DtypeError, InputError, TapeError
 
 if TYPE_CHECKING:
@@ -208,6 +209,11 @@ class Tape:
             self._parameters[id(parameter)] = known
         return self.tensor(known[1])
 
+    def name_of(self, parameter: object) -> str | None:
+        """Give the name under which a parameter was recorded here; None where it was not."""
+        known = self._parameters.get(id(parameter))
+        return None if known is None else self.nodes[known[1]].name
+
     def state(self, name: str, tensors: Sequence[Tensor], *, initial: Tensor | None = None) -> None:
         """Declare the states of a cell written by hand, one tensor a timestep, so that the trace follows them.
 
@@ -215,10 +221,10 @@ class Tape:
         `h` is the part of the name after the last dot (`cell.c`).
 
         Raises:
-            InputError: no tensors.
+            InputError: no tensors, shapes that differ, or a tensor that was recorded at another timestep than its own.
+            TapeError: a tensor of another tape.
         """
-        if not tensors:
-            raise InputError(f"state {name!r} has no timesteps; pass one tensor a timestep.")
+        check_states(self, name, tensors=tensors, initial=initial)
         layer, _, kind = name.rpartition(".")
         recurrence = Recurrence(layer or name, "custom", layer=len(self.recurrences))
         recurrence.states[kind if layer else "h"] = [tensor.id for tensor in tensors]
@@ -244,6 +250,8 @@ class Tape:
 
     def unique(self, name: str) -> str:
         """Reserve a name; the second `x` is `x_1`, and the second layer's `rnn.Wx` is `rnn_1.Wx`."""
+        if not isinstance(name, str):
+            raise InputError(f"the name is {name!r}; pass text, such as 'x'.")
         owner, dot, last = name.rpartition(".")
         candidate, count = name, 0
         while candidate in self._names:
@@ -266,6 +274,8 @@ def split_scope(scope: Scope) -> tuple[Scope, int]:
     timestep = -1
     for kind, key in scope:
         if kind == "t":
+            if isinstance(key, bool) or not isinstance(key, int | np.integer) or key < 0:
+                raise InputError(f"the scope's timestep is {key!r}; it must be a whole number of at least 0.")
             timestep = int(key)
     return (scope if timestep < 0 else tuple([part for part in scope if part[0] != "t"])), timestep
 

@@ -10,7 +10,7 @@ import numpy as np
 from rnngraph.autodiff import ops
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.tape import Node, Tape
-from rnngraph.errors import InputError
+from rnngraph.errors import DtypeError, InputError
 
 Operand: TypeAlias = "Tensor | Array | float | int"
 
@@ -109,7 +109,7 @@ class Tensor:
 
     def __pow__(self, exponent: float) -> Tensor:
         """Record `self ** exponent` for a number."""
-        if not isinstance(exponent, int | float):
+        if not isinstance(exponent, int | float | np.integer):
             raise InputError(f"the exponent is a {type(exponent).__name__}; only a number is supported.")
         return self.tape.apply(ops.POWER, self, exponent=exponent)
 
@@ -145,14 +145,17 @@ class Tensor:
         """Record the mean over `axis`, over everything by default."""
         return self.tape.apply(ops.MEAN, self, axis=self._axes(axis), keepdims=keepdims)
 
-    def reshape(self, *shape: int) -> Tensor:
-        """Record a change of shape; one size may be -1."""
-        return self.tape.apply(ops.RESHAPE, self, shape=shape)
+    def reshape(self, *shape: int | tuple[int, ...]) -> Tensor:
+        """Record a change of shape, given as numbers or as one tuple; one size may be -1."""
+        return self.tape.apply(ops.RESHAPE, self, shape=_one_tuple(shape))
 
-    def transpose(self, *axes: int) -> Tensor:
-        """Record a permutation of the axes, their reversal by default."""
-        order = axes or tuple(range(self.ndim))[::-1]
-        return self.tape.apply(ops.TRANSPOSE, self, axes=tuple(axis % self.ndim for axis in order))
+    def transpose(self, *axes: int | tuple[int, ...]) -> Tensor:
+        """Record a permutation of all axes, given as numbers or as one tuple; their reversal by default."""
+        order = _one_tuple(axes) or tuple(range(self.ndim))[::-1]
+        known = all(isinstance(axis, int | np.integer) and -self.ndim <= axis < self.ndim for axis in order)
+        if not known or sorted(axis % self.ndim for axis in order) != list(range(self.ndim)):
+            raise InputError(f"axes {order} do not name each axis of a tensor of shape {self.shape} once.")
+        return self.tape.apply(ops.TRANSPOSE, self, axes=tuple(int(axis) % self.ndim for axis in order))
 
     def detach(self) -> Tensor:
         """Record a copy of the value through which no gradient passes; the trace knows the cut."""
@@ -161,37 +164,68 @@ class Tensor:
     def _lift(self, other: Operand) -> Tensor:
         if isinstance(other, Tensor):
             return other
-        # A Python number takes the tensor's dtype, so that float32 stays float32.
-        array = np.asarray(other, dtype=self.dtype if isinstance(other, int | float) else None)
-        return self.tape.constant(array)
+        # A number takes a floating tensor's dtype, so that float32 stays float32; tokens * 0.5 is no token.
+        plain = isinstance(other, int | float) and self.dtype.kind == "f"
+        return self.tape.constant(_operand(other, self.dtype if plain else None))
 
     def _axes(self, axis: int | tuple[int, ...] | None) -> tuple[int, ...]:
         # Counted from the end, so that the rule also holds with leading axes on the cotangent.
-        chosen = range(self.ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
+        chosen = tuple(range(self.ndim)) if axis is None else _one_tuple((axis,))
         for one in chosen:
-            if not -self.ndim <= one < self.ndim:
-                raise InputError(f"axis {one} is outside a tensor of shape {self.shape}.")
-        return tuple(one - self.ndim if one >= 0 else one for one in chosen)
+            if not isinstance(one, int | np.integer) or not -self.ndim <= one < self.ndim:
+                raise InputError(f"axis {one!r} is outside a tensor of shape {self.shape}.")
+        counted = tuple(int(one) - self.ndim if one >= 0 else int(one) for one in chosen)
+        if len(set(counted)) < len(counted):
+            raise InputError(f"axis {axis} names an axis of a tensor of shape {self.shape} twice.")
+        return counted
 
 
 def concatenate(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
     """Record the tensors joined along an existing axis."""
-    first = _first(tensors, "concatenate")
+    first = _first(tensors, "concatenate", axis)
     return first.tape.apply(ops.CONCATENATE, *tensors, axis=axis - first.ndim if axis >= 0 else axis)
 
 
 def stack(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
     """Record the tensors joined along a new axis."""
-    first = _first(tensors, "stack")
+    first = _first(tensors, "stack", axis)
     return first.tape.apply(ops.STACK, *tensors, axis=axis - first.ndim - 1 if axis >= 0 else axis)
 
 
-def where(mask: Array, chosen: Tensor, other: Tensor) -> Tensor:
-    """Record `chosen` where the boolean `mask` is true and `other` elsewhere."""
-    return chosen.tape.apply(ops.WHERE, chosen, other, mask=np.asarray(mask, dtype=bool))
+def where(mask: Any, chosen: Operand, other: Operand) -> Tensor:
+    """Record `chosen` where the boolean `mask` is true and `other` elsewhere; one of the two may be an array."""
+    first = chosen if isinstance(chosen, Tensor) else other
+    if not isinstance(first, Tensor):
+        raise InputError(f"where got a {type(chosen).__name__} and a {type(other).__name__}; one must be a Tensor.")
+    choice = np.asarray(mask.value if isinstance(mask, Tensor) else mask, dtype=bool)
+    return first.tape.apply(ops.WHERE, first._lift(chosen), first._lift(other), mask=choice)
 
 
-def _first(tensors: Sequence[Tensor], name: str) -> Tensor:
-    if not tensors:
+def _first(tensors: Sequence[Tensor], name: str, axis: int) -> Tensor:
+    given = [tensors] if isinstance(tensors, Tensor) else list(tensors)
+    if not given:
         raise InputError(f"{name} got no tensors; pass at least one.")
-    return tensors[0]
+    other = [tensor for tensor in given if not isinstance(tensor, Tensor)]
+    if other or isinstance(tensors, Tensor):
+        found = type(other[0]).__name__ if other else "single Tensor"
+        raise InputError(f"{name} got a {found}; it takes a list of Tensors: record an array with tape.input(array).")
+    if not isinstance(axis, int | np.integer):
+        raise InputError(f"{name} got the axis {axis!r}; pass a whole number.")
+    return given[0]
+
+
+def _operand(other: Any, dtype: np.dtype[Any] | None) -> Array:
+    try:
+        array = np.asarray(other, dtype=dtype)
+    except ValueError as error:
+        raise InputError(f"the other side of an operator is no rectangular array: {error}") from None
+    if array.dtype.kind not in "fiub":
+        raise DtypeError(f"a tensor cannot be combined with {other!r:.40}; pass a Tensor, an array or a number.")
+    return array
+
+
+def _one_tuple(given: Any) -> tuple[Any, ...]:
+    """Take numbers as they are, or out of the one tuple or list that was given."""
+    if len(given) == 1 and isinstance(given[0], tuple | list):
+        return tuple(given[0])
+    return tuple(given)

@@ -6,6 +6,7 @@ tool.
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
@@ -22,9 +23,9 @@ COMMANDS = (
     (trace.trace, trace.EXAMPLES),
     (check.check, check.EXAMPLES),
 )
-USAGE = 2
+USAGE, FILE = 2, 3
 EXIT_STATUS: tuple[tuple[type[RnnGraphError], int], ...] = (
-    (FileError, 3),
+    (FileError, FILE),
     (MissingToolError, 4),
     (RnnGraphError, USAGE),
 )
@@ -38,7 +39,8 @@ app = typer.Typer(
 )
 for _command, _examples in COMMANDS:
     # Typer sets every paragraph of an epilog on a line of its own.
-    app.command(epilog="\n\n".join(("Examples:", *_examples)))(_command)
+    _kind = diagnose.DiagnoseCommand if _command is diagnose.diagnose else None
+    app.command(cls=_kind, epilog="\n\n".join(("Examples:", *_examples)))(_command)
 
 
 def _show_version(wanted: bool) -> None:
@@ -71,6 +73,14 @@ def main() -> None:
         print(getattr(error, "frames", ""), end="", file=sys.stderr)
         print(f"rnngraph: {error}", file=sys.stderr)
         sys.exit(next(status for kind, status in EXIT_STATUS if isinstance(error, kind)))
+    except BrokenPipeError:
+        # Whoever read the report has closed the pipe, as `head` does; nothing is left to be said.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"rnngraph: {where}{error.strerror or error}.", file=sys.stderr)
+        sys.exit(FILE)
     except MemoryError:
         print(
             "rnngraph: There is not enough memory: choose fewer timesteps, units or captions.",

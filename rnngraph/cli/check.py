@@ -10,7 +10,7 @@ from rnngraph.cli.options import SourceArguments, takes_source
 from rnngraph.cli.source import open_loss
 
 FAILED = 1
-
+MOST_DIRECTIONS = 1000  # a few already tell; a million would run for days
 
 EXAMPLES = (
     "rnngraph check",
@@ -33,8 +33,8 @@ def check(
     from rnngraph.cli.console import report_console
     from rnngraph.errors import InputError
 
-    if directions < 1:
-        raise InputError(f"--directions is {directions}, but it must be at least 1.")
+    if not 1 <= directions <= MOST_DIRECTIONS:
+        raise InputError(f"--directions is {directions}, but it must be from 1 to {MOST_DIRECTIONS}.")
     loss = open_loss(source)
     report = rnngraph.gradcheck(loss, directions=directions, seed=source.demo.seed)
     if json:

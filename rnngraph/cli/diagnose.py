@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from rnngraph.cli.lag_options import Losses, Samples, lag_options, refuse_for_saved
 from rnngraph.cli.options import SourceArguments, takes_source
@@ -16,8 +17,30 @@ EXAMPLES = (
     "rnngraph diagnose --cell lstm --timesteps 100 --horizon 50",
     "rnngraph diagnose run.npz --fail-on vanishing,exploding",
     "rnngraph diagnose --threshold vanishing=-3 --json | jq .verdict",
+    "rnngraph diagnose --spectrum",
 )
 FOUND = 1
+EXPONENTS = 8
+
+
+class DiagnoseCommand(TyperCommand):
+    """Reads `--spectrum` with or without a number behind it, which an option alone cannot."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Write the default number behind a `--spectrum` that has none, and parse."""
+        written: list[str] = []
+        for place, argument in enumerate(args):
+            written.append(argument)
+            if argument == "--":
+                written.extend(args[place + 1 :])
+                break
+            if argument == "--spectrum" and not _is_whole("".join(args[place + 1 : place + 2])):
+                written.append(str(EXPONENTS))
+        return super().parse_args(ctx, written)
+
+
+def _is_whole(text: str) -> bool:
+    return text.removeprefix("-").isdecimal()
 
 
 @takes_source
@@ -38,7 +61,10 @@ def diagnose(
         typer.Option(metavar="FLAGS", help="Exit with status 1 if one of these is flagged: vanishing,exploding,..."),
     ] = None,
     spectrum: Annotated[
-        int | None, typer.Option(metavar="K", help="Also measure K Lyapunov exponents and singular values.")
+        int | None,
+        typer.Option(
+            metavar="[K]", help=f"Also measure K Lyapunov exponents ({EXPONENTS} without a K) and singular values."
+        ),
     ] = None,
     losses: Losses = None,
     samples: Samples = None,
@@ -58,7 +84,7 @@ def diagnose(
         raise InputError(f"--spectrum is {spectrum}, but it must be at least 1.")
     limits = _thresholds(threshold or [])
     failing = known_flags(
-        [flag.strip().replace("-", "_") for flag in fail_on.split(",")] if fail_on else [], "--fail-on"
+        [flag.strip().replace("-", "_") for flag in fail_on.split(",")] if fail_on is not None else [], "--fail-on"
     )
     trace = open_trace(source, Measures(lag_options(losses, samples), spectrum or 0))
     diagnosis = judge(trace, horizon=horizon, **limits)

@@ -26,9 +26,10 @@ def check_picture_target(path: Path, *, format: str | None, force: bool) -> Form
         FileError: the path is a folder, its folder does not exist, or a file of another kind is there.
     """
     from rnngraph.render.format import format_named, format_of
-    from rnngraph.render.save import check_target
+    from rnngraph.render.save import check_target, refuse_folder
 
     if path != STDOUT:
+        refuse_folder(path)
         chosen = format_named(format) if format else format_of(path)
         check_target(path, chosen, force=force)
         return chosen
@@ -48,7 +49,11 @@ def check_run_target(path: Path, *, force: bool) -> None:
     if path == STDOUT:
         _refuse_terminal("A saved run")
         return
-    if path.is_dir():
+    try:
+        folder = path.is_dir()
+    except OSError as error:  # a name that is too long, a folder that may not be entered
+        raise FileError(f"{path} cannot be used: {error.strerror or error}.") from None
+    if folder:
         raise FileError(f"{path} is a folder: name a file in it, such as {path / 'run.npz'}.")
     if path.suffix != ".npz":
         raise InputError(f"A saved run ends in .npz, but {str(path)!r} does not: choose such a name.")

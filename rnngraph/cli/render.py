@@ -76,7 +76,8 @@ def render(
     trace = open_trace(source, Measures(lags=True))
     with working("drawing"), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        drawing = draw_with(trace, Options(steps, detail, view, color, not no_backward, picture_title(trace)))
+        options = Options(steps, detail, view, color, not no_backward, picture_title(trace))
+        drawing = draw_with(trace, options, whole=chosen.draws_steps)
         picture = render_bytes(drawing, chosen.name)
     for warning in caught:
         status(f"note: {warning.message}")

@@ -45,12 +45,16 @@ def diagnose(trace: Trace, *, horizon: int | None = None, **thresholds: float) -
     rules = {finding.rule for finding in found if finding.severity != NOTE} | {
         finding.rule for finding in found if finding.rule == "attenuating"
     }
+    if "saturated" in rules:
+        rules.add("vanishing")  # what saturation took has vanished all the same; one finding says both
     flags = tuple([flag for flag in FLAGS if flag in rules])
     verdict = next((one for one in VERDICTS if one in flags), "healthy")
+    if verdict == "healthy":
+        flags = ("healthy", *flags)
     found.sort(key=_order)
     head = _headline(layers, labels, verdict)
     return Diagnosis(
-        trace.model, verdict, flags or ("healthy",), head.horizon, _known(head.decades), _finite(head.rate),
+        trace.model, verdict, flags, head.horizon, _known(head.decades), _finite(head.rate),
         head.half_life, head.memory_horizon, limits.as_dict(), tuple(found), _spectrum(trace),
     )  # fmt: skip
 
@@ -69,7 +73,10 @@ def assert_healthy(
     """
     known_flags(allow, "allow")
     diagnosis = diagnose(trace, horizon=horizon, **thresholds)
-    wrong = [flag for flag in diagnosis.flags if flag not in ("healthy", "attenuating", *allow)]
+    allowed = {"healthy", "attenuating", *allow}
+    if "saturated" in allowed and not any(finding.rule == "vanishing" for finding in diagnosis.findings):
+        allowed.add("vanishing")
+    wrong = [flag for flag in diagnosis.flags if flag not in allowed]
     if wrong:
         raise AssertionError(f"the network is not healthy: {', '.join(wrong)}.\n\n{diagnosis}")
     return diagnosis

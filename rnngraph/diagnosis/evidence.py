@@ -51,6 +51,8 @@ def cause(layer: Layer, *, growing: bool) -> str:
         return "gate" if lost <= layer.decades / 2 else "weights"
     if growing:
         return "weights"
+    if layer.cell == "relu" and layer.decades == -math.inf:
+        return "activation"  # units that were switched off
     share = activation_share(layer)
     return "activation" if share >= 0.5 else "weights"
 
@@ -81,12 +83,13 @@ def evidence(trace: Trace, layer: Layer) -> dict[str, Value]:
 
 def no_credit(trace: Trace, layer: Layer, limits: Thresholds) -> str:
     """Say beyond which lag nothing is learnt, and what is left at the horizon."""
-    gain = "exactly zero" if layer.decades == -math.inf else f"1e{layer.decades:+.1f} of what it was"
+    zero = layer.decades == -math.inf
+    gain = "exactly zero" if zero else f"1e{layer.decades:+.1f} of what it was{pace(layer)}"
     text = (
         f"there is no credit beyond lag {layer.memory_horizon} (less than {limits.epsilon:g} is left): "
-        f"at lag {layer.horizon} a gradient is {gain}{pace(layer)}."
+        f"at lag {layer.horizon} a gradient is {gain}."
     )
-    if layer.decades <= math.log10(float(np.finfo(trace.dtype).eps)):
+    if not zero and layer.decades <= math.log10(float(np.finfo(trace.dtype).eps)):
         text += f" That is below the resolution of {trace.dtype} beside a term of short lag."
     return text
 

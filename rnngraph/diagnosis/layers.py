@@ -28,6 +28,7 @@ class Layer:
     lags: tuple[LagTrace, ...]
     curve: LagCurve
     horizon: int
+    asked: int | None  # the horizon that was asked for
     decades: float  # median gain at the horizon
     peak: float  # largest 90th percentile of the gain up to the horizon
     rate: float
@@ -70,16 +71,30 @@ def layers_of(trace: Trace, thresholds: Thresholds, horizon: int | None) -> list
     if not trace.states:
         raise InputError("the trace has no recurrent state; declare the states of your own cell with tape.state.")
     if not trace.lags:
-        raise InputError(
-            "the trace holds no lags, and a verdict needs them: record with rnngraph.record(loss, lags=True), "
-            "or save the run with rnngraph trace."
-        )
+        raise no_lags(trace)
     if horizon is not None and not 1 <= horizon < trace.timesteps:
+        if trace.timesteps < 2:
+            raise InputError(
+                f"the horizon is {horizon}, but a sequence of one timestep has no lag: trace a longer one."
+            )
         raise InputError(
             f"the horizon is {horizon}, but the sequence has {trace.timesteps} timesteps: "
-            f"choose 1 to {max(trace.timesteps - 1, 1)}."
+            f"choose 1 to {trace.timesteps - 1}."
         )
     return [_layer(trace, name, states, lags, thresholds, horizon) for name, states, lags in members(trace)]
+
+
+def no_lags(trace: Trace) -> InputError:
+    """Say why a trace has no lags, and what gives it some."""
+    if all((state.carried.status == Status.UNOBSERVED).all() for state in trace.states):
+        return InputError(
+            "the recurrence of this trace was seen only through hooks, which show no lags; rnngraph norms tells what "
+            "they saw, and lags need nn.RNN, nn.LSTM, nn.GRU or one of their cells, with its state passed on unchanged."
+        )
+    return InputError(
+        "the trace holds no lags, and a verdict needs them: record with rnngraph.record(loss, lags=True), "
+        "or save the run with rnngraph trace."
+    )
 
 
 def members(trace: Trace) -> list[tuple[str, tuple[StateTrace, ...], tuple[LagTrace, ...]]]:
@@ -125,7 +140,7 @@ def _layer(
     decades = curve.median[longest - 1] / LN10 if longest else float("nan")
     valid = trace.valid.any(axis=0) if trace.valid.shape[1] == len(states[0].saturated) else slice(None)
     return Layer(
-        name, states, lags, curve, longest, float(decades), curve.peak(longest) / LN10,
+        name, states, lags, curve, longest, horizon, float(decades), curve.peak(longest) / LN10,
         curve.rate(longest) if longest else float("nan"), curve.memory_horizon(thresholds.epsilon),
         _mean(states[0].saturated[valid]), _median(states[0].gain_activation[valid]),
         _median(states[0].gain_weights[valid]), _gate(trace, name, states[0].cell), _window(states, lags),

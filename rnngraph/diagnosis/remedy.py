@@ -53,9 +53,9 @@ def numbers(layer: Layer) -> dict[str, float | int]:
     return found
 
 
-def for_vanishing(layer: Layer) -> str:
-    """Advise on a gradient that shrinks too fast."""
-    lag = max(layer.horizon, 1)
+def for_vanishing(layer: Layer, lag: int | None = None) -> str:
+    """Advise on a gradient that shrinks too fast to be of use at a lag, by default the horizon."""
+    lag = max(layer.horizon, 1) if lag is None else lag
     bias = forget_bias(KEPT_GAIN, lag)
     start = f"a bias of {bias:.2f} leaves a gain of {KEPT_GAIN:g} at lag {lag}"
     reach = f"chrono draws the biases from ln U(1, {lag}) for lags up to {lag + 1}"
@@ -63,7 +63,12 @@ def for_vanishing(layer: Layer) -> str:
         first = f"Raise the forget gate: {start}; {reach}."
     elif layer.cell == "gru":
         first = f"Raise the update gate z, which keeps the state: {start}; {reach}."
-    elif math.isfinite(layer.rate):
+    elif layer.cell == "relu" and layer.decades == -math.inf:
+        first = (
+            "Start the recurrent weight as the identity with biases at or above 0, and lower the learning rate, so "
+            f"that no step switches all units off; or use an LSTM, whose forget gate alone with {start}."
+        )
+    elif math.isfinite(layer.rate) and layer.rate < 0:
         first = (
             f"Start the recurrent weight orthogonal, or scale it by {scale_for_unit_gain(layer.rate):.3g} "
             f"(e^{-layer.rate:.3g}, exact while no unit saturates); or use an LSTM, whose forget gate alone with "

@@ -16,19 +16,21 @@ from rnngraph.diagnosis import remedy
 from rnngraph.diagnosis.finding import ERROR, NOTE, WARNING, Finding, Value
 from rnngraph.diagnosis.layers import Layer, no_signal
 from rnngraph.diagnosis.thresholds import Thresholds
-from rnngraph.trace.model import Status, Trace
+from rnngraph.trace.model import FORWARD, Status, Trace
 
 Rule: TypeAlias = Callable[[Trace, Layer, Thresholds], Finding | None]
 
 
 def find_no_signal(trace: Trace, layer: Layer, limits: Thresholds) -> Finding | None:
     """No loss reaches the layer: not connected, masked everywhere, or solved exactly."""
-    if not no_signal(layer.states, layer.curve):
+    masked = not trace.valid.any()
+    if not masked and not no_signal(layer.states, layer.curve):
         return None
+    why = "every step is masked" if masked else "its gradient is exactly zero at every step"
     return Finding(
         "no_signal", ERROR, layer.where, {"losses": int(layer.curve.seeds)}, "no loss with a gradient",
         "Check that the loss depends on this layer, that the mask leaves a step, and that the task is not solved.",
-        f"No loss reaches {layer.name}: its gradient is exactly zero at every step.",
+        f"No loss reaches {layer.name}: {why}.",
     )  # fmt: skip
 
 
@@ -59,7 +61,8 @@ def find_exploding(trace: Trace, layer: Layer, limits: Thresholds) -> Finding | 
         "gradient_norm": remedy.gradient_norm(trace), "clip_norm": remedy.clip_threshold(trace, layer),
         "weight_scale": remedy.scale_for_unit_gain(layer.rate) if layer.rate > 0 else None,
     }  # fmt: skip
-    grown = f"1e{layer.peak:+.1f} of what it was{proof.pace(layer)}"
+    # A gradient that grows first and shrinks then has a falling slope, which says nothing of its growth.
+    grown = f"1e{layer.peak:+.1f} of what it was{proof.pace(layer) if layer.rate > 0 else ''}"
     text = f"{layer.name} explodes: up to lag {lag} the gradient grows to {grown}."
     if risk is not None:
         text += f" At this rate {trace.dtype} overflows after {risk} steps."
@@ -98,13 +101,30 @@ def find_vanishing(trace: Trace, layer: Layer, limits: Thresholds) -> Finding | 
 
 
 def find_too_short(trace: Trace, layer: Layer, limits: Thresholds) -> Finding | None:
-    """There is no lag to judge."""
+    """There is no lag to judge, or none as long as the horizon that was asked for."""
     if layer.horizon >= 1:
-        return None
+        return _find_unreached_horizon(layer)
+    if layer.curve.nonfinite and not layer.curve.pairs.any():
+        return None  # the lags are there, but none of their gradients is a number
+    first = (
+        "the first step" if layer.states[0].direction == FORWARD else "the last timestep, where this direction starts"
+    )
     return Finding(
         "too_short", WARNING, layer.where, {"pairs": int(layer.curve.pairs.sum())}, "no loss with a step before it",
-        "Trace a longer sequence, or one whose loss is not on the first step.",
+        f"Trace a longer sequence, or one whose loss is not on {first}.",
         f"{layer.name} is too short to judge: no loss has a step before it to compare with.",
+    )  # fmt: skip
+
+
+def _find_unreached_horizon(layer: Layer) -> Finding | None:
+    if layer.asked is None or layer.horizon >= layer.asked or layer.window is not None:
+        return None
+    return Finding(
+        "too_short", WARNING, layer.where, {"asked": layer.asked, "judged_to_lag": layer.horizon},
+        "no loss with so many steps before it",
+        f"Trace a longer sequence or a later loss, or ask for a horizon of at most {layer.horizon}.",
+        f"No loss in {layer.name} has more than {layer.horizon} steps before it, so that nothing is known at the "
+        f"horizon of {layer.asked}.",
     )  # fmt: skip
 
 
@@ -128,10 +148,10 @@ def find_attenuating(trace: Trace, layer: Layer, limits: Thresholds) -> Finding 
         return None
     left = f"1e{layer.decades:+.1f} of what it was at lag {layer.horizon}{proof.pace(layer)}"
     text = f"In {layer.name} a gradient is {left}."
+    advice = remedy.for_vanishing(layer, 2 * layer.horizon)
     return Finding(
         "attenuating", NOTE, layer.where, proof.evidence(trace, layer), proof.cause(layer, growing=False),
-        "Nothing need be done at this horizon; for twice the lag, " + remedy.for_vanishing(layer)[0].lower()
-        + remedy.for_vanishing(layer)[1:], text,
+        "Nothing need be done at this horizon; for twice the lag, " + advice[0].lower() + advice[1:], text,
     )  # fmt: skip
 
 

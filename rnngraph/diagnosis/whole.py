@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rnngraph.diagnosis.curve import LagCurve
+from rnngraph.diagnosis.curve import LagCurve, quantile
 from rnngraph.diagnosis.finding import ERROR, NOTE, WARNING, Finding, Value
 from rnngraph.diagnosis.layers import LN10, Layer
 from rnngraph.diagnosis.thresholds import Thresholds
-from rnngraph.trace.model import ParameterTrace, Status, Trace
+from rnngraph.trace.model import Booleans, Integers, ParameterTrace, Status, Trace
 
 _NAMED = 5  # samples that a sentence lists
 
@@ -27,7 +27,11 @@ def find_non_finite(trace: Trace, layers: Sequence[Layer]) -> Finding | None:
         where: dict[str, Value] = {"node": node, "op": op, "scope": scope}
         if t >= 0:
             where["timestep"] = t
-        place = f"{op} (node {node}{', ' + scope if scope else ''}{f', t={t}' if t >= 0 else ''})"
+        name = graph.names.get(str(node), "")
+        if name:
+            where["name"] = name
+        place = f"{op}{' ' + name if name else ''} (node {node}"
+        place += f"{', ' + scope if scope else ''}{f', t={t}' if t >= 0 else ''})"
         advice = (
             "Look at this operation's inputs: a logarithm or division of 0, an overflow of exp, or a diverged weight."
             if way == "forward"
@@ -51,7 +55,7 @@ def find_non_finite(trace: Trace, layers: Sequence[Layer]) -> Finding | None:
 def find_dead_inputs(trace: Trace, layers: Sequence[Layer]) -> Finding | None:
     """A gradient is in the states, but none comes out at the inputs."""
     first = next((layer for layer in layers if layer.states[0].layer == 0), None)
-    if first is None:
+    if first is None or not trace.valid.any():
         return None
     grads = [state.grad.value[state.grad.status == Status.OK] for state in first.states]
     largest = max((float(part.max()) for part in grads if part.size), default=0.0)
@@ -77,19 +81,17 @@ def find_dead_inputs(trace: Trace, layers: Sequence[Layer]) -> Finding | None:
 def compare_samples(trace: Trace, layer: Layer, limits: Thresholds) -> list[Finding]:
     """Name the sample that differs most from the rest, and the samples without any loss."""
     found = []
-    silent = np.flatnonzero(~trace.valid.any(axis=1))
-    if silent.size and silent.size < len(trace.valid):
-        named = ", ".join(map(str, silent[:_NAMED])) + (", ..." if silent.size > _NAMED else "")
-        found.append(
-            Finding(
-                "no_signal", NOTE, {**layer.where, "sample": int(silent[0])}, {"samples": int(silent.size)}, "mask",
-                "Leave these samples out, or check their mask.",
-                f"No loss reaches {layer.name} from {_count(silent.size)} ({named}): all of it is masked.",
-            )
-        )  # fmt: skip
+    masked: Booleans = ~np.any(trace.valid, axis=1)
+    for silent, reason, why in (
+        (masked, "mask", "all of it is masked"),
+        (_without_gradient(layer, len(masked)) & ~masked, "loss", "the gradient is exactly zero"),
+    ):
+        if silent.any() and not silent.all():
+            found.append(_silent(layer, np.flatnonzero(silent), reason, why))
     curve = layer.curve
     gains: dict[int, tuple[float, float]] = {}
     different: list[tuple[float, int, int, str]] = []
+    alike: list[tuple[float, int, int, str]] = []
     for row, sample in enumerate(curve.samples):
         reached = np.flatnonzero(~np.isnan(curve.sample_median[row, : layer.horizon]))
         if not reached.size:
@@ -99,12 +101,35 @@ def compare_samples(trace: Trace, layer: Layer, limits: Thresholds) -> list[Find
         peak = _largest(curve.sample_high[row, :lag]) / LN10
         gains[int(sample)] = decades, peak
         label, common = _label(decades, peak, limits), _common(curve, lag, limits)
-        if label != common:
-            off = abs(decades - float(curve.median[lag - 1]) / LN10)
-            different.append((off, int(sample), lag, label))
-    if different and len(gains) > 1:
-        found.append(_different(layer, max(different), gains))
+        middle = float(curve.median[lag - 1]) / LN10
+        off = 0.0 if decades == middle else abs(decades - middle)
+        (alike if label == common else different).append((off, int(sample), lag, label))
+    # A few samples that explode make the whole explode: then they are the odd ones, not the many others.
+    odd = alike if len(different) > len(alike) else different
+    if odd and different:
+        found.append(_different(layer, max(odd), gains))
     return found
+
+
+def _without_gradient(layer: Layer, batch: int) -> Booleans:
+    """Tell of every sample whether it was taken and no loss gives it a gradient."""
+    silent = np.zeros(batch, bool)
+    losses, samples = len(layer.lags[0].losses), len(layer.curve.samples)
+    # Of a few losses only, the last of every sample is among them; there must have been room for it.
+    if losses < layer.lags[0].available and losses < samples + 2:
+        return silent
+    felt = np.any([(~np.isnan(lags.log) & (lags.log != -np.inf)).any(axis=(1, 2)) for lags in layer.lags], axis=0)
+    silent[layer.curve.samples] = ~felt
+    return silent
+
+
+def _silent(layer: Layer, samples: Integers, reason: str, why: str) -> Finding:
+    named = ", ".join(map(str, samples[:_NAMED])) + (", ..." if samples.size > _NAMED else "")
+    return Finding(
+        "no_signal", NOTE, {**layer.where, "sample": int(samples[0])}, {"samples": int(samples.size)}, reason,
+        f"Leave these samples out, or check their {reason}.",
+        f"No loss reaches {layer.name} from {_count(samples.size)} ({named}): {why}.",
+    )  # fmt: skip
 
 
 def compare_layers(layers: Sequence[Layer], labels: Sequence[str]) -> Finding | None:
@@ -126,14 +151,14 @@ def _different(layer: Layer, worst: tuple[float, int, int, str], gains: dict[int
     _, sample, lag, label = worst
     decades = gains[sample][0]
     spread = sorted(value for value, _ in gains.values())
-    middle = spread[len(spread) // 2]
+    middle = float(quantile(np.array(spread), 0.5, axis=0))
     evidence: dict[str, Value] = {
         "label": label, "lag": lag, "decades": decades, "median_decades": middle,
         "smallest_decades": spread[0], "largest_decades": spread[-1], "samples": len(gains),
     }  # fmt: skip
     return Finding(
-        "sample_differs", NOTE, {**layer.where, "sample": sample}, evidence, "one sample differs",
-        "Look at this sample's input and length.",
+        "sample_differs", NOTE if label == "healthy" else WARNING, {**layer.where, "sample": sample}, evidence,
+        "one sample differs", "Look at this sample's input and length.",
         f"Sample {sample} differs in {layer.name}: {label} at lag {lag}, with {_decades(decades)} where the median of "
         f"{len(gains)} samples is {_decades(middle)}.",
     )  # fmt: skip

@@ -6,12 +6,13 @@ A weight is one line here instead of a vertex that every step points to.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from rnngraph.graph.measure import Measure, measure
 from rnngraph.graph.model import Band, Column
-from rnngraph.trace.model import Magnitudes, ParameterTrace, StateTrace, Status
+from rnngraph.trace.model import REVERSE, Magnitudes, ParameterTrace, StateTrace, Status
 
 
 def gradient_bands(states: Sequence[StateTrace], columns: Sequence[Column]) -> tuple[Band, ...]:
@@ -46,6 +47,17 @@ def column_measure(magnitudes: Magnitudes, column: Column) -> Measure | None:
     if not column.ranges:
         return None
     return measure(magnitudes, column_index(column))
+
+
+def walked(state: StateTrace, column: Column) -> Column:
+    """Leave out the step with which the recurrence ends: nothing is carried into it, which says nothing of a loop."""
+    end = 0 if state.direction == REVERSE else len(state.carried.value) - 1
+    ranges = tuple(
+        (start + (start == end), stop - (stop - 1 == end))
+        for start, stop in column.ranges
+        if (start, stop) != (end, end + 1)
+    )
+    return replace(column, ranges=ranges or column.ranges)
 
 
 def column_index(column: Column) -> slice | np.ndarray[tuple[int], np.dtype[np.int64]]:

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from rnngraph.graph.bands import column_index, column_measure
+from rnngraph.graph.bands import column_index, column_measure, walked
 from rnngraph.graph.cells import INPUT, PREVIOUS
 from rnngraph.graph.measure import Measure, measure, measure_plain
 from rnngraph.graph.model import Column, Edge, EdgeKind, Vertex
@@ -145,6 +145,7 @@ class _Walk:
         if column.kind == "initial":
             return measure(self.state.initial), self._first_gain(self._step(number, leaving=False))
         if column.kind == "loop":
+            column = walked(self.state, column)
             return column_measure(self.state.carried, column), measure_plain(self.state.gain, column_index(column))
         step = self._step(before, leaving=True)
         return measure(self.state.carried, step), measure_plain(self.state.gain, step)

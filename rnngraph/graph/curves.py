@@ -16,7 +16,7 @@ from rnngraph.trace.model import REVERSE
 ARC_DEPTH = 28.0
 INSET = 7.0  # how far from a box's corner an arrow back in time touches its lower side
 LANE = 8.0  # distance of a vertical way beside the boxes
-MARK = (26.0, 14.0)  # the size of the mark of a cut
+MARK = (28.0, 16.0)  # the size of the mark of a cut
 
 Points = tuple[Point, ...]
 
@@ -83,7 +83,7 @@ def _arc(one: Vertex, other: Vertex, source: Box, target: Box) -> Route:
     low = min(start[1], stop[1]) - ARC_DEPTH
     lean = (stop[0] - start[0]) * 0.2
     points = (start, (start[0] + lean, low - 6), (stop[0] - lean, low - 6), stop)
-    return Route(points, ((start[0] + stop[0]) / 2, low - 6))
+    return Route(points, ((start[0] + stop[0]) / 2, low - 9))
 
 
 def _corner(vertex: Vertex, box: Box, other: Box, way: int) -> Point:
@@ -184,4 +184,4 @@ def _loop_back(source: Box, way: int) -> Route:
     low = source.bottom - ARC_DEPTH
     start, stop = (source.x + reach, source.bottom), (source.x - reach, source.bottom)
     points = (start, (start[0] - reach * 0.2, low - 6), (stop[0] + reach * 0.2, low - 6), stop)
-    return Route(points, (source.x + 34, low - 6))
+    return Route(points, (source.x + 34, low - 9))

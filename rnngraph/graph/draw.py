@@ -10,9 +10,9 @@ from rnngraph.graph.drawing import Curve, Drawing, Shape
 from rnngraph.graph.furniture import bands, headers, row_names
 from rnngraph.graph.furniture import title as title_shapes
 from rnngraph.graph.geometry import Box
-from rnngraph.graph.layout import place
+from rnngraph.graph.layout import STEP_WIDTH, place
 from rnngraph.graph.model import Graph
-from rnngraph.graph.steps import Steps
+from rnngraph.graph.steps import Steps, parse_steps
 from rnngraph.graph.style import choose_style, edge_curve, vertex_shape
 from rnngraph.trace.model import Trace
 
@@ -59,17 +59,27 @@ def draw(
     return draw_with(trace, Options(steps, detail, view, color, backward, title))
 
 
-def draw_with(trace: Trace, options: Options) -> Drawing:
-    """Draw as `draw` does, from options in one value."""
-    graph = build(trace, options.steps, detail=options.detail, view=options.view, title=options.title)
+def draw_with(trace: Trace, options: Options, *, whole: bool = True) -> Drawing:
+    """Draw as `draw` does, from options in one value; not `whole`, fold the middle whatever `options.steps` says.
+
+    A renderer with a layout of its own takes the steps from the drawing's options and its trace.
+    """
+    steps = options.steps if whole or not trace.timesteps else default_or_checked(options.steps, trace.timesteps)
+    graph = build(trace, steps, detail=options.detail, view=options.view, title=options.title)
     drawing = assemble(graph, color=options.color, backward=options.backward)
     return replace(drawing, trace=trace, options=options)
 
 
-def assemble(graph: Graph, *, color: str = "grad", backward: bool = True) -> Drawing:
-    """Lay a graph out and style it."""
+def default_or_checked(steps: Steps, timesteps: int) -> Steps:
+    """Return None, the default fold, once `steps` is known to lie inside the trace."""
+    parse_steps(steps, timesteps)
+    return None
+
+
+def assemble(graph: Graph, *, color: str = "grad", backward: bool = True, least: float = STEP_WIDTH) -> Drawing:
+    """Lay a graph out, with steps at least as wide as `least`, and style it."""
     style = choose_style(graph, color)
-    grid = place(graph, backward=backward)
+    grid = place(graph, backward=backward, least=least)
     routes, marks = route(graph, grid)
     boxes = grid.boxes | (marks if backward else {})
     left = min(span.start for span in grid.columns) - 12

@@ -11,15 +11,18 @@ from dataclasses import dataclass
 from rnngraph.graph.geometry import Box, text_width
 from rnngraph.graph.model import Graph, Row, Vertex
 
-LABEL = 10.0  # font size inside boxes
-STEP_WIDTH = 104.0
-PART_WIDTH = 62.0
+LABEL = 12.5  # font size inside boxes; a picture is also read at half its size
+PART = 10.5  # font size of the parts of a step
+MARK = 10.0  # font size of a box with a mark
+STEP_WIDTH = 80.0  # of a box alone in its step, at least and at most
+MOST_WIDTH = 132.0
+PART_WIDTH = 66.0
 STAGGER = 20.0  # how far the two directions of a layer are shifted apart, so that lines can pass both
-HEIGHTS = {"input": 26.0, "op": 26.0, "loss": 36.0, "gate": 30.0, "state": 36.0, "part": 24.0, "layer": 48.0,
-           "initial": 28.0, "cut": 14.0}  # fmt: skip
+HEIGHTS = {"input": 28.0, "op": 28.0, "loss": 42.0, "gate": 32.0, "state": 40.0, "part": 26.0, "layer": 48.0,
+           "initial": 30.0, "cut": 16.0}  # fmt: skip
 PASS = 30.0  # how much narrower a box is that an arrow goes past
 LEVEL_GAP = 24.0
-ARC_GAP = 48.0  # room for a backward arrow and its label under a state
+ARC_GAP = 54.0  # room for a backward arrow and its label under a state
 ROW_GAP = 30.0
 
 
@@ -51,10 +54,12 @@ class Grid:
     shifts: tuple[float, ...]  # a row's shift to the left (-) or right (+), where two directions share a layer
 
 
-def place(graph: Graph, *, backward: bool = True) -> Grid:
-    """Compute every vertex's box; `backward` leaves room for the arrows back in time."""
+def place(graph: Graph, *, backward: bool = True, least: float = STEP_WIDTH) -> Grid:
+    """Compute every vertex's box, a step at least as wide as `least`; `backward` leaves room for the arrows back."""
     shifts = _shifts(graph.rows)
-    columns = _column_spans(graph, any(shifts))
+    passed = _passed(graph)
+    limit = _step_width(graph, passed, least)
+    columns = _column_spans(graph, limit, any(shifts))
     cells: dict[tuple[int, int], list[Vertex]] = defaultdict(list)
     for vertex in graph.vertices:
         if vertex.kind != "cut":
@@ -72,9 +77,9 @@ def place(graph: Graph, *, backward: bool = True) -> Grid:
         for vertex in found:
             level = beside.get(vertex.state, 0) if vertex.kind == "initial" else vertex.place[0]
             boxes[vertex.id] = _box(
-                vertex, span, levels[row].get(level, rows[row].middle), shifts[row], staggered=any(shifts)
+                vertex, span, levels[row].get(level, rows[row].middle), shifts[row], limit=limit, staggered=any(shifts)
             )
-    for identity in _passed(graph):
+    for identity in passed:
         box = boxes[identity]
         boxes[identity] = Box(box.x, box.y, box.width - PASS, box.height)
     return Grid(boxes, columns, rows, shifts)
@@ -110,17 +115,27 @@ def _shifts(rows: tuple[Row, ...]) -> tuple[float, ...]:
     )
 
 
-def _column_spans(graph: Graph, staggered: bool) -> tuple[Span, ...]:
+def _step_width(graph: Graph, passed: set[str], least: float) -> float:
+    """Return the width of a box that stands alone in its step: as narrow as may be, so that text can be large."""
+    needs = (
+        max(text_width(vertex.label, LABEL), text_width(vertex.mark, MARK)) + (PASS if vertex.id in passed else 0)
+        for vertex in graph.vertices
+        if vertex.place[2] == 1 and vertex.kind in {"state", "gate", "part", "op", "input"}
+    )
+    return max(least, min(MOST_WIDTH, max(needs, default=0.0) + 10))
+
+
+def _column_spans(graph: Graph, limit: float, staggered: bool) -> tuple[Span, ...]:
     widths: dict[int, float] = {}
     parts = max((vertex.place[2] for vertex in graph.vertices), default=1)
-    inner = max(STEP_WIDTH, parts * PART_WIDTH - 8)
+    inner = max(limit, parts * PART_WIDTH - 8)
     if any(vertex.kind == "layer" for vertex in graph.vertices):
         inner = max(text_width(vertex.label, LABEL) + 20 for vertex in graph.vertices if vertex.kind == "layer")
     for vertex in graph.vertices:
         if vertex.kind == "fold":
             widths[vertex.column] = max(110.0, text_width(vertex.label, LABEL) + 20)
     gated = any(vertex.kind in {"gate", "part"} for vertex in graph.vertices)
-    gap = 66.0 if gated or parts > 1 else 52.0
+    gap = 60.0 if gated or parts > 1 else 46.0
     spans, x = [], 0.0
     for number, column in enumerate(graph.columns):
         width = widths.get(number, 50.0 if column.kind == "initial" else inner + (STAGGER if staggered else 0))
@@ -165,17 +180,17 @@ def _row_spans(
     return tuple(spans), levels
 
 
-def _box(vertex: Vertex, span: Span, middle: float, shift: float, *, staggered: bool) -> Box:
+def _box(vertex: Vertex, span: Span, middle: float, shift: float, *, limit: float, staggered: bool) -> Box:
     _, rank, of = vertex.place
     height = HEIGHTS[vertex.kind]
     width = span.size - 2 * abs(shift)
     if vertex.kind == "initial":
         return Box(span.middle, middle, 44.0, height)
     if vertex.kind == "loss":
-        return Box(span.middle, middle, STEP_WIDTH * 0.78, height)
+        return Box(span.middle, middle, min(span.size, STEP_WIDTH) * 0.95, height)
     if vertex.kind in {"op", "input"}:
-        return Box(span.middle, middle, span.size if staggered else min(span.size, STEP_WIDTH), height)
+        return Box(span.middle, middle, span.size if staggered else min(span.size, limit), height)
     if of == 1:
-        return Box(span.middle + shift, middle, width if vertex.kind == "layer" else min(width, STEP_WIDTH), height)
+        return Box(span.middle + shift, middle, width if vertex.kind == "layer" else min(width, limit), height)
     pitch = width / of
     return Box(span.middle + shift - width / 2 + pitch * (rank + 0.5), middle, pitch - 8, height)

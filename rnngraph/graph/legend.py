@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from rnngraph.graph.drawing import Line, Shape
 from rnngraph.graph.geometry import Box, text_width
 from rnngraph.graph.measure import short
-from rnngraph.graph.model import Graph
+from rnngraph.graph.model import Band, Graph
 from rnngraph.graph.palette import FAINT, INK, ORANGE, RED, Scale
 from rnngraph.graph.style import MASKED, STATUS_LINES, Style
 from rnngraph.graph.vertices import INACTIVE, SATURATED
 from rnngraph.trace.model import Status
 
-SWATCH = 30.0
+SWATCH = 32.0
 TICKS = 8
 
 
@@ -26,28 +26,28 @@ def legend(graph: Graph, style: Style, x: float, y: float, *, backward: bool) ->
     place = x
     for number, (text, fill, stroke, line, width) in enumerate(_marks(graph, style)):
         yield Shape(f"mark{number}", "legend", "rectangle", Box(place + 11, y, 22, 11), "", fill, stroke, line, width)
-        span = text_width(text, 9) + 6
-        yield Shape(f"mark{number}t", "legend", "text", Box(place + 26 + span / 2, y, span, 12), text,
-                    ink=INK, size=9, align="left")  # fmt: skip
+        span = text_width(text, 10.5) + 10
+        yield Shape(f"mark{number}t", "legend", "text", Box(place + 26 + span / 2, y, span, 15), text,
+                    ink=INK, size=10.5, align="left")  # fmt: skip
         place += 26 + span + 12
-    place, y = x, y + 30
+    place, y = x, y + 32
     scales: list[tuple[str, Scale, bool]] = []
-    if backward and graph.carried.status is Status.OK:
+    if backward and graph.carried.counts[Status.OK]:
         text = "one-step gain of the gradient" if style.color == "gain" else "‖∂L/∂state‖ carried back in time"
         scales.append((text, style.arrows, True))
     if style.fills is not None:
         text = "share of saturated units" if style.color == "saturation" else "root mean square of the state"
         scales.append((text, style.fills, False))
     for number, (text, scale, powers) in enumerate(scales):
-        span = text_width(text, 9) + 6
+        span = text_width(text, 10.5) + 10
         yield Shape(
             f"scale{number}",
             "legend",
             "text",
-            Box(place + span / 2, y, span, 12),
+            Box(place + span / 2, y, span, 15),
             text,
             ink=INK,
-            size=9,
+            size=10.5,
             align="left",
         )
         place += span + 6
@@ -56,10 +56,15 @@ def legend(graph: Graph, style: Style, x: float, y: float, *, backward: bool) ->
             colour = scale.colour(value)
             yield Shape(f"scale{number}_{tick}", "legend", "rectangle", box, "", colour, colour, thickness=0.0)
             label = f"1e{value:.0f}" if powers and style.color != "gain" else short(10**value if powers else value)
-            yield Shape(f"scale{number}_{tick}t", "legend", "text", Box(box.x, y - 12, SWATCH + 6, 10), label,
-                        ink=FAINT, size=8)  # fmt: skip
+            yield Shape(f"scale{number}_{tick}t", "legend", "text", Box(box.x, y - 13, SWATCH + 6, 13), label,
+                        ink=FAINT, size=9.5)  # fmt: skip
             place += SWATCH
         place += 30
+
+
+def is_silent(band: Band) -> bool:
+    """Whether nothing of a line is known step by step."""
+    return all(found is None or found.status is Status.UNOBSERVED for found in band.cells)
 
 
 def ticks(scale: Scale, *, whole: bool) -> list[float]:
@@ -74,8 +79,9 @@ def ticks(scale: Scale, *, whole: bool) -> list[float]:
 def _marks(graph: Graph, style: Style) -> Iterator[tuple[str, str, str, Line, float]]:
     """Give text, fill, border, line and width of every mark that occurs."""
     carried = [edge.carried for edge in graph.edges if edge.carried is not None]
-    cells = [cell for band in graph.bands for cell in band.cells if cell is not None]
-    found = {status for measure in (*carried, *cells) for status in Status if measure.counts[status]}
+    by_step = graph.contributions.status is not Status.UNOBSERVED
+    shown = [band for band in graph.bands if not (band.kind == "weight" and by_step and is_silent(band))]
+    found = {measure.status for measure in (*carried, *(cell for band in shown for cell in band.cells if cell))}
     texts = {
         Status.ZERO: "exactly zero",
         Status.UNDERFLOW: "underflow: too small for the number format",

@@ -50,7 +50,9 @@ class Measure:
         """The value, the range, or the status in words."""
         if self.status is not Status.OK:
             return STATUS_TEXT[self.status]
-        low, high = short(self.low), short(self.high)
+        # A range must not hide the steps at which the gradient has died.
+        below = next((status for status in (Status.ZERO, Status.UNDERFLOW) if self.counts[status]), None)
+        low, high = short(self.low) if below is None else STATUS_TEXT[below], short(self.high)
         return low if low == high else f"{low} … {high}"
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Iterable
+from typing import SupportsIndex
 
 from rnngraph.errors import InputError
 
@@ -31,7 +33,10 @@ def parse_steps(steps: Steps, timesteps: int) -> Ranges:
         return _merge([_range(part, steps, timesteps) for part in steps.split(",")])
     if isinstance(steps, slice):
         steps = range(*steps.indices(timesteps))
-    numbers = [steps] if isinstance(steps, int) else [int(step) for step in steps]
+    try:
+        numbers = [operator.index(step) for step in ((steps,) if isinstance(steps, SupportsIndex) else steps)]
+    except TypeError:
+        raise InputError(f"steps {steps!r} are no whole numbers; give timesteps, such as '0:10', or 'all'") from None
     if not numbers:
         raise InputError("steps is empty; give at least one timestep, such as '0:10', or 'all'")
     numbers = [_from_end(step, timesteps) for step in numbers]

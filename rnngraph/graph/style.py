@@ -9,7 +9,7 @@ from rnngraph.errors import InputError
 from rnngraph.graph.curves import Route
 from rnngraph.graph.drawing import Curve, Line, Shape
 from rnngraph.graph.geometry import Box, one_line, shorten
-from rnngraph.graph.layout import LABEL
+from rnngraph.graph.layout import LABEL, MARK, PART
 from rnngraph.graph.measure import STATUS_TEXT, UNKNOWN, Measure, short
 from rnngraph.graph.model import Edge, Graph, Vertex
 from rnngraph.graph.palette import AMOUNT, FAINT, GREY, INK, LINE, ORANGE, PAPER, RED, Scale, balanced, decades
@@ -94,7 +94,8 @@ def vertex_shape(vertex: Vertex, box: Box, graph: Graph, style: Style) -> Shape:
         ink = RED
     if vertex.first_nonfinite:
         stroke, thickness = RED, 3.0
-    size = 8.5 if vertex.kind in {"cut", "part"} else LABEL - 0.5 if vertex.kind == "fold" else LABEL
+    size = PART if vertex.kind in {"cut", "part"} else LABEL - 1 if vertex.kind in {"fold", "loss"} else LABEL
+    size = MARK if vertex.mark else size
     room = box.width - 6
     return Shape(
         vertex.id, "vertex", "ellipse" if vertex.kind == "loss" else "box", box,

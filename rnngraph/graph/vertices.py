@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from rnngraph.graph.bands import column_index, column_measure
+from rnngraph.graph.bands import column_index, column_measure, walked
 from rnngraph.graph.cells import Part
 from rnngraph.graph.geometry import shorten_name
-from rnngraph.graph.measure import Measure, measure, measure_plain, short
+from rnngraph.graph.measure import STATUS_TEXT, Measure, measure, measure_plain, short
 from rnngraph.graph.model import Column, Vertex
 from rnngraph.graph.rows import Lane
 from rnngraph.graph.tracks import Track
-from rnngraph.trace.model import GateTrace, Magnitudes, StateTrace, Trace
+from rnngraph.trace.model import GateTrace, Magnitudes, StateTrace, Status, Trace
 
 SATURATED, INACTIVE = 0.5, 0.8  # the shares of units from which a step is marked
 _LAYERS = {"tanh": "tanh RNN", "relu": "ReLU RNN", "lstm": "LSTM", "gru": "GRU"}
@@ -40,6 +40,8 @@ def part_vertex(trace: Trace, track: Track, part: Part, *, row: int, number: int
     label = part.label
     if part.kind == "layer":
         label = f"{_LAYERS.get(track.cell, track.cell)} layer × {column.count} steps"
+        others = [one for kind, one in track.states.items() if kind != part.key]
+        label = "\n".join([label, *(_carries(one, column) for one in others)])
     saturated = measure_plain(state.saturated, index)
     return Vertex(
         identity, part.kind, label, row, number, part.nodes, state.name, place,
@@ -115,6 +117,12 @@ def _gates(trace: Trace, track: Track, part: Part) -> list[GateTrace]:
 def _gate_note(gate: GateTrace, index: object) -> str:
     mean = measure_plain(gate.mean, index).text
     return f"{gate.gate} mean {mean}, saturated {measure_plain(gate.saturated, index).text}"
+
+
+def _carries(state: StateTrace, column: Column) -> str:
+    """Say what a state carries back that has no arrow of its own, such as an LSTM's c at detail "layer"."""
+    found = column_measure(state.carried, walked(state, column))
+    return f"{state.kind} carries {found.text if found else STATUS_TEXT[Status.UNOBSERVED]}"
 
 
 def _state_note(state: StateTrace, column: Column) -> str:

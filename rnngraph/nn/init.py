@@ -7,6 +7,7 @@ orthogonal or identity block is one for each gate.
 from __future__ import annotations
 
 import math
+from numbers import Real
 
 import numpy as np
 
@@ -79,8 +80,8 @@ def chrono(generator: np.random.Generator, hidden_size: int, *, horizon: int) ->
     Raises:
         InputError: a horizon below 3, for which the interval is empty.
     """
-    if horizon < 3:
+    if not isinstance(horizon, Real) or not 3 <= horizon < math.inf:
         raise InputError(
-            f"the chrono horizon is {horizon}; it is the longest dependency in steps and must be at least 3."
+            f"the chrono horizon is {horizon!r}; it is the longest dependency in steps and must be at least 3."
         )
     return np.log(generator.uniform(1, horizon - 1, size=hidden_size))

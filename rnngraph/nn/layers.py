@@ -15,6 +15,8 @@ from rnngraph.nn import init as initialise
 from rnngraph.nn.cells import LINEAR
 from rnngraph.nn.parameter import Module
 
+LARGEST = 2**31 - 1  # of a size: what is larger is a slip, and no array could be that long
+
 
 def _embed(tokens: Array, weight: Array) -> Array:
     return np.asarray(weight[tokens])
@@ -120,6 +122,8 @@ def check_sizes(**sizes: Any) -> None:
     for label, size in sizes.items():
         if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
             raise InputError(f"{label} is {size!r}; it must be a whole number of at least 1.")
+        if size > LARGEST:
+            raise InputError(f"{label} is {size}; it must be at most {LARGEST}.")
 
 
 def check_numbers(dtype: DTypeLike, seed: Any) -> None:
@@ -147,13 +151,25 @@ def check_tokens(tokens: Array, vocabulary: int, name: str) -> None:
         )
 
 
+def rectangular(given: Any, name: str) -> Array:
+    """Take the array of a tensor, or whatever NumPy makes an array of.
+
+    Raises:
+        InputError: rows of different lengths.
+    """
+    try:
+        return np.asarray(given.value if isinstance(given, Tensor) else given)
+    except ValueError as error:
+        raise InputError(f"{name} is no rectangular array: {error}") from None
+
+
 def booleans(mask: Any, name: str) -> Array:
     """Take a mask: booleans, or the numbers 0 and 1.
 
     Raises:
         DtypeError: other numbers, or no numbers.
     """
-    array = np.asarray(mask.value if isinstance(mask, Tensor) else mask)
+    array = rectangular(mask, f"the mask of {name}")
     if array.dtype.kind == "b":
         return array
     if array.dtype.kind not in "iuf":

@@ -41,7 +41,13 @@ class Module:
         return parameter
 
     def parameter(self, name: str) -> Parameter:
-        """Give the parameter of this short name (`Wx`, `Wh_l1`)."""
+        """Give the parameter of this short name (`Wx`, `Wh_l1`).
+
+        Raises:
+            InputError: there is none.
+        """
+        if name not in self._parameters:
+            raise InputError(f"{self.name} has no parameter {name!r}; it has {', '.join(self._parameters)}.")
         return self._parameters[name]
 
     def parameters(self) -> Iterator[Parameter]:
@@ -59,10 +65,12 @@ class Module:
             InputError: a name is missing or unknown, or a shape differs.
             DtypeError: an array holds no real numbers.
         """
-        missing, unknown = (
-            sorted(self._parameters.keys() - state.keys()),
-            sorted(state.keys() - self._parameters.keys()),
-        )
+        if not isinstance(state, Mapping):
+            raise InputError(
+                f"{self.name} got a {type(state).__name__}; pass arrays by name, as state_dict() gives them."
+            )
+        missing = sorted(self._parameters.keys() - state.keys())
+        unknown = sorted(state.keys() - self._parameters.keys(), key=str)
         if missing or unknown:
             raise InputError(f"{self.name} lacks {missing or 'nothing'} and does not know {unknown or 'nothing'}.")
         # A network that has diverged can be loaded, so that one can look at it: NaN is let in.

@@ -36,6 +36,10 @@ class Scheme:
                 raise InputError(f"{label} is {number!r}; it must be a finite number.")
         if self.init == "chrono" and cell.name not in ("lstm", "gru"):
             raise InputError(f"init 'chrono' sets gate biases and a {cell.name} recurrence has none; use LSTM or GRU.")
+        if self.init == "chrono" and self.forget_bias is not None:
+            raise InputError(
+                f"init 'chrono' sets the forget bias itself and forget_bias is {self.forget_bias}; drop one."
+            )
         if self.forget_bias is not None and cell.name != "lstm":
             raise InputError(f"forget_bias is {self.forget_bias} but a {cell.name} cell has no forget gate; use LSTM.")
 

@@ -35,7 +35,7 @@ def _lines(drawing: Drawing) -> Iterator[str]:
     yield f'graph [bb="{box}" layout="nop2" bgcolor="white" fontname="{FONT}" pad="0"'
     yield f"  outputorder=nodesfirst splines=true tooltip={quote(one_line(drawing.graph.title))}];"
     yield f'node [fontname="{FONT}" fixedsize="true" margin="0"];'
-    yield f'edge [fontname="{FONT}" fontsize="8.5" arrowsize="0.6"];'
+    yield f'edge [fontname="{FONT}" fontsize="10.5" arrowsize="0.6"];'
     # Two invisible corners make every renderer keep the whole frame, also those that compute their own.
     for name, x, y in (("corner0", frame.left, frame.bottom), ("corner1", frame.right, frame.top)):
         at = _point((x, y))

@@ -23,6 +23,7 @@ class Format:
     binary: bool
     module: str
     function: str
+    draws_steps: bool = True  # False: it lays the steps out itself, and a folded drawing is all it needs
 
     def render(self, drawing: Drawing) -> str | bytes:
         """Render a drawing; pure."""
@@ -36,7 +37,7 @@ FORMATS = (
     Format("pdf", (".pdf",), True, "rnngraph.render.image", "pdf"),
     Format("dot", (".dot", ".gv"), False, "rnngraph.render.dot", "dot"),
     Format("json", (".json",), False, "rnngraph.render.json", "json"),
-    Format("html", (".html", ".htm"), False, "rnngraph.render.html", "html"),
+    Format("html", (".html", ".htm"), False, "rnngraph.render.html", "html", draws_steps=False),
     Format("mermaid", (".mmd", ".mermaid"), False, "rnngraph.render.mermaid", "mermaid"),
 )
 

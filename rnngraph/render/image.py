@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import re
 import shutil
 import warnings
+from collections.abc import Iterator
 
 from rnngraph.errors import MissingToolError
 from rnngraph.graph.drawing import Drawing
@@ -20,7 +22,8 @@ LARGEST_SIDE = 32_000
 DPI = 120.0
 NO_GRAPHVIZ = (
     "no Graphviz was found: there is no `dot` on the PATH and pygraphviz is not installed; "
-    "run `pip install pygraphviz`, or install Graphviz (https://graphviz.org/download), or write .dot, .json or .mmd"
+    "run `pip install pygraphviz`, or install Graphviz (https://graphviz.org/download), "
+    "or write .html, .dot, .json or .mmd"
 )
 
 
@@ -80,5 +83,26 @@ def run_in_process(source: str, format: str) -> bytes:  # noqa: A002 - the field
     except ImportError:
         raise MissingToolError(NO_GRAPHVIZ) from None
     # It warns of slow layouts for large graphs on stderr, but nothing is laid out here.
-    with contextlib.redirect_stderr(io.StringIO()):
+    with contextlib.redirect_stderr(io.StringIO()), _quiet_library():
         return bytes(pygraphviz.AGraph(string=source).draw(format=format, prog="nop2"))
+
+
+@contextlib.contextmanager
+def _quiet_library() -> Iterator[None]:
+    """Hold back what the C library writes: a line for each label wider than its box, and the fonts' own warnings.
+
+    `dot` is told the same with -q. The library knows no such option, so the descriptor itself is turned away.
+    """
+    try:
+        kept = os.dup(2)
+    except OSError:  # there is no stderr to be quiet on
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

@@ -14,6 +14,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
 from rnngraph.diagnosis.curve import LagCurve, lag_curve
+from rnngraph.diagnosis.layers import no_lags
 from rnngraph.diagnosis.thresholds import Thresholds
 from rnngraph.errors import InputError
 from rnngraph.render.lags_terminal import curve_plot, heat_map
@@ -47,10 +48,7 @@ def reports(trace: Trace, *, states: Sequence[str] | None = None) -> list[StateL
         InputError: the trace holds no lags, or no state of that name.
     """
     if not trace.lags:
-        raise InputError(
-            "the trace holds no lags: record with rnngraph.record(loss, lags=True), "
-            "or save the run with rnngraph trace."
-        )
+        raise no_lags(trace)
     by_name = {state.name: state for state in trace.states}
     names = [lags.state for lags in trace.lags]
     unknown = [name for name in states or () if name not in names]
@@ -83,9 +81,10 @@ class LagsReport:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         """Lay the report out for the width and the characters of a console."""
         trace = self.trace
+        length = "1 timestep" if trace.timesteps == 1 else f"{trace.timesteps} timesteps"
         yield Text.assemble(
             (printable(trace.model), "bold"),
-            f" · {trace.timesteps} timesteps · {trace.dtype} · {taken(self.states[0].lags)}",
+            f" · {length} · {trace.dtype} · {taken(self.states[0].lags)}",
         )
         for one in self.states:
             yield Text()

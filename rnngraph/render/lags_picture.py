@@ -62,7 +62,7 @@ def _svg(trace: Trace, found: Sequence[StateLags]) -> str:
     for place, one in enumerate(found):
         top = 60 + place * (_TOP + _HEIGHT + 50)
         direction = f"{one.state.cell}, layer {one.state.layer}, {one.state.direction}"
-        parts.append(_text(20, top + 16, f"{one.state.name}   {direction}", size=14, weight="bold"))
+        parts.append(_text(20, top + 16, f"{one.state.name} · {direction}", size=14, weight="bold"))
         parts.append(_text(20, top + 36, sentence(one), fill=FAINT))
         if one.curve.pairs.any():
             parts += _curve(one, top + _TOP)

@@ -5,6 +5,7 @@ Time runs to the right; every step is a subgraph. Positions, bars and weights ha
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from rnngraph.graph.drawing import Curve, Drawing, Shape
@@ -19,11 +20,18 @@ def mermaid(drawing: Drawing) -> str:
 def quote(text: str) -> str:
     """Quote a text so that Mermaid shows exactly `text`: its specials as character entities."""
     shown = "".join(_entity(character) for character in text)
+    # A line that begins like an item of a list would be read as one, which Mermaid does not draw.
+    shown = re.sub(r"(^|<br/>)( *)([-+]|\d+\.)(?= |$|<br/>)", _item, shown)
     return f'"{shown}"'
 
 
+def _item(match: re.Match[str]) -> str:
+    return match[1] + match[2] + match[3][:-1] + f"#{ord(match[3][-1])};"
+
+
 def _lines(drawing: Drawing) -> Iterator[str]:
-    yield f"%% {one_line(drawing.graph.title)}"
+    # A comment may not hold what Mermaid reads as a directive, wherever it stands.
+    yield "%% " + one_line(drawing.graph.title).replace("%%", "% %").replace("{", "(").replace("}", ")")
     yield "flowchart LR"
     vertices = [shape for shape in drawing.shapes if shape.role == "vertex"]
     for number, column in enumerate(drawing.graph.columns):
@@ -65,6 +73,6 @@ def _entity(character: str) -> str:
     if character == "\n":
         return "<br/>"
     # Everything that Mermaid or Markdown may read as more than text; `#` begins Mermaid's own entities.
-    if character in '"#&<>;`\\*_~{}[]()|':
+    if character in '"#&<>;`\\*_~{}[]()|$%':
         return f"#{ord(character)};"
     return character

@@ -46,13 +46,13 @@ def render(
     from rnngraph.render.title import picture_title
 
     target = Path(path)
-    _refuse_folder(target)
+    refuse_folder(target)
     chosen = format_of(target)
     check_target(target, chosen, force=force)
     options = Options(steps, detail, view, color, backward, title)
     if not isinstance(source, Drawing):
         trace = _as_trace(source)
-        drawing = draw_with(trace, replace(options, title=title or picture_title(trace)))
+        drawing = draw_with(trace, replace(options, title=title or picture_title(trace)), whole=chosen.draws_steps)
     elif options != Options():
         raise InputError("steps, detail, view, color, backward and title belong to a trace; give them to draw instead")
     else:
@@ -67,7 +67,7 @@ def check_target(path: Path, chosen: Format, *, force: bool = False) -> None:
     Raises:
         FileError: as `render` says.
     """
-    _refuse_folder(path)
+    refuse_folder(path)
     folder = path.parent
     if not folder.is_dir():
         raise FileError(f"the folder {str(folder)!r} does not exist; make it first")
@@ -79,8 +79,18 @@ def check_target(path: Path, chosen: Format, *, force: bool = False) -> None:
         )
 
 
-def _refuse_folder(path: Path) -> None:
-    if path.is_dir():
+def refuse_folder(path: Path) -> None:
+    """Refuse a path that is a folder.
+
+    Raises:
+        FileError: it is one, or no file can have this name.
+    """
+    try:
+        folder = path.is_dir()
+        path.exists()
+    except OSError as error:  # a name that is too long, a folder that may not be entered
+        raise FileError(f"{str(path)!r} cannot be used: {error.strerror or error}") from None
+    if folder:
         raise FileError(
             f"{str(path)!r} is a folder; give the name of a file in it, such as {str(path / 'unrolled.svg')!r}"
         )
@@ -119,8 +129,9 @@ def write(path: Path, data: bytes) -> None:
     """
     try:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    except OSError as error:
-        raise FileError(f"{str(path)!r} cannot be written: {error.strerror or error}") from None
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise FileError(f"{str(path)!r} cannot be written: {reason}") from None
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)

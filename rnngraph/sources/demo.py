@@ -7,6 +7,8 @@ for the next word.
 
 from __future__ import annotations
 
+import math
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 CELLS = ("rnn", "relu", "lstm", "gru")
 DTYPES = ("float64", "float32")
 GATED = ("lstm", "gru")
+LARGEST = 1_000_000  # of every size
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +66,26 @@ class DemoOptions:
         ):
             if number < 1:
                 raise InputError(f"The {name} is {number}, but it must be at least 1.")
+            if number > LARGEST:
+                raise InputError(f"The {name} is {number}, but it must be at most {LARGEST}.")
+        self._check_memory()
         if self.seed < 0:
             raise InputError(f"The seed is {self.seed}, but it must be 0 or more.")
         if not np.isfinite(self.gain):
             raise InputError(f"The gain is {self.gain}, but it must be a finite number.")
         self._check_gates()
+
+    def _check_memory(self) -> None:
+        """Refuse what the machine cannot hold, rather than fill its memory first."""
+        gates, width = {"lstm": 5, "gru": 4}.get(self.cell, 1), self.hidden_size
+        stack = self.layers * (2 if self.bidirectional else 1)
+        steps = self.batch * (self.timesteps or 8)
+        needed = 8 * stack * gates * (3 * width * width + 3 * steps * width)
+        if needed > _memory():
+            raise InputError(
+                f"{self.layers} layers of {width} units over {self.timesteps or 8} timesteps of {self.batch} captions "
+                f"need about {needed / 2**30:.0f} GiB of memory, more than there is: choose smaller numbers."
+            )
 
     def _check_gates(self) -> None:
         if self.init == "chrono" and self.cell not in GATED:
@@ -82,6 +100,14 @@ class DemoOptions:
             raise InputError(f"The forget bias is {self.forget_bias}, but it must be a finite number.")
         if self.init == "chrono":
             raise InputError("The chrono initialiser sets the forget bias itself: leave one of the two out.")
+
+
+def _memory() -> float:
+    """Give the machine's memory in bytes; without bound where the system does not tell."""
+    try:
+        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (AttributeError, ValueError, OSError):
+        return math.inf
 
 
 def build(options: DemoOptions | None = None) -> Tensor:

@@ -89,8 +89,8 @@ def python_loss(target: str, options: ModelOptions) -> Tensor:
     """Call a Python target for its loss; see `target.target_loss`."""
     from rnngraph.sources.target import settings_from, target_loss
 
-    options.refuse(f"{target} is a Python function", but=("--set",))
-    return target_loss(target, settings_from(options.set))
+    options.refuse(f"{target} is a Python function", but=("--set", "--loss"))
+    return target_loss(target, settings_from(options.set), loss=options.loss or "sum")
 
 
 def _load(options: ModelOptions, cell: str | None) -> Loaded:

@@ -85,7 +85,10 @@ def torch_stack(name: str, cell: str, arrays: Mapping[str, Array]) -> Stack:
     Raises:
         InputError: a weight is missing, or two do not fit each other.
     """
-    count = 1 + max(int(key.split("_l")[1].split("_")[0]) for key in arrays if key.startswith("weight_ih_l"))
+    starts = [key for key in arrays if key.startswith(("weight_ih_l", "weight_hh_l"))]
+    if not starts:
+        raise InputError(f"{name} has no weight_ih_l0; found {', '.join(sorted(arrays))}.")
+    count = 1 + max(int(key.split("_l")[1].split("_")[0]) for key in starts)
     both = any(key.endswith("_reverse") for key in arrays)
     endings = ("", "_reverse") if both else ("",)
     layers = tuple(

@@ -91,17 +91,27 @@ def target_trace(
     raise InputError(f"{source} returned {_described(returned)}; return {WANTED}.")
 
 
-def target_loss(source: str, settings: Mapping[str, Any] | None = None) -> Tensor:
-    """Call the target for a loss on a tape, which alone can be checked and walked more than once.
+def target_loss(source: str, settings: Mapping[str, Any] | None = None, *, loss: str = "sum") -> Tensor:
+    """Call the target for a loss on a tape, which can be checked and walked more than once.
+
+    Of a PyTorch pair it is the recurrence walked again, up to a scalar with the gradients of the run.
 
     Raises:
-        InputError: see `target_trace`; or it returned a Trace or a PyTorch pair, which hold no tape.
+        InputError: see `target_trace`; or it returned a Trace, which holds no tape.
         TargetError: an exception left the user's code.
     """
     returned = call(source, settings or {})
     if isinstance(returned, Tensor):
         return returned
-    raise InputError(f"{source} returned {_described(returned)}; this command needs a loss, a Tensor of rnngraph.")
+    if _is_torch_pair(returned):
+        from rnngraph.sources.torch.pair import pair_loss
+
+        with shielded(source):
+            return pair_loss(returned[0], returned[1], loss=loss)
+    raise InputError(
+        f"{source} returned {_described(returned)}; this command needs a loss (a Tensor of rnngraph) or a PyTorch pair "
+        "(module, batch)."
+    )
 
 
 def call(source: str, settings: Mapping[str, Any]) -> Any:
@@ -154,7 +164,7 @@ def _described(returned: Any) -> str:
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(returned, torch.Tensor | torch.nn.Module):
         return f"a PyTorch {type(returned).__name__}, whose recurrence cannot be seen from outside"
-    return f"a {type(returned).__name__}"
+    return f"a value of type {type(returned).__name__}"
 
 
 __all__ = ["TargetError", "call", "is_target", "settings_from", "target_loss", "target_trace"]

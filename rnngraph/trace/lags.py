@@ -25,7 +25,7 @@ from rnngraph.trace.seeds import Seeds
 from rnngraph.trace.transitions import transitions
 from rnngraph.trace.transport import Carrier
 
-_BYTES = 256_000_000  # for the gradients that are under way at one time
+_BYTES = 400_000_000  # for the gradients that are under way at one time
 _CACHE, _ROWS = 4_000_000, 256  # for the gradients of one node; but products of fewer rows than this are slow
 
 
@@ -135,15 +135,15 @@ class _Run:
         """Choose how many losses are walked together: memory stays bounded, and a step's arrays stay in the cache."""
         routes, nodes = self.routes, self.routes.tape.nodes
         sizes: dict[int, int] = {}
-        widest = 1
+        widest, split = 1, 0
         for slot in routes.order:
             value = nodes[slot[0]].value
             size = value.size // (value.shape[1] if slot[1] >= 0 else 1)
             sizes[routes.step_of(slot)] = sizes.get(routes.step_of(slot), 0) + size
-            widest = max(widest, size)
+            widest, split = max(widest, size), split + size * (slot[1] >= 0)
         # Both directions of a stack meet between the layers, where every step waits for the other direction.
         waiting = any(key.recurrence.direction == "reverse" for key in routes.states) and any(routes.split)
-        width = sum(sizes.values()) if waiting else 2 * max(sizes.values())
+        width = max(split // 2, 1) if waiting else 2 * max(sizes.values())
         share = max(len(self.samples) / routes.batch, 1e-9)
         fitting = max(_CACHE / (8 * widest * share), _ROWS / len(self.samples))
         return int(np.clip(min(_BYTES / (8 * width * share), fitting), 1, max(len(self.losses), 1)))

@@ -46,6 +46,8 @@ def measure_parameter(node: Node, step: Step | None, time: int, *, walked: bool 
         total = norm(step.gradient)
         pairs = zip(step.consumers, step.contributions, strict=True)
         steps = _step_magnitudes([(_timesteps(consumer, one), one) for consumer, one in pairs], node, time)
+    if not _all_in_time(step, series is not None, time):  # such as a penalty on the weight: no timestep's share
+        return ParameterTrace(name, shape, Magnitudes.of(total), steps, np.nan, size, np.nan, np.nan)
     length = float(steps.value[steps.status == Status.OK].sum())
     cancellation = min(total / length, 1.0) if length > 0 and np.isfinite(total) else np.nan
     return ParameterTrace(name, shape, Magnitudes.of(total), steps, cancellation, size, np.nan, np.nan)
@@ -66,6 +68,13 @@ def _series(step: Step, time: int) -> Series | None:
         return None
     lefts, rights = zip(*factors, strict=True)
     return times, lefts, rights
+
+
+def _all_in_time(step: Step, usual: bool, time: int) -> bool:
+    if usual:
+        return True
+    pairs = zip(step.consumers, step.contributions, strict=True)
+    return all(min(steps) > -1 and max(steps) < time for steps in (_timesteps(*pair) for pair in pairs))
 
 
 def _timesteps(consumer: Node | None, contribution: Contribution) -> list[int]:

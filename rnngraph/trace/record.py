@@ -12,13 +12,14 @@ import numpy as np
 
 from rnngraph.autodiff.backward import Step, scalar_cotangent, sweep
 from rnngraph.autodiff.contribution import Array
-from rnngraph.autodiff.tape import INPUT, PARAMETER, Recurrence, Tape
+from rnngraph.autodiff.tape import INPUT, PARAMETER, Node, Recurrence, Tape
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.errors import InputError
 from rnngraph.nn.layers import EMBEDDING
 from rnngraph.nn.losses import TEMPORAL_SOFTMAX
 from rnngraph.nn.recurrent import suffix
 from rnngraph.trace.columns import first_nonfinite_backward, first_nonfinite_forward, graph_columns
+from rnngraph.trace.cuts import cuts
 from rnngraph.trace.gates import measure_gates
 from rnngraph.trace.model import (
     Booleans,
@@ -28,12 +29,13 @@ from rnngraph.trace.model import (
     Magnitudes,
     ParameterTrace,
     StateTrace,
-    Status,
     Trace,
 )
 from rnngraph.trace.norms import norm, row_norms
+from rnngraph.trace.padding import padded_gate, padded_state
 from rnngraph.trace.parameters import measure_parameter
 from rnngraph.trace.states import StateObserver
+from rnngraph.trace.underflow import follow_underflow
 
 if TYPE_CHECKING:
     from rnngraph.trace.lags import LagOptions
@@ -97,6 +99,10 @@ class Observer:
         self.initial: dict[int, Array | None] = {
             node_id: None for recurrence in tape.recurrences for node_id in recurrence.initial.values()
         }
+        # Initial states of a stack, (layers, N, H), look like a sequence where N happens to be T.
+        self.starting = set(self.initial) | {
+            tape.nodes[node_id].inputs[0] for node_id in self.initial if _is_part(tape.nodes[node_id])
+        }
         self.parameters: dict[int, ParameterTrace] = {}
         self.inputs: dict[int, InputTrace] = {}
         self.norms = np.zeros(len(tape.nodes))
@@ -114,7 +120,7 @@ class Observer:
             return
         if node.id in self.initial:
             self.initial[node.id] = np.array(step.gradient)
-        if node.op in (INPUT, EMBEDDING) and self._is_sequence(node.value):
+        if node.op in (INPUT, EMBEDDING) and self._is_sequence(node):
             self._see_input(step)
         recurrence = self.projections.get(node.id)
         if recurrence is not None and recurrence.cell in ("tanh", "relu"):
@@ -125,8 +131,10 @@ class Observer:
             return
         self.norms[node.id] = norm(step.gradient)
 
-    def _is_sequence(self, value: Array) -> bool:
-        return value.ndim == 3 and value.shape[1] == self.time and value.dtype.kind == "f"
+    def _is_sequence(self, node: Node) -> bool:
+        value = node.value
+        over_time = value.ndim == 3 and value.shape[1] == self.time and value.dtype.kind == "f"
+        return over_time and node.id not in self.starting
 
     def _see_input(self, step: Step) -> None:
         by_step = step.gradient.swapaxes(0, 1)
@@ -142,20 +150,20 @@ class Observer:
         states = tuple(self._state(recurrence, observer, valid) for recurrence, observer in self.observers)
         gates: list[GateTrace] = []
         for recurrence in tape.recurrences:
-            gates.extend(measure_gates(tape, recurrence, prefix(recurrence), valid))
+            measured = measure_gates(tape, recurrence, prefix(recurrence), valid)
+            gates.extend(padded_gate(gate, self.time) for gate in measured)
+        follow_underflow(tape, states, parameters=self.parameters, inputs=self.inputs)
         for state in states:
-            self.norms[state.nodes] = np.where(np.isnan(state.grad.value), np.nan, state.grad.value)
+            here = state.nodes >= 0
+            self.norms[state.nodes[here]] = state.grad.value[here]
         grad = Magnitudes.of(self.norms) if self.walked else Magnitudes.unobserved((len(nodes),))
         for state in states:
-            grad.status[state.nodes] = state.grad.status
+            grad.status[state.nodes[state.nodes >= 0]] = state.grad.status[state.nodes >= 0]
         parameters = tuple(
             self.parameters.get(node.id) or measure_parameter(node, None, self.time, walked=self.walked)
             for node in nodes
             if node.op is PARAMETER
         )
-        lost = underflowed_steps(states, self.time)
-        for steps in (*(one.steps for one in parameters), *(one.steps for one in self.inputs.values())):
-            steps.status[lost & (steps.status == Status.ZERO)] = Status.UNDERFLOW
         first = states[0].nodes[0] if states else len(nodes) - 1
         forward, backward = self._nonfinite(states)
         return Trace(
@@ -171,7 +179,7 @@ class Observer:
         for node in self.tape.nodes:
             if node.id in self.inputs:
                 found.append(self.inputs[node.id])
-            elif node.op is INPUT and self._is_sequence(node.value):
+            elif node.op is INPUT and self._is_sequence(node):
                 nothing = Magnitudes.of(np.zeros(self.time)) if self.walked else Magnitudes.unobserved((self.time,))
                 found.append(InputTrace(str(node.name), nothing))
         return found
@@ -188,7 +196,7 @@ class Observer:
         cut = cuts(self.tape, recurrence, observer.kind)
         start = recurrence.initial.get(observer.kind)
         gradient = None if start is None else self.initial.get(start)
-        return observer.finish(name, gradient, valid, cut, walked=self.walked)
+        return padded_state(observer.finish(name, gradient, valid, cut, walked=self.walked), self.time)
 
     def _loss_steps(self) -> Floats:
         total = np.full(self.time, np.nan)
@@ -209,17 +217,9 @@ class Observer:
         return forward, -1 if fine or not self.walked else first_nonfinite_backward(self.tape, self.starts)
 
 
-def underflowed_steps(states: tuple[StateTrace, ...], time: int) -> Booleans:
-    """Find the timesteps whose gradient was rounded to zero, in a state or on its way through the step."""
-    lost = np.zeros(time, dtype=bool)
-    for state in states:
-        carried = state.carried.status == Status.UNDERFLOW
-        if state.direction == "forward":
-            lost[1:] |= carried[:-1]
-        else:
-            lost[:-1] |= carried[1:]
-        lost |= state.grad.status == Status.UNDERFLOW
-    return lost
+def _is_part(node: Node) -> bool:
+    index = node.options.get("index", ())
+    return node.op.name == "index" and len(index) == 1 and isinstance(index[0], int)
 
 
 def timesteps(tape: Tape) -> int:
@@ -250,20 +250,6 @@ def valid_steps(tape: Tape, batch: int, time: int) -> Booleans:
     if tape.keep is not None and tape.keep.shape == valid.shape:
         valid &= tape.keep
     return valid
-
-
-def cuts(tape: Tape, recurrence: Recurrence, kind: str) -> Booleans:
-    """Find the timesteps whose incoming recurrence was cut by `detach`, directly."""
-    ids = recurrence.states[kind]
-    place = {node_id: t for t, node_id in enumerate(ids)}
-    cut = np.zeros(len(ids), dtype=bool)
-    ahead = 1 if recurrence.direction == "forward" else -1
-    for node in tape.nodes:
-        if node.op.name == "detach" and node.inputs[0] in place:
-            t = place[node.inputs[0]] + ahead
-            if 0 <= t < len(ids) and node.timestep in (-1, t):
-                cut[t] = True
-    return cut
 
 
 def describe(tape: Tape) -> str:

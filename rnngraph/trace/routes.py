@@ -94,18 +94,19 @@ class Routes:
         node = self.tape.nodes[slot[0]]
         if node.op.vjp is None or node.op.name == "detach":
             return []
+        if slot[1] != WHOLE and node.op.name == "stack":  # one timestep of it is one of its many inputs
+            inputs = [(slot[1], node.inputs[slot[1]])]
+        else:
+            inputs = list(enumerate(node.inputs))
         found = []
-        for position, source in enumerate(node.inputs):
+        for position, source in inputs:
             if not self.relevant[source] or not self.tape.nodes[source].requires:
                 continue
-            if slot[1] != WHOLE and node.op.name == "stack":
-                if position == slot[1]:
-                    found.append((position, (source, WHOLE)))
-            elif self.split[source]:
-                step = slot[1] if slot[1] != WHOLE else sliced_step(node, position)
-                found.append((position, (source, -1 if step is None else step)))
-            else:
+            if not self.split[source]:
                 found.append((position, (source, WHOLE)))
+                continue
+            step = slot[1] if slot[1] != WHOLE else sliced_step(node, position)
+            found.append((position, (source, -1 if step is None else step)))
         return found
 
     def slots(self, node: Node) -> list[Slot]:

@@ -101,6 +101,7 @@ class StateObserver:
             hidden = 2 * self.units
             gates = [nodes[self.recurrence.gates[t]].value[:, hidden:] for t in steps]
             self.saturated[steps] = _share_above(_stacked(gates, 1)[:, 0], _SATURATED)
+        self.saturated[steps[np.isnan(self.activation[steps])]] = np.nan  # of NaN nothing is known
 
     def _values(self, ids: list[int], steps: Array) -> Array:
         """Give the values at consecutive timesteps, (steps, batch * units); a view where they lie in one buffer."""

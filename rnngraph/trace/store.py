@@ -14,6 +14,7 @@ import os
 import tempfile
 import types
 import zipfile
+from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, cast, get_args, get_origin, get_type_hints
@@ -23,6 +24,7 @@ import numpy as np
 from rnngraph.autodiff.contribution import Array
 from rnngraph.errors import FileError
 from rnngraph.trace import model
+from rnngraph.trace.fits import fits
 from rnngraph.trace.model import Trace
 
 SCHEMA = 1
@@ -38,9 +40,9 @@ def save(trace: Trace, path: str | Path) -> None:
     tree = _take_apart(trace, "trace", arrays)
     header = json.dumps({"format": _MARK, "schema": SCHEMA, "trace": tree}, allow_nan=False)
     arrays[_HEADER] = np.frombuffer(header.encode(), dtype=np.uint8)
-    if target.is_dir():
+    if _path_is(Path.is_dir, target):
         raise FileError(f"{target} is a folder; name a file, such as {target / 'run.npz'}.")
-    if not target.parent.is_dir():
+    if not _path_is(Path.is_dir, target.parent):
         raise FileError(f"the folder {target.parent} does not exist; create it first.")
     temporary = None
     try:
@@ -51,17 +53,18 @@ def save(trace: Trace, path: str | Path) -> None:
         os.umask(umask)
         os.chmod(temporary, 0o666 & ~umask)
         os.replace(temporary, target)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
         if temporary is not None:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
-        raise FileError(f"{target} cannot be written: {error.strerror or error}.") from None
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise FileError(f"{target} cannot be written: {reason}.") from None
 
 
 def load(path: str | Path) -> Trace:
     """Read a trace; see `Trace.load`."""
     source = Path(path)
-    if not source.is_file():
+    if not _path_is(Path.is_file, source):
         raise FileError(f"{source} is not a file; name a trace saved with `rnngraph trace -o run.npz`.")
     try:
         with zipfile.ZipFile(source) as archive:
@@ -77,12 +80,20 @@ def load(path: str | Path) -> Trace:
                     f"{source} has schema {header.get('schema')!r} and this version reads {SCHEMA}; update rnngraph."
                 )
             trace = cast(Trace, _put_together(header.get("trace"), Trace, data))
-            _check(trace)
+            if not fits(trace):
+                raise FileError("its columns do not fit together.")
             return trace
     except FileError as error:
         raise FileError(str(error) if str(source) in str(error) else f"{source} is damaged: {error}") from None
     except Exception as error:  # whatever a damaged archive makes the readers raise
         raise FileError(f"{source} is damaged or not a trace: {error or type(error).__name__}.") from None
+
+
+def _path_is(question: Callable[[Path], bool], path: Path) -> bool:
+    try:
+        return question(path)
+    except OSError as error:  # a name that is too long, a folder that may not be entered
+        raise FileError(f"{path} cannot be used: {error.strerror or error}.") from None
 
 
 def _take_apart(item: Any, key: str, arrays: dict[str, Array]) -> Any:
@@ -141,22 +152,3 @@ def _array(item: Any, kind: Any, data: Any) -> Array:
     if array.dtype != wanted:
         raise FileError(f"{item['array']} has dtype {array.dtype} instead of {wanted}.")
     return array
-
-
-def _check(trace: Trace) -> None:
-    time, graph = trace.timesteps, trace.graph
-    count = len(graph.op)
-    fits = [trace.valid.shape == (trace.batch, time), len(trace.labels) == time, trace.loss_steps.shape == (time,)]
-    for state in trace.states:
-        columns = (state.grad.value, state.immediate.value, state.carried.value, state.gain, state.cut, state.nodes)
-        fits += [column.shape == (time,) for column in columns]
-        fits += [state.quantiles.value.shape == (3, time), bool(((state.nodes >= -1) & (state.nodes < count)).all())]
-    fits += [parameter.steps.value.shape == (time,) for parameter in trace.parameters]
-    fits += [one.steps.value.shape == (time,) for one in trace.inputs]
-    fits += [column.shape == (count,) for column in (graph.scope, graph.shape, graph.timestep, graph.grad.value)]
-    fits += [graph.offsets.shape == (count + 1,), bool((np.diff(graph.offsets) >= 0).all())]
-    fits += [bool(((graph.inputs >= 0) & (graph.inputs < max(count, 1))).all())]
-    tables = ((graph.op, graph.ops), (graph.scope, graph.scopes), (graph.shape, graph.shapes))
-    fits += [bool(((column >= 0) & (column < len(table))).all()) for column, table in tables]
-    if not all(fits):
-        raise FileError("its columns do not fit together.")

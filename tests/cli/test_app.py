@@ -99,6 +99,7 @@ def test_render_to_stdout(tmp_path: Path) -> None:
         (("render", "--format", "xyz"), 2, "'xyz'"),
         (("render", "-o", "nowhere/picture.svg"), 3, "nowhere"),
         (("render", "-o", "notes.svg"), 3, "notes.svg"),
+        (("render", "-o", "folder.npz"), 3, "is a folder"),
         (("render", "--color", "pink"), 2, "pink"),
         (("trace", "-o", "nowhere/run.npz"), 3, "The folder nowhere does not exist"),
         (("trace", "-o", "run.txt"), 2, "ends in .npz"),

@@ -79,6 +79,14 @@ def test_the_spectrum() -> None:
     assert document["spectrum"]["weights"]["rnn.Wh"]["spectral_radius"] == pytest.approx(0.5)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "count"),
+    [(["--spectrum", "--json"], 8), (["--json", "--spectrum"], 8), (["--json", "--spectrum=3"], 3)],
+)
+def test_the_spectrum_without_a_number(arguments: list[str], count: int) -> None:
+    assert len(json.loads(run(*SMALL, *arguments))["spectrum"]["lyapunov"]) == count
+
+
 def test_a_saved_run(tmp_path: Path) -> None:
     path = tmp_path / "run.npz"
     CliRunner().invoke(app, ["trace", "-o", str(path), *SMALL])
@@ -91,6 +99,7 @@ def test_a_saved_run(tmp_path: Path) -> None:
     ("arguments", "words"),
     [
         (("--fail-on", "vanish"), "--fail-on names 'vanish'"),
+        (("--fail-on", ""), "--fail-on names ''"),
         (("--horizon", "40"), "horizon is 40"),
         (("--threshold", "vanishing"), "write a name and a number"),
         (("--threshold", "vanishing=low"), "write a name and a number"),

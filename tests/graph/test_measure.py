@@ -18,12 +18,14 @@ def test_short_numbers(value: float, text: str) -> None:
     assert short(value) == text
 
 
-def test_a_range_ignores_what_is_not_known_and_counts_it() -> None:
+def test_a_range_says_that_the_gradient_died_somewhere() -> None:
     found = measure(Magnitudes(np.array([1e-3, 0, 10.0, 0]), np.array([0, 1, 0, 2], dtype=np.uint8)))
     assert (found.low, found.high) == (1e-3, 10.0)
     assert found.counts == (2, 1, 1, 0, 0)
     assert found.status is Status.OK
-    assert found.text == "1e-3 … 10"
+    assert found.text == "0 … 10"
+    tiny = measure(Magnitudes(np.array([1e-3, 0.0]), np.array([Status.OK, Status.UNDERFLOW], dtype=np.uint8)))
+    assert tiny.text == "underflow … 1e-3"
 
 
 @pytest.mark.parametrize("status", Status)

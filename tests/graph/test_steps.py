@@ -65,3 +65,10 @@ def test_ranges_and_gaps_tile_the_sequence(timesteps: int, data: st.DataObject) 
     hidden = [step for start, stop in gaps(ranges, timesteps) for step in range(start, stop)]
     assert set(shown) == chosen
     assert sorted(shown + hidden) == list(range(timesteps))
+
+
+def test_a_fraction_of_a_step_is_refused() -> None:
+    with pytest.raises(InputError, match=r"1\.5"):
+        parse_steps(1.5, 10)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"2\.5"):
+        parse_steps([1, 2.5], 10)  # type: ignore[list-item]

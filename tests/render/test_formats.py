@@ -256,3 +256,19 @@ def test_the_dot_file_keeps_its_positions_under_a_bare_dot(tmp_path: Path) -> No
     (tmp_path / "a.dot").write_bytes(render_bytes(drawing, "dot"))
     done = subprocess.run(["dot", "-Tsvg", "a.dot"], cwd=tmp_path, capture_output=True, check=True)
     assert done.stdout == render_bytes(drawing, "svg")
+
+
+@pytest.mark.parametrize("title", ['%%{init: {"securityLevel": "loose"}}%%', "}%%{wrap"])
+def test_a_title_is_no_mermaid_directive(title: str) -> None:
+    text = mermaid.mermaid(draw(SAMPLES["one"], title=title))
+    assert "%%{" not in text
+    assert text.count("%%") == 1, "only the comment that holds the title"
+
+
+@pytest.mark.parametrize(
+    ("label", "shown"),
+    [("+", '"#43;"'), ("+  cell c", '"#43;  cell c"'), ("1. one\n- two", '"1#46; one<br/>#45; two"'),
+     ("0.02", '"0.02"'), ("3e-7", '"3e-7"'), ("$$x$$", '"#36;#36;x#36;#36;"')],
+)  # fmt: skip
+def test_no_mermaid_label_is_read_as_a_list_or_a_formula(label: str, shown: str) -> None:
+    assert mermaid.quote(label) == shown

@@ -18,6 +18,7 @@ from rnngraph.graph.draw import assemble, draw
 from rnngraph.graph.drawing import Drawing
 from rnngraph.render.format import format_of, render_bytes
 from rnngraph.render.html import embedded, frame, html
+from rnngraph.render.page.prototype import WIDTH
 from rnngraph.trace.model import LagTrace, Trace
 from tests.traces import CELLS, every_status, make_trace
 
@@ -162,8 +163,9 @@ def test_numbers_are_logarithms_or_say_why_not() -> None:
 
 def test_the_pages_columns_are_those_of_the_drawing() -> None:
     """Put the page's columns side by side, and every box and arrow is where the layout of the whole has it."""
-    drawing = draw(make_trace("lstm", 6, layers=2, bidirectional=True), steps="all")
-    data = Page(html(drawing)).data
+    trace = make_trace("lstm", 6, layers=2, bidirectional=True)
+    drawing = assemble(build(trace, "all"), least=WIDTH)
+    data = page_of(trace).data
     scene = data["scenes"]["step"]
     boxes: list[tuple[float, ...]] = []
     curves: list[list[float]] = []

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from rnngraph.errors import FileError, InputError
 from rnngraph.graph import draw
+from rnngraph.graph.build import build
 from rnngraph.render import render
-from rnngraph.render.format import FORMATS
+from rnngraph.render.format import FORMATS, render_bytes
 from tests.traces import make_trace
 
 TRACE = make_trace("tanh", 3)
@@ -95,3 +98,21 @@ def test_bad_options_leave_nothing(tmp_path: Path) -> None:
 def test_what_is_no_trace_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="ndarray"):
         render(np.zeros(3), tmp_path / "a.svg")
+
+
+def test_the_page_does_without_a_drawing_of_every_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trace = make_trace("tanh", 60)
+    whole = render_bytes(draw(trace, steps="all", color="gain"), "html")
+    widths: list[int] = []
+
+    def counting(*arguments: Any, **options: Any) -> Any:
+        graph = build(*arguments, **options)
+        widths.append(len(graph.columns))
+        return graph
+
+    monkeypatch.setattr(sys.modules["rnngraph.graph.draw"], "build", counting)
+    path = render(trace, tmp_path / "a.html", steps="all", color="gain")
+    assert path.read_bytes() == whole
+    assert max(widths) < 20
+    with pytest.raises(InputError, match="outside"):
+        render(trace, tmp_path / "b.html", steps="50:70")

@@ -159,3 +159,28 @@ def test_a_loss_that_is_no_scalar_is_refused() -> None:
     h = rg.nn.RNN(2, 3)(tape.input(np.ones((1, 4, 2))))
     with pytest.raises(InputError, match=r"shape \(1, 4, 3\)"):
         rg.record(h)
+
+
+def test_initial_states_are_no_input_sequence_even_where_batch_and_time_agree() -> None:
+    tape = rg.Tape()
+    x, h0 = tape.input(np.ones((5, 5, 3))), tape.input(np.ones((2, 5, 4)), name="h0")
+    trace = rg.record(rg.nn.RNN(3, 4, num_layers=2)(x, h0=h0).sum())
+    assert [one.name for one in trace.inputs] == ["x"]
+
+
+def test_a_penalty_on_a_weight_leaves_its_cancellation_open() -> None:
+    tape, layer = rg.Tape(), rg.nn.RNN(3, 4)
+    out = layer(tape.input(np.random.default_rng(0).normal(size=(2, 5, 3)))).sum()
+    weight = tape.parameter(layer.parameter("Wh"))
+    found = {one.name: one for one in rg.record(out + 10 * (weight * weight).sum()).parameters}
+    assert np.isnan(found["rnn.Wh"].cancellation)
+    assert 0 < found["rnn.Wx"].cancellation < 1
+
+
+def test_saturation_is_not_observed_where_a_state_is_not_finite() -> None:
+    tape = rg.Tape()
+    layer = rg.nn.RNN(3, 4, nonlinearity="relu", gain=1e200)
+    (state,) = rg.record(layer(tape.input(np.ones((2, 6, 3)))).sum()).states
+    broken = ~np.isfinite(state.activation)
+    assert broken.any()
+    np.testing.assert_array_equal(np.isnan(state.saturated), broken)

@@ -60,7 +60,7 @@ const edges = (column) => [...column.arrows, ...column.plan.edges];
 // What an arrow back in time carries: the norm and gain at the step that it reaches, or that it is cut.
 function walkOf(edge, column, before) {
   const state = data.states[edge.state], reverse = state.direction === "reverse";
-  if (column === before) return { state, carried: measureOf(state.carried, column.runs), gain: measureOf(state.gain, column.runs), cut: false, to: column };
+  if (column === before) return { state, carried: measureOf(state.carried, walked(state, column.runs)), gain: measureOf(state.gain, column.runs), cut: false, to: column };
   const [from, to] = reverse ? [before, column] : [column, before];
   const entered = reverse ? from.last : from.first;
   const cut = from.kind !== "loop" && state.cuts.length > 0 && state.cuts[atomAt(entered)] > 0;
@@ -84,7 +84,7 @@ function drawVertex(column, vertex) {
   const paint = paintOf(column, vertex);
   if (paint) shape.style.fill = paint.fill;
   const label = [labelOf(column, vertex), mark].filter(Boolean).join("\n");
-  const text = lines(element, label, { x, y, width: vertex.width, height: vertex.height }, vertex.kind === "fold" ? 9 : vertex.size);
+  const text = lines(element, label, { x, y, width: vertex.width, height: vertex.height }, vertex.kind === "fold" ? 11 : mark ? 10 : vertex.size);
   if (paint) text.style.fill = paint.ink;
   element.setAttribute("class", classes.join(" "));
   element.setAttribute("aria-label", spokenOf(column, vertex, mark).join(", "));
@@ -97,12 +97,27 @@ function labelOf(column, vertex) {
     const name = column.kind === "step" ? `L${column.first}` : `L × ${column.count}`, part = lossOf(column.runs);
     return part === null ? name : `${name}\n${part === "n" ? "not finite" : shortNumber(part)}`;
   }
+  if (vertex.kind === "layer") return [vertex.label.replace("{n}", column.count), ...carriesOf(column, vertex)].join("\n");
   if (vertex.kind !== "fold") return vertex.label.replace("{n}", column.count);
   const ranges = data.states.map((state) => {
     const cuts = state.cuts.length ? sumOf(state.cuts, column.runs) : 0;
     return `${oneLine(state.name)}  ${textOf(measureOf(state.grad, column.runs))}${cuts ? `  cut ${cuts}×` : ""}`;
   });
   return [`${column.count} steps`, columnName(column), ...ranges].join("\n");
+}
+
+// What a layer's states carry back that have no arrow of their own, such as an LSTM's c.
+function carriesOf(column, vertex) {
+  const row = scene.rows[vertex.row];
+  return data.states.filter((state, number) => number !== vertex.state && state.layer === row.layer && state.direction === row.direction)
+    .map((state) => `${state.kind} carries ${textOf(measureOf(state.carried, walked(state, column.runs)))}`);
+}
+
+// Leave out the step with which the recurrence ends: nothing is carried into it, which says nothing of a loop.
+function walked(state, runs) {
+  const end = state.direction === "reverse" ? 0 : atoms.length - 1;
+  const kept = runs.map(([first, stop]) => [first + (first === end), stop - (stop - 1 === end)]).filter(([first, stop]) => first < stop);
+  return kept.length ? kept : runs;
 }
 
 const sumOf = (list, runs) => runs.reduce((sum, [first, stop]) => list.slice(first, stop).reduce((a, b) => a + b, sum), 0);

@@ -21,6 +21,8 @@ from rnngraph.graph.model import Column
 from rnngraph.render.page.groups import Groups
 from rnngraph.trace.model import Trace
 
+WIDTH = 112.0  # of a step; there is room for the mark of any step
+
 
 @dataclass(frozen=True, slots=True)
 class Prototype:
@@ -89,4 +91,4 @@ def _draw(trace: Trace, detail: str, columns: tuple[Column, ...], kinds: tuple[s
         graph=replace(trace.graph, first_nonfinite_forward=-1, first_nonfinite_backward=-1),
     )
     graph = build_columns(plain, columns, detail=detail, typical=trace.timesteps // 2)
-    return Prototype(assemble(graph), place(graph), kinds)
+    return Prototype(assemble(graph, least=WIDTH), place(graph, least=WIDTH), kinds)

@@ -74,7 +74,7 @@ class _Found:
     def _vertex(self, vertex: Vertex, start: float) -> dict[str, Any]:
         shape: Shape = self.shapes[vertex.id]
         box = shape.box
-        lines = shape.text.split("\n")[: len(vertex.label.split("\n"))]  # what follows depends on the step
+        lines = shape.text.split("\n")[: 1 if vertex.kind == "layer" else len(vertex.label.split("\n"))]
         return {
             "key": key(vertex),
             "kind": vertex.kind,

@@ -29,7 +29,8 @@ function textOf(measure, digits = 2) {
   if (!measure) return "";
   if (measure.status !== OK) return STATUS_TEXT[measure.status];
   const write = measure.log ? numberFromLog : shortNumber;
-  const low = write(measure.low, digits), high = write(measure.high, digits);
+  const below = [ZERO, UNDERFLOW].find((status) => measure.counts[status]);  // a range must not hide where the gradient has died
+  const low = below === undefined ? write(measure.low, digits) : STATUS_TEXT[below], high = write(measure.high, digits);
   return low === high ? high : `${low} … ${high}`;
 }
 

@@ -24,6 +24,7 @@ function clearColumns() {
 function place() {
   const { scale } = view, high = tall();
   byId("world").setAttribute("transform", `translate(${view.x.toFixed(2)} ${view.y.toFixed(2)}) scale(${scale.toFixed(4)} ${high.toFixed(4)})`);
+  if (Math.abs(high - namesFor) > 0.02) drawNames();
   const sticky = Math.max(0, view.x - GUTTER * high);
   byId("names").setAttribute("transform", `translate(${sticky.toFixed(2)} ${view.y.toFixed(2)}) scale(${high.toFixed(4)})`);
   const first = Math.max(0, columnAfter(-view.x / scale) - 1), stop = Math.min(columns.length, columnAfter((view.width - view.x) / scale) + 2);

@@ -22,7 +22,7 @@ from rnngraph.sources.checkpoint.data import Data, read_data
 from rnngraph.sources.checkpoint.formats import open_checkpoint
 from rnngraph.sources.checkpoint.layers import candidates, chosen
 from rnngraph.sources.checkpoint.roles import OutputLayer, find_embedding, find_output
-from rnngraph.sources.checkpoint.stack import read_stack
+from rnngraph.sources.checkpoint.stack import not_finite, read_stack
 from rnngraph.sources.checkpoint.text import read_text
 from rnngraph.sources.stack import Stack
 from rnngraph.sources.walk import WalkOptions, walk
@@ -102,6 +102,10 @@ def _recognise(options: CheckpointOptions, data: Data | None) -> tuple[Network, 
     if data is None or data.targets is not None:
         besides = None if embedding is None else embedding[0]
         output = find_output(rest, stack.output_size, roles.get("output"), besides=besides)
+    if embedding is not None:
+        findings += not_finite(*embedding)
+    if output is not None:
+        findings += (*not_finite(output.name, output.weight), *not_finite(f"{output.name} (bias)", output.bias))
     return Network(stack, embedding, output), findings
 
 

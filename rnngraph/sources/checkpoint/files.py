@@ -22,6 +22,8 @@ from rnngraph.errors import FileError
 LARGEST_ARRAY = 2 * 2**30  # bytes of one array that is read
 LARGEST_RATIO = 1100  # of unpacked to packed bytes; deflate cannot pack zeros further
 LARGEST_HEADER = 64 * 2**20
+UNPACKED_FREELY = 64 * 2**20  # bytes that a file may unpack to whatever its ratio
+HONEST_RATIO = 100  # numbers of a trained network hardly pack at all
 _SAFETENSORS = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "bf16", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "<i1",
     "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "|u1", "BOOL": "|b1",
@@ -105,6 +107,20 @@ def check_archive(path: Path, archive: zipfile.ZipFile) -> None:
     total = sum(entry.compress_size for entry in archive.infolist())
     if total > path.stat().st_size:
         raise FileError(f"{path} is refused: its parts are said to take {total} bytes, more than the file has.")
+    check_ratio(path, sum(entry.file_size for entry in archive.infolist()), total)
+
+
+def check_ratio(path: Path, unpacked: int, packed: int) -> None:
+    """Refuse what is small on disk and would fill the memory.
+
+    Raises:
+        FileError: it is packed further than numbers can be.
+    """
+    if unpacked > UNPACKED_FREELY and unpacked > HONEST_RATIO * packed:
+        raise FileError(
+            f"{path} is refused: it would unpack from {packed} to {unpacked} bytes, more than {HONEST_RATIO} times; "
+            "save it without compression if it is yours."
+        )
 
 
 def _npz_entry(path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> StoredArray:
@@ -125,7 +141,7 @@ def _npy_header(path: Path, name: str, file: Any, size: int) -> tuple[int, ...]:
     shape, _, dtype = header(file)
     if dtype.hasobject:
         raise FileError(f"{name} in {path} holds Python objects, which are never read; save numbers only.")
-    if math.prod(shape) * dtype.itemsize != size - file.tell():
+    if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != size - file.tell():
         raise FileError(f"{name} in {path} says it has shape {shape}, but {size - file.tell()} bytes are there.")
     return tuple(int(one) for one in shape)
 
@@ -167,8 +183,11 @@ def read_safetensors(path: Path) -> list[StoredArray]:
 
 
 def _safetensors_entry(path: Path, name: str, entry: Any, start: int, size: int) -> StoredArray:
-    dtype, shape = str(entry["dtype"]), tuple(int(one) for one in entry["shape"])
-    first, last = (int(one) for one in entry["data_offsets"])
+    try:
+        dtype, shape = str(entry["dtype"]), tuple(int(one) for one in entry["shape"])
+        first, last = (int(one) for one in entry["data_offsets"])
+    except (KeyError, TypeError, ValueError):
+        raise FileError(f"{name} in {path} has no proper dtype, shape and data_offsets: the header is damaged.") from None
     width = 2 if dtype == "BF16" else np.dtype(_SAFETENSORS[dtype]).itemsize if dtype in _SAFETENSORS else 0
     if width and (min(shape, default=1) < 0 or not 0 <= first <= last or start + last > size):
         raise FileError(f"{name} in {path} is said to lie at bytes {first} to {last}, outside of the file.")

@@ -5,6 +5,7 @@ In: a path. Out: `StoredArray`s by name, and what a `.keras` file says of its la
 
 from __future__ import annotations
 
+import warnings
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from rnngraph.errors import FileError, InputError, MissingToolError
 from rnngraph.sources.checkpoint.files import (
     StoredArray,
     check_archive,
+    check_ratio,
     read_folder,
     read_npz,
     read_safetensors,
@@ -78,7 +80,9 @@ def _torch(path: Path) -> Checkpoint:
         with readable(path), zipfile.ZipFile(path) as archive:
             check_archive(path, archive)
     try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():  # of old formats; what matters is said below
+            warnings.simplefilter("ignore")
+            loaded = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # damage, or an object that would have to be executed
         text = " ".join(str(error).split())
         if "weights_only" in text or "WeightsUnpickler" in text:
@@ -108,6 +112,8 @@ def _tensors(loaded: Any) -> dict[str, Any]:
 
 def _tensor(path: Path, name: str, tensor: Any) -> StoredArray:
     def read() -> Array:
+        if not tensor.is_sparse:  # a view can be far larger than the numbers that it shows
+            check_ratio(path, tensor.numel() * tensor.element_size(), tensor.untyped_storage().nbytes())
         wide = tensor.detach().float() if str(tensor.dtype) in ("torch.bfloat16", "torch.float16") else tensor.detach()
         return np.asarray(wide.contiguous().numpy())
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from rnngraph.errors import FileError, MissingToolError
-from rnngraph.sources.checkpoint.files import LARGEST_ARRAY, LARGEST_RATIO, StoredArray, check_archive, readable
+from rnngraph.sources.checkpoint.files import LARGEST_ARRAY, LARGEST_RATIO, StoredArray, check_archive, check_ratio, readable
 
 Settings = dict[str, dict[str, Any]]  # a layer's options, by the layer's name
 
@@ -81,6 +81,7 @@ def read_h5(path: Path, file: Path | io.BytesIO | None = None) -> list[StoredArr
     with readable(path):
         handle = h5py.File(file or path, "r")
         found: list[StoredArray] = []
+        unpacked = packed = 0
         pending, seen = [("", handle)], set()
         while pending:
             prefix, group = pending.pop()
@@ -97,6 +98,8 @@ def read_h5(path: Path, file: Path | io.BytesIO | None = None) -> list[StoredArr
                     pending.append((name + "/", item))
                 elif item.dtype.kind in "fiub":
                     found.append(_dataset(path, name, item))
+                    unpacked, packed = unpacked + item.nbytes, packed + item.id.get_storage_size()
+        check_ratio(path, unpacked, packed)
         return sorted(found, key=lambda one: one.name)
 
 

@@ -31,9 +31,7 @@ def read_stack(picked: list[Candidate], cell: str | None) -> tuple[Stack, tuple[
         for key, value in values.items():
             if value.dtype.kind != "f":
                 raise InputError(f"{one.arrays[key].name} holds {value.dtype}; weights are floating point numbers.")
-            bad = int(value.size - np.isfinite(value).sum())
-            if bad:
-                findings.append(f"{one.arrays[key].name} holds {bad} NaN or infinite of {value.size} values")
+            findings.extend(not_finite(one.arrays[key].name, value))
         _check_blocks(one, values)
         stacks.append(_stack(one, values, cell_of(one, cell)))
     first = stacks[0]
@@ -50,6 +48,12 @@ def read_stack(picked: list[Candidate], cell: str | None) -> tuple[Stack, tuple[
     stack = replace(stack, name=stack.name.replace("/", "."), layers=_one_dtype(stack.layers))
     check_stack(stack)
     return stack, tuple(findings)
+
+
+def not_finite(name: str, value: Array) -> tuple[str, ...]:
+    """Say that a tensor holds NaN or infinity, where it does."""
+    bad = int(value.size - np.isfinite(value).sum())
+    return (f"{name} holds {bad} NaN or infinite of {value.size} values",) if bad else ()
 
 
 def _check_blocks(one: Candidate, values: dict[tuple[str, str], Array]) -> None:

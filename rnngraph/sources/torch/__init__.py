@@ -16,9 +16,10 @@ from rnngraph.errors import InputError
 from rnngraph.sources.torch.capture import Recorder
 from rnngraph.sources.torch.hooks import unwrapped
 from rnngraph.sources.torch.steps import StepRecorder
-from rnngraph.sources.torch.trace import Choice, traced
+from rnngraph.sources.torch.trace import Choice, replayed_loss, traced
 
 if TYPE_CHECKING:
+    from rnngraph.autodiff.tensor import Tensor
     from rnngraph.sources.torch.every import Every
     from rnngraph.trace.model import Trace
 
@@ -107,6 +108,16 @@ class Watch:
             return self._hooks.trace(str(options.get("source", "")))
         assert self._recorder is not None
         return traced(self._recorder, Choice(layer, call, labels, tolerance, {"lags": True, **options}))
+
+    def replayed(self) -> Tensor:
+        """Walk what was watched again up to a scalar, for `rnngraph.gradcheck`: its gradients are those of the run.
+
+        Raises:
+            InputError: see `trace`; or only hooks could be put on.
+        """
+        if self._recorder is None:
+            raise InputError(f"{self._steps} is seen through hooks only, so there is nothing to walk again.")
+        return replayed_loss(self._recorder)
 
     def _prepare(self) -> None:
         self._hooks = None

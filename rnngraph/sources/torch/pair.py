@@ -10,9 +10,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rnngraph.errors import InputError
-from rnngraph.sources.torch import watch
+from rnngraph.sources.torch import Watch, watch
 
 if TYPE_CHECKING:
+    from rnngraph.autodiff.tensor import Tensor
     from rnngraph.trace.model import Trace
 
 REDUCTIONS = ("sum", "mean", "every")
@@ -31,6 +32,19 @@ def trace_pair(module: Any, batch: Any, *, loss: str = "sum", **options: Any) ->
     Raises:
         InputError: the module returned nothing that can be differentiated; see also `Watch.trace`.
     """
+    watched, scalar, how = _watched(module, batch, loss)
+    trace = watched.trace(**options)
+    return replace(trace, loss=float(scalar.detach()), notes=(*trace.notes, *how))
+
+
+def pair_loss(module: Any, batch: Any, *, loss: str = "sum") -> Tensor:
+    """Run the module likewise, and walk its recurrent layers again up to a scalar that can be checked."""
+    return _watched(module, batch, loss)[0].replayed()
+
+
+def _watched(module: Any, batch: Any, loss: str) -> tuple[Watch, Any, tuple[str, ...]]:
+    if loss not in REDUCTIONS:
+        raise InputError(f"--loss is {loss}; a PyTorch module takes {', '.join(REDUCTIONS)}: return the loss you mean.")
     kept = [(parameter, parameter.grad) for parameter in module.parameters()]
     try:
         for parameter, _ in kept:
@@ -42,8 +56,7 @@ def trace_pair(module: Any, batch: Any, *, loss: str = "sum", **options: Any) ->
     finally:
         for parameter, gradient in kept:
             parameter.grad = gradient
-    trace = watched.trace(**options)
-    return replace(trace, loss=float(scalar.detach()), notes=(*trace.notes, *how))
+    return watched, scalar, how
 
 
 def _called(module: Any, batch: Any) -> Any:
@@ -65,11 +78,6 @@ def _scalar(returned: Any, loss: str) -> tuple[Any, tuple[str, ...]]:
         )
     if output.numel() == 1:
         return output.sum(), ()
-    if loss not in REDUCTIONS:
-        raise InputError(
-            f"The module returned a tensor of shape {tuple(output.shape)} and --loss is {loss}; choose one of "
-            f"{', '.join(REDUCTIONS)}, or return the loss that you mean."
-        )
     text = {"sum": "the sum", "mean": "the mean", "every": "half the sum of squares"}[loss]
     note = f"the module returned no scalar: {text} of its output, {tuple(output.shape)}, was differentiated"
     return {"sum": output.sum, "mean": output.mean, "every": lambda: output.square().sum() / 2}[loss](), (note,)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from rnngraph.autodiff.tape import Tape
+from rnngraph.autodiff.tensor import Tensor
 from rnngraph.errors import InputError
 from rnngraph.sources.torch.call import Call
 from rnngraph.sources.torch.capture import Recorder
@@ -18,6 +19,7 @@ from rnngraph.sources.torch.replay import replay
 from rnngraph.sources.torch.sequence import Sequence, chain_break, joined
 from rnngraph.sources.torch.steps import from_calls
 from rnngraph.sources.torch.weights import weight_gradients
+from rnngraph.sources.walk import Walk
 
 if TYPE_CHECKING:
     from rnngraph.trace.model import Trace
@@ -47,11 +49,7 @@ def traced(recorder: Recorder, choice: Choice) -> Trace:
     loose = {path: calls for path, calls in chosen.items() if choice.call is None and _is_loose(calls)}
     if loose:
         return _seen(recorder, chosen, loose, str(choice.record.get("source", "")))
-    sequences = {path: joined(_picked(calls, choice.call)) for path, calls in chosen.items()}
-    _check_sizes(sequences)
-    tape = Tape(model="; ".join(f"{path}: {one.stack.describe()}" for path, one in sequences.items()))
-    tape.step_labels = list(choice.labels)
-    walks = {path: replay(sequence, tape) for path, sequence in sequences.items()}
+    tape, sequences, walks = _replayed(chosen, choice)
     notes = []
     for path, sequence in sequences.items():
         calls = chosen[path]
@@ -63,6 +61,32 @@ def traced(recorder: Recorder, choice: Choice) -> Trace:
         notes.append("the layers were walked one by one: a lag counts from where the gradient enters a layer")
     trace = record(tape, **choice.record)
     return replace(trace, notes=(*trace.notes, *notes))
+
+
+def replayed_loss(recorder: Recorder) -> Tensor:
+    """Walk what was watched again, up to a scalar with the same gradients: every output times what reached it.
+
+    Raises:
+        InputError: see `traced`; or the recurrence can be seen only through hooks.
+    """
+    chosen = _chosen(recorder, None)
+    for path, calls in chosen.items():
+        if _is_loose(calls):
+            raise InputError(f"{path} can be seen only through hooks, because {chain_break(calls)}: nothing is walked.")
+    tape, _, _ = _replayed(chosen, Choice())
+    parts = [(Tensor(tape, node) * tape.constant(start)).sum() for node, start in tape.starts.items()]
+    tape.starts.clear()
+    return sum(parts[1:], start=parts[0])
+
+
+def _replayed(
+    chosen: dict[str, list[Call]], choice: Choice
+) -> tuple[Tape, dict[str, Sequence], dict[str, Walk]]:
+    sequences = {path: joined(_picked(calls, choice.call)) for path, calls in chosen.items()}
+    _check_sizes(sequences)
+    tape = Tape(model="; ".join(f"{path}: {one.stack.describe()}" for path, one in sequences.items()))
+    tape.step_labels = list(choice.labels)
+    return tape, sequences, {path: replay(sequence, tape) for path, sequence in sequences.items()}
 
 
 def _chosen(recorder: Recorder, layer: str | None) -> dict[str, list[Call]]:
