@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import Any
 
 import rnngraph
-from rnngraph.errors import FileError, InputError
+from rnngraph.errors import FileError, InputError, MissingToolError
 
 
 class TargetError(InputError):
@@ -50,7 +50,7 @@ def find_function(source: str) -> Callable[..., Any]:
             raise InputError(f"{place} has no {name!r}; it defines {listed or 'no functions'}.")
         found = getattr(found, part)
     if not callable(found):
-        raise InputError(f"{source} is a {type(found).__name__} and cannot be called; name a function.")
+        raise InputError(f"{source} is a value of type {type(found).__name__} and cannot be called; name a function.")
     function: Callable[..., Any] = found
     return function
 
@@ -101,6 +101,7 @@ def shielded(source: str) -> Iterator[None]:
 
     Raises:
         TargetError: the user's code raised.
+        MissingToolError: it needs PyTorch, which is not installed.
     """
     try:
         yield
@@ -111,6 +112,10 @@ def shielded(source: str) -> Iterator[None]:
         if isinstance(error, rnngraph.RnnGraphError):
             error.frames = frames  # type: ignore[attr-defined]
             raise
+        if isinstance(error, ModuleNotFoundError) and error.name == "torch":
+            raise MissingToolError(
+                f"{source} needs PyTorch, which is not installed; run: pip install 'rnngraph[torch]'"
+            ) from None
         kind, text = type(error).__name__, " ".join(str(error).split())
         if isinstance(error, SyntaxError):
             text = f"{error.msg} ({error.filename}, line {error.lineno})"

@@ -13,6 +13,7 @@ pytest.importorskip("h5py")
 import rnngraph
 from rnngraph.errors import FileError, InputError, MissingToolError
 from rnngraph.sources.checkpoint import CheckpointOptions, load
+from rnngraph.sources.checkpoint.keras import read_h5
 from tests.sources import keras_files as keras
 
 X = np.random.default_rng(0).normal(size=(2, 5, 3))
@@ -155,3 +156,12 @@ def test_without_h5py_the_install_line_is_given(tmp_path: Path, data: str, monke
     monkeypatch.setitem(__import__("sys").modules, "h5py", None)
     with pytest.raises(MissingToolError, match=r"pip install 'rnngraph\[keras\]'"):
         loss_of(tmp_path / "m.weights.h5", data)
+
+
+def test_packed_zeros_that_would_fill_the_memory_are_refused(tmp_path: Path) -> None:
+    import h5py
+
+    with h5py.File(tmp_path / "m.weights.h5", "w") as file:
+        file.create_dataset("a", data=np.zeros((2049, 8192), np.float32), compression="gzip", chunks=(2049, 8192))
+    with pytest.raises(FileError, match=r"refused: it would unpack from .* more than 100 times"):
+        read_h5(tmp_path / "m.weights.h5")

@@ -137,3 +137,18 @@ def test_a_damaged_file_is_one_sentence(tmp_path: Path, cut: int) -> None:
     np.savez(tmp_path / "d.npz", x=np.zeros((1, 2, 2)))
     with pytest.raises(FileError, match=r"w\.pt cannot be read"):
         load(CheckpointOptions(str(path), str(tmp_path / "d.npz")))
+
+
+def test_tensors_without_numbers_of_their_own_are_refused(tmp_path: Path) -> None:
+    names = ("rnn.weight_ih_l0", "rnn.weight_hh_l0")
+    data = tmp_path / "d.npz"
+    np.savez(data, x=np.ones((2, 5, 4)))
+    for kind, tensor, message in (
+        ("view", torch.zeros(1).expand(5000, 5000), "refused: it would unpack from 4 to 100000000 bytes"),
+        ("sparse", torch.eye(6).to_sparse(), "weight_hh_l0 in .* is sparse, quantised or without values"),
+        ("meta", torch.zeros(6, 6, device="meta"), "weight_hh_l0 in .* is sparse, quantised or without values"),
+    ):
+        path = tmp_path / f"{kind}.pt"
+        torch.save(dict(zip(names, (torch.ones(len(tensor), 4), tensor), strict=True)), path)
+        with pytest.raises(FileError, match=message):
+            load(CheckpointOptions(str(path), str(data)))

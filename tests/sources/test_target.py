@@ -103,7 +103,7 @@ def test_settings(model: str, capsys: pytest.CaptureFixture[str]) -> None:
         ("needs", {}, "needs a value for size"),
         ("nothing", {}, r"returned nothing \(None\); return a loss"),
         ("absent", {}, r"has no 'absent'; it defines build, ready, cache"),
-        ("number", {}, "is a int and cannot be called"),
+        ("number", {}, "is a value of type int and cannot be called"),
         ("waits", {}, "is a coroutine"),
         ("leaves", {}, "raised SystemExit: enough"),
     ],
@@ -160,49 +160,6 @@ def test_settings_that_are_none(text: str, message: str) -> None:
         settings_from([text])
     with pytest.raises(InputError, match="gives a twice"):
         settings_from(["a=1", "a=2"])
-
-
-PAIR = """
-import torch
-def scalar():
-    torch.manual_seed(0)
-    module = torch.nn.GRU(3, 4)
-    return Wrapped(module), {"x": torch.randn(5, 2, 3)}
-class Wrapped(torch.nn.Module):
-    def __init__(self, core):
-        super().__init__()
-        self.core = core
-    def forward(self, x):
-        return {"loss": self.core(x)[0].square().sum()}
-def output():
-    return torch.nn.LSTM(3, 4), torch.randn(5, 2, 3)
-def spread():
-    return torch.nn.LSTM(3, 4), (torch.randn(5, 2, 3), (torch.zeros(1, 2, 4), torch.zeros(1, 2, 4)))
-def tensor():
-    return torch.ones(3)
-def constant():
-    return torch.nn.GRU(3, 4).requires_grad_(False), torch.ones(5, 2, 3)
-"""
-
-
-def test_torch_pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    torch = pytest.importorskip("torch")
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    (tmp_path / "a_torch_model.py").write_text(PAIR)
-    path = f"{tmp_path}/a_torch_model.py"
-    trace = target_trace(f"{path}:scalar")
-    torch.manual_seed(0)
-    expected = torch.nn.GRU(3, 4)(torch.randn(5, 2, 3))[0].square().sum().item()
-    np.testing.assert_allclose(trace.loss, expected, rtol=1e-5)
-    assert (trace.states[0].name, trace.source) == ("core.h", f"{path}:scalar")
-    for name in ("output", "spread"):
-        assert "half the sum of squares of its output" in target_trace(f"{path}:{name}", loss="every").notes[-1]
-    with pytest.raises(InputError, match=r"tensor of shape \(5, 2, 4\) and --loss is last; choose one of sum, mean"):
-        target_trace(f"{path}:output", loss="last")
-    with pytest.raises(InputError, match="returned a PyTorch Tensor, whose recurrence cannot be seen from outside"):
-        target_trace(f"{path}:tensor")
-    with pytest.raises(InputError, match="in which nothing can be differentiated"):
-        target_trace(f"{path}:constant")
 
 
 def command(*arguments: str) -> Any:

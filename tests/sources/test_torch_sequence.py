@@ -9,6 +9,7 @@ import pytest
 
 import rnngraph
 from rnngraph.errors import InputError
+from rnngraph.render.lags import reports
 from rnngraph.trace.model import Status
 from tests.sources.torch_reference import unroll
 
@@ -162,6 +163,17 @@ def test_any_module_that_is_called_once_a_step() -> None:
         trace.states[0].activation, [float(one.detach().square().mean().sqrt()) for one in states], rtol=1e-12
     )
     assert trace.parameters[0].name == "cell.0.weight"
+    for judge in (rnngraph.diagnose, reports):
+        with pytest.raises(InputError, match="seen only through hooks, which show no lags"):
+            judge(trace)
+
+
+def test_hooks_tell_the_precision_of_the_run() -> None:
+    for dtype in ("float32", "float64"):
+        decoder = Decoder().to(getattr(torch, dtype))
+        with rnngraph.torch.watch(decoder, steps="cell") as watch:
+            decoder(torch.randn(2, 4).to(getattr(torch, dtype)), 3)[-1].sum().backward()
+        assert watch.trace().dtype == dtype
 
 
 def test_hooks_say_what_is_missing() -> None:

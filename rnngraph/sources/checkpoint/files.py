@@ -187,7 +187,7 @@ def _safetensors_entry(path: Path, name: str, entry: Any, start: int, size: int)
         dtype, shape = str(entry["dtype"]), tuple(int(one) for one in entry["shape"])
         first, last = (int(one) for one in entry["data_offsets"])
     except (KeyError, TypeError, ValueError):
-        raise FileError(f"{name} in {path} has no proper dtype, shape and data_offsets: the header is damaged.") from None
+        raise FileError(f"{name} in {path} has no proper dtype, shape and data_offsets: it is damaged.") from None
     width = 2 if dtype == "BF16" else np.dtype(_SAFETENSORS[dtype]).itemsize if dtype in _SAFETENSORS else 0
     if width and (min(shape, default=1) < 0 or not 0 <= first <= last or start + last > size):
         raise FileError(f"{name} in {path} is said to lie at bytes {first} to {last}, outside of the file.")

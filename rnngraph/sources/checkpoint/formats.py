@@ -112,8 +112,10 @@ def _tensors(loaded: Any) -> dict[str, Any]:
 
 def _tensor(path: Path, name: str, tensor: Any) -> StoredArray:
     def read() -> Array:
-        if not tensor.is_sparse:  # a view can be far larger than the numbers that it shows
-            check_ratio(path, tensor.numel() * tensor.element_size(), tensor.untyped_storage().nbytes())
+        if str(tensor.layout) != "torch.strided" or tensor.is_meta or tensor.is_quantized:
+            raise FileError(f"{name} in {path} is sparse, quantised or without values, and is not read: save it dense.")
+        # A view can be far larger than the numbers that it shows.
+        check_ratio(path, tensor.numel() * tensor.element_size(), tensor.untyped_storage().nbytes())
         wide = tensor.detach().float() if str(tensor.dtype) in ("torch.bfloat16", "torch.float16") else tensor.detach()
         return np.asarray(wide.contiguous().numpy())
 

@@ -15,7 +15,14 @@ from typing import Any
 import numpy as np
 
 from rnngraph.errors import FileError, MissingToolError
-from rnngraph.sources.checkpoint.files import LARGEST_ARRAY, LARGEST_RATIO, StoredArray, check_archive, check_ratio, readable
+from rnngraph.sources.checkpoint.files import (
+    LARGEST_ARRAY,
+    LARGEST_RATIO,
+    StoredArray,
+    check_archive,
+    check_ratio,
+    readable,
+)
 
 Settings = dict[str, dict[str, Any]]  # a layer's options, by the layer's name
 

@@ -25,7 +25,8 @@ def read_stack(picked: list[Candidate], cell: str | None) -> tuple[Stack, tuple[
         InputError: weights are missing or do not fit one another.
         FileError: an array cannot be read.
     """
-    stacks, findings = [], []
+    stacks: list[Stack] = []
+    findings: list[str] = []
     for one in picked:
         values = {key: array.read() for key, array in one.arrays.items()}
         for key, value in values.items():

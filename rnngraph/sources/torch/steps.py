@@ -79,7 +79,9 @@ class StepRecorder:
         tape = Tape(model=f"{self.path}: {type(self.module).__name__}, {len(self.values)} calls")
         recurrence = self._on(tape)
         tape.recurrences.append(recurrence)
-        return _honest(record(tape, source=source), self._parameters())
+        trace = _honest(record(tape, source=source), self._parameters())
+        dtype = str(self.values[0]["h"].dtype).removeprefix("torch.")
+        return replace(trace, dtype=dtype) if dtype == "float32" else trace
 
     def _on(self, tape: Tape) -> Recurrence:
         recurrence = Recurrence(self.path, "custom", states={kind: [] for kind in self.values[0]})

@@ -79,9 +79,7 @@ def replayed_loss(recorder: Recorder) -> Tensor:
     return sum(parts[1:], start=parts[0])
 
 
-def _replayed(
-    chosen: dict[str, list[Call]], choice: Choice
-) -> tuple[Tape, dict[str, Sequence], dict[str, Walk]]:
+def _replayed(chosen: dict[str, list[Call]], choice: Choice) -> tuple[Tape, dict[str, Sequence], dict[str, Walk]]:
     sequences = {path: joined(_picked(calls, choice.call)) for path, calls in chosen.items()}
     _check_sizes(sequences)
     tape = Tape(model="; ".join(f"{path}: {one.stack.describe()}" for path, one in sequences.items()))

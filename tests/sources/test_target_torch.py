@@ -1,0 +1,67 @@
+"""Python targets that return a PyTorch module and a batch."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import rnngraph
+from rnngraph.errors import InputError, MissingToolError
+from rnngraph.sources.target import target_loss, target_trace
+
+PAIR = """
+import torch
+def scalar():
+    torch.manual_seed(0)
+    module = torch.nn.GRU(3, 4)
+    return Wrapped(module), {"x": torch.randn(5, 2, 3)}
+class Wrapped(torch.nn.Module):
+    def __init__(self, core):
+        super().__init__()
+        self.core = core
+    def forward(self, x):
+        return {"loss": self.core(x)[0].square().sum()}
+def output():
+    return torch.nn.LSTM(3, 4), torch.randn(5, 2, 3)
+def spread():
+    return torch.nn.LSTM(3, 4), (torch.randn(5, 2, 3), (torch.zeros(1, 2, 4), torch.zeros(1, 2, 4)))
+def tensor():
+    return torch.ones(3)
+def constant():
+    return torch.nn.GRU(3, 4).requires_grad_(False), torch.ones(5, 2, 3)
+"""
+
+
+def test_torch_pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "a_torch_model.py").write_text(PAIR)
+    path = f"{tmp_path}/a_torch_model.py"
+    trace = target_trace(f"{path}:scalar")
+    torch.manual_seed(0)
+    expected = torch.nn.GRU(3, 4)(torch.randn(5, 2, 3))[0].square().sum().item()
+    np.testing.assert_allclose(trace.loss, expected, rtol=1e-5)
+    assert (trace.states[0].name, trace.source) == ("core.h", f"{path}:scalar")
+    for name in ("output", "spread"):
+        assert "half the sum of squares of its output" in target_trace(f"{path}:{name}", loss="every").notes[-1]
+    with pytest.raises(InputError, match="--loss is last; a PyTorch module takes sum, mean, every"):
+        target_trace(f"{path}:output", loss="last")
+    for name in ("scalar", "spread"):
+        checked = rnngraph.gradcheck(target_loss(f"{path}:{name}"))
+        assert checked.passed
+        assert {one.name.split(".")[-1] for one in checked.rows} >= {"Wx", "Wh", "b"}
+    with pytest.raises(InputError, match="returned a PyTorch Tensor, whose recurrence cannot be seen from outside"):
+        target_trace(f"{path}:tensor")
+    with pytest.raises(InputError, match="in which nothing can be differentiated"):
+        target_trace(f"{path}:constant")
+
+
+def test_a_model_that_needs_torch_where_there_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setitem(sys.modules, "torch", None)  # import finds nothing
+    (tmp_path / "a_model_without_torch.py").write_text(PAIR)
+    with pytest.raises(MissingToolError, match=r"needs PyTorch.*pip install 'rnngraph\[torch\]'"):
+        target_trace(f"{tmp_path}/a_model_without_torch.py:scalar")
