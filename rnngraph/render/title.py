@@ -7,18 +7,26 @@ from typing import TYPE_CHECKING
 from rnngraph.errors import RnnGraphError
 
 if TYPE_CHECKING:
+    from rnngraph.diagnosis.finding import Diagnosis
     from rnngraph.trace.model import Trace
 
 
-def picture_title(trace: Trace) -> str | None:
-    """Name the model and say the verdict at its horizon; None leaves the title to the drawing."""
+def verdict_of(trace: Trace) -> Diagnosis | None:
+    """Diagnose a trace for a view; None where it holds no lags, or nothing on which a verdict can be given."""
     if not trace.lags:
         return None
     from rnngraph.diagnosis.diagnose import diagnose
 
     try:
-        found = diagnose(trace)
+        return diagnose(trace)
     except RnnGraphError:  # a picture of a trace on which no verdict can be given is still a picture
+        return None
+
+
+def picture_title(trace: Trace) -> str | None:
+    """Name the model and say the verdict at its horizon; None leaves the title to the drawing."""
+    found = verdict_of(trace)
+    if found is None:
         return None
     text = found.verdict.replace("_", " ")
     if found.verdict in ("vanishing", "saturated") and found.memory_horizon is not None:

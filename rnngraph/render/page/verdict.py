@@ -7,18 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from rnngraph.diagnosis.diagnose import diagnose
-from rnngraph.errors import RnnGraphError
+from rnngraph.render.title import verdict_of
 from rnngraph.trace.model import Trace
 
 
 def verdict(trace: Trace) -> dict[str, Any] | None:
     """Return the verdict and the findings."""
-    if not trace.lags:
-        return None
-    try:
-        found = diagnose(trace)
-    except RnnGraphError:  # a picture of a trace on which no verdict can be given is still a picture
+    found = verdict_of(trace)
+    if found is None:
         return None
     return {
         "verdict": found.verdict,
