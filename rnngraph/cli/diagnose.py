@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from rnngraph.cli.lag_options import Losses, Samples, lag_options, refuse_for_saved
+from rnngraph.cli.lag_options import LagArguments, refuse_for_saved, takes_lag_options
 from rnngraph.cli.options import SourceArguments, takes_source
 from rnngraph.cli.source import Measures, open_trace
 from rnngraph.errors import InputError
@@ -44,8 +44,10 @@ def _is_whole(text: str) -> bool:
 
 
 @takes_source
+@takes_lag_options
 def diagnose(
     source: SourceArguments,
+    wanted: LagArguments,
     horizon: Annotated[
         int | None,
         typer.Option(
@@ -66,8 +68,6 @@ def diagnose(
             metavar="[K]", help=f"Also measure K Lyapunov exponents ({EXPONENTS} without a K) and singular values."
         ),
     ] = None,
-    losses: Losses = None,
-    samples: Samples = None,
     json: Annotated[bool, typer.Option("--json", help="Write the report as JSON.")] = False,
 ) -> None:
     """Say how far back the network learns, and why it stops: the verdict, its evidence, and a remedy.
@@ -79,14 +79,15 @@ def diagnose(
     from rnngraph.diagnosis.diagnose import diagnose as judge
     from rnngraph.diagnosis.diagnose import known_flags
 
-    refuse_for_saved(source.source, losses=losses, samples=samples, spectrum=spectrum)
+    refuse_for_saved(source.source, spectrum=spectrum)
+    lags = wanted.options(source.source)
     if spectrum is not None and spectrum < 1:
         raise InputError(f"--spectrum is {spectrum}, but it must be at least 1.")
     limits = _thresholds(threshold or [])
     failing = known_flags(
         [flag.strip().replace("-", "_") for flag in fail_on.split(",")] if fail_on is not None else [], "--fail-on"
     )
-    trace = open_trace(source, Measures(lag_options(losses, samples), spectrum or 0))
+    trace = open_trace(source, Measures(lags, spectrum or 0))
     diagnosis = judge(trace, horizon=horizon, **limits)
     if json:
         from rnngraph.render.diagnosis_json import diagnosis_json

@@ -7,23 +7,24 @@ from typing import Annotated
 
 import typer
 
-from rnngraph.cli.lag_options import Losses, Samples, lag_options, refuse_for_saved
+from rnngraph.cli.lag_options import LagArguments, takes_lag_options
 from rnngraph.cli.options import SourceArguments, takes_source
 from rnngraph.cli.source import Measures, open_trace
 
 EXAMPLES = (
     "rnngraph lags",
     "rnngraph lags --cell lstm --timesteps 100 --losses all",
+    "rnngraph lags --timesteps 2000 --losses all --floor 1e-16",
     "rnngraph lags run.npz -o lags.svg",
     "rnngraph lags --json | jq '.states[0].memory_horizon'",
 )
 
 
 @takes_source
+@takes_lag_options
 def lags(
     source: SourceArguments,
-    losses: Losses = None,
-    samples: Samples = None,
+    wanted: LagArguments,
     state: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Show only this state, such as rnn.h_l1; may be repeated.")
     ] = None,
@@ -42,7 +43,7 @@ def lags(
     from rnngraph.errors import InputError
     from rnngraph.render.lags import lags_report, reports
 
-    refuse_for_saved(source.source, losses=losses, samples=samples)
+    measures = Measures(wanted.options(source.source))
     if json and output is not None:
         raise InputError("--json goes to stdout and --output to a file: leave one of them out.")
     if output is not None:
@@ -50,10 +51,10 @@ def lags(
         from rnngraph.render.lags_picture import lags_picture
 
         chosen = _picture_format(output, force=force)
-        trace = open_trace(source, Measures(lag_options(losses, samples)))
+        trace = open_trace(source, measures)
         write_output(lags_picture(trace, chosen, states=state).encode(), output)
         return
-    trace = open_trace(source, Measures(lag_options(losses, samples)))
+    trace = open_trace(source, measures)
     if json:
         from rnngraph.render.lags_json import lags_json
 

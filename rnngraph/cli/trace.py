@@ -7,19 +7,23 @@ from typing import Annotated
 
 import typer
 
+from rnngraph.cli.lag_options import LagArguments, takes_lag_options
 from rnngraph.cli.options import SourceArguments, takes_source
 from rnngraph.cli.source import Measures, open_trace
 
 EXAMPLES = (
     "rnngraph trace -o run.npz",
     "rnngraph trace --cell gru --timesteps 100 -o gru.npz",
+    "rnngraph trace --timesteps 2000 --losses all --samples all -o whole.npz",
     "rnngraph norms gru.npz",
 )
 
 
 @takes_source
+@takes_lag_options
 def trace(
     source: SourceArguments,
+    wanted: LagArguments,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where to save the run (.npz).")],
     force: Annotated[bool, typer.Option("--force", help="Overwrite a file that is no saved run.")] = False,
 ) -> None:
@@ -30,4 +34,4 @@ def trace(
     from rnngraph.cli.output import check_run_target, write_run
 
     check_run_target(output, force=force)
-    write_run(open_trace(source, Measures(lags=True)), output)
+    write_run(open_trace(source, Measures(wanted.options(source.source))), output)

@@ -19,7 +19,10 @@ _SLOPE_POINTS = 400  # Theil-Sen looks at every pair of points
 
 @dataclass(frozen=True, slots=True)
 class LagCurve:
-    """Gains by lag, in nats; entry 0 is lag 1. -inf is an exact zero, NaN where there is no pair."""
+    """Gains by lag, in nats; entry 0 is lag 1. -inf is an exact zero, NaN where there is no pair.
+
+    Where losses were no longer followed, `floor` stands for every gain that is at most so much.
+    """
 
     median: Floats  # (L,) over samples, of the medians over each sample's losses
     low: Floats  # (L,) 10th percentile over (loss, sample) pairs
@@ -30,6 +33,7 @@ class LagCurve:
     sample_median: Floats  # (B, L)
     sample_high: Floats  # (B, L) 90th percentile over the sample's losses
     nonfinite: int  # entries of the lag matrix that are not finite
+    floor: float  # nats; -inf where every loss was followed to its end
 
     @property
     def longest(self) -> int:
@@ -54,7 +58,7 @@ class LagCurve:
         first = max(int(min(5, horizon / 10)), 1)
         lags = np.arange(first, horizon + 1)
         values = self.median[first - 1 : horizon]
-        known = np.isfinite(values)
+        known = np.isfinite(values) & (values > self.floor)
         if known.sum() == 1:
             return float(values[known][0] / lags[known][0])
         return theil_sen(lags[known].astype(np.float64), values[known])
@@ -84,11 +88,14 @@ def lag_curve(traces: Sequence[LagTrace], direction: str) -> LagCurve:
     first = traces[0]
     log = combined(traces)
     copied, severed, losses = first.copied, first.severed, first.losses
+    dropped = _dropped(first)
     log = log[:, :, 1:]  # a lag counts steps between states; the initial state is not one of them
     time = log.shape[-1]
     if direction == REVERSE:
         log, copied, severed, losses = log[..., ::-1], copied[:, ::-1], severed[:, ::-1], time - 1 - losses
-    ratios = _ratios(log, copied, severed, losses)
+    floor = first.floor if dropped.any() else -np.inf
+    ratios = _ratios(log, copied, severed, losses, np.where(dropped, floor, np.nan))
+    ratios[(ratios > -np.inf) & (ratios < floor)] = floor  # no smaller than what may be left of the others
     start = np.take_along_axis(log, losses[None, :, None], axis=2)[..., 0] if len(losses) else np.zeros((len(log), 0))
     flat = ratios.reshape(ratios.shape[0] * ratios.shape[1], ratios.shape[2])
     per_sample, sample_high = quantile(ratios, 0.5, axis=1), quantile(ratios, 0.9, axis=1)
@@ -102,7 +109,15 @@ def lag_curve(traces: Sequence[LagTrace], direction: str) -> LagCurve:
         sample_median=per_sample,
         sample_high=sample_high,
         nonfinite=int((log == np.inf).sum()),
+        floor=floor,
     )
+
+
+def _dropped(lags: LagTrace) -> Booleans:
+    """Tell where a loss was no longer followed for want of a gradient, (S, T)."""
+    steps = np.arange(lags.log.shape[2] - 1)
+    dropped: Booleans = steps < lags.followed[:, None]
+    return dropped if lags.max_lag is None else dropped & (lags.losses[:, None] - steps <= lags.max_lag)
 
 
 def combined(traces: Sequence[LagTrace]) -> Floats:
@@ -113,8 +128,11 @@ def combined(traces: Sequence[LagTrace]) -> Floats:
         return np.asarray(np.logaddexp.reduce([2 * trace.log for trace in traces], axis=0) / 2)
 
 
-def _ratios(log: Floats, copied: Booleans, severed: Booleans, losses: Integers) -> Floats:
-    """Sort the gains by lag, (B, S, T - 1), in processing order; NaN where there is no pair."""
+def _ratios(log: Floats, copied: Booleans, severed: Booleans, losses: Integers, floor: Floats) -> Floats:
+    """Sort the gains by lag, (B, S, T - 1), in processing order; NaN where there is no pair.
+
+    `floor` (S, T) holds the gain of what was no longer followed, and NaN elsewhere.
+    """
     batch, count, time = log.shape
     ratios = np.full((batch, count, max(time - 1, 0)), np.nan)
     steps, cuts = np.cumsum(~copied, axis=1), np.cumsum(severed, axis=1)
@@ -122,10 +140,12 @@ def _ratios(log: Floats, copied: Booleans, severed: Booleans, losses: Integers) 
         start = log[:, row, loss]
         lag: Integers = steps[:, loss, None] - steps[:, :loss]
         usable = np.isfinite(start)[:, None] & ~copied[:, :loss] & (cuts[:, loss, None] == cuts[:, :loss]) & (lag > 0)
-        part = log[:, row, :loss]
+        with np.errstate(invalid="ignore"):  # from what is not a number, which is left out
+            gain = log[:, row, :loss] - start[:, None]
+        part = np.where(np.isnan(floor[row, :loss]), gain, floor[row, :loss])
         usable &= ~np.isnan(part) & (part != np.inf)
         sample, place = np.nonzero(usable)
-        ratios[sample, row, lag[sample, place] - 1] = part[sample, place] - start[sample]
+        ratios[sample, row, lag[sample, place] - 1] = part[sample, place]
     return ratios
 
 

@@ -55,7 +55,7 @@ def diagnose(trace: Trace, *, horizon: int | None = None, **thresholds: float) -
     head = _headline(layers, labels, verdict)
     return Diagnosis(
         trace.model, verdict, flags, head.horizon, _known(head.decades), _finite(head.rate),
-        head.half_life, head.memory_horizon, limits.as_dict(), tuple(found), _spectrum(trace),
+        head.half_life, head.memory_horizon, head.floor, limits.as_dict(), tuple(found), _spectrum(trace),
     )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from rnngraph.diagnosis.finding import Value
+from rnngraph.diagnosis.finding import Value, gain_text
 from rnngraph.diagnosis.layers import GATED, LN10, Layer
 from rnngraph.diagnosis.thresholds import Thresholds
 from rnngraph.trace.model import FORWARD, Trace
@@ -84,7 +84,7 @@ def evidence(trace: Trace, layer: Layer) -> dict[str, Value]:
 def no_credit(trace: Trace, layer: Layer, limits: Thresholds) -> str:
     """Say beyond which lag nothing is learnt, and what is left at the horizon."""
     zero = layer.decades == -math.inf
-    gain = "exactly zero" if zero else f"1e{layer.decades:+.1f} of what it was{pace(layer)}"
+    gain = gain_text(layer.decades, layer.floor, "+.1f") + ("" if zero else f" of what it was{pace(layer)}")
     text = (
         f"there is no credit beyond lag {layer.memory_horizon} (less than {limits.epsilon:g} is left): "
         f"at lag {layer.horizon} a gradient is {gain}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -43,6 +44,8 @@ class Diagnosis:
 
     `decades` is the median gain at the horizon (-inf for an exact zero, None where there is none), `rate` its slope
     in nats per step, `memory_horizon` the lag beyond which less than `thresholds["epsilon"]` of a gradient is left.
+    Where losses were followed only down to a gain of `floor` decades, `decades` at or below it is the most that may
+    be left; None where they were followed to the first step.
     """
 
     model: str
@@ -53,6 +56,7 @@ class Diagnosis:
     rate: float | None
     half_life: float | None
     memory_horizon: int | None
+    floor: float | None
     thresholds: Mapping[str, float]
     findings: tuple[Finding, ...]
     spectrum: Mapping[str, Any] | None = None
@@ -79,3 +83,11 @@ class Diagnosis:
         from rnngraph.diagnosis.report import html
 
         return html(self)
+
+
+def gain_text(decades: float, floor: float | None, form: str = "+.2f") -> str:
+    """Write a gain in decades, as the most that may be left where it is at or below the floor."""
+    if decades == -math.inf:
+        return "exactly zero"
+    bound = floor is not None and decades <= floor + 1e-9  # of the rounding from nats to decades
+    return f"{'at most ' if bound else ''}1e{decades:{form}}"

@@ -54,6 +54,11 @@ class Layer:
         """Name the layer in a finding."""
         return {"state": self.states[0].name, "layer": self.states[0].layer, "direction": self.states[0].direction}
 
+    @property
+    def floor(self) -> float | None:
+        """The gain in decades down to which losses were followed; None where they were followed to the first step."""
+        return self.curve.floor / LN10 if math.isfinite(self.curve.floor) else None
+
     def gate_timescales(self) -> Floats:
         """Compute the time constant of every unit from its carrying gate alone, `-1 / mean ln f`, in steps."""
         if self.gate is None:

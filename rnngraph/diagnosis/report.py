@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from html import escape
 from typing import TYPE_CHECKING, TypeAlias
 
-from rnngraph.diagnosis.finding import ERROR, NOTE, Diagnosis
+from rnngraph.diagnosis.finding import ERROR, NOTE, Diagnosis, gain_text
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -51,8 +51,7 @@ def numbers(diagnosis: Diagnosis) -> str:
     """Say what is left at the horizon, and how fast it goes, in a line."""
     if diagnosis.decades is None:
         return "No lag could be measured."
-    gain = "exactly zero" if diagnosis.decades == -math.inf else f"1e{diagnosis.decades:+.2f}"
-    parts = [f"gain at lag {diagnosis.horizon}: {gain}"]
+    parts = [f"gain at lag {diagnosis.horizon}: {gain_text(diagnosis.decades, diagnosis.floor)}"]
     if diagnosis.rate is not None:
         parts.append(f"rate {diagnosis.rate:+.4g} nats a step")
     if diagnosis.half_life is not None:

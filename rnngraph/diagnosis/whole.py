@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 
 from rnngraph.diagnosis.curve import LagCurve, quantile
-from rnngraph.diagnosis.finding import ERROR, NOTE, WARNING, Finding, Value
+from rnngraph.diagnosis.finding import ERROR, NOTE, WARNING, Finding, Value, gain_text
 from rnngraph.diagnosis.layers import LN10, Layer
 from rnngraph.diagnosis.thresholds import Thresholds
 from rnngraph.trace.model import Booleans, Integers, ParameterTrace, Status, Trace
@@ -152,6 +151,7 @@ def _different(layer: Layer, worst: tuple[float, int, int, str], gains: dict[int
     decades = gains[sample][0]
     spread = sorted(value for value, _ in gains.values())
     middle = float(quantile(np.array(spread), 0.5, axis=0))
+    own = gain_text(decades, layer.floor, "+.1f")
     evidence: dict[str, Value] = {
         "label": label, "lag": lag, "decades": decades, "median_decades": middle,
         "smallest_decades": spread[0], "largest_decades": spread[-1], "samples": len(gains),
@@ -159,8 +159,8 @@ def _different(layer: Layer, worst: tuple[float, int, int, str], gains: dict[int
     return Finding(
         "sample_differs", NOTE if label == "healthy" else WARNING, {**layer.where, "sample": sample}, evidence,
         "one sample differs", "Look at this sample's input and length.",
-        f"Sample {sample} differs in {layer.name}: {label} at lag {lag}, with {_decades(decades)} where the median of "
-        f"{len(gains)} samples is {_decades(middle)}.",
+        f"Sample {sample} differs in {layer.name}: {label} at lag {lag}, with {own} where the median of "
+        f"{len(gains)} samples is {gain_text(middle, layer.floor, '+.1f')}.",
     )  # fmt: skip
 
 
@@ -177,10 +177,6 @@ def _common(curve: LagCurve, lag: int, limits: Thresholds) -> str:
 def _largest(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:
     known = values[~np.isnan(values)]
     return float(known.max()) if known.size else float("nan")
-
-
-def _decades(value: float) -> str:
-    return "exactly zero" if value == -math.inf else f"1e{value:+.1f}"
 
 
 def _count(number: int) -> str:

@@ -95,9 +95,10 @@ def _lstm_gates_vjp(g: Array, node: Node) -> Contributions:
     _, h, weight = node.arguments
     hidden = g.shape[-1] // 4
     s, u = node.value[:, : 3 * hidden], node.value[:, 3 * hidden :]
-    da = np.empty_like(g)
-    np.multiply(g[..., : 3 * hidden], s * (1 - s), out=da[..., : 3 * hidden])
-    np.multiply(g[..., 3 * hidden :], 1 - u * u, out=da[..., 3 * hidden :])
+    slope = np.empty_like(node.value)
+    np.multiply(s, 1 - s, out=slope[:, : 3 * hidden])
+    np.subtract(1, u * u, out=slope[:, 3 * hidden :])
+    da = g * slope
     return TimeSlice(node.options["t"], da), _product(da, weight.T), Outer(h, da)
 
 
@@ -159,13 +160,14 @@ def _gru_gates_vjp(g: Array, node: Node) -> Contributions:
     hidden = product.shape[-1] // 3
     s, n = node.value[:, : 2 * hidden], node.value[:, 2 * hidden :]
     reset, candidate = slice(None, hidden), slice(2 * hidden, None)
-    da = np.empty_like(g)
-    np.multiply(g[..., candidate], 1 - n * n, out=da[..., candidate])
-    da[..., : 2 * hidden] = g[..., : 2 * hidden]
-    da[..., reset] += da[..., candidate] * product[:, candidate]
-    da[..., : 2 * hidden] *= s * (1 - s)
-    to_product = da.copy()
-    to_product[..., candidate] *= s[:, reset]
+    slope = np.empty_like(node.value)
+    np.multiply(s, 1 - s, out=slope[:, : 2 * hidden])
+    np.subtract(1, n * n, out=slope[:, candidate])
+    da = g * slope
+    da[..., reset] += da[..., candidate] * (product[:, candidate] * slope[:, reset])
+    to_product = np.empty_like(da)
+    to_product[..., : 2 * hidden] = da[..., : 2 * hidden]
+    np.multiply(da[..., candidate], s[:, reset], out=to_product[..., candidate])
     return TimeSlice(node.options["t"], da), to_product
 
 
@@ -179,7 +181,8 @@ def _gru_state_vjp(g: Array, node: Node) -> Contributions:
     gates, h = node.arguments
     hidden = h.shape[-1]
     z, n = gates[:, hidden : 2 * hidden], gates[:, 2 * hidden :]
-    to_gates = np.zeros((*g.shape[:-1], 3 * hidden), g.dtype)
+    to_gates = np.empty((*g.shape[:-1], 3 * hidden), g.dtype)
+    to_gates[..., :hidden] = 0
     np.multiply(g, h - n, out=to_gates[..., hidden : 2 * hidden])
     np.multiply(g, 1 - z, out=to_gates[..., 2 * hidden :])
     return to_gates, g * z

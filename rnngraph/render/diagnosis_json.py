@@ -28,6 +28,7 @@ def diagnosis_document(diagnosis: Diagnosis) -> dict[str, Any]:
         "rate": diagnosis.rate,
         "half_life": diagnosis.half_life,
         "memory_horizon": diagnosis.memory_horizon,
+        "floor": diagnosis.floor,
         "thresholds": dict(diagnosis.thresholds),
         "findings": [_finding(finding) for finding in diagnosis.findings],
         "spectrum": diagnosis.spectrum,

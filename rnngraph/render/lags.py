@@ -14,6 +14,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
 from rnngraph.diagnosis.curve import LagCurve, lag_curve
+from rnngraph.diagnosis.finding import gain_text
 from rnngraph.diagnosis.layers import no_lags
 from rnngraph.diagnosis.thresholds import Thresholds
 from rnngraph.errors import InputError
@@ -39,6 +40,11 @@ class StateLags:
     rate: float | None  # nats per step
     half_life: float | None
     memory_horizon: int | None
+
+    @property
+    def floor(self) -> float | None:
+        """The gain in decades below which a loss was no longer followed; None where all were followed to the end."""
+        return self.curve.floor / LN10 if math.isfinite(self.curve.floor) else None
 
 
 def reports(trace: Trace, *, states: Sequence[str] | None = None) -> list[StateLags]:
@@ -107,15 +113,17 @@ def taken(lags: LagTrace) -> str:
     """Say which losses and samples were measured."""
     losses = "all" if len(lags.losses) == lags.available else f"{len(lags.losses)} of {lags.available}"
     samples = "all" if len(lags.samples) == lags.batch else f"{len(lags.samples)} of {lags.batch}"
-    return f"{losses} loss steps, {samples} samples"
+    text = f"{losses} loss steps, {samples} samples"
+    if (lags.followed > -1).any():
+        text += f", followed down to 1e{lags.floor / LN10:+.1f}"
+    return text if lags.max_lag is None else f"{text}, up to lag {lags.max_lag}"
 
 
 def sentence(one: StateLags) -> str:
     """Sum a state's lags up: what is left, how fast it goes, how far it reaches."""
     if not one.horizon:
         return "No loss with a gradient has a step before it, so there is no lag to report."
-    value = one.curve.median[one.horizon - 1] / LN10
-    gain = "exactly zero" if value == -math.inf else f"1e{value:+.2f}"
+    gain = gain_text(one.curve.median[one.horizon - 1] / LN10, one.floor)
     parts = [f"gain at lag {one.horizon}: {gain}"]
     if one.rate is not None:
         parts.append(f"rate {one.rate:+.4g} nats a step")

@@ -47,6 +47,8 @@ def _state(one: StateLags) -> dict[str, Any]:
         "memory_horizon": one.memory_horizon,
         "losses_available": one.lags.available,
         "samples": one.lags.samples.tolist(),
+        "floor": one.floor,
+        "max_lag": one.lags.max_lag,
         "curve": [
             {"lag": lag, "median": _number(m), "q10": _number(low), "q90": _number(high), "pairs": int(pairs)}
             for lag, (m, low, high, pairs) in enumerate(zip(*columns, curve.pairs, strict=True), start=1)

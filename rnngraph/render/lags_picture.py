@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from rnngraph.errors import InputError
 from rnngraph.graph.palette import FAINT, GREY, INK, LINE, PAPER, Scale, decades
 from rnngraph.render.lags import LN10, StateLags, reports, sentence, taken
-from rnngraph.trace.model import Floats, Trace
+from rnngraph.trace.model import Floats, Integers, Trace
 
 Pixels: TypeAlias = NDArray[np.uint8]
 FORMATS = {".svg": "svg", ".html": "html"}
@@ -97,8 +97,14 @@ def _curve(one: StateLags, top: float) -> list[str]:
         parts.append(f'<polygon points="{_points(points)}" fill="{GREY}" fill-opacity="0.35"/>')
     middle = np.flatnonzero(np.isfinite(values[1])).tolist()
     if middle:
-        points = [(x(lag + 1), y(values[1][lag])) for lag in middle]
+        points = [(x(lag + 1), y(values[1][lag])) for lag in middle if curve.median[lag] > curve.floor]
         parts.append(f'<polyline points="{_points(points)}" fill="none" stroke="{INK}" stroke-width="2"/>')
+    bounds = [lag for lag in middle if curve.median[lag] <= curve.floor]
+    if bounds:
+        level = y(values[1][bounds[0]])
+        points = [(x(lag + 1), level) for lag in bounds]
+        parts.append(f'<polyline points="{_points(points)}" fill="none" stroke="{INK}" stroke-dasharray="2 4"/>')
+        parts.append(_text(x(bounds[-1] + 1), level - 6, "at most so much", anchor="end", fill=FAINT))
     for lag in np.flatnonzero(values[1] == -np.inf).tolist():
         parts.append(f'<circle cx="{x(lag + 1):.1f}" cy="{top + _HEIGHT:.1f}" r="2" fill="#0645ad"/>')
     return parts
@@ -108,7 +114,7 @@ def _matrix(one: StateLags, top: float) -> list[str]:
     left = _LEFT + _PANEL + 80
     known = one.matrix[np.isfinite(one.matrix)]
     scale = decades(float(known.min()), float(known.max())) if known.size else Scale(-1.0, 0.0)
-    image = base64.b64encode(png(_pixels(one.matrix[::-1], scale))).decode()
+    image = base64.b64encode(png(_pixels(one.matrix[_rows(one.lags.losses)], scale))).decode()
     last = one.matrix.shape[1] - 2
     parts = [
         _frame(left, top, "timestep of the state (left edge: initial state)", "timestep of the loss"),
@@ -129,6 +135,14 @@ def _matrix(one: StateLags, top: float) -> list[str]:
     parts.append(_text(left + _PANEL - 216, top - 11, f"1e{scale.low:g}", anchor="end"))
     parts.append(_text(left + _PANEL - 84, top - 11, f"1e{scale.high:g}; blue: exactly 0"))
     return parts
+
+
+def _rows(losses: Integers) -> Integers:
+    """Choose the rows from the last loss down to the first, so that their heights are true to time."""
+    span = int(losses[-1] - losses[0])
+    wanted = np.linspace(losses[-1], losses[0], min(span + 1, max(_HEIGHT, len(losses))))
+    nearest: Integers = np.abs(losses[:, None] - wanted).argmin(axis=0)
+    return nearest
 
 
 def _pixels(matrix: Floats, scale: Scale) -> Pixels:

@@ -34,14 +34,16 @@ def curve_plot(curve: LagCurve, *, width: int, ascii_only: bool) -> Text:
     bottom, top = (math.floor(min(known.min(), 0)), math.ceil(max(known.max(), 0))) if known.size else (-1, 0)
     top = max(top, bottom + 1)
     rows = []
-    mark, band, zero = ("*", ":", "0") if ascii_only else ("●", "░", "0")
+    mark, band, most = ("*", ":", "v") if ascii_only else ("●", "░", "▼")
+    bounds = middle <= curve.floor / LN10
     step = (top - bottom) / (HEIGHT - 1)
     for row in range(HEIGHT):
         level = top - row * step
         line = Text(f"{level:+6.1f} ", style="dim")
         line.append("|" if ascii_only else "│", style="dim")
         for place in range(columns):
-            line.append(*_cell(place, level, step, (low, middle, high), (mark, band, zero), row))
+            marks = most if bounds[place] else mark, band, "0"
+            line.append(*_cell(place, level, step, (low, middle, high), marks, row))
         rows.append(line)
     rows.append(Text(" " * 7 + ("+" if ascii_only else "└") + ("-" if ascii_only else "─") * columns, style="dim"))
     end = f"lag {longest}"
@@ -49,7 +51,8 @@ def curve_plot(curve: LagCurve, *, width: int, ascii_only: bool) -> Text:
     pairs = curve.pairs[curve.pairs > 0]
     rows.append(
         Text(
-            f"{' ' * margin}decades of gain: {mark} median, {band} 10-90 %, {pairs.min()}-{pairs.max()} pairs a lag",
+            f"{' ' * margin}decades of gain: {mark} median, {band} 10-90 %, "
+            f"{f'{most} at most so much, ' if bounds.any() else ''}{pairs.min()}-{pairs.max()} pairs a lag",
             style="dim",
         )
     )
@@ -86,9 +89,7 @@ def heat_map(matrix: Floats, losses: Integers, *, width: int, ascii_only: bool) 
             line.append(*_shade(_middle(matrix[row, group]), float(low), float(high), ascii_only))
         rows.append(line)
     shades = ASCII_SHADES if ascii_only else SHADES
-    legend = (
-        f"log10 of the norm: {shades[0]} {low:.1f} to {shades[-1]} {high:.1f}, 0 exactly zero, blank after the loss"
-    )
+    legend = f"log10 of the norm: {shades[0]} {low:.1f} to {shades[-1]} {high:.1f}, 0 exactly zero, blank not measured"
     rows.append(Text(" " * margin + legend, style="dim"))
     return Text("\n").join(rows)
 

@@ -13,7 +13,7 @@ from rnngraph.errors import InputError
 if TYPE_CHECKING:
     from rnngraph.autodiff.tensor import Tensor
     from rnngraph.sources.checkpoint import Loaded
-    from rnngraph.trace.lags import LagOptions
+    from rnngraph.trace.lag_options import LagOptions
     from rnngraph.trace.model import Trace
 
 

@@ -21,7 +21,7 @@ from rnngraph.sources.target_import import TargetError, find_function, shielded
 from rnngraph.trace.model import Trace
 
 if TYPE_CHECKING:
-    from rnngraph.trace.lags import LagOptions
+    from rnngraph.trace.lag_options import LagOptions
 
 WANTED = "a loss (a Tensor of rnngraph), a Trace, or a PyTorch pair (module, batch)"
 

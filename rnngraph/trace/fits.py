@@ -79,4 +79,8 @@ def _lags_fit(lag: LagTrace, trace: Trace) -> bool:
         and 0 < steps <= trace.timesteps + 1
         and bool(((lag.losses >= 0) & (lag.losses < steps - 1)).all())
         and bool(((lag.samples >= 0) & (lag.samples < trace.batch)).all())
+        and lag.followed.shape == (losses,)
+        and bool(((lag.followed >= -1) & (lag.followed <= lag.losses)).all())
+        and lag.floor < 0
+        and (lag.max_lag is None or lag.max_lag > 0)
     )

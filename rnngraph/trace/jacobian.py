@@ -42,7 +42,7 @@ class StepJacobian:
             ):
                 continue
             found.add(slot)
-            waiting.extend(target for _, target in self.routes.targets(slot))
+            waiting.extend(target for _, target in self.routes.targets[slot])
         return sorted(found, key=lambda slot: position[slot])
 
     def back(self, covectors: Floats) -> Floats:
@@ -88,7 +88,7 @@ class StepJacobian:
     def _moved(self, slot: Slot, tangents: dict[Slot, Array], carrier: Carrier) -> Array | None:
         node: Node = self.routes.tape.nodes[slot[0]]
         arrived: list[Array | None] = [None] * len(node.inputs)
-        for place, target in self.routes.targets(slot):
+        for place, target in self.routes.targets[slot]:
             tangent = tangents.get(target)
             if tangent is not None and slot[1] != WHOLE and target[1] != WHOLE:
                 tangent = np.expand_dims(tangent, 2)

@@ -7,19 +7,19 @@ number.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from rnngraph.autodiff.contribution import Array, Contribution
 from rnngraph.autodiff.tape import Tape
-from rnngraph.errors import InputError
 from rnngraph.nn.recurrent import suffix
 from rnngraph.trace import seeds as entering
-from rnngraph.trace.model import Floats, LagTrace
+from rnngraph.trace.lag_options import LagOptions, chosen_losses, chosen_samples
+from rnngraph.trace.model import Floats, Integers, LagTrace
 from rnngraph.trace.pieces import Piece, measured
+from rnngraph.trace.pruning import Pruning
 from rnngraph.trace.routes import WHOLE, Routes, StateKey
 from rnngraph.trace.seeds import Seeds
 from rnngraph.trace.transitions import transitions
@@ -27,32 +27,6 @@ from rnngraph.trace.transport import Carrier
 
 _BYTES = 400_000_000  # for the gradients that are under way at one time
 _CACHE, _ROWS = 4_000_000, 256  # for the gradients of one node; but products of fewer rows than this are slow
-
-
-@dataclass(frozen=True, slots=True)
-class LagOptions:
-    """Which part of the lag matrix is measured.
-
-    `losses` and `samples` are a number (that many, spread evenly, the last loss of every sample first; samples by
-    length), `"all"`, or the timesteps and sample indices themselves. A loss is no longer followed after `max_lag`
-    steps.
-    """
-
-    losses: int | Literal["all"] | Sequence[int] = 32
-    samples: int | Literal["all"] | Sequence[int] = 8
-    max_lag: int | None = None
-
-    def __post_init__(self) -> None:
-        """Check the values.
-
-        Raises:
-            InputError: a count below 1, an empty list, or a word other than "all".
-        """
-        for name, value in (("losses", self.losses), ("samples", self.samples), ("max_lag", self.max_lag)):
-            if value is None or value == "all":
-                continue
-            if isinstance(value, str) or (isinstance(value, int) and value < 1) or not np.size(value):
-                raise InputError(f'{name} is {value!r}; pass a whole number of at least 1, a list, or "all".')
 
 
 def measure(tape: Tape, starts: Mapping[int, Contribution], options: LagOptions | None = None) -> tuple[LagTrace, ...]:
@@ -74,10 +48,12 @@ def measure(tape: Tape, starts: Mapping[int, Contribution], options: LagOptions 
     if not routes.states:
         return ()
     seeds = entering.find(routes, starts)
-    samples = _samples(seeds.norms, options)
-    losses = _losses(seeds.norms[:, samples], options)
+    samples = chosen_samples(seeds.norms, options)
+    losses = chosen_losses(seeds.norms[:, samples], options)
     logs = [np.full((len(samples), len(losses), len(key.ids) + 1), np.nan) for key in routes.states]
-    run = _Run(routes, seeds, samples, losses, logs, options.max_lag)
+    followed = np.full(len(losses), -1)
+    floor = options.log_floor(str(tape.nodes[routes.states[0].ids[0]].value.dtype))
+    run = _Run(routes, seeds, samples, losses, logs, followed, floor, options.max_lag)
     size = run.block()
     with np.errstate(all="ignore"):
         for first in range(0, len(losses), size):
@@ -92,6 +68,8 @@ class _Run:
     samples: Array
     losses: list[int]  # latest first, so that the seeds under way are a run of rows
     logs: list[Floats]
+    followed: Integers  # the earliest timestep to which each loss was followed
+    floor: float  # ln of a gain
     max_lag: int | None
 
     def walk(self, block: range) -> None:
@@ -103,33 +81,18 @@ class _Run:
             row = place.get(self.seeds.step[node_id])
             if row is not None:
                 carrier.enter((node_id, WHOLE), Piece(row, carrier.narrowed(gradient)[None], None, 1))
-        one_way = all(key.recurrence.direction == "forward" for key in routes.states)
+        logs = [log[:, block.start : block.stop] for log in self.logs]
+        pruning = Pruning(routes, chosen, logs, floor=self.floor, max_lag=self.max_lag)
         for slot in routes.order:
-            if self.max_lag is not None and one_way:
-                self._drop(carrier, slot, chosen)
+            carrier.drop(slot, pruning.dropped(routes.step_of(slot)))
             piece = carrier.collect(slot)
             if piece is None:
                 continue
             for index, column in routes.measured.get(slot[0], ()):
-                piece, logs = measured(piece)
-                rows = slice(block.start + piece.low, block.start + piece.high)
-                self.logs[index][:, rows, column] = carrier.picked(logs).T
+                piece, norms = measured(piece)
+                logs[index][:, piece.low : piece.high, column] = carrier.picked(norms).T
             carrier.leave(slot, piece)
-
-    def _drop(self, carrier: Carrier, slot: tuple[int, int], chosen: list[int]) -> None:
-        step = self.routes.step_of(slot)
-        if step < 0 or slot not in carrier.pending or not isinstance(self.max_lag, int):
-            return
-        oldest = next((row for row, loss in enumerate(chosen) if loss - step <= self.max_lag), len(chosen))
-        kept = []
-        for piece in carrier.pending[slot]:
-            cut = max(oldest - piece.low, 0)
-            if cut < piece.count:
-                kept.append(piece.without(cut) if cut else piece)
-        if kept:
-            carrier.pending[slot] = kept
-        else:
-            del carrier.pending[slot]
+        self.followed[block.start : block.stop] = pruning.followed
 
     def block(self) -> int:
         """Choose how many losses are walked together: memory stays bounded, and a step's arrays stay in the cache."""
@@ -147,38 +110,6 @@ class _Run:
         share = max(len(self.samples) / routes.batch, 1e-9)
         fitting = max(_CACHE / (8 * widest * share), _ROWS / len(self.samples))
         return int(np.clip(min(_BYTES / (8 * width * share), fitting), 1, max(len(self.losses), 1)))
-
-
-def _samples(norms: Floats, options: LagOptions) -> Array:
-    batch = norms.shape[1]
-    if options.samples == "all":
-        return np.arange(batch)
-    if isinstance(options.samples, int | np.integer):
-        length = (norms != 0)[::-1].argmax(axis=0)  # steps after the last loss; as long samples first
-        order = np.argsort(length, kind="stable")
-        count = min(int(options.samples), batch)
-        return np.sort(order[np.linspace(0, batch - 1, count).round().astype(int)])
-    return np.array(_checked(options.samples, batch, "sample", "the batch has"))
-
-
-def _losses(norms: Floats, options: LagOptions) -> list[int]:
-    steps = [int(t) for t in np.flatnonzero((norms != 0).any(axis=1))]
-    if options.losses == "all":
-        chosen = steps
-    elif isinstance(options.losses, int | np.integer):
-        last = {int(np.flatnonzero(column != 0)[-1]) for column in norms.T if (column != 0).any()}
-        chosen = entering.spread(steps, int(options.losses), always=last)
-    else:
-        chosen = _checked(options.losses, len(norms), "loss step", "the sequence has")
-    return chosen[::-1]
-
-
-def _checked(wanted: Sequence[int], size: int, what: str, whole: str) -> list[int]:
-    found = sorted({int(one) for one in wanted})
-    outside = [one for one in found if not 0 <= one < size]
-    if outside:
-        raise InputError(f"{what} {outside[0]} was asked for, but {whole} {size}: choose 0 to {size - 1}.")
-    return found
 
 
 def state_name(key: StateKey) -> str:
@@ -213,12 +144,15 @@ def _trace(run: _Run, index: int, key: StateKey) -> LagTrace:
         lag[:, 0] = len(key.ids) - losses
     earlier = lag < 0
     missing = np.isnan(logs)
-    pruned = np.zeros_like(lag, dtype=bool) if run.max_lag is None else lag > run.max_lag
     logs[missing & ~earlier] = -np.inf
-    logs[:, pruned] = np.nan
     logs[(logs == -np.inf) & earlier] = np.nan
+    followed = run.followed[::-1].copy()
+    unmeasured = columns < followed[:, None]
+    if run.max_lag is not None:
+        unmeasured |= lag > run.max_lag
+    logs[:, unmeasured] = np.nan
     copied, severed = transitions(run.routes, carried_together(run.routes, key))
     return LagTrace(
         state_name(key), losses, run.samples.astype(np.int64), logs, copied[run.samples], severed[run.samples],
-        len(run.seeds.steps), run.routes.batch,
+        len(run.seeds.steps), run.routes.batch, followed, run.floor, run.max_lag,
     )  # fmt: skip

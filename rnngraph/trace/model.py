@@ -164,7 +164,8 @@ class GraphTrace:
 class LagTrace:
     """Norms of `∂L_s/∂h_k` for one state, natural logarithms; see `trace/lags.py`.
 
-    Not measured: what comes after the loss in processing order, and lags beyond the largest that was asked for.
+    Not measured: what comes after the loss in processing order, lags beyond `max_lag`, and timesteps before
+    `followed`, where the gain had fallen below `floor` in every sample and state.
     """
 
     state: str
@@ -175,6 +176,9 @@ class LagTrace:
     severed: Booleans  # (B, T) nothing leads back over the step into t: a cut, or a state set to zero
     available: int  # loss steps that the tape holds, of which `losses` were taken
     batch: int  # samples that the tape holds, of which `samples` were taken
+    followed: Integers  # (S,) the earliest timestep to which each loss was followed, -1 the initial state
+    floor: float  # ln of the gain below which a loss was no longer followed; -inf none
+    max_lag: int | None  # steps after which a loss was no longer followed
 
 
 @dataclass(frozen=True, slots=True)

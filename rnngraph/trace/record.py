@@ -38,7 +38,7 @@ from rnngraph.trace.states import StateObserver
 from rnngraph.trace.underflow import follow_underflow
 
 if TYPE_CHECKING:
-    from rnngraph.trace.lags import LagOptions
+    from rnngraph.trace.lag_options import LagOptions
 
 
 def record(loss: Tensor | Tape, *, lags: LagOptions | bool = False, spectrum: int = 0, source: str = "") -> Trace:
@@ -64,7 +64,8 @@ def record(loss: Tensor | Tape, *, lags: LagOptions | bool = False, spectrum: in
             observer.see(step)
         trace = observer.trace(None if isinstance(loss, Tape) else float(loss.value.reshape(())), source)
         if lags:
-            from rnngraph.trace.lags import LagOptions, measure
+            from rnngraph.trace.lag_options import LagOptions
+            from rnngraph.trace.lags import measure
 
             trace = replace(trace, lags=measure(tape, starts, LagOptions() if isinstance(lags, bool) else lags))
         if spectrum:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias
 
 from rnngraph.autodiff.tape import Node, Recurrence, Tape
@@ -50,6 +51,8 @@ class Routes:
                 self.measured.setdefault(node_id, []).append((index, t + 1))
         self.relevant = self._relevant()
         self.split, self.times = self._split()
+        slots = [slot for node in tape.nodes if self.relevant[node.id] for slot in self._slots(node)]
+        self.targets = {slot: self._targets(slot) for slot in slots}
         self.order = self._ordered()
         self.position = {slot: place for place, slot in enumerate(self.order)}
 
@@ -89,7 +92,7 @@ class Routes:
                 times[source] = max(times[source], times[node.id])
         return split, times
 
-    def targets(self, slot: Slot) -> list[tuple[int, Slot]]:
+    def _targets(self, slot: Slot) -> list[tuple[int, Slot]]:
         """List where a slot's gradient goes: the position of the input, and the slot there."""
         node = self.tape.nodes[slot[0]]
         if node.op.vjp is None or node.op.name == "detach":
@@ -109,11 +112,16 @@ class Routes:
             found.append((position, (source, -1 if step is None else step)))
         return found
 
-    def slots(self, node: Node) -> list[Slot]:
-        """Give the slots of a node."""
+    def _slots(self, node: Node) -> list[Slot]:
         if self.split[node.id]:
             return [(node.id, t) for t in range(node.value.shape[1])]
         return [(node.id, WHOLE)]
+
+    @cached_property
+    def chain(self) -> bool:
+        """Whether every gradient goes to its own timestep or to the one before, and never skips one."""
+        pairs = ((self.step_of(slot), self.step_of(target)) for slot in self.order for _, target in self.targets[slot])
+        return all(0 <= here - there <= 1 for here, there in pairs)
 
     def step_of(self, slot: Slot) -> int:
         """Give the timestep that a slot belongs to, -1 for none."""
@@ -121,20 +129,17 @@ class Routes:
 
     def _ordered(self) -> list[Slot]:
         """Sort the slots so that consumers come first and late timesteps before early ones, where there is a choice."""
-        counts: dict[Slot, int] = {}
-        for node in self.tape.nodes:
-            if self.relevant[node.id]:
-                for slot in self.slots(node):
-                    counts.setdefault(slot, 0)
-                    for _, target in self.targets(slot):
-                        counts[target] = counts.get(target, 0) + 1
+        counts = dict.fromkeys(self.targets, 0)
+        for targets in self.targets.values():
+            for _, target in targets:
+                counts[target] += 1
         ready = [(-self.step_of(slot), -slot[0], slot) for slot, count in counts.items() if not count]
         heapq.heapify(ready)
         order = []
         while ready:
             slot = heapq.heappop(ready)[2]
             order.append(slot)
-            for _, target in self.targets(slot):
+            for _, target in self.targets[slot]:
                 counts[target] -= 1
                 if not counts[target]:
                     heapq.heappush(ready, (-self.step_of(target), -target[0], target))

@@ -54,7 +54,7 @@ def _consumed(routes: Routes, keys: list[StateKey]) -> set[int]:
         if routes.split[slot[0]]:
             continue
         step = routes.step_of(slot)
-        for _, (source, _) in routes.targets(slot):
+        for _, (source, _) in routes.targets[slot]:
             if source in ahead and step == ahead[source]:
                 found.add(source)
     return found

@@ -47,6 +47,17 @@ class Carrier:
         """Add a gradient at a slot."""
         self.pending.setdefault(slot, []).append(piece)
 
+    def drop(self, slot: Slot, count: int) -> None:
+        """Forget what the first `count` seeds have sent to a slot."""
+        if not count or slot not in self.pending:
+            return
+        cuts = [(piece, max(count - piece.low, 0)) for piece in self.pending[slot]]
+        kept = [piece.without(cut) if cut else piece for piece, cut in cuts if cut < piece.count]
+        if kept:
+            self.pending[slot] = kept
+        else:
+            del self.pending[slot]
+
     def shape(self, slot: Slot) -> tuple[int, ...]:
         """Give the shape of one gradient at a slot."""
         shape = self.nodes[slot[0]].value.shape
@@ -97,7 +108,7 @@ class Carrier:
 
     def sent(self, slot: Slot, piece: Piece) -> Iterator[tuple[Slot, Piece]]:
         """Give what a slot's gradient becomes at its inputs."""
-        targets = self.routes.targets(slot)
+        targets = self.routes.targets[slot]
         if not targets:
             return
         node = self.nodes[slot[0]]

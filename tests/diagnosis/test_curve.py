@@ -15,10 +15,10 @@ from rnngraph.trace.model import LagTrace
 def made(log: Any, losses: Any, *, copied: Any = None, severed: Any = None) -> LagTrace:
     log = np.asarray(log, float)
     batch, _, columns = log.shape
-    nothing = np.zeros((batch, columns - 1), bool)
+    nothing, followed = np.zeros((batch, columns - 1), bool), np.full(len(losses), -1)
     return LagTrace(
         "h", np.asarray(losses), np.arange(batch), log, nothing if copied is None else np.asarray(copied),
-        nothing if severed is None else np.asarray(severed), len(losses), batch,
+        nothing if severed is None else np.asarray(severed), len(losses), batch, followed, -np.inf, None,
     )  # fmt: skip
 
 

@@ -72,8 +72,9 @@ def with_lags(trace: Trace, log: Any = None) -> Trace:
     shape = log.shape[0], steps
     none = np.zeros(shape, dtype=np.bool_)
     found = LagTrace(
-        trace.states[0].name, np.arange(log.shape[1]), np.arange(shape[0]), log, none, none, steps, trace.batch
-    )
+        trace.states[0].name, np.arange(log.shape[1]), np.arange(shape[0]), log, none, none, steps, trace.batch,
+        np.full(log.shape[1], -1), -np.inf, None,
+    )  # fmt: skip
     return replace(trace, lags=(found,))
 
 

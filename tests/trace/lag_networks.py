@@ -11,10 +11,11 @@ import rnngraph as rg
 from rnngraph import nn
 from rnngraph.autodiff.backward import scalar_cotangent, sweep
 from rnngraph.trace import lags
+from rnngraph.trace.lag_options import LagOptions
 from rnngraph.trace.model import LagTrace
 from rnngraph.trace.routes import StateKey
 
-FULL = lags.LagOptions("all", "all")
+FULL = LagOptions("all", "all", floor=0)
 Array = Any
 
 
@@ -31,7 +32,7 @@ def captioner(
     return nn.temporal_softmax_loss(scores, rng.integers(0, 5, size=(batch, time)), mask) * scale
 
 
-def measured(loss: Any, options: lags.LagOptions = FULL) -> dict[str, LagTrace]:
+def measured(loss: Any, options: LagOptions = FULL) -> dict[str, LagTrace]:
     """The lag traces by state."""
     return {one.state: one for one in lags.measure(loss.tape, {loss.id: scalar_cotangent(loss)}, options)}
 

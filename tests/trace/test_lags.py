@@ -10,7 +10,7 @@ import pytest
 import rnngraph as rg
 from rnngraph import nn
 from rnngraph.errors import InputError
-from rnngraph.trace.lags import LagOptions
+from rnngraph.trace.lag_options import LagOptions
 from tests.trace.lag_networks import FULL, by_hand, captioner, log_row, measured, orthogonal, row, single_loss_passes
 
 CELLS: dict[str, Any] = {

@@ -1,0 +1,97 @@
+"""Which part of the lag matrix is measured: how many losses and samples, and how far each loss is followed.
+
+In: options and the norms of the gradients that enter. Out: the loss steps and samples that are taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from rnngraph.autodiff.contribution import Array
+from rnngraph.errors import InputError
+from rnngraph.trace.model import Floats
+from rnngraph.trace.seeds import spread
+
+
+@dataclass(frozen=True, slots=True)
+class LagOptions:
+    """Which part of the lag matrix is measured.
+
+    `losses` and `samples` are a number (that many, spread evenly, the last loss of every sample first; samples by
+    length), `"all"`, or the timesteps and sample indices themselves. A loss is no longer followed after `max_lag`
+    steps, nor once less than `floor` of its gradient is left in every sample and state; a floor of 0 follows it to
+    the first step. Without a floor it is the smallest normal number of the traced dtype (1e-38 for float32, 2e-308
+    for float64): what is smaller, training does not carry either.
+    """
+
+    losses: int | Literal["all"] | Sequence[int] = 32
+    samples: int | Literal["all"] | Sequence[int] = 8
+    max_lag: int | None = None
+    floor: float | None = None
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            InputError: a count below 1, an empty list, a word other than "all", or a floor outside [0, 1).
+        """
+        for name, value in (("losses", self.losses), ("samples", self.samples), ("max_lag", self.max_lag)):
+            if value is None or value == "all":
+                continue
+            if isinstance(value, str) or (isinstance(value, int) and value < 1) or not np.size(value):
+                raise InputError(f'{name} is {value!r}; pass a whole number of at least 1, a list, or "all".')
+        if self.floor is not None and not (isinstance(self.floor, int | float) and 0 <= self.floor < 1):
+            raise InputError(f"floor is {self.floor!r}; pass a gain of at least 0 and below 1, such as 1e-16.")
+
+    def log_floor(self, dtype: str) -> float:
+        """Give ln of the floor for a trace of `dtype`; -inf for none."""
+        if self.floor is not None:
+            return float(np.log(self.floor)) if self.floor else -np.inf
+        # Half precision is trained with a scaled loss, so that its own range says nothing.
+        return float(np.log(np.finfo(np.result_type(dtype, np.float32)).tiny))
+
+
+def chosen_samples(norms: Floats, options: LagOptions) -> Array:
+    """Choose samples, in order, by the norms of what enters, (T, N).
+
+    Raises:
+        InputError: a sample that the batch has not.
+    """
+    batch = norms.shape[1]
+    if options.samples == "all":
+        return np.arange(batch)
+    if isinstance(options.samples, int | np.integer):
+        length = (norms != 0)[::-1].argmax(axis=0)  # steps after the last loss; as long samples first
+        order = np.argsort(length, kind="stable")
+        count = min(int(options.samples), batch)
+        return np.sort(order[np.linspace(0, batch - 1, count).round().astype(int)])
+    return np.array(_checked(options.samples, batch, "sample", "the batch has"))
+
+
+def chosen_losses(norms: Floats, options: LagOptions) -> list[int]:
+    """Choose loss steps, the latest first, by the norms of what enters at the chosen samples.
+
+    Raises:
+        InputError: a step that the sequence has not.
+    """
+    steps = [int(t) for t in np.flatnonzero((norms != 0).any(axis=1))]
+    if options.losses == "all":
+        chosen = steps
+    elif isinstance(options.losses, int | np.integer):
+        last = {int(np.flatnonzero(column != 0)[-1]) for column in norms.T if (column != 0).any()}
+        chosen = spread(steps, int(options.losses), always=last)
+    else:
+        chosen = _checked(options.losses, len(norms), "loss step", "the sequence has")
+    return chosen[::-1]
+
+
+def _checked(wanted: Sequence[int], size: int, what: str, whole: str) -> list[int]:
+    found = sorted({int(one) for one in wanted})
+    outside = [one for one in found if not 0 <= one < size]
+    if outside:
+        raise InputError(f"{what} {outside[0]} was asked for, but {whole} {size}: choose 0 to {size - 1}.")
+    return found

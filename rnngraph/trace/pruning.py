@@ -1,0 +1,63 @@
+"""When a loss need not be followed further: beyond the largest lag, or once nothing of its gradient is left.
+
+In: the log norms measured so far. Out: how many of the latest losses to drop. A loss is dropped for its size only where
+the steps of a network form a chain, so that no gradient can come back on another way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from rnngraph.trace.model import FORWARD, Floats, Integers
+from rnngraph.trace.routes import Routes
+
+
+class Pruning:
+    """Which losses of one block, the latest first, are still followed."""
+
+    def __init__(
+        self, routes: Routes, losses: Sequence[int], logs: Sequence[Floats], *, floor: float, max_lag: int | None
+    ) -> None:
+        """Watch `logs`, (samples, losses, T + 1) a state, while they are filled; `floor` is in nats."""
+        one_way = all(key.recurrence.direction == FORWARD for key in routes.states)
+        self.losses, self.logs = losses, logs
+        self.floor = floor if routes.chain and one_way else -np.inf
+        self.max_lag = max_lag if one_way else None
+        self.followed: Integers = np.full(len(losses), -1)  # the earliest timestep that was measured
+        self.gone = 0
+        self.step = routes.time
+
+    def dropped(self, step: int) -> int:
+        """Count the losses, from the latest on, that are not followed to a timestep (-1: before the first)."""
+        if step < self.step and self.floor > -np.inf:
+            self._let_go()
+            self.step = step
+        if self.max_lag is None or step < 0:
+            return self.gone
+        old = self.gone
+        while old < len(self.losses) and self.losses[old] - step > self.max_lag:
+            old += 1
+        return old
+
+    def _let_go(self) -> None:
+        """Drop the losses of which nothing is left at the timestep that was just finished."""
+        while self.gone < len(self.losses) and self.losses[self.gone] > self.step:
+            largest = self._largest_gain(self.gone)
+            if not largest < self.floor:
+                return
+            if largest > -np.inf:  # of an exact zero it is known what comes before
+                self.followed[self.gone] = self.step
+            self.gone += 1
+
+    def _largest_gain(self, row: int) -> float:
+        """Give the largest gain over samples and states, in nats: -inf for an exact zero, inf where it is no number."""
+        largest = -np.inf
+        for log in self.logs:
+            if max(self.step, self.losses[row]) + 1 < log.shape[2]:
+                now, birth = log[:, row, self.step + 1], log[:, row, self.losses[row] + 1]
+                gains = np.where(now == np.inf, np.inf, now - birth)
+                gains[np.isnan(now) | (now == -np.inf)] = -np.inf  # nothing arrived
+                largest = max(largest, float(np.where(np.isnan(gains), np.inf, gains).max()))
+        return largest
