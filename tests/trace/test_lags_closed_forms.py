@@ -10,6 +10,8 @@ import pytest
 
 import rnngraph as rg
 from rnngraph import nn
+from rnngraph.trace.jacobian import StepJacobian
+from rnngraph.trace.routes import Routes
 from tests.trace.lag_networks import by_hand, captioner, log_row, measured, orthogonal, row
 
 T = 40
@@ -139,21 +141,31 @@ def test_gru_without_recurrent_weights_is_its_update_gate() -> None:
     np.testing.assert_allclose(found / found[0], z ** np.arange(T + 1), rtol=1e-12)
 
 
-def test_gru_at_zero_is_half_identity_plus_a_quarter_of_its_weight() -> None:
-    layer = nn.GRU(2, 5)
-    for name in ("b", "bh"):
-        layer.parameter(name).value[...] = 0
-    tape = rg.Tape()
-    hidden = layer(tape.input(np.zeros((1, 4, 2))))
-    candidate = layer.parameter("Wh").value[:, 10:].T
-    from rnngraph.trace.jacobian import StepJacobian
-    from rnngraph.trace.routes import Routes
+def reset_before_the_product(h: Any, _: Any) -> Any:
+    """Step a GRU without biases or inputs that multiplies the state, not the product, by its reset gate."""
+    rng = np.random.default_rng(3)
+    to_reset, to_update, to_candidate = (h.tape.constant(rng.normal(size=(5, 5))) for _ in range(3))
+    z = (h @ to_update).sigmoid()
+    n = (((h @ to_reset).sigmoid() * h) @ to_candidate).tanh()
+    return (1 - z) * n + z * h
 
-    recurrence = tape.recurrences[0]
-    ids = recurrence.states["h"]
+
+@pytest.mark.parametrize("reset", ["after", "before"])
+def test_gru_at_zero_is_half_identity_plus_a_quarter_of_its_weight(reset: str) -> None:
+    if reset == "after":
+        layer = nn.GRU(2, 5)
+        for name in ("b", "bh"):
+            layer.parameter(name).value[...] = 0
+        tape = rg.Tape()
+        layer(tape.input(np.zeros((1, 4, 2))))
+        candidate = layer.parameter("Wh").value[:, 10:].T
+    else:
+        tape = by_hand(reset_before_the_product, np.zeros((1, 5)), time=4, readout=np.ones(5)).tape
+        candidate = np.random.default_rng(3).normal(size=(3, 5, 5))[2].T
+    ids = tape.recurrences[0].states["h"]
     jacobian = StepJacobian(Routes(tape), [ids[2]], [ids[1]], samples=np.arange(1))
     np.testing.assert_allclose(jacobian.matrix()[0], 0.5 * np.eye(5) + 0.25 * candidate, rtol=1e-12, atol=1e-15)
-    assert hidden.value.any() == np.False_
+    assert not tape.nodes[ids[2]].value.any()
 
 
 def test_leaky_unit() -> None:
