@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from rnngraph.diagnosis.diagnose import diagnose as diagnose
     from rnngraph.graph.draw import draw as draw
     from rnngraph.sources import torch as torch
+    from rnngraph.trace.lag_options import LagOptions as LagOptions
     from rnngraph.trace.record import record as record
     from rnngraph.trace.spectrum import spectrum as spectrum
 
@@ -33,6 +34,7 @@ __version__ = "0.1.0"
 # Public names that live in modules which are loaded on first use.
 _LAZY = {
     "record": "rnngraph.trace.record",
+    "LagOptions": "rnngraph.trace.lag_options",
     "gradcheck": "rnngraph.autodiff.gradcheck",
     "gradcheck_functions": "rnngraph.autodiff.handwritten",
     "spectrum": "rnngraph.trace.spectrum",

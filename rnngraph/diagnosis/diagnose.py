@@ -28,6 +28,8 @@ def diagnose(trace: Trace, *, horizon: int | None = None, **thresholds: float) -
         InputError: no lags or no gradients in the trace, a horizon longer than the sequence, an unknown threshold
             or one out of order.
     """
+    if not isinstance(trace, Trace):
+        raise InputError(f"a {type(trace).__name__} cannot be diagnosed; pass the trace that rnngraph.record returned.")
     limits = thresholds_from(thresholds)
     _check(trace)
     layers = layers_of(trace, limits, horizon)

@@ -77,6 +77,8 @@ def layers_of(trace: Trace, thresholds: Thresholds, horizon: int | None) -> list
         raise InputError("the trace has no recurrent state; declare the states of your own cell with tape.state.")
     if not trace.lags:
         raise no_lags(trace)
+    if horizon is not None and (isinstance(horizon, bool) or not isinstance(horizon, int | np.integer)):
+        raise InputError(f"the horizon is {horizon!r}; pass a lag, a whole number of at least 1.")
     if horizon is not None and not 1 <= horizon < trace.timesteps:
         if trace.timesteps < 2:
             raise InputError(

@@ -45,6 +45,8 @@ def render(
     from rnngraph.render.format import format_of, render_bytes
     from rnngraph.render.title import picture_title
 
+    if not isinstance(path, str | os.PathLike):
+        raise InputError(f"the path is {path!r}; pass the file to write, such as 'unrolled.svg'")
     target = Path(path)
     refuse_folder(target)
     chosen = format_of(target)

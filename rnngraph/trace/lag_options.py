@@ -39,11 +39,11 @@ class LagOptions:
         Raises:
             InputError: a count below 1, an empty list, a word other than "all", or a floor outside [0, 1).
         """
-        for name, value in (("losses", self.losses), ("samples", self.samples), ("max_lag", self.max_lag)):
-            if value is None or value == "all":
-                continue
-            if isinstance(value, str) or (isinstance(value, int) and value < 1) or not np.size(value):
+        for name, value in (("losses", self.losses), ("samples", self.samples)):
+            if not (isinstance(value, str) and value == "all") and not _is_count(value) and not _is_list(value):
                 raise InputError(f'{name} is {value!r}; pass a whole number of at least 1, a list, or "all".')
+        if self.max_lag is not None and not _is_count(self.max_lag):
+            raise InputError(f"max_lag is {self.max_lag!r}; pass a whole number of at least 1.")
         if self.floor is not None and not (isinstance(self.floor, int | float) and 0 <= self.floor < 1):
             raise InputError(f"floor is {self.floor!r}; pass a gain of at least 0 and below 1, such as 1e-16.")
 
@@ -53,6 +53,16 @@ class LagOptions:
             return float(np.log(self.floor)) if self.floor else -np.inf
         # Half precision is trained with a scaled loss, so that its own range says nothing.
         return float(np.log(np.finfo(np.result_type(dtype, np.float32)).tiny))
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and bool(value >= 1)
+
+
+def _is_list(value: object) -> bool:
+    if isinstance(value, str) or not isinstance(value, Sequence | np.ndarray) or not len(value):
+        return False
+    return all(isinstance(one, int | np.integer) and not isinstance(one, bool) for one in value)
 
 
 def chosen_samples(norms: Floats, options: LagOptions) -> Array:

@@ -218,6 +218,7 @@ class Trace:
 
         Raises:
             FileError: the folder does not exist or the file cannot be written.
+            InputError: the path is no path.
         """
         from rnngraph.trace.store import save
 
@@ -229,6 +230,7 @@ class Trace:
 
         Raises:
             FileError: there is no such file, or it is damaged, foreign, or of a newer schema.
+            InputError: the path is no path.
         """
         from rnngraph.trace.store import load
 

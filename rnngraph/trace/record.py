@@ -46,15 +46,17 @@ def record(loss: Tensor | Tape, *, lags: LagOptions | bool = False, spectrum: in
 
     Args:
         loss: a scalar tensor; or a tape (the `cache` of the functional interface), walked from the upstream gradients
-        that
-            its last backward was given. A tape that no backward has walked gives a trace that says "not observed".
-        lags: also measure the lag matrix, with the default bounds or with the given ones.
+            that its last backward was given. A tape that no backward has walked gives a trace of "not observed".
+        lags: also measure the lag matrix, with the default bounds or with the given `LagOptions`.
         spectrum: how many Lyapunov exponents to measure.
         source: where the model comes from, for display.
 
     Raises:
-        InputError: the loss is not a scalar, or neither a tensor nor a tape.
+        InputError: the loss is not a scalar, or neither a tensor nor a tape; or an option of another kind.
     """
+    options = _lag_options(lags)
+    if isinstance(spectrum, bool) or not isinstance(spectrum, int | np.integer) or spectrum < 0:
+        raise InputError(f"spectrum is {spectrum!r}; pass how many Lyapunov exponents to measure, 0 for none.")
     cotangent = None if isinstance(loss, Tape) else scalar_cotangent(loss)
     tape = loss if isinstance(loss, Tape) else loss.tape
     starts = dict(tape.starts) if isinstance(loss, Tape) else {loss.id: np.asarray(cotangent)}
@@ -63,20 +65,31 @@ def record(loss: Tensor | Tape, *, lags: LagOptions | bool = False, spectrum: in
         for step in sweep(tape, starts):
             observer.see(step)
         trace = observer.trace(None if isinstance(loss, Tape) else float(loss.value.reshape(())), source)
-        if lags:
-            from rnngraph.trace.lag_options import LagOptions
+        if options is not None:
             from rnngraph.trace.lags import measure
 
-            trace = replace(trace, lags=measure(tape, starts, LagOptions() if isinstance(lags, bool) else lags))
+            trace = replace(trace, lags=measure(tape, starts, options))
         if spectrum:
             from rnngraph.trace.spectrum import measure as measure_spectrum
 
             trace = replace(trace, spectrum=measure_spectrum(tape, spectrum))
-        if lags or spectrum:
+        if options is not None or spectrum:
             from rnngraph.trace.weights import AUTOMATIC, weigh
 
             trace = replace(trace, parameters=weigh(tape, trace.parameters, largest=None if spectrum else AUTOMATIC))
     return trace
+
+
+def _lag_options(lags: LagOptions | bool) -> LagOptions | None:
+    if lags is False:
+        return None
+    from rnngraph.trace.lag_options import LagOptions
+
+    if lags is True:
+        return LagOptions()
+    if not isinstance(lags, LagOptions):
+        raise InputError(f"lags is {lags!r}; pass True, or rnngraph.LagOptions(losses=..., samples=...).")
+    return lags
 
 
 class Observer:

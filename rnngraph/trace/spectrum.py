@@ -40,6 +40,8 @@ def spectrum(
     Raises:
         InputError: a `k` below 1 or above the size of the state, no recurrence on the tape, or several and no `stack`.
     """
+    if not isinstance(loss, Tape | Tensor):
+        raise InputError(f"the loss is a {type(loss).__name__}; pass the scalar Tensor that the model computed.")
     tape = loss if isinstance(loss, Tape) else loss.tape
     if not tape.recurrences:
         raise InputError("the tape holds no recurrence; declare the states of your own cell with tape.state.")
@@ -58,8 +60,8 @@ def measure(tape: Tape, k: int, *, samples: int = _SAMPLES, clip: bool = True) -
     Raises:
         InputError: a `k` below 1; or above the size of the state, where `clip` is false.
     """
-    if k < 1:
-        raise InputError(f"{k} Lyapunov exponents were asked for; ask for at least 1.")
+    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
+        raise InputError(f"{k!r} Lyapunov exponents were asked for; ask for a whole number of at least 1.")
     routes = Routes(tape)
     chosen = np.unique(np.linspace(0, routes.batch - 1, min(max(samples, 1), routes.batch)).round().astype(int))
     found = []

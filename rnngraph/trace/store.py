@@ -22,7 +22,7 @@ from typing import Any, cast, get_args, get_origin, get_type_hints
 import numpy as np
 
 from rnngraph.autodiff.contribution import Array
-from rnngraph.errors import FileError
+from rnngraph.errors import FileError, InputError
 from rnngraph.trace import model
 from rnngraph.trace.fits import fits
 from rnngraph.trace.model import Trace
@@ -35,7 +35,7 @@ _LARGEST = 4 * 2**30  # bytes that a trace may unpack to
 
 def save(trace: Trace, path: str | Path) -> None:
     """Write the trace; see `Trace.save`."""
-    target = Path(path)
+    target = _checked(path)
     arrays: dict[str, Array] = {}
     tree = _take_apart(trace, "trace", arrays)
     header = json.dumps({"format": _MARK, "schema": SCHEMA, "trace": tree}, allow_nan=False)
@@ -63,7 +63,7 @@ def save(trace: Trace, path: str | Path) -> None:
 
 def load(path: str | Path) -> Trace:
     """Read a trace; see `Trace.load`."""
-    source = Path(path)
+    source = _checked(path)
     if not _path_is(Path.is_file, source):
         raise FileError(f"{source} is not a file; name a trace saved with `rnngraph trace -o run.npz`.")
     try:
@@ -87,6 +87,12 @@ def load(path: str | Path) -> Trace:
         raise FileError(str(error) if str(source) in str(error) else f"{source} is damaged: {error}") from None
     except Exception as error:  # whatever a damaged archive makes the readers raise
         raise FileError(f"{source} is damaged or not a trace: {error or type(error).__name__}.") from None
+
+
+def _checked(path: str | Path) -> Path:
+    if not isinstance(path, str | os.PathLike):
+        raise InputError(f"the path is {path!r}; pass the name of a file, such as 'run.npz'.")
+    return Path(path)
 
 
 def _path_is(question: Callable[[Path], bool], path: Path) -> bool:

@@ -1,0 +1,73 @@
+"""Arguments of another kind than was meant: one sentence that names the value, whatever function they reach."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnngraph as rg
+from rnngraph.errors import InputError
+
+api: Any = rg  # hides from the type checker what these tests do on purpose
+
+
+@pytest.fixture(scope="module")
+def loss() -> rg.Tensor:
+    tape = rg.Tape()
+    return rg.nn.RNN(2, 3)(tape.input(np.ones((1, 4, 2)))).sum()
+
+
+@pytest.fixture(scope="module")
+def trace(loss: rg.Tensor) -> rg.Trace:
+    return rg.record(loss, lags=True)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda loss, _: api.record(loss, lags="all"), "lags is 'all'"),
+        (lambda loss, _: api.record(loss, lags=None), "lags is None"),
+        (lambda loss, _: api.record(loss, spectrum="all"), "spectrum is 'all'"),
+        (lambda loss, _: api.record(loss, spectrum=-1), "spectrum is -1"),
+        (lambda loss, _: api.record(loss, spectrum=True), "spectrum is True"),
+        (lambda *_: api.record(None), "the loss is a NoneType"),
+        (lambda *_: api.spectrum(None), "the loss is a NoneType"),
+        (lambda loss, _: api.spectrum(loss, "all"), "'all' Lyapunov exponents"),
+        (lambda loss, _: api.spectrum(loss, 2.5), "2.5 Lyapunov exponents"),
+        (lambda *_: api.gradients(None), "the loss is a NoneType"),
+        (lambda *_: api.gradcheck(None), "the loss is a NoneType"),
+        (lambda *_: api.diagnose(None), "a NoneType cannot be diagnosed"),
+        (lambda _, trace: api.diagnose(trace, horizon="far"), "the horizon is 'far'"),
+        (lambda _, trace: api.diagnose(trace, horizon=1.5), "the horizon is 1.5"),
+        (lambda _, trace: api.diagnose(trace, vanishing="far"), "vanishing is 'far'"),
+        (lambda *_: api.draw(None), "a NoneType cannot be drawn"),
+        (lambda _, trace: api.draw(trace, title=3), "the title is 3"),
+        (lambda _, trace: api.render(trace, None), "the path is None"),
+        (lambda _, trace: api.render(trace, "x.svg", title=3), "the title is 3"),
+        (lambda *_: api.render(None, "x.svg"), "the loss is a NoneType"),
+        (lambda _, trace: trace.save(None), "the path is None"),
+        (lambda *_: api.Trace.load(None), "the path is None"),
+        (lambda *_: api.LagOptions(losses=None), "losses is None"),
+        (lambda *_: api.LagOptions(losses=2.5), "losses is 2.5"),
+        (lambda *_: api.LagOptions(samples=True), "samples is True"),
+        (lambda *_: api.LagOptions(samples=["first"]), r"samples is \['first'\]"),
+        (lambda *_: api.LagOptions(max_lag="all"), "max_lag is 'all'"),
+    ],
+)
+def test_one_sentence_names_the_value(
+    call: Callable[..., object],
+    words: str,
+    loss: rg.Tensor,
+    trace: rg.Trace,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=words) as caught:
+        call(loss, trace)
+    assert "\n" not in str(caught.value)
+    assert not list(tmp_path.iterdir())
