@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from rnngraph.autodiff.contribution import Array, Contribution, add_up
-from rnngraph.autodiff.tape import Named, Node, Tape
+from rnngraph.autodiff.node import Node
+from rnngraph.autodiff.tape import Named, Tape
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.errors import GradientError, InputError, TapeError
 

@@ -16,9 +16,9 @@ import numpy as np
 from rnngraph.autodiff.backward import gradients, scalar_cotangent
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.differences import Comparison, compare
+from rnngraph.autodiff.node import Node
 from rnngraph.autodiff.replay import Replay
 from rnngraph.autodiff.rules import Culprit, wrong_rules
-from rnngraph.autodiff.tape import Node
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.errors import GradientError, InputError
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from rnngraph.autodiff.checked import checked_array
 from rnngraph.autodiff.differences import Comparison, compare
 from rnngraph.autodiff.gradcheck import TOLERANCES, GradcheckReport, GradcheckRow
 from rnngraph.autodiff.replay import widened
-from rnngraph.autodiff.tape import checked_array
 from rnngraph.errors import InputError
 
 

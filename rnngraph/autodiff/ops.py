@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from rnngraph.autodiff.contribution import Array, Contribution, Outer, Scatter, Slice
-from rnngraph.autodiff.tape import Node, Op
+from rnngraph.autodiff.node import Node, Op
 from rnngraph.errors import InputError
 
 

@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from rnngraph.autodiff.contribution import Array
+from rnngraph.autodiff.node import Node
 from rnngraph.autodiff.ops import DETACH
-from rnngraph.autodiff.tape import Node, Tape
+from rnngraph.autodiff.tape import Tape
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.errors import InputError
 

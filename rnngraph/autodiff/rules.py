@@ -15,9 +15,10 @@ import numpy as np
 from rnngraph.autodiff.backward import sweep
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.differences import Comparison, compare
+from rnngraph.autodiff.node import INPUT, Node, Op
 from rnngraph.autodiff.ops import DETACH
 from rnngraph.autodiff.replay import widened
-from rnngraph.autodiff.tape import INPUT, Node, Op, Tape
+from rnngraph.autodiff.tape import Tape
 from rnngraph.errors import GradientError
 
 TOLERANCE = 1e-6  # rules are checked in float64, whatever the tape's dtype is

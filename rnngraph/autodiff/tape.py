@@ -7,93 +7,19 @@ no current tape anywhere.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from rnngraph.autodiff.contribution import Array, Contribution
-from rnngraph.autodiff.declared import check_states
-from rnngraph.errors import DtypeError, InputError, TapeError
+from rnngraph.autodiff.checked import check_states, checked_array
+from rnngraph.autodiff.contribution import Array
+from rnngraph.autodiff.node import CONSTANT, INPUT, PARAMETER, Node, Op, Recurrence, Scope, split_scope
+from rnngraph.errors import InputError, TapeError
 
 if TYPE_CHECKING:
     from rnngraph.autodiff.tensor import Tensor
-
-Scope: TypeAlias = tuple[tuple[str, Any], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Op:
-    """An operation: its forward rule and its vector-Jacobian product, declared once.
-
-    `forward(*arrays, **options)` returns the value. `vjp(g, node)` returns one contribution an input, None
-    where there is none, and must hold with extra leading axes on `g`. An op without a vjp is a leaf.
-    """
-
-    name: str
-    label: str
-    forward: Callable[..., Array]
-    vjp: Callable[[Array, Node], tuple[Contribution | None, ...]] | None = None
-
-
-class Node:
-    """One recorded operation. `arguments` are its inputs' values; `requires` says that a gradient is wanted."""
-
-    __slots__ = ("arguments", "id", "inputs", "name", "op", "options", "place", "requires", "timestep", "value")
-
-    def __init__(
-        self,
-        id: int,  # noqa: A002 - the field's own word
-        op: Op,
-        inputs: tuple[int, ...],
-        value: Array,
-        arguments: tuple[Array, ...],
-        place: Scope,
-        timestep: int,
-        requires: bool,
-        options: dict[str, Any],
-        name: str | None = None,
-    ) -> None:
-        """Fill the record. `place` is the scope without the timestep, which is -1 outside any."""
-        self.id = id
-        self.op = op
-        self.inputs = inputs
-        self.value = value
-        self.arguments = arguments
-        self.place = place
-        self.timestep = timestep
-        self.requires = requires
-        self.options = options
-        self.name = name
-
-    @property
-    def scope(self) -> Scope:
-        """The whole scope, with the timestep last."""
-        return self.place if self.timestep < 0 else (*self.place, ("t", self.timestep))
-
-    def describe(self) -> str:
-        """Name the node for a message: op, id, scope."""
-        place = ", ".join(f"{kind} {key}" for kind, key in self.scope)
-        return f"{self.op.name} (node {self.id}{', ' + place if place else ''})"
-
-
-@dataclass(slots=True)
-class Recurrence:
-    """The states of one layer and direction: node ids by timestep, and what the trace needs to explain them."""
-
-    name: str
-    cell: str
-    layer: int = 0
-    direction: str = "forward"
-    states: dict[str, list[int]] = field(default_factory=dict)  # kind -> node id by timestep
-    initial: dict[str, int] = field(default_factory=dict)
-    gates: list[int] = field(default_factory=list)  # node id by timestep, value (batch, gates * hidden)
-    gate_names: str = ""
-    projection: int = -1  # the node that holds x·Wx + b for all steps
-    weight: str = ""  # the name of the recurrent weight
-    copies: bool = False  # masked steps copy the state
 
 
 class Named(Protocol):
@@ -103,11 +29,6 @@ class Named(Protocol):
     value: Array
 
 
-def _leaf(name: str) -> Op:
-    return Op(name, name, lambda: np.empty(0))
-
-
-INPUT, PARAMETER, CONSTANT = _leaf("input"), _leaf("parameter"), _leaf("constant")
 _NOTHING: dict[str, Any] = {}
 
 
@@ -243,11 +164,6 @@ class Tape:
         finally:
             self.place, self.timestep = outer
 
-    @property
-    def here(self) -> Scope:
-        """The scope that a node recorded now would get."""
-        return self.place if self.timestep < 0 else (*self.place, ("t", self.timestep))
-
     def unique(self, name: str) -> str:
         """Reserve a name; the second `x` is `x_1`, and the second layer's `rnn.Wx` is `rnn_1.Wx`."""
         if not isinstance(name, str):
@@ -267,34 +183,3 @@ class Tape:
         while (f"{name}_{count}" if count else name) in taken:
             count += 1
         return f"{name}_{count}" if count else name
-
-
-def split_scope(scope: Scope) -> tuple[Scope, int]:
-    """Take the timestep out of a scope: the place, and the innermost `t` or -1."""
-    timestep = -1
-    for kind, key in scope:
-        if kind == "t":
-            if isinstance(key, bool) or not isinstance(key, int | np.integer) or key < 0:
-                raise InputError(f"the scope's timestep is {key!r}; it must be a whole number of at least 0.")
-            timestep = int(key)
-    return (scope if timestep < 0 else tuple([part for part in scope if part[0] != "t"])), timestep
-
-
-def checked_array(array: Any, name: str, *, finite: bool = True) -> Array:
-    """Take an array from a user: not empty, numeric, and finite unless told otherwise."""
-    if hasattr(array, "tape"):
-        raise InputError(f"{name} is a Tensor, which is recorded already; use it as it is, or pass its .value.")
-    try:
-        value = np.asarray(array)
-    except ValueError as error:
-        raise InputError(f"{name} is no rectangular array: {error}") from None
-    if value.dtype.kind not in "fiub":
-        raise DtypeError(f"{name} has dtype {value.dtype}; pass floating point numbers, integers or booleans.")
-    if value.size == 0:
-        raise InputError(f"{name} has shape {value.shape}, which holds nothing; every size must be at least 1.")
-    if finite and value.dtype.kind == "f" and not np.isfinite(value).all():
-        place = tuple(int(i) for i in np.argwhere(~np.isfinite(value))[0])
-        raise InputError(f"{name} holds {value[place]} at {place}; pass finite numbers.")
-    if value.dtype == np.float16:
-        value = value.astype(np.float32)
-    return value

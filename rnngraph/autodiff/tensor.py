@@ -9,7 +9,8 @@ import numpy as np
 
 from rnngraph.autodiff import ops
 from rnngraph.autodiff.contribution import Array
-from rnngraph.autodiff.tape import Node, Tape
+from rnngraph.autodiff.node import Node
+from rnngraph.autodiff.tape import Tape
 from rnngraph.errors import DtypeError, InputError
 
 Operand: TypeAlias = "Tensor | Array | float | int"

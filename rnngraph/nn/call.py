@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 
 from rnngraph.autodiff.backward import sweep
+from rnngraph.autodiff.checked import checked_array
 from rnngraph.autodiff.contribution import Array
-from rnngraph.autodiff.tape import INPUT, Recurrence, Tape, checked_array
+from rnngraph.autodiff.node import INPUT, Recurrence
+from rnngraph.autodiff.tape import Tape
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.errors import DtypeError, InputError
 from rnngraph.nn.cells import PROJECT, Cell

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from rnngraph.autodiff.contribution import Array, BatchSum, Contribution, Outer, Slice, TimeSlice
+from rnngraph.autodiff.node import Node, Op
 from rnngraph.autodiff.ops import sigmoid
-from rnngraph.autodiff.tape import Node, Op
 from rnngraph.errors import InputError
 
 Contributions = tuple[Contribution, ...]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from rnngraph.autodiff.contribution import Array, Scatter
-from rnngraph.autodiff.tape import Node, Op
+from rnngraph.autodiff.node import Node, Op
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.errors import DtypeError, InputError, VocabularyError
 from rnngraph.nn import init as initialise

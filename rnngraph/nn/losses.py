@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rnngraph.autodiff.contribution import Array
-from rnngraph.autodiff.tape import Node, Op
+from rnngraph.autodiff.node import Node, Op
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.errors import DtypeError, InputError
 from rnngraph.nn.layers import booleans, check_tokens, rectangular

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from rnngraph.autodiff.checked import checked_array
 from rnngraph.autodiff.contribution import Array
-from rnngraph.autodiff.tape import checked_array
 from rnngraph.errors import InputError
 
 

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from rnngraph.autodiff.checked import checked_array
 from rnngraph.autodiff.contribution import Array
-from rnngraph.autodiff.tape import CONSTANT, Recurrence, Tape, checked_array
+from rnngraph.autodiff.node import CONSTANT, Recurrence
+from rnngraph.autodiff.tape import Tape
 from rnngraph.autodiff.tensor import Tensor, concatenate
 from rnngraph.errors import DtypeError, InputError, TapeError
 from rnngraph.nn.cells import CELLS, PROJECT

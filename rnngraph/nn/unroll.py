@@ -10,7 +10,8 @@ import numpy as np
 
 from rnngraph.autodiff import ops
 from rnngraph.autodiff.contribution import Array
-from rnngraph.autodiff.tape import Node, Op, Recurrence, Tape
+from rnngraph.autodiff.node import Node, Op, Recurrence
+from rnngraph.autodiff.tape import Tape
 from rnngraph.autodiff.tensor import Tensor, stack, where
 from rnngraph.nn import cells
 from rnngraph.nn.cells import Cell

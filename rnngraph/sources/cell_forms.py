@@ -9,8 +9,8 @@ import numpy as np
 
 from rnngraph.autodiff import ops
 from rnngraph.autodiff.contribution import Array, Contribution, Outer, Slice
+from rnngraph.autodiff.node import Node, Op
 from rnngraph.autodiff.ops import sigmoid
-from rnngraph.autodiff.tape import Node, Op
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.nn import cells
 from rnngraph.nn.unroll import StepRule, Unrolled

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from rnngraph.autodiff.contribution import Array
-from rnngraph.autodiff.tape import CONSTANT, Recurrence, Tape
+from rnngraph.autodiff.node import CONSTANT, Recurrence
+from rnngraph.autodiff.tape import Tape
 from rnngraph.autodiff.tensor import Tensor, concatenate
 from rnngraph.errors import InputError
 from rnngraph.nn.cells import CELLS, PROJECT

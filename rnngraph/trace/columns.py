@@ -9,7 +9,8 @@ import numpy as np
 
 from rnngraph.autodiff.backward import sweep
 from rnngraph.autodiff.contribution import Array
-from rnngraph.autodiff.tape import Node, Scope, Tape
+from rnngraph.autodiff.node import Node, Scope
+from rnngraph.autodiff.tape import Tape
 from rnngraph.trace.model import GraphTrace, Integers, Magnitudes
 
 Key = TypeVar("Key")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from rnngraph.autodiff.tape import Recurrence, Tape
+from rnngraph.autodiff.node import Recurrence
+from rnngraph.autodiff.tape import Tape
 from rnngraph.trace.model import Booleans
 
 

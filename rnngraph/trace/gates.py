@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from rnngraph.autodiff.contribution import Array
-from rnngraph.autodiff.tape import Recurrence, Tape
+from rnngraph.autodiff.node import Recurrence
+from rnngraph.autodiff.tape import Tape
 from rnngraph.trace.model import Booleans, GateTrace
 
 # A derivative below 5 % of the gate's own largest: s(1 - s) < 0.05/4 for a sigmoid, 1 - u² < 0.05 for tanh.

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from rnngraph.autodiff.contribution import Array
-from rnngraph.autodiff.tape import Node
+from rnngraph.autodiff.node import Node
 from rnngraph.trace.model import Floats
 from rnngraph.trace.parts import at_samples, at_step
 from rnngraph.trace.pieces import Piece

@@ -11,7 +11,7 @@ import numpy as np
 
 from rnngraph.autodiff.backward import Step
 from rnngraph.autodiff.contribution import Array, BatchSum, Contribution, Outer, Scatter, add_up
-from rnngraph.autodiff.tape import Node
+from rnngraph.autodiff.node import Node
 from rnngraph.trace.model import Floats, Magnitudes, ParameterTrace, Status
 from rnngraph.trace.norms import norm, outer_norms, outer_series, row_norms
 

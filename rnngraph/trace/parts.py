@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from rnngraph.autodiff.contribution import Array
-from rnngraph.autodiff.tape import Node
+from rnngraph.autodiff.node import Node
 from rnngraph.errors import GradientError
 
 Rows: TypeAlias = "slice | Array"

@@ -12,7 +12,8 @@ import numpy as np
 
 from rnngraph.autodiff.backward import Step, scalar_cotangent, sweep
 from rnngraph.autodiff.contribution import Array
-from rnngraph.autodiff.tape import INPUT, PARAMETER, Node, Recurrence, Tape
+from rnngraph.autodiff.node import INPUT, PARAMETER, Node, Recurrence
+from rnngraph.autodiff.tape import Tape
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.errors import InputError
 from rnngraph.nn.layers import EMBEDDING

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
 
-from rnngraph.autodiff.tape import Node, Recurrence, Tape
+from rnngraph.autodiff.node import Node, Recurrence
+from rnngraph.autodiff.tape import Tape
 from rnngraph.trace.parts import keeps_steps
 
 Slot: TypeAlias = tuple[int, int]  # node id, and a timestep of a node that holds them all; -1 for a whole node

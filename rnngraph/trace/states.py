@@ -13,7 +13,8 @@ import numpy as np
 
 from rnngraph.autodiff.backward import Step, sweep
 from rnngraph.autodiff.contribution import Array, Contribution, add_up
-from rnngraph.autodiff.tape import Recurrence, Tape
+from rnngraph.autodiff.node import Recurrence
+from rnngraph.autodiff.tape import Tape
 from rnngraph.trace.model import Booleans, Floats, Magnitudes, StateTrace, Status
 from rnngraph.trace.norms import norm, row_norms
 

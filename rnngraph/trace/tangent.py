@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from rnngraph.autodiff.contribution import Array
-from rnngraph.autodiff.tape import Node
+from rnngraph.autodiff.node import Node
 
 Tangents: TypeAlias = "list[Array | None]"  # None is zero
 Rule: TypeAlias = Callable[[Tangents, Node], Any]

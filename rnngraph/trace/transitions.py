@@ -13,7 +13,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from rnngraph.autodiff.contribution import Array
-from rnngraph.autodiff.tape import Node
+from rnngraph.autodiff.node import Node
 from rnngraph.trace.model import Booleans
 from rnngraph.trace.routes import Routes, StateKey
 

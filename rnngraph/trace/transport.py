@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from rnngraph.autodiff.contribution import Array, Contribution, Slice
-from rnngraph.autodiff.tape import Node
+from rnngraph.autodiff.node import Node
 from rnngraph.trace.parts import Rows, at_samples, at_step, fitted, keeps_samples
 from rnngraph.trace.pieces import Piece, aligned, entered, one_exponent, padded
 from rnngraph.trace.routes import WHOLE, Routes, Slot

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from rnngraph.autodiff.tape import Recurrence, Tape
+from rnngraph.autodiff.node import Recurrence
+from rnngraph.autodiff.tape import Tape
 from rnngraph.trace.model import Booleans, InputTrace, Magnitudes, ParameterTrace, StateTrace, Status
 
 

@@ -12,7 +12,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from rnngraph.autodiff.tape import PARAMETER, Tape
+from rnngraph.autodiff.node import PARAMETER
+from rnngraph.autodiff.tape import Tape
 from rnngraph.trace.model import ParameterTrace
 
 AUTOMATIC = 512  # rows up to which nobody waits for the eigenvalues

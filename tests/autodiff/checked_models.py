@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import rnngraph as rg
-from rnngraph.autodiff.tape import Node, Op
+from rnngraph.autodiff.node import Node, Op
 from rnngraph.nn import cells
 
 

@@ -10,7 +10,7 @@ import pytest
 
 import rnngraph as rg
 from rnngraph.autodiff.gradcheck import GradcheckReport, gradcheck
-from rnngraph.autodiff.tape import Op
+from rnngraph.autodiff.node import Op
 from rnngraph.errors import InputError
 from rnngraph.nn import cells
 from tests.autodiff.checked_models import broken_tanh_step, model

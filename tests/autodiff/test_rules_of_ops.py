@@ -10,7 +10,8 @@ import pytest
 
 from rnngraph.autodiff import ops
 from rnngraph.autodiff.backward import sweep
-from rnngraph.autodiff.tape import INPUT, Op, Tape
+from rnngraph.autodiff.node import INPUT, Op
+from rnngraph.autodiff.tape import Tape
 from rnngraph.nn.cells import CELL_OPS
 from rnngraph.nn.layers import EMBEDDING
 from rnngraph.nn.losses import TEMPORAL_SOFTMAX

@@ -10,7 +10,7 @@ import pytest
 
 import rnngraph as rg
 from rnngraph.autodiff.backward import sweep
-from rnngraph.autodiff.tape import Node, Op
+from rnngraph.autodiff.node import Node, Op
 from rnngraph.errors import DtypeError, GradientError, InputError, TapeError
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from rnngraph.autodiff.backward import sweep
 from rnngraph.autodiff.contribution import Array
-from rnngraph.autodiff.tape import PARAMETER
+from rnngraph.autodiff.node import PARAMETER
 from rnngraph.errors import InputError
 from rnngraph.sources.torch.dropout import refuse
 from rnngraph.sources.torch.replay import padding_cleared

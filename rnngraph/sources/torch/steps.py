@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from rnngraph.autodiff.contribution import Array
-from rnngraph.autodiff.tape import Op, Recurrence, Tape
+from rnngraph.autodiff.node import Op, Recurrence
+from rnngraph.autodiff.tape import Tape
 from rnngraph.errors import InputError
 from rnngraph.sources.torch.call import Call
 from rnngraph.sources.torch.hooks import adder, kept

@@ -1,11 +1,14 @@
-"""The states that a user declares of a cell written by hand: what is refused, so that the trace can follow the rest."""
+"""What a user hands to a tape, arrays and declared states: what is refused, so that the trace can follow the rest."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from rnngraph.errors import InputError, TapeError
+import numpy as np
+
+from rnngraph.autodiff.contribution import Array
+from rnngraph.errors import DtypeError, InputError, TapeError
 
 if TYPE_CHECKING:
     from rnngraph.autodiff.tape import Tape
@@ -36,3 +39,23 @@ def check_states(tape: Tape, name: str, *, tensors: Sequence[Tensor], initial: T
             raise InputError(
                 f"state {name!r} of step {t} was recorded {where}; compute it under `with tape.scope(t={t})`."
             )
+
+
+def checked_array(array: Any, name: str, *, finite: bool = True) -> Array:
+    """Take an array from a user: not empty, numeric, and finite unless told otherwise."""
+    if hasattr(array, "tape"):
+        raise InputError(f"{name} is a Tensor, which is recorded already; use it as it is, or pass its .value.")
+    try:
+        value = np.asarray(array)
+    except ValueError as error:
+        raise InputError(f"{name} is no rectangular array: {error}") from None
+    if value.dtype.kind not in "fiub":
+        raise DtypeError(f"{name} has dtype {value.dtype}; pass floating point numbers, integers or booleans.")
+    if value.size == 0:
+        raise InputError(f"{name} has shape {value.shape}, which holds nothing; every size must be at least 1.")
+    if finite and value.dtype.kind == "f" and not np.isfinite(value).all():
+        place = tuple(int(i) for i in np.argwhere(~np.isfinite(value))[0])
+        raise InputError(f"{name} holds {value[place]} at {place}; pass finite numbers.")
+    if value.dtype == np.float16:
+        value = value.astype(np.float32)
+    return value

@@ -1,0 +1,104 @@
+"""What a tape is made of: operations, the nodes that record them, and the recurrences that nodes belong to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from rnngraph.autodiff.contribution import Array, Contribution
+from rnngraph.errors import InputError
+
+Scope: TypeAlias = tuple[tuple[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """An operation: its forward rule and its vector-Jacobian product, declared once.
+
+    `forward(*arrays, **options)` returns the value. `vjp(g, node)` returns one contribution an input, None
+    where there is none, and must hold with extra leading axes on `g`. An op without a vjp is a leaf.
+    """
+
+    name: str
+    label: str
+    forward: Callable[..., Array]
+    vjp: Callable[[Array, Node], tuple[Contribution | None, ...]] | None = None
+
+
+class Node:
+    """One recorded operation. `arguments` are its inputs' values; `requires` says that a gradient is wanted."""
+
+    __slots__ = ("arguments", "id", "inputs", "name", "op", "options", "place", "requires", "timestep", "value")
+
+    def __init__(
+        self,
+        id: int,  # noqa: A002 - the field's own word
+        op: Op,
+        inputs: tuple[int, ...],
+        value: Array,
+        arguments: tuple[Array, ...],
+        place: Scope,
+        timestep: int,
+        requires: bool,
+        options: dict[str, Any],
+        name: str | None = None,
+    ) -> None:
+        """Fill the record. `place` is the scope without the timestep, which is -1 outside any."""
+        self.id = id
+        self.op = op
+        self.inputs = inputs
+        self.value = value
+        self.arguments = arguments
+        self.place = place
+        self.timestep = timestep
+        self.requires = requires
+        self.options = options
+        self.name = name
+
+    @property
+    def scope(self) -> Scope:
+        """The whole scope, with the timestep last."""
+        return self.place if self.timestep < 0 else (*self.place, ("t", self.timestep))
+
+    def describe(self) -> str:
+        """Name the node for a message: op, id, scope."""
+        place = ", ".join(f"{kind} {key}" for kind, key in self.scope)
+        return f"{self.op.name} (node {self.id}{', ' + place if place else ''})"
+
+
+@dataclass(slots=True)
+class Recurrence:
+    """The states of one layer and direction: node ids by timestep, and what the trace needs to explain them."""
+
+    name: str
+    cell: str
+    layer: int = 0
+    direction: str = "forward"
+    states: dict[str, list[int]] = field(default_factory=dict)  # kind -> node id by timestep
+    initial: dict[str, int] = field(default_factory=dict)
+    gates: list[int] = field(default_factory=list)  # node id by timestep, value (batch, gates * hidden)
+    gate_names: str = ""
+    projection: int = -1  # the node that holds x·Wx + b for all steps
+    weight: str = ""  # the name of the recurrent weight
+    copies: bool = False  # masked steps copy the state
+
+
+def _leaf(name: str) -> Op:
+    return Op(name, name, lambda: np.empty(0))
+
+
+INPUT, PARAMETER, CONSTANT = _leaf("input"), _leaf("parameter"), _leaf("constant")
+
+
+def split_scope(scope: Scope) -> tuple[Scope, int]:
+    """Take the timestep out of a scope: the place, and the innermost `t` or -1."""
+    timestep = -1
+    for kind, key in scope:
+        if kind == "t":
+            if isinstance(key, bool) or not isinstance(key, int | np.integer) or key < 0:
+                raise InputError(f"the scope's timestep is {key!r}; it must be a whole number of at least 0.")
+            timestep = int(key)
+    return (scope if timestep < 0 else tuple([part for part in scope if part[0] != "t"])), timestep
