@@ -1,8 +1,7 @@
 """A cell of your own, written with tensor operators, traced like the ones that ship.
 
-The cell is a minimal gated unit (Zhou et al., 2016): one gate `f` both forgets and admits. The loss is on the last
-step only, so
-everything at the early steps has been carried back. Run `python examples/custom_cell.py [picture.svg]`.
+The cell is a minimal gated unit (Zhou et al., 2016): one gate `f` both forgets and admits. The loss is on the last step
+only, so everything at the early steps has been carried back. Run `python examples/custom_cell.py [picture.svg]`.
 """
 
 from __future__ import annotations

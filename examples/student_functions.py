@@ -1,8 +1,7 @@
 """The layers as a student writes them: functions with a cache. The cache is the recorded tape, so it can be drawn.
 
 Compares the gradient of a hand-written backward step with the recorded one, and draws the tape of the whole sequence.
-Run
-`python examples/student_functions.py [picture.svg]`.
+Run `python examples/student_functions.py [picture.svg]`.
 """
 
 from __future__ import annotations

@@ -13,9 +13,11 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "rnngraph"
-# A folder may import itself and the folders named here; `errors` is everyone's.
+# A folder may import itself and the folders named here; `errors`, `checks` and `files` are everyone's.
 MAY_IMPORT = {
     "errors": set(),
+    "checks": set(),
+    "files": set(),
     "autodiff": set(),
     "nn": {"autodiff"},
     "trace": {"autodiff", "nn"},
@@ -26,7 +28,7 @@ MAY_IMPORT = {
     "cli": {"autodiff", "nn", "trace", "sources", "diagnosis", "graph", "render"},
 }
 # Reports of the gradient check are data like a trace; the array type is everyone's.
-DATA = {"rnngraph.autodiff.contribution", "rnngraph.autodiff.gradcheck", "rnngraph.autodiff.rules"}
+DATA = {"rnngraph.autodiff.contribution", "rnngraph.autodiff.gradcheck_report", "rnngraph.autodiff.rules"}
 
 
 def imported(path: Path) -> set[str]:
@@ -45,7 +47,7 @@ def test_imports_go_one_way(path: Path) -> None:
     room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
     if room in ("__init__", "__main__"):
         return
-    allowed = MAY_IMPORT[room] | {room, "errors"}
+    allowed = MAY_IMPORT[room] | {room, "errors", "checks", "files"}
     wrong = {name for name in imported(path) if name.split(".")[1] not in allowed} - DATA
     assert not wrong, f"{path.name} imports {sorted(wrong)}"
 
@@ -66,7 +68,7 @@ def test_public_names_exist() -> None:
 
 
 def test_no_file_is_long() -> None:
-    long = {str(path.relative_to(ROOT)): lines for path in PACKAGE.rglob("*.py") if (lines := length(path)) > 300}
+    long = {str(path.relative_to(ROOT)): lines for path in PACKAGE.rglob("*.py") if (lines := length(path)) > 270}
     assert not long
 
 

@@ -5,6 +5,7 @@ No model is run: the numbers are made up so that a test knows them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +15,6 @@ from rnngraph.trace.model import (
     FORWARD,
     REVERSE,
     GateTrace,
-    GraphTrace,
     InputTrace,
     Magnitudes,
     ParameterTrace,
@@ -22,6 +22,7 @@ from rnngraph.trace.model import (
     Status,
     Trace,
 )
+from tests.graph_table import Table
 
 FUSED = {
     "tanh": (("rnn_tanh_step", "h"),),
@@ -34,38 +35,57 @@ CELLS = tuple(FUSED)
 HIDDEN, BATCH = 4, 3
 
 
-class Table:
-    """A recorded graph that grows node by node."""
+def state_of(name: str, grad: Any, **changes: Any) -> StateTrace:
+    """Build the `h` of a forward tanh layer with this gradient, of which nothing else was observed."""
+    magnitudes = grad if isinstance(grad, Magnitudes) else Magnitudes.of(grad)
+    steps = len(magnitudes.value)
+    nothing, none, nan = Magnitudes.unobserved((steps,)), np.zeros(steps, dtype=np.int64), np.full(steps, np.nan)
+    state = StateTrace(
+        name=name,
+        layer=0,
+        direction=FORWARD,
+        kind="h",
+        cell="tanh",
+        initial=Magnitudes.unobserved(()),
+        grad=magnitudes,
+        immediate=nothing,
+        carried=nothing,
+        quantiles=Magnitudes.unobserved((3, steps)),
+        gain=nan,
+        gain_activation=nan,
+        gain_weights=nan,
+        saturated=nan,
+        activation=nan,
+        zeros=none,
+        nonfinite=none,
+        cut=np.zeros(steps, dtype=np.bool_),
+        nodes=np.full(steps, -1, dtype=np.int64),
+    )
+    return replace(state, **changes)
 
-    def __init__(self) -> None:
-        self.rows: list[tuple[str, str, str, int, tuple[int, ...]]] = []
-        self.names: dict[str, str] = {}
 
-    def add(self, op: str, *inputs: int, scope: str = "", shape: str = "()", t: int = -1, name: str = "") -> int:
-        self.rows.append((op, scope, shape, t, inputs))
-        if name:
-            self.names[str(len(self.rows) - 1)] = name
-        return len(self.rows) - 1
-
-    def trace(self) -> GraphTrace:
-        ops, scopes, shapes = (sorted({row[field] for row in self.rows}) for field in (0, 1, 2))
-        counts = [len(row[4]) for row in self.rows]
-        return GraphTrace(
-            ops=tuple(ops),  # type: ignore[arg-type]
-            labels=tuple(str(op).replace("_", " ") for op in ops),
-            scopes=tuple(scopes),  # type: ignore[arg-type]
-            shapes=tuple(shapes),  # type: ignore[arg-type]
-            names=self.names,
-            op=np.array([ops.index(row[0]) for row in self.rows], dtype=np.int64),
-            scope=np.array([scopes.index(row[1]) for row in self.rows], dtype=np.int64),
-            shape=np.array([shapes.index(row[2]) for row in self.rows], dtype=np.int64),
-            timestep=np.array([row[3] for row in self.rows], dtype=np.int64),
-            inputs=np.array([source for row in self.rows for source in row[4]], dtype=np.int64),
-            offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-            grad=Magnitudes.of(np.linspace(1, 2, len(self.rows))),
-            first_nonfinite_forward=-1,
-            first_nonfinite_backward=-1,
-        )
+def trace_of(
+    states: Sequence[StateTrace], *, timesteps: int | None = None, batch: int = BATCH, **changes: Any
+) -> Trace:
+    """Build a trace of these states without padding, of which nothing else was observed."""
+    steps = len(states[0].grad.value) if timesteps is None else timesteps
+    trace = Trace(
+        model="a model",
+        source="test",
+        batch=batch,
+        timesteps=steps,
+        dtype="float64",
+        loss=float("nan"),
+        loss_steps=np.full(steps, np.nan),
+        labels=(None,) * steps,
+        valid=np.ones((batch, steps), dtype=np.bool_),
+        states=tuple(states),
+        gates=(),
+        parameters=(),
+        inputs=(),
+        graph=Table().trace(),
+    )
+    return replace(trace, **changes)
 
 
 def make_trace(
@@ -97,17 +117,12 @@ def make_trace(
     if not graph:
         recorded = Table().trace()
         states = [replace(state, nodes=np.full(timesteps, -1, dtype=np.int64)) for state in states]
-    trace = Trace(
+    trace = trace_of(
+        states,
         model=f"{layers}-layer {cell}",
-        source="test",
-        batch=BATCH,
-        timesteps=timesteps,
-        dtype="float64",
         loss=2.5,
         loss_steps=np.full(timesteps, 2.5 / max(timesteps, 1)),
         labels=tuple(f"w{t}" for t in range(timesteps)),
-        valid=np.ones((BATCH, timesteps), dtype=np.bool_),
-        states=tuple(states),
         gates=tuple(_gates(cell, states, timesteps)),
         parameters=(
             _parameter("rnn.Wh", (HIDDEN, HIDDEN), timesteps),
@@ -203,25 +218,19 @@ def _state(
     steps = len(walked)
     carried = decay ** walked.astype(float)
     carried[walked == 0] = 0.0
-    return StateTrace(
-        name=name,
+    return state_of(
+        name,
+        2 * decay ** walked.astype(float),
         layer=layer,
         direction=direction,
         kind=kind,
         cell=cell,
         initial=Magnitudes.of(decay**steps),
-        grad=Magnitudes.of(2 * decay ** walked.astype(float)),
         immediate=Magnitudes.of(np.full(steps, 0.5)),
         carried=Magnitudes.of(carried),
-        quantiles=Magnitudes.unobserved((3, steps)),
         gain=np.where(walked == 0, np.nan, decay),
-        gain_activation=np.full(steps, np.nan),
-        gain_weights=np.full(steps, np.nan),
         saturated=np.linspace(0, 0.4, steps),
         activation=np.linspace(0.1, 0.9, steps),
-        zeros=np.zeros(steps, dtype=np.int64),
-        nonfinite=np.zeros(steps, dtype=np.int64),
-        cut=np.zeros(steps, dtype=np.bool_),
         nodes=nodes,
     )
 

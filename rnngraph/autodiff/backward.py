@@ -49,11 +49,13 @@ def sweep(
     *,
     lead: tuple[int, ...] = (),
     wanted: Container[int] | None = None,
+    until: Container[int] = (),
 ) -> Iterator[Step]:
     """Walk the tape in reverse from the cotangents in `starts`, keyed by node id.
 
     `lead` is the shape of the extra leading axes of every cotangent, for many losses at once. `wanted` limits the
-    walk to those node ids. Wrap the walk in `np.errstate(all="ignore")` where overflow is expected.
+    walk to those node ids; those in `until` are reached but not walked past. Wrap the walk in
+    `np.errstate(all="ignore")` where overflow is expected.
 
     Raises:
         GradientError: a vjp returned a gradient of the wrong shape.
@@ -70,7 +72,7 @@ def sweep(
             continue
         yield step
         node = step.node
-        if node.op.vjp is None:
+        if node.op.vjp is None or node_id in until:
             continue
         for source, contribution in zip(node.inputs, node.op.vjp(step.gradient, node), strict=False):
             if contribution is None:
@@ -83,9 +85,33 @@ def sweep(
             if type(contribution) is not np.ndarray and isinstance(contribution, np.generic):
                 contribution = np.asarray(contribution)  # NumPy turns zero-dimensional results into scalars
             if type(contribution) is np.ndarray and contribution.shape != target.node.value.shape:
-                contribution = _unbroadcast(contribution, target.node, lead, node)
+                shape = lead + target.node.value.shape
+                contribution = unbroadcast(contribution, shape, lead=len(lead), node=node, source=source)
             target.consumers.append(node)
             target.contributions.append(contribution)
+
+
+def unbroadcast(array: Array, shape: tuple[int, ...], *, lead: int, node: Node, source: int) -> Array:
+    """Undo broadcasting: sum what the vjp of `node` returned for its input `source` to that input's shape.
+
+    `shape` is the wanted one, with `lead` leading axes of its own in front.
+
+    Raises:
+        GradientError: it cannot be the gradient of such an input.
+    """
+    extra = array.ndim - len(shape)
+    if extra > 0:
+        array = np.asarray(array.sum(axis=tuple(range(lead, lead + extra))))
+    if array.ndim == len(shape):
+        stretched = tuple([axis for axis in range(lead, array.ndim) if shape[axis] == 1 != array.shape[axis]])
+        if stretched:
+            array = array.sum(axis=stretched, keepdims=True)
+    if array.shape != shape:
+        raise GradientError(
+            f"the vjp of {node.describe()} returned shape {array.shape} for argument "
+            f"{node.inputs.index(source)}, which has shape {shape}; its rule is wrong."
+        )
+    return array
 
 
 class Gradients(dict[str, Array]):
@@ -150,22 +176,3 @@ def scalar_cotangent(loss: Tensor) -> Array:
             "the loss depends on no parameter and no floating-point input; record one with tape.input or a layer."
         )
     return np.ones_like(loss.value)
-
-
-def _unbroadcast(array: Array, target: Node, lead: tuple[int, ...], node: Node) -> Array:
-    shape = lead + target.value.shape
-    extra = array.ndim - len(shape)
-    if extra > 0:
-        array = np.asarray(array.sum(axis=tuple(range(len(lead), len(lead) + extra))))
-    if array.ndim == len(shape):
-        stretched = tuple(
-            axis for axis in range(array.ndim) if shape[axis] == 1 and array.shape[axis] != 1 and axis >= len(lead)
-        )
-        if stretched:
-            array = array.sum(axis=stretched, keepdims=True)
-    if array.shape != shape:
-        raise GradientError(
-            f"the vjp of {node.describe()} returned shape {array.shape} for argument "
-            f"{node.inputs.index(target.id)}, which has shape {shape}; its rule is wrong."
-        )
-    return array

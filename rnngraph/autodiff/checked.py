@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnngraph.autodiff.contribution import Array
+from rnngraph.checks import rectangular
 from rnngraph.errors import DtypeError, InputError, TapeError
 
 if TYPE_CHECKING:
@@ -29,6 +30,13 @@ def check_states(tape: Tape, name: str, *, tensors: Sequence[Tensor], initial: T
             raise InputError(f"state {name!r} got a {type(tensor).__name__}; pass one Tensor a timestep.")
         if tensor.tape is not tape:
             raise TapeError(f"state {name!r} got a tensor of another tape; make all inputs with the same Tape.")
+    layer, _, kind = name.rpartition(".")
+    for known in tape.recurrences:
+        taken = {node_id for ids in known.states.values() for node_id in ids}
+        if known.name == (layer or name) and (kind if layer else "h") in known.states:
+            raise InputError(f"state {name!r} was declared already; declare it once, or take a new tape.")
+        if taken.intersection(tensor.id for tensor in tensors):
+            raise InputError(f"state {name!r} got tensors that are states of {known.name!r} already; declare them once.")
     for t, tensor in enumerate(tensors):
         if tensor.shape != tensors[0].shape:
             raise InputError(f"state {name!r} has shape {tensors[0].shape} at step 0 and {tensor.shape} at {t}.")
@@ -45,10 +53,7 @@ def checked_array(array: Any, name: str, *, finite: bool = True) -> Array:
     """Take an array from a user: not empty, numeric, and finite unless told otherwise."""
     if hasattr(array, "tape"):
         raise InputError(f"{name} is a Tensor, which is recorded already; use it as it is, or pass its .value.")
-    try:
-        value = np.asarray(array)
-    except ValueError as error:
-        raise InputError(f"{name} is no rectangular array: {error}") from None
+    value = rectangular(array, name)
     if value.dtype.kind not in "fiub":
         raise DtypeError(f"{name} has dtype {value.dtype}; pass floating point numbers, integers or booleans.")
     if value.size == 0:

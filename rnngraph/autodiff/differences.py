@@ -16,6 +16,8 @@ from rnngraph.autodiff.contribution import Array
 # The first step is the most precise on a smooth function (the formula's error is of fourth order). The smaller
 # ones are for kinks, which are crossed less often the shorter the step, and for steep losses.
 STEPS = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7)
+COARSE = 1e-10  # a rounding unit above this, float32's or float16's, drowns the slope over such steps
+COARSE_STEPS = (4e-2, 2e-2, 1e-2, 4e-3, 2e-3)
 CONVERGED = 0.02  # by how much two slopes of one function may differ
 ROUNDING = 50  # rounding errors of one value of the function, in units of its last place
 
@@ -24,7 +26,9 @@ ROUNDING = 50  # rounding errors of one value of the function, in units of its l
 class Comparison:
     """A claimed slope and a measured one.
 
-    `resolved` is False where rounding or steepness leaves the measured slope too uncertain to refute the claim.
+    `resolved` is False where nothing can be told: rounding or steepness leaves the measured slope too uncertain to
+    refute the claim, which then passes on the word of whoever vouches for it; or the function is not finite there, and
+    it does not pass. A claim that is not finite is wrong.
     """
 
     analytic: float
@@ -58,10 +62,12 @@ def compare(
     Returns:
         the comparison; its slopes are those along the direction scaled to length 1.
     """
+    if not np.isfinite(gradient).all():
+        return _not_finite(function, gradient, direction, epsilon)
     products = gradient.astype(np.float64) * direction
     claimed, typical = float(products.sum()), float(np.sqrt((products * products).sum()))
     estimates: list[_Estimate] = []
-    for step in STEPS:
+    for step in _steps(epsilon):
         estimate = _estimate(function, step, epsilon)
         if not np.isfinite(estimate.slope):
             continue
@@ -72,13 +78,24 @@ def compare(
     best = _most_certain(estimates)
     if best is None:
         slope = estimates[-1].slope if estimates else np.nan
-        return _comparison(claimed, slope, typical, direction, passed=True, resolved=False)
+        return _comparison(claimed, slope, typical, direction, passed=bool(estimates), resolved=False)
     slope, doubt = best
     allowed, gap = tolerance * max(abs(claimed), abs(slope), typical), abs(claimed - slope)
     resolved = doubt <= allowed or 3 * doubt < gap
     passed = not resolved or gap <= allowed
     kinked = not passed and _has_kink(function, allowed, epsilon)
     return _comparison(claimed, slope, typical, direction, passed=passed, resolved=resolved, kinked=kinked)
+
+
+def _not_finite(function: Callable[[float], float], gradient: Array, direction: Array, epsilon: float) -> Comparison:
+    slope = _estimate(function, _steps(epsilon)[0], epsilon).slope
+    length = float(np.sqrt((direction * direction).sum())) or 1.0
+    wrong = float(gradient[~np.isfinite(gradient)][0])
+    return Comparison(wrong, slope / length, np.inf, passed=False, resolved=True)
+
+
+def _steps(epsilon: float) -> tuple[float, ...]:
+    return STEPS if epsilon < COARSE else COARSE_STEPS
 
 
 def _estimate(function: Callable[[float], float], step: float, epsilon: float) -> _Estimate:
@@ -105,8 +122,9 @@ def _most_certain(estimates: list[_Estimate]) -> tuple[float, float] | None:
 def _has_kink(function: Callable[[float], float], allowed: float, epsilon: float) -> bool:
     """Tell a kink: the slopes of the two sides then differ however short the step is."""
     middle = function(0.0)
-    bends = [abs(function(step) + function(-step) - 2 * middle) / step for step in STEPS[-2:]]
-    noise = ROUNDING * epsilon * abs(middle) / STEPS[-1]
+    steps = _steps(epsilon)[-2:]
+    bends = [abs(function(step) + function(-step) - 2 * middle) / step for step in steps]
+    noise = ROUNDING * epsilon * abs(middle) / steps[-1]
     return min(bends) > allowed + noise and min(bends) > 0.5 * max(bends)
 
 

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from rnngraph.autodiff.contribution import Array, Contribution
-from rnngraph.errors import InputError
+from rnngraph.checks import whole_number
 
 Scope: TypeAlias = tuple[tuple[str, Any], ...]
 
@@ -98,7 +98,5 @@ def split_scope(scope: Scope) -> tuple[Scope, int]:
     timestep = -1
     for kind, key in scope:
         if kind == "t":
-            if isinstance(key, bool) or not isinstance(key, int | np.integer) or key < 0:
-                raise InputError(f"the scope's timestep is {key!r}; it must be a whole number of at least 0.")
-            timestep = int(key)
+            timestep = whole_number(key, "the scope's timestep", least=0)
     return (scope if timestep < 0 else tuple([part for part in scope if part[0] != "t"])), timestep

@@ -11,6 +11,7 @@ from rnngraph.autodiff import ops
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.node import Node
 from rnngraph.autodiff.tape import Tape
+from rnngraph.checks import rectangular
 from rnngraph.errors import DtypeError, InputError
 
 Operand: TypeAlias = "Tensor | Array | float | int"
@@ -216,10 +217,7 @@ def _first(tensors: Sequence[Tensor], name: str, axis: int) -> Tensor:
 
 
 def _operand(other: Any, dtype: np.dtype[Any] | None) -> Array:
-    try:
-        array = np.asarray(other, dtype=dtype)
-    except ValueError as error:
-        raise InputError(f"the other side of an operator is no rectangular array: {error}") from None
+    array = rectangular(other, "the other side of an operator", dtype=dtype)
     if array.dtype.kind not in "fiub":
         raise DtypeError(f"a tensor cannot be combined with {other!r:.40}; pass a Tensor, an array or a number.")
     return array

@@ -83,7 +83,7 @@ def main() -> None:
         sys.exit(FILE)
     except MemoryError:
         print(
-            "rnngraph: There is not enough memory: choose fewer timesteps, units or captions.",
+            "rnngraph: there is not enough memory: choose fewer timesteps, units or captions.",
             file=sys.stderr,
         )
         sys.exit(USAGE)

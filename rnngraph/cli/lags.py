@@ -68,12 +68,12 @@ def _picture_format(output: Path, *, force: bool) -> str:
     from rnngraph.errors import InputError
     from rnngraph.render.format import Format
     from rnngraph.render.lags_picture import FORMATS
-    from rnngraph.render.save import check_target
+    from rnngraph.render.save import check_picture
 
     if output == STDOUT:
         return "svg"
     name = FORMATS.get(output.suffix.lower())
     if name is None:
         raise InputError(f"{str(output)!r} has no suffix that lags can be drawn in; use one of {', '.join(FORMATS)}.")
-    check_target(output, Format(name, (output.suffix,), False, "", ""), force=force)
+    check_picture(output, Format(name, (output.suffix,), False, "", ""), force=force)
     return name

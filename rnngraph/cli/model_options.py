@@ -18,7 +18,11 @@ def _option(text: str, metavar: str, *declared: str) -> Any:
 MODEL_OPTIONS: dict[str, Any] = {
     "weights": Annotated[
         str | None,
-        _option("A checkpoint: .safetensors, .npz, .npy folder, .pt, .pth, .weights.h5 or .keras.", "FILE"),
+        _option(
+            "A checkpoint: .safetensors, .npz, .npy folder, .pt, .pth, .ckpt, .bin, .weights.h5 or .keras. "
+            "It does not tell tanh from ReLU: tanh is assumed, and a ReLU layer needs --cell relu.",
+            "FILE",
+        ),
     ],
     "data": Annotated[
         str | None,
@@ -35,7 +39,7 @@ MODEL_OPTIONS: dict[str, Any] = {
     ],
     "loss": Annotated[
         str | None,
-        _option("What is differentiated without targets: last, sum, mean or every.", "NAME"),
+        _option("What is differentiated instead of the targets' loss: last, sum, mean or every.", "NAME"),
     ],
     "set": Annotated[list[str] | None, _option("An argument of the Python function; may be repeated.", "KEY=VALUE")],
 }

@@ -54,7 +54,9 @@ def _option(text: str, *declared: str, **keywords: Any) -> Any:
 
 
 DEMO_OPTIONS: dict[str, Any] = {
-    "cell": Annotated[str, _choice("The recurrent cell", CELLS)],
+    "cell": Annotated[
+        str, _choice("The recurrent cell (with --weights: relu for a plain layer that is no tanh)", CELLS)
+    ],
     "hidden_size": Annotated[int, _option("Units of a layer.", metavar="H")],
     "layers": Annotated[int, _option("Recurrent layers, one above the other.", metavar="L")],
     "bidirectional": Annotated[bool, _option("Add the reverse direction to every layer.", "--bidirectional")],

@@ -5,17 +5,18 @@ from __future__ import annotations
 import sys
 import zipfile
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from rnngraph.cli.console import status, stdout_is_terminal
-from rnngraph.errors import FileError, InputError
+from rnngraph.errors import InputError
+from rnngraph.files import check_target, refuse_folder, write_whole
 
 if TYPE_CHECKING:
     from rnngraph.render.format import Format
     from rnngraph.trace.model import Trace
 
 STDOUT = Path("-")
+EXAMPLE = "run.npz"
 
 
 def check_picture_target(path: Path, *, format: str | None, force: bool) -> Format:  # noqa: A002 - the option's name
@@ -26,16 +27,17 @@ def check_picture_target(path: Path, *, format: str | None, force: bool) -> Form
         FileError: the path is a folder, its folder does not exist, or a file of another kind is there.
     """
     from rnngraph.render.format import format_named, format_of
-    from rnngraph.render.save import check_target, refuse_folder
+    from rnngraph.render.save import EXAMPLE as PICTURE
+    from rnngraph.render.save import check_picture
 
     if path != STDOUT:
-        refuse_folder(path)
+        refuse_folder(path, example=PICTURE)
         chosen = format_named(format) if format else format_of(path)
-        check_target(path, chosen, force=force)
+        check_picture(path, chosen, force=force)
         return chosen
     chosen = format_named(format or "svg")
     if chosen.binary:
-        _refuse_terminal(f"The format {chosen.name}")
+        _refuse_terminal(f"the format {chosen.name}")
     return chosen
 
 
@@ -47,20 +49,12 @@ def check_run_target(path: Path, *, force: bool) -> None:
         FileError: the path is a folder, its folder does not exist, or a file that is no saved run is there.
     """
     if path == STDOUT:
-        _refuse_terminal("A saved run")
+        _refuse_terminal("a saved run")
         return
-    try:
-        folder = path.is_dir()
-    except OSError as error:  # a name that is too long, a folder that may not be entered
-        raise FileError(f"{path} cannot be used: {error.strerror or error}.") from None
-    if folder:
-        raise FileError(f"{path} is a folder: name a file in it, such as {path / 'run.npz'}.")
+    refuse_folder(path, example=EXAMPLE)
     if path.suffix != ".npz":
-        raise InputError(f"A saved run ends in .npz, but {str(path)!r} does not: choose such a name.")
-    if not path.parent.is_dir():
-        raise FileError(f"The folder {path.parent} does not exist: create it, or choose another.")
-    if path.exists() and not force and not _is_run(path):
-        raise FileError(f"{path} exists and is no saved run: choose another name, or overwrite it with --force.")
+        raise InputError(f"a saved run ends in .npz, but {str(path)!r} does not: choose such a name.")
+    check_target(path, example=EXAMPLE, kind="saved run", is_kind=_is_run, force=force)
 
 
 def write_run(trace: Trace, path: Path) -> None:
@@ -69,10 +63,9 @@ def write_run(trace: Trace, path: Path) -> None:
         trace.save(path)
         _report_written(path)
         return
-    with TemporaryDirectory() as folder:
-        copy = Path(folder) / "run.npz"
-        trace.save(copy)
-        write_output(copy.read_bytes(), STDOUT)
+    from rnngraph.trace.store import pack
+
+    write_output(pack(trace), STDOUT)
 
 
 def write_output(data: bytes, path: Path) -> None:
@@ -81,9 +74,7 @@ def write_output(data: bytes, path: Path) -> None:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
         return
-    from rnngraph.render.save import write
-
-    write(path, data)
+    write_whole(path, data)
     _report_written(path)
 
 

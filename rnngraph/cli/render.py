@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
@@ -17,9 +19,11 @@ EXAMPLES = (
     "rnngraph render run.npz --steps 0:10 --color gain -o start.png",
     "rnngraph render -o - --format dot | less",
 )
-DETAILS = ("layer", "step", "op")
-VIEWS = ("unrolled", "rolled")
-COLORS = ("grad", "gain", "saturation", "activation")
+
+
+def _choices(module: str, name: str) -> Callable[[], list[str]]:
+    """Look choices up once a shell asks for them, so that a command starts without what draws."""
+    return lambda: list(getattr(import_module(module), name))
 
 
 @takes_source
@@ -41,14 +45,18 @@ def render(
     ] = None,
     detail: Annotated[
         str,
-        typer.Option(metavar="NAME", help="One box a layer, a step or an op.", autocompletion=lambda: list(DETAILS)),
+        typer.Option(
+            metavar="NAME",
+            help="One box a layer, a step or an op.",
+            autocompletion=_choices("rnngraph.graph.build", "DETAILS"),
+        ),
     ] = "step",
     view: Annotated[
         str,
         typer.Option(
             metavar="NAME",
             help="unrolled, or rolled: one step and its loop.",
-            autocompletion=lambda: list(VIEWS),
+            autocompletion=_choices("rnngraph.graph.build", "VIEWS"),
         ),
     ] = "unrolled",
     color: Annotated[
@@ -56,7 +64,7 @@ def render(
         typer.Option(
             metavar="NAME",
             help="What colours show: grad, gain, saturation or activation.",
-            autocompletion=lambda: list(COLORS),
+            autocompletion=_choices("rnngraph.graph.style", "COLOURS"),
         ),
     ] = "grad",
     no_backward: Annotated[bool, typer.Option("--no-backward", help="Leave the arrows back in time out.")] = False,

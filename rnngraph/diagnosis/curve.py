@@ -7,14 +7,18 @@ no pair crosses a cut.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from rnngraph.trace.model import REVERSE, Booleans, Floats, Integers, LagTrace
+from rnngraph.trace.quantile import quantile
 
-_SLOPE_POINTS = 400  # Theil-Sen looks at every pair of points
+LN10 = math.log(10)  # nats in a decade
+_SLOPE_POINTS, _SLOPE_PAIRS = 48, 512  # Theil-Sen looks at every two points of every (loss, sample) pair
+_STILL = 1e-9  # nats a step that are rounding
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,12 @@ class LagCurve:
     sample_high: Floats  # (B, L) 90th percentile over the sample's losses
     nonfinite: int  # entries of the lag matrix that are not finite
     floor: float  # nats; -inf where every loss was followed to its end
+    gains: Floats  # (pairs, L) of every loss in every sample
+
+    @property
+    def floor_decades(self) -> float | None:
+        """The floor in decades; None where every loss was followed to its end."""
+        return self.floor / LN10 if math.isfinite(self.floor) else None
 
     @property
     def longest(self) -> int:
@@ -41,9 +51,15 @@ class LagCurve:
         return int(np.flatnonzero(self.pairs)[-1]) + 1 if self.pairs.any() else 0
 
     def covered(self, share: float) -> int:
-        """Give the longest lag that at least this share of the pairs reach; 0 if there is none."""
-        reached = np.flatnonzero((self.pairs >= share * self.seeds) & (self.pairs > 0))
+        """Give the longest lag that this share of the pairs and half of the samples reach; 0 if there is none."""
+        reached = np.flatnonzero((self.pairs >= share * self.seeds) & (self.pairs > 0) & self.common)
         return int(reached[-1]) + 1 if reached.size else 0
+
+    @property
+    def common(self) -> Booleans:
+        """Which lags at least half of the samples reach, of those that reach any, (L,): one must not speak for all."""
+        reach = ~np.isnan(self.sample_median)
+        return np.asarray(2 * reach.sum(axis=0) >= reach.any(axis=1).sum())
 
     def peak(self, horizon: int) -> float:
         """Give the largest 90th percentile up to a lag, NaN if there is none."""
@@ -51,17 +67,26 @@ class LagCurve:
         return float(np.nanmax(part)) if np.isfinite(part).any() or (part == -np.inf).any() else float("nan")
 
     def rate(self, horizon: int) -> float:
-        """Fit the slope of the median, in nats a step, from about a tenth of the horizon on; NaN without a point.
+        """Fit the slope in nats a step, from about a tenth of the horizon on: of each pair, and then their median.
 
-        One point has a slope too: a gain of 1 at lag 0 is the other end.
+        The median curve itself would not do: at long lags it is made of late losses only, which began elsewhere.
+        Longer pairs weigh more. One point has a slope too, with a gain of 1 at lag 0 as the other end. NaN without any.
         """
         first = max(int(min(5, horizon / 10)), 1)
-        lags = np.arange(first, horizon + 1)
-        values = self.median[first - 1 : horizon]
-        known = np.isfinite(values) & (values > self.floor)
-        if known.sum() == 1:
-            return float(values[known][0] / lags[known][0])
-        return theil_sen(lags[known].astype(np.float64), values[known])
+        rows = np.unique(np.linspace(0, len(self.gains) - 1, min(len(self.gains), _SLOPE_PAIRS)).round().astype(int))
+        values = self.gains[rows, first - 1 : horizon]
+        lags = np.arange(first, first + values.shape[1], dtype=np.float64)
+        slopes, weights = [], []
+        for row in values:
+            known = np.flatnonzero(np.isfinite(row) & (row > self.floor))
+            if known.size > 1:
+                slopes.append(theil_sen(lags[known], row[known]))
+                weights.append(lags[known[-1]] - lags[known[0]])
+        if not slopes:
+            known = np.flatnonzero(np.isfinite(self.median[first - 1 : horizon]))
+            return float(self.median[first - 1 + known[0]] / lags[known[0]]) if known.size else float("nan")
+        found = _weighted_median(np.array(slopes), np.array(weights))
+        return 0.0 if abs(found) < _STILL else found
 
     def memory_horizon(self, epsilon: float) -> int | None:
         """Give the longest lag up to which the median stays at or above `epsilon`; None without any pair."""
@@ -70,6 +95,11 @@ class LagCurve:
             return None
         below = [lag for lag in known if self.median[lag] < np.log(epsilon)]
         return int(below[0]) if below else self.longest
+
+
+def half_life(rate: float) -> float | None:
+    """Compute the steps in which a gradient halves, from nats a step; None where it does not shrink."""
+    return math.log(2) / -rate if rate < 0 and math.isfinite(rate) else None
 
 
 def theil_sen(x: Floats, y: Floats) -> float:
@@ -83,20 +113,28 @@ def theil_sen(x: Floats, y: Floats) -> float:
     return float(np.median((y[second] - y[first]) / (x[second] - x[first])))
 
 
+def _weighted_median(values: Floats, weights: Floats) -> float:
+    order = np.argsort(values)
+    reached = np.cumsum(weights[order])
+    half = reached[-1] / 2
+    low, high = np.searchsorted(reached, half, side="left"), np.searchsorted(reached, half, side="right")
+    return float((values[order[low]] + values[order[min(high, len(order) - 1)]]) / 2)
+
+
 def lag_curve(traces: Sequence[LagTrace], direction: str) -> LagCurve:
     """Pool the lag matrices of states that are carried together (the norm over all of them) into a curve."""
     first = traces[0]
     log = combined(traces)
-    copied, severed, losses = first.copied, first.severed, first.losses
+    copied, severed, births = first.copied, first.severed, first.births
     dropped = _dropped(first)
     log = log[:, :, 1:]  # a lag counts steps between states; the initial state is not one of them
     time = log.shape[-1]
     if direction == REVERSE:
-        log, copied, severed, losses = log[..., ::-1], copied[:, ::-1], severed[:, ::-1], time - 1 - losses
+        log, copied, severed, births = log[..., ::-1], copied[:, ::-1], severed[:, ::-1], time - 1 - births
     floor = first.floor if dropped.any() else -np.inf
-    ratios = _ratios(log, copied, severed, losses, np.where(dropped, floor, np.nan))
+    ratios = _ratios(log, copied, severed, births, np.where(dropped, floor, np.nan))
     ratios[(ratios > -np.inf) & (ratios < floor)] = floor  # no smaller than what may be left of the others
-    start = np.take_along_axis(log, losses[None, :, None], axis=2)[..., 0] if len(losses) else np.zeros((len(log), 0))
+    start = np.take_along_axis(log, births[:, :, None], axis=2)[..., 0]
     flat = ratios.reshape(ratios.shape[0] * ratios.shape[1], ratios.shape[2])
     per_sample, sample_high = quantile(ratios, 0.5, axis=1), quantile(ratios, 0.9, axis=1)
     return LagCurve(
@@ -110,14 +148,32 @@ def lag_curve(traces: Sequence[LagTrace], direction: str) -> LagCurve:
         sample_high=sample_high,
         nonfinite=int((log == np.inf).sum()),
         floor=floor,
+        gains=flat,
     )
 
 
 def _dropped(lags: LagTrace) -> Booleans:
-    """Tell where a loss was no longer followed for want of a gradient, (S, T)."""
+    """Tell where a loss was no longer followed for want of a gradient, (B, S, T)."""
     steps = np.arange(lags.log.shape[2] - 1)
-    dropped: Booleans = steps < lags.followed[:, None]
-    return dropped if lags.max_lag is None else dropped & (lags.losses[:, None] - steps <= lags.max_lag)
+    dropped: Booleans = np.broadcast_to(steps < lags.followed[:, None], (len(lags.log), *lags.log[0, :, 1:].shape))
+    return dropped if lags.max_lag is None else dropped & (lags.births[:, :, None] - steps <= lags.max_lag)
+
+
+def taken(lags: LagTrace) -> str:
+    """Say which losses and samples were measured, and how far."""
+    losses = "all" if len(lags.losses) == lags.available else f"{len(lags.losses)} of {lags.available}"
+    samples = "all" if len(lags.samples) == lags.batch else f"{len(lags.samples)} of {lags.batch}"
+    text = f"{losses} loss steps, {samples} samples"
+    if (lags.followed > -1).any():
+        text += f", followed down to 1e{lags.floor / LN10:+.1f}"
+    return text if lags.max_lag is None else f"{text}, up to lag {lags.max_lag}"
+
+
+def over_samples(log: Floats) -> Floats:
+    """Give the log norm over the samples of (B, S, T + 1), (S, T + 1): of those that are known, NaN where none is."""
+    known = ~np.isnan(log)
+    total = np.logaddexp.reduce(2 * np.where(known, log, -np.inf), axis=0) / 2
+    return np.where(known.any(axis=0), total, np.nan)
 
 
 def combined(traces: Sequence[LagTrace]) -> Floats:
@@ -128,39 +184,22 @@ def combined(traces: Sequence[LagTrace]) -> Floats:
         return np.asarray(np.logaddexp.reduce([2 * trace.log for trace in traces], axis=0) / 2)
 
 
-def _ratios(log: Floats, copied: Booleans, severed: Booleans, losses: Integers, floor: Floats) -> Floats:
+def _ratios(log: Floats, copied: Booleans, severed: Booleans, births: Integers, floor: Floats) -> Floats:
     """Sort the gains by lag, (B, S, T - 1), in processing order; NaN where there is no pair.
 
-    `floor` (S, T) holds the gain of what was no longer followed, and NaN elsewhere.
+    `floor` (B, S, T) holds the gain of what was no longer followed, and NaN elsewhere.
     """
     batch, count, time = log.shape
     ratios = np.full((batch, count, max(time - 1, 0)), np.nan)
     steps, cuts = np.cumsum(~copied, axis=1), np.cumsum(severed, axis=1)
-    for row, loss in enumerate(losses):
-        start = log[:, row, loss]
-        lag: Integers = steps[:, loss, None] - steps[:, :loss]
-        usable = np.isfinite(start)[:, None] & ~copied[:, :loss] & (cuts[:, loss, None] == cuts[:, :loss]) & (lag > 0)
+    every = np.arange(batch)
+    for row in range(count):
+        born = births[:, row]
+        lag: Integers = steps[every, born][:, None] - steps
+        start = log[every, row, born][:, None]
         with np.errstate(invalid="ignore"):  # from what is not a number, which is left out
-            gain = log[:, row, :loss] - start[:, None]
-        part = np.where(np.isnan(floor[row, :loss]), gain, floor[row, :loss])
-        usable &= ~np.isnan(part) & (part != np.inf)
-        sample, place = np.nonzero(usable)
-        ratios[sample, row, lag[sample, place] - 1] = part[sample, place]
+            gain = np.where(np.isnan(floor[:, row]), log[:, row] - start, floor[:, row])
+        usable = ~copied & (cuts == cuts[every, born][:, None]) & (np.arange(time) < born[:, None]) & (lag > 0)
+        sample, place = np.nonzero(usable & np.isfinite(start) & ~np.isnan(gain) & (gain != np.inf))
+        ratios[sample, row, lag[sample, place] - 1] = gain[sample, place]
     return ratios
-
-
-def quantile(values: Floats, share: float, *, axis: int) -> Floats:
-    """Compute a quantile with linear interpolation that takes -inf as a number and leaves NaN out."""
-    ordered = np.sort(np.moveaxis(values, axis, -1), axis=-1)
-    count = (~np.isnan(ordered)).sum(axis=-1)
-    if not ordered.shape[-1]:
-        return np.full(ordered.shape[:-1], np.nan)
-    position = share * np.maximum(count - 1, 0)
-    low = np.floor(position).astype(int)
-    high = np.minimum(low + 1, np.maximum(count - 1, 0))
-    below = np.take_along_axis(ordered, low[..., None], axis=-1)[..., 0]
-    above = np.take_along_axis(ordered, high[..., None], axis=-1)[..., 0]
-    weight = position - low
-    with np.errstate(invalid="ignore"):
-        between = below + weight * (above - below)
-    return np.where(count == 0, np.nan, np.where((weight == 0) | (below == -np.inf), below, between))

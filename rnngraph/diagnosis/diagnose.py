@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rnngraph.diagnosis import whole
+from rnngraph.diagnosis.curve import taken
 from rnngraph.diagnosis.finding import ERROR, FLAGS, NOTE, VERDICTS, Diagnosis, Finding
 from rnngraph.diagnosis.layers import Layer, layers_of
 from rnngraph.diagnosis.rules import LAYER_RULES, find_no_signal
@@ -33,6 +34,7 @@ def diagnose(trace: Trace, *, horizon: int | None = None, **thresholds: float) -
     limits = thresholds_from(thresholds)
     _check(trace)
     layers = layers_of(trace, limits, horizon)
+    _check_floor(layers, limits)
     found = [
         finding for finding in (whole.find_non_finite(trace, layers), whole.find_dead_inputs(trace, layers)) if finding
     ]
@@ -56,8 +58,9 @@ def diagnose(trace: Trace, *, horizon: int | None = None, **thresholds: float) -
     found.sort(key=_order)
     head = _headline(layers, labels, verdict)
     return Diagnosis(
-        trace.model, verdict, flags, head.horizon, _known(head.decades), _finite(head.rate),
-        head.half_life, head.memory_horizon, head.floor, limits.as_dict(), tuple(found), _spectrum(trace),
+        trace.model, verdict, flags, head.horizon, head.decades, head.rate, head.half_life,
+        head.memory_horizon, head.curve.floor_decades, taken(head.lags[0]), limits.as_dict(), tuple(found),
+        _spectrum(trace),
     )  # fmt: skip
 
 
@@ -102,6 +105,16 @@ def _check(trace: Trace) -> None:
         raise InputError(
             "the trace holds no gradients: walk a loss, or the gradient of an output, back before the diagnosis."
         )
+
+
+def _check_floor(layers: Sequence[Layer], limits: Thresholds) -> None:
+    for layer in layers:
+        floor = layer.curve.floor_decades
+        if floor is not None and layer.decades <= floor + 1e-9 and limits.vanishing < floor:
+            raise InputError(
+                f"losses were followed only down to a gain of 1e{floor:.1f}, which does not tell whether 1e"
+                f"{limits.vanishing:g} is left: record with lags=rnngraph.LagOptions(floor=0), or with --floor 0."
+            )
 
 
 def _judge(trace: Trace, layer: Layer, limits: Thresholds) -> list[Finding]:
@@ -155,14 +168,3 @@ def _spectrum(trace: Trace) -> dict[str, Any] | None:
         if math.isfinite(parameter.spectral_radius) or math.isfinite(parameter.largest_singular_value)
     }
     return {"lyapunov": [float(value) for value in first.lyapunov], "stacks": stacks, "weights": weights}
-
-
-def _known(value: float) -> float | None:
-    return None if math.isnan(value) else value
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
-__all__ = ["Diagnosis", "Finding", "Thresholds", "assert_healthy", "diagnose"]

@@ -6,10 +6,11 @@ import math
 
 import numpy as np
 
+from rnngraph.diagnosis.curve import LN10, combined
 from rnngraph.diagnosis.finding import Value, gain_text
-from rnngraph.diagnosis.layers import GATED, LN10, Layer
+from rnngraph.diagnosis.layers import GATED, Layer
 from rnngraph.diagnosis.thresholds import Thresholds
-from rnngraph.trace.model import FORWARD, Trace
+from rnngraph.trace.model import FORWARD, Trace, parameter_of
 
 
 def dead_share(trace: Trace, layer: Layer) -> float:
@@ -19,16 +20,25 @@ def dead_share(trace: Trace, layer: Layer) -> float:
         return float(np.mean(saturated == 1)) if saturated.size else 0.0
     if layer.cell != "custom" or not layer.curve.sample_median.size:
         return 0.0
-    first = layer.curve.sample_median[:, 0]
-    first = first[~np.isnan(first)]
-    return float(np.mean(first == -np.inf)) if first.size else 0.0
+    log = combined(layer.lags)[:, :, 1:]
+    severed, births = layer.lags[0].severed, layer.lags[0].births
+    if layer.states[0].direction != FORWARD:
+        log, severed, births = log[..., ::-1], severed[:, ::-1], log.shape[-1] - 1 - births
+    felt = log > -np.inf
+    before = np.logical_or.accumulate(felt, axis=2)  # here, or at any earlier step
+    came = felt[:, :, 1:] & (np.arange(1, log.shape[2]) <= births[:, :, None]) & ~severed[:, None, 1:]
+    seen = came & ~np.isnan(log[:, :, :-1])
+    observed = seen.any(axis=1)
+    dead = observed & ~(seen & before[:, :, :-1]).any(axis=1)
+    # Of one step alone it is not known whether it is the rule.
+    return float(dead.sum() / observed.sum()) if observed.any(axis=0).sum() > 1 else 0.0
 
 
 def is_flat(layer: Layer, limits: Thresholds) -> bool:
     """Tell whether flat activations are what takes the gradient."""
-    if layer.cell != "relu" and layer.saturated >= limits.saturated:
-        return True
     share = activation_share(layer)
+    if layer.cell != "relu" and layer.saturated >= limits.saturated and not share < limits.activation_share:
+        return True
     return share >= limits.activation_share and math.exp(layer.activation) < limits.activation_gain
 
 
@@ -69,8 +79,7 @@ def evidence(trace: Trace, layer: Layer) -> dict[str, Value]:
         "weight_nats": layer.weights,
         "saturated": layer.saturated,
     }
-    prefix, _, suffix = layer.name.partition("_l")
-    weight = next((p for p in trace.parameters if p.name == f"{prefix}.Wh" + (f"_l{suffix}" if suffix else "")), None)
+    weight = parameter_of(trace, layer.states[0], "Wh")
     if weight is not None:
         found |= {"spectral_radius": weight.spectral_radius, "largest_singular_value": weight.largest_singular_value}
     scales = layer.gate_timescales()
@@ -84,7 +93,9 @@ def evidence(trace: Trace, layer: Layer) -> dict[str, Value]:
 def no_credit(trace: Trace, layer: Layer, limits: Thresholds) -> str:
     """Say beyond which lag nothing is learnt, and what is left at the horizon."""
     zero = layer.decades == -math.inf
-    gain = gain_text(layer.decades, layer.floor, "+.1f") + ("" if zero else f" of what it was{pace(layer)}")
+    gain = gain_text(layer.decades, layer.curve.floor_decades, "+.1f")
+    if not zero:
+        gain += f" of what it was{pace(layer)}"
     text = (
         f"there is no credit beyond lag {layer.memory_horizon} (less than {limits.epsilon:g} is left): "
         f"at lag {layer.horizon} a gradient is {gain}."
@@ -107,32 +118,31 @@ def pace(layer: Layer) -> str:
 
 def overflow_lag(trace: Trace, layer: Layer) -> int | None:
     """Predict the lag at which the dtype overflows, where that lies within ten horizons; None else."""
-    room = math.log10(float(np.finfo(trace.dtype).max)) - layer.peak
-    if not layer.rate > 0:
+    log, births = combined(layer.lags)[:, :, 1:], layer.lags[0].births
+    start = np.take_along_axis(log, births[:, :, None], axis=2)
+    start = start[np.isfinite(start)]
+    if not layer.rate > 0 or not start.size:
         return None
+    room = math.log10(float(np.finfo(trace.dtype).max)) - layer.peak - float(start.max()) / LN10
     lag = layer.horizon + room * LN10 / layer.rate
-    return math.ceil(lag) if lag <= 10 * layer.horizon else None
+    return max(math.ceil(lag), 1) if lag <= 10 * layer.horizon else None
 
 
 def kept_by_window(layer: Layer) -> str:
     """Say how much of the gradient a truncation window keeps, where the gradient shrinks."""
-    if not layer.rate < 0:
+    if layer.window is None or not layer.rate < 0:
         return ""
-    return (
-        f" (at the measured rate the window already keeps {-math.expm1(layer.rate * layer.window):.1%})"
-        if layer.window
-        else ""
-    )
+    return f" (at the measured rate the window already keeps {-math.expm1(layer.rate * layer.window):.1%})"
 
 
 def end_of_memory(layer: Layer) -> dict[str, Value]:
     """Find where, counted from the last loss, the memory ends."""
-    losses = layer.lags[0].losses
-    if not losses.size or layer.memory_horizon is None:
+    births = layer.lags[0].births
+    if not births.size or layer.memory_horizon is None:
         return {}
     if layer.states[0].direction == FORWARD:
-        return place(layer, int(losses[-1]) - layer.memory_horizon)
-    return place(layer, int(losses[0]) + layer.memory_horizon)
+        return place(layer, int(births.max()) - layer.memory_horizon)
+    return place(layer, int(births.min()) + layer.memory_horizon)
 
 
 def place(layer: Layer, t: int) -> dict[str, Value]:

@@ -42,7 +42,7 @@ class Finding:
 class Diagnosis:
     """The verdict at a horizon, with everything that it rests on.
 
-    `decades` is the median gain at the horizon (-inf for an exact zero, None where there is none), `rate` its slope
+    `decades` is the median gain at the horizon (-inf for an exact zero, NaN where there is none), `rate` its slope
     in nats per step, `memory_horizon` the lag beyond which less than `thresholds["epsilon"]` of a gradient is left.
     Where losses were followed only down to a gain of `floor` decades, `decades` at or below it is the most that may
     be left; None where they were followed to the first step.
@@ -52,11 +52,12 @@ class Diagnosis:
     verdict: str
     flags: tuple[str, ...]
     horizon: int
-    decades: float | None
-    rate: float | None
+    decades: float
+    rate: float
     half_life: float | None
     memory_horizon: int | None
     floor: float | None
+    measured: str  # which losses and samples were taken
     thresholds: Mapping[str, float]
     findings: tuple[Finding, ...]
     spectrum: Mapping[str, Any] | None = None

@@ -5,17 +5,16 @@ In: a Trace with lags. Out: one `Layer` a layer and direction, judged at a horiz
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from rnngraph.diagnosis.curve import LagCurve, lag_curve
+from rnngraph.checks import whole_number
+from rnngraph.diagnosis.curve import LN10, LagCurve, half_life, lag_curve
 from rnngraph.diagnosis.thresholds import Thresholds
 from rnngraph.errors import InputError
-from rnngraph.trace.model import Floats, GateTrace, LagTrace, StateTrace, Status, Trace
+from rnngraph.trace.model import WITHOUT_LAGS, Floats, GateTrace, LagTrace, StateTrace, Status, Trace
 
-LN10 = math.log(10)
 GATED = ("lstm", "gru")
 
 
@@ -47,17 +46,12 @@ class Layer:
     @property
     def half_life(self) -> float | None:
         """Steps in which the gradient halves; None where it does not shrink."""
-        return math.log(2) / -self.rate if self.rate < 0 and math.isfinite(self.rate) else None
+        return half_life(self.rate)
 
     @property
     def where(self) -> dict[str, int | str]:
         """Name the layer in a finding."""
         return {"state": self.states[0].name, "layer": self.states[0].layer, "direction": self.states[0].direction}
-
-    @property
-    def floor(self) -> float | None:
-        """The gain in decades down to which losses were followed; None where they were followed to the first step."""
-        return self.curve.floor / LN10 if math.isfinite(self.curve.floor) else None
 
     def gate_timescales(self) -> Floats:
         """Compute the time constant of every unit from its carrying gate alone, `-1 / mean ln f`, in steps."""
@@ -77,9 +71,7 @@ def layers_of(trace: Trace, thresholds: Thresholds, horizon: int | None) -> list
         raise InputError("the trace has no recurrent state; declare the states of your own cell with tape.state.")
     if not trace.lags:
         raise no_lags(trace)
-    if horizon is not None and (isinstance(horizon, bool) or not isinstance(horizon, int | np.integer)):
-        raise InputError(f"the horizon is {horizon!r}; pass a lag, a whole number of at least 1.")
-    if horizon is not None and not 1 <= horizon < trace.timesteps:
+    if horizon is not None and whole_number(horizon, "the horizon", least=1) >= trace.timesteps:
         if trace.timesteps < 2:
             raise InputError(
                 f"the horizon is {horizon}, but a sequence of one timestep has no lag: trace a longer one."
@@ -93,6 +85,9 @@ def layers_of(trace: Trace, thresholds: Thresholds, horizon: int | None) -> list
 
 def no_lags(trace: Trace) -> InputError:
     """Say why a trace has no lags, and what gives it some."""
+    reasons = [text for text in trace.notes if text.startswith(WITHOUT_LAGS)]
+    if reasons:
+        return InputError("; ".join(reasons) + "; rnngraph norms shows the norms, which are right all the same.")
     if all((state.carried.status == Status.UNOBSERVED).all() for state in trace.states):
         return InputError(
             "the recurrence of this trace was seen only through hooks, which show no lags; rnngraph norms tells what "

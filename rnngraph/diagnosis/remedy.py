@@ -8,12 +8,17 @@ al., 2013).
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 
+import numpy as np
+
+from rnngraph.diagnosis.curve import LN10
 from rnngraph.diagnosis.layers import GATED, Layer
-from rnngraph.trace.model import Status, Trace
+from rnngraph.trace.model import Status, Trace, parameter_of
 
 KEPT_GAIN = 0.1  # what a gate's bias is to leave at the horizon
-KEPT_SHARE = 0.99  # of the gradient's geometric tail that a truncation is to keep
+KEPT_SHARE = 0.99  # of what all lags carry that a truncation is to keep
+GROWTH = 100  # below which a truncation is to keep the gain
 
 
 def forget_bias(gain: float, lag: int) -> float:
@@ -22,35 +27,69 @@ def forget_bias(gain: float, lag: int) -> float:
     return math.log(f / (1 - f))
 
 
-def truncation_keeping(rate: float, share: float = KEPT_SHARE) -> int:
-    """Compute the truncation length that keeps `share` of a gradient which shrinks by `rate` (below 0) nats a step."""
-    return math.ceil(math.log(1 - share) / rate)
+def truncation_keeping(layer: Layer, share: float = KEPT_SHARE) -> int | None:
+    """Compute the truncation length that keeps `share` of what all lags together carry; None where it is not known.
+
+    What lies beyond the horizon is taken to go on at the measured rate (below 0, nats a step).
+    """
+    if not layer.horizon or not layer.rate < 0:
+        return None
+    with np.errstate(over="ignore"):
+        gains = np.append(1.0, np.exp(np.nan_to_num(layer.curve.median[: layer.horizon], nan=-np.inf, neginf=-np.inf)))
+    tail = float(gains[-1]) * math.exp(layer.rate) / -math.expm1(layer.rate)
+    total = float(gains.sum()) + tail
+    reached = np.flatnonzero(np.cumsum(gains) >= share * total)
+    if reached.size:
+        return int(reached[0]) + 1
+    return len(gains) + math.ceil(math.log((1 - share) * total / tail) / layer.rate)
+
+
+def truncation_below(layer: Layer, growth: float = GROWTH) -> int | None:
+    """Compute the truncation length that leaves out all lags at which a gradient grows by `growth`; None for none."""
+    above = np.flatnonzero(layer.curve.high[: layer.horizon] >= math.log(growth))
+    return int(above[0]) + 1 if above.size else None
 
 
 def scale_for_unit_gain(rate: float) -> float:
     """Compute the factor on the recurrent weight that makes a step's gain 1, exact where the activation is linear."""
-    return math.exp(-rate)
+    return math.exp(min(-rate, 700.0))
 
 
-def gradient_norm(trace: Trace) -> float:
-    """Compute the norm of the whole gradient over all parameters; NaN where a part is unknown or not finite."""
-    parts = [parameter.grad for parameter in trace.parameters]
+def gradient_norm(trace: Trace, names: Collection[str] | None = None) -> float:
+    """Compute the norm of the gradient over all parameters, or those named; NaN where a part is unknown or infinite."""
+    parts = [parameter.grad for parameter in trace.parameters if names is None or parameter.name in names]
     if not parts or any(part.status in (Status.NONFINITE, Status.UNOBSERVED) for part in parts):
         return float("nan")
     return math.hypot(*[float(part.value) for part in parts])
 
 
+def own_norm(trace: Trace, layer: Layer) -> float:
+    """Compute the norm of the gradient over the layer's own parameters; NaN where they are not known."""
+    found = [parameter_of(trace, layer.states[0], key) for key in ("Wx", "Wh", "b", "bh", "Wr")]
+    return gradient_norm(trace, {parameter.name for parameter in found if parameter is not None})
+
+
 def clip_threshold(trace: Trace, layer: Layer) -> float:
-    """Compute the norm to clip at: the gradient's own, divided by the largest gain that it met; NaN if unknown."""
-    return gradient_norm(trace) / 10**layer.peak if math.isfinite(layer.peak) else float("nan")
+    """Compute the norm to clip at: what the gradient would be without the largest gain that it met; NaN if unknown."""
+    norm = gradient_norm(trace) if dominates(trace, layer) else own_norm(trace, layer)
+    if not math.isfinite(layer.peak) or not norm > 0:
+        return float("nan")
+    return math.exp(max(math.log(norm) - layer.peak * LN10, -700.0))
+
+
+def dominates(trace: Trace, layer: Layer) -> bool:
+    """Tell whether most of the whole gradient is the layer's own; so where its parameters are not known."""
+    own = own_norm(trace, layer)
+    return math.isnan(own) or 2 * own**2 >= gradient_norm(trace) ** 2
 
 
 def numbers(layer: Layer) -> dict[str, float | int]:
     """Gather the numbers of the advice on a vanishing gradient, for programs."""
     found: dict[str, float | int] = {"forget_bias": forget_bias(KEPT_GAIN, max(layer.horizon, 1))}
     if math.isfinite(layer.rate) and layer.rate < 0:
-        found |= {"weight_scale": scale_for_unit_gain(layer.rate), "truncation": truncation_keeping(layer.rate)}
-    return found
+        found["weight_scale"] = scale_for_unit_gain(layer.rate)
+    length = truncation_keeping(layer)
+    return found if length is None else found | {"truncation": length}
 
 
 def for_vanishing(layer: Layer, lag: int | None = None) -> str:
@@ -76,9 +115,11 @@ def for_vanishing(layer: Layer, lag: int | None = None) -> str:
         )
     else:
         first = f"Start the recurrent weight orthogonal; or use an LSTM, whose forget gate alone with {start}."
-    if math.isfinite(layer.rate) and layer.rate < 0:
-        return f"{first} If shorter lags suffice, truncation after {truncation_keeping(layer.rate)} steps keeps 99 %."
-    return first
+    length = truncation_keeping(layer)
+    if length is None:
+        return first
+    steps = "1 step" if length == 1 else f"{length} steps"
+    return f"{first} If shorter lags suffice, truncation after {steps} keeps 99 %."
 
 
 def for_saturated(layer: Layer) -> str:
@@ -97,15 +138,24 @@ def for_saturated(layer: Layer) -> str:
 def for_exploding(trace: Trace, layer: Layer) -> str:
     """Advise on a gradient that grows."""
     parts = []
-    threshold, norm = clip_threshold(trace, layer), gradient_norm(trace)
-    if math.isfinite(threshold) and threshold > 0:
-        parts.append(f"Clip the gradient's norm at {threshold:.2g} (it is {norm:.2g}, and the gain made it so)")
+    threshold = clip_threshold(trace, layer)
+    if math.isfinite(threshold) and threshold > 0 and dominates(trace, layer):
+        parts.append(
+            f"Clip the gradient's norm at {threshold:.2g} (it is {gradient_norm(trace):.2g}, and the gain made it so)"
+        )
+    elif math.isfinite(threshold) and threshold > 0:
+        own = own_norm(trace, layer)
+        parts.append(
+            f"Clip the norm of the gradient of {layer.name}'s own weights at {threshold:.2g} (it is {own:.2g})"
+        )
     else:
         parts.append("Clip the gradient's norm at what it is over short lags")
     if layer.rate > 0:
         factor = scale_for_unit_gain(layer.rate)
         if layer.cell not in GATED:
             parts.append(f"scale the recurrent weight by {factor:.3g} (e^{-layer.rate:.3g}) or start it orthogonal")
-        length = max(math.floor(math.log(100) / layer.rate), 1)
-        parts.append(f"truncation after {length} steps keeps the growth below 100")
+    length = truncation_below(layer)
+    if length is not None:
+        steps = "1 step" if length == 1 else f"{length} steps"
+        parts.append(f"truncation after {steps} keeps the growth below {GROWTH}")
     return "; ".join(parts) + "."

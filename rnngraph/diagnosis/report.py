@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from html import escape
 from typing import TYPE_CHECKING, TypeAlias
 
+from rnngraph.diagnosis.curve import LN10
 from rnngraph.diagnosis.finding import ERROR, NOTE, Diagnosis, gain_text
 
 if TYPE_CHECKING:
@@ -44,15 +45,15 @@ def lines(diagnosis: Diagnosis) -> Iterator[list[Part]]:
         yield from _spectrum_lines(diagnosis)
     yield []
     limits = ", ".join(f"{name} {value:g}" for name, value in diagnosis.thresholds.items())
-    yield [(f"Horizon: lag {diagnosis.horizon}. Thresholds: {limits}.", "dim")]
+    yield [(f"Horizon: lag {diagnosis.horizon}. Measured: {diagnosis.measured}. Thresholds: {limits}.", "dim")]
 
 
 def numbers(diagnosis: Diagnosis) -> str:
     """Say what is left at the horizon, and how fast it goes, in a line."""
-    if diagnosis.decades is None:
+    if math.isnan(diagnosis.decades):
         return "No lag could be measured."
     parts = [f"gain at lag {diagnosis.horizon}: {gain_text(diagnosis.decades, diagnosis.floor)}"]
-    if diagnosis.rate is not None:
+    if math.isfinite(diagnosis.rate):
         parts.append(f"rate {diagnosis.rate:+.4g} nats a step")
     if diagnosis.half_life is not None:
         parts.append(f"half-life {diagnosis.half_life:.3g} steps")
@@ -95,7 +96,7 @@ def _spectrum_lines(diagnosis: Diagnosis) -> Iterator[list[Part]]:
         largest = [value for value in stack["singular"] if math.isfinite(value)]
         text = f"  largest singular value of a step: {min(largest):.4g} to {max(largest):.4g}" if largest else ""
         if math.isfinite(stack["product_log"]):
-            text += f"; of the whole product: 1e{stack['product_log'] / math.log(10):+.2f}"
+            text += f"; of the whole product: 1e{stack['product_log'] / LN10:+.2f}"
         if text:
             yield [(text, "")]
     for name, weight in spectrum.get("weights", {}).items():

@@ -117,7 +117,19 @@ def find_too_short(trace: Trace, layer: Layer, limits: Thresholds) -> Finding | 
 
 
 def _find_unreached_horizon(layer: Layer) -> Finding | None:
-    if layer.asked is None or layer.horizon >= layer.asked or layer.window is not None:
+    if layer.asked is None or layer.window is not None:
+        return None
+    reach = ~np.isnan(layer.curve.sample_median[:, : layer.asked])
+    last, those = int(reach[:, layer.horizon - 1].sum()), int(reach.any(axis=1).sum())
+    if layer.horizon >= layer.asked and 2 * last < those:
+        return Finding(
+            "too_short", WARNING, layer.where, {"asked": layer.asked, "samples": last, "of": those},
+            "few samples with so many steps before their losses",
+            "Ask for a shorter horizon, or trace longer samples.",
+            f"In {layer.name} only {last} of {those} samples have a loss with {layer.asked} steps before it, and the "
+            "verdict is theirs alone.",
+        )  # fmt: skip
+    if layer.horizon >= layer.asked:
         return None
     return Finding(
         "too_short", WARNING, layer.where, {"asked": layer.asked, "judged_to_lag": layer.horizon},

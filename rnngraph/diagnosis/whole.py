@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rnngraph.diagnosis.curve import LagCurve, quantile
+from rnngraph.diagnosis.curve import LN10, LagCurve
 from rnngraph.diagnosis.finding import ERROR, NOTE, WARNING, Finding, Value, gain_text
-from rnngraph.diagnosis.layers import LN10, Layer
+from rnngraph.diagnosis.layers import Layer
 from rnngraph.diagnosis.thresholds import Thresholds
-from rnngraph.trace.model import Booleans, Integers, ParameterTrace, Status, Trace
+from rnngraph.trace.model import Booleans, Integers, Status, Trace, parameter_of
+from rnngraph.trace.quantile import quantile
 
 _NAMED = 5  # samples that a sentence lists
 
@@ -18,19 +19,14 @@ _NAMED = 5  # samples that a sentence lists
 def find_non_finite(trace: Trace, layers: Sequence[Layer]) -> Finding | None:
     """NaN or infinity, with the operation that it first came out of."""
     graph = trace.graph
-    for way, node in (("forward", graph.first_nonfinite_forward), ("backward", graph.first_nonfinite_backward)):
-        if node < 0:
-            continue
-        t = int(graph.timestep[node])
-        scope, op = graph.scopes[int(graph.scope[node])], graph.ops[int(graph.op[node])]
-        where: dict[str, Value] = {"node": node, "op": op, "scope": scope}
-        if t >= 0:
-            where["timestep"] = t
-        name = graph.names.get(str(node), "")
-        if name:
+    for way, node in graph.first_nonfinite().items():
+        where: dict[str, Value] = {
+            "node": node, "op": graph.ops[int(graph.op[node])], "scope": graph.scopes[int(graph.scope[node])]
+        }  # fmt: skip
+        if graph.timestep[node] >= 0:
+            where["timestep"] = int(graph.timestep[node])
+        if name := graph.names.get(str(node)):
             where["name"] = name
-        place = f"{op}{' ' + name if name else ''} (node {node}"
-        place += f"{', ' + scope if scope else ''}{f', t={t}' if t >= 0 else ''})"
         advice = (
             "Look at this operation's inputs: a logarithm or division of 0, an overflow of exp, or a diverged weight."
             if way == "forward"
@@ -38,7 +34,7 @@ def find_non_finite(trace: Trace, layers: Sequence[Layer]) -> Finding | None:
         )
         return Finding(
             "non_finite", ERROR, where, {"direction": way}, way, advice,
-            f"NaN or infinity: in the {way} pass it first comes out of {place}.",
+            f"NaN or infinity: in the {way} pass it first comes out of {graph.describe(node)}.",
         )  # fmt: skip
     for layer in layers:
         count = layer.curve.nonfinite + sum(int(state.nonfinite.sum()) for state in layer.states)
@@ -58,7 +54,7 @@ def find_dead_inputs(trace: Trace, layers: Sequence[Layer]) -> Finding | None:
         return None
     grads = [state.grad.value[state.grad.status == Status.OK] for state in first.states]
     largest = max((float(part.max()) for part in grads if part.size), default=0.0)
-    weight = _input_weight(trace, first)
+    weight = parameter_of(trace, first.states[0], "Wx")
     for entry in trace.inputs:
         steps = entry.steps
         seen = steps.status != Status.UNOBSERVED
@@ -151,7 +147,7 @@ def _different(layer: Layer, worst: tuple[float, int, int, str], gains: dict[int
     decades = gains[sample][0]
     spread = sorted(value for value, _ in gains.values())
     middle = float(quantile(np.array(spread), 0.5, axis=0))
-    own = gain_text(decades, layer.floor, "+.1f")
+    own = gain_text(decades, layer.curve.floor_decades, "+.1f")
     evidence: dict[str, Value] = {
         "label": label, "lag": lag, "decades": decades, "median_decades": middle,
         "smallest_decades": spread[0], "largest_decades": spread[-1], "samples": len(gains),
@@ -160,7 +156,7 @@ def _different(layer: Layer, worst: tuple[float, int, int, str], gains: dict[int
         "sample_differs", NOTE if label == "healthy" else WARNING, {**layer.where, "sample": sample}, evidence,
         "one sample differs", "Look at this sample's input and length.",
         f"Sample {sample} differs in {layer.name}: {label} at lag {lag}, with {own} where the median of "
-        f"{len(gains)} samples is {gain_text(middle, layer.floor, '+.1f')}.",
+        f"{len(gains)} samples is {gain_text(middle, layer.curve.floor_decades, '+.1f')}.",
     )  # fmt: skip
 
 
@@ -181,9 +177,3 @@ def _largest(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:
 
 def _count(number: int) -> str:
     return "1 sample" if number == 1 else f"{number} samples"
-
-
-def _input_weight(trace: Trace, layer: Layer) -> ParameterTrace | None:
-    prefix, _, suffix = layer.name.partition("_l")
-    name = f"{prefix}.Wx" + (f"_l{suffix}" if suffix else "")
-    return next((parameter for parameter in trace.parameters if parameter.name == name), None)

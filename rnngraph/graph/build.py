@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Literal
 
 import numpy as np
 
@@ -23,8 +22,6 @@ from rnngraph.graph.tracks import Track, find_tracks, step_parts
 from rnngraph.graph.vertices import fold_vertex, initial_vertex, lane_vertex, part_vertex
 from rnngraph.trace.model import Trace
 
-Detail = Literal["layer", "step", "op"]
-View = Literal["unrolled", "rolled"]
 DETAILS = ("layer", "step", "op")
 VIEWS = ("unrolled", "rolled")
 
@@ -45,7 +42,8 @@ def build(
     _check(trace, detail, view)
     rolled = view == "rolled" or detail == "layer"
     ranges = parse_steps("all" if steps is None and rolled else steps, trace.timesteps)
-    return build_columns(trace, _columns(trace, ranges, rolled), detail=detail, title=title)
+    columns = loop_columns(trace, ranges) if rolled else unrolled_columns(trace, ranges)
+    return build_columns(trace, columns, detail=detail, title=title)
 
 
 def build_columns(
@@ -63,15 +61,14 @@ def build_columns(
     lanes = find_lanes(trace, recorded, find_tracks(trace, recorded), typical)
     cells = _cells(trace, recorded, lanes, columns, detail, typical)
     vertices, edges = connect(cells, lanes, columns)
-    first, text = _nonfinite(trace, recorded)
     return Graph(
         title=title or trace.model or "recurrent network",
-        subtitle=_subtitle(trace, text),
+        subtitle=_subtitle(trace),
         timesteps=trace.timesteps,
         batch=trace.batch,
         columns=columns,
         rows=tuple(lane.row for lane in lanes),
-        vertices=_mark(trace, vertices, first, columns),
+        vertices=_mark(trace, vertices, columns),
         edges=edges,
         bands=(*gradient_bands(trace.states, columns), *weight_bands(trace.parameters, columns)),
         carried=overall([one for state in trace.states for one in (state.carried, state.initial)]),
@@ -82,23 +79,14 @@ def build_columns(
 
 def _check(trace: Trace, detail: str, view: str) -> None:
     if detail not in DETAILS:
-        raise InputError(f"detail {detail!r} is unknown; choose {', '.join(DETAILS)}")
+        raise InputError(f"detail {detail!r} is unknown; choose {', '.join(DETAILS)}.")
     if view not in VIEWS:
-        raise InputError(f"view {view!r} is unknown; choose {', '.join(VIEWS)}")
+        raise InputError(f"view {view!r} is unknown; choose {', '.join(VIEWS)}.")
     if trace.timesteps < 1:
         raise InputError(
             f"the trace of {trace.model or 'this model'!r} has no timesteps, so there is nothing to unroll; "
-            "record a loss that went through a recurrent layer"
+            "record a loss that went through a recurrent layer."
         )
-
-
-def _columns(trace: Trace, ranges: tuple[tuple[int, int], ...], rolled: bool) -> tuple[Column, ...]:
-    states = [state for state in trace.states if is_observed(state.initial)]
-    left = any(state.direction != "reverse" for state in states)
-    right = any(state.direction == "reverse" for state in states)
-    if rolled:
-        return loop_columns(ranges, left=left, right=right)
-    return unrolled_columns(trace, ranges, left=left, right=right)
 
 
 def _typical(columns: tuple[Column, ...]) -> int:
@@ -155,28 +143,19 @@ def _step_nodes(recorded: Recorded, lanes: tuple[Lane, ...], step: int) -> dict[
     return {step_key(node, recorded, seen): node for node in recorded.by_step.get(step, ())}
 
 
-def _subtitle(trace: Trace, nonfinite: str) -> str:
+def _subtitle(trace: Trace) -> str:
     count = "1 timestep" if trace.timesteps == 1 else f"{trace.timesteps} timesteps"
     parts = [f"batch {trace.batch}", count, trace.dtype]
     if not math.isnan(trace.loss):
         parts.append(f"loss {trace.loss:.4g}")
-    return " · ".join([part for part in parts if part] + ([nonfinite] if nonfinite else []))
+    first = trace.graph.first_nonfinite().items()
+    parts.append(", ".join(f"first non-finite value {way}: {trace.graph.describe(node)}" for way, node in first))
+    return " · ".join(part for part in parts if part)
 
 
-def _nonfinite(trace: Trace, recorded: Recorded) -> tuple[tuple[int, ...], str]:
-    found = {
-        "forward": trace.graph.first_nonfinite_forward,
-        "backward": trace.graph.first_nonfinite_backward,
-    }
-    nodes = {way: int(node) for way, node in found.items() if 0 <= node < len(trace.graph.op)}
-    text = ", ".join(f"first non-finite value {way}: {recorded.describe(node)}" for way, node in nodes.items())
-    return tuple(nodes.values()), text
-
-
-def _mark(
-    trace: Trace, vertices: tuple[Vertex, ...], first: tuple[int, ...], columns: tuple[Column, ...]
-) -> tuple[Vertex, ...]:
+def _mark(trace: Trace, vertices: tuple[Vertex, ...], columns: tuple[Column, ...]) -> tuple[Vertex, ...]:
     """Outline the vertices that are, or hide, the first non-finite node."""
+    first = set(trace.graph.first_nonfinite().values())
     if not first:
         return vertices
     steps = [int(trace.graph.timestep[node]) for node in first]
@@ -185,6 +164,6 @@ def _mark(
         if vertex.kind == "fold":
             ranges = columns[vertex.column].ranges
             return any(start <= step < stop for step in steps for start, stop in ranges)
-        return not set(first).isdisjoint(vertex.nodes)
+        return not first.isdisjoint(vertex.nodes)
 
     return tuple(replace(vertex, first_nonfinite=True) if is_first(vertex) else vertex for vertex in vertices)

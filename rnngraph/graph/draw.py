@@ -66,9 +66,9 @@ def draw_with(trace: Trace, options: Options, *, whole: bool = True) -> Drawing:
     A renderer with a layout of its own takes the steps from the drawing's options and its trace.
     """
     if not isinstance(trace, Trace):
-        raise InputError(f"a {type(trace).__name__} cannot be drawn; pass the trace that rnngraph.record returned")
+        raise InputError(f"a {type(trace).__name__} cannot be drawn; pass the trace that rnngraph.record returned.")
     if options.title is not None and not isinstance(options.title, str):
-        raise InputError(f"the title is {options.title!r}; pass text")
+        raise InputError(f"the title is {options.title!r}; pass text.")
     steps = options.steps if whole or not trace.timesteps else default_or_checked(options.steps, trace.timesteps)
     graph = build(trace, steps, detail=options.detail, view=options.view, title=options.title)
     drawing = assemble(graph, color=options.color, backward=options.backward)

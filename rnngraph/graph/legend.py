@@ -24,7 +24,7 @@ TICKS = 8
 def legend(graph: Graph, style: Style, x: float, y: float, *, backward: bool) -> Iterator[Shape]:
     """Draw the marks at height `y` and the scales above them, from `x` to the right."""
     place = x
-    for number, (text, fill, stroke, line, width) in enumerate(_marks(graph, style)):
+    for number, (text, fill, stroke, line, width) in enumerate(_marks(graph)):
         yield Shape(f"mark{number}", "legend", "rectangle", Box(place + 11, y, 22, 11), "", fill, stroke, line, width)
         span = text_width(text, 10.5) + 10
         yield Shape(f"mark{number}t", "legend", "text", Box(place + 26 + span / 2, y, span, 15), text,
@@ -76,7 +76,7 @@ def ticks(scale: Scale, *, whole: bool) -> list[float]:
     return [scale.high - step * number for number in range(count, -1, -1)]
 
 
-def _marks(graph: Graph, style: Style) -> Iterator[tuple[str, str, str, Line, float]]:
+def _marks(graph: Graph) -> Iterator[tuple[str, str, str, Line, float]]:
     """Give text, fill, border, line and width of every mark that occurs."""
     carried = [edge.carried for edge in graph.edges if edge.carried is not None]
     by_step = graph.contributions.status is not Status.UNOBSERVED

@@ -52,10 +52,3 @@ class Recorded:
     def inputs(self, node: int) -> Integers:
         """Return the ids of a node's inputs."""
         return self.graph.inputs[int(self.graph.offsets[node]) : int(self.graph.offsets[node + 1])]
-
-    def describe(self, node: int) -> str:
-        """Say in words which node this is."""
-        step = int(self.graph.timestep[node])
-        place = ", ".join(part for part in (self.scope(node), f"t={step}" if step >= 0 else "") if part)
-        name = self.graph.names.get(str(node))
-        return f"{self.label(node)}{f' {name}' if name else ''}{f' ({place})' if place else ''}"

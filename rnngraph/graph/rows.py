@@ -27,7 +27,6 @@ PASSED = frozenset(
         "sum",
         "mean",
         "constant",
-        "flip",
         "negate",
     }
 )

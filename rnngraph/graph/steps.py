@@ -36,9 +36,9 @@ def parse_steps(steps: Steps, timesteps: int) -> Ranges:
     try:
         numbers = [operator.index(step) for step in ((steps,) if isinstance(steps, SupportsIndex) else steps)]
     except TypeError:
-        raise InputError(f"steps {steps!r} are no whole numbers; give timesteps, such as '0:10', or 'all'") from None
+        raise InputError(f"steps {steps!r} are no whole numbers; give timesteps, such as '0:10', or 'all'.") from None
     if not numbers:
-        raise InputError("steps is empty; give at least one timestep, such as '0:10', or 'all'")
+        raise InputError("steps is empty; give at least one timestep, such as '0:10', or 'all'.")
     numbers = [_from_end(step, timesteps) for step in numbers]
     return _merge([_checked(step, step + 1, str(step), timesteps) for step in numbers])
 
@@ -59,7 +59,7 @@ def gaps(ranges: Ranges, timesteps: int) -> Ranges:
 def _range(part: str, whole: str, timesteps: int) -> tuple[int, int]:
     match = re.fullmatch(r"\s*(?:(-?\d+)|(-?\d+)?\s*:\s*(-?\d+)?)\s*", part)
     if match is None:
-        raise InputError(f"steps {whole!r} is not a range of timesteps; write '10:20', '0:3,97:100', '7' or 'all'")
+        raise InputError(f"steps {whole!r} is not a range of timesteps; write '10:20', '0:3,97:100', '7' or 'all'.")
     single, start, stop = match.groups()
     if single is not None:
         first = _from_end(int(single), timesteps)
@@ -76,10 +76,10 @@ def _from_end(step: int, timesteps: int) -> int:
 def _checked(start: int, stop: int, text: str, timesteps: int) -> tuple[int, int]:
     if start < 0 or stop > timesteps or start >= timesteps:
         raise InputError(
-            f"steps {text!r} reach outside the trace, which has {timesteps} timesteps: 0 to {timesteps - 1}"
+            f"steps {text!r} reach outside the trace, which has {timesteps} timesteps: 0 to {timesteps - 1}."
         )
     if start >= stop:
-        raise InputError(f"steps {text!r} are empty; the second number must be larger than the first")
+        raise InputError(f"steps {text!r} are empty; the second number must be larger than the first.")
     return start, stop
 
 

@@ -59,7 +59,7 @@ def choose_style(graph: Graph, color: str = "grad") -> Style:
         InputError: `color` is not one of "grad", "gain", "saturation", "activation".
     """
     if color not in COLOURS:
-        raise InputError(f"color {color!r} is unknown; choose {', '.join(COLOURS)}")
+        raise InputError(f"color {color!r} is unknown; choose {', '.join(COLOURS)}.")
     arrows = _fit(graph.carried)
     if color == "gain":
         gains = [edge.gain for edge in graph.edges if edge.gain and edge.gain.status is Status.OK]

@@ -20,7 +20,7 @@ from rnngraph.errors import DtypeError, InputError
 from rnngraph.nn.cells import PROJECT, Cell
 from rnngraph.nn.parameter import Parameter
 from rnngraph.nn.recurrent import initial_state
-from rnngraph.nn.unroll import Unrolled
+from rnngraph.nn.unroll import Unrolled, start
 
 
 def floats(function: str, arrays: Mapping[str, Any]) -> dict[str, Array]:
@@ -73,24 +73,20 @@ def open_recurrence(function: str, cell: Cell, arrays: Mapping[str, Any]) -> Unr
     values = floats(function, arrays)
     _check_shapes(function, values, len(cell.gates))
     tape = Tape(model=function)
-    states = {kind: values[kind + "0"] for kind in cell.states if kind + "0" in values}
     x = record_input(tape, "x", values["x"])
-    start = {kind: record_input(tape, kind + "0", value) for kind, value in states.items()}
+    states = {kind: record_input(tape, kind + "0", values[kind + "0"]) for kind in cell.states if kind + "0" in values}
     wx, wh, b = (record_weight(tape, name, values[name]) for name in ("Wx", "Wh", "b"))
     layer = function.partition("_")[0]
-    recurrence = Recurrence(layer, cell.name, gate_names=cell.gates if len(cell.gates) > 1 else "", weight="Wh")
     if x.ndim == 2:
         x = x.reshape(x.shape[0], 1, x.shape[1])
     for kind in cell.states:
-        if kind not in start:
-            start[kind] = initial_state(tape, start["h"].shape, x.dtype)
+        if kind not in states:
+            states[kind] = initial_state(tape, states["h"].shape, x.dtype)
     with tape.scope(layer=f"{layer}.0", direction="forward"):
         projection = tape.apply(PROJECT, x, wx, b)
-    recurrence.projection = projection.id
-    recurrence.initial = {kind: start[kind].id for kind in cell.states}
-    recurrence.states = {kind: [] for kind in cell.states}
+    recurrence, h = Recurrence(layer, cell.name), states["h"]
     tape.recurrences.append(recurrence)
-    return Unrolled(tape, cell, recurrence, projection, (wh,), start["h"], start.get("c", start["h"]))
+    return start(recurrence, cell, projection=projection, weights=(wh,), h=h, c=states.get("c", h))
 
 
 def _check_shapes(function: str, values: dict[str, Array], gates: int) -> None:

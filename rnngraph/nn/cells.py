@@ -8,7 +8,6 @@ and a GRU step is three (hidden product, gates, state), because gates and cell s
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -213,6 +212,11 @@ class Cell:
     states: str  # "h", or "hc"
     hidden_bias: bool = False  # a second bias inside the reset gate's product
 
+    @property
+    def gate_names(self) -> str:
+        """The letters of the gates; none where the one block is the state's own."""
+        return self.gates if len(self.gates) > 1 else ""
+
 
 CELLS: dict[str, Cell] = {
     "tanh": Cell("tanh", "a", "h"),
@@ -220,4 +224,4 @@ CELLS: dict[str, Cell] = {
     "lstm": Cell("lstm", "ifog", "hc"),
     "gru": Cell("gru", "rzn", "h", hidden_bias=True),
 }
-STEP_OPS: dict[str, Any] = {"tanh": RNN_TANH_STEP, "relu": RNN_RELU_STEP}
+STEP_OPS: dict[str, Op] = {"tanh": RNN_TANH_STEP, "relu": RNN_RELU_STEP}

@@ -32,7 +32,8 @@ from rnngraph.nn.call import (
     whole,
 )
 from rnngraph.nn.cells import CELLS, LINEAR
-from rnngraph.nn.layers import EMBEDDING, check_tokens
+from rnngraph.nn.checks import check_tokens
+from rnngraph.nn.layers import EMBEDDING
 from rnngraph.nn.unroll import Unrolled, unroll, walk
 
 WEIGHTS = ("Wx", "Wh", "b")

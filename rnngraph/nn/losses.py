@@ -10,7 +10,7 @@ from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.node import Node, Op
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.errors import DtypeError, InputError
-from rnngraph.nn.layers import booleans, check_tokens, rectangular
+from rnngraph.nn.checks import array_of, booleans, check_tokens
 
 
 def _cross_entropy(scores: Array, *, y: Array, weight: Array) -> Array:
@@ -57,7 +57,7 @@ def temporal_softmax_loss(scores: Tensor, y: Any, mask: Any = None) -> Tensor:
         raise InputError(f"the scores have shape {scores.shape}; (N, T, V) is needed.")
     if scores.dtype.kind != "f":
         raise DtypeError(f"the scores have dtype {scores.dtype}; pass floating point numbers.")
-    words = rectangular(y, "y")
+    words = array_of(y, "y")
     counted = np.ones(scores.shape[:2], bool) if mask is None else booleans(mask, "the loss")
     for label, array in (("y", words), ("mask", counted)):
         if array.shape != scores.shape[:2]:

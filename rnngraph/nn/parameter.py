@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from rnngraph.autodiff.checked import checked_array
 from rnngraph.autodiff.contribution import Array
+from rnngraph.autodiff.tensor import Tensor
 from rnngraph.errors import InputError
+from rnngraph.nn.checks import check_numbers, check_sizes
 
 
 class Parameter:
@@ -29,10 +33,32 @@ class Parameter:
 class Module:
     """A layer with a name and parameters; a parameter's full name is `layer.parameter`."""
 
-    def __init__(self, name: str) -> None:
-        """Start without parameters."""
+    def __init__(self, name: str, *, seed: int = 0, dtype: DTypeLike = np.float64, **sizes: int) -> None:
+        """Start without parameters; sizes, dtype and seed are what a layer is made from, and are checked here.
+
+        Raises:
+            InputError: a size below 1, or a seed below 0.
+            DtypeError: a dtype other than float32 and float64.
+        """
+        check_sizes(**sizes)
+        check_numbers(dtype, seed)
         self.name = name
         self._parameters: dict[str, Parameter] = {}
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of the weights, as they are now."""
+        return next(self.parameters()).value.dtype
+
+    def take(self, given: object, what: str = "array") -> Tensor:
+        """Take what the layer is called with.
+
+        Raises:
+            InputError: something that was not recorded.
+        """
+        if not isinstance(given, Tensor):
+            raise InputError(f"{self.name} got a {type(given).__name__}; record the {what} first: tape.input({what}).")
+        return given
 
     def add_parameter(self, name: str, value: Array) -> Parameter:
         """Own a new parameter."""

@@ -17,9 +17,9 @@ from rnngraph.autodiff.tape import Tape
 from rnngraph.autodiff.tensor import Tensor, concatenate
 from rnngraph.errors import DtypeError, InputError, TapeError
 from rnngraph.nn.cells import CELLS, PROJECT
-from rnngraph.nn.layers import booleans, check_numbers, check_sizes
+from rnngraph.nn.checks import booleans
 from rnngraph.nn.parameter import Module
-from rnngraph.nn.unroll import Unrolled, unroll
+from rnngraph.nn.unroll import start, unroll
 from rnngraph.nn.weights import Scheme, initial_weights
 
 
@@ -45,10 +45,9 @@ class Recurrent(Module):
         detail: str = "step",
     ) -> None:
         """Initialise the weights; see `RNN`, `LSTM` and `GRU` for the arguments."""
-        super().__init__(name or ("rnn" if cell in ("tanh", "relu") else cell))
-        check_sizes(input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
-        check_sizes(**({} if truncate is None else {"truncate": truncate}))
-        check_numbers(dtype, seed)
+        sizes = {"input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers}
+        sizes |= {} if truncate is None else {"truncate": truncate}
+        super().__init__(name or ("rnn" if cell in ("tanh", "relu") else cell), seed=seed, dtype=dtype, **sizes)
         if detail not in ("step", "op"):
             raise InputError(f"detail is {detail!r}; choose 'step' (fused) or 'op' (primitive operations).")
         self.cell = CELLS[cell]
@@ -89,7 +88,7 @@ class Recurrent(Module):
             DtypeError: `x` of another dtype than the weights.
             TapeError: an initial state of another tape.
         """
-        batch, time = self._check(x)
+        batch, time = self._check(self.take(x))
         if c0 is not None and "c" not in self.cell.states:
             raise InputError(f"c0 was given but a {self.cell.name} layer has no cell state; only an LSTM has one.")
         keep = None if mask is None else self._mask(mask, batch, time)
@@ -111,27 +110,19 @@ class Recurrent(Module):
         tape, ending = x.tape, suffix(recurrence.layer, recurrence.direction)
         keys = ("Wx", "b", "Wh", "bh") if self.cell.hidden_bias else ("Wx", "b", "Wh")
         tensors = [tape.parameter(self.parameter(key + ending)) for key in keys]
-        recurrence.weight = tensors[2].node.name or ""
-        recurrence.gate_names = self.cell.gates if len(self.cell.gates) > 1 else ""
         with tape.scope(layer=f"{recurrence.name}.{recurrence.layer}", direction=recurrence.direction):
             projection = tape.apply(PROJECT, x, tensors[0], tensors[1])
-            recurrence.projection = projection.id
-            recurrence.initial = {"h": h.id, "c": c.id} if "c" in self.cell.states else {"h": h.id}
-            recurrence.states = {kind: [] for kind in self.cell.states}
-            run = Unrolled(tape, self.cell, recurrence, projection, tuple(tensors[2:]), h, c)
+            run = start(recurrence, self.cell, projection=projection, weights=tuple(tensors[2:]), h=h, c=c)
             output = unroll(run, truncate=self.truncate, detail=self.detail, mask=mask)
         tape.recurrences.append(recurrence)
         return output
 
     def _check(self, x: Tensor) -> tuple[int, int]:
-        if not isinstance(x, Tensor):
-            raise InputError(f"{self.name} got a {type(x).__name__}; record the array first: tape.input(array).")
         if x.ndim != 3 or x.shape[-1] != self.input_size:
             raise InputError(f"{self.name} got an input of shape {x.shape}; it takes (N, T, {self.input_size}).")
-        dtype = next(self.parameters()).value.dtype
-        if x.dtype != dtype:
+        if x.dtype != self.dtype:
             raise DtypeError(
-                f"{self.name} has {dtype} weights and got a {x.dtype} input; convert the input, "
+                f"{self.name} has {self.dtype} weights and got a {x.dtype} input; convert the input, "
                 f"or make the layer with dtype={x.dtype}."
             )
         return x.shape[0], x.shape[1]
@@ -144,8 +135,7 @@ class Recurrent(Module):
 
     def _initial(self, tape: Tape, state: Tensor | Array | None, label: str, batch: int) -> list[Tensor]:
         count = self.num_layers * len(self.directions)
-        shape = (batch, self.hidden_size)
-        dtype = next(self.parameters()).value.dtype
+        shape, dtype = (batch, self.hidden_size), self.dtype
         if state is None:
             # Differentiated although it is constant: what reaches it is the gradient before the first step.
             if label == "c0" and "c" not in self.cell.states:

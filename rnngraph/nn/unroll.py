@@ -44,6 +44,18 @@ class Unrolled:
         return self.fixed
 
 
+def start(
+    recurrence: Recurrence, cell: Cell, *, projection: Tensor, weights: tuple[Tensor, ...], h: Tensor, c: Tensor
+) -> Unrolled:
+    """Prepare a walk: tell a recurrence what it is made of and where it starts; `c` is read only where there is one."""
+    recurrence.gate_names = cell.gate_names
+    recurrence.weight = weights[0].node.name or ""
+    recurrence.projection = projection.id
+    recurrence.initial = {kind: (h if kind == "h" else c).id for kind in cell.states}
+    recurrence.states = {kind: [] for kind in cell.states}
+    return Unrolled(projection.tape, cell, recurrence, projection, weights, h, c)
+
+
 StepRule: TypeAlias = Callable[[Unrolled, int, dict[str, Array]], None]
 
 
@@ -80,7 +92,7 @@ def walk(
     batch, time, _ = run.projection.shape
     tape = run.tape
     order = range(time) if run.recurrence.direction == "forward" else range(time - 1, -1, -1)
-    for ids in (*run.recurrence.states.values(),):
+    for ids in run.recurrence.states.values():
         ids.extend([-1] * time)
     run.recurrence.gates = [-1] * time if run.recurrence.gate_names and detail == "step" else []
     widths = {"h": run.h.shape[-1], "c": run.c.shape[-1] if "c" in run.recurrence.states else 0}

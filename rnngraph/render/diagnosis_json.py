@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import Any
 
 from rnngraph.diagnosis.finding import Diagnosis, Finding
+from rnngraph.render.strict import plain
 
 SCHEMA = 1
 
@@ -29,11 +29,12 @@ def diagnosis_document(diagnosis: Diagnosis) -> dict[str, Any]:
         "half_life": diagnosis.half_life,
         "memory_horizon": diagnosis.memory_horizon,
         "floor": diagnosis.floor,
+        "measured": diagnosis.measured,
         "thresholds": dict(diagnosis.thresholds),
         "findings": [_finding(finding) for finding in diagnosis.findings],
         "spectrum": diagnosis.spectrum,
     }
-    cleaned: dict[str, Any] = _plain(document)
+    cleaned: dict[str, Any] = plain(document)
     return cleaned
 
 
@@ -47,13 +48,3 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "advice": finding.advice,
         "text": finding.text,
     }
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(one) for key, one in value.items()}
-    if isinstance(value, list):
-        return [_plain(one) for one in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

@@ -56,7 +56,7 @@ def format_of(path: str | PurePath) -> Format:
     problem = (
         f"has the suffix {suffix!r}, which is no known format" if suffix else "has no suffix to tell the format by"
     )
-    raise InputError(f"{str(path)!r} {problem}; use one of {known}")
+    raise InputError(f"{str(path)!r} {problem}; use one of {known}.")
 
 
 def format_named(name: str) -> Format:
@@ -68,7 +68,7 @@ def format_named(name: str) -> Format:
     for row in FORMATS:
         if name in (row.name, *row.suffixes):
             return row
-    raise InputError(f"format {name!r} is unknown; use one of {', '.join(row.name for row in FORMATS)}")
+    raise InputError(f"format {name!r} is unknown; use one of {', '.join(row.name for row in FORMATS)}.")
 
 
 def render_bytes(drawing: Drawing, format: str) -> bytes:  # noqa: A002 - the field's own word

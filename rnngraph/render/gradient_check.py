@@ -6,17 +6,15 @@ In comes what `gradcheck` returns, out comes something that a rich console can p
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import asdict
-from typing import Any
 
 from rich import box
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from rnngraph.autodiff.gradcheck import GradcheckReport, GradcheckRow
-from rnngraph.autodiff.rules import Culprit
+from rnngraph.autodiff.gradcheck_report import GradcheckReport, GradcheckRow
+from rnngraph.render.strict import plain
 from rnngraph.render.terminal_cells import printable
 
 SCHEMA = 1
@@ -42,34 +40,30 @@ def check_json(report: GradcheckReport) -> str:
         "passed": report.passed,
         "dtype": report.dtype,
         "tolerance": report.tolerance,
-        "rows": [_plain(row) for row in report.rows],
-        "culprits": [_plain(culprit) for culprit in report.culprits],
+        "rows": [plain(asdict(row)) for row in report.rows],
+        "culprits": [plain(asdict(culprit)) for culprit in report.culprits],
     }
     return json.dumps(document, allow_nan=False)
 
 
 def _conclusion(report: GradcheckReport) -> Text:
     how = f"({report.dtype}, tolerance {report.tolerance:g})"
-    wrong = sum(not row.passed for row in report.rows)
+    wrong = sum(row.resolved and not row.passed for row in report.rows)
     if report.passed:
         return Text(f"All {len(report.rows)} gradients agree with central differences {how}.", style="bold green")
+    if not report.differs:
+        return Text(
+            f"Not every gradient can be compared with central differences {how}. {report.note}", style="bold red"
+        )
     if not wrong:
         return Text("Every gradient agrees here, but a rule is wrong in itself.", style="bold red")
     text = f"{wrong} of {len(report.rows)} gradients differ from central differences {how}."
     if not report.culprits:
-        text += " Every op's own rule is right, so the fault is in how gradients are added up."
+        text += f" {report.note or 'No op was found wrong by itself: look at how gradients are added up.'}"
     return Text(text, style="bold red")
 
 
 def _verdict(row: GradcheckRow) -> Text:
-    if not row.passed:
-        return Text("wrong", style="bold red")
-    return Text("ok", style="green") if row.resolved else Text("too small to tell", style="yellow")
-
-
-def _plain(record: GradcheckRow | Culprit) -> dict[str, Any]:
-    """The fields of a record, with null for a number that JSON lacks."""
-    return {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in asdict(record).items()
-    }
+    if not row.resolved:
+        return Text("too small to tell" if row.passed else "cannot tell", style="yellow")
+    return Text("ok", style="green") if row.passed else Text("wrong", style="bold red")

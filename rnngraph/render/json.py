@@ -6,13 +6,13 @@ Numbers that are not known are null, and every magnitude says its status.
 from __future__ import annotations
 
 import json as library
-import math
 from dataclasses import asdict
 from typing import Any
 
 from rnngraph.graph.drawing import Drawing
 from rnngraph.graph.measure import Measure
 from rnngraph.graph.model import Band, Column, Edge, Vertex
+from rnngraph.render.strict import finite
 
 SCHEMA = 1
 
@@ -52,9 +52,9 @@ def magnitude(found: Measure | None) -> dict[str, Any] | None:
     if found is None:
         return None
     return {
-        "value": _known(found.high),
-        "log10": _known(found.log10),
-        "low": _known(found.low),
+        "value": finite(found.high),
+        "log10": finite(found.log10),
+        "low": finite(found.low),
         "status": found.status.name.lower(),
     }
 
@@ -120,10 +120,6 @@ def _text(value: Any) -> str:
             "[\n  " + ",\n  ".join(library.dumps(item, ensure_ascii=False, allow_nan=False) for item in value) + "\n]"
         )
     return library.dumps(value, ensure_ascii=False, allow_nan=False)
-
-
-def _known(value: float) -> float | None:
-    return None if math.isnan(value) else value
 
 
 def _round(value: float) -> float:

@@ -9,11 +9,10 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
-from rnngraph.diagnosis.curve import LagCurve, lag_curve
+from rnngraph.diagnosis.curve import LN10, LagCurve, half_life, lag_curve, over_samples, taken
 from rnngraph.diagnosis.finding import gain_text
 from rnngraph.diagnosis.layers import no_lags
 from rnngraph.diagnosis.thresholds import Thresholds
@@ -21,8 +20,6 @@ from rnngraph.errors import InputError
 from rnngraph.render.lags_terminal import curve_plot, heat_map
 from rnngraph.render.terminal_cells import printable
 from rnngraph.trace.model import Floats, LagTrace, StateTrace, Trace
-
-LN10 = math.log(10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +34,9 @@ class StateLags:
     curve: LagCurve
     matrix: Floats
     horizon: int
-    rate: float | None  # nats per step
+    rate: float  # nats per step; NaN where there is none
     half_life: float | None
     memory_horizon: int | None
-
-    @property
-    def floor(self) -> float | None:
-        """The gain in decades below which a loss was no longer followed; None where all were followed to the end."""
-        return self.curve.floor / LN10 if math.isfinite(self.curve.floor) else None
 
 
 def reports(trace: Trace, *, states: Sequence[str] | None = None) -> list[StateLags]:
@@ -68,13 +60,8 @@ def _report(state: StateTrace, lags: LagTrace, limits: Thresholds) -> StateLags:
     curve = lag_curve([lags], state.direction)
     horizon = curve.covered(limits.coverage)
     rate = curve.rate(horizon) if horizon else float("nan")
-    half_life = math.log(2) / -rate if rate < 0 and math.isfinite(rate) else None
-    with np.errstate(invalid="ignore"):
-        matrix = np.logaddexp.reduce(2 * lags.log, axis=0) / 2 / LN10
-    return StateLags(
-        state, lags, curve, matrix, horizon, rate if math.isfinite(rate) else None, half_life,
-        curve.memory_horizon(limits.epsilon),
-    )  # fmt: skip
+    matrix = over_samples(lags.log) / LN10
+    return StateLags(state, lags, curve, matrix, horizon, rate, half_life(rate), curve.memory_horizon(limits.epsilon))
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,23 +96,13 @@ def lags_report(trace: Trace, states: Sequence[StateLags]) -> LagsReport:
     return LagsReport(trace, tuple(states))
 
 
-def taken(lags: LagTrace) -> str:
-    """Say which losses and samples were measured."""
-    losses = "all" if len(lags.losses) == lags.available else f"{len(lags.losses)} of {lags.available}"
-    samples = "all" if len(lags.samples) == lags.batch else f"{len(lags.samples)} of {lags.batch}"
-    text = f"{losses} loss steps, {samples} samples"
-    if (lags.followed > -1).any():
-        text += f", followed down to 1e{lags.floor / LN10:+.1f}"
-    return text if lags.max_lag is None else f"{text}, up to lag {lags.max_lag}"
-
-
 def sentence(one: StateLags) -> str:
     """Sum a state's lags up: what is left, how fast it goes, how far it reaches."""
     if not one.horizon:
         return "No loss with a gradient has a step before it, so there is no lag to report."
-    gain = gain_text(one.curve.median[one.horizon - 1] / LN10, one.floor)
+    gain = gain_text(one.curve.median[one.horizon - 1] / LN10, one.curve.floor_decades)
     parts = [f"gain at lag {one.horizon}: {gain}"]
-    if one.rate is not None:
+    if math.isfinite(one.rate):
         parts.append(f"rate {one.rate:+.4g} nats a step")
     if one.half_life is not None:
         parts.append(f"half-life {one.half_life:.3g} steps")

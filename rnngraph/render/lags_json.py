@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from rnngraph.render.lags import LN10, StateLags, reports
+from rnngraph.diagnosis.curve import LN10
+from rnngraph.render.lags import StateLags, reports
+from rnngraph.render.strict import finite, plain
 from rnngraph.trace.model import Trace
 
 SCHEMA = 1
@@ -36,30 +37,26 @@ def lags_document(trace: Trace, *, states: Sequence[str] | None = None) -> dict[
 
 def _state(one: StateLags) -> dict[str, Any]:
     curve = one.curve
-    columns = [(values / LN10).tolist() for values in (curve.median, curve.low, curve.high)]
+    columns = [plain((values / LN10).tolist()) for values in (curve.median, curve.low, curve.high)]
     return {
         "name": one.state.name,
         "layer": one.state.layer,
         "direction": one.state.direction,
         "kind": one.state.kind,
-        "rate": one.rate,
+        "rate": finite(one.rate),
         "half_life": one.half_life,
         "memory_horizon": one.memory_horizon,
         "losses_available": one.lags.available,
         "samples": one.lags.samples.tolist(),
-        "floor": one.floor,
+        "floor": one.curve.floor_decades,
         "max_lag": one.lags.max_lag,
         "curve": [
-            {"lag": lag, "median": _number(m), "q10": _number(low), "q90": _number(high), "pairs": int(pairs)}
+            {"lag": lag, "median": m, "q10": low, "q90": high, "pairs": int(pairs)}
             for lag, (m, low, high, pairs) in enumerate(zip(*columns, curve.pairs, strict=True), start=1)
         ],
         "matrix": {
             "losses": one.lags.losses.tolist(),
             "timesteps": np.arange(-1, one.matrix.shape[1] - 1).tolist(),
-            "log10": [[_number(value) for value in row] for row in one.matrix.tolist()],
+            "log10": plain(one.matrix.tolist()),
         },
     }
-
-
-def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None

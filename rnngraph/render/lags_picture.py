@@ -17,9 +17,10 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from rnngraph.diagnosis.curve import LN10, taken
 from rnngraph.errors import InputError
 from rnngraph.graph.palette import FAINT, GREY, INK, LINE, PAPER, Scale, decades
-from rnngraph.render.lags import LN10, StateLags, reports, sentence, taken
+from rnngraph.render.lags import StateLags, reports, sentence
 from rnngraph.trace.model import Floats, Integers, Trace
 
 Pixels: TypeAlias = NDArray[np.uint8]

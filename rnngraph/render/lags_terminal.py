@@ -11,13 +11,12 @@ import math
 import numpy as np
 from rich.text import Text
 
-from rnngraph.diagnosis.curve import LagCurve
+from rnngraph.diagnosis.curve import LN10, LagCurve
 from rnngraph.render.terminal_cells import COLOURS
 from rnngraph.trace.model import Floats, Integers
 
 HEIGHT, WIDEST, MOST_ROWS = 12, 100, 16
 SHADES, ASCII_SHADES = "░▒▓█", ".:*#"
-LN10 = math.log(10)
 
 
 def curve_plot(curve: LagCurve, *, width: int, ascii_only: bool) -> Text:

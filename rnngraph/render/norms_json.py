@@ -8,10 +8,10 @@ is strict JSON: no NaN, no Infinity, ASCII only.
 from __future__ import annotations
 
 import json
-import math
 from typing import Any
 
-from rnngraph.trace.model import Floats, InputTrace, Magnitudes, ParameterTrace, StateTrace, Status, Trace
+from rnngraph.render.strict import finite, plain
+from rnngraph.trace.model import InputTrace, Magnitudes, ParameterTrace, StateTrace, Status, Trace
 
 SCHEMA = 1
 QUANTILES = ("q10", "q50", "q90")
@@ -30,7 +30,7 @@ def norms_document(trace: Trace) -> dict[str, Any]:
         "batch": trace.batch,
         "timesteps": trace.timesteps,
         "dtype": trace.dtype,
-        "loss": _number(trace.loss),
+        "loss": finite(trace.loss),
         "states": [_state(state, trace) for state in trace.states],
         "parameters": [_parameter(parameter) for parameter in trace.parameters],
         "inputs": [_input(entry) for entry in trace.inputs],
@@ -44,8 +44,8 @@ def _state(state: StateTrace, trace: Trace) -> dict[str, Any]:
         "grad": _magnitudes(state.grad),
         "immediate": _magnitudes(state.immediate),
         "carried": _magnitudes(state.carried),
-        "gain": _numbers(state.gain),
-        "saturated": _numbers(state.saturated),
+        "gain": plain(state.gain.tolist()),
+        "saturated": plain(state.saturated.tolist()),
         "quantiles": [
             dict(zip(QUANTILES, step, strict=True))
             for step in zip(*(_magnitudes(state.quantiles[row]) for row in range(len(QUANTILES))), strict=True)
@@ -70,7 +70,7 @@ def _parameter(parameter: ParameterTrace) -> dict[str, Any]:
         "name": parameter.name,
         "grad": _magnitude(parameter.grad),
         "steps": _magnitudes(parameter.steps),
-        "cancellation": _number(parameter.cancellation),
+        "cancellation": finite(parameter.cancellation),
     }
 
 
@@ -85,14 +85,6 @@ def _magnitude(magnitude: Magnitudes) -> dict[str, Any]:
 def _magnitudes(magnitudes: Magnitudes) -> list[dict[str, Any]]:
     columns = magnitudes.value.tolist(), magnitudes.log10.tolist(), magnitudes.status.tolist()
     return [
-        {"value": _number(value), "log10": _number(log10), "status": Status(status).name.lower()}
+        {"value": finite(value), "log10": finite(log10), "status": Status(status).name.lower()}
         for value, log10, status in zip(*columns, strict=True)
     ]
-
-
-def _numbers(column: Floats) -> list[float | None]:
-    return [_number(number) for number in column.tolist()]
-
-
-def _number(number: float) -> float | None:
-    return number if math.isfinite(number) else None

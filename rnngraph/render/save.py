@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rnngraph.errors import FileError, InputError
+from rnngraph.errors import InputError
+from rnngraph.files import check_target, path_of, refuse_folder, write_whole
 
 if TYPE_CHECKING:
     from rnngraph.graph.drawing import Drawing
     from rnngraph.graph.steps import Steps
     from rnngraph.render.format import Format
     from rnngraph.trace.model import Trace
+
+EXAMPLE = "unrolled.svg"
 
 
 def render(
@@ -45,57 +47,31 @@ def render(
     from rnngraph.render.format import format_of, render_bytes
     from rnngraph.render.title import picture_title
 
-    if not isinstance(path, str | os.PathLike):
-        raise InputError(f"the path is {path!r}; pass the file to write, such as 'unrolled.svg'")
-    target = Path(path)
-    refuse_folder(target)
+    target = path_of(path, example=EXAMPLE)
+    refuse_folder(target, example=EXAMPLE)
     chosen = format_of(target)
-    check_target(target, chosen, force=force)
+    check_picture(target, chosen, force=force)
     options = Options(steps, detail, view, color, backward, title)
     if not isinstance(source, Drawing):
         trace = _as_trace(source)
         drawing = draw_with(trace, replace(options, title=title or picture_title(trace)), whole=chosen.draws_steps)
     elif options != Options():
-        raise InputError("steps, detail, view, color, backward and title belong to a trace; give them to draw instead")
+        raise InputError("steps, detail, view, color, backward and title belong to a trace; give them to draw instead.")
     else:
         drawing = source
-    write(target, render_bytes(drawing, chosen.name))
+    write_whole(target, render_bytes(drawing, chosen.name))
     return target
 
 
-def check_target(path: Path, chosen: Format, *, force: bool = False) -> None:
+def check_picture(path: Path, chosen: Format, *, force: bool = False) -> None:
     """Refuse a target that cannot be written to, before any work is done.
 
     Raises:
         FileError: as `render` says.
     """
-    refuse_folder(path)
-    folder = path.parent
-    if not folder.is_dir():
-        raise FileError(f"the folder {str(folder)!r} does not exist; make it first")
-    if not os.access(folder, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
-        raise FileError(f"{str(path)!r} cannot be written: permission denied")
-    if path.exists() and not force and not is_of_kind(path, chosen.name):
-        raise FileError(
-            f"{str(path)!r} exists and is no {chosen.name} file; choose another name, or overwrite it with force"
-        )
-
-
-def refuse_folder(path: Path) -> None:
-    """Refuse a path that is a folder.
-
-    Raises:
-        FileError: it is one, or no file can have this name.
-    """
-    try:
-        folder = path.is_dir()
-        path.exists()
-    except OSError as error:  # a name that is too long, a folder that may not be entered
-        raise FileError(f"{str(path)!r} cannot be used: {error.strerror or error}") from None
-    if folder:
-        raise FileError(
-            f"{str(path)!r} is a folder; give the name of a file in it, such as {str(path / 'unrolled.svg')!r}"
-        )
+    check_target(
+        path, example=EXAMPLE, kind=f"{chosen.name} file", is_kind=lambda one: is_of_kind(one, chosen.name), force=force
+    )
 
 
 def is_of_kind(path: Path, name: str) -> bool:
@@ -121,36 +97,6 @@ def is_of_kind(path: Path, name: str) -> bool:
         case "mermaid":
             return b"flowchart" in start or b"graph " in start
     return False
-
-
-def write(path: Path, data: bytes) -> None:
-    """Write a file all or nothing.
-
-    Raises:
-        FileError: it cannot be written.
-    """
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise FileError(f"{str(path)!r} cannot be written: {reason}") from None
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.chmod(name, path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_mask())
-        os.replace(name, path)
-    except OSError as error:
-        Path(name).unlink(missing_ok=True)
-        raise FileError(f"{str(path)!r} cannot be written: {error.strerror or error}") from None
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
-def _mask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _as_trace(source: Any) -> Trace:

@@ -76,11 +76,11 @@ def norms_report(trace: Trace, *, steps: Steps = None, states: Sequence[str] | N
         InputError: there is no such step or state in the trace, or it has no timestep at all.
     """
     if trace.timesteps < 1 or not trace.states:
-        raise InputError("The trace has no timestep of a recurrent state, so there are no norms to show.")
+        raise InputError("the trace has no timestep of a recurrent state, so there are no norms to show.")
     names = [state.name for state in trace.states]
     unknown = [name for name in states or () if name not in names]
     if unknown:
-        raise InputError(f"There is no state {unknown[0]!r} in the trace: choose among {', '.join(names)}.")
+        raise InputError(f"there is no state {unknown[0]!r} in the trace: choose among {', '.join(names)}.")
     chosen = tuple(state for state in trace.states if states is None or state.name in states)
     return NormsReport(
         trace,
@@ -94,7 +94,7 @@ def _heading(trace: Trace, page: Page) -> Text:
     dot = "-" if page.ascii_only else "·"
     loss = f"{trace.loss:.4g}"
     if math.isnan(trace.loss):
-        loss = "not finite" if trace.graph.first_nonfinite_forward >= 0 else "not observed"
+        loss = "not finite" if "forward" in trace.graph.first_nonfinite() else "not observed"
     plural = "s" if trace.timesteps != 1 else ""
     sizes = f"batch {trace.batch} {dot} {trace.timesteps} timestep{plural} {dot} {trace.dtype}"
     return Text.assemble(

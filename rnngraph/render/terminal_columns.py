@@ -90,13 +90,3 @@ def carried_cells(state: StateTrace, rows: Sequence[Row]) -> list[Text]:
         elif state.cut[following]:
             cells[index] = Text("cut", style="bold magenta")
     return cells
-
-
-def recurrent_weight(trace: Trace, state: StateTrace) -> Magnitudes | None:
-    """Find each step's contribution to the gradient of the weight that carries `state` on."""
-    if state.kind != "h":
-        return None
-    layer = state.name.rpartition(".")[0]
-    suffix = f"_l{state.layer}" + ("" if state.direction == FORWARD else "_reverse")
-    names = [f"{layer}.Wh{suffix}", *([f"{layer}.Wh"] if suffix == "_l0" else [])]
-    return next((parameter.steps for parameter in trace.parameters if parameter.name in names), None)

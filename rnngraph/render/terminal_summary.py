@@ -135,18 +135,6 @@ def remarks(trace: Trace) -> Iterator[str]:
         if cut.size:
             into = steps_text(cut.tolist())
             yield f"The recurrence of {printable(state.name)} is cut where it leads into {into}."
-    graph = trace.graph
-    for way, node in (
-        ("forward", graph.first_nonfinite_forward),
-        ("backward", graph.first_nonfinite_backward),
-    ):
-        if node >= 0:
-            yield f"The first NaN or infinity of the {way} pass comes out of {_node_text(trace, node)}."
+    for way, node in trace.graph.first_nonfinite().items():
+        yield f"The first NaN or infinity of the {way} pass comes out of {printable(trace.graph.describe(node))}."
     yield from map(printable, trace.notes)
-
-
-def _node_text(trace: Trace, node: int) -> str:
-    graph = trace.graph
-    scope, t = graph.scopes[graph.scope[node]], int(graph.timestep[node])
-    where = ", ".join([f"node {node}", *([printable(scope)] if scope else []), *([f"t={t}"] if t >= 0 else [])])
-    return f"{graph.ops[graph.op[node]]} ({where})"

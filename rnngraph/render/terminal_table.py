@@ -21,11 +21,10 @@ from rnngraph.render.terminal_columns import (
     magnitude_cells,
     margin,
     number_cells,
-    recurrent_weight,
     with_initial,
 )
 from rnngraph.render.terminal_rows import Pick, Row, pick_magnitude
-from rnngraph.trace.model import StateTrace, Trace
+from rnngraph.trace.model import StateTrace, Trace, parameter_of
 
 BAR_LEAST, BAR_MOST = 9, 40
 GAP = 2
@@ -52,9 +51,9 @@ def state_table(trace: Trace, state: StateTrace, *, rows: Sequence[Row], scale: 
         Column("gain", number_cells(state.gain, rows, number_text)),
         Column("sat.", number_cells(state.saturated, rows, percent_text)),
     ]
-    weight = recurrent_weight(trace, state)
+    weight = parameter_of(trace, state, "Wh") if state.kind == "h" else None
     if weight is not None:
-        columns.append(Column("‖dWh‖", magnitude_cells(weight, rows)))
+        columns.append(Column("‖dWh‖", magnitude_cells(weight.steps, rows)))
     columns = [column for column in columns if column.heading not in LEFT_OUT_FIRST or column.tells]
     least = max(BAR_LEAST, len(scale.text))
     columns, dropped = _fit(columns, page.width - least - GAP)

@@ -1,8 +1,7 @@
 """Captions that say what can be measured in an image of a digit, and their words as numbers.
 
-In come an image and its digit, out comes `<START> a bold three slanted left <END>`. Stroke and slant are
-named only where the pixels show them clearly, so captions differ in length; `<NULL>` fills the rest of a
-batch's rows.
+In come an image and its digit, out comes `<START> a bold three slanted left <END>`. Stroke and slant are named only
+where the pixels show them clearly, so captions differ in length; `<NULL>` fills the rest of a batch's rows.
 """
 
 from __future__ import annotations
@@ -37,9 +36,8 @@ def ink(image: NDArray[np.uint8]) -> float:
 def slant(image: NDArray[np.uint8]) -> float:
     """Measure how far a digit leans, in columns a row, from its second moments; positive leans left.
 
-    It is the covariance of column and row over the variance of the row, each weighted by the ink: the slope
-    of the line that predicts a column from a row. Rows count downwards, so a stroke like a backslash is
-    positive.
+    It is the covariance of column and row over the variance of the row, each weighted by the ink: the slope of the line
+    that predicts a column from a row. Rows count downwards, so a stroke like a backslash is positive.
     """
     weight = image / image.sum(dtype=np.int64)
     row, column = np.indices(image.shape, dtype=np.float64)
@@ -55,9 +53,9 @@ def describe(image: NDArray[np.uint8], digit: int) -> tuple[str, ...]:
         InputError: the image is empty, or the digit is not one of 0 to 9.
     """
     if not 0 <= digit < len(DIGIT_WORDS):
-        raise InputError(f"A digit is a number from 0 to 9, but {digit} was given.")
+        raise InputError(f"a digit is a number from 0 to 9, but {digit} was given.")
     if not image.any():
-        raise InputError("The image has no ink at all, so nothing can be said of it: give one with a digit.")
+        raise InputError("the image has no ink at all, so nothing can be said of it: give one with a digit.")
     words = [DIGIT_WORDS[digit]]
     if ink(image) < THIN_BELOW:
         words.insert(0, "thin")
@@ -78,7 +76,7 @@ def encode(words: Iterable[str]) -> list[int]:
     try:
         return [NUMBER_OF_WORD[word] for word in words]
     except KeyError as error:
-        raise VocabularyError(f"The word {error} is not in the vocabulary of {len(VOCABULARY)} words.") from None
+        raise VocabularyError(f"the word {error} is not in the vocabulary of {len(VOCABULARY)} words.") from None
 
 
 def decode(tokens: Sequence[int]) -> str:
@@ -90,7 +88,7 @@ def decode(tokens: Sequence[int]) -> str:
     words = []
     for token in tokens:
         if not 0 <= token < len(VOCABULARY):
-            raise VocabularyError(f"Token {token} is outside the vocabulary of {len(VOCABULARY)} words.")
+            raise VocabularyError(f"token {token} is outside the vocabulary of {len(VOCABULARY)} words.")
         if token == END:
             break
         if token not in (NULL, START):
@@ -105,7 +103,7 @@ def pad(captions: Sequence[Sequence[int]]) -> NDArray[np.int64]:
         InputError: there is no caption.
     """
     if not captions:
-        raise InputError("There is no caption to stack: give at least one.")
+        raise InputError("there is no caption to stack: give at least one.")
     stacked = np.full((len(captions), max(map(len, captions))), NULL, dtype=np.int64)
     for row, caption in zip(stacked, captions, strict=True):
         row[: len(caption)] = caption

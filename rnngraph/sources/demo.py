@@ -1,8 +1,7 @@
 """The model that ships: a recurrent network that captions images of handwritten digits.
 
-In come the options of the command line, out comes the loss of one batch, on a tape, ready to be walked in
-reverse. The image sets the initial state, the words of the caption come in one a step, and each step is asked
-for the next word.
+In come the options of the command line, out comes the loss of one batch, on a tape, ready to be walked in reverse. The
+image sets the initial state, the words of the caption come in one a step, and each step is asked for the next word.
 """
 
 from __future__ import annotations
@@ -57,7 +56,7 @@ class DemoOptions:
             ("dtype", self.dtype, DTYPES),
         ):
             if value not in known:
-                raise InputError(f"The {name} {value!r} is not known: choose one of {', '.join(known)}.")
+                raise InputError(f"the {name} {value!r} is not known: choose one of {', '.join(known)}.")
         for name, number in (
             ("hidden size", self.hidden_size),
             ("number of layers", self.layers),
@@ -65,14 +64,14 @@ class DemoOptions:
             ("batch", self.batch),
         ):
             if number < 1:
-                raise InputError(f"The {name} is {number}, but it must be at least 1.")
+                raise InputError(f"the {name} is {number}, but it must be at least 1.")
             if number > LARGEST:
-                raise InputError(f"The {name} is {number}, but it must be at most {LARGEST}.")
+                raise InputError(f"the {name} is {number}, but it must be at most {LARGEST}.")
         self._check_memory()
         if self.seed < 0:
-            raise InputError(f"The seed is {self.seed}, but it must be 0 or more.")
+            raise InputError(f"the seed is {self.seed}, but it must be 0 or more.")
         if not np.isfinite(self.gain):
-            raise InputError(f"The gain is {self.gain}, but it must be a finite number.")
+            raise InputError(f"the gain is {self.gain}, but it must be a finite number.")
         self._check_gates()
 
     def _check_memory(self) -> None:
@@ -90,16 +89,16 @@ class DemoOptions:
     def _check_gates(self) -> None:
         if self.init == "chrono" and self.cell not in GATED:
             raise InputError(
-                f"The chrono initialiser sets gates, but the cell {self.cell!r} has none: use lstm or gru."
+                f"the chrono initialiser sets gates, but the cell {self.cell!r} has none: use lstm or gru."
             )
         if self.forget_bias is None:
             return
         if self.cell != "lstm":
-            raise InputError(f"A forget bias needs a forget gate, but the cell {self.cell!r} has none: use lstm.")
+            raise InputError(f"a forget bias needs a forget gate, but the cell {self.cell!r} has none: use lstm.")
         if not np.isfinite(self.forget_bias):
-            raise InputError(f"The forget bias is {self.forget_bias}, but it must be a finite number.")
+            raise InputError(f"the forget bias is {self.forget_bias}, but it must be a finite number.")
         if self.init == "chrono":
-            raise InputError("The chrono initialiser sets the forget bias itself: leave one of the two out.")
+            raise InputError("the chrono initialiser sets the forget bias itself: leave one of the two out.")
 
 
 def _memory() -> float:
@@ -179,7 +178,7 @@ def batch_of(data: Digits, *, batch: int, timesteps: int | None) -> tuple[Digits
     """
     available = len(data.images)
     if batch > available:
-        raise InputError(f"The batch is {batch}, but there are {available} images: choose at most {available}.")
+        raise InputError(f"the batch is {batch}, but there are {available} images: choose at most {available}.")
     encoded = [
         captions.encode(captions.describe(image, int(digit)))
         for image, digit in zip(data.images, data.digits, strict=True)

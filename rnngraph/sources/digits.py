@@ -1,9 +1,8 @@
 """The demo's images: 1,000 handwritten digits of 8 x 8 pixels, held by the package; no network, no download.
 
-They are a selection of the UCI set "Optical Recognition of Handwritten Digits" by E. Alpaydin and C. Kaynak
-(1998), licensed CC BY 4.0, in the copy that scikit-learn distributes; `digits.txt` beside the data has the
-details. Out come the pixels and the digit of each image, in a part to train on and a part from other writers
-to hold out.
+They are a selection of the UCI set "Optical Recognition of Handwritten Digits" by E. Alpaydin and C. Kaynak (1998),
+licensed CC BY 4.0, in the copy that scikit-learn distributes; `digits.txt` beside the data has the details. Out come
+the pixels and the digit of each image, in a part to train on and a part from other writers to hold out.
 """
 
 from __future__ import annotations
@@ -41,6 +40,6 @@ def load_digits(split: str = "train") -> Digits:
         InputError: there is no such part.
     """
     if split not in SPLITS:
-        raise InputError(f"There is no part {split!r} of the digits: choose {' or '.join(SPLITS)}.")
+        raise InputError(f"there is no part {split!r} of the digits: choose {' or '.join(SPLITS)}.")
     with files("rnngraph.sources").joinpath("digits.npz").open("rb") as file, np.load(file) as arrays:
         return Digits(arrays[f"{split}_images"], arrays[f"{split}_digits"])

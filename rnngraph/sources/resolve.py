@@ -12,7 +12,7 @@ from rnngraph.errors import InputError
 
 if TYPE_CHECKING:
     from rnngraph.autodiff.tensor import Tensor
-    from rnngraph.sources.checkpoint import Loaded
+    from rnngraph.sources.checkpoint.options import Loaded
     from rnngraph.trace.lag_options import LagOptions
     from rnngraph.trace.model import Trace
 
@@ -66,7 +66,7 @@ def checkpoint_trace(
 
     loaded = _load(options, cell)
     trace = record(loaded.loss, lags=lags, spectrum=spectrum, source=str(options.weights))
-    trace = replace(trace, notes=(*trace.notes, loaded.found[-1], *loaded.findings))
+    trace = replace(trace, notes=(*trace.notes, loaded.found[-1], *loaded.notes, *loaded.findings))
     return Resolved(trace, _sentences(loaded))
 
 
@@ -102,11 +102,10 @@ def _load(options: ModelOptions, cell: str | None) -> Loaded:
         raise InputError("--vocabulary names the tokens of a text; give the text with --text FILE.")
     return load(
         CheckpointOptions(
-            str(options.weights), options.data, cell, options.layer, options.loss or "last", options.text,
-            options.vocabulary,
+            str(options.weights), options.data, cell, options.layer, options.loss, options.text, options.vocabulary
         )
     )  # fmt: skip
 
 
 def _sentences(loaded: Loaded) -> tuple[str, ...]:
-    return (*loaded.found, *(f"warning: {finding}" for finding in loaded.findings))
+    return (*loaded.found, *loaded.notes, *(f"warning: {finding}" for finding in loaded.findings))

@@ -140,7 +140,7 @@ def check_stack(stack: Stack) -> None:
             for label, array, shape in expected:
                 if array is not None and array.shape != shape:
                     raise InputError(
-                        f"The {label} of {place} has shape {array.shape} (input size first), but {shape} is needed for "
+                        f"the {label} of {place} has shape {array.shape} (input size first), but {shape} is needed for "
                         f"a {stack.cell}: the weights do not fit together."
                     )
         width = sum(weights.out for weights in layer)

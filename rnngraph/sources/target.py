@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from rnngraph.autodiff.tape import Tape
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.errors import InputError
-from rnngraph.sources.target_import import TargetError, find_function, shielded
+from rnngraph.sources.target_import import find_function, shielded
 from rnngraph.trace.model import Trace
 
 if TYPE_CHECKING:
@@ -66,8 +66,7 @@ def target_trace(
     Args:
         source: `file.py:function` or `module:function`.
         settings: keyword arguments of the function.
-        loss: what of a PyTorch module's output is differentiated where it is no scalar: `sum`, `mean` or
-            `every`.
+        loss: what of a PyTorch module's output is differentiated where it is no scalar: `sum`, `mean` or `every`.
         lags: see `rnngraph.record`; a Trace that the function returned stays as it is.
         spectrum: likewise.
 
@@ -165,6 +164,3 @@ def _described(returned: Any) -> str:
     if torch is not None and isinstance(returned, torch.Tensor | torch.nn.Module):
         return f"a PyTorch {type(returned).__name__}, whose recurrence cannot be seen from outside"
     return f"a value of type {type(returned).__name__}"
-
-
-__all__ = ["TargetError", "call", "is_target", "settings_from", "target_loss", "target_trace"]

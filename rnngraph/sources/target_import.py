@@ -1,7 +1,6 @@
 """Import a user's function, and tell the user's frames from everybody else's when it fails.
 
-In: `file.py:function` or `module:function`. Out: the function, or an error with the frames that the user
-wrote.
+In: `file.py:function` or `module:function`. Out: the function, or an error with the frames that the user wrote.
 """
 
 from __future__ import annotations
@@ -61,7 +60,7 @@ def _is_own_function(value: Any, module: ModuleType) -> bool:
 
 def _file_module(path: Path) -> ModuleType:
     if not path.is_file():
-        raise FileError(f"There is no file {path}.")
+        raise FileError(f"there is no file {path}.")
     path = path.resolve()
     known = sys.modules.get(path.stem)
     # A file that is called as an imported module (torch.py) must not take its place.
@@ -90,7 +89,7 @@ def _named_module(name: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name is not None and (name == error.name or name.startswith(error.name + ".")):
             raise InputError(
-                f"There is no module {error.name!r} (for {name}); for a file, write {name.split('.')[-1]}.py:function."
+                f"there is no module {error.name!r} (for {name}); for a file, write {name.split('.')[-1]}.py:function."
             ) from None
         raise
 
@@ -114,7 +113,7 @@ def shielded(source: str) -> Iterator[None]:
             raise
         if isinstance(error, ModuleNotFoundError) and error.name == "torch":
             raise MissingToolError(
-                f"{source} needs PyTorch, which is not installed; run: pip install 'rnngraph[torch]'"
+                f"{source} needs PyTorch, which is not installed; pip install 'rnngraph[torch]' brings it."
             ) from None
         kind, text = type(error).__name__, " ".join(str(error).split())
         if isinstance(error, SyntaxError):

@@ -18,7 +18,7 @@ from rnngraph.errors import InputError
 from rnngraph.nn.cells import CELLS, PROJECT
 from rnngraph.nn.parameter import Parameter
 from rnngraph.nn.recurrent import suffix
-from rnngraph.nn.unroll import Unrolled, unroll
+from rnngraph.nn.unroll import Unrolled, start, unroll
 from rnngraph.sources.cell_forms import step_rule
 from rnngraph.sources.stack import GATE_COUNT, LayerWeights, Stack
 
@@ -90,20 +90,16 @@ def _prepare(
         more.append(_parameter(tape, f"{stack.name}.bh{ending}", weights.bh, (columns,), dtype=x.dtype))
     if weights.wr is not None:
         more.append(_parameter(tape, f"{stack.name}.Wr{ending}", weights.wr, (0, 0)))
-    recurrence = Recurrence(stack.name, stack.cell, layer, direction)
-    recurrence.gate_names = cell.gates if len(cell.gates) > 1 else ""
-    recurrence.weight, recurrence.copies = wh.node.name or "", masked
+    recurrence = Recurrence(stack.name, stack.cell, layer, direction, copies=masked)
     batch, units = x.shape[0], columns // GATE_COUNT[stack.cell]
     h = _initial(tape, options.h0, index, (count, batch, weights.out), x.dtype, "h0")
     c = _initial(tape, options.c0, index, (count, batch, units), x.dtype, "c0") if stack.cell == "lstm" else h
     with tape.scope(layer=f"{stack.name}.{layer}", direction=direction):
         projection = tape.apply(PROJECT, x, wx, b)
-    recurrence.projection = projection.id
-    recurrence.initial = {"h": h.id, "c": c.id} if stack.cell == "lstm" else {"h": h.id}
-    recurrence.states = {kind: [] for kind in cell.states}
+    run = start(recurrence, cell, projection=projection, weights=(wh, *more), h=h, c=c)
     for kind, node_id in recurrence.initial.items():
         result.initial[kind].append(node_id)
-    return Unrolled(tape, cell, recurrence, projection, (wh, *more), h, c)
+    return run
 
 
 def _unroll(

@@ -77,10 +77,12 @@ def _lags_fit(lag: LagTrace, trace: Trace) -> bool:
         (samples, losses) == (len(lag.samples), len(lag.losses))
         and lag.copied.shape == lag.severed.shape == (samples, steps - 1)
         and 0 < steps <= trace.timesteps + 1
-        and bool(((lag.losses >= 0) & (lag.losses < steps - 1)).all())
+        and bool(((lag.losses >= 0) & (lag.losses < trace.timesteps)).all())
+        and lag.births.shape == (samples, losses)
+        and bool(((lag.births >= 0) & (lag.births < steps - 1)).all())
         and bool(((lag.samples >= 0) & (lag.samples < trace.batch)).all())
         and lag.followed.shape == (losses,)
-        and bool(((lag.followed >= -1) & (lag.followed <= lag.losses)).all())
+        and bool(((lag.followed >= -1) & (lag.followed < trace.timesteps)).all())
         and lag.floor < 0
         and (lag.max_lag is None or lag.max_lag > 0)
     )

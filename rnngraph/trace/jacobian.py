@@ -26,7 +26,7 @@ class StepJacobian:
     def __init__(self, routes: Routes, after: Sequence[int], before: Sequence[int], *, samples: Array) -> None:
         """Find the slots between the states `before` and `after` a step, given by node id."""
         self.routes, self.after, self.before, self.samples = routes, list(after), list(before), samples
-        self.sizes = [_units(routes, node_id) for node_id in after]
+        self.sizes = [units(routes, node_id) for node_id in after]
         self.slots = self._between()
 
     def _between(self) -> list[Slot]:
@@ -49,8 +49,7 @@ class StepJacobian:
         """Apply the transpose: what a gradient of the state after the step is before it."""
         carrier = Carrier(self.routes, seeds=len(covectors), samples=self.samples)
         for node_id, part in zip(self.after, self._parts(covectors), strict=True):
-            array = np.zeros((len(covectors), *carrier.shape((node_id, WHOLE))))
-            _rows(array, carrier)[...] = part
+            array = _spread(part, carrier, carrier.shape((node_id, WHOLE)))
             carrier.enter((node_id, WHOLE), Piece(0, array, None, len(covectors)))
         for slot in self.slots:
             piece = carrier.collect(slot)
@@ -72,9 +71,7 @@ class StepJacobian:
         carrier = Carrier(self.routes, seeds=len(vectors), samples=self.samples)
         tangents: dict[Slot, Array] = {}
         for node_id, part in zip(self.before, self._parts(vectors), strict=True):
-            array = np.zeros((len(vectors), *carrier.shape((node_id, WHOLE))))
-            _rows(array, carrier)[...] = part
-            tangents[node_id, WHOLE] = array
+            tangents[node_id, WHOLE] = _spread(part, carrier, carrier.shape((node_id, WHOLE)))
         for slot in reversed(self.slots):
             moved = self._moved(slot, tangents, carrier)
             if moved is not None:
@@ -135,5 +132,14 @@ def _rows(array: Array, carrier: Carrier) -> Array:
     return flat if carrier.rows is not None or len(carrier.chosen) == carrier.batch else flat[:, carrier.chosen]
 
 
-def _units(routes: Routes, node_id: int) -> int:
+def _spread(part: Floats, carrier: Carrier, shape: tuple[int, ...]) -> Floats:
+    """Put the chosen samples' rows, (lead, samples, units), where they belong in a gradient of one state."""
+    array = np.zeros((len(part), *shape))
+    flat = array.reshape(len(array), carrier.width, -1)  # a view
+    flat[:, slice(None) if carrier.rows is not None else carrier.chosen] = part
+    return array
+
+
+def units(routes: Routes, node_id: int) -> int:
+    """Count the numbers of one sample's state."""
     return routes.tape.nodes[node_id].value.size // routes.batch

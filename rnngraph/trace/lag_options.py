@@ -12,9 +12,12 @@ from typing import Literal
 import numpy as np
 
 from rnngraph.autodiff.contribution import Array
+from rnngraph.checks import is_whole, whole_number
 from rnngraph.errors import InputError
 from rnngraph.trace.model import Floats
 from rnngraph.trace.seeds import spread
+
+_LARGEST_FLOOR = 1e-4  # above it, neither a memory horizon nor a verdict could be told
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +25,11 @@ class LagOptions:
     """Which part of the lag matrix is measured.
 
     `losses` and `samples` are a number (that many, spread evenly, the last loss of every sample first; samples by
-    length), `"all"`, or the timesteps and sample indices themselves. A loss is no longer followed after `max_lag`
-    steps, nor once less than `floor` of its gradient is left in every sample and state; a floor of 0 follows it to
-    the first step. Without a floor it is the smallest normal number of the traced dtype (1e-38 for float32, 2e-308
-    for float64): what is smaller, training does not carry either.
+    length, those with a loss first), `"all"`, or the timesteps and sample indices themselves. A loss is no longer
+    followed after `max_lag` steps, nor once less than `floor` of its gradient is left in every sample and state while
+    a younger loss is under way and does not grow; a floor of 0 follows it to the first step. Without a floor it is the
+    smallest normal number of the traced dtype (1e-38 for float32, 2e-308 for float64): what is smaller, training does
+    not carry either.
     """
 
     losses: int | Literal["all"] | Sequence[int] = 32
@@ -37,15 +41,16 @@ class LagOptions:
         """Check the values.
 
         Raises:
-            InputError: a count below 1, an empty list, a word other than "all", or a floor outside [0, 1).
+            InputError: a count below 1, an empty list, a word other than "all", or a floor outside [0, 1e-4].
         """
         for name, value in (("losses", self.losses), ("samples", self.samples)):
-            if not (isinstance(value, str) and value == "all") and not _is_count(value) and not _is_list(value):
+            counted = is_whole(value) and value >= 1
+            if not (isinstance(value, str) and value == "all") and not counted and not _is_list(value):
                 raise InputError(f'{name} is {value!r}; pass a whole number of at least 1, a list, or "all".')
-        if self.max_lag is not None and not _is_count(self.max_lag):
-            raise InputError(f"max_lag is {self.max_lag!r}; pass a whole number of at least 1.")
-        if self.floor is not None and not (isinstance(self.floor, int | float) and 0 <= self.floor < 1):
-            raise InputError(f"floor is {self.floor!r}; pass a gain of at least 0 and below 1, such as 1e-16.")
+        if self.max_lag is not None:
+            whole_number(self.max_lag, "max_lag", least=1)
+        if self.floor is not None and not (isinstance(self.floor, int | float) and 0 <= self.floor <= _LARGEST_FLOOR):
+            raise InputError(f"floor is {self.floor!r}; pass a gain from 0 to {_LARGEST_FLOOR:g}, such as 1e-16.")
 
     def log_floor(self, dtype: str) -> float:
         """Give ln of the floor for a trace of `dtype`; -inf for none."""
@@ -55,14 +60,10 @@ class LagOptions:
         return float(np.log(np.finfo(np.result_type(dtype, np.float32)).tiny))
 
 
-def _is_count(value: object) -> bool:
-    return isinstance(value, int | np.integer) and not isinstance(value, bool) and bool(value >= 1)
-
-
 def _is_list(value: object) -> bool:
     if isinstance(value, str) or not isinstance(value, Sequence | np.ndarray) or not len(value):
         return False
-    return all(isinstance(one, int | np.integer) and not isinstance(one, bool) for one in value)
+    return all(is_whole(one) for one in value)
 
 
 def chosen_samples(norms: Floats, options: LagOptions) -> Array:
@@ -75,10 +76,12 @@ def chosen_samples(norms: Floats, options: LagOptions) -> Array:
     if options.samples == "all":
         return np.arange(batch)
     if isinstance(options.samples, int | np.integer):
-        length = (norms != 0)[::-1].argmax(axis=0)  # steps after the last loss; as long samples first
-        order = np.argsort(length, kind="stable")
+        felt = norms != 0
+        order = np.argsort(felt[::-1].argmax(axis=0), kind="stable")  # by steps after the last loss; as long ones first
+        with_loss, without = order[felt.any(axis=0)[order]], order[~felt.any(axis=0)[order]]
         count = min(int(options.samples), batch)
-        return np.sort(order[np.linspace(0, batch - 1, count).round().astype(int)])
+        spaced = with_loss[np.linspace(0, len(with_loss) - 1, min(count, len(with_loss))).round().astype(int)]
+        return np.sort(np.append(spaced, without[: count - len(spaced)]))
     return np.array(_checked(options.samples, batch, "sample", "the batch has"))
 
 

@@ -14,10 +14,11 @@ import numpy as np
 
 from rnngraph.autodiff.contribution import Array, Contribution
 from rnngraph.autodiff.tape import Tape
-from rnngraph.nn.recurrent import suffix
 from rnngraph.trace import seeds as entering
+from rnngraph.trace.births import births, in_step
 from rnngraph.trace.lag_options import LagOptions, chosen_losses, chosen_samples
-from rnngraph.trace.model import Floats, Integers, LagTrace
+from rnngraph.trace.model import FORWARD, Floats, Integers, LagTrace
+from rnngraph.trace.names import state_name
 from rnngraph.trace.pieces import Piece, measured
 from rnngraph.trace.pruning import Pruning
 from rnngraph.trace.routes import WHOLE, Routes, StateKey
@@ -50,15 +51,18 @@ def measure(tape: Tape, starts: Mapping[int, Contribution], options: LagOptions 
     seeds = entering.find(routes, starts)
     samples = chosen_samples(seeds.norms, options)
     losses = chosen_losses(seeds.norms[:, samples], options)
-    logs = [np.full((len(samples), len(losses), len(key.ids) + 1), np.nan) for key in routes.states]
+    logs = [np.empty((len(samples), len(losses), len(key.ids) + 1)) for key in routes.states]
     followed = np.full(len(losses), -1)
     floor = options.log_floor(str(tape.nodes[routes.states[0].ids[0]].value.dtype))
     run = _Run(routes, seeds, samples, losses, logs, followed, floor, options.max_lag)
     size = run.block()
     with np.errstate(all="ignore"):
         for first in range(0, len(losses), size):
-            run.walk(range(first, min(first + size, len(losses))))
-    return tuple([_trace(run, index, key) for index, key in enumerate(routes.states)])
+            block = range(first, min(first + size, len(losses)))
+            if not run.walk(block, floor):
+                run.walk(block, -np.inf)
+    aligned = in_step(routes, seeds.entering)
+    return tuple([_trace(run, index, key, aligned) for index, key in enumerate(routes.states)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +76,8 @@ class _Run:
     floor: float  # ln of a gain
     max_lag: int | None
 
-    def walk(self, block: range) -> None:
-        """Walk the losses of one block back together."""
+    def walk(self, block: range, floor: float) -> bool:
+        """Walk the losses of one block back together; False if some were dropped that may have grown again."""
         routes, chosen = self.routes, self.losses[block.start : block.stop]
         carrier = Carrier(routes, seeds=len(chosen), samples=self.samples)
         place = {step: row for row, step in enumerate(chosen)}
@@ -82,7 +86,9 @@ class _Run:
             if row is not None:
                 carrier.enter((node_id, WHOLE), Piece(row, carrier.narrowed(gradient)[None], None, 1))
         logs = [log[:, block.start : block.stop] for log in self.logs]
-        pruning = Pruning(routes, chosen, logs, floor=self.floor, max_lag=self.max_lag)
+        for log in logs:
+            log[...] = np.nan
+        pruning = Pruning(routes, chosen, logs, floor=floor, max_lag=self.max_lag)
         for slot in routes.order:
             carrier.drop(slot, pruning.dropped(routes.step_of(slot)))
             piece = carrier.collect(slot)
@@ -92,7 +98,10 @@ class _Run:
                 piece, norms = measured(piece)
                 logs[index][:, piece.low : piece.high, column] = carrier.picked(norms).T
             carrier.leave(slot, piece)
+            if pruning.regrown:
+                return False
         self.followed[block.start : block.stop] = pruning.followed
+        return True
 
     def block(self) -> int:
         """Choose how many losses are walked together: memory stays bounded, and a step's arrays stay in the cache."""
@@ -112,14 +121,6 @@ class _Run:
         return int(np.clip(min(_BYTES / (8 * width * share), fitting), 1, max(len(self.losses), 1)))
 
 
-def state_name(key: StateKey) -> str:
-    """Name a state as the trace does, such as `lstm.c_l1`."""
-    name = f"{key.recurrence.name}.{key.kind}"
-    if key.recurrence.cell == "custom":
-        return name
-    return name + suffix(key.recurrence.layer, key.recurrence.direction)
-
-
 def carried_together(routes: Routes, key: StateKey) -> list[StateKey]:
     """Give the states that one step of a recurrence carries together, such as an LSTM's h and c."""
     if key.recurrence.cell != "custom":
@@ -133,26 +134,31 @@ def carried_together(routes: Routes, key: StateKey) -> list[StateKey]:
     ]
 
 
-def _trace(run: _Run, index: int, key: StateKey) -> LagTrace:
+def _trace(run: _Run, index: int, key: StateKey, in_step: set[int]) -> LagTrace:
     losses = np.array(run.losses[::-1], dtype=np.int64)
+    together = carried_together(run.routes, key)
     logs = run.logs[index][:, ::-1, :].copy()
+    own = run.routes.tape.recurrences.index(key.recurrence) in in_step
+    all_logs = [run.logs[run.routes.states.index(one)][:, ::-1, :] for one in together]
+    born = births(losses, all_logs, key.recurrence.direction, in_step=own)
     columns = np.arange(-1, len(key.ids))
-    if key.recurrence.direction == "forward":
-        lag = losses[:, None] - columns
+    if key.recurrence.direction == FORWARD:
+        lag = born[:, :, None] - columns
     else:
-        lag = columns - losses[:, None]
-        lag[:, 0] = len(key.ids) - losses
-    earlier = lag < 0
+        lag = columns - born[:, :, None]
+        lag[:, :, 0] = len(key.ids) - born
+    later = lag < 0  # in processing order, than where the loss enters
     missing = np.isnan(logs)
-    logs[missing & ~earlier] = -np.inf
-    logs[(logs == -np.inf) & earlier] = np.nan
+    logs[missing & ~later] = -np.inf
+    logs[(logs == -np.inf) & later] = np.nan
     followed = run.followed[::-1].copy()
-    unmeasured = columns < followed[:, None]
+    logs[:, columns < followed[:, None]] = np.nan
     if run.max_lag is not None:
-        unmeasured |= lag > run.max_lag
-    logs[:, unmeasured] = np.nan
-    copied, severed = transitions(run.routes, carried_together(run.routes, key))
+        lost = np.all([np.isnan(log).all(axis=2) for log in all_logs], axis=0)  # before it got here
+        logs[(lag > run.max_lag) | lost[:, :, None]] = np.nan
+    copied, severed = transitions(run.routes, together)
     return LagTrace(
-        state_name(key), losses, run.samples.astype(np.int64), logs, copied[run.samples], severed[run.samples],
-        len(run.seeds.steps), run.routes.batch, followed, run.floor, run.max_lag,
+        state_name(key.recurrence, key.kind), losses, run.samples.astype(np.int64), logs,
+        copied[run.samples], severed[run.samples], len(run.seeds.steps), run.routes.batch,
+        born, followed, run.floor, run.max_lag,
     )  # fmt: skip

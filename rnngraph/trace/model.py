@@ -25,6 +25,9 @@ Booleans = NDArray[np.bool_]
 FORWARD, REVERSE = "forward", "reverse"
 
 
+WITHOUT_LAGS = "no lags are given: "  # begins the note of a trace that says why it has none
+
+
 class Status(IntEnum):
     """What is known of a magnitude; a number can be read only where it is `OK`."""
 
@@ -159,13 +162,25 @@ class GraphTrace:
     first_nonfinite_forward: int  # node id, -1 where everything is finite
     first_nonfinite_backward: int
 
+    def first_nonfinite(self) -> dict[str, int]:
+        """Give the node that NaN or infinity first comes out of, for each pass that has one: `forward`, `backward`."""
+        found = {"forward": self.first_nonfinite_forward, "backward": self.first_nonfinite_backward}
+        return {way: int(node) for way, node in found.items() if 0 <= node < len(self.op)}
+
+    def describe(self, node: int) -> str:
+        """Say in words which node this is: its op, its name, and where it is."""
+        scope, t = self.scopes[int(self.scope[node])], int(self.timestep[node])
+        what = f"{self.ops[int(self.op[node])]} {self.names.get(str(node), '')}".rstrip()
+        where = [f"node {node}", *([scope] if scope else []), *([f"t={t}"] if t >= 0 else [])]
+        return f"{what} ({', '.join(where)})"
+
 
 @dataclass(frozen=True, slots=True)
 class LagTrace:
     """Norms of `∂L_s/∂h_k` for one state, natural logarithms; see `trace/lags.py`.
 
-    Not measured: what comes after the loss in processing order, lags beyond `max_lag`, and timesteps before
-    `followed`, where the gain had fallen below `floor` in every sample and state.
+    Not measured: what comes after the birth of the loss in processing order, lags beyond `max_lag`, and timesteps
+    before `followed`, where the gain had fallen below `floor` in every sample and state.
     """
 
     state: str
@@ -176,6 +191,7 @@ class LagTrace:
     severed: Booleans  # (B, T) nothing leads back over the step into t: a cut, or a state set to zero
     available: int  # loss steps that the tape holds, of which `losses` were taken
     batch: int  # samples that the tape holds, of which `samples` were taken
+    births: Integers  # (B, S) the timestep at which each loss enters this state, from which lags are counted
     followed: Integers  # (S,) the earliest timestep to which each loss was followed, -1 the initial state
     floor: float  # ln of the gain below which a loss was no longer followed; -inf none
     max_lag: int | None  # steps after which a loss was no longer followed
@@ -242,3 +258,10 @@ class Trace:
 
         drawing = import_module("rnngraph.graph.draw").draw(self)
         return dict(drawing._repr_mimebundle_())
+
+
+def parameter_of(trace: Trace, state: StateTrace, key: str) -> ParameterTrace | None:
+    """Find a parameter of the layer and direction that a state belongs to: `Wh` of `lstm.c_l1` is `lstm.Wh_l1`."""
+    layer, _, last = state.name.rpartition(".")
+    name = f"{layer}.{key}{last.removeprefix(state.kind)}"
+    return next((parameter for parameter in trace.parameters if parameter.name == name), None)

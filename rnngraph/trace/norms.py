@@ -36,6 +36,13 @@ def norm(array: Array) -> float:
     return float(row_norms(array.reshape(1, -1))[0])
 
 
+def stacked(arrays: Sequence[Array], batch: int) -> Array:
+    """Gather arrays of one shape, such as those of many timesteps, (arrays, batch, the rest)."""
+    if arrays[0].ndim < 2:
+        return np.stack(arrays).reshape(len(arrays), batch, -1)
+    return np.concatenate(arrays).reshape(len(arrays), batch, -1)  # several times faster than np.stack
+
+
 def _scaled_norms(rows: Array) -> Floats:
     largest = np.abs(rows).max(axis=-1)
     exponent = np.frexp(np.where(np.isfinite(largest), largest, 1.0))[1]

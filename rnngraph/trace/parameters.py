@@ -101,10 +101,17 @@ def _step_magnitudes(parts: list[Part], node: Node, time: int) -> Magnitudes:
         counts += np.bincount(steps, minlength=time)
     norms = np.zeros(time)
     for steps, part in parts:
-        norms[steps] = _norms(part, node)
+        found = _norms(part, node)
+        # One step's factors may have an axis of their own, such as heads; then its parts add up.
+        norms[steps] = found if len(found) == len(steps) else norm(add_up([part], node.value, ()))
     for t in np.flatnonzero(counts > 1):  # used more than once in a step: the norm is that of the sum
-        found = [_at(part, place) for steps, part in parts for place, one in enumerate(steps) if one == t]
-        norms[t] = norm(add_up(found, node.value, ()))
+        here = [
+            _at(part, place) if len(steps) > 1 else part
+            for steps, part in parts
+            for place, one in enumerate(steps)
+            if one == t
+        ]
+        norms[t] = norm(add_up(here, node.value, ()))
     return Magnitudes.of(norms)
 
 

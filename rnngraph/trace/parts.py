@@ -14,7 +14,6 @@ import numpy as np
 
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.node import Node
-from rnngraph.errors import GradientError
 
 Rows: TypeAlias = "slice | Array"
 
@@ -49,16 +48,14 @@ def keeps_samples(node: Node, batch: int) -> bool:
     name, value = node.op.name, node.value
     if value.ndim < 1 or value.shape[0] != batch:
         return False
-    if name in ELEMENTWISE:
+    if name in ELEMENTWISE or node.op.vjp is None:
         return True
     if name == "matmul":
         return node.arguments[1].ndim == 2 or node.arguments[1].ndim == value.ndim > 2
     if name == "index":
         first = node.options["index"][0] if node.options["index"] else slice(None)
         return isinstance(first, slice) and first == slice(None)
-    if name == "stack":
-        return bool(-node.options["axis"] != value.ndim)
-    if name == "concatenate":
+    if name in ("stack", "concatenate"):
         return bool(-node.options["axis"] != value.ndim)
     if name in ("sum", "mean"):
         return -node.arguments[0].ndim not in node.options["axis"]
@@ -114,26 +111,6 @@ def at_step(node: Node, t: int) -> Node:
     elif node.op.name != "stack":
         part.arguments = (node.arguments[0][:, t : t + 1], *node.arguments[1:])
     return part
-
-
-def fitted(array: Array, shape: tuple[int, ...], lead: int, node: Node) -> Array:
-    """Undo broadcasting: sum what a vjp returned to the shape of its input, behind `lead` leading axes.
-
-    Raises:
-        GradientError: it cannot be the gradient of such an input.
-    """
-    whole = array.shape[:lead] + shape
-    extra = array.ndim - len(whole)
-    if extra > 0:
-        array = array.sum(axis=tuple(range(lead, lead + extra)))
-    if array.ndim == len(whole):
-        axes = tuple([axis for axis in range(lead, array.ndim) if whole[axis] == 1 != array.shape[axis]])
-        array = array.sum(axis=axes, keepdims=True) if axes else array
-    if array.shape != whole:
-        raise GradientError(
-            f"the vjp of {node.describe()} returned shape {array.shape} instead of {whole}; its rule is wrong."
-        )
-    return array
 
 
 def _rows_of(argument: Array, rows: Rows, shape: tuple[int, ...]) -> Array:

@@ -1,7 +1,8 @@
 """When a loss need not be followed further: beyond the largest lag, or once nothing of its gradient is left.
 
 In: the log norms measured so far. Out: how many of the latest losses to drop. A loss is dropped for its size only where
-the steps of a network form a chain, so that no gradient can come back on another way.
+the steps of a network form a chain, so that no gradient can come back on another way, and only while a younger one is
+under way: should that one grow again, what was dropped may have grown as well, and dropping it was wrong.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import numpy as np
 
 from rnngraph.trace.model import FORWARD, Floats, Integers
 from rnngraph.trace.routes import Routes
+
+_REGROWN = float(np.log(10))  # growth since something was dropped, after which "at most the floor" no longer holds
 
 
 class Pruning:
@@ -28,6 +31,8 @@ class Pruning:
         self.followed: Integers = np.full(len(losses), -1)  # the earliest timestep that was measured
         self.gone = 0
         self.step = routes.time
+        self.growth: Floats | float = 0.0  # of the oldest loss under way, from its smallest size on; nats, a sample
+        self.regrown = False
 
     def dropped(self, step: int) -> int:
         """Count the losses, from the latest on, that are not followed to a timestep (-1: before the first)."""
@@ -43,13 +48,29 @@ class Pruning:
 
     def _let_go(self) -> None:
         """Drop the losses of which nothing is left at the timestep that was just finished."""
+        if (self.followed > -1).any():
+            self._watch()
         while self.gone < len(self.losses) and self.losses[self.gone] > self.step:
             largest = self._largest_gain(self.gone)
-            if not largest < self.floor:
-                return
             if largest > -np.inf:  # of an exact zero it is known what comes before
+                alone = self.gone + 1 == len(self.losses) or self.losses[self.gone + 1] <= self.step
+                if alone or not largest < self.floor:
+                    return
                 self.followed[self.gone] = self.step
             self.gone += 1
+
+    def _watch(self) -> None:
+        """See whether the oldest loss under way grows again."""
+        if self.gone < len(self.losses) and self.losses[self.gone] > self.step:
+            now, before = (self._size(self.gone, step) for step in (self.step, self.step + 1))
+            change = np.where(np.isfinite(now) & np.isfinite(before), now - before, 0)
+            self.growth = np.maximum(self.growth + change, 0)
+            self.regrown |= bool((self.growth > _REGROWN).any())
+
+    def _size(self, row: int, step: int) -> Floats:
+        """Give the log norm over all states, about, (samples,)."""
+        found = [log[:, row, step + 1] for log in self.logs if step + 1 < log.shape[2]]
+        return np.asarray(np.fmax.reduce(found))
 
     def _largest_gain(self, row: int) -> float:
         """Give the largest gain over samples and states, in nats: -inf for an exact zero, inf where it is no number."""

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnngraph.autodiff.backward import Step
+from rnngraph.autodiff.backward import sweep
 from rnngraph.autodiff.contribution import Array, Contribution
 from rnngraph.autodiff.tape import Tape
 from rnngraph.trace.model import Floats
 from rnngraph.trace.norms import row_norms
-from rnngraph.trace.parts import fitted
 from rnngraph.trace.routes import Routes
 
 
@@ -54,30 +53,15 @@ def find(routes: Routes, starts: Mapping[int, Contribution]) -> Seeds:
 
 
 def _arrivals(tape: Tape, states: Mapping[int, int], starts: Mapping[int, Contribution]) -> Iterator[tuple[int, Array]]:
-    """Walk as `sweep` does, but not past a state."""
-    nodes = tape.nodes
-    after = bytearray(len(nodes))  # a state leads here
-    for node in nodes:
-        after[node.id] = node.id in states or any(after[source] for source in node.inputs)
-    pending = {start: Step(nodes[start], ()) for start in starts if after[start]}
-    for start, step in pending.items():
-        step.contributions.append(_widened(starts[start]))
-    for node_id in range(max(pending, default=-1), -1, -1):
-        arrived = pending.pop(node_id, None)
-        if arrived is None:
-            continue
-        if node_id in states:
-            yield node_id, arrived.gradient
-            continue
-        node = arrived.node
-        contributions = node.op.vjp(arrived.gradient, node) if node.op.vjp is not None else ()
-        for source, contribution in zip(node.inputs, contributions, strict=False):
-            if contribution is None or not after[source]:
-                continue
-            target = pending.setdefault(source, Step(nodes[source], ()))
-            if isinstance(contribution, np.ndarray | np.generic):
-                contribution = fitted(np.asarray(contribution), nodes[source].value.shape, 0, node)
-            target.contributions.append(contribution)
+    """Give what the sweep brings to the states that it meets first; it is not walked past them."""
+    after = set[int]()  # a state leads here
+    for node in tape.nodes:
+        if node.id in states or not after.isdisjoint(node.inputs):
+            after.add(node.id)
+    begun = {start: _widened(cotangent) for start, cotangent in starts.items() if start in after}
+    for step in sweep(tape, begun, wanted=after, until=states):
+        if step.node.id in states:
+            yield step.node.id, step.gradient
 
 
 def spread(candidates: list[int], count: int, *, always: set[int]) -> list[int]:

@@ -1,7 +1,8 @@
 """The spectrum of a recurrence: finite-time Lyapunov exponents, and the largest singular values of its Jacobians.
 
 In: a tape. Out: a `SpectrumTrace` a group of states that one step carries together. Exponents come from the adjoint
-recursion, `Q <- qr(J_tᵀ Q)` with t descending (walking t upwards there would multiply in the reversed order).
+recursion, `Q <- qr(J_tᵀ Q)` with t descending (walking t upwards there would multiply in the reversed order). Steps
+that copied the state over padding, or over which the recurrence was cut, are left out of product and count.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ import numpy as np
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.tape import Tape
 from rnngraph.autodiff.tensor import Tensor
+from rnngraph.checks import whole_number
 from rnngraph.errors import InputError
-from rnngraph.nn.recurrent import suffix
-from rnngraph.trace.jacobian import StepJacobian
+from rnngraph.trace.jacobian import StepJacobian, units
 from rnngraph.trace.model import Booleans, Floats, SpectrumTrace
+from rnngraph.trace.names import layer_name
+from rnngraph.trace.overview import valid_steps
 from rnngraph.trace.routes import Routes, StateKey
-from rnngraph.trace.transitions import processing_order
+from rnngraph.trace.transitions import processing_order, reads_further, transitions
 
 _SAMPLES = 8
 _ROUNDS, _BLOCK = 24, 4  # of the subspace iteration for a largest singular value
@@ -38,7 +41,8 @@ def spectrum(
         samples: how many samples of the batch are walked; exponents are means over them.
 
     Raises:
-        InputError: a `k` below 1 or above the size of the state, no recurrence on the tape, or several and no `stack`.
+        InputError: a `k` below 1 or above the size of the state, no recurrence on the tape, several and no `stack`, or
+            a step that reads other states than the last.
     """
     if not isinstance(loss, Tape | Tensor):
         raise InputError(f"the loss is a {type(loss).__name__}; pass the scalar Tensor that the model computed.")
@@ -60,8 +64,7 @@ def measure(tape: Tape, k: int, *, samples: int = _SAMPLES, clip: bool = True) -
     Raises:
         InputError: a `k` below 1; or above the size of the state, where `clip` is false.
     """
-    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
-        raise InputError(f"{k!r} Lyapunov exponents were asked for; ask for a whole number of at least 1.")
+    k = whole_number(k, "the number of Lyapunov exponents", least=1)
     routes = Routes(tape)
     chosen = np.unique(np.linspace(0, routes.batch - 1, min(max(samples, 1), routes.batch)).round().astype(int))
     found = []
@@ -92,8 +95,7 @@ def groups(routes: Routes) -> list[tuple[str, list[StateKey]]]:
     both = {key.recurrence.name for key in routes.states if key.recurrence.direction == "reverse"}
     found: dict[str, list[StateKey]] = {}
     for key in routes.states:
-        one = key.recurrence
-        name = one.name + suffix(one.layer, one.direction) if one.name in both and one.cell != "custom" else one.name
+        name = layer_name(key.recurrence) if key.recurrence.name in both else key.recurrence.name
         found.setdefault(name, []).append(key)
     return list(found.items())
 
@@ -176,11 +178,15 @@ def _renormalised(moved: Floats, kept: Floats, valid: Booleans, logs: Floats) ->
 
 
 def _window(routes: Routes, keys: list[StateKey], samples: Array) -> Window:
-    from rnngraph.trace.record import valid_steps
-
     time = len(keys[0].ids)
-    valid = valid_steps(routes.tape, routes.batch, time)[samples]
+    copied, severed = transitions(routes, keys)
+    valid = (valid_steps(routes.tape, routes.batch, time) & ~copied & ~severed)[samples]
     order = processing_order(keys[0], time)
+    if reads_further(routes, keys, order):
+        raise InputError(
+            f"a step of {keys[0].recurrence.name} reads states from before the last one, so that its state is more "
+            "than what was declared; carry them along as states of their own to get a spectrum."
+        )
     steps = []
     for place, t in enumerate(order):
         if place:
@@ -191,5 +197,5 @@ def _window(routes: Routes, keys: list[StateKey], samples: Array) -> Window:
             continue
         jacobian = StepJacobian(routes, [key.ids[t] for key in keys], before, samples=samples)
         steps.append((t, jacobian, valid[:, t]))
-    size = sum(routes.tape.nodes[key.ids[0]].value.size // routes.batch for key in keys)
+    size = sum(units(routes, key.ids[0]) for key in keys)
     return Window(steps, size, len(samples))

@@ -1,27 +1,25 @@
 """Measure one state of one recurrence as the sweep passes it: gradients, their parts, gains, saturation.
 
-In: `Step`s in reverse processing order. Out: a `StateTrace`. Arrays are gathered and measured a few megabytes at a
-time, because
-one NumPy call on many timesteps costs little more than on one.
+In: `Step`s in reverse processing order. Out: a `StateTrace`. Arrays are gathered and measured some hundred kilobytes
+at a time, because one NumPy call on many timesteps costs little more than on one.
 """
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
-from rnngraph.autodiff.backward import Step, sweep
+from rnngraph.autodiff.backward import Step
 from rnngraph.autodiff.contribution import Array, Contribution, add_up
 from rnngraph.autodiff.node import Recurrence
 from rnngraph.autodiff.tape import Tape
+from rnngraph.trace.activations import measure_values
 from rnngraph.trace.model import Booleans, Floats, Magnitudes, StateTrace, Status
-from rnngraph.trace.norms import norm, row_norms
+from rnngraph.trace.norms import norm, row_norms, stacked
+from rnngraph.trace.quantile import of_ordered
+from rnngraph.trace.rounding import Rounding
 
 _CHUNK_BYTES = 400_000
 _ZERO, _UNDERFLOW = int(Status.ZERO), int(Status.UNDERFLOW)
-_SATURATED = 0.95  # tanh' < 0.05, as a bound on tanh squared
-_SATURATED_CELL = math.atanh(math.sqrt(_SATURATED)) ** 2  # the same as a bound on the square of an LSTM's c
 
 
 class StateObserver:
@@ -45,7 +43,7 @@ class StateObserver:
         self._at_once = max(1, _CHUNK_BYTES // value.nbytes)
         self._place = {node_id: t for t, node_id in enumerate(self.ids)}
         self._last: tuple[int, Array] | None = None
-        self._suspects: dict[int, tuple[int, Array]] = {}  # t -> (step processed next, its gradient)
+        self._rounding = Rounding(tape, recurrence, self.ids)
 
     def see(self, step: Step) -> None:
         """Take what reached the state at one timestep; it is measured later, many steps at once."""
@@ -59,7 +57,7 @@ class StateObserver:
             return
         times = [self._place[step.node.id] for step in self._steps]
         steps = np.array(times)
-        totals = _stacked([step.gradient for step in self._steps], self.batch)
+        totals = stacked([step.gradient for step in self._steps], self.batch)
         self.samples[steps] = norms = row_norms(totals)
         flat = totals.reshape(len(times), -1)
         self.zeros[steps] = (flat == 0).sum(axis=1)
@@ -70,51 +68,16 @@ class StateObserver:
             _divide(t, step, parts)
         for target, found in zip((self.immediate, self.carried), parts, strict=True):
             if found:
-                target[[t for t, _ in found]] = row_norms(_stacked([part for _, part in found], 1)[:, 0])
+                target[[t for t, _ in found]] = row_norms(stacked([part for _, part in found], 1)[:, 0])
         if (self.carried[steps] == 0).any():
-            self._find_suspects(times, totals)
+            self._rounding.suspect(times, totals, before=self._last, carried=self.carried, samples=self.samples)
         self._measure_values(steps)
         self._last = times[-1], totals[-1].copy()
         self._steps = []
 
-    def _find_suspects(self, times: list[int], totals: Array) -> None:
-        # A carried gradient that is exactly zero although the step processed next has one: underflow, or truly zero?
-        before = self._last
-        for t, total in zip(times, totals, strict=True):
-            if before is not None and self.carried[t] == 0 and self.samples[before[0]].any():
-                self._suspects[t] = (before[0], before[1].copy())
-            before = (t, total)
-
     def _measure_values(self, steps: Array) -> None:
-        nodes = self.tape.nodes
-        values = self._values(self.ids, steps)
-        self.activation[steps] = row_norms(values) / math.sqrt(values.shape[1])
-        cell = self.recurrence.cell
-        if cell == "relu":
-            self.saturated[steps] = (values <= 0).sum(axis=1) / values.shape[1]
-        elif cell == "tanh":
-            self.saturated[steps] = _share_above(values, _SATURATED)
-        elif cell == "lstm" and self.kind == "h":
-            ids = self.recurrence.states["c"]
-            cells = self._values(ids, steps)
-            self.saturated[steps] = _share_above(cells, _SATURATED_CELL)
-        elif cell == "gru" and self.recurrence.gates:
-            hidden = 2 * self.units
-            gates = [nodes[self.recurrence.gates[t]].value[:, hidden:] for t in steps]
-            self.saturated[steps] = _share_above(_stacked(gates, 1)[:, 0], _SATURATED)
-        self.saturated[steps[np.isnan(self.activation[steps])]] = np.nan  # of NaN nothing is known
-
-    def _values(self, ids: list[int], steps: Array) -> Array:
-        """Give the values at consecutive timesteps, (steps, batch * units); a view where they lie in one buffer."""
-        nodes = self.tape.nodes
-        low, high = (steps[0], steps[-1]) if steps[0] < steps[-1] else (steps[-1], steps[0])
-        buffer = nodes[ids[low]].value.base
-        if isinstance(buffer, np.ndarray) and buffer.shape == (self.time, *nodes[ids[low]].value.shape):
-            places = [nodes[ids[t]].value.__array_interface__["data"] for t in (low, high)]
-            if places == [buffer[t].__array_interface__["data"] for t in (low, high)]:
-                values = buffer[low : high + 1].reshape(len(steps), -1)
-                return values if low == steps[0] else values[::-1]
-        return _stacked([nodes[ids[t]].value for t in steps], 1)[:, 0]
+        measured = measure_values(self.tape, self.recurrence, self.kind, steps)
+        self.activation[steps], self.saturated[steps] = measured
 
     def finish(self, name: str, initial: Array | None, valid: Booleans, cut: Booleans, *, walked: bool) -> StateTrace:
         """Measure the rest and assemble the trace; `initial` is the initial state's gradient where one reached it."""
@@ -141,46 +104,8 @@ class StateObserver:
             return (Magnitudes.unobserved((self.time,)),) * 3
         grad = Magnitudes.of(row_norms(self.samples))
         immediate, carried = Magnitudes.of(self.immediate), Magnitudes.of(self.carried)
-        lost = (carried.status == _ZERO) & ~self._after_end(cut)
-        if not lost.any():
-            return grad, immediate, carried
-        order = range(self.time - 2, -1, -1) if self.recurrence.direction == "forward" else range(1, self.time)
-        ahead = 1 if self.recurrence.direction == "forward" else -1
-        for t in order:
-            if not lost[t]:
-                continue
-            if grad.status[t + ahead] == _UNDERFLOW or (t in self._suspects and self._underflowed(t)):
-                carried.status[t] = _UNDERFLOW
-                if grad.status[t] == _ZERO:
-                    grad.status[t] = _UNDERFLOW
+        self._rounding.correct(grad, carried, cut)
         return grad, immediate, carried
-
-    def _after_end(self, cut: Booleans) -> Booleans:
-        """Mark the steps to which nothing can be carried: the last one processed, and those before a cut."""
-        ended = np.empty_like(cut)
-        if self.recurrence.direction == "forward":
-            ended[:-1], ended[-1] = cut[1:], True
-        else:
-            ended[1:], ended[0] = cut[:-1], True
-        return ended
-
-    def _underflowed(self, t: int) -> bool:
-        following, gradient = self._suspects[t]
-        return self._vanishes_by_rounding(self.ids[following], self.ids[t], gradient)
-
-    def _vanishes_by_rounding(self, start: int, end: int, gradient: Array) -> bool:
-        """Tell rounding from truth: a vjp is linear, so a cotangent scaled up to 1 shows what rounding hid."""
-        node = self.tape.nodes[start]
-        largest = float(np.abs(gradient).max())
-        if not math.isfinite(largest):
-            return False
-        scaled = np.ldexp(gradient, -math.frexp(largest)[1]).reshape(node.value.shape)
-        for step in sweep(self.tape, {start: scaled}, wanted=range(end, start + 1)):
-            if step.node.id == end and np.any(step.gradient):
-                return True
-        # tanh' is never zero: where 1 - h² is, the hidden state was rounded to ±1.
-        rounded = (np.abs(node.value) == 1) & (scaled != 0)
-        return self.recurrence.cell == "tanh" and bool(rounded.any()) and bool(np.any(node.arguments[-1]))
 
     def _initial(self, gradient: Array | None, grad: Magnitudes, walked: bool) -> Magnitudes:
         start = self.recurrence.initial.get(self.kind)
@@ -190,7 +115,7 @@ class StateObserver:
         first = 0 if self.recurrence.direction == "forward" else self.time - 1
         if magnitude.status == _ZERO and self._last is not None and self._last[0] == first:
             lost = grad.status[first] == _UNDERFLOW
-            if lost or (self._last[1].any() and self._vanishes_by_rounding(self.ids[first], start, self._last[1])):
+            if lost or (self._last[1].any() and self._rounding.vanishes(self.ids[first], start, self._last[1])):
                 magnitude.status[...] = _UNDERFLOW
         return magnitude
 
@@ -220,16 +145,7 @@ def valid_quantiles(samples: Floats, valid: Booleans, batch: int, walked: bool) 
     usable = valid.T if valid.shape == (batch, time) else np.ones((time, batch), bool)
     ordered = np.sort(np.where(usable, samples, np.inf), axis=1)
     count = usable.sum(axis=1)
-    found = np.full((3, time), np.nan)
-    rows = np.arange(time)
-    for place, share in enumerate((0.1, 0.5, 0.9)):
-        position = share * np.maximum(count - 1, 0)
-        low = np.floor(position).astype(int)
-        high = np.minimum(low + 1, np.maximum(count - 1, 0))
-        with np.errstate(invalid="ignore"):
-            value = ordered[rows, low] + (position - low) * (ordered[rows, high] - ordered[rows, low])
-        found[place] = np.where(count > 0, value, np.nan)
-    return found
+    return np.stack([of_ordered(ordered, share, count=count) for share in (0.1, 0.5, 0.9)])
 
 
 def _divide(t: int, step: Step, parts: list[list[tuple[int, Array]]]) -> None:
@@ -245,13 +161,3 @@ def _divide(t: int, step: Step, parts: list[list[tuple[int, Array]]]) -> None:
             found.append((t, side[0]))
         elif side:
             found.append((t, add_up(side, node.value, ())))
-
-
-def _stacked(arrays: list[Array], batch: int) -> Array:
-    if arrays[0].ndim < 2:
-        return np.stack(arrays).reshape(len(arrays), batch, -1)
-    return np.concatenate(arrays).reshape(len(arrays), batch, -1)  # several times faster than np.stack
-
-
-def _share_above(values: Array, bound: float) -> Floats:
-    return np.asarray((values * values > bound).sum(axis=1) / values.shape[1])

@@ -7,14 +7,11 @@ refused.
 
 from __future__ import annotations
 
-import contextlib
+import io
 import json
 import math
-import os
-import tempfile
 import types
 import zipfile
-from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, cast, get_args, get_origin, get_type_hints
@@ -22,7 +19,8 @@ from typing import Any, cast, get_args, get_origin, get_type_hints
 import numpy as np
 
 from rnngraph.autodiff.contribution import Array
-from rnngraph.errors import FileError, InputError
+from rnngraph.errors import FileError
+from rnngraph.files import check_place, is_file, path_of, write_whole
 from rnngraph.trace import model
 from rnngraph.trace.fits import fits
 from rnngraph.trace.model import Trace
@@ -30,41 +28,32 @@ from rnngraph.trace.model import Trace
 SCHEMA = 1
 _MARK = "rnngraph trace"
 _HEADER = "header"
+_EXAMPLE = "run.npz"
 _LARGEST = 4 * 2**30  # bytes that a trace may unpack to
 
 
 def save(trace: Trace, path: str | Path) -> None:
     """Write the trace; see `Trace.save`."""
-    target = _checked(path)
+    target = path_of(path, example=_EXAMPLE)
+    check_place(target, example=_EXAMPLE)
+    write_whole(target, pack(trace))
+
+
+def pack(trace: Trace) -> bytes:
+    """Give what a file of the trace holds."""
     arrays: dict[str, Array] = {}
     tree = _take_apart(trace, "trace", arrays)
     header = json.dumps({"format": _MARK, "schema": SCHEMA, "trace": tree}, allow_nan=False)
     arrays[_HEADER] = np.frombuffer(header.encode(), dtype=np.uint8)
-    if _path_is(Path.is_dir, target):
-        raise FileError(f"{target} is a folder; name a file, such as {target / 'run.npz'}.")
-    if not _path_is(Path.is_dir, target.parent):
-        raise FileError(f"the folder {target.parent} does not exist; create it first.")
-    temporary = None
-    try:
-        with tempfile.NamedTemporaryFile(dir=target.parent, suffix=".part", delete=False) as file:
-            temporary = file.name
-            np.savez_compressed(file, allow_pickle=False, **cast("dict[str, Any]", arrays))
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, target)
-    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise FileError(f"{target} cannot be written: {reason}.") from None
+    packed = io.BytesIO()
+    np.savez_compressed(packed, allow_pickle=False, **cast("dict[str, Any]", arrays))
+    return packed.getvalue()
 
 
 def load(path: str | Path) -> Trace:
     """Read a trace; see `Trace.load`."""
-    source = _checked(path)
-    if not _path_is(Path.is_file, source):
+    source = path_of(path, example=_EXAMPLE)
+    if not is_file(source):
         raise FileError(f"{source} is not a file; name a trace saved with `rnngraph trace -o run.npz`.")
     try:
         with zipfile.ZipFile(source) as archive:
@@ -87,19 +76,6 @@ def load(path: str | Path) -> Trace:
         raise FileError(str(error) if str(source) in str(error) else f"{source} is damaged: {error}") from None
     except Exception as error:  # whatever a damaged archive makes the readers raise
         raise FileError(f"{source} is damaged or not a trace: {error or type(error).__name__}.") from None
-
-
-def _checked(path: str | Path) -> Path:
-    if not isinstance(path, str | os.PathLike):
-        raise InputError(f"the path is {path!r}; pass the name of a file, such as 'run.npz'.")
-    return Path(path)
-
-
-def _path_is(question: Callable[[Path], bool], path: Path) -> bool:
-    try:
-        return question(path)
-    except OSError as error:  # a name that is too long, a folder that may not be entered
-        raise FileError(f"{path} cannot be used: {error.strerror or error}.") from None
 
 
 def _take_apart(item: Any, key: str, arrays: dict[str, Array]) -> Any:

@@ -9,32 +9,33 @@ change either.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TypeAlias
 
 import numpy as np
 
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.node import Node
 from rnngraph.trace.model import Booleans
-from rnngraph.trace.routes import Routes, StateKey
+from rnngraph.trace.routes import WHOLE, Routes, Slot, StateKey
 
 
 def transitions(routes: Routes, members: Iterable[StateKey]) -> tuple[Booleans, Booleans]:
     """Give `copied` and `severed`, (N, T) each, of states that are carried together."""
     keys = list(members)
     time = len(keys[0].ids)
-    copied, severed = np.ones((routes.batch, time), bool), np.ones((routes.batch, time), bool)
-    consumed = _consumed(routes, keys)
+    order = processing_order(keys[0], time)
+    copied, severed = np.ones((routes.batch, time), bool), np.zeros((routes.batch, time), bool)
     for key in keys:
-        order = processing_order(key, time)
         for place, t in enumerate(order):
             before = key.ids[order[place - 1]] if place else key.recurrence.initial.get(key.kind, -1)
-            node = routes.tape.nodes[key.ids[t]]
-            same, zero = _masked(routes, node, before)
-            copied[:, t] &= same
-            severed[:, t] &= zero
-    for place, t in enumerate(order):
-        if place and not consumed.intersection(key.ids[order[place - 1]] for key in keys):
-            severed[:, t] = True
+            copied[:, t] &= _copies(routes, routes.tape.nodes[key.ids[t]], before)
+    way = np.zeros((time + 1, routes.batch), np.int64)  # reads that lead back over a step
+    for place, found in enumerate(_reads(routes, keys, order)):
+        for earlier, passes in found:
+            way[earlier + 1] += passes
+            way[place + 1] -= passes
+    closed = np.cumsum(way, axis=0)[:-1] == 0
+    severed[:, order[1:]] = closed[1:].T
     return copied, severed
 
 
@@ -43,48 +44,89 @@ def processing_order(key: StateKey, time: int) -> list[int]:
     return list(range(time)) if key.recurrence.direction == "forward" else list(range(time - 1, -1, -1))
 
 
-def _consumed(routes: Routes, keys: list[StateKey]) -> set[int]:
-    """Collect the states that a step of the same recurrence reads in a way that a gradient can pass."""
-    ahead = {}
-    for key in keys:
-        order = processing_order(key, len(key.ids))
-        ahead.update({key.ids[t]: order[place + 1] for place, t in enumerate(order[:-1])})
-    found = set()
-    for slot in routes.order:
-        if routes.split[slot[0]]:
-            continue
-        step = routes.step_of(slot)
-        for _, (source, _) in routes.targets[slot]:
-            if source in ahead and step == ahead[source]:
-                found.add(source)
-    return found
+Read: TypeAlias = tuple[int, Booleans]  # the place of the state that is read, and the samples in which anything passes
 
 
-def _masked(routes: Routes, node: Node, before: int) -> tuple[Array, Array]:
-    """Tell for each sample whether `node` is a copy of `before`, and whether it is a constant."""
-    batch = routes.batch
-    nothing = np.zeros(batch, bool)
+def _reads(routes: Routes, keys: list[StateKey], order: list[int]) -> list[list[Read]]:
+    """Find, for every place in processing order, the earlier states that its step reads, on whatever way."""
+    places = {key.ids[t]: place for key in keys for place, t in enumerate(order)}
+    reads = []
+    for place, t in enumerate(order):
+        found: list[Read] = []
+        passing: dict[Slot, Array] = {(key.ids[t], WHOLE): np.ones(routes.batch, bool) for key in keys}
+        for slot in _step_slots(routes, [slot for slot in passing if slot in routes.targets], places, place):
+            node = routes.tape.nodes[slot[0]]
+            for _, target in routes.targets[slot]:
+                passes = passing[slot] & ~_shut(routes, node, target[0])
+                if places.get(target[0], place) < place:
+                    found.append((places[target[0]], passes))
+                else:
+                    passing[target] = passing[target] | passes if target in passing else passes
+        reads.append(found)
+    return reads
+
+
+def _step_slots(routes: Routes, states: list[Slot], places: dict[int, int], place: int) -> list[Slot]:
+    """Collect what lies behind the states of one place, up to other states; consumers first."""
+    waiting, seen = list(states), set(states)
+    while waiting:
+        for _, target in routes.targets[waiting.pop()]:
+            inside = places[target[0]] == place if target[0] in places else target[0] not in routes.measured
+            if inside and target not in seen:
+                seen.add(target)
+                waiting.append(target)
+    return sorted(seen, key=lambda slot: routes.position[slot])
+
+
+def reads_further(routes: Routes, keys: list[StateKey], order: list[int]) -> bool:
+    """Tell whether a step reads a state that is more than one step old."""
+    return any(earlier < place - 1 for place, found in enumerate(_reads(routes, keys, order)) for earlier, _ in found)
+
+
+def _shut(routes: Routes, node: Node, source: int) -> Array:
+    """Tell for each sample whether a node lets nothing of one of its inputs through."""
+    nothing = np.zeros(routes.batch, bool)
+    if node.value.shape[:1] != (routes.batch,) or len(set(node.inputs)) != 2:
+        return nothing
+    place = node.inputs.index(source)
     if node.op.name == "where":
-        mask = np.broadcast_to(node.options["mask"], node.value.shape).reshape(batch, -1)
-        copies, severs = nothing, nothing
-        for source, unused in ((node.inputs[0], ~mask.any(axis=1)), (node.inputs[1], mask.all(axis=1))):
-            other = node.inputs[1] if source == node.inputs[0] else node.inputs[0]
-            copies = copies | (unused if other == before else nothing)
-            severs = severs | (unused if not routes.relevant[other] else nothing)
-        return copies, severs
-    if node.op.name == "multiply":
-        zero = nothing
-        for source, argument in zip(node.inputs, node.arguments, strict=True):
-            if not routes.relevant[source]:
-                zero = zero | ~_by_sample(argument, node).any(axis=1)
-        return nothing, zero
-    if node.op.name == "add":
-        factors = [_factor(routes, source, before) for source in node.inputs]
-        kept = [factor for factor, is_before in factors if is_before and factor is not None]
-        new = [factor for factor, is_before in factors if not is_before and factor is not None]
-        if len(kept) == len(new) == 1:
-            return (kept[0] == 1).all(axis=1) & (new[0] == 0).all(axis=1), nothing
-    return nothing, nothing
+        mask = _by_sample(node.options["mask"], node)
+        return np.asarray(mask.all(axis=1) if place else ~mask.any(axis=1))
+    if node.op.name == "multiply" and not routes.relevant[node.inputs[1 - place]]:
+        return np.asarray(~_by_sample(node.arguments[1 - place], node).any(axis=1))
+    return nothing
+
+
+def _copies(routes: Routes, node: Node, before: int) -> Array:
+    """Tell for each sample whether `node` is a copy of the state `before`."""
+    nothing = np.zeros(routes.batch, bool)
+    if node.op.name == "where" and before in node.inputs and node.inputs[0] != node.inputs[1]:
+        return _shut(routes, node, node.inputs[1 - node.inputs.index(before)])
+    if node.op.name != "add":
+        return nothing
+    stepped = _step_towards(routes, node, before)
+    if stepped is not None:
+        return np.asarray((stepped == 0).all(axis=1))
+    factors = [_factor(routes, source, before) for source in node.inputs]
+    kept = [factor for factor, is_before in factors if is_before and factor is not None]
+    new = [factor for factor, is_before in factors if not is_before and factor is not None]
+    if len(kept) == len(new) == 1:
+        return np.asarray((kept[0] == 1).all(axis=1) & (new[0] == 0).all(axis=1))
+    return nothing
+
+
+def _step_towards(routes: Routes, node: Node, before: int) -> Array | None:
+    """Read `before + constant * (new - before)` as the constant."""
+    if before not in node.inputs:
+        return None
+    moved = routes.tape.nodes[node.inputs[1 - node.inputs.index(before)]]
+    if moved.op.name != "multiply":
+        return None
+    for place in (0, 1):
+        change = routes.tape.nodes[moved.inputs[1 - place]]
+        if not routes.relevant[moved.inputs[place]] and change.op.name == "subtract" and change.inputs[1] == before:
+            return _by_sample(moved.arguments[place], node)
+    return None
 
 
 def _factor(routes: Routes, source: int, before: int) -> tuple[Array | None, bool]:

@@ -10,9 +10,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from rnngraph.autodiff.backward import unbroadcast
 from rnngraph.autodiff.contribution import Array, Contribution, Slice
 from rnngraph.autodiff.node import Node
-from rnngraph.trace.parts import Rows, at_samples, at_step, fitted, keeps_samples
+from rnngraph.trace.parts import Rows, at_samples, at_step, keeps_samples
 from rnngraph.trace.pieces import Piece, aligned, entered, one_exponent, padded
 from rnngraph.trace.routes import WHOLE, Routes, Slot
 
@@ -145,7 +146,7 @@ class Carrier:
             array = array.reshape(*array.shape[:2], *array.shape[3:])
         elif slot[1] != WHOLE and len(shape) == array.ndim and shape[2] > 1:
             return Slice((slice(None), slice(slot[1], slot[1] + 1)), array)
-        return fitted(array, shape[1:], 1, node)
+        return unbroadcast(array, shape, lead=1, node=node, source=target[0])
 
 
 def _is_fresh(part: Array, g: Array, contributions: Sequence[Contribution | None]) -> bool:

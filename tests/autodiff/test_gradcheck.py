@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import rnngraph as rg
-from rnngraph.autodiff.gradcheck import GradcheckReport, gradcheck
+from rnngraph.autodiff.gradcheck import gradcheck
+from rnngraph.autodiff.gradcheck_report import GradcheckReport
 from rnngraph.autodiff.node import Op
 from rnngraph.errors import InputError
 from rnngraph.nn import cells

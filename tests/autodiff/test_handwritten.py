@@ -77,3 +77,9 @@ def test_functions_that_do_not_fit_are_refused() -> None:
         gradcheck_functions(forward, lambda dh, cache: [np.zeros((3, 5))] * 5, *arrays())
     with pytest.raises(InputError, match="ndarray; it must give its outputs and a cache"):
         gradcheck_functions(lambda x: x, backward, np.ones(3))
+
+
+@pytest.mark.parametrize(("option", "words"), [({"directions": 0}, "directions is 0"), ({"seed": -1}, "seed is -1")])
+def test_options_that_cannot_be_used_are_refused(option: Any, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        gradcheck_functions(forward, backward, *arrays(), **option)

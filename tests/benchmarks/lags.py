@@ -1,13 +1,12 @@
 """Time the full lag matrix in one sweep against T separate backward passes, of this engine and of PyTorch, in one run.
 
-Prints the ratios and the memory at the peak; nothing fails on a time. Run `python tests/benchmarks/lags.py [CELL...]`.
+Prints the ratios and the memory at the peak; nothing fails on a time. Run `python -m tests.benchmarks.lags [CELL...]`;
+BLAS uses all its threads unless `--one-thread` is given.
 """
 
 from __future__ import annotations
 
-import statistics
 import sys
-import time
 import tracemalloc
 from collections.abc import Callable
 from typing import Any
@@ -19,21 +18,13 @@ from rnngraph import nn
 from rnngraph.autodiff.backward import sweep
 from rnngraph.trace import lags
 from rnngraph.trace.lag_options import LagOptions
+from tests.benchmarks.timing import median_time, one_thread, threads
 
 T, B, D, H, V = 512, 4, 32, 128, 10
 GOAL = 0.15
 LAYERS = {"tanh": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
+PASSES = {"tanh": 3}  # how often T passes are timed; once for the others, which take several times as long
 CELLS = {"tanh": "RNNCell", "lstm": "LSTMCell", "gru": "GRUCell"}
-
-
-def timed(function: Callable[[], object], repeats: int = 1) -> float:
-    """Give the median time of some calls."""
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
 
 
 def network(cell: str) -> Any:
@@ -95,15 +86,18 @@ def torch_passes(cell: str) -> Callable[[], object] | None:
 
 def main() -> None:
     """Print both ratios for each cell that was asked for."""
-    print(f"full lag matrix, T={T} B={B} H={H}, float64; goal: at most {GOAL} of either")
-    for cell in sys.argv[1:] or list(LAYERS):
+    if "--one-thread" in sys.argv:
+        one_thread()
+    print(f"full lag matrix, T={T} B={B} H={H}, float64, {threads()}; goal: at most {GOAL} of either")
+    for cell in [one for one in sys.argv[1:] if one != "--one-thread"] or list(LAYERS):
+        repeats = PASSES.get(cell, 1)
         loss = network(cell)
         one_sweep(loss)  # warm
-        sweep_time = timed(lambda loss=loss: one_sweep(loss), 5)  # type: ignore[misc]
-        pruned_time = timed(lambda loss=loss: one_sweep(loss, 1e-16), 5)  # type: ignore[misc]
-        own = timed(lambda loss=loss: separate_passes(loss))  # type: ignore[misc]
+        sweep_time = median_time(lambda loss=loss: one_sweep(loss), 5)  # type: ignore[misc]
+        pruned_time = median_time(lambda loss=loss: one_sweep(loss, 1e-16), 5)  # type: ignore[misc]
+        own = median_time(lambda loss=loss: separate_passes(loss), repeats)  # type: ignore[misc]
         walk = torch_passes(cell)
-        torch_time = timed(walk) if walk else float("nan")
+        torch_time = median_time(walk, repeats) if walk else float("nan")
         tracemalloc.start()
         one_sweep(loss)
         peak = tracemalloc.get_traced_memory()[1]

@@ -1,7 +1,7 @@
 """Time the pictures: 1,000 and 5,000 steps drawn whole, 100,000 folded, and 30 steps beside torchviz if there is one.
 
-Every measurement is a fresh process, as a person runs it, with its largest memory. Nothing fails on a time. Run
-`python tests/benchmarks/pictures.py`.
+Every measurement is a fresh process, as a person runs it, with its largest memory, and the median of three. Nothing
+fails on a time. Run `python -m tests.benchmarks.pictures`.
 """
 
 from __future__ import annotations
@@ -9,13 +9,14 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
 
 import rnngraph as rg
+from tests.benchmarks.timing import median_time, one_thread
 
+REPEATS = 3
 DRAW = """
 import resource, sys, time, rnngraph as rg
 start = time.perf_counter()
@@ -44,31 +45,34 @@ def save_trace(path: Path, timesteps: int) -> None:
     rg.record((h * h).sum()).save(path)
 
 
-def timed(code: str, *arguments: str) -> tuple[float, str]:
-    """Run a program; return the seconds from start to end and what it printed."""
-    start = time.perf_counter()
-    done = subprocess.run([sys.executable, "-c", code, *arguments], check=True, capture_output=True, text=True)
-    return time.perf_counter() - start, done.stdout.strip()
+def medians(code: str, *arguments: str) -> tuple[float, ...]:
+    """Run a program some times; return the median seconds from start to end and of each number that it printed."""
+    printed: list[list[float]] = []
+
+    def run() -> None:
+        done = subprocess.run([sys.executable, "-c", code, *arguments], check=True, capture_output=True, text=True)
+        printed.append([float(number) for number in done.stdout.split()])
+
+    return median_time(run, REPEATS), *np.median(printed, axis=0).tolist()
 
 
 def main() -> None:
     """Print seconds and MiB for every picture."""
+    one_thread()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         own = 0.0
         for timesteps, steps in ((30, "all"), (1000, "all"), (5000, "all"), (100_000, "")):
             save_trace(folder / "run.npz", timesteps)
-            seconds, printed = timed(DRAW, str(folder / "run.npz"), str(folder / "run.svg"), steps)
-            drawing, memory = printed.split()
-            own = own or float(drawing)
-            parts = f"{seconds:6.2f} s, of which {float(drawing):5.2f} s drawing, {memory:>5} MiB"
+            seconds, drawing, memory = medians(DRAW, str(folder / "run.npz"), str(folder / "run.svg"), steps)
+            own = own or drawing
+            parts = f"{seconds:6.2f} s, of which {drawing:5.2f} s drawing, {memory:5.0f} MiB"
             print(f"T = {timesteps:>7,} {steps or 'folded':<6}  {parts}")
         try:
-            _, printed = timed(TORCHVIZ, str(folder / "torchviz"))
+            _, other = medians(TORCHVIZ, str(folder / "torchviz"))
         except subprocess.CalledProcessError as error:
             print("no comparison with torchviz:", error.stderr.strip().rpartition("\n")[2])
         else:
-            other = float(printed)
             print(f"T =      30 torchviz with the dot engine, drawing alone: {other:.2f} s, ratio {own / other:.2f}")
 
 

@@ -1,20 +1,17 @@
 """Time a traced forward and backward against a plain hand-written NumPy loop with no tape, in one run.
 
-Prints a ratio a size; nothing fails on a time. Run `python tests/benchmarks/traced_pass.py`.
+Prints a ratio a size; nothing fails on a time. Run `python -m tests.benchmarks.traced_pass`.
 """
 
 from __future__ import annotations
 
-import os
 import statistics
-import sys
-import time
-from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 import rnngraph as rg
+from tests.benchmarks.timing import median_time, one_thread
 
 SIZES = ((1, 100, 16, 32), (32, 50, 64, 128), (50, 200, 256, 512), (1, 2000, 32, 64))
 Array = NDArray[np.float64]
@@ -52,16 +49,6 @@ def traced(x: Array, h0: Array, layer: rg.nn.RNN, dh: Array) -> rg.Trace:
     return rg.record(tape)
 
 
-def median(function: Callable[[], object], repeats: int) -> float:
-    """Give the median time of several calls."""
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
-
-
 def ratios(size: tuple[int, int, int, int]) -> list[float]:
     """Time both in turn, round after round, and give traced / plain of each."""
     batch, steps, width, hidden = size
@@ -72,16 +59,14 @@ def ratios(size: tuple[int, int, int, int]) -> list[float]:
     wx, wh, b = (layer.parameter(name).value for name in ("Wx", "Wh", "b"))
     found = []
     for _ in range(5 if batch * steps * hidden > 1e6 else 15):
-        ours = median(lambda: traced(x, h0, layer, dh), 3)
-        found.append(ours / median(lambda: plain(x, h0, (wx, wh, b), dh), 3))
+        ours = median_time(lambda: traced(x, h0, layer, dh), 3)
+        found.append(ours / median_time(lambda: plain(x, h0, (wx, wh, b), dh), 3))
     return found
 
 
 def main() -> None:
     """Print the table."""
-    one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    if os.environ | one_thread != os.environ:  # BLAS reads them when it is loaded: start again
-        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | one_thread)
+    one_thread()
     print("   N     T    D    H   traced / plain   (medians over interleaved rounds)")
     for size in SIZES:
         found = ratios(size)

@@ -3,7 +3,7 @@
 The truth of a fixture is a property of how it is built: a gain, a gate, a cut, a mask. The simple rules see what
 other tools see: the ratio of the first and last state's gradient; the rule of AutoTrainer (Zhang et al., 2021) with
 the first and last timestep in the place of the first and last layer; and the constants of SageMaker Debugger on the
-parameters' gradients. Run `python tests/benchmarks/verdicts.py [SEEDS]`; `--markdown` prints the table as the README
+parameters' gradients. Run `python -m tests.benchmarks.verdicts [SEEDS]`; `--markdown` prints the table as the README
 has it.
 """
 
@@ -19,8 +19,10 @@ import numpy as np
 import rnngraph as rg
 from rnngraph import nn
 from rnngraph.trace.model import Status, Trace
+from tests.diagnosis.verdict_networks import linear, recorded
+from tests.linear_cells import orthogonal
 
-T, N, D, H = 90, 4, 6, 24
+T, D, H = 90, 6, 24
 HEALTHY, VANISHING, EXPLODING = "healthy", "vanishing", "exploding"
 
 
@@ -31,50 +33,6 @@ class Fixture:
     name: str
     truth: str
     make: Callable[[int], Trace]
-
-
-def run(
-    layer: Any,
-    seed: int,
-    *,
-    loss: str = "every",
-    time: int = T,
-    inputs: float = 1.0,
-    scale: float = 1.0,
-    lengths: Any = None,
-    copy: bool = False,
-) -> Trace:
-    """Record a layer under a softmax loss at every or the last step of every sample."""
-    rng = np.random.default_rng(seed)
-    dtype = next(layer.parameters()).value.dtype
-    x = rg.Tape().input((inputs * rng.normal(size=(N, time, D))).astype(dtype))
-    real = np.ones((N, time), bool) if lengths is None else np.arange(time) < np.asarray(lengths)[:, None]
-    hidden = layer(x, mask=real if copy else None)
-    scores = nn.Linear(hidden.shape[-1], 5, seed=seed, dtype=dtype)(hidden)
-    counted = real if loss == "every" else real & (np.arange(time) == real.sum(axis=1, keepdims=True) - 1)
-    return rg.record(nn.temporal_softmax_loss(scores, rng.integers(0, 5, size=(N, time)), counted) * scale, lags=True)
-
-
-def linear(weight: Any, *, loss: str = "last", time: int = T) -> Trace:
-    """Record h_t = h_{t-1} Wᵀ."""
-    tape = rg.Tape()
-    h = start = tape.input(np.ones((N, len(weight))), "h0")
-    parameter = tape.parameter(nn.Parameter("cell.W", np.ascontiguousarray(weight.T)))
-    states = []
-    for t in range(time):
-        with tape.scope(t=t):
-            h = h @ parameter
-        states.append(h)
-    tape.state("cell.h", states, initial=start)
-    total = states[-1].sum()
-    for state in states[:-1] if loss == "every" else []:
-        total = total + state.sum()
-    return rg.record(total, lags=True)
-
-
-def orthogonal(seed: int) -> Any:
-    """Draw an orthogonal matrix."""
-    return np.linalg.qr(np.random.default_rng(seed).normal(size=(6, 6)))[0]
 
 
 def shifted(layer: Any, name: str, value: Any) -> Any:
@@ -111,51 +69,51 @@ def both_ends(seed: int) -> Any:
 
 
 F32 = np.float32
-LENGTHS = (90, 70, 90, 80)
+MASK = np.arange(T) < np.array([[90], [70], [90], [80]])
 JORDAN, SLOW = np.array([[0.9, 1.0], [0.0, 0.9]]), np.diag([0.999, 0.1, 0.1, 0.1])
 FIXTURES = (
-    Fixture("tanh RNN, default, loss every step", VANISHING, lambda s: run(rnn(s), s)),
-    Fixture("tanh RNN, default, last step", VANISHING, lambda s: run(rnn(s), s, loss="last")),
-    Fixture("tanh RNN, default, loss x 1e-12", VANISHING, lambda s: run(rnn(s), s, scale=1e-12)),
-    Fixture("tanh RNN, default, loss x 1e12", VANISHING, lambda s: run(rnn(s), s, scale=1e12)),
-    Fixture("tanh RNN, default, float32", VANISHING, lambda s: run(rnn(s, dtype=F32), s)),
+    Fixture("tanh RNN, default, loss every step", VANISHING, lambda s: recorded(rnn(s), s)),
+    Fixture("tanh RNN, default, last step", VANISHING, lambda s: recorded(rnn(s), s, loss="last")),
+    Fixture("tanh RNN, default, loss x 1e-12", VANISHING, lambda s: recorded(rnn(s), s, scale=1e-12)),
+    Fixture("tanh RNN, default, loss x 1e12", VANISHING, lambda s: recorded(rnn(s), s, scale=1e12)),
+    Fixture("tanh RNN, default, float32", VANISHING, lambda s: recorded(rnn(s, dtype=F32), s)),
     Fixture("tanh RNN, default, 400 steps, float32", VANISHING,
-            lambda s: run(rnn(s, dtype=F32), s, time=400, loss="last")),
-    Fixture("tanh RNN, default, copied padding", VANISHING, lambda s: run(rnn(s), s, lengths=LENGTHS, copy=True)),
+            lambda s: recorded(rnn(s, dtype=F32), s, time=400, loss="last")),
+    Fixture("tanh RNN, default, copied padding", VANISHING, lambda s: recorded(rnn(s), s, mask=MASK, copy=True)),
     Fixture("tanh RNN, default, padding without loss", VANISHING,
-            lambda s: run(rnn(s), s, lengths=LENGTHS, loss="last")),
-    Fixture("GRU, default, every step", VANISHING, lambda s: run(nn.GRU(D, H, seed=s), s)),
-    Fixture("LSTM, default, every step", VANISHING, lambda s: run(lstm(s), s)),
+            lambda s: recorded(rnn(s), s, mask=MASK, loss="last")),
+    Fixture("GRU, default, every step", VANISHING, lambda s: recorded(nn.GRU(D, H, seed=s), s)),
+    Fixture("LSTM, default, every step", VANISHING, lambda s: recorded(lstm(s), s)),
     Fixture("LSTM, default, 2 layers, both directions", VANISHING,
-            lambda s: run(lstm(s, num_layers=2, bidirectional=True), s)),
-    Fixture("linear, 0.85 Q, last step", VANISHING, lambda s: linear(0.85 * orthogonal(s))),
+            lambda s: recorded(lstm(s, num_layers=2, bidirectional=True), s)),
+    Fixture("linear, 0.85 Q, last step", VANISHING, lambda s: linear(0.85 * orthogonal(6, s))),
     Fixture("Jordan block, 200 steps", VANISHING, lambda s: linear(JORDAN, time=200)),
-    Fixture("LSTM, forget bias 5, every step", HEALTHY, lambda s: run(lstm(s, forget_bias=5.0), s)),
-    Fixture("LSTM, forget bias 5, last step", HEALTHY, lambda s: run(lstm(s, forget_bias=5.0), s, loss="last")),
+    Fixture("LSTM, forget bias 5, every step", HEALTHY, lambda s: recorded(lstm(s, forget_bias=5.0), s)),
+    Fixture("LSTM, forget bias 5, last step", HEALTHY, lambda s: recorded(lstm(s, forget_bias=5.0), s, loss="last")),
     Fixture("LSTM, forget bias 5, copied padding", HEALTHY,
-            lambda s: run(lstm(s, forget_bias=5.0), s, lengths=LENGTHS, copy=True)),
-    Fixture("LSTM, forget bias 5, loss x 1e-12", HEALTHY, lambda s: run(lstm(s, forget_bias=5.0), s, scale=1e-12)),
-    Fixture("LSTM, chrono, every step", HEALTHY, lambda s: run(lstm(s, init="chrono", horizon=T), s)),
-    Fixture("GRU, chrono, every step", HEALTHY, lambda s: run(nn.GRU(D, H, seed=s, init="chrono", horizon=T), s)),
-    Fixture("ReLU RNN, identity, inputs up", HEALTHY, lambda s: run(identity(s), s, loss="last")),
-    Fixture("linear, Q, last step", HEALTHY, lambda s: linear(orthogonal(s))),
-    Fixture("linear, Q, every step", HEALTHY, lambda s: linear(orthogonal(s), loss="every")),
-    Fixture("linear, slow unit among fast, every step", HEALTHY, lambda s: linear(SLOW, loss="every")),
-    Fixture("linear, 0.577 Q, 5 steps", HEALTHY, lambda s: linear(0.577 * orthogonal(s), time=5)),
+            lambda s: recorded(lstm(s, forget_bias=5.0), s, mask=MASK, copy=True)),
+    Fixture("LSTM, forget bias 5, loss x 1e-12", HEALTHY, lambda s: recorded(lstm(s, forget_bias=5.0), s, scale=1e-12)),
+    Fixture("LSTM, chrono, every step", HEALTHY, lambda s: recorded(lstm(s, init="chrono", horizon=T), s)),
+    Fixture("GRU, chrono, every step", HEALTHY, lambda s: recorded(nn.GRU(D, H, seed=s, init="chrono", horizon=T), s)),
+    Fixture("ReLU RNN, identity, inputs up", HEALTHY, lambda s: recorded(identity(s), s, loss="last")),
+    Fixture("linear, Q, last step", HEALTHY, lambda s: linear(orthogonal(6, s))),
+    Fixture("linear, Q, every step", HEALTHY, lambda s: linear(orthogonal(6, s), losses="every")),
+    Fixture("linear, slow unit among fast, every step", HEALTHY, lambda s: linear(SLOW, losses="every")),
+    Fixture("linear, 0.577 Q, 5 steps", HEALTHY, lambda s: linear(0.577 * orthogonal(6, s), time=5)),
     Fixture("Jordan block, 60 steps", HEALTHY, lambda s: linear(JORDAN, time=60)),
-    Fixture("tanh RNN, orthogonal x 3, every step", EXPLODING, lambda s: run(wild(s), s)),
-    Fixture("tanh RNN, orthogonal x 3, last step", EXPLODING, lambda s: run(wild(s), s, loss="last")),
-    Fixture("tanh RNN, orthogonal x 3, loss x 1e-12", EXPLODING, lambda s: run(wild(s), s, scale=1e-12)),
+    Fixture("tanh RNN, orthogonal x 3, every step", EXPLODING, lambda s: recorded(wild(s), s)),
+    Fixture("tanh RNN, orthogonal x 3, last step", EXPLODING, lambda s: recorded(wild(s), s, loss="last")),
+    Fixture("tanh RNN, orthogonal x 3, loss x 1e-12", EXPLODING, lambda s: recorded(wild(s), s, scale=1e-12)),
     Fixture("tanh RNN, chaos with saturated units", EXPLODING,
-            lambda s: run(nn.RNN(D, 96, seed=s, init="normal", gain=3.0), s, inputs=0.1)),
-    Fixture("linear, 1.08 Q, last step", EXPLODING, lambda s: linear(1.08 * orthogonal(s))),
-    Fixture("tanh RNN, units at both ends", "saturated", lambda s: run(both_ends(s), s, inputs=0.1)),
+            lambda s: recorded(nn.RNN(D, 96, seed=s, init="normal", gain=3.0), s, inputs=0.1)),
+    Fixture("linear, 1.08 Q, last step", EXPLODING, lambda s: linear(1.08 * orthogonal(6, s))),
+    Fixture("tanh RNN, units at both ends", "saturated", lambda s: recorded(both_ends(s), s, inputs=0.1)),
     Fixture("tanh RNN, units rounded to 1, float32", "saturated",
-            lambda s: run(shifted(rnn(s, dtype=F32), "b", 30), s)),
-    Fixture("ReLU RNN, no unit fires", "dead", lambda s: run(shifted(rnn(s, nonlinearity="relu"), "b", -30), s)),
-    Fixture("LSTM, truncated at 10", "truncated", lambda s: run(lstm(s, truncate=10), s)),
-    Fixture("tanh RNN, loss x 0", "no_signal", lambda s: run(rnn(s), s, scale=0.0)),
-    Fixture("linear, one step", "too_short", lambda s: linear(orthogonal(s), time=1)),
+            lambda s: recorded(shifted(rnn(s, dtype=F32), "b", 30), s)),
+    Fixture("ReLU RNN, no unit fires", "dead", lambda s: recorded(shifted(rnn(s, nonlinearity="relu"), "b", -30), s)),
+    Fixture("LSTM, truncated at 10", "truncated", lambda s: recorded(lstm(s, truncate=10), s)),
+    Fixture("tanh RNN, loss x 0", "no_signal", lambda s: recorded(rnn(s), s, scale=0.0)),
+    Fixture("linear, one step", "too_short", lambda s: linear(orthogonal(6, s), time=1)),
 )  # fmt: skip
 
 

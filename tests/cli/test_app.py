@@ -75,16 +75,16 @@ def test_render_to_stdout(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "sentence"),
     [
-        (("norms", "--timesteps", "0"), 2, "The number of timesteps is 0, but it must be at least 1."),
-        (("norms", "--batch", "801"), 2, "The batch is 801, but there are 800 images"),
+        (("norms", "--timesteps", "0"), 2, "the number of timesteps is 0, but it must be at least 1."),
+        (("norms", "--batch", "801"), 2, "the batch is 801, but there are 800 images"),
         (
             ("norms", "--cell", "elman"),
             2,
-            "The cell 'elman' is not known: choose one of rnn, relu, lstm, gru.",
+            "the cell 'elman' is not known: choose one of rnn, relu, lstm, gru.",
         ),
         (("norms", "--forget-bias", "1"), 2, "use lstm"),
         (("norms", "--steps", "90:99"), 2, "90:99"),
-        (("norms", "--state", "nothing"), 2, "There is no state 'nothing'"),
+        (("norms", "--state", "nothing"), 2, "there is no state 'nothing'"),
         (("norms", "--json", "--steps", "1"), 2, "--json always holds every step"),
         (("norms", "model.txt"), 2, "SOURCE 'model.txt' is of no known kind"),
         (
@@ -101,7 +101,7 @@ def test_render_to_stdout(tmp_path: Path) -> None:
         (("render", "-o", "notes.svg"), 3, "notes.svg"),
         (("render", "-o", "folder.npz"), 3, "is a folder"),
         (("render", "--color", "pink"), 2, "pink"),
-        (("trace", "-o", "nowhere/run.npz"), 3, "The folder nowhere does not exist"),
+        (("trace", "-o", "nowhere/run.npz"), 3, "the folder 'nowhere' does not exist"),
         (("trace", "-o", "run.txt"), 2, "ends in .npz"),
         (("trace", "-o", "foreign.npz"), 3, "exists and is no saved run"),
         (("trace", "-o", "folder.npz"), 3, "is a folder"),

@@ -54,18 +54,18 @@ def test_the_document_is_the_lag_matrix() -> None:
 
 def test_the_floor_and_the_largest_lag_are_taken_and_told() -> None:
     wanted = ("--hidden-size", "5", "--batch", "3", "--timesteps", "60", "--losses", "all")
-    document = json.loads(run("--json", "--floor", "1e-3", "--max-lag", "20", *wanted))
+    document = json.loads(run("--json", "--floor", "1e-4", "--max-lag", "20", *wanted))
     loss = build(DemoOptions(hidden_size=5, batch=3, timesteps=60))
-    (trace,) = rg.record(loss, lags=LagOptions("all", floor=1e-3, max_lag=20)).lags
+    (trace,) = rg.record(loss, lags=LagOptions("all", floor=1e-4, max_lag=20)).lags
     (state,) = document["states"]
-    assert state["floor"] == pytest.approx(-3)
+    assert state["floor"] == pytest.approx(-4)
     assert state["max_lag"] == 20
     assert [entry["lag"] for entry in state["curve"] if entry["pairs"]] == list(range(1, 21))
     assert (trace.followed > -1).any()
     for row, values in zip(trace.log[0], state["matrix"]["log10"], strict=True):
         assert [value is None for value in values] == (~np.isfinite(row)).tolist()
-    text = run("--floor", "1e-3", "--max-lag", "20", *wanted).replace("\n", "")
-    for words in ("all loss steps", "followed down to 1e-3.0, up to lag 20", "at most 1e-3.00", "at most so much"):
+    text = run("--floor", "1e-4", "--max-lag", "20", *wanted).replace("\n", "")
+    for words in ("all loss steps", "followed down to 1e-4.0, up to lag 20", "at most 1e-4.00", "at most so much"):
         assert words in text
     assert json.loads(run("--json", "--floor", "0", *wanted))["states"][0]["floor"] is None
 

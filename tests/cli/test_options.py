@@ -72,12 +72,21 @@ def test_options_reach_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
     assert seen == [DemoOptions("lstm", 5, 2, True, 7, 3, "xavier", 0.5, 2.0, 9, "float32"), DemoOptions()]
 
 
-def test_choices_complete_in_the_shell() -> None:
+@pytest.mark.parametrize(
+    ("line", "choices"),
+    [
+        ("norms --cell l", ["lstm"]),
+        ("render --color ga", ["gain"]),
+        ("render --detail ", ["layer", "step", "op"]),
+        ("render --view r", ["rolled"]),
+    ],
+)
+def test_choices_complete_in_the_shell(line: str, choices: list[str]) -> None:
     environment = {
         "_RNNGRAPH_COMPLETE": "complete_bash",
-        "COMP_WORDS": "rnngraph norms --cell l",
+        "COMP_WORDS": f"rnngraph {line}",
         "COMP_CWORD": "3",
-        "_TYPER_COMPLETE_ARGS": "rnngraph norms --cell l",
+        "_TYPER_COMPLETE_ARGS": f"rnngraph {line}",
     }
     result = CliRunner(env=environment).invoke(app, [], prog_name="rnngraph")
-    assert result.stdout.split() == ["lstm"]
+    assert result.stdout.split() == choices

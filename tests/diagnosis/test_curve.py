@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnngraph.diagnosis.curve import LagCurve, lag_curve, quantile, theil_sen
+from rnngraph.diagnosis.curve import LN10, LagCurve, half_life, lag_curve, over_samples, theil_sen
 from rnngraph.trace.model import LagTrace
+from rnngraph.trace.quantile import quantile
 
 
 def made(log: Any, losses: Any, *, copied: Any = None, severed: Any = None) -> LagTrace:
@@ -18,7 +19,8 @@ def made(log: Any, losses: Any, *, copied: Any = None, severed: Any = None) -> L
     nothing, followed = np.zeros((batch, columns - 1), bool), np.full(len(losses), -1)
     return LagTrace(
         "h", np.asarray(losses), np.arange(batch), log, nothing if copied is None else np.asarray(copied),
-        nothing if severed is None else np.asarray(severed), len(losses), batch, followed, -np.inf, None,
+        nothing if severed is None else np.asarray(severed), len(losses), batch, np.tile(losses, (batch, 1)), followed,
+        -np.inf, None,
     )  # fmt: skip
 
 
@@ -117,3 +119,18 @@ def test_quantiles_with_minus_infinity() -> None:
     values = np.array([[-np.inf, 1.0, 3.0, np.nan], [-np.inf, -np.inf, 2.0, np.nan], [np.nan] * 4])
     np.testing.assert_array_equal(quantile(values, 0.5, axis=1), [1.0, -np.inf, np.nan])
     np.testing.assert_array_equal(quantile(values, 0.9, axis=1)[:1], [1.0 + 0.8 * 2.0])
+
+
+def test_the_norm_over_samples_leaves_out_what_is_not_known() -> None:
+    with np.errstate(divide="ignore"):
+        log = np.log([[[3.0, np.nan, 0.0, np.nan, 1e-200]], [[4.0, 2.0, 5.0, np.nan, 1e-200]]])
+    expected = [math.log(5), math.log(2), math.log(5), np.nan, math.log(math.sqrt(2)) - 200 * LN10]
+    np.testing.assert_allclose(over_samples(log)[0], expected, rtol=1e-14)
+    np.testing.assert_array_equal(over_samples(np.array([[[np.inf, np.inf, -np.inf]], [[np.nan, 0.0, -np.inf]]]))[0],
+                                  [np.inf, np.inf, -np.inf])  # fmt: skip
+
+
+def test_the_half_life() -> None:
+    assert half_life(math.log(0.5)) == 1
+    assert half_life(math.log(0.9)) == pytest.approx(6.5788, abs=1e-4)
+    assert [half_life(rate) for rate in (0.0, 0.1, math.nan, -math.inf)] == [None] * 4

@@ -12,7 +12,8 @@ import rnngraph as rg
 from rnngraph import nn
 from rnngraph.errors import InputError
 from rnngraph.trace.lag_options import LagOptions
-from tests.diagnosis.verdict_networks import linear, orthogonal, recorded
+from tests.diagnosis.verdict_networks import linear, recorded
+from tests.linear_cells import orthogonal
 
 
 def found(diagnosis: Any, rule: str) -> Any:

@@ -9,16 +9,17 @@ import numpy as np
 import rnngraph as rg
 from rnngraph import nn
 from rnngraph.trace.model import Trace
+from tests.linear_cells import linear_loss
 
 Array = Any
 
 
 def recorded(
     layer: Any,
+    seed: int = 0,
     *,
     time: int = 90,
     batch: int = 4,
-    seed: int = 0,
     loss: str = "every",
     scale: float = 1.0,
     inputs: float = 1.0,
@@ -44,25 +45,8 @@ def recorded(
 def linear(
     weight: Array, *, time: int = 90, losses: str = "last", readout: Array = None, dtype: Any = np.float64
 ) -> Trace:
-    """Record h_t = h_{t-1} Wᵀ from ones, with the loss readout · h."""
-    size = len(weight)
-    tape = rg.Tape()
-    h = start = tape.input(np.ones((2, size), dtype), "h0")
-    transposed = tape.constant(np.asarray(weight, dtype).T.copy())
-    states = []
-    for t in range(time):
-        with tape.scope(t=t):
-            h = h @ transposed
-        states.append(h)
-    tape.state("cell.h", states, initial=start)
-    readout = np.arange(1.0, size + 1) if readout is None else readout
-    steps = range(time) if losses == "every" else [time - 1]
-    total = (states[steps[0]] * readout.astype(dtype)).sum()
-    for s in list(steps)[1:]:
-        total = total + (states[s] * readout.astype(dtype)).sum()
-    return rg.record(total, lags=True)
-
-
-def orthogonal(size: int, seed: int = 0) -> Array:
-    """A random orthogonal matrix."""
-    return np.linalg.qr(np.random.default_rng(seed).normal(size=(size, size)))[0]
+    """Record a linear recurrence from ones, with the loss readout · h at `every` step or the `last`."""
+    readout = np.arange(1.0, len(weight) + 1) if readout is None else readout
+    steps = range(time) if losses == "every" else None
+    h0 = np.ones((2, len(weight)), dtype)
+    return rg.record(linear_loss(weight.astype(dtype), h0, readout.astype(dtype), time, losses=steps), lags=True)

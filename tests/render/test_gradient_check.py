@@ -8,7 +8,8 @@ import numpy as np
 from rich.console import Console
 
 import rnngraph as rg
-from rnngraph.autodiff.gradcheck import GradcheckReport, GradcheckRow, gradcheck
+from rnngraph.autodiff.gradcheck import gradcheck
+from rnngraph.autodiff.gradcheck_report import GradcheckReport, GradcheckRow
 from rnngraph.autodiff.rules import Culprit
 from rnngraph.render.gradient_check import check_json, check_report
 

@@ -73,7 +73,7 @@ def with_lags(trace: Trace, log: Any = None) -> Trace:
     none = np.zeros(shape, dtype=np.bool_)
     found = LagTrace(
         trace.states[0].name, np.arange(log.shape[1]), np.arange(shape[0]), log, none, none, steps, trace.batch,
-        np.full(log.shape[1], -1), -np.inf, None,
+        np.tile(np.arange(log.shape[1]), (shape[0], 1)), np.full(log.shape[1], -1), -np.inf, None,
     )  # fmt: skip
     return replace(trace, lags=(found,))
 

@@ -121,7 +121,7 @@ def test_many_states_stand_side_by_side_and_one_can_be_asked_for() -> None:
     alone = report(norms_trace(3, states=states), states=("rnn.h_l1",))
     assert "immediate" in alone
     assert "rnn.h_l1_reverse" not in alone
-    with pytest.raises(InputError, match="There is no state 'c'"):
+    with pytest.raises(InputError, match="there is no state 'c'"):
         norms_report(norms_trace(3, states=states), states=["c"])
 
 

@@ -9,7 +9,15 @@ import pytest
 
 import rnngraph
 from rnngraph.errors import InputError
-from tests.sources.test_checkpoint import loaded, saved
+from tests.sources.small_checkpoints import X, loaded, our_arrays, our_layer, saved
+
+
+def test_nan_weights_are_a_finding_with_the_tensors_name(tmp_path: Path) -> None:
+    arrays = our_arrays(our_layer(), "decoder.")
+    arrays["decoder.Wh"][1, 2] = np.nan
+    found = loaded(saved(tmp_path / "w.npz", **arrays), saved(tmp_path / "d.npz", x=X))
+    assert found.findings == ("decoder.Wh holds 1 NaN or infinite of 64 values",)
+    assert rnngraph.record(found.loss).graph.first_nonfinite_forward >= 0
 
 
 @pytest.mark.parametrize("name", ["embed.weight", "out.weight", "out.bias"])

@@ -46,7 +46,7 @@ def test_a_strung_sequence_begins_with_its_own_caption() -> None:
 
 def test_the_whole_training_part_can_be_a_batch_and_no_more() -> None:
     assert batch_of(load_digits(), batch=800, timesteps=2)[1].shape == (800, 3)
-    with pytest.raises(InputError, match="The batch is 801, but there are 800 images"):
+    with pytest.raises(InputError, match="the batch is 801, but there are 800 images"):
         batch_of(load_digits(), batch=801, timesteps=2)
 
 
@@ -107,17 +107,17 @@ def test_the_seed_changes_the_weights_and_not_the_batch() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"cell": "foo"}, "The cell 'foo' is not known"),
-        ({"init": "foo"}, "The initialiser 'foo' is not known"),
-        ({"dtype": "float16"}, "The dtype 'float16' is not known"),
-        ({"timesteps": 0}, "The number of timesteps is 0"),
-        ({"batch": 0}, "The batch is 0"),
-        ({"hidden_size": -1}, "The hidden size is -1"),
-        ({"layers": 0}, "The number of layers is 0"),
-        ({"seed": -1}, "The seed is -1"),
-        ({"gain": float("nan")}, "The gain is nan"),
+        ({"cell": "foo"}, "the cell 'foo' is not known"),
+        ({"init": "foo"}, "the initialiser 'foo' is not known"),
+        ({"dtype": "float16"}, "the dtype 'float16' is not known"),
+        ({"timesteps": 0}, "the number of timesteps is 0"),
+        ({"batch": 0}, "the batch is 0"),
+        ({"hidden_size": -1}, "the hidden size is -1"),
+        ({"layers": 0}, "the number of layers is 0"),
+        ({"seed": -1}, "the seed is -1"),
+        ({"gain": float("nan")}, "the gain is nan"),
         ({"forget_bias": 1.0}, "the cell 'rnn' has none: use lstm"),
-        ({"forget_bias": float("inf"), "cell": "lstm"}, "The forget bias is inf"),
+        ({"forget_bias": float("inf"), "cell": "lstm"}, "the forget bias is inf"),
         ({"init": "chrono"}, "the cell 'rnn' has none: use lstm or gru"),
         ({"init": "chrono", "cell": "lstm", "forget_bias": 1.0}, "leave one of the two out"),
     ],

@@ -126,7 +126,7 @@ def test_only_the_users_own_frames(model: str) -> None:
 
 def test_files_that_cannot_be_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", list(sys.path))
-    with pytest.raises(FileError, match=r"There is no file .*none\.py"):
+    with pytest.raises(FileError, match=r"there is no file .*none\.py"):
         target_trace(f"{tmp_path}/none.py:build")
     with pytest.raises(InputError, match=r"no module 'no_such_package' \(for no_such_package\.part\)"):
         target_trace("no_such_package.part:build")

@@ -46,7 +46,7 @@ def test_the_size_is_bounded(tmp_path: Path) -> None:
 def test_a_step_that_cannot_be_traced_is_a_warning(tmp_path: Path) -> None:
     layer = torch.nn.GRU(3, 4)
     every = rnngraph.torch.watch(layer).every(1, tmp_path)
-    with pytest.warns(RuntimeWarning, match="step 0 was not traced: No recurrent layer was called"), every:
+    with pytest.warns(RuntimeWarning, match="step 0 was not traced: no recurrent layer was called"), every:
         pass
     train(every, layer, 1)
     assert [path.name for path in every.files] == ["step_00000001.npz"]

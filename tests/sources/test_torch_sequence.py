@@ -186,5 +186,5 @@ def test_hooks_say_what_is_missing() -> None:
         watch.trace()
     with rnngraph.torch.watch(decoder, steps="cell") as watch:
         decoder(torch.randn(2, 4), 3)
-    with pytest.raises(InputError, match="No gradient reached cell"):
+    with pytest.raises(InputError, match="no gradient reached cell"):
         watch.trace()

@@ -166,7 +166,7 @@ def test_a_run_never_fails_because_it_is_watched(monkeypatch: pytest.MonkeyPatch
     with rnngraph.torch.watch(layer) as watch:
         layer(torch.randn(4, 1, 2))[0].sum().backward()
     assert layer.weight_hh_l0.grad is not None
-    with pytest.raises(InputError, match="The run went on, but a call of gru could not be watched: TypeError"):
+    with pytest.raises(InputError, match="the run went on, but a call of gru could not be watched: TypeError"):
         watch.trace()
 
 
@@ -186,8 +186,8 @@ def test_overflow_is_traced_and_not_refused() -> None:
     [
         (lambda: torch.nn.Linear(2, 2), lambda watch: None, r"Linear holds no nn\.RNN"),
         (lambda: "model", lambda watch: None, r"watch got a str; pass a torch\.nn\.Module"),
-        (lambda: torch.nn.GRU(2, 2), lambda watch: None, "No recurrent layer was called inside the watch"),
-        (lambda: torch.nn.GRU(2, 2), lambda watch: watch.model(torch.ones(3, 1, 2)), "No gradient reached"),
+        (lambda: torch.nn.GRU(2, 2), lambda watch: None, "no recurrent layer was called inside the watch"),
+        (lambda: torch.nn.GRU(2, 2), lambda watch: watch.model(torch.ones(3, 1, 2)), "no gradient reached"),
     ],
 )
 def test_one_clear_sentence(model: Any, action: Any, message: str) -> None:
@@ -214,7 +214,7 @@ def test_several_layers() -> None:
     with pytest.raises(InputError, match=r"differ in batch or steps: one \(2 x 6 steps\), three \(2 x 1 steps\)"):
         watch.trace()
     assert [state.name for state in watch.trace("one").states] == ["one.h"]
-    with pytest.raises(InputError, match="No watched layer with a gradient is called 'two'; there is one, three"):
+    with pytest.raises(InputError, match="no watched layer with a gradient is called 'two'; there is one, three"):
         watch.trace("two")
 
 

@@ -13,7 +13,7 @@ from rnngraph.autodiff.backward import scalar_cotangent, sweep
 from rnngraph.trace import lags
 from rnngraph.trace.lag_options import LagOptions
 from rnngraph.trace.model import LagTrace
-from rnngraph.trace.routes import StateKey
+from rnngraph.trace.names import state_name
 
 FULL = LagOptions("all", "all", floor=0)
 Array = Any
@@ -46,7 +46,7 @@ def single_loss_passes(loss: Any) -> Mapping[tuple[str, int, int], Array]:
     for recurrence in tape.recurrences:
         for kind, ids in recurrence.states.items():
             for column, node_id in enumerate([recurrence.initial[kind], *ids]):
-                names[node_id] = lags.state_name(StateKey(recurrence, kind)), column
+                names[node_id] = state_name(recurrence, kind), column
     found = {}
     for s in range(node.value.shape[1]):
         cotangent = np.zeros_like(outer)
@@ -98,8 +98,3 @@ def log_row(trace: LagTrace, s: int, sample: int = 0) -> Array:
     """The natural logarithms of `row`."""
     place = list(trace.losses).index(s)
     return trace.log[sample, place, : s + 2][::-1]
-
-
-def orthogonal(size: int, seed: int = 0) -> Array:
-    """A random orthogonal matrix."""
-    return np.linalg.qr(np.random.default_rng(seed).normal(size=(size, size)))[0]

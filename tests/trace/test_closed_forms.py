@@ -9,17 +9,13 @@ import pytest
 
 import rnngraph as rg
 from rnngraph.trace.model import Status
-from tests.linear_cells import elementwise_loss, linear_loss
+from tests.linear_cells import elementwise_loss, linear_loss, orthogonal
 
 T = 20
 
 
 def decay(factor: float, steps: int = T) -> np.ndarray:
     return factor ** np.arange(steps - 1, -1, -1.0)
-
-
-def orthogonal(size: int, seed: int = 0) -> np.ndarray:
-    return np.linalg.qr(np.random.default_rng(seed).normal(size=(size, size)))[0]
 
 
 def test_scalar_linear_a1() -> None:

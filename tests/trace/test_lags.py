@@ -11,7 +11,8 @@ import rnngraph as rg
 from rnngraph import nn
 from rnngraph.errors import InputError
 from rnngraph.trace.lag_options import LagOptions
-from tests.trace.lag_networks import FULL, by_hand, captioner, log_row, measured, orthogonal, row, single_loss_passes
+from tests.linear_cells import linear_loss, orthogonal
+from tests.trace.lag_networks import FULL, by_hand, captioner, log_row, measured, row, single_loss_passes
 
 CELLS: dict[str, Any] = {
     "tanh": lambda **o: nn.RNN(4, 6, **o),
@@ -177,8 +178,7 @@ def test_blocks_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_more_seeds_than_are_grown_at_once() -> None:
-    weight = 0.9 * orthogonal(5)
-    loss = by_hand(lambda h, _: h @ h.tape.constant(weight), np.ones((2, 5)), time=100, readout=np.arange(5.0))
+    loss = linear_loss(0.9 * orthogonal(5), np.ones((2, 5)), np.arange(5.0), 100, losses=range(100))
     trace = measured(loss)["cell.h"]
     for s in (0, 31, 32, 70, 99):
         expected = np.sqrt(30.0) * 0.9 ** np.arange(s + 2)

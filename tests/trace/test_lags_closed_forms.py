@@ -12,17 +12,16 @@ import rnngraph as rg
 from rnngraph import nn
 from rnngraph.trace.jacobian import StepJacobian
 from rnngraph.trace.routes import Routes
-from tests.trace.lag_networks import by_hand, captioner, log_row, measured, orthogonal, row
+from tests.linear_cells import linear_loss, orthogonal
+from tests.trace.lag_networks import by_hand, captioner, log_row, measured, row
 
 T = 40
 
 
-def linear(weight: Any, *, readout: Any = None, losses: Any = (T - 1,), h0: Any = None) -> Any:
-    """h_t = h_{t-1} Wᵀ, so that a gradient is carried back by W."""
-    size = len(weight)
-    readout = np.arange(1.0, size + 1) if readout is None else readout
-    h0 = np.ones((1, size)) if h0 is None else h0
-    return by_hand(lambda h, _: h @ h.tape.constant(weight.T.copy()), h0, time=T, readout=readout, losses=losses)
+def linear(weight: Any, *, readout: Any = None, time: int = T, losses: Any = None) -> Any:
+    """A linear recurrence from ones; every unit counts differently in the loss."""
+    readout = np.arange(1.0, len(weight) + 1) if readout is None else readout
+    return linear_loss(weight, np.ones((1, len(weight))), readout, time, losses=losses)
 
 
 def exponents(loss: Any, k: int) -> Any:
@@ -78,10 +77,7 @@ def test_diagonal() -> None:
 
 def test_jordan_block_grows_before_it_shrinks() -> None:
     weight = np.array([[0.9, 1.0], [0.0, 0.9]])
-    loss = by_hand(
-        lambda h, _: h @ h.tape.constant(weight.T.copy()), np.ones((1, 2)), time=220, readout=np.array([1.0, 0.0]),
-        losses=[219],
-    )  # fmt: skip
+    loss = linear(weight, readout=np.array([1.0, 0.0]), time=220)
     found = row(measured(loss)["cell.h"], 219)
     lag = np.arange(221)
     np.testing.assert_allclose(found, np.hypot(0.9**lag, lag * 0.9 ** (lag - 1.0)), rtol=1e-9)
@@ -94,10 +90,7 @@ def test_jordan_block_grows_before_it_shrinks() -> None:
 @pytest.mark.parametrize(("time", "norm"), [(9, 3.912567), (34, 1.051443), (35, 0.974093), (199, 1.733320e-7)])
 def test_norm_of_a_power_of_the_jordan_block(time: int, norm: float) -> None:
     weight = np.array([[0.9, 1.0], [0.0, 0.9]])
-    loss = by_hand(
-        lambda h, _: h @ h.tape.constant(weight.T.copy()), np.ones((1, 2)), time=time, readout=np.array([1.0, 0.0]),
-        losses=[time - 1],
-    )  # fmt: skip
+    loss = linear(weight, readout=np.array([1.0, 0.0]), time=time)
     product = rg.spectrum(loss, 2).product_log
     assert product == pytest.approx(math.log(np.linalg.norm(np.linalg.matrix_power(weight, time), 2)), abs=1e-9)
     assert math.exp(product) == pytest.approx(norm, rel=1e-6)

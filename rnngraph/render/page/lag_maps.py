@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from rnngraph.diagnosis.curve import LN10, over_samples
 from rnngraph.trace.model import Floats, LagTrace, Trace
 
 COLUMNS = 2_000  # neighbouring states share a column where there are more; the largest norm is shown
@@ -24,9 +25,9 @@ def lag_maps(trace: Trace) -> list[dict[str, Any]]:
 
 def _map(found: LagTrace, state: int) -> dict[str, Any]:
     order = np.argsort(found.losses, kind="stable")
-    logs = found.log[:, order] / np.log(10)
+    logs = found.log[:, order]
     width = -(-logs.shape[2] // COLUMNS)
-    whole = _whole(_binned(_together(logs), width))
+    whole = _whole(_binned(over_samples(logs), width))
     each: list[Any] = []
     if logs.shape[0] > 1 and logs.size <= CELLS:
         each = [_whole(_binned(sample, width)) for sample in logs]
@@ -43,19 +44,6 @@ def _map(found: LagTrace, state: int) -> dict[str, Any]:
     }
 
 
-def _together(logs: Floats) -> Floats:
-    """Take the norm over samples `(B, S, T + 1)` of logarithms; where none is measured, the result is not."""
-    known = ~np.isnan(logs)
-    filled = np.where(known, logs, -np.inf)
-    top = filled.max(axis=0)
-    safe = np.where(np.isfinite(top), top, 0.0)
-    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        total = safe + np.log10((100.0 ** (filled - safe)).sum(axis=0)) / 2
-    total = np.where(np.isposinf(top), np.inf, total)
-    result: Floats = np.where(known.any(axis=0), total, np.nan)
-    return result
-
-
 def _binned(logs: Floats, width: int) -> Floats:
     if width == 1:
         return logs
@@ -67,7 +55,7 @@ def _binned(logs: Floats, width: int) -> Floats:
 
 
 def _whole(logs: Floats) -> list[list[Any]]:
-    return [[_entry(value) for value in row] for row in logs.tolist()]
+    return [[_entry(value) for value in row] for row in (logs / LN10).tolist()]
 
 
 def _entry(value: float) -> int | str | None:

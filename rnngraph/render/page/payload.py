@@ -21,6 +21,7 @@ from rnngraph.render.page.groups import find_groups
 from rnngraph.render.page.lag_maps import lag_maps
 from rnngraph.render.page.series import Atoms, magnitude, magnitudes, numbers, totals
 from rnngraph.render.page.verdict import verdict
+from rnngraph.render.strict import finite
 from rnngraph.trace.model import GateTrace, ParameterTrace, StateTrace, Trace
 
 EVERY_STEP = 2_000  # a longer sequence is in the page only where `steps` asks for it, the rest as ranges
@@ -43,7 +44,7 @@ def payload(drawing: Drawing) -> dict[str, Any]:
     """
     trace, options = drawing.trace, drawing.options
     if trace is None or options is None:
-        raise InputError("this drawing does not hold its trace, which the page shows; make it with rnngraph.draw")
+        raise InputError("this drawing does not hold its trace, which the page shows; make it with rnngraph.draw.")
     shown = parse_steps(options.steps, trace.timesteps)
     atoms = _atoms(shown, trace.timesteps)
     return {
@@ -125,7 +126,7 @@ def _gate(gate: GateTrace, atoms: Atoms) -> dict[str, Any]:
 
 def _parameter(parameter: ParameterTrace, atoms: Atoms) -> dict[str, Any]:
     def known(value: float) -> float | None:
-        return None if not math.isfinite(value) else float(f"{value:.5g}")
+        return finite(float(f"{value:.5g}"))
 
     return {
         "name": parameter.name,
@@ -140,11 +141,9 @@ def _parameter(parameter: ParameterTrace, atoms: Atoms) -> dict[str, Any]:
 
 
 def _nonfinite(trace: Trace) -> list[dict[str, Any]]:
-    graph = trace.graph
     return [
-        {"way": way, "node": int(node), "step": int(graph.timestep[node])}
-        for way, node in (("forward", graph.first_nonfinite_forward), ("backward", graph.first_nonfinite_backward))
-        if 0 <= node < len(graph.op)
+        {"way": way, "node": node, "step": int(trace.graph.timestep[node])}
+        for way, node in trace.graph.first_nonfinite().items()
     ]
 
 

@@ -11,11 +11,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rnngraph.graph.bands import is_observed
 from rnngraph.graph.build import build_columns
 from rnngraph.graph.draw import assemble
 from rnngraph.graph.drawing import Drawing
-from rnngraph.graph.fold import loop_columns
+from rnngraph.graph.fold import initial_sides, loop_columns, with_initial
 from rnngraph.graph.layout import Grid, place
 from rnngraph.graph.model import Column
 from rnngraph.render.page.groups import Groups
@@ -38,14 +37,13 @@ class Prototype:
 
 def rolled(trace: Trace, detail: str) -> list[Prototype]:
     """Draw the one loop."""
-    left, right = sides(trace)
-    columns = loop_columns(((0, trace.timesteps),), left=left, right=right)
+    left, right = initial_sides(trace)
+    columns = loop_columns(trace, ((0, trace.timesteps),))
     return [_draw(trace, detail, columns, ("L",) * left + ("O",) + ("R",) * right)]
 
 
 def unrolled(trace: Trace, detail: str, groups: Groups) -> list[Prototype]:
     """Draw every group of steps beside folds, and beside every group that is ever its neighbour."""
-    left, right = sides(trace)
     last = trace.timesteps - 1
     fold = Column("fold", ((0, trace.timesteps),))
     neighbours = np.unique(np.stack([groups.of[:-1], groups.of[1:]]), axis=1, return_index=True)[1]
@@ -53,22 +51,10 @@ def unrolled(trace: Trace, detail: str, groups: Groups) -> list[Prototype]:
     columns: list[Column] = []
     for run in runs:
         columns += [*([fold] if columns else []), *(_step(trace, step) for step in run)]
-    whole = _with_ends(trace, columns, left=left, right=right)
+    whole = with_initial(trace, columns)
     between = [column for step in groups.first for column in (fold, _step(trace, int(step)))]
-    folded = _with_ends(trace, [*between, fold], left=left, right=right)
+    folded = with_initial(trace, [*between, fold])
     return [_draw(trace, detail, found, tuple(_kinds(found, groups))) for found in (whole, folded)]
-
-
-def sides(trace: Trace) -> tuple[bool, bool]:
-    """Say whether there are initial states before the first and after the last step."""
-    states = [state for state in trace.states if is_observed(state.initial)]
-    return any(one.direction != "reverse" for one in states), any(one.direction == "reverse" for one in states)
-
-
-def _with_ends(trace: Trace, columns: list[Column], *, left: bool, right: bool) -> tuple[Column, ...]:
-    initial = Column("initial", ())
-    # The right initial states are told from the left ones by not being the first column.
-    return (*([initial] if left else []), *columns, *([initial] if right else []))
 
 
 def _kinds(columns: tuple[Column, ...], groups: Groups) -> Iterator[str]:

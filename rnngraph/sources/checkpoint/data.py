@@ -49,7 +49,7 @@ def read_data(path: str | Path) -> Data:
     """
     source = Path(path)
     if not source.is_file():
-        raise FileError(f"There is no data file {source}.")
+        raise FileError(f"there is no data file {source}.")
     stored = {one.name: one for one in read_npz(source)}
     found = ", ".join(stored)
     unknown = [name for name in stored if name not in KEYS]
@@ -117,5 +117,5 @@ def _checked_mask(source: Path, mask: Array) -> Array:
     kept = mask.astype(bool)
     empty = np.flatnonzero(~kept.any(axis=1))
     if empty.size:
-        raise InputError(f"The mask in {source} has no true entry for sample {empty[0]}: a sequence of length zero.")
+        raise InputError(f"the mask in {source} has no true entry for sample {empty[0]}: a sequence of length zero.")
     return kept

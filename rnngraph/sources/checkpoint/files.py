@@ -71,7 +71,7 @@ def readable(path: Path) -> Iterator[None]:
     except MemoryError:
         raise FileError(f"{path} needs more memory than there is.") from None
     except FileNotFoundError:
-        raise FileError(f"There is no file {path}.") from None
+        raise FileError(f"there is no file {path}.") from None
     except Exception as error:  # the readers of foreign formats raise almost anything
         text = str(error).strip().split("\n")[0][:200] or type(error).__name__
         raise FileError(f"{path} cannot be read: {text}.") from None
@@ -81,8 +81,7 @@ def read_npz(path: Path) -> list[StoredArray]:
     """Index a NumPy archive; every member's header is held to the size that the archive declares.
 
     Raises:
-        FileError: it is no such archive, is damaged, holds Python objects, or would unpack to far more than
-            it is.
+        FileError: it is no such archive, is damaged, holds Python objects, or would unpack to far more than it is.
     """
     with readable(path), zipfile.ZipFile(path) as archive:
         check_archive(path, archive)
@@ -154,7 +153,7 @@ def read_folder(path: Path) -> list[StoredArray]:
     """
     files = sorted(path.glob("*.npy"))
     if not files:
-        raise FileError(f"The folder {path} holds no .npy files.")
+        raise FileError(f"the folder {path} holds no .npy files.")
     return [_npy_entry(file) for file in files]
 
 

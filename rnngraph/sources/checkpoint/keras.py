@@ -83,7 +83,7 @@ def read_h5(path: Path, file: Path | io.BytesIO | None = None) -> list[StoredArr
         import h5py
     except ImportError:
         raise MissingToolError(
-            f"{path} is read with h5py, which is not installed; run: pip install 'rnngraph[keras]'"
+            f"{path} is read with h5py, which is not installed; pip install 'rnngraph[keras]' brings it."
         ) from None
     with readable(path):
         handle = h5py.File(file or path, "r")

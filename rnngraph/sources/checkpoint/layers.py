@@ -81,6 +81,13 @@ def chosen(found: list[Candidate], wanted: Iterable[str], checkpoint: Checkpoint
     """
     names = list(wanted)
     if not found:
+        stored = next((name for name in checkpoint.arrays if "weight_hh" in name), None)
+        if stored is not None:
+            raise InputError(
+                f"{checkpoint.path} holds {stored} and not the recurrent weight itself, which something (spectral "
+                "norm, weight drop) computes from it; put the computed weight into the file, as "
+                "torch.nn.utils.parametrize.remove_parametrizations does."
+            )
         shown = ", ".join(f"{name} {array.shape}" for name, array in list(checkpoint.arrays.items())[:6])
         raise InputError(
             f"{checkpoint.path} holds no recurrent layer: expected weight_ih_l0 and weight_hh_l0, kernel and "

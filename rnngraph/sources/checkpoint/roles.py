@@ -22,6 +22,7 @@ class OutputLayer:
     name: str
     weight: Array
     bias: Array
+    bias_name: str | None = None  # None: the file holds none, and `bias` is zeros
 
 
 def find_embedding(arrays: Mapping[str, StoredArray], size: int, named: str | None) -> tuple[str, Array] | None:
@@ -33,7 +34,7 @@ def find_embedding(arrays: Mapping[str, StoredArray], size: int, named: str | No
     fitting = [
         name
         for name, array in arrays.items()
-        if len(array.shape) == 2 and array.shape[1] == size and (_bias_of(name, arrays) is None or name == named)
+        if len(array.shape) == 2 and array.shape[1] == size and (bias_of(name, arrays) is None or name == named)
     ]
     telling = [name for name in fitting if "emb" in name.lower()] or fitting
     name = _only(telling if named is None else [one for one in arrays if _is(one, named)], "embedding", named)
@@ -52,11 +53,10 @@ def find_output(
     for name, array in arrays.items():
         if len(array.shape) != 2 or name == besides:
             continue
-        bias = _bias_of(name, arrays)
+        bias = bias_of(name, arrays)
         width = None if bias is None else arrays[bias].shape
-        # PyTorch stores (out, in); Keras and our own layers (in, out). A bias is as long as there are
-        # outputs.
-        if array.shape[1] == size and width in (None, array.shape[:1]) and not _is_ours(name):
+        # PyTorch stores (out, in); Keras and our own layers (in, out). A bias is as long as there are outputs.
+        if array.shape[1] == size and width in (None, array.shape[:1]) and not is_ours(name):
             found[name] = bias, True
         elif array.shape[0] == size and width in (None, array.shape[1:]):
             found[name] = bias, False
@@ -66,7 +66,8 @@ def find_output(
     bias, transposed = found[chosen]
     weight = arrays[chosen].read()
     weight = np.ascontiguousarray(weight.T if transposed else weight)
-    return OutputLayer(chosen, weight, np.zeros(weight.shape[1], weight.dtype) if bias is None else arrays[bias].read())
+    zeros = np.zeros(weight.shape[1], weight.dtype)
+    return OutputLayer(chosen, weight, zeros if bias is None else arrays[bias].read(), bias)
 
 
 def _only(names: list[str], role: str, named: str | None) -> str | None:
@@ -74,7 +75,7 @@ def _only(names: list[str], role: str, named: str | None) -> str | None:
         raise InputError(f"--layer {role}={named} names no array of the checkpoint that fits.")
     if len(names) > 1:
         raise InputError(
-            f"Several arrays could be the {role} layer: {', '.join(names)}; pick one with --layer {role}=NAME."
+            f"several arrays could be the {role} layer: {', '.join(names)}; pick one with --layer {role}=NAME."
         )
     return names[0] if names else None
 
@@ -83,11 +84,13 @@ def _is(name: str, named: str) -> bool:
     return name == named or name.startswith((f"{named}.", f"{named}/")) or f"/{named}/" in name
 
 
-def _is_ours(name: str) -> bool:
+def is_ours(name: str) -> bool:
+    """Tell by its name whether a matrix is stored (in, out), as Keras and our own layers store it."""
     return name.endswith((".W", "/W", "vars/0", "kernel", "kernel:0")) or name == "W"
 
 
-def _bias_of(name: str, arrays: Mapping[str, StoredArray]) -> str | None:
+def bias_of(name: str, arrays: Mapping[str, StoredArray]) -> str | None:
+    """Find the bias that belongs to a weight, by its name."""
     for ending, bias in (
         ("weight", "bias"),
         ("W", "b"),

@@ -78,8 +78,8 @@ def _stack(one: Candidate, values: dict[tuple[str, str], Array], cell: str) -> S
     layers: dict[int, list[LayerWeights]] = {}
     for place in places:
         own = {key: value for (key, at), value in values.items() if at == place}
-        build = _our_layer if one.convention == "ours" else _keras_layer
-        layers.setdefault(_place_order(place)[0], []).append(build(one, own, cell))
+        found = _our_layer(one, own) if one.convention == "ours" else _keras_layer(one, own, cell)
+        layers.setdefault(_place_order(place)[0], []).append(found)
     directions = _directions(one, places)
     if any(len(layer) != len(directions) for layer in layers.values()) or sorted(layers) != list(range(len(layers))):
         raise InputError(f"{one.name} has weights for {', '.join(places)} only; some layers or directions are missing.")
@@ -102,7 +102,7 @@ def _directions(one: Candidate, places: list[str]) -> tuple[str, ...]:
     return ("forward", "reverse") if both else ("forward",)
 
 
-def _our_layer(one: Candidate, own: dict[str, Array], cell: str) -> LayerWeights:
+def _our_layer(one: Candidate, own: dict[str, Array]) -> LayerWeights:
     _need(one, own, "Wx", "Wh")
     return LayerWeights(own["Wx"], own["Wh"], own.get("b"), own.get("bh"), own.get("Wr"))
 
@@ -121,7 +121,7 @@ def _keras_layer(one: Candidate, own: dict[str, Array], cell: str) -> LayerWeigh
         return LayerWeights(wx, wh)
     if bias.ndim == 2:  # a GRU with reset_after: one bias a product
         if len(bias) != 2 or cell != "gru":
-            raise InputError(f"The bias of {one.name} has shape {bias.shape}; a {cell} has {(wx.shape[1],)}.")
+            raise InputError(f"the bias of {one.name} has shape {bias.shape}; a {cell} has {(wx.shape[1],)}.")
         return LayerWeights(wx, wh, ours(bias[0]), ours(bias[1]))
     return LayerWeights(wx, wh, ours(bias))
 

@@ -35,7 +35,7 @@ def read_text(path: str | Path, vocabulary: str | Path | None, words: int | None
     if vocabulary is None:
         if words is not None and words < 256:
             raise InputError(
-                f"The model has {words} tokens and {path} is text; name its tokens with --vocabulary FILE."
+                f"the model has {words} tokens and {path} is text; name its tokens with --vocabulary FILE."
             )
         raw = text.encode()[: limit + 1]
         tokens, labels = list(raw), [chr(byte) if 32 < byte < 127 else f"\\x{byte:02x}" for byte in raw]
@@ -72,6 +72,6 @@ def _decoded(path: Path) -> str:
         with path.open(encoding="utf-8", newline="") as file:
             return file.read(10_000_000)
     except FileNotFoundError:
-        raise FileError(f"There is no file {path}.") from None
+        raise FileError(f"there is no file {path}.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise FileError(f"{path} cannot be read as UTF-8 text: {error}.") from None

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from rnngraph.autodiff.contribution import Array
+from rnngraph.sources.torch.lineage import Passage
 
 FUSED = {"RNN_TANH": "tanh", "RNN_RELU": "relu", "LSTM": "lstm", "GRU": "gru"}
 
@@ -25,12 +26,18 @@ class Call:
     weights: dict[str, Any]  # PyTorch tensors by PyTorch's names, as they were at the call
     x: Any  # (T, N, D) as given, or (N, T, D), (T, D), (N, D), or the data of a packed sequence
     initial: dict[str, Any]  # "h" and "c", absent where the module was called without
-    final: dict[str, Any]
+    final: dict[str, Any]  # empty where a layer's own forward returns its output alone
     output: Any  # None for a cell, whose output is its final state
     layout: Layout
     autocast: str  # the dtype that autocast chose for the arithmetic, or nothing
-    attached: bool  # the initial state is part of the autograd graph
     gradient: bool  # the output is part of the autograd graph
+    index: int = 0  # the place among the watch's calls
+    recomputed: bool = False  # made while a backward was under way, as torch.utils.checkpoint makes calls again
+    recording: bool = True  # autograd was on
+    fed_by: int = 0  # the calls that x descends from without another call between, as bits
+    begun_by: int = 0  # likewise of the initial state
+    x_passage: Passage | None = None  # how x descends from them; None where it needs no gradient
+    passages: dict[str, Passage] = field(default_factory=dict)  # likewise of each initial state that needs one
     c_within: bool = False  # the gradient of the final c includes what came through the same call's h
     dropping: bool = False  # units were dropped between layers
     dropout: tuple[Any, ...] = ()  # the masks, where they are known
@@ -51,6 +58,13 @@ class Call:
     def precision(self) -> str:
         """The dtype that bounds how far PyTorch's numbers are from exact ones."""
         return self.autocast if self.autocast and self.rounding != "float64" else self.rounding
+
+    @property
+    def steps(self) -> int:
+        """The number of timesteps."""
+        if self.layout.cell or self.layout.batch_sizes:
+            return len(self.layout.batch_sizes) or 1
+        return int(self.x.shape[1 if self.layout.batch_first and self.layout.batched else 0])
 
     @property
     def _reference(self) -> Any:

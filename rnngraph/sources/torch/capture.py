@@ -11,7 +11,8 @@ from typing import Any
 
 from rnngraph.sources.torch.call import FUSED, Call, Layout
 from rnngraph.sources.torch.dropout import draw_masks, is_dropping
-from rnngraph.sources.torch.hooks import adder, import_torch, kept, unwrapped
+from rnngraph.sources.torch.hooks import ModuleHook, adder, import_torch, kept, unwrapped
+from rnngraph.sources.torch.lineage import Lineage
 
 CELLS = {"LSTMCell": "lstm", "GRUCell": "gru", "RNNCell": "tanh"}
 
@@ -43,6 +44,7 @@ class Recorder:
         self.calls: list[Call] = []
         self.weight_grads: dict[str, dict[str, Any]] = {path: {} for path, _, _ in self.modules}
         self._handles: list[Any] = []
+        self._lineage = Lineage(self._handles.append)
         self.failure = ""  # why a call is missing from `calls`
         self._generator: Any = None  # the state of the CPU's generator before the call under way
         self._weights: dict[str, tuple[Any, dict[str, Any]]] = {}
@@ -51,7 +53,7 @@ class Recorder:
         """Put the hooks on."""
         for path, module, cell in self.modules:
             self._handles.extend(self._watch_calls(path, module, cell))
-            for name, parameter in module.named_parameters(recurse=False):
+            for name, parameter in module.named_parameters():
                 if parameter.requires_grad:
                     hook = adder(self.weight_grads[path], name)
                     self._handles.append(parameter.register_hook(hook))
@@ -60,12 +62,10 @@ class Recorder:
         """Take every hook off."""
         for handle in self._handles:
             handle.remove()
-        self._handles = []
+        self._handles.clear()
 
     def _watch_calls(self, path: str, module: Any, cell: str) -> Iterator[Any]:
         torch = import_torch()
-        # A compiled model runs its recurrent layers eagerly; our hooks must stay out of what is compiled.
-        apart = torch.compiler.disable
 
         def before(module: Any, arguments: Any) -> None:
             self._generator = torch.get_rng_state() if is_dropping(module) else None
@@ -77,8 +77,8 @@ class Recorder:
                 self.failure = f"a call of {path} could not be watched: {type(error).__name__}: {error}"
 
         if not is_cell(module):
-            yield module.register_forward_pre_hook(apart(before))
-        yield module.register_forward_hook(apart(after), with_kwargs=True)
+            yield module.register_forward_pre_hook(ModuleHook(module, before))
+        yield module.register_forward_hook(ModuleHook(module, after), with_kwargs=True)
 
     def _take(self, path: str, module: Any, cell: str, inputs: tuple[Any, Any], result: Any) -> None:
         torch = import_torch()
@@ -90,19 +90,29 @@ class Recorder:
             single, getattr(module, "batch_first", False), packed or x.dim() == (2 if single else 3),
             tuple(given.batch_sizes.tolist()) if packed else (), _order(given) if packed else (),
         )  # fmt: skip
-        output: Any = None if single else result[0]
-        final = result if single else result[1]
-        live: dict[str, Any] = {"output": output.data if packed else output, **_states(final)}
+        returned, final = _returned(module, result, single=single)
+        output = returned.data if packed and returned is not None else returned
+        if not final and output.shape != (*x.shape[:-1], _width(module)):
+            raise TypeError(f"its forward returned a tensor of shape {tuple(output.shape)} and no state")
+        live: dict[str, Any] = {"output": output, **final}
         initial = _states(state)
+        self._lineage.settle()
         with torch.no_grad():
             call = Call(
                 path, cell, self._weights_of(path, module), kept(x), {key: kept(one) for key, one in initial.items()},
-                {key: kept(one) for key, one in live.items() if key != "output"},
-                None if single else kept(live["output"]), layout,
+                {key: kept(one) for key, one in final.items()}, None if single else kept(output), layout,
                 autocast=_autocast(x.device.type),
-                attached=any(one.requires_grad for one in initial.values()),
                 gradient=any(one is not None and one.requires_grad for one in live.values()),
+                index=len(self.calls), recomputed=torch._C._current_graph_task_id() != -1,
+                fed_by=self._lineage.calls(x), x_passage=self._lineage.passage(x),
             )  # fmt: skip
+        call.recording = torch.is_grad_enabled()
+        for key, one in initial.items():
+            call.begun_by |= self._lineage.calls(one)
+            passage = self._lineage.passage(one)
+            if passage is not None:
+                call.passages[key] = passage
+        self._lineage.mark(call.index, live)
         # One function node for both states hands back what came from outside; single operations mix in the
         # way over h.
         call.c_within = single and cell == "lstm" and live["h"].grad_fn is not live["c"].grad_fn
@@ -121,16 +131,55 @@ class Recorder:
         stamp = tuple((value.data_ptr(), value._version) for value in current.values())
         known = self._weights.get(path)
         if known is None or known[0] != stamp:
-            known = self._weights[path] = stamp, {name: kept(value) for name, value in current.items()}
+            # Weights that are made anew at every call, by weight normalisation or pruning, are equal all the same.
+            same = known is not None and _equal(known[1], current)
+            clones = known[1] if known is not None and same else {name: kept(one) for name, one in current.items()}
+            known = self._weights[path] = stamp, clones
         return known[1]
+
+
+def _equal(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    torch = import_torch()
+    return one.keys() == other.keys() and all(
+        value.dtype == other[name].dtype and torch.equal(value, other[name]) for name, value in one.items()
+    )
 
 
 def _live_weights(module: Any) -> dict[str, Any]:
     # A layer computes with its flat list, whatever weight normalisation or pruning made of the parameters.
     if hasattr(module, "_flat_weights"):
         return dict(zip(module._flat_weights_names, module._flat_weights, strict=True))
-    weights = {name: getattr(module, name) for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")}
+    # Reading a parametrized weight computes it; spectral normalisation would take another step in train mode.
+    rules = [one for one in getattr(module, "parametrizations", {}).values() for one in one.modules() if one.training]
+    for rule in rules:
+        rule.training = False
+    try:
+        weights = {name: getattr(module, name) for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")}
+    finally:
+        for rule in rules:
+            rule.training = True
     return {name: value for name, value in weights.items() if value is not None}
+
+
+def _returned(module: Any, result: Any, *, single: bool) -> tuple[Any, dict[str, Any]]:
+    """Take what a module returned apart: the output of a layer, and the final states."""
+    torch = import_torch()
+    pair = isinstance(result, tuple | list) and not hasattr(result, "batch_sizes")
+    final = _states(result if single else result[1]) if single or (pair and len(result) == 2) else {}
+    wanted = "hc" if isinstance(module, torch.nn.LSTM | torch.nn.LSTMCell) else "h"
+    output = None if single else result[0] if final else result
+    tensors = [*final.values(), *([] if single else [output])]
+    if (final and "".join(final) != wanted) or not all(hasattr(one, "data") for one in tensors):
+        raise TypeError(f"its forward returned {type(result).__name__}, not what {_base(module)} returns")
+    return output, final
+
+
+def _width(module: Any) -> int:
+    return int((getattr(module, "proj_size", 0) or module.hidden_size) * (2 if module.bidirectional else 1))
+
+
+def _base(module: Any) -> str:
+    return next(one.__name__ for one in type(module).__mro__ if one.__module__ == "torch.nn.modules.rnn")
 
 
 def _autocast(device: str) -> str:
@@ -148,7 +197,7 @@ def _inputs(arguments: tuple[Any, ...], options: Mapping[str, Any]) -> tuple[Any
 def _states(state: Any) -> dict[str, Any]:
     if state is None:
         return {}
-    return dict(zip("hc", state, strict=True)) if isinstance(state, tuple | list) else {"h": state}
+    return dict(zip("hc", state, strict=False)) if isinstance(state, tuple | list) else {"h": state}
 
 
 def _order(packed: Any) -> tuple[int, ...]:

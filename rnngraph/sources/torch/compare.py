@@ -89,11 +89,10 @@ def note(path: str, sequence: Sequence, difference: Difference, tolerance: float
         if value > allowed:
             worst = f", most in {difference.worst}" if label != "outputs" else ""
             raise InputError(
-                f"The replay of {path} and PyTorch differ by {value:.1e} in the {label}{worst} "
-                "(relative to the largest; "
-                f"tolerance {allowed:.0e}), so it is not reported: a loss term on the weights, a shared or "
-                "changed weight, "
-                "or a layer in a form of its own can be the cause; trace(tolerance=...) reports it all the same."
+                f"the replay of {path} and PyTorch differ by {value:.1e} in the {label}{worst} (relative to the "
+                f"largest; tolerance {allowed:.0e}), so it is not reported: a loss term on the weights, a shared or "
+                "changed weight, or a layer in a form of its own can be the cause; trace(tolerance=...) reports it all "
+                "the same."
             )
     compared = (
         "its weight gradients were not compared"
@@ -102,6 +101,6 @@ def note(path: str, sequence: Sequence, difference: Difference, tolerance: float
     )
     return (
         f"{path} was walked again in {sequence.stack_dtype} from the gradients that PyTorch sent into it "
-        f"({sequence.rounding}); "
-        f"its outputs differ from PyTorch's by {difference.outputs:.1e} and {compared}, relative to the largest"
+        f"({sequence.rounding}); its outputs differ from PyTorch's by {difference.outputs:.1e} and {compared}, "
+        "relative to the largest"
     )

@@ -1,8 +1,7 @@
 """The dropout masks between the layers of a PyTorch module, drawn again from the generator's state before the call.
 
-On the CPU a recurrent layer draws one mask after every layer but the last and nothing else. cuDNN draws them
-inside its kernels, where they cannot be seen. The replay's outputs are compared with PyTorch's, so a wrong
-mask is noticed.
+On the CPU a recurrent layer draws one mask after every layer but the last and nothing else. cuDNN draws them inside its
+kernels, where they cannot be seen. The replay's outputs are compared with PyTorch's, so a wrong mask is noticed.
 """
 
 from __future__ import annotations

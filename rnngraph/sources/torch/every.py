@@ -1,7 +1,6 @@
 """Trace every n-th step of a training loop into a folder that stays small.
 
-In: a watch. Out: one saved trace a traced step, `step_00000200.npz`; the oldest are removed once there are
-too many.
+In: a watch. Out: one saved trace a traced step, `step_00000200.npz`; the oldest are removed once there are too many.
 """
 
 from __future__ import annotations
@@ -11,11 +10,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from rnngraph.checks import whole_number
 from rnngraph.errors import FileError, InputError, RnnGraphError
 from rnngraph.sources.torch.hooks import import_torch
 
 if TYPE_CHECKING:
-    from rnngraph.sources.torch import Watch
+    from rnngraph.sources.torch.watch import Watch
 
 RANKS = ("first", "all")
 _MEGABYTE = 1_000_000
@@ -55,8 +55,7 @@ class Every:
             FileError: the folder cannot be made.
         """
         for label, number in (("every", steps), ("keep", keep)):
-            if not isinstance(number, int) or number < 1:
-                raise InputError(f"{label} is {number!r}; it must be a whole number of at least 1.")
+            whole_number(number, label, least=1)
         if not megabytes > 0:
             raise InputError(f"megabytes is {megabytes}; it must be above 0.")
         if ranks not in RANKS:
@@ -69,7 +68,7 @@ class Every:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise FileError(f"The folder {folder} cannot be made: {error.strerror or error}.") from None
+            raise FileError(f"the folder {folder} cannot be made: {error.strerror or error}.") from None
 
     def __enter__(self) -> Every:
         """Count a step, and watch it where it is its turn."""

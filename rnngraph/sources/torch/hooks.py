@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any, TypeVar
 
 from rnngraph.errors import InputError, MissingToolError
 
@@ -16,7 +18,7 @@ def import_torch() -> Any:
     try:
         import torch
     except ImportError:
-        raise MissingToolError("PyTorch is not installed; run: pip install 'rnngraph[torch]'") from None
+        raise MissingToolError("PyTorch is not installed; pip install 'rnngraph[torch]' brings it.") from None
     return torch
 
 
@@ -25,7 +27,10 @@ def kept(tensor: Any) -> Any:
     return tensor.detach().clone()
 
 
-def adder(grads: dict[str, Any], key: str) -> Any:
+Key = TypeVar("Key")
+
+
+def adder(grads: dict[Key, Any], key: Key) -> Any:
     """Make a gradient hook that adds what passes to `grads[key]`; several backward passes add up, as `.grad` does."""
 
     def hook(gradient: Any) -> None:
@@ -34,7 +39,31 @@ def adder(grads: dict[str, Any], key: str) -> Any:
         copy = kept(gradient)
         grads[key] = copy if key not in grads else grads[key] + copy
 
+    hook.__torch_unserializable__ = True  # type: ignore[attr-defined]  # a saved tensor leaves it out, without a word
     return hook
+
+
+class ModuleHook:
+    """A hook on one module that stays behind when the module is copied or saved: a copy of it does nothing."""
+
+    def __init__(self, module: Any, see: Callable[..., None]) -> None:
+        """Let `see` take what the module's hooks are given; calls of any other module are ignored."""
+        self._module = module
+        # A compiled model runs its recurrent layers eagerly; our hooks must stay out of what is compiled.
+        self._see = import_torch().compiler.disable(see)
+
+    def __call__(self, module: Any, *arguments: Any) -> None:
+        """Take what the module was given and returned."""
+        if module is self._module:
+            self._see(module, *arguments)
+
+    def __reduce__(self) -> Any:
+        """Become a function of Python's own that takes anything and returns None."""
+        return getattr, (nullcontext(), "__exit__")
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        """Become the same in a copied module."""
+        return nullcontext().__exit__
 
 
 def unwrapped(model: Any) -> Any:

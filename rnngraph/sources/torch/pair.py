@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rnngraph.errors import InputError
-from rnngraph.sources.torch import Watch, watch
+from rnngraph.sources.torch.watch import Watch, watch
 
 if TYPE_CHECKING:
     from rnngraph.autodiff.tensor import Tensor
@@ -73,7 +73,7 @@ def _scalar(returned: Any, loss: str) -> tuple[Any, tuple[str, ...]]:
     output = _first_tensor(returned if given is None else given)
     if output is None or not output.requires_grad:
         raise InputError(
-            f"The module returned {type(returned).__name__}, in which nothing can be differentiated; return a loss, "
+            f"the module returned {type(returned).__name__}, in which nothing can be differentiated; return a loss, "
             "or an output that depends on its parameters."
         )
     if output.numel() == 1:

@@ -17,6 +17,9 @@ from rnngraph.sources.stack import Stack, torch_stack
 from rnngraph.sources.torch.call import Call
 from rnngraph.sources.torch.dropout import refuse
 
+# Relative; how far the gradient of a state may change between two calls and still be the same.
+TRANSPORT = {"float64": 1e-10, "float32": 1e-5}
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -38,6 +41,7 @@ class Sequence:
     c0: Array | None
     mask: Array | None  # (N, T)
     output: Array  # (N, T, ·), PyTorch's
+    output_is_state: bool  # of a cell, whose output is its final h
     output_grad: Array | None
     parts: tuple[Part, ...]
     dropping: bool
@@ -82,7 +86,8 @@ def joined(calls: list[Call]) -> Sequence:
     parts, last = [], -1
     for call, output in zip(calls, outputs, strict=True):
         last += output.shape[1]
-        parts.append(Part(last, _grad(call, "h"), _grad(call, "c"), call.attached))
+        attached = any(_is_attached(call, kind) for kind in call.initial)
+        parts.append(Part(last, _grad(call, "h"), _grad(call, "c"), attached))
     known = any(grad is not None for grad in grads)
     filled = [np.zeros_like(out) if grad is None else grad for grad, out in zip(grads, outputs, strict=True)]
     return Sequence(
@@ -92,6 +97,7 @@ def joined(calls: list[Call]) -> Sequence:
         c0=first.state(first.initial["c"]) if "c" in first.initial else None,
         mask=first.layout.mask(),
         output=np.concatenate(outputs, axis=1),
+        output_is_state=first.output is None,
         output_grad=np.concatenate(filled, axis=1) if known else None,
         parts=tuple(parts),
         dropping=first.dropping,
@@ -140,7 +146,44 @@ def chain_break(calls: list[Call]) -> str | None:
             return "a call began without the state of the call before"
         if not all(_same(call.initial[kind], before.final[kind]) for kind in call.initial):
             return "a call began with another state than the call before ended with"
+        if not all(_is_passed(before, call, kind) for kind in call.passages):
+            return _altered(before, call)
+        if call.initial and len({_is_attached(call, kind) for kind in call.initial}) > 1:
+            return "of the states that a call began with, one was detached and one was not"
     return None
+
+
+def _is_attached(call: Call, kind: str) -> bool:
+    """Tell whether an initial state hands its gradient on to the call before, rather than being cut off from it."""
+    passage = call.passages.get(kind)
+    return passage is not None and bool(passage.ends)
+
+
+def _is_passed(before: Call, call: Call, kind: str) -> bool:
+    """Tell whether the gradient of an initial state, where it has one, is the final state's of the call before."""
+    passage, end = call.passages[kind], (before.index, kind)
+    if not passage.ends or (passage.plain and passage.ends == {end}):
+        return True
+    # Other operations lie between, and leave the value as it is: PyTorch's own numbers tell what they do to a gradient.
+    arrived, sent = passage.arrived.get("gradient"), passage.sent.get(end)
+    if arrived is None or sent is None or arrived.numel() != sent.numel():
+        return False
+    arrived, sent = call.state(arrived).ravel(), call.state(sent.reshape(arrived.shape)).ravel()
+    if np.array_equal(arrived, sent, equal_nan=True):
+        return True
+    size = float(np.abs(arrived).max(initial=0.0))
+    return bool(np.abs(arrived - sent).max(initial=0.0) <= TRANSPORT.get(call.rounding, 0.01) * size)
+
+
+def _altered(before: Call, call: Call) -> str:
+    """Say what happened to a state that has the right value and another gradient."""
+    kind = next(kind for kind in call.passages if not _is_passed(before, call, kind))
+    passage = call.passages[kind]
+    if (before.index, kind) not in passage.ends:
+        return "a call began with the value of the final state of the call before, but not with that state itself"
+    return (
+        f"an operation between the calls ({passage.operation}) keeps the value of the state and changes its gradient"
+    )
 
 
 def _same(one: Any, other: Any) -> bool:

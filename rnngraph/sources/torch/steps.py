@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,8 @@ from rnngraph.autodiff.node import Op, Recurrence
 from rnngraph.autodiff.tape import Tape
 from rnngraph.errors import InputError
 from rnngraph.sources.torch.call import Call
-from rnngraph.sources.torch.hooks import adder, kept
-from rnngraph.trace.model import Magnitudes, ParameterTrace, Trace
+from rnngraph.sources.torch.hooks import ModuleHook, adder, import_torch, kept
+from rnngraph.trace.model import WITHOUT_LAGS, Magnitudes, ParameterTrace, Trace
 from rnngraph.trace.norms import norm
 
 CALLED = Op("called", "one call", lambda *values: values[-1], lambda g, node: (None,) * len(node.inputs))
@@ -38,21 +39,26 @@ class StepRecorder:
     grads: list[dict[str, Any]] = field(default_factory=list)
     weights: dict[str, Any] = field(default_factory=dict)
     handles: list[Any] = field(default_factory=list)
+    reason: str = ""  # why a cell that can be walked again is seen through hooks alone
+    again: list[bool] = field(default_factory=list)  # whether a call was made while a backward was under way
 
     def attach(self) -> None:
         """Put the hooks on."""
 
-        def hook(module: Any, arguments: Any, result: Any) -> None:
+        current = import_torch()._C._current_graph_task_id
+
+        def see(module: Any, arguments: Any, result: Any) -> None:
             found = dict(zip(*_named(list(_tensors(result))), strict=True))
             if not any(tensor.requires_grad for tensor in found.values()):
                 return
             self.values.append({kind: kept(tensor) for kind, tensor in found.items()})
             self.grads.append({})
+            self.again.append(current() != -1)
             for kind, tensor in found.items():
                 if tensor.requires_grad:
                     self.handles.append(tensor.register_hook(adder(self.grads[-1], kind)))
 
-        self.handles.append(self.module.register_forward_hook(hook))
+        self.handles.append(self.module.register_forward_hook(ModuleHook(self.module, see)))
         for name, parameter in self.module.named_parameters():
             if parameter.requires_grad:
                 self.handles.append(parameter.register_hook(adder(self.weights, name)))
@@ -61,7 +67,7 @@ class StepRecorder:
         """Take every hook off."""
         for handle in self.handles:
             handle.remove()
-        self.handles = []
+        self.handles.clear()
 
     def trace(self, source: str) -> Trace:
         """Assemble the trace.
@@ -75,14 +81,31 @@ class StepRecorder:
             raise InputError(
                 f"{self.path} was not called with gradients inside the watch; run the model inside the with block."
             )
+        self._leave_out_repeated()
         if not any(self.grads):
-            raise InputError(f"No gradient reached {self.path}: call loss.backward() inside the with block.")
+            raise InputError(f"no gradient reached {self.path}: call loss.backward() inside the with block.")
         tape = Tape(model=f"{self.path}: {type(self.module).__name__}, {len(self.values)} calls")
         recurrence = self._on(tape)
         tape.recurrences.append(recurrence)
         trace = _honest(record(tape, source=source), self._parameters())
+        if self.reason:
+            reason = f"{WITHOUT_LAGS}{self.path} was seen only through hooks, because {self.reason}"
+            trace = replace(trace, notes=(*trace.notes, reason))
         dtype = str(self.values[0]["h"].dtype).removeprefix("torch.")
         return replace(trace, dtype=dtype) if dtype == "float32" else trace
+
+    def _leave_out_repeated(self) -> None:
+        """Leave out calls that torch.utils.checkpoint made again and that no gradient reached."""
+        if any(again and grads for again, grads in zip(self.again, self.grads, strict=False)):
+            raise InputError(
+                f"{self.path} was called again by torch.utils.checkpoint while the gradient came back, last step "
+                "first, so the order of its steps is not known: pass use_reentrant=False to checkpoint."
+            )
+        if any(self.again):
+            first = [not again for again in self.again]
+            self.values = list(compress(self.values, first))
+            self.grads = list(compress(self.grads, first))
+            self.again = [False] * len(self.values)
 
     def _on(self, tape: Tape) -> Recurrence:
         recurrence = Recurrence(self.path, "custom", states={kind: [] for kind in self.values[0]})
@@ -115,9 +138,10 @@ class StepRecorder:
             yield ParameterTrace(f"{self.path}.{name}", shape, total, nothing, np.nan, value, np.nan, np.nan)
 
 
-def from_calls(path: str, module: Any, calls: list[Call], weights: dict[str, Any]) -> StepRecorder:
-    """See a cell's calls as hooks see any module's."""
-    return StepRecorder(path, module, [one.final for one in calls], [one.grads for one in calls], weights)
+def from_calls(path: str, module: Any, calls: list[Call], weights: dict[str, Any], reason: str) -> StepRecorder:
+    """See a cell's calls as hooks see any module's; `reason` says why they are not walked again."""
+    values, grads = [one.final for one in calls], [one.grads for one in calls]
+    return StepRecorder(path, module, values, grads, weights, reason=reason)
 
 
 def _honest(trace: Trace, parameters: Iterator[ParameterTrace]) -> Trace:

@@ -9,17 +9,21 @@ from collections.abc import Sequence as Texts
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.tape import Tape
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.errors import InputError
 from rnngraph.sources.torch.call import Call
 from rnngraph.sources.torch.capture import Recorder
 from rnngraph.sources.torch.compare import compare, note
-from rnngraph.sources.torch.replay import replay
+from rnngraph.sources.torch.feeding import Feed, feeds_of, lagless
+from rnngraph.sources.torch.recompute import in_order
+from rnngraph.sources.torch.replay import input_gradient, replay
 from rnngraph.sources.torch.sequence import Sequence, chain_break, joined
 from rnngraph.sources.torch.steps import from_calls
 from rnngraph.sources.torch.weights import weight_gradients
 from rnngraph.sources.walk import Walk
+from rnngraph.trace.model import WITHOUT_LAGS
 
 if TYPE_CHECKING:
     from rnngraph.trace.model import Trace
@@ -40,27 +44,30 @@ def traced(recorder: Recorder, choice: Choice) -> Trace:
     """Walk what was watched again and measure it.
 
     Raises:
-        InputError: nothing was called, no backward ran, a choice is needed, or the replay and PyTorch
-            disagree.
+        InputError: nothing was called, no backward ran, a choice is needed, or the replay and PyTorch disagree.
     """
     from rnngraph.trace.record import record
 
-    chosen = _chosen(recorder, choice.layer)
+    everything = in_order(recorder.calls)
+    chosen = _chosen(recorder, choice.layer, everything)
     loose = {path: calls for path, calls in chosen.items() if choice.call is None and _is_loose(calls)}
     if loose:
         return _seen(recorder, chosen, loose, str(choice.record.get("source", "")))
-    tape, sequences, walks = _replayed(chosen, choice)
+    walked = _replayed(chosen, choice)
     notes = []
-    for path, sequence in sequences.items():
+    for path, sequence in walked.sequences.items():
         calls = chosen[path]
         # The gradients of the parameters are those of all calls together.
         whole = choice.call is None or len(calls) == 1
         expected = weight_gradients(recorder.weight_grads[path], calls[0]) if whole else {}
-        notes.append(note(path, sequence, compare(sequence, walks[path], expected), choice.tolerance))
-    if len(sequences) > 1:
+        notes.append(note(path, sequence, compare(sequence, walked.walks[path], expected), choice.tolerance))
+    notes += [f"{path} was walked on the output of {feed.below}, as one stack" for path, feed in walked.feeds.items()]
+    if len(walked.sequences) > len(walked.feeds) + 1:
         notes.append("the layers were walked one by one: a lag counts from where the gradient enters a layer")
-    trace = record(tape, **choice.record)
-    return replace(trace, notes=(*trace.notes, *notes))
+    reasons = lagless(everything, walked.calls, walked.feeds)
+    options = {**choice.record, "lags": False, "spectrum": 0} if reasons else choice.record
+    trace = record(walked.tape, **options)
+    return replace(trace, notes=(*trace.notes, *notes, *(WITHOUT_LAGS + reason for reason in reasons)))
 
 
 def replayed_loss(recorder: Recorder) -> Tensor:
@@ -69,45 +76,70 @@ def replayed_loss(recorder: Recorder) -> Tensor:
     Raises:
         InputError: see `traced`; or the recurrence can be seen only through hooks.
     """
-    chosen = _chosen(recorder, None)
+    chosen = _chosen(recorder, None, in_order(recorder.calls))
     for path, calls in chosen.items():
         if _is_loose(calls):
             raise InputError(f"{path} can be seen only through hooks, because {chain_break(calls)}: nothing is walked.")
-    tape, _, _ = _replayed(chosen, Choice())
+    tape = _replayed(chosen, Choice()).tape
     parts = [(Tensor(tape, node) * tape.constant(start)).sum() for node, start in tape.starts.items()]
     tape.starts.clear()
     return sum(parts[1:], start=parts[0])
 
 
-def _replayed(chosen: dict[str, list[Call]], choice: Choice) -> tuple[Tape, dict[str, Sequence], dict[str, Walk]]:
-    sequences = {path: joined(_picked(calls, choice.call)) for path, calls in chosen.items()}
+@dataclass(frozen=True, slots=True)
+class _Walked:
+    """Layers on one tape, by their paths."""
+
+    tape: Tape
+    calls: dict[str, list[Call]]
+    sequences: dict[str, Sequence]
+    feeds: dict[str, Feed]
+    walks: dict[str, Walk]
+
+
+def _replayed(chosen: dict[str, list[Call]], choice: Choice) -> _Walked:
+    picked = {path: _picked(calls, choice.call) for path, calls in chosen.items()}
+    sequences = {path: joined(calls) for path, calls in picked.items()}
     _check_sizes(sequences)
     tape = Tape(model="; ".join(f"{path}: {one.stack.describe()}" for path, one in sequences.items()))
     tape.step_labels = list(choice.labels)
-    return tape, sequences, {path: replay(sequence, tape) for path, sequence in sequences.items()}
+    feeds = feeds_of(picked, sequences)
+    sent: dict[str, Array] = {}
+    for path, feed in feeds.items():
+        gradient = input_gradient(sequences[path])
+        gradient = gradient if feed.factor is None else gradient * feed.factor
+        sent[feed.below] = gradient + sent.get(feed.below, 0)
+    walks: dict[str, Walk] = {}
+    for path, sequence in sequences.items():  # a layer is called after the one that it reads
+        x = None
+        if path in feeds:
+            x, factor = walks[feeds[path].below].output, feeds[path].factor
+            x = x if factor is None else x * factor
+        walks[path] = replay(sequence, tape, x=x, sent=sent.get(path))
+    return _Walked(tape, picked, sequences, feeds, walks)
 
 
-def _chosen(recorder: Recorder, layer: str | None) -> dict[str, list[Call]]:
+def _chosen(recorder: Recorder, layer: str | None, everything: list[Call]) -> dict[str, list[Call]]:
     if recorder.failure:
-        raise InputError(f"The run went on, but {recorder.failure}.")
+        raise InputError(f"the run went on, but {recorder.failure}.")
     if not recorder.calls:
         raise InputError(
-            "No recurrent layer was called inside the watch: run the model's forward pass inside the with block "
+            "no recurrent layer was called inside the watch: run the model's forward pass inside the with block "
             "(and watch the model that is called, not a copy)."
         )
     found: dict[str, list[Call]] = {}
-    for one in recorder.calls:
+    for one in everything:
         if one.grads:
             found.setdefault(one.module, []).append(one)
     if not found:
         raise InputError(
-            "No gradient reached a recurrent layer: call loss.backward() inside the with block, on a loss that "
+            "no gradient reached a recurrent layer: call loss.backward() inside the with block, on a loss that "
             "depends on the layer, outside torch.no_grad()."
         )
     if layer is None:
         return found
     if layer not in found:
-        raise InputError(f"No watched layer with a gradient is called {layer!r}; there is {', '.join(found)}.")
+        raise InputError(f"no watched layer with a gradient is called {layer!r}; there is {', '.join(found)}.")
     return {layer: found[layer]}
 
 
@@ -120,11 +152,12 @@ def _seen(recorder: Recorder, chosen: dict[str, list[Call]], loose: dict[str, li
     path, calls = next(iter(loose.items()))
     if len(chosen) > 1:
         raise InputError(
-            f"The calls of {path} are not one sequence, because {chain_break(calls)}: it cannot be walked with "
+            f"the calls of {path} are not one sequence, because {chain_break(calls)}: it cannot be walked with "
             f"the other layers; pick one of {', '.join(chosen)} with trace('{path}')."
         )
     module = next(module for name, module, _ in recorder.modules if name == path)
-    return from_calls(path, module, calls, recorder.weight_grads[path]).trace(source)
+    reason = str(chain_break(calls))
+    return from_calls(path, module, calls, recorder.weight_grads[path], reason).trace(source)
 
 
 def _picked(calls: list[Call], call: int | None) -> list[Call]:
@@ -140,5 +173,5 @@ def _check_sizes(sequences: dict[str, Sequence]) -> None:
     if len(set(sizes.values())) > 1:
         listed = ", ".join(f"{path} ({batch} x {time} steps)" for path, (batch, time) in sizes.items())
         raise InputError(
-            f"The watched layers differ in batch or steps: {listed}; pick one with trace('{next(iter(sizes))}')."
+            f"the watched layers differ in batch or steps: {listed}; pick one with trace('{next(iter(sizes))}')."
         )

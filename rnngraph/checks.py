@@ -1,0 +1,41 @@
+"""Checks of what a user hands in that every part of the package makes; it imports the errors and NumPy only.
+
+In: a value and what to call it. Out: the same as a plain number or array, or one sentence that names the value.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeGuard
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnngraph.errors import InputError
+
+
+def is_whole(value: object) -> TypeGuard[int]:
+    """Tell a whole number, Python's or NumPy's, from anything else; True and False are none."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def whole_number(value: object, label: str, *, least: int) -> int:
+    """Take a whole number.
+
+    Raises:
+        InputError: something else, or a number below `least`.
+    """
+    if not is_whole(value) or value < least:
+        raise InputError(f"{label} is {value!r}; it must be a whole number of at least {least}.")
+    return int(value)
+
+
+def rectangular(given: Any, label: str, *, dtype: np.dtype[Any] | None = None) -> NDArray[Any]:
+    """Take whatever NumPy makes an array of.
+
+    Raises:
+        InputError: rows of different lengths.
+    """
+    try:
+        return np.asarray(given, dtype=dtype)
+    except ValueError as error:
+        raise InputError(f"{label} is no rectangular array: {error}") from None

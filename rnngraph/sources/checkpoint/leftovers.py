@@ -1,0 +1,57 @@
+"""What a checkpoint holds beside the layers that are run: a network with leftovers is not the whole model.
+
+In: the index of a checkpoint and the layers that were recognised. Out: sentences that name the rest, or a refusal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from rnngraph.errors import InputError
+from rnngraph.sources.checkpoint.files import StoredArray
+from rnngraph.sources.checkpoint.roles import OutputLayer, bias_of, is_ours
+
+LISTED = 8  # names in the sentence; a large model has thousands
+_NO_LAYER = ("optimizer", "seed_generator", "num_batches_tracked")  # what a training run keeps beside its weights
+
+
+def describe_unused(arrays: Mapping[str, StoredArray], used: Collection[str]) -> tuple[str, ...]:
+    """Name the weights that no layer of the run uses; a bias goes with its weight. Nothing where there are none."""
+    rest = {name: array for name, array in arrays.items() if array.name not in used and _is_weight(name, array)}
+    biases = {bias_of(name, rest) for name in rest}
+    names = [name for name in rest if name not in biases]
+    if not names:
+        return ()
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    listed = ", ".join(names[:LISTED])
+    return (f"not used: {listed}{more}: this is not the whole model, so that the loss is not its own",)
+
+
+def check_last(output: OutputLayer, rest: Mapping[str, StoredArray]) -> None:
+    """Hold back an output layer that another layer of the checkpoint seems to follow.
+
+    Raises:
+        InputError: a matrix of `rest` takes as many values as the output layer gives.
+    """
+    width = output.weight.shape[1]
+    for name, array in rest.items():
+        if name == output.name or "emb" in name.lower() or len(array.shape) != 2 or not _is_weight(name, array):
+            continue
+        if width in _input_sizes(name, array):
+            raise InputError(
+                f"{output.name} gives {width} values and {name} {array.shape} takes as many, so that {output.name} "
+                "may not give the scores that the targets are for; if it does, say so with --layer "
+                f"output={output.name}; if not, differentiate the recurrent output with --loss last, or run the whole "
+                "model as a Python function."
+            )
+
+
+def _is_weight(name: str, array: StoredArray) -> bool:
+    return array.shape not in ((), (1,)) and not any(part in name for part in _NO_LAYER)
+
+
+def _input_sizes(name: str, array: StoredArray) -> tuple[int, ...]:
+    """Give the axes that may be a matrix's input: PyTorch's last, Keras's and our first, any of an unknown name's."""
+    if is_ours(name):
+        return array.shape[:1]
+    return array.shape[1:] if name.endswith("weight") else array.shape

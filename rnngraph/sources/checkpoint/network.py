@@ -1,0 +1,87 @@
+"""The network that a checkpoint holds: the stack, and the embedding and the output layer where the data need them.
+
+In: a file of weights and the data it is to run on. Out: the `Network`, and what is wrong with its numbers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rnngraph.autodiff.contribution import Array
+from rnngraph.errors import InputError
+from rnngraph.sources.checkpoint.data import Data
+from rnngraph.sources.checkpoint.formats import Checkpoint, open_checkpoint
+from rnngraph.sources.checkpoint.layers import Candidate, candidates, chosen
+from rnngraph.sources.checkpoint.leftovers import check_last, describe_unused
+from rnngraph.sources.checkpoint.options import CheckpointOptions
+from rnngraph.sources.checkpoint.roles import OutputLayer, find_embedding, find_output
+from rnngraph.sources.checkpoint.stack import not_finite, read_stack
+from rnngraph.sources.stack import Stack
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """What was recognised."""
+
+    stack: Stack
+    embedding: tuple[str, Array] | None
+    output: OutputLayer | None
+    notes: tuple[str, ...] = ()  # what a reader of the numbers must know of how the file was read
+
+
+def recognise(options: CheckpointOptions, data: Data | None) -> tuple[Network, tuple[str, ...]]:
+    """Find the layers that the data need, and sentences on what is wrong: values that are not finite, unused weights.
+
+    Raises:
+        InputError: nothing is recognised, or more than one thing could be meant.
+        FileError: the file cannot be read.
+        MissingToolError: its format needs a package that is not installed.
+    """
+    checkpoint = open_checkpoint(options.weights)
+    names = [part.strip() for part in (options.layer or "").split(",") if part.strip()]
+    roles = dict(name.split("=", 1) for name in names if "=" in name)
+    for role in roles:
+        if role not in ("embedding", "output"):
+            raise InputError(f"--layer {role}={roles[role]} names no role; write embedding=NAME or output=NAME.")
+    found = candidates(checkpoint)
+    picked = chosen(found, [name for name in names if "=" not in name], checkpoint)
+    stack, findings = read_stack(picked, options.cell)
+    recurrent = {array.name for one in found for array in one.arrays.values()}
+    rest = {name: array for name, array in checkpoint.arrays.items() if array.name not in recurrent}
+    embedding, output = None, None
+    if data is None or data.tokens is not None:
+        embedding = find_embedding(rest, stack.input_size, roles.get("embedding"))
+    besides = None if embedding is None else embedding[0]
+    if options.loss is None and (data is None or (data.targets is not None and data.output_grad is None)):
+        output = find_output(rest, stack.output_size, roles.get("output"), besides=besides)
+        if output is not None and "output" not in roles:
+            check_last(output, {name: array for name, array in rest.items() if name != besides})
+    if embedding is not None:
+        findings += not_finite(*embedding)
+    if output is not None:
+        findings += (*not_finite(output.name, output.weight), *not_finite(f"{output.name} (bias)", output.bias))
+    used = {array.name for one in picked for array in one.arrays.values()}
+    named = (besides, *((output.name, output.bias_name) if output is not None else ()))
+    used |= {checkpoint.arrays[name].name for name in named if name is not None}
+    network = Network(stack, embedding, output, _notes(checkpoint, picked, options.cell))
+    return network, findings + describe_unused(checkpoint.arrays, used)
+
+
+def _notes(checkpoint: Checkpoint, picked: list[Candidate], cell: str | None) -> tuple[str, ...]:
+    """Say what was assumed of the file, and what was made of it."""
+    assumed = cell is None and any(one.cell == "tanh" and "activation" not in one.settings for one in picked)
+    notes: tuple[str, ...] = ("tanh assumed; a ReLU layer needs --cell relu",) if assumed else ()
+    if checkpoint.folded:
+        names = ", ".join(checkpoint.folded[:4]) + ("" if len(checkpoint.folded) <= 4 else ", ..")
+        notes += (f"weight norm was folded into {names}: gradients are those of the weight that it gives",)
+    return notes
+
+
+def describe(network: Network) -> tuple[str, ...]:
+    """Say what was found, a sentence a part."""
+    found = [f"found {network.stack.name}: {network.stack.describe()}"]
+    if network.embedding is not None:
+        found.append(f"found the embedding {network.embedding[0]}: {len(network.embedding[1])} words")
+    if network.output is not None:
+        found.append(f"found the output layer {network.output.name}: {network.output.weight.shape[1]} scores")
+    return tuple(found)

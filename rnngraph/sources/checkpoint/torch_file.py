@@ -1,0 +1,117 @@
+"""PyTorch's own files: what `torch.save` writes, a zip archive or a pickle of the older kind.
+
+In: a path. Out: `StoredArray`s by name. Nothing in the file is executed.
+"""
+
+from __future__ import annotations
+
+import io
+import pickletools
+import warnings
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rnngraph.autodiff.contribution import Array
+from rnngraph.errors import FileError, MissingToolError
+from rnngraph.sources.checkpoint.files import LARGEST_HEADER, StoredArray, check_archive, check_ratio, readable
+
+_ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
+_PICKLES = 4  # the older kind has a magic number, a version and the sizes of numbers in front of the weights
+
+
+def read_torch(path: Path) -> list[StoredArray]:
+    """Index what `torch.save` wrote: a state dict, or a training checkpoint that holds one.
+
+    Raises:
+        FileError: it is damaged, of another format, or holds objects that would have to be executed.
+        MissingToolError: PyTorch is not installed.
+    """
+    try:
+        import torch
+    except ImportError:
+        raise MissingToolError(
+            f"{path} is read with PyTorch, which is not installed; pip install 'rnngraph[torch]' brings it."
+        ) from None
+    _check_form(path)
+    try:
+        with warnings.catch_warnings():  # of old formats; what matters is said below
+            warnings.simplefilter("ignore")
+            loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # damage, or an object that would have to be executed
+        text = " ".join(str(error).split())
+        if "weights_only" in text or "WeightsUnpickler" in text:
+            raise FileError(
+                f"{path} cannot be read without executing what is in it, because it holds more than weights; "
+                "save model.state_dict() alone."
+            ) from None
+        raise FileError(f"{path} cannot be read: {text[:150] or type(error).__name__}.") from None
+    return [_tensor(path, name, tensor) for name, tensor in _tensors(loaded).items()]
+
+
+def _check_form(path: Path) -> None:
+    """Tell damage from contents that are not read, by what the file begins with.
+
+    Raises:
+        FileError: it is neither a whole zip archive nor a whole pickle, or an archive that lies about its sizes.
+    """
+    with readable(path), path.open("rb") as file:
+        start = io.BytesIO(file.read(LARGEST_HEADER))
+    magic = start.getvalue()[:4]
+    if magic == _ZIP:
+        if not zipfile.is_zipfile(path):
+            raise FileError(f"{path} cannot be read: it begins as a zip archive and breaks off; it is damaged.")
+        with readable(path), zipfile.ZipFile(path) as archive:
+            check_archive(path, archive)
+            for entry in archive.infolist():
+                if entry.filename.endswith("/data.pkl") and entry.file_size <= LARGEST_HEADER:
+                    _walk_pickle(path, io.BytesIO(archive.read(entry)))
+    elif magic[:1] == _PICKLE:
+        for _ in range(_PICKLES):
+            if start.tell() < len(start.getvalue()):
+                _walk_pickle(path, start)
+    else:
+        raise FileError(
+            f"{path} cannot be read: it begins neither as a zip archive nor as a pickle, as PyTorch's files do; it is "
+            "damaged or of another format."
+        )
+
+
+def _walk_pickle(path: Path, file: io.BytesIO) -> None:
+    """Read a pickle's opcodes without following them."""
+    try:
+        for _ in pickletools.genops(file):
+            pass
+    except Exception:  # opcodes that are none, or arguments that break off
+        raise FileError(f"{path} cannot be read: its pickle is damaged.") from None
+
+
+def _tensors(loaded: Any) -> dict[str, Any]:
+    """Collect tensors from nested tables, under names joined by dots."""
+    found: dict[str, Any] = {}
+    pending = [("", loaded)]
+    while pending:
+        name, value = pending.pop(0)
+        if hasattr(value, "detach") and hasattr(value, "shape"):
+            found[name] = value
+        elif isinstance(value, Mapping):
+            for key, one in value.items():
+                # A training checkpoint also holds the optimiser's copies of every weight.
+                if isinstance(key, str) and not key.startswith("optimizer"):
+                    pending.append((f"{name}.{key}" if name else key, one))
+    return found
+
+
+def _tensor(path: Path, name: str, tensor: Any) -> StoredArray:
+    def read() -> Array:
+        if str(tensor.layout) != "torch.strided" or tensor.is_meta or tensor.is_quantized:
+            raise FileError(f"{name} in {path} is sparse, quantised or without values, and is not read: save it dense.")
+        # A view can be far larger than the numbers that it shows.
+        check_ratio(path, tensor.numel() * tensor.element_size(), tensor.untyped_storage().nbytes())
+        wide = tensor.detach().float() if str(tensor.dtype) in ("torch.bfloat16", "torch.float16") else tensor.detach()
+        return np.asarray(wide.contiguous().numpy())
+
+    return StoredArray(name, tuple(int(one) for one in tensor.shape), path, read)

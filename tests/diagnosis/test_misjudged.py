@@ -1,0 +1,197 @@
+"""Networks that were once misjudged, or given advice that their numbers do not bear out; the truth is on paper."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnngraph as rg
+from rnngraph import nn
+from rnngraph.errors import InputError
+from rnngraph.nn import Parameter
+from tests.linear_cells import orthogonal
+
+Array = Any
+
+
+def factors(
+    table: Array, losses: Sequence[tuple[int, Array]] | None = None, *, start: float = 1.0, dtype: Any = np.float64
+) -> rg.Tensor:
+    """h_t = h_{t-1} * table[n, t], one unit; a loss is a step and a weight a sample, (N, 1)."""
+    table = np.atleast_2d(np.asarray(table, dtype))
+    batch, time = table.shape
+    tape = rg.Tape()
+    h = first = tape.input(np.full((batch, 1), start, dtype), "h0")
+    states = []
+    for t in range(time):
+        with tape.scope(t=t):
+            h = h * table[:, t : t + 1]
+        states.append(h)
+    tape.state("cell.h", states, initial=first)
+    total = None
+    for s, weight in losses or [(time - 1, np.ones((batch, 1)))]:
+        part = (states[s] * np.asarray(weight, dtype)).sum()
+        total = part if total is None else total + part
+    assert total is not None
+    return total
+
+
+def linear(weight: Array, time: int, c: Array | None = None, *, dtype: Any = np.float64) -> rg.Trace:
+    """h_t = h_{t-1} W, and the loss c·h_T."""
+    tape = rg.Tape()
+    w = tape.parameter(Parameter("cell.W", np.asarray(weight, dtype)))
+    h = start = tape.input(np.zeros((1, len(weight)), dtype), "h0")
+    states = []
+    for t in range(time):
+        with tape.scope(t=t):
+            h = h @ w
+        states.append(h)
+    tape.state("cell.h", states, initial=start)
+    readout = np.ones((1, len(weight))) if c is None else np.asarray(c)
+    return rg.record((h * readout.astype(dtype)).sum(), lags=True)
+
+
+def found(diagnosis: Any, rule: str) -> Any:
+    (finding,) = [finding for finding in diagnosis.findings if finding.rule == rule]
+    return finding
+
+
+def test_one_long_sample_does_not_speak_for_seven_short_ones() -> None:
+    table = np.full((8, 100), 0.3)
+    table[0] = 1.0
+    long = np.zeros((8, 1))
+    long[0] = 1
+    trace = rg.record(factors(table, [(99, long), (49, 1 - long)]), lags=True)
+    diagnosis = rg.diagnose(trace)
+    assert diagnosis.verdict == "vanishing"
+    assert diagnosis.horizon == 49
+    assert diagnosis.decades == pytest.approx(49 * math.log10(0.3))
+    assert found(diagnosis, "sample_differs").where["sample"] == 0
+    with pytest.raises(AssertionError, match="vanishing"):
+        rg.assert_healthy(trace)
+    asked = rg.diagnose(trace, horizon=99)
+    assert asked.verdict == "too_short"
+    assert "only 1 of 8 samples" in found(asked, "too_short").text
+
+
+def test_samples_without_a_loss_do_not_hide_the_one_that_has_one() -> None:
+    weight = np.zeros((32, 1))
+    weight[10] = 1
+    diagnosis = rg.diagnose(rg.record(factors(np.full((32, 50), 0.3), [(49, weight)]), lags=True))
+    assert diagnosis.verdict == "vanishing"
+    assert diagnosis.decades == pytest.approx(49 * math.log10(0.3))
+    assert diagnosis.measured == "all loss steps, 8 of 32 samples"
+    assert "8 of 32 samples" in str(diagnosis)
+
+
+def test_an_explosion_beyond_the_largest_float() -> None:
+    trace = linear(10 * orthogonal(4), 320)
+    diagnosis = rg.diagnose(trace)
+    assert {"exploding", "non_finite"} <= set(diagnosis.flags)
+    assert diagnosis.decades == pytest.approx(319)
+
+
+def test_the_rate_is_that_of_each_loss_and_not_of_their_mixture() -> None:
+    # One unit keeps, at a gate of sigmoid(6), and the others forget at once: each loss decays by the gate alone, but
+    # how much of it is in the keeping unit differs from loss to loss.
+    layer = nn.LSTM(3, 8)
+    bias = layer.parameter("b").value
+    bias[8:16], bias[8] = -20, 6
+    layer.parameter("Wh").value[...] = 0
+    layer.parameter("Wx").value[...] *= 0.01
+    rng = np.random.default_rng(0)
+    hidden = layer(rg.Tape().input(rng.normal(size=(4, 60, 3))))
+    diagnosis = rg.diagnose(rg.record((hidden * rng.normal(size=hidden.shape)).sum(), lags=True))
+    gate = math.log(1 / (1 + math.exp(-6)))
+    assert diagnosis.rate == pytest.approx(gate, rel=0.02)
+    assert diagnosis.half_life == pytest.approx(math.log(2) / -gate, rel=0.02)
+
+
+def test_a_floor_above_the_threshold_gives_no_verdict() -> None:
+    losses = [(s, np.ones((1, 1))) for s in range(90)]
+    trace = rg.record(factors(np.full(90, 0.5), losses), lags=rg.LagOptions("all", floor=1e-6))
+    assert rg.diagnose(trace).verdict == "vanishing"
+    with pytest.raises(InputError, match="followed only down to a gain of 1e-6"):
+        rg.diagnose(trace, vanishing=-7)
+
+
+def test_one_step_that_lets_nothing_through_is_not_a_dead_layer() -> None:
+    # At the last step h takes nothing from h, but everything from a second path that h fed before.
+    tape = rg.Tape()
+    h = start = tape.input(np.ones((1, 1)), "h0")
+    c = tape.input(np.ones((1, 1)), "c0")
+    states = []
+    for t in range(40):
+        with tape.scope(t=t):
+            own, other = (0.0, 1.0) if t == 39 else (0.9, 0.0)
+            h, c = h * own + c * other, c * 0.99 + h * 0.1
+        states.append(h)
+    tape.state("cell.h", states, initial=start)
+    diagnosis = rg.diagnose(rg.record(h.sum(), lags=True))
+    # dL/dh_{38-k} = 0.1 * sum of 0.99^(k-1-j) 0.9^j: what h gave to c at each step.
+    expected = 0.1 * sum(0.99 ** (37 - j) * 0.9**j for j in range(38))
+    assert diagnosis.verdict == "healthy"
+    assert diagnosis.decades == pytest.approx(math.log10(expected), abs=1e-9)
+
+
+def test_truncation_keeps_what_it_says_on_a_curve_that_is_no_line() -> None:
+    # The gain is 1 over 40 lags and gone after that: 99 % of 41 lags is all of them.
+    table = np.ones(90)
+    table[:50] = 0.1
+    advice = found(rg.diagnose(rg.record(factors(table), lags=True)), "vanishing").evidence["truncation"]
+    gains = np.cumprod(np.append(1.0, table[::-1]))
+    kept = np.cumsum(gains)[advice - 1] / gains.sum()
+    assert kept >= 0.99
+    assert np.cumsum(gains)[advice - 2] / gains.sum() < 0.99
+
+
+def test_truncation_against_growth_is_read_from_the_curve() -> None:
+    # A gain of 1000 at the first step, and hardly any growth after that.
+    diagnosis = rg.diagnose(linear(np.array([[1.01, 1000.0], [0.0, 1.0]]), 60, c=[[0.0, 1.0]]))
+    assert "truncation after 1 step keeps the growth below 100" in found(diagnosis, "exploding").advice
+
+
+def test_the_clip_is_that_of_the_layer_where_others_make_up_the_norm() -> None:
+    rng = np.random.default_rng(0)
+    tape = rg.Tape()
+    x = tape.input(rng.normal(size=(4, 60, 3)))
+    layer = nn.RNN(3, 16, init="orthogonal", gain=2.0)
+    hidden, scores = layer(x), nn.Linear(3, 5)(x)
+    loss = (hidden[:, 59] * 1e-9).sum() + (scores * scores).sum() * 10
+    trace = rg.record(loss, lags=True)
+    finding = found(rg.diagnose(trace), "exploding")
+    own = math.hypot(*(float(np.linalg.norm(rg.gradients(loss)[f"rnn.{name}"])) for name in ("Wx", "Wh", "b")))
+    peak = finding.evidence["peak_decades"]
+    assert finding.evidence["clip_norm"] == pytest.approx(own / 10**peak)
+    assert "Clip the norm of the gradient of rnn's own weights" in finding.advice
+    assert "made it so" not in finding.advice
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e12, 1e-12])
+def test_the_overflow_is_predicted_from_the_size_of_the_gradient(scale: float) -> None:
+    c = np.full((1, 4), scale)
+    finding = found(rg.diagnose(linear(2 * orthogonal(4), 60, c=c, dtype=np.float32)), "exploding")
+    # 2 * scale * 2^lag reaches 2^128
+    assert finding.evidence["overflow_lag"] == pytest.approx(127 - math.log2(scale), abs=1)
+
+
+def test_saturation_is_no_cause_where_the_weights_take_nearly_all() -> None:
+    layer = nn.RNN(3, 24, init="orthogonal")
+    layer.parameter("Wh").value[...] *= 1e-3
+    layer.parameter("Wx").value[...] *= 0.1
+    layer.parameter("b").value[...] = np.where(np.arange(24) < 13, 3, 0)
+    rng = np.random.default_rng(0)
+    hidden = layer(rg.Tape().input(rng.normal(size=(4, 60, 3))))
+    diagnosis = rg.diagnose(rg.record((hidden * rng.normal(size=hidden.shape)).sum(), lags=True))
+    assert diagnosis.verdict == "vanishing"
+    assert found(diagnosis, "vanishing").cause == "weights"
+
+
+def test_a_network_that_neither_grows_nor_shrinks_has_a_rate_of_zero() -> None:
+    diagnosis = rg.diagnose(linear(orthogonal(4), 60))
+    assert diagnosis.rate == 0
+    assert diagnosis.half_life is None
