@@ -47,7 +47,7 @@ def check_target(path: Path, *, example: str, kind: str, is_kind: Callable[[Path
         FileError: the path is a folder, its folder does not exist or cannot be written to, or another file is there.
     """
     check_place(path, example=example)
-    if path.exists() and not force and not is_kind(path):
+    if path.is_file() and not force and not is_kind(path):
         raise FileError(
             f"{str(path)!r} exists and is no {kind}; choose another name, or overwrite it with force (--force)."
         )
@@ -79,10 +79,16 @@ def refuse_folder(path: Path, *, example: str) -> None:
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file all or nothing; one that is overwritten keeps who may read it.
 
+    A link is followed. What is no file, such as a device or a pipe, is written into and not replaced.
+
     Raises:
         FileError: it cannot be written.
     """
     try:
+        if path.exists() and not path.is_file():
+            path.write_bytes(data)
+            return
+        path = Path(os.path.realpath(path))
         handle, name = tempfile.mkstemp(prefix=".rnngraph-", dir=path.parent)
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
         raise _cannot_be_written(path, error) from None

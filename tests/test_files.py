@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -115,3 +116,33 @@ def test_what_is_no_path_is_refused() -> None:
     assert path_of("a/b", example="run.npz") == Path("a", "b")
     with pytest.raises(InputError, match=r"the path is 3; .*'run\.npz'"):
         path_of(3, example="run.npz")
+
+
+@pytest.mark.parametrize(("save", "name"), SAVES)
+def test_a_link_is_followed(save: Save, name: str, tmp_path: Path) -> None:
+    real = tmp_path / "kept" / name
+    real.parent.mkdir()
+    save(real)
+    before = real.read_bytes()
+    real.write_bytes(b"")
+    link = tmp_path / name
+    link.symlink_to(real)
+    save(link)
+    assert link.is_symlink()
+    assert real.read_bytes() == before
+    assert sorted(one.name for one in tmp_path.iterdir()) == sorted(["kept", name])
+
+
+@pytest.mark.parametrize(("save", "name"), SAVES)
+def test_a_pipe_is_written_into_and_stays_one(save: Save, name: str, tmp_path: Path) -> None:
+    save(tmp_path / name)
+    whole = (tmp_path / name).read_bytes()
+    pipe = tmp_path / f"pipe-{name}"
+    os.mkfifo(pipe)
+    read: list[bytes] = []
+    reader = Thread(target=lambda: read.append(pipe.read_bytes()))
+    reader.start()
+    save(pipe)
+    reader.join(timeout=30)
+    assert len(read[0]) == len(whole)
+    assert stat.S_ISFIFO(pipe.stat().st_mode)

@@ -15,6 +15,7 @@ from rich.console import Console
 
 # Without a terminal there is no width to respect; this one holds every column of every report.
 PIPE_WIDTH = 120
+NARROWEST = 30  # below it, every line would be broken letter by letter
 PATIENCE_SECONDS = 1.0
 
 
@@ -22,8 +23,13 @@ def report_console() -> Console:
     """Open stdout for a report."""
     _never_fail_on_a_character()
     console = Console(highlight=False, soft_wrap=False)
-    if not console.is_terminal and not os.environ.get("COLUMNS"):
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdecimal() and int(columns) > 0:
+        console.width = max(int(columns), NARROWEST)
+    elif not console.is_terminal:
         console.width = PIPE_WIDTH
+    elif columns:  # such as 0, which some environments set; the terminal knows better
+        console.width = max(os.get_terminal_size(console.file.fileno()).columns, NARROWEST)
     return console
 
 

@@ -79,6 +79,9 @@ def write_output(data: bytes, path: Path) -> None:
 
 
 def _report_written(path: Path) -> None:
+    if not path.is_file():  # a device or a pipe, which has no size
+        status(f"wrote {path}")
+        return
     size = path.stat().st_size
     text = f"{size} bytes" if size < 1000 else f"{size / 1e3:.3g} kB" if size < 1_000_000 else f"{size / 1e6:.3g} MB"
     status(f"wrote {path} ({text})")

@@ -74,10 +74,11 @@ class LagsReport:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         """Lay the report out for the width and the characters of a console."""
         trace = self.trace
+        dot = "-" if options.ascii_only else "·"
         length = "1 timestep" if trace.timesteps == 1 else f"{trace.timesteps} timesteps"
         yield Text.assemble(
             (printable(trace.model), "bold"),
-            f" · {length} · {trace.dtype} · {taken(self.states[0].lags)}",
+            *(f" {dot} {part}" for part in (length, trace.dtype, taken(self.states[0].lags))),
         )
         for one in self.states:
             yield Text()

@@ -32,7 +32,7 @@ def factors(
             h = h * table[:, t : t + 1]
         states.append(h)
     tape.state("cell.h", states, initial=first)
-    total = None
+    total: rg.Tensor | None = None
     for s, weight in losses or [(time - 1, np.ones((batch, 1)))]:
         part = (states[s] * np.asarray(weight, dtype)).sum()
         total = part if total is None else total + part

@@ -36,6 +36,14 @@ def test_every_row_has_its_verdict_and_the_culprit_its_sentence() -> None:
     assert "1 of 3 gradients differ from central differences (float64, tolerance 1e-06)" in text
 
 
+def test_what_cannot_be_told_and_does_not_pass_is_not_called_wrong() -> None:
+    report = GradcheckReport((RIGHT, replace(UNSURE, passed=False)), (), 1e-6, "float64", "rnn.b: not finite.")
+    text = " ".join(shown(report).split())
+    assert "1.0e+00 cannot tell" in text
+    assert "Not every gradient can be compared with central differences (float64, tolerance 1e-06). rnn.b: not" in text
+    assert "wrong" not in text
+
+
 def test_the_conclusion_says_where_the_fault_is() -> None:
     assert "All 1 gradients agree" in shown(replace(REPORT, rows=(RIGHT,), culprits=()))
     assert "a rule is wrong in itself" in shown(replace(REPORT, rows=(RIGHT,)))

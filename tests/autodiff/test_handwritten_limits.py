@@ -1,0 +1,159 @@
+"""A backward written by hand where differences are hard, or the functions wrong: NaN, rounding, kinks, random ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rnngraph.autodiff.differences import Comparison
+from rnngraph.autodiff.gradcheck_report import GradcheckReport, worst_of
+from rnngraph.autodiff.handwritten import gradcheck_functions
+from rnngraph.errors import InputError
+
+RANDOM = np.random.default_rng(0)
+X, W = RANDOM.normal(size=(3, 4)), RANDOM.normal(size=(4, 5))
+
+
+def square(x: Any) -> Any:
+    return x**2, x
+
+
+def product(x: Any, w: Any) -> Any:
+    return x @ w, (x, w)
+
+
+def product_back(d: Any, cache: Any) -> Any:
+    return d @ cache[1].T, cache[0].T @ d
+
+
+def verdicts(report: GradcheckReport) -> list[str]:
+    return [line.split()[-1] for line in str(report).splitlines()[2 : 2 + len(report.rows)]]
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("places", [slice(None), slice(1, 2)])
+def test_a_gradient_that_is_not_finite_is_wrong(bad: float, places: slice) -> None:
+    def backward(d: Any, x: Any) -> Any:
+        gradient = 2 * d * x
+        gradient[places] = bad
+        return gradient
+
+    report = gradcheck_functions(square, backward, np.full(3, 2.0))
+    assert not report.passed
+    assert report.differs
+    assert verdicts(report) == ["WRONG"]
+
+
+def test_a_forward_that_is_not_finite_cannot_be_told_and_does_not_pass() -> None:
+    report = gradcheck_functions(lambda x: (x * np.nan, x), lambda d, x: d, np.full(3, 2.0))
+    assert (report.passed, report.differs) == (False, False)
+    assert str(report).startswith("gradients CANNOT all be compared with central differences")
+    assert report.note == "x: differences cannot tell, because the forward gives NaN or infinity there."
+
+
+@pytest.mark.parametrize("factor", [1.0, 3.0])
+def test_a_slope_that_rounding_hides_does_not_pass_whatever_is_claimed(factor: float) -> None:
+    x = np.random.default_rng(0).normal(size=(2, 4, 3))
+    report = gradcheck_functions(lambda x: (1e12 + x, x), lambda d, x: factor * d, x)
+    assert (report.passed, report.differs) == (False, False)
+    assert "cannot tell" in str(report)
+    assert (
+        "x: differences cannot tell, because the slope is zero or too small beside the float64 rounding" in report.note
+    )
+
+
+def test_a_wrong_direction_is_reported_before_one_that_cannot_be_told() -> None:
+    unsure = Comparison(1.0, np.nan, 9.0, passed=False, resolved=False)
+    wrong = Comparison(1.0, 2.0, 0.5, passed=False, resolved=True)
+    right = Comparison(1.0, 1.0, 0.0, passed=True, resolved=True)
+    vouched = Comparison(1.0, 5.0, 0.8, passed=True, resolved=False)
+    assert worst_of([right, unsure, wrong, vouched]) is wrong
+    assert worst_of([right, vouched, unsure]) is unsure
+    assert worst_of([right, vouched]) is vouched
+
+
+def test_a_forward_that_draws_its_own_mask_is_refused() -> None:
+    generator = np.random.default_rng(1)
+
+    def forward(x: Any) -> Any:
+        mask = generator.random(x.shape) > 0.5
+        return x * mask, mask
+
+    with pytest.raises(InputError, match="output 0 of the forward is another one when it is called again"):
+        gradcheck_functions(forward, lambda d, mask: d * mask, X)
+
+
+def test_kinks_at_the_point_itself() -> None:
+    def relu(x: Any) -> Any:
+        return np.maximum(x, 0), x
+
+    for zeros in (np.zeros((3, 3)), np.array([0.0, 0.0, 1.0, -2.0])):
+        assert gradcheck_functions(relu, lambda d, x: d * (x > 0), zeros).passed
+        assert gradcheck_functions(relu, lambda d, x: d * (x >= 0), zeros).passed
+        wrong = gradcheck_functions(relu, lambda d, x: d * (x < 0), zeros)
+        assert verdicts(wrong) == ["WRONG"]
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-3, 1e4])
+def test_a_forward_in_float32_is_held_to_its_own_precision(scale: float) -> None:
+    def forward(x: Any, w: Any) -> Any:
+        return (x @ w).astype(np.float32), (x, w)
+
+    report = gradcheck_functions(forward, product_back, X * scale, W)
+    assert report.passed, str(report)
+    assert verdicts(report) == ["ok", "ok"]
+    assert (report.dtype, report.tolerance) == ("float32", 1e-3)
+    wrong = gradcheck_functions(forward, lambda d, cache: (1.01 * product_back(d, cache)[0], cache[0].T @ d), X, W)
+    assert verdicts(wrong) == ["WRONG", "ok"]
+
+
+def test_a_recurrence_in_float32_passes() -> None:
+    def forward(x: Any, w: Any) -> Any:
+        h = [np.zeros((len(x), len(w)), np.float32)]
+        for t in range(x.shape[1]):
+            h.append(np.tanh(x[:, t].astype(np.float32) + h[-1] @ w.astype(np.float32)))
+        return h[-1], (h, w, x)
+
+    def backward(d: Any, cache: Any, *, slip: float = 1.0) -> Any:
+        h, w, x = cache
+        dx, dw = np.zeros_like(x), np.zeros_like(w)
+        for t in reversed(range(x.shape[1])):
+            da = d * (1 - h[t + 1] ** 2)
+            dx[:, t], dw, d = da, dw + slip * h[t].T @ da, da @ w.T
+        return dx, dw
+
+    arguments = RANDOM.normal(size=(2, 10, 4)), RANDOM.normal(size=(4, 4)) * 0.5
+    assert verdicts(gradcheck_functions(forward, backward, *arguments)) == ["ok", "ok"]
+    slipped = gradcheck_functions(forward, lambda d, cache: backward(d, cache, slip=1.02), *arguments)
+    assert verdicts(slipped) == ["ok", "WRONG"]
+
+
+REFUSED: list[tuple[Any, Any, tuple[Any, ...], str]] = [
+    (None, product_back, (X, W), "the forward is None; pass a function"),
+    (product, None, (X, W), "the backward is None; pass a function"),
+    (product_back, product, (X, W), "the forward, which is the first function, raised ValueError: matmul"),
+    (lambda d, cache: d, square, (X,), r"takes \(d, cache\) and got 1 arguments: missing a required argument"),
+    (product, lambda d: d, (X, W), "the backward, the second function, called with 1 upstream gradients and the cache"),
+    (lambda x: None, product_back, (X,), "the forward gave a NoneType; it must give its outputs and a cache"),
+    (lambda x: (None, x), product_back, (X,), "output 0 of the forward is None"),
+    (lambda x: (x * 1j, x), product_back, (X,), "output 0 of the forward has dtype complex128"),
+    (square, lambda d, x: 2 * d * x * (1 + 1j), (X,), "the gradient of x has dtype complex128; real numbers"),
+    (square, lambda d, x: None, (X,), "the backward gave None; it must return 1 gradients"),
+    (product, lambda d, cache: (None, cache[0].T @ d), (X, W), "the gradient of x is None; return an array"),
+    (square, lambda d, x: d, (np.arange(3),), "no argument holds floating point numbers"),
+    (lambda: (1.0, None), lambda d, cache: (), (), "no argument holds floating point numbers"),
+]
+
+
+@pytest.mark.parametrize(("forward", "backward", "arguments", "message"), REFUSED)
+def test_what_does_not_fit_is_one_sentence(forward: Any, backward: Any, arguments: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        gradcheck_functions(forward, backward, *arguments)
+
+
+@pytest.mark.parametrize("option", [{"directions": value} for value in (0, -1, 2.5, "3")] + [{"seed": "a"}])
+def test_options_of_another_kind(option: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="must be a whole number of at least"):
+        gradcheck_functions(product, product_back, X, W, **option)

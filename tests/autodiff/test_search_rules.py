@@ -1,0 +1,98 @@
+"""Wrong rules that a few samples do not show: NaN from a vjp, and an op that is wrong at one timestep only."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnngraph as rg
+from rnngraph.autodiff import ops, rules
+from rnngraph.autodiff.gradcheck import gradcheck
+from rnngraph.autodiff.node import Op
+from rnngraph.nn import cells
+
+
+def sine(vjp: Any) -> Op:
+    return Op("sine", "sin", np.sin, vjp)
+
+
+def chain(op: Op, time: int) -> rg.Tensor:
+    tape = rg.Tape()
+    x, h = tape.input(np.linspace(0.3, 1.1, 4), "x"), tape.input(np.zeros(4), "h0")
+    for t in range(time):
+        with tape.scope(t=t):
+            h = tape.apply(op, x + h)
+    return (h * h).sum()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_vjp_that_is_not_finite_fails_and_is_named(bad: float) -> None:
+    report = gradcheck(chain(sine(lambda g, node: (g * bad,)), 2))
+    assert not report.passed
+    assert [row.passed for row in report.rows] == [False, False]
+    assert [one.op for one in report.culprits] == ["sine"]
+
+
+@pytest.mark.parametrize("wrong", range(5))
+def test_an_op_that_is_wrong_at_one_timestep_is_named_there(wrong: int) -> None:
+    def vjp(g: Any, node: Any) -> Any:
+        return (g * np.cos(node.arguments[0]) * (2.0 if node.timestep == wrong else 1.0),)
+
+    report = gradcheck(chain(sine(vjp), 5))
+    assert not report.passed
+    assert [(one.op, one.timestep) for one in report.culprits] == [("sine", wrong)]
+    assert "added up" not in str(report)
+    assert gradcheck(chain(sine(lambda g, node: (g * np.cos(node.arguments[0]),)), 5)).passed
+
+
+def test_a_step_of_a_layer_that_is_wrong_at_one_timestep_is_named_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = cells.RNN_TANH_STEP.vjp
+    assert right is not None
+
+    def vjp(g: Any, node: Any) -> Any:
+        return right(2 * g if node.timestep == 3 else g, node)
+
+    monkeypatch.setitem(cells.STEP_OPS, "tanh", dataclasses.replace(cells.RNN_TANH_STEP, vjp=vjp))
+    layer = rg.nn.RNN(3, 4)
+    report = gradcheck((layer(rg.Tape().input(np.random.default_rng(0).normal(size=(2, 10, 3)))) ** 2).sum())
+    assert {(one.op, one.timestep) for one in report.culprits} == {("rnn_tanh_step", 3)}
+
+
+def test_where_no_rule_is_found_it_says_how_far_was_searched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rule that knows its node by its number is right wherever it is tried alone."""
+    marked: list[int] = []
+
+    def vjp(g: Any, node: Any) -> Any:
+        return (g * np.cos(node.arguments[0]) * (2.0 if node.id in marked else 1.0),)
+
+    loss = chain(sine(vjp), 5)
+    places = [node.id for node in loss.tape.nodes if node.op.name == "sine"]
+    marked.append(places[3])
+    report = gradcheck(loss)
+    assert (report.passed, report.culprits) == (False, ())
+    count = sum(node.op.vjp is not None for node in loss.tape.nodes)
+    assert f"({count} of {count} nodes, at 5 timesteps, were checked one by one)" in report.note
+    assert "so the fault is" not in report.note
+    assert "other nodes" not in report.note
+    monkeypatch.setattr(rules, "FOREIGN_NODES", 2)
+    monkeypatch.setattr(rules, "OWN_NODES", 1)
+    note = gradcheck(loss).note
+    assert f"(3 of {count} nodes, at " in note
+    assert note.endswith("and at the other nodes.")
+
+
+def test_a_loss_that_is_not_finite_beside_the_point_does_not_pass() -> None:
+    pole = Op("pole", "pole", lambda x: np.where(x == 2.0, 1.0, np.nan), lambda g, node: (0 * g,))
+    tape = rg.Tape()
+    x = tape.input(np.full(3, 2.0), "x")
+    report = gradcheck(tape.apply(pole, x).sum())
+    assert (report.passed, report.differs) == (False, False)
+    assert "cannot tell" in str(report)
+    assert "not finite beside the point along x" in report.note
+
+
+def test_a_search_is_not_needed_where_all_is_right() -> None:
+    assert rules.search_rules(chain(ops.TANH, 3).tape.nodes)[0] == ()
