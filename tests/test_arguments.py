@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import rnngraph as rg
-from rnngraph.errors import InputError
+from rnngraph.autodiff.node import Op
+from rnngraph.errors import DtypeError, GradientError, InputError
 
 api: Any = rg  # hides from the type checker what these tests do on purpose
 
@@ -51,6 +52,14 @@ def trace(loss: rg.Tensor) -> rg.Trace:
         (lambda *_: api.render(None, "x.svg"), "the loss is a NoneType"),
         (lambda _, trace: trace.save(None), "the path is None"),
         (lambda *_: api.Trace.load(None), "the path is None"),
+        (lambda *_: api.nn.RNN(3, 4, gain=None), "gain is None"),
+        (lambda *_: api.nn.LSTM(3, 4, horizon="far"), "horizon is 'far'"),
+        (lambda *_: api.nn.Parameter(None, np.ones(2)), "a parameter is named None"),
+        (lambda *_: api.nn.Parameter("w", [[1, 2], [3]]), "the parameter w is no rectangular array"),
+        (lambda *_: api.Tape().parameter(None), "the parameter is None"),
+        (lambda *_: api.Tape().state("cell.h", None), "'cell.h' got a NoneType"),
+        (lambda *_: api.stack(None), "stack got a NoneType"),
+        (lambda *_: api.concatenate(3), "concatenate got a int"),
         (lambda *_: api.LagOptions(losses=None), "losses is None"),
         (lambda *_: api.LagOptions(losses=2.5), "losses is 2.5"),
         (lambda *_: api.LagOptions(samples=True), "samples is True"),
@@ -71,3 +80,21 @@ def test_one_sentence_names_the_value(
         call(loss, trace)
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("value", [None, "text", np.ones(2) * 1j])
+def test_what_is_no_number_is_no_parameter_and_no_constant(value: Any) -> None:
+    with pytest.raises(DtypeError, match="pass floating point numbers"):
+        rg.nn.Parameter("w", value)
+    with pytest.raises(DtypeError, match="pass floating point numbers"):
+        rg.Tape().constant(value)
+
+
+@pytest.mark.parametrize("returned", [None, 3.0])
+def test_a_rule_that_returns_no_tuple_is_named(returned: Any) -> None:
+    op = Op("twice", "2·x", lambda x: 2 * x, lambda g, node: returned)
+    tape = rg.Tape()
+    with tape.scope(t=2):
+        loss = tape.apply(op, tape.input(np.ones(3))).sum()
+    with pytest.raises(GradientError, match=r"the vjp of twice \(node 1, t 2\) returned a"):
+        rg.gradients(loss)

@@ -7,7 +7,7 @@ follows the frontier; there is no recursion.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -74,7 +74,13 @@ def sweep(
         node = step.node
         if node.op.vjp is None or node_id in until:
             continue
-        for source, contribution in zip(node.inputs, node.op.vjp(step.gradient, node), strict=False):
+        contributions = node.op.vjp(step.gradient, node)
+        if type(contributions) is not tuple and not isinstance(contributions, Sequence):
+            raise GradientError(
+                f"the vjp of {node.describe()} returned a {type(contributions).__name__}; it must return a tuple with "
+                "one gradient an input."
+            )
+        for source, contribution in zip(node.inputs, contributions, strict=False):
             if contribution is None:
                 continue
             target = pending.get(source)

@@ -23,6 +23,8 @@ def check_states(tape: Tape, name: str, *, tensors: Sequence[Tensor], initial: T
     """
     if not name or not isinstance(name, str):
         raise InputError(f"a state is named {name!r}; name it after its cell, such as 'cell.h'.")
+    if not isinstance(tensors, Sequence) or isinstance(tensors, str):
+        raise InputError(f"state {name!r} got a {type(tensors).__name__}; pass a list of one Tensor a timestep.")
     if not len(tensors):
         raise InputError(f"state {name!r} has no timesteps; pass one tensor a timestep.")
     for tensor in [*tensors, *([] if initial is None else [initial])]:
@@ -36,7 +38,7 @@ def check_states(tape: Tape, name: str, *, tensors: Sequence[Tensor], initial: T
         if known.name == (layer or name) and (kind if layer else "h") in known.states:
             raise InputError(f"state {name!r} was declared already; declare it once, or take a new tape.")
         if taken.intersection(tensor.id for tensor in tensors):
-            raise InputError(f"state {name!r} got tensors that are states of {known.name!r} already; declare them once.")
+            raise InputError(f"state {name!r} got states of {known.name!r}, declared already; declare them once.")
     for t, tensor in enumerate(tensors):
         if tensor.shape != tensors[0].shape:
             raise InputError(f"state {name!r} has shape {tensors[0].shape} at step 0 and {tensor.shape} at {t}.")

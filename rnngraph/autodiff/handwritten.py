@@ -128,6 +128,6 @@ def _reason(one: Comparison, dtype: np.dtype[Any]) -> str:
     if not np.isfinite(one.numeric):
         return "differences cannot tell, because the forward gives NaN or infinity there"
     return (
-        f"differences cannot tell, because the slope is zero or too small beside the {dtype} rounding of the outputs, or the "
-        "forward too steep; use arguments of which the outputs depend more"
+        f"differences cannot tell, because the slope is zero or too small beside the {dtype} rounding of the outputs, "
+        "or the forward too steep; use arguments of which the outputs depend more"
     )

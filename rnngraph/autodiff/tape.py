@@ -118,11 +118,23 @@ class Tape:
         return self.tensor(self.append(INPUT, (), value, name=self.unique(name), requires=value.dtype.kind == "f"))
 
     def constant(self, array: Any) -> Tensor:
-        """Record a value that gets no gradient."""
-        return self.tensor(self.append(CONSTANT, (), np.asarray(array), requires=False))
+        """Record a value that gets no gradient.
+
+        Raises:
+            InputError: an empty or ragged array.
+            DtypeError: text, complex numbers or objects.
+        """
+        value = checked_array(array, "the constant", finite=False)
+        return self.tensor(self.append(CONSTANT, (), value, requires=False))
 
     def parameter(self, parameter: Named) -> Tensor:
-        """Record a parameter, once however often it is used."""
+        """Record a parameter, once however often it is used.
+
+        Raises:
+            InputError: it has no name and value, as `nn.Parameter` has.
+        """
+        if not hasattr(parameter, "name") or not hasattr(parameter, "value"):
+            raise InputError(f"the parameter is {parameter!r:.60}; pass an nn.Parameter, with a name and a value.")
         known = self._parameters.get(id(parameter))
         if known is None:
             name = self.unique(parameter.name)
@@ -139,7 +151,7 @@ class Tape:
         """Declare the states of a cell written by hand, one tensor a timestep, so that the trace follows them.
 
         The recurrence is seen in the scopes: compute step t under `with tape.scope(t=t)`. A `kind` other than
-        `h` is the part of the name after the last dot (`cell.c`).
+        `h` is the part of the name after the last dot (`cell.c`). Axis 0 of a state with two axes or more is the batch.
 
         Raises:
             InputError: no tensors, shapes that differ, or a tensor that was recorded at another timestep than its own.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -204,6 +204,8 @@ def where(mask: Any, chosen: Operand, other: Operand) -> Tensor:
 
 
 def _first(tensors: Sequence[Tensor], name: str, axis: int) -> Tensor:
+    if not isinstance(tensors, Iterable | Tensor):
+        raise InputError(f"{name} got a {type(tensors).__name__}; it takes a list of Tensors.")
     given = [tensors] if isinstance(tensors, Tensor) else list(tensors)
     if not given:
         raise InputError(f"{name} got no tensors; pass at least one.")

@@ -43,7 +43,8 @@ def route(graph: Graph, grid: Grid) -> tuple[dict[str, Route], dict[str, Box]]:
             way = -1 if graph.rows[one.row].direction == REVERSE else 1
             routes[edge.id] = _loop_back(source, way) if edge.kind == "backward" else _loop(source, target, span, way)
         elif edge.kind == "backward":
-            routes[edge.id] = _arc(one, other, source, target)
+            rolled = graph.columns[one.column].kind == "loop" and other.kind == "initial"
+            routes[edge.id] = _arc(one, other, source, target, label=0.7 if rolled else 0.5)
             if edge.cut:
                 routes[edge.id], marks[edge.target] = _cut(routes[edge.id])
         elif edge.kind == "recurrent":
@@ -76,14 +77,14 @@ def _toward(origin: Point, goal: Point, distance: float) -> Point:
     return origin[0] + (goal[0] - origin[0]) * share, origin[1] + (goal[1] - origin[1]) * share
 
 
-def _arc(one: Vertex, other: Vertex, source: Box, target: Box) -> Route:
-    """Hang an arrow back in time between the lower corners of two boxes."""
+def _arc(one: Vertex, other: Vertex, source: Box, target: Box, *, label: float) -> Route:
+    """Hang an arrow back in time between the lower corners of two boxes, the label at a share of its way."""
     way = 1 if target.x > source.x else -1
     start, stop = _corner(one, source, target, way), _corner(other, target, source, -way)
     low = min(start[1], stop[1]) - ARC_DEPTH
     lean = (stop[0] - start[0]) * 0.2
     points = (start, (start[0] + lean, low - 6), (stop[0] - lean, low - 6), stop)
-    return Route(points, ((start[0] + stop[0]) / 2, low - 9))
+    return Route(points, (start[0] + label * (stop[0] - start[0]), low - 9))
 
 
 def _corner(vertex: Vertex, box: Box, other: Box, way: int) -> Point:
@@ -184,4 +185,4 @@ def _loop_back(source: Box, way: int) -> Route:
     low = source.bottom - ARC_DEPTH
     start, stop = (source.x + reach, source.bottom), (source.x - reach, source.bottom)
     points = (start, (start[0] - reach * 0.2, low - 6), (stop[0] + reach * 0.2, low - 6), stop)
-    return Route(points, (source.x + 34, low - 9))
+    return Route(points, (source.x - way * 46, low - 9))  # beside the arrow that goes up, not across the lane

@@ -146,7 +146,7 @@ def _line(
     total = band.total.text if band.total else ""
     middle = y + CELL / 2
     name, known = one_line(band.name), band.total is not None and band.total.status is not Status.UNOBSERVED
-    texts = [f"{name}  {band.note}  sum {total}"] if known else []
+    texts = [f"{name}{gap}{band.note}{gap}sum {total}" for gap in ("  ", " ")] if known else []
     texts += [f"{name}  {band.note}", name]
     text = next((one for one in texts if text_width(one, WEIGHT) < GUTTER - 8), shorten_name(name, GUTTER - 8, WEIGHT))
     box = Box(left - GUTTER / 2 - 2, middle, GUTTER - 4, CELL)

@@ -21,9 +21,16 @@ class Parameter:
     __slots__ = ("name", "value")
 
     def __init__(self, name: str, value: Array) -> None:
-        """Hold `value` under `name`."""
+        """Hold `value` under `name`; an array is not copied.
+
+        Raises:
+            InputError: a name that is no text, or an empty or ragged array.
+            DtypeError: text, complex numbers or objects.
+        """
+        if not isinstance(name, str):
+            raise InputError(f"a parameter is named {name!r}; name it after its layer, such as 'cell.Wh'.")
         self.name = name
-        self.value = value
+        self.value = checked_array(value, f"the parameter {name}", finite=False)
 
     def __repr__(self) -> str:
         """Show the name and the shape."""

@@ -9,6 +9,7 @@ from numbers import Real
 import numpy as np
 
 from rnngraph.autodiff.contribution import Array
+from rnngraph.checks import whole_number
 from rnngraph.errors import InputError
 from rnngraph.nn import init as initialise
 from rnngraph.nn.cells import Cell
@@ -31,8 +32,10 @@ class Scheme:
         Raises:
             InputError: one of those.
         """
+        if self.horizon is not None:
+            whole_number(self.horizon, "horizon", least=1)
         for label, number in (("gain", self.gain), ("forget_bias", self.forget_bias)):
-            if number is not None and not (isinstance(number, Real) and math.isfinite(number)):
+            if (number is not None or label == "gain") and not (isinstance(number, Real) and math.isfinite(number)):
                 raise InputError(f"{label} is {number!r}; it must be a finite number.")
         if self.init == "chrono" and cell.name not in ("lstm", "gru"):
             raise InputError(f"init 'chrono' sets gate biases and a {cell.name} recurrence has none; use LSTM or GRU.")

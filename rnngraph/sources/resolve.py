@@ -27,6 +27,7 @@ class ModelOptions:
     loss: str | None = None
     text: str | None = None
     vocabulary: str | None = None
+    call: int | None = None
     set: tuple[str, ...] = ()
 
     def given(self) -> tuple[str, ...]:
@@ -80,17 +81,20 @@ def python_trace(target: str, options: ModelOptions, *, lags: LagOptions | bool 
     """Call a Python target and record what it returns; see `target.target_trace`."""
     from rnngraph.sources.target import settings_from, target_trace
 
-    options.refuse(f"{target} is a Python function", but=("--set", "--loss"))
+    options.refuse(f"{target} is a Python function", but=("--set", "--loss", "--layer", "--call"))
     settings = settings_from(options.set)
-    return target_trace(target, settings, loss=options.loss or "sum", lags=lags, spectrum=spectrum)
+    return target_trace(
+        target, settings, loss=options.loss or "sum", layer=options.layer, call_number=options.call,
+        lags=lags, spectrum=spectrum,
+    )  # fmt: skip
 
 
 def python_loss(target: str, options: ModelOptions) -> Tensor:
     """Call a Python target for its loss; see `target.target_loss`."""
     from rnngraph.sources.target import settings_from, target_loss
 
-    options.refuse(f"{target} is a Python function", but=("--set", "--loss"))
-    return target_loss(target, settings_from(options.set), loss=options.loss or "sum")
+    options.refuse(f"{target} is a Python function", but=("--set", "--loss", "--layer"))
+    return target_loss(target, settings_from(options.set), loss=options.loss or "sum", layer=options.layer)
 
 
 def _load(options: ModelOptions, cell: str | None) -> Loaded:
@@ -98,6 +102,8 @@ def _load(options: ModelOptions, cell: str | None) -> Loaded:
 
     if options.set:
         raise InputError("--set gives a Python function its arguments, and a checkpoint takes none: leave it out.")
+    if options.call is not None:
+        raise InputError("--call picks a call of a PyTorch layer, and a checkpoint runs once: leave it out.")
     if options.vocabulary is not None and options.text is None:
         raise InputError("--vocabulary names the tokens of a text; give the text with --text FILE.")
     return load(

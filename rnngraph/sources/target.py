@@ -58,6 +58,8 @@ def target_trace(
     settings: Mapping[str, Any] | None = None,
     *,
     loss: str = "sum",
+    layer: str | None = None,
+    call_number: int | None = None,
     lags: LagOptions | bool = False,
     spectrum: int = 0,
 ) -> Trace:
@@ -67,6 +69,8 @@ def target_trace(
         source: `file.py:function` or `module:function`.
         settings: keyword arguments of the function.
         loss: what of a PyTorch module's output is differentiated where it is no scalar: `sum`, `mean` or `every`.
+        layer: which recurrent layer of a PyTorch module.
+        call_number: which of its calls.
         lags: see `rnngraph.record`; a Trace that the function returned stays as it is.
         spectrum: likewise.
 
@@ -77,6 +81,8 @@ def target_trace(
     from rnngraph.trace.record import record
 
     returned = call(source, settings or {})
+    if not _is_torch_pair(returned):
+        _refuse_choice(source, layer, call_number)
     if isinstance(returned, Trace):
         return returned if returned.source else replace(returned, source=source)
     if isinstance(returned, Tensor | Tape):
@@ -86,11 +92,16 @@ def target_trace(
         from rnngraph.sources.torch.pair import trace_pair
 
         with shielded(source):
-            return trace_pair(returned[0], returned[1], loss=loss, lags=lags, spectrum=spectrum, source=source)
+            return trace_pair(
+                returned[0], returned[1], loss=loss, layer=layer, call=call_number,
+                lags=lags, spectrum=spectrum, source=source,
+            )  # fmt: skip
     raise InputError(f"{source} returned {_described(returned)}; return {WANTED}.")
 
 
-def target_loss(source: str, settings: Mapping[str, Any] | None = None, *, loss: str = "sum") -> Tensor:
+def target_loss(
+    source: str, settings: Mapping[str, Any] | None = None, *, loss: str = "sum", layer: str | None = None
+) -> Tensor:
     """Call the target for a loss on a tape, which can be checked and walked more than once.
 
     Of a PyTorch pair it is the recurrence walked again, up to a scalar with the gradients of the run.
@@ -100,17 +111,25 @@ def target_loss(source: str, settings: Mapping[str, Any] | None = None, *, loss:
         TargetError: an exception left the user's code.
     """
     returned = call(source, settings or {})
+    if not _is_torch_pair(returned):
+        _refuse_choice(source, layer, None)
     if isinstance(returned, Tensor):
         return returned
     if _is_torch_pair(returned):
         from rnngraph.sources.torch.pair import pair_loss
 
         with shielded(source):
-            return pair_loss(returned[0], returned[1], loss=loss)
+            return pair_loss(returned[0], returned[1], loss=loss, layer=layer)
     raise InputError(
         f"{source} returned {_described(returned)}; this command needs a loss (a Tensor of rnngraph) or a PyTorch pair "
         "(module, batch)."
     )
+
+
+def _refuse_choice(source: str, layer: str | None, call_number: int | None) -> None:
+    for name, value in (("--layer", layer), ("--call", call_number)):
+        if value is not None:
+            raise InputError(f"{name} means nothing here, because {source} returned no PyTorch pair: leave it out.")
 
 
 def call(source: str, settings: Mapping[str, Any]) -> Any:

@@ -104,7 +104,5 @@ def test_a_gated_layer_of_similar_names_is_no_weight_norm(tmp_path: Path) -> Non
 def test_a_weight_that_is_computed_otherwise_is_named(tmp_path: Path) -> None:
     layer = torch.nn.utils.parametrizations.spectral_norm(torch.nn.RNN(3, 4), "weight_hh_l0")
     torch.save(layer.state_dict(), tmp_path / "w.pt")
-    with pytest.raises(
-        InputError, match=r"holds parametrizations\.weight_hh_l0\.original and not the recurrent"
-    ):
+    with pytest.raises(InputError, match=r"holds parametrizations\.weight_hh_l0\.original and not the recurrent"):
         loaded(tmp_path / "w.pt", saved(tmp_path / "d.npz", x=X))

@@ -32,6 +32,7 @@ class Call:
     autocast: str  # the dtype that autocast chose for the arithmetic, or nothing
     gradient: bool  # the output is part of the autograd graph
     index: int = 0  # the place among the watch's calls
+    place: int = 0  # the place among the calls of the module
     recomputed: bool = False  # made while a backward was under way, as torch.utils.checkpoint makes calls again
     recording: bool = True  # autograd was on
     fed_by: int = 0  # the calls that x descends from without another call between, as bits

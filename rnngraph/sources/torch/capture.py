@@ -11,7 +11,7 @@ from typing import Any
 
 from rnngraph.sources.torch.call import FUSED, Call, Layout
 from rnngraph.sources.torch.dropout import draw_masks, is_dropping
-from rnngraph.sources.torch.hooks import ModuleHook, adder, import_torch, kept, unwrapped
+from rnngraph.sources.torch.hooks import ModuleHook, adder, import_torch, is_compiled, kept, unwrapped
 from rnngraph.sources.torch.lineage import Lineage
 
 CELLS = {"LSTMCell": "lstm", "GRUCell": "gru", "RNNCell": "tanh"}
@@ -40,6 +40,7 @@ class Recorder:
     def __init__(self, model: Any, only: str | None = None) -> None:
         """Prepare to watch every recurrent layer and cell of `model`, or the one at the path `only`."""
         self.model = unwrapped(model)
+        self.compiled = is_compiled(model)
         self.modules = [found for found in recurrent_modules(self.model) if only in (None, found[0])]
         self.calls: list[Call] = []
         self.weight_grads: dict[str, dict[str, Any]] = {path: {} for path, _, _ in self.modules}
@@ -76,9 +77,11 @@ class Recorder:
             except Exception as error:  # a run must never fail because it is watched
                 self.failure = f"a call of {path} could not be watched: {type(error).__name__}: {error}"
 
+        hooks = ModuleHook(module, before), ModuleHook(module, after)
         if not is_cell(module):
-            yield module.register_forward_pre_hook(ModuleHook(module, before))
-        yield module.register_forward_hook(ModuleHook(module, after), with_kwargs=True)
+            yield module.register_forward_pre_hook(hooks[0])
+        yield module.register_forward_hook(hooks[1], with_kwargs=True)
+        yield from hooks
 
     def _take(self, path: str, module: Any, cell: str, inputs: tuple[Any, Any], result: Any) -> None:
         torch = import_torch()

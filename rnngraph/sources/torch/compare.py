@@ -28,8 +28,8 @@ TOLERANCE = {"float64": 1e-8, "float32": 1e-2, "float16": 0.1, "bfloat16": 0.3}
 class Difference:
     """How far the replay is from PyTorch: relative, of the outputs and of the weights' gradients."""
 
-    outputs: float
-    gradients: float  # NaN where PyTorch had none to compare with
+    outputs: float  # NaN where nothing is finite in both
+    gradients: float | None  # None where PyTorch had none to compare with; NaN likewise
     worst: str = ""  # the parameter that differs most
 
 
@@ -38,7 +38,7 @@ def compare(sequence: Sequence, found: Walk, expected: Mapping[str, Array]) -> D
     value = padding_cleared(found.output.value, sequence.mask)
     outputs = _distance(value, sequence.output, _size(sequence.output))
     if not expected:
-        return Difference(outputs, float("nan"))
+        return Difference(outputs, None)
     tape = found.output.tape
     size = max(_size(array) for array in expected.values())
     distances = dict.fromkeys(expected, 0.0)
@@ -51,22 +51,24 @@ def compare(sequence: Sequence, found: Walk, expected: Mapping[str, Array]) -> D
     for name in expected:
         if not seen[name]:
             distances[name] = _distance(np.zeros(1), expected[name], size)
-    worst = max(distances, key=lambda name: distances[name])
+    worst = max(distances, key=lambda name: -1.0 if math.isnan(distances[name]) else distances[name])
     return Difference(outputs, distances[worst], worst)
 
 
 def _distance(ours: Array, theirs: Array, size: float) -> float:
-    """Give the largest difference relative to `size`, over what is finite in both.
+    """Give the largest difference relative to `size`, over what is finite in both; NaN where nothing is.
 
     Where numbers overflow, the last digits decide which of them become infinite first, so only that there are
     some must agree.
     """
     ours = np.broadcast_to(ours, theirs.shape)
+    if not theirs.size:
+        return 0.0
     finite = np.isfinite(ours) & np.isfinite(theirs)
     if not finite.all() and np.isfinite(ours).all() != np.isfinite(theirs).all():
         return float("inf")
     if not finite.any():
-        return 0.0
+        return float("nan")
     difference = float(np.abs(np.subtract(ours[finite], theirs[finite], dtype=np.float64)).max())
     return difference / size if size > 0 else difference
 
@@ -83,10 +85,10 @@ def note(path: str, sequence: Sequence, difference: Difference, tolerance: float
         InputError: it is further than the tolerance, so that its numbers do not describe the run.
     """
     allowed = TOLERANCE.get(sequence.rounding, 0.3) if tolerance is None else tolerance
-    if sequence.dropping and not difference.outputs <= allowed:
+    if sequence.dropping and difference.outputs > allowed:
         raise refuse(path)
     for label, value in (("outputs", difference.outputs), ("weight gradients", difference.gradients)):
-        if value > allowed:
+        if value is not None and value > allowed:
             worst = f", most in {difference.worst}" if label != "outputs" else ""
             raise InputError(
                 f"the replay of {path} and PyTorch differ by {value:.1e} in the {label}{worst} (relative to the "
@@ -94,13 +96,17 @@ def note(path: str, sequence: Sequence, difference: Difference, tolerance: float
                 "changed weight, or a layer in a form of its own can be the cause; trace(tolerance=...) reports it all "
                 "the same."
             )
-    compared = (
-        "its weight gradients were not compared"
-        if math.isnan(difference.gradients)
-        else f"its weight gradients from PyTorch's by {difference.gradients:.1e}"
-    )
+    said = f"; its outputs {_compared(difference.outputs)} and its weight gradients {_compared(difference.gradients)}"
+    size = ", relative to the largest" if "differ" in said else ""
     return (
         f"{path} was walked again in {sequence.stack_dtype} from the gradients that PyTorch sent into it "
-        f"({sequence.rounding}); its outputs differ from PyTorch's by {difference.outputs:.1e} and {compared}, "
-        "relative to the largest"
+        f"({sequence.rounding}){said}{size}"
     )
+
+
+def _compared(difference: float | None) -> str:
+    if difference is None:
+        return "were not compared"
+    if math.isnan(difference):
+        return "could not be compared, because no finite number is among them"
+    return f"differ from PyTorch's by {difference:.1e}"

@@ -11,8 +11,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from rnngraph.checks import whole_number
-from rnngraph.errors import FileError, InputError, RnnGraphError
+from rnngraph.errors import FileError, InputError
 from rnngraph.sources.torch.hooks import import_torch
+from rnngraph.sources.torch.options import check_trace
 
 if TYPE_CHECKING:
     from rnngraph.sources.torch.watch import Watch
@@ -51,7 +52,7 @@ class Every:
             choices: those of `Watch.trace`.
 
         Raises:
-            InputError: a bound below 1, or an unknown choice of ranks.
+            InputError: a bound below 1, an unknown choice of ranks, or a choice that `Watch.trace` does not take.
             FileError: the folder cannot be made.
         """
         for label, number in (("every", steps), ("keep", keep)):
@@ -60,6 +61,7 @@ class Every:
             raise InputError(f"megabytes is {megabytes}; it must be above 0.")
         if ranks not in RANKS:
             raise InputError(f"ranks is {ranks!r}; choose one of {', '.join(RANKS)}.")
+        check_trace(choices, watch.layers)
         self.step = -1  # the step under way, or the last one
         self.files: list[Path] = []  # what this run wrote and has not removed, oldest first
         self._watch, self._steps, self._folder, self._choices = watch, steps, folder, choices
@@ -69,6 +71,14 @@ class Every:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise FileError(f"the folder {folder} cannot be made: {error.strerror or error}.") from None
+        older = sum(path.stem.endswith(self._ending()) for path in folder.glob("step_*.npz"))
+        if older:
+            warnings.warn(
+                f"{folder} holds {older} traces of an earlier run already: files of the same step are replaced and "
+                "the others stay; choose another folder to keep the runs apart",
+                RuntimeWarning,
+                stacklevel=3,
+            )
 
     def __enter__(self) -> Every:
         """Count a step, and watch it where it is its turn."""
@@ -89,13 +99,15 @@ class Every:
         if kind is None:
             self._save()
 
-    def _save(self) -> None:
+    def _ending(self) -> str:
         rank = _rank()
-        ending = f"_rank{rank}" if self._ranks == "all" and rank is not None else ""
-        path = self._folder / f"step_{self.step:08d}{ending}.npz"
+        return f"_rank{rank}" if self._ranks == "all" and rank is not None else ""
+
+    def _save(self) -> None:
+        path = self._folder / f"step_{self.step:08d}{self._ending()}.npz"
         try:
             self._watch.trace(**self._choices).save(path)
-        except RnnGraphError as error:
+        except Exception as error:  # a long training never ends because it is watched
             warnings.warn(f"step {self.step} was not traced: {error}", RuntimeWarning, stacklevel=3)
             return
         self.files = [*(one for one in self.files if one != path), path]

@@ -110,7 +110,7 @@ def lagless(everything: list[Call], calls: Calls, feeds: Mapping[str, Feed]) -> 
         elif reader is not None:
             way = "over operations that are not walked again" if reader.module in calls else "which is not traced"
             reasons.append(
-                f"{path} is the input of {reader.module}, {way}, and what later losses send back through "
+                f"the output of {path} is the input of {reader.module}, {way}, and what later losses send back through "
                 f"{reader.module} would count as the earlier step's own loss; trace('{reader.module}') has its lags"
             )
     return reasons

@@ -50,12 +50,16 @@ class ModuleHook:
         """Let `see` take what the module's hooks are given; calls of any other module are ignored."""
         self._module = module
         # A compiled model runs its recurrent layers eagerly; our hooks must stay out of what is compiled.
-        self._see = import_torch().compiler.disable(see)
+        self._see: Callable[..., None] | None = import_torch().compiler.disable(see)
 
     def __call__(self, module: Any, *arguments: Any) -> None:
         """Take what the module was given and returned."""
-        if module is self._module:
+        if module is self._module and self._see is not None:
             self._see(module, *arguments)
+
+    def remove(self) -> None:
+        """See nothing more, also where a compiled model goes on calling this."""
+        self._module = self._see = None
 
     def __reduce__(self) -> Any:
         """Become a function of Python's own that takes anything and returns None."""
@@ -64,6 +68,11 @@ class ModuleHook:
     def __deepcopy__(self, memo: Any) -> Any:
         """Become the same in a copied module."""
         return nullcontext().__exit__
+
+
+def is_compiled(model: Any) -> bool:
+    """Tell whether torch.compile was applied to a model or to a part of it."""
+    return any(hasattr(one, "_orig_mod") or getattr(one, "_compiled_call_impl", None) for one in model.modules())
 
 
 def unwrapped(model: Any) -> Any:

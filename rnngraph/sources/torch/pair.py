@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 REDUCTIONS = ("sum", "mean", "every")
 
 
-def trace_pair(module: Any, batch: Any, *, loss: str = "sum", **options: Any) -> Trace:
+def trace_pair(
+    module: Any, batch: Any, *, loss: str = "sum", layer: str | None = None, call: int | None = None, **options: Any
+) -> Trace:
     """Run the module on the batch, backward from its scalar output (or from a reduction of it), and trace it.
 
     Args:
@@ -27,19 +29,21 @@ def trace_pair(module: Any, batch: Any, *, loss: str = "sum", **options: Any) ->
         batch: what it is called with: a tuple or list is spread, a mapping gives keywords, anything else is
             one argument.
         loss: `sum`, `mean` or `every` (half the sum of squares), where the output is no scalar.
+        layer: which recurrent layer, as for `Watch.trace`.
+        call: which of its calls.
         options: those of `rnngraph.record`.
 
     Raises:
         InputError: the module returned nothing that can be differentiated; see also `Watch.trace`.
     """
     watched, scalar, how = _watched(module, batch, loss)
-    trace = watched.trace(**options)
+    trace = watched.trace(layer, call=call, **options)
     return replace(trace, loss=float(scalar.detach()), notes=(*trace.notes, *how))
 
 
-def pair_loss(module: Any, batch: Any, *, loss: str = "sum") -> Tensor:
+def pair_loss(module: Any, batch: Any, *, loss: str = "sum", layer: str | None = None) -> Tensor:
     """Run the module likewise, and walk its recurrent layers again up to a scalar that can be checked."""
-    return _watched(module, batch, loss)[0].replayed()
+    return _watched(module, batch, loss)[0].replayed(layer)
 
 
 def _watched(module: Any, batch: Any, loss: str) -> tuple[Watch, Any, tuple[str, ...]]:

@@ -79,7 +79,7 @@ def joined(calls: list[Call]) -> Sequence:
     if reason is not None:
         raise InputError(
             f"{first.module} was called {len(calls)} times and the calls are not one sequence, because {reason}: "
-            f"pick one with trace(call=0) to trace(call={len(calls) - 1})."
+            f"pick one with trace(call={first.place}) to trace(call={calls[-1].place}), or --call."
         )
     outputs = [_output(call) for call in calls]
     grads = [_output_grad(call) for call in calls]

@@ -41,14 +41,18 @@ class StepRecorder:
     handles: list[Any] = field(default_factory=list)
     reason: str = ""  # why a cell that can be walked again is seen through hooks alone
     again: list[bool] = field(default_factory=list)  # whether a call was made while a backward was under way
+    passed: set[int] = field(default_factory=set)  # the places of what a call returned and the next one was given
+    _latest: list[Any] = field(default_factory=list)  # what the call before returned
 
     def attach(self) -> None:
         """Put the hooks on."""
 
         current = import_torch()._C._current_graph_task_id
 
-        def see(module: Any, arguments: Any, result: Any) -> None:
-            found = dict(zip(*_named(list(_tensors(result))), strict=True))
+        def see(module: Any, arguments: Any, options: Any, result: Any) -> None:
+            found = {str(place): tensor for place, tensor in enumerate(_unique(result))}
+            self._note_passed(_unique([arguments, options]))
+            self._latest = [tensor.detach() for tensor in found.values()]
             if not any(tensor.requires_grad for tensor in found.values()):
                 return
             self.values.append({kind: kept(tensor) for kind, tensor in found.items()})
@@ -58,7 +62,8 @@ class StepRecorder:
                 if tensor.requires_grad:
                     self.handles.append(tensor.register_hook(adder(self.grads[-1], kind)))
 
-        self.handles.append(self.module.register_forward_hook(ModuleHook(self.module, see)))
+        hook = ModuleHook(self.module, see)
+        self.handles += [self.module.register_forward_hook(hook, with_kwargs=True), hook]
         for name, parameter in self.module.named_parameters():
             if parameter.requires_grad:
                 self.handles.append(parameter.register_hook(adder(self.weights, name)))
@@ -68,6 +73,7 @@ class StepRecorder:
         for handle in self.handles:
             handle.remove()
         self.handles.clear()
+        self._latest = []
 
     def trace(self, source: str) -> Trace:
         """Assemble the trace.
@@ -82,6 +88,7 @@ class StepRecorder:
                 f"{self.path} was not called with gradients inside the watch; run the model inside the with block."
             )
         self._leave_out_repeated()
+        self._name()
         if not any(self.grads):
             raise InputError(f"no gradient reached {self.path}: call loss.backward() inside the with block.")
         tape = Tape(model=f"{self.path}: {type(self.module).__name__}, {len(self.values)} calls")
@@ -93,6 +100,22 @@ class StepRecorder:
             trace = replace(trace, notes=(*trace.notes, reason))
         dtype = str(self.values[0]["h"].dtype).removeprefix("torch.")
         return replace(trace, dtype=dtype) if dtype == "float32" else trace
+
+    def _note_passed(self, given: list[Any]) -> None:
+        for place, tensor in enumerate(self._latest):
+            if any(one.data_ptr() == tensor.data_ptr() and one.shape == tensor.shape for one in given):
+                self.passed.add(place)
+
+    def _name(self) -> None:
+        """Name what the calls returned: what is passed back is the state, `h` and `c`, whatever its place."""
+        first = self.values[0]
+        if "0" not in first:
+            return  # the states of a cell of PyTorch's own have their names
+        names = _names([tuple(tensor.shape) for tensor in first.values()], sorted(self.passed))
+        order = sorted(names, key=lambda place: names[place].startswith("output"))
+        for number, values in enumerate(self.values):
+            self.values[number] = {names[place]: values[place] for place in order if place in values}
+            self.grads[number] = {names[place]: one for place, one in self.grads[number].items() if place in names}
 
     def _leave_out_repeated(self) -> None:
         """Leave out calls that torch.utils.checkpoint made again and that no gradient reached."""
@@ -169,12 +192,17 @@ def _tensors(result: Any) -> Iterator[Any]:
             yield from _tensors(one)
 
 
-def _named(tensors: list[Any]) -> tuple[list[str], list[Any]]:
-    """Name what a call returned: `h`, and `c` for a second tensor of the same shape, as cells return them."""
-    unique = list({id(tensor): tensor for tensor in tensors}.values())
-    if len(unique) == 2 and unique[0].shape == unique[1].shape:
-        return ["h", "c"], unique
-    return ["h", *(f"output{number}" for number in range(1, len(unique)))], unique
+def _unique(result: Any) -> list[Any]:
+    return list({id(tensor): tensor for tensor in _tensors(result)}.values())
+
+
+def _names(shapes: list[tuple[int, ...]], passed: list[int]) -> dict[str, str]:
+    """Name the tensors that a call returned, by their places; without knowledge the first is `h`."""
+    if not passed:  # two of the same shape are h and c, as cells return them
+        passed = [0, 1] if len(shapes) == 2 and shapes[0] == shapes[1] else [0]
+    states = ["h", "c", *(f"state{number}" for number in range(2, len(passed)))]
+    names = {str(place): state for place, state in zip(passed, states, strict=False)}
+    return {str(place): names.get(str(place), f"output{place}") for place in range(len(shapes))}
 
 
 def _array(tensor: Any) -> Array:

@@ -15,6 +15,7 @@ from rnngraph.autodiff.tensor import Tensor
 from rnngraph.errors import InputError
 from rnngraph.sources.torch.call import Call
 from rnngraph.sources.torch.capture import Recorder
+from rnngraph.sources.torch.choose import chosen_calls, is_loose
 from rnngraph.sources.torch.compare import compare, note
 from rnngraph.sources.torch.feeding import Feed, feeds_of, lagless
 from rnngraph.sources.torch.recompute import in_order
@@ -49,8 +50,8 @@ def traced(recorder: Recorder, choice: Choice) -> Trace:
     from rnngraph.trace.record import record
 
     everything = in_order(recorder.calls)
-    chosen = _chosen(recorder, choice.layer, everything)
-    loose = {path: calls for path, calls in chosen.items() if choice.call is None and _is_loose(calls)}
+    chosen = chosen_calls(recorder, everything, choice.layer, choice.call)
+    loose = {path: calls for path, calls in chosen.items() if is_loose(calls)}
     if loose:
         return _seen(recorder, chosen, loose, str(choice.record.get("source", "")))
     walked = _replayed(chosen, choice)
@@ -58,27 +59,27 @@ def traced(recorder: Recorder, choice: Choice) -> Trace:
     for path, sequence in walked.sequences.items():
         calls = chosen[path]
         # The gradients of the parameters are those of all calls together.
-        whole = choice.call is None or len(calls) == 1
+        whole = len(calls) == sum(one.module == path and bool(one.grads) for one in everything)
         expected = weight_gradients(recorder.weight_grads[path], calls[0]) if whole else {}
         notes.append(note(path, sequence, compare(sequence, walked.walks[path], expected), choice.tolerance))
     notes += [f"{path} was walked on the output of {feed.below}, as one stack" for path, feed in walked.feeds.items()]
     if len(walked.sequences) > len(walked.feeds) + 1:
         notes.append("the layers were walked one by one: a lag counts from where the gradient enters a layer")
-    reasons = lagless(everything, walked.calls, walked.feeds)
+    reasons = lagless(everything, chosen, walked.feeds)
     options = {**choice.record, "lags": False, "spectrum": 0} if reasons else choice.record
     trace = record(walked.tape, **options)
     return replace(trace, notes=(*trace.notes, *notes, *(WITHOUT_LAGS + reason for reason in reasons)))
 
 
-def replayed_loss(recorder: Recorder) -> Tensor:
+def replayed_loss(recorder: Recorder, layer: str | None = None) -> Tensor:
     """Walk what was watched again, up to a scalar with the same gradients: every output times what reached it.
 
     Raises:
         InputError: see `traced`; or the recurrence can be seen only through hooks.
     """
-    chosen = _chosen(recorder, None, in_order(recorder.calls))
+    chosen = chosen_calls(recorder, in_order(recorder.calls), layer)
     for path, calls in chosen.items():
-        if _is_loose(calls):
+        if is_loose(calls):
             raise InputError(f"{path} can be seen only through hooks, because {chain_break(calls)}: nothing is walked.")
     tape = _replayed(chosen, Choice()).tape
     parts = [(Tensor(tape, node) * tape.constant(start)).sum() for node, start in tape.starts.items()]
@@ -91,19 +92,17 @@ class _Walked:
     """Layers on one tape, by their paths."""
 
     tape: Tape
-    calls: dict[str, list[Call]]
     sequences: dict[str, Sequence]
     feeds: dict[str, Feed]
     walks: dict[str, Walk]
 
 
 def _replayed(chosen: dict[str, list[Call]], choice: Choice) -> _Walked:
-    picked = {path: _picked(calls, choice.call) for path, calls in chosen.items()}
-    sequences = {path: joined(calls) for path, calls in picked.items()}
+    sequences = {path: joined(calls) for path, calls in chosen.items()}
     _check_sizes(sequences)
     tape = Tape(model="; ".join(f"{path}: {one.stack.describe()}" for path, one in sequences.items()))
     tape.step_labels = list(choice.labels)
-    feeds = feeds_of(picked, sequences)
+    feeds = feeds_of(chosen, sequences)
     sent: dict[str, Array] = {}
     for path, feed in feeds.items():
         gradient = input_gradient(sequences[path])
@@ -116,36 +115,7 @@ def _replayed(chosen: dict[str, list[Call]], choice: Choice) -> _Walked:
             x, factor = walks[feeds[path].below].output, feeds[path].factor
             x = x if factor is None else x * factor
         walks[path] = replay(sequence, tape, x=x, sent=sent.get(path))
-    return _Walked(tape, picked, sequences, feeds, walks)
-
-
-def _chosen(recorder: Recorder, layer: str | None, everything: list[Call]) -> dict[str, list[Call]]:
-    if recorder.failure:
-        raise InputError(f"the run went on, but {recorder.failure}.")
-    if not recorder.calls:
-        raise InputError(
-            "no recurrent layer was called inside the watch: run the model's forward pass inside the with block "
-            "(and watch the model that is called, not a copy)."
-        )
-    found: dict[str, list[Call]] = {}
-    for one in everything:
-        if one.grads:
-            found.setdefault(one.module, []).append(one)
-    if not found:
-        raise InputError(
-            "no gradient reached a recurrent layer: call loss.backward() inside the with block, on a loss that "
-            "depends on the layer, outside torch.no_grad()."
-        )
-    if layer is None:
-        return found
-    if layer not in found:
-        raise InputError(f"no watched layer with a gradient is called {layer!r}; there is {', '.join(found)}.")
-    return {layer: found[layer]}
-
-
-def _is_loose(calls: list[Call]) -> bool:
-    """Tell cells whose states the user's code changes between the steps, so that only hooks can see them."""
-    return calls[0].layout.cell and chain_break(calls) is not None
+    return _Walked(tape, sequences, feeds, walks)
 
 
 def _seen(recorder: Recorder, chosen: dict[str, list[Call]], loose: dict[str, list[Call]], source: str) -> Trace:
@@ -153,19 +123,11 @@ def _seen(recorder: Recorder, chosen: dict[str, list[Call]], loose: dict[str, li
     if len(chosen) > 1:
         raise InputError(
             f"the calls of {path} are not one sequence, because {chain_break(calls)}: it cannot be walked with "
-            f"the other layers; pick one of {', '.join(chosen)} with trace('{path}')."
+            f"the other layers; pick one of {', '.join(chosen)} with trace('{path}'), or --layer {path}."
         )
     module = next(module for name, module, _ in recorder.modules if name == path)
     reason = str(chain_break(calls))
     return from_calls(path, module, calls, recorder.weight_grads[path], reason).trace(source)
-
-
-def _picked(calls: list[Call], call: int | None) -> list[Call]:
-    if call is None:
-        return calls
-    if not -len(calls) <= call < len(calls):
-        raise InputError(f"call is {call}; {calls[0].module} was called {len(calls)} times, 0 to {len(calls) - 1}.")
-    return [calls[call]]
 
 
 def _check_sizes(sequences: dict[str, Sequence]) -> None:
@@ -173,5 +135,6 @@ def _check_sizes(sequences: dict[str, Sequence]) -> None:
     if len(set(sizes.values())) > 1:
         listed = ", ".join(f"{path} ({batch} x {time} steps)" for path, (batch, time) in sizes.items())
         raise InputError(
-            f"the watched layers differ in batch or steps: {listed}; pick one with trace('{next(iter(sizes))}')."
+            f"the watched layers differ in batch or steps: {listed}; pick one with trace('{next(iter(sizes))}'), or "
+            f"--layer {next(iter(sizes))}."
         )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rnngraph.errors import InputError
 from rnngraph.sources.torch.capture import Recorder
 from rnngraph.sources.torch.hooks import unwrapped
+from rnngraph.sources.torch.options import check_record
 from rnngraph.sources.torch.steps import StepRecorder
 from rnngraph.sources.torch.trace import Choice, replayed_loss, traced
 
@@ -45,6 +46,7 @@ class Watch:
     def __init__(self, model: Any, *, steps: str | None = None) -> None:
         """Find what is to be watched."""
         self.model = unwrapped(model)
+        self._given = model
         self._steps = steps
         self._recorder: Recorder | None = None
         self._hooks: StepRecorder | None = None
@@ -71,6 +73,13 @@ class Watch:
             if recorder is not None:
                 recorder.detach()
 
+    @property
+    def layers(self) -> list[str]:
+        """The paths of what is watched."""
+        if self._recorder is None:
+            return [] if self._hooks is None else [self._hooks.path]
+        return [path for path, _, _ in self._recorder.modules]
+
     def every(self, steps: int, folder: str | Path = "traces", **options: Any) -> Every:
         """Trace every so many steps of a training loop into a folder; see `Every`."""
         from rnngraph.sources.torch.every import Every
@@ -90,7 +99,7 @@ class Watch:
 
         Args:
             layer: the path of the recurrent layer, where the model has several that do not run side by side.
-            call: which call, where a layer was called several times and the calls are not one sequence.
+            call: which of all the layer's calls, where it was called several times and the calls are not one sequence.
             labels: the text under each timestep.
             tolerance: how far the weights' gradients may be from PyTorch's, relative to the largest; by
                 default what the precision of the run allows.
@@ -100,24 +109,28 @@ class Watch:
         Raises:
             InputError: nothing was called, no backward ran, a choice is needed, or the replay and PyTorch disagree.
         """
+        check_record(options)
         if self._hooks is not None:
             return self._hooks.trace(str(options.get("source", "")))
         assert self._recorder is not None
         return traced(self._recorder, Choice(layer, call, labels, tolerance, {"lags": True, **options}))
 
-    def replayed(self) -> Tensor:
+    def replayed(self, layer: str | None = None) -> Tensor:
         """Walk what was watched again up to a scalar, for `rnngraph.gradcheck`: its gradients are those of the run.
+
+        Args:
+            layer: as for `trace`.
 
         Raises:
             InputError: see `trace`; or only hooks could be put on.
         """
         if self._recorder is None:
             raise InputError(f"{self._steps} is seen through hooks only, so there is nothing to walk again.")
-        return replayed_loss(self._recorder)
+        return replayed_loss(self._recorder, layer)
 
     def _prepare(self) -> None:
         self._hooks = None
-        self._recorder = Recorder(self.model, self._steps)
+        self._recorder = Recorder(self._given, self._steps)
         if self._recorder.modules:  # also where `steps` names a cell: its steps can be walked again
             return
         if self._steps is None:
@@ -128,6 +141,6 @@ class Watch:
         self._recorder = None
         modules = dict(self.model.named_modules())
         if self._steps not in modules:
-            known = ", ".join(path for path in modules if path)
+            known = ", ".join(path for path in modules if path) or f"only itself, a {type(self.model).__name__}"
             raise InputError(f"the model has no module {self._steps!r}; it has {known}.")
         self._hooks = StepRecorder(self._steps, modules[self._steps])
