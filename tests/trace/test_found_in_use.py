@@ -205,5 +205,5 @@ def test_states_are_declared_once() -> None:
     tape.state("cell.h", states)
     with pytest.raises(InputError, match=r"'cell.h' was declared already"):
         tape.state("cell.h", states)
-    with pytest.raises(InputError, match="states of 'cell' already"):
+    with pytest.raises(InputError, match="got states of 'cell', declared already"):
         tape.state("other.h", states)
