@@ -17,7 +17,7 @@ from rnngraph.sources.torch.lineage import Passage
 FUSED = {"RNN_TANH": "tanh", "RNN_RELU": "relu", "LSTM": "lstm", "GRU": "gru"}
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Call:
     """A call of a fused recurrent layer or of a cell; `grads` are filled by hooks when the backward passes."""
 
