@@ -93,8 +93,9 @@ def python_loss(target: str, options: ModelOptions) -> Tensor:
     """Call a Python target for its loss; see `target.target_loss`."""
     from rnngraph.sources.target import settings_from, target_loss
 
-    options.refuse(f"{target} is a Python function", but=("--set", "--loss", "--layer"))
-    return target_loss(target, settings_from(options.set), loss=options.loss or "sum", layer=options.layer)
+    options.refuse(f"{target} is a Python function", but=("--set", "--loss", "--layer", "--call"))
+    settings = settings_from(options.set)
+    return target_loss(target, settings, loss=options.loss or "sum", layer=options.layer, call_number=options.call)
 
 
 def _load(options: ModelOptions, cell: str | None) -> Loaded:

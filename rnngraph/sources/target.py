@@ -100,7 +100,12 @@ def target_trace(
 
 
 def target_loss(
-    source: str, settings: Mapping[str, Any] | None = None, *, loss: str = "sum", layer: str | None = None
+    source: str,
+    settings: Mapping[str, Any] | None = None,
+    *,
+    loss: str = "sum",
+    layer: str | None = None,
+    call_number: int | None = None,
 ) -> Tensor:
     """Call the target for a loss on a tape, which can be checked and walked more than once.
 
@@ -112,14 +117,14 @@ def target_loss(
     """
     returned = call(source, settings or {})
     if not _is_torch_pair(returned):
-        _refuse_choice(source, layer, None)
+        _refuse_choice(source, layer, call_number)
     if isinstance(returned, Tensor):
         return returned
     if _is_torch_pair(returned):
         from rnngraph.sources.torch.pair import pair_loss
 
         with shielded(source):
-            return pair_loss(returned[0], returned[1], loss=loss, layer=layer)
+            return pair_loss(returned[0], returned[1], loss=loss, layer=layer, call=call_number)
     raise InputError(
         f"{source} returned {_described(returned)}; this command needs a loss (a Tensor of rnngraph) or a PyTorch pair "
         "(module, batch)."

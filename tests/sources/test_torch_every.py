@@ -69,8 +69,33 @@ def test_an_exception_of_the_loop_passes_and_leaves_no_hooks(tmp_path: Path) -> 
         ({"keep": 0}, "keep is 0"),
         ({"megabytes": 0}, "megabytes is 0"),
         ({"ranks": "some"}, "ranks is 'some'; choose one of first, all"),
+        ({"lagz": True}, "a trace has no option 'lagz'"),
+        ({"lags": 3}, "lags is 3; pass True"),
+        ({"spectrum": -1}, "spectrum is -1"),
+        ({"layer": "encoder"}, "no watched layer is called 'encoder'; there is gru"),
+        ({"call": 1.5}, "call is 1.5; pass a whole number"),
+        ({"tolerance": "small"}, "tolerance is 'small'; pass a number"),
+        ({"labels": "word"}, "labels is 'word'; pass a list"),
     ],
 )
 def test_bounds(tmp_path: Path, options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         rnngraph.torch.watch(torch.nn.GRU(3, 4)).every(**{"steps": 1, "folder": tmp_path, **options})
+
+
+def test_no_exception_of_the_trace_ends_a_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = torch.nn.GRU(3, 4)
+    every = rnngraph.torch.watch(layer).every(1, tmp_path)
+    with monkeypatch.context() as broken:
+        broken.setattr(rnngraph.Trace, "save", lambda *_: 1 / 0)
+        with pytest.warns(RuntimeWarning, match="step 0 was not traced: division by zero"):
+            train(every, layer, 1)
+    train(every, layer, 1)
+    assert [path.name for path in every.files] == ["step_00000001.npz"]
+
+
+def test_a_folder_of_an_earlier_run_is_pointed_out(tmp_path: Path) -> None:
+    layer = torch.nn.GRU(3, 4)
+    train(rnngraph.torch.watch(layer).every(1, tmp_path), layer, 2)
+    with pytest.warns(RuntimeWarning, match="holds 2 traces of an earlier run already"):
+        rnngraph.torch.watch(layer).every(1, tmp_path)

@@ -1,4 +1,4 @@
-"""How a state goes from call to call: as it is, changed on the way, recomputed by a checkpoint, with weights made anew."""
+"""How a state goes from call to call: as it is, changed on the way, recomputed, or with weights that are made anew."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_a_state_that_is_detached_in_part_is_no_sequence() -> None:
 def test_a_new_leaf_of_the_same_value_cuts_the_sequence() -> None:
     watch, _ = watched(torch.nn.GRUCell(4, 5).double(), lambda h: h.detach().requires_grad_())
     assert watch.trace().timesteps == 1  # no gradient reached the earlier calls
-    cell, loss = torch.nn.GRUCell(4, 5).double(), 0
+    cell, loss = torch.nn.GRUCell(4, 5).double(), torch.zeros(())
     with rnngraph.torch.watch(cell) as watch:
         h = torch.zeros(3, 5).double()
         for one in torch.randn(4, 3, 4).double():
@@ -90,7 +90,7 @@ def test_a_new_leaf_of_the_same_value_cuts_the_sequence() -> None:
 
 
 def run(module: Any, x: Any, call: Any, length: int) -> None:
-    state, loss = torch.zeros(*((1, 2, 4) if isinstance(module, torch.nn.GRU) else (2, 4))).double(), 0
+    state, loss = torch.zeros(*((1, 2, 4) if isinstance(module, torch.nn.GRU) else (2, 4))).double(), torch.zeros(())
     for start in range(0, len(x), length):
         part = x[start : start + length]
         if isinstance(module, torch.nn.GRU):

@@ -188,3 +188,45 @@ def test_hooks_say_what_is_missing() -> None:
         decoder(torch.randn(2, 4), 3)
     with pytest.raises(InputError, match="no gradient reached cell"):
         watch.trace()
+
+
+class Scored(torch.nn.Module):  # type: ignore[misc, name-defined]
+    """A cell whose output, before its state, has the shape of the state."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cell = torch.nn.Linear(4, 4)
+
+    def forward(self, x: Any, *, h: Any) -> Any:
+        h = torch.tanh(self.cell(x) + h)
+        return 2 * h, h
+
+
+def test_what_is_passed_back_is_the_state() -> None:
+    model = torch.nn.ModuleDict({"c": Scored()}).double()
+    with rnngraph.torch.watch(model, steps="c") as watch:
+        h, states, loss = torch.zeros(2, 4).double(), [], torch.zeros(())
+        for one in torch.randn(5, 2, 4).double():
+            y, h = model["c"](one, h=h)
+            h.retain_grad()
+            states.append(h)
+            loss = loss + y.sum()
+        loss.backward()
+    trace = watch.trace()
+    assert [state.name for state in trace.states] == ["c.h", "c.output0"]
+    np.testing.assert_allclose(trace.states[0].grad.value, [float(one.grad.norm()) for one in states], rtol=1e-12)
+
+
+def test_the_reason_for_seeing_no_lags_is_told() -> None:
+    cell = torch.nn.GRUCell(3, 5)
+    with rnngraph.torch.watch(cell) as watch:
+        h = torch.zeros(2, 5)
+        for one in torch.randn(4, 2, 3):
+            h = cell(one, torch.tanh(h))
+        h.sum().backward()
+    trace = watch.trace()
+    reason = "seen only through hooks, because a call began with another state than the call before ended with"
+    assert reason in trace.notes[-1]
+    for judge in (rnngraph.diagnose, reports):
+        with pytest.raises(InputError, match=reason):
+            judge(trace)

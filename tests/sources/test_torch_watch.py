@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import subprocess
 import sys
 from typing import Any
@@ -26,6 +28,34 @@ class Model(torch.nn.Module):  # type: ignore[misc, name-defined]
 
     def forward(self, tokens: Any) -> Any:
         return self.scores(self.encoder(self.embedding(tokens))[0])
+
+
+class Bare(torch.nn.LSTM):  # type: ignore[misc, name-defined]
+    def forward(self, x: Any) -> Any:
+        return super().forward(x)[0]
+
+
+class Odd(torch.nn.LSTM):  # type: ignore[misc, name-defined]
+    def forward(self, x: Any) -> Any:
+        return super().forward(x)[0][-1]
+
+
+class OddCell(torch.nn.GRUCell):  # type: ignore[misc, name-defined]
+    def forward(self, x: Any) -> Any:
+        h = super().forward(x)
+        return h, h
+
+
+class Looped(torch.nn.Module):  # type: ignore[misc, name-defined]
+    def __init__(self) -> None:
+        super().__init__()
+        self.cell = torch.nn.GRUCell(3, 4)
+
+    def forward(self, x: Any) -> Any:
+        h = None
+        for one in x:
+            h = self.cell(one, h)
+        return h
 
 
 def run(model: Any, seed: int = 0) -> list[Any]:
@@ -127,7 +157,7 @@ def test_frozen_weights_are_traced_and_the_others_compared() -> None:
     layer.weight_hh_l0.requires_grad_(False)
     with rnngraph.torch.watch(layer) as watch:
         layer(torch.randn(5, 2, 3).double())[0].square().sum().backward()
-    assert "weight gradients from PyTorch's" in watch.trace(tolerance=1e-12).notes[0]
+    assert "weight gradients differ from PyTorch's" in watch.trace(tolerance=1e-12).notes[0]
 
 
 def test_a_loss_term_on_the_weights_is_noticed() -> None:
@@ -187,7 +217,31 @@ def test_overflow_is_traced_and_not_refused() -> None:
         (lambda: torch.nn.Linear(2, 2), lambda watch: None, r"Linear holds no nn\.RNN"),
         (lambda: "model", lambda watch: None, r"watch got a str; pass a torch\.nn\.Module"),
         (lambda: torch.nn.GRU(2, 2), lambda watch: None, "no recurrent layer was called inside the watch"),
-        (lambda: torch.nn.GRU(2, 2), lambda watch: watch.model(torch.ones(3, 1, 2)), "no gradient reached"),
+        (
+            lambda: torch.nn.GRU(2, 2),
+            lambda watch: watch.model(torch.ones(3, 1, 2)),
+            r"no gradient reached a recurrent layer: call loss\.backward\(\) inside",
+        ),
+        (
+            lambda: torch.nn.GRU(2, 2).requires_grad_(False),
+            lambda watch: watch.model(torch.ones(3, 1, 2)),
+            r"no gradient reached gru, because its weights are frozen and its input needs none.*requires_grad_\(\)",
+        ),
+        (
+            lambda: torch.nn.GRU(2, 2),
+            lambda watch: torch.no_grad()(watch.model)(torch.ones(3, 1, 2)),
+            r"because the forward pass ran under torch\.no_grad\(\)",
+        ),
+        (
+            lambda: Odd(2, 3),
+            lambda watch: watch.model(torch.ones(3, 1, 2)),
+            r"a call of odd could not be watched: .* returned a tensor of shape \(1, 3\) and no state",
+        ),
+        (
+            lambda: OddCell(2, 3),
+            lambda watch: watch.model(torch.ones(1, 2)),
+            "a call of oddcell could not be watched: .* its forward returned tuple, not what GRUCell returns",
+        ),
     ],
 )
 def test_one_clear_sentence(model: Any, action: Any, message: str) -> None:
@@ -204,7 +258,7 @@ def test_several_layers() -> None:
     model = torch.nn.ModuleDict({"one": torch.nn.GRU(2, 3), "two": torch.nn.RNN(3, 4), "three": torch.nn.RNN(3, 4)})
     with rnngraph.torch.watch(model) as watch:
         hidden, last = model["one"](torch.randn(6, 2, 2))
-        model["two"](hidden)[0].sum().backward(retain_graph=True)
+        (model["two"](torch.randn(6, 2, 3))[0].sum() + hidden.sum()).backward()
     trace = watch.trace()  # layers of the same batch and steps come together
     assert [state.name for state in trace.states] == ["one.h", "two.h"]
     assert "walked one by one" in trace.notes[-1]
@@ -235,3 +289,107 @@ def test_without_torch_the_install_line_is_given(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(rnngraph.errors.MissingToolError, match=r"pip install 'rnngraph\[torch\]'"):
         rnngraph.torch.watch(object())
+
+
+def test_a_subclass_that_returns_its_output_alone() -> None:
+    torch.manual_seed(0)
+    bare, layer = Bare(3, 4).double(), torch.nn.LSTM(3, 4).double()
+    layer.load_state_dict(bare.state_dict())
+    x = torch.randn(6, 2, 3).double()
+    traces = []
+    for module in (bare, layer):
+        with rnngraph.torch.watch(module) as watch:
+            output = module(x)
+            (output if module is bare else output[0]).square().sum().backward()
+        traces.append(watch.trace(tolerance=1e-12))
+    for one, other in zip(traces[0].states, traces[1].states, strict=True):
+        np.testing.assert_allclose(one.grad.value, other.grad.value, rtol=1e-12)
+
+
+def test_calls_are_counted_whether_a_gradient_reached_them_or_not() -> None:
+    layer = torch.nn.GRU(3, 4)
+    with rnngraph.torch.watch(layer) as watch:
+        layer(torch.randn(2, 1, 3))
+        with torch.no_grad():
+            layer(torch.randn(3, 1, 3))
+        layer(torch.randn(4, 1, 3))[0].sum().backward()
+        layer(torch.randn(5, 1, 3))[0].sum().backward()
+    with pytest.raises(InputError, match=r"called 2 times .*trace\(call=2\) to trace\(call=3\)"):
+        watch.trace()
+    assert [watch.trace(call=call).timesteps for call in (2, 3, -1)] == [4, 5, 5]
+    with pytest.raises(InputError, match="no gradient reached call 1 of gru; pick one that it reached: 2, 3"):
+        watch.trace(call=1)
+    with pytest.raises(InputError, match="call is 4; gru was called 4 times, 0 to 3"):
+        watch.trace(call=4)
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # PyTorch's own, while it compiles
+def test_a_model_that_was_compiled_before_the_watch() -> None:
+    compiled = torch.compile(Looped(), backend="eager")
+    x = torch.randn(5, 2, 3)
+    compiled(x).sum().backward()
+    with rnngraph.torch.watch(compiled) as watch:
+        compiled(x).sum().backward()
+    with pytest.raises(InputError, match=r"torch\.compile compiled before .* torch\.compiler\.reset\(\) before"):
+        watch.trace()
+    torch.compiler.reset()
+    with rnngraph.torch.watch(compiled) as watch:
+        compiled(x).sum().backward()
+    assert watch.trace().timesteps == 5
+    compiled(x)  # what was compiled inside may go on calling the hooks
+    assert watch.trace().timesteps == 5
+
+
+@pytest.mark.parametrize("steps", [None, "scores"])
+def test_a_model_can_be_saved_and_copied_inside_the_block(tmp_path: Any, steps: str | None) -> None:
+    model = Model()
+    with rnngraph.torch.watch(model, steps=steps) as watch:
+        torch.save(model, tmp_path / "model.pt")
+        pickled = pickle.loads(pickle.dumps(model))
+        deep, shallow = copy.deepcopy(model), copy.copy(model.encoder)
+        expected = run(model)
+        number = len(calls_of(watch))
+        for other in (pickled, deep):
+            run(other)
+        shallow(torch.ones(1, 2, 4))
+        assert len(calls_of(watch)) == number
+    loaded = torch.load(tmp_path / "model.pt", weights_only=False)
+    for other in (loaded, pickled, deep):
+        assert all(torch.equal(one, two) for one, two in zip(run(other), expected, strict=True))
+    assert len(calls_of(watch)) == number
+
+
+def calls_of(watch: Any) -> list[Any]:
+    return list(watch._hooks.values if watch._recorder is None else watch._recorder.calls)
+
+
+def test_a_saved_model_needs_no_rnngraph(tmp_path: Any) -> None:
+    layer = torch.nn.GRU(2, 3)
+    with rnngraph.torch.watch(layer):
+        torch.save(layer, tmp_path / "model.pt")
+    code = (
+        "import sys, torch; sys.modules['rnngraph'] = None; "
+        f"layer = torch.load({str(tmp_path / 'model.pt')!r}, weights_only=False); layer(torch.ones(2, 1, 2))"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_input_of_nan_is_not_called_equal() -> None:
+    layer = torch.nn.RNN(2, 3)
+    with rnngraph.torch.watch(layer) as watch:
+        layer(torch.full((4, 1, 2), float("nan")))[0].sum().backward()
+    assert "could not be compared" in watch.trace().notes[0]
+    assert "e+00" not in watch.trace().notes[0]
+
+
+def test_the_model_itself_is_named_where_there_is_no_module_in_it() -> None:
+    with pytest.raises(InputError, match="no module 'nope'; it has only itself, a LSTM"):
+        rnngraph.torch.watch(torch.nn.LSTM(4, 6), steps="nope")
+
+
+def test_an_option_that_does_not_exist_is_named() -> None:
+    layer = torch.nn.GRU(2, 3)
+    with rnngraph.torch.watch(layer) as watch:
+        layer(torch.ones(3, 1, 2))[0].sum().backward()
+    with pytest.raises(InputError, match="a trace has no option 'lagz'; it takes layer, call"):
+        watch.trace(lagz=True)

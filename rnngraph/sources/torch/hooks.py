@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import cache
 from typing import Any, TypeVar
 
 from rnngraph.errors import InputError, MissingToolError
@@ -49,8 +50,8 @@ class ModuleHook:
     def __init__(self, module: Any, see: Callable[..., None]) -> None:
         """Let `see` take what the module's hooks are given; calls of any other module are ignored."""
         self._module = module
-        # A compiled model runs its recurrent layers eagerly; our hooks must stay out of what is compiled.
-        self._see: Callable[..., None] | None = import_torch().compiler.disable(see)
+        self._see: Callable[..., None] | None = see
+        _keep_apart()
 
     def __call__(self, module: Any, *arguments: Any) -> None:
         """Take what the module was given and returned."""
@@ -68,6 +69,12 @@ class ModuleHook:
     def __deepcopy__(self, memo: Any) -> Any:
         """Become the same in a copied module."""
         return nullcontext().__exit__
+
+
+@cache
+def _keep_apart() -> None:
+    """Keep hooks out of what torch.compile compiles; a compiled model runs its recurrent layers eagerly."""
+    ModuleHook.__call__ = import_torch().compiler.disable(ModuleHook.__call__)  # type: ignore[method-assign]
 
 
 def is_compiled(model: Any) -> bool:

@@ -116,12 +116,12 @@ class Lineage:
 
     def _ends(self, node: Any) -> dict[int, End] | None:
         """Give what of a node's outputs a call returned; None where it is no call's."""
-        marks = node.metadata.get(self._key)
+        marks: dict[int, End] | int | None = node.metadata.get(self._key)
         return marks if isinstance(marks, dict) else None
 
     def _known(self, node: Any) -> int | None:
         """Give the calls below a node, as bits, where they were looked up before."""
-        found = node.metadata.get(self._key)
+        found: dict[int, End] | int | None = node.metadata.get(self._key)
         if isinstance(found, dict):
             return sum({1 << index for index, _ in found.values()})
         if found is None and not node.next_functions:
@@ -142,7 +142,8 @@ class Lineage:
                 continue
             bits = 0
             for source in sources:
-                bits |= self._known(source) or 0
+                known = self._known(source) or 0
+                bits = bits | known if bits else known  # shared, where there is but one
             node.metadata[self._key] = bits
             waiting.pop()
         return self._known(root) or 0

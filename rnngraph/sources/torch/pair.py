@@ -41,9 +41,11 @@ def trace_pair(
     return replace(trace, loss=float(scalar.detach()), notes=(*trace.notes, *how))
 
 
-def pair_loss(module: Any, batch: Any, *, loss: str = "sum", layer: str | None = None) -> Tensor:
+def pair_loss(
+    module: Any, batch: Any, *, loss: str = "sum", layer: str | None = None, call: int | None = None
+) -> Tensor:
     """Run the module likewise, and walk its recurrent layers again up to a scalar that can be checked."""
-    return _watched(module, batch, loss)[0].replayed(layer)
+    return _watched(module, batch, loss)[0].replayed(layer, call=call)
 
 
 def _watched(module: Any, batch: Any, loss: str) -> tuple[Watch, Any, tuple[str, ...]]:

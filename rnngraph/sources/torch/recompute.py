@@ -89,4 +89,8 @@ def _moved_bits(bits: int, places: dict[int, int]) -> int:
 
 def bits_of(bits: int) -> list[int]:
     """List the numbers that stand in a set of bits."""
-    return [index for index in range(bits.bit_length()) if bits >> index & 1]
+    found = []
+    while bits:
+        found.append((bits & -bits).bit_length() - 1)
+        bits &= bits - 1
+    return found

@@ -181,9 +181,7 @@ def _altered(before: Call, call: Call) -> str:
     passage = call.passages[kind]
     if (before.index, kind) not in passage.ends:
         return "a call began with the value of the final state of the call before, but not with that state itself"
-    return (
-        f"an operation between the calls ({passage.operation}) keeps the value of the state and changes its gradient"
-    )
+    return f"an operation between the calls ({passage.operation}) keeps the value of the state and changes its gradient"
 
 
 def _same(one: Any, other: Any) -> bool:

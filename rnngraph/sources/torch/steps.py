@@ -46,7 +46,6 @@ class StepRecorder:
 
     def attach(self) -> None:
         """Put the hooks on."""
-
         current = import_torch()._C._current_graph_task_id
 
         def see(module: Any, arguments: Any, options: Any, result: Any) -> None:

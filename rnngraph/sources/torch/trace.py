@@ -71,13 +71,13 @@ def traced(recorder: Recorder, choice: Choice) -> Trace:
     return replace(trace, notes=(*trace.notes, *notes, *(WITHOUT_LAGS + reason for reason in reasons)))
 
 
-def replayed_loss(recorder: Recorder, layer: str | None = None) -> Tensor:
+def replayed_loss(recorder: Recorder, layer: str | None = None, call: int | None = None) -> Tensor:
     """Walk what was watched again, up to a scalar with the same gradients: every output times what reached it.
 
     Raises:
         InputError: see `traced`; or the recurrence can be seen only through hooks.
     """
-    chosen = chosen_calls(recorder, in_order(recorder.calls), layer)
+    chosen = chosen_calls(recorder, in_order(recorder.calls), layer, call)
     for path, calls in chosen.items():
         if is_loose(calls):
             raise InputError(f"{path} can be seen only through hooks, because {chain_break(calls)}: nothing is walked.")

@@ -115,18 +115,19 @@ class Watch:
         assert self._recorder is not None
         return traced(self._recorder, Choice(layer, call, labels, tolerance, {"lags": True, **options}))
 
-    def replayed(self, layer: str | None = None) -> Tensor:
+    def replayed(self, layer: str | None = None, *, call: int | None = None) -> Tensor:
         """Walk what was watched again up to a scalar, for `rnngraph.gradcheck`: its gradients are those of the run.
 
         Args:
             layer: as for `trace`.
+            call: likewise.
 
         Raises:
             InputError: see `trace`; or only hooks could be put on.
         """
         if self._recorder is None:
             raise InputError(f"{self._steps} is seen through hooks only, so there is nothing to walk again.")
-        return replayed_loss(self._recorder, layer)
+        return replayed_loss(self._recorder, layer, call)
 
     def _prepare(self) -> None:
         self._hooks = None
