@@ -60,7 +60,7 @@ def diagnose(trace: Trace, *, horizon: int | None = None, **thresholds: float) -
     return Diagnosis(
         trace.model, verdict, flags, head.horizon, head.decades, head.rate, head.half_life,
         head.memory_horizon, head.curve.floor_decades, taken(head.lags[0]), limits.as_dict(), tuple(found),
-        _spectrum(trace),
+        trace.notes, _spectrum(trace),
     )  # fmt: skip
 
 

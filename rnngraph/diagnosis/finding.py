@@ -60,6 +60,7 @@ class Diagnosis:
     measured: str  # which losses and samples were taken
     thresholds: Mapping[str, float]
     findings: tuple[Finding, ...]
+    notes: tuple[str, ...] = ()  # of the trace: what a reader of the numbers must know
     spectrum: Mapping[str, Any] | None = None
 
     @property

@@ -44,6 +44,8 @@ def lines(diagnosis: Diagnosis) -> Iterator[list[Part]]:
         yield []
         yield from _spectrum_lines(diagnosis)
     yield []
+    for note in diagnosis.notes:
+        yield [("Note: ", "bold"), (f"{note.rstrip('.')}.", "")]
     limits = ", ".join(f"{name} {value:g}" for name, value in diagnosis.thresholds.items())
     yield [(f"Horizon: lag {diagnosis.horizon}. Measured: {diagnosis.measured}. Thresholds: {limits}.", "dim")]
 

@@ -30,6 +30,7 @@ def diagnosis_document(diagnosis: Diagnosis) -> dict[str, Any]:
         "memory_horizon": diagnosis.memory_horizon,
         "floor": diagnosis.floor,
         "measured": diagnosis.measured,
+        "notes": list(diagnosis.notes),
         "thresholds": dict(diagnosis.thresholds),
         "findings": [_finding(finding) for finding in diagnosis.findings],
         "spectrum": diagnosis.spectrum,

@@ -47,8 +47,10 @@ def record(loss: Tensor | Tape, *, lags: LagOptions | bool = False, spectrum: in
         trace = observer.trace(None if isinstance(loss, Tape) else float(loss.value.reshape(())), source)
         if options is not None:
             from rnngraph.trace.lags import measure
+            from rnngraph.trace.pooling import NOTE, reads_many_steps
 
-            trace = replace(trace, lags=measure(tape, starts, options))
+            notes = (*trace.notes, NOTE) if reads_many_steps(tape) else trace.notes
+            trace = replace(trace, lags=measure(tape, starts, options), notes=notes)
         if spectrum:
             from rnngraph.trace.spectrum import measure as measure_spectrum
 
