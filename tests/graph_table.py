@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from rnngraph.trace.model import GraphTrace, Magnitudes
+from rnngraph.trace.magnitudes import Magnitudes
+from rnngraph.trace.model import GraphTrace
 
 
 class Table:

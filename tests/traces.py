@@ -11,17 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from rnngraph.trace.model import (
-    FORWARD,
-    REVERSE,
-    GateTrace,
-    InputTrace,
-    Magnitudes,
-    ParameterTrace,
-    StateTrace,
-    Status,
-    Trace,
-)
+from rnngraph.trace.magnitudes import Magnitudes, Status
+from rnngraph.trace.model import FORWARD, REVERSE, GateTrace, InputTrace, ParameterTrace, StateTrace, Trace
 from tests.graph_table import Table
 
 FUSED = {

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnngraph.trace.model import REVERSE, Booleans, Floats, Integers, LagTrace
+from rnngraph.trace.magnitudes import Booleans, Floats, Integers
+from rnngraph.trace.model import REVERSE, LagTrace
 from rnngraph.trace.quantile import quantile
 
 LN10 = math.log(10)  # nats in a decade

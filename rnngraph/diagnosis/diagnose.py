@@ -13,7 +13,8 @@ from rnngraph.diagnosis.layers import Layer, layers_of
 from rnngraph.diagnosis.rules import LAYER_RULES, find_no_signal
 from rnngraph.diagnosis.thresholds import Thresholds, thresholds_from
 from rnngraph.errors import InputError
-from rnngraph.trace.model import Status, Trace
+from rnngraph.trace.magnitudes import Status
+from rnngraph.trace.model import Trace
 
 
 def diagnose(trace: Trace, *, horizon: int | None = None, **thresholds: float) -> Diagnosis:

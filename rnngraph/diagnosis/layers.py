@@ -13,7 +13,8 @@ from rnngraph.checks import whole_number
 from rnngraph.diagnosis.curve import LN10, LagCurve, half_life, lag_curve
 from rnngraph.diagnosis.thresholds import Thresholds
 from rnngraph.errors import InputError
-from rnngraph.trace.model import WITHOUT_LAGS, Floats, GateTrace, LagTrace, StateTrace, Status, Trace
+from rnngraph.trace.magnitudes import Floats, Status
+from rnngraph.trace.model import WITHOUT_LAGS, GateTrace, LagTrace, StateTrace, Trace
 
 GATED = ("lstm", "gru")
 

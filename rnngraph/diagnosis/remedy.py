@@ -14,7 +14,8 @@ import numpy as np
 
 from rnngraph.diagnosis.curve import LN10
 from rnngraph.diagnosis.layers import GATED, Layer
-from rnngraph.trace.model import Status, Trace, parameter_of
+from rnngraph.trace.magnitudes import Status
+from rnngraph.trace.model import Trace, parameter_of
 
 KEPT_GAIN = 0.1  # what a gate's bias is to leave at the horizon
 KEPT_SHARE = 0.99  # of what all lags carry that a truncation is to keep

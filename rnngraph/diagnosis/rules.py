@@ -16,7 +16,8 @@ from rnngraph.diagnosis import remedy
 from rnngraph.diagnosis.finding import ERROR, NOTE, WARNING, Finding, Value
 from rnngraph.diagnosis.layers import Layer, no_signal
 from rnngraph.diagnosis.thresholds import Thresholds
-from rnngraph.trace.model import FORWARD, Status, Trace
+from rnngraph.trace.magnitudes import Status
+from rnngraph.trace.model import FORWARD, Trace
 
 Rule: TypeAlias = Callable[[Trace, Layer, Thresholds], Finding | None]
 

@@ -10,7 +10,8 @@ from rnngraph.diagnosis.curve import LN10, LagCurve
 from rnngraph.diagnosis.finding import ERROR, NOTE, WARNING, Finding, Value, gain_text
 from rnngraph.diagnosis.layers import Layer
 from rnngraph.diagnosis.thresholds import Thresholds
-from rnngraph.trace.model import Booleans, Integers, Status, Trace, parameter_of
+from rnngraph.trace.magnitudes import Booleans, Integers, Status
+from rnngraph.trace.model import Trace, parameter_of
 from rnngraph.trace.quantile import quantile
 
 _NAMED = 5  # samples that a sentence lists

@@ -12,7 +12,8 @@ import numpy as np
 
 from rnngraph.graph.measure import Measure, measure
 from rnngraph.graph.model import Band, Column
-from rnngraph.trace.model import REVERSE, Magnitudes, ParameterTrace, StateTrace, Status
+from rnngraph.trace.magnitudes import Magnitudes, Status
+from rnngraph.trace.model import REVERSE, ParameterTrace, StateTrace
 
 
 def gradient_bands(states: Sequence[StateTrace], columns: Sequence[Column]) -> tuple[Band, ...]:

@@ -16,7 +16,7 @@ from rnngraph.graph.measure import Measure
 from rnngraph.graph.model import Band, Column, Graph
 from rnngraph.graph.palette import FAINT, GREY, INK, RED, Scale
 from rnngraph.graph.style import STATUS_LINES, Style
-from rnngraph.trace.model import Status
+from rnngraph.trace.magnitudes import Status
 
 HEADER = 36.0
 STRIP = 38.0

@@ -15,7 +15,7 @@ from rnngraph.graph.model import Band, Graph
 from rnngraph.graph.palette import FAINT, INK, ORANGE, RED, Scale
 from rnngraph.graph.style import MASKED, STATUS_LINES, Style
 from rnngraph.graph.vertices import INACTIVE, SATURATED
-from rnngraph.trace.model import Status
+from rnngraph.trace.magnitudes import Status
 
 SWATCH = 32.0
 TICKS = 8

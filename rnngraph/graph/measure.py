@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from rnngraph.trace.model import Floats, Magnitudes, Status
+from rnngraph.trace.magnitudes import Floats, Magnitudes, Status
 
 STATUS_TEXT = {
     Status.OK: "ok",

@@ -11,7 +11,8 @@ from functools import cached_property
 
 import numpy as np
 
-from rnngraph.trace.model import GraphTrace, Integers
+from rnngraph.trace.magnitudes import Integers
+from rnngraph.trace.model import GraphTrace
 
 LEAVES = frozenset({"parameter", "constant"})
 

@@ -13,7 +13,8 @@ import numpy as np
 from rnngraph.graph.model import Row
 from rnngraph.graph.recorded import LEAVES, Recorded
 from rnngraph.graph.tracks import Track
-from rnngraph.trace.model import Floats, Status, Trace
+from rnngraph.trace.magnitudes import Floats, Status
+from rnngraph.trace.model import Trace
 
 # These move, gather or total data and compute nothing that a reader looks for.
 PASSED = frozenset(

@@ -14,7 +14,7 @@ from rnngraph.graph.measure import STATUS_TEXT, UNKNOWN, Measure, short
 from rnngraph.graph.model import Edge, Graph, Vertex
 from rnngraph.graph.palette import AMOUNT, FAINT, GREY, INK, LINE, ORANGE, PAPER, RED, Scale, balanced, decades
 from rnngraph.graph.vertices import SATURATED as SATURATED
-from rnngraph.trace.model import Status
+from rnngraph.trace.magnitudes import Status
 
 COLOURS = ("grad", "gain", "saturation", "activation")
 UNDERFLOW = "#8e44ad"

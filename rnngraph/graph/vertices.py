@@ -11,7 +11,8 @@ from rnngraph.graph.measure import STATUS_TEXT, Measure, measure, measure_plain,
 from rnngraph.graph.model import Column, Vertex
 from rnngraph.graph.rows import Lane
 from rnngraph.graph.tracks import Track
-from rnngraph.trace.model import GateTrace, Magnitudes, StateTrace, Status, Trace
+from rnngraph.trace.magnitudes import Magnitudes, Status
+from rnngraph.trace.model import GateTrace, StateTrace, Trace
 
 SATURATED, INACTIVE = 0.5, 0.8  # the shares of units from which a step is marked
 _LAYERS = {"tanh": "tanh RNN", "relu": "ReLU RNN", "lstm": "LSTM", "gru": "GRU"}

@@ -19,7 +19,8 @@ from rnngraph.diagnosis.thresholds import Thresholds
 from rnngraph.errors import InputError
 from rnngraph.render.lags_terminal import curve_plot, heat_map
 from rnngraph.render.terminal_cells import printable
-from rnngraph.trace.model import Floats, LagTrace, StateTrace, Trace
+from rnngraph.trace.magnitudes import Floats
+from rnngraph.trace.model import LagTrace, StateTrace, Trace
 
 
 @dataclass(frozen=True, slots=True)

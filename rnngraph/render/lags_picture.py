@@ -21,7 +21,8 @@ from rnngraph.diagnosis.curve import LN10, taken
 from rnngraph.errors import InputError
 from rnngraph.graph.palette import FAINT, GREY, INK, LINE, PAPER, Scale, decades
 from rnngraph.render.lags import StateLags, reports, sentence
-from rnngraph.trace.model import Floats, Integers, Trace
+from rnngraph.trace.magnitudes import Floats, Integers
+from rnngraph.trace.model import Trace
 
 Pixels: TypeAlias = NDArray[np.uint8]
 FORMATS = {".svg": "svg", ".html": "html"}

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from rnngraph.diagnosis.curve import LN10, LagCurve
 from rnngraph.render.terminal_cells import COLOURS
-from rnngraph.trace.model import Floats, Integers
+from rnngraph.trace.magnitudes import Floats, Integers
 
 HEIGHT, WIDEST, MOST_ROWS = 12, 100, 16
 SHADES, ASCII_SHADES = "░▒▓█", ".:*#"

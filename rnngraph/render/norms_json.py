@@ -11,7 +11,8 @@ import json
 from typing import Any
 
 from rnngraph.render.strict import finite, plain
-from rnngraph.trace.model import InputTrace, Magnitudes, ParameterTrace, StateTrace, Status, Trace
+from rnngraph.trace.magnitudes import Magnitudes, Status
+from rnngraph.trace.model import InputTrace, ParameterTrace, StateTrace, Trace
 
 SCHEMA = 1
 QUANTILES = ("q10", "q50", "q90")

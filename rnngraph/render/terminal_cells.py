@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from rich.text import Text
 
-from rnngraph.trace.model import Floats, Magnitudes, Status
+from rnngraph.trace.magnitudes import Floats, Magnitudes, Status
 
 STATUS_WORDS = {
     Status.ZERO: ("zero", "bold blue"),

@@ -13,7 +13,8 @@ from rich.text import Text
 
 from rnngraph.render.terminal_cells import Scale, magnitude_text, printable
 from rnngraph.render.terminal_rows import Pick, Row, pick_magnitude, pick_number
-from rnngraph.trace.model import FORWARD, Floats, Magnitudes, StateTrace, Status, Trace
+from rnngraph.trace.magnitudes import Floats, Magnitudes, Status
+from rnngraph.trace.model import FORWARD, StateTrace, Trace
 
 LABEL_LIMIT = 14
 

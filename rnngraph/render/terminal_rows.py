@@ -13,7 +13,7 @@ from enum import Enum, auto
 import numpy as np
 
 from rnngraph.graph.steps import Ranges, Steps, parse_steps
-from rnngraph.trace.model import Floats, Magnitudes, Status
+from rnngraph.trace.magnitudes import Floats, Magnitudes, Status
 
 SHOWN_WHOLE = 40  # a terminal has more room for steps than a picture has
 SHOWN_OF_AN_END = 12

@@ -15,7 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from rnngraph.render.terminal_cells import STATUS_WORDS, number_text, percent_text, printable
-from rnngraph.trace.model import Integers, StateTrace, Status, Trace
+from rnngraph.trace.magnitudes import Integers, Status
+from rnngraph.trace.model import StateTrace, Trace
 
 HIDES_DECAY = 0.9  # above this share the profile over time shows the losses, not what is carried
 MANY_SATURATED = 0.2

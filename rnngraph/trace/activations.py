@@ -12,7 +12,7 @@ import numpy as np
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.node import Recurrence
 from rnngraph.autodiff.tape import Tape
-from rnngraph.trace.model import Floats
+from rnngraph.trace.magnitudes import Floats
 from rnngraph.trace.norms import row_norms, stacked
 
 _SATURATED = 0.95  # tanh' < 0.05, as a bound on tanh squared

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from rnngraph.trace.model import FORWARD, Floats, Integers
+from rnngraph.trace.magnitudes import Floats, Integers
+from rnngraph.trace.model import FORWARD
 from rnngraph.trace.routes import WHOLE, Routes, Slot
 
 Place = tuple[int, int]  # a recurrence, by its place on the tape, and a timestep

@@ -11,7 +11,8 @@ from rnngraph.autodiff.backward import sweep
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.node import Node, Scope
 from rnngraph.autodiff.tape import Tape
-from rnngraph.trace.model import GraphTrace, Integers, Magnitudes
+from rnngraph.trace.magnitudes import Integers, Magnitudes
+from rnngraph.trace.model import GraphTrace
 
 Key = TypeVar("Key")
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from rnngraph.autodiff.node import Recurrence
 from rnngraph.autodiff.tape import Tape
-from rnngraph.trace.model import Booleans
+from rnngraph.trace.magnitudes import Booleans
 
 
 def cuts(tape: Tape, recurrence: Recurrence, kind: str) -> Booleans:

@@ -6,7 +6,8 @@ from dataclasses import fields
 
 import numpy as np
 
-from rnngraph.trace.model import FORWARD, REVERSE, GraphTrace, LagTrace, Magnitudes, StateTrace, Status, Trace
+from rnngraph.trace.magnitudes import Magnitudes, Status
+from rnngraph.trace.model import FORWARD, REVERSE, GraphTrace, LagTrace, StateTrace, Trace
 
 
 def fits(trace: Trace) -> bool:

@@ -7,7 +7,8 @@ import numpy as np
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.node import Recurrence
 from rnngraph.autodiff.tape import Tape
-from rnngraph.trace.model import Booleans, GateTrace
+from rnngraph.trace.magnitudes import Booleans
+from rnngraph.trace.model import GateTrace
 
 # A derivative below 5 % of the gate's own largest: s(1 - s) < 0.05/4 for a sigmoid, 1 - u² < 0.05 for tanh.
 _SIGMOID, _TANH = 0.0125, 0.05

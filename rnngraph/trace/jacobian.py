@@ -12,7 +12,7 @@ import numpy as np
 
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.node import Node
-from rnngraph.trace.model import Floats
+from rnngraph.trace.magnitudes import Floats
 from rnngraph.trace.parts import at_samples, at_step
 from rnngraph.trace.pieces import Piece
 from rnngraph.trace.routes import WHOLE, Routes, Slot

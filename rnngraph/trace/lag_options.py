@@ -14,7 +14,7 @@ import numpy as np
 from rnngraph.autodiff.contribution import Array
 from rnngraph.checks import is_whole, whole_number
 from rnngraph.errors import InputError
-from rnngraph.trace.model import Floats
+from rnngraph.trace.magnitudes import Floats
 from rnngraph.trace.seeds import spread
 
 _LARGEST_FLOOR = 1e-4  # above it, neither a memory horizon nor a verdict could be told

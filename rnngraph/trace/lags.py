@@ -17,7 +17,8 @@ from rnngraph.autodiff.tape import Tape
 from rnngraph.trace import seeds as entering
 from rnngraph.trace.births import births, in_step
 from rnngraph.trace.lag_options import LagOptions, chosen_losses, chosen_samples
-from rnngraph.trace.model import FORWARD, Floats, Integers, LagTrace
+from rnngraph.trace.magnitudes import Floats, Integers
+from rnngraph.trace.model import FORWARD, LagTrace
 from rnngraph.trace.names import state_name
 from rnngraph.trace.pieces import Piece, measured
 from rnngraph.trace.pruning import Pruning

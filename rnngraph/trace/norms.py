@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from rnngraph.autodiff.contribution import Array
-from rnngraph.trace.model import Floats
+from rnngraph.trace.magnitudes import Floats
 
 # Sums of squares inside these bounds have lost nothing that matters to underflow or overflow.
 _SMALLEST, _LARGEST = 1e-280, 1e300

@@ -17,16 +17,8 @@ from rnngraph.nn.losses import TEMPORAL_SOFTMAX
 from rnngraph.trace.columns import first_nonfinite_backward, first_nonfinite_forward, graph_columns
 from rnngraph.trace.cuts import cuts
 from rnngraph.trace.gates import measure_gates
-from rnngraph.trace.model import (
-    Booleans,
-    Floats,
-    GateTrace,
-    InputTrace,
-    Magnitudes,
-    ParameterTrace,
-    StateTrace,
-    Trace,
-)
+from rnngraph.trace.magnitudes import Booleans, Floats, Magnitudes
+from rnngraph.trace.model import GateTrace, InputTrace, ParameterTrace, StateTrace, Trace
 from rnngraph.trace.names import layer_name, state_name
 from rnngraph.trace.norms import norm, row_norms
 from rnngraph.trace.overview import describe, labels, timesteps, valid_steps

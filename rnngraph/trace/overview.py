@@ -9,7 +9,7 @@ import numpy as np
 
 from rnngraph.autodiff.node import Recurrence
 from rnngraph.autodiff.tape import Tape
-from rnngraph.trace.model import Booleans
+from rnngraph.trace.magnitudes import Booleans
 
 
 def timesteps(tape: Tape) -> int:

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from rnngraph.autodiff.contribution import Array
-from rnngraph.trace.model import GateTrace, Magnitudes, StateTrace, Status
+from rnngraph.trace.magnitudes import Magnitudes, Status
+from rnngraph.trace.model import GateTrace, StateTrace
 
 # What stands where nothing was observed, by the kind of a column's numbers.
 _NOTHING = {"f": np.nan, "i": 0, "b": False}

@@ -12,7 +12,8 @@ import numpy as np
 from rnngraph.autodiff.backward import Step
 from rnngraph.autodiff.contribution import Array, BatchSum, Contribution, Outer, Scatter, add_up
 from rnngraph.autodiff.node import Node
-from rnngraph.trace.model import Floats, Magnitudes, ParameterTrace, Status
+from rnngraph.trace.magnitudes import Floats, Magnitudes, Status
+from rnngraph.trace.model import ParameterTrace
 from rnngraph.trace.norms import norm, outer_norms, outer_series, row_norms
 
 # One timestep's part, or one part that keeps `time` timesteps apart.

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from rnngraph.autodiff.contribution import Array, Slice, TimeSlice
-from rnngraph.trace.model import Floats, Integers
+from rnngraph.trace.magnitudes import Floats, Integers
 from rnngraph.trace.norms import row_norms
 
 NOTHING = -(1 << 40)  # the exponent of a row of zeros: it never decides to what others are aligned

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rnngraph.trace.model import FORWARD, Floats, Integers
+from rnngraph.trace.magnitudes import Floats, Integers
+from rnngraph.trace.model import FORWARD
 from rnngraph.trace.routes import Routes
 
 _REGROWN = float(np.log(10))  # growth since something was dropped, after which "at most the floor" no longer holds

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rnngraph.autodiff.contribution import Array
-from rnngraph.trace.model import Floats
+from rnngraph.trace.magnitudes import Floats
 
 
 def quantile(values: Floats, share: float, *, axis: int) -> Floats:

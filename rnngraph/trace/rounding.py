@@ -15,7 +15,8 @@ from rnngraph.autodiff.backward import sweep
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.node import Recurrence
 from rnngraph.autodiff.tape import Tape
-from rnngraph.trace.model import FORWARD, Booleans, Floats, Magnitudes, Status
+from rnngraph.trace.magnitudes import Booleans, Floats, Magnitudes, Status
+from rnngraph.trace.model import FORWARD
 
 _ZERO, _UNDERFLOW = int(Status.ZERO), int(Status.UNDERFLOW)
 

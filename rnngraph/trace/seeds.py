@@ -14,7 +14,7 @@ import numpy as np
 from rnngraph.autodiff.backward import sweep
 from rnngraph.autodiff.contribution import Array, Contribution
 from rnngraph.autodiff.tape import Tape
-from rnngraph.trace.model import Floats
+from rnngraph.trace.magnitudes import Floats
 from rnngraph.trace.norms import row_norms
 from rnngraph.trace.routes import Routes
 

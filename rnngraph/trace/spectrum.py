@@ -17,7 +17,8 @@ from rnngraph.autodiff.tensor import Tensor
 from rnngraph.checks import whole_number
 from rnngraph.errors import InputError
 from rnngraph.trace.jacobian import StepJacobian, units
-from rnngraph.trace.model import Booleans, Floats, SpectrumTrace
+from rnngraph.trace.magnitudes import Booleans, Floats
+from rnngraph.trace.model import SpectrumTrace
 from rnngraph.trace.names import layer_name
 from rnngraph.trace.overview import valid_steps
 from rnngraph.trace.routes import Routes, StateKey

@@ -13,7 +13,8 @@ from rnngraph.autodiff.contribution import Array, Contribution, add_up
 from rnngraph.autodiff.node import Recurrence
 from rnngraph.autodiff.tape import Tape
 from rnngraph.trace.activations import measure_values
-from rnngraph.trace.model import Booleans, Floats, Magnitudes, StateTrace, Status
+from rnngraph.trace.magnitudes import Booleans, Floats, Magnitudes, Status
+from rnngraph.trace.model import StateTrace
 from rnngraph.trace.norms import norm, row_norms, stacked
 from rnngraph.trace.quantile import of_ordered
 from rnngraph.trace.rounding import Rounding

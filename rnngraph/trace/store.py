@@ -21,7 +21,6 @@ import numpy as np
 from rnngraph.autodiff.contribution import Array
 from rnngraph.errors import FileError
 from rnngraph.files import check_place, is_file, path_of, write_whole
-from rnngraph.trace import model
 from rnngraph.trace.fits import fits
 from rnngraph.trace.model import Trace
 
@@ -102,7 +101,7 @@ def _put_together(item: Any, kind: Any, data: Any) -> Any:
     if isinstance(kind, type) and is_dataclass(kind):
         if not isinstance(item, dict):
             raise FileError(f"a {kind.__name__} is {type(item).__name__}.")
-        hints = get_type_hints(kind, vars(model))
+        hints = get_type_hints(kind)
         expected = {field.name for field in fields(kind)}
         if set(item) != expected:
             raise FileError(f"a {kind.__name__} has fields {sorted(set(item) ^ expected)[:4]} too many or too few.")

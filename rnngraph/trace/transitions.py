@@ -15,7 +15,7 @@ import numpy as np
 
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.node import Node
-from rnngraph.trace.model import Booleans
+from rnngraph.trace.magnitudes import Booleans
 from rnngraph.trace.routes import WHOLE, Routes, Slot, StateKey
 
 

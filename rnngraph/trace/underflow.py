@@ -12,7 +12,8 @@ import numpy as np
 
 from rnngraph.autodiff.node import Recurrence
 from rnngraph.autodiff.tape import Tape
-from rnngraph.trace.model import Booleans, InputTrace, Magnitudes, ParameterTrace, StateTrace, Status
+from rnngraph.trace.magnitudes import Booleans, Magnitudes, Status
+from rnngraph.trace.model import InputTrace, ParameterTrace, StateTrace
 
 
 def follow_underflow(

@@ -18,7 +18,8 @@ import numpy as np
 
 import rnngraph as rg
 from rnngraph import nn
-from rnngraph.trace.model import Status, Trace
+from rnngraph.trace.magnitudes import Status
+from rnngraph.trace.model import Trace
 from tests.diagnosis.verdict_networks import linear, recorded
 from tests.linear_cells import orthogonal
 

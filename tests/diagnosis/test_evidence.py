@@ -10,7 +10,8 @@ import pytest
 
 import rnngraph as rg
 from rnngraph import nn
-from rnngraph.trace.model import Magnitudes, Trace
+from rnngraph.trace.magnitudes import Magnitudes
+from rnngraph.trace.model import Trace
 from tests.diagnosis.verdict_networks import recorded
 
 

@@ -9,7 +9,7 @@ import pytest
 from rnngraph.errors import InputError
 from rnngraph.graph.build import build
 from rnngraph.graph.model import Graph
-from rnngraph.trace.model import Magnitudes, Status
+from rnngraph.trace.magnitudes import Magnitudes, Status
 from tests.traces import CELLS, every_status, make_trace, with_state, with_status
 
 

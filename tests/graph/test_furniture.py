@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from rnngraph.graph import Drawing, draw
-from rnngraph.trace.model import Magnitudes, Trace
+from rnngraph.trace.magnitudes import Magnitudes
+from rnngraph.trace.model import Trace
 from tests.traces import every_status, make_trace, with_state
 
 

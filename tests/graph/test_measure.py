@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rnngraph.graph.measure import measure, measure_plain, short
-from rnngraph.trace.model import Magnitudes, Status
+from rnngraph.trace.magnitudes import Magnitudes, Status
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from rnngraph.trace.model import InputTrace, Magnitudes, ParameterTrace, StateTrace, Status, Trace
+from rnngraph.trace.magnitudes import Magnitudes, Status
+from rnngraph.trace.model import InputTrace, ParameterTrace, StateTrace, Trace
 from tests.graph_table import Table
 from tests.traces import state_of, trace_of
 

@@ -11,7 +11,8 @@ from rich.console import Console
 from rnngraph.errors import InputError
 from rnngraph.graph.steps import Steps
 from rnngraph.render.terminal import norms_report
-from rnngraph.trace.model import Magnitudes, Trace
+from rnngraph.trace.magnitudes import Magnitudes
+from rnngraph.trace.model import Trace
 from tests.render.norms_trace import magnitudes_of_every_status, norms_trace, state_trace
 
 

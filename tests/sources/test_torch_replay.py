@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import rnngraph
-from rnngraph.trace.model import StateTrace, Status, Trace
+from rnngraph.trace.magnitudes import Status
+from rnngraph.trace.model import StateTrace, Trace
 from tests.sources.torch_reference import Unrolled, unroll
 
 torch = pytest.importorskip("torch")

@@ -10,7 +10,7 @@ import pytest
 import rnngraph
 from rnngraph.errors import InputError
 from rnngraph.render.lags import reports
-from rnngraph.trace.model import Status
+from rnngraph.trace.magnitudes import Status
 from tests.sources.torch_reference import unroll
 
 torch = pytest.importorskip("torch")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import rnngraph as rg
-from rnngraph.trace.model import Status
+from rnngraph.trace.magnitudes import Status
 from tests.linear_cells import elementwise_loss, linear_loss, orthogonal
 
 T = 20

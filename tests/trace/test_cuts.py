@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import rnngraph as rg
-from rnngraph.trace.model import StateTrace, Status
+from rnngraph.trace.magnitudes import Status
+from rnngraph.trace.model import StateTrace
 
 STEPS, AT = 6, 3
 

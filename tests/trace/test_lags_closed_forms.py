@@ -208,7 +208,7 @@ def test_identity_relu_zeroes_a_unit_for_good() -> None:
 def test_losses_at_every_step_of_an_orthogonal_network() -> None:
     loss = captioner(nn.RNN(4, 6), time=5)
     trace = measured(loss)["rnn.h"]
-    from rnngraph.trace.model import Magnitudes
+    from rnngraph.trace.magnitudes import Magnitudes
 
     recorded = rg.record(loss)
     assert isinstance(recorded.states[0].immediate, Magnitudes)

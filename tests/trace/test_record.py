@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import rnngraph as rg
 from rnngraph.errors import InputError
-from rnngraph.trace.model import Status
+from rnngraph.trace.magnitudes import Status
 
 CELLS: dict[str, Callable[..., Any]] = {
     "tanh": rg.nn.RNN,

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 import rnngraph as rg
-from rnngraph.trace.model import Magnitudes, StateTrace, Status, Trace
+from rnngraph.trace.magnitudes import Magnitudes, Status
+from rnngraph.trace.model import StateTrace, Trace
 
 T = 12
 

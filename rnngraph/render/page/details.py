@@ -16,7 +16,8 @@ from rnngraph.render.page.nodes import describe
 from rnngraph.render.page.prototype import rolled, unrolled
 from rnngraph.render.page.scene import scene
 from rnngraph.render.page.series import Atoms, magnitude, magnitudes
-from rnngraph.trace.model import Magnitudes, Trace
+from rnngraph.trace.magnitudes import Magnitudes
+from rnngraph.trace.model import Trace
 
 
 def scenes(trace: Trace, groups: Groups, atoms: Atoms) -> dict[str, Any]:

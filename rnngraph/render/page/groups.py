@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnngraph.graph.rows import loss_steps
-from rnngraph.trace.model import GraphTrace, Integers, Trace
+from rnngraph.trace.magnitudes import Integers
+from rnngraph.trace.model import GraphTrace, Trace
 
 _Hashes = NDArray[np.uint64]
 _PRIME = np.uint64(0x9E3779B97F4A7C15)

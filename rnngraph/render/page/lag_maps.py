@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from rnngraph.diagnosis.curve import LN10, over_samples
-from rnngraph.trace.model import Floats, LagTrace, Trace
+from rnngraph.trace.magnitudes import Floats
+from rnngraph.trace.model import LagTrace, Trace
 
 COLUMNS = 2_000  # neighbouring states share a column where there are more; the largest norm is shown
 CELLS = 80_000  # a map a sample is given up to this many numbers a state

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from rnngraph.graph.measure import Measure, measure, measure_plain
-from rnngraph.trace.model import Floats, Integers, Magnitudes, Status
+from rnngraph.trace.magnitudes import Floats, Integers, Magnitudes, Status
 
 Atoms = tuple[tuple[int, int], ...]  # half-open ranges of timesteps, of which each is shown or hidden as a whole
 

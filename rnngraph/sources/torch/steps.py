@@ -19,7 +19,8 @@ from rnngraph.autodiff.tape import Tape
 from rnngraph.errors import InputError
 from rnngraph.sources.torch.call import Call
 from rnngraph.sources.torch.hooks import ModuleHook, adder, import_torch, kept
-from rnngraph.trace.model import WITHOUT_LAGS, Magnitudes, ParameterTrace, Trace
+from rnngraph.trace.magnitudes import Magnitudes
+from rnngraph.trace.model import WITHOUT_LAGS, ParameterTrace, Trace
 from rnngraph.trace.norms import norm
 
 CALLED = Op("called", "one call", lambda *values: values[-1], lambda g, node: (None,) * len(node.inputs))

@@ -1,0 +1,61 @@
+"""Norms with what is known of them: a number, an exact zero, an underflow, not finite, or not observed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Booleans = NDArray[np.bool_]
+
+
+class Status(IntEnum):
+    """What is known of a magnitude; a number can be read only where it is `OK`."""
+
+    OK = 0
+    ZERO = 1
+    UNDERFLOW = 2
+    NONFINITE = 3
+    UNOBSERVED = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Magnitudes:
+    """Norms with their status, element by element.
+
+    `value` is 0.0 where the status is `ZERO` or `UNDERFLOW` and NaN where it is `NONFINITE` or `UNOBSERVED`.
+    """
+
+    value: Floats
+    status: NDArray[np.uint8]
+
+    def __getitem__(self, index: Any) -> Magnitudes:
+        """Select elements, as the same index selects them from an array."""
+        return Magnitudes(np.asarray(self.value[index]), np.asarray(self.status[index]))
+
+    @property
+    def log10(self) -> Floats:
+        """The decimal logarithm where the status is `OK`, NaN elsewhere."""
+        known = self.status == Status.OK
+        return np.where(known, np.log10(np.where(known, self.value, 1.0)), np.nan)
+
+    @classmethod
+    def of(cls, value: Any) -> Magnitudes:
+        """Take plain norms: 0 is exact zero, infinity or NaN is non-finite."""
+        value = np.array(value, dtype=np.float64)
+        status = np.asarray(value == 0, dtype=np.uint8)  # OK is 0 and ZERO is 1
+        finite = np.isfinite(value)
+        if not finite.all():
+            status[~finite] = Status.NONFINITE
+            value[~finite] = np.nan
+        return cls(value, status)
+
+    @classmethod
+    def unobserved(cls, shape: tuple[int, ...] = ()) -> Magnitudes:
+        """Magnitudes of which nothing is known."""
+        return cls(np.full(shape, np.nan), np.full(shape, Status.UNOBSERVED, dtype=np.uint8))
