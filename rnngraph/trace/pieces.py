@@ -83,7 +83,9 @@ def _norms(rows: Array, exponent: Integers | None) -> Floats:
     if exponent is not None:
         unsure &= exponent != NOTHING
     if unsure.any():
-        norms[unsure] = row_norms(rows[unsure])
+        weak = rows[unsure]
+        if weak.any():  # not only rows of seeds that are still to come
+            norms[unsure] = row_norms(weak)
     return np.asarray(norms)
 
 
