@@ -136,13 +136,16 @@ def kept_by_window(layer: Layer) -> str:
 
 
 def end_of_memory(layer: Layer) -> dict[str, Value]:
-    """Find where, counted from the last loss, the memory ends."""
-    births = layer.lags[0].births
+    """Find where, counted from the last loss over steps that are no copies, the memory ends."""
+    births, copied = layer.lags[0].births, layer.lags[0].copied
     if not births.size or layer.memory_horizon is None:
         return {}
-    if layer.states[0].direction == FORWARD:
-        return place(layer, int(births.max()) - layer.memory_horizon)
-    return place(layer, int(births.min()) + layer.memory_horizon)
+    forward = layer.states[0].direction == FORWARD
+    last = births.max(axis=1) if forward else births.min(axis=1)
+    sample = int(last.argmax() if forward else last.argmin())
+    real = np.flatnonzero(~copied[sample])
+    behind = real[real <= last[sample]][::-1] if forward else real[real >= last[sample]]
+    return place(layer, int(behind[layer.memory_horizon])) if layer.memory_horizon < len(behind) else {}
 
 
 def place(layer: Layer, t: int) -> dict[str, Value]:

@@ -157,9 +157,9 @@ def _gate(trace: Trace, name: str, cell: str) -> GateTrace | None:
 
 def _window(states: tuple[StateTrace, ...], lags: tuple[LagTrace, ...]) -> int | None:
     """Find the longest run of steps between cuts that hold for every sample."""
-    severed = lags[0].severed.all(axis=0) if len(lags[0].severed) else np.zeros(0, bool)
-    cut = np.logical_and.reduce([state.cut for state in states])
-    cut = cut | severed if cut.shape == severed.shape else cut
+    severed = lags[0].severed
+    cut = np.logical_and.reduce([state.cut for state in states])[: severed.shape[1]]  # a trace may be longer
+    cut = cut | severed.all(axis=0) if len(severed) else cut
     places = np.flatnonzero(cut)
     places = places[(places > 0) if states[0].direction == "forward" else (places < len(cut) - 1)]
     if not places.size:

@@ -12,9 +12,9 @@ from rnngraph.diagnosis.layers import Layer
 from rnngraph.diagnosis.thresholds import Thresholds
 from rnngraph.trace.magnitudes import Booleans, Integers, Status
 from rnngraph.trace.model import Trace, parameter_of
-from rnngraph.trace.quantile import quantile
 
 _NAMED = 5  # samples that a sentence lists
+_APART = 1.0  # decades from the median, below which a sample does not differ from the rest
 
 
 def find_non_finite(trace: Trace, layers: Sequence[Layer]) -> Finding | None:
@@ -99,7 +99,8 @@ def compare_samples(trace: Trace, layer: Layer, limits: Thresholds) -> list[Find
         label, common = _label(decades, peak, limits), _common(curve, lag, limits)
         middle = float(curve.median[lag - 1]) / LN10
         off = 0.0 if decades == middle else abs(decades - middle)
-        (alike if label == common else different).append((off, int(sample), lag, label))
+        near = off < _APART and "exploding" not in (label, common)
+        (alike if label == common or near else different).append((off, int(sample), lag, label))
     # A few samples that explode make the whole explode: then they are the odd ones, not the many others.
     odd = alike if len(different) > len(alike) else different
     if odd and different:
@@ -147,7 +148,7 @@ def _different(layer: Layer, worst: tuple[float, int, int, str], gains: dict[int
     _, sample, lag, label = worst
     decades = gains[sample][0]
     spread = sorted(value for value, _ in gains.values())
-    middle = float(quantile(np.array(spread), 0.5, axis=0))
+    middle = float(layer.curve.median[lag - 1]) / LN10
     own = gain_text(decades, layer.curve.floor_decades, "+.1f")
     evidence: dict[str, Value] = {
         "label": label, "lag": lag, "decades": decades, "median_decades": middle,
@@ -156,8 +157,8 @@ def _different(layer: Layer, worst: tuple[float, int, int, str], gains: dict[int
     return Finding(
         "sample_differs", NOTE if label == "healthy" else WARNING, {**layer.where, "sample": sample}, evidence,
         "one sample differs", "Look at this sample's input and length.",
-        f"Sample {sample} differs in {layer.name}: {label} at lag {lag}, with {own} where the median of "
-        f"{len(gains)} samples is {gain_text(middle, layer.curve.floor_decades, '+.1f')}.",
+        f"Sample {sample} differs in {layer.name}: {label} at lag {lag}, with {own} where the median "
+        f"over {len(gains)} samples is {gain_text(middle, layer.curve.floor_decades, '+.1f')}.",
     )  # fmt: skip
 
 

@@ -51,7 +51,8 @@ def _values(tape: Tape, ids: list[int], steps: Array) -> Array:
     nodes = tape.nodes
     low, high = (steps[0], steps[-1]) if steps[0] < steps[-1] else (steps[-1], steps[0])
     buffer = nodes[ids[low]].value.base
-    if isinstance(buffer, np.ndarray) and buffer.shape == (len(ids), *nodes[ids[low]].value.shape):
+    consecutive = int(high) - int(low) + 1 == len(steps)  # not where no gradient reached a step between
+    if consecutive and isinstance(buffer, np.ndarray) and buffer.shape == (len(ids), *nodes[ids[low]].value.shape):
         places = [nodes[ids[t]].value.__array_interface__["data"] for t in (low, high)]
         if places == [buffer[t].__array_interface__["data"] for t in (low, high)]:
             values = buffer[low : high + 1].reshape(len(steps), -1)

@@ -7,66 +7,74 @@ encoder where the decoder reads it, which is at the encoder's last step for ever
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from rnngraph.trace.magnitudes import Floats, Integers
+from rnngraph.trace.magnitudes import Booleans, Floats, Integers
 from rnngraph.trace.model import FORWARD
 from rnngraph.trace.routes import WHOLE, Routes, Slot
 
 Place = tuple[int, int]  # a recurrence, by its place on the tape, and a timestep
 
 
-def in_step(routes: Routes, entering: Iterable[int]) -> set[int]:
-    """Find the recurrences that run in step with the losses, which enter at the nodes `entering`."""
+def in_step(routes: Routes, entering: Mapping[int, int]) -> dict[int, set[int]]:
+    """Find for each loss the recurrences that run in step with it; `entering` maps node ids to the loss that enters.
+
+    Returns:
+        recurrences, by their place on the tape, for every loss: those that it enters directly, and those that these
+        read step by step.
+    """
     owners: dict[int, Place] = {}
     for key in routes.states:
         index = routes.tape.recurrences.index(key.recurrence)
         owners.update({node_id: (index, t) for t, node_id in enumerate(key.ids)})
-    found = {owners[node_id][0] for node_id in entering if node_id in owners}
-    waiting = sorted(found)
-    while waiting:
-        index = waiting.pop()
-        for other, steps in _read_by(routes, index, owners).items():
-            if other not in found and steps:
-                found.add(other)
-                waiting.append(other)
+    below = {index: _read_in_step(routes, index, owners) for index in range(len(routes.tape.recurrences))}
+    found: dict[int, set[int]] = {}
+    for node_id, loss in entering.items():
+        waiting = [owners[node_id][0]] if node_id in owners else []
+        reached = found.setdefault(loss, set())
+        while waiting:
+            index = waiting.pop()
+            if index not in reached:
+                reached.add(index)
+                waiting.extend(below[index])
     return found
 
 
-def _read_by(routes: Routes, index: int, owners: dict[int, Place]) -> dict[int, bool]:
-    """Tell for each recurrence that one step of another reads directly whether it reads that same timestep alone."""
+def _read_in_step(routes: Routes, index: int, owners: dict[int, Place]) -> set[int]:
+    """Find the recurrences of which a step of this one reads directly that same timestep, and no other."""
     states = routes.tape.recurrences[index].states
-    middle = len(next(iter(states.values()))) // 2
-    waiting: list[Slot] = [(ids[middle], WHOLE) for ids in states.values() if (ids[middle], WHOLE) in routes.targets]
-    seen = set(waiting)
+    time = len(next(iter(states.values())))
     reads: dict[int, bool] = {}
-    while waiting:
-        for _, target in routes.targets[waiting.pop()]:
-            other, t = owners.get(target[0], (index, middle))
-            if other != index:
-                reads[other] = reads.get(other, True) and t == middle
-            elif t == middle and target not in seen:
-                seen.add(target)
-                waiting.append(target)
-    return reads
+    for t in sorted({time // 3, time // 2, time - 1}):
+        waiting: list[Slot] = [(ids[t], WHOLE) for ids in states.values() if (ids[t], WHOLE) in routes.targets]
+        seen = set(waiting)
+        while waiting:
+            for _, target in routes.targets[waiting.pop()]:
+                other, step = owners.get(target[0], (index, t))
+                if other != index:
+                    reads[other] = reads.get(other, True) and step == t
+                elif step == t and target not in seen:
+                    seen.add(target)
+                    waiting.append(target)
+    lengths = [len(next(iter(one.states.values()))) for one in routes.tape.recurrences]
+    return {other for other, same in reads.items() if same and lengths[other] == time}
 
 
-def births(losses: Integers, logs: Sequence[Floats], direction: str, *, in_step: bool) -> Integers:
+def births(losses: Integers, logs: Sequence[Floats], direction: str, *, own: Booleans) -> Integers:
     """Give the timestep at which each loss enters, (B, S), of states that are carried together.
 
     Args:
         losses: (S,) timesteps.
         logs: (B, S, T + 1) log norms a state, column 0 the initial state; NaN or -inf where nothing arrived.
         direction: that of the recurrence.
-        in_step: whether a loss enters at its own timestep.
+        own: (S,) whether a loss enters at its own timestep.
     """
     batch, count, columns = logs[0].shape
-    own = np.broadcast_to(np.minimum(losses, columns - 2), (batch, count))
-    if in_step:
-        return own.copy()
+    same = np.broadcast_to(np.minimum(losses, columns - 2), (batch, count))
     arrived = np.any([log > -np.inf for log in logs], axis=0)[:, :, 1:]
     forward = direction == FORWARD
     place = np.argmax(arrived[:, :, ::-1] if forward else arrived, axis=2)
-    return np.where(arrived.any(axis=2), columns - 2 - place if forward else place, own).astype(np.int64)
+    first = columns - 2 - place if forward else place
+    return np.where(own | ~arrived.any(axis=2), same, first).astype(np.int64)

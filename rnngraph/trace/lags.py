@@ -17,7 +17,7 @@ from rnngraph.autodiff.tape import Tape
 from rnngraph.trace import seeds as entering
 from rnngraph.trace.births import births, in_step
 from rnngraph.trace.lag_options import LagOptions, chosen_losses, chosen_samples
-from rnngraph.trace.magnitudes import Floats, Integers
+from rnngraph.trace.magnitudes import Booleans, Floats, Integers
 from rnngraph.trace.model import FORWARD, LagTrace
 from rnngraph.trace.names import state_name
 from rnngraph.trace.pieces import Piece, measured
@@ -62,7 +62,7 @@ def measure(tape: Tape, starts: Mapping[int, Contribution], options: LagOptions 
             block = range(first, min(first + size, len(losses)))
             if not run.walk(block, floor):
                 run.walk(block, -np.inf)
-    aligned = in_step(routes, seeds.entering)
+    aligned = in_step(routes, seeds.step)
     return tuple([_trace(run, index, key, aligned) for index, key in enumerate(routes.states)])
 
 
@@ -135,13 +135,14 @@ def carried_together(routes: Routes, key: StateKey) -> list[StateKey]:
     ]
 
 
-def _trace(run: _Run, index: int, key: StateKey, in_step: set[int]) -> LagTrace:
+def _trace(run: _Run, index: int, key: StateKey, aligned: dict[int, set[int]]) -> LagTrace:
     losses = np.array(run.losses[::-1], dtype=np.int64)
     together = carried_together(run.routes, key)
     logs = run.logs[index][:, ::-1, :].copy()
-    own = run.routes.tape.recurrences.index(key.recurrence) in in_step
+    place = run.routes.tape.recurrences.index(key.recurrence)
+    own = np.array([place in aligned.get(int(loss), ()) for loss in losses], dtype=bool)
     all_logs = [run.logs[run.routes.states.index(one)][:, ::-1, :] for one in together]
-    born = births(losses, all_logs, key.recurrence.direction, in_step=own)
+    born = births(losses, all_logs, key.recurrence.direction, own=own)
     columns = np.arange(-1, len(key.ids))
     if key.recurrence.direction == FORWARD:
         lag = born[:, :, None] - columns
@@ -155,11 +156,20 @@ def _trace(run: _Run, index: int, key: StateKey, in_step: set[int]) -> LagTrace:
     followed = run.followed[::-1].copy()
     logs[:, columns < followed[:, None]] = np.nan
     if run.max_lag is not None:
-        lost = np.all([np.isnan(log).all(axis=2) for log in all_logs], axis=0)  # before it got here
-        logs[(lag > run.max_lag) | lost[:, :, None]] = np.nan
-    copied, severed = transitions(run.routes, together)
+        logs[lag > run.max_lag] = np.nan
+    steps = transitions(run.routes, together)
+    if steps.connected is not None:
+        _leave_out(logs, born, steps.connected, reverse=key.recurrence.direction != FORWARD)
     return LagTrace(
         state_name(key.recurrence, key.kind), losses, run.samples.astype(np.int64), logs,
-        copied[run.samples], severed[run.samples], len(run.seeds.steps), run.routes.batch,
+        steps.copied[run.samples], steps.severed[run.samples], len(run.seeds.steps), run.routes.batch,
         born, followed, run.floor, run.max_lag,
     )  # fmt: skip
+
+
+def _leave_out(logs: Floats, born: Integers, connected: Booleans, *, reverse: bool) -> None:
+    """Leave out the pairs between which no way leads: such as every other step, where a step reads the last but one."""
+    if reverse:
+        connected = connected[::-1, ::-1]
+    states = logs[:, :, 1:]
+    states[(states == -np.inf) & ~connected[born]] = np.nan

@@ -48,7 +48,7 @@ def reads_many_steps(tape: Tape) -> bool:
         if node.id in states or leads[node.id] or not dependent:
             continue
         before = any(pooled[source] for source in dependent)
-        if before and not _is_linear(node, len(set(dependent))):
+        if before and not _is_linear(node, len(dependent)):
             return True
         pooled[node.id] = before or _joins_steps(node)
     return False

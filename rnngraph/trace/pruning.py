@@ -27,8 +27,9 @@ class Pruning:
         """Watch `logs`, (samples, losses, T + 1) a state, while they are filled; `floor` is in nats."""
         one_way = all(key.recurrence.direction == FORWARD for key in routes.states)
         self.losses, self.logs = losses, logs
+        # Elsewhere a loss may come back on another way, and timesteps of two recurrences are two clocks.
         self.floor = floor if routes.chain and one_way else -np.inf
-        self.max_lag = max_lag if one_way else None
+        self.max_lag = max_lag if routes.chain and one_way else None
         self.followed: Integers = np.full(len(losses), -1)  # the earliest timestep that was measured
         self.gone = 0
         self.step = routes.time
@@ -54,23 +55,35 @@ class Pruning:
         while self.gone < len(self.losses) and self.losses[self.gone] > self.step:
             largest = self._largest_gain(self.gone)
             if largest > -np.inf:  # of an exact zero it is known what comes before
-                alone = self.gone + 1 == len(self.losses) or self.losses[self.gone + 1] <= self.step
-                if alone or not largest < self.floor:
+                if not largest < self.floor or not self._is_witnessed():
                     return
                 self.followed[self.gone] = self.step
             self.gone += 1
 
-    def _watch(self) -> None:
-        """See whether the oldest loss under way grows again."""
-        if self.gone < len(self.losses) and self.losses[self.gone] > self.step:
-            now, before = (self._size(self.gone, step) for step in (self.step, self.step + 1))
-            change = np.where(np.isfinite(now) & np.isfinite(before), now - before, 0)
-            self.growth = np.maximum(self.growth + change, 0)
-            self.regrown |= bool((self.growth > _REGROWN).any())
+    def _is_witnessed(self) -> bool:
+        """Tell whether a younger loss is under way in every sample in which the oldest one is."""
+        younger = self._sizes(self.step)[:, 1:]
+        lived = np.isfinite(self._sizes(self.losses[self.gone])[:, 0])
+        return bool((np.isfinite(younger).any(axis=1) | ~lived).all())
 
-    def _size(self, row: int, step: int) -> Floats:
-        """Give the log norm over all states, about, (samples,)."""
-        found = [log[:, row, step + 1] for log in self.logs if step + 1 < log.shape[2]]
+    def _watch(self) -> None:
+        """See whether what is under way grows again, in each sample the oldest loss that is there."""
+        now, before = self._sizes(self.step), self._sizes(self.step + 1)
+        if not now.size:
+            return
+        both = np.isfinite(now) & np.isfinite(before)
+        oldest = both.argmax(axis=1)
+        every = np.arange(len(now))
+        change = np.where(both[every, oldest], now[every, oldest] - before[every, oldest], 0)
+        self.growth = np.maximum(self.growth + change, 0)
+        self.regrown |= bool((self.growth > _REGROWN).any())
+
+    def _sizes(self, step: int) -> Floats:
+        """Give the log norm over all states, about, of the losses under way at a timestep, (samples, losses)."""
+        end = self.gone
+        while end < len(self.losses) and self.losses[end] > self.step:
+            end += 1
+        found = [log[:, self.gone : end, step + 1] for log in self.logs if step + 1 < log.shape[2]]
         return np.asarray(np.fmax.reduce(found))
 
     def _largest_gain(self, row: int) -> float:

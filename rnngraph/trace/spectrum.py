@@ -22,7 +22,7 @@ from rnngraph.trace.model import SpectrumTrace
 from rnngraph.trace.names import layer_name
 from rnngraph.trace.overview import valid_steps
 from rnngraph.trace.routes import Routes, StateKey
-from rnngraph.trace.transitions import processing_order, reads_further, transitions
+from rnngraph.trace.transitions import goes_through_others, processing_order, reads_further, transitions
 
 _SAMPLES = 8
 _ROUNDS, _BLOCK = 24, 4  # of the subspace iteration for a largest singular value
@@ -97,6 +97,9 @@ def groups(routes: Routes) -> list[tuple[str, list[StateKey]]]:
     found: dict[str, list[StateKey]] = {}
     for key in routes.states:
         name = layer_name(key.recurrence) if key.recurrence.name in both else key.recurrence.name
+        others = {len(other.ids) for other in found.get(name, ())}
+        if others - {len(key.ids)}:  # declared alike, but not carried together
+            name = f"{name}.{key.kind}"
         found.setdefault(name, []).append(key)
     return list(found.items())
 
@@ -180,9 +183,15 @@ def _renormalised(moved: Floats, kept: Floats, valid: Booleans, logs: Floats) ->
 
 def _window(routes: Routes, keys: list[StateKey], samples: Array) -> Window:
     time = len(keys[0].ids)
-    copied, severed = transitions(routes, keys)
-    valid = (valid_steps(routes.tape, routes.batch, time) & ~copied & ~severed)[samples]
+    found = transitions(routes, keys)
+    valid = (valid_steps(routes.tape, routes.batch, time) & ~found.copied & ~found.severed)[samples]
     order = processing_order(keys[0], time)
+    if goes_through_others(routes, keys, order):
+        name = keys[0].recurrence.name
+        raise InputError(
+            f"a step of {name} goes through states that were declared by another name; name all that one step carries "
+            f"alike, such as '{name}.h' and '{name}.c', to get a spectrum."
+        )
     if reads_further(routes, keys, order):
         raise InputError(
             f"a step of {keys[0].recurrence.name} reads states from before the last one, so that its state is more "

@@ -9,18 +9,30 @@ change either.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 
 from rnngraph.autodiff.contribution import Array
-from rnngraph.autodiff.node import Node
+from rnngraph.trace.combine import CONSTANT, LINEAR, combination
 from rnngraph.trace.magnitudes import Booleans
 from rnngraph.trace.routes import WHOLE, Routes, Slot, StateKey
 
 
-def transitions(routes: Routes, members: Iterable[StateKey]) -> tuple[Booleans, Booleans]:
-    """Give `copied` and `severed`, (N, T) each, of states that are carried together."""
+@dataclass(frozen=True, slots=True)
+class Transitions:
+    """What the steps of states that are carried together do, by sample and timestep, (N, T)."""
+
+    copied: Booleans
+    severed: Booleans
+    # (T, T) by place in processing order: whether any way leads from a state back to another. None where every step
+    # reads the state before it and no other, so that `severed` says it all.
+    connected: Booleans | None
+
+
+def transitions(routes: Routes, members: Iterable[StateKey]) -> Transitions:
+    """Find which steps of states that are carried together copied them, and over which nothing leads back."""
     keys = list(members)
     time = len(keys[0].ids)
     order = processing_order(keys[0], time)
@@ -28,15 +40,26 @@ def transitions(routes: Routes, members: Iterable[StateKey]) -> tuple[Booleans, 
     for key in keys:
         for place, t in enumerate(order):
             before = key.ids[order[place - 1]] if place else key.recurrence.initial.get(key.kind, -1)
-            copied[:, t] &= _copies(routes, routes.tape.nodes[key.ids[t]], before)
+            copied[:, t] &= _copies(routes, key.ids[t], before)
     way = np.zeros((time + 1, routes.batch), np.int64)  # reads that lead back over a step
-    for place, found in enumerate(_reads(routes, keys, order)):
+    reads = _reads(routes, keys, order)
+    for place, found in enumerate(reads):
         for earlier, passes in found:
             way[earlier + 1] += passes
             way[place + 1] -= passes
     closed = np.cumsum(way, axis=0)[:-1] == 0
     severed[:, order[1:]] = closed[1:].T
-    return copied, severed
+    return Transitions(copied, severed, _connected(reads))
+
+
+def _connected(reads: list[list[Read]]) -> Booleans | None:
+    if all(earlier == place - 1 for place, found in enumerate(reads) for earlier, _ in found):
+        return None
+    connected = np.eye(len(reads), dtype=bool)
+    for place, found in enumerate(reads):
+        for earlier, _ in found:
+            connected[place] |= connected[earlier]
+    return connected
 
 
 def processing_order(key: StateKey, time: int) -> list[int]:
@@ -47,98 +70,90 @@ def processing_order(key: StateKey, time: int) -> list[int]:
 Read: TypeAlias = tuple[int, Booleans]  # the place of the state that is read, and the samples in which anything passes
 
 
-def _reads(routes: Routes, keys: list[StateKey], order: list[int]) -> list[list[Read]]:
-    """Find, for every place in processing order, the earlier states that its step reads, on whatever way."""
+def _reads(routes: Routes, keys: list[StateKey], order: list[int], *, through: bool = True) -> list[list[Read]]:
+    """Find, for every place in processing order, the earlier states that its step reads, on whatever way.
+
+    A cell that was declared state by state is seen `through` the states of the others.
+    """
     places = {key.ids[t]: place for key in keys for place, t in enumerate(order)}
+    others = {
+        node_id: t
+        for key in routes.states
+        if through and key.recurrence.cell == "custom"
+        for t, node_id in enumerate(key.ids)
+        if node_id not in places
+    }
     reads = []
     for place, t in enumerate(order):
+        open_others = {node_id for node_id, step in others.items() if step in (t, *order[max(place - 1, 0) : place])}
         found: list[Read] = []
         passing: dict[Slot, Array] = {(key.ids[t], WHOLE): np.ones(routes.batch, bool) for key in keys}
-        for slot in _step_slots(routes, [slot for slot in passing if slot in routes.targets], places, place):
-            node = routes.tape.nodes[slot[0]]
-            for _, target in routes.targets[slot]:
-                passes = passing[slot] & ~_shut(routes, node, target[0])
+        for slot in _step_slots(routes, [slot for slot in passing if slot in routes.targets], places, open_others):
+            for target, passes in _passed(routes, slot, passing[slot]) if slot in passing else ():
                 if places.get(target[0], place) < place:
                     found.append((places[target[0]], passes))
-                else:
+                elif places.get(target[0], place) == place:
                     passing[target] = passing[target] | passes if target in passing else passes
         reads.append(found)
     return reads
 
 
-def _step_slots(routes: Routes, states: list[Slot], places: dict[int, int], place: int) -> list[Slot]:
+def _step_slots(routes: Routes, states: list[Slot], places: dict[int, int], others: set[int]) -> list[Slot]:
     """Collect what lies behind the states of one place, up to other states; consumers first."""
     waiting, seen = list(states), set(states)
+    here = {places[slot[0]] for slot in states}
     while waiting:
         for _, target in routes.targets[waiting.pop()]:
-            inside = places[target[0]] == place if target[0] in places else target[0] not in routes.measured
+            if target[0] in places:
+                inside = places[target[0]] in here
+            else:
+                inside = target[0] not in routes.measured or target[0] in others
             if inside and target not in seen:
                 seen.add(target)
                 waiting.append(target)
     return sorted(seen, key=lambda slot: routes.position[slot])
 
 
+def _passed(routes: Routes, slot: Slot, passing: Array) -> list[tuple[Slot, Array]]:
+    """Give where a gradient goes from a slot, and in which samples anything of it gets there."""
+    targets = [target for _, target in routes.targets[slot]]
+    node = routes.tape.nodes[slot[0]]
+    if slot[1] != WHOLE or node.op.name not in LINEAR or any(routes.split[source] for source in node.inputs):
+        return [(target, passing) for target in targets]
+    found = []
+    parts = combination(routes, node.id)
+    if (node.id, 0) in parts:  # it cannot be taken apart
+        return [(target, passing) for target in targets]
+    for (source, offset), factor in parts.items():
+        target = source, WHOLE
+        if target in routes.targets:
+            same = offset == 0 and factor.shape == passing.shape
+            found.append((target, passing & (factor != 0) if same else passing & bool(factor.any())))
+    return found
+
+
 def reads_further(routes: Routes, keys: list[StateKey], order: list[int]) -> bool:
-    """Tell whether a step reads a state that is more than one step old."""
-    return any(earlier < place - 1 for place, found in enumerate(_reads(routes, keys, order)) for earlier, _ in found)
+    """Tell whether a step reads a state of its own that is more than one step old."""
+    reads = _reads(routes, keys, order, through=False)
+    return any(earlier < place - 1 for place, found in enumerate(reads) for earlier, _ in found)
 
 
-def _shut(routes: Routes, node: Node, source: int) -> Array:
-    """Tell for each sample whether a node lets nothing of one of its inputs through."""
+def goes_through_others(routes: Routes, keys: list[StateKey], order: list[int]) -> bool:
+    """Tell whether states that were declared by another name carry something from step to step."""
+    alone, all_ways = (
+        [{earlier for earlier, _ in found} for found in _reads(routes, keys, order, through=through)]
+        for through in (False, True)
+    )
+    return alone != all_ways
+
+
+def _copies(routes: Routes, node_id: int, before: int) -> Array:
+    """Tell for each sample whether a state is a copy of the one before, taken in place of another that there was."""
     nothing = np.zeros(routes.batch, bool)
-    if node.value.shape[:1] != (routes.batch,) or len(set(node.inputs)) != 2:
+    if routes.tape.nodes[node_id].op.name not in LINEAR:
         return nothing
-    place = node.inputs.index(source)
-    if node.op.name == "where":
-        mask = _by_sample(node.options["mask"], node)
-        return np.asarray(mask.all(axis=1) if place else ~mask.any(axis=1))
-    if node.op.name == "multiply" and not routes.relevant[node.inputs[1 - place]]:
-        return np.asarray(~_by_sample(node.arguments[1 - place], node).any(axis=1))
-    return nothing
-
-
-def _copies(routes: Routes, node: Node, before: int) -> Array:
-    """Tell for each sample whether `node` is a copy of the state `before`."""
-    nothing = np.zeros(routes.batch, bool)
-    if node.op.name == "where" and before in node.inputs and node.inputs[0] != node.inputs[1]:
-        return _shut(routes, node, node.inputs[1 - node.inputs.index(before)])
-    if node.op.name != "add":
+    parts = combination(routes, node_id)
+    own = parts.pop((before, 0), nothing)
+    if not any(source != CONSTANT for source, _ in parts):  # such as h * 1.0, which is a step like any other
         return nothing
-    stepped = _step_towards(routes, node, before)
-    if stepped is not None:
-        return np.asarray((stepped == 0).all(axis=1))
-    factors = [_factor(routes, source, before) for source in node.inputs]
-    kept = [factor for factor, is_before in factors if is_before and factor is not None]
-    new = [factor for factor, is_before in factors if not is_before and factor is not None]
-    if len(kept) == len(new) == 1:
-        return np.asarray((kept[0] == 1).all(axis=1) & (new[0] == 0).all(axis=1))
-    return nothing
-
-
-def _step_towards(routes: Routes, node: Node, before: int) -> Array | None:
-    """Read `before + constant * (new - before)` as the constant."""
-    if before not in node.inputs:
-        return None
-    moved = routes.tape.nodes[node.inputs[1 - node.inputs.index(before)]]
-    if moved.op.name != "multiply":
-        return None
-    for place in (0, 1):
-        change = routes.tape.nodes[moved.inputs[1 - place]]
-        if not routes.relevant[moved.inputs[place]] and change.op.name == "subtract" and change.inputs[1] == before:
-            return _by_sample(moved.arguments[place], node)
-    return None
-
-
-def _factor(routes: Routes, source: int, before: int) -> tuple[Array | None, bool]:
-    """Read `constant * state` as the constant, and whether the state is `before`."""
-    node = routes.tape.nodes[source]
-    if node.op.name != "multiply":
-        return None, False
-    for place, other in ((0, 1), (1, 0)):
-        if not routes.relevant[node.inputs[place]]:
-            return _by_sample(node.arguments[place], node), node.inputs[other] == before
-    return None, False
-
-
-def _by_sample(argument: Array, node: Node) -> Array:
-    return np.broadcast_to(argument, node.value.shape).reshape(len(node.value), -1)
+    return np.asarray((own == 1) & np.all([factor == 0 for factor in parts.values()], axis=0))
