@@ -116,3 +116,48 @@ def test_a_plain_layer_is_assumed_to_be_tanh(tmp_path: Path, cell: str | None, n
 def test_gated_layers_assume_nothing(tmp_path: Path) -> None:
     weights, data = files(tmp_path, Model(fc=torch.nn.Linear(6, 8)))
     assert loaded(weights, data).notes == ()
+
+
+def test_what_a_training_run_keeps_beside_the_model_is_no_weight(tmp_path: Path) -> None:
+    model = Model(fc=torch.nn.Linear(6, 8))
+    model.register_buffer("seen", torch.zeros(8, 5, dtype=torch.int64))
+    beside = {"rng_state": torch.get_rng_state(), "train_losses": torch.zeros(40), "confusion": torch.zeros(8, 8)}
+    torch.save({"model": model.double().state_dict(), **beside}, tmp_path / "w.pt")
+    data = saved(tmp_path / "d.npz", tokens=TOKENS, targets=TARGETS)
+    assert loaded(tmp_path / "w.pt", data).findings == ()
+    extra = {**model.state_dict(), "pre.weight": torch.zeros(5, 5).double()}
+    torch.save({"model": extra, "second": {"weight": torch.zeros(3, 3)}, **beside}, tmp_path / "w.pt")
+    assert loaded(tmp_path / "w.pt", data).findings == (UNUSED.format("model.pre.weight, second.weight"),)
+
+
+def test_a_parameter_of_the_model_itself_is_named(tmp_path: Path) -> None:
+    model = Model(fc=torch.nn.Linear(6, 8))
+    model.start = torch.nn.Parameter(torch.zeros(6))
+    weights, data = files(tmp_path, model)
+    assert loaded(weights, data).findings == (UNUSED.format("start"),)
+
+
+def test_without_targets_there_is_no_loss_of_the_models_own(tmp_path: Path) -> None:
+    weights, _ = files(tmp_path, Model(fc=torch.nn.Linear(6, 8)))
+    found = loaded(weights, saved(tmp_path / "t.npz", tokens=TOKENS))
+    assert found.findings == ("not used: fc.weight: this is not the whole model",)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_an_output_layer_that_shares_the_embedding(tmp_path: Path, tied: bool) -> None:
+    """A language model without a bias behind its recurrence stores one table twice."""
+    torch.manual_seed(2)
+    lstm = torch.nn.LSTM(6, 6, batch_first=True)
+    encoder, decoder = torch.nn.Embedding(8, 6), torch.nn.Linear(6, 8, bias=False)
+    if tied:
+        decoder.weight = encoder.weight
+    model = torch.nn.ModuleDict({"encoder": encoder, "lstm": lstm, "decoder": decoder})
+    weights, data = files(tmp_path, model)
+    if not tied:
+        with pytest.raises(InputError, match=r"several arrays could be the embedding layer: encoder\.weight, decoder"):
+            loaded(weights, data)
+        return
+    found = loaded(weights, data)
+    assert found.findings == ()
+    scores = decoder(lstm(encoder(torch.tensor(TOKENS)))[0])
+    np.testing.assert_allclose(found.loss.value, cross_entropy(scores), rtol=1e-12)

@@ -32,12 +32,18 @@ _SAFETENSORS = {
 
 @dataclass(frozen=True, slots=True)
 class StoredArray:
-    """An array in a file: what its header says, and how to read it."""
+    """An array in a file: what its header says, and how to read it.
+
+    `floating` is False for integers and booleans, which are no weights. `table` is the name of the nested table that
+    the array lies in, and empty where the file has none.
+    """
 
     name: str
     shape: tuple[int, ...]
     source: Path
     reader: Callable[[], Array]
+    floating: bool = True
+    table: str = ""
 
     def read(self) -> Array:
         """Read the values; floating point numbers narrower than float32 become float32.
@@ -125,16 +131,16 @@ def check_ratio(path: Path, unpacked: int, packed: int) -> None:
 def _npz_entry(path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> StoredArray:
     name = entry.filename.removesuffix(".npy")
     with archive.open(entry) as file:
-        shape = _npy_header(path, name, file, entry.file_size)
+        shape, floating = _npy_header(path, name, file, entry.file_size)
 
     def read() -> Array:
         with zipfile.ZipFile(path) as again, again.open(entry) as file:
             return np.asarray(np.lib.format.read_array(file, allow_pickle=False))
 
-    return StoredArray(name, shape, path, read)
+    return StoredArray(name, shape, path, read, floating)
 
 
-def _npy_header(path: Path, name: str, file: Any, size: int) -> tuple[int, ...]:
+def _npy_header(path: Path, name: str, file: Any, size: int) -> tuple[tuple[int, ...], bool]:
     version = np.lib.format.read_magic(file)
     header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, _, dtype = header(file)
@@ -142,7 +148,7 @@ def _npy_header(path: Path, name: str, file: Any, size: int) -> tuple[int, ...]:
         raise FileError(f"{name} in {path} holds Python objects, which are never read; save numbers only.")
     if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != size - file.tell():
         raise FileError(f"{name} in {path} says it has shape {shape}, but {size - file.tell()} bytes are there.")
-    return tuple(int(one) for one in shape)
+    return tuple(int(one) for one in shape), dtype.kind not in "iub"
 
 
 def read_folder(path: Path) -> list[StoredArray]:
@@ -159,8 +165,8 @@ def read_folder(path: Path) -> list[StoredArray]:
 
 def _npy_entry(path: Path) -> StoredArray:
     with readable(path), path.open("rb") as file:
-        shape = _npy_header(path, path.stem, file, path.stat().st_size)
-    return StoredArray(path.stem, shape, path, lambda: np.asarray(np.load(path, allow_pickle=False)))
+        shape, floating = _npy_header(path, path.stem, file, path.stat().st_size)
+    return StoredArray(path.stem, shape, path, lambda: np.asarray(np.load(path, allow_pickle=False)), floating)
 
 
 def read_safetensors(path: Path) -> list[StoredArray]:
@@ -203,4 +209,4 @@ def _safetensors_entry(path: Path, name: str, entry: Any, start: int, size: int)
             return (np.frombuffer(raw, "<u2").astype(np.uint32) << 16).view(np.float32).reshape(shape)
         return np.frombuffer(raw, _SAFETENSORS[dtype]).reshape(shape)
 
-    return StoredArray(name, shape, path, read)
+    return StoredArray(name, shape, path, read, floating=dtype[:1] not in "IUB" or dtype == "BF16")

@@ -116,4 +116,5 @@ def _dataset(path: Path, name: str, item: Any) -> StoredArray:
     packed = item.id.get_storage_size()
     if item.nbytes > LARGEST_RATIO * max(packed, 1) + 65536:
         raise FileError(f"{name} in {path} claims {item.nbytes} bytes in {packed} packed ones, and is refused.")
-    return StoredArray(name, tuple(int(one) for one in item.shape), path, lambda: np.asarray(item[()]))
+    shape = tuple(int(one) for one in item.shape)
+    return StoredArray(name, shape, path, lambda: np.asarray(item[()]), item.dtype.kind == "f")

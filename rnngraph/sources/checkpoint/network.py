@@ -12,7 +12,7 @@ from rnngraph.errors import InputError
 from rnngraph.sources.checkpoint.data import Data
 from rnngraph.sources.checkpoint.formats import Checkpoint, open_checkpoint
 from rnngraph.sources.checkpoint.layers import Candidate, candidates, chosen
-from rnngraph.sources.checkpoint.leftovers import check_last, describe_unused
+from rnngraph.sources.checkpoint.leftovers import check_last, describe_unused, other_weights
 from rnngraph.sources.checkpoint.options import CheckpointOptions
 from rnngraph.sources.checkpoint.roles import OutputLayer, find_embedding, find_output
 from rnngraph.sources.checkpoint.stack import not_finite, read_stack
@@ -47,7 +47,7 @@ def recognise(options: CheckpointOptions, data: Data | None) -> tuple[Network, t
     picked = chosen(found, [name for name in names if "=" not in name], checkpoint)
     stack, findings = read_stack(picked, options.cell)
     recurrent = {array.name for one in found for array in one.arrays.values()}
-    rest = {name: array for name, array in checkpoint.arrays.items() if array.name not in recurrent}
+    rest = {name: one for name, one in checkpoint.arrays.items() if one.name not in recurrent and one.floating}
     embedding, output = None, None
     if data is None or data.tokens is not None:
         embedding = find_embedding(rest, stack.input_size, roles.get("embedding"))
@@ -55,7 +55,8 @@ def recognise(options: CheckpointOptions, data: Data | None) -> tuple[Network, t
     if options.loss is None and (data is None or (data.targets is not None and data.output_grad is None)):
         output = find_output(rest, stack.output_size, roles.get("output"), besides=besides)
         if output is not None and "output" not in roles:
-            check_last(output, {name: array for name, array in rest.items() if name != besides})
+            others = other_weights(checkpoint.arrays, recurrent)
+            check_last(output, {name: array for name, array in others.items() if name != besides})
     if embedding is not None:
         findings += not_finite(*embedding)
     if output is not None:
@@ -64,7 +65,8 @@ def recognise(options: CheckpointOptions, data: Data | None) -> tuple[Network, t
     named = (besides, *((output.name, output.bias_name) if output is not None else ()))
     used |= {checkpoint.arrays[name].name for name in named if name is not None}
     network = Network(stack, embedding, output, _notes(checkpoint, picked, options.cell))
-    return network, findings + describe_unused(checkpoint.arrays, used)
+    has_targets = data is None or data.targets is not None
+    return network, findings + describe_unused(checkpoint.arrays, used, has_targets=has_targets)
 
 
 def _notes(checkpoint: Checkpoint, picked: list[Candidate], cell: str | None) -> tuple[str, ...]:

@@ -37,7 +37,8 @@ def find_embedding(arrays: Mapping[str, StoredArray], size: int, named: str | No
         if len(array.shape) == 2 and array.shape[1] == size and (bias_of(name, arrays) is None or name == named)
     ]
     telling = [name for name in fitting if "emb" in name.lower()] or fitting
-    name = _only(telling if named is None else [one for one in arrays if _is(one, named)], "embedding", named)
+    possible = telling if named is None else [one for one in arrays if _is(one, named)]
+    name = _only(_without_copies(possible, arrays), "embedding", named)
     return None if name is None else (name, arrays[name].read())
 
 
@@ -60,7 +61,8 @@ def find_output(
             found[name] = bias, True
         elif array.shape[0] == size and width in (None, array.shape[1:]):
             found[name] = bias, False
-    chosen = _only([one for one in found if named is None or _is(one, named)], "output", named)
+    possible = [one for one in found if named is None or _is(one, named)]
+    chosen = _only(_without_copies(possible, arrays), "output", named)
     if chosen is None:
         return None
     bias, transposed = found[chosen]
@@ -68,6 +70,14 @@ def find_output(
     weight = np.ascontiguousarray(weight.T if transposed else weight)
     zeros = np.zeros(weight.shape[1], weight.dtype)
     return OutputLayer(chosen, weight, zeros if bias is None else arrays[bias].read(), bias)
+
+
+def _without_copies(names: list[str], arrays: Mapping[str, StoredArray]) -> list[str]:
+    """Keep the first of arrays that hold the same numbers, as a table that two layers share is stored twice."""
+    if len(names) < 2 or len({arrays[name].shape for name in names}) > 1 or any(bias_of(one, arrays) for one in names):
+        return names
+    first = arrays[names[0]].read()
+    return names[:1] if all(np.array_equal(first, arrays[name].read()) for name in names[1:]) else names
 
 
 def _only(names: list[str], role: str, named: str | None) -> str | None:

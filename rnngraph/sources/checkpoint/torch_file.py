@@ -49,7 +49,7 @@ def read_torch(path: Path) -> list[StoredArray]:
                 "save model.state_dict() alone."
             ) from None
         raise FileError(f"{path} cannot be read: {text[:150] or type(error).__name__}.") from None
-    return [_tensor(path, name, tensor) for name, tensor in _tensors(loaded).items()]
+    return [_tensor(path, name, tensor, table) for name, (tensor, table) in _tensors(loaded).items()]
 
 
 def _check_form(path: Path) -> None:
@@ -89,23 +89,23 @@ def _walk_pickle(path: Path, file: io.BytesIO) -> None:
         raise FileError(f"{path} cannot be read: its pickle is damaged.") from None
 
 
-def _tensors(loaded: Any) -> dict[str, Any]:
-    """Collect tensors from nested tables, under names joined by dots."""
-    found: dict[str, Any] = {}
-    pending = [("", loaded)]
+def _tensors(loaded: Any) -> dict[str, tuple[Any, str]]:
+    """Collect tensors from nested tables, under names joined by dots, each with the name of its table."""
+    found: dict[str, tuple[Any, str]] = {}
+    pending = [("", loaded, "")]
     while pending:
-        name, value = pending.pop(0)
+        name, value, table = pending.pop(0)
         if hasattr(value, "detach") and hasattr(value, "shape"):
-            found[name] = value
+            found[name] = value, table
         elif isinstance(value, Mapping):
             for key, one in value.items():
                 # A training checkpoint also holds the optimiser's copies of every weight.
                 if isinstance(key, str) and not key.startswith("optimizer"):
-                    pending.append((f"{name}.{key}" if name else key, one))
+                    pending.append((f"{name}.{key}" if name else key, one, name))
     return found
 
 
-def _tensor(path: Path, name: str, tensor: Any) -> StoredArray:
+def _tensor(path: Path, name: str, tensor: Any, table: str) -> StoredArray:
     def read() -> Array:
         if str(tensor.layout) != "torch.strided" or tensor.is_meta or tensor.is_quantized:
             raise FileError(f"{name} in {path} is sparse, quantised or without values, and is not read: save it dense.")
@@ -114,4 +114,6 @@ def _tensor(path: Path, name: str, tensor: Any) -> StoredArray:
         wide = tensor.detach().float() if str(tensor.dtype) in ("torch.bfloat16", "torch.float16") else tensor.detach()
         return np.asarray(wide.contiguous().numpy())
 
-    return StoredArray(name, tuple(int(one) for one in tensor.shape), path, read)
+    # Quantised weights are of a dtype that is not floating either, and are weights.
+    floating = tensor.is_quantized or tensor.dtype.is_floating_point or tensor.dtype.is_complex
+    return StoredArray(name, tuple(int(one) for one in tensor.shape), path, read, floating, table)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -66,4 +67,4 @@ def _folded(name: str, length: StoredArray, direction: StoredArray) -> StoredArr
         with np.errstate(all="ignore"):  # a direction of zeros gives NaN, which is a finding
             return np.asarray((g * v / np.sqrt(squares)).astype(v.dtype))
 
-    return StoredArray(name, direction.shape, direction.source, read)
+    return replace(direction, name=name, reader=read)
