@@ -393,3 +393,39 @@ def test_an_option_that_does_not_exist_is_named() -> None:
         layer(torch.ones(3, 1, 2))[0].sum().backward()
     with pytest.raises(InputError, match="a trace has no option 'lagz'; it takes layer, call"):
         watch.trace(lagz=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"call": "a"}, "call is 'a'; pass a whole number"),
+        ({"call": 0.0}, "call is 0.0; pass a whole number"),
+        ({"call": False}, "call is False; pass a whole number"),
+        ({"labels": 5}, "labels is 5; pass a list"),
+        ({"tolerance": "x"}, "tolerance is 'x'; pass a number of at least 0"),
+        ({"tolerance": float("nan")}, "tolerance is nan"),
+        ({"tolerance": -1.0}, r"tolerance is -1\.0"),
+    ],
+)
+def test_an_option_of_another_kind_is_named(options: dict[str, Any], message: str) -> None:
+    layer = torch.nn.GRU(2, 3)
+    with rnngraph.torch.watch(layer) as watch:
+        layer(torch.ones(3, 1, 2))[0].sum().backward()
+    with pytest.raises(InputError, match=message):
+        watch.trace(**options)
+    assert watch.trace(tolerance=np.float64(1e-3)).timesteps == 3
+
+
+@pytest.mark.parametrize("steps", [None, "0"])
+def test_a_transform_of_torch_func_is_named(steps: str | None) -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(2, 3) if steps else torch.nn.GRU(2, 3))
+
+    def loss(weights: Any, x: Any) -> Any:
+        returned = torch.func.functional_call(model, weights, (x,))
+        return (returned if steps else returned[0]).sum()
+
+    with rnngraph.torch.watch(model, steps=steps) as watch:
+        found = torch.func.grad(loss)(dict(model.named_parameters()), torch.ones(3, 1, 2))
+    assert all(gradient.shape == dict(model.named_parameters())[name].shape for name, gradient in found.items())
+    with pytest.raises(InputError, match=r"a call of 0 was made under a transform of torch\.func"):
+        watch.trace()

@@ -13,13 +13,14 @@ import numpy as np
 
 from rnngraph.autodiff.contribution import Array
 from rnngraph.sources.torch.lineage import Passage
+from rnngraph.sources.torch.passes import Arrivals
 
 FUSED = {"RNN_TANH": "tanh", "RNN_RELU": "relu", "LSTM": "lstm", "GRU": "gru"}
 
 
 @dataclass(slots=True, eq=False)
 class Call:
-    """A call of a fused recurrent layer or of a cell; `grads` are filled by hooks when the backward passes."""
+    """A call of a fused recurrent layer or of a cell; hooks fill `arrivals` when the backward passes."""
 
     module: str  # the path in the user's model
     cell: str  # tanh, relu, lstm or gru
@@ -42,7 +43,10 @@ class Call:
     c_within: bool = False  # the gradient of the final c includes what came through the same call's h
     dropping: bool = False  # units were dropped between layers
     dropout: tuple[Any, ...] = ()  # the masks, where they are known
-    grads: dict[str, Any] = field(default_factory=dict)  # "output", "h", "c"
+    arrivals: Arrivals = field(default_factory=Arrivals)
+    left_out: bool = False  # a backward pass went through that does not count
+    several: bool = False  # more than one backward pass went through, and nothing tells which of them count
+    grads: dict[str, Any] = field(default_factory=dict)  # "output", "h", "c"; of the passes that count
 
     @property
     def dtype(self) -> np.dtype[Any]:

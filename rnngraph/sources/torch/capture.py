@@ -11,8 +11,19 @@ from typing import Any
 
 from rnngraph.sources.torch.call import FUSED, Call, Layout
 from rnngraph.sources.torch.dropout import draw_masks, is_dropping
-from rnngraph.sources.torch.hooks import ModuleHook, adder, import_torch, is_compiled, kept, unwrapped
+from rnngraph.sources.torch.hooks import (
+    UNDER_FUNC,
+    ModuleHook,
+    adder,
+    autocast_dtype,
+    import_torch,
+    is_compiled,
+    is_transformed,
+    kept,
+    unwrapped,
+)
 from rnngraph.sources.torch.lineage import Lineage
+from rnngraph.sources.torch.passes import counting, current_pass, pass_noter
 
 CELLS = {"LSTMCell": "lstm", "GRUCell": "gru", "RNNCell": "tanh"}
 
@@ -44,6 +55,9 @@ class Recorder:
         self.modules = [found for found in recurrent_modules(self.model) if only in (None, found[0])]
         self.calls: list[Call] = []
         self.weight_grads: dict[str, dict[str, Any]] = {path: {} for path, _, _ in self.modules}
+        self.hooked: dict[str, set[str]] = {path: set() for path, _, _ in self.modules}  # weights with the user's hooks
+        self._passes: set[int] = set()  # the backward passes that reached any parameter
+        self._reached: dict[str, set[int]] = {path: set() for path, _, _ in self.modules}
         self._handles: list[Any] = []
         self._lineage = Lineage(self._handles.append)
         self.failure = ""  # why a call is missing from `calls`
@@ -56,14 +70,32 @@ class Recorder:
             self._handles.extend(self._watch_calls(path, module, cell))
             for name, parameter in module.named_parameters():
                 if parameter.requires_grad:
-                    hook = adder(self.weight_grads[path], name)
-                    self._handles.append(parameter.register_hook(hook))
+                    if parameter._backward_hooks:
+                        self.hooked[path].add(name)
+                    for hook in (adder(self.weight_grads[path], name), pass_noter(self._reached[path])):
+                        self._handles.append(parameter.register_hook(hook))
+        for parameter in self.model.parameters():
+            if parameter.requires_grad:
+                self._handles.append(parameter.register_hook(pass_noter(self._passes)))
 
     def detach(self) -> None:
         """Take every hook off."""
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
+
+    def settle(self) -> None:
+        """Give every call its gradients, of the backward passes that count."""
+        for path, _, _ in self.modules:
+            own = [call for call in self.calls if call.module == path]
+            passes = counting([call.arrivals for call in own], self._reached[path] or self._passes)
+            for call in own:
+                # A segment that torch.utils.checkpoint runs again has a pass of its own within the one that counts.
+                nested = call.recomputed and not self._reached[path]
+                counted = set() if nested else passes
+                call.grads = call.arrivals.counted(counted)
+                call.left_out = bool(counted) and not call.arrivals.seen <= counted
+                call.several = not counted and len(call.arrivals.seen) > 1
 
     def _watch_calls(self, path: str, module: Any, cell: str) -> Iterator[Any]:
         torch = import_torch()
@@ -72,6 +104,9 @@ class Recorder:
             self._generator = torch.get_rng_state() if is_dropping(module) else None
 
         def after(module: Any, arguments: tuple[Any, ...], options: dict[str, Any], result: Any) -> None:
+            if is_transformed():
+                self.failure = f"a call of {path} {UNDER_FUNC}"
+                return
             try:
                 self._take(path, module, cell, _inputs(arguments, options), result)
             except Exception as error:  # a run must never fail because it is watched
@@ -104,9 +139,9 @@ class Recorder:
             call = Call(
                 path, cell, self._weights_of(path, module), kept(x), {key: kept(one) for key, one in initial.items()},
                 {key: kept(one) for key, one in final.items()}, None if single else kept(output), layout,
-                autocast=_autocast(x.device.type),
+                autocast=autocast_dtype(x.device.type),
                 gradient=any(one is not None and one.requires_grad for one in live.values()),
-                index=len(self.calls), recomputed=torch._C._current_graph_task_id() != -1,
+                index=len(self.calls), recomputed=current_pass() != -1,
                 fed_by=self._lineage.calls(x), x_passage=self._lineage.passage(x),
             )  # fmt: skip
         call.recording = torch.is_grad_enabled()
@@ -125,7 +160,7 @@ class Recorder:
                 call.dropout = draw_masks(module, call.output, self._generator)
         for key, tensor in live.items():
             if tensor is not None and tensor.requires_grad:
-                self._handles.append(tensor.register_hook(adder(call.grads, key)))
+                call.arrivals.watch(key, tensor, self._handles.append)
         self.calls.append(call)
 
     def _weights_of(self, path: str, module: Any) -> dict[str, Any]:
@@ -183,13 +218,6 @@ def _width(module: Any) -> int:
 
 def _base(module: Any) -> str:
     return next(one.__name__ for one in type(module).__mro__ if one.__module__ == "torch.nn.modules.rnn")
-
-
-def _autocast(device: str) -> str:
-    torch = import_torch()
-    if not torch.is_autocast_enabled(device):
-        return ""
-    return str(torch.get_autocast_dtype(device)).removeprefix("torch.")
 
 
 def _inputs(arguments: tuple[Any, ...], options: Mapping[str, Any]) -> tuple[Any, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from rnngraph.errors import InputError
 from rnngraph.sources.torch.call import Call
 from rnngraph.sources.torch.capture import Recorder
+from rnngraph.sources.torch.passes import several
 from rnngraph.sources.torch.sequence import chain_break
 
 
@@ -34,16 +35,35 @@ def chosen_calls(
     if not calls:
         raise _nothing_called(recorder)
     everything = forward_calls(calls)
-    found = {path: [one for one in members if one.grads] for path, members in everything.items()}
-    found = {path: members for path, members in found.items() if members}
+    found = reached_calls(everything)
     if not found:
         raise _nothing_reached(calls)
     if layer is not None and layer not in found:
         raise InputError(f"no watched layer with a gradient is called {layer!r}; there is {', '.join(found)}.")
     paths = list(found) if layer is None else [layer]
     if call is None:
-        return {path: found[path] for path in paths}
-    return {path: [_numbered(path, everything[path], call)] for path in paths}
+        chosen = {path: found[path] for path in paths}
+    else:
+        chosen = {path: [_numbered(path, everything[path], call)] for path in paths}
+    for path, members in chosen.items():
+        if any(one.several for one in members):
+            raise several(path)
+    return chosen
+
+
+def reached_calls(everything: dict[str, list[Call]]) -> dict[str, list[Call]]:
+    """Give the calls of every layer that a gradient reached, and what lies between them."""
+    found = {path: _reached(members) for path, members in everything.items()}
+    return {path: members for path, members in found.items() if members}
+
+
+def _reached(calls: list[Call]) -> list[Call]:
+    """Give the calls that a gradient reached, and those between that are needed to make them one sequence."""
+    reached = [one for one in calls if one.grads]
+    if len(reached) < 2 or chain_break(reached) is None:
+        return reached
+    between = [one for one in calls[reached[0].place : reached[-1].place + 1] if one.grads or one.gradient]
+    return between if chain_break(between) is None else reached
 
 
 def is_loose(calls: list[Call]) -> bool:

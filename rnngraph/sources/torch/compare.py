@@ -93,8 +93,8 @@ def note(path: str, sequence: Sequence, difference: Difference, tolerance: float
             raise InputError(
                 f"the replay of {path} and PyTorch differ by {value:.1e} in the {label}{worst} (relative to the "
                 f"largest; tolerance {allowed:.0e}), so it is not reported: a loss term on the weights, a shared or "
-                "changed weight, or a layer in a form of its own can be the cause; trace(tolerance=...) reports it all "
-                "the same."
+                "changed weight, a hook that changes gradients, torch.autograd.grad beside backward, or a layer in a "
+                "form of its own can be the cause; trace(tolerance=...) reports it all the same."
             )
     said = f"; its outputs {_compared(difference.outputs)} and its weight gradients {_compared(difference.gradients)}"
     size = ", relative to the largest" if "differ" in said else ""

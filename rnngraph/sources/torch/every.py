@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rnngraph.checks import whole_number
 from rnngraph.errors import FileError, InputError
 from rnngraph.sources.torch.hooks import import_torch
-from rnngraph.sources.torch.options import check_trace
+from rnngraph.sources.torch.options import check_trace, is_number
 
 if TYPE_CHECKING:
     from rnngraph.sources.torch.watch import Watch
@@ -33,7 +33,7 @@ class Every:
         self,
         watch: Watch,
         steps: int,
-        folder: Path,
+        folder: str | Path,
         *,
         keep: int = 50,
         megabytes: float = 200.0,
@@ -57,8 +57,11 @@ class Every:
         """
         for label, number in (("every", steps), ("keep", keep)):
             whole_number(number, label, least=1)
-        if not megabytes > 0:
-            raise InputError(f"megabytes is {megabytes}; it must be above 0.")
+        if not is_number(megabytes) or not 0 < megabytes < float("inf"):
+            raise InputError(f"megabytes is {megabytes!r}; it must be a number above 0.")
+        if not isinstance(folder, str | Path):
+            raise InputError(f"folder is {folder!r}; pass the path of a folder.")
+        folder = Path(folder)
         if ranks not in RANKS:
             raise InputError(f"ranks is {ranks!r}; choose one of {', '.join(RANKS)}.")
         check_trace(choices, watch.layers)

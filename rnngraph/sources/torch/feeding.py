@@ -1,7 +1,7 @@
-"""Recurrent layers that read one another: which ones are a stack, and where lags would not be the network's.
+"""Recurrent layers that read one another: which ones are a stack.
 
 In: the calls of a watch with what autograd knows of their inputs. Out: the layers that are walked on one another's
-output, and the reasons for which lags must be left out.
+output.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import numpy as np
 
 from rnngraph.autodiff.contribution import Array
 from rnngraph.sources.torch.call import Call
-from rnngraph.sources.torch.recompute import bits_of
 from rnngraph.sources.torch.sequence import Sequence
 
 Calls: TypeAlias = Mapping[str, list[Call]]
@@ -45,6 +44,8 @@ def feeds_of(calls: Calls, sequences: Mapping[str, Sequence]) -> dict[str, Feed]
             continue
         fed, feeding = sequences[path], sequences[lower]
         wanted = "h" if feeding.output_is_state else "output"
+        if any(wanted in call.arrivals.altered for call in calls[lower]):  # by a hook of the user's
+            continue
         if any(kind != wanted for each in ends for _, kind in each) or not _in_step(fed, feeding):
             continue
         if all(call.x_passage is not None and call.x_passage.plain for call in members):
@@ -89,56 +90,3 @@ def _factor(members: list[Call], lower: list[Call], fed: Sequence, feeding: Sequ
         same = np.abs(sent - factor * arrived) <= SHARE.get(fed.rounding, 0.05) * size
         same &= (feeding.output != 0) | (fed.x == 0)
     return np.asarray(factor, dtype=fed.x.dtype) if bool(same.all()) else None
-
-
-def lagless(everything: list[Call], calls: Calls, feeds: Mapping[str, Feed]) -> list[str]:
-    """Say why the lags of what is walked again would not be the network's; nothing where they are."""
-    above = _descent(everything)
-    reasons = []
-    for path, members in calls.items():
-        own = sum(1 << call.index for call in members)
-        if any(_closed(call.fed_by, above) & own & ((1 << call.index) - 1) for call in members):
-            reasons.append(
-                f"the output of a step of {path} is fed back as the input of a later step, and what comes back that "
-                "way would count as the earlier step's own loss; lags need the whole step, declared on a tape of "
-                "rnngraph's own with tape.state"
-            )
-            continue
-        reader = next((one for one in everything if _reads(one, path, own, calls, feeds, everything)), None)
-        if reader is not None and reader.module == path:
-            reasons.append(f"another call of {path} reads this call's output, and what it sends back is not followed")
-        elif reader is not None:
-            way = "over operations that are not walked again" if reader.module in calls else "which is not traced"
-            reasons.append(
-                f"the output of {path} is the input of {reader.module}, {way}, and what later losses send back through "
-                f"{reader.module} would count as the earlier step's own loss; trace('{reader.module}') has its lags"
-            )
-    return reasons
-
-
-def _reads(one: Call, path: str, own: int, calls: Calls, feeds: Mapping[str, Feed], everything: list[Call]) -> bool:
-    """Tell whether a call reads the output of the calls `own` of a layer step by step, and is not walked on it."""
-    if not one.grads or own >> one.index & 1 or not one.fed_by & own:
-        return False
-    if one.module == path:
-        return True
-    if one.module in feeds and feeds[one.module].below == path and one in calls[one.module]:
-        return False
-    straight = one.x_passage is not None and one.x_passage.plain
-    steps = sum(call.steps for call in everything if call.module == one.module and call.grads)
-    return straight or steps == sum(call.steps for call in calls[path])
-
-
-def _descent(everything: list[Call]) -> dict[int, int]:
-    """Give all calls that each call descends from, itself included, as bits."""
-    found: dict[int, int] = {}
-    for call in everything:
-        found[call.index] = 1 << call.index | _closed(call.fed_by | call.begun_by, found)
-    return found
-
-
-def _closed(bits: int, above: Mapping[int, int]) -> int:
-    closed = bits
-    for index in bits_of(bits):
-        closed |= above.get(index, 0)
-    return closed

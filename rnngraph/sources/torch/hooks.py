@@ -29,6 +29,10 @@ def kept(tensor: Any) -> Any:
 
 
 Key = TypeVar("Key")
+UNDER_FUNC = (
+    "was made under a transform of torch.func, such as grad or vmap, whose gradients pass by the hooks; run the model "
+    "with loss.backward() inside the with block"
+)
 
 
 def adder(grads: dict[Key, Any], key: Key) -> Any:
@@ -75,6 +79,20 @@ class ModuleHook:
 def _keep_apart() -> None:
     """Keep hooks out of what torch.compile compiles; a compiled model runs its recurrent layers eagerly."""
     ModuleHook.__call__ = import_torch().compiler.disable(ModuleHook.__call__)  # type: ignore[method-assign]
+
+
+def is_transformed() -> bool:
+    """Tell whether a transform of torch.func is under way, whose gradients no hook sees."""
+    stack = getattr(getattr(import_torch()._C, "_functorch", None), "peek_interpreter_stack", None)
+    return stack is not None and stack() is not None
+
+
+def autocast_dtype(device: str) -> str:
+    """Give the dtype that autocast chooses on a kind of device, or nothing where it is off."""
+    torch = import_torch()
+    if not torch.is_autocast_enabled(device):
+        return ""
+    return str(torch.get_autocast_dtype(device)).removeprefix("torch.")
 
 
 def is_compiled(model: Any) -> bool:

@@ -24,6 +24,9 @@ PLAIN = frozenset(
         "Transpose", "Unbind", "UnsafeSplit", "UnsafeView", "Unsqueeze", "View", "ReshapeAlias", "PackPaddedSequence",
     )
 ) | {"SqueezeBackward1", "SqueezeBackward2", "ReshapeAliasBackward0"}  # fmt: skip
+# Operations that pick a part of what they are given: the first ones are made for each part, the others give all parts.
+ONE_PART = frozenset(f"{name}Backward0" for name in ("Select", "Slice", "Index", "IndexSelect", "Gather"))
+ALL_PARTS = frozenset(f"{name}Backward0" for name in ("Unbind", "Split", "SplitWithSizes", "UnsafeSplit"))
 _NEAR = 64  # operations between two calls that are looked at one by one
 _LATEST = 64  # outputs that may still get a place in the graph, as torch.utils.checkpoint gives them one afterwards
 _COUNT = itertools.count()
@@ -36,6 +39,8 @@ class Passage:
     ends: frozenset[End]
     plain: bool  # only views and copies lie between
     operation: str = ""  # the first that is none, such as MulBackward0
+    picks: set[tuple[int, int]] = field(default_factory=set)  # parts of a common tensor, by its number and the part's
+    complete: bool = True  # no more ends lie further off than is looked
     arrived: dict[str, Any] = field(default_factory=dict)  # "gradient": what reached the tensor
     sent: dict[End, Any] = field(default_factory=dict)  # what of it was handed to each end
 
@@ -89,12 +94,17 @@ class Lineage:
         found = Passage(frozenset(), plain=True)
         doors: dict[Any, list[tuple[int, End]]] = {}
         waiting, seen = [root], {root}
+        self._pick(found, root, place)
         while waiting:
             node = waiting.pop()
             if node.name() not in PLAIN or len(seen) > _NEAR:
                 found.plain, found.operation = False, found.operation or node.name()
             for position, (source, number) in enumerate(node.next_functions):
                 marked = None if source is None else self._ends(source)
+                if marked is None and source is not None:
+                    self._pick(found, source, number)
+                    if node.name() in ONE_PART:
+                        found.picks.add((self._number(source), self._number(node)))
                 if marked is not None and number in marked:
                     doors.setdefault(node, []).append((position, marked[number]))
                 elif marked is None and source is not None and source not in seen and self._below(source):
@@ -102,11 +112,22 @@ class Lineage:
                     if len(seen) <= _NEAR:
                         waiting.append(source)
         found.ends = frozenset(end for ends in doors.values() for _, end in ends)
+        found.complete = len(seen) <= _NEAR
         if not found.plain:
             self._keep(root.register_prehook(_taker(adder(found.arrived, "gradient"), place)))
+        if not found.plain or any(kind == "output" for _, kind in found.ends):  # of which steps may be picked
             for node, ends in doors.items():
                 self._keep(node.register_hook(_sender(found.sent, ends)))
         return found
+
+    def _pick(self, found: Passage, node: Any, place: int) -> None:
+        if node.name() in ALL_PARTS:
+            found.picks.add((self._number(node), place))
+
+    def _number(self, node: Any) -> int:
+        """Give a node a number of its own, which is the same for every call that meets it."""
+        known: int = node.metadata.setdefault(f"{self._key} number", next(_COUNT))
+        return known
 
     def _stamp(self, tensor: Any, end: End) -> None:
         marks = self._ends(tensor.grad_fn)

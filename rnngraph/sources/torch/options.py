@@ -6,13 +6,20 @@ In: keyword arguments for `Watch.trace`. Out: nothing, or one sentence that says
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
-from rnngraph.checks import whole_number
+import numpy as np
+
+from rnngraph.checks import is_whole, whole_number
 from rnngraph.errors import InputError
 
 RECORD = ("lags", "spectrum", "source")
 TRACE = ("layer", "call", "labels", "tolerance", *RECORD)
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Tell a real number, Python's or NumPy's, from anything else; True and False are none."""
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
 
 
 def check_record(options: Mapping[str, Any]) -> None:
@@ -42,10 +49,10 @@ def check_trace(options: Mapping[str, Any], layers: Sequence[str]) -> None:
     layer, call, tolerance = (options.get(name) for name in ("layer", "call", "tolerance"))
     if layer is not None and layer not in layers:
         raise InputError(f"no watched layer is called {layer!r}; there is {', '.join(layers)}.")
-    if call is not None and (isinstance(call, bool) or not isinstance(call, int)):
+    if call is not None and not is_whole(call):
         raise InputError(f"call is {call!r}; pass a whole number.")
-    if tolerance is not None and (isinstance(tolerance, bool) or not isinstance(tolerance, int | float)):
-        raise InputError(f"tolerance is {tolerance!r}; pass a number.")
+    if tolerance is not None and not (is_number(tolerance) and tolerance >= 0):
+        raise InputError(f"tolerance is {tolerance!r}; pass a number of at least 0.")
     labels = options.get("labels", ())
     if isinstance(labels, str) or not hasattr(labels, "__iter__"):
         raise InputError(f"labels is {labels!r}; pass a list with a text for each timestep.")

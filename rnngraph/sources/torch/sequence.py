@@ -140,6 +140,8 @@ def chain_break(calls: list[Call]) -> str | None:
     if len(calls) > 1 and (first.layout.batch_sizes or any(call.dropping for call in calls)):
         return "its sequences are packed" if first.layout.batch_sizes else "it has dropout between layers"
     for before, call in pairwise(calls):
+        if any(_is_attached(call, kind) for kind in before.arrivals.altered & call.passages.keys()):
+            return "a hook changes the gradient of a state between the calls"
         if call.weights is not first.weights:
             return "its weights changed between calls"
         if call.initial.keys() != before.final.keys():
@@ -162,6 +164,8 @@ def _is_attached(call: Call, kind: str) -> bool:
 def _is_passed(before: Call, call: Call, kind: str) -> bool:
     """Tell whether the gradient of an initial state, where it has one, is the final state's of the call before."""
     passage, end = call.passages[kind], (before.index, kind)
+    if not call.grads:  # no gradient to hand on
+        return True
     if not passage.ends or (passage.plain and passage.ends == {end}):
         return True
     # Other operations lie between, and leave the value as it is: PyTorch's own numbers tell what they do to a gradient.

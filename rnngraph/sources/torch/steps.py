@@ -18,7 +18,8 @@ from rnngraph.autodiff.node import Op, Recurrence
 from rnngraph.autodiff.tape import Tape
 from rnngraph.errors import InputError
 from rnngraph.sources.torch.call import Call
-from rnngraph.sources.torch.hooks import ModuleHook, adder, import_torch, kept
+from rnngraph.sources.torch.hooks import UNDER_FUNC, ModuleHook, adder, is_transformed, kept
+from rnngraph.sources.torch.passes import Arrivals, counting, current_pass, pass_noter, several
 from rnngraph.trace.magnitudes import Magnitudes
 from rnngraph.trace.model import WITHOUT_LAGS, ParameterTrace, Trace
 from rnngraph.trace.norms import norm
@@ -42,14 +43,19 @@ class StepRecorder:
     handles: list[Any] = field(default_factory=list)
     reason: str = ""  # why a cell that can be walked again is seen through hooks alone
     again: list[bool] = field(default_factory=list)  # whether a call was made while a backward was under way
+    failure: str = ""  # why a call is missing
+    arrivals: list[Arrivals] = field(default_factory=list)  # empty where `grads` are given
+    passes: set[int] = field(default_factory=set)  # the backward passes that reached the weights
     passed: set[int] = field(default_factory=set)  # the places of what a call returned and the next one was given
     _latest: list[Any] = field(default_factory=list)  # what the call before returned
 
     def attach(self) -> None:
         """Put the hooks on."""
-        current = import_torch()._C._current_graph_task_id
 
         def see(module: Any, arguments: Any, options: Any, result: Any) -> None:
+            if is_transformed():
+                self.failure = f"a call of {self.path} {UNDER_FUNC}"
+                return
             found = {str(place): tensor for place, tensor in enumerate(_unique(result))}
             self._note_passed(_unique([arguments, options]))
             self._latest = [tensor.detach() for tensor in found.values()]
@@ -57,16 +63,18 @@ class StepRecorder:
                 return
             self.values.append({kind: kept(tensor) for kind, tensor in found.items()})
             self.grads.append({})
-            self.again.append(current() != -1)
+            self.arrivals.append(Arrivals())
+            self.again.append(current_pass() != -1)
             for kind, tensor in found.items():
                 if tensor.requires_grad:
-                    self.handles.append(tensor.register_hook(adder(self.grads[-1], kind)))
+                    self.arrivals[-1].watch(kind, tensor, self.handles.append)
 
         hook = ModuleHook(self.module, see)
         self.handles += [self.module.register_forward_hook(hook, with_kwargs=True), hook]
         for name, parameter in self.module.named_parameters():
             if parameter.requires_grad:
-                self.handles.append(parameter.register_hook(adder(self.weights, name)))
+                for noter in (adder(self.weights, name), pass_noter(self.passes)):
+                    self.handles.append(parameter.register_hook(noter))
 
     def detach(self) -> None:
         """Take every hook off."""
@@ -83,10 +91,18 @@ class StepRecorder:
         """
         from rnngraph.trace.record import record
 
+        if self.failure:
+            raise InputError(f"the run went on, but {self.failure}.")
         if not self.values:
             raise InputError(
                 f"{self.path} was not called with gradients inside the watch; run the model inside the with block."
             )
+        if self.arrivals:
+            passes = counting(self.arrivals, self.passes)
+            if not passes and any(len(one.seen) > 1 for one in self.arrivals):
+                raise several(self.path)
+            self.grads = [one.counted(passes) for one in self.arrivals]
+            self.arrivals = []
         self._leave_out_repeated()
         self._name()
         if not any(self.grads):

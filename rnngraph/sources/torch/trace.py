@@ -17,7 +17,8 @@ from rnngraph.sources.torch.call import Call
 from rnngraph.sources.torch.capture import Recorder
 from rnngraph.sources.torch.choose import chosen_calls, is_loose
 from rnngraph.sources.torch.compare import compare, note
-from rnngraph.sources.torch.feeding import Feed, feeds_of, lagless
+from rnngraph.sources.torch.feeding import Feed, feeds_of
+from rnngraph.sources.torch.reading import lagless
 from rnngraph.sources.torch.recompute import in_order
 from rnngraph.sources.torch.replay import input_gradient, replay
 from rnngraph.sources.torch.sequence import Sequence, chain_break, joined
@@ -49,6 +50,7 @@ def traced(recorder: Recorder, choice: Choice) -> Trace:
     """
     from rnngraph.trace.record import record
 
+    recorder.settle()
     everything = in_order(recorder.calls)
     chosen = chosen_calls(recorder, everything, choice.layer, choice.call)
     loose = {path: calls for path, calls in chosen.items() if is_loose(calls)}
@@ -59,9 +61,18 @@ def traced(recorder: Recorder, choice: Choice) -> Trace:
     for path, sequence in walked.sequences.items():
         calls = chosen[path]
         # The gradients of the parameters are those of all calls together.
-        whole = len(calls) == sum(one.module == path and bool(one.grads) for one in everything)
-        expected = weight_gradients(recorder.weight_grads[path], calls[0]) if whole else {}
+        reached = {one.index for one in everything if one.module == path and one.grads}
+        whole = reached <= {one.index for one in calls}
+        hooked = recorder.hooked[path]
+        grads = {name: one for name, one in recorder.weight_grads[path].items() if name not in hooked}
+        expected = weight_gradients(grads, calls[0]) if whole else {}
         notes.append(note(path, sequence, compare(sequence, walked.walks[path], expected), choice.tolerance))
+        if any(one.left_out for one in calls):
+            notes.append(
+                f"a backward pass through {path} that reached no weights, as of torch.autograd.grad, is left out"
+            )
+        if hooked & recorder.weight_grads[path].keys():
+            notes.append(f"the gradients of {path}'s {', '.join(sorted(hooked))} were not compared: hooks are on them")
     notes += [f"{path} was walked on the output of {feed.below}, as one stack" for path, feed in walked.feeds.items()]
     if len(walked.sequences) > len(walked.feeds) + 1:
         notes.append("the layers were walked one by one: a lag counts from where the gradient enters a layer")
@@ -77,6 +88,7 @@ def replayed_loss(recorder: Recorder, layer: str | None = None, call: int | None
     Raises:
         InputError: see `traced`; or the recurrence can be seen only through hooks.
     """
+    recorder.settle()
     chosen = chosen_calls(recorder, in_order(recorder.calls), layer, call)
     for path, calls in chosen.items():
         if is_loose(calls):

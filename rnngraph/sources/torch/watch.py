@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rnngraph.errors import InputError
 from rnngraph.sources.torch.capture import Recorder
 from rnngraph.sources.torch.hooks import unwrapped
-from rnngraph.sources.torch.options import check_record
+from rnngraph.sources.torch.options import check_trace
 from rnngraph.sources.torch.steps import StepRecorder
 from rnngraph.sources.torch.trace import Choice, replayed_loss, traced
 
@@ -84,7 +84,7 @@ class Watch:
         """Trace every so many steps of a training loop into a folder; see `Every`."""
         from rnngraph.sources.torch.every import Every
 
-        return Every(self, steps, Path(folder), **options)
+        return Every(self, steps, folder, **options)
 
     def trace(
         self,
@@ -109,7 +109,7 @@ class Watch:
         Raises:
             InputError: nothing was called, no backward ran, a choice is needed, or the replay and PyTorch disagree.
         """
-        check_record(options)
+        check_trace({"layer": layer, "call": call, "labels": labels, "tolerance": tolerance, **options}, self.layers)
         if self._hooks is not None:
             return self._hooks.trace(str(options.get("source", "")))
         assert self._recorder is not None
