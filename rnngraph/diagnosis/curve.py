@@ -126,7 +126,7 @@ def lag_curve(traces: Sequence[LagTrace], direction: str) -> LagCurve:
     """Pool the lag matrices of states that are carried together (the norm over all of them) into a curve."""
     first = traces[0]
     log = combined(traces)
-    copied, severed, births = first.copied, first.severed, first.births
+    copied, severed, births = first.copied, first.severed, births_of(traces, direction)
     dropped = _dropped(first)
     log = log[:, :, 1:]  # a lag counts steps between states; the initial state is not one of them
     time = log.shape[-1]
@@ -153,6 +153,12 @@ def lag_curve(traces: Sequence[LagTrace], direction: str) -> LagCurve:
     )
 
 
+def births_of(traces: Sequence[LagTrace], direction: str) -> Integers:
+    """Give the timestep at which each loss enters any of the states that are carried together, (B, S)."""
+    earliest = np.minimum if direction == REVERSE else np.maximum  # in the order in which a gradient walks back
+    return np.asarray(earliest.reduce([trace.births for trace in traces]))
+
+
 def _dropped(lags: LagTrace) -> Booleans:
     """Tell where a loss was no longer followed for want of a gradient, (B, S, T)."""
     steps = np.arange(lags.log.shape[2] - 1)
@@ -172,17 +178,19 @@ def taken(lags: LagTrace) -> str:
 
 def over_samples(log: Floats) -> Floats:
     """Give the log norm over the samples of (B, S, T + 1), (S, T + 1): of those that are known, NaN where none is."""
-    known = ~np.isnan(log)
-    total = np.logaddexp.reduce(2 * np.where(known, log, -np.inf), axis=0) / 2
-    return np.where(known.any(axis=0), total, np.nan)
+    return _added(log)
 
 
 def combined(traces: Sequence[LagTrace]) -> Floats:
-    """Give the log norm over several states of one step, (B, S, T + 1)."""
-    if len(traces) == 1:
-        return traces[0].log
-    with np.errstate(invalid="ignore"):
-        return np.asarray(np.logaddexp.reduce([2 * trace.log for trace in traces], axis=0) / 2)
+    """Give the log norm over several states of one step, (B, S, T + 1): of those that are known, NaN where none is."""
+    return traces[0].log if len(traces) == 1 else _added(np.stack([trace.log for trace in traces]))
+
+
+def _added(log: Floats) -> Floats:
+    """Add squares over axis 0, of logarithms."""
+    known = ~np.isnan(log)
+    total = np.logaddexp.reduce(2 * np.where(known, log, -np.inf), axis=0) / 2
+    return np.where(known.any(axis=0), total, np.nan)
 
 
 def _ratios(log: Floats, copied: Booleans, severed: Booleans, births: Integers, floor: Floats) -> Floats:

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from rnngraph.diagnosis.curve import LN10, combined
+from rnngraph.diagnosis.curve import LN10, births_of, combined
 from rnngraph.diagnosis.finding import Value, gain_text
 from rnngraph.diagnosis.layers import GATED, Layer
 from rnngraph.diagnosis.thresholds import Thresholds
@@ -21,7 +21,7 @@ def dead_share(trace: Trace, layer: Layer) -> float:
     if layer.cell != "custom" or not layer.curve.sample_median.size:
         return 0.0
     log = combined(layer.lags)[:, :, 1:]
-    severed, births = layer.lags[0].severed, layer.lags[0].births
+    severed, births = layer.lags[0].severed, births_of(layer.lags, layer.states[0].direction)
     if layer.states[0].direction != FORWARD:
         log, severed, births = log[..., ::-1], severed[:, ::-1], log.shape[-1] - 1 - births
     felt = log > -np.inf
@@ -118,7 +118,7 @@ def pace(layer: Layer) -> str:
 
 def overflow_lag(trace: Trace, layer: Layer) -> int | None:
     """Predict the lag at which the dtype overflows, where that lies within ten horizons; None else."""
-    log, births = combined(layer.lags)[:, :, 1:], layer.lags[0].births
+    log, births = combined(layer.lags)[:, :, 1:], births_of(layer.lags, layer.states[0].direction)
     start = np.take_along_axis(log, births[:, :, None], axis=2)
     start = start[np.isfinite(start)]
     if not layer.rate > 0 or not start.size:
@@ -137,7 +137,7 @@ def kept_by_window(layer: Layer) -> str:
 
 def end_of_memory(layer: Layer) -> dict[str, Value]:
     """Find where, counted from the last loss over steps that are no copies, the memory ends."""
-    births, copied = layer.lags[0].births, layer.lags[0].copied
+    births, copied = births_of(layer.lags, layer.states[0].direction), layer.lags[0].copied
     if not births.size or layer.memory_horizon is None:
         return {}
     forward = layer.states[0].direction == FORWARD

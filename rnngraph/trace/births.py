@@ -7,7 +7,7 @@ encoder where the decoder reads it, which is at the encoder's last step for ever
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -62,19 +62,25 @@ def _read_in_step(routes: Routes, index: int, owners: dict[int, Place]) -> set[i
     return {other for other, same in reads.items() if same and lengths[other] == time}
 
 
-def births(losses: Integers, logs: Sequence[Floats], direction: str, *, own: Booleans) -> Integers:
-    """Give the timestep at which each loss enters, (B, S), of states that are carried together.
+def births(losses: Integers, log: Floats, direction: str, *, own: Booleans) -> Integers:
+    """Give the timestep at which each loss enters a state, (B, S).
+
+    A sample that is shorter than the others is entered at its own last step: nothing arrives behind that.
 
     Args:
         losses: (S,) timesteps.
-        logs: (B, S, T + 1) log norms a state, column 0 the initial state; NaN or -inf where nothing arrived.
+        log: (B, S, T + 1) log norms, column 0 the initial state; NaN or -inf where nothing arrived.
         direction: that of the recurrence.
         own: (S,) whether a loss enters at its own timestep.
     """
-    batch, count, columns = logs[0].shape
-    same = np.broadcast_to(np.minimum(losses, columns - 2), (batch, count))
-    arrived = np.any([log > -np.inf for log in logs], axis=0)[:, :, 1:]
+    arrived = log[:, :, 1:] > -np.inf
+    time = arrived.shape[2]
     forward = direction == FORWARD
-    place = np.argmax(arrived[:, :, ::-1] if forward else arrived, axis=2)
-    first = columns - 2 - place if forward else place
-    return np.where(own | ~arrived.any(axis=2), same, first).astype(np.int64)
+    steps = np.arange(time)
+    own_step = np.minimum(losses, time - 1)
+    before = steps <= own_step[:, None] if forward else steps >= own_step[:, None]
+    in_time = arrived & before
+    # At its own step or behind it, in processing order; else, of what is not in step, wherever it comes first.
+    found = np.where((own & in_time.any(axis=2))[:, :, None], in_time, arrived)
+    first = time - 1 - np.argmax(found[:, :, ::-1], axis=2) if forward else np.argmax(found, axis=2)
+    return np.asarray(np.where(found.any(axis=2), first, own_step), dtype=np.int64)

@@ -141,8 +141,7 @@ def _trace(run: _Run, index: int, key: StateKey, aligned: dict[int, set[int]]) -
     logs = run.logs[index][:, ::-1, :].copy()
     place = run.routes.tape.recurrences.index(key.recurrence)
     own = np.array([place in aligned.get(int(loss), ()) for loss in losses], dtype=bool)
-    all_logs = [run.logs[run.routes.states.index(one)][:, ::-1, :] for one in together]
-    born = births(losses, all_logs, key.recurrence.direction, own=own)
+    born = births(losses, logs, key.recurrence.direction, own=own)
     columns = np.arange(-1, len(key.ids))
     if key.recurrence.direction == FORWARD:
         lag = born[:, :, None] - columns

@@ -108,3 +108,21 @@ def test_one_loss_on_the_encoder_does_not_put_it_in_step_with_the_others() -> No
     trace = rg.record((decoded * decoded).mean() + (encoded * encoded).mean() * 0.1, lags=True)
     assert (trace.lags[0].births == 59).all()
     assert rg.diagnose(trace).verdict == "vanishing"
+
+
+@pytest.mark.parametrize("layer", [nn.LSTM(4, 6, num_layers=2), nn.GRU(4, 6, num_layers=3), nn.RNN(4, 6, num_layers=2)])
+def test_samples_that_end_early_are_judged_in_every_layer(layer: Any) -> None:
+    # The last state is read, which short samples have copied from where they ended.
+    lengths = np.array([20, 14, 9, 5])
+    keep = np.arange(20) < lengths[:, None]
+    hidden = layer(rg.Tape().input(np.random.default_rng(0).normal(size=(4, 20, 4))), mask=keep)
+    loss = hidden[:, 19].sum()
+    trace = rg.record(loss, lags=True)
+    for lags in trace.lags:
+        curve = lag_curve([lags], "forward")
+        np.testing.assert_array_equal(curve.pairs, [(lengths > lag).sum() for lag in range(1, 20)])
+        np.testing.assert_array_equal((~np.isnan(curve.sample_median)).sum(axis=1), lengths - 1)
+    below = next(lags for lags in trace.lags if lags.state.endswith(".h"))
+    np.testing.assert_array_equal(below.births[:, 0], lengths - 1)
+    together = lag_curve([lags for lags in trace.lags if lags.state.endswith("_l1")], "forward")
+    np.testing.assert_array_equal(together.pairs, [(lengths > lag).sum() for lag in range(1, 20)])
