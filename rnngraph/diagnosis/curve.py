@@ -127,7 +127,7 @@ def lag_curve(traces: Sequence[LagTrace], direction: str) -> LagCurve:
     first = traces[0]
     log = combined(traces)
     copied, severed, births = first.copied, first.severed, births_of(traces, direction)
-    dropped = _dropped(first)
+    dropped = _dropped(first, births)
     log = log[:, :, 1:]  # a lag counts steps between states; the initial state is not one of them
     time = log.shape[-1]
     if direction == REVERSE:
@@ -159,11 +159,11 @@ def births_of(traces: Sequence[LagTrace], direction: str) -> Integers:
     return np.asarray(earliest.reduce([trace.births for trace in traces]))
 
 
-def _dropped(lags: LagTrace) -> Booleans:
+def _dropped(lags: LagTrace, births: Integers) -> Booleans:
     """Tell where a loss was no longer followed for want of a gradient, (B, S, T)."""
     steps = np.arange(lags.log.shape[2] - 1)
     dropped: Booleans = np.broadcast_to(steps < lags.followed[:, None], (len(lags.log), *lags.log[0, :, 1:].shape))
-    return dropped if lags.max_lag is None else dropped & (lags.births[:, :, None] - steps <= lags.max_lag)
+    return dropped if lags.max_lag is None else dropped & (births[:, :, None] - steps <= lags.max_lag)
 
 
 def taken(lags: LagTrace) -> str:
@@ -176,21 +176,16 @@ def taken(lags: LagTrace) -> str:
     return text if lags.max_lag is None else f"{text}, up to lag {lags.max_lag}"
 
 
-def over_samples(log: Floats) -> Floats:
-    """Give the log norm over the samples of (B, S, T + 1), (S, T + 1): of those that are known, NaN where none is."""
-    return _added(log)
-
-
-def combined(traces: Sequence[LagTrace]) -> Floats:
-    """Give the log norm over several states of one step, (B, S, T + 1): of those that are known, NaN where none is."""
-    return traces[0].log if len(traces) == 1 else _added(np.stack([trace.log for trace in traces]))
-
-
-def _added(log: Floats) -> Floats:
-    """Add squares over axis 0, of logarithms."""
+def log_norm(log: Floats) -> Floats:
+    """Give the log norm over axis 0, samples or states, of log norms: of those that are known, NaN where none is."""
     known = ~np.isnan(log)
     total = np.logaddexp.reduce(2 * np.where(known, log, -np.inf), axis=0) / 2
     return np.where(known.any(axis=0), total, np.nan)
+
+
+def combined(traces: Sequence[LagTrace]) -> Floats:
+    """Give the log norm over several states of one step, (B, S, T + 1)."""
+    return traces[0].log if len(traces) == 1 else log_norm(np.stack([trace.log for trace in traces]))
 
 
 def _ratios(log: Floats, copied: Booleans, severed: Booleans, births: Integers, floor: Floats) -> Floats:

@@ -93,3 +93,13 @@ def gain_text(decades: float, floor: float | None, form: str = "+.2f") -> str:
         return "exactly zero"
     bound = floor is not None and decades <= floor + 1e-9  # of the rounding from nats to decades
     return f"{'at most ' if bound else ''}1e{decades:{form}}"
+
+
+def pace_texts(gain: str, horizon: int, rate: float, half_life: float | None) -> list[str]:
+    """Say what is left at a horizon and how fast it goes, `rate` in nats a step, as far as it is known."""
+    texts = [f"gain at lag {horizon}: {gain}"]
+    if math.isfinite(rate):
+        texts.append(f"rate {rate:+.4g} nats a step")
+    if half_life is not None:
+        texts.append(f"half-life {half_life:.3g} steps")
+    return texts

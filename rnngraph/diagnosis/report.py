@@ -8,7 +8,7 @@ from html import escape
 from typing import TYPE_CHECKING, TypeAlias
 
 from rnngraph.diagnosis.curve import LN10
-from rnngraph.diagnosis.finding import ERROR, NOTE, Diagnosis, gain_text
+from rnngraph.diagnosis.finding import ERROR, NOTE, Diagnosis, gain_text, pace_texts
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -54,11 +54,8 @@ def numbers(diagnosis: Diagnosis) -> str:
     """Say what is left at the horizon, and how fast it goes, in a line."""
     if math.isnan(diagnosis.decades):
         return "No lag could be measured."
-    parts = [f"gain at lag {diagnosis.horizon}: {gain_text(diagnosis.decades, diagnosis.floor)}"]
-    if math.isfinite(diagnosis.rate):
-        parts.append(f"rate {diagnosis.rate:+.4g} nats a step")
-    if diagnosis.half_life is not None:
-        parts.append(f"half-life {diagnosis.half_life:.3g} steps")
+    gain = gain_text(diagnosis.decades, diagnosis.floor)
+    parts = pace_texts(gain, diagnosis.horizon, diagnosis.rate, diagnosis.half_life)
     if diagnosis.memory_horizon is not None:
         end = diagnosis.memory_horizon
         reach = f"to lag {end}" if end < diagnosis.horizon else f"to lag {end} at least"

@@ -5,15 +5,14 @@ In comes a trace with lags, out come `StateLags`, and something that a rich cons
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
-from rnngraph.diagnosis.curve import LN10, LagCurve, half_life, lag_curve, over_samples, taken
-from rnngraph.diagnosis.finding import gain_text
+from rnngraph.diagnosis.curve import LN10, LagCurve, half_life, lag_curve, log_norm, taken
+from rnngraph.diagnosis.finding import gain_text, pace_texts
 from rnngraph.diagnosis.layers import no_lags
 from rnngraph.diagnosis.thresholds import Thresholds
 from rnngraph.errors import InputError
@@ -61,7 +60,7 @@ def _report(state: StateTrace, lags: LagTrace, limits: Thresholds) -> StateLags:
     curve = lag_curve([lags], state.direction)
     horizon = curve.covered(limits.coverage)
     rate = curve.rate(horizon) if horizon else float("nan")
-    matrix = over_samples(lags.log) / LN10
+    matrix = log_norm(lags.log) / LN10
     return StateLags(state, lags, curve, matrix, horizon, rate, half_life(rate), curve.memory_horizon(limits.epsilon))
 
 
@@ -103,11 +102,7 @@ def sentence(one: StateLags) -> str:
     if not one.horizon:
         return "No loss with a gradient has a step before it, so there is no lag to report."
     gain = gain_text(one.curve.median[one.horizon - 1] / LN10, one.curve.floor_decades)
-    parts = [f"gain at lag {one.horizon}: {gain}"]
-    if math.isfinite(one.rate):
-        parts.append(f"rate {one.rate:+.4g} nats a step")
-    if one.half_life is not None:
-        parts.append(f"half-life {one.half_life:.3g} steps")
+    parts = pace_texts(gain, one.horizon, one.rate, one.half_life)
     if one.memory_horizon is not None:
         end = " at least" if one.memory_horizon >= one.curve.longest else ""
         parts.append(f"memory horizon (1% left): lag {one.memory_horizon}{end}")

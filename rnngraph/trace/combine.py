@@ -6,38 +6,55 @@ same combination of `new` and `h`, however they were written; so is a batch that
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
 import numpy as np
 
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.node import Node
 from rnngraph.trace.magnitudes import Floats
-from rnngraph.trace.routes import Routes
+from rnngraph.trace.routes import Combination, Routes
 
-# By node id and row offset, a coefficient a row: row n of the sum holds coefficient[n] times the node's row n + offset.
-Combination: TypeAlias = dict[tuple[int, int], Floats]
-CONSTANT = -1  # stands for all that no gradient passes
 LINEAR = frozenset(("add", "subtract", "negate", "multiply", "where", "index", "concatenate"))
+CONSTANT = -1  # stands for all that no gradient passes
+_MOST = 12  # parts of a combination; a node of more, such as a long sum, stays whole
 
 
-def combination(routes: Routes, node_id: int, *, within: Node | None = None) -> Combination:
-    """Take a node apart, up to states, as far as its coefficients are the same for all units of a sample.
+def combination(routes: Routes, node_id: int) -> Combination:
+    """Take a node apart, up to states, as far as its coefficients are the same for all units of a sample."""
+    known = routes.combinations
+    for one in _behind(routes, node_id):  # inputs first: a step may be a long chain, or use a node many times
+        node = routes.tape.nodes[one]
+        found = _taken_apart(routes, node) if node.op.name in LINEAR else None
+        rows = len(_rows(routes, node.value))
+        if found is None or len(found) > _MOST:
+            known[one] = {(one, 0): np.ones(rows)}
+        else:
+            known[one] = {key: np.broadcast_to(value, rows) for key, value in found.items()}
+    return known[node_id]
 
-    `within` is the node that reads it, where it is part of another combination.
-    """
-    node = routes.tape.nodes[node_id]
-    if within is not None and node.value.ndim < within.value.ndim:  # broadcast to all samples
-        rows = node.value.reshape(1, -1)
-    else:
-        rows = _rows(routes, node.value)
-    if not routes.relevant[node_id]:
+
+def _behind(routes: Routes, node_id: int) -> list[int]:
+    """List the nodes that must be taken apart for one, in tape order, of those that are not yet."""
+    waiting, seen = [node_id], {node_id}
+    while waiting:
+        node = routes.tape.nodes[waiting.pop()]
+        if node.op.name not in LINEAR or node.id in routes.combinations:
+            continue
+        for source in node.inputs:
+            if source not in seen and routes.relevant[source] and source not in routes.measured:
+                seen.add(source)
+                waiting.append(source)
+    return sorted(seen - routes.combinations.keys())
+
+
+def _part(routes: Routes, source: int, within: Node) -> Combination:
+    """Give what an input is to the node that reads it."""
+    value = routes.tape.nodes[source].value
+    rows = value.reshape(1, -1) if value.ndim < within.value.ndim else _rows(routes, value)  # one row: broadcast to all
+    if not routes.relevant[source]:
         return {(CONSTANT, 0): rows.any(axis=1).astype(float)}
-    if node.op.name in LINEAR and (within is None or node_id not in routes.measured):
-        found = _taken_apart(routes, node)
-        if found is not None:
-            return {key: np.broadcast_to(value, len(rows)) for key, value in found.items()}
-    return {(node_id, 0): np.ones(len(rows))}
+    if source in routes.measured or value.ndim < within.value.ndim:
+        return {(source, 0): np.ones(len(rows))}
+    return routes.combinations[source]
 
 
 def _taken_apart(routes: Routes, node: Node) -> Combination | None:
@@ -46,9 +63,9 @@ def _taken_apart(routes: Routes, node: Node) -> Combination | None:
         return _multiplied(routes, node)
     if name == "index":
         return _indexed(routes, node)
-    parts = [combination(routes, source, within=node) for source in node.inputs]
+    parts = [_part(routes, source, node) for source in node.inputs]
     if name == "concatenate":
-        return _joined(routes, node, parts) if node.options["axis"] == -node.value.ndim else None
+        return _joined(node, parts) if node.options["axis"] == -node.value.ndim else None
     if name == "where":
         mask = _uniform(routes, np.broadcast_to(node.options["mask"], node.value.shape).astype(float))
         return None if mask is None else _sum(parts, (mask, 1 - mask))
@@ -60,7 +77,7 @@ def _multiplied(routes: Routes, node: Node) -> Combination | None:
         if not routes.relevant[node.inputs[1 - place]]:
             factor = _uniform(routes, np.broadcast_to(node.arguments[1 - place], node.value.shape))
             if factor is not None:
-                return _sum([combination(routes, node.inputs[place], within=node)], (factor,))
+                return _sum([_part(routes, node.inputs[place], node)], (factor,))
     return None
 
 
@@ -71,11 +88,11 @@ def _indexed(routes: Routes, node: Node) -> Combination | None:
     if not isinstance(rows, slice) or rows.step not in (None, 1):
         return None
     start, stop, _ = rows.indices(len(node.arguments[0]))
-    whole = combination(routes, node.inputs[0], within=node)
+    whole = _part(routes, node.inputs[0], node)
     return {(source, offset + start): value[start:stop] for (source, offset), value in whole.items()}
 
 
-def _joined(routes: Routes, node: Node, parts: list[Combination]) -> Combination:
+def _joined(node: Node, parts: list[Combination]) -> Combination:
     total: Combination = {}
     start = 0
     for argument, part in zip(node.arguments, parts, strict=True):

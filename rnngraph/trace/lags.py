@@ -24,7 +24,7 @@ from rnngraph.trace.pieces import Piece, measured
 from rnngraph.trace.pruning import Pruning
 from rnngraph.trace.routes import WHOLE, Routes, StateKey
 from rnngraph.trace.seeds import Seeds
-from rnngraph.trace.transitions import transitions
+from rnngraph.trace.transitions import Transitions, transitions
 from rnngraph.trace.transport import Carrier
 
 _BYTES = 400_000_000  # for the gradients that are under way at one time
@@ -63,7 +63,8 @@ def measure(tape: Tape, starts: Mapping[int, Contribution], options: LagOptions 
             if not run.walk(block, floor):
                 run.walk(block, -np.inf)
     aligned = in_step(routes, seeds.step)
-    return tuple([_trace(run, index, key, aligned) for index, key in enumerate(routes.states)])
+    known: dict[int, Transitions] = {}  # by the first of the states that are carried together
+    return tuple([_trace(run, index, key, aligned, known) for index, key in enumerate(routes.states)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +136,9 @@ def carried_together(routes: Routes, key: StateKey) -> list[StateKey]:
     ]
 
 
-def _trace(run: _Run, index: int, key: StateKey, aligned: dict[int, set[int]]) -> LagTrace:
+def _trace(
+    run: _Run, index: int, key: StateKey, aligned: dict[int, set[int]], known: dict[int, Transitions]
+) -> LagTrace:
     losses = np.array(run.losses[::-1], dtype=np.int64)
     together = carried_together(run.routes, key)
     logs = run.logs[index][:, ::-1, :].copy()
@@ -156,7 +159,7 @@ def _trace(run: _Run, index: int, key: StateKey, aligned: dict[int, set[int]]) -
     logs[:, columns < followed[:, None]] = np.nan
     if run.max_lag is not None:
         logs[lag > run.max_lag] = np.nan
-    steps = transitions(run.routes, together)
+    steps = known.get(together[0].ids[0]) or known.setdefault(together[0].ids[0], transitions(run.routes, together))
     if steps.connected is not None:
         _leave_out(logs, born, steps.connected, reverse=key.recurrence.direction != FORWARD)
     return LagTrace(

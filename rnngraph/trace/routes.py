@@ -14,10 +14,13 @@ from typing import TypeAlias
 
 from rnngraph.autodiff.node import Node, Recurrence
 from rnngraph.autodiff.tape import Tape
+from rnngraph.trace.magnitudes import Floats
 from rnngraph.trace.parts import keeps_steps
 
 Slot: TypeAlias = tuple[int, int]  # node id, and a timestep of a node that holds them all; -1 for a whole node
 WHOLE = -1
+# By node id and row offset, a coefficient a row: row n of the sum holds coefficient[n] times the node's row n + offset.
+Combination: TypeAlias = dict[tuple[int, int], Floats]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,7 @@ class Routes:
         self.split, self.times = self._split()
         slots = [slot for node in tape.nodes if self.relevant[node.id] for slot in self._slots(node)]
         self.targets = {slot: self._targets(slot) for slot in slots}
+        self.combinations: dict[int, Combination] = {}  # what `combine` has found out so far
         self.order = self._ordered()
         self.position = {slot: place for place, slot in enumerate(self.order)}
 

@@ -22,7 +22,7 @@ from rnngraph.trace.model import SpectrumTrace
 from rnngraph.trace.names import layer_name
 from rnngraph.trace.overview import valid_steps
 from rnngraph.trace.routes import Routes, StateKey
-from rnngraph.trace.transitions import goes_through_others, processing_order, reads_further, transitions
+from rnngraph.trace.transitions import processing_order, transitions, unseen_ways
 
 _SAMPLES = 8
 _ROUNDS, _BLOCK = 24, 4  # of the subspace iteration for a largest singular value
@@ -186,16 +186,12 @@ def _window(routes: Routes, keys: list[StateKey], samples: Array) -> Window:
     found = transitions(routes, keys)
     valid = (valid_steps(routes.tape, routes.batch, time) & ~found.copied & ~found.severed)[samples]
     order = processing_order(keys[0], time)
-    if goes_through_others(routes, keys, order):
+    unseen = unseen_ways(routes, keys, order)
+    if unseen:
         name = keys[0].recurrence.name
         raise InputError(
-            f"a step of {name} goes through states that were declared by another name; name all that one step carries "
-            f"alike, such as '{name}.h' and '{name}.c', to get a spectrum."
-        )
-    if reads_further(routes, keys, order):
-        raise InputError(
-            f"a step of {keys[0].recurrence.name} reads states from before the last one, so that its state is more "
-            "than what was declared; carry them along as states of their own to get a spectrum."
+            f"a step of {name} reads {unseen}; declare all that one step carries by one name, such as '{name}.h' and "
+            f"'{name}.c', to get a spectrum."
         )
     steps = []
     for place, t in enumerate(order):

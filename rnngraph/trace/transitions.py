@@ -132,19 +132,16 @@ def _passed(routes: Routes, slot: Slot, passing: Array) -> list[tuple[Slot, Arra
     return found
 
 
-def reads_further(routes: Routes, keys: list[StateKey], order: list[int]) -> bool:
-    """Tell whether a step reads a state of its own that is more than one step old."""
-    reads = _reads(routes, keys, order, through=False)
-    return any(earlier < place - 1 for place, found in enumerate(reads) for earlier, _ in found)
-
-
-def goes_through_others(routes: Routes, keys: list[StateKey], order: list[int]) -> bool:
-    """Tell whether states that were declared by another name carry something from step to step."""
+def unseen_ways(routes: Routes, keys: list[StateKey], order: list[int]) -> str:
+    """Say what a step reads that is not in the states of the last one: nothing, where these are the whole state."""
     alone, all_ways = (
         [{earlier for earlier, _ in found} for found in _reads(routes, keys, order, through=through)]
         for through in (False, True)
     )
-    return alone != all_ways
+    if alone != all_ways:
+        return "states that were declared by another name"
+    older = any(earlier < place - 1 for place, found in enumerate(alone) for earlier in found)
+    return "states from before the last one" if older else ""
 
 
 def _copies(routes: Routes, node_id: int, before: int) -> Array:
@@ -152,7 +149,7 @@ def _copies(routes: Routes, node_id: int, before: int) -> Array:
     nothing = np.zeros(routes.batch, bool)
     if routes.tape.nodes[node_id].op.name not in LINEAR:
         return nothing
-    parts = combination(routes, node_id)
+    parts = dict(combination(routes, node_id))
     own = parts.pop((before, 0), nothing)
     if not any(source != CONSTANT for source, _ in parts):  # such as h * 1.0, which is a step like any other
         return nothing

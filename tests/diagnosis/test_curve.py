@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnngraph.diagnosis.curve import LN10, LagCurve, half_life, lag_curve, over_samples, theil_sen
+from rnngraph.diagnosis.curve import LN10, LagCurve, half_life, lag_curve, log_norm, theil_sen
 from rnngraph.trace.model import LagTrace
 from rnngraph.trace.quantile import quantile
 
@@ -121,12 +121,12 @@ def test_quantiles_with_minus_infinity() -> None:
     np.testing.assert_array_equal(quantile(values, 0.9, axis=1)[:1], [1.0 + 0.8 * 2.0])
 
 
-def test_the_norm_over_samples_leaves_out_what_is_not_known() -> None:
+def test_the_norm_log_norm_leaves_out_what_is_not_known() -> None:
     with np.errstate(divide="ignore"):
         log = np.log([[[3.0, np.nan, 0.0, np.nan, 1e-200]], [[4.0, 2.0, 5.0, np.nan, 1e-200]]])
     expected = [math.log(5), math.log(2), math.log(5), np.nan, math.log(math.sqrt(2)) - 200 * LN10]
-    np.testing.assert_allclose(over_samples(log)[0], expected, rtol=1e-14)
-    np.testing.assert_array_equal(over_samples(np.array([[[np.inf, np.inf, -np.inf]], [[np.nan, 0.0, -np.inf]]]))[0],
+    np.testing.assert_allclose(log_norm(log)[0], expected, rtol=1e-14)
+    np.testing.assert_array_equal(log_norm(np.array([[[np.inf, np.inf, -np.inf]], [[np.nan, 0.0, -np.inf]]]))[0],
                                   [np.inf, np.inf, -np.inf])  # fmt: skip
 
 

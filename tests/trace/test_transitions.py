@@ -200,3 +200,27 @@ def test_the_window_of_an_encoder_that_is_shorter_than_its_decoder() -> None:
     diagnosis = rg.diagnose(rg.record((decoded * decoded).sum(), lags=True))
     (finding,) = [finding for finding in diagnosis.findings if finding.rule == "truncated"]
     assert finding.evidence["window"] == 5
+
+
+@pytest.mark.parametrize("form", ["long", "shared"])
+def test_a_step_of_many_sums_is_neither_too_deep_nor_too_wide(form: str) -> None:
+    # A sum of 1,500 terms, and an inner loop in which every value is used twice: 2^40 ways.
+    tape = rg.Tape()
+    p, q = tape.input(np.ones((2, 3)), "p"), tape.input(np.ones((2, 3)), "q")
+    states = []
+    for t in range(4):
+        with tape.scope(t=t):
+            if form == "long":
+                start = p
+                for _ in range(1500):
+                    p = p + start * 1e-6
+            else:
+                for _ in range(40):
+                    p, q = p - q * 0.01, q + p * 0.01
+                p = p + q * 0.0
+                q = p * 1.0
+        states.append(p)
+    tape.state("cell.h", states)
+    (lags,) = rg.record(states[-1].sum(), lags=True).lags
+    assert not lags.severed[:, 1:].any()
+    assert not lags.copied.any()

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from rnngraph.diagnosis.curve import LN10, over_samples
+from rnngraph.diagnosis.curve import LN10, log_norm
 from rnngraph.trace.magnitudes import Floats
 from rnngraph.trace.model import LagTrace, Trace
 
@@ -28,7 +28,7 @@ def _map(found: LagTrace, state: int) -> dict[str, Any]:
     order = np.argsort(found.losses, kind="stable")
     logs = found.log[:, order]
     width = -(-logs.shape[2] // COLUMNS)
-    whole = _whole(_binned(over_samples(logs), width))
+    whole = _whole(_binned(log_norm(logs), width))
     each: list[Any] = []
     if logs.shape[0] > 1 and logs.size <= CELLS:
         each = [_whole(_binned(sample, width)) for sample in logs]
