@@ -58,8 +58,7 @@ def _read_in_step(routes: Routes, index: int, owners: dict[int, Place]) -> set[i
                 elif step == t and target not in seen:
                     seen.add(target)
                     waiting.append(target)
-    lengths = [len(next(iter(one.states.values()))) for one in routes.tape.recurrences]
-    return {other for other, same in reads.items() if same and lengths[other] == time}
+    return {other for other, same in reads.items() if same}
 
 
 def births(losses: Integers, log: Floats, direction: str, *, own: Booleans) -> Integers:

@@ -186,3 +186,10 @@ def test_a_network_that_neither_grows_nor_shrinks_has_a_rate_of_zero() -> None:
     diagnosis = rg.diagnose(linear(orthogonal(4), 60))
     assert diagnosis.rate == 0
     assert diagnosis.half_life is None
+
+
+def test_samples_on_both_sides_of_a_threshold_do_not_differ() -> None:
+    rates = 10 ** (np.array([-4.01, -3.99, -3.99, -3.99]) / 59)
+    diagnosis = rg.diagnose(rg.record(factors(np.repeat(rates[:, None], 60, axis=1)), lags=True))
+    assert diagnosis.verdict == "healthy"
+    assert not [finding for finding in diagnosis.findings if finding.rule == "sample_differs"]

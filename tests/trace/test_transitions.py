@@ -14,7 +14,9 @@ from rnngraph import nn
 from rnngraph.diagnosis.curve import lag_curve
 from rnngraph.errors import InputError
 from rnngraph.nn import Parameter
+from rnngraph.trace.combine import combination
 from rnngraph.trace.lag_options import LagOptions
+from rnngraph.trace.routes import Routes
 from tests.linear_cells import orthogonal
 from tests.trace.lag_networks import by_hand, measured
 
@@ -224,3 +226,24 @@ def test_a_step_of_many_sums_is_neither_too_deep_nor_too_wide(form: str) -> None
     (lags,) = rg.record(states[-1].sum(), lags=True).lags
     assert not lags.severed[:, 1:].any()
     assert not lags.copied.any()
+
+
+def test_a_sum_of_very_many_parts_is_taken_as_one() -> None:
+    tape = rg.Tape()
+    h = start = tape.input(np.ones((2, 3)), "h0")
+    states, sums = [], []
+    for t in range(2):
+        with tape.scope(t=t):
+            total = h.tanh()
+            for width in (3, 40):
+                for k in range(width):
+                    total = total - (h * (0.1 + k + width)).tanh()
+                sums.append(total)
+            h = total.tanh()
+        states.append(h)
+    tape.state("cell.h", states, initial=start)
+    routes = Routes(tape)
+    few, many = (combination(routes, one.id) for one in sums[2:])
+    assert sorted(float(value[0]) for value in few.values()) == [-1, -1, -1, 1]
+    assert len(many) <= 12
+    assert {value.shape for value in many.values()} == {(2,)}
