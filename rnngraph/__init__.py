@@ -33,11 +33,11 @@ __version__ = "0.1.0"
 
 # Public names that live in modules which are loaded on first use.
 _LAZY = {
-    "record": "rnngraph.trace.record",
-    "LagOptions": "rnngraph.trace.lag_options",
+    "record": "rnngraph.sources.tape.record",
+    "LagOptions": "rnngraph.measure.lag_options",
     "gradcheck": "rnngraph.autodiff.gradcheck",
     "gradcheck_functions": "rnngraph.autodiff.handwritten",
-    "spectrum": "rnngraph.trace.spectrum",
+    "spectrum": "rnngraph.sources.tape.record",
     "diagnose": "rnngraph.diagnosis.diagnose",
     "assert_healthy": "rnngraph.diagnosis.diagnose",
     "draw": "rnngraph.graph.draw",

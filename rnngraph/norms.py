@@ -6,11 +6,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from rnngraph.autodiff.contribution import Array
-from rnngraph.trace.magnitudes import Floats
+from numpy.typing import NDArray
+
+Array: TypeAlias = NDArray[Any]
+Floats: TypeAlias = NDArray[np.float64]
 
 # Sums of squares inside these bounds have lost nothing that matters to underflow or overflow.
 _SMALLEST, _LARGEST = 1e-280, 1e300
