@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from rnngraph.diagnosis.diagnose import diagnose as diagnose
     from rnngraph.graph.draw import draw as draw
     from rnngraph.sources import torch as torch
-    from rnngraph.trace.lag_options import LagOptions as LagOptions
+    from rnngraph.measure.lag_options import LagOptions as LagOptions
     from rnngraph.trace.record import record as record
-    from rnngraph.trace.spectrum import spectrum as spectrum
+    from rnngraph.sources.tape.record import spectrum as spectrum
 
 __version__ = "0.1.0"
 

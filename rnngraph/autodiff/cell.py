@@ -76,6 +76,7 @@ class Cell(ABC):
     """One kind of recurrent cell; see the module."""
 
     facts: ClassVar[CellTrace]
+    form_of: ClassVar[str] = ""  # the cell of which this is another form, as other libraries have it
     names: ClassVar[tuple[str, ...]] = ("Wx", "b", "Wh")  # of its weights, in the order in which they are recorded
     blocks: ClassVar[int]  # of columns of the weights: the gates, or 1
     extras: ClassVar[tuple[str, ...]] = ()  # columns (T, N, H) that it keeps for the way back

@@ -107,6 +107,16 @@ class Block:
             for rows in states.values():
                 np.copyto(rows[p + 1], rows[p], where=copied[p])
 
+    def again(self, arrays: Mapping[str, Array]) -> Block:
+        """Compute all steps from other arrays, given by the names in `sources`."""
+        block = Block(
+            self.first, self.cell, arrays["x"], weights={name: arrays[name] for name in self.weights},
+            initial={kind: arrays[kind + "0"] for kind in self.columns}, reverse=self.reverse,
+            mask=None if self.keep is None else self.keep.T, cuts=self.cuts,
+        )  # fmt: skip
+        block.sources, block.inputs, block.place = self.sources, self.inputs, self.place
+        return block
+
     @property
     def outputs(self) -> Array:
         """The hidden states, (T, N, H) by timestep."""

@@ -11,4 +11,15 @@ CELLS: dict[str, Cell] = {
     cell.facts.name: cell for cell in (Tanh(), Relu(), Lstm(), Gru(), ProjectedLstm(), GruResetBefore())
 }
 
-__all__ = ["CELLS", "Cell"]
+OFFERED = tuple(name for name, cell in CELLS.items() if not cell.form_of)  # to whoever makes a layer
+
+
+def form(cell: str, *, having: str = "", lacking: str = "") -> str:
+    """Give the form of a cell that has one weight, or lacks one; the cell itself where no form does."""
+    for name, one in CELLS.items():
+        if cell in (name, one.form_of) and (not having or having in one.names) and lacking not in one.names:
+            return name
+    return cell
+
+
+__all__ = ["CELLS", "OFFERED", "Cell", "form"]

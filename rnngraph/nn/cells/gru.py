@@ -145,6 +145,7 @@ class GruResetBefore(Gru):
     """The reset gate is applied to h before the product, as Cho et al. wrote it and Keras has it (`reset_after=False`)."""
 
     facts = _facts("gru_reset_before", "GRU, reset before the product", "h[t-1]·Wh", "n = tanh(… + (r · h[t-1])·Whn)")
+    form_of = Gru.facts.name
     names = ("Wx", "b", "Wh")
     extras = ()
 

@@ -166,6 +166,7 @@ class ProjectedLstm(Lstm):
     """An LSTM whose hidden state is `(o tanh(c)) Wr`, which is narrower than its cell state."""
 
     facts = _facts("lstm_projected", "LSTM with projection", "(o *)·Wr  hidden h", "h[t] = (o · tanh(c[t]))·Wr")
+    form_of = Lstm.facts.name
     names = ("Wx", "b", "Wh", "Wr")
 
     def widths(self, weights: Weights) -> dict[str, int]:
