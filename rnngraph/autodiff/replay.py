@@ -21,15 +21,17 @@ from rnngraph.errors import InputError
 class Values(dict[int, Array]):
     """Values by entry id, and the blocks that were computed again."""
 
-    def __init__(self, known: Mapping[int, Array] | None = None, blocks: Mapping[int, Block] | None = None) -> None:
-        """Start from known values."""
-        super().__init__(known or {})
-        self.blocks = dict(blocks or {})
+    def __init__(self, held: Values | None = None) -> None:
+        """Start from known values, whose states are held at cuts: a detached state depends on nothing."""
+        super().__init__(held or {})
+        self.blocks: dict[int, Block] = {} if held is None else dict(held.blocks)
+        self.held: Mapping[int, Block] = {} if held is None else held.blocks
 
     def compute(self, entry: Entry) -> Array:
         """Compute the value of an entry from those of its inputs, and keep it."""
         if isinstance(entry, Block):
-            block = self.blocks[entry.id] = entry.again({name: self[node] for name, node in entry.sources.items()})
+            arrays = {name: self[node] for name, node in entry.sources.items()}
+            block = self.blocks[entry.id] = entry.again(arrays, held=self.held.get(entry.id))
             value = block.value
         elif entry.op is STATE:
             value = self.blocks[entry.inputs[0]].state(entry.options["kind"], entry.options["t"])
@@ -96,7 +98,7 @@ class Replay:
 
     def value(self, leaves: Mapping[int, Array], affected: Sequence[Entry]) -> float:
         """Compute the loss with other values of some leaves."""
-        values = Values(self.base, self.base.blocks)
+        values = Values(self.base)
         values.update(leaves)
         for entry in affected:
             values.compute(entry)

@@ -8,6 +8,7 @@ own: one for the projection, those of every step in the order of processing, and
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -107,14 +108,19 @@ class Block:
             for rows in states.values():
                 np.copyto(rows[p + 1], rows[p], where=copied[p])
 
-    def again(self, arrays: Mapping[str, Array]) -> Block:
-        """Compute all steps from other arrays, given by the names in `sources`."""
+    def again(self, arrays: Mapping[str, Array], *, held: Block | None = None) -> Block:
+        """Compute all steps from other arrays, given by the names in `sources`.
+
+        Behind a cut, a step starts from the state that another block `held` before it, where there is one.
+        """
+        mask = None if self.keep is None else self.keep.T
         block = Block(
             self.first, self.cell, arrays["x"], weights={name: arrays[name] for name in self.weights},
-            initial={kind: arrays[kind + "0"] for kind in self.columns}, reverse=self.reverse,
-            mask=None if self.keep is None else self.keep.T, cuts=self.cuts,
+            initial={kind: arrays[kind + "0"] for kind in self.columns}, reverse=self.reverse, mask=mask, cuts=self.cuts,
         )  # fmt: skip
         block.sources, block.inputs, block.place = self.sources, self.inputs, self.place
+        for start, stop in pairwise([*sorted(self.cuts), self.steps]) if held is not None else ():
+            _recompute(block, held, start, stop)
         return block
 
     @property
@@ -187,3 +193,21 @@ class Block:
 def _signed(weights: Mapping[str, Array], signs: Array) -> dict[str, Array]:
     """Negate columns of all weights that lead to the gates."""
     return {name: value * signs if value.shape[-1] == len(signs) else value for name, value in weights.items()}
+
+
+def _recompute(block: Block, held: Block, start: int, stop: int) -> None:
+    """Compute places of a block anew, from the states that another holds before them; a copy keeps its own."""
+    copied = None if block.keep is None else ~block.order(block.keep)[start]
+    initial = {}
+    for kind, column in block.columns.items():
+        before, own = held.order(held.columns[kind])[start], block.order(column)[start]
+        initial[kind] = before if copied is None else np.where(copied[:, None], own, before)
+    t = block.times(start, stop)
+    mask = None if block.keep is None else block.keep[t].T
+    part = Block(
+        0, block.cell, block.x[t].swapaxes(0, 1), weights=block.weights, initial=initial, reverse=block.reverse, mask=mask
+    )
+    for kind, column in block.columns.items():
+        block.order(column)[start + 1 : stop + 1] = part.order(part.columns[kind])[1:]
+    for own_column, other in ((block.gates, part.gates), *zip(block.extras.values(), part.extras.values(), strict=True)):
+        own_column[t] = other

@@ -11,9 +11,9 @@ import pytest
 import rnngraph as rg
 from rnngraph import nn
 from rnngraph.diagnosis.curve import lag_curve
-from rnngraph.trace.lag_options import LagOptions
+from rnngraph.measure.lag_options import LagOptions
 from tests.linear_cells import orthogonal
-from tests.trace.lag_networks import captioner, measured
+from tests.measure.lag_networks import captioner, measured
 
 
 def encoder_and_decoder(encoded: int, decoded: int) -> Any:
@@ -36,17 +36,17 @@ def encoder_and_decoder(encoded: int, decoded: int) -> Any:
 
 @pytest.mark.parametrize(("encoded", "decoded"), [(40, 5), (40, 1), (5, 6), (6, 6)])
 def test_a_decoders_losses_enter_its_encoder_at_the_end(encoded: int, decoded: int, tmp_path: Any) -> None:
-    trace = rg.record(encoder_and_decoder(encoded, decoded), lags=LagOptions("all", "all", floor=0))
+    trace = rg.record(encoder_and_decoder(encoded, decoded), lags=LagOptions("all", "all"))
     encoder, decoder = trace.lags
-    assert (encoder.births == encoded - 1).all()
-    np.testing.assert_array_equal(decoder.births, [list(range(decoded))] * 2)
+    assert (encoder.arrivals == encoded - 1).all()
+    np.testing.assert_array_equal(decoder.arrivals, [list(range(decoded))] * 2)
     curve = lag_curve([encoder], "forward")
     np.testing.assert_allclose(curve.median, math.log(0.5) * np.arange(1, encoded), rtol=1e-12)
     assert (curve.pairs == 2 * decoded).all()
     assert curve.seeds == 2 * decoded
     np.testing.assert_allclose(lag_curve([decoder], "forward").median, 0, atol=1e-12)
     trace.save(tmp_path / "run.npz")
-    np.testing.assert_array_equal(rg.Trace.load(tmp_path / "run.npz").lags[0].births, encoder.births)
+    np.testing.assert_array_equal(rg.Trace.load(tmp_path / "run.npz").lags[0].arrivals, encoder.arrivals)
 
 
 def test_an_encoder_that_forgets_is_not_healthy() -> None:
@@ -59,7 +59,7 @@ def test_an_encoder_that_forgets_is_not_healthy() -> None:
 @pytest.mark.parametrize("layers", [{"num_layers": 2}, {"num_layers": 2, "bidirectional": True}])
 def test_losses_enter_the_layers_of_a_stack_at_their_own_step(layers: dict[str, Any]) -> None:
     for trace in measured(captioner(nn.LSTM(4, 6, **layers))).values():
-        np.testing.assert_array_equal(trace.births, [list(range(7))] * 3)
+        np.testing.assert_array_equal(trace.arrivals, [list(range(7))] * 3)
 
 
 def encoder_read_by_every_step(encoded: int, decoded: int, losses: list[int], factor: float = 0.5) -> Any:
@@ -87,8 +87,8 @@ def encoder_read_by_every_step(encoded: int, decoded: int, losses: list[int], fa
 
 @pytest.mark.parametrize("encoded", [20, 21, 22, 40])
 def test_a_step_that_happens_to_agree_is_not_in_step(encoded: int) -> None:
-    trace = rg.record(encoder_read_by_every_step(encoded, 40, [0, 1, 2]), lags=LagOptions("all", "all", floor=0))
-    assert (trace.lags[0].births == encoded - 1).all()
+    trace = rg.record(encoder_read_by_every_step(encoded, 40, [0, 1, 2]), lags=LagOptions("all", "all"))
+    assert (trace.lags[0].arrivals == encoded - 1).all()
     curve = lag_curve([trace.lags[0]], "forward")
     np.testing.assert_allclose(curve.median, math.log(0.5) * np.arange(1, encoded), rtol=1e-9)
 
@@ -106,7 +106,7 @@ def test_one_loss_on_the_encoder_does_not_put_it_in_step_with_the_others() -> No
     encoded = nn.RNN(4, 16, name="enc")(tape.input(rng.normal(size=(3, 60, 4)), "x"))[:, 59]
     decoded = nn.RNN(4, 16, seed=1, name="dec")(tape.input(rng.normal(size=(3, 10, 4)), "y"), encoded)
     trace = rg.record((decoded * decoded).mean() + (encoded * encoded).mean() * 0.1, lags=True)
-    assert (trace.lags[0].births == 59).all()
+    assert (trace.lags[0].arrivals == 59).all()
     assert rg.diagnose(trace).verdict == "vanishing"
 
 
@@ -123,6 +123,6 @@ def test_samples_that_end_early_are_judged_in_every_layer(layer: Any) -> None:
         np.testing.assert_array_equal(curve.pairs, [(lengths > lag).sum() for lag in range(1, 20)])
         np.testing.assert_array_equal((~np.isnan(curve.sample_median)).sum(axis=1), lengths - 1)
     below = next(lags for lags in trace.lags if lags.state.endswith(".h"))
-    np.testing.assert_array_equal(below.births[:, 0], lengths - 1)
+    np.testing.assert_array_equal(below.arrivals[:, 0], lengths - 1)
     together = lag_curve([lags for lags in trace.lags if lags.state.endswith("_l1")], "forward")
     np.testing.assert_array_equal(together.pairs, [(lengths > lag).sum() for lag in range(1, 20)])

@@ -9,13 +9,14 @@ import numpy as np
 
 import rnngraph as rg
 from rnngraph import nn
-from rnngraph.autodiff.backward import scalar_cotangent, sweep
-from rnngraph.trace import lags
-from rnngraph.trace.lag_options import LagOptions
+from rnngraph.autodiff.backward import sweep
+from rnngraph.autodiff.block import Block
+from rnngraph.measure.lags import measure_lags
+from rnngraph.measure.lag_options import LagOptions
+from rnngraph.sources.tape.record import open_recording
 from rnngraph.trace.model import LagTrace
-from rnngraph.trace.names import state_name
 
-FULL = LagOptions("all", "all", floor=0)
+FULL = LagOptions("all", "all")
 Array = Any
 
 
@@ -34,7 +35,7 @@ def captioner(
 
 def measured(loss: Any, options: LagOptions = FULL) -> dict[str, LagTrace]:
     """The lag traces by state."""
-    return {one.state: one for one in lags.measure(loss.tape, {loss.id: scalar_cotangent(loss)}, options)}
+    return {one.state: one for one in measure_lags(open_recording(loss), options)}
 
 
 def single_loss_passes(loss: Any) -> Mapping[tuple[str, int, int], Array]:
@@ -42,17 +43,25 @@ def single_loss_passes(loss: Any) -> Mapping[tuple[str, int, int], Array]:
     tape = loss.tape
     node = next(node for node in tape.nodes if node.op.name == "temporal_softmax")
     outer = next(step.gradient.copy() for step in sweep(tape, {loss.id: np.ones(())}) if step.node is node)
+    blocks = {one.block.id: one for one in tape.recurrences if one.block is not None}
     names = {}
     for recurrence in tape.recurrences:
-        for kind, ids in recurrence.states.items():
-            for column, node_id in enumerate([recurrence.initial[kind], *ids]):
-                names[node_id] = state_name(recurrence, kind), column
+        for kind in recurrence.kinds:
+            names[recurrence.initial[kind]] = recurrence.state_name(kind), 0
+            for t, node_id in enumerate(recurrence.states.get(kind, ())):
+                names[node_id] = recurrence.state_name(kind), t + 1
     found = {}
     for s in range(node.value.shape[1]):
         cotangent = np.zeros_like(outer)
         cotangent[:, s] = outer[:, s]
-        for step in sweep(tape, {node.id: cotangent}):
-            if step.node.id in names:
+
+        def lend(inner: Any, s: int = s) -> None:
+            for kind, total in inner.total.items():
+                for place, t in enumerate(range(inner.steps.start, inner.steps.stop)):
+                    found[blocks[inner.block.id].state_name(kind), s, t + 1] = np.linalg.norm(total[place], axis=1)
+
+        for step in sweep(tape, {node.id: cotangent}, lend=lend):
+            if step.node.id in names and not isinstance(step.node, Block):
                 name, column = names[step.node.id]
                 rows = step.gradient.reshape(len(step.gradient), -1)
                 found[name, s, column] = np.linalg.norm(rows, axis=1)

@@ -1,9 +1,8 @@
-"""Which steps copy, cut and reset, however they are written, and which ways lead from state to state."""
+"""Copies, cuts and resets that were declared, and steps that a gradient passes by."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,34 +12,54 @@ import rnngraph as rg
 from rnngraph import nn
 from rnngraph.diagnosis.curve import lag_curve
 from rnngraph.errors import InputError
+from rnngraph.measure.lag_options import LagOptions
 from rnngraph.nn import Parameter
-from rnngraph.trace.combine import combination
-from rnngraph.trace.lag_options import LagOptions
-from rnngraph.trace.routes import Routes
 from tests.linear_cells import orthogonal
-from tests.trace.lag_networks import by_hand, measured
+from tests.measure.lag_networks import measured
 
 
 def copying(form: str, new: Any, before: Any, taken: float) -> Any:
-    """Take the new state, or copy the one before, in three ways of writing it."""
+    """Take the new state, or copy the one before, in ways that people write it."""
     mask = np.full(before.shape, taken)
-    if form == "where":
-        return rg.where(mask > 0, new, before)
-    if form == "towards":
-        return before + mask * (new - before)
-    return mask * new + (1 - mask) * before
+    forms = {
+        "where": lambda: rg.where(mask > 0, new, before),
+        "towards": lambda: before + mask * (new - before),
+        "mixed": lambda: mask * new + (1 - mask) * before,
+        "back": lambda: before - mask * (before - new),
+        "inner": lambda: before + rg.where(mask > 0, new - before, 0 * new),
+    }
+    return forms[form]()
 
 
-@pytest.mark.parametrize("form", ["where", "towards", "mixed"])
-def test_copies_count_neither_in_lags_nor_in_the_spectrum(form: str) -> None:
-    loss = by_hand(
-        lambda h, _: h @ h.tape.constant(0.5 * orthogonal(4)), np.ones((2, 4)), time=60, readout=np.ones(4),
-        after=lambda new, before, t: copying(form, new, before, float(t % 3 == 0)),
-    )  # fmt: skip
+@pytest.mark.parametrize("form", ["where", "towards", "mixed", "back", "inner"])
+def test_declared_copies_count_neither_in_lags_nor_in_the_spectrum(form: str) -> None:
+    tape, states = rg.Tape(), []
+    h = start = tape.input(np.ones((2, 4)), "h0")
+    taken = np.arange(60) % 3 == 0
+    for t in range(60):
+        with tape.scope(t=t):
+            h = copying(form, h @ tape.constant(0.5 * orthogonal(4)), h, float(taken[t]))
+        states.append(h)
+    tape.state("cell.h", states, initial=start, mask=np.broadcast_to(taken, (2, 60)))
+    loss = h.sum()
     curve = lag_curve([measured(loss)["cell.h"]], "forward")
     assert curve.longest == 19
     np.testing.assert_allclose(curve.median[:19], math.log(0.5) * np.arange(1, 20), rtol=1e-9)
     np.testing.assert_allclose(rg.spectrum(loss, 4).lyapunov, math.log(0.5), rtol=1e-9)
+
+
+def test_a_residual_step_is_no_copy() -> None:
+    # h + f(h) hands h on, but it is a step like any other: nothing was declared to be a copy.
+    tape, states = rg.Tape(), []
+    h = tape.input(np.ones((2, 4)), "h0")
+    for t in range(20):
+        with tape.scope(t=t):
+            h = h + (h @ (0.1 * orthogonal(4))).tanh()
+        states.append(h)
+    tape.state("cell.h", states)
+    (lags,) = measured(h.sum()).values()
+    assert not lags.copied.any()
+    assert lag_curve([lags], "forward").longest == 19
 
 
 def test_a_truncated_recurrence_has_the_exponents_of_its_steps() -> None:
@@ -51,10 +70,9 @@ def test_a_truncated_recurrence_has_the_exponents_of_its_steps() -> None:
     np.testing.assert_allclose(rg.spectrum(hidden.sum(), 3).lyapunov, math.log(0.8), rtol=1e-12)
 
 
-def resets(form: str, keep: Any) -> Any:
+def resets(form: str, keep: Any, *, declared: bool) -> Any:
     """An orthogonal recurrence that forgets everything where an episode ends."""
-    weight = orthogonal(4)
-    tape = rg.Tape()
+    weight, tape = orthogonal(4), rg.Tape()
     h = start = tape.input(np.zeros((8, 4)), "h0")
     x = np.random.default_rng(1).normal(size=(60, 8, 4))
     states, total = [], None
@@ -70,14 +88,14 @@ def resets(form: str, keep: Any) -> Any:
         states.append(h)
         part = (h * x[(t + 7) % 60]).sum()
         total = part if total is None else total + part
-    tape.state("cell.h", states, initial=start)
+    tape.state("cell.h", states, initial=start, cuts=~keep if declared else None)
     return total
 
 
 @pytest.mark.parametrize("form", ["multiplied", "chosen", "after"])
-def test_resets_cut_the_samples_that_they_reset(form: str) -> None:
+def test_declared_resets_cut_the_samples_that_they_reset(form: str) -> None:
     keep = np.random.default_rng(0).random((8, 60)) > 0.05
-    trace = rg.record(resets(form, keep), lags=LagOptions("all", "all"))
+    trace = rg.record(resets(form, keep, declared=True), lags=LagOptions("all", "all"))
     severed = trace.lags[0].severed
     np.testing.assert_array_equal(severed[:, 1:], ~keep[:, 1:])
     diagnosis = rg.diagnose(trace)
@@ -85,42 +103,40 @@ def test_resets_cut_the_samples_that_they_reset(form: str) -> None:
     assert diagnosis.decades == pytest.approx(0, abs=1e-9)
 
 
-def skipping(steps: int) -> Any:
-    """h_t = h_{t-2} W with a W of 0.3 Q, so that only even lags carry anything."""
+def test_a_reset_that_is_not_declared_is_an_exact_zero() -> None:
+    keep = np.ones((8, 60), bool)
+    keep[:, 30] = False
+    (lags,) = rg.record(resets("multiplied", keep, declared=False), lags=LagOptions("all", "all")).lags
+    assert not lags.severed.any()
+    assert (lags.log[:, -1, 1:31] == -np.inf).all()
+
+
+def skipping(steps: int, *, factor: float = 0.3, skip: int = 2) -> Any:
+    """h_t = h_{t-skip} W, so that only every skip-th lag carries anything."""
     tape = rg.Tape()
-    weight = tape.parameter(Parameter("cell.W", 0.3 * orthogonal(4)))
+    weight = tape.parameter(Parameter("cell.W", factor * orthogonal(4)))
     start = tape.input(np.ones((2, 4)), "h0")
     states: list[Any] = []
     for t in range(steps):
         with tape.scope(t=t):
-            states.append((states[t - 2] if t > 1 else start) @ weight)
+            states.append((states[t - skip] if t >= skip else start) @ weight)
     tape.state("cell.h", states, initial=start)
     return states[-1].sum()
 
 
 def test_a_recurrence_over_two_steps_is_not_cut() -> None:
-    loss = skipping(41)
-    trace = rg.record(loss, lags=LagOptions("all", "all"))
+    trace = rg.record(skipping(41), lags=LagOptions("all", "all"))
     assert not trace.lags[0].severed.any()
     found = trace.lags[0].log[0, 0, 1:][::-1]
     np.testing.assert_allclose(found[::2] - found[0], math.log(0.3) * np.arange(21), rtol=1e-9, atol=1e-12)
-    assert np.isnan(found[1::2]).all()  # no way leads there
+    assert np.isnan(found[1::2]).all()  # the gradient passes them by
     assert rg.diagnose(trace).verdict == "vanishing"
-    with pytest.raises(InputError, match="reads states from before the last one"):
-        rg.spectrum(loss)
 
 
 @pytest.mark.parametrize("time", [30, 31])
 @pytest.mark.parametrize("skip", [2, 3])
-def test_steps_that_no_way_leads_to_are_no_pairs(skip: int, time: int) -> None:
-    tape = rg.Tape()
-    start = tape.input(np.ones((2, 4)), "h0")
-    states: list[Any] = []
-    for t in range(time):
-        with tape.scope(t=t):
-            states.append((states[t - skip] if t >= skip else start) @ orthogonal(4))
-    tape.state("cell.h", states, initial=start)
-    diagnosis = rg.diagnose(rg.record(states[-1].sum(), lags=True))
+def test_steps_that_a_gradient_passes_by_are_no_pairs(skip: int, time: int) -> None:
+    diagnosis = rg.diagnose(rg.record(skipping(time, factor=1.0, skip=skip), lags=True))
     assert diagnosis.verdict == "healthy"
     assert diagnosis.decades == pytest.approx(0, abs=1e-12)
     assert diagnosis.horizon % skip == 0
@@ -142,56 +158,6 @@ def test_states_that_another_carries_are_not_cut() -> None:
     for lags in trace.lags:
         assert not lags.severed[:, 1:].any()
         np.testing.assert_allclose(lag_curve([lags], "forward").median, 2 * math.log(0.9) * np.arange(1, 30), rtol=1e-9)
-    with pytest.raises(InputError, match="declared by another name"):
-        rg.spectrum(top.sum(), stack="top")
-
-
-def masked(form: str, h: Any, kept: Any) -> Any:
-    """One step of 0.7 Q for the samples that are kept, and a copy for the others, in ways that people write it."""
-    weight, taken = 0.7 * orthogonal(4), np.broadcast_to(kept[:, None], (4, 4)).astype(float)
-    new = h @ weight
-    forms: dict[str, Callable[[], Any]] = {
-        "where": lambda: rg.where(taken > 0, new, h),
-        "lerp": lambda: h + taken * (new - h),
-        "back": lambda: h - taken * (h - new),
-        "other": lambda: new + (1 - taken) * (h - new),
-        "nested": lambda: rg.where(taken > 0, rg.where(taken > 0, new, h), h) * 1.0,
-        "inner": lambda: h + rg.where(taken > 0, new - h, 0 * new),
-        "packed": lambda: new if kept.all() else rg.concatenate([h[: kept.sum()] @ weight, h[kept.sum() :]]),
-    }
-    return forms[form]()
-
-
-@pytest.mark.parametrize("form", ["where", "lerp", "back", "other", "nested", "inner", "packed"])
-def test_padding_is_seen_however_it_is_written(form: str) -> None:
-    tape = rg.Tape()
-    h = tape.input(np.ones((4, 4)), "h0")
-    states = []
-    for t in range(60):
-        with tape.scope(t=t):
-            h = masked(form, h, t < np.array([60, 20, 20, 20]))
-        states.append(h)
-    tape.state("cell.h", states)
-    diagnosis = rg.diagnose(rg.record(h.sum(), lags=True))
-    assert diagnosis.horizon == 19
-    assert diagnosis.decades == pytest.approx(19 * math.log10(0.7))
-    assert diagnosis.rate == pytest.approx(math.log(0.7))
-    assert rg.spectrum(h.sum(), 1).lyapunov[0] == pytest.approx(math.log(0.7))
-
-
-def test_a_reset_that_is_written_as_a_difference() -> None:
-    tape = rg.Tape()
-    h = tape.input(np.ones((2, 4)), "h0")
-    states = []
-    for t in range(40):
-        with tape.scope(t=t):
-            keep = np.full((2, 4), float(t not in (15, 30)))
-            h = (h - h * (1 - keep)) @ orthogonal(4) + float(t)
-        states.append(h)
-    tape.state("cell.h", states)
-    diagnosis = rg.diagnose(rg.record(states[-1].sum() + states[14].sum(), lags=True))
-    assert diagnosis.verdict == "truncated"
-    assert diagnosis.decades == pytest.approx(0, abs=1e-9)
 
 
 def test_the_window_of_an_encoder_that_is_shorter_than_its_decoder() -> None:
@@ -228,22 +194,45 @@ def test_a_step_of_many_sums_is_neither_too_deep_nor_too_wide(form: str) -> None
     assert not lags.copied.any()
 
 
-def test_a_sum_of_very_many_parts_is_taken_as_one() -> None:
-    tape = rg.Tape()
-    h = start = tape.input(np.ones((2, 3)), "h0")
-    states, sums = [], []
-    for t in range(2):
+@pytest.mark.parametrize(
+    ("declared", "words"),
+    [
+        ({"mask": np.ones((2, 5), bool)}, r"the mask of state 'cell.h' has shape \(2, 5\)"),
+        ({"mask": np.ones((2, 6))}, "dtype float64"),
+        ({"cuts": [6]}, r"the cuts of state 'cell.h' are \[6\]; pass timesteps from 0 to 5"),
+        ({"cuts": np.ones((3, 6), bool)}, "pass timesteps from 0 to 5, or booleans"),
+        ({"batch_axis": 2}, r"has shape \(2, 3\), which has no axis 2"),
+    ],
+)
+def test_a_declaration_that_does_not_fit_is_refused(declared: dict[str, Any], words: str) -> None:
+    tape, states = rg.Tape(), []
+    h = tape.input(np.ones((2, 3)))
+    for t in range(6):
         with tape.scope(t=t):
-            total = h.tanh()
-            for width in (3, 40):
-                for k in range(width):
-                    total = total - (h * (0.1 + k + width)).tanh()
-                sums.append(total)
-            h = total.tanh()
+            h = h * 0.5
         states.append(h)
-    tape.state("cell.h", states, initial=start)
-    routes = Routes(tape)
-    few, many = (combination(routes, one.id) for one in sums[2:])
-    assert sorted(float(value[0]) for value in few.values()) == [-1, -1, -1, 1]
-    assert len(many) <= 12
-    assert {value.shape for value in many.values()} == {(2,)}
+    with pytest.raises(InputError, match=words):
+        tape.state("cell.h", states, **declared)
+
+
+@pytest.mark.parametrize("axis", [1, -1])
+def test_columns_measure_as_rows_do(axis: int) -> None:
+    rng = np.random.default_rng(0)
+    weight, x = rng.normal(size=(5, 5)) * 0.6, rng.normal(size=(8, 3, 5))
+    traces = []
+    for rows in (True, False):
+        tape, states, total = rg.Tape(), [], None
+        h = tape.input(np.zeros((3, 5) if rows else (5, 3)), "h0")
+        for t in range(8):
+            with tape.scope(t=t):
+                h = (h @ weight + x[t]).tanh() if rows else (tape.constant(weight.T) @ h + x[t].T).tanh()
+            states.append(h)
+            part = (h * h).sum()
+            total = part if total is None else total + part
+        tape.state("cell.h", states, batch_axis=0 if rows else axis)
+        assert total is not None
+        traces.append(rg.record(total, lags=LagOptions("all", "all")))
+    one, other = traces
+    np.testing.assert_allclose(other.lags[0].log, one.lags[0].log, rtol=1e-13)
+    np.testing.assert_allclose(other.states[0].grad.value, one.states[0].grad.value, rtol=1e-14)
+    np.testing.assert_allclose(other.states[0].quantiles.value, one.states[0].quantiles.value, rtol=1e-13)

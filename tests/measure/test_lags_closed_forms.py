@@ -10,10 +10,9 @@ import pytest
 
 import rnngraph as rg
 from rnngraph import nn
-from rnngraph.trace.jacobian import StepJacobian
-from rnngraph.trace.routes import Routes
 from tests.linear_cells import linear_loss, orthogonal
-from tests.trace.lag_networks import by_hand, captioner, log_row, measured, row
+from tests.measure.lag_networks import by_hand, captioner, log_row, measured, row
+from tests.measure.step_matrices import matrices
 
 T = 40
 
@@ -155,10 +154,9 @@ def test_gru_at_zero_is_half_identity_plus_a_quarter_of_its_weight(reset: str) -
     else:
         tape = by_hand(reset_before_the_product, np.zeros((1, 5)), time=4, readout=np.ones(5)).tape
         candidate = np.random.default_rng(3).normal(size=(3, 5, 5))[2].T
-    ids = tape.recurrences[0].states["h"]
-    jacobian = StepJacobian(Routes(tape), [ids[2]], [ids[1]], samples=np.arange(1))
-    np.testing.assert_allclose(jacobian.matrix()[0], 0.5 * np.eye(5) + 0.25 * candidate, rtol=1e-12, atol=1e-15)
-    assert not tape.nodes[ids[2]].value.any()
+    ((_, found),) = matrices(tape)
+    np.testing.assert_allclose(found[2][0], 0.5 * np.eye(5) + 0.25 * candidate, rtol=1e-12, atol=1e-15)
+    assert not tape.nodes[int(tape.recurrences[0].node_ids("h")[2])].value.any()
 
 
 def test_leaky_unit() -> None:

@@ -11,9 +11,9 @@ import rnngraph as rg
 from rnngraph import nn
 from rnngraph.errors import InputError
 from rnngraph.nn import Parameter
-from rnngraph.trace.lag_options import LagOptions
+from rnngraph.measure.lag_options import LagOptions
 from tests.linear_cells import orthogonal
-from tests.trace.lag_networks import by_hand, captioner, measured
+from tests.measure.lag_networks import by_hand, captioner, measured
 
 
 def test_samples_with_a_loss_are_taken_first() -> None:
@@ -86,5 +86,5 @@ def test_a_loss_is_dropped_only_where_another_is_under_way_in_the_same_samples()
     tape.state("cell.h", states, initial=start)
     first, second = np.array([[1.0], [0.0]]), np.array([[0.0], [1.0]])
     loss = (states[119] * first).sum() + (states[118] * second).sum() + (states[60] * second).sum()
-    trace = rg.record(loss, lags=LagOptions(floor=1e-16))
+    trace = rg.record(loss, lags=LagOptions("all", "all"))
     assert trace.lags[0].log[0, -1, 1] - trace.lags[0].log[0, -1, -1] == pytest.approx(-math.log(10))

@@ -10,9 +10,9 @@ import pytest
 import rnngraph as rg
 from rnngraph import nn
 from rnngraph.errors import InputError
-from rnngraph.trace.lag_options import LagOptions
+from rnngraph.measure.lag_options import LagOptions
 from tests.linear_cells import linear_loss, orthogonal
-from tests.trace.lag_networks import FULL, by_hand, captioner, log_row, measured, row, single_loss_passes
+from tests.measure.lag_networks import FULL, by_hand, captioner, log_row, measured, row, single_loss_passes
 
 CELLS: dict[str, Any] = {
     "tanh": lambda **o: nn.RNN(4, 6, **o),

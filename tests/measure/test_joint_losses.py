@@ -10,7 +10,9 @@ import pytest
 
 import rnngraph as rg
 from rnngraph import nn
-from rnngraph.trace.pooling import NOTE, reads_many_steps
+from rnngraph.sources.tape.joint import NOTE
+from rnngraph.sources.tape.joint import reads_many_steps as asked
+from rnngraph.sources.tape.record import open_recording
 
 RANDOM = np.random.default_rng(0)
 MIX, TOKENS = RANDOM.normal(size=(160, 5)), RANDOM.integers(0, 5, (4, 20))
@@ -41,7 +43,7 @@ def attended(h: Any) -> Any:
     ids=["mean", "sum", "all", "attention"],
 )
 def test_a_loss_over_many_steps(loss: Callable[[], Any]) -> None:
-    assert reads_many_steps(loss().tape)
+    assert asked(open_recording(loss()))
 
 
 @pytest.mark.parametrize(
@@ -57,7 +59,7 @@ def test_a_loss_over_many_steps(loss: Callable[[], Any]) -> None:
     ids=["every", "op", "last", "both ways", "squares", "linear"],
 )
 def test_a_loss_at_every_step_or_at_one(loss: Callable[[], Any]) -> None:
-    assert not reads_many_steps(loss().tape)
+    assert not asked(open_recording(loss()))
 
 
 def test_the_diagnosis_says_so() -> None:
