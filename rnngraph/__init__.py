@@ -25,19 +25,19 @@ if TYPE_CHECKING:
     from rnngraph.diagnosis.diagnose import diagnose as diagnose
     from rnngraph.graph.draw import draw as draw
     from rnngraph.sources import torch as torch
-    from rnngraph.trace.lag_options import LagOptions as LagOptions
-    from rnngraph.trace.record import record as record
-    from rnngraph.trace.spectrum import spectrum as spectrum
+    from rnngraph.measure.lag_options import LagOptions as LagOptions
+    from rnngraph.measure.record import record as record
+    from rnngraph.measure.spectrum import spectrum as spectrum
 
 __version__ = "0.1.0"
 
 # Public names that live in modules which are loaded on first use.
 _LAZY = {
-    "record": "rnngraph.trace.record",
-    "LagOptions": "rnngraph.trace.lag_options",
+    "record": "rnngraph.measure.record",
+    "LagOptions": "rnngraph.measure.lag_options",
     "gradcheck": "rnngraph.autodiff.gradcheck",
     "gradcheck_functions": "rnngraph.autodiff.handwritten",
-    "spectrum": "rnngraph.trace.spectrum",
+    "spectrum": "rnngraph.measure.spectrum",
     "diagnose": "rnngraph.diagnosis.diagnose",
     "assert_healthy": "rnngraph.diagnosis.diagnose",
     "draw": "rnngraph.graph.draw",

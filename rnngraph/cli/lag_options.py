@@ -17,7 +17,7 @@ import typer
 from rnngraph.errors import InputError
 
 if TYPE_CHECKING:
-    from rnngraph.trace.lag_options import LagOptions
+    from rnngraph.measure.lag_options import LagOptions
 
 PANEL = "How much of the lags is measured"
 
@@ -37,7 +37,7 @@ class LagArguments:
         Raises:
             InputError: a value that does not fit, or any of them for a saved run.
         """
-        from rnngraph.trace.lag_options import LagOptions
+        from rnngraph.measure.lag_options import LagOptions
 
         refuse_for_saved(source, losses=self.losses, samples=self.samples, max_lag=self.max_lag, floor=self.floor)
         losses, samples = _count("--losses", self.losses, 32), _count("--samples", self.samples, 8)

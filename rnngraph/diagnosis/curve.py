@@ -127,13 +127,12 @@ def lag_curve(traces: Sequence[LagTrace], direction: str) -> LagCurve:
     first = traces[0]
     log = combined(traces)
     copied, severed, births = first.copied, first.severed, births_of(traces, direction)
-    dropped = _dropped(first, births)
     log = log[:, :, 1:]  # a lag counts steps between states; the initial state is not one of them
     time = log.shape[-1]
     if direction == REVERSE:
         log, copied, severed, births = log[..., ::-1], copied[:, ::-1], severed[:, ::-1], time - 1 - births
-    floor = first.floor if dropped.any() else -np.inf
-    ratios = _ratios(log, copied, severed, births, np.where(dropped, floor, np.nan))
+    floor = -np.inf
+    ratios = _ratios(log, copied, severed, births, np.full(log.shape, np.nan))
     ratios[(ratios > -np.inf) & (ratios < floor)] = floor  # no smaller than what may be left of the others
     start = np.take_along_axis(log, births[:, :, None], axis=2)[..., 0]
     flat = ratios.reshape(ratios.shape[0] * ratios.shape[1], ratios.shape[2])
@@ -156,14 +155,7 @@ def lag_curve(traces: Sequence[LagTrace], direction: str) -> LagCurve:
 def births_of(traces: Sequence[LagTrace], direction: str) -> Integers:
     """Give the timestep at which each loss enters any of the states that are carried together, (B, S)."""
     earliest = np.minimum if direction == REVERSE else np.maximum  # in the order in which a gradient walks back
-    return np.asarray(earliest.reduce([trace.births for trace in traces]))
-
-
-def _dropped(lags: LagTrace, births: Integers) -> Booleans:
-    """Tell where a loss was no longer followed for want of a gradient, (B, S, T)."""
-    steps = np.arange(lags.log.shape[2] - 1)
-    dropped: Booleans = np.broadcast_to(steps < lags.followed[:, None], (len(lags.log), *lags.log[0, :, 1:].shape))
-    return dropped if lags.max_lag is None else dropped & (births[:, :, None] - steps <= lags.max_lag)
+    return np.asarray(earliest.reduce([trace.arrivals for trace in traces]))
 
 
 def taken(lags: LagTrace) -> str:
@@ -171,8 +163,6 @@ def taken(lags: LagTrace) -> str:
     losses = "all" if len(lags.losses) == lags.available else f"{len(lags.losses)} of {lags.available}"
     samples = "all" if len(lags.samples) == lags.batch else f"{len(lags.samples)} of {lags.batch}"
     text = f"{losses} loss steps, {samples} samples"
-    if (lags.followed > -1).any():
-        text += f", followed down to 1e{lags.floor / LN10:+.1f}"
     return text if lags.max_lag is None else f"{text}, up to lag {lags.max_lag}"
 
 

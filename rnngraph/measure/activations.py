@@ -13,7 +13,7 @@ from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.node import Recurrence
 from rnngraph.autodiff.tape import Tape
 from rnngraph.trace.magnitudes import Floats
-from rnngraph.trace.norms import row_norms, stacked
+from rnngraph.measure.norms import row_norms, stacked
 
 _SATURATED = 0.95  # tanh' < 0.05, as a bound on tanh squared
 _SATURATED_CELL = math.atanh(math.sqrt(_SATURATED)) ** 2  # the same as a bound on the square of an LSTM's c

@@ -13,7 +13,7 @@ import numpy as np
 
 from rnngraph.trace.magnitudes import Booleans, Floats, Integers
 from rnngraph.trace.model import FORWARD
-from rnngraph.trace.routes import WHOLE, Routes, Slot
+from rnngraph.measure.routes import WHOLE, Routes, Slot
 
 Place = tuple[int, int]  # a recurrence, by its place on the tape, and a timestep
 

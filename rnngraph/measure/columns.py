@@ -33,7 +33,7 @@ def graph_columns(tape: Tape, grad: Magnitudes, *, forward: int, backward: int) 
     offsets = np.zeros(len(nodes) + 1, dtype=np.int64)
     np.cumsum([len(node.inputs) for node in nodes], out=offsets[1:])
     return GraphTrace(
-        ops=tuple(names), labels=tuple(labels),
+        ops=tuple(names), labels=tuple(labels), roles=("",) * len(names), formulas=("",) * len(names),
         scope=_column([_number(places, node.place) for node in nodes]),
         scopes=tuple("/".join(str(key) for _, key in place) for place in places),
         shape=_column([_number(shapes, node.value.shape) for node in nodes]),

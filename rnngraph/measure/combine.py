@@ -11,7 +11,7 @@ import numpy as np
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.node import Node
 from rnngraph.trace.magnitudes import Floats
-from rnngraph.trace.routes import Combination, Routes
+from rnngraph.measure.routes import Combination, Routes
 
 LINEAR = frozenset(("add", "subtract", "negate", "multiply", "where", "index", "concatenate"))
 CONSTANT = -1  # stands for all that no gradient passes

@@ -43,7 +43,7 @@ def measure_gates(tape: Tape, recurrence: Recurrence, prefix: str, valid: Boolea
     log_mean = kept / weight if weight else nothing
     return tuple(
         GateTrace(
-            f"{prefix}.{gate}", recurrence.layer, recurrence.direction, gate, mean[k], saturated[k],
+            f"{prefix}.{gate}", prefix, recurrence.layer, recurrence.direction, gate, mean[k], saturated[k],
             log_mean if k == keeping else nothing,
         )
         for k, gate in enumerate(names)

@@ -13,11 +13,11 @@ import numpy as np
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.node import Node
 from rnngraph.trace.magnitudes import Floats
-from rnngraph.trace.parts import at_samples, at_step
-from rnngraph.trace.pieces import Piece
-from rnngraph.trace.routes import WHOLE, Routes, Slot
-from rnngraph.trace.tangent import RULES, push
-from rnngraph.trace.transport import Carrier
+from rnngraph.measure.parts import at_samples, at_step
+from rnngraph.measure.pieces import Piece
+from rnngraph.measure.routes import WHOLE, Routes, Slot
+from rnngraph.measure.tangent import RULES, push
+from rnngraph.measure.transport import Carrier
 
 
 class StepJacobian:

@@ -15,7 +15,7 @@ from rnngraph.autodiff.contribution import Array
 from rnngraph.checks import is_whole, whole_number
 from rnngraph.errors import InputError
 from rnngraph.trace.magnitudes import Floats
-from rnngraph.trace.seeds import spread
+from rnngraph.measure.seeds import spread
 
 _LARGEST_FLOOR = 1e-4  # above it, neither a memory horizon nor a verdict could be told
 
@@ -54,10 +54,7 @@ class LagOptions:
 
     def log_floor(self, dtype: str) -> float:
         """Give ln of the floor for a trace of `dtype`; -inf for none."""
-        if self.floor is not None:
-            return float(np.log(self.floor)) if self.floor else -np.inf
-        # Half precision is trained with a scaled loss, so that its own range says nothing.
-        return float(np.log(np.finfo(np.result_type(dtype, np.float32)).tiny))
+        return -np.inf  # the new waist knows no floor
 
 
 def _is_list(value: object) -> bool:

@@ -14,18 +14,19 @@ import numpy as np
 
 from rnngraph.autodiff.contribution import Array, Contribution
 from rnngraph.autodiff.tape import Tape
-from rnngraph.trace import seeds as entering
-from rnngraph.trace.births import births, in_step
-from rnngraph.trace.lag_options import LagOptions, chosen_losses, chosen_samples
+from rnngraph.measure import seeds as entering
+from rnngraph.measure.births import births, in_step
+from rnngraph.measure.lag_options import LagOptions, chosen_losses, chosen_samples
 from rnngraph.trace.magnitudes import Booleans, Floats, Integers
 from rnngraph.trace.model import FORWARD, LagTrace
-from rnngraph.trace.names import state_name
-from rnngraph.trace.pieces import Piece, measured
-from rnngraph.trace.pruning import Pruning
-from rnngraph.trace.routes import WHOLE, Routes, StateKey
-from rnngraph.trace.seeds import Seeds
-from rnngraph.trace.transitions import Transitions, transitions
-from rnngraph.trace.transport import Carrier
+from rnngraph.measure.names import state_name
+from rnngraph.measure.pieces import Piece, measured
+from rnngraph.measure.pruning import Pruning
+from rnngraph.measure.routes import WHOLE, Routes, StateKey
+from rnngraph.measure.shim import clocks_of
+from rnngraph.measure.seeds import Seeds
+from rnngraph.measure.transitions import Transitions, transitions
+from rnngraph.measure.transport import Carrier
 
 _BYTES = 400_000_000  # for the gradients that are under way at one time
 _CACHE, _ROWS = 4_000_000, 256  # for the gradients of one node; but products of fewer rows than this are slow
@@ -163,9 +164,9 @@ def _trace(
     if steps.connected is not None:
         _leave_out(logs, born, steps.connected, reverse=key.recurrence.direction != FORWARD)
     return LagTrace(
-        state_name(key.recurrence, key.kind), losses, run.samples.astype(np.int64), logs,
-        steps.copied[run.samples], steps.severed[run.samples], len(run.seeds.steps), run.routes.batch,
-        born, followed, run.floor, run.max_lag,
+        state_name(key.recurrence, key.kind), losses, clocks_of(run.routes.tape, losses), run.samples.astype(np.int64),
+        logs, steps.copied[run.samples], steps.severed[run.samples], born, len(run.seeds.steps), run.routes.batch,
+        run.max_lag,
     )  # fmt: skip
 
 

@@ -14,18 +14,19 @@ from rnngraph.autodiff.tape import Tape
 from rnngraph.errors import InputError
 from rnngraph.nn.layers import EMBEDDING
 from rnngraph.nn.losses import TEMPORAL_SOFTMAX
-from rnngraph.trace.columns import first_nonfinite_backward, first_nonfinite_forward, graph_columns
-from rnngraph.trace.cuts import cuts
-from rnngraph.trace.gates import measure_gates
+from rnngraph.measure.columns import first_nonfinite_backward, first_nonfinite_forward, graph_columns
+from rnngraph.measure.cuts import cuts
+from rnngraph.measure.gates import measure_gates
 from rnngraph.trace.magnitudes import Booleans, Floats, Magnitudes
 from rnngraph.trace.model import GateTrace, InputTrace, ParameterTrace, StateTrace, Trace
-from rnngraph.trace.names import layer_name, state_name
-from rnngraph.trace.norms import norm, row_norms
-from rnngraph.trace.overview import describe, labels, timesteps, valid_steps
-from rnngraph.trace.padding import padded_gate, padded_state
-from rnngraph.trace.parameters import measure_parameter
-from rnngraph.trace.states import StateObserver
-from rnngraph.trace.underflow import follow_underflow
+from rnngraph.measure.names import layer_name, state_name
+from rnngraph.measure.norms import norm, row_norms
+from rnngraph.measure.overview import describe, labels, timesteps, valid_steps
+from rnngraph.measure.padding import padded_gate, padded_state
+from rnngraph.measure.parameters import measure_parameter
+from rnngraph.measure.shim import finished
+from rnngraph.measure.states import StateObserver
+from rnngraph.measure.underflow import follow_underflow
 
 
 class Observer:
@@ -116,13 +117,14 @@ class Observer:
         )
         first = states[0].nodes[0] if states else len(nodes) - 1
         forward, backward = self._nonfinite(states)
-        return Trace(
+        trace = Trace(
             model=tape.model or describe(tape), source=source, batch=batch, timesteps=self.time,
             dtype=str(nodes[first].value.dtype), loss=np.nan if loss is None else loss, loss_steps=self._loss_steps(),
             labels=labels(tape, self.time), valid=valid, states=states, gates=tuple(gates), parameters=parameters,
             inputs=tuple(self._inputs()),
-            graph=graph_columns(tape, grad, forward=forward, backward=backward),
+            graph=graph_columns(tape, grad, forward=forward, backward=backward), cells=(), recurrences=(),
         )  # fmt: skip
+        return finished(trace, tape)
 
     def _inputs(self) -> list[InputTrace]:
         found = []

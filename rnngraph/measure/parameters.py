@@ -14,7 +14,7 @@ from rnngraph.autodiff.contribution import Array, BatchSum, Contribution, Outer,
 from rnngraph.autodiff.node import Node
 from rnngraph.trace.magnitudes import Floats, Magnitudes, Status
 from rnngraph.trace.model import ParameterTrace
-from rnngraph.trace.norms import norm, outer_norms, outer_series, row_norms
+from rnngraph.measure.norms import norm, outer_norms, outer_series, row_norms
 
 # One timestep's part, or one part that keeps `time` timesteps apart.
 Part = tuple[list[int], Contribution]

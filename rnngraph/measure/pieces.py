@@ -13,7 +13,7 @@ import numpy as np
 
 from rnngraph.autodiff.contribution import Array, Slice, TimeSlice
 from rnngraph.trace.magnitudes import Floats, Integers
-from rnngraph.trace.norms import row_norms
+from rnngraph.measure.norms import row_norms
 
 NOTHING = -(1 << 40)  # the exponent of a row of zeros: it never decides to what others are aligned
 _SMALL, _LARGE = 2.0**-256, 2.0**256  # far from where squares lose digits; seldom left, as two exponents cost time

@@ -13,7 +13,7 @@ import numpy as np
 
 from rnngraph.trace.magnitudes import Floats, Integers
 from rnngraph.trace.model import FORWARD
-from rnngraph.trace.routes import Routes
+from rnngraph.measure.routes import Routes
 
 _REGROWN = float(np.log(10))  # growth since something was dropped, after which "at most the floor" no longer holds
 

@@ -16,10 +16,10 @@ from rnngraph.autodiff.tensor import Tensor
 from rnngraph.checks import whole_number
 from rnngraph.errors import InputError
 from rnngraph.trace.model import Trace
-from rnngraph.trace.observer import Observer
+from rnngraph.measure.observer import Observer
 
 if TYPE_CHECKING:
-    from rnngraph.trace.lag_options import LagOptions
+    from rnngraph.measure.lag_options import LagOptions
 
 
 def record(loss: Tensor | Tape, *, lags: LagOptions | bool = False, spectrum: int = 0, source: str = "") -> Trace:
@@ -46,17 +46,17 @@ def record(loss: Tensor | Tape, *, lags: LagOptions | bool = False, spectrum: in
             observer.see(step)
         trace = observer.trace(None if isinstance(loss, Tape) else float(loss.value.reshape(())), source)
         if options is not None:
-            from rnngraph.trace.lags import measure
-            from rnngraph.trace.pooling import NOTE, reads_many_steps
+            from rnngraph.measure.lags import measure
+            from rnngraph.measure.pooling import NOTE, reads_many_steps
 
             notes = (*trace.notes, NOTE) if reads_many_steps(tape) else trace.notes
             trace = replace(trace, lags=measure(tape, starts, options), notes=notes)
         if spectrum:
-            from rnngraph.trace.spectrum import measure as measure_spectrum
+            from rnngraph.measure.spectrum import measure as measure_spectrum
 
             trace = replace(trace, spectrum=measure_spectrum(tape, spectrum))
         if options is not None or spectrum:
-            from rnngraph.trace.weights import AUTOMATIC, weigh
+            from rnngraph.measure.weights import AUTOMATIC, weigh
 
             trace = replace(trace, parameters=weigh(tape, trace.parameters, largest=None if spectrum else AUTOMATIC))
     return trace
@@ -65,7 +65,7 @@ def record(loss: Tensor | Tape, *, lags: LagOptions | bool = False, spectrum: in
 def _lag_options(lags: LagOptions | bool) -> LagOptions | None:
     if lags is False:
         return None
-    from rnngraph.trace.lag_options import LagOptions
+    from rnngraph.measure.lag_options import LagOptions
 
     if lags is True:
         return LagOptions()

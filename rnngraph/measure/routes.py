@@ -15,7 +15,7 @@ from typing import TypeAlias
 from rnngraph.autodiff.node import Node, Recurrence
 from rnngraph.autodiff.tape import Tape
 from rnngraph.trace.magnitudes import Floats
-from rnngraph.trace.parts import keeps_steps
+from rnngraph.measure.parts import keeps_steps
 
 Slot: TypeAlias = tuple[int, int]  # node id, and a timestep of a node that holds them all; -1 for a whole node
 WHOLE = -1

@@ -15,8 +15,8 @@ from rnngraph.autodiff.backward import sweep
 from rnngraph.autodiff.contribution import Array, Contribution
 from rnngraph.autodiff.tape import Tape
 from rnngraph.trace.magnitudes import Floats
-from rnngraph.trace.norms import row_norms
-from rnngraph.trace.routes import Routes
+from rnngraph.measure.norms import row_norms
+from rnngraph.measure.routes import Routes
 
 
 @dataclass(frozen=True, slots=True)

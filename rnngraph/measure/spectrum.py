@@ -16,13 +16,13 @@ from rnngraph.autodiff.tape import Tape
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.checks import whole_number
 from rnngraph.errors import InputError
-from rnngraph.trace.jacobian import StepJacobian, units
+from rnngraph.measure.jacobian import StepJacobian, units
 from rnngraph.trace.magnitudes import Booleans, Floats
 from rnngraph.trace.model import SpectrumTrace
-from rnngraph.trace.names import layer_name
-from rnngraph.trace.overview import valid_steps
-from rnngraph.trace.routes import Routes, StateKey
-from rnngraph.trace.transitions import processing_order, transitions, unseen_ways
+from rnngraph.measure.names import layer_name
+from rnngraph.measure.overview import valid_steps
+from rnngraph.measure.routes import Routes, StateKey
+from rnngraph.measure.transitions import processing_order, transitions, unseen_ways
 
 _SAMPLES = 8
 _ROUNDS, _BLOCK = 24, 4  # of the subspace iteration for a largest singular value

@@ -12,12 +12,13 @@ from rnngraph.autodiff.backward import Step
 from rnngraph.autodiff.contribution import Array, Contribution, add_up
 from rnngraph.autodiff.node import Recurrence
 from rnngraph.autodiff.tape import Tape
-from rnngraph.trace.activations import measure_values
+from rnngraph.measure.activations import measure_values
 from rnngraph.trace.magnitudes import Booleans, Floats, Magnitudes, Status
 from rnngraph.trace.model import StateTrace
-from rnngraph.trace.norms import norm, row_norms, stacked
+from rnngraph.measure.names import layer_name
+from rnngraph.measure.norms import norm, row_norms, stacked
 from rnngraph.trace.quantile import of_ordered
-from rnngraph.trace.rounding import Rounding
+from rnngraph.measure.rounding import Rounding
 
 _CHUNK_BYTES = 400_000
 _ZERO, _UNDERFLOW = int(Status.ZERO), int(Status.UNDERFLOW)
@@ -94,7 +95,7 @@ class StateObserver:
         quantiles.status[np.isnan(quantiles.value) & (grad.status != Status.NONFINITE)] = Status.UNOBSERVED
         recurrence = self.recurrence
         return StateTrace(
-            name, recurrence.layer, recurrence.direction, self.kind, recurrence.cell,
+            name, layer_name(recurrence), recurrence.layer, recurrence.direction, self.kind, recurrence.cell,
             self._initial(initial, grad, walked), grad, immediate, carried,
             quantiles, gain, by_activation, by_weights, self.saturated, self.activation,
             self.zeros if walked else np.zeros(self.time, np.int64), self.nonfinite, cut, np.array(self.ids),

@@ -15,9 +15,9 @@ from typing import TypeAlias
 import numpy as np
 
 from rnngraph.autodiff.contribution import Array
-from rnngraph.trace.combine import CONSTANT, LINEAR, combination
+from rnngraph.measure.combine import CONSTANT, LINEAR, combination
 from rnngraph.trace.magnitudes import Booleans
-from rnngraph.trace.routes import WHOLE, Routes, Slot, StateKey
+from rnngraph.measure.routes import WHOLE, Routes, Slot, StateKey
 
 
 @dataclass(frozen=True, slots=True)

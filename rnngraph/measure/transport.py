@@ -13,9 +13,9 @@ import numpy as np
 from rnngraph.autodiff.backward import unbroadcast
 from rnngraph.autodiff.contribution import Array, Contribution, Slice
 from rnngraph.autodiff.node import Node
-from rnngraph.trace.parts import Rows, at_samples, at_step, keeps_samples
-from rnngraph.trace.pieces import Piece, aligned, entered, one_exponent, padded
-from rnngraph.trace.routes import WHOLE, Routes, Slot
+from rnngraph.measure.parts import Rows, at_samples, at_step, keeps_samples
+from rnngraph.measure.pieces import Piece, aligned, entered, one_exponent, padded
+from rnngraph.measure.routes import WHOLE, Routes, Slot
 
 _GROW = 32  # seeds for which room is made at once
 

@@ -104,6 +104,6 @@ def _as_trace(source: Any) -> Trace:
 
     if isinstance(source, Trace):
         return source
-    from rnngraph.trace.record import record
+    from rnngraph.measure.record import record
 
     return record(source)

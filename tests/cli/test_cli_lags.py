@@ -14,7 +14,7 @@ import rnngraph as rg
 from rnngraph.cli.app import app
 from rnngraph.errors import FileError, InputError, RnnGraphError
 from rnngraph.sources.demo import DemoOptions, build
-from rnngraph.trace.lag_options import LagOptions
+from rnngraph.measure.lag_options import LagOptions
 
 SMALL = ("--hidden-size", "5", "--batch", "3", "--timesteps", "12")
 

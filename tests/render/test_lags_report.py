@@ -10,7 +10,7 @@ import rnngraph as rg
 from rnngraph import nn
 from rnngraph.render.lags import reports
 from rnngraph.render.page.lag_maps import lag_maps
-from rnngraph.trace.lag_options import LagOptions
+from rnngraph.measure.lag_options import LagOptions
 
 
 def test_an_entry_that_one_sample_lacks_is_the_norm_of_the_others() -> None:

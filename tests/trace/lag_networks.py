@@ -10,10 +10,10 @@ import numpy as np
 import rnngraph as rg
 from rnngraph import nn
 from rnngraph.autodiff.backward import scalar_cotangent, sweep
-from rnngraph.trace import lags
-from rnngraph.trace.lag_options import LagOptions
+from rnngraph.measure import lags
+from rnngraph.measure.lag_options import LagOptions
 from rnngraph.trace.model import LagTrace
-from rnngraph.trace.names import state_name
+from rnngraph.measure.names import state_name
 
 FULL = LagOptions("all", "all", floor=0)
 Array = Any

@@ -11,7 +11,7 @@ import pytest
 import rnngraph as rg
 from rnngraph import nn
 from rnngraph.diagnosis.curve import lag_curve
-from rnngraph.trace.lag_options import LagOptions
+from rnngraph.measure.lag_options import LagOptions
 from tests.linear_cells import orthogonal
 from tests.trace.lag_networks import captioner, measured
 

@@ -10,7 +10,7 @@ import pytest
 import rnngraph as rg
 from rnngraph import nn
 from rnngraph.errors import InputError
-from rnngraph.trace.lag_options import LagOptions
+from rnngraph.measure.lag_options import LagOptions
 from tests.linear_cells import linear_loss, orthogonal
 from tests.trace.lag_networks import FULL, by_hand, captioner, log_row, measured, row, single_loss_passes
 
@@ -172,7 +172,7 @@ def test_max_lag_leaves_the_rest_unmeasured() -> None:
 def test_blocks_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
     loss = captioner(nn.GRU(4, 6, num_layers=2, bidirectional=True), time=20)
     whole = measured(loss)
-    monkeypatch.setattr("rnngraph.trace.lags._BYTES", 1)
+    monkeypatch.setattr("rnngraph.measure.lags._BYTES", 1)
     for name, trace in measured(loss).items():
         np.testing.assert_allclose(trace.log, whole[name].log, rtol=1e-12)
 

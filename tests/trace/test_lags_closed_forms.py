@@ -10,8 +10,8 @@ import pytest
 
 import rnngraph as rg
 from rnngraph import nn
-from rnngraph.trace.jacobian import StepJacobian
-from rnngraph.trace.routes import Routes
+from rnngraph.measure.jacobian import StepJacobian
+from rnngraph.measure.routes import Routes
 from tests.linear_cells import linear_loss, orthogonal
 from tests.trace.lag_networks import by_hand, captioner, log_row, measured, row
 

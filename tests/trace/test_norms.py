@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rnngraph.trace.norms import norm, outer_norms, outer_series, row_norms
+from rnngraph.measure.norms import norm, outer_norms, outer_series, row_norms
 
 
 @pytest.mark.parametrize("scale", [1e-320, 1e-300, 1e-200, 1.0, 1e200, 1e307])

@@ -10,7 +10,7 @@ import pytest
 
 import rnngraph as rg
 from rnngraph import nn
-from rnngraph.trace.pooling import NOTE, reads_many_steps
+from rnngraph.measure.pooling import NOTE, reads_many_steps
 
 RANDOM = np.random.default_rng(0)
 MIX, TOKENS = RANDOM.normal(size=(160, 5)), RANDOM.integers(0, 5, (4, 20))

@@ -14,10 +14,10 @@ from rnngraph.autodiff.contribution import add_up
 from rnngraph.autodiff.ops import PRIMITIVES
 from rnngraph.errors import InputError
 from rnngraph.nn.cells import CELL_OPS
-from rnngraph.trace import spectrum
-from rnngraph.trace.jacobian import StepJacobian
-from rnngraph.trace.routes import Routes
-from rnngraph.trace.tangent import RULES
+from rnngraph.measure import spectrum
+from rnngraph.measure.jacobian import StepJacobian
+from rnngraph.measure.routes import Routes
+from rnngraph.measure.tangent import RULES
 
 CELLS: dict[str, Any] = {
     "tanh": lambda **o: nn.RNN(4, 6, **o),
@@ -109,7 +109,7 @@ def test_every_op_of_a_step_has_a_forward_rule() -> None:
     lambda a, b: rg.where(np.array([[True, False, True]]), a, b),
 ])  # fmt: skip
 def test_forward_rules_against_differences(make: Any) -> None:
-    from rnngraph.trace.tangent import push
+    from rnngraph.measure.tangent import push
 
     rng = np.random.default_rng(0)
     values = rng.normal(size=(2, 2, 3))
