@@ -29,7 +29,6 @@ class LagArguments:
     losses: str | None = None
     samples: str | None = None
     max_lag: int | None = None
-    floor: float | None = None
 
     def options(self, source: str | None) -> LagOptions:
         """Read the options for SOURCE.
@@ -39,9 +38,9 @@ class LagArguments:
         """
         from rnngraph.measure.lag_options import LagOptions
 
-        refuse_for_saved(source, losses=self.losses, samples=self.samples, max_lag=self.max_lag, floor=self.floor)
+        refuse_for_saved(source, losses=self.losses, samples=self.samples, max_lag=self.max_lag)
         losses, samples = _count("--losses", self.losses, 32), _count("--samples", self.samples, 8)
-        return LagOptions(losses=losses, samples=samples, max_lag=self.max_lag, floor=self.floor)
+        return LagOptions(losses=losses, samples=samples, max_lag=self.max_lag)
 
 
 def _option(metavar: str, text: str) -> Any:
@@ -54,14 +53,6 @@ LAG_OPTIONS: dict[str, Any] = {
     ],
     "samples": Annotated[str | None, _option("N|all", "How many samples of the batch are taken; 8 by default.")],
     "max_lag": Annotated[int | None, _option("LAG", "Follow no loss over more steps than this.")],
-    "floor": Annotated[
-        float | None,
-        _option(
-            "GAIN",
-            "Follow no loss once less than this is left, such as 1e-16; 0 follows all to the first step. By default "
-            "the smallest normal number of the dtype.",
-        ),
-    ],
 }
 
 

@@ -14,7 +14,7 @@ from rnngraph.cli.source import Measures, open_trace
 EXAMPLES = (
     "rnngraph lags",
     "rnngraph lags --cell lstm --timesteps 100 --losses all",
-    "rnngraph lags --timesteps 2000 --losses all --floor 1e-16",
+    "rnngraph lags --timesteps 2000 --losses all --max-lag 200",
     "rnngraph lags run.npz -o lags.svg",
     "rnngraph lags --json | jq '.states[0].memory_horizon'",
 )

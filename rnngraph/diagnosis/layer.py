@@ -1,29 +1,43 @@
 """A layer as the rules see it: the states that one step carries together, their lag curve, and what is known of them.
 
-In: a Trace with lags. Out: one `Layer` a layer and direction, judged at a horizon.
+In: a Trace with lags. Out: one `Layer` a recurrence, judged at a horizon.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from rnngraph.checks import whole_number
-from rnngraph.diagnosis.curve import LN10, LagCurve, half_life, lag_curve
+from rnngraph.diagnosis.credit import Credit, credit_of
+from rnngraph.diagnosis.curve import LN10, LagCurve, curve_of
+from rnngraph.diagnosis.slope import half_life
 from rnngraph.diagnosis.thresholds import Thresholds
 from rnngraph.errors import InputError
+from rnngraph.trace.cell import CellTrace
 from rnngraph.trace.magnitudes import Floats, Status
-from rnngraph.trace.model import WITHOUT_LAGS, GateTrace, LagTrace, StateTrace, Trace
-
-GATED = ("lstm", "gru")
+from rnngraph.trace.model import (
+    WITHOUT_LAGS,
+    GateTrace,
+    LagTrace,
+    ParameterTrace,
+    RecurrenceTrace,
+    StateTrace,
+    Trace,
+    parameter_of,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
     """One layer and direction at its horizon. Gains in decades, rates in nats per step; NaN where unknown."""
 
-    name: str
+    trace: Trace
+    limits: Thresholds
+    recurrence: RecurrenceTrace
+    cell: CellTrace
     states: tuple[StateTrace, ...]
     lags: tuple[LagTrace, ...]
     curve: LagCurve
@@ -36,13 +50,18 @@ class Layer:
     saturated: float  # mean share of saturated units
     activation: float  # nats per step that the activation's derivative takes
     weights: float  # nats per step that the recurrent weight gives
-    gate: GateTrace | None  # the one that carries the state: f of an LSTM, z of a GRU
+    gate: GateTrace | None  # the one that keeps the state
     window: int | None  # steps between two cuts, None where the recurrence is not cut
 
     @property
-    def cell(self) -> str:
-        """The kind of cell."""
-        return self.states[0].cell
+    def name(self) -> str:
+        """The name of its recurrence."""
+        return self.recurrence.name
+
+    @property
+    def credit(self) -> Credit:
+        """What is left of every loss at every step."""
+        return self.curve.credit
 
     @property
     def half_life(self) -> float | None:
@@ -52,17 +71,21 @@ class Layer:
     @property
     def where(self) -> dict[str, int | str]:
         """Name the layer in a finding."""
-        return {"state": self.states[0].name, "layer": self.states[0].layer, "direction": self.states[0].direction}
+        return {"state": self.states[0].name, "layer": self.recurrence.layer, "direction": self.recurrence.direction}
 
     def gate_timescales(self) -> Floats:
-        """Compute the time constant of every unit from its carrying gate alone, `-1 / mean ln f`, in steps."""
+        """Compute the time constant of every unit from its keeping gate alone, `-1 / mean ln f`, in steps."""
         if self.gate is None:
             return np.empty(0)
         known = self.gate.log_mean[np.isfinite(self.gate.log_mean) & (self.gate.log_mean < 0)]
         return -1 / known
 
+    def parameter(self, key: str) -> ParameterTrace | None:
+        """Find one of the layer's own parameters, such as `Wh`."""
+        return parameter_of(self.trace, self.states[0], key)
 
-def layers_of(trace: Trace, thresholds: Thresholds, horizon: int | None) -> list[Layer]:
+
+def layers_of(trace: Trace, limits: Thresholds, horizon: int | None) -> list[Layer]:
     """Gather the layers of a trace and judge each at the horizon, or at its own default one.
 
     Raises:
@@ -81,7 +104,7 @@ def layers_of(trace: Trace, thresholds: Thresholds, horizon: int | None) -> list
             f"the horizon is {horizon}, but the sequence has {trace.timesteps} timesteps: "
             f"choose 1 to {trace.timesteps - 1}."
         )
-    return [_layer(trace, name, states, lags, thresholds, horizon) for name, states, lags in members(trace)]
+    return [_layer(trace, states, lags, limits, horizon) for states, lags in _carried_together(trace)]
 
 
 def no_lags(trace: Trace) -> InputError:
@@ -100,79 +123,56 @@ def no_lags(trace: Trace) -> InputError:
     )
 
 
-def members(trace: Trace) -> list[tuple[str, tuple[StateTrace, ...], tuple[LagTrace, ...]]]:
-    """Group states with their lags by the step that carries them together: h and c of one layer and direction."""
-    found: list[tuple[str, list[StateTrace], list[LagTrace]]] = []
-    by_name = {lag.state: lag for lag in trace.lags}
-    aligned = len(trace.lags) == len(trace.states)
-    for index, state in enumerate(trace.states):
-        lag = trace.lags[index] if aligned and trace.lags[index].state == state.name else by_name.get(state.name)
-        if lag is None:
-            continue
-        name = layer_name(state)
-        for entry in found:
-            same_shape = entry[2][0].log.shape == lag.log.shape
-            if entry[0] == name and same_shape and state.kind not in [one.kind for one in entry[1]]:
-                entry[1].append(state)
-                entry[2].append(lag)
-                break
-        else:
-            found.append((name, [state], [lag]))
-    return [(name, tuple(states), tuple(lags)) for name, states, lags in found]
-
-
-def layer_name(state: StateTrace) -> str:
-    """Name a layer and direction as its parameters are named: `lstm.c_l1` belongs to `lstm_l1`."""
-    prefix, _, rest = state.name.rpartition(".")
-    return prefix + rest.removeprefix(state.kind)
+def _carried_together(trace: Trace) -> Iterator[tuple[tuple[StateTrace, ...], tuple[LagTrace, ...]]]:
+    """Give the states of one recurrence and their lags: h and c of one layer and direction."""
+    states = {state.name: state for state in trace.states}
+    found: dict[str, list[LagTrace]] = {}
+    for lags in trace.lags:
+        found.setdefault(states[lags.state].recurrence, []).append(lags)
+    for together in found.values():
+        yield tuple([states[lags.state] for lags in together]), tuple(together)
 
 
 def _layer(
     trace: Trace,
-    name: str,
     states: tuple[StateTrace, ...],
     lags: tuple[LagTrace, ...],
-    thresholds: Thresholds,
+    limits: Thresholds,
     horizon: int | None,
 ) -> Layer:
-    curve = lag_curve(lags, states[0].direction)
-    longest = curve.covered(thresholds.coverage)
+    recurrence, cell, first = trace.recurrence_of(states[0]), trace.cell_of(states[0]), states[0]
+    curve = curve_of(credit_of(lags, recurrence.direction))
+    longest = curve.covered(limits.coverage)
     if horizon is not None:
         reached = np.flatnonzero(curve.pairs[:horizon])
         longest = int(reached[-1]) + 1 if reached.size else 0
-    decades = curve.median[longest - 1] / LN10 if longest else float("nan")
-    valid = trace.valid.any(axis=0) if trace.valid.shape[1] == len(states[0].saturated) else slice(None)
+    real = np.flatnonzero(recurrence.valid.any(axis=0))
     return Layer(
-        name, states, lags, curve, longest, horizon, float(decades), curve.peak(longest) / LN10,
-        curve.rate(longest) if longest else float("nan"), curve.memory_horizon(thresholds.epsilon),
-        _mean(states[0].saturated[valid]), _median(states[0].gain_activation[valid]),
-        _median(states[0].gain_weights[valid]), _gate(trace, name, states[0].cell), _window(states, lags),
+        trace, limits, recurrence, cell, states, lags, curve, longest, horizon,
+        decades=float(curve.median[longest - 1]) / LN10 if longest else float("nan"),
+        peak=curve.peak(longest) / LN10,
+        rate=curve.rate(longest) if longest else float("nan"),
+        memory_horizon=curve.memory_horizon(limits.epsilon),
+        saturated=_mean(first.saturated[real]),
+        activation=_median(first.gain_activation[real]),
+        weights=_median(first.gain_weights[real]),
+        gate=_keeping_gate(trace, recurrence, cell),
+        window=_window(recurrence, curve.credit),
     )  # fmt: skip
 
 
-def _gate(trace: Trace, name: str, cell: str) -> GateTrace | None:
-    wanted = {"lstm": "f", "gru": "z"}.get(cell)
-    return next((gate for gate in trace.gates if gate.name == f"{name}.{wanted}"), None)
+def _keeping_gate(trace: Trace, recurrence: RecurrenceTrace, cell: CellTrace) -> GateTrace | None:
+    own = (gate for gate in trace.gates if gate.recurrence == recurrence.name)
+    return next((gate for gate in own if gate.gate == cell.keeps), None)
 
 
-def _window(states: tuple[StateTrace, ...], lags: tuple[LagTrace, ...]) -> int | None:
+def _window(recurrence: RecurrenceTrace, credit: Credit) -> int | None:
     """Find the longest run of steps between cuts that hold for every sample."""
-    severed = lags[0].severed
-    cut = np.logical_and.reduce([state.cut for state in states])[: severed.shape[1]]  # a trace may be longer
-    cut = cut | severed.all(axis=0) if len(severed) else cut
-    places = np.flatnonzero(cut)
-    places = places[(places > 0) if states[0].direction == "forward" else (places < len(cut) - 1)]
-    if not places.size:
-        return None
-    if states[0].direction != "forward":
-        places = np.sort(len(cut) - 1 - places)
-    return int(np.diff([0, *places, len(cut)]).max())
-
-
-def no_signal(states: tuple[StateTrace, ...], curve: LagCurve) -> bool:
-    """Tell whether no loss reaches a layer at all."""
-    quiet = all(bool((state.grad.status == Status.ZERO).all()) for state in states)
-    return quiet or (curve.seeds == 0 and not curve.nonfinite)
+    cut = recurrence.cut[::-1] if credit.reverse else recurrence.cut
+    if len(credit.severed):
+        cut = cut | credit.severed.all(axis=0)
+    starts = np.flatnonzero(cut[1:]) + 1
+    return int(np.diff([0, *starts, len(cut)]).max()) if starts.size else None
 
 
 def _mean(values: Floats) -> float:
