@@ -1,7 +1,7 @@
 """What is left of every loss at every step of one layer, in the order in which the layer's steps were processed.
 
-In: the `LagTrace`s of the states that one step carries together, and their direction. Out: a `Credit`, whose reader need
-know of no direction, no copies and no cuts: a lag counts steps that were taken, and no pair crosses a cut.
+In: the `LagTrace`s of the states that one step carries together, and their direction. Out: a `Credit`, whose reader
+need know of no direction, no copies and no cuts: a lag counts steps that were taken, and no pair crosses a cut.
 """
 
 from __future__ import annotations
@@ -75,8 +75,8 @@ def log_norm(log: Floats) -> Floats:
 def _joined(logs: Sequence[Floats]) -> Floats:
     if len(logs) == 1:
         return logs[0]
-    joined = np.empty(logs[0].shape)
+    joined: Floats = np.empty_like(logs[0])
     for first in range(0, joined.shape[2], _CHUNK):
-        steps = (..., slice(first, first + _CHUNK))
-        joined[steps] = log_norm(np.stack([log[steps] for log in logs]))
+        steps = slice(first, first + _CHUNK)
+        joined[:, :, steps] = log_norm(np.stack([log[:, :, steps] for log in logs]))
     return joined

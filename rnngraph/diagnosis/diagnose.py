@@ -9,9 +9,8 @@ from typing import Any
 
 from rnngraph.diagnosis.curve import taken
 from rnngraph.diagnosis.finding import ERROR, FLAGS, NOTE, VERDICTS, Finding
-from rnngraph.diagnosis.layer import Layer, layers_of
-from rnngraph.diagnosis.rules.network import Network
-from rnngraph.diagnosis.rules.table import judge, judge_network
+from rnngraph.diagnosis.layer import Layer, Network, layers_of
+from rnngraph.diagnosis.rules.table import LAYER_RULES, NETWORK_RULES
 from rnngraph.diagnosis.thresholds import thresholds_from
 from rnngraph.diagnosis.verdict import Diagnosis
 from rnngraph.errors import InputError
@@ -37,9 +36,10 @@ def diagnose(trace: Trace, *, horizon: int | None = None, **thresholds: float) -
     limits = thresholds_from(thresholds)
     _check(trace)
     layers = layers_of(trace, limits, horizon)
-    judged = [judge(layer) for layer in layers]
+    judged = [_judge(layer) for layer in layers]
     labels = tuple([_label(found) for found in judged])
-    findings = [*chain.from_iterable(judged), *judge_network(Network(trace, tuple(layers), labels))]
+    network = Network(trace, tuple(layers), labels)
+    findings = [*chain.from_iterable(judged), *(found for rule in NETWORK_RULES if (found := rule(network)))]
     findings.sort(key=_order)
     flags = _flags(findings)
     verdict = next(flag for flag in flags if flag in VERDICTS)
@@ -91,6 +91,12 @@ def _check(trace: Trace) -> None:
         raise InputError(
             "the trace holds no gradients: walk a loss, or the gradient of an output, back before the diagnosis."
         )
+
+
+def _judge(layer: Layer) -> list[Finding]:
+    first, *others = LAYER_RULES
+    silent = first(layer)
+    return [silent] if silent else [found for rule in others if (found := rule(layer))]
 
 
 def _label(findings: Sequence[Finding]) -> str:

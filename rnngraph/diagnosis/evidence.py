@@ -9,6 +9,7 @@ import numpy as np
 from rnngraph.diagnosis.curve import LN10
 from rnngraph.diagnosis.finding import Value
 from rnngraph.diagnosis.layer import Layer
+from rnngraph.trace.model import parameter_of
 
 
 def evidence(layer: Layer) -> dict[str, Value]:
@@ -23,7 +24,7 @@ def evidence(layer: Layer) -> dict[str, Value]:
         "weight_nats": layer.weights,
         "saturated": layer.saturated,
     }
-    weight = layer.parameter("Wh")
+    weight = parameter_of(layer.trace, layer.states[0], "Wh")
     if weight is not None:
         found |= {"spectral_radius": weight.spectral_radius, "largest_singular_value": weight.largest_singular_value}
     scales = layer.gate_timescales()

@@ -5,8 +5,9 @@ In: a Trace with lags. Out: one `Layer` a recurrence, judged at a horizon.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -18,16 +19,7 @@ from rnngraph.diagnosis.thresholds import Thresholds
 from rnngraph.errors import InputError
 from rnngraph.trace.cell import CellTrace
 from rnngraph.trace.magnitudes import Floats, Status
-from rnngraph.trace.model import (
-    WITHOUT_LAGS,
-    GateTrace,
-    LagTrace,
-    ParameterTrace,
-    RecurrenceTrace,
-    StateTrace,
-    Trace,
-    parameter_of,
-)
+from rnngraph.trace.model import WITHOUT_LAGS, GateTrace, LagTrace, RecurrenceTrace, StateTrace, Trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +72,14 @@ class Layer:
         known = self.gate.log_mean[np.isfinite(self.gate.log_mean) & (self.gate.log_mean < 0)]
         return -1 / known
 
-    def parameter(self, key: str) -> ParameterTrace | None:
-        """Find one of the layer's own parameters, such as `Wh`."""
-        return parameter_of(self.trace, self.states[0], key)
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A trace and all its layers, each with the verdict on it alone, such as "vanishing"."""
+
+    trace: Trace
+    layers: tuple[Layer, ...]
+    labels: tuple[str, ...]
 
 
 def layers_of(trace: Trace, limits: Thresholds, horizon: int | None) -> list[Layer]:
@@ -97,14 +94,16 @@ def layers_of(trace: Trace, limits: Thresholds, horizon: int | None) -> list[Lay
         raise no_lags(trace)
     if horizon is not None and whole_number(horizon, "the horizon", least=1) >= trace.timesteps:
         if trace.timesteps < 2:
-            raise InputError(
-                f"the horizon is {horizon}, but a sequence of one timestep has no lag: trace a longer one."
-            )
+            raise InputError(f"the horizon is {horizon}, but one timestep has no lag: trace a longer sequence.")
         raise InputError(
             f"the horizon is {horizon}, but the sequence has {trace.timesteps} timesteps: "
             f"choose 1 to {trace.timesteps - 1}."
         )
-    return [_layer(trace, states, lags, limits, horizon) for states, lags in _carried_together(trace)]
+    recurrences = {state.name: state.recurrence for state in trace.states}
+    together: dict[str, list[LagTrace]] = {}
+    for lags in trace.lags:
+        together.setdefault(recurrences[lags.state], []).append(lags)
+    return [_layer(trace, tuple(lags), limits, horizon) for lags in together.values()]
 
 
 def no_lags(trace: Trace) -> InputError:
@@ -123,23 +122,8 @@ def no_lags(trace: Trace) -> InputError:
     )
 
 
-def _carried_together(trace: Trace) -> Iterator[tuple[tuple[StateTrace, ...], tuple[LagTrace, ...]]]:
-    """Give the states of one recurrence and their lags: h and c of one layer and direction."""
-    states = {state.name: state for state in trace.states}
-    found: dict[str, list[LagTrace]] = {}
-    for lags in trace.lags:
-        found.setdefault(states[lags.state].recurrence, []).append(lags)
-    for together in found.values():
-        yield tuple([states[lags.state] for lags in together]), tuple(together)
-
-
-def _layer(
-    trace: Trace,
-    states: tuple[StateTrace, ...],
-    lags: tuple[LagTrace, ...],
-    limits: Thresholds,
-    horizon: int | None,
-) -> Layer:
+def _layer(trace: Trace, lags: tuple[LagTrace, ...], limits: Thresholds, horizon: int | None) -> Layer:
+    states = tuple([state for one in lags for state in trace.states if state.name == one.state])
     recurrence, cell, first = trace.recurrence_of(states[0]), trace.cell_of(states[0]), states[0]
     curve = curve_of(credit_of(lags, recurrence.direction))
     longest = curve.covered(limits.coverage)
@@ -153,9 +137,9 @@ def _layer(
         peak=curve.peak(longest) / LN10,
         rate=curve.rate(longest) if longest else float("nan"),
         memory_horizon=curve.memory_horizon(limits.epsilon),
-        saturated=_mean(first.saturated[real]),
-        activation=_median(first.gain_activation[real]),
-        weights=_median(first.gain_weights[real]),
+        saturated=_over(np.mean, first.saturated[real]),
+        activation=_over(np.median, first.gain_activation[real]),
+        weights=_over(np.median, first.gain_weights[real]),
         gate=_keeping_gate(trace, recurrence, cell),
         window=_window(recurrence, curve.credit),
     )  # fmt: skip
@@ -175,11 +159,6 @@ def _window(recurrence: RecurrenceTrace, credit: Credit) -> int | None:
     return int(np.diff([0, *starts, len(cut)]).max()) if starts.size else None
 
 
-def _mean(values: Floats) -> float:
+def _over(summary: Callable[[Floats], Any], values: Floats) -> float:
     known = values[np.isfinite(values)]
-    return float(known.mean()) if known.size else float("nan")
-
-
-def _median(values: Floats) -> float:
-    known = values[np.isfinite(values)]
-    return float(np.median(known)) if known.size else float("nan")
+    return float(summary(known)) if known.size else float("nan")

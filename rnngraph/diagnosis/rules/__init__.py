@@ -1,1 +1,1 @@
-"""The rules: a plain function a finding, all of them in the table of `table`."""
+"""The rules: a plain function a finding, and a row a rule in `table`."""

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from rnngraph.diagnosis.curve import LN10
-from rnngraph.diagnosis.finding import NOTE, WARNING, Finding, Value
-from rnngraph.diagnosis.layer import Layer
-from rnngraph.diagnosis.rules.network import Network
+from rnngraph.diagnosis.finding import NOTE, VERDICTS, WARNING, Finding, Value
+from rnngraph.diagnosis.layer import Layer, Network
 from rnngraph.diagnosis.sentences import gain_text
 from rnngraph.diagnosis.thresholds import Thresholds
 
@@ -42,12 +41,12 @@ def find_sample_differs(layer: Layer) -> Finding | None:
 def find_layer_differs(network: Network) -> Finding | None:
     """One layer does not fare as the others do."""
     layers, labels = network.layers, network.labels
-    kinds = set(labels)
+    kinds = [kind for kind in VERDICTS if kind in labels]
     if len(kinds) < 2:
         return None
-    rare = min(kinds, key=lambda kind: (labels.count(kind), kind == "healthy"))
+    rare = min(kinds, key=labels.count)  # of two that are as rare, the graver
     odd = [layer for layer, label in zip(layers, labels, strict=True) if label == rare]
-    others = sorted(kinds - {rare})
+    others = [kind for kind in kinds if kind != rare]
     return Finding(
         "layer_differs", NOTE, odd[0].where, {"label": rare, "layers": len(odd)}, "one layer differs",
         "Look at this layer first.",

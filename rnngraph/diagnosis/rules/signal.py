@@ -6,10 +6,10 @@ import numpy as np
 
 from rnngraph.diagnosis.causes import dead_share
 from rnngraph.diagnosis.finding import ERROR, NOTE, WARNING, Finding, Value
-from rnngraph.diagnosis.layer import Layer
-from rnngraph.diagnosis.rules.network import Network
+from rnngraph.diagnosis.layer import Layer, Network
 from rnngraph.diagnosis.sentences import counted
 from rnngraph.trace.magnitudes import Booleans, Status
+from rnngraph.trace.model import parameter_of
 
 _NAMED = 5  # samples that a sentence lists
 
@@ -89,7 +89,7 @@ def find_dead_inputs(network: Network) -> Finding | None:
         return None
     grads = [state.grad.value[state.grad.status == Status.OK] for state in first.states]
     largest = max((float(part.max()) for part in grads if part.size), default=0.0)
-    weight = first.parameter("Wx")
+    weight = parameter_of(first.trace, first.states[0], "Wx")
     for entry in network.trace.inputs:
         steps = entry.steps
         seen = steps.status != Status.UNOBSERVED

@@ -7,55 +7,28 @@ may be the verdict, its name also has its rank in `finding.VERDICTS`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias
 
 from rnngraph.diagnosis.finding import Finding
-from rnngraph.diagnosis.layer import Layer
-from rnngraph.diagnosis.rules.comparison import find_layer_differs, find_sample_differs
-from rnngraph.diagnosis.rules.gradient import (
-    find_attenuating,
-    find_exploding,
-    find_gate_timescale,
-    find_saturated,
-    find_vanishing,
+from rnngraph.diagnosis.layer import Layer, Network
+from rnngraph.diagnosis.rules import comparison, gradient, reach, signal
+
+# The first row comes first: a layer without a signal is judged no further.
+LAYER_RULES: tuple[Callable[[Layer], Finding | None], ...] = (
+    signal.find_no_signal,
+    signal.find_dead,
+    gradient.find_exploding,
+    gradient.find_saturated,
+    gradient.find_vanishing,
+    reach.find_too_short,
+    reach.find_truncated,
+    gradient.find_attenuating,
+    gradient.find_gate_timescale,
+    signal.find_masked_samples,
+    signal.find_silent_samples,
+    comparison.find_sample_differs,
 )
-from rnngraph.diagnosis.rules.network import Network
-from rnngraph.diagnosis.rules.reach import find_too_short, find_truncated
-from rnngraph.diagnosis.rules.signal import (
-    find_dead,
-    find_dead_inputs,
-    find_masked_samples,
-    find_no_signal,
-    find_non_finite,
-    find_silent_samples,
+NETWORK_RULES: tuple[Callable[[Network], Finding | None], ...] = (
+    signal.find_non_finite,
+    signal.find_dead_inputs,
+    comparison.find_layer_differs,
 )
-
-LayerRule: TypeAlias = Callable[[Layer], Finding | None]
-NetworkRule: TypeAlias = Callable[[Network], Finding | None]
-
-FIRST: LayerRule = find_no_signal  # a layer without a signal is judged no further
-LAYER_RULES: tuple[LayerRule, ...] = (
-    find_dead,
-    find_exploding,
-    find_saturated,
-    find_vanishing,
-    find_too_short,
-    find_truncated,
-    find_attenuating,
-    find_gate_timescale,
-    find_masked_samples,
-    find_silent_samples,
-    find_sample_differs,
-)
-NETWORK_RULES: tuple[NetworkRule, ...] = (find_non_finite, find_dead_inputs, find_layer_differs)
-
-
-def judge(layer: Layer) -> list[Finding]:
-    """Apply the rules of a layer."""
-    silent = FIRST(layer)
-    return [silent] if silent else [found for rule in LAYER_RULES if (found := rule(layer))]
-
-
-def judge_network(network: Network) -> list[Finding]:
-    """Apply the rules that look at all layers."""
-    return [found for rule in NETWORK_RULES if (found := rule(network))]
