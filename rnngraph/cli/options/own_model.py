@@ -1,12 +1,10 @@
-"""The options that describe a model of the user's own, which every command takes; declared once."""
+"""The options that describe a model of the user's own."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any
 
 import typer
-
-from rnngraph.sources.resolve import ModelOptions
 
 PANEL = "A model of your own (a Python function, or a checkpoint with --weights)"
 
@@ -47,9 +45,3 @@ MODEL_OPTIONS: dict[str, Any] = {
     ],
     "set": Annotated[list[str] | None, _option("An argument of the Python function; may be repeated.", "KEY=VALUE")],
 }
-
-
-def model_options(values: dict[str, Any]) -> ModelOptions:
-    """Take the options out of a command's values."""
-    taken = {name: values.pop(name) for name in MODEL_OPTIONS}
-    return ModelOptions(**{**taken, "set": tuple(taken["set"] or ())})
