@@ -1,7 +1,7 @@
 """The lag curve: what is left of a gradient after so many steps back, over all losses and samples.
 
-In: the `Credit` of a layer, or the `LagTrace`s of its states. Out: a `LagCurve` in nats (natural logarithms of gains),
-and the few numbers that sum it up.
+In: the `LagTrace`s of a layer's states. Out: a `LagCurve` in nats (natural logarithms of gains), and the few numbers
+that sum it up.
 """
 
 from __future__ import annotations
@@ -91,11 +91,7 @@ class LagCurve:
 
 def lag_curve(traces: Sequence[LagTrace], direction: str) -> LagCurve:
     """Pool the lag matrices of states that are carried together (the norm over all of them) into a curve."""
-    return curve_of(credit_of(traces, direction))
-
-
-def curve_of(credit: Credit) -> LagCurve:
-    """Sort the gains of a layer by lag, and sum up those of every lag."""
+    credit = credit_of(traces, direction)
     samples, losses, steps = credit.log.shape
     longest = max(steps - 1, 0)
     median, low, high = np.full((3, longest), np.nan)

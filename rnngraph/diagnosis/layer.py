@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from rnngraph.checks import whole_number
-from rnngraph.diagnosis.credit import Credit, credit_of
-from rnngraph.diagnosis.curve import LN10, LagCurve, curve_of
+from rnngraph.diagnosis.credit import Credit
+from rnngraph.diagnosis.curve import LN10, LagCurve, lag_curve
 from rnngraph.diagnosis.slope import half_life
 from rnngraph.diagnosis.thresholds import Thresholds
 from rnngraph.errors import InputError
@@ -125,7 +125,7 @@ def no_lags(trace: Trace) -> InputError:
 def _layer(trace: Trace, lags: tuple[LagTrace, ...], limits: Thresholds, horizon: int | None) -> Layer:
     states = tuple([state for one in lags for state in trace.states if state.name == one.state])
     recurrence, cell, first = trace.recurrence_of(states[0]), trace.cell_of(states[0]), states[0]
-    curve = curve_of(credit_of(lags, recurrence.direction))
+    curve = lag_curve(lags, recurrence.direction)
     longest = curve.covered(limits.coverage)
     if horizon is not None:
         reached = np.flatnonzero(curve.pairs[:horizon])

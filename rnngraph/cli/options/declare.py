@@ -6,27 +6,17 @@ import functools
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
-from rnngraph.cli.options.arguments import LagArguments, SourceArguments
 from rnngraph.cli.options.demo import DEMO_OPTIONS
-from rnngraph.cli.options.lag_matrix import LAG_OPTIONS
-from rnngraph.cli.options.own_model import MODEL_OPTIONS
+from rnngraph.cli.options.lag_matrix import LAG_OPTIONS, LagArguments
+from rnngraph.cli.options.source import MODEL_OPTIONS, SOURCE, SourceArguments
 from rnngraph.sources.demo import DemoOptions
 from rnngraph.sources.resolve import ModelOptions
 
 Values = Mapping[str, Any]
-
-SOURCE = Annotated[
-    str | None,
-    typer.Argument(
-        metavar="SOURCE",
-        help="file.py:function, module:function or a saved run (run.npz); nothing for the demo.",
-        show_default=False,
-    ),
-]
 
 
 @dataclass(frozen=True, slots=True)
