@@ -33,6 +33,7 @@ def state_of(name: str, grad: Any, **changes: Any) -> StateTrace:
     nothing, none, nan = Magnitudes.unobserved((steps,)), np.zeros(steps, dtype=np.int64), np.full(steps, np.nan)
     state = StateTrace(
         name=name,
+        recurrence="rnn",
         layer=0,
         direction=FORWARD,
         kind="h",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from rnngraph.diagnosis.finding import Diagnosis, Finding
+from rnngraph.diagnosis.finding import Finding
+from rnngraph.diagnosis.verdict import Diagnosis
 from rnngraph.render.strict import plain
 
 SCHEMA = 1
@@ -28,7 +29,7 @@ def diagnosis_document(diagnosis: Diagnosis) -> dict[str, Any]:
         "rate": diagnosis.rate,
         "half_life": diagnosis.half_life,
         "memory_horizon": diagnosis.memory_horizon,
-        "floor": diagnosis.floor,
+        "floor": None,
         "measured": diagnosis.measured,
         "notes": list(diagnosis.notes),
         "thresholds": dict(diagnosis.thresholds),

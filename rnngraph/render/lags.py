@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
-from rnngraph.diagnosis.curve import LN10, LagCurve, half_life, lag_curve, log_norm, taken
-from rnngraph.diagnosis.finding import gain_text, pace_texts
-from rnngraph.diagnosis.layers import no_lags
+from rnngraph.diagnosis.credit import log_norm
+from rnngraph.diagnosis.curve import LN10, LagCurve, lag_curve, taken
+from rnngraph.diagnosis.layer import no_lags
+from rnngraph.diagnosis.sentences import gain_text, pace_texts
+from rnngraph.diagnosis.slope import half_life
 from rnngraph.diagnosis.thresholds import Thresholds
 from rnngraph.errors import InputError
 from rnngraph.render.lags_terminal import curve_plot, heat_map
@@ -101,7 +103,7 @@ def sentence(one: StateLags) -> str:
     """Sum a state's lags up: what is left, how fast it goes, how far it reaches."""
     if not one.horizon:
         return "No loss with a gradient has a step before it, so there is no lag to report."
-    gain = gain_text(one.curve.median[one.horizon - 1] / LN10, one.curve.floor_decades)
+    gain = gain_text(one.curve.median[one.horizon - 1] / LN10)
     parts = pace_texts(gain, one.horizon, one.rate, one.half_life)
     if one.memory_horizon is not None:
         end = " at least" if one.memory_horizon >= one.curve.longest else ""

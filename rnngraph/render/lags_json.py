@@ -48,7 +48,7 @@ def _state(one: StateLags) -> dict[str, Any]:
         "memory_horizon": one.memory_horizon,
         "losses_available": one.lags.available,
         "samples": one.lags.samples.tolist(),
-        "floor": one.curve.floor_decades,
+        "floor": None,
         "max_lag": one.lags.max_lag,
         "curve": [
             {"lag": lag, "median": m, "q10": low, "q90": high, "pairs": int(pairs)}

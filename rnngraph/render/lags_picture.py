@@ -99,14 +99,8 @@ def _curve(one: StateLags, top: float) -> list[str]:
         parts.append(f'<polygon points="{_points(points)}" fill="{GREY}" fill-opacity="0.35"/>')
     middle = np.flatnonzero(np.isfinite(values[1])).tolist()
     if middle:
-        points = [(x(lag + 1), y(values[1][lag])) for lag in middle if curve.median[lag] > curve.floor]
+        points = [(x(lag + 1), y(values[1][lag])) for lag in middle]
         parts.append(f'<polyline points="{_points(points)}" fill="none" stroke="{INK}" stroke-width="2"/>')
-    bounds = [lag for lag in middle if curve.median[lag] <= curve.floor]
-    if bounds:
-        level = y(values[1][bounds[0]])
-        points = [(x(lag + 1), level) for lag in bounds]
-        parts.append(f'<polyline points="{_points(points)}" fill="none" stroke="{INK}" stroke-dasharray="2 4"/>')
-        parts.append(_text(x(bounds[-1] + 1), level - 6, "at most so much", anchor="end", fill=FAINT))
     for lag in np.flatnonzero(values[1] == -np.inf).tolist():
         parts.append(f'<circle cx="{x(lag + 1):.1f}" cy="{top + _HEIGHT:.1f}" r="2" fill="#0645ad"/>')
     return parts

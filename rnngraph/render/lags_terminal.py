@@ -33,16 +33,14 @@ def curve_plot(curve: LagCurve, *, width: int, ascii_only: bool) -> Text:
     bottom, top = (math.floor(min(known.min(), 0)), math.ceil(max(known.max(), 0))) if known.size else (-1, 0)
     top = max(top, bottom + 1)
     rows = []
-    mark, band, most = ("*", ":", "v") if ascii_only else ("●", "░", "▼")
-    bounds = middle <= curve.floor / LN10
+    mark, band = ("*", ":") if ascii_only else ("●", "░")
     step = (top - bottom) / (HEIGHT - 1)
     for row in range(HEIGHT):
         level = top - row * step
         line = Text(f"{level:+6.1f} ", style="dim")
         line.append("|" if ascii_only else "│", style="dim")
         for place in range(columns):
-            marks = most if bounds[place] else mark, band, "0"
-            line.append(*_cell(place, level, step, (low, middle, high), marks, row))
+            line.append(*_cell(place, level, step, (low, middle, high), (mark, band, "0"), row))
         rows.append(line)
     rows.append(Text(" " * 7 + ("+" if ascii_only else "└") + ("-" if ascii_only else "─") * columns, style="dim"))
     end = f"lag {longest}"
@@ -50,8 +48,7 @@ def curve_plot(curve: LagCurve, *, width: int, ascii_only: bool) -> Text:
     pairs = curve.pairs[curve.pairs > 0]
     rows.append(
         Text(
-            f"{' ' * margin}decades of gain: {mark} median, {band} 10-90 %, "
-            f"{f'{most} at most so much, ' if bounds.any() else ''}{pairs.min()}-{pairs.max()} pairs a lag",
+            f"{' ' * margin}decades of gain: {mark} median, {band} 10-90 %, {pairs.min()}-{pairs.max()} pairs a lag",
             style="dim",
         )
     )

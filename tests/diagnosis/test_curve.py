@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnngraph.diagnosis.curve import LN10, LagCurve, half_life, lag_curve, log_norm, theil_sen
+from rnngraph.diagnosis.credit import log_norm
+from rnngraph.diagnosis.curve import LN10, LagCurve, lag_curve
+from rnngraph.diagnosis.slope import half_life, theil_sen
 from rnngraph.trace.model import LagTrace
 from rnngraph.trace.quantile import quantile
 
@@ -16,11 +18,11 @@ from rnngraph.trace.quantile import quantile
 def made(log: Any, losses: Any, *, copied: Any = None, severed: Any = None) -> LagTrace:
     log = np.asarray(log, float)
     batch, _, columns = log.shape
-    nothing, followed = np.zeros((batch, columns - 1), bool), np.full(len(losses), -1)
+    losses, nothing = np.asarray(losses, dtype=np.int64), np.zeros((batch, columns - 1), bool)
     return LagTrace(
-        "h", np.asarray(losses), np.arange(batch), log, nothing if copied is None else np.asarray(copied),
-        nothing if severed is None else np.asarray(severed), len(losses), batch, np.tile(losses, (batch, 1)), followed,
-        -np.inf, None,
+        "h", losses, np.zeros(len(losses), dtype=np.int64), np.arange(batch), log,
+        nothing if copied is None else np.asarray(copied), nothing if severed is None else np.asarray(severed),
+        np.tile(losses, (batch, 1)), len(losses), batch, None,
     )  # fmt: skip
 
 

@@ -8,14 +8,15 @@ al., 2013).
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Iterable
 
 import numpy as np
 
 from rnngraph.diagnosis.curve import LN10
-from rnngraph.diagnosis.layers import GATED, Layer
+from rnngraph.diagnosis.layer import Layer
+from rnngraph.diagnosis.sentences import counted
 from rnngraph.trace.magnitudes import Status
-from rnngraph.trace.model import Trace, parameter_of
+from rnngraph.trace.model import ParameterTrace
 
 KEPT_GAIN = 0.1  # what a gate's bias is to leave at the horizon
 KEPT_SHARE = 0.99  # of what all lags carry that a truncation is to keep
@@ -56,32 +57,31 @@ def scale_for_unit_gain(rate: float) -> float:
     return math.exp(min(-rate, 700.0))
 
 
-def gradient_norm(trace: Trace, names: Collection[str] | None = None) -> float:
-    """Compute the norm of the gradient over all parameters, or those named; NaN where a part is unknown or infinite."""
-    parts = [parameter.grad for parameter in trace.parameters if names is None or parameter.name in names]
+def gradient_norm(parameters: Iterable[ParameterTrace]) -> float:
+    """Compute the norm of the gradient over parameters; NaN where there are none or a part is unknown or infinite."""
+    parts = [parameter.grad for parameter in parameters]
     if not parts or any(part.status in (Status.NONFINITE, Status.UNOBSERVED) for part in parts):
         return float("nan")
     return math.hypot(*[float(part.value) for part in parts])
 
 
-def own_norm(trace: Trace, layer: Layer) -> float:
+def own_norm(layer: Layer) -> float:
     """Compute the norm of the gradient over the layer's own parameters; NaN where they are not known."""
-    found = [parameter_of(trace, layer.states[0], key) for key in ("Wx", "Wh", "b", "bh", "Wr")]
-    return gradient_norm(trace, {parameter.name for parameter in found if parameter is not None})
+    return gradient_norm(parameter for parameter in layer.trace.parameters if _owns(layer, parameter.name))
 
 
-def clip_threshold(trace: Trace, layer: Layer) -> float:
+def clip_threshold(layer: Layer) -> float:
     """Compute the norm to clip at: what the gradient would be without the largest gain that it met; NaN if unknown."""
-    norm = gradient_norm(trace) if dominates(trace, layer) else own_norm(trace, layer)
+    norm = gradient_norm(layer.trace.parameters) if dominates(layer) else own_norm(layer)
     if not math.isfinite(layer.peak) or not norm > 0:
         return float("nan")
     return math.exp(max(math.log(norm) - layer.peak * LN10, -700.0))
 
 
-def dominates(trace: Trace, layer: Layer) -> bool:
+def dominates(layer: Layer) -> bool:
     """Tell whether most of the whole gradient is the layer's own; so where its parameters are not known."""
-    own = own_norm(trace, layer)
-    return math.isnan(own) or 2 * own**2 >= gradient_norm(trace) ** 2
+    own = own_norm(layer)
+    return math.isnan(own) or 2 * own**2 >= gradient_norm(layer.trace.parameters) ** 2
 
 
 def numbers(layer: Layer) -> dict[str, float | int]:
@@ -96,31 +96,16 @@ def numbers(layer: Layer) -> dict[str, float | int]:
 def for_vanishing(layer: Layer, lag: int | None = None) -> str:
     """Advise on a gradient that shrinks too fast to be of use at a lag, by default the horizon."""
     lag = max(layer.horizon, 1) if lag is None else lag
-    bias = forget_bias(KEPT_GAIN, lag)
-    start = f"a bias of {bias:.2f} leaves a gain of {KEPT_GAIN:g} at lag {lag}"
-    reach = f"chrono draws the biases from ln U(1, {lag}) for lags up to {lag + 1}"
-    if layer.cell == "lstm":
-        first = f"Raise the forget gate: {start}; {reach}."
-    elif layer.cell == "gru":
-        first = f"Raise the update gate z, which keeps the state: {start}; {reach}."
-    elif layer.cell == "relu" and layer.decades == -math.inf:
-        first = (
-            "Start the recurrent weight as the identity with biases at or above 0, and lower the learning rate, so "
-            f"that no step switches all units off; or use an LSTM, whose forget gate alone with {start}."
-        )
-    elif math.isfinite(layer.rate) and layer.rate < 0:
-        first = (
-            f"Start the recurrent weight orthogonal, or scale it by {scale_for_unit_gain(layer.rate):.3g} "
-            f"(e^{-layer.rate:.3g}, exact while no unit saturates); or use an LSTM, whose forget gate alone with "
-            f"{start}."
-        )
+    bias = f"a bias of {forget_bias(KEPT_GAIN, lag):.2f} leaves a gain of {KEPT_GAIN:g} at lag {lag}"
+    if layer.cell.keeps:
+        reach = f"chrono draws the biases from ln U(1, {lag}) for lags up to {lag + 1}"
+        first = f"Raise the {layer.cell.keeps_title}: {bias}; {reach}."
     else:
-        first = f"Start the recurrent weight orthogonal; or use an LSTM, whose forget gate alone with {start}."
+        first = f"{_start(layer)}; or use an LSTM, whose forget gate alone with {bias}."
     length = truncation_keeping(layer)
     if length is None:
         return first
-    steps = "1 step" if length == 1 else f"{length} steps"
-    return f"{first} If shorter lags suffice, truncation after {steps} keeps 99 %."
+    return f"{first} If shorter lags suffice, truncation after {counted(length, 'step')} keeps 99 %."
 
 
 def for_saturated(layer: Layer) -> str:
@@ -129,34 +114,55 @@ def for_saturated(layer: Layer) -> str:
     share = (
         f"{layer.saturated:.0%} of the units are saturated" if math.isfinite(layer.saturated) else "units are saturated"
     )
-    what = "the gates and the cell" if layer.cell in GATED else "the activation"
     return (
-        f"Bring {what} back into the linear range{left} ({share}): scale the inputs and weights down, or normalise "
-        "the layer before the activation."
+        f"Bring {layer.cell.squashed} back into the linear range{left} ({share}): scale the inputs and weights down, "
+        "or normalise the layer before the activation."
     )
 
 
-def for_exploding(trace: Trace, layer: Layer) -> str:
+def for_exploding(layer: Layer) -> str:
     """Advise on a gradient that grows."""
-    parts = []
-    threshold = clip_threshold(trace, layer)
-    if math.isfinite(threshold) and threshold > 0 and dominates(trace, layer):
-        parts.append(
-            f"Clip the gradient's norm at {threshold:.2g} (it is {gradient_norm(trace):.2g}, and the gain made it so)"
-        )
-    elif math.isfinite(threshold) and threshold > 0:
-        own = own_norm(trace, layer)
-        parts.append(
-            f"Clip the norm of the gradient of {layer.name}'s own weights at {threshold:.2g} (it is {own:.2g})"
-        )
-    else:
-        parts.append("Clip the gradient's norm at what it is over short lags")
-    if layer.rate > 0:
+    parts = [_clip(layer)]
+    if layer.rate > 0 and not layer.cell.keeps:
         factor = scale_for_unit_gain(layer.rate)
-        if layer.cell not in GATED:
-            parts.append(f"scale the recurrent weight by {factor:.3g} (e^{-layer.rate:.3g}) or start it orthogonal")
+        parts.append(f"scale the recurrent weight by {factor:.3g} (e^{-layer.rate:.3g}) or start it orthogonal")
     length = truncation_below(layer)
     if length is not None:
-        steps = "1 step" if length == 1 else f"{length} steps"
-        parts.append(f"truncation after {steps} keeps the growth below {GROWTH}")
+        parts.append(f"truncation after {counted(length, 'step')} keeps the growth below {GROWTH}")
     return "; ".join(parts) + "."
+
+
+def _start(layer: Layer) -> str:
+    if layer.cell.switches_off and layer.decades == -math.inf:
+        return (
+            "Start the recurrent weight as the identity with biases at or above 0, and lower the learning rate, so "
+            "that no step switches all units off"
+        )
+    if math.isfinite(layer.rate) and layer.rate < 0:
+        return (
+            f"Start the recurrent weight orthogonal, or scale it by {scale_for_unit_gain(layer.rate):.3g} "
+            f"(e^{-layer.rate:.3g}, exact while no unit saturates)"
+        )
+    return "Start the recurrent weight orthogonal"
+
+
+def _clip(layer: Layer) -> str:
+    threshold = clip_threshold(layer)
+    if not (math.isfinite(threshold) and threshold > 0):
+        return "Clip the gradient's norm at what it is over short lags"
+    if dominates(layer):
+        norm = gradient_norm(layer.trace.parameters)
+        return f"Clip the gradient's norm at {threshold:.2g} (it is {norm:.2g}, and the gain made it so)"
+    norm = own_norm(layer)
+    return f"Clip the norm of the gradient of {layer.name}'s own weights at {threshold:.2g} (it is {norm:.2g})"
+
+
+def _owns(layer: Layer, parameter: str) -> bool:
+    """Tell whose a parameter is: `lstm.Wh_l1` belongs to the layer with the state `lstm.h_l1`, not to `lstm.h`."""
+    owners = []
+    for state in layer.trace.states:
+        stack, _, last = state.name.rpartition(".")
+        suffix = last.removeprefix(state.kind)
+        if parameter.startswith(f"{stack}.") and parameter.endswith(suffix):
+            owners.append((len(stack), len(suffix), state.recurrence))
+    return bool(owners) and max(owners)[-1] == layer.name

@@ -1,14 +1,28 @@
-"""The options that describe a model of the user's own, which every command takes; declared once."""
+"""Where the trace comes from: SOURCE, the options of a model of your own, and what a command line said of them."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rnngraph.sources.resolve import ModelOptions
+from rnngraph.errors import InputError
+
+if TYPE_CHECKING:
+    from rnngraph.sources.demo import DemoOptions
+    from rnngraph.sources.resolve import ModelOptions
 
 PANEL = "A model of your own (a Python function, or a checkpoint with --weights)"
+
+SOURCE = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="SOURCE",
+        help="file.py:function, module:function or a saved run (run.npz); nothing for the demo.",
+        show_default=False,
+    ),
+]
 
 
 def _option(text: str, metavar: str, *declared: str) -> Any:
@@ -49,7 +63,21 @@ MODEL_OPTIONS: dict[str, Any] = {
 }
 
 
-def model_options(values: dict[str, Any]) -> ModelOptions:
-    """Take the options out of a command's values."""
-    taken = {name: values.pop(name) for name in MODEL_OPTIONS}
-    return ModelOptions(**{**taken, "set": tuple(taken["set"] or ())})
+@dataclass(frozen=True, slots=True)
+class SourceArguments:
+    """What a command line says about where the trace comes from."""
+
+    source: str | None
+    demo: DemoOptions
+    model: ModelOptions
+    given: tuple[str, ...] = ()  # the demo's options that were written out, such as `--cell`
+
+    def refuse_demo_options(self, reason: str, *, but: tuple[str, ...] = ()) -> None:
+        """Hold the options back from a source that they cannot change.
+
+        Raises:
+            InputError: one of them was given.
+        """
+        for name in self.given:
+            if name not in but:
+                raise InputError(f"{name} changes the demo's model, but {reason}: leave it out.")

@@ -1,14 +1,16 @@
-"""A diagnosis as text: the same lines as plain text, for a rich console, and as HTML for a notebook."""
+"""A diagnosis as data, and as text: the same lines as plain text, for a rich console, and as HTML for a notebook."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rnngraph.diagnosis.curve import LN10
-from rnngraph.diagnosis.finding import ERROR, NOTE, Diagnosis, gain_text, pace_texts
+from rnngraph.diagnosis.finding import ERROR, NOTE, Finding
+from rnngraph.diagnosis.sentences import gain_text, pace_texts
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -25,6 +27,55 @@ _CSS = {
     "cyan": "color:#4477aa",
     "dim": "opacity:.7",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """The verdict at a horizon, with everything that it rests on.
+
+    `decades` is the median gain at the horizon (-inf for an exact zero, NaN where there is none), `rate` its slope
+    in nats per step, `memory_horizon` the lag beyond which less than `thresholds["epsilon"]` of a gradient is left.
+    """
+
+    model: str
+    verdict: str
+    flags: tuple[str, ...]
+    horizon: int
+    decades: float
+    rate: float
+    half_life: float | None
+    memory_horizon: int | None
+    measured: str  # which losses and samples were taken
+    thresholds: Mapping[str, float]
+    findings: tuple[Finding, ...]
+    notes: tuple[str, ...] = ()  # of the trace: what a reader of the numbers must know
+    spectrum: Mapping[str, Any] | None = None
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the verdict is healthy."""
+        return self.verdict == "healthy"
+
+    def __str__(self) -> str:
+        """Write the report as plain text."""
+        return "\n".join("".join(text for text, _ in line) for line in lines(self))
+
+    def __rich__(self) -> Text:
+        """Give the report to a rich console."""
+        from rich.text import Text
+
+        return Text("\n").join([Text.assemble(*line) for line in lines(self)])
+
+    def _repr_html_(self) -> str:
+        """Write the report as an HTML fragment, for a notebook."""
+        rows = []
+        for line in lines(self):
+            spans = "".join(
+                f'<span style="{_CSS[style]}">{escape(text)}</span>' if style in _CSS else escape(text)
+                for text, style in line
+            )
+            rows.append(f"<div>{spans or '&nbsp;'}</div>")
+        return f'<div class="rnngraph-diagnosis" style="font-family:sans-serif;line-height:1.5">{"".join(rows)}</div>'
 
 
 def lines(diagnosis: Diagnosis) -> Iterator[list[Part]]:
@@ -54,37 +105,13 @@ def numbers(diagnosis: Diagnosis) -> str:
     """Say what is left at the horizon, and how fast it goes, in a line."""
     if math.isnan(diagnosis.decades):
         return "No lag could be measured."
-    gain = gain_text(diagnosis.decades, diagnosis.floor)
+    gain = gain_text(diagnosis.decades)
     parts = pace_texts(gain, diagnosis.horizon, diagnosis.rate, diagnosis.half_life)
     if diagnosis.memory_horizon is not None:
         end = diagnosis.memory_horizon
         reach = f"to lag {end}" if end < diagnosis.horizon else f"to lag {end} at least"
         parts.append(f"{diagnosis.thresholds['epsilon']:.0%} or more is left {reach}")
     return "; ".join(parts)
-
-
-def plain(diagnosis: Diagnosis) -> str:
-    """Write the report as plain text."""
-    return "\n".join("".join(text for text, _ in line) for line in lines(diagnosis))
-
-
-def rich_text(diagnosis: Diagnosis) -> Text:
-    """Give the report to a rich console."""
-    from rich.text import Text
-
-    return Text("\n").join([Text.assemble(*line) for line in lines(diagnosis)])
-
-
-def html(diagnosis: Diagnosis) -> str:
-    """Write the report as an HTML fragment."""
-    rows = []
-    for line in lines(diagnosis):
-        spans = "".join(
-            f'<span style="{_CSS[style]}">{escape(text)}</span>' if style in _CSS else escape(text)
-            for text, style in line
-        )
-        rows.append(f"<div>{spans or '&nbsp;'}</div>")
-    return f'<div class="rnngraph-diagnosis" style="font-family:sans-serif;line-height:1.5">{"".join(rows)}</div>'
 
 
 def _spectrum_lines(diagnosis: Diagnosis) -> Iterator[list[Part]]:
