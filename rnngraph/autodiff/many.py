@@ -92,8 +92,8 @@ def walk_rows(walk: Walk, starts: Mapping[int, Iterable[Cotangents]], rows: int)
         if walk.feel_node is not None:
             walk.feel_node(node_id, some)
         if isinstance(entry, Block):
-            for one in _through_block(walk, entry, some, rows):
-                push(entry.sources["x"], one)
+            for source, one in _through_block(walk, entry, some, rows):
+                push(source, one)
             continue
         groups = _joined(walk, entry, some)
         if node_id in walk.states:
@@ -105,7 +105,9 @@ def walk_rows(walk: Walk, starts: Mapping[int, Iterable[Cotangents]], rows: int)
                 push(source, one)
 
 
-def _through_block(walk: Walk, block: Block, some: list[Cotangents], rows: int) -> list[Cotangents]:
+def _through_block(
+    walk: Walk, block: Block, some: list[Cotangents], rows: int
+) -> Iterable[tuple[int, Cotangents]]:
     samples = walk.samples[block.sample_count]
     carry = walk.carries.get(block.id)
     if carry is None:
@@ -121,16 +123,30 @@ def _through_block(walk: Walk, block: Block, some: list[Cotangents], rows: int) 
             continue
         value = _dense(one, block.value.shape)
         entering.append(Field(value if one.narrow else value[:, samples], one.low, one.first, one.band))
-    source = block.sources["x"]
+    source, window = block.sources["x"], walk.window or (0, block.steps)
     emitted = pull_rows(
-        block, entering, carry, window=walk.window or (0, block.steps), see=walk.see_block,
-        to_input=source in walk.leads, samples=samples, unrounded=walk.unrounded, feel=walk.feel_block,
+        block, entering, carry, window=window, see=walk.see_block, to_input=source in walk.leads, samples=samples,
+        unrounded=walk.unrounded, feel=walk.feel_block,
     )  # fmt: skip
-    found = []
     for one in emitted:
-        cotangents = Cotangents(one.rows, one.low, len(one.rows), one.band, True, one.first, block.id)
-        found.append(cotangents if source in walk.narrow else _widened(walk, cotangents, block.x.swapaxes(0, 1).shape))
-    return found
+        found = Cotangents(one.rows, one.low, len(one.rows), one.band, True, one.first, block.id)
+        yield source, found if source in walk.narrow else _widened(walk, found, block.x.swapaxes(0, 1).shape)
+    if window[0] == 0:
+        yield from _to_initial(walk, block, carry)
+
+
+def _to_initial(walk: Walk, block: Block, carry: Carry) -> Iterable[tuple[int, Cotangents]]:
+    """Hand what is left behind the first step to the initial states, band by band."""
+    run = slice(carry.low, carry.high)
+    for kind, state in zip(block.columns, carry.states, strict=True):
+        source = block.sources[kind + "0"]
+        if source not in walk.leads or carry.low >= carry.high:
+            continue
+        for band in [0] if carry.band is None else np.unique(carry.band[run]).tolist():
+            rows = state[run] if carry.band is None else np.where((carry.band[run] == band)[..., None], state[run], 0)
+            value = np.zeros((len(rows), block.sample_count, rows.shape[-1]))
+            value[:, walk.samples[block.sample_count]] = rows
+            yield source, Cotangents(value, carry.low, len(rows), band, by=block.id)
 
 
 def _joined(walk: Walk, node: Node, some: list[Cotangents]) -> dict[int, tuple[int, Array]]:

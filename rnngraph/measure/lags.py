@@ -86,8 +86,9 @@ def _leave_out_passed_by(log: Floats, reverse: bool) -> None:
 
     Such is every other step where a step reads the last but one.
     """
-    states = log[:, :, :0:-1] if reverse else log[:, :, 1:]
-    comes_again = np.logical_or.accumulate(states > -np.inf, axis=2)
+    states = log[:, :, :0:-1] if reverse else log[:, :, 1:]  # in the order of processing, as the initial state is first
+    felt = np.concatenate([log[:, :, :1], states], axis=2) > -np.inf
+    comes_again = np.logical_or.accumulate(felt, axis=2)[:, :, 1:]
     states[(states == -np.inf) & comes_again] = np.nan
 
 

@@ -19,7 +19,7 @@ from rnngraph.trace.magnitudes import Booleans, Floats, Integers
 from rnngraph.trace.model import SpectrumTrace
 
 SAMPLES = 8
-_PRODUCT = 16  # directions of which the product's largest singular value is taken
+EXPLICIT = 512  # numbers of a state up to which a step's Jacobian is formed, for its largest singular value
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,40 +87,41 @@ def _taken(recording: Recording, numbers: list[int]) -> Booleans:
 
 
 def _spectrum(recording: Recording, group: Group, k: int) -> SpectrumTrace:
-    width = min(group.size, max(k, _PRODUCT))
-    samples = len(group.samples)
-    start = np.random.default_rng(0).normal(size=(samples, group.size, width))
-    basis = np.linalg.qr(start)[0]
-    total, count = np.zeros((samples, width)), np.zeros(samples)
-    product = np.broadcast_to(np.eye(width), (samples, width, width)).copy()
-    logs = np.zeros(samples)
+    samples, size = len(group.samples), group.size
+    explicit = size <= EXPLICIT
+    eye = np.broadcast_to(np.eye(size), (samples, size, size))
+    basis = np.linalg.qr(np.random.default_rng(0).normal(size=(samples, size, k)))[0]
+    total, count = np.zeros((samples, k)), np.zeros(samples)
+    product, logs = eye, np.zeros(samples)
     singular = np.full(group.facts[0].timesteps, np.nan)
-    broken = False
     for t in group.steps():
         valid = group.valid[:, t]
         if not valid.any():
             continue
-        singular[t] = _largest(step_back(recording, group, t, np.broadcast_to(np.eye(group.size), (samples, group.size, group.size))), valid)
-        moved = step_back(recording, group, t, basis)
+        if explicit:
+            transposed = step_back(recording, group, t, eye)
+            singular[t] = _largest(transposed, valid)
+            moved = transposed @ basis
+            product, logs = _multiplied(transposed, product, logs, valid)
+        else:
+            moved = step_back(recording, group, t, basis)
         if not np.isfinite(moved).all():
-            broken = True
-            break
+            return SpectrumTrace(group.name, np.full(k, np.nan), singular, float("nan"))
         q, r = np.linalg.qr(moved)
         total[valid] += np.log(np.abs(np.diagonal(r, axis1=-2, axis2=-1)))[valid]
-        product, logs = _multiplied(r, product, logs, valid)
         basis = np.where(valid[:, None, None], q, basis)
         count += valid
-    if broken or not count.any():
+    if not count.any():
         return SpectrumTrace(group.name, np.full(k, np.nan), singular, float("nan"))
     rates = total[count > 0] / count[count > 0, None]
-    exponents = np.sort(rates.mean(axis=0))[::-1][:k]
+    exponents = np.sort(rates.mean(axis=0))[::-1]
     largest = logs + np.log(np.linalg.norm(product, ord=2, axis=(1, 2)))
-    return SpectrumTrace(group.name, exponents, singular, float(largest[count > 0].max()))
+    return SpectrumTrace(group.name, exponents, singular, float(largest[count > 0].max()) if explicit else float("nan"))
 
 
-def _multiplied(r: Floats, product: Floats, logs: Floats, valid: Booleans) -> tuple[Floats, Floats]:
+def _multiplied(step: Floats, product: Floats, logs: Floats, valid: Booleans) -> tuple[Floats, Floats]:
     """Multiply the product from the left, with its scale apart."""
-    moved = r @ product
+    moved = step @ product
     scale = np.abs(moved).max(axis=(1, 2))
     usable = valid & (scale > 0)
     moved = moved / np.where(usable, scale, 1)[:, None, None]

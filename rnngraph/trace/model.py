@@ -158,7 +158,7 @@ class LagTrace:
     """
 
     state: str
-    losses: Annotated[Integers, declared("S", least=0)]  # loss timesteps s that were taken, each on its own clock
+    losses: Annotated[Integers, declared("S", least=0, most="T")]  # loss timesteps s that were taken, each on its own clock
     clocks: Annotated[Integers, declared("S", least=0)]  # the clock of the recurrence that each loss enters
     samples: Annotated[Integers, declared("B", least=0)]  # sample indices that were taken
     log: Annotated[Floats, declared("B", "S", "own+1")]  # ln, column 0 the initial state; -inf zero, NaN unmeasured

@@ -77,6 +77,7 @@ def by_hand(
     losses: Sequence[int] | None = None,
     inputs: Array = None,
     after: Callable[[Any, Any, int], Any] | None = None,
+    **declared: Any,
 ) -> Any:
     """Run `h = step(h, x_t)` from `h0` (batch, units); the loss is the sum over `losses` of `readout · h_s`."""
     tape = rg.Tape()
@@ -90,7 +91,7 @@ def by_hand(
             h = step(h, None if x is None else x[:, t])
             h = h if after is None else after(h, before, t)
         states.append(h)
-    tape.state("cell.h", states, initial=start)
+    tape.state("cell.h", states, initial=start, **declared)
     for t in range(time) if losses is None else losses:
         part = (states[t] * readout).sum()
         total = part if total is None else total + part

@@ -52,8 +52,8 @@ class Clocks:
         self._of[entry] = known[0]
 
     def _recurrence(self, one: Recurrence) -> int:
-        if one.source not in self._of:
-            self._join(-1 - len(self._same), ())
+        if one.source < 0:
+            self._same.append(len(self._same))
             return len(self._same) - 1
         return self._of[one.source]
 

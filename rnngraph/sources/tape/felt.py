@@ -69,10 +69,12 @@ def feel(
                 far = consumer is not None and t != consumer.timestep >= 0 and consumer.place == place
                 (carried if far else immediate)[number, kind][t] |= _any(one)
 
-    walk.see_block, walk.feel_block, walk.feel_node = see_block, feel_block, feel_node
-    walk.see_node = lambda node_id, low, log: total[nodes[node_id][:2]].__setitem__(
-        nodes[node_id][2] + 1, bool((log > -np.inf).any() or np.isnan(log).any())
-    )
+    def see_node(entry: int, low: int, log: Array) -> None:
+        if entry in nodes:
+            number, kind, t = nodes[entry]
+            total[number, kind][t + 1] = bool((log > -np.inf).any() or np.isnan(log).any())
+
+    walk.see_block, walk.feel_block, walk.feel_node, walk.see_node = see_block, feel_block, feel_node, see_node
     rows: dict[int, list[Cotangents]] = {}
     for start, cotangent in starts.items():
         entry = tape.entry(start)

@@ -202,7 +202,8 @@ class Plan:
                 whole[one.low : one.low + len(value)] += value
 
         walk.feel_node = collect
-        walk_rows(walk, starts, count)
+        with np.errstate(all="ignore"):
+            walk_rows(walk, starts, count)
         for number in group:
             block = tape.recurrences[number].block
             if block is not None:

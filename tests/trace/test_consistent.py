@@ -48,7 +48,7 @@ def test_a_changed_column_is_refused(saved: Path, tmp_path: Path, column: str, c
     arrays = dict(np.load(saved))
     arrays[column] = COLUMNS[column][change](arrays[column])
     np.savez(tmp_path / "bad.npz", **arrays)
-    with pytest.raises(FileError, match="fit together"):
+    with pytest.raises(FileError, match="is damaged: "):
         Trace.load(tmp_path / "bad.npz")
 
 
@@ -64,7 +64,7 @@ def test_a_changed_word_is_refused(saved: Path, tmp_path: Path, path: tuple[Any,
     place[path[-1]] = 10**6 if isinstance(place[path[-1]], int) else "x"
     arrays["header"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
     np.savez(tmp_path / "bad.npz", **arrays)
-    with pytest.raises(FileError, match="fit together"):
+    with pytest.raises(FileError, match="is damaged: "):
         Trace.load(tmp_path / "bad.npz")
 
 
