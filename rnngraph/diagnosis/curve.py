@@ -85,7 +85,7 @@ class LagCurve:
         """Give the longest lag up to which the median stays at or above `epsilon`; None without any pair."""
         if not self.pairs.any():
             return None
-        below = np.flatnonzero((self.pairs > 0) & (self.median < math.log(epsilon)))
+        below = np.flatnonzero(self.median < math.log(epsilon))
         return int(below[0]) if below.size else self.longest
 
 

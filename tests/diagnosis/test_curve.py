@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -97,6 +98,16 @@ def test_one_long_sample_does_not_define_the_batch() -> None:
     loses[-1] = np.where(lag[-1] >= 0, -1.0 * lag[-1], np.nan)
     curve = lag_curve([made([keeps, loses, loses], losses)], "forward")
     np.testing.assert_allclose(curve.median[:5], -np.arange(1.0, 6.0))
+
+
+def test_a_lag_counts_where_half_of_the_samples_reach_it() -> None:
+    log = np.zeros((3, 1, 13))
+    samples = made(log, [11])
+    arrivals = np.array([[11], [7], [3]])
+    lag = arrivals[:, :, None] - np.arange(-1, 12)
+    curve = lag_curve([replace(samples, log=np.where(lag >= 0, log, np.nan), arrivals=arrivals)], "forward")
+    np.testing.assert_array_equal(curve.pairs[[2, 3, 6, 7, 10]], [3, 2, 2, 1, 1])
+    assert curve.covered(0.01) == 7
 
 
 def test_zero_and_infinity() -> None:

@@ -13,7 +13,7 @@ from rnngraph import nn
 from rnngraph.diagnosis.curve import lag_curve
 from rnngraph.diagnosis.slope import weighted_median
 from tests.diagnosis.test_curve import made
-from tests.diagnosis.verdict_networks import linear
+from tests.diagnosis.verdict_networks import linear, recorded
 from tests.linear_cells import orthogonal
 
 
@@ -57,6 +57,42 @@ def test_the_clip_counts_every_parameter_of_the_layer_and_none_of_another(layers
     assert finding.evidence["clip_norm"] == pytest.approx(expected, rel=1e-9)
 
 
+def test_chrono_is_for_the_lag_and_one_more() -> None:
+    advice = found(rg.diagnose(recorded(nn.LSTM(6, 8), time=41, loss="last")), "vanishing").advice
+    assert "chrono draws the biases from ln U(1, 40) for lags up to 41." in advice
+
+
+@pytest.mark.parametrize("share", [0.4, 0.6])
+def test_the_whole_gradient_is_clipped_where_most_of_it_is_the_layers_own(share: float) -> None:
+    x = rg.Tape().input(np.random.default_rng(0).normal(size=(4, 60, 3)))
+    hidden, scores = nn.RNN(3, 16, init="orthogonal", gain=2.0)(x), nn.Linear(3, 5)(x)
+    own, other = (rg.gradients(loss) for loss in (hidden[:, 59].sum(), scores.sum()))
+    sizes = [math.hypot(*(float(np.linalg.norm(part[name])) for name in names)) for part, names in (
+        (own, ("rnn.Wx", "rnn.Wh", "rnn.b")), (other, ("linear.W", "linear.b"))
+    )]  # fmt: skip
+    # The squares of the layer's own gradient and of the others' are as share to 1 - share.
+    factor = sizes[0] / sizes[1] * math.sqrt((1 - share) / share)
+    finding = found(rg.diagnose(rg.record(hidden[:, 59].sum() + scores.sum() * factor, lags=True)), "exploding")
+    clipped = sizes[0] if share < 0.5 else sizes[0] / math.sqrt(share)
+    assert finding.evidence["clip_norm"] == pytest.approx(clipped / 10 ** finding.evidence["peak_decades"])
+    assert ("own weights" in finding.advice) == (share < 0.5)
+
+
+def test_the_whole_gradient_is_clipped_where_the_cell_has_no_weights() -> None:
+    tape = rg.Tape()
+    h = start = nn.Linear(2, 3)(tape.input(np.ones((4, 2))))
+    states = []
+    for t in range(40):
+        with tape.scope(t=t):
+            h = h * 1.5
+        states.append(h)
+    tape.state("cell.h", states, initial=start)
+    loss = h.sum()
+    norm = math.hypot(*(float(np.linalg.norm(rg.gradients(loss)[name])) for name in ("linear.W", "linear.b")))
+    finding = found(rg.diagnose(rg.record(loss, lags=True)), "exploding")
+    assert finding.evidence["clip_norm"] == pytest.approx(norm / 1.5**39)
+
+
 def test_half_of_the_weight_lies_on_either_side_of_the_median() -> None:
     assert weighted_median(np.array([3.0, 1.0, 2.0]), np.array([10.0, 1.0, 1.0])) == 3
     assert weighted_median(np.array([1.0, 2.0]), np.array([1.0, 1.0])) == 1.5
@@ -65,12 +101,17 @@ def test_half_of_the_weight_lies_on_either_side_of_the_median() -> None:
 
 
 def test_a_long_pair_weighs_more_than_short_ones() -> None:
-    # One loss of 60 steps loses 0.1 nats a step, three of a few steps lose 1.
-    losses = np.array([3, 4, 5, 59])
+    # One loss of 59 steps loses 0.1 nats a step, three of a few steps lose 1.
+    losses = np.array([8, 9, 10, 59])
     lag = losses[:, None] - np.arange(-1, 60)
     rates = np.array([1.0, 1.0, 1.0, 0.1])[:, None]
     curve = lag_curve([made(np.where(lag >= 0, -rates * lag, np.nan)[None], losses)], "forward")
     assert curve.rate(59) == pytest.approx(-0.1)
+
+
+def test_two_points_have_a_slope() -> None:
+    curve = lag_curve([made([[[np.nan, -3.0, -1.0, 0.0]]], [2])], "forward")
+    assert curve.rate(2) == -2
 
 
 @pytest.mark.parametrize(("horizon", "first"), [(8, 1), (19, 1), (20, 2), (30, 3), (50, 5), (80, 5)])
