@@ -4,8 +4,8 @@ from itertools import pairwise
 
 import pytest
 
-from rnngraph.graph import Drawing, draw
-from rnngraph.graph.geometry import Box
+from rnngraph.graph.draw import Drawing, draw
+from rnngraph.graph.layout.geometry import Box
 from rnngraph.trace.model import Trace
 from tests.traces import CELLS, every_status, make_trace
 
