@@ -126,7 +126,7 @@ def make_trace(
     for layer in range(layers):
         outputs = []
         for direction in (FORWARD, REVERSE) if bidirectional else (FORWARD,):
-            found, output = _layer(table, cell, layer, direction, below, timesteps, decay)
+            found, output = record_layer(table, cell, layer, direction, below, timesteps, decay)
             states.extend(found)
             outputs.append(output)
         below = outputs[0] if len(outputs) == 1 else table.add("concatenate", *outputs, shape=whole)
@@ -209,13 +209,23 @@ def every_status() -> Trace:
     )
 
 
-def _layer(
-    table: Table, cell: str, layer: int, direction: str, below: int, timesteps: int, decay: float
+def record_layer(
+    table: Table,
+    cell: str,
+    layer: int,
+    direction: str,
+    below: int,
+    timesteps: int,
+    decay: float,
+    *,
+    stem: str = "rnn",
+    batch: int = BATCH,
 ) -> tuple[list[StateTrace], int]:
-    scope = f"rnn.{layer}/{direction}"
+    """Record one layer in one direction; return its states and the node of its output."""
+    scope = f"{stem}.{layer}/{direction}"
     suffix = (f"_l{layer}" if layer or direction == REVERSE else "") + ("_reverse" if direction == REVERSE else "")
-    weight = table.add("parameter", name=f"rnn.Wh{suffix}")
-    project = table.add("project", below, scope=scope, shape=f"({BATCH}, {timesteps}, {HIDDEN})")
+    weight = table.add("parameter", name=f"{stem}.Wh{suffix}")
+    project = table.add("project", below, scope=scope, shape=f"({batch}, {timesteps}, {HIDDEN})")
     order = range(timesteps) if direction == FORWARD else range(timesteps - 1, -1, -1)
     nodes = {kind: np.full(timesteps, -1, dtype=np.int64) for _, kind in STEPS[cell] if kind}
     previous: list[int] = []
@@ -223,14 +233,14 @@ def _layer(
         made: list[int] = []
         for op, kind in STEPS[cell]:
             sources = ([project, weight] if not made else made[-2:]) + previous
-            made.append(table.add(op, *sources, scope=scope, shape=f"({BATCH}, {HIDDEN})", t=t))
+            made.append(table.add(op, *sources, scope=scope, shape=f"({batch}, {HIDDEN})", t=t))
             if kind:
                 nodes[kind][t] = made[-1]
         previous = [int(found[t]) for found in nodes.values()]
-    output = table.add("stack", *nodes["h"].tolist(), scope=scope, shape=f"({BATCH}, {timesteps}, {HIDDEN})")
+    output = table.add("stack", *nodes["h"].tolist(), scope=scope, shape=f"({batch}, {timesteps}, {HIDDEN})")
     walked = np.arange(timesteps - 1, -1, -1) if direction == FORWARD else np.arange(timesteps)
     states = [
-        _state(f"rnn.{kind}{suffix}", layer, direction, kind, cell, walked, decay, found)
+        _state(f"{stem}.{kind}{suffix}", layer, direction, kind, cell, walked, decay, found)
         for kind, found in nodes.items()
     ]
     return states, output

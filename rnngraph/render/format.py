@@ -33,8 +33,8 @@ def _begins(*starts: bytes) -> Callable[[bytes], bool]:
     return lambda data: data.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(starts)
 
 
-def _holds(*parts: bytes) -> Callable[[bytes], bool]:
-    return lambda data: any(part in data for part in parts)
+def _holds(part: bytes) -> Callable[[bytes], bool]:
+    return lambda data: part in data
 
 
 RENDERERS = (
@@ -44,7 +44,7 @@ RENDERERS = (
     Renderer("dot", (".dot", ".gv"), _begins(b"digraph", b"graph", b"strict"), False, dot),
     Renderer("json", (".json",), _begins(b"{", b"["), False, json),
     Renderer("html", (".html", ".htm"), _begins(b"<!doctype html", b"<html"), False, html),
-    Renderer("mermaid", (".mmd", ".mermaid"), _holds(b"flowchart", b"graph "), False, mermaid),
+    Renderer("mermaid", (".mmd", ".mermaid"), _holds(b"flowchart "), False, mermaid),
 )
 
 

@@ -12,7 +12,7 @@ from rnngraph.errors import FileError, InputError
 from rnngraph.graph.build.graph import build_columns
 from rnngraph.graph.draw import draw
 from rnngraph.render import render
-from rnngraph.render.format import RENDERERS
+from rnngraph.render.format import RENDERERS, Renderer, render_bytes
 from tests.traces import make_trace
 
 TRACE = make_trace("tanh", 3)
@@ -46,6 +46,15 @@ def test_a_file_of_another_kind_is_kept(tmp_path: Path) -> None:
     assert path.read_text() == "my notes"
     render(TRACE, path, force=True)
     assert "<svg" in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("row", RENDERERS, ids=lambda row: row.name)
+def test_a_renderer_recognises_its_own_files_and_no_notes(row: Renderer) -> None:
+    data = render_bytes(draw(TRACE), row.name)
+    assert row.recognises(data[:4096])
+    assert not row.recognises(b"my notes on the flow of gradients")
+    others = [one.name for one in RENDERERS if one is not row and one.recognises(data[:4096])]
+    assert others == []
 
 
 def test_an_empty_file_may_be_filled(tmp_path: Path) -> None:

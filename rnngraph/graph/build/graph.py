@@ -106,6 +106,7 @@ def _fill(
 ) -> Grid:
     bears = loss_steps(trace)
     grid: Grid = {}
+    runs = [any(column.within(0, source.timesteps).ranges for column in columns) for source in rows]
     for number, column in enumerate(columns):
         if column.kind == "fold":
             grid[-1, number] = (fold_vertex(trace, column, number),)
@@ -118,7 +119,7 @@ def _fill(
                 crossing = TrackColumn(trace, source.track, row, number, own)
                 if own.ranges:
                     grid[row, number] = crossing.vertices(step_parts(source.track, step, detail, recorded))
-                elif source.track.starts_in(column, first=number == 0):
+                elif runs[row] and source.track.starts_in(column, first=number == 0):
                     grid[row, number] = crossing.initial(detail)
             elif own.ranges and (source.row.kind != "loss" or bears[own.index].any()):
                 nodes = source.nodes if source.key is None else found.get(source.key, ())
@@ -134,9 +135,15 @@ def _step_nodes(recorded: Recorded, rows: tuple[RowSource, ...], step: int) -> d
     return {step_key(node, recorded, seen): (node,) for node in recorded.by_step.get(step, ())}
 
 
-def _subtitle(trace: Trace) -> str:
+def sizes(trace: Trace) -> list[str]:
+    """Say how large a trace is: the batch, or the batches of its recurrences, the timesteps, the kind of number."""
+    batches = dict.fromkeys(str(one.batch) for one in trace.recurrences) or [str(trace.batch)]
     count = "1 timestep" if trace.timesteps == 1 else f"{trace.timesteps} timesteps"
-    parts = [f"batch {trace.batch}", count, trace.dtype]
+    return [f"batch {' and '.join(batches)}", count, trace.dtype]
+
+
+def _subtitle(trace: Trace) -> str:
+    parts = sizes(trace)
     if not math.isnan(trace.loss):
         parts.append(f"loss {trace.loss:.4g}")
     first = trace.graph.first_nonfinite().items()

@@ -86,9 +86,9 @@ class TrackColumn:
         return tuple(
             Vertex(
                 f"n{self.number}_{self.row}_{_safe(kind)}", "initial", f"{kind}0", self.row, self.number, kind,
-                state=state.name, grad=summarise(state.initial), note=f"{state.name}, initial",
+                state=state.name, place=(level, 0, 1), grad=summarise(state.initial), note=f"{state.name}, initial",
             )
-            for kind, state in self.track.states.items()
+            for level, (kind, state) in enumerate(self.track.states.items())
             if is_observed(state) and (detail != "layer" or kind == self.track.main)
         )  # fmt: skip
 

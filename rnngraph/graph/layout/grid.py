@@ -60,9 +60,10 @@ def arrange(graph: Graph, *, backward: bool = True, least: float = STEP_WIDTH) -
     passed = _passed(graph)
     limit = _step_width(graph, passed, least)
     columns = _column_spans(graph, limit, any(shifts))
-    rows, levels = _row_spans(graph, backward)
-    # An initial state stands beside its state's box.
+    # An initial state stands beside its state's box, where there is one.
     beside = {vertex.state: vertex.place[0] for vertex in graph.vertices if vertex.kind in {"state", "layer"}}
+    level_of = {vertex.id: beside.get(vertex.state, vertex.place[0]) for vertex in graph.vertices}
+    rows, levels = _row_spans(graph, level_of, backward)
     boxes: dict[str, Box] = {}
     for vertex in graph.vertices:
         span, row = columns[vertex.column], vertex.row
@@ -70,9 +71,7 @@ def arrange(graph: Graph, *, backward: bool = True, least: float = STEP_WIDTH) -
             height = rows[-1].stop - rows[0].start
             boxes[vertex.id] = Box(span.middle, rows[0].start + height / 2, span.size, height)
         elif vertex.kind != "cut":
-            level = beside.get(vertex.state, 0) if vertex.kind == "initial" else vertex.place[0]
-            middle = levels[row].get(level, rows[row].middle)
-            box = _box(vertex, span, middle, shifts[row], limit=limit, staggered=any(shifts))
+            box = _box(vertex, span, levels[row][level_of[vertex.id]], shifts[row], limit=limit, staggered=any(shifts))
             narrower = PASS if vertex.id in passed else 0.0
             boxes[vertex.id] = Box(box.x, box.y, box.width - narrower, box.height)
     return Grid(boxes, columns, rows, shifts)
@@ -83,7 +82,7 @@ def _passed(graph: Graph) -> set[str]:
     vertices = {vertex.id: vertex for vertex in graph.vertices}
     steps: dict[tuple[int, int], list[Vertex]] = defaultdict(list)
     for vertex in graph.vertices:
-        if vertex.place[0] > 0 and vertex.place[2] == 1:
+        if vertex.place[2] == 1:
             steps[vertex.row, vertex.column].append(vertex)
     passed: set[str] = set()
     for edge in graph.edges:
@@ -96,13 +95,13 @@ def _passed(graph: Graph) -> set[str]:
 
 def _shifts(rows: tuple[Row, ...]) -> tuple[float, ...]:
     """Shift the directions of one layer apart, so that each can be reached past the other."""
-    directions: dict[int, set[str]] = defaultdict(set)
+    directions: dict[str, set[str]] = defaultdict(set)
     for row in rows:
         if row.kind == "track":
-            directions[row.layer].add(row.direction)
+            directions[row.name].add(row.direction)
     return tuple(
         0.0
-        if row.kind != "track" or len(directions[row.layer]) < 2
+        if row.kind != "track" or len(directions[row.name]) < 2
         else (STAGGER / 2 if row.direction == "reverse" else -STAGGER / 2)
         for row in rows
     )
@@ -140,13 +139,15 @@ def _column_spans(graph: Graph, limit: float, staggered: bool) -> tuple[Span, ..
     return tuple(spans)
 
 
-def _row_spans(graph: Graph, backward: bool) -> tuple[tuple[Span, ...], list[dict[int, float]]]:
+def _row_spans(
+    graph: Graph, level_of: dict[str, int], backward: bool
+) -> tuple[tuple[Span, ...], list[dict[int, float]]]:
     """Stack the rows; inside a row, stack its levels, each as high as its tallest box. Give their levels, too."""
     heights: list[dict[int, float]] = [{} for _ in graph.rows]
     arcs: set[tuple[int, int]] = set()
     for vertex in graph.vertices:
-        row, level = vertex.row, vertex.place[0]
-        if vertex.kind not in {"fold", "initial", "cut"}:
+        row, level = vertex.row, level_of[vertex.id]
+        if vertex.kind not in {"fold", "cut"}:
             heights[row][level] = max(heights[row].get(level, 0.0), HEIGHTS[vertex.kind])
         if vertex.kind in {"state", "layer"} and backward:
             arcs.add((row, level))

@@ -11,15 +11,19 @@ function drawHeader(group, column) {
 
 const shownBands = () => scene.bands.filter((band) => ui.weights || band.kind === "gradient");
 
-function bandSeries(band) {
-  return band.kind === "gradient"
-    ? data.states.find((state) => state.name === band.name).grad
-    : data.parameters.find((parameter) => parameter.name === band.name).steps;
+const bandState = (band) => (band.kind === "gradient" ? data.states.find((state) => state.name === band.name) : null);
+const bandSeries = (band) => bandState(band)?.grad ?? data.parameters.find((parameter) => parameter.name === band.name).steps;
+
+// What a band shows under a column; null where its recurrence has no step.
+function bandMeasure(band, column) {
+  const state = bandState(band), runs = state ? ownRuns(state, column.runs) : column.runs;
+  return runs.length ? measureOf(bandSeries(band), runs) : null;
 }
 
 function drawBands(group, column) {
   for (const band of shownBands()) {
-    const found = measureOf(bandSeries(band), column.runs);
+    const found = bandMeasure(band, column);
+    if (!found) continue;
     if (band.kind === "gradient") drawBar(group, column, band, found);
     else drawCell(group, column, band, found);
   }

@@ -96,6 +96,7 @@ const wordOf = (column) => (column.kind === "step" ? data.labels[column.runs[0][
 const trackOf = (vertex) => (vertex.state >= 0 ? data.states[vertex.state].track : vertex.gates.length ? data.gates[vertex.gates[0]].track : -1);
 
 function isPadding(column, vertex = null) {
+  if (vertex?.kind === "initial") return false;
   const track = vertex ? trackOf(vertex) : -1, valid = track < 0 ? data.valid : data.recurrences[track].valid;
   return column.kind === "step" && entryOf(valid.plain, column.runs[0][0]) === 0;
 }

@@ -92,7 +92,7 @@ function drawLegend() {
 
 // A mark for everything that this trace really has.
 function marks() {
-  const whole = [[0, atoms.length]], all = data.states.flatMap((state) => [measureOf(state.grad, whole), measureOf(state.carried, whole)]);
+  const whole = [[0, atoms.length]], all = data.states.flatMap((state) => [state.grad, state.carried].map((series) => measureOf(series, ownRuns(state, whole))));
   const has = (status) => all.some((measure) => measure.counts[status]);
   const found = [[has(ZERO), "is-zero", "exactly zero"], [has(UNDERFLOW), "is-underflow", "underflow"], [has(NONFINITE), "is-nonfinite", "not finite"],
     [has(UNOBSERVED), "is-unobserved", "not observed"], [data.states.some((state) => state.cuts.length), "is-cut", "cut"],

@@ -91,8 +91,9 @@ function farShapes(column) {
 }
 
 function farBand(column, band) {
-  const found = measureOf(bandSeries(band), column.runs), { top, low } = extentOf(found, column);
-  if (found.status === UNOBSERVED) return [];
+  const found = bandMeasure(band, column);
+  if (!found || found.status === UNOBSERVED) return [];
+  const { top, low } = extentOf(found, column);
   const fill = found.status === OK ? colourOf(band.kind === "gradient" ? "bars" : "weights", found.high) : themed(found.status === NONFINITE ? "red" : "paper");
   const line = found.status === OK || found.status === NONFINITE ? "" : themed(found.status === ZERO ? "grey" : "violet");
   const [high, drop] = band.kind === "gradient" ? [top - low, 1 - top] : [1, 0];

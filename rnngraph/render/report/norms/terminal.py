@@ -14,6 +14,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
 from rnngraph.errors import InputError
+from rnngraph.graph.build.graph import sizes
 from rnngraph.graph.steps import Steps
 from rnngraph.graph.style.palette import Scale
 from rnngraph.render.report.norms.entries import Entry, entries_of
@@ -85,9 +86,6 @@ def _heading(trace: Trace, page: Page) -> Text:
     loss = f"{trace.loss:.4g}"
     if math.isnan(trace.loss):
         loss = "not finite" if "forward" in trace.graph.first_nonfinite() else "not observed"
-    plural = "s" if trace.timesteps != 1 else ""
-    sizes = f"batch {trace.batch} {dot} {trace.timesteps} timestep{plural} {dot} {trace.dtype}"
     return Text.assemble(
-        (printable(trace.model), "bold"),
-        f" {dot} {sizes} {dot} loss {loss}",
+        (printable(trace.model), "bold"), *(f" {dot} {part}" for part in (*sizes(trace), f"loss {loss}"))
     )
