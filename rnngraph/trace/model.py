@@ -35,7 +35,7 @@ class RecurrenceTrace:
     cell: str  # the name of a `CellTrace` of the trace
     timesteps: Annotated[int, declared(least=1)]  # its own
     clock: Annotated[int, declared(least=0)]  # recurrences of one clock take the same step at the same time
-    valid: Annotated[Booleans, declared("N", "own")]  # False in padding
+    valid: Annotated[Booleans, declared("samples", "own")]  # False in padding
     cut: Annotated[Booleans, declared("own")]  # the step was declared to be cut from the one processed before it
 
     @property
