@@ -32,7 +32,7 @@ if TYPE_CHECKING:
         VocabularyError,
     )
     from rnngraph.graph.draw import draw
-    from rnngraph.graph.drawing import Drawing
+    from rnngraph.graph.model import Drawing
     from rnngraph.measure.lag_options import LagOptions
     from rnngraph.sources import torch
     from rnngraph.sources.tape.record import record, spectrum
@@ -64,7 +64,7 @@ _HOMES = {
         "VocabularyError",
     ),
     "rnngraph.graph.draw": ("draw",),
-    "rnngraph.graph.drawing": ("Drawing",),
+    "rnngraph.graph.model": ("Drawing",),
     "rnngraph.measure.lag_options": ("LagOptions",),
     "rnngraph.sources.tape.record": ("record", "spectrum"),
     "rnngraph.trace.model": ("Trace",),

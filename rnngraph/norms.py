@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
-
 from numpy.typing import NDArray
 
 Array: TypeAlias = NDArray[Any]

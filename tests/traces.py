@@ -10,8 +10,8 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-
 from rnngraph.measure.shim_cells import CELLS as BUILT_IN
+
 from rnngraph.trace.cell import CUSTOM, custom_cell
 from rnngraph.trace.consistent import check_trace
 from rnngraph.trace.magnitudes import Magnitudes, Status

@@ -123,7 +123,9 @@ class Cell(ABC):
         """Give the gradient of x·Wx + b, from that of the gates and of h."""
         return da
 
-    def weight_factors(self, past: Past, x: Array, da: Array, to_input: Array, h: Array) -> Iterator[tuple[str, Any, Array]]:
+    def weight_factors(
+        self, past: Past, x: Array, da: Array, to_input: Array, h: Array
+    ) -> Iterator[tuple[str, Any, Array]]:
         """Give (name, left, right) with gradient Σ leftᵀ·right for every weight; left is None for a bias."""
         yield "Wx", x, to_input
         yield "b", None, to_input
@@ -138,7 +140,9 @@ class Cell(ABC):
         return np.zeros(gates.shape, bool)
 
     @abstractmethod
-    def compose(self, x: Tensor, states: Mapping[str, Tensor], weights: Mapping[str, Tensor], kept: Kept) -> dict[str, Tensor]:
+    def compose(
+        self, x: Tensor, states: Mapping[str, Tensor], weights: Mapping[str, Tensor], kept: Kept
+    ) -> dict[str, Tensor]:
         """Record one step in primitive operations.
 
         `x` is x·Wx + b, (N, blocks · H). Every new state is passed through `kept`, before another of the same step is made

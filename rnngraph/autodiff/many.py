@@ -105,9 +105,7 @@ def walk_rows(walk: Walk, starts: Mapping[int, Iterable[Cotangents]], rows: int)
                 push(source, one)
 
 
-def _through_block(
-    walk: Walk, block: Block, some: list[Cotangents], rows: int
-) -> Iterable[tuple[int, Cotangents]]:
+def _through_block(walk: Walk, block: Block, some: list[Cotangents], rows: int) -> Iterable[tuple[int, Cotangents]]:
     samples = walk.samples[block.sample_count]
     carry = walk.carries.get(block.id)
     if carry is None:

@@ -238,7 +238,9 @@ class Tape:
         stem, kind = (stem, kind) if stem else (name, "h")
         shape = tensors[0].shape
         if batch_axis is not None and not -len(shape) <= batch_axis < max(len(shape), 1):
-            raise InputError(f"state {name!r} has shape {shape}, which has no axis {batch_axis}: choose its batch_axis.")
+            raise InputError(
+                f"state {name!r} has shape {shape}, which has no axis {batch_axis}: choose its batch_axis."
+            )
         axis = None if batch_axis is None or len(shape) < 2 else batch_axis % len(shape)
         size = 1 if axis is None else shape[axis], len(tensors)
         found = Recurrence(

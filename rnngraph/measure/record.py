@@ -23,7 +23,12 @@ _FILLERS: dict[str, Any] = {"f": np.nan, "i": 0, "b": False}
 
 
 def record(
-    recording: Recording, *, lags: LagOptions | None = None, spectrum: int = 0, source: str = "", notes: tuple[str, ...] = ()
+    recording: Recording,
+    *,
+    lags: LagOptions | None = None,
+    spectrum: int = 0,
+    source: str = "",
+    notes: tuple[str, ...] = (),
 ) -> Trace:
     """Walk a recording back and measure every state, gate, parameter and input at every timestep.
 

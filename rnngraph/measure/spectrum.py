@@ -57,7 +57,9 @@ def measure_spectra(
     with np.errstate(all="ignore"):
         for group in groups(recording, samples):
             if k > group.size and not clip:
-                raise InputError(f"{k} exponents of {group.name} were asked for, but its state has {group.size} numbers.")
+                raise InputError(
+                    f"{k} exponents of {group.name} were asked for, but its state has {group.size} numbers."
+                )
             found.append(_spectrum(recording, group, min(k, group.size)))
     return tuple(found)
 
@@ -73,7 +75,11 @@ def groups(recording: Recording, samples: int = SAMPLES) -> list[Group]:
         facts = tuple(recording.facts[number] for number in numbers)
         batch = facts[0].batch
         chosen = np.unique(np.linspace(0, batch - 1, min(max(samples, 1), batch)).round().astype(np.int64))
-        sizes = {(number, kind): recording.units(number, kind) for number in numbers for kind in recording.facts[number].states}
+        sizes = {
+            (number, kind): recording.units(number, kind)
+            for number in numbers
+            for kind in recording.facts[number].states
+        }
         found.append(Group(name, tuple(numbers), facts, sizes, _taken(recording, numbers)[chosen], chosen))
     return found
 
@@ -125,7 +131,9 @@ def _multiplied(step: Floats, product: Floats, logs: Floats, valid: Booleans) ->
     scale = np.abs(moved).max(axis=(1, 2))
     usable = valid & (scale > 0)
     moved = moved / np.where(usable, scale, 1)[:, None, None]
-    return np.where(valid[:, None, None], moved, product), logs + np.where(usable, np.log(np.where(usable, scale, 1)), 0)
+    return np.where(valid[:, None, None], moved, product), logs + np.where(
+        usable, np.log(np.where(usable, scale, 1)), 0
+    )
 
 
 def _largest(jacobians: Floats, valid: Booleans) -> float:

@@ -62,7 +62,9 @@ class StateColumns:
         carried = self.carried[1:] if self.facts.reverse else self.carried[:-1]
         return bool((following & (carried == 0)).any()) or not total.all()
 
-    def trace(self, *, initial: float | None, valid: Booleans, cut: Booleans, felt: Felt | None, key: int) -> StateTrace:
+    def trace(
+        self, *, initial: float | None, valid: Booleans, cut: Booleans, felt: Felt | None, key: int
+    ) -> StateTrace:
         """Assemble the trace of a state whose gradients were walked."""
         grad, carried = Magnitudes.of(row_norms(self.samples)), Magnitudes.of(self.carried)
         immediate = Magnitudes.of(self.immediate)

@@ -21,6 +21,7 @@ from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.tape import Tape
 from rnngraph.errors import DtypeError, InputError
 from rnngraph.nn import losses
+from rnngraph.nn.affine import LINEAR
 from rnngraph.nn.call import (
     check_affine,
     floats,
@@ -31,7 +32,6 @@ from rnngraph.nn.call import (
     walk_back,
     whole,
 )
-from rnngraph.nn.affine import LINEAR
 from rnngraph.nn.cells.lstm import Lstm
 from rnngraph.nn.cells.tanh_relu import Tanh
 from rnngraph.nn.checks import check_tokens

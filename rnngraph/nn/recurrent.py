@@ -91,7 +91,9 @@ class Recurrent(Module):
         """
         batch, time = self._check(self.take(x))
         if c0 is not None and "c" not in self.cell.facts.kinds:
-            raise InputError(f"c0 was given but a {self.cell.facts.title} layer has no cell state; only an LSTM has one.")
+            raise InputError(
+                f"c0 was given but a {self.cell.facts.title} layer has no cell state; only an LSTM has one."
+            )
         keep = None if mask is None else self._mask(mask, batch, time)
         given = {"h": h0, "c": c0}
         starts = {kind: self._initial(x.tape, given.get(kind), kind + "0", batch) for kind in self.cell.facts.kinds}

@@ -12,8 +12,8 @@ from rnngraph.errors import InputError
 
 if TYPE_CHECKING:
     from rnngraph.autodiff.tensor import Tensor
-    from rnngraph.sources.checkpoint.options import Loaded
     from rnngraph.measure.lag_options import LagOptions
+    from rnngraph.sources.checkpoint.options import Loaded
     from rnngraph.trace.model import Trace
 
 

@@ -100,7 +100,8 @@ def torch_stack(name: str, cell: str, arrays: Mapping[str, Array]) -> Stack:
     if any(key.startswith("weight_hr") for key in arrays):
         cell = form(cell, having="Wr")
     layers = tuple(
-        tuple(_torch_layer(name, CELLS[cell], arrays, f"_l{layer}{ending}") for ending in endings) for layer in range(count)
+        tuple(_torch_layer(name, CELLS[cell], arrays, f"_l{layer}{ending}") for ending in endings)
+        for layer in range(count)
     )
     stack = Stack(name, cell, layers, directions=("forward", "reverse") if both else ("forward",))
     check_stack(stack)

@@ -11,8 +11,8 @@ import rnngraph as rg
 from rnngraph import nn
 from rnngraph.autodiff.backward import sweep
 from rnngraph.autodiff.block import Block
-from rnngraph.measure.lags import measure_lags
 from rnngraph.measure.lag_options import LagOptions
+from rnngraph.measure.lags import measure_lags
 from rnngraph.sources.tape.record import open_recording
 from rnngraph.trace.model import LagTrace
 

@@ -64,9 +64,7 @@ def test_exponents_against_explicit_matrices(cell: str, form: str) -> None:
     assert found.sum() == pytest.approx(total, rel=1e-9)
     assert (np.diff(found) <= 0).all()
     measured = rg.spectrum(hidden.sum(), 3)
-    np.testing.assert_allclose(
-        measured.singular, [np.linalg.norm(m, 2, axis=(1, 2)).max() for m in steps], rtol=1e-12
-    )
+    np.testing.assert_allclose(measured.singular, [np.linalg.norm(m, 2, axis=(1, 2)).max() for m in steps], rtol=1e-12)
     product = np.broadcast_to(np.eye(group.size), steps[0].shape)
     scale = 0.0
     for matrix in steps:

@@ -156,9 +156,7 @@ def _walk(
                 add(one[p], carries[number][p + 1], out=totals[number][p])
             back(rows, p, [one[p] for one in totals], das[p], weight, [one[p] for one in carries])
         if p in odd:
-            pass_on(
-                p + start in block.cuts, None if copied is None else copied[p], h, [one[p] for one in carries]
-            )
+            pass_on(p + start in block.cuts, None if copied is None else copied[p], h, [one[p] for one in carries])
 
 
 def pass_on(cut: bool, copied: Array | None, h: Array, out: list[Array]) -> None:

@@ -205,9 +205,18 @@ def _recompute(block: Block, held: Block, start: int, stop: int) -> None:
     t = block.times(start, stop)
     mask = None if block.keep is None else block.keep[t].T
     part = Block(
-        0, block.cell, block.x[t].swapaxes(0, 1), weights=block.weights, initial=initial, reverse=block.reverse, mask=mask
+        0,
+        block.cell,
+        block.x[t].swapaxes(0, 1),
+        weights=block.weights,
+        initial=initial,
+        reverse=block.reverse,
+        mask=mask,
     )
     for kind, column in block.columns.items():
         block.order(column)[start + 1 : stop + 1] = part.order(part.columns[kind])[1:]
-    for own_column, other in ((block.gates, part.gates), *zip(block.extras.values(), part.extras.values(), strict=True)):
+    for own_column, other in (
+        (block.gates, part.gates),
+        *zip(block.extras.values(), part.extras.values(), strict=True),
+    ):
         own_column[t] = other

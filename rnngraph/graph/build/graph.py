@@ -102,7 +102,12 @@ def _typical(trace: Trace, columns: tuple[Column, ...]) -> int:
 
 
 def _fill(
-    trace: Trace, recorded: Recorded, rows: tuple[RowSource, ...], columns: tuple[Column, ...], detail: str, typical: int
+    trace: Trace,
+    recorded: Recorded,
+    rows: tuple[RowSource, ...],
+    columns: tuple[Column, ...],
+    detail: str,
+    typical: int,
 ) -> Grid:
     bears = loss_steps(trace)
     grid: Grid = {}

@@ -11,8 +11,8 @@ import numpy as np
 
 from rnngraph.autodiff.contribution import Array
 from rnngraph.errors import InputError
-from rnngraph.sources.checkpoint.layers import Candidate, cell_of
 from rnngraph.nn.cells import CELLS, form
+from rnngraph.sources.checkpoint.layers import Candidate, cell_of
 from rnngraph.sources.stack import LayerWeights, Stack, check_stack, reordered, torch_stack
 
 

@@ -30,7 +30,9 @@ class Entering:
     tape: Tape
     clocks: Clocks
     blocks: dict[int, tuple[int, Given]] = field(default_factory=dict)  # entry id -> (recurrence, what reaches it)
-    nodes: dict[int, tuple[int, int, Array]] = field(default_factory=dict)  # node id -> (recurrence, timestep, gradient)
+    nodes: dict[int, tuple[int, int, Array]] = field(
+        default_factory=dict
+    )  # node id -> (recurrence, timestep, gradient)
     norms: dict[int, Floats] = field(default_factory=dict)  # clock -> (T, N)
 
     def losses(self) -> Losses:

@@ -11,7 +11,6 @@ import numpy as np
 
 from rnngraph.autodiff.block import Block
 from rnngraph.autodiff.block.columns import BLOCK, PROJECT
-from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.node import Node, Op
 from rnngraph.autodiff.show import part_inputs, part_ops
 from rnngraph.autodiff.tape import Tape
@@ -107,5 +106,3 @@ def graph_columns(tape: Tape, grad: Magnitudes, *, forward: int, backward: int) 
         op=columns.op, scope=columns.scope, shape=columns.shape, timestep=columns.timestep, inputs=inputs,
         offsets=offsets, grad=grad, first_nonfinite_forward=forward, first_nonfinite_backward=backward,
     )  # fmt: skip
-
-

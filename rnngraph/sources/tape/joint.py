@@ -111,5 +111,14 @@ def _computed_again(tape: Tape, target: int, t: int, states: set[int]) -> Tape:
 
 def _with(node: Node, value: Array, arguments: tuple[Array, ...]) -> Node:
     return Node(
-        node.id, node.op, node.inputs, value, arguments, node.place, node.timestep, node.requires, node.options, node.name
+        node.id,
+        node.op,
+        node.inputs,
+        value,
+        arguments,
+        node.place,
+        node.timestep,
+        node.requires,
+        node.options,
+        node.name,
     )

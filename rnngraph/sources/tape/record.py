@@ -81,7 +81,9 @@ def spectrum(
     if not tape.recurrences:
         raise InputError("the tape holds no recurrence; declare the states of your own cell with tape.state.")
     recording = TapeRecording(tape, {})
-    found = {one.name: one for one in measure_spectra(recording, 8 if k is None else k, samples=samples, clip=k is None)}
+    found = {
+        one.name: one for one in measure_spectra(recording, 8 if k is None else k, samples=samples, clip=k is None)
+    }
     if stack is None and len(found) == 1:
         return next(iter(found.values()))
     if stack not in found:

@@ -49,7 +49,9 @@ class TapeRecording:
         self.model = tape.model or describe(tape)
         self.labels: Sequence[str | None] = [*tape.step_labels, *[None] * _timesteps(tape)][: _timesteps(tape)]
         self.clocks = Clocks(tape)
-        self.facts = [_facts(tape, number, one, self.clocks) for number, one in enumerate(tape.recurrences)]
+        self.facts: Sequence[Facts] = [
+            _facts(tape, number, one, self.clocks) for number, one in enumerate(tape.recurrences)
+        ]
         self.batch = max((output.shape[0] for output in tape.outputs if output.ndim == 3), default=1)
         first = tape.entry(int(next(iter(self.facts[0].nodes.values()))[0])) if self.facts else tape.entries[-1]
         self.dtype = str(first.value.dtype)
@@ -115,7 +117,9 @@ class TapeRecording:
     def _is_input(self, node: Node) -> bool:
         """Whether a node is what a recurrence or a model is fed over time: an input, or words that were looked up."""
         value = node.value
-        over_time = value.ndim == 3 and value.dtype.kind == "f" and value.shape[1] in {one.timesteps for one in self.facts}
+        over_time = (
+            value.ndim == 3 and value.dtype.kind == "f" and value.shape[1] in {one.timesteps for one in self.facts}
+        )
         leaf = node.op is INPUT or all(not self.tape.entry(i).value.dtype.kind == "f" for i in node.inputs[:1])
         return over_time and leaf and node.op.role != "constant" and not self._starts_states(node)
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from rnngraph.autodiff.block import Block
 from rnngraph.autodiff.block.carry import BAND, Carry
-from rnngraph.autodiff.contribution import Array, StateSlice
+from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.many import Cotangents, Walk, walk_rows
 from rnngraph.autodiff.node import Node
 from rnngraph.autodiff.tape import Tape
@@ -140,9 +140,7 @@ class Plan:
         """Find the entries that no block's input comes from: what is above all recurrences is not walked."""
         needed: set[int] = set()
         for entry in reversed(self.tape.entries):
-            if isinstance(entry, Block):
-                needed.update(entry.inputs)
-            elif entry.id in needed:
+            if isinstance(entry, Block) or entry.id in needed:
                 needed.update(entry.inputs)
         return set(self.leads) - needed
 
@@ -168,7 +166,7 @@ class Plan:
         tape, count = self.tape, len(next(iter(rows.values())))
         walk = self.walk({len(samples): samples}, None)
         batch = {number: self._batch(number) for number in group}
-        walk.samples = {size: samples for size in batch.values()}
+        walk.samples = dict.fromkeys(batch.values(), samples)
         found: dict[tuple[int, str], Array] = {}
         starts: dict[int, list[Cotangents]] = {}
         for (number, kind), one in rows.items():
@@ -209,7 +207,9 @@ class Plan:
             if block is not None:
                 carry = walk.carries[block.id]
                 for kind, state in zip(block.columns, carry.states, strict=True):
-                    lifted = state if carry.band is None else np.ldexp(state, (carry.band * BAND).astype(int)[..., None])
+                    lifted = (
+                        state if carry.band is None else np.ldexp(state, (carry.band * BAND).astype(int)[..., None])
+                    )
                     found[number, kind] = lifted if carry.low < carry.high else np.zeros_like(state)
         for number in group:
             for kind in tape.recurrences[number].kinds:

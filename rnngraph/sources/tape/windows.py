@@ -122,7 +122,9 @@ class NodeWindows:
 
     def _lend(self, times: list[int], columns: list[dict[str, Array]]) -> None:
         states, cell = self.recurrence.states, self.recurrence.cell
-        values = {kind: np.stack([self._by_sample(self.tape.entry(states[kind][t]).value) for t in times]) for kind in states}
+        values = {
+            kind: np.stack([self._by_sample(self.tape.entry(states[kind][t]).value) for t in times]) for kind in states
+        }
         saturated = None
         if cell is not None and not cell.keeps_gates:  # of a gated cell's operations the gates are not known by name
             saturated = cell.saturated(Past({}, values, np.empty(0), {}, {}, 0, None))

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from rnngraph.diagnosis.credit import log_norm
 from rnngraph.diagnosis.curve import LN10, LagCurve, lag_curve
-from rnngraph.diagnosis.slope import half_life
-from rnngraph.diagnosis.sentences import gain_text, pace_texts
 from rnngraph.diagnosis.layer import no_lags
+from rnngraph.diagnosis.sentences import gain_text, pace_texts
+from rnngraph.diagnosis.slope import half_life
 from rnngraph.diagnosis.thresholds import Thresholds
 from rnngraph.errors import InputError
 from rnngraph.trace.magnitudes import Floats
