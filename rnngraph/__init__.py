@@ -82,5 +82,6 @@ def __getattr__(name: str) -> Any:
         return import_module(_MODULES[name])
     for home, names in _HOMES.items():
         if name in names:
-            return getattr(import_module(home), name)
+            found = globals()[name] = getattr(import_module(home), name)  # so that it is looked up once
+            return found
     raise AttributeError(f"module 'rnngraph' has no attribute {name!r}")

@@ -5,6 +5,7 @@ In: a `Recording`. Out: a `Trace`.
 
 from __future__ import annotations
 
+import sys
 from dataclasses import fields, replace
 from typing import Any, TypeVar
 
@@ -18,6 +19,7 @@ from rnngraph.trace.magnitudes import Booleans, Magnitudes, Status
 from rnngraph.trace.model import GateTrace, RecurrenceTrace, StateTrace, Trace
 
 Columns = TypeVar("Columns", StateTrace, GateTrace)
+AUTOMATIC = 512  # rows of a weight up to which nobody waits for the eigenvalues
 # What stands where a short recurrence has no step, by the kind of a column's numbers.
 _FILLERS: dict[str, Any] = {"f": np.nan, "i": 0, "b": False}
 
@@ -40,7 +42,8 @@ def record(
         notes: sentences that a reader of the numbers must know.
     """
     with np.errstate(all="ignore"):  # overflow is a finding, not a warning
-        trace = _measured(recording, source, notes)
+        eigenvalues = sys.maxsize if spectrum else AUTOMATIC if lags is not None else 0
+        trace = _measured(recording, source, notes, eigenvalues)
         if lags is not None and recording.walked:
             from rnngraph.measure.lags import measure_lags
 
@@ -52,7 +55,7 @@ def record(
     return trace
 
 
-def _measured(recording: Recording, source: str, notes: tuple[str, ...]) -> Trace:
+def _measured(recording: Recording, source: str, notes: tuple[str, ...], eigenvalues: int) -> Trace:
     facts = recording.facts
     valid = [recording.valid(number) for number in range(len(facts))]
     states = [{kind: StateColumns(one, kind) for kind in one.states} for one in facts]
@@ -84,7 +87,7 @@ def _measured(recording: Recording, source: str, notes: tuple[str, ...]) -> Trac
         recurrences=tuple(_recurrence(one, valid[number]) for number, one in enumerate(facts)),
         states=tuple(_to_length(state, time) for state in found),
         gates=tuple(_to_length(gate, time) for one in gates if one is not None for gate in one.traces()),
-        parameters=recording.parameters(time), inputs=recording.inputs(time), notes=notes,
+        parameters=recording.parameters(time, eigenvalues=eigenvalues), inputs=recording.inputs(time), notes=notes,
     )  # fmt: skip
 
 

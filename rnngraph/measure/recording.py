@@ -57,7 +57,7 @@ class Window:
     total: dict[str, Array] = field(default_factory=dict)
     immediate: dict[str, Array] = field(default_factory=dict)
     carried: dict[str, Array] = field(default_factory=dict)
-    projected: Array | None = None  # the gradient after the slope and before the product, of a cell that splits
+    projected: Floats | None = None  # (steps,) norm of the gradient after the slope, of a cell that splits
     saturated: Array | None = None  # (steps, N, H) booleans, of the hidden state
     gates: Array | None = None
     gates_saturated: Array | None = None
@@ -114,8 +114,8 @@ class Recording(Protocol):
     def loss_steps(self, timesteps: int) -> Floats:
         """Give each timestep's part of the loss, NaN where it is not known."""
 
-    def parameters(self, timesteps: int) -> tuple[ParameterTrace, ...]:
-        """Measure the parameters, after the walk."""
+    def parameters(self, timesteps: int, *, eigenvalues: int) -> tuple[ParameterTrace, ...]:
+        """Measure the parameters, after the walk; `eigenvalues` of recurrent weights with up to so many rows."""
 
     def inputs(self, timesteps: int) -> tuple[InputTrace, ...]:
         """Measure what enters, after the walk."""

@@ -52,7 +52,7 @@ class StateColumns:
         for column, part in ((self.immediate, window.immediate[kind]), (self.carried, window.carried[kind])):
             column[steps] = row_norms(part.reshape(len(part), -1))
         if self.projected is not None and window.projected is not None:
-            self.projected[steps] = row_norms(window.projected.reshape(len(flat), -1))
+            self.projected[steps] = window.projected
 
     @property
     def suspicious(self) -> bool:
@@ -66,7 +66,8 @@ class StateColumns:
         self, *, initial: float | None, valid: Booleans, cut: Booleans, felt: Felt | None, key: int
     ) -> StateTrace:
         """Assemble the trace of a state whose gradients were walked."""
-        grad, carried = Magnitudes.of(row_norms(self.samples)), Magnitudes.of(self.carried)
+        totals = row_norms(self.samples)
+        grad, carried = Magnitudes.of(totals), Magnitudes.of(self.carried)
         immediate = Magnitudes.of(self.immediate)
         start = Magnitudes.unobserved() if initial is None else Magnitudes.of(initial)
         if felt is not None:
@@ -79,7 +80,7 @@ class StateColumns:
         lost = (quantiles.status == _ZERO) & (grad.status == _UNDERFLOW)
         quantiles.status[lost] = _UNDERFLOW
         quantiles.status[np.isnan(quantiles.value) & (grad.status != Status.NONFINITE)] = Status.UNOBSERVED
-        gains = self._gains(carried)
+        gains = self._gains(carried, totals)
         return self._assemble(start, (grad, immediate, carried, quantiles), gains, cut)
 
     def unwalked(self, cut: Booleans) -> StateTrace:
@@ -103,10 +104,9 @@ class StateColumns:
             *columns, *gains, self.saturated, self.activation, self.zeros, self.nonfinite, cut, facts.nodes[self.kind],
         )  # fmt: skip
 
-    def _gains(self, carried: Magnitudes) -> tuple[Floats, Floats, Floats]:
+    def _gains(self, carried: Magnitudes, totals: Floats) -> tuple[Floats, Floats, Floats]:
         gain, by_activation, by_weights = (nothing((self.facts.timesteps,)) for _ in range(3))
         here, following = (slice(1, None), slice(None, -1)) if self.facts.reverse else (slice(None, -1), slice(1, None))
-        totals = row_norms(self.samples)
         with np.errstate(all="ignore"):
             ratio = carried.value[here] / totals[following]
             gain[here] = np.where((totals[following] > 0) & np.isfinite(ratio), ratio, np.nan)
@@ -134,6 +134,15 @@ def count(flags: Array) -> Integers:
 def quantiles_of(samples: Floats, valid: Booleans) -> Floats:
     """Compute the 10th, 50th and 90th percentile over valid samples, (3, T); NaN where no sample is valid."""
     usable = valid.T
-    ordered = np.sort(samples if usable.all() else np.where(usable, samples, np.inf), axis=1)
-    sizes = usable.sum(axis=1)
-    return np.stack([of_ordered(ordered, share, count=sizes) for share in SHARES])
+    if not usable.all():
+        ordered, sizes = np.sort(np.where(usable, samples, np.inf), axis=1), usable.sum(axis=1)
+        return np.stack([of_ordered(ordered, share, count=sizes) for share in SHARES])
+    ordered, last = np.sort(samples, axis=1), samples.shape[1] - 1
+    found = np.empty((len(SHARES), len(samples)))
+    for place, share in enumerate(SHARES):
+        low = int(share * last)
+        high, weight = min(low + 1, last), share * last - low
+        found[place] = ordered[:, low]
+        if weight:
+            found[place] += weight * (ordered[:, high] - ordered[:, low])
+    return found

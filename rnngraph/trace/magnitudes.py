@@ -48,9 +48,9 @@ class Magnitudes:
     def of(cls, value: Any) -> Magnitudes:
         """Take plain norms: 0 is exact zero, infinity or NaN is non-finite."""
         value = np.array(value, dtype=np.float64)
-        status = np.asarray(value == 0, dtype=np.uint8)  # OK is 0 and ZERO is 1
-        finite = np.isfinite(value)
-        if not finite.all():
+        status = np.equal(value, 0).astype(np.uint8)  # OK is 0 and ZERO is 1
+        if not np.isfinite(value.sum()):
+            finite = np.isfinite(value)
             status[~finite] = Status.NONFINITE
             value[~finite] = np.nan
         return cls(value, status)

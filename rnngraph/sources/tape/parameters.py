@@ -16,14 +16,12 @@ from rnngraph.norms import norm, outer_norms, row_norms
 from rnngraph.trace.magnitudes import Booleans, Floats, Magnitudes, Status
 from rnngraph.trace.model import ParameterTrace
 
-AUTOMATIC = 512  # rows of a weight up to which nobody waits for the eigenvalues
-
 # One timestep's part, or one part that keeps its timesteps apart.
 Part = tuple[list[int], Contribution]
 
 
 def measure_parameter(
-    node: Node, step: Step | None, time: int, *, walked: bool, recurrent: bool, lost: Booleans | None = None
+    node: Node, step: Step | None, time: int, *, total: float, walked: bool, eigenvalues: int, lost: Booleans | None = None
 ) -> ParameterTrace:
     """Measure what reached a parameter.
 
@@ -31,29 +29,30 @@ def measure_parameter(
         node: the parameter.
         step: what reached it; None where nothing did.
         time: the number of timesteps of the trace.
+        total: the norm of its gradient.
         walked: whether there were gradients at all.
-        recurrent: whether it is a recurrent weight, whose eigenvalues are computed.
+        eigenvalues: rows up to which its eigenvalues are computed, 0 for none.
         lost: (T,) the timesteps at which a zero is an underflow; None where there is none.
     """
     name, value = str(node.name), node.value
-    radius, largest = _spectrum(value) if recurrent else (np.nan, np.nan)
+    radius, largest = _spectrum(value) if eigenvalues and len(value) <= eigenvalues else (np.nan, np.nan)
     if not walked:
-        total, steps, cancellation = Magnitudes.unobserved(), Magnitudes.unobserved((time,)), np.nan
+        grad, steps, cancellation = Magnitudes.unobserved(), Magnitudes.unobserved((time,)), np.nan
     elif step is None:
-        total, steps, cancellation = Magnitudes.of(0.0), Magnitudes.of(np.zeros(time)), np.nan
+        grad, steps, cancellation = Magnitudes.of(0.0), Magnitudes.of(np.zeros(time)), np.nan
     else:
-        total, steps, cancellation = _measured(node, step, time)
+        grad = Magnitudes.of(total)
+        steps, cancellation = _measured(node, step, time, total)
     if lost is not None and walked:
         here = np.zeros(time, bool)
         here[: len(lost)] = lost[:time]
         steps.status[(steps.status == Status.ZERO) & here] = Status.UNDERFLOW
-        if total.status == Status.ZERO and (steps.status == Status.UNDERFLOW).any():
-            total.status[...] = Status.UNDERFLOW
-    return ParameterTrace(name, value.shape, total, steps, cancellation, norm(value), radius, largest)
+        if grad.status == Status.ZERO and (steps.status == Status.UNDERFLOW).any():
+            grad.status[...] = Status.UNDERFLOW
+    return ParameterTrace(name, value.shape, grad, steps, cancellation, norm(value), radius, largest)
 
 
-def _measured(node: Node, step: Step, time: int) -> tuple[Magnitudes, Magnitudes, float]:
-    total = norm(step.gradient)
+def _measured(node: Node, step: Step, time: int, total: float) -> tuple[Magnitudes, float]:
     only = step.contributions[0]
     if len(step.contributions) == 1 and isinstance(only, Summed) and len(only.steps) <= time:
         steps = Magnitudes.of(_at_length(only.steps, time))
@@ -67,7 +66,7 @@ def _measured(node: Node, step: Step, time: int) -> tuple[Magnitudes, Magnitudes
     length = float(steps.value[steps.status == Status.OK].sum())
     # What has no timestep, such as a penalty on the weight, is in the sum alone.
     cancellation = min(total / length, 1.0) if whole and length > 0 and np.isfinite(total) else np.nan
-    return Magnitudes.of(total), steps, cancellation
+    return steps, cancellation
 
 
 def _at_length(column: Floats, time: int) -> Floats:
@@ -75,8 +74,8 @@ def _at_length(column: Floats, time: int) -> Floats:
 
 
 def _spectrum(value: Array) -> tuple[float, float]:
-    """Give the spectral radius of a square weight, and its largest singular value; NaN where nobody would wait for it."""
-    if value.ndim != 2 or len(value) > AUTOMATIC or not np.isfinite(value).all():
+    """Give the spectral radius of a square weight, and its largest singular value; NaN of what is not finite."""
+    if value.ndim != 2 or not np.isfinite(value).all():
         return np.nan, np.nan
     wide = value.astype(np.float64)
     square = wide.shape[0] == wide.shape[1]

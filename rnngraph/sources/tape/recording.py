@@ -5,6 +5,7 @@ In: a tape, and the cotangents of its loss by node id. Out: windows, norms and c
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -78,10 +79,9 @@ class TapeRecording:
         reached: set[int] = set()
 
         def lend(inner: Inner) -> None:
-            take(block_window(self._numbers[inner.block.id], inner))
-            block = inner.block
-            gates = row_norms(inner.to_gates.reshape(len(inner.to_gates), -1))
-            self._norms[block.first] = np.hypot(self._norms[block.first], norm(gates))
+            block, gates = inner.block, row_norms(inner.to_gates.reshape(len(inner.to_gates), -1))
+            take(block_window(self._numbers[block.id], inner, gates))
+            self._norms[block.first] = math.hypot(self._norms[block.first], *gates)
             for part in block.cell.facts.parts:
                 if part.key not in block.columns:
                     self._norms[block.node_ids(part.key)[inner.steps]] = gates
@@ -106,13 +106,14 @@ class TapeRecording:
         if node.op is PARAMETER:
             self._parameters[node.id] = step
             self._norms[node.id] = norm(step.gradient)
-            return
-        self._norms[node.id] = size = norm(step.gradient)
-        if node.id in starting:
-            self._initial[node.id] = size
-        if self._is_input(node):
+        elif self._is_input(node):
             by_step = step.gradient.swapaxes(0, 1)
-            self._inputs[node.id] = Magnitudes.of(row_norms(by_step.reshape(len(by_step), -1)))
+            norms = row_norms(by_step.reshape(len(by_step), -1))
+            self._inputs[node.id], self._norms[node.id] = Magnitudes.of(norms), norm(norms)
+        else:
+            self._norms[node.id] = size = norm(step.gradient)
+            if node.id in starting:
+                self._initial[node.id] = size
 
     def _is_input(self, node: Node) -> bool:
         """Whether a node is what a recurrence or a model is fed over time: an input, or words that were looked up."""
@@ -167,12 +168,12 @@ class TapeRecording:
                 total = np.where(np.isnan(total), 0, total) + node.value.sum(axis=0)
         return total
 
-    def parameters(self, timesteps: int) -> tuple[ParameterTrace, ...]:
+    def parameters(self, timesteps: int, *, eigenvalues: int) -> tuple[ParameterTrace, ...]:
         """Measure the parameters."""
         recurrent = {one.weight for one in self.tape.recurrences if one.weight}
         return tuple(
             measure_parameter(
-                node, self._parameters.get(node.id), timesteps, walked=self.walked, recurrent=node.name in recurrent,
+                node, self._parameters.get(node.id), timesteps, total=float(self._norms[node.id]), walked=self.walked, eigenvalues=eigenvalues if node.name in recurrent else 0,
                 lost=self._lost(node.id),
             )
             for node in self.tape.entries

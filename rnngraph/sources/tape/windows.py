@@ -18,10 +18,10 @@ from rnngraph.autodiff.tape import Tape
 from rnngraph.measure.recording import Take, Window
 
 
-def block_window(number: int, inner: Inner) -> Window:
-    """Lend a window of a block's inner gradients."""
+def block_window(number: int, inner: Inner, to_gates: Array) -> Window:
+    """Lend a window of a block's inner gradients; `to_gates` (steps,) are the norms of that of x·Wx + b."""
     block = inner.block
-    projected = inner.to_gates if block.cell.splits_gain else None
+    projected = to_gates if block.cell.splits_gain else None
     values, *rest = _values(block, inner.steps, inner.past)
     return Window(number, inner.steps, values, inner.total, inner.immediate, inner.carried, projected, *rest)
 
