@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 import rnngraph as rg
 from rnngraph.cli.app import app
 from rnngraph.errors import FileError, InputError, RnnGraphError
-from rnngraph.sources.demo import DemoOptions, build
 from rnngraph.measure.lag_options import LagOptions
+from rnngraph.sources.demo import DemoOptions, build
 
 SMALL = ("--hidden-size", "5", "--batch", "3", "--timesteps", "12")
 

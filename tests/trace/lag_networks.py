@@ -12,8 +12,8 @@ from rnngraph import nn
 from rnngraph.autodiff.backward import scalar_cotangent, sweep
 from rnngraph.measure import lags
 from rnngraph.measure.lag_options import LagOptions
-from rnngraph.trace.model import LagTrace
 from rnngraph.measure.names import state_name
+from rnngraph.trace.model import LagTrace
 
 FULL = LagOptions("all", "all", floor=0)
 Array = Any

@@ -10,8 +10,8 @@ import pytest
 import rnngraph as rg
 from rnngraph import nn
 from rnngraph.errors import InputError
-from rnngraph.nn import Parameter
 from rnngraph.measure.lag_options import LagOptions
+from rnngraph.nn import Parameter
 from tests.linear_cells import orthogonal
 from tests.trace.lag_networks import by_hand, captioner, measured
 

@@ -13,11 +13,11 @@ from rnngraph.autodiff.backward import sweep
 from rnngraph.autodiff.contribution import add_up
 from rnngraph.autodiff.ops import PRIMITIVES
 from rnngraph.errors import InputError
-from rnngraph.nn.cells import CELL_OPS
 from rnngraph.measure import spectrum
 from rnngraph.measure.jacobian import StepJacobian
 from rnngraph.measure.routes import Routes
 from rnngraph.measure.tangent import RULES
+from rnngraph.nn.cells import CELL_OPS
 
 CELLS: dict[str, Any] = {
     "tanh": lambda **o: nn.RNN(4, 6, **o),

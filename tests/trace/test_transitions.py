@@ -13,10 +13,10 @@ import rnngraph as rg
 from rnngraph import nn
 from rnngraph.diagnosis.curve import lag_curve
 from rnngraph.errors import InputError
-from rnngraph.nn import Parameter
 from rnngraph.measure.combine import combination
 from rnngraph.measure.lag_options import LagOptions
 from rnngraph.measure.routes import Routes
+from rnngraph.nn import Parameter
 from tests.linear_cells import orthogonal
 from tests.trace.lag_networks import by_hand, measured
 

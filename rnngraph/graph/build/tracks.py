@@ -77,9 +77,7 @@ def is_observed(state: StateTrace) -> bool:
     return bool(state.initial.status != Status.UNOBSERVED)
 
 
-def _track(
-    trace: Trace, recurrence: RecurrenceTrace, states: dict[str, StateTrace], recorded: Recorded
-) -> Track:
+def _track(trace: Trace, recurrence: RecurrenceTrace, states: dict[str, StateTrace], recorded: Recorded) -> Track:
     first = next(iter(states.values()))
     name = first.name.rpartition(".")[0] or first.name
     if any(one.layer > 0 for one in trace.recurrences):
