@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from rnngraph.measure import shim_cells
+from rnngraph.nn.cells import CELLS as BUILT_IN
+from rnngraph.nn.cells import OFFERED
 from rnngraph.trace.cell import CUSTOM, custom_cell
 from rnngraph.trace.consistent import check_trace
 from rnngraph.trace.magnitudes import Magnitudes, Status
@@ -27,7 +28,7 @@ from rnngraph.trace.model import (
 )
 from tests.graph_table import Table
 
-KNOWN = shim_cells.CELLS
+KNOWN = {name: BUILT_IN[name].facts for name in OFFERED}
 # What one step records: the parts of a known cell, primitives of a custom one, each with the kind of its state.
 STEPS = {
     cell.name: tuple((f"{cell.name}.{part.key}", part.key if part.role == "state" else "") for part in cell.parts)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rnngraph.cli.options import SourceArguments, takes_source
+from rnngraph.cli.options import SourceArguments
 from rnngraph.cli.source import open_loss
 
 FAILED = 1
@@ -19,15 +19,14 @@ EXAMPLES = (
 )
 
 
-@takes_source
 def check(
     source: SourceArguments,
     directions: Annotated[int, typer.Option(metavar="K", help="Random directions a parameter.")] = 3,
     json: Annotated[bool, typer.Option("--json", help="Write the report as JSON.")] = False,
 ) -> None:
-    """Check every gradient against central differences; the exit status is 1 if one is wrong.
+    """Check every gradient against central differences.
 
-    A wrong rule is named with its op, its argument and its timestep.
+    The exit status is 1 if one is wrong; a wrong rule is named with its op, its argument and its timestep.
     """
     import rnngraph
     from rnngraph.cli.console import report_console

@@ -7,21 +7,18 @@ from typing import Annotated
 
 import typer
 
-from rnngraph.cli.lag_options import LagArguments, takes_lag_options
-from rnngraph.cli.options import SourceArguments, takes_source
+from rnngraph.cli.options import LagArguments, SourceArguments
 from rnngraph.cli.source import Measures, open_trace
 
 EXAMPLES = (
     "rnngraph lags",
     "rnngraph lags --cell lstm --timesteps 100 --losses all",
-    "rnngraph lags --timesteps 2000 --losses all --floor 1e-16",
+    "rnngraph lags --timesteps 2000 --losses all --max-lag 200",
     "rnngraph lags run.npz -o lags.svg",
     "rnngraph lags --json | jq '.states[0].memory_horizon'",
 )
 
 
-@takes_source
-@takes_lag_options
 def lags(
     source: SourceArguments,
     wanted: LagArguments,
@@ -34,10 +31,10 @@ def lags(
     json: Annotated[bool, typer.Option("--json", help="Write the report as JSON.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a file of another kind.")] = False,
 ) -> None:
-    """Report how far back each step's loss is felt: the lag curve, the lag matrix, and the memory horizon.
+    """Report how far back each step's loss is felt.
 
-    A lag of k compares the gradient of one loss k steps back with the same gradient at its own step, so that
-    it does not depend on the size of the loss.
+    The lag curve, the lag matrix, and the memory horizon. A lag of k compares the gradient of one loss k steps back
+    with the same gradient at its own step, so that it does not depend on the size of the loss.
     """
     from rnngraph.cli.console import report_console
     from rnngraph.errors import InputError

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rnngraph.cli.options import SourceArguments, takes_source
+from rnngraph.cli.options import SourceArguments
 from rnngraph.cli.source import open_trace
 
 EXAMPLES = (
@@ -17,7 +17,6 @@ EXAMPLES = (
 )
 
 
-@takes_source
 def norms(
     source: SourceArguments,
     json: Annotated[bool, typer.Option("--json", help="Write the report as JSON.")] = False,

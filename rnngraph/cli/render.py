@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from rnngraph.cli.options import SourceArguments, takes_source
+from rnngraph.cli.options import SourceArguments
 from rnngraph.cli.source import Measures, open_trace
 
 EXAMPLES = (
@@ -26,7 +26,6 @@ def _choices(module: str, name: str) -> Callable[[], list[str]]:
     return lambda: list(getattr(import_module(module), name))
 
 
-@takes_source
 def render(
     source: SourceArguments,
     output: Annotated[
@@ -70,7 +69,7 @@ def render(
     no_backward: Annotated[bool, typer.Option("--no-backward", help="Leave the arrows back in time out.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a file of another kind.")] = False,
 ) -> None:
-    """Draw the unrolled network, with the gradient that is carried back through it.
+    """Draw the unrolled network and the gradient carried back.
 
     Time runs from left to right; an arrow back in time is coloured by the gradient that it carries.
     """

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
+from rnngraph.display import Shown
 from rnngraph.trace.cell import CellTrace
 from rnngraph.trace.declared import LARGEST_LOG, declared
 from rnngraph.trace.magnitudes import Booleans, Floats, Integers, Magnitudes
@@ -84,7 +85,9 @@ class GateTrace:
     direction: str
     gate: str
     mean: Annotated[Floats, declared("T", least=-1, most=1)]
-    saturated: Annotated[Floats, declared("T", least=0, most=1)]  # share of units with a derivative below 5 % of its most
+    saturated: Annotated[
+        Floats, declared("T", least=0, most=1)
+    ]  # share of units with a derivative below 5 % of its most
     log_mean: Annotated[Floats, declared("H")]  # mean of its logarithm over valid steps, of a gate that keeps the state
 
 
@@ -158,7 +161,9 @@ class LagTrace:
     """
 
     state: str
-    losses: Annotated[Integers, declared("S", least=0)]  # loss timesteps s that were taken, each on its own clock
+    losses: Annotated[
+        Integers, declared("S", least=0, most="T")
+    ]  # loss timesteps s that were taken, each on its own clock
     clocks: Annotated[Integers, declared("S", least=0)]  # the clock of the recurrence that each loss enters
     samples: Annotated[Integers, declared("B", least=0)]  # sample indices that were taken
     log: Annotated[Floats, declared("B", "S", "own+1")]  # ln, column 0 the initial state; -inf zero, NaN unmeasured
@@ -181,7 +186,7 @@ class SpectrumTrace:
 
 
 @dataclass(frozen=True, slots=True)
-class Trace:
+class Trace(Shown):
     """One traced forward and backward pass. Save with `save`, read back with `Trace.load`."""
 
     model: str

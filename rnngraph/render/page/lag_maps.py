@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from rnngraph.diagnosis.curve import LN10, log_norm
+from rnngraph.diagnosis.credit import log_norm
+from rnngraph.diagnosis.curve import LN10
 from rnngraph.trace.magnitudes import Floats
 from rnngraph.trace.model import LagTrace, Trace
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from rnngraph.diagnosis.finding import Diagnosis, Finding
+from rnngraph.diagnosis.finding import Finding
+from rnngraph.diagnosis.verdict import Diagnosis
 from rnngraph.render.strict import plain
 
 SCHEMA = 1

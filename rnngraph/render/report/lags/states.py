@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rnngraph.diagnosis.curve import LN10, LagCurve, half_life, lag_curve, log_norm
-from rnngraph.diagnosis.finding import gain_text, pace_texts
-from rnngraph.diagnosis.layers import no_lags
+from rnngraph.diagnosis.credit import log_norm
+from rnngraph.diagnosis.curve import LN10, LagCurve, lag_curve
+from rnngraph.diagnosis.layer import no_lags
+from rnngraph.diagnosis.sentences import gain_text, pace_texts
+from rnngraph.diagnosis.slope import half_life
 from rnngraph.diagnosis.thresholds import Thresholds
 from rnngraph.errors import InputError
 from rnngraph.trace.magnitudes import Floats
@@ -63,7 +65,7 @@ def sentence(one: StateLags) -> str:
     """Sum a state's lags up: what is left, how fast it goes, how far it reaches."""
     if not one.horizon:
         return "No loss with a gradient has a step before it, so there is no lag to report."
-    gain = gain_text(one.curve.median[one.horizon - 1] / LN10, None)
+    gain = gain_text(one.curve.median[one.horizon - 1] / LN10)
     parts = pace_texts(gain, one.horizon, one.rate, one.half_life)
     if one.memory_horizon is not None:
         end = " at least" if one.memory_horizon >= one.curve.longest else ""
