@@ -31,8 +31,7 @@ if TYPE_CHECKING:
         TapeError,
         VocabularyError,
     )
-    from rnngraph.graph.draw import draw
-    from rnngraph.graph.model import Drawing
+    from rnngraph.graph.draw import Drawing, draw
     from rnngraph.measure.lag_options import LagOptions
     from rnngraph.sources import torch
     from rnngraph.sources.tape.record import record, spectrum
@@ -63,8 +62,7 @@ _HOMES = {
         "DtypeError", "FileError", "GradientError", "InputError", "MissingToolError", "RnnGraphError", "TapeError",
         "VocabularyError",
     ),
-    "rnngraph.graph.draw": ("draw",),
-    "rnngraph.graph.model": ("Drawing",),
+    "rnngraph.graph.draw": ("Drawing", "draw"),
     "rnngraph.measure.lag_options": ("LagOptions",),
     "rnngraph.sources.tape.record": ("record", "spectrum"),
     "rnngraph.trace.model": ("Trace",),

@@ -10,8 +10,9 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from rnngraph.measure.shim_cells import CELLS as BUILT_IN
 
+from rnngraph.nn.cells import CELLS as BUILT_IN
+from rnngraph.nn.cells import OFFERED
 from rnngraph.trace.cell import CUSTOM, custom_cell
 from rnngraph.trace.consistent import check_trace
 from rnngraph.trace.magnitudes import Magnitudes, Status
@@ -27,10 +28,11 @@ from rnngraph.trace.model import (
 )
 from tests.graph_table import Table
 
+KNOWN = {name: BUILT_IN[name].facts for name in OFFERED}
 # What one step records: the parts of a known cell, primitives of a custom one, each with the kind of its state.
 STEPS = {
     cell.name: tuple((f"{cell.name}.{part.key}", part.key if part.role == "state" else "") for part in cell.parts)
-    for cell in BUILT_IN.values()
+    for cell in KNOWN.values()
 } | {CUSTOM: (("matmul", ""), ("add", ""), ("tanh", "h"))}
 CELLS = tuple(STEPS)
 HIDDEN, BATCH = 4, 3
@@ -96,7 +98,7 @@ def trace_of(
         valid=valid,
         graph=Table().trace(),
         cells=tuple(
-            BUILT_IN.get(name) or replace(custom_cell(tuple(one.kind for one in states if one.cell == name)), name=name)
+            KNOWN.get(name) or replace(custom_cell(tuple(one.kind for one in states if one.cell == name)), name=name)
             for name in dict.fromkeys(one.cell for one in states)
         ),
         recurrences=recurrences_of(states, valid) if steps else (),
@@ -220,6 +222,7 @@ def record_layer(
     *,
     stem: str = "rnn",
     batch: int = BATCH,
+    start: int | None = None,
 ) -> tuple[list[StateTrace], int]:
     """Record one layer in one direction; return its states and the node of its output."""
     scope = f"{stem}.{layer}/{direction}"
@@ -228,7 +231,7 @@ def record_layer(
     project = table.add("project", below, scope=scope, shape=f"({batch}, {timesteps}, {HIDDEN})")
     order = range(timesteps) if direction == FORWARD else range(timesteps - 1, -1, -1)
     nodes = {kind: np.full(timesteps, -1, dtype=np.int64) for _, kind in STEPS[cell] if kind}
-    previous: list[int] = []
+    previous = [] if start is None else [start]
     for t in order:
         made: list[int] = []
         for op, kind in STEPS[cell]:
@@ -270,7 +273,7 @@ def _state(
 
 
 def _gates(cell: str, states: list[StateTrace], timesteps: int) -> list[GateTrace]:
-    letters = BUILT_IN[cell].gates if cell in BUILT_IN else ()
+    letters = KNOWN[cell].gates if cell in KNOWN else ()
     return [
         GateTrace(
             f"{state.recurrence}.{letter}", state.recurrence, state.layer, state.direction, letter,

@@ -11,7 +11,7 @@ from rnngraph.trace.consistent import check_trace
 from rnngraph.trace.magnitudes import Magnitudes, Status
 from rnngraph.trace.model import FORWARD, REVERSE, GateTrace, RecurrenceTrace, StateTrace, Trace
 from tests.graph_table import Table
-from tests.traces import BATCH, BUILT_IN, HIDDEN, record_layer, trace_of
+from tests.traces import BATCH, HIDDEN, KNOWN, record_layer, trace_of
 
 SHORT, LONG, FEW = 4, 7, 2  # timesteps of the encoder and of the decoder; samples of the encoder
 NOTHING = {"f": np.nan, "i": 0, "b": False}
@@ -33,7 +33,7 @@ def uneven_trace(short: int = SHORT, long: int = LONG) -> Trace:
     states += found
     valid = {short: np.ones((FEW, short), dtype=np.bool_), long: np.ones((BATCH, long), dtype=np.bool_)}
     valid[short][:, short - 1] = False
-    recurrences = []
+    recurrences: list[RecurrenceTrace] = []
     for state in states:
         steps = short if state.cell == "lstm" else long
         one = RecurrenceTrace(
@@ -75,11 +75,10 @@ def longer(column: Any, timesteps: int, filler: Any) -> Any:
 
 
 def gates(recurrences: list[RecurrenceTrace], timesteps: int) -> list[GateTrace]:
-    return [
-        GateTrace(
-            f"{one.name}.{gate}", one.name, 0, one.direction, gate,
-            *(longer(np.full(one.timesteps, value), timesteps, np.nan) for value in (0.5, 0.1)), np.full(HIDDEN, -0.7),
-        )
-        for one in recurrences
-        for gate in BUILT_IN[one.cell].gates
-    ]  # fmt: skip
+    found = []
+    for one in recurrences:
+        mean, saturated = (longer(np.full(one.timesteps, value), timesteps, np.nan) for value in (0.5, 0.1))
+        for gate in KNOWN[one.cell].gates:
+            name = f"{one.name}.{gate}"
+            found.append(GateTrace(name, one.name, 0, one.direction, gate, mean, saturated, np.full(HIDDEN, -0.7)))
+    return found

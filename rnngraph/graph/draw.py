@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from rnngraph.display import Shown
 from rnngraph.errors import InputError
 from rnngraph.trace.model import Trace
 
@@ -33,7 +34,7 @@ class Options:
 
 
 @dataclass(frozen=True, eq=False)
-class Drawing:
+class Drawing(Shown):
     """One picture of a trace. In a notebook it shows itself."""
 
     trace: Trace

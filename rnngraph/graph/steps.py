@@ -56,10 +56,10 @@ def gaps(ranges: Ranges, timesteps: int) -> Ranges:
     return tuple((start, stop) for start, stop in zip(edges[::2], edges[1::2], strict=True) if start < stop)
 
 
-def _range(part: str, whole: str, timesteps: int) -> tuple[int, int]:
+def _range(part: str, text: str, timesteps: int) -> tuple[int, int]:
     match = re.fullmatch(r"\s*(?:(-?\d+)|(-?\d+)?\s*:\s*(-?\d+)?)\s*", part)
     if match is None:
-        raise InputError(f"steps {whole!r} is not a range of timesteps; write '10:20', '0:3,97:100', '7' or 'all'.")
+        raise InputError(f"steps {text!r} is not a range of timesteps; write '10:20', '0:3,97:100', '7' or 'all'.")
     single, start, stop = match.groups()
     if single is not None:
         first = _from_end(int(single), timesteps)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
+from rnngraph.display import Shown
 from rnngraph.trace.cell import CellTrace
 from rnngraph.trace.declared import LARGEST_LOG, declared
 from rnngraph.trace.magnitudes import Booleans, Floats, Integers, Magnitudes
@@ -185,7 +186,7 @@ class SpectrumTrace:
 
 
 @dataclass(frozen=True, slots=True)
-class Trace:
+class Trace(Shown):
     """One traced forward and backward pass. Save with `save`, read back with `Trace.load`."""
 
     model: str

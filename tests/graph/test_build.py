@@ -10,7 +10,8 @@ from rnngraph.errors import InputError
 from rnngraph.graph.build.graph import build
 from rnngraph.graph.model import Graph
 from rnngraph.trace.magnitudes import Magnitudes, Status
-from tests.traces import CELLS, every_status, make_trace, with_state, with_status
+from tests.graph_table import Table
+from tests.traces import CELLS, every_status, make_trace, record_layer, trace_of, with_state, with_status
 
 
 def carried(graph: Graph, source: str, target: str) -> object:
@@ -203,3 +204,19 @@ def test_the_gain_over_the_first_step_is_measured_from_its_ends() -> None:
     # the initial state's gradient is 0.1^4, that of the first step 2 · 0.1^3
     assert edge.gain is not None
     assert edge.gain.high == pytest.approx(0.05, rel=1e-12)
+
+
+def test_a_loss_without_a_row_of_its_own_comes_from_what_nothing_else_takes() -> None:
+    """An encoder that gives a decoder its first state does not feed the loss, nor does an input that nobody takes."""
+    table = Table()
+    table.add("input", name="mask", shape="(3, 4, 1)")
+    source, target = (table.add("input", name=name, shape="(3, 4, 4)") for name in ("source", "target"))
+    encoder, read = record_layer(table, "tanh", 0, "forward", source, 4, 0.5, stem="enc")
+    start = table.add("index", read, shape="(3, 4)")
+    decoder, written = record_layer(table, "tanh", 0, "forward", target, 4, 0.5, stem="dec", start=start)
+    table.add("multiply", written, written, shape="(3, 4, 4)")
+    trace = trace_of([*encoder, *decoder], graph=table.trace(), loss_steps=np.full(4, 0.1))
+    graph = build(trace)
+    assert [row.name for row in graph.rows] == ["source", "target", "enc", "dec", "multiply", "loss"]
+    rows = {one.id: graph.rows[one.row].name for one in graph.vertices}
+    assert {rows[edge.source] for edge in graph.edges if rows[edge.target] == "loss"} == {"multiply"}

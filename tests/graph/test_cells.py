@@ -40,7 +40,8 @@ def toy_trace(timesteps: int = 4) -> Trace:
                 saturated=np.full(timesteps, 0.31))
         for one in trace.states
     )  # fmt: skip
-    gate = GateTrace("toy.k", "toy", 0, "forward", "k", *(np.full(timesteps, 0.2) for _ in "ab"), np.full(4, -1.0))
+    share = np.full(timesteps, 0.2)
+    gate = GateTrace("toy.k", "toy", 0, "forward", "k", share, share, np.full(4, -1.0))
     trace = replace(
         trace,
         states=states,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
-import numpy as np
 import pytest
 
 from rnngraph.graph.build.graph import build
+from rnngraph.graph.draw import draw
 from rnngraph.graph.model import Graph
-from tests.graph.test_layout import check, draw
+from tests.graph.test_layout import check
 from tests.uneven_traces import LONG, SHORT, uneven_trace
 
 TRACE = uneven_trace()
@@ -20,7 +21,7 @@ def steps_of(graph: Graph, state: str) -> list[int]:
     return [graph.columns[one.column].first for one in found]
 
 
-def backward(graph: Graph, state: str) -> list[tuple[str, str, float]]:
+def backward(graph: Graph, state: str) -> list[tuple[str, str, Any]]:
     """The walk back of a state: kind and timestep of both ends, and what is carried."""
     vertices = {one.id: one for one in graph.vertices}
 
@@ -29,7 +30,7 @@ def backward(graph: Graph, state: str) -> list[tuple[str, str, float]]:
         return one.kind if one.kind in {"initial", "fold"} else f"t={graph.columns[one.column].first}"
 
     edges = [one for one in graph.edges if one.kind == "backward" and one.state == state]
-    return [(name(one.source), name(one.target), one.carried.high if one.carried else np.nan) for one in edges]
+    return [(name(one.source), name(one.target), one.carried.high if one.carried else None) for one in edges]
 
 
 @pytest.mark.parametrize("detail", ["step", "op"])

@@ -250,7 +250,7 @@ def test_a_notebook_gets_the_page_in_a_frame_without_an_origin() -> None:
 def test_a_notebook_is_offered_page_picture_and_text() -> None:
     for shown in (make_trace(), draw(make_trace())):
         found = bundle(shown)
-        assert found == shown._repr_mimebundle_(include=None, exclude=None)  # type: ignore[union-attr]
+        assert found == shown._repr_mimebundle_(include=None, exclude=None)
         assert found["text/html"] == frame(draw(make_trace()))
         assert found["text/plain"] == repr(shown)
         assert set(found) <= {"text/html", "text/plain", "image/svg+xml"}

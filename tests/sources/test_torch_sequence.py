@@ -9,6 +9,7 @@ import pytest
 
 import rnngraph
 from rnngraph.errors import InputError
+from rnngraph.render.report.lags.states import state_lags
 from rnngraph.trace.magnitudes import Status
 from tests.sources.torch_reference import unroll
 
@@ -162,7 +163,7 @@ def test_any_module_that_is_called_once_a_step() -> None:
         trace.states[0].activation, [float(one.detach().square().mean().sqrt()) for one in states], rtol=1e-12
     )
     assert trace.parameters[0].name == "cell.0.weight"
-    for judge in (rnngraph.diagnose, reports):
+    for judge in (rnngraph.diagnose, state_lags):
         with pytest.raises(InputError, match="seen only through hooks, which show no lags"):
             judge(trace)
 
@@ -226,6 +227,6 @@ def test_the_reason_for_seeing_no_lags_is_told() -> None:
     trace = watch.trace()
     reason = "seen only through hooks, because a call began with another state than the call before ended with"
     assert reason in trace.notes[-1]
-    for judge in (rnngraph.diagnose, reports):
+    for judge in (rnngraph.diagnose, state_lags):
         with pytest.raises(InputError, match=reason):
             judge(trace)

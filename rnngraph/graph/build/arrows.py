@@ -10,29 +10,29 @@ import numpy as np
 
 from rnngraph.graph.build.bands import at_column
 from rnngraph.graph.build.rows import RowSource
-from rnngraph.graph.build.tracks import Track, walked
+from rnngraph.graph.build.tracks import Track, is_observed, walked
 from rnngraph.graph.model import Column, Edge, EdgeKind, Vertex
 from rnngraph.graph.summary import Summary, summarise, summarise_plain
 from rnngraph.trace.cell import INPUT, PREVIOUS
 from rnngraph.trace.model import StateTrace
 
-Grid = dict[tuple[int, int], tuple[Vertex, ...]]  # by (row, column); row -1 holds a fold, which spans all rows
+VerticesAt = dict[tuple[int, int], tuple[Vertex, ...]]  # by (row, column); row -1 holds a fold, which spans all rows
 
 
 def connect(
-    grid: Grid, rows: tuple[RowSource, ...], columns: tuple[Column, ...]
+    at: VerticesAt, rows: tuple[RowSource, ...], columns: tuple[Column, ...]
 ) -> tuple[tuple[Vertex, ...], tuple[Edge, ...]]:
     """Return all vertices, with the marks of cut recurrences, and all edges."""
-    vertices = [vertex for found in grid.values() for vertex in found]
+    vertices = [vertex for found in at.values() for vertex in found]
     edges: list[Edge] = []
     for number, column in enumerate(columns):
         if column.kind in {"step", "loop"}:
-            edges.extend(_upward(grid, rows, number))
+            edges.extend(_upward(at, rows, number))
     for row, source in enumerate(rows):
         if source.track is None:
             continue
         for state in source.track.states.values():
-            walk = _Walk(grid, row, source.track, state, columns)
+            walk = _Walk(at, row, source.track, state, columns)
             edges.extend(walk.recurrent())
             for edge, mark in walk.backward():
                 edges.append(edge)
@@ -44,11 +44,11 @@ def _edge(kind: EdgeKind, source: Vertex, target: Vertex, state: str = "") -> Ed
     return Edge(f"{kind[0]}_{source.id}_{target.id}", kind, source.id, target.id, state)
 
 
-def _upward(grid: Grid, rows: tuple[RowSource, ...], number: int) -> Iterator[Edge]:
+def _upward(at: VerticesAt, rows: tuple[RowSource, ...], number: int) -> Iterator[Edge]:
     for row, source in enumerate(rows):
-        here = grid.get((row, number), ())
+        here = at.get((row, number), ())
         by_key = {vertex.key: vertex for vertex in here if vertex.key and vertex.kind != "initial"}
-        below = [found for one in source.inputs if (found := _output(grid.get((one, number), ()), rows[one].track))]
+        below = [found for one in source.inputs if (found := _output(at.get((one, number), ()), rows[one].track))]
         for vertex in here:
             for key in vertex.inputs:
                 if key in by_key:
@@ -69,7 +69,7 @@ def _output(found: tuple[Vertex, ...], track: Track | None) -> Vertex | None:
 class _Walk:
     """One state of one layer along the columns, in the order in which the recurrence runs."""
 
-    grid: Grid
+    at: VerticesAt
     row: int
     track: Track
     state: StateTrace
@@ -79,7 +79,7 @@ class _Walk:
         wanted = PREVIOUS + self.state.kind
         for before, number in self._neighbours():
             source, fold = self._box(before), self._fold(number)
-            here = self.grid.get((self.row, number), ())
+            here = self.at.get((self.row, number), ())
             for target in [fold] if fold else [vertex for vertex in here if wanted in vertex.inputs]:
                 if source is not None:
                     yield _edge("recurrent", source, target, self.state.name)
@@ -108,13 +108,13 @@ class _Walk:
         return self.track.within(self.columns[number])
 
     def _starts(self, number: int) -> bool:
-        return self.track.starts_in(self.columns[number], first=number == 0)
+        return is_observed(self.state) and self.track.starts_in(self.columns[number], first=number == 0)
 
     def _fold(self, number: int) -> Vertex | None:
-        return next(iter(self.grid.get((-1, number), ())), None)
+        return next(iter(self.at.get((-1, number), ())), None)
 
     def _box(self, number: int) -> Vertex | None:
-        own = (one for one in self.grid.get((self.row, number), ()) if one.key == self.state.kind)
+        own = (one for one in self.at.get((self.row, number), ()) if one.key == self.state.kind)
         return self._fold(number) or next(own, None)
 
     def _step(self, number: int, *, leaving: bool) -> int:

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from rnngraph.errors import InputError
-from rnngraph.graph.build.arrows import Grid, connect
+from rnngraph.graph.build.arrows import VerticesAt, connect
 from rnngraph.graph.build.bands import find_bands, overall
 from rnngraph.graph.build.fold import loop_columns, unrolled_columns
 from rnngraph.graph.build.parts import step_parts
@@ -69,8 +69,8 @@ def build_columns(
     shown = {column.first for column in columns if column.kind == "step"} | {typical}
     recorded = Recorded(trace.graph, np.asarray(sorted(shown), dtype=np.int64))
     rows = find_rows(trace, recorded, find_tracks(trace, recorded), typical)
-    grid = _fill(trace, recorded, rows, columns, detail, typical)
-    vertices, edges = connect(grid, rows, columns)
+    at = _fill(trace, recorded, rows, columns, detail, typical)
+    vertices, edges = connect(at, rows, columns)
     return Graph(
         title=title or trace.model or "recurrent network",
         subtitle=_subtitle(trace),
@@ -108,13 +108,13 @@ def _fill(
     columns: tuple[Column, ...],
     detail: str,
     typical: int,
-) -> Grid:
+) -> VerticesAt:
     bears = loss_steps(trace)
-    grid: Grid = {}
+    at: VerticesAt = {}
     runs = [any(column.within(0, source.timesteps).ranges for column in columns) for source in rows]
     for number, column in enumerate(columns):
         if column.kind == "fold":
-            grid[-1, number] = (fold_vertex(trace, column, number),)
+            at[-1, number] = (fold_vertex(trace, column, number),)
             continue
         step = typical if column.kind == "loop" else column.first
         found = _step_nodes(recorded, rows, step)
@@ -123,14 +123,14 @@ def _fill(
             if source.track is not None:
                 crossing = TrackColumn(trace, source.track, row, number, own)
                 if own.ranges:
-                    grid[row, number] = crossing.vertices(step_parts(source.track, step, detail, recorded))
+                    at[row, number] = crossing.vertices(step_parts(source.track, step, detail, recorded))
                 elif runs[row] and source.track.starts_in(column, first=number == 0):
-                    grid[row, number] = crossing.initial(detail)
+                    at[row, number] = crossing.initial(detail)
             elif own.ranges and (source.row.kind != "loss" or bears[own.index].any()):
                 nodes = source.nodes if source.key is None else found.get(source.key, ())
                 if nodes or source.key is None:
-                    grid[row, number] = (op_vertex(trace, source, nodes, row=row, number=number, column=own),)
-    return grid
+                    at[row, number] = (op_vertex(trace, source, nodes, row=row, number=number, column=own),)
+    return at
 
 
 def _step_nodes(recorded: Recorded, rows: tuple[RowSource, ...], step: int) -> dict[StepKey, tuple[int, ...]]:

@@ -31,6 +31,7 @@ class RowSource:
     nodes: tuple[int, ...] = ()
     key: StepKey | None = None
     track: Track | None = None
+    starts: tuple[int, ...] = ()  # rows that its initial states come from, such as an encoder
 
 
 def find_rows(trace: Trace, recorded: Recorded, tracks: Sequence[Track], typical: int) -> tuple[RowSource, ...]:
@@ -38,11 +39,17 @@ def find_rows(trace: Trace, recorded: Recorded, tracks: Sequence[Track], typical
     sources = _Reader(trace, recorded, tracks).read(typical) if len(recorded.graph.op) else []
     if len([source for source in sources if source.track]) < len(tracks):
         sources = _from_states(trace, tracks)
-    if sources and not any(source.row.kind == "loss" for source in sources) and loss_steps(trace).any():
-        used = {row for source in sources for row in source.inputs}
-        tops = tuple(number for number in range(len(sources)) if number not in used)
-        sources.append(RowSource(Row("loss", "loss"), "L", tops, trace.timesteps))
-    return tuple(sources)
+    sources = _connected(sources)
+    return tuple(sources if any(source.row.kind == "loss" for source in sources) else _with_loss(trace, sources))
+
+
+def _with_loss(trace: Trace, sources: list[RowSource]) -> list[RowSource]:
+    """Put a loss on top that was recorded as no row of its own; it comes from all that nothing else takes."""
+    if not sources or not loss_steps(trace).any():
+        return sources
+    used = {row for source in sources for row in (*source.inputs, *source.starts)}
+    tops = tuple(number for number in range(len(sources)) if number not in used)
+    return [*sources, RowSource(Row("loss", "loss"), "L", tops, trace.timesteps)]
 
 
 def loss_steps(trace: Trace) -> Booleans:
@@ -74,12 +81,12 @@ class _Reader:
         self.sizes = sizes | {(trace.batch, trace.timesteps)}
         self.timesteps = trace.timesteps
         self.found: list[RowSource] = []
+        self.feeds: dict[int, tuple[int, ...]] = {}  # node -> the rows that its value comes from
 
     def read(self, typical: int) -> list[RowSource]:
-        recorded = self.recorded
+        recorded, feeds = self.recorded, self.feeds
         relevant = sorted((*recorded.outside, *recorded.by_step.get(typical, [])))
         among = np.asarray(relevant)
-        feeds: dict[int, tuple[int, ...]] = {}  # node -> the rows that its value comes from
         seen: dict[tuple[str, str], int] = {}
         for node in relevant:
             inputs = recorded.inputs(node)
@@ -96,7 +103,12 @@ class _Reader:
             else:
                 feeds[node] = (len(self.found),)
                 self.found.append(self._of_op(node, rows, step_key(node, recorded, seen) if inside else None))
-        return _connected(self.found)
+        return [replace(one, starts=self._starts(one.track)) if one.track else one for one in self.found]
+
+    def _starts(self, track: Track) -> tuple[int, ...]:
+        first = [int(state.nodes[track.timesteps - 1 if track.reverse else 0]) for state in track.states.values()]
+        taken = [int(node) for one in first if one >= 0 for node in self.recorded.inputs(one)]
+        return tuple(dict.fromkeys(row for node in taken for row in self.feeds.get(node, ())))
 
     def _of_track(self, track: Track, inputs: tuple[int, ...]) -> int:
         number = next((number for number, one in enumerate(self.found) if one.track is track), len(self.found))
@@ -135,14 +147,19 @@ def _connected(sources: list[RowSource]) -> list[RowSource]:
         return sources
     for number in range(len(sources) - 1, -1, -1):
         if number in wanted:
-            wanted.update(sources[number].inputs)
+            wanted.update((*sources[number].inputs, *sources[number].starts))
     for number, source in enumerate(sources):
         if wanted.intersection(source.inputs):
             wanted.add(number)
     kept = {number: position for position, number in enumerate(sorted(wanted))}
+
+    def renumbered(rows: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(kept[row] for row in rows if row in kept)
+
     return [
-        replace(sources[number], inputs=tuple(kept[row] for row in sources[number].inputs if row in kept))
-        for number in kept
+        replace(source, inputs=renumbered(source.inputs), starts=renumbered(source.starts))
+        for number, source in enumerate(sources)
+        if number in kept
     ]
 
 

@@ -60,7 +60,8 @@ class TrackColumn:
         share = summarise_plain(np.max([gate.saturated[index] for gate in gates], axis=0)) if gates else None
         return replace(
             self._node(one), gates=tuple(gate.name for gate in gates), saturated=share,
-            mark=saturation_mark(share, self.track.cell), note=", ".join(_gate_note(gate, self.column) for gate in gates),
+            mark=saturation_mark(share, self.track.cell),
+            note=", ".join(_gate_note(gate, self.column) for gate in gates),
         )  # fmt: skip
 
     def _state(self, one: Vertex, state: StateTrace) -> Vertex:

@@ -40,7 +40,7 @@ def legend(graph: Graph, style: Style, x: float, y: float, *, backward: bool) ->
     for number, (text, scale, kind) in enumerate(_scales(graph, style, backward)):
         yield _name(f"scale{number}", text, right, y)
         right += text_width(text, TEXT) + 16
-        for tick, value in enumerate(_ticks(scale, whole=kind == "decades")):
+        for tick, value in enumerate(_ticks(scale, decades=kind == "decades")):
             box, colour = Box(right + SWATCH / 2, y, SWATCH, 10), scale.colour(value)
             yield Shape(f"scale{number}_{tick}", "legend", "rectangle", box, "", colour, colour, thickness=0.0)
             label = f"1e{value:.0f}" if kind == "decades" else short(10**value if kind == "factors" else value)
@@ -66,9 +66,9 @@ def _scales(graph: Graph, style: Style, backward: bool) -> Iterator[tuple[str, S
         yield text, style.fills, "plain"
 
 
-def _ticks(scale: Scale, *, whole: bool) -> list[float]:
+def _ticks(scale: Scale, *, decades: bool) -> list[float]:
     """Return at most `TICKS` values from one end of a scale to the other; whole decades where asked."""
-    if not whole:
+    if not decades:
         return [scale.low + (scale.high - scale.low) * number / 6 for number in range(7)]
     step = max(1, math.ceil((scale.high - scale.low) / (TICKS - 1)))
     count = int((scale.high - scale.low) / step)

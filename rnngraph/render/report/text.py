@@ -50,7 +50,7 @@ def magnitude_text(magnitude: Magnitudes, scale: Scale | None = None) -> Text:
 
 
 def bar(magnitude: Magnitudes, scale: Scale, *, width: int, ascii_only: bool) -> Text:
-    """Draw a magnitude on a log scale, `width` cells for the whole; nothing where there is no number."""
+    """Draw a magnitude on a log scale, `width` characters for all of it; nothing where there is no number."""
     if int(magnitude.status) != Status.OK:
         return Text()
     log10 = math.log10(float(magnitude.value))
