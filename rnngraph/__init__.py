@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from rnngraph.diagnosis.diagnose import diagnose as diagnose
     from rnngraph.graph.draw import draw as draw
     from rnngraph.sources import torch as torch
+    from rnngraph.sources.decay.decay import decay as decay
     from rnngraph.trace.lag_options import LagOptions as LagOptions
     from rnngraph.trace.record import record as record
     from rnngraph.trace.spectrum import spectrum as spectrum
@@ -41,6 +42,7 @@ _LAZY = {
     "diagnose": "rnngraph.diagnosis.diagnose",
     "assert_healthy": "rnngraph.diagnosis.diagnose",
     "draw": "rnngraph.graph.draw",
+    "decay": "rnngraph.sources.decay.decay",
 }
 
 

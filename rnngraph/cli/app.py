@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from rnngraph.cli import check, diagnose, lags, norms, render, trace
+from rnngraph.cli import check, decay, diagnose, lags, norms, render, trace
 from rnngraph.errors import FileError, MissingToolError, RnnGraphError
 
 COMMANDS = (
@@ -22,6 +22,7 @@ COMMANDS = (
     (diagnose.diagnose, diagnose.EXAMPLES),
     (trace.trace, trace.EXAMPLES),
     (check.check, check.EXAMPLES),
+    (decay.decay, decay.EXAMPLES),
 )
 USAGE, FILE = 2, 3
 EXIT_STATUS: tuple[tuple[type[RnnGraphError], int], ...] = (
