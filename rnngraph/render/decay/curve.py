@@ -5,6 +5,7 @@ In: a `LagCurve`. Out: shapes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -23,7 +24,7 @@ def curve_shapes(curve: LagCurve, left: float, top: float, height: float) -> Ite
     lags = np.unique(np.linspace(1, longest, min(longest, _MOST)).round().astype(int))
     low, middle, high = (part[lags - 1] / LN10 for part in (curve.low, curve.median, curve.high))
     known = np.concatenate([part[np.isfinite(part)] for part in (low, middle, high)] + [np.zeros(1)])
-    bottom, roof = min(np.floor(known.min()), -1.0), max(np.ceil(known.max()), 0.0)
+    bottom, roof = min(math.floor(known.min()), -1), max(math.ceil(known.max()), 0)
 
     def x(lag: float) -> float:
         return left + 40 + (lag - 1) / max(longest - 1, 1) * _PLOT

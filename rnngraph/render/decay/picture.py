@@ -87,7 +87,7 @@ def chart(report: DecayReport) -> Chart:
 
 
 def _key(report: DecayReport, live: bool) -> Iterator[Shape]:
-    x, y = 20, 52
+    x, y = 20.0, 52
     published = any(layer.published for layer in report.layers)
     for wanted, fill, text in (
         (True, BARS, "decays of the layer"),

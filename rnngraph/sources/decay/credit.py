@@ -1,7 +1,7 @@
 """The credit that a running layer carries: `∂L_s/∂u_k` at its own input, by autograd, through whatever kernel it runs.
 
-In: what a layer of a PyTorch model was given, what it returned, and the gradient of the loss that reached its output. Out:
-a `LagTrace`, of which `rnngraph` makes lag curves as it does of the states that it watches.
+In: what a layer of a PyTorch model was given, what it returned, and the gradient of the loss that reached its output.
+Out: a `LagTrace`, of which lag curves are made as of the states that are watched.
 
 `L_s` is the loss as far as it reaches the layer at step s: the gradient at the output, masked to that step. Pulled back
 through this layer alone, it says nothing of the layers around it.
