@@ -24,7 +24,7 @@ def curve_shapes(curve: LagCurve, left: float, top: float, height: float) -> Ite
     lags = np.unique(np.linspace(1, longest, min(longest, _MOST)).round().astype(int))
     low, middle, high = (part[lags - 1] / LN10 for part in (curve.low, curve.median, curve.high))
     known = np.concatenate([part[np.isfinite(part)] for part in (low, middle, high)] + [np.zeros(1)])
-    bottom, roof = min(math.floor(known.min()), -1), max(math.ceil(known.max()), 0)
+    bottom, roof = min(math.floor(float(known.min())), -1), max(math.ceil(float(known.max())), 0)
 
     def x(lag: float) -> float:
         return left + 40 + (lag - 1) / max(longest - 1, 1) * _PLOT

@@ -120,6 +120,4 @@ def _findings(report: DecayReport) -> Iterator[Text]:
 def _limits(report: DecayReport) -> str:
     limits = ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in report.thresholds.items())
     judged = f"Thresholds: {limits}." if report.fresh else "With --fresh they are judged as an initialisation."
-    return (
-        f"Half-lives are ln 2 over the rate at zero input: what was set, not what a trained model remembers. {judged}"
-    )
+    return f"Half-lives are ln 2 / rate at zero input: what was set, not what a trained model remembers. {judged}"

@@ -75,7 +75,7 @@ FAMILIES: tuple[Family, ...] = (
     Family(
         "rwkv-7", "e^-½ · σ(w0)",
         (
-            Form({"w": ("att.w0", "C")}), Form({"w": ("att.w0", "1 1 C")}),
+            Form({"w": ("w0", "C")}, inside="att"), Form({"w": ("w0", "1 1 C")}, inside="att"),
             Form({"w": ("w_lora.lora.2.bias", "C")}),
         ),
         formulas.bounded_exponential, starts.RWKV7, named.model_types("rwkv7"),

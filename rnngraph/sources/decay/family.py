@@ -19,11 +19,12 @@ Written: TypeAlias = tuple[str, str]  # a tensor's name beside its siblings, and
 class Form:
     """Tensors that stand beside one another: those that the formula takes, by role, and others that must be there.
 
-    The first tensor tells where the layer is.
+    The first tensor tells where the layer is. A name that could be anything's is looked for in modules called `inside`.
     """
 
     tensors: Mapping[str, Written]
     beside: tuple[Written, ...] = ()
+    inside: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,6 +86,8 @@ def _anchor(form: Form) -> re.Pattern[str]:
 
 
 def _fitting(form: Form, layer: str, tag: str, shapes: Shapes) -> dict[str, str] | None:
+    if form.inside and form.inside != layer.removesuffix(".").rpartition(".")[2]:
+        return None
     sizes: dict[str, int] = {}
     names = {role: layer + name.replace(TAG, tag) for role, (name, _) in form.tensors.items()}
     written = [(names[role], shape) for role, (_, shape) in form.tensors.items()]
