@@ -29,7 +29,7 @@ FAMILIES: tuple[Family, ...] = (
             Form({"A": ("A_log", "D N"), "b": ("dt_proj.bias", "D")}),
             Form({"A": ("A_log", "G D N"), "b": ("dt_proj_bias", "G D")}),  # Zamba, whose heads have weights each
         ),
-        formulas.state_space, starts.MAMBA, named.model_types("mamba", "falcon_mamba", "jamba", "zamba"),
+        formulas.state_space, starts.mamba, named.model_types("mamba", "falcon_mamba", "jamba", "zamba"),
         gates=(Gate("dt_layernorm", gates.of_low_rank), _LOW_RANK),
     ),
     Family(

@@ -66,15 +66,16 @@ def without_numbers(config: Config) -> Numbers:
 class Family:
     """One family: its tensors, its formula, what the configuration must say, and the published start.
 
-    `says` tells whether the configuration names this family: True, False, or None where it is silent. `steady` families
-    have the same rate at every step, so that a batch adds nothing.
+    `says` tells whether the configuration names this family: True, False, or None where it is silent. `start` is a
+    function of the number of states where it depends on it. `steady` families have the same rate at every step, so that
+    a batch adds nothing.
     """
 
     name: str
     formula: str  # for a reader
     forms: tuple[Form, ...]
     rate: Callable[[Arrays, Numbers], Floats]
-    start: Start | None
+    start: Start | Callable[[int], Start] | None
     says: Callable[[Config], bool | None] = silent
     numbers: Callable[[Config], Numbers] = without_numbers
     gates: tuple[Gate, ...] = field(default=())

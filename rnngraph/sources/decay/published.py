@@ -39,8 +39,11 @@ def differing(half_lives: Floats, start: Start) -> list[Difference]:
     for place in _INNER:
         value, low, high = quantiles[place], start.low[place], start.high[place]
         nearer, five = (low, start.low) if value < low else (high, start.high)
-        short, long = value * THRESHOLDS["factor"] < low, value > high * THRESHOLDS["factor"]
-        if (short or long) and abs(SHARES[place] - _share_below(value, five)) > margin:
+        factor = THRESHOLDS["factor"]
+        if not (value * factor < low or value > high * factor):
+            continue
+        outside = value * factor < five[0] or value > five[-1] * factor  # which no draw of the start can give
+        if outside or abs(SHARES[place] - _share_below(value, five)) > margin:
             found.append(Difference(SHARES[place], value, nearer))
     return found
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from rnngraph.errors import FileError
 from rnngraph.sources.decay.config import Config
+from rnngraph.sources.decay.family import Start
 from rnngraph.sources.decay.formulas import Numbers
 from rnngraph.sources.decay.match import Found, Reading, decided, find_layers, not_read
 from rnngraph.sources.decay.weights import Weights
@@ -28,6 +29,7 @@ class ReadLayer:
     found: Found
     reading: Reading
     decay: LayerDecay
+    start: Start | None
     rates: Floats
     values: Mapping[str, Floats]
     numbers: Numbers
@@ -74,13 +76,13 @@ def _read(layer: Found, reading: Reading, weights: Weights) -> ReadLayer:
     numbers = family.numbers(weights.config)
     with np.errstate(all="ignore"):  # what is no number is found and said
         rates = squeezed(np.asarray(family.rate(values, numbers)))
-    start = family.start
+    start = family.start(rates.shape[-1]) if callable(family.start) else family.start
     decay = LayerDecay(
         name=layer.name, family=family.name, formula=family.formula, half_lives=half_lives(rates),
         published=None if start is None else (start.low, start.high), origin="" if start is None else start.origin,
         settings=numbers,
     )  # fmt: skip
-    return ReadLayer(layer, reading, decay, rates, values, numbers)
+    return ReadLayer(layer, reading, decay, start, rates, values, numbers)
 
 
 def ambiguous(config: Config, readings: tuple[Reading, ...]) -> str:

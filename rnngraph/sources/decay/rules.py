@@ -137,7 +137,7 @@ def _never_forgets(layer: ReadLayer, judging: Judging) -> Evidence | None:
 
 
 def _uniform(layer: ReadLayer, judging: Judging) -> Evidence | None:
-    start = layer.reading.family.start
+    start = layer.start
     shortest, *_, longest = layer.decay.quantiles
     if start is None or start.low[0] == start.low[-1] or layer.decay.n < 2:
         return None
@@ -147,7 +147,7 @@ def _uniform(layer: ReadLayer, judging: Judging) -> Evidence | None:
 
 
 def _differs(layer: ReadLayer, judging: Judging) -> Evidence | None:
-    start = layer.reading.family.start
+    start = layer.start
     if start is None or not (parts := differing(layer.decay.half_lives, start)):
         return None
     numbers: dict[str, Value] = {}

@@ -5,15 +5,27 @@ Each follows from the initialisation that its origin names; the tests draw from 
 
 from __future__ import annotations
 
+import math
+from functools import cache
+
+import numpy as np
+
 from rnngraph.sources.decay.family import Start
-from rnngraph.trace.decay import Five
+from rnngraph.trace.decay import Five, five_numbers
 
 
 def _one(five: Five, origin: str) -> Start:
     return Start(five, five, origin)
 
 
-MAMBA = _one((0.433, 1.3, 10.2, 73.8, 693.0), "state-spaces/mamba: A = 1..16, dt log-uniform in [0.001, 0.1]")
+@cache
+def mamba(states: int) -> Start:
+    """Mamba-1's, which has a state for every A from 1 on: with more of them the shortest half-life is shorter."""
+    steps = np.exp(np.linspace(math.log(0.001), math.log(0.1), 4001))
+    half_lives = math.log(2) / np.outer(steps, np.arange(1, states + 1))
+    return _one(five_numbers(half_lives), f"state-spaces/mamba: A = 1..{states}, dt log-uniform in [0.001, 0.1]")
+
+
 MAMBA2 = _one((0.433, 1.3, 9.8, 68.0, 693.0), "state-spaces/mamba: A ~ U(1, 16), dt log-uniform in [0.001, 0.1]")
 DELTA_NET = _one((0.433, 1.36, 11.3, 93.3, 1e7), "fla: A ~ U(0, 16), dt log-uniform in [0.001, 0.1]")
 KDA = _one(MAMBA2.low, "fla: A ~ U(1, 16), dt log-uniform in [0.001, 0.1]")

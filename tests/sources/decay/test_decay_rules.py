@@ -35,6 +35,15 @@ def test_the_published_start_is_in_order(heads: int, seed: int) -> None:
     assert not found(start(heads, seed), fresh=True, context=4096)
 
 
+def test_a_start_of_mamba_1_depends_on_the_number_of_its_states() -> None:
+    draw = np.random.default_rng(0)
+    bias = np.log(np.expm1(np.exp(draw.uniform(math.log(1e-3), math.log(0.1), 512))))
+    for states in (2, 16, 256):
+        state = {"A_log": np.tile(np.log(np.arange(1, states + 1)), (512, 1)), "dt_proj.bias": bias}
+        assert not found(state, config=None, fresh=True)
+    assert set(found(state | {"A_log": np.zeros((512, 256))}, config=None, fresh=True)) == {"differs"}
+
+
 def test_constant_zeros_have_exactly_one_step_and_are_no_memory() -> None:
     state = {"m.A_log": np.zeros(32, np.float32), "m.dt_bias": np.zeros(32, np.float32)}
     findings = found(state, fresh=True)
@@ -62,6 +71,10 @@ def test_a_bias_of_one_differs_with_both_quantiles() -> None:
 def test_a_start_of_few_heads_is_no_difference_by_chance() -> None:
     state = {"m.A_log": np.log([1.0, 1.0, 1.0]), "m.dt_bias": np.log(np.expm1([0.001, 0.0012, 0.0015]))}
     assert not found(state, fresh=True)
+
+
+def test_what_no_draw_can_give_differs_however_few_the_heads() -> None:
+    assert "differs" in found({"m.A_log": np.log([3.0]), "m.dt_bias": np.log(np.expm1([1e-6]))}, fresh=True)
 
 
 def test_a_family_whose_start_is_uniform_may_be_so() -> None:
