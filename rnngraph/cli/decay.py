@@ -72,7 +72,8 @@ def decay(
     The half-lives are those at zero input: what an initialiser or a cast did, not what a trained model
     remembers. Only the few tensors that hold decays are read, whatever the size of the checkpoint.
     """
-    from rnngraph.sources.decay.rules import Judging, known_rules
+    from rnngraph.sources.decay.checks import Judging
+    from rnngraph.sources.decay.rules import known_rules
 
     if json and output is not None:
         raise InputError("--json goes to stdout and --output to a file: leave one of them out.")

@@ -19,6 +19,7 @@ from rnngraph.trace.decay import DecayFinding, DecayReport, LayerDecay
 
 BARS, ASCII_BARS = "▁▂▃▄▅▆▇█", ".:-=+*#@"
 WIDEST_HISTOGRAM, LEAST_HISTOGRAM, LEAST_WRONG, GAP = 48, 16, 18, 2
+NARROW = 72  # below it there is no room for a table
 _NUMBERS = 4 * 8  # four columns of numbers
 _STYLES = {"error": "bold red", "warning": "bold yellow"}
 _NAMED = 3  # layers that a finding names; the others are counted
@@ -40,7 +41,7 @@ class DecayTable:
         )
         if report.layers:
             yield Text()
-            yield _table(report, width, ascii_only)
+            yield _table(report, width, ascii_only) if width >= NARROW else _lines(report, ascii_only)
         for text in _findings(report):
             yield Text()
             yield text
@@ -72,6 +73,16 @@ def _table(report: DecayReport, width: int, ascii_only: bool) -> Table:
         bars = [Text(histogram(layer, axis, bins, ascii_only=ascii_only))] if bins >= LEAST_HISTOGRAM else []
         table.add_row(name, layer.family, str(layer.n), shortest, middle, longest, *bars, said)
     return table
+
+
+def _lines(report: DecayReport, ascii_only: bool) -> Text:
+    """Say on a narrow page what the table has no room for, layer by layer."""
+    parts = []
+    for layer in report.layers:
+        shortest, _, middle, _, longest = (steps_text(value, ascii_only=ascii_only) for value in layer.quantiles)
+        said = f"{layer.family}, {layer.n} decays: shortest {shortest}, median {middle}, longest {longest} "
+        parts.append(Text.assemble((f"{printable(layer.shown_name)}: ", "bold"), said, _wrong(layer)))
+    return Text("\n").join(parts)
 
 
 def _ruler(axis: Axis, bins: int) -> Text:

@@ -1,21 +1,19 @@
 """Run a PyTorch model on a real batch and see its decays at work: the gates, and the credit that is carried.
 
-In: a module, what it is called with, and the layers that were read. Out: a `LiveDecay` a layer. The hooks only look;
-they come off again, and no `.grad` is touched. This is the only place where `decay` meets a running model.
+In: a module, what it is called with, and the layers that were read. Out: a `LiveDecay` a layer. No `.grad` is touched.
+This is the only place where `decay` meets a running model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from rnngraph.errors import InputError
 from rnngraph.sources.decay.credit import credit
-from rnngraph.sources.decay.family import Gate
+from rnngraph.sources.decay.hooks import Seen, hooked, watched
 from rnngraph.sources.decay.read import ReadLayer, half_lives, squeezed
 from rnngraph.sources.decay.weights import plain_name
 from rnngraph.trace.decay import LiveDecay
@@ -24,19 +22,6 @@ from rnngraph.trace.magnitudes import Floats
 
 BLOCK = 64  # steps whose rates are computed together
 REDUCTIONS = ("sum", "mean", "every")
-_GATE_MODULES = ("forget_gate",)  # hold a layer's decays; the layer is the module around them
-
-
-@dataclass(slots=True)
-class _Seen:
-    """What the hooks of one layer kept: its calls, and its gates."""
-
-    layer: ReadLayer
-    module: Any  # the layer itself
-    holder: Any  # the module that holds its decays, mostly the same
-    gate: Gate | None
-    calls: list[tuple[Any, Any]] = field(default_factory=list)  # input, output
-    gates: list[Any] = field(default_factory=list)
 
 
 def observe(
@@ -52,73 +37,15 @@ def observe(
     if loss not in REDUCTIONS:
         raise InputError(f"the loss is {loss!r}; choose among {', '.join(REDUCTIONS)}, or return the loss you mean.")
     modules = {plain_name(name): one for name, one in module.named_modules(remove_duplicate=False)}
-    seen = [_seen(layer, modules) for layer in layers]
-    with torch.enable_grad(), _hooked(seen):
+    seen = [watched(layer, modules) for layer in layers]
+    with torch.enable_grad(), hooked(seen):
         scalar = _scalar(_called(module, batch), loss)
     outputs = [one.calls[0][1] for one in seen if one.calls]
     gradients = iter(torch.autograd.grad(scalar, outputs, retain_graph=True, allow_unused=True) if outputs else ())
     return [_live(one, next(gradients) if one.calls else None, options or LagOptions()) for one in seen]
 
 
-def _seen(layer: ReadLayer, modules: Mapping[str, Any]) -> _Seen:
-    path = layer.found.path
-    outer, _, last = path.rpartition(".")
-    around = outer if last in _GATE_MODULES else path
-    gates = layer.reading.family.gates
-    there = (one for one in gates if ".".join(filter(None, (path, one.module))) in modules)
-    roles = layer.reading.names
-    gate = next((one for one in there if one.role in roles), None)
-    return _Seen(layer, modules[around], modules[path], gate)
-
-
-@contextmanager
-def _hooked(seen: Sequence[_Seen]) -> Iterator[None]:
-    handles = []
-    try:
-        for one in seen:
-            handles += [
-                one.module.register_forward_pre_hook(_with_gradient, with_kwargs=True),
-                one.module.register_forward_hook(_keeper(one), with_kwargs=True),
-            ]
-            if one.gate is not None:
-                target = one.holder.get_submodule(one.gate.module)
-                handles.append(target.register_forward_hook(_gate_keeper(one, one.gate)))
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def _with_gradient(module: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
-    """Let the input take part in autograd where nothing before it does, as under frozen embeddings."""
-    given = _sequence((*arguments, *keywords.values()))
-    if given is None or given.requires_grad:
-        return None
-    fresh = given.detach().requires_grad_()
-    return (
-        tuple(fresh if one is given else one for one in arguments),
-        {key: fresh if one is given else one for key, one in keywords.items()},
-    )
-
-
-def _keeper(one: _Seen) -> Any:
-    def keep(module: Any, arguments: tuple[Any, ...], keywords: dict[str, Any], output: Any) -> None:
-        given, returned = _sequence((*arguments, *keywords.values())), _sequence((output,))
-        if given is not None and returned is not None and returned.requires_grad:
-            one.calls.append((given, returned))
-
-    return keep
-
-
-def _gate_keeper(one: _Seen, gate: Gate) -> Any:
-    def keep(module: Any, arguments: tuple[Any, ...], output: Any) -> None:
-        taken = gate.take(one.holder, arguments, output)
-        one.gates.append(taken.detach().to("cpu").double().numpy())
-
-    return keep
-
-
-def _live(one: _Seen, gradient: Any, options: LagOptions) -> LiveDecay:
+def _live(one: Seen, gradient: Any, options: LagOptions) -> LiveDecay:
     notes = []
     half = _gate_half_lives(one)
     if half is None:
@@ -138,7 +65,7 @@ def _live(one: _Seen, gradient: Any, options: LagOptions) -> LiveDecay:
     )
 
 
-def _gate_half_lives(one: _Seen) -> Floats | None:
+def _gate_half_lives(one: Seen) -> Floats | None:
     """Take ln 2 over the mean rate of each decay: what is left after many steps is the product of the gates."""
     family = one.layer.reading.family
     if family.steady:
@@ -158,19 +85,6 @@ def _blocks(gates: Floats) -> tuple[Floats, int]:
     """Lay a gate out as (batch and time, features), and say into how many blocks it goes, so that each stays small."""
     flat = gates.reshape(-1, gates.shape[-1])
     return flat, max(len(flat) // BLOCK, 1)
-
-
-def _sequence(values: tuple[Any, ...]) -> Any:
-    """Find the first floating point tensor of three axes, (batch, time, features)."""
-    pending = list(values)
-    while pending:
-        one = pending.pop(0)
-        if hasattr(one, "is_floating_point"):
-            if one.is_floating_point() and one.ndim == 3:
-                return one
-        elif isinstance(one, tuple | list):
-            pending = [*one, *pending]
-    return None
 
 
 def _called(module: Any, batch: Any) -> Any:
