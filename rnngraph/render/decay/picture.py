@@ -77,6 +77,10 @@ def chart(report: DecayReport) -> Chart:
         *_key(report, live),
         *_ruler(axis, bottom),
     ]
+    if live:
+        shapes.append(
+            Label(_LEFT + _PLOT + _NUMBERS + _WRONG + 40, _TOP - 14, "credit left, by lag", size=11, fill=FAINT)
+        )
     for place, layer in enumerate(report.layers):
         shapes += _row(layer, axis, _TOP + place * row, row)
     shapes += [
@@ -168,4 +172,7 @@ def _span(quantiles: Five, axis: Axis, y: float) -> Iterator[Shape]:
     said = " · ".join(steps_text(value) for value in quantiles[1:4])
     yield Box(low, y - 2, max(high - low, 2), 5, BATCH, f"on the batch: {said} steps")
     yield Box(middle - 2, y - 5, 4, 11, INK)
-    yield Label(high + 10, y + 4, said, size=10, fill=FAINT)
+    if high < _LEFT + 0.7 * _PLOT:
+        yield Label(high + 10, y + 4, said, size=10, fill=FAINT)
+    else:
+        yield Label(_LEFT + _PLOT, y + 18, said, size=10, anchor="end", fill=FAINT)
