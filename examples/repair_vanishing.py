@@ -11,7 +11,7 @@ import numpy as np
 import rnngraph as rg
 from rnngraph import nn
 from rnngraph.autodiff.contribution import Array
-from rnngraph.diagnosis.finding import Diagnosis
+from rnngraph.diagnosis.verdict import Diagnosis
 
 T, N, D, H = 50, 32, 4, 24
 

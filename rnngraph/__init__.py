@@ -1,60 +1,88 @@
 """How far back does a recurrent network learn, and where does the gradient die?
 
-Importing this package loads NumPy and nothing heavier; drawing and diagnosis are loaded when first used.
+`__all__` is the public surface. Importing this package loads nothing heavier than NumPy, and not even that: the module
+of a name is imported when the name is first used.
 """
 
 from typing import TYPE_CHECKING, Any
 
-from rnngraph import nn as nn
-from rnngraph.autodiff.backward import gradients as gradients
-from rnngraph.autodiff.tape import Tape as Tape
-from rnngraph.autodiff.tensor import Tensor as Tensor
-from rnngraph.autodiff.tensor import concatenate as concatenate
-from rnngraph.autodiff.tensor import stack as stack
-from rnngraph.autodiff.tensor import where as where
-from rnngraph.errors import RnnGraphError as RnnGraphError
-
-# Not on first use: importing the package rnngraph.render would put itself in the place of the function.
-from rnngraph.render.save import render as render
-from rnngraph.trace.model import Trace as Trace
+# Not on first use: importing the folder rnngraph.render would put itself in the place of the function.
+from rnngraph.render.save import render
 
 if TYPE_CHECKING:
-    from rnngraph.autodiff.gradcheck import gradcheck as gradcheck
-    from rnngraph.autodiff.handwritten import gradcheck_functions as gradcheck_functions
-    from rnngraph.diagnosis.diagnose import assert_healthy as assert_healthy
-    from rnngraph.diagnosis.diagnose import diagnose as diagnose
-    from rnngraph.graph.draw import draw as draw
-    from rnngraph.sources import torch as torch
-    from rnngraph.sources.decay.decay import decay as decay
-    from rnngraph.trace.lag_options import LagOptions as LagOptions
-    from rnngraph.trace.record import record as record
-    from rnngraph.trace.spectrum import spectrum as spectrum
+    from rnngraph import nn
+    from rnngraph.autodiff.backward import gradients
+    from rnngraph.autodiff.cell import Cell
+    from rnngraph.autodiff.gradcheck import gradcheck
+    from rnngraph.autodiff.handwritten import gradcheck_functions
+    from rnngraph.autodiff.node import Op
+    from rnngraph.autodiff.tape import Tape
+    from rnngraph.autodiff.tensor import Tensor, concatenate, stack, where
+    from rnngraph.diagnosis.diagnose import assert_healthy, diagnose
+    from rnngraph.diagnosis.finding import Finding
+    from rnngraph.diagnosis.verdict import Diagnosis
+    from rnngraph.errors import (
+        DtypeError,
+        FileError,
+        GradientError,
+        InputError,
+        MissingToolError,
+        RnnGraphError,
+        TapeError,
+        VocabularyError,
+    )
+    from rnngraph.graph.draw import draw
+    from rnngraph.graph.model import Drawing
+    from rnngraph.measure.lag_options import LagOptions
+    from rnngraph.sources import torch
+    from rnngraph.sources.decay.decay import decay
+    from rnngraph.sources.tape.record import record, spectrum
+    from rnngraph.trace.model import Trace
 
 __version__ = "0.1.0"
 
-# Public names that live in modules which are loaded on first use.
-_LAZY = {
-    "record": "rnngraph.trace.record",
-    "LagOptions": "rnngraph.trace.lag_options",
-    "gradcheck": "rnngraph.autodiff.gradcheck",
-    "gradcheck_functions": "rnngraph.autodiff.handwritten",
-    "spectrum": "rnngraph.trace.spectrum",
-    "diagnose": "rnngraph.diagnosis.diagnose",
-    "assert_healthy": "rnngraph.diagnosis.diagnose",
-    "draw": "rnngraph.graph.draw",
-    "decay": "rnngraph.sources.decay.decay",
-}
+__all__ = [
+    "Cell", "Diagnosis", "Drawing", "DtypeError", "FileError", "Finding", "GradientError", "InputError", "LagOptions",
+    "MissingToolError", "Op", "RnnGraphError", "Tape", "TapeError", "Tensor", "Trace", "VocabularyError",
+    "assert_healthy", "concatenate", "decay", "diagnose", "draw", "gradcheck", "gradcheck_functions", "gradients", "nn",
+    "record", "render", "spectrum", "stack", "torch", "where",
+]  # fmt: skip
+
+_MODULES = {"nn": "rnngraph.nn", "torch": "rnngraph.sources.torch"}
+_HOMES = {
+    "rnngraph.autodiff.backward": ("gradients",),
+    "rnngraph.autodiff.cell": ("Cell",),
+    "rnngraph.autodiff.gradcheck": ("gradcheck",),
+    "rnngraph.autodiff.handwritten": ("gradcheck_functions",),
+    "rnngraph.autodiff.node": ("Op",),
+    "rnngraph.autodiff.tape": ("Tape",),
+    "rnngraph.autodiff.tensor": ("Tensor", "concatenate", "stack", "where"),
+    "rnngraph.diagnosis.diagnose": ("assert_healthy", "diagnose"),
+    "rnngraph.diagnosis.finding": ("Finding",),
+    "rnngraph.diagnosis.verdict": ("Diagnosis",),
+    "rnngraph.errors": (
+        "DtypeError", "FileError", "GradientError", "InputError", "MissingToolError", "RnnGraphError", "TapeError",
+        "VocabularyError",
+    ),
+    "rnngraph.graph.draw": ("draw",),
+    "rnngraph.graph.model": ("Drawing",),
+    "rnngraph.measure.lag_options": ("LagOptions",),
+    "rnngraph.sources.decay.decay": ("decay",),
+    "rnngraph.sources.tape.record": ("record", "spectrum"),
+    "rnngraph.trace.model": ("Trace",),
+}  # fmt: skip
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY, "torch"})
+    return sorted([*__all__, *(name for name in globals() if name.startswith("__"))])
 
 
 def __getattr__(name: str) -> Any:
     from importlib import import_module
 
-    if name == "torch":
-        return import_module("rnngraph.sources.torch")
-    if name in _LAZY:
-        return getattr(import_module(_LAZY[name]), name)
+    if name in _MODULES:
+        return import_module(_MODULES[name])
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(home), name)
     raise AttributeError(f"module 'rnngraph' has no attribute {name!r}")

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import typer
 
 from rnngraph.cli import check, decay, diagnose, lags, norms, render, trace
+from rnngraph.cli.commands import CommandGroup
 from rnngraph.errors import FileError, MissingToolError, RnnGraphError
 
 COMMANDS = (
@@ -31,17 +32,22 @@ EXIT_STATUS: tuple[tuple[type[RnnGraphError], int], ...] = (
     (RnnGraphError, USAGE),
 )
 
+
+class Commands(CommandGroup):
+    """The commands of `rnngraph`."""
+
+    rows = COMMANDS
+    kinds: ClassVar = {"diagnose": diagnose.DiagnoseCommand}
+
+
 app = typer.Typer(
     name="rnngraph",
+    cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,  # a list of commands needs no panels, which cost more than all else that is shown
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command, _examples in COMMANDS:
-    # Typer sets every paragraph of an epilog on a line of its own.
-    _kind = diagnose.DiagnoseCommand if _command is diagnose.diagnose else None
-    app.command(cls=_kind, epilog="\n\n".join(("Examples:", *_examples)))(_command)
 
 
 def _show_version(wanted: bool) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rnngraph.cli.options import SourceArguments, takes_source
+from rnngraph.cli.options import SourceArguments
 from rnngraph.cli.source import open_loss
 
 FAILED = 1
@@ -19,15 +19,14 @@ EXAMPLES = (
 )
 
 
-@takes_source
 def check(
     source: SourceArguments,
     directions: Annotated[int, typer.Option(metavar="K", help="Random directions a parameter.")] = 3,
     json: Annotated[bool, typer.Option("--json", help="Write the report as JSON.")] = False,
 ) -> None:
-    """Check every gradient against central differences; the exit status is 1 if one is wrong.
+    """Check every gradient against central differences.
 
-    A wrong rule is named with its op, its argument and its timestep.
+    The exit status is 1 if one is wrong; a wrong rule is named with its op, its argument and its timestep.
     """
     import rnngraph
     from rnngraph.cli.console import report_console
@@ -38,11 +37,11 @@ def check(
     loss = open_loss(source)
     report = rnngraph.gradcheck(loss, directions=directions, seed=source.demo.seed)
     if json:
-        from rnngraph.render.gradient_check import check_json
+        from rnngraph.render.report.gradient_check import check_json
 
         typer.echo(check_json(report))
     else:
-        from rnngraph.render.gradient_check import check_report
+        from rnngraph.render.report.gradient_check import check_report
 
         report_console().print(check_report(report))
     if not report.passed:

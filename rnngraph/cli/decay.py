@@ -38,8 +38,8 @@ def decay(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="The weights are an initialisation: judge it, and not only what is broken.")
     ] = False,
-    context: Annotated[
-        int | None, typer.Option(metavar="STEPS", help="How long the model's sequences are; with --fresh.")
+    sequence: Annotated[
+        int | None, typer.Option("--context", metavar="STEPS", help="How long the model's sequences are; with --fresh.")
     ] = None,
     live: Annotated[
         bool,
@@ -77,15 +77,15 @@ def decay(
 
     if json and output is not None:
         raise InputError("--json goes to stdout and --output to a file: leave one of them out.")
-    failing = known_rules(fail_on.split(","), "--fail-on", Judging(fresh, context)) if fail_on is not None else []
+    failing = known_rules(fail_on.split(","), "--fail-on", Judging(fresh, sequence)) if fail_on is not None else []
     picture = _picture_format(output, force=force) if output is not None else None
     if loss is not None and not live:
         raise InputError("--loss chooses what --live differentiates: give --live as well, or leave it out.")
-    options = {"config": config, "fresh": fresh, "context": context}
+    options = {"config": config, "fresh": fresh, "context": sequence}
     report = _report(source, options, settings=set_ or [], live=live, loss=loss or "sum")
     if picture is not None and output is not None:
         from rnngraph.cli.output import write_output
-        from rnngraph.render.decay.picture import decay_picture
+        from rnngraph.render.report.decay.picture import decay_picture
 
         write_output(decay_picture(report, picture), output)
     else:
@@ -113,20 +113,20 @@ def _report(source: str, options: dict[str, Any], *, settings: list[str], live: 
 
 def _print(report: DecayReport, *, json: bool) -> None:
     if json:
-        from rnngraph.render.decay.json import decay_json
+        from rnngraph.render.report.decay.document import decay_json
 
         typer.echo(decay_json(report))
         return
     from rnngraph.cli.console import report_console
-    from rnngraph.render.decay.terminal import DecayTable
+    from rnngraph.render.report.decay.terminal import DecayTable
 
     report_console().print(DecayTable(report))
 
 
 def _picture_format(output: Path, *, force: bool) -> str:
     from rnngraph.cli.output import STDOUT
-    from rnngraph.render.decay.picture import FORMATS
-    from rnngraph.render.format import Format
+    from rnngraph.render.format import renderer_named
+    from rnngraph.render.report.decay.picture import FORMATS
     from rnngraph.render.save import check_picture
 
     if output == STDOUT:
@@ -135,5 +135,5 @@ def _picture_format(output: Path, *, force: bool) -> str:
     if name not in FORMATS:
         listed = ", ".join(f".{one}" for one in FORMATS)
         raise InputError(f"{str(output)!r} has no suffix that decays can be drawn in; use one of {listed}.")
-    check_picture(output, Format(name, (output.suffix,), name == "png", "", ""), force=force)
+    check_picture(output, renderer_named(name), force=force)
     return name

@@ -7,8 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from rnngraph.cli.lag_options import LagArguments, refuse_for_saved, takes_lag_options
-from rnngraph.cli.options import SourceArguments, takes_source
+from rnngraph.cli.options import LagArguments, SourceArguments, refuse_for_saved
 from rnngraph.cli.source import Measures, open_trace
 from rnngraph.errors import InputError
 
@@ -29,12 +28,12 @@ class DiagnoseCommand(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Write the default number behind a `--spectrum` that has none, and parse."""
         written: list[str] = []
-        for place, argument in enumerate(args):
+        for index, argument in enumerate(args):
             written.append(argument)
             if argument == "--":
-                written.extend(args[place + 1 :])
+                written.extend(args[index + 1 :])
                 break
-            if argument == "--spectrum" and not _is_whole("".join(args[place + 1 : place + 2])):
+            if argument == "--spectrum" and not _is_whole("".join(args[index + 1 : index + 2])):
                 written.append(str(EXPONENTS))
         return super().parse_args(ctx, written)
 
@@ -43,8 +42,6 @@ def _is_whole(text: str) -> bool:
     return text.removeprefix("-").isdecimal()
 
 
-@takes_source
-@takes_lag_options
 def diagnose(
     source: SourceArguments,
     wanted: LagArguments,
@@ -70,10 +67,10 @@ def diagnose(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Write the report as JSON.")] = False,
 ) -> None:
-    """Say how far back the network learns, and why it stops: the verdict, its evidence, and a remedy.
+    """Say how far back the network learns, and why it stops.
 
-    The verdict holds at a stated lag. It rests on ratios of gradients of the same loss, so the size of the loss,
-    its mean over the batch and clipping do not matter.
+    The verdict holds at a stated lag, and comes with its evidence and a remedy. It rests on ratios of gradients of the
+    same loss, so the size of the loss, its mean over the batch and clipping do not matter.
     """
     from rnngraph.cli.console import report_console
     from rnngraph.diagnosis.diagnose import diagnose as judge
@@ -90,7 +87,7 @@ def diagnose(
     trace = open_trace(source, Measures(lags, spectrum or 0))
     diagnosis = judge(trace, horizon=horizon, **limits)
     if json:
-        from rnngraph.render.diagnosis_json import diagnosis_json
+        from rnngraph.render.report.diagnosis import diagnosis_json
 
         typer.echo(diagnosis_json(diagnosis))
     else:

@@ -7,21 +7,18 @@ from typing import Annotated
 
 import typer
 
-from rnngraph.cli.lag_options import LagArguments, takes_lag_options
-from rnngraph.cli.options import SourceArguments, takes_source
+from rnngraph.cli.options import LagArguments, SourceArguments
 from rnngraph.cli.source import Measures, open_trace
 
 EXAMPLES = (
     "rnngraph lags",
     "rnngraph lags --cell lstm --timesteps 100 --losses all",
-    "rnngraph lags --timesteps 2000 --losses all --floor 1e-16",
+    "rnngraph lags --timesteps 2000 --losses all --max-lag 200",
     "rnngraph lags run.npz -o lags.svg",
     "rnngraph lags --json | jq '.states[0].memory_horizon'",
 )
 
 
-@takes_source
-@takes_lag_options
 def lags(
     source: SourceArguments,
     wanted: LagArguments,
@@ -34,21 +31,21 @@ def lags(
     json: Annotated[bool, typer.Option("--json", help="Write the report as JSON.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a file of another kind.")] = False,
 ) -> None:
-    """Report how far back each step's loss is felt: the lag curve, the lag matrix, and the memory horizon.
+    """Report how far back each step's loss is felt.
 
-    A lag of k compares the gradient of one loss k steps back with the same gradient at its own step, so that
-    it does not depend on the size of the loss.
+    The lag curve, the lag matrix, and the memory horizon. A lag of k compares the gradient of one loss k steps back
+    with the same gradient at its own step, so that it does not depend on the size of the loss.
     """
     from rnngraph.cli.console import report_console
     from rnngraph.errors import InputError
-    from rnngraph.render.lags import lags_report, reports
+    from rnngraph.render.report.lags.terminal import lags_report
 
     measures = Measures(wanted.options(source.source))
     if json and output is not None:
         raise InputError("--json goes to stdout and --output to a file: leave one of them out.")
     if output is not None:
         from rnngraph.cli.output import write_output
-        from rnngraph.render.lags_picture import lags_picture
+        from rnngraph.render.report.lags.picture import lags_picture
 
         chosen = _picture_format(output, force=force)
         trace = open_trace(source, measures)
@@ -56,18 +53,18 @@ def lags(
         return
     trace = open_trace(source, measures)
     if json:
-        from rnngraph.render.lags_json import lags_json
+        from rnngraph.render.report.lags.document import lags_json
 
         typer.echo(lags_json(trace, states=state))
     else:
-        report_console().print(lags_report(trace, reports(trace, states=state)))
+        report_console().print(lags_report(trace, states=state))
 
 
 def _picture_format(output: Path, *, force: bool) -> str:
     from rnngraph.cli.output import STDOUT
     from rnngraph.errors import InputError
-    from rnngraph.render.format import Format
-    from rnngraph.render.lags_picture import FORMATS
+    from rnngraph.render.format import renderer_named
+    from rnngraph.render.report.lags.picture import FORMATS
     from rnngraph.render.save import check_picture
 
     if output == STDOUT:
@@ -75,5 +72,5 @@ def _picture_format(output: Path, *, force: bool) -> str:
     name = FORMATS.get(output.suffix.lower())
     if name is None:
         raise InputError(f"{str(output)!r} has no suffix that lags can be drawn in; use one of {', '.join(FORMATS)}.")
-    check_picture(output, Format(name, (output.suffix,), False, "", ""), force=force)
+    check_picture(output, renderer_named(name), force=force)
     return name

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rnngraph.cli.options import SourceArguments, takes_source
+from rnngraph.cli.options import SourceArguments
 from rnngraph.cli.source import open_trace
 
 EXAMPLES = (
@@ -17,7 +17,6 @@ EXAMPLES = (
 )
 
 
-@takes_source
 def norms(
     source: SourceArguments,
     json: Annotated[bool, typer.Option("--json", help="Write the report as JSON.")] = False,
@@ -47,11 +46,11 @@ def norms(
         raise InputError("--json always holds every step and state: leave --steps and --state out.")
     trace = open_trace(source)
     if json:
-        from rnngraph.render.norms_json import norms_json
+        from rnngraph.render.report.norms.document import norms_json
 
         typer.echo(norms_json(trace))
     else:
-        from rnngraph.render.terminal import norms_report
+        from rnngraph.render.report.norms.terminal import norms_report
 
         report = norms_report(trace, steps=steps, states=state or None)
         report_console().print(report)

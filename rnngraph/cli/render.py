@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from rnngraph.cli.options import SourceArguments, takes_source
+from rnngraph.cli.options import SourceArguments
 from rnngraph.cli.source import Measures, open_trace
 
 EXAMPLES = (
@@ -26,7 +26,6 @@ def _choices(module: str, name: str) -> Callable[[], list[str]]:
     return lambda: list(getattr(import_module(module), name))
 
 
-@takes_source
 def render(
     source: SourceArguments,
     output: Annotated[
@@ -48,7 +47,7 @@ def render(
         typer.Option(
             metavar="NAME",
             help="One box a layer, a step or an op.",
-            autocompletion=_choices("rnngraph.graph.build", "DETAILS"),
+            autocompletion=_choices("rnngraph.graph.build.graph", "DETAILS"),
         ),
     ] = "step",
     view: Annotated[
@@ -56,7 +55,7 @@ def render(
         typer.Option(
             metavar="NAME",
             help="unrolled, or rolled: one step and its loop.",
-            autocompletion=_choices("rnngraph.graph.build", "VIEWS"),
+            autocompletion=_choices("rnngraph.graph.build.graph", "VIEWS"),
         ),
     ] = "unrolled",
     color: Annotated[
@@ -64,19 +63,19 @@ def render(
         typer.Option(
             metavar="NAME",
             help="What colours show: grad, gain, saturation or activation.",
-            autocompletion=_choices("rnngraph.graph.style", "COLOURS"),
+            autocompletion=_choices("rnngraph.graph.style.scales", "COLOURS"),
         ),
     ] = "grad",
     no_backward: Annotated[bool, typer.Option("--no-backward", help="Leave the arrows back in time out.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a file of another kind.")] = False,
 ) -> None:
-    """Draw the unrolled network, with the gradient that is carried back through it.
+    """Draw the unrolled network and the gradient carried back.
 
     Time runs from left to right; an arrow back in time is coloured by the gradient that it carries.
     """
     from rnngraph.cli.console import status, working
     from rnngraph.cli.output import check_picture_target, write_output
-    from rnngraph.graph.draw import Options, draw_with
+    from rnngraph.graph.draw import Drawing, Options
     from rnngraph.render.format import render_bytes
     from rnngraph.render.title import picture_title
 
@@ -85,8 +84,7 @@ def render(
     with working("drawing"), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         options = Options(steps, detail, view, color, not no_backward, picture_title(trace))
-        drawing = draw_with(trace, options, whole=chosen.draws_steps)
-        picture = render_bytes(drawing, chosen.name)
+        picture = render_bytes(Drawing(trace, options), chosen.name)
     for warning in caught:
         status(f"note: {warning.message}")
     write_output(picture, output)

@@ -16,7 +16,7 @@ from rnngraph.errors import InputError
 
 if TYPE_CHECKING:
     from rnngraph.autodiff.tensor import Tensor
-    from rnngraph.trace.lag_options import LagOptions
+    from rnngraph.measure.lag_options import LagOptions
     from rnngraph.trace.model import Trace
 
 

@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rnngraph.cli.lag_options import LagArguments, takes_lag_options
-from rnngraph.cli.options import SourceArguments, takes_source
+from rnngraph.cli.options import LagArguments, SourceArguments
 from rnngraph.cli.source import Measures, open_trace
 
 EXAMPLES = (
@@ -19,15 +18,13 @@ EXAMPLES = (
 )
 
 
-@takes_source
-@takes_lag_options
 def trace(
     source: SourceArguments,
     wanted: LagArguments,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where to save the run (.npz).")],
     force: Annotated[bool, typer.Option("--force", help="Overwrite a file that is no saved run.")] = False,
 ) -> None:
-    """Record the forward and backward pass and save every number of it.
+    """Record a run and save every number of it.
 
     The file is read by all other commands in place of a model; it holds no weights and no code.
     """

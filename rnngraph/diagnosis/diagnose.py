@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
-from rnngraph.diagnosis import whole
 from rnngraph.diagnosis.curve import taken
-from rnngraph.diagnosis.finding import ERROR, FLAGS, NOTE, VERDICTS, Diagnosis, Finding
-from rnngraph.diagnosis.layers import Layer, layers_of
-from rnngraph.diagnosis.rules import LAYER_RULES, find_no_signal
-from rnngraph.diagnosis.thresholds import Thresholds, thresholds_from
+from rnngraph.diagnosis.finding import ERROR, FLAGS, NOTE, VERDICTS, Finding
+from rnngraph.diagnosis.layer import Layer, Network, layers_of
+from rnngraph.diagnosis.rules.table import LAYER_RULES, NETWORK_RULES
+from rnngraph.diagnosis.thresholds import thresholds_from
+from rnngraph.diagnosis.verdict import Diagnosis
 from rnngraph.errors import InputError
 from rnngraph.trace.magnitudes import Status
 from rnngraph.trace.model import Trace
@@ -35,33 +36,17 @@ def diagnose(trace: Trace, *, horizon: int | None = None, **thresholds: float) -
     limits = thresholds_from(thresholds)
     _check(trace)
     layers = layers_of(trace, limits, horizon)
-    _check_floor(layers, limits)
-    found = [
-        finding for finding in (whole.find_non_finite(trace, layers), whole.find_dead_inputs(trace, layers)) if finding
-    ]
-    labels = []
-    for layer in layers:
-        own = _judge(trace, layer, limits)
-        found.extend(own)
-        labels.append(_label(own))
-    odd = whole.compare_layers(layers, labels)
-    if odd is not None:
-        found.append(odd)
-    rules = {finding.rule for finding in found if finding.severity != NOTE} | {
-        finding.rule for finding in found if finding.rule == "attenuating"
-    }
-    if "saturated" in rules:
-        rules.add("vanishing")  # what saturation took has vanished all the same; one finding says both
-    flags = tuple([flag for flag in FLAGS if flag in rules])
-    verdict = next((one for one in VERDICTS if one in flags), "healthy")
-    if verdict == "healthy":
-        flags = ("healthy", *flags)
-    found.sort(key=_order)
+    judged = [_judge(layer) for layer in layers]
+    labels = tuple([_label(found) for found in judged])
+    network = Network(trace, tuple(layers), labels)
+    findings = [*chain.from_iterable(judged), *(found for rule in NETWORK_RULES if (found := rule(network)))]
+    findings.sort(key=_order)
+    flags = _flags(findings)
+    verdict = next(flag for flag in flags if flag in VERDICTS)
     head = _headline(layers, labels, verdict)
     return Diagnosis(
-        trace.model, verdict, flags, head.horizon, head.decades, head.rate, head.half_life,
-        head.memory_horizon, head.curve.floor_decades, taken(head.lags[0]), limits.as_dict(), tuple(found),
-        trace.notes, _spectrum(trace),
+        trace.model, verdict, flags, head.horizon, head.decades, head.rate, head.half_life, head.memory_horizon,
+        taken(head.lags[0]), limits.as_dict(), tuple(findings), trace.notes, _spectrum(trace),
     )  # fmt: skip
 
 
@@ -108,27 +93,23 @@ def _check(trace: Trace) -> None:
         )
 
 
-def _check_floor(layers: Sequence[Layer], limits: Thresholds) -> None:
-    for layer in layers:
-        floor = layer.curve.floor_decades
-        if floor is not None and layer.decades <= floor + 1e-9 and limits.vanishing < floor:
-            raise InputError(
-                f"losses were followed only down to a gain of 1e{floor:.1f}, which does not tell whether 1e"
-                f"{limits.vanishing:g} is left: record with lags=rnngraph.LagOptions(floor=0), or with --floor 0."
-            )
-
-
-def _judge(trace: Trace, layer: Layer, limits: Thresholds) -> list[Finding]:
-    silent = find_no_signal(trace, layer, limits)
-    if silent is not None:
-        return [silent]
-    found = [rule(trace, layer, limits) for rule in LAYER_RULES]
-    return [one for one in found if one is not None] + whole.compare_samples(trace, layer, limits)
+def _judge(layer: Layer) -> list[Finding]:
+    first, *others = LAYER_RULES
+    silent = first(layer)
+    return [silent] if silent else [found for rule in others if (found := rule(layer))]
 
 
 def _label(findings: Sequence[Finding]) -> str:
     rules = [finding.rule for finding in findings if finding.severity != NOTE]
     return next((one for one in VERDICTS if one in rules), "healthy")
+
+
+def _flags(findings: Sequence[Finding]) -> tuple[str, ...]:
+    rules = {finding.rule for finding in findings if finding.severity != NOTE or finding.rule == "attenuating"}
+    if "saturated" in rules:
+        rules.add("vanishing")  # what saturation took has vanished all the same; one finding says both
+    flags = tuple([flag for flag in FLAGS if flag in rules])
+    return flags if any(flag in VERDICTS for flag in flags) else ("healthy", *flags)
 
 
 def _headline(layers: Sequence[Layer], labels: Sequence[str], verdict: str) -> Layer:

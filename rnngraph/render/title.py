@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rnngraph.errors import RnnGraphError
 
 if TYPE_CHECKING:
-    from rnngraph.diagnosis.finding import Diagnosis
+    from rnngraph.diagnosis.verdict import Diagnosis
     from rnngraph.trace.model import Trace
 
 

@@ -21,7 +21,7 @@ from rnngraph.sources.target_import import find_function, shielded
 from rnngraph.trace.model import Trace
 
 if TYPE_CHECKING:
-    from rnngraph.trace.lag_options import LagOptions
+    from rnngraph.measure.lag_options import LagOptions
 
 WANTED = "a loss (a Tensor of rnngraph), a Trace, or a PyTorch pair (module, batch)"
 
@@ -78,7 +78,7 @@ def target_trace(
         InputError: there is no such function, it does not take the settings, or it returned something else.
         TargetError: an exception left the user's code; its `frames` are the user's own.
     """
-    from rnngraph.trace.record import record
+    from rnngraph.sources.tape.record import record
 
     returned = call(source, settings or {})
     if not _is_torch_pair(returned):

@@ -1,6 +1,6 @@
 """What the decays of linear recurrences say, as data: half-lives by layer, findings, and what was not read.
 
-Filled by `rnngraph.sources.decay`, shown by `rnngraph.render.decay`. A half-life is a number of steps at zero input:
+Filled by `sources.decay`, shown by `render.report.decay`. A half-life is a number of steps at zero input:
 0 where the rate is infinite, infinite where it is 0, NaN where it is no number.
 """
 

@@ -1,16 +1,19 @@
 """The Trace: what one backward pass showed, as columns of numbers and names.
 
-It is the waist of the package: `record` and the sources make one, `diagnosis`, `graph` and `render`
-read one. It holds no tensors, no model and no code, so a saved trace tells everything that a live one does.
+It is the waist of the package: the sources make one, `diagnosis`, `graph` and `render` read one. It holds no tensors,
+no model and no code, so a saved trace tells everything that a live one does.
 
-`T` is the number of timesteps. A timestep is always the position in the input, in both directions.
+`T` is the number of timesteps of the longest recurrence; a shorter one has "not observed" beyond its end. A timestep is
+always the position in the input, in both directions.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated
 
+from rnngraph.trace.cell import CellTrace
+from rnngraph.trace.declared import LARGEST_LOG, declared
 from rnngraph.trace.magnitudes import Booleans, Floats, Integers, Magnitudes
 
 if TYPE_CHECKING:
@@ -23,6 +26,25 @@ WITHOUT_LAGS = "no lags are given: "  # begins the note of a trace that says why
 
 
 @dataclass(frozen=True, slots=True)
+class RecurrenceTrace:
+    """One layer in one direction, or one cell of a user's own: what its states, gates and lags have in common."""
+
+    name: str  # "lstm_l1"; its states are "lstm.h_l1" and "lstm.c_l1"
+    layer: Annotated[int, declared(least=0)]
+    direction: str
+    cell: str  # the name of a `CellTrace` of the trace
+    timesteps: Annotated[int, declared(least=1)]  # its own
+    clock: Annotated[int, declared(least=0)]  # recurrences of one clock take the same step at the same time
+    valid: Annotated[Booleans, declared("samples", "own")]  # False in padding
+    cut: Annotated[Booleans, declared("own")]  # the step was declared to be cut from the one processed before it
+
+    @property
+    def batch(self) -> int:
+        """The number of samples."""
+        return len(self.valid)
+
+
+@dataclass(frozen=True, slots=True)
 class StateTrace:
     """One state (`h`, or the `c` of an LSTM) of one layer and direction over all timesteps.
 
@@ -31,37 +53,41 @@ class StateTrace:
     """
 
     name: str
+    recurrence: str  # the name of its `RecurrenceTrace`
     layer: int
     direction: str
     kind: str
-    cell: str
-    initial: Magnitudes  # () gradient of the initial state
-    grad: Magnitudes  # (T,)
-    immediate: Magnitudes  # (T,)
-    carried: Magnitudes  # (T,)
-    quantiles: Magnitudes  # (3, T) 10th, 50th, 90th percentile over samples
-    gain: Floats  # (T,) ‖carried_t‖ / ‖grad of the step processed next‖; NaN where there is none
-    gain_activation: Floats  # (T,) nats; with gain_weights it adds up to ln gain; NaN for gated cells
-    gain_weights: Floats  # (T,) nats
-    saturated: Floats  # (T,) share of units with an activation derivative below 0.05; NaN unobserved
-    activation: Floats  # (T,) root mean square of the state's value; NaN unobserved
-    zeros: Integers  # (T,) exact zeros in the gradient
-    nonfinite: Integers  # (T,) NaN and infinity in the gradient
-    cut: Booleans  # (T,) the recurrence that leads into this step was cut (detach, truncated BPTT)
-    nodes: Integers  # (T,) node ids in `Trace.graph`; -1 where there is none
+    cell: str  # the name of its `CellTrace`
+    initial: Annotated[Magnitudes, declared()]  # gradient of the initial state
+    grad: Annotated[Magnitudes, declared("T")]
+    immediate: Annotated[Magnitudes, declared("T")]
+    carried: Annotated[Magnitudes, declared("T")]
+    quantiles: Annotated[Magnitudes, declared(3, "T")]  # 10th, 50th, 90th percentile over samples
+    gain: Annotated[Floats, declared("T", least=0)]  # ‖carried_t‖ / ‖grad of the step processed next‖; NaN: none
+    gain_activation: Annotated[Floats, declared("T", least=-LARGEST_LOG, most=LARGEST_LOG)]  # nats; see gain_weights
+    gain_weights: Annotated[Floats, declared("T", least=-LARGEST_LOG, most=LARGEST_LOG)]  # the two add up to ln gain
+    saturated: Annotated[Floats, declared("T", least=0, most=1)]  # share of units with a derivative below 0.05
+    activation: Annotated[Floats, declared("T", least=0)]  # root mean square of the state's value; NaN unobserved
+    zeros: Annotated[Integers, declared("T", least=0)]  # exact zeros in the gradient
+    nonfinite: Annotated[Integers, declared("T", least=0)]  # NaN and infinity in the gradient
+    cut: Annotated[Booleans, declared("T")]  # nothing is carried back over this step (detach, truncated BPTT)
+    nodes: Annotated[Integers, declared("T", least=-1, most="nodes")]  # ids in `Trace.graph`; -1: none
 
 
 @dataclass(frozen=True, slots=True)
 class GateTrace:
-    """One gate of one layer and direction: `i f o g` of an LSTM, `r z n` of a GRU."""
+    """One gate of one layer and direction, such as the `f` of an LSTM."""
 
     name: str
+    recurrence: str  # the name of its `RecurrenceTrace`
     layer: int
     direction: str
     gate: str
-    mean: Floats  # (T,)
-    saturated: Floats  # (T,) share of units with a derivative below 0.05 of the gate's own maximum scale
-    log_mean: Floats  # (H,) mean of ln(f) (of ln(z) for a GRU's z) over valid steps and samples; NaN elsewhere
+    mean: Annotated[Floats, declared("T", least=-1, most=1)]
+    saturated: Annotated[
+        Floats, declared("T", least=0, most=1)
+    ]  # share of units with a derivative below 5 % of its most
+    log_mean: Annotated[Floats, declared("H")]  # mean of its logarithm over valid steps, of a gate that keeps the state
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,44 +96,48 @@ class ParameterTrace:
 
     name: str
     shape: tuple[int, ...]
-    grad: Magnitudes  # ()
-    steps: Magnitudes  # (T,)
-    cancellation: float  # ‖sum of steps‖ / sum of ‖step‖, in [0, 1]; NaN unobserved
-    norm: float  # Frobenius norm of the value
-    spectral_radius: float  # of a recurrent weight's (square) value; NaN elsewhere or unobserved
-    largest_singular_value: float  # likewise
+    grad: Annotated[Magnitudes, declared()]
+    steps: Annotated[Magnitudes, declared("T")]
+    cancellation: Annotated[float, declared(least=0, most=1)]  # ‖sum of steps‖ / sum of ‖step‖; NaN unobserved
+    norm: Annotated[float, declared(least=0)]  # Frobenius norm of the value
+    spectral_radius: Annotated[float, declared(least=0)]  # of a recurrent weight's (square) value; NaN elsewhere
+    largest_singular_value: Annotated[float, declared(least=0)]  # likewise
 
 
 @dataclass(frozen=True, slots=True)
 class InputTrace:
-    """What enters the first recurrent layer: the norm of its gradient at every timestep."""
+    """What enters a recurrent layer from outside: the norm of its gradient at every timestep."""
 
     name: str
-    steps: Magnitudes  # (T,)
+    steps: Annotated[Magnitudes, declared("T")]
 
 
 @dataclass(frozen=True, slots=True)
 class GraphTrace:
     """The recorded computation graph, one row a node in tape order.
 
-    Small tables (`ops`, `labels`, `scopes`, `shapes`) are indexed by the integer columns. A scope's text is
-    its path without the timestep, such as `rnn.0/forward`; `timestep` is -1 outside the unrolled steps.
+    Small tables (`ops`, `labels`, `roles`, `formulas`, `scopes`, `shapes`) are indexed by the integer columns. A role
+    says what a picture does with an op: "compute", "input", "parameter", "constant", "move" (it only moves or totals
+    data), "loss" or "cut". A scope's text is its path without the timestep, such as `rnn.0/forward`; `timestep` is -1
+    outside the unrolled steps.
     """
 
-    ops: tuple[str, ...]
-    labels: tuple[str, ...]  # a label an op
-    scopes: tuple[str, ...]
-    shapes: tuple[str, ...]
+    ops: Annotated[tuple[str, ...], declared("ops")]
+    labels: Annotated[tuple[str, ...], declared("ops")]
+    roles: Annotated[tuple[str, ...], declared("ops")]
+    formulas: Annotated[tuple[str, ...], declared("ops")]  # empty where an op has none
+    scopes: Annotated[tuple[str, ...], declared("scopes")]
+    shapes: Annotated[tuple[str, ...], declared("shapes")]
     names: dict[str, str]  # node id (as text) -> name, where a node has one
-    op: Integers  # (nodes,)
-    scope: Integers  # (nodes,)
-    shape: Integers  # (nodes,)
-    timestep: Integers  # (nodes,)
-    inputs: Integers  # (edges,) ids of inputs, node after node
-    offsets: Integers  # (nodes + 1,) a node's inputs are inputs[offsets[n]:offsets[n + 1]]
-    grad: Magnitudes  # (nodes,)
-    first_nonfinite_forward: int  # node id, -1 where everything is finite
-    first_nonfinite_backward: int
+    op: Annotated[Integers, declared("nodes", least=0, most="ops")]
+    scope: Annotated[Integers, declared("nodes", least=0, most="scopes")]
+    shape: Annotated[Integers, declared("nodes", least=0, most="shapes")]
+    timestep: Annotated[Integers, declared("nodes", least=-1)]
+    inputs: Annotated[Integers, declared("edges", least=0, most="nodes")]  # ids of inputs, node after node
+    offsets: Annotated[Integers, declared("nodes+1", least=0)]  # a node's are inputs[offsets[n]:offsets[n + 1]]
+    grad: Annotated[Magnitudes, declared("nodes")]
+    first_nonfinite_forward: Annotated[int, declared(least=-1, most="nodes")]  # -1 where everything is finite
+    first_nonfinite_backward: Annotated[int, declared(least=-1, most="nodes")]
 
     def first_nonfinite(self) -> dict[str, int]:
         """Give the node that NaN or infinity first comes out of, for each pass that has one: `forward`, `backward`."""
@@ -124,33 +154,33 @@ class GraphTrace:
 
 @dataclass(frozen=True, slots=True)
 class LagTrace:
-    """Norms of `∂L_s/∂h_k` for one state, natural logarithms; see `trace/lags.py`.
+    """Norms of `∂L_s/∂h_k` for one state, natural logarithms; see `measure/lags.py`.
 
-    Not measured: what comes after the birth of the loss in processing order, lags beyond `max_lag`, and timesteps
-    before `followed`, where the gain had fallen below `floor` in every sample and state.
+    Not measured: what comes after the arrival of the loss in processing order, and lags beyond `max_lag`.
     """
 
     state: str
-    losses: Integers  # (S,) loss timesteps s that were taken
-    samples: Integers  # (B,) sample indices that were taken
-    log: Floats  # (B, S, T + 1) ln of the norm, column 0 the initial state; -inf zero, inf non-finite, NaN unmeasured
-    copied: Booleans  # (B, T) the step into t copied the state (padding) and is not counted as a lag
-    severed: Booleans  # (B, T) nothing leads back over the step into t: a cut, or a state set to zero
-    available: int  # loss steps that the tape holds, of which `losses` were taken
-    batch: int  # samples that the tape holds, of which `samples` were taken
-    births: Integers  # (B, S) the timestep at which each loss enters this state, from which lags are counted
-    followed: Integers  # (S,) the earliest timestep to which each loss was followed, -1 the initial state
-    floor: float  # ln of the gain below which a loss was no longer followed; -inf none
+    losses: Annotated[
+        Integers, declared("S", least=0, most="T")
+    ]  # loss timesteps s that were taken, each on its own clock
+    clocks: Annotated[Integers, declared("S", least=0)]  # the clock of the recurrence that each loss enters
+    samples: Annotated[Integers, declared("B", least=0)]  # sample indices that were taken
+    log: Annotated[Floats, declared("B", "S", "own+1")]  # ln, column 0 the initial state; -inf zero, NaN unmeasured
+    copied: Annotated[Booleans, declared("B", "own")]  # the step into t copied the state and is not counted as a lag
+    severed: Annotated[Booleans, declared("B", "own")]  # nothing leads back over the step into t: a declared cut
+    arrivals: Annotated[Integers, declared("B", "S", least=0, most="own")]  # where each loss first arrives: lag 0
+    available: Annotated[int, declared(least=0)]  # loss steps that there are, of which `losses` were taken
+    batch: Annotated[int, declared(least=1)]  # samples that there are, of which `samples` were taken
     max_lag: int | None  # steps after which a loss was no longer followed
 
 
 @dataclass(frozen=True, slots=True)
 class SpectrumTrace:
-    """Finite-time spectrum of the recurrence, per layer stack; see `trace/spectrum.py`."""
+    """Finite-time spectrum of the recurrence, per layer stack; see `measure/spectrum.py`."""
 
     name: str
-    lyapunov: Floats  # (k,) nats per step, largest first
-    singular: Floats  # (T,) largest singular value of every one-step Jacobian; NaN unobserved
+    lyapunov: Annotated[Floats, declared("k")]  # nats per step, largest first
+    singular: Annotated[Floats, declared("own", least=0)]  # largest singular value of each one-step Jacobian; NaN: none
     product_log: float  # ln of the largest singular value of the whole product; NaN unobserved
 
 
@@ -160,21 +190,38 @@ class Trace:
 
     model: str
     source: str
-    batch: int
-    timesteps: int
+    batch: Annotated[int, declared(least=1)]  # samples of the first recurrence
+    timesteps: Annotated[int, declared(least=0)]  # of the longest recurrence
     dtype: str
     loss: float  # NaN where no scalar loss was given
-    loss_steps: Floats  # (T,) each timestep's part of the loss; NaN unobserved
-    labels: tuple[str | None, ...]  # (T,) the text of the step, such as the first sample's word
-    valid: Booleans  # (N, T) False in padding: after a sample's last step that bears a loss
+    loss_steps: Annotated[Floats, declared("T")]  # each timestep's part of the loss; NaN unobserved
+    labels: Annotated[tuple[str | None, ...], declared("T")]  # the step's text, such as the first sample's word
+    valid: Annotated[Booleans, declared("N", "T")]  # of the first recurrence: False in padding
+    graph: GraphTrace
+    cells: tuple[CellTrace, ...]
+    recurrences: tuple[RecurrenceTrace, ...]
     states: tuple[StateTrace, ...]
     gates: tuple[GateTrace, ...]
     parameters: tuple[ParameterTrace, ...]
     inputs: tuple[InputTrace, ...]
-    graph: GraphTrace
     lags: tuple[LagTrace, ...] = ()
     spectrum: tuple[SpectrumTrace, ...] = ()
     notes: tuple[str, ...] = ()  # sentences that a reader of the numbers must know
+
+    def __repr__(self) -> str:
+        """Say in one line what was traced."""
+        states = ", ".join(state.name for state in self.states[:4]) + (", ..." if len(self.states) > 4 else "")
+        lags = f", lags of {len(self.lags[0].losses)} losses" if self.lags else ""
+        return f"<Trace of {self.model or 'a network'}: {self.timesteps} steps, {states or 'no states'}{lags}>"
+
+    def recurrence_of(self, one: StateTrace | GateTrace) -> RecurrenceTrace:
+        """Give the recurrence that a state or a gate belongs to."""
+        return next(recurrence for recurrence in self.recurrences if recurrence.name == one.recurrence)
+
+    def cell_of(self, one: StateTrace | GateTrace) -> CellTrace:
+        """Give the facts of the cell that a state or a gate belongs to."""
+        name = self.recurrence_of(one).cell
+        return next(cell for cell in self.cells if cell.name == name)
 
     def save(self, path: str | Path) -> None:
         """Write the trace to `path` (`.npz`), all or nothing.
@@ -192,19 +239,12 @@ class Trace:
         """Read a saved trace; nothing in the file is executed.
 
         Raises:
-            FileError: there is no such file, or it is damaged, foreign, or of a newer schema.
+            FileError: there is no such file, or it is damaged, foreign, or of another schema.
             InputError: the path is no path.
         """
         from rnngraph.trace.store import load
 
         return load(path)
-
-    def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
-        """Show the picture of the trace in a notebook."""
-        from importlib import import_module  # the drawing is above this layer and is met only when a notebook asks
-
-        drawing = import_module("rnngraph.graph.draw").draw(self)
-        return dict(drawing._repr_mimebundle_())
 
 
 def parameter_of(trace: Trace, state: StateTrace, key: str) -> ParameterTrace | None:

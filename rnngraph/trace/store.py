@@ -14,17 +14,19 @@ import types
 import zipfile
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, cast, get_args, get_origin, get_type_hints
+from typing import Any, TypeAlias, cast, get_args, get_origin, get_type_hints
 
 import numpy as np
+from numpy.typing import NDArray
 
-from rnngraph.autodiff.contribution import Array
-from rnngraph.errors import FileError
+from rnngraph.errors import FileError, InputError
 from rnngraph.files import check_place, is_file, path_of, write_whole
-from rnngraph.trace.fits import fits
+from rnngraph.trace.consistent import check_trace
 from rnngraph.trace.model import Trace
 
-SCHEMA = 1
+Array: TypeAlias = NDArray[Any]
+
+SCHEMA = 2
 _MARK = "rnngraph trace"
 _HEADER = "header"
 _EXAMPLE = "run.npz"
@@ -68,10 +70,9 @@ def load(path: str | Path) -> Trace:
                     f"{source} has schema {header.get('schema')!r} and this version reads {SCHEMA}; update rnngraph."
                 )
             trace = cast(Trace, _put_together(header.get("trace"), Trace, data))
-            if not fits(trace):
-                raise FileError("its columns do not fit together.")
+            check_trace(trace)
             return trace
-    except FileError as error:
+    except (FileError, InputError) as error:
         raise FileError(str(error) if str(source) in str(error) else f"{source} is damaged: {error}") from None
     except Exception as error:  # whatever a damaged archive makes the readers raise
         raise FileError(f"{source} is damaged or not a trace: {error or type(error).__name__}.") from None
@@ -120,7 +121,7 @@ def _put_together(item: Any, kind: Any, data: Any) -> Any:
         return float(item)
     if kind is float and isinstance(item, int | float) and not isinstance(item, bool):
         return float(item)
-    if kind in (int, str) and type(item) is kind:
+    if kind in (int, str, bool) and type(item) is kind:
         return item
     raise FileError(f"{item!r:.60} stands where a {getattr(kind, '__name__', kind)} belongs.")
 

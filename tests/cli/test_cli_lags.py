@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 import rnngraph as rg
 from rnngraph.cli.app import app
 from rnngraph.errors import FileError, InputError, RnnGraphError
+from rnngraph.measure.lag_options import LagOptions
 from rnngraph.sources.demo import DemoOptions, build
-from rnngraph.trace.lag_options import LagOptions
 
 SMALL = ("--hidden-size", "5", "--batch", "3", "--timesteps", "12")
 
@@ -52,22 +52,17 @@ def test_the_document_is_the_lag_matrix() -> None:
         assert state["half_life"] == pytest.approx(math.log(2) / -state["rate"])
 
 
-def test_the_floor_and_the_largest_lag_are_taken_and_told() -> None:
+def test_the_largest_lag_is_taken_and_told() -> None:
     wanted = ("--hidden-size", "5", "--batch", "3", "--timesteps", "60", "--losses", "all")
-    document = json.loads(run("--json", "--floor", "1e-4", "--max-lag", "20", *wanted))
-    loss = build(DemoOptions(hidden_size=5, batch=3, timesteps=60))
-    (trace,) = rg.record(loss, lags=LagOptions("all", floor=1e-4, max_lag=20)).lags
-    (state,) = document["states"]
-    assert state["floor"] == pytest.approx(-4)
+    (state,) = json.loads(run("--json", "--max-lag", "20", *wanted))["states"]
+    assert state["floor"] is None
     assert state["max_lag"] == 20
     assert [entry["lag"] for entry in state["curve"] if entry["pairs"]] == list(range(1, 21))
-    assert (trace.followed > -1).any()
+    loss = build(DemoOptions(hidden_size=5, batch=3, timesteps=60))
+    (trace,) = rg.record(loss, lags=LagOptions("all", max_lag=20)).lags
     for row, values in zip(trace.log[0], state["matrix"]["log10"], strict=True):
         assert [value is None for value in values] == (~np.isfinite(row)).tolist()
-    text = run("--floor", "1e-4", "--max-lag", "20", *wanted).replace("\n", "")
-    for words in ("all loss steps", "followed down to 1e-4.0, up to lag 20", "at most 1e-4.00", "at most so much"):
-        assert words in text
-    assert json.loads(run("--json", "--floor", "0", *wanted))["states"][0]["floor"] is None
+    assert "all loss steps, all samples, up to lag 20" in run("--max-lag", "20", *wanted).replace("\n", "")
 
 
 def test_the_terminal_shows_curve_and_matrix() -> None:
@@ -122,7 +117,6 @@ def test_a_saved_run(tmp_path: Path) -> None:
     ("arguments", "words"),
     [
         (("--losses", "0"), "--losses is '0'"),
-        (("--floor", "1.5"), "floor is 1.5"),
         (("--max-lag", "0"), "max_lag is 0"),
         (("--samples", "few"), "--samples is 'few'"),
         (("--state", "rnn.c"), "no state 'rnn.c'.*choose among rnn.h"),

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 import rnngraph
 from rnngraph.cli.app import COMMANDS, app
-from rnngraph.cli.options import DEMO_OPTIONS
+from rnngraph.cli.options.demo import DEMO_OPTIONS
 from rnngraph.sources.demo import DemoOptions
 
 NAMES = [command.__name__ for command, _ in COMMANDS]

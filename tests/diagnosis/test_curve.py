@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from rnngraph.diagnosis.curve import LN10, LagCurve, half_life, lag_curve, log_norm, theil_sen
+from rnngraph.diagnosis.credit import log_norm
+from rnngraph.diagnosis.curve import LN10, LagCurve, lag_curve
+from rnngraph.diagnosis.slope import half_life, theil_sen
 from rnngraph.trace.model import LagTrace
 from rnngraph.trace.quantile import quantile
 
@@ -16,11 +19,11 @@ from rnngraph.trace.quantile import quantile
 def made(log: Any, losses: Any, *, copied: Any = None, severed: Any = None) -> LagTrace:
     log = np.asarray(log, float)
     batch, _, columns = log.shape
-    nothing, followed = np.zeros((batch, columns - 1), bool), np.full(len(losses), -1)
+    losses, nothing = np.asarray(losses, dtype=np.int64), np.zeros((batch, columns - 1), bool)
     return LagTrace(
-        "h", np.asarray(losses), np.arange(batch), log, nothing if copied is None else np.asarray(copied),
-        nothing if severed is None else np.asarray(severed), len(losses), batch, np.tile(losses, (batch, 1)), followed,
-        -np.inf, None,
+        "h", losses, np.zeros(len(losses), dtype=np.int64), np.arange(batch), log,
+        nothing if copied is None else np.asarray(copied), nothing if severed is None else np.asarray(severed),
+        np.tile(losses, (batch, 1)), len(losses), batch, None,
     )  # fmt: skip
 
 
@@ -95,6 +98,16 @@ def test_one_long_sample_does_not_define_the_batch() -> None:
     loses[-1] = np.where(lag[-1] >= 0, -1.0 * lag[-1], np.nan)
     curve = lag_curve([made([keeps, loses, loses], losses)], "forward")
     np.testing.assert_allclose(curve.median[:5], -np.arange(1.0, 6.0))
+
+
+def test_a_lag_counts_where_half_of_the_samples_reach_it() -> None:
+    log = np.zeros((3, 1, 13))
+    samples = made(log, [11])
+    arrivals = np.array([[11], [7], [3]])
+    lag = arrivals[:, :, None] - np.arange(-1, 12)
+    curve = lag_curve([replace(samples, log=np.where(lag >= 0, log, np.nan), arrivals=arrivals)], "forward")
+    np.testing.assert_array_equal(curve.pairs[[2, 3, 6, 7, 10]], [3, 2, 2, 1, 1])
+    assert curve.covered(0.01) == 7
 
 
 def test_zero_and_infinity() -> None:

@@ -12,8 +12,8 @@ import rnngraph as rg
 from rnngraph import nn
 from rnngraph.diagnosis.finding import FLAGS
 from rnngraph.errors import InputError
-from rnngraph.render.diagnosis_json import diagnosis_json
-from rnngraph.trace.lag_options import LagOptions
+from rnngraph.measure.lag_options import LagOptions
+from rnngraph.render.report.diagnosis import diagnosis_json
 from tests.diagnosis.verdict_networks import linear, recorded
 from tests.linear_cells import orthogonal
 

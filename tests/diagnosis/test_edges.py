@@ -11,7 +11,7 @@ import pytest
 import rnngraph as rg
 from rnngraph import nn
 from rnngraph.errors import InputError
-from rnngraph.trace.lag_options import LagOptions
+from rnngraph.measure.lag_options import LagOptions
 from tests.diagnosis.verdict_networks import linear, recorded
 from tests.linear_cells import orthogonal
 

@@ -13,12 +13,12 @@ import pytest
 from rich.console import Console
 
 from rnngraph.errors import InputError
-from rnngraph.render.decay.credit import credit_of
-from rnngraph.render.decay.histogram import Axis, axis_of, counts, decade_text, steps_text
-from rnngraph.render.decay.json import decay_json
-from rnngraph.render.decay.picture import FORMATS, chart, decay_picture
-from rnngraph.render.decay.shapes import Box, Chart, Label, Line, chart_dot, chart_svg
-from rnngraph.render.decay.terminal import DecayTable
+from rnngraph.render.report.decay.credit import summary_of
+from rnngraph.render.report.decay.document import decay_json
+from rnngraph.render.report.decay.histogram import Axis, axis_of, counts, decade_text, steps_text
+from rnngraph.render.report.decay.picture import FORMATS, chart, decay_picture
+from rnngraph.render.report.decay.shapes import Box, Chart, Label, Line, chart_dot, chart_svg
+from rnngraph.render.report.decay.terminal import DecayTable
 from rnngraph.trace.decay import DecayFinding, DecayReport, LayerDecay, LiveDecay, Unread
 from rnngraph.trace.model import LagTrace
 
@@ -33,8 +33,8 @@ def credit() -> LagTrace:
     nothing = np.zeros((1, STEPS), dtype=np.bool_)
     last = np.array([STEPS - 1], dtype=np.int64)
     return LagTrace(
-        state="a", losses=last, samples=np.array([0], dtype=np.int64), log=log, copied=nothing, severed=nothing,
-        available=1, batch=1, births=last[None], followed=np.array([-1], dtype=np.int64), floor=-np.inf, max_lag=None,
+        state="a", losses=last, clocks=np.zeros_like(last), samples=np.array([0], dtype=np.int64), log=log,
+        copied=nothing, severed=nothing, arrivals=last[None], available=1, batch=1, max_lag=None,
     )  # fmt: skip
 
 
@@ -86,11 +86,11 @@ def test_the_document_is_strict_and_holds_the_credit() -> None:
 
 
 def test_the_credit_is_measured_as_a_state_is() -> None:
-    found = credit_of(report().layers[0])
+    found = summary_of(report().layers[0])
     assert found is not None
     assert found.half_life == pytest.approx(HALVING)
     assert (found.reach, found.whole) == (STEPS - 1, True)
-    assert credit_of(report(live=False).layers[0]) is None
+    assert summary_of(report(live=False).layers[0]) is None
 
 
 def test_decays_fall_where_their_logarithm_is() -> None:

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from rnngraph.trace.lag_options import LagOptions, chosen_losses, chosen_samples
+from rnngraph.measure.lag_options import LagOptions, chosen_losses, chosen_samples
+from rnngraph.measure.recording import Losses
 from rnngraph.trace.magnitudes import Floats
 from rnngraph.trace.model import LagTrace
 
@@ -32,9 +33,11 @@ def credit(name: str, given: Any, output: Any, gradient: Any, *, time_axis: int,
     import torch
 
     arriving = _norms(gradient, time_axis)  # (batch, time)
-    losses = chosen_losses(arriving.T, options)
-    samples = chosen_samples(arriving.T, options)
     batch, steps = arriving.shape
+    entering = np.flatnonzero((arriving != 0).any(axis=0))
+    every = Losses(entering, np.zeros_like(entering), {0: arriving.T})
+    samples = chosen_samples(every, batch, options)
+    losses = [step for _, step in chosen_losses(every, {batch: samples}, options)]
     log = np.full((len(samples), len(losses), steps + 1), np.nan)
     for row, step in enumerate(losses):
         masked = torch.zeros_like(gradient)
@@ -44,12 +47,11 @@ def credit(name: str, given: Any, output: Any, gradient: Any, *, time_axis: int,
             norms = np.log(_norms(pulled, time_axis)[samples])
         norms[np.isnan(norms)] = np.inf  # how a trace marks what is not finite
         log[:, row, 1 : step + 2] = norms[:, : step + 1]
+    taken = np.array(losses, dtype=np.int64)
+    nothing = np.zeros((len(samples), steps), dtype=np.bool_)
     return LagTrace(
-        state=name, losses=np.array(losses, dtype=np.int64), samples=samples, log=log,
-        copied=np.zeros((len(samples), steps), dtype=np.bool_), severed=np.zeros((len(samples), steps), dtype=np.bool_),
-        available=int((arriving != 0).any(axis=0).sum()), batch=batch,
-        births=np.tile(np.array(losses, dtype=np.int64), (len(samples), 1)),
-        followed=np.full(len(losses), -1, dtype=np.int64), floor=-np.inf, max_lag=None,
+        state=name, losses=taken, clocks=np.zeros_like(taken), samples=samples, log=log, copied=nothing,
+        severed=nothing, arrivals=np.tile(taken, (len(samples), 1)), available=len(entering), batch=batch, max_lag=None,
     )  # fmt: skip
 
 

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from rnngraph.errors import InputError
+from rnngraph.measure.lag_options import LagOptions
 from rnngraph.sources.decay.credit import credit
 from rnngraph.sources.decay.hooks import Seen, hooked, watched
 from rnngraph.sources.decay.read import ReadLayer, half_lives, squeezed
 from rnngraph.sources.decay.weights import plain_name
 from rnngraph.trace.decay import LiveDecay
-from rnngraph.trace.lag_options import LagOptions
 from rnngraph.trace.magnitudes import Floats
 
 BLOCK = 64  # steps whose rates are computed together

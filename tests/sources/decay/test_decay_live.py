@@ -13,7 +13,7 @@ import pytest
 
 import rnngraph as rg
 from rnngraph.errors import InputError
-from rnngraph.render.decay.credit import credit_of
+from rnngraph.render.report.decay.credit import summary_of
 
 torch = pytest.importorskip("torch")
 
@@ -60,7 +60,7 @@ def test_with_a_constant_gate_the_credit_halves_as_the_weights_say() -> None:
     layer = live(torch.nn.Sequential(Scan()), batch())
     assert layer.name == "0"
     np.testing.assert_allclose(layer.live.half_lives, [HALF_LIFE] * HEADS, rtol=1e-12)
-    credit = credit_of(layer)
+    credit = summary_of(layer)
     assert credit is not None
     lags = np.arange(1, STEPS)
     np.testing.assert_allclose(credit.curve.median[: STEPS - 1], -lags * math.log(2) / HALF_LIFE, atol=1e-9)
@@ -103,7 +103,7 @@ def test_frozen_weights_carry_credit_too() -> None:
     scan = Scan()
     scan.requires_grad_(False)
     head = torch.nn.Linear(HEADS, 1, dtype=torch.float64)
-    credit = credit_of(live(torch.nn.Sequential(scan, head), batch()))
+    credit = summary_of(live(torch.nn.Sequential(scan, head), batch()))
     assert credit is not None
     assert credit.half_life == pytest.approx(HALF_LIFE)
 
@@ -118,7 +118,7 @@ def test_a_layer_with_time_first_is_turned() -> None:
     found = live(layer, torch.ones(STEPS, 2, 3), config=None)
     lags = found.live.credit
     assert lags.log.shape[0] == 2
-    credit = credit_of(found)
+    credit = summary_of(found)
     assert credit is not None
     assert credit.half_life == pytest.approx(1.0, rel=1e-4)  # gates of ½
     assert found.live.half_lives is None
@@ -207,6 +207,6 @@ def test_the_gates_are_what_the_kernel_was_given(name: str, quiet: None, monkeyp
     half_lives = math.log(2) / seen[0].detach().double().numpy()
     np.testing.assert_allclose(layer.live.half_lives, half_lives, rtol=1e-4)
     assert np.abs(layer.live.half_lives / layer.half_lives - 1).max() > 0.01
-    credit = credit_of(layer)
+    credit = summary_of(layer)
     assert credit is not None
     assert credit.curve.longest == TOKENS.shape[1] - 2  # the last token has no loss

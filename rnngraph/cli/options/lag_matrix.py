@@ -1,0 +1,74 @@
+"""How much of the lag matrix is measured: the options, and what a command line said with them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rnngraph.errors import InputError
+
+if TYPE_CHECKING:
+    from rnngraph.measure.lag_options import LagOptions
+
+MOST_DIGITS = 18  # more than any machine counts to; Python refuses to read thousands
+PANEL = "How much of the lags is measured"
+
+
+def _option(metavar: str, text: str) -> Any:
+    return typer.Option(metavar=metavar, help=text, rich_help_panel=PANEL)
+
+
+LAG_OPTIONS: dict[str, Any] = {
+    "losses": Annotated[
+        str | None, _option("N|all", "How many loss steps are walked back, spread over the sequence; 32 by default.")
+    ],
+    "samples": Annotated[str | None, _option("N|all", "How many samples of the batch are taken; 8 by default.")],
+    "max_lag": Annotated[int | None, _option("LAG", "Follow no loss over more steps than this.")],
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LagArguments:
+    """What a command line says about the lag matrix; None where nothing was said."""
+
+    losses: str | None = None
+    samples: str | None = None
+    max_lag: int | None = None
+
+    def options(self, source: str | None) -> LagOptions:
+        """Read the options for SOURCE.
+
+        Raises:
+            InputError: a value that does not fit, or any of them for a saved run.
+        """
+        from rnngraph.measure.lag_options import LagOptions
+
+        refuse_for_saved(source, losses=self.losses, samples=self.samples, max_lag=self.max_lag)
+        losses, samples = _count("--losses", self.losses, 32), _count("--samples", self.samples, 8)
+        return LagOptions(losses=losses, samples=samples, max_lag=self.max_lag)
+
+
+def refuse_for_saved(source: str | None, **given: Any) -> None:
+    """Hold options of the recording back from a saved run.
+
+    Raises:
+        InputError: SOURCE is a saved run and one of them was given.
+    """
+    if source is None or not source.endswith(".npz"):
+        return
+    for name, value in given.items():
+        if value is not None:
+            option = name.replace("_", "-")
+            raise InputError(f"--{option} chooses what is recorded, but {source} is a saved run: leave it out.")
+
+
+def _count(name: str, text: str | None, default: int) -> Any:
+    if text is None:
+        return default
+    if text == "all":
+        return "all"
+    if not text.isdecimal() or len(text) > MOST_DIGITS or int(text) < 1:
+        raise InputError(f"{name} is {text!r}; give a whole number of at least 1, or all.")
+    return int(text)

@@ -1,0 +1,82 @@
+"""What is left of every loss at every step of one layer, in the order in which the layer's steps were processed.
+
+In: the `LagTrace`s of the states that one step carries together, and their direction. Out: a `Credit`, whose reader
+need know of no direction, no copies and no cuts: a lag counts steps that were taken, and no pair crosses a cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from rnngraph.trace.magnitudes import Booleans, Floats, Integers
+from rnngraph.trace.model import REVERSE, LagTrace
+
+_CHUNK = 1 << 16  # steps whose norms are joined at a time
+
+
+@dataclass(frozen=True, slots=True)
+class Credit:
+    """Norms of `∂L_s/∂(h, c, ...)_k` of B samples, S losses and T steps, natural logarithms; -inf is an exact zero."""
+
+    log: Floats  # (B, S, T); NaN where nothing was measured
+    arrivals: Integers  # (B, S) the step at which each loss first arrives
+    copied: Booleans  # (B, T) the step into t copied the state
+    severed: Booleans  # (B, T) nothing leads back over the step into t
+    reverse: bool
+
+    @property
+    def start(self) -> Floats:
+        """The norms where the losses arrive, (B, S)."""
+        return np.take_along_axis(self.log, self.arrivals[:, :, None], axis=2)[..., 0]
+
+    def timestep(self, step: int) -> int:
+        """Give the timestep of a step in processing order."""
+        return self.log.shape[2] - 1 - step if self.reverse else step
+
+    def taken_steps(self, sample: int) -> Integers:
+        """Find the steps of a sample that were taken, so that they count as lags."""
+        return np.flatnonzero(~self.copied[sample])
+
+    def gains(self, sample: int, lags: Integers, *, losses: slice = slice(None)) -> Floats:
+        """Give ln of what is left of a sample's losses at each lag, (S, L); NaN where there is no such pair."""
+        log, arrivals = self.log[sample, losses], self.arrivals[sample, losses]
+        steps, pieces = self.taken_steps(sample), np.cumsum(self.severed[sample])
+        index = np.cumsum(~self.copied[sample])[arrivals][:, None] - 1 - lags
+        if not steps.size:
+            return np.full(index.shape, np.nan)
+        step = steps[np.maximum(index, 0)]
+        start = np.take_along_axis(log, arrivals[:, None], axis=1)
+        with np.errstate(invalid="ignore"):  # from what is not a number, which is left out
+            gain = np.take_along_axis(log, step, axis=1) - start
+        there = (index >= 0) & (pieces[step] == pieces[arrivals][:, None]) & np.isfinite(start) & (gain != np.inf)
+        return np.where(there, gain, np.nan)
+
+
+def credit_of(traces: Sequence[LagTrace], direction: str) -> Credit:
+    """Join the lags of states that one step carries together, and put them in processing order."""
+    first, log = traces[0], _joined([trace.log[:, :, 1:] for trace in traces])  # the initial state is no step
+    if direction != REVERSE:
+        arrivals = np.maximum.reduce([trace.arrivals for trace in traces])
+        return Credit(log, arrivals, first.copied, first.severed, reverse=False)
+    arrivals = log.shape[2] - 1 - np.minimum.reduce([trace.arrivals for trace in traces])
+    return Credit(log[..., ::-1], arrivals, first.copied[:, ::-1], first.severed[:, ::-1], reverse=True)
+
+
+def log_norm(log: Floats) -> Floats:
+    """Give the log norm over axis 0, samples or states, of log norms: of those that are known, NaN where none is."""
+    known = ~np.isnan(log)
+    total = np.logaddexp.reduce(2 * np.where(known, log, -np.inf), axis=0) / 2
+    return np.where(known.any(axis=0), total, np.nan)
+
+
+def _joined(logs: Sequence[Floats]) -> Floats:
+    if len(logs) == 1:
+        return logs[0]
+    joined: Floats = np.empty_like(logs[0])
+    for first in range(0, joined.shape[2], _CHUNK):
+        steps = slice(first, first + _CHUNK)
+        joined[:, :, steps] = log_norm(np.stack([log[:, :, steps] for log in logs]))
+    return joined

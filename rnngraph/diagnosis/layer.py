@@ -1,0 +1,164 @@
+"""A layer as the rules see it: the states that one step carries together, their lag curve, and what is known of them.
+
+In: a Trace with lags. Out: one `Layer` a recurrence, judged at a horizon.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rnngraph.checks import whole_number
+from rnngraph.diagnosis.credit import Credit
+from rnngraph.diagnosis.curve import LN10, LagCurve, lag_curve
+from rnngraph.diagnosis.slope import half_life
+from rnngraph.diagnosis.thresholds import Thresholds
+from rnngraph.errors import InputError
+from rnngraph.trace.cell import CellTrace
+from rnngraph.trace.magnitudes import Floats, Status
+from rnngraph.trace.model import WITHOUT_LAGS, GateTrace, LagTrace, RecurrenceTrace, StateTrace, Trace
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One layer and direction at its horizon. Gains in decades, rates in nats per step; NaN where unknown."""
+
+    trace: Trace
+    limits: Thresholds
+    recurrence: RecurrenceTrace
+    cell: CellTrace
+    states: tuple[StateTrace, ...]
+    lags: tuple[LagTrace, ...]
+    curve: LagCurve
+    horizon: int
+    asked: int | None  # the horizon that was asked for
+    decades: float  # median gain at the horizon
+    peak: float  # largest 90th percentile of the gain up to the horizon
+    rate: float
+    memory_horizon: int | None
+    saturated: float  # mean share of saturated units
+    activation: float  # nats per step that the activation's derivative takes
+    weights: float  # nats per step that the recurrent weight gives
+    gate: GateTrace | None  # the one that keeps the state
+    window: int | None  # steps between two cuts, None where the recurrence is not cut
+
+    @property
+    def name(self) -> str:
+        """The name of its recurrence."""
+        return self.recurrence.name
+
+    @property
+    def credit(self) -> Credit:
+        """What is left of every loss at every step."""
+        return self.curve.credit
+
+    @property
+    def half_life(self) -> float | None:
+        """Steps in which the gradient halves; None where it does not shrink."""
+        return half_life(self.rate)
+
+    @property
+    def where(self) -> dict[str, int | str]:
+        """Name the layer in a finding."""
+        return {"state": self.states[0].name, "layer": self.recurrence.layer, "direction": self.recurrence.direction}
+
+    def gate_timescales(self) -> Floats:
+        """Compute the time constant of every unit from its keeping gate alone, `-1 / mean ln f`, in steps."""
+        if self.gate is None:
+            return np.empty(0)
+        known = self.gate.log_mean[np.isfinite(self.gate.log_mean) & (self.gate.log_mean < 0)]
+        return -1 / known
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A trace and all its layers, each with the verdict on it alone, such as "vanishing"."""
+
+    trace: Trace
+    layers: tuple[Layer, ...]
+    labels: tuple[str, ...]
+
+
+def layers_of(trace: Trace, limits: Thresholds, horizon: int | None) -> list[Layer]:
+    """Gather the layers of a trace and judge each at the horizon, or at its own default one.
+
+    Raises:
+        InputError: the trace has no state or no lags, or the horizon is longer than the sequence.
+    """
+    if not trace.states:
+        raise InputError("the trace has no recurrent state; declare the states of your own cell with tape.state.")
+    if not trace.lags:
+        raise no_lags(trace)
+    if horizon is not None and whole_number(horizon, "the horizon", least=1) >= trace.timesteps:
+        if trace.timesteps < 2:
+            raise InputError(f"the horizon is {horizon}, but one timestep has no lag: trace a longer sequence.")
+        raise InputError(
+            f"the horizon is {horizon}, but the sequence has {trace.timesteps} timesteps: "
+            f"choose 1 to {trace.timesteps - 1}."
+        )
+    recurrences = {state.name: state.recurrence for state in trace.states}
+    together: dict[str, list[LagTrace]] = {}
+    for lags in trace.lags:
+        together.setdefault(recurrences[lags.state], []).append(lags)
+    return [_layer(trace, tuple(lags), limits, horizon) for lags in together.values()]
+
+
+def no_lags(trace: Trace) -> InputError:
+    """Say why a trace has no lags, and what gives it some."""
+    reasons = [text for text in trace.notes if text.startswith(WITHOUT_LAGS)]
+    if reasons:
+        return InputError("; ".join(reasons) + "; rnngraph norms shows the norms, which are right all the same.")
+    if all((state.carried.status == Status.UNOBSERVED).all() for state in trace.states):
+        return InputError(
+            "the recurrence of this trace was seen only through hooks, which show no lags; rnngraph norms tells what "
+            "they saw, and lags need nn.RNN, nn.LSTM, nn.GRU or one of their cells, with its state passed on unchanged."
+        )
+    return InputError(
+        "the trace holds no lags, and a verdict needs them: record with rnngraph.record(loss, lags=True), "
+        "or save the run with rnngraph trace."
+    )
+
+
+def _layer(trace: Trace, lags: tuple[LagTrace, ...], limits: Thresholds, horizon: int | None) -> Layer:
+    states = tuple([state for one in lags for state in trace.states if state.name == one.state])
+    recurrence, cell, first = trace.recurrence_of(states[0]), trace.cell_of(states[0]), states[0]
+    curve = lag_curve(lags, recurrence.direction)
+    longest = curve.covered(limits.coverage)
+    if horizon is not None:
+        reached = np.flatnonzero(curve.pairs[:horizon])
+        longest = int(reached[-1]) + 1 if reached.size else 0
+    real = np.flatnonzero(recurrence.valid.any(axis=0))
+    return Layer(
+        trace, limits, recurrence, cell, states, lags, curve, longest, horizon,
+        decades=float(curve.median[longest - 1]) / LN10 if longest else float("nan"),
+        peak=curve.peak(longest) / LN10,
+        rate=curve.rate(longest) if longest else float("nan"),
+        memory_horizon=curve.memory_horizon(limits.epsilon),
+        saturated=_over(np.mean, first.saturated[real]),
+        activation=_over(np.median, first.gain_activation[real]),
+        weights=_over(np.median, first.gain_weights[real]),
+        gate=_keeping_gate(trace, recurrence, cell),
+        window=_window(recurrence, curve.credit),
+    )  # fmt: skip
+
+
+def _keeping_gate(trace: Trace, recurrence: RecurrenceTrace, cell: CellTrace) -> GateTrace | None:
+    own = (gate for gate in trace.gates if gate.recurrence == recurrence.name)
+    return next((gate for gate in own if gate.gate == cell.keeps), None)
+
+
+def _window(recurrence: RecurrenceTrace, credit: Credit) -> int | None:
+    """Find the longest run of steps between cuts that hold for every sample."""
+    cut = recurrence.cut[::-1] if credit.reverse else recurrence.cut
+    if len(credit.severed):
+        cut = cut | credit.severed.all(axis=0)
+    starts = np.flatnonzero(cut[1:]) + 1
+    return int(np.diff([0, *starts, len(cut)]).max()) if starts.size else None
+
+
+def _over(summary: Callable[[Floats], Any], values: Floats) -> float:
+    known = values[np.isfinite(values)]
+    return float(summary(known)) if known.size else float("nan")

@@ -1,0 +1,75 @@
+"""Rules that compare the samples of a layer, or the layers of a network, with each other."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rnngraph.diagnosis.curve import LN10
+from rnngraph.diagnosis.finding import NOTE, VERDICTS, WARNING, Finding, Value
+from rnngraph.diagnosis.layer import Layer, Network
+from rnngraph.diagnosis.sentences import gain_text
+from rnngraph.diagnosis.thresholds import Thresholds
+
+_APART = 1.0  # decades from the median, below which a sample does not differ from the rest
+
+
+def find_sample_differs(layer: Layer) -> Finding | None:
+    """One sample does not fare as the others do: the one that differs most is named."""
+    curve, limits = layer.curve, layer.limits
+    gains: dict[int, float] = {}
+    different: list[tuple[float, int, int, str]] = []
+    alike: list[tuple[float, int, int, str]] = []
+    for row, sample in enumerate(layer.lags[0].samples):
+        reached = np.flatnonzero(~np.isnan(curve.sample_median[row, : layer.horizon]))
+        if not reached.size:
+            continue
+        lag = int(reached[-1]) + 1
+        decades, middle = (float(of[lag - 1]) / LN10 for of in (curve.sample_median[row], curve.median))
+        gains[int(sample)] = decades
+        label = _label(decades, float(np.nanmax(curve.sample_high[row, :lag])) / LN10, limits)
+        common = _label(middle, curve.peak(lag) / LN10, limits)
+        off = 0.0 if decades == middle else abs(decades - middle)
+        near = off < _APART and "exploding" not in (label, common)
+        (alike if label == common or near else different).append((off, int(sample), lag, label))
+    if not different:
+        return None
+    # A few samples that explode make the whole explode: then they are the odd ones, not the many others.
+    odd = alike if len(different) > len(alike) else different
+    return _different(layer, max(odd), gains) if odd else None
+
+
+def find_layer_differs(network: Network) -> Finding | None:
+    """One layer does not fare as the others do."""
+    layers, labels = network.layers, network.labels
+    kinds = [kind for kind in VERDICTS if kind in labels]
+    if len(kinds) < 2:
+        return None
+    rare = min(kinds, key=labels.count)  # of two that are as rare, the graver
+    odd = [layer for layer, label in zip(layers, labels, strict=True) if label == rare]
+    others = [kind for kind in kinds if kind != rare]
+    return Finding(
+        "layer_differs", NOTE, odd[0].where, {"label": rare, "layers": len(odd)}, "one layer differs",
+        "Look at this layer first.",
+        f"{', '.join(layer.name for layer in odd)}: {rare}; the other layers: {', '.join(others)}.",
+    )  # fmt: skip
+
+
+def _different(layer: Layer, worst: tuple[float, int, int, str], gains: dict[int, float]) -> Finding:
+    _, sample, lag, label = worst
+    decades, middle = gains[sample], float(layer.curve.median[lag - 1]) / LN10
+    evidence: dict[str, Value] = {
+        "label": label, "lag": lag, "decades": decades, "median_decades": middle,
+        "smallest_decades": min(gains.values()), "largest_decades": max(gains.values()), "samples": len(gains),
+    }  # fmt: skip
+    return Finding(
+        "sample_differs", NOTE if label == "healthy" else WARNING, {**layer.where, "sample": sample}, evidence,
+        "one sample differs", "Look at this sample's input and length.",
+        f"Sample {sample} differs in {layer.name}: {label} at lag {lag}, with {gain_text(decades, '+.1f')} where the "
+        f"median over {len(gains)} samples is {gain_text(middle, '+.1f')}.",
+    )  # fmt: skip
+
+
+def _label(decades: float, peak: float, limits: Thresholds) -> str:
+    if peak >= limits.exploding:
+        return "exploding"
+    return "vanishing" if decades <= limits.vanishing else "healthy"

@@ -1,0 +1,136 @@
+"""Rules on whether there is a gradient at all: in the network, in a layer, at its inputs, and in every sample."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rnngraph.diagnosis.causes import dead_share
+from rnngraph.diagnosis.finding import ERROR, NOTE, WARNING, Finding, Value
+from rnngraph.diagnosis.layer import Layer, Network
+from rnngraph.diagnosis.sentences import counted
+from rnngraph.trace.magnitudes import Booleans, Status
+from rnngraph.trace.model import parameter_of
+
+_NAMED = 5  # samples that a sentence lists
+
+
+def find_non_finite(network: Network) -> Finding | None:
+    """NaN or infinity, with the operation that it first came out of."""
+    graph = network.trace.graph
+    for way, node in graph.first_nonfinite().items():
+        where: dict[str, Value] = {
+            "node": node, "op": graph.ops[int(graph.op[node])], "scope": graph.scopes[int(graph.scope[node])]
+        }  # fmt: skip
+        if graph.timestep[node] >= 0:
+            where["timestep"] = int(graph.timestep[node])
+        if name := graph.names.get(str(node)):
+            where["name"] = name
+        advice = (
+            "Look at this operation's inputs: a logarithm or division of 0, an overflow of exp, or a diverged weight."
+            if way == "forward"
+            else "Clipping cannot help once it is infinite: lower the gain, use float64 or a shorter window."
+        )
+        return Finding(
+            "non_finite", ERROR, where, {"direction": way}, way, advice,
+            f"NaN or infinity: in the {way} pass it first comes out of {graph.describe(node)}.",
+        )  # fmt: skip
+    for layer in network.layers:
+        count = layer.curve.nonfinite + sum(int(state.nonfinite.sum()) for state in layer.states)
+        if count:
+            return Finding(
+                "non_finite", ERROR, layer.where, {"entries": count}, "backward",
+                "Lower the gain of the recurrence, use float64, or a shorter window.",
+                f"NaN or infinity in {count} entries of the gradients of {layer.name}.",
+            )  # fmt: skip
+    return None
+
+
+def find_no_signal(layer: Layer) -> Finding | None:
+    """No loss reaches the layer: not connected, masked everywhere, or solved exactly."""
+    masked = not layer.recurrence.valid.any()
+    quiet = all(bool((state.grad.status == Status.ZERO).all()) for state in layer.states)
+    if not masked and not quiet and (layer.curve.seeds or layer.curve.nonfinite):
+        return None
+    why = "every step is masked" if masked else "its gradient is exactly zero at every step"
+    return Finding(
+        "no_signal", ERROR, layer.where, {"losses": layer.curve.seeds}, "no loss with a gradient",
+        "Check that the loss depends on this layer, that the mask leaves a step, and that the task is not solved.",
+        f"No loss reaches {layer.name}: {why}.",
+    )  # fmt: skip
+
+
+def find_masked_samples(layer: Layer) -> Finding | None:
+    """Some samples are masked from their first step to their last."""
+    return _silent(layer, _masked(layer), "mask", "all of it is masked")
+
+
+def find_silent_samples(layer: Layer) -> Finding | None:
+    """No loss gives some samples a gradient, although they are not masked."""
+    return _silent(layer, _without_gradient(layer) & ~_masked(layer), "loss", "the gradient is exactly zero")
+
+
+def find_dead(layer: Layer) -> Finding | None:
+    """Every unit's derivative is exactly zero, at most steps."""
+    share = dead_share(layer)
+    if not share > layer.limits.dead:
+        return None
+    return Finding(
+        "dead", ERROR, layer.where, {"share": share}, "activation",
+        "Lower the learning rate and start again, the recurrent weight as the identity and biases at or above 0; or "
+        "use an activation without a flat half.",
+        f"{layer.name} is dead: at {share:.0%} of the steps no unit lets a gradient through.",
+    )  # fmt: skip
+
+
+def find_dead_inputs(network: Network) -> Finding | None:
+    """A gradient is in the states of the lowest layer, but none comes out at the inputs."""
+    first = next((layer for layer in network.layers if layer.recurrence.layer == 0), None)
+    if first is None or not first.recurrence.valid.any():
+        return None
+    grads = [state.grad.value[state.grad.status == Status.OK] for state in first.states]
+    largest = max((float(part.max()) for part in grads if part.size), default=0.0)
+    weight = parameter_of(first.trace, first.states[0], "Wx")
+    for entry in network.trace.inputs:
+        steps = entry.steps
+        seen = steps.status != Status.UNOBSERVED
+        if largest == 0 or not seen.any() or not np.isin(steps.status[seen], (Status.OK, Status.ZERO)).all():
+            continue
+        top = float(steps.value[seen].max())
+        bound = float(np.finfo(network.trace.dtype).eps) * weight.norm * largest if weight is not None else 0.0
+        if top == 0 or top < bound:
+            how = "exactly zero" if top == 0 else f"at most {top:.1e}"
+            return Finding(
+                "dead_inputs", WARNING, {"input": entry.name},
+                {"largest_input_gradient": top, "largest_state_gradient": largest}, "input weights or saturated units",
+                "Check that the input is used, that its weights are not zero, and that the units are not saturated.",
+                f"The gradient of the input {entry.name} is {how}, while that of {first.name} is up to {largest:.1e}.",
+            )  # fmt: skip
+    return None
+
+
+def _masked(layer: Layer) -> Booleans:
+    return np.asarray(~layer.recurrence.valid.any(axis=1))
+
+
+def _without_gradient(layer: Layer) -> Booleans:
+    """Tell of every sample whether it was taken and no loss gives it a gradient."""
+    silent = np.zeros(layer.recurrence.batch, bool)
+    first = layer.lags[0]
+    # Of a few losses only, the last of every sample is among them; there must have been room for it.
+    if len(first.losses) < first.available and len(first.losses) < len(first.samples) + 2:
+        return silent
+    felt = np.any([(~np.isnan(lags.log) & (lags.log != -np.inf)).any(axis=(1, 2)) for lags in layer.lags], axis=0)
+    silent[first.samples] = ~felt
+    return silent
+
+
+def _silent(layer: Layer, silent: Booleans, reason: str, why: str) -> Finding | None:
+    if not silent.any() or silent.all():
+        return None
+    samples = np.flatnonzero(silent)
+    named = ", ".join(map(str, samples[:_NAMED])) + (", ..." if samples.size > _NAMED else "")
+    return Finding(
+        "no_signal", NOTE, {**layer.where, "sample": int(samples[0])}, {"samples": int(samples.size)}, reason,
+        f"Leave these samples out, or check their {reason}.",
+        f"No loss reaches {layer.name} from {counted(samples.size, 'sample')} ({named}): {why}.",
+    )  # fmt: skip

@@ -1,0 +1,36 @@
+"""Slopes of lines through few or many points, and what a slope says: plain functions of numbers."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from rnngraph.trace.magnitudes import Floats
+
+_POINTS = 48  # of which every two give a slope
+
+
+def theil_sen(x: Floats, y: Floats) -> float:
+    """Compute the median slope over all pairs of points; NaN for fewer than two points."""
+    if len(x) > _POINTS:
+        kept = np.linspace(0, len(x) - 1, _POINTS).round().astype(int)
+        x, y = x[kept], y[kept]
+    if len(x) < 2:
+        return float("nan")
+    first, second = np.triu_indices(len(x), k=1)
+    return float(np.median((y[second] - y[first]) / (x[second] - x[first])))
+
+
+def weighted_median(values: Floats, weights: Floats) -> float:
+    """Compute the value below and above which half of the weight lies; the mean of two where it lies between them."""
+    order = np.argsort(values)
+    reached = np.cumsum(weights[order])
+    half = reached[-1] / 2
+    low, high = np.searchsorted(reached, half, side="left"), np.searchsorted(reached, half, side="right")
+    return float((values[order[low]] + values[order[min(high, len(order) - 1)]]) / 2)
+
+
+def half_life(rate: float) -> float | None:
+    """Compute the steps in which a gradient halves, from nats a step; None where it does not shrink."""
+    return math.log(2) / -rate if rate < 0 and math.isfinite(rate) else None

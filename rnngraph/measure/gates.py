@@ -1,0 +1,57 @@
+"""Measure gates: how open they are, how saturated, and the geometric mean of the gate that keeps the state.
+
+In: `Window`s. Out: a `GateTrace` a gate.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rnngraph.measure.recording import Facts, Window, nothing
+from rnngraph.trace.magnitudes import Booleans
+from rnngraph.trace.model import GateTrace
+
+
+class GateColumns:
+    """The columns of a recurrence's gates under way."""
+
+    def __init__(self, facts: Facts, valid: Booleans) -> None:
+        """Start with nothing observed."""
+        count, time = len(facts.cell.gates), facts.timesteps
+        self.facts, self.valid = facts, valid
+        self.mean, self.saturated = nothing((count, time)), nothing((count, time))
+        self.logs, self.weight = np.zeros(0), 0
+        self.keeping = facts.cell.gates.index(facts.cell.keeps) if facts.cell.keeps else -1
+
+    def take(self, window: Window) -> None:
+        """Measure a window."""
+        if window.gates is None:
+            return
+        steps = window.steps
+        gates = window.gates  # (steps, N, gates, H)
+        self.mean[:, steps] = gates.mean(axis=1, dtype=np.float64).mean(axis=2).T
+        if window.gates_saturated is not None:
+            self.saturated[:, steps] = window.gates_saturated.mean(axis=1).mean(axis=2).T
+        if self.keeping < 0:
+            return
+        usable = self.valid[:, steps].T
+        kept = gates[:, :, self.keeping]
+        block = kept.reshape(-1, kept.shape[-1]) if usable.all() else kept[usable]
+        with np.errstate(all="ignore"):
+            found = np.log(block.astype(np.float64, copy=False)).sum(axis=0)
+        self.logs = found if not self.weight else self.logs + found
+        self.weight += len(block)
+
+    def traces(self) -> list[GateTrace]:
+        """Give the traces; none where no gates were lent."""
+        facts = self.facts
+        if np.isnan(self.mean).all():
+            return []
+        unknown = nothing((len(self.logs),))
+        return [
+            GateTrace(
+                f"{facts.name}.{gate}", facts.name, facts.layer, facts.direction, gate, self.mean[k],
+                self.saturated[k], self.logs / self.weight if k == self.keeping and self.weight else unknown,
+            )
+            for k, gate in enumerate(facts.cell.gates)
+        ]  # fmt: skip

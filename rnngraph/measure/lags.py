@@ -1,0 +1,125 @@
+"""The lag matrix: how much each step's loss is felt at each earlier state, `‖∂L_s/∂h_k‖`, sample by sample.
+
+In: a recording. Out: a `LagTrace` a state. All losses share a leading axis and one reverse walk. Each row has a power of
+two of its own, which travels with the cotangent between layers. At every state the norms of the rows are noted. A lag
+counts steps that were taken, from where a loss first arrives; a copied step (a declared mask) is none, and nothing
+crosses a declared cut. That is all.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rnngraph.measure.lag_options import LagOptions, chosen_losses, chosen_samples
+from rnngraph.measure.recording import Facts, Losses, Recording
+from rnngraph.trace.magnitudes import Booleans, Floats, Integers
+from rnngraph.trace.model import LagTrace
+
+
+def measure_lags(recording: Recording, options: LagOptions) -> tuple[LagTrace, ...]:
+    """Measure the lag matrix of every state of every recurrence.
+
+    Raises:
+        InputError: a loss step or a sample that does not exist.
+    """
+    facts = recording.facts
+    if not facts:
+        return ()
+    losses = recording.losses()
+    samples = {one.batch: chosen_samples(losses, one.batch, options) for one in facts}
+    chosen = chosen_losses(losses, samples, options)
+    rows = chosen[::-1]  # latest first, so that those under way are a run of rows
+    logs = {
+        (number, kind): np.full((len(rows), len(samples[one.batch]), one.timesteps + 1), np.nan)
+        for number, one in enumerate(facts)
+        for kind in one.states
+    }
+
+    def see(number: int, kind: str, t: int, low: int, norms: Floats) -> None:
+        found = np.where(np.isnan(norms), np.inf, norms)  # what is not finite has no norm
+        logs[number, kind][low : low + len(norms), :, t + 1] = found
+
+    if rows:
+        recording.pull(rows, samples, see)
+    return tuple(
+        _trace(one, kind, chosen, logs[number, kind][::-1].swapaxes(0, 1), samples[one.batch], losses, options)
+        for number, one in enumerate(facts)
+        for kind in one.states
+    )
+
+
+def _trace(
+    facts: Facts,
+    kind: str,
+    chosen: list[tuple[int, int]],
+    log: Floats,
+    samples: Integers,
+    losses: Losses,
+    options: LagOptions,
+) -> LagTrace:
+    clocks, steps = (np.array([one[k] for one in chosen], np.int64) for k in (0, 1))
+    log = np.ascontiguousarray(log)
+    time = facts.timesteps
+    born = arrivals(steps, log, facts.reverse, own=clocks == facts.clock)
+    columns = np.arange(-1, time)
+    if facts.reverse:
+        lag = columns - born[:, :, None]
+        lag[:, :, 0] = time - born
+    else:
+        lag = born[:, :, None] - columns
+    before = lag >= 0  # the loss has arrived, in the order in which a gradient walks back
+    missing = np.isnan(log)
+    log[missing & before] = -np.inf
+    log[(log == -np.inf) & ~before] = np.nan
+    _leave_out_passed_by(log, facts.reverse)
+    if options.max_lag is not None:
+        log[lag > options.max_lag] = np.nan
+    copied, severed = _steps(facts, samples)
+    return LagTrace(
+        facts.states[kind], steps, clocks, samples.astype(np.int64), log, copied, severed, born, len(losses.steps),
+        facts.batch, options.max_lag,
+    )  # fmt: skip
+
+
+def _leave_out_passed_by(log: Floats, reverse: bool) -> None:
+    """Leave out states by which a gradient passes: it is zero there, and not zero at one that was processed before.
+
+    Such is every other step where a step reads the last but one.
+    """
+    states = log[:, :, :0:-1] if reverse else log[:, :, 1:]  # in the order of processing, as the initial state is first
+    felt = np.concatenate([log[:, :, :1], states], axis=2) > -np.inf
+    comes_again = np.logical_or.accumulate(felt, axis=2)[:, :, 1:]
+    states[(states == -np.inf) & comes_again] = np.nan
+
+
+def _steps(facts: Facts, samples: Integers) -> tuple[Booleans, Booleans]:
+    """Tell which steps were copies and which were cut, (samples, T)."""
+    shape = len(samples), facts.timesteps
+    copied = np.zeros(shape, bool) if facts.mask is None else ~facts.mask[samples]
+    cuts = facts.cuts
+    severed = np.zeros(shape, bool)
+    if cuts is not None:
+        severed |= cuts if len(cuts) == 1 else cuts[samples]
+    return copied, severed & ~copied  # a copy passes its gradient on, through a cut too
+
+
+def arrivals(losses: Integers, log: Floats, reverse: bool, *, own: Booleans) -> Integers:
+    """Give the timestep at which each loss first arrives at a state, (B, S).
+
+    A sample that is shorter than the others is entered at its own last step: nothing arrives behind that.
+
+    Args:
+        losses: (S,) timesteps.
+        log: (B, S, T + 1) log norms, column 0 the initial state; NaN or -inf where nothing arrived.
+        reverse: whether the recurrence runs from the last step to the first.
+        own: (S,) whether a loss is on the clock of the recurrence: then it arrives at its own step or behind it.
+    """
+    arrived = log[:, :, 1:] > -np.inf
+    time = arrived.shape[2]
+    steps = np.arange(time)
+    own_step = np.minimum(losses, time - 1)
+    behind = steps >= own_step[:, None] if reverse else steps <= own_step[:, None]
+    in_time = arrived & behind
+    found = np.where((own & in_time.any(axis=2))[:, :, None], in_time, arrived)
+    first = np.argmax(found, axis=2) if reverse else time - 1 - np.argmax(found[:, :, ::-1], axis=2)
+    return np.asarray(np.where(found.any(axis=2), first, own_step), dtype=np.int64)

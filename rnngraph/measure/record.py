@@ -1,0 +1,130 @@
+"""Record a trace from a recording: one walk for the norms, and where they are asked for, lags and spectrum.
+
+In: a `Recording`. Out: a `Trace`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import Any, TypeVar
+
+import numpy as np
+
+from rnngraph.measure.gates import GateColumns
+from rnngraph.measure.lag_options import LagOptions
+from rnngraph.measure.recording import Array, Facts, Felt, Recording, Window
+from rnngraph.measure.states import StateColumns
+from rnngraph.trace.magnitudes import Booleans, Magnitudes, Status
+from rnngraph.trace.model import GateTrace, RecurrenceTrace, StateTrace, Trace
+
+Columns = TypeVar("Columns", StateTrace, GateTrace)
+# What stands where a short recurrence has no step, by the kind of a column's numbers.
+_FILLERS: dict[str, Any] = {"f": np.nan, "i": 0, "b": False}
+
+
+def record(
+    recording: Recording,
+    *,
+    lags: LagOptions | None = None,
+    spectrum: int = 0,
+    source: str = "",
+    notes: tuple[str, ...] = (),
+) -> Trace:
+    """Walk a recording back and measure every state, gate, parameter and input at every timestep.
+
+    Args:
+        recording: what a source offers.
+        lags: also measure the lag matrix.
+        spectrum: how many Lyapunov exponents to measure, 0 for none.
+        source: where the model comes from, for display.
+        notes: sentences that a reader of the numbers must know.
+    """
+    with np.errstate(all="ignore"):  # overflow is a finding, not a warning
+        trace = _measured(recording, source, notes)
+        if lags is not None and recording.walked:
+            from rnngraph.measure.lags import measure_lags
+
+            trace = replace(trace, lags=measure_lags(recording, lags))
+        if spectrum:
+            from rnngraph.measure.spectrum import measure_spectra
+
+            trace = replace(trace, spectrum=measure_spectra(recording, spectrum))
+    return trace
+
+
+def _measured(recording: Recording, source: str, notes: tuple[str, ...]) -> Trace:
+    facts = recording.facts
+    valid = [recording.valid(number) for number in range(len(facts))]
+    states = [{kind: StateColumns(one, kind) for kind in one.states} for one in facts]
+    gates = [GateColumns(one, valid[number]) if one.cell.gates else None for number, one in enumerate(facts)]
+
+    def take(window: Window) -> None:
+        for columns in states[window.recurrence].values():
+            columns.take(window)
+        own = gates[window.recurrence]
+        if own is not None:
+            own.take(window)
+
+    recording.walk(take)
+    suspicious = recording.walked and any(one.suspicious for own in states for one in own.values())
+    felt = recording.felt() if suspicious else None
+    time = max((one.timesteps for one in facts), default=len(recording.labels))
+    found = [
+        _state(recording, number, columns, valid[number], felt)
+        for number, own in enumerate(states)
+        for columns in own.values()
+    ]
+    graph = recording.graph({state.name: state.grad for state in found})
+    return Trace(
+        model=recording.model, source=source, batch=len(valid[0]) if valid else recording.batch, timesteps=time,
+        dtype=recording.dtype, loss=recording.loss, loss_steps=recording.loss_steps(time),
+        labels=tuple((list(recording.labels) + [None] * time)[:time]),
+        valid=_padded(valid[0], time) if valid else np.ones((recording.batch, time), bool), graph=graph,
+        cells=tuple({one.cell.name: one.cell for one in facts}.values()),
+        recurrences=tuple(_recurrence(one, valid[number]) for number, one in enumerate(facts)),
+        states=tuple(_to_length(state, time) for state in found),
+        gates=tuple(_to_length(gate, time) for one in gates if one is not None for gate in one.traces()),
+        parameters=recording.parameters(time), inputs=recording.inputs(time), notes=notes,
+    )  # fmt: skip
+
+
+def _state(recording: Recording, number: int, columns: StateColumns, valid: Booleans, felt: Felt | None) -> StateTrace:
+    cut = cut_steps(columns.facts)
+    if not recording.walked:
+        return columns.unwalked(cut)
+    initial = recording.initial(number, columns.kind)
+    return columns.trace(initial=initial, valid=valid, cut=cut, felt=felt, key=number)
+
+
+def cut_steps(facts: Facts) -> Booleans:
+    """Say which steps are cut in every sample, (T,)."""
+    if facts.cuts is None:
+        return np.zeros(facts.timesteps, bool)
+    return np.asarray(facts.cuts.all(axis=0))
+
+
+def _recurrence(facts: Facts, valid: Booleans) -> RecurrenceTrace:
+    return RecurrenceTrace(
+        facts.name, facts.layer, facts.direction, facts.cell.name, facts.timesteps, facts.clock, valid, cut_steps(facts)
+    )
+
+
+def _to_length(one: Columns, time: int) -> Columns:
+    """Bring the columns of a short recurrence to the length of the longest; what is added is "not observed"."""
+    own = len(one.mean) if isinstance(one, GateTrace) else len(one.nodes)
+    if own == time:
+        return one
+    columns: dict[str, Any] = {}
+    for field in fields(one):
+        value = getattr(one, field.name)
+        if isinstance(value, Magnitudes) and value.value.ndim:
+            columns[field.name] = Magnitudes(_padded(value.value, time), _padded(value.status, time, Status.UNOBSERVED))
+        elif isinstance(value, np.ndarray) and field.name != "log_mean":
+            columns[field.name] = _padded(value, time, -1 if field.name == "nodes" else None)
+    return replace(one, **columns)
+
+
+def _padded(column: Array, time: int, filler: int | None = None) -> Array:
+    missing = (*column.shape[:-1], time - column.shape[-1])
+    filled = np.full(missing, _FILLERS[column.dtype.kind] if filler is None else filler, dtype=column.dtype)
+    return np.concatenate([column, filled], axis=-1)

@@ -1,0 +1,139 @@
+"""Measure the states of one recurrence, window by window: gradients, their parts, gains, saturation.
+
+In: `Window`s in any order. Out: a `StateTrace` a state, with columns over the recurrence's own timesteps.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from rnngraph.measure.recording import Array, Facts, Felt, Window, nothing
+from rnngraph.norms import row_norms
+from rnngraph.trace.magnitudes import Booleans, Floats, Integers, Magnitudes, Status
+from rnngraph.trace.model import StateTrace
+from rnngraph.trace.quantile import of_ordered
+
+_ZERO, _UNDERFLOW = int(Status.ZERO), int(Status.UNDERFLOW)
+SHARES = (0.1, 0.5, 0.9)
+
+
+class StateColumns:
+    """The columns of one state under way."""
+
+    def __init__(self, facts: Facts, kind: str) -> None:
+        """Start with nothing observed."""
+        time = facts.timesteps
+        self.facts, self.kind = facts, kind
+        self.samples = np.zeros((time, facts.batch))
+        self.immediate, self.carried = np.zeros(time), np.zeros(time)
+        self.projected: Floats | None = nothing((time,)) if facts.splits_gain and facts.mask is None else None
+        self.zeros, self.nonfinite = np.zeros(time, np.int64), np.zeros(time, np.int64)
+        self.activation, self.saturated = nothing((time,)), nothing((time,))
+
+    def take(self, window: Window) -> None:
+        """Measure a window."""
+        steps, kind = window.steps, self.kind
+        values = window.values[kind].reshape(len(window.values[kind]), -1)
+        self.activation[steps] = row_norms(values) / math.sqrt(values.shape[1])
+        if window.saturated is not None and kind == "h":
+            share = count(window.saturated.reshape(len(values), -1)) / (window.saturated[0].size or 1)
+            self.saturated[steps] = np.where(np.isnan(self.activation[steps]), np.nan, share)
+        total = window.total.get(kind)
+        if total is None:
+            return
+        flat = total.reshape(len(total), -1)
+        self.samples[steps] = norms = row_norms(total)
+        self.zeros[steps] = count(flat == 0)
+        if not np.isfinite(norms).all():
+            self.nonfinite[steps] = count(~np.isfinite(flat))
+        for column, part in ((self.immediate, window.immediate[kind]), (self.carried, window.carried[kind])):
+            column[steps] = row_norms(part.reshape(len(part), -1))
+        if self.projected is not None and window.projected is not None:
+            self.projected[steps] = row_norms(window.projected.reshape(len(flat), -1))
+
+    @property
+    def suspicious(self) -> bool:
+        """Whether a gradient ends although that of the step processed next has not: perhaps it was rounded to zero."""
+        total = self.samples.any(axis=1)
+        following = total[:-1] if self.facts.reverse else total[1:]
+        carried = self.carried[1:] if self.facts.reverse else self.carried[:-1]
+        return bool((following & (carried == 0)).any()) or not total.all()
+
+    def trace(
+        self, *, initial: float | None, valid: Booleans, cut: Booleans, felt: Felt | None, key: int
+    ) -> StateTrace:
+        """Assemble the trace of a state whose gradients were walked."""
+        grad, carried = Magnitudes.of(row_norms(self.samples)), Magnitudes.of(self.carried)
+        immediate = Magnitudes.of(self.immediate)
+        start = Magnitudes.unobserved() if initial is None else Magnitudes.of(initial)
+        if felt is not None:
+            arrives = felt.total[key, self.kind]
+            mark(grad, arrives[1:])
+            mark(start, arrives[0])
+            mark(carried, felt.carried[key, self.kind])
+            mark(immediate, felt.immediate[key, self.kind])
+        quantiles = Magnitudes.of(quantiles_of(self.samples, valid))
+        lost = (quantiles.status == _ZERO) & (grad.status == _UNDERFLOW)
+        quantiles.status[lost] = _UNDERFLOW
+        quantiles.status[np.isnan(quantiles.value) & (grad.status != Status.NONFINITE)] = Status.UNOBSERVED
+        gains = self._gains(carried)
+        return self._assemble(start, (grad, immediate, carried, quantiles), gains, cut)
+
+    def unwalked(self, cut: Booleans) -> StateTrace:
+        """Assemble the trace of a state of which only the values are known."""
+        time = self.facts.timesteps
+        columns = [Magnitudes.unobserved((time,)) for _ in range(3)]
+        unknown = Magnitudes.unobserved((len(SHARES), time))
+        gains = (nothing((time,)), nothing((time,)), nothing((time,)))
+        return self._assemble(Magnitudes.unobserved(), (*columns, unknown), gains, cut)
+
+    def _assemble(
+        self,
+        initial: Magnitudes,
+        columns: Sequence[Magnitudes],
+        gains: tuple[Floats, Floats, Floats],
+        cut: Booleans,
+    ) -> StateTrace:
+        facts = self.facts
+        return StateTrace(
+            facts.states[self.kind], facts.name, facts.layer, facts.direction, self.kind, facts.cell.name, initial,
+            *columns, *gains, self.saturated, self.activation, self.zeros, self.nonfinite, cut, facts.nodes[self.kind],
+        )  # fmt: skip
+
+    def _gains(self, carried: Magnitudes) -> tuple[Floats, Floats, Floats]:
+        gain, by_activation, by_weights = (nothing((self.facts.timesteps,)) for _ in range(3))
+        here, following = (slice(1, None), slice(None, -1)) if self.facts.reverse else (slice(None, -1), slice(1, None))
+        totals = row_norms(self.samples)
+        with np.errstate(all="ignore"):
+            ratio = carried.value[here] / totals[following]
+            gain[here] = np.where((totals[following] > 0) & np.isfinite(ratio), ratio, np.nan)
+            if self.projected is not None:
+                by_activation[here] = np.log(self.projected[following] / totals[following])
+                by_weights[here] = np.log(carried.value[here] / self.projected[following])
+        by_activation[~np.isfinite(by_activation)] = np.nan
+        by_weights[~np.isfinite(by_weights)] = np.nan
+        return gain, by_activation, by_weights
+
+
+def mark(magnitudes: Magnitudes, where: Booleans | np.bool_) -> None:
+    """Say of zeros that they are underflows."""
+    status = magnitudes.status
+    status[...] = np.where((status == _ZERO) & where, _UNDERFLOW, status)
+
+
+def count(flags: Array) -> Integers:
+    """Count by row; a reduction of booleans over an axis is ten times slower than counting a long row."""
+    if flags.shape[1] < 512:
+        return np.asarray(flags.sum(axis=1), np.int64)
+    return np.array([np.count_nonzero(row) for row in flags], np.int64)
+
+
+def quantiles_of(samples: Floats, valid: Booleans) -> Floats:
+    """Compute the 10th, 50th and 90th percentile over valid samples, (3, T); NaN where no sample is valid."""
+    usable = valid.T
+    ordered = np.sort(samples if usable.all() else np.where(usable, samples, np.inf), axis=1)
+    sizes = usable.sum(axis=1)
+    return np.stack([of_ordered(ordered, share, count=sizes) for share in SHARES])

@@ -1,0 +1,60 @@
+"""Whether the parts of a trace belong together: a file from a stranger may hold anything of the right types.
+
+In: a trace. Out: nothing, or one sentence that says what does not fit. What one column may hold stands with the column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from rnngraph.errors import InputError
+from rnngraph.trace.declared import check
+from rnngraph.trace.model import FORWARD, REVERSE, GraphTrace, Trace
+
+
+def check_trace(trace: Trace) -> None:
+    """Check every column of a trace, and every name and index by which one part refers to another.
+
+    Raises:
+        InputError: the first thing that does not fit.
+    """
+    check(trace, "trace", {"T": trace.timesteps, "nodes": len(trace.graph.op)})
+    for problem in (*_graph_problems(trace.graph), *_problems(trace)):
+        raise InputError(problem)
+
+
+def _problems(trace: Trace) -> Iterator[str]:
+    if not issubclass(np.sctypeDict.get(trace.dtype, str), np.number | np.bool_):
+        yield f"its dtype {trace.dtype!r} is none of NumPy's."
+    cells = {cell.name for cell in trace.cells}
+    recurrences = {one.name: one for one in trace.recurrences}
+    states = [state.name for state in trace.states]
+    for label, names in (("recurrences", [one.name for one in trace.recurrences]), ("states", states)):
+        if len(set(names)) < len(names):
+            yield f"two of its {label} have the same name."
+    for recurrence in trace.recurrences:
+        if recurrence.cell not in cells:
+            yield f"the recurrence {recurrence.name!r} is of the cell {recurrence.cell!r}, which is not described."
+        if recurrence.direction not in (FORWARD, REVERSE):
+            yield f"the recurrence {recurrence.name!r} has the direction {recurrence.direction!r}."
+        if recurrence.timesteps > trace.timesteps or len(recurrence.cut) != recurrence.timesteps:
+            yield f"the recurrence {recurrence.name!r} has {recurrence.timesteps} steps, which do not fit."
+    for part in (*trace.states, *trace.gates):
+        if part.recurrence not in recurrences:
+            yield f"{part.name!r} belongs to the recurrence {part.recurrence!r}, which is not there."
+        elif part.direction != recurrences[part.recurrence].direction:
+            yield f"{part.name!r} has the direction {part.direction!r} and its recurrence another."
+    for lag in trace.lags:
+        if lag.state not in states:
+            yield f"there are lags of {lag.state!r}, which is no state of the trace."
+        elif lag.samples.size and lag.samples.max() >= lag.batch:
+            yield f"the lags of {lag.state!r} are of sample {lag.samples.max()}, and there are {lag.batch}."
+        elif lag.max_lag is not None and lag.max_lag < 1:
+            yield f"the lags of {lag.state!r} end at lag {lag.max_lag}."
+
+
+def _graph_problems(graph: GraphTrace) -> Iterator[str]:
+    if graph.offsets[0] != 0 or graph.offsets[-1] != len(graph.inputs) or (np.diff(graph.offsets) < 0).any():
+        yield "the graph's inputs are not divided among its nodes."

@@ -1,0 +1,91 @@
+"""A cell that no module knows by name: the facts of its description decide what is said of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnngraph as rg
+from rnngraph import nn
+from rnngraph.trace.cell import CellTrace
+from rnngraph.trace.model import Trace
+from tests.diagnosis.verdict_networks import recorded
+
+GATED = CellTrace("toy", "toy cell", ("h", "c"), ("in", "hold"), "hold", "holding gate", "the toy's two gates")
+PLAIN = CellTrace("toy", "toy cell", ("h",))
+
+
+def described(trace: Trace, cell: CellTrace, **gates: str) -> Trace:
+    """Describe the recurrence of a trace as another cell, with gates of other names."""
+    kept = [replace(gate, gate=gates[gate.gate]) for gate in trace.gates if gate.gate in gates]
+    return replace(
+        trace,
+        cells=(cell,),
+        recurrences=tuple([replace(one, cell=cell.name) for one in trace.recurrences]),
+        states=tuple([replace(state, cell=cell.name) for state in trace.states]),
+        gates=tuple(kept),
+    )
+
+
+def found(trace: Trace, rule: str) -> Any:
+    return next(finding for finding in rg.diagnose(trace).findings if finding.rule == rule)
+
+
+def test_a_gated_cell_gets_the_advice_of_its_own_gate() -> None:
+    layer = nn.LSTM(6, 24, forget_bias=-1.0)
+    layer.parameter("Wh").value[...] *= 0.1
+    trace = recorded(layer, time=101, loss="last")
+    known, toy = found(trace, "vanishing"), found(described(trace, GATED, i="in", f="hold"), "vanishing")
+    # f = 0.1 ** (1/100), ln(f / (1 - f)) = 3.76
+    assert toy.advice.startswith("Raise the holding gate: a bias of 3.76 leaves a gain of 0.1 at lag 100; chrono")
+    assert toy.cause == known.cause == "gate"
+    assert toy.evidence == pytest.approx(known.evidence, nan_ok=True)
+    assert toy.evidence["gate_timescale"] == pytest.approx(-1 / np.median(trace.gates[1].log_mean))
+
+
+def test_a_gated_cell_whose_gate_was_not_seen_blames_it_or_the_weights() -> None:
+    toy = found(described(recorded(nn.LSTM(6, 24)), GATED), "vanishing")
+    assert toy.cause == "gate or weights"
+    assert "gate_timescale" not in toy.evidence
+
+
+def test_a_gated_cell_that_explodes_is_not_told_to_scale_its_weights() -> None:
+    hot = recorded(nn.RNN(6, 24, init="orthogonal", gain=3.0))
+    assert "scale the recurrent weight" in found(described(hot, PLAIN), "exploding").advice
+    assert "scale the recurrent weight" not in found(described(hot, GATED), "exploding").advice
+
+
+def test_what_is_squashed_is_said_as_the_cell_says_it() -> None:
+    layer = nn.RNN(6, 24, init="orthogonal")
+    layer.parameter("b").value[...] = np.where(np.arange(24) % 2, 3.0, -3.0)
+    trace = recorded(layer, inputs=0.1)
+    assert "Bring the activation back" in found(described(trace, PLAIN), "saturated").advice
+    assert "Bring the toy's two gates back" in found(described(trace, GATED), "saturated").advice
+
+
+def test_units_that_switch_off_may_be_dead() -> None:
+    layer = nn.RNN(6, 24, nonlinearity="relu")
+    layer.parameter("b").value[...] = -30
+    trace = recorded(layer)
+    assert rg.diagnose(described(trace, replace(PLAIN, switches_off=True))).verdict == "dead"
+    assert "dead" not in rg.diagnose(described(trace, PLAIN)).flags  # a smooth cell's units are saturated at most
+
+
+@pytest.mark.parametrize(("shift", "verdict"), [(2.0, "dead"), (-2.0, "vanishing")])
+def test_of_a_cell_of_which_nothing_is_known_the_lags_tell(shift: float, verdict: str) -> None:
+    # h_t = relu(h_{t-1} / 1000 - shift): either no step lets a gradient through, or each lets a thousandth.
+    tape = rg.Tape()
+    h = start = tape.input(np.ones((2, 1)))
+    states = []
+    for t in range(20):
+        with tape.scope(t=t):
+            h = (h * 1e-3 - shift).relu()
+        states.append(h)
+    tape.state("cell.h", states, initial=start)
+    total = (states[0] * 1.0).sum()
+    for state in states[1:]:
+        total = total + (state * 1.0).sum()
+    assert rg.diagnose(rg.record(total, lags=True)).verdict == verdict
