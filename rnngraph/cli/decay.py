@@ -67,10 +67,10 @@ def decay(
     json: Annotated[bool, typer.Option("--json", help="Write the report as JSON.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a file of another kind.")] = False,
 ) -> None:
-    """Read how many steps the state-space, linear-attention and gated layers of a model keep a half of their state.
+    """Report how many steps linear recurrences keep half a state.
 
-    The half-lives are those at zero input: what an initialiser or a cast did, not what a trained model
-    remembers. Only the few tensors that hold decays are read, whatever the size of the checkpoint.
+    Those of state-space, linear-attention and gated layers, from the few tensors that hold their decays.
+    The half-lives are those at zero input: what an initialiser or a cast did, not what a trained model remembers.
     """
     from rnngraph.sources.decay.checks import Judging
     from rnngraph.sources.decay.rules import known_rules
@@ -92,6 +92,10 @@ def decay(
         _print(report, json=json)
     if any(finding.rule in failing for finding in report.findings):
         raise typer.Exit(FOUND)
+    if failing:
+        from rnngraph.sources.decay.rules import refuse_unjudged
+
+        refuse_unjudged(report, failing, "--fail-on")
 
 
 def _report(source: str, options: dict[str, Any], *, settings: list[str], live: bool, loss: str) -> DecayReport:

@@ -116,6 +116,14 @@ def test_fail_on_sets_the_status(folder: Path, options: tuple[str, ...], status:
     assert "backbone" in run("model.safetensors", *options, status=status)
 
 
+def test_what_is_not_judged_does_not_pass(folder: Path) -> None:
+    (folder / "config.json").unlink()
+    assert "not judged" in run(".", "--fresh")
+    assert run(".", "--fail-on", "frozen,non_finite")
+    with pytest.raises(InputError, match=r"names no_memory, but backbone\.layers\.0\.mixer fits more than one"):
+        run(".", "--fresh", "--fail-on", "frozen,no_memory")
+
+
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_a_picture_is_written_by_its_suffix(folder: Path, suffix: str) -> None:
     assert run(".", "--fresh", "-o", f"decay.{suffix}") == ""

@@ -13,7 +13,7 @@ from rnngraph.errors import InputError
 from rnngraph.sources.decay import checks
 from rnngraph.sources.decay.checks import Evidence, Judging
 from rnngraph.sources.decay.read import ReadLayer
-from rnngraph.trace.decay import DecayFinding
+from rnngraph.trace.decay import DecayFinding, DecayReport
 
 ERROR, WARNING = "error", "warning"
 
@@ -59,6 +59,22 @@ def known_rules(names: Iterable[str], label: str, judging: Judging) -> list[str]
         if name == "never_forgets" and judging.context is None:
             raise InputError(f"{label} names never_forgets, which needs the length of a sequence: give --context.")
     return taken
+
+
+def refuse_unjudged(report: DecayReport, names: Iterable[str], label: str) -> None:
+    """Hold back a verdict of no findings where a layer was not judged.
+
+    Raises:
+        InputError: one of the rules judges a start, and a layer fits more than one family.
+    """
+    judging = {rule.name for rule in RULES if rule.fresh}
+    layer = next((one for one in report.layers if not one.judged), None)
+    name = next((one for one in names if one in judging), None)
+    if layer is not None and name is not None:
+        raise InputError(
+            f"{label} names {name}, but {layer.shown_name} fits more than one family and is not judged: say which it is "
+            "with --config."
+        )
 
 
 def _applied(rule: Rule, layer: ReadLayer, judging: Judging) -> DecayFinding | None:
