@@ -72,8 +72,8 @@ def refuse_unjudged(report: DecayReport, names: Iterable[str], label: str) -> No
     name = next((one for one in names if one in judging), None)
     if layer is not None and name is not None:
         raise InputError(
-            f"{label} names {name}, but {layer.shown_name} fits more than one family and is not judged: say which it is "
-            "with --config."
+            f"{label} names {name}, but {layer.shown_name} fits more than one family and is not judged: say which "
+            "it is with --config."
         )
 
 
