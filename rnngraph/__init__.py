@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from rnngraph.graph.draw import Drawing, draw
     from rnngraph.measure.lag_options import LagOptions
     from rnngraph.sources import torch
+    from rnngraph.sources.decay.decay import decay
     from rnngraph.sources.tape.record import record, spectrum
     from rnngraph.trace.model import Trace
 
@@ -42,7 +43,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Cell", "Diagnosis", "Drawing", "DtypeError", "FileError", "Finding", "GradientError", "InputError", "LagOptions",
     "MissingToolError", "Op", "RnnGraphError", "Tape", "TapeError", "Tensor", "Trace", "VocabularyError",
-    "assert_healthy", "concatenate", "diagnose", "draw", "gradcheck", "gradcheck_functions", "gradients", "nn",
+    "assert_healthy", "concatenate", "decay", "diagnose", "draw", "gradcheck", "gradcheck_functions", "gradients", "nn",
     "record", "render", "spectrum", "stack", "torch", "where",
 ]  # fmt: skip
 
@@ -64,6 +65,7 @@ _HOMES = {
     ),
     "rnngraph.graph.draw": ("Drawing", "draw"),
     "rnngraph.measure.lag_options": ("LagOptions",),
+    "rnngraph.sources.decay.decay": ("decay",),
     "rnngraph.sources.tape.record": ("record", "spectrum"),
     "rnngraph.trace.model": ("Trace",),
 }  # fmt: skip

@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar
 
 import typer
 
-from rnngraph.cli import check, diagnose, lags, norms, render, trace
+from rnngraph.cli import check, decay, diagnose, lags, norms, render, trace
 from rnngraph.cli.commands import CommandGroup
 from rnngraph.errors import FileError, MissingToolError, RnnGraphError
 
@@ -23,6 +23,7 @@ COMMANDS = (
     (diagnose.diagnose, diagnose.EXAMPLES),
     (trace.trace, trace.EXAMPLES),
     (check.check, check.EXAMPLES),
+    (decay.decay, decay.EXAMPLES),
 )
 USAGE, FILE = 2, 3
 EXIT_STATUS: tuple[tuple[type[RnnGraphError], int], ...] = (

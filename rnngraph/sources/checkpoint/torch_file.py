@@ -40,7 +40,8 @@ def read_torch(path: Path) -> list[StoredArray]:
     try:
         with warnings.catch_warnings():  # of old formats; what matters is said below
             warnings.simplefilter("ignore")
-            loaded = torch.load(path, map_location="cpu", weights_only=True)
+            # Mapped, the tensors that nobody reads take no memory.
+            loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=_may_be_mapped(path))
     except Exception as error:  # damage, or an object that would have to be executed
         text = " ".join(str(error).split())
         if "weights_only" in text or "WeightsUnpickler" in text:
@@ -78,6 +79,14 @@ def _check_form(path: Path) -> None:
             f"{path} cannot be read: it begins neither as a zip archive nor as a pickle, as PyTorch's files do; it is "
             "damaged or of another format."
         )
+
+
+def _may_be_mapped(path: Path) -> bool:
+    """Tell whether the numbers lie in the file as they are, which a packed or an older file has not."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return all(entry.compress_type == zipfile.ZIP_STORED for entry in archive.infolist())
 
 
 def _walk_pickle(path: Path, file: io.BytesIO) -> None:

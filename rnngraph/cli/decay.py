@@ -1,0 +1,143 @@
+"""`rnngraph decay`: the half-lives that an initialiser or a cast gave to linear recurrences."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rnngraph.errors import InputError
+
+if TYPE_CHECKING:
+    from rnngraph.trace.decay import DecayReport
+
+EXAMPLES = (
+    "rnngraph decay model/",
+    "rnngraph decay model.safetensors --fresh --context 4096",
+    "rnngraph decay model.py:build --fresh --fail-on no_memory,frozen",
+    "rnngraph decay model.py:model_and_batch --live -o decay.svg",
+    "rnngraph decay model/ --json | jq '.layers[].quantiles'",
+)
+FOUND = 1
+
+
+def decay(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="CHECKPOINT",
+            help="A .safetensors, .pt, .pth, .bin or .ckpt file, an index of shards, a folder as Hugging Face writes "
+            "it, or file.py:function or module:function that returns a PyTorch module.",
+        ),
+    ],
+    config: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The model's config.json, where it does not lie beside the weights."),
+    ] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="The weights are an initialisation: judge it, and not only what is broken.")
+    ] = False,
+    sequence: Annotated[
+        int | None, typer.Option("--context", metavar="STEPS", help="How long the model's sequences are; with --fresh.")
+    ] = None,
+    live: Annotated[
+        bool,
+        typer.Option(
+            "--live",
+            help="Run the (module, batch) that the Python function returns: its gates and its credit.",
+        ),
+    ] = False,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="An argument of the Python function; may be repeated."),
+    ] = None,
+    loss: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="With --live, where the module returns no loss: sum, mean or every."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write a picture instead: .svg, .png or .html."),
+    ] = None,
+    fail_on: Annotated[
+        str | None,
+        typer.Option(metavar="FINDINGS", help="Exit with status 1 if one of these is found: no_memory,non_finite,..."),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Write the report as JSON.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite a file of another kind.")] = False,
+) -> None:
+    """Report how many steps linear recurrences keep half a state.
+
+    Those of state-space, linear-attention and gated layers, from the few tensors that hold their decays.
+    The half-lives are those at zero input: what an initialiser or a cast did, not what a trained model remembers.
+    """
+    from rnngraph.sources.decay.checks import Judging
+    from rnngraph.sources.decay.rules import known_rules
+
+    if json and output is not None:
+        raise InputError("--json goes to stdout and --output to a file: leave one of them out.")
+    failing = known_rules(fail_on.split(","), "--fail-on", Judging(fresh, sequence)) if fail_on is not None else []
+    picture = _picture_format(output, force=force) if output is not None else None
+    if loss is not None and not live:
+        raise InputError("--loss chooses what --live differentiates: give --live as well, or leave it out.")
+    options = {"config": config, "fresh": fresh, "context": sequence}
+    report = _report(source, options, settings=set_ or [], live=live, loss=loss or "sum")
+    if picture is not None and output is not None:
+        from rnngraph.cli.output import write_output
+        from rnngraph.render.report.decay.picture import decay_picture
+
+        write_output(decay_picture(report, picture), output)
+    else:
+        _print(report, json=json)
+    if any(finding.rule in failing for finding in report.findings):
+        raise typer.Exit(FOUND)
+    if failing:
+        from rnngraph.sources.decay.rules import refuse_unjudged
+
+        refuse_unjudged(report, failing, "--fail-on")
+
+
+def _report(source: str, options: dict[str, Any], *, settings: list[str], live: bool, loss: str) -> DecayReport:
+    from rnngraph.cli.console import working
+    from rnngraph.sources.decay.decay import decay as read
+    from rnngraph.sources.target import is_target
+
+    if not is_target(source):
+        if live or settings:
+            name = "--live" if live else "--set"
+            raise InputError(f"{name} needs a Python function (file.py:function), but {source} is a checkpoint.")
+        with working("reading the decays"):
+            return read(source, **options)
+    from rnngraph.sources.decay.target import module_and_batch
+
+    with working("running the model" if live else "reading the decays"):
+        return module_and_batch(source, settings, live=live, loss=loss, **options)
+
+
+def _print(report: DecayReport, *, json: bool) -> None:
+    if json:
+        from rnngraph.render.report.decay.document import decay_json
+
+        typer.echo(decay_json(report))
+        return
+    from rnngraph.cli.console import report_console
+    from rnngraph.render.report.decay.terminal import DecayTable
+
+    report_console().print(DecayTable(report))
+
+
+def _picture_format(output: Path, *, force: bool) -> str:
+    from rnngraph.cli.output import STDOUT
+    from rnngraph.render.format import renderer_named
+    from rnngraph.render.report.decay.picture import FORMATS
+    from rnngraph.render.save import check_picture
+
+    if output == STDOUT:
+        return "svg"
+    name = output.suffix.lower().removeprefix(".")
+    if name not in FORMATS:
+        listed = ", ".join(f".{one}" for one in FORMATS)
+        raise InputError(f"{str(output)!r} has no suffix that decays can be drawn in; use one of {listed}.")
+    check_picture(output, renderer_named(name), force=force)
+    return name

@@ -1,0 +1,134 @@
+"""The decay report for a rich console: a row a layer with its histogram, what is wrong, and what a batch did.
+
+In: a `DecayReport`. Out: something that a rich console prints, as wide as the page and no wider.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from rnngraph.render.report.decay.histogram import Axis, axis_of, counts, decade_text, steps_text
+from rnngraph.render.report.decay.live import live_parts
+from rnngraph.render.report.text import printable
+from rnngraph.trace.decay import DecayFinding, DecayReport, LayerDecay
+
+BARS, ASCII_BARS = "▁▂▃▄▅▆▇█", ".:-=+*#@"
+WIDEST_HISTOGRAM, LEAST_HISTOGRAM, LEAST_WRONG, GAP = 48, 16, 18, 2
+NARROW = 72  # below it there is no room for a table
+_NUMBERS = 4 * 8  # four columns of numbers
+_STYLES = {"error": "bold red", "warning": "bold yellow"}
+_NAMED = 3  # layers that a finding names; the others are counted
+
+
+@dataclass(frozen=True, slots=True)
+class DecayTable:
+    """What `rnngraph decay` prints; give it to a rich console."""
+
+    report: DecayReport
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        """Lay the report out for the width and the characters of a console."""
+        report, width, ascii_only = self.report, options.max_width, options.ascii_only
+        kind = "an initialisation" if report.fresh else "any weights"
+        dot = "-" if ascii_only else "·"
+        yield Text.assemble(
+            (printable(report.source), "bold"), f" {dot} half-lives at zero input, in steps {dot} judged as {kind}"
+        )
+        if report.layers:
+            yield Text()
+            yield _table(report, width, ascii_only) if width >= NARROW else _lines(report, ascii_only)
+        for text in _findings(report):
+            yield Text()
+            yield text
+        yield from live_parts(report, width=width, ascii_only=ascii_only)
+        for one in report.unread:
+            yield Text(f"Not read: {printable(one.name)} {one.shape}: {one.reason}.", style="yellow")
+        for note in report.notes:
+            yield Text(f"Note: {note}.", style="yellow")
+        yield Text(_limits(report), style="dim")
+
+
+def _table(report: DecayReport, width: int, ascii_only: bool) -> Table:
+    axis = axis_of(report)
+    names = [printable(layer.shown_name) for layer in report.layers]
+    wrong = [_wrong(layer) for layer in report.layers]
+    taken = min(max(map(len, names)), width // 2) + max(len(layer.family) for layer in report.layers) + _NUMBERS
+    bins = min(width - taken - min(max(map(len, wrong)), LEAST_WRONG) - 7 * GAP, WIDEST_HISTOGRAM)
+    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
+    least = min(max(map(len, names)), max(width // 3, 12))
+    table.add_column("layer", overflow="fold", min_width=least, max_width=max(width // 2, 12))
+    table.add_column("family", no_wrap=True)
+    for heading in ("decays", "shortest", "median", "longest"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    if bins >= LEAST_HISTOGRAM:
+        table.add_column(_ruler(axis, bins), no_wrap=True, width=bins)
+    table.add_column("wrong", overflow="fold")
+    for name, layer, said in zip(names, report.layers, wrong, strict=True):
+        shortest, _, middle, _, longest = (steps_text(value, ascii_only=ascii_only) for value in layer.quantiles)
+        bars = [Text(histogram(layer, axis, bins, ascii_only=ascii_only))] if bins >= LEAST_HISTOGRAM else []
+        table.add_row(name, layer.family, str(layer.n), shortest, middle, longest, *bars, said)
+    return table
+
+
+def _lines(report: DecayReport, ascii_only: bool) -> Text:
+    """Say on a narrow page what the table has no room for, layer by layer."""
+    parts = []
+    for layer in report.layers:
+        shortest, _, middle, _, longest = (steps_text(value, ascii_only=ascii_only) for value in layer.quantiles)
+        said = f"{layer.family}, {layer.n} decays: shortest {shortest}, median {middle}, longest {longest} "
+        parts.append(Text.assemble((f"{printable(layer.shown_name)}: ", "bold"), said, _wrong(layer)))
+    return Text("\n").join(parts)
+
+
+def _ruler(axis: Axis, bins: int) -> Text:
+    """Write the ticks of the axis over its columns; the first and the last stay within."""
+    line = [" "] * bins
+    for decade in axis.ticks(max(bins // 6, 2)):
+        text = decade_text(decade)
+        place = min(round((decade - axis.low) / (axis.high - axis.low) * bins), bins - len(text))
+        if all(sign == " " for sign in line[max(place - 1, 0) : place + len(text)]):
+            line[place : place + len(text)] = text
+    return Text("".join(line), style="dim")
+
+
+def histogram(layer: LayerDecay, axis: Axis, bins: int, *, ascii_only: bool = False) -> str:
+    """Draw how many half-lives fall where, one character a part of the axis; a blank is none."""
+    bars = ASCII_BARS if ascii_only else BARS
+    found = counts(layer.half_lives, axis, bins)
+    most = max(int(found.max()), 1)
+    return "".join(bars[max(-(-int(one) * len(bars) // most) - 1, 0)] if one else " " for one in found)
+
+
+def _wrong(layer: LayerDecay) -> Text:
+    if not layer.judged and not layer.findings:
+        return Text("not judged", style="dim")
+    parts = [Text(one.rule.replace("_", " "), style=_STYLES[one.severity]) for one in layer.findings]
+    return Text(", ").join(parts)
+
+
+def _findings(report: DecayReport) -> Iterator[Text]:
+    """Say each rule once, with the layers that it concerns."""
+    by_rule: dict[str, list[DecayFinding]] = {}
+    for one in sorted(report.findings, key=lambda finding: finding.severity):  # errors before warnings
+        by_rule.setdefault(one.rule, []).append(one)
+    for rule, found in by_rule.items():
+        first = found[0]
+        every = list(dict.fromkeys(printable(one.layer) or "the module" for one in found))
+        names, more = every[:_NAMED], f" and {len(every) - _NAMED} more" if len(every) > _NAMED else ""
+        yield Text.assemble(
+            (f"{rule.replace('_', ' ')}: ", _STYLES[first.severity]),
+            f"{names[0]}: {first.text}",
+            f" Likewise {', '.join(names[1:])}{more}." if len(names) > 1 else "",
+            ("\n  cause: ", "bold"), first.cause, ("\n  advice: ", "bold"), first.advice,
+        )  # fmt: skip
+
+
+def _limits(report: DecayReport) -> str:
+    limits = ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in report.thresholds.items())
+    judged = f"Thresholds: {limits}." if report.fresh else "With --fresh they are judged as an initialisation."
+    return f"Half-lives are ln 2 / rate at zero input: what was set, not what a trained model remembers. {judged}"

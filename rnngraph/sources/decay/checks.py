@@ -1,0 +1,113 @@
+"""What each rule looks at: one function a rule.
+
+In: a layer that was read, and what the user says of the weights. Out: the evidence, None where nothing is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from rnngraph.sources.decay.published import THRESHOLDS, differing
+from rnngraph.sources.decay.read import ReadLayer
+from rnngraph.trace.decay import Value
+
+
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """What the user says of the weights: whether they are an initialisation, and how long the sequences are."""
+
+    fresh: bool = False
+    context: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Why a rule fires: numbers, and a sentence with them."""
+
+    numbers: Mapping[str, Value]
+    text: str
+
+
+def non_finite(layer: ReadLayer, judging: Judging) -> Evidence | None:
+    """Find values and rates that are no numbers."""
+    wrong = {
+        layer.reading.names[role]: count
+        for role, values in layer.values.items()
+        if (count := int((~np.isfinite(values)).sum()))
+    }
+    rates = int((~np.isfinite(layer.rates)).sum())
+    if not wrong and not rates:
+        return None
+    parts = [f"{count} of the values of {name.rpartition('.')[2]}" for name, count in wrong.items()]
+    parts += [f"{rates} of {layer.rates.size} rates"] if rates else []
+    return Evidence({**wrong, "rates": rates}, f"{' and '.join(parts)} are not finite.")
+
+
+def frozen(layer: ReadLayer, judging: Judging) -> Evidence | None:
+    """Find rates of exactly 0."""
+    # Models compute the rate in float32, in which it may be exactly 0 where float64 still has a number.
+    with np.errstate(over="ignore"):
+        count = int((layer.rates.astype(np.float32) == 0).sum())
+    if not count:
+        return None
+    return Evidence({"frozen": count}, f"{count} of {layer.rates.size} decays have a rate of exactly 0.")
+
+
+def grows(layer: ReadLayer, judging: Judging) -> Evidence | None:
+    """Find rates below 0."""
+    count = int((layer.rates.astype(np.float32) < 0).sum())
+    if not count:
+        return None
+    return Evidence({"growing": count}, f"{count} of {layer.rates.size} decays have a rate below 0.")
+
+
+def no_memory(layer: ReadLayer, judging: Judging) -> Evidence | None:
+    """Find a longest half-life of one step at most; constant zeros give exactly one."""
+    longest = layer.decay.quantiles[-1]
+    if not longest <= THRESHOLDS["no_memory"] * (1 + THRESHOLDS["tolerance"]):
+        return None
+    return Evidence({"longest": longest}, f"the longest half-life is {_steps(longest)}.")
+
+
+def never_forgets(layer: ReadLayer, judging: Judging) -> Evidence | None:
+    """Find a shortest half-life beyond the context."""
+    shortest, context = layer.decay.quantiles[0], judging.context
+    if context is None or not shortest > context:
+        return None
+    return Evidence(
+        {"shortest": shortest, "context": context},
+        f"the shortest half-life is {_steps(shortest)}, and a sequence has {context}.",
+    )
+
+
+def uniform(layer: ReadLayer, judging: Judging) -> Evidence | None:
+    """Find half-lives that are all alike, where the published ones are not."""
+    start = layer.start
+    shortest, *_, longest = layer.decay.quantiles
+    if start is None or start.low[0] == start.low[-1] or layer.decay.n < 2:
+        return None
+    if not (longest == shortest or longest <= shortest * (1 + THRESHOLDS["tolerance"])):
+        return None
+    return Evidence({"half_life": shortest}, f"all {layer.decay.n} half-lives are {_steps(shortest)}.")
+
+
+def differs(layer: ReadLayer, judging: Judging) -> Evidence | None:
+    """Find quantiles that differ from the published start."""
+    start = layer.start
+    if start is None or not (parts := differing(layer.decay.half_lives, start)):
+        return None
+    numbers: dict[str, Value] = {}
+    texts = []
+    for part in parts:
+        percent = f"q{100 * part.share:.0f}"
+        numbers |= {percent: part.found, f"published_{percent}": part.published}
+        texts.append(f"{_steps(part.found)} at {part.share:.0%} where the published start has {part.published:.3g}")
+    return Evidence(numbers, f"{'; '.join(texts)} ({start.origin}).")
+
+
+def _steps(half_life: float) -> str:
+    text = f"{half_life:.3g}"
+    return f"{text} step{'' if text == '1' else 's'}"

@@ -1,0 +1,82 @@
+"""What a row of the table of families holds. Data and declarations only; the rows are in `families`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from rnngraph.sources.decay.config import Config
+from rnngraph.sources.decay.formulas import Arrays, Numbers
+from rnngraph.trace.decay import Five
+from rnngraph.trace.magnitudes import Floats
+
+TAG = "{tag}"  # stands for a layer's number and direction in PyTorch's names, such as _l0_reverse
+Written: TypeAlias = tuple[str, str]  # a tensor's name beside its siblings, and its shape (see `shape`)
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """Tensors that stand beside one another: those that the formula takes, by role, and others that must be there.
+
+    The first tensor tells where the layer is. A name that could be anything's is looked for in modules called `inside`.
+    """
+
+    tensors: Mapping[str, Written]
+    beside: tuple[Written, ...] = ()
+    inside: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What the authors' own initialisation gives: quantiles at 0, 10, 50, 90 and 100 %, in steps.
+
+    Where it differs from layer to layer, `low` and `high` are the ends.
+    """
+
+    low: Five
+    high: Five
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Where a running layer computes its gate: a hook on `module` (a path below the layer, empty for the layer itself).
+
+    `take` gets the layer, the module's arguments and its output, and gives what stands in the formula in the place of
+    the tensor of `role`, (batch, time, features).
+    """
+
+    module: str
+    take: Callable[[Any, tuple[Any, ...], Any], Any]
+    role: str = "b"
+
+
+def silent(config: Config) -> bool | None:
+    """Say nothing: no configuration names this family."""
+    return None
+
+
+def without_numbers(config: Config) -> Numbers:
+    """Take no number from the configuration."""
+    return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One family: its tensors, its formula, what the configuration must say, and the published start.
+
+    `says` tells whether the configuration names this family: True, False, or None where it is silent. `start` is a
+    function of the number of states where it depends on it. `steady` families have the same rate at every step, so that
+    a batch adds nothing.
+    """
+
+    name: str
+    formula: str  # for a reader
+    forms: tuple[Form, ...]
+    rate: Callable[[Arrays, Numbers], Floats]
+    start: Start | Callable[[int], Start] | None
+    says: Callable[[Config], bool | None] = silent
+    numbers: Callable[[Config], Numbers] = without_numbers
+    gates: tuple[Gate, ...] = field(default=())
+    steady: bool = False

@@ -1,0 +1,102 @@
+"""The hooks on a running PyTorch model: what every layer was given and returned, and its gates.
+
+In: layers that were read, and the model's modules. Out: `Seen`, filled while the model runs. The hooks only look, and
+come off again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from rnngraph.sources.decay.family import Gate
+from rnngraph.sources.decay.read import ReadLayer
+
+_GATE_MODULES = ("forget_gate",)  # hold a layer's decays; the layer is the module around them
+
+
+@dataclass(slots=True)
+class Seen:
+    """What the hooks of one layer kept: its calls, and its gates."""
+
+    layer: ReadLayer
+    module: Any  # the layer itself
+    holder: Any  # the module that holds its decays, mostly the same
+    gate: Gate | None
+    calls: list[tuple[Any, Any]] = field(default_factory=list)  # input, output
+    gates: list[Any] = field(default_factory=list)
+
+
+def watched(layer: ReadLayer, modules: Mapping[str, Any]) -> Seen:
+    """Find the modules to look at."""
+    path = layer.found.path
+    outer, _, last = path.rpartition(".")
+    around = outer if last in _GATE_MODULES else path
+    gates = layer.reading.family.gates
+    there = (one for one in gates if ".".join(filter(None, (path, one.module))) in modules)
+    roles = layer.reading.names
+    gate = next((one for one in there if one.role in roles), None)
+    return Seen(layer, modules[around], modules[path], gate)
+
+
+@contextmanager
+def hooked(seen: Sequence[Seen]) -> Iterator[None]:
+    """Put the hooks on, and take them off at the end of the block, also after an exception."""
+    handles = []
+    try:
+        for one in seen:
+            handles += [
+                one.module.register_forward_pre_hook(_with_gradient, with_kwargs=True),
+                one.module.register_forward_hook(_keeper(one), with_kwargs=True),
+            ]
+            if one.gate is not None:
+                target = one.holder.get_submodule(one.gate.module)
+                handles.append(target.register_forward_hook(_gate_keeper(one, one.gate)))
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _with_gradient(module: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+    """Let the input take part in autograd where nothing before it does, as under frozen embeddings."""
+    given = _sequence((*arguments, *keywords.values()))
+    if given is None or given.requires_grad:
+        return None
+    fresh = given.detach().requires_grad_()
+    return (
+        tuple(fresh if one is given else one for one in arguments),
+        {key: fresh if one is given else one for key, one in keywords.items()},
+    )
+
+
+def _keeper(one: Seen) -> Any:
+    def keep(module: Any, arguments: tuple[Any, ...], keywords: dict[str, Any], output: Any) -> None:
+        given, returned = _sequence((*arguments, *keywords.values())), _sequence((output,))
+        if given is not None and returned is not None and returned.requires_grad:
+            one.calls.append((given, returned))
+
+    return keep
+
+
+def _gate_keeper(one: Seen, gate: Gate) -> Any:
+    def keep(module: Any, arguments: tuple[Any, ...], output: Any) -> None:
+        taken = gate.take(one.holder, arguments, output)
+        one.gates.append(taken.detach().to("cpu").double().numpy())
+
+    return keep
+
+
+def _sequence(values: tuple[Any, ...]) -> Any:
+    """Find the first floating point tensor of three axes, (batch, time, features)."""
+    pending = list(values)
+    while pending:
+        one = pending.pop(0)
+        if hasattr(one, "is_floating_point"):
+            if one.is_floating_point() and one.ndim == 3:
+                return one
+        elif isinstance(one, tuple | list):
+            pending = [*one, *pending]
+    return None

@@ -1,0 +1,119 @@
+"""Run a PyTorch model on a real batch and see its decays at work: the gates, and the credit that is carried.
+
+In: a module, what it is called with, and the layers that were read. Out: a `LiveDecay` a layer. No `.grad` is touched.
+This is the only place where `decay` meets a running model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from rnngraph.errors import InputError
+from rnngraph.measure.lag_options import LagOptions
+from rnngraph.sources.decay.credit import credit
+from rnngraph.sources.decay.hooks import Seen, hooked, watched
+from rnngraph.sources.decay.read import ReadLayer, half_lives, squeezed
+from rnngraph.sources.decay.weights import plain_name
+from rnngraph.trace.decay import LiveDecay
+from rnngraph.trace.magnitudes import Floats
+
+BLOCK = 64  # steps whose rates are computed together
+REDUCTIONS = ("sum", "mean", "every")
+
+
+def observe(
+    module: Any, batch: Any, layers: Sequence[ReadLayer], loss: str = "sum", options: LagOptions | None = None
+) -> list[LiveDecay]:
+    """Run the module forward on the batch and look at every layer.
+
+    Raises:
+        InputError: an unknown reduction, or the module returned nothing that can be differentiated.
+    """
+    import torch
+
+    if loss not in REDUCTIONS:
+        raise InputError(f"the loss is {loss!r}; choose among {', '.join(REDUCTIONS)}, or return the loss you mean.")
+    modules = {plain_name(name): one for name, one in module.named_modules(remove_duplicate=False)}
+    seen = [watched(layer, modules) for layer in layers]
+    with torch.enable_grad(), hooked(seen):
+        scalar = _scalar(_called(module, batch), loss)
+    outputs = [one.calls[0][1] for one in seen if one.calls]
+    gradients = iter(torch.autograd.grad(scalar, outputs, retain_graph=True, allow_unused=True) if outputs else ())
+    return [_live(one, next(gradients) if one.calls else None, options or LagOptions()) for one in seen]
+
+
+def _live(one: Seen, gradient: Any, options: LagOptions) -> LiveDecay:
+    notes = []
+    half = _gate_half_lives(one)
+    if half is None:
+        said = "no hook for the gate of this family is known" if one.gate is None else "the kernel passes its module by"
+        notes.append(f"the gate was not seen: {said}")
+    if len(one.calls) > 1:
+        notes.append(f"the layer was called {len(one.calls)} times; the credit is that of the first call")
+    if gradient is None:
+        why = "no gradient of the loss reaches it" if one.calls else "no call had a sequence with a gradient"
+        return LiveDecay(half, None, (*notes, f"the credit was not measured: {why}"))
+    given, output = one.calls[0]
+    time_axis = 0 if getattr(one.module, "batch_first", True) is False else 1
+    return LiveDecay(
+        half,
+        credit(one.layer.decay.name, given, output, gradient, time_axis=time_axis, options=options),
+        tuple(notes),
+    )
+
+
+def _gate_half_lives(one: Seen) -> Floats | None:
+    """Take ln 2 over the mean rate of each decay: what is left after many steps is the product of the gates."""
+    family = one.layer.reading.family
+    if family.steady:
+        return one.layer.decay.half_lives
+    if one.gate is None or not one.gates:
+        return None
+    total: Any = 0.0
+    places = [place for gates in one.gates for place in np.array_split(*_blocks(gates))]
+    for block in places:
+        with np.errstate(all="ignore"):
+            rates = family.rate({**one.layer.values, one.gate.role: block}, one.layer.numbers)
+        total = total + rates.sum(axis=0)
+    return half_lives(squeezed(np.asarray(total / sum(len(block) for block in places))))
+
+
+def _blocks(gates: Floats) -> tuple[Floats, int]:
+    """Lay a gate out as (batch and time, features), and say into how many blocks it goes, so that each stays small."""
+    flat = gates.reshape(-1, gates.shape[-1])
+    return flat, max(len(flat) // BLOCK, 1)
+
+
+def _called(module: Any, batch: Any) -> Any:
+    if isinstance(batch, Mapping):
+        return module(**batch)
+    return module(*batch) if isinstance(batch, tuple | list) else module(batch)
+
+
+def _scalar(returned: Any, loss: str) -> Any:
+    """Take the loss that the module returned, or a reduction of its first output."""
+    given = returned.get("loss") if isinstance(returned, Mapping) else getattr(returned, "loss", None)
+    output = _first(returned if given is None else given)
+    if output is None or not output.requires_grad:
+        raise InputError(
+            f"the module returned {type(returned).__name__}, in which nothing can be differentiated; return a loss, "
+            "or an output that depends on its parameters."
+        )
+    return {"sum": output.sum, "mean": output.mean, "every": lambda: output.square().sum() / 2}[loss]()
+
+
+def _first(value: Any) -> Any:
+    pending = [value]
+    while pending:
+        one = pending.pop(0)
+        if hasattr(one, "is_floating_point"):
+            if one.is_floating_point():
+                return one
+        elif isinstance(one, Mapping):
+            pending = [*one.values(), *pending]
+        elif isinstance(one, tuple | list):
+            pending = [*one, *pending]
+    return None

@@ -1,0 +1,103 @@
+"""Find the layers: which tensors stand beside one another as a row of the table of families writes it.
+
+In: names and shapes. Out: `Found` layers, each with every family that fits, and the tensors that look like decays and
+belong to none.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from rnngraph.sources.decay.config import Config
+from rnngraph.sources.decay.families import FAMILIES
+from rnngraph.sources.decay.family import TAG, Family, Form
+from rnngraph.sources.decay.shape import fits
+from rnngraph.trace.decay import Unread
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+_TAG = r"(?P<tag>(?:_l\d+(?:_reverse)?)?)"
+_LOOKS = re.compile(
+    r"(?:.*[._])?(?:A_log\w*|A_\w+_log|log_A\w*|dt\w*_bias|dt_proj\w*[._]bias|inv_dt|log_dt|log_step|nu_log|Lambda\w*"
+    r"|a_param|recurrent_param|w\w*_lora\.lora\.\d\.bias|w_proj\.lora\.\d\.bias|gk_proj[\w.]*bias|i?fgate\w*[._]bias"
+    r"|\w*decay|slope\w*)|(?:.*\.)?att\w*\.w0"
+)
+# The rate of an average over past weights, or a setting of the optimiser.
+_DECOY = re.compile(r"(?:.*\.)?(?:\w*ema\w*\.\w*decay|(?:\w*_)?weight_decay|lr_decay)")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A family that fits, with the tensors' names by role."""
+
+    family: Family
+    names: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A layer, named by the path of its tensors, and every reading that fits; `path` is that of the module."""
+
+    name: str
+    path: str
+    readings: tuple[Reading, ...]
+
+
+def find_layers(shapes: Shapes, families: Iterable[Family] = FAMILIES) -> list[Found]:
+    """Find every layer, in the order in which the source holds them."""
+    found: dict[tuple[str, str], dict[str, Reading]] = {}
+    anchors = [(family, form, _anchor(form)) for family in families for form in family.forms]
+    for name in shapes:
+        for family, form, pattern in anchors:
+            match = pattern.fullmatch(name)
+            if match is None:
+                continue
+            names = _fitting(form, match["layer"] or "", match.groupdict().get("tag") or "", shapes)
+            if names is not None:
+                place = (match["layer"] or "", match.groupdict().get("tag") or "")
+                found.setdefault(place, {}).setdefault(family.name, Reading(family, names))
+    return [_layer(*place, readings.values()) for place, readings in found.items()]
+
+
+def decided(found: Found, config: Config) -> tuple[Reading, ...]:
+    """Keep the reading that the configuration names, or those that it does not rule out."""
+    if len(found.readings) == 1:
+        return found.readings
+    said = [(one, one.family.says(config)) for one in found.readings]
+    named = tuple(one for one, says in said if says)
+    return named or tuple(one for one, says in said if says is None) or found.readings
+
+
+def not_read(shapes: Shapes, layers: Iterable[Found]) -> list[Unread]:
+    """List what looks like a decay by its name and belongs to no layer that was found."""
+    taken = {name for layer in layers for reading in layer.readings for name in reading.names.values()}
+    return [
+        Unread(name, shape, "no family has a tensor of this name and shape with its siblings beside it")
+        for name, shape in shapes.items()
+        if name not in taken and _LOOKS.fullmatch(name) and not _DECOY.fullmatch(name)
+    ]
+
+
+def _anchor(form: Form) -> re.Pattern[str]:
+    first, _ = next(iter(form.tensors.values()))
+    return re.compile(rf"(?P<layer>.*\.)?{re.escape(first).replace(re.escape(TAG), _TAG)}")
+
+
+def _fitting(form: Form, layer: str, tag: str, shapes: Shapes) -> dict[str, str] | None:
+    if form.inside and form.inside != layer.removesuffix(".").rpartition(".")[2]:
+        return None
+    sizes: dict[str, int] = {}
+    names = {role: layer + name.replace(TAG, tag) for role, (name, _) in form.tensors.items()}
+    written = [(names[role], shape) for role, (_, shape) in form.tensors.items()]
+    written += [(layer + name.replace(TAG, tag), shape) for name, shape in form.beside]
+    for name, shape in written:
+        if name not in shapes or not fits(shape, shapes[name], sizes):
+            return None
+    return names
+
+
+def _layer(layer: str, tag: str, readings: Iterable[Reading]) -> Found:
+    path = layer.removesuffix(".")
+    return Found(path + tag if path else tag.removeprefix("_"), path, tuple(readings))

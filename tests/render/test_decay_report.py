@@ -1,0 +1,153 @@
+"""The decay report from data alone: histogram, axis, picture and document, without a checkpoint or PyTorch."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import re
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from rnngraph.errors import InputError
+from rnngraph.render.report.decay.credit import summary_of
+from rnngraph.render.report.decay.document import decay_json
+from rnngraph.render.report.decay.histogram import Axis, axis_of, counts, decade_text, steps_text
+from rnngraph.render.report.decay.picture import FORMATS, chart, decay_picture
+from rnngraph.render.report.decay.shapes import Box, Chart, Label, Line, chart_dot, chart_svg
+from rnngraph.render.report.decay.terminal import DecayTable
+from rnngraph.trace.decay import DecayFinding, DecayReport, LayerDecay, LiveDecay, Unread
+from rnngraph.trace.model import LagTrace
+
+FIVE = (0.4, 1.3, 10.0, 70.0, 700.0)
+STEPS, HALVING = 30, 5.0
+
+
+def credit() -> LagTrace:
+    """Make the credit of one loss at the last step that halves every five steps."""
+    log = np.full((1, 1, STEPS + 1), np.nan)
+    log[0, 0, 1:] = np.arange(STEPS) * math.log(2) / HALVING
+    nothing = np.zeros((1, STEPS), dtype=np.bool_)
+    last = np.array([STEPS - 1], dtype=np.int64)
+    return LagTrace(
+        state="a", losses=last, clocks=np.zeros_like(last), samples=np.array([0], dtype=np.int64), log=log,
+        copied=nothing, severed=nothing, arrivals=last[None], available=1, batch=1, max_lag=None,
+    )  # fmt: skip
+
+
+def report(name: str = "a.mixer", *, live: bool = True) -> DecayReport:
+    half_lives = np.array([0.5, 5.0, 50.0, np.inf, np.nan, 0.0])
+    finding = DecayFinding("frozen", "error", name, {"frozen": 1}, "A cause.", "An advice.", "one of six.")
+    seen = LiveDecay(np.array([1.0, 10.0, 100.0, 1e3, 1e4, 1e5]), credit(), ("a note",)) if live else None
+    layer = LayerDecay(name, "mamba-2", "a formula", half_lives, (FIVE, FIVE), "somewhere", {}, True, (finding,), seen)
+    unread = Unread("b.A_b_log", (2, 3), "no family has it")
+    return DecayReport("model", (layer,), (unread,), True, 64, {"no_memory": 1.0}, ("a note of the report",))
+
+
+def printed(given: DecayReport, width: int, encoding: str = "utf-8") -> str:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    Console(file=stream, width=width, color_system=None).print(DecayTable(given))
+    stream.seek(0)
+    return stream.read()
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_the_table_fits_and_is_ascii_where_it_must(width: int, encoding: str) -> None:
+    text = printed(report(), width, encoding)
+    assert max(map(len, text.splitlines())) <= width
+    words = " ".join(text.split())
+    for said in ("frozen", "An advice.", "b.A_b_log", "a note", "at zero input"):
+        assert said in words
+    assert ("∞" in text) == (encoding == "utf-8")
+
+
+def test_what_a_name_holds_is_not_acted_on() -> None:
+    hostile = "a\x1b[31m\n<script>&\u202e"
+    assert "\x1b" not in printed(report(hostile), 120)
+    for picture in FORMATS:
+        data = decay_picture(report(hostile), picture)
+        assert picture == "png" or b"<script>" not in data
+        assert b"\x1b" not in data or picture == "png"
+    ElementTree.fromstring(decay_picture(report(hostile), "svg"))
+
+
+def test_the_document_is_strict_and_holds_the_credit() -> None:
+    document = json.loads(decay_json(report()), parse_constant=lambda text: pytest.fail(text))
+    live = document["layers"][0]["live"]
+    assert live["quantiles"][2] == pytest.approx(550.0)
+    assert live["credit"]["half_life"] == pytest.approx(HALVING)
+    assert live["credit"]["curve"][4]["median"] == pytest.approx(-math.log10(2))
+    assert document["layers"][0]["quantiles"][-1] is None
+    assert "live" not in json.loads(decay_json(report(live=False)))["layers"][0]
+
+
+def test_the_credit_is_measured_as_a_state_is() -> None:
+    found = summary_of(report().layers[0])
+    assert found is not None
+    assert found.half_life == pytest.approx(HALVING)
+    assert (found.reach, found.whole) == (STEPS - 1, True)
+    assert summary_of(report(live=False).layers[0]) is None
+
+
+def test_decays_fall_where_their_logarithm_is() -> None:
+    axis = Axis(-1, 3)
+    found = counts(np.array([0.1, 0.99, 1.01, 10.5, 999.0, np.inf, 0.0, np.nan]), axis, 4)
+    assert found.tolist() == [3, 1, 1, 2]
+    assert [axis.share(value) for value in (0.0, 0.1, 10.0, 1e3, 1e9, math.inf)] == [0, 0, 0.5, 1, 1, 1]
+
+
+@pytest.mark.parametrize("half_lives", [[np.inf], [np.nan], [0.0], [1.0], [1e-9, 1e30], [1e20]])
+def test_there_is_an_axis_for_anything(half_lives: list[float]) -> None:
+    layer = LayerDecay("a", "mamba-2", "", np.array(half_lives))
+    given = DecayReport("model", (layer,), (), False, None, {})
+    axis = axis_of(given)
+    assert axis.low < axis.high
+    assert counts(layer.half_lives, axis, 10).sum() == np.isfinite(half_lives).sum() + np.isposinf(half_lives).sum()
+    assert printed(given, 100)
+    assert b"<svg" in decay_picture(given, "svg")
+
+
+def test_the_published_start_stands_behind_the_bars() -> None:
+    drawn = chart(report())
+    (band,) = [one for one in drawn.shapes if isinstance(one, Box) and "published start" in one.title]
+    bars = [one for one in drawn.shapes if isinstance(one, Box) and "decays about" in one.title]
+    assert len(bars) == 5  # of six decays one is no number
+    assert drawn.shapes.index(band) < drawn.shapes.index(bars[0])
+    assert all(one.x >= 0 and one.x + one.width <= drawn.width for one in (band, *bars))
+
+
+@pytest.mark.parametrize(("number", "text"), [(-2, "0.01"), (0, "1"), (2, "100"), (3, "1k"), (6, "1M"), (7, "10M")])
+def test_decades_are_written_as_a_person_would(number: int, text: str) -> None:
+    assert decade_text(number) == text
+
+
+@pytest.mark.parametrize(
+    ("half_life", "text"), [(0.0, "0"), (0.0331, "0.0331"), (1e7, "1e7"), (1.5e-7, "1.5e-7"), (math.inf, "∞")]
+)
+def test_half_lives_are_written_with_three_digits(half_life: float, text: str) -> None:
+    assert steps_text(half_life) == text
+    assert steps_text(math.inf, ascii_only=True) == "inf"
+    assert steps_text(math.nan) == "-"
+
+
+def test_both_ways_out_hold_the_same_shapes() -> None:
+    shapes = (Box(1, 2, 3, 4, "#123456", "a < b"), Line(((0, 0), (5, 5), (9, 0))), Label(4, 5, 'say "x" \\ & <y>'))
+    drawn = Chart("title", 10, 10, shapes)
+    root = ElementTree.fromstring(chart_svg(drawn))
+    texts = [one.text for one in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert texts == ['say "x" \\ & <y>']
+    dot = chart_dot(drawn, 72)
+    assert r'label="say \"x\" \\ &amp; &lt;y&gt;\l"' in dot
+    assert len(re.findall(" -- ", dot)) == 2
+    assert 'fillcolor="#123456"' in dot
+
+
+def test_another_format_and_an_empty_report_are_refused() -> None:
+    with pytest.raises(InputError, match="'pdf' is unknown"):
+        decay_picture(report(), "pdf")
+    with pytest.raises(InputError, match="nothing to draw"):
+        decay_picture(DecayReport("model", (), (), False, None, {}), "svg")
