@@ -12,6 +12,7 @@ from rnngraph.render.save import render
 if TYPE_CHECKING:
     from rnngraph import nn
     from rnngraph.autodiff.backward import gradients
+    from rnngraph.autodiff.cell import Cell
     from rnngraph.autodiff.gradcheck import gradcheck
     from rnngraph.autodiff.handwritten import gradcheck_functions
     from rnngraph.autodiff.node import Op
@@ -31,17 +32,16 @@ if TYPE_CHECKING:
         VocabularyError,
     )
     from rnngraph.graph.draw import draw
-    from rnngraph.graph.drawing import Drawing
+    from rnngraph.graph.model import Drawing
     from rnngraph.measure.lag_options import LagOptions
-    from rnngraph.measure.record import record
-    from rnngraph.measure.spectrum import spectrum
     from rnngraph.sources import torch
+    from rnngraph.sources.tape.record import record, spectrum
     from rnngraph.trace.model import Trace
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "Diagnosis", "Drawing", "DtypeError", "FileError", "Finding", "GradientError", "InputError", "LagOptions",
+    "Cell", "Diagnosis", "Drawing", "DtypeError", "FileError", "Finding", "GradientError", "InputError", "LagOptions",
     "MissingToolError", "Op", "RnnGraphError", "Tape", "TapeError", "Tensor", "Trace", "VocabularyError",
     "assert_healthy", "concatenate", "diagnose", "draw", "gradcheck", "gradcheck_functions", "gradients", "nn",
     "record", "render", "spectrum", "stack", "torch", "where",
@@ -50,6 +50,7 @@ __all__ = [
 _MODULES = {"nn": "rnngraph.nn", "torch": "rnngraph.sources.torch"}
 _HOMES = {
     "rnngraph.autodiff.backward": ("gradients",),
+    "rnngraph.autodiff.cell": ("Cell",),
     "rnngraph.autodiff.gradcheck": ("gradcheck",),
     "rnngraph.autodiff.handwritten": ("gradcheck_functions",),
     "rnngraph.autodiff.node": ("Op",),
@@ -63,10 +64,9 @@ _HOMES = {
         "VocabularyError",
     ),
     "rnngraph.graph.draw": ("draw",),
-    "rnngraph.graph.drawing": ("Drawing",),
+    "rnngraph.graph.model": ("Drawing",),
     "rnngraph.measure.lag_options": ("LagOptions",),
-    "rnngraph.measure.record": ("record",),
-    "rnngraph.measure.spectrum": ("spectrum",),
+    "rnngraph.sources.tape.record": ("record", "spectrum"),
     "rnngraph.trace.model": ("Trace",),
 }  # fmt: skip
 

@@ -7,6 +7,9 @@ import numpy as np
 from rnngraph.trace.magnitudes import Magnitudes
 from rnngraph.trace.model import GraphTrace
 
+OUTSIDE = {"temporal_softmax": "loss", "detach": "cut"} | {name: name for name in ("input", "parameter", "constant")}
+MOVES = {"project", "stack", "sum", "reshape", "index"}
+
 
 class Table:
     """A recorded graph that grows node by node."""
@@ -27,6 +30,8 @@ class Table:
         return GraphTrace(
             ops=tuple(ops),  # type: ignore[arg-type]
             labels=tuple(str(op).replace("_", " ") for op in ops),
+            roles=tuple(OUTSIDE.get(str(op), "move" if op in MOVES else "compute") for op in ops),
+            formulas=tuple("" if op in OUTSIDE else f"the formula of {op}" for op in ops),
             scopes=tuple(scopes),  # type: ignore[arg-type]
             shapes=tuple(shapes),  # type: ignore[arg-type]
             names=self.names,

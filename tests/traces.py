@@ -10,19 +10,29 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from rnngraph.measure.shim_cells import CELLS as BUILT_IN
 
+from rnngraph.trace.cell import CUSTOM, custom_cell
+from rnngraph.trace.consistent import check_trace
 from rnngraph.trace.magnitudes import Magnitudes, Status
-from rnngraph.trace.model import FORWARD, REVERSE, GateTrace, InputTrace, ParameterTrace, StateTrace, Trace
+from rnngraph.trace.model import (
+    FORWARD,
+    REVERSE,
+    GateTrace,
+    InputTrace,
+    ParameterTrace,
+    RecurrenceTrace,
+    StateTrace,
+    Trace,
+)
 from tests.graph_table import Table
 
-FUSED = {
-    "tanh": (("rnn_tanh_step", "h"),),
-    "relu": (("rnn_relu_step", "h"),),
-    "lstm": (("lstm_gates", ""), ("lstm_cell", "c"), ("lstm_hidden", "h")),
-    "gru": (("gru_hidden", ""), ("gru_gates", ""), ("gru_state", "h")),
-    "custom": (("matmul", ""), ("add", ""), ("tanh", "h")),
-}
-CELLS = tuple(FUSED)
+# What one step records: the parts of a known cell, primitives of a custom one, each with the kind of its state.
+STEPS = {
+    cell.name: tuple((f"{cell.name}.{part.key}", part.key if part.role == "state" else "") for part in cell.parts)
+    for cell in BUILT_IN.values()
+} | {CUSTOM: (("matmul", ""), ("add", ""), ("tanh", "h"))}
+CELLS = tuple(STEPS)
 HIDDEN, BATCH = 4, 3
 
 
@@ -31,9 +41,10 @@ def state_of(name: str, grad: Any, **changes: Any) -> StateTrace:
     magnitudes = grad if isinstance(grad, Magnitudes) else Magnitudes.of(grad)
     steps = len(magnitudes.value)
     nothing, none, nan = Magnitudes.unobserved((steps,)), np.zeros(steps, dtype=np.int64), np.full(steps, np.nan)
+    stem, _, last = name.rpartition(".")
     state = StateTrace(
         name=name,
-        recurrence="rnn",
+        recurrence=stem + last.removeprefix(changes.get("kind", "h")),
         layer=0,
         direction=FORWARD,
         kind="h",
@@ -56,11 +67,23 @@ def state_of(name: str, grad: Any, **changes: Any) -> StateTrace:
     return replace(state, **changes)
 
 
+def recurrences_of(states: Sequence[StateTrace], valid: Any, **changes: Any) -> tuple[RecurrenceTrace, ...]:
+    """Build the recurrences that states belong to, all of the same length and batch."""
+    found = {
+        one.recurrence: RecurrenceTrace(
+            one.recurrence, one.layer, one.direction, one.cell, len(one.cut), 0, valid, one.cut
+        )
+        for one in states
+    }
+    return tuple(replace(one, **changes) for one in found.values())
+
+
 def trace_of(
     states: Sequence[StateTrace], *, timesteps: int | None = None, batch: int = BATCH, **changes: Any
 ) -> Trace:
-    """Build a trace of these states without padding, of which nothing else was observed."""
+    """Build a trace of these states, without padding unless `valid` says so; nothing else was observed."""
     steps = len(states[0].grad.value) if timesteps is None else timesteps
+    valid = changes.setdefault("valid", np.ones((batch, steps), dtype=np.bool_))
     trace = Trace(
         model="a model",
         source="test",
@@ -70,12 +93,17 @@ def trace_of(
         loss=float("nan"),
         loss_steps=np.full(steps, np.nan),
         labels=(None,) * steps,
-        valid=np.ones((batch, steps), dtype=np.bool_),
+        valid=valid,
+        graph=Table().trace(),
+        cells=tuple(
+            BUILT_IN.get(name) or replace(custom_cell(tuple(one.kind for one in states if one.cell == name)), name=name)
+            for name in dict.fromkeys(one.cell for one in states)
+        ),
+        recurrences=recurrences_of(states, valid) if steps else (),
         states=tuple(states),
         gates=(),
         parameters=(),
         inputs=(),
-        graph=Table().trace(),
     )
     return replace(trace, **changes)
 
@@ -98,7 +126,7 @@ def make_trace(
     for layer in range(layers):
         outputs = []
         for direction in (FORWARD, REVERSE) if bidirectional else (FORWARD,):
-            found, output = _layer(table, cell, layer, direction, below, timesteps, decay)
+            found, output = record_layer(table, cell, layer, direction, below, timesteps, decay)
             states.extend(found)
             outputs.append(output)
         below = outputs[0] if len(outputs) == 1 else table.add("concatenate", *outputs, shape=whole)
@@ -123,7 +151,10 @@ def make_trace(
         inputs=(InputTrace("x", Magnitudes.of(np.full(timesteps, 0.3))),),
         graph=recorded,
     )
-    return replace(trace, **changes)
+    trace = replace(trace, **changes)
+    if trace.timesteps:
+        check_trace(trace)
+    return trace
 
 
 def with_state(trace: Trace, number: int = 0, **changes: Any) -> Trace:
@@ -152,6 +183,7 @@ def every_status() -> Trace:
     valid = trace.valid.copy()
     valid[:, 8] = False
     valid[0, 7] = False
+    trace = replace(trace, recurrences=recurrences_of(trace.states, valid))
     return replace(
         with_state(
             trace,
@@ -177,28 +209,38 @@ def every_status() -> Trace:
     )
 
 
-def _layer(
-    table: Table, cell: str, layer: int, direction: str, below: int, timesteps: int, decay: float
+def record_layer(
+    table: Table,
+    cell: str,
+    layer: int,
+    direction: str,
+    below: int,
+    timesteps: int,
+    decay: float,
+    *,
+    stem: str = "rnn",
+    batch: int = BATCH,
 ) -> tuple[list[StateTrace], int]:
-    scope = f"rnn.{layer}/{direction}"
+    """Record one layer in one direction; return its states and the node of its output."""
+    scope = f"{stem}.{layer}/{direction}"
     suffix = (f"_l{layer}" if layer or direction == REVERSE else "") + ("_reverse" if direction == REVERSE else "")
-    weight = table.add("parameter", name=f"rnn.Wh{suffix}")
-    project = table.add("project", below, scope=scope, shape=f"({BATCH}, {timesteps}, {HIDDEN})")
+    weight = table.add("parameter", name=f"{stem}.Wh{suffix}")
+    project = table.add("project", below, scope=scope, shape=f"({batch}, {timesteps}, {HIDDEN})")
     order = range(timesteps) if direction == FORWARD else range(timesteps - 1, -1, -1)
-    nodes = {kind: np.full(timesteps, -1, dtype=np.int64) for _, kind in FUSED[cell] if kind}
+    nodes = {kind: np.full(timesteps, -1, dtype=np.int64) for _, kind in STEPS[cell] if kind}
     previous: list[int] = []
     for t in order:
         made: list[int] = []
-        for op, kind in FUSED[cell]:
+        for op, kind in STEPS[cell]:
             sources = ([project, weight] if not made else made[-2:]) + previous
-            made.append(table.add(op, *sources, scope=scope, shape=f"({BATCH}, {HIDDEN})", t=t))
+            made.append(table.add(op, *sources, scope=scope, shape=f"({batch}, {HIDDEN})", t=t))
             if kind:
                 nodes[kind][t] = made[-1]
         previous = [int(found[t]) for found in nodes.values()]
-    output = table.add("stack", *nodes["h"].tolist(), scope=scope, shape=f"({BATCH}, {timesteps}, {HIDDEN})")
+    output = table.add("stack", *nodes["h"].tolist(), scope=scope, shape=f"({batch}, {timesteps}, {HIDDEN})")
     walked = np.arange(timesteps - 1, -1, -1) if direction == FORWARD else np.arange(timesteps)
     states = [
-        _state(f"rnn.{kind}{suffix}", layer, direction, kind, cell, walked, decay, found)
+        _state(f"{stem}.{kind}{suffix}", layer, direction, kind, cell, walked, decay, found)
         for kind, found in nodes.items()
     ]
     return states, output
@@ -228,10 +270,10 @@ def _state(
 
 
 def _gates(cell: str, states: list[StateTrace], timesteps: int) -> list[GateTrace]:
-    letters = {"lstm": "ifog", "gru": "rzn"}.get(cell, "")
+    letters = BUILT_IN[cell].gates if cell in BUILT_IN else ()
     return [
         GateTrace(
-            f"{state.name}.{letter}", state.layer, state.direction, letter,
+            f"{state.recurrence}.{letter}", state.recurrence, state.layer, state.direction, letter,
             np.full(timesteps, 0.5), np.full(timesteps, 0.1), np.full(HIDDEN, -0.7),
         )
         for state in states

@@ -2,7 +2,7 @@
 
 In: a tape and the cotangents to start from. Out: a stream of `Step`s in reverse tape order. Nothing is measured here.
 The gradient of an intermediate node is dropped as soon as the sweep has passed it, so memory
-follows the frontier; there is no recursion.
+follows the frontier; there is no recursion. A block is one step of the stream; its inner gradients are lent by windows.
 """
 
 from __future__ import annotations
@@ -12,92 +12,120 @@ from typing import Any
 
 import numpy as np
 
-from rnngraph.autodiff.contribution import Array, Contribution, add_up
+from rnngraph.autodiff.block import Block
+from rnngraph.autodiff.block.backward import Lend, pull
+from rnngraph.autodiff.block.given import gather
+from rnngraph.autodiff.contribution import Array, Contribution, StateSlice, add_up
 from rnngraph.autodiff.node import Node
-from rnngraph.autodiff.tape import Named, Tape
+from rnngraph.autodiff.tape import Entry, Named, Tape
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.errors import GradientError, InputError, TapeError
 
 
 class Step:
-    """One node as the sweep passes it. Arrays are lent until the next step: copy what is to be changed.
+    """One entry as the sweep passes it. Arrays are lent until the next step: copy what is to be changed.
 
-    `consumers[i]` is the node that handed back `contributions[i]`; None for a cotangent that the sweep started from.
+    `consumers[i]` is the entry that handed back `contributions[i]`; None for a cotangent that the sweep started from.
     """
 
-    __slots__ = ("_gradient", "_lead", "consumers", "contributions", "node")
+    __slots__ = ("_gradient", "consumers", "contributions", "node")
 
-    def __init__(self, node: Node, lead: tuple[int, ...]) -> None:
+    def __init__(self, node: Entry) -> None:
         """Start with nothing received."""
         self.node = node
-        self.consumers: list[Node | None] = []
+        self.consumers: list[Entry | None] = []
         self.contributions: list[Contribution] = []
-        self._lead = lead
         self._gradient: Array | None = None
 
     @property
     def gradient(self) -> Array:
         """The sum of the contributions, formed when it is first asked for."""
         if self._gradient is None:
-            self._gradient = add_up(self.contributions, self.node.value, self._lead)
+            self._gradient = add_up(self.contributions, self.node.value, ())
         return self._gradient
 
 
 def sweep(
-    tape: Tape,
-    starts: Mapping[int, Contribution],
-    *,
-    lead: tuple[int, ...] = (),
-    wanted: Container[int] | None = None,
-    until: Container[int] = (),
+    tape: Tape, starts: Mapping[int, Contribution], *, until: Container[int] = (), lend: Lend | None = None
 ) -> Iterator[Step]:
     """Walk the tape in reverse from the cotangents in `starts`, keyed by node id.
 
-    `lead` is the shape of the extra leading axes of every cotangent, for many losses at once. `wanted` limits the
-    walk to those node ids; those in `until` are reached but not walked past. Wrap the walk in
-    `np.errstate(all="ignore")` where overflow is expected.
+    Entries whose id is in `until` are reached but not walked past. `lend` is called with the inner gradients of blocks,
+    a window of steps at a time. Wrap the walk in `np.errstate(all="ignore")` where overflow is expected.
 
     Raises:
         GradientError: a vjp returned a gradient of the wrong shape.
     """
-    nodes = tape.nodes
     pending: dict[int, Step] = {}
     for start, cotangent in starts.items():
-        pending[start] = Step(nodes[start], lead)
-        pending[start].consumers.append(None)
-        pending[start].contributions.append(cotangent)
-    for node_id in range(max(starts, default=-1), -1, -1):
-        step = pending.pop(node_id, None)
-        if step is None:
+        entry = tape.entry(start)
+        step = pending.setdefault(entry.id, Step(entry))
+        step.consumers.append(None)
+        step.contributions.append(cotangent if start == entry.id else _inner_start(entry, start, cotangent))
+    for entry in reversed(tape.entries):
+        passed = pending.pop(entry.id, None)
+        if passed is None:
             continue
-        yield step
-        node = step.node
-        if node.op.vjp is None or node_id in until:
+        yield passed
+        if entry.id in until:
             continue
-        contributions = node.op.vjp(step.gradient, node)
-        if type(contributions) is not tuple and not isinstance(contributions, Sequence):
-            raise GradientError(
-                f"the vjp of {node.describe()} returned a {type(contributions).__name__}; it must return a tuple with "
-                "one gradient an input."
-            )
-        for source, contribution in zip(node.inputs, contributions, strict=False):
-            if contribution is None:
-                continue
+        for source, contribution in _handed_back(tape, entry, passed, lend):
             target = pending.get(source)
             if target is None:
-                if not nodes[source].requires or (wanted is not None and source not in wanted):
-                    continue
-                target = pending[source] = Step(nodes[source], lead)
-            if type(contribution) is not np.ndarray and isinstance(contribution, np.generic):
-                contribution = np.asarray(contribution)  # NumPy turns zero-dimensional results into scalars
-            if type(contribution) is np.ndarray and contribution.shape != target.node.value.shape:
-                shape = lead + target.node.value.shape
-                contribution = unbroadcast(contribution, shape, lead=len(lead), node=node, source=source)
-            target.consumers.append(node)
+                target = pending[source] = Step(tape.entry(source))
+            target.consumers.append(entry)
             target.contributions.append(contribution)
 
 
-def unbroadcast(array: Array, shape: tuple[int, ...], *, lead: int, node: Node, source: int) -> Array:
+def _inner_start(entry: Entry, start: int, cotangent: Contribution) -> Contribution:
+    """Turn a cotangent of one step's node of a block into one of a state."""
+    if not isinstance(entry, Block) or not isinstance(cotangent, np.ndarray):
+        raise GradientError(f"node {start} cannot be started from: it is inside {entry.describe()}.")
+    return StateSlice(*entry.find(start), cotangent)
+
+
+def _handed_back(tape: Tape, entry: Entry, step: Step, lend: Lend | None) -> Iterator[tuple[int, Contribution]]:
+    if isinstance(entry, Block):
+        yield from _pulled(tape, entry, step, lend)
+        return
+    if entry.op.vjp is None:
+        return
+    contributions = entry.op.vjp(step.gradient, entry)
+    if type(contributions) is not tuple and not isinstance(contributions, Sequence):
+        raise GradientError(
+            f"the vjp of {entry.describe()} returned a {type(contributions).__name__}; it must return a tuple with "
+            "one gradient an input."
+        )
+    for source, contribution in zip(entry.inputs, contributions, strict=False):
+        if contribution is None:
+            continue
+        target = tape.entry(source)
+        if not target.requires:
+            continue
+        if type(contribution) is not np.ndarray and isinstance(contribution, np.generic):
+            contribution = np.asarray(contribution)  # NumPy turns zero-dimensional results into scalars
+        if type(contribution) is np.ndarray and contribution.shape != target.value.shape:
+            contribution = unbroadcast(contribution, target.value.shape, node=entry, source=source)
+        yield source, contribution
+
+
+def _pulled(tape: Tape, block: Block, step: Step, lend: Lend | None) -> Iterator[tuple[int, Contribution]]:
+    sources = block.sources
+    wanted = [name for name in block.weights if tape.entry(sources[name]).requires]
+    pulled = pull(
+        block, gather(block, step.contributions), to_input=tape.entry(sources["x"]).requires, wanted=wanted,
+        factored=[name for name in wanted if tape.is_shared(sources[name])], lend=lend,
+    )  # fmt: skip
+    if pulled.to_input is not None:
+        yield sources["x"], pulled.to_input.swapaxes(0, 1)
+    for name, contribution in pulled.weights.items():
+        yield sources[name], contribution
+    for kind, gradient in pulled.initial.items():
+        if tape.entry(sources[kind + "0"]).requires:
+            yield sources[kind + "0"], gradient
+
+
+def unbroadcast(array: Array, shape: tuple[int, ...], *, node: Node, source: int, lead: int = 0) -> Array:
     """Undo broadcasting: sum what the vjp of `node` returned for its input `source` to that input's shape.
 
     `shape` is the wanted one, with `lead` leading axes of its own in front.
@@ -162,7 +190,7 @@ def gradients(loss: Tensor) -> Gradients:
         for step in sweep(loss.tape, starts):
             if step.node.op.vjp is None and step.node.name is not None:
                 found[step.node.id] = np.array(step.gradient)
-    leaves = [node for node in loss.tape.nodes if node.op.vjp is None and node.name and node.requires]
+    leaves = [node for node in loss.tape.entries if node.op.vjp is None and node.name and node.requires]
     by_name = {str(node.name): found[node.id] if node.id in found else np.zeros_like(node.value) for node in leaves}
     return Gradients(loss.tape, by_name)
 

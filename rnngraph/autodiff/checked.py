@@ -35,7 +35,7 @@ def check_states(tape: Tape, name: str, *, tensors: Sequence[Tensor], initial: T
     layer, _, kind = name.rpartition(".")
     for known in tape.recurrences:
         taken = {node_id for ids in known.states.values() for node_id in ids}
-        if known.name == (layer or name) and (kind if layer else "h") in known.states:
+        if known.stem == (layer or name) and (kind if layer else "h") in known.states:
             raise InputError(f"state {name!r} was declared already; declare it once, or take a new tape.")
         if taken.intersection(tensor.id for tensor in tensors):
             raise InputError(f"state {name!r} got states of {known.name!r}, declared already; declare them once.")
@@ -49,6 +49,35 @@ def check_states(tape: Tape, name: str, *, tensors: Sequence[Tensor], initial: T
             raise InputError(
                 f"state {name!r} of step {t} was recorded {where}; compute it under `with tape.scope(t={t})`."
             )
+
+
+def declared_mask(mask: Any, name: str, size: tuple[int, int]) -> Array | None:
+    """Take the declared mask of a state, (N, T) booleans."""
+    if mask is None:
+        return None
+    found = np.asarray(mask.value if hasattr(mask, "tape") else mask)
+    if found.dtype.kind != "b" or found.shape != size:
+        raise InputError(
+            f"the mask of state {name!r} has shape {found.shape} and dtype {found.dtype}; booleans {size} are needed."
+        )
+    return found
+
+
+def declared_cuts(cuts: Any, name: str, size: tuple[int, int]) -> Array | None:
+    """Take the declared cuts of a state: timesteps, or (N, T) booleans; give (N or 1, T) booleans."""
+    if cuts is None:
+        return None
+    found = np.asarray(cuts)
+    if found.dtype.kind == "b" and found.shape in (size, (1, size[1])):
+        return found
+    steps = found.reshape(-1) if found.size else np.zeros(0, np.int64)
+    if steps.dtype.kind not in "iu" or ((steps < 0) | (steps >= size[1])).any():
+        raise InputError(
+            f"the cuts of state {name!r} are {cuts!r:.60}; pass timesteps from 0 to {size[1] - 1}, or booleans {size}."
+        )
+    marked = np.zeros((1, size[1]), bool)
+    marked[0, steps] = True
+    return marked
 
 
 def checked_array(array: Any, name: str, *, finite: bool = True) -> Array:

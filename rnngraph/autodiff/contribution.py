@@ -59,6 +59,39 @@ class TimeSlice(Slice):
         total[(slice(None),) * (lead + 1) + (self.t,)] += self.array
 
 
+class StateSlice:
+    """The gradient of one state of a block at one timestep, (batch, units); t is -1 for the state before the first."""
+
+    __slots__ = ("array", "kind", "t")
+
+    def __init__(self, kind: str, t: int, array: Array) -> None:
+        """Take the state, the timestep, and the gradient there."""
+        self.kind = kind
+        self.t = t
+        self.array = array
+
+    def add_to(self, total: Array, lead: int) -> None:
+        """Add to the block's output, which is its state h; only that state is a part of it."""
+        if self.kind == "h" and self.t >= 0:
+            total[(slice(None),) * (lead + 1) + (self.t,)] += self.array
+
+
+class Summed:
+    """The gradient of a weight, summed over time already, with the norm of every timestep's part."""
+
+    __slots__ = ("lost", "steps", "total")
+
+    def __init__(self, total: Array, steps: Array, lost: Array) -> None:
+        """Keep the sum, the norms (T,), and which of them are zero only because a product was rounded to it, (T,)."""
+        self.total = total
+        self.steps = steps
+        self.lost = lost
+
+    def add_to(self, total: Array, lead: int) -> None:
+        """Add the sum."""
+        total += self.total
+
+
 class Outer:
     """`leftᵀ · right` summed over the rows: the gradient of a weight, in factored form.
 
@@ -134,8 +167,12 @@ def add_up(contributions: list[Contribution], value: Array, lead: tuple[int, ...
         if whole is not None:
             return whole
     joined = join(contributions)
-    if len(joined) == 1 and isinstance(joined[0], Outer) and not lead:
-        return joined[0].product()
+    if len(joined) == 1 and not lead:
+        only = joined[0]
+        if isinstance(only, Outer):
+            return only.product()
+        if isinstance(only, Summed):
+            return only.total
     dense = [one for one in joined if isinstance(one, np.ndarray)]
     if len(dense) > 1:
         total = np.asarray(dense[0] + dense[1])

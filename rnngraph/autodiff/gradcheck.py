@@ -16,9 +16,9 @@ from rnngraph.autodiff.backward import gradients, scalar_cotangent
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.differences import Comparison, compare
 from rnngraph.autodiff.gradcheck_report import TOLERANCES, GradcheckReport, GradcheckRow, worst_of
-from rnngraph.autodiff.node import Node
 from rnngraph.autodiff.replay import Replay
 from rnngraph.autodiff.rules import search_rules, wrong_rules
+from rnngraph.autodiff.tape import Entry
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.checks import whole_number
 from rnngraph.errors import GradientError, InputError
@@ -78,7 +78,7 @@ def gradcheck(loss: Tensor, *, directions: int = 3, seed: int = 0, tolerance: fl
     return GradcheckReport(rows, culprits, allowed, dtype, note)
 
 
-def _leaves(replay: Replay) -> list[Node]:
+def _leaves(replay: Replay) -> list[Entry]:
     return [node for node in replay.nodes if node.op.vjp is None and node.name and node.requires]
 
 
@@ -113,7 +113,7 @@ def _rows(
 def _worst(
     replay: Replay,
     found: Mapping[str, Array],
-    group: list[Node],
+    group: list[Entry],
     tolerance: float,
     generator: np.random.Generator,
     directions: int,
@@ -147,7 +147,7 @@ def _direction(point: Array, generator: np.random.Generator) -> Array:
     return draw * (size or 1.0)
 
 
-def _beside(replay: Replay, leaves: list[Node], generator: np.random.Generator) -> Tensor:
+def _beside(replay: Replay, leaves: list[Entry], generator: np.random.Generator) -> Tensor:
     """Record the loss again with every leaf moved by about a hundredth, off the kinks."""
     return replay.moved(
         {leaf.id: replay.base[leaf.id] + 0.01 * _direction(replay.base[leaf.id], generator) for leaf in leaves}
@@ -159,5 +159,5 @@ def _zero_row(name: str) -> GradcheckRow:
     return GradcheckRow(name, 0.0, 0.0, 0.0, True)
 
 
-def _label(group: list[Node]) -> str:
+def _label(group: list[Entry]) -> str:
     return str(group[0].name) if len(group) == 1 else f"{group[0].name} .. {group[-1].name} ({len(group)} leaves)"

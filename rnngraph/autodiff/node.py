@@ -1,9 +1,9 @@
-"""What a tape is made of: operations, the nodes that record them, and the recurrences that nodes belong to."""
+"""What a tape is made of: operations, and the nodes that record them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -16,16 +16,22 @@ Scope: TypeAlias = tuple[tuple[str, Any], ...]
 
 @dataclass(frozen=True, slots=True)
 class Op:
-    """An operation: its forward rule and its vector-Jacobian product, declared once.
+    """An operation, declared once: its rules, and all that a picture or a measurement must know of it.
 
     `forward(*arrays, **options)` returns the value. `vjp(g, node)` returns one contribution an input, None
     where there is none, and must hold with extra leading axes on `g`. An op without a vjp is a leaf.
+    `stepwise` says that an element at [n, t] of a (batch, time, ...) value comes from that place of the inputs alone:
+    of "all" of them, or of the "first", the others being weights. `role` is what a picture does with it; see
+    `GraphTrace`.
     """
 
     name: str
     label: str
     forward: Callable[..., Array]
     vjp: Callable[[Array, Node], tuple[Contribution | None, ...]] | None = None
+    formula: str = ""
+    role: str = "compute"
+    stepwise: str = ""
 
 
 class Node:
@@ -59,6 +65,11 @@ class Node:
         self.name = name
 
     @property
+    def first(self) -> int:
+        """The first id that the entry takes; a node takes one, a block many."""
+        return self.id
+
+    @property
     def scope(self) -> Scope:
         """The whole scope, with the timestep last."""
         return self.place if self.timestep < 0 else (*self.place, ("t", self.timestep))
@@ -69,28 +80,12 @@ class Node:
         return f"{self.op.name} (node {self.id}{', ' + place if place else ''})"
 
 
-@dataclass(slots=True)
-class Recurrence:
-    """The states of one layer and direction: node ids by timestep, and what the trace needs to explain them."""
-
-    name: str
-    cell: str
-    layer: int = 0
-    direction: str = "forward"
-    states: dict[str, list[int]] = field(default_factory=dict)  # kind -> node id by timestep
-    initial: dict[str, int] = field(default_factory=dict)
-    gates: list[int] = field(default_factory=list)  # node id by timestep, value (batch, gates * hidden)
-    gate_names: str = ""
-    projection: int = -1  # the node that holds x·Wx + b for all steps
-    weight: str = ""  # the name of the recurrent weight
-    copies: bool = False  # masked steps copy the state
+def _leaf(name: str, formula: str) -> Op:
+    return Op(name, name, lambda: np.empty(0), formula=formula, role=name)
 
 
-def _leaf(name: str) -> Op:
-    return Op(name, name, lambda: np.empty(0))
-
-
-INPUT, PARAMETER, CONSTANT = _leaf("input"), _leaf("parameter"), _leaf("constant")
+INPUT, PARAMETER = _leaf("input", "given"), _leaf("parameter", "given, learned")
+CONSTANT = _leaf("constant", "given")
 
 
 def split_scope(scope: Scope) -> tuple[Scope, int]:

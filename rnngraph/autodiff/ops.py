@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from rnngraph.autodiff.contribution import Array, Contribution, Outer, Scatter, Slice
+from rnngraph.autodiff.contribution import Array, Contribution, Outer, Scatter, Slice, StateSlice
 from rnngraph.autodiff.node import Node, Op
 from rnngraph.errors import InputError
 
@@ -125,47 +125,82 @@ def _elementwise(name: str, rule: Any) -> Any:
     return forward
 
 
-ADD = Op("add", "+", _elementwise("add", np.add), lambda g, node: (g, g))
-SUBTRACT = Op("subtract", "-", _elementwise("subtract", np.subtract), lambda g, node: (g, -g))
+def _stepwise_unary(name: str, label: str, forward: Any, vjp: Any, formula: str) -> Op:
+    return Op(name, label, forward, vjp, formula, stepwise="all")
+
+
+ADD = Op("add", "+", _elementwise("add", np.add), lambda g, node: (g, g), "y = a + b", stepwise="all")
+SUBTRACT = Op(
+    "subtract", "-", _elementwise("subtract", np.subtract), lambda g, node: (g, -g), "y = a - b", stepwise="all"
+)
 MULTIPLY = Op(
     "multiply",
     "*",
     _elementwise("multiply", np.multiply),
     lambda g, node: (g * node.arguments[1], g * node.arguments[0]),
+    "y = a · b, element by element",
+    stepwise="all",
 )
 DIVIDE = Op(
     "divide",
     "/",
     _elementwise("divide", np.divide),
     lambda g, node: (g / node.arguments[1], -g * node.value / node.arguments[1]),
+    "y = a / b",
+    stepwise="all",
 )
-NEGATE = Op("negate", "neg", np.negative, lambda g, node: (-g,))
-POWER = Op("power", "pow", lambda x, *, exponent: x**exponent, _power_vjp)
-MATMUL = Op("matmul", "@", _matmul, _matmul_vjp)
-TANH = Op("tanh", "tanh", np.tanh, lambda g, node: (g * (1 - node.value**2),))
-SIGMOID = Op("sigmoid", "σ", sigmoid, lambda g, node: (g * (node.value * (1 - node.value)),))
-RELU = Op("relu", "relu", lambda x: np.maximum(x, 0), lambda g, node: (g * (node.arguments[0] > 0),))
-EXP = Op("exp", "exp", np.exp, lambda g, node: (g * node.value,))
-LOG = Op("log", "log", np.log, lambda g, node: (g / node.arguments[0],))
-SUM = Op("sum", "Σ", lambda x, *, axis, keepdims: np.asarray(np.sum(x, axis=axis, keepdims=keepdims)), _sum_vjp)
+NEGATE = Op("negate", "neg", np.negative, lambda g, node: (-g,), "y = -a", "move", "all")
+POWER = _stepwise_unary("power", "pow", lambda x, *, exponent: x**exponent, _power_vjp, "y = a^p")
+MATMUL = Op("matmul", "@", _matmul, _matmul_vjp, "y = a · b, a matrix product")
+TANH = _stepwise_unary(
+    "tanh", "tanh", np.tanh, lambda g, node: (g * (1 - node.value**2),), "y = tanh(a),  dy/da = 1 - y²"
+)
+SIGMOID = _stepwise_unary(
+    "sigmoid", "σ", sigmoid, lambda g, node: (g * (node.value * (1 - node.value)),),
+    "y = 1 / (1 + e^-a),  dy/da = y(1 - y)",
+)  # fmt: skip
+RELU = _stepwise_unary(
+    "relu", "relu", lambda x: np.maximum(x, 0), lambda g, node: (g * (node.arguments[0] > 0),), "y = max(0, a)"
+)
+EXP = _stepwise_unary("exp", "exp", np.exp, lambda g, node: (g * node.value,), "y = e^a")
+LOG = _stepwise_unary("log", "log", np.log, lambda g, node: (g / node.arguments[0],), "y = ln a")
+SUM = Op(
+    "sum", "Σ", lambda x, *, axis, keepdims: np.asarray(np.sum(x, axis=axis, keepdims=keepdims)), _sum_vjp,
+    "y = Σ a", "move",
+)  # fmt: skip
 MEAN = Op(
-    "mean",
-    "mean",
-    lambda x, *, axis, keepdims: np.asarray(np.mean(x, axis=axis, keepdims=keepdims)),
-    _mean_vjp,
-)
-RESHAPE = Op("reshape", "reshape", _reshape, lambda g, node: (g.reshape(lead_of(g, node) + node.arguments[0].shape),))
-TRANSPOSE = Op("transpose", "transpose", lambda x, *, axes: x.transpose(axes), _transpose_vjp)
-INDEX = Op("index", "[ ]", _index, _index_vjp)
-CONCATENATE = Op("concatenate", "concat", lambda *xs, axis: _joined(np.concatenate, xs, axis), _concatenate_vjp)
-STACK = Op("stack", "stack", lambda *xs, axis: _joined(np.stack, xs, axis), _stack_vjp)
+    "mean", "mean", lambda x, *, axis, keepdims: np.asarray(np.mean(x, axis=axis, keepdims=keepdims)), _mean_vjp,
+    "y = the mean of a", "move",
+)  # fmt: skip
+RESHAPE = Op(
+    "reshape", "reshape", _reshape, lambda g, node: (g.reshape(lead_of(g, node) + node.arguments[0].shape),),
+    "the same numbers in another shape", "move",
+)  # fmt: skip
+TRANSPOSE = Op(
+    "transpose", "transpose", lambda x, *, axes: x.transpose(axes), _transpose_vjp,
+    "the same numbers with other axes", "move",
+)  # fmt: skip
+INDEX = Op("index", "[ ]", _index, _index_vjp, "a part of a", "move")
+CONCATENATE = Op(
+    "concatenate", "concat", lambda *xs, axis: _joined(np.concatenate, xs, axis), _concatenate_vjp,
+    "inputs joined along an axis", stepwise="all",
+)  # fmt: skip
+STACK = Op(
+    "stack", "stack", lambda *xs, axis: _joined(np.stack, xs, axis), _stack_vjp,
+    "inputs joined along a new axis", "move",
+)  # fmt: skip
 WHERE = Op(
     "where",
     "where",
     _where,
     lambda g, node: (np.where(node.options["mask"], g, 0), np.where(node.options["mask"], 0, g)),
+    "y = a where the condition holds, else b",
 )
-DETACH = Op("detach", "detach", lambda x: x, lambda g, node: (None,))
+STATE = Op(  # of a block, such as the last cell state
+    "state", "state", lambda output, *, kind, t: output,
+    lambda g, node: (StateSlice(node.options["kind"], node.options["t"], g),), "one state of a layer", "move",
+)  # fmt: skip
+DETACH = Op("detach", "detach", lambda x: x, lambda g, node: (None,), "y = a; no gradient passes", "cut")
 
 PRIMITIVES = (
     ADD, SUBTRACT, MULTIPLY, DIVIDE, NEGATE, POWER, MATMUL, TANH, SIGMOID, RELU, EXP, LOG,

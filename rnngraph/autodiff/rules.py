@@ -13,15 +13,19 @@ from typing import Any
 import numpy as np
 
 from rnngraph.autodiff.backward import sweep
-from rnngraph.autodiff.contribution import Array
+from rnngraph.autodiff.block import Block
+from rnngraph.autodiff.block.backward import pull
+from rnngraph.autodiff.block.given import gather
+from rnngraph.autodiff.contribution import Array, add_up
 from rnngraph.autodiff.differences import Comparison, compare
 from rnngraph.autodiff.node import INPUT, Node, Op
 from rnngraph.autodiff.ops import DETACH
 from rnngraph.autodiff.replay import widened
-from rnngraph.autodiff.tape import Tape
+from rnngraph.autodiff.tape import Entry, Tape
 from rnngraph.errors import GradientError
 
 TOLERANCE = 1e-6  # rules are checked in float64, whatever the tape's dtype is
+STEPS = 8  # of a block, whose cell is checked as one rule
 SAMPLES = 3  # nodes of one op and shape: the first, the middle and the last
 FOREIGN_NODES = 2_000  # nodes of ops that are not the package's own, where a fault is searched for
 OWN_NODES = 300  # nodes of the package's own ops, likewise
@@ -55,12 +59,12 @@ class Culprit:
         return f"the vjp of {self.op} is wrong for argument {self.argument}{name}: {self.reason} [{place}]"
 
 
-def wrong_rules(nodes: Sequence[Node], *, seed: int = 0) -> tuple[Culprit, ...]:
+def wrong_rules(nodes: Sequence[Entry], *, seed: int = 0) -> tuple[Culprit, ...]:
     """Check every distinct op among `nodes` at random cotangents near its recorded arguments, at three nodes of it."""
     return _wrong(nodes, _samples(nodes), seed)
 
 
-def search_rules(nodes: Sequence[Node], *, seed: int = 0) -> tuple[tuple[Culprit, ...], str]:
+def search_rules(nodes: Sequence[Entry], *, seed: int = 0) -> tuple[tuple[Culprit, ...], str]:
     """Check node by node, where a gradient is wrong and no sampled rule explains it.
 
     Returns:
@@ -81,33 +85,36 @@ def search_rules(nodes: Sequence[Node], *, seed: int = 0) -> tuple[tuple[Culprit
     return (), f"No op's own rule was found wrong ({where} were checked one by one): {advice}{left}."
 
 
-def _wrong(nodes: Sequence[Node], picked: Iterable[Node], seed: int) -> tuple[Culprit, ...]:
+def _wrong(nodes: Sequence[Entry], picked: Iterable[Entry], seed: int) -> tuple[Culprit, ...]:
     requires = {node.id: node.requires for node in nodes}
     generator = np.random.default_rng(seed)
     found: dict[tuple[int, int], Culprit] = {}
     with np.errstate(all="ignore"):
         for node in picked:
-            for culprit in _check(node, tuple([requires[source] for source in node.inputs]), generator):
-                found.setdefault((id(node.op), culprit.argument), culprit)
+            wanted = tuple([requires[source] for source in node.inputs])
+            own, rule = (_check_block, node.cell) if isinstance(node, Block) else (_check, node.op)
+            for culprit in own(node, wanted, generator):  # type: ignore[operator]
+                found.setdefault((id(rule), culprit.argument), culprit)
     return tuple(found.values())
 
 
-def _checked(nodes: Sequence[Node]) -> list[Node]:
+def _checked(nodes: Sequence[Entry]) -> list[Entry]:
     return [node for node in nodes if node.op.vjp is not None and node.requires and node.op is not DETACH]
 
 
-def _spread(nodes: list[Node], most: int) -> list[Node]:
+def _spread(nodes: list[Entry], most: int) -> list[Entry]:
     if len(nodes) <= most:
         return nodes
     return [nodes[int(place)] for place in np.linspace(0, len(nodes) - 1, most)]
 
 
-def _samples(nodes: Sequence[Node]) -> Iterator[Node]:
-    groups: dict[Any, list[Node]] = {}
+def _samples(nodes: Sequence[Entry]) -> Iterator[Entry]:
+    groups: dict[Any, list[Entry]] = {}
     for node in _checked(nodes):
         # A node of very many inputs is told by their number: reading all shapes would cost as much as the replay.
         shapes = tuple([argument.shape for argument in node.arguments[:ARGUMENTS]])
-        groups.setdefault((id(node.op), len(node.inputs), shapes), []).append(node)
+        rule = id(node.cell) if isinstance(node, Block) else id(node.op)
+        groups.setdefault((rule, len(node.inputs), shapes), []).append(node)
     for group in groups.values():
         yield from (group[place] for place in sorted({0, len(group) // 2, len(group) - 1}))
 
@@ -131,6 +138,51 @@ def _check(node: Node, requires: tuple[bool, ...], generator: np.random.Generato
         if result.resolved and not result.passed and not result.kinked:
             reason = f"it gives {result.analytic:.6g} along a random direction, differences give {result.numeric:.6g}"
             yield _culprit(node, position, reason, result)
+
+
+def _check_block(block: Block, requires: tuple[bool, ...], generator: np.random.Generator) -> Iterator[Culprit]:
+    """Check a cell as one rule, over the first steps of a block of it."""
+    names = list(block.sources)
+    given = {"x": block.x.swapaxes(0, 1)[:, :STEPS], **block.weights}
+    given |= {kind + "0": block.state(kind, -1) for kind in block.columns}
+    arguments = [_nudged(given[name], generator) for name in names]
+
+    def forward(*arrays: Array) -> Array:
+        return _short(block, dict(zip(names, arrays, strict=True))).value
+
+    value = forward(*arguments)
+    if not all(np.isfinite(one).all() for one in (*arguments, value)):
+        return
+    cotangent = generator.normal(size=value.shape)
+    cell = Op(f"{block.cell.facts.name} cell", "", forward)
+    node = Node(block.id, cell, block.inputs, value, (), block.place, -1, True, {})
+    for position, name in enumerate(names):
+        if not requires[position]:
+            continue
+        gradient = _block_gradient(block, dict(zip(names, arguments, strict=True)), cotangent, name)
+        result = _compare(node, arguments, cotangent, position, gradient, generator)
+        if result.resolved and not result.passed and not result.kinked:
+            reason = f"it gives {result.analytic:.6g} along a random direction, differences give {result.numeric:.6g}"
+            numbers = (result.analytic, result.numeric, result.relative_error)
+            yield Culprit(cell.name, position, name, block.id, -1, block.describe(), *numbers, reason)
+
+
+def _short(block: Block, arrays: dict[str, Array]) -> Block:
+    mask = None if block.keep is None else block.keep.T[:, :STEPS]
+    return Block(
+        0, block.cell, arrays["x"], weights={name: arrays[name] for name in block.weights},
+        initial={kind: arrays[kind + "0"] for kind in block.columns}, reverse=block.reverse, mask=mask,
+    )  # fmt: skip
+
+
+def _block_gradient(block: Block, arrays: dict[str, Array], cotangent: Array, name: str) -> Array:
+    short = _short(block, arrays)
+    pulled = pull(short, gather(short, [cotangent]), wanted=list(block.weights))
+    if name == "x":
+        return np.asarray(pulled.to_input).swapaxes(0, 1)
+    if name in block.weights:
+        return add_up([pulled.weights[name]], arrays[name], ())
+    return pulled.initial[name.removesuffix("0")]
 
 
 def _nudged(argument: Array, generator: np.random.Generator) -> Array:

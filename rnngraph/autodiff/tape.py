@@ -1,25 +1,33 @@
-"""The tape: an append-only list of nodes with integer ids, written by the forward pass.
+"""The tape: an append-only list of nodes and blocks, written by the forward pass.
 
-It knows the scopes (which layer, direction and timestep a node belongs to) and the recurrences
-(which nodes are the states of which layer), and nothing of gradients. A tape is always explicit: there is
-no current tape anywhere.
+It knows the scopes (which layer, direction and timestep a node belongs to) and the recurrences, and nothing of
+gradients. A tape is always explicit: there is no current tape anywhere. Every node has an id; a block takes the ids of
+all of its steps' nodes, which are made when somebody looks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 
-from rnngraph.autodiff.checked import check_states, checked_array
+from rnngraph.autodiff.block import Block
+from rnngraph.autodiff.cell import Cell
+from rnngraph.autodiff.checked import check_states, checked_array, declared_cuts, declared_mask
 from rnngraph.autodiff.contribution import Array
-from rnngraph.autodiff.node import CONSTANT, INPUT, PARAMETER, Node, Op, Recurrence, Scope, split_scope
+from rnngraph.autodiff.node import CONSTANT, INPUT, PARAMETER, Node, Op, Scope, split_scope
+from rnngraph.autodiff.recurrence import FORWARD, Recurrence
+from rnngraph.autodiff.show import shown_nodes
 from rnngraph.errors import InputError, TapeError
+from rnngraph.trace.cell import custom_cell
 
 if TYPE_CHECKING:
     from rnngraph.autodiff.tensor import Tensor
+
+Entry: TypeAlias = Node | Block
 
 
 class Named(Protocol):
@@ -36,28 +44,40 @@ class Tape:
     """An append-only record of one forward pass.
 
     `model` and `step_labels` (the text under each timestep) are only for display. `mask`, (batch, time), says which
-    steps bear a loss, `keep` which steps of the input are data where a recurrent layer was given a mask. `outputs`
-    and `starts` are what the functional interface returned and walked back from.
+    steps bear a loss. `outputs` and `starts` are what the functional interface returned and walked back from.
     """
 
     def __init__(self, *, model: str = "") -> None:
         """Start an empty tape."""
-        self.nodes: list[Node] = []
+        self.entries: list[Entry] = []
         self.model = model
         self.step_labels: Sequence[str | None] = ()
         self.recurrences: list[Recurrence] = []
         self.mask: Array | None = None
-        self.keep: Array | None = None
         self.outputs: tuple[Tensor, ...] = ()
         self.starts: dict[int, Array] = {}
         self.place: Scope = ()
         self.timestep = -1
+        self.size = 0  # ids that were given
+        self._firsts: list[int] = []
         self._parameters: dict[int, tuple[Named, int]] = {}
+        self._uses: dict[int, int] = {}
         self._names: set[str] = set()
 
     def __len__(self) -> int:
-        """Count the nodes."""
-        return len(self.nodes)
+        """Count the nodes, those of blocks included."""
+        return self.size
+
+    @property
+    def nodes(self) -> Nodes:
+        """All nodes by id; those of blocks are made when they are looked at."""
+        return Nodes(self)
+
+    def entry(self, node_id: int) -> Entry:
+        """Give the node of this id, or the block that it belongs to."""
+        if self.size == len(self.entries):
+            return self.entries[node_id]
+        return self.entries[bisect_right(self._firsts, node_id) - 1]
 
     def append(
         self,
@@ -71,15 +91,44 @@ class Tape:
         requires: bool | None = None,
     ) -> int:
         """Record a value that was already computed, and return its node's id."""
-        nodes = self.nodes
-        node_id = len(nodes)
-        sources = [nodes[i] for i in inputs]
+        node_id = self.size
+        sources = [self.entry(i) for i in inputs]
         if requires is None:
             requires = any([source.requires for source in sources])  # noqa: C419 - a list is faster than a generator
         arguments = tuple([source.value for source in sources])
         place, timestep = (self.place, self.timestep) if scope is None else split_scope(scope)
-        nodes.append(Node(node_id, op, inputs, value, arguments, place, timestep, requires, options, name))
+        self._add(Node(node_id, op, inputs, value, arguments, place, timestep, requires, options, name))
+        self.size += 1
         return node_id
+
+    def append_block(
+        self,
+        cell: Cell,
+        x: Tensor,
+        weights: Mapping[str, Tensor],
+        initial: Mapping[str, Tensor],
+        *,
+        reverse: bool = False,
+        mask: Array | None = None,
+        cuts: Sequence[int] = (),
+    ) -> Block:
+        """Compute all steps of a layer and direction, and record them as one block."""
+        with np.errstate(all="ignore"):  # what overflows is reported by the trace, with its place
+            block = Block(
+                self.size, cell, x.value, weights={name: one.value for name, one in weights.items()},
+                initial={kind: one.value for kind, one in initial.items()}, reverse=reverse, mask=mask, cuts=cuts,
+            )  # fmt: skip
+        block.place = self.place
+        block.sources = {"x": x.id} | {name: one.id for name, one in weights.items()}
+        block.sources |= {kind + "0": one.id for kind, one in initial.items()}
+        block.inputs = tuple(block.sources.values())
+        self._add(block)
+        self.size = block.id + 1
+        return block
+
+    def _add(self, entry: Entry) -> None:
+        self.entries.append(entry)
+        self._firsts.append(entry.first)
 
     def apply(self, op: Op, *tensors: Tensor, **options: Any) -> Tensor:
         """Compute `op` on tensors of this tape and record it.
@@ -140,30 +189,75 @@ class Tape:
             name = self.unique(parameter.name)
             known = parameter, self.append(PARAMETER, (), parameter.value, name=name, requires=True, scope=())
             self._parameters[id(parameter)] = known
+        self._uses[known[1]] = self._uses.get(known[1], 0) + 1
         return self.tensor(known[1])
+
+    def is_shared(self, node_id: int) -> bool:
+        """Tell whether a parameter was asked for more than once: its parts then come from several places."""
+        return self._uses.get(node_id, 0) > 1
 
     def name_of(self, parameter: object) -> str | None:
         """Give the name under which a parameter was recorded here; None where it was not."""
         known = self._parameters.get(id(parameter))
-        return None if known is None else self.nodes[known[1]].name
+        return None if known is None else self.entry(known[1]).name
 
-    def state(self, name: str, tensors: Sequence[Tensor], *, initial: Tensor | None = None) -> None:
+    def state(
+        self,
+        name: str,
+        tensors: Sequence[Tensor],
+        *,
+        initial: Tensor | None = None,
+        mask: Any = None,
+        cuts: Any = None,
+        batch_axis: int | None = 0,
+        direction: str = FORWARD,
+    ) -> None:
         """Declare the states of a cell written by hand, one tensor a timestep, so that the trace follows them.
 
         The recurrence is seen in the scopes: compute step t under `with tape.scope(t=t)`. A `kind` other than
-        `h` is the part of the name after the last dot (`cell.c`). Axis 0 of a state with two axes or more is the batch.
+        `h` is the part of the name after the last dot (`cell.c`). States of one cell, such as `cell.h` and `cell.c`,
+        are one recurrence.
+
+        Args:
+            name: such as `cell.h`.
+            tensors: one a timestep, all of one shape.
+            initial: the state before the first step.
+            mask: (N, T) booleans, False where a sample copies its state over padding, which counts as no step.
+            cuts: timesteps, or (N, T) booleans, whose step is cut from the one processed before it (a reset, or
+                truncated back-propagation); without it a `detach` between two states is a cut.
+            batch_axis: the axis of the samples in a state's value; None where there is one sample and no such axis.
+            direction: `forward`, or `reverse` where the last timestep is computed first.
 
         Raises:
-            InputError: no tensors, shapes that differ, or a tensor that was recorded at another timestep than its own.
+            InputError: no tensors, shapes that differ, a tensor that was recorded at another timestep than its own, or a
+                declaration that does not fit the states.
             TapeError: a tensor of another tape.
         """
         check_states(self, name, tensors=tensors, initial=initial)
-        layer, _, kind = name.rpartition(".")
-        recurrence = Recurrence(layer or name, "custom", layer=len(self.recurrences))
-        recurrence.states[kind if layer else "h"] = [tensor.id for tensor in tensors]
-        if initial is not None:
-            recurrence.initial[kind if layer else "h"] = initial.id
-        self.recurrences.append(recurrence)
+        stem, _, kind = name.rpartition(".")
+        stem, kind = (stem, kind) if stem else (name, "h")
+        shape = tensors[0].shape
+        if batch_axis is not None and not -len(shape) <= batch_axis < max(len(shape), 1):
+            raise InputError(
+                f"state {name!r} has shape {shape}, which has no axis {batch_axis}: choose its batch_axis."
+            )
+        axis = None if batch_axis is None or len(shape) < 2 else batch_axis % len(shape)
+        size = 1 if axis is None else shape[axis], len(tensors)
+        found = Recurrence(
+            stem, custom_cell((kind,)), direction=direction, states={kind: [tensor.id for tensor in tensors]},
+            initial={} if initial is None else {kind: initial.id}, batch_axis=axis,
+            mask=declared_mask(mask, name, size), cuts=declared_cuts(cuts, name, size),
+        )  # fmt: skip
+        known = next((one for one in self.recurrences if one.stem == stem and one.timesteps == len(tensors)), None)
+        if known is None or known.block is not None:
+            self.recurrences.append(found)
+            return
+        kinds = sorted((*known.states, kind), key=lambda one: one != "h")
+        known.states |= found.states
+        known.initial |= found.initial
+        known.facts = custom_cell(tuple(kinds))
+        known.mask = known.mask if found.mask is None else found.mask
+        known.cuts = known.cuts if found.cuts is None else found.cuts
 
     @contextmanager
     def scope(self, **place: Any) -> Iterator[None]:
@@ -190,8 +284,39 @@ class Tape:
 
     def layer_name(self, name: str) -> str:
         """Name one more call of a layer; its second call on this tape, or a second layer of that name, is `rnn_1`."""
-        taken = {recurrence.name for recurrence in self.recurrences}
+        taken = {recurrence.stem for recurrence in self.recurrences}
         count = 0
         while (f"{name}_{count}" if count else name) in taken:
             count += 1
         return f"{name}_{count}" if count else name
+
+
+class Nodes(Sequence[Node]):
+    """The nodes of a tape by id, as whoever looks sees them."""
+
+    def __init__(self, tape: Tape) -> None:
+        """Look at a tape."""
+        self._tape = tape
+
+    def __len__(self) -> int:
+        """Count them."""
+        return self._tape.size
+
+    def __getitem__(self, node_id: Any) -> Any:
+        """Give the node of an id."""
+        if isinstance(node_id, slice):
+            return [self[one] for one in range(*node_id.indices(len(self)))]
+        if node_id < 0:
+            node_id += len(self)
+        if not 0 <= node_id < len(self):
+            raise IndexError(f"the tape has {len(self)} nodes and no node {node_id}")
+        entry = self._tape.entry(node_id)
+        return shown_nodes(entry, (node_id,))[0] if isinstance(entry, Block) else entry
+
+    def __iter__(self) -> Iterator[Node]:
+        """Give them in order."""
+        for entry in self._tape.entries:
+            if isinstance(entry, Block):
+                yield from shown_nodes(entry, range(entry.first, entry.id + 1))
+            else:
+                yield entry

@@ -9,8 +9,7 @@ import numpy as np
 
 from rnngraph.autodiff import ops
 from rnngraph.autodiff.contribution import Array
-from rnngraph.autodiff.node import Node
-from rnngraph.autodiff.tape import Tape
+from rnngraph.autodiff.tape import Entry, Tape
 from rnngraph.checks import rectangular
 from rnngraph.errors import DtypeError, InputError
 
@@ -29,14 +28,14 @@ class Tensor:
         self.id = node_id
 
     @property
-    def node(self) -> Node:
-        """The recorded node."""
-        return self.tape.nodes[self.id]
+    def node(self) -> Entry:
+        """The recorded node, or the block whose output this is."""
+        return self.tape.entry(self.id)
 
     @property
     def value(self) -> Array:
         """The value; the tape's own array, not to be written to."""
-        return self.tape.nodes[self.id].value
+        return self.tape.entry(self.id).value
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -37,11 +37,11 @@ def check(
     loss = open_loss(source)
     report = rnngraph.gradcheck(loss, directions=directions, seed=source.demo.seed)
     if json:
-        from rnngraph.render.gradient_check import check_json
+        from rnngraph.render.report.gradient_check import check_json
 
         typer.echo(check_json(report))
     else:
-        from rnngraph.render.gradient_check import check_report
+        from rnngraph.render.report.gradient_check import check_report
 
         report_console().print(check_report(report))
     if not report.passed:

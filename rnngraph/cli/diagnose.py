@@ -87,7 +87,7 @@ def diagnose(
     trace = open_trace(source, Measures(lags, spectrum or 0))
     diagnosis = judge(trace, horizon=horizon, **limits)
     if json:
-        from rnngraph.render.diagnosis_json import diagnosis_json
+        from rnngraph.render.report.diagnosis import diagnosis_json
 
         typer.echo(diagnosis_json(diagnosis))
     else:

@@ -38,14 +38,14 @@ def lags(
     """
     from rnngraph.cli.console import report_console
     from rnngraph.errors import InputError
-    from rnngraph.render.lags import lags_report, reports
+    from rnngraph.render.report.lags.terminal import lags_report
 
     measures = Measures(wanted.options(source.source))
     if json and output is not None:
         raise InputError("--json goes to stdout and --output to a file: leave one of them out.")
     if output is not None:
         from rnngraph.cli.output import write_output
-        from rnngraph.render.lags_picture import lags_picture
+        from rnngraph.render.report.lags.picture import lags_picture
 
         chosen = _picture_format(output, force=force)
         trace = open_trace(source, measures)
@@ -53,18 +53,18 @@ def lags(
         return
     trace = open_trace(source, measures)
     if json:
-        from rnngraph.render.lags_json import lags_json
+        from rnngraph.render.report.lags.document import lags_json
 
         typer.echo(lags_json(trace, states=state))
     else:
-        report_console().print(lags_report(trace, reports(trace, states=state)))
+        report_console().print(lags_report(trace, states=state))
 
 
 def _picture_format(output: Path, *, force: bool) -> str:
     from rnngraph.cli.output import STDOUT
     from rnngraph.errors import InputError
-    from rnngraph.render.format import Format
-    from rnngraph.render.lags_picture import FORMATS
+    from rnngraph.render.format import renderer_named
+    from rnngraph.render.report.lags.picture import FORMATS
     from rnngraph.render.save import check_picture
 
     if output == STDOUT:
@@ -72,5 +72,5 @@ def _picture_format(output: Path, *, force: bool) -> str:
     name = FORMATS.get(output.suffix.lower())
     if name is None:
         raise InputError(f"{str(output)!r} has no suffix that lags can be drawn in; use one of {', '.join(FORMATS)}.")
-    check_picture(output, Format(name, (output.suffix,), False, "", ""), force=force)
+    check_picture(output, renderer_named(name), force=force)
     return name

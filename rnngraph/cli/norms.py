@@ -46,11 +46,11 @@ def norms(
         raise InputError("--json always holds every step and state: leave --steps and --state out.")
     trace = open_trace(source)
     if json:
-        from rnngraph.render.norms_json import norms_json
+        from rnngraph.render.report.norms.document import norms_json
 
         typer.echo(norms_json(trace))
     else:
-        from rnngraph.render.terminal import norms_report
+        from rnngraph.render.report.norms.terminal import norms_report
 
         report = norms_report(trace, steps=steps, states=state or None)
         report_console().print(report)

@@ -12,30 +12,30 @@ from rnngraph.errors import InputError
 from rnngraph.files import check_target, refuse_folder, write_whole
 
 if TYPE_CHECKING:
-    from rnngraph.render.format import Format
+    from rnngraph.render.format import Renderer
     from rnngraph.trace.model import Trace
 
 STDOUT = Path("-")
 EXAMPLE = "run.npz"
 
 
-def check_picture_target(path: Path, *, format: str | None, force: bool) -> Format:  # noqa: A002 - the option's name
+def check_picture_target(path: Path, *, format: str | None, force: bool) -> Renderer:  # noqa: A002 - the option's name
     """Choose the format of a picture and make sure, before anything is computed, that it may go to `path`.
 
     Raises:
         InputError: an unknown format, or a binary one that would go to a terminal.
         FileError: the path is a folder, its folder does not exist, or a file of another kind is there.
     """
-    from rnngraph.render.format import format_named, format_of
+    from rnngraph.render.format import renderer_named, renderer_of
     from rnngraph.render.save import EXAMPLE as PICTURE
     from rnngraph.render.save import check_picture
 
     if path != STDOUT:
         refuse_folder(path, example=PICTURE)
-        chosen = format_named(format) if format else format_of(path)
+        chosen = renderer_named(format) if format else renderer_of(path)
         check_picture(path, chosen, force=force)
         return chosen
-    chosen = format_named(format or "svg")
+    chosen = renderer_named(format or "svg")
     if chosen.binary:
         _refuse_terminal(f"the format {chosen.name}")
     return chosen

@@ -47,7 +47,7 @@ def render(
         typer.Option(
             metavar="NAME",
             help="One box a layer, a step or an op.",
-            autocompletion=_choices("rnngraph.graph.build", "DETAILS"),
+            autocompletion=_choices("rnngraph.graph.build.graph", "DETAILS"),
         ),
     ] = "step",
     view: Annotated[
@@ -55,7 +55,7 @@ def render(
         typer.Option(
             metavar="NAME",
             help="unrolled, or rolled: one step and its loop.",
-            autocompletion=_choices("rnngraph.graph.build", "VIEWS"),
+            autocompletion=_choices("rnngraph.graph.build.graph", "VIEWS"),
         ),
     ] = "unrolled",
     color: Annotated[
@@ -63,7 +63,7 @@ def render(
         typer.Option(
             metavar="NAME",
             help="What colours show: grad, gain, saturation or activation.",
-            autocompletion=_choices("rnngraph.graph.style", "COLOURS"),
+            autocompletion=_choices("rnngraph.graph.style.scales", "COLOURS"),
         ),
     ] = "grad",
     no_backward: Annotated[bool, typer.Option("--no-backward", help="Leave the arrows back in time out.")] = False,
@@ -75,7 +75,7 @@ def render(
     """
     from rnngraph.cli.console import status, working
     from rnngraph.cli.output import check_picture_target, write_output
-    from rnngraph.graph.draw import Options, draw_with
+    from rnngraph.graph.draw import Drawing, Options
     from rnngraph.render.format import render_bytes
     from rnngraph.render.title import picture_title
 
@@ -84,8 +84,7 @@ def render(
     with working("drawing"), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         options = Options(steps, detail, view, color, not no_backward, picture_title(trace))
-        drawing = draw_with(trace, options, whole=chosen.draws_steps)
-        picture = render_bytes(drawing, chosen.name)
+        picture = render_bytes(Drawing(trace, options), chosen.name)
     for warning in caught:
         status(f"note: {warning.message}")
     write_output(picture, output)

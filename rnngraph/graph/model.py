@@ -5,20 +5,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
 
-from rnngraph.graph.measure import Measure
+import numpy as np
+
+from rnngraph.graph.summary import Summary
+from rnngraph.trace.magnitudes import Integers
 
 ColumnKind = Literal["initial", "step", "fold", "loop"]
 RowKind = Literal["input", "op", "track", "loss"]
 VertexKind = Literal["input", "op", "state", "gate", "part", "layer", "loss", "initial", "fold", "cut"]
 EdgeKind = Literal["forward", "recurrent", "backward"]
+Index: TypeAlias = slice | Integers
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One place on the time axis: a step, a fold of several, the initial states, or a whole loop.
+    """One position on the time axis: a step, a fold of several, the initial states, or a whole loop.
 
     `ranges` are the half-open ranges of timesteps that the column stands for.
     """
@@ -43,10 +47,22 @@ class Column:
         """The last timestep; -1 for initial states."""
         return self.ranges[-1][1] - 1 if self.ranges else -1
 
+    @property
+    def index(self) -> Index:
+        """What selects the column's timesteps from an array `(T, ...)`."""
+        if len(self.ranges) == 1:
+            return slice(*self.ranges[0])
+        return np.concatenate([np.arange(start, stop) for start, stop in self.ranges] or [np.empty(0, dtype=np.int64)])
+
+    def within(self, start: int, stop: int) -> Column:
+        """Keep the timesteps from `start` up to, but without, `stop`."""
+        kept = ((max(first, start), min(last, stop)) for first, last in self.ranges)
+        return replace(self, ranges=tuple(pair for pair in kept if pair[0] < pair[1]))
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One horizontal lane, from the bottom up: a whole-sequence op, or a layer in one direction."""
+    """One horizontal line of boxes, from the bottom up: a whole-sequence op, or a layer in one direction."""
 
     name: str
     kind: RowKind
@@ -56,20 +72,25 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Vertex:
-    """One box. `place` is where it stands inside its row's cell: (level from the bottom, rank, of how many)."""
+    """One box. `place` is where it stands inside its row and column: (level from the bottom, rank, of how many)."""
 
     id: str
     kind: VertexKind
     label: str
     row: int
     column: int
+    key: str = ""  # what it is called inside its row and column; of a state its kind
+    inputs: tuple[str, ...] = ()  # the keys of what it takes, as a `PartTrace` has them
     nodes: tuple[int, ...] = ()  # ids in `Trace.graph`
     state: str = ""  # the name of the state that this vertex is
-    place: tuple[int, int, int] = (0, 0, 1)
-    grad: Measure | None = None
-    saturated: Measure | None = None
-    activation: Measure | None = None
+    gates: tuple[str, ...] = ()  # the names of the gates that it stands for
+    formula: str = ""
+    place: tuple[int, ...] = (0, 0, 1)
+    grad: Summary | None = None
+    saturated: Summary | None = None
+    activation: Summary | None = None
     note: str = ""  # what a reader finds when asking for more
+    padding: bool = False  # no sample has data here
     first_nonfinite: bool = False
     mark: str = ""  # what is wrong here, in two words, such as "saturated 83%"
 
@@ -83,8 +104,8 @@ class Edge:
     source: str
     target: str
     state: str = ""
-    carried: Measure | None = None
-    gain: Measure | None = None
+    carried: Summary | None = None
+    gain: Summary | None = None
     unreached: str = ""  # the vertex that the walk would reach, were the recurrence not cut
 
     @property
@@ -100,8 +121,8 @@ class Band:
     name: str
     kind: Literal["gradient", "weight"]
     note: str
-    total: Measure | None
-    cells: tuple[Measure | None, ...]  # one a column
+    total: Summary | None
+    summaries: tuple[Summary | None, ...]  # one a column
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +138,7 @@ class Graph:
     vertices: tuple[Vertex, ...]
     edges: tuple[Edge, ...]
     bands: tuple[Band, ...]
-    carried: Measure  # over every step, shown or not: the range of the colour scale
-    gradients: Measure  # likewise for the states' gradients
-    contributions: Measure  # likewise for the weights' contributions
+    carried: Summary  # over every step, shown or not: the range of the colour scale
+    gradients: Summary  # likewise for the states' gradients
+    contributions: Summary  # likewise for the weights' contributions
+    saturation: tuple[tuple[str, float], ...] = ()  # words of marks, and the share of units from which each is given

@@ -1,74 +1,130 @@
-"""Record a trace: walk the tape in reverse once and measure what passes.
+"""Record a trace from a recording: one walk for the norms, and where they are asked for, lags and spectrum.
 
-In: a scalar loss, or the tape that a function of the functional interface returned as its cache. Out: a `Trace`.
+In: a `Recording`. Out: a `Trace`.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import fields, replace
+from typing import Any, TypeVar
 
 import numpy as np
 
-from rnngraph.autodiff.backward import scalar_cotangent, sweep
-from rnngraph.autodiff.tape import Tape
-from rnngraph.autodiff.tensor import Tensor
-from rnngraph.checks import whole_number
-from rnngraph.errors import InputError
-from rnngraph.trace.model import Trace
-from rnngraph.measure.observer import Observer
+from rnngraph.measure.gates import GateColumns
+from rnngraph.measure.lag_options import LagOptions
+from rnngraph.measure.recording import Array, Facts, Felt, Recording, Window
+from rnngraph.measure.states import StateColumns
+from rnngraph.trace.magnitudes import Booleans, Magnitudes, Status
+from rnngraph.trace.model import GateTrace, RecurrenceTrace, StateTrace, Trace
 
-if TYPE_CHECKING:
-    from rnngraph.measure.lag_options import LagOptions
+Columns = TypeVar("Columns", StateTrace, GateTrace)
+# What stands where a short recurrence has no step, by the kind of a column's numbers.
+_FILLERS: dict[str, Any] = {"f": np.nan, "i": 0, "b": False}
 
 
-def record(loss: Tensor | Tape, *, lags: LagOptions | bool = False, spectrum: int = 0, source: str = "") -> Trace:
-    """Walk back from `loss` once and measure every state, parameter and input at every timestep.
+def record(
+    recording: Recording,
+    *,
+    lags: LagOptions | None = None,
+    spectrum: int = 0,
+    source: str = "",
+    notes: tuple[str, ...] = (),
+) -> Trace:
+    """Walk a recording back and measure every state, gate, parameter and input at every timestep.
 
     Args:
-        loss: a scalar tensor; or a tape (the `cache` of the functional interface), walked from the upstream gradients
-            that its last backward was given. A tape that no backward has walked gives a trace of "not observed".
-        lags: also measure the lag matrix, with the default bounds or with the given `LagOptions`.
+        recording: what a source offers.
+        lags: also measure the lag matrix.
         spectrum: how many Lyapunov exponents to measure, 0 for none.
         source: where the model comes from, for display.
-
-    Raises:
-        InputError: the loss is not a scalar, or neither a tensor nor a tape; or an option of another kind.
+        notes: sentences that a reader of the numbers must know.
     """
-    options = _lag_options(lags)
-    spectrum = whole_number(spectrum, "spectrum", least=0)
-    cotangent = None if isinstance(loss, Tape) else scalar_cotangent(loss)
-    tape = loss if isinstance(loss, Tape) else loss.tape
-    starts = dict(tape.starts) if isinstance(loss, Tape) else {loss.id: np.asarray(cotangent)}
     with np.errstate(all="ignore"):  # overflow is a finding, not a warning
-        observer = Observer(tape, starts)
-        for step in sweep(tape, starts):
-            observer.see(step)
-        trace = observer.trace(None if isinstance(loss, Tape) else float(loss.value.reshape(())), source)
-        if options is not None:
-            from rnngraph.measure.lags import measure
-            from rnngraph.measure.pooling import NOTE, reads_many_steps
+        trace = _measured(recording, source, notes)
+        if lags is not None and recording.walked:
+            from rnngraph.measure.lags import measure_lags
 
-            notes = (*trace.notes, NOTE) if reads_many_steps(tape) else trace.notes
-            trace = replace(trace, lags=measure(tape, starts, options), notes=notes)
+            trace = replace(trace, lags=measure_lags(recording, lags))
         if spectrum:
-            from rnngraph.measure.spectrum import measure as measure_spectrum
+            from rnngraph.measure.spectrum import measure_spectra
 
-            trace = replace(trace, spectrum=measure_spectrum(tape, spectrum))
-        if options is not None or spectrum:
-            from rnngraph.measure.weights import AUTOMATIC, weigh
-
-            trace = replace(trace, parameters=weigh(tape, trace.parameters, largest=None if spectrum else AUTOMATIC))
+            trace = replace(trace, spectrum=measure_spectra(recording, spectrum))
     return trace
 
 
-def _lag_options(lags: LagOptions | bool) -> LagOptions | None:
-    if lags is False:
-        return None
-    from rnngraph.measure.lag_options import LagOptions
+def _measured(recording: Recording, source: str, notes: tuple[str, ...]) -> Trace:
+    facts = recording.facts
+    valid = [recording.valid(number) for number in range(len(facts))]
+    states = [{kind: StateColumns(one, kind) for kind in one.states} for one in facts]
+    gates = [GateColumns(one, valid[number]) if one.cell.gates else None for number, one in enumerate(facts)]
 
-    if lags is True:
-        return LagOptions()
-    if not isinstance(lags, LagOptions):
-        raise InputError(f"lags is {lags!r}; pass True, or rnngraph.LagOptions(losses=..., samples=...).")
-    return lags
+    def take(window: Window) -> None:
+        for columns in states[window.recurrence].values():
+            columns.take(window)
+        own = gates[window.recurrence]
+        if own is not None:
+            own.take(window)
+
+    recording.walk(take)
+    suspicious = recording.walked and any(one.suspicious for own in states for one in own.values())
+    felt = recording.felt() if suspicious else None
+    time = max((one.timesteps for one in facts), default=len(recording.labels))
+    found = [
+        _state(recording, number, columns, valid[number], felt)
+        for number, own in enumerate(states)
+        for columns in own.values()
+    ]
+    graph = recording.graph({state.name: state.grad for state in found})
+    return Trace(
+        model=recording.model, source=source, batch=len(valid[0]) if valid else recording.batch, timesteps=time,
+        dtype=recording.dtype, loss=recording.loss, loss_steps=recording.loss_steps(time),
+        labels=tuple((list(recording.labels) + [None] * time)[:time]),
+        valid=_padded(valid[0], time) if valid else np.ones((recording.batch, time), bool), graph=graph,
+        cells=tuple({one.cell.name: one.cell for one in facts}.values()),
+        recurrences=tuple(_recurrence(one, valid[number]) for number, one in enumerate(facts)),
+        states=tuple(_to_length(state, time) for state in found),
+        gates=tuple(_to_length(gate, time) for one in gates if one is not None for gate in one.traces()),
+        parameters=recording.parameters(time), inputs=recording.inputs(time), notes=notes,
+    )  # fmt: skip
+
+
+def _state(recording: Recording, number: int, columns: StateColumns, valid: Booleans, felt: Felt | None) -> StateTrace:
+    cut = cut_steps(columns.facts)
+    if not recording.walked:
+        return columns.unwalked(cut)
+    initial = recording.initial(number, columns.kind)
+    return columns.trace(initial=initial, valid=valid, cut=cut, felt=felt, key=number)
+
+
+def cut_steps(facts: Facts) -> Booleans:
+    """Say which steps are cut in every sample, (T,)."""
+    if facts.cuts is None:
+        return np.zeros(facts.timesteps, bool)
+    return np.asarray(facts.cuts.all(axis=0))
+
+
+def _recurrence(facts: Facts, valid: Booleans) -> RecurrenceTrace:
+    return RecurrenceTrace(
+        facts.name, facts.layer, facts.direction, facts.cell.name, facts.timesteps, facts.clock, valid, cut_steps(facts)
+    )
+
+
+def _to_length(one: Columns, time: int) -> Columns:
+    """Bring the columns of a short recurrence to the length of the longest; what is added is "not observed"."""
+    own = len(one.mean) if isinstance(one, GateTrace) else len(one.nodes)
+    if own == time:
+        return one
+    columns: dict[str, Any] = {}
+    for field in fields(one):
+        value = getattr(one, field.name)
+        if isinstance(value, Magnitudes) and value.value.ndim:
+            columns[field.name] = Magnitudes(_padded(value.value, time), _padded(value.status, time, Status.UNOBSERVED))
+        elif isinstance(value, np.ndarray) and field.name != "log_mean":
+            columns[field.name] = _padded(value, time, -1 if field.name == "nodes" else None)
+    return replace(one, **columns)
+
+
+def _padded(column: Array, time: int, filler: int | None = None) -> Array:
+    missing = (*column.shape[:-1], time - column.shape[-1])
+    filled = np.full(missing, _FILLERS[column.dtype.kind] if filler is None else filler, dtype=column.dtype)
+    return np.concatenate([column, filled], axis=-1)

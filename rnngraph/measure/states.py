@@ -1,137 +1,116 @@
-"""Measure one state of one recurrence as the sweep passes it: gradients, their parts, gains, saturation.
+"""Measure the states of one recurrence, window by window: gradients, their parts, gains, saturation.
 
-In: `Step`s in reverse processing order. Out: a `StateTrace`. Arrays are gathered and measured some hundred kilobytes
-at a time, because one NumPy call on many timesteps costs little more than on one.
+In: `Window`s in any order. Out: a `StateTrace` a state, with columns over the recurrence's own timesteps.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 
-from rnngraph.autodiff.backward import Step
-from rnngraph.autodiff.contribution import Array, Contribution, add_up
-from rnngraph.autodiff.node import Recurrence
-from rnngraph.autodiff.tape import Tape
-from rnngraph.measure.activations import measure_values
-from rnngraph.trace.magnitudes import Booleans, Floats, Magnitudes, Status
+from rnngraph.measure.recording import Array, Facts, Felt, Window, nothing
+from rnngraph.norms import row_norms
+from rnngraph.trace.magnitudes import Booleans, Floats, Integers, Magnitudes, Status
 from rnngraph.trace.model import StateTrace
-from rnngraph.measure.names import layer_name
-from rnngraph.measure.norms import norm, row_norms, stacked
 from rnngraph.trace.quantile import of_ordered
-from rnngraph.measure.rounding import Rounding
 
-_CHUNK_BYTES = 400_000
 _ZERO, _UNDERFLOW = int(Status.ZERO), int(Status.UNDERFLOW)
+SHARES = (0.1, 0.5, 0.9)
 
 
-class StateObserver:
-    """Gathers the steps of one state; `finish` gives its trace."""
+class StateColumns:
+    """The columns of one state under way."""
 
-    def __init__(self, tape: Tape, recurrence: Recurrence, kind: str) -> None:
+    def __init__(self, facts: Facts, kind: str) -> None:
         """Start with nothing observed."""
-        self.tape, self.recurrence, self.kind = tape, recurrence, kind
-        self.ids = recurrence.states[kind]
-        self.time = len(self.ids)
-        value = tape.nodes[self.ids[0]].value
-        self.batch = value.shape[0] if value.ndim > 1 else 1
-        self.units = value.size // self.batch
-        self.samples: Floats = np.zeros((self.time, self.batch))
-        self.immediate, self.carried = np.zeros(self.time), np.zeros(self.time)
-        self.zeros = np.full(self.time, value.size)
-        self.nonfinite = np.zeros(self.time, dtype=np.int64)
-        self.saturated, self.activation = np.full(self.time, np.nan), np.full(self.time, np.nan)
-        self.projected: Floats | None = None  # (T,) ‖δ ⊙ φ'‖, of a vanilla cell
-        self._steps: list[Step] = []
-        self._at_once = max(1, _CHUNK_BYTES // value.nbytes)
-        self._place = {node_id: t for t, node_id in enumerate(self.ids)}
-        self._last: tuple[int, Array] | None = None
-        self._rounding = Rounding(tape, recurrence, self.ids)
+        time = facts.timesteps
+        self.facts, self.kind = facts, kind
+        self.samples = np.zeros((time, facts.batch))
+        self.immediate, self.carried = np.zeros(time), np.zeros(time)
+        self.projected: Floats | None = nothing((time,)) if facts.splits_gain and facts.mask is None else None
+        self.zeros, self.nonfinite = np.zeros(time, np.int64), np.zeros(time, np.int64)
+        self.activation, self.saturated = nothing((time,)), nothing((time,))
 
-    def see(self, step: Step) -> None:
-        """Take what reached the state at one timestep; it is measured later, many steps at once."""
-        self._steps.append(step)
-        if len(self._steps) >= self._at_once:
-            self.flush()
-
-    def flush(self) -> None:
-        """Measure what was gathered and let it go."""
-        if not self._steps:
+    def take(self, window: Window) -> None:
+        """Measure a window."""
+        steps, kind = window.steps, self.kind
+        values = window.values[kind].reshape(len(window.values[kind]), -1)
+        self.activation[steps] = row_norms(values) / math.sqrt(values.shape[1])
+        if window.saturated is not None and kind == "h":
+            share = count(window.saturated.reshape(len(values), -1)) / (window.saturated[0].size or 1)
+            self.saturated[steps] = np.where(np.isnan(self.activation[steps]), np.nan, share)
+        total = window.total.get(kind)
+        if total is None:
             return
-        times = [self._place[step.node.id] for step in self._steps]
-        steps = np.array(times)
-        totals = stacked([step.gradient for step in self._steps], self.batch)
-        self.samples[steps] = norms = row_norms(totals)
-        flat = totals.reshape(len(times), -1)
-        self.zeros[steps] = (flat == 0).sum(axis=1)
+        flat = total.reshape(len(total), -1)
+        self.samples[steps] = norms = row_norms(total)
+        self.zeros[steps] = count(flat == 0)
         if not np.isfinite(norms).all():
-            self.nonfinite[steps] = (~np.isfinite(flat)).sum(axis=1)
-        parts: list[list[tuple[int, Array]]] = [[], []]
-        for t, step in zip(times, self._steps, strict=True):
-            _divide(t, step, parts)
-        for target, found in zip((self.immediate, self.carried), parts, strict=True):
-            if found:
-                target[[t for t, _ in found]] = row_norms(stacked([part for _, part in found], 1)[:, 0])
-        if (self.carried[steps] == 0).any():
-            self._rounding.suspect(times, totals, before=self._last, carried=self.carried, samples=self.samples)
-        self._measure_values(steps)
-        self._last = times[-1], totals[-1].copy()
-        self._steps = []
+            self.nonfinite[steps] = count(~np.isfinite(flat))
+        for column, part in ((self.immediate, window.immediate[kind]), (self.carried, window.carried[kind])):
+            column[steps] = row_norms(part.reshape(len(part), -1))
+        if self.projected is not None and window.projected is not None:
+            self.projected[steps] = row_norms(window.projected.reshape(len(flat), -1))
 
-    def _measure_values(self, steps: Array) -> None:
-        measured = measure_values(self.tape, self.recurrence, self.kind, steps)
-        self.activation[steps], self.saturated[steps] = measured
+    @property
+    def suspicious(self) -> bool:
+        """Whether a gradient ends although that of the step processed next has not: perhaps it was rounded to zero."""
+        total = self.samples.any(axis=1)
+        following = total[:-1] if self.facts.reverse else total[1:]
+        carried = self.carried[1:] if self.facts.reverse else self.carried[:-1]
+        return bool((following & (carried == 0)).any()) or not total.all()
 
-    def finish(self, name: str, initial: Array | None, valid: Booleans, cut: Booleans, *, walked: bool) -> StateTrace:
-        """Measure the rest and assemble the trace; `initial` is the initial state's gradient where one reached it."""
-        self.flush()
-        grad, immediate, carried = self._magnitudes(cut, walked)
-        if not walked:
-            self._measure_values(np.arange(self.time))
-        gain, by_activation, by_weights = self._gains(carried, walked)
-        quantiles = Magnitudes.of(valid_quantiles(self.samples, valid, self.batch, walked))
-        quantiles.status[:] = np.where(
-            (quantiles.status == Status.ZERO) & (grad.status == Status.UNDERFLOW), Status.UNDERFLOW, quantiles.status
-        )
+    def trace(
+        self, *, initial: float | None, valid: Booleans, cut: Booleans, felt: Felt | None, key: int
+    ) -> StateTrace:
+        """Assemble the trace of a state whose gradients were walked."""
+        grad, carried = Magnitudes.of(row_norms(self.samples)), Magnitudes.of(self.carried)
+        immediate = Magnitudes.of(self.immediate)
+        start = Magnitudes.unobserved() if initial is None else Magnitudes.of(initial)
+        if felt is not None:
+            arrives = felt.total[key, self.kind]
+            mark(grad, arrives[1:])
+            mark(start, arrives[0])
+            mark(carried, felt.carried[key, self.kind])
+            mark(immediate, felt.immediate[key, self.kind])
+        quantiles = Magnitudes.of(quantiles_of(self.samples, valid))
+        lost = (quantiles.status == _ZERO) & (grad.status == _UNDERFLOW)
+        quantiles.status[lost] = _UNDERFLOW
         quantiles.status[np.isnan(quantiles.value) & (grad.status != Status.NONFINITE)] = Status.UNOBSERVED
-        recurrence = self.recurrence
+        gains = self._gains(carried)
+        return self._assemble(start, (grad, immediate, carried, quantiles), gains, cut)
+
+    def unwalked(self, cut: Booleans) -> StateTrace:
+        """Assemble the trace of a state of which only the values are known."""
+        time = self.facts.timesteps
+        columns = [Magnitudes.unobserved((time,)) for _ in range(3)]
+        unknown = Magnitudes.unobserved((len(SHARES), time))
+        gains = (nothing((time,)), nothing((time,)), nothing((time,)))
+        return self._assemble(Magnitudes.unobserved(), (*columns, unknown), gains, cut)
+
+    def _assemble(
+        self,
+        initial: Magnitudes,
+        columns: Sequence[Magnitudes],
+        gains: tuple[Floats, Floats, Floats],
+        cut: Booleans,
+    ) -> StateTrace:
+        facts = self.facts
         return StateTrace(
-            name, layer_name(recurrence), recurrence.layer, recurrence.direction, self.kind, recurrence.cell,
-            self._initial(initial, grad, walked), grad, immediate, carried,
-            quantiles, gain, by_activation, by_weights, self.saturated, self.activation,
-            self.zeros if walked else np.zeros(self.time, np.int64), self.nonfinite, cut, np.array(self.ids),
+            facts.states[self.kind], facts.name, facts.layer, facts.direction, self.kind, facts.cell.name, initial,
+            *columns, *gains, self.saturated, self.activation, self.zeros, self.nonfinite, cut, facts.nodes[self.kind],
         )  # fmt: skip
 
-    def _magnitudes(self, cut: Booleans, walked: bool) -> tuple[Magnitudes, Magnitudes, Magnitudes]:
-        if not walked:
-            return (Magnitudes.unobserved((self.time,)),) * 3
-        grad = Magnitudes.of(row_norms(self.samples))
-        immediate, carried = Magnitudes.of(self.immediate), Magnitudes.of(self.carried)
-        self._rounding.correct(grad, carried, cut)
-        return grad, immediate, carried
-
-    def _initial(self, gradient: Array | None, grad: Magnitudes, walked: bool) -> Magnitudes:
-        start = self.recurrence.initial.get(self.kind)
-        if not walked or start is None:
-            return Magnitudes.unobserved()
-        magnitude = Magnitudes.of(0.0 if gradient is None else norm(gradient))
-        first = 0 if self.recurrence.direction == "forward" else self.time - 1
-        if magnitude.status == _ZERO and self._last is not None and self._last[0] == first:
-            lost = grad.status[first] == _UNDERFLOW
-            if lost or (self._last[1].any() and self._rounding.vanishes(self.ids[first], start, self._last[1])):
-                magnitude.status[...] = _UNDERFLOW
-        return magnitude
-
-    def _gains(self, carried: Magnitudes, walked: bool) -> tuple[Floats, Floats, Floats]:
-        gain, by_activation, by_weights = (np.full(self.time, np.nan) for _ in range(3))
-        if not walked or self.time < 2:
-            return gain, by_activation, by_weights
-        forward = self.recurrence.direction == "forward"
-        here, following = (slice(None, -1), slice(1, None)) if forward else (slice(1, None), slice(None, -1))
+    def _gains(self, carried: Magnitudes) -> tuple[Floats, Floats, Floats]:
+        gain, by_activation, by_weights = (nothing((self.facts.timesteps,)) for _ in range(3))
+        here, following = (slice(1, None), slice(None, -1)) if self.facts.reverse else (slice(None, -1), slice(1, None))
         totals = row_norms(self.samples)
         with np.errstate(all="ignore"):
             ratio = carried.value[here] / totals[following]
             gain[here] = np.where((totals[following] > 0) & np.isfinite(ratio), ratio, np.nan)
-            if self.projected is not None and not self.recurrence.copies:
+            if self.projected is not None:
                 by_activation[here] = np.log(self.projected[following] / totals[following])
                 by_weights[here] = np.log(carried.value[here] / self.projected[following])
         by_activation[~np.isfinite(by_activation)] = np.nan
@@ -139,27 +118,22 @@ class StateObserver:
         return gain, by_activation, by_weights
 
 
-def valid_quantiles(samples: Floats, valid: Booleans, batch: int, walked: bool) -> Floats:
+def mark(magnitudes: Magnitudes, where: Booleans | np.bool_) -> None:
+    """Say of zeros that they are underflows."""
+    status = magnitudes.status
+    status[...] = np.where((status == _ZERO) & where, _UNDERFLOW, status)
+
+
+def count(flags: Array) -> Integers:
+    """Count by row; a reduction of booleans over an axis is ten times slower than counting a long row."""
+    if flags.shape[1] < 512:
+        return np.asarray(flags.sum(axis=1), np.int64)
+    return np.array([np.count_nonzero(row) for row in flags], np.int64)
+
+
+def quantiles_of(samples: Floats, valid: Booleans) -> Floats:
     """Compute the 10th, 50th and 90th percentile over valid samples, (3, T); NaN where no sample is valid."""
-    time = len(samples)
-    if not walked:
-        return np.full((3, time), np.nan)
-    usable = valid.T if valid.shape == (batch, time) else np.ones((time, batch), bool)
-    ordered = np.sort(np.where(usable, samples, np.inf), axis=1)
-    count = usable.sum(axis=1)
-    return np.stack([of_ordered(ordered, share, count=count) for share in (0.1, 0.5, 0.9)])
-
-
-def _divide(t: int, step: Step, parts: list[list[tuple[int, Array]]]) -> None:
-    """Tell the immediate part (`parts[0]`) from the carried (`parts[1]`), by the timestep of who handed it back."""
-    node = step.node
-    place = node.place
-    sides: tuple[list[Contribution], list[Contribution]] = [], []
-    for consumer, contribution in zip(step.consumers, step.contributions, strict=True):
-        far = consumer is not None and t != consumer.timestep >= 0 and consumer.place == place
-        sides[far].append(contribution)
-    for side, found in zip(sides, parts, strict=True):
-        if len(side) == 1 and type(side[0]) is np.ndarray:
-            found.append((t, side[0]))
-        elif side:
-            found.append((t, add_up(side, node.value, ())))
+    usable = valid.T
+    ordered = np.sort(samples if usable.all() else np.where(usable, samples, np.inf), axis=1)
+    sizes = usable.sum(axis=1)
+    return np.stack([of_ordered(ordered, share, count=sizes) for share in SHARES])

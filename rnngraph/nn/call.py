@@ -13,14 +13,14 @@ import numpy as np
 from rnngraph.autodiff.backward import sweep
 from rnngraph.autodiff.checked import checked_array
 from rnngraph.autodiff.contribution import Array
-from rnngraph.autodiff.node import INPUT, Recurrence
+from rnngraph.autodiff.node import INPUT
 from rnngraph.autodiff.tape import Tape
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.errors import DtypeError, InputError
-from rnngraph.nn.cells import PROJECT, Cell
+from rnngraph.nn.cells import Cell
 from rnngraph.nn.parameter import Parameter
 from rnngraph.nn.recurrent import initial_state
-from rnngraph.nn.unroll import Unrolled, start
+from rnngraph.nn.unroll import Layer, Unrolled, unroll
 
 
 def floats(function: str, arrays: Mapping[str, Any]) -> dict[str, Array]:
@@ -61,32 +61,26 @@ def record_weight(tape: Tape, name: str, value: Array) -> Tensor:
     return tape.parameter(Parameter(name, value))
 
 
-def open_recurrence(function: str, cell: Cell, arrays: Mapping[str, Any]) -> Unrolled:
-    """Record the arrays of a recurrent call, `x h0 [c0] Wx Wh b`, and the projection; the walk over time comes next.
-
-    A step's `x` is (N, D) and becomes a sequence of one timestep.
+def record_recurrence(function: str, cell: Cell, arrays: Mapping[str, Any]) -> Unrolled:
+    """Record a recurrent call, `x h0 [c0] Wx Wh b`, on a tape of its own; a step's x (N, D) is a sequence of one.
 
     Raises:
         InputError: shapes that do not agree, an empty or a non-finite array.
         DtypeError: an array holds no real numbers.
     """
     values = floats(function, arrays)
-    _check_shapes(function, values, len(cell.gates))
+    _check_shapes(function, values, cell.blocks)
     tape = Tape(model=function)
     x = record_input(tape, "x", values["x"])
-    states = {kind: record_input(tape, kind + "0", values[kind + "0"]) for kind in cell.states if kind + "0" in values}
-    wx, wh, b = (record_weight(tape, name, values[name]) for name in ("Wx", "Wh", "b"))
-    layer = function.partition("_")[0]
+    kinds = cell.facts.kinds
+    states = {kind: record_input(tape, kind + "0", values[kind + "0"]) for kind in kinds if kind + "0" in values}
+    weights = {name: record_weight(tape, name, values[name]) for name in ("Wx", "Wh", "b")}
     if x.ndim == 2:
         x = x.reshape(x.shape[0], 1, x.shape[1])
-    for kind in cell.states:
+    for kind in kinds:
         if kind not in states:
             states[kind] = initial_state(tape, states["h"].shape, x.dtype)
-    with tape.scope(layer=f"{layer}.0", direction="forward"):
-        projection = tape.apply(PROJECT, x, wx, b)
-    recurrence, h = Recurrence(layer, cell.name), states["h"]
-    tape.recurrences.append(recurrence)
-    return start(recurrence, cell, projection=projection, weights=(wh,), h=h, c=states.get("c", h))
+    return unroll(Layer(function.partition("_")[0], cell, weights, states), x)
 
 
 def _check_shapes(function: str, values: dict[str, Array], gates: int) -> None:

@@ -21,22 +21,25 @@ from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.tape import Tape
 from rnngraph.errors import DtypeError, InputError
 from rnngraph.nn import losses
+from rnngraph.nn.affine import LINEAR
 from rnngraph.nn.call import (
     check_affine,
     floats,
     leaf_gradients,
-    open_recurrence,
     record_input,
+    record_recurrence,
     record_weight,
     walk_back,
     whole,
 )
-from rnngraph.nn.cells import CELLS, LINEAR
+from rnngraph.nn.cells.lstm import Lstm
+from rnngraph.nn.cells.tanh_relu import Tanh
 from rnngraph.nn.checks import check_tokens
 from rnngraph.nn.layers import EMBEDDING
-from rnngraph.nn.unroll import Unrolled, unroll, walk
+from rnngraph.nn.unroll import Unrolled
 
 WEIGHTS = ("Wx", "Wh", "b")
+TANH, LSTM = Tanh(), Lstm()
 
 
 def sigmoid(x: Any) -> Any:
@@ -61,10 +64,9 @@ def rnn_step_forward(x: Any, prev_h: Any, Wx: Any, Wh: Any, b: Any) -> tuple[Arr
     Returns:
         next_h (N, H), cache.
     """
-    run = open_recurrence("rnn_step_forward", CELLS["tanh"], {"x": x, "h0": prev_h, "Wx": Wx, "Wh": Wh, "b": b})
-    _walk(run)
-    run.tape.outputs = (run.h,)
-    return run.h.value.copy(), run.tape
+    arrays = {"x": x, "h0": prev_h, "Wx": Wx, "Wh": Wh, "b": b}
+    (next_h,), cache = _step(record_recurrence("rnn_step_forward", TANH, arrays))
+    return next_h, cache
 
 
 def rnn_step_backward(dnext_h: Any, cache: Tape) -> tuple[Array, ...]:
@@ -85,7 +87,7 @@ def rnn_forward(x: Any, h0: Any, Wx: Any, Wh: Any, b: Any) -> tuple[Array, Tape]
     Returns:
         h (N, T, H), cache.
     """
-    return _sequence(open_recurrence("rnn_forward", CELLS["tanh"], {"x": x, "h0": h0, "Wx": Wx, "Wh": Wh, "b": b}))
+    return _sequence(record_recurrence("rnn_forward", TANH, {"x": x, "h0": h0, "Wx": Wx, "Wh": Wh, "b": b}))
 
 
 def rnn_backward(dh: Any, cache: Tape) -> tuple[Array, ...]:
@@ -108,10 +110,8 @@ def lstm_step_forward(x: Any, prev_h: Any, prev_c: Any, Wx: Any, Wh: Any, b: Any
         next_h (N, H), next_c (N, H), cache.
     """
     arrays = {"x": x, "h0": prev_h, "c0": prev_c, "Wx": Wx, "Wh": Wh, "b": b}
-    run = open_recurrence("lstm_step_forward", CELLS["lstm"], arrays)
-    _walk(run)
-    run.tape.outputs = (run.h, run.c)
-    return run.h.value.copy(), run.c.value.copy(), run.tape
+    (next_h, next_c), cache = _step(record_recurrence("lstm_step_forward", LSTM, arrays))
+    return next_h, next_c, cache
 
 
 def lstm_step_backward(dnext_h: Any, dnext_c: Any, cache: Tape) -> tuple[Array, ...]:
@@ -133,7 +133,7 @@ def lstm_forward(x: Any, h0: Any, Wx: Any, Wh: Any, b: Any) -> tuple[Array, Tape
     Returns:
         h (N, T, H), cache.
     """
-    return _sequence(open_recurrence("lstm_forward", CELLS["lstm"], {"x": x, "h0": h0, "Wx": Wx, "Wh": Wh, "b": b}))
+    return _sequence(record_recurrence("lstm_forward", LSTM, {"x": x, "h0": h0, "Wx": Wx, "Wh": Wh, "b": b}))
 
 
 def lstm_backward(dh: Any, cache: Tape) -> tuple[Array, ...]:
@@ -228,11 +228,12 @@ def temporal_softmax_loss(x: Any, y: Any, mask: Any, verbose: bool = False) -> t
 
 
 def _sequence(run: Unrolled) -> tuple[Array, Tape]:
-    with run.tape.scope(layer=f"{run.recurrence.name}.0", direction="forward"), np.errstate(all="ignore"):
-        run.tape.outputs = (unroll(run, truncate=None, detail="step", mask=None),)
-    return run.tape.outputs[0].value.copy(order="C"), run.tape
+    tape = run.output.tape
+    tape.outputs = (run.output,)
+    return run.output.value.copy(order="C"), tape
 
 
-def _walk(run: Unrolled) -> None:
-    with run.tape.scope(layer=f"{run.recurrence.name}.0", direction="forward"), np.errstate(all="ignore"):
-        walk(run)
+def _step(run: Unrolled) -> tuple[list[Array], Tape]:
+    tape = run.output.tape
+    tape.outputs = tuple(run.state(kind, 0) for kind in run.recurrence.kinds)
+    return [output.value.copy() for output in tape.outputs], tape

@@ -10,7 +10,7 @@ from rnngraph.autodiff.node import Node, Op
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.errors import DtypeError
 from rnngraph.nn import init as initialise
-from rnngraph.nn.cells import LINEAR
+from rnngraph.nn.affine import LINEAR
 from rnngraph.nn.checks import check_tokens
 from rnngraph.nn.parameter import Module
 
@@ -23,7 +23,7 @@ def _embed_vjp(g: Array, node: Node) -> tuple[None, Scatter]:
     return None, Scatter((node.arguments[0],), g)
 
 
-EMBEDDING = Op("embedding", "embed", _embed, _embed_vjp)
+EMBEDDING = Op("embedding", "embed", _embed, _embed_vjp, "y[t] = W[token[t]]")
 
 
 class Embedding(Module):

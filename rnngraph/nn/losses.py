@@ -32,7 +32,10 @@ def _cross_entropy_vjp(g: Array, node: Node) -> tuple[Array]:
     return (g[..., None] * probability,)
 
 
-TEMPORAL_SOFTMAX = Op("temporal_softmax", "softmax loss", _cross_entropy, _cross_entropy_vjp)
+TEMPORAL_SOFTMAX = Op(
+    "temporal_softmax", "softmax loss", _cross_entropy, _cross_entropy_vjp,
+    "L[t] = -Σ log softmax(scores[t])[target[t]], where the mask is true", "loss",
+)  # fmt: skip
 
 
 def temporal_softmax_loss(scores: Tensor, y: Any, mask: Any = None) -> Tensor:

@@ -12,14 +12,15 @@ from numpy.typing import DTypeLike
 
 from rnngraph.autodiff.checked import checked_array
 from rnngraph.autodiff.contribution import Array
-from rnngraph.autodiff.node import CONSTANT, Recurrence
+from rnngraph.autodiff.node import CONSTANT
+from rnngraph.autodiff.recurrence import FORWARD, REVERSE, suffix
 from rnngraph.autodiff.tape import Tape
 from rnngraph.autodiff.tensor import Tensor, concatenate
 from rnngraph.errors import DtypeError, InputError, TapeError
-from rnngraph.nn.cells import CELLS, PROJECT
+from rnngraph.nn.cells import CELLS, Cell
 from rnngraph.nn.checks import booleans
 from rnngraph.nn.parameter import Module
-from rnngraph.nn.unroll import start, unroll
+from rnngraph.nn.unroll import Layer, unroll
 from rnngraph.nn.weights import Scheme, initial_weights
 
 
@@ -28,7 +29,7 @@ class Recurrent(Module):
 
     def __init__(
         self,
-        cell: str,
+        cell: str | Cell,
         input_size: int,
         hidden_size: int,
         *,
@@ -44,17 +45,17 @@ class Recurrent(Module):
         truncate: int | None = None,
         detail: str = "step",
     ) -> None:
-        """Initialise the weights; see `RNN`, `LSTM` and `GRU` for the arguments."""
+        """Initialise the weights; see `RNN`, `LSTM` and `GRU` for the arguments. A cell of your own is given itself."""
+        self.cell = CELLS[cell] if isinstance(cell, str) else cell
         sizes = {"input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers}
         sizes |= {} if truncate is None else {"truncate": truncate}
-        super().__init__(name or ("rnn" if cell in ("tanh", "relu") else cell), seed=seed, dtype=dtype, **sizes)
+        super().__init__(name or self.cell.facts.name, seed=seed, dtype=dtype, **sizes)
         if detail not in ("step", "op"):
             raise InputError(f"detail is {detail!r}; choose 'step' (fused) or 'op' (primitive operations).")
-        self.cell = CELLS[cell]
         scheme = Scheme(init, gain, forget_bias, horizon)
         scheme.check(self.cell)
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
-        self.directions = ("forward", "reverse") if bidirectional else ("forward",)
+        self.directions = (FORWARD, REVERSE) if bidirectional else (FORWARD,)
         self.truncate, self.detail = truncate, detail
         generator = np.random.default_rng(seed)
         for layer in range(num_layers):
@@ -89,33 +90,25 @@ class Recurrent(Module):
             TapeError: an initial state of another tape.
         """
         batch, time = self._check(self.take(x))
-        if c0 is not None and "c" not in self.cell.states:
-            raise InputError(f"c0 was given but a {self.cell.name} layer has no cell state; only an LSTM has one.")
+        if c0 is not None and "c" not in self.cell.facts.kinds:
+            raise InputError(
+                f"c0 was given but a {self.cell.facts.title} layer has no cell state; only an LSTM has one."
+            )
         keep = None if mask is None else self._mask(mask, batch, time)
-        if keep is not None:
-            x.tape.keep = keep
-        start_h, start_c = (self._initial(x.tape, state, label, batch) for state, label in ((h0, "h0"), (c0, "c0")))
-        with np.errstate(all="ignore"):  # what overflows is reported by the trace, with its place
-            name = x.tape.layer_name(self.name)
-            for layer in range(self.num_layers):
-                outputs = []
-                for number, direction in enumerate(self.directions):
-                    recurrence = Recurrence(name, self.cell.name, layer, direction, copies=keep is not None)
-                    index = layer * len(self.directions) + number
-                    outputs.append(self._run(x, recurrence, start_h[index], start_c[index], keep))
-                x = outputs[0] if len(outputs) == 1 else concatenate(outputs, axis=-1)
+        given = {"h": h0, "c": c0}
+        starts = {kind: self._initial(x.tape, given.get(kind), kind + "0", batch) for kind in self.cell.facts.kinds}
+        cuts = () if self.truncate is None else range(self.truncate, time, self.truncate)
+        stem = x.tape.layer_name(self.name)
+        for layer in range(self.num_layers):
+            outputs = []
+            for number, direction in enumerate(self.directions):
+                index, ending = layer * len(self.directions) + number, suffix(layer, direction)
+                weights = {key: x.tape.parameter(self.parameter(key + ending)) for key in self.cell.names}
+                initial = {kind: found[index] for kind, found in starts.items()}
+                one = Layer(stem, self.cell, weights, initial, layer, direction, keep, cuts, self.detail)
+                outputs.append(unroll(one, x).output)
+            x = outputs[0] if len(outputs) == 1 else concatenate(outputs, axis=-1)
         return x
-
-    def _run(self, x: Tensor, recurrence: Recurrence, h: Tensor, c: Tensor, mask: Array | None) -> Tensor:
-        tape, ending = x.tape, suffix(recurrence.layer, recurrence.direction)
-        keys = ("Wx", "b", "Wh", "bh") if self.cell.hidden_bias else ("Wx", "b", "Wh")
-        tensors = [tape.parameter(self.parameter(key + ending)) for key in keys]
-        with tape.scope(layer=f"{recurrence.name}.{recurrence.layer}", direction=recurrence.direction):
-            projection = tape.apply(PROJECT, x, tensors[0], tensors[1])
-            run = start(recurrence, self.cell, projection=projection, weights=tuple(tensors[2:]), h=h, c=c)
-            output = unroll(run, truncate=self.truncate, detail=self.detail, mask=mask)
-        tape.recurrences.append(recurrence)
-        return output
 
     def _check(self, x: Tensor) -> tuple[int, int]:
         if x.ndim != 3 or x.shape[-1] != self.input_size:
@@ -137,9 +130,6 @@ class Recurrent(Module):
         count = self.num_layers * len(self.directions)
         shape, dtype = (batch, self.hidden_size), self.dtype
         if state is None:
-            # Differentiated although it is constant: what reaches it is the gradient before the first step.
-            if label == "c0" and "c" not in self.cell.states:
-                return [Tensor(tape, -1)] * count
             return [initial_state(tape, shape, dtype) for _ in range(count)]
         if not isinstance(state, Tensor):
             state = tape.input(checked_array(state, label).astype(dtype, copy=False), label)
@@ -157,15 +147,11 @@ class Recurrent(Module):
 
 
 def initial_state(tape: Tape, shape: tuple[int, ...], dtype: DTypeLike) -> Tensor:
-    """Record a zero initial state that the sweep reaches but that is no input of the user's."""
+    """Record a zero initial state, which is no input of the user's.
+
+    It is differentiated although it is constant: what reaches it is the gradient before the first step.
+    """
     return tape.tensor(tape.append(CONSTANT, (), np.zeros(shape, dtype), requires=True))
-
-
-def suffix(layer: int, direction: str) -> str:
-    """Give the ending of a parameter's or state's name: nothing for the first, else `_l1`, `_l0_reverse`."""
-    if layer == 0 and direction == "forward":
-        return ""
-    return f"_l{layer}" + ("_reverse" if direction == "reverse" else "")
 
 
 class RNN(Recurrent):
@@ -187,7 +173,7 @@ class RNN(Recurrent):
         """
         if nonlinearity not in ("tanh", "relu"):
             raise InputError(f"nonlinearity is {nonlinearity!r}; choose 'tanh' or 'relu'.")
-        super().__init__(nonlinearity, input_size, hidden_size, **options)
+        super().__init__(nonlinearity, input_size, hidden_size, **{"name": "rnn"} | options)
 
 
 class LSTM(Recurrent):

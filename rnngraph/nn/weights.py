@@ -15,6 +15,7 @@ from rnngraph.nn import init as initialise
 from rnngraph.nn.cells import Cell
 
 HORIZON = 100  # of chrono, in steps
+FORGET = "f"  # the forget gate, which has a bias of its own by custom
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +38,15 @@ class Scheme:
         for label, number in (("gain", self.gain), ("forget_bias", self.forget_bias)):
             if (number is not None or label == "gain") and not (isinstance(number, Real) and math.isfinite(number)):
                 raise InputError(f"{label} is {number!r}; it must be a finite number.")
-        if self.init == "chrono" and cell.name not in ("lstm", "gru"):
-            raise InputError(f"init 'chrono' sets gate biases and a {cell.name} recurrence has none; use LSTM or GRU.")
+        facts = cell.facts
+        if self.init == "chrono" and not facts.keeps:
+            raise InputError(f"init 'chrono' sets gate biases and a {facts.name} recurrence has none; use LSTM or GRU.")
         if self.init == "chrono" and self.forget_bias is not None:
             raise InputError(
                 f"init 'chrono' sets the forget bias itself and forget_bias is {self.forget_bias}; drop one."
             )
-        if self.forget_bias is not None and cell.name != "lstm":
-            raise InputError(f"forget_bias is {self.forget_bias} but a {cell.name} cell has no forget gate; use LSTM.")
+        if self.forget_bias is not None and FORGET not in facts.gates:
+            raise InputError(f"forget_bias is {self.forget_bias} but a {facts.name} cell has no forget gate; use LSTM.")
 
     @property
     def fills_biases(self) -> bool:
@@ -59,31 +61,29 @@ def initial_weights(
 
     def matrix(rows: int, square: bool) -> Array:
         draw = [
-            initialise.matrix(scheme.init, generator, (rows, hidden), fan=hidden, square=square) for _ in cell.gates
+            initialise.matrix(scheme.init, generator, (rows, hidden), fan=hidden, square=square)
+            for _ in range(cell.blocks)
         ]
         return np.concatenate(draw, axis=1)
 
     weights = {"Wx": matrix(width, False), "Wh": scheme.gain * matrix(hidden, True)}
     weights["b"] = _bias(cell, scheme, hidden, generator)
-    if cell.hidden_bias:
+    if "bh" in cell.names:
         weights["bh"] = _plain_bias(cell, scheme, hidden, generator)
     return weights
 
 
 def _plain_bias(cell: Cell, scheme: Scheme, hidden: int, generator: np.random.Generator) -> Array:
-    size = (len(cell.gates) * hidden,)
+    size = (cell.blocks * hidden,)
     return initialise.uniform(generator, size, fan=hidden) if scheme.fills_biases else np.zeros(size)
 
 
 def _bias(cell: Cell, scheme: Scheme, hidden: int, generator: np.random.Generator) -> Array:
     bias = _plain_bias(cell, scheme, hidden, generator)
-    gate = {name: bias[place * hidden : (place + 1) * hidden] for place, name in enumerate(cell.gates)}
+    gate = {name: bias[place * hidden : (place + 1) * hidden] for place, name in enumerate(cell.facts.gates)}
     if scheme.init == "chrono":
         horizon = HORIZON if scheme.horizon is None else scheme.horizon
-        drawn = initialise.chrono(generator, hidden, horizon=horizon)
-        gate["f" if cell.name == "lstm" else "z"][:] = drawn
-        if cell.name == "lstm":
-            gate["i"][:] = -drawn
+        cell.long_memory(gate, initialise.chrono(generator, hidden, horizon=horizon))
     if scheme.forget_bias is not None:
-        gate["f"][:] = scheme.forget_bias
+        gate[FORGET][:] = scheme.forget_bias
     return bias

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from rnngraph.errors import InputError
 from rnngraph.files import check_target, path_of, refuse_folder, write_whole
+from rnngraph.graph.draw import Drawing, Options
+from rnngraph.trace.model import Trace
 
 if TYPE_CHECKING:
-    from rnngraph.graph.drawing import Drawing
     from rnngraph.graph.steps import Steps
-    from rnngraph.render.format import Format
-    from rnngraph.trace.model import Trace
+    from rnngraph.render.format import Renderer
 
 EXAMPLE = "unrolled.svg"
 
@@ -42,19 +42,17 @@ def render(
             there.
         MissingToolError: the format needs Graphviz and there is none.
     """
-    from rnngraph.graph.draw import Options, draw_with
-    from rnngraph.graph.drawing import Drawing
-    from rnngraph.render.format import format_of, render_bytes
+    from rnngraph.render.format import render_bytes, renderer_of
     from rnngraph.render.title import picture_title
 
     target = path_of(path, example=EXAMPLE)
     refuse_folder(target, example=EXAMPLE)
-    chosen = format_of(target)
+    chosen = renderer_of(target)
     check_picture(target, chosen, force=force)
     options = Options(steps, detail, view, color, backward, title)
     if not isinstance(source, Drawing):
         trace = _as_trace(source)
-        drawing = draw_with(trace, replace(options, title=title or picture_title(trace)), whole=chosen.draws_steps)
+        drawing = Drawing(trace, replace(options, title=title or picture_title(trace)))
     elif options != Options():
         raise InputError("steps, detail, view, color, backward and title belong to a trace; give them to draw instead.")
     else:
@@ -63,47 +61,24 @@ def render(
     return target
 
 
-def check_picture(path: Path, chosen: Format, *, force: bool = False) -> None:
-    """Refuse a target that cannot be written to, before any work is done.
+def check_picture(path: Path, chosen: Renderer, *, force: bool = False) -> None:
+    """Refuse a target that cannot be written to, before any work is done; an empty file is of every kind.
 
     Raises:
         FileError: as `render` says.
     """
-    check_target(
-        path, example=EXAMPLE, kind=f"{chosen.name} file", is_kind=lambda one: is_of_kind(one, chosen.name), force=force
-    )
 
+    def is_kind(file: Path) -> bool:
+        with file.open("rb") as opened:
+            start = opened.read(4096)
+        return not start or chosen.recognises(start)
 
-def is_of_kind(path: Path, name: str) -> bool:
-    """Whether a file begins as a file of a format does; an empty file is of every kind."""
-    with path.open("rb") as file:
-        start = file.read(4096)
-    text = start.lstrip(b"\xef\xbb\xbf \t\r\n")
-    if not start:
-        return True
-    match name:
-        case "png":
-            return start.startswith(b"\x89PNG")
-        case "pdf":
-            return start.startswith(b"%PDF")
-        case "svg":
-            return b"<svg" in start
-        case "html":
-            return text[:15].lower().startswith((b"<!doctype html", b"<html"))
-        case "json":
-            return text.startswith((b"{", b"["))
-        case "dot":
-            return text.startswith((b"digraph", b"graph", b"strict"))
-        case "mermaid":
-            return b"flowchart" in start or b"graph " in start
-    return False
+    check_target(path, example=EXAMPLE, kind=f"{chosen.name} file", is_kind=is_kind, force=force)
 
 
 def _as_trace(source: Any) -> Trace:
-    from rnngraph.trace.model import Trace
-
     if isinstance(source, Trace):
         return source
-    from rnngraph.measure.record import record
+    from rnngraph.sources.tape.record import record
 
     return record(source)

@@ -15,16 +15,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnngraph.errors import InputError
+from rnngraph.nn.cells import CELLS as KINDS
+from rnngraph.nn.cells import OFFERED, Cell
+from rnngraph.nn.cells.tanh_relu import Tanh
 from rnngraph.nn.init import INITS
+from rnngraph.nn.weights import FORGET
 from rnngraph.sources import captions
 from rnngraph.sources.digits import Digits, load_digits
 
 if TYPE_CHECKING:
     from rnngraph.autodiff.tensor import Tensor
+    from rnngraph.nn.recurrent import Recurrent
 
-CELLS = ("rnn", "relu", "lstm", "gru")
+PLAIN = "rnn"  # what people call the plain cell, and its layers
+CELLS = tuple(PLAIN if name == Tanh.facts.name else name for name in OFFERED)
 DTYPES = ("float64", "float32")
-GATED = ("lstm", "gru")
 LARGEST = 1_000_000  # of every size
 
 
@@ -43,6 +48,11 @@ class DemoOptions:
     forget_bias: float | None = None  # None: the layer's own
     seed: int = 0
     dtype: str = "float64"
+
+    @property
+    def kind(self) -> Cell:
+        """The cell itself."""
+        return KINDS[Tanh.facts.name if self.cell == PLAIN else self.cell]
 
     def check(self) -> None:
         """Hold every choice to what the model can do.
@@ -76,7 +86,7 @@ class DemoOptions:
 
     def _check_memory(self) -> None:
         """Refuse what the machine cannot hold, rather than fill its memory first."""
-        gates, width = {"lstm": 5, "gru": 4}.get(self.cell, 1), self.hidden_size
+        gates, width = self.kind.blocks + len(self.kind.facts.kinds) - 1, self.hidden_size
         stack = self.layers * (2 if self.bidirectional else 1)
         steps = self.batch * (self.timesteps or 8)
         needed = 8 * stack * gates * (3 * width * width + 3 * steps * width)
@@ -87,13 +97,13 @@ class DemoOptions:
             )
 
     def _check_gates(self) -> None:
-        if self.init == "chrono" and self.cell not in GATED:
+        if self.init == "chrono" and not self.kind.facts.keeps:
             raise InputError(
                 f"the chrono initialiser sets gates, but the cell {self.cell!r} has none: use lstm or gru."
             )
         if self.forget_bias is None:
             return
-        if self.cell != "lstm":
+        if FORGET not in self.kind.facts.gates:
             raise InputError(f"a forget bias needs a forget gate, but the cell {self.cell!r} has none: use lstm.")
         if not np.isfinite(self.forget_bias):
             raise InputError(f"the forget bias is {self.forget_bias}, but it must be a finite number.")
@@ -146,25 +156,16 @@ def build(options: DemoOptions | None = None) -> Tensor:
     return nn.temporal_softmax_loss(scores(hidden), words_out, words_out != captions.NULL)
 
 
-def recurrent_layer(options: DemoOptions) -> Any:
-    """Make the recurrent layer that the options ask for: an `RNN`, an `LSTM` or a `GRU`."""
-    from rnngraph import nn
+def recurrent_layer(options: DemoOptions) -> Recurrent:
+    """Make the recurrent layer that the options ask for."""
+    from rnngraph.nn.recurrent import Recurrent
 
-    keywords: dict[str, Any] = {
-        "num_layers": options.layers,
-        "bidirectional": options.bidirectional,
-        "init": options.init,
-        "gain": options.gain,
-        "seed": options.seed,
-        "dtype": np.float32 if options.dtype == "float32" else np.float64,
-        "name": options.cell if options.cell in GATED else "rnn",
-    }
-    sizes = options.hidden_size, options.hidden_size
-    if options.cell == "lstm":
-        return nn.LSTM(*sizes, forget_bias=options.forget_bias, **keywords)
-    if options.cell == "gru":
-        return nn.GRU(*sizes, **keywords)
-    return nn.RNN(*sizes, nonlinearity="relu" if options.cell == "relu" else "tanh", **keywords)
+    return Recurrent(
+        options.kind, options.hidden_size, options.hidden_size, num_layers=options.layers,
+        bidirectional=options.bidirectional, init=options.init, gain=options.gain, forget_bias=options.forget_bias,
+        seed=options.seed, dtype=np.float32 if options.dtype == "float32" else np.float64,
+        name=options.cell if options.kind.facts.gates else PLAIN,
+    )  # fmt: skip
 
 
 def batch_of(data: Digits, *, batch: int, timesteps: int | None) -> tuple[Digits, NDArray[np.int64]]:

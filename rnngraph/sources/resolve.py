@@ -12,8 +12,8 @@ from rnngraph.errors import InputError
 
 if TYPE_CHECKING:
     from rnngraph.autodiff.tensor import Tensor
-    from rnngraph.sources.checkpoint.options import Loaded
     from rnngraph.measure.lag_options import LagOptions
+    from rnngraph.sources.checkpoint.options import Loaded
     from rnngraph.trace.model import Trace
 
 
@@ -63,7 +63,7 @@ def checkpoint_trace(
         FileError: a file cannot be read.
         MissingToolError: the format needs a package that is not installed.
     """
-    from rnngraph.measure.record import record
+    from rnngraph.sources.tape.record import record
 
     loaded = _load(options, cell)
     trace = record(loaded.loss, lags=lags, spectrum=spectrum, source=str(options.weights))

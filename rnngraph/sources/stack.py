@@ -12,8 +12,7 @@ import numpy as np
 
 from rnngraph.autodiff.contribution import Array
 from rnngraph.errors import InputError
-
-GATE_COUNT = {"tanh": 1, "relu": 1, "lstm": 4, "gru": 3}
+from rnngraph.nn.cells import CELLS, Cell, form
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +22,17 @@ class LayerWeights:
     wx: Array  # (in, gates * hidden)
     wh: Array  # (out, gates * hidden)
     b: Array | None = None  # (gates * hidden,)
-    bh: Array | None = None  # (gates * hidden,), the bias of a GRU's hidden product
-    wr: Array | None = None  # (hidden, out), the projection of an LSTM's hidden state
+    bh: Array | None = None  # (gates * hidden,), the bias of the hidden product, of a cell that has one
+    wr: Array | None = None  # (hidden, out), the projection of the hidden state, of a cell that has one
 
     @property
     def out(self) -> int:
         """The width of the hidden state."""
         return int(self.wh.shape[0])
+
+    def named(self) -> dict[str, Array | None]:
+        """Give the weights by the names of a cell."""
+        return {"Wx": self.wx, "b": self.b, "Wh": self.wh, "bh": self.bh, "Wr": self.wr}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +40,14 @@ class Stack:
     """Layers × directions of one cell."""
 
     name: str
-    cell: str  # a key of GATE_COUNT
+    cell: str  # a key of `nn.cells.CELLS`
     layers: tuple[tuple[LayerWeights, ...], ...]  # one entry a layer, one weight set a direction
-    reset_before: bool = False  # a GRU whose reset gate is applied before the hidden product
     directions: tuple[str, ...] = ("forward",)
+
+    @property
+    def kind(self) -> Cell:
+        """The cell itself."""
+        return CELLS[self.cell]
 
     @property
     def input_size(self) -> int:
@@ -50,7 +57,7 @@ class Stack:
     @property
     def hidden_size(self) -> int:
         """The number of units of a direction, before a projection."""
-        return int(self.layers[0][0].wx.shape[1]) // GATE_COUNT[self.cell]
+        return int(self.layers[0][0].wx.shape[1]) // self.kind.blocks
 
     @property
     def output_size(self) -> int:
@@ -62,8 +69,7 @@ class Stack:
         layers = f"{len(self.layers)}-layer " if len(self.layers) > 1 else ""
         both = "bidirectional " if len(self.directions) > 1 else "reverse " if self.directions[0] == "reverse" else ""
         projection = f", projected to {self.layers[0][0].out}" if self.layers[0][0].wr is not None else ""
-        form = " (reset before the product)" if self.reset_before else ""
-        return f"{layers}{both}{self.cell}{form}, {self.input_size} -> {self.hidden_size} units{projection}"
+        return f"{layers}{both}{self.kind.facts.title}, {self.input_size} -> {self.hidden_size} units{projection}"
 
 
 def reordered(blocks: Array, source: str, target: str) -> Array:
@@ -75,11 +81,11 @@ def reordered(blocks: Array, source: str, target: str) -> Array:
 def torch_stack(name: str, cell: str, arrays: Mapping[str, Array]) -> Stack:
     """Build a stack from PyTorch's arrays: `(gates * H, in)`, an LSTM's gates i, f, g, o.
 
-    For an RNN and an LSTM the two biases become their sum; a gradient of the sum equals either one's.
+    Where a cell has one bias, PyTorch's two become their sum; a gradient of the sum equals either one's.
 
     Args:
         name: what the layer is called.
-        cell: a key of `GATE_COUNT`.
+        cell: a key of `CELLS`.
         arrays: by PyTorch's names, with `_l{k}` and `_reverse`.
 
     Raises:
@@ -91,27 +97,31 @@ def torch_stack(name: str, cell: str, arrays: Mapping[str, Array]) -> Stack:
     count = 1 + max(int(key.split("_l")[1].split("_")[0]) for key in starts)
     both = any(key.endswith("_reverse") for key in arrays)
     endings = ("", "_reverse") if both else ("",)
+    if any(key.startswith("weight_hr") for key in arrays):
+        cell = form(cell, having="Wr")
     layers = tuple(
-        tuple(_torch_layer(name, cell, arrays, f"_l{layer}{ending}") for ending in endings) for layer in range(count)
+        tuple(_torch_layer(name, CELLS[cell], arrays, f"_l{layer}{ending}") for ending in endings)
+        for layer in range(count)
     )
     stack = Stack(name, cell, layers, directions=("forward", "reverse") if both else ("forward",))
     check_stack(stack)
     return stack
 
 
-def _torch_layer(name: str, cell: str, arrays: Mapping[str, Array], ending: str) -> LayerWeights:
+def _torch_layer(name: str, cell: Cell, arrays: Mapping[str, Array], ending: str) -> LayerWeights:
     def layout(key: str) -> Array | None:
         array = arrays.get(key + ending)
         if array is None:
             return None
         ours = array.T if array.ndim == 2 else array
-        return reordered(ours, "ifgo", "ifog") if cell == "lstm" else np.ascontiguousarray(ours)
+        order = cell.gate_order.get("torch")
+        return np.ascontiguousarray(ours) if order is None else reordered(ours, order, "".join(cell.facts.gates))
 
     wx, wh, b, bh = (layout(key) for key in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
     if wx is None or wh is None:
         missing = "weight_ih" if wx is None else "weight_hh"
         raise InputError(f"{name} has no {missing}{ending}; found {', '.join(sorted(arrays))}.")
-    if cell != "gru" and bh is not None:
+    if "bh" not in cell.names and bh is not None:
         b, bh = (bh if b is None else b + bh), None
     projection = arrays.get("weight_hr" + ending)
     return LayerWeights(wx, wh, b, bh, None if projection is None else np.ascontiguousarray(projection.T))
@@ -123,7 +133,7 @@ def check_stack(stack: Stack) -> None:
     Raises:
         InputError: two shapes that do not fit, with both in the message.
     """
-    gates, width = GATE_COUNT[stack.cell], stack.input_size
+    gates, width = stack.kind.blocks, stack.input_size
     for number, layer in enumerate(stack.layers):
         for weights, direction in zip(layer, stack.directions, strict=True):
             place = f"{stack.name}, layer {number}, {direction}"

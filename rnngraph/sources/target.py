@@ -78,7 +78,7 @@ def target_trace(
         InputError: there is no such function, it does not take the settings, or it returned something else.
         TargetError: an exception left the user's code; its `frames` are the user's own.
     """
-    from rnngraph.measure.record import record
+    from rnngraph.sources.tape.record import record
 
     returned = call(source, settings or {})
     if not _is_torch_pair(returned):

@@ -79,7 +79,9 @@ def _hold(rule: Declared, value: Any, where: str, sizes: dict[str, int]) -> None
 def _hold_magnitudes(magnitudes: Magnitudes, where: str) -> None:
     value, status = magnitudes.value, magnitudes.status
     if value.shape != status.shape or (status > max(Status)).any():
-        raise InputError(f"{where} has values of shape {value.shape} and states of shape {status.shape} that do not fit.")
+        raise InputError(
+            f"{where} has values of shape {value.shape} and states of shape {status.shape} that do not fit."
+        )
     known: NDArray[np.bool_] = status == Status.OK
     nothing = (status == Status.ZERO) | (status == Status.UNDERFLOW)
     if not (np.isfinite(value[known]) & (value[known] > 0)).all() or (value[nothing] != 0).any():

@@ -35,7 +35,7 @@ class RecurrenceTrace:
     cell: str  # the name of a `CellTrace` of the trace
     timesteps: Annotated[int, declared(least=1)]  # its own
     clock: Annotated[int, declared(least=0)]  # recurrences of one clock take the same step at the same time
-    valid: Annotated[Booleans, declared("own N", "own")]  # False in padding
+    valid: Annotated[Booleans, declared("samples", "own")]  # False in padding
     cut: Annotated[Booleans, declared("own")]  # the step was declared to be cut from the one processed before it
 
     @property
@@ -84,7 +84,9 @@ class GateTrace:
     direction: str
     gate: str
     mean: Annotated[Floats, declared("T", least=-1, most=1)]
-    saturated: Annotated[Floats, declared("T", least=0, most=1)]  # share of units with a derivative below 5 % of its most
+    saturated: Annotated[
+        Floats, declared("T", least=0, most=1)
+    ]  # share of units with a derivative below 5 % of its most
     log_mean: Annotated[Floats, declared("H")]  # mean of its logarithm over valid steps, of a gate that keeps the state
 
 
@@ -158,7 +160,9 @@ class LagTrace:
     """
 
     state: str
-    losses: Annotated[Integers, declared("S", least=0)]  # loss timesteps s that were taken, each on its own clock
+    losses: Annotated[
+        Integers, declared("S", least=0, most="T")
+    ]  # loss timesteps s that were taken, each on its own clock
     clocks: Annotated[Integers, declared("S", least=0)]  # the clock of the recurrence that each loss enters
     samples: Annotated[Integers, declared("B", least=0)]  # sample indices that were taken
     log: Annotated[Floats, declared("B", "S", "own+1")]  # ln, column 0 the initial state; -inf zero, NaN unmeasured

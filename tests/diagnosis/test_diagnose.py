@@ -13,7 +13,7 @@ from rnngraph import nn
 from rnngraph.diagnosis.finding import FLAGS
 from rnngraph.errors import InputError
 from rnngraph.measure.lag_options import LagOptions
-from rnngraph.render.diagnosis_json import diagnosis_json
+from rnngraph.render.report.diagnosis import diagnosis_json
 from tests.diagnosis.verdict_networks import linear, recorded
 from tests.linear_cells import orthogonal
 
@@ -249,8 +249,9 @@ def test_saturated_tanh_units_in_float64() -> None:
 
 
 def test_long_float32_sequences_do_not_look_dead() -> None:
-    diagnosis = rg.diagnose(recorded(nn.RNN(6, 24, dtype=np.float32), time=400, loss="last", batch=1))
-    wide = rg.diagnose(recorded(nn.RNN(6, 24), time=400, loss="last", batch=1))
+    whole = LagOptions(floor=0)
+    diagnosis = rg.diagnose(recorded(nn.RNN(6, 24, dtype=np.float32), time=400, loss="last", batch=1, lags=whole))
+    wide = rg.diagnose(recorded(nn.RNN(6, 24), time=400, loss="last", batch=1, lags=whole))
     assert diagnosis.verdict == wide.verdict == "vanishing"
     assert diagnosis.decades == pytest.approx(wide.decades, abs=0.01)
     assert diagnosis.decades < -60

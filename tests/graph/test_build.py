@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rnngraph.errors import InputError
-from rnngraph.graph.build import build
+from rnngraph.graph.build.graph import build
 from rnngraph.graph.model import Graph
 from rnngraph.trace.magnitudes import Magnitudes, Status
 from tests.traces import CELLS, every_status, make_trace, with_state, with_status
@@ -165,12 +165,12 @@ def test_bands_hold_every_weight_once() -> None:
     trace = make_trace("gru", 30)
     graph = build(trace)
     assert [band.name for band in graph.bands] == ["rnn.h", "rnn.Wh", "scores.W"]
-    cells = graph.bands[1].cells
-    assert cells[0] is None  # no weight acts at the initial state
-    assert cells[1] is not None
-    assert cells[1].high == trace.parameters[0].steps.value[0]
-    assert cells[6] is not None
-    assert cells[6].counts[0] == 20
+    found = graph.bands[1].summaries
+    assert found[0] is None  # no weight acts at the initial state
+    assert found[1] is not None
+    assert found[1].high == trace.parameters[0].steps.value[0]
+    assert found[6] is not None
+    assert found[6].counts[0] == 20
 
 
 @pytest.mark.parametrize(("option", "value"), [("detail", "gate"), ("view", "flat")])

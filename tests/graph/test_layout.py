@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 
-from rnngraph.graph import Drawing, draw
-from rnngraph.graph.geometry import Box
+from rnngraph.graph.build.graph import build
+from rnngraph.graph.draw import Drawing, draw
+from rnngraph.graph.layout.geometry import Box
+from rnngraph.graph.layout.grid import arrange
+from rnngraph.graph.model import Column, Edge, Row, Vertex
 from rnngraph.trace.model import Trace
 from tests.traces import CELLS, every_status, make_trace
 
@@ -139,3 +143,54 @@ def test_input_is_at_the_bottom_and_loss_on_top() -> None:
     column = [vertex for vertex in drawing.graph.vertices if vertex.column == 1]
     heights = {drawing.graph.rows[vertex.row].name: boxes[vertex.id].y for vertex in column}
     assert sorted(heights, key=lambda name: heights[name]) == ["embedding", "rnn.0", "rnn.1", "scores", "loss"]
+
+
+def boxes_of(drawing: Drawing, column: int, row: str) -> dict[str, Box]:
+    """The boxes of one row and column by the key of their part."""
+    boxes = vertices(drawing)
+    inside = [one for one in drawing.graph.vertices if one.column == column and drawing.graph.rows[one.row].name == row]
+    return {one.key: boxes[one.id] for one in inside}
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_boxes_of_one_level_share_the_width_of_their_step_evenly(bidirectional: bool) -> None:
+    drawing = draw(make_trace("lstm", 3, bidirectional=bidirectional), detail="op")
+    step, span = boxes_of(drawing, 2, "rnn"), drawing.sheet.grid.columns[2]
+    shift = drawing.sheet.grid.shifts[2 if bidirectional else 1]
+    for level in (("f", "i", "g", "o"), ("h·Wh", "x·Wx"), ("f*c", "i*g")):
+        found = sorted((step[key] for key in level), key=lambda box: box.x)
+        gaps = [after.left - before.right for before, after in pairwise(found)]
+        assert len({round(box.width, 6) for box in found}) == 1
+        assert gaps == pytest.approx([gaps[0]] * len(gaps))
+        assert gaps[0] >= 8, "an arrow of its own width fits between"
+        # centred in the step, with half a gap on either side
+        start, stop = span.start + shift + abs(shift), span.stop + shift - abs(shift)
+        assert found[0].left - start == pytest.approx(gaps[0] / 2)
+        assert stop - found[-1].right == pytest.approx(gaps[0] / 2)
+
+
+def test_a_box_is_narrower_only_where_an_arrow_goes_past_it() -> None:
+    lstm = boxes_of(draw(make_trace("lstm", 3)), 2, "rnn")
+    assert lstm["gates"].width == lstm["h"].width, "the ends of the arrow from the gates to h"
+    (past,) = [
+        curve
+        for curve in draw(make_trace("lstm", 3)).curves
+        if curve.source.endswith("_gates") and curve.target.endswith("_h") and curve.source.startswith("n2_")
+    ]
+    assert lstm["c"].right < past.points[0][0] < lstm["gates"].right
+    assert lstm["c"].width < lstm["h"].width
+    gru = boxes_of(draw(make_trace("gru", 3)), 2, "rnn")
+    assert gru["gates"].width == gru["h"].width, "no arrow goes past a box"
+
+
+def test_only_what_stands_between_in_the_same_row_is_narrower() -> None:
+    """By hand: a → c goes past b; b → d leads to another row, so that it goes past nothing, however high d stands."""
+    levels = {"a": (0, 0), "b": (0, 1), "c": (0, 2), "d": (1, 4)}
+    boxes = tuple(Vertex(key, "part", key, row, 0, key, place=(level, 0, 1)) for key, (row, level) in levels.items())
+    edges = tuple(Edge(f"{one}{other}", "forward", one, other) for one, other in ("ac", "bd"))
+    rows = (Row("low", "track", 0, "forward"), Row("high", "track", 1, "forward"))
+    columns = (Column("step", ((0, 1),)),)
+    graph = replace(build(make_trace()), rows=rows, columns=columns, vertices=boxes, edges=edges, bands=())
+    widths = {key: box.width for key, box in arrange(graph).boxes.items()}
+    assert widths["a"] == widths["c"] == widths["d"]
+    assert widths["a"] - widths["b"] >= 16, "room for the arrow on one side, and the same on the other"

@@ -50,14 +50,12 @@ def norms_trace(timesteps: int = 4, *, states: tuple[StateTrace, ...] | None = N
     )
     table = Table()
     table.add("tanh", scope="rnn.0/forward", shape="(2, 3)", t=3)
-    trace = trace_of(
-        (state_trace(timesteps),) if states is None else states,
-        timesteps=timesteps,
-        batch=2,
-        loss=1.5,
-        labels=tuple(f"word{t}" for t in range(timesteps)),
-        parameters=(weight,),
-        inputs=(InputTrace("x", Magnitudes.of(np.full(timesteps, 0.125))),),
-        graph=table.trace(),
-    )
-    return replace(trace, **changes)
+    known: dict[str, Any] = {
+        "loss": 1.5,
+        "labels": tuple(f"word{t}" for t in range(timesteps)),
+        "parameters": (weight,),
+        "inputs": (InputTrace("x", Magnitudes.of(np.full(timesteps, 0.125))),),
+        "graph": table.trace(),
+    }
+    chosen = (state_trace(timesteps),) if states is None else states
+    return trace_of(chosen, timesteps=timesteps, batch=2, **known | changes)

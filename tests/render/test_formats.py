@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rnngraph.errors import InputError, MissingToolError
-from rnngraph.graph import Drawing, draw
-from rnngraph.graph.geometry import one_line
-from rnngraph.render import dot, image, mermaid
-from rnngraph.render.format import FORMATS, format_of, render_bytes
+from rnngraph.graph.draw import draw
+from rnngraph.graph.layout.geometry import one_line
+from rnngraph.render.format import RENDERERS, render_bytes, renderer_of
+from rnngraph.render.notebook import bundle
+from rnngraph.render.picture import dot, graphviz, mermaid
 from rnngraph.trace.model import Trace
 from tests.traces import every_status, make_trace
 
@@ -37,7 +38,7 @@ def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     if request.param == "pygraphviz":
         monkeypatch.setenv("PATH", "")
         pytest.importorskip("pygraphviz")
-    elif image.find_dot() is None:
+    elif graphviz.find_dot() is None:
         pytest.skip("no dot on the PATH")
     return str(request.param)
 
@@ -46,7 +47,7 @@ def texts(data: bytes) -> list[str]:
     return ["".join(node.itertext()).replace("\u00a0", " ") for node in ElementTree.fromstring(data).iter(f"{SVG}text")]
 
 
-@pytest.mark.parametrize("name", [row.name for row in FORMATS])
+@pytest.mark.parametrize("name", [row.name for row in RENDERERS])
 @pytest.mark.parametrize("sample", SAMPLES)
 def test_every_format_of_every_sample(name: str, sample: str, backend: str) -> None:
     drawing = draw(SAMPLES[sample])
@@ -93,7 +94,7 @@ LABELS = st.text(st.characters(codec="utf-8", exclude_characters=" \u00a0"), min
 def test_any_label_survives_dot_and_svg(label: str) -> None:
     shown = one_line(label)
     source = f'digraph {{ n1 [pos="0,0" label={dot.quote(shown)} tooltip={dot.quote(shown)}]; }}'
-    for data in (image.run_graphviz(source, "svg"), image.run_in_process(source, "svg")):
+    for data in (graphviz.run_graphviz(source, "svg"), graphviz.run_in_process(source, "svg")):
         assert texts(data) == [shown]
 
 
@@ -185,19 +186,18 @@ def test_a_bitmap_that_must_shrink_says_so() -> None:
     ("path", "name"), [("a.svg", "svg"), ("b.PNG", "png"), ("c.tar.gv", "dot"), ("d.mmd", "mermaid")]
 )
 def test_the_suffix_chooses(path: str, name: str) -> None:
-    assert format_of(path).name == name
+    assert renderer_of(path).name == name
 
 
 @pytest.mark.parametrize("path", ["a", "a.jpeg", "svg", ".svg", "a.svg~"])
 def test_other_suffixes_are_refused_with_the_known_ones(path: str) -> None:
     with pytest.raises(InputError, match=r"\.svg, \.png"):
-        format_of(Path(path))
+        renderer_of(Path(path))
 
 
 def test_a_drawing_shows_itself_in_a_notebook() -> None:
-    drawing: Drawing = draw(SAMPLES["one"])
-    assert drawing._repr_mimebundle_()["image/svg+xml"] == drawing._repr_svg_()
-    assert "<svg" in drawing._repr_svg_()
+    drawing = draw(SAMPLES["one"])
+    assert bundle(drawing)["image/svg+xml"] == render_bytes(drawing, "svg").decode()
 
 
 GOLDENS = {
@@ -230,18 +230,13 @@ def test_options_change_the_picture() -> None:
     assert len(pictures) >= 6
 
 
-def test_a_trace_shows_itself_in_a_notebook() -> None:
-    bundle = SAMPLES["folded"]._repr_mimebundle_(include=None, exclude=None)
-    assert bundle["image/svg+xml"] == draw(SAMPLES["folded"])._repr_svg_()
-
-
 def test_without_graphviz_a_notebook_still_gets_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     monkeypatch.setitem(__import__("sys").modules, "pygraphviz", None)
-    bundle = draw(SAMPLES["one"])._repr_mimebundle_()
-    assert set(bundle) == {"text/html", "text/plain"}
-    assert "1 timesteps" in bundle["text/plain"]
-    assert "pip install" in bundle["text/plain"]
+    found = bundle(draw(SAMPLES["one"]))
+    assert set(found) == {"text/html", "text/plain"}
+    assert "1 timesteps" in found["text/plain"]
+    assert "pip install" in found["text/plain"]
 
 
 def test_drawing_in_process_prints_nothing(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,7 +245,7 @@ def test_drawing_in_process_prints_nothing(capfd: pytest.CaptureFixture[str], mo
     assert "Warning" not in capfd.readouterr().err
 
 
-@pytest.mark.skipif(image.find_dot() is None, reason="no dot on the PATH")
+@pytest.mark.skipif(graphviz.find_dot() is None, reason="no dot on the PATH")
 def test_the_dot_file_keeps_its_positions_under_a_bare_dot(tmp_path: Path) -> None:
     drawing = draw(SAMPLES["deep"])
     (tmp_path / "a.dot").write_bytes(render_bytes(drawing, "dot"))

@@ -11,7 +11,7 @@ import rnngraph as rg
 from rnngraph.autodiff.gradcheck import gradcheck
 from rnngraph.autodiff.gradcheck_report import GradcheckReport, GradcheckRow
 from rnngraph.autodiff.rules import Culprit
-from rnngraph.render.gradient_check import check_json, check_report
+from rnngraph.render.report.gradient_check import check_json, check_report
 
 RIGHT = GradcheckRow("rnn.Wx", 0.25, 0.25, 1e-11, True)
 UNSURE = GradcheckRow("rnn.b", 1e-30, 0.0, 1.0, True, resolved=False)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from rnngraph.graph.draw import draw
-from rnngraph.render.html import frame, html
+from rnngraph.render.notebook import frame
+from rnngraph.render.page.html import html
 from rnngraph.trace.model import Trace
 from tests.render.browser import Opened, chromium
 from tests.render.test_html import HOSTILE, with_lags
@@ -71,7 +72,7 @@ def test_a_box_tells_op_shape_formula_values_and_norms(show: Open) -> None:
     text = one.page.inner_text("#selection")
     for wanted in (
         "h[t] = tanh(x[t]·Wx + b + h[t-1]·Wh)",
-        "rnn_tanh_step",
+        "tanh.h",
         "(3, 4)",
         "rnn.0/forward",
         "rnn.Wh",
@@ -207,7 +208,7 @@ def test_search_unfolds_and_opens_a_step(show: Open) -> None:
     assert one.focused().startswith("tanh step, rnn, t=57")
     one.page.fill("#search", "w42")
     assert one.shown("#found li") == ["“w42” — t=42"]
-    one.page.fill("#search", "rnn_tanh_step")
+    one.page.fill("#search", "tanh.h")
     assert one.count("#found li") == 1
     one.page.fill("#search", "no such thing")
     assert one.shown("#found li") == ["nothing found"]
@@ -273,10 +274,10 @@ def test_a_thousand_steps_pan_smoothly(show: Open) -> None:
     for _ in range(8):
         one.page.click("#out")
     assert one.page.evaluate(pan, 60) < 40
-    one.page.focus("#overview")
+    one.page.focus("#minimap")
     one.page.keyboard.press("End")
     one.page.wait_for_timeout(100)
-    assert "999" in one.page.get_attribute("#overview", "aria-valuetext")
+    assert "999" in one.page.get_attribute("#minimap", "aria-valuetext")
 
 
 def test_a_summary_is_there_for_those_who_cannot_see(show: Open) -> None:

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from rnngraph.render.image import run_in_process
+from rnngraph.render.picture.graphviz import run_in_process
 
 # The label is far wider than its box, of which Graphviz warns.
 SOURCE = 'digraph { a [label="a label that is much too long" width=0.1 height=0.1 fixedsize=true pos="9,9"] }'

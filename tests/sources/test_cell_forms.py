@@ -7,9 +7,9 @@ import pytest
 
 import rnngraph
 from rnngraph.autodiff.backward import sweep
+from rnngraph.measure.lag_options import LagOptions
 from rnngraph.sources.stack import LayerWeights, Stack
 from rnngraph.sources.walk import WalkOptions, walk
-from rnngraph.measure.lag_options import LagOptions
 
 N, T, D, H, P = 2, 5, 3, 4, 2
 

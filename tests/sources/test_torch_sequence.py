@@ -9,7 +9,6 @@ import pytest
 
 import rnngraph
 from rnngraph.errors import InputError
-from rnngraph.render.lags import reports
 from rnngraph.trace.magnitudes import Status
 from tests.sources.torch_reference import unroll
 

@@ -94,7 +94,7 @@ def test_columns_that_do_not_fit_are_refused(trace: rg.Trace, tmp_path: Path) ->
         arrays = dict(data)
     arrays["trace.states.0.gain"] = arrays["trace.states.0.gain"][:-1]
     np.savez(path, **arrays)
-    with pytest.raises(FileError, match="fit together"):
+    with pytest.raises(FileError, match="is needed"):
         rg.Trace.load(path)
 
 

@@ -1,4 +1,4 @@
-"""The page's own text: its HTML, its styles and its scripts, read from the files beside this one.
+"""The page's own text: its HTML, its styles and its scripts, read from the folder `web`.
 
 Several small files become one style and one script, in the order of the tables here.
 """
@@ -13,14 +13,14 @@ from importlib.resources import files
 STYLES = ("page.css", "graph.css", "panel.css")
 SCRIPTS = (
     "text.js", "data.js", "columns.js", "draw.js", "column.js", "bands.js", "far.js", "view.js", "focus.js",
-    "panel.js", "lags.js", "search.js", "overview.js", "controls.js", "start.js",
+    "panel.js", "lags.js", "search.js", "minimap.js", "controls.js", "start.js",
 )  # fmt: skip
 
 
 @cache
 def asset(name: str) -> str:
     """Return the text of one file."""
-    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+    return files(__package__).joinpath("web", name).read_text(encoding="utf-8")
 
 
 @cache

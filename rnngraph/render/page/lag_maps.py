@@ -29,10 +29,9 @@ def _map(found: LagTrace, state: int) -> dict[str, Any]:
     order = np.argsort(found.losses, kind="stable")
     logs = found.log[:, order]
     width = -(-logs.shape[2] // COLUMNS)
-    whole = _whole(_binned(log_norm(logs), width))
     each: list[Any] = []
     if logs.shape[0] > 1 and logs.size <= CELLS:
-        each = [_whole(_binned(sample, width)) for sample in logs]
+        each = [_hundredths(_binned(sample, width)) for sample in logs]
     return {
         "name": found.state,
         "state": state,
@@ -41,7 +40,8 @@ def _map(found: LagTrace, state: int) -> dict[str, Any]:
         "samples": found.samples.tolist(),
         "batch": found.batch,
         "width": width,
-        "all": whole,
+        "timesteps": logs.shape[2] - 1,
+        "all": _hundredths(_binned(log_norm(logs), width)),
         "each": each,
     }
 
@@ -56,7 +56,7 @@ def _binned(logs: Floats, width: int) -> Floats:
     return result
 
 
-def _whole(logs: Floats) -> list[list[Any]]:
+def _hundredths(logs: Floats) -> list[list[Any]]:
     return [[_entry(value) for value in row] for row in (logs / LN10).tolist()]
 
 

@@ -1,55 +1,41 @@
 """Everything that the page knows, as one dictionary: numbers a timestep, scenes, scales, lags and findings.
 
-In comes a drawing that holds its trace, out goes plain data for JSON. The same drawing gives the same data.
+In comes a drawing, out goes plain data for JSON. The same drawing gives the same data.
 """
 
 from __future__ import annotations
 
-import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from rnngraph.errors import InputError
-from rnngraph.graph.drawing import Drawing
-from rnngraph.graph.palette import BALANCE, VIRIDIS, hexadecimal
+from rnngraph.graph.build.fold import valid_samples
+from rnngraph.graph.draw import Drawing
 from rnngraph.graph.steps import Ranges, gaps, parse_steps
-from rnngraph.graph.style import choose_style
-from rnngraph.graph.vertices import INACTIVE, SATURATED
-from rnngraph.render.page.details import scenes
-from rnngraph.render.page.groups import find_groups
+from rnngraph.render.page.alike_steps import Groups, find_groups
 from rnngraph.render.page.lag_maps import lag_maps
-from rnngraph.render.page.series import Atoms, magnitude, magnitudes, numbers, totals
-from rnngraph.render.page.verdict import verdict
+from rnngraph.render.page.number_lists import Atoms, magnitude, magnitudes, numbers, totals
+from rnngraph.render.page.scene import scenes
+from rnngraph.render.page.themes import scales
+from rnngraph.render.report.diagnosis import diagnosis_document
 from rnngraph.render.strict import finite
+from rnngraph.render.title import verdict_of
 from rnngraph.trace.model import GateTrace, ParameterTrace, StateTrace, Trace
 
 EVERY_STEP = 2_000  # a longer sequence is in the page only where `steps` asks for it, the rest as ranges
 
-# The same scales on a dark page: without the darkest end, which vanishes there, but with the lightest.
-VIRIDIS_DARK = (
-    (102, 88, 168), (82, 116, 178), (62, 137, 158), (45, 154, 146), (34, 170, 131), (68, 191, 112),
-    (122, 209, 81), (170, 220, 50), (218, 226, 40), (253, 231, 37),
-)  # fmt: skip
-BALANCE_DARK = (
-    (96, 165, 250), (105, 160, 225), (125, 155, 195), (140, 146, 155), (205, 150, 95), (232, 140, 60), (251, 146, 60),
-)  # fmt: skip
-
 
 def payload(drawing: Drawing) -> dict[str, Any]:
-    """Collect the data of the page.
-
-    Raises:
-        InputError: the drawing was put together by hand and does not hold its trace.
-    """
+    """Collect the data of the page."""
     trace, options = drawing.trace, drawing.options
-    if trace is None or options is None:
-        raise InputError("this drawing does not hold its trace, which the page shows; make it with rnngraph.draw.")
     shown = parse_steps(options.steps, trace.timesteps)
     atoms = _atoms(shown, trace.timesteps)
+    groups = find_groups(trace)
+    folded = Drawing(trace, replace(options, steps=None)).graph  # what is not of its steps is that of every picture
     return {
-        "title": drawing.graph.title,
-        "subtitle": drawing.graph.subtitle,
+        "title": folded.title,
+        "subtitle": folded.subtitle,
         "timesteps": trace.timesteps,
         "start": {
             "steps": [list(pair) for pair in shown], "detail": options.detail, "rolled": options.view == "rolled",
@@ -57,20 +43,23 @@ def payload(drawing: Drawing) -> dict[str, Any]:
         },
         "atoms": [list(atom) for atom in atoms] if len(atoms) < trace.timesteps else trace.timesteps,
         "labels": [trace.labels[start] if stop - start == 1 else None for start, stop in atoms],
-        "valid": numbers(trace.valid.sum(axis=0), atoms),
+        "valid": numbers(valid_samples(trace, 0, trace.timesteps), atoms),
         "batch": trace.batch,
         "loss": totals(trace.loss_steps, atoms),
-        "states": [_state(state, atoms) for state in trace.states],
-        "gates": [_gate(gate, atoms) for gate in trace.gates],
+        "recurrences": [_recurrence(trace, number, atoms) for number in range(len(trace.recurrences))],
+        "states": [_state(trace, state, atoms) for state in trace.states],
+        "gates": [_gate(trace, gate, atoms) for gate in trace.gates],
         "parameters": [_parameter(parameter, atoms) for parameter in trace.parameters],
         "inputs": [{"name": one.name, "grad": magnitudes(one.steps, atoms)} for one in trace.inputs],
-        "nonfinite": _nonfinite(trace),
-        "scales": _scales(drawing, trace),
-        "saturated": SATURATED,
-        "scenes": scenes(trace, find_groups(trace), atoms),
-        "groups": _groups(trace, atoms),
+        "nonfinite": [
+            {"way": way, "node": node, "step": int(trace.graph.timestep[node])}
+            for way, node in trace.graph.first_nonfinite().items()
+        ],
+        "scales": scales(folded, trace),
+        "scenes": scenes(trace, groups, atoms),
+        "groups": _groups(groups, atoms),
         "lags": lag_maps(trace),
-        "diagnosis": verdict(trace),
+        "diagnosis": diagnosis_document(found) if (found := verdict_of(trace)) else None,
         "notes": list(trace.notes),
     }  # fmt: skip
 
@@ -82,12 +71,11 @@ def _atoms(shown: Ranges, timesteps: int) -> Atoms:
     return tuple(sorted([*steps, *gaps(shown, timesteps)]))
 
 
-def _groups(trace: Trace, atoms: Atoms) -> list[Any]:
+def _groups(groups: Groups, atoms: Atoms) -> list[Any]:
     """Return the group of every atom as runs: group, how many."""
-    of = find_groups(trace).of
     runs: list[list[int]] = []
     for start, stop in atoms:
-        group = int(of[start]) if stop - start == 1 else -1
+        group = int(groups.of[start]) if stop - start == 1 else -1
         if runs and runs[-1][0] == group:
             runs[-1][1] += 1
         else:
@@ -95,10 +83,19 @@ def _groups(trace: Trace, atoms: Atoms) -> list[Any]:
     return runs
 
 
-def _state(state: StateTrace, atoms: Atoms) -> dict[str, Any]:
+def _recurrence(trace: Trace, number: int, atoms: Atoms) -> dict[str, Any]:
+    one = trace.recurrences[number]
+    cell = next(cell for cell in trace.cells if cell.name == one.cell)
+    valid = np.zeros(trace.timesteps)
+    valid[: one.timesteps] = one.valid.sum(axis=0)
+    return {"name": one.name, "mark": [cell.marked_from, cell.saturation], "valid": numbers(valid, atoms)}
+
+
+def _state(trace: Trace, state: StateTrace, atoms: Atoms) -> dict[str, Any]:
+    recurrence = trace.recurrence_of(state)
     return {
         "name": state.name, "layer": state.layer, "direction": state.direction, "kind": state.kind, "cell": state.cell,
-        "mark": [INACTIVE, "inactive"] if state.cell == "relu" else [SATURATED, "saturated"],
+        "track": trace.recurrences.index(recurrence), "timesteps": recurrence.timesteps,
         "initial": magnitude(state.initial),
         "grad": magnitudes(state.grad, atoms),
         "immediate": magnitudes(state.immediate, atoms),
@@ -117,9 +114,9 @@ def _state(state: StateTrace, atoms: Atoms) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _gate(gate: GateTrace, atoms: Atoms) -> dict[str, Any]:
+def _gate(trace: Trace, gate: GateTrace, atoms: Atoms) -> dict[str, Any]:
     return {
-        "name": gate.name, "layer": gate.layer, "direction": gate.direction, "gate": gate.gate,
+        "name": gate.name, "gate": gate.gate, "track": trace.recurrences.index(trace.recurrence_of(gate)),
         "mean": numbers(gate.mean, atoms), "saturated": numbers(gate.saturated, atoms),
     }  # fmt: skip
 
@@ -138,28 +135,3 @@ def _parameter(parameter: ParameterTrace, atoms: Atoms) -> dict[str, Any]:
         "radius": known(parameter.spectral_radius),
         "singular": known(parameter.largest_singular_value),
     }
-
-
-def _nonfinite(trace: Trace) -> list[dict[str, Any]]:
-    return [
-        {"way": way, "node": node, "step": int(trace.graph.timestep[node])}
-        for way, node in trace.graph.first_nonfinite().items()
-    ]
-
-
-def _scales(drawing: Drawing, trace: Trace) -> dict[str, Any]:
-    style = choose_style(drawing.graph)
-    gains = np.concatenate([state.gain for state in trace.states])
-    gains = gains[np.isfinite(gains) & (gains > 0)]
-    reach = float(max(math.log10(2), np.abs(np.log10(gains)).max(initial=0.0)))
-    used = np.concatenate([state.activation for state in trace.states])
-    largest = float(used[np.isfinite(used)].max(initial=0.0)) or 1.0
-    return {
-        "arrows": [style.arrows.low, style.arrows.high],
-        "bars": [style.bars.low, style.bars.high],
-        "weights": [style.weights.low, style.weights.high],
-        "gain": [round(-reach, 5), round(reach, 5)],
-        "activation": [0, float(f"{largest:.5g}")],
-        "stops": {name: [hexadecimal(colour) for colour in stops] for name, stops in (
-            ("light", VIRIDIS), ("dark", VIRIDIS_DARK), ("lightBalance", BALANCE), ("darkBalance", BALANCE_DARK))},
-    }  # fmt: skip

@@ -1,6 +1,6 @@
-"""Small drawings that hold every kind of column, and every pair of neighbours, that a long picture consists of.
+"""Small drawings that hold every kind of column, and every two neighbours, that a long picture consists of.
 
-In comes a trace with its groups of alike timesteps, out go drawings of a few columns. The page repeats their columns
+In comes a trace with its groups of alike timesteps, out go sheets of a few columns. The page repeats their columns
 in any number, so that it needs neither a layout of its own nor the positions of a thousand steps.
 """
 
@@ -11,13 +11,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rnngraph.graph.build import build_columns
-from rnngraph.graph.draw import assemble
-from rnngraph.graph.drawing import Drawing
-from rnngraph.graph.fold import initial_sides, loop_columns, with_initial
-from rnngraph.graph.layout import Grid, place
-from rnngraph.graph.model import Column
-from rnngraph.render.page.groups import Groups
+from rnngraph.graph.build.fold import initial_sides, loop_columns, with_initial
+from rnngraph.graph.build.graph import build_columns
+from rnngraph.graph.compose import compose
+from rnngraph.graph.model import Column, Graph
+from rnngraph.graph.sheet import Sheet
+from rnngraph.render.page.alike_steps import Groups
 from rnngraph.trace.model import Trace
 
 WIDTH = 112.0  # of a step; there is room for the mark of any step
@@ -25,19 +24,19 @@ WIDTH = 112.0  # of a step; there is room for the mark of any step
 
 @dataclass(frozen=True, slots=True)
 class Prototype:
-    """A drawing, the grid on which it stands, and the name of the kind of each of its columns.
+    """A graph, its sheet, and the name of the kind of each of its columns.
 
     Kinds are "L" and "R" (initial states on either side), "F" (a fold), "O" (a loop) and the number of a group.
     """
 
-    drawing: Drawing
-    grid: Grid
+    graph: Graph
+    sheet: Sheet
     kinds: tuple[str, ...]
 
 
 def rolled(trace: Trace, detail: str) -> list[Prototype]:
     """Draw the one loop."""
-    left, right = initial_sides(trace)
+    left, right = initial_sides(trace, rolled=True)
     columns = loop_columns(trace, ((0, trace.timesteps),))
     return [_draw(trace, detail, columns, ("L",) * left + ("O",) + ("R",) * right)]
 
@@ -51,10 +50,9 @@ def unrolled(trace: Trace, detail: str, groups: Groups) -> list[Prototype]:
     columns: list[Column] = []
     for run in runs:
         columns += [*([fold] if columns else []), *(_step(trace, step) for step in run)]
-    whole = with_initial(trace, columns)
     between = [column for step in groups.first for column in (fold, _step(trace, int(step)))]
-    folded = with_initial(trace, [*between, fold])
-    return [_draw(trace, detail, found, tuple(_kinds(found, groups))) for found in (whole, folded)]
+    pictures = with_initial(trace, columns), with_initial(trace, [*between, fold])
+    return [_draw(trace, detail, found, tuple(_kinds(found, groups))) for found in pictures]
 
 
 def _kinds(columns: tuple[Column, ...], groups: Groups) -> Iterator[str]:
@@ -76,5 +74,6 @@ def _draw(trace: Trace, detail: str, columns: tuple[Column, ...], kinds: tuple[s
         states=tuple(replace(state, cut=np.zeros_like(state.cut)) for state in trace.states),
         graph=replace(trace.graph, first_nonfinite_forward=-1, first_nonfinite_backward=-1),
     )
-    graph = build_columns(plain, columns, detail=detail, typical=trace.timesteps // 2)
-    return Prototype(assemble(graph, least=WIDTH), place(graph, least=WIDTH), kinds)
+    typical = min((one.timesteps for one in trace.recurrences), default=trace.timesteps) // 2
+    graph = build_columns(plain, columns, detail=detail, typical=typical)
+    return Prototype(graph, compose(graph, least=WIDTH), kinds)

@@ -1,25 +1,47 @@
-"""One scene of the page: the columns that a picture is repeated from, and the arrows between neighbours.
+"""The scenes of the page: the columns that a picture is repeated from, and the arrows between neighbours.
 
-In come prototypes, out goes a dictionary. x is measured from the left side of a column (of an arrow between two
-columns: from that of the right one), y from the top of the picture and downwards.
+In come a trace and its groups of alike steps, out go dictionaries. x is measured from the left side of a column (of an
+arrow between two columns: from that of the right one), y from the top of the picture and downwards.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
-from rnngraph.graph.drawing import Curve, Shape
-from rnngraph.graph.furniture import CELL, STRIP
-from rnngraph.graph.geometry import Point
+from rnngraph.graph.layout.geometry import Point
 from rnngraph.graph.model import Vertex
-from rnngraph.render.page.prototype import Prototype
+from rnngraph.graph.style.bands import BAR_STRIP, WEIGHT_LINE
+from rnngraph.render.page.alike_steps import Groups
+from rnngraph.render.page.number_lists import Atoms
+from rnngraph.render.page.prototype import Prototype, rolled, unrolled
+from rnngraph.render.page.recorded_nodes import fill_nodes
 from rnngraph.trace.model import Trace
 
 KINDS = {"forward": "f", "recurrent": "r", "backward": "b"}
 
 
-def scene(trace: Trace, prototypes: list[Prototype]) -> dict[str, Any]:
-    """Return the columns by kind, the arrows by pair of kinds, and the rows and bands around them."""
+def scenes(trace: Trace, groups: Groups, atoms: Atoms) -> dict[str, Any]:
+    """Return the scenes "step" and "op" (where it differs), both also "rolled", and "layer"."""
+    found = {
+        "step": _scene(trace, unrolled(trace, "step", groups)),
+        "step rolled": _scene(trace, rolled(trace, "step")),
+        "layer": _scene(trace, rolled(trace, "layer")),
+    }
+    fine = _scene(trace, unrolled(trace, "op", groups))
+    if _keys(fine) != _keys(found["step"]):
+        found |= {"op": fine, "op rolled": _scene(trace, rolled(trace, "op"))}
+    for one in found.values():
+        fill_nodes(trace, groups, atoms, one)
+    return found
+
+
+def _keys(scene: dict[str, Any]) -> list[list[str]]:
+    return [[vertex["key"] for vertex in column["vertices"]] for column in scene["columns"].values()]
+
+
+def _scene(trace: Trace, prototypes: list[Prototype]) -> dict[str, Any]:
+    """Return the columns by kind, the arrows by two neighbours' kinds, and the rows and bands around them."""
     columns: dict[str, Any] = {}
     pairs: dict[str, Any] = {}
     for prototype in prototypes:
@@ -28,19 +50,19 @@ def scene(trace: Trace, prototypes: list[Prototype]) -> dict[str, Any]:
             if kind not in columns:
                 columns[kind] = found.column(number)
             if number and f"{prototype.kinds[number - 1]} {kind}" not in pairs:
-                pairs[f"{prototype.kinds[number - 1]} {kind}"] = found.pair(number)
-    first = prototypes[0]
-    top = first.grid.rows[-1].stop
+                pairs[f"{prototype.kinds[number - 1]} {kind}"] = found.neighbours(number)
+    graph, grid = prototypes[0].graph, prototypes[0].sheet.grid
+    top = grid.rows[-1].stop
     return {
-        "height": round(top - first.grid.rows[0].start, 2),
+        "height": round(top - grid.rows[0].start, 2),
         "rows": [
             {"name": row.name, "kind": row.kind, "layer": row.layer, "direction": row.direction,
              "top": _round(top - span.stop), "bottom": _round(top - span.start)}
-            for row, span in zip(first.drawing.graph.rows, first.grid.rows, strict=True)
+            for row, span in zip(graph.rows, grid.rows, strict=True)
         ],
         "columns": columns,
         "pairs": pairs,
-        **_bands(first, top),
+        **_bands(prototypes[0], top),
     }  # fmt: skip
 
 
@@ -48,61 +70,63 @@ class _Found:
     """Reads columns and neighbours out of one prototype."""
 
     def __init__(self, trace: Trace, prototype: Prototype) -> None:
-        self.prototype = prototype
+        self.graph, self.sheet = prototype.graph, prototype.sheet
         self.states = {state.name: number for number, state in enumerate(trace.states)}
-        self.top = prototype.grid.rows[-1].stop
-        self.shapes = {shape.id: shape for shape in prototype.drawing.shapes if shape.role == "vertex"}
-        self.curves = {curve.id: curve for curve in prototype.drawing.curves}
-        self.vertices = {vertex.id: vertex for vertex in prototype.drawing.graph.vertices}
-        self.inside: dict[int, list[Vertex]] = {}
-        for vertex in self.vertices.values():
-            self.inside.setdefault(vertex.column, []).append(vertex)
+        self.gates = {gate.name: number for number, gate in enumerate(trace.gates)}
+        self.top = self.sheet.grid.rows[-1].stop
+        self.shapes = {shape.id: shape for shape in self.sheet.shapes if shape.role == "vertex"}
+        self.curves = {curve.id: curve for curve in self.sheet.curves}
+        self.vertices = {vertex.id: vertex for vertex in self.graph.vertices}
 
     def column(self, number: int) -> dict[str, Any]:
-        span = self.prototype.grid.columns[number]
+        span = self.sheet.grid.columns[number]
+        inside = [vertex for vertex in self.graph.vertices if vertex.column == number]
         return {
             "width": _round(span.size),
-            "vertices": [self._vertex(vertex, span.start) for vertex in self.inside.get(number, [])],
+            "vertices": [self._vertex(vertex, span.start) for vertex in inside],
             "edges": self._edges(number, number),
-            "step": self.prototype.drawing.graph.columns[number].first,
+            "step": self.graph.columns[number].first,
         }
 
-    def pair(self, number: int) -> dict[str, Any]:
-        before, here = self.prototype.grid.columns[number - 1], self.prototype.grid.columns[number]
+    def neighbours(self, number: int) -> dict[str, Any]:
+        before, here = self.sheet.grid.columns[number - 1], self.sheet.grid.columns[number]
         return {"gap": _round(here.start - before.stop), "edges": self._edges(number - 1, number)}
 
     def _vertex(self, vertex: Vertex, start: float) -> dict[str, Any]:
-        shape: Shape = self.shapes[vertex.id]
+        shape = self.shapes[vertex.id]
         box = shape.box
         lines = shape.text.split("\n")[: 1 if vertex.kind == "layer" else len(vertex.label.split("\n"))]
+        label = "\n".join(lines)
         return {
-            "key": key(vertex),
+            "key": _key(vertex),
             "kind": vertex.kind,
-            "label": "\n".join(lines).replace(f"× {_count(self, vertex)} steps", "× {n} steps"),
+            "label": re.sub(r"× \d+ steps", "× {n} steps", label) if vertex.kind == "layer" else label,
+            "formula": vertex.formula,
             "row": vertex.row,
             "state": self.states.get(vertex.state, -1),
+            "gates": [self.gates[name] for name in vertex.gates],
             "x": _round(box.left - start),
             "y": _round(self.top - box.top),
             "width": _round(box.width),
             "height": _round(box.height),
             "size": shape.size,
             "note": "" if vertex.state else vertex.note,
-            "nodes": list(vertex.nodes),  # of the prototype's own step; the page's data replace them
+            "nodes": list(vertex.nodes),  # of the prototype's own step; `fill_nodes` replaces them
         }
 
     def _edges(self, before: int, here: int) -> list[dict[str, Any]]:
-        graph, start = self.prototype.drawing.graph, self.prototype.grid.columns[here].start
+        start = self.sheet.grid.columns[here].start
         found = []
-        for edge in graph.edges:
+        for edge in self.graph.edges:
             one, other = self.vertices[edge.source], self.vertices[edge.target]
             if {one.column, other.column} != {before, here}:
                 continue
-            curve: Curve = self.curves[edge.id]
+            curve = self.curves[edge.id]
             found.append({
                 "kind": KINDS[edge.kind],
                 "state": self.states.get(edge.state, -1),
-                "from": [int(one.column == here and before != here), key(one)],
-                "to": [int(other.column == here and before != here), key(other)],
+                "from": [int(one.column == here and before != here), _key(one)],
+                "to": [int(other.column == here and before != here), _key(other)],
                 "points": [_round(n) for point in curve.points for n in self._point(point, start)],
                 "text": [_round(n) for n in self._point(curve.text_at, start)] if edge.kind == "backward" else None,
             })  # fmt: skip
@@ -112,20 +136,16 @@ class _Found:
         return point[0] - start, self.top - point[1]
 
 
-def key(vertex: Vertex) -> str:
+def _key(vertex: Vertex) -> str:
     """Name a vertex so that its counterpart in every other column has the same name."""
     return vertex.id.removeprefix(f"n{vertex.column}").removeprefix("_")
 
 
-def _count(found: _Found, vertex: Vertex) -> int:
-    return found.prototype.drawing.graph.columns[vertex.column].count
-
-
 def _bands(prototype: Prototype, top: float) -> dict[str, Any]:
-    graph, shapes = prototype.drawing.graph, {shape.id: shape for shape in prototype.drawing.shapes}
+    shapes = {shape.id: shape for shape in prototype.sheet.shapes}
     bands: list[dict[str, Any]] = []
-    for number, band in enumerate(graph.bands):
-        box, high = shapes[f"b{number}"].box, STRIP if band.kind == "gradient" else CELL
+    for number, band in enumerate(prototype.graph.bands):
+        box, high = shapes[f"b{number}"].box, BAR_STRIP if band.kind == "gradient" else WEIGHT_LINE
         caption = shapes.get(f"caption{number}")
         bands.append({
             "name": band.name, "kind": band.kind, "note": band.note,

@@ -13,7 +13,7 @@ from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.tape import Tape
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.errors import InputError
-from rnngraph.nn.cells import LINEAR
+from rnngraph.nn.affine import LINEAR
 from rnngraph.nn.checks import check_tokens
 from rnngraph.nn.layers import EMBEDDING
 from rnngraph.nn.parameter import Parameter

@@ -11,8 +11,9 @@ import numpy as np
 
 from rnngraph.autodiff.contribution import Array
 from rnngraph.errors import InputError
+from rnngraph.nn.cells import CELLS, form
 from rnngraph.sources.checkpoint.layers import Candidate, cell_of
-from rnngraph.sources.stack import GATE_COUNT, LayerWeights, Stack, check_stack, reordered, torch_stack
+from rnngraph.sources.stack import LayerWeights, Stack, check_stack, reordered, torch_stack
 
 
 def read_stack(picked: list[Candidate], cell: str | None) -> tuple[Stack, tuple[str, ...]]:
@@ -37,11 +38,7 @@ def read_stack(picked: list[Candidate], cell: str | None) -> tuple[Stack, tuple[
         stacks.append(_stack(one, values, cell_of(one, cell)))
     first = stacks[0]
     for other in stacks[1:]:
-        if (other.cell, other.directions, other.reset_before) != (
-            first.cell,
-            first.directions,
-            first.reset_before,
-        ):
+        if (other.cell, other.directions) != (first.cell, first.directions):
             raise InputError(
                 f"{first.name} and {other.name} are of different cells or directions and cannot be one stack."
             )
@@ -58,7 +55,7 @@ def not_finite(name: str, value: Array) -> tuple[str, ...]:
 
 
 def _check_blocks(one: Candidate, values: dict[tuple[str, str], Array]) -> None:
-    gates = GATE_COUNT[one.cell]
+    gates = CELLS[one.cell].blocks
     for (key, place), value in values.items():
         weight = not key.startswith("b")
         axis = 0 if one.convention == "torch" else -1
@@ -74,6 +71,10 @@ def _check_blocks(one: Candidate, values: dict[tuple[str, str], Array]) -> None:
 def _stack(one: Candidate, values: dict[tuple[str, str], Array], cell: str) -> Stack:
     if one.convention == "torch":
         return torch_stack(one.name, cell, {key + place: value for (key, place), value in values.items()})
+    if any(key == "Wr" for key, _ in values):
+        cell = form(cell, having="Wr")
+    if one.convention == "keras" and _has_one_bias(one, values):
+        cell = form(cell, lacking="bh")
     places = sorted({place for _, place in values}, key=_place_order)
     layers: dict[int, list[LayerWeights]] = {}
     for place in places:
@@ -83,8 +84,7 @@ def _stack(one: Candidate, values: dict[tuple[str, str], Array], cell: str) -> S
     directions = _directions(one, places)
     if any(len(layer) != len(directions) for layer in layers.values()) or sorted(layers) != list(range(len(layers))):
         raise InputError(f"{one.name} has weights for {', '.join(places)} only; some layers or directions are missing.")
-    before = one.convention == "keras" and cell == "gru" and _resets_before(one, values)
-    return Stack(one.name, cell, tuple(tuple(layer) for layer in layers.values()), before, directions)
+    return Stack(one.name, cell, tuple(tuple(layer) for layer in layers.values()), directions)
 
 
 def _place_order(place: str) -> tuple[int, bool]:
@@ -110,27 +110,26 @@ def _our_layer(one: Candidate, own: dict[str, Array]) -> LayerWeights:
 def _keras_layer(one: Candidate, own: dict[str, Array], cell: str) -> LayerWeights:
     """Map Keras's layout: already (in, gates * H); an LSTM's gates i, f, c, o and a GRU's z, r, h."""
     _need(one, own, "kernel", "recurrent_kernel")
-    orders = {"lstm": ("ifgo", "ifog"), "gru": ("zrn", "rzn")}
+    order, gates = CELLS[cell].gate_order.get("keras"), "".join(CELLS[cell].facts.gates)
 
     def ours(array: Array) -> Array:
-        return reordered(array, *orders[cell]) if cell in orders else array
+        return array if order is None else reordered(array, order, gates)
 
     bias = own.get("bias")
     wx, wh = ours(own["kernel"]), ours(own["recurrent_kernel"])
     if bias is None:
         return LayerWeights(wx, wh)
     if bias.ndim == 2:  # a GRU with reset_after: one bias a product
-        if len(bias) != 2 or cell != "gru":
+        if len(bias) != 2 or "bh" not in CELLS[cell].names:
             raise InputError(f"the bias of {one.name} has shape {bias.shape}; a {cell} has {(wx.shape[1],)}.")
         return LayerWeights(wx, wh, ours(bias[0]), ours(bias[1]))
     return LayerWeights(wx, wh, ours(bias))
 
 
-def _resets_before(one: Candidate, values: dict[tuple[str, str], Array]) -> bool:
+def _has_one_bias(one: Candidate, values: dict[tuple[str, str], Array]) -> bool:
+    """Tell a layer with one bias for both products: a GRU that resets before the product is told by it."""
     biases = [value for (key, _), value in values.items() if key == "bias"]
-    if biases:
-        return biases[0].ndim == 1
-    return not one.settings.get("reset_after", True)
+    return biases[0].ndim == 1 if biases else not one.settings.get("reset_after", True)
 
 
 def _need(one: Candidate, own: dict[str, Array], *keys: str) -> None:

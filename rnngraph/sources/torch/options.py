@@ -28,7 +28,7 @@ def check_record(options: Mapping[str, Any]) -> None:
     Raises:
         InputError: one that does not exist, or of another kind.
     """
-    from rnngraph.measure.lag_options import LagOptions
+    from rnngraph.trace.lag_options import LagOptions
 
     for name in options:
         if name not in RECORD:

@@ -22,7 +22,7 @@ from rnngraph.sources.torch.hooks import UNDER_FUNC, ModuleHook, adder, is_trans
 from rnngraph.sources.torch.passes import Arrivals, counting, current_pass, pass_noter, several
 from rnngraph.trace.magnitudes import Magnitudes
 from rnngraph.trace.model import WITHOUT_LAGS, ParameterTrace, Trace
-from rnngraph.measure.norms import norm
+from rnngraph.trace.norms import norm
 
 CALLED = Op("called", "one call", lambda *values: values[-1], lambda g, node: (None,) * len(node.inputs))
 UNSEEN = (
@@ -89,7 +89,7 @@ class StepRecorder:
         Raises:
             InputError: the module was not called, no backward reached it, or its outputs change their shapes.
         """
-        from rnngraph.measure.record import record
+        from rnngraph.trace.record import record
 
         if self.failure:
             raise InputError(f"the run went on, but {self.failure}.")

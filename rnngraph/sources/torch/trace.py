@@ -48,7 +48,7 @@ def traced(recorder: Recorder, choice: Choice) -> Trace:
     Raises:
         InputError: nothing was called, no backward ran, a choice is needed, or the replay and PyTorch disagree.
     """
-    from rnngraph.measure.record import record
+    from rnngraph.trace.record import record
 
     recorder.settle()
     everything = in_order(recorder.calls)

@@ -1,0 +1,169 @@
+"""The way back over a block for one cotangent: gradients of the input, the initial states and the weights.
+
+In: a block and what reaches it. Out: `Pulled`. Whole windows of inner gradients are lent to whoever measures, while
+they are in the cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+from rnngraph.autodiff.block.columns import PRODUCT_ROWS, WINDOW_BYTES, Block
+from rnngraph.autodiff.block.given import Given
+from rnngraph.autodiff.block.weights import WeightSums
+from rnngraph.autodiff.block.workspace import workspace
+from rnngraph.autodiff.cell import Factors, Past
+from rnngraph.autodiff.contribution import Array, Contribution
+
+
+@dataclass(frozen=True, slots=True)
+class Inner:
+    """Gradients inside a block at some steps, lent until the next: columns (steps, N, ·) by timestep, ascending."""
+
+    block: Block
+    steps: slice
+    past: Past  # in the order of processing
+    total: dict[str, Array]
+    immediate: dict[str, Array]
+    carried: dict[str, Array]
+    to_gates: Array  # of x·Wx + b
+    to_input: Array | None
+
+
+Lend: TypeAlias = Callable[[Inner], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """What a block hands back: of the input (T, N, D), of the initial states by kind, of the weights by name."""
+
+    to_input: Array | None
+    initial: dict[str, Array]
+    weights: dict[str, Contribution]
+
+
+def pull(
+    block: Block,
+    given: Given,
+    *,
+    to_input: bool = True,
+    wanted: Collection[str] = (),
+    factored: Collection[str] = (),
+    lend: Lend | None = None,
+) -> Pulled:
+    """Walk all steps back.
+
+    Args:
+        block: what is walked.
+        given: what reaches it from outside.
+        to_input: form the gradient of the input.
+        wanted: the weights whose gradient is formed.
+        factored: those of them that are handed back as factors, as the parts of a weight that is used elsewhere too.
+        lend: is called with every window.
+    """
+    kinds, T, N = block.cell.facts.kinds, block.steps, block.sample_count
+    width = max(block.x.shape[-1], block.gates.shape[-1])
+    chunk = min(T, max(WINDOW_BYTES // (block.dtype.itemsize * N * width), -(-PRODUCT_ROWS // N)))
+    space = _Space(block, chunk)
+    dx = np.empty(block.x.shape, block.dtype) if to_input else None
+    sums = WeightSums(block, wanted, factored, measured=lend is not None)
+    wx = np.ascontiguousarray(block.weights["Wx"].T)
+    for kind in kinds:
+        space.carried[kind][0] = 0
+    for stop in range(T, 0, -chunk):
+        start = max(0, stop - chunk)
+        count, t = stop - start, block.times(start, stop)
+        past = block.past(start, stop)
+        columns = block.cell.factors(block.past(start, stop, samples=0) if N == 1 else past)
+        immediate = given.window(start, stop, space.immediate["h"])
+        _walk(block, space, given, (start, stop), columns, past, immediate)
+        da, h = space.da[:count], space.total["h"][:count]
+        flat = (slice(None), 0) if N == 1 else slice(None)
+        gates = block.cell.to_input(columns, slice(None), da[flat], h[flat]).reshape(da.shape)
+        if dx is not None:
+            np.dot(block.order(gates).reshape(-1, da.shape[-1]), wx, out=dx[t].reshape(-1, dx.shape[-1]))
+        sums.add(past, t, da, gates, h)
+        if lend is not None:
+            columns_of = {kind: space.immediate[kind][:count] for kind in kinds} | {"h": immediate}
+            lend(
+                Inner(
+                    block, t, past, {kind: block.order(space.total[kind][:count]) for kind in kinds},
+                    {kind: block.order(columns_of[kind]) for kind in kinds},
+                    {kind: block.order(space.carried[kind][1 : count + 1]) for kind in kinds},
+                    block.order(gates), None if dx is None else dx[t],
+                )
+            )  # fmt: skip
+    return Pulled(dx, {kind: space.carried[kind][0].copy() for kind in kinds}, sums.contributions())
+
+
+class _Space:
+    """The arrays of a window: entry p + 1 of `carried` is what step p is carried from the step after it."""
+
+    def __init__(self, block: Block, chunk: int) -> None:
+        N, dtype = block.sample_count, block.dtype
+
+        def columns(use: str, steps: int) -> dict[str, Array]:
+            return {
+                kind: workspace(use + kind, (steps, N, column.shape[-1]), dtype)
+                for kind, column in block.columns.items()
+            }
+
+        self.total, self.immediate = columns("total", chunk), columns("immediate", chunk)
+        self.carried = columns("carried", chunk + 1)
+        self.da = workspace("da", (chunk, N, block.cell.blocks * block.hidden), dtype)
+        self.weight = np.ascontiguousarray(block.weights["Wh"].T)
+
+
+def _walk(
+    block: Block,
+    space: _Space,
+    given: Given,
+    window: tuple[int, int],
+    columns: Factors,
+    past: Past,
+    immediate: Array,
+) -> None:
+    start, stop = window
+    count, kinds, cell = stop - start, block.cell.facts.kinds, block.cell
+    for kind in kinds:
+        space.carried[kind][count] = space.carried[kind][0]
+    rows = {key: value if key == "constants" else list(value) for key, value in columns.items()}
+    arrived, das = block.rows(immediate), block.rows(space.da[:count])
+    totals = [block.rows(space.total[kind][:count]) for kind in kinds]
+    carries = [block.rows(space.carried[kind][: count + 1]) for kind in kinds]
+    inside = [block.rows(space.immediate[kind][:count]) for kind in kinds[1:]]
+    elsewhere = given.others(start, stop)
+    copied = None if past.copied is None else block.rows(past.copied)
+    odd = {p - start for p in block.cuts if start <= p < stop}
+    if past.copied is not None:
+        odd |= set(np.flatnonzero(past.copied.any(axis=(1, 2))).tolist())
+    back, within, add, weight = cell.back, cell.within, np.add, space.weight
+    hidden, carried_h, alone = totals[0], carries[0], len(kinds) == 1
+    for p in range(count - 1, -1, -1):
+        h = hidden[p]
+        add(arrived[p], carried_h[p + 1], out=h)
+        if alone:
+            back(rows, p, (h,), das[p], weight, (carried_h[p],))
+        else:
+            within(rows, p, h, [one[p] for one in inside])
+            for kind, one in elsewhere.get(p, ()):
+                inside[kinds.index(kind) - 1][p][...] += one.reshape(inside[kinds.index(kind) - 1][p].shape)
+            for number, one in enumerate(inside, 1):
+                add(one[p], carries[number][p + 1], out=totals[number][p])
+            back(rows, p, [one[p] for one in totals], das[p], weight, [one[p] for one in carries])
+        if p in odd:
+            pass_on(p + start in block.cuts, None if copied is None else copied[p], h, [one[p] for one in carries])
+
+
+def pass_on(cut: bool, copied: Array | None, h: Array, out: list[Array]) -> None:
+    """Mend what a step that is cut, or that some samples copy, hands back: a copy passes all, a cut nothing else."""
+    if cut:
+        out[0][...] = 0
+        for other in out[1:]:
+            other *= 0 if copied is None else copied
+    if copied is not None:
+        out[0][...] += copied * h

@@ -1,0 +1,78 @@
+"""The gradients of a block's weights: their sum over time, and the norm of every timestep's part.
+
+In: windows of factors. Out: a contribution a weight: summed, or factored where the weight is used elsewhere too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import numpy as np
+
+from rnngraph.autodiff.block.columns import Block
+from rnngraph.autodiff.cell import Past
+from rnngraph.autodiff.contribution import Array, BatchSum, Contribution, Outer, Summed
+from rnngraph.norms import outer_series, row_norms
+
+
+class WeightSums:
+    """Sums by name."""
+
+    def __init__(self, block: Block, wanted: Collection[str], factored: Collection[str], *, measured: bool) -> None:
+        """Start from nothing; norms are taken only where they are `measured`."""
+        self.block, self.wanted, self.factored, self.measured = block, wanted, factored, measured
+        self.totals: dict[str, Array] = {}
+        self.steps = {name: np.zeros(block.steps) for name in wanted}
+        self.lost = {name: np.zeros(block.steps, bool) for name in wanted}
+        self.parts: dict[str, list[tuple[slice, Array | None, Array]]] = {name: [] for name in factored}
+
+    def add(self, past: Past, t: slice, da: Array, to_gates: Array, h: Array) -> None:
+        """Add a window: columns in the order of processing, `t` its timesteps."""
+        if not self.wanted:
+            return
+        block = self.block
+        x = block.order(block.x[t])
+        for name, left, right in block.cell.weight_factors(past, x, da, to_gates, h):
+            if name not in self.wanted:
+                continue
+            if name in self.factored:
+                self.parts[name].append((t, None if left is None else left.copy(), right.copy()))
+            elif left is None:
+                self._add_rows(name, t, right)
+            else:
+                self._add_products(name, t, left, right)
+
+    def _add_rows(self, name: str, t: slice, rows: Array) -> None:
+        by_step = rows[:, 0] if rows.shape[1] == 1 else rows.sum(axis=1)
+        self._add_total(name, by_step.sum(axis=0))
+        if self.measured:
+            self.block.order(self.steps[name][t])[...] = row_norms(by_step)
+
+    def _add_products(self, name: str, t: slice, left: Array, right: Array) -> None:
+        if not self.measured:
+            self._add_total(name, left.reshape(-1, left.shape[-1]).T @ right.reshape(-1, right.shape[-1]))
+            return
+        total, norms = outer_series(left, right)
+        self._add_total(name, total)
+        self.block.order(self.steps[name][t])[...] = norms
+        for k in np.flatnonzero(norms == 0).tolist():
+            self.block.order(self.lost[name][t])[k] = bool(left[k].any() and right[k].any())
+
+    def _add_total(self, name: str, part: Array) -> None:
+        known = self.totals.get(name)
+        if known is None:
+            self.totals[name] = part
+        else:
+            known += part
+
+    def contributions(self) -> dict[str, Contribution]:
+        """Give what was summed."""
+        found: dict[str, Contribution] = {
+            name: Summed(total, self.steps[name], self.lost[name]) for name, total in self.totals.items()
+        }
+        for name, parts in self.parts.items():
+            ordered = sorted(parts, key=lambda part: part[0].start)
+            rights = np.concatenate([self.block.order(right) for _, _, right in ordered])
+            lefts = [self.block.order(left) for _, left, _ in ordered if left is not None]
+            found[name] = Outer(np.concatenate(lefts), rights) if lefts else BatchSum(rights)
+        return found

@@ -1,0 +1,71 @@
+"""The nodes of a block's steps, made for whoever looks: one a part of the cell, with its value and its inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from rnngraph.autodiff.block import Block
+from rnngraph.autodiff.block.columns import BLOCK, PROJECT
+from rnngraph.autodiff.contribution import Array
+from rnngraph.autodiff.node import Node, Op
+from rnngraph.trace.cell import INPUT, PREVIOUS, CellTrace
+
+
+@cache
+def part_ops(facts: CellTrace) -> tuple[Op, ...]:
+    """Give the op under which each part of a cell's step is shown."""
+    return tuple(
+        Op(f"{facts.name}.{part.key}", part.label, lambda *arrays: arrays[0], None, part.formula)
+        for part in facts.parts
+    )
+
+
+def part_inputs(block: Block, number: int, place: int) -> tuple[int, ...]:
+    """Give the ids of what a part of the step at a place takes: parts, the step before, the projection, weights."""
+    parts = block.cell.facts.parts
+    keys, count = [part.key for part in parts], len(parts)
+    first = block.first + 1 + place * count
+    found = []
+    for name in parts[number].inputs:
+        if name == INPUT:
+            found.append(block.first)
+        elif name.startswith(PREVIOUS):
+            kind = name.removeprefix(PREVIOUS)
+            found.append(first - count + keys.index(kind) if place else block.sources[kind + "0"])
+        else:
+            found.append(first + keys.index(name))
+    if number == 0:
+        found += [block.sources[name] for name in block.weights if name not in ("Wx", "b")]
+    return tuple(found)
+
+
+def shown_nodes(block: Block, node_ids: Iterable[int]) -> list[Node]:
+    """Make the nodes of some ids of a block."""
+    facts = block.cell.facts
+    ops, keys = part_ops(facts), [part.key for part in facts.parts]
+    found = []
+    for node_id in node_ids:
+        inputs: tuple[int, ...]
+        op, timestep, options = BLOCK, -1, dict[str, Any]()
+        if node_id == block.id:
+            inputs = tuple(block.node_ids("h").tolist())
+            value, options = block.value, {"axis": -2}
+        else:
+            key, timestep = block.find(node_id)
+            if timestep < 0:
+                op, inputs, value = PROJECT, tuple(block.sources[name] for name in ("x", "Wx", "b")), _projected(block)
+            else:
+                number = keys.index(key)
+                op, inputs = ops[number], part_inputs(block, number, block.place_of(timestep))
+                value = block.state(key, timestep) if key in block.columns else block.gates[timestep]
+        found.append(Node(node_id, op, inputs, value, (), block.place, timestep, True, options))
+    return found
+
+
+def _projected(block: Block) -> Array:
+    with np.errstate(all="ignore"):
+        return np.asarray(block.x.swapaxes(0, 1) @ block.weights["Wx"] + block.weights["b"])

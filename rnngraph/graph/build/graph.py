@@ -1,0 +1,172 @@
+"""From a trace to a `Graph`: rows, columns, vertices, edges and bands, with no position and no colour.
+
+Only what is shown is visited, so that a folded picture of 100,000 steps costs what one of 12 steps costs.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from rnngraph.errors import InputError
+from rnngraph.graph.build.arrows import Grid, connect
+from rnngraph.graph.build.bands import find_bands, overall
+from rnngraph.graph.build.fold import loop_columns, unrolled_columns
+from rnngraph.graph.build.parts import step_parts
+from rnngraph.graph.build.recorded import Recorded
+from rnngraph.graph.build.rows import RowSource, StepKey, find_rows, loss_steps, step_key
+from rnngraph.graph.build.tracks import find_tracks
+from rnngraph.graph.build.vertices import TrackColumn, fold_vertex, op_vertex
+from rnngraph.graph.model import Column, Graph, Vertex
+from rnngraph.graph.steps import Steps, parse_steps
+from rnngraph.trace.model import Trace
+
+DETAILS = ("layer", "step", "op")
+VIEWS = ("unrolled", "rolled")
+
+
+def build(
+    trace: Trace, steps: Steps = None, *, detail: str = "step", view: str = "unrolled", title: str | None = None
+) -> Graph:
+    """Return the graph of the shown steps.
+
+    Raises:
+        InputError: the trace has no timesteps, or an option is not one of its choices.
+    """
+    check_build(trace, steps, detail, view)
+    rolled = view == "rolled" or detail == "layer"
+    ranges = parse_steps("all" if steps is None and rolled else steps, trace.timesteps)
+    columns = loop_columns(trace, ranges) if rolled else unrolled_columns(trace, ranges)
+    return build_columns(trace, columns, detail=detail, title=title)
+
+
+def check_build(trace: Trace, steps: Steps, detail: str, view: str) -> None:
+    """Refuse what `build` cannot draw; see there."""
+    if detail not in DETAILS:
+        raise InputError(f"detail {detail!r} is unknown; choose {', '.join(DETAILS)}.")
+    if view not in VIEWS:
+        raise InputError(f"view {view!r} is unknown; choose {', '.join(VIEWS)}.")
+    if trace.timesteps < 1:
+        raise InputError(
+            f"the trace of {trace.model or 'this model'!r} has no timesteps, so there is nothing to unroll; "
+            "record a loss that went through a recurrent layer."
+        )
+    parse_steps(steps, trace.timesteps)
+
+
+def build_columns(
+    trace: Trace,
+    columns: tuple[Column, ...],
+    *,
+    detail: str = "step",
+    title: str | None = None,
+    typical: int | None = None,
+) -> Graph:
+    """Return the graph of given columns, in any order; rows are read from the timestep `typical`."""
+    typical = _typical(trace, columns) if typical is None else typical
+    shown = {column.first for column in columns if column.kind == "step"} | {typical}
+    recorded = Recorded(trace.graph, np.asarray(sorted(shown), dtype=np.int64))
+    rows = find_rows(trace, recorded, find_tracks(trace, recorded), typical)
+    grid = _fill(trace, recorded, rows, columns, detail, typical)
+    vertices, edges = connect(grid, rows, columns)
+    return Graph(
+        title=title or trace.model or "recurrent network",
+        subtitle=_subtitle(trace),
+        timesteps=trace.timesteps,
+        batch=trace.batch,
+        columns=columns,
+        rows=tuple(source.row for source in rows),
+        vertices=_mark(trace, vertices, columns),
+        edges=edges,
+        bands=tuple(find_bands(trace, columns)),
+        carried=overall([one for state in trace.states for one in (state.carried, state.initial)]),
+        gradients=overall([state.grad for state in trace.states]),
+        contributions=overall([parameter.steps for parameter in trace.parameters]),
+        saturation=tuple(dict.fromkeys((cell.saturation, cell.marked_from) for cell in trace.cells)),
+    )
+
+
+def _typical(trace: Trace, columns: tuple[Column, ...]) -> int:
+    """Return a timestep from the middle of what is shown: the first and last may lack some operations.
+
+    All recurrences run there, where there is such a step.
+    """
+    shortest = min((one.timesteps for one in trace.recurrences), default=trace.timesteps)
+    shown = [column for column in columns if column.kind in {"step", "loop"}]
+    common = [column for column in shown if column.within(0, shortest).ranges] or shown
+    middle = common[len(common) // 2]
+    middle = middle.within(0, shortest) if middle.within(0, shortest).ranges else middle
+    return (middle.first + middle.last + 1) // 2
+
+
+def _fill(
+    trace: Trace,
+    recorded: Recorded,
+    rows: tuple[RowSource, ...],
+    columns: tuple[Column, ...],
+    detail: str,
+    typical: int,
+) -> Grid:
+    bears = loss_steps(trace)
+    grid: Grid = {}
+    runs = [any(column.within(0, source.timesteps).ranges for column in columns) for source in rows]
+    for number, column in enumerate(columns):
+        if column.kind == "fold":
+            grid[-1, number] = (fold_vertex(trace, column, number),)
+            continue
+        step = typical if column.kind == "loop" else column.first
+        found = _step_nodes(recorded, rows, step)
+        for row, source in enumerate(rows):
+            own = column.within(0, source.timesteps)
+            if source.track is not None:
+                crossing = TrackColumn(trace, source.track, row, number, own)
+                if own.ranges:
+                    grid[row, number] = crossing.vertices(step_parts(source.track, step, detail, recorded))
+                elif runs[row] and source.track.starts_in(column, first=number == 0):
+                    grid[row, number] = crossing.initial(detail)
+            elif own.ranges and (source.row.kind != "loss" or bears[own.index].any()):
+                nodes = source.nodes if source.key is None else found.get(source.key, ())
+                if nodes or source.key is None:
+                    grid[row, number] = (op_vertex(trace, source, nodes, row=row, number=number, column=own),)
+    return grid
+
+
+def _step_nodes(recorded: Recorded, rows: tuple[RowSource, ...], step: int) -> dict[StepKey, tuple[int, ...]]:
+    if not any(source.key for source in rows):
+        return {}
+    seen: dict[tuple[str, str], int] = {}
+    return {step_key(node, recorded, seen): (node,) for node in recorded.by_step.get(step, ())}
+
+
+def sizes(trace: Trace) -> list[str]:
+    """Say how large a trace is: the batch, or the batches of its recurrences, the timesteps, the kind of number."""
+    batches = dict.fromkeys(str(one.batch) for one in trace.recurrences) or [str(trace.batch)]
+    count = "1 timestep" if trace.timesteps == 1 else f"{trace.timesteps} timesteps"
+    return [f"batch {' and '.join(batches)}", count, trace.dtype]
+
+
+def _subtitle(trace: Trace) -> str:
+    parts = sizes(trace)
+    if not math.isnan(trace.loss):
+        parts.append(f"loss {trace.loss:.4g}")
+    first = trace.graph.first_nonfinite().items()
+    parts.append(", ".join(f"first non-finite value {way}: {trace.graph.describe(node)}" for way, node in first))
+    return " · ".join(part for part in parts if part)
+
+
+def _mark(trace: Trace, vertices: tuple[Vertex, ...], columns: tuple[Column, ...]) -> tuple[Vertex, ...]:
+    """Outline the vertices that are, or hide, the first non-finite node."""
+    first = set(trace.graph.first_nonfinite().values())
+    if not first:
+        return vertices
+    steps = [int(trace.graph.timestep[node]) for node in first]
+
+    def is_first(vertex: Vertex) -> bool:
+        if vertex.kind == "fold":
+            ranges = columns[vertex.column].ranges
+            return any(start <= step < stop for step in steps for start, stop in ranges)
+        return not first.isdisjoint(vertex.nodes)
+
+    return tuple(replace(vertex, first_nonfinite=True) if is_first(vertex) else vertex for vertex in vertices)

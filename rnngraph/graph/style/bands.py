@@ -1,0 +1,125 @@
+"""The lines under the columns: a strip of bars a state, a line of cells a weight.
+
+In come a graph, its grid and its style, out go shapes and the y at which they end.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from rnngraph.graph.layout.geometry import Box, one_line, shorten_name, text_width
+from rnngraph.graph.layout.grid import Grid
+from rnngraph.graph.model import Band, Graph
+from rnngraph.graph.sheet import Shape
+from rnngraph.graph.style.headings import GUTTER, HEADER, NAME
+from rnngraph.graph.style.palette import FAINT, GREY, INK, PAPER, RED, Scale
+from rnngraph.graph.style.scales import STATUS_LINES, Style
+from rnngraph.graph.summary import Summary
+from rnngraph.trace.magnitudes import Status
+
+BAR_STRIP = 38.0  # the height of a strip of bars
+WEIGHT_LINE = 17.0  # of a weight's line
+NUMBER = 10.0  # font size of numbers
+WEIGHT = 10.5  # of a weight's name
+
+
+def bands(graph: Graph, grid: Grid, style: Style, left: float) -> tuple[tuple[Shape, ...], float]:
+    """Draw the lines under the columns; return their shapes and the y at which they end."""
+    shapes: list[Shape] = []
+    y, previous = -HEADER - 16, ""
+    by_step = graph.contributions.status is not Status.UNOBSERVED
+    for number, band in enumerate(graph.bands):
+        if band.kind != previous:
+            y -= 14
+            shapes.append(_caption(number, _caption_text(band, graph, style), left, y))
+            y -= 10
+            previous = band.kind
+        if band.kind == "gradient":
+            y -= BAR_STRIP
+            shapes.extend(_strip(band, number, y, grid, style.bars, left))
+            y -= NUMBER + 13
+        else:
+            y -= WEIGHT_LINE
+            shapes.extend(_weight(band, number, y, grid, style.weights, left, by_step=by_step))
+            y -= 4
+    return tuple(shapes), y
+
+
+def is_silent(band: Band) -> bool:
+    """Whether nothing of a line is known step by step."""
+    return all(found is None or found.status is Status.UNOBSERVED for found in band.summaries)
+
+
+def _caption_text(band: Band, graph: Graph, style: Style) -> str:
+    if band.kind == "weight":
+        return "weights, shared by all steps: ‖∂L/∂W‖ that each step contributes"
+    several = any(column.kind in {"fold", "loop"} for column in graph.columns)
+    span = f"bars from 1e{style.bars.low:.0f} to 1e{style.bars.high:.0f}"
+    return f"log10 ‖∂L/∂state‖ at every step, {span}{', the range where several steps are one' if several else ''}"
+
+
+def _caption(number: int, text: str, left: float, y: float) -> Shape:
+    width = text_width(text, NAME) + 10
+    box = Box(left - GUTTER + width / 2, y, width, NAME + 4)
+    return Shape(f"caption{number}", "band", "text", box, text, ink=INK, size=NAME, align="left")
+
+
+def _strip(band: Band, number: int, y: float, grid: Grid, scale: Scale, left: float) -> Iterator[Shape]:
+    text = f"{shorten_name(one_line(band.name), GUTTER - 10, NAME)}\n{band.note}"
+    yield Shape(f"b{number}", "band", "text", Box(left - GUTTER / 2, y + BAR_STRIP / 2, GUTTER, 28), text,
+                ink=INK, size=NAME, align="left", subject=band.name)  # fmt: skip
+    for column, (found, span) in enumerate(zip(band.summaries, grid.columns, strict=True)):
+        if found is None:
+            continue
+        bottom, top = _extent(found, scale)
+        colour, line = STATUS_LINES.get(found.status, (scale.colour(found.log10), "solid"))
+        height = max(2.0, (top - bottom) * BAR_STRIP)
+        box = Box(span.middle, y + bottom * BAR_STRIP + height / 2, min(span.size * 0.5, 52.0), height)
+        fill = colour if found.status in {Status.OK, Status.NONFINITE} else PAPER
+        yield Shape(f"b{number}_{column}", "bar", "rectangle", box, "", fill, colour, line, 0.8,
+                    subject=band.name, column=column)  # fmt: skip
+        ink = RED if found.status is Status.NONFINITE else INK
+        yield Shape(f"b{number}_{column}n", "number", "text", Box(span.middle, y - 8, span.size + 24, 14), found.text,
+                    ink=ink, size=NUMBER, subject=band.name, column=column)  # fmt: skip
+
+
+def _extent(found: Summary, scale: Scale) -> tuple[float, float]:
+    """Return a bar's lower and upper end as shares of the strip: from the floor, or of a fold the range."""
+    if found.status is Status.NONFINITE:
+        return 0.0, 1.0
+    if found.status is not Status.OK:
+        return 0.0, 0.12
+    top = max(0.05, scale.share(found.log10))
+    return (scale.share(math.log10(found.low)) if found.counts[Status.OK] == sum(found.counts) > 1 else 0.0), top
+
+
+def _weight(
+    band: Band, number: int, y: float, grid: Grid, scale: Scale, left: float, *, by_step: bool
+) -> Iterator[Shape]:
+    total = band.total.text if band.total else ""
+    middle, name = y + WEIGHT_LINE / 2, one_line(band.name)
+    known = band.total is not None and band.total.status is not Status.UNOBSERVED
+    texts = [f"{name}{gap}{band.note}{gap}sum {total}" for gap in ("  ", " ")] if known else []
+    texts += [f"{name}  {band.note}", name]
+    text = next((one for one in texts if text_width(one, WEIGHT) < GUTTER - 8), shorten_name(name, GUTTER - 8, WEIGHT))
+    yield Shape(f"b{number}", "band", "box", Box(left - GUTTER / 2 - 2, middle, GUTTER - 4, WEIGHT_LINE), text,
+                "#fef9ec", "#e3c98a", size=WEIGHT, subject=band.name,
+                hint=one_line(f"{band.name}, {band.note}, gradient {total}"))  # fmt: skip
+    if is_silent(band):
+        # Where other weights are known step by step, this one is used once for all steps.
+        text = "not per step" if known and by_step else "by step not observed"
+        wide = text_width(text, NUMBER) + 8
+        box = Box(grid.columns[0].start + wide / 2, middle, wide, WEIGHT_LINE)
+        yield Shape(f"b{number}_", "cell", "rectangle", box, text, PAPER, GREY,
+                    "solid" if known and by_step else "dotted", 0.8, FAINT, NUMBER, subject=band.name)  # fmt: skip
+        return
+    for column, (found, span) in enumerate(zip(band.summaries, grid.columns, strict=True)):
+        if found is None:
+            continue
+        is_number = found.status is Status.OK
+        colour, line = STATUS_LINES.get(found.status, (scale.colour(found.log10), "solid"))
+        ink = scale.contrast(found.log10) if is_number else colour if line == "solid" else FAINT
+        box = Box(span.middle, middle, min(span.size, 110.0), WEIGHT_LINE)
+        yield Shape(f"b{number}_{column}", "cell", "rectangle", box, found.text, colour if is_number else PAPER,
+                    colour, line, 0.8, ink, NUMBER, subject=band.name, column=column)  # fmt: skip

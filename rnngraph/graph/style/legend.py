@@ -1,0 +1,96 @@
+"""The legend: the colour scale with its numbers, and a swatch for every mark that the picture really has.
+
+In come a graph and its style, out go shapes on two lines.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from rnngraph.graph.layout.geometry import Box, text_width
+from rnngraph.graph.model import Graph
+from rnngraph.graph.sheet import Line, Shape
+from rnngraph.graph.style.bands import is_silent
+from rnngraph.graph.style.boxes import PADDING
+from rnngraph.graph.style.palette import FAINT, INK, ORANGE, PAPER, RED, Scale
+from rnngraph.graph.style.scales import STATUS_LINES, Style
+from rnngraph.graph.summary import short
+from rnngraph.trace.magnitudes import Status
+
+SWATCH = 32.0
+TICKS = 8
+TEXT = 10.5  # font size
+STATUS_NAMES = {
+    Status.ZERO: "exactly zero",
+    Status.UNDERFLOW: "underflow: too small for the number format",
+    Status.NONFINITE: "not finite",
+    Status.UNOBSERVED: "not observed",
+}
+
+
+def legend(graph: Graph, style: Style, x: float, y: float, *, backward: bool) -> Iterator[Shape]:
+    """Draw the marks at height `y` and the scales above them, from `x` to the right."""
+    right = x
+    for number, (text, fill, stroke, line, width) in enumerate(_marks(graph)):
+        yield Shape(f"mark{number}", "legend", "rectangle", Box(right + 11, y, 22, 11), "", fill, stroke, line, width)
+        yield _name(f"mark{number}t", text, right + 26, y)
+        right += 26 + text_width(text, TEXT) + 22
+    right, y = x, y + 32
+    for number, (text, scale, kind) in enumerate(_scales(graph, style, backward)):
+        yield _name(f"scale{number}", text, right, y)
+        right += text_width(text, TEXT) + 16
+        for tick, value in enumerate(_ticks(scale, whole=kind == "decades")):
+            box, colour = Box(right + SWATCH / 2, y, SWATCH, 10), scale.colour(value)
+            yield Shape(f"scale{number}_{tick}", "legend", "rectangle", box, "", colour, colour, thickness=0.0)
+            label = f"1e{value:.0f}" if kind == "decades" else short(10**value if kind == "factors" else value)
+            yield Shape(f"scale{number}_{tick}t", "legend", "text", Box(box.x, y - 13, SWATCH + 6, 13), label,
+                        ink=FAINT, size=9.5)  # fmt: skip
+            right += SWATCH
+        right += 30
+
+
+def _name(identity: str, text: str, x: float, y: float) -> Shape:
+    width = text_width(text, TEXT) + 10
+    return Shape(identity, "legend", "text", Box(x + width / 2, y, width, 15), text, ink=INK, size=TEXT, align="left")
+
+
+def _scales(graph: Graph, style: Style, backward: bool) -> Iterator[tuple[str, Scale, str]]:
+    """Give text, scale and the kind of its numbers: whole decades, factors (as logarithms), or plain."""
+    if backward and graph.carried.counts[Status.OK]:
+        gain = style.color == "gain"
+        text = "one-step gain of the gradient" if gain else "‖∂L/∂state‖ carried back in time"
+        yield text, style.arrows, "factors" if gain else "decades"
+    if style.fills is not None:
+        text = "share of saturated units" if style.color == "saturation" else "root mean square of the state"
+        yield text, style.fills, "plain"
+
+
+def _ticks(scale: Scale, *, whole: bool) -> list[float]:
+    """Return at most `TICKS` values from one end of a scale to the other; whole decades where asked."""
+    if not whole:
+        return [scale.low + (scale.high - scale.low) * number / 6 for number in range(7)]
+    step = max(1, math.ceil((scale.high - scale.low) / (TICKS - 1)))
+    count = int((scale.high - scale.low) / step)
+    return [scale.high - step * number for number in range(count, -1, -1)]
+
+
+def _marks(graph: Graph) -> Iterator[tuple[str, str, str, Line, float]]:
+    """Give text, fill, border, line and width of every mark that occurs."""
+    carried = [edge.carried for edge in graph.edges if edge.carried is not None]
+    by_step = graph.contributions.status is not Status.UNOBSERVED
+    shown = [band for band in graph.bands if not (band.kind == "weight" and by_step and is_silent(band))]
+    found = {one.status for one in (*carried, *(one for band in shown for one in band.summaries if one))}
+    for status, text in STATUS_NAMES.items():
+        if status in found:
+            stroke, line = STATUS_LINES[status]
+            yield text, stroke if status is Status.NONFINITE else PAPER, stroke, line, 1.2
+    if any(edge.cut for edge in graph.edges):
+        yield "cut: no gradient passes", PAPER, RED, "solid", 1.0
+    for word, share in graph.saturation:
+        if any(vertex.mark.startswith(word) for vertex in graph.vertices):
+            yield f"at least {share:.0%} of units {word}", PAPER, ORANGE, "solid", 2.0
+    if any(vertex.padding for vertex in graph.vertices):
+        yield "padding", PADDING[0], PADDING[1], "solid", 1.0
+    if any(vertex.first_nonfinite for vertex in graph.vertices):
+        yield "first non-finite value", PAPER, RED, "solid", 3.0

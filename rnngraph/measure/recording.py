@@ -1,0 +1,145 @@
+"""What measuring asks of a source: a recording of one forward and backward pass.
+
+A source says which recurrences there are, lends their values and gradients a window of steps at a time, and says what a
+cotangent at the losses becomes at their states. The tape answers by its sweep, PyTorch by asking autograd.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnngraph.trace.cell import CellTrace
+from rnngraph.trace.magnitudes import Booleans, Floats, Integers, Magnitudes
+from rnngraph.trace.model import GraphTrace, InputTrace, ParameterTrace
+
+Array: TypeAlias = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of one recurrence before anything is measured."""
+
+    name: str  # "lstm_l1"
+    stem: str  # "lstm": the recurrences of one stack share it
+    layer: int
+    direction: str
+    cell: CellTrace
+    states: dict[str, str]  # kind -> name of the state, "lstm.c_l1"
+    timesteps: int
+    batch: int
+    clock: int  # recurrences of one clock take the same step at the same time
+    nodes: dict[str, Integers]  # kind -> node ids by timestep
+    mask: Booleans | None = None  # (N, T) False where a sample copies its states
+    cuts: Booleans | None = None  # (N or 1, T) the step is cut from the one processed before it
+    splits_gain: bool = False  # whether a step is a slope and then a product, and nothing else
+
+    @property
+    def reverse(self) -> bool:
+        """Whether the last timestep is processed first."""
+        return self.direction != "forward"
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Some steps of a recurrence, lent until the next: columns (steps, N, units) by kind of state.
+
+    Gradients are empty where none were walked. A gated cell also lends its gates, (steps, N, gates, H).
+    """
+
+    recurrence: int
+    steps: slice | Integers  # timesteps
+    values: dict[str, Array]
+    total: dict[str, Array] = field(default_factory=dict)
+    immediate: dict[str, Array] = field(default_factory=dict)
+    carried: dict[str, Array] = field(default_factory=dict)
+    projected: Array | None = None  # the gradient after the slope and before the product, of a cell that splits
+    saturated: Array | None = None  # (steps, N, H) booleans, of the hidden state
+    gates: Array | None = None
+    gates_saturated: Array | None = None
+
+
+Take: TypeAlias = Callable[[Window], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """The steps at which a loss enters, each on the clock of the recurrence that it enters first."""
+
+    steps: Integers  # (L,) timesteps, ascending within a clock
+    clocks: Integers  # (L,)
+    norms: dict[int, Floats]  # clock -> (T, N) norm of what enters
+
+
+# (recurrence, kind, timestep or -1 for the initial state, first row, logs of norms (rows, samples))
+See: TypeAlias = Callable[[int, str, int, int, Floats], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Felt:
+    """Where a gradient arrives whose numbers were rounded to zero: nothing underflows in what told this."""
+
+    total: dict[tuple[int, str], Booleans]  # (recurrence, kind) -> (T + 1,), entry 0 the initial state
+    immediate: dict[tuple[int, str], Booleans]  # (T,) from the step itself
+    carried: dict[tuple[int, str], Booleans]  # (T,) from the step processed next
+
+
+class Recording(Protocol):
+    """One pass of a model, forward and back."""
+
+    model: str
+    dtype: str
+    batch: int  # samples
+    loss: float  # NaN where there is no scalar loss
+    labels: Sequence[str | None]
+    walked: bool  # whether there are gradients
+    facts: Sequence[Facts]
+
+    def walk(self, take: Take) -> None:
+        """Walk the whole loss back once and lend every window; without gradients, lend the values alone."""
+
+    def initial(self, recurrence: int, kind: str) -> float | None:
+        """Give the norm of the gradient of an initial state, after the walk; None where there is no such state."""
+
+    def felt(self) -> Felt:
+        """Walk once more in numbers that cannot underflow."""
+
+    def valid(self, recurrence: int) -> Booleans:
+        """Tell data from padding, (N, T)."""
+
+    def loss_steps(self, timesteps: int) -> Floats:
+        """Give each timestep's part of the loss, NaN where it is not known."""
+
+    def parameters(self, timesteps: int) -> tuple[ParameterTrace, ...]:
+        """Measure the parameters, after the walk."""
+
+    def inputs(self, timesteps: int) -> tuple[InputTrace, ...]:
+        """Measure what enters, after the walk."""
+
+    def graph(self, states: dict[str, Magnitudes]) -> GraphTrace:
+        """Give the recorded graph; the gradients of `states` by name are known already."""
+
+    def units(self, recurrence: int, kind: str) -> int:
+        """Give the number of units of a state."""
+
+    def losses(self) -> Losses:
+        """Say which steps a loss enters."""
+
+    def pull(self, rows: Sequence[tuple[int, int]], samples: dict[int, Integers], see: See) -> None:
+        """Walk losses back together, each a row given by (clock, timestep), for the chosen samples of a batch size."""
+
+    def back(self, group: Sequence[int], t: int, rows: dict[tuple[int, str], Array], samples: Integers) -> Any:
+        """Multiply rows (k, samples, units) of the states at t by the transposed Jacobian of the step into t.
+
+        Returns:
+            the rows of the states before, by (recurrence, kind).
+        """
+
+
+def nothing(shape: tuple[int, ...]) -> Floats:
+    """Give a column of which nothing is known."""
+    return np.full(shape, np.nan)

@@ -1,0 +1,38 @@
+"""The affine map, of every timestep at once: the operation of a linear layer, and of a projection before a recurrence."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rnngraph.autodiff.block.columns import PROJECT as SHOWN
+from rnngraph.autodiff.contribution import Array, BatchSum, Contribution, Outer
+from rnngraph.autodiff.node import Node, Op
+from rnngraph.errors import InputError
+
+
+def _affine(x: Array, weight: Array, bias: Array) -> Array:
+    if x.shape[-1] != weight.shape[0]:
+        raise InputError(
+            f"the input has shape {x.shape} and the weight {weight.shape}; "
+            f"the input's last size must be {weight.shape[0]}."
+        )
+    if x.ndim != 3:
+        return np.asarray(x @ weight + bias)
+    batch, time, _ = x.shape
+    # Time-major in memory: one product for all steps, and each step's slice is contiguous.
+    flat = x.swapaxes(0, 1).reshape(time * batch, -1) @ weight
+    flat += bias
+    return flat.reshape(time, batch, -1).swapaxes(0, 1)
+
+
+def _affine_vjp(g: Array, node: Node) -> tuple[Contribution, ...]:
+    x, weight, _ = node.arguments
+    if x.ndim != 3:
+        return g @ weight.T, Outer(x, g), BatchSum(g)
+    g = g.swapaxes(-3, -2)
+    to_x = (g.reshape(-1, g.shape[-1]) @ weight.T).reshape(*g.shape[:-1], -1).swapaxes(-3, -2)
+    return to_x, Outer(x.swapaxes(0, 1), g), BatchSum(g)
+
+
+LINEAR = Op("linear", "x·W + b", _affine, _affine_vjp, "y[t] = x[t]·W + b", stepwise="first")
+PROJECT = Op(SHOWN.name, SHOWN.label, _affine, _affine_vjp, SHOWN.formula, SHOWN.role, "first")

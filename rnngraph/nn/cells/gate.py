@@ -1,0 +1,30 @@
+"""The arithmetic of gates, which gated cells share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rnngraph.autodiff.contribution import Array
+
+SATURATED = 0.0125  # s(1 - s) of a sigmoid below 5 % of its largest, 1/4
+
+
+def signs(hidden: int, sigmoids: int, others: int, dtype: np.dtype[Any]) -> Array:
+    """Give -1 for the columns of sigmoids, which come first, and 1 for the others."""
+    sign = np.ones((sigmoids + others) * hidden, dtype)
+    sign[: sigmoids * hidden] = -1
+    return sign
+
+
+def sigmoid_of_negated(a: Array) -> None:
+    """Compute 1 / (1 + e^a) in place: the sigmoid of -a, without loss of digits at either end."""
+    np.exp(a, out=a)
+    np.add(a, 1, out=a)
+    np.reciprocal(a, out=a)
+
+
+def sigmoid_saturated(gates: Array) -> Array:
+    """Say where a sigmoid's derivative is small."""
+    return np.asarray(gates * (1 - gates) < SATURATED)

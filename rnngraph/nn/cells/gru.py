@@ -1,0 +1,217 @@
+"""The GRU (Cho et al., 2014), in the form of cuDNN and PyTorch, and in that with the reset before the product.
+
+Gates r, z, n. `n = tanh(x Wxn + bxn + r (h Whn + bhn))`, or `n = tanh(x Wxn + bxn + (r h) Whn)`;
+`h_t = (1 - z) n + z h_{t-1}`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from rnngraph.autodiff.cell import Cell, Factors, Kept, Past, Run, product
+from rnngraph.autodiff.contribution import Array
+from rnngraph.autodiff.tensor import Tensor
+from rnngraph.nn.cells import gate
+from rnngraph.nn.cells.tanh_relu import SATURATED
+from rnngraph.trace.cell import INPUT, CellTrace, PartTrace
+
+_STATE = "h[t] = (1 - z) · n + z · h[t-1]"
+
+
+def _facts(name: str, title: str, product: str, candidate: str) -> CellTrace:
+    return CellTrace(
+        name, title, ("h",), ("r", "z", "n"), "z", "update gate z, which keeps the state", "the gates and the cell",
+        parts=(
+            PartTrace("gates", "r z n", "gate", (INPUT, "<h"), f"r, z = σ(x[t]·Wx + b + {product}),  {candidate}"),
+            PartTrace("h", "hidden h", "state", ("gates", "<h"), _STATE, (1, 0, 1)),
+        ),
+        operations=(
+            PartTrace("x·Wx", "x·Wx + b", "part", (INPUT,), "x[t]·Wx + b", (0, 1, 2)),
+            PartTrace("h·Wh", "h·Wh + b", "part", ("<h",), product, (0, 0, 2)),
+            PartTrace("z", "σ z", "gate", ("x·Wx", "h·Wh"), "z[t] = σ(…), the update gate", (1, 0, 2)),
+            PartTrace("r", "σ r", "gate", ("x·Wx", "h·Wh"), "r[t] = σ(…), the reset gate", (1, 1, 2)),
+            PartTrace("n", "tanh n", "gate", ("x·Wx", "h·Wh", "r"), candidate, (2, 0, 1)),
+            PartTrace("h", "(1-z)n + zh", "state", ("n", "z", "<h"), _STATE, (3, 0, 1)),
+        ),
+    )  # fmt: skip
+
+
+class Gru(Cell):
+    """The reset gate is applied after the hidden product, which needs a bias of its own."""
+
+    facts = _facts("gru", "GRU", "h[t-1]·Wh + bh", "n = tanh(… + r · (h[t-1]·Wh + bh))")
+    names = ("Wx", "b", "Wh", "bh")
+    blocks = 3
+    extras = ("inner",)  # h·Whn + bhn
+    gate_order = {"torch": "rzn", "keras": "zrn"}  # noqa: RUF012 - a ClassVar by its declaration in Cell
+
+    def signs(self, hidden: int, dtype: np.dtype[Any]) -> Array | None:
+        """Negate what goes through a sigmoid."""
+        return gate.signs(hidden, 2, 1, dtype)
+
+    def advance(self, run: Run) -> Callable[[int], None]:
+        """Compute gates and state."""
+        H, h, gates, inner = run.hidden, run.states["h"], run.projected, run.extras["inner"]
+        weight, bias = run.weights["Wh"], run.weights["bh"]
+        product, mixed = np.empty_like(gates[0]), np.empty_like(h[0])
+
+        def step(p: int) -> None:
+            a, before, after = gates[p], h[p], h[p + 1]
+            np.dot(before, weight, out=product)
+            np.add(product, bias, out=product)
+            opened, n = a[..., : 2 * H], a[..., 2 * H :]
+            np.add(opened, product[..., : 2 * H], out=opened)
+            gate.sigmoid_of_negated(opened)
+            inner[p][...] = product[..., 2 * H :]
+            np.multiply(inner[p], opened[..., :H], out=mixed)
+            np.add(n, mixed, out=n)
+            np.tanh(n, out=n)
+            np.subtract(before, n, out=after)
+            np.multiply(after, opened[..., H:], out=after)
+            np.add(after, n, out=after)
+
+        return step
+
+    def factors(self, past: Past) -> Factors:
+        """Give what makes da of the hidden product, the candidate's own factor, and the update gate."""
+        H, gates, before = past.hidden, past.gates, past.before["h"]
+        r, z, n = (gates[..., k * H : (k + 1) * H] for k in range(3))
+        blocks = np.empty((*gates.shape[:-1], 3, H), gates.dtype)
+        candidate = (1 - z) * past.slope(1 - n * n)
+        np.multiply(past.slope(r * (1 - r)) * past.extras["inner"], candidate, out=blocks[..., 0, :])
+        np.multiply(past.slope(z * (1 - z)), before - n, out=blocks[..., 1, :])
+        np.multiply(candidate, r, out=blocks[..., 2, :])
+        update = np.ascontiguousarray(z)
+        if past.copied is not None:
+            own = 1 - past.copied
+            blocks *= own[..., None, :]
+            candidate *= own
+            update = update * own
+        return {"blocks": blocks, "candidate": candidate, "update": update}
+
+    def back(
+        self, factors: Factors, p: int, g: Sequence[Array], da: Array, weight: Array, out: Sequence[Array]
+    ) -> None:
+        """Compute da of the product, and dh = da Whᵀ + z g."""
+        h = g[0]
+        np.multiply(factors["blocks"][p], h[..., None, :], out=da.reshape(*h.shape[:-1], 3, h.shape[-1]))
+        product(da, weight, out[0])
+        out[0][...] += factors["update"][p] * h
+
+    def to_input(self, factors: Factors, steps: slice | int, da: Array, h: Array) -> Array:
+        """Take the reset gate, which multiplies the hidden product alone, out of the candidate's block."""
+        found, H = da.copy(), h.shape[-1]
+        np.multiply(factors["candidate"][steps], h, out=found[..., 2 * H :])
+        return found
+
+    def weight_factors(
+        self, past: Past, x: Array, da: Array, to_input: Array, h: Array
+    ) -> Iterator[tuple[str, Any, Array]]:
+        """Add the bias of the hidden product."""
+        yield from super().weight_factors(past, x, da, to_input, h)
+        yield "bh", None, da
+
+    def saturated(self, past: Past) -> Array:
+        """Say where the derivative of the candidate is below 0.05."""
+        return np.asarray(np.square(past.gates[..., 2 * past.hidden :]) > SATURATED)
+
+    def gates_saturated(self, gates: Array, hidden: int) -> Array:
+        """Say where the derivative of a gate is small."""
+        flat = np.empty(gates.shape, bool)
+        flat[..., : 2 * hidden] = gate.sigmoid_saturated(gates[..., : 2 * hidden])
+        flat[..., 2 * hidden :] = np.square(gates[..., 2 * hidden :]) > SATURATED
+        return flat
+
+    def compose(
+        self, x: Tensor, states: Mapping[str, Tensor], weights: Mapping[str, Tensor], kept: Kept
+    ) -> dict[str, Tensor]:
+        """Record the step."""
+        h = states["h"]
+        product, H = h @ weights["Wh"] + weights["bh"], h.shape[-1]
+        r = (x[:, :H] + product[:, :H]).sigmoid()
+        z = (x[:, H : 2 * H] + product[:, H : 2 * H]).sigmoid()
+        n = (x[:, 2 * H :] + r * product[:, 2 * H :]).tanh()
+        return {"h": kept("h", (1 - z) * n + z * h)}
+
+    def long_memory(self, bias: Mapping[str, Array], drawn: Array) -> None:
+        """Open the update gate, which keeps the state (Tallec and Ollivier, 2018)."""
+        bias["z"][:] = drawn
+
+
+class GruResetBefore(Gru):
+    """The reset gate is applied to h before the product, as Cho et al. wrote it and Keras has it (`reset_after=False`)."""
+
+    facts = _facts("gru_reset_before", "GRU, reset before the product", "h[t-1]·Wh", "n = tanh(… + (r · h[t-1])·Whn)")
+    form_of = Gru.facts.name
+    names = ("Wx", "b", "Wh")
+    extras = ()
+
+    def advance(self, run: Run) -> Callable[[int], None]:
+        """Compute gates and state."""
+        H, h, gates, weight = run.hidden, run.states["h"], run.projected, run.weights["Wh"]
+
+        def step(p: int) -> None:
+            a, before, after = gates[p], h[p], h[p + 1]
+            opened, n = a[..., : 2 * H], a[..., 2 * H :]
+            opened += before @ weight[:, : 2 * H]
+            gate.sigmoid_of_negated(opened)
+            n += (opened[..., :H] * before) @ weight[:, 2 * H :]
+            np.tanh(n, out=n)
+            after[...] = n + opened[..., H:] * (before - n)
+
+        return step
+
+    def factors(self, past: Past) -> Factors:
+        """Give the slopes, and what goes through the reset gate."""
+        H, gates, before = past.hidden, past.gates, past.before["h"]
+        r, z, n = (gates[..., k * H : (k + 1) * H] for k in range(3))
+        own = 1.0 if past.copied is None else 1 - past.copied
+        return {
+            "candidate": (1 - z) * past.slope(1 - n * n) * own, "update": np.ascontiguousarray(z) * own,
+            "to_update": past.slope(z * (1 - z)) * (before - n) * own,
+            "to_reset": past.slope(r * (1 - r)) * before * own, "reset": r,
+        }  # fmt: skip
+
+    def back(
+        self, factors: Factors, p: int, g: Sequence[Array], da: Array, weight: Array, out: Sequence[Array]
+    ) -> None:
+        """Walk back through the candidate first, and through the reset gate before it."""
+        h = g[0]
+        H = h.shape[-1]
+        update = factors["update"][p] * h
+        np.multiply(factors["candidate"][p], h, out=da[..., 2 * H :])
+        reset = da[..., 2 * H :] @ weight[2 * H :]
+        np.multiply(factors["to_reset"][p], reset, out=da[..., :H])
+        np.multiply(factors["to_update"][p], h, out=da[..., H : 2 * H])
+        out[0][...] = da[..., : 2 * H] @ weight[: 2 * H] + factors["reset"][p] * reset + update
+
+    def to_input(self, factors: Factors, steps: slice | int, da: Array, h: Array) -> Array:
+        """Give da: all blocks are added to the projection."""
+        return da
+
+    def weight_factors(
+        self, past: Past, x: Array, da: Array, to_input: Array, h: Array
+    ) -> Iterator[tuple[str, Any, Array]]:
+        """Give Wh two sets of rows: h for the gates' blocks, r h for the candidate's."""
+        H, before = past.hidden, past.before["h"]
+        opened, candidate = da.copy(), da.copy()
+        opened[..., 2 * H :] = 0
+        candidate[..., : 2 * H] = 0
+        yield "Wx", x, to_input
+        yield "b", None, to_input
+        left = np.concatenate([before, past.gates[..., :H] * before], axis=1)
+        yield "Wh", left, np.concatenate([opened, candidate], axis=1)
+
+    def compose(
+        self, x: Tensor, states: Mapping[str, Tensor], weights: Mapping[str, Tensor], kept: Kept
+    ) -> dict[str, Tensor]:
+        """Record the step."""
+        h, weight = states["h"], weights["Wh"]
+        H = h.shape[-1]
+        opened = (x[:, : 2 * H] + h @ weight[:, : 2 * H]).sigmoid()
+        r, z = opened[:, :H], opened[:, H:]
+        n = (x[:, 2 * H :] + (r * h) @ weight[:, 2 * H :]).tanh()
+        return {"h": kept("h", (1 - z) * n + z * h)}

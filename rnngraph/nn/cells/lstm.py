@@ -1,0 +1,213 @@
+"""The LSTM (Hochreiter and Schmidhuber, 1997; Gers et al., 2000), and its form with a projection (Sak et al., 2014).
+
+`a = x Wx + h Wh + b` with column blocks i, f, o, g; `c_t = f c_{t-1} + i g`, `h_t = o tanh(c_t)`; no peepholes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from rnngraph.autodiff.cell import Cell, Factors, Kept, Past, Run, Weights, product
+from rnngraph.autodiff.contribution import Array
+from rnngraph.autodiff.tensor import Tensor
+from rnngraph.nn.cells import gate
+from rnngraph.nn.cells.tanh_relu import SATURATED
+from rnngraph.trace.cell import INPUT, CellTrace, PartTrace
+
+_SATURATED_CELL = math.atanh(math.sqrt(SATURATED)) ** 2  # tanh'(c) < 0.05, as a bound on c squared
+
+
+def _facts(name: str, title: str, hidden: str, formula: str) -> CellTrace:
+    return CellTrace(
+        name, title, ("h", "c"), ("i", "f", "o", "g"), "f", "forget gate", "the gates and the cell",
+        parts=(
+            PartTrace("gates", "i f o g", "gate", (INPUT, "<h"), "i, f, o = σ(x[t]·Wx + b + h[t-1]·Wh),  g = tanh(…)"),
+            PartTrace("c", "cell c", "state", ("gates", "<c"), "c[t] = f · c[t-1] + i · g", (1, 0, 1)),
+            PartTrace("h", "hidden h", "state", ("c", "gates"), formula, (2, 0, 1)),
+        ),
+        operations=(
+            PartTrace("x·Wx", "x·Wx + b", "part", (INPUT,), "x[t]·Wx + b", (0, 1, 2)),
+            PartTrace("h·Wh", "h·Wh", "part", ("<h",), "h[t-1]·Wh", (0, 0, 2)),
+            PartTrace("+", "+", "part", ("x·Wx", "h·Wh"), "a[t] = x[t]·Wx + b + h[t-1]·Wh", (1, 0, 1)),
+            PartTrace("f", "σ f", "gate", ("+",), "f[t] = σ(a[t]), the forget gate", (2, 0, 4)),
+            PartTrace("i", "σ i", "gate", ("+",), "i[t] = σ(a[t]), the input gate", (2, 1, 4)),
+            PartTrace("g", "tanh g", "gate", ("+",), "g[t] = tanh(a[t]), the candidate", (2, 2, 4)),
+            PartTrace("o", "σ o", "gate", ("+",), "o[t] = σ(a[t]), the output gate", (2, 3, 4)),
+            PartTrace("f*c", "f * c", "part", ("f", "<c"), "f[t] · c[t-1]", (3, 0, 2)),
+            PartTrace("i*g", "i * g", "part", ("i", "g"), "i[t] · g[t]", (3, 1, 2)),
+            PartTrace("c", "+  cell c", "state", ("f*c", "i*g"), "c[t] = f · c[t-1] + i · g", (4, 0, 1)),
+            PartTrace("tanh c", "tanh", "part", ("c",), "tanh(c[t])", (5, 0, 1)),
+            PartTrace("h", hidden, "state", ("tanh c", "o"), formula, (6, 0, 1)),
+        ),
+    )  # fmt: skip
+
+
+class Lstm(Cell):
+    """Four gates and two states."""
+
+    facts = _facts("lstm", "LSTM", "o *  hidden h", "h[t] = o · tanh(c[t])")
+    blocks = 4
+    gate_order = {"torch": "ifgo", "keras": "ifgo"}  # noqa: RUF012 - a ClassVar by its declaration in Cell
+
+    def signs(self, hidden: int, dtype: np.dtype[Any]) -> Array | None:
+        """Negate what goes through a sigmoid."""
+        return gate.signs(hidden, 3, 1, dtype)
+
+    def advance(self, run: Run) -> Callable[[int], None]:
+        """Compute gates, cell and hidden state."""
+        H, h, c, gates = run.hidden, run.states["h"], run.states["c"], run.projected
+        weight, finish = run.weights["Wh"], self.hidden(run)
+        product, gained = np.empty_like(gates[0]), np.empty_like(c[0])
+
+        def step(p: int) -> None:
+            a, after = gates[p], c[p + 1]
+            np.dot(h[p], weight, out=product)
+            np.add(a, product, out=a)
+            opened, candidate = a[..., : 3 * H], a[..., 3 * H :]
+            gate.sigmoid_of_negated(opened)
+            np.tanh(candidate, out=candidate)
+            np.multiply(a[..., H : 2 * H], c[p], out=after)
+            np.multiply(a[..., :H], candidate, out=gained)
+            np.add(after, gained, out=after)
+            finish(p)
+
+        return step
+
+    def hidden(self, run: Run) -> Callable[[int], None]:
+        """Give the function that computes h from the gates and the new cell state."""
+        H, h, c, gates = run.hidden, run.states["h"], run.states["c"], run.projected
+
+        def step(p: int) -> None:
+            after = h[p + 1]
+            np.tanh(c[p + 1], out=after)
+            np.multiply(after, gates[p][..., 2 * H : 3 * H], out=after)
+
+        return step
+
+    def factors(self, past: Past) -> Factors:
+        """Give what makes da of the gates' blocks, `within` of dh to dc, and the forget gate."""
+        H, gates, before = past.hidden, past.gates, past.before["c"]
+        i, f, o, u = (gates[..., k * H : (k + 1) * H] for k in range(4))
+        squashed = np.tanh(past.after["c"])
+        blocks = np.empty((*gates.shape[:-1], 4, H), gates.dtype)
+        slope = np.empty_like(squashed)
+        for k, (opened, other) in enumerate(((i, u), (f, before), (o, squashed))):
+            np.subtract(1, opened, out=slope)
+            np.multiply(slope, opened, out=slope)
+            np.multiply(past.slope(slope), other, out=blocks[..., k, :])
+        np.multiply(u, u, out=slope)
+        np.subtract(1, slope, out=slope)
+        np.multiply(past.slope(slope), i, out=blocks[..., 3, :])
+        np.multiply(squashed, squashed, out=slope)
+        np.subtract(1, slope, out=slope)
+        past.slope(slope)
+        slope *= o
+        if past.copied is None:
+            return {"blocks": blocks, "within": slope, "forget": np.ascontiguousarray(f), "squashed": squashed}
+        own = 1 - past.copied
+        blocks *= own[..., None, :]
+        slope *= own
+        return {"blocks": blocks, "within": slope, "forget": f * own + past.copied, "squashed": squashed}
+
+    def within(self, factors: Factors, p: int, h: Array, others: Sequence[Array]) -> None:
+        """Compute what of dh goes to the dc of the same step."""
+        np.multiply(h, factors["within"][p], out=others[0])
+
+    def back(
+        self, factors: Factors, p: int, g: Sequence[Array], da: Array, weight: Array, out: Sequence[Array]
+    ) -> None:
+        """Compute da of all gates, dh = da Whᵀ and dc = f g."""
+        h, c = g
+        blocks = factors["blocks"][p]
+        four = da.reshape(*c.shape[:-1], 4, c.shape[-1])
+        np.multiply(blocks[..., :2, :], c[..., None, :], out=four[..., :2, :])
+        np.multiply(blocks[..., 2, :], h, out=four[..., 2, :])
+        np.multiply(blocks[..., 3, :], c, out=four[..., 3, :])
+        product(da, weight, out[0])
+        np.multiply(factors["forget"][p], c, out=out[1])
+
+    def saturated(self, past: Past) -> Array:
+        """Say where tanh'(c) < 0.05."""
+        return np.asarray(np.square(past.after["c"]) > _SATURATED_CELL)
+
+    def gates_saturated(self, gates: Array, hidden: int) -> Array:
+        """Say where the derivative of a gate is small."""
+        flat = np.empty(gates.shape, bool)
+        flat[..., : 3 * hidden] = gate.sigmoid_saturated(gates[..., : 3 * hidden])
+        flat[..., 3 * hidden :] = np.square(gates[..., 3 * hidden :]) > SATURATED
+        return flat
+
+    def compose(
+        self, x: Tensor, states: Mapping[str, Tensor], weights: Mapping[str, Tensor], kept: Kept
+    ) -> dict[str, Tensor]:
+        """Record the step."""
+        a = x + states["h"] @ weights["Wh"]
+        H = a.shape[-1] // 4
+        i, f, o = (a[:, k * H : (k + 1) * H].sigmoid() for k in range(3))
+        g = a[:, 3 * H :].tanh()
+        c = kept("c", f * states["c"] + i * g)
+        return {"h": kept("h", self.read(o * c.tanh(), weights)), "c": c}
+
+    def read(self, hidden: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
+        """Record what h is made of `o tanh(c)`."""
+        return hidden
+
+    def long_memory(self, bias: Mapping[str, Array], drawn: Array) -> None:
+        """Open the forget gate and close the input gate by as much (Tallec and Ollivier, 2018)."""
+        bias["f"][:] = drawn
+        bias["i"][:] = -drawn
+
+
+class ProjectedLstm(Lstm):
+    """An LSTM whose hidden state is `(o tanh(c)) Wr`, which is narrower than its cell state."""
+
+    facts = _facts("lstm_projected", "LSTM with projection", "(o *)·Wr  hidden h", "h[t] = (o · tanh(c[t]))·Wr")
+    form_of = Lstm.facts.name
+    names = ("Wx", "b", "Wh", "Wr")
+
+    def widths(self, weights: Weights) -> dict[str, int]:
+        """Give the width of h, which is that of the projection, and of c."""
+        return {"h": int(weights["Wr"].shape[1]), "c": self.units(weights)}
+
+    def hidden(self, run: Run) -> Callable[[int], None]:
+        """Give the function that computes the projected h."""
+        H, h, c, gates = run.hidden, run.states["h"], run.states["c"], run.projected
+        weight, wide = run.weights["Wr"], np.empty_like(c[0])
+
+        def step(p: int) -> None:
+            np.tanh(c[p + 1], out=wide)
+            np.multiply(wide, gates[p][..., 2 * H : 3 * H], out=wide)
+            np.dot(wide, weight, out=h[p + 1])
+
+        return step
+
+    def factors(self, past: Past) -> Factors:
+        """Add the projection, which dh passes first."""
+        return {**super().factors(past), "constants": {"Wr": np.ascontiguousarray(past.weights["Wr"].T)}}
+
+    def within(self, factors: Factors, p: int, h: Array, others: Sequence[Array]) -> None:
+        """Compute what of dh goes to the dc of the same step."""
+        super().within(factors, p, h @ factors["constants"]["Wr"], others)
+
+    def back(
+        self, factors: Factors, p: int, g: Sequence[Array], da: Array, weight: Array, out: Sequence[Array]
+    ) -> None:
+        """Walk the step back."""
+        super().back(factors, p, (g[0] @ factors["constants"]["Wr"], g[1]), da, weight, out)
+
+    def weight_factors(
+        self, past: Past, x: Array, da: Array, to_input: Array, h: Array
+    ) -> Iterator[tuple[str, Any, Array]]:
+        """Add the projection's."""
+        yield from super().weight_factors(past, x, da, to_input, h)
+        H = past.hidden
+        wide = np.tanh(past.after["c"]) * past.gates[..., 2 * H : 3 * H]
+        yield "Wr", wide if past.copied is None else wide * (1 - past.copied), h
+
+    def read(self, hidden: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
+        """Record the projection."""
+        return hidden @ weights["Wr"]

@@ -1,0 +1,41 @@
+"""The colour scales of the page: their ends, chosen as the picture's are, and their stops on light and on dark."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from rnngraph.graph.model import Graph
+from rnngraph.graph.style.palette import BALANCE, VIRIDIS, hexadecimal
+from rnngraph.graph.style.scales import choose_style
+from rnngraph.trace.model import Trace
+
+# The same scales on a dark page: without the darkest end, which vanishes there, but with the lightest.
+VIRIDIS_DARK = (
+    (102, 88, 168), (82, 116, 178), (62, 137, 158), (45, 154, 146), (34, 170, 131), (68, 191, 112),
+    (122, 209, 81), (170, 220, 50), (218, 226, 40), (253, 231, 37),
+)  # fmt: skip
+BALANCE_DARK = (
+    (96, 165, 250), (105, 160, 225), (125, 155, 195), (140, 146, 155), (205, 150, 95), (232, 140, 60), (251, 146, 60),
+)  # fmt: skip
+
+
+def scales(graph: Graph, trace: Trace) -> dict[str, Any]:
+    """Return the ends of every scale, over all steps of the trace, and the colours."""
+    style = choose_style(graph)
+    gains = np.concatenate([state.gain for state in trace.states])
+    gains = gains[np.isfinite(gains) & (gains > 0)]
+    reach = float(max(math.log10(2), np.abs(np.log10(gains)).max(initial=0.0)))
+    used = np.concatenate([state.activation for state in trace.states])
+    largest = float(used[np.isfinite(used)].max(initial=0.0)) or 1.0
+    return {
+        "arrows": [style.arrows.low, style.arrows.high],
+        "bars": [style.bars.low, style.bars.high],
+        "weights": [style.weights.low, style.weights.high],
+        "gain": [round(-reach, 5), round(reach, 5)],
+        "activation": [0, float(f"{largest:.5g}")],
+        "stops": {name: [hexadecimal(colour) for colour in stops] for name, stops in (
+            ("light", VIRIDIS), ("dark", VIRIDIS_DARK), ("lightBalance", BALANCE), ("darkBalance", BALANCE_DARK))},
+    }  # fmt: skip

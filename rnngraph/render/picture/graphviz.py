@@ -1,0 +1,108 @@
+"""Turn DOT text into svg, png or pdf with whichever Graphviz there is; positions stay as they are.
+
+A `dot` on the PATH is used first, else the Graphviz inside the wheels of pygraphviz, in this process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import shutil
+import warnings
+from collections.abc import Iterator
+
+from rnngraph.errors import MissingToolError
+from rnngraph.graph.draw import Drawing
+from rnngraph.render.picture.dot import dot
+
+# Graphviz' bitmap libraries refuse or shrink what is larger than this many pixels on a side.
+LARGEST_SIDE = 32_000
+DPI = 120.0
+NO_GRAPHVIZ = (
+    "no Graphviz was found: there is no `dot` on the PATH and pygraphviz is not installed; "
+    "run `pip install pygraphviz`, or install Graphviz (https://graphviz.org/download), "
+    "or write .html, .dot, .json or .mmd"
+)
+
+
+def svg(drawing: Drawing) -> bytes:
+    """Return the drawing as an SVG document."""
+    return run_graphviz(dot(drawing), "svg")
+
+
+def pdf(drawing: Drawing) -> bytes:
+    """Return the drawing as one PDF page, without the time at which it was made."""
+    data = run_graphviz(dot(drawing), "pdf")
+    return re.sub(rb"/CreationDate \(D:(\d{14})", b"/CreationDate (D:20000101000000", data)
+
+
+def png(drawing: Drawing) -> bytes:
+    """Return the drawing as a bitmap; warn where it had to be made smaller to be possible at all."""
+    longest = max(drawing.frame.width, drawing.frame.height)
+    dpi = min(DPI, LARGEST_SIDE * 72 / longest)
+    if dpi < DPI:
+        warnings.warn(
+            f"the picture is {longest:.0f} points long, so the PNG was drawn at {dpi:.0f} instead of "
+            f"{DPI:.0f} dots an inch; "
+            "write .svg for a picture of any size, or show fewer steps",
+            UserWarning,
+            stacklevel=3,
+        )
+    source = dot(drawing).replace("graph [", f'graph [dpi="{dpi:.4g}" ', 1)
+    return run_graphviz(source, "png")
+
+
+def run_graphviz(source: str, format: str) -> bytes:  # noqa: A002 - the field's own word
+    """Draw DOT text with pinned positions.
+
+    Raises:
+        MissingToolError: there is neither a `dot` on the PATH nor pygraphviz.
+    """
+    if find_dot() is None:
+        return run_in_process(source, format)
+    import graphviz
+
+    return bytes(graphviz.pipe("neato", format, source.encode(), neato_no_op=2, quiet=True))
+
+
+def find_dot() -> str | None:
+    """Return the path of the system's `dot`, None where there is none."""
+    return shutil.which("dot")
+
+
+def run_in_process(source: str, format: str) -> bytes:  # noqa: A002 - the field's own word
+    """Draw with the Graphviz that pygraphviz carries.
+
+    Raises:
+        MissingToolError: pygraphviz is not installed.
+    """
+    try:
+        import pygraphviz
+    except ImportError:
+        raise MissingToolError(NO_GRAPHVIZ) from None
+    # It warns of slow layouts for large graphs on stderr, but nothing is laid out here.
+    with contextlib.redirect_stderr(io.StringIO()), _quiet_library():
+        return bytes(pygraphviz.AGraph(string=source).draw(format=format, prog="nop2"))
+
+
+@contextlib.contextmanager
+def _quiet_library() -> Iterator[None]:
+    """Hold back what the C library writes: a line for each label wider than its box, and the fonts' own warnings.
+
+    `dot` is told the same with -q. The library knows no such option, so the descriptor itself is turned away.
+    """
+    try:
+        kept = os.dup(2)
+    except OSError:  # there is no stderr to be quiet on
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

@@ -1,0 +1,126 @@
+"""Write a drawing as JSON: rows, columns, vertices, edges and bands with positions and magnitudes, for other programs.
+
+Numbers that are not known are null, and every magnitude says its status.
+"""
+
+from __future__ import annotations
+
+import json as library
+from dataclasses import asdict
+from typing import Any
+
+from rnngraph.graph.draw import Drawing
+from rnngraph.graph.model import Band, Column, Edge, Vertex
+from rnngraph.graph.summary import Summary
+from rnngraph.render.strict import finite
+
+SCHEMA = 1
+
+
+def json(drawing: Drawing) -> str:
+    """Return the drawing as JSON text, one line a vertex, edge and band."""
+    return (
+        "{\n"
+        + ",\n".join(f"{library.dumps(key)}: {_text(value)}" for key, value in document(drawing).items())
+        + "\n}\n"
+    )
+
+
+def document(drawing: Drawing) -> dict[str, Any]:
+    """Return the drawing as plain dictionaries, lists, numbers and text."""
+    graph = drawing.graph
+    shapes = {shape.id: shape for shape in drawing.shapes if shape.role == "vertex"}
+    curves = {curve.id: curve for curve in drawing.curves}
+    frame = drawing.frame
+    return {
+        "schema": SCHEMA,
+        "title": graph.title,
+        "subtitle": graph.subtitle,
+        "timesteps": graph.timesteps,
+        "batch": graph.batch,
+        "frame": {side: _round(getattr(frame, side)) for side in ("left", "bottom", "width", "height")},
+        "columns": [_column(column) for column in graph.columns],
+        "rows": [asdict(row) for row in graph.rows],
+        "vertices": [_vertex(vertex, shapes[vertex.id].box) for vertex in graph.vertices if vertex.id in shapes],
+        "edges": [_edge(edge, curves[edge.id].points) for edge in graph.edges if edge.id in curves],
+        "bands": [_band(band) for band in graph.bands],
+    }  # fmt: skip
+
+
+def magnitude(found: Summary | None) -> dict[str, Any] | None:
+    """Return a summary as `value` (the largest), `log10`, `low`, and `status`."""
+    if found is None:
+        return None
+    return {
+        "value": finite(found.high),
+        "log10": finite(found.log10),
+        "low": finite(found.low),
+        "status": found.status.name.lower(),
+    }
+
+
+def _column(column: Column) -> dict[str, Any]:
+    return {
+        "kind": column.kind,
+        "ranges": [list(pair) for pair in column.ranges],
+        "count": column.count,
+        "label": column.label,
+        "valid": column.valid if column.valid >= 0 else None,
+    }
+
+
+def _vertex(vertex: Vertex, box: Any) -> dict[str, Any]:
+    return {
+        "id": vertex.id,
+        "kind": vertex.kind,
+        "label": vertex.label,
+        "row": vertex.row if vertex.row >= 0 else None,
+        "column": vertex.column,
+        "nodes": list(vertex.nodes),
+        "state": vertex.state or None,
+        "x": _round(box.x),
+        "y": _round(box.y),
+        "width": _round(box.width),
+        "height": _round(box.height),
+        "grad": magnitude(vertex.grad),
+        "saturated": magnitude(vertex.saturated),
+        "activation": magnitude(vertex.activation),
+        "first_nonfinite": vertex.first_nonfinite,
+        "mark": vertex.mark or None,
+    }
+
+
+def _edge(edge: Edge, points: tuple[tuple[float, float], ...]) -> dict[str, Any]:
+    return {
+        "id": edge.id,
+        "kind": edge.kind,
+        "source": edge.source,
+        "target": edge.target,
+        "state": edge.state or None,
+        "carried": magnitude(edge.carried),
+        "gain": magnitude(edge.gain),
+        "cut": edge.cut,
+        "unreached": edge.unreached or None,
+        "points": [[_round(x), _round(y)] for x, y in points],
+    }
+
+
+def _band(band: Band) -> dict[str, Any]:
+    return {
+        "name": band.name,
+        "kind": band.kind,
+        "total": magnitude(band.total),
+        "cells": [magnitude(one) for one in band.summaries],
+    }
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list) and value:
+        return (
+            "[\n  " + ",\n  ".join(library.dumps(item, ensure_ascii=False, allow_nan=False) for item in value) + "\n]"
+        )
+    return library.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def _round(value: float) -> float:
+    return round(value, 2)

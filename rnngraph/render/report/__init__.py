@@ -1,0 +1,1 @@
+"""Reports: something that a rich console can print, or one line of strict JSON for programs."""

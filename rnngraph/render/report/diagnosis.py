@@ -1,0 +1,52 @@
+"""A diagnosis as a JSON document, for programs: strict JSON, null where there is no number."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from rnngraph.diagnosis.finding import Finding
+from rnngraph.diagnosis.verdict import Diagnosis
+from rnngraph.render.strict import plain
+
+SCHEMA = 1
+
+
+def diagnosis_json(diagnosis: Diagnosis) -> str:
+    """Write the report of `rnngraph diagnose --json`: one line of JSON, without the line's end."""
+    return json.dumps(diagnosis_document(diagnosis), allow_nan=False)
+
+
+def diagnosis_document(diagnosis: Diagnosis) -> dict[str, Any]:
+    """Lay a diagnosis out as plain dictionaries, lists, numbers and strings."""
+    document = {
+        "schema": SCHEMA,
+        "model": diagnosis.model,
+        "verdict": diagnosis.verdict,
+        "flags": list(diagnosis.flags),
+        "horizon": diagnosis.horizon,
+        "decades": diagnosis.decades,
+        "rate": diagnosis.rate,
+        "half_life": diagnosis.half_life,
+        "memory_horizon": diagnosis.memory_horizon,
+        "floor": None,  # of a gain, as earlier versions had one
+        "measured": diagnosis.measured,
+        "notes": list(diagnosis.notes),
+        "thresholds": dict(diagnosis.thresholds),
+        "findings": [_finding(finding) for finding in diagnosis.findings],
+        "spectrum": diagnosis.spectrum,
+    }
+    cleaned: dict[str, Any] = plain(document)
+    return cleaned
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    return {
+        "rule": finding.rule,
+        "severity": finding.severity,
+        "where": dict(finding.where),
+        "evidence": dict(finding.evidence),
+        "cause": finding.cause,
+        "advice": finding.advice,
+        "text": finding.text,
+    }

@@ -1,0 +1,69 @@
+"""The report of a gradient check, as a table for a person or as a JSON document for programs.
+
+In comes what `gradcheck` returns, out comes something that a rich console can print, or text.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+from rich import box
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from rnngraph.autodiff.gradcheck_report import GradcheckReport, GradcheckRow
+from rnngraph.render.report.text import printable
+from rnngraph.render.strict import plain
+
+SCHEMA = 1
+
+
+def check_report(report: GradcheckReport) -> Group:
+    """Lay a gradient check out: a row a parameter and input, what is wrong, and the verdict."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("parameter or input", no_wrap=True)
+    for heading in ("gradient", "differences", "relative error", ""):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in report.rows:
+        numbers = f"{row.analytic:.4e}", f"{row.numeric:.4e}", f"{row.relative_error:.1e}"
+        table.add_row(printable(row.name), *numbers, _verdict(row))
+    culprits = [Text(printable(str(culprit)), style="red") for culprit in report.culprits]
+    return Group(table, Text(), *culprits, _conclusion(report))
+
+
+def check_json(report: GradcheckReport) -> str:
+    """Write a gradient check as one line of strict JSON."""
+    document = {
+        "schema": SCHEMA,
+        "passed": report.passed,
+        "dtype": report.dtype,
+        "tolerance": report.tolerance,
+        "rows": [plain(asdict(row)) for row in report.rows],
+        "culprits": [plain(asdict(culprit)) for culprit in report.culprits],
+    }
+    return json.dumps(document, allow_nan=False)
+
+
+def _conclusion(report: GradcheckReport) -> Text:
+    how = f"({report.dtype}, tolerance {report.tolerance:g})"
+    wrong = sum(row.resolved and not row.passed for row in report.rows)
+    if report.passed:
+        return Text(f"All {len(report.rows)} gradients agree with central differences {how}.", style="bold green")
+    if not report.differs:
+        return Text(
+            f"Not every gradient can be compared with central differences {how}. {report.note}", style="bold red"
+        )
+    if not wrong:
+        return Text("Every gradient agrees here, but a rule is wrong in itself.", style="bold red")
+    text = f"{wrong} of {len(report.rows)} gradients differ from central differences {how}."
+    if not report.culprits:
+        text += f" {report.note or 'No op was found wrong by itself: look at how gradients are added up.'}"
+    return Text(text, style="bold red")
+
+
+def _verdict(row: GradcheckRow) -> Text:
+    if not row.resolved:
+        return Text("too small to tell" if row.passed else "cannot tell", style="yellow")
+    return Text("ok", style="green") if row.passed else Text("wrong", style="bold red")

@@ -1,0 +1,62 @@
+"""The lag report as a JSON document, for programs: strict JSON, null where there is no number."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from rnngraph.diagnosis.curve import LN10
+from rnngraph.render.report.lags.states import StateLags, state_lags
+from rnngraph.render.strict import finite, plain
+from rnngraph.trace.model import Trace
+
+SCHEMA = 1
+
+
+def lags_json(trace: Trace, *, states: Sequence[str] | None = None) -> str:
+    """Write the report of `rnngraph lags --json`: one line of JSON, without the line's end.
+
+    Raises:
+        InputError: the trace holds no lags, or no state of that name.
+    """
+    return json.dumps(lags_document(trace, states=states), allow_nan=False)
+
+
+def lags_document(trace: Trace, *, states: Sequence[str] | None = None) -> dict[str, Any]:
+    """Lay the lags of a trace out as plain dictionaries, lists, numbers and strings."""
+    return {
+        "schema": SCHEMA,
+        "model": trace.model,
+        "timesteps": trace.timesteps,
+        "states": [_state(one) for one in state_lags(trace, states=states)],
+    }
+
+
+def _state(one: StateLags) -> dict[str, Any]:
+    curve = one.curve
+    columns = [plain((values / LN10).tolist()) for values in (curve.median, curve.low, curve.high)]
+    return {
+        "name": one.state.name,
+        "layer": one.state.layer,
+        "direction": one.state.direction,
+        "kind": one.state.kind,
+        "rate": finite(one.rate),
+        "half_life": one.half_life,
+        "memory_horizon": one.memory_horizon,
+        "losses_available": one.lags.available,
+        "samples": one.lags.samples.tolist(),
+        "floor": None,  # of a gain, as earlier versions had one
+        "max_lag": one.lags.max_lag,
+        "curve": [
+            {"lag": lag, "median": m, "q10": low, "q90": high, "pairs": int(pairs)}
+            for lag, (m, low, high, pairs) in enumerate(zip(*columns, curve.pairs, strict=True), start=1)
+        ],
+        "matrix": {
+            "losses": one.lags.losses.tolist(),
+            "timesteps": np.arange(-1, one.matrix.shape[1] - 1).tolist(),
+            "log10": plain(one.matrix.tolist()),
+        },
+    }

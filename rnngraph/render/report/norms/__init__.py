@@ -1,0 +1,1 @@
+"""The report of the gradient norms of every timestep."""

@@ -1,0 +1,86 @@
+"""The norms of a trace as a JSON document, for programs.
+
+In comes a trace, out comes text with a schema number. A magnitude is `{"value", "log10", "status"}`; `value`
+is null where nothing can be read (non-finite, not observed), and `log10` also where the value is 0. The text
+is strict JSON: no NaN, no Infinity, ASCII only.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from rnngraph.render.strict import finite, plain
+from rnngraph.trace.magnitudes import Magnitudes, Status
+from rnngraph.trace.model import ParameterTrace, StateTrace, Trace
+
+SCHEMA = 1
+QUANTILES = ("q10", "q50", "q90")
+
+
+def norms_json(trace: Trace) -> str:
+    """Write the report of `rnngraph norms --json`: one line of JSON, without the line's end."""
+    return json.dumps(norms_document(trace), allow_nan=False)
+
+
+def norms_document(trace: Trace) -> dict[str, Any]:
+    """Lay the norms of a trace out as plain dictionaries, lists, numbers and strings."""
+    return {
+        "schema": SCHEMA,
+        "model": trace.model,
+        "batch": trace.batch,
+        "timesteps": trace.timesteps,
+        "dtype": trace.dtype,
+        "loss": finite(trace.loss),
+        "states": [_state(state, trace) for state in trace.states],
+        "parameters": [_parameter(parameter) for parameter in trace.parameters],
+        "inputs": [{"name": one.name, "steps": _magnitudes(one.steps)} for one in trace.inputs],
+    }
+
+
+def _state(state: StateTrace, trace: Trace) -> dict[str, Any]:
+    recurrence = trace.recurrence_of(state)
+    columns: dict[str, list[Any]] = {
+        "label": list(trace.labels),
+        "valid": recurrence.valid.sum(axis=0).tolist(),
+        "grad": _magnitudes(state.grad),
+        "immediate": _magnitudes(state.immediate),
+        "carried": _magnitudes(state.carried),
+        "gain": plain(state.gain.tolist()),
+        "saturated": plain(state.saturated.tolist()),
+        "quantiles": [
+            dict(zip(QUANTILES, step, strict=True))
+            for step in zip(*(_magnitudes(state.quantiles[row]) for row in range(len(QUANTILES))), strict=True)
+        ],
+    }
+    return {
+        "name": state.name,
+        "layer": state.layer,
+        "direction": state.direction,
+        "kind": state.kind,
+        "initial": _magnitude(state.initial),
+        "steps": [
+            {"t": t} | {name: column[t] for name, column in columns.items()} for t in range(recurrence.timesteps)
+        ],
+    }
+
+
+def _parameter(parameter: ParameterTrace) -> dict[str, Any]:
+    return {
+        "name": parameter.name,
+        "grad": _magnitude(parameter.grad),
+        "steps": _magnitudes(parameter.steps),
+        "cancellation": finite(parameter.cancellation),
+    }
+
+
+def _magnitude(magnitude: Magnitudes) -> dict[str, Any]:
+    return _magnitudes(Magnitudes(magnitude.value.reshape(1), magnitude.status.reshape(1)))[0]
+
+
+def _magnitudes(magnitudes: Magnitudes) -> list[dict[str, Any]]:
+    columns = magnitudes.value.tolist(), magnitudes.log10.tolist(), magnitudes.status.tolist()
+    return [
+        {"value": finite(value), "log10": finite(log10), "status": Status(status).name.lower()}
+        for value, log10, status in zip(*columns, strict=True)
+    ]

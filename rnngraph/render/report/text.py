@@ -1,0 +1,85 @@
+"""Numbers, magnitudes and bars as text for a terminal, one at a time.
+
+In come values of a trace, out come strings and rich texts. The four states of a magnitude that is not an
+ordinary number are told apart in words, so that the report also reads without colours.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from rich.text import Text
+
+from rnngraph.graph.style.palette import Colour, Scale
+from rnngraph.trace.magnitudes import Floats, Magnitudes, Status
+
+STATUS_WORDS = {
+    Status.ZERO: ("zero", "bold blue"),
+    Status.UNDERFLOW: ("underflow", "bold yellow"),
+    Status.NONFINITE: ("nonfinite", "bold red"),
+    Status.UNOBSERVED: ("-", "dim"),
+}
+# From small to large, after P. Tol's bright colours: colour-blind readers can tell them apart, and they are
+# legible on dark and on light.
+BRIGHT: tuple[Colour, ...] = ((68, 119, 170), (68, 170, 204), (170, 170, 68), (221, 136, 68), (238, 102, 119))
+EIGHTHS = " ▏▎▍▌▋▊▉"
+
+
+def scale_over(logarithms: Sequence[Floats]) -> Scale:
+    """Span the decimal logarithms that are known by whole decades, by one at least."""
+    known = np.concatenate([np.atleast_1d(one).ravel() for one in logarithms])
+    known = known[np.isfinite(known)]
+    low, high = (math.floor(known.min()), math.ceil(known.max())) if known.size else (-1, 0)
+    return Scale(low, max(high, low + 1), BRIGHT)
+
+
+def ends(scale: Scale) -> str:
+    """Name both ends of a scale of decades, such as `1e-4..1e1`."""
+    return f"1e{scale.low:.0f}..1e{scale.high:.0f}"
+
+
+def magnitude_text(magnitude: Magnitudes, scale: Scale | None = None) -> Text:
+    """Write one magnitude with three digits, or the word for its state."""
+    status = Status(int(magnitude.status))
+    if status is not Status.OK:
+        return Text(*STATUS_WORDS[status])
+    value = float(magnitude.value)
+    return Text(f"{value:.2e}", style=scale.colour(math.log10(value)) if scale else "")
+
+
+def bar(magnitude: Magnitudes, scale: Scale, *, width: int, ascii_only: bool) -> Text:
+    """Draw a magnitude on a log scale, `width` cells for the whole; nothing where there is no number."""
+    if int(magnitude.status) != Status.OK:
+        return Text()
+    log10 = math.log10(float(magnitude.value))
+    eighths = max(1, round(scale.share(log10) * width * 8))  # a number that is there leaves a mark
+    full, rest = divmod(eighths, 8)
+    blocks = "#" * max(1, round(eighths / 8)) if ascii_only else "█" * full + EIGHTHS[rest].strip()
+    return Text(blocks, style=scale.colour(log10))
+
+
+def number_text(number: float, *, missing: str = "-") -> str:
+    """Write a number with two digits or more, plainly where that is short."""
+    if math.isnan(number):
+        return missing
+    if number == 0:
+        return "0"
+    if 0.1 <= abs(number) < 1000:
+        return f"{number:.3f}" if abs(number) < 10 else f"{number:.1f}"
+    if 0.001 <= abs(number) < 0.1:
+        return f"{number:.4f}"
+    return f"{number:.1e}"
+
+
+def percent_text(share: float) -> str:
+    """Write a share as a percentage; a little that is not nothing is `<1%`."""
+    if math.isnan(share):
+        return "-"
+    return "<1%" if 0 < share < 0.005 else f"{share:.0%}"
+
+
+def printable(text: str) -> str:
+    """Replace what a terminal would act on (newlines, escapes, marks of direction) by its code."""
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)

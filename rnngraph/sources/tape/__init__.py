@@ -1,0 +1,1 @@
+"""A tape as a source: the recording that its reverse sweep answers."""

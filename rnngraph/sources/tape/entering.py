@@ -1,0 +1,129 @@
+"""What the loss tells every recurrence directly: the gradients that enter it without having passed another.
+
+In: a tape and the cotangents of its loss. Out: an `Entering`. The loss of a step is what enters at that step of a clock, so
+that the whole gradient is the sum over steps of what each carries back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from rnngraph.autodiff.backward import sweep
+from rnngraph.autodiff.block import Block
+from rnngraph.autodiff.block.given import Given, gather
+from rnngraph.autodiff.contribution import Array, Contribution, StateSlice
+from rnngraph.autodiff.many import Cotangents
+from rnngraph.autodiff.tape import Tape
+from rnngraph.measure.recording import Losses
+from rnngraph.norms import row_norms
+from rnngraph.sources.tape.clocks import Clocks
+from rnngraph.trace.magnitudes import Floats, Integers
+
+
+@dataclass(slots=True)
+class Entering:
+    """Gradients that enter: into blocks by entry id, into states that are nodes by node id, and their norms by clock."""
+
+    tape: Tape
+    clocks: Clocks
+    blocks: dict[int, tuple[int, Given]] = field(default_factory=dict)  # entry id -> (recurrence, what reaches it)
+    nodes: dict[int, tuple[int, int, Array]] = field(
+        default_factory=dict
+    )  # node id -> (recurrence, timestep, gradient)
+    norms: dict[int, Floats] = field(default_factory=dict)  # clock -> (T, N)
+
+    def losses(self) -> Losses:
+        """Say which steps a loss enters."""
+        norms = dict(sorted(self.norms.items()))
+        pairs = [(clock, t) for clock, norm in norms.items() for t in np.flatnonzero((norm != 0).any(axis=1)).tolist()]
+        return Losses(
+            np.array([t for _, t in pairs], np.int64), np.array([clock for clock, _ in pairs], np.int64), norms
+        )
+
+    def rows(
+        self, rows: list[tuple[int, int]], samples: Mapping[int, Integers], window: tuple[int, int] | None = None
+    ) -> dict[int, list[Cotangents]]:
+        """Give what enters in each of the rows, (clock, timestep), for the chosen samples; within a window of steps."""
+        found: dict[int, list[Cotangents]] = {}
+        place = {row: number for number, row in enumerate(rows)}
+        for entry_id, (recurrence, given) in self.blocks.items():
+            clock = self.clocks.of(recurrence)
+            some = found.setdefault(entry_id, [])
+            for row, number in place.items():
+                if row[0] == clock and (window is None or window[0] <= row[1] < window[1]):
+                    some.extend(_of_step(given, row[1], number, samples[given.block.sample_count]))
+        for node_id, (recurrence, t, gradient) in self.nodes.items():
+            number = place.get((self.clocks.of(recurrence), t), -1)
+            if number >= 0:
+                one = self.tape.recurrences[recurrence]
+                chosen = _only(gradient, one.batch_axis, samples)[None].astype(np.float64)
+                found.setdefault(node_id, []).append(Cotangents(chosen, number, 1))
+        return found
+
+
+def _of_step(given: Given, t: int, row: int, samples: Integers) -> list[Cotangents]:
+    arrived = [] if given.output is None else [("h", given.output[t])]
+    arrived += [(kind, single[t]) for kind, single in given.single.items() if t in single]
+    return [
+        Cotangents(StateSlice(kind, t, rows[None, samples].astype(np.float64)), row, 1, narrow=True)
+        for kind, rows in arrived
+        if rows[samples].any()
+    ]
+
+
+def _only(gradient: Array, axis: int | None, samples: Mapping[int, Integers]) -> Array:
+    if axis is None:
+        return gradient
+    kept = np.zeros(gradient.shape[axis], bool)
+    kept[samples[gradient.shape[axis]]] = True
+    shape = [1] * gradient.ndim
+    shape[axis] = -1
+    return np.where(kept.reshape(shape), gradient, 0)
+
+
+def find_entering(tape: Tape, starts: Mapping[int, Contribution], clocks: Clocks) -> Entering:
+    """Walk from the loss to the first recurrence on every way, and keep what arrives."""
+    found = Entering(tape, clocks)
+    blocks = {one.block.id: number for number, one in enumerate(tape.recurrences) if one.block is not None}
+    nodes = {
+        node_id: (number, t)
+        for number, one in enumerate(tape.recurrences)
+        for ids in one.states.values()
+        for t, node_id in enumerate(ids)
+    }
+    for step in sweep(tape, starts, until={*blocks, *nodes}):
+        entry = step.node
+        if isinstance(entry, Block):
+            given = gather(entry, step.contributions)
+            found.blocks[entry.id] = blocks[entry.id], given
+            _add_block(found, blocks[entry.id], given)
+        elif entry.id in nodes:
+            number, t = nodes[entry.id]
+            gradient = np.array(step.gradient)
+            found.nodes[entry.id] = number, t, gradient
+            axis = tape.recurrences[number].batch_axis
+            by_sample = gradient.reshape(1, -1) if axis is None else np.moveaxis(gradient, axis, 0)
+            norms = row_norms(by_sample.reshape(len(by_sample), -1))
+            _add(_norms(found, number, len(norms))[t], norms)
+    return found
+
+
+def _add_block(found: Entering, number: int, given: Given) -> None:
+    total = _norms(found, number, given.block.sample_count)
+    if given.output is not None:
+        _add(total, row_norms(given.output))
+    for single in given.single.values():
+        for t, one in single.items():
+            _add(total[t], row_norms(one))
+
+
+def _add(total: Floats, norms: Floats) -> None:
+    np.hypot(total, norms, out=total)  # the sum of squares would underflow
+
+
+def _norms(found: Entering, number: int, batch: int) -> Floats:
+    time = found.tape.recurrences[number].timesteps
+    return found.norms.setdefault(found.clocks.of(number), np.zeros((time, batch)))

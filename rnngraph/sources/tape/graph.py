@@ -1,0 +1,108 @@
+"""Turn a tape's nodes, those of blocks included, into the columns of a `GraphTrace`.
+
+In: a tape and the magnitudes of its nodes. Out: columns. The nodes of a block are written by arithmetic, none is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+import numpy as np
+
+from rnngraph.autodiff.block import Block
+from rnngraph.autodiff.block.columns import BLOCK, PROJECT
+from rnngraph.autodiff.node import Node, Op
+from rnngraph.autodiff.show import part_inputs, part_ops
+from rnngraph.autodiff.tape import Tape
+from rnngraph.trace.magnitudes import Integers, Magnitudes
+from rnngraph.trace.model import GraphTrace
+
+
+class _Numbers(dict[Hashable, int]):
+    """Gives every new key the next number."""
+
+    def __missing__(self, key: Hashable) -> int:
+        number = self[key] = len(self)
+        return number
+
+
+class _Columns:
+    """The columns of a graph under way."""
+
+    def __init__(self, tape: Tape) -> None:
+        size = tape.size
+        self.op, self.scope, self.shape, self.timestep = (np.empty(size, np.int64) for _ in range(4))
+        self.counts = np.zeros(size, np.int64)
+        self.inputs: list[Integers] = []
+        self.ops, self.scopes, self.shapes = _Numbers(), _Numbers(), _Numbers()
+        self.table: dict[str, Op] = {}
+        run: list[Node] = []
+        for entry in tape.entries:
+            if isinstance(entry, Block):
+                self._nodes(run)
+                self._block(entry)
+                run = []
+            else:
+                run.append(entry)
+        self._nodes(run)
+
+    def _number(self, op: Op) -> int:
+        self.table.setdefault(op.name, op)
+        return self.ops[op.name]
+
+    def _nodes(self, nodes: list[Node]) -> None:
+        if not nodes:
+            return
+        here = slice(nodes[0].id, nodes[-1].id + 1)
+        by_id = {id(node.op): node.op for node in nodes}
+        ops = {key: self._number(op) for key, op in by_id.items()}
+        self.op[here] = [ops[id(node.op)] for node in nodes]
+        self.scope[here] = [self.scopes[node.place] for node in nodes]
+        self.shape[here] = [self.shapes[node.value.shape] for node in nodes]
+        self.timestep[here] = [node.timestep for node in nodes]
+        self.counts[here] = [len(node.inputs) for node in nodes]
+        self.inputs.append(np.array([source for node in nodes for source in node.inputs], np.int64))
+
+    def _block(self, block: Block) -> None:
+        parts, time = block.cell.facts.parts, block.steps
+        count, first = len(parts), block.first
+        steps = slice(first + 1, block.id)
+        self.scope[first : block.id + 1] = self.scopes[block.place]
+        N, widths = block.sample_count, {kind: column.shape[-1] for kind, column in block.columns.items()}
+        wide = block.gates.shape[-1]
+        self.op[first], self.op[block.id] = self._number(PROJECT), self._number(BLOCK)
+        self.op[steps] = np.tile([self._number(op) for op in part_ops(block.cell.facts)], time)
+        self.shape[first], self.shape[block.id] = self.shapes[(N, time, wide)], self.shapes[block.value.shape]
+        self.shape[steps] = np.tile([self.shapes[(N, widths.get(part.key, wide))] for part in parts], time)
+        self.timestep[[first, block.id]] = -1
+        self.timestep[steps] = np.repeat(block.order(np.arange(time)), count)
+        start = [part_inputs(block, number, 0) for number in range(count)]
+        later = [part_inputs(block, number, 1) for number in range(count)]
+        self.counts[first] = 3
+        self.counts[steps] = np.tile([len(one) for one in later], time)
+        self.counts[block.id] = time
+        self.inputs.append(np.array([block.sources[name] for name in ("x", "Wx", "b")], np.int64))
+        self.inputs.append(np.array([one for some in start for one in some], np.int64))
+        if time > 1:
+            flat = np.array([one for some in later for one in some], np.int64)
+            moves = np.where((flat > first) & (flat <= first + 2 * count), count, 0)  # inputs that move with the step
+            self.inputs.append((flat + np.arange(time - 1)[:, None] * moves).reshape(-1))
+        self.inputs.append(block.node_ids("h"))
+
+
+def graph_columns(tape: Tape, grad: Magnitudes, *, forward: int, backward: int) -> GraphTrace:
+    """Build the columns; `grad` holds a magnitude a node, `forward` and `backward` the first non-finite nodes."""
+    columns = _Columns(tape)
+    offsets = np.zeros(tape.size + 1, dtype=np.int64)
+    np.cumsum(columns.counts, out=offsets[1:])
+    ops = [columns.table[str(name)] for name in columns.ops]
+    inputs = np.concatenate(columns.inputs) if columns.inputs else np.zeros(0, np.int64)
+    return GraphTrace(
+        ops=tuple(op.name for op in ops), labels=tuple(op.label for op in ops), roles=tuple(op.role for op in ops),
+        formulas=tuple(op.formula for op in ops),
+        scopes=tuple("/".join(str(key) for _, key in place) for place in columns.scopes),  # type: ignore[attr-defined, misc]
+        shapes=tuple(str(shape) for shape in columns.shapes),
+        names={str(entry.id): str(entry.name) for entry in tape.entries if entry.name},
+        op=columns.op, scope=columns.scope, shape=columns.shape, timestep=columns.timestep, inputs=inputs,
+        offsets=offsets, grad=grad, first_nonfinite_forward=forward, first_nonfinite_backward=backward,
+    )  # fmt: skip

@@ -1,0 +1,124 @@
+"""Whether the loss reads many timesteps jointly, as pooling and attention do: early steps then get gradient directly.
+
+In: a recording. Out: yes or no, found by asking: one state that a loss reads is moved a little, what stands above the
+recurrences is computed again, and the gradients that enter at other steps are compared with those before. A loss at
+every step leaves them as they are.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rnngraph.autodiff.backward import sweep
+from rnngraph.autodiff.block import Block
+from rnngraph.autodiff.block.given import gather
+from rnngraph.autodiff.contribution import Array
+from rnngraph.autodiff.node import Node
+from rnngraph.autodiff.tape import Entry, Tape
+from rnngraph.sources.tape.recording import TapeRecording
+
+NOTE = (
+    "the loss reads many timesteps at once (pooling or attention): early steps get gradient directly, and the lags are "
+    "those of the recurrence alone"
+)
+_MOVE = 1e-2  # relative; what changes by less than _SAME of the largest gradient is rounding
+_SAME = 1e-7
+
+
+def reads_many_steps(recording: TapeRecording) -> bool:
+    """Tell whether states of several timesteps are put together before something that is not linear in them.
+
+    A loss that is a plain sum over timesteps is not meant: it is a loss at every step.
+    """
+    tape, entering = recording.tape, recording.entering
+    for entry_id, (_, given) in entering.blocks.items():
+        if given.output is None:
+            steps = sorted(given.single.get("h", {}))
+        else:
+            steps = np.flatnonzero(given.output.any(axis=(1, 2))).tolist()
+        if len(steps) > 1 and _moves_others(recording, {entry_id: steps[len(steps) // 2]}):
+            return True
+    by_recurrence: dict[int, list[int]] = {}
+    for node_id, (number, _, _) in entering.nodes.items():
+        by_recurrence.setdefault(number, []).append(node_id)
+    return any(
+        len(nodes) > 1 and _moves_others(recording, {sorted(nodes)[len(nodes) // 2]: -1})
+        for nodes in by_recurrence.values()
+        if tape.recurrences
+    )
+
+
+def _moves_others(recording: TapeRecording, moved: dict[int, int]) -> bool:
+    """Move one state, and tell whether the gradient that enters anywhere else changes."""
+    (target, t), tape = next(iter(moved.items())), recording.tape
+    states = {one.block.id for one in tape.recurrences if one.block is not None}
+    states |= {node_id for one in tape.recurrences for ids in one.states.values() for node_id in ids}
+    changed = _computed_again(tape, target, t, states)
+    largest, difference = 0.0, 0.0
+    before, after = (_arrived(one, recording, states) for one in (tape, changed))
+    for node_id, one in before.items():
+        for step, gradient in one.items():
+            if (node_id, step) == (target, t):
+                continue
+            other = after.get(node_id, {}).get(step, np.zeros_like(gradient))
+            largest = max(largest, float(np.abs(gradient).max(initial=0)))
+            difference = max(difference, float(np.abs(gradient - other).max(initial=0)))
+    return difference > _SAME * largest
+
+
+def _arrived(tape: Tape, recording: TapeRecording, states: set[int]) -> dict[int, dict[int, Array]]:
+    found: dict[int, dict[int, Array]] = {}
+    with np.errstate(all="ignore"):
+        for step in sweep(tape, recording.starts, until=states):
+            entry = step.node
+            if entry.id not in states:
+                continue
+            if not isinstance(entry, Block):
+                found[entry.id] = {-1: np.array(step.gradient, np.float64)}
+                continue
+            given = gather(entry, step.contributions)
+            rows = {} if given.output is None else dict(enumerate(given.output.astype(np.float64)))
+            for at, one in given.single.get("h", {}).items():
+                rows[at] = rows.get(at, 0) + one
+            found[entry.id] = rows
+    return found
+
+
+def _computed_again(tape: Tape, target: int, t: int, states: set[int]) -> Tape:
+    """Copy a tape with one state moved, and compute again what depends on it and is no state."""
+    copy = Tape()
+    values: dict[int, Array] = {}
+    entries: list[Entry] = []
+    for entry in tape.entries:
+        value = entry.value
+        if entry.id == target:
+            value = value.copy()
+            part = value if t < 0 else value[:, t]
+            part *= 1 + _MOVE
+            part += _MOVE * (float(np.abs(part).max(initial=0)) or 1.0)
+            values[entry.id] = value
+        elif not isinstance(entry, Block) and entry.id not in states and any(i in values for i in entry.inputs):
+            arguments = tuple(values.get(i, tape.entry(i).value) for i in entry.inputs)
+            with np.errstate(all="ignore"):
+                value = values[entry.id] = np.asarray(entry.op.forward(*arguments, **entry.options))
+            entries.append(_with(entry, value, arguments))
+            continue
+        entries.append(entry)
+    copy.entries, copy._firsts, copy.size = entries, tape._firsts, tape.size
+    copy._uses = tape._uses
+    return copy
+
+
+def _with(node: Node, value: Array, arguments: tuple[Array, ...]) -> Node:
+    return Node(
+        node.id,
+        node.op,
+        node.inputs,
+        value,
+        arguments,
+        node.place,
+        node.timestep,
+        node.requires,
+        node.options,
+        node.name,
+    )

@@ -1,0 +1,158 @@
+"""Measure a parameter's gradient: the norm of every timestep's contribution, of their sum, and the cancellation.
+
+In: the `Step` that reached a parameter. Out: a `ParameterTrace`. Contributions stay factored; a step's norm comes from the
+factors, and the sum over time is one matrix product.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rnngraph.autodiff.backward import Step
+from rnngraph.autodiff.contribution import Array, BatchSum, Contribution, Outer, Scatter, Summed, add_up
+from rnngraph.autodiff.node import Node
+from rnngraph.autodiff.tape import Entry
+from rnngraph.norms import norm, outer_norms, row_norms
+from rnngraph.trace.magnitudes import Booleans, Floats, Magnitudes, Status
+from rnngraph.trace.model import ParameterTrace
+
+AUTOMATIC = 512  # rows of a weight up to which nobody waits for the eigenvalues
+
+# One timestep's part, or one part that keeps its timesteps apart.
+Part = tuple[list[int], Contribution]
+
+
+def measure_parameter(
+    node: Node, step: Step | None, time: int, *, walked: bool, recurrent: bool, lost: Booleans | None = None
+) -> ParameterTrace:
+    """Measure what reached a parameter.
+
+    Args:
+        node: the parameter.
+        step: what reached it; None where nothing did.
+        time: the number of timesteps of the trace.
+        walked: whether there were gradients at all.
+        recurrent: whether it is a recurrent weight, whose eigenvalues are computed.
+        lost: (T,) the timesteps at which a zero is an underflow; None where there is none.
+    """
+    name, value = str(node.name), node.value
+    radius, largest = _spectrum(value) if recurrent else (np.nan, np.nan)
+    if not walked:
+        total, steps, cancellation = Magnitudes.unobserved(), Magnitudes.unobserved((time,)), np.nan
+    elif step is None:
+        total, steps, cancellation = Magnitudes.of(0.0), Magnitudes.of(np.zeros(time)), np.nan
+    else:
+        total, steps, cancellation = _measured(node, step, time)
+    if lost is not None and walked:
+        here = np.zeros(time, bool)
+        here[: len(lost)] = lost[:time]
+        steps.status[(steps.status == Status.ZERO) & here] = Status.UNDERFLOW
+        if total.status == Status.ZERO and (steps.status == Status.UNDERFLOW).any():
+            total.status[...] = Status.UNDERFLOW
+    return ParameterTrace(name, value.shape, total, steps, cancellation, norm(value), radius, largest)
+
+
+def _measured(node: Node, step: Step, time: int) -> tuple[Magnitudes, Magnitudes, float]:
+    total = norm(step.gradient)
+    only = step.contributions[0]
+    if len(step.contributions) == 1 and isinstance(only, Summed) and len(only.steps) <= time:
+        steps = Magnitudes.of(_at_length(only.steps, time))
+        steps.status[: len(only.steps)][only.lost] = Status.UNDERFLOW
+        whole = True
+    else:
+        pairs = list(zip(step.consumers, step.contributions, strict=True))
+        parts = [(_timesteps(consumer, one), one) for consumer, one in pairs]
+        steps = _step_magnitudes(parts, node, time)
+        whole = all(-1 not in times and max(times) < time for times, _ in parts)
+    length = float(steps.value[steps.status == Status.OK].sum())
+    # What has no timestep, such as a penalty on the weight, is in the sum alone.
+    cancellation = min(total / length, 1.0) if whole and length > 0 and np.isfinite(total) else np.nan
+    return Magnitudes.of(total), steps, cancellation
+
+
+def _at_length(column: Floats, time: int) -> Floats:
+    return column if len(column) == time else np.concatenate([column, np.zeros(time - len(column))])
+
+
+def _spectrum(value: Array) -> tuple[float, float]:
+    """Give the spectral radius of a square weight, and its largest singular value; NaN where nobody would wait for it."""
+    if value.ndim != 2 or len(value) > AUTOMATIC or not np.isfinite(value).all():
+        return np.nan, np.nan
+    wide = value.astype(np.float64)
+    square = wide.shape[0] == wide.shape[1]
+    radius = float(np.abs(np.linalg.eigvals(wide)).max()) if square else np.nan
+    return radius, float(np.linalg.norm(wide, ord=2))
+
+
+def _timesteps(consumer: Entry | None, contribution: Contribution) -> list[int]:
+    if consumer is not None and consumer.timestep >= 0:
+        return [consumer.timestep]
+    count = 0
+    if isinstance(contribution, Summed):
+        count = len(contribution.steps)
+    elif isinstance(contribution, Outer) and contribution.right.ndim == 3:
+        count = len(contribution.right)
+    elif isinstance(contribution, BatchSum) and contribution.rows.ndim == 3:
+        count = len(contribution.rows)
+    elif isinstance(contribution, Scatter) and contribution.rows.ndim == 3 and len(contribution.index) == 1:
+        count = contribution.rows.shape[1]
+    return list(range(count)) if count else [-1]
+
+
+def _step_magnitudes(parts: list[Part], node: Node, time: int) -> Magnitudes:
+    parts = [(steps, part) for steps, part in parts if -1 not in steps and max(steps) < time]
+    if not parts:
+        return Magnitudes.unobserved((time,))
+    counts = np.zeros(time, dtype=np.int64)
+    for steps, _ in parts:
+        counts += np.bincount(steps, minlength=time)
+    norms = np.zeros(time)
+    for steps, part in parts:
+        found = _norms(part, node)
+        # One step's factors may have an axis of their own, such as heads; then its parts add up.
+        norms[steps] = found if len(found) == len(steps) else norm(add_up([part], node.value, ()))
+    for t in np.flatnonzero(counts > 1):  # used more than once in a step: the norm is that of the sum
+        here = [
+            _at(part, place) if len(steps) > 1 else part
+            for steps, part in parts
+            for place, one in enumerate(steps)
+            if one == t
+        ]
+        norms[t] = norm(add_up(here, node.value, ()))
+    return Magnitudes.of(norms)
+
+
+def _norms(part: Contribution, node: Node) -> Floats:
+    if isinstance(part, Summed):
+        return part.steps
+    if isinstance(part, Outer):
+        left, right = (side if side.ndim == 3 else side[None] for side in (part.left, part.right))
+        return outer_norms(left, right)
+    if isinstance(part, BatchSum):
+        rows = part.rows if part.rows.ndim == 3 else part.rows[None]
+        return row_norms(rows.sum(axis=1))
+    if isinstance(part, Scatter) and part.rows.ndim == 3 and len(part.index) == 1:
+        return _scatter_norms(part.index[0], part.rows)
+    return np.array([norm(add_up([part], node.value, ()))])
+
+
+def _scatter_norms(tokens: Array, rows: Array) -> Floats:
+    # Rows of one token in one step add up before the norm is taken: the Gram form with "same token" as the left factor.
+    norms = np.empty(rows.shape[1])
+    for t in range(rows.shape[1]):
+        _, inverse = np.unique(tokens[:, t], return_inverse=True)
+        summed = np.zeros((int(inverse.max()) + 1, rows.shape[2]), dtype=np.float64)
+        np.add.at(summed, inverse, rows[:, t])
+        norms[t] = norm(summed)
+    return norms
+
+
+def _at(part: Contribution, position: int) -> Contribution:
+    """Take one timestep out of a part."""
+    if isinstance(part, Outer) and part.left.ndim == 3:
+        return Outer(part.left[position], part.right[position])
+    if isinstance(part, BatchSum) and part.rows.ndim == 3:
+        return BatchSum(part.rows[position])
+    if isinstance(part, Scatter) and part.rows.ndim == 3:
+        return Scatter((part.index[0][:, position],), part.rows[:, position])
+    return part

@@ -1,0 +1,92 @@
+"""Record a trace of a loss on a tape: the functions that a user calls.
+
+In: a scalar loss, or the tape that a function of the functional interface returned as its cache. Out: a `Trace`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rnngraph.autodiff.backward import scalar_cotangent
+from rnngraph.autodiff.tape import Tape
+from rnngraph.autodiff.tensor import Tensor
+from rnngraph.checks import whole_number
+from rnngraph.errors import InputError
+from rnngraph.measure import record as measured
+from rnngraph.measure.lag_options import LagOptions
+from rnngraph.measure.spectrum import SAMPLES, measure_spectra
+from rnngraph.sources.tape.joint import NOTE, reads_many_steps
+from rnngraph.sources.tape.recording import TapeRecording
+from rnngraph.trace.model import SpectrumTrace, Trace
+
+
+def record(loss: Tensor | Tape, *, lags: LagOptions | bool = False, spectrum: int = 0, source: str = "") -> Trace:
+    """Walk back from `loss` once and measure every state, parameter and input at every timestep.
+
+    Args:
+        loss: a scalar tensor; or a tape (the `cache` of the functional interface), walked from the upstream gradients
+            that its last backward was given. A tape that no backward has walked gives a trace of "not observed".
+        lags: also measure the lag matrix, with the default bounds or with the given `LagOptions`.
+        spectrum: how many Lyapunov exponents to measure, 0 for none.
+        source: where the model comes from, for display.
+
+    Raises:
+        InputError: the loss is not a scalar, or neither a tensor nor a tape; or an option of another kind.
+    """
+    options = _lag_options(lags)
+    spectrum = whole_number(spectrum, "spectrum", least=0)
+    recording = open_recording(loss)
+    notes = (NOTE,) if options is not None and reads_many_steps(recording) else ()
+    return measured.record(recording, lags=options, spectrum=spectrum, source=source, notes=notes)
+
+
+def open_recording(loss: Tensor | Tape) -> TapeRecording:
+    """Look at a loss, or at a tape that was walked back, as a recording.
+
+    Raises:
+        InputError: the loss is not a scalar, or neither a tensor nor a tape.
+    """
+    if isinstance(loss, Tape):
+        return TapeRecording(loss, loss.starts)
+    cotangent = scalar_cotangent(loss)
+    return TapeRecording(loss.tape, {loss.id: cotangent}, loss=float(loss.value.reshape(())))
+
+
+def _lag_options(lags: LagOptions | bool) -> LagOptions | None:
+    if isinstance(lags, LagOptions):
+        return lags
+    if not isinstance(lags, bool | np.bool_):
+        raise InputError(f"lags is {lags!r}; pass True, False or an rnngraph.LagOptions.")
+    return LagOptions() if lags else None
+
+
+def spectrum(
+    loss: Tensor | Tape, k: int | None = None, *, stack: str | None = None, samples: int = SAMPLES
+) -> SpectrumTrace:
+    """Measure the spectrum of the recurrence behind a loss.
+
+    Args:
+        loss: any tensor of the tape, or the tape.
+        k: how many exponents, the largest first; by default 8, or as many as there are.
+        stack: which recurrence, by the `name` that the result carries, where there are several: the layers of one
+            stack are one; both directions of a layer are two.
+        samples: how many samples of the batch are walked; exponents are means over them.
+
+    Raises:
+        InputError: a `k` below 1 or above the size of the state, no recurrence on the tape, or several and no `stack`.
+    """
+    if not isinstance(loss, Tape | Tensor):
+        raise InputError(f"the loss is a {type(loss).__name__}; pass the scalar Tensor that the model computed.")
+    tape = loss if isinstance(loss, Tape) else loss.tape
+    if not tape.recurrences:
+        raise InputError("the tape holds no recurrence; declare the states of your own cell with tape.state.")
+    recording = TapeRecording(tape, {})
+    found = {
+        one.name: one for one in measure_spectra(recording, 8 if k is None else k, samples=samples, clip=k is None)
+    }
+    if stack is None and len(found) == 1:
+        return next(iter(found.values()))
+    if stack not in found:
+        given = "several recurrences are there" if stack is None else f"there is no recurrence {stack!r}"
+        raise InputError(f"{given}; choose with stack=: {', '.join(found)}.")
+    return found[stack]

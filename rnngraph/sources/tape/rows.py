@@ -1,0 +1,259 @@
+"""How losses are walked back together over a tape: which entries lead anywhere, in which pieces, and what is told.
+
+In: a tape and what enters. Out: logs of norms, by recurrence and kind of state. Memory stays bounded: where all blocks
+take the same steps in the same direction and everything between them acts step by step, a window of time is walked for
+all losses; elsewhere some losses over all of time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+
+from rnngraph.autodiff.block import Block
+from rnngraph.autodiff.block.carry import BAND, Carry
+from rnngraph.autodiff.contribution import Array
+from rnngraph.autodiff.many import Cotangents, Walk, walk_rows
+from rnngraph.autodiff.node import Node
+from rnngraph.autodiff.tape import Tape
+from rnngraph.measure.recording import See
+from rnngraph.sources.tape.clocks import Clocks
+from rnngraph.sources.tape.entering import Entering
+from rnngraph.trace.magnitudes import Integers
+
+_BYTES = 100_000_000  # for the cotangents that are under way at one time
+_CACHE = 4_000_000  # for those of one step
+_SHORTEST, _LONGEST = 16, 1024  # steps of a window
+
+
+class Plan:
+    """What of a tape a walk of many losses must pass."""
+
+    def __init__(self, tape: Tape, clocks: Clocks, watched: Collection[int] = ()) -> None:
+        """Find the entries behind which there is a state, or one that is watched."""
+        self.tape, self.clocks = tape, clocks
+        self.numbers = {one.block.id: number for number, one in enumerate(tape.recurrences) if one.block is not None}
+        self.nodes = {
+            node_id: (number, kind, t)
+            for number, one in enumerate(tape.recurrences)
+            for kind, ids in one.states.items()
+            for t, node_id in enumerate(ids)
+        }
+        self.initial: dict[int, list[tuple[int, str]]] = {}
+        for number, one in enumerate(tape.recurrences):
+            for kind, node_id in one.initial.items() if one.block is None else ():
+                self.initial.setdefault(node_id, []).append((number, kind))
+        targets = {*self.numbers, *self.nodes, *self.initial, *watched}
+        leads: set[int] = set()
+        for entry in tape.entries:
+            if entry.requires and (entry.id in targets or not leads.isdisjoint(entry.inputs)):
+                leads.add(entry.id)
+        self.leads = frozenset(leads)
+        self.blocks = [tape.entry(i) for i in self.numbers]
+
+    def walk(self, samples: dict[int, Integers], see: See | None) -> Walk:
+        """Prepare a walk that tells `see`."""
+
+        def see_node(node_id: int, low: int, logs: Array) -> None:
+            if see is None:
+                return
+            places = [self.nodes[node_id]] if node_id in self.nodes else []
+            places += [(number, kind, -1) for number, kind in self.initial.get(node_id, ())]
+            for number, kind, t in places:
+                size = 1 if self.tape.recurrences[number].batch_axis is None else logs.shape[1]
+                see(number, kind, t, low, logs[:, samples[size]] if size in samples else logs)
+
+        def see_block(block: Block, t: int, low: int, logs: list[Array]) -> None:
+            if see is not None:
+                for kind, log in zip(block.columns, logs, strict=True):
+                    see(self.numbers[block.id], kind, t, low, log)
+
+        axes: dict[int, int | None] = {
+            node_id: self.tape.recurrences[number].batch_axis for node_id, (number, _, _) in self.nodes.items()
+        }
+        for node_id, owners in self.initial.items():
+            axes.setdefault(node_id, self.tape.recurrences[owners[0][0]].batch_axis)
+        narrow = frozenset(self.clocks.narrow)
+        return Walk(self.tape, self.leads, axes, narrow, see_node, None if see is None else see_block, samples)
+
+    def whole(self) -> Walk:
+        """Prepare a walk over all samples, in which slopes that were rounded to zero are none."""
+        sizes = {block.sample_count for block in self.blocks if isinstance(block, Block)}
+        sizes |= {one.value.shape[0] for one in self.tape.entries if one.value.ndim == 3}
+        walk = self.walk({size: np.arange(size) for size in sizes}, None)
+        walk.unrounded = True
+        return walk
+
+    def pull(self, entering: Entering, rows: list[tuple[int, int]], samples: dict[int, Integers], see: See) -> None:
+        """Walk losses back together, in as many pieces as memory asks for."""
+        sizes = {one.value.shape[0] for one in self.tape.entries if one.id in self.clocks.narrow}
+        samples = {**{size: np.arange(size) for size in sizes if size not in samples}, **samples}
+        windowed = self._in_windows()
+        size = self._rows_at_once(len(rows), samples, windowed)
+        with np.errstate(all="ignore"):
+            for first in range(0, len(rows), size):
+                chosen = rows[first : first + size]
+
+                def told(number: int, kind: str, t: int, low: int, logs: Array, first: int = first) -> None:
+                    see(number, kind, t, first + low, logs)
+
+                walk = self.walk(samples, told)
+                if windowed:
+                    self._by_windows(walk, entering, chosen, samples)
+                else:
+                    walk_rows(walk, entering.rows(chosen, samples), len(chosen))
+
+    def _by_windows(
+        self, walk: Walk, entering: Entering, rows: list[tuple[int, int]], samples: dict[int, Integers]
+    ) -> None:
+        blocks = [block for block in self.blocks if isinstance(block, Block)]
+        one = blocks[0]
+        count = len(samples[one.sample_count])
+        widths = {block.id: [column.shape[-1] for column in block.columns.values()] for block in blocks}
+        walk.carries = {block.id: Carry.empty(len(rows), count, widths[block.id]) for block in blocks}
+        widest = max(block.x.shape[-1] for block in blocks)
+        length = int(np.clip(_BYTES // (8 * len(rows) * count * widest), _SHORTEST, _LONGEST))
+        for stop in range(one.steps, 0, -length):
+            start = max(0, stop - length)
+            walk.window = start, stop
+            window = one.times(start, stop)
+            entries = entering.rows(rows, samples, (window.start, window.stop))
+            if entries or any(carry.low < carry.high for carry in walk.carries.values()):
+                walk_rows(walk, entries, len(rows))
+
+    def _in_windows(self) -> bool:
+        """Whether all blocks take the same steps in the same order, and all between them acts step by step."""
+        blocks = [block for block in self.blocks if isinstance(block, Block)]
+        if self.nodes or not blocks or any(block.reverse for block in blocks):
+            return False
+        clocks = {self.clocks.of(number) for number in self.numbers.values()}
+        between = [self.tape.entry(i) for i in self.leads]
+        fed = {source for block in blocks for kind, source in block.sources.items() if kind != "x"}
+        tops = self._above()
+        return len(clocks) == 1 and all(
+            isinstance(entry, Block) or entry.id in self.clocks.narrow or entry.id in fed or entry.id in tops
+            for entry in between
+        )
+
+    def _above(self) -> set[int]:
+        """Find the entries that no block's input comes from: what is above all recurrences is not walked."""
+        needed: set[int] = set()
+        for entry in reversed(self.tape.entries):
+            if isinstance(entry, Block) or entry.id in needed:
+                needed.update(entry.inputs)
+        return set(self.leads) - needed
+
+    def _rows_at_once(self, rows: int, samples: dict[int, Integers], windowed: bool) -> int:
+        widest, held = 1, 1
+        for entry in (self.tape.entry(i) for i in self.leads):
+            count = len(samples.get(entry.value.shape[0] if entry.value.ndim else 1, ())) or 1
+            if isinstance(entry, Block):
+                widest = max(widest, count * entry.gates.shape[-1])
+                held += count * entry.steps * entry.x.shape[-1] if entry.sources["x"] in self.leads else 0
+            elif isinstance(entry, Node) and entry.id not in self.clocks.narrow and entry.value.ndim >= 3:
+                held += entry.value.size
+            elif isinstance(entry, Node):
+                widest = max(widest, entry.value.size)
+        fitting = max(_CACHE // (8 * widest), 256 // max(len(next(iter(samples.values()), ())), 1), 1)
+        bounded = fitting if windowed else min(fitting, _BYTES // (8 * held))
+        return int(np.clip(bounded, 1, max(rows, 1)))
+
+    def back(
+        self, group: Sequence[int], t: int, rows: dict[tuple[int, str], Array], samples: Integers
+    ) -> dict[tuple[int, str], Array]:
+        """Multiply rows (k, samples, units) of the states at t by the transposed Jacobian of the step into t."""
+        tape, count = self.tape, len(next(iter(rows.values())))
+        walk = self.walk({len(samples): samples}, None)
+        batch = {number: self._batch(number) for number in group}
+        walk.samples = dict.fromkeys(batch.values(), samples)
+        found: dict[tuple[int, str], Array] = {}
+        starts: dict[int, list[Cotangents]] = {}
+        for (number, kind), one in rows.items():
+            recurrence = tape.recurrences[number]
+            if recurrence.block is not None:
+                starts.setdefault(recurrence.block.id, [])
+                carry = walk.carries.setdefault(
+                    recurrence.block.id,
+                    Carry.empty(count, len(samples), [c.shape[-1] for c in recurrence.block.columns.values()]),
+                )
+                carry.enter(0, one, kind=recurrence.kinds.index(kind))
+                walk.window = (place := recurrence.block.place_of(t)), place + 1
+            else:
+                value = self._placed(recurrence.states[kind][t], number, one, samples)
+                starts[recurrence.states[kind][t]] = [Cotangents(value, 0, count)]
+        before = {
+            node: (number, kind)
+            for number in group
+            for kind, node in self._states_before(number, t).items()
+            if tape.recurrences[number].block is None
+        }
+        walk.until = frozenset(before)
+        walk.states = {node: tape.recurrences[number].batch_axis for node, (number, _) in before.items()}
+        walk.leads = self.leads if not before else self._between(before)
+
+        def collect(entry: int, some: list[Cotangents]) -> None:
+            for one in some if entry in before else ():
+                number, kind = before[entry]
+                value = np.ldexp(self._taken(entry, number, one, samples), one.band * BAND)
+                whole = found.setdefault((number, kind), np.zeros((count, *value.shape[1:])))
+                whole[one.low : one.low + len(value)] += value
+
+        walk.feel_node = collect
+        with np.errstate(all="ignore"):
+            walk_rows(walk, starts, count)
+        for number in group:
+            block = tape.recurrences[number].block
+            if block is not None:
+                carry = walk.carries[block.id]
+                for kind, state in zip(block.columns, carry.states, strict=True):
+                    lifted = (
+                        state if carry.band is None else np.ldexp(state, (carry.band * BAND).astype(int)[..., None])
+                    )
+                    found[number, kind] = lifted if carry.low < carry.high else np.zeros_like(state)
+        for number in group:
+            for kind in tape.recurrences[number].kinds:
+                found.setdefault((number, kind), np.zeros_like(rows[number, kind]))
+        return found
+
+    def _between(self, before: dict[int, tuple[int, str]]) -> frozenset[int]:
+        leads: set[int] = set()
+        for entry in self.tape.entries:
+            if entry.requires and (entry.id in before or not leads.isdisjoint(entry.inputs)):
+                leads.add(entry.id)
+        return frozenset(leads)
+
+    def _batch(self, number: int) -> int:
+        one = self.tape.recurrences[number]
+        if one.block is not None:
+            return one.block.sample_count
+        value = self.tape.entry(next(iter(one.states.values()))[0]).value
+        return 1 if one.batch_axis is None else int(value.shape[one.batch_axis])
+
+    def _states_before(self, number: int, t: int) -> dict[str, int]:
+        one = self.tape.recurrences[number]
+        earlier = t + 1 if one.reverse else t - 1
+        if one.block is not None:
+            return {}
+        inside = 0 <= earlier < one.timesteps
+        return {kind: ids[earlier] for kind, ids in one.states.items()} if inside else dict(one.initial)
+
+    def _placed(self, node: int, number: int, rows: Array, samples: Integers) -> Array:
+        """Put rows of some samples, (k, samples, units), where the samples of a node's value stand."""
+        value, axis = self.tape.entry(node).value, self.tape.recurrences[number].batch_axis
+        if axis is None:
+            return rows.reshape(len(rows), *value.shape)
+        moved = np.zeros((len(rows), *np.moveaxis(value, axis, 0).shape))
+        moved[:, samples] = rows.reshape(len(rows), len(samples), *moved.shape[2:])
+        return np.moveaxis(moved, 1, axis + 1)
+
+    def _taken(self, node: int, number: int, one: Cotangents, samples: Integers) -> Array:
+        value, axis = one.value, self.tape.recurrences[number].batch_axis
+        if not isinstance(value, np.ndarray):
+            dense = np.zeros((one.count, *self.tape.entry(node).value.shape))
+            value.add_to(dense, 1)
+            value = dense
+        if axis is None:
+            return value.reshape(len(value), 1, -1)
+        moved = np.moveaxis(value, axis + 1, 1)[:, samples]
+        return moved.reshape(*moved.shape[:2], -1)

@@ -1,0 +1,131 @@
+"""Lend the states of a recurrence to whoever measures, as windows: from a block, or gathered from nodes step by step.
+
+In: inner gradients of blocks, or `Step`s of the sweep. Out: `Window`s.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rnngraph.autodiff.backward import Step
+from rnngraph.autodiff.block import Block
+from rnngraph.autodiff.block.backward import Inner
+from rnngraph.autodiff.block.columns import PRODUCT_ROWS, WINDOW_BYTES
+from rnngraph.autodiff.cell import Past
+from rnngraph.autodiff.contribution import Array, Contribution, add_up
+from rnngraph.autodiff.recurrence import Recurrence
+from rnngraph.autodiff.tape import Tape
+from rnngraph.measure.recording import Take, Window
+
+
+def block_window(number: int, inner: Inner) -> Window:
+    """Lend a window of a block's inner gradients."""
+    block = inner.block
+    projected = inner.to_gates if block.cell.splits_gain else None
+    values, *rest = _values(block, inner.steps, inner.past)
+    return Window(number, inner.steps, values, inner.total, inner.immediate, inner.carried, projected, *rest)
+
+
+def _values(block: Block, steps: slice, past: Past) -> tuple[dict[str, Array], Array, Array | None, Array | None]:
+    cell, H = block.cell, block.hidden
+    values = {kind: block.order(after) for kind, after in past.after.items()}
+    saturated = block.order(cell.saturated(past))
+    if not cell.facts.gates:
+        return values, saturated, None, None
+    gates = block.gates[steps]
+    shape = (*gates.shape[:2], len(cell.facts.gates), H)
+    return values, saturated, gates.reshape(shape), cell.gates_saturated(gates, H).reshape(shape)
+
+
+def block_values(number: int, block: Block, take: Take, *, walked: bool) -> None:
+    """Lend the values of a block that no gradient reached; where there were gradients, they are zero."""
+    size = max(WINDOW_BYTES // (block.dtype.itemsize * block.sample_count * block.gates.shape[-1]), 1)
+    chunk = min(block.steps, max(size, PRODUCT_ROWS // block.sample_count, 1))
+    for start in range(0, block.steps, chunk):
+        stop = min(start + chunk, block.steps)
+        steps = block.times(start, stop)
+        values, *rest = _values(block, steps, block.past(start, stop))
+        zeros = {kind: np.zeros_like(column) for kind, column in values.items()} if walked else {}
+        take(Window(number, steps, values, zeros, zeros, zeros, None, *rest))
+
+
+class NodeWindows:
+    """Gathers the steps of a recurrence whose states are nodes, and lends many at once: that costs little more than one."""
+
+    def __init__(self, tape: Tape, number: int, take: Take) -> None:
+        """Start with nothing gathered."""
+        self.tape, self.number, self.take = tape, number, take
+        self.recurrence: Recurrence = tape.recurrences[number]
+        self.kinds = list(self.recurrence.states)
+        self.times = {
+            node_id: (kind, t) for kind, ids in self.recurrence.states.items() for t, node_id in enumerate(ids)
+        }
+        first = tape.entry(next(iter(self.times))).value
+        self.chunk = max(1, 2 * WINDOW_BYTES // max(first.nbytes, 1))
+        self._parts: dict[int, dict[str, tuple[Array, Array, Array]]] = {}
+
+    def see(self, step: Step) -> None:
+        """Take what reached one state."""
+        kind, t = self.times[step.node.id]
+        if t not in self._parts and len(self._parts) >= self.chunk:
+            self.flush()
+        self._parts.setdefault(t, {})[kind] = self._divided(step, t)
+
+    def _divided(self, step: Step, t: int) -> tuple[Array, Array, Array]:
+        """Tell the immediate part from the carried, by the timestep of who handed it back."""
+        near: list[Contribution] = []
+        far: list[Contribution] = []
+        place = step.node.place
+        for consumer, contribution in zip(step.consumers, step.contributions, strict=True):
+            later = consumer is not None and t != consumer.timestep >= 0 and consumer.place == place
+            (far if later else near).append(contribution)
+        value = step.node.value
+        parts = [self._by_sample(add_up(side, value, ())) if side else self._zeros(value) for side in (near, far)]
+        return self._by_sample(step.gradient), parts[0], parts[1]
+
+    def _by_sample(self, array: Array) -> Array:
+        axis = self.recurrence.batch_axis
+        if axis is None:
+            return np.array(array).reshape(1, -1)
+        moved = np.moveaxis(array, axis, 0)
+        return np.array(moved).reshape(len(moved), -1)
+
+    def _zeros(self, value: Array) -> Array:
+        return np.zeros_like(self._by_sample(value))
+
+    def flush(self) -> None:
+        """Lend what was gathered."""
+        if not self._parts:
+            return
+        times = sorted(self._parts)
+        nothing = {kind: self._nothing(kind) for kind in self.kinds}
+        columns: list[dict[str, Array]] = [
+            {
+                kind: np.stack([self._parts[t][kind][part] if kind in self._parts[t] else nothing[kind] for t in times])
+                for kind in self.kinds
+            }
+            for part in range(3)
+        ]
+        self._lend(times, columns)
+        self._parts.clear()
+
+    def rest(self, seen: set[int], *, walked: bool) -> None:
+        """Lend the values of the steps that no gradient reached; where there were gradients, they are zero."""
+        times = [t for t in range(self.recurrence.timesteps) if t not in seen]
+        for start in range(0, len(times), self.chunk):
+            some = times[start : start + self.chunk]
+            zeros = {kind: np.stack([self._nothing(kind)] * len(some)) for kind in self.kinds} if walked else {}
+            self._lend(some, [zeros, zeros, zeros])
+
+    def _nothing(self, kind: str) -> Array:
+        return self._zeros(self.tape.entry(self.recurrence.states[kind][0]).value)
+
+    def _lend(self, times: list[int], columns: list[dict[str, Array]]) -> None:
+        states, cell = self.recurrence.states, self.recurrence.cell
+        values = {
+            kind: np.stack([self._by_sample(self.tape.entry(states[kind][t]).value) for t in times]) for kind in states
+        }
+        saturated = None
+        if cell is not None and not cell.keeps_gates:  # of a gated cell's operations the gates are not known by name
+            saturated = cell.saturated(Past({}, values, np.empty(0), {}, {}, 0, None))
+        self.take(Window(self.number, np.array(times, np.int64), values, *columns, None, saturated))

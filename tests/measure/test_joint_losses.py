@@ -1,0 +1,71 @@
+"""Which losses read many timesteps at once, and what the diagnosis says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnngraph as rg
+from rnngraph import nn
+from rnngraph.sources.tape.joint import NOTE
+from rnngraph.sources.tape.joint import reads_many_steps as asked
+from rnngraph.sources.tape.record import open_recording
+
+RANDOM = np.random.default_rng(0)
+MIX, TOKENS = RANDOM.normal(size=(160, 5)), RANDOM.integers(0, 5, (4, 20))
+
+
+def hidden(layer: Any = None) -> Any:
+    return (layer or nn.RNN(3, 8))(rg.Tape().input(RANDOM.normal(size=(4, 20, 3))))
+
+
+def log_softmax_loss(scores: Any) -> Any:
+    grown = scores.exp()
+    return -(grown[:, 0] / grown.sum(axis=1)).log().sum()
+
+
+def attended(h: Any) -> Any:
+    weight = (h @ MIX[:8, :1]).exp()
+    return (h * (weight / weight.sum(axis=1, keepdims=True))).sum(axis=1)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda: log_softmax_loss(nn.Linear(8, 5)(hidden().mean(axis=1))),
+        lambda: hidden(nn.LSTM(3, 8, num_layers=2)).sum(axis=1).tanh().sum(),
+        lambda: log_softmax_loss(hidden().reshape(4, 160) @ MIX),
+        lambda: log_softmax_loss(nn.Linear(8, 5)(attended(hidden()))),
+    ],
+    ids=["mean", "sum", "all", "attention"],
+)
+def test_a_loss_over_many_steps(loss: Callable[[], Any]) -> None:
+    assert asked(open_recording(loss()))
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda: nn.temporal_softmax_loss(nn.Linear(8, 5)(hidden(nn.LSTM(3, 8))), TOKENS),
+        lambda: nn.temporal_softmax_loss(nn.Linear(8, 5)(hidden(nn.LSTM(3, 8, detail="op"))), TOKENS),
+        lambda: log_softmax_loss(nn.Linear(8, 5)(hidden()[:, 19])),
+        lambda: log_softmax_loss(nn.Linear(16, 5)(hidden(nn.GRU(3, 8, bidirectional=True))[:, 19])),
+        lambda: ((hidden() - 1.0) ** 2).mean(),
+        lambda: (hidden().mean(axis=1) * MIX[:4, 0][:, None]).sum(),
+    ],
+    ids=["every", "op", "last", "both ways", "squares", "linear"],
+)
+def test_a_loss_at_every_step_or_at_one(loss: Callable[[], Any]) -> None:
+    assert not asked(open_recording(loss()))
+
+
+def test_the_diagnosis_says_so() -> None:
+    trace = rg.record(log_softmax_loss(nn.Linear(8, 5)(hidden().mean(axis=1))), lags=True)
+    assert trace.notes == (NOTE,)
+    diagnosis = rg.diagnose(trace)
+    assert diagnosis.notes == (NOTE,)
+    assert "Note: the loss reads many timesteps at once" in str(diagnosis)
+    assert not rg.record(log_softmax_loss(nn.Linear(8, 5)(hidden()[:, 19])), lags=True).notes

@@ -1,0 +1,47 @@
+"""Norms at the edges of a float, and the Gram form against products formed in higher precision."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from rnngraph.norms import norm, outer_norms, outer_series, row_norms
+
+
+@pytest.mark.parametrize("scale", [1e-320, 1e-300, 1e-200, 1.0, 1e200, 1e307])
+def test_scale_does_not_matter(scale: float) -> None:
+    with np.errstate(all="ignore"):
+        assert norm(np.array([3.0, 4.0]) * scale) == pytest.approx(5 * scale, rel=1e-3 if scale < 1e-310 else 1e-14)
+
+
+def test_float32_is_accumulated_in_float64() -> None:
+    assert np.linalg.norm(np.array([1e-25], np.float32)) == 0  # the trap
+    assert norm(np.array([3e-25, 4e-25], np.float32)) == pytest.approx(5e-25, rel=1e-6)
+
+
+def test_nan_and_infinity_give_nan_and_leave_other_rows_alone() -> None:
+    with np.errstate(all="ignore"):
+        norms = row_norms(np.array([[np.nan, 1], [np.inf, 1], [3, 4], [0, 0]]))
+    assert np.isnan(norms[:2]).all()
+    assert list(norms[2:]) == [5, 0]
+
+
+@pytest.mark.parametrize(("rows", "wide", "high"), [(1, 3, 4), (2, 30, 40), (50, 3, 4)])
+@pytest.mark.parametrize("scale", [1.0, 1e-170])
+def test_outer_norms_in_every_branch(rows: int, wide: int, high: int, scale: float) -> None:
+    rng = np.random.default_rng(0)
+    left, right = rng.normal(size=(5, rows, wide)), rng.normal(size=(5, rows, high)) * scale
+    expected = [np.linalg.norm(one.T @ (other / scale)) * scale for one, other in zip(left, right, strict=True)]
+    np.testing.assert_allclose(outer_norms(left, right), expected, rtol=1e-12)
+    total, norms = outer_series(list(left), list(right))
+    np.testing.assert_allclose(norms, expected, rtol=1e-12)
+    np.testing.assert_allclose(total, np.einsum("tni,tno->io", left, right), rtol=1e-12, atol=1e-14 * scale)
+
+
+def test_rows_that_cancel_are_not_measured_by_the_gram_form() -> None:
+    rng = np.random.default_rng(0)
+    one, other = rng.normal(size=40), rng.normal(size=50)
+    tiny = 1e-5 * rng.normal(size=40)
+    left = np.stack([one + tiny, -one])[None]
+    right = np.stack([other, other])[None]
+    np.testing.assert_allclose(outer_norms(left, right), np.linalg.norm(tiny) * np.linalg.norm(other), rtol=1e-9)

@@ -1,0 +1,207 @@
+from __future__ import annotations
+
+import io
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from rnngraph.errors import InputError
+from rnngraph.graph.steps import Steps
+from rnngraph.render.report.norms.terminal import norms_report
+from rnngraph.trace.magnitudes import Magnitudes
+from rnngraph.trace.model import Trace
+from tests.render.norms_trace import magnitudes_of_every_status, norms_trace, state_trace
+
+
+def report(
+    trace: Trace,
+    *,
+    width: int = 120,
+    steps: Steps = None,
+    states: tuple[str, ...] | None = None,
+    ascii_only: bool = False,
+) -> str:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii" if ascii_only else "utf-8")
+    console = Console(file=stream, width=width, highlight=False)
+    console.print(norms_report(trace, steps=steps, states=states))
+    stream.flush()
+    buffer = stream.buffer
+    assert isinstance(buffer, io.BytesIO)
+    return buffer.getvalue().decode()
+
+
+def row(text: str, step: str) -> list[str]:
+    """The cells of a step's row, without bars."""
+    line = next(line for line in text.splitlines() if line.split()[:1] == [step])
+    return [cell for cell in line.split()[1:] if not set(cell) <= set("█▏▎▍▌▋▊▉#")]
+
+
+def test_a_row_holds_every_number_of_its_step() -> None:
+    text = report(norms_trace(4))
+    assert row(text, "2") == ["word2", "1.00e-01", "6.00e-02", "8.00e-02", "0.0800", "7%", "2.25e+00"]
+    assert row(text, "3") == ["word3", "1.00e+00", "6.00e-01", "zero", "-", "10%", "3.25e+00"]
+    assert row(text, "h0") == ["initial", "1.00e-04"]
+    assert "4 timesteps · float64 · loss 1.5\n" in text
+
+
+def test_bars_are_on_a_log_scale() -> None:
+    lengths = [
+        sum(line.count(block) * eighths for block, eighths in zip("█▉▊▋▌▍▎▏", range(8, 0, -1), strict=True))
+        for line in report(norms_trace(5), width=100).splitlines()
+        if re.match(r" ?\d  word", line)
+    ]
+    # Equal factors are equal lengths; the scale runs from the initial state's 1e-5 to 1.
+    assert np.ptp(np.diff(lengths)) <= 1
+    assert lengths[4] == pytest.approx(5 * lengths[0], abs=3)
+    assert "1e-5..1e0" in report(norms_trace(5))
+
+
+def test_each_status_is_told_apart_in_words() -> None:
+    trace = norms_trace(5, states=(state_trace(5, grad=magnitudes_of_every_status()),))
+    text = report(trace)
+    assert [row(text, str(t))[1] for t in range(5)] == ["1.00e-200", "zero", "underflow", "nonfinite", "-"]
+    assert "zero at t=1; underflow at t=2; nonfinite at t=3; not observed at t=4" in " ".join(text.split())
+
+
+def test_a_long_sequence_keeps_its_ends_and_sums_up_its_middle() -> None:
+    text = report(norms_trace(300))
+    assert row(text, "11")[0] == "word11"
+    assert row(text, "288")[0] == "word288"
+    largest, smallest = (line.split() for line in text.splitlines() if line.startswith("..."))
+    assert largest[1:5] == ["max", "of", "276", "1.00e-12"]  # t = 287
+    assert smallest[1:5] == ["min", "of", "276", "1.00e-287"]  # t = 12
+    assert len(text.splitlines()) < 40
+
+
+@pytest.mark.parametrize(("first", "count"), [("zero", 3), ("underflow", 2), ("nonfinite", 1)])
+def test_a_fold_never_hides_what_is_not_a_number(first: str, count: int) -> None:
+    values = np.ones(60)
+    grad = Magnitudes.of(values)
+    status = {"zero": 1, "underflow": 2, "nonfinite": 3}[first]
+    grad.status[20 : 20 + count] = status
+    grad.value[20 : 20 + count] = np.nan if status == 3 else 0.0
+    text = report(norms_trace(60, states=(state_trace(60, grad=grad),)))
+    assert first in "".join(line for line in text.splitlines() if line.startswith("..."))
+    assert f"{first} at t=20" in text
+
+
+def test_the_steps_asked_for_are_shown() -> None:
+    text = report(norms_trace(300), steps="2:4,50")
+    assert [line.split()[0] for line in text.splitlines() if "word" in line] == ["2", "3", "50"]
+    assert len([line for line in report(norms_trace(300), steps="all").splitlines() if "word" in line]) == 300
+
+
+@pytest.mark.parametrize("steps", ["7:9", "x", "3:3"])
+def test_steps_that_are_not_there_are_refused(steps: str) -> None:
+    with pytest.raises(InputError, match="steps"):
+        report(norms_trace(4), steps=steps)
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 120, 200])
+@pytest.mark.parametrize("timesteps", [1, 2, 40, 3000])
+def test_no_number_is_cut_short_at_any_width(width: int, timesteps: int) -> None:
+    text = report(norms_trace(timesteps), width=width)
+    table = text[: text.index("rnn.h:")]
+    assert "…" not in table
+    assert max(map(len, table.splitlines()[2:])) <= width
+    if width < 80 or width > 100:
+        assert ("A wider terminal" in table) == (width < 80)
+
+
+def test_many_states_stand_side_by_side_and_one_can_be_asked_for() -> None:
+    names = ["rnn.h", "rnn.h_l0_reverse", "rnn.h_l1", "rnn.h_l1_reverse"]
+    states = tuple(state_trace(3, name=name, layer=index // 2) for index, name in enumerate(names))
+    text = report(norms_trace(3, states=states))
+    header = next(line for line in text.splitlines() if "rnn.h_l1 " in line and "rnn.h_l1_reverse" in line)
+    assert header.split() == ["t", *names]
+    assert row(text, "1") == ["word1", *["1.00e-01"] * 4]
+    assert len(re.findall(r"^t +rnn", report(norms_trace(3, states=states), width=50), re.M)) == 2
+    alone = report(norms_trace(3, states=states), states=("rnn.h_l1",))
+    assert "immediate" in alone
+    assert "rnn.h_l1_reverse" not in alone
+    with pytest.raises(InputError, match="there is no state 'c'"):
+        norms_report(norms_trace(3, states=states), states=["c"])
+
+
+def test_many_states_are_summed_up_in_a_line_each() -> None:
+    own, carried = Magnitudes.of(np.full(4, 3.0)), Magnitudes.of(np.full(4, 1.0))
+    fine = state_trace(4, name="rnn.h", immediate=own, carried=carried)
+    dead = state_trace(4, name="rnn.h_l1", grad=Magnitudes.of([0.0, 0.0, 0.0, 2.0]))
+    lost = state_trace(4, name="rnn.h_l2", grad=Magnitudes.unobserved((4,)))
+    text = report(norms_trace(4, states=(fine, dead, lost)))
+    lines = {line.split()[0]: line.split() for line in text.splitlines() if line.startswith("rnn.h")}
+    assert lines["rnn.h"] == ["rnn.h", "1.00e+00", "3", "1.00e-03", "0", "3.0", "0.0800", "90%"]
+    assert lines["rnn.h_l1"][:6] == ["rnn.h_l1", "2.00e+00", "3", "2.00e+00", "3", "0.0"]
+    assert lines["rnn.h_l1"][-3:] == ["zero", "at", "t=0..2"]
+    assert lines["rnn.h_l2"][1:6] == ["-"] * 5
+
+
+def test_a_loss_that_is_not_finite_is_not_one_that_was_not_observed() -> None:
+    trace = norms_trace(2, loss=float("nan"))
+    assert "loss not observed" in report(trace)
+    broken = replace(trace, graph=replace(trace.graph, first_nonfinite_forward=0))
+    assert "loss not finite" in report(broken)
+
+
+def test_the_reverse_direction_ends_with_its_initial_state() -> None:
+    text = report(norms_trace(3, states=(state_trace(3, direction="reverse", name="rnn.h_l0_reverse"),)))
+    lines = [line.split()[0] for line in text.splitlines() if "word" in line or "initial" in line]
+    assert lines == ["0", "1", "2", "h0"]
+
+
+@pytest.mark.parametrize(("direction", "step"), [("forward", "1"), ("reverse", "3")])
+def test_a_cut_shows_where_nothing_is_carried_over(direction: str, step: str) -> None:
+    cut = np.array([False, False, True, False, False])
+    text = report(norms_trace(5, states=(state_trace(5, direction=direction, cut=cut),)))
+    assert [line.split()[0] for line in text.splitlines() if " cut " in line and "word" in line] == [step]
+    assert "is cut where it leads into t=2" in text
+
+
+def test_the_weight_of_the_layer_is_its_own() -> None:
+    trace = norms_trace(2, states=(state_trace(2, layer=1, name="rnn.h_l1"),))
+    assert "dWh" not in report(trace)
+
+
+def test_the_summary_says_how_far_apart_and_how_fast() -> None:
+    text = " ".join(report(norms_trace(4)).split())
+    assert "largest 1.00e+00 at t=3, smallest 1.00e-03 at t=0, 3.0 decades apart" in text
+    # 0.08 a step: 1 / -log10(0.08) = 0.91 steps for a factor of ten.
+    assert "The median gain of a step back is 0.0800: what is carried falls tenfold in 0.9 steps" in text
+
+
+def test_a_profile_that_shows_only_the_losses_says_so() -> None:
+    own = state_trace(4, immediate=Magnitudes.of(np.full(4, 1e-180)), carried=Magnitudes.of(np.full(4, 1e-181)))
+    # 1 / (1 + 0.01) = 99 %, of norms whose squares underflow.
+    assert "99% of a step's gradient is its own" in report(norms_trace(4, states=(own,)))
+    assert "its own" not in report(norms_trace(4))
+
+
+def test_padding_nonfinite_nodes_and_notes_are_remarked_on() -> None:
+    valid = np.array([[True, True, False, False], [True, False, False, False]])
+    trace = norms_trace(4, valid=valid, notes=("Only one sample was taken.",))
+    trace = replace(trace, graph=replace(trace.graph, first_nonfinite_forward=0))
+    text = report(trace)
+    assert "No sequence of the batch reaches t=2..3" in text
+    assert "The first NaN or infinity of the forward pass comes out of tanh (node 0, rnn.0/forward, t=3)" in text
+    assert "Only one sample was taken." in text
+
+
+def test_an_ascii_terminal_gets_ascii() -> None:
+    text = report(norms_trace(4), ascii_only=True)
+    assert text.isascii()
+    assert "|dL/dh|" in text
+    assert "####" in text
+
+
+def test_labels_are_data() -> None:
+    labels = ("[bold]x[/bold]", "a\nb", "\x1b[31mred", "日本語")
+    text = report(norms_trace(4, labels=labels))
+    assert [row(text, str(t))[0] for t in range(4)] == ["[bold]x[/bold]", "a\\nb", "\\x1b[31mred", "日本語"]
+
+
+def test_a_trace_without_states_is_refused() -> None:
+    with pytest.raises(InputError, match="no timestep"):
+        norms_report(norms_trace(2, states=()))
