@@ -31,8 +31,7 @@ if TYPE_CHECKING:
         TapeError,
         VocabularyError,
     )
-    from rnngraph.graph.draw import draw
-    from rnngraph.graph.model import Drawing
+    from rnngraph.graph.draw import Drawing, draw
     from rnngraph.measure.lag_options import LagOptions
     from rnngraph.sources import torch
     from rnngraph.sources.tape.record import record, spectrum
@@ -63,8 +62,7 @@ _HOMES = {
         "DtypeError", "FileError", "GradientError", "InputError", "MissingToolError", "RnnGraphError", "TapeError",
         "VocabularyError",
     ),
-    "rnngraph.graph.draw": ("draw",),
-    "rnngraph.graph.model": ("Drawing",),
+    "rnngraph.graph.draw": ("Drawing", "draw"),
     "rnngraph.measure.lag_options": ("LagOptions",),
     "rnngraph.sources.tape.record": ("record", "spectrum"),
     "rnngraph.trace.model": ("Trace",),
@@ -78,6 +76,8 @@ def __dir__() -> list[str]:
 def __getattr__(name: str) -> Any:
     from importlib import import_module
 
+    if name in __all__:
+        import_module("rnngraph.render.display")  # a notebook shows what comes of a name
     if name in _MODULES:
         return import_module(_MODULES[name])
     for home, names in _HOMES.items():

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from rnngraph.errors import InputError
 from rnngraph.files import check_target, path_of, refuse_folder, write_whole
-from rnngraph.graph.draw import Drawing, Options
-from rnngraph.trace.model import Trace
 
 if TYPE_CHECKING:
+    from rnngraph.graph.draw import Drawing
     from rnngraph.graph.steps import Steps
     from rnngraph.render.format import Renderer
+    from rnngraph.trace.model import Trace
 
 EXAMPLE = "unrolled.svg"
 
@@ -42,6 +42,7 @@ def render(
             there.
         MissingToolError: the format needs Graphviz and there is none.
     """
+    from rnngraph.graph.draw import Drawing, Options
     from rnngraph.render.format import render_bytes, renderer_of
     from rnngraph.render.title import picture_title
 
@@ -77,6 +78,8 @@ def check_picture(path: Path, chosen: Renderer, *, force: bool = False) -> None:
 
 
 def _as_trace(source: Any) -> Trace:
+    from rnngraph.trace.model import Trace
+
     if isinstance(source, Trace):
         return source
     from rnngraph.sources.tape.record import record

@@ -65,7 +65,7 @@ def sentence(one: StateLags) -> str:
     """Sum a state's lags up: what is left, how fast it goes, how far it reaches."""
     if not one.horizon:
         return "No loss with a gradient has a step before it, so there is no lag to report."
-    gain = gain_text(one.curve.median[one.horizon - 1] / LN10, None)
+    gain = gain_text(one.curve.median[one.horizon - 1] / LN10)
     parts = pace_texts(gain, one.horizon, one.rate, one.half_life)
     if one.memory_horizon is not None:
         end = " at least" if one.memory_horizon >= one.curve.longest else ""
