@@ -10,6 +10,7 @@ import pytest
 
 import rnngraph as rg
 from rnngraph import nn
+from rnngraph.measure.lag_options import LagOptions
 from rnngraph.trace.cell import CellTrace
 from rnngraph.trace.model import Trace
 from tests.diagnosis.verdict_networks import recorded
@@ -73,6 +74,28 @@ def test_what_is_squashed_is_said_as_the_cell_says_it() -> None:
     trace = recorded(layer, inputs=0.1)
     assert "Bring the activation back" in found(described(trace, PLAIN), "saturated").advice
     assert "Bring the toy's two gates back" in found(described(trace, GATED), "saturated").advice
+
+
+def unknown(log: Any, severed: Any = None) -> Trace:
+    """Give ten steps of a cell of which only the lags are known, the same for every loss; a loss is at every step."""
+    trace = recorded(nn.RNN(6, 3), time=10, batch=1, lags=LagOptions("all", "all"))
+    (lags,), (state,) = trace.lags, trace.states
+    row = np.concatenate([[-np.inf], log])
+    column = np.arange(-1, 10)
+    matrix = np.where(column > np.arange(10)[:, None], np.nan, np.where(column == np.arange(10)[:, None], 0.0, row))
+    lags = replace(lags, log=matrix[None], severed=lags.severed if severed is None else np.asarray(severed)[None])
+    state = replace(state, saturated=np.full(10, NAN))
+    return replace(described(trace, PLAIN), states=(replace(state, cell="toy"),), lags=(lags,))
+
+
+def test_a_step_is_dead_where_no_gradient_goes_back_over_it() -> None:
+    zero, third = np.full(10, -np.inf), np.where(np.arange(10) % 3, -np.inf, -1.0)
+    cut = np.arange(10) != 5
+    assert "dead" in rg.diagnose(unknown(zero)).flags
+    assert "dead" not in rg.diagnose(unknown(np.full(10, -1.0))).flags
+    assert "dead" not in rg.diagnose(unknown(third)).flags  # it goes a way around the others
+    assert "dead" not in rg.diagnose(unknown(np.where(cut, -np.inf, -1.0), severed=cut)).flags
+    assert "dead" not in rg.diagnose(unknown(np.where(np.arange(10) < 8, np.nan, -1.0))).flags  # not followed so far
 
 
 NAN = float("nan")
