@@ -54,8 +54,7 @@ def _share_of_zeros(layer: Layer) -> float:
     credit = layer.credit
     felt = credit.log > -np.inf
     before = np.logical_or.accumulate(felt, axis=2)  # here, or at any earlier step
-    walked = np.arange(1, felt.shape[2]) <= credit.arrivals[:, :, None]
-    came = felt[:, :, 1:] & walked & ~credit.severed[:, None, 1:]
+    came = felt[:, :, 1:] & ~credit.severed[:, None, 1:]
     seen = came & ~np.isnan(credit.log[:, :, :-1])
     observed = seen.any(axis=1)
     dead = observed & ~(seen & before[:, :, :-1]).any(axis=1)

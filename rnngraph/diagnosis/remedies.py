@@ -162,7 +162,6 @@ def _owns(layer: Layer, parameter: str) -> bool:
     owners = []
     for state in layer.trace.states:
         stack, _, last = state.name.rpartition(".")
-        suffix = last.removeprefix(state.kind)
-        if parameter.startswith(f"{stack}.") and parameter.endswith(suffix):
-            owners.append((len(stack), len(suffix), state.recurrence))
-    return bool(owners) and max(owners)[-1] == layer.name
+        if parameter.startswith(f"{stack}.") and parameter.endswith(last.removeprefix(state.kind)):
+            owners.append(state.recurrence)
+    return max(owners, key=len, default=None) == layer.name

@@ -10,6 +10,7 @@ import pytest
 
 import rnngraph as rg
 from rnngraph import nn
+from rnngraph.measure.lag_options import LagOptions
 from rnngraph.trace.cell import CellTrace
 from rnngraph.trace.model import Trace
 from tests.diagnosis.verdict_networks import recorded
@@ -52,6 +53,15 @@ def test_a_gated_cell_whose_gate_was_not_seen_blames_it_or_the_weights() -> None
     assert "gate_timescale" not in toy.evidence
 
 
+@pytest.mark.parametrize(("share", "cause"), [(0.4, "weights"), (0.6, "gate")])
+def test_a_gate_is_the_cause_where_it_takes_half_of_the_decades(share: float, cause: str) -> None:
+    trace = described(recorded(nn.LSTM(6, 24)), GATED, f="hold")
+    lost = found(trace, "vanishing").evidence
+    alone = np.full(24, share * lost["decades"] * np.log(10) / lost["lag"])  # ln of what the gate leaves a step
+    gates = tuple([replace(gate, log_mean=alone) for gate in trace.gates])
+    assert found(replace(trace, gates=gates), "vanishing").cause == cause
+
+
 def test_a_gated_cell_that_explodes_is_not_told_to_scale_its_weights() -> None:
     hot = recorded(nn.RNN(6, 24, init="orthogonal", gain=3.0))
     assert "scale the recurrent weight" in found(described(hot, PLAIN), "exploding").advice
@@ -64,6 +74,59 @@ def test_what_is_squashed_is_said_as_the_cell_says_it() -> None:
     trace = recorded(layer, inputs=0.1)
     assert "Bring the activation back" in found(described(trace, PLAIN), "saturated").advice
     assert "Bring the toy's two gates back" in found(described(trace, GATED), "saturated").advice
+
+
+def unknown(log: Any, severed: Any = None) -> Trace:
+    """Give ten steps of a cell of which only the lags are known, the same for every loss; a loss is at every step."""
+    trace = recorded(nn.RNN(6, 3), time=10, batch=1, lags=LagOptions("all", "all"))
+    (lags,), (state,) = trace.lags, trace.states
+    row = np.concatenate([[-np.inf], log])
+    column = np.arange(-1, 10)
+    matrix = np.where(column > np.arange(10)[:, None], np.nan, np.where(column == np.arange(10)[:, None], 0.0, row))
+    lags = replace(lags, log=matrix[None], severed=lags.severed if severed is None else np.asarray(severed)[None])
+    state = replace(state, saturated=np.full(10, NAN))
+    return replace(described(trace, PLAIN), states=(replace(state, cell="toy"),), lags=(lags,))
+
+
+def test_a_step_is_dead_where_no_gradient_goes_back_over_it() -> None:
+    zero, third = np.full(10, -np.inf), np.where(np.arange(10) % 3, -np.inf, -1.0)
+    cut = np.arange(10) != 5
+    assert "dead" in rg.diagnose(unknown(zero)).flags
+    assert "dead" not in rg.diagnose(unknown(np.full(10, -1.0))).flags
+    assert "dead" not in rg.diagnose(unknown(third)).flags  # it goes a way around the others
+    assert "dead" not in rg.diagnose(unknown(np.where(cut, -np.inf, -1.0), severed=cut)).flags
+    assert "dead" not in rg.diagnose(unknown(np.where(np.arange(10) < 8, np.nan, -1.0))).flags  # not followed so far
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("saturated", "activation", "weights", "rule", "cause"),
+    [
+        (0.0, -0.6, -0.4, "vanishing", "activation"),
+        (0.0, -0.4, -0.6, "vanishing", "weights"),
+        (0.0, -1.3, -1.0, "vanishing", "activation"),  # 0.27 is left a step
+        (0.0, -1.5, -1.0, "saturated", "activation"),  # 0.22
+        (0.0, -1.5, 2.0, "saturated", "activation"),
+        (0.0, -1.5, -2.0, "vanishing", "weights"),
+        (0.6, -0.6, -0.4, "saturated", "activation"),
+        (0.6, -0.4, -0.6, "vanishing", "weights"),
+        (0.6, NAN, NAN, "saturated", "activation"),
+        (0.4, NAN, NAN, "vanishing", "weights"),
+    ],
+)
+def test_flat_units_are_the_cause_where_they_take_most(
+    saturated: float, activation: float, weights: float, rule: str, cause: str
+) -> None:
+    trace = described(recorded(nn.RNN(6, 24)), PLAIN)
+    filled = {"saturated": saturated, "gain_activation": activation, "gain_weights": weights}
+    columns: dict[str, Any] = {name: np.full(90, value) for name, value in filled.items()}
+    trace = replace(trace, states=(replace(trace.states[0], **columns),))
+    assert found(trace, rule).cause == cause
+    switched = replace(trace, cells=(replace(PLAIN, switches_off=True),))  # where the share alone says nothing
+    for one, expected in ((trace, rule), (switched, "vanishing" if saturated else rule)):
+        assert [flag.rule for flag in rg.diagnose(one).findings if flag.severity == "error"] == [expected]
 
 
 def test_units_that_switch_off_may_be_dead() -> None:

@@ -147,3 +147,38 @@ def test_the_half_life() -> None:
     assert half_life(math.log(0.5)) == 1
     assert half_life(math.log(0.9)) == pytest.approx(6.5788, abs=1e-4)
     assert [half_life(rate) for rate in (0.0, 0.1, math.nan, -math.inf)] == [None] * 4
+
+
+def test_the_band_holds_four_fifths_of_the_losses() -> None:
+    # Eleven losses, of which each loses one nat more over the same step.
+    log = np.where(np.arange(-1, 2) < 1, -np.arange(11.0)[:, None], 0.0)
+    curve = lag_curve([made(log[None], np.ones(11, int))], "forward")
+    found = [values[..., 0].item() for values in (curve.low, curve.median, curve.high, curve.sample_high)]
+    assert found == pytest.approx([-9, -5, -1, -1])
+
+
+def test_a_loss_begins_where_it_arrives_at_any_of_the_states() -> None:
+    # c is reached one step later in time than h, and 0.5 nats larger.
+    h, c = made([[[0.0, 1.0, 2.0, np.nan]]], [1]), made([[[0.0, 1.0, 2.0, 2.5]]], [2])
+    both = lag_curve([h, c], "forward")
+    np.testing.assert_allclose(both.median, math.log(2) / 2 + np.array([2.0, 1.0]) - 2.5)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_runs_the_other_way_in_time_has_the_same_curve(seed: int) -> None:
+    rng, time = np.random.default_rng(seed), 30
+    copied, severed = rng.random((2, time)) < 0.2, rng.random((2, time)) < 0.05
+    forward, reverse = [], []
+    for late in (0, 1):
+        arrivals = np.minimum(rng.integers(3, time, size=(2, 5)) + late, time - 1)
+        log = np.where(np.arange(-1, time) <= arrivals[:, :, None], rng.normal(size=(2, 5, time + 1)), np.nan)
+        one = replace(made(log, np.arange(5), copied=copied, severed=severed), arrivals=arrivals)
+        forward.append(one)
+        mirrored = np.concatenate([log[:, :, :1], log[:, :, :0:-1]], axis=2)
+        turned: dict[str, Any] = {"copied": copied[:, ::-1], "severed": severed[:, ::-1]}
+        reverse.append(replace(one, log=mirrored, arrivals=time - 1 - arrivals, **turned))
+    there, back = lag_curve(forward, "forward"), lag_curve(reverse, "reverse")
+    assert there.pairs.sum() > 20
+    for name in ("median", "low", "high", "pairs", "sample_median", "sample_high"):
+        np.testing.assert_array_equal(getattr(there, name), getattr(back, name))
+    assert there.rate(10) == back.rate(10)

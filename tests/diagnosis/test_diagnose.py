@@ -249,9 +249,8 @@ def test_saturated_tanh_units_in_float64() -> None:
 
 
 def test_long_float32_sequences_do_not_look_dead() -> None:
-    whole = LagOptions(floor=0)
-    diagnosis = rg.diagnose(recorded(nn.RNN(6, 24, dtype=np.float32), time=400, loss="last", batch=1, lags=whole))
-    wide = rg.diagnose(recorded(nn.RNN(6, 24), time=400, loss="last", batch=1, lags=whole))
+    diagnosis = rg.diagnose(recorded(nn.RNN(6, 24, dtype=np.float32), time=400, loss="last", batch=1))
+    wide = rg.diagnose(recorded(nn.RNN(6, 24), time=400, loss="last", batch=1))
     assert diagnosis.verdict == wide.verdict == "vanishing"
     assert diagnosis.decades == pytest.approx(wide.decades, abs=0.01)
     assert diagnosis.decades < -60

@@ -167,3 +167,14 @@ def test_the_size_of_the_loss_does_not_matter_in_float32_either(
 ) -> None:
     layer = nn.RNN(6, 24, init="orthogonal", gain=gain, dtype=dtype)
     assert rg.diagnose(recorded(layer, scale=scale)).flags == (verdict,)
+
+
+def test_the_step_where_the_memory_ends_is_counted_from_each_directions_own_loss() -> None:
+    layer = nn.RNN(6, 8, gain=0.5, bidirectional=True)
+    diagnosis = judged(layer, lambda h: h[:, 0, 8:].sum() + h[:, 59, :8].sum())
+    for finding in diagnosis.findings:
+        if finding.rule == "vanishing":
+            end = finding.evidence["memory_horizon"]
+            assert finding.where["timestep"] == (59 - end if finding.where["direction"] == "forward" else end)
+            assert 0 < end < 30
+    assert [finding.rule for finding in diagnosis.findings].count("vanishing") == 2
