@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rnngraph.trace.magnitudes import Magnitudes
-from rnngraph.trace.model import GraphTrace
+from rnngraph.trace.graph import GraphTrace
 
 OUTSIDE = {"temporal_softmax": "loss", "detach": "cut"} | {name: name for name in ("input", "parameter", "constant")}
 MOVES = {"project", "stack", "sum", "reshape", "index"}

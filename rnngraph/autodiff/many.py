@@ -18,14 +18,14 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from rnngraph.autodiff.backward import unbroadcast
+from rnngraph.autodiff.banding import Groups, settled
 from rnngraph.autodiff.block import Block
-from rnngraph.autodiff.block.carry import BAND, LOG_BAND, Carry
+from rnngraph.autodiff.block.carry import Carry
 from rnngraph.autodiff.block.given import single_state
 from rnngraph.autodiff.block.rows import Entry, Feel, Field, See, pull_rows
 from rnngraph.autodiff.contribution import Array, Contribution
 from rnngraph.autodiff.node import Node
 from rnngraph.autodiff.tape import Tape
-from rnngraph.norms import row_norms
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ def walk_rows(walk: Walk, starts: Mapping[int, Iterable[Cotangents]], rows: int)
             continue
         groups = _joined(walk, entry, some)
         if node_id in walk.states:
-            groups = _settled(walk, entry, groups)
+            groups = settled(groups, walk.states[node_id], lambda low, logs: walk.see_node(entry.id, low, logs))
             if node_id in walk.until:
                 continue
         for band, (low, value) in groups.items():
@@ -147,9 +147,9 @@ def _to_initial(walk: Walk, block: Block, carry: Carry) -> Iterable[tuple[int, C
             yield source, Cotangents(value, carry.low, len(rows), band, by=block.id)
 
 
-def _joined(walk: Walk, node: Node, some: list[Cotangents]) -> dict[int, tuple[int, Array]]:
+def _joined(walk: Walk, node: Node, some: list[Cotangents]) -> Groups:
     """Sum what reached a node, band by band: the first row and the rows."""
-    found: dict[int, tuple[int, Array]] = {}
+    found: Groups = {}
     for one in some:
         value = _dense(one, node.value.shape)
         if one.narrow and node.id not in walk.narrow:
@@ -185,69 +185,6 @@ def _widened(walk: Walk, one: Cotangents, shape: tuple[int, ...]) -> Cotangents:
     rows = np.asarray(one.value)
     value[:, walk.samples[shape[0]], one.first : one.first + rows.shape[2]] = rows
     return Cotangents(value, one.low, one.count, one.band)
-
-
-def _settled(walk: Walk, node: Node, groups: dict[int, tuple[int, Array]]) -> dict[int, tuple[int, Array]]:
-    """Tell the norms of a state's rows, and bring each row and sample into the band of its norm."""
-    axis = walk.states[node.id]
-    if not groups:
-        return groups
-    low = min(first for first, _ in groups.values())
-    high = max(first + len(value) for first, value in groups.values())
-    norms = {}
-    for band, (first, value) in groups.items():
-        found = np.zeros((high - low, 1 if axis is None else node.value.shape[axis]))
-        found[first - low : first - low + len(value)] = _norms_by_sample(value, axis)
-        norms[band] = found
-    if len(groups) == 1:
-        ((band, norm),) = norms.items()
-        inside = (norm == 0) | ~np.isfinite(norm) | ((norm > 2.0 ** -(BAND // 2)) & (norm < 2.0 ** (BAND // 2)))
-        if inside.all():
-            walk.see_node(node.id, low, np.log(norm) + band * LOG_BAND)
-            return groups
-    groups = _rebanded(groups, norms, axis, (low, high))
-    log = np.full((high - low, next(iter(norms.values())).shape[1]), -np.inf)
-    for band, (first, value) in groups.items():
-        norm = _norms_by_sample(value, axis)
-        here = log[first - low : first - low + len(value)]
-        np.maximum(here, np.log(norm) + band * LOG_BAND, out=here)  # every row and sample is in one band only
-    walk.see_node(node.id, low, log)
-    return groups
-
-
-def _norms_by_sample(value: Array, axis: int | None) -> Array:
-    if axis is None:
-        return row_norms(value.reshape(len(value), -1))[:, None]
-    moved = np.moveaxis(value, axis + 1, 1)
-    return row_norms(moved.reshape(*moved.shape[:2], -1))
-
-
-def _rebanded(
-    groups: dict[int, tuple[int, Array]], norms: dict[int, Array], axis: int | None, run: tuple[int, int]
-) -> dict[int, tuple[int, Array]]:
-    low, high = run
-    exponent = np.full(next(iter(norms.values())).shape, -(1 << 40))
-    for band, norm in norms.items():
-        known = (norm > 0) & np.isfinite(norm)
-        own = np.frexp(np.where(known, norm, 1.0))[1] + band * BAND
-        exponent = np.where(known, np.maximum(exponent, own), exponent)
-        exponent = np.where(~np.isfinite(norm), np.maximum(exponent, band * BAND), exponent)
-    target = np.round(exponent / BAND).astype(np.int64)
-    found: dict[int, tuple[int, Array]] = {}
-    for wanted in np.unique(target[exponent > -(1 << 40)]).tolist():
-        chosen = target == wanted
-        total: Array | None = None
-        for band, (first, value) in groups.items():
-            shape = [len(chosen)] + [1] * (value.ndim - 1)
-            if axis is not None:
-                shape[axis + 1] = chosen.shape[1]
-            picked = np.where(chosen.reshape(shape)[first - low : first - low + len(value)], value, 0)
-            part = np.zeros((high - low, *value.shape[1:]))
-            part[first - low : first - low + len(value)] = np.ldexp(picked, (band - wanted) * BAND)
-            total = part if total is None else total + part
-        if total is not None:
-            found[wanted] = low, total
-    return found
 
 
 def _through_node(walk: Walk, node: Node, value: Array, low: int, band: int) -> Iterable[tuple[int, Cotangents]]:

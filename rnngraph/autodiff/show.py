@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from rnngraph.autodiff.block.columns import BLOCK, PROJECT
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.node import Node, Op
 from rnngraph.trace.cell import INPUT, PREVIOUS, CellTrace
+
+if TYPE_CHECKING:
+    from rnngraph.autodiff.tape import Tape
 
 
 @cache
@@ -69,3 +72,34 @@ def shown_nodes(block: Block, node_ids: Iterable[int]) -> list[Node]:
 def _projected(block: Block) -> Array:
     with np.errstate(all="ignore"):
         return np.asarray(block.x.swapaxes(0, 1) @ block.weights["Wx"] + block.weights["b"])
+
+
+class Nodes(Sequence[Node]):
+    """The nodes of a tape by id, as whoever looks sees them."""
+
+    def __init__(self, tape: Tape) -> None:
+        """Look at a tape."""
+        self._tape = tape
+
+    def __len__(self) -> int:
+        """Count them."""
+        return self._tape.size
+
+    def __getitem__(self, node_id: Any) -> Any:
+        """Give the node of an id."""
+        if isinstance(node_id, slice):
+            return [self[one] for one in range(*node_id.indices(len(self)))]
+        if node_id < 0:
+            node_id += len(self)
+        if not 0 <= node_id < len(self):
+            raise IndexError(f"the tape has {len(self)} nodes and no node {node_id}")
+        entry = self._tape.entry(node_id)
+        return shown_nodes(entry, (node_id,))[0] if isinstance(entry, Block) else entry
+
+    def __iter__(self) -> Iterator[Node]:
+        """Give them in order."""
+        for entry in self._tape.entries:
+            if isinstance(entry, Block):
+                yield from shown_nodes(entry, range(entry.first, entry.id + 1))
+            else:
+                yield entry

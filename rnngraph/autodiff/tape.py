@@ -16,13 +16,13 @@ import numpy as np
 
 from rnngraph.autodiff.block import Block
 from rnngraph.autodiff.cell import Cell
-from rnngraph.autodiff.checked import check_states, checked_array, declared_cuts, declared_mask
+from rnngraph.autodiff.checked import checked_array
 from rnngraph.autodiff.contribution import Array
+from rnngraph.autodiff.declare import Declared, declare_state
 from rnngraph.autodiff.node import CONSTANT, INPUT, PARAMETER, Node, Op, Scope, split_scope
 from rnngraph.autodiff.recurrence import FORWARD, Recurrence
-from rnngraph.autodiff.show import shown_nodes
+from rnngraph.autodiff.show import Nodes
 from rnngraph.errors import InputError, TapeError
-from rnngraph.trace.cell import custom_cell
 
 if TYPE_CHECKING:
     from rnngraph.autodiff.tensor import Tensor
@@ -233,31 +233,8 @@ class Tape:
                 declaration that does not fit the states.
             TapeError: a tensor of another tape.
         """
-        check_states(self, name, tensors=tensors, initial=initial)
-        stem, _, kind = name.rpartition(".")
-        stem, kind = (stem, kind) if stem else (name, "h")
-        shape = tensors[0].shape
-        if batch_axis is not None and not -len(shape) <= batch_axis < max(len(shape), 1):
-            raise InputError(
-                f"state {name!r} has shape {shape}, which has no axis {batch_axis}: choose its batch_axis."
-            )
-        axis = None if batch_axis is None or len(shape) < 2 else batch_axis % len(shape)
-        size = 1 if axis is None else shape[axis], len(tensors)
-        found = Recurrence(
-            stem, custom_cell((kind,)), direction=direction, states={kind: [tensor.id for tensor in tensors]},
-            initial={} if initial is None else {kind: initial.id}, batch_axis=axis,
-            mask=declared_mask(mask, name, size), cuts=declared_cuts(cuts, name, size),
-        )  # fmt: skip
-        known = next((one for one in self.recurrences if one.stem == stem and one.timesteps == len(tensors)), None)
-        if known is None or known.block is not None:
-            self.recurrences.append(found)
-            return
-        kinds = sorted((*known.states, kind), key=lambda one: one != "h")
-        known.states |= found.states
-        known.initial |= found.initial
-        known.facts = custom_cell(tuple(kinds))
-        known.mask = known.mask if found.mask is None else found.mask
-        known.cuts = known.cuts if found.cuts is None else found.cuts
+        declared = Declared(initial, mask, cuts, batch_axis, direction)
+        declare_state(self, name, tensors, declared)
 
     @contextmanager
     def scope(self, **place: Any) -> Iterator[None]:
@@ -289,34 +266,3 @@ class Tape:
         while (f"{name}_{count}" if count else name) in taken:
             count += 1
         return f"{name}_{count}" if count else name
-
-
-class Nodes(Sequence[Node]):
-    """The nodes of a tape by id, as whoever looks sees them."""
-
-    def __init__(self, tape: Tape) -> None:
-        """Look at a tape."""
-        self._tape = tape
-
-    def __len__(self) -> int:
-        """Count them."""
-        return self._tape.size
-
-    def __getitem__(self, node_id: Any) -> Any:
-        """Give the node of an id."""
-        if isinstance(node_id, slice):
-            return [self[one] for one in range(*node_id.indices(len(self)))]
-        if node_id < 0:
-            node_id += len(self)
-        if not 0 <= node_id < len(self):
-            raise IndexError(f"the tape has {len(self)} nodes and no node {node_id}")
-        entry = self._tape.entry(node_id)
-        return shown_nodes(entry, (node_id,))[0] if isinstance(entry, Block) else entry
-
-    def __iter__(self) -> Iterator[Node]:
-        """Give them in order."""
-        for entry in self._tape.entries:
-            if isinstance(entry, Block):
-                yield from shown_nodes(entry, range(entry.first, entry.id + 1))
-            else:
-                yield entry

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnngraph.trace.cell import CellTrace
+from rnngraph.trace.graph import GraphTrace
 from rnngraph.trace.magnitudes import Booleans, Floats, Integers, Magnitudes
-from rnngraph.trace.model import GraphTrace, InputTrace, ParameterTrace
+from rnngraph.trace.model import InputTrace, ParameterTrace
 
 Array: TypeAlias = NDArray[Any]
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from rnngraph.errors import InputError
 from rnngraph.trace.declared import check
-from rnngraph.trace.model import FORWARD, REVERSE, GraphTrace, Trace
+from rnngraph.trace.graph import GraphTrace
+from rnngraph.trace.model import FORWARD, REVERSE, Trace
 
 
 def check_trace(trace: Trace) -> None:

@@ -48,7 +48,7 @@ class Magnitudes:
     def of(cls, value: Any) -> Magnitudes:
         """Take plain norms: 0 is exact zero, infinity or NaN is non-finite."""
         value = np.array(value, dtype=np.float64)
-        status = np.equal(value, 0).astype(np.uint8)  # OK is 0 and ZERO is 1
+        status = np.asarray(np.equal(value, 0), dtype=np.uint8)  # OK is 0 and ZERO is 1
         if not np.isfinite(value.sum()):
             finite = np.isfinite(value)
             status[~finite] = Status.NONFINITE

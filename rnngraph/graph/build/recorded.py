@@ -11,8 +11,8 @@ from functools import cached_property
 
 import numpy as np
 
+from rnngraph.trace.graph import GraphTrace
 from rnngraph.trace.magnitudes import Integers
-from rnngraph.trace.model import GraphTrace
 
 
 class Recorded:

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnngraph.graph.build.rows import loss_steps
+from rnngraph.trace.graph import GraphTrace
 from rnngraph.trace.magnitudes import Integers
-from rnngraph.trace.model import GraphTrace, Trace
+from rnngraph.trace.model import Trace
 
 _Hashes = NDArray[np.uint64]
 _PRIME = np.uint64(0x9E3779B97F4A7C15)

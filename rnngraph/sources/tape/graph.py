@@ -14,8 +14,8 @@ from rnngraph.autodiff.block.columns import BLOCK, PROJECT
 from rnngraph.autodiff.node import Node, Op
 from rnngraph.autodiff.show import part_inputs, part_ops
 from rnngraph.autodiff.tape import Tape
+from rnngraph.trace.graph import GraphTrace
 from rnngraph.trace.magnitudes import Integers, Magnitudes
-from rnngraph.trace.model import GraphTrace
 
 
 class _Numbers(dict[Hashable, int]):

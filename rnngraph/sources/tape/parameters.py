@@ -21,7 +21,14 @@ Part = tuple[list[int], Contribution]
 
 
 def measure_parameter(
-    node: Node, step: Step | None, time: int, *, total: float, walked: bool, eigenvalues: int, lost: Booleans | None = None
+    node: Node,
+    step: Step | None,
+    time: int,
+    *,
+    total: float,
+    walked: bool,
+    eigenvalues: int,
+    lost: Booleans | None = None,
 ) -> ParameterTrace:
     """Measure what reached a parameter.
 

@@ -30,8 +30,9 @@ from rnngraph.sources.tape.nonfinite import first_nonfinite_backward, first_nonf
 from rnngraph.sources.tape.parameters import measure_parameter
 from rnngraph.sources.tape.rows import Plan
 from rnngraph.sources.tape.windows import NodeWindows, block_values, block_window
+from rnngraph.trace.graph import GraphTrace
 from rnngraph.trace.magnitudes import Booleans, Floats, Integers, Magnitudes, Status
-from rnngraph.trace.model import GraphTrace, InputTrace, ParameterTrace
+from rnngraph.trace.model import InputTrace, ParameterTrace
 
 
 class TapeRecording:
