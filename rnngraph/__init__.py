@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from rnngraph.graph.draw import Drawing, draw
     from rnngraph.measure.lag_options import LagOptions
     from rnngraph.sources import torch
-    from rnngraph.sources.decay.decay import decay
+    from rnngraph.sources.decay.measure import decay
     from rnngraph.sources.tape.record import record, spectrum
     from rnngraph.trace.model import Trace
 
@@ -65,7 +65,7 @@ _HOMES = {
     ),
     "rnngraph.graph.draw": ("Drawing", "draw"),
     "rnngraph.measure.lag_options": ("LagOptions",),
-    "rnngraph.sources.decay.decay": ("decay",),
+    "rnngraph.sources.decay.measure": ("decay",),
     "rnngraph.sources.tape.record": ("record", "spectrum"),
     "rnngraph.trace.model": ("Trace",),
 }  # fmt: skip

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from rnngraph.trace.magnitudes import Magnitudes
 from rnngraph.trace.graph import GraphTrace
+from rnngraph.trace.magnitudes import Magnitudes
 
 OUTSIDE = {"temporal_softmax": "loss", "detach": "cut"} | {name: name for name in ("input", "parameter", "constant")}
 MOVES = {"project", "stack", "sum", "reshape", "index"}

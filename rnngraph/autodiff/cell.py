@@ -43,7 +43,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """Some steps as the way back sees them: columns (steps, N, ·). `before` and `after` are the states around a step."""
+    """Some steps as the way back sees them: columns (steps, N, ·); `before` and `after` are the states around one."""
 
     before: dict[str, Array]
     after: dict[str, Array]
@@ -109,6 +109,8 @@ class Cell(ABC):
 
     def within(self, factors: Factors, p: int, h: Array, others: Sequence[Array]) -> None:
         """Write what the gradient of h makes of that of the other states of the same step."""
+        for other in others:
+            other[...] = 0
 
     @abstractmethod
     def back(
@@ -145,9 +147,11 @@ class Cell(ABC):
     ) -> dict[str, Tensor]:
         """Record one step in primitive operations.
 
-        `x` is x·Wx + b, (N, blocks · H). Every new state is passed through `kept`, before another of the same step is made
-        of it: it copies the state where a sample copies its states.
+        `x` is x·Wx + b, (N, blocks · H). Every new state is passed through `kept`, before another of the same step is
+        made of it: it copies the state where a sample copies its states.
         """
 
     def long_memory(self, bias: Mapping[str, Array], drawn: Array) -> None:
         """Set the biases of gates, views by name, to `drawn`: the larger, the longer the state is kept."""
+        if self.facts.keeps:
+            bias[self.facts.keeps][:] = drawn

@@ -1,17 +1,18 @@
 """The reverse sweep for many cotangents at once: every row is a loss of its own, and all are walked back together.
 
-In: a tape, what enters it, and which entries lead anywhere. Out: norms of states, told to whoever measures. Numbers are kept
-in bands of powers of two (see `block/carry.py`), so that a gradient of 1e-2000 is still a number. Through nodes bands are
-walked one by one; at states, rows are brought into the band of their norm.
+In: a tape, what enters it, and which entries lead anywhere. Out: norms of states, told to whoever measures. Numbers are
+kept in bands of powers of two (see `block/carry.py`), so that a gradient of 1e-2000 is still a number. Through nodes
+bands are walked one by one; at states, rows are brought into the band of their norm.
 
-Between blocks, and through ops that act step by step, only the chosen samples and a window of timesteps are walked; such
-entries are called narrow. Everything else takes whole values.
+Between blocks, and through ops that act step by step, only the chosen samples and a window of timesteps are walked;
+such entries are called narrow. Everything else takes whole values.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from heapq import heappop, heappush
 from typing import Any, TypeAlias
 
@@ -97,7 +98,7 @@ def walk_rows(walk: Walk, starts: Mapping[int, Iterable[Cotangents]], rows: int)
             continue
         groups = _joined(walk, entry, some)
         if node_id in walk.states:
-            groups = settled(groups, walk.states[node_id], lambda low, logs: walk.see_node(entry.id, low, logs))
+            groups = settled(groups, walk.states[node_id], partial(walk.see_node, node_id))
             if node_id in walk.until:
                 continue
         for band, (low, value) in groups.items():
@@ -126,8 +127,8 @@ def _through_block(walk: Walk, block: Block, some: list[Cotangents], rows: int) 
         block, entering, carry, window=window, see=walk.see_block, to_input=source in walk.leads, samples=samples,
         unrounded=walk.unrounded, feel=walk.feel_block,
     )  # fmt: skip
-    for one in emitted:
-        found = Cotangents(one.rows, one.low, len(one.rows), one.band, True, one.first, block.id)
+    for part in emitted:
+        found = Cotangents(part.rows, part.low, len(part.rows), part.band, True, part.first, block.id)
         yield source, found if source in walk.narrow else _widened(walk, found, block.x.swapaxes(0, 1).shape)
     if window[0] == 0:
         yield from _to_initial(walk, block, carry)

@@ -92,9 +92,12 @@ def _wrong(nodes: Sequence[Entry], picked: Iterable[Entry], seed: int) -> tuple[
     with np.errstate(all="ignore"):
         for node in picked:
             wanted = tuple([requires[source] for source in node.inputs])
-            own, rule = (_check_block, node.cell) if isinstance(node, Block) else (_check, node.op)
-            for culprit in own(node, wanted, generator):  # type: ignore[operator]
-                found.setdefault((id(rule), culprit.argument), culprit)
+            if isinstance(node, Block):
+                rule, culprits = id(node.cell), _check_block(node, wanted, generator)
+            else:
+                rule, culprits = id(node.op), _check(node, wanted, generator)
+            for culprit in culprits:
+                found.setdefault((rule, culprit.argument), culprit)
     return tuple(found.values())
 
 

@@ -229,8 +229,8 @@ class Tape:
             direction: `forward`, or `reverse` where the last timestep is computed first.
 
         Raises:
-            InputError: no tensors, shapes that differ, a tensor that was recorded at another timestep than its own, or a
-                declaration that does not fit the states.
+            InputError: no tensors, shapes that differ, a tensor that was recorded at another timestep than its own, or
+                a declaration that does not fit the states.
             TapeError: a tensor of another tape.
         """
         declared = Declared(initial, mask, cuts, batch_axis, direction)

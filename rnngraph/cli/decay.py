@@ -72,7 +72,7 @@ def decay(
     Those of state-space, linear-attention and gated layers, from the few tensors that hold their decays.
     The half-lives are those at zero input: what an initialiser or a cast did, not what a trained model remembers.
     """
-    from rnngraph.sources.decay.checks import Judging
+    from rnngraph.sources.decay.rule_functions import Judging
     from rnngraph.sources.decay.rules import known_rules
 
     if json and output is not None:
@@ -100,7 +100,7 @@ def decay(
 
 def _report(source: str, options: dict[str, Any], *, settings: list[str], live: bool, loss: str) -> DecayReport:
     from rnngraph.cli.console import working
-    from rnngraph.sources.decay.decay import decay as read
+    from rnngraph.sources.decay.measure import decay as read
     from rnngraph.sources.target import is_target
 
     if not is_target(source):
@@ -117,12 +117,12 @@ def _report(source: str, options: dict[str, Any], *, settings: list[str], live: 
 
 def _print(report: DecayReport, *, json: bool) -> None:
     if json:
-        from rnngraph.render.report.decay.document import decay_json
+        from rnngraph.render.report.decay.decay_json import decay_json
 
         typer.echo(decay_json(report))
         return
     from rnngraph.cli.console import report_console
-    from rnngraph.render.report.decay.terminal import DecayTable
+    from rnngraph.render.report.decay.table_of_layers import DecayTable
 
     report_console().print(DecayTable(report))
 

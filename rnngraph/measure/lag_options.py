@@ -14,7 +14,7 @@ import numpy as np
 from rnngraph.checks import is_whole, whole_number
 from rnngraph.errors import InputError
 from rnngraph.measure.recording import Losses
-from rnngraph.trace.magnitudes import Integers
+from rnngraph.trace.magnitudes import Booleans, Integers
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +61,10 @@ def chosen_samples(losses: Losses, batch: int, options: LagOptions) -> Integers:
         return np.arange(batch)
     if not isinstance(options.samples, int | np.integer):
         return np.array(_checked(options.samples, batch, "sample", "the batch has"))
-    felt = np.concatenate([norms != 0 for norms in own])
+    felt: Booleans = np.concatenate([np.asarray(norms != 0) for norms in own])
     order = np.argsort(felt[::-1].argmax(axis=0), kind="stable")  # by steps after the last loss; as long ones first
-    with_loss, without = order[felt.any(axis=0)[order]], order[~felt.any(axis=0)[order]]
+    reached = np.asarray(felt.any(axis=0))[order]
+    with_loss, without = order[reached], order[~reached]
     count = min(int(options.samples), batch)
     spaced = with_loss[np.linspace(0, len(with_loss) - 1, min(count, len(with_loss))).round().astype(int)]
     return np.sort(np.append(spaced, without[: count - len(spaced)]))
@@ -77,7 +78,7 @@ def chosen_losses(losses: Losses, samples: dict[int, Integers], options: LagOpti
     """
     pairs = list(zip(losses.clocks.tolist(), losses.steps.tolist(), strict=True))
     near = {clock: norms[:, samples[norms.shape[1]]] for clock, norms in losses.norms.items()}
-    felt = [(clock, t) for clock, t in pairs if (near[clock][t] != 0).any()]
+    felt = [(clock, t) for clock, t in pairs if near[clock][t].any()]
     if options.losses == "all":
         return felt
     if isinstance(options.losses, int | np.integer):

@@ -1,8 +1,8 @@
 """The lag matrix: how much each step's loss is felt at each earlier state, `‖∂L_s/∂h_k‖`, sample by sample.
 
-In: a recording. Out: a `LagTrace` a state. All losses share a leading axis and one reverse walk. Each row has a power of
-two of its own, which travels with the cotangent between layers. At every state the norms of the rows are noted. A lag
-counts steps that were taken, from where a loss first arrives; a copied step (a declared mask) is none, and nothing
+In: a recording. Out: a `LagTrace` a state. All losses share a leading axis and one reverse walk. Each row has a power
+of two of its own, which travels with the cotangent between layers. At every state the norms of the rows are noted. A
+lag counts steps that were taken, from where a loss first arrives; a copied step (a declared mask) is none, and nothing
 crosses a declared cut. That is all.
 """
 

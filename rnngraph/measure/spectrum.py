@@ -1,8 +1,8 @@
 """The spectrum of a recurrence: finite-time Lyapunov exponents, and the largest singular values of its Jacobians.
 
-In: a recording, of which one step at a time is multiplied by its transposed Jacobian. Out: a `SpectrumTrace` a group of
-recurrences that one step carries together. Exponents come from `Q <- qr(J_tᵀ Q)` with t descending: the adjoint gives the
-same exponents. Steps that copied the state over padding, or were cut, are left out of product and count.
+In: a recording, of which one step at a time is multiplied by its transposed Jacobian. Out: a `SpectrumTrace` a group
+of recurrences that one step carries together. Exponents come from `Q <- qr(J_tᵀ Q)` with t descending: the adjoint
+gives the same exponents. Steps that copied the state over padding, or were cut, are left out of product and count.
 """
 
 from __future__ import annotations

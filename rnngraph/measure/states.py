@@ -6,7 +6,6 @@ In: `Window`s in any order. Out: a `StateTrace` a state, with columns over the r
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -57,7 +56,7 @@ class StateColumns:
     @property
     def suspicious(self) -> bool:
         """Whether a gradient ends although that of the step processed next has not: perhaps it was rounded to zero."""
-        total = self.samples.any(axis=1)
+        total: Booleans = np.asarray(self.samples.any(axis=1))
         following = total[:-1] if self.facts.reverse else total[1:]
         carried = self.carried[1:] if self.facts.reverse else self.carried[:-1]
         return bool((following & (carried == 0)).any()) or not total.all()
@@ -86,15 +85,15 @@ class StateColumns:
     def unwalked(self, cut: Booleans) -> StateTrace:
         """Assemble the trace of a state of which only the values are known."""
         time = self.facts.timesteps
-        columns = [Magnitudes.unobserved((time,)) for _ in range(3)]
-        unknown = Magnitudes.unobserved((len(SHARES), time))
+        grad, immediate, carried = (Magnitudes.unobserved((time,)) for _ in range(3))
+        quantiles = Magnitudes.unobserved((len(SHARES), time))
         gains = (nothing((time,)), nothing((time,)), nothing((time,)))
-        return self._assemble(Magnitudes.unobserved(), (*columns, unknown), gains, cut)
+        return self._assemble(Magnitudes.unobserved(), (grad, immediate, carried, quantiles), gains, cut)
 
     def _assemble(
         self,
         initial: Magnitudes,
-        columns: Sequence[Magnitudes],
+        columns: tuple[Magnitudes, Magnitudes, Magnitudes, Magnitudes],
         gains: tuple[Floats, Floats, Floats],
         cut: Booleans,
     ) -> StateTrace:

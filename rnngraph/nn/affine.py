@@ -1,4 +1,4 @@
-"""The affine map, of every timestep at once: the operation of a linear layer, and of a projection before a recurrence."""
+"""The affine map of all timesteps at once: the operation of a linear layer, and of what a recurrence is fed."""
 
 from __future__ import annotations
 

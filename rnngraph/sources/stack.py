@@ -69,7 +69,9 @@ class Stack:
         layers = f"{len(self.layers)}-layer " if len(self.layers) > 1 else ""
         both = "bidirectional " if len(self.directions) > 1 else "reverse " if self.directions[0] == "reverse" else ""
         projection = f", projected to {self.layers[0][0].out}" if self.layers[0][0].wr is not None else ""
-        return f"{layers}{both}{self.kind.facts.title}, {self.input_size} -> {self.hidden_size} units{projection}"
+        form = self.kind.facts.title.partition(", ")[2]
+        cell = (self.kind.form_of or self.cell) + (f" ({form})" if form else "")
+        return f"{layers}{both}{cell}, {self.input_size} -> {self.hidden_size} units{projection}"
 
 
 def reordered(blocks: Array, source: str, target: str) -> Array:

@@ -12,7 +12,7 @@ import numpy as np
 from rnngraph.errors import InputError
 from rnngraph.trace.declared import check
 from rnngraph.trace.graph import GraphTrace
-from rnngraph.trace.model import FORWARD, REVERSE, Trace
+from rnngraph.trace.model import FORWARD, REVERSE, GateTrace, StateTrace, Trace
 
 
 def check_trace(trace: Trace) -> None:
@@ -42,7 +42,8 @@ def _problems(trace: Trace) -> Iterator[str]:
             yield f"the recurrence {recurrence.name!r} has the direction {recurrence.direction!r}."
         if recurrence.timesteps > trace.timesteps or len(recurrence.cut) != recurrence.timesteps:
             yield f"the recurrence {recurrence.name!r} has {recurrence.timesteps} steps, which do not fit."
-    for part in (*trace.states, *trace.gates):
+    parts: list[StateTrace | GateTrace] = [*trace.states, *trace.gates]
+    for part in parts:
         if part.recurrence not in recurrences:
             yield f"{part.name!r} belongs to the recurrence {part.recurrence!r}, which is not there."
         elif part.direction != recurrences[part.recurrence].direction:

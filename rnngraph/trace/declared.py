@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, fields, is_dataclass
-from functools import cache
+from functools import lru_cache
 from typing import Any, get_type_hints
 
 import numpy as np
@@ -48,7 +48,8 @@ def check(item: Any, place: str, sizes: dict[str, int] | None = None) -> None:
         InputError: the first column that does not fit.
     """
     sizes = dict(sizes or {})
-    for name, rule in _rules(type(item)).items():
+    kind: type = type(item)
+    for name, rule in _rules(kind).items():
         value, where = getattr(item, name), f"{place}.{name}"
         if isinstance(value, tuple):
             for number, one in enumerate(value):
@@ -88,8 +89,8 @@ def _hold_magnitudes(magnitudes: Magnitudes, where: str) -> None:
         raise InputError(f"{where} holds norms that contradict what is said of them.")
 
 
-@cache
-def _rules(kind: type) -> dict[str, Declared | None]:
+@lru_cache
+def _rules(kind: type[Any]) -> dict[str, Declared | None]:
     hints = get_type_hints(kind, include_extras=True)
     found: dict[str, Declared | None] = {}
     for one in fields(kind):

@@ -9,7 +9,7 @@ import pytest
 
 import rnngraph as rg
 from rnngraph.autodiff.backward import sweep
-from rnngraph.autodiff.node import Node, Op
+from rnngraph.autodiff.node import Op
 from rnngraph.errors import DtypeError, GradientError, InputError, TapeError
 
 
@@ -190,6 +190,6 @@ def test_a_node_says_where_it_is() -> None:
     tape = rg.Tape()
     with tape.scope(layer="a"), tape.scope(t=7):
         y = tape.input(np.ones(1)).tanh()
-    node: Node = y.node
+    node = y.node
     assert node.timestep == 7
     assert node.describe() == "tanh (node 1, layer a, t 7)"

@@ -1,4 +1,4 @@
-"""The Jacobian of every step as explicit matrices: as the recording multiplies by them, and as the ordinary sweep has them."""
+"""The Jacobian of every step as explicit matrices: of the recording, and of the ordinary sweep."""
 
 from __future__ import annotations
 

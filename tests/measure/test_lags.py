@@ -172,8 +172,8 @@ def test_max_lag_leaves_the_rest_unmeasured() -> None:
 def test_blocks_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
     loss = captioner(nn.GRU(4, 6, num_layers=2, bidirectional=True), time=20)
     whole = measured(loss)
-    monkeypatch.setattr("rnngraph.sources.tape.rows._BYTES", 1)
-    monkeypatch.setattr("rnngraph.sources.tape.rows._CACHE", 1)
+    monkeypatch.setattr("rnngraph.sources.tape.plan._BYTES", 1)
+    monkeypatch.setattr("rnngraph.sources.tape.plan._CACHE", 1)
     for name, trace in measured(loss).items():
         np.testing.assert_allclose(trace.log, whole[name].log, rtol=1e-12)
 

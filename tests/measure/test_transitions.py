@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from tests.measure.lag_networks import measured
 def copying(form: str, new: Any, before: Any, taken: float) -> Any:
     """Take the new state, or copy the one before, in ways that people write it."""
     mask = np.full(before.shape, taken)
-    forms = {
+    forms: dict[str, Callable[[], Any]] = {
         "where": lambda: rg.where(mask > 0, new, before),
         "towards": lambda: before + mask * (new - before),
         "mixed": lambda: mask * new + (1 - mask) * before,

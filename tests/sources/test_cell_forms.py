@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 import rnngraph
 from rnngraph.autodiff.backward import sweep
+from rnngraph.autodiff.block.backward import Inner
 from rnngraph.measure.lag_options import LagOptions
+from rnngraph.nn.cells import form as form_of
 from rnngraph.sources.stack import LayerWeights, Stack
 from rnngraph.sources.walk import WalkOptions, walk
 
@@ -21,8 +25,12 @@ def stack_of(form: str) -> Stack:
         return generator.normal(size=shape) * 0.6
 
     if form == "projected":
-        return Stack("lstm", "lstm", ((LayerWeights(draw(D, 4 * H), draw(P, 4 * H), draw(4 * H), wr=draw(H, P)),),))
-    return Stack("gru", "gru", ((LayerWeights(draw(D, 3 * H), draw(H, 3 * H), draw(3 * H)),),), reset_before=True)
+        return Stack(
+            "lstm",
+            form_of("lstm", having="Wr"),
+            ((LayerWeights(draw(D, 4 * H), draw(P, 4 * H), draw(4 * H), wr=draw(H, P)),),),
+        )
+    return Stack("gru", form_of("gru", lacking="bh"), ((LayerWeights(draw(D, 3 * H), draw(H, 3 * H), draw(3 * H)),),))
 
 
 @pytest.mark.parametrize("masked", [False, True])
@@ -36,16 +44,18 @@ def test_every_form(form: str, masked: bool) -> None:
     assert rnngraph.gradcheck(loss).passed
     trace = rnngraph.record(loss, lags=LagOptions(losses="all", samples="all"))
     lag = next(one for one in trace.lags if one.state.endswith(".h"))
-    ids = found.recurrences[0].states["h"]
     output = found.output.value
     for place, s in enumerate(lag.losses):
         # The loss of step s alone, walked back by itself.
         start = np.zeros_like(output)
         start[:, s] = 2 * output[:, s]
         norms = np.zeros((N, T))
-        for step in sweep(tape, {found.output.id: start}):
-            if step.node.id in ids:
-                norms[:, ids.index(step.node.id)] = np.linalg.norm(step.gradient, axis=1)
+
+        def lend(inner: Inner, norms: np.ndarray[Any, Any] = norms) -> None:
+            norms[:, inner.steps] = np.linalg.norm(inner.total["h"], axis=2).T
+
+        for _ in sweep(tape, {found.output.id: start}, lend=lend):
+            pass
         with np.errstate(divide="ignore"):
             expected = np.log(norms[:, : s + 1])
         for row, sample in enumerate(lag.samples):

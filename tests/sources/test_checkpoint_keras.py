@@ -42,7 +42,7 @@ def test_layers_by_their_formulas(tmp_path: Path, data: str, kind: str, reset_af
     loss = load(CheckpointOptions(str(tmp_path / "m.weights.h5"), data)).loss
     assert rnngraph.gradcheck(loss).passed
     trace = rnngraph.record(loss)
-    assert trace.states[0].cell == {"simple_rnn": "tanh"}.get(kind, kind)
+    assert trace.states[0].cell.startswith({"simple_rnn": "tanh"}.get(kind, kind))
 
 
 def test_gradients_of_the_early_reset_by_differences(tmp_path: Path, data: str) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from rnngraph.autodiff.block.columns import PRODUCT_ROWS, WINDOW_BYTES, Block
 from rnngraph.autodiff.block.given import Given
-from rnngraph.autodiff.block.weights import WeightSums
+from rnngraph.autodiff.block.weight_sums import WeightSums
 from rnngraph.autodiff.block.workspace import workspace
 from rnngraph.autodiff.cell import Factors, Past
 from rnngraph.autodiff.contribution import Array, Contribution
@@ -82,10 +82,10 @@ def pull(
         immediate = given.window(start, stop, space.immediate["h"])
         _walk(block, space, given, (start, stop), columns, past, immediate)
         da, h = space.da[:count], space.total["h"][:count]
-        flat = (slice(None), 0) if N == 1 else slice(None)
-        gates = block.cell.to_input(columns, slice(None), da[flat], h[flat]).reshape(da.shape)
+        flat_da, flat_h = (da[:, 0], h[:, 0]) if N == 1 else (da, h)
+        gates = block.cell.to_input(columns, slice(None), flat_da, flat_h).reshape(da.shape)
         if dx is not None:
-            np.dot(block.order(gates).reshape(-1, da.shape[-1]), wx, out=dx[t].reshape(-1, dx.shape[-1]))
+            np.dot(block.order(gates).reshape(-1, wx.shape[0]), wx, out=dx[t].reshape(-1, wx.shape[1]))
         sums.add(past, t, da, gates, h)
         if lend is not None:
             columns_of = {kind: space.immediate[kind][:count] for kind in kinds} | {"h": immediate}
@@ -150,10 +150,11 @@ def _walk(
             back(rows, p, (h,), das[p], weight, (carried_h[p],))
         else:
             within(rows, p, h, [one[p] for one in inside])
-            for kind, one in elsewhere.get(p, ()):
-                inside[kinds.index(kind) - 1][p][...] += one.reshape(inside[kinds.index(kind) - 1][p].shape)
-            for number, one in enumerate(inside, 1):
-                add(one[p], carries[number][p + 1], out=totals[number][p])
+            for kind, gradient in elsewhere.get(p, ()):
+                own = inside[kinds.index(kind) - 1][p]
+                own += gradient.reshape(own.shape)
+            for number, other in enumerate(inside, 1):
+                add(other[p], carries[number][p + 1], out=totals[number][p])
             back(rows, p, [one[p] for one in totals], das[p], weight, [one[p] for one in carries])
         if p in odd:
             pass_on(p + start in block.cuts, None if copied is None else copied[p], h, [one[p] for one in carries])

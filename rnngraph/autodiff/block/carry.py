@@ -1,8 +1,8 @@
 """The gradients of a block's states under way, a row a loss, each row and sample with a power of two of its own.
 
-A float64 ends at 1e-308 and the gradient of one loss may fall to 1e-2000. So numbers are kept in bands: an array in band
-b stands for itself times 2^(512 b). Rows move to another band when their norm leaves the range in which squares are
-exact. Which rows hold anything is a run, `low` to `high`.
+A float64 ends at 1e-308 and the gradient of one loss may fall to 1e-2000. So numbers are kept in bands: an array in
+band b stands for itself times 2^(512 b). Rows move to another band when their norm leaves the range in which squares
+are exact. Which rows hold anything is a run, `low` to `high`.
 """
 
 from __future__ import annotations

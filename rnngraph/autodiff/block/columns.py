@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from rnngraph.autodiff.cell import Cell, Past, Run
+from rnngraph.autodiff.cell import Cell, Past, Rows, Run
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.node import Op, Scope
 
@@ -57,7 +57,7 @@ class Block:
             mask: (N, T), False where a sample copies its states.
             cuts: places in the order of processing before which no gradient passes back, but what a copy passes.
         """
-        self.first, self.cell, self.reverse, self.place = first, cell, reverse, ()
+        self.first, self.cell, self.reverse = first, cell, reverse
         self.x, self.weights = x.swapaxes(0, 1), dict(weights)
         self.steps, self.sample_count = len(self.x), len(x)
         self.id = first + 1 + self.steps * len(cell.facts.parts)
@@ -67,7 +67,9 @@ class Block:
         self.keep = None if keep is None or keep.all() else keep  # (T, N)
         self.cuts = frozenset(cuts)
         self.sources: dict[str, int] = {}  # node ids of x, of the weights and of the initial states ("h0")
-        self.op, self.inputs, self.arguments, self.options = BLOCK, (), (), {}
+        self.inputs: tuple[int, ...] = ()
+        self.op, self.options = BLOCK, dict[str, Any]()
+        self.arguments: tuple[Array, ...] = ()
         self.place: Scope = ()
         self.timestep, self.requires, self.name = -1, True, None
         self._compute(initial)
@@ -75,28 +77,32 @@ class Block:
 
     def _compute(self, initial: Mapping[str, Array]) -> None:
         cell, T, N, H = self.cell, self.steps, self.sample_count, self.hidden
-        G, widths = cell.blocks * H, cell.widths(self.weights)
+        wide, widths = cell.blocks * H, cell.widths(self.weights)
         self.columns = {kind: np.empty((T + 1, N, width), self.dtype) for kind, width in widths.items()}
         for kind, state in initial.items():
             self.order(self.columns[kind])[0] = state
         self.extras = {name: np.empty((T, N, H), self.dtype) for name in cell.extras}
-        self.gates = np.empty((T, N, G), self.dtype) if cell.keeps_gates else self.outputs
+        self.gates = np.empty((T, N, wide), self.dtype) if cell.keeps_gates else self.outputs
         signs = cell.signs(H, self.dtype)
         weights = self.weights if signs is None else _signed(self.weights, signs)
         wx, b = weights["Wx"], weights["b"]
-        chunk = max(1, WINDOW_BYTES // (self.dtype.itemsize * N * G), PRODUCT_ROWS // N)
+        chunk = max(1, WINDOW_BYTES // (self.dtype.itemsize * N * wide), PRODUCT_ROWS // N)
         for start in range(0, T, chunk):  # the projection stays in cache until the steps that need it
             stop = min(start + chunk, T)
             t = self.times(start, stop)
             projected = self.gates[t]
-            np.dot(self.x[t].reshape(-1, len(wx)), wx, out=projected.reshape(-1, G))
+            np.dot(self.x[t].reshape(-1, len(wx)), wx, out=projected.reshape(-1, wide))
             np.add(projected, b, out=projected)
             self._advance(start, stop, weights)
 
     def _advance(self, start: int, stop: int, weights: Mapping[str, Array]) -> None:
-        states = {kind: self.rows(self.order(column)[start : stop + 1]) for kind, column in self.columns.items()}
+        states: dict[str, Rows] = {
+            kind: self.rows(self.order(column)[start : stop + 1]) for kind, column in self.columns.items()
+        }
         gates = self.rows(self.order(self.gates)[start:stop]) if self.cell.keeps_gates else []
-        extras = {name: self.rows(self.order(column)[start:stop]) for name, column in self.extras.items()}
+        extras: dict[str, Rows] = {
+            name: self.rows(self.order(column)[start:stop]) for name, column in self.extras.items()
+        }
         step = self.cell.advance(Run(states, gates, extras, weights, self.hidden))
         if self.keep is None:
             for p in range(stop - start):
@@ -116,11 +122,13 @@ class Block:
         mask = None if self.keep is None else self.keep.T
         block = Block(
             self.first, self.cell, arrays["x"], weights={name: arrays[name] for name in self.weights},
-            initial={kind: arrays[kind + "0"] for kind in self.columns}, reverse=self.reverse, mask=mask, cuts=self.cuts,
+            initial={kind: arrays[kind + "0"] for kind in self.columns}, reverse=self.reverse, mask=mask,
+            cuts=self.cuts,
         )  # fmt: skip
         block.sources, block.inputs, block.place = self.sources, self.inputs, self.place
-        for start, stop in pairwise([*sorted(self.cuts), self.steps]) if held is not None else ():
-            _recompute(block, held, start, stop)
+        if held is not None:
+            for start, stop in pairwise([*sorted(self.cuts), self.steps]):
+                _recompute(block, held, start, stop)
         return block
 
     @property
@@ -141,7 +149,7 @@ class Block:
         return t if t < 0 or not self.reverse else self.steps - 1 - t
 
     def rows(self, array: Array) -> list[Array]:
-        """See the steps of an array one by one; without the batch axis where there is one sample: vectors are faster."""
+        """See the steps of an array one by one; of one sample without its axis: vectors are faster."""
         return list(array[:, 0]) if self.sample_count == 1 else list(array)
 
     def state(self, kind: str, t: int) -> Array:
@@ -187,7 +195,8 @@ class Block:
 
     def describe(self) -> str:
         """Name the block for a message."""
-        return f"{self.cell.facts.name} block ({', '.join(f'{kind} {key}' for kind, key in self.place)})"
+        place = ", ".join(f"{part[0]} {part[1]}" for part in self.place)
+        return f"{self.cell.facts.name} block ({place})"
 
 
 def _signed(weights: Mapping[str, Array], signs: Array) -> dict[str, Array]:
@@ -205,18 +214,11 @@ def _recompute(block: Block, held: Block, start: int, stop: int) -> None:
     t = block.times(start, stop)
     mask = None if block.keep is None else block.keep[t].T
     part = Block(
-        0,
-        block.cell,
-        block.x[t].swapaxes(0, 1),
-        weights=block.weights,
-        initial=initial,
-        reverse=block.reverse,
+        0, block.cell, block.x[t].swapaxes(0, 1), weights=block.weights, initial=initial, reverse=block.reverse,
         mask=mask,
-    )
+    )  # fmt: skip
     for kind, column in block.columns.items():
         block.order(column)[start + 1 : stop + 1] = part.order(part.columns[kind])[1:]
-    for own_column, other in (
-        (block.gates, part.gates),
-        *zip(block.extras.values(), part.extras.values(), strict=True),
-    ):
-        own_column[t] = other
+    block.gates[t] = part.gates
+    for name, extra in part.extras.items():
+        block.extras[name][t] = extra

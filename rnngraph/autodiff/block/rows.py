@@ -19,7 +19,7 @@ from rnngraph.autodiff.contribution import Array
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """Cotangents over a window of timesteps, in one band: `rows` (count, N, steps, ·) from row `low`, step `first` on."""
+    """Cotangents of some timesteps, in one band: `rows` (count, N, steps, ·) from row `low` and step `first` on."""
 
     rows: Array
     low: int = 0
@@ -90,8 +90,8 @@ def pull_rows(
         low, high = carry.low, carry.high
         if low < high:
             cell.within(columns, p, carry.states[0][low:high], [one[low:high] for one in inside])
-            for number, one in enumerate(inside, 1):
-                carry.states[number][low:high] += one[low:high]
+            for number, own in enumerate(inside, 1):
+                carry.states[number][low:high] += own[low:high]
         for entry in single.get(place, ()):
             if entry.kind:
                 carry.enter(entry.low, entry.rows, band=entry.band, kind=entry.kind)

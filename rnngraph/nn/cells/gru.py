@@ -7,7 +7,7 @@ Gates r, z, n. `n = tanh(x Wxn + bxn + r (h Whn + bhn))`, or `n = tanh(x Wxn + b
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -43,9 +43,9 @@ class Gru(Cell):
     """The reset gate is applied after the hidden product, which needs a bias of its own."""
 
     facts = _facts("gru", "GRU", "h[t-1]·Wh + bh", "n = tanh(… + r · (h[t-1]·Wh + bh))")
-    names = ("Wx", "b", "Wh", "bh")
+    names: ClassVar[tuple[str, ...]] = ("Wx", "b", "Wh", "bh")
     blocks = 3
-    extras = ("inner",)  # h·Whn + bhn
+    extras: ClassVar[tuple[str, ...]] = ("inner",)  # h·Whn + bhn
     gate_order = {"torch": "rzn", "keras": "zrn"}  # noqa: RUF012 - a ClassVar by its declaration in Cell
 
     def signs(self, hidden: int, dtype: np.dtype[Any]) -> Array | None:
@@ -136,13 +136,9 @@ class Gru(Cell):
         n = (x[:, 2 * H :] + r * product[:, 2 * H :]).tanh()
         return {"h": kept("h", (1 - z) * n + z * h)}
 
-    def long_memory(self, bias: Mapping[str, Array], drawn: Array) -> None:
-        """Open the update gate, which keeps the state (Tallec and Ollivier, 2018)."""
-        bias["z"][:] = drawn
-
 
 class GruResetBefore(Gru):
-    """The reset gate is applied to h before the product, as Cho et al. wrote it and Keras has it (`reset_after=False`)."""
+    """The reset gate is applied to h before the product, as Cho et al. wrote it; Keras's `reset_after=False`."""
 
     facts = _facts("gru_reset_before", "GRU, reset before the product", "h[t-1]·Wh", "n = tanh(… + (r · h[t-1])·Whn)")
     form_of = Gru.facts.name

@@ -158,7 +158,7 @@ class Lstm(Cell):
 
     def long_memory(self, bias: Mapping[str, Array], drawn: Array) -> None:
         """Open the forget gate and close the input gate by as much (Tallec and Ollivier, 2018)."""
-        bias["f"][:] = drawn
+        super().long_memory(bias, drawn)
         bias["i"][:] = -drawn
 
 

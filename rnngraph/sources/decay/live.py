@@ -13,10 +13,10 @@ import numpy as np
 
 from rnngraph.errors import InputError
 from rnngraph.measure.lag_options import LagOptions
-from rnngraph.sources.decay.credit import credit
+from rnngraph.sources.decay.carried_credit import credit
 from rnngraph.sources.decay.hooks import Seen, hooked, watched
 from rnngraph.sources.decay.read import ReadLayer, half_lives, squeezed
-from rnngraph.sources.decay.weights import plain_name
+from rnngraph.sources.decay.tensors import plain_name
 from rnngraph.trace.decay import LiveDecay
 from rnngraph.trace.magnitudes import Floats
 

@@ -15,7 +15,7 @@ from rnngraph.sources.decay.config import Config
 from rnngraph.sources.decay.family import Start
 from rnngraph.sources.decay.formulas import Numbers
 from rnngraph.sources.decay.match import Found, Reading, decided, find_layers, not_read
-from rnngraph.sources.decay.weights import Weights
+from rnngraph.sources.decay.tensors import Weights
 from rnngraph.trace.decay import LayerDecay, Unread
 from rnngraph.trace.magnitudes import Floats
 

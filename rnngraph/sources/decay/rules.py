@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from rnngraph.errors import InputError
-from rnngraph.sources.decay import checks
-from rnngraph.sources.decay.checks import Evidence, Judging
+from rnngraph.sources.decay import rule_functions
 from rnngraph.sources.decay.read import ReadLayer
+from rnngraph.sources.decay.rule_functions import Evidence, Judging
 from rnngraph.trace.decay import DecayFinding, DecayReport
 
 ERROR, WARNING = "error", "warning"
@@ -33,7 +33,7 @@ class Rule:
 def judged(layers: Sequence[ReadLayer], judging: Judging) -> list[tuple[DecayFinding, ...]]:
     """Apply the rules to the readings of one layer.
 
-    Where there are several readings, only errors that every one of them shows are facts, and nothing is judged.
+    Where there are several readings, only errors that every one of them shows are facts, and nothing is rule_functions.
     """
     found = [[one for rule in RULES if (one := _applied(rule, layer, judging))] for layer in layers]
     if len(layers) == 1:
@@ -62,7 +62,7 @@ def known_rules(names: Iterable[str], label: str, judging: Judging) -> list[str]
 
 
 def refuse_unjudged(report: DecayReport, names: Iterable[str], label: str) -> None:
-    """Hold back a verdict of no findings where a layer was not judged.
+    """Hold back a verdict of no findings where a layer was not rule_functions.
 
     Raises:
         InputError: one of the rules judges a start, and a layer fits more than one family.
@@ -90,39 +90,39 @@ def _applied(rule: Rule, layer: ReadLayer, judging: Judging) -> DecayFinding | N
 
 RULES = (
     Rule(
-        "non_finite", ERROR, False, checks.non_finite,
+        "non_finite", ERROR, False, rule_functions.non_finite,
         "A logarithm of 0, an overflow, or a draw in a dtype with too few digits.",
         "Draw the decays in float32 and cast them afterwards; keep them away from 0 before the logarithm.",
     ),
     Rule(
-        "frozen", ERROR, False, checks.frozen,
+        "frozen", ERROR, False, rule_functions.frozen,
         "A rate of 0 keeps the state for ever and has no gradient to leave it; A_log of -inf, as drawn in bfloat16, is "
         "one way to it.",
         "Draw the decays in float32 and away from 0.",
     ),
     Rule(
-        "grows", ERROR, False, checks.grows,
+        "grows", ERROR, False, rule_functions.grows,
         "A rate below 0 multiplies the state at every step.",
         "Hold the real part of every eigenvalue below 0, such as by learning its logarithm.",
     ),
     Rule(
-        "no_memory", ERROR, True, checks.no_memory,
+        "no_memory", ERROR, True, rule_functions.no_memory,
         "Even the longest decay has lost half of the state after one step, so that training has nothing to start from; "
         "a wrapper that sets biases to 0 or 1 after the model has set them is the usual reason.",
         "Set the decays after every other initialiser has run, from the published start.",
     ),
     Rule(
-        "never_forgets", WARNING, True, checks.never_forgets,
+        "never_forgets", WARNING, True, rule_functions.never_forgets,
         "Even the shortest decay keeps more than half of the state over a whole sequence.",
         "Start some heads with half-lives well within the sequence.",
     ),
     Rule(
-        "uniform", WARNING, True, checks.uniform,
+        "uniform", WARNING, True, rule_functions.uniform,
         "All decays begin alike where the published start spreads them, as when a tensor was filled with a constant.",
         "Spread the decays as the published start does.",
     ),
     Rule(
-        "differs", WARNING, True, checks.differs,
+        "differs", WARNING, True, rule_functions.differs,
         "The decays are not what the authors' own initialisation gives.",
         "Set them from the published start, or know why not.",
     ),

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from rnngraph.errors import InputError
-from rnngraph.sources.decay.decay import decay
+from rnngraph.sources.decay.measure import decay
 from rnngraph.sources.target import call, settings_from
 from rnngraph.sources.target_import import shielded
 from rnngraph.trace.decay import DecayReport

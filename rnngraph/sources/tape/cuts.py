@@ -1,9 +1,11 @@
-"""Where a recurrence whose states are nodes is cut: what was declared, or else a `detach` on every way between two states.
+"""Where a recurrence whose states are nodes is cut: as declared, or else by a `detach` on every way between two.
 
 In: a tape and a recurrence. Out: (N or 1, T) booleans, or None.
 """
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import numpy as np
 
@@ -22,7 +24,7 @@ def cuts_of(tape: Tape, recurrence: Recurrence) -> Booleans | None:
     time = recurrence.timesteps
     order = range(time - 1, -1, -1) if recurrence.reverse else range(time)
     found = np.zeros((1, time), bool)
-    for before, t in zip(order, order[1:], strict=False):
+    for before, t in pairwise(order):
         ends = {ids[t] for ids in recurrence.states.values()}
         starts = {ids[before] for ids in recurrence.states.values()}
         found[0, t] = _is_cut(tape, starts, ends)
@@ -30,7 +32,7 @@ def cuts_of(tape: Tape, recurrence: Recurrence) -> Booleans | None:
 
 
 def _is_cut(tape: Tape, starts: set[int], ends: set[int]) -> bool:
-    """Whether every way from states of one step to those of the next leads through a detach, and there is one that does."""
+    """Whether ways lead from states of one step to those of the next, and every one through a detach."""
     open_ways, cut_ways = set(starts), set[int]()
     for node_id in range(min(starts) + 1, max(ends) + 1):
         entry = tape.entry(node_id)

@@ -1,7 +1,7 @@
 """What the loss tells every recurrence directly: the gradients that enter it without having passed another.
 
-In: a tape and the cotangents of its loss. Out: an `Entering`. The loss of a step is what enters at that step of a clock, so
-that the whole gradient is the sum over steps of what each carries back.
+In: a tape and the cotangents of its loss. Out: an `Entering`. The loss of a step is what enters at that step of a
+clock, so that the whole gradient is the sum over steps of what each carries back.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from rnngraph.trace.magnitudes import Floats, Integers
 
 @dataclass(slots=True)
 class Entering:
-    """Gradients that enter: into blocks by entry id, into states that are nodes by node id, and their norms by clock."""
+    """Gradients that enter: into blocks by entry id, into states that are nodes by node id; and norms by clock."""
 
     tape: Tape
     clocks: Clocks

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
+from rnngraph.autodiff.backward import Step
 from rnngraph.autodiff.block import Block
 from rnngraph.autodiff.block.given import single_state
 from rnngraph.autodiff.contribution import Array, Contribution, StateSlice
@@ -108,4 +109,31 @@ def _times(some: Collection[Cotangents], column: Booleans) -> Booleans:
             found[one.first : one.first + one.value.shape[2]] |= one.value.any(axis=axes)
         else:
             found |= _any(one)
+    return found
+
+
+def lost_steps(
+    step: Step, parameter: int, felt: Felt, seen: Mapping[int, Booleans], numbers: Mapping[int, int]
+) -> Booleans:
+    """Say at which timesteps a parameter's zero is an underflow: a gradient arrives where it is used.
+
+    Args:
+        step: what reached the parameter.
+        parameter: its node id.
+        felt: where a gradient arrives at states.
+        seen: where one arrives at other entries.
+        numbers: the recurrence of a block's entry id.
+    """
+    time = max((len(one) for one in felt.carried.values()), default=0)
+    found = np.zeros(time, bool)
+    for entry in step.consumers:
+        if isinstance(entry, Block):
+            arrives = np.array(felt.total[numbers[entry.id], "h"][1:])
+            name = next(key for key, source in entry.sources.items() if source == parameter)
+            if name == "Wh":  # it adds nothing at a step before which the state is zero
+                before = np.asarray(entry.order(entry.columns["h"])[:-1].any(axis=(1, 2)))
+                arrives &= entry.order(before)
+            found[: entry.steps] |= arrives
+        elif entry is not None and entry.id in seen:
+            found[: len(seen[entry.id])] |= seen[entry.id]
     return found

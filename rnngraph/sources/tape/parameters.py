@@ -1,7 +1,7 @@
 """Measure a parameter's gradient: the norm of every timestep's contribution, of their sum, and the cancellation.
 
-In: the `Step` that reached a parameter. Out: a `ParameterTrace`. Contributions stay factored; a step's norm comes from the
-factors, and the sum over time is one matrix product.
+In: the `Step` that reached a parameter. Out: a `ParameterTrace`. Contributions stay factored; a step's norm comes from
+the factors, and the sum over time is one matrix product.
 """
 
 from __future__ import annotations

@@ -15,20 +15,20 @@ from rnngraph.autodiff.backward import Step, sweep
 from rnngraph.autodiff.block import Block
 from rnngraph.autodiff.block.backward import Inner
 from rnngraph.autodiff.contribution import Array
-from rnngraph.autodiff.node import INPUT, PARAMETER, Node
-from rnngraph.autodiff.recurrence import Recurrence
+from rnngraph.autodiff.node import PARAMETER, Node
 from rnngraph.autodiff.tape import Tape
 from rnngraph.errors import InputError
 from rnngraph.measure.recording import Facts, Felt, Losses, See, Take
 from rnngraph.norms import norm, row_norms
 from rnngraph.sources.tape.clocks import Clocks
-from rnngraph.sources.tape.cuts import cuts_of
 from rnngraph.sources.tape.entering import Entering, find_entering
-from rnngraph.sources.tape.felt import feel
-from rnngraph.sources.tape.graph import graph_columns
+from rnngraph.sources.tape.facts import describe, facts_of, lengthened, timesteps_of
+from rnngraph.sources.tape.felt import feel, lost_steps
+from rnngraph.sources.tape.graph_columns import graph_columns
+from rnngraph.sources.tape.inputs import is_input
 from rnngraph.sources.tape.nonfinite import first_nonfinite_backward, first_nonfinite_forward
 from rnngraph.sources.tape.parameters import measure_parameter
-from rnngraph.sources.tape.rows import Plan
+from rnngraph.sources.tape.plan import Plan
 from rnngraph.sources.tape.windows import NodeWindows, block_values, block_window
 from rnngraph.trace.graph import GraphTrace
 from rnngraph.trace.magnitudes import Booleans, Floats, Integers, Magnitudes, Status
@@ -49,10 +49,10 @@ class TapeRecording:
         self.tape, self.starts, self.loss = tape, dict(starts), loss
         self.walked = bool(starts)
         self.model = tape.model or describe(tape)
-        self.labels: Sequence[str | None] = [*tape.step_labels, *[None] * _timesteps(tape)][: _timesteps(tape)]
+        self.labels: Sequence[str | None] = [*tape.step_labels, *[None] * timesteps_of(tape)][: timesteps_of(tape)]
         self.clocks = Clocks(tape)
         self.facts: Sequence[Facts] = [
-            _facts(tape, number, one, self.clocks) for number, one in enumerate(tape.recurrences)
+            facts_of(tape, number, one, self.clocks) for number, one in enumerate(tape.recurrences)
         ]
         self.batch = max((output.shape[0] for output in tape.outputs if output.ndim == 3), default=1)
         first = tape.entry(int(next(iter(self.facts[0].nodes.values()))[0])) if self.facts else tape.entries[-1]
@@ -107,7 +107,7 @@ class TapeRecording:
         if node.op is PARAMETER:
             self._parameters[node.id] = step
             self._norms[node.id] = norm(step.gradient)
-        elif self._is_input(node):
+        elif is_input(self.tape, node):
             by_step = step.gradient.swapaxes(0, 1)
             norms = row_norms(by_step.reshape(len(by_step), -1))
             self._inputs[node.id], self._norms[node.id] = Magnitudes.of(norms), norm(norms)
@@ -115,20 +115,6 @@ class TapeRecording:
             self._norms[node.id] = size = norm(step.gradient)
             if node.id in starting:
                 self._initial[node.id] = size
-
-    def _is_input(self, node: Node) -> bool:
-        """Whether a node is what a recurrence or a model is fed over time: an input, or words that were looked up."""
-        value = node.value
-        over_time = (
-            value.ndim == 3 and value.dtype.kind == "f" and value.shape[1] in {one.timesteps for one in self.facts}
-        )
-        leaf = node.op is INPUT or all(not self.tape.entry(i).value.dtype.kind == "f" for i in node.inputs[:1])
-        return over_time and leaf and node.op.role != "constant" and not self._starts_states(node)
-
-    def _starts_states(self, node: Node) -> bool:
-        # Initial states of a stack, (layers, N, H), look like a sequence where N happens to be T.
-        starting = [self.tape.entry(i) for one in self.tape.recurrences for i in one.initial.values()]
-        return any(node.id == one.id or node.id in one.inputs for one in starting)
 
     def initial(self, recurrence: int, kind: str) -> float | None:
         """Give the norm of the gradient of an initial state."""
@@ -141,7 +127,7 @@ class TapeRecording:
 
     def felt(self) -> Felt:
         """Walk once more in numbers that cannot underflow."""
-        watched = {node.id for node in self.tape.entries if isinstance(node, Node) and self._is_input(node)}
+        watched = {node.id for node in self.tape.entries if isinstance(node, Node) and is_input(self.tape, node)}
         watched |= {
             entry.id
             for step in self._parameters.values()
@@ -174,37 +160,24 @@ class TapeRecording:
         recurrent = {one.weight for one in self.tape.recurrences if one.weight}
         return tuple(
             measure_parameter(
-                node, self._parameters.get(node.id), timesteps, total=float(self._norms[node.id]), walked=self.walked, eigenvalues=eigenvalues if node.name in recurrent else 0,
-                lost=self._lost(node.id),
+                node, self._parameters.get(node.id), timesteps, total=float(self._norms[node.id]), walked=self.walked,
+                eigenvalues=eigenvalues if node.name in recurrent else 0, lost=self._lost(node.id),
             )
             for node in self.tape.entries
             if node.op is PARAMETER and isinstance(node, Node)
         )  # fmt: skip
 
     def _lost(self, node_id: int) -> Booleans | None:
-        """Say at which timesteps a zero of a parameter is an underflow, because a gradient arrived where it is used."""
         step = self._parameters.get(node_id)
         if self._felt is None or step is None:
             return None
-        found = np.zeros(max((one.timesteps for one in self.facts), default=0), bool)
-        for entry in step.consumers:
-            if isinstance(entry, Block):
-                number = self._numbers[entry.id]
-                arrives = self._felt.total[number, "h"][1:].copy()
-                name = next(key for key, source in entry.sources.items() if source == node_id)
-                if name == "Wh":
-                    before = np.stack([entry.order(entry.columns["h"])[:-1]])[0]
-                    arrives &= entry.order(before.any(axis=(1, 2)))
-                found[: entry.steps] |= arrives
-            elif entry is not None and entry.id in self._seen:
-                found[: len(self._seen[entry.id])] |= self._seen[entry.id]
-        return found
+        return lost_steps(step, node_id, self._felt, self._seen, self._numbers)
 
     def inputs(self, timesteps: int) -> tuple[InputTrace, ...]:
         """Measure what enters."""
         found = []
         for node in self.tape.entries:
-            if not isinstance(node, Node) or not self._is_input(node):
+            if not isinstance(node, Node) or not is_input(self.tape, node):
                 continue
             steps = self._inputs.get(node.id)
             if steps is None:
@@ -213,7 +186,7 @@ class TapeRecording:
             if node.id in self._seen:
                 steps.status[(steps.status == Status.ZERO) & self._seen[node.id]] = Status.UNDERFLOW
             name = node.name or (node.place[-1][1] if node.place else node.op.name)
-            found.append(InputTrace(str(name), _lengthened(steps, timesteps)))
+            found.append(InputTrace(str(name), lengthened(steps, timesteps)))
         return tuple(found)
 
     def graph(self, states: dict[str, Magnitudes]) -> GraphTrace:
@@ -263,53 +236,3 @@ class TapeRecording:
         block = self.tape.recurrences[number].block
         assert block is not None  # numbers of blocks only
         return block
-
-
-def _timesteps(tape: Tape) -> int:
-    """Count the timesteps: the longest recurrence, else the largest `t` scope, else the time axis of the output."""
-    declared = [one.timesteps for one in tape.recurrences]
-    if declared:
-        return max(declared)
-    scoped = max((entry.timestep for entry in tape.entries), default=-1) + 1
-    return scoped or max((output.shape[1] for output in tape.outputs if output.ndim == 3), default=0)
-
-
-def _lengthened(column: Magnitudes, time: int) -> Magnitudes:
-    missing = time - len(column.value)
-    if not missing:
-        return column
-    rest = Magnitudes.unobserved((missing,))
-    return Magnitudes(np.concatenate([column.value, rest.value]), np.concatenate([column.status, rest.status]))
-
-
-def _facts(tape: Tape, number: int, one: Recurrence, clocks: Clocks) -> Facts:
-    block = one.block
-    if block is not None:
-        batch, splits = block.sample_count, block.cell.splits_gain
-    else:
-        value, splits = tape.entry(next(iter(one.states.values()))[0]).value, False
-        batch = 1 if one.batch_axis is None else value.shape[one.batch_axis]
-    return Facts(
-        one.name, one.stem, one.layer, one.direction, one.facts, {kind: one.state_name(kind) for kind in one.kinds},
-        one.timesteps, batch, clocks.of(number), {kind: one.node_ids(kind) for kind in one.kinds}, one.mask,
-        cuts_of(tape, one), splits,
-    )  # fmt: skip
-
-
-def describe(tape: Tape) -> str:
-    """Say what the recurrences of a tape are, such as `LSTM, 64 units, 2 layers, bidirectional`."""
-    if not tape.recurrences:
-        return f"{len(tape)} nodes"
-    groups: dict[str, list[Recurrence]] = {}
-    for recurrence in tape.recurrences:
-        groups.setdefault(recurrence.stem, []).append(recurrence)
-    parts = []
-    for group in groups.values():
-        first = group[0]
-        value = first.block.value if first.block is not None else tape.entry(next(iter(first.states.values()))[0]).value
-        layers = len({recurrence.layer for recurrence in group})
-        title = first.facts.title if first.cell is not None else first.stem
-        both = ", bidirectional" if any(recurrence.reverse for recurrence in group) else ""
-        size = f" {value.shape[-1]} units" if value.ndim else ""
-        parts.append(f"{title},{size}" + (f", {layers} layers" if layers > 1 else "") + both)
-    return " + ".join(parts)

@@ -50,7 +50,7 @@ def block_values(number: int, block: Block, take: Take, *, walked: bool) -> None
 
 
 class NodeWindows:
-    """Gathers the steps of a recurrence whose states are nodes, and lends many at once: that costs little more than one."""
+    """Gathers the steps of a recurrence whose states are nodes: to lend many costs little more than to lend one."""
 
     def __init__(self, tape: Tape, number: int, take: Take) -> None:
         """Start with nothing gathered."""
@@ -128,4 +128,6 @@ class NodeWindows:
         saturated = None
         if cell is not None and not cell.keeps_gates:  # of a gated cell's operations the gates are not known by name
             saturated = cell.saturated(Past({}, values, np.empty(0), {}, {}, 0, None))
-        self.take(Window(self.number, np.array(times, np.int64), values, *columns, None, saturated))
+        total, immediate, carried = columns
+        steps = np.array(times, np.int64)
+        self.take(Window(self.number, steps, values, total, immediate, carried, None, saturated))

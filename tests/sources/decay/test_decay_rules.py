@@ -10,7 +10,7 @@ import pytest
 
 import rnngraph as rg
 from rnngraph.errors import InputError
-from rnngraph.sources.decay.checks import Judging
+from rnngraph.sources.decay.rule_functions import Judging
 from rnngraph.sources.decay.rules import RULES, known_rules
 from rnngraph.trace.decay import five_numbers
 

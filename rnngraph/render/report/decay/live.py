@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rnngraph.diagnosis.curve import LN10
-from rnngraph.render.report.decay.credit import CreditSummary, summary_of
+from rnngraph.render.report.decay.credit_lines import CreditSummary, summary_of
 from rnngraph.render.report.decay.histogram import steps_text
 from rnngraph.render.report.lags.plots import curve_plot
 from rnngraph.render.report.text import printable

@@ -12,7 +12,7 @@ from html import escape
 from rnngraph.errors import InputError
 from rnngraph.graph.style.palette import FAINT, INK, LINE, ORANGE, PAPER, RED
 from rnngraph.render.picture.graphviz import DPI, LARGEST_SIDE, run_graphviz
-from rnngraph.render.report.decay.credit import summary_of
+from rnngraph.render.report.decay.credit_lines import summary_of
 from rnngraph.render.report.decay.curve import CURVE_WIDTH, curve_shapes
 from rnngraph.render.report.decay.histogram import Axis, axis_of, counts, decade_text, steps_text
 from rnngraph.render.report.decay.live import halving, reach

@@ -14,7 +14,7 @@ from rnngraph.errors import FileError, InputError
 from rnngraph.sources.checkpoint.files import LARGEST_HEADER, StoredArray, read_safetensors
 from rnngraph.sources.checkpoint.torch_file import read_torch
 from rnngraph.sources.decay.config import NAME, Config, read_config
-from rnngraph.sources.decay.weights import Weight, Weights, plain_name
+from rnngraph.sources.decay.tensors import Weight, Weights, plain_name
 
 INDEX = ".index.json"
 READERS: dict[str, Callable[[Path], list[StoredArray]]] = {

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from rnngraph.diagnosis.curve import LN10
-from rnngraph.render.report.decay.credit import CreditSummary, summary_of
+from rnngraph.render.report.decay.credit_lines import CreditSummary, summary_of
 from rnngraph.render.strict import plain
 from rnngraph.trace.decay import DecayFinding, DecayReport, LayerDecay
 

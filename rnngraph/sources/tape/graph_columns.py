@@ -100,7 +100,7 @@ def graph_columns(tape: Tape, grad: Magnitudes, *, forward: int, backward: int) 
     return GraphTrace(
         ops=tuple(op.name for op in ops), labels=tuple(op.label for op in ops), roles=tuple(op.role for op in ops),
         formulas=tuple(op.formula for op in ops),
-        scopes=tuple("/".join(str(key) for _, key in place) for place in columns.scopes),  # type: ignore[attr-defined, misc]
+        scopes=tuple("/".join(str(key) for _, key in place) for place in columns.scopes),  # type: ignore[attr-defined]
         shapes=tuple(str(shape) for shape in columns.shapes),
         names={str(entry.id): str(entry.name) for entry in tape.entries if entry.name},
         op=columns.op, scope=columns.scope, shape=columns.shape, timestep=columns.timestep, inputs=inputs,

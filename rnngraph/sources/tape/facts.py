@@ -1,0 +1,67 @@
+"""What is known of a tape before anything is measured: its timesteps, its recurrences, and a name for it.
+
+In: a tape. Out: `Facts` of every recurrence.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rnngraph.autodiff.recurrence import Recurrence
+from rnngraph.autodiff.tape import Tape
+from rnngraph.measure.recording import Facts
+from rnngraph.sources.tape.clocks import Clocks
+from rnngraph.sources.tape.cuts import cuts_of
+from rnngraph.trace.magnitudes import Magnitudes
+
+
+def timesteps_of(tape: Tape) -> int:
+    """Count the timesteps: the longest recurrence, else the largest `t` scope, else the time axis of the output."""
+    declared = [one.timesteps for one in tape.recurrences]
+    if declared:
+        return max(declared)
+    scoped = max((entry.timestep for entry in tape.entries), default=-1) + 1
+    return scoped or max((output.shape[1] for output in tape.outputs if output.ndim == 3), default=0)
+
+
+def lengthened(column: Magnitudes, time: int) -> Magnitudes:
+    """Bring a column to the length of a trace; what is added is "not observed"."""
+    missing = time - len(column.value)
+    if not missing:
+        return column
+    rest = Magnitudes.unobserved((missing,))
+    return Magnitudes(np.concatenate([column.value, rest.value]), np.concatenate([column.status, rest.status]))
+
+
+def facts_of(tape: Tape, number: int, one: Recurrence, clocks: Clocks) -> Facts:
+    """Give what is known of the recurrence of a number."""
+    block = one.block
+    if block is not None:
+        batch, splits = block.sample_count, block.cell.splits_gain
+    else:
+        value, splits = tape.entry(next(iter(one.states.values()))[0]).value, False
+        batch = 1 if one.batch_axis is None else value.shape[one.batch_axis]
+    return Facts(
+        one.name, one.stem, one.layer, one.direction, one.facts, {kind: one.state_name(kind) for kind in one.kinds},
+        one.timesteps, batch, clocks.of(number), {kind: one.node_ids(kind) for kind in one.kinds}, one.mask,
+        cuts_of(tape, one), splits,
+    )  # fmt: skip
+
+
+def describe(tape: Tape) -> str:
+    """Say what the recurrences of a tape are, such as `LSTM, 64 units, 2 layers, bidirectional`."""
+    if not tape.recurrences:
+        return f"{len(tape)} nodes"
+    groups: dict[str, list[Recurrence]] = {}
+    for recurrence in tape.recurrences:
+        groups.setdefault(recurrence.stem, []).append(recurrence)
+    parts = []
+    for group in groups.values():
+        first = group[0]
+        value = first.block.value if first.block is not None else tape.entry(next(iter(first.states.values()))[0]).value
+        layers = len({recurrence.layer for recurrence in group})
+        title = first.facts.title if first.cell is not None else first.stem
+        both = ", bidirectional" if any(recurrence.reverse for recurrence in group) else ""
+        size = f" {value.shape[-1]} units" if value.ndim else ""
+        parts.append(f"{title},{size}" + (f", {layers} layers" if layers > 1 else "") + both)
+    return " + ".join(parts)
