@@ -133,6 +133,10 @@ class Cell(ABC):
         yield "b", None, to_input
         yield "Wh", past.before["h"], da
 
+    def to_gates(self, past: Past, totals: Mapping[str, Array]) -> Array | None:
+        """Give the gradient of the gates' values, (steps, N, gates · H); None of a cell without gates."""
+        return None
+
     @abstractmethod
     def saturated(self, past: Past) -> Array:
         """Say which units have a derivative below 5 % of its largest, (steps, N, H)."""

@@ -40,8 +40,8 @@ class Entry:
 
 # (block, timestep or -1 for the initial states, first row, logs of norms by kind, each (rows, N))
 See: TypeAlias = Callable[[Block, int, int, list[Array]], None]
-# (block, timestep, whether anything is carried to each kind of state, whether anything reaches it at its own step)
-Feel: TypeAlias = Callable[[Block, int, list[bool], list[bool]], None]
+# (block, timestep, whether anything is carried to each kind of state, reaches it at its own step, reaches the gates)
+Feel: TypeAlias = Callable[[Block, int, list[bool], list[bool], bool], None]
 
 
 def pull_rows(
@@ -96,14 +96,14 @@ def pull_rows(
             if entry.kind:
                 carry.enter(entry.low, entry.rows, band=entry.band, kind=entry.kind)
         low, high = carry.low, carry.high
-        if feel is not None:
-            feel(block, t, carried, _arrived(block, t, entries, [one[low:high] for one in inside]))
         if low >= high:
             continue
         if see is not None:
             see(block, t, low, carry.measure())
         g, onto, d = ([one[low:high] for one in some] for some in (carry.states, out, [da]))
         cell.back(columns, p, g, d[0], weight, onto)
+        if feel is not None:
+            feel(block, t, carried, _arrived(block, t, entries, [one[low:high] for one in inside]), bool(d[0].any()))
         if emitted is not None:
             emitted.add(t, low, cell.to_input(columns, p, d[0], g[0]), wx, carry.band)
         copied = None if past.copied is None or not past.copied[p].any() else past.copied[p]

@@ -114,6 +114,14 @@ class Gru(Cell):
         yield from super().weight_factors(past, x, da, to_input, h)
         yield "bh", None, da
 
+    def to_gates(self, past: Past, totals: Mapping[str, Array]) -> Array | None:
+        """Give the gradients of z and n; r acts through n alone."""
+        H, gates, h = past.hidden, past.gates, totals["h"]
+        found = np.zeros_like(gates)
+        np.multiply(h, past.before["h"] - gates[..., 2 * H :], out=found[..., H : 2 * H])
+        np.multiply(h, 1 - gates[..., H : 2 * H], out=found[..., 2 * H :])
+        return found if past.copied is None else found * (1 - past.copied)
+
     def saturated(self, past: Past) -> Array:
         """Say where the derivative of the candidate is below 0.05."""
         return np.asarray(np.square(past.gates[..., 2 * past.hidden :]) > SATURATED)

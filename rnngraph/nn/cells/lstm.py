@@ -130,6 +130,20 @@ class Lstm(Cell):
         product(da, weight, out[0])
         np.multiply(factors["forget"][p], c, out=out[1])
 
+    def to_gates(self, past: Past, totals: Mapping[str, Array]) -> Array | None:
+        """Give the gradients of i, f, o and g."""
+        H, gates, c = past.hidden, past.gates, totals["c"]
+        found = np.zeros_like(gates)
+        np.multiply(c, gates[..., 3 * H :], out=found[..., :H])
+        np.multiply(c, past.before["c"], out=found[..., H : 2 * H])
+        np.multiply(self.to_unprojected(past, totals["h"]), np.tanh(past.after["c"]), out=found[..., 2 * H : 3 * H])
+        np.multiply(c, gates[..., :H], out=found[..., 3 * H :])
+        return found if past.copied is None else found * (1 - past.copied)
+
+    def to_unprojected(self, past: Past, h: Array) -> Array:
+        """Give the gradient of `o tanh(c)`."""
+        return h
+
     def saturated(self, past: Past) -> Array:
         """Say where tanh'(c) < 0.05."""
         return np.asarray(np.square(past.after["c"]) > _SATURATED_CELL)
@@ -207,6 +221,10 @@ class ProjectedLstm(Lstm):
         H = past.hidden
         wide = np.tanh(past.after["c"]) * past.gates[..., 2 * H : 3 * H]
         yield "Wr", wide if past.copied is None else wide * (1 - past.copied), h
+
+    def to_unprojected(self, past: Past, h: Array) -> Array:
+        """Walk through the projection."""
+        return np.asarray(h @ past.weights["Wr"].T)
 
     def read(self, hidden: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
         """Record the projection."""

@@ -47,13 +47,15 @@ def feel(
     keys = [(number, kind, one.timesteps) for number, one in enumerate(tape.recurrences) for kind in one.kinds]
     total = {(number, kind): np.zeros(time + 1, bool) for number, kind, time in keys}
     carried, immediate = ({(number, kind): np.zeros(time, bool) for number, kind, time in keys} for _ in range(2))
+    gates = {number: np.zeros(one.timesteps, bool) for number, one in enumerate(tape.recurrences)}
     seen = {entry: np.zeros(tape.entry(entry).value.shape[1], bool) for entry in watched}
 
     def see_block(block: Block, t: int, low: int, logs: list[Array]) -> None:
         for kind, log in zip(block.columns, logs, strict=True):
             total[numbers[block.id], kind][t + 1] = bool((log > -np.inf).any() or np.isnan(log).any())
 
-    def feel_block(block: Block, t: int, to_kinds: list[bool], own: list[bool]) -> None:
+    def feel_block(block: Block, t: int, to_kinds: list[bool], own: list[bool], to_gates: bool) -> None:
+        gates[numbers[block.id]][t] = to_gates
         for kind, one, other in zip(block.columns, to_kinds, own, strict=True):
             carried[numbers[block.id], kind][t], immediate[numbers[block.id], kind][t] = one, other
 
@@ -82,7 +84,7 @@ def feel(
         rows.setdefault(entry.id, []).append(_row(entry, start, cotangent))
     with np.errstate(all="ignore"):
         walk_rows(walk, rows, 1)
-    return Felt(total, immediate, carried), seen
+    return Felt(total, immediate, carried, gates), seen
 
 
 def _row(entry: Block | Node, start: int, cotangent: Contribution) -> Cotangents:
@@ -128,7 +130,7 @@ def lost_steps(
     found = np.zeros(time, bool)
     for entry in step.consumers:
         if isinstance(entry, Block):
-            arrives = np.array(felt.total[numbers[entry.id], "h"][1:])
+            arrives = np.array(felt.gates[numbers[entry.id]])
             name = next(key for key, source in entry.sources.items() if source == parameter)
             if name == "Wh":  # it adds nothing at a step before which the state is zero
                 before = np.asarray(entry.order(entry.columns["h"])[:-1].any(axis=(1, 2)))

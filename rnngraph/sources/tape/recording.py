@@ -83,9 +83,13 @@ class TapeRecording:
             block, gates = inner.block, row_norms(inner.to_gates.reshape(len(inner.to_gates), -1))
             take(block_window(self._numbers[block.id], inner, gates))
             self._norms[block.first] = math.hypot(self._norms[block.first], *gates)
-            for part in block.cell.facts.parts:
-                if part.key not in block.columns:
-                    self._norms[block.node_ids(part.key)[inner.steps]] = gates
+            ordered = {kind: block.order(total) for kind, total in inner.total.items()}
+            values = block.cell.to_gates(inner.past, ordered)
+            if values is not None:
+                norms = row_norms(block.order(values).reshape(len(values), -1))
+                for part in block.cell.facts.parts:
+                    if part.role == "gate":
+                        self._norms[block.node_ids(part.key)[inner.steps]] = norms
 
         for step in sweep(tape, self.starts, lend=lend):
             entry = step.node
