@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -178,3 +179,29 @@ def test_the_step_where_the_memory_ends_is_counted_from_each_directions_own_loss
             assert finding.where["timestep"] == (59 - end if finding.where["direction"] == "forward" else end)
             assert 0 < end < 30
     assert [finding.rule for finding in diagnosis.findings].count("vanishing") == 2
+
+
+def test_the_end_of_the_memory_is_counted_from_the_last_loss_of_the_longest_sample() -> None:
+    finding = found(judged(nn.RNN(6, 24, gain=0.1), lambda h: h[:, 40].sum()), "vanishing")
+    assert finding.where["timestep"] == 40 - finding.evidence["memory_horizon"]
+    mask = np.arange(60) < np.array([31, 31, 60, 31])[:, None]
+    finding = found(judged(nn.RNN(6, 24, gain=0.1), lambda h: h[:, 59].sum(), mask=mask, horizon=30), "vanishing")
+    assert finding.where["timestep"] == 59 - finding.evidence["memory_horizon"]
+
+
+def test_the_window_is_that_of_each_direction() -> None:
+    diagnosis = rg.diagnose(recorded(nn.LSTM(6, 8, forget_bias=5.0, bidirectional=True, truncate=7), time=50))
+    windows = [
+        (one.where["direction"], one.evidence["window"]) for one in diagnosis.findings if one.rule == "truncated"
+    ]
+    assert windows == [("forward", 7), ("reverse", 7)]
+
+
+def test_a_cut_in_one_sample_alone_is_no_truncation() -> None:
+    trace = recorded(nn.LSTM(6, 8, forget_bias=5.0))
+    severed = np.zeros((4, 90), bool)
+    severed[2, 45] = True
+    cut = replace(trace, lags=tuple([replace(lags, severed=severed) for lags in trace.lags]))
+    assert "truncated" not in rg.diagnose(cut).flags
+    severed[:, 45] = True
+    assert found(rg.diagnose(cut), "truncated").evidence["window"] == 45
