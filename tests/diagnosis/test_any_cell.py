@@ -62,6 +62,16 @@ def test_a_gate_is_the_cause_where_it_takes_half_of_the_decades(share: float, ca
     assert found(replace(trace, gates=gates), "vanishing").cause == cause
 
 
+@pytest.mark.parametrize(("share", "said"), [(0.4, "take away"), (0.6, ""), (1.8, ""), (2.2, "carry more")])
+def test_a_gate_that_does_not_tell_the_memory_is_noted_from_twice_on(share: float, said: str) -> None:
+    trace = described(recorded(nn.LSTM(6, 24)), GATED, f="hold")
+    rate = rg.diagnose(trace).rate
+    gates = tuple([replace(gate, log_mean=np.full(24, share * rate)) for gate in trace.gates])
+    notes = [one.text for one in rg.diagnose(replace(trace, gates=gates)).findings if one.rule == "gate_timescale"]
+    assert len(notes) == bool(said)
+    assert all(f"other paths {said}" in note for note in notes)
+
+
 def test_a_gated_cell_that_explodes_is_not_told_to_scale_its_weights() -> None:
     hot = recorded(nn.RNN(6, 24, init="orthogonal", gain=3.0))
     assert "scale the recurrent weight" in found(described(hot, PLAIN), "exploding").advice
