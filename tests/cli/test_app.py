@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rnngraph.nn.cells import LINEAR
+from rnngraph.nn.affine import LINEAR
 
 
 def run(*arguments: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
