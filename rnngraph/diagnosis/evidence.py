@@ -52,13 +52,13 @@ def overflow_lag(layer: Layer) -> int | None:
 
 
 def end_of_memory(layer: Layer) -> dict[str, Value]:
-    """Find where, counted from the last loss over steps that are no copies, the memory ends."""
+    """Find where the memory ends, counted from the last loss of the longest sample over steps that are no copies."""
     credit = layer.credit
     if not credit.arrivals.size or layer.memory_horizon is None:
         return {}
-    last = credit.arrivals.max(axis=1)
-    steps = credit.taken_steps(int(last.argmax()))
-    behind = steps[steps <= last.max()][::-1]
+    before = [credit.taken_steps(sample) for sample in range(len(credit.arrivals))]
+    before = [steps[steps <= last] for steps, last in zip(before, credit.arrivals.max(axis=1), strict=True)]
+    behind = max(before, key=lambda steps: int(steps.max(initial=-1)))[::-1]
     if layer.memory_horizon >= len(behind):
         return {}
     return at_timestep(layer, credit.timestep(int(behind[layer.memory_horizon])))

@@ -62,6 +62,16 @@ def test_a_gate_is_the_cause_where_it_takes_half_of_the_decades(share: float, ca
     assert found(replace(trace, gates=gates), "vanishing").cause == cause
 
 
+@pytest.mark.parametrize(("share", "said"), [(0.4, "take away"), (0.6, ""), (1.8, ""), (2.2, "carry more")])
+def test_a_gate_that_does_not_tell_the_memory_is_noted_from_twice_on(share: float, said: str) -> None:
+    trace = described(recorded(nn.LSTM(6, 24)), GATED, f="hold")
+    rate = rg.diagnose(trace).rate
+    gates = tuple([replace(gate, log_mean=np.full(24, share * rate)) for gate in trace.gates])
+    notes = [one.text for one in rg.diagnose(replace(trace, gates=gates)).findings if one.rule == "gate_timescale"]
+    assert len(notes) == bool(said)
+    assert all(f"other paths {said}" in note for note in notes)
+
+
 def test_a_gated_cell_that_explodes_is_not_told_to_scale_its_weights() -> None:
     hot = recorded(nn.RNN(6, 24, init="orthogonal", gain=3.0))
     assert "scale the recurrent weight" in found(described(hot, PLAIN), "exploding").advice
@@ -120,13 +130,29 @@ def test_flat_units_are_the_cause_where_they_take_most(
     saturated: float, activation: float, weights: float, rule: str, cause: str
 ) -> None:
     trace = described(recorded(nn.RNN(6, 24)), PLAIN)
-    filled = {"saturated": saturated, "gain_activation": activation, "gain_weights": weights}
-    columns: dict[str, Any] = {name: np.full(90, value) for name, value in filled.items()}
+    # The mean share counts, and the median of the nats, which a third of odd steps does not move.
+    odd = np.arange(90) % 3 == 0
+    columns: dict[str, Any] = {
+        "saturated": saturated * np.where(np.arange(90) % 2, 0.5, 1.5),
+        "gain_activation": np.where(odd, 20.0, activation),
+        "gain_weights": np.where(odd, -30.0, weights),
+    }
+    if np.isnan(activation):
+        columns |= {"gain_activation": np.full(90, NAN), "gain_weights": np.full(90, NAN)}
     trace = replace(trace, states=(replace(trace.states[0], **columns),))
     assert found(trace, rule).cause == cause
     switched = replace(trace, cells=(replace(PLAIN, switches_off=True),))  # where the share alone says nothing
     for one, expected in ((trace, rule), (switched, "vanishing" if saturated else rule)):
         assert [flag.rule for flag in rg.diagnose(one).findings if flag.severity == "error"] == [expected]
+
+
+def test_steps_count_that_are_real_in_any_sample() -> None:
+    trace = described(recorded(nn.RNN(6, 24), batch=2), PLAIN)
+    valid = np.arange(90) < np.array([[60], [30]])
+    saturated = np.repeat([0.2, 0.9, 0.0], 30)  # 0.55 over the 60 steps that are real
+    state = replace(trace.states[0], saturated=saturated, gain_activation=saturated * NAN, gain_weights=saturated * NAN)
+    trace = replace(trace, states=(state,), recurrences=(replace(trace.recurrences[0], valid=valid),))
+    assert found(trace, "saturated").evidence["saturated"] == pytest.approx(0.55)
 
 
 def test_units_that_switch_off_may_be_dead() -> None:

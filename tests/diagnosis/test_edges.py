@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -125,6 +126,8 @@ def test_growth_before_a_fall_is_not_said_to_halve() -> None:
     diagnosis = products([[0.5]] * 81 + [[3.0]] * 9)
     assert diagnosis.flags == ("exploding", "vanishing")
     assert found(diagnosis, "exploding").text.endswith("up to lag 9 the gradient grows to 1e+4.3 of what it was.")
+    assert found(diagnosis, "exploding").evidence["weight_scale"] is None
+    assert found(diagnosis, "exploding").where["timestep"] == 80  # where the gradient is largest
 
 
 @pytest.mark.parametrize(("samples", "verdict"), [(8, "exploding"), (20, "healthy")])
@@ -178,3 +181,42 @@ def test_the_step_where_the_memory_ends_is_counted_from_each_directions_own_loss
             assert finding.where["timestep"] == (59 - end if finding.where["direction"] == "forward" else end)
             assert 0 < end < 30
     assert [finding.rule for finding in diagnosis.findings].count("vanishing") == 2
+
+
+def test_the_end_of_the_memory_is_counted_from_the_last_loss_of_the_longest_sample() -> None:
+    finding = found(judged(nn.RNN(6, 24, gain=0.1), lambda h: h[:, 40].sum()), "vanishing")
+    assert finding.where["timestep"] == 40 - finding.evidence["memory_horizon"]
+    mask = np.arange(60) < np.array([31, 31, 60, 31])[:, None]
+    finding = found(judged(nn.RNN(6, 24, gain=0.1), lambda h: h[:, 59].sum(), mask=mask, horizon=30), "vanishing")
+    assert finding.where["timestep"] == 59 - finding.evidence["memory_horizon"]
+
+
+def test_the_window_is_that_of_each_direction() -> None:
+    diagnosis = rg.diagnose(recorded(nn.LSTM(6, 8, forget_bias=5.0, bidirectional=True, truncate=7), time=46))
+    windows = [
+        (one.where["direction"], one.evidence["window"]) for one in diagnosis.findings if one.rule == "truncated"
+    ]
+    assert windows == [("forward", 7), ("reverse", 7)]
+
+
+def test_a_cut_in_one_sample_alone_is_no_truncation() -> None:
+    trace = recorded(nn.LSTM(6, 8, forget_bias=5.0))
+    severed = np.zeros((4, 90), bool)
+    severed[2, 45] = True
+    cut = replace(trace, lags=tuple([replace(lags, severed=severed) for lags in trace.lags]))
+    assert "truncated" not in rg.diagnose(cut).flags
+    severed[:, 45] = True
+    assert found(rg.diagnose(cut), "truncated").evidence["window"] == 45
+
+
+@pytest.mark.parametrize(
+    ("gain", "tempo"),
+    [
+        (0.9, "(-0.105 nats a step, halved every 6.58 steps)"),
+        (0.99, "(-0.0101 nats a step, halved every 69 steps)"),
+        (1.1, "(+0.0953 nats a step, doubled every 7.27 steps)"),
+    ],
+)
+def test_the_pace_is_said_in_words(gain: float, tempo: str) -> None:
+    diagnosis = rg.diagnose(linear(gain * orthogonal(3)), vanishing=-0.2, attenuating=-0.1)
+    assert tempo in found(diagnosis, "vanishing" if gain < 1 else "exploding").text

@@ -184,3 +184,58 @@ def test_samples_on_both_sides_of_a_threshold_do_not_differ() -> None:
     diagnosis = rg.diagnose(rg.record(factors(np.repeat(rates[:, None], 60, axis=1)), lags=True))
     assert diagnosis.verdict == "healthy"
     assert not [finding for finding in diagnosis.findings if finding.rule == "sample_differs"]
+
+
+@pytest.mark.parametrize(("long", "verdict"), [(2, "too_short"), (3, "healthy")])
+def test_a_verdict_needs_half_of_the_samples(long: int, verdict: str) -> None:
+    weight = (np.arange(5) < long).astype(float)[:, None]
+    trace = rg.record(factors(np.ones((5, 100)), [(99, weight), (49, 1 - weight)]), lags=True)
+    assert rg.diagnose(trace, horizon=99).verdict == verdict
+
+
+@pytest.mark.parametrize("gain", [0.8, 1.1])
+def test_what_a_window_keeps_is_said_where_the_gradient_shrinks(gain: float) -> None:
+    layer = nn.RNN(6, 24, init="orthogonal", gain=gain, truncate=10)
+    hidden = layer(rg.Tape().input(np.full((2, 60, 6), 1e-3)))
+    diagnosis = rg.diagnose(rg.record(hidden[:, 59].sum(), lags=True))
+    assert (diagnosis.rate < 0) == (gain < 1)
+    assert "goes back over more than 9 steps" in found(diagnosis, "truncated").text
+    kept = f"the window already keeps {1 - math.exp(10 * diagnosis.rate):.1%}"
+    assert (kept in found(diagnosis, "truncated").advice) == (gain < 1)
+    assert ("already keeps" in found(diagnosis, "truncated").advice) == (gain < 1)
+
+
+def test_a_sample_without_a_loss_tells_nothing_of_the_others() -> None:
+    loss = factors(np.full((2, 20), 0.9), [(19, np.array([[1.0], [0.0]]))])
+    assert rg.diagnose(rg.record(loss, lags=rg.LagOptions(samples=[1]))).flags == ("no_signal",)
+
+
+@pytest.mark.parametrize(
+    ("decades", "sample", "severity"),
+    [
+        ((-3.5, -3.5, -3.5, -5.5), 3, "warning"),  # two decades off, and on the other side of the threshold
+        ((-1, -1, -1, -6, -9), 4, "warning"),
+        ((-8, -8, -8, -1), 3, "note"),
+    ],
+)
+def test_the_sample_that_is_furthest_off_is_named(decades: Any, sample: int, severity: str) -> None:
+    rates = 10 ** (np.array(decades, float) / 59)
+    trace = rg.record(factors(np.repeat(rates[:, None], 60, axis=1)), lags=True)
+    finding = found(rg.diagnose(trace), "sample_differs")
+    assert (finding.where["sample"], finding.severity) == (sample, severity)
+    assert finding.evidence["decades"] == pytest.approx(decades[sample])
+
+
+def test_samples_that_keep_exactly_nothing_do_not_differ() -> None:
+    table = np.ones((3, 40))
+    table[:, 20] = 0
+    rules = {one.rule for one in rg.diagnose(rg.record(factors(table), lags=True)).findings}
+    assert "sample_differs" not in rules
+
+
+def test_of_three_layers_the_one_that_differs_is_named() -> None:
+    layer = nn.LSTM(6, 16, num_layers=3, forget_bias=5.0)
+    layer.parameter("b_l2").value[16:32] = -4
+    hidden = layer(rg.Tape().input(np.random.default_rng(0).normal(size=(2, 60, 6))))
+    finding = found(rg.diagnose(rg.record((hidden**2).sum(), lags=True)), "layer_differs")
+    assert finding.where["layer"] == 2

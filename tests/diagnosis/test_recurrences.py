@@ -91,3 +91,50 @@ def test_a_horizon_beyond_a_short_layer_is_said_of_that_layer() -> None:
     (short,) = [one for one in rg.diagnose(both, horizon=60).findings if one.rule == "too_short"]
     assert short.where["state"] == "decoder.h"
     assert "more than 29 steps before it" in short.text
+
+
+def test_the_numbers_at_the_top_are_those_of_the_layer_with_the_verdict() -> None:
+    cut = recorded(nn.LSTM(6, 8, name="encoder", forget_bias=5.0, truncate=10), batch=2)
+    short = recorded(nn.RNN(6, 8, name="decoder"), time=7)
+    both = rg.diagnose(joined(cut, short))
+    assert both.verdict == "truncated"
+    assert both.decades > rg.diagnose(short).decades
+    assert both.horizon == 9
+
+
+@pytest.mark.parametrize(("gains", "verdict"), [((0.3, 0.5), "vanishing"), ((4.0, 3.0), "exploding")])
+def test_of_layers_with_the_same_verdict_the_most_extreme_one_stands_at_the_top(
+    gains: tuple[float, float], verdict: str
+) -> None:
+    names = ("encoder", "decoder")
+    traces = [
+        recorded(nn.RNN(6, 24, name=name, init="orthogonal", gain=gain), time=time)
+        for name, gain, time in zip(names, gains, (60, 59), strict=True)
+    ]
+    alone = [rg.diagnose(trace) for trace in traces]
+    both = rg.diagnose(joined(*traces))
+    assert [one.verdict for one in (*alone, both)] == [verdict] * 3
+    assert both.decades == alone[0].decades != alone[1].decades
+
+
+def test_a_note_on_a_sample_does_not_set_its_layer_apart() -> None:
+    decoder = nn.LSTM(6, 8, name="decoder", forget_bias=5.0)
+    long = recorded(nn.LSTM(6, 8, name="encoder", forget_bias=5.0), batch=2)
+    both = rg.diagnose(joined(long, recorded(decoder, time=30, batch=3, mask=MASK, copy=True)))
+    assert both.healthy
+    assert {"no_signal"} <= {one.rule for one in both.findings if one.severity == "note"}
+    assert "layer_differs" not in {one.rule for one in both.findings}
+
+
+def test_a_layer_without_a_lag_does_not_stand_at_the_top_of_one_with_lags() -> None:
+    layer = nn.LSTM(6, 8, forget_bias=5.0, bidirectional=True)
+    for parameter in layer.parameters():
+        if "Wx" in parameter.name:
+            parameter.value[...] = 0
+    hidden = layer(rg.Tape().input(np.random.default_rng(0).normal(size=(2, 60, 6))))
+    diagnosis = rg.diagnose(rg.record(hidden[:, 0].sum(), lags=True))
+    assert diagnosis.verdict == "dead_inputs"
+    assert diagnosis.horizon == 59
+    severities = [one.severity for one in diagnosis.findings]
+    assert severities == sorted(severities, key=["error", "warning", "note"].index)
+    assert len(set(severities)) > 1

@@ -125,7 +125,7 @@ def _without_gradient(layer: Layer) -> Booleans:
 
 
 def _silent(layer: Layer, silent: Booleans, reason: str, why: str) -> Finding | None:
-    if not silent.any() or silent.all():
+    if not silent.any():
         return None
     samples = np.flatnonzero(silent)
     named = ", ".join(map(str, samples[:_NAMED])) + (", ..." if samples.size > _NAMED else "")
