@@ -17,7 +17,7 @@ from rnngraph.autodiff.recurrence import FORWARD, REVERSE, suffix
 from rnngraph.autodiff.tape import Tape
 from rnngraph.autodiff.tensor import Tensor, concatenate
 from rnngraph.errors import DtypeError, InputError, TapeError
-from rnngraph.nn.cells import CELLS, Cell
+from rnngraph.nn.cells import CELLS, OFFERED, Cell
 from rnngraph.nn.checks import booleans
 from rnngraph.nn.parameter import Module
 from rnngraph.nn.unroll import Layer, unroll
@@ -171,8 +171,9 @@ class RNN(Recurrent):
         Raises:
             InputError: an option that cannot be used.
         """
-        if nonlinearity not in ("tanh", "relu"):
-            raise InputError(f"nonlinearity is {nonlinearity!r}; choose 'tanh' or 'relu'.")
+        plain = [name for name in OFFERED if not CELLS[name].facts.gates]
+        if nonlinearity not in plain:
+            raise InputError(f"nonlinearity is {nonlinearity!r}; choose {' or '.join(map(repr, plain))}.")
         super().__init__(nonlinearity, input_size, hidden_size, **{"name": "rnn"} | options)
 
 

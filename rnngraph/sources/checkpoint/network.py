@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from rnngraph.autodiff.contribution import Array
 from rnngraph.errors import InputError
+from rnngraph.nn.cells import CELLS
 from rnngraph.sources.checkpoint.data import Data
 from rnngraph.sources.checkpoint.formats import Checkpoint, open_checkpoint
 from rnngraph.sources.checkpoint.layers import Candidate, candidates, chosen
@@ -71,7 +72,9 @@ def recognise(options: CheckpointOptions, data: Data | None) -> tuple[Network, t
 
 def _notes(checkpoint: Checkpoint, picked: list[Candidate], cell: str | None) -> tuple[str, ...]:
     """Say what was assumed of the file, and what was made of it."""
-    assumed = cell is None and any(one.cell == "tanh" and "activation" not in one.settings for one in picked)
+    assumed = cell is None and any(
+        not CELLS[one.cell].facts.gates and "activation" not in one.settings for one in picked
+    )
     notes: tuple[str, ...] = ("tanh assumed; a ReLU layer needs --cell relu",) if assumed else ()
     if checkpoint.folded:
         names = ", ".join(checkpoint.folded[:4]) + ("" if len(checkpoint.folded) <= 4 else ", ..")
