@@ -78,8 +78,6 @@ def __dir__() -> list[str]:
 def __getattr__(name: str) -> Any:
     from importlib import import_module
 
-    if name in __all__:
-        import_module("rnngraph.render.display")  # a notebook shows what comes of a name
     if name in _MODULES:
         return import_module(_MODULES[name])
     for home, names in _HOMES.items():

@@ -16,8 +16,9 @@ from rnngraph.autodiff.block import Block
 from rnngraph.autodiff.block.backward import Lend, pull
 from rnngraph.autodiff.block.given import gather
 from rnngraph.autodiff.contribution import Array, Contribution, StateSlice, add_up
+from rnngraph.autodiff.names import Named
 from rnngraph.autodiff.node import Node
-from rnngraph.autodiff.tape import Entry, Named, Tape
+from rnngraph.autodiff.tape import Entry, Tape
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.errors import GradientError, InputError, TapeError
 

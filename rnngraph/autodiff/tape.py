@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from rnngraph.autodiff.cell import Cell
 from rnngraph.autodiff.checked import checked_array
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.declare import Declared, declare_state
+from rnngraph.autodiff.names import Named, numbered, reserve
 from rnngraph.autodiff.node import CONSTANT, INPUT, PARAMETER, Node, Op, Scope, split_scope
 from rnngraph.autodiff.recurrence import FORWARD, Recurrence
 from rnngraph.autodiff.show import Nodes
@@ -28,15 +29,6 @@ if TYPE_CHECKING:
     from rnngraph.autodiff.tensor import Tensor
 
 Entry: TypeAlias = Node | Block
-
-
-class Named(Protocol):
-    """What a tape needs of a parameter; `nn.Parameter` is one."""
-
-    name: str
-    value: Array
-
-
 _NOTHING: dict[str, Any] = {}
 
 
@@ -249,20 +241,8 @@ class Tape:
 
     def unique(self, name: str) -> str:
         """Reserve a name; the second `x` is `x_1`, and the second layer's `rnn.Wx` is `rnn_1.Wx`."""
-        if not isinstance(name, str):
-            raise InputError(f"the name is {name!r}; pass text, such as 'x'.")
-        owner, dot, last = name.rpartition(".")
-        candidate, count = name, 0
-        while candidate in self._names:
-            count += 1
-            candidate = f"{owner}_{count}.{last}" if dot else f"{name}_{count}"
-        self._names.add(candidate)
-        return candidate
+        return reserve(name, self._names)
 
     def layer_name(self, name: str) -> str:
         """Name one more call of a layer; its second call on this tape, or a second layer of that name, is `rnn_1`."""
-        taken = {recurrence.stem for recurrence in self.recurrences}
-        count = 0
-        while (f"{name}_{count}" if count else name) in taken:
-            count += 1
-        return f"{name}_{count}" if count else name
+        return numbered(name, {recurrence.stem for recurrence in self.recurrences})

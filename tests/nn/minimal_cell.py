@@ -1,6 +1,6 @@
 """A cell in one file: the minimal gated unit (Zhou et al., 2016), which the package does not have.
 
-`f = σ(x Wxf + h Whf + bf)`, `n = tanh(x Wxn + f (h Whn) + bn)`, `h_t = (1 - f) n + f h_{t-1}`: the gate keeps the state.
+`f = σ(x Wxf + h Whf + bf)`, `n = tanh(x Wxn + f (h Whn) + bn)`, `h_t = (1 - f) n + f h_{t-1}`: `f` keeps the state.
 """
 
 from __future__ import annotations
@@ -83,9 +83,7 @@ class Minimal(Cell):
         """Say where the candidate is flat."""
         return past.gates[..., past.hidden :] ** 2 > 0.95
 
-    def compose(
-        self, x: Any, states: Mapping[str, Any], weights: Mapping[str, Any], kept: Kept
-    ) -> dict[str, Any]:
+    def compose(self, x: Any, states: Mapping[str, Any], weights: Mapping[str, Any], kept: Kept) -> dict[str, Any]:
         """Record the step."""
         h = states["h"]
         H = h.shape[-1]

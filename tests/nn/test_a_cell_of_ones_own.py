@@ -111,7 +111,9 @@ def test_its_keeping_gate_is_advised_and_started() -> None:
 def test_no_module_compares_the_name_of_a_cell() -> None:
     # A cell's name is written in its own file; a checkpoint's and a framework's words for its layers are theirs.
     words = "|".join(name for name, cell in CELLS.items() if not cell.form_of)
-    compared = re.compile(rf"""[!=]=\s*["']({words})["']|["']({words})["']\s*[!=]=|\bin\s*[(\[{{][^)\]}}]*["']({words})["']""")
+    compared = re.compile(
+        rf"""[!=]=\s*["']({words})["']|["']({words})["']\s*[!=]=|\bin\s*[(\[{{][^)\]}}]*["']({words})["']"""
+    )
     allowed = {"nn/cells", "sources/torch", "sources/decay", "sources/checkpoint/layers.py"}
     found = [
         f"{path.relative_to(PACKAGE)}:{number}"
@@ -124,7 +126,9 @@ def test_no_module_compares_the_name_of_a_cell() -> None:
 
 
 def test_no_module_compares_the_name_of_an_op() -> None:
-    compared = re.compile(r"\bop\.name\s*([!=]=|\bin\b|not in)|[!=]=\s*\w*\.?op\.name|\.op\(\w+\)\s*([!=]=|in)\s*[\"'({]")
+    compared = re.compile(
+        r"\bop\.name\s*([!=]=|\bin\b|not in)|[!=]=\s*\w*\.?op\.name|\.op\(\w+\)\s*([!=]=|in)\s*[\"'({]"
+    )
     found = [
         f"{path.relative_to(PACKAGE)}:{number}"
         for path in PACKAGE.rglob("*.py")

@@ -7,14 +7,14 @@ all losses; elsewhere some losses over all of time.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 
 import numpy as np
 
 from rnngraph.autodiff.block import Block
-from rnngraph.autodiff.block.carry import BAND, Carry
+from rnngraph.autodiff.block.carry import Carry
 from rnngraph.autodiff.contribution import Array
-from rnngraph.autodiff.many import Cotangents, Walk, walk_rows
+from rnngraph.autodiff.many import Walk, walk_rows
 from rnngraph.autodiff.node import Node
 from rnngraph.autodiff.tape import Tape
 from rnngraph.measure.recording import See
@@ -158,102 +158,3 @@ class Plan:
         fitting = max(_CACHE // (8 * widest), 256 // max(len(next(iter(samples.values()), ())), 1), 1)
         bounded = fitting if windowed else min(fitting, _BYTES // (8 * held))
         return int(np.clip(bounded, 1, max(rows, 1)))
-
-    def back(
-        self, group: Sequence[int], t: int, rows: dict[tuple[int, str], Array], samples: Integers
-    ) -> dict[tuple[int, str], Array]:
-        """Multiply rows (k, samples, units) of the states at t by the transposed Jacobian of the step into t."""
-        tape, count = self.tape, len(next(iter(rows.values())))
-        walk = self.walk({len(samples): samples}, None)
-        batch = {number: self._batch(number) for number in group}
-        walk.samples = dict.fromkeys(batch.values(), samples)
-        found: dict[tuple[int, str], Array] = {}
-        starts: dict[int, list[Cotangents]] = {}
-        for (number, kind), one in rows.items():
-            recurrence = tape.recurrences[number]
-            if recurrence.block is not None:
-                starts.setdefault(recurrence.block.id, [])
-                carry = walk.carries.setdefault(
-                    recurrence.block.id,
-                    Carry.empty(count, len(samples), [c.shape[-1] for c in recurrence.block.columns.values()]),
-                )
-                carry.enter(0, one, kind=recurrence.kinds.index(kind))
-                walk.window = (place := recurrence.block.place_of(t)), place + 1
-            else:
-                value = self._placed(recurrence.states[kind][t], number, one, samples)
-                starts[recurrence.states[kind][t]] = [Cotangents(value, 0, count)]
-        before = {
-            node: (number, kind)
-            for number in group
-            for kind, node in self._states_before(number, t).items()
-            if tape.recurrences[number].block is None
-        }
-        walk.until = frozenset(before)
-        walk.states = {node: tape.recurrences[number].batch_axis for node, (number, _) in before.items()}
-        walk.leads = self.leads if not before else self._between(before)
-
-        def collect(entry: int, some: list[Cotangents]) -> None:
-            for one in some if entry in before else ():
-                number, kind = before[entry]
-                value = np.ldexp(self._taken(entry, number, one, samples), one.band * BAND)
-                whole = found.setdefault((number, kind), np.zeros((count, *value.shape[1:])))
-                whole[one.low : one.low + len(value)] += value
-
-        walk.feel_node = collect
-        with np.errstate(all="ignore"):
-            walk_rows(walk, starts, count)
-        for number in group:
-            block = tape.recurrences[number].block
-            if block is not None:
-                carry = walk.carries[block.id]
-                for kind, state in zip(block.columns, carry.states, strict=True):
-                    lifted = (
-                        state if carry.band is None else np.ldexp(state, (carry.band * BAND).astype(int)[..., None])
-                    )
-                    found[number, kind] = lifted if carry.low < carry.high else np.zeros_like(state)
-        for number in group:
-            for kind in tape.recurrences[number].kinds:
-                found.setdefault((number, kind), np.zeros_like(rows[number, kind]))
-        return found
-
-    def _between(self, before: dict[int, tuple[int, str]]) -> frozenset[int]:
-        leads: set[int] = set()
-        for entry in self.tape.entries:
-            if entry.requires and (entry.id in before or not leads.isdisjoint(entry.inputs)):
-                leads.add(entry.id)
-        return frozenset(leads)
-
-    def _batch(self, number: int) -> int:
-        one = self.tape.recurrences[number]
-        if one.block is not None:
-            return one.block.sample_count
-        value = self.tape.entry(next(iter(one.states.values()))[0]).value
-        return 1 if one.batch_axis is None else int(value.shape[one.batch_axis])
-
-    def _states_before(self, number: int, t: int) -> dict[str, int]:
-        one = self.tape.recurrences[number]
-        earlier = t + 1 if one.reverse else t - 1
-        if one.block is not None:
-            return {}
-        inside = 0 <= earlier < one.timesteps
-        return {kind: ids[earlier] for kind, ids in one.states.items()} if inside else dict(one.initial)
-
-    def _placed(self, node: int, number: int, rows: Array, samples: Integers) -> Array:
-        """Put rows of some samples, (k, samples, units), where the samples of a node's value stand."""
-        value, axis = self.tape.entry(node).value, self.tape.recurrences[number].batch_axis
-        if axis is None:
-            return rows.reshape(len(rows), *value.shape)
-        moved = np.zeros((len(rows), *np.moveaxis(value, axis, 0).shape))
-        moved[:, samples] = rows.reshape(len(rows), len(samples), *moved.shape[2:])
-        return np.moveaxis(moved, 1, axis + 1)
-
-    def _taken(self, node: int, number: int, one: Cotangents, samples: Integers) -> Array:
-        value, axis = one.value, self.tape.recurrences[number].batch_axis
-        if not isinstance(value, np.ndarray):
-            dense = np.zeros((one.count, *self.tape.entry(node).value.shape))
-            value.add_to(dense, 1)
-            value = dense
-        if axis is None:
-            return value.reshape(len(value), 1, -1)
-        moved = np.moveaxis(value, axis + 1, 1)[:, samples]
-        return moved.reshape(*moved.shape[:2], -1)

@@ -27,6 +27,7 @@ from rnngraph.sources.tape.felt import feel, lost_steps
 from rnngraph.sources.tape.graph_columns import graph_columns
 from rnngraph.sources.tape.inputs import is_input
 from rnngraph.sources.tape.nonfinite import first_nonfinite_backward, first_nonfinite_forward
+from rnngraph.sources.tape.one_step import OneStep
 from rnngraph.sources.tape.parameters import measure_parameter
 from rnngraph.sources.tape.plan import Plan
 from rnngraph.sources.tape.windows import NodeWindows, block_values, block_window
@@ -66,6 +67,7 @@ class TapeRecording:
         self._felt: Felt | None = None
         self._seen: dict[int, Booleans] = {}
         self._entering: Entering | None = None
+        self._plan: Plan | None = None
         self._states: dict[str, Magnitudes] = {}
 
     # ---- the walk of the whole loss
@@ -124,10 +126,7 @@ class TapeRecording:
         """Give the norm of the gradient of an initial state."""
         one = self.tape.recurrences[recurrence]
         start = one.initial.get(kind)
-        return None if start is None else self._initial.get(start, self._of_state(start))
-
-    def _of_state(self, node_id: int) -> float:
-        return float(self._norms[node_id])
+        return None if start is None else self._initial.get(start, float(self._norms[start]))
 
     def felt(self) -> Felt:
         """Walk once more in numbers that cannot underflow."""
@@ -209,6 +208,13 @@ class TapeRecording:
         backward = -1 if fine else first_nonfinite_backward(self.tape, self.starts)
         return graph_columns(self.tape, grad, forward=forward, backward=backward)
 
+    @property
+    def plan(self) -> Plan:
+        """Which entries a walk of many losses must pass."""
+        if self._plan is None:
+            self._plan = Plan(self.tape, self.clocks)
+        return self._plan
+
     # ---- losses one by one
     @property
     def entering(self) -> Entering:
@@ -223,11 +229,11 @@ class TapeRecording:
 
     def pull(self, rows: Sequence[tuple[int, int]], samples: dict[int, Integers], see: See) -> None:
         """Walk losses back together."""
-        Plan(self.tape, self.clocks).pull(self.entering, list(rows), samples, see)
+        self.plan.pull(self.entering, list(rows), samples, see)
 
     def back(self, group: Sequence[int], t: int, rows: dict[tuple[int, str], Array], samples: Integers) -> Any:
         """Multiply rows of the states at t by the transposed Jacobian of the step into t."""
-        return Plan(self.tape, self.clocks).back(group, t, rows, samples)
+        return OneStep(self.plan, group, t, samples).back(rows)
 
     def units(self, recurrence: int, kind: str) -> int:
         """Give the number of units of a state."""
