@@ -36,7 +36,7 @@ def measure_parameter(
         lost: (T,) the timesteps at which a zero is an underflow; None where there is none.
     """
     name, value = str(node.name), node.value
-    radius, largest = _spectrum(value) if recurrent else (np.nan, np.nan)
+    radius, largest = weight_spectrum(value) if recurrent else (np.nan, np.nan)
     if not walked:
         total, steps, cancellation = Magnitudes.unobserved(), Magnitudes.unobserved((time,)), np.nan
     elif step is None:
@@ -74,7 +74,7 @@ def _at_length(column: Floats, time: int) -> Floats:
     return column if len(column) == time else np.concatenate([column, np.zeros(time - len(column))])
 
 
-def _spectrum(value: Array) -> tuple[float, float]:
+def weight_spectrum(value: Array) -> tuple[float, float]:
     """Give the spectral radius of a square weight, and its largest singular value; NaN where nobody would wait for it."""
     if value.ndim != 2 or len(value) > AUTOMATIC or not np.isfinite(value).all():
         return np.nan, np.nan
