@@ -75,7 +75,7 @@ def ports_of(recurrences: Sequence[Recurrence], calls: Sequence[Call]) -> Ports:
 
 
 def _in_lockstep(one: Recurrence, recurrences: Sequence[Recurrence], calls: Sequence[Call]) -> list[list[Call]]:
-    if one.fused or one.how == SEQUENCE or not one.calls:
+    if one.how == SEQUENCE or len(one.calls) < one.steps:
         return []
     own = {other.path.split("#")[0] for other in recurrences}
     by_path: dict[str, list[Call]] = {}

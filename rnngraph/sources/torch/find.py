@@ -14,8 +14,9 @@ import torch
 
 from rnngraph.errors import InputError
 from rnngraph.sources.torch.calls import Call, Kept
-from rnngraph.sources.torch.chains import Chain, crossing, handed_on
+from rnngraph.sources.torch.chains import crossing, handed_on
 from rnngraph.sources.torch.edges import Edge, walk_down
+from rnngraph.sources.torch.layout import Layout
 from rnngraph.sources.torch.recurrence import LAYER, LOOP, MARKED, SEQUENCE, STEPS, Recurrence, is_cell, is_plain
 
 LEAST = 3  # calls that make a sequence of a module that is no cell
@@ -68,7 +69,7 @@ def find(
 
 
 def _is_fused(calls: list[Call]) -> bool:
-    return calls[0].layer is not None and any(call.steps > 1 for call in calls)
+    return calls[0].layer is not None
 
 
 def fused_runs(path: str, calls: list[Call]) -> list[Recurrence]:
@@ -95,9 +96,15 @@ def _goes_on(call: Call, before: Call) -> str:
     roots = [edge[0] for edge in layer.initial_edges if edge is not None]
     if any(before.made(node) for node in roots) or any(before.made(n) for _, n, _ in walk_down(roots, before.begin)):
         return "graph"
+    if _batch(call) != _batch(before):
+        return ""
     pairs = list(zip(layer.initial, last.final, strict=False))
     same = [a.value is not None and b.value is not None and _equal(a.value, b.value) for a, b in pairs]
     return "numbers" if pairs and all(same) else ""
+
+
+def _batch(call: Call) -> int:
+    return 0 if call.layer is None else Layout(call.module, call.layer).batch
 
 
 def _equal(one: Any, other: Any) -> bool:
@@ -109,19 +116,10 @@ def _chains(by_path: Mapping[str, list[Call]]) -> list[Recurrence]:
     for path, calls in by_path.items():
         if _is_fused(calls) or len(calls) < (2 if is_cell(calls[0].module) else LEAST):
             continue
-        chain = _chain(calls)
+        chain = handed_on(calls)
         if any(chain.states) or not is_plain(calls[0].module):
             found.append(Recurrence(path, STEPS, calls, chain.states, chain.linked))
     return found
-
-
-def _chain(calls: list[Call]) -> Chain:
-    """Find states; a fused layer that takes one step a call hands all of them out."""
-    chain = handed_on(calls)
-    if calls[0].layer is None or not any(chain.states):
-        return chain
-    ports = [[call.layer.ports[k] for k in ("h", "c") if k in call.layer.ports] for call in calls if call.layer]
-    return Chain(ports, chain.linked)
 
 
 def _reason(one: Recurrence, calls: Sequence[Call]) -> str:
@@ -166,7 +164,7 @@ def _named(path: str, by_path: Mapping[str, list[Call]], roots: Sequence[Edge]) 
         return fused_runs(path, calls)
     if len(calls) == 1:
         return [Recurrence(path, SEQUENCE, calls)]
-    chain = _chain(calls)
+    chain = handed_on(calls)
     if is_plain(calls[0].module) and any(chain.states):
         looped = crossing(calls, [node for node, _ in roots])
         return [Recurrence(path, LOOP, calls, looped.states, looped.linked)]

@@ -60,11 +60,6 @@ class Recurrence:
         return f"a loop around {name}" if self.how == LOOP else f"nn.{name}" if type(self.module) in FUSED else name
 
     @property
-    def batch_axis(self) -> int:
-        """The axis of the samples in a state: 1 where layers stand first, as in what a fused layer hands on."""
-        return 1 if isinstance(self.module, FUSED) else 0
-
-    @property
     def places(self) -> range:
         """The numbers of the states of a step."""
         return range(max((len(some) for some in self.states), default=0))
@@ -85,7 +80,7 @@ class Recurrence:
     def batch_of(self, edge: Edge) -> int:
         """The number of samples at one step."""
         shape = shape_of(edge)
-        return shape[self.batch_axis] if len(shape) > self.batch_axis + (self.how != MARKED) else 1
+        return shape[0] if len(shape) > 1 else 1
 
 
 def is_cell(module: Any) -> bool:

@@ -10,6 +10,8 @@ import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import torch
+
 from rnngraph.sources.torch.edges import Edge, walk_down
 from rnngraph.sources.torch.passes import Pass
 from rnngraph.sources.torch.question import ask, blocked, replaced
@@ -62,7 +64,7 @@ def _taker(edges: Mapping[int, Edge], own: dict[Edge, Any]) -> Any:
         for k, edge in edges.items():
             if grad_inputs[k] is not None:
                 own[edge] = own[edge] + grad_inputs[k] if edge in own else grad_inputs[k].clone()
-        return tuple(None if k in edges else one for k, one in enumerate(grad_inputs))
+        return tuple(torch.zeros_like(one) if k in edges and one is not None else one for k, one in enumerate(grad_inputs))
 
     return take
 

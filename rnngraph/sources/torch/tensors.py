@@ -30,8 +30,6 @@ def state(recording: TorchRecording, name: str, t: int) -> tuple[Any, Any]:
         raise InputError(f"{name} has no state at step {t}.")
     value = track.recurrence.value(edge, t % track.recurrence.steps)
     gradient = ask(recording.run, whole(recording.run), [edge]).get(edge)
-    if track.part is not None:
-        value, gradient = (None if one is None else one.select(0, track.part) for one in (value, gradient))
     return value, gradient
 
 

@@ -32,7 +32,6 @@ class Track:
     layer: int
     direction: str
     cell: CellTrace
-    part: int | None = None  # the place of the layer in a state that holds all layers
     clock: int = 0
 
     @property
@@ -60,8 +59,6 @@ class Track:
 
     def by_sample(self, tensor: Any, *, lead: int = 0) -> Any:
         """Bring a state, or rows of its gradients with `lead` axes in front, to (..., N, units)."""
-        if self.part is not None:
-            tensor = tensor.select(lead, self.part)
         if tensor.dim() - lead < 2:
             tensor = tensor.unsqueeze(lead)
         return tensor.flatten(lead + 1)
@@ -71,9 +68,7 @@ class Track:
         edge = next((one for one in self.edges(kind) if one is not None), None)
         if edge is None:
             return 0
-        size = int(np.prod(shape_of(edge)))
-        layers = shape_of(edge)[0] if self.part is not None else 1
-        return size // (layers * self.recurrence.batch_of(edge))
+        return int(np.prod(shape_of(edge))) // self.recurrence.batch_of(edge)
 
     def mask(self) -> Booleans | None:
         """Tell steps from padding in packed sequences, (N, T)."""
@@ -138,5 +133,5 @@ def tracks_of(recurrences: Sequence[Recurrence]) -> list[Track]:
         both = 2 if module.bidirectional else 1
         for place in range(module.num_layers * both):
             direction = REVERSE if place % both else FORWARD
-            found.append(Track(one, place // both, direction, known, None if one.fused else place))
+            found.append(Track(one, place // both, direction, known))
     return found

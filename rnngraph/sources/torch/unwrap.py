@@ -38,4 +38,7 @@ def unwrapped(model: Any) -> Any:
 
 def paths_of(model: Any) -> dict[int, str]:
     """Give the path of every module by its id; the model itself is called by its type."""
-    return {id(module): path or type(model).__name__.lower() for path, module in model.named_modules()}
+    found = {id(module): path for path, module in model.named_modules()}
+    name = type(model).__name__
+    found[id(model)] = name if name.lower() in found.values() else name.lower()
+    return found
