@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rnngraph.sources.torch.calls import Call
-from rnngraph.sources.torch.edges import Edge, plain, walk_down
+from rnngraph.sources.torch.edges import Edge, plain, shape_of, walk_down
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,17 @@ def handed_on(calls: list[Call], barred: Iterable[Call] = ()) -> Chain:
                     linked[i] = True
             if linked[i]:
                 break
+    _leave_out_weights(found)
     return Chain(_ordered(calls, found), linked)
+
+
+def _leave_out_weights(found: list[dict[Edge, None]]) -> None:
+    """Leave out of the first states what later calls merely use again, as weights that autocast has converted once."""
+    if len(found) < 3 or not len(found[0]) > len(found[1]) > 0:
+        return
+    names, shapes = {edge[0].name() for edge in found[1]}, {shape_of(edge)[1:] for edge in found[1]}
+    alike = sorted(found[0], key=lambda edge: (shape_of(edge)[1:] not in shapes, edge[0].name() not in names))
+    found[0] = dict.fromkeys(alike[: len(found[1])])
 
 
 def _ordered(calls: list[Call], found: list[dict[Edge, None]]) -> list[list[Edge]]:

@@ -91,7 +91,7 @@ def squashed(one: Recurrence, cell: CellTrace) -> Squashed | None:
 def _in_order(one: Recurrence, cell: CellTrace, found: list[tuple[Any, str]]) -> list[tuple[Any, str]]:
     """Put the gates in the order of the cell's facts; those of PyTorch's cells are made in PyTorch's."""
     order = cell_of(one.module).gate_order.get("torch", "") if is_cell(one.module) else ""
-    if not order:
+    if not order or not cell.gates:
         return found[: len(cell.gates)]
     return [found[order.index(gate)] for gate in cell.gates]
 

@@ -79,7 +79,7 @@ class Passes:
 
     def forward_begins(self, log: CallLog) -> None:
         """Let go of the oldest graph, before the next one grows."""
-        if self.wanted != "first" and len(self.found) >= self._kept:
+        if torch.is_grad_enabled() and self.wanted != "first" and len(self.found) >= self._kept:
             gone = {call for one in self.found[: 1 - self._kept] for call in one.calls}
             self.found = self.found[1 - self._kept :]
             log.calls = [call for call in log.calls if call not in gone]

@@ -90,6 +90,10 @@ class TorchRecording:
             if track.recurrence is one and track.layer == layer and (track.direction != "forward") == bool(direction)
         )
 
+    def norms_of(self, number: int, kind: str) -> Floats | None:
+        """Give the norms by step and sample that the walk of the whole loss found."""
+        return self._samples.get((number, kind))
+
     def state_edges(self, track: Track) -> Iterator[tuple[str, int, Edge]]:
         """Yield every state of a track that stands in the graph."""
         if not track.recurrence.fused:

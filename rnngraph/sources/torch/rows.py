@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _BYTES = 96_000_000  # of the gradients of a chunk of losses at all states
 
+_ALL = (-1, -1)  # a row that is the losses of all steps together: it must be the whole, which was measured by itself
 # (track, kind, t or -1, first row, logs of norms (rows, samples))
 See = Callable[[int, str, int, int, Floats], None]
 
@@ -84,8 +85,9 @@ class Rows:
         arriving = {call: Arriving() for call in self.calls}
         seeds: dict[Edge, Any] = {}
         for number, row in enumerate(rows):
-            for port in self.by_step.get(row, ()):
-                self._enter(port, row[1], number, len(rows), seeds, arriving)
+            for step in self.by_step if row == _ALL else (row,):
+                for port in self.by_step.get(step, ()):
+                    self._enter(port, step[1], number, len(rows), seeds, arriving)
         self._through(seeds, np.zeros(len(rows), np.int64), felt, arriving)
         for call in self.calls:
             if arriving[call]:
@@ -109,7 +111,7 @@ class Rows:
             return
         if port.edge not in seeds:
             seeds[port.edge] = share.new_zeros((rows, *share.shape))
-        seeds[port.edge][number] = only_step(share, t) if port.kind == "sequence" else share
+        seeds[port.edge][number] += only_step(share, t) if port.kind == "sequence" else share
 
     def _through(
         self, seeds: dict[Edge, Any], exponents: Integers, felt: Felt, arriving: dict[Call, Arriving]
@@ -173,33 +175,51 @@ class Rows:
 
     def pull(self, rows: Sequence[tuple[int, int]], samples: dict[int, Integers], see: See) -> None:
         """Walk all rows back, a chunk at a time, and tell the norms at every state."""
-        recording = self.recording
-        numbers = {(id(t.recurrence), t.layer, t.direction != "forward"): k for k, t in enumerate(recording.tracks)}
         for base, chunk in self.chunks(rows):
-
-            def inside(
-                call: Call, layer: int, direction: int, t: int, low: int, logs: list[Floats], base: int = base
-            ) -> None:
-                one, first = recording.owner(call)
-                if t < 0 and call is not one.calls[0]:
-                    return
-                number = numbers[id(one), layer, bool(direction)]
-                for kind, log in zip(recording.tracks[number].cell.kinds, logs, strict=True):
-                    see(number, kind, t + first if t >= 0 else -1, base + low, log)
-
-            felt = self.walk(chunk, inside, samples)
-            for number, track in enumerate(recording.tracks):
-                for kind, t, edge in recording.state_edges(track):
+            checked = base == 0
+            tell = _Teller(self.recording, base - checked, samples, see)
+            felt = self.walk([_ALL, *chunk] if checked else chunk, tell.inside, samples)
+            for number, track in enumerate(self.recording.tracks):
+                for kind, t, edge in self.recording.state_edges(track):
                     total = felt.total(edge)
                     if total is not None:
-                        chosen = samples[track.batch]
-                        see(number, kind, t, base, _logs(track.by_sample(total[0], lead=1), total[1], chosen))
+                        tell(number, kind, t, 0, _logs(track.by_sample(total[0], lead=1), total[1], samples[track.batch]))
             for edge, one in self.inputs.items():
                 total = felt.total(edge)
-                number = numbers[id(one), 0, False]
+                number = self.recording.number(one)
                 for t in range(one.steps if total is not None else 0):
-                    logs = _logs(total[0][:, :, t].flatten(2), total[1], samples[recording.tracks[number].batch])
-                    see(number, "h", t, base, logs)
+                    chosen = samples[self.recording.tracks[number].batch]
+                    tell(number, "h", t, 0, _logs(total[0][:, :, t].flatten(2), total[1], chosen))
+
+
+@dataclass(frozen=True, slots=True)
+class _Teller:
+    """Tells norms to whoever measures, and those of all losses together to the certificate."""
+
+    recording: TorchRecording
+    base: int  # the row that the first of the chunk is; -1 where it is that of all losses
+    samples: dict[int, Integers]
+    see: See
+
+    def __call__(self, number: int, kind: str, t: int, low: int, logs: Floats) -> None:
+        first = self.base + low
+        if first < 0:
+            known = self.recording.norms_of(number, kind)
+            if t >= 0 and known is not None:
+                track = self.recording.tracks[number]
+                self.recording.certificate.rows(logs[0], known[t], self.samples[track.batch], self.recording.dtype)
+            first, logs = 0, logs[1:]
+        if len(logs):
+            self.see(number, kind, t, first, logs)
+
+    def inside(self, call: Call, layer: int, direction: int, t: int, low: int, logs: list[Floats]) -> None:
+        """Tell what is inside a fused layer."""
+        one, first = self.recording.owner(call)
+        if t < 0 and call is not one.calls[0]:
+            return
+        number = self.recording.number(one, layer, direction)
+        for kind, log in zip(self.recording.tracks[number].cell.kinds, logs, strict=True):
+            self(number, kind, t + first if t >= 0 else -1, low, log)
 
 
 def _logs(rows: Any, exponents: Integers, samples: Integers) -> Floats:
