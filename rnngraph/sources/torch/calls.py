@@ -61,10 +61,10 @@ class Call:
     module: Any
     begin: int  # the nodes that it made: begin <= sequence number < end
     end: int = 0
-    given: list[Edge] = field(default_factory=list)
+    given: list[Edge] = field(default_factory=list)  # these two look through views
     out: list[Edge] = field(default_factory=list)
+    ends: tuple[Edge | None, Edge | None] = (None, None)  # of the first tensors that went in and came out, as they were
     values: dict[Edge, Kept] = field(default_factory=dict)
-    returned: list[tuple[int, ...]] = field(default_factory=list)  # shapes of the tensors that came back
     layer: Layer | None = None
     waited: int = 0  # backward passes that did not reach it
 
@@ -118,13 +118,13 @@ class CallLog:
 
     def finish(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any, random: Any) -> None:
         """Keep what a call was given and returned."""
-        returned = list(tensors_in(result))
-        computed = [one for one in returned if one.grad_fn is not None]
+        computed = [one for one in tensors_in(result) if one.grad_fn is not None]
         if not computed:
             return
-        call.returned = [tuple(one.shape) for one in returned]
+        taken = [one for one in tensors_in((args, kwargs)) if one.grad_fn is not None]
+        call.ends = (edge_of(taken[0]) if taken else None, edge_of(computed[0]))
         call.out = list(dict.fromkeys(plain(edge_of(one)) for one in computed))
-        call.given = [plain(edge_of(one)) for one in tensors_in((args, kwargs)) if one.grad_fn is not None]
+        call.given = [plain(edge_of(one)) for one in taken]
         held = tensors_in([one for one in vars(call.module).values() if isinstance(one, torch.Tensor | tuple | list)])
         for one in (*computed, *held):
             if one.grad_fn is not None:

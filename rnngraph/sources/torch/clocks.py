@@ -60,7 +60,7 @@ def ports_of(recurrences: Sequence[Recurrence], calls: Sequence[Call]) -> Ports:
     for one in recurrences:
         for call, start in zip(one.calls, one.starts, strict=True):
             if one.how == SEQUENCE:
-                ports.add(Port(call.out[0], one, "sequence", 0, one.steps, call))
+                ports.add(Port(one.output, one, "sequence", 0, one.steps, call))
             elif one.fused and call.layer is not None:
                 for kind, edge in call.layer.ports.items():
                     ports.add(Port(edge, one, kind, start, call.steps, call))

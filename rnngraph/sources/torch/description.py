@@ -102,9 +102,25 @@ def notes(watch: Watch, recording: TorchRecording) -> tuple[str, ...]:
                 f"{one.path} takes a whole sequence at once and has no step of its own: the numbers are the credit of every "
                 "position of its input, with time taken for its second axis"
             )
+    found += _not_finite(recording)
     if any(hooked(one) for one in watch.model.modules()):
         found.append("hooks of the model's own were called again by every question to autograd")
     return tuple(found)
+
+
+def _not_finite(recording: TorchRecording) -> list[str]:
+    found = []
+    for where, what in ((recording.broken.value, "value"), (recording.broken.gradient, "gradient")):
+        if where is not None:
+            _, number, kind, t = where
+            one = recording.tracks[number].recurrence
+            call = max(k for k, start in enumerate(one.starts or [0]) if start <= t) + 1
+            found.append(
+                f"the {what} of {recording.facts[number].states[kind]} is not finite at step {t} (call {call} of {one.path}), "
+                f"the first in the {'forward' if what == 'value' else 'backward'} pass; rnngraph.torch.first_nonfinite(function) "
+                "runs a function and gives the line"
+            )
+    return found
 
 
 def hooked(module: Any) -> bool:

@@ -15,7 +15,7 @@ import torch
 from rnngraph.errors import InputError
 from rnngraph.sources.torch.calls import Call, Kept
 from rnngraph.sources.torch.chains import crossing, handed_on
-from rnngraph.sources.torch.edges import Edge, walk_down
+from rnngraph.sources.torch.edges import Edge, shape_of, walk_down
 from rnngraph.sources.torch.layout import Layout
 from rnngraph.sources.torch.recurrence import LAYER, LOOP, MARKED, SEQUENCE, STEPS, Recurrence, is_cell, is_plain
 
@@ -163,6 +163,7 @@ def _named(path: str, by_path: Mapping[str, list[Call]], roots: Sequence[Edge]) 
     if _is_fused(calls):
         return fused_runs(path, calls)
     if len(calls) == 1:
+        _check_sequence(path, calls[0])
         return [Recurrence(path, SEQUENCE, calls)]
     chain = handed_on(calls)
     if is_plain(calls[0].module) and any(chain.states):
@@ -174,3 +175,14 @@ def _named(path: str, by_path: Mapping[str, list[Call]], roots: Sequence[Edge]) 
             "from an earlier one, so that nothing is learnt over time through it."
         )
     return [Recurrence(path, STEPS, calls, chain.states, chain.linked)]
+
+
+def _check_sequence(path: str, call: Call) -> None:
+    before, after = (None if edge is None else shape_of(edge) for edge in call.ends)
+    if before is None:
+        raise InputError(f"{path} was called once, and its input needs no gradient: there is no credit to ask for.")
+    if after is None or len(after) < 3 or len(before) < 3 or before[:2] != after[:2]:
+        raise InputError(
+            f"{path} was called once, from {before} to {after}: that is no sequence (samples, time, ...), and there is no "
+            "step of its own."
+        )

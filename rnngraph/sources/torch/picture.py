@@ -92,8 +92,13 @@ def graph_of(recording: TorchRecording, states: dict[str, Magnitudes]) -> GraphT
         op=op, scope=scope, shape=np.zeros(len(op), np.int64), timestep=timestep,
         inputs=np.array([one for some in columns.inputs for one in some], np.int64),
         offsets=np.concatenate([[0], np.cumsum([len(some) for some in columns.inputs])]).astype(np.int64),
-        grad=grad, first_nonfinite_forward=-1, first_nonfinite_backward=-1,
+        grad=grad, first_nonfinite_forward=_node(recording, recording.broken.value),
+        first_nonfinite_backward=_node(recording, recording.broken.gradient),
     )  # fmt: skip
+
+
+def _node(recording: TorchRecording, where: tuple[Any, int, str, int] | None) -> int:
+    return -1 if where is None else int(recording.numbers.part(where[1], where[2])[where[3]])
 
 
 def _top(recording: TorchRecording) -> list[int]:

@@ -6,6 +6,7 @@ In: a pass and the recurrences that were found in it. Out: windows, norms and co
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,7 @@ class TorchRecording:
         batches = [max(t.batch for t in self.tracks if t.recurrence is one) for one in self.recurrences]
         self.shares = Shares.of(run, ports_of(self.recurrences, run.calls), self.recurrences, self.clocks, batches)
         self.certificate = Certificate()
+        self.broken = Broken()
         self.weights = Weights(run, self.recurrences, names)
         self._insides: dict[Call, Inside] = {}
         self._total: dict[Edge, Any] = {}
@@ -96,7 +98,7 @@ class TorchRecording:
 
     def state_edges(self, track: Track) -> Iterator[tuple[str, int, Edge]]:
         """Yield every state of a track that stands in the graph."""
-        if not track.recurrence.fused:
+        if track.recurrence.states:
             for kind in track.cell.kinds:
                 for t, edge in enumerate(track.edges(kind)):
                     if edge is not None:
@@ -136,18 +138,21 @@ class TorchRecording:
                 if edge is None:
                     continue
                 value = one.value(edge, t)
+                if value is not None and not bool(value.isfinite().all()):
+                    self.broken.forward(self.order_of(one, t), number, kind, t)
                 columns.see(t, *(None if g is None else track.by_sample(g) for g in (
                     self._total.get(edge), parts[0].get(edge), parts[1].get(edge), value
                 )))  # fmt: skip
             self._samples[number, kind] = columns.samples
+            for t in np.flatnonzero(columns.nonfinite).tolist():
+                self.broken.backward(self.order_of(one, t), number, kind, t)
             more = None if kind != "h" or gates is None else gates
             take(columns.reduced(number, kind, more))
 
     def _take_sequence(self, number: int, track: Track, take: Take) -> None:
         one = track.recurrence
         columns = _Columns(one.steps, track.batch)
-        edge = one.calls[0].given[0] if one.calls[0].given else None
-        total = self._total.get(edge) if edge is not None else None
+        total = self._total.get(one.input)
         for t in range(one.steps):
             columns.see(t, None if total is None else time_first(total)[t].flatten(1), None, None, None)
         columns.carried[:] = columns.immediate[:] = np.nan
@@ -169,6 +174,7 @@ class TorchRecording:
                     _carry_on(window, arrived, layer * inside.directions + d)
                 shifted = slice(window.steps.start + start, window.steps.stop + start)  # type: ignore[union-attr]
                 take(_at(window, shifted))
+                self._look(number, one, window, start)
                 for kind, total in window.total.items():
                     samples = self._samples.setdefault((number, kind), np.zeros((one.steps, self.tracks[number].batch)))
                     samples[shifted] = sample_norms_of(total)
@@ -183,6 +189,18 @@ class TorchRecording:
                 self._initial[number, kind] = norm(torch.from_numpy(states[place]))
         norms = [sample_norms(torch.from_numpy(dx)) for dx in inputs if dx is not None]
         self._inputs[self.number(one)] = Magnitudes.of(np.concatenate(norms))
+
+    def order_of(self, one: Recurrence, t: int) -> tuple[int, int]:
+        """Say when a step was taken, among all steps of all recurrences."""
+        place = max((k for k, start in enumerate(one.starts) if start <= t), default=-1)
+        return (one.calls[place].begin, t) if place >= 0 else (int(one.states[t][0][0]._sequence_nr()), t)
+
+    def _look(self, number: int, one: Recurrence, window: Any, start: int) -> None:
+        for columns, note in ((window.values, self.broken.forward), (window.total, self.broken.backward)):
+            for kind, column in columns.items():
+                for k in np.flatnonzero(~np.isfinite(column).all(axis=(1, 2))).tolist():
+                    t = window.steps.start + k + start
+                    note(self.order_of(one, t), number, kind, t)
 
     def arrived(self, inside: Inside) -> dict[str, Array]:
         """Give what the whole loss hands to a fused call, in our layout."""
@@ -200,6 +218,9 @@ class TorchRecording:
         """Find what is given to every step besides states: the first of its inputs that is none."""
         found = {}
         for one in self.recurrences:
+            if one.how == SEQUENCE:
+                found[one.input] = one, 0
+                continue
             for t, call in enumerate(one.calls if not one.fused else ()):
                 states = {edge for some in one.states for edge in some}
                 edge = next((edge for edge in call.given if edge not in states), None)
@@ -280,6 +301,24 @@ class TorchRecording:
         from rnngraph.sources.torch.jacobian import step_back
 
         return step_back(self, group, t, rows, samples)
+
+
+@dataclass(slots=True)
+class Broken:
+    """The first state in the forward pass that is not finite, and the first gradient in the backward pass."""
+
+    value: tuple[tuple[int, int], int, str, int] | None = None  # when, track, kind, timestep
+    gradient: tuple[tuple[int, int], int, str, int] | None = None
+
+    def forward(self, when: tuple[int, int], number: int, kind: str, t: int) -> None:
+        """Note a value that is not finite."""
+        if self.value is None or when < self.value[0]:
+            self.value = when, number, kind, t
+
+    def backward(self, when: tuple[int, int], number: int, kind: str, t: int) -> None:
+        """Note a gradient that is not finite."""
+        if self.gradient is None or when > self.gradient[0]:
+            self.gradient = when, number, kind, t
 
 
 class _Columns:

@@ -40,7 +40,23 @@ class Recurrence:
     @property
     def steps(self) -> int:
         """The number of its steps."""
-        return sum(call.steps for call in self.calls) if self.how in (LAYER, SEQUENCE) else len(self.states)
+        if self.how == SEQUENCE:
+            return shape_of(self.output)[1]
+        return sum(call.steps for call in self.calls) if self.fused else len(self.states)
+
+    @property
+    def input(self) -> Edge:
+        """Where a sequence that is taken at once goes in."""
+        edge = self.calls[0].ends[0]
+        assert edge is not None  # looked at when it was found
+        return edge
+
+    @property
+    def output(self) -> Edge:
+        """Where it comes out."""
+        edge = self.calls[0].ends[1]
+        assert edge is not None  # of every call that is kept
+        return edge
 
     @property
     def starts(self) -> list[int]:

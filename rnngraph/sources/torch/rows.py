@@ -63,7 +63,7 @@ class Rows:
         self.calls = sorted((call for one in fused for call in one.calls), key=lambda call: -call.begin)
         self.ports = {edge: call for call in self.calls if call.layer for edge in call.layer.ports.values()}
         self.states = [edge for one in recording.recurrences for some in one.states for edge in some]
-        self.inputs = {one.calls[0].given[0]: one for one in recording.recurrences if one.how == SEQUENCE and one.calls[0].given}
+        self.inputs = {one.input: one for one in recording.recurrences if one.how == SEQUENCE}
         self.extra: list[Edge] = []  # further edges whose rows are wanted
         self.by_step: dict[tuple[int, int], list[Port]] = {}
         for edge in recording.shares.at:

@@ -45,7 +45,7 @@ class Track:
         if self.recurrence.fused:
             return max(layout.batch for layout in layouts(self.recurrence))
         if self.recurrence.how == SEQUENCE:
-            return shape_of(self.recurrence.calls[0].out[0])[0]
+            return shape_of(self.recurrence.output)[0]
         return self.recurrence.batch()
 
     def place(self, kind: str) -> int:
@@ -64,7 +64,7 @@ class Track:
         return tensor.flatten(lead + 1)
 
     def units(self, kind: str) -> int:
-        """The number of units of a state."""
+        """The number of units of a state that stands in the graph."""
         edge = next((one for one in self.edges(kind) if one is not None), None)
         if edge is None:
             return 0
