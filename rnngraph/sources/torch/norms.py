@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 
 from rnngraph.trace.magnitudes import Floats
 
@@ -26,6 +27,8 @@ def row_norms(rows: Any) -> Floats:
 def row_norms_there(rows: Any) -> Any:
     """Give the norms over the last axis as a float64 tensor on the device of the rows."""
     wide = rows.detach().double()
+    if rows.dtype != torch.float64:  # squares of all narrower numbers are inside its range
+        return wide.square().sum(dim=-1).sqrt()
     largest = wide.abs().amax(dim=-1, keepdim=True)
     scale = largest.clamp(min=1e-300)
     return (wide / scale).norm(dim=-1) * scale.squeeze(-1)

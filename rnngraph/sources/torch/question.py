@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch.autograd.graph import GradientEdge
+from torch._vmap_internals import _vmap
+from torch.autograd.graph import GradientEdge, _engine_run_backward
 
 from rnngraph.errors import InputError
 from rnngraph.sources.torch.edges import Edge
@@ -44,17 +45,20 @@ def ask(run: Pass, seeds: Mapping[Edge, Any], wanted: Sequence[Edge], *, rows: b
 
 
 def _asked(outputs: list[Any], inputs: list[Any], given: list[Any], rows: bool) -> Sequence[Any]:
-    def once(seeds: list[Any], *, batched: bool) -> Any:
-        return torch.autograd.grad(
-            outputs, inputs, seeds, retain_graph=True, allow_unused=True, is_grads_batched=batched
+    def once(*seeds: Any) -> tuple[Any, ...]:
+        # What torch.autograd.grad calls; by itself it would import half a second of symbolic shapes first.
+        found: tuple[Any, ...] = _engine_run_backward(
+            tuple(outputs), tuple(seeds), True, False, tuple(inputs), allow_unreachable=True, accumulate_grad=False
         )
+        return found
 
     if not rows:
-        return once(given, batched=False)
+        return once(*given)
     try:
-        return once(given, batched=True)
+        batched: tuple[Any, ...] = _vmap(once, 0, 0, allow_none_pass_through=True)(*given)
+        return batched
     except RuntimeError:  # a function without a rule for batches: row by row
-        each = [once([one[k] for one in given], batched=False) for k in range(len(given[0]))]
+        each = [once(*(one[k] for one in given)) for k in range(len(given[0]))]
     return [_stacked([row[k] for row in each]) for k in range(len(inputs))]
 
 

@@ -6,12 +6,12 @@ In: a pass and the recurrences that were found in it. Out: windows, norms and co
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
 
+from rnngraph import norms
 from rnngraph.autodiff.block.backward import Inner
 from rnngraph.autodiff.contribution import Array
 from rnngraph.measure.recording import Felt, Losses, Reduced, See, Take
@@ -19,7 +19,7 @@ from rnngraph.sources.tape.windows import block_window
 from rnngraph.sources.torch.calls import Call
 from rnngraph.sources.torch.certificate import Certificate
 from rnngraph.sources.torch.clocks import ports_of, set_clocks
-from rnngraph.sources.torch.edges import Edge, shape_of
+from rnngraph.sources.torch.edges import Edge
 from rnngraph.sources.torch.inside import Inside
 from rnngraph.sources.torch.layout import array
 from rnngraph.sources.torch.norms import norm, row_norms_there, sample_norms
@@ -177,7 +177,7 @@ class TorchRecording:
                 self._look(number, one, window, start)
                 for kind, total in window.total.items():
                     samples = self._samples.setdefault((number, kind), np.zeros((one.steps, self.tracks[number].batch)))
-                    samples[shifted] = sample_norms_of(total)
+                    samples[shifted] = norms.row_norms(total)
 
             dx, weights, behind = inside.walk(arrived, lend=lend, to_input=True)
             self.weights.add_layer(one, call, start, inside, weights)
@@ -186,9 +186,9 @@ class TorchRecording:
         for kind, states in behind.items():
             for place in range(len(states)):
                 number = self.number(one, place // inside.directions, place % inside.directions)
-                self._initial[number, kind] = norm(torch.from_numpy(states[place]))
-        norms = [sample_norms(torch.from_numpy(dx)) for dx in inputs if dx is not None]
-        self._inputs[self.number(one)] = Magnitudes.of(np.concatenate(norms))
+                self._initial[number, kind] = norms.norm(states[place])
+        by_step = [norms.row_norms(dx.reshape(len(dx), -1)) for dx in inputs if dx is not None]
+        self._inputs[self.number(one)] = Magnitudes.of(np.concatenate(by_step))
 
     def order_of(self, one: Recurrence, t: int) -> tuple[int, int]:
         """Say when a step was taken, among all steps of all recurrences."""
@@ -351,8 +351,6 @@ class _Columns:
 
 
 def _at(window: Any, steps: slice) -> Any:
-    from dataclasses import replace
-
     return replace(window, steps=steps)
 
 
@@ -363,15 +361,3 @@ def _carry_on(window: Any, arrived: Mapping[str, Array], place: int) -> None:
             total[-1] += arrived[kind][place]
             if window.immediate[kind].flags.writeable:
                 window.immediate[kind][-1] -= arrived[kind][place]
-
-
-def sample_norms_of(total: Array) -> Floats:
-    """Give norms by step and sample of an array (steps, N, units)."""
-    from rnngraph.norms import row_norms
-
-    return row_norms(total)
-
-
-def batch_of(edge: Edge) -> int:
-    """Give the first size of an edge."""
-    return shape_of(edge)[0]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,7 @@ class Track:
         """The end of its states' names."""
         return suffix(self.layer, self.direction)
 
-    @property
+    @cached_property
     def batch(self) -> int:
         """The number of samples."""
         if self.recurrence.fused:

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
 from torch.autograd.graph import get_gradient_edge
 
+from rnngraph import norms
 from rnngraph.autodiff.contribution import Array, Contribution, Summed
 from rnngraph.autodiff.recurrence import suffix
 from rnngraph.sources.tape.parameters import weight_spectrum
@@ -139,7 +139,7 @@ class Weights:
         for name, layer in self.layers.items():
             steps = Magnitudes.of(layer.steps)
             steps.status[layer.lost] = Status.UNDERFLOW
-            found.append(_trace(name, layer.value, norm(torch.from_numpy(layer.total)), steps, timesteps))
+            found.append(_trace(name, layer.value, norms.norm(layer.total), steps, timesteps))
         for edge, one in self._steps.items():
             total = norm(self._total[edge]) if edge in self._total else 0.0
             values = one.parameter.detach().cpu().double().numpy()
@@ -174,5 +174,5 @@ def _trace(name: str, value: Array, total: float, steps: Magnitudes, timesteps: 
     cancellation = min(total / length, 1.0) if length > 0 and np.isfinite(total) else np.nan
     return ParameterTrace(
         name, tuple(value.shape), Magnitudes.of(total), column, cancellation,
-        norm(torch.from_numpy(np.ascontiguousarray(value))), radius, largest,
+        norms.norm(value), radius, largest,
     )  # fmt: skip
