@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rnngraph.measure.recording import Facts, Window, nothing
+from rnngraph.measure.recording import Facts, Reduced, Window, nothing
 from rnngraph.trace.magnitudes import Booleans
 from rnngraph.trace.model import GateTrace
 
@@ -41,6 +41,14 @@ class GateColumns:
             found = np.log(block.astype(np.float64, copy=False)).sum(axis=0)
         self.logs = found if not self.weight else self.logs + found
         self.weight += len(block)
+
+    def take_reduced(self, reduced: Reduced) -> None:
+        """Take what a source has measured."""
+        if reduced.gates_mean is None or reduced.gates_saturated is None:
+            return
+        self.mean, self.saturated = reduced.gates_mean, reduced.gates_saturated
+        if self.keeping >= 0 and reduced.kept is not None:
+            self.logs, self.weight = reduced.kept, 1
 
     def traces(self) -> list[GateTrace]:
         """Give the traces; none where no gates were lent."""

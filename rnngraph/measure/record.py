@@ -13,7 +13,7 @@ import numpy as np
 
 from rnngraph.measure.gates import GateColumns
 from rnngraph.measure.lag_options import LagOptions
-from rnngraph.measure.recording import Array, Facts, Felt, Recording, Window
+from rnngraph.measure.recording import Array, Facts, Felt, Recording, Reduced, Window
 from rnngraph.measure.states import StateColumns
 from rnngraph.trace.magnitudes import Booleans, Magnitudes, Status
 from rnngraph.trace.model import GateTrace, RecurrenceTrace, StateTrace, Trace
@@ -61,10 +61,15 @@ def _measured(recording: Recording, source: str, notes: tuple[str, ...], eigenva
     states = [{kind: StateColumns(one, kind) for kind in one.states} for one in facts]
     gates = [GateColumns(one, valid[number]) if one.cell.gates else None for number, one in enumerate(facts)]
 
-    def take(window: Window) -> None:
+    def take(window: Window | Reduced) -> None:
+        own = gates[window.recurrence]
+        if isinstance(window, Reduced):
+            states[window.recurrence][window.kind].take_reduced(window)
+            if own is not None:
+                own.take_reduced(window)
+            return
         for columns in states[window.recurrence].values():
             columns.take(window)
-        own = gates[window.recurrence]
         if own is not None:
             own.take(window)
 

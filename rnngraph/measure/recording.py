@@ -64,7 +64,25 @@ class Window:
     gates_saturated: Array | None = None
 
 
-Take: TypeAlias = Callable[[Window], None]
+@dataclass(frozen=True, slots=True)
+class Reduced:
+    """All steps of one state, of which a source lends norms in place of numbers, as those that stay on a GPU."""
+
+    recurrence: int
+    kind: str
+    samples: Floats  # (T, N) norms of gradients
+    immediate: Floats  # (T,); NaN where the two parts are not known
+    carried: Floats  # (T,)
+    zeros: Integers  # (T,)
+    nonfinite: Integers  # (T,)
+    activation: Floats  # (T,) NaN where values are not known
+    saturated: Floats | None = None  # (T,)
+    gates_mean: Floats | None = None  # (gates, T)
+    gates_saturated: Floats | None = None  # (gates, T)
+    kept: Floats | None = None  # (H,) mean logarithm of the gate that keeps the state
+
+
+Take: TypeAlias = Callable[[Window | Reduced], None]
 
 
 @dataclass(frozen=True, slots=True)

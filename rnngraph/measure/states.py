@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from rnngraph.measure.recording import Array, Facts, Felt, Window, nothing
+from rnngraph.measure.recording import Array, Facts, Felt, Reduced, Window, nothing
 from rnngraph.norms import row_norms
 from rnngraph.trace.magnitudes import Booleans, Floats, Integers, Magnitudes, Status
 from rnngraph.trace.model import StateTrace
@@ -53,6 +53,14 @@ class StateColumns:
         if self.projected is not None and window.projected is not None:
             self.projected[steps] = window.projected
 
+    def take_reduced(self, reduced: Reduced) -> None:
+        """Take what a source has measured."""
+        self.samples, self.immediate, self.carried = reduced.samples, reduced.immediate, reduced.carried
+        self.zeros, self.nonfinite, self.activation = reduced.zeros, reduced.nonfinite, reduced.activation
+        self.projected = None
+        if reduced.saturated is not None:
+            self.saturated = reduced.saturated
+
     @property
     def suspicious(self) -> bool:
         """Whether a gradient ends although that of the step processed next has not: perhaps it was rounded to zero."""
@@ -68,6 +76,8 @@ class StateColumns:
         totals = row_norms(self.samples)
         grad, carried = Magnitudes.of(totals), Magnitudes.of(self.carried)
         immediate = Magnitudes.of(self.immediate)
+        for part in (carried, immediate):
+            part.status[np.isnan(self.carried) & np.isfinite(self.samples).all(axis=1)] = Status.UNOBSERVED
         start = Magnitudes.unobserved() if initial is None else Magnitudes.of(initial)
         if felt is not None:
             arrives = felt.total[key, self.kind]

@@ -71,12 +71,13 @@ class Carry:
                     state[first:last] = 0
                 if self.band is not None:
                     self.band[first:last] = 0
-        low, high = min(low, self.low), max(high, self.high)
         for first, last in ((self.high, low), (high, self.low)):  # a gap between the two runs
             if first < last:
                 for state in self.states:
                     state[first:last] = 0
-        self.low, self.high = low, high
+                if self.band is not None:
+                    self.band[first:last] = 0
+        self.low, self.high = min(low, self.low), max(high, self.high)
 
     def measure(self) -> list[Array]:
         """Give ln of the norm of every state, (rows, N), and bring rows that leave the range into another band."""

@@ -42,7 +42,7 @@ def measure_parameter(
         lost: (T,) the timesteps at which a zero is an underflow; None where there is none.
     """
     name, value = str(node.name), node.value
-    radius, largest = _spectrum(value) if eigenvalues and len(value) <= eigenvalues else (np.nan, np.nan)
+    radius, largest = weight_spectrum(value, eigenvalues)
     if not walked:
         grad, steps, cancellation = Magnitudes.unobserved(), Magnitudes.unobserved((time,)), np.nan
     elif step is None:
@@ -80,14 +80,24 @@ def _at_length(column: Floats, time: int) -> Floats:
     return column if len(column) == time else np.concatenate([column, np.zeros(time - len(column))])
 
 
-def _spectrum(value: Array) -> tuple[float, float]:
-    """Give the spectral radius of a square weight, and its largest singular value; NaN of what is not finite."""
-    if value.ndim != 2 or not np.isfinite(value).all():
+def weight_spectrum(value: Array, rows: int) -> tuple[float, float]:
+    """Give a square weight's spectral radius, and the largest singular value; NaN above so many rows, or not finite."""
+    if value.ndim != 2 or len(value) > rows or not np.isfinite(value).all():
         return np.nan, np.nan
     wide = value.astype(np.float64)
     square = wide.shape[0] == wide.shape[1]
     radius = float(np.abs(np.linalg.eigvals(wide)).max()) if square else np.nan
-    return radius, float(np.linalg.norm(wide, ord=2))
+    return radius, _largest_singular(wide)
+
+
+def _largest_singular(wide: Array) -> float:
+    """Give the root of the largest eigenvalue of the smaller Gram matrix: far cheaper than the singular values."""
+    scale = float(np.abs(wide).max(initial=0))
+    if scale == 0:
+        return 0.0
+    scaled = wide / scale
+    gram = scaled @ scaled.T if len(scaled) <= scaled.shape[1] else scaled.T @ scaled
+    return scale * float(np.sqrt(max(np.linalg.eigvalsh(gram)[-1], 0.0)))
 
 
 def _timesteps(consumer: Entry | None, contribution: Contribution) -> list[int]:

@@ -1,8 +1,18 @@
-"""Watch a PyTorch model train, and trace its recurrent layers: public as `rnngraph.torch`.
+"""Watch a PyTorch model train, and trace its recurrences: public as `rnngraph.torch`.
 
-`nn.RNN`, `nn.LSTM` and `nn.GRU` are one opaque node to autograd. Hooks keep what a layer was given and the gradient
-that came back to it; the recurrence is then walked again on our tape, and the result is compared with PyTorch's own.
+PyTorch's own graph is the tape: it is kept alive, and autograd is asked. `calls`, `passes` and `patches` see a run; `chains` and
+`find` read the recurrences off the graph; `clocks` and `shares` say what the loss of a step is; `question`, `split` and `rows` ask;
+`inside` opens fused layers with blocks of our own; `recording` answers what `measure` wants to know.
 """
+
+from rnngraph.errors import MissingToolError
+
+try:
+    import torch as _torch  # noqa: F401
+except ImportError:
+    raise MissingToolError("PyTorch is not installed; pip install 'rnngraph[torch]' brings it.") from None
 
 from rnngraph.sources.torch.watch import Watch as Watch
 from rnngraph.sources.torch.watch import watch as watch
+
+__all__ = ["Watch", "watch"]

@@ -1,96 +1,156 @@
-"""Gradients apart by the backward pass that brought them, and which of the passes count.
+"""The backward passes of a watched run: from what each was walked, which calls it reached, and the weights of the time.
 
-In: what hooks see, several passes in a row where the user runs several. Out: one gradient for each tensor.
+In: the roots of every backward. Out: `Pass`es; passes that reach a common call count as one, as their gradients add up.
+The graph of a pass is kept alive as long as its `Pass` is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import contextlib
+from bisect import bisect_left
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from rnngraph.errors import InputError
-from rnngraph.sources.torch.hooks import import_torch, kept
+import torch
+
+from rnngraph.sources.torch.calls import Call, CallLog
+from rnngraph.sources.torch.edges import Edge, edge_of, like, walk_down
+
+_PATIENCE = 4  # passes that may go by before the one that reaches a call
+KEPT = 2  # the last pass, and the one before: a graph is as large as the activations of a step
 
 
-def current_pass() -> int:
-    """Give the number of the backward pass under way, -1 outside one."""
-    return int(import_torch()._C._current_graph_task_id())
+@dataclass(eq=False)
+class Pass:
+    """One or more backward passes over one set of calls."""
 
-
-@dataclass(slots=True)
-class Arrivals:
-    """What reached the tensors that one call returned."""
-
-    found: dict[str, dict[int, Any]] = field(default_factory=dict)  # by the tensor's name, by the pass
-    altered: set[str] = field(default_factory=set)  # of these a hook of the user's changed the gradient
-    _before: dict[str, tuple[Any, int]] = field(default_factory=dict)  # what the hooks of the user's are given
-
-    def watch(self, key: str, tensor: Any, keep: Callable[[Any], None]) -> None:
-        """Keep the gradients of `tensor`, as they are after all hooks on it; `keep` is given every handle."""
-        node, place = tensor.grad_fn, tensor.output_nr
-        if node is None:
-            keep(tensor.register_hook(_unsaved(lambda gradient: self._add(key, gradient))))
-            return
-        keep(tensor.register_hook(_unsaved(lambda gradient: self._note(key, gradient))))
-        keep(node.register_prehook(lambda gradients: self._add(key, gradients[place])))
+    calls: list[Call]
+    roots: list[Edge] = field(default_factory=list)
+    seeds: list[Any] = field(default_factory=list)
+    losses: list[Any] = field(default_factory=list)  # the values at the roots
+    weights: list[tuple[Any, int, Any]] = field(default_factory=list)  # parameter, its version and value at the time
+    gradients: dict[int, Any] = field(default_factory=dict)  # by the id of a fused layer's weight: what PyTorch found
+    number: int = 0
 
     @property
-    def seen(self) -> set[int]:
-        """The numbers of all passes."""
-        return {number for one in self.found.values() for number in one}
+    def loss(self) -> float:
+        """The scalar that was walked back, the sum where there were several; NaN of anything else."""
+        if any(one.numel() != 1 for one in self.losses):
+            return float("nan")
+        return float(sum(float(one.detach().double()) for one in self.losses))
 
-    def counted(self, passes: set[int]) -> dict[str, Any]:
-        """Add up the gradients of the passes that count, all where none is known to, by the tensors' names."""
-        sums: dict[str, Any] = {}
-        for key, arrived in self.found.items():
-            wanted = [one for number, one in arrived.items() if number in passes or not passes]
-            if wanted:
-                sums[key] = sum(wanted[1:], start=wanted[0])
-        return sums
+    @contextlib.contextmanager
+    def as_it_was(self) -> Iterator[None]:
+        """Put the weights back that the pass was run with, unseen by autograd, and the present ones afterwards."""
+        changed = [one for one in self.weights if one[0]._version != one[1] or not torch.equal(one[0], one[2])]
+        present = [(weight, weight._version, weight.detach().clone()) for weight, _, _ in changed]
+        _put(changed)
+        try:
+            yield
+        finally:
+            _put(present)
 
-    def _note(self, key: str, gradient: Any) -> None:
-        if gradient is not None:
-            self._before[key] = gradient, gradient._version
 
-    def _add(self, key: str, gradient: Any) -> None:
-        before, version = self._before.pop(key, (gradient, None))
-        if gradient is None:  # an output that nothing depends on
+def _put(weights: list[tuple[Any, int, Any]]) -> None:
+    with torch.no_grad():
+        for weight, version, value in weights:
+            weight.copy_(value)
+            torch._C._autograd._unsafe_set_version_counter((weight,), (version,))
+
+
+class Passes:
+    """Notes passes; keeps the last ones, or the first."""
+
+    def __init__(self, model: Any, wanted: str | int) -> None:
+        """Start with none; `wanted` is "last", "first", or a negative number that says which from the end."""
+        self.model, self.wanted = model, wanted
+        self.found: list[Pass] = []
+        self.count = 0
+        self._kept = KEPT if isinstance(wanted, str) else max(KEPT, -wanted)
+        self._mine = {id(one) for one in model.parameters()}
+        self._gradients: dict[int, Any] = {}
+
+    def trains(self, inputs: Any, needed: bool) -> bool:
+        """Tell a training pass from a question of the user's own: with `inputs`, it asks for a weight of the model."""
+        if inputs is None:
+            return not needed
+        return any(id(one) in self._mine for one in ([inputs] if isinstance(inputs, torch.Tensor) else inputs))
+
+    def forward_begins(self, log: CallLog) -> None:
+        """Let go of the oldest graph, before the next one grows."""
+        if torch.is_grad_enabled() and self.wanted != "first" and len(self.found) >= self._kept:
+            gone = {call for one in self.found[: 1 - self._kept] for call in one.calls}
+            self.found = self.found[1 - self._kept :]
+            log.calls = [call for call in log.calls if call not in gone]
+
+    def begin(self, log: CallLog) -> list[Any]:
+        """Look at the gradients of the fused layers' weights as they come, before anybody changes them."""
+        self._gradients = {}
+        used = {id(one): one for call in log.calls if call.layer is not None for one in call.layer.weights}
+        watched = [one for one in used.values() if one.is_leaf and one.requires_grad]
+        return [one.register_hook(_adder(self._gradients, id(one))) for one in watched]
+
+    def note(self, tensors: Any, seeds: Any, log: CallLog) -> None:
+        """Note a pass that was walked from `tensors`."""
+        self.count += 1
+        listed = [tensors] if isinstance(tensors, torch.Tensor) else list(tensors)
+        given = [None] * len(listed) if seeds is None else [seeds] if isinstance(seeds, torch.Tensor) else list(seeds)
+        usable = [(one, g) for one, g in zip(listed, given, strict=True) if getattr(one, "grad_fn", None) is not None]
+        roots = [edge_of(one) for one, _ in usable]
+        calls = reached(roots, log.calls)
+        if not calls:
             return
-        if before is not gradient:
-            if before.shape != gradient.shape or not before.nan_to_num().equal(gradient.nan_to_num()):
-                self.altered.add(key)
-        elif version not in (None, gradient._version):
-            self.altered.add(key)
-        arrived, number, copy = self.found.setdefault(key, {}), current_pass(), kept(gradient)
-        arrived[number] = copy if number not in arrived else arrived[number] + copy
+        own = next((one for one in self.found if not set(calls).isdisjoint(one.calls)), None)
+        if own is None:
+            if self.wanted == "first" and self.found:
+                return
+            own = Pass([])
+            self.found = [*self.found, own][-self._kept :]
+        own.calls = [call for call in log.calls if call in {*calls, *own.calls}]
+        own.roots += roots
+        own.seeds += [like(edge, 1.0) if g is None else g.detach() for edge, (_, g) in zip(roots, usable, strict=True)]
+        own.losses += [one.detach() for one, _ in usable]
+        own.number = self.count
+        own.weights = [(p, p._version, p.detach().clone()) for p in self.model.parameters() if not _is_sharded(p)]
+        for key, gradient in self._gradients.items():
+            before = own.gradients.get(key)
+            own.gradients[key] = gradient if before is None else before + gradient
+        self._forget(log)
+
+    def _forget(self, log: CallLog) -> None:
+        """Let go of calls that no pass reached for a while."""
+        held = {call for one in self.found for call in one.calls}
+        for call in log.calls:
+            call.waited = 0 if call in held else call.waited + 1
+        log.calls = [call for call in log.calls if call.waited < _PATIENCE]
+        log.closed = self.wanted == "first" and bool(self.found)
 
 
-def counting(arrivals: Iterable[Arrivals], passes: set[int]) -> set[int]:
-    """Give the passes that count among what reached a module: those that reached the weights too.
+def _adder(found: dict[int, Any], key: int) -> Any:
+    def add(gradient: Any) -> None:  # holds the list only: a cycle through C++ is never collected
+        known = found.get(key)
+        found[key] = gradient.detach().clone() if known is None else known + gradient.detach()
 
-    A pass to something else, such as torch.autograd.grad with regard to the input, has no part in what a training
-    step does. Nothing is given where none of `passes` reached the module.
-    """
-    return passes if any(one.seen & passes for one in arrivals) else set()
-
-
-def several(path: str) -> InputError:
-    """Say that more than one backward pass went through a module, and that nothing tells which of them count."""
-    return InputError(
-        f"more than one backward pass went through {path} and none of them reached its weights, so it cannot be told "
-        "which of them is meant: run one loss.backward() inside the with block, and torch.autograd.grad outside it."
-    )
+    return add
 
 
-def pass_noter(passes: set[int]) -> Any:
-    """Make a gradient hook that notes the number of the pass."""
-    return _unsaved(lambda gradient: passes.add(current_pass()))
+def _is_sharded(parameter: Any) -> bool:
+    return hasattr(parameter, "_local_tensor")
 
 
-def _unsaved(see: Callable[[Any], None]) -> Any:
-    def hook(gradient: Any) -> None:
-        see(gradient)
+def reached(roots: list[Edge], calls: list[Call]) -> list[Call]:
+    """Find the calls of which a node lies below the roots."""
+    if not calls or not roots:
+        return []
+    numbers = {
+        node._sequence_nr() for _, node, _ in walk_down([node for node, _ in roots], min(c.begin for c in calls))
+    }
+    numbers |= {node._sequence_nr() for node, _ in roots}
+    ordered = sorted(numbers)
 
-    hook.__torch_unserializable__ = True  # type: ignore[attr-defined]  # a saved tensor leaves it out, without a word
-    return hook
+    def hit(call: Call) -> bool:
+        place = bisect_left(ordered, call.begin)
+        return place < len(ordered) and ordered[place] < call.end
+
+    return [call for call in calls if hit(call)]

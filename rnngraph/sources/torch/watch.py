@@ -1,84 +1,164 @@
-"""The watch on a PyTorch model: hooks go on and come off with a `with` statement, and what they saw becomes a trace.
+"""The watch on a PyTorch model: what runs inside a `with` block is seen, and becomes a trace afterwards.
 
-In: a `torch.nn.Module`. Out: a `Watch`, which gives a `Trace`, a loss to check, or traces of a whole training.
+In: a `torch.nn.Module`. Out: a `Watch`, which gives a `Trace`, says what was found, and gives single tensors on request.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from rnngraph.checks import is_whole, whole_number
 from rnngraph.errors import InputError
-from rnngraph.sources.torch.capture import Recorder
-from rnngraph.sources.torch.hooks import unwrapped
-from rnngraph.sources.torch.options import check_trace
-from rnngraph.sources.torch.steps import StepRecorder
-from rnngraph.sources.torch.trace import Choice, replayed_loss, traced
+from rnngraph.measure import record as measured
+from rnngraph.measure.lag_options import LagOptions
+from rnngraph.sources.torch import description, rank
+from rnngraph.sources.torch.calls import CallLog, Kept
+from rnngraph.sources.torch.certificate import UNCERTAIN
+from rnngraph.sources.torch.edges import Edge, edge_of, plain
+from rnngraph.sources.torch.find import Found, find
+from rnngraph.sources.torch.passes import Pass, Passes
+from rnngraph.sources.torch.patches import Patches
+from rnngraph.sources.torch.recording import TorchRecording
+from rnngraph.sources.torch.unwrap import paths_of, unwrapped
+from rnngraph.trace.model import Trace
 
 if TYPE_CHECKING:
-    from rnngraph.autodiff.tensor import Tensor
     from rnngraph.sources.torch.every import Every
-    from rnngraph.trace.model import Trace
+
+Backward = int | Literal["last", "first"]
 
 
-def watch(model: Any, *, steps: str | None = None) -> Watch:
-    """Prepare to watch the recurrent layers of a PyTorch model; use the result in a `with` statement.
+def watch(model: Any, only: str | Sequence[str] | None = None, backward: Backward = "last") -> Watch:
+    """Prepare to watch a PyTorch model; use the result in a `with` statement around forward and backward.
 
-    Nothing of the run is changed, not by a bit: the hooks only copy, and they are taken off at the end of the block.
+    Any recurrence is found: fused layers, cells, modules and loops that are called step by step, with states that are
+    returned, kept in attributes or changed on their way. Nothing of the run is changed, not by a bit.
 
     Args:
         model: a `torch.nn.Module`; `torch.compile` and `DistributedDataParallel` are looked through.
-        steps: the path of a module that is called once a timestep, such as `decoder.cell`. A recurrent layer
-            or cell is walked again; of any other module hooks show what they can, and the rest is not observed.
+        only: the path of a module, or several, where not all is wanted: `"decoder.cell"`. A module that is called once
+            with time as its second axis is asked for the credit of every position.
+        backward: which backward pass of the block is kept: the last, the first, or -2 for the last but one.
 
     Raises:
-        InputError: no module, no recurrent layer in it, or no module at `steps`.
-        MissingToolError: PyTorch is not installed.
+        InputError: no module, a scripted one, a path that the model has not, or another `backward`.
     """
-    return Watch(model, steps=steps)
+    return Watch(model, only, backward)
 
 
 class Watch:
     """What is seen between entering and leaving the `with` block; entering again starts anew."""
 
-    def __init__(self, model: Any, *, steps: str | None = None) -> None:
-        """Find what is to be watched."""
+    def __init__(self, model: Any, only: str | Sequence[str] | None = None, backward: Backward = "last") -> None:
+        """Look at the model."""
         self.model = unwrapped(model)
-        self._given = model
-        self._steps = steps
-        self._recorder: Recorder | None = None
-        self._hooks: StepRecorder | None = None
-        self._active = False
-        self._prepare()
+        self.only = (only,) if isinstance(only, str) else tuple(only or ())
+        self._wanted = _checked_backward(backward)
+        self._names = paths_of(self.model)
+        for path in self.only:
+            if path not in self._names.values():
+                raise InputError(description.no_such_path(self.model, self._names, path))
+        self._patches: Patches | None = None
+        self._start()
+
+    def _start(self) -> None:
+        self.log = CallLog(self._names)
+        self.passes = Passes(self.model, self._wanted)
+        self.marks: dict[str, list[tuple[Edge, Kept]]] = {}
+        self._found: dict[Pass, Found] = {}
+        self._recordings: dict[Pass, TorchRecording] = {}
 
     def __enter__(self) -> Watch:
-        """Put the hooks on."""
-        if self._active:
+        """Begin to see."""
+        if self._patches is not None:
             raise InputError("this watch is already under way; make a second one with watch(model).")
-        self._prepare()
-        self._active = True
-        for recorder in (self._recorder, self._hooks):
-            if recorder is not None:
-                recorder.attach()
+        self._start()
+        self._patches = Patches()
+        try:
+            self._patches.put(self.model, self.log, self.passes)
+        except Exception as error:  # the run goes on as if it were not watched
+            self.log.failure = f"{type(error).__name__}: {error}"
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Take the hooks off, also after an exception."""
-        self._active = False
-        for recorder in (self._recorder, self._hooks):
-            if recorder is not None:
-                recorder.detach()
+        """Take everything off, also after an exception."""
+        if self._patches is not None:
+            self._patches.take_off()
+            self._patches = None
 
-    @property
-    def layers(self) -> list[str]:
-        """The paths of what is watched."""
-        if self._recorder is None:
-            return [] if self._hooks is None else [self._hooks.path]
-        return [path for path, _, _ in self._recorder.modules]
+    def mark(self, tensor: Any, name: str = "state") -> None:
+        """Say, once a step, which tensor is a state: for a loop that no module shows.
+
+        Nothing happens outside the block, so that the line may stay in the code.
+        """
+        if self._patches is not None and getattr(tensor, "grad_fn", None) is not None:
+            self.marks.setdefault(name, []).append((plain(edge_of(tensor)), Kept.of(tensor)))
+
+    def trace(
+        self,
+        *,
+        backward: Backward | None = None,
+        lags: LagOptions | bool = True,
+        spectrum: int = 0,
+        labels: Sequence[str | None] = (),
+        source: str = "",
+    ) -> Trace:
+        """Measure what was watched.
+
+        Args:
+            backward: which backward pass, where not the one that the watch was made for.
+            lags: also measure the lag matrix, with the default bounds or with the given `LagOptions`.
+            spectrum: how many Lyapunov exponents to measure, of fused layers; 0 for none.
+            labels: the text under each timestep.
+            source: where the model comes from, for display.
+
+        Raises:
+            InputError: nothing was called, nothing recurrent was found, no backward ran inside the block, or the watch
+                itself failed.
+        """
+        options = lags if isinstance(lags, LagOptions) else LagOptions() if lags else None
+        if not isinstance(lags, LagOptions | bool):
+            raise InputError(f"lags is {lags!r}; pass True, False or an rnngraph.LagOptions.")
+        recording = self._record(self._chosen(backward), labels)
+        with rank.every_rank_asks(self.model):
+            trace = measured.record(
+                recording, lags=options, spectrum=whole_number(spectrum, "spectrum", least=0), source=source
+            )
+        checks = recording.certificate.sentences()
+        failed = tuple(one for one in checks if one.startswith(UNCERTAIN))
+        rest = tuple(one for one in checks if one not in failed)
+        return replace(trace, notes=(*failed, *description.notes(self, recording), *rest))
+
+    def state(self, name: str, t: int, *, backward: Backward | None = None) -> tuple[Any, Any]:
+        """Give value and gradient of a state, such as "decoder.cell.h", at a step, as tensors.
+
+        Raises:
+            InputError: there is no such state or step, or it stands inside a fused layer.
+        """
+        from rnngraph.sources.torch.tensors import state
+
+        return state(self._record(self._chosen(backward)), name, t)
+
+    def row(self, step: int, *, clock: int | None = None, backward: Backward | None = None) -> dict[str, list[Any]]:
+        """Give the gradients of the loss of one step: by state and by input, a tensor a step, None where nothing arrives.
+
+        Args:
+            step: the timestep of the loss.
+            clock: which recurrences' steps are meant, where there are several; by default those that a loss enters.
+            backward: see `trace`.
+
+        Raises:
+            InputError: no loss enters at that step.
+        """
+        from rnngraph.sources.torch.tensors import row
+
+        return row(self._record(self._chosen(backward)), step, clock)
 
     def every(self, steps: int, folder: str | Path = "traces", **options: Any) -> Every:
         """Trace every so many steps of a training loop into a folder; see `Every`."""
@@ -86,62 +166,58 @@ class Watch:
 
         return Every(self, steps, folder, **options)
 
-    def trace(
-        self,
-        layer: str | None = None,
-        *,
-        call: int | None = None,
-        labels: Sequence[str | None] = (),
-        tolerance: float | None = None,
-        **options: Any,
-    ) -> Trace:
-        """Walk what was watched again and measure it.
-
-        Args:
-            layer: the path of the recurrent layer, where the model has several that do not run side by side.
-            call: which of all the layer's calls, where it was called several times and the calls are not one sequence.
-            labels: the text under each timestep.
-            tolerance: how far the weights' gradients may be from PyTorch's, relative to the largest; by
-                default what the precision of the run allows.
-            options: those of `rnngraph.record`: `lags` (measured unless False, so that the trace can be diagnosed),
-                `spectrum`, `source`.
+    @property
+    def found(self) -> Found:
+        """What was found in the pass that is traced by default.
 
         Raises:
-            InputError: nothing was called, no backward ran, a choice is needed, or the replay and PyTorch disagree.
+            InputError: see `trace`.
         """
-        check_trace({"layer": layer, "call": call, "labels": labels, "tolerance": tolerance, **options}, self.layers)
-        if self._hooks is not None:
-            return self._hooks.trace(str(options.get("source", "")))
-        assert self._recorder is not None
-        return traced(self._recorder, Choice(layer, call, labels, tolerance, {"lags": True, **options}))
+        return self._find(self._chosen(None))
 
-    def replayed(self, layer: str | None = None, *, call: int | None = None) -> Tensor:
-        """Walk what was watched again up to a scalar, for `rnngraph.gradcheck`: its gradients are those of the run.
+    def __str__(self) -> str:
+        """Say what was found, and what was not and why."""
+        return description.text(self)
 
-        Args:
-            layer: as for `trace`.
-            call: likewise.
-
-        Raises:
-            InputError: see `trace`; or only hooks could be put on.
-        """
-        if self._recorder is None:
-            raise InputError(f"{self._steps} is seen through hooks only, so there is nothing to walk again.")
-        return replayed_loss(self._recorder, layer, call)
-
-    def _prepare(self) -> None:
-        self._hooks = None
-        self._recorder = Recorder(self._given, self._steps)
-        if self._recorder.modules:  # also where `steps` names a cell: its steps can be walked again
-            return
-        if self._steps is None:
+    def _chosen(self, backward: Backward | None) -> Pass:
+        wanted = self._wanted if backward is None else _checked_backward(backward)
+        if self.log.failure:
+            raise InputError(f"the run went on, but it could not be watched: {self.log.failure}.")
+        if not self.passes.found:
+            raise InputError(description.nothing_walked(self))
+        if wanted == "first" and self._wanted != "first":
+            raise InputError('only the last passes are kept; ask for the first with watch(model, backward="first").')
+        place = {"first": 0, "last": -1}.get(wanted, wanted) if isinstance(wanted, str) else wanted
+        if -place > len(self.passes.found):
             raise InputError(
-                f"{type(self.model).__name__} holds no nn.RNN, nn.LSTM, nn.GRU or cell of these; name the module "
-                "that is called once a step: watch(model, steps='decoder.cell')."
+                f"backward is {wanted}, and {len(self.passes.found)} are kept of {self.passes.count}: say so before, "
+                f"with watch(model, backward={wanted})."
             )
-        self._recorder = None
-        modules = dict(self.model.named_modules())
-        if self._steps not in modules:
-            known = ", ".join(path for path in modules if path) or f"only itself, a {type(self.model).__name__}"
-            raise InputError(f"the model has no module {self._steps!r}; it has {known}.")
-        self._hooks = StepRecorder(self._steps, modules[self._steps])
+        return self.passes.found[place]
+
+    def _find(self, run: Pass) -> Found:
+        if run not in self._found:
+            below = {name: some for name, some in self.marks.items()}
+            self._found[run] = find(run.calls, run.roots, below, self.only)
+        return self._found[run]
+
+    def _record(self, run: Pass, labels: Sequence[str | None] = ()) -> TorchRecording:
+        found = self._find(run)
+        if not found.recurrences:
+            raise InputError(description.nothing_found(self, found))
+        known = self._recordings.get(run)
+        if known is None or labels:
+            weights = {id(weight): name for name, weight in self.model.named_parameters()}
+            name = description.model_title(self.model, found)
+            with rank.every_rank_asks(self.model):
+                known = TorchRecording(run, found.recurrences, weights, model=name, labels=labels)
+            self._recordings[run] = known
+        return known
+
+
+def _checked_backward(backward: object) -> Backward:
+    if backward in ("last", "first"):
+        return backward  # type: ignore[return-value]
+    if is_whole(backward) and backward < 0:
+        return int(backward)
+    raise InputError(f'backward is {backward!r}; pass "last", "first", or -2 for the last but one.')

@@ -1,0 +1,130 @@
+"""What a watch says in words: what was found, what was not and why, and what must be known beside the numbers.
+
+In: a watch. Out: sentences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from rnngraph.sources.torch.find import Found
+from rnngraph.sources.torch.recurrence import SEQUENCE, Recurrence
+
+if TYPE_CHECKING:
+    from rnngraph.sources.torch.recording import TorchRecording
+    from rnngraph.sources.torch.watch import Watch
+
+
+def text(watch: Watch) -> str:
+    """Give a table of recurrences, and the modules that are none with the reason."""
+    from rnngraph.errors import InputError
+
+    try:
+        found = watch.found
+    except InputError as error:
+        return f"<Watch of {type(watch.model).__name__}: {error}>"
+    rows = [("path", "kind", "steps", "states")]
+    rows += [(one.path, one.title, str(one.steps), _states(one)) for one in found.recurrences]
+    widths = [max(len(row[k]) for row in rows) for k in range(3)]
+    lines = [
+        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]) for row in rows
+    ]
+    if not found.recurrences:
+        lines = [nothing_found(watch, found)]
+    others = [f"not {path}: {reason}" for path, reason in found.reasons.items()]
+    return "\n".join([*lines, *others])
+
+
+def _states(one: Recurrence) -> str:
+    if one.how == SEQUENCE:
+        return "the input, position by position; it has no step of its own"
+    if one.fused:
+        layers = one.module.num_layers * (2 if one.module.bidirectional else 1)
+        kinds = "h, c" if one.module.mode == "LSTM" else "h"
+        return kinds if layers == 1 else f"{kinds} of {layers} layers and directions"
+    count = len(one.places)
+    return "1 state" if count == 1 else f"{count} states"
+
+
+def model_title(model: Any, found: Found) -> str:
+    """Name a model for display."""
+    inside = " + ".join(dict.fromkeys(f"{one.title} {one.path}" for one in found.recurrences))
+    return f"{type(model).__name__}: {inside}"
+
+
+def no_such_path(model: Any, names: Mapping[int, str], path: str) -> str:
+    """Say which paths there are."""
+    known = list(names.values())
+    more = f" and {len(known) - 20} more" if len(known) > 20 else ""
+    return f"{type(model).__name__} has no module {path!r}; only= can name {', '.join(known[:20])}{more}."
+
+
+def nothing_walked(watch: Watch) -> str:
+    """Say why there is no backward pass to trace."""
+    if not watch.log.counts and not watch.marks:
+        return f"no module of {type(watch.model).__name__} was called inside the with block: run the model inside it."
+    if watch.passes.count:
+        return (
+            "a backward pass ran inside the with block, but it reached no call that was made in it: the forward pass must "
+            "run inside the block too, and its weights or inputs must need gradients."
+        )
+    if not watch.log.calls:
+        return (
+            "the model ran, but nothing that it computed needs a gradient: it ran under torch.no_grad(), or all of its "
+            "weights are frozen and its input needs none."
+        )
+    return "no backward pass ran inside the with block: call loss.backward() inside it."
+
+
+def nothing_found(watch: Watch, found: Found) -> str:
+    """Say why there is no recurrence to trace."""
+    seen = {path: count for path, count in watch.log.counts.items() if count}
+    if watch.only:
+        some = ", ".join(f"{path} was called {seen.get(path, 0)} times" for path in watch.only)
+        return f"{some}, and no call that the backward pass reached goes on from an earlier one."
+    listed = ", ".join(f"{path} ({'once' if n == 1 else f'{n} times'})" for path, n in list(seen.items())[:8])
+    reasons = "".join(f" {path}: {reason}." for path, reason in list(found.reasons.items())[:4])
+    named = next((path for path, n in seen.items() if n == 1 and path != next(iter(seen))), next(iter(seen), "layer"))
+    return (
+        f"no recurrence was found in {type(watch.model).__name__}; called were {listed}.{reasons} A state in a loop of your "
+        f"own is shown with watch.mark(h) once a step; for the credit of a module that takes a sequence at once, name it: "
+        f"watch(model, only={named!r})."
+    )
+
+
+def notes(watch: Watch, recording: TorchRecording) -> tuple[str, ...]:
+    """Say what a reader of the numbers must know."""
+    found = []
+    if watch.passes.count > 1 and len(watch.passes.found) > 1:
+        found.append(f"backward pass {recording.run.number} of {watch.passes.count} in the block is shown")
+    for one in recording.recurrences:
+        if one.how == SEQUENCE:
+            found.append(
+                f"{one.path} takes a whole sequence at once and has no step of its own: the numbers are the credit of every "
+                "position of its input, with time taken for its second axis"
+            )
+    found += _not_finite(recording)
+    if any(hooked(one) for one in watch.model.modules()):
+        found.append("hooks of the model's own were called again by every question to autograd")
+    return tuple(found)
+
+
+def _not_finite(recording: TorchRecording) -> list[str]:
+    found = []
+    for where, what in ((recording.broken.value, "value"), (recording.broken.gradient, "gradient")):
+        if where is not None:
+            _, number, kind, t = where
+            one = recording.tracks[number].recurrence
+            call = max(k for k, start in enumerate(one.starts or [0]) if start <= t) + 1
+            found.append(
+                f"the {what} of {recording.facts[number].states[kind]} is not finite at step {t} (call {call} of {one.path}), "
+                f"the first in the {'forward' if what == 'value' else 'backward'} pass; rnngraph.torch.first_nonfinite(function) "
+                "runs a function and gives the line"
+            )
+    return found
+
+
+def hooked(module: Any) -> bool:
+    """Tell whether a module has hooks on its backward pass."""
+    return bool(module._backward_hooks or module._backward_pre_hooks)

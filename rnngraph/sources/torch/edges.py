@@ -1,0 +1,86 @@
+"""PyTorch's graph as we walk it: nodes, the edges between them, and the numbers that say when a node was made.
+
+In: tensors. Out: edges (a node and which of its outputs), and walks against the arrows. A node made later has a larger
+sequence number, so descending numbers are an order in which a gradient can walk.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeAlias
+
+import torch
+
+Edge: TypeAlias = tuple[Any, int]
+
+_VIEWS = frozenset(
+    f"{name}Backward0"
+    for name in ("View", "Select", "Slice", "Squeeze", "Unsqueeze", "Alias", "ReshapeAlias", "UnsafeView")
+)
+
+
+def number_now() -> int:
+    """Give the sequence number of the node that is made next."""
+    return int(torch._C._autograd._get_sequence_nr())
+
+
+def in_backward() -> bool:
+    """Tell whether autograd is at work, as when a checkpoint runs its part of the model again."""
+    return bool(torch._C._current_graph_task_id() != -1)
+
+
+def edge_of(tensor: Any) -> Edge:
+    """Give the place of a tensor that was computed."""
+    return tensor.grad_fn, tensor.output_nr
+
+
+def shape_of(edge: Edge) -> tuple[int, ...]:
+    """Give the shape of what flows over an edge."""
+    return tuple(int(size) for size in edge[0]._input_metadata[edge[1]].shape)
+
+
+def like(edge: Edge, value: float) -> Any:
+    """Make a tensor of the shape, type and device of an edge."""
+    about = edge[0]._input_metadata[edge[1]]
+    return torch.full(tuple(about.shape), value, dtype=about.dtype, device=about.device)
+
+
+def tensors_in(value: Any) -> Iterator[Any]:
+    """Yield the floating tensors in a nest of tuples, lists and mappings, in order."""
+    if isinstance(value, torch.Tensor):
+        if value.is_floating_point():
+            yield value
+    elif isinstance(value, Mapping):
+        for one in value.values():
+            yield from tensors_in(one)
+    elif isinstance(value, tuple | list):
+        for one in value:
+            yield from tensors_in(one)
+
+
+def plain(edge: Edge) -> Edge:
+    """Look through views of the same numbers, so that a state that is returned in two shapes is one state."""
+    while edge[0].name() in _VIEWS:
+        below = edge[0].next_functions[0]
+        if below[0] is None or not below[0].next_functions or math.prod(shape_of(below)) != math.prod(shape_of(edge)):
+            break
+        edge = below
+    return edge
+
+
+def walk_down(
+    roots: Iterable[Any], least: int, stop: Callable[[Any], bool] | None = None
+) -> Iterator[tuple[Any, Any, int]]:
+    """Yield (consumer, node, which output) below `roots`, over nodes numbered `least` at least, not past `stop`."""
+    waiting = list(dict.fromkeys(roots))
+    seen = set(waiting)
+    while waiting:
+        consumer = waiting.pop()
+        for node, place in consumer.next_functions:
+            if node is None or not node.next_functions or node._sequence_nr() < least:
+                continue
+            yield consumer, node, place
+            if node not in seen and not (stop is not None and stop(node)):
+                seen.add(node)
+                waiting.append(node)

@@ -1,0 +1,56 @@
+"""One step back: rows of the states at a step, multiplied by the transposed Jacobian of the step into it.
+
+In: a recording and rows. Out: rows of the states before, for the spectrum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rnngraph.autodiff.block.carry import Carry
+from rnngraph.autodiff.block.rows import Entry, pull_rows
+from rnngraph.autodiff.contribution import Array
+from rnngraph.errors import InputError
+from rnngraph.trace.magnitudes import Integers
+
+if TYPE_CHECKING:
+    from rnngraph.sources.torch.recording import TorchRecording
+
+
+def step_back(
+    recording: TorchRecording, group: Sequence[int], t: int, rows: dict[tuple[int, str], Array], samples: Integers
+) -> dict[tuple[int, str], Array]:
+    """Walk the layers of a fused call back over one step, the last layer first.
+
+    Raises:
+        InputError: the recurrence is not a fused layer.
+    """
+    tracks = [recording.tracks[number] for number in group]
+    one = tracks[0].recurrence
+    if not one.fused:
+        raise InputError(f"the spectrum is measured of nn.RNN, nn.LSTM and nn.GRU; {one.path} is {one.title}.")
+    place = max(k for k, start in enumerate(one.starts) if start <= t)
+    inside, local = recording.inside(one.calls[place]), t - one.starts[place]
+    found: dict[tuple[int, str], Array] = {}
+    below: list[Any] = []
+    for number, track in sorted(zip(group, tracks, strict=True), key=lambda pair: -pair[1].layer):
+        block = inside.blocks[track.layer][track.direction != "forward"]
+        mask = inside.masks[track.layer]
+        count = len(rows[number, "h"])
+        carry = Carry.empty(count, len(samples), [column.shape[-1] for column in block.columns.values()])
+        entering = [Entry(k, local, rows[number, kind].astype(np.float64)) for k, kind in enumerate(block.columns)]
+        entering += [
+            Entry(0, local, one.rows[:, :, 0] * (1 if mask is None else mask[local, samples]), one.low, one.band)
+            for one in below
+        ]
+        where = block.place_of(local)
+        below = pull_rows(block, entering, carry, window=(where, where + 1), to_input=len(group) > 1, samples=samples)
+        for kind, state in zip(block.columns, carry.states, strict=True):
+            scale = 0 if carry.band is None else carry.band[..., None] * 512
+            held = np.zeros_like(state)
+            held[carry.low : carry.high] = np.ldexp(state, np.asarray(scale, np.int32))[carry.low : carry.high]
+            found[number, kind] = held
+    return found

@@ -1,0 +1,86 @@
+"""Single tensors of a watched run, on request: value and gradient of a state, and the gradients of one loss.
+
+In: a recording. Out: PyTorch tensors; none of them is kept in a trace.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from rnngraph.errors import InputError
+from rnngraph.sources.torch.question import ask
+from rnngraph.sources.torch.recording import TorchRecording
+from rnngraph.sources.torch.rows import Rows
+from rnngraph.sources.torch.shares import whole
+
+
+def state(recording: TorchRecording, name: str, t: int) -> tuple[Any, Any]:
+    """Give value and gradient of a state at a step; see `Watch.state`."""
+    number, kind = _named(recording, name)
+    track = recording.tracks[number]
+    if not -track.recurrence.steps <= t < track.recurrence.steps:
+        raise InputError(f"step {t} of {name} was asked for, but it has {track.recurrence.steps}.")
+    if track.recurrence.fused:
+        return _inside(recording, number, kind, t % track.recurrence.steps)
+    edge = track.edges(kind)[t]
+    if edge is None:
+        raise InputError(f"{name} has no state at step {t}.")
+    value = track.recurrence.value(edge, t % track.recurrence.steps)
+    gradient = ask(recording.run, whole(recording.run), [edge]).get(edge)
+    return value, gradient
+
+
+def _named(recording: TorchRecording, name: str) -> tuple[int, str]:
+    known = {text: (k, kind) for k, facts in enumerate(recording.facts) for kind, text in facts.states.items()}
+    known |= {facts.name: (k, "h") for k, facts in enumerate(recording.facts)}
+    if name not in known:
+        raise InputError(f"there is no state {name!r}; there are {', '.join(known)}.")
+    return known[name]
+
+
+def _inside(recording: TorchRecording, number: int, kind: str, t: int) -> tuple[Any, Any]:
+    found: dict[str, Any] = {}
+
+    def take(window: Any) -> None:
+        if getattr(window, "steps", None) is None or window.recurrence != number:
+            return
+        if window.steps.start <= t < window.steps.stop:
+            k = t - window.steps.start
+            found["value"], found["gradient"] = window.values[kind][k].copy(), window.total[kind][k].copy()
+
+    TorchRecording.walk(recording, take)
+    return torch.from_numpy(found["value"]), torch.from_numpy(found["gradient"])
+
+
+def row(recording: TorchRecording, step: int, clock: int | None) -> dict[str, list[Any]]:
+    """Give the gradients of the loss of one step; see `Watch.row`."""
+    losses = recording.losses()
+    pairs = list(zip(losses.clocks.tolist(), losses.steps.tolist(), strict=True))
+    chosen = next((pair for pair in pairs if pair[1] == step and clock in (None, pair[0])), None)
+    if chosen is None:
+        raise InputError(f"no loss enters at step {step}; losses enter at {_listed([t for _, t in pairs])}.")
+    rows = Rows(recording)
+    entering = recording.entering_edges()
+    rows.extra = [edge for edge in entering if edge not in rows.states]
+    felt = rows.walk([chosen], None, {})
+    found: dict[str, list[Any]] = {}
+
+    def put(name: str, time: int, t: int, edge: Any) -> None:
+        total = felt.total(edge)
+        listed = found.setdefault(name, [None] * time)
+        if total is not None:
+            listed[t] = total[0][0] * 2.0 ** int(np.asarray(total[1])[0])
+
+    for number, track in enumerate(recording.tracks):
+        for kind, t, edge in recording.state_edges(track):
+            put(recording.facts[number].states[kind], track.recurrence.steps, t, edge)
+    for edge, (one, t) in entering.items():
+        put(f"input of {one.path}", len(one.calls), t, edge)
+    return found
+
+
+def _listed(steps: list[int]) -> str:
+    return ", ".join(map(str, steps[:12])) + (", ..." if len(steps) > 12 else "") if steps else "none"

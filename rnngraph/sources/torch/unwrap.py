@@ -1,0 +1,44 @@
+"""The model inside what PyTorch wraps around it, and the paths of its modules.
+
+In: whatever a user passes to `watch`. Out: a module, and paths by the id of a module.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from rnngraph.errors import InputError
+
+
+def unwrapped(model: Any) -> Any:
+    """Take off what `torch.compile` and data parallelism wrap around a model.
+
+    Raises:
+        InputError: it is no PyTorch module, or a scripted one, whose calls nobody sees.
+    """
+    if not isinstance(model, torch.nn.Module):
+        raise InputError(f"watch got a {type(model).__name__}; pass a torch.nn.Module.")
+    while True:
+        if hasattr(model, "_orig_mod"):
+            model = model._orig_mod
+        elif type(model).__name__ in ("DistributedDataParallel", "DataParallel"):
+            model = model.module
+        else:
+            break
+    scripted = next((one for one in model.modules() if isinstance(one, torch.jit.ScriptModule)), None)
+    if scripted is not None:
+        raise InputError(
+            f"{type(model).__name__} is or holds a scripted module ({scripted.original_name}), whose calls cannot be seen; "
+            "watch the module that was given to torch.jit."
+        )
+    return model
+
+
+def paths_of(model: Any) -> dict[int, str]:
+    """Give the path of every module by its id; the model itself is called by its type."""
+    found = {id(module): path for path, module in model.named_modules()}
+    name = type(model).__name__
+    found[id(model)] = name if name.lower() in found.values() else name.lower()
+    return found

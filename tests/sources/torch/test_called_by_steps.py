@@ -1,0 +1,293 @@
+"""Modules that are called step by step, in the ways in which people write them: every number against plain autograd."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnngraph
+from tests.sources.torch.truth import Trail, certified, check
+
+torch = pytest.importorskip("torch")
+nn = torch.nn
+F = torch.nn.functional
+N, T, D, H = 3, 6, 4, 5
+
+
+class Loop(nn.Module):  # type: ignore[misc, name-defined]
+    """A cell in a loop, with a head and a loss a step."""
+
+    def __init__(self, cell: Any, head: int = H) -> None:
+        super().__init__()
+        self.cell = cell
+        self.head = nn.Linear(head, 2)
+
+    def forward(self, x: Any, trail: Trail) -> Any:
+        state: Any = None
+        for t, one in enumerate(x):
+            state = self.cell(one) if state is None else self.cell(one, state)
+            parts = state if isinstance(state, tuple) else (state,)
+            trail.add(**{f"s{k}": part for k, part in enumerate(parts)})
+            trail.losses[t] = self.head(parts[0]).square().sum()
+        return trail.total()
+
+
+class LayerNormLSTM(nn.Module):  # type: ignore[misc, name-defined]
+    """A cell of one's own, with layer norm inside; the state is a pair."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(D + H, 4 * H)
+        self.norm = nn.LayerNorm(4 * H)
+
+    def forward(self, x: Any, state: Any = None) -> Any:
+        h, c = state if state is not None else (x.new_zeros(len(x), H), x.new_zeros(len(x), H))
+        i, f, g, o = self.norm(self.linear(torch.cat([x, h], 1))).chunk(4, 1)
+        c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+        return o.sigmoid() * c.tanh(), c
+
+
+class ConvGRU(nn.Module):  # type: ignore[misc, name-defined]
+    """States are images."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gates = nn.Conv2d(2 + 3, 6, 3, padding=1)
+        self.new = nn.Conv2d(2 + 3, 3, 3, padding=1)
+
+    def forward(self, x: Any, h: Any = None) -> Any:
+        h = x.new_zeros(len(x), 3, 4, 4) if h is None else h
+        r, z = self.gates(torch.cat([x, h], 1)).sigmoid().chunk(2, 1)
+        return (1 - z) * h + z * self.new(torch.cat([x, r * h], 1)).tanh()
+
+
+def watched(model: Any, *inputs: Any, **options: Any) -> tuple[Any, Trail]:
+    trail = Trail()
+    with rnngraph.torch.watch(model, **options) as watch:
+        model(*inputs, trail).backward()
+    return watch, trail
+
+
+@pytest.mark.parametrize(("cell", "states"), [("RNNCell", ["h"]), ("LSTMCell", ["h", "c"]), ("GRUCell", ["h"])])
+def test_cells(cell: str, states: list[str]) -> None:
+    model = Loop(getattr(nn, cell)(D, H)).double()
+    watch, trail = watched(model, torch.randn(T, N, D).double())
+    trace = watch.trace()
+    assert [one.name for one in trace.states] == [f"cell.{kind}" for kind in states]
+    for k, kind in enumerate(states):
+        check(trace, f"cell.{kind}", trail, f"s{k}")
+    assert certified(trace)
+
+
+def test_a_cell_of_ones_own() -> None:
+    model = Loop(LayerNormLSTM()).double()
+    watch, trail = watched(model, torch.randn(T, N, D).double())
+    trace = watch.trace()
+    check(trace, "cell.h", trail, "s0")
+    check(trace, "cell.h2", trail, "s1")
+    assert certified(trace)
+
+
+def test_states_that_are_images() -> None:
+    class Pictures(Loop):
+        def forward(self, x: Any, trail: Trail) -> Any:
+            h = None
+            for t, one in enumerate(x):
+                h = self.cell(one, h)
+                trail.add(s0=h)
+                trail.losses[t] = self.head(h.mean((2, 3))).square().sum()
+            return trail.total()
+
+    model = Pictures(ConvGRU(), 3).double()
+    watch, trail = watched(model, torch.randn(T, N, 2, 4, 4).double())
+    check(watch.trace(), "cell.h", trail, "s0")
+
+
+def test_state_in_attributes() -> None:
+    class Leaky(nn.Module):  # type: ignore[misc, name-defined]
+        """A leaky integrator with a soft spike; its state is an attribute and is never returned."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(D, H)
+            self.mem: Any = None
+
+        def forward(self, x: Any) -> Any:
+            self.mem = 0.9 * (0.0 if self.mem is None else self.mem) + self.linear(x)
+            return self.mem.sigmoid()
+
+    class Spiking(Loop):
+        def forward(self, x: Any, trail: Trail) -> Any:
+            for t, one in enumerate(x):
+                out = self.cell(one)
+                trail.add(s0=self.cell.mem)
+                trail.losses[t] = self.head(out).square().sum()
+            return trail.total()
+
+    model = Spiking(Leaky()).double()
+    watch, trail = watched(model, torch.randn(T, N, D).double())
+    trace = watch.trace()
+    check(trace, "cell.h", trail, "s0")
+    last = trace.lags[0].log[:, -1, 1:]
+    np.testing.assert_allclose(np.diff(last, axis=1), -np.log(0.9), rtol=1e-12)  # falls by exactly .9 a step
+
+
+def test_masks_and_dropout_between_the_steps() -> None:
+    class Reset(Loop):
+        def forward(self, x: Any, done: Any, trail: Trail) -> Any:
+            h = x.new_zeros(N, H)
+            for t, one in enumerate(x):
+                h = self.cell(one, F.dropout(h, 0.3, self.training) * (1 - done[t, :, None]))
+                trail.add(s0=h)
+                trail.losses[t] = self.head(h).square().sum()
+            return trail.total()
+
+    model = Reset(nn.GRUCell(D, H)).double()
+    done = torch.zeros(T, N).double()
+    done[3, 1] = 1
+    watch, trail = watched(model, torch.randn(T, N, D).double(), done)
+    trace = watch.trace()
+    check(trace, "cell.h", trail, "s0")
+    sample = trace.lags[0].samples.tolist().index(1)
+    assert np.isneginf(trace.lags[0].log[sample, -1, 1:4]).all()  # the credit ends at the reset
+
+
+def test_a_batch_that_shrinks() -> None:
+    class Shrinking(Loop):
+        def forward(self, x: Any, trail: Trail) -> Any:
+            h = x.new_zeros(N, H)
+            for t, count in enumerate((3, 3, 2, 2, 1, 1)):
+                h = self.cell(x[t, :count], h[:count])
+                trail.add(s0=h)
+                trail.losses[t] = self.head(h).square().sum()
+            return trail.total()
+
+    watch, trail = watched(Shrinking(nn.GRUCell(D, H)).double(), torch.randn(T, N, D).double())
+    trace = watch.trace()
+    check(trace, "cell.h", trail, "s0")
+    assert trace.recurrences[0].valid.sum(axis=1).tolist() == [6, 4, 2]
+
+
+def test_a_linear_layer_in_a_loop() -> None:
+    class Plain(nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(D + H, H)
+            self.head = nn.Linear(H, 2)
+
+        def forward(self, x: Any, trail: Trail) -> Any:
+            h = x.new_zeros(N, H)
+            for one in x:
+                h = self.linear(torch.cat([one, h], 1)).tanh()
+                trail.add(s0=h)
+            scores = self.head(torch.stack(trail.states["s0"]))
+            trail.losses.update({t: score.square().sum() for t, score in enumerate(scores)})
+            return trail.total()
+
+    watch, trail = watched(Plain().double(), torch.randn(T, N, D).double())
+    check(watch.trace(), "linear.h", trail, "s0")
+    assert "a loop around Linear" in str(watch)
+
+
+def test_raw_parameters_and_a_mark() -> None:
+    class Raw(nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.w = nn.Parameter(torch.randn(H, H) / 2)
+            self.u = nn.Parameter(torch.randn(D, H) / 2)
+
+        def forward(self, x: Any, trail: Trail, mark: Any) -> Any:
+            h = x.new_zeros(N, H)
+            for t, one in enumerate(x):
+                h = (one @ self.u + h @ self.w).tanh()
+                mark(h)
+                trail.add(s0=h)
+                trail.losses[t] = h.square().sum()
+            return trail.total()
+
+    model, trail, x = Raw().double(), Trail(), torch.randn(T, N, D).double()
+    with rnngraph.torch.watch(model) as watch:
+        model(x, trail, watch.mark).backward()
+    check(watch.trace(), "state.h", trail, "s0")
+
+
+def test_two_layers_of_cells_with_dropout_between() -> None:
+    class Deep(nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.two, self.head = nn.LSTMCell(D, H), nn.GRUCell(H, H), nn.Linear(H, 2)
+
+        def forward(self, x: Any, trail: Trail) -> Any:
+            a, b = None, None
+            for t, one in enumerate(x):
+                a = self.one(one, a)
+                b = self.two(F.dropout(a[0], 0.2), b)
+                trail.add(a=a[0], c=a[1], b=b)
+                trail.losses[t] = self.head(b).square().sum()
+            return trail.total()
+
+    watch, trail = watched(Deep().double(), torch.randn(T, N, D).double())
+    trace = watch.trace()
+    for name, key in (("one.h", "a"), ("one.c", "c"), ("two.h", "b")):
+        check(trace, name, trail, key)
+    assert len({one.clock for one in trace.recurrences}) == 1
+    # What is carried is what comes through the step after: of the upper layer, the whole less its own loss.
+    upper = next(one for one in trace.states if one.name == "two.h")
+    own = [torch.autograd.grad(trail.losses[t], trail.states["b"][t], retain_graph=True)[0] for t in range(T)]
+    whole = torch.autograd.grad(trail.total(), trail.states["b"], retain_graph=True)
+    np.testing.assert_allclose(upper.immediate.value, [float(g.norm()) for g in own], rtol=1e-11)
+    np.testing.assert_allclose(
+        upper.carried.value, [float((a - b).norm()) for a, b in zip(whole, own, strict=True)], rtol=1e-11, atol=1e-15
+    )
+    # Of the cell's c in one step: h of the same step is no later step.
+    c = next(one for one in trace.states if one.name == "one.c")
+    assert c.carried.value[-1] == 0 < c.immediate.value[-1]
+
+
+def test_called_by_forward_and_by_a_subclass() -> None:
+    class Own(nn.GRUCell):  # type: ignore[misc, name-defined]
+        def forward(self, x: Any, h: Any = None) -> Any:
+            return super().forward(x, h) * 1.0
+
+    class Direct(Loop):
+        def forward(self, x: Any, trail: Trail) -> Any:
+            h = None
+            for t, one in enumerate(x):
+                h = self.cell.forward(one, h)
+                trail.add(s0=h)
+                trail.losses[t] = self.head(h).square().sum()
+            return trail.total()
+
+    watch, trail = watched(Direct(Own(D, H)).double(), torch.randn(T, N, D).double())
+    check(watch.trace(), "cell.h", trail, "s0")
+
+
+@pytest.mark.parametrize("gain", [2.0, 4.0, 6.0])
+def test_chaos(gain: float) -> None:
+    torch.manual_seed(0)
+    model = Loop(nn.RNNCell(D, 32), 32).double()
+    with torch.no_grad():
+        model.cell.weight_hh.normal_(0, gain / 32**0.5)
+    watch, trail = watched(model, torch.randn(40, N, D).double())
+    trace = watch.trace()
+    check(trace, "cell.h", trail, "s0", rtol=1e-9)
+    assert certified(trace)
+
+
+def test_parts_of_every_weight_by_step() -> None:
+    model = Loop(nn.GRUCell(D, H)).double()
+    x = torch.randn(T, N, D).double()
+    watch, trail = watched(model, x)
+    trace = watch.trace()
+    weights = [model.cell.weight_ih.detach().clone().requires_grad_() for _ in range(T)]
+    h = torch.zeros(N, H).double()
+    total: Any = 0
+    for one, weight in zip(x, weights, strict=True):  # every step with a copy of the weight
+        h = torch._VF.gru_cell(one, h, weight, model.cell.weight_hh, model.cell.bias_ih, model.cell.bias_hh)
+        total = total + model.head(h).square().sum()
+    truth = [float(g.norm()) for g in torch.autograd.grad(total, weights)]
+    found = next(one for one in trace.parameters if one.name == "cell.Wx")
+    np.testing.assert_allclose(found.steps.value, truth, rtol=1e-11)
+    np.testing.assert_allclose(float(found.grad.value), float(model.cell.weight_ih.grad.norm()), rtol=1e-11)

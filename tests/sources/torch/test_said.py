@@ -1,0 +1,291 @@
+"""What a watch says: what was found, what can be named, and one sentence for everything that cannot be traced."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnngraph
+from rnngraph.errors import InputError
+
+torch = pytest.importorskip("torch")
+nn = torch.nn
+
+
+class Reader(nn.Module):  # type: ignore[misc, name-defined]
+    """An encoder, a decoder around a cell, and a spiking layer that forgets its state."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = nn.LSTM(3, 4, 2, bidirectional=True)
+        self.decoder = Decoder()
+        self.unused = nn.GRU(2, 2)
+
+    def forward(self, x: Any) -> Any:
+        memory, _ = self.encoder(x)
+        return self.decoder(memory)
+
+
+class Decoder(nn.Module):  # type: ignore[misc, name-defined]
+    def __init__(self) -> None:
+        super().__init__()
+        self.step = Step()
+
+    def forward(self, memory: Any) -> Any:
+        h, found = torch.zeros(memory.shape[1], 4, dtype=memory.dtype), []
+        for one in memory:
+            h = self.step(one, h)
+            found.append(h)
+        return torch.stack(found)
+
+
+class Step(nn.Module):  # type: ignore[misc, name-defined]
+    def __init__(self) -> None:
+        super().__init__()
+        self.cell, self.norm = nn.GRUCell(8, 4), nn.LayerNorm(4)
+
+    def forward(self, x: Any, h: Any) -> Any:
+        return self.norm(self.cell(x, h))
+
+
+class Forgetful(nn.Module):  # type: ignore[misc, name-defined]
+    """Its state is made anew at every call: a bug that nothing else tells of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(3, 3)
+
+    def forward(self, x: Any) -> Any:
+        return (0.9 * torch.zeros_like(x) + self.linear(x)).tanh()
+
+
+def watched(model: Any, *inputs: Any, **options: Any) -> Any:
+    with rnngraph.torch.watch(model, **options) as watch:
+        model(*inputs).square().sum().backward()
+    return watch
+
+
+def test_print() -> None:
+    text = str(watched(Reader(), torch.randn(5, 2, 3)))
+    lines = text.splitlines()
+    assert lines[0].split() == ["path", "kind", "steps", "states"]
+    assert lines[1].split(maxsplit=3) == ["encoder", "nn.LSTM", "5", "h, c of 4 layers and directions"]
+    assert lines[2].split(maxsplit=3) == ["decoder.step.cell", "GRUCell", "5", "1", "state"][:3] + ["1 state"]
+
+
+def test_an_outer_module_can_be_named() -> None:
+    x = torch.randn(5, 2, 3)
+    outer = watched(Reader(), x, only="decoder.step").trace()
+    assert [one.name for one in outer.states] == ["decoder.step.h"]
+    assert [one.name for one in watched(Reader(), x, only=["encoder"]).trace().recurrences] == [
+        "encoder", "encoder_l0_reverse", "encoder_l1", "encoder_l1_reverse",
+    ]  # fmt: skip
+
+
+def test_marks_cost_nothing_outside_the_block() -> None:
+    watch = rnngraph.torch.watch(nn.Linear(2, 2))
+    watch.mark(torch.ones(2, requires_grad=True) * 2)
+    assert not watch.marks
+
+
+def test_the_credit_of_a_module_that_takes_a_sequence_at_once() -> None:
+    class Scan(nn.Module):  # type: ignore[misc, name-defined]
+        """A state-space layer: h decays by .8 a step, computed as one product over time."""
+
+        def forward(self, u: Any) -> Any:
+            t = torch.arange(u.shape[1], dtype=u.dtype)
+            kernel = torch.where(t[:, None] >= t, 0.8 ** (t[:, None] - t).clamp(min=0), 0.0)
+            return torch.einsum("ts,nsd->ntd", kernel, u)
+
+    class Backbone(nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.layers, self.head = nn.Linear(3, 4), nn.ModuleList([Scan(), Scan()]), nn.Linear(4, 2)
+
+        def forward(self, x: Any) -> Any:
+            for layer in (self.first, *self.layers):
+                x = layer(x)
+            return self.head(x)
+
+    model = Backbone().double()
+    watch = watched(model, torch.randn(2, 6, 3).double(), only="layers.1")
+    trace = watch.trace()
+    last = trace.lags[0].log[:, -1, 1:]
+    np.testing.assert_allclose(np.diff(last, axis=1), -np.log(0.8) * np.ones((2, 5)), rtol=1e-10)
+    assert any("has no step of its own" in note for note in trace.notes)
+    assert "it has no step of its own" in str(watch)
+
+
+def test_single_tensors() -> None:
+    model = nn.ModuleDict({"cell": nn.GRUCell(3, 4), "rnn": nn.GRU(4, 4), "head": nn.Linear(4, 2)}).double()
+    x, hs = torch.randn(5, 2, 3).double().requires_grad_(), []
+    scaled = x * 1.0
+    with rnngraph.torch.watch(model) as watch:
+        h = None
+        for one in scaled:
+            h = model["cell"](one, h)
+            hs.append(h)
+        scores = model["head"](model["rnn"](torch.stack(hs))[0])
+        loss = scores.square().sum()
+        loss.backward()
+    value, gradient = watch.state("cell.h", 2)
+    assert torch.equal(value, hs[2])
+    torch.testing.assert_close(gradient, torch.autograd.grad(loss, hs[2], retain_graph=True)[0], rtol=1e-11, atol=0)
+    inside, slope = watch.state("rnn.h", 4)
+    assert inside.shape == slope.shape == (2, 4)
+    row = watch.row(3)
+    truth = torch.autograd.grad(scores[3].square().sum(), [*hs, scaled], retain_graph=True, allow_unused=True)
+    for found, known in zip(row["cell.h"][:4], truth[:4], strict=True):
+        torch.testing.assert_close(found, known, rtol=1e-11, atol=1e-15)
+    for found, known in zip(row["input of cell"][:4], truth[-1][:4], strict=True):
+        torch.testing.assert_close(found, known, rtol=1e-11, atol=1e-15)
+    with pytest.raises(InputError, match=r"no loss enters at step 9; losses enter at 0, 1, 2, 3, 4"):
+        watch.row(9)
+    with pytest.raises(InputError, match=r"there is no state 'lstm\.h'; there are rnn\.h, cell\.h, "):
+        watch.state("lstm.h", 0)
+
+
+class Steps(nn.Module):  # type: ignore[misc, name-defined]
+    def __init__(self, inner: Any) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: Any) -> Any:
+        return torch.stack([self.inner(one) for one in x])
+
+
+class Frees(torch.autograd.Function):  # type: ignore[misc, name-defined]
+    """Lets go of what it keeps, in its own backward."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any) -> Any:
+        ctx.kept = x * 2
+        return x * 2
+
+    @staticmethod
+    def backward(ctx: Any, grad: Any) -> Any:
+        if ctx.kept is None:
+            raise RuntimeError("Trying to backward through the graph a second time")
+        ctx.kept = None
+        return grad * 2
+
+
+class Freeing(nn.Module):  # type: ignore[misc, name-defined]
+    def __init__(self) -> None:
+        super().__init__()
+        self.cell = nn.GRUCell(3, 3)
+
+    def forward(self, x: Any) -> Any:
+        h = None
+        for one in x:
+            h = Frees.apply(self.cell(one, h))
+        return h
+
+
+def detached(watch: Any) -> None:
+    with torch.no_grad():
+        watch.model(torch.randn(4, 2, 3))
+
+
+def frozen(watch: Any) -> None:
+    watch.model.requires_grad_(False)
+    watch.model(torch.randn(4, 2, 3))
+
+
+def outside(watch: Any) -> None:
+    watch.kept = watch.model(torch.randn(4, 2, 3))[0].sum()
+
+
+def run(watch: Any) -> None:
+    output = watch.model(torch.randn(4, 2, 3))
+    (output[0] if isinstance(output, tuple) else output).sum().backward()
+
+
+@pytest.mark.parametrize(
+    ("model", "act", "message"),
+    [
+        (lambda: nn.GRU(3, 3), lambda watch: None, r"no module of GRU was called inside the with block: run the model"),
+        (lambda: nn.GRU(3, 3), outside, r"no backward pass ran inside the with block: call loss\.backward\(\) inside it"),
+        (lambda: nn.GRU(3, 3), detached, r"nothing that it computed needs a gradient: it ran under torch\.no_grad"),
+        (lambda: nn.GRU(3, 3), frozen, r"nothing that it computed needs a gradient"),
+        (
+            lambda: nn.Sequential(nn.Linear(3, 3), nn.Tanh(), nn.Linear(3, 2)), run,
+            r"no recurrence was found in Sequential; called were sequential \(once\), 0 \(once\), .*watch\.mark\(h\)",
+        ),
+        (
+            lambda: Steps(Forgetful()), run,
+            r"inner: its state is made anew at every call: no call of it descends from an earlier one",
+        ),
+        (Freeing, run, r"the graph was freed, as a custom autograd Function does"),
+    ],
+)  # fmt: skip
+def test_one_sentence(model: Any, act: Any, message: str) -> None:
+    with rnngraph.torch.watch(model()) as watch:
+        act(watch)
+    with pytest.raises(InputError, match=message):
+        watch.trace()
+
+
+def test_a_backward_outside_the_block() -> None:
+    model = nn.GRU(3, 3)
+    with rnngraph.torch.watch(model) as watch:
+        loss = model(torch.randn(4, 2, 3))[0].sum()
+    loss.backward()
+    with pytest.raises(InputError, match=r"no backward pass ran inside the with block"):
+        watch.trace()
+    output = model(torch.randn(4, 2, 3))[0].sum()
+    with rnngraph.torch.watch(model) as watch:
+        output.backward()
+    with pytest.raises(InputError, match=r"no module of GRU was called inside the with block"):
+        watch.trace()
+
+
+@pytest.mark.filterwarnings("ignore:.*:DeprecationWarning")
+def test_what_cannot_be_watched() -> None:
+    with pytest.raises(InputError, match=r"watch got a str; pass a torch\.nn\.Module"):
+        rnngraph.torch.watch("model")
+    with pytest.raises(InputError, match=r"Reader has no module 'decoder\.cell'; only= can name reader, encoder, "):
+        rnngraph.torch.watch(Reader(), only="decoder.cell")
+    with pytest.raises(InputError, match=r'backward is 0; pass "last", "first", or -2'):
+        rnngraph.torch.watch(Reader(), backward=0)
+    with pytest.raises(InputError, match=r"holds a scripted module \(GRU\), whose calls cannot be seen"):
+        rnngraph.torch.watch(torch.jit.script(nn.GRU(2, 2)))
+    with rnngraph.torch.watch(Reader()) as watch, pytest.raises(InputError, match="already under way"):
+        watch.__enter__()
+
+
+def test_two_watches_on_one_model() -> None:
+    model = nn.GRU(3, 3)
+    with rnngraph.torch.watch(model) as outer, rnngraph.torch.watch(model) as inner:
+        model(torch.randn(4, 2, 3))[0].sum().backward()
+    np.testing.assert_array_equal(outer.trace().states[0].grad.value, inner.trace().states[0].grad.value)
+
+
+def test_a_tensor_that_was_changed_in_place() -> None:
+    model = nn.GRUCell(3, 3)
+    x = torch.randn(4, 2, 3)
+    with rnngraph.torch.watch(model) as watch:
+        h = None
+        for one in x:
+            h = model(one, h)
+        h.sum().backward()
+        x.zero_()
+    with pytest.raises(InputError, match=r"a tensor that the backward pass needs was changed in place after it"):
+        watch.trace()
+
+
+def test_zero_length_and_nan() -> None:
+    model = nn.GRU(3, 3)
+    with rnngraph.torch.watch(model) as watch, pytest.raises(RuntimeError, match="sequence length"):
+        model(torch.zeros(0, 2, 3))  # PyTorch's own sentence
+    with pytest.raises(InputError, match="no backward|needs a gradient"):
+        watch.trace()
+    with rnngraph.torch.watch(model) as watch:
+        x = torch.randn(5, 2, 3)
+        x[2, 1] = torch.nan
+        model(x)[0].sum().backward()
+    trace = watch.trace()
+    assert trace.states[0].nonfinite.sum() > 0
+    assert any("not finite" in note and "first_nonfinite" in note for note in trace.notes)

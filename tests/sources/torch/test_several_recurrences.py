@@ -1,0 +1,215 @@
+"""Several recurrences in one trace: encoder and decoder, attention, an outer and an inner loop, memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnngraph
+from tests.sources.torch.truth import Trail, certified, check
+from tests.sources.torch.unrolled import unroll
+
+torch = pytest.importorskip("torch")
+nn = torch.nn
+N, S, T, D, H = 3, 7, 5, 4, 6
+
+
+class Attention(nn.Module):  # type: ignore[misc, name-defined]
+    """Scores of an encoder's states for one query."""
+
+    def forward(self, query: Any, memory: Any) -> Any:
+        weights = (memory @ query[:, :, None]).softmax(1)
+        return (weights * memory).sum(1)
+
+
+class Seq2Seq(nn.Module):  # type: ignore[misc, name-defined]
+    """A fused encoder, and a decoder with attention and input feeding whose loss is computed at the end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder, self.cell = nn.GRU(D, H, batch_first=True), nn.GRUCell(D + H, H)
+        self.attention, self.mix, self.head = Attention(), nn.Linear(2 * H, H), nn.Linear(H, 3)
+
+    def forward(self, source: Any, target: Any) -> Any:
+        memory, last = self.encoder(source)
+        return torch.stack([one for _, one in self.decode(memory, last[0], target)], 1)
+
+    def decode(self, memory: Any, h: Any, target: Any) -> Any:
+        fed = torch.zeros_like(h)
+        for one in target.unbind(1):
+            h = self.cell(torch.cat([one, fed], 1), h)
+            fed = self.mix(torch.cat([h, self.attention(h, memory)], 1)).tanh()
+            yield h, self.head(fed)
+
+
+def test_attention_and_input_feeding() -> None:
+    model = Seq2Seq().double()
+    source, target = torch.randn(N, S, D).double(), torch.randn(N, T, D).double()
+    with rnngraph.torch.watch(model) as watch:
+        model(source, target).square().sum().backward()
+    trace = watch.trace()
+    found = unroll(model.encoder, source)
+    trail = Trail({"encoder": found.states["h", 0, False]})
+    for t, (h, score) in enumerate(model.decode(found.output, found.final["h"][0], target)):
+        trail.add(cell=h)
+        trail.losses[t] = score.square().sum()
+    assert [one.timesteps for one in trace.recurrences] == [S, T]
+    assert trace.recurrences[0].clock != trace.recurrences[1].clock
+    check(trace, "cell.h", trail, "cell")
+    check(trace, "encoder.h", trail, "encoder")
+    losses = {tuple(one.losses.tolist()) for one in trace.lags}
+    assert losses == {tuple(range(T))}  # the losses of the decoder's steps, in both; none is the encoder's own
+    assert certified(trace)
+
+
+def test_an_encoder_of_cells_whose_end_starts_the_decoder() -> None:
+    class Both(nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.two, self.head = nn.GRUCell(D, H), nn.LSTMCell(D, H), nn.Linear(H, 3)
+
+        def forward(self, source: Any, target: Any, trail: Trail) -> Any:
+            h = torch.zeros(N, H).double()
+            for x in source.unbind(1):
+                h = self.one(x, h)
+                trail.add(one=h)
+            state = (h, h * 0.5)
+            for t, x in enumerate(target.unbind(1)):
+                state = self.two(x, state)
+                trail.add(two=state[0], cell=state[1])
+                trail.losses[t] = self.head(state[0]).square().sum()
+            return trail.total()
+
+    model, trail = Both().double(), Trail()
+    with rnngraph.torch.watch(model) as watch:
+        model(torch.randn(N, S, D).double(), torch.randn(N, T, D).double(), trail).backward()
+    trace = watch.trace()
+    for name, key in (("one.h", "one"), ("two.h", "two"), ("two.c", "cell")):
+        check(trace, name, trail, key)
+    graph = trace.graph
+    state = next(one for one in trace.states if one.name == "one.h")
+    end = int(state.nodes[S - 1])
+    users = [k for k in range(len(graph.op)) if end in graph.inputs[graph.offsets[k] : graph.offsets[k + 1]]]
+    assert any(graph.scopes[graph.scope[k]].startswith("two") for k in users)  # a picture can put one after the other
+
+
+def test_two_directions_as_two_modules() -> None:
+    class Directions(nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.there, self.back, self.head = nn.GRUCell(D, H), nn.GRUCell(D, H), nn.Linear(2 * H, 3)
+
+        def forward(self, x: Any, trail: Trail) -> Any:
+            a, b, forth, back = torch.zeros(N, H).double(), torch.zeros(N, H).double(), [], []
+            for one in x.unbind(1):
+                a = self.there(one, a)
+                forth.append(a)
+            for one in x.flip(1).unbind(1):
+                b = self.back(one, b)
+                back.append(b)
+            trail.states = {"there": forth, "back": back}
+            return self.head(torch.cat([torch.stack(forth), torch.stack(back[::-1])], 2)).square().sum()
+
+    model, trail = Directions().double(), Trail()
+    with rnngraph.torch.watch(model) as watch:
+        loss = model(torch.randn(N, T, D).double(), trail)
+        loss.backward()
+    trace = watch.trace()
+    for name, key in (("there.h", "there"), ("back.h", "back")):
+        state = next(one for one in trace.states if one.name == name)
+        grads = torch.autograd.grad(loss, trail.states[key], retain_graph=True)
+        np.testing.assert_allclose(state.grad.value, [float(g.norm()) for g in grads], rtol=1e-11)
+
+
+def test_words_in_sentences() -> None:
+    class Outer(nn.Module):  # type: ignore[misc, name-defined]
+        """A cell over words, begun anew for every sentence, and one over sentences."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.words, self.sentences, self.head = nn.GRUCell(D, H), nn.GRUCell(H, H), nn.Linear(H, 3)
+
+        def forward(self, text: Any, trail: Trail) -> Any:
+            outer = torch.zeros(N, H).double()
+            for t, sentence in enumerate(text):
+                inner = torch.zeros(N, H).double()
+                for word in sentence:
+                    inner = self.words(word, inner)
+                    trail.add(inner=inner)
+                outer = self.sentences(inner, outer)
+                trail.add(outer=outer)
+                trail.losses[t] = self.head(outer).square().sum()
+            return trail.total()
+
+    model, trail = Outer().double(), Trail()
+    with rnngraph.torch.watch(model) as watch:
+        model(torch.randn(T, 3, N, D).double(), trail).backward()
+    trace = watch.trace()
+    assert {one.name: one.timesteps for one in trace.recurrences} == {"words": 3 * T, "sentences": T}
+    check(trace, "sentences.h", trail, "outer")
+    check(trace, "words.h", trail, "inner", causal=False)
+    assert np.flatnonzero(trace.recurrences[0].cut).tolist() == [3, 6, 9, 12]
+
+
+def test_a_memory_that_is_attended_to() -> None:
+    class Memory(nn.Module):  # type: ignore[misc, name-defined]
+        """Every step reads all of its own earlier states."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.cell, self.attention, self.head = nn.GRUCell(D + H, H), Attention(), nn.Linear(H, 3)
+
+        def forward(self, x: Any, trail: Trail) -> Any:
+            h, past = torch.zeros(N, H).double(), []
+            for t, one in enumerate(x.unbind(1)):
+                read = self.attention(h, torch.stack(past, 1)) if past else torch.zeros_like(h)
+                h = self.cell(torch.cat([one, read], 1), h)
+                past.append(h)
+                trail.add(cell=h)
+                trail.losses[t] = self.head(h).square().sum()
+            return trail.total()
+
+    model, trail = Memory().double(), Trail()
+    with rnngraph.torch.watch(model) as watch:
+        model(torch.randn(N, T, D).double(), trail).backward()
+    trace = watch.trace()
+    check(trace, "cell.h", trail, "cell")
+    assert certified(trace)
+
+
+def test_a_fused_decoder_of_single_steps_with_attention() -> None:
+    class Decoder(nn.Module):  # type: ignore[misc, name-defined]
+        """The tutorial's decoder: nn.GRU is called with one step at a time."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.encoder, self.decoder = nn.GRU(D, H, batch_first=True), nn.GRU(D + H, H, batch_first=True)
+            self.attention, self.head = Attention(), nn.Linear(2 * H, 3)
+
+        def forward(self, source: Any, target: Any) -> Any:
+            memory, h = self.encoder(source)
+            scores = []
+            for one in target.unbind(1):
+                context = self.attention(h[-1], memory)
+                output, h = self.decoder(torch.cat([one, context], 1)[:, None], h)
+                scores.append(self.head(torch.cat([output[:, 0], context], 1)))
+            return torch.stack(scores, 1)
+
+    model = Decoder().double()
+    source, target = torch.randn(N, S, D).double(), torch.randn(N, T, D).double()
+    with rnngraph.torch.watch(model) as watch:
+        model(source, target).square().sum().backward()
+    trace = watch.trace()
+    found = unroll(model.encoder, source)
+    trail, h = Trail({"encoder": found.states["h", 0, False]}), found.final["h"]
+    for t, one in enumerate(target.unbind(1)):
+        context = model.attention(h[-1], found.output)
+        step = unroll(model.decoder, torch.cat([one, context], 1)[:, None], initial={"h": h})
+        h = step.final["h"]
+        trail.add(decoder=h)
+        trail.losses[t] = model.head(torch.cat([h[0], context], 1)).square().sum()
+    check(trace, "encoder.h", trail, "encoder")
+    check(trace, "decoder.h", trail, "decoder", axis=1)
+    assert certified(trace)
