@@ -105,7 +105,6 @@ class Felt:
     total: dict[tuple[int, str], Booleans]  # (recurrence, kind) -> (T + 1,), entry 0 the initial state
     immediate: dict[tuple[int, str], Booleans]  # (T,) from the step itself
     carried: dict[tuple[int, str], Booleans]  # (T,) from the step processed next
-    gates: dict[int, Booleans]  # recurrence -> (T,) at x·Wx + b, through which its weights get theirs
 
 
 class Recording(Protocol):

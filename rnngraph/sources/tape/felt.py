@@ -6,6 +6,7 @@ In: a tape and the cotangents of its loss. Out: `Felt`, and at which timesteps s
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,9 +21,17 @@ from rnngraph.measure.recording import Felt
 from rnngraph.trace.magnitudes import Booleans
 
 
+@dataclass(frozen=True, slots=True)
+class Arrives:
+    """Where a gradient arrives beside the states."""
+
+    gates: dict[int, Booleans]  # recurrence -> (T,) at x·Wx + b, through which its weights get theirs
+    watched: dict[int, Booleans]  # entry id -> (T,)
+
+
 def feel(
     tape: Tape, starts: Mapping[int, Contribution], walk: Walk, watched: Collection[int]
-) -> tuple[Felt, dict[int, Booleans]]:
+) -> tuple[Felt, Arrives]:
     """Walk the whole loss as a single row.
 
     Args:
@@ -32,7 +41,7 @@ def feel(
         watched: ids of further entries over time, (N, T, ...).
 
     Returns:
-        what arrives at states, and (T,) of every watched entry.
+        what arrives at states, and beside them.
     """
     numbers = {one.block.id: number for number, one in enumerate(tape.recurrences) if one.block is not None}
     nodes = {
@@ -84,7 +93,7 @@ def feel(
         rows.setdefault(entry.id, []).append(_row(entry, start, cotangent))
     with np.errstate(all="ignore"):
         walk_rows(walk, rows, 1)
-    return Felt(total, immediate, carried, gates), seen
+    return Felt(total, immediate, carried), Arrives(gates, seen)
 
 
 def _row(entry: Block | Node, start: int, cotangent: Contribution) -> Cotangents:
@@ -115,27 +124,27 @@ def _times(some: Collection[Cotangents], column: Booleans) -> Booleans:
 
 
 def lost_steps(
-    step: Step, parameter: int, felt: Felt, seen: Mapping[int, Booleans], numbers: Mapping[int, int]
+    step: Step, parameter: int, arrives: Arrives, numbers: Mapping[int, int], timesteps: int
 ) -> Booleans:
     """Say at which timesteps a parameter's zero is an underflow: a gradient arrives where it is used.
 
     Args:
         step: what reached the parameter.
         parameter: its node id.
-        felt: where a gradient arrives at states.
-        seen: where one arrives at other entries.
+        arrives: where a gradient arrives.
         numbers: the recurrence of a block's entry id.
+        timesteps: T of the trace.
     """
-    time = max((len(one) for one in felt.carried.values()), default=0)
-    found = np.zeros(time, bool)
+    found = np.zeros(timesteps, bool)
     for entry in step.consumers:
         if isinstance(entry, Block):
-            arrives = np.array(felt.gates[numbers[entry.id]])
+            here = np.array(arrives.gates[numbers[entry.id]])
             name = next(key for key, source in entry.sources.items() if source == parameter)
             if name == "Wh":  # it adds nothing at a step before which the state is zero
                 before = np.asarray(entry.order(entry.columns["h"])[:-1].any(axis=(1, 2)))
-                arrives &= entry.order(before)
-            found[: entry.steps] |= arrives
-        elif entry is not None and entry.id in seen:
-            found[: len(seen[entry.id])] |= seen[entry.id]
+                here &= entry.order(before)
+            found[: entry.steps] |= here
+        elif entry is not None and entry.id in arrives.watched:
+            column = arrives.watched[entry.id]
+            found[: len(column)] |= column
     return found

@@ -23,7 +23,7 @@ from rnngraph.norms import norm, row_norms
 from rnngraph.sources.tape.clocks import Clocks
 from rnngraph.sources.tape.entering import Entering, find_entering
 from rnngraph.sources.tape.facts import describe, facts_of, lengthened, timesteps_of
-from rnngraph.sources.tape.felt import feel, lost_steps
+from rnngraph.sources.tape.felt import Arrives, feel, lost_steps
 from rnngraph.sources.tape.graph_columns import graph_columns
 from rnngraph.sources.tape.inputs import is_input
 from rnngraph.sources.tape.nonfinite import first_nonfinite_backward, first_nonfinite_forward
@@ -64,8 +64,7 @@ class TapeRecording:
         self._parameters: dict[int, Step] = {}
         self._inputs: dict[int, Magnitudes] = {}
         self._broken = False  # whether something non-finite passed
-        self._felt: Felt | None = None
-        self._seen: dict[int, Booleans] = {}
+        self._arrives: Arrives | None = None
         self._entering: Entering | None = None
         self._plan: Plan | None = None
         self._states: dict[str, Magnitudes] = {}
@@ -138,8 +137,8 @@ class TapeRecording:
             if isinstance(entry, Node) and entry.value.ndim == 3
         }
         plan = Plan(self.tape, self.clocks, watched)
-        self._felt, self._seen = feel(self.tape, self.starts, plan.whole(), watched)
-        return self._felt
+        felt, self._arrives = feel(self.tape, self.starts, plan.whole(), watched)
+        return felt
 
     # ---- what stands beside the states
     def valid(self, recurrence: int) -> Booleans:
@@ -164,17 +163,17 @@ class TapeRecording:
         return tuple(
             measure_parameter(
                 node, self._parameters.get(node.id), timesteps, total=float(self._norms[node.id]), walked=self.walked,
-                eigenvalues=eigenvalues if node.name in recurrent else 0, lost=self._lost(node.id),
+                eigenvalues=eigenvalues if node.name in recurrent else 0, lost=self._lost(node.id, timesteps),
             )
             for node in self.tape.entries
             if node.op is PARAMETER and isinstance(node, Node)
         )  # fmt: skip
 
-    def _lost(self, node_id: int) -> Booleans | None:
+    def _lost(self, node_id: int, timesteps: int) -> Booleans | None:
         step = self._parameters.get(node_id)
-        if self._felt is None or step is None:
+        if self._arrives is None or step is None:
             return None
-        return lost_steps(step, node_id, self._felt, self._seen, self._numbers)
+        return lost_steps(step, node_id, self._arrives, self._numbers, timesteps)
 
     def inputs(self, timesteps: int) -> tuple[InputTrace, ...]:
         """Measure what enters."""
@@ -186,8 +185,8 @@ class TapeRecording:
             if steps is None:
                 time = node.value.shape[1]
                 steps = Magnitudes.of(np.zeros(time)) if self.walked else Magnitudes.unobserved((time,))
-            if node.id in self._seen:
-                steps.status[(steps.status == Status.ZERO) & self._seen[node.id]] = Status.UNDERFLOW
+            if self._arrives is not None:
+                steps.status[(steps.status == Status.ZERO) & self._arrives.watched[node.id]] = Status.UNDERFLOW
             name = node.name or (node.place[-1][1] if node.place else node.op.name)
             found.append(InputTrace(str(name), lengthened(steps, timesteps)))
         return tuple(found)

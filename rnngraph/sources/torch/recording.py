@@ -185,7 +185,8 @@ class TorchRecording:
                     (k, row.index(inner.block)) for k, row in enumerate(inside.blocks) if inner.block in row
                 )
                 number = self.number(one, layer, d)
-                window = block_window(number, inner)
+                gates = norms.row_norms(inner.to_gates.reshape(len(inner.to_gates), -1))
+                window = block_window(number, inner, gates)
                 if not last and inner.steps.stop == inner.block.steps and not inner.block.reverse:
                     _carry_on(window, arrived, layer * inside.directions + d)
                 shifted = slice(window.steps.start + start, window.steps.stop + start)  # type: ignore[union-attr]
