@@ -30,7 +30,7 @@ def check(
     A wrong rule is named with its op, its argument and its timestep.
     """
     import rnngraph
-    from rnngraph.cli.console import report_console
+    from rnngraph.cli.console import report_console, write_report
     from rnngraph.errors import InputError
 
     if not 1 <= directions <= MOST_DIRECTIONS:
@@ -40,7 +40,7 @@ def check(
     if json:
         from rnngraph.render.gradient_check import check_json
 
-        typer.echo(check_json(report))
+        write_report(check_json(report))
     else:
         from rnngraph.render.gradient_check import check_report
 

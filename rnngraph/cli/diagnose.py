@@ -75,7 +75,7 @@ def diagnose(
     The verdict holds at a stated lag. It rests on ratios of gradients of the same loss, so the size of the loss,
     its mean over the batch and clipping do not matter.
     """
-    from rnngraph.cli.console import report_console
+    from rnngraph.cli.console import report_console, write_report
     from rnngraph.diagnosis.diagnose import diagnose as judge
     from rnngraph.diagnosis.diagnose import known_flags
 
@@ -92,7 +92,7 @@ def diagnose(
     if json:
         from rnngraph.render.diagnosis_json import diagnosis_json
 
-        typer.echo(diagnosis_json(diagnosis))
+        write_report(diagnosis_json(diagnosis))
     else:
         report_console().print(diagnosis)
     if any(flag in failing for flag in diagnosis.flags):

@@ -19,6 +19,7 @@ from rnngraph.errors import InputError
 if TYPE_CHECKING:
     from rnngraph.trace.lag_options import LagOptions
 
+MOST_DIGITS = 18  # more than any machine counts to; Python refuses to read thousands
 PANEL = "How much of the lags is measured"
 
 
@@ -106,6 +107,6 @@ def _count(name: str, text: str | None, default: int) -> Any:
         return default
     if text == "all":
         return "all"
-    if not text.isdecimal() or int(text) < 1:
+    if not text.isdecimal() or len(text) > MOST_DIGITS or int(text) < 1:
         raise InputError(f"{name} is {text!r}; give a whole number of at least 1, or all.")
     return int(text)

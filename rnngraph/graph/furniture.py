@@ -114,7 +114,8 @@ def _left(identity: str, text: str, left: float, y: float, *, width: float, ink:
 def _strip(band: Band, number: int, y: float, grid: Grid, scale: Scale, left: float) -> Iterator[Shape]:
     text = f"{shorten_name(one_line(band.name), GUTTER - 10, NAME)}\n{band.note}"
     yield Shape(f"b{number}", "band", "text", Box(left - GUTTER / 2, y + STRIP / 2, GUTTER, 28), text,
-                ink=INK, size=NAME, align="left", subject=band.name)  # fmt: skip
+                ink=INK, size=NAME, align="left", subject=band.name,
+                hint="" if text.startswith(one_line(band.name)) else one_line(band.name))  # fmt: skip
     for column, (found, span) in enumerate(zip(band.cells, grid.columns, strict=True)):
         if found is None:
             continue
@@ -179,11 +180,12 @@ def title(graph: Graph, grid: Grid, style: Style, left: float, *, backward: bool
         ("subtitle", graph.subtitle, top + 88, 12.0),
         ("title", graph.title, top + 110, 18.0),
     ):
-        text = shorten(one_line(text), max(900.0, grid.columns[-1].stop - x), size)
+        whole = one_line(text)
+        text = shorten(whole, max(900.0, grid.columns[-1].stop - x), size)
         width = text_width(text, size) * 1.05 + 8
         shapes.append(Shape(name, "title", "text", Box(x + width / 2, y, width, size + 6), text,
                             ink=INK if name == "title" else FAINT, size=size, bold=name == "title",
-                            align="left"))  # fmt: skip
+                            align="left", hint=whole if text != whole else ""))  # fmt: skip
     return tuple(shapes)
 
 

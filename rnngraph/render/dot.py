@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rnngraph.graph.drawing import Curve, Drawing, Shape
-from rnngraph.graph.geometry import Point, one_line
+from rnngraph.graph.geometry import ELLIPSIS, Point, one_line
 
 FONT = "Helvetica"
+LONGEST_STRING = 3000  # characters, of at most five bytes each once they are escaped
 _JUSTIFY = {"left": "\\l", "middle": "\\n", "right": "\\r"}
 _FORMS = {"box": "box", "rectangle": "box", "ellipse": "ellipse", "text": "plaintext"}
 
@@ -21,7 +22,12 @@ def dot(drawing: Drawing) -> str:
 
 
 def quote(text: str, newline: str = "\\n") -> str:
-    """Quote a text as a DOT string that shows exactly `text`, with its line breaks as `newline`."""
+    """Quote a text as a DOT string that shows exactly `text`, with its line breaks as `newline`.
+
+    Graphviz reads no string over 16,384 bytes, so a longer text, which only a tooltip is, ends in an ellipsis.
+    """
+    if len(text) > LONGEST_STRING:
+        text = text[:LONGEST_STRING] + ELLIPSIS
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     # Graphviz resolves entities in labels, so an ampersand is written as one.
     escaped = escaped.replace("&", "&amp;").replace("\n", newline)
