@@ -34,8 +34,8 @@ class Header:
 
     @property
     def floating(self) -> bool:
-        """Whether it holds anything but integers and booleans."""
-        return self.dtype.kind not in "iub"
+        """Whether it holds numbers that could be weights."""
+        return self.dtype.kind == "f"
 
 
 @contextmanager
@@ -113,6 +113,16 @@ def array_headers(path: Path, archive: zipfile.ZipFile) -> dict[str, Header]:
             with archive.open(entry) as file:
                 found[name] = array_header(path, name, file, entry.file_size)
     return found
+
+
+def read_member(path: Path, archive: zipfile.ZipFile, name: str) -> np.ndarray[Any, Any]:
+    """Read an array whose header `array_headers` has found in order.
+
+    Raises:
+        FileError: its numbers are damaged.
+    """
+    with readable(path), archive.open(f"{name}.npy") as file:
+        return np.asarray(np.lib.format.read_array(file, allow_pickle=False))
 
 
 def array_header(path: Path, name: str, file: IO[bytes], size: int) -> Header:

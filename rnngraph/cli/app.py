@@ -110,13 +110,12 @@ def outcome(arguments: Sequence[str]) -> int:
 
 
 def _usage(error: Any) -> int:
-    message = error.format_message()
-    if error.ctx is not None and message and type(error).__name__ != "NoArgsIsHelpError":  # which is printed already
-        first = message.strip().removesuffix(".")
-        help_of = f"see {error.ctx.command_path} --help"
-        console.complain(
-            f"{first[:1].lower()}{first[1:]}; {help_of}.", before=f"{error.ctx.get_usage().splitlines()[0]}\n"
-        )
+    if type(error).__name__ == "NoArgsIsHelpError":  # the help is printed already
+        return USAGE
+    message, context = error.format_message().strip().removesuffix("."), error.ctx
+    usage = "" if context is None else f"{context.get_usage().splitlines()[0]}\n"
+    command = "rnngraph" if context is None else context.command_path
+    console.complain(f"{message[:1].lower()}{message[1:]}; see {command} --help.", before=usage)
     return USAGE
 
 

@@ -9,7 +9,6 @@ drops them for a pipe and for NO_COLOR, and takes the width from the terminal or
 from __future__ import annotations
 
 import os
-import sys
 import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from threading import Timer
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
-from rnngraph.cli.streams import report_stream
+from rnngraph.cli.streams import error_stream, report_stream
 
 # Without a terminal there is no width to respect; this one holds every column of every report.
 PIPE_WIDTH = 120
@@ -63,7 +62,7 @@ class _Guarded(Console):
 
 def report_console() -> Console:
     """Open stdout for a report."""
-    console = _Guarded(file=report_stream(), highlight=False, soft_wrap=False)
+    console = _Guarded(file=report_stream(), highlight=False, markup=False, emoji=False, soft_wrap=False)
     columns = os.environ.get("COLUMNS", "")
     if columns.isdecimal() and 0 < len(columns) < 10 and int(columns) > 0:
         console.width = max(int(columns), NARROWEST)
@@ -99,7 +98,7 @@ def stdout_is_terminal() -> bool:
 
 def status(message: str) -> None:
     """Say on stderr what was done; text in `message` is taken as it is."""
-    _error_console().print(one_line(message), markup=False, soft_wrap=True)
+    _say(one_line(message) + "\n")
 
 
 def complain(message: str, *, before: str = "") -> None:
@@ -121,14 +120,15 @@ def warn(
 
 def _say(text: str) -> None:
     try:
-        sys.stderr.write(text)
-        sys.stderr.flush()
+        stream = error_stream()
+        stream.write(text)
+        stream.flush()
     except (OSError, ValueError):  # nobody is there to be told
         pass
 
 
 def _error_console() -> Console:
-    return _Guarded(stderr=True, highlight=False)
+    return _Guarded(file=error_stream(), highlight=False, markup=False, emoji=False)
 
 
 @contextmanager

@@ -59,21 +59,24 @@ class _Closed(io.RawIOBase):
         return len(data)
 
 
-_stdout: TextIO | None = None  # the process has one
+_stdout: TextIO | None = None  # the process has one of each
+_stderr: TextIO | None = None
 
 
 def take_stdout() -> None:
     """Keep stdout for reports; whatever else writes to it comes out on stderr."""
-    global _stdout
+    global _stdout, _stderr
     there = [_is_open(descriptor) for descriptor in range(3)]
     for is_open in there:
         if not is_open:  # else the next file that is opened would take its place, and be written into
             os.open(os.devnull, os.O_RDWR)
     if sys.stderr is None:
-        sys.stderr = io.TextIOWrapper(io.FileIO(2, "w", closefd=False), "utf-8", "backslashreplace", write_through=True)
+        sys.stderr = _text(io.FileIO(2, "w", closefd=False))
     raw: io.RawIOBase = _Kept(os.dup(1), "w", closefd=False) if there[1] else _Closed()
     encoding = sys.stdout.encoding if there[1] and sys.stdout is not None else "utf-8"
     # A label in another script must not end the report: what the encoding lacks is shown as `?`.
+    # A user's function may close or replace `sys.stderr`; what has to be said of it must still be said.
+    _stderr = _text(io.FileIO(os.dup(2), "w", closefd=False))
     _stdout = io.TextIOWrapper(io.BufferedWriter(raw), encoding=encoding, errors="replace", line_buffering=raw.isatty())
     os.dup2(2, 1)
     sys.stdout = _stdout  # help and completion are printed by typer
@@ -87,6 +90,11 @@ def report_stream() -> TextIO:
     if reconfigure is not None:
         reconfigure(errors="replace")
     return sys.stdout
+
+
+def error_stream() -> TextIO:
+    """Return what errors and the state of the work are written to."""
+    return _stderr or sys.stderr
 
 
 def let_others_print() -> None:
@@ -105,6 +113,11 @@ def finish() -> None:
     """
     if _stdout is not None:
         _stdout.flush()
+
+
+def _text(raw: io.RawIOBase) -> TextIO:
+    # mypy knows of no TextIOWrapper around what has no buffer, which write_through is for.
+    return io.TextIOWrapper(raw, "utf-8", "backslashreplace", write_through=True)  # type: ignore[type-var]
 
 
 def _is_open(descriptor: int) -> bool:

@@ -120,7 +120,8 @@ def shielded(source: str) -> Iterator[None]:
         kind, text = type(error).__name__, said(error)
         if isinstance(error, SyntaxError) and error.lineno is not None:
             text = f"{error.msg} ({error.filename}, line {error.lineno})"
-        raise TargetError(f"{source} raised {kind}{'' if text == kind else f': {text}'}", frames) from None
+        what = kind if text == kind else f"{kind}: {text.removesuffix('.')}"
+        raise TargetError(f"{source} raised {what}.", frames) from None
 
 
 def user_frames(error: BaseException) -> str:

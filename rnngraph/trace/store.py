@@ -18,7 +18,7 @@ from typing import Any, cast, get_args, get_origin, get_type_hints
 
 import numpy as np
 
-from rnngraph.archive import LARGEST_HEADER, Header, array_headers, is_packed_too_far
+from rnngraph.archive import LARGEST_HEADER, Header, array_headers, is_packed_too_far, read_member
 from rnngraph.autodiff.contribution import Array
 from rnngraph.errors import FileError, said
 from rnngraph.files import check_place, open_to_read, path_of, write_whole
@@ -60,9 +60,9 @@ def load(path: str | Path) -> Trace:
     file = open_to_read(source, wanted="a trace saved with `rnngraph trace -o run.npz`")
     try:
         with file, zipfile.ZipFile(file) as archive:
-            _check_size(source, array_headers(source, archive))
-            file.seek(0)
-            arrays: dict[str, Array] = dict(np.load(file, allow_pickle=False))
+            headers = array_headers(source, archive)
+            _check_size(source, headers)
+            arrays: dict[str, Array] = {name: read_member(source, archive, name) for name in headers}
         header = json.loads(bytes(arrays.pop(_HEADER))) if _HEADER in arrays else None
         if not isinstance(header, dict) or header.get("format") != _MARK:
             raise FileError(f"{source} is not a trace; it holds {', '.join(list(arrays)[:5]) or 'nothing'}.")

@@ -114,7 +114,7 @@ def test_one_sentence(model: str, name: str, settings: dict[str, Any], message: 
 
 
 def test_only_the_users_own_frames(model: str) -> None:
-    with pytest.raises(InputError, match=r":fails raised KeyError: 'missing'$") as caught:
+    with pytest.raises(InputError, match=r":fails raised KeyError: 'missing'\\.$") as caught:
         target_trace(f"{model}:fails")
     frames = caught.value.frames  # type: ignore[attr-defined]
     assert [line.split(", in ")[1] for line in frames.splitlines() if "File" in line] == ["fails", "helper"]

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from rnngraph.archive import LARGEST_HEADER, Header, array_header, array_headers, readable
+from rnngraph.archive import LARGEST_HEADER, Header, array_header, array_headers, read_member, readable
 from rnngraph.autodiff.contribution import Array
 from rnngraph.errors import FileError
 
@@ -59,6 +59,17 @@ class StoredArray:
             raise FileError(f"{self.name} in {self.source} holds {array.shape}, but its header says {self.shape}.")
         return array.astype(np.float32) if array.dtype == np.float16 else array
 
+    def read_weight(self) -> Array:
+        """Read values that are weights.
+
+        Raises:
+            FileError: see `read`; or they are no floating point numbers.
+        """
+        array = self.read()
+        if array.dtype.kind != "f":
+            raise FileError(f"{self.name} in {self.source} holds {array.dtype}; weights are floating point numbers.")
+        return array
+
 
 def read_npz(path: Path) -> list[StoredArray]:
     """Index a NumPy archive; every member's header is held to the size that the archive declares.
@@ -75,8 +86,8 @@ def read_npz(path: Path) -> list[StoredArray]:
 
 def _npz_entry(path: Path, name: str, header: Header) -> StoredArray:
     def read() -> Array:
-        with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as file:
-            return np.asarray(np.lib.format.read_array(file, allow_pickle=False))
+        with zipfile.ZipFile(path) as archive:
+            return read_member(path, archive, name)
 
     return StoredArray(name, header.shape, path, read, header.floating)
 

@@ -23,7 +23,7 @@ from rnngraph.sources.checkpoint.files import StoredArray
 
 _ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
 MOST_ENTRIES = 100_000  # of all tables together; a large model has some thousand
-DEEPEST = 50
+DEEPEST = 20
 MOST_OPCODES = 1_000_000  # of a pickle; a tensor takes about thirty
 _PICKLES = 4  # the older kind has a magic number, a version and the sizes of numbers in front of the weights
 
