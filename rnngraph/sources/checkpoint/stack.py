@@ -61,11 +61,10 @@ def not_finite(name: str, value: Array) -> tuple[str, ...]:
 def _check_blocks(one: Candidate, values: dict[tuple[str, str], Array]) -> None:
     gates = GATE_COUNT[one.cell]
     for (key, place), value in values.items():
-        weight = not key.startswith("b")
+        if key.startswith("b"):
+            continue
         axis = 0 if one.convention == "torch" else -1
-        if value.ndim not in ((2,) if weight else (1, 2)) or value.shape[axis] % (
-            1 if key in ("weight_hr", "Wr") else gates
-        ):
+        if value.ndim != 2 or value.shape[axis] % (1 if key in ("weight_hr", "Wr") else gates):
             raise InputError(
                 f"{one.arrays[key, place].name} has shape {value.shape}, which does not divide into the {gates} blocks "
                 f"of a {one.cell}: the weights do not fit together."
