@@ -66,7 +66,10 @@ def run_graphviz(source: str, format: str) -> bytes:  # noqa: A002 - the field's
         import graphviz
 
         data = source.encode("utf-8", "replace")  # a lone surrogate has no UTF-8
-        return bytes(graphviz.pipe("neato", format, data, neato_no_op=2, quiet=True))
+        picture = bytes(graphviz.pipe("neato", format, data, neato_no_op=2, quiet=True))
+        if not picture:
+            raise ValueError("it gave nothing")
+        return picture
     except (MissingToolError, MemoryError):
         raise
     except Exception as error:  # a version that lacks the format, a program that is broken or was killed
