@@ -53,7 +53,7 @@ def _lines(drawing: Drawing) -> Iterator[str]:
 
 def _node(shape: Shape) -> str:
     label = quote(shape.text, _JUSTIFY[shape.align])
-    if shape.align != "middle":
+    if shape.align != "middle" and shape.text:  # the label "\\l" alone makes Graphviz write past its memory
         label = label[:-1] + _JUSTIFY[shape.align] + '"'
     parts = [
         f'shape="{_FORMS[shape.form]}"',

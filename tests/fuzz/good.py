@@ -23,7 +23,7 @@ UNITS, INPUTS = 4, 3
 TEXT = "to be or not to be, that is the question\n"
 
 
-class Captioner(torch.nn.Module):
+class Captioner(torch.nn.Module):  # type: ignore[misc]
     """An embedding, a recurrent layer and an output layer."""
 
     def __init__(self, kind: str) -> None:

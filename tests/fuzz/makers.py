@@ -82,7 +82,7 @@ def npy_folders(random: Random, good: Path) -> Case:
         files[name] = mutate_npy(random, files[name])
     case = _weights("folder", random, good, "w", None)
     tricked = (tricks[kind],) if kind in tricks else ()
-    return Case("folder", case.arguments, case.files | files, tricked, output=case.output)  # type: ignore[arg-type]
+    return Case("folder", case.arguments, case.files | files, tricked, output=case.output)
 
 
 def data(random: Random, good: Path) -> Case:

@@ -108,7 +108,8 @@ def _run_here(case: Case) -> tuple[Outcome, list[str]]:
     try:
         case.write(folder)
         before, begun = _listing(folder), resource.getrusage(resource.RUSAGE_SELF)
-        out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", "backslashreplace") for _ in range(2))
+        buffers = io.BytesIO(), io.BytesIO()
+        out, err = (io.TextIOWrapper(buffer, "utf-8", "backslashreplace") for buffer in buffers)
         os.chdir(folder)
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             try:
@@ -118,11 +119,13 @@ def _run_here(case: Case) -> tuple[Outcome, list[str]]:
                 status = f"raised {type(error).__name__}"
         os.chdir(home)
         usage, after = resource.getrusage(resource.RUSAGE_SELF), _listing(folder)
-        texts = [stream.buffer.getvalue().decode("utf-8", "replace") for stream in (out, err) if not stream.flush()]
+        out.flush()
+        err.flush()
+        said, complained = (buffer.getvalue().decode("utf-8", "replace") for buffer in buffers)
         seconds = usage.ru_utime + usage.ru_stime - begun.ru_utime - begun.ru_stime
         # What the process took before is no fault of this case.
         memory = usage.ru_maxrss * 1024 if usage.ru_maxrss > begun.ru_maxrss else 0
-        outcome = Outcome(status if isinstance(status, int) else -1, *texts, seconds, memory,
+        outcome = Outcome(status if isinstance(status, int) else -1, said, complained, seconds, memory,
                           _appeared(before, after), _changed(before, after))  # fmt: skip
         return outcome, failures(outcome, case.arguments, case.output)
     finally:

@@ -63,6 +63,8 @@ def make(random: Random, good: Path) -> Case:
     arguments, output = reader(random, random.choice(["t.py:f", "t.py:f", "t.py:loss", "t:f", "t.py:g", "t.py:f.g"]))
     if random.random() < 0.2:
         arguments, output = ("check", "t.py:f", "--directions", "1"), None
-    extra = ("--set", f"seed={text(random)[:200]}".replace("\0", "")) if random.random() < 0.2 else ()
+    extra: tuple[str, ...] = ()
+    if random.random() < 0.2:
+        extra = ("--set", f"seed={text(random)[:200]}".replace("\0", ""))
     extra = tuple(one.encode("utf-8", "replace").decode() for one in extra)
     return Case("targets", (*arguments, *extra), {"t.py": code}, whole=True, output=output)

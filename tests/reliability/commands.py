@@ -56,12 +56,13 @@ def run_measured(folder: Path, *arguments: str) -> tuple[Said, int]:
 
 def run_here(*arguments: str) -> Said:
     """Run a command in this process, which is faster; the end of a process is not part of it."""
-    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", "backslashreplace") for _ in range(2))
+    buffers = io.BytesIO(), io.BytesIO()
+    out, err = (io.TextIOWrapper(buffer, "utf-8", "backslashreplace") for buffer in buffers)
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         status = app.outcome(arguments)
     out.flush()
     err.flush()
-    return Said(status, _text(out.buffer.getvalue()), _text(err.buffer.getvalue()))  # type: ignore[attr-defined]
+    return Said(status, *(_text(buffer.getvalue()) for buffer in buffers))
 
 
 def complaint(said: Said, status: int) -> str:

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ torch = pytest.importorskip("torch")
 LSTM = {"weight_ih_l0": (16, 2), "weight_hh_l0": (16, 4), "bias_ih_l0": (16,), "bias_hh_l0": (16,)}
 
 
-def weights(**changes: tuple[int, ...]) -> dict[str, np.ndarray[Any, Any]]:
+def weights(**changes: tuple[int, ...]) -> dict[str, Any]:
     return {name: np.full(shape, 0.1, np.float32) for name, shape in (LSTM | changes).items()}
 
 
@@ -176,7 +177,11 @@ def test_text_where_weights_belong(tmp_path: Path) -> None:
     assert "defect" not in said.stderr
 
 
-STRANGE = {"pipe": os.mkfifo, "folder": Path.mkdir, "device": lambda path: path.symlink_to("/dev/zero")}
+STRANGE: dict[str, Callable[[Path], Any]] = {
+    "pipe": os.mkfifo,
+    "folder": Path.mkdir,
+    "device": lambda path: path.symlink_to("/dev/zero"),
+}
 
 
 @pytest.mark.parametrize("kind", STRANGE)
