@@ -125,6 +125,15 @@ def test_biases_that_do_not_fit(tmp_path: Path, changes: Any, shapes: tuple[str,
     assert all(shape in said for shape in shapes)
 
 
+@pytest.mark.parametrize("bias", [(), (15,), (1, 16), (2, 2, 16)])
+def test_a_bias_of_keras_that_does_not_fit(tmp_path: Path, bias: tuple[int, ...]) -> None:
+    arrays: dict[str, Any] = {
+        "lstm/kernel": np.zeros((2, 16)), "lstm/recurrent_kernel": np.zeros((4, 16)), "lstm/bias": np.zeros(bias)
+    }  # fmt: skip
+    np.savez(tmp_path / "w.npz", **arrays)
+    assert f"lstm/bias has shape {bias}" in refused(tmp_path, "w.npz")
+
+
 def test_a_damaged_training_checkpoint(tmp_path: Path) -> None:
     torch.save({"a": torch.zeros(3)}, tmp_path / "good.ckpt")
     whole = (tmp_path / "good.ckpt").read_bytes()

@@ -82,7 +82,7 @@ def _check_biases(one: Candidate, values: dict[tuple[str, str], Array]) -> None:
         recurrent = next((values[name, place] for name in RECURRENT if (name, place) in values), None)
         if not key.startswith("b") or recurrent is None:
             continue
-        flat = value.ndim == 1 or (one.convention == "keras" and len(value) == 2)
+        flat = value.ndim == 1 or (one.convention == "keras" and value.shape[:-1] == (2,))
         if not flat or value.shape[-1] != recurrent.shape[axis]:
             raise FileError(
                 f"{one.arrays[key, place].name} has shape {value.shape}, which does not fit the recurrent weight of "
