@@ -53,6 +53,7 @@ def mutate_npy(random: Random, data: bytes) -> bytes:
     kind = random.randrange(10)
     raw = array.tobytes()
     if kind == 0:
+        array = np.nan_to_num(array) if array.dtype.kind == "f" else array
         return npy(array.astype(random.choice(["f8", "f4", "f2", "i8", "u1", "?", "c16", "U9"])))
     if kind == 1 and array.size:
         flat = array.reshape(-1).copy()

@@ -138,7 +138,10 @@ def test_a_damaged_training_checkpoint(tmp_path: Path) -> None:
     torch.save({"a": torch.zeros(3)}, tmp_path / "good.ckpt")
     whole = (tmp_path / "good.ckpt").read_bytes()
     directory = whole.rfind(b"PK\x01\x02")
-    for damaged in (whole[:directory], whole[:directory] + b"xx" + whole[directory + 2 :], b"PK\x03\x04", b"PK"):
+    locator = whole.rfind(b"PK\x06\x07")  # where the size of large archives is found, and on how many disks they lie
+    assert locator > directory > 0
+    disks = whole[: locator + 16] + b"\x02" + whole[locator + 17 :]
+    for damaged in (disks, whole[:directory], whole[:directory] + b"xx" + whole[directory + 2 :], b"PK\x03\x04", b"PK"):
         (tmp_path / "w.ckpt").write_bytes(damaged)
         assert "w.ckpt" in refused(tmp_path, "w.ckpt")
 

@@ -18,10 +18,12 @@ import pytest
 from rnngraph.cli import app, console
 from tests.fuzz.arrays import npy
 from tests.fuzz.good import safetensors
-from tests.hostile import HOSTILE, TERMINAL, obeyed
+from tests.hostile import AWKWARD, MARKUP, TERMINAL, obeyed
 from tests.reliability.commands import Said, batch, complaint, run_here
 from tests.reliability.hostile_traces import hostile_trace
 
+# A terminal obeys no markup but Rich's; the rest of that table is for pictures.
+STRINGS = TERMINAL | AWKWARD | {key: MARKUP[key] for key in ("rich", "json", "format", "shell")}
 COMMANDS: dict[str, tuple[tuple[str, ...], ...]] = {
     "render": (("render", "SAVED", "-o", "OUTPUT.json"), ("render", "SAVED", "-o", "-", "--format", "mermaid")),
     "norms": (("norms", "SAVED"), ("norms", "SAVED", "--json"), ("norms", "SAVED", "--steps", "all")),
@@ -64,10 +66,10 @@ def test_every_command_has_a_row() -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-@pytest.mark.parametrize("key", HOSTILE)
+@pytest.mark.parametrize("key", STRINGS)
 def test_no_command_passes_it_on(name: str, key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    text = HOSTILE[key]
+    text = STRINGS[key]
     hostile_trace(text).save(tmp_path / "run.npz")
     code = TARGET.format(text=text, name=text.replace("\0", "") or "E").encode("utf-8", "backslashreplace")
     (tmp_path / "t.py").write_bytes(code)
@@ -82,10 +84,10 @@ def test_no_command_passes_it_on(name: str, key: str, tmp_path: Path, monkeypatc
             json.loads(said.stdout)
 
 
-@pytest.mark.parametrize("key", HOSTILE)
+@pytest.mark.parametrize("key", STRINGS)
 def test_a_users_exception_and_its_kind(key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    text = HOSTILE[key]
+    text = STRINGS[key]
     code = TARGET.format(text=text, name=text.replace("\0", "") or "E").encode("utf-8", "backslashreplace")
     (tmp_path / "t.py").write_bytes(code)
     said = quiet(run_here("norms", "t.py:g"))
@@ -93,10 +95,10 @@ def test_a_users_exception_and_its_kind(key: str, tmp_path: Path, monkeypatch: p
     assert len(said.stderr) < 200_000
 
 
-@pytest.mark.parametrize("key", HOSTILE)
+@pytest.mark.parametrize("key", STRINGS)
 def test_names_in_files(key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    text = HOSTILE[key]
+    text = STRINGS[key]
     batch(tmp_path)
     (tmp_path / "w.safetensors").write_bytes(safetensors({f"{text}weight_hh_l0": np.zeros((4, 5)), text: np.zeros(3)}))
     complaint(quiet(run_here("norms", "--weights", "w.safetensors", "--data", "d.npz")), 2)

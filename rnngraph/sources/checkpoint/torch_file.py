@@ -67,8 +67,9 @@ def _check_form(path: Path) -> None:
         start = io.BytesIO(file.read(LARGEST_HEADER))
     magic = start.getvalue()[:4]
     if magic == _ZIP:
-        if not zipfile.is_zipfile(path):
-            raise FileError(f"{path} cannot be read: it begins as a zip archive and breaks off; it is damaged.")
+        with readable(path):  # also this question can fail
+            if not zipfile.is_zipfile(path):
+                raise FileError(f"{path} cannot be read: it begins as a zip archive and breaks off; it is damaged.")
         with readable(path), zipfile.ZipFile(path) as archive:
             check_archive(path, archive)
             for entry in archive.infolist():
