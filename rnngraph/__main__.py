@@ -1,6 +1,15 @@
-"""`python -m rnngraph`: the same as the command `rnngraph`."""
+"""`python -m rnngraph`, and the command `rnngraph`."""
 
-from rnngraph.cli.app import main
+from rnngraph.cli.stop import leave_quietly
+
+
+def start() -> None:
+    """Run the command line; Ctrl-C is heeded from the first line on, while everything else is still being loaded."""
+    leave_quietly()
+    from rnngraph.cli.app import main
+
+    main()
+
 
 if __name__ == "__main__":
-    main()
+    start()

@@ -3,6 +3,8 @@
 A message is one sentence or two: what happened, the offending value, what to do.
 """
 
+LONGEST_QUOTE = 200  # characters that a message quotes of somebody else's
+
 
 class RnnGraphError(Exception):
     """Root of every error that this package raises on purpose."""
@@ -34,3 +36,18 @@ class FileError(RnnGraphError, OSError):
 
 class MissingToolError(RnnGraphError, ImportError):
     """An optional package or program that is not installed; the message carries the install line."""
+
+
+def said(error: BaseException, *, longest: int | None = LONGEST_QUOTE) -> str:
+    """Give in one line what an exception says, or its type where it says nothing.
+
+    Other people's exceptions may fail even at that: one whose text cannot be made is named by its type.
+    """
+    try:
+        text = " ".join(str(error).split())
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
+        text = ""
+    text = text or type(error).__name__
+    return text if longest is None or len(text) <= longest else text[: longest - 1] + "…"

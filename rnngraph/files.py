@@ -5,12 +5,25 @@ In: a path that a user gave, and bytes. Out: a file, or one sentence that says w
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
-import tempfile
+import secrets
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 from rnngraph.errors import FileError, InputError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+TEMPORARY = ".rnngraph-"  # how the names of files begin that are being written
+_RANDOM = 8  # bytes of chance in such a name
+_STREAMS = ("/dev/fd/", "/proc/self/fd/", "/dev/stdin")  # what a shell writes for `<(command)`
+_LONGEST_STREAM = 2**30
 
 
 def path_of(given: object, *, example: str) -> Path:
@@ -31,6 +44,37 @@ def is_file(path: Path) -> bool:
         FileError: no file can have this name, or its folder may not be entered.
     """
     return _ask(path, Path.is_file)
+
+
+def is_stream(path: Path) -> bool:
+    """Tell whether a name stands for a stream that is already open, as `<(command)` of a shell does."""
+    return str(path).startswith(_STREAMS)
+
+
+def open_to_read(path: Path, *, wanted: str) -> IO[bytes]:
+    """Open a regular file, or take a stream that is already open whole, so that it can be read in any order.
+
+    Args:
+        path: the file.
+        wanted: what to name instead, for the message.
+
+    Raises:
+        FileError: it is neither, or cannot be opened. A pipe with a name is not opened: it would be waited for.
+    """
+    try:
+        if is_stream(path) and not path.is_file():
+            with path.open("rb") as stream:
+                data = stream.read(_LONGEST_STREAM + 1)
+            if len(data) > _LONGEST_STREAM:
+                raise FileError(f"{path} gives more than {_LONGEST_STREAM} bytes; write them to a file first.")
+            return io.BytesIO(data)
+        if not is_file(path):
+            raise FileError(f"{path} is not a file; name {wanted}.")
+        return path.open("rb")
+    except FileError:
+        raise
+    except OSError as error:
+        raise FileError(f"{path} cannot be read: {error.strerror or error}.") from None
 
 
 def check_target(path: Path, *, example: str, kind: str, is_kind: Callable[[Path], bool], force: bool = False) -> None:
@@ -89,19 +133,53 @@ def write_whole(path: Path, data: bytes) -> None:
             path.write_bytes(data)
             return
         path = Path(os.path.realpath(path))
-        handle, name = tempfile.mkstemp(prefix=".rnngraph-", dir=path.parent)
+        if path.is_symlink():
+            raise FileError(f"{str(path)!r} cannot be written: it is a link that leads to itself.")
+        remove_leftovers(path.parent)
+        _replace(path, data)
+    except FileError:
+        raise
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
         raise _cannot_be_written(path, error) from None
+
+
+def _replace(path: Path, data: bytes) -> None:
+    # The name is known before the file is there: wherever somebody stops the program, it can be removed.
+    temporary = path.parent / f"{TEMPORARY}{secrets.token_hex(_RANDOM)}"
     try:
-        with os.fdopen(handle, "wb") as file:
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            if _claim(file, wait=True) and not os.fstat(file.fileno()).st_nlink:
+                _replace(path, data)  # somebody took the file for a leftover before it was claimed
+                return
             file.write(data)
-        os.chmod(name, path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_mask())
-        os.replace(name, path)
-    except BaseException as error:  # also where somebody stops the program
-        Path(name).unlink(missing_ok=True)
-        if isinstance(error, OSError | ValueError):
-            raise _cannot_be_written(path, error) from None
+            file.flush()
+            os.chmod(temporary, path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_mask())
+            os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
         raise
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files of writers that were killed; those of living ones are claimed and stay.
+
+    Where the system has no claims on files, as Windows, nothing is removed.
+    """
+    for leftover in folder.glob(TEMPORARY + "[0-9a-f]" * 2 * _RANDOM):
+        with contextlib.suppress(OSError), leftover.open("rb+") as file:
+            if _claim(file):
+                leftover.unlink(missing_ok=True)
+
+
+def _claim(file: IO[bytes], *, wait: bool = False) -> bool:
+    """Claim an open file until it is closed, or its process dies; tell whether that was possible."""
+    if fcntl is None:
+        return False
+    try:
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError:  # somebody else's, or a file system without claims
+        return False
+    return True
 
 
 def _cannot_be_written(path: Path, error: OSError | ValueError) -> FileError:

@@ -1,20 +1,21 @@
 """The command line: the table of commands, and the one place where an error becomes an exit status.
 
-Exit status: 0 fine, 1 a check that failed, 2 usage, 3 a file that cannot be read or written, 4 a missing
-tool.
+Exit status: 0 fine, 1 a check that failed or a finding, 2 usage, 3 a file that cannot be read or written, 4 a missing
+tool, 70 a defect of ours, 128 and more a signal. The status 1 is a verdict, and nothing unforeseen is ever given it.
 """
 
 from __future__ import annotations
 
-import os
 import sys
-from typing import Annotated, ClassVar
+import warnings
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar, NoReturn
 
 import typer
 
-from rnngraph.cli import check, decay, diagnose, lags, norms, render, trace
+from rnngraph.cli import check, console, decay, diagnose, lags, norms, render, stop, streams, trace
 from rnngraph.cli.commands import CommandGroup
-from rnngraph.errors import FileError, MissingToolError, RnnGraphError
+from rnngraph.errors import FileError, MissingToolError, RnnGraphError, said
 
 COMMANDS = (
     (render.render, render.EXAMPLES),
@@ -25,12 +26,14 @@ COMMANDS = (
     (check.check, check.EXAMPLES),
     (decay.decay, decay.EXAMPLES),
 )
-USAGE, FILE = 2, 3
+USAGE, FILE, DEFECT, INTERRUPTED = 2, 3, 70, 130
 EXIT_STATUS: tuple[tuple[type[RnnGraphError], int], ...] = (
     (FileError, FILE),
     (MissingToolError, 4),
     (RnnGraphError, USAGE),
 )
+# Typer has no name of its own for the root of what is wrong with a command line.
+_WRONG_USAGE: type[Exception] = typer.BadParameter.__mro__[2]
 
 
 class Commands(CommandGroup):
@@ -71,26 +74,66 @@ def rnngraph(
     """
 
 
-def main() -> None:
-    """Run the command line and exit with its status; a user's error is one sentence on stderr."""
+def main() -> NoReturn:
+    """Run the command line and exit with its status."""
+    streams.take_stdout()
+    warnings.showwarning = console.warn
+    stop.unwind()
+    status = outcome(sys.argv[1:])
+    if stop.stopped():
+        console.complain("stopped.")
+        stop.leave()
+    stop.ignore_further()
+    sys.exit(status)
+
+
+def outcome(arguments: Sequence[str]) -> int:
+    """Run one command: however it ends, that becomes a status, and what went wrong one sentence on stderr."""
     try:
-        app(prog_name="rnngraph")
+        status = app(list(arguments), prog_name="rnngraph", standalone_mode=False)
+        streams.finish()
+        return status if isinstance(status, int) else 0
+    except streams.ReaderLeft:
+        return 0
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except _WRONG_USAGE as error:
+        return _usage(error)
     except RnnGraphError as error:
         # Where a user's own function failed, its own lines of the traceback come first.
-        print(getattr(error, "frames", ""), end="", file=sys.stderr)
-        print(f"rnngraph: {error}", file=sys.stderr)
-        sys.exit(next(status for kind, status in EXIT_STATUS if isinstance(error, kind)))
-    except BrokenPipeError:
-        # Whoever read the report has closed the pipe, as `head` does; nothing is left to be said.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        console.complain(said(error, longest=None), before=str(getattr(error, "frames", "")))
+        return next(status for kind, status in EXIT_STATUS if isinstance(error, kind))
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        print(f"rnngraph: {where}{error.strerror or error}.", file=sys.stderr)
-        sys.exit(FILE)
+        console.complain(f"{where}{error.strerror or said(error)}.")
+        return FILE
     except MemoryError:
-        print(
-            "rnngraph: there is not enough memory: choose fewer timesteps, units or captions.",
-            file=sys.stderr,
-        )
-        sys.exit(USAGE)
+        console.complain("there is not enough memory: choose fewer timesteps, units or captions.")
+        return USAGE
+    except SystemExit:  # of completion
+        raise
+    except BaseException as error:
+        return _unforeseen(error)
+
+
+def _usage(error: Any) -> int:
+    if type(error).__name__ == "NoArgsIsHelpError":  # the help is printed already
+        return USAGE
+    message, context = error.format_message().strip().removesuffix("."), error.ctx
+    usage = "" if context is None else f"{context.get_usage().splitlines()[0]}\n"
+    command = "rnngraph" if context is None else context.command_path
+    console.complain(f"{message[:1].lower()}{message[1:]}; see {command} --help.", before=usage)
+    return USAGE
+
+
+def _unforeseen(error: BaseException) -> int:
+    """Tell a defect of this package from one of a user's code that it called."""
+    from rnngraph.sources.target_import import innermost_frame
+
+    kind, file, line, is_users = type(error).__name__, *innermost_frame(error)
+    what = f"{kind}: {said(error)}" if said(error) != kind else kind
+    if is_users:
+        console.complain(f"your code raised {what} ({file}, line {line}).")
+        return USAGE
+    console.complain(f"this is a defect of rnngraph: {what} ({file}, line {line}); report this line and your command.")
+    return DEFECT

@@ -29,7 +29,7 @@ def check(
     The exit status is 1 if one is wrong; a wrong rule is named with its op, its argument and its timestep.
     """
     import rnngraph
-    from rnngraph.cli.console import report_console
+    from rnngraph.cli.console import report_console, write_report
     from rnngraph.errors import InputError
 
     if not 1 <= directions <= MOST_DIRECTIONS:
@@ -39,7 +39,7 @@ def check(
     if json:
         from rnngraph.render.report.gradient_check import check_json
 
-        typer.echo(check_json(report))
+        write_report(check_json(report))
     else:
         from rnngraph.render.report.gradient_check import check_report
 

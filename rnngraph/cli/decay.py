@@ -72,6 +72,7 @@ def decay(
     Those of state-space, linear-attention and gated layers, from the few tensors that hold their decays.
     The half-lives are those at zero input: what an initialiser or a cast did, not what a trained model remembers.
     """
+    from rnngraph.cli.output import Target, write_output
     from rnngraph.sources.decay.rule_functions import Judging
     from rnngraph.sources.decay.rules import known_rules
 
@@ -79,15 +80,15 @@ def decay(
         raise InputError("--json goes to stdout and --output to a file: leave one of them out.")
     failing = known_rules(fail_on.split(","), "--fail-on", Judging(fresh, sequence)) if fail_on is not None else []
     picture = _picture_format(output, force=force) if output is not None else None
+    target = Target.of(output) if output is not None else None
     if loss is not None and not live:
         raise InputError("--loss chooses what --live differentiates: give --live as well, or leave it out.")
     options = {"config": config, "fresh": fresh, "context": sequence}
     report = _report(source, options, settings=set_ or [], live=live, loss=loss or "sum")
-    if picture is not None and output is not None:
-        from rnngraph.cli.output import write_output
+    if picture is not None and target is not None:
         from rnngraph.render.report.decay.picture import decay_picture
 
-        write_output(decay_picture(report, picture), output)
+        write_output(decay_picture(report, picture), target)
     else:
         _print(report, json=json)
     if any(finding.rule in failing for finding in report.findings):
@@ -116,12 +117,13 @@ def _report(source: str, options: dict[str, Any], *, settings: list[str], live: 
 
 
 def _print(report: DecayReport, *, json: bool) -> None:
+    from rnngraph.cli.console import report_console, write_report
+
     if json:
         from rnngraph.render.report.decay.decay_json import decay_json
 
-        typer.echo(decay_json(report))
+        write_report(decay_json(report))
         return
-    from rnngraph.cli.console import report_console
     from rnngraph.render.report.decay.table_of_layers import DecayTable
 
     report_console().print(DecayTable(report))

@@ -72,7 +72,7 @@ def diagnose(
     The verdict holds at a stated lag, and comes with its evidence and a remedy. It rests on ratios of gradients of the
     same loss, so the size of the loss, its mean over the batch and clipping do not matter.
     """
-    from rnngraph.cli.console import report_console
+    from rnngraph.cli.console import report_console, write_report
     from rnngraph.diagnosis.diagnose import diagnose as judge
     from rnngraph.diagnosis.diagnose import known_flags
 
@@ -89,7 +89,7 @@ def diagnose(
     if json:
         from rnngraph.render.report.diagnosis import diagnosis_json
 
-        typer.echo(diagnosis_json(diagnosis))
+        write_report(diagnosis_json(diagnosis))
     else:
         report_console().print(diagnosis)
     if any(flag in failing for flag in diagnosis.flags):

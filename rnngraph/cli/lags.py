@@ -36,7 +36,7 @@ def lags(
     The lag curve, the lag matrix, and the memory horizon. A lag of k compares the gradient of one loss k steps back
     with the same gradient at its own step, so that it does not depend on the size of the loss.
     """
-    from rnngraph.cli.console import report_console
+    from rnngraph.cli.console import report_console, write_report
     from rnngraph.errors import InputError
     from rnngraph.render.report.lags.terminal import lags_report
 
@@ -44,18 +44,18 @@ def lags(
     if json and output is not None:
         raise InputError("--json goes to stdout and --output to a file: leave one of them out.")
     if output is not None:
-        from rnngraph.cli.output import write_output
+        from rnngraph.cli.output import Target, write_output
         from rnngraph.render.report.lags.picture import lags_picture
 
-        chosen = _picture_format(output, force=force)
+        chosen, target = _picture_format(output, force=force), Target.of(output)
         trace = open_trace(source, measures)
-        write_output(lags_picture(trace, chosen, states=state).encode(), output)
+        write_output(lags_picture(trace, chosen, states=state).encode("utf-8", "backslashreplace"), target)
         return
     trace = open_trace(source, measures)
     if json:
         from rnngraph.render.report.lags.document import lags_json
 
-        typer.echo(lags_json(trace, states=state))
+        write_report(lags_json(trace, states=state))
     else:
         report_console().print(lags_report(trace, states=state))
 

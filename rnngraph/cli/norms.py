@@ -38,7 +38,7 @@ def norms(
     step's own loss (immediate) and what from later steps (carried), the gain of one step back, and the share
     of saturated units.
     """
-    from rnngraph.cli.console import report_console, status
+    from rnngraph.cli.console import report_console, status, write_report
 
     if json and (steps or state):
         from rnngraph.errors import InputError
@@ -48,7 +48,7 @@ def norms(
     if json:
         from rnngraph.render.report.norms.document import norms_json
 
-        typer.echo(norms_json(trace))
+        write_report(norms_json(trace))
     else:
         from rnngraph.render.report.norms.terminal import norms_report
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import sys
+import os
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rnngraph.cli.console import status, stdout_is_terminal
+from rnngraph.cli.console import status, stdout_is_terminal, write_output_bytes
 from rnngraph.errors import InputError
 from rnngraph.files import check_target, refuse_folder, write_whole
 
@@ -17,6 +18,19 @@ if TYPE_CHECKING:
 
 STDOUT = Path("-")
 EXAMPLE = "run.npz"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where output goes: as it was given, and where that was when the command began."""
+
+    given: Path
+    path: Path
+
+    @classmethod
+    def of(cls, given: Path) -> Target:
+        """Hold a path fast, before a user's function can change the folder that it is relative to."""
+        return cls(given, given if given == STDOUT else Path(os.path.abspath(given)))
 
 
 def check_picture_target(path: Path, *, format: str | None, force: bool) -> Renderer:  # noqa: A002 - the option's name
@@ -57,32 +71,24 @@ def check_run_target(path: Path, *, force: bool) -> None:
     check_target(path, example=EXAMPLE, kind="saved run", is_kind=_is_run, force=force)
 
 
-def write_run(trace: Trace, path: Path) -> None:
-    """Save a run to `path`, or its bytes to stdout."""
-    if path != STDOUT:
-        trace.save(path)
-        _report_written(path)
-        return
+def write_run(trace: Trace, target: Target) -> None:
+    """Save a run, or write its bytes to stdout."""
     from rnngraph.trace.store import pack
 
-    write_output(pack(trace), STDOUT)
+    write_output(pack(trace), target)
 
 
-def write_output(data: bytes, path: Path) -> None:
-    """Write bytes to `path`, all or nothing, or to stdout; say on stderr which file was written."""
-    if path == STDOUT:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
+def write_output(data: bytes, target: Target) -> None:
+    """Write bytes to a file, all or nothing, or to stdout; say on stderr which file was written."""
+    if target.path == STDOUT:
+        write_output_bytes(data)
         return
-    write_whole(path, data)
-    _report_written(path)
-
-
-def _report_written(path: Path) -> None:
-    if not path.is_file():  # a device or a pipe, which has no size
+    write_whole(target.path, data)
+    path = target.given
+    if not target.path.is_file():  # a device or a pipe, which has no size
         status(f"wrote {path}")
         return
-    size = path.stat().st_size
+    size = target.path.stat().st_size
     text = f"{size} bytes" if size < 1000 else f"{size / 1e3:.3g} kB" if size < 1_000_000 else f"{size / 1e6:.3g} MB"
     status(f"wrote {path} ({text})")
 
@@ -94,10 +100,10 @@ def _refuse_terminal(what: str) -> None:
 
 def _is_run(path: Path) -> bool:
     """Whether a file begins as a saved run does; its numbers are not read. An empty file may become one."""
-    if path.stat().st_size == 0:
-        return True
     try:
+        if path.stat().st_size == 0:
+            return True
         with zipfile.ZipFile(path) as archive, archive.open("header.npy") as header:
             return b'"rnngraph trace"' in header.read(4096)
-    except (OSError, KeyError, zipfile.BadZipFile):
+    except Exception:  # whatever a damaged archive makes the reader raise: it is no run
         return False

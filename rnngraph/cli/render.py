@@ -74,12 +74,13 @@ def render(
     Time runs from left to right; an arrow back in time is coloured by the gradient that it carries.
     """
     from rnngraph.cli.console import status, working
-    from rnngraph.cli.output import check_picture_target, write_output
+    from rnngraph.cli.output import Target, check_picture_target, write_output
     from rnngraph.graph.draw import Drawing, Options
     from rnngraph.render.format import render_bytes
     from rnngraph.render.title import picture_title
 
     chosen = check_picture_target(output, format=format, force=force)
+    target = Target.of(output)
     trace = open_trace(source, Measures(lags=True))
     with working("drawing"), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -87,4 +88,4 @@ def render(
         picture = render_bytes(Drawing(trace, options), chosen.name)
     for warning in caught:
         status(f"note: {warning.message}")
-    write_output(picture, output)
+    write_output(picture, target)

@@ -5,14 +5,15 @@ The first row that accepts a text opens it. A new kind of source is a function o
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rnngraph.cli.console import status, working
 from rnngraph.cli.options import SourceArguments
 from rnngraph.errors import InputError
+from rnngraph.files import is_stream
 
 if TYPE_CHECKING:
     from rnngraph.autodiff.tensor import Tensor
@@ -45,8 +46,6 @@ def open_trace(arguments: SourceArguments, measures: Measures | None = None) -> 
         InputError: SOURCE is of no known kind, or the options do not fit it.
         FileError: the file cannot be read.
     """
-    from rnngraph.cli.console import working
-
     kind = _kind(arguments)
     with working("recording the run"):
         return kind.trace(arguments, measures or Measures())
@@ -97,16 +96,20 @@ def _saved_loss(arguments: SourceArguments) -> Tensor:
 
 
 def _python_trace(arguments: SourceArguments, measures: Measures) -> Trace:
+    from rnngraph.cli.streams import let_others_print
     from rnngraph.sources.resolve import python_trace
 
     arguments.refuse_demo_options(f"{arguments.source} is a Python function, which takes --set")
+    let_others_print()
     return python_trace(str(arguments.source), arguments.model, lags=measures.lags, spectrum=measures.spectrum)
 
 
 def _python_loss(arguments: SourceArguments) -> Tensor:
+    from rnngraph.cli.streams import let_others_print
     from rnngraph.sources.resolve import python_loss
 
     arguments.refuse_demo_options(f"{arguments.source} is a Python function, which takes --set")
+    let_others_print()
     return python_loss(str(arguments.source), arguments.model)
 
 
@@ -137,7 +140,7 @@ def _checkpoint_cell(arguments: SourceArguments) -> str | None:
 
 def _tell(sentences: tuple[str, ...]) -> None:
     for sentence in sentences:
-        print(sentence, file=sys.stderr)
+        status(sentence)
 
 
 def _is_python(arguments: SourceArguments) -> bool:
@@ -147,7 +150,9 @@ def _is_python(arguments: SourceArguments) -> bool:
 
 
 def _is_saved(arguments: SourceArguments) -> bool:
-    return arguments.source is not None and Path(arguments.source).suffix == ".npz"
+    if arguments.source is None:
+        return False
+    return Path(arguments.source).suffix == ".npz" or is_stream(Path(arguments.source))
 
 
 SOURCE_KINDS = (

@@ -28,7 +28,8 @@ def trace(
 
     The file is read by all other commands in place of a model; it holds no weights and no code.
     """
-    from rnngraph.cli.output import check_run_target, write_run
+    from rnngraph.cli.output import Target, check_run_target, write_run
 
     check_run_target(output, force=force)
-    write_run(open_trace(source, Measures(wanted.options(source.source))), output)
+    target = Target.of(output)
+    write_run(open_trace(source, Measures(wanted.options(source.source))), target)

@@ -57,7 +57,7 @@ def gaps(ranges: Ranges, timesteps: int) -> Ranges:
 
 
 def _range(part: str, text: str, timesteps: int) -> tuple[int, int]:
-    match = re.fullmatch(r"\s*(?:(-?\d+)|(-?\d+)?\s*:\s*(-?\d+)?)\s*", part)
+    match = re.fullmatch(r"\s*(?:(-?\d{1,18})|(-?\d{1,18})?\s*:\s*(-?\d{1,18})?)\s*", part)
     if match is None:
         raise InputError(f"steps {text!r} is not a range of timesteps; write '10:20', '0:3,97:100', '7' or 'all'.")
     single, start, stop = match.groups()

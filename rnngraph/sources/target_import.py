@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import Any
 
 import rnngraph
-from rnngraph.errors import FileError, InputError, MissingToolError
+from rnngraph.errors import FileError, InputError, MissingToolError, said
 
 
 class TargetError(InputError):
@@ -106,7 +106,9 @@ def shielded(source: str) -> Iterator[None]:
         yield
     except TargetError:
         raise
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # also SystemExit, and what derives from BaseException to get past a guard
         frames = user_frames(error)
         if isinstance(error, rnngraph.RnnGraphError):
             error.frames = frames  # type: ignore[attr-defined]
@@ -115,23 +117,38 @@ def shielded(source: str) -> Iterator[None]:
             raise MissingToolError(
                 f"{source} needs PyTorch, which is not installed; pip install 'rnngraph[torch]' brings it."
             ) from None
-        kind, text = type(error).__name__, " ".join(str(error).split())
-        if isinstance(error, SyntaxError):
+        kind, text = type(error).__name__, said(error)
+        if isinstance(error, SyntaxError) and error.lineno is not None:
             text = f"{error.msg} ({error.filename}, line {error.lineno})"
-        raise TargetError(f"{source} raised {kind}{': ' + text if text else ''}", frames) from None
+        what = kind if text == kind else f"{kind}: {text.removesuffix('.')}"
+        raise TargetError(f"{source} raised {what}.", frames) from None
 
 
 def user_frames(error: BaseException) -> str:
     """Format the traceback without the frames of this package, of Python and of installed packages."""
+    own = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_users(frame.filename)]
+    if not own:
+        return ""
+    return "Traceback (most recent call last; your own code only):\n" + "".join(traceback.format_list(own))
+
+
+def innermost_frame(error: BaseException) -> tuple[str, int, bool]:
+    """Find where an exception was raised: file, line, and whether that is a user's code.
+
+    Python's own frames and those of installed packages say nothing; the innermost that called them counts.
+    """
+    package = Path(rnngraph.__file__).parent
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if Path(frame.filename).is_relative_to(package):
+            return str(Path(frame.filename).relative_to(package.parent)), frame.lineno or 0, False
+        if _is_users(frame.filename):
+            return frame.filename, frame.lineno or 0, True
+    return "no file", 0, False
+
+
+def _is_users(filename: str) -> bool:
     foreign = [
         Path(rnngraph.__file__).parent,
         *(Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib")),
     ]
-    own = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith("<") and not any(Path(frame.filename).is_relative_to(one) for one in foreign)
-    ]
-    if not own:
-        return ""
-    return "Traceback (most recent call last; your own code only):\n" + "".join(traceback.format_list(own))
+    return not filename.startswith("<") and not any(Path(filename).is_relative_to(one) for one in foreign)

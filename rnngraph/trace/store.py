@@ -19,8 +19,9 @@ from typing import Any, TypeAlias, cast, get_args, get_origin, get_type_hints
 import numpy as np
 from numpy.typing import NDArray
 
-from rnngraph.errors import FileError, InputError
-from rnngraph.files import check_place, is_file, path_of, write_whole
+from rnngraph.archive import LARGEST_HEADER, Header, array_headers, is_packed_too_far, read_member
+from rnngraph.errors import FileError, InputError, said
+from rnngraph.files import check_place, open_to_read, path_of, write_whole
 from rnngraph.trace.consistent import check_trace
 from rnngraph.trace.model import Trace
 
@@ -48,34 +49,44 @@ def pack(trace: Trace) -> bytes:
     arrays[_HEADER] = np.frombuffer(header.encode(), dtype=np.uint8)
     packed = io.BytesIO()
     np.savez_compressed(packed, allow_pickle=False, **cast("dict[str, Any]", arrays))
+    size = sum(array.nbytes for array in arrays.values())
+    if is_packed_too_far(size, packed.tell()):  # `load` would not believe it
+        packed = io.BytesIO()
+        np.savez(packed, allow_pickle=False, **cast("dict[str, Any]", arrays))
     return packed.getvalue()
 
 
 def load(path: str | Path) -> Trace:
     """Read a trace; see `Trace.load`."""
     source = path_of(path, example=_EXAMPLE)
-    if not is_file(source):
-        raise FileError(f"{source} is not a file; name a trace saved with `rnngraph trace -o run.npz`.")
+    file = open_to_read(source, wanted="a trace saved with `rnngraph trace -o run.npz`")
     try:
-        with zipfile.ZipFile(source) as archive:
-            size = sum(entry.file_size for entry in archive.infolist())
-        if size > _LARGEST:
-            raise FileError(f"{source} unpacks to {size} bytes, more than a trace may hold ({_LARGEST}).")
-        with np.load(source, allow_pickle=False) as data:
-            header = json.loads(bytes(data[_HEADER])) if _HEADER in data.files else None
-            if not isinstance(header, dict) or header.get("format") != _MARK:
-                raise FileError(f"{source} is not a trace; it holds {', '.join(data.files[:5]) or 'nothing'}.")
-            if header.get("schema") != SCHEMA:
-                raise FileError(
-                    f"{source} has schema {header.get('schema')!r} and this version reads {SCHEMA}; update rnngraph."
-                )
-            trace = cast(Trace, _put_together(header.get("trace"), Trace, data))
-            check_trace(trace)
-            return trace
+        with file, zipfile.ZipFile(file) as archive:
+            headers = array_headers(source, archive)
+            _check_size(source, headers)
+            arrays: dict[str, Array] = {name: read_member(source, archive, name) for name in headers}
+        header = json.loads(bytes(arrays.pop(_HEADER))) if _HEADER in arrays else None
+        if not isinstance(header, dict) or header.get("format") != _MARK:
+            raise FileError(f"{source} is not a trace; it holds {', '.join(list(arrays)[:5]) or 'nothing'}.")
+        if header.get("schema") != SCHEMA:
+            raise FileError(
+                f"{source} has schema {header.get('schema')!r:.40} and this version reads {SCHEMA}; update rnngraph."
+            )
+        trace = cast(Trace, _put_together(header.get("trace"), Trace, arrays))
+        check_trace(trace)
+        return trace
     except (FileError, InputError) as error:
         raise FileError(str(error) if str(source) in str(error) else f"{source} is damaged: {error}") from None
     except Exception as error:  # whatever a damaged archive makes the readers raise
-        raise FileError(f"{source} is damaged or not a trace: {error or type(error).__name__}.") from None
+        raise FileError(f"{source} is damaged or not a trace: {said(error).removesuffix('.')}.") from None
+
+
+def _check_size(source: Path, headers: dict[str, Header]) -> None:
+    size = sum(math.prod(one.shape) * one.dtype.itemsize for one in headers.values())
+    if size > _LARGEST:
+        raise FileError(f"{source} unpacks to {size} bytes, more than a trace may hold ({_LARGEST}).")
+    if _HEADER in headers and (text := math.prod(headers[_HEADER].shape)) > LARGEST_HEADER:
+        raise FileError(f"{source} has a header of {text} bytes, more than a trace may hold ({LARGEST_HEADER}).")
 
 
 def _take_apart(item: Any, key: str, arrays: dict[str, Array]) -> Any:
@@ -95,10 +106,10 @@ def _take_apart(item: Any, key: str, arrays: dict[str, Array]) -> Any:
     return item
 
 
-def _put_together(item: Any, kind: Any, data: Any) -> Any:
+def _put_together(item: Any, kind: Any, arrays: dict[str, Array]) -> Any:
     origin = get_origin(kind)
     if origin is np.ndarray:
-        return _array(item, kind, data)
+        return _array(item, kind, arrays)
     if isinstance(kind, type) and is_dataclass(kind):
         if not isinstance(item, dict):
             raise FileError(f"a {kind.__name__} is {type(item).__name__}.")
@@ -106,17 +117,17 @@ def _put_together(item: Any, kind: Any, data: Any) -> Any:
         expected = {field.name for field in fields(kind)}
         if set(item) != expected:
             raise FileError(f"a {kind.__name__} has fields {sorted(set(item) ^ expected)[:4]} too many or too few.")
-        return kind(**{name: _put_together(item[name], hints[name], data) for name in expected})
+        return kind(**{name: _put_together(item[name], hints[name], arrays) for name in expected})
     if origin is tuple:
         if not isinstance(item, list):
             raise FileError(f"a list is {type(item).__name__}.")
-        return tuple(_put_together(one, get_args(kind)[0], data) for one in item)
+        return tuple(_put_together(one, get_args(kind)[0], arrays) for one in item)
     if origin is dict:
         if not isinstance(item, dict) or not all(isinstance(one, str) for pair in item.items() for one in pair):
             raise FileError("a table of names is not one.")
         return dict(item)
     if origin in (types.UnionType,):
-        return None if item is None else _put_together(item, get_args(kind)[0], data)
+        return None if item is None else _put_together(item, get_args(kind)[0], arrays)
     if kind is float and item in ("nan", "inf", "-inf"):
         return float(item)
     if kind is float and isinstance(item, int | float) and not isinstance(item, bool):
@@ -126,11 +137,13 @@ def _put_together(item: Any, kind: Any, data: Any) -> Any:
     raise FileError(f"{item!r:.60} stands where a {getattr(kind, '__name__', kind)} belongs.")
 
 
-def _array(item: Any, kind: Any, data: Any) -> Array:
-    if not isinstance(item, dict) or set(item) != {"array"} or item["array"] not in data.files:
+def _array(item: Any, kind: Any, arrays: dict[str, Array]) -> Array:
+    """Take a column out of the archive; no two columns are one array, which a few bytes could ask for endlessly."""
+    name = item.get("array") if isinstance(item, dict) and set(item) == {"array"} else None
+    if not isinstance(name, str) or name not in arrays:
         raise FileError("a column of numbers is missing.")
-    array = np.asarray(data[item["array"]])
+    array = np.asarray(arrays.pop(name))
     wanted = np.dtype(get_args(get_args(kind)[1])[0])
     if array.dtype != wanted:
-        raise FileError(f"{item['array']} has dtype {array.dtype} instead of {wanted}.")
+        raise FileError(f"{name} has dtype {array.dtype} instead of {wanted}.")
     return array

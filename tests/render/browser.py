@@ -42,11 +42,15 @@ class Opened:
         self.page.on(
             "console", lambda said: self.wrong.append(said.text) if said.type in {"error", "warning"} else None
         )
-        self.page.on("dialog", lambda dialog: self.wrong.append(f"dialog {dialog.message}"))
+        self.page.on("dialog", self._close_dialog)
         self.page.on(
             "request", lambda request: self.wrong.append(request.url) if request.url != path.as_uri() else None
         )
         self.page.goto(path.as_uri())
+
+    def _close_dialog(self, dialog: Any) -> None:
+        self.wrong.append(f"dialog {dialog.message}")
+        dialog.dismiss()
 
     def shown(self, selector: str) -> list[str]:
         """Return the text of every element."""

@@ -114,7 +114,7 @@ def test_one_sentence(model: str, name: str, settings: dict[str, Any], message: 
 
 
 def test_only_the_users_own_frames(model: str) -> None:
-    with pytest.raises(InputError, match=r":fails raised KeyError: 'missing'$") as caught:
+    with pytest.raises(InputError, match=r":fails raised KeyError: 'missing'\.$") as caught:
         target_trace(f"{model}:fails")
     frames = caught.value.frames  # type: ignore[attr-defined]
     assert [line.split(", in ")[1] for line in frames.splitlines() if "File" in line] == ["fails", "helper"]
@@ -175,7 +175,7 @@ def test_the_command_line_takes_targets_and_checkpoints(model: str, tmp_path: Pa
     done = command("norms", f"{model}:fails")
     assert done.returncode == 2
     assert done.stderr.splitlines()[0].startswith("Traceback")
-    assert done.stderr.splitlines()[-1] == f"rnngraph: {model}:fails raised KeyError: 'missing'"
+    assert done.stderr.splitlines()[-1] == f"rnngraph: {model}:fails raised KeyError: 'missing'."
     assert "rnngraph/" not in done.stderr
     layer = rnngraph.nn.GRU(3, 4)
     np.savez(tmp_path / "w.npz", allow_pickle=False, **layer.state_dict())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 import rnngraph as rg
+from rnngraph import archive
 from rnngraph.errors import FileError
 
 
@@ -104,3 +106,16 @@ def test_places_that_cannot_be_written(trace: rg.Trace, tmp_path: Path) -> None:
     with pytest.raises(FileError, match="folder"):
         trace.save(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_packs_too_well_to_be_believed_is_saved_as_it_is(
+    trace: rg.Trace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A vanished gradient is all zeros; what `load` would refuse as a bomb, `save` must not write."""
+    monkeypatch.setattr(archive, "UNPACKED_FREELY", 1000)
+    monkeypatch.setattr(archive, "HONEST_RATIO", 0)
+    trace.save(tmp_path / "run.npz")
+    with zipfile.ZipFile(tmp_path / "run.npz") as packed:
+        assert {entry.compress_type for entry in packed.infolist()} == {zipfile.ZIP_STORED}
+    monkeypatch.undo()
+    assert rg.Trace.load(tmp_path / "run.npz").model == trace.model

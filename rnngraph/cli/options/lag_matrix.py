@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from rnngraph.errors import InputError
+from rnngraph.files import is_stream
 
 if TYPE_CHECKING:
     from rnngraph.measure.lag_options import LagOptions
@@ -56,7 +58,7 @@ def refuse_for_saved(source: str | None, **given: Any) -> None:
     Raises:
         InputError: SOURCE is a saved run and one of them was given.
     """
-    if source is None or not source.endswith(".npz"):
+    if source is None or not (source.endswith(".npz") or is_stream(Path(source))):
         return
     for name, value in given.items():
         if value is not None:

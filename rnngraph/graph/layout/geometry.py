@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 Point = tuple[float, float]
 ELLIPSIS = "…"
+LONGEST_LABEL = 1000  # characters; of signs without a width, thousands would fit into any
 _NARROW = frozenset("ijl.,:;'|!()[]{}It f-·")
 
 
@@ -47,10 +48,10 @@ def text_width(text: str, size: float) -> float:
 
 def shorten(text: str, width: float, size: float) -> str:
     """Cut `text` to `width` points, with an ellipsis where something is missing."""
-    if text_width(text, size) <= width:
+    if len(text) <= LONGEST_LABEL and text_width(text, size) <= width:
         return text
     kept, room = [], width - text_width(ELLIPSIS, size)
-    for character in text:
+    for character in text[:LONGEST_LABEL]:
         room -= _character_width(character) * size
         if room < 0:
             break
@@ -60,7 +61,7 @@ def shorten(text: str, width: float, size: float) -> str:
 
 def shorten_name(name: str, width: float, size: float) -> str:
     """Cut the beginning of a dotted name to `width` points: its end tells it from its neighbours."""
-    if text_width(name, size) <= width:
+    if len(name) <= LONGEST_LABEL and text_width(name, size) <= width:
         return name
     return ELLIPSIS + shorten(name[::-1], width, size).removesuffix(ELLIPSIS)[::-1]
 

@@ -68,7 +68,8 @@ def _caption(number: int, text: str, left: float, y: float) -> Shape:
 def _strip(band: Band, number: int, y: float, grid: Grid, scale: Scale, left: float) -> Iterator[Shape]:
     text = f"{shorten_name(one_line(band.name), GUTTER - 10, NAME)}\n{band.note}"
     yield Shape(f"b{number}", "band", "text", Box(left - GUTTER / 2, y + BAR_STRIP / 2, GUTTER, 28), text,
-                ink=INK, size=NAME, align="left", subject=band.name)  # fmt: skip
+                ink=INK, size=NAME, align="left", subject=band.name,
+                hint="" if text.startswith(one_line(band.name)) else one_line(band.name))  # fmt: skip
     for column, (found, span) in enumerate(zip(band.summaries, grid.columns, strict=True)):
         if found is None:
             continue

@@ -16,8 +16,9 @@ from rnngraph.graph.layout.geometry import one_line
 from rnngraph.render.page.assets import asset, script, source_hash, style
 from rnngraph.render.page.payload import payload
 
-# Characters that could end the script element that the data are in, or a line of it.
-_UNSAFE = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
+# Characters that could end the script element that the data are in, or a line of it, or that no page may hold.
+_CONTROLS = "".join(map(chr, range(0x7F, 0xA0)))
+_UNSAFE = {ord(character): f"\\u{ord(character):04x}" for character in f"<>&\u2028\u2029{_CONTROLS}"}
 
 
 def html(drawing: Drawing) -> str:

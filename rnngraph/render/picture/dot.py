@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rnngraph.graph.draw import Drawing
-from rnngraph.graph.layout.geometry import Point, one_line
+from rnngraph.graph.layout.geometry import ELLIPSIS, Point, one_line
 from rnngraph.graph.sheet import Curve, Shape
 
 FONT = "Helvetica"
+LONGEST_STRING = 3000  # characters, of at most five bytes each once they are escaped
 _JUSTIFY = {"left": "\\l", "middle": "\\n", "right": "\\r"}
 _FORMS = {"box": "box", "rectangle": "box", "ellipse": "ellipse", "text": "plaintext"}
 
@@ -22,7 +23,12 @@ def dot(drawing: Drawing) -> str:
 
 
 def quote(text: str, newline: str = "\\n") -> str:
-    """Quote a text as a DOT string that shows exactly `text`, with its line breaks as `newline`."""
+    """Quote a text as a DOT string that shows exactly `text`, with its line breaks as `newline`.
+
+    Graphviz reads no string over 16,384 bytes, so a longer text, which only a tooltip is, ends in an ellipsis.
+    """
+    if len(text) > LONGEST_STRING:
+        text = text[:LONGEST_STRING] + ELLIPSIS
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     # Graphviz resolves entities in labels, so an ampersand is written as one.
     escaped = escaped.replace("&", "&amp;").replace("\n", newline)
@@ -48,7 +54,7 @@ def _lines(drawing: Drawing) -> Iterator[str]:
 
 def _node(shape: Shape) -> str:
     label = quote(shape.text, _JUSTIFY[shape.align])
-    if shape.align != "middle":
+    if shape.align != "middle" and shape.text:  # the label "\\l" alone makes Graphviz write past its memory
         label = label[:-1] + _JUSTIFY[shape.align] + '"'
     parts = [
         f'shape="{_FORMS[shape.form]}"',

@@ -13,7 +13,7 @@ import shutil
 import warnings
 from collections.abc import Iterator
 
-from rnngraph.errors import MissingToolError
+from rnngraph.errors import LONGEST_QUOTE, MissingToolError, said
 from rnngraph.graph.draw import Drawing
 from rnngraph.render.picture.dot import dot
 
@@ -58,13 +58,27 @@ def run_graphviz(source: str, format: str) -> bytes:  # noqa: A002 - the field's
     """Draw DOT text with pinned positions.
 
     Raises:
-        MissingToolError: there is neither a `dot` on the PATH nor pygraphviz.
+        MissingToolError: there is neither a `dot` on the PATH nor pygraphviz, or the one that is there fails.
     """
-    if find_dot() is None:
-        return run_in_process(source, format)
-    import graphviz
+    try:
+        if find_dot() is None:
+            return run_in_process(source, format)
+        import graphviz
 
-    return bytes(graphviz.pipe("neato", format, source.encode(), neato_no_op=2, quiet=True))
+        data = source.encode("utf-8", "replace")  # a lone surrogate has no UTF-8
+        picture = bytes(graphviz.pipe("neato", format, data, neato_no_op=2, quiet=True))
+        if not picture:
+            raise ValueError("it gave nothing")
+        return picture
+    except (MissingToolError, MemoryError):
+        raise
+    except Exception as error:  # a version that lacks the format, a program that is broken or was killed
+        told = getattr(error, "stderr", None) or said(error)
+        told = " ".join(told.decode("utf-8", "replace").split()) if isinstance(told, bytes) else str(told)
+        raise MissingToolError(
+            f"Graphviz cannot draw this as {format}: {told[:LONGEST_QUOTE].removesuffix('.')}; "
+            "install another Graphviz, or write .html, .dot, .json or .mmd."
+        ) from None
 
 
 def find_dot() -> str | None:

@@ -5,25 +5,22 @@ In: a path. Out: `StoredArray`s by name; their shapes are known at once, their v
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from rnngraph.archive import LARGEST_HEADER, Header, array_header, array_headers, read_member, readable
 from rnngraph.autodiff.contribution import Array
 from rnngraph.errors import FileError
 
 LARGEST_ARRAY = 2 * 2**30  # bytes of one array that is read
-LARGEST_RATIO = 1100  # of unpacked to packed bytes; deflate cannot pack zeros further
-LARGEST_HEADER = 64 * 2**20
-UNPACKED_FREELY = 64 * 2**20  # bytes that a file may unpack to whatever its ratio
-HONEST_RATIO = 100  # numbers of a trained network hardly pack at all
 _SAFETENSORS = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "bf16", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "<i1",
     "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "|u1", "BOOL": "|b1",
@@ -62,25 +59,16 @@ class StoredArray:
             raise FileError(f"{self.name} in {self.source} holds {array.shape}, but its header says {self.shape}.")
         return array.astype(np.float32) if array.dtype == np.float16 else array
 
+    def read_weight(self) -> Array:
+        """Read values that are weights.
 
-@contextmanager
-def readable(path: Path) -> Iterator[None]:
-    """Turn whatever a damaged file raises into one sentence.
-
-    Raises:
-        FileError: the file cannot be read as what it should be.
-    """
-    try:
-        yield
-    except FileError:
-        raise
-    except MemoryError:
-        raise FileError(f"{path} needs more memory than there is.") from None
-    except FileNotFoundError:
-        raise FileError(f"there is no file {path}.") from None
-    except Exception as error:  # the readers of foreign formats raise almost anything
-        text = str(error).strip().split("\n")[0][:200] or type(error).__name__
-        raise FileError(f"{path} cannot be read: {text}.") from None
+        Raises:
+            FileError: see `read`; or they are no floating point numbers.
+        """
+        array = self.read()
+        if array.dtype.kind != "f":
+            raise FileError(f"{self.name} in {self.source} holds {array.dtype}; weights are floating point numbers.")
+        return array
 
 
 def read_npz(path: Path) -> list[StoredArray]:
@@ -90,65 +78,18 @@ def read_npz(path: Path) -> list[StoredArray]:
         FileError: it is no such archive, is damaged, holds Python objects, or would unpack to far more than it is.
     """
     with readable(path), zipfile.ZipFile(path) as archive:
-        check_archive(path, archive)
-        entries = [entry for entry in archive.infolist() if entry.filename.endswith(".npy")]
-        if not entries:
-            raise FileError(f"{path} holds no arrays.")
-        return [_npz_entry(path, archive, entry) for entry in entries]
+        headers = array_headers(path, archive)
+    if not headers:
+        raise FileError(f"{path} holds no arrays.")
+    return [_npz_entry(path, name, header) for name, header in headers.items()]
 
 
-def check_archive(path: Path, archive: zipfile.ZipFile) -> None:
-    """Refuse an archive that unpacks to far more than it can honestly hold.
-
-    Raises:
-        FileError: it does.
-    """
-    for entry in archive.infolist():
-        if entry.file_size > LARGEST_RATIO * max(entry.compress_size, 1):
-            raise FileError(
-                f"{path} is refused: {entry.filename} claims {entry.file_size} bytes in "
-                f"{entry.compress_size} packed ones."
-            )
-    total = sum(entry.compress_size for entry in archive.infolist())
-    if total > path.stat().st_size:
-        raise FileError(f"{path} is refused: its parts are said to take {total} bytes, more than the file has.")
-    check_ratio(path, sum(entry.file_size for entry in archive.infolist()), total)
-
-
-def check_ratio(path: Path, unpacked: int, packed: int) -> None:
-    """Refuse what is small on disk and would fill the memory.
-
-    Raises:
-        FileError: it is packed further than numbers can be.
-    """
-    if unpacked > UNPACKED_FREELY and unpacked > HONEST_RATIO * packed:
-        raise FileError(
-            f"{path} is refused: it would unpack from {packed} to {unpacked} bytes, more than {HONEST_RATIO} times; "
-            "save it without compression if it is yours."
-        )
-
-
-def _npz_entry(path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> StoredArray:
-    name = entry.filename.removesuffix(".npy")
-    with archive.open(entry) as file:
-        shape, floating = _npy_header(path, name, file, entry.file_size)
-
+def _npz_entry(path: Path, name: str, header: Header) -> StoredArray:
     def read() -> Array:
-        with zipfile.ZipFile(path) as again, again.open(entry) as file:
-            return np.asarray(np.lib.format.read_array(file, allow_pickle=False))
+        with zipfile.ZipFile(path) as archive:
+            return read_member(path, archive, name)
 
-    return StoredArray(name, shape, path, read, floating)
-
-
-def _npy_header(path: Path, name: str, file: Any, size: int) -> tuple[tuple[int, ...], bool]:
-    version = np.lib.format.read_magic(file)
-    header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = header(file)
-    if dtype.hasobject:
-        raise FileError(f"{name} in {path} holds Python objects, which are never read; save numbers only.")
-    if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != size - file.tell():
-        raise FileError(f"{name} in {path} says it has shape {shape}, but {size - file.tell()} bytes are there.")
-    return tuple(int(one) for one in shape), dtype.kind not in "iub"
+    return StoredArray(name, header.shape, path, read, header.floating)
 
 
 def read_folder(path: Path) -> list[StoredArray]:
@@ -164,9 +105,15 @@ def read_folder(path: Path) -> list[StoredArray]:
 
 
 def _npy_entry(path: Path) -> StoredArray:
+    if not path.is_file():  # a pipe would be waited for without end
+        raise FileError(f"{path} is no regular file, and only such are opened.")
     with readable(path), path.open("rb") as file:
-        shape, floating = _npy_header(path, path.stem, file, path.stat().st_size)
-    return StoredArray(path.stem, shape, path, lambda: np.asarray(np.load(path, allow_pickle=False)), floating)
+        header = array_header(path, path.stem, file, path.stat().st_size)
+
+    def read() -> Array:
+        return np.asarray(np.load(path, allow_pickle=False))
+
+    return StoredArray(path.stem, header.shape, path, read, header.floating)
 
 
 def read_safetensors(path: Path) -> list[StoredArray]:
@@ -180,14 +127,35 @@ def read_safetensors(path: Path) -> list[StoredArray]:
         length = int.from_bytes(file.read(8), "little")
         if size < 8 or length > min(size - 8, LARGEST_HEADER):
             raise FileError(f"{path} is no safetensors file: its header claims {length} of its {size} bytes.")
-        header = json.loads(file.read(length))
+        header = json.loads(file.read(length), object_pairs_hook=_once)
         if not isinstance(header, dict):
             raise FileError(f"{path} is no safetensors file: its header is no table.")
         header.pop("__metadata__", None)
-        return [_safetensors_entry(path, name, entry, 8 + length, size) for name, entry in header.items()]
+        found = [_safetensors_entry(path, name, entry, 8 + length, size) for name, entry in header.items()]
+    _check_apart(path, [(first, last, one.name) for one, first, last in found if last > first])
+    return [one for one, _, _ in found]
 
 
-def _safetensors_entry(path: Path, name: str, entry: Any, start: int, size: int) -> StoredArray:
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("its header has a name twice")
+    return found
+
+
+def _check_apart(path: Path, places: list[tuple[int, int, str]]) -> None:
+    """Refuse tensors that share bytes, which the format forbids.
+
+    Raises:
+        FileError: two do.
+    """
+    places.sort()
+    for (_, last, name), (first, _, other) in itertools.pairwise(places):
+        if first < last:
+            raise FileError(f"{name} and {other} in {path} lie over each other, up to byte {last} and from {first}.")
+
+
+def _safetensors_entry(path: Path, name: str, entry: Any, start: int, size: int) -> tuple[StoredArray, int, int]:
     try:
         dtype, shape = str(entry["dtype"]), tuple(int(one) for one in entry["shape"])
         first, last = (int(one) for one in entry["data_offsets"])
@@ -209,4 +177,5 @@ def _safetensors_entry(path: Path, name: str, entry: Any, start: int, size: int)
             return (np.frombuffer(raw, "<u2").astype(np.uint32) << 16).view(np.float32).reshape(shape)
         return np.frombuffer(raw, _SAFETENSORS[dtype]).reshape(shape)
 
-    return StoredArray(name, shape, path, read, floating=dtype[:1] not in "IUB" or dtype == "BF16")
+    stored = StoredArray(name, shape, path, read, floating=dtype[:1] not in "IUB" or dtype == "BF16")
+    return stored, first, last

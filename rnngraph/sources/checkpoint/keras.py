@@ -14,15 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from rnngraph.archive import LARGEST_HEADER, LARGEST_RATIO, check_archive, check_ratio, readable
 from rnngraph.errors import FileError, MissingToolError
-from rnngraph.sources.checkpoint.files import (
-    LARGEST_ARRAY,
-    LARGEST_RATIO,
-    StoredArray,
-    check_archive,
-    check_ratio,
-    readable,
-)
+from rnngraph.sources.checkpoint.files import LARGEST_ARRAY, StoredArray
 
 Settings = dict[str, dict[str, Any]]  # a layer's options, by the layer's name
 
@@ -41,6 +35,8 @@ def read_keras(path: Path) -> tuple[list[StoredArray], Settings]:
             raise FileError(f"{path} is no Keras 3 file: it lacks model.weights.h5 or config.json.")
         if names["model.weights.h5"].file_size > LARGEST_ARRAY:
             raise FileError(f"{path} unpacks to {names['model.weights.h5'].file_size} bytes, more than may be read.")
+        if names["config.json"].file_size > LARGEST_HEADER:
+            raise FileError(f"{path} has a config.json of {names['config.json'].file_size} bytes, more than is read.")
         settings: Settings = {}
         _layer_settings(json.loads(archive.read("config.json")), settings)
         return read_h5(path, io.BytesIO(archive.read("model.weights.h5"))), settings

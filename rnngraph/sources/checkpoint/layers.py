@@ -138,7 +138,7 @@ def cell_of(candidate: Candidate, option: str | None) -> str:
     if wanted is None:
         raise InputError(f"--cell is {option!r}; choose one of {', '.join(CELL_NAMES)}.")
     if wanted != cell and {wanted, cell} != {"tanh", "relu"}:
-        shape = next(array.shape for (key, _), array in candidate.arrays.items() if key in _RECURRENT)
+        shape = next(array.shape for (key, _), array in candidate.arrays.items() if key in RECURRENT)
         raise InputError(
             f"--cell is {option} but the recurrent weight of {candidate.name} has shape {shape}, "
             f"which is that of {cell}."
@@ -146,7 +146,7 @@ def cell_of(candidate: Candidate, option: str | None) -> str:
     return wanted
 
 
-_RECURRENT = ("weight_hh", "Wh", "recurrent_kernel")
+RECURRENT = ("weight_hh", "Wh", "recurrent_kernel")
 
 
 def _first_layer(place: str) -> str:

@@ -39,7 +39,7 @@ def find_embedding(arrays: Mapping[str, StoredArray], size: int, named: str | No
     telling = [name for name in fitting if "emb" in name.lower()] or fitting
     possible = telling if named is None else [one for one in arrays if _is(one, named)]
     name = _only(_without_copies(possible, arrays), "embedding", named)
-    return None if name is None else (name, arrays[name].read())
+    return None if name is None else (name, arrays[name].read_weight())
 
 
 def find_output(
@@ -66,10 +66,10 @@ def find_output(
     if chosen is None:
         return None
     bias, transposed = found[chosen]
-    weight = arrays[chosen].read()
+    weight = arrays[chosen].read_weight()
     weight = np.ascontiguousarray(weight.T if transposed else weight)
     zeros = np.zeros(weight.shape[1], weight.dtype)
-    return OutputLayer(chosen, weight, zeros if bias is None else arrays[bias].read(), bias)
+    return OutputLayer(chosen, weight, zeros if bias is None else arrays[bias].read_weight(), bias)
 
 
 def _without_copies(names: list[str], arrays: Mapping[str, StoredArray]) -> list[str]:

@@ -10,9 +10,9 @@ from dataclasses import replace
 import numpy as np
 
 from rnngraph.autodiff.contribution import Array
-from rnngraph.errors import InputError
+from rnngraph.errors import FileError, InputError
 from rnngraph.nn.cells import CELLS, form
-from rnngraph.sources.checkpoint.layers import Candidate, cell_of
+from rnngraph.sources.checkpoint.layers import RECURRENT, Candidate, cell_of
 from rnngraph.sources.stack import LayerWeights, Stack, check_stack, reordered, torch_stack
 
 
@@ -35,6 +35,7 @@ def read_stack(picked: list[Candidate], cell: str | None) -> tuple[Stack, tuple[
                 raise InputError(f"{one.arrays[key].name} holds {value.dtype}; weights are floating point numbers.")
             findings.extend(not_finite(one.arrays[key].name, value))
         _check_blocks(one, values)
+        _check_biases(one, values)
         stacks.append(_stack(one, values, cell_of(one, cell)))
     first = stacks[0]
     for other in stacks[1:]:
@@ -57,14 +58,32 @@ def not_finite(name: str, value: Array) -> tuple[str, ...]:
 def _check_blocks(one: Candidate, values: dict[tuple[str, str], Array]) -> None:
     gates = CELLS[one.cell].blocks
     for (key, place), value in values.items():
-        weight = not key.startswith("b")
+        if key.startswith("b"):
+            continue
         axis = 0 if one.convention == "torch" else -1
-        if value.ndim not in ((2,) if weight else (1, 2)) or value.shape[axis] % (
-            1 if key in ("weight_hr", "Wr") else gates
-        ):
+        if value.ndim != 2 or value.shape[axis] % (1 if key in ("weight_hr", "Wr") else gates):
             raise InputError(
                 f"{one.arrays[key, place].name} has shape {value.shape}, which does not divide into the {gates} blocks "
                 f"of a {one.cell}: the weights do not fit together."
+            )
+
+
+def _check_biases(one: Candidate, values: dict[tuple[str, str], Array]) -> None:
+    """Hold every bias to the recurrent weight beside it, before two of them are added.
+
+    Raises:
+        FileError: one does not fit, with both shapes.
+    """
+    axis = 0 if one.convention == "torch" else -1
+    for (key, place), value in values.items():
+        recurrent = next((values[name, place] for name in RECURRENT if (name, place) in values), None)
+        if not key.startswith("b") or recurrent is None:
+            continue
+        flat = value.ndim == 1 or (one.convention == "keras" and value.shape[:-1] == (2,))
+        if not flat or value.shape[-1] != recurrent.shape[axis]:
+            raise FileError(
+                f"{one.arrays[key, place].name} has shape {value.shape}, which does not fit the recurrent weight of "
+                f"shape {recurrent.shape}."
             )
 
 

@@ -5,11 +5,13 @@ In: `--text` and `--vocabulary`. Out: `Data` with tokens, the next token as the 
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
 
-from rnngraph.errors import FileError, InputError, VocabularyError
+from rnngraph.errors import FileError, InputError, VocabularyError, said
+from rnngraph.files import open_to_read
 from rnngraph.sources.checkpoint.data import Data
 
 _ESCAPES = {"\\n": "\n", "\\t": "\t", "\\s": " ", "<space>": " ", "<newline>": "\n"}
@@ -68,10 +70,9 @@ def _tokens(text: str, known: list[str], limit: int, path: str, vocabulary: str)
 
 
 def _decoded(path: Path) -> str:
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            return file.read(10_000_000)
-    except FileNotFoundError:
-        raise FileError(f"there is no file {path}.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise FileError(f"{path} cannot be read as UTF-8 text: {error}.") from None
+    file = open_to_read(path, wanted="a UTF-8 text")
+    with io.TextIOWrapper(file, encoding="utf-8", newline="") as text:
+        try:
+            return text.read(10_000_000)
+        except (OSError, UnicodeDecodeError) as error:
+            raise FileError(f"{path} cannot be read as UTF-8 text: {said(error)}.") from None

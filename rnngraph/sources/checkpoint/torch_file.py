@@ -9,17 +9,22 @@ import io
 import pickletools
 import warnings
 import zipfile
+from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from rnngraph.archive import LARGEST_HEADER, check_archive, check_ratio, readable
 from rnngraph.autodiff.contribution import Array
-from rnngraph.errors import FileError, MissingToolError
-from rnngraph.sources.checkpoint.files import LARGEST_HEADER, StoredArray, check_archive, check_ratio, readable
+from rnngraph.errors import FileError, MissingToolError, said
+from rnngraph.sources.checkpoint.files import StoredArray
 
 _ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
+MOST_ENTRIES = 100_000  # of all tables together; a large model has some thousand
+DEEPEST = 20
+MOST_OPCODES = 1_000_000  # of a pickle; a tensor takes about thirty
 _PICKLES = 4  # the older kind has a magic number, a version and the sizes of numbers in front of the weights
 
 
@@ -43,14 +48,14 @@ def read_torch(path: Path) -> list[StoredArray]:
             # Mapped, the tensors that nobody reads take no memory.
             loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=_may_be_mapped(path))
     except Exception as error:  # damage, or an object that would have to be executed
-        text = " ".join(str(error).split())
+        text = said(error, longest=None)
         if "weights_only" in text or "WeightsUnpickler" in text:
             raise FileError(
                 f"{path} cannot be read without executing what is in it, because it holds more than weights; "
                 "save model.state_dict() alone."
             ) from None
-        raise FileError(f"{path} cannot be read: {text[:150] or type(error).__name__}.") from None
-    return [_tensor(path, name, tensor, table) for name, (tensor, table) in _tensors(loaded).items()]
+        raise FileError(f"{path} cannot be read: {said(error).removesuffix('.')}.") from None
+    return [_tensor(path, name, tensor, table) for name, (tensor, table) in _tensors(path, loaded).items()]
 
 
 def _check_form(path: Path) -> None:
@@ -63,8 +68,9 @@ def _check_form(path: Path) -> None:
         start = io.BytesIO(file.read(LARGEST_HEADER))
     magic = start.getvalue()[:4]
     if magic == _ZIP:
-        if not zipfile.is_zipfile(path):
-            raise FileError(f"{path} cannot be read: it begins as a zip archive and breaks off; it is damaged.")
+        with readable(path):  # also this question can fail
+            if not zipfile.is_zipfile(path):
+                raise FileError(f"{path} cannot be read: it begins as a zip archive and breaks off; it is damaged.")
         with readable(path), zipfile.ZipFile(path) as archive:
             check_archive(path, archive)
             for entry in archive.infolist():
@@ -92,25 +98,47 @@ def _may_be_mapped(path: Path) -> bool:
 def _walk_pickle(path: Path, file: io.BytesIO) -> None:
     """Read a pickle's opcodes without following them."""
     try:
-        for _ in pickletools.genops(file):
-            pass
+        for number, (_, argument, _) in enumerate(pickletools.genops(file)):
+            if number > MOST_OPCODES:
+                raise FileError(f"{path} is refused: its pickle has more than {MOST_OPCODES} parts.")
+            # PyTorch allows it, and a length of a few bytes then takes gigabytes.
+            if isinstance(argument, str) and argument.endswith("bytearray"):
+                raise FileError(f"{path} is refused: it holds a bytearray; save model.state_dict() alone.")
+    except FileError:
+        raise
     except Exception:  # opcodes that are none, or arguments that break off
         raise FileError(f"{path} cannot be read: its pickle is damaged.") from None
 
 
-def _tensors(loaded: Any) -> dict[str, tuple[Any, str]]:
-    """Collect tensors from nested tables, under names joined by dots, each with the name of its table."""
+def _tensors(path: Path, loaded: Any) -> dict[str, tuple[Any, str]]:
+    """Collect tensors from nested tables, under names joined by dots, each with the name of its table.
+
+    A table that is shared is walked once.
+
+    Raises:
+        FileError: a table lies in itself, or they are nested deeper or are more than a checkpoint's.
+    """
     found: dict[str, tuple[Any, str]] = {}
-    pending = [("", loaded, "")]
+    walked: set[int] = set()
+    pending: deque[tuple[str, Any, str, tuple[int, ...]]] = deque([("", loaded, "", ())])
     while pending:
-        name, value, table = pending.pop(0)
+        name, value, table, around = pending.popleft()
         if hasattr(value, "detach") and hasattr(value, "shape"):
             found[name] = value, table
         elif isinstance(value, Mapping):
+            if id(value) in around or len(around) >= DEEPEST:
+                reason = "lies in itself" if id(value) in around else f"is nested more than {DEEPEST} deep"
+                raise FileError(f"{path} is refused: its table {name[:80]} {reason}.")
+            if id(value) in walked:
+                continue
+            walked.add(id(value))
+            inside = (*around, id(value))
             for key, one in value.items():
                 # A training checkpoint also holds the optimiser's copies of every weight.
                 if isinstance(key, str) and not key.startswith("optimizer"):
-                    pending.append((f"{name}.{key}" if name else key, one, name))
+                    pending.append((f"{name}.{key}" if name else key, one, name, inside))
+            if len(pending) > MOST_ENTRIES:
+                raise FileError(f"{path} is refused: its tables have more than {MOST_ENTRIES} entries.")
     return found
 
 
@@ -118,8 +146,9 @@ def _tensor(path: Path, name: str, tensor: Any, table: str) -> StoredArray:
     def read() -> Array:
         if str(tensor.layout) != "torch.strided" or tensor.is_meta or tensor.is_quantized:
             raise FileError(f"{name} in {path} is sparse, quantised or without values, and is not read: save it dense.")
-        # A view can be far larger than the numbers that it shows.
-        check_ratio(path, tensor.numel() * tensor.element_size(), tensor.untyped_storage().nbytes())
+        # A view can be far larger than its storage, and a storage that is only declared larger than the file.
+        stored, shown = tensor.untyped_storage().nbytes(), tensor.numel() * tensor.element_size()
+        check_ratio(path, max(shown, stored), min(stored, path.stat().st_size))
         wide = tensor.detach().float() if str(tensor.dtype) in ("torch.bfloat16", "torch.float16") else tensor.detach()
         return np.asarray(wide.contiguous().numpy())
 

@@ -29,9 +29,7 @@ class Arrives:
     watched: dict[int, Booleans]  # entry id -> (T,)
 
 
-def feel(
-    tape: Tape, starts: Mapping[int, Contribution], walk: Walk, watched: Collection[int]
-) -> tuple[Felt, Arrives]:
+def feel(tape: Tape, starts: Mapping[int, Contribution], walk: Walk, watched: Collection[int]) -> tuple[Felt, Arrives]:
     """Walk the whole loss as a single row.
 
     Args:
@@ -123,9 +121,7 @@ def _times(some: Collection[Cotangents], column: Booleans) -> Booleans:
     return found
 
 
-def lost_steps(
-    step: Step, parameter: int, arrives: Arrives, numbers: Mapping[int, int], timesteps: int
-) -> Booleans:
+def lost_steps(step: Step, parameter: int, arrives: Arrives, numbers: Mapping[int, int], timesteps: int) -> Booleans:
     """Say at which timesteps a parameter's zero is an underflow: a gradient arrives where it is used.
 
     Args:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from html import escape
 
 from rnngraph.errors import InputError
 from rnngraph.graph.style.palette import FAINT, INK, LINE, ORANGE, PAPER, RED
@@ -16,7 +15,7 @@ from rnngraph.render.report.decay.credit_lines import summary_of
 from rnngraph.render.report.decay.curve import CURVE_WIDTH, curve_shapes
 from rnngraph.render.report.decay.histogram import Axis, axis_of, counts, decade_text, steps_text
 from rnngraph.render.report.decay.live import halving, reach
-from rnngraph.render.report.decay.shapes import Box, Chart, Label, Line, Shape, chart_dot, chart_svg
+from rnngraph.render.report.decay.shapes import Box, Chart, Label, Line, Shape, chart_dot, chart_svg, escaped
 from rnngraph.trace.decay import DecayReport, Five, LayerDecay
 
 FORMATS = ("svg", "png", "html")
@@ -45,7 +44,7 @@ def decay_picture(report: DecayReport, format: str) -> bytes:  # noqa: A002 - th
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(drawn.title)}</title>"
+        f"<title>{escaped(drawn.title)}</title>"
         f"<style>body{{margin:1rem;background:{PAPER}}}svg{{max-width:100%;height:auto}}</style></head>"
         f"<body>{svg}</body></html>\n"
     ).encode()

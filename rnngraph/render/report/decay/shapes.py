@@ -71,7 +71,7 @@ def chart_svg(chart: Chart) -> str:
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size}" width="{chart.width:g}" '
             f'height="{chart.height:g}" font-family="{FONT}" fill="{INK}" role="img">',
-            f"<title>{_escaped(chart.title)}</title>",
+            f"<title>{escaped(chart.title)}</title>",
             f'<rect width="{chart.width:g}" height="{chart.height:g}" fill="{PAPER}"/>',
             *map(_svg_shape, chart.shapes),
             "</svg>\n",
@@ -79,14 +79,15 @@ def chart_svg(chart: Chart) -> str:
     )
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
+    """Write a text as XML can hold it."""
     return escape("".join(sign if sign.isprintable() else "\ufffd" for sign in text))
 
 
 def _svg_shape(shape: Shape) -> str:
     match shape:
         case Box(x, y, width, height, fill, title):
-            inside = f"><title>{_escaped(title)}</title></rect>" if title else "/>"
+            inside = f"><title>{escaped(title)}</title></rect>" if title else "/>"
             return f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" fill="{fill}"{inside}'
         case Line(points, stroke, width):
             path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
@@ -95,7 +96,7 @@ def _svg_shape(shape: Shape) -> str:
             weight = ' font-weight="bold"' if bold else ""
             return (
                 f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size:g}" text-anchor="{anchor}" fill="{fill}"{weight}>'
-                f"{_escaped(text)}</text>"
+                f"{escaped(text)}</text>"
             )
 
 

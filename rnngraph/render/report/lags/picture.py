@@ -15,6 +15,7 @@ import numpy as np
 
 from rnngraph.diagnosis.curve import LN10, taken
 from rnngraph.errors import InputError
+from rnngraph.graph.layout.geometry import one_line
 from rnngraph.graph.style.palette import FAINT, GREY, INK, LINE, PAPER, Scale, decades
 from rnngraph.render.report.lags.bitmap import matrix_png
 from rnngraph.render.report.lags.states import StateLags, sentence, state_lags
@@ -36,7 +37,7 @@ def lags_picture(trace: Trace, format: str, *, states: Sequence[str] | None = No
     drawing = _svg(trace, found)
     if format == "svg":
         return drawing
-    title = escape(f"{trace.model}: lags")
+    title = _escaped(f"{trace.model}: lags")
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -51,7 +52,7 @@ def _svg(trace: Trace, found: Sequence[StateLags]) -> str:
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" height="{height}" '
         f'font-family="Helvetica, Arial, sans-serif" font-size="12" fill="{INK}" role="img">',
-        f"<title>{escape(head)}</title>",
+        f"<title>{_escaped(head)}</title>",
         f'<rect width="{_WIDTH}" height="{height}" fill="{PAPER}"/>',
         _text(20, 30, head, size=16, weight="bold"),
     ]
@@ -132,13 +133,18 @@ def _frame(left: float, top: float, below: str, beside: str) -> str:
         f'<rect x="{left}" y="{top}" width="{_PANEL}" height="{_HEIGHT}" fill="none" stroke="{LINE}"/>'
         + _text(left + _PANEL / 2, top + _HEIGHT + 32, below, anchor="middle", fill=FAINT)
         + f'<text transform="translate({left - 42} {top + _HEIGHT / 2}) rotate(-90)" text-anchor="middle" '
-        f'fill="{FAINT}">{escape(beside)}</text>'
+        f'fill="{FAINT}">{_escaped(beside)}</text>'
     )
 
 
 def _ticks(low: float, high: float) -> list[float]:
     step = max(1, math.ceil((high - low) / 8))
     return [float(level) for level in range(math.ceil(low), math.floor(high) + 1) if level % step == 0]
+
+
+def _escaped(text: str) -> str:
+    """Write a text as XML can hold it."""
+    return escape(one_line(text))
 
 
 def _points(points: Sequence[tuple[float, float]]) -> str:
@@ -150,5 +156,5 @@ def _text(
 ) -> str:
     return (
         f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" font-weight="{weight}" text-anchor="{anchor}" '
-        f'fill="{fill}">{escape(text)}</text>'
+        f'fill="{fill}">{_escaped(text)}</text>'
     )

@@ -1,0 +1,128 @@
+"""The process's own streams: stdout is kept for reports alone; a reader that leaves is told from one never there.
+
+`take_stdout` is called once, before anything of a user runs. From then on file descriptor 1 leads to stderr, so that
+what a user's function, a C library or a child process prints cannot get into a report.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from typing import Any, TextIO
+
+from rnngraph.errors import FileError
+
+
+class ReaderLeft(Exception):  # noqa: N818 - it is no error
+    """Whoever read the report has closed the pipe, as `head` does; nothing is left to be said."""
+
+
+class _Kept(io.FileIO):
+    """The real stdout."""
+
+    def write(self, data: Any) -> int:
+        """Write.
+
+        Raises:
+            ReaderLeft: nobody reads any more; it is not an OSError, which libraries handle in ways of their own.
+        """
+        try:
+            return super().write(data) or 0
+        except OSError as error:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self.fileno())  # what is still buffered is written when the process ends
+            os.close(nowhere)
+            if isinstance(error, BrokenPipeError):
+                raise ReaderLeft from None
+            raise
+
+
+class _Closed(io.RawIOBase):
+    """What stands for a stdout that the process was started without."""
+
+    told = False
+
+    def writable(self) -> bool:
+        """Say yes; `write` explains."""
+        return True
+
+    def write(self, data: Any) -> int:
+        """Refuse, once.
+
+        Raises:
+            FileError: always the first time.
+        """
+        if not self.told:
+            self.told = True
+            raise FileError("stdout is closed, so that the report cannot be written; open it, or name a file with -o.")
+        return len(data)
+
+
+_stdout: TextIO | None = None  # the process has one of each
+_stderr: TextIO | None = None
+
+
+def take_stdout() -> None:
+    """Keep stdout for reports; whatever else writes to it comes out on stderr."""
+    global _stdout, _stderr
+    there = [_is_open(descriptor) for descriptor in range(3)]
+    for is_open in there:
+        if not is_open:  # else the next file that is opened would take its place, and be written into
+            os.open(os.devnull, os.O_RDWR)
+    if sys.stderr is None:
+        sys.stderr = _text(io.FileIO(2, "w", closefd=False))
+    raw: io.RawIOBase = _Kept(os.dup(1), "w", closefd=False) if there[1] else _Closed()
+    encoding = sys.stdout.encoding if there[1] and sys.stdout is not None else "utf-8"
+    # A label in another script must not end the report: what the encoding lacks is shown as `?`.
+    # A user's function may close or replace `sys.stderr`; what has to be said of it must still be said.
+    _stderr = _text(io.FileIO(os.dup(2), "w", closefd=False))
+    _stdout = io.TextIOWrapper(io.BufferedWriter(raw), encoding=encoding, errors="replace", line_buffering=raw.isatty())
+    os.dup2(2, 1)
+    sys.stdout = _stdout  # help and completion are printed by typer
+
+
+def report_stream() -> TextIO:
+    """Return what reports are written to."""
+    if _stdout is not None:
+        return _stdout
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="replace")
+    return sys.stdout
+
+
+def error_stream() -> TextIO:
+    """Return what errors and the state of the work are written to."""
+    return _stderr or sys.stderr
+
+
+def let_others_print() -> None:
+    """Lead what a user's code prints from here on to stderr, also at the end of the process."""
+    if _stdout is not None:
+        sys.stdout = sys.stderr
+
+
+def finish() -> None:
+    """Hand over what is still buffered.
+
+    Raises:
+        ReaderLeft: nobody reads any more.
+        FileError: stdout is closed.
+        OSError: it cannot be written, as where a disk is full.
+    """
+    if _stdout is not None:
+        _stdout.flush()
+
+
+def _text(raw: io.RawIOBase) -> TextIO:
+    # mypy knows of no TextIOWrapper around what has no buffer, which write_through is for.
+    return io.TextIOWrapper(raw, "utf-8", "backslashreplace", write_through=True)  # type: ignore[type-var]
+
+
+def _is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,191 @@
+"""Every renderer, with every hostile string as every name: the structure of its output is that of harmless names.
+
+A format without a row in `STRUCTURES` fails the first test.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable, Iterator
+from functools import cache
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import rnngraph
+from rnngraph import Trace
+from rnngraph.errors import MissingToolError
+from rnngraph.render.format import RENDERERS, render_bytes
+from rnngraph.render.picture import graphviz
+from rnngraph.render.report.decay.picture import decay_picture
+from rnngraph.render.report.lags.picture import FORMATS as LAG_FORMATS
+from rnngraph.render.report.lags.picture import lags_picture
+from tests.hostile import AWKWARD, HOSTILE, MARKUP
+from tests.reliability.hostile_traces import hostile_decay, hostile_trace
+from tests.render.browser import Opened, chromium
+
+Structure = Callable[[bytes], Any]
+CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+
+
+class Page(HTMLParser):
+    """The elements of a page, each with the names of its attributes."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, ...]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, *(name for name, _ in attrs)))
+
+
+def of_svg(data: bytes) -> set[tuple[str, ...]]:
+    text = data.decode()
+    assert not CONTROLS.search(text)
+    found = set()
+    for element in ElementTree.fromstring(text).iter():
+        name = element.tag.rpartition("}")[2] if isinstance(element.tag, str) else "comment"
+        attributes = sorted(key.rpartition("}")[2] for key in element.attrib)
+        assert not [key for key in attributes if key.startswith("on")]
+        links = [value for key, value in element.attrib.items() if key.endswith("href")]
+        assert not [value for value in links if not value.startswith(("#", "data:image/png;"))]
+        found.add((name, *attributes))
+    return found
+
+
+def of_html(data: bytes) -> set[tuple[str, ...]]:
+    text = data.decode()
+    assert not CONTROLS.search(text)
+    return set(Page(text).elements)
+
+
+def of_dot(data: bytes) -> tuple[int, int]:
+    pygraphviz = pytest.importorskip("pygraphviz")
+    graph = pygraphviz.AGraph(string=data.decode())
+    assert not [node for node in graph.nodes() if "URL" in dict(node.attr) or "href" in dict(node.attr)]
+    return len(graph.nodes()), len(graph.edges())
+
+
+def of_json(data: bytes) -> set[str]:
+    tree = json.loads(data, parse_constant=lambda word: pytest.fail(word))
+    return set(tree)
+
+
+def of_mermaid(data: bytes) -> list[str]:
+    title, *lines = data.decode().splitlines()
+    assert title.startswith("%% ")
+    return [re.sub(r'"[^"]*"', '""', line) for line in lines]
+
+
+def of_png(data: bytes) -> bytes:
+    return data[:8]
+
+
+def of_pdf(data: bytes) -> tuple[bytes, bool]:
+    return data[:5], any(word in data for word in (b"/JavaScript", b"/JS", b"/Launch", b"/OpenAction"))
+
+
+STRUCTURES: dict[str, Structure] = {
+    "svg": of_svg, "png": of_png, "pdf": of_pdf, "dot": of_dot, "json": of_json, "html": of_html, "mermaid": of_mermaid,
+}  # fmt: skip
+
+
+@cache
+def harmless(name: str) -> tuple[Any, ...]:
+    """The structure for plain names: short ones, long ones, which are shown in a tooltip, and some with parts."""
+    return tuple(
+        STRUCTURES[name](render_bytes(rnngraph.draw(hostile_trace(text)), name)) for text in ("a", "a " * 900, "a.b")
+    )
+
+
+def test_every_format_has_a_row() -> None:
+    assert set(STRUCTURES) == {row.name for row in RENDERERS}
+
+
+@pytest.mark.parametrize("name", [row.name for row in RENDERERS])
+@pytest.mark.parametrize("key", HOSTILE)
+def test_a_hostile_name_changes_no_structure(name: str, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(graphviz, "find_dot", lambda: None)  # in this process, which is faster
+    found = STRUCTURES[name](render_bytes(rnngraph.draw(hostile_trace(HOSTILE[key])), name))
+    if isinstance(found, set):
+        assert found <= set().union(*harmless(name))
+    else:
+        assert found in harmless(name)
+
+
+@pytest.mark.parametrize("name", LAG_FORMATS.values())
+@pytest.mark.parametrize("key", HOSTILE)
+def test_nor_in_the_pictures_of_lags(name: str, key: str) -> None:
+    structure = STRUCTURES[name]
+    found, plain = (structure(lags_picture(hostile_trace(text), name).encode("utf-8", "backslashreplace"))
+                    for text in (HOSTILE[key], "a"))  # fmt: skip
+    assert found <= plain
+
+
+@pytest.mark.parametrize("name", LAG_FORMATS.values())
+@pytest.mark.parametrize("key", HOSTILE)
+def test_nor_in_the_pictures_of_decays(name: str, key: str) -> None:
+    structure = STRUCTURES[name]
+    found, plain = (structure(decay_picture(hostile_decay(text), name)) for text in (HOSTILE[key], "a"))
+    assert found <= plain
+
+
+@pytest.mark.skipif(graphviz.find_dot() is None, reason="no dot on the PATH")
+@pytest.mark.parametrize("key", AWKWARD)
+@pytest.mark.parametrize("name", ["svg", "pdf"])
+def test_the_program_draws_what_is_awkward(name: str, key: str) -> None:
+    assert len(render_bytes(rnngraph.draw(hostile_trace(AWKWARD[key])), name)) > 1000
+
+
+def test_a_long_name_is_whole_in_the_tooltip_of_a_picture() -> None:
+    name = "start " + "x" * 1500 + " end"
+    texts = render_bytes(rnngraph.draw(hostile_trace(name)), "svg").decode()
+    assert f'"{name}' in texts or f">{name}" in texts.replace("&#45;", "-")
+
+
+@pytest.mark.parametrize("script", ["exit 1", "exit 0", "echo 'three\nlines' >&2; exit 3", "kill -9 $$"])
+def test_a_graphviz_that_fails_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    program = tmp_path / "dot"
+    program.write_text(f"#!/bin/sh\ncat > /dev/null\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    drawing = rnngraph.draw(hostile_trace("a"))
+    with pytest.raises(MissingToolError, match=r"^Graphviz cannot draw this as svg: .*[^.]; install another") as caught:
+        render_bytes(drawing, "svg")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as started:
+        yield started
+
+
+def pictures(trace: Trace) -> Iterator[tuple[str, str]]:
+    for name in ("svg", "html"):
+        yield f"{name}", render_bytes(rnngraph.draw(trace, steps="all"), name).decode()
+    for name in LAG_FORMATS.values():
+        yield f"lags.{name}", lags_picture(trace, name)
+
+
+@pytest.mark.parametrize("key", [*MARKUP, "all labels"])
+def test_a_browser_runs_nothing(browser: Any, tmp_path: Path, key: str) -> None:
+    trace = hostile_trace(*(HOSTILE.values() if key == "all labels" else [MARKUP[key]]))
+    for number, (name, text) in enumerate(pictures(trace)):
+        one = Opened(browser, tmp_path / f"{number}.{name}", text)
+        one.page.wait_for_timeout(50)
+        assert one.wrong == [], name
+        one.context.close()
+
+
+def test_the_canary_sings(browser: Any, tmp_path: Path) -> None:
+    for script in ("<script>alert(1)</script>", '<img src=x onerror="alert(1)">'):
+        one = Opened(browser, tmp_path / "bad.html", script)
+        one.page.wait_for_timeout(50)
+        assert one.wrong
+        one.context.close()

@@ -1,0 +1,62 @@
+"""What is done over and over in a notebook or a training run takes no more memory the thousandth time."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.reliability.commands import ENVIRONMENT
+
+MOST_GROWTH = 2_000_000  # bytes
+_BEGINNING = """
+import gc
+import numpy as np
+def resident():
+    gc.collect()
+    return int(open("/proc/self/statm").read().split()[1]) * 4096
+def grown(work, times):
+    for _ in range(times // 4):
+        work()
+    before = resident()
+    for _ in range(times):
+        work()
+    print(resident() - before)
+"""
+RECORD = f"""{_BEGINNING}
+import rnngraph
+from rnngraph import Tape, nn
+layer = nn.LSTM(3, 4, seed=0)
+x = np.random.default_rng(0).normal(size=(2, 6, 3))
+def work():
+    rnngraph.record((layer(Tape().input(x, "x")) ** 2).sum(), lags=True)
+grown(work, 2000)
+"""
+WATCH = f"""{_BEGINNING}
+import rnngraph
+import torch
+torch.manual_seed(0)
+torch.set_num_threads(1)
+model = torch.nn.LSTM(3, 4, batch_first=True)
+optimizer = torch.optim.SGD(model.parameters(), 0.01)
+x = torch.randn(2, 6, 3)
+def work():
+    optimizer.zero_grad()
+    with rnngraph.torch.watch(model) as watch:
+        (model(x)[0] ** 2).sum().backward()
+    watch.trace()
+    optimizer.step()
+grown(work, 300)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads what Linux says of a process")
+@pytest.mark.parametrize(("name", "code"), [("record", RECORD), ("watch", WATCH)])
+def test_no_memory_is_kept(name: str, code: str) -> None:
+    if name == "watch":
+        pytest.importorskip("torch")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=ENVIRONMENT, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < MOST_GROWTH
