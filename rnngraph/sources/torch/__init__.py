@@ -12,7 +12,9 @@ try:
 except ImportError:
     raise MissingToolError("PyTorch is not installed; pip install 'rnngraph[torch]' brings it.") from None
 
+from rnngraph.sources.torch.nonfinite import FirstNonFinite as FirstNonFinite
+from rnngraph.sources.torch.nonfinite import first_nonfinite as first_nonfinite
 from rnngraph.sources.torch.watch import Watch as Watch
 from rnngraph.sources.torch.watch import watch as watch
 
-__all__ = ["Watch", "watch"]
+__all__ = ["FirstNonFinite", "Watch", "first_nonfinite", "watch"]
