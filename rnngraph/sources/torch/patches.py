@@ -98,6 +98,8 @@ def _kept(own: Any, names: tuple[str, ...], log: CallLog, passes: Passes) -> Any
                 hook.remove()
         roots, seeds = (named["outputs"], "grad_outputs") if asks else (named["tensors"], "grad_tensors")
         _tried(log, lambda: passes.note(roots, named.get(seeds), log))
+        if passes.after is not None:
+            passes.after()
         return found
 
     return backward
