@@ -14,7 +14,7 @@ import numpy as np
 from rnngraph.checks import is_whole, whole_number
 from rnngraph.errors import InputError
 from rnngraph.measure.recording import Losses
-from rnngraph.trace.magnitudes import Floats, Integers
+from rnngraph.trace.magnitudes import Integers
 
 
 @dataclass(frozen=True, slots=True)

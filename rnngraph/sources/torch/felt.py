@@ -1,7 +1,7 @@
 """Where a gradient arrives although its numbers were rounded to zero.
 
-In: a recording. Out: `Felt`. Autograd's gradients are brought to size one at every state on their way, so that none falls
-below the smallest number; inside fused layers rows are walked that cannot.
+In: a recording. Out: `Felt`. Autograd's gradients are brought to size one at every state on their way, so that none
+falls below the smallest number; inside fused layers rows are walked that cannot.
 """
 
 from __future__ import annotations
@@ -71,7 +71,9 @@ def _feel_inside(recording: TorchRecording, call: Call, start: int, total: dict[
     arrived = recording.arrived(inside)
     nothing = np.zeros(1, np.int64)
     arriving = Arriving(fields=[(arrived["out"].swapaxes(0, 1)[None].astype(np.float64), nothing)])
-    arriving.ends = [(kind, 0, arrived[kind][None].astype(np.float64), nothing) for kind in ("h", "c") if kind in arrived]
+    arriving.ends = [
+        (kind, 0, arrived[kind][None].astype(np.float64), nothing) for kind in ("h", "c") if kind in arrived
+    ]
 
     def see(layer: int, direction: int, t: int, low: int, logs: list[Floats]) -> None:
         number = recording.number(one, layer, direction)

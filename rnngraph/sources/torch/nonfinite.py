@@ -1,7 +1,8 @@
-"""The first number that is not finite, in any code: the operation, the user's line, the module, the step and the sample.
+"""The first number that is not finite, in any code: operation, line, module, step and sample.
 
-In: a function that runs a model, forward and backward. Out: what was found on either way. Every operation of PyTorch's is looked
-at as it is dispatched; the line of one of the backward pass is that of the operation that it walks back.
+In: a function that runs a model, forward and backward. Out: what was found on either way. Every operation of
+PyTorch's is looked at as it is dispatched; the line of one of the backward pass is that of the operation that it
+walks back.
 """
 
 from __future__ import annotations
@@ -69,14 +70,18 @@ def first_nonfinite(function: Callable[[], Any], model: Any = None) -> FirstNonF
         InputError: what was passed is not callable.
     """
     if not callable(function):
-        raise InputError(f"first_nonfinite got a {type(function).__name__}; pass a function that runs forward and backward.")
+        raise InputError(
+            f"first_nonfinite got a {type(function).__name__}; pass a function that runs forward and backward."
+        )
     seen = _Modules(model)
     with seen, _Looking(seen) as looking:
         function()
     return FirstNonFinite(*(None if one is None else one.told(seen) for one in (looking.forward, looking.backward)))
 
 
-_Chain: TypeAlias = tuple[tuple[Any, int], ...]  # modules under way, outermost first, and how often each was called before
+_Chain: TypeAlias = tuple[
+    tuple[Any, int], ...
+]  # modules under way, outermost first, and how often each was called before
 
 
 class _Modules:
@@ -120,7 +125,7 @@ class _Modules:
         return self.names.get(id(chain[-1][0]), type(chain[-1][0]).__name__) if chain else ""
 
     def step(self, chain: _Chain) -> int | None:
-        """Give the number of the call of the innermost module that was called again; the model's own calls are no steps."""
+        """Give the number of the call of the innermost module that was called again; the model's calls are none."""
         own = (one for one in reversed(chain) if one[0] is not self.model)
         return next((count for module, count in own if self._most[id(module)] > 0), None)
 
@@ -192,7 +197,7 @@ class _Looking(TorchDispatchMode):  # type: ignore[misc]
 
 
 def _position(broken: Any, place: _Place, backward: bool) -> tuple[int | None, int | None]:
-    """Give timestep and sample: of a fused layer's output the time axis is known, else the first axis is the samples'."""
+    """Give timestep and sample: of a fused layer's output the time axis is known; else samples come first."""
     at = torch.nonzero(~broken.isfinite())[0].tolist() if broken.dim() else []
     module = place.chain[-1][0] if place.chain else None
     if not backward and isinstance(module, FUSED) and broken.dim() == 3:

@@ -59,7 +59,9 @@ def custom_cell_of(one: Recurrence) -> CellTrace:
     middle = one.steps // 2
     names = [_SQUASHING[node.name()] for node in _squashers(one, middle)]
     gates = tuple(f"{label}{names[: k + 1].count(label)}" for k, label in enumerate(names)) if len(names) <= 16 else ()
-    return CellTrace(name, one.title, kinds or ("h",), gates, operations=operations_of(inside_step(one, middle), one, middle))
+    return CellTrace(
+        name, one.title, kinds or ("h",), gates, operations=operations_of(inside_step(one, middle), one, middle)
+    )
 
 
 def squashed(one: Recurrence, cell: CellTrace) -> Squashed | None:

@@ -144,9 +144,12 @@ def reached(roots: list[Edge], calls: list[Call]) -> list[Call]:
     """Find the calls of which a node lies below the roots."""
     if not calls or not roots:
         return []
-    numbers = {node._sequence_nr() for _, node, _ in walk_down([node for node, _ in roots], min(c.begin for c in calls))}
+    numbers = {
+        node._sequence_nr() for _, node, _ in walk_down([node for node, _ in roots], min(c.begin for c in calls))
+    }
     numbers |= {node._sequence_nr() for node, _ in roots}
     ordered = sorted(numbers)
+
     def hit(call: Call) -> bool:
         place = bisect_left(ordered, call.begin)
         return place < len(ordered) and ordered[place] < call.end

@@ -1,7 +1,8 @@
 """What is put around PyTorch's functions while a model is watched, and taken off again.
 
-In: a log of calls and one of backward passes. Out: nothing; what the run computes is not changed, and a failure of ours
-is noted instead of raised. Classes are patched, not modules, so that copies and saved files of modules stay as they are.
+In: a log of calls and one of backward passes. Out: nothing; what the run computes is not changed, and a failure of
+ours is noted instead of raised. Classes are patched, not modules, so that copies and saved files of modules stay as
+they are.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from rnngraph.sources.torch.passes import Passes
 
 _BACKWARD = ("tensors", "grad_tensors", "retain_graph", "create_graph", "grad_variables", "inputs")
 _GRAD = (
-    "outputs", "inputs", "grad_outputs", "retain_graph", "create_graph", "only_inputs", "allow_unused", "is_grads_batched",
+    "outputs", "inputs", "grad_outputs", "retain_graph", "create_graph", "only_inputs", "allow_unused",
+    "is_grads_batched",
     "materialize_grads",
 )  # fmt: skip
 
@@ -59,7 +61,9 @@ class Patches:
 
 def _classes(model: Any) -> list[type]:
     kinds = {kind for module in model.modules() for kind in type(module).__mro__ if "forward" in vars(kind)}
-    return sorted((k for k in kinds - {nn.Module} if not k.__module__.startswith("torch.jit")), key=lambda k: k.__name__)
+    return sorted(
+        (k for k in kinds - {nn.Module} if not k.__module__.startswith("torch.jit")), key=lambda k: k.__name__
+    )
 
 
 def _seen(owner: type, own: Any, log: CallLog, passes: Passes) -> Any:

@@ -1,7 +1,7 @@
 """The recurrences of a run as the graph of a trace: a node a part and step, joined as the steps were.
 
-In: a recording and the gradients of its states. Out: a `GraphTrace`. Where one recurrence begins from the other's end, an edge
-says so, so that a picture can put one after the other.
+In: a recording and the gradients of its states. Out: a `GraphTrace`. Where one recurrence begins from the other's
+end, an edge says so, so that a picture can put one after the other.
 """
 
 from __future__ import annotations
@@ -83,12 +83,16 @@ def graph_of(recording: TorchRecording, states: dict[str, Magnitudes]) -> GraphT
         for kind, ids in numbers.of_track(number).items():
             known = states[recording.facts[number].states[kind]]
             grad.value[ids], grad.status[ids] = known.value[: len(ids)], known.status[: len(ids)]
-    ends = [int(numbers.of_track(k)["h"][t]) for k in _top(recording) for t in range(recording.tracks[k].recurrence.steps)]
+    ends = [
+        int(numbers.of_track(k)["h"][t]) for k in _top(recording) for t in range(recording.tracks[k].recurrence.steps)
+    ]
     columns.add(("loss", "loss", "loss", ""), "", -1, ends)
     op, scope, timestep = (np.array([row[k] for row in columns.rows], np.int64) for k in range(3))
     names = {str(numbers.firsts[k]): f"input of {track.recurrence.path}" for k, track in enumerate(recording.tracks)}
+    ops, labels, roles, formulas = (tuple(one[k] for one in columns.ops) for k in range(4))
     return GraphTrace(
-        *(tuple(one[k] for one in columns.ops) for k in range(4)), scopes=tuple(columns.scopes), shapes=("()",), names=names,
+        ops=ops, labels=labels, roles=roles, formulas=formulas, scopes=tuple(columns.scopes), shapes=("()",),
+        names=names,
         op=op, scope=scope, shape=np.zeros(len(op), np.int64), timestep=timestep,
         inputs=np.array([one for some in columns.inputs for one in some], np.int64),
         offsets=np.concatenate([[0], np.cumsum([len(some) for some in columns.inputs])]).astype(np.int64),
@@ -139,7 +143,11 @@ def _add_track(columns: _Columns, recording: TorchRecording, number: int, start:
 
 def _end_of(recording: TorchRecording, one: Recurrence, kind: str) -> list[int]:
     return [
-        int(recording.numbers.of_track(k)[kind if kind in track.cell.kinds else "h"][-1 if track.direction == "forward" else 0])
+        int(
+            recording.numbers.of_track(k)[kind if kind in track.cell.kinds else "h"][
+                -1 if track.direction == "forward" else 0
+            ]
+        )
         for k, track in enumerate(recording.tracks)
         if track.recurrence is one
     ][-1:]

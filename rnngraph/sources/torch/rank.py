@@ -1,7 +1,8 @@
-"""More than one process: the rank, and weights that `fully_shard` divides, which stay whole until the graph was asked.
+"""More than one process: the rank, and weights that `fully_shard` divides, whole until the graph was asked.
 
-In: a model. Out: nothing is gathered by us; PyTorch's own engines do what they do in a backward pass. Under `fully_shard` the
-questions are asked before the weights are divided again, by every rank alike, or the gathers would wait for each other.
+In: a model. Out: nothing is gathered by us; PyTorch's own engines do what they do in a backward pass. Under
+`fully_shard` the questions are asked before the weights are divided again, by every rank alike, or the gathers would
+wait for each other.
 """
 
 from __future__ import annotations

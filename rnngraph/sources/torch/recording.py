@@ -14,7 +14,7 @@ import numpy as np
 from rnngraph import norms
 from rnngraph.autodiff.block.backward import Inner
 from rnngraph.autodiff.contribution import Array
-from rnngraph.measure.recording import Felt, Losses, Reduced, See, Take
+from rnngraph.measure.recording import Facts, Felt, Losses, Reduced, See, Take
 from rnngraph.sources.tape.windows import block_window
 from rnngraph.sources.torch.calls import Call
 from rnngraph.sources.torch.certificate import Certificate
@@ -43,7 +43,13 @@ class TorchRecording:
     walked = True
 
     def __init__(
-        self, run: Pass, recurrences: Sequence[Recurrence], names: Mapping[int, str], *, model: str, labels: Sequence[str | None] = ()
+        self,
+        run: Pass,
+        recurrences: Sequence[Recurrence],
+        names: Mapping[int, str],
+        *,
+        model: str,
+        labels: Sequence[str | None] = (),
     ) -> None:
         """Find clocks and shares; `names` are the paths of parameters by id."""
         self.run, self.recurrences, self.model, self.labels = run, list(recurrences), model, labels
@@ -52,7 +58,7 @@ class TorchRecording:
         for track in self.tracks:
             track.clock = self.clocks[self.recurrences.index(track.recurrence)]
         self.numbers = Numbers.of(self.tracks)
-        self.facts = [track.facts(self.numbers.of_track(k)) for k, track in enumerate(self.tracks)]
+        self.facts: Sequence[Facts] = [track.facts(self.numbers.of_track(k)) for k, track in enumerate(self.tracks)]
         self.batch, self.loss = self.tracks[0].batch, run.loss
         self.dtype = str(run.seeds[0].dtype).removeprefix("torch.")
         batches = [max(t.batch for t in self.tracks if t.recurrence is one) for one in self.recurrences]
@@ -108,7 +114,13 @@ class TorchRecording:
     def walk(self, take: Take) -> None:
         """Ask for the gradients of all states at once, and divide them."""
         states = [edge for one in self.recurrences for some in one.states for edge in some]
-        layers = [edge for one in self.recurrences for call in one.calls if one.fused and call.layer for edge in call.layer.ports.values()]
+        layers = [
+            edge
+            for one in self.recurrences
+            for call in one.calls
+            if one.fused and call.layer
+            for edge in call.layer.ports.values()
+        ]
         entering = self.entering_edges()
         wanted = list(dict.fromkeys([*states, *layers, *entering]))
         with self.weights.watched():
@@ -166,8 +178,16 @@ class TorchRecording:
             inside = self.inside(call)
             arrived = self.arrived(inside)
 
-            def lend(inner: Inner, inside: Inside = inside, start: int = start, last: bool = call is one.calls[-1]) -> None:
-                layer, d = next((k, row.index(inner.block)) for k, row in enumerate(inside.blocks) if inner.block in row)
+            def lend(
+                inner: Inner,
+                inside: Inside = inside,
+                arrived: Mapping[str, Array] = arrived,
+                start: int = start,
+                last: bool = call is one.calls[-1],
+            ) -> None:
+                layer, d = next(
+                    (k, row.index(inner.block)) for k, row in enumerate(inside.blocks) if inner.block in row
+                )
                 number = self.number(one, layer, d)
                 window = block_window(number, inner)
                 if not last and inner.steps.stop == inner.block.steps and not inner.block.reverse:
@@ -211,7 +231,9 @@ class TorchRecording:
                 found[kind] = array(layout.spread(total) if kind == "out" else layout.states(total), inside.wide)
         if "out" not in found:
             block = inside.blocks[-1]
-            found["out"] = np.zeros((*block[0].value.shape[1::-1], sum(one.value.shape[-1] for one in block)), block[0].dtype)
+            found["out"] = np.zeros(
+                (*block[0].value.shape[1::-1], sum(one.value.shape[-1] for one in block)), block[0].dtype
+            )
         return found
 
     def entering_edges(self) -> dict[Edge, tuple[Recurrence, int]]:

@@ -1,6 +1,7 @@
 """Many losses walked back at once: through autograd between the layers, through blocks of our own inside fused ones.
 
-In: shares, and which losses of which steps are wanted. Out: logarithms of norms at every state, told to whoever measures.
+In: shares, and which losses of which steps are wanted. Out: logarithms of norms at every state, told to whoever
+measures.
 """
 
 from __future__ import annotations
@@ -75,13 +76,17 @@ class Rows:
 
     def chunks(self, rows: Sequence[tuple[int, int]]) -> Iterator[tuple[int, Sequence[tuple[int, int]]]]:
         """Divide rows so that their gradients at all states fit."""
-        ports = self.ports if len(self.calls) > 1 or self.states or self.inputs else ()  # else nothing is above the only one
+        ports = (
+            self.ports if len(self.calls) > 1 or self.states or self.inputs else ()
+        )  # else nothing is above the only one
         size = sum(8 * int(np.prod(shape_of(edge))) for edge in (*self.states, *ports, *self.inputs))
         count = max(1, min(len(rows), _MOST, _BYTES // max(size, 1)))
         for low in range(0, len(rows), count):
             yield low, rows[low : low + count]
 
-    def walk(self, rows: Sequence[tuple[int, int]], see: Callable[..., None] | None, samples: dict[int, Integers]) -> Felt:
+    def walk(
+        self, rows: Sequence[tuple[int, int]], see: Callable[..., None] | None, samples: dict[int, Integers]
+    ) -> Felt:
         """Walk some rows, (clock, timestep), back; the insides of fused layers are told to `see`."""
         felt = Felt()
         arriving = {call: Arriving() for call in self.calls}
@@ -115,9 +120,7 @@ class Rows:
             seeds[port.edge] = share.new_zeros((rows, *share.shape))
         seeds[port.edge][number] += only_step(share, t) if port.kind == "sequence" else share
 
-    def _through(
-        self, seeds: dict[Edge, Any], exponents: Integers, felt: Felt, arriving: dict[Call, Arriving]
-    ) -> None:
+    def _through(self, seeds: dict[Edge, Any], exponents: Integers, felt: Felt, arriving: dict[Call, Arriving]) -> None:
         """Let autograd carry rows to states and to the ports of fused layers, past no fused layer."""
         wanted = list(dict.fromkeys([*self.states, *self.inputs, *self.ports, *self.extra]))
         with blocked(self.ports):
@@ -185,11 +188,15 @@ class Rows:
                 for kind, t, edge in self.recording.state_edges(track):
                     total = felt.total(edge)
                     if total is not None:
-                        tell(number, kind, t, 0, _logs(track.by_sample(total[0], lead=1), total[1], samples[track.batch]))
+                        tell(
+                            number, kind, t, 0, _logs(track.by_sample(total[0], lead=1), total[1], samples[track.batch])
+                        )
             for edge, one in self.inputs.items():
                 total = felt.total(edge)
                 number = self.recording.number(one)
-                for t in range(one.steps if total is not None else 0):
+                if total is None:
+                    continue
+                for t in range(one.steps):
                     chosen = samples[self.recording.tracks[number].batch]
                     tell(number, "h", t, 0, _logs(total[0][:, :, t].flatten(2), total[1], chosen))
 

@@ -42,7 +42,9 @@ class Shares:
     lengths: Mapping[int, int]
 
     @staticmethod
-    def of(run: Pass, ports: Ports, recurrences: Sequence[Recurrence], clocks: Sequence[int], batches: list[int]) -> Shares:
+    def of(
+        run: Pass, ports: Ports, recurrences: Sequence[Recurrence], clocks: Sequence[int], batches: list[int]
+    ) -> Shares:
         """Ask for all of them in one pass."""
         with blocked(ports.found):
             at = ask(run, whole(run), list(ports.found))

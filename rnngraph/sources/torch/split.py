@@ -1,7 +1,7 @@
-"""The two parts of a state's gradient: what comes back through the steps after it, and what reaches it at its own step.
+"""The two parts of a state's gradient: what comes back through later steps, and what reaches it at its own.
 
-In: the states of recurrences and their gradients. Out: both parts by edge, each walked by itself, so that a small one is not
-lost in the rounding of a large one.
+In: the states of recurrences and their gradients. Out: both parts by edge, each walked by itself, so that a small
+one is not lost in the rounding of a large one.
 """
 
 from __future__ import annotations
@@ -64,7 +64,9 @@ def _taker(edges: Mapping[int, Edge], own: dict[Edge, Any]) -> Any:
         for k, edge in edges.items():
             if grad_inputs[k] is not None:
                 own[edge] = own[edge] + grad_inputs[k] if edge in own else grad_inputs[k].clone()
-        return tuple(torch.zeros_like(one) if k in edges and one is not None else one for k, one in enumerate(grad_inputs))
+        return tuple(
+            torch.zeros_like(one) if k in edges and one is not None else one for k, one in enumerate(grad_inputs)
+        )
 
     return take
 

@@ -1,6 +1,7 @@
 """The watch on a PyTorch model: what runs inside a `with` block is seen, and becomes a trace afterwards.
 
-In: a `torch.nn.Module`. Out: a `Watch`, which gives a `Trace`, says what was found, and gives single tensors on request.
+In: a `torch.nn.Module`. Out: a `Watch`, which gives a `Trace`, says what was found, and gives single tensors on
+request.
 """
 
 from __future__ import annotations
@@ -175,7 +176,7 @@ class Watch:
         return state(self._record(self._chosen(backward)), name, t)
 
     def row(self, step: int, *, clock: int | None = None, backward: Backward | None = None) -> dict[str, list[Any]]:
-        """Give the gradients of the loss of one step: by state and by input, a tensor a step, None where nothing arrives.
+        """Give the gradients of the loss of one step, by state and by input: a tensor a step; None is nothing.
 
         Args:
             step: the timestep of the loss.
@@ -216,7 +217,7 @@ class Watch:
             raise InputError(description.nothing_walked(self))
         if wanted == "first" and self._wanted != "first":
             raise InputError('only the last passes are kept; ask for the first with watch(model, backward="first").')
-        place = {"first": 0, "last": -1}.get(wanted, wanted) if isinstance(wanted, str) else wanted
+        place = wanted if isinstance(wanted, int) else {"first": 0, "last": -1}[wanted]
         if -place > len(self.passes.found):
             raise InputError(
                 f"backward is {wanted}, and {len(self.passes.found)} are kept of {self.passes.count}: say so before, "
@@ -226,8 +227,7 @@ class Watch:
 
     def _find(self, run: Pass) -> Found:
         if run not in self._found:
-            below = {name: some for name, some in self.marks.items()}
-            self._found[run] = find(run.calls, run.roots, below, self.only)
+            self._found[run] = find(run.calls, run.roots, self.marks, self.only)
         return self._found[run]
 
     def _record(self, run: Pass, labels: Sequence[str | None] = ()) -> TorchRecording:
@@ -245,7 +245,7 @@ class Watch:
 
 def _checked_backward(backward: object) -> Backward:
     if backward in ("last", "first"):
-        return backward  # type: ignore[return-value]
+        return backward
     if is_whole(backward) and backward < 0:
         return int(backward)
     raise InputError(f'backward is {backward!r}; pass "last", "first", or -2 for the last but one.')

@@ -100,7 +100,9 @@ class Weights:
     def _users(self) -> dict[Any, dict[int, tuple[_Steps, int]]]:
         if not self._steps:
             return {}
-        begins = {id(steps.recurrence): [call.begin for call in steps.recurrence.calls] for steps in self._steps.values()}
+        begins = {
+            id(steps.recurrence): [call.begin for call in steps.recurrence.calls] for steps in self._steps.values()
+        }
         least = min(first[0] for first in begins.values())
         nodes = {edge[0] for edge in self.run.roots}
         nodes |= {node for _, node, _ in walk_down(nodes, least)}
@@ -152,7 +154,9 @@ class Weights:
         if not cell_name(one.recurrence.module):
             return name
         stem, _, last = name.rpartition(".")
-        ours = next((_NAMES[key] + last.removeprefix(key).replace("_l0", "") for key in _NAMES if last.startswith(key)), last)
+        ours = next(
+            (_NAMES[key] + last.removeprefix(key).replace("_l0", "") for key in _NAMES if last.startswith(key)), last
+        )
         return f"{stem or one.recurrence.path}.{ours}"
 
 

@@ -145,7 +145,9 @@ def test_chaos(gain: float) -> None:
         own = layer(x.transpose(0, 1))[0]
     h, states = torch.zeros(N, 32).double(), []
     for t in range(60):
-        new = torch.tanh(x[:, t] @ layer.weight_ih_l0.T + layer.bias_ih_l0 + h @ layer.weight_hh_l0.T + layer.bias_hh_l0)
+        new = torch.tanh(
+            x[:, t] @ layer.weight_ih_l0.T + layer.bias_ih_l0 + h @ layer.weight_hh_l0.T + layer.bias_hh_l0
+        )
         h = new + (own[t] - new.detach())
         states.append(h)
     trail = Trail({"h": states}, {t: model.head(one).square().sum() for t, one in enumerate(states)})
@@ -210,7 +212,9 @@ def test_layers_with_batch_norm_between() -> None:
         trail.states[str(k)] = found.states["h", 0, False]
         y = found.output.transpose(0, 1)
         if k < 2:
-            norm = nn.functional.batch_norm(y.flatten(0, 1), None, None, model.norms[k].weight, model.norms[k].bias, True)
+            norm = nn.functional.batch_norm(
+                y.flatten(0, 1), None, None, model.norms[k].weight, model.norms[k].bias, True
+            )
             y = norm.view(*y.shape)
     trail.losses = {t: model.head(one).square().sum() for t, one in enumerate(y)}
     assert len({one.clock for one in trace.recurrences}) == 1

@@ -297,6 +297,4 @@ def test_other_functions_of_optimisation() -> None:
         torch.autograd.grad(model(x)[0].square().sum(), list(model.parameters()))
     with rnngraph.torch.watch(model) as plain:
         model(x)[0].square().sum().backward()
-    np.testing.assert_allclose(
-        watch.trace().states[0].grad.value, plain.trace().states[0].grad.value, rtol=1e-12
-    )
+    np.testing.assert_allclose(watch.trace().states[0].grad.value, plain.trace().states[0].grad.value, rtol=1e-12)

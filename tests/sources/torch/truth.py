@@ -1,6 +1,8 @@
-"""What a trace must say, from plain autograd: the gradient of the loss of every step at every state that a model's loop made.
+"""What a trace must say, from plain autograd: the gradient of the loss of every step at every state that a model's
+loop made.
 
-A model of the tests appends its states, and the loss of every step, to a `Trail`; nothing of it is known to the watch.
+A model of the tests appends its states, and the loss of every step, to a `Trail`; nothing of it is known to the
+watch.
 """
 
 from __future__ import annotations
@@ -47,7 +49,15 @@ def by_sample(gradient: Any, axis: int = 0) -> Any:
 
 
 def check(
-    trace: Trace, name: str, trail: Trail, key: str, *, axis: int = 0, rtol: float = 1e-11, clock: int | None = None, causal: bool = True
+    trace: Trace,
+    name: str,
+    trail: Trail,
+    key: str,
+    *,
+    axis: int = 0,
+    rtol: float = 1e-11,
+    clock: int | None = None,
+    causal: bool = True,
 ) -> None:
     """Compare a state of the trace, whole and loss by loss, with plain autograd; `rtol` is of the largest as well.
 
