@@ -69,8 +69,8 @@ def target_trace(
         source: `file.py:function` or `module:function`.
         settings: keyword arguments of the function.
         loss: what of a PyTorch module's output is differentiated where it is no scalar: `sum`, `mean` or `every`.
-        layer: which recurrent layer of a PyTorch module.
-        call_number: which of its calls.
+        layer: the path of the module of a PyTorch model that is wanted alone.
+        call_number: must be None: every sequence of a layer is in the trace.
         lags: see `rnngraph.record`; a Trace that the function returned stays as it is.
         spectrum: likewise.
 
@@ -89,13 +89,16 @@ def target_trace(
         with shielded(source):
             return record(returned, lags=lags, spectrum=spectrum, source=source)
     if _is_torch_pair(returned):
+        if call_number is not None:
+            raise InputError(
+                f"--call {call_number} means nothing: every sequence of a layer is in the trace; leave it out."
+            )
         from rnngraph.sources.torch.pair import trace_pair
 
         with shielded(source):
             return trace_pair(
-                returned[0], returned[1], loss=loss, layer=layer, call=call_number,
-                lags=lags, spectrum=spectrum, source=source,
-            )  # fmt: skip
+                returned[0], returned[1], loss=loss, only=layer, lags=lags, spectrum=spectrum, source=source
+            )
     raise InputError(f"{source} returned {_described(returned)}; return {WANTED}.")
 
 
@@ -109,10 +112,8 @@ def target_loss(
 ) -> Tensor:
     """Call the target for a loss on a tape, which can be checked and walked more than once.
 
-    Of a PyTorch pair it is the recurrence walked again, up to a scalar with the gradients of the run.
-
     Raises:
-        InputError: see `target_trace`; or it returned a Trace, which holds no tape.
+        InputError: see `target_trace`; or it returned a Trace or a PyTorch pair, which hold no tape.
         TargetError: an exception left the user's code.
     """
     returned = call(source, settings or {})
@@ -121,14 +122,10 @@ def target_loss(
     if isinstance(returned, Tensor):
         return returned
     if _is_torch_pair(returned):
-        from rnngraph.sources.torch.pair import pair_loss
-
-        with shielded(source):
-            return pair_loss(returned[0], returned[1], loss=loss, layer=layer, call=call_number)
-    raise InputError(
-        f"{source} returned {_described(returned)}; this command needs a loss (a Tensor of rnngraph) or a PyTorch pair "
-        "(module, batch)."
-    )
+        raise InputError(
+            f"{source} returned a PyTorch pair, whose gradients are autograd's own; torch.autograd.gradcheck checks them."
+        )
+    raise InputError(f"{source} returned {_described(returned)}; this command needs a loss (a Tensor of rnngraph).")
 
 
 def _refuse_choice(source: str, layer: str | None, call_number: int | None) -> None:

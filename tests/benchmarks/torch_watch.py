@@ -1,7 +1,8 @@
-"""What watching costs, as ratios to a plain training step of the same size: `python -m tests.benchmarks.torch_watch`.
+"""What watching costs, as ratios to a plain training step of the same size: `python -m
+tests.benchmarks.torch_watch`.
 
-Everything is measured: norms, parts of weights, and the lags of 32 losses at 8 samples. Each row runs in a process of its own,
-so that peak memory means something; the largest row only with `--large`.
+Everything is measured: norms, parts of weights, and the lags of 32 losses at 8 samples. Each row runs in a process
+of its own, so that peak memory means something; the largest row only with `--large`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Watch a PyTorch model train, and trace its recurrences: public as `rnngraph.torch`.
 
-PyTorch's own graph is the tape: it is kept alive, and autograd is asked. `calls`, `passes` and `patches` see a run; `chains` and
-`find` read the recurrences off the graph; `clocks` and `shares` say what the loss of a step is; `question`, `split` and `rows` ask;
-`inside` opens fused layers with blocks of our own; `recording` answers what `measure` wants to know.
+PyTorch's own graph is the tape: it is kept alive, and autograd is asked. `calls`, `passes` and `patches` see a run;
+`chains` and `find` read the recurrences off the graph; `clocks` and `shares` say what the loss of a step is;
+`question`, `split` and `rows` ask; `inside` opens fused layers with blocks of our own; `recording` answers what
+`measure` wants to know.
 """
 
 from rnngraph.errors import MissingToolError
@@ -12,7 +13,9 @@ try:
 except ImportError:
     raise MissingToolError("PyTorch is not installed; pip install 'rnngraph[torch]' brings it.") from None
 
+from rnngraph.sources.torch.nonfinite import FirstNonFinite as FirstNonFinite
+from rnngraph.sources.torch.nonfinite import first_nonfinite as first_nonfinite
 from rnngraph.sources.torch.watch import Watch as Watch
 from rnngraph.sources.torch.watch import watch as watch
 
-__all__ = ["Watch", "watch"]
+__all__ = ["FirstNonFinite", "Watch", "first_nonfinite", "watch"]

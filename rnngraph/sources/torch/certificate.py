@@ -1,6 +1,7 @@
 """How far the numbers of a trace can be trusted: independent ways to the same number, compared.
 
-In: what was measured in two ways. Out: sentences. A difference beyond rounding is said beside the numbers; nothing is refused.
+In: what was measured in two ways. Out: sentences. A difference beyond rounding is said beside the numbers; nothing
+is refused.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from rnngraph.sources.torch.calls import Call
@@ -42,10 +43,13 @@ def handed_on(calls: list[Call], barred: Iterable[Call] = ()) -> Chain:
         place = bisect_right(walls, (node._sequence_nr(), float("inf"))) - 1
         return place >= 0 and node._sequence_nr() < walls[place][1]
 
+    def known(limit: int, node: Any) -> bool:
+        return owner(node, limit) is not None or walled(node)
+
     for i, call in enumerate(calls[1:], 1):
         roots = [node for node, _ in call.out if node._sequence_nr() >= call.begin]
         for least in dict.fromkeys((calls[i - 1].begin, calls[0].begin)):  # the call before, else any: a dilated one
-            for _, node, place in walk_down(roots, least, lambda node: owner(node, i) is not None or walled(node)):
+            for _, node, place in walk_down(roots, least, partial(known, i)):
                 j = owner(node, i)
                 if j is not None:
                     found[j][plain((node, place))] = None

@@ -1,13 +1,14 @@
 """Which recurrences take their steps together, and at which edges a loss of a step enters.
 
-In: recurrences and calls. Out: a clock a recurrence, and `Ports`: what steps hand out. The share of the loss of a step is what
-reaches a port of it without having passed another port.
+In: recurrences and calls. Out: a clock a recurrence, and `Ports`: what steps hand out. The share of the loss of a
+step is what reaches a port of it without having passed another port.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -54,8 +55,8 @@ def ports_of(recurrences: Sequence[Recurrence], calls: Sequence[Call]) -> Ports:
     """List states, outputs and the fields of fused layers; and what modules hand out that are called in step."""
     ports = Ports()
     for one in recurrences:
-        for t, some in enumerate(one.states):
-            for edge in some:
+        for t, states in enumerate(one.states):
+            for edge in states:
                 ports.add(Port(edge, one, "step", t))
     for one in recurrences:
         for call, start in zip(one.calls, one.starts, strict=True):
@@ -68,8 +69,8 @@ def ports_of(recurrences: Sequence[Recurrence], calls: Sequence[Call]) -> Ports:
                 for edge in call.out:
                     ports.add(Port(edge, one, "step", start))
         for some in _in_lockstep(one, recurrences, calls):  # a decoder around the cell: its scores; attention, a head
-            for t, call in enumerate(some):
-                for edge in call.out:
+            for t, beside in enumerate(some):
+                for edge in beside.out:
                     ports.add(Port(edge, one, "step", t))
     return ports
 
@@ -90,7 +91,7 @@ def _alternates(some: Sequence[Call], others: Sequence[Call]) -> bool:
         return False
     order = sorted([(call.begin, -call.end, k % 2) for k, pair in enumerate((some, others)) for call in pair])
     sides = [side for _, _, side in order]
-    return all(a != b for a, b in zip(sides, sides[1:], strict=False))
+    return all(a != b for a, b in pairwise(sides))
 
 
 def set_clocks(run: Pass, recurrences: Sequence[Recurrence]) -> list[int]:
@@ -109,9 +110,8 @@ def set_clocks(run: Pass, recurrences: Sequence[Recurrence]) -> list[int]:
 def _same(run: Pass, one: Recurrence, other: Recurrence) -> bool:
     if one.steps != other.steps or SEQUENCE in (one.how, other.how):
         return False
-    if one.calls and other.calls and len(one.calls) == len(other.calls) > 1 and one.fused == other.fused:
-        if _alternates(one.calls, other.calls):
-            return True
+    if len(one.calls) > 1 and one.fused == other.fused and _alternates(one.calls, other.calls):
+        return True
     lower, upper = sorted((one, other), key=_begins)
     return _hands_down_in_step(run, upper, lower)
 
@@ -123,10 +123,7 @@ def _begins(one: Recurrence) -> int:
 def _hands_down_in_step(run: Pass, upper: Recurrence, lower: Recurrence) -> bool:
     """Ask what one step of a recurrence above hands down to the steps of one below, past no other step."""
     middle = upper.steps // 2
-    if upper.fused:
-        seeds = _of_input(upper, middle)
-    else:
-        seeds = {edge: _random(edge) for edge in upper.states[middle]}
+    seeds = _of_input(upper, middle) if upper.fused else {edge: _random(edge) for edge in upper.states[middle]}
     above = [edge for t, some in enumerate(upper.states) for edge in some if t != middle]
     sizes = torch.zeros(lower.steps, dtype=torch.float64)
     if lower.fused:
@@ -141,8 +138,8 @@ def _hands_down_in_step(run: Pass, upper: Recurrence, lower: Recurrence) -> bool
     else:
         places = {edge: t for t, some in enumerate(lower.states) for edge in some}
         with blocked([*above, *places]):
-            for edge, one in ask(run, seeds, list(places)).items():
-                sizes[places[edge]] += float(one.double().norm())
+            for edge, gradient in ask(run, seeds, list(places)).items():
+                sizes[places[edge]] += float(gradient.double().norm())
     return float(sizes[middle]) >= _IN_STEP * float(sizes.sum()) > 0
 
 

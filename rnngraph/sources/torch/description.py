@@ -66,8 +66,8 @@ def nothing_walked(watch: Watch) -> str:
         return f"no module of {type(watch.model).__name__} was called inside the with block: run the model inside it."
     if watch.passes.count:
         return (
-            "a backward pass ran inside the with block, but it reached no call that was made in it: the forward pass must "
-            "run inside the block too, and its weights or inputs must need gradients."
+            "a backward pass ran inside the with block, but it reached no call that was made in it: the forward pass "
+            "must run inside the block too, and its weights or inputs must need gradients."
         )
     if not watch.log.calls:
         return (
@@ -87,9 +87,9 @@ def nothing_found(watch: Watch, found: Found) -> str:
     reasons = "".join(f" {path}: {reason}." for path, reason in list(found.reasons.items())[:4])
     named = next((path for path, n in seen.items() if n == 1 and path != next(iter(seen))), next(iter(seen), "layer"))
     return (
-        f"no recurrence was found in {type(watch.model).__name__}; called were {listed}.{reasons} A state in a loop of your "
-        f"own is shown with watch.mark(h) once a step; for the credit of a module that takes a sequence at once, name it: "
-        f"watch(model, only={named!r})."
+        f"no recurrence was found in {type(watch.model).__name__}; called were {listed}.{reasons} A state in a loop "
+        f"of your own is shown with watch.mark(h) once a step; for the credit of a module that takes a sequence at "
+        f"once, name it: watch(model, only={named!r})."
     )
 
 
@@ -101,8 +101,8 @@ def notes(watch: Watch, recording: TorchRecording) -> tuple[str, ...]:
     for one in recording.recurrences:
         if one.how == SEQUENCE:
             found.append(
-                f"{one.path} takes a whole sequence at once and has no step of its own: the numbers are the credit of every "
-                "position of its input, with time taken for its second axis"
+                f"{one.path} takes a whole sequence at once and has no step of its own: the numbers are the credit of "
+                "every position of its input, with time taken for its second axis"
             )
     found += _not_finite(recording)
     if any(hooked(one) for one in watch.model.modules()):
@@ -115,12 +115,12 @@ def _not_finite(recording: TorchRecording) -> list[str]:
     for where, what in ((recording.broken.value, "value"), (recording.broken.gradient, "gradient")):
         if where is not None:
             _, number, kind, t = where
-            one = recording.tracks[number].recurrence
+            one, state = recording.tracks[number].recurrence, recording.facts[number].states[kind]
             call = max(k for k, start in enumerate(one.starts or [0]) if start <= t) + 1
+            way = "forward" if what == "value" else "backward"
             found.append(
-                f"the {what} of {recording.facts[number].states[kind]} is not finite at step {t} (call {call} of {one.path}), "
-                f"the first in the {'forward' if what == 'value' else 'backward'} pass; rnngraph.torch.first_nonfinite(function) "
-                "runs a function and gives the line"
+                f"the {what} of {state} is not finite at step {t} (call {call} of {one.path}), the first in the {way} "
+                "pass; rnngraph.torch.first_nonfinite(function) runs a function and gives the line"
             )
     return found
 

@@ -1,7 +1,7 @@
 """Where a gradient arrives although its numbers were rounded to zero.
 
-In: a recording. Out: `Felt`. Autograd's gradients are brought to size one at every state on their way, so that none falls
-below the smallest number; inside fused layers rows are walked that cannot.
+In: a recording. Out: `Felt`. Autograd's gradients are brought to size one at every state on their way, so that none
+falls below the smallest number; inside fused layers rows are walked that cannot.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Which recurrences ran: read off the graph's order, without being told.
 
-In: the calls that a backward pass reached, and what it was walked from. Out: `Recurrence`s, and for every module that is
-none the reason. A module is a recurrence if a call of it descends from an earlier one without passing another's call.
+In: the calls that a backward pass reached, and what it was walked from. Out: `Recurrence`s, and for every module
+that is none the reason. A module is a recurrence if a call of it descends from an earlier one without passing
+another's call.
 """
 
 from __future__ import annotations
@@ -92,7 +93,8 @@ def fused_runs(path: str, calls: list[Call]) -> list[Recurrence]:
 def _goes_on(call: Call, before: Call) -> str:
     """Say how a call goes on from another: by the graph, by the same numbers (a cut between them), or not at all."""
     layer, last = call.layer, before.layer
-    assert layer is not None and last is not None  # calls of a fused layer
+    if layer is None or last is None:
+        return ""
     roots = [edge[0] for edge in layer.initial_edges if edge is not None]
     if any(before.made(node) for node in roots) or any(before.made(n) for _, n, _ in walk_down(roots, before.begin)):
         return "graph"
@@ -183,6 +185,6 @@ def _check_sequence(path: str, call: Call) -> None:
         raise InputError(f"{path} was called once, and its input needs no gradient: there is no credit to ask for.")
     if after is None or len(after) < 3 or len(before) < 3 or before[:2] != after[:2]:
         raise InputError(
-            f"{path} was called once, from {before} to {after}: that is no sequence (samples, time, ...), and there is no "
-            "step of its own."
+            f"{path} was called once, from {before} to {after}: that is no sequence (samples, time, ...), and it "
+            "has no step of its own."
         )

@@ -1,7 +1,8 @@
 """The inside of one call of a fused layer, whose kernel hides it: blocks of our own around PyTorch's own h.
 
-In: a call. Out: blocks by layer and direction. Every step is computed from PyTorch's state before it, and its h is PyTorch's
-afterwards: nothing runs freely, so that a chaotic network is followed as well as any. How far one step is off is kept.
+In: a call. Out: blocks by layer and direction. Every step is computed from PyTorch's state before it, and its h is
+PyTorch's afterwards: nothing runs freely, so that a chaotic network is followed as well as any. How far one step is
+off is kept.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import torch
 from rnngraph.autodiff.block import Block
 from rnngraph.autodiff.block.backward import Lend, pull
 from rnngraph.autodiff.block.given import Given
-from rnngraph.autodiff.cell import Run
+from rnngraph.autodiff.cell import Rows, Run
 from rnngraph.autodiff.contribution import Array, Contribution
 from rnngraph.sources.torch.calls import Call
 from rnngraph.sources.torch.layout import Layout, array, cell_of, weights_of
@@ -32,9 +33,13 @@ class PinnedBlock(Block):
         super().__init__(*args, **kwargs)
 
     def _advance(self, start: int, stop: int, weights: Mapping[str, Array]) -> None:
-        states = {kind: self.rows(self.order(column)[start : stop + 1]) for kind, column in self.columns.items()}
+        states: dict[str, Rows] = {
+            kind: self.rows(self.order(column)[start : stop + 1]) for kind, column in self.columns.items()
+        }
         gates = self.rows(self.order(self.gates)[start:stop]) if self.cell.keeps_gates else []
-        extras = {name: self.rows(self.order(column)[start:stop]) for name, column in self.extras.items()}
+        extras: dict[str, Rows] = {
+            name: self.rows(self.order(column)[start:stop]) for name, column in self.extras.items()
+        }
         step = self.cell.advance(Run(states, gates, extras, weights, self.hidden))
         own, hidden = self.rows(self.order(self.own)[start:stop]), states["h"]
         copied = None if self.keep is None else self.rows(~self.order(self.keep)[start:stop, :, None])
@@ -95,7 +100,8 @@ class Inside:
             self.blocks.append(
                 [
                     PinnedBlock(
-                        np.ascontiguousarray(hidden[..., d * width : (d + 1) * width]), 0, cell_of(self.module), columns,
+                        np.ascontiguousarray(hidden[..., d * width : (d + 1) * width]), 0, cell_of(self.module),
+                        columns,
                         weights=weights_of(self.module, self._flat(number, d), self.wide),
                         initial=self._initial(number, d), reverse=bool(d), mask=valid,
                     )

@@ -1,7 +1,7 @@
 """Many losses walked back through one call of a fused layer at once, in numbers that cannot underflow.
 
-In: what reaches the layer, a row a loss. Out: norms of its states, told to whoever measures, and what the layer hands on to
-its input and to its first states, every row times a power of two of its own.
+In: what reaches the layer, a row a loss. Out: norms of its states, told to whoever measures, and what the layer
+hands on to its input and to its first states, every row times a power of two of its own.
 """
 
 from __future__ import annotations
@@ -195,7 +195,7 @@ def _banded(rows: Array, exponents: Integers) -> list[Field]:
 
 
 def _cut(one: Field, start: int, stop: int) -> Field:
-    """Take a window of a field over all steps, and of its rows those that hold anything or come before one that does."""
+    """Take a window of a field over all steps, and of its rows those up to the last that holds anything."""
     rows = one.rows[:, :, start:stop]
     held = np.flatnonzero(rows.any(axis=(1, 2, 3)))
     return Field(rows[: int(held[-1]) + 1 if held.size else 0], one.low, start, one.band)

@@ -26,7 +26,7 @@ class Layout:
         """Read it off the call."""
         self.module, self.packed, self.steps = module, layer.packed, layer.steps
         self.unbatched = self.packed is None and layer.x.tensor.dim() == 2
-        self.sizes = None if self.packed is None else self.packed.batch_sizes
+        self.sizes: Any = None if self.packed is None else self.packed.batch_sizes
         if self.sizes is not None:
             self.batch = int(self.sizes[0])
         else:
@@ -39,7 +39,7 @@ class Layout:
             return None
         sorted_ = np.arange(self.batch)[:, None] < self.sizes.numpy()
         unsorted = self.packed.unsorted_indices
-        return sorted_ if unsorted is None else sorted_[unsorted.cpu().numpy()]
+        return np.asarray(sorted_ if unsorted is None else sorted_[unsorted.cpu().numpy()])
 
     def spread(self, field: Any, *, lead: int = 0) -> Any:
         """Bring a field of the layer's input or output to (..., T, N, ·), with `lead` axes in front."""

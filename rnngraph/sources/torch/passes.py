@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,6 +70,7 @@ class Passes:
         self._kept = KEPT if isinstance(wanted, str) else max(KEPT, -wanted)
         self._mine = {id(one) for one in model.parameters()}
         self._gradients: dict[int, Any] = {}
+        self.after: Callable[[], None] | None = None  # is called at the end of a pass, where asking cannot wait
 
     def trains(self, inputs: Any, needed: bool) -> bool:
         """Tell a training pass from a question of the user's own: with `inputs`, it asks for a weight of the model."""

@@ -1,7 +1,8 @@
 """What is put around PyTorch's functions while a model is watched, and taken off again.
 
-In: a log of calls and one of backward passes. Out: nothing; what the run computes is not changed, and a failure of ours
-is noted instead of raised. Classes are patched, not modules, so that copies and saved files of modules stay as they are.
+In: a log of calls and one of backward passes. Out: nothing; what the run computes is not changed, and a failure of
+ours is noted instead of raised. Classes are patched, not modules, so that copies and saved files of modules stay as
+they are.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from rnngraph.sources.torch.passes import Passes
 
 _BACKWARD = ("tensors", "grad_tensors", "retain_graph", "create_graph", "grad_variables", "inputs")
 _GRAD = (
-    "outputs", "inputs", "grad_outputs", "retain_graph", "create_graph", "only_inputs", "allow_unused", "is_grads_batched",
+    "outputs", "inputs", "grad_outputs", "retain_graph", "create_graph", "only_inputs", "allow_unused",
+    "is_grads_batched",
     "materialize_grads",
 )  # fmt: skip
 
@@ -100,6 +102,8 @@ def _kept(own: Any, names: tuple[str, ...], log: CallLog, passes: Passes) -> Any
                 hook.remove()
         roots, seeds = (named["outputs"], "grad_outputs") if asks else (named["tensors"], "grad_tensors")
         _tried(log, lambda: passes.note(roots, named.get(seeds), log))
+        if passes.after is not None:
+            passes.after()
         return found
 
     return backward

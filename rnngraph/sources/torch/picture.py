@@ -1,7 +1,7 @@
 """The recurrences of a run as the graph of a trace: a node a part and step, joined as the steps were.
 
-In: a recording and the gradients of its states. Out: a `GraphTrace`. Where one recurrence begins from the other's end, an edge
-says so, so that a picture can put one after the other.
+In: a recording and the gradients of its states. Out: a `GraphTrace`. Where one recurrence begins from the other's
+end, an edge says so, so that a picture can put one after the other.
 """
 
 from __future__ import annotations
@@ -89,8 +89,10 @@ def graph_of(recording: TorchRecording, states: dict[str, Magnitudes]) -> GraphT
     columns.add(("loss", "loss", "loss", ""), "", -1, ends)
     op, scope, timestep = (np.array([row[k] for row in columns.rows], np.int64) for k in range(3))
     names = {str(numbers.firsts[k]): f"input of {track.recurrence.path}" for k, track in enumerate(recording.tracks)}
+    ops, labels, roles, formulas = (tuple(one[k] for one in columns.ops) for k in range(4))
     return GraphTrace(
-        *(tuple(one[k] for one in columns.ops) for k in range(4)), scopes=tuple(columns.scopes), shapes=("()",), names=names,
+        ops=ops, labels=labels, roles=roles, formulas=formulas, scopes=tuple(columns.scopes), shapes=("()",),
+        names=names,
         op=op, scope=scope, shape=np.zeros(len(op), np.int64), timestep=timestep,
         inputs=np.array([one for some in columns.inputs for one in some], np.int64),
         offsets=np.concatenate([[0], np.cumsum([len(some) for some in columns.inputs])]).astype(np.int64),

@@ -1,6 +1,7 @@
 """One question to autograd: what becomes of cotangents at some edges of the graph, at others.
 
-In: a pass and edges. Out: gradients. The weights are as they were in the pass, no `.grad` is touched, and the graph is kept.
+In: a pass and edges. Out: gradients. The weights are as they were in the pass, no `.grad` is touched, and the graph
+is kept.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ def blocked(edges: Iterable[Edge]) -> contextlib.AbstractContextManager[None]:
 
 
 def _replacer(places: Mapping[int, Any]) -> Any:
-    return lambda grads: tuple(places[k] if k in places else one for k, one in enumerate(grads))
+    return lambda grads: tuple(places.get(k, one) for k, one in enumerate(grads))
 
 
 def _sentence(error: str) -> str:

@@ -1,12 +1,12 @@
-"""More than one process: sharded weights stay whole while the graph is asked, and every rank asks the same.
+"""More than one process: the rank, and weights that `fully_shard` divides, whole until the graph was asked.
 
-In: a model. Out: nothing is gathered by us; PyTorch's own engines do what they do in a backward pass.
+In: a model. Out: nothing is gathered by us; PyTorch's own engines do what they do in a backward pass. Under
+`fully_shard` the questions are asked before the weights are divided again, by every rank alike, or the gathers would
+wait for each other.
 """
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -25,20 +25,19 @@ def sharded(model: Any) -> list[Any]:
     return [one for one in model.modules() if hasattr(one, "set_reshard_after_backward") and hasattr(one, "reshard")]
 
 
-@contextlib.contextmanager
-def every_rank_asks(model: Any) -> Iterator[None]:
-    """Keep sharded weights whole while questions are asked, which all ranks must do alike."""
-    yield
-
-
-def keep_whole(model: Any) -> None:
+def keep_whole(modules: list[Any]) -> None:
     """Keep gathered weights after backward, as the kept graph needs them."""
-    for one in sharded(model):
+    for one in modules:
         one.set_reshard_after_backward(False)
 
 
-def shard_again(model: Any) -> None:
-    """Let sharded weights go back to what they were."""
-    for one in sharded(model):
-        one.set_reshard_after_backward(True)
+def divide(modules: list[Any]) -> None:
+    """Divide the weights now, as the backward pass would have done."""
+    for one in modules:
         one.reshard()
+
+
+def let_divide(modules: list[Any]) -> None:
+    """Let backward passes divide the weights again."""
+    for one in modules:
+        one.set_reshard_after_backward(True)

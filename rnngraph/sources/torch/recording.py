@@ -14,7 +14,7 @@ import numpy as np
 from rnngraph import norms
 from rnngraph.autodiff.block.backward import Inner
 from rnngraph.autodiff.contribution import Array
-from rnngraph.measure.recording import Felt, Losses, Reduced, See, Take
+from rnngraph.measure.recording import Facts, Felt, Losses, Reduced, See, Take
 from rnngraph.sources.tape.windows import block_window
 from rnngraph.sources.torch.calls import Call
 from rnngraph.sources.torch.certificate import Certificate
@@ -58,7 +58,7 @@ class TorchRecording:
         for track in self.tracks:
             track.clock = self.clocks[self.recurrences.index(track.recurrence)]
         self.numbers = Numbers.of(self.tracks)
-        self.facts = [track.facts(self.numbers.of_track(k)) for k, track in enumerate(self.tracks)]
+        self.facts: Sequence[Facts] = [track.facts(self.numbers.of_track(k)) for k, track in enumerate(self.tracks)]
         self.batch, self.loss = self.tracks[0].batch, run.loss
         self.dtype = str(run.seeds[0].dtype).removeprefix("torch.")
         batches = [max(t.batch for t in self.tracks if t.recurrence is one) for one in self.recurrences]
@@ -179,7 +179,11 @@ class TorchRecording:
             arrived = self.arrived(inside)
 
             def lend(
-                inner: Inner, inside: Inside = inside, start: int = start, last: bool = call is one.calls[-1]
+                inner: Inner,
+                inside: Inside = inside,
+                arrived: Mapping[str, Array] = arrived,
+                start: int = start,
+                last: bool = call is one.calls[-1],
             ) -> None:
                 layer, d = next(
                     (k, row.index(inner.block)) for k, row in enumerate(inside.blocks) if inner.block in row

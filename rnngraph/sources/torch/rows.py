@@ -1,6 +1,7 @@
 """Many losses walked back at once: through autograd between the layers, through blocks of our own inside fused ones.
 
-In: shares, and which losses of which steps are wanted. Out: logarithms of norms at every state, told to whoever measures.
+In: shares, and which losses of which steps are wanted. Out: logarithms of norms at every state, told to whoever
+measures.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 _BYTES = 96_000_000  # of the gradients of a chunk of losses at all states
 
+_MOST = 64  # losses of a chunk
 _ALL = (-1, -1)  # a row that is the losses of all steps together: it must be the whole, which was measured by itself
 # (track, kind, t or -1, first row, logs of norms (rows, samples))
 See = Callable[[int, str, int, int, Floats], None]
@@ -74,8 +76,11 @@ class Rows:
 
     def chunks(self, rows: Sequence[tuple[int, int]]) -> Iterator[tuple[int, Sequence[tuple[int, int]]]]:
         """Divide rows so that their gradients at all states fit."""
-        size = sum(8 * int(np.prod(shape_of(edge))) for edge in (*self.states, *self.ports, *self.inputs))
-        count = max(1, min(len(rows), _BYTES // max(size, 1)))
+        ports = (
+            self.ports if len(self.calls) > 1 or self.states or self.inputs else ()
+        )  # else nothing is above the only one
+        size = sum(8 * int(np.prod(shape_of(edge))) for edge in (*self.states, *ports, *self.inputs))
+        count = max(1, min(len(rows), _MOST, _BYTES // max(size, 1)))
         for low in range(0, len(rows), count):
             yield low, rows[low : low + count]
 
@@ -189,7 +194,9 @@ class Rows:
             for edge, one in self.inputs.items():
                 total = felt.total(edge)
                 number = self.recording.number(one)
-                for t in range(one.steps if total is not None else 0):
+                if total is None:
+                    continue
+                for t in range(one.steps):
                     chosen = samples[self.recording.tracks[number].batch]
                     tell(number, "h", t, 0, _logs(total[0][:, :, t].flatten(2), total[1], chosen))
 

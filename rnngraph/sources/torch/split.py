@@ -1,7 +1,7 @@
-"""The two parts of a state's gradient: what comes back through the steps after it, and what reaches it at its own step.
+"""The two parts of a state's gradient: what comes back through later steps, and what reaches it at its own.
 
-In: the states of recurrences and their gradients. Out: both parts by edge, each walked by itself, so that a small one is not
-lost in the rounding of a large one.
+In: the states of recurrences and their gradients. Out: both parts by edge, each walked by itself, so that a small
+one is not lost in the rounding of a large one.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The states of recurrences as a trace shows them: one track a layer and direction, with names, kinds and facts.
 
-In: recurrences that were found. Out: `Track`s. Which state is `h` is known of PyTorch's own modules; of others the first is.
+In: recurrences that were found. Out: `Track`s. Which state is `h` is known of PyTorch's own modules; of others the
+first is.
 """
 
 from __future__ import annotations

@@ -30,8 +30,8 @@ def unwrapped(model: Any) -> Any:
     scripted = next((one for one in model.modules() if isinstance(one, torch.jit.ScriptModule)), None)
     if scripted is not None:
         raise InputError(
-            f"{type(model).__name__} is or holds a scripted module ({scripted.original_name}), whose calls cannot be seen; "
-            "watch the module that was given to torch.jit."
+            f"{type(model).__name__} is or holds a scripted module ({scripted.original_name}), whose calls cannot be "
+            "seen; watch the module that was given to torch.jit."
         )
     return model
 

@@ -1,6 +1,7 @@
 """The watch on a PyTorch model: what runs inside a `with` block is seen, and becomes a trace afterwards.
 
-In: a `torch.nn.Module`. Out: a `Watch`, which gives a `Trace`, says what was found, and gives single tensors on request.
+In: a `torch.nn.Module`. Out: a `Watch`, which gives a `Trace`, says what was found, and gives single tensors on
+request.
 """
 
 from __future__ import annotations
@@ -63,6 +64,7 @@ class Watch:
             if path not in self._names.values():
                 raise InputError(description.no_such_path(self.model, self._names, path))
         self._patches: Patches | None = None
+        self._sharded = rank.sharded(self.model)
         self._start()
 
     def _start(self) -> None:
@@ -71,6 +73,7 @@ class Watch:
         self.marks: dict[str, list[tuple[Edge, Kept]]] = {}
         self._found: dict[Pass, Found] = {}
         self._recordings: dict[Pass, TorchRecording] = {}
+        self._asked: Trace | None = None  # of sharded weights, which are whole only until the end of the backward pass
 
     def __enter__(self) -> Watch:
         """Begin to see."""
@@ -80,6 +83,9 @@ class Watch:
         self._patches = Patches()
         try:
             self._patches.put(self.model, self.log, self.passes)
+            if self._sharded:
+                rank.keep_whole(self._sharded)
+                self.passes.after = self._ask_now
         except Exception as error:  # the run goes on as if it were not watched
             self.log.failure = f"{type(error).__name__}: {error}"
         return self
@@ -91,6 +97,19 @@ class Watch:
         if self._patches is not None:
             self._patches.take_off()
             self._patches = None
+            self.passes.after = None
+            rank.let_divide(self._sharded)
+
+    def _ask_now(self) -> None:
+        """Ask before sharded weights are divided again; afterwards the graph has no weights to walk with."""
+        try:
+            if self.passes.found:
+                self._asked = self._measure(None, LagOptions(), 0, (), "")
+        except Exception as error:  # the run goes on as if it were not watched
+            self.log.failure = self.log.failure or f"{type(error).__name__}: {error}"
+        self.passes.found.clear()
+        self.log.calls.clear()
+        rank.divide(self._sharded)
 
     def mark(self, tensor: Any, name: str = "state") -> None:
         """Say, once a step, which tensor is a state: for a loop that no module shows.
@@ -125,11 +144,22 @@ class Watch:
         options = lags if isinstance(lags, LagOptions) else LagOptions() if lags else None
         if not isinstance(lags, LagOptions | bool):
             raise InputError(f"lags is {lags!r}; pass True, False or an rnngraph.LagOptions.")
+        if self._asked is not None:
+            return self._asked
+        return self._measure(backward, options, spectrum, labels, source)
+
+    def _measure(
+        self,
+        backward: Backward | None,
+        options: LagOptions | None,
+        spectrum: int,
+        labels: Sequence[str | None],
+        source: str,
+    ) -> Trace:
         recording = self._record(self._chosen(backward), labels)
-        with rank.every_rank_asks(self.model):
-            trace = measured.record(
-                recording, lags=options, spectrum=whole_number(spectrum, "spectrum", least=0), source=source
-            )
+        trace = measured.record(
+            recording, lags=options, spectrum=whole_number(spectrum, "spectrum", least=0), source=source
+        )
         checks = recording.certificate.sentences()
         failed = tuple(one for one in checks if one.startswith(UNCERTAIN))
         rest = tuple(one for one in checks if one not in failed)
@@ -146,7 +176,7 @@ class Watch:
         return state(self._record(self._chosen(backward)), name, t)
 
     def row(self, step: int, *, clock: int | None = None, backward: Backward | None = None) -> dict[str, list[Any]]:
-        """Give the gradients of the loss of one step: by state and by input, a tensor a step, None where nothing arrives.
+        """Give the gradients of the loss of one step, by state and by input: a tensor a step; None is nothing.
 
         Args:
             step: the timestep of the loss.
@@ -187,7 +217,7 @@ class Watch:
             raise InputError(description.nothing_walked(self))
         if wanted == "first" and self._wanted != "first":
             raise InputError('only the last passes are kept; ask for the first with watch(model, backward="first").')
-        place = {"first": 0, "last": -1}.get(wanted, wanted) if isinstance(wanted, str) else wanted
+        place = wanted if isinstance(wanted, int) else {"first": 0, "last": -1}[wanted]
         if -place > len(self.passes.found):
             raise InputError(
                 f"backward is {wanted}, and {len(self.passes.found)} are kept of {self.passes.count}: say so before, "
@@ -197,8 +227,7 @@ class Watch:
 
     def _find(self, run: Pass) -> Found:
         if run not in self._found:
-            below = {name: some for name, some in self.marks.items()}
-            self._found[run] = find(run.calls, run.roots, below, self.only)
+            self._found[run] = find(run.calls, run.roots, self.marks, self.only)
         return self._found[run]
 
     def _record(self, run: Pass, labels: Sequence[str | None] = ()) -> TorchRecording:
@@ -209,15 +238,14 @@ class Watch:
         if known is None or labels:
             weights = {id(weight): name for name, weight in self.model.named_parameters()}
             name = description.model_title(self.model, found)
-            with rank.every_rank_asks(self.model):
-                known = TorchRecording(run, found.recurrences, weights, model=name, labels=labels)
+            known = TorchRecording(run, found.recurrences, weights, model=name, labels=labels)
             self._recordings[run] = known
         return known
 
 
 def _checked_backward(backward: object) -> Backward:
     if backward in ("last", "first"):
-        return backward  # type: ignore[return-value]
+        return backward
     if is_whole(backward) and backward < 0:
         return int(backward)
     raise InputError(f'backward is {backward!r}; pass "last", "first", or -2 for the last but one.')

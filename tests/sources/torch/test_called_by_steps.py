@@ -279,7 +279,7 @@ def test_chaos(gain: float) -> None:
 def test_parts_of_every_weight_by_step() -> None:
     model = Loop(nn.GRUCell(D, H)).double()
     x = torch.randn(T, N, D).double()
-    watch, trail = watched(model, x)
+    watch, _ = watched(model, x)
     trace = watch.trace()
     weights = [model.cell.weight_ih.detach().clone().requires_grad_() for _ in range(T)]
     h = torch.zeros(N, H).double()

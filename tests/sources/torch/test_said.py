@@ -72,7 +72,7 @@ def test_print() -> None:
     lines = text.splitlines()
     assert lines[0].split() == ["path", "kind", "steps", "states"]
     assert lines[1].split(maxsplit=3) == ["encoder", "nn.LSTM", "5", "h, c of 4 layers and directions"]
-    assert lines[2].split(maxsplit=3) == ["decoder.step.cell", "GRUCell", "5", "1", "state"][:3] + ["1 state"]
+    assert lines[2].split(maxsplit=3) == ["decoder.step.cell", "GRUCell", "5", "1 state"]
 
 
 def test_an_outer_module_can_be_named() -> None:
@@ -207,7 +207,7 @@ def run(watch: Any) -> None:
     ("model", "act", "message"),
     [
         (lambda: nn.GRU(3, 3), lambda watch: None, r"no module of GRU was called inside the with block: run the model"),
-        (lambda: nn.GRU(3, 3), outside, r"no backward pass ran inside the with block: call loss\.backward\(\) inside it"),
+        (lambda: nn.GRU(3, 3), outside, r"no backward pass ran inside the with block: call loss\.backward\(\)"),
         (lambda: nn.GRU(3, 3), detached, r"nothing that it computed needs a gradient: it ran under torch\.no_grad"),
         (lambda: nn.GRU(3, 3), frozen, r"nothing that it computed needs a gradient"),
         (
@@ -280,7 +280,7 @@ def test_zero_length_and_nan() -> None:
     model = nn.GRU(3, 3)
     with rnngraph.torch.watch(model) as watch, pytest.raises(RuntimeError, match="sequence length"):
         model(torch.zeros(0, 2, 3))  # PyTorch's own sentence
-    with pytest.raises(InputError, match="no backward|needs a gradient"):
+    with pytest.raises(InputError, match="nothing that it computed needs a gradient"):
         watch.trace()
     with rnngraph.torch.watch(model) as watch:
         x = torch.randn(5, 2, 3)

@@ -1,6 +1,8 @@
-"""What a trace must say, from plain autograd: the gradient of the loss of every step at every state that a model's loop made.
+"""What a trace must say, from plain autograd: the gradient of the loss of every step at every state that a model's
+loop made.
 
-A model of the tests appends its states, and the loss of every step, to a `Trail`; nothing of it is known to the watch.
+A model of the tests appends its states, and the loss of every step, to a `Trail`; nothing of it is known to the
+watch.
 """
 
 from __future__ import annotations

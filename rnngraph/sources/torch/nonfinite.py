@@ -1,0 +1,235 @@
+"""The first number that is not finite, in any code: operation, line, module, step and sample.
+
+In: a function that runs a model, forward and backward. Out: what was found on either way. Every operation of
+PyTorch's is looked at as it is dispatched; the line of one of the backward pass is that of the operation that it
+walks back.
+"""
+
+from __future__ import annotations
+
+import sys
+import sysconfig
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any, TypeAlias
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from rnngraph.errors import InputError
+from rnngraph.sources.torch.calls import FUSED
+from rnngraph.sources.torch.edges import in_backward
+
+_OWN = str(Path(__file__).resolve().parents[2])
+_FOREIGN = (str(Path(torch.__file__).resolve().parent), _OWN, sysconfig.get_paths()["stdlib"], "<frozen")
+
+
+@dataclass(frozen=True, slots=True)
+class NonFinite:
+    """An operation out of which something not finite came although all that went in was finite."""
+
+    op: str
+    file: str  # of the user's code; empty where no line of theirs led here
+    line: int
+    module: str  # the path of the innermost module that was under way; empty outside any
+    timestep: int | None  # the position in time, where the operation belongs to a recurrence
+    sample: int | None  # the first that is not finite
+    inputs: tuple[Any, ...]  # copies of what went in
+
+    def __str__(self) -> str:
+        """Say it in one line."""
+        where = f"{self.file}:{self.line}" if self.file else "no line of yours"
+        place = [f"in {self.module}"] if self.module else []
+        place += [f"step {self.timestep}"] if self.timestep is not None else []
+        place += [f"sample {self.sample}"] if self.sample is not None else []
+        return f"{self.op} at {where}" + (f" ({', '.join(place)})" if place else "")
+
+
+@dataclass(frozen=True, slots=True)
+class FirstNonFinite:
+    """What was found; None on a way on which all is finite."""
+
+    forward: NonFinite | None
+    backward: NonFinite | None
+
+    def __str__(self) -> str:
+        """Say both in words."""
+        return f"forward: {self.forward or 'all finite'}\nbackward: {self.backward or 'all finite'}"
+
+
+def first_nonfinite(function: Callable[[], Any], model: Any = None) -> FirstNonFinite:
+    """Run a function and find the first operation that makes NaN or infinity of finite numbers.
+
+    Args:
+        function: runs the model, and its backward pass; it is called once, with no arguments.
+        model: gives the paths of modules; without it a module is called by its type.
+
+    Raises:
+        InputError: what was passed is not callable.
+    """
+    if not callable(function):
+        raise InputError(
+            f"first_nonfinite got a {type(function).__name__}; pass a function that runs forward and backward."
+        )
+    seen = _Modules(model)
+    with seen, _Looking(seen) as looking:
+        function()
+    return FirstNonFinite(*(None if one is None else one.told(seen) for one in (looking.forward, looking.backward)))
+
+
+_Chain: TypeAlias = tuple[
+    tuple[Any, int], ...
+]  # modules under way, outermost first, and how often each was called before
+
+
+class _Modules:
+    """Which modules are under way, and how often each was called inside the outermost."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.names = {} if model is None else {id(module): path for path, module in model.named_modules()}
+        self.stack: list[tuple[Any, int]] = []
+        self._inside: dict[int, int] = {}  # calls since the outermost began
+        self._outermost: dict[int, int] = {}
+        self._most: dict[int, int] = {}
+        self._hooks: list[Any] = []
+
+    def __enter__(self) -> _Modules:
+        module = torch.nn.modules.module
+        self._hooks = [
+            module.register_module_forward_pre_hook(self._begin),
+            module.register_module_forward_hook(self._end, always_call=True),
+        ]
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for hook in self._hooks:
+            hook.remove()
+
+    def _begin(self, module: Any, args: Any) -> None:
+        if not self.stack:
+            self._inside.clear()
+        counts = self._inside if self.stack else self._outermost
+        count = counts[id(module)] = counts.get(id(module), -1) + 1
+        self._most[id(module)] = max(count, self._most.get(id(module), 0))
+        self.stack.append((module, count))
+
+    def _end(self, module: Any, args: Any, result: Any) -> None:
+        while self.stack and self.stack.pop()[0] is not module:
+            pass
+
+    def path(self, chain: _Chain) -> str:
+        """Give the path of the innermost module."""
+        return self.names.get(id(chain[-1][0]), type(chain[-1][0]).__name__) if chain else ""
+
+    def step(self, chain: _Chain) -> int | None:
+        """Give the number of the call of the innermost module that was called again; the model's calls are none."""
+        own = (one for one in reversed(chain) if one[0] is not self.model)
+        return next((count for module, count in own if self._most[id(module)] > 0), None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where an operation was run."""
+
+    file: str
+    line: int
+    chain: _Chain
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What was found, before it is known which modules are called again."""
+
+    op: str
+    place: _Place
+    at: tuple[int | None, int | None]  # timestep, where the operation itself tells it, and sample
+    inputs: tuple[Any, ...]
+
+    def told(self, modules: _Modules) -> NonFinite:
+        """Say it with the path and the step."""
+        step = modules.step(self.place.chain) if self.at[0] is None else self.at[0]
+        path = modules.path(self.place.chain)
+        return NonFinite(self.op, self.place.file, self.place.line, path, step, self.at[1], self.inputs)
+
+
+class _Looking(TorchDispatchMode):  # type: ignore[misc]
+    """Looks at what every operation gives."""
+
+    def __init__(self, modules: _Modules) -> None:
+        super().__init__()
+        self.modules = modules
+        self.forward: _Found | None = None
+        self.backward: _Found | None = None
+        self._places: dict[int, _Place] = {}  # by sequence number: where a node was made
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        backward = in_backward()
+        wanted = self.backward is None if backward else self.forward is None
+        given = [one.detach() for one in _floats((args, kwargs))] if wanted else []
+        if wanted and func._schema.is_mutable:
+            given = [one.clone() for one in given]
+        result = func(*args, **(kwargs or {}))
+        place = None
+        if not backward:
+            place = _Place(*_line(sys._getframe(1)), tuple(self.modules.stack))
+            self._places[int(torch._C._autograd._get_sequence_nr())] = place
+        broken = next((one for one in _floats(result) if not _finite(one)), None) if wanted else None
+        if broken is not None and all(map(_finite, given)) and not _only_writes(func, given):
+            name = str(func).removeprefix("aten.").rpartition(".")[0]
+            place = place or self._walked_back()
+            found = _Found(name, place, _position(broken, place, backward), tuple(one.clone() for one in given))
+            if backward:
+                self.backward = found
+            else:
+                self.forward = found
+        return result
+
+    def _walked_back(self) -> _Place:
+        node = torch._C._current_autograd_node()
+        number = -1 if node is None else int(node._sequence_nr())
+        known = [one for one in self._places if one <= number]
+        return self._places[max(known)] if known else _Place("", 0, ())
+
+
+def _position(broken: Any, place: _Place, backward: bool) -> tuple[int | None, int | None]:
+    """Give timestep and sample: of a fused layer's output the time axis is known; else samples come first."""
+    at = torch.nonzero(~broken.isfinite())[0].tolist() if broken.dim() else []
+    module = place.chain[-1][0] if place.chain else None
+    if not backward and isinstance(module, FUSED) and broken.dim() == 3:
+        return at[0], at[1]
+    return None, at[0] if broken.dim() > 1 else None
+
+
+def _only_writes(func: Any, given: list[Any]) -> bool:
+    """Tell memory that is merely handed out, and infinities that are written on purpose, as for a mask."""
+    name = str(func)
+    return not given or ".empty" in name or "fill" in name or "new_" in name
+
+
+def _floats(value: Any) -> Iterator[Any]:
+    if isinstance(value, torch.Tensor):
+        if value.is_floating_point():
+            yield value
+    elif isinstance(value, tuple | list):
+        for one in value:
+            yield from _floats(one)
+    elif isinstance(value, dict):
+        yield from _floats(list(value.values()))
+
+
+def _finite(tensor: Any) -> bool:
+    return bool(torch.isfinite(tensor.detach()).all())
+
+
+def _line(frame: FrameType | None) -> tuple[str, int]:
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if not name.startswith(_FOREIGN):
+            return name, frame.f_lineno
+        frame = frame.f_back
+    return "", 0

@@ -1,0 +1,84 @@
+"""A PyTorch module and a batch become a trace: run forward, choose what is differentiated, run backward, ask.
+
+In: what a Python target returned. Out: a `Trace`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from rnngraph.errors import InputError
+from rnngraph.sources.torch.watch import watch
+from rnngraph.trace.model import Trace
+
+REDUCTIONS = ("sum", "mean", "every")
+
+
+def trace_pair(module: Any, batch: Any, *, loss: str = "sum", only: str | None = None, **options: Any) -> Trace:
+    """Run the module on the batch, backward from its scalar output (or from a reduction of it), and trace it.
+
+    Args:
+        module: a `torch.nn.Module`; its parameters' `.grad` are left as they were.
+        batch: what it is called with: a tuple or list is spread, a mapping gives keywords, anything else is
+            one argument.
+        loss: `sum`, `mean` or `every` (half the sum of squares), where the output is no scalar.
+        only: the path of a module, as for `watch`.
+        options: those of `Watch.trace`.
+
+    Raises:
+        InputError: the module returned nothing that can be differentiated; see also `Watch.trace`.
+    """
+    if loss not in REDUCTIONS:
+        raise InputError(f"--loss is {loss}; a PyTorch module takes {', '.join(REDUCTIONS)}: return the loss you mean.")
+    kept = [(parameter, parameter.grad) for parameter in module.parameters()]
+    try:
+        for parameter, _ in kept:
+            parameter.grad = None
+        with watch(module, only=only) as watched:
+            scalar, how = _scalar(_called(module, batch), loss)
+            scalar.backward()
+    finally:
+        for parameter, gradient in kept:
+            parameter.grad = gradient
+    trace = watched.trace(**options)
+    return replace(trace, loss=float(scalar.detach()), notes=(*trace.notes, *how))
+
+
+def _called(module: Any, batch: Any) -> Any:
+    if isinstance(batch, Mapping):
+        return module(**batch)
+    # A packed sequence is a tuple too, and one argument.
+    if isinstance(batch, tuple | list) and not hasattr(batch, "batch_sizes"):
+        return module(*batch)
+    return module(batch)
+
+
+def _scalar(returned: Any, loss: str) -> tuple[Any, tuple[str, ...]]:
+    given = returned.get("loss") if isinstance(returned, Mapping) else getattr(returned, "loss", None)
+    output = _first_tensor(returned if given is None else given)
+    if output is None or not output.requires_grad:
+        raise InputError(
+            f"the module returned {type(returned).__name__}, in which nothing can be differentiated; return a loss, "
+            "or an output that depends on its parameters."
+        )
+    if output.numel() == 1:
+        return output.sum(), ()
+    text = {"sum": "the sum", "mean": "the mean", "every": "half the sum of squares"}[loss]
+    note = f"the module returned no scalar: {text} of its output, {tuple(output.shape)}, was differentiated"
+    return {"sum": output.sum, "mean": output.mean, "every": lambda: output.square().sum() / 2}[loss](), (note,)
+
+
+def _first_tensor(value: Any) -> Any:
+    pending = [value]
+    while pending:
+        one = pending.pop(0)
+        if hasattr(one, "requires_grad") and hasattr(one, "is_floating_point"):
+            if one.is_floating_point():
+                return one
+        elif isinstance(one, Mapping):
+            pending = [*one.values(), *pending]
+        elif isinstance(one, tuple | list):
+            pending = [*one, *pending]
+    return None

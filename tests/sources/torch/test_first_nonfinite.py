@@ -1,0 +1,99 @@
+"""The first number that is not finite is found with its line, module, step and sample, forward and backward."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import pytest
+
+import rnngraph
+from rnngraph.errors import InputError
+
+torch = pytest.importorskip("torch")
+nn = torch.nn
+
+
+class Cell(nn.Module):  # type: ignore[misc, name-defined]
+    """A logarithm whose argument becomes zero once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(3, 3)
+
+    def forward(self, x: Any, h: Any) -> Any:
+        scale = x.abs().log()  # the line
+        return (self.linear(scale) + h).tanh()
+
+
+class Loop(nn.Module):  # type: ignore[misc, name-defined]
+    def __init__(self, cell: Any) -> None:
+        super().__init__()
+        self.cell = cell
+
+    def forward(self, x: Any) -> Any:
+        h = torch.zeros(x.shape[1], 3)
+        for one in x:
+            h = self.cell(one, h)
+        return h
+
+
+def line_of(function: Any, text: str) -> int:
+    lines, first = inspect.getsourcelines(function)
+    return first + next(k for k, one in enumerate(lines) if text in one)
+
+
+def test_forward_in_a_cell() -> None:
+    model, x = Loop(Cell()), torch.rand(6, 2, 3) + 0.5
+    x[4, 1, 2] = 0.0
+    found = rnngraph.torch.first_nonfinite(lambda: model(x).sum().backward(), model).forward
+    assert found is not None
+    assert (found.op, found.module, found.timestep, found.sample) == ("log", "cell", 4, 1)
+    assert found.file == __file__
+    assert found.line == line_of(Cell, "# the line")
+    assert float(found.inputs[0][1, 2]) == 0.0
+    assert str(found) == f"log at {__file__}:{found.line} (in cell, step 4, sample 1)"
+
+
+def test_backward_only() -> None:
+    class Root(nn.Module):  # type: ignore[misc, name-defined]
+        def forward(self, x: Any, h: Any) -> Any:
+            return (x * h.square().sum(1, keepdim=True).sqrt()) + 0.5 * h  # slope of a root at zero
+
+    model, x = Loop(Root()), torch.zeros(3, 2, 3).requires_grad_()
+    first = torch.zeros(2, 3).requires_grad_()
+
+    def run() -> None:
+        h = first
+        for one in x:
+            h = model.cell(one, h)
+        h.sum().backward()
+
+    found = rnngraph.torch.first_nonfinite(run, model)
+    assert found.forward is None
+    assert found.backward is not None
+    assert found.backward.file == __file__
+    assert found.backward.line == line_of(Root, "# slope")
+    assert found.backward.module == "cell"
+    assert found.backward.timestep == 2
+
+
+def test_a_fused_layer_and_one_that_is_fine() -> None:
+    layer, x = nn.LSTM(3, 4), torch.randn(5, 2, 3)
+    found = rnngraph.torch.first_nonfinite(lambda: layer(x)[0].sum().backward(), layer)
+    assert (found.forward, found.backward) == (None, None)
+    assert str(found) == "forward: all finite\nbackward: all finite"
+    model = nn.Sequential(nn.Linear(3, 3), layer)
+
+    def run() -> None:
+        model[1](model[0](x) / (x.abs() > 0.0).float().sub(1).mul(x))[0].sum().backward()
+
+    broken = rnngraph.torch.first_nonfinite(run, model).forward
+    assert broken is not None
+    assert broken.op == "div"
+    assert broken.line == line_of(run, "model[1](model[0]")
+
+
+def test_only_functions() -> None:
+    with pytest.raises(InputError, match=r"first_nonfinite got a Tensor; pass a function"):
+        rnngraph.torch.first_nonfinite(torch.ones(2))  # type: ignore[arg-type]

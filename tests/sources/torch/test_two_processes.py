@@ -1,0 +1,57 @@
+"""Data parallel and sharded training with two processes: nothing changes, and what is traced is the rank's own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnngraph
+
+torch = pytest.importorskip("torch")
+
+
+@pytest.mark.parametrize("how", ["ddp", "fsdp"])
+def test_two_processes(how: str, tmp_path: Path) -> None:
+    if not torch.distributed.is_available() or not torch.distributed.is_gloo_available():
+        pytest.skip("this PyTorch has no gloo")
+    from tests.sources.torch.two_processes import Model
+
+    program = str(Path(__file__).with_name("two_processes.py"))
+    ranks = [
+        subprocess.Popen(
+            [sys.executable, program, how, str(rank), str(tmp_path)],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=Path(__file__).parents[3],
+            env={"PYTHONPATH": str(Path(__file__).parents[3]), "OMP_NUM_THREADS": "1"},
+        )
+        for rank in (0, 1)
+    ]  # fmt: skip
+    said = [one.communicate(timeout=240)[0] for one in ranks]
+    assert [one.returncode for one in ranks] == [0, 0], said
+    found = [json.loads((tmp_path / f"{how}_{rank}.json").read_text()) for rank in (0, 1)]
+    assert all(one["same"] for one in found)  # gradients of every step and weights at the end, bit for bit
+    assert found[0]["states"] == ["rnn.h", "rnn.c", "cell.h"]
+    assert not any(note.startswith("uncertain") for note in found[0]["notes"])
+    # One process alone, with the mean of both ranks' gradients, gives the same figures of the last step.
+    np.testing.assert_allclose(found[0]["grad"], alone(Model()), rtol=1e-3)
+
+
+def alone(model: Any) -> Any:
+    torch.manual_seed(0)
+    model = type(model)()
+    data = [torch.randn(3, 5, 4, 4, generator=torch.Generator().manual_seed(rank)) for rank in (0, 1)]
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
+    for k in range(3):
+        optimiser.zero_grad()
+        if k < 2:
+            (sum(model(x[k]).square().mean() for x in data) / 2).backward()
+            optimiser.step()
+        else:
+            with rnngraph.torch.watch(model) as watch:
+                model(data[0][k]).square().mean().backward()
+    return [one.grad.value.tolist() for one in watch.trace().states]

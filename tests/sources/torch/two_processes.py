@@ -1,0 +1,85 @@
+"""One rank of a distributed run of two, on the CPU: trains plainly and watched, and writes down what came out."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+import rnngraph
+
+
+class Model(nn.Module):  # type: ignore[misc]
+    """A fused layer under a cell in a loop."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rnn, self.cell, self.head = nn.LSTM(4, 6), nn.GRUCell(6, 6), nn.Linear(6, 2)
+
+    def forward(self, x: Any) -> Any:
+        h, found = None, []
+        for one in self.rnn(x)[0]:
+            h = self.cell(one, h)
+            found.append(self.head(h))
+        return torch.stack(found)
+
+
+def wrapped(how: str) -> Any:
+    torch.manual_seed(0)
+    model = Model()
+    if how == "ddp":
+        return nn.parallel.DistributedDataParallel(model)
+    from torch.distributed.fsdp import fully_shard
+
+    for one in (model.rnn, model.cell, model.head):
+        fully_shard(one)
+    return fully_shard(model)
+
+
+def trained(model: Any, x: Any) -> list[Any]:
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
+    seen = []
+    for part in x:
+        optimiser.zero_grad()
+        model(part).square().mean().backward()
+        seen += [_whole(p.grad).clone() for p in model.parameters()]
+        optimiser.step()
+    return [*seen, *(_whole(p.detach()).clone() for p in model.parameters())]
+
+
+def _whole(tensor: Any) -> Any:
+    return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
+
+
+def main(how: str, rank: int, folder: str) -> None:
+    dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
+    try:
+        x = torch.randn(3, 5, 4, 4, generator=torch.Generator().manual_seed(rank))
+        plain = trained(wrapped(how), x)
+        model = wrapped(how)
+        asks = how == "fsdp" or rank == 0
+        if asks:
+            with rnngraph.torch.watch(model) as watch:
+                seen = trained(model, x)
+            trace = watch.trace()
+            found = {
+                "states": [one.name for one in trace.states],
+                "grad": [one.grad.value.tolist() for one in trace.states],
+                "notes": list(trace.notes),
+            }
+        else:
+            seen, found = trained(model, x), {}
+        same = all(torch.equal(a, b) for a, b in zip(plain, seen, strict=True))
+        with open(f"{folder}/{how}_{rank}.json", "w") as file:
+            json.dump({"same": same, **found}, file)
+        dist.barrier()
+    finally:
+        dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), sys.argv[3])
