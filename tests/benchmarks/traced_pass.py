@@ -1,79 +1,54 @@
-"""Time a traced forward and backward against a plain hand-written NumPy loop with no tape, in one run.
-
-Prints a ratio a size; nothing fails on a time. Run `python -m tests.benchmarks.traced_pass`.
-"""
+"""A traced forward and backward, everything measured, beside a loop written by hand and beside the bare products."""
 
 from __future__ import annotations
 
-import statistics
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 import rnngraph as rg
-from tests.benchmarks.timing import median_time, one_thread
+from tests.benchmarks.plain_loops import LOOPS, products
+from tests.benchmarks.row import Row, ratios
 
 SIZES = ((1, 100, 16, 32), (32, 50, 64, 128), (50, 200, 256, 512), (1, 2000, 32, 64))
-Array = NDArray[np.float64]
+LAYERS = {"tanh": rg.nn.RNN, "lstm": rg.nn.LSTM, "gru": rg.nn.GRU}
+ALONE, TOGETHER, PRODUCTS = 0.5, 1.05, 1.5  # goals: of one sample, of several, over the products
 
 
-def plain(x: Array, h0: Array, weights: tuple[Array, Array, Array], dh: Array) -> tuple[Array, ...]:
-    """Run a vanilla RNN forward and backward step by step, as in a hand-written model."""
-    wx, wh, b = weights
-    batch, steps, _ = x.shape
-    h = np.empty((batch, steps, wh.shape[0]))
-    caches = []
-    prev = h0
-    for t in range(steps):
-        following = np.tanh(x[:, t] @ wx + prev @ wh + b)
-        caches.append((x[:, t], prev, following))
-        h[:, t] = prev = following
-    dx, dwx, dwh, db = np.empty_like(x), np.zeros_like(wx), np.zeros_like(wh), np.zeros_like(b)
-    dprev = np.zeros_like(h0)
-    for t in range(steps - 1, -1, -1):
-        xt, before, after = caches[t]
-        da = (dh[:, t] + dprev) * (1 - after**2)
-        dx[:, t] = da @ wx.T
-        dprev = da @ wh.T
-        dwx += xt.T @ da
-        dwh += before.T @ da
-        db += da.sum(axis=0)
-    return dx, dprev, dwx, dwh, db
-
-
-def traced(x: Array, h0: Array, layer: rg.nn.RNN, dh: Array) -> rg.Trace:
-    """Run the same on a tape and measure everything that a trace holds."""
-    tape = rg.Tape()
-    output = layer(tape.input(x), h0)
-    tape.starts = {output.id: dh}
-    return rg.record(tape)
-
-
-def ratios(size: tuple[int, int, int, int]) -> list[float]:
-    """Time both in turn, round after round, and give traced / plain of each."""
+def pair(cell: str, size: tuple[int, int, int, int]) -> tuple[Callable[[], object], Callable[[], object]]:
+    """Prepare the traced pass and the plain one of the same network."""
     batch, steps, width, hidden = size
-    generator = np.random.default_rng(0)
-    x, h0 = generator.normal(size=(batch, steps, width)), np.zeros((batch, hidden))
-    dh = generator.normal(size=(batch, steps, hidden))
-    layer = rg.nn.RNN(width, hidden)
-    wx, wh, b = (layer.parameter(name).value for name in ("Wx", "Wh", "b"))
-    found = []
-    for _ in range(5 if batch * steps * hidden > 1e6 else 15):
-        ours = median_time(lambda: traced(x, h0, layer, dh), 3)
-        found.append(ours / median_time(lambda: plain(x, h0, (wx, wh, b), dh), 3))
-    return found
+    rng = np.random.default_rng(0)
+    x, dh = rng.normal(size=(batch, steps, width)), rng.normal(size=(batch, steps, hidden))
+    layer = LAYERS[cell](width, hidden)
+    weights = tuple(layer.parameter(name).value for name in ("Wx", "Wh", "b", *(["bh"] if cell == "gru" else [])))
+
+    def traced() -> rg.Trace:
+        tape = rg.Tape()
+        output = layer(tape.input(x))
+        tape.starts = {output.id: dh}
+        return rg.record(tape)
+
+    return traced, lambda: LOOPS[cell](x, weights, dh)
 
 
-def main() -> None:
-    """Print the table."""
-    one_thread()
-    print("   N     T    D    H   traced / plain   (medians over interleaved rounds)")
-    for size in SIZES:
-        found = ratios(size)
-        batch, steps, width, hidden = size
-        spread = f"{min(found):.2f}-{max(found):.2f}"
-        print(f"{batch:4} {steps:5} {width:4} {hidden:4}   {statistics.median(found):14.2f}   {spread}")
+def over_loop(cell: str, size: tuple[int, int, int, int]) -> list[float]:
+    """Compare with the loop."""
+    large = np.prod(size) > 1e8
+    return ratios(*pair(cell, size), rounds=5 if large else 15, each=1 if large else 3)
 
 
-if __name__ == "__main__":
-    main()
+def over_products(size: tuple[int, int, int, int]) -> list[float]:
+    """Compare with the products."""
+    return ratios(pair("tanh", size)[0], products(*size), rounds=5, each=3)
+
+
+def rows() -> Iterator[Row]:
+    """List the measurements."""
+    for cell in LAYERS:
+        for size in SIZES if cell == "tanh" else SIZES[:2]:
+            goal = ALONE if size[0] == 1 else TOGETHER
+            yield Row(f"traced pass / plain loop, {cell} {size}", goal, partial(over_loop, cell, size))
+    for size in SIZES[2:]:
+        yield Row(f"traced pass / bare products, tanh {size}", PRODUCTS, partial(over_products, size))
