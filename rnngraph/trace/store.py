@@ -47,12 +47,20 @@ def pack(trace: Trace) -> bytes:
     tree = _take_apart(trace, "trace", arrays)
     header = json.dumps({"format": _MARK, "schema": SCHEMA, "trace": tree}, allow_nan=False)
     arrays[_HEADER] = np.frombuffer(header.encode(), dtype=np.uint8)
-    packed = io.BytesIO()
-    np.savez_compressed(packed, allow_pickle=False, **cast("dict[str, Any]", arrays))
+    packed = _zipped(arrays, zipfile.ZIP_DEFLATED)
     size = sum(array.nbytes for array in arrays.values())
-    if is_packed_too_far(size, packed.tell()):  # `load` would not believe it
-        packed = io.BytesIO()
-        np.savez(packed, allow_pickle=False, **cast("dict[str, Any]", arrays))
+    if is_packed_too_far(size, len(packed)):  # `load` would not believe it
+        packed = _zipped(arrays, zipfile.ZIP_STORED)
+    return packed
+
+
+def _zipped(arrays: dict[str, Array], method: int) -> bytes:
+    """Write what `np.savez` does. Norms hardly shrink, so the quickest level of compression is used."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", method, compresslevel=1) as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
     return packed.getvalue()
 
 
