@@ -51,7 +51,7 @@ def _inside(recording: TorchRecording, number: int, kind: str, t: int) -> tuple[
             k = t - window.steps.start
             found["value"], found["gradient"] = window.values[kind][k].copy(), window.total[kind][k].copy()
 
-    TorchRecording.walk(recording, take)
+    recording.walk(take)
     return torch.from_numpy(found["value"]), torch.from_numpy(found["gradient"])
 
 
