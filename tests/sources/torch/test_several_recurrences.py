@@ -13,7 +13,7 @@ from tests.sources.torch.unrolled import unroll
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
-N, S, T, D, H = 3, 7, 5, 4, 6
+N, S, T, D, H = 11, 7, 5, 4, 6  # more samples than are taken by default
 
 
 class Attention(nn.Module):  # type: ignore[misc, name-defined]
