@@ -51,7 +51,7 @@ def main() -> None:
         fall = np.diff(np.median(lag.log[:, -1, 1:], axis=0)).mean() / np.log(10)
         print(f"{lag.state}: the loss falls by {fall:.2f} decades a step on its way back")
     if len(sys.argv) > 1:
-        rg.render(trace, sys.argv[1], detail="op", timesteps=3)
+        rg.render(trace, sys.argv[1], detail="op", steps=3)
 
 
 if __name__ == "__main__":

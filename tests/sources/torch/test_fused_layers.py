@@ -257,7 +257,7 @@ def test_a_layer_that_is_called_one_step_at_a_time() -> None:
     layer, head = nn.LSTM(D, H, 2).double(), nn.Linear(H, 2).double()
     model, x = nn.ModuleDict({"rnn": layer, "head": head}), torch.randn(T, N, D).double()
     with rnngraph.torch.watch(model) as watch:
-        state, total = None, 0.0
+        state, total = None, torch.zeros(()).double()
         for one in x:
             output, state = layer(one[None], state)
             total = total + head(output[0]).square().sum()

@@ -251,7 +251,7 @@ def test_nothing_is_left_of_many_blocks() -> None:
     try:
         for _ in range(300):
             with rnngraph.torch.watch(model) as watch:
-                h = None
+                h: Any = None
                 for one in torch.randn(3, 1, 2):
                     h = model["cell"](one, h)
                 (h.sum() + model["rnn"](torch.randn(3, 1, 2))[0].sum()).backward()
