@@ -151,8 +151,8 @@ EXAMPLES = {"caption_digits.py": ["20"]}
 def test_examples_run_and_are_short(path: Path, tmp_path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert length(path) <= 80
-    if re.search(r"^import torch|^from torch", text, re.MULTILINE):
-        pytest.importorskip("torch")
+    for needed in re.findall(r"^(?:import|from) (torch|sb3_contrib)", text, re.MULTILINE):
+        pytest.importorskip(needed)
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"}
     if "torch" in text:  # PyTorch itself warns on import in some versions
         del environment["PYTHONWARNINGS"]

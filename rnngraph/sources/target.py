@@ -123,7 +123,7 @@ def target_loss(
         return returned
     if _is_torch_pair(returned):
         raise InputError(
-            f"{source} returned a PyTorch pair, whose gradients are autograd's own; torch.autograd.gradcheck checks them."
+            f"{source} returned a PyTorch pair, whose gradients are autograd's; torch.autograd.gradcheck checks them."
         )
     raise InputError(f"{source} returned {_described(returned)}; this command needs a loss (a Tensor of rnngraph).")
 

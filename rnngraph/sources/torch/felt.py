@@ -14,6 +14,7 @@ from rnngraph.measure.recording import Felt
 from rnngraph.sources.torch.calls import Call
 from rnngraph.sources.torch.edges import Edge
 from rnngraph.sources.torch.inside_rows import Arriving, rows_inside
+from rnngraph.sources.torch.layer_walk import arrived_at
 from rnngraph.sources.torch.question import ask
 from rnngraph.sources.torch.shares import whole
 from rnngraph.trace.magnitudes import Booleans, Floats
@@ -68,7 +69,7 @@ def _to_size_one(grads: tuple[Any, ...]) -> tuple[Any, ...]:
 def _feel_inside(recording: TorchRecording, call: Call, start: int, total: dict[tuple[int, str], Booleans]) -> None:
     inside = recording.inside(call)
     one, _ = recording.owner(call)
-    arrived = recording.arrived(inside)
+    arrived = arrived_at(recording, inside)
     nothing = np.zeros(1, np.int64)
     arriving = Arriving(fields=[(arrived["out"].swapaxes(0, 1)[None].astype(np.float64), nothing)])
     arriving.ends = [

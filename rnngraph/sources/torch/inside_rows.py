@@ -28,7 +28,7 @@ SeeInside: TypeAlias = Callable[[int, int, int, int, list[Floats]], None]
 
 @dataclass(slots=True)
 class Arriving:
-    """Rows that reach a fused layer; `exponents` (rows,) say by which power of two each is to be multiplied."""
+    """Rows that reach a fused layer, of all samples; `exponents` (rows,): by which power of two each is multiplied."""
 
     shares: list[tuple[int, int, Array]] = field(default_factory=list)  # (row, t, (N, ·)) of the output
     fields: list[tuple[Array, Integers]] = field(default_factory=list)  # (rows, N, T, ·) of the output
@@ -69,7 +69,7 @@ class _Walk:
             for row in inside.blocks
         ]
         self.left: list[Field] = []
-        self.fields = [one for rows_, exponents in arriving.fields for one in _banded(rows_, exponents)]
+        self.fields = [one for some, exponents in arriving.fields for one in _banded(some[:, samples], exponents)]
 
     def windows(self) -> Iterator[tuple[int, int]]:
         """Give runs of places, last first; a layer with two directions is walked at once."""
@@ -116,7 +116,7 @@ class _Walk:
         if not start <= block.place_of(last) < stop:
             return
         for kind, low, some, exponents in self.arriving.ends:
-            for one in _banded(some[:, place], exponents):
+            for one in _banded(some[:, place, self.samples], exponents):
                 yield Entry(list(block.columns).index(kind), last, one.rows, low + one.low, one.band)
 
     def _masked(self, one: Field, mask: Array) -> Field:

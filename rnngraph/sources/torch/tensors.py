@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from rnngraph.errors import InputError
+from rnngraph.sources.torch.entering import entering_edges
 from rnngraph.sources.torch.question import ask
 from rnngraph.sources.torch.recording import TorchRecording
 from rnngraph.sources.torch.rows import Rows
@@ -51,7 +52,7 @@ def _inside(recording: TorchRecording, number: int, kind: str, t: int) -> tuple[
             k = t - window.steps.start
             found["value"], found["gradient"] = window.values[kind][k].copy(), window.total[kind][k].copy()
 
-    TorchRecording.walk(recording, take)
+    recording.walk(take)
     return torch.from_numpy(found["value"]), torch.from_numpy(found["gradient"])
 
 
@@ -63,7 +64,7 @@ def row(recording: TorchRecording, step: int, clock: int | None) -> dict[str, li
     if chosen is None:
         raise InputError(f"no loss enters at step {step}; losses enter at {_listed([t for _, t in pairs])}.")
     rows = Rows(recording)
-    entering = recording.entering_edges()
+    entering = entering_edges(recording.recurrences)
     rows.extra = [edge for edge in entering if edge not in rows.states]
     felt = rows.walk([chosen], None, {})
     found: dict[str, list[Any]] = {}

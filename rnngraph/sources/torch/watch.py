@@ -1,7 +1,6 @@
 """The watch on a PyTorch model: what runs inside a `with` block is seen, and becomes a trace afterwards.
 
-In: a `torch.nn.Module`. Out: a `Watch`, which gives a `Trace`, says what was found, and gives single tensors on
-request.
+In: a `torch.nn.Module`. Out: a `Watch`, which gives a `Trace`, says what was found, and gives single tensors.
 """
 
 from __future__ import annotations

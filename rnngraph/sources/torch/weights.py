@@ -85,6 +85,9 @@ class Weights:
     def watched(self) -> Iterator[None]:
         """Catch the parts while the whole loss is walked back."""
         hooks = []
+        self.layers.clear()
+        for steps in self._steps.values():
+            steps.expected, steps.under_way, steps.norms = {}, {}, np.zeros_like(steps.norms)
         for node, slots in self._users().items():
             hooks.append(node.register_hook(_catcher(slots)))
         try:

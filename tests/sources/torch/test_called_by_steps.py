@@ -136,7 +136,7 @@ def test_state_in_attributes() -> None:
 
 def test_masks_and_dropout_between_the_steps() -> None:
     class Reset(Loop):
-        def forward(self, x: Any, done: Any, trail: Trail) -> Any:
+        def forward(self, x: Any, trail: Trail, done: Any = None) -> Any:
             h = x.new_zeros(N, H)
             for t, one in enumerate(x):
                 h = self.cell(one, F.dropout(h, 0.3, self.training) * (1 - done[t, :, None]))
@@ -147,7 +147,9 @@ def test_masks_and_dropout_between_the_steps() -> None:
     model = Reset(nn.GRUCell(D, H)).double()
     done = torch.zeros(T, N).double()
     done[3, 1] = 1
-    watch, trail = watched(model, torch.randn(T, N, D).double(), done)
+    trail = Trail()
+    with rnngraph.torch.watch(model) as watch:
+        model(torch.randn(T, N, D).double(), trail, done).backward()
     trace = watch.trace()
     check(trace, "cell.h", trail, "s0")
     sample = trace.lags[0].samples.tolist().index(1)

@@ -203,7 +203,7 @@ def test_layers_with_batch_norm_between() -> None:
             return self.head(x)
 
     model = Stack().double()
-    x = torch.randn(T, N, D).double()
+    x = torch.randn(T, 11, D).double()
     with rnngraph.torch.watch(model) as watch:
         model(x).square().sum().backward()
     trace, trail, y = watch.trace(), Trail(), x
@@ -223,7 +223,7 @@ def test_layers_with_batch_norm_between() -> None:
         for place, s in enumerate(lag.losses.tolist()):
             grads = torch.autograd.grad(trail.losses[s], trail.states[str(k)], retain_graph=True, allow_unused=True)
             for t in range(s + 1):
-                known = grads[t].norm(dim=1).numpy() if grads[t] is not None else np.zeros(N)
+                known = grads[t].norm(dim=1).numpy() if grads[t] is not None else np.zeros(11)
                 np.testing.assert_allclose(np.exp(lag.log[:, place, t + 1]), known[lag.samples], rtol=1e-9, atol=1e-15)
     assert certified(trace)
 
@@ -257,7 +257,7 @@ def test_a_layer_that_is_called_one_step_at_a_time() -> None:
     layer, head = nn.LSTM(D, H, 2).double(), nn.Linear(H, 2).double()
     model, x = nn.ModuleDict({"rnn": layer, "head": head}), torch.randn(T, N, D).double()
     with rnngraph.torch.watch(model) as watch:
-        state, total = None, 0.0
+        state, total = None, torch.zeros(()).double()
         for one in x:
             output, state = layer(one[None], state)
             total = total + head(output[0]).square().sum()

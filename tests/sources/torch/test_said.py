@@ -267,7 +267,7 @@ def test_a_tensor_that_was_changed_in_place() -> None:
     model = nn.GRUCell(3, 3)
     x = torch.randn(4, 2, 3)
     with rnngraph.torch.watch(model) as watch:
-        h = None
+        h: Any = None
         for one in x:
             h = model(one, h)
         h.sum().backward()

@@ -13,7 +13,7 @@ from tests.sources.torch.unrolled import unroll
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
-N, S, T, D, H = 3, 7, 5, 4, 6
+N, S, T, D, H = 11, 7, 5, 4, 6  # more samples than are taken by default
 
 
 class Attention(nn.Module):  # type: ignore[misc, name-defined]
@@ -162,7 +162,7 @@ def test_a_memory_that_is_attended_to() -> None:
             self.cell, self.attention, self.head = nn.GRUCell(D + H, H), Attention(), nn.Linear(H, 3)
 
         def forward(self, x: Any, trail: Trail) -> Any:
-            h, past = torch.zeros(N, H).double(), []
+            h, past = torch.zeros(N, H).double(), list[Any]()
             for t, one in enumerate(x.unbind(1)):
                 read = self.attention(h, torch.stack(past, 1)) if past else torch.zeros_like(h)
                 h = self.cell(torch.cat([one, read], 1), h)

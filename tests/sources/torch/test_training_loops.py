@@ -100,8 +100,8 @@ def test_the_first_pass_is_kept_with_its_weights() -> None:
     trace = watch.trace()
     for a, b in zip(trace.states, truth.states, strict=True):
         np.testing.assert_allclose(a.grad.value, b.grad.value, rtol=1e-12)
-    for a, b in zip(trace.lags, truth.lags, strict=True):
-        np.testing.assert_allclose(a.log, b.log, rtol=1e-10)
+    for lag, known in zip(trace.lags, truth.lags, strict=True):
+        np.testing.assert_allclose(lag.log, known.log, rtol=1e-10)
 
 
 def test_passes_over_the_same_calls_count_together() -> None:
@@ -251,7 +251,7 @@ def test_nothing_is_left_of_many_blocks() -> None:
     try:
         for _ in range(300):
             with rnngraph.torch.watch(model) as watch:
-                h = None
+                h: Any = None
                 for one in torch.randn(3, 1, 2):
                     h = model["cell"](one, h)
                 (h.sum() + model["rnn"](torch.randn(3, 1, 2))[0].sum()).backward()
@@ -298,3 +298,14 @@ def test_other_functions_of_optimisation() -> None:
     with rnngraph.torch.watch(model) as plain:
         model(x)[0].square().sum().backward()
     np.testing.assert_allclose(watch.trace().states[0].grad.value, plain.trace().states[0].grad.value, rtol=1e-12)
+
+
+def test_asking_again_gives_the_same() -> None:
+    model = Model().double().eval()
+    with rnngraph.torch.watch(model) as watch:
+        model(torch.randn(T, N, D).double())[0].square().sum().backward()
+    once, again = watch.trace(), watch.trace()
+    for a, b in zip(once.parameters, again.parameters, strict=True):
+        np.testing.assert_array_equal(a.steps.value, b.steps.value)
+        np.testing.assert_array_equal(a.grad.value, b.grad.value)
+    assert again.notes == once.notes
