@@ -120,6 +120,26 @@ class Outer:
         return left.T @ self.right.reshape(-1, self.right.shape[-1])
 
 
+class LeftOuter:
+    """`g · bᵀ` of many cotangents: `g` is (leading axes, out, columns) and `b` (in, columns)."""
+
+    __slots__ = ("b", "g")
+
+    def __init__(self, g: Array, b: Array) -> None:
+        """Keep both factors; neither is copied."""
+        self.g = g
+        self.b = b
+
+    def add_to(self, total: Array, lead: int) -> None:
+        """Form the product and add it."""
+        total += self.g @ self.b.T
+
+
+def left_outer(g: Array, b: Array) -> Contribution:
+    """Give the gradient of the left factor of a product, such as the weight of `W @ h`, in factored form."""
+    return Outer(g.T, b.T) if g.ndim == 2 else LeftOuter(g, b)
+
+
 class BatchSum:
     """The sum of `rows` over batch and time: the gradient of a bias. Rows are ([time,] batch, out)."""
 
