@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     )
     from rnngraph.graph.draw import Drawing, draw
     from rnngraph.measure.lag_options import LagOptions
+    from rnngraph.numpy.traced import trace_function
     from rnngraph.sources import torch
     from rnngraph.sources.decay.decay import decay
     from rnngraph.sources.tape.record import record, spectrum
@@ -44,7 +45,7 @@ __all__ = [
     "Cell", "Diagnosis", "Drawing", "DtypeError", "FileError", "Finding", "GradientError", "InputError", "LagOptions",
     "MissingToolError", "Op", "RnnGraphError", "Tape", "TapeError", "Tensor", "Trace", "VocabularyError",
     "assert_healthy", "concatenate", "decay", "diagnose", "draw", "gradcheck", "gradcheck_functions", "gradients", "nn",
-    "record", "render", "spectrum", "stack", "torch", "where",
+    "record", "render", "spectrum", "stack", "torch", "trace_function", "where",
 ]  # fmt: skip
 
 _MODULES = {"nn": "rnngraph.nn", "torch": "rnngraph.sources.torch"}
@@ -65,6 +66,7 @@ _HOMES = {
     ),
     "rnngraph.graph.draw": ("Drawing", "draw"),
     "rnngraph.measure.lag_options": ("LagOptions",),
+    "rnngraph.numpy.traced": ("trace_function",),
     "rnngraph.sources.decay.decay": ("decay",),
     "rnngraph.sources.tape.record": ("record", "spectrum"),
     "rnngraph.trace.model": ("Trace",),

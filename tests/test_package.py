@@ -20,13 +20,14 @@ EVERYONES = {"errors", "checks", "display", "files", "norms"}
 MAY_IMPORT: dict[str, set[str]] = {
     "autodiff": set(),
     "nn": {"autodiff"},
+    "numpy": {"autodiff"},
     "trace": set(),
     "measure": {"trace"},
-    "sources": {"autodiff", "nn", "trace", "measure"},
+    "sources": {"autodiff", "nn", "numpy", "trace", "measure"},
     "diagnosis": {"trace"},
     "graph": {"trace"},
     "render": {"trace", "graph", "diagnosis"},
-    "cli": {"autodiff", "nn", "trace", "measure", "sources", "diagnosis", "graph", "render"},
+    "cli": {"autodiff", "nn", "numpy", "trace", "measure", "sources", "diagnosis", "graph", "render"},
 }
 # The facts of a cell and the reports of the gradient check are data like a trace; the array type is everyone's.
 DATA = {

@@ -109,6 +109,22 @@ def _assemble_vjp(g: Array, node: Node) -> tuple[Array, ...]:
 
 
 ASSEMBLE = Op("assemble", "[ ]=", _assemble, _assemble_vjp, "parts of b put into a", "move")
+
+
+def _add_at(base: Array, part: Array, *, index: tuple[Any, ...]) -> Array:
+    whole = base.copy()
+    np.add.at(whole, index, part)
+    return whole
+
+
+def _add_at_vjp(g: Array, node: Node) -> tuple[Array, Array]:
+    index, lead = node.options["index"], lead_of(g, node)
+    flat = g.reshape(-1, *node.value.shape)
+    picked = np.stack([one[index] for one in flat])
+    return g, picked.reshape(lead + node.arguments[1].shape)
+
+
+ADD_AT = Op("add_at", "[ ]+=", _add_at, _add_at_vjp, "parts of b added into a; a place named twice gets both", "move")
 BROADCAST = Op(
     "broadcast", "broadcast", lambda x, *, shape: np.broadcast_to(x, shape), lambda g, node: (g,),
     "the same numbers, repeated along new axes", "move",
@@ -118,4 +134,4 @@ CAST = Op(
     "the same numbers in another precision", "move", "all",
 )  # fmt: skip
 
-ALONG = (MAX, MIN, CUMSUM, DOT, EINSUM, ASSEMBLE, BROADCAST, CAST)
+ALONG = (MAX, MIN, CUMSUM, DOT, EINSUM, ASSEMBLE, ADD_AT, BROADCAST, CAST)

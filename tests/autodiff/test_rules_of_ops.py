@@ -117,6 +117,10 @@ CASES: dict[str, tuple[Case, ...]] = {
             ((Ellipsis,),), ((MASK,), (2,)),
         )
     ),
+    "add_at": (
+        Case(((3, 4), (3, 4)), {"index": (np.array([0, 2, 2]),)}), Case(((3, 4), (4,)), {"index": (1,)}),
+        Case(((3, 4), (2,)), {"index": (np.array([1, 1]), np.array([3, 3]))}),
+    ),
     "broadcast": (Case(((4,),), {"shape": (3, 4)}), Case(((3, 1),), {"shape": (2, 3, 4)}), Case(((),), {"shape": (2,)})),
     "cast": (Case(((3, 4),), {"dtype": np.dtype(np.float64)}),),
     "project": (Case(((2, 3, 4), (4, 5), (5,))),),
