@@ -100,14 +100,20 @@ def _python_trace(arguments: SourceArguments, measures: Measures) -> Trace:
     from rnngraph.sources.resolve import python_trace
 
     arguments.refuse_demo_options(f"{arguments.source} is a Python function, which takes --set")
-    return python_trace(str(arguments.source), arguments.model, lags=measures.lags, spectrum=measures.spectrum)
+    trace = python_trace(str(arguments.source), arguments.model, lags=measures.lags, spectrum=measures.spectrum)
+    _tell(tuple(note for note in trace.notes if note.startswith(f"{trace.model}: ")))
+    return trace
 
 
 def _python_loss(arguments: SourceArguments) -> Tensor:
     from rnngraph.sources.resolve import python_loss
 
     arguments.refuse_demo_options(f"{arguments.source} is a Python function, which takes --set")
-    return python_loss(str(arguments.source), arguments.model)
+    from rnngraph.sources.target import found_in
+
+    loss = python_loss(str(arguments.source), arguments.model)
+    _tell(found_in(loss))
+    return loss
 
 
 def _checkpoint_trace(arguments: SourceArguments, measures: Measures) -> Trace:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from rnngraph.trace.model import Trace
 
 
+PYTHON = ("--set", "--loss", "--layer", "--call", "--data")  # what a Python function takes
+
+
 @dataclass(frozen=True, slots=True)
 class ModelOptions:
     """The options that describe a model of the user's own; None is an option that was not given."""
@@ -81,11 +84,11 @@ def python_trace(target: str, options: ModelOptions, *, lags: LagOptions | bool 
     """Call a Python target and record what it returns; see `target.target_trace`."""
     from rnngraph.sources.target import settings_from, target_trace
 
-    options.refuse(f"{target} is a Python function", but=("--set", "--loss", "--layer", "--call"))
+    options.refuse(f"{target} is a Python function", but=PYTHON)
     settings = settings_from(options.set)
     return target_trace(
         target, settings, loss=options.loss or "sum", layer=options.layer, call_number=options.call,
-        lags=lags, spectrum=spectrum,
+        data=options.data, lags=lags, spectrum=spectrum,
     )  # fmt: skip
 
 
@@ -93,9 +96,11 @@ def python_loss(target: str, options: ModelOptions) -> Tensor:
     """Call a Python target for its loss; see `target.target_loss`."""
     from rnngraph.sources.target import settings_from, target_loss
 
-    options.refuse(f"{target} is a Python function", but=("--set", "--loss", "--layer", "--call"))
+    options.refuse(f"{target} is a Python function", but=PYTHON)
     settings = settings_from(options.set)
-    return target_loss(target, settings, loss=options.loss or "sum", layer=options.layer, call_number=options.call)
+    return target_loss(
+        target, settings, loss=options.loss or "sum", layer=options.layer, call_number=options.call, data=options.data
+    )
 
 
 def _load(options: ModelOptions, cell: str | None) -> Loaded:
