@@ -13,6 +13,7 @@ import numpy as np
 from rnngraph.autodiff import ops
 from rnngraph.autodiff.along import CUMSUM, DOT
 from rnngraph.autodiff.elementwise import RAISE
+from rnngraph.autodiff.node import Op
 from rnngraph.numpy.tables import CHOICES, REDUCED, RULES, UFUNCS, VALUES, refusal
 from rnngraph.numpy.values import Handle, recorded_in, unwrapped, value_of, wrapped
 
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
 
 def ufunc(function: Any, method: str, given: Sequence[Any], out: Any, options: dict[str, Any]) -> Any:
     """Record a call of a ufunc, or of one of its methods."""
+    if out is None and not options and method == "__call__":
+        op = UFUNCS.get(function)
+        found = None if op is None else quick(op, given)
+        if found is not None:
+            return found
     given = [unwrapped(one) for one in given]
     source = recorded_in(given)
     if out is not None:
@@ -41,12 +47,28 @@ def ufunc(function: Any, method: str, given: Sequence[Any], out: Any, options: d
     return _called(function, given, source)
 
 
+def quick(op: Op, given: Sequence[Any]) -> Any:
+    """Record an op on recorded arrays and plain ones; None for anything that needs a second look."""
+    source: Any = None
+    for one in given:
+        if isinstance(one, Handle):
+            if one.plain is not None:  # type: ignore[attr-defined]
+                return None
+            source = one
+        elif type(one) in (list, tuple):
+            return None
+    if source is None:
+        return None
+    tape = source.tape
+    ids = [one.id if isinstance(one, Handle) else tape.lift(one, source.dtype) for one in given]
+    return tape.record(op, tuple(ids), {})
+
+
 def _called(function: Any, given: list[Any], source: Recorded) -> Any:
     tape, like = source.tape, source.dtype
     given = [stacked(one) if type(one) in (list, tuple) else one for one in given]
-    op = UFUNCS.get(function)
-    if op is not None:
-        return tape.record(op, tuple([tape.lift(one, like) for one in given]), {})
+    if function in UFUNCS:
+        return tape.record(UFUNCS[function], tuple([tape.lift(one, like) for one in given]), {})
     if function is np.matmul:
         return product(*given)
     if function in CHOICES:
@@ -120,10 +142,12 @@ def product(a: Any, b: Any) -> Any:
     """Record a matrix product, also with vectors."""
     source = recorded_in([a, b])
     assert source is not None
-    a, b = lifted(a, source), lifted(b, source)
-    if min(a.ndim, b.ndim) >= 2:
+    if not isinstance(a, Handle) or not isinstance(b, Handle) or a.plain is not None or b.plain is not None:  # type: ignore[attr-defined]
+        a, b = lifted(a, source), lifted(b, source)
+    axes = a.ndim, b.ndim
+    if min(axes) >= 2:
         return source.tape.record(ops.MATMUL, (a.id, b.id), {})
-    if max(a.ndim, b.ndim) > 2 or not min(a.ndim, b.ndim):
+    if max(axes) > 2 or not min(axes):
         raise refusal("matmul of a vector and an array of three axes or more")
     return source.tape.record(DOT, (a.id, b.id), {})
 

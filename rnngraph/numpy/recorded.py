@@ -181,6 +181,22 @@ class Recorded(NDArrayOperatorsMixin, Methods, Handle, Tensor):
             source[index] = Recorded(self.tape, self.id)
             self._source = source, index, source._version
 
+    # ---- the operators that are used most, without the way through NumPy
+    def __add__(self, other: Any) -> Any:
+        """Record `self + other`."""
+        found = dispatch.quick(ops.ADD, (self, other))
+        return np.add(self, other) if found is None else found
+
+    def __sub__(self, other: Any) -> Any:
+        """Record `self - other`."""
+        found = dispatch.quick(ops.SUBTRACT, (self, other))
+        return np.subtract(self, other) if found is None else found
+
+    def __mul__(self, other: Any) -> Any:
+        """Record `self * other`."""
+        found = dispatch.quick(ops.MULTIPLY, (self, other))
+        return np.multiply(self, other) if found is None else found
+
     # ---- NumPy's protocols
     def __array_ufunc__(self, ufunc: Any, method: str, *given: Any, out: Any = None, **options: Any) -> Any:  # type: ignore[override]
         """Record a ufunc."""

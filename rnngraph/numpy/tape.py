@@ -26,21 +26,23 @@ class ArrayTape(Tape):
 
     def __init__(self, *, model: str = "") -> None:
         """Start an empty tape."""
+        from rnngraph.numpy.recorded import Recorded
+
         super().__init__(model=model)
+        self.make = Recorded
         self.refused: list[str] = []
         self.closed = False  # nothing is recorded any more, so that no gradient can be lost
         self._numbers: dict[tuple[Any, ...], int] = {}
 
     def tensor(self, node_id: int) -> Recorded:
         """Give the handle of a recorded node."""
-        from rnngraph.numpy.recorded import Recorded
-
-        return Recorded(self, node_id)
+        return self.make(self, node_id)
 
     def record(self, op: Op, ids: tuple[int, ...], options: dict[str, Any], value: Array | None = None) -> Recorded:
         """Compute an op on nodes, unless its value is known, and record it."""
         entries = self.entries
-        sources = [entries[i] for i in ids] if self.size == len(entries) else [self.entry(i) for i in ids]
+        node_id = self.size
+        sources = [entries[i] for i in ids] if node_id == len(entries) else [self.entry(i) for i in ids]
         arguments = tuple([source.value for source in sources])
         if value is None:
             value = op.forward(*arguments, **options)
@@ -49,10 +51,10 @@ class ArrayTape(Tape):
         requires = False
         for source in sources:
             requires = requires or source.requires
-        node_id = self.size
-        self._add(Node(node_id, op, ids, value, arguments, self.place, self.timestep, requires, options))
+        entries.append(Node(node_id, op, ids, value, arguments, self.place, self.timestep, requires, options))
+        self._firsts.append(node_id)
         self.size = node_id + 1
-        return self.tensor(node_id)
+        return self.make(self, node_id)
 
     def lift(self, x: Any, like: np.dtype[Any] | None = None) -> int:
         """Give the node of an operand; a plain number takes the floating dtype `like`, as in NumPy.

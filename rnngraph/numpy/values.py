@@ -18,9 +18,14 @@ class Handle:
 
 def recorded_in(x: Any) -> Recorded | None:
     """Find a recorded array, also inside lists and tuples."""
+    if isinstance(x, Handle):
+        return x if x.plain is None else None  # type: ignore[attr-defined, return-value]
     if isinstance(x, list | tuple):
-        return next((found for found in map(recorded_in, x) if found is not None), None)
-    return x if isinstance(x, Handle) and x.plain is None else None
+        for one in x:
+            found = recorded_in(one)
+            if found is not None:
+                return found
+    return None
 
 
 def unwrapped(x: Any) -> Any:

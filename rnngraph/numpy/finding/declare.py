@@ -149,11 +149,11 @@ def _mark_parameters(nodes: Sequence[Node], spots: dict[int, Spot]) -> None:
     for node in nodes:
         if node.op in PASSING and node.inputs[0] in views:
             views[node.id] = views[node.inputs[0]]
-        elif node.op is INDEX:
+        elif node.op is INDEX or views.keys().isdisjoint(node.inputs):
             continue
         for position, i in enumerate(node.inputs):
             leaf = views.get(i)
-            if leaf is None:
+            if leaf is None or leaf in found:
                 continue
             if node.id in spots:
                 times.setdefault(leaf, set()).add(spots[node.id][1])

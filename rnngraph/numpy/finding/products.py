@@ -15,8 +15,9 @@ from rnngraph.autodiff.along import BROADCAST, CAST, DOT, EINSUM
 from rnngraph.autodiff.node import CONSTANT, INPUT, PARAMETER, Node
 from rnngraph.autodiff.ops import INDEX, MATMUL, MULTIPLY, RESHAPE, TRANSPOSE
 
-LEAVES = (INPUT, PARAMETER)
-PASSING = (TRANSPOSE, RESHAPE, CAST, BROADCAST)
+LEAVES = frozenset((INPUT, PARAMETER))
+PASSING = frozenset((TRANSPOSE, RESHAPE, CAST, BROADCAST))
+_VIEWING = PASSING | {INDEX}
 Key: TypeAlias = tuple[bool, int, int]  # element by element, side of the weight, number of the weight
 
 
@@ -56,7 +57,7 @@ def _frozen(x: Any) -> Any:
 
 def is_leaf_like(nodes: Sequence[Node], node: Node) -> bool:
     """Tell a leaf, or a view of one."""
-    while node.op in PASSING or node.op is INDEX:
+    while node.op in _VIEWING:
         node = nodes[node.inputs[0]]
     return node.op in LEAVES
 

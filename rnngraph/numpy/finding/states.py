@@ -15,7 +15,7 @@ from rnngraph.autodiff.ops import CONCATENATE, INDEX, STACK, TRANSPOSE
 from rnngraph.numpy.finding.chains import Chain
 from rnngraph.numpy.finding.products import LEAVES, PASSING
 
-JOINING = (CONCATENATE, STACK, ASSEMBLE)
+JOINING = frozenset((CONCATENATE, STACK, ASSEMBLE))
 Signature: TypeAlias = tuple[object, tuple[int, ...], tuple[object, ...]]
 
 
