@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from rnngraph.autodiff.contribution import Array, Contribution, Outer, left_outer
+from rnngraph.autodiff.contribution import Array, Contribution, Outer, left_outer, stays_in_place
 from rnngraph.autodiff.node import Node, Op
-from rnngraph.autodiff.ops import is_basic, lead_of
+from rnngraph.autodiff.ops import lead_of
 from rnngraph.errors import InputError
 
 
@@ -98,7 +98,7 @@ def _assemble(base: Array, *parts: Array, indices: tuple[Any, ...]) -> Array:
 
 def _assemble_vjp(g: Array, node: Node) -> tuple[Array, ...]:
     indices, lead = node.options["indices"], g.ndim - node.value.ndim
-    if lead > 1 or (lead and not all(is_basic(index) for index in indices)):
+    if lead and not all(stays_in_place(index) for index in indices):
         return tuple([np.stack(rows) for rows in zip(*[_assemble_vjp(one, node) for one in g], strict=True)])
     rest, found = g.copy(), []
     for index in reversed(indices):  # what was put later hides what was there before
@@ -119,8 +119,9 @@ def _add_at(base: Array, part: Array, *, index: tuple[Any, ...]) -> Array:
 
 def _add_at_vjp(g: Array, node: Node) -> tuple[Array, Array]:
     index, lead = node.options["index"], lead_of(g, node)
-    flat = g.reshape(-1, *node.value.shape)
-    picked = np.stack([one[index] for one in flat])
+    if stays_in_place(index):
+        return g, g[(slice(None),) * len(lead) + index]
+    picked = np.stack([one[index] for one in g.reshape(-1, *node.value.shape)])
     return g, picked.reshape(lead + node.arguments[1].shape)
 
 

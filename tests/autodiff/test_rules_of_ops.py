@@ -55,7 +55,7 @@ MASK = np.array([[True, False, True, True], [False, False, True, False], [True, 
 INDICES: tuple[tuple[Any, ...], ...] = (
     (1,), (slice(None), 2), (..., -1), (slice(0, 3, 2), None), (slice(None, None, -1),), (0, 1),
     (np.array([0, 2, 2, 0]),), (np.array([0, 2, 2]), np.array([1, 3, 3])), (np.array([[True, False, True, True]] * 3),),
-    (np.int64(2), slice(1, 3)),
+    (np.int64(2), slice(1, 3)), (np.array([0, 2]), None, np.array([1, 1])), (1, np.array([0, 3])), (MASK, None),
 )  # fmt: skip
 TOKENS = np.array([[0, 3, 3], [2, 3, 0]])
 WORDS = np.array([[0, 3, 1], [2, 2, 0]])
@@ -114,7 +114,7 @@ CASES: dict[str, tuple[Case, ...]] = {
         Case(((3, 4), *(np.zeros((3, 4))[index].shape for index in indices)), {"indices": indices})
         for indices in (
             ((1,), (0,)), ((slice(None), 2),), ((1, 2), (1, 3)), ((slice(0, 2),), (1,)), ((np.array([0, 2]),),),
-            ((Ellipsis,),), ((MASK,), (2,)),
+            ((Ellipsis,),), ((MASK,), (2,)), ((np.array([0, 2]), None, np.array([1, 3])),), ((1, np.array([0, 3])),),
         )
     ),
     "add_at": (
