@@ -23,7 +23,8 @@ from rnngraph.sources.tape.entering import Entering
 from rnngraph.trace.magnitudes import Integers
 
 _BYTES = 100_000_000  # for the cotangents that are under way at one time
-_CACHE = 4_000_000
+_CACHE = 4_000_000  # for those of one step
+_NODES = 1_000_000  # likewise where the states are nodes, each of which is an array under way
 _SHORTEST, _LONGEST = 16, 1024  # steps of a window
 
 
@@ -155,7 +156,8 @@ class Plan:
                 held += entry.value.size
             elif isinstance(entry, Node):
                 widest = max(widest, entry.value.size)
-        fitting = max((_NODES if self.nodes else _CACHE) // (8 * widest), 256 // max(len(next(iter(samples.values()), ())), 1), 1)
+        cached = _NODES if self.nodes else _CACHE
+        fitting = max(cached // (8 * widest), 256 // max(len(next(iter(samples.values()), ())), 1), 1)
         bounded = fitting if windowed else min(fitting, _BYTES // (8 * held))
         return int(np.clip(bounded, 1, max(rows, 1)))
 
