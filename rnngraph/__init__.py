@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from rnngraph import nn
     from rnngraph.autodiff.backward import gradients
     from rnngraph.autodiff.cell import Cell
-    from rnngraph.autodiff.gradcheck import gradcheck
-    from rnngraph.autodiff.handwritten import gradcheck_functions
+    from rnngraph.autodiff.check.front import check
     from rnngraph.autodiff.node import Op
     from rnngraph.autodiff.tape import Tape
     from rnngraph.autodiff.tensor import Tensor, concatenate, stack, where
@@ -44,7 +43,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Cell", "Diagnosis", "Drawing", "DtypeError", "FileError", "Finding", "GradientError", "InputError", "LagOptions",
     "MissingToolError", "Op", "RnnGraphError", "Tape", "TapeError", "Tensor", "Trace", "VocabularyError",
-    "assert_healthy", "concatenate", "decay", "diagnose", "draw", "gradcheck", "gradcheck_functions", "gradients", "nn",
+    "assert_healthy", "check", "concatenate", "decay", "diagnose", "draw", "gradients", "nn",
     "record", "render", "spectrum", "stack", "torch", "trace_function", "where",
 ]  # fmt: skip
 
@@ -52,8 +51,7 @@ _MODULES = {"nn": "rnngraph.nn", "torch": "rnngraph.sources.torch"}
 _HOMES = {
     "rnngraph.autodiff.backward": ("gradients",),
     "rnngraph.autodiff.cell": ("Cell",),
-    "rnngraph.autodiff.gradcheck": ("gradcheck",),
-    "rnngraph.autodiff.handwritten": ("gradcheck_functions",),
+    "rnngraph.autodiff.check.front": ("check",),
     "rnngraph.autodiff.node": ("Op",),
     "rnngraph.autodiff.tape": ("Tape",),
     "rnngraph.autodiff.tensor": ("Tensor", "concatenate", "stack", "where"),

@@ -32,8 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 # The facts of a cell and the reports of the gradient check are data like a trace; the array type is everyone's.
 DATA = {
     "rnngraph.autodiff.contribution",
-    "rnngraph.autodiff.gradcheck_report",
-    "rnngraph.autodiff.rules",
+    "rnngraph.autodiff.check.report",
     "rnngraph.trace.cell",
 }
 RECORDS_FIRST = {"save.py": {"rnngraph.sources.tape.record"}}  # render(loss, path)

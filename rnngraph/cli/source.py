@@ -15,6 +15,7 @@ from rnngraph.cli.options import SourceArguments
 from rnngraph.errors import InputError
 
 if TYPE_CHECKING:
+    from rnngraph.autodiff.check.report import CheckReport
     from rnngraph.autodiff.tensor import Tensor
     from rnngraph.measure.lag_options import LagOptions
     from rnngraph.trace.model import Trace
@@ -59,6 +60,25 @@ def open_loss(arguments: SourceArguments) -> Tensor:
         InputError: SOURCE is of no known kind, holds no model, or the options do not fit it.
     """
     return _kind(arguments).loss(arguments)
+
+
+def open_check(arguments: SourceArguments, *, directions: int) -> CheckReport:
+    """Check the gradients of what SOURCE stands for: of its loss, or of a backward written by hand.
+
+    Raises:
+        InputError: SOURCE is of no known kind, holds no model, or the options do not fit it.
+    """
+    import rnngraph
+
+    options = {"directions": directions, "seed": arguments.demo.seed}
+    if arguments.model.weights is None and _is_python(arguments):
+        from rnngraph.sources.resolve import python_checked
+
+        arguments.refuse_demo_options(f"{arguments.source} is a Python function, which takes --set", but=("--seed",))
+        report, found = python_checked(str(arguments.source), arguments.model, **options)
+        _tell(found)
+        return report
+    return rnngraph.check(open_loss(arguments), **options)
 
 
 def _kind(arguments: SourceArguments) -> SourceKind:

@@ -120,6 +120,11 @@ def target_loss(
         TargetError: an exception left the user's code.
     """
     returned = opened(source, settings or {}, data)
+    return loss_of(source, returned, loss=loss, layer=layer, call_number=call_number)
+
+
+def loss_of(source: str, returned: Any, *, loss: str, layer: str | None, call_number: int | None) -> Tensor:
+    """Make a loss of what the target returned; see `target_loss`."""
     if not _is_torch_pair(returned):
         _refuse_choice(source, layer, call_number)
     if isinstance(returned, Tensor):
@@ -135,8 +140,10 @@ def target_loss(
     )
 
 
-def opened(source: str, settings: Mapping[str, Any], data: str | None = None) -> Any:
+def opened(source: str, settings: Mapping[str, Any], data: str | None = None, *, pairs: bool = False) -> Any:
     """Call the target; a NumPy function with `data`, or one that is returned with its arrays, is traced.
+
+    With `pairs`, a forward with its backward is given as it is.
 
     Raises:
         InputError: see `target_trace`.
@@ -148,6 +155,8 @@ def opened(source: str, settings: Mapping[str, Any], data: str | None = None) ->
         with contextlib.redirect_stdout(sys.stderr):
             return trace_with_data(source, find_function(source), data, settings)
     returned = call(source, settings)
+    if pairs and isinstance(returned, tuple | list) and len(returned) > 1 and callable(returned[1]):
+        return returned
     traced = trace_returned(source, returned)
     return returned if traced is None else traced
 

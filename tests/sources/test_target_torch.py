@@ -50,7 +50,7 @@ def test_torch_pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match="--loss is last; a PyTorch module takes sum, mean, every"):
         target_trace(f"{path}:output", loss="last")
     for name in ("scalar", "spread"):
-        checked = rnngraph.gradcheck(target_loss(f"{path}:{name}"))
+        checked = rnngraph.check(target_loss(f"{path}:{name}"))
         assert checked.passed
         assert {one.name.split(".")[-1] for one in checked.rows} >= {"Wx", "Wh", "b"}
     with pytest.raises(InputError, match="returned a PyTorch Tensor, whose recurrence cannot be seen from outside"):

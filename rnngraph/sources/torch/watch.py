@@ -116,7 +116,7 @@ class Watch:
         return traced(self._recorder, Choice(layer, call, labels, tolerance, {"lags": True, **options}))
 
     def replayed(self, layer: str | None = None, *, call: int | None = None) -> Tensor:
-        """Walk what was watched again up to a scalar, for `rnngraph.gradcheck`: its gradients are those of the run.
+        """Walk what was watched again up to a scalar, for `rnngraph.check`: its gradients are those of the run.
 
         Args:
             layer: as for `trace`.
