@@ -57,15 +57,15 @@ class Subject:
             return np.asarray(draw * np.abs(point))
         return np.asarray(draw * (float(np.sqrt(np.mean(point * point))) or 1.0))
 
+    def at(self, points: list[Array]) -> Subject:
+        """Give the same at another point."""
+        outputs, claimed = self.run(points), self.gradients(points, self.upstream)
+        return Subject(self.names, points, self.run, self.gradients, self.upstream, outputs, claimed, self.relative)
+
     def beside(self, share: float, generator: np.random.Generator) -> Subject:
         """Give the same at a point that is moved off kinks."""
-        points = [
-            point + share * self.direction(place, generator) if point.dtype.kind == "f" else point
-            for place, point in enumerate(self.points)
-        ]
-        outputs = self.run(points)
-        claimed = self.gradients(points, self.upstream)
-        return Subject(self.names, points, self.run, self.gradients, self.upstream, outputs, claimed, self.relative)
+        moves = [share * self.direction(k, generator) if one.dtype.kind == "f" else 0 for k, one in enumerate(self.points)]
+        return self.at([point + move for point, move in zip(self.points, moves, strict=True)])
 
 
 def widened(value: Any) -> Array:
