@@ -19,7 +19,7 @@ PACKAGE = ROOT / "rnngraph"
 EVERYONES = {"errors", "checks", "display", "files", "norms"}
 MAY_IMPORT: dict[str, set[str]] = {
     "autodiff": set(),
-    "nn": {"autodiff"},
+    "nn": {"autodiff", "numpy"},
     "numpy": {"autodiff"},
     "trace": set(),
     "measure": {"trace"},

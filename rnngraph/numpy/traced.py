@@ -12,6 +12,7 @@ import numpy as np
 
 import rnngraph.numpy as recording
 from rnngraph.autodiff.backward import Gradients, gradients
+from rnngraph.autodiff.block import Block
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.node import Node
 from rnngraph.autodiff.ops import SUM
@@ -98,9 +99,13 @@ def trace_function(
         values = value_of(outputs)
         found_loss = _pruned(tape, total)
         outcome = hold(call, leaves, found_loss, loss) if check else ()
-    found = find_recurrences(tape, steps)
+    layers = any(isinstance(entry, Block) for entry in tape.entries)
+    if layers:
+        sentence = "recurrences of layers: " + ", ".join(one.name for one in tape.recurrences)
+    else:
+        sentence = described(tape.entries, find_recurrences(tape, steps))  # type: ignore[arg-type]
     notes = (*outcome, *(f"the function caught this: {sentence}" for sentence in tape.refused[:1]))
-    return Traced(found_loss, values, described(tape.entries, found), notes)  # type: ignore[arg-type]
+    return Traced(found_loss, values, sentence, notes)
 
 
 def _recorded(call: Call, leaf: Any) -> Any:
@@ -142,6 +147,8 @@ def _loss(outcome: Outcome, tape: Tape) -> Recorded:
 def _pruned(tape: ArrayTape, loss: Recorded) -> Tensor:
     """Drop what does not lead to the loss, such as the user's own backward; the arrays that were given stay."""
     nodes: list[Node] = tape.entries  # type: ignore[assignment]
+    if len(nodes) != tape.size:  # a block has more ids than one, and is kept as it is
+        return Tensor(tape, loss.id)
     needed = bytearray(len(nodes))
     needed[loss.id] = 1
     for node in reversed(nodes):
