@@ -16,6 +16,7 @@ from rnngraph.numpy.finding.chains import Chain
 from rnngraph.numpy.finding.products import LEAVES, PASSING
 
 JOINING = frozenset((CONCATENATE, STACK, ASSEMBLE))
+GIVEN = LEAVES | {CONSTANT}
 Signature: TypeAlias = tuple[object, tuple[int, ...], tuple[object, ...]]
 
 
@@ -75,7 +76,7 @@ def find_states(nodes: Sequence[Node], chain: Chain) -> Found | None:
             for read in carried.get(k, {}).get(i, ()):
                 for view in read.via:
                     found.between[view] = max(found.between.get(view, 0), read.step)
-        start = _start(nodes, by_step, model[state][0])
+        start = _start(nodes, by_step, model[state][0], nodes[state].value.shape)
         if start is not None and nodes[start].value.shape == nodes[state].value.shape:
             found.initial[kind] = start
     return found if "h" in found.states else None
@@ -121,22 +122,25 @@ def _leads(nodes: Sequence[Node], clock: dict[int, int]) -> dict[int, int]:
 
 
 def _behind(
-    nodes: Sequence[Node], steps: dict[int, int], i: int, axis: int | None, k: int
+    nodes: Sequence[Node], steps: dict[int, int], i: int, axis: int | None, k: int, shape: tuple[int, ...] | None = None
 ) -> tuple[int, int | None, list[int]]:
-    """Walk back from what was read to the state: through views, and to the part of a join that step `k` made."""
+    """Walk back from what was read to the state: through views, and to the part of a join that step `k` made.
+
+    Before the first step, where `k` is -1, it is the part that is given and has the `shape` of the state.
+    """
     via: list[int] = []
     while True:
         node, source = nodes[i], None
         if node.op in PASSING:
             source = node.inputs[0]
         elif node.op in JOINING:
-            source = _only(_parts(nodes, steps, node, k))
+            source = _only(_parts(nodes, steps, node, k, shape))
         elif node.op is INDEX:
             below = nodes[node.inputs[0]]
             if below.value.size == node.value.size:
                 source = below.id
             elif below.op in JOINING:
-                source = _only([p for p in _parts(nodes, steps, below, k) if nodes[p].value.size == node.value.size])
+                source = _only([p for p in _parts(nodes, steps, below, k, shape) if nodes[p].value.size == node.value.size])
         if source is None or (k >= 0 and steps.get(source, -1) != k):
             return i, axis, via
         axis = None if axis is None else _axis_before(node, nodes[source], axis)
@@ -144,10 +148,13 @@ def _behind(
         i = source
 
 
-def _parts(nodes: Sequence[Node], steps: dict[int, int], node: Node, k: int) -> list[int]:
+def _parts(
+    nodes: Sequence[Node], steps: dict[int, int], node: Node, k: int, shape: tuple[int, ...] | None
+) -> list[int]:
     if k >= 0:
         return [part for part in node.inputs if steps.get(part, -1) == k]
-    return [] if node.op is ASSEMBLE else [part for part in node.inputs if nodes[part].op in LEAVES]
+    given = [part for part in node.inputs if nodes[part].op in GIVEN and shape in (None, nodes[part].value.shape)]
+    return [] if node.op is ASSEMBLE else given
 
 
 def _only(parts: list[int]) -> int | None:
@@ -188,7 +195,7 @@ def signature(node: Node) -> Signature:
     return node.op, node.value.shape, tuple([len(node.inputs)])
 
 
-def _start(nodes: Sequence[Node], by_step: list[list[int]], read: _Read) -> int | None:
+def _start(nodes: Sequence[Node], by_step: list[list[int]], read: _Read, shape: tuple[int, ...]) -> int | None:
     """Find what the first step reads where later ones read the state."""
     here = by_step[read.step] if read.step < len(by_step) else []
     if read.consumer not in here:
@@ -199,7 +206,7 @@ def _start(nodes: Sequence[Node], by_step: list[list[int]], read: _Read) -> int 
     if not alike:
         return None
     first = min(alike, key=lambda i: abs(by_step[0].index(i) - rank))
-    start, _, _ = _behind(nodes, {}, nodes[first].inputs[read.position], None, -1)
+    start, _, _ = _behind(nodes, {}, nodes[first].inputs[read.position], None, -1, shape)
     return start
 
 
