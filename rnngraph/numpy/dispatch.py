@@ -14,7 +14,7 @@ from rnngraph.autodiff import ops
 from rnngraph.autodiff.along import CUMSUM, DOT
 from rnngraph.autodiff.elementwise import RAISE
 from rnngraph.autodiff.node import Op
-from rnngraph.numpy.tables import CHOICES, REDUCED, RULES, UFUNCS, VALUES, refusal
+from rnngraph.numpy.tables import CHOICES, POWERS, REDUCED, RULES, UFUNCS, VALUES, refusal
 from rnngraph.numpy.values import Handle, recorded_in, unwrapped, value_of, wrapped
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def ufunc(function: Any, method: str, given: Sequence[Any], out: Any, options: d
         found = None if op is None else quick(op, given)
         if found is not None:
             return found
+    target = given[0]
     given = [unwrapped(one) for one in given]
     source = recorded_in(given)
     if out is not None:
@@ -35,7 +36,7 @@ def ufunc(function: Any, method: str, given: Sequence[Any], out: Any, options: d
     if source is None:
         return wrapped(getattr(function, method)(*given, **options))
     if method == "at" and function is np.add:
-        return RULES[np.add.at](*given)
+        return RULES[np.add.at](target, *given[1:])
     if function in VALUES and method == "__call__":
         return function(*value_of(given), **options)
     if method == "reduce" and function in REDUCED:
@@ -76,7 +77,7 @@ def _called(function: Any, given: list[Any], source: Recorded) -> Any:
         free = [getattr(one, "requires", False) for one in given]
         share = 0.5 if free[0] == free[1] else float(not free[0])
         return tape.record(CHOICES[function], tuple([tape.lift(one, like) for one in given]), {"share": share})
-    if function in (np.power, np.float_power):
+    if function in POWERS:
         base, exponent = given
         if isinstance(exponent, int | float | np.integer):
             return tape.record(ops.POWER, (tape.lift(base, like),), {"exponent": exponent})

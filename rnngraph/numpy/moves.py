@@ -93,15 +93,20 @@ def _broadcast_to(x: Any, shape: Any) -> Any:
     return x if x.shape == shape else x.tape.record(along.BROADCAST, (x.id,), {"shape": shape})
 
 
-@rule(np.split, np.array_split)
-def _split(x: Any, sections: Any, axis: int = 0) -> list[Any]:
-    numbers = np.arange(x.shape[axis])
-    parts = np.split(numbers, sections) if np.ndim(sections) else np.array_split(numbers, sections)
-    if not np.ndim(sections) and len({len(part) for part in parts}) > 1:
-        np.split(numbers, sections)  # NumPy's own error where it does not divide
+def _cut(x: Any, parts: list[Array], axis: int) -> list[Any]:
     ends = np.cumsum([0, *(len(part) for part in parts)]).tolist()
     lead = (slice(None),) * (axis % x.ndim)
     return [x[(*lead, slice(first, last))] for first, last in zip(ends, ends[1:], strict=False)]
+
+
+@rule(np.split)
+def _split(x: Any, sections: Any, axis: int = 0) -> list[Any]:
+    return _cut(x, np.split(np.arange(x.shape[axis]), sections), axis)
+
+
+@rule(np.array_split)
+def _array_split(x: Any, sections: Any, axis: int = 0) -> list[Any]:
+    return _cut(x, np.array_split(np.arange(x.shape[axis]), sections), axis)
 
 
 @rule(np.hsplit)
@@ -114,7 +119,7 @@ def _vsplit(x: Any, sections: Any) -> list[Any]:
     return _split(x, sections, 0)
 
 
-@rule(np.copy, np.positive, np.ascontiguousarray, np.asfortranarray, np.asarray, np.asanyarray, np.array)
+@rule(np.copy, np.positive, np.conjugate, np.ascontiguousarray, np.asfortranarray, np.asarray, np.asanyarray, np.array)
 def _copy(x: Any, *_: Any, **__: Any) -> Any:
     return copied(stacked(x))
 

@@ -18,11 +18,13 @@ UFUNCS: dict[Any, Op] = {
     np.add: ops.ADD, np.subtract: ops.SUBTRACT, np.multiply: ops.MULTIPLY, np.divide: ops.DIVIDE,
     np.negative: ops.NEGATE, np.exp: ops.EXP, np.log: ops.LOG, np.tanh: ops.TANH, np.logaddexp: elementwise.LOGADDEXP,
 }  # fmt: skip
+UFUNCS[np.fabs] = elementwise.ABSOLUTE
 UFUNCS |= {op.forward: op for op in elementwise.ELEMENTWISE if isinstance(op.forward, np.ufunc)}
 CHOICES: dict[Any, Op] = {
     np.maximum: elementwise.MAXIMUM, np.minimum: elementwise.MINIMUM,
     np.fmax: elementwise.MAXIMUM, np.fmin: elementwise.MINIMUM,
 }  # fmt: skip
+POWERS = (np.power, np.float_power)
 REDUCED: dict[Any, Op] = {np.add: ops.SUM, np.maximum: along.MAX, np.minimum: along.MIN}
 RULES: dict[Any, Callable[..., Any]] = {}  # of functions, and of ufuncs that are no single op
 
@@ -31,7 +33,7 @@ VALUES: set[Any] = {
     getattr(np, name)
     for name in (
         "greater greater_equal less less_equal equal not_equal isnan isinf isfinite isneginf isposinf logical_and "
-        "logical_or logical_not logical_xor sign signbit floor ceil rint trunc fix round floor_divide argmax argmin "
+        "logical_or logical_not logical_xor sign signbit floor ceil rint trunc fix round floor_divide around argmax argmin "
         "nanargmax nanargmin argsort lexsort argpartition any all shape ndim size allclose isclose array_equal "
         "array_equiv count_nonzero nonzero argwhere flatnonzero searchsorted digitize histogram bincount unique "
         "array2string array_repr array_str result_type can_cast may_share_memory shares_memory iscomplexobj isrealobj "
@@ -66,7 +68,7 @@ def kind_of(function: Any) -> str:
     """Say what a function of NumPy is to a recording array: "differentiated", "values" or "refused"."""
     if function in VALUES:
         return "values"
-    known = function in UFUNCS or function in CHOICES or function in RULES
+    known = function in UFUNCS or function in CHOICES or function in RULES or function in POWERS
     return "differentiated" if known else "refused"
 
 
