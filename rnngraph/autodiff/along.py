@@ -67,7 +67,9 @@ def _einsum_vjp(g: Array, node: Node) -> tuple[Array, ...]:
     operands, out = node.options["operands"], node.options["out"]
     found = []
     for place, own in enumerate(operands):
-        others = [(one, array) for k, (one, array) in enumerate(zip(operands, node.arguments, strict=True)) if k != place]
+        others = [
+            (one, array) for k, (one, array) in enumerate(zip(operands, node.arguments, strict=True)) if k != place
+        ]
         known = "".join(letter for letter in own if letter in out or any(letter in one for one, _ in others))
         letters = ",".join(["..." + out, *(one for one, _ in others)])
         part = np.einsum(f"{letters}->...{known}", g, *(array for _, array in others))

@@ -135,9 +135,7 @@ def _stepwise_unary(name: str, label: str, forward: Any, vjp: Any, formula: str)
 
 
 ADD = Op("add", "+", binary("add", np.add), lambda g, node: (g, g), "y = a + b", stepwise="all")
-SUBTRACT = Op(
-    "subtract", "-", binary("subtract", np.subtract), lambda g, node: (g, -g), "y = a - b", stepwise="all"
-)
+SUBTRACT = Op("subtract", "-", binary("subtract", np.subtract), lambda g, node: (g, -g), "y = a - b", stepwise="all")
 MULTIPLY = Op(
     "multiply",
     "*",

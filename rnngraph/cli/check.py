@@ -27,8 +27,8 @@ def check(
 ) -> None:
     """Check every gradient against central differences.
 
-    A Python function may return (forward, backward, *arrays), written by hand: a wrong gradient is located. The exit status
-    is 1 if one is wrong; a wrong rule is named with its op, its argument and its timestep.
+    A Python function may return (forward, backward, *arrays), written by hand: a wrong gradient is located. The exit
+    status is 1 if one is wrong; a wrong rule is named with its op, its argument and its timestep.
     """
     from rnngraph.cli.console import report_console
     from rnngraph.errors import InputError

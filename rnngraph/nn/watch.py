@@ -1,7 +1,7 @@
 """Calls of the functional interface, joined into one tape: `with watch() as watching: model.loss(...)`.
 
-In: the calls of a model, and what its code does to their results. Out: one loss, on one tape. Every call is still made as
-it always is, with a cache of its own for its backward; beside it, the same is recorded on the tape that all share.
+In: the calls of a model, and what its code does to their results. Out: one loss, on one tape. Every call is still made
+as it always is, with a cache of its own for its backward; beside it, the same is recorded on the tape that all share.
 """
 
 from __future__ import annotations
@@ -60,7 +60,9 @@ class Watch:
     def loss(self, loss: Tensor) -> None:
         """Choose another scalar that was computed from results of the calls."""
         if getattr(loss, "tape", None) is not self.tape:
-            raise InputError(f"the loss is a {type(loss).__name__}; choose a scalar that was computed under this watch.")
+            raise InputError(
+                f"the loss is a {type(loss).__name__}; choose a scalar that was computed under this watch."
+            )
         self._loss = loss
 
     def lift(self, stem: str, name: str, given: Any) -> Tensor:

@@ -53,7 +53,7 @@ def quick(op: Op, given: Sequence[Any]) -> Any:
     source: Any = None
     for one in given:
         if isinstance(one, Handle):
-            if one.plain is not None:  # type: ignore[attr-defined]
+            if one.plain is not None:
                 return None
             source = one
         elif type(one) in (list, tuple):
@@ -126,7 +126,7 @@ def lifted(x: Any, source: Recorded) -> Recorded:
     """Give a recorded array of anything, on the tape of another."""
     x = stacked(unwrapped(x))
     if isinstance(x, Handle):
-        return x  # type: ignore[no-any-return]
+        return x  # type: ignore[return-value]
     found: Recorded = source.tape.tensor(source.tape.lift(x, source.dtype))
     return found
 
@@ -136,14 +136,14 @@ def copied(x: Recorded) -> Recorded:
     plain = x.plain
     if plain is not None:
         return wrapped(plain.copy())  # type: ignore[no-any-return]
-    return x.tape.tensor(x.id)  # type: ignore[return-value]
+    return x.tape.tensor(x.id)
 
 
 def product(a: Any, b: Any) -> Any:
     """Record a matrix product, also with vectors."""
     source = recorded_in([a, b])
     assert source is not None
-    if not isinstance(a, Handle) or not isinstance(b, Handle) or a.plain is not None or b.plain is not None:  # type: ignore[attr-defined]
+    if not isinstance(a, Handle) or not isinstance(b, Handle) or a.plain is not None or b.plain is not None:
         a, b = lifted(a, source), lifted(b, source)
     axes = a.ndim, b.ndim
     if min(axes) >= 2:

@@ -18,8 +18,8 @@ from rnngraph.numpy.values import Handle, recorded_in, unwrapped, value_of, wrap
 
 MAKERS = (
     "zeros", "ones", "empty", "full", "eye", "identity", "zeros_like", "ones_like", "empty_like", "full_like", "array",
-    "asarray", "asanyarray", "ascontiguousarray", "asfortranarray", "copy", "linspace", "arange", "fromiter", "frombuffer",
-    "loadtxt", "genfromtxt", "tri", "fromfunction", "logspace", "geomspace", "meshgrid",
+    "asarray", "asanyarray", "ascontiguousarray", "asfortranarray", "copy", "linspace", "arange", "fromiter",
+    "frombuffer", "loadtxt", "genfromtxt", "tri", "fromfunction", "logspace", "geomspace", "meshgrid",
 )  # fmt: skip
 
 

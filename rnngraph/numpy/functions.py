@@ -61,8 +61,8 @@ def _einsum(letters: Any, *arrays: Any, **options: Any) -> Any:
     operands = tuple(left.split(","))
     if "." in letters or any(len(set(one)) < len(one) for one in operands):
         raise InputError(
-            f"np.einsum({letters!r}), with '...' or a letter twice in one operand, is not differentiated here; name every "
-            "axis by a letter of its own."
+            f"np.einsum({letters!r}), with '...' or a letter twice in one operand, is not differentiated here; name "
+            "every axis by a letter of its own."
         )
     if not arrow:
         out = "".join(sorted(one for one in set(left) - {","} if left.count(one) == 1))
@@ -200,9 +200,11 @@ def _append(a: Any, b: Any, axis: Any = None) -> Any:
 def _add_at(target: Any, index: Any, given: Any) -> None:
     source = recorded_in([target, given])
     if source is None or not isinstance(target, Handle):
-        raise InputError("np.add.at into a plain array would lose a gradient; make it with np.zeros of the same module.")
+        raise InputError(
+            "np.add.at into a plain array would lose a gradient; make it with np.zeros of the same module."
+        )
     where = index if isinstance(index, tuple) else (index,)
     shape = np.broadcast_to(False, target.shape)[value_of(index)].shape
-    part = np.broadcast_to(lifted(given, source), shape)
+    part: Any = np.broadcast_to(lifted(given, source), shape)
     base = lifted(target, source)
     target[...] = source.tape.record(along.ADD_AT, (base.id, part.id), {"index": value_of(where)})

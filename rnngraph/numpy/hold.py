@@ -92,8 +92,8 @@ def hold(call: Call, leaves: dict[str, Array], loss: Tensor, chosen: Any) -> tup
         if plain(0.0) != here:
             return ("the function draws random numbers of its own, so that it cannot be held to a plain run",)
         raise InputError(
-            f"the recorded run gives a loss of {recorded:.9g} and a plain one {here:.9g}; something changes an array in place "
-            "in a way that is not followed."
+            f"the recorded run gives a loss of {recorded:.9g} and a plain one {here:.9g}; something changes an array "
+            "in place in a way that is not followed."
         )
     if not wide or not np.isfinite(here):
         return ()  # differences of a float32 run tell nothing at this tolerance
@@ -102,8 +102,6 @@ def hold(call: Call, leaves: dict[str, Array], loss: Tensor, chosen: Any) -> tup
         products = [float((found[name] * direction).sum()) for name, direction in directions.items()]
     _compare(plain, sum(products), max(map(abs, products), default=0.0), here)
     return ()
-
-
 
 
 def _close(a: float, b: float, tolerance: float) -> bool:
@@ -128,6 +126,6 @@ def _compare(plain: Callable[[float], float], claimed: float, scale: float, here
     steady = abs(first - second) <= 1e-3 * abs(second) and abs(second - third) <= 1e-2 * abs(second) + allowed
     if abs(best - claimed) > allowed and steady:  # else there is a kink, or the loss is too steep to tell
         raise InputError(
-            f"along a random direction the recorded loss has the slope {claimed:.6g}, plain runs have {best:.6g}: a gradient "
-            "was lost on the way; look for what leaves NumPy, such as float(...), math.* or a compiled function."
+            f"along a random direction the recorded loss has the slope {claimed:.6g}, plain runs have {best:.6g}: a "
+            "gradient was lost on the way; look for what leaves NumPy, such as float(...), math.* or compiled code."
         )

@@ -38,7 +38,7 @@ class Methods:
         raise AttributeError(f"a recorded array has no .{name}, as NumPy's have none")
 
     @property
-    def T(self) -> Any:  # noqa: N802 - NumPy's name
+    def T(self) -> Any:
         """The array with its axes reversed."""
         array: Any = self
         return wrapped(array.plain.T) if array.plain is not None else array.transpose()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -96,7 +97,7 @@ def _broadcast_to(x: Any, shape: Any) -> Any:
 def _cut(x: Any, parts: list[Array], axis: int) -> list[Any]:
     ends = np.cumsum([0, *(len(part) for part in parts)]).tolist()
     lead = (slice(None),) * (axis % x.ndim)
-    return [x[(*lead, slice(first, last))] for first, last in zip(ends, ends[1:], strict=False)]
+    return [x[(*lead, slice(first, last))] for first, last in pairwise(ends)]
 
 
 @rule(np.split)
@@ -110,12 +111,12 @@ def _array_split(x: Any, sections: Any, axis: int = 0) -> list[Any]:
 
 
 @rule(np.hsplit)
-def _hsplit(x: Any, sections: Any) -> list[Any]:
+def _hsplit(x: Any, sections: Any) -> Any:
     return _split(x, sections, int(x.ndim > 1))
 
 
 @rule(np.vsplit)
-def _vsplit(x: Any, sections: Any) -> list[Any]:
+def _vsplit(x: Any, sections: Any) -> Any:
     return _split(x, sections, 0)
 
 

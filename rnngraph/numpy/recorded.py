@@ -1,7 +1,7 @@
 """The recording array: what a user's NumPy code sees in place of an array of floats.
 
-It is one of two things. A plain array that nothing recorded was put into, such as fresh `np.zeros`; or a place on a tape,
-which a change in place moves to a new node. What would lose a gradient without a word raises one sentence.
+It is one of two things. A plain array that nothing recorded was put into, such as fresh `np.zeros`; or a place on a
+tape, which a change in place moves to a new node. What would lose a gradient without a word raises one sentence.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from rnngraph.numpy import dispatch
 from rnngraph.numpy.methods import Methods
 from rnngraph.numpy.parts import Parts, Split, split
 from rnngraph.numpy.tables import lost
+from rnngraph.numpy.tape import ArrayTape
 from rnngraph.numpy.values import Handle, recorded_in, unwrapped, value_of, wrapped
 
 
@@ -29,6 +30,7 @@ class Recorded(NDArrayOperatorsMixin, Methods, Handle, Tensor):
 
     __slots__ = ("_node", "_parts", "_plain", "_source", "_version")
     __array_priority__ = 1000.0
+    tape: ArrayTape
 
     def __init__(self, tape: Any, node_id: int, plain: Array | None = None) -> None:
         """Refer to a node of `tape`, or hold a plain array."""
@@ -208,7 +210,9 @@ class Recorded(NDArrayOperatorsMixin, Methods, Handle, Tensor):
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Array:
         """Give a plain array where no gradient is lost with it."""
-        self._refuse("making a plain NumPy array of it (item assignment into a plain array, plotting, a compiled function)")
+        self._refuse(
+            "making a plain NumPy array of it (item assignment into a plain array, plotting, a compiled function)"
+        )
         return np.array(self.value, dtype)
 
     def __float__(self) -> float:
@@ -226,7 +230,7 @@ class Recorded(NDArrayOperatorsMixin, Methods, Handle, Tensor):
         """Give a whole number; rounding has no gradient."""
         return int(self.value)
 
-    __index__ = None  # type: ignore[assignment]
+    __index__ = None
 
     def __bool__(self) -> bool:
         """Give the truth of one element; NumPy refuses more."""

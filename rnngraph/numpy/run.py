@@ -61,7 +61,9 @@ class _Replaced:
     def _substitute(self, name: str, old: Any, names: set[str]) -> Any:
         if self.numpy is not None and (old is np or old is np.random or _is_numpys(old)):
             return self.numpy if old is np else getattr(self.numpy, "random" if old is np.random else old.__name__)
-        holds = is_leaf(old) or type(old) in (dict, list, tuple) or (type(old) is np.ndarray and old.dtype.kind in "iub")
+        holds = (
+            is_leaf(old) or type(old) in (dict, list, tuple) or (type(old) is np.ndarray and old.dtype.kind in "iub")
+        )
         if name in names and not name.startswith("__") and holds:
             return rebuilt(old, name, self.leaf, self.seen)
         if name in names and hasattr(old, "__dict__"):

@@ -32,14 +32,81 @@ RULES: dict[Any, Callable[..., Any]] = {}  # of functions, and of ufuncs that ar
 VALUES: set[Any] = {
     getattr(np, name)
     for name in (
-        "greater greater_equal less less_equal equal not_equal isnan isinf isfinite isneginf isposinf logical_and "
-        "logical_or logical_not logical_xor sign signbit floor ceil rint trunc fix round floor_divide around argmax argmin "
-        "nanargmax nanargmin argsort lexsort argpartition any all shape ndim size allclose isclose array_equal "
-        "array_equiv count_nonzero nonzero argwhere flatnonzero searchsorted digitize histogram bincount unique "
-        "array2string array_repr array_str result_type can_cast may_share_memory shares_memory iscomplexobj isrealobj "
-        "iscomplex isreal save savez savez_compressed savetxt isin intersect1d percentile quantile median spacing "
-        "min_scalar_type common_type heaviside"
-    ).split()
+        "greater",
+        "greater_equal",
+        "less",
+        "less_equal",
+        "equal",
+        "not_equal",
+        "isnan",
+        "isinf",
+        "isfinite",
+        "isneginf",
+        "isposinf",
+        "logical_and",
+        "logical_or",
+        "logical_not",
+        "logical_xor",
+        "sign",
+        "signbit",
+        "floor",
+        "ceil",
+        "rint",
+        "trunc",
+        "fix",
+        "round",
+        "floor_divide",
+        "around",
+        "argmax",
+        "argmin",
+        "nanargmax",
+        "nanargmin",
+        "argsort",
+        "lexsort",
+        "argpartition",
+        "any",
+        "all",
+        "shape",
+        "ndim",
+        "size",
+        "allclose",
+        "isclose",
+        "array_equal",
+        "array_equiv",
+        "count_nonzero",
+        "nonzero",
+        "argwhere",
+        "flatnonzero",
+        "searchsorted",
+        "digitize",
+        "histogram",
+        "bincount",
+        "unique",
+        "array2string",
+        "array_repr",
+        "array_str",
+        "result_type",
+        "can_cast",
+        "may_share_memory",
+        "shares_memory",
+        "iscomplexobj",
+        "isrealobj",
+        "iscomplex",
+        "isreal",
+        "save",
+        "savez",
+        "savez_compressed",
+        "savetxt",
+        "isin",
+        "intersect1d",
+        "percentile",
+        "quantile",
+        "median",
+        "spacing",
+        "min_scalar_type",
+        "common_type",
+        "heaviside",
+    )
 }
 INSTEAD = {
     "sort": "x[np.argsort(x)]", "prod": "np.exp(np.sum(np.log(x)))", "cumprod": "np.exp(np.cumsum(np.log(x)))",
@@ -76,13 +143,14 @@ def refusal(name: str) -> InputError:
     """Say that a function is not differentiated, and what to use instead."""
     instead = INSTEAD.get(name, "functions that are (see the table in docs/numpy.md)")
     return InputError(
-        f"np.{name} of a recorded array is not differentiated here; use {instead}, or x.value where no gradient is wanted."
+        f"np.{name} of a recorded array is not differentiated here; use {instead}, or x.value where no gradient is "
+        "wanted."
     )
 
 
 def lost(what: str) -> InputError:
     """Say that a gradient would be lost."""
     return InputError(
-        f"{what} would take a recorded value out of the record and lose its gradient; compute with np.* on it, or use its "
-        ".value where no gradient is wanted."
+        f"{what} would take a recorded value out of the record and lose its gradient; compute with np.* on it, or use "
+        "its .value where no gradient is wanted."
     )

@@ -1,4 +1,4 @@
-"""`trace_function`: run a user's unchanged NumPy function on recording arrays, find its recurrences, hold it to plain runs.
+"""`trace_function`: run a user's unchanged NumPy function on recording arrays, and find its recurrences.
 
 In: a function and its arguments. Out: a `Traced`, the loss on a tape, which `record`, `render` and `check` take.
 """
@@ -66,18 +66,14 @@ def trace_function(
     globals are recorded under their names. Globals that are NumPy, or come from it, are replaced during the call, under
     a lock. Nothing that the user holds is changed.
 
-    Args:
-        forward: any function of NumPy arrays.
-        arrays: its arguments.
-        loss: makes a scalar of what the function returns; by default the first scalar that it returns, or else its first
-            array of floats times fixed random weights, summed.
-        steps: how many timesteps there are, where a step takes several products by the recurrent weight.
-        check: hold the record to plain runs: the same loss, and the same slope along one random direction.
+    Args: forward: any function of NumPy arrays. arrays: its arguments. loss: makes a scalar of what the function
+        returns; by default the first scalar that it returns, or else its first array of floats times fixed random
+        weights, summed. steps: how many timesteps there are, where a step takes several products by the recurrent
+        weight. check: hold the record to plain runs: the same loss, and the same slope along one random direction.
         options: keyword arguments of the function.
 
-    Raises:
-        InputError: a gradient would be lost, the record gives another loss or slope than plain runs, a function of NumPy
-            that is not differentiated here, or nothing that is recorded is returned.
+    Raises: InputError: a gradient would be lost, the record gives another loss or slope than plain runs, a function of
+        NumPy that is not differentiated here, or nothing that is recorded is returned.
     """
     if not callable(forward):
         raise InputError(f"the forward is {forward!r:.60}; pass a function.")
@@ -120,8 +116,8 @@ def _recorded(call: Call, leaf: Any) -> Any:
         text = " ".join(str(error).split())
         if "setting an array element" in text:  # NumPy hides our sentence where one number is assigned
             raise InputError(
-                "a recorded value was put into a plain array, one that was made outside of the user's modules or by `import "
-                "numpy` inside a function; import numpy at the top of the module."
+                "a recorded value was put into a plain array, one that was made outside of the user's modules or by "
+                "`import numpy` inside a function; import numpy at the top of the module."
             ) from error
         raise InputError(
             f"the function runs on plain arrays and not on recorded ones, which raised {type(error).__name__}: {text}"
@@ -133,14 +129,14 @@ def _loss(outcome: Outcome, tape: Tape) -> Recorded:
     if not isinstance(picked, Recorded) or picked.plain is not None:
         held = "nothing" if picked is None else f"a {type(picked).__name__}"
         raise InputError(
-            f"the function returned {held} that is not recorded; return the loss or the states, computed with NumPy from the "
-            "arrays that were given, by code of your own."
+            f"the function returned {held} that is not recorded; return the loss or the states, computed with NumPy "
+            "from the arrays that were given, by code of your own."
         )
     total: Recorded = scalar_of(picked)
     if total.tape is not tape or not total.node.requires:
         raise InputError("nothing that was recorded leads to the loss: it depends on none of the arrays of floats.")
     if total.ndim:
-        total = tape.record(SUM, (total.id,), {"axis": total._axes(None), "keepdims": False})  # type: ignore[attr-defined]
+        total = tape.record(SUM, (total.id,), {"axis": total._axes(None), "keepdims": False})
     return total
 
 

@@ -15,11 +15,19 @@ class Handle:
 
     __slots__ = ()
 
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Give what `Recorded` has."""
+
+        def __setitem__(self, index: Any, given: Any) -> None:
+            """Put something into a place."""
+
 
 def recorded_in(x: Any) -> Recorded | None:
     """Find a recorded array, also inside lists and tuples."""
     if isinstance(x, Handle):
-        return x if x.plain is None else None  # type: ignore[attr-defined, return-value]
+        return x if x.plain is None else None  # type: ignore[return-value]
     if isinstance(x, list | tuple):
         for one in x:
             found = recorded_in(one)

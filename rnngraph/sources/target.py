@@ -207,7 +207,9 @@ def _check_settings(source: str, function: Callable[..., Any], settings: Mapping
     for one in parameters:
         needed = one.default is one.empty and one.kind not in (one.VAR_KEYWORD, one.VAR_POSITIONAL)
         if needed and (one.name not in settings or one.kind is one.POSITIONAL_ONLY):
-            raise InputError(f"{source} needs a value for {one.name}; give it with --set {one.name}=VALUE, or arrays with --data.")
+            raise InputError(
+                f"{source} needs a value for {one.name}; give it with --set {one.name}=VALUE, or arrays with --data."
+            )
 
 
 def _is_torch_pair(returned: Any) -> bool:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnngraph.autodiff.check.report import CheckReport
 from rnngraph.autodiff.check.front import check
+from rnngraph.autodiff.check.report import CheckReport
 
 DTYPES = [np.float64, np.float32]
 

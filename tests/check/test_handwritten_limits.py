@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnngraph.autodiff.check.slopes import Comparison
+from rnngraph.autodiff.check.front import check
 from rnngraph.autodiff.check.report import CheckReport
 from rnngraph.autodiff.check.rows import worst_of
-from rnngraph.autodiff.check.front import check
+from rnngraph.autodiff.check.slopes import Comparison
 from rnngraph.errors import InputError
 
 RANDOM = np.random.default_rng(0)

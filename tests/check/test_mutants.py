@@ -29,7 +29,11 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "softmax": (draw(N, T, V, scale=1.0), np.arange(N * T).reshape(N, T) % V),
 }  # fmt: skip
 
-WITHIN, BACK, PASSES = "wrong within every single step", "right within a step, wrong over every step back", "once the gradient passes"
+WITHIN, BACK, PASSES = (
+    "wrong within every single step",
+    "right within a step, wrong over every step back",
+    "once the gradient passes",
+)
 # (layer, line, its mutant, what the report says)
 MUTANTS: tuple[tuple[str, str, str, str], ...] = (
     ("rnn", "dh[:, t] + carried", "dh[:, t]", f"x: {BACK}.* is not added"),
@@ -42,7 +46,7 @@ MUTANTS: tuple[tuple[str, str, str, str], ...] = (
     ("rnn", "(1 - h[t + 1] ** 2)", "(1 - h[t] ** 2)", f"x: {WITHIN}"),
     ("rnn", "(1 - h[t + 1] ** 2)", "(1 - h[t + 1])", f"x: {WITHIN}"),
     ("rnn", "(1 - h[t + 1] ** 2)", "(1 + h[t + 1] ** 2)", f"x: {WITHIN}"),
-    ("rnn", "(1 - h[t + 1] ** 2)", "(1 - h[3 if t == 1 else t + 1] ** 2)", "x: wrong within step 1 .*another step's cache"),
+    ("rnn", "(1 - h[t + 1] ** 2)", "(1 - h[3 if t == 1 else t + 1] ** 2)", "x: wrong within step 1 .*another step's"),
     ("rnn", "dx[:, t] = da @ Wx.T", "dx[:, t] = -da @ Wx.T", "x: the sign is wrong"),
     ("rnn", "dx[:, t] = da @ Wx.T", "dx[:, -1 - t] = da @ Wx.T", "x: its timesteps are reversed"),
     ("rnn", "dx[:, t] = da @ Wx.T", "dx[:, t] = da @ Wx.T / len(x)", "x: it is 0.3333 times the right one"),
@@ -65,7 +69,7 @@ MUTANTS: tuple[tuple[str, str, str, str], ...] = (
     ("rnn", "dx, carried, dWx, dWh, db", "dx, 0 * carried, dWx, dWh, db", "h0: the gradient is zero throughout"),
     ("rnn", "dx, carried, dWx, dWh, db", "dx, dh[:, 0], dWx, dWh, db", "wrong: h0; right: x, Wx, Wh, b"),
     ("lstm", "dh[:, t] + dnext", "dh[:, t]", f"x: {BACK}: .* by the hidden state"),
-    ("lstm", "dh[:, t] + dnext", "dh[:, t] + (dnext if t != 0 else 0)", f"x: .*{PASSES} from step 1 to 0, by the hidden state"),
+    ("lstm", "dh[:, t] + dnext", "dh[:, t] + (dnext if t != 0 else 0)", f"x: .*{PASSES} from step 1 to 0, by the h"),
     ("lstm", "dcell + total", "total", f"x: {BACK}: .* by the cell state"),
     ("lstm", "dcell + total", "(dcell if t != 1 else 0) + total", f"x: .*{PASSES} from step 2 to 1, by the cell state"),
     ("lstm", "dcell = dnew * f", "dcell = dnew", f"x: {BACK}: .* by the cell state"),

@@ -47,7 +47,8 @@ class Captions:
 
 
 NAMES = {
-    "W_proj": "affine.w", "b_proj": "affine.b", "W_embed": "embedding.W", "W_vocab": "affine_1.w", "b_vocab": "affine_1.b",
+    "W_proj": "affine.w", "b_proj": "affine.b", "W_embed": "embedding.W", "W_vocab": "affine_1.w",
+    "b_vocab": "affine_1.b",
 }  # fmt: skip
 
 
@@ -75,7 +76,7 @@ def test_a_captioning_model_is_one_graph(cell: str) -> None:
 def test_steps_that_are_called_one_by_one_are_one_recurrence() -> None:
     x, h, Wx, Wh, b = draw(N, T, D), draw(N, H), draw(D, H), draw(H, H), draw(H)
     with F.watch() as watching:
-        state = h
+        state: Any = h
         for t in range(T):
             state, _ = F.rnn_step_forward(x[:, t], state, Wx, Wh, b)
         watching.loss = (state**2).sum()

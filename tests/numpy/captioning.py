@@ -18,7 +18,7 @@ def rnn_step_forward(x: Any, prev_h: Any, Wx: Any, Wh: Any, b: Any) -> Any:
 
 
 def rnn_forward(x: Any, h0: Any, Wx: Any, Wh: Any, b: Any) -> Any:
-    N, T, D = x.shape
+    N, T, _ = x.shape
     H = h0.shape[1]
     h, cache = np.zeros((N, T, H)), []
     prev_h = h0
@@ -59,7 +59,7 @@ def lstm_step_forward(x: Any, prev_h: Any, prev_c: Any, Wx: Any, Wh: Any, b: Any
 
 
 def lstm_forward(x: Any, h0: Any, Wx: Any, Wh: Any, b: Any) -> Any:
-    N, T, D = x.shape
+    N, T, _ = x.shape
     h = np.zeros((N, T, h0.shape[1]))
     prev_h, prev_c, cache = h0, np.zeros_like(h0), []
     for t in range(T):

@@ -1,4 +1,4 @@
-"""The table of NumPy's functions in docs/numpy.md, made from the code: `python -m tests.numpy.function_table` writes it."""
+"""The table of NumPy's functions in docs/numpy.md, made from the code; run this module to write it."""
 
 from __future__ import annotations
 
@@ -13,17 +13,20 @@ from rnngraph.numpy.face import MAKERS
 from rnngraph.numpy.tables import INSTEAD, kind_of
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "numpy.md"
-PLAIN = {  # they take no arrays of numbers, or are about types, files and settings
-    "array_function", "set_printoptions", "get_printoptions", "printoptions", "show_config", "show_runtime", "info", "test",
-    "broadcast_shapes", "fromregex", "fromstring", "base_repr", "binary_repr", "errstate", "load", "loadtxt", "genfromtxt",
-    "save", "asmatrix", "bmat", "mintypecode", "typename", "isdtype", "issubdtype", "get_include", "getbufsize", "geterr",
-    "seterr", "geterrcall", "seterrcall", "setbufsize", "promote_types", "from_dlpack", "frompyfunc", "iterable", "vectorize",
-    "array_repr", "array_str", "array2string", "format_float_positional", "format_float_scientific", "indices", "mask_indices",
-    "hanning", "hamming", "bartlett", "blackman", "kaiser", "tril_indices", "triu_indices", "diag_indices", "require",
-    "ix_", "isscalar", "shares_memory", "may_share_memory", "datetime_as_string", "datetime_data", "busday_count",
-    "busday_offset", "is_busday", "nested_iters", "einsum_path", "ndindex", "unravel_index", "ravel_multi_index", "packbits",
-    "unpackbits", "isnat", "isfortran", "set_numeric_ops", "min_scalar_type",
-}  # fmt: skip
+PLAIN = frozenset((
+        "array2string", "array_function", "array_repr", "array_str", "asmatrix", "bartlett", "base_repr",
+        "binary_repr", "blackman", "bmat", "broadcast_shapes", "busday_count", "busday_offset",
+        "datetime_as_string", "datetime_data", "diag_indices", "einsum_path", "errstate",
+        "format_float_positional", "format_float_scientific", "from_dlpack", "frompyfunc", "fromregex",
+        "fromstring", "genfromtxt", "get_include", "get_printoptions", "getbufsize", "geterr", "geterrcall",
+        "hamming", "hanning", "indices", "info", "is_busday", "isdtype", "isfortran", "isnat", "isscalar",
+        "issubdtype", "iterable", "ix_", "kaiser", "load", "loadtxt", "mask_indices", "may_share_memory",
+        "min_scalar_type", "mintypecode", "ndindex", "nested_iters", "packbits", "printoptions",
+        "promote_types", "ravel_multi_index", "require", "save", "set_numeric_ops", "set_printoptions",
+        "setbufsize", "seterr", "seterrcall", "shares_memory", "show_config", "show_runtime", "test",
+        "tril_indices", "triu_indices", "typename", "unpackbits", "unravel_index", "vectorize",
+))  # fmt: skip
+# they take no arrays of numbers, or are about types, files and settings
 
 
 @dataclass(frozen=True)
@@ -68,29 +71,33 @@ def document() -> str:
 
 TEXT = """# Hand-written NumPy
 
-`rnngraph.trace_function(forward, *arrays)` runs a function of NumPy arrays, unchanged, on recording arrays, and gives its
-loss on a tape: `record`, `render`, `diagnose` and `check` take it. `import rnngraph.numpy as np` is the explicit form.
+`rnngraph.trace_function(forward, *arrays)` runs a function of NumPy arrays, unchanged, on recording arrays, and
+gives its loss on a tape: `record`, `render`, `diagnose` and `check` take it. `import rnngraph.numpy as np` is the
+explicit form.
 
-* Float arrays are recorded: those in the arguments (also in dicts, lists, objects and `self`) and the globals that the
-  functions read. Whole numbers and booleans stay plain. What is given is never changed.
-* The loss is the first scalar that is returned, or else the first array times fixed random weights; `loss=` picks another.
+* Float arrays are recorded: those in the arguments (also in dicts, lists, objects and `self`) and the globals that
+  the functions read. Whole numbers and booleans stay plain. What is given is never changed.
+* The loss is the first scalar that is returned, or else the first array times fixed random weights; `loss=` picks
+  another.
 * The record is held to plain runs: the same value, and the same slope along one random direction.
-* Item assignment, slices, views, `+=`, lists, dicts and `out=` are followed. Where a gradient would be lost (`float(x)`,
-  `.item()`, a plain array from elsewhere) one sentence says so.
+* Item assignment, slices, views, `+=`, lists, dicts and `out=` are followed. Where a gradient would be lost
+  (`float(x)`, `.item()`, a plain array from elsewhere) one sentence says so.
 
 ## How recurrences are found
 
-A weight is recurrent where it multiplies something that depends on its own earlier product; equal expressions are one
-weight. The place along that chain is the timestep. Weights that depend on each other are one cell, products that do not are
-runs of their own, and a product that depends on two runs is a tree and none. Something new must enter at every step. A state
-is a value of one step that is read at a later one on the way to a later product: what the weights multiply is `h`, the next
-one `c`. The axis that is summed away holds the units, so that the other one is the batch. Places that fall from step to step
-are the reverse direction. `steps=` says how many timesteps there are where one step takes several products.
+A weight is recurrent where it multiplies something that depends on its own earlier product; equal expressions are
+one weight. The place along that chain is the timestep. Weights that depend on each other are one cell, products
+that do not are runs of their own, and a product that depends on two runs is a tree and none. Something new must
+enter at every step. A state is a value of one step that is read at a later one on the way to a later product: what
+the weights multiply is `h`, the next one `c`. The axis that is summed away holds the units, so that the other one
+is the batch. Places that fall from step to step are the reverse direction. `steps=` says how many timesteps there
+are where one step takes several products.
 
 ## Ties
 
-At a tie of `maximum` and `minimum` a constant takes the gradient, so that `maximum(x, 0)` is ReLU with the slope 0 at 0; of
-two recorded arrays each takes half. Equal extremes of `max` and `min` share the gradient. `abs` has the slope 0 at 0.
+At a tie of `maximum` and `minimum` a constant takes the gradient, so that `maximum(x, 0)` is ReLU with the slope 0
+at 0; of two recorded arrays each takes half. Equal extremes of `max` and `min` share the gradient. `abs` has the
+slope 0 at 0.
 
 ## What is differentiated (of NumPy {version})
 

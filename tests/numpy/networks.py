@@ -42,7 +42,9 @@ def draws(*shapes: tuple[int, ...]) -> tuple[Any, ...]:
 
 
 X = draw(3, 6, 2, scale=1.0)  # 3 samples, 6 steps, 2 inputs
-GATES = {f"{kind}{gate}": draw(*shape, seed=ord(gate)) for gate in "fiog" for kind, shape in (("W", (2, 4)), ("U", (4, 4)))}
+GATES = {
+    f"{kind}{gate}": draw(*shape, seed=ord(gate)) for gate in "fiog" for kind, shape in (("W", (2, 4)), ("U", (4, 4)))
+}
 GATES |= {f"b{gate}": draw(4, seed=ord(gate)) for gate in "fiog"}
 COLUMNS = [draw(2, 1, seed=k) for k in range(6)]
 WIDE = [draw(2, 3, seed=k) for k in range(6)]
@@ -57,7 +59,9 @@ NETWORKS: dict[str, Network] = {
         (Expected("Whh", 5),),
     ),
     "vectors": Network(plain.vector_rnn, (draw(6, 2), *draws((4, 2), (4, 4), (4,))), (Expected("U", 6),)),
-    "no first state": Network(plain.elman_without_start, (list(X.swapaxes(0, 1)), *draws((2, 4), (4, 4))), (Expected("Wh", 6, batch=3),)),
+    "no first state": Network(
+        plain.elman_without_start, (list(X.swapaxes(0, 1)), *draws((2, 4), (4, 4))), (Expected("Wh", 6, batch=3),)
+    ),
     "joined lstm": Network(
         plain.joined_lstm, (COLUMNS, *draws(*[(4, 6)] * 4, *[(4, 1)] * 4)), (Expected("Wc", 6, ("h", "c")),)
     ),
@@ -65,7 +69,9 @@ NETWORKS: dict[str, Network] = {
     "gru": Network(
         plain.gru, (X.swapaxes(0, 1), draw(3, 4), *draws(*[(2, 4), (4, 4)] * 3)), (Expected("Un", 6, batch=3),)
     ),
-    "gru columns": Network(plain.packed_gru_columns, (WIDE, *draws((12, 2), (12, 4), (12, 1))), (Expected("U", 6, batch=3),)),
+    "gru columns": Network(
+        plain.packed_gru_columns, (WIDE, *draws((12, 2), (12, 4), (12, 1))), (Expected("U", 6, batch=3),)
+    ),
     "two layers": Network(
         plain.two_layers, (X, *draws((2, 4), (4, 4), (4, 5), (5, 5))),
         (Expected("Wh1", 6, batch=3), Expected("Wh2", 6, batch=3, units=5)),
@@ -74,9 +80,12 @@ NETWORKS: dict[str, Network] = {
         plain.both_directions, (X, *draws((2, 4), (4, 4), (4, 4), (8, 2))),
         (Expected("Wf", 6, batch=3), Expected("Wb", 6, batch=3, direction="reverse")),
     ),
-    "attention": Network(plain.attention_over_states, (draw(6, 2), *draws((2, 4), (4, 4), (4, 4), (4,))), (Expected("Wh", 6),)),
+    "attention": Network(
+        plain.attention_over_states, (draw(6, 2), *draws((2, 4), (4, 4), (4, 4), (4,))), (Expected("Wh", 6),)
+    ),
     "masked": Network(
-        plain.masked, (X, np.arange(6) < np.array([[6], [4], [5]]), *draws((2, 4), (4, 4), (4,))), (Expected("Wh", 6, batch=3),)
+        plain.masked, (X, np.arange(6) < np.array([[6], [4], [5]]), *draws((2, 4), (4, 4), (4,))),
+        (Expected("Wh", 6, batch=3),),
     ),
     "independent": Network(plain.independent, (X, *draws((2, 4), (4,), (4,))), (Expected("u", 6, batch=3),)),
     "no recurrence": Network(plain.no_recurrence, draws((5, 3), (3, 4), (4,), (4, 2)), ()),

@@ -79,7 +79,7 @@ def vector_rnn(xs: Any, W: Any, U: Any, b: Any) -> Any:
 
 
 def elman_without_start(xs: Any, Wx: Any, Wh: Any) -> Any:
-    h = None
+    h: Any = None
     for x in xs:
         a = x @ Wx
         if h is not None:

@@ -60,9 +60,10 @@ def test_random_numbers() -> None:
         return recurrence(x + np.random.default_rng().normal(size=(5, 3)), w)
 
     assert rg.trace_function(seeded, X, W).notes == ()
-    before = np.random.get_state()[1].copy()  # noqa: NPY002
+    before: Any = np.random.get_state()  # noqa: NPY002
     assert rg.trace_function(global_ones, X, W).notes == ()
-    np.testing.assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002
+    after: Any = np.random.get_state()  # noqa: NPY002
+    np.testing.assert_array_equal(after[1], before[1])
     assert "draws random numbers of its own" in rg.trace_function(unseeded, X, W).notes[0]
 
 
@@ -73,7 +74,7 @@ def test_a_function_that_catches_everything_is_held_to_plain_runs() -> None:
             value = value * float(value)
         return value
 
-    with pytest.raises(InputError, match="the recorded run gives a loss of .* and a plain one"):
+    with pytest.raises(InputError, match=r"the recorded run gives a loss of .* and a plain one"):
         rg.trace_function(careless, X, W)
 
 
@@ -97,12 +98,12 @@ def memoryview_zeros(n: int) -> Any:
 
 
 REFUSED = {
-    "float": (lambda x, w: np.sum(x) * float(recurrence(x, w)), r"float\(...\) would take a recorded value out of the record"),
+    "float": (lambda x, w: np.sum(x) * float(recurrence(x, w)), r"float\(...\) would take a recorded value out"),
     "math": (first_of, r"float\(...\) would take a recorded value"),
     "item": (lambda x, w: x.sum() * recurrence(x, w).item(), r"\.item\(\) would take a recorded value"),
     "plain array": (into_plain, "a recorded value was put into a plain array|making a plain NumPy array"),
-    "sort": (lambda x, w: np.sort(x @ w).sum(), r"np.sort of a recorded array is not differentiated here; use x\[np.argsort"),
-    "prod": (lambda x, w: np.prod(x @ w), r"np.prod of a recorded array is not differentiated here; use np.exp\(np.sum"),
+    "sort": (lambda x, w: np.sort(x @ w).sum(), r"np.sort of a recorded array is not differentiated here; use x\[np"),
+    "prod": (lambda x, w: np.prod(x @ w), r"np.prod of a recorded array is not differentiated here; use np.exp"),
     "nothing": (lambda x, w: None, "the function returned nothing that is not recorded"),
     "a word": (lambda x, w: "done", "the function returned nothing that is not recorded"),
     "a constant": (lambda x, w: np.float64(3.0), "the function returned a float64 that is not recorded"),
@@ -157,11 +158,11 @@ def test_arguments_that_cannot_be_used(arguments: Any, options: Any, message: st
 
 def test_an_error_of_the_functions_own_stays_its_own() -> None:
     def wrong(x: Any, w: Any) -> Any:
-        return {}["missing"]
+        return STATE["missing"]
 
     with pytest.raises(KeyError, match="missing"):
         rg.trace_function(wrong, X, W)
-    with pytest.raises(ValueError, match="dot of shapes|matmul|not aligned"):
+    with pytest.raises(ValueError, match=r"dot of shapes|matmul|not aligned"):
         rg.trace_function(lambda x, w: x.T @ w, X, W)
 
 
@@ -186,18 +187,16 @@ def interrupted(x: Any) -> Any:
 
 @pytest.mark.parametrize("function", [uses_globals, interrupted])
 def test_nothing_is_left_changed(function: Any) -> None:
-    before = {key: value for key, value in globals().items()}
+    before = dict(globals())
     state, copy = dict(STATE), W.copy()
     if function is interrupted:
         with pytest.raises(KeyboardInterrupt):
             rg.trace_function(function, X)
     else:
         assert set(rg.trace_function(function, X).gradients) == {"x", "STATE.W"}
-    assert {key: value for key, value in globals().items()} == before or all(
-        globals()[key] is value for key, value in before.items()
-    )
+    assert all(globals()[key] is value for key, value in before.items())
     assert globals().keys() == before.keys()
-    assert state == STATE or all(STATE[key] is value for key, value in state.items())
+    assert all(STATE[key] is value for key, value in state.items())
     np.testing.assert_array_equal(W, copy)
     assert HISTORY == []
 

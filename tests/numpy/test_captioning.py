@@ -21,8 +21,8 @@ def draw(*shape: int) -> Any:
 @pytest.mark.parametrize(("cell", "gates"), [("rnn", 1), ("lstm", 4)])
 def test_a_captioning_model_is_traced_whole(cell: str, gates: int) -> None:
     params = {
-        "W_proj": draw(D, H), "b_proj": draw(H), "W_embed": draw(V, W), "Wx": draw(W, gates * H), "Wh": draw(H, gates * H),
-        "b": draw(gates * H), "W_vocab": draw(H, V), "b_vocab": draw(V),
+        "W_proj": draw(D, H), "b_proj": draw(H), "W_embed": draw(V, W), "Wx": draw(W, gates * H),
+        "Wh": draw(H, gates * H), "b": draw(gates * H), "W_vocab": draw(H, V), "b_vocab": draw(V),
     }  # fmt: skip
     features, captions = draw(N, D), np.random.default_rng(0).integers(0, V, (N, T + 1))
     traced = rg.trace_function(CaptioningRNN(params, cell).loss, features, captions)
@@ -42,7 +42,7 @@ def test_a_captioning_model_is_traced_whole(cell: str, gates: int) -> None:
         key = name if name == "features" else f"params.{name}"
         np.testing.assert_allclose(traced.gradients[key], gradient, rtol=1e-9, atol=1e-14, err_msg=name)
     (recurrence,) = traced.tape.recurrences
-    assert (recurrence.stem, recurrence.kinds, recurrence.timesteps) == ("Wh", ("h", "c")[:1 + (gates > 1)], T)
+    assert (recurrence.stem, recurrence.kinds, recurrence.timesteps) == ("Wh", ("h", "c")[: 1 + (gates > 1)], T)
     trace, layer = rg.record(traced, lags=True), rg.record(of_h)
     for mine, its in zip(trace.states, layer.states, strict=True):
         np.testing.assert_allclose(mine.grad.value, its.grad.value, rtol=1e-9)

@@ -77,6 +77,7 @@ TWINS = {
 @pytest.mark.parametrize("name", list(TWINS))
 def test_norms_lags_and_exponents_are_those_of_the_layer(name: str) -> None:
     function, arrays, x = TWINS[name]
+    assert callable(function)
     options = rg.LagOptions(losses="all", samples="all")
     trace = rg.record(rg.trace_function(function, *arrays), lags=options, spectrum=3)
     twin = rg.record(layer(x), lags=options, spectrum=3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,30 +22,34 @@ V = np.random.default_rng(2).uniform(0.2, 0.9, 4)
 MASK = np.array([True, False, True, True])
 
 EXPRESSIONS = """
-a + a; a - v; a * v; a / v; a ** 2; a ** v; 2 ** a; a ** 0.5; -a; abs(a - 0.5); a @ b; a @ v; v @ b; v @ v; 3 - a; 1 / a
-a[1]; a[:, 2]; a[..., -1]; a[1:, ::2]; a[[0, 2, 2]]; a[:, mask]; a[a > 0.5]; a[np.newaxis, 0]; a[np.arange(3), [0, 1, 1]]
-a.T; a.dot(b); a.sum(); a.sum(axis=0); a.sum(1, keepdims=True); a.mean(axis=-1); a.max(); a.min(axis=1); a.std(); a.var(axis=0)
-a.reshape(2, 6); a.reshape((4, -1)); a.ravel(); a.flatten(); a.transpose(1, 0); a.swapaxes(0, 1); a.squeeze(); a.clip(0.3, 0.8)
-a.cumsum(axis=1); a.copy() * 2; a.astype(float) * 2; a.repeat(2, axis=0); a.take([0, 2], axis=1); a.diagonal(); a.trace()
-np.exp(a); np.log(a); np.tanh(a); np.sqrt(a); np.square(a); np.sin(a); np.cos(a); np.tan(a); np.sinh(a); np.cosh(a)
-np.arctan(a); np.arcsinh(a); np.arctanh(a); np.log1p(a); np.expm1(a); np.log2(a); np.log10(a); np.exp2(a); np.reciprocal(a)
-np.maximum(a, 0.5); np.minimum(a, v); np.maximum(0.4, a); np.logaddexp(a, v); np.power(a, v); np.power(a, 3); np.absolute(a)
-np.dot(a, b); np.dot(v, v); np.dot(2.0, a); np.matmul(a, b); np.inner(v, v); np.inner(a, a); np.outer(v, v); np.vdot(v, v)
-np.einsum('ij,jk->ik', a, b); np.einsum('ij,ij->', a, a); np.einsum('ij,j', a, v); np.einsum('ij->ji', a)
-np.sum(a); np.sum(a, axis=(0, 1)); np.mean(a, axis=0, keepdims=True); np.max(a, axis=0); np.amin(a); np.var(a); np.std(a, axis=1)
-np.cumsum(a); np.diff(a); np.diff(a, axis=0); np.average(a, axis=1); np.ptp(a); np.linalg.norm(a); np.linalg.norm(v); np.trace(a)
-np.concatenate([a, a]); np.concatenate((a, b.T), axis=1); np.hstack([a, a]); np.hstack((v, v)); np.vstack([a, v]); np.stack([v, v])
-np.stack([v, v], axis=1); np.column_stack([v, v]); np.dstack([a, a]); np.append(a, v); np.append(a, a, axis=0); np.array([v, v])
-np.array([v.sum(), v.max(), 1.0]); np.split(a, 2, axis=1)[1]; np.array_split(v, 3)[0]; np.hsplit(a, 2)[0]; np.vsplit(a, 3)[1]
-np.reshape(a, (2, 6)); np.ravel(a); np.transpose(a); np.swapaxes(a, 0, 1); np.moveaxis(a, 0, 1); np.rollaxis(a, 1)
-np.squeeze(a[None]); np.expand_dims(a, 1); np.atleast_2d(v); np.atleast_1d(v.sum()); np.broadcast_to(v, (2, 4)); np.clip(a, 0.3, None)
-np.where(a > 0.5, a, 2 * a); np.where(mask, v, 0.0); np.take(a, [1, 1], axis=0); np.repeat(v, 3); np.tile(a, (2, 1)); np.roll(a, 1)
-np.roll(a, 1, axis=0); np.flip(a); np.flip(a, 1); np.fliplr(a); np.flipud(a); np.rot90(a); np.diag(a @ b); np.diag(v); np.tril(a)
-np.triu(a, 1); np.delete(a, 1, axis=0); np.resize(v, (2, 4)); np.take_along_axis(a, np.argsort(a, axis=1), axis=1); np.copy(a) * 3
-np.sum([v.sum(), v.max()]); np.mean([v[0], v[1]]); np.add.reduce(a); np.maximum.reduce(a); np.add.accumulate(v); np.subtract(a, v)
-(a > 0.5) * a; a * np.sign(a - 0.5); np.sum(a * (np.argmax(a) + 1)); [row for row in a][2]; sum(a); a * a.shape[0]; np.diagflat(v)
+a + a; a - v; a * v; a / v; a ** 2; a ** v; 2 ** a; a ** 0.5; -a; abs(a - 0.5); a @ b; a @ v; v @ b; v @ v; 3 - a
+1 / a; a[1]; a[:, 2]; a[..., -1]; a[1:, ::2]; a[[0, 2, 2]]; a[:, mask]; a[a > 0.5]; a[np.newaxis, 0]
+a[np.arange(3), [0, 1, 1]]; a.T; a.dot(b); a.sum(); a.sum(axis=0); a.sum(1, keepdims=True); a.mean(axis=-1); a.max()
+a.min(axis=1); a.std(); a.var(axis=0); a.reshape(2, 6); a.reshape((4, -1)); a.ravel(); a.flatten(); a.transpose(1, 0)
+a.swapaxes(0, 1); a.squeeze(); a.clip(0.3, 0.8); a.cumsum(axis=1); a.copy() * 2; a.astype(float) * 2
+a.repeat(2, axis=0); a.take([0, 2], axis=1); a.diagonal(); a.trace(); np.exp(a); np.log(a); np.tanh(a); np.sqrt(a)
+np.square(a); np.sin(a); np.cos(a); np.tan(a); np.sinh(a); np.cosh(a); np.arctan(a); np.arcsinh(a); np.arctanh(a)
+np.log1p(a); np.expm1(a); np.log2(a); np.log10(a); np.exp2(a); np.reciprocal(a); np.maximum(a, 0.5); np.minimum(a, v)
+np.maximum(0.4, a); np.logaddexp(a, v); np.power(a, v); np.power(a, 3); np.absolute(a); np.dot(a, b); np.dot(v, v)
+np.dot(2.0, a); np.matmul(a, b); np.inner(v, v); np.inner(a, a); np.outer(v, v); np.vdot(v, v)
+np.einsum('ij,jk->ik', a, b); np.einsum('ij,ij->', a, a); np.einsum('ij,j', a, v); np.einsum('ij->ji', a); np.sum(a)
+np.sum(a, axis=(0, 1)); np.mean(a, axis=0, keepdims=True); np.max(a, axis=0); np.amin(a); np.var(a); np.std(a, axis=1)
+np.cumsum(a); np.diff(a); np.diff(a, axis=0); np.average(a, axis=1); np.ptp(a); np.linalg.norm(a); np.linalg.norm(v)
+np.trace(a); np.concatenate([a, a]); np.concatenate((a, b.T), axis=1); np.hstack([a, a]); np.hstack((v, v))
+np.vstack([a, v]); np.stack([v, v]); np.stack([v, v], axis=1); np.column_stack([v, v]); np.dstack([a, a])
+np.append(a, v); np.append(a, a, axis=0); np.array([v, v]); np.array([v.sum(), v.max(), 1.0])
+np.split(a, 2, axis=1)[1]; np.array_split(v, 3)[0]; np.hsplit(a, 2)[0]; np.vsplit(a, 3)[1]; np.reshape(a, (2, 6))
+np.ravel(a); np.transpose(a); np.swapaxes(a, 0, 1); np.moveaxis(a, 0, 1); np.rollaxis(a, 1); np.squeeze(a[None])
+np.expand_dims(a, 1); np.atleast_2d(v); np.atleast_1d(v.sum()); np.broadcast_to(v, (2, 4)); np.clip(a, 0.3, None)
+np.where(a > 0.5, a, 2 * a); np.where(mask, v, 0.0); np.take(a, [1, 1], axis=0); np.repeat(v, 3); np.tile(a, (2, 1))
+np.roll(a, 1); np.roll(a, 1, axis=0); np.flip(a); np.flip(a, 1); np.fliplr(a); np.flipud(a); np.rot90(a)
+np.diag(a @ b); np.diag(v); np.tril(a); np.triu(a, 1); np.delete(a, 1, axis=0); np.resize(v, (2, 4))
+np.take_along_axis(a, np.argsort(a, axis=1), axis=1); np.copy(a) * 3; np.sum([v.sum(), v.max()])
+np.mean([v[0], v[1]]); np.add.reduce(a); np.maximum.reduce(a); np.add.accumulate(v); np.subtract(a, v); (a > 0.5) * a
+a * np.sign(a - 0.5); np.sum(a * (np.argmax(a) + 1)); [row for row in a][2]; sum(a); a * a.shape[0]; np.diagflat(v)
 np.zeros_like(a) + a; np.ones_like(a) * a; np.full_like(a, 2.0) * a; np.asarray(a) * 2; np.broadcast_arrays(v, a)[0]
-np.fabs(a - 0.5); np.conj(a); np.fmax(a, 0.5); np.fmin(a, v); np.minimum.reduce(a, axis=1); v[::-1]; a[-1, -1]; np.einsum('ij,jk,kl->il', a, b, a); np.positive(a); np.float_power(a, 2)
+np.fabs(a - 0.5); np.conj(a); np.fmax(a, 0.5); np.fmin(a, v); np.minimum.reduce(a, axis=1); v[::-1]; a[-1, -1]
+np.einsum('ij,jk,kl->il', a, b, a); np.positive(a); np.float_power(a, 2)
 """
 
 
@@ -119,7 +124,10 @@ def test_statements_that_change_arrays(name: str) -> None:
     for key, array in (("a", A), ("v", V)):
         direction = np.random.default_rng(4).normal(size=array.shape)
         given = {"a": A, "b": B, "v": V}
-        ends = [space["f"](**{n: (x + k * 1e-5 * direction if n == key else x.copy()) for n, x in given.items()}) for k in (-1, 1)]
+        ends = [
+            space["f"](**{n: (x + k * 1e-5 * direction if n == key else x.copy()) for n, x in given.items()})
+            for k in (-1, 1)
+        ]
         slope = float(((ends[1] - ends[0]) * weights).sum()) / 2e-5
         assert float((traced.gradients[key] * direction).sum()) == pytest.approx(slope, rel=1e-6, abs=1e-8), key
 
@@ -130,8 +138,8 @@ def test_every_name_of_numpy_is_there() -> None:
             assert getattr(rnp, name) is not None or getattr(np, name) is None, name
     with pytest.raises(AttributeError):
         rnp.no_such_name  # noqa: B018
-    modules = {"dispatch", "face", "finding", "functions", "hold", "methods", "moves", "parts", "reach", "recorded", "run",
-               "tables", "tape", "traced", "values"}  # fmt: skip
+    modules = {path.stem for path in Path(rnp.__file__).parent.iterdir()}
+    assert {"recorded", "finding"} <= modules
     assert modules.isdisjoint(dir(np))
 
 
@@ -148,7 +156,9 @@ def test_every_function_is_differentiated_works_on_values_or_is_refused_in_a_sen
 
 @pytest.mark.parametrize("name", [row.name for row in table() if row.kind == "refused" and row.unary])
 def test_a_refusal_names_the_function_and_what_to_use(name: str) -> None:
-    with pytest.raises(InputError, match=rf"np\.{getattr(np, name).__name__} of a recorded array is not differentiated here; use "):
+    with pytest.raises(
+        InputError, match=rf"np\.{getattr(np, name).__name__} of a recorded array is not differentiated here; use "
+    ):
         rg.trace_function(lambda x: getattr(np, name)(x), A)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ def own(forward: Any) -> Any:
     return getattr(forward, "__self__", forward if hasattr(forward, "step") else None)
 
 
-def plain_loss(network: Network, moved: dict[int, Any]) -> float:
+def plain_loss(network: Network, moved: Any) -> float:
     """Run the function on plain arrays, some of them moved."""
     forward = copy.deepcopy(network.forward) if own(network.forward) is None else network.forward
     holder = own(network.forward)
@@ -40,9 +41,7 @@ def leaves_of(network: Network) -> dict[str, Any]:
     holder = own(network.forward)
     if holder is not None:
         rebuilt(holder, "", note, {})
-    import inspect
-
-    names = [one for one in inspect.signature(network.forward).parameters]
+    names = list(inspect.signature(network.forward).parameters)
     for name, one in zip(names, network.arguments, strict=False):
         rebuilt(one, name, note, {})
     return found

@@ -60,5 +60,7 @@ def test_the_gradients_are_those_of_the_function_itself(names: str, rows: bool, 
 
 
 def test_weights_of_which_the_side_cannot_be_told_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"Wxh has shape \(4, 4\), so that it cannot be told whether it multiplies rows"):
+    with pytest.raises(
+        InputError, match=r"Wxh has shape \(4, 4\), so that it cannot be told whether it multiplies rows"
+    ):
         gradients(tmp_path, {"Wxh": draw(4, 4), "Whh": draw(4, 4), "bh": draw(4)})

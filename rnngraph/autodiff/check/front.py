@@ -5,20 +5,21 @@ In: a loss, a cache, a pair of functions or a layer object. Out: a `CheckReport`
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from numbers import Real
 from typing import Any
 
 import numpy as np
 
-from rnngraph.autodiff.tape import Tape
-from rnngraph.autodiff.tensor import Tensor
 from rnngraph.autodiff.check.locate import locate
 from rnngraph.autodiff.check.recorded import recorded_subject
-from rnngraph.autodiff.check.report import CheckReport
+from rnngraph.autodiff.check.report import CheckReport, CheckRow
 from rnngraph.autodiff.check.rows import check_rows
 from rnngraph.autodiff.check.rules import search_rules, wrong_rules
 from rnngraph.autodiff.check.subject import TOLERANCES
 from rnngraph.autodiff.check.written import layer_subject, pair_subject
+from rnngraph.autodiff.tape import Entry, Tape
+from rnngraph.autodiff.tensor import Tensor
 from rnngraph.checks import whole_number
 from rnngraph.errors import GradientError, InputError
 
@@ -28,8 +29,8 @@ def check(subject: Any, *rest: Any, directions: int = 3, seed: int = 0, toleranc
 
     What can be checked: `check(loss)`, a scalar Tensor; `check(cache)`, the tape that a function of
     `rnngraph.nn.functional` returned; `check(forward, backward, *arrays)`, where `forward(*arrays)` gives `(*outputs,
-    cache)` and `backward(*upstream, cache)` gives one gradient a floating argument, in their order or by name in a dict;
-    `check(layer, *arrays)`, an object with both methods that keeps its cache and its gradients in itself.
+    cache)` and `backward(*upstream, cache)` gives one gradient a floating argument, in their order or by name in a
+    dict; `check(layer, *arrays)`, an object with both methods that keeps its cache and its gradients in itself.
 
     Arguments are moved along random directions, in float64. Where there is a kink at the very point (a ReLU at 0), both
     sides are compared a little beside it. An output in float32 says that the function computes in it, and 1e-3 then
@@ -42,10 +43,8 @@ def check(subject: Any, *rest: Any, directions: int = 3, seed: int = 0, toleranc
         seed: of the directions.
         tolerance: the relative error that passes.
 
-    Raises:
-        InputError: something else than the above, functions that do not fit together or draw random numbers, or an option
-            that cannot be used.
-        DtypeError: an argument that holds no real numbers.
+    Raises: InputError: something else than the above, functions that do not fit together or draw random numbers, or an
+        option that cannot be used. DtypeError: an argument that holds no real numbers.
     """
     directions = whole_number(directions, "directions", least=1)
     seed = whole_number(seed, "seed", least=0)
@@ -55,7 +54,9 @@ def check(subject: Any, *rest: Any, directions: int = 3, seed: int = 0, toleranc
         return _recorded(subject, directions, seed, tolerance)
     layer = callable(getattr(subject, "forward", None)) and callable(getattr(subject, "backward", None))
     if not layer and not rest:
-        raise InputError(f"there is nothing to check in {subject!r:.60}; pass a loss, a cache, or (forward, backward, *arrays).")
+        raise InputError(
+            f"there is nothing to check in {subject!r:.60}; pass a loss, a cache, or (forward, backward, *arrays)."
+        )
     with np.errstate(all="ignore"):
         pair = layer_subject(subject, rest, seed) if layer else pair_subject(subject, rest[0], rest[1:], seed)
     generator = np.random.default_rng((seed, len(pair.points), 1))
@@ -66,9 +67,9 @@ def check(subject: Any, *rest: Any, directions: int = 3, seed: int = 0, toleranc
 
 
 def _recorded(loss: Tensor | Tape, directions: int, seed: int, tolerance: float | None) -> CheckReport:
-    note, rows, notes = "", [], list[str]()
+    note, rows, notes = "", list[CheckRow](), list[str]()
     dtype, allowed = "float64", tolerance or TOLERANCES["float64"]
-    replay_nodes = []
+    replay_nodes: Sequence[Entry] = []
     with np.errstate(all="ignore"):
         try:
             subject, replay, note = recorded_subject(loss)

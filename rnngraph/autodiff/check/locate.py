@@ -1,7 +1,7 @@
 """Say where a hand-written gradient is wrong: in which step, across which steps, in which gate, and by which mistake.
 
-In: a subject and its wrong arguments. Out: sentences. Each is measured: the loss is limited to one timestep, the direction
-to a part of an argument, and a mistake is named only where mending it makes the gradient right.
+In: a subject and its wrong arguments. Out: sentences. Each is measured: the loss is limited to one timestep, the
+direction to a part of an argument, and a mistake is named only where mending it makes the gradient right.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from rnngraph.autodiff.check.subject import TOLERANCES, Subject
 from rnngraph.autodiff.contribution import Array
 
 GATES = {2: "rz", 3: "rzn", 4: "ifog"}  # the usual names of blocks; they are numbered too, since orders differ
+OVERWRITTEN = "right for a loss at any one step, and wrong for their sum: it is overwritten (=), not added to (+=)."
 MOST = 8  # timesteps that are looked at one by one
 
 
@@ -145,13 +146,22 @@ class Look:
     def still(self) -> Look | None:
         """Look at the same with recurrent weights of zero, where a step is felt at an earlier one by its cell alone."""
         sizes = {output.shape[-1] for output in self.subject.outputs if output.ndim > 1}
-        held = [one.ndim == 2 and any(one.shape in ((n, k * n), (k * n, n)) for n in sizes for k in (1, 3, 4)) for one in self.subject.points]
+        held = [
+            one.ndim == 2 and any(one.shape in ((n, k * n), (k * n, n)) for n in sizes for k in (1, 3, 4))
+            for one in self.subject.points
+        ]
         if not any(held) or all(held):
             return None
         points = [np.zeros_like(one) if zero else one for one, zero in zip(self.subject.points, held, strict=True)]
         quiet = self.subject.at(points)
         look = Look.__new__(Look)
-        look.subject, look.generator, look.axes, look.time, look._by_step = quiet, self.generator, self.axes, self.time, {}
+        look.subject, look.generator, look.axes, look.time, look._by_step = (
+            quiet,
+            self.generator,
+            self.axes,
+            self.time,
+            {},
+        )
         return look
 
     def table(self, place: int, axis: int, losses: Sequence[int]) -> set[tuple[int, int]]:
@@ -171,14 +181,16 @@ class Look:
         same, apart = {t for t, k in cells if t == k}, {(t, k) for t, k in cells if t > k}
         still = self.still()
         if not cells:
-            yield f"{name}: right for a loss at any one step, and wrong for their sum: it is overwritten (=), not added to (+=)."
+            yield f"{name}: {OVERWRITTEN}"
         elif same:
             which = "every single step" if len(same) == time else f"step {', '.join(map(str, sorted(same)))}"
             hint = "" if len(same) > 1 else ": is another step's cache used there?"
             yield f"{name}: wrong within {which} (a loss at a step, {name} at that step){hint or '.'}"
             at = min(same)
-            for other in wrong if still is not None and len(same) > 1 else ():
-                yield from self.gates(still, other, *(still.of_step(at)[0], still.of_step(at)[1][other]))
+            if still is not None and len(same) > 1:
+                upstream, claimed = still.of_step(at)
+                for other in wrong:
+                    yield from self.gates(still, other, upstream, claimed[other])
         else:
             ways = ""
             if still is not None:
@@ -188,9 +200,11 @@ class Look:
             parts = [self.of_step(t)[1][place][_at(axis, k)] for t, k in apart]  # type: ignore[index]
             if apart == {(t, k) for t in range(time) for k in range(t)}:
                 cause = "is wrong" if any(part.any() for part in parts) else "is not added"
-                yield f"{name}: right within a step, wrong over every step back: what is carried from step t+1 to t{ways} {cause}."
+                carried = f"what is carried from step t+1 to t{ways} {cause}"
+                yield f"{name}: right within a step, wrong over every step back: {carried}."
             elif steps:
-                yield f"{name}: right within a step, wrong once the gradient passes from step {steps[0]} to {steps[0] - 1}{ways}."
+                passes = f"once the gradient passes from step {steps[0]} to {steps[0] - 1}{ways}"
+                yield f"{name}: right within a step, wrong {passes}."
             else:
                 yield f"{name}: right within a step, wrong from {min(t - k for t, k in apart)} steps back on{ways}."
 
@@ -200,13 +214,15 @@ class Look:
         losses = {t for t in range(time) if self.is_wrong(place, ..., *(self.of_step(t)[0], self.of_step(t)[1][place]))}
         reaches = " What reaches every step is right, since the gradients over time are." if known else ""
         if not losses:
-            return f"{name}: right for a loss at any one step, and wrong for their sum: it is overwritten (=), not added to (+=)."
+            return f"{name}: {OVERWRITTEN}"
         first = min(losses)
         if losses == set(range(time)):
             return f"{name}: wrong for a loss at any step, the first included: look at how one step forms it.{reaches}"
         if losses == set(range(first, time)):
-            return f"{name}: right for a loss before step {first}, wrong from there on: the steps are not added up (+=).{reaches}"
-        return f"{name}: wrong for a loss at step {', '.join(map(str, sorted(losses)))} only: is another step's cache used?{reaches}"
+            rule = "the steps are not added up (+=), or a factor is another step's"
+            return f"{name}: right for a loss before step {first}, wrong from there on: {rule}.{reaches}"
+        steps = ", ".join(map(str, sorted(losses)))
+        return f"{name}: wrong for a loss at step {steps} only: is another step's cache used?{reaches}"
 
     def gates(self, look: Look, place: int, upstream: Sequence[Array], gradient: Array | None) -> Iterator[str]:
         """Say which gate blocks are wrong, where some are right."""

@@ -11,11 +11,11 @@ import numpy as np
 
 from rnngraph.autodiff.backward import scalar_cotangent, sweep
 from rnngraph.autodiff.block import Block
+from rnngraph.autodiff.check.subject import Subject, widened
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.ops import DETACH, STATE
 from rnngraph.autodiff.tape import Entry, Tape
 from rnngraph.autodiff.tensor import Tensor
-from rnngraph.autodiff.check.subject import Subject, widened
 from rnngraph.errors import InputError
 
 SEPARATE = 64  # leaves that get a row of their own; the rest are moved together, so that the cost stays linear
@@ -23,7 +23,7 @@ DRIFT = 1e-4  # by which share the values of a float32 forward may differ from t
 
 
 class Replay:
-    """The entries that lead to some outputs, computed again from other leaves. States that a cut holds stay as they are."""
+    """The entries that lead to some outputs, computed again from other leaves; a cut holds its states."""
 
     def __init__(self, outputs: Sequence[Tensor], *, wide: bool = True) -> None:
         """Find the entries and compute them once."""
@@ -35,7 +35,9 @@ class Replay:
                 self.nodes.append(entry)
         self.nodes.reverse()
         self.blocks: dict[int, Block] = {}
-        self.leaves = [entry for entry in outputs[0].tape.entries if entry.op.vjp is None and entry.name and entry.requires]
+        self.leaves = [
+            entry for entry in outputs[0].tape.entries if entry.op.vjp is None and entry.name and entry.requires
+        ]
         given = [*self.leaves, *(entry for entry in self.nodes if entry.op.vjp is None)]
         leaves = {entry.id: widened(entry.value) if wide else entry.value for entry in given}
         self.base, self.blocks = self.values(leaves, self.nodes, {})
@@ -84,8 +86,10 @@ class Replay:
                 ).id  # fmt: skip
                 continue
             sources = tuple([places[source] for source in entry.inputs])
-            options = {"options": entry.options, "scope": entry.scope, "name": entry.name, "requires": entry.requires}
-            places[entry.id] = tape.append(entry.op, sources, values[entry.id], **options)
+            places[entry.id] = tape.append(
+                entry.op, sources, values[entry.id], options=entry.options, scope=entry.scope, name=entry.name,
+                requires=entry.requires,
+            )  # fmt: skip
         return tape, places
 
 
@@ -115,15 +119,17 @@ def recorded_subject(loss: Tensor | Tape) -> tuple[Subject, Replay, str]:
         rounding = float(np.sqrt(np.finfo(recorded.dtype).eps)) * max(float(np.abs(recorded).max()), 1e-300)
         if not np.abs(recorded - again).max() <= rounding:
             raise InputError(
-                f"the tape gives a loss of {again.reshape(-1)[0]:.9g} when it is replayed, but {recorded.reshape(-1)[0]:.9g} "
-                "was recorded: an array was changed in place after the forward pass, or an op is random; check before "
-                "parameters are updated."
+                f"the tape gives a loss of {again.reshape(-1)[0]:.9g} when it is replayed, but "
+                f"{recorded.reshape(-1)[0]:.9g} was recorded: an array was changed in place after the "
+                "forward pass, or an op is random; check before parameters are updated."
             )
     leaves = replay.leaves
     narrow = any(leaf.value.dtype == np.float32 for leaf in leaves)
     tape, places = outputs[0].tape, {entry.id: entry.id for entry in replay.nodes}
     if narrow:
-        drift = max(_apart(entry.value, replay.base[entry.id]) for entry in replay.nodes if entry.value.dtype == np.float32)
+        drift = max(
+            _apart(entry.value, replay.base[entry.id]) for entry in replay.nodes if entry.value.dtype == np.float32
+        )
         if drift > DRIFT:
             tape, places = replay.again({})
             note = f"float32 rounding grows to {drift:.0e} of a value here, so a float64 run was checked. "
@@ -139,7 +145,9 @@ def _apart(value: Array, wide: Array) -> float:
 def _gradients(
     tape: Tape, places: Mapping[int, int], outputs: Sequence[int], upstream: Sequence[Array], leaves: Sequence[Entry]
 ) -> list[Array]:
-    starts = {places[one]: u.astype(tape.entry(places[one]).value.dtype) for one, u in zip(outputs, upstream, strict=True)}
+    starts = {
+        places[one]: u.astype(tape.entry(places[one]).value.dtype) for one, u in zip(outputs, upstream, strict=True)
+    }
     wanted = {places[leaf.id] for leaf in leaves if leaf.id in places}
     with np.errstate(all="ignore"):
         found = {step.node.id: np.array(step.gradient) for step in sweep(tape, starts) if step.node.id in wanted}

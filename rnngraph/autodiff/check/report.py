@@ -23,7 +23,7 @@ class CheckRow:
 
 @dataclass(frozen=True, slots=True)
 class Culprit:
-    """A rule that is wrong: which op, which argument, and where it was seen. The slopes are along a random direction."""
+    """A rule that is wrong: its op, its argument, and where it was seen. Slopes are along a random direction."""
 
     op: str
     argument: int

@@ -26,12 +26,17 @@ def worst_of(results: list[Comparison]) -> Comparison:
 
 
 def check_rows(
-    subject: Subject, generator: np.random.Generator, *, directions: int, tolerance: float | None = None, trusted: bool = False
+    subject: Subject,
+    generator: np.random.Generator,
+    *,
+    directions: int,
+    tolerance: float | None = None,
+    trusted: bool = False,
 ) -> tuple[list[CheckRow], list[str]]:
     """Check every argument.
 
-    Returns:
-        rows, and sentences on those that cannot be told. Where `trusted`, such a row passes on the word of the ops' rules.
+    Returns: rows, and sentences on those that cannot be told. Where `trusted`, such a row passes on the word of the
+        ops' rules.
     """
     rows, notes = [], []
     beside: Subject | None = None
@@ -47,7 +52,9 @@ def check_rows(
             if not worst.resolved and not (trusted and np.isfinite(worst.numeric)):
                 worst = replace(worst, passed=False)
                 notes.append(f"{name}: {_reason(worst, subject.dtype)}.")
-            rows.append(CheckRow(name, worst.analytic, worst.numeric, worst.relative_error, worst.passed, worst.resolved))
+            rows.append(
+                CheckRow(name, worst.analytic, worst.numeric, worst.relative_error, worst.passed, worst.resolved)
+            )
     return rows, notes
 
 
@@ -62,8 +69,8 @@ def _worst(
 def is_between(subject: Subject, place: int, generator: np.random.Generator) -> bool:
     """Tell, where there is a kink at the point, whether the gradient is one that lies between those beside it.
 
-    Every element is held to its range beside the point, widened by the largest of these ranges: where several kinks meet,
-    a layer's gradient may lie outside of its own range, but not by much more than that.
+    Every element is held to its range beside the point, widened by the largest of these ranges: where several kinks
+    meet, a layer's gradient may lie outside of its own range, but not by much more than that.
     """
     found = []
     for look in range(LOOKS + 2):
@@ -86,10 +93,11 @@ def _reason(one: Comparison, dtype: str) -> str:
         return "differences cannot tell, because the forward gives NaN or infinity there"
     if one.rough:
         return (
-            "differences cannot tell, because the forward has kinks close to the point, or is too steep, for steps that are "
-            f"long enough for the {dtype} rounding of the outputs; let it compute in float64, or use fewer or other arguments"
+            "differences cannot tell, because the forward has kinks close to the point, or is too steep, for steps "
+            f"that are long enough for the {dtype} rounding of the outputs; let it compute in float64, or use fewer or "
+            "other arguments"
         )
     return (
-        f"differences cannot tell, because the slope is zero or too small beside the {dtype} rounding of the outputs; use "
-        "arguments of which the outputs depend more"
+        f"differences cannot tell, because the slope is zero or too small beside the {dtype} rounding of the outputs; "
+        "use arguments of which the outputs depend more"
     )

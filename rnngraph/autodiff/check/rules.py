@@ -16,13 +16,13 @@ from rnngraph.autodiff.backward import sweep
 from rnngraph.autodiff.block import Block
 from rnngraph.autodiff.block.backward import pull
 from rnngraph.autodiff.block.given import gather
+from rnngraph.autodiff.check.report import Culprit
+from rnngraph.autodiff.check.slopes import compare
+from rnngraph.autodiff.check.subject import Subject, widened
 from rnngraph.autodiff.contribution import Array, add_up
 from rnngraph.autodiff.node import INPUT, Node
 from rnngraph.autodiff.ops import DETACH, STATE
 from rnngraph.autodiff.tape import Entry, Tape
-from rnngraph.autodiff.check.report import Culprit
-from rnngraph.autodiff.check.slopes import compare
-from rnngraph.autodiff.check.subject import Subject, widened
 from rnngraph.errors import GradientError
 
 STEPS = 8  # of a block, whose cell is checked as one rule
@@ -80,7 +80,7 @@ def _wrong(nodes: Sequence[Entry], picked: Iterable[Entry], seed: int) -> tuple[
 
 
 def _check(node: Entry, wanted: list[bool], generator: np.random.Generator) -> Iterator[Culprit]:
-    names, given, forward, backward = (_of_block if isinstance(node, Block) else _of_node)(node)  # type: ignore[operator]
+    names, given, forward, backward = _of_block(node) if isinstance(node, Block) else _of_node(node)
     points = [_nudged(argument, generator) for argument in given]
     value = forward(points)
     if not all(np.isfinite(one).all() for one in (*points, value) if one.dtype.kind == "f"):
@@ -95,7 +95,11 @@ def _check(node: Entry, wanted: list[bool], generator: np.random.Generator) -> I
             return [backward(points, upstream[0], place) if k == place else None for k in range(len(points))]
 
         op = f"{node.cell.facts.name} cell" if isinstance(node, Block) else node.op.name
-        scope = node.describe() if isinstance(node, Block) else "/".join(str(key) for kind, key in node.scope if kind != "t")
+        scope = (
+            node.describe()
+            if isinstance(node, Block)
+            else "/".join(str(key) for kind, key in node.scope if kind != "t")
+        )
         try:
             claimed = gradients(points, upstream)
         except GradientError as error:

@@ -11,8 +11,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.check.subject import TOLERANCES, Subject
+from rnngraph.autodiff.contribution import Array
 
 # The first step is the most precise on a smooth function (the formula's error is of fourth order); smaller ones are for
 # kinks, which are crossed less often the shorter the step, and for steep functions.
@@ -100,10 +100,17 @@ class Line:
             if gap + doubt <= small or (abs(claimed) <= small and abs(slope) + doubt <= level):  # both are nothing
                 return self._told(claimed, slope, small / self.tolerance, passed=True, resolved=True)
         return self._told(
-            claimed, slope, typical, passed=not resolved or gap <= allowed, resolved=resolved, rough=rough and not resolved
+            claimed,
+            slope,
+            typical,
+            passed=not resolved or gap <= allowed,
+            resolved=resolved,
+            rough=rough and not resolved,
         )
 
-    def _told(self, claimed: float, slope: float, typical: float, *, passed: bool, resolved: bool, rough: bool = False) -> Comparison:
+    def _told(
+        self, claimed: float, slope: float, typical: float, *, passed: bool, resolved: bool, rough: bool = False
+    ) -> Comparison:
         length = float(np.sqrt((self.direction * self.direction).sum())) or 1.0
         largest = max(abs(claimed), abs(slope), typical)
         error = abs(claimed - slope) / largest if 0 < largest < np.inf else 0.0 if not largest else np.inf
@@ -112,8 +119,13 @@ class Line:
     def _size(self) -> float:
         """Say how much the outputs differ among each other, and when the argument is another one."""
         here = [output.astype(np.float64) for output in self.subject.outputs]
-        apart = [[one - other for one, other in zip(here, self.at(1.0), strict=True)], [one - one.mean() for one in here]]
-        found = [sum(float(((u * d) ** 2).sum()) for u, d in zip(self.subject.upstream, some, strict=True)) for some in apart]
+        apart = [
+            [one - other for one, other in zip(here, self.at(1.0), strict=True)],
+            [one - one.mean() for one in here],
+        ]
+        found = [
+            sum(float(((u * d) ** 2).sum()) for u, d in zip(self.subject.upstream, some, strict=True)) for some in apart
+        ]
         return float(np.sqrt(np.nanmax([*found, 0.0])))
 
     def _level(self) -> float:
@@ -153,7 +165,9 @@ def compare(subject: Subject, place: int, direction: Array, *, tolerance: float 
         upstream = [np.where(mask, u, 0.0) for mask, u in zip(masks, subject.upstream, strict=True)]
         kept = weigh(upstream, upstream) / total if total else 1.0
         kinked = kinked or kept < 1
-        bends = [np.abs(a + b - 2 * c) / step for a, b, c in zip(line.at(step), line.at(-step), line.at(0.0), strict=True)]
+        bends = [
+            np.abs(a + b - 2 * c) / step for a, b, c in zip(line.at(step), line.at(-step), line.at(0.0), strict=True)
+        ]
         bend = min(bend, weigh([np.abs(u) for u in subject.upstream], bends))
         if KEPT <= kept < 1:
             again = subject.gradients(subject.points, upstream)[place]

@@ -64,7 +64,9 @@ class Subject:
 
     def beside(self, share: float, generator: np.random.Generator) -> Subject:
         """Give the same at a point that is moved off kinks."""
-        moves = [share * self.direction(k, generator) if one.dtype.kind == "f" else 0 for k, one in enumerate(self.points)]
+        moves = [
+            share * self.direction(k, generator) if one.dtype.kind == "f" else 0 for k, one in enumerate(self.points)
+        ]
         return self.at([point + move for point, move in zip(self.points, moves, strict=True)])
 
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from rnngraph.autodiff.check.subject import Subject, widened
 from rnngraph.autodiff.checked import checked_array
 from rnngraph.autodiff.contribution import Array
-from rnngraph.autodiff.check.subject import Subject, widened
 from rnngraph.checks import rectangular
 from rnngraph.errors import InputError
 
@@ -42,7 +42,9 @@ class Pair:
         except Exception as error:
             raise InputError(f"the forward, which is the first function, raised {_said(error)}.") from error
         if not isinstance(results, tuple) or len(results) < 2:
-            raise InputError(f"the forward gave a {type(results).__name__}; it must give its outputs and a cache, as a tuple.")
+            raise InputError(
+                f"the forward gave a {type(results).__name__}; it must give its outputs and a cache, as a tuple."
+            )
         return [_real(one, f"output {place} of the forward") for place, one in enumerate(results[:-1])], results[-1]
 
     def _packed(self, points: Sequence[Array]) -> list[Any]:
@@ -61,8 +63,8 @@ class Pair:
             returned = self.backward(*[one.copy() for one in upstream], cache)
         except Exception as error:
             raise InputError(
-                f"the backward, the second function, called with {len(upstream)} upstream gradients and the cache, raised "
-                f"{_said(error)}."
+                f"the backward, the second function, called with {len(upstream)} upstream gradients and the cache, "
+                f"raised {_said(error)}."
             ) from error
         floating = [place for place, point in enumerate(points) if point.dtype.kind == "f"]
         given = self._by_place(returned, points, floating)
@@ -71,7 +73,8 @@ class Pair:
             gradient = found[place] = _real(given[place], f"the gradient of {self.names[place]}")
             if gradient.shape != points[place].shape:
                 raise InputError(
-                    f"the gradient of {self.names[place]} has shape {gradient.shape}; the argument has {points[place].shape}."
+                    f"the gradient of {self.names[place]} has shape {gradient.shape}; the argument has "
+                    f"{points[place].shape}."
                 )
         return found
 
@@ -82,10 +85,14 @@ class Pair:
         flat = _flat(returned)
         if isinstance(returned, Mapping):
             named = {_bare(name): one for name, one in flat}
-            keys = {place: (_bare(self.names[place]), _bare(self.names[place].rpartition(".")[2])) for place in floating}
+            keys = {
+                place: (_bare(self.names[place]), _bare(self.names[place].rpartition(".")[2])) for place in floating
+            }
             missing = [self.names[place] for place in floating if not set(keys[place]) & set(named)]
             if missing:
-                raise InputError(f"the backward gave gradients of {', '.join(n for n, _ in flat)}, and none of {missing[0]}.")
+                raise InputError(
+                    f"the backward gave gradients of {', '.join(n for n, _ in flat)}, and none of {missing[0]}."
+                )
             return {place: named[next(key for key in keys[place] if key in named)] for place in floating}
         given = [one for _, one in flat]
         if len(given) == len(points):
@@ -147,8 +154,9 @@ def _refuse_random(pair: Pair, subject: Subject) -> None:
             allowed = 50 * subject.epsilon * np.abs(one[np.isfinite(one)]).max(initial=0) if one.size else 0
             if one.shape != other.shape or not np.allclose(one, other, rtol=0, atol=allowed, equal_nan=True):
                 raise InputError(
-                    f"output {place} of the forward is another one when it is called again with the same arguments, so that "
-                    "no differences can be taken; draw random numbers, such as a dropout mask, outside and pass them in."
+                    f"output {place} of the forward is another one when it is called again with the same arguments, so "
+                    "that no differences can be taken; draw random numbers, such as a dropout mask, outside and pass "
+                    "them in."
                 )
 
 
@@ -172,12 +180,14 @@ def _names(forward: Any, arguments: Sequence[Any]) -> list[str]:
 
 
 def layer_subject(layer: Any, arguments: Sequence[Any], seed: int) -> Subject:
-    """Take an object with `forward(*arguments)` and `backward(*upstream)`, which keeps its cache and gradients in itself.
+    """Take an object with `forward(*arguments)` and `backward(*upstream)`, which keeps what it needs in itself.
 
     Its arrays of floats are arguments too, where there is a gradient beside them: `dW`, `grad_W`, `W_grad`, or the same
     key of `grads`.
     """
-    held = {name: value for name, value in vars(layer).items() if isinstance(value, np.ndarray) and value.dtype.kind == "f"}
+    held = {
+        name: value for name, value in vars(layer).items() if isinstance(value, np.ndarray) and value.dtype.kind == "f"
+    }
     held |= {f"params.{key}": value for key, value in getattr(layer, "params", {}).items()}
     probe = copy.deepcopy(layer)
     outputs = probe.forward(*[np.array(one) for one in arguments])

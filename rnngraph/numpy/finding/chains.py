@@ -68,6 +68,7 @@ def _runs(
     longest = {key: max(depths[key][use.node] for use in some) for key, some in members.items()}
     clock = max(dense, key=lambda key: longest[key])
     same = [depths[key] for key in members if longest[key] == longest[clock]]
+    weighed = {use.node for some in dense.values() for use in some}
     found = []
     roots = _roots(nodes, dense[clock])
     for root in sorted({mask for use in dense[clock] for mask in [roots[use.node]]}):
@@ -89,7 +90,7 @@ def _runs(
                 depth = max([one[i] for one in same]) - first
                 inside[i] = min(depth // stride, last)
         found.append(
-            Chain(products[::stride], _weights(nodes, dense), {use.node for some in dense.values() for use in some}, inside)
+            Chain(products[::stride], _weights(nodes, dense), weighed, inside)
         )  # fmt: skip
     return found
 

@@ -50,7 +50,9 @@ def _prepend(nodes: Sequence[Node], one: Found, taken: set[int]) -> None:
             return
     starts = list(one.initial.values())
     steps = one.chain.steps
-    outside = {i for node in steps if steps[node] == 1 for i in nodes[node].inputs if i not in steps and i not in starts}
+    outside = {
+        i for node in steps if steps[node] == 1 for i in nodes[node].inputs if i not in steps and i not in starts
+    }
     if not _leaves(nodes, starts) & _leaves(nodes, outside):
         return
     for i in steps:
@@ -184,5 +186,3 @@ def described(nodes: Sequence[Node], found: list[Found]) -> str:
         parts.append(f"{one.name} (state{'s' * (len(one.states) > 1)} {kinds}, {one.time} steps, {of}{reverse})")
     count = f"{len(found)} recurrences" if len(found) > 1 else "a recurrence"
     return f"found {count}: " + "; ".join(parts)
-
-

@@ -140,7 +140,9 @@ def _behind(
             if below.value.size == node.value.size:
                 source = below.id
             elif below.op in JOINING:
-                source = _only([p for p in _parts(nodes, steps, below, k, shape) if nodes[p].value.size == node.value.size])
+                source = _only(
+                    [p for p in _parts(nodes, steps, below, k, shape) if nodes[p].value.size == node.value.size]
+                )
         if source is None or (k >= 0 and steps.get(source, -1) != k):
             return i, axis, via
         axis = None if axis is None else _axis_before(node, nodes[source], axis)
@@ -185,14 +187,16 @@ def _followed(
         if not some:
             return None
         places = {i: here.index(i) for i in some} if len(some) > 1 else {}
-        near = min(some, key=lambda i: min(abs(places[i] - rank), abs(len(here) - places[i] - from_end)) if places else 0)
+        near = min(
+            some, key=lambda i: min(abs(places[i] - rank), abs(len(here) - places[i] - from_end)) if places else 0
+        )
         found.append(near)
     return found
 
 
 def signature(node: Node) -> Signature:
     """Say what two nodes of the same place in two steps have in common."""
-    return node.op, node.value.shape, tuple([len(node.inputs)])
+    return node.op, node.value.shape, (len(node.inputs),)
 
 
 def _start(nodes: Sequence[Node], by_step: list[list[int]], read: _Read, shape: tuple[int, ...]) -> int | None:

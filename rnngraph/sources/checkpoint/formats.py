@@ -16,9 +16,9 @@ from rnngraph.sources.checkpoint.files import (
     read_npz,
     read_safetensors,
 )
+from rnngraph.sources.checkpoint.hand_written import with_known_names
 from rnngraph.sources.checkpoint.keras import Settings, read_h5, read_keras
 from rnngraph.sources.checkpoint.torch_file import read_torch
-from rnngraph.sources.checkpoint.hand_written import with_known_names
 from rnngraph.sources.checkpoint.weight_norm import without_weight_norm
 
 

@@ -67,8 +67,8 @@ def _has_columns(group: dict[str, StoredArray], units: int) -> bool:
     if output is not None and len(output.shape) == 2 and output.shape[0] != output.shape[1]:
         return output.shape[1] == units
     raise InputError(
-        f"{group['input'].name} has shape {inputs}, so that it cannot be told whether it multiplies rows or columns; save it "
-        "as weight_ih_l0 (units, inputs) or as Wx (inputs, units)."
+        f"{group['input'].name} has shape {inputs}, so that it cannot be told whether it multiplies rows or columns; "
+        "save it as weight_ih_l0 (units, inputs) or as Wx (inputs, units)."
     )
 
 
