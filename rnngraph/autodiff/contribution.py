@@ -177,9 +177,7 @@ def stays_in_place(index: tuple[Any, ...]) -> bool:
     """Tell whether an index picks the same with leading axes: NumPy moves the axes of arrays that a slice separates."""
     if not any(isinstance(part, np.ndarray | list) for part in index):
         return True
-    fancy = [
-        k for k, part in enumerate(index) if not isinstance(part, slice) and part is not None and part is not Ellipsis
-    ]
+    fancy = [k for k, part in enumerate(index) if not (isinstance(part, slice) or part is None or part is Ellipsis)]
     return fancy == list(range(fancy[0], fancy[-1] + 1))
 
 

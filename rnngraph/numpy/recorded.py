@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from rnngraph.autodiff import ops
 from rnngraph.autodiff.along import ASSEMBLE, BROADCAST, CAST
@@ -20,12 +19,12 @@ from rnngraph.errors import InputError
 from rnngraph.numpy import dispatch
 from rnngraph.numpy.methods import Methods
 from rnngraph.numpy.parts import Parts, Split, split
-from rnngraph.numpy.tables import lost
+from rnngraph.numpy.protocols import Protocols
 from rnngraph.numpy.tape import ArrayTape
 from rnngraph.numpy.values import Handle, recorded_in, unwrapped, value_of, wrapped
 
 
-class Recorded(NDArrayOperatorsMixin, Methods, Handle, Tensor):
+class Recorded(Protocols, Methods, Handle, Tensor):  # type: ignore[misc]
     """An array that is recorded, or that can be filled with what is."""
 
     __slots__ = ("_node", "_parts", "_plain", "_source", "_version")
@@ -182,79 +181,6 @@ class Recorded(NDArrayOperatorsMixin, Methods, Handle, Tensor):
             self._source = None
             source[index] = Recorded(self.tape, self.id)
             self._source = source, index, source._version
-
-    # ---- the operators that are used most, without the way through NumPy
-    def __add__(self, other: Any) -> Any:
-        """Record `self + other`."""
-        found = dispatch.quick(ops.ADD, (self, other))
-        return np.add(self, other) if found is None else found
-
-    def __sub__(self, other: Any) -> Any:
-        """Record `self - other`."""
-        found = dispatch.quick(ops.SUBTRACT, (self, other))
-        return np.subtract(self, other) if found is None else found
-
-    def __mul__(self, other: Any) -> Any:
-        """Record `self * other`."""
-        found = dispatch.quick(ops.MULTIPLY, (self, other))
-        return np.multiply(self, other) if found is None else found
-
-    # ---- NumPy's protocols
-    def __array_ufunc__(self, ufunc: Any, method: str, *given: Any, out: Any = None, **options: Any) -> Any:  # type: ignore[override]
-        """Record a ufunc."""
-        return dispatch.ufunc(ufunc, method, given, out, options)
-
-    def __array_function__(self, function: Any, types: Any, given: Any, options: Any) -> Any:
-        """Record a function."""
-        return dispatch.function(function, given, options)
-
-    def __array__(self, dtype: Any = None, copy: Any = None) -> Array:
-        """Give a plain array where no gradient is lost with it."""
-        self._refuse(
-            "making a plain NumPy array of it (item assignment into a plain array, plotting, a compiled function)"
-        )
-        return np.array(self.value, dtype)
-
-    def __float__(self) -> float:
-        """Give a number where no gradient is lost with it."""
-        self._refuse("float(...)")
-        return float(self.value)
-
-    def _refuse(self, what: str) -> None:
-        if self.requires and not self.tape.closed:
-            error = lost(what)
-            self.tape.refused.append(str(error))
-            raise error
-
-    def __int__(self) -> int:
-        """Give a whole number; rounding has no gradient."""
-        return int(self.value)
-
-    __index__ = None
-
-    def __bool__(self) -> bool:
-        """Give the truth of one element; NumPy refuses more."""
-        return bool(self.value)
-
-    def __format__(self, spec: str) -> str:
-        """Write the number into text."""
-        return format(self.value.item() if not self.ndim else self.value, spec)
-
-    def __str__(self) -> str:
-        """Show the numbers."""
-        return str(self.value)
-
-    def __reduce__(self) -> Any:
-        """Pickle and copy the numbers alone."""
-        return np.array, (self.value,)
-
-    def __copy__(self) -> Recorded:
-        """Give an array of the same value."""
-        return dispatch.copied(self)
-
-    def __deepcopy__(self, memo: Any) -> Recorded:
-        """Give an array of the same value."""
-        return dispatch.copied(self)
 
     __hash__ = object.__hash__
 

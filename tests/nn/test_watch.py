@@ -96,7 +96,7 @@ def test_a_watch_without_a_loss_and_a_loss_of_another_watch_are_refused() -> Non
     with pytest.raises(InputError, match="no loss was computed"):
         first.loss  # noqa: B018
     with F.watch() as second, pytest.raises(InputError, match="computed under this watch"):
-        second.loss = out
+        second.loss = out  # type: ignore[assignment]
 
 
 def test_nothing_is_watched_afterwards_nor_after_an_exception() -> None:
