@@ -51,7 +51,7 @@ def main() -> None:
         tape = rg.Tape(model=f"minimal gated unit, bias {forget_bias:g}")
         h = MinimalGatedUnit(8, 16, forget_bias=forget_bias)(tape.input(x))
         loss = (h * h).mean()
-        report = rg.gradcheck(loss)
+        report = rg.check(loss)
         trace = rg.record(loss)
         norms = trace.states[0].grad.value
         decades = np.log10(norms[0] / norms[-1])

@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from rnngraph import nn
     from rnngraph.autodiff.backward import gradients
     from rnngraph.autodiff.cell import Cell
-    from rnngraph.autodiff.gradcheck import gradcheck
-    from rnngraph.autodiff.handwritten import gradcheck_functions
+    from rnngraph.autodiff.check.front import check
     from rnngraph.autodiff.node import Op
     from rnngraph.autodiff.tape import Tape
     from rnngraph.autodiff.tensor import Tensor, concatenate, stack, where
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     )
     from rnngraph.graph.draw import Drawing, draw
     from rnngraph.measure.lag_options import LagOptions
+    from rnngraph.numpy.traced import trace_function
     from rnngraph.sources import torch
     from rnngraph.sources.decay.measure import decay
     from rnngraph.sources.tape.record import record, spectrum
@@ -43,16 +43,15 @@ __version__ = "0.1.0"
 __all__ = [
     "Cell", "Diagnosis", "Drawing", "DtypeError", "FileError", "Finding", "GradientError", "InputError", "LagOptions",
     "MissingToolError", "Op", "RnnGraphError", "Tape", "TapeError", "Tensor", "Trace", "VocabularyError",
-    "assert_healthy", "concatenate", "decay", "diagnose", "draw", "gradcheck", "gradcheck_functions", "gradients", "nn",
-    "record", "render", "spectrum", "stack", "torch", "where",
+    "assert_healthy", "check", "concatenate", "decay", "diagnose", "draw", "gradients", "nn",
+    "record", "render", "spectrum", "stack", "torch", "trace_function", "where",
 ]  # fmt: skip
 
 _MODULES = {"nn": "rnngraph.nn", "torch": "rnngraph.sources.torch"}
 _HOMES = {
     "rnngraph.autodiff.backward": ("gradients",),
     "rnngraph.autodiff.cell": ("Cell",),
-    "rnngraph.autodiff.gradcheck": ("gradcheck",),
-    "rnngraph.autodiff.handwritten": ("gradcheck_functions",),
+    "rnngraph.autodiff.check.front": ("check",),
     "rnngraph.autodiff.node": ("Op",),
     "rnngraph.autodiff.tape": ("Tape",),
     "rnngraph.autodiff.tensor": ("Tensor", "concatenate", "stack", "where"),
@@ -65,6 +64,7 @@ _HOMES = {
     ),
     "rnngraph.graph.draw": ("Drawing", "draw"),
     "rnngraph.measure.lag_options": ("LagOptions",),
+    "rnngraph.numpy.traced": ("trace_function",),
     "rnngraph.sources.decay.measure": ("decay",),
     "rnngraph.sources.tape.record": ("record", "spectrum"),
     "rnngraph.trace.model": ("Trace",),

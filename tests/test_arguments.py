@@ -40,7 +40,7 @@ def trace(loss: rg.Tensor) -> rg.Trace:
         (lambda loss, _: api.spectrum(loss, "all"), "Lyapunov exponents is 'all'"),
         (lambda loss, _: api.spectrum(loss, 2.5), "Lyapunov exponents is 2.5"),
         (lambda *_: api.gradients(None), "the loss is a NoneType"),
-        (lambda *_: api.gradcheck(None), "the loss is a NoneType"),
+        (lambda *_: api.check(None), "there is nothing to check in None"),
         (lambda *_: api.diagnose(None), "a NoneType cannot be diagnosed"),
         (lambda _, trace: api.diagnose(trace, horizon="far"), "the horizon is 'far'"),
         (lambda _, trace: api.diagnose(trace, horizon=1.5), "the horizon is 1.5"),

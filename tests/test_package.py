@@ -19,20 +19,20 @@ PACKAGE = ROOT / "rnngraph"
 EVERYONES = {"errors", "checks", "display", "files", "archive", "norms"}
 MAY_IMPORT: dict[str, set[str]] = {
     "autodiff": set(),
-    "nn": {"autodiff"},
+    "nn": {"autodiff", "numpy"},
+    "numpy": {"autodiff"},
     "trace": set(),
     "measure": {"trace"},
-    "sources": {"autodiff", "nn", "trace", "measure"},
+    "sources": {"autodiff", "nn", "numpy", "trace", "measure"},
     "diagnosis": {"trace"},
     "graph": {"trace"},
     "render": {"trace", "graph", "diagnosis"},
-    "cli": {"autodiff", "nn", "trace", "measure", "sources", "diagnosis", "graph", "render"},
+    "cli": {"autodiff", "nn", "numpy", "trace", "measure", "sources", "diagnosis", "graph", "render"},
 }
 # The facts of a cell and the reports of the gradient check are data like a trace; the array type is everyone's.
 DATA = {
     "rnngraph.autodiff.contribution",
-    "rnngraph.autodiff.gradcheck_report",
-    "rnngraph.autodiff.rules",
+    "rnngraph.autodiff.check.report",
     "rnngraph.trace.cell",
 }
 RECORDS_FIRST = {"save.py": {"rnngraph.sources.tape.record"}}  # render(loss, path)

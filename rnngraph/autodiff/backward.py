@@ -71,9 +71,9 @@ def sweep(
         if entry.id in until:
             continue
         for source, contribution in _handed_back(tape, entry, passed, lend):
-            target = pending.get(source)
+            target = pending.get(source.id)
             if target is None:
-                target = pending[source] = Step(tape.entry(source))
+                target = pending[source.id] = Step(source)
             target.consumers.append(entry)
             target.contributions.append(contribution)
 
@@ -85,18 +85,18 @@ def _inner_start(entry: Entry, start: int, cotangent: Contribution) -> Contribut
     return StateSlice(*entry.find(start), cotangent)
 
 
-def _handed_back(tape: Tape, entry: Entry, step: Step, lend: Lend | None) -> Iterator[tuple[int, Contribution]]:
+def _handed_back(tape: Tape, entry: Entry, step: Step, lend: Lend | None) -> list[tuple[Entry, Contribution]]:
     if isinstance(entry, Block):
-        yield from _pulled(tape, entry, step, lend)
-        return
+        return [(tape.entry(source), one) for source, one in _pulled(tape, entry, step, lend)]
     if entry.op.vjp is None:
-        return
+        return []
     contributions = entry.op.vjp(step.gradient, entry)
     if type(contributions) is not tuple and not isinstance(contributions, Sequence):
         raise GradientError(
             f"the vjp of {entry.describe()} returned a {type(contributions).__name__}; it must return a tuple with "
             "one gradient an input."
         )
+    found: list[tuple[Entry, Contribution]] = []
     for source, contribution in zip(entry.inputs, contributions, strict=False):
         if contribution is None:
             continue
@@ -107,7 +107,8 @@ def _handed_back(tape: Tape, entry: Entry, step: Step, lend: Lend | None) -> Ite
             contribution = np.asarray(contribution)  # NumPy turns zero-dimensional results into scalars
         if type(contribution) is np.ndarray and contribution.shape != target.value.shape:
             contribution = unbroadcast(contribution, target.value.shape, node=entry, source=source)
-        yield source, contribution
+        found.append((target, contribution))
+    return found
 
 
 def _pulled(tape: Tape, block: Block, step: Step, lend: Lend | None) -> Iterator[tuple[int, Contribution]]:

@@ -120,6 +120,26 @@ class Outer:
         return left.T @ self.right.reshape(-1, self.right.shape[-1])
 
 
+class LeftOuter:
+    """`g · bᵀ` of many cotangents: `g` is (leading axes, out, columns) and `b` (in, columns)."""
+
+    __slots__ = ("b", "g")
+
+    def __init__(self, g: Array, b: Array) -> None:
+        """Keep both factors; neither is copied."""
+        self.g = g
+        self.b = b
+
+    def add_to(self, total: Array, lead: int) -> None:
+        """Form the product and add it."""
+        total += self.g @ self.b.T
+
+
+def left_outer(g: Array, b: Array) -> Contribution:
+    """Give the gradient of the left factor of a product, such as the weight of `W @ h`, in factored form."""
+    return Outer(g.T, b.T) if g.ndim == 2 else LeftOuter(g, b)
+
+
 class BatchSum:
     """The sum of `rows` over batch and time: the gradient of a bias. Rows are ([time,] batch, out)."""
 
@@ -143,11 +163,22 @@ class Scatter:
 
     def add_to(self, total: Array, lead: int) -> None:
         """Add every row where its index points."""
-        if lead:
+        at = (slice(None),) * lead + self.index
+        if lead and not stays_in_place(self.index):
             for one, rows in zip(total, self.rows, strict=True):
                 Scatter(self.index, rows).add_to(one, lead - 1)
+        elif all(np.asarray(part).dtype == bool for part in self.index if isinstance(part, np.ndarray | list)):
+            total[at] += self.rows  # a mask names no element twice
         else:
-            np.add.at(total, self.index, self.rows)
+            np.add.at(total, at, self.rows)
+
+
+def stays_in_place(index: tuple[Any, ...]) -> bool:
+    """Tell whether an index picks the same with leading axes: NumPy moves the axes of arrays that a slice separates."""
+    if not any(isinstance(part, np.ndarray | list) for part in index):
+        return True
+    fancy = [k for k, part in enumerate(index) if not (isinstance(part, slice) or part is None or part is Ellipsis)]
+    return fancy == list(range(fancy[0], fancy[-1] + 1))
 
 
 def add_up(contributions: list[Contribution], value: Array, lead: tuple[int, ...]) -> Array:

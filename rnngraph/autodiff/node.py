@@ -14,7 +14,7 @@ from rnngraph.checks import whole_number
 Scope: TypeAlias = tuple[tuple[str, Any], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Op:
     """An operation, declared once: its rules, and all that a picture or a measurement must know of it.
 

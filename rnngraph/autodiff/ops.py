@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from rnngraph.autodiff.contribution import Array, Contribution, Outer, Scatter, Slice, StateSlice
+from rnngraph.autodiff.contribution import Array, Contribution, Outer, Scatter, Slice, StateSlice, left_outer
 from rnngraph.autodiff.node import Node, Op
 from rnngraph.errors import InputError
 
@@ -35,9 +35,11 @@ def _matmul(a: Array, b: Array) -> Array:
 
 def _matmul_vjp(g: Array, node: Node) -> tuple[Contribution, Contribution]:
     a, b = node.arguments
-    to_a = g @ b.swapaxes(-1, -2)
     if b.ndim == 2 and a.ndim == 2:
-        return to_a, Outer(a, g)
+        # A weight on the left, `W @ h`, is kept in factors as one on the right is.
+        tall = a.size > b.size + node.value.size
+        return left_outer(g, b) if tall else g @ b.T, Outer(a, g)
+    to_a = g @ b.swapaxes(-1, -2)
     if b.ndim == 2 and a.ndim == 3:  # (batch, time, ·): the time axis goes first and stays apart
         return to_a, Outer(a.swapaxes(0, 1), g.swapaxes(-3, -2))
     return to_a, a.swapaxes(-1, -2) @ g
@@ -65,7 +67,8 @@ def _transpose_vjp(g: Array, node: Node) -> tuple[Array]:
     return (g.transpose(*range(lead), *(lead + int(axis) for axis in np.argsort(axes))),)
 
 
-def _is_basic(index: tuple[Any, ...]) -> bool:
+def is_basic(index: tuple[Any, ...]) -> bool:
+    """Tell an index of integers, slices, `...` and None."""
     return all(part is None or part is Ellipsis or isinstance(part, int | slice | np.integer) for part in index)
 
 
@@ -78,7 +81,7 @@ def _index(x: Array, *, index: tuple[Any, ...]) -> Array:
 
 def _index_vjp(g: Array, node: Node) -> tuple[Contribution]:
     index = node.options["index"]
-    return (Slice(index, g) if _is_basic(index) else Scatter(index, g),)
+    return (Slice(index, g) if is_basic(index) else Scatter(index, g),)
 
 
 def _concatenate_vjp(g: Array, node: Node) -> tuple[Array, ...]:
@@ -115,7 +118,9 @@ def _where(a: Array, b: Array, *, mask: Array) -> Array:
         ) from None
 
 
-def _elementwise(name: str, rule: Any) -> Any:
+def binary(name: str, rule: Any) -> Any:
+    """Give the forward of an op on two arrays, which says so where their shapes do not broadcast."""
+
     def forward(a: Array, b: Array) -> Array:
         try:
             return np.asarray(rule(a, b))
@@ -129,14 +134,12 @@ def _stepwise_unary(name: str, label: str, forward: Any, vjp: Any, formula: str)
     return Op(name, label, forward, vjp, formula, stepwise="all")
 
 
-ADD = Op("add", "+", _elementwise("add", np.add), lambda g, node: (g, g), "y = a + b", stepwise="all")
-SUBTRACT = Op(
-    "subtract", "-", _elementwise("subtract", np.subtract), lambda g, node: (g, -g), "y = a - b", stepwise="all"
-)
+ADD = Op("add", "+", binary("add", np.add), lambda g, node: (g, g), "y = a + b", stepwise="all")
+SUBTRACT = Op("subtract", "-", binary("subtract", np.subtract), lambda g, node: (g, -g), "y = a - b", stepwise="all")
 MULTIPLY = Op(
     "multiply",
     "*",
-    _elementwise("multiply", np.multiply),
+    binary("multiply", np.multiply),
     lambda g, node: (g * node.arguments[1], g * node.arguments[0]),
     "y = a · b, element by element",
     stepwise="all",
@@ -144,7 +147,7 @@ MULTIPLY = Op(
 DIVIDE = Op(
     "divide",
     "/",
-    _elementwise("divide", np.divide),
+    binary("divide", np.divide),
     lambda g, node: (g / node.arguments[1], -g * node.value / node.arguments[1]),
     "y = a / b",
     stepwise="all",

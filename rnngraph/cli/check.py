@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from rnngraph.cli.options import SourceArguments
-from rnngraph.cli.source import open_loss
+from rnngraph.cli.source import open_check
 
 FAILED = 1
 MOST_DIRECTIONS = 1000  # a few already tell; a million would run for days
@@ -16,6 +16,7 @@ EXAMPLES = (
     "rnngraph check",
     "rnngraph check --cell lstm --layers 2 --bidirectional",
     "rnngraph check --cell gru --timesteps 50 --json",
+    "rnngraph check model.py:functions",
 )
 
 
@@ -26,16 +27,15 @@ def check(
 ) -> None:
     """Check every gradient against central differences.
 
-    The exit status is 1 if one is wrong; a wrong rule is named with its op, its argument and its timestep.
+    A Python function may return (forward, backward, *arrays), written by hand: a wrong gradient is located. The exit
+    status is 1 if one is wrong; a wrong rule is named with its op, its argument and its timestep.
     """
-    import rnngraph
     from rnngraph.cli.console import report_console, write_report
     from rnngraph.errors import InputError
 
     if not 1 <= directions <= MOST_DIRECTIONS:
         raise InputError(f"--directions is {directions}, but it must be from 1 to {MOST_DIRECTIONS}.")
-    loss = open_loss(source)
-    report = rnngraph.gradcheck(loss, directions=directions, seed=source.demo.seed)
+    report = open_check(source, directions=directions)
     if json:
         from rnngraph.render.report.gradient_check import check_json
 

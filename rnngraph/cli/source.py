@@ -16,6 +16,7 @@ from rnngraph.errors import InputError
 from rnngraph.files import is_stream
 
 if TYPE_CHECKING:
+    from rnngraph.autodiff.check.report import CheckReport
     from rnngraph.autodiff.tensor import Tensor
     from rnngraph.measure.lag_options import LagOptions
     from rnngraph.trace.model import Trace
@@ -60,6 +61,27 @@ def open_loss(arguments: SourceArguments) -> Tensor:
     return _kind(arguments).loss(arguments)
 
 
+def open_check(arguments: SourceArguments, *, directions: int) -> CheckReport:
+    """Check the gradients of what SOURCE stands for: of its loss, or of a backward written by hand.
+
+    Raises:
+        InputError: SOURCE is of no known kind, holds no model, or the options do not fit it.
+    """
+    import rnngraph
+
+    options = {"directions": directions, "seed": arguments.demo.seed}
+    if arguments.model.weights is None and _is_python(arguments):
+        from rnngraph.cli.streams import let_others_print
+        from rnngraph.sources.resolve import python_checked
+
+        arguments.refuse_demo_options(f"{arguments.source} is a Python function, which takes --set", but=("--seed",))
+        let_others_print()
+        report, found = python_checked(str(arguments.source), arguments.model, **options)
+        _tell(found)
+        return report
+    return rnngraph.check(open_loss(arguments), **options)
+
+
 def _kind(arguments: SourceArguments) -> SourceKind:
     for kind in SOURCE_KINDS:
         if kind.accepts(arguments):
@@ -101,16 +123,21 @@ def _python_trace(arguments: SourceArguments, measures: Measures) -> Trace:
 
     arguments.refuse_demo_options(f"{arguments.source} is a Python function, which takes --set")
     let_others_print()
-    return python_trace(str(arguments.source), arguments.model, lags=measures.lags, spectrum=measures.spectrum)
+    trace = python_trace(str(arguments.source), arguments.model, lags=measures.lags, spectrum=measures.spectrum)
+    _tell(tuple(note for note in trace.notes if note.startswith(f"{trace.model}: ")))
+    return trace
 
 
 def _python_loss(arguments: SourceArguments) -> Tensor:
     from rnngraph.cli.streams import let_others_print
     from rnngraph.sources.resolve import python_loss
+    from rnngraph.sources.target import found_in
 
     arguments.refuse_demo_options(f"{arguments.source} is a Python function, which takes --set")
     let_others_print()
-    return python_loss(str(arguments.source), arguments.model)
+    loss = python_loss(str(arguments.source), arguments.model)
+    _tell(found_in(loss))
+    return loss
 
 
 def _checkpoint_trace(arguments: SourceArguments, measures: Measures) -> Trace:

@@ -9,3 +9,7 @@ from rnngraph.nn.parameter import Parameter as Parameter
 from rnngraph.nn.recurrent import GRU as GRU
 from rnngraph.nn.recurrent import LSTM as LSTM
 from rnngraph.nn.recurrent import RNN as RNN
+
+__all__ = [
+    "GRU", "LSTM", "RNN", "Embedding", "Linear", "Module", "Parameter", "functional", "temporal_softmax_loss",
+]  # fmt: skip

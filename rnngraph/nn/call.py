@@ -103,16 +103,6 @@ def _check_shapes(function: str, values: dict[str, Array], gates: int) -> None:
             )
 
 
-def check_affine(function: str, x: Array, w: Array, *, b: Array) -> None:
-    """Refuse shapes other than (N, T, D), (D, M) and (M,)."""
-    if x.ndim != 3:
-        raise InputError(f"{function}: x has shape {x.shape}; it takes (N, T, D).")
-    if w.ndim != 2 or len(w) != x.shape[-1]:
-        raise InputError(f"{function}: w has shape {w.shape}; x of shape {x.shape} needs ({x.shape[-1]}, M).")
-    if b.shape != w.shape[1:]:
-        raise InputError(f"{function}: b has shape {b.shape}; w of shape {w.shape} needs {w.shape[1:]}.")
-
-
 def walk_back(function: str, cache: Tape, upstream: Mapping[str, Any], names: tuple[str, ...]) -> tuple[Array, ...]:
     """Walk a call's tape in reverse from the upstream gradients of its outputs, in their order.
 

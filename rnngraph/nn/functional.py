@@ -3,6 +3,8 @@
 In and out: plain arrays, batch first. The cache is the `Tape` of that one call, so it can be drawn and recorded; its
 backward walks it in reverse, as often as it is called. The arithmetic is that of the layers in `rnngraph.nn`.
 
+`watch()` records all calls of a block on one tape; see `nn.watch`.
+
 Sizes: N sequences, T timesteps, D inputs, H hidden units, V words, M outputs. Arrays are computed in the dtype in
 which NumPy would compute them: float32 throughout where all are float32. Every forward raises `InputError` for
 shapes that do not agree and for empty or non-finite arrays, and `DtypeError` for arrays that hold no real numbers;
@@ -21,9 +23,13 @@ from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.tape import Tape
 from rnngraph.errors import DtypeError, InputError
 from rnngraph.nn import losses
-from rnngraph.nn.affine import LINEAR
+from rnngraph.nn.affine_functions import (
+    affine_backward,
+    affine_forward,
+    temporal_affine_backward,
+    temporal_affine_forward,
+)
 from rnngraph.nn.call import (
-    check_affine,
     floats,
     leaf_gradients,
     record_input,
@@ -37,11 +43,19 @@ from rnngraph.nn.cells.tanh_relu import Tanh
 from rnngraph.nn.checks import check_tokens
 from rnngraph.nn.layers import EMBEDDING
 from rnngraph.nn.unroll import Unrolled
+from rnngraph.nn.watch import watch, watched
+
+__all__ = [
+    "affine_backward", "affine_forward", "lstm_backward", "lstm_forward", "lstm_step_backward", "lstm_step_forward",
+    "rnn_backward", "rnn_forward", "rnn_step_backward", "rnn_step_forward", "sigmoid", "temporal_affine_backward",
+    "temporal_affine_forward", "temporal_softmax_loss", "watch", "word_embedding_backward", "word_embedding_forward",
+]  # fmt: skip
 
 WEIGHTS = ("Wx", "Wh", "b")
 TANH, LSTM = Tanh(), Lstm()
 
 
+@watched
 def sigmoid(x: Any) -> Any:
     """Compute `1 / (1 + exp(-x))`, any shape, without overflow or warning for large positive and negative `x`."""
     array = np.asarray(x)
@@ -51,6 +65,7 @@ def sigmoid(x: Any) -> Any:
         return ops.sigmoid(array if array.dtype.kind == "f" else array.astype(np.float64))[()]
 
 
+@watched
 def rnn_step_forward(x: Any, prev_h: Any, Wx: Any, Wh: Any, b: Any) -> tuple[Array, Tape]:
     """Compute one step, `tanh(x Wx + prev_h Wh + b)`.
 
@@ -74,6 +89,7 @@ def rnn_step_backward(dnext_h: Any, cache: Tape) -> tuple[Array, ...]:
     return walk_back("rnn_step_backward", cache, {"dnext_h": dnext_h}, ("x", "h0", *WEIGHTS))
 
 
+@watched
 def rnn_forward(x: Any, h0: Any, Wx: Any, Wh: Any, b: Any) -> tuple[Array, Tape]:
     """Compute a vanilla RNN over a sequence.
 
@@ -95,6 +111,7 @@ def rnn_backward(dh: Any, cache: Tape) -> tuple[Array, ...]:
     return walk_back("rnn_backward", cache, {"dh": dh}, ("x", "h0", *WEIGHTS))
 
 
+@watched
 def lstm_step_forward(x: Any, prev_h: Any, prev_c: Any, Wx: Any, Wh: Any, b: Any) -> tuple[Array, Array, Tape]:
     """Compute one LSTM step; the columns of the weights are the gates i, f, o, g.
 
@@ -120,6 +137,7 @@ def lstm_step_backward(dnext_h: Any, dnext_c: Any, cache: Tape) -> tuple[Array, 
     return walk_back("lstm_step_backward", cache, upstream, ("x", "h0", "c0", *WEIGHTS))
 
 
+@watched
 def lstm_forward(x: Any, h0: Any, Wx: Any, Wh: Any, b: Any) -> tuple[Array, Tape]:
     """Compute an LSTM over a sequence; the first cell state is zero.
 
@@ -141,6 +159,7 @@ def lstm_backward(dh: Any, cache: Tape) -> tuple[Array, ...]:
     return walk_back("lstm_backward", cache, {"dh": dh}, ("x", "h0", *WEIGHTS))
 
 
+@watched
 def word_embedding_forward(x: Any, W: Any) -> tuple[Array, Tape]:
     """Look words up.
 
@@ -172,33 +191,7 @@ def word_embedding_backward(dout: Any, cache: Tape) -> Array:
     return walk_back("word_embedding_backward", cache, {"dout": dout}, ("W",))[0]
 
 
-def temporal_affine_forward(x: Any, w: Any, b: Any) -> tuple[Array, Tape]:
-    """Map every timestep by `x w + b`.
-
-    Args:
-        x: (N, T, D).
-        w: (D, M).
-        b: (M,).
-
-    Returns:
-        out (N, T, M), cache.
-    """
-    function = "temporal_affine_forward"
-    values = floats(function, {"x": x, "w": w, "b": b})
-    check_affine(function, values["x"], values["w"], b=values["b"])
-    tape = Tape(model=function)
-    x_in = record_input(tape, "x", values["x"])
-    weight, bias = (record_weight(tape, name, values[name]) for name in ("w", "b"))
-    with tape.scope(layer="affine"):
-        tape.outputs = (tape.apply(LINEAR, x_in, weight, bias),)
-    return tape.outputs[0].value.copy(order="C"), tape
-
-
-def temporal_affine_backward(dout: Any, cache: Tape) -> tuple[Array, ...]:
-    """Walk the map back from dout (N, T, M); returns dx, dw, db."""
-    return walk_back("temporal_affine_backward", cache, {"dout": dout}, ("x", "w", "b"))
-
-
+@watched
 def temporal_softmax_loss(x: Any, y: Any, mask: Any, verbose: bool = False) -> tuple[float, Array]:
     """Compute the masked cross-entropy, summed over time and divided by N, and its gradient.
 

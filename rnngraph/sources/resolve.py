@@ -11,10 +11,14 @@ from typing import TYPE_CHECKING
 from rnngraph.errors import InputError
 
 if TYPE_CHECKING:
+    from rnngraph.autodiff.check.report import CheckReport
     from rnngraph.autodiff.tensor import Tensor
     from rnngraph.measure.lag_options import LagOptions
     from rnngraph.sources.checkpoint.options import Loaded
     from rnngraph.trace.model import Trace
+
+
+PYTHON = ("--set", "--loss", "--layer", "--call", "--data")  # what a Python function takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +85,11 @@ def python_trace(target: str, options: ModelOptions, *, lags: LagOptions | bool 
     """Call a Python target and record what it returns; see `target.target_trace`."""
     from rnngraph.sources.target import settings_from, target_trace
 
-    options.refuse(f"{target} is a Python function", but=("--set", "--loss", "--layer", "--call"))
+    options.refuse(f"{target} is a Python function", but=PYTHON)
     settings = settings_from(options.set)
     return target_trace(
         target, settings, loss=options.loss or "sum", layer=options.layer, call_number=options.call,
-        lags=lags, spectrum=spectrum,
+        data=options.data, lags=lags, spectrum=spectrum,
     )  # fmt: skip
 
 
@@ -93,9 +97,33 @@ def python_loss(target: str, options: ModelOptions) -> Tensor:
     """Call a Python target for its loss; see `target.target_loss`."""
     from rnngraph.sources.target import settings_from, target_loss
 
-    options.refuse(f"{target} is a Python function", but=("--set", "--loss", "--layer", "--call"))
+    options.refuse(f"{target} is a Python function", but=PYTHON)
     settings = settings_from(options.set)
-    return target_loss(target, settings, loss=options.loss or "sum", layer=options.layer, call_number=options.call)
+    return target_loss(
+        target, settings, loss=options.loss or "sum", layer=options.layer, call_number=options.call, data=options.data
+    )
+
+
+def python_checked(
+    target: str, options: ModelOptions, *, directions: int, seed: int
+) -> tuple[CheckReport, tuple[str, ...]]:
+    """Check what a Python target returns: `(forward, backward, *arrays)`, or a loss; see `target.target_loss`.
+
+    Returns:
+        the report, and what was found in a traced function.
+    """
+    from rnngraph.autodiff.check.front import check
+    from rnngraph.sources.target import found_in, loss_of, opened, settings_from
+    from rnngraph.sources.target_import import shielded
+
+    options.refuse(f"{target} is a Python function", but=PYTHON)
+    returned = opened(target, settings_from(options.set), options.data, pairs=True)
+    chosen = {"directions": directions, "seed": seed}
+    with shielded(target):
+        if isinstance(returned, tuple | list) and len(returned) > 1 and callable(returned[0]) and callable(returned[1]):
+            return check(*returned, **chosen), ()
+        loss = loss_of(target, returned, loss=options.loss or "sum", layer=options.layer, call_number=options.call)
+        return check(loss, **chosen), found_in(loss)
 
 
 def _load(options: ModelOptions, cell: str | None) -> Loaded:

@@ -23,7 +23,7 @@ from rnngraph.trace.model import Trace
 if TYPE_CHECKING:
     from rnngraph.measure.lag_options import LagOptions
 
-WANTED = "a loss (a Tensor of rnngraph), a Trace, or a PyTorch pair (module, batch)"
+WANTED = "a loss (a Tensor of rnngraph), a Trace, (forward, *arrays) of NumPy, or a PyTorch pair (module, batch)"
 
 
 def is_target(source: str | None) -> bool:
@@ -60,6 +60,7 @@ def target_trace(
     loss: str = "sum",
     layer: str | None = None,
     call_number: int | None = None,
+    data: str | None = None,
     lags: LagOptions | bool = False,
     spectrum: int = 0,
 ) -> Trace:
@@ -71,6 +72,7 @@ def target_trace(
         loss: what of a PyTorch module's output is differentiated where it is no scalar: `sum`, `mean` or `every`.
         layer: the path of the module of a PyTorch model that is wanted alone.
         call_number: must be None: every sequence of a layer is in the trace.
+        data: a file of arrays, the arguments of a NumPy function.
         lags: see `rnngraph.record`; a Trace that the function returned stays as it is.
         spectrum: likewise.
 
@@ -80,14 +82,15 @@ def target_trace(
     """
     from rnngraph.sources.tape.record import record
 
-    returned = call(source, settings or {})
+    returned = opened(source, settings or {}, data)
     if not _is_torch_pair(returned):
         _refuse_choice(source, layer, call_number)
     if isinstance(returned, Trace):
         return returned if returned.source else replace(returned, source=source)
     if isinstance(returned, Tensor | Tape):
         with shielded(source):
-            return record(returned, lags=lags, spectrum=spectrum, source=source)
+            trace = record(returned, lags=lags, spectrum=spectrum, source=source)
+        return replace(trace, notes=(*trace.notes, *getattr(returned, "notes", ()), *found_in(returned)))
     if _is_torch_pair(returned):
         if call_number is not None:
             raise InputError(
@@ -109,6 +112,7 @@ def target_loss(
     loss: str = "sum",
     layer: str | None = None,
     call_number: int | None = None,
+    data: str | None = None,
 ) -> Tensor:
     """Call the target for a loss on a tape, which can be checked and walked more than once.
 
@@ -116,7 +120,12 @@ def target_loss(
         InputError: see `target_trace`; or it returned a Trace or a PyTorch pair, which hold no tape.
         TargetError: an exception left the user's code.
     """
-    returned = call(source, settings or {})
+    returned = opened(source, settings or {}, data)
+    return loss_of(source, returned, loss=loss, layer=layer, call_number=call_number)
+
+
+def loss_of(source: str, returned: Any, *, loss: str, layer: str | None, call_number: int | None) -> Tensor:
+    """Make a loss of what the target returned; see `target_loss`."""
     if not _is_torch_pair(returned):
         _refuse_choice(source, layer, call_number)
     if isinstance(returned, Tensor):
@@ -126,6 +135,33 @@ def target_loss(
             f"{source} returned a PyTorch pair, whose gradients are autograd's; torch.autograd.gradcheck checks them."
         )
     raise InputError(f"{source} returned {_described(returned)}; this command needs a loss (a Tensor of rnngraph).")
+
+
+def opened(source: str, settings: Mapping[str, Any], data: str | None = None, *, pairs: bool = False) -> Any:
+    """Call the target; a NumPy function with `data`, or one that is returned with its arrays, is traced.
+
+    With `pairs`, a forward with its backward is given as it is.
+
+    Raises:
+        InputError: see `target_trace`.
+        TargetError: an exception left the user's code.
+    """
+    from rnngraph.sources.arrays import trace_returned, trace_with_data
+
+    if data is not None:
+        with contextlib.redirect_stdout(sys.stderr):
+            return trace_with_data(source, find_function(source), data, settings)
+    returned = call(source, settings)
+    if pairs and isinstance(returned, tuple | list) and len(returned) > 1 and callable(returned[1]):
+        return returned
+    traced = trace_returned(source, returned)
+    return returned if traced is None else traced
+
+
+def found_in(returned: Any) -> tuple[str, ...]:
+    """Say what was found in a traced function; nothing of anything else."""
+    sentence = getattr(returned, "found", "")
+    return (f"{returned.tape.model}: {sentence}",) if sentence else ()
 
 
 def _refuse_choice(source: str, layer: str | None, call_number: int | None) -> None:
@@ -168,7 +204,9 @@ def _check_settings(source: str, function: Callable[..., Any], settings: Mapping
     for one in parameters:
         needed = one.default is one.empty and one.kind not in (one.VAR_KEYWORD, one.VAR_POSITIONAL)
         if needed and (one.name not in settings or one.kind is one.POSITIONAL_ONLY):
-            raise InputError(f"{source} needs a value for {one.name}; give it with --set {one.name}=VALUE.")
+            raise InputError(
+                f"{source} needs a value for {one.name}; give it with --set {one.name}=VALUE, or arrays with --data."
+            )
 
 
 def _is_torch_pair(returned: Any) -> bool:

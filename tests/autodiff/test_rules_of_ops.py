@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from rnngraph.autodiff import ops
+from rnngraph.autodiff.along import ALONG, CAST, MAX, MIN
 from rnngraph.autodiff.backward import sweep, unbroadcast
+from rnngraph.autodiff.elementwise import ELEMENTWISE, MAXIMUM, MINIMUM
 from rnngraph.autodiff.node import INPUT, Node, Op
 from rnngraph.autodiff.tape import Tape
 from rnngraph.nn.affine import LINEAR, PROJECT
@@ -17,7 +19,7 @@ from rnngraph.nn.layers import EMBEDDING
 from rnngraph.nn.losses import TEMPORAL_SOFTMAX
 from tests.autodiff.differences_by_hand import Array, differences
 
-TABLE: tuple[Op, ...] = (*ops.PRIMITIVES, PROJECT, LINEAR, EMBEDDING, TEMPORAL_SOFTMAX)
+TABLE: tuple[Op, ...] = (*ops.PRIMITIVES, *ELEMENTWISE, *ALONG, PROJECT, LINEAR, EMBEDDING, TEMPORAL_SOFTMAX)
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Case:
     shapes: tuple[tuple[int, ...], ...]
     options: dict[str, Any] = field(default_factory=dict)
     positive: bool = False
+    scale: float = 1.0
     tokens: Array | None = None  # takes the place of the first argument
 
 
@@ -52,11 +55,13 @@ MASK = np.array([[True, False, True, True], [False, False, True, False], [True, 
 INDICES: tuple[tuple[Any, ...], ...] = (
     (1,), (slice(None), 2), (..., -1), (slice(0, 3, 2), None), (slice(None, None, -1),), (0, 1),
     (np.array([0, 2, 2, 0]),), (np.array([0, 2, 2]), np.array([1, 3, 3])), (np.array([[True, False, True, True]] * 3),),
-    (np.int64(2), slice(1, 3)),
+    (np.int64(2), slice(1, 3)), (np.array([0, 2]), None, np.array([1, 1])), (1, np.array([0, 3])), (MASK, None),
 )  # fmt: skip
 TOKENS = np.array([[0, 3, 3], [2, 3, 0]])
 WORDS = np.array([[0, 3, 1], [2, 2, 0]])
 WEIGHT = np.array([[0.5, 0.0, 0.5], [0.5, 0.5, 0.0]])
+
+UNARY = tuple(op for op in ELEMENTWISE if isinstance(op.forward, np.ufunc))
 
 CASES: dict[str, tuple[Case, ...]] = {
     "add": BOTH,
@@ -86,6 +91,40 @@ CASES: dict[str, tuple[Case, ...]] = {
         Case(((3, 4), (3, 4)), {"mask": MASK[:, :1]}),
     ),
     "detach": (),
+    **{op.name: POSITIVE if op.name in ("sqrt", "log2", "log10", "log1p", "reciprocal") else SAME for op in UNARY},
+    "arctanh": tuple(Case(case.shapes, scale=0.2) for case in SAME),
+    **{name: tuple(Case(case.shapes, {"share": 0.5}) for case in BOTH) for name in ("maximum", "minimum")},
+    "logaddexp": BOTH,
+    "raise": DIVISIONS,
+    **dict.fromkeys(("max", "min"), REDUCTIONS[1:]),
+    "cumsum": tuple(Case(((2, 3, 4),), {"axis": axis}) for axis in (-1, -2, -3)),
+    "dot": (Case(((4,), (4,))), Case(((4,), (4, 3))), Case(((3, 4), (4,)))),
+    "einsum": tuple(
+        Case(shapes, {"operands": operands, "out": out})
+        for shapes, operands, out in (
+            (((3, 4), (4, 2)), ("ij", "jk"), "ik"),
+            (((2, 3, 4), (4, 5)), ("ntd", "dh"), "tnh"),
+            (((3, 4), (3, 4)), ("ij", "ij"), "j"),
+            (((3, 4), (2,)), ("ij", "k"), "i"),
+            (((3, 4), (4, 2), (2, 5)), ("ij", "jk", "kl"), "il"),
+            (((3, 4),), ("ij",), "j"),
+        )
+    ),
+    "assemble": tuple(
+        Case(((3, 4), *(np.zeros((3, 4))[index].shape for index in indices)), {"indices": indices})
+        for indices in (
+            ((1,), (0,)), ((slice(None), 2),), ((1, 2), (1, 3)), ((slice(0, 2),), (1,)), ((np.array([0, 2]),),),
+            ((Ellipsis,),), ((MASK,), (2,)), ((np.array([0, 2]), None, np.array([1, 3])),), ((1, np.array([0, 3])),),
+        )
+    ),
+    "add_at": (
+        Case(((3, 4), (3, 4)), {"index": (np.array([0, 2, 2]),)}), Case(((3, 4), (4,)), {"index": (1,)}),
+        Case(((3, 4), (2,)), {"index": (np.array([1, 1]), np.array([3, 3]))}),
+    ),
+    "broadcast": (
+        Case(((4,),), {"shape": (3, 4)}), Case(((3, 1),), {"shape": (2, 3, 4)}), Case(((),), {"shape": (2,)}),
+    ),
+    "cast": (Case(((3, 4),), {"dtype": np.dtype(np.float64)}),),
     "project": (Case(((2, 3, 4), (4, 5), (5,))),),
     "linear": (Case(((2, 3, 4), (4, 5), (5,))), Case(((3, 4), (4, 5), (5,))), Case(((4,), (4, 5), (5,)))),
     "embedding": (Case(((4, 3),), tokens=TOKENS),),
@@ -101,7 +140,7 @@ PAIRS = [
 
 def draw(case: Case) -> list[Array]:
     generator = np.random.default_rng(3)
-    arrays = [np.asarray(generator.normal(size=shape)) for shape in case.shapes]
+    arrays = [np.asarray(generator.normal(size=shape) * case.scale) for shape in case.shapes]
     if case.positive:
         arrays = [np.asarray(np.abs(array) + 0.5) for array in arrays]
     return arrays if case.tokens is None else [case.tokens, *arrays]
@@ -167,6 +206,8 @@ def test_stacked_cotangents_give_stacked_gradients(op: Op, case: Case, lead: tup
 
 @pytest.mark.parametrize(("op", "case"), PAIRS)
 def test_float32_stays_float32(op: Op, case: Case) -> None:
+    if "dtype" in case.options:
+        pytest.skip("the precision is what this op changes")
     arguments = [array.astype(np.float32) if array.dtype.kind == "f" else array for array in draw(case)]
     options = {key: one.astype(np.float32) if key == "weight" else one for key, one in case.options.items()}
     value = np.asarray(op.forward(*arguments, **options))
@@ -185,6 +226,28 @@ def test_detach_passes_the_value_and_no_gradient() -> None:
 def test_relu_has_slope_zero_at_zero() -> None:
     (gradient,) = walk(ops.RELU, [np.array([-1.0, 0.0, 2.0])], {}, np.array([5.0, 5.0, 5.0]), ())
     np.testing.assert_array_equal(gradient, [0.0, 0.0, 5.0])
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.5, 2.5), (1.0, 5.0), (0.0, 0.0)])
+def test_a_tie_of_two_arrays_is_shared_as_declared(share: float, expected: float) -> None:
+    for op in (MAXIMUM, MINIMUM):
+        first, second = walk(op, [np.ones(1), np.ones(1)], {"share": share}, np.array([5.0]), ())
+        assert (first[0], second[0]) == (expected, 5.0 - expected)
+
+
+@pytest.mark.parametrize("op", [MAX, MIN])
+def test_equal_extremes_share_the_gradient(op: Op) -> None:
+    x = np.array([[1.0, 1.0, 1.0], [0.0, 5.0, 5.0]])
+    options = {"axis": (-1,), "keepdims": False}
+    (gradient,) = walk(op, [x], options, np.array([6.0, 6.0]), ())
+    np.testing.assert_array_equal(gradient[0], [2.0, 2.0, 2.0])
+    np.testing.assert_array_equal(gradient[1], [0.0, 3.0, 3.0] if op is MAX else [6.0, 0.0, 0.0])
+
+
+def test_a_cast_gives_its_gradient_back_in_the_precision_it_came_from() -> None:
+    for source, target in ((np.float32, np.float64), (np.float64, np.float32)):
+        (gradient,) = walk(CAST, [np.ones(2, source)], {"dtype": np.dtype(target)}, np.ones(2, target), ())
+        assert gradient.dtype == source
 
 
 def test_sigmoid_keeps_its_digits_at_both_ends_without_a_warning() -> None:

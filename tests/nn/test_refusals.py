@@ -28,8 +28,8 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     "no such parameter": (lambda: rg.nn.RNN(4, 5).parameter("W"), "'W'.*Wx"),
     "a state that is none": (lambda: rg.nn.RNN(4, 5).load_state_dict(None), "NoneType"),  # type: ignore[arg-type]
     "a state of numbers": (lambda: rg.nn.RNN(4, 5).load_state_dict({1: Y, "a": Y}), "'a'"),  # type: ignore[dict-item]
-    "a check of seed -1": (lambda: rg.gradcheck(scores().sum(), seed=-1), "-1"),
-    "a tolerance in words": (lambda: rg.gradcheck(scores().sum(), tolerance="a"), "'a'"),  # type: ignore[arg-type]
+    "a check of seed -1": (lambda: rg.check(scores().sum(), seed=-1), "-1"),
+    "a tolerance in words": (lambda: rg.check(scores().sum(), tolerance="a"), "'a'"),  # type: ignore[arg-type]
 }
 
 

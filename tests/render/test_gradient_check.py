@@ -8,19 +8,18 @@ import numpy as np
 from rich.console import Console
 
 import rnngraph as rg
-from rnngraph.autodiff.gradcheck import gradcheck
-from rnngraph.autodiff.gradcheck_report import GradcheckReport, GradcheckRow
-from rnngraph.autodiff.rules import Culprit
+from rnngraph.autodiff.check.front import check
+from rnngraph.autodiff.check.report import CheckReport, CheckRow, Culprit
 from rnngraph.render.report.gradient_check import check_json, check_report
 
-RIGHT = GradcheckRow("rnn.Wx", 0.25, 0.25, 1e-11, True)
-UNSURE = GradcheckRow("rnn.b", 1e-30, 0.0, 1.0, True, resolved=False)
-WRONG = GradcheckRow("rnn.Wh", 0.25, -0.5, 3.0, False)
+RIGHT = CheckRow("rnn.Wx", 0.25, 0.25, 1e-11, True)
+UNSURE = CheckRow("rnn.b", 1e-30, 0.0, 1.0, True, resolved=False)
+WRONG = CheckRow("rnn.Wh", 0.25, -0.5, 3.0, False)
 CULPRIT = Culprit("tanh", 0, "x", 12, 3, "rnn.0/forward", float("nan"), float("nan"), float("nan"), "a wrong shape")
-REPORT = GradcheckReport((RIGHT, UNSURE, WRONG), (CULPRIT,), 1e-6, "float64")
+REPORT = CheckReport((RIGHT, UNSURE, WRONG), (CULPRIT,), 1e-6, "float64")
 
 
-def shown(report: GradcheckReport) -> str:
+def shown(report: CheckReport) -> str:
     stream = io.StringIO()
     Console(file=stream, width=100).print(check_report(report))
     return stream.getvalue()
@@ -37,7 +36,7 @@ def test_every_row_has_its_verdict_and_the_culprit_its_sentence() -> None:
 
 
 def test_what_cannot_be_told_and_does_not_pass_is_not_called_wrong() -> None:
-    report = GradcheckReport((RIGHT, replace(UNSURE, passed=False)), (), 1e-6, "float64", "rnn.b: not finite.")
+    report = CheckReport((RIGHT, replace(UNSURE, passed=False)), (), 1e-6, "float64", "rnn.b: not finite.")
     text = " ".join(shown(report).split())
     assert "1.0e+00 cannot tell" in text
     assert "Not every gradient can be compared with central differences (float64, tolerance 1e-06). rnn.b: not" in text
@@ -69,6 +68,6 @@ def test_the_document_is_strict_json_with_every_field() -> None:
 def test_a_real_check_passes() -> None:
     tape = rg.Tape()
     loss = (tape.input(np.array([0.5, -1.0]), name="x").tanh() ** 2).sum()
-    report = gradcheck(loss)
+    report = check(loss)
     assert json.loads(check_json(report))["passed"] is True
     assert "All 1 gradients agree" in shown(report)

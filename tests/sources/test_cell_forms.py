@@ -41,7 +41,7 @@ def test_every_form(form: str, masked: bool) -> None:
     mask = np.arange(T) < np.array([T, 3])[:, None]
     found = walk(stack_of(form), x, WalkOptions(mask=mask if masked else None))
     loss = (found.output * found.output).sum()
-    assert rnngraph.gradcheck(loss).passed
+    assert rnngraph.check(loss).passed
     trace = rnngraph.record(loss, lags=LagOptions(losses="all", samples="all"))
     lag = next(one for one in trace.lags if one.state.endswith(".h"))
     output = found.output.value

@@ -91,7 +91,7 @@ def test_weight_norm_is_folded(tmp_path: Path, kind: str) -> None:
     (note,) = found.notes
     assert note.startswith("weight norm was folded into weight_")
     assert found.findings == ()
-    assert rnngraph.gradcheck(found.loss).passed
+    assert rnngraph.check(found.loss).passed
 
 
 def test_a_gated_layer_of_similar_names_is_no_weight_norm(tmp_path: Path) -> None:

@@ -41,7 +41,8 @@ MODEL_OPTIONS: dict[str, Any] = {
     "data": Annotated[
         str | None,
         _option(
-            "The batch of a checkpoint: x or tokens, and targets, mask, lengths, h0, c0, output_grad.",
+            "The batch of a checkpoint: x or tokens, and targets, mask, lengths, h0, c0, output_grad; or the arguments "
+            "of a NumPy function, by name.",
             "FILE.npz",
         ),
     ],

@@ -1,6 +1,6 @@
 """The report of a gradient check, as a table for a person or as a JSON document for programs.
 
-In comes what `gradcheck` returns, out comes something that a rich console can print, or text.
+In comes what `check` returns, out comes something that a rich console can print, or text.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from rnngraph.autodiff.gradcheck_report import GradcheckReport, GradcheckRow
+from rnngraph.autodiff.check.report import CheckReport, CheckRow
 from rnngraph.render.report.text import printable
 from rnngraph.render.strict import plain
 
 SCHEMA = 1
 
 
-def check_report(report: GradcheckReport) -> Group:
+def check_report(report: CheckReport) -> Group:
     """Lay a gradient check out: a row a parameter and input, what is wrong, and the verdict."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("parameter or input", no_wrap=True)
@@ -30,10 +30,11 @@ def check_report(report: GradcheckReport) -> Group:
         numbers = f"{row.analytic:.4e}", f"{row.numeric:.4e}", f"{row.relative_error:.1e}"
         table.add_row(printable(row.name), *numbers, _verdict(row))
     culprits = [Text(printable(str(culprit)), style="red") for culprit in report.culprits]
-    return Group(table, Text(), *culprits, _conclusion(report))
+    where = [Text(printable(sentence), style="red") for sentence in report.where]
+    return Group(table, Text(), *where, *culprits, _conclusion(report))
 
 
-def check_json(report: GradcheckReport) -> str:
+def check_json(report: CheckReport) -> str:
     """Write a gradient check as one line of strict JSON."""
     document = {
         "schema": SCHEMA,
@@ -41,12 +42,13 @@ def check_json(report: GradcheckReport) -> str:
         "dtype": report.dtype,
         "tolerance": report.tolerance,
         "rows": [plain(asdict(row)) for row in report.rows],
+        "where": list(report.where),
         "culprits": [plain(asdict(culprit)) for culprit in report.culprits],
     }
     return json.dumps(document, allow_nan=False)
 
 
-def _conclusion(report: GradcheckReport) -> Text:
+def _conclusion(report: CheckReport) -> Text:
     how = f"({report.dtype}, tolerance {report.tolerance:g})"
     wrong = sum(row.resolved and not row.passed for row in report.rows)
     if report.passed:
@@ -58,12 +60,12 @@ def _conclusion(report: GradcheckReport) -> Text:
     if not wrong:
         return Text("Every gradient agrees here, but a rule is wrong in itself.", style="bold red")
     text = f"{wrong} of {len(report.rows)} gradients differ from central differences {how}."
-    if not report.culprits:
+    if not report.culprits and not report.where:
         text += f" {report.note or 'No op was found wrong by itself: look at how gradients are added up.'}"
     return Text(text, style="bold red")
 
 
-def _verdict(row: GradcheckRow) -> Text:
+def _verdict(row: CheckRow) -> Text:
     if not row.resolved:
         return Text("too small to tell" if row.passed else "cannot tell", style="yellow")
     return Text("ok", style="green") if row.passed else Text("wrong", style="bold red")

@@ -16,6 +16,7 @@ from rnngraph.sources.checkpoint.files import (
     read_npz,
     read_safetensors,
 )
+from rnngraph.sources.checkpoint.hand_written import with_known_names
 from rnngraph.sources.checkpoint.keras import Settings, read_h5, read_keras
 from rnngraph.sources.checkpoint.torch_file import read_torch
 from rnngraph.sources.checkpoint.weight_norm import without_weight_norm
@@ -56,7 +57,7 @@ def _checkpoint(path: Path, arrays: list[StoredArray], settings: Settings | None
     if not arrays:
         raise FileError(f"{path} holds no arrays.")
     plain, folded = without_weight_norm({_plain(one.name): one for one in arrays})
-    return Checkpoint(path, plain, settings or {}, folded)
+    return Checkpoint(path, with_known_names(plain), settings or {}, folded)
 
 
 def _plain(name: str) -> str:

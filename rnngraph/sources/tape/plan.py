@@ -24,6 +24,7 @@ from rnngraph.trace.magnitudes import Integers
 
 _BYTES = 100_000_000  # for the cotangents that are under way at one time
 _CACHE = 4_000_000  # for those of one step
+_NODES = 1_000_000  # likewise where the states are nodes, each of which is an array under way
 _SHORTEST, _LONGEST = 16, 1024  # steps of a window
 
 
@@ -137,16 +138,16 @@ class Plan:
         )
 
     def _above(self) -> set[int]:
-        """Find the entries that no block's input comes from: what is above all recurrences is not walked."""
+        """Find the entries that no state comes from: what is above all recurrences is not walked."""
         needed: set[int] = set()
         for entry in reversed(self.tape.entries):
-            if isinstance(entry, Block) or entry.id in needed:
+            if isinstance(entry, Block) or entry.id in self.nodes or entry.id in needed:
                 needed.update(entry.inputs)
-        return set(self.leads) - needed
+        return set(self.leads) - needed - self.nodes.keys()
 
     def _rows_at_once(self, rows: int, samples: dict[int, Integers], windowed: bool) -> int:
         widest, held = 1, 1
-        for entry in (self.tape.entry(i) for i in self.leads):
+        for entry in (self.tape.entry(i) for i in self.leads - self._above()):
             count = len(samples.get(entry.value.shape[0] if entry.value.ndim else 1, ())) or 1
             if isinstance(entry, Block):
                 widest = max(widest, count * entry.gates.shape[-1])
@@ -155,6 +156,7 @@ class Plan:
                 held += entry.value.size
             elif isinstance(entry, Node):
                 widest = max(widest, entry.value.size)
-        fitting = max(_CACHE // (8 * widest), 256 // max(len(next(iter(samples.values()), ())), 1), 1)
+        cached = _NODES if self.nodes else _CACHE
+        fitting = max(cached // (8 * widest), 256 // max(len(next(iter(samples.values()), ())), 1), 1)
         bounded = fitting if windowed else min(fitting, _BYTES // (8 * held))
         return int(np.clip(bounded, 1, max(rows, 1)))

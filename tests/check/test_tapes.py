@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 import rnngraph as rg
-from rnngraph.autodiff.gradcheck import gradcheck
-from rnngraph.autodiff.gradcheck_report import GradcheckReport
+from rnngraph.autodiff.check.front import check
+from rnngraph.autodiff.check.report import CheckReport
 from rnngraph.autodiff.node import Op
 from rnngraph.errors import InputError
-from tests.autodiff.checked_models import broken, model
+from tests.check.checked_models import broken, model
 
 LAYERS: dict[str, Callable[..., Any]] = {
     "tanh": lambda **options: rg.nn.RNN(4, 6, **options),
@@ -28,7 +28,7 @@ LAYERS: dict[str, Callable[..., Any]] = {
 @pytest.mark.parametrize("detail", ["step", "op"])
 @pytest.mark.parametrize("cell", list(LAYERS))
 def test_every_layer_passes(cell: str, detail: str, time: int, dtype: Any) -> None:
-    report = gradcheck(model(LAYERS[cell](detail=detail, dtype=dtype), time, dtype=dtype))
+    report = check(model(LAYERS[cell](detail=detail, dtype=dtype), time, dtype=dtype))
     assert report.passed, str(report)
     assert report.dtype == np.dtype(dtype).name
     names = [row.name for row in report.rows]
@@ -46,7 +46,7 @@ def test_every_layer_passes(cell: str, detail: str, time: int, dtype: Any) -> No
 @pytest.mark.parametrize("time", [1, 2, 50])
 @pytest.mark.parametrize("factor", [1.01, -1.0, 0.0])
 def test_a_wrong_rule_of_a_cell_is_named_even_where_its_effect_cannot_be_seen(time: int, factor: float) -> None:
-    report = gradcheck(model(broken(factor), time))
+    report = check(model(broken(factor), time))
     assert not report.passed
     culprit = next(one for one in report.culprits if one.argument_name == "h0")
     assert culprit.op == "tanh cell"
@@ -83,7 +83,7 @@ def test_a_wrong_op_of_the_users_own_is_named(name: str) -> None:
     inputs = [tape.input(generator.normal(size=(3, 3)), key) for key in "ab"]
     with tape.scope(layer="mine", t=4):
         y = tape.apply(op, *inputs[: 2 if argument else 1])
-    report = gradcheck((y * inputs[1]).sum())
+    report = check((y * inputs[1]).sum())
     assert not report.passed
     assert [(one.op, one.argument, one.node, one.timestep) for one in report.culprits] == [("wrong", argument, y.id, 4)]
     assert "node 2, timestep 4, mine" in str(report)
@@ -93,7 +93,7 @@ def test_a_right_op_of_the_users_own_passes() -> None:
     sine = Op("sine", "sin", np.sin, lambda g, node: (g * np.cos(node.arguments[0]),))
     tape = rg.Tape()
     x = tape.input(np.linspace(-3, 3, 12).reshape(3, 4))
-    report = gradcheck(tape.apply(sine, x).sum())
+    report = check(tape.apply(sine, x).sum())
     (row,) = report.rows
     assert report.passed
     assert row.analytic == pytest.approx(row.numeric, rel=1e-9)
@@ -103,7 +103,7 @@ def test_a_right_op_of_the_users_own_passes() -> None:
 def test_the_slope_is_the_derivative_along_a_direction_of_length_one() -> None:
     tape = rg.Tape()
     x = tape.input(np.array([7.0]))
-    (row,) = gradcheck((3 * x).sum()).rows
+    (row,) = check((3 * x).sum()).rows
     assert abs(row.analytic) == pytest.approx(3.0)
     assert abs(row.numeric) == pytest.approx(3.0)
 
@@ -112,7 +112,7 @@ def test_an_array_that_was_changed_after_the_forward_pass_is_reported() -> None:
     loss = model(layer := rg.nn.RNN(4, 6), 3)
     layer.parameter("Wx").value[...] += 0.1
     with pytest.raises(InputError, match="changed in place after the forward pass"):
-        gradcheck(loss)
+        check(loss)
 
 
 def test_the_model_is_left_as_it_was_and_the_report_is_reproducible() -> None:
@@ -120,7 +120,7 @@ def test_the_model_is_left_as_it_was_and_the_report_is_reproducible() -> None:
     before = layer.state_dict()
     loss = model(layer, 5)
     nodes = len(loss.tape)
-    first, second, other = gradcheck(loss), gradcheck(loss), gradcheck(loss, seed=1)
+    first, second, other = check(loss), check(loss), check(loss, seed=1)
     assert first == second
     assert first.rows[0].analytic != other.rows[0].analytic
     assert len(loss.tape) == nodes
@@ -139,21 +139,21 @@ def test_the_model_is_left_as_it_was_and_the_report_is_reproducible() -> None:
 )
 def test_bad_options_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        gradcheck(model(rg.nn.RNN(4, 6), 2), **options)
+        check(model(rg.nn.RNN(4, 6), 2), **options)
 
 
 def test_a_loss_that_cannot_be_checked_is_refused() -> None:
     tape = rg.Tape()
     x = tape.input(np.array([1.0, 800.0]))
     with pytest.raises(InputError, match=r"shape \(2,\)"):
-        gradcheck(x)
+        check(x)
     with pytest.raises(InputError, match="the loss is inf"):
-        gradcheck(x.exp().sum())
+        check(x.exp().sum())
 
 
 def test_the_report_reads_as_a_table() -> None:
-    report = gradcheck(model(rg.nn.RNN(4, 6), 2))
-    assert isinstance(report, GradcheckReport)
+    report = check(model(rg.nn.RNN(4, 6), 2))
+    assert isinstance(report, CheckReport)
     lines = str(report).splitlines()
     assert lines[0] == "gradients agree with central differences (float64, tolerance 1e-06)"
     assert len(lines) == 2 + len(report.rows)

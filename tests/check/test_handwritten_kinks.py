@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnngraph.autodiff.gradcheck_report import GradcheckReport
-from rnngraph.autodiff.handwritten import gradcheck_functions
+from rnngraph.autodiff.check.front import check
+from rnngraph.autodiff.check.report import CheckReport
 
 DTYPES = [np.float64, np.float32]
 
 
-def verdicts(report: GradcheckReport) -> list[str]:
+def verdicts(report: CheckReport) -> list[str]:
     return [line.split()[-1] for line in str(report).splitlines()[2 : 2 + len(report.rows)]]
 
 
@@ -42,15 +42,15 @@ def pooled_back(d: Any, cache: Any) -> Any:
 def test_layers_in_float32_with_kinks_pass(shape: tuple[int, int], seeds: int) -> None:
     for seed in range(seeds):
         x = normal(seed, *shape)
-        assert verdicts(gradcheck_functions(rectified(), lambda d, x: d * (x > 0), x)) == ["ok"]
+        assert verdicts(check(rectified(), lambda d, x: d * (x > 0), x)) == ["ok"]
         if x.size % 4 == 0:
-            assert verdicts(gradcheck_functions(pooled, pooled_back, x)) == ["ok"]
+            assert verdicts(check(pooled, pooled_back, x)) == ["ok"]
 
 
 @pytest.mark.parametrize("wrong", [lambda d, x: 1.01 * d * (x > 0), lambda d, x: d * (x > 0.1), lambda d, x: d])
 def test_a_wrong_one_does_not(wrong: Any) -> None:
     for seed in range(8):
-        assert verdicts(gradcheck_functions(rectified(), wrong, normal(seed, 64, 100))) == ["WRONG"]
+        assert verdicts(check(rectified(), wrong, normal(seed, 64, 100))) == ["WRONG"]
 
 
 def network(x: Any, w: Any, b: Any, v: Any) -> Any:
@@ -69,7 +69,7 @@ def test_a_layer_behind_the_kinks(factor: float, verdict: str) -> None:
 
     for seed in range(8):
         arguments = normal(seed, 8, 5), normal(seed + 50, 5, 20), normal(seed + 100, 20), normal(seed + 150, 20, 4)
-        assert verdicts(gradcheck_functions(network, back, *arguments)) == ["ok", "ok", verdict, "ok"]
+        assert verdicts(check(network, back, *arguments)) == ["ok", "ok", verdict, "ok"]
 
 
 @pytest.mark.parametrize("at_zero", [False, True])
@@ -84,7 +84,7 @@ def test_a_layer_of_which_every_kink_is_at_the_point(at_zero: bool) -> None:
     for seed in range(16, 28):
         for signed in (np.asarray, np.abs):
             w, v = signed(normal(seed, 5, 20)), signed(normal(seed + 50, 20, 4))
-            report = gradcheck_functions(network, back, np.zeros((8, 5)), w, np.zeros(20), v, seed=seed)
+            report = check(network, back, np.zeros((8, 5)), w, np.zeros(20), v, seed=seed)
             assert not report.differs, str(report)
 
 
@@ -94,7 +94,7 @@ def test_kinks_everywhere_are_named() -> None:
     def total(x: Any) -> Any:
         return np.float32(np.abs(x.astype(np.float32)).sum()), x
 
-    found = [gradcheck_functions(total, lambda d, x: d * np.sign(x), normal(seed, 4000)) for seed in range(8)]
+    found = [check(total, lambda d, x: d * np.sign(x), normal(seed, 4000)) for seed in range(8)]
     assert not any(report.differs for report in found)
     told = [report.note for report in found if not report.passed]
     assert told
@@ -110,10 +110,10 @@ def test_a_gradient_at_a_kink_must_be_one_of_those_beside_it(point: Any, dtype: 
     for seed in range(3):
         for at_zero, verdict in ((-7.0, "WRONG"), (-1.0, "ok"), (0.0, "ok"), (1.0, "ok")):
             back = lambda d, x, at=at_zero: d * np.where(x == 0, at, np.sign(x))  # noqa: E731
-            assert verdicts(gradcheck_functions(size, back, point, seed=seed)) == [verdict]
+            assert verdicts(check(size, back, point, seed=seed)) == [verdict]
         for at_zero, verdict in ((1000.0, "WRONG"), (0.0, "ok"), (1.0, "ok")):
             back = lambda d, x, at=at_zero: d * np.where(x == 0, at, x > 0)  # noqa: E731
-            assert verdicts(gradcheck_functions(rectified(dtype), back, point, seed=seed)) == [verdict]
+            assert verdicts(check(rectified(dtype), back, point, seed=seed)) == [verdict]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -131,10 +131,10 @@ def test_a_bias_before_batch_norm_has_no_gradient(dtype: Any) -> None:
 
     for seed in range(6):
         arguments = normal(seed, 8, 5), normal(seed + 50, 5)
-        assert verdicts(gradcheck_functions(forward, back, *arguments)) == ["ok", "ok"]
-        wrong = gradcheck_functions(forward, lambda d, cache: (back(d, cache)[0], d.sum(axis=0)), *arguments)
+        assert verdicts(check(forward, back, *arguments)) == ["ok", "ok"]
+        wrong = check(forward, lambda d, cache: (back(d, cache)[0], d.sum(axis=0)), *arguments)
         assert verdicts(wrong) == ["ok", "WRONG"]
-        forgotten = gradcheck_functions(forward, lambda d, cache: (0 * d, back(d, cache)[1]), *arguments)
+        forgotten = check(forward, lambda d, cache: (0 * d, back(d, cache)[1]), *arguments)
         assert verdicts(forgotten) == ["WRONG", "ok"]
 
 
@@ -148,9 +148,9 @@ def test_a_loss_at_its_optimum_has_no_gradient(dtype: Any) -> None:
         return dtype((left * left).mean()), left
 
     for seed in range(8):
-        assert verdicts(gradcheck_functions(forward, lambda d, left: d * x.T @ left / 10, best, seed=seed)) == ["ok"]
+        assert verdicts(check(forward, lambda d, left: d * x.T @ left / 10, best, seed=seed)) == ["ok"]
         away = best + 1.0
-        assert verdicts(gradcheck_functions(forward, lambda d, left: np.zeros(3), away, seed=seed)) == ["WRONG"]
+        assert verdicts(check(forward, lambda d, left: np.zeros(3), away, seed=seed)) == ["WRONG"]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -172,7 +172,7 @@ def test_the_first_state_of_a_recurrence_that_forgets(steps: int, dtype: Any) ->
 
     for seed in range(6):
         arguments = normal(seed, 2, steps, 4), normal(seed + 50, 2, 4), normal(seed + 100, 4, 4) * 0.2
-        assert verdicts(gradcheck_functions(forward, back, *arguments)) == ["ok", "ok", "ok"]
+        assert verdicts(check(forward, back, *arguments)) == ["ok", "ok", "ok"]
 
 
 @pytest.mark.parametrize(("factor", "verdict"), [(1.0, "ok"), (1.01, "WRONG")])
@@ -190,7 +190,7 @@ def test_a_mean_cross_entropy_in_float32(factor: float, verdict: str) -> None:
         gradient[rows, targets] -= 1
         return factor * d * gradient / len(rows)
 
-    found = Counter(verdicts(gradcheck_functions(forward, back, normal(seed, 64, 50)))[0] for seed in range(8))
+    found = Counter(verdicts(check(forward, back, normal(seed, 64, 50)))[0] for seed in range(8))
     assert found == {verdict: 8}
 
 
@@ -198,5 +198,5 @@ def test_a_mean_cross_entropy_in_float32(factor: float, verdict: str) -> None:
 @pytest.mark.parametrize("total", [lambda x: 1e12 + x, lambda x: np.asarray(1e12 + x.sum())])
 def test_a_constant_beside_the_outputs_makes_no_slope_negligible(total: Any, seed: int) -> None:
     x = normal(0, 2, 4, 3)
-    report = gradcheck_functions(lambda x: (total(x), x), lambda d, x: 3 * d * np.ones_like(x), x, seed=seed)
+    report = check(lambda x: (total(x), x), lambda d, x: 3 * d * np.ones_like(x), x, seed=seed)
     assert verdicts(report) in (["tell"], ["WRONG"])

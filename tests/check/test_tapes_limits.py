@@ -11,37 +11,37 @@ import pytest
 
 import rnngraph as rg
 from rnngraph.autodiff import ops
-from rnngraph.autodiff.gradcheck import gradcheck
-from tests.autodiff.checked_models import broken, model
+from rnngraph.autodiff.check.front import check
+from tests.check.checked_models import broken, model
 
 
 def test_kinks_at_the_point_itself_do_not_fail_a_right_rule() -> None:
     tape = rg.Tape()
     x = tape.input(np.array([0.0, 0.0, 1.0, -1.0]))
     w = tape.input(np.array([1.0, -2.0, 3.0, 0.5]), "w")
-    assert gradcheck((x.relu() * w + (-x).relu()).sum()).passed
+    assert check((x.relu() * w + (-x).relu()).sum()).passed
     layer = rg.nn.RNN(4, 6, nonlinearity="relu", init="identity")
     tape = rg.Tape()
     x = tape.input(np.zeros((2, 5, 4)))  # every pre-activation is exactly 0
-    assert gradcheck((layer(x) * np.arange(6.0)).sum()).passed
+    assert check((layer(x) * np.arange(6.0)).sum()).passed
 
 
 def test_a_wrong_relu_is_found_beside_its_kink() -> None:
     wrong = dataclasses.replace(ops.RELU, vjp=lambda g, node: (g * (node.arguments[0] < 0),))
     tape = rg.Tape()
-    report = gradcheck(tape.apply(wrong, tape.input(np.array([0.0, 0.0, 0.3]))).sum())
+    report = check(tape.apply(wrong, tape.input(np.array([0.0, 0.0, 0.3]))).sum())
     assert [one.op for one in report.culprits] == ["relu"]
 
 
 def test_a_cut_is_no_error() -> None:
-    report = gradcheck(model(rg.nn.LSTM(4, 6, truncate=3), 10))
+    report = check(model(rg.nn.LSTM(4, 6, truncate=3), 10))
     assert report.passed, str(report)
 
 
 def test_a_vanished_gradient_is_too_small_to_tell_and_passes() -> None:
     tape = rg.Tape()
     x, w = tape.input(np.array([1.0, 2.0])), tape.input(np.array([1.0, 1.0]), "w")
-    report = gradcheck((x * 1e-30).sum() + (w * w).sum())
+    report = check((x * 1e-30).sum() + (w * w).sum())
     rows = {row.name: row for row in report.rows}
     assert report.passed
     assert not rows["x"].resolved
@@ -55,7 +55,7 @@ def test_a_chaotic_network_passes_on_the_word_of_its_rules(dtype: Any, seed: int
     layer = rg.nn.RNN(4, 40, init="orthogonal", gain=5.0, seed=seed, dtype=dtype)
     loss = model(layer, 60, dtype=dtype, seed=seed)
     assert np.abs(rg.gradients(loss)["rnn.Wh"]).max() > 1e6
-    report = gradcheck(loss)
+    report = check(loss)
     assert report.passed, str(report)
     rows = {row.name: row for row in report.rows}
     assert not rows["rnn.Wx"].resolved
@@ -65,14 +65,14 @@ def test_a_chaotic_network_passes_on_the_word_of_its_rules(dtype: Any, seed: int
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_wrong_rule_is_found_in_a_chaotic_network(seed: int) -> None:
-    report = gradcheck(model(broken(1.01, hidden=40, init="orthogonal", gain=5.0, seed=seed), 60, seed=seed))
+    report = check(model(broken(1.01, hidden=40, init="orthogonal", gain=5.0, seed=seed), 60, seed=seed))
     assert ("tanh cell", "h0") in [(one.op, one.argument_name) for one in report.culprits]
 
 
 def test_a_leaf_that_the_loss_does_not_reach_has_a_row_of_zeros() -> None:
     tape = rg.Tape()
     _, y = tape.input(np.ones(2), "idle"), tape.input(np.ones(2), "y")
-    report = gradcheck((y * y).sum())
+    report = check((y * y).sum())
     assert [row.name for row in report.rows] == ["idle", "y"]
     assert (report.rows[0].analytic, report.rows[0].numeric, report.passed) == (0.0, 0.0, True)
 
@@ -89,7 +89,7 @@ def test_a_long_tape_and_very_many_leaves_stay_cheap() -> None:
     loss = rg.stack(states).sum()
     assert len(tape) > 20_000
     started = time.perf_counter()
-    report = gradcheck(loss, directions=1)
+    report = check(loss, directions=1)
     assert report.passed, str(report)
     assert time.perf_counter() - started < 60
     assert len(report.rows) == 64

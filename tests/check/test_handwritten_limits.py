@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnngraph.autodiff.differences import Comparison
-from rnngraph.autodiff.gradcheck_report import GradcheckReport, worst_of
-from rnngraph.autodiff.handwritten import gradcheck_functions
+from rnngraph.autodiff.check.front import check
+from rnngraph.autodiff.check.report import CheckReport
+from rnngraph.autodiff.check.rows import worst_of
+from rnngraph.autodiff.check.slopes import Comparison
 from rnngraph.errors import InputError
 
 RANDOM = np.random.default_rng(0)
@@ -28,7 +29,7 @@ def product_back(d: Any, cache: Any) -> Any:
     return d @ cache[1].T, cache[0].T @ d
 
 
-def verdicts(report: GradcheckReport) -> list[str]:
+def verdicts(report: CheckReport) -> list[str]:
     return [line.split()[-1] for line in str(report).splitlines()[2 : 2 + len(report.rows)]]
 
 
@@ -40,14 +41,14 @@ def test_a_gradient_that_is_not_finite_is_wrong(bad: float, places: slice) -> No
         gradient[places] = bad
         return gradient
 
-    report = gradcheck_functions(square, backward, np.full(3, 2.0))
+    report = check(square, backward, np.full(3, 2.0))
     assert not report.passed
     assert report.differs
     assert verdicts(report) == ["WRONG"]
 
 
 def test_a_forward_that_is_not_finite_cannot_be_told_and_does_not_pass() -> None:
-    report = gradcheck_functions(lambda x: (x * np.nan, x), lambda d, x: d, np.full(3, 2.0))
+    report = check(lambda x: (x * np.nan, x), lambda d, x: d, np.full(3, 2.0))
     assert (report.passed, report.differs) == (False, False)
     assert str(report).startswith("gradients CANNOT all be compared with central differences")
     assert report.note == "x: differences cannot tell, because the forward gives NaN or infinity there."
@@ -56,7 +57,7 @@ def test_a_forward_that_is_not_finite_cannot_be_told_and_does_not_pass() -> None
 @pytest.mark.parametrize("factor", [1.0, 3.0])
 def test_a_slope_that_rounding_hides_does_not_pass_whatever_is_claimed(factor: float) -> None:
     x = np.random.default_rng(0).normal(size=(2, 4, 3))
-    report = gradcheck_functions(lambda x: (1e12 + x, x), lambda d, x: factor * d, x)
+    report = check(lambda x: (1e12 + x, x), lambda d, x: factor * d, x)
     assert (report.passed, report.differs) == (False, False)
     assert "cannot tell" in str(report)
     assert (
@@ -82,7 +83,7 @@ def test_a_forward_that_draws_its_own_mask_is_refused() -> None:
         return x * mask, mask
 
     with pytest.raises(InputError, match="output 0 of the forward is another one when it is called again"):
-        gradcheck_functions(forward, lambda d, mask: d * mask, X)
+        check(forward, lambda d, mask: d * mask, X)
 
 
 def test_kinks_at_the_point_itself() -> None:
@@ -90,9 +91,9 @@ def test_kinks_at_the_point_itself() -> None:
         return np.maximum(x, 0), x
 
     for zeros in (np.zeros((3, 3)), np.array([0.0, 0.0, 1.0, -2.0])):
-        assert gradcheck_functions(relu, lambda d, x: d * (x > 0), zeros).passed
-        assert gradcheck_functions(relu, lambda d, x: d * (x >= 0), zeros).passed
-        wrong = gradcheck_functions(relu, lambda d, x: d * (x < 0), zeros)
+        assert check(relu, lambda d, x: d * (x > 0), zeros).passed
+        assert check(relu, lambda d, x: d * (x >= 0), zeros).passed
+        wrong = check(relu, lambda d, x: d * (x < 0), zeros)
         assert verdicts(wrong) == ["WRONG"]
 
 
@@ -101,11 +102,11 @@ def test_a_forward_in_float32_is_held_to_its_own_precision(scale: float) -> None
     def forward(x: Any, w: Any) -> Any:
         return (x @ w).astype(np.float32), (x, w)
 
-    report = gradcheck_functions(forward, product_back, X * scale, W)
+    report = check(forward, product_back, X * scale, W)
     assert report.passed, str(report)
     assert verdicts(report) == ["ok", "ok"]
     assert (report.dtype, report.tolerance) == ("float32", 1e-3)
-    wrong = gradcheck_functions(forward, lambda d, cache: (1.01 * product_back(d, cache)[0], cache[0].T @ d), X, W)
+    wrong = check(forward, lambda d, cache: (1.01 * product_back(d, cache)[0], cache[0].T @ d), X, W)
     assert verdicts(wrong) == ["WRONG", "ok"]
 
 
@@ -125,8 +126,8 @@ def test_a_recurrence_in_float32_passes() -> None:
         return dx, dw
 
     arguments = RANDOM.normal(size=(2, 10, 4)), RANDOM.normal(size=(4, 4)) * 0.5
-    assert verdicts(gradcheck_functions(forward, backward, *arguments)) == ["ok", "ok"]
-    slipped = gradcheck_functions(forward, lambda d, cache: backward(d, cache, slip=1.02), *arguments)
+    assert verdicts(check(forward, backward, *arguments)) == ["ok", "ok"]
+    slipped = check(forward, lambda d, cache: backward(d, cache, slip=1.02), *arguments)
     assert verdicts(slipped) == ["ok", "WRONG"]
 
 
@@ -150,10 +151,10 @@ REFUSED: list[tuple[Any, Any, tuple[Any, ...], str]] = [
 @pytest.mark.parametrize(("forward", "backward", "arguments", "message"), REFUSED)
 def test_what_does_not_fit_is_one_sentence(forward: Any, backward: Any, arguments: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        gradcheck_functions(forward, backward, *arguments)
+        check(forward, backward, *arguments)
 
 
 @pytest.mark.parametrize("option", [{"directions": value} for value in (0, -1, 2.5, "3")] + [{"seed": "a"}])
 def test_options_of_another_kind(option: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="must be a whole number of at least"):
-        gradcheck_functions(product, product_back, X, W, **option)
+        check(product, product_back, X, W, **option)

@@ -1,0 +1,90 @@
+"""`check`: the one door to the gradient check.
+
+In: a loss, a cache, a pair of functions or a layer object. Out: a `CheckReport`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+from rnngraph.autodiff.check.locate import locate
+from rnngraph.autodiff.check.recorded import recorded_subject
+from rnngraph.autodiff.check.report import CheckReport, CheckRow
+from rnngraph.autodiff.check.rows import check_rows
+from rnngraph.autodiff.check.rules import search_rules, wrong_rules
+from rnngraph.autodiff.check.subject import TOLERANCES
+from rnngraph.autodiff.check.written import layer_subject, pair_subject
+from rnngraph.autodiff.tape import Entry, Tape
+from rnngraph.autodiff.tensor import Tensor
+from rnngraph.checks import whole_number
+from rnngraph.errors import GradientError, InputError
+
+
+def check(subject: Any, *rest: Any, directions: int = 3, seed: int = 0, tolerance: float | None = None) -> CheckReport:
+    """Compare gradients with central differences, and say where a wrong one is wrong. Nothing that is given is changed.
+
+    What can be checked: `check(loss)`, a scalar Tensor; `check(cache)`, the tape that a function of
+    `rnngraph.nn.functional` returned; `check(forward, backward, *arrays)`, where `forward(*arrays)` gives `(*outputs,
+    cache)` and `backward(*upstream, cache)` gives one gradient a floating argument, in their order or by name in a
+    dict; `check(layer, *arrays)`, an object with both methods that keeps its cache and its gradients in itself.
+
+    Arguments are moved along random directions, in float64. Where there is a kink at the very point (a ReLU at 0), both
+    sides are compared a little beside it. An output in float32 says that the function computes in it, and 1e-3 then
+    passes in place of 1e-6.
+
+    Args:
+        subject: what is checked.
+        rest: the backward and the arguments.
+        directions: random directions an argument.
+        seed: of the directions.
+        tolerance: the relative error that passes.
+
+    Raises: InputError: something else than the above, functions that do not fit together or draw random numbers, or an
+        option that cannot be used. DtypeError: an argument that holds no real numbers.
+    """
+    directions = whole_number(directions, "directions", least=1)
+    seed = whole_number(seed, "seed", least=0)
+    if tolerance is not None and not (isinstance(tolerance, Real) and 0 < tolerance < 1):
+        raise InputError(f"tolerance is {tolerance!r}; it is a relative error, between 0 and 1.")
+    if isinstance(subject, Tensor | Tape):
+        return _recorded(subject, directions, seed, tolerance)
+    layer = callable(getattr(subject, "forward", None)) and callable(getattr(subject, "backward", None))
+    if not layer and not rest:
+        raise InputError(
+            f"there is nothing to check in {subject!r:.60}; pass a loss, a cache, or (forward, backward, *arrays)."
+        )
+    with np.errstate(all="ignore"):
+        pair = layer_subject(subject, rest, seed) if layer else pair_subject(subject, rest[0], rest[1:], seed)
+    generator = np.random.default_rng((seed, len(pair.points), 1))
+    rows, notes = check_rows(pair, generator, directions=directions, tolerance=tolerance)
+    wrong = [pair.names.index(row.name) for row in rows if row.resolved and not row.passed]
+    where = locate(pair, wrong, generator)
+    return CheckReport(tuple(rows), (), tolerance or TOLERANCES[pair.dtype], pair.dtype, " ".join(notes), where)
+
+
+def _recorded(loss: Tensor | Tape, directions: int, seed: int, tolerance: float | None) -> CheckReport:
+    note, rows, notes = "", list[CheckRow](), list[str]()
+    dtype, allowed = "float64", tolerance or TOLERANCES["float64"]
+    replay_nodes: Sequence[Entry] = []
+    with np.errstate(all="ignore"):
+        try:
+            subject, replay, note = recorded_subject(loss)
+        except GradientError:  # a gradient of the wrong shape: the rules below say whose
+            replay_nodes = (loss if isinstance(loss, Tape) else loss.tape).entries
+        else:
+            replay_nodes = replay.nodes
+            if any(entry.value.dtype == np.float32 and entry.op.vjp is None and entry.name for entry in replay.nodes):
+                dtype, allowed = "float32", tolerance or TOLERANCES["float32"]
+            generator = np.random.default_rng(seed)
+            rows, notes = check_rows(subject, generator, directions=directions, tolerance=allowed, trusted=True)
+        culprits = wrong_rules(replay_nodes, seed=seed)
+        if not rows and not culprits:
+            recorded_subject(loss)  # raises what no sampled rule explains
+        if not culprits and any(row.resolved and not row.passed for row in rows):
+            culprits, searched = search_rules(replay_nodes, seed=seed)
+            note += searched
+    return CheckReport(tuple(rows), culprits, allowed, dtype, " ".join([note, *notes]).strip())

@@ -1,0 +1,190 @@
+"""What was recorded, a loss or the cache of the functional interface, as a `Subject`: its tape is replayed in float64.
+
+In: a tensor or a tape. Out: outputs for other leaves, and the gradients of the reverse sweep. There is no recursion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from rnngraph.autodiff.backward import scalar_cotangent, sweep
+from rnngraph.autodiff.block import Block
+from rnngraph.autodiff.check.subject import Subject, widened
+from rnngraph.autodiff.contribution import Array
+from rnngraph.autodiff.ops import DETACH, STATE
+from rnngraph.autodiff.tape import Entry, Tape
+from rnngraph.autodiff.tensor import Tensor
+from rnngraph.errors import InputError
+
+SEPARATE = 64  # leaves that get a row of their own; the rest are moved together, so that the cost stays linear
+DRIFT = 1e-4  # by which share the values of a float32 forward may differ from those of a float64 one
+
+
+class Replay:
+    """The entries that lead to some outputs, computed again from other leaves; a cut holds its states."""
+
+    def __init__(self, outputs: Sequence[Tensor], *, wide: bool = True) -> None:
+        """Find the entries and compute them once."""
+        self.outputs = [one.id for one in outputs]
+        needed, self.nodes = set(self.outputs), list[Entry]()
+        for entry in reversed(outputs[0].tape.entries):
+            if entry.id in needed or not needed.isdisjoint(range(entry.first, entry.id)):
+                needed.update(entry.inputs)
+                self.nodes.append(entry)
+        self.nodes.reverse()
+        self.blocks: dict[int, Block] = {}
+        self.leaves = [
+            entry for entry in outputs[0].tape.entries if entry.op.vjp is None and entry.name and entry.requires
+        ]
+        given = [*self.leaves, *(entry for entry in self.nodes if entry.op.vjp is None)]
+        leaves = {entry.id: widened(entry.value) if wide else entry.value for entry in given}
+        self.base, self.blocks = self.values(leaves, self.nodes, {})
+
+    def values(
+        self, leaves: Mapping[int, Array], entries: Sequence[Entry], base: Mapping[int, Array]
+    ) -> tuple[dict[int, Array], dict[int, Block]]:
+        """Compute entries again, from known values and other leaves."""
+        found, blocks = dict(base), dict(self.blocks)
+        found.update(leaves)
+        with np.errstate(all="ignore"):
+            for entry in entries:
+                if entry.op.vjp is None:
+                    continue
+                if isinstance(entry, Block):
+                    arrays = {name: found[node] for name, node in entry.sources.items()}
+                    blocks[entry.id] = entry.again(arrays, held=self.blocks.get(entry.id))
+                    found[entry.id] = blocks[entry.id].value
+                elif entry.op is STATE:
+                    found[entry.id] = blocks[entry.inputs[0]].state(entry.options["kind"], entry.options["t"])
+                else:
+                    given = [found[source] for source in entry.inputs]
+                    found[entry.id] = np.asarray(entry.op.forward(*given, **entry.options))
+        return found, blocks
+
+    def affected(self, leaves: Sequence[int]) -> list[Entry]:
+        """Find the entries whose value depends on one of the leaves; a detached tensor depends on nothing."""
+        touched, found = set(leaves), []
+        for entry in self.nodes:
+            if entry.op is not DETACH and not touched.isdisjoint(entry.inputs):
+                touched.add(entry.id)
+                found.append(entry)
+        return found
+
+    def again(self, leaves: Mapping[int, Array]) -> tuple[Tape, dict[int, int]]:
+        """Record everything again with other leaves; give the tape and the new ids."""
+        values, _ = self.values({**self.base, **leaves}, self.nodes, {})
+        tape, places = Tape(), dict[int, int]()
+        for entry in self.nodes:
+            if isinstance(entry, Block):
+                tensors = {name: tape.tensor(places[node]) for name, node in entry.sources.items()}
+                places[entry.id] = tape.append_block(
+                    entry.cell, tensors["x"], {name: tensors[name] for name in entry.weights},
+                    {kind: tensors[kind + "0"] for kind in entry.columns}, reverse=entry.reverse,
+                    mask=None if entry.keep is None else entry.keep.T, cuts=sorted(entry.cuts),
+                ).id  # fmt: skip
+                continue
+            sources = tuple([places[source] for source in entry.inputs])
+            places[entry.id] = tape.append(
+                entry.op, sources, values[entry.id], options=entry.options, scope=entry.scope, name=entry.name,
+                requires=entry.requires,
+            )  # fmt: skip
+        return tape, places
+
+
+def recorded_subject(loss: Tensor | Tape) -> tuple[Subject, Replay, str]:
+    """Take a scalar loss, or the tape that a function of the functional interface returned.
+
+    Returns:
+        the subject, the replay, and a note.
+
+    Raises:
+        InputError: the loss is not a finite scalar, depends on nothing, or cannot be replayed.
+    """
+    outputs = list(loss.outputs) if isinstance(loss, Tape) else [loss]
+    if isinstance(loss, Tensor):
+        upstream = [np.asarray(scalar_cotangent(loss), np.float64)]
+    elif not outputs:
+        raise InputError("the tape has no outputs; pass the loss, a scalar Tensor, or the cache of a function.")
+    else:
+        generator = np.random.default_rng((0, len(outputs)))
+        upstream = [np.asarray(generator.normal(size=one.shape)) for one in outputs]
+    plain, replay, note = Replay(outputs, wide=False), Replay(outputs), ""
+    for output in outputs:
+        recorded, again = output.value, plain.base[output.id]
+        if not np.isfinite(recorded).all():
+            what = f"the loss is {recorded.reshape(-1)[0]}" if recorded.size == 1 else "an output is not finite"
+            raise InputError(f"{what}; gradients can be checked only where it is finite.")
+        rounding = float(np.sqrt(np.finfo(recorded.dtype).eps)) * max(float(np.abs(recorded).max()), 1e-300)
+        if not np.abs(recorded - again).max() <= rounding:
+            raise InputError(
+                f"the tape gives a loss of {again.reshape(-1)[0]:.9g} when it is replayed, but "
+                f"{recorded.reshape(-1)[0]:.9g} was recorded: an array was changed in place after the "
+                "forward pass, or an op is random; check before parameters are updated."
+            )
+    leaves = replay.leaves
+    narrow = any(leaf.value.dtype == np.float32 for leaf in leaves)
+    tape, places = outputs[0].tape, {entry.id: entry.id for entry in replay.nodes}
+    if narrow:
+        drift = max(
+            _apart(entry.value, replay.base[entry.id]) for entry in replay.nodes if entry.value.dtype == np.float32
+        )
+        if drift > DRIFT:
+            tape, places = replay.again({})
+            note = f"float32 rounding grows to {drift:.0e} of a value here, so a float64 run was checked. "
+    subject = _subject(replay, leaves, upstream)
+    subject.claimed = _split(_gradients(tape, places, replay.outputs, upstream, leaves), leaves)
+    return subject, replay, note
+
+
+def _apart(value: Array, wide: Array) -> float:
+    return float(np.abs(value - wide).max()) / (float(np.abs(wide).max()) or 1.0)
+
+
+def _gradients(
+    tape: Tape, places: Mapping[int, int], outputs: Sequence[int], upstream: Sequence[Array], leaves: Sequence[Entry]
+) -> list[Array]:
+    starts = {
+        places[one]: u.astype(tape.entry(places[one]).value.dtype) for one, u in zip(outputs, upstream, strict=True)
+    }
+    wanted = {places[leaf.id] for leaf in leaves if leaf.id in places}
+    with np.errstate(all="ignore"):
+        found = {step.node.id: np.array(step.gradient) for step in sweep(tape, starts) if step.node.id in wanted}
+    return [found.get(places.get(leaf.id, -1), np.zeros(leaf.value.shape)) for leaf in leaves]
+
+
+def _split(arrays: Sequence[Array], leaves: Sequence[Entry]) -> list[Array | None]:
+    """Put the leaves beyond the first ones together, flat."""
+    if len(leaves) <= SEPARATE:
+        return list(arrays)
+    return [*arrays[: SEPARATE - 1], np.concatenate([one.ravel() for one in arrays[SEPARATE - 1 :]])]
+
+
+def _subject(replay: Replay, leaves: Sequence[Entry], upstream: list[Array]) -> Subject:
+    first, rest = (leaves, []) if len(leaves) <= SEPARATE else (leaves[: SEPARATE - 1], leaves[SEPARATE - 1 :])
+    ends = np.cumsum([leaf.value.size for leaf in rest])[:-1]
+    affected: dict[tuple[int, ...], list[Entry]] = {}
+    base = [one for one in _split([replay.base[leaf.id] for leaf in leaves], leaves) if one is not None]
+
+    def joined(points: Sequence[Array]) -> dict[int, Array]:
+        parts = np.split(points[-1], ends) if rest else []
+        found = {leaf.id: point for leaf, point in zip(first, points, strict=False)}
+        return found | {leaf.id: part.reshape(leaf.value.shape) for leaf, part in zip(rest, parts, strict=True)}
+
+    def run(points: Sequence[Array]) -> list[Array]:
+        moved = tuple([k for k, point in enumerate(points) if point is not base[k]])
+        ids = [leaf.id for k in moved for leaf in ([first[k]] if k < len(first) else rest)]
+        if moved not in affected:
+            affected[moved] = replay.affected(ids)
+        given = joined(points)
+        values, _ = replay.values({i: given[i] for i in ids}, affected[moved], replay.base)
+        return [values[one] for one in replay.outputs]
+
+    def gradients(points: Sequence[Array], upstream: Sequence[Array]) -> list[Array | None]:
+        tape, places = replay.again(joined(points))
+        return _split(_gradients(tape, places, replay.outputs, upstream, leaves), leaves)
+
+    names = [str(leaf.name) for leaf in first]
+    names += [f"{rest[0].name} .. {rest[-1].name} ({len(rest)} leaves)"] if rest else []
+    return Subject(names, base, run, gradients, upstream, [replay.base[one] for one in replay.outputs], [])

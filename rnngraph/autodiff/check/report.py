@@ -1,0 +1,80 @@
+"""What a gradient check found: a row an argument, where the wrong ones are wrong, and the ops whose rule is wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRow:
+    """One argument, parameter or input, in the direction in which the two slopes differ most.
+
+    `resolved` is False where nothing can be told: the slope is too small, or the function too steep, for differences to
+    tell it from rounding. On a tape such a row passes on the word of its ops' rules; of functions nobody vouches.
+    """
+
+    name: str
+    analytic: float
+    numeric: float
+    relative_error: float
+    passed: bool
+    resolved: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Culprit:
+    """A rule that is wrong: its op, its argument, and where it was seen. Slopes are along a random direction."""
+
+    op: str
+    argument: int
+    argument_name: str  # as the op's forward calls it; empty where that is not known
+    node: int
+    timestep: int  # -1 outside any timestep
+    scope: str
+    analytic: float
+    numeric: float
+    relative_error: float
+    reason: str
+
+    def __str__(self) -> str:
+        """Say it in a sentence."""
+        name = f" ({self.argument_name})" if self.argument_name else ""
+        step = f", timestep {self.timestep}" if self.timestep >= 0 else ""
+        place = f"node {self.node}{step}" + (f", {self.scope}" if self.scope else "")
+        return f"the vjp of {self.op} is wrong for argument {self.argument}{name}: {self.reason} [{place}]"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """What a gradient check found. `where` says in sentences in which step, gate or way a wrong gradient is wrong."""
+
+    rows: tuple[CheckRow, ...]
+    culprits: tuple[Culprit, ...]
+    tolerance: float
+    dtype: str
+    note: str = ""
+    where: tuple[str, ...] = ()
+
+    @property
+    def differs(self) -> bool:
+        """Whether a gradient or a rule is known to be wrong; a check that did not pass may only have been undecided."""
+        return bool(self.culprits) or any(row.resolved and not row.passed for row in self.rows)
+
+    @property
+    def passed(self) -> bool:
+        """Whether every row passed and no rule is wrong."""
+        return not self.culprits and all(row.passed for row in self.rows)
+
+    def __str__(self) -> str:
+        """Show the verdict, a table of the rows, what is wrong where, and the culprits."""
+        undecided = "CANNOT all be compared with"
+        verdict = "agree with" if self.passed else "DIFFER from" if self.differs else undecided
+        lines = [f"gradients {verdict} central differences ({self.dtype}, tolerance {self.tolerance:g})"]
+        width = max((len(row.name) for row in self.rows), default=4)
+        if self.rows:
+            lines.append(f"  {'name':<{width}}  {'gradient':>13}  {'differences':>13}  {'rel. error':>10}")
+        for row in self.rows:
+            text = "cannot tell" if not row.resolved else "ok" if row.passed else "WRONG"
+            numbers = f"{row.analytic:>13.6e}  {row.numeric:>13.6e}  {row.relative_error:>10.1e}"
+            lines.append(f"  {row.name:<{width}}  {numbers}  {text}")
+        return "\n".join([*lines, *self.where, *map(str, self.culprits), *([self.note.strip()] if self.note else [])])

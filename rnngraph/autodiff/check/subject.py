@@ -1,0 +1,76 @@
+"""What can be checked: something that gives outputs for arguments, and claims gradients of them.
+
+In: functions, a tape or an op. Out: a `Subject`, in float64 wherever the arguments float.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rnngraph.autodiff.contribution import Array
+
+TOLERANCES = {"float32": 1e-3, "float64": 1e-6}  # the relative errors that pass
+
+
+@dataclass(slots=True)
+class Subject:
+    """Outputs and claimed gradients at a point; a gradient is None where there is none."""
+
+    names: list[str]
+    points: list[Array]
+    run: Callable[[Sequence[Array]], list[Array]]  # points -> outputs
+    gradients: Callable[[Sequence[Array], Sequence[Array]], list[Array | None]]  # (points, upstream)
+    upstream: list[Array]
+    outputs: list[Array]
+    claimed: list[Array | None]
+    relative: bool = False  # directions are relative to each element, so that no step leaves a logarithm's domain
+
+    @property
+    def epsilon(self) -> float:
+        """The rounding unit of the outputs: of the coarsest of them."""
+        floats = [output.dtype for output in self.outputs if output.dtype.kind == "f"]
+        return max(float(np.finfo(dtype).eps) for dtype in [np.dtype(np.float64), *floats])
+
+    @property
+    def dtype(self) -> str:
+        """The precision in which it computes."""
+        return "float64" if self.epsilon < 1e-10 else "float32"
+
+    def floating(self) -> list[int]:
+        """Give the places of the arguments that have a gradient."""
+        return [place for place, gradient in enumerate(self.claimed) if gradient is not None]
+
+    def moved(self, place: int, direction: Array, offset: float) -> list[Array]:
+        """Give the outputs with one argument moved, in float64."""
+        points = [*self.points[:place], self.points[place] + offset * direction, *self.points[place + 1 :]]
+        return [np.asarray(output).astype(np.float64) for output in self.run(points)]
+
+    def direction(self, place: int, generator: np.random.Generator) -> Array:
+        """Draw a direction as long as the point itself, or of unit elements where the point is zero."""
+        point = self.points[place]
+        draw = generator.normal(size=point.shape)
+        if self.relative and point.any():
+            return np.asarray(draw * np.abs(point))
+        return np.asarray(draw * (float(np.sqrt(np.mean(point * point))) or 1.0))
+
+    def at(self, points: list[Array]) -> Subject:
+        """Give the same at another point."""
+        outputs, claimed = self.run(points), self.gradients(points, self.upstream)
+        return Subject(self.names, points, self.run, self.gradients, self.upstream, outputs, claimed, self.relative)
+
+    def beside(self, share: float, generator: np.random.Generator) -> Subject:
+        """Give the same at a point that is moved off kinks."""
+        moves = [
+            share * self.direction(k, generator) if one.dtype.kind == "f" else 0 for k, one in enumerate(self.points)
+        ]
+        return self.at([point + move for point, move in zip(self.points, moves, strict=True)])
+
+
+def widened(value: Any) -> Array:
+    """Give floating values in float64, others as they are."""
+    array = np.asarray(value)
+    return array.astype(np.float64, copy=False) if array.dtype.kind == "f" else array

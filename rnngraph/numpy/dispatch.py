@@ -1,0 +1,167 @@
+"""From a call of NumPy on recording arrays to a node on the tape, to a plain result, or to one sentence.
+
+In: what `__array_ufunc__` and `__array_function__` are given. Out: recording arrays, arrays of values, or an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rnngraph.autodiff import ops
+from rnngraph.autodiff.along import CUMSUM, DOT
+from rnngraph.autodiff.elementwise import RAISE
+from rnngraph.autodiff.node import Op
+from rnngraph.numpy.tables import CHOICES, POWERS, REDUCED, RULES, UFUNCS, VALUES, refusal
+from rnngraph.numpy.values import Handle, recorded_in, unwrapped, value_of, wrapped
+
+if TYPE_CHECKING:
+    from rnngraph.numpy.recorded import Recorded
+
+
+def ufunc(function: Any, method: str, given: Sequence[Any], out: Any, options: dict[str, Any]) -> Any:
+    """Record a call of a ufunc, or of one of its methods."""
+    if out is None and not options and method == "__call__":
+        op = UFUNCS.get(function)
+        found = None if op is None else quick(op, given)
+        if found is not None:
+            return found
+    target = given[0]
+    given = [unwrapped(one) for one in given]
+    source = recorded_in(given)
+    if out is not None:
+        return _into(out[0], function, method, (given, options, source))
+    if source is None:
+        return wrapped(getattr(function, method)(*given, **options))
+    if method == "at" and function is np.add:
+        return RULES[np.add.at](target, *given[1:])
+    if function in VALUES and method == "__call__":
+        return function(*value_of(given), **options)
+    if method == "reduce" and function in REDUCED:
+        return reduced(REDUCED[function], *given, **{"axis": 0, **options})
+    if method == "accumulate" and function is np.add:
+        return along_axis(CUMSUM, *given, **{"axis": 0, **options})
+    if method != "__call__" or options:
+        raise refusal(f"{function.__name__}.{method}" if method != "__call__" else f"{function.__name__} with options")
+    return _called(function, given, source)
+
+
+def quick(op: Op, given: Sequence[Any]) -> Any:
+    """Record an op on recorded arrays and plain ones; None for anything that needs a second look."""
+    source: Any = None
+    for one in given:
+        if isinstance(one, Handle):
+            if one.plain is not None:
+                return None
+            source = one
+        elif type(one) in (list, tuple):
+            return None
+    if source is None:
+        return None
+    tape = source.tape
+    ids = [one.id if isinstance(one, Handle) else tape.lift(one, source.dtype) for one in given]
+    return tape.record(op, tuple(ids), {})
+
+
+def _called(function: Any, given: list[Any], source: Recorded) -> Any:
+    tape, like = source.tape, source.dtype
+    given = [stacked(one) if type(one) in (list, tuple) else one for one in given]
+    if function in UFUNCS:
+        return tape.record(UFUNCS[function], tuple([tape.lift(one, like) for one in given]), {})
+    if function is np.matmul:
+        return product(*given)
+    if function in CHOICES:
+        # A constant takes the gradient of a tie, so that maximum(x, 0) is ReLU; of two recorded arrays each takes half.
+        free = [getattr(one, "requires", False) for one in given]
+        share = 0.5 if free[0] == free[1] else float(not free[0])
+        return tape.record(CHOICES[function], tuple([tape.lift(one, like) for one in given]), {"share": share})
+    if function in POWERS:
+        base, exponent = given
+        if isinstance(exponent, int | float | np.integer):
+            return tape.record(ops.POWER, (tape.lift(base, like),), {"exponent": exponent})
+        return tape.record(RAISE, tuple([tape.lift(one, like) for one in given]), {})
+    if function in RULES:
+        return RULES[function](*given)
+    raise refusal(function.__name__)
+
+
+def _into(target: Any, function: Any, method: str, call: tuple[list[Any], dict[str, Any], Any]) -> Any:
+    """Write a result into `out`, as `x += y` does."""
+    given, options, source = call
+    if not isinstance(target, Handle):
+        if source is None:
+            return getattr(function, method)(*given, out=target, **options)
+        raise refusal(f"{function.__name__} with out= a plain array")
+    if source is None and target.plain is not None:
+        getattr(function, method)(*given, out=target.plain, **options)
+        return target
+    return target.become(ufunc(function, method, given, None, options))
+
+
+def function(called: Any, given: Sequence[Any], options: dict[str, Any]) -> Any:
+    """Record a call of a function of NumPy."""
+    given, options = [unwrapped(one) for one in given], {key: unwrapped(one) for key, one in options.items()}
+    if recorded_in([*given, *options.values()]) is None:
+        return wrapped(called(*given, **options))
+    rule = RULES.get(called)
+    if rule is not None:
+        out = options.pop("out", None)
+        found = rule(*given, **options)
+        return found if out is None else out.become(found)
+    if called in VALUES:
+        return called(*value_of(given), **value_of(options))
+    raise refusal(called.__name__)
+
+
+def stacked(x: Any) -> Any:
+    """Make one array of a list that holds recorded ones; anything else stays as it is."""
+    if type(x) not in (list, tuple) or recorded_in(x) is None:
+        return x
+    return RULES[np.stack]([one if isinstance(one, Handle) else stacked(one) for one in x])
+
+
+def lifted(x: Any, source: Recorded) -> Recorded:
+    """Give a recorded array of anything, on the tape of another."""
+    x = stacked(unwrapped(x))
+    if isinstance(x, Handle):
+        return x  # type: ignore[return-value]
+    found: Recorded = source.tape.tensor(source.tape.lift(x, source.dtype))
+    return found
+
+
+def copied(x: Recorded) -> Recorded:
+    """Give an array of its own with the same value."""
+    plain = x.plain
+    if plain is not None:
+        return wrapped(plain.copy())  # type: ignore[no-any-return]
+    return x.tape.tensor(x.id)
+
+
+def product(a: Any, b: Any) -> Any:
+    """Record a matrix product, also with vectors."""
+    source = recorded_in([a, b])
+    assert source is not None
+    if not isinstance(a, Handle) or not isinstance(b, Handle) or a.plain is not None or b.plain is not None:
+        a, b = lifted(a, source), lifted(b, source)
+    axes = a.ndim, b.ndim
+    if min(axes) >= 2:
+        return source.tape.record(ops.MATMUL, (a.id, b.id), {})
+    if max(axes) > 2 or not min(axes):
+        raise refusal("matmul of a vector and an array of three axes or more")
+    return source.tape.record(DOT, (a.id, b.id), {})
+
+
+def reduced(op: Any, x: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False) -> Any:
+    """Record a reduction over axes, which ops count from the end."""
+    x = stacked(x)
+    found = x.tape.record(op, (x.id,), {"axis": x._axes(axis), "keepdims": keepdims is True})
+    return found if dtype is None else found.astype(dtype)
+
+
+def along_axis(op: Any, x: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
+    """Record an operation along one axis, of the flat array where none is named."""
+    x = stacked(x)
+    x, axis = (x.reshape(-1), 0) if axis is None else (x, axis)
+    return x.tape.record(op, (x.id,), {"axis": axis - x.ndim if axis >= 0 else axis})

@@ -1,0 +1,111 @@
+"""NumPy with arrays that can be filled with recorded values: `import rnngraph.numpy as np`.
+
+Every name of NumPy is there. Ufuncs and dispatched functions are NumPy's own, which ask the arrays; functions that make
+arrays give recording ones; lists of recorded values, which NumPy does not see into, are looked into here.
+"""
+
+from __future__ import annotations
+
+import functools
+import types
+from typing import Any
+
+import numpy as np
+
+from rnngraph.numpy import dispatch
+from rnngraph.numpy.tables import RULES, VALUES
+from rnngraph.numpy.values import Handle, recorded_in, unwrapped, value_of, wrapped
+
+MAKERS = (
+    "zeros", "ones", "empty", "full", "eye", "identity", "zeros_like", "ones_like", "empty_like", "full_like", "array",
+    "asarray", "asanyarray", "ascontiguousarray", "asfortranarray", "copy", "linspace", "arange", "fromiter",
+    "frombuffer", "loadtxt", "genfromtxt", "tri", "fromfunction", "logspace", "geomspace", "meshgrid",
+)  # fmt: skip
+
+
+class _IsArray(type):
+    def __instancecheck__(cls, one: object) -> bool:
+        return isinstance(one, np.ndarray | Handle)
+
+
+class ndarray(metaclass=_IsArray):  # noqa: N801 - NumPy's name
+    """The class of arrays, recording or not, for isinstance."""
+
+
+class Random:
+    """`np.random`: what it draws can be filled with recorded values, and what it is told are values."""
+
+    def __getattr__(self, name: str) -> Any:
+        """Give a function of `np.random`."""
+        found = getattr(np.random, name)
+        if isinstance(found, type) or not callable(found) or name in ("seed", "set_state", "get_state", "default_rng"):
+            return found
+        return lambda *given, **options: wrapped(found(*value_of(given), **value_of(options)))
+
+
+random = Random()
+
+
+def look_up(name: str) -> Any:
+    """Give what stands for a name of NumPy.
+
+    Raises:
+        AttributeError: NumPy has no such name.
+    """
+    if name == "ndarray":
+        return ndarray
+    if name == "random":
+        return random
+    found = getattr(np, name)
+    if name in MAKERS:
+        return _maker(found)
+    plain = isinstance(found, type | types.ModuleType | np.ufunc) or not callable(found)
+    return found if plain else _looking(found)
+
+
+def _maker(function: Any) -> Any:
+    """Make a function of NumPy that makes arrays give recording ones."""
+
+    @functools.wraps(function)
+    def made(*given: Any, **options: Any) -> Any:
+        given, options = tuple(unwrapped(list(given))), {key: unwrapped(one) for key, one in options.items()}
+        source = recorded_in([*given, *options.values()])
+        if source is None:
+            found = function(*given, **options)
+            # A fresh array has unlike parts; one that is the user's own must not be written to.
+            own = any(found is one for one in given)
+            return wrapped(found.copy() if own else found)
+        if function in RULES:
+            return _cast(RULES[function](*given, **options), given, options)
+        return wrapped(function(*value_of(given), **value_of(options)))
+
+    return made
+
+
+def _cast(x: Any, given: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    dtype = options.get("dtype", given[1] if len(given) > 1 and not isinstance(given[1], Handle) else None)
+    known = isinstance(dtype, type | np.dtype | str) and dtype not in ("C", "F", "K", "A")
+    return x.astype(dtype) if known and isinstance(x, Handle) else x
+
+
+def _looking(function: Any) -> Any:
+    """Make a function of NumPy look into lists."""
+
+    @functools.wraps(function)
+    def called(*given: Any, **options: Any) -> Any:
+        if given and type(given[0]) in (list, tuple) and recorded_in(given[0]) is not None and function in _WHOLE:
+            given = (dispatch.stacked(given[0]), *given[1:])
+        try:
+            known = function in RULES or function in VALUES
+        except TypeError:
+            known = False
+        if known or recorded_in([*given, *options.values()]) is not None:
+            return dispatch.function(function, given, options)
+        return wrapped(function(*unwrapped(list(given)), **{key: unwrapped(one) for key, one in options.items()}))
+
+    return called
+
+
+# Functions that take a list as one array; the joins take it as many.
+_JOINS = (np.concatenate, np.stack, np.hstack, np.vstack, np.column_stack, np.dstack)
+_WHOLE = {one for one in (*RULES, *VALUES) if one not in _JOINS}

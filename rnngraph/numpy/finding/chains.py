@@ -1,0 +1,132 @@
+"""Chains of products by one weight, each on what came out of the one before: the clocks of recurrences.
+
+In: the nodes of a tape and the uses of weights. Out: chains, with a step for every node that depends on one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rnngraph.autodiff.node import Node
+from rnngraph.numpy.finding.products import Key, Use, find_uses, is_leaf_like
+
+
+@dataclass(slots=True)
+class Chain:
+    """One run of a cell: a product a step, the weights of the cell, and the step of all that depends on it."""
+
+    clock: list[Use]
+    weights: list[int]  # node ids
+    weighed: set[int]  # the products by those weights
+    steps: dict[int, int]  # node id -> step
+
+
+def find_chains(nodes: Sequence[Node], numbers: Sequence[int], steps: int | None = None) -> list[Chain]:
+    """Find the chains; `steps` says how many timesteps one has, where a step takes several products of its weight."""
+    uses = find_uses(nodes, numbers)
+    found: list[Chain] = []
+    for group in _cells(nodes, uses):
+        dense = {key: uses[key] for key in group if not key[0]} or {key: uses[key] for key in group}
+        found += _runs(nodes, numbers, dense, {key: uses[key] for key in group}, steps)
+    return sorted(found, key=lambda one: one.clock[0].node)
+
+
+def _cells(nodes: Sequence[Node], uses: dict[Key, list[Use]]) -> list[list[Key]]:
+    """Group the weights that multiply what depends on their own products: mutually dependent ones are one cell."""
+    keys = list(uses)
+    at: dict[int, list[tuple[int, Use]]] = {}
+    for bit, key in enumerate(keys):
+        for use in uses[key]:
+            at.setdefault(use.node, []).append((1 << bit, use))
+    reach = [0] * len(nodes)  # the weights on whose products a node depends, as bits
+    recurrent = blocked = 0
+    behind = dict.fromkeys((1 << bit for bit in range(len(keys))), 0)
+    for node in nodes:
+        here = 0
+        for i in node.inputs:
+            here |= reach[i]
+        for bit, use in at.get(node.id, ()):
+            blocked |= bit & reach[node.inputs[use.weight]]  # a "weight" that depends on its own product
+            recurrent |= bit & reach[node.inputs[use.state]]
+            behind[bit] |= reach[node.inputs[use.state]]
+            here |= bit
+        reach[node.id] = here
+    left = [bit for bit in behind if bit & recurrent & ~blocked]
+    groups: dict[tuple[int, ...], list[Key]] = {}
+    for bit in left:
+        mutual = tuple([other for other in left if behind[bit] & other and behind[other] & bit])
+        groups.setdefault(mutual, []).append(keys[bit.bit_length() - 1])
+    return list(groups.values())
+
+
+def _runs(
+    nodes: Sequence[Node], numbers: Sequence[int], dense: dict[Key, list[Use]], members: dict[Key, list[Use]],
+    steps: int | None,
+) -> list[Chain]:  # fmt: skip
+    depths = {key: _depths(nodes, some) for key, some in members.items()}
+    longest = {key: max(depths[key][use.node] for use in some) for key, some in members.items()}
+    clock = max(dense, key=lambda key: longest[key])
+    same = [depths[key] for key in members if longest[key] == longest[clock]]
+    weighed = {use.node for some in dense.values() for use in some}
+    found = []
+    roots = _roots(nodes, dense[clock])
+    for root in sorted({mask for use in dense[clock] for mask in [roots[use.node]]}):
+        if root & (root - 1):
+            continue  # a product that depends on two runs: a tree
+        levels: dict[int, dict[int, Use]] = {}
+        for use in dense[clock]:
+            if roots[use.node] == root:
+                operand = numbers[nodes[use.node].inputs[use.state]]
+                levels.setdefault(depths[clock][use.node], {}).setdefault(operand, use)
+        if len(levels) < 2 or any(len(level) > 1 for level in levels.values()):
+            continue
+        products = [next(iter(levels[depth].values())) for depth in sorted(levels)]
+        stride = len(products) // steps if steps and len(products) % steps == 0 else 1
+        first, last = min(levels), (len(products) - 1) // stride
+        inside: dict[int, int] = {}
+        for i in range(products[0].node, len(nodes)):
+            if roots[i] == root:
+                depth = max([one[i] for one in same]) - first
+                inside[i] = min(depth // stride, last)
+        found.append(
+            Chain(products[::stride], _weights(nodes, dense), weighed, inside)
+        )  # fmt: skip
+    return found
+
+
+def _depths(nodes: Sequence[Node], uses: list[Use]) -> list[int]:
+    """Count the products of one weight on the way to every node, less one."""
+    at = {use.node: use for use in uses}
+    depth = [-1] * len(nodes)
+    for i in range(uses[0].node, len(nodes)):
+        node = nodes[i]
+        use = at.get(i)
+        if use is not None:
+            depth[i] = depth[node.inputs[use.state]] + 1
+            continue
+        most = -1
+        for j in node.inputs:
+            if depth[j] > most:
+                most = depth[j]
+        depth[i] = most
+    return depth
+
+
+def _roots(nodes: Sequence[Node], uses: list[Use]) -> list[int]:
+    """Give the first products on which a node depends, as bits."""
+    at = {use.node for use in uses}
+    roots, bit = [0] * len(nodes), 1
+    for i in range(uses[0].node, len(nodes)):
+        mask = 0
+        for j in nodes[i].inputs:
+            mask |= roots[j]
+        if not mask and i in at:
+            mask, bit = bit, bit << 1
+        roots[i] = mask
+    return roots
+
+
+def _weights(nodes: Sequence[Node], dense: dict[Key, list[Use]]) -> list[int]:
+    found = [nodes[some[0].node].inputs[some[0].weight] for some in dense.values()]
+    return [i for i in found if is_leaf_like(nodes, nodes[i])] or found

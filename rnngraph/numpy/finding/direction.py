@@ -1,0 +1,56 @@
+"""Which way a recurrence reads its sequence, and whether anything new enters at its steps.
+
+In: a recurrence and the nodes of its tape. Out: "forward" or "reverse", from integer places that rise or fall.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rnngraph.autodiff.along import ASSEMBLE
+from rnngraph.autodiff.node import CONSTANT, Node
+from rnngraph.autodiff.ops import INDEX
+from rnngraph.numpy.finding.products import LEAVES
+from rnngraph.numpy.finding.states import Found
+
+
+def find_direction(nodes: Sequence[Node], found: Found) -> tuple[str, bool]:
+    """Tell which way a sequence is read from the integer places of each step, and whether anything new enters."""
+    steps, time = found.chain.steps, found.time
+    entering: dict[int, set[int]] = {}
+    for i, k in steps.items():
+        for source in nodes[i].inputs:
+            if source not in steps:
+                entering.setdefault(source, set()).add(k)
+    places: dict[tuple[int, int], dict[int, int]] = {}
+    fresh = [False] * time
+    todo = [(i, next(iter(ks))) for i, ks in entering.items() if len(ks) == 1]
+    while todo:
+        i, k = todo.pop()
+        node = nodes[i]
+        if node.op is CONSTANT or node.op in LEAVES:
+            fresh[k] = fresh[k] or node.value.size > 1
+        elif node.op is INDEX:
+            fresh[k] = True
+            for axis, part in enumerate(node.options["index"]):
+                if isinstance(part, int):
+                    places.setdefault((node.inputs[0], axis), {})[k] = part % node.arguments[0].shape[axis]
+        else:
+            todo += [(j, k) for j in node.inputs if j not in entering or len(entering[j]) == 1]
+    _written(nodes, found, places)
+    votes = 0
+    for at in places.values():
+        moves = {at[k + 1] - at[k] for k in at if k + 1 in at}
+        votes += (moves == {1}) - (moves == {-1}) if len(at) >= time - 1 else 0
+    return "reverse" if votes < 0 else "forward", sum(fresh[1:]) >= time - 1
+
+
+def _written(nodes: Sequence[Node], found: Found, places: dict[tuple[int, int], dict[int, int]]) -> None:
+    """Note where the states were put."""
+    order = {i: k for k, i in enumerate(found.states["h"])}
+    for node in nodes:
+        if node.op is ASSEMBLE:
+            for part, index in zip(node.inputs[1:], node.options["indices"], strict=True):
+                for axis, number in enumerate(index if part in order else ()):
+                    if isinstance(number, int):
+                        places.setdefault((-node.id, axis), {})[order[part]] = number % node.value.shape[axis]

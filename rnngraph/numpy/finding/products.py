@@ -1,0 +1,107 @@
+"""Which nodes multiply by something that may be a weight, and which values are the same value computed again.
+
+In: the nodes of a tape. Out: a number a value, and the uses of every weight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from rnngraph.autodiff.along import BROADCAST, CAST, DOT, EINSUM
+from rnngraph.autodiff.node import CONSTANT, INPUT, PARAMETER, Node
+from rnngraph.autodiff.ops import INDEX, MATMUL, MULTIPLY, RESHAPE, TRANSPOSE
+
+LEAVES = frozenset((INPUT, PARAMETER))
+PASSING = frozenset((TRANSPOSE, RESHAPE, CAST, BROADCAST))
+_VIEWING = PASSING | {INDEX}
+Key: TypeAlias = tuple[bool, int, int]  # element by element, side of the weight, number of the weight
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """One product: which input is the weight, which the state, and the axis of the state that is summed away."""
+
+    node: int
+    weight: int
+    state: int
+    axis: int | None
+
+
+def number_values(nodes: Sequence[Node]) -> list[int]:
+    """Number the values: the same op on the same values is the same value, wherever it is computed again."""
+    table: dict[Any, int] = {}
+    found: list[int] = []
+    for node in nodes:
+        if node.inputs:
+            options = _frozen(tuple(node.options.values())) if node.options else ()
+            key: Any = (id(node.op), tuple([found[i] for i in node.inputs]), options)
+        elif node.op is CONSTANT and node.value.size == 1:
+            key = (node.value.item(), node.value.shape)
+        else:
+            key = node.id
+        found.append(table.setdefault(key, len(table)))
+    return found
+
+
+def _frozen(x: Any) -> Any:
+    if isinstance(x, tuple | list):
+        return tuple([_frozen(one) for one in x])
+    if isinstance(x, slice):
+        return "slice", x.start, x.stop, x.step
+    return id(x) if isinstance(x, np.ndarray) else x
+
+
+def is_leaf_like(nodes: Sequence[Node], node: Node) -> bool:
+    """Tell a leaf, or a view of one."""
+    while node.op in _VIEWING:
+        node = nodes[node.inputs[0]]
+    return node.op in LEAVES
+
+
+def products_of(nodes: Sequence[Node], node: Node) -> Iterator[Use]:
+    """Give the ways to see a node as a weight times a state."""
+    if node.op is MATMUL:
+        left, right = node.arguments
+        yield Use(node.id, 0, 1, right.ndim - 2)
+        yield Use(node.id, 1, 0, left.ndim - 1)
+    elif node.op is DOT:
+        left, right = node.arguments
+        if right.ndim == 1:
+            yield Use(node.id, 0, 1, 0)
+        if left.ndim == 1:
+            yield Use(node.id, 1, 0, 0)
+    elif node.op is EINSUM and len(node.inputs) == 2:
+        operands, out = node.options["operands"], node.options["out"]
+        summed = [letter for letter in operands[0] if letter in operands[1] and letter not in out]
+        if len(summed) == 1:
+            yield Use(node.id, 0, 1, operands[1].index(summed[0]))
+            yield Use(node.id, 1, 0, operands[0].index(summed[0]))
+    elif node.op is MULTIPLY:
+        for weight, state in ((0, 1), (1, 0)):
+            if is_leaf_like(nodes, nodes[node.inputs[weight]]):
+                yield Use(node.id, weight, state, None)
+
+
+def find_uses(nodes: Sequence[Node], numbers: Sequence[int]) -> dict[Key, list[Use]]:
+    """Collect the products of every weight that multiplies, more than once, what came out of a product."""
+    found: dict[Key, list[Use]] = {}
+    after = bytearray(len(nodes))  # whether a product leads to a node
+    plausible: set[Key] = set()
+    for node in nodes:
+        for i in node.inputs:
+            if after[i]:
+                after[node.id] = 1
+                break
+        for use in products_of(nodes, node):
+            weight = node.inputs[use.weight]
+            if nodes[weight].requires:
+                key = use.axis is None, use.weight, numbers[weight]
+                found.setdefault(key, []).append(use)
+                if after[node.inputs[use.state]]:
+                    plausible.add(key)
+                after[node.id] = 1
+    return {key: found[key] for key in found if key in plausible and len(found[key]) > 1}

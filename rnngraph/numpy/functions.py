@@ -1,0 +1,210 @@
+"""The rules of NumPy's functions that compute: products, reductions, joins, choices.
+
+Each takes what NumPy's function takes, with recording arrays in it. `moves` has those that only move elements.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rnngraph.autodiff import along, ops
+from rnngraph.autodiff.node import Op
+from rnngraph.errors import InputError
+from rnngraph.numpy.dispatch import along_axis, lifted, product, reduced, stacked
+from rnngraph.numpy.tables import rule
+from rnngraph.numpy.values import Handle, recorded_in, value_of, wrapped
+
+
+@rule(np.dot)
+def _dot(a: Any, b: Any) -> Any:
+    source = recorded_in([a, b])
+    assert source is not None
+    a, b = lifted(a, source), lifted(b, source)
+    if not min(a.ndim, b.ndim):
+        return a * b
+    if max(a.ndim, b.ndim) > 2 and b.ndim > 1:
+        if b.ndim == 2:
+            return product(a, b)
+        raise InputError("np.dot of arrays of three axes is not differentiated here; use np.einsum or np.matmul.")
+    if a.ndim > 2:
+        return product(a, b.reshape(-1, 1)).reshape(a.shape[:-1])
+    return product(a, b)
+
+
+rule(np.matmul)(product)
+
+
+@rule(np.inner)
+def _inner(a: Any, b: Any) -> Any:
+    return _dot(a, b.T if np.ndim(value_of(b)) > 1 else b)
+
+
+@rule(np.vdot)
+def _vdot(a: Any, b: Any) -> Any:
+    return _dot(np.ravel(a), np.ravel(b))
+
+
+@rule(np.outer)
+def _outer(a: Any, b: Any) -> Any:
+    return np.reshape(a, (-1, 1)) * np.reshape(b, (1, -1))
+
+
+@rule(np.einsum)
+def _einsum(letters: Any, *arrays: Any, **options: Any) -> Any:
+    source = recorded_in(list(arrays))
+    assert source is not None
+    if not isinstance(letters, str):
+        raise InputError("np.einsum without letters is not differentiated here; write np.einsum('ij,jk->ik', a, b).")
+    left, arrow, out = letters.replace(" ", "").partition("->")
+    operands = tuple(left.split(","))
+    if "." in letters or any(len(set(one)) < len(one) for one in operands):
+        raise InputError(
+            f"np.einsum({letters!r}), with '...' or a letter twice in one operand, is not differentiated here; name "
+            "every axis by a letter of its own."
+        )
+    if not arrow:
+        out = "".join(sorted(one for one in set(left) - {","} if left.count(one) == 1))
+    ids = tuple([lifted(one, source).id for one in arrays])
+    return source.tape.record(along.EINSUM, ids, {"operands": operands, "out": out})
+
+
+def _reduction(op: Op) -> Any:
+    def called(x: Any, axis: Any = None, dtype: Any = None, keepdims: Any = False) -> Any:
+        return reduced(op, x, axis, dtype=dtype, keepdims=keepdims)
+
+    return called
+
+
+rule(np.sum)(_reduction(ops.SUM))
+rule(np.mean)(_reduction(ops.MEAN))
+rule(np.max, np.amax)(_reduction(along.MAX))
+rule(np.min, np.amin)(_reduction(along.MIN))
+
+
+@rule(np.average)
+def _average(x: Any, axis: Any = None, weights: Any = None) -> Any:
+    return np.mean(x, axis=axis) if weights is None else np.sum(x * weights, axis=axis) / np.sum(weights)
+
+
+@rule(np.cumsum)
+def _cumsum(x: Any, axis: Any = None, dtype: Any = None) -> Any:
+    return along_axis(along.CUMSUM, x, axis)
+
+
+@rule(np.diff)
+def _diff(x: Any, n: int = 1, axis: int = -1) -> Any:
+    for _ in range(n):
+        picked = [slice(None)] * (axis % x.ndim)
+        x = x[(*picked, slice(1, None))] - x[(*picked, slice(None, -1))]
+    return x
+
+
+@rule(np.var)
+def _var(x: Any, axis: Any = None, dtype: Any = None, ddof: int = 0, keepdims: bool = False) -> Any:
+    x = stacked(x)
+    total = np.sum(np.square(x - np.mean(x, axis=axis, keepdims=True)), axis=axis, keepdims=keepdims)
+    return total / (x.size // total.size - ddof)
+
+
+@rule(np.std)
+def _std(x: Any, axis: Any = None, dtype: Any = None, ddof: int = 0, keepdims: bool = False) -> Any:
+    return np.sqrt(_var(x, axis, ddof=ddof, keepdims=keepdims))
+
+
+@rule(np.ptp)
+def _ptp(x: Any, axis: Any = None) -> Any:
+    return np.max(x, axis=axis) - np.min(x, axis=axis)
+
+
+@rule(np.linalg.norm)
+def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:  # noqa: A002 - NumPy's name
+    plain = ord is None or (ord == 2 and (x.ndim == 1 or isinstance(axis, int))) or ord == "fro"
+    if not plain:
+        raise InputError(f"np.linalg.norm of order {ord!r} is not differentiated here; use the default, √Σx².")
+    return np.sqrt(np.sum(np.square(x), axis=axis, keepdims=keepdims))
+
+
+@rule(np.trace)
+def _trace(x: Any) -> Any:
+    return np.sum(np.diagonal(x))
+
+
+@rule(np.where)
+def _where(mask: Any, *two: Any) -> Any:
+    if not two:
+        return np.where(value_of(mask))
+    source = recorded_in(list(two))
+    if source is None:
+        return wrapped(np.where(value_of(mask), *value_of(two)))
+    choice = np.asarray(value_of(mask), dtype=bool)
+    return source.tape.record(ops.WHERE, tuple([lifted(one, source).id for one in two]), {"mask": choice})
+
+
+@rule(np.clip)
+def _clip(x: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:  # noqa: A002
+    low, high = a_min if min is None else min, a_max if max is None else max
+    x = x if low is None else np.maximum(x, low)
+    return x if high is None else np.minimum(x, high)
+
+
+@rule(np.concatenate)
+def _concatenate(arrays: Any, axis: Any = 0, dtype: Any = None) -> Any:
+    source = recorded_in(list(arrays))
+    assert source is not None
+    some = [lifted(one, source) for one in arrays]
+    if axis is None:
+        some, axis = [one.reshape(-1) for one in some], 0
+    at = axis - some[0].ndim if axis >= 0 else axis
+    return source.tape.record(ops.CONCATENATE, tuple([one.id for one in some]), {"axis": at})
+
+
+@rule(np.stack)
+def _stack(arrays: Any, axis: int = 0, dtype: Any = None) -> Any:
+    source = recorded_in(list(arrays))
+    assert source is not None
+    some = [lifted(one, source) for one in arrays]
+    at = axis - some[0].ndim - 1 if axis >= 0 else axis
+    return source.tape.record(ops.STACK, tuple([one.id for one in some]), {"axis": at})
+
+
+@rule(np.hstack)
+def _hstack(arrays: Any) -> Any:
+    some = [np.atleast_1d(stacked(one)) for one in arrays]
+    return np.concatenate(some, axis=int(some[0].ndim > 1))
+
+
+@rule(np.vstack)
+def _vstack(arrays: Any) -> Any:
+    return np.concatenate([np.atleast_2d(stacked(one)) for one in arrays])
+
+
+@rule(np.column_stack)
+def _column_stack(arrays: Any) -> Any:
+    some = [stacked(one) for one in arrays]
+    return np.concatenate([one.reshape(-1, 1) if one.ndim == 1 else one for one in some], axis=1)
+
+
+@rule(np.dstack)
+def _dstack(arrays: Any) -> Any:
+    return np.concatenate([np.atleast_3d(stacked(one)) for one in arrays], axis=2)
+
+
+@rule(np.append)
+def _append(a: Any, b: Any, axis: Any = None) -> Any:
+    return np.concatenate([np.ravel(a), np.ravel(b)] if axis is None else [a, b], axis=axis or 0)
+
+
+@rule(np.add.at)
+def _add_at(target: Any, index: Any, given: Any) -> None:
+    source = recorded_in([target, given])
+    if source is None or not isinstance(target, Handle):
+        raise InputError(
+            "np.add.at into a plain array would lose a gradient; make it with np.zeros of the same module."
+        )
+    where = index if isinstance(index, tuple) else (index,)
+    shape = np.broadcast_to(False, target.shape)[value_of(index)].shape
+    part: Any = np.broadcast_to(lifted(given, source), shape)
+    base = lifted(target, source)
+    target[...] = source.tape.record(along.ADD_AT, (base.id, part.id), {"index": value_of(where)})

@@ -1,0 +1,131 @@
+"""Hold a recorded run to plain ones: the same loss, and the same slope along one random direction.
+
+In: a call, its arrays and the recorded loss. Out: notes, or one sentence on what was lost on the way.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rnngraph.autodiff.backward import gradients
+from rnngraph.autodiff.contribution import Array
+from rnngraph.autodiff.tensor import Tensor
+from rnngraph.errors import InputError
+from rnngraph.numpy.run import Call
+from rnngraph.numpy.values import Handle
+
+STEP, SHORT = 1e-5, 1e-7
+SAME, SAME_NARROW = 1e-9, 1e-4  # of the losses, in float64 and in float32
+SLOPES = 1e-5  # by which share of itself a slope may be off
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a function returned, and what of it is differentiated."""
+
+    outputs: Any
+    loss: Callable[[Any], Any] | None
+
+    def picked(self) -> Any:
+        """Give what `loss` makes of the outputs, or the first scalar, or the first array of floats."""
+        if self.loss is not None:
+            return self.loss(self.outputs)
+        flat = list(_flat(self.outputs))
+        recorded = [one for one in flat if isinstance(one, Handle)]
+        some = recorded or flat
+        return next((one for one in some if np.size(getattr(one, "value", one)) == 1), some[0] if some else None)
+
+
+def _flat(x: Any) -> Any:
+    if isinstance(x, dict):
+        x = list(x.values())
+    if isinstance(x, tuple | list):
+        for one in x:
+            yield from _flat(one)
+    elif isinstance(x, Handle) or (isinstance(x, np.ndarray | np.generic | float) and np.asarray(x).dtype.kind == "f"):
+        yield x
+
+
+def scalar_of(x: Any) -> Any:
+    """Make a scalar of an array: its sum with fixed random weights, since a sum of a softmax alone is a constant."""
+    if x.ndim == 0:
+        return x
+    if np.size(getattr(x, "value", x)) == 1:
+        return x.reshape(())
+    return (x * np.random.default_rng(0).normal(size=x.shape)).sum()
+
+
+def hold(call: Call, leaves: dict[str, Array], loss: Tensor, chosen: Any) -> tuple[str, ...]:
+    """Hold a recorded loss to plain runs.
+
+    Returns:
+        sentences on what could not be made sure of.
+
+    Raises:
+        InputError: the recorded loss is another one, or its gradient.
+    """
+    places = {id(array): name for name, array in leaves.items()}
+    generator = np.random.default_rng(1)
+    directions = {
+        name: (generator.random(array.shape) - 0.5) * (float(np.sqrt(np.mean(array * array))) or 1.0)
+        for name, array in leaves.items()
+    }
+
+    def plain(offset: float) -> float:
+        def moved(array: Array, name: str) -> Array:
+            known = places.get(id(array))
+            return array.copy() if known is None else (array + offset * directions[known]).astype(array.dtype)
+
+        with contextlib.redirect_stdout(io.StringIO()), np.errstate(all="ignore"):
+            outputs = call.run(moved, None)
+            return float(scalar_of(np.asarray(Outcome(outputs, chosen).picked())))
+
+    wide = all(array.dtype == np.float64 for array in leaves.values())
+    recorded, here = float(loss.value.reshape(())), plain(0.0)
+    if not _close(recorded, here, SAME if wide else SAME_NARROW):
+        if plain(0.0) != here:
+            return ("the function draws random numbers of its own, so that it cannot be held to a plain run",)
+        raise InputError(
+            f"the recorded run gives a loss of {recorded:.9g} and a plain one {here:.9g}; something changes an array "
+            "in place in a way that is not followed."
+        )
+    if not wide or not np.isfinite(here):
+        return ()  # differences of a float32 run tell nothing at this tolerance
+    with np.errstate(all="ignore"):
+        found = gradients(loss)
+        products = [float((found[name] * direction).sum()) for name, direction in directions.items()]
+    _compare(plain, sum(products), max(map(abs, products), default=0.0), here)
+    return ()
+
+
+def _close(a: float, b: float, tolerance: float) -> bool:
+    return abs(a - b) <= tolerance * max(1.0, abs(a), abs(b)) or (a != a and b != b)
+
+
+def _compare(plain: Callable[[float], float], claimed: float, scale: float, here: float) -> None:
+    def slope(step: float) -> float:
+        return (plain(step) - plain(-step)) / (2 * step)
+
+    rounding = 4 * float(np.finfo(float).eps) * max(abs(here), 1.0)
+    if rounding / SHORT < 1e-4 * abs(claimed):  # then one more run can tell
+        apart = abs((plain(SHORT) - here) / SHORT - claimed)
+        if apart <= SLOPES * abs(claimed) + rounding / SHORT:
+            return
+    allowed = SLOPES * max(abs(claimed), 1e-3 * scale) + 1e-10 * max(abs(here), 1.0) / STEP
+    first = slope(STEP)
+    if abs(first - claimed) <= allowed:
+        return
+    second, third = slope(STEP / 2), slope(STEP / 8)
+    best = (4 * second - first) / 3
+    steady = abs(first - second) <= 1e-3 * abs(second) and abs(second - third) <= 1e-2 * abs(second) + allowed
+    if abs(best - claimed) > allowed and steady:  # else there is a kink, or the loss is too steep to tell
+        raise InputError(
+            f"along a random direction the recorded loss has the slope {claimed:.6g}, plain runs have {best:.6g}: a "
+            "gradient was lost on the way; look for what leaves NumPy, such as float(...), math.* or compiled code."
+        )

@@ -1,0 +1,102 @@
+"""The methods of arrays, such as `x.dot(y)` and `x.T`: each is the function of that name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rnngraph.autodiff.along import CAST
+from rnngraph.autodiff.ops import DETACH
+from rnngraph.numpy import dispatch
+from rnngraph.numpy.tables import RULES, VALUES, lost, refusal
+from rnngraph.numpy.values import Handle, wrapped
+
+NAMES = {"flatten": "ravel", "conj": "positive", "conjugate": "positive"}
+
+
+class Methods:
+    """What an array has beside its operators; of a plain one, NumPy's own."""
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> Any:
+        """Give the function of that name, bound to this array."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+        array: Any = self
+        if array.plain is not None:
+            found = getattr(array.plain, name)
+            return (lambda *a, **k: wrapped(found(*a, **k))) if callable(found) else found
+        function = getattr(np, NAMES.get(name, name), None)
+        if function in RULES or function in VALUES:
+            return lambda *a, **k: dispatch.function(function, (array, *a), k)
+        if hasattr(np.ndarray, name):
+            if callable(getattr(np.ndarray, name)):
+                raise lost(f".{name}()") if name in ("item", "tolist", "tobytes", "dump", "tofile") else refusal(name)
+            return getattr(array._whole(), name)
+        raise AttributeError(f"a recorded array has no .{name}, as NumPy's have none")
+
+    @property
+    def T(self) -> Any:
+        """The array with its axes reversed."""
+        array: Any = self
+        return wrapped(array.plain.T) if array.plain is not None else array.transpose()
+
+    size = property(lambda self: self._whole().size)
+    real = property(lambda self: self)
+
+    def dot(self, other: Any, out: Any = None) -> Any:
+        """Give the matrix product."""
+        here: Any = self
+        plain = out is None and isinstance(other, Handle) and here.plain is None and other.plain is None
+        if plain and 0 < min(here.ndim, other.ndim) <= max(here.ndim, other.ndim) <= 2:
+            return dispatch.product(here, other)
+        return dispatch.function(np.dot, (self, other), {} if out is None else {"out": out})
+
+    def sum(self, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False, **rest: Any) -> Any:
+        """Sum over axes."""
+        return _reduction(np.sum, self, axis, dtype=dtype, out=out, keepdims=keepdims, rest=rest)
+
+    def mean(self, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False, **rest: Any) -> Any:
+        """Take the mean over axes."""
+        return _reduction(np.mean, self, axis, dtype=dtype, out=out, keepdims=keepdims, rest=rest)
+
+    def reshape(self, *shape: Any, **options: Any) -> Any:
+        """Give the same numbers in another shape."""
+        wanted = shape[0] if len(shape) == 1 else shape
+        return dispatch.function(np.reshape, (self, wanted), options)
+
+    def transpose(self, *axes: Any) -> Any:
+        """Give the same numbers with other axes."""
+        order = axes[0] if len(axes) == 1 else axes or None
+        return dispatch.function(np.transpose, (self, order), {})
+
+    def copy(self, order: str = "C") -> Any:
+        """Give an array of its own."""
+        return dispatch.copied(self)  # type: ignore[arg-type]
+
+    def fill(self, given: Any) -> None:
+        """Put one value everywhere."""
+        array: Any = self
+        array[...] = given
+
+    def astype(self, dtype: Any, **options: Any) -> Any:
+        """Give the same numbers in another dtype; whole numbers and booleans have no gradient."""
+        array: Any = self
+        if array.plain is not None:
+            return wrapped(array.plain.astype(dtype, **options))
+        target = np.dtype(dtype)
+        if target.kind != "f":
+            return array.value.astype(target)
+        return array.copy() if target == array.dtype else array.tape.record(CAST, (array.id,), {"dtype": target})
+
+    def detach(self) -> Any:
+        """Cut the gradient; for those who use `rnngraph.numpy` knowingly."""
+        array: Any = self
+        return array if array.plain is not None else array.tape.record(DETACH, (array.id,), {})
+
+
+def _reduction(function: Any, x: Any, axis: Any, *, rest: dict[str, Any], **options: Any) -> Any:
+    chosen = {key: one for key, one in options.items() if one is not None and one is not False}
+    return dispatch.function(function, (x, axis), {**chosen, **rest})

@@ -1,0 +1,212 @@
+"""The recording array: what a user's NumPy code sees in place of an array of floats.
+
+It is one of two things. A plain array that nothing recorded was put into, such as fresh `np.zeros`; or a place on a
+tape, which a change in place moves to a new node. What would lose a gradient without a word raises one sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from rnngraph.autodiff import ops
+from rnngraph.autodiff.along import ASSEMBLE, BROADCAST, CAST
+from rnngraph.autodiff.contribution import Array
+from rnngraph.autodiff.tensor import Tensor
+from rnngraph.errors import InputError
+from rnngraph.numpy import dispatch
+from rnngraph.numpy.methods import Methods
+from rnngraph.numpy.parts import Parts, Split, split
+from rnngraph.numpy.protocols import Protocols
+from rnngraph.numpy.tape import ArrayTape
+from rnngraph.numpy.values import Handle, recorded_in, unwrapped, value_of, wrapped
+
+
+class Recorded(Protocols, Methods, Handle, Tensor):  # type: ignore[misc]
+    """An array that is recorded, or that can be filled with what is."""
+
+    __slots__ = ("_node", "_parts", "_plain", "_source", "_version")
+    __array_priority__ = 1000.0
+    tape: ArrayTape
+
+    def __init__(self, tape: Any, node_id: int, plain: Array | None = None) -> None:
+        """Refer to a node of `tape`, or hold a plain array."""
+        self.tape = tape
+        self._node = node_id
+        self._plain = plain
+        self._parts: Parts | None = None
+        self._source: tuple[Recorded, Any, int] | None = None  # the array this is a view of, where, and its version
+        self._version = 0
+
+    # ---- what it holds
+    @property
+    def plain(self) -> Array | None:
+        """The plain array, where nothing recorded was put into it."""
+        if self._source is not None:
+            self._follow()
+        return self._plain
+
+    @property
+    def id(self) -> int:  # type: ignore[override]
+        """The node of the whole, with all parts joined."""
+        if self._source is not None:
+            self._follow()
+        parts = self._parts
+        if parts is not None and parts.pending:
+            pending, parts.pending = list(parts.pending.values()), {}
+            options = {"indices": tuple([index for index, _ in pending])}
+            ids = (self._node, *[node for _, node in pending])
+            self._node = self.tape.record(ASSEMBLE, ids, options)._node
+        return self._node
+
+    @property
+    def value(self) -> Array:
+        """The value; not to be written to."""
+        plain = self.plain
+        return plain if plain is not None else self.tape.entry(self.id).value
+
+    def _whole(self) -> Array:
+        """Give an array of this shape and dtype, without joining parts."""
+        plain = self.plain
+        return plain if plain is not None else self.tape.entry(self._node).value
+
+    def _follow(self) -> None:
+        """See what was written into the array that this is a view of."""
+        assert self._source is not None
+        source, index, version = self._source
+        if source._source is not None:
+            source._follow()
+        if source._version != version:
+            now = source[index]
+            self._plain, self._node, self.tape = now._plain, now._node, now.tape
+            self._parts = None
+            self._source = source, index, source._version
+
+    @property
+    def requires(self) -> bool:
+        """Whether a gradient would be lost with it."""
+        return self.plain is None and bool(self.tape.entry(self.id).requires)
+
+    shape = property(lambda self: self._whole().shape)
+    ndim = property(lambda self: self._whole().ndim)
+    dtype = property(lambda self: self._whole().dtype)
+
+    # ---- reading and writing
+    def __len__(self) -> int:
+        """The size of the first axis; TypeError where there is none, as NumPy has it."""
+        return len(self._whole())
+
+    def __iter__(self) -> Iterator[Recorded]:
+        """Go along the first axis."""
+        return (self[place] for place in range(len(self)))
+
+    def __getitem__(self, index: Any) -> Any:
+        """Read a place; what was put there comes back as it was put."""
+        index, plain = value_of(index), self.plain
+        if plain is not None:
+            return self._view(wrapped(plain[index]), index)
+        if self._parts is not None and self._parts.known:
+            where = split(index, self.shape)
+            held = None if where is None else self._parts.at(where)
+            if held is not None:
+                part = Recorded(self.tape, held[0])
+                return self._view(part if held[1].whole and not held[1].axes else part[_index(held[1])], index)
+            if where is not None and set(self._parts.axes) <= set(where.axes):  # nothing was put there: what is below
+                return self._view(_picked(self.tape, self._node, index), index)
+        return self._view(_picked(self.tape, self.id, index), index)
+
+    def _view(self, view: Any, index: Any) -> Any:
+        if type(view) is Recorded and view.ndim and _is_basic(index):
+            view._source = self, index, self._version
+        return view
+
+    def __setitem__(self, index: Any, given: Any) -> None:
+        """Put something into a place."""
+        index, given, plain = value_of(index), unwrapped(given), self.plain
+        source = recorded_in(given)
+        if plain is not None:
+            if source is None:
+                plain[index] = given
+                return
+            if plain.dtype.kind != "f":
+                raise InputError(f"a recorded value was put into an array of {plain.dtype}; make it one of floats.")
+            self.tape, self._node, self._plain = source.tape, source.tape.lift(plain), None
+        where = split(index, self.shape)
+        shape = np.broadcast_to(False, self.shape)[index].shape
+        node = self._fitted(given, shape)
+        if self._parts is None:
+            self._parts = Parts()
+        if where is not None and where.axes:
+            self._put(where, node)
+        else:
+            at = index if type(index) is tuple else (index,)
+            _refuse_twice(at, self.shape)
+            self._parts.put_across(at, node)
+        self._changed()
+
+    def _put(self, where: Split, node: int) -> None:
+        """Put a part where integers say, or into a slice of it."""
+        assert self._parts is not None
+        if not where.whole:
+            slot = Split(where.axes, where.place, (slice(None),) * len(where.rest))
+            before = self[slot.index]
+            node = self.tape.record(ASSEMBLE, (before.id, node), {"indices": (where.rest,)})._node
+        self._parts.put(where, node)
+
+    def _fitted(self, given: Any, shape: tuple[int, ...]) -> int:
+        """Give the node of what is put, in the dtype of this array and of the shape of the place."""
+        part = Recorded(self.tape, self.tape.lift(dispatch.stacked(given)))
+        if part.dtype != self.dtype:
+            part = self.tape.record(CAST, (part.id,), {"dtype": self.dtype})
+        if part.shape != shape:
+            extra = part.ndim - len(shape)
+            if extra > 0 and part.shape[:extra] == (1,) * extra:  # NumPy drops leading ones
+                part = self.tape.record(ops.RESHAPE, (part.id,), {"shape": part.shape[extra:]})
+            part = self.tape.record(BROADCAST, (part.id,), {"shape": shape})
+        return part._node
+
+    def become(self, other: Any) -> Any:
+        """Take another value in place, as `+=` does; a scalar does not change in place."""
+        if not self.ndim:
+            return other
+        self[...] = other
+        return self
+
+    def _changed(self) -> None:
+        self._version += 1
+        if self._source is not None:  # views write through
+            source, index, _ = self._source
+            self._source = None
+            source[index] = Recorded(self.tape, self.id)
+            self._source = source, index, source._version
+
+    __hash__ = object.__hash__
+
+
+def _picked(tape: Any, node_id: int, index: Any) -> Recorded:
+    value = tape.entry(node_id).value[index]  # NumPy's own error where the index does not fit
+    options = {"index": index if type(index) is tuple else (index,)}
+    found: Recorded = tape.record(ops.INDEX, (node_id,), options, np.asarray(value))
+    return found
+
+
+def _index(left: Split) -> tuple[Any, ...]:
+    """Give the index of what is left to be picked from a part."""
+    rest = iter(left.rest)
+    numbers = dict(zip(left.axes, left.place, strict=True))
+    return tuple([numbers[axis] if axis in numbers else next(rest) for axis in range(len(left.axes) + len(left.rest))])
+
+
+def _is_basic(index: Any) -> bool:
+    return type(index) is int or ops.is_basic(index if type(index) is tuple else (index,))
+
+
+def _refuse_twice(index: tuple[Any, ...], shape: tuple[int, ...]) -> None:
+    """Refuse an assignment that names an element twice: only the last one counts, and which is not followed."""
+    if ops.is_basic(index) or any(np.asarray(one).dtype == bool for one in index if isinstance(one, np.ndarray | list)):
+        return
+    places = np.arange(int(np.prod(shape))).reshape(shape)[index]
+    if len(np.unique(places)) < places.size:
+        raise InputError("an item assignment names an element twice; use np.add.at, or assign each element once.")

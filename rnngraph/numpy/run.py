@@ -1,0 +1,85 @@
+"""Call a user's function with something in place of its arrays and of NumPy, and put everything back afterwards.
+
+In: a function, arguments, and what stands for an array. Out: what it returned. Globals are replaced under a lock.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import types
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rnngraph.numpy.reach import Leaf, bound, is_leaf, namespaces, parameter_names, rebuilt
+
+LOCK = threading.RLock()  # the globals of a module are one for all threads
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A function of the user's and its arguments."""
+
+    forward: Any
+    arguments: tuple[Any, ...]
+    options: dict[str, Any]
+
+    def run(self, leaf: Leaf, numpy: types.ModuleType | None) -> Any:
+        """Call it with `leaf(array, name)` in place of arrays, and `numpy` in place of NumPy."""
+        function, own, held, options = bound(self.forward)
+        given = (*own, *held, *self.arguments)
+        names = parameter_names(function, len(given))
+        seen: dict[int, tuple[Any, Any]] = {}
+        made = [rebuilt(x, "" if own and not k else names[k], leaf, seen) for k, x in enumerate(given)]
+        keyed = {key: rebuilt(x, key, leaf, seen) for key, x in {**options, **self.options}.items()}
+        with _Replaced(namespaces(self.forward, *given, *options.values()), leaf, numpy, seen):
+            return function(*made, **keyed)
+
+
+class _Replaced:
+    """Globals replaced for the time of a call, and put back whatever happens, with the state of random numbers."""
+
+    def __init__(self, spaces: Any, leaf: Leaf, numpy: types.ModuleType | None, seen: dict[int, Any]) -> None:
+        self.spaces, self.leaf, self.numpy, self.seen = spaces, leaf, numpy, seen
+        self.before: list[tuple[dict[str, Any], dict[str, Any]]] = []
+        self.random = np.random.get_state(), random.getstate()  # noqa: NPY002 - the user's code draws from it
+
+    def __enter__(self) -> None:
+        try:
+            for space, names in self.spaces:
+                self.before.append((space, dict(space)))
+                for name, old in list(space.items()):
+                    new = self._substitute(name, old, names)
+                    if new is not old:
+                        space[name] = new
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def _substitute(self, name: str, old: Any, names: set[str]) -> Any:
+        if self.numpy is not None and (old is np or old is np.random or _is_numpys(old)):
+            return self.numpy if old is np else getattr(self.numpy, "random" if old is np.random else old.__name__)
+        holds = (
+            is_leaf(old) or type(old) in (dict, list, tuple) or (type(old) is np.ndarray and old.dtype.kind in "iub")
+        )
+        if name in names and not name.startswith("__") and holds:
+            return rebuilt(old, name, self.leaf, self.seen)
+        if name in names and hasattr(old, "__dict__"):
+            return rebuilt(old, name, self.leaf, self.seen)
+        return old
+
+    def __exit__(self, *_: object) -> None:
+        for space, before in self.before:
+            for name in space.keys() - before.keys():
+                del space[name]
+            space.update(before)
+        np.random.set_state(self.random[0])  # noqa: NPY002
+        random.setstate(self.random[1])
+
+
+def _is_numpys(value: Any) -> bool:
+    """Tell a function that a module imported from NumPy by name."""
+    called = getattr(value, "__name__", "") if callable(value) and not isinstance(value, type | np.ufunc) else ""
+    return bool(called) and getattr(np, called, None) is value

@@ -1,0 +1,165 @@
+"""`trace_function`: run a user's unchanged NumPy function on recording arrays, and find its recurrences.
+
+In: a function and its arguments. Out: a `Traced`, the loss on a tape, which `record`, `render` and `check` take.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import rnngraph.numpy as recording
+from rnngraph.autodiff.backward import Gradients, gradients
+from rnngraph.autodiff.block import Block
+from rnngraph.autodiff.contribution import Array
+from rnngraph.autodiff.node import Node
+from rnngraph.autodiff.ops import SUM
+from rnngraph.autodiff.tape import Tape
+from rnngraph.autodiff.tensor import Tensor
+from rnngraph.checks import whole_number
+from rnngraph.errors import InputError, RnnGraphError
+from rnngraph.numpy.finding.declare import described, find_recurrences
+from rnngraph.numpy.hold import Outcome, hold, scalar_of
+from rnngraph.numpy.recorded import Recorded
+from rnngraph.numpy.run import LOCK, Call
+from rnngraph.numpy.tape import ArrayTape
+from rnngraph.numpy.values import value_of
+
+
+class Traced(Tensor):
+    """The loss of a traced function: a Tensor as any other, with what was found on the way to it.
+
+    `outputs` is what the function returned, in plain arrays. `found` says in one line which recurrences there are, and
+    `notes` what could not be made sure of.
+    """
+
+    __slots__ = ("found", "notes", "outputs")
+
+    def __init__(self, loss: Tensor, outputs: Any, found: str, notes: tuple[str, ...]) -> None:
+        """Put the loss together with what was found."""
+        super().__init__(loss.tape, loss.id)
+        self.outputs, self.found, self.notes = outputs, found, notes
+
+    @property
+    def gradients(self) -> Gradients:
+        """The gradients of the loss by the names of the arrays."""
+        return gradients(self)
+
+    def __repr__(self) -> str:
+        """Say what was traced."""
+        return f"Traced({self.tape.model}: loss {float(self.value.reshape(())):.6g}, {self.found})"
+
+
+def trace_function(
+    forward: Callable[..., Any],
+    *arrays: Any,
+    loss: Callable[[Any], Any] | None = None,
+    steps: int | None = None,
+    check: bool = True,
+    **options: Any,
+) -> Traced:
+    """Run `forward(*arrays, **options)`, unchanged, on recording arrays, and find its recurrences.
+
+    Float arrays in the arguments (also in dicts, lists, objects and `self`) and those that the user's functions read as
+    globals are recorded under their names. Globals that are NumPy, or come from it, are replaced during the call, under
+    a lock. Nothing that the user holds is changed.
+
+    Args: forward: any function of NumPy arrays. arrays: its arguments. loss: makes a scalar of what the function
+        returns; by default the first scalar that it returns, or else its first array of floats times fixed random
+        weights, summed. steps: how many timesteps there are, where a step takes several products by the recurrent
+        weight. check: hold the record to plain runs: the same loss, and the same slope along one random direction.
+        options: keyword arguments of the function.
+
+    Raises: InputError: a gradient would be lost, the record gives another loss or slope than plain runs, a function of
+        NumPy that is not differentiated here, or nothing that is recorded is returned.
+    """
+    if not callable(forward):
+        raise InputError(f"the forward is {forward!r:.60}; pass a function.")
+    if steps is not None:
+        steps = whole_number(steps, "steps", least=2)
+    call = Call(forward, arrays, options)
+    tape = ArrayTape(model=getattr(forward, "__qualname__", type(forward).__name__).rpartition(".")[2])
+    leaves: dict[str, Array] = {}
+
+    def leaf(array: Array, name: str) -> Recorded:
+        tensor: Any = tape.input(array.copy(), name)
+        leaves[str(tensor.node.name)] = array
+        return tensor  # type: ignore[no-any-return]
+
+    with LOCK:
+        outputs = _recorded(call, leaf)
+        total = _loss(Outcome(outputs, loss), tape)
+        tape.closed = True
+        values = value_of(outputs)
+        found_loss = _pruned(tape, total)
+        outcome = hold(call, leaves, found_loss, loss) if check else ()
+    layers = any(isinstance(entry, Block) for entry in tape.entries)
+    if layers:
+        sentence = "recurrences of layers: " + ", ".join(one.name for one in tape.recurrences)
+    else:
+        sentence = described(tape.entries, find_recurrences(tape, steps))  # type: ignore[arg-type]
+    notes = (*outcome, *(f"the function caught this: {sentence}" for sentence in tape.refused[:1]))
+    return Traced(found_loss, values, sentence, notes)
+
+
+def _recorded(call: Call, leaf: Any) -> Any:
+    """Call the function on recording arrays; an error that a plain run does not raise is told apart from the user's."""
+    try:
+        with np.errstate(all="ignore"):  # what overflows is reported by the trace, with its place
+            return call.run(leaf, recording)
+    except RnnGraphError:
+        raise
+    except Exception as error:
+        call.run(lambda array, name: array.copy(), None)  # raises what the function itself raises
+        text = " ".join(str(error).split())
+        if "setting an array element" in text:  # NumPy hides our sentence where one number is assigned
+            raise InputError(
+                "a recorded value was put into a plain array, one that was made outside of the user's modules or by "
+                "`import numpy` inside a function; import numpy at the top of the module."
+            ) from error
+        raise InputError(
+            f"the function runs on plain arrays and not on recorded ones, which raised {type(error).__name__}: {text}"
+        ) from error
+
+
+def _loss(outcome: Outcome, tape: Tape) -> Recorded:
+    picked = outcome.picked()
+    if not isinstance(picked, Recorded) or picked.plain is not None:
+        held = "nothing" if picked is None else f"a {type(picked).__name__}"
+        raise InputError(
+            f"the function returned {held} that is not recorded; return the loss or the states, computed with NumPy "
+            "from the arrays that were given, by code of your own."
+        )
+    total: Recorded = scalar_of(picked)
+    if total.tape is not tape or not total.node.requires:
+        raise InputError("nothing that was recorded leads to the loss: it depends on none of the arrays of floats.")
+    if total.ndim:
+        total = tape.record(SUM, (total.id,), {"axis": total._axes(None), "keepdims": False})
+    return total
+
+
+def _pruned(tape: ArrayTape, loss: Recorded) -> Tensor:
+    """Drop what does not lead to the loss, such as the user's own backward; the arrays that were given stay."""
+    nodes: list[Node] = tape.entries  # type: ignore[assignment]
+    if len(nodes) != tape.size:  # a block has more ids than one, and is kept as it is
+        return Tensor(tape, loss.id)
+    needed = bytearray(len(nodes))
+    needed[loss.id] = 1
+    for node in reversed(nodes):
+        if needed[node.id]:
+            for i in node.inputs:
+                needed[i] = 1
+        elif node.name:
+            needed[node.id] = 1
+    new: dict[int, int] = {}
+    kept = [node for node in nodes if needed[node.id]]
+    loss_id = loss.id
+    if len(kept) < len(nodes):
+        for place, node in enumerate(kept):
+            new[node.id] = place
+            node.id, node.inputs = place, tuple([new[i] for i in node.inputs])
+        loss_id = new[loss_id]
+        tape.keep(kept)
+    return Tensor(tape, loss_id)

@@ -1,0 +1,139 @@
+"""Mutants of hand-written backward passes: every one is reported, and the step, the way or the gate is named."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import textwrap
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnngraph as rg
+from tests.check import hand_written
+
+N, T, D, H, V = 3, 4, 2, 3, 5
+
+
+def draw(*shape: int, scale: float = 0.5) -> Any:
+    return np.random.default_rng((5, *shape)).normal(size=shape) * scale
+
+
+def recurrent(gates: int) -> tuple[Any, ...]:
+    return draw(N, T, D, scale=1.0), draw(N, H), draw(D, gates * H), draw(H, gates * H), draw(gates * H)
+
+
+ARGUMENTS: dict[str, tuple[Any, ...]] = {
+    "rnn": recurrent(1), "lstm": recurrent(4), "gru": recurrent(3), "affine": (draw(N, T, D), draw(D, V), draw(V)),
+    "softmax": (draw(N, T, V, scale=1.0), np.arange(N * T).reshape(N, T) % V),
+}  # fmt: skip
+
+WITHIN, BACK, PASSES = (
+    "wrong within every single step",
+    "right within a step, wrong over every step back",
+    "once the gradient passes",
+)
+# (layer, line, its mutant, what the report says)
+MUTANTS: tuple[tuple[str, str, str, str], ...] = (
+    ("rnn", "dh[:, t] + carried", "dh[:, t]", f"x: {BACK}.* is not added"),
+    ("rnn", "dh[:, t] + carried", "dh[:, t] + (carried if t != 1 else 0)", f"x: .*{PASSES} from step 2 to 1"),
+    ("rnn", "dh[:, t] + carried", "dh[:, t] + (carried if t != 2 else 0)", f"x: .*{PASSES} from step 3 to 2"),
+    ("rnn", "dh[:, t] + carried", "dh[:, t] - carried", "x: right within a step, wrong from 1 steps back on"),
+    ("rnn", "dh[:, t] + carried", "dh[:, t] + 2 * carried", f"x: {BACK}"),
+    ("rnn", "dh[:, t] + carried", "dh[:, t] + carried.mean(axis=0)", f"x: {BACK}"),
+    ("rnn", "(1 - h[t + 1] ** 2)", "1", f"x: {WITHIN}"),
+    ("rnn", "(1 - h[t + 1] ** 2)", "(1 - h[t] ** 2)", f"x: {WITHIN}"),
+    ("rnn", "(1 - h[t + 1] ** 2)", "(1 - h[t + 1])", f"x: {WITHIN}"),
+    ("rnn", "(1 - h[t + 1] ** 2)", "(1 + h[t + 1] ** 2)", f"x: {WITHIN}"),
+    ("rnn", "(1 - h[t + 1] ** 2)", "(1 - h[3 if t == 1 else t + 1] ** 2)", "x: wrong within step 1 .*another step's"),
+    ("rnn", "dx[:, t] = da @ Wx.T", "dx[:, t] = -da @ Wx.T", "x: the sign is wrong"),
+    ("rnn", "dx[:, t] = da @ Wx.T", "dx[:, -1 - t] = da @ Wx.T", "x: its timesteps are reversed"),
+    ("rnn", "dx[:, t] = da @ Wx.T", "dx[:, t] = da @ Wx.T / len(x)", "x: it is 0.3333 times the right one"),
+    ("rnn", "dx[:, t] = da @ Wx.T", "dx[:, t - 1] = da @ Wx.T", "x: it stands one timestep too early"),
+    ("rnn", "dx[:, t] = da @ Wx.T", "dx[:, (t + 1) % 4] = da @ Wx.T", "x: it stands one timestep too late"),
+    ("rnn", "dx[:, t] = da @ Wx.T", "dx[:, t] = total @ Wx.T", f"x: {WITHIN}"),
+    ("rnn", "dx[:, t] = da @ Wx.T", "dx[:, 0] = da @ Wx.T", "x: wrong"),
+    ("rnn", "da @ Wh.T", "da @ Wh", f"x: {BACK}"),
+    ("rnn", "da @ Wh.T", "total @ Wh.T", f"x: {BACK}"),
+    ("rnn", "da @ Wh.T", "0.5 * da @ Wh.T", f"x: {BACK}"),
+    ("rnn", "dWx += x[:, t].T @ da", "dWx = x[:, t].T @ da", "wrong: Wx; right: x, h0, Wh, b.*not added up"),
+    ("rnn", "dWh += h[t].T @ da", "dWh = h[t].T @ da", "wrong: Wh; right: .*not added up"),
+    ("rnn", "db += da.sum(axis=0)", "db = da.sum(axis=0)", "wrong: b; right: .*not added up"),
+    ("rnn", "db += da.sum(axis=0)", "db += da.mean(axis=0)", "b: it is 0.3333 times the right one"),
+    ("rnn", "dWh += h[t].T @ da", "dWh += h[t + 1].T @ da", "wrong: Wh; right: x, h0, Wx, b"),
+    ("rnn", "dWh += h[t].T @ da", "dWh += (h[t].T @ da).T", "Wh: it is transposed"),
+    ("rnn", "dWx += x[:, t].T @ da", "dWx += x[:, 0].T @ da", "Wx: right for a loss before step 1"),
+    ("rnn", "dWx += x[:, t].T @ da", "dWx += x[:, t].T @ total", "wrong: Wx; .*wrong for a loss at any step"),
+    ("rnn", "dWx += x[:, t].T @ da", "pass", "Wx: the gradient is zero throughout"),
+    ("rnn", "dx, carried, dWx, dWh, db", "dx, 0 * carried, dWx, dWh, db", "h0: the gradient is zero throughout"),
+    ("rnn", "dx, carried, dWx, dWh, db", "dx, dh[:, 0], dWx, dWh, db", "wrong: h0; right: x, Wx, Wh, b"),
+    ("lstm", "dh[:, t] + dnext", "dh[:, t]", f"x: {BACK}: .* by the hidden state"),
+    ("lstm", "dh[:, t] + dnext", "dh[:, t] + (dnext if t != 0 else 0)", f"x: .*{PASSES} from step 1 to 0, by the h"),
+    ("lstm", "dcell + total", "total", f"x: {BACK}: .* by the cell state"),
+    ("lstm", "dcell + total", "(dcell if t != 1 else 0) + total", f"x: .*{PASSES} from step 2 to 1, by the cell state"),
+    ("lstm", "dcell = dnew * f", "dcell = dnew", f"x: {BACK}: .* by the cell state"),
+    ("lstm", "dcell = dnew * f", "dcell = dnew * i", f"x: {BACK}: .* by the cell state"),
+    ("lstm", "dcell = dnew * f", "dcell += dnew * f", "by the cell state"),
+    ("lstm", "* o * (1 - squashed**2)", "* (1 - squashed**2)", f"x: {WITHIN}"),
+    ("lstm", "* o * (1 - squashed**2)", "* o", f"x: {WITHIN}"),
+    ("lstm", "di * i * (1 - i)", "di", f"x: {WITHIN}.*b: gate block 0 .i "),
+    ("lstm", "df * f * (1 - f)", "df", "x: wrong within step 1, 2, 3.*b: gate block 1 .f "),
+    ("lstm", "do * o * (1 - o)", "do * o", f"x: {WITHIN}.*b: gate block 2 .o "),
+    ("lstm", "dg * (1 - g**2)", "dg * g * (1 - g)", f"x: {WITHIN}.*b: gate block 3 .g "),
+    ("lstm", "dg * (1 - g**2)", "dg", f"x: {WITHIN}.*b: gate block 3 .g "),
+    ("lstm", "df = dnew * cell", "df = dnew * squashed", f"x: {WITHIN}.*b: gate block 1 .f "),
+    ("lstm", "di = dnew * g", "di = dnew * i", f"x: {WITHIN}.*b: gate block 0 .i "),
+    ("lstm", "dg = dnew * i", "dg = dnew * g", f"x: {WITHIN}.*b: gate block 3 .g "),
+    ("lstm", "do = total * squashed", "do = total * cell", f"x: {WITHIN}.*b: gate block 2 .o "),
+    ("lstm", "[ai, af, ao, ag]", "[af, ai, ao, ag]", "b: the gate blocks 0 .i .* and 1 .f .* are swapped"),
+    ("lstm", "[ai, af, ao, ag]", "[ai, ao, af, ag]", "b: the gate blocks 1 .f .* and 2 .o .* are swapped"),
+    ("lstm", "[ai, af, ao, ag]", "[ai, af, ag, ao]", "b: the gate blocks 2 .o .* and 3 .g .* are swapped"),
+    ("lstm", "cache[t]", "cache[2 if t == 3 else t]", "x: wrong within step 3 .*another step's cache"),
+    ("lstm", "cache[t]", "cache[max(t - 1, 0)]", "x: wrong within step 1, 2, 3"),
+    ("lstm", "dnext = da @ Wh.T", "dnext = 2 * da @ Wh.T", f"x: {BACK}: .* by the hidden state"),
+    ("lstm", "dWh += before.T @ da", "dWh = before.T @ da", "wrong: Wh; right: x, h0, Wx, b"),
+    ("lstm", "dWx += x.T @ da", "dWx += x.T @ da / 2", "Wx: it is 0.5 times the right one"),
+    ("gru", "dh[:, t] + carried", "dh[:, t]", f"x: {BACK}"),
+    ("gru", "+ total * z", "", f"x: {BACK}"),
+    ("gru", "dp @ Wh.T", "da @ Wh.T", f"x: {BACK}"),
+    ("gru", "an * p * r * (1 - r)", "an * p", f"x: {WITHIN}"),
+    ("gru", "dz * z * (1 - z)", "dz", f"x: {WITHIN}.*b: gate block 1 .z "),
+    ("gru", "total * (before - n)", "total * (n - before)", f"x: {WITHIN}.*b: gate block 1 .z "),
+    ("gru", "total * (1 - z)", "total * z", f"x: {WITHIN}"),
+    ("gru", "[ar, az, an])\n        dp", "[az, ar, an])\n        dp", f"x: {WITHIN}"),
+    ("gru", "before.T @ dp", "before.T @ da", "wrong: Wh; right: x, h0, Wx, b"),
+    ("gru", "[ar, az, an * r]", "[az, ar, an * r]", "wrong"),
+    ("affine", "dout.sum(axis=(0, 1))", "dout.mean(axis=(0, 1))", "b: it is 0.08333 times the right one"),
+    ("affine", "dout @ w.T", "-dout @ w.T", "x: the sign is wrong"),
+    ("affine", '"ntd,ntm->dm", x, dout', '"ntd,ntm->dm", x, dout[::-1]', "wrong: w; right: x, b"),
+    ("softmax", "d = d / len(d)", "pass", "scores: it is 3 times the right one"),
+    ("softmax", "-= 1", "-= 0", "wrong"),
+)  # fmt: skip
+
+
+def mutant(layer: str, line: str, other: str) -> Any:
+    """Compile a backward of which one line is another."""
+    source = textwrap.dedent(inspect.getsource(getattr(hand_written, f"{layer}_backward")))
+    assert source.count(line) == 1, (line, source.count(line))
+    names = dict(vars(hand_written))
+    exec(compile("from __future__ import annotations\n" + source.replace(line, other), "mutant", "exec"), names)
+    return names[f"{layer}_backward"]
+
+
+@pytest.mark.parametrize("layer", list(ARGUMENTS))
+def test_the_right_ones_pass_whatever_the_seed(layer: str) -> None:
+    forward, backward = (getattr(hand_written, f"{layer}_{one}") for one in ("forward", "backward"))
+    for seed in range(5):
+        report = rg.check(forward, backward, *ARGUMENTS[layer], seed=seed)
+        assert report.passed, str(report)
+        assert report.where == ()
+
+
+@pytest.mark.parametrize(("layer", "line", "other", "says"), MUTANTS, ids=[f"{m[0]}: {m[2]}" for m in MUTANTS])
+def test_every_mutant_is_reported_and_located(layer: str, line: str, other: str, says: str) -> None:
+    assert len(MUTANTS) >= 60
+    report = rg.check(getattr(hand_written, f"{layer}_forward"), mutant(layer, line, other), *ARGUMENTS[layer])
+    assert report.differs, str(report)
+    said = " ".join(report.where) or "wrong"
+    assert re.search(says, said), said

@@ -1,0 +1,120 @@
+"""The table of NumPy's functions in docs/numpy.md, made from the code; run this module to write it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import rnngraph.numpy  # noqa: F401 - fills the tables
+from rnngraph.numpy.face import MAKERS
+from rnngraph.numpy.tables import INSTEAD, kind_of
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "numpy.md"
+PLAIN = frozenset((
+        "array2string", "array_function", "array_repr", "array_str", "asmatrix", "bartlett", "base_repr",
+        "binary_repr", "blackman", "bmat", "broadcast_shapes", "busday_count", "busday_offset",
+        "datetime_as_string", "datetime_data", "diag_indices", "einsum_path", "errstate",
+        "format_float_positional", "format_float_scientific", "from_dlpack", "frompyfunc", "fromregex",
+        "fromstring", "genfromtxt", "get_include", "get_printoptions", "getbufsize", "geterr", "geterrcall",
+        "hamming", "hanning", "indices", "info", "is_busday", "isdtype", "isfortran", "isnat", "isscalar",
+        "issubdtype", "iterable", "ix_", "kaiser", "load", "loadtxt", "mask_indices", "may_share_memory",
+        "min_scalar_type", "mintypecode", "ndindex", "nested_iters", "packbits", "printoptions",
+        "promote_types", "ravel_multi_index", "require", "save", "set_numeric_ops", "set_printoptions",
+        "setbufsize", "seterr", "seterrcall", "shares_memory", "show_config", "show_runtime", "test",
+        "tril_indices", "triu_indices", "typename", "unpackbits", "unravel_index", "vectorize",
+))  # fmt: skip
+# they take no arrays of numbers, or are about types, files and settings
+
+
+@dataclass(frozen=True)
+class Row:
+    """One function of NumPy."""
+
+    name: str
+    kind: str
+    instead: str
+
+    @property
+    def unary(self) -> bool:
+        """Whether it is called with one array."""
+        return isinstance(getattr(np, self.name), np.ufunc) and getattr(np, self.name).nin == 1
+
+
+def table() -> list[Row]:
+    """List the functions that take arrays of numbers."""
+    rows = []
+    for name in sorted(dir(np)):
+        found: Any = getattr(np, name)
+        if name.startswith("_") or not callable(found) or isinstance(found, type) or name in PLAIN or name in MAKERS:
+            continue
+        rows.append(Row(name, kind_of(found), INSTEAD.get(name, "")))
+    return rows
+
+
+def document() -> str:
+    """Write the page."""
+    rows = table()
+
+    def listed(kind: str) -> str:
+        return ", ".join(f"`{row.name}`" for row in rows if row.kind == kind)
+
+    refused = "\n".join(f"| `{row.name}` | `{row.instead}` |" for row in rows if row.kind == "refused" and row.instead)
+    return TEXT.format(
+        version=np.__version__,
+        differentiated=listed("differentiated"), values=listed("values"), refused=refused,
+        rest=", ".join(f"`{row.name}`" for row in rows if row.kind == "refused" and not row.instead),
+    )  # fmt: skip
+
+
+TEXT = """# Hand-written NumPy
+
+`rnngraph.trace_function(forward, *arrays)` runs a function of NumPy arrays, unchanged, on recording arrays, and
+gives its loss on a tape: `record`, `render`, `diagnose` and `check` take it. `import rnngraph.numpy as np` is the
+explicit form.
+
+* Float arrays are recorded: those in the arguments (also in dicts, lists, objects and `self`) and the globals that
+  the functions read. Whole numbers and booleans stay plain. What is given is never changed.
+* The loss is the first scalar that is returned, or else the first array times fixed random weights; `loss=` picks
+  another.
+* The record is held to plain runs: the same value, and the same slope along one random direction.
+* Item assignment, slices, views, `+=`, lists, dicts and `out=` are followed. Where a gradient would be lost
+  (`float(x)`, `.item()`, a plain array from elsewhere) one sentence says so.
+
+## How recurrences are found
+
+A weight is recurrent where it multiplies something that depends on its own earlier product; equal expressions are
+one weight. The place along that chain is the timestep. Weights that depend on each other are one cell, products
+that do not are runs of their own, and a product that depends on two runs is a tree and none. Something new must
+enter at every step. A state is a value of one step that is read at a later one on the way to a later product: what
+the weights multiply is `h`, the next one `c`. The axis that is summed away holds the units, so that the other one
+is the batch. Places that fall from step to step are the reverse direction. `steps=` says how many timesteps there
+are where one step takes several products.
+
+## Ties
+
+At a tie of `maximum` and `minimum` a constant takes the gradient, so that `maximum(x, 0)` is ReLU with the slope 0
+at 0; of two recorded arrays each takes half. Equal extremes of `max` and `min` share the gradient. `abs` has the
+slope 0 at 0.
+
+## What is differentiated (of NumPy {version})
+
+{differentiated}.
+
+## What works on values, and has no gradient
+
+{values}.
+
+## What is refused in a sentence
+
+| function | use |
+|---|---|
+{refused}
+
+Also refused: {rest}.
+"""
+
+if __name__ == "__main__":
+    DOCUMENT.write_text(document(), encoding="utf-8")

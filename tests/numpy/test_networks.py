@@ -1,0 +1,78 @@
+"""Hand-written networks, unchanged: gradients against central differences, recurrences as declared by hand."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnngraph as rg
+from rnngraph.numpy.hold import Outcome, scalar_of
+from rnngraph.numpy.reach import rebuilt
+from tests.numpy.networks import NETWORKS, Network
+
+
+def own(forward: Any) -> Any:
+    """Give the object that a method is bound to; a function has none."""
+    return getattr(forward, "__self__", forward if hasattr(forward, "step") else None)
+
+
+def plain_loss(network: Network, moved: Any) -> float:
+    """Run the function on plain arrays, some of them moved."""
+    forward = copy.deepcopy(network.forward) if own(network.forward) is None else network.forward
+    holder = own(network.forward)
+    arrays = rebuilt(list(network.arguments), "", lambda array, name: moved.get(id(array), array).copy(), {})
+    if holder is not None:
+        replaced = rebuilt(holder, "", lambda array, name: moved.get(id(array), array).copy(), {})
+        forward = replaced if forward is holder else getattr(replaced, forward.__name__)
+    return float(scalar_of(np.asarray(Outcome(forward(*arrays), None).picked())))
+
+
+def leaves_of(network: Network) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+
+    def note(array: Any, name: str) -> Any:
+        found[name] = array
+        return array
+
+    holder = own(network.forward)
+    if holder is not None:
+        rebuilt(holder, "", note, {})
+    names = list(inspect.signature(network.forward).parameters)
+    for name, one in zip(names, network.arguments, strict=False):
+        rebuilt(one, name, note, {})
+    return found
+
+
+@pytest.mark.parametrize("name", list(NETWORKS))
+def test_gradients_agree_with_central_differences(name: str) -> None:
+    network = NETWORKS[name]
+    traced = rg.trace_function(network.forward, *network.arguments, **network.options)
+    assert traced.notes == ()
+    assert float(traced.value.reshape(())) == pytest.approx(plain_loss(network, {}), rel=1e-12)
+    leaves = leaves_of(network)
+    assert set(traced.gradients) == set(leaves)
+    for label, array in leaves.items():
+        direction = np.random.default_rng(7).normal(size=array.shape)
+        values = [plain_loss(network, {id(array): array + k * 1e-4 * direction}) for k in (-2, -1, 1, 2)]
+        slope = (values[0] - 8 * values[1] + 8 * values[2] - values[3]) / (12 * 1e-4)
+        assert np.sum(traced.gradients[label] * direction) == pytest.approx(slope, rel=1e-7, abs=1e-9), label
+
+
+@pytest.mark.parametrize("name", list(NETWORKS))
+def test_recurrences_are_those_that_a_person_would_declare(name: str) -> None:
+    network = NETWORKS[name]
+    traced = rg.trace_function(network.forward, *network.arguments, **network.options)
+    found = []
+    for one in traced.tape.recurrences:
+        shape = traced.tape.entry(one.states["h"][0]).value.shape
+        batch = 1 if one.batch_axis is None else shape[one.batch_axis]
+        found.append((one.stem, one.timesteps, one.kinds, batch, int(np.prod(shape)) // batch, one.direction))
+    wanted = [(one.name, one.time, one.kinds, one.batch, one.units, one.direction) for one in network.expected]
+    assert found == wanted, traced.found
+    if wanted:
+        trace = rg.record(traced, lags=True)
+        assert trace.timesteps == max(one[1] for one in wanted)
