@@ -52,7 +52,20 @@ def stack() -> tuple[Any, dict[str, Any]]:
     }
 
 
-CASES = pytest.mark.parametrize("make", [sums, a_weight_of_two_uses, stack])
+def a_gradient_that_is_lent_to_two() -> tuple[Any, dict[str, Any]]:
+    """What reaches `y` also reaches the layer, where a part of its steps gets more."""
+    layer = nn.RNN(3, 3, nonlinearity="relu")
+    layer.parameter("Wh").value[...] = 0
+    layer.parameter("Wx").value[...] = np.eye(3)
+    tape = rg.Tape()
+    x, y = tape.input(np.ones((2, STEPS, 3)), "x"), tape.input(np.ones((2, STEPS, 3)), "y")
+    hidden = layer(x)
+    loss = hidden[:, 1:3].sum() + ((hidden + y) * 5.0).sum()
+    to_x = np.array([5.0, 6.0, 6.0, 5.0])[:, None] * np.ones((2, STEPS, 3))
+    return loss, {"x": to_x, "y": np.full((2, STEPS, 3), 5.0)}
+
+
+CASES = pytest.mark.parametrize("make", [sums, a_weight_of_two_uses, stack, a_gradient_that_is_lent_to_two])
 
 
 @CASES

@@ -92,6 +92,22 @@ def test_a_loss_that_passes_a_state_and_joins_it_again(late: float) -> None:
         np.testing.assert_allclose(trace.log[0, 0, k + 1], log_of(number) + math.log(2) / 2, rtol=1e-13, atol=1e-13)
 
 
+@pytest.mark.parametrize(("below", "above"), [(1e-30, 1e-100), (1.0, 1e-30), (1e100, 1e-200)])
+def test_losses_of_a_decoder_in_its_encoder(below: float, above: float) -> None:
+    # The decoder starts from the encoder's last state: its losses arrive there with a band each.
+    encoder, decoder = (nn.RNN(1, 1, nonlinearity="relu", name=name) for name in ("encoder", "decoder"))
+    for layer, carry in ((encoder, below), (decoder, above)):
+        layer.parameter("Wh").value[...] = carry
+        layer.parameter("b").value[...] = 2.0**-1000
+    tape = rg.Tape()
+    last = encoder(tape.input(np.zeros((1, 8, 1)), "x"))[:, 7]
+    hidden = decoder(tape.input(np.zeros((1, T, 1)), "y"), last)
+    trace = measured(hidden.sum())["encoder.h"]
+    steps, k = np.arange(T)[:, None] + 1, np.arange(-1, 8)
+    expected = steps * math.log(above) + (7 - k) * math.log(below)
+    np.testing.assert_allclose(trace.log[0], expected, rtol=1e-13, atol=1e-12)
+
+
 def test_samples_keep_scales_of_their_own() -> None:
     factors = np.array([1e-30, 1.0, 1e30])
     loss = by_hand(

@@ -79,7 +79,7 @@ def test_a_recorded_layer_of_which_every_square_underflows(detail: str) -> None:
         layer.parameter(name).value[...] = np.eye(hidden)
     layer.parameter("b").value[...] = 0
     x = np.ones((samples, time, hidden), np.float32)
-    loss = (layer(rg.Tape().input(x))[:, time - 1] * np.float32(1e-25)).sum()
+    loss = (layer(rg.Tape().input(x))[:, time - 1] * np.full(hidden, 1e-25, np.float32)).sum()
     trace = rg.record(loss)
     one = float(np.float32(1e-25))
     size = one * math.sqrt(hidden * samples)

@@ -89,16 +89,21 @@ def test_a_loss_of_another_clock_arrives_at_the_state_that_was_computed_last() -
     np.testing.assert_allclose(trace.log[:, :, 0], T * HALF + size, rtol=1e-12)
 
 
-def test_arrivals_by_direction() -> None:
-    # Column 0 is the initial state. The first sample is felt at 2, 3, 4, the second at 3 alone, the third nowhere.
-    log = np.full((3, 1, 6), np.nan)
-    log[0, 0, 3:], log[1, 0, 4] = 0, 0
-    for own in (True, False):
-        for reverse, expected in ((True, [2, 3, 2]), (False, [4, 3, 2])):
-            if own and not reverse:
-                expected = [2, 3, 2]  # a loss of its own step is felt there at the earliest
-            found = arrivals(np.array([2]), log, reverse, own=np.array([own]))
-            np.testing.assert_array_equal(found[:, 0], expected)
+@pytest.mark.parametrize(
+    ("reverse", "own", "expected"),
+    [
+        (True, True, [2, 3, 2, 2]),
+        (True, False, [2, 3, 1, 2]),
+        (False, True, [2, 3, 2, 2]),
+        (False, False, [4, 3, 3, 2]),
+    ],
+)
+def test_arrivals_by_direction(reverse: bool, own: bool, expected: list[int]) -> None:
+    # A loss at step 2 is felt at 2, 3 and 4; at 3 alone; at 1, 2 and 3; nowhere. Column 0 is the initial state.
+    log = np.full((4, 1, 6), np.nan)
+    log[0, 0, 3:] = log[1, 0, 4] = log[2, 0, 2:5] = 0
+    found = arrivals(np.array([2]), log, reverse, own=np.array([own]))
+    np.testing.assert_array_equal(found[:, 0], expected)
 
 
 @pytest.mark.parametrize("detail", ["step", "op"])
