@@ -10,11 +10,9 @@ import numpy as np
 import pytest
 
 import rnngraph as rg
-from rnngraph import nn
 from rnngraph.diagnosis.curve import lag_curve
 from rnngraph.measure.lag_options import LagOptions
 from rnngraph.measure.lags import arrivals
-from rnngraph.trace.magnitudes import Status
 from tests.measure.lag_networks import measured
 
 T = 6
@@ -104,31 +102,3 @@ def test_arrivals_by_direction(reverse: bool, own: bool, expected: list[int]) ->
     log[0, 0, 3:] = log[1, 0, 4] = log[2, 0, 2:5] = 0
     found = arrivals(np.array([2]), log, reverse, own=np.array([own]))
     np.testing.assert_array_equal(found[:, 0], expected)
-
-
-@pytest.mark.parametrize("detail", ["step", "op"])
-@pytest.mark.parametrize(("weight", "gone"), [(1.0, Status.OK), (1e-200, Status.UNDERFLOW)])
-def test_a_loss_on_both_directions_reaches_one_before_it_and_the_other_after_it(
-    weight: float, gone: Status, detail: str
-) -> None:
-    # A ReLU that is open everywhere: h_t = a h_{t∓1} + x_t, so ∂h_s/∂h_k = a^|s-k| in both directions.
-    layer = nn.RNN(3, 3, nonlinearity="relu", bidirectional=True, detail=detail)
-    for name in ("", "_l0_reverse"):
-        layer.parameter("Wh" + name).value[...] = weight * np.eye(3)
-        layer.parameter("Wx" + name).value[...] = np.eye(3)
-    hidden = layer(rg.Tape().input(np.ones((1, T, 3))))
-    s = 2
-    trace = rg.record((hidden[:, s] * np.array([1.0, 2, 2, 2, 4, 4])).sum(), lags=LagOptions("all", "all"))
-    t = np.arange(T)
-    for lags, state, side, size, before in zip(
-        trace.lags, trace.states, (t <= s, t >= s), (3.0, 6.0), (s + 1, T - s), strict=True
-    ):
-        distance = np.abs(t - s)
-        expected = np.where(side, math.log(size) + distance * math.log(weight), np.nan)
-        np.testing.assert_allclose(lags.log[0, 0, 1:], expected, rtol=1e-12)
-        np.testing.assert_allclose(lags.log[0, 0, 0], math.log(size) + before * math.log(weight), rtol=1e-12)
-        far = side & (distance >= 2)
-        status = np.where(~side, Status.ZERO, np.where(far, gone, Status.OK))
-        np.testing.assert_array_equal(state.grad.status, status)
-        np.testing.assert_array_equal(state.carried.status[~side], Status.ZERO)
-        np.testing.assert_array_equal(state.carried.status[side & (distance > 0)], status[side & (distance > 0)])
