@@ -54,7 +54,7 @@ def test_an_interruption_while_a_run_is_packed_leaves_no_file(tmp_path: Path, mo
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(np, "savez_compressed", interrupt)
+    monkeypatch.setattr(np.lib.format, "write_array", interrupt)
     with pytest.raises(KeyboardInterrupt):
         TRACE.save(tmp_path / "run.npz")
     assert list(tmp_path.iterdir()) == []

@@ -32,7 +32,9 @@ def messages() -> Iterator[tuple[str, str]]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and node.exc.args:
                 message = literal(node.exc.args[0])
-                if message is not None and not hasattr(builtins, ast.unparse(node.exc.func)):
+                kind = ast.unparse(node.exc.func).rpartition(".")[2]
+                # A function that makes the error, such as `refusal`, makes the sentence too.
+                if message is not None and kind[:1].isupper() and not hasattr(builtins, kind):
                     yield f"{path.relative_to(PACKAGE)}:{node.lineno}", message
 
 

@@ -126,3 +126,19 @@ def test_samples_that_end_early_are_judged_in_every_layer(layer: Any) -> None:
     np.testing.assert_array_equal(below.arrivals[:, 0], lengths - 1)
     together = lag_curve([lags for lags in trace.lags if lags.state.endswith("_l1")], "forward")
     np.testing.assert_array_equal(together.pairs, [(lengths > lag).sum() for lag in range(1, 20)])
+
+
+@pytest.mark.parametrize("detail", ["step", "op"])
+def test_behind_the_end_of_a_sample_the_layer_below_is_not_measured(detail: str) -> None:
+    # Open ReLUs, h1_t = h1_{t-1} / 2 + x_t and h2_t = h2_{t-1} / 4 + h1_t: ∂h2_s/∂h1_k = 2^-n (2 - 2^-n), n = s - k.
+    layer = nn.RNN(1, 1, nonlinearity="relu", num_layers=2, detail=detail)
+    for name, carry in (("", 0.5), ("_l1", 0.25)):
+        layer.parameter("Wh" + name).value[...] = carry
+        layer.parameter("Wx" + name).value[...] = 1
+    lengths, time = np.array([6, 4, 1]), 6
+    hidden = layer(rg.Tape().input(np.ones((3, time, 1))), mask=np.arange(time) < lengths[:, None])
+    below = measured(hidden[:, time - 1].sum())["rnn.h"].log[:, 0, 1:]
+    steps = lengths[:, None] - 1.0 - np.arange(time)
+    halved = 2.0 ** -np.maximum(steps, 0)
+    expected = np.where(steps >= 0, np.log(halved * (2 - halved)), np.nan)
+    np.testing.assert_allclose(below, expected, rtol=1e-13, atol=1e-15)

@@ -60,7 +60,7 @@ def test_one_sample_takes_the_way_without_a_batch_axis() -> None:
 
 
 def test_its_gradient_is_checked() -> None:
-    report = rg.gradcheck(network(layer(num_layers=2)))
+    report = rg.check(network(layer(num_layers=2)))
     assert report.passed, str(report)
 
 
@@ -70,7 +70,7 @@ def test_a_wrong_rule_of_it_is_found() -> None:
             super().back(factors, p, g, da, weight, out)
             out[0][...] *= 1.01
 
-    report = rg.gradcheck(network(Recurrent(Wrong(), D, H)))
+    report = rg.check(network(Recurrent(Wrong(), D, H)))
     assert not report.passed
     assert {one.op for one in report.culprits} == {"minimal cell"}
 

@@ -188,7 +188,7 @@ def test_the_command_line_takes_targets_and_checkpoints(model: str, tmp_path: Pa
         (("--weights", "w.npz", "--data", "d.npz", "--layers", "2"), "--layers changes the demo's model"),
         (("--weights", "w.npz", "--data", "d.npz", "--set", "a=1"), "--set gives a Python function its arguments"),
         (("a_users_model.py:build", "--weights", "w.npz"), "are two sources"),
-        (("a_users_model.py:build", "--data", "d.npz"), "--data means nothing here"),
+        (("a_users_model.py:build", "--data", "d.npz"), "d.npz holds 'x', which a_users_model.py:build does not take"),
         (("--data", "d.npz"), "--data means nothing here, because without SOURCE and --weights the demo is run"),
         (("--weights", "w.npz", "--data", "d.npz", "--vocabulary", "d.npz"), "give the text with --text FILE"),
     ):

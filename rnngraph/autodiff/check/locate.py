@@ -12,14 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from rnngraph.autodiff.check.by_length import MOST, by_length
 from rnngraph.autodiff.check.slopes import STEPS, Line
 from rnngraph.autodiff.check.subject import TOLERANCES, Subject
 from rnngraph.autodiff.contribution import Array
-from rnngraph.errors import InputError
 
 GATES = {2: "rz", 3: "rzn", 4: "ifog"}  # the usual names of blocks; they are numbered too, since orders differ
 OVERWRITTEN = "right for a loss at any one step, and wrong for their sum: it is overwritten (=), not added to (+=)."
-MOST = 8  # timesteps that are looked at one by one
 
 
 def locate(subject: Subject, wrong: Sequence[int], generator: np.random.Generator) -> tuple[str, ...]:
@@ -95,7 +94,7 @@ class Look:
             if mistake:
                 left.remove(place)
                 yield f"{names[place]}: {mistake}."
-        yield from self.by_length(left) if self.time < 2 else ()
+        yield from by_length(self, left) if self.time < 2 else ()
         timed = [place for place in left if self.time_of(place) is not None]
         for place in timed:
             yield from self.over_time(place, left)
@@ -223,31 +222,6 @@ class Look:
             return f"{name}: right for a loss before step {first}, wrong from there on: {rule}.{reaches}"
         steps = ", ".join(map(str, sorted(losses)))
         return f"{name}: wrong for a loss at step {steps} only: is another step's cache used?{reaches}"
-
-    def by_length(self, wrong: Sequence[int]) -> Iterator[str]:
-        """Shorten sequences of whole numbers, such as the words of a text, and say from which length on it is wrong."""
-        words = [k for k, one in enumerate(self.subject.points) if one.dtype.kind in "iu" and one.ndim == 1]
-        time = min([len(self.subject.points[k]) for k in words], default=0)
-        if time < 2 or not wrong or any(len(self.subject.points[k]) != time for k in words):
-            return
-        for length in range(1, min(time, MOST) + 1):
-            points = [one[:length] if k in words else one for k, one in enumerate(self.subject.points)]
-            try:
-                shorter = self.subject.at(points)
-            except InputError:  # a function that takes no other length
-                return
-            if any(one.shape != other.shape for one, other in zip(shorter.outputs, self.subject.upstream, strict=True)):
-                return
-            look = self.like(shorter)
-            if any(look.is_wrong(k, ..., shorter.upstream, shorter.claimed[k]) for k in wrong):
-                right = f"right for a sequence of {length - 1} step{'s' * (length > 2)}, wrong from {length} on"
-                carried = f": what is carried from a step to the one before it is wrong, or not added ({right})"
-                yield (
-                    "wrong for a single step already: look at one step's own backward."
-                    if length == 1
-                    else (f"right within a step{carried}." if length == 2 else f"{right}.")
-                )
-                return
 
     def gates(self, look: Look, place: int, upstream: Sequence[Array], gradient: Array | None) -> Iterator[str]:
         """Say which gate blocks are wrong, where some are right."""
