@@ -15,7 +15,7 @@ from rnngraph.errors import InputError
 from rnngraph.measure import record as measured
 from rnngraph.measure.lag_options import LagOptions
 from rnngraph.measure.spectrum import SAMPLES, measure_spectra
-from rnngraph.sources.tape.joint import NOTE, reads_many_steps
+from rnngraph.sources.tape.joint import NOTE
 from rnngraph.sources.tape.recording import TapeRecording
 from rnngraph.trace.model import SpectrumTrace, Trace
 
@@ -36,7 +36,7 @@ def record(loss: Tensor | Tape, *, lags: LagOptions | bool = False, spectrum: in
     options = _lag_options(lags)
     spectrum = whole_number(spectrum, "spectrum", least=0)
     recording = open_recording(loss)
-    notes = (NOTE,) if options is not None and reads_many_steps(recording) else ()
+    notes = (NOTE,) if options is not None and recording.joint else ()
     return measured.record(recording, lags=options, spectrum=spectrum, source=source, notes=notes)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,8 +25,10 @@ from rnngraph.norms import norm, row_norms
 from rnngraph.sources.tape.clocks import Clocks
 from rnngraph.sources.tape.cuts import cuts_of
 from rnngraph.sources.tape.entering import Entering, find_entering
+from rnngraph.sources.tape.fed import fed_inputs
 from rnngraph.sources.tape.felt import feel
 from rnngraph.sources.tape.graph import graph_columns
+from rnngraph.sources.tape.joint import reads_many_steps
 from rnngraph.sources.tape.nonfinite import first_nonfinite_backward, first_nonfinite_forward
 from rnngraph.sources.tape.parameters import measure_parameter
 from rnngraph.sources.tape.rows import Plan
@@ -51,9 +54,8 @@ class TapeRecording:
         self.model = tape.model or describe(tape)
         self.labels: Sequence[str | None] = [*tape.step_labels, *[None] * _timesteps(tape)][: _timesteps(tape)]
         self.clocks = Clocks(tape)
-        self.facts: Sequence[Facts] = [
-            _facts(tape, number, one, self.clocks) for number, one in enumerate(tape.recurrences)
-        ]
+        facts = [_facts(tape, number, one, self.clocks) for number, one in enumerate(tape.recurrences)]
+        self.facts: Sequence[Facts] = facts
         self.batch = max((output.shape[0] for output in tape.outputs if output.ndim == 3), default=1)
         first = tape.entry(int(next(iter(self.facts[0].nodes.values()))[0])) if self.facts else tape.entries[-1]
         self.dtype = str(first.value.dtype)
@@ -67,6 +69,15 @@ class TapeRecording:
         self._seen: dict[int, Booleans] = {}
         self._entering: Entering | None = None
         self._states: dict[str, Magnitudes] = {}
+        sizes = [(one.batch, one.timesteps) for one in self.facts]
+        self.fed = {
+            node: numbers
+            for node, numbers in fed_inputs(tape, self._is_input).items()
+            if tape.entry(node).value.shape[:2] == sizes[numbers[0]] and tape.entry(node).value.ndim == 3
+        }
+        for node, numbers in self.fed.items():
+            for number in numbers:
+                facts[number] = replace(facts[number], fed=self._input_name(node))
 
     # ---- the walk of the whole loss
     def walk(self, take: Take) -> None:
@@ -212,9 +223,12 @@ class TapeRecording:
                 steps = Magnitudes.of(np.zeros(time)) if self.walked else Magnitudes.unobserved((time,))
             if node.id in self._seen:
                 steps.status[(steps.status == Status.ZERO) & self._seen[node.id]] = Status.UNDERFLOW
-            name = node.name or (node.place[-1][1] if node.place else node.op.name)
-            found.append(InputTrace(str(name), _lengthened(steps, timesteps)))
+            found.append(InputTrace(self._input_name(node.id), _lengthened(steps, timesteps)))
         return tuple(found)
+
+    def _input_name(self, node_id: int) -> str:
+        entry = self.tape.entry(node_id)
+        return str(entry.name or (entry.place[-1][1] if entry.place else entry.op.name))
 
     def graph(self, states: dict[str, Magnitudes]) -> GraphTrace:
         """Give the recorded graph."""
@@ -238,7 +252,13 @@ class TapeRecording:
         """What enters the recurrences from the loss."""
         if self._entering is None:
             self._entering = find_entering(self.tape, self.starts, self.clocks)
+            self._entering.joint = reads_many_steps(self.tape, self.starts, self._entering)
         return self._entering
+
+    @property
+    def joint(self) -> bool:
+        """Whether the loss reads many timesteps at once, and is one loss."""
+        return self.entering.joint
 
     def losses(self) -> Losses:
         """Say which steps a loss enters."""
@@ -246,7 +266,7 @@ class TapeRecording:
 
     def pull(self, rows: Sequence[tuple[int, int]], samples: dict[int, Integers], see: See) -> None:
         """Walk losses back together."""
-        Plan(self.tape, self.clocks).pull(self.entering, list(rows), samples, see)
+        Plan(self.tape, self.clocks, fed=self.fed).pull(self.entering, list(rows), samples, see)
 
     def back(self, group: Sequence[int], t: int, rows: dict[tuple[int, str], Array], samples: Integers) -> Any:
         """Multiply rows of the states at t by the transposed Jacobian of the step into t."""
