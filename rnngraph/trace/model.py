@@ -137,6 +137,18 @@ class LagTrace:
 
 
 @dataclass(frozen=True, slots=True)
+class InputLagTrace:
+    """Norms of `∂L_s/∂x_k` for what the network is fed, natural logarithms, on every way from the losses.
+
+    Losses, samples and steps are those of the lags of the recurrences that read it.
+    """
+
+    name: str
+    recurrences: tuple[str, ...]  # that read it: the two directions of a layer read one input
+    log: Annotated[Floats, declared("B", "S", "own")]  # ln; -inf zero, NaN unmeasured
+
+
+@dataclass(frozen=True, slots=True)
 class SpectrumTrace:
     """Finite-time spectrum of the recurrence, per layer stack; see `measure/spectrum.py`."""
 
@@ -167,6 +179,7 @@ class Trace(Shown):
     parameters: tuple[ParameterTrace, ...]
     inputs: tuple[InputTrace, ...]
     lags: tuple[LagTrace, ...] = ()
+    input_lags: tuple[InputLagTrace, ...] = ()
     spectrum: tuple[SpectrumTrace, ...] = ()
     notes: tuple[str, ...] = ()  # sentences that a reader of the numbers must know
 
