@@ -88,7 +88,8 @@ def _trace(
     clocks, steps = (np.array([one[k] for one in chosen], np.int64) for k in (0, 1))
     log = np.ascontiguousarray(log)
     time = facts.timesteps
-    born = arrivals(steps, log, facts.reverse, own=clocks == facts.clock)
+    own = (clocks == facts.clock) & (not losses.joint)  # one that reads many steps arrives wherever it is read first
+    born = arrivals(steps, log, facts.reverse, own=own)
     columns = np.arange(-1, time)
     if facts.reverse:
         lag = columns - born[:, :, None]
@@ -105,7 +106,7 @@ def _trace(
     copied, severed = _steps(facts, samples)
     return LagTrace(
         facts.states[kind], steps, clocks, samples.astype(np.int64), log, copied, severed, born, len(losses.steps),
-        facts.batch, options.max_lag,
+        facts.batch, options.max_lag, losses.joint,
     )  # fmt: skip
 
 

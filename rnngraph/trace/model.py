@@ -134,6 +134,7 @@ class LagTrace:
     available: Annotated[int, declared(least=0)]  # loss steps that there are, of which `losses` were taken
     batch: Annotated[int, declared(least=1)]  # samples that there are, of which `samples` were taken
     max_lag: int | None  # steps after which a loss was no longer followed
+    joint: bool = False  # one loss reads many steps at once
 
 
 @dataclass(frozen=True, slots=True)
