@@ -10,6 +10,8 @@ from rnngraph.diagnosis.curve import taken
 from rnngraph.diagnosis.finding import ERROR, FLAGS, NOTE, VERDICTS, Finding
 from rnngraph.diagnosis.layer import Layer, layers_of
 from rnngraph.diagnosis.network import Network, network_of
+from rnngraph.diagnosis.remedies.treat import treat
+from rnngraph.diagnosis.remedies.tried import Tries
 from rnngraph.diagnosis.rules.table import LAYER_RULES, NETWORK_RULES, PATH_RULES, PLACED_RULES
 from rnngraph.diagnosis.thresholds import thresholds_from
 from rnngraph.diagnosis.verdict import Diagnosis, LayerVerdict
@@ -18,13 +20,17 @@ from rnngraph.trace.magnitudes import Status
 from rnngraph.trace.model import Trace
 
 
-def diagnose(trace: Trace, *, horizon: int | None = None, **thresholds: float) -> Diagnosis:
+def diagnose(
+    trace: Trace, *, horizon: int | None = None, trial: Tries | None = None, **thresholds: float
+) -> Diagnosis:
     """Say how far back the network learns, and why it stops.
 
     Args:
         trace: a trace with lags, `rnngraph.record(loss, lags=True)`.
         horizon: the lag that the task needs. Without one the reach is what is said, and nothing is wrong with it: the
             verdict is then given at the longest lag that a tenth of the gradient has behind it.
+        trial: who runs the network again with changed weights, `rnngraph.trial(loss)`: remedies are then tried before
+            they are given, and only what helps is.
         **thresholds: any field of `Thresholds` by name, such as `vanishing=-3`.
 
     Raises:
@@ -45,19 +51,25 @@ def diagnose(trace: Trace, *, horizon: int | None = None, **thresholds: float) -
     flags = _flags(findings)
     verdict = next(flag for flag in flags if flag in VERDICTS)
     head, path = _headline(layers, network, verdict), network.head
+    treated, tried = (tuple(findings), ()) if trial is None else treat(network, findings, trial, verdict)
     losses, samples = path.sums.participation(path.horizon)
     return Diagnosis(
         trace.model, verdict, flags, path.horizon, path.decades, head.rate, head.half_life, network.reach,
-        taken(head.lags[0]), limits.as_dict(), tuple(findings), trace.notes, _spectrum(trace),
+        taken(head.lags[0]), limits.as_dict(), treated, trace.notes, _spectrum(trace),
         reach=network.reach, whole=all(one.whole for one in network.paths if one.reach is not None), asked=horizon,
         at_input=path.input is not None, participation={"losses": losses, "samples": samples},
         by_layer=tuple([_verdict(layer, found) for layer, found in zip(layers, of_layers, strict=True)]),
-        cell=head.cell.title,
+        cell=head.cell.title, tried=tried, able=trial is not None and trial.able,
     )  # fmt: skip
 
 
 def assert_healthy(
-    trace: Trace, *, horizon: int | None = None, allow: Sequence[str] = (), **thresholds: float
+    trace: Trace,
+    *,
+    horizon: int | None = None,
+    allow: Sequence[str] = (),
+    trial: Tries | None = None,
+    **thresholds: float,
 ) -> Diagnosis:
     """Pass where the verdict is healthy, for a test suite; `allow` names further verdicts that pass.
 
@@ -71,7 +83,7 @@ def assert_healthy(
         InputError: as `diagnose`; or an unknown name in `allow`.
     """
     known_flags(allow, "allow")
-    diagnosis = diagnose(trace, horizon=horizon, **thresholds)
+    diagnosis = diagnose(trace, horizon=horizon, trial=trial, **thresholds)
     allowed = {"healthy", *(one for one in FLAGS if one not in VERDICTS), *allow}
     if horizon is None:
         allowed.add("attenuating")

@@ -50,22 +50,6 @@ def is_extinct(path: Path) -> bool:
     return path.decades <= math.log10(float(np.finfo(path.layer.trace.dtype).eps))
 
 
-def written(path: Path) -> float:
-    """Compute what reaches the input of what the states carry, over the size of its weights, in decades; NaN if unknown.
-
-    Of lags from 1 on: what a state is given at its own step need not be remembered.
-    """
-    layer = path.layer
-    weight = parameter_of(layer.trace, layer.states[0], "Wx")
-    if path.input is None or weight is None or not weight.norm > 0:
-        return math.nan
-    sums = [one[np.isfinite(one)] for one in (path.sums.arrived, layer.sums.arrived)]
-    if not sums[1].size:
-        return math.nan
-    top = [float(one.max()) if one.size else -math.inf for one in sums]
-    return (top[0] - top[1] - math.log(weight.norm)) / LN10
-
-
 def overflow_lag(layer: Layer) -> int | None:
     """Predict the lag at which the dtype overflows, where that lies within ten horizons; None else."""
     start = layer.credit.start

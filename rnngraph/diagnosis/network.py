@@ -17,7 +17,7 @@ from rnngraph.diagnosis.layer import Layer
 from rnngraph.diagnosis.sums import Sums, sums_of
 from rnngraph.diagnosis.thresholds import Thresholds
 from rnngraph.trace.magnitudes import Floats
-from rnngraph.trace.model import InputLagTrace, Trace
+from rnngraph.trace.model import InputLagTrace, Trace, parameter_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,25 @@ class Path:
     def alone(self) -> float:
         """What is left at the horizon of what the same losses had at lag 1, whatever they weigh among all."""
         return self.sums.gain_from_first(self.horizon) / LN10
+
+    @property
+    def written(self) -> float:
+        """What reaches the input of what the states carry, over the size of its weights, in decades; NaN if unknown.
+
+        Of lags from 1 on: what a state is given at its own step need not be remembered.
+        """
+        weight = parameter_of(self.layer.trace, self.layer.states[0], "Wx")
+        if self.input is None or weight is None or not weight.norm > 0:
+            return math.nan
+        sums = [one[np.isfinite(one)] for one in (self.sums.arrived, self.layer.sums.arrived)]
+        if not sums[1].size:
+            return math.nan
+        top = [float(one.max()) if one.size else -math.inf for one in sums]
+        return (top[0] - top[1] - math.log(weight.norm)) / LN10
+
+    def shut(self, limit: float) -> bool:
+        """Whether nothing of the input is written into what the states carry."""
+        return self.written <= limit
 
     @property
     def whole(self) -> bool:

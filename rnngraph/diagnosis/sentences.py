@@ -64,8 +64,10 @@ def percent(decades: float) -> str:
     share = 10 ** min(decades, 300.0)
     if share < 1e-3:
         return f"1e{decades:.1f}"
-    if share >= 9.95:
+    if share >= 1.5:
         return times(decades)
+    if share >= 0.995:
+        return "all"
     return f"{100 * share:.2g} %" if share < 0.1 else f"{100 * share:.0f} %"
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rnngraph.diagnosis.curve import LN10
 from rnngraph.diagnosis.finding import ERROR, NOTE, Finding
+from rnngraph.diagnosis.remedies.tried import Tried
 from rnngraph.diagnosis.sentences import gain_text, pace_texts
 
 if TYPE_CHECKING:
@@ -76,6 +77,8 @@ class Diagnosis:
     participation: Mapping[str, float] = field(default_factory=dict)
     by_layer: tuple[LayerVerdict, ...] = ()
     cell: str = ""  # the title of the layer that decides
+    tried: tuple[Tried, ...] = ()  # what was tried, in vain or not
+    able: bool = False  # whether anything could be tried
 
     @property
     def healthy(self) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 
 from rnngraph.diagnosis.causes import cause, is_flat
-from rnngraph.diagnosis.evidence import end_of_memory, evidence, path_evidence, written
+from rnngraph.diagnosis.evidence import end_of_memory, evidence, path_evidence
 from rnngraph.diagnosis.finding import ERROR, NOTE, WARNING, Finding
 from rnngraph.diagnosis.network import Network, Path
 from rnngraph.diagnosis.remedies import advice
@@ -20,7 +20,7 @@ def find_unwritten(network: Network, path: Path) -> Finding | None:
     """The states carry a gradient, but what they remember does not come from the input."""
     if not _is_unwritten(network, path):
         return None
-    limits, share = network.limits, written(path)
+    limits, share = network.limits, path.written
     shut = share <= limits.unwritten
     carrier = network.carriers(path.layer)[0]
     update = path_evidence(network, path).get("update_decades")
@@ -78,7 +78,7 @@ def find_attenuating(network: Network, path: Path) -> Finding | None:
 def _is_unwritten(network: Network, path: Path) -> bool:
     if math.isnan(path.decades) or not network.carriers(path.layer):
         return False
-    return written(path) <= network.limits.unwritten or path.alone <= network.limits.vanishing
+    return path.written <= network.limits.unwritten or path.alone <= network.limits.vanishing
 
 
 def _has_vanished(network: Network, path: Path) -> bool:

@@ -15,6 +15,7 @@ from rnngraph.errors import InputError
 from rnngraph.measure import record as measured
 from rnngraph.measure.lag_options import LagOptions
 from rnngraph.measure.spectrum import SAMPLES, measure_spectra
+from rnngraph.measure.trial import Trial
 from rnngraph.sources.tape.joint import NOTE
 from rnngraph.sources.tape.recording import TapeRecording
 from rnngraph.trace.model import SpectrumTrace, Trace
@@ -38,6 +39,15 @@ def record(loss: Tensor | Tape, *, lags: LagOptions | bool = False, spectrum: in
     recording = open_recording(loss)
     notes = (NOTE,) if options is not None and recording.joint else ()
     return measured.record(recording, lags=options, spectrum=spectrum, source=source, notes=notes)
+
+
+def trial(loss: Tensor | Tape) -> Trial:
+    """Let remedies be tried on what was recorded: `rnngraph.diagnose(trace, trial=rnngraph.trial(loss))`.
+
+    Raises:
+        InputError: the loss is not a scalar, or neither a tensor nor a tape.
+    """
+    return Trial(open_recording(loss))
 
 
 def open_recording(loss: Tensor | Tape) -> TapeRecording:

@@ -22,6 +22,7 @@ from rnngraph.autodiff.tape import Tape
 from rnngraph.errors import InputError
 from rnngraph.measure.recording import Facts, Felt, Losses, See, Take
 from rnngraph.norms import norm, row_norms
+from rnngraph.sources.tape.changed import changed_tape, weight_nodes
 from rnngraph.sources.tape.clocks import Clocks
 from rnngraph.sources.tape.cuts import cuts_of
 from rnngraph.sources.tape.entering import Entering, find_entering
@@ -33,6 +34,7 @@ from rnngraph.sources.tape.nonfinite import first_nonfinite_backward, first_nonf
 from rnngraph.sources.tape.parameters import measure_parameter
 from rnngraph.sources.tape.rows import Plan
 from rnngraph.sources.tape.windows import NodeWindows, block_values, block_window
+from rnngraph.trace.change import Change
 from rnngraph.trace.graph import GraphTrace
 from rnngraph.trace.magnitudes import Booleans, Floats, Integers, Magnitudes, Status
 from rnngraph.trace.model import InputTrace, ParameterTrace
@@ -267,6 +269,19 @@ class TapeRecording:
     def pull(self, rows: Sequence[tuple[int, int]], samples: dict[int, Integers], see: See) -> None:
         """Walk losses back together."""
         Plan(self.tape, self.clocks, fed=self.fed).pull(self.entering, list(rows), samples, see)
+
+    # ---- what becomes of it with other weights
+    def changed(self, changes: Sequence[Change]) -> TapeRecording | None:
+        """Run the pass again with changed weights."""
+        again = changed_tape(self.tape, changes)
+        return None if again is None else TapeRecording(again, self.starts)
+
+    def gradients(self) -> dict[str, Array]:
+        """Give the gradients of the recurrences' weights by name."""
+        wanted = {i for one in self.tape.recurrences for i in weight_nodes(self.tape, one).values()}
+        return {
+            str(step.node.name): np.array(step.gradient) for step in sweep(self.tape, self.starts) if step.node.id in wanted
+        }
 
     def back(self, group: Sequence[int], t: int, rows: dict[tuple[int, str], Array], samples: Integers) -> Any:
         """Multiply rows of the states at t by the transposed Jacobian of the step into t."""
