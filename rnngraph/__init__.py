@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from rnngraph.measure.lag_options import LagOptions
     from rnngraph.sources import torch
     from rnngraph.sources.decay.measure import decay
-    from rnngraph.sources.tape.record import record, spectrum
+    from rnngraph.sources.tape.record import record, spectrum, trial
     from rnngraph.trace.model import Trace
 
 __version__ = "0.1.0"
@@ -44,7 +44,7 @@ __all__ = [
     "Cell", "Diagnosis", "Drawing", "DtypeError", "FileError", "Finding", "GradientError", "InputError", "LagOptions",
     "MissingToolError", "Op", "RnnGraphError", "Tape", "TapeError", "Tensor", "Trace", "VocabularyError",
     "assert_healthy", "concatenate", "decay", "diagnose", "draw", "gradcheck", "gradcheck_functions", "gradients", "nn",
-    "record", "render", "spectrum", "stack", "torch", "where",
+    "record", "render", "spectrum", "stack", "torch", "trial", "where",
 ]  # fmt: skip
 
 _MODULES = {"nn": "rnngraph.nn", "torch": "rnngraph.sources.torch"}
@@ -66,7 +66,7 @@ _HOMES = {
     "rnngraph.graph.draw": ("Drawing", "draw"),
     "rnngraph.measure.lag_options": ("LagOptions",),
     "rnngraph.sources.decay.measure": ("decay",),
-    "rnngraph.sources.tape.record": ("record", "spectrum"),
+    "rnngraph.sources.tape.record": ("record", "spectrum", "trial"),
     "rnngraph.trace.model": ("Trace",),
 }  # fmt: skip
 

@@ -16,8 +16,8 @@ from rnngraph.sources.torch.edges import Edge, walk_down
 from rnngraph.sources.torch.recurrence import Recurrence
 from rnngraph.sources.torch.tracks import Track
 from rnngraph.trace.cell import INPUT, PREVIOUS, PartTrace
+from rnngraph.trace.graph import GraphTrace
 from rnngraph.trace.magnitudes import Integers, Magnitudes
-from rnngraph.trace.model import GraphTrace
 
 if TYPE_CHECKING:
     from rnngraph.sources.torch.recording import TorchRecording

@@ -33,8 +33,9 @@ from rnngraph.sources.torch.shares import Shares, time_first, whole
 from rnngraph.sources.torch.split import split
 from rnngraph.sources.torch.tracks import Track, tracks_of
 from rnngraph.sources.torch.weights import Weights
+from rnngraph.trace.graph import GraphTrace
 from rnngraph.trace.magnitudes import Booleans, Floats, Integers, Magnitudes
-from rnngraph.trace.model import GraphTrace, InputTrace, ParameterTrace
+from rnngraph.trace.model import InputTrace, ParameterTrace
 
 
 class TorchRecording:
