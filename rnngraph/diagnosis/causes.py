@@ -9,8 +9,8 @@ import numpy as np
 from rnngraph.diagnosis.layer import Layer
 
 
-def cause(layer: Layer, *, growing: bool) -> str:
-    """Say which factor of a step is responsible: activation, weights or gate."""
+def cause(layer: Layer, decades: float, *, growing: bool) -> str:
+    """Say which factor of a step is responsible for what is left, in decades: activation, weights or gate."""
     if growing:
         return "weights"
     if layer.cell.keeps:
@@ -21,8 +21,8 @@ def cause(layer: Layer, *, growing: bool) -> str:
             kept = np.sqrt(np.mean(np.exp(-2 * layer.horizon / scales)))
         # The gate is the cause where it alone explains at least half of the decades that were lost.
         lost = float(np.log10(kept)) if kept > 0 else -math.inf
-        return "gate" if lost <= layer.decades / 2 else "weights"
-    if layer.cell.switches_off and layer.decades == -math.inf:
+        return "gate" if lost <= decades / 2 else "weights"
+    if layer.cell.switches_off and decades == -math.inf:
         return "activation"
     return "activation" if activation_share(layer) >= 0.5 else "weights"
 

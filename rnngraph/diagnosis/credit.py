@@ -7,7 +7,7 @@ need know of no direction, no copies and no cuts: a lag counts steps that were t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -26,6 +26,7 @@ class Credit:
     copied: Booleans  # (B, T) the step into t copied the state
     severed: Booleans  # (B, T) nothing leads back over the step into t
     reverse: bool
+    alive: Booleans  # (B, S) the loss arrives in the recurrence, as a finite number
 
     @property
     def start(self) -> Floats:
@@ -42,27 +43,42 @@ class Credit:
 
     def gains(self, sample: int, lags: Integers, *, losses: slice = slice(None)) -> Floats:
         """Give ln of what is left of a sample's losses at each lag, (S, L); NaN where there is no such pair."""
+        with np.errstate(invalid="ignore"):  # from what is not a number, which is left out
+            gain = self.logs(sample, lags, losses=losses) - self.start[sample, losses][:, None]
+        return np.where(gain == np.inf, np.nan, gain)
+
+    def logs(self, sample: int, lags: Integers, *, losses: slice = slice(None)) -> Floats:
+        """Give ln of the norm of a sample's losses at each lag, (S, L); NaN where there is no such pair."""
         log, arrivals = self.log[sample, losses], self.arrivals[sample, losses]
         steps, pieces = self.taken_steps(sample), np.cumsum(self.severed[sample])
         index = np.cumsum(~self.copied[sample])[arrivals][:, None] - 1 - lags
         if not steps.size:
             return np.full(index.shape, np.nan)
         step = steps[np.maximum(index, 0)]
-        start = np.take_along_axis(log, arrivals[:, None], axis=1)
-        with np.errstate(invalid="ignore"):  # from what is not a number, which is left out
-            gain = np.take_along_axis(log, step, axis=1) - start
-        there = (index >= 0) & (pieces[step] == pieces[arrivals][:, None]) & np.isfinite(start) & (gain != np.inf)
-        return np.where(there, gain, np.nan)
+        there = (index >= 0) & (pieces[step] == pieces[arrivals][:, None]) & self.alive[sample, losses][:, None]
+        found = np.take_along_axis(log, step, axis=1)
+        return np.where(there & (found != np.inf), found, np.nan)
 
 
 def credit_of(traces: Sequence[LagTrace], direction: str) -> Credit:
     """Join the lags of states that one step carries together, and put them in processing order."""
     first, log = traces[0], _joined([trace.log[:, :, 1:] for trace in traces])  # the initial state is no step
-    if direction != REVERSE:
+    copied, severed, reverse = first.copied, first.severed, direction == REVERSE
+    if reverse:
+        log, copied, severed = log[..., ::-1], copied[:, ::-1], severed[:, ::-1]
+        arrivals = log.shape[2] - 1 - np.minimum.reduce([trace.arrivals for trace in traces])
+    else:
         arrivals = np.maximum.reduce([trace.arrivals for trace in traces])
-        return Credit(log, arrivals, first.copied, first.severed, reverse=False)
-    arrivals = log.shape[2] - 1 - np.minimum.reduce([trace.arrivals for trace in traces])
-    return Credit(log[..., ::-1], arrivals, first.copied[:, ::-1], first.severed[:, ::-1], reverse=True)
+    start = np.take_along_axis(log, arrivals[:, :, None], axis=2)[..., 0]
+    return Credit(log, arrivals, copied, severed, reverse, np.isfinite(start))
+
+
+def credit_at_input(log: Floats, states: Credit) -> Credit:
+    """Put the lags of an input, (B, S, T) by timestep, beside those of the recurrence that reads it.
+
+    Where a loss arrives is where it arrives in the recurrence; an input that it passes by there is a zero.
+    """
+    return replace(states, log=log[..., ::-1] if states.reverse else log)
 
 
 def log_norm(log: Floats) -> Floats:

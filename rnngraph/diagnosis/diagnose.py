@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import chain
 from typing import Any
 
 from rnngraph.diagnosis.curve import taken
 from rnngraph.diagnosis.finding import ERROR, FLAGS, NOTE, VERDICTS, Finding
-from rnngraph.diagnosis.layer import Layer, Network, layers_of
-from rnngraph.diagnosis.rules.table import LAYER_RULES, NETWORK_RULES
+from rnngraph.diagnosis.layer import Layer, layers_of
+from rnngraph.diagnosis.network import Network, network_of
+from rnngraph.diagnosis.remedies.treat import treat
+from rnngraph.diagnosis.remedies.tried import Tries
+from rnngraph.diagnosis.rules.table import LAYER_RULES, NETWORK_RULES, PATH_RULES, PLACED_RULES
 from rnngraph.diagnosis.thresholds import thresholds_from
-from rnngraph.diagnosis.verdict import Diagnosis
+from rnngraph.diagnosis.verdict import Diagnosis, LayerVerdict
 from rnngraph.errors import InputError
 from rnngraph.trace.magnitudes import Status
 from rnngraph.trace.model import Trace
 
 
-def diagnose(trace: Trace, *, horizon: int | None = None, **thresholds: float) -> Diagnosis:
+def diagnose(trace: Trace, *, horizon: int | None = None, trial: Tries | None = None, **thresholds: float) -> Diagnosis:
     """Say how far back the network learns, and why it stops.
 
     Args:
         trace: a trace with lags, `rnngraph.record(loss, lags=True)`.
-        horizon: the lag at which the verdict is given; by default the longest that a tenth of the (loss, sample)
-            pairs reach.
+        horizon: the lag that the task needs. Without one the reach is what is said, and nothing is wrong with it: the
+            verdict is then given at the longest lag that a tenth of the gradient has behind it.
+        trial: who runs the network again with changed weights, `rnngraph.trial(loss)`: remedies are then tried before
+            they are given, and only what helps is.
         **thresholds: any field of `Thresholds` by name, such as `vanishing=-3`.
 
     Raises:
@@ -36,24 +40,38 @@ def diagnose(trace: Trace, *, horizon: int | None = None, **thresholds: float) -
     limits = thresholds_from(thresholds)
     _check(trace)
     layers = layers_of(trace, limits, horizon)
-    judged = [_judge(layer) for layer in layers]
-    labels = tuple([_label(found) for found in judged])
-    network = Network(trace, tuple(layers), labels)
-    findings = [*chain.from_iterable(judged), *(found for rule in NETWORK_RULES if (found := rule(network)))]
+    network = network_of(trace, layers, limits, horizon)
+    of_layers = [_judge(network, layer) for layer in layers]
+    findings = [one for found in of_layers for one in found]
+    findings += [found for path in network.paths for rule in PATH_RULES if (found := rule(network, path))]
+    findings += [found for rule in NETWORK_RULES if (found := rule(network))]
     findings.sort(key=_order)
     flags = _flags(findings)
     verdict = next(flag for flag in flags if flag in VERDICTS)
-    head = _headline(layers, labels, verdict)
+    head, path = _headline(layers, network, verdict), network.head
+    treated, tried = (tuple(findings), ()) if trial is None else treat(network, findings, trial, verdict)
+    losses, samples = path.sums.participation(path.horizon)
     return Diagnosis(
-        trace.model, verdict, flags, head.horizon, head.decades, head.rate, head.half_life, head.memory_horizon,
-        taken(head.lags[0]), limits.as_dict(), tuple(findings), trace.notes, _spectrum(trace),
+        trace.model, verdict, flags, path.horizon, path.decades, head.rate, head.half_life, network.reach,
+        taken(head.lags[0]), limits.as_dict(), treated, trace.notes, _spectrum(trace),
+        reach=network.reach, whole=all(one.whole for one in network.paths if one.reach is not None), asked=horizon,
+        at_input=path.input is not None, participation={"losses": losses, "samples": samples},
+        by_layer=tuple([_verdict(layer, found) for layer, found in zip(layers, of_layers, strict=True)]),
+        cell=head.cell.title, tried=tried, able=trial is not None and trial.able,
     )  # fmt: skip
 
 
 def assert_healthy(
-    trace: Trace, *, horizon: int | None = None, allow: Sequence[str] = (), **thresholds: float
+    trace: Trace,
+    *,
+    horizon: int | None = None,
+    allow: Sequence[str] = (),
+    trial: Tries | None = None,
+    **thresholds: float,
 ) -> Diagnosis:
     """Pass where the verdict is healthy, for a test suite; `allow` names further verdicts that pass.
+
+    A gradient that is attenuated passes too, unless a horizon says that it is needed.
 
     Returns:
         the diagnosis.
@@ -63,8 +81,10 @@ def assert_healthy(
         InputError: as `diagnose`; or an unknown name in `allow`.
     """
     known_flags(allow, "allow")
-    diagnosis = diagnose(trace, horizon=horizon, **thresholds)
-    allowed = {"healthy", "attenuating", *allow}
+    diagnosis = diagnose(trace, horizon=horizon, trial=trial, **thresholds)
+    allowed = {"healthy", *(one for one in FLAGS if one not in VERDICTS), *allow}
+    if horizon is None:
+        allowed.add("attenuating")
     if "saturated" in allowed and not any(finding.rule == "vanishing" for finding in diagnosis.findings):
         allowed.add("vanishing")
     wrong = [flag for flag in diagnosis.flags if flag not in allowed]
@@ -93,15 +113,29 @@ def _check(trace: Trace) -> None:
         )
 
 
-def _judge(layer: Layer) -> list[Finding]:
+def _judge(network: Network, layer: Layer) -> list[Finding]:
     first, *others = LAYER_RULES
     silent = first(layer)
-    return [silent] if silent else [found for rule in others if (found := rule(layer))]
+    if silent:
+        return [silent]
+    found = [one for rule in others if (one := rule(layer))]
+    return found + [one for rule in PLACED_RULES if (one := rule(network, layer))]
 
 
-def _label(findings: Sequence[Finding]) -> str:
-    rules = [finding.rule for finding in findings if finding.severity != NOTE]
-    return next((one for one in VERDICTS if one in rules), "healthy")
+def _verdict(layer: Layer, findings: Sequence[Finding]) -> LayerVerdict:
+    rules = [one.rule for one in findings]
+    named = (*VERDICTS[:-1], "readout", "bypassed")
+    limits = layer.limits
+    by_size = (
+        "vanishing" if layer.decades <= limits.vanishing
+        else "attenuating" if layer.decades <= limits.attenuating
+        else "healthy"
+    )  # fmt: skip
+    verdict = next((one for one in named if one in rules), by_size)
+    return LayerVerdict(
+        layer.name, layer.recurrence.layer, layer.recurrence.direction, verdict, layer.horizon, layer.decades,
+        layer.decades_from_first, layer.peak, layer.rate, layer.half_life,
+    )  # fmt: skip
 
 
 def _flags(findings: Sequence[Finding]) -> tuple[str, ...]:
@@ -112,15 +146,11 @@ def _flags(findings: Sequence[Finding]) -> tuple[str, ...]:
     return flags if any(flag in VERDICTS for flag in flags) else ("healthy", *flags)
 
 
-def _headline(layers: Sequence[Layer], labels: Sequence[str], verdict: str) -> Layer:
-    """Choose the layer whose numbers stand at the top: of those with the verdict (or all), the most extreme."""
-    chosen = [layer for layer, label in zip(layers, labels, strict=True) if label == verdict] or list(layers)
-
-    def extremity(layer: Layer) -> float:
-        value = layer.peak if verdict == "exploding" else -layer.decades
-        return value if not math.isnan(value) else -math.inf
-
-    return max(chosen, key=extremity)
+def _headline(layers: Sequence[Layer], network: Network, verdict: str) -> Layer:
+    """Choose the layer whose pace stands at the top: the one that grows most, else the one that reads the input."""
+    if verdict != "exploding":
+        return network.head.layer
+    return max(layers, key=lambda layer: layer.peak if not math.isnan(layer.peak) else -math.inf)
 
 
 def _order(finding: Finding) -> tuple[int, int]:

@@ -9,6 +9,7 @@ import numpy as np
 from rnngraph.diagnosis.curve import LN10
 from rnngraph.diagnosis.finding import Value
 from rnngraph.diagnosis.layer import Layer
+from rnngraph.diagnosis.network import Network, Path
 from rnngraph.trace.model import parameter_of
 
 
@@ -16,10 +17,9 @@ def evidence(layer: Layer) -> dict[str, Value]:
     """Gather the numbers that a verdict on a layer rests on."""
     found: dict[str, Value] = {
         "lag": layer.horizon,
-        "decades": layer.decades,
+        "state_decades": layer.decades,
         "rate": layer.rate,
         "half_life": layer.half_life,
-        "memory_horizon": layer.memory_horizon,
         "activation_nats": layer.activation,
         "weight_nats": layer.weights,
         "saturated": layer.saturated,
@@ -30,14 +30,24 @@ def evidence(layer: Layer) -> dict[str, Value]:
     scales = layer.gate_timescales()
     if scales.size:
         found |= {"gate_timescale": float(np.median(scales)), "longest_gate_timescale": float(scales.max())}
-    if is_extinct(layer):
+    return found
+
+
+def path_evidence(network: Network, path: Path) -> dict[str, Value]:
+    """Gather the numbers on the credit that reaches an input."""
+    losses, samples = path.sums.participation(path.horizon)
+    found: dict[str, Value] = {
+        "lag": path.horizon, "decades": path.decades, "memory_horizon": path.reach, "reach": path.reach,
+        "asked": network.asked, "losses_participation": losses, "samples_participation": samples,
+    }  # fmt: skip
+    if is_extinct(path):
         found["extinct"] = True
     return found
 
 
-def is_extinct(layer: Layer) -> bool:
+def is_extinct(path: Path) -> bool:
     """Tell whether what is left, added to a term of short lag, does not change the sum."""
-    return layer.decades <= math.log10(float(np.finfo(layer.trace.dtype).eps))
+    return path.decades <= math.log10(float(np.finfo(path.layer.trace.dtype).eps))
 
 
 def overflow_lag(layer: Layer) -> int | None:
@@ -51,17 +61,17 @@ def overflow_lag(layer: Layer) -> int | None:
     return max(math.ceil(lag), 1) if lag <= 10 * layer.horizon else None
 
 
-def end_of_memory(layer: Layer) -> dict[str, Value]:
+def end_of_memory(path: Path) -> dict[str, Value]:
     """Find where the memory ends, counted from the last loss of the longest sample over steps that are no copies."""
-    credit = layer.credit
-    if not credit.arrivals.size or layer.memory_horizon is None:
+    credit, layer = path.layer.credit, path.layer
+    if not credit.arrivals.size or path.reach is None:
         return {}
     before = [credit.taken_steps(sample) for sample in range(len(credit.arrivals))]
     before = [steps[steps <= last] for steps, last in zip(before, credit.arrivals.max(axis=1), strict=True)]
     behind = max(before, key=lambda steps: int(steps.max(initial=-1)))[::-1]
-    if layer.memory_horizon >= len(behind):
+    if path.reach >= len(behind):
         return {}
-    return at_timestep(layer, credit.timestep(int(behind[layer.memory_horizon])))
+    return at_timestep(layer, credit.timestep(int(behind[path.reach])))
 
 
 def at_timestep(layer: Layer, t: int) -> dict[str, Value]:

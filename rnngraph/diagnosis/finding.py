@@ -8,10 +8,10 @@ from dataclasses import dataclass
 ERROR, WARNING, NOTE = "error", "warning", "note"
 # The verdict is the first of these that is found.
 VERDICTS = (
-    "non_finite", "no_signal", "dead", "dead_inputs", "exploding", "saturated", "vanishing", "too_short", "truncated",
-    "healthy",
+    "non_finite", "no_signal", "dead", "dead_inputs", "exploding", "unwritten", "saturated", "vanishing", "too_short",
+    "truncated", "attenuating", "healthy",
 )  # fmt: skip
-FLAGS = (*VERDICTS, "attenuating")
+FLAGS = (*VERDICTS, "readout", "blind_span")
 
 Value = float | int | bool | str | None
 

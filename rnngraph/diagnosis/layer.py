@@ -15,6 +15,7 @@ from rnngraph.checks import whole_number
 from rnngraph.diagnosis.credit import Credit
 from rnngraph.diagnosis.curve import LN10, LagCurve, lag_curve
 from rnngraph.diagnosis.slope import half_life
+from rnngraph.diagnosis.sums import Sums, sums_of
 from rnngraph.diagnosis.thresholds import Thresholds
 from rnngraph.errors import InputError
 from rnngraph.trace.cell import CellTrace
@@ -33,12 +34,14 @@ class Layer:
     states: tuple[StateTrace, ...]
     lags: tuple[LagTrace, ...]
     curve: LagCurve
+    sums: Sums
     horizon: int
     asked: int | None  # the horizon that was asked for
-    decades: float  # median gain at the horizon
-    peak: float  # largest 90th percentile of the gain up to the horizon
+    decades: float  # what is left at the horizon of what its states had at lag 0: G
+    decades_from_first: float  # the same against lag 1: G1
+    peak: float  # the largest G up to the horizon
+    peak_lag: int  # where that is
     rate: float
-    memory_horizon: int | None
     saturated: float  # mean share of saturated units
     activation: float  # nats per step that the activation's derivative takes
     weights: float  # nats per step that the recurrent weight gives
@@ -71,15 +74,6 @@ class Layer:
             return np.empty(0)
         known = self.gate.log_mean[np.isfinite(self.gate.log_mean) & (self.gate.log_mean < 0)]
         return -1 / known
-
-
-@dataclass(frozen=True, slots=True)
-class Network:
-    """A trace and all its layers, each with the verdict on it alone, such as "vanishing"."""
-
-    trace: Trace
-    layers: tuple[Layer, ...]
-    labels: tuple[str, ...]
 
 
 def layers_of(trace: Trace, limits: Thresholds, horizon: int | None) -> list[Layer]:
@@ -126,23 +120,38 @@ def _layer(trace: Trace, lags: tuple[LagTrace, ...], limits: Thresholds, horizon
     states = tuple([state for one in lags for state in trace.states if state.name == one.state])
     recurrence, cell, first = trace.recurrence_of(states[0]), trace.cell_of(states[0]), states[0]
     curve = lag_curve(lags, recurrence.direction)
-    longest = curve.covered(limits.coverage)
-    if horizon is not None:
-        reached = np.flatnonzero(curve.pairs[:horizon])
-        longest = int(reached[-1]) + 1 if reached.size else 0
+    sums = sums_of(curve.credit)
+    longest = sums.covered(limits.coverage) if horizon is None else sums.longest_of(horizon)
+    peak, peak_lag = _peak(sums, longest, reads=_steps_read(first) if lags[0].joint else 1)
     real = np.flatnonzero(recurrence.valid.any(axis=0))
     return Layer(
-        trace, limits, recurrence, cell, states, lags, curve, longest, horizon,
-        decades=float(curve.median[longest - 1]) / LN10 if longest else float("nan"),
-        peak=curve.peak(longest) / LN10,
-        rate=curve.rate(longest) if longest else float("nan"),
-        memory_horizon=curve.memory_horizon(limits.epsilon),
+        trace, limits, recurrence, cell, states, lags, curve, sums, longest, horizon,
+        decades=sums.gain(longest) / LN10, decades_from_first=sums.gain_from_first(longest) / LN10,
+        peak=peak, peak_lag=peak_lag, rate=curve.rate(longest) if longest else float("nan"),
         saturated=_over(np.mean, first.saturated[real]),
         activation=_over(np.median, first.gain_activation[real]),
         weights=_over(np.median, first.gain_weights[real]),
         gate=_keeping_gate(trace, recurrence, cell),
         window=_window(recurrence, curve.credit),
     )  # fmt: skip
+
+
+def _peak(sums: Sums, horizon: int, *, reads: int) -> tuple[float, int]:
+    """Find the largest gain up to a horizon, in decades, and its lag.
+
+    A loss that reads many steps adds to the gradient at each of them: so much is no growth.
+    """
+    lags = np.arange(1, horizon + 1)
+    with np.errstate(invalid="ignore"):
+        gains = (sums.arrived[:horizon] - sums.started[:horizon]) / LN10 - np.log10(np.minimum(lags + 1, reads))
+    if np.isnan(gains).all():
+        return float("nan"), 0
+    lag = int(np.nanargmax(gains)) + 1
+    return float(gains[lag - 1]), lag
+
+
+def _steps_read(state: StateTrace) -> int:
+    return max(int((state.immediate.status == Status.OK).sum()), 1)
 
 
 def _keeping_gate(trace: Trace, recurrence: RecurrenceTrace, cell: CellTrace) -> GateTrace | None:

@@ -7,6 +7,10 @@ from dataclasses import asdict, dataclass, fields
 
 from rnngraph.errors import InputError
 
+_SHARES = (
+    "saturated", "activation_share", "activation_gain", "dead", "epsilon", "coverage", "participation", "blind",
+)  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
@@ -16,15 +20,19 @@ class Thresholds:
     for the ratio of gradients of one network (1e-3 with an absolute limit, and 70).
     """
 
-    vanishing: float = -4.0  # median gain at the horizon, at or below which the gradient has vanished
-    exploding: float = 2.0  # 90th percentile of the gain at any lag up to the horizon
-    attenuating: float = -2.0  # at or below this the verdict is healthy, with a note
+    vanishing: float = -4.0  # what is left, end to end, at or below which the gradient has vanished
+    exploding: float = 2.0  # what a layer's states make of a gradient at any lag up to the one that is judged
+    attenuating: float = -2.0  # what is left at or below which nothing is learned at that lag now
+    unwritten: float = -6.0  # what reaches the input, over its weights, of what the states carry
+    readout: float = 1.0  # decades lost once, at the readout, from which this is no matter of the recurrence
+    participation: float = 0.5  # share of losses or samples below which a few are said to carry the gradient
+    blind: float = 0.01  # of the best heard position, below which one is not heard by a loss that reads many
     saturated: float = 0.5  # share of saturated units
     activation_share: float = 0.5  # of the loss per step that is due to the activation
     activation_gain: float = 0.25  # what the activation alone leaves per step
     dead: float = 0.5  # share of steps at which every unit's derivative is zero
     epsilon: float = 0.01  # the gain that ends the memory horizon
-    coverage: float = 0.1  # share of (loss, sample) pairs that must reach the default horizon
+    coverage: float = 0.1  # share of the gradient whose losses must have so many steps before them, by default
     timescale: float = 2.0  # ratio of two time constants from which they are said to disagree
 
     def __post_init__(self) -> None:
@@ -48,11 +56,15 @@ class Thresholds:
                 f"attenuating is {self.attenuating:g} and exploding {self.exploding:g} decades; "
                 "a gain of 1 (0 decades) must lie between them."
             )
-        for name in ("saturated", "activation_share", "activation_gain", "dead", "epsilon", "coverage"):
+        for name in _SHARES:
             if not 0 < getattr(self, name) <= 1:
                 raise InputError(
                     f"the threshold {name} is {getattr(self, name):g}; it is a share, above 0 and at most 1."
                 )
+        if self.unwritten >= 0:
+            raise InputError(f"the threshold unwritten is {self.unwritten:g} decades; it must be below 0.")
+        if self.readout <= 0:
+            raise InputError(f"the threshold readout is {self.readout:g} decades; it must be above 0.")
         if self.timescale <= 1:
             raise InputError(f"the threshold timescale is {self.timescale:g}; it is a ratio and must be above 1.")
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rnngraph.diagnosis.curve import LN10
 from rnngraph.diagnosis.finding import ERROR, NOTE, Finding
+from rnngraph.diagnosis.remedies.tried import Tried
 from rnngraph.diagnosis.sentences import gain_text, pace_texts
 
 if TYPE_CHECKING:
@@ -30,11 +31,30 @@ _CSS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Diagnosis:
-    """The verdict at a horizon, with everything that it rests on.
+class LayerVerdict:
+    """What one layer's own states make of a gradient: a line below the verdict on the network. Gains in decades."""
 
-    `decades` is the median gain at the horizon (-inf for an exact zero, NaN where there is none), `rate` its slope
-    in nats per step, `memory_horizon` the lag beyond which less than `thresholds["epsilon"]` of a gradient is left.
+    name: str
+    layer: int
+    direction: str
+    verdict: str
+    horizon: int
+    decades: float  # at the horizon, of what there was where the loss reads the layer: G
+    decades_from_first: float  # of what there was a step before: G1
+    peak: float
+    rate: float
+    half_life: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """The verdict on a network, with everything that it rests on.
+
+    `decades` is what is left at the horizon, end to end: at what the network is fed where that is known (`at_input`), of
+    what there was at lag 1, summed over losses and samples (-inf for an exact zero, NaN where there is none). `reach` is
+    the lag up to which `thresholds["epsilon"]` of it is left, `whole` where that is all that was measured;
+    `memory_horizon` is its older name. `asked` is the lag that the task was said to need. `rate` is the slope of the
+    layer that decides, in nats per step. `participation` says which share of losses and samples carries it.
     """
 
     model: str
@@ -50,6 +70,15 @@ class Diagnosis:
     findings: tuple[Finding, ...]
     notes: tuple[str, ...] = ()  # of the trace: what a reader of the numbers must know
     spectrum: Mapping[str, Any] | None = None
+    reach: int | None = None
+    whole: bool = False
+    asked: int | None = None
+    at_input: bool = False
+    participation: Mapping[str, float] = field(default_factory=dict)
+    by_layer: tuple[LayerVerdict, ...] = ()
+    cell: str = ""  # the title of the layer that decides
+    tried: tuple[Tried, ...] = ()  # what was tried, in vain or not
+    able: bool = False  # whether anything could be tried
 
     @property
     def healthy(self) -> bool:

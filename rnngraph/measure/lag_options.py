@@ -77,6 +77,8 @@ def chosen_losses(losses: Losses, samples: dict[int, Integers], options: LagOpti
         InputError: a step that the sequence has not.
     """
     pairs = list(zip(losses.clocks.tolist(), losses.steps.tolist(), strict=True))
+    if losses.joint:
+        return pairs
     near = {clock: norms[:, samples[norms.shape[1]]] for clock, norms in losses.norms.items()}
     felt = [(clock, t) for clock, t in pairs if near[clock][t].any()]
     if options.losses == "all":

@@ -11,20 +11,20 @@ from __future__ import annotations
 import numpy as np
 
 from rnngraph.measure.lag_options import LagOptions, chosen_losses, chosen_samples
-from rnngraph.measure.recording import Facts, Losses, Recording
+from rnngraph.measure.recording import FED, Facts, Losses, Recording
 from rnngraph.trace.magnitudes import Booleans, Floats, Integers
-from rnngraph.trace.model import LagTrace
+from rnngraph.trace.model import InputLagTrace, LagTrace
 
 
-def measure_lags(recording: Recording, options: LagOptions) -> tuple[LagTrace, ...]:
-    """Measure the lag matrix of every state of every recurrence.
+def measure_lags(recording: Recording, options: LagOptions) -> tuple[tuple[LagTrace, ...], tuple[InputLagTrace, ...]]:
+    """Measure the lag matrix of every state of every recurrence, and of what the network is fed.
 
     Raises:
         InputError: a loss step or a sample that does not exist.
     """
     facts = recording.facts
     if not facts:
-        return ()
+        return (), ()
     losses = recording.losses()
     samples = {one.batch: chosen_samples(losses, one.batch, options) for one in facts}
     chosen = chosen_losses(losses, samples, options)
@@ -35,17 +35,45 @@ def measure_lags(recording: Recording, options: LagOptions) -> tuple[LagTrace, .
         for kind in one.states
     }
 
+    fed: dict[int, Floats] = {}
+
     def see(number: int, kind: str, t: int, low: int, norms: Floats) -> None:
         found = np.where(np.isnan(norms), np.inf, norms)  # what is not finite has no norm
-        logs[number, kind][low : low + len(norms), :, t + 1] = found
+        if kind != FED:
+            logs[number, kind][low : low + len(norms), :, t + 1] = found
+            return
+        one = facts[number]
+        if number not in fed:
+            fed[number] = np.full((len(rows), len(samples[one.batch]), one.timesteps), -np.inf)
+        part = fed[number][low : low + len(norms), :, t]
+        part[...] = np.logaddexp(2 * part, 2 * found) / 2  # of several inputs the norm over all
 
     if rows:
         recording.pull(rows, samples, see)
-    return tuple(
+    states = tuple(
         _trace(one, kind, chosen, logs[number, kind][::-1].swapaxes(0, 1), samples[one.batch], losses, options)
         for number, one in enumerate(facts)
         for kind in one.states
     )
+    born = {one.state: one.arrivals for one in states}
+    inputs = []
+    for number, log in sorted(fed.items()):
+        readers = [one for one in facts if one.fed == facts[number].fed]
+        log = np.ascontiguousarray(log[::-1].swapaxes(0, 1))
+        if options.max_lag is not None:
+            _end(log, [(one.reverse, born[next(iter(one.states.values()))]) for one in readers], options.max_lag)
+        inputs.append(InputLagTrace(facts[number].fed, tuple([one.name for one in readers]), log))
+    return states, tuple(inputs)
+
+
+def _end(log: Floats, readers: list[tuple[bool, Integers]], max_lag: int) -> None:
+    """Leave out what lies further back than a lag, for every recurrence that reads the input."""
+    followed = np.zeros(log.shape, bool)
+    steps = np.arange(log.shape[2])
+    for reverse, born in readers:
+        lag = (steps - born[:, :, None]) * (1 if reverse else -1)
+        followed |= (lag >= 0) & (lag <= max_lag)
+    log[~followed] = np.nan
 
 
 def _trace(
@@ -60,7 +88,8 @@ def _trace(
     clocks, steps = (np.array([one[k] for one in chosen], np.int64) for k in (0, 1))
     log = np.ascontiguousarray(log)
     time = facts.timesteps
-    born = arrivals(steps, log, facts.reverse, own=clocks == facts.clock)
+    own = (clocks == facts.clock) & (not losses.joint)  # one that reads many steps arrives wherever it is read first
+    born = arrivals(steps, log, facts.reverse, own=own)
     columns = np.arange(-1, time)
     if facts.reverse:
         lag = columns - born[:, :, None]
@@ -77,7 +106,7 @@ def _trace(
     copied, severed = _steps(facts, samples)
     return LagTrace(
         facts.states[kind], steps, clocks, samples.astype(np.int64), log, copied, severed, born, len(losses.steps),
-        facts.batch, options.max_lag,
+        facts.batch, options.max_lag, losses.joint,
     )  # fmt: skip
 
 

@@ -47,7 +47,8 @@ def record(
         if lags is not None and recording.walked:
             from rnngraph.measure.lags import measure_lags
 
-            trace = replace(trace, lags=measure_lags(recording, lags))
+            found, inputs = measure_lags(recording, lags)
+            trace = replace(trace, lags=found, input_lags=inputs)
         if spectrum:
             from rnngraph.measure.spectrum import measure_spectra
 

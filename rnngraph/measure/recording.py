@@ -38,6 +38,7 @@ class Facts:
     mask: Booleans | None = None  # (N, T) False where a sample copies its states
     cuts: Booleans | None = None  # (N or 1, T) the step is cut from the one processed before it
     splits_gain: bool = False  # whether a step is a slope and then a product, and nothing else
+    fed: str = ""  # the name of its input where the network itself is fed that; the output of a layer is none
 
     @property
     def reverse(self) -> bool:
@@ -92,8 +93,10 @@ class Losses:
     steps: Integers  # (L,) timesteps, ascending within a clock
     clocks: Integers  # (L,)
     norms: dict[int, Floats]  # clock -> (T, N) norm of what enters
+    joint: bool = False  # one loss reads many steps at once, and stands at its last step
 
 
+FED = "x"  # stands for a kind where what is told is the input of a recurrence; of one that several read, of the first
 # (recurrence, kind, timestep or -1 for the initial state, first row, logs of norms (rows, samples))
 See: TypeAlias = Callable[[int, str, int, int, Floats], None]
 
@@ -149,7 +152,10 @@ class Recording(Protocol):
         """Say which steps a loss enters."""
 
     def pull(self, rows: Sequence[tuple[int, int]], samples: dict[int, Integers], see: See) -> None:
-        """Walk losses back together, each a row given by (clock, timestep), for the chosen samples of a batch size."""
+        """Walk losses back together, each a row given by (clock, timestep), for the chosen samples of a batch size.
+
+        Norms at what the network is fed are told too, as those of the kind `FED`, where they are known.
+        """
 
     def back(self, group: Sequence[int], t: int, rows: dict[tuple[int, str], Array], samples: Integers) -> Any:
         """Multiply rows (k, samples, units) of the states at t by the transposed Jacobian of the step into t.

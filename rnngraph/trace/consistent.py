@@ -55,6 +55,18 @@ def _problems(trace: Trace) -> Iterator[str]:
             yield f"the lags of {lag.state!r} are of sample {lag.samples.max()}, and there are {lag.batch}."
         elif lag.max_lag is not None and lag.max_lag < 1:
             yield f"the lags of {lag.state!r} end at lag {lag.max_lag}."
+    yield from _input_problems(trace)
+
+
+def _input_problems(trace: Trace) -> Iterator[str]:
+    owners = {state.name: state.recurrence for state in trace.states}
+    shapes = {owners.get(lag.state): (*lag.log.shape[:2], lag.log.shape[2] - 1) for lag in trace.lags}
+    for one in trace.input_lags:
+        if not one.recurrences:
+            yield f"the input {one.name!r} has lags, and no recurrence reads it."
+        for name in one.recurrences:
+            if shapes.get(name) != one.log.shape:
+                yield f"the lags of the input {one.name!r} do not fit those of the recurrence {name!r}."
 
 
 def _graph_problems(graph: GraphTrace) -> Iterator[str]:

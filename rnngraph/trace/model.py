@@ -134,6 +134,19 @@ class LagTrace:
     available: Annotated[int, declared(least=0)]  # loss steps that there are, of which `losses` were taken
     batch: Annotated[int, declared(least=1)]  # samples that there are, of which `samples` were taken
     max_lag: int | None  # steps after which a loss was no longer followed
+    joint: bool = False  # one loss reads many steps at once
+
+
+@dataclass(frozen=True, slots=True)
+class InputLagTrace:
+    """Norms of `∂L_s/∂x_k` for what the network is fed, natural logarithms, on every way from the losses.
+
+    Losses, samples and steps are those of the lags of the recurrences that read it.
+    """
+
+    name: str
+    recurrences: tuple[str, ...]  # that read it: the two directions of a layer read one input
+    log: Annotated[Floats, declared("B", "S", "own")]  # ln; -inf zero, NaN unmeasured
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +180,7 @@ class Trace(Shown):
     parameters: tuple[ParameterTrace, ...]
     inputs: tuple[InputTrace, ...]
     lags: tuple[LagTrace, ...] = ()
+    input_lags: tuple[InputLagTrace, ...] = ()
     spectrum: tuple[SpectrumTrace, ...] = ()
     notes: tuple[str, ...] = ()  # sentences that a reader of the numbers must know
 

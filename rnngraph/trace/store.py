@@ -27,7 +27,7 @@ from rnngraph.trace.model import Trace
 
 Array: TypeAlias = NDArray[Any]
 
-SCHEMA = 2
+SCHEMA = 3
 _MARK = "rnngraph trace"
 _HEADER = "header"
 _EXAMPLE = "run.npz"

@@ -45,9 +45,9 @@ def test_the_document() -> None:
     document = json.loads(run("--json", *SMALL), parse_constant=lambda text: pytest.fail(text))
     assert set(document) >= {
         "schema", "verdict", "flags", "horizon", "decades", "rate", "half_life", "memory_horizon", "thresholds",
-        "findings", "spectrum",
+        "findings", "spectrum", "reach", "asked", "by_layer", "participation",
     }  # fmt: skip
-    assert document["schema"] == 1
+    assert document["schema"] == 2
     assert document["verdict"] == "vanishing"
     assert document["spectrum"] is None
     for finding in document["findings"]:
@@ -67,7 +67,9 @@ def test_fail_on_for_ci() -> None:
 def test_thresholds_and_horizon() -> None:
     document = json.loads(run("--json", "--horizon", "10", "--threshold", "vanishing=-20", *SMALL))
     assert document["horizon"] == 10
-    assert document["verdict"] == "healthy"
+    assert document["asked"] == 10
+    assert document["verdict"] == "attenuating"
+    assert document["by_layer"][0]["G"] <= document["by_layer"][0]["G1"]
     assert document["thresholds"]["vanishing"] == -20
 
 

@@ -40,8 +40,7 @@ def test_a_gated_cell_gets_the_advice_of_its_own_gate() -> None:
     layer.parameter("Wh").value[...] *= 0.1
     trace = recorded(layer, time=101, loss="last")
     known, toy = found(trace, "vanishing"), found(described(trace, GATED, i="in", f="hold"), "vanishing")
-    # f = 0.1 ** (1/100), ln(f / (1 - f)) = 3.76
-    assert toy.advice.startswith("Raise the holding gate: a bias of 3.76 leaves a gain of 0.1 at lag 100; chrono")
+    assert toy.advice == "Open the holding gate: chrono initialisation for lag 100, or a larger bias."
     assert toy.cause == known.cause == "gate"
     assert toy.evidence == pytest.approx(known.evidence, nan_ok=True)
     assert toy.evidence["gate_timescale"] == pytest.approx(-1 / np.median(trace.gates[1].log_mean))
@@ -72,10 +71,10 @@ def test_a_gate_that_does_not_tell_the_memory_is_noted_from_twice_on(share: floa
     assert all(f"other paths {said}" in note for note in notes)
 
 
-def test_a_gated_cell_that_explodes_is_not_told_to_scale_its_weights() -> None:
+def test_a_gated_cell_that_explodes_is_not_told_to_start_orthogonal() -> None:
     hot = recorded(nn.RNN(6, 24, init="orthogonal", gain=3.0))
-    assert "scale the recurrent weight" in found(described(hot, PLAIN), "exploding").advice
-    assert "scale the recurrent weight" not in found(described(hot, GATED), "exploding").advice
+    assert "Start the recurrent weight orthogonal" in found(described(hot, PLAIN), "exploding").advice
+    assert "orthogonal" not in found(described(hot, GATED), "exploding").advice
 
 
 def test_what_is_squashed_is_said_as_the_cell_says_it() -> None:
@@ -143,7 +142,7 @@ def test_flat_units_are_the_cause_where_they_take_most(
     assert found(trace, rule).cause == cause
     switched = replace(trace, cells=(replace(PLAIN, switches_off=True),))  # where the share alone says nothing
     for one, expected in ((trace, rule), (switched, "vanishing" if saturated else rule)):
-        assert [flag.rule for flag in rg.diagnose(one).findings if flag.severity == "error"] == [expected]
+        assert [flag.rule for flag in rg.diagnose(one).findings if flag.severity == "warning"] == [expected]
 
 
 def test_steps_count_that_are_real_in_any_sample() -> None:

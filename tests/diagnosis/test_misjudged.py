@@ -57,12 +57,13 @@ def test_one_long_sample_does_not_speak_for_seven_short_ones() -> None:
     long[0] = 1
     trace = rg.record(factors(table, [(99, long), (49, 1 - long)]), lags=True)
     diagnosis = rg.diagnose(trace)
-    assert diagnosis.verdict == "vanishing"
+    # One in eight keeps everything: that much of the gradient arrives, and who carries it is said.
+    assert diagnosis.verdict == "healthy"
     assert diagnosis.horizon == 49
-    assert diagnosis.decades == pytest.approx(49 * math.log10(0.3))
+    assert diagnosis.decades == pytest.approx(math.log10((1 + 7 * 0.3**49) / (1 + 7 * 0.3)))
+    assert found(diagnosis, "few_samples").evidence["participation"] == pytest.approx(1 / 8)
+    assert "as many as 1.0 of 8" in found(diagnosis, "few_samples").text
     assert found(diagnosis, "sample_differs").where["sample"] == 0
-    with pytest.raises(AssertionError, match="vanishing"):
-        rg.assert_healthy(trace)
     asked = rg.diagnose(trace, horizon=99)
     assert asked.verdict == "too_short"
     assert "only 1 of 8 samples" in found(asked, "too_short").text
@@ -73,7 +74,7 @@ def test_samples_without_a_loss_do_not_hide_the_one_that_has_one() -> None:
     weight[10] = 1
     diagnosis = rg.diagnose(rg.record(factors(np.full((32, 50), 0.3), [(49, weight)]), lags=True))
     assert diagnosis.verdict == "vanishing"
-    assert diagnosis.decades == pytest.approx(49 * math.log10(0.3))
+    assert diagnosis.decades == pytest.approx(48 * math.log10(0.3))
     assert diagnosis.measured == "all loss steps, 8 of 32 samples"
     assert "8 of 32 samples" in str(diagnosis)
 
@@ -82,7 +83,7 @@ def test_an_explosion_beyond_the_largest_float() -> None:
     trace = linear(10 * orthogonal(4), 320)
     diagnosis = rg.diagnose(trace)
     assert {"exploding", "non_finite"} <= set(diagnosis.flags)
-    assert diagnosis.decades == pytest.approx(319)
+    assert diagnosis.by_layer[0].decades == pytest.approx(319)
 
 
 def test_the_rate_is_that_of_each_loss_and_not_of_their_mixture() -> None:
@@ -120,28 +121,11 @@ def test_one_step_that_lets_nothing_through_is_not_a_dead_layer() -> None:
     assert diagnosis.decades == pytest.approx(math.log10(expected), abs=1e-9)
 
 
-def test_truncation_keeps_what_it_says_on_a_curve_that_is_no_line() -> None:
-    # The gain is 1 over 40 lags and gone after that: 99 % of 41 lags is all of them.
-    table = np.ones(90)
-    table[:50] = 0.1
-    advice = found(rg.diagnose(rg.record(factors(table), lags=True)), "vanishing").evidence["truncation"]
-    gains = np.cumprod(np.append(1.0, table[::-1]))
-    kept = np.cumsum(gains)[advice - 1] / gains.sum()
-    assert kept >= 0.99
-    assert np.cumsum(gains)[advice - 2] / gains.sum() < 0.99
-
-
-def test_truncation_against_growth_is_read_from_the_curve() -> None:
-    # A gain of 1000 at the first step, and hardly any growth after that.
-    diagnosis = rg.diagnose(linear(np.array([[1.01, 1000.0], [0.0, 1.0]]), 60, c=[[0.0, 1.0]]))
-    assert "truncation after 1 step keeps the growth below 100" in found(diagnosis, "exploding").advice
-
-
 def test_the_clip_is_that_of_the_layer_where_others_make_up_the_norm() -> None:
     rng = np.random.default_rng(0)
     tape = rg.Tape()
     x = tape.input(rng.normal(size=(4, 60, 3)))
-    layer = nn.RNN(3, 16, init="orthogonal", gain=2.0)
+    layer = nn.RNN(3, 16, init="orthogonal", gain=4.0)
     hidden, scores = layer(x), nn.Linear(3, 5)(x)
     loss = (hidden[:, 59] * 1e-9).sum() + (scores * scores).sum() * 10
     trace = rg.record(loss, lags=True)
@@ -182,7 +166,7 @@ def test_a_network_that_neither_grows_nor_shrinks_has_a_rate_of_zero() -> None:
 def test_samples_on_both_sides_of_a_threshold_do_not_differ() -> None:
     rates = 10 ** (np.array([-4.01, -3.99, -3.99, -3.99]) / 59)
     diagnosis = rg.diagnose(rg.record(factors(np.repeat(rates[:, None], 60, axis=1)), lags=True))
-    assert diagnosis.verdict == "healthy"
+    assert diagnosis.verdict == "attenuating"
     assert not [finding for finding in diagnosis.findings if finding.rule == "sample_differs"]
 
 

@@ -49,6 +49,7 @@ def joined(long: Trace, short: Trace) -> Trace:
         gates=(*long.gates, *gates),
         parameters=(*long.parameters, *parameters),
         lags=(*long.lags, *short.lags),
+        input_lags=(*long.input_lags, *short.input_lags),
     )
     check_trace(trace)
     return trace

@@ -35,7 +35,7 @@ def captioner(
 
 def measured(loss: Any, options: LagOptions = FULL) -> dict[str, LagTrace]:
     """The lag traces by state."""
-    return {one.state: one for one in measure_lags(open_recording(loss), options)}
+    return {one.state: one for one in measure_lags(open_recording(loss), options)[0]}
 
 
 def single_loss_passes(loss: Any) -> Mapping[tuple[str, int, int], Array]:

@@ -11,7 +11,6 @@ import pytest
 import rnngraph as rg
 from rnngraph import nn
 from rnngraph.sources.tape.joint import NOTE
-from rnngraph.sources.tape.joint import reads_many_steps as asked
 from rnngraph.sources.tape.record import open_recording
 
 RANDOM = np.random.default_rng(0)
@@ -43,7 +42,7 @@ def attended(h: Any) -> Any:
     ids=["mean", "sum", "all", "attention"],
 )
 def test_a_loss_over_many_steps(loss: Callable[[], Any]) -> None:
-    assert asked(open_recording(loss()))
+    assert open_recording(loss()).joint
 
 
 @pytest.mark.parametrize(
@@ -59,7 +58,7 @@ def test_a_loss_over_many_steps(loss: Callable[[], Any]) -> None:
     ids=["every", "op", "last", "both ways", "squares", "linear"],
 )
 def test_a_loss_at_every_step_or_at_one(loss: Callable[[], Any]) -> None:
-    assert not asked(open_recording(loss()))
+    assert not open_recording(loss()).joint
 
 
 def test_the_diagnosis_says_so() -> None:

@@ -37,6 +37,11 @@ class Given:
             found[place - start] += one
         return found
 
+    def steps(self) -> list[int]:
+        """List the timesteps at which anything reaches a state, ascending."""
+        found = set() if self.output is None else set(np.flatnonzero(self.output.any(axis=(1, 2))).tolist())
+        return sorted(found.union(*(single for single in self.single.values())))
+
     def others(self, start: int, stop: int) -> dict[int, list[tuple[str, Array]]]:
         """Give the gradients of states other than h, by place within the window."""
         found: dict[int, list[tuple[str, Array]]] = {}

@@ -1,12 +1,12 @@
-"""Rules that compare the samples of a layer, or the layers of a network, with each other."""
+"""A rule that compares the samples of a layer with each other."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from rnngraph.diagnosis.curve import LN10
-from rnngraph.diagnosis.finding import NOTE, VERDICTS, WARNING, Finding, Value
-from rnngraph.diagnosis.layer import Layer, Network
+from rnngraph.diagnosis.finding import NOTE, WARNING, Finding, Value
+from rnngraph.diagnosis.layer import Layer
 from rnngraph.diagnosis.sentences import gain_text
 from rnngraph.diagnosis.thresholds import Thresholds
 
@@ -36,22 +36,6 @@ def find_sample_differs(layer: Layer) -> Finding | None:
     # A few samples that explode make the whole explode: then they are the odd ones, not the many others.
     odd = alike if len(different) > len(alike) else different
     return _different(layer, max(odd), gains) if odd else None
-
-
-def find_layer_differs(network: Network) -> Finding | None:
-    """One layer does not fare as the others do."""
-    layers, labels = network.layers, network.labels
-    kinds = [kind for kind in VERDICTS if kind in labels]
-    if len(kinds) < 2:
-        return None
-    rare = min(kinds, key=labels.count)  # of two that are as rare, the graver
-    odd = [layer for layer, label in zip(layers, labels, strict=True) if label == rare]
-    others = [kind for kind in kinds if kind != rare]
-    return Finding(
-        "layer_differs", NOTE, odd[0].where, {"label": rare, "layers": len(odd)}, "one layer differs",
-        "Look at this layer first.",
-        f"{', '.join(layer.name for layer in odd)}: {rare}; the other layers: {', '.join(others)}.",
-    )  # fmt: skip
 
 
 def _different(layer: Layer, worst: tuple[float, int, int, str], gains: dict[int, float]) -> Finding:

@@ -1,73 +1,47 @@
-"""Rules on what becomes of a gradient on its way back: it explodes, vanishes, shrinks, or does not follow its gate."""
+"""Rules on what a layer's own states make of a gradient: it explodes, or does not follow its gate."""
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
-from rnngraph.diagnosis import remedies
-from rnngraph.diagnosis.causes import cause, is_flat
-from rnngraph.diagnosis.evidence import at_timestep, end_of_memory, evidence, overflow_lag
+from rnngraph.diagnosis.causes import cause
+from rnngraph.diagnosis.curve import LN10
+from rnngraph.diagnosis.evidence import at_timestep, evidence, overflow_lag
 from rnngraph.diagnosis.finding import ERROR, NOTE, Finding, Value
 from rnngraph.diagnosis.layer import Layer
-from rnngraph.diagnosis.rules.signal import find_dead
-from rnngraph.diagnosis.sentences import no_credit, pace
+from rnngraph.diagnosis.remedies import advice, norms
+from rnngraph.diagnosis.sentences import pace
 from rnngraph.trace.magnitudes import Status
 
 
 def find_exploding(layer: Layer) -> Finding | None:
     """The gradient grows a hundredfold or more on its way back."""
-    if not layer.peak >= layer.limits.exploding:
+    limit = layer.limits.exploding
+    if not layer.peak >= limit:
         return None
-    lag = int(np.nanargmax(layer.curve.high[: layer.horizon])) + 1
     grads = layer.states[0].grad
     known = np.flatnonzero(grads.status == Status.OK)
     where = at_timestep(layer, int(known[grads.log10[known].argmax()])) if known.size else {}
     risk = overflow_lag(layer)
-    numbers = {
-        **evidence(layer), "peak_decades": layer.peak, "peak_lag": lag, "overflow_lag": risk,
-        "gradient_norm": remedies.gradient_norm(layer.trace.parameters), "clip_norm": remedies.clip_threshold(layer),
-        "weight_scale": remedies.scale_for_unit_gain(layer.rate) if layer.rate > 0 else None,
+    with np.errstate(invalid="ignore"):
+        grown = (layer.sums.arrived - layer.sums.started)[: layer.peak_lag] / LN10
+    passed = int(np.flatnonzero(grown >= limit)[0]) + 1
+    numbers: dict[str, Value] = {
+        **evidence(layer), "peak_decades": layer.peak, "peak_lag": layer.peak_lag, "passed_lag": passed,
+        "overflow_lag": risk, "gradient_norm": norms.gradient_norm(layer.trace.parameters),
+        "clip_norm": norms.clip_threshold(layer),
     }  # fmt: skip
     # A gradient that grows first and shrinks then has a falling slope, which says nothing of its growth.
-    grown = f"1e{layer.peak:+.1f} of what it was{pace(layer) if layer.rate > 0 else ''}"
-    text = f"{layer.name} explodes: up to lag {lag} the gradient grows to {grown}."
+    pace_of = pace(layer) if layer.rate > 0 else ""
+    text = f"{layer.name} explodes: up to lag {layer.peak_lag} the gradient grows to 1e{layer.peak:+.1f} of what it was"
+    text += f"{pace_of}."
     if risk is not None:
         text += f" At this rate {layer.trace.dtype} overflows after {risk} steps."
     return Finding(
-        "exploding", ERROR, {**layer.where, **where}, numbers, cause(layer, growing=True),
-        remedies.for_exploding(layer), text,
-    )  # fmt: skip
-
-
-def find_saturated(layer: Layer) -> Finding | None:
-    """The gradient has vanished, and flat activations are what took it."""
-    if not _has_vanished(layer) or not is_flat(layer):
-        return None
-    return Finding(
-        "saturated", ERROR, {**layer.where, **end_of_memory(layer)}, evidence(layer), "activation",
-        remedies.for_saturated(layer), f"{layer.name} is saturated, and {no_credit(layer)}",
-    )  # fmt: skip
-
-
-def find_vanishing(layer: Layer) -> Finding | None:
-    """The gradient has vanished at the horizon."""
-    if not _has_vanished(layer) or is_flat(layer):
-        return None
-    return Finding(
-        "vanishing", ERROR, {**layer.where, **end_of_memory(layer)}, {**evidence(layer), **remedies.numbers(layer)},
-        cause(layer, growing=False), remedies.for_vanishing(layer), f"In {layer.name} {no_credit(layer)}",
-    )  # fmt: skip
-
-
-def find_attenuating(layer: Layer) -> Finding | None:
-    """The gradient shrinks, but not to nothing."""
-    if not layer.limits.vanishing < layer.decades <= layer.limits.attenuating:
-        return None
-    advice = remedies.for_vanishing(layer, 2 * layer.horizon)
-    return Finding(
-        "attenuating", NOTE, layer.where, evidence(layer), cause(layer, growing=False),
-        f"Nothing need be done at this horizon; for twice the lag, {advice[0].lower()}{advice[1:]}",
-        f"In {layer.name} a gradient is 1e{layer.decades:+.1f} of what it was at lag {layer.horizon}{pace(layer)}.",
+        "exploding", ERROR, {**layer.where, **where}, numbers, cause(layer, layer.decades, growing=True),
+        advice.for_exploding(layer), text,
     )  # fmt: skip
 
 
@@ -95,5 +69,19 @@ def find_gate_timescale(layer: Layer) -> Finding | None:
     )  # fmt: skip
 
 
-def _has_vanished(layer: Layer) -> bool:
-    return layer.decades <= layer.limits.vanishing and find_dead(layer) is None
+def find_readout(layer: Layer) -> Finding | None:
+    """What is lost is lost once, where the loss reads the layer, and not from step to step."""
+    once = layer.decades_from_first - layer.decades
+    if not (layer.decades <= layer.limits.vanishing and once >= layer.limits.readout):
+        return None
+    if not layer.decades_from_first > layer.limits.vanishing:
+        return None
+    left = f"1e{layer.decades_from_first:+.1f}" if math.isfinite(layer.decades_from_first) else "nothing"
+    return Finding(
+        "readout", "warning", layer.where,
+        {**evidence(layer), "decades_from_first": layer.decades_from_first, "once_decades": once}, "readout",
+        "Look at what stands between this layer's memory and the loss: the bias of its output gate, or the head's "
+        "weights. The recurrence needs no change.",
+        f"{layer.name} hands on little of what it keeps: a factor of 1e{-once:+.1f} is lost once, where the loss reads "
+        f"it; from step to step it keeps {left} at lag {layer.horizon}.",
+    )  # fmt: skip

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
-from rnngraph.diagnosis.finding import WARNING, Finding
+from rnngraph.diagnosis.finding import NOTE, WARNING, Finding
 from rnngraph.diagnosis.layer import Layer
+from rnngraph.diagnosis.network import Network
 
 
-def find_too_short(layer: Layer) -> Finding | None:
+def find_too_short(network: Network, layer: Layer) -> Finding | None:
     """There is no lag to judge, or none as long as the horizon that was asked for."""
     if layer.horizon >= 1:
         return _find_unreached_horizon(layer)
     if layer.curve.nonfinite and not layer.curve.pairs.any():
         return None  # the lags are there, but none of their gradients is a number
+    others = [one.name for one in network.layers if one.horizon >= 1]
     first = "the last timestep, where this direction starts" if layer.credit.reverse else "the first step"
     return Finding(
-        "too_short", WARNING, layer.where, {"pairs": int(layer.curve.pairs.sum())}, "no loss with a step before it",
+        "too_short", WARNING if not others else NOTE, layer.where, {"pairs": int(layer.curve.pairs.sum())},
+        "no loss with a step before it",
         f"Trace a longer sequence, or one whose loss is not on {first}.",
-        f"{layer.name} is too short to judge: no loss has a step before it to compare with.",
+        f"{layer.name} is too short to judge: no loss has a step before it to compare with."
+        + (f" {', '.join(others)} can be judged." if others else ""),
     )  # fmt: skip
 
 
@@ -29,12 +31,10 @@ def find_truncated(layer: Layer) -> Finding | None:
     window = layer.window
     if window is None:
         return None
-    kept = f" (at the measured rate the window already keeps {-math.expm1(layer.rate * window):.1%})"
     return Finding(
         "truncated", WARNING, layer.where, {"window": window, "judged_to_lag": layer.horizon},
         "detach or truncated back-propagation",
-        f"Lags of {window} and more are cut off by design; to judge them, trace without the cut"
-        f"{kept if layer.rate < 0 else ''}.",
+        f"Lags of {window} and more are cut off by design; to judge them, trace without the cut.",
         f"The recurrence of {layer.name} is cut: no gradient goes back over more than {window - 1} steps, "
         "and only shorter lags are judged.",
     )  # fmt: skip

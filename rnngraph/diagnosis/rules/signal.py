@@ -6,7 +6,8 @@ import numpy as np
 
 from rnngraph.diagnosis.causes import dead_share
 from rnngraph.diagnosis.finding import ERROR, NOTE, WARNING, Finding, Value
-from rnngraph.diagnosis.layer import Layer, Network
+from rnngraph.diagnosis.layer import Layer
+from rnngraph.diagnosis.network import Network
 from rnngraph.diagnosis.sentences import counted
 from rnngraph.trace.magnitudes import Booleans, Status
 from rnngraph.trace.model import parameter_of

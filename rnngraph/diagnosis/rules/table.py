@@ -1,4 +1,4 @@
-"""The rules of a verdict in one table: plain functions of a layer, or of the whole network.
+"""The rules of a verdict in one table: plain functions of a layer, of a path, or of the whole network.
 
 A rule gives a finding or nothing. A new one is a function in one of the files beside this one, and a row here; where it
 may be the verdict, its name also has its rank in `finding.VERDICTS`.
@@ -9,26 +9,31 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rnngraph.diagnosis.finding import Finding
-from rnngraph.diagnosis.layer import Layer, Network
-from rnngraph.diagnosis.rules import comparison, gradient, reach, signal
+from rnngraph.diagnosis.layer import Layer
+from rnngraph.diagnosis.network import Network, Path
+from rnngraph.diagnosis.rules import carriers, comparison, gradient, path, reach, signal
 
 # The first row comes first: a layer without a signal is judged no further.
 LAYER_RULES: tuple[Callable[[Layer], Finding | None], ...] = (
     signal.find_no_signal,
     signal.find_dead,
     gradient.find_exploding,
-    gradient.find_saturated,
-    gradient.find_vanishing,
-    reach.find_too_short,
+    gradient.find_readout,
     reach.find_truncated,
-    gradient.find_attenuating,
     gradient.find_gate_timescale,
     signal.find_masked_samples,
     signal.find_silent_samples,
     comparison.find_sample_differs,
 )
-NETWORK_RULES: tuple[Callable[[Network], Finding | None], ...] = (
-    signal.find_non_finite,
-    signal.find_dead_inputs,
-    comparison.find_layer_differs,
+# A layer among the others.
+PLACED_RULES: tuple[Callable[[Network, Layer], Finding | None], ...] = (reach.find_too_short, carriers.find_bypassed)
+PATH_RULES: tuple[Callable[[Network, Path], Finding | None], ...] = (
+    path.find_unwritten,
+    path.find_saturated,
+    path.find_vanishing,
+    path.find_attenuating,
+    carriers.find_few_losses,
+    carriers.find_few_samples,
+    carriers.find_blind_span,
 )
+NETWORK_RULES: tuple[Callable[[Network], Finding | None], ...] = (signal.find_non_finite, signal.find_dead_inputs)

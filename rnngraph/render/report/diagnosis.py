@@ -6,10 +6,10 @@ import json
 from typing import Any
 
 from rnngraph.diagnosis.finding import Finding
-from rnngraph.diagnosis.verdict import Diagnosis
+from rnngraph.diagnosis.verdict import Diagnosis, LayerVerdict
 from rnngraph.render.strict import plain
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 def diagnosis_json(diagnosis: Diagnosis) -> str:
@@ -29,6 +29,12 @@ def diagnosis_document(diagnosis: Diagnosis) -> dict[str, Any]:
         "rate": diagnosis.rate,
         "half_life": diagnosis.half_life,
         "memory_horizon": diagnosis.memory_horizon,
+        "reach": diagnosis.reach,
+        "reach_is_whole": diagnosis.whole,
+        "asked": diagnosis.asked,
+        "at_input": diagnosis.at_input,
+        "participation": dict(diagnosis.participation),
+        "by_layer": [_layer(one) for one in diagnosis.by_layer],
         "floor": None,  # of a gain, as earlier versions had one
         "measured": diagnosis.measured,
         "notes": list(diagnosis.notes),
@@ -38,6 +44,21 @@ def diagnosis_document(diagnosis: Diagnosis) -> dict[str, Any]:
     }
     cleaned: dict[str, Any] = plain(document)
     return cleaned
+
+
+def _layer(one: LayerVerdict) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "layer": one.layer,
+        "direction": one.direction,
+        "verdict": one.verdict,
+        "horizon": one.horizon,
+        "G": one.decades,
+        "G1": one.decades_from_first,
+        "peak": one.peak,
+        "rate": one.rate,
+        "half_life": one.half_life,
+    }
 
 
 def _finding(finding: Finding) -> dict[str, Any]:

@@ -34,14 +34,18 @@ class Entering:
         default_factory=dict
     )  # node id -> (recurrence, timestep, gradient)
     norms: dict[int, Floats] = field(default_factory=dict)  # clock -> (T, N)
+    joint: bool = False  # all that enters is one loss, which reads many steps at once
 
     def losses(self) -> Losses:
         """Say which steps a loss enters."""
         norms = dict(sorted(self.norms.items()))
         pairs = [(clock, t) for clock, norm in norms.items() for t in np.flatnonzero((norm != 0).any(axis=1)).tolist()]
+        if self.joint and pairs:
+            pairs = [max(pairs, key=lambda pair: (pair[1], pair[0]))]
         return Losses(
-            np.array([t for _, t in pairs], np.int64), np.array([clock for clock, _ in pairs], np.int64), norms
-        )
+            np.array([t for _, t in pairs], np.int64), np.array([clock for clock, _ in pairs], np.int64), norms,
+            self.joint,
+        )  # fmt: skip
 
     def rows(
         self, rows: list[tuple[int, int]], samples: Mapping[int, Integers], window: tuple[int, int] | None = None
@@ -52,11 +56,13 @@ class Entering:
         for entry_id, (recurrence, given) in self.blocks.items():
             clock = self.clocks.of(recurrence)
             some = found.setdefault(entry_id, [])
-            for row, number in place.items():
-                if row[0] == clock and (window is None or window[0] <= row[1] < window[1]):
-                    some.extend(_of_step(given, row[1], number, samples[given.block.sample_count]))
+            steps = given.steps() if self.joint else [row[1] for row in place if row[0] == clock]
+            for t in steps:
+                number = 0 if self.joint else place[clock, t]
+                if window is None or window[0] <= t < window[1]:
+                    some.extend(_of_step(given, t, number, samples[given.block.sample_count]))
         for node_id, (recurrence, t, gradient) in self.nodes.items():
-            number = place.get((self.clocks.of(recurrence), t), -1)
+            number = 0 if self.joint else place.get((self.clocks.of(recurrence), t), -1)
             if number >= 0:
                 one = self.tape.recurrences[recurrence]
                 chosen = _only(gradient, one.batch_axis, samples)[None].astype(np.float64)

@@ -1,11 +1,13 @@
 """Whether the loss reads many timesteps jointly, as pooling and attention do: early steps then get gradient directly.
 
-In: a recording. Out: yes or no, found by asking: one state that a loss reads is moved a little, what stands above the
-recurrences is computed again, and the gradients that enter at other steps are compared with those before. A loss at
-every step leaves them as they are.
+In: a tape, and what enters its recurrences. Out: yes or no, found by asking: one state that a loss reads is moved a
+little, what stands above the recurrences is computed again, and the gradients that enter at other steps are compared
+with those before. A loss at every step leaves them as they are.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -15,50 +17,47 @@ from rnngraph.autodiff.block.given import gather
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.node import Node
 from rnngraph.autodiff.tape import Entry, Tape
-from rnngraph.sources.tape.recording import TapeRecording
+from rnngraph.sources.tape.entering import Entering
 
 NOTE = (
-    "the loss reads many timesteps at once (pooling or attention): early steps get gradient directly, and the lags are "
-    "those of the recurrence alone"
+    "the loss reads many timesteps at once (pooling or attention): it is taken as one loss at its last step, and early "
+    "steps get gradient from it directly"
 )
 _MOVE = 1e-2  # relative; what changes by less than _SAME of the largest gradient is rounding
 _SAME = 1e-7
 
 
-def reads_many_steps(recording: TapeRecording) -> bool:
+def reads_many_steps(tape: Tape, starts: Mapping[int, Array], entering: Entering) -> bool:
     """Tell whether states of several timesteps are put together before something that is not linear in them.
 
     A loss that is a plain sum over timesteps is not meant: it is a loss at every step.
     """
-    tape, entering = recording.tape, recording.entering
-    for entry_id, (_, given) in entering.blocks.items():
-        if given.output is None:
-            steps = sorted(given.single.get("h", {}))
-        else:
-            steps = np.flatnonzero(given.output.any(axis=(1, 2))).tolist()
-        if len(steps) > 1 and _moves_others(recording, {entry_id: steps[len(steps) // 2]}):
-            return True
-    by_recurrence: dict[int, list[int]] = {}
+    given = {entry_id: [t for t in one.steps() if t >= 0] for entry_id, (_, one) in entering.blocks.items()}
+    blocks = {entry_id: steps for entry_id, steps in given.items() if steps}
+    nodes: dict[int, list[int]] = {}
     for node_id, (number, _, _) in entering.nodes.items():
-        by_recurrence.setdefault(number, []).append(node_id)
-    return any(
-        len(nodes) > 1 and _moves_others(recording, {sorted(nodes)[len(nodes) // 2]: -1})
-        for nodes in by_recurrence.values()
-        if tape.recurrences
+        nodes.setdefault(number, []).append(node_id)
+    read = {t for steps in blocks.values() for t in steps} | {t for _, t, _ in entering.nodes.values()}
+    return len(read) > 1 and any(
+        _moves_others(tape, starts, *moved)
+        for moved in (
+            *((entry_id, steps[len(steps) // 2]) for entry_id, steps in blocks.items()),
+            *((sorted(some)[len(some) // 2], -1) for some in nodes.values()),
+        )
     )
 
 
-def _moves_others(recording: TapeRecording, moved: dict[int, int]) -> bool:
+def _moves_others(tape: Tape, starts: Mapping[int, Array], target: int, t: int) -> bool:
     """Move one state, and tell whether the gradient that enters anywhere else changes."""
-    (target, t), tape = next(iter(moved.items())), recording.tape
-    states = {one.block.id for one in tape.recurrences if one.block is not None}
-    states |= {node_id for one in tape.recurrences for ids in one.states.values() for node_id in ids}
+    times = {node_id: k for one in tape.recurrences for ids in one.states.values() for k, node_id in enumerate(ids)}
+    states = {one.block.id for one in tape.recurrences if one.block is not None} | set(times)
+    here = times.get(target, t)
     changed = _computed_again(tape, target, t, states)
     largest, difference = 0.0, 0.0
-    before, after = (_arrived(one, recording, states) for one in (tape, changed))
+    before, after = (_arrived(one, starts, states) for one in (tape, changed))
     for node_id, one in before.items():
         for step, gradient in one.items():
-            if (node_id, step) == (target, t):
+            if times.get(node_id, step) == here:  # both directions and all layers are read at one step together
                 continue
             other = after.get(node_id, {}).get(step, np.zeros_like(gradient))
             largest = max(largest, float(np.abs(gradient).max(initial=0)))
@@ -66,10 +65,10 @@ def _moves_others(recording: TapeRecording, moved: dict[int, int]) -> bool:
     return difference > _SAME * largest
 
 
-def _arrived(tape: Tape, recording: TapeRecording, states: set[int]) -> dict[int, dict[int, Array]]:
+def _arrived(tape: Tape, starts: Mapping[int, Array], states: set[int]) -> dict[int, dict[int, Array]]:
     found: dict[int, dict[int, Array]] = {}
     with np.errstate(all="ignore"):
-        for step in sweep(tape, recording.starts, until=states):
+        for step in sweep(tape, starts, until=states):
             entry = step.node
             if entry.id not in states:
                 continue

@@ -7,7 +7,7 @@ all losses; elsewhere some losses over all of time.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.many import Walk, walk_rows
 from rnngraph.autodiff.node import Node
 from rnngraph.autodiff.tape import Tape
-from rnngraph.measure.recording import See
+from rnngraph.measure.recording import FED, See
 from rnngraph.sources.tape.clocks import Clocks
 from rnngraph.sources.tape.entering import Entering
 from rnngraph.trace.magnitudes import Integers
@@ -31,9 +31,11 @@ _SHORTEST, _LONGEST = 16, 1024  # steps of a window
 class Plan:
     """What of a tape a walk of many losses must pass."""
 
-    def __init__(self, tape: Tape, clocks: Clocks, watched: Collection[int] = ()) -> None:
-        """Find the entries behind which there is a state, or one that is watched."""
-        self.tape, self.clocks = tape, clocks
+    def __init__(
+        self, tape: Tape, clocks: Clocks, watched: Collection[int] = (), fed: Mapping[int, Sequence[int]] | None = None
+    ) -> None:
+        """Find the entries behind which there is a state, or one that is watched; `fed` as `fed_inputs` gives it."""
+        self.tape, self.clocks, self.fed = tape, clocks, fed or {}
         self.numbers = {one.block.id: number for number, one in enumerate(tape.recurrences) if one.block is not None}
         self.nodes = {
             node_id: (number, kind, t)
@@ -48,7 +50,7 @@ class Plan:
         targets = {*self.numbers, *self.nodes, *self.initial, *watched}
         leads: set[int] = set()
         for entry in tape.entries:
-            if entry.requires and (entry.id in targets or not leads.isdisjoint(entry.inputs)):
+            if (entry.requires and (entry.id in targets or not leads.isdisjoint(entry.inputs))) or entry.id in self.fed:
                 leads.add(entry.id)
         self.leads = frozenset(leads)
         self.blocks = [tape.entry(i) for i in self.numbers]
@@ -75,8 +77,22 @@ class Plan:
         }
         for node_id, owners in self.initial.items():
             axes.setdefault(node_id, self.tape.recurrences[owners[0][0]].batch_axis)
-        narrow = frozenset(self.clocks.narrow)
-        return Walk(self.tape, self.leads, axes, narrow, see_node, None if see is None else see_block, samples)
+
+        def see_fed(node_id: int, t: int, low: int, logs: Array) -> None:
+            if see is not None:
+                see(self.fed[node_id][0], FED, t, low, logs)
+
+        narrow = frozenset(self.clocks.narrow).union(i for i in self.fed if self._is_terminal(i))
+        walk = Walk(self.tape, self.leads, axes, narrow, see_node, None if see is None else see_block, samples)
+        if see is not None:
+            walk.fed, walk.see_fed = frozenset(self.fed), see_fed
+        return walk
+
+    def _is_terminal(self, node_id: int) -> bool:
+        """Whether a block alone reads an input, and nothing that is walked is behind it."""
+        entry = self.tape.entry(node_id)
+        readers = [one.block for one in self.tape.recurrences if one.block and one.block.sources["x"] == node_id]
+        return bool(readers) and self.leads.isdisjoint(entry.inputs)
 
     def whole(self) -> Walk:
         """Prepare a walk over all samples, in which slopes that were rounded to zero are none."""
@@ -133,7 +149,11 @@ class Plan:
         fed = {source for block in blocks for kind, source in block.sources.items() if kind != "x"}
         tops = self._above()
         return len(clocks) == 1 and all(
-            isinstance(entry, Block) or entry.id in self.clocks.narrow or entry.id in fed or entry.id in tops
+            isinstance(entry, Block)
+            or entry.id in self.clocks.narrow
+            or entry.id in fed
+            or entry.id in tops
+            or entry.id in self.fed
             for entry in between
         )
 

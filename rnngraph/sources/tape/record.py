@@ -15,7 +15,8 @@ from rnngraph.errors import InputError
 from rnngraph.measure import record as measured
 from rnngraph.measure.lag_options import LagOptions
 from rnngraph.measure.spectrum import SAMPLES, measure_spectra
-from rnngraph.sources.tape.joint import NOTE, reads_many_steps
+from rnngraph.measure.trial import Trial
+from rnngraph.sources.tape.joint import NOTE
 from rnngraph.sources.tape.recording import TapeRecording
 from rnngraph.trace.model import SpectrumTrace, Trace
 
@@ -36,8 +37,17 @@ def record(loss: Tensor | Tape, *, lags: LagOptions | bool = False, spectrum: in
     options = _lag_options(lags)
     spectrum = whole_number(spectrum, "spectrum", least=0)
     recording = open_recording(loss)
-    notes = (NOTE,) if options is not None and reads_many_steps(recording) else ()
+    notes = (NOTE,) if options is not None and recording.joint else ()
     return measured.record(recording, lags=options, spectrum=spectrum, source=source, notes=notes)
+
+
+def trial(loss: Tensor | Tape) -> Trial:
+    """Let remedies be tried on what was recorded: `rnngraph.diagnose(trace, trial=rnngraph.trial(loss))`.
+
+    Raises:
+        InputError: the loss is not a scalar, or neither a tensor nor a tape.
+    """
+    return Trial(open_recording(loss))
 
 
 def open_recording(loss: Tensor | Tape) -> TapeRecording:

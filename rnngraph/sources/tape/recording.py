@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,17 +22,21 @@ from rnngraph.autodiff.tape import Tape
 from rnngraph.errors import InputError
 from rnngraph.measure.recording import Facts, Felt, Losses, See, Take
 from rnngraph.norms import norm, row_norms
+from rnngraph.sources.tape.changed import changed_tape, weight_nodes
 from rnngraph.sources.tape.clocks import Clocks
 from rnngraph.sources.tape.entering import Entering, find_entering
 from rnngraph.sources.tape.facts import describe, facts_of, lengthened, timesteps_of
+from rnngraph.sources.tape.fed import fed_inputs
 from rnngraph.sources.tape.felt import Arrives, feel, lost_steps
 from rnngraph.sources.tape.graph_columns import graph_columns
 from rnngraph.sources.tape.inputs import is_input
+from rnngraph.sources.tape.joint import reads_many_steps
 from rnngraph.sources.tape.nonfinite import first_nonfinite_backward, first_nonfinite_forward
 from rnngraph.sources.tape.one_step import OneStep
 from rnngraph.sources.tape.parameters import measure_parameter
 from rnngraph.sources.tape.plan import Plan
 from rnngraph.sources.tape.windows import NodeWindows, block_values, block_window
+from rnngraph.trace.change import Change
 from rnngraph.trace.graph import GraphTrace
 from rnngraph.trace.magnitudes import Booleans, Floats, Integers, Magnitudes, Status
 from rnngraph.trace.model import InputTrace, ParameterTrace
@@ -52,9 +58,8 @@ class TapeRecording:
         self.model = tape.model or describe(tape)
         self.labels: Sequence[str | None] = [*tape.step_labels, *[None] * timesteps_of(tape)][: timesteps_of(tape)]
         self.clocks = Clocks(tape)
-        self.facts: Sequence[Facts] = [
-            facts_of(tape, number, one, self.clocks) for number, one in enumerate(tape.recurrences)
-        ]
+        facts = [facts_of(tape, number, one, self.clocks) for number, one in enumerate(tape.recurrences)]
+        self.facts: Sequence[Facts] = facts
         self.batch = max((output.shape[0] for output in tape.outputs if output.ndim == 3), default=1)
         first = tape.entry(int(next(iter(self.facts[0].nodes.values()))[0])) if self.facts else tape.entries[-1]
         self.dtype = str(first.value.dtype)
@@ -68,6 +73,15 @@ class TapeRecording:
         self._entering: Entering | None = None
         self._plan: Plan | None = None
         self._states: dict[str, Magnitudes] = {}
+        sizes = [(one.batch, one.timesteps) for one in self.facts]
+        self.fed = {
+            node: numbers
+            for node, numbers in fed_inputs(tape, partial(is_input, tape)).items()
+            if tape.entry(node).value.shape[:2] == sizes[numbers[0]] and tape.entry(node).value.ndim == 3
+        }
+        for node, numbers in self.fed.items():
+            for number in numbers:
+                facts[number] = replace(facts[number], fed=self._input_name(node))
 
     # ---- the walk of the whole loss
     def walk(self, take: Take) -> None:
@@ -187,9 +201,12 @@ class TapeRecording:
                 steps = Magnitudes.of(np.zeros(time)) if self.walked else Magnitudes.unobserved((time,))
             if self._arrives is not None:
                 steps.status[(steps.status == Status.ZERO) & self._arrives.watched[node.id]] = Status.UNDERFLOW
-            name = node.name or (node.place[-1][1] if node.place else node.op.name)
-            found.append(InputTrace(str(name), lengthened(steps, timesteps)))
+            found.append(InputTrace(self._input_name(node.id), lengthened(steps, timesteps)))
         return tuple(found)
+
+    def _input_name(self, node_id: int) -> str:
+        entry = self.tape.entry(node_id)
+        return str(entry.name or (entry.place[-1][1] if entry.place else entry.op.name))
 
     def graph(self, states: dict[str, Magnitudes]) -> GraphTrace:
         """Give the recorded graph."""
@@ -211,7 +228,7 @@ class TapeRecording:
     def plan(self) -> Plan:
         """Which entries a walk of many losses must pass."""
         if self._plan is None:
-            self._plan = Plan(self.tape, self.clocks)
+            self._plan = Plan(self.tape, self.clocks, fed=self.fed)
         return self._plan
 
     # ---- losses one by one
@@ -220,7 +237,13 @@ class TapeRecording:
         """What enters the recurrences from the loss."""
         if self._entering is None:
             self._entering = find_entering(self.tape, self.starts, self.clocks)
+            self._entering.joint = reads_many_steps(self.tape, self.starts, self._entering)
         return self._entering
+
+    @property
+    def joint(self) -> bool:
+        """Whether the loss reads many timesteps at once, and is one loss."""
+        return self.entering.joint
 
     def losses(self) -> Losses:
         """Say which steps a loss enters."""
@@ -229,6 +252,21 @@ class TapeRecording:
     def pull(self, rows: Sequence[tuple[int, int]], samples: dict[int, Integers], see: See) -> None:
         """Walk losses back together."""
         self.plan.pull(self.entering, list(rows), samples, see)
+
+    # ---- what becomes of it with other weights
+    def changed(self, changes: Sequence[Change]) -> TapeRecording | None:
+        """Run the pass again with changed weights."""
+        again = changed_tape(self.tape, changes)
+        return None if again is None else TapeRecording(again, self.starts)
+
+    def gradients(self) -> dict[str, Array]:
+        """Give the gradients of the recurrences' weights by name."""
+        wanted = {i for one in self.tape.recurrences for i in weight_nodes(self.tape, one).values()}
+        return {
+            str(step.node.name): np.array(step.gradient)
+            for step in sweep(self.tape, self.starts)
+            if step.node.id in wanted
+        }
 
     def back(self, group: Sequence[int], t: int, rows: dict[tuple[int, str], Array], samples: Integers) -> Any:
         """Multiply rows of the states at t by the transposed Jacobian of the step into t."""

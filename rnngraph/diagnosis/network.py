@@ -1,0 +1,135 @@
+"""A network as the rules see it: its layers, and the ways on which credit reaches what it is fed.
+
+In: layers, and the lags at the inputs. Out: a `Path` an input and direction, and the `Network` of all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from rnngraph.diagnosis.credit import credit_at_input
+from rnngraph.diagnosis.curve import LN10
+from rnngraph.diagnosis.layer import Layer
+from rnngraph.diagnosis.sums import Sums, sums_of
+from rnngraph.diagnosis.thresholds import Thresholds
+from rnngraph.trace.magnitudes import Floats
+from rnngraph.trace.model import InputLagTrace, Trace, parameter_of
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """Credit from the losses to one input, in one direction of time, on every way through all layers."""
+
+    input: InputLagTrace | None  # None where the input is not known: the credit is that of the lowest states
+    layer: Layer  # the recurrence that reads the input, whose steps count
+    sums: Sums
+    left: Floats  # (L,) decades, end to end, by lag; entry 0 is lag 1
+    horizon: int
+    reach: int | None  # the lag up to which `epsilon` or more is left; None without any pair
+
+    @property
+    def decades(self) -> float:
+        """What is left at the horizon; NaN where there is none."""
+        return float(self.left[self.horizon - 1]) if self.horizon else math.nan
+
+    @property
+    def alone(self) -> float:
+        """What is left at the horizon of what the same losses had at lag 1, whatever they weigh among all."""
+        return self.sums.gain_from_first(self.horizon) / LN10
+
+    @property
+    def written(self) -> float:
+        """What reaches the input of what the states carry, over the size of its weights, in decades; NaN if unknown.
+
+        Of lags from 1 on: what a state is given at its own step need not be remembered.
+        """
+        weight = parameter_of(self.layer.trace, self.layer.states[0], "Wx")
+        if self.input is None or weight is None or not weight.norm > 0:
+            return math.nan
+        sums = [one[np.isfinite(one)] for one in (self.sums.arrived, self.layer.sums.arrived)]
+        if not sums[1].size:
+            return math.nan
+        top = [float(one.max()) if one.size else -math.inf for one in sums]
+        return (top[0] - top[1] - math.log(weight.norm)) / LN10
+
+    def shut(self, limit: float) -> bool:
+        """Whether nothing of the input is written into what the states carry."""
+        return self.written <= limit
+
+    @property
+    def whole(self) -> bool:
+        """Whether the credit reaches as far as was measured."""
+        return self.reach is not None and self.reach >= self.sums.longest
+
+    @property
+    def where(self) -> dict[str, int | str]:
+        """Name the path in a finding."""
+        return self.layer.where | ({} if self.input is None else {"input": self.input.name})
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A trace, its layers and its paths."""
+
+    trace: Trace
+    limits: Thresholds
+    asked: int | None
+    layers: tuple[Layer, ...]
+    paths: tuple[Path, ...]
+
+    @property
+    def head(self) -> Path:
+        """The path on which least is left: what a network is fed must be heard on each."""
+        return min(self.paths, key=lambda path: path.decades if path.horizon else math.inf)
+
+    @property
+    def reach(self) -> int | None:
+        """The lag up to which `epsilon` or more is left on every path; None without any pair."""
+        return min((path.reach for path in self.paths if path.reach is not None), default=None)
+
+    def carriers(self, layer: Layer) -> list[Layer]:
+        """Give the layers that take the same steps as one, and carry a gradient over them."""
+        clock = layer.recurrence.clock
+        return [one for one in self.layers if one.recurrence.clock == clock and one.decades > self.limits.vanishing]
+
+    def path_of(self, layer: Layer) -> Path | None:
+        """Find the path on which a layer lies: of its direction where there is one."""
+        near = [path for path in self.paths if path.layer.recurrence.clock == layer.recurrence.clock and path.horizon]
+        same = [path for path in near if path.layer.recurrence.direction == layer.recurrence.direction]
+        return next(iter(same or near), None)
+
+
+def network_of(trace: Trace, layers: Sequence[Layer], limits: Thresholds, asked: int | None) -> Network:
+    """Gather the paths of a trace."""
+    paths = [*_fed(trace, layers, asked)]
+    known = {path.layer.recurrence.clock for path in paths}
+    for layer in layers:
+        place = layer.recurrence.clock, layer.recurrence.direction
+        if place[0] not in known and place not in {
+            (path.layer.recurrence.clock, path.layer.recurrence.direction) for path in paths
+        }:
+            paths.append(_path(None, layer, layer.sums, asked))
+    return Network(trace, limits, asked, tuple(layers), tuple(paths))
+
+
+def _fed(trace: Trace, layers: Sequence[Layer], asked: int | None) -> Iterator[Path]:
+    by_name = {layer.name: layer for layer in layers}
+    for one in trace.input_lags:
+        directions = set()
+        for name in one.recurrences:
+            layer = by_name.get(name)
+            if layer is not None and layer.recurrence.direction not in directions:
+                directions.add(layer.recurrence.direction)
+                yield _path(one, layer, sums_of(credit_at_input(one.log, layer.credit)), asked)
+
+
+def _path(fed: InputLagTrace | None, layer: Layer, sums: Sums, asked: int | None) -> Path:
+    left = sums.end_to_end() / LN10
+    horizon = sums.covered(layer.limits.coverage) if asked is None else sums.longest_of(asked)
+    below = np.flatnonzero(left < math.log10(layer.limits.epsilon))
+    reach = None if not sums.longest else int(below[0]) if below.size else sums.longest
+    return Path(fed, layer, sums, left, horizon, reach)

@@ -1,0 +1,67 @@
+"""Advice in words, for where nothing was tried: what kinds of change there are, without a number and without a promise.
+
+Sources: orthogonal starts (Saxe et al., 2013); the forget gate's bias (Gers et al., 2000; Jozefowicz et al., 2015) and
+chrono (Tallec and Ollivier, 2018); identity starts (Le et al., 2015); clipping by norm (Pascanu et al., 2013).
+"""
+
+from __future__ import annotations
+
+import math
+
+from rnngraph.diagnosis.layer import Layer
+from rnngraph.diagnosis.remedies.norms import clip_threshold, dominates, gradient_norm, own_norm
+
+
+def for_vanishing(layer: Layer, lag: int) -> str:
+    """Advise on a gradient that shrinks too fast to be of use at a lag."""
+    if layer.cell.keeps:
+        return f"Open the {layer.cell.keeps_title}: chrono initialisation for lag {lag}, or a larger bias."
+    if layer.cell.switches_off and layer.decades == -math.inf:
+        return (
+            "Start the recurrent weight as the identity with biases at or above 0, and lower the learning rate, so "
+            "that no step switches all units off."
+        )
+    return "Start the recurrent weight orthogonal, or larger; or use an LSTM, whose forget gate can stay open."
+
+
+def for_saturated(layer: Layer) -> str:
+    """Advise on units that sit where their derivative is small."""
+    left = f"; it leaves {math.exp(layer.activation):.2g} a step now" if math.isfinite(layer.activation) else ""
+    share = (
+        f"{layer.saturated:.0%} of the units are saturated" if math.isfinite(layer.saturated) else "units are saturated"
+    )
+    return (
+        f"Bring {layer.cell.squashed} back into the linear range{left} ({share}): scale the inputs and weights down, "
+        "or normalise the layer before the activation."
+    )
+
+
+def for_unwritten(layer: Layer) -> str:
+    """Advise on a memory that takes nothing in."""
+    gates = [gate for gate in layer.cell.gates if gate != layer.cell.keeps]
+    which = f"the gates {', '.join(gates)}, of which one writes" if gates else "the input weights"
+    return (
+        f"Look at {which}: their biases may hold them shut, or their weights or inputs may be too small or too large."
+    )
+
+
+def for_exploding(layer: Layer) -> str:
+    """Advise on a gradient that grows. Clipping is a safety: it keeps a step small, and cures nothing."""
+    cure = (
+        "Make the recurrent weights smaller"
+        if layer.cell.keeps
+        else "Start the recurrent weight orthogonal, or make it smaller"
+    )
+    return f"{cure}. {clip(layer)} so that no step is wild meanwhile."
+
+
+def clip(layer: Layer) -> str:
+    """Say where to clip."""
+    threshold = clip_threshold(layer)
+    if not (math.isfinite(threshold) and threshold > 0):
+        return "Clip the gradient's norm at what it is over short lags"
+    if dominates(layer):
+        norm = gradient_norm(layer.trace.parameters)
+        return f"Clip the gradient's norm at {threshold:.2g} (it is {norm:.2g}, and the gain made it so)"
+    norm = own_norm(layer)
+    return f"Clip the norm of the gradient of {layer.name}'s own weights at {threshold:.2g} (it is {norm:.2g})"

@@ -1,0 +1,99 @@
+"""From a finding to the same finding with what helps: tried on the captured batch, with before and after.
+
+In: findings and who runs the network again. Out: findings, and everything that was tried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from rnngraph.diagnosis.finding import VERDICTS, Finding, Value
+from rnngraph.diagnosis.network import Network
+from rnngraph.diagnosis.remedies import advice
+from rnngraph.diagnosis.remedies.search import CURES, search
+from rnngraph.diagnosis.remedies.tried import Bench, Tried, Tries
+from rnngraph.diagnosis.sentences import percent, times
+from rnngraph.trace.change import ORTHOGONAL
+
+NECESSARY = "Tried on this batch: so much must be left to learn from lag {lag}, though it may not be enough."
+_TRUNCATIONS = 2  # lengths of chunks that are tried
+
+
+def treat(
+    network: Network, findings: Sequence[Finding], tries: Tries, verdict: str
+) -> tuple[tuple[Finding, ...], tuple[Tried, ...]]:
+    """Try remedies for the verdict, and put what helps in the place of its advice."""
+    if verdict not in CURES or verdict not in VERDICTS or not tries.able:
+        return tuple(findings), ()
+    bench = Bench(network, tries)
+    layers = {layer.states[0].name: layer for layer in network.layers}
+    sick = next(one for one in findings if one.rule == verdict)
+    layer = layers[str(sick.where["state"])]
+    helping = search(bench, verdict, layer)
+    cuts = _truncations(bench) if verdict in ("vanishing", "saturated", "exploding") and network.asked is None else {}
+    numbers = _numbers(network, bench, helping, cuts)
+    text = _advice(network, bench, helping, cuts, sick)
+    treated = [
+        replace(one, advice=text, evidence={**one.evidence, **numbers}) if one.rule == verdict else one
+        for one in findings
+    ]
+    return tuple(treated), tuple(bench.done)
+
+
+def _advice(network: Network, bench: Bench, helping: Sequence[Tried], cuts: dict[int, float], finding: Finding) -> str:
+    before = _before(network, finding)
+    if helping:
+        listed = "; or ".join(f"{one.words}: {_after(one)}" for one in helping)
+        text = (
+            f"{listed[0].upper()}{listed[1:]} at lag {bench.lag}; before, {before}. {NECESSARY.format(lag=bench.lag)}"
+        )
+    elif bench.done:
+        listed = "; ".join(f"{one.words}: {one.left}" for one in bench.done)
+        text = f"Nothing that was tried on this batch helps ({listed})."
+    else:
+        text = f"{finding.advice} Nothing could be tried on this recurrence."
+    if finding.rule == "exploding":
+        layer = next(one for one in network.layers if one.states[0].name == finding.where["state"])
+        calm = [one for one in bench.done if one.decades > network.limits.vanishing and one.peak < one.most]
+        near = [one for one in calm if one.changes[0].kind == ORTHOGONAL and not one.helps]
+        if near:
+            text += f" {near[0].words[0].upper()}{near[0].words[1:]} may train as well: {near[0].left}."
+        text += f" {advice.clip(layer)}, as a safety; it cures nothing."
+    for length, error in cuts.items():
+        size = "under 1 %" if error < 0.01 else f"{100 * error:.0f} %"
+        text += f" Truncation into chunks of {length} steps changes their gradient by {size}."
+    return text
+
+
+def _before(network: Network, finding: Finding) -> str:
+    if finding.rule == "exploding":
+        return f"it grew {times(float(finding.evidence['peak_decades'] or 0.0))}"
+    if finding.rule == "unwritten":
+        return "nothing was written"
+    return f"it was {percent(network.head.decades)}"
+
+
+def _after(one: Tried) -> str:
+    grown = f", at most {times(one.peak)} on the way" if one.peak > 1 else ""
+    return f"{percent(one.decades)} is left{grown}" if one.decades < 0.15 else f"it grows {times(one.decades)}"
+
+
+def _numbers(network: Network, bench: Bench, helping: Sequence[Tried], cuts: dict[int, float]) -> dict[str, Value]:
+    found: dict[str, Value] = {"tried": len(bench.done), "helped": len(helping), "before_decades": network.head.decades}
+    if helping:
+        best = helping[0]
+        found |= {"remedy": best.words, "after_decades": best.decades, "after_peak": best.peak}
+    return found | {f"truncation_error_{length}": error for length, error in cuts.items()}
+
+
+def _truncations(bench: Bench) -> dict[int, float]:
+    """Measure how far chunks are off: of about twice the reach, and of half of the steps."""
+    steps = bench.network.head.layer.recurrence.timesteps
+    lengths = sorted({2 ** max(2 * (bench.network.reach or 1) - 1, 1).bit_length(), steps // 2})
+    found = {}
+    for length in [one for one in lengths if 1 < one < steps][:_TRUNCATIONS]:
+        error = bench.truncation(length)
+        if error is not None:
+            found[length] = error
+    return found

@@ -1,0 +1,130 @@
+"""What is left of the losses after so many steps back, summed as training sums it: a loss and a sample weigh as much as
+their gradient does.
+
+In: a `Credit`. Out: a `Sums`, in nats by lag, and shares of who carries it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from rnngraph.diagnosis.credit import Credit
+from rnngraph.trace.magnitudes import Booleans, Floats, Integers
+
+_CHUNK = 4_000_000  # norms that are looked at together
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Logarithms of sums of norms over (loss, sample) pairs that have a lag; entry 0 is lag 1. NaN without any pair."""
+
+    credit: Credit
+    arrived: Floats  # (L,) at the lag
+    started: Floats  # (L,) of the same pairs at lag 0
+    first: Floats  # (L,) of the same pairs at lag 1
+    pairs: Integers  # (L,)
+    common: Booleans  # (L,) at least half of the samples that reach any lag reach it: one must not speak for all
+
+    def gain(self, lag: int) -> float:
+        """Give ln of what is left at a lag of what there was at lag 0; NaN where there is no pair."""
+        return _difference(self.arrived[lag - 1], self.started[lag - 1]) if lag else math.nan
+
+    def gain_from_first(self, lag: int) -> float:
+        """Give the same against lag 1: without what happens once, at the readout."""
+        return _difference(self.arrived[lag - 1], self.first[lag - 1]) if lag else math.nan
+
+    def end_to_end(self) -> Floats:
+        """Give, by lag, ln of what is left of a mean pair of lag 1 in a mean pair of the lag, (L,).
+
+        Pairs that weigh more than the mean are set against themselves: growth is not made of weights.
+        """
+        with np.errstate(invalid="ignore", divide="ignore"):
+            base = np.where(np.isfinite(self.first), self.first, self.started)
+            share = np.log(self.pairs / self.pairs[0]) if len(self.pairs) else np.empty(0)
+            lighter = base - base[:1] - share
+            found = self.arrived - base + np.where(lighter < 0, lighter, 0.0)
+        return np.where(self.arrived == -np.inf, -np.inf, found)
+
+    @property
+    def longest(self) -> int:
+        """The longest lag of which there is a pair; 0 if there is none."""
+        return int(np.flatnonzero(self.pairs)[-1]) + 1 if self.pairs.any() else 0
+
+    def covered(self, share: float) -> int:
+        """Give the longest lag of pairs with this share of the weight of all, which half of the samples reach; 0 if none."""
+        base = np.where(np.isfinite(self.first), self.first, self.started)
+        with np.errstate(invalid="ignore", over="ignore"):
+            weight = np.exp(base - base[:1])
+        heavy = np.where(np.isfinite(weight), weight, self.pairs / max(self.pairs[:1].sum(), 1))
+        reached = np.flatnonzero((heavy >= share * (1 - 1e-9)) & (self.pairs > 0) & self.common)
+        return int(reached[-1]) + 1 if reached.size else 0
+
+    def longest_of(self, horizon: int) -> int:
+        """Give the longest lag up to a horizon of which there is a pair; 0 if there is none."""
+        reached = np.flatnonzero(self.pairs[:horizon])
+        return int(reached[-1]) + 1 if reached.size else 0
+
+    def participation(self, lag: int) -> tuple[float, float]:
+        """Give which share of the losses (by weight, at lag 1) and of the samples (at the lag) takes part.
+
+        `(Σq)² / Σq²` over how many there are: 1 where all carry the same, 1 / n where one of n does.
+        """
+        credit = self.credit
+        found = [credit.logs(b, np.array([1, max(lag, 1)])) for b in range(len(credit.log))]
+        both = np.stack(found) if found else np.empty((0, 0, 2))
+        return _participation(_total(both[..., 0], axis=0)), _participation(_total(both[..., 1], axis=1))
+
+
+def sums_of(credit: Credit) -> Sums:
+    """Sum a lag matrix over losses and samples."""
+    samples, losses, steps = credit.log.shape
+    longest = max(steps - 1, 0)
+    arrived, started, first = np.full((3, longest), np.nan)
+    pairs, reach = np.zeros(longest, np.int64), np.zeros((samples, longest), bool)
+    base = np.stack([credit.logs(b, np.array([0, 1])) for b in range(samples)]) if samples else np.empty((0, losses, 2))
+    width = max(_CHUNK // max(samples * losses, 1), 1)
+    for begin in range(0, longest, width):
+        part = slice(begin, min(begin + width, longest))
+        lags = np.arange(part.start + 1, part.stop + 1)
+        logs = np.empty((samples, losses, len(lags)))
+        for sample in range(samples):
+            logs[sample] = credit.logs(sample, lags)
+        there = ~np.isnan(logs)
+        reach[:, part] = there.any(axis=1)
+        pairs[part] = there.sum(axis=(0, 1))
+        for column, values in (
+            (arrived, logs),
+            (started, np.where(there, base[..., :1], np.nan)),
+            (first, np.where(there, base[..., 1:], np.nan)),
+        ):
+            column[part] = _total(values, axis=(0, 1))
+    common = 2 * reach.sum(axis=0) >= reach.any(axis=1).sum()
+    return Sums(credit, arrived, started, first, pairs, common)
+
+
+def _total(logs: Floats, axis: int | tuple[int, ...]) -> Floats:
+    """Give ln of a sum, of those that are known; NaN where none is."""
+    known = ~np.isnan(logs)
+    top = np.max(np.where(known, logs, -np.inf), axis=axis, keepdims=True, initial=-np.inf)
+    top = np.where(np.isfinite(top), top, 0.0)
+    with np.errstate(under="ignore", divide="ignore"):
+        total = np.log(np.where(known, np.exp(np.where(known, logs, 0.0) - top), 0.0).sum(axis=axis))
+    return np.where(known.any(axis=axis), total + np.squeeze(top, axis=axis), np.nan)
+
+
+def _participation(logs: Floats) -> float:
+    known = logs[~np.isnan(logs)]
+    if not known.size or not np.isfinite(known.max()):
+        return math.nan
+    with np.errstate(under="ignore"):
+        shares = np.exp(known - known.max())
+    return float(shares.sum() ** 2 / (shares**2).sum() / known.size)
+
+
+def _difference(one: float, other: float) -> float:
+    if one == -math.inf:
+        return -math.inf
+    return float(one - other) if math.isfinite(other) else math.nan

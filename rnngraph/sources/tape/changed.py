@@ -1,0 +1,174 @@
+"""A recorded pass computed again with changed weights: the same entries, ids, data and loss.
+
+In: a tape and changes. Out: a tape, or None where a change means nothing for its recurrences.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from rnngraph.autodiff.block import Block
+from rnngraph.autodiff.cell import Cell
+from rnngraph.autodiff.contribution import Array
+from rnngraph.autodiff.node import Node
+from rnngraph.autodiff.ops import STATE
+from rnngraph.autodiff.recurrence import Recurrence
+from rnngraph.autodiff.tape import Entry, Tape
+from rnngraph.nn import init
+from rnngraph.trace.change import BIAS, CHRONO, IDENTITY, INPUTS, OPEN, ORTHOGONAL, SCALE, TRUNCATE, Change
+
+Weights = dict[str, Array]
+SEED = 0
+
+
+def changed_tape(tape: Tape, changes: Sequence[Change]) -> Tape | None:
+    """Compute a tape again; a cut alone computes nothing."""
+    values: dict[int, Array] = {}
+    cut = 0
+    for change in changes:
+        chosen = [one for one in tape.recurrences if not change.recurrences or one.name in change.recurrences]
+        if change.kind == TRUNCATE:
+            if not chosen or any(one.block is None for one in chosen):
+                return None
+            cut = int(change.number)
+            continue
+        for one in chosen:
+            nodes = weight_nodes(tape, one)
+            rule = RULES[change.kind]
+            found = None
+            if one.cell is not None and nodes:
+                weights = {key: values.get(i, tape.entry(i).value) for key, i in nodes.items()}
+                found = rule(one.cell, {key: value.copy() for key, value in weights.items()}, change.number)
+            if found is None:
+                return None
+            values |= {nodes[key]: value for key, value in found.items()}
+    return _again(tape, values, cut)
+
+
+def weight_nodes(tape: Tape, one: Recurrence) -> dict[str, int]:
+    """Give the nodes of a recurrence's weights by the names of its cell; none of a cell that is not known."""
+    if one.block is not None:
+        return {key: one.block.sources[key] for key in one.block.weights}
+    if one.cell is None:
+        return {}
+    names = {f"{one.stem}.{key}{one.ending}": key for key in one.cell.names}
+    found = {names[entry.name]: entry.id for entry in tape.entries if entry.name in names}
+    return found if len(found) == len(names) else {}
+
+
+def _again(tape: Tape, values: dict[int, Array], cut: int) -> Tape:
+    again = copy.copy(tape)
+    again.entries, again.recurrences, again.starts = [], [], dict(tape.starts)
+    blocks: dict[int, Block] = {}
+    for entry in tape.entries:
+        found = _entry(tape, entry, values, blocks)
+        if isinstance(found, Block):
+            if cut:
+                found = copy.copy(found)
+                found.cuts = frozenset(range(cut, found.steps, cut))
+            blocks[found.id] = found
+        again.entries.append(found)
+    for one in tape.recurrences:
+        block = None if one.block is None else blocks[one.block.id]
+        cuts = one.cuts
+        if cut and block is not None:
+            cuts = block.order(np.isin(np.arange(block.steps), sorted(block.cuts)))[None]
+        again.recurrences.append(replace(one, block=block, cuts=cuts))
+    return again
+
+
+def _entry(tape: Tape, entry: Entry, values: dict[int, Array], blocks: dict[int, Block]) -> Entry:
+    """Compute an entry again where anything that it depends on has changed; `values` gains what has."""
+    moved = entry.id in values or any(tape.entry(i).id in values for i in entry.inputs)
+    if not moved:
+        return entry
+    if isinstance(entry, Block):
+        again = entry.again({name: _value(tape, i, values) for name, i in entry.sources.items()})
+        values[entry.id] = again.value
+        return again
+    if entry.op is STATE:
+        owner = tape.entry(entry.inputs[0]).id
+        arguments: tuple[Array, ...] = entry.arguments
+        values.setdefault(entry.id, blocks[owner].state(entry.options["kind"], entry.options["t"]))
+    else:
+        arguments = tuple([_value(tape, i, values) for i in entry.inputs])
+        if entry.id not in values:
+            values[entry.id] = np.asarray(entry.op.forward(*arguments, **entry.options))
+    return Node(
+        entry.id, entry.op, entry.inputs, values[entry.id], arguments, entry.place, entry.timestep, entry.requires,
+        entry.options, entry.name,
+    )  # fmt: skip
+
+
+def _value(tape: Tape, node_id: int, values: dict[int, Array]) -> Array:
+    entry = tape.entry(node_id)
+    return values.get(entry.id, entry.value)
+
+
+# Each takes a cell, copies of its weights and a number, and gives what changes; None where it means nothing.
+def _scale(cell: Cell, weights: Weights, number: float) -> Weights | None:
+    return {"Wh": weights["Wh"] * _typed(weights, number)}
+
+
+def _orthogonal(cell: Cell, weights: Weights, number: float) -> Weights | None:
+    shape = weights["Wh"].shape
+    if shape[0] != shape[1]:
+        return None
+    drawn = init.orthogonal(np.random.default_rng(SEED), shape)
+    return {"Wh": (number * drawn).astype(weights["Wh"].dtype)}
+
+
+def _identity(cell: Cell, weights: Weights, number: float) -> Weights | None:
+    shape = weights["Wh"].shape
+    if shape[0] != shape[1]:
+        return None
+    return {"Wh": (number * init.identity(shape)).astype(weights["Wh"].dtype), "b": np.zeros_like(weights["b"])}
+
+
+def _bias(cell: Cell, weights: Weights, number: float) -> Weights | None:
+    keeps = cell.facts.keeps
+    return _gates(cell, weights, {keeps}, lambda gates: gates[keeps].fill(number)) if keeps else None
+
+
+def _chrono(cell: Cell, weights: Weights, number: float) -> Weights | None:
+    if not cell.facts.keeps or number < 3:
+        return None
+    drawn = init.chrono(np.random.default_rng(SEED), cell.units(weights), horizon=int(number))
+    return _gates(cell, weights, {cell.facts.keeps}, lambda gates: cell.long_memory(gates, drawn))
+
+
+def _open(cell: Cell, weights: Weights, number: float) -> Weights | None:
+    others = {one for one in cell.facts.gates if one != cell.facts.keeps}
+    if not others or not cell.facts.keeps:
+        return None
+    return _gates(cell, weights, others, lambda gates: [gates[one].fill(number) for one in others])
+
+
+def _inputs(cell: Cell, weights: Weights, number: float) -> Weights | None:
+    keys = [key for key in weights if key == "Wx" or key.startswith("b")]
+    return {key: weights[key] * _typed(weights, number) for key in keys}
+
+
+def _gates(cell: Cell, weights: Weights, chosen: set[str], fill: Callable[[dict[str, Array]], object]) -> Weights:
+    size = len(weights["b"]) // cell.blocks
+    parts = {name: slice(place * size, (place + 1) * size) for place, name in enumerate(cell.facts.gates)}
+    fill({name: weights["b"][part] for name, part in parts.items()})
+    if "bh" not in weights:
+        return {"b": weights["b"]}
+    for name in chosen:  # the two biases of a gate add up
+        weights["bh"][parts[name]] = 0
+    return {"b": weights["b"], "bh": weights["bh"]}
+
+
+def _typed(weights: Weights, number: float) -> Array:
+    return np.asarray(number, weights["Wh"].dtype)
+
+
+RULES: dict[str, Callable[[Cell, Weights, float], Weights | None]] = {
+    SCALE: _scale, ORTHOGONAL: _orthogonal, IDENTITY: _identity, BIAS: _bias, CHRONO: _chrono, INPUTS: _inputs,
+    OPEN: _open,
+}  # fmt: skip
