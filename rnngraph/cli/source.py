@@ -17,6 +17,7 @@ from rnngraph.errors import InputError
 if TYPE_CHECKING:
     from rnngraph.autodiff.tensor import Tensor
     from rnngraph.measure.lag_options import LagOptions
+    from rnngraph.measure.trial import Trial
     from rnngraph.trace.model import Trace
 
 
@@ -29,12 +30,20 @@ class Measures:
 
 
 @dataclass(frozen=True, slots=True)
+class Run:
+    """A trace, and who runs the network again with other weights, where that can be."""
+
+    trace: Trace
+    trial: Trial | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SourceKind:
     """One kind of source: what it looks like, and how a trace and a loss come out of it."""
 
     description: str
     accepts: Callable[[SourceArguments], bool]
-    trace: Callable[[SourceArguments, Measures], Trace]
+    run: Callable[[SourceArguments, Measures], Run]
     loss: Callable[[SourceArguments], Tensor]
 
 
@@ -45,11 +54,21 @@ def open_trace(arguments: SourceArguments, measures: Measures | None = None) -> 
         InputError: SOURCE is of no known kind, or the options do not fit it.
         FileError: the file cannot be read.
     """
+    return open_run(arguments, measures).trace
+
+
+def open_run(arguments: SourceArguments, measures: Measures | None = None) -> Run:
+    """Do as `open_trace`, and give who tries changes on what was recorded.
+
+    Raises:
+        InputError: see `open_trace`.
+        FileError: likewise.
+    """
     from rnngraph.cli.console import working
 
     kind = _kind(arguments)
     with working("recording the run"):
-        return kind.trace(arguments, measures or Measures())
+        return kind.run(arguments, measures or Measures())
 
 
 def open_loss(arguments: SourceArguments) -> Tensor:
@@ -76,18 +95,19 @@ def _demo_loss(arguments: SourceArguments) -> Tensor:
     return build(arguments.demo)
 
 
-def _demo_trace(arguments: SourceArguments, measures: Measures) -> Trace:
+def _demo_run(arguments: SourceArguments, measures: Measures) -> Run:
     import rnngraph
 
-    return rnngraph.record(_demo_loss(arguments), lags=measures.lags, spectrum=measures.spectrum)
+    loss = _demo_loss(arguments)
+    return Run(rnngraph.record(loss, lags=measures.lags, spectrum=measures.spectrum), rnngraph.trial(loss))
 
 
-def _saved_trace(arguments: SourceArguments, measures: Measures) -> Trace:
+def _saved_run(arguments: SourceArguments, measures: Measures) -> Run:
     from rnngraph.trace.model import Trace
 
     arguments.refuse_demo_options(f"{arguments.source} is a saved run")
     arguments.model.refuse(f"{arguments.source} is a saved run")
-    return Trace.load(str(arguments.source))
+    return Run(Trace.load(str(arguments.source)))
 
 
 def _saved_loss(arguments: SourceArguments) -> Tensor:
@@ -96,11 +116,12 @@ def _saved_loss(arguments: SourceArguments) -> Tensor:
     )
 
 
-def _python_trace(arguments: SourceArguments, measures: Measures) -> Trace:
+def _python_run(arguments: SourceArguments, measures: Measures) -> Run:
     from rnngraph.sources.resolve import python_trace
 
     arguments.refuse_demo_options(f"{arguments.source} is a Python function, which takes --set")
-    return python_trace(str(arguments.source), arguments.model, lags=measures.lags, spectrum=measures.spectrum)
+    found = python_trace(str(arguments.source), arguments.model, lags=measures.lags, spectrum=measures.spectrum)
+    return Run(found.trace, found.trial)
 
 
 def _python_loss(arguments: SourceArguments) -> Tensor:
@@ -110,14 +131,14 @@ def _python_loss(arguments: SourceArguments) -> Tensor:
     return python_loss(str(arguments.source), arguments.model)
 
 
-def _checkpoint_trace(arguments: SourceArguments, measures: Measures) -> Trace:
+def _checkpoint_run(arguments: SourceArguments, measures: Measures) -> Run:
     from rnngraph.sources.resolve import checkpoint_trace
 
     resolved = checkpoint_trace(
         arguments.model, cell=_checkpoint_cell(arguments), lags=measures.lags, spectrum=measures.spectrum
     )
     _tell(resolved.found)
-    return resolved.trace
+    return Run(resolved.trace, resolved.trial)
 
 
 def _checkpoint_loss(arguments: SourceArguments) -> Tensor:
@@ -152,9 +173,9 @@ def _is_saved(arguments: SourceArguments) -> bool:
 
 SOURCE_KINDS = (
     SourceKind(
-        "a checkpoint with --weights", lambda one: one.model.weights is not None, _checkpoint_trace, _checkpoint_loss
+        "a checkpoint with --weights", lambda one: one.model.weights is not None, _checkpoint_run, _checkpoint_loss
     ),
-    SourceKind("nothing for the demo", lambda one: one.source is None, _demo_trace, _demo_loss),
-    SourceKind("file.py:function or module:function", _is_python, _python_trace, _python_loss),
-    SourceKind("a saved run such as run.npz", _is_saved, _saved_trace, _saved_loss),
+    SourceKind("nothing for the demo", lambda one: one.source is None, _demo_run, _demo_loss),
+    SourceKind("file.py:function or module:function", _is_python, _python_run, _python_loss),
+    SourceKind("a saved run such as run.npz", _is_saved, _saved_run, _saved_loss),
 )

@@ -13,6 +13,7 @@ from rnngraph.errors import InputError
 if TYPE_CHECKING:
     from rnngraph.autodiff.tensor import Tensor
     from rnngraph.measure.lag_options import LagOptions
+    from rnngraph.measure.trial import Trial
     from rnngraph.sources.checkpoint.options import Loaded
     from rnngraph.trace.model import Trace
 
@@ -51,6 +52,7 @@ class Resolved:
 
     trace: Trace
     found: tuple[str, ...] = ()
+    trial: Trial | None = None  # who runs it again with other weights, where that can be
 
 
 def checkpoint_trace(
@@ -63,12 +65,12 @@ def checkpoint_trace(
         FileError: a file cannot be read.
         MissingToolError: the format needs a package that is not installed.
     """
-    from rnngraph.sources.tape.record import record
+    from rnngraph.sources.tape.record import record, trial
 
     loaded = _load(options, cell)
     trace = record(loaded.loss, lags=lags, spectrum=spectrum, source=str(options.weights))
     trace = replace(trace, notes=(*trace.notes, loaded.found[-1], *loaded.notes, *loaded.findings))
-    return Resolved(trace, _sentences(loaded))
+    return Resolved(trace, _sentences(loaded), trial(loaded.loss))
 
 
 def checkpoint_loss(options: ModelOptions, *, cell: str | None = None) -> tuple[Tensor, tuple[str, ...]]:
@@ -77,16 +79,19 @@ def checkpoint_loss(options: ModelOptions, *, cell: str | None = None) -> tuple[
     return loaded.loss, _sentences(loaded)
 
 
-def python_trace(target: str, options: ModelOptions, *, lags: LagOptions | bool = False, spectrum: int = 0) -> Trace:
+def python_trace(
+    target: str, options: ModelOptions, *, lags: LagOptions | bool = False, spectrum: int = 0
+) -> Resolved:
     """Call a Python target and record what it returns; see `target.target_trace`."""
     from rnngraph.sources.target import settings_from, target_trace
 
     options.refuse(f"{target} is a Python function", but=("--set", "--loss", "--layer", "--call"))
     settings = settings_from(options.set)
-    return target_trace(
+    trace, trial = target_trace(
         target, settings, loss=options.loss or "sum", layer=options.layer, call_number=options.call,
         lags=lags, spectrum=spectrum,
     )  # fmt: skip
+    return Resolved(trace, trial=trial)
 
 
 def python_loss(target: str, options: ModelOptions) -> Tensor:

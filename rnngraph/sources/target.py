@@ -22,6 +22,7 @@ from rnngraph.trace.model import Trace
 
 if TYPE_CHECKING:
     from rnngraph.measure.lag_options import LagOptions
+    from rnngraph.measure.trial import Trial
 
 WANTED = "a loss (a Tensor of rnngraph), a Trace, or a PyTorch pair (module, batch)"
 
@@ -62,8 +63,8 @@ def target_trace(
     call_number: int | None = None,
     lags: LagOptions | bool = False,
     spectrum: int = 0,
-) -> Trace:
-    """Call the target and record what it returns.
+) -> tuple[Trace, Trial | None]:
+    """Call the target and record what it returns; of a loss also give who runs it again with other weights.
 
     Args:
         source: `file.py:function` or `module:function`.
@@ -78,24 +79,25 @@ def target_trace(
         InputError: there is no such function, it does not take the settings, or it returned something else.
         TargetError: an exception left the user's code; its `frames` are the user's own.
     """
-    from rnngraph.sources.tape.record import record
+    from rnngraph.sources.tape.record import record, trial
 
     returned = call(source, settings or {})
     if not _is_torch_pair(returned):
         _refuse_choice(source, layer, call_number)
     if isinstance(returned, Trace):
-        return returned if returned.source else replace(returned, source=source)
+        return (returned if returned.source else replace(returned, source=source)), None
     if isinstance(returned, Tensor | Tape):
         with shielded(source):
-            return record(returned, lags=lags, spectrum=spectrum, source=source)
+            return record(returned, lags=lags, spectrum=spectrum, source=source), trial(returned)
     if _is_torch_pair(returned):
         from rnngraph.sources.torch.pair import trace_pair
 
         with shielded(source):
-            return trace_pair(
+            found = trace_pair(
                 returned[0], returned[1], loss=loss, layer=layer, call=call_number,
                 lags=lags, spectrum=spectrum, source=source,
             )  # fmt: skip
+        return found, None
     raise InputError(f"{source} returned {_described(returned)}; return {WANTED}.")
 
 
