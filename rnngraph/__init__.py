@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from rnngraph.measure.lag_options import LagOptions
     from rnngraph.sources import torch
     from rnngraph.sources.decay.decay import decay
+    from rnngraph.sources.tape.context import context
     from rnngraph.sources.tape.record import record, spectrum, trial
     from rnngraph.trace.model import Trace
 
@@ -43,7 +44,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Cell", "Diagnosis", "Drawing", "DtypeError", "FileError", "Finding", "GradientError", "InputError", "LagOptions",
     "MissingToolError", "Op", "RnnGraphError", "Tape", "TapeError", "Tensor", "Trace", "VocabularyError",
-    "assert_healthy", "concatenate", "decay", "diagnose", "draw", "gradcheck", "gradcheck_functions", "gradients", "nn",
+    "assert_healthy", "concatenate", "context", "decay", "diagnose", "draw", "gradcheck", "gradcheck_functions", "gradients", "nn",
     "record", "render", "spectrum", "stack", "torch", "trial", "where",
 ]  # fmt: skip
 
@@ -66,6 +67,7 @@ _HOMES = {
     "rnngraph.graph.draw": ("Drawing", "draw"),
     "rnngraph.measure.lag_options": ("LagOptions",),
     "rnngraph.sources.decay.decay": ("decay",),
+    "rnngraph.sources.tape.context": ("context",),
     "rnngraph.sources.tape.record": ("record", "spectrum", "trial"),
     "rnngraph.trace.model": ("Trace",),
 }  # fmt: skip

@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar
 
 import typer
 
-from rnngraph.cli import check, decay, diagnose, lags, norms, render, trace
+from rnngraph.cli import check, context, decay, diagnose, lags, norms, render, trace
 from rnngraph.cli.commands import CommandGroup
 from rnngraph.errors import FileError, MissingToolError, RnnGraphError
 
@@ -21,6 +21,7 @@ COMMANDS = (
     (norms.norms, norms.EXAMPLES),
     (lags.lags, lags.EXAMPLES),
     (diagnose.diagnose, diagnose.EXAMPLES),
+    (context.context, context.EXAMPLES),
     (trace.trace, trace.EXAMPLES),
     (check.check, check.EXAMPLES),
     (decay.decay, decay.EXAMPLES),

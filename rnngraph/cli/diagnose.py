@@ -17,9 +17,11 @@ EXAMPLES = (
     "rnngraph diagnose run.npz --fail-on vanishing,exploding",
     "rnngraph diagnose --threshold vanishing=-3 --json | jq .verdict",
     "rnngraph diagnose --spectrum",
+    "rnngraph diagnose model.py:trained --horizon context",
 )
 FOUND = 1
 CONTEXT = "context"
+UNTRIED = "No remedy was tried, as --no-try says."
 MOST_DIGITS = 18
 EXPONENTS = 8
 
@@ -99,7 +101,7 @@ def diagnose(
 
         typer.echo(diagnosis_json(diagnosis))
     else:
-        report_console().print(rich_text(diagnosis, verbose=verbose))
+        report_console().print(rich_text(diagnosis, verbose=verbose, untried=UNTRIED if no_try else None))
     if any(flag in failing for flag in diagnosis.flags):
         raise typer.Exit(FOUND)
 

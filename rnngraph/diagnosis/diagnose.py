@@ -20,9 +20,7 @@ from rnngraph.trace.magnitudes import Status
 from rnngraph.trace.model import Trace
 
 
-def diagnose(
-    trace: Trace, *, horizon: int | None = None, trial: Tries | None = None, **thresholds: float
-) -> Diagnosis:
+def diagnose(trace: Trace, *, horizon: int | None = None, trial: Tries | None = None, **thresholds: float) -> Diagnosis:
     """Say how far back the network learns, and why it stops.
 
     Args:

@@ -130,7 +130,9 @@ def _healthy(diagnosis: Diagnosis, finding: Finding | None) -> str:
         return grave[0].text
     if not diagnosis.rate < 0 or diagnosis.half_life is None:
         return "A step back takes next to nothing from it."
-    return f"Each step back keeps {_share(math.exp(diagnosis.rate))} of it; half is left after {diagnosis.half_life:.3g}."
+    return (
+        f"Each step back keeps {_share(math.exp(diagnosis.rate))} of it; half is left after {diagnosis.half_life:.3g}."
+    )
 
 
 WHYS: dict[str, Callable[[Diagnosis, Finding | None], str]] = {

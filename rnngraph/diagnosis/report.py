@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 Part: TypeAlias = tuple[str, str]  # text, style
 UNTRIED = (
-    "No remedy was tried: this trace holds no model. rnngraph diagnose model.py:build tries them on the batch, and in "
-    "Python rnngraph.diagnose(trace, trial=rnngraph.trial(loss))."
+    "No remedy was tried: a saved trace, or a trace alone, cannot be run again. rnngraph diagnose model.py:build tries "
+    "them on the batch, where build returns a loss of rnngraph; in Python, "
+    "rnngraph.diagnose(trace, trial=rnngraph.trial(loss))."
 )
 _STYLES = {ERROR: "bold red", NOTE: "cyan"}
 _WARNING_STYLE = "bold yellow"
@@ -38,16 +39,16 @@ _CSS = {
 }
 
 
-def plain_text(diagnosis: Diagnosis, *, verbose: bool = False) -> str:
+def plain_text(diagnosis: Diagnosis) -> str:
     """Write the report as plain text."""
-    return "\n".join("".join(text for text, _ in line) for line in lines(diagnosis, verbose=verbose))
+    return "\n".join("".join(text for text, _ in line) for line in lines(diagnosis))
 
 
-def rich_text(diagnosis: Diagnosis, *, verbose: bool = False) -> Text:
-    """Give the report to a rich console."""
+def rich_text(diagnosis: Diagnosis, *, verbose: bool = False, untried: str | None = None) -> Text:
+    """Give the report to a rich console; `untried` says why no remedy was tried."""
     from rich.text import Text
 
-    return Text("\n").join([Text.assemble(*line) for line in lines(diagnosis, verbose=verbose)])
+    return Text("\n").join([Text.assemble(*line) for line in lines(diagnosis, verbose=verbose, untried=untried)])
 
 
 def html(diagnosis: Diagnosis) -> str:
@@ -62,7 +63,7 @@ def html(diagnosis: Diagnosis) -> str:
     return f'<div class="rnngraph-diagnosis" style="font-family:sans-serif;line-height:1.5">{"".join(rows)}</div>'
 
 
-def lines(diagnosis: Diagnosis, *, verbose: bool = False) -> Iterator[list[Part]]:
+def lines(diagnosis: Diagnosis, *, verbose: bool = False, untried: str | None = None) -> Iterator[list[Part]]:
     """Give the report line by line, each a list of styled parts."""
     title, why, attempt = sentences_of(diagnosis)
     yield [(title, "bold")]
@@ -72,9 +73,8 @@ def lines(diagnosis: Diagnosis, *, verbose: bool = False) -> Iterator[list[Part]
     yield []
     colour = "bold green" if diagnosis.healthy else "bold red"
     asked = ", the lag that is needed" if diagnosis.asked is not None else ""
-    yield [
-        ("Verdict: ", "bold"), (diagnosis.verdict.replace("_", " "), colour), (f" at lag {diagnosis.horizon}{asked}", "")
-    ]  # fmt: skip
+    at = f" at lag {diagnosis.horizon}{asked}"
+    yield [("Verdict: ", "bold"), (diagnosis.verdict.replace("_", " "), colour), (at, "")]
     yield [(numbers(diagnosis), "")]
     if len(diagnosis.flags) > 1:
         yield [("Flags: ", "bold"), (", ".join(diagnosis.flags), "")]
@@ -96,7 +96,7 @@ def lines(diagnosis: Diagnosis, *, verbose: bool = False) -> Iterator[list[Part]
         yield from _spectrum_lines(diagnosis)
     yield []
     if diagnosis.verdict in CURES and not diagnosis.able:
-        yield [("Note: ", "bold"), (UNTRIED, "")]
+        yield [("Note: ", "bold"), (untried or UNTRIED, "")]
     for note in diagnosis.notes:
         yield [("Note: ", "bold"), (f"{note.rstrip('.')}.", "")]
     limits = ", ".join(f"{name} {value:g}" for name, value in diagnosis.thresholds.items())

@@ -1,7 +1,7 @@
-"""What is left of the losses after so many steps back, summed as training sums it: a loss and a sample weigh as much as
-their gradient does.
+"""What is left of the losses after so many steps back, summed as training sums it.
 
-In: a `Credit`. Out: a `Sums`, in nats by lag, and shares of who carries it.
+A loss and a sample weigh as much as their gradient does. In: a `Credit`. Out: a `Sums`, in nats by lag, and shares of
+who carries it.
 """
 
 from __future__ import annotations
@@ -42,11 +42,22 @@ class Sums:
         Pairs that weigh more than the mean are set against themselves: growth is not made of weights.
         """
         with np.errstate(invalid="ignore", divide="ignore"):
-            base = np.where(np.isfinite(self.first), self.first, self.started)
-            share = np.log(self.pairs / self.pairs[0]) if len(self.pairs) else np.empty(0)
-            lighter = base - base[:1] - share
+            base, shortest = self._base(), self._shortest
+            lighter = base - base[shortest] - np.log(self.pairs / np.maximum(self.pairs[shortest], 1))
             found = self.arrived - base + np.where(lighter < 0, lighter, 0.0)
         return np.where(self.arrived == -np.inf, -np.inf, found)
+
+    def _base(self) -> Floats:
+        """Give what all is set against, (L,): lag 1; lag 0 or the best heard lag where nothing is heard at lag 1."""
+        known = self.arrived[np.isfinite(self.arrived)]
+        other = np.where(np.isfinite(self.started), self.started, known.max() if known.size else -np.inf)
+        return np.where(np.isfinite(self.first), self.first, other)
+
+    @property
+    def _shortest(self) -> slice:
+        """Where the shortest lag stands, which all pairs have."""
+        place = int(np.argmax(self.pairs > 0)) if len(self.pairs) else 0
+        return slice(place, place + 1)
 
     @property
     def longest(self) -> int:
@@ -54,11 +65,11 @@ class Sums:
         return int(np.flatnonzero(self.pairs)[-1]) + 1 if self.pairs.any() else 0
 
     def covered(self, share: float) -> int:
-        """Give the longest lag of pairs with this share of the weight of all, which half of the samples reach; 0 if none."""
-        base = np.where(np.isfinite(self.first), self.first, self.started)
+        """Give the longest lag of pairs with this share of all weight, which half of the samples reach; 0 if none."""
+        base = self._base()
         with np.errstate(invalid="ignore", over="ignore"):
-            weight = np.exp(base - base[:1])
-        heavy = np.where(np.isfinite(weight), weight, self.pairs / max(self.pairs[:1].sum(), 1))
+            weight = np.exp(base - base[self._shortest])
+        heavy = np.where(np.isfinite(weight), weight, self.pairs / np.maximum(self.pairs[self._shortest], 1))
         reached = np.flatnonzero((heavy >= share * (1 - 1e-9)) & (self.pairs > 0) & self.common)
         return int(reached[-1]) + 1 if reached.size else 0
 

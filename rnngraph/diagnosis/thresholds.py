@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, fields
 
 from rnngraph.errors import InputError
 
-
 _SHARES = (
     "saturated", "activation_share", "activation_gain", "dead", "epsilon", "coverage", "participation", "blind",
 )  # fmt: skip

@@ -12,6 +12,7 @@ from rnngraph.diagnosis.remedies.tried import Tried
 if TYPE_CHECKING:
     from rich.text import Text
 
+
 @dataclass(frozen=True, slots=True)
 class LayerVerdict:
     """What one layer's own states make of a gradient: a line below the verdict on the network. Gains in decades."""
@@ -32,9 +33,9 @@ class LayerVerdict:
 class Diagnosis:
     """The verdict on a network, with everything that it rests on.
 
-    `decades` is what is left at the horizon, end to end: at what the network is fed where that is known (`at_input`), of
-    what there was at lag 1, summed over losses and samples (-inf for an exact zero, NaN where there is none). `reach` is
-    the lag up to which `thresholds["epsilon"]` of it is left, `whole` where that is all that was measured;
+    `decades` is what is left at the horizon, end to end: at what the network is fed where that is known (`at_input`),
+    of what there was at lag 1, summed over losses and samples (-inf for an exact zero, NaN where there is none).
+    `reach` is the last lag at which `thresholds["epsilon"]` of it is left, `whole` where that is all that was measured;
     `memory_horizon` is its older name. `asked` is the lag that the task was said to need. `rate` is the slope of the
     layer that decides, in nats per step. `participation` says which share of losses and samples carries it.
     """

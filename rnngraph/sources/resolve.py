@@ -79,9 +79,7 @@ def checkpoint_loss(options: ModelOptions, *, cell: str | None = None) -> tuple[
     return loaded.loss, _sentences(loaded)
 
 
-def python_trace(
-    target: str, options: ModelOptions, *, lags: LagOptions | bool = False, spectrum: int = 0
-) -> Resolved:
+def python_trace(target: str, options: ModelOptions, *, lags: LagOptions | bool = False, spectrum: int = 0) -> Resolved:
     """Call a Python target and record what it returns; see `target.target_trace`."""
     from rnngraph.sources.target import settings_from, target_trace
 

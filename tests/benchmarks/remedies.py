@@ -1,14 +1,14 @@
 """Sick networks over cells, starts and sizes of inputs: the advice is taken literally and the network judged again.
 
-A remedy holds what it says if, with all losses and samples, more than 1e-2 is left end to end at the lag and nothing grows a
-hundredfold. Beside it: formulas from the measured rate alone, which try nothing. Run `python -m tests.benchmarks.remedies`.
+A remedy holds what it says if, with all losses and samples, more than 1e-2 is left end to end at the lag and nothing
+grows a hundredfold. Beside it: formulas from the measured rate alone, which try nothing. Run
+`python -m tests.benchmarks.remedies`.
 """
 
 from __future__ import annotations
 
 import math
 import re
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -155,10 +155,12 @@ def main() -> None:
         formula = by_rate(one)
         counts["formula holds"] += formula
         said = "; ".join(f"{words}: {after.decades:+.1f}{'' if holds(after) else ' NOT'}" for words, after in kept)
-        print(f"{one.name:44} {diagnosis.verdict:12} {said or 'nothing helps'} | formula {'holds' if formula else 'not'}")
+        print(
+            f"{one.name:44} {diagnosis.verdict:12} {said or 'nothing helps'} | formula {'holds' if formula else 'not'}"
+        )
     print(", ".join(f"{name} {count}" for name, count in counts.items()))
 
 
 if __name__ == "__main__":
     with np.errstate(all="ignore"):
-        sys.exit(main())
+        main()

@@ -18,7 +18,7 @@ from rnngraph.measure.lag_options import LagOptions
 Array = Any
 T, D, H, N = 90, 6, 24, 6
 HEALTHY, VANISHING = "healthy", "vanishing"
-FULL = LagOptions("all", "all")
+FULL, DEFAULT = LagOptions("all", "all"), LagOptions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Fixture:
     make: Callable[[int], rg.Tensor]
     finding: str = ""
     need: int | None = None
-    options: LagOptions = LagOptions()
+    options: LagOptions = DEFAULT
 
 
 def fed(seed: int, *, time: int = T, batch: int = N, width: int = D, scale: float = 1.0) -> rg.Tensor:

@@ -49,7 +49,8 @@ def test_verdicts_of_layers(layer: Any, verdict: str, loss: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("g", "verdict"), [(0.85, "vanishing"), (0.93, "attenuating"), (1.0, "healthy"), (1.04, "healthy"), (1.08, "exploding")]
+    ("g", "verdict"),
+    [(0.85, "vanishing"), (0.93, "attenuating"), (1.0, "healthy"), (1.04, "healthy"), (1.08, "exploding")],
 )
 def test_linear_networks_by_their_gain(g: float, verdict: str) -> None:
     diagnosis = rg.diagnose(linear(g * orthogonal(5)))

@@ -1,4 +1,4 @@
-"""Networks whose credit takes other ways than the states' own lags show; `tests/benchmarks/paths.py` runs more seeds."""
+"""Networks whose credit takes other ways than their states' lags show; `tests/benchmarks/paths.py` runs more seeds."""
 
 from __future__ import annotations
 

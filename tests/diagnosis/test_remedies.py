@@ -13,8 +13,6 @@ from rnngraph import nn
 from rnngraph.diagnosis.curve import lag_curve
 from rnngraph.diagnosis.slope import weighted_median
 from tests.diagnosis.test_curve import made
-from tests.diagnosis.verdict_networks import linear, recorded
-from tests.linear_cells import orthogonal
 
 
 def found(diagnosis: Any, rule: str) -> Any:

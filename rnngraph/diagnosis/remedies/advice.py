@@ -40,7 +40,9 @@ def for_unwritten(layer: Layer) -> str:
     """Advise on a memory that takes nothing in."""
     gates = [gate for gate in layer.cell.gates if gate != layer.cell.keeps]
     which = f"the gates {', '.join(gates)}, of which one writes" if gates else "the input weights"
-    return f"Look at {which}: their biases may hold them shut, or their weights or inputs may be too small or too large."
+    return (
+        f"Look at {which}: their biases may hold them shut, or their weights or inputs may be too small or too large."
+    )
 
 
 def for_exploding(layer: Layer) -> str:

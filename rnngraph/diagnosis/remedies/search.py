@@ -2,8 +2,8 @@
 
 In: a network, what was found, and a `Bench`. Out: what helps, best first. A plain function a finding, one table.
 
-Sources: orthogonal starts (Saxe et al., 2013); the gain of a gate, `b = ln(f / (1 - f))` for `f = gain ** (1 / lag)` (Gers
-et al., 2000; Jozefowicz et al., 2015); chrono (Tallec and Ollivier, 2018); identity starts (Le et al., 2015).
+Sources: orthogonal starts (Saxe et al., 2013); the gain of a gate, `b = ln(f / (1 - f))` for `f = gain ** (1 / lag)`
+(Gers et al., 2000; Jozefowicz et al., 2015); chrono (Tallec and Ollivier, 2018); identity starts (Le et al., 2015).
 """
 
 from __future__ import annotations
@@ -58,7 +58,9 @@ def for_saturated(bench: Bench, layer: Layer) -> Iterator[Tried | None]:
             yield bench.run(f"{words} and start the gates by chrono for lag {bench.lag}", Change(INPUTS, factor),
                             Change(CHRONO, bench.lag + 1))  # fmt: skip
         else:
-            yield bench.run(f"{words} and start the recurrent weight orthogonal", Change(INPUTS, factor), Change(ORTHOGONAL))
+            yield bench.run(
+                f"{words} and start the recurrent weight orthogonal", Change(INPUTS, factor), Change(ORTHOGONAL)
+            )
 
 
 def for_unwritten(bench: Bench, layer: Layer) -> Iterator[Tried | None]:
@@ -98,7 +100,7 @@ def _scales(bench: Bench, first: float) -> Iterator[Tried | None]:
             high = factor
         else:
             low = factor
-        if 0 < low and high < math.inf:
+        if low > 0 and high < math.inf:
             following = math.sqrt(low * high)
         elif low:
             following = factor * max(10 ** ((TARGET - _finite(tried.decades)) / bench.lag), 1.2)

@@ -41,15 +41,12 @@ def treat(
     return tuple(treated), tuple(bench.done)
 
 
-def _advice(
-    network: Network, bench: Bench, helping: Sequence[Tried], cuts: dict[int, float], finding: Finding
-) -> str:
+def _advice(network: Network, bench: Bench, helping: Sequence[Tried], cuts: dict[int, float], finding: Finding) -> str:
     before = _before(network, finding)
     if helping:
         listed = "; or ".join(f"{one.words} ({after(one)})" for one in helping)
         text = (
-            f"{listed[0].upper()}{listed[1:]} at lag {bench.lag}; before, {before}. "
-            f"{NECESSARY.format(lag=bench.lag)}"
+            f"{listed[0].upper()}{listed[1:]} at lag {bench.lag}; before, {before}. {NECESSARY.format(lag=bench.lag)}"
         )
     elif bench.done:
         listed = "; ".join(f"{one.words}: {one.left}" for one in bench.done)

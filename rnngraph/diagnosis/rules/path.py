@@ -70,8 +70,8 @@ def find_attenuating(network: Network, path: Path) -> Finding | None:
         "attenuating", WARNING if network.asked is not None else NOTE, {**path.where, **end_of_memory(path)},
         {**evidence(path.layer), **path_evidence(network, path)}, cause(path.layer, path.decades, growing=False),
         advice.for_vanishing(path.layer, path.horizon),
-        f"In {path.layer.name} {percent(path.decades)} of the credit is left at lag {path.horizon}{pace(path.layer)}: too "
-        "little to learn from now, though training may open the way.",
+        f"In {path.layer.name} {percent(path.decades)} of the credit is left at lag {path.horizon}{pace(path.layer)}: "
+        "too little to learn from now, though training may open the way.",
     )  # fmt: skip
 
 
