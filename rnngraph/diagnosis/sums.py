@@ -15,6 +15,7 @@ from rnngraph.diagnosis.credit import Credit
 from rnngraph.trace.magnitudes import Booleans, Floats, Integers
 
 _CHUNK = 4_000_000  # norms that are looked at together
+_LIGHT = 0.1  # of the weight of a mean pair
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +38,14 @@ class Sums:
         return _difference(self.arrived[lag - 1], self.first[lag - 1]) if lag else math.nan
 
     def end_to_end(self) -> Floats:
-        """Give, by lag, ln of what is left of a mean pair of lag 1 in a mean pair of the lag, (L,).
+        """Give, by lag, ln of what is left of what the pairs that have it had at lag 1, (L,).
 
-        Pairs that weigh more than the mean are set against themselves: growth is not made of weights.
+        Pairs that weigh less than a tenth of a mean pair are set against that tenth: they hardly train.
         """
         with np.errstate(invalid="ignore", divide="ignore"):
             base, shortest = self._base(), self._shortest
-            lighter = base - base[shortest] - np.log(self.pairs / np.maximum(self.pairs[shortest], 1))
+            weight = base - base[shortest] - np.log(self.pairs / np.maximum(self.pairs[shortest], 1))
+            lighter = weight - math.log(_LIGHT)
             found = self.arrived - base + np.where(lighter < 0, lighter, 0.0)
         return np.where(self.arrived == -np.inf, -np.inf, found)
 
