@@ -44,10 +44,8 @@ def treat(
 def _advice(network: Network, bench: Bench, helping: Sequence[Tried], cuts: dict[int, float], finding: Finding) -> str:
     before = _before(network, finding)
     if helping:
-        listed = "; or ".join(f"{one.words} ({after(one)})" for one in helping)
-        text = (
-            f"{listed[0].upper()}{listed[1:]} at lag {bench.lag}; before, {before}. {NECESSARY.format(lag=bench.lag)}"
-        )
+        listed = "; or ".join(f"{one.words} ({after(one)} at lag {bench.lag})" for one in helping)
+        text = f"{listed[0].upper()}{listed[1:]}. Before, {before}. {NECESSARY.format(lag=bench.lag)}"
     elif bench.done:
         listed = "; ".join(f"{one.words}: {one.left}" for one in bench.done)
         text = f"Nothing that was tried on this batch helps ({listed})."

@@ -43,8 +43,12 @@ from rnngraph.trace.model import InputTrace, ParameterTrace
 class TapeRecording:
     """One pass that was recorded on a tape."""
 
-    def __init__(self, tape: Tape, starts: Mapping[int, Array], *, loss: float = np.nan) -> None:
+    def __init__(
+        self, tape: Tape, starts: Mapping[int, Array], *, loss: float = np.nan, joint: bool | None = None
+    ) -> None:
         """Look at a tape; `starts` are the cotangents of its loss, none where nothing was walked back.
+
+        Whether the loss reads many steps at once is found out where `joint` does not tell.
 
         Raises:
             InputError: the tape is empty.
@@ -70,6 +74,7 @@ class TapeRecording:
         self._felt: Felt | None = None
         self._seen: dict[int, Booleans] = {}
         self._entering: Entering | None = None
+        self._known_joint = joint
         self._states: dict[str, Magnitudes] = {}
         sizes = [(one.batch, one.timesteps) for one in self.facts]
         self.fed = {
@@ -254,7 +259,8 @@ class TapeRecording:
         """What enters the recurrences from the loss."""
         if self._entering is None:
             self._entering = find_entering(self.tape, self.starts, self.clocks)
-            self._entering.joint = reads_many_steps(self.tape, self.starts, self._entering)
+            known = self._known_joint
+            self._entering.joint = reads_many_steps(self.tape, self.starts, self._entering) if known is None else known
         return self._entering
 
     @property
@@ -274,13 +280,15 @@ class TapeRecording:
     def changed(self, changes: Sequence[Change]) -> TapeRecording | None:
         """Run the pass again with changed weights."""
         again = changed_tape(self.tape, changes)
-        return None if again is None else TapeRecording(again, self.starts)
+        return None if again is None else TapeRecording(again, self.starts, joint=self.joint)
 
     def gradients(self) -> dict[str, Array]:
         """Give the gradients of the recurrences' weights by name."""
         wanted = {i for one in self.tape.recurrences for i in weight_nodes(self.tape, one).values()}
         return {
-            str(step.node.name): np.array(step.gradient) for step in sweep(self.tape, self.starts) if step.node.id in wanted
+            str(step.node.name): np.array(step.gradient)
+            for step in sweep(self.tape, self.starts)
+            if step.node.id in wanted
         }
 
     def back(self, group: Sequence[int], t: int, rows: dict[tuple[int, str], Array], samples: Integers) -> Any:
