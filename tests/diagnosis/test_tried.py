@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -101,7 +102,7 @@ def test_the_search_halves_the_logarithm_between_too_little_and_too_much() -> No
     rg.diagnose(plain(), horizon=LAG, trial=tries)
     factors = [changes[0].number for changes in tries.asked if changes[0].kind == SCALE]
     low, high = 0.0, math.inf
-    for factor, following in zip(factors, factors[1:], strict=False):
+    for factor, following in pairwise(factors):
         low, high = (max(low, factor), high) if factor < 2.5 else (low, min(high, factor))
         assert low < following < high
         if low > 0 and high < math.inf:
