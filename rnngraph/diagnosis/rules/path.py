@@ -23,11 +23,9 @@ def find_unwritten(network: Network, path: Path) -> Finding | None:
     limits, share = network.limits, path.written
     shut = share <= limits.unwritten
     carrier = network.carriers(path.layer)[0]
-    update = path_evidence(network, path).get("update_decades")
-    grave = shut or (isinstance(update, float) and update <= limits.vanishing)
     how = f"1e{share:+.1f} of what its weights would allow" if shut else f"1e{path.decades:+.1f} at lag {path.horizon}"
     return Finding(
-        "unwritten", ERROR if grave else WARNING, path.where,
+        "unwritten", ERROR if shut else WARNING, path.where,
         {**path_evidence(network, path), "written_decades": share, "carrier": carrier.name}, "input",
         advice.for_unwritten(path.layer),
         f"{carrier.name} remembers, but nothing is written into what it remembers: at the input the gradient is {how}.",
