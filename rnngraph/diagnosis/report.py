@@ -26,6 +26,10 @@ UNTRIED = (
     "them on the batch, where build returns a loss of rnngraph; in Python, "
     "rnngraph.diagnose(trace, trial=rnngraph.trial(loss))."
 )
+NO_INPUT = (
+    "What the network is fed is not known, so the states of its lowest layer are judged: give it an input over time, "
+    "tape.input of shape (N, T, ...), and record its lags."
+)
 _STYLES = {ERROR: "bold red", NOTE: "cyan"}
 _WARNING_STYLE = "bold yellow"
 # A rich style as CSS that reads on a light and on a dark page.
@@ -97,6 +101,8 @@ def lines(diagnosis: Diagnosis, *, verbose: bool = False, untried: str | None = 
     yield []
     if diagnosis.verdict in CURES and not diagnosis.able:
         yield [("Note: ", "bold"), (untried or UNTRIED, "")]
+    if not diagnosis.at_input and not math.isnan(diagnosis.decades):
+        yield [("Note: ", "bold"), (NO_INPUT, "")]
     for note in diagnosis.notes:
         yield [("Note: ", "bold"), (f"{note.rstrip('.')}.", "")]
     limits = ", ".join(f"{name} {value:g}" for name, value in diagnosis.thresholds.items())

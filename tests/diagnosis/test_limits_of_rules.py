@@ -159,11 +159,12 @@ def test_blind_span() -> None:
 
 
 @pytest.mark.parametrize(("name", "value"), [
-    ("unwritten", 0.0), ("readout", 0.0), ("participation", 0.0), ("participation", 1.1), ("blind", 0.0), ("blind", 2.0),
+    ("unwritten", 0.0), ("readout", 0.0), ("participation", 0.0), ("participation", 1.1), ("blind", 0.0),
+    ("blind", 2.0),
 ])  # fmt: skip
 def test_limits_that_make_no_sense(name: str, value: float) -> None:
     with pytest.raises(rg.InputError, match=name):
-        rg.diagnose(linear(orthogonal(3)), **{name: value})
+        rg.diagnose(linear(orthogonal(3)), **{name: value})  # type: ignore[arg-type]
 
 
 # Never healthy for want of evidence.
@@ -201,3 +202,5 @@ def test_without_inputs_the_states_of_the_lowest_layer_are_judged() -> None:
     assert rg.diagnose(trace).at_input
     assert blind.decades == pytest.approx(blind.by_layer[0].decades_from_first)
     assert "in the states" in str(blind)
+    assert "What the network is fed is not known" in str(blind)
+    assert "is not known" not in str(rg.diagnose(trace))
