@@ -74,8 +74,12 @@ def _measured(source: SourceArguments, most: int | None) -> ContextTrace:
     import rnngraph
     from rnngraph.cli.console import working
     from rnngraph.cli.source import open_loss
+    from rnngraph.sources.resolve import python_loss
+    from rnngraph.sources.target import is_target
 
-    loss = open_loss(source)
+    # Of a PyTorch pair only the recurrence can be walked again, not the loss.
+    own = source.model.weights is None and is_target(source.source)
+    loss = python_loss(str(source.source), source.model, pairs=False) if own else open_loss(source)
     with working("leaving out the past"):
         return rnngraph.context(loss, most=most)
 

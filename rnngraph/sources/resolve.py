@@ -92,13 +92,15 @@ def python_trace(target: str, options: ModelOptions, *, lags: LagOptions | bool 
     return Resolved(trace, trial=trial)
 
 
-def python_loss(target: str, options: ModelOptions) -> Tensor:
+def python_loss(target: str, options: ModelOptions, *, pairs: bool = True) -> Tensor:
     """Call a Python target for its loss; see `target.target_loss`."""
     from rnngraph.sources.target import settings_from, target_loss
 
     options.refuse(f"{target} is a Python function", but=("--set", "--loss", "--layer", "--call"))
     settings = settings_from(options.set)
-    return target_loss(target, settings, loss=options.loss or "sum", layer=options.layer, call_number=options.call)
+    return target_loss(
+        target, settings, loss=options.loss or "sum", layer=options.layer, call_number=options.call, pairs=pairs
+    )  # fmt: skip
 
 
 def _load(options: ModelOptions, cell: str | None) -> Loaded:

@@ -108,10 +108,12 @@ def target_loss(
     loss: str = "sum",
     layer: str | None = None,
     call_number: int | None = None,
+    pairs: bool = True,
 ) -> Tensor:
     """Call the target for a loss on a tape, which can be checked and walked more than once.
 
-    Of a PyTorch pair it is the recurrence walked again, up to a scalar with the gradients of the run.
+    Of a PyTorch pair it is the recurrence walked again, up to a scalar with the gradients of the run, which is not the
+    loss itself; without `pairs` there is none.
 
     Raises:
         InputError: see `target_trace`; or it returned a Trace, which holds no tape.
@@ -123,6 +125,11 @@ def target_loss(
     if isinstance(returned, Tensor):
         return returned
     if _is_torch_pair(returned):
+        if not pairs:
+            raise InputError(
+                f"{source} returned a PyTorch pair, whose loss cannot be computed again with a part of the past left out: "
+                "return a loss of rnngraph, or give a checkpoint with --weights and --data."
+            )
         from rnngraph.sources.torch.pair import pair_loss
 
         with shielded(source):

@@ -85,6 +85,16 @@ def test_bad_options(model: str, arguments: tuple[str, ...], words: str) -> None
         run("context", model, *arguments)
 
 
+def test_a_pytorch_pair_has_no_loss_that_can_be_computed_again(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    path = tmp_path / "pair.py"
+    path.write_text(
+        "import torch\n\ndef pair():\n    return torch.nn.RNN(3, 4, batch_first=True), torch.ones(2, 9, 3)\n"
+    )
+    with pytest.raises(InputError, match="PyTorch pair, whose loss cannot be computed again"):
+        run("context", f"{path}:pair")
+
+
 def test_a_saved_run_holds_no_model(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds numbers and no model"):
         run("context", str(tmp_path / "run.npz"))

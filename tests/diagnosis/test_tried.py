@@ -141,6 +141,15 @@ def test_the_best_of_what_helps_comes_first() -> None:
     assert str(finding(diagnosis).evidence["remedy"]).startswith("set the bias")
 
 
+def test_of_two_that_leave_the_same_the_calmer_comes_first() -> None:
+    trace = recorded(nn.LSTM(6, 24), loss="last")
+    tries = MadeUp(trace, lambda changes: (-1.0, 1.9 if changes[0].kind == CHRONO else 1.2))
+    assert "forget gate" in str(finding(rg.diagnose(trace, horizon=LAG, trial=tries)).evidence["remedy"])
+    # What grows tenfold at most on the way is no worse than what does not grow.
+    tries = MadeUp(trace, lambda changes: (-1.0, 0.9 if changes[0].kind == CHRONO else 0.1))
+    assert "chrono" in str(finding(rg.diagnose(trace, horizon=LAG, trial=tries)).evidence["remedy"])
+
+
 def test_truncation_is_measured_where_no_lag_is_needed() -> None:
     tries = MadeUp(plain(), lambda changes: (-1.0, 0.0))
     diagnosis = rg.diagnose(plain(), trial=tries)
