@@ -127,7 +127,7 @@ def target_loss(
     if _is_torch_pair(returned):
         if not pairs:
             raise InputError(
-                f"{source} returned a PyTorch pair, whose loss cannot be computed again with a part of the past left out: "
+                f"{source} returned a PyTorch pair, whose loss cannot be computed again with less of the past: "
                 "return a loss of rnngraph, or give a checkpoint with --weights and --data."
             )
         from rnngraph.sources.torch.pair import pair_loss

@@ -241,6 +241,16 @@ def test_a_calm_orthogonal_start_is_named_beside_the_scale_that_was_found() -> N
     assert text.startswith("Scale the recurrent weight by")
 
 
+@pytest.mark.parametrize("other", [(-3.0, 2.5), (-4.5, 0.0)])
+def test_an_orthogonal_start_that_explodes_or_forgets_is_not_named(other: tuple[float, float]) -> None:
+    def left(changes: Sequence[Change]) -> tuple[float, float]:
+        return other if changes[0].kind == ORTHOGONAL else (-0.5, 0.5)
+
+    trace = recorded(nn.RNN(6, 24, init="orthogonal", gain=4.0), loss="last")
+    text = finding(rg.diagnose(trace, horizon=LAG, trial=MadeUp(plain(), left))).advice
+    assert "orthogonal" not in text
+
+
 def test_what_means_nothing_for_a_cell_is_not_tried() -> None:
     tape = rg.Tape()
     h = start = tape.input(np.ones((2, 3)))
