@@ -11,6 +11,7 @@ import numpy as np
 import rnngraph as rg
 from rnngraph import nn
 from rnngraph.diagnosis.verdict import Diagnosis
+from rnngraph.trace.change import SCALE
 
 T, N, D, H, RATE, STEPS = 30, 8, 4, 24, 1.0, 200
 
@@ -29,8 +30,9 @@ def loss_of(layer: nn.RNN, readout: nn.Linear, rng: np.random.Generator) -> rg.T
 
 
 def diagnosed(layer: nn.RNN, readout: nn.Linear) -> Diagnosis:
-    """Diagnose on a batch of its own."""
-    return rg.diagnose(rg.record(loss_of(layer, readout, np.random.default_rng(9)), lags=True))
+    """Diagnose on a batch of its own, and try remedies on it."""
+    loss = loss_of(layer, readout, np.random.default_rng(9))
+    return rg.diagnose(rg.record(loss, lags=True), trial=rg.trial(loss))
 
 
 def train(name: str, *, clip: float = np.inf, scale: float = 1.0) -> None:
@@ -50,23 +52,16 @@ def train(name: str, *, clip: float = np.inf, scale: float = 1.0) -> None:
     print(f"{name:28} loss {np.mean(losses[:5]):8.3g} -> {np.mean(losses[-5:]):.3g}; verdict {before} -> {after}")
 
 
-def advised(report: Diagnosis, key: str) -> float:
-    """Take a number of the advice on an exploding gradient."""
-    return float(next(one for one in report.findings if one.rule == "exploding").evidence[key] or 1)
-
-
 def main() -> None:
     """Diagnose, then train at one learning rate: as it is, clipped as advised, and with the weight scaled as well."""
     report = diagnosed(*network())
     print(report, end="\n\n")
-    clip = advised(report, "clip_norm")
+    finding = next(one for one in report.findings if one.rule == "exploding")
+    clip = float(finding.evidence["clip_norm"] or 1)
     with np.errstate(all="ignore"):  # the first attempt overflows, and that is what it shows
         train("as it is")
     train(f"clipped at {clip:.2g}", clip=clip)
-    scale = 1.0
-    while report.verdict == "exploding":  # the factor is exact for linear units only, so ask again
-        scale *= advised(report, "weight_scale")
-        report = diagnosed(*network(scale))
+    scale = next(one.changes[0].number for one in report.tried if one.helps and one.changes[0].kind == SCALE)
     train(f"clipped, weight times {scale:.2f}", clip=clip, scale=scale)
 
 

@@ -12,6 +12,7 @@ import rnngraph as rg
 from rnngraph import nn
 from rnngraph.autodiff.contribution import Array
 from rnngraph.diagnosis.verdict import Diagnosis
+from rnngraph.trace.change import BIAS, SCALE
 
 T, N, D, H = 50, 32, 4, 24
 
@@ -55,21 +56,26 @@ def attempt(name: str, layer: nn.RNN | nn.LSTM) -> Diagnosis:
     """Diagnose a layer, train it, and print both."""
     readout = nn.Linear(H, D)
     loss, _ = loss_of(layer, readout, np.random.default_rng(0))
-    diagnosis = rg.diagnose(rg.record(loss, lags=True))
+    diagnosis = rg.diagnose(rg.record(loss, lags=True), horizon=T - 1, trial=rg.trial(loss))
     reach = f"1e{diagnosis.decades:+.1f} left at lag {diagnosis.horizon}"
     print(f"{name:28} {diagnosis.verdict:10} {reach}; accuracy after 60 steps: {train(layer, readout):.0%}")
     return diagnosis
 
 
 def main() -> None:
-    """Go from a plain RNN to an LSTM that keeps its memory, following the advice."""
-    before = attempt("RNN", nn.RNN(D, H))
-    advice = next(finding for finding in before.findings if finding.rule == "vanishing")
-    print(f"  advice: {advice.advice}")
-    attempt("RNN, orthogonal", nn.RNN(D, H, init="orthogonal"))
-    bias = float(advice.evidence["forget_bias"] or 0)
+    """Go from networks that forget to such that keep their memory, following the advice, which was tried."""
+    scale = best(attempt("RNN", nn.RNN(D, H)), SCALE)
+    attempt(f"RNN, recurrent weight x {scale:.3g}", nn.RNN(D, H, gain=scale))
+    bias = best(attempt("LSTM", nn.LSTM(D, H)), BIAS)
     attempt(f"LSTM, forget bias {bias:.2f}", nn.LSTM(D, H, forget_bias=bias))
     attempt("LSTM, chrono", nn.LSTM(D, H, init="chrono", horizon=T))
+
+
+def best(diagnosis: Diagnosis, kind: str) -> float:
+    """Take the number of the remedy of a kind that helped, and print the advice."""
+    advice = next(finding for finding in diagnosis.findings if finding.rule == diagnosis.verdict)
+    print(f"  advice: {advice.advice}")
+    return next(one.changes[0].number for one in diagnosis.tried if one.helps and one.changes[0].kind == kind)
 
 
 if __name__ == "__main__":

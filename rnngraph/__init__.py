@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from rnngraph.numpy.traced import trace_function
     from rnngraph.sources import torch
     from rnngraph.sources.decay.measure import decay
+    from rnngraph.sources.tape.context import context
     from rnngraph.sources.tape.record import record, spectrum, trial
     from rnngraph.trace.model import Trace
 
@@ -43,8 +44,8 @@ __version__ = "0.1.0"
 __all__ = [
     "Cell", "Diagnosis", "Drawing", "DtypeError", "FileError", "Finding", "GradientError", "InputError", "LagOptions",
     "MissingToolError", "Op", "RnnGraphError", "Tape", "TapeError", "Tensor", "Trace", "VocabularyError",
-    "assert_healthy", "check", "concatenate", "decay", "diagnose", "draw", "gradients", "nn",
-    "record", "render", "spectrum", "stack", "torch", "trace_function", "trial", "where",
+    "assert_healthy", "check", "concatenate", "context", "decay", "diagnose", "draw", "gradients", "nn", "record",
+    "render", "spectrum", "stack", "torch", "trace_function", "trial", "where",
 ]  # fmt: skip
 
 _MODULES = {"nn": "rnngraph.nn", "torch": "rnngraph.sources.torch"}
@@ -66,6 +67,7 @@ _HOMES = {
     "rnngraph.measure.lag_options": ("LagOptions",),
     "rnngraph.numpy.traced": ("trace_function",),
     "rnngraph.sources.decay.measure": ("decay",),
+    "rnngraph.sources.tape.context": ("context",),
     "rnngraph.sources.tape.record": ("record", "spectrum", "trial"),
     "rnngraph.trace.model": ("Trace",),
 }  # fmt: skip

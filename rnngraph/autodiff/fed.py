@@ -6,7 +6,7 @@ In: what reached the input (N, T, D), band by band, whole or a timestep at a tim
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -14,6 +14,11 @@ from rnngraph.autodiff.block.carry import BAND, LOG_BAND
 from rnngraph.autodiff.block.given import single_state
 from rnngraph.autodiff.contribution import Array, Contribution
 from rnngraph.norms import row_norms
+
+if TYPE_CHECKING:
+    from rnngraph.autodiff.banding import Groups
+    from rnngraph.autodiff.many import Cotangents, Walk
+    from rnngraph.autodiff.node import Node
 
 Piece: TypeAlias = tuple[int, int, Array]  # band, first row, rows (count, N, ..., D)
 SeeFed: TypeAlias = Callable[[int, int, int, Array], None]  # (node, timestep, first row, logs of norms (rows, N))
@@ -50,3 +55,27 @@ def logs_of(pieces: list[Piece]) -> Iterator[tuple[int, Array]]:
         total[rows] += np.ldexp(value, shift[..., None])
     norms = row_norms(total)
     yield low, np.log(norms) + np.where(norms != 0, top, 0) * LOG_BAND
+
+
+def told_by_timestep(walk: Walk, node: Node, some: list[Cotangents], see: SeeFed) -> bool:
+    """Tell of an input that nothing lies behind and that is read a timestep at a time, without the whole of it."""
+    alone = walk.leads.isdisjoint(node.inputs) and not any(one.narrow for one in some)
+    steps = by_timestep((one.band, one.low, one.value) for one in some) if alone else None
+    if steps is None:
+        return False
+    samples = walk.samples[node.value.shape[0]]
+    for t, pieces in steps.items():
+        for low, logs in logs_of([(band, first, rows[:, samples]) for band, first, rows in pieces]):
+            see(node.id, t, low, logs)
+    return True
+
+
+def tell_fed(walk: Walk, node: Node, groups: Groups, see: SeeFed) -> None:
+    """Tell of an input that was summed whole."""
+    narrow = node.id in walk.narrow
+    first = walk.window[0] if narrow and walk.window is not None else 0
+    samples = slice(None) if narrow else walk.samples[node.value.shape[0]]
+    pieces: list[Piece] = [(band, low, value[:, samples]) for band, (low, value) in groups.items()]
+    for low, logs in logs_of(pieces) if pieces else ():
+        for k in range(logs.shape[2]):
+            see(node.id, first + k, low, logs[:, :, k])

@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, NoReturn
 
 import typer
 
-from rnngraph.cli import check, console, decay, diagnose, lags, norms, render, stop, streams, trace
+from rnngraph.cli import check, console, context, decay, diagnose, lags, norms, render, stop, streams, trace
 from rnngraph.cli.commands import CommandGroup
 from rnngraph.errors import FileError, MissingToolError, RnnGraphError, said
 
@@ -22,6 +22,7 @@ COMMANDS = (
     (norms.norms, norms.EXAMPLES),
     (lags.lags, lags.EXAMPLES),
     (diagnose.diagnose, diagnose.EXAMPLES),
+    (context.context, context.EXAMPLES),
     (trace.trace, trace.EXAMPLES),
     (check.check, check.EXAMPLES),
     (decay.decay, decay.EXAMPLES),

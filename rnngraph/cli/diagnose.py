@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperCommand
 
 from rnngraph.cli.options import LagArguments, SourceArguments, refuse_for_saved
-from rnngraph.cli.source import Measures, open_trace
+from rnngraph.cli.source import Measures, open_run
 from rnngraph.errors import InputError
 
 EXAMPLES = (
@@ -17,8 +17,12 @@ EXAMPLES = (
     "rnngraph diagnose run.npz --fail-on vanishing,exploding",
     "rnngraph diagnose --threshold vanishing=-3 --json | jq .verdict",
     "rnngraph diagnose --spectrum",
+    "rnngraph diagnose model.py:trained --horizon context",
 )
 FOUND = 1
+CONTEXT = "context"
+UNTRIED = "No remedy was tried, as --no-try says."
+MOST_DIGITS = 18
 EXPONENTS = 8
 
 
@@ -46,9 +50,10 @@ def diagnose(
     source: SourceArguments,
     wanted: LagArguments,
     horizon: Annotated[
-        int | None,
+        str | None,
         typer.Option(
-            metavar="LAG", help="The lag at which the verdict is given; by default the longest with enough losses."
+            metavar="LAG|context",
+            help="The lag that the task needs; context: the one that the network uses. Without it the reach is said.",
         ),
     ] = None,
     threshold: Annotated[
@@ -65,6 +70,8 @@ def diagnose(
             metavar="[K]", help=f"Also measure K Lyapunov exponents ({EXPONENTS} without a K) and singular values."
         ),
     ] = None,
+    no_try: Annotated[bool, typer.Option("--no-try", help="Leave out to try remedies on the batch.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Also list what was tried in vain.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Write the report as JSON.")] = False,
 ) -> None:
     """Say how far back the network learns, and why it stops.
@@ -72,9 +79,10 @@ def diagnose(
     The verdict holds at a stated lag, and comes with its evidence and a remedy. It rests on ratios of gradients of the
     same loss, so the size of the loss, its mean over the batch and clipping do not matter.
     """
-    from rnngraph.cli.console import report_console, write_report
+    from rnngraph.cli.console import report_console, working, write_report
     from rnngraph.diagnosis.diagnose import diagnose as judge
     from rnngraph.diagnosis.diagnose import known_flags
+    from rnngraph.diagnosis.report import rich_text
 
     refuse_for_saved(source.source, spectrum=spectrum)
     lags = wanted.options(source.source)
@@ -84,16 +92,30 @@ def diagnose(
     failing = known_flags(
         [flag.strip().replace("-", "_") for flag in fail_on.split(",")] if fail_on is not None else [], "--fail-on"
     )
-    trace = open_trace(source, Measures(lags, spectrum or 0))
-    diagnosis = judge(trace, horizon=horizon, **limits)
+    lag = _lag(horizon, source)
+    run = open_run(source, Measures(lags, spectrum or 0))
+    with working("trying remedies"):
+        diagnosis = judge(run.trace, horizon=lag, trial=None if no_try else run.trial, **limits)
     if json:
         from rnngraph.render.report.diagnosis import diagnosis_json
 
         write_report(diagnosis_json(diagnosis))
     else:
-        report_console().print(diagnosis)
+        report_console().print(rich_text(diagnosis, verbose=verbose, untried=UNTRIED if no_try else None))
     if any(flag in failing for flag in diagnosis.flags):
         raise typer.Exit(FOUND)
+
+
+def _lag(horizon: str | None, source: SourceArguments) -> int | None:
+    if horizon is None:
+        return None
+    if horizon == CONTEXT:
+        from rnngraph.cli.context import context_in_use
+
+        return context_in_use(source)
+    if not _is_whole(horizon) or len(horizon) > MOST_DIGITS:
+        raise InputError(f"--horizon is {horizon!r}; give a whole number of steps, or context.")
+    return int(horizon)
 
 
 def _thresholds(texts: list[str]) -> dict[str, float]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rnngraph.autodiff.check.report import CheckReport
     from rnngraph.autodiff.tensor import Tensor
     from rnngraph.measure.lag_options import LagOptions
+    from rnngraph.measure.trial import Trial
     from rnngraph.trace.model import Trace
 
 
@@ -31,12 +32,20 @@ class Measures:
 
 
 @dataclass(frozen=True, slots=True)
+class Run:
+    """A trace, and who runs the network again with other weights, where that can be."""
+
+    trace: Trace
+    trial: Trial | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SourceKind:
     """One kind of source: what it looks like, and how a trace and a loss come out of it."""
 
     description: str
     accepts: Callable[[SourceArguments], bool]
-    trace: Callable[[SourceArguments, Measures], Trace]
+    run: Callable[[SourceArguments, Measures], Run]
     loss: Callable[[SourceArguments], Tensor]
 
 
@@ -47,9 +56,19 @@ def open_trace(arguments: SourceArguments, measures: Measures | None = None) -> 
         InputError: SOURCE is of no known kind, or the options do not fit it.
         FileError: the file cannot be read.
     """
+    return open_run(arguments, measures).trace
+
+
+def open_run(arguments: SourceArguments, measures: Measures | None = None) -> Run:
+    """Do as `open_trace`, and give who tries changes on what was recorded.
+
+    Raises:
+        InputError: see `open_trace`.
+        FileError: likewise.
+    """
     kind = _kind(arguments)
     with working("recording the run"):
-        return kind.trace(arguments, measures or Measures())
+        return kind.run(arguments, measures or Measures())
 
 
 def open_loss(arguments: SourceArguments) -> Tensor:
@@ -97,18 +116,19 @@ def _demo_loss(arguments: SourceArguments) -> Tensor:
     return build(arguments.demo)
 
 
-def _demo_trace(arguments: SourceArguments, measures: Measures) -> Trace:
+def _demo_run(arguments: SourceArguments, measures: Measures) -> Run:
     import rnngraph
 
-    return rnngraph.record(_demo_loss(arguments), lags=measures.lags, spectrum=measures.spectrum)
+    loss = _demo_loss(arguments)
+    return Run(rnngraph.record(loss, lags=measures.lags, spectrum=measures.spectrum), rnngraph.trial(loss))
 
 
-def _saved_trace(arguments: SourceArguments, measures: Measures) -> Trace:
+def _saved_run(arguments: SourceArguments, measures: Measures) -> Run:
     from rnngraph.trace.model import Trace
 
     arguments.refuse_demo_options(f"{arguments.source} is a saved run")
     arguments.model.refuse(f"{arguments.source} is a saved run")
-    return Trace.load(str(arguments.source))
+    return Run(Trace.load(str(arguments.source)))
 
 
 def _saved_loss(arguments: SourceArguments) -> Tensor:
@@ -117,15 +137,15 @@ def _saved_loss(arguments: SourceArguments) -> Tensor:
     )
 
 
-def _python_trace(arguments: SourceArguments, measures: Measures) -> Trace:
+def _python_run(arguments: SourceArguments, measures: Measures) -> Run:
     from rnngraph.cli.streams import let_others_print
     from rnngraph.sources.resolve import python_trace
 
     arguments.refuse_demo_options(f"{arguments.source} is a Python function, which takes --set")
     let_others_print()
-    trace = python_trace(str(arguments.source), arguments.model, lags=measures.lags, spectrum=measures.spectrum)
-    _tell(tuple(note for note in trace.notes if note.startswith(f"{trace.model}: ")))
-    return trace
+    found = python_trace(str(arguments.source), arguments.model, lags=measures.lags, spectrum=measures.spectrum)
+    _tell(tuple(note for note in found.trace.notes if note.startswith(f"{found.trace.model}: ")))
+    return Run(found.trace, found.trial)
 
 
 def _python_loss(arguments: SourceArguments) -> Tensor:
@@ -140,14 +160,14 @@ def _python_loss(arguments: SourceArguments) -> Tensor:
     return loss
 
 
-def _checkpoint_trace(arguments: SourceArguments, measures: Measures) -> Trace:
+def _checkpoint_run(arguments: SourceArguments, measures: Measures) -> Run:
     from rnngraph.sources.resolve import checkpoint_trace
 
     resolved = checkpoint_trace(
         arguments.model, cell=_checkpoint_cell(arguments), lags=measures.lags, spectrum=measures.spectrum
     )
     _tell(resolved.found)
-    return resolved.trace
+    return Run(resolved.trace, resolved.trial)
 
 
 def _checkpoint_loss(arguments: SourceArguments) -> Tensor:
@@ -184,9 +204,9 @@ def _is_saved(arguments: SourceArguments) -> bool:
 
 SOURCE_KINDS = (
     SourceKind(
-        "a checkpoint with --weights", lambda one: one.model.weights is not None, _checkpoint_trace, _checkpoint_loss
+        "a checkpoint with --weights", lambda one: one.model.weights is not None, _checkpoint_run, _checkpoint_loss
     ),
-    SourceKind("nothing for the demo", lambda one: one.source is None, _demo_trace, _demo_loss),
-    SourceKind("file.py:function or module:function", _is_python, _python_trace, _python_loss),
-    SourceKind("a saved run such as run.npz", _is_saved, _saved_trace, _saved_loss),
+    SourceKind("nothing for the demo", lambda one: one.source is None, _demo_run, _demo_loss),
+    SourceKind("file.py:function or module:function", _is_python, _python_run, _python_loss),
+    SourceKind("a saved run such as run.npz", _is_saved, _saved_run, _saved_loss),
 )

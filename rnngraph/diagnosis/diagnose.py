@@ -48,7 +48,7 @@ def diagnose(trace: Trace, *, horizon: int | None = None, trial: Tries | None = 
     findings.sort(key=_order)
     flags = _flags(findings)
     verdict = next(flag for flag in flags if flag in VERDICTS)
-    head, path = _headline(layers, network, verdict), network.head
+    head, path = _headline(layers, network, verdict), network.loudest if verdict == "exploding" else network.head
     treated, tried = (tuple(findings), ()) if trial is None else treat(network, findings, trial, verdict)
     losses, samples = path.sums.participation(path.horizon)
     return Diagnosis(

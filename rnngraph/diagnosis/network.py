@@ -29,7 +29,7 @@ class Path:
     sums: Sums
     left: Floats  # (L,) decades, end to end, by lag; entry 0 is lag 1
     horizon: int
-    reach: int | None  # the lag up to which `epsilon` or more is left; None without any pair
+    reach: int | None  # the last lag at which `epsilon` or more is left; None without any pair
 
     @property
     def decades(self) -> float:
@@ -87,8 +87,13 @@ class Network:
         return min(self.paths, key=lambda path: path.decades if path.horizon else math.inf)
 
     @property
+    def loudest(self) -> Path:
+        """The path on which most is left, which is what an explosion is told by."""
+        return max(self.paths, key=lambda path: path.decades if path.horizon else -math.inf)
+
+    @property
     def reach(self) -> int | None:
-        """The lag up to which `epsilon` or more is left on every path; None without any pair."""
+        """The last lag at which `epsilon` or more is left on every path; None without any pair."""
         return min((path.reach for path in self.paths if path.reach is not None), default=None)
 
     def carriers(self, layer: Layer) -> list[Layer]:
@@ -130,6 +135,6 @@ def _fed(trace: Trace, layers: Sequence[Layer], asked: int | None) -> Iterator[P
 def _path(fed: InputLagTrace | None, layer: Layer, sums: Sums, asked: int | None) -> Path:
     left = sums.end_to_end() / LN10
     horizon = sums.covered(layer.limits.coverage) if asked is None else sums.longest_of(asked)
-    below = np.flatnonzero(left < math.log10(layer.limits.epsilon))
-    reach = None if not sums.longest else int(below[0]) if below.size else sums.longest
+    above = np.flatnonzero(left >= math.log10(layer.limits.epsilon))  # credit may come again: a step may be passed by
+    reach = None if not sums.longest else int(above[-1]) + 1 if above.size else 0
     return Path(fed, layer, sums, left, horizon, reach)

@@ -1,7 +1,7 @@
-"""What is left of the losses after so many steps back, summed as training sums it: a loss and a sample weigh as much as
-their gradient does.
+"""What is left of the losses after so many steps back, summed as training sums it.
 
-In: a `Credit`. Out: a `Sums`, in nats by lag, and shares of who carries it.
+A loss and a sample weigh as much as their gradient does. In: a `Credit`. Out: a `Sums`, in nats by lag, and shares of
+who carries it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from rnngraph.diagnosis.credit import Credit
 from rnngraph.trace.magnitudes import Booleans, Floats, Integers
 
 _CHUNK = 4_000_000  # norms that are looked at together
+_LIGHT = 0.1  # of the weight of a mean pair
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +38,28 @@ class Sums:
         return _difference(self.arrived[lag - 1], self.first[lag - 1]) if lag else math.nan
 
     def end_to_end(self) -> Floats:
-        """Give, by lag, ln of what is left of a mean pair of lag 1 in a mean pair of the lag, (L,).
+        """Give, by lag, ln of what is left of what the pairs that have it had at lag 1, (L,).
 
-        Pairs that weigh more than the mean are set against themselves: growth is not made of weights.
+        Pairs that weigh less than a tenth of a mean pair are set against that tenth: they hardly train.
         """
         with np.errstate(invalid="ignore", divide="ignore"):
-            base = np.where(np.isfinite(self.first), self.first, self.started)
-            share = np.log(self.pairs / self.pairs[0]) if len(self.pairs) else np.empty(0)
-            lighter = base - base[:1] - share
+            base, shortest = self._base(), self._shortest
+            weight = base - base[shortest] - np.log(self.pairs / np.maximum(self.pairs[shortest], 1))
+            lighter = weight - math.log(_LIGHT)
             found = self.arrived - base + np.where(lighter < 0, lighter, 0.0)
         return np.where(self.arrived == -np.inf, -np.inf, found)
+
+    def _base(self) -> Floats:
+        """Give what all is set against, (L,): lag 1; lag 0 or the best heard lag where nothing is heard at lag 1."""
+        known = self.arrived[np.isfinite(self.arrived)]
+        other = np.where(np.isfinite(self.started), self.started, known.max() if known.size else -np.inf)
+        return np.where(np.isfinite(self.first), self.first, other)
+
+    @property
+    def _shortest(self) -> slice:
+        """Where the shortest lag stands, which all pairs have."""
+        place = int(np.argmax(self.pairs > 0)) if len(self.pairs) else 0
+        return slice(place, place + 1)
 
     @property
     def longest(self) -> int:
@@ -54,11 +67,11 @@ class Sums:
         return int(np.flatnonzero(self.pairs)[-1]) + 1 if self.pairs.any() else 0
 
     def covered(self, share: float) -> int:
-        """Give the longest lag of pairs with this share of the weight of all, which half of the samples reach; 0 if none."""
-        base = np.where(np.isfinite(self.first), self.first, self.started)
+        """Give the longest lag of pairs with this share of all weight, which half of the samples reach; 0 if none."""
+        base = self._base()
         with np.errstate(invalid="ignore", over="ignore"):
-            weight = np.exp(base - base[:1])
-        heavy = np.where(np.isfinite(weight), weight, self.pairs / max(self.pairs[:1].sum(), 1))
+            weight = np.exp(base - base[self._shortest])
+        heavy = np.where(np.isfinite(weight), weight, self.pairs / np.maximum(self.pairs[self._shortest], 1))
         reached = np.flatnonzero((heavy >= share * (1 - 1e-9)) & (self.pairs > 0) & self.common)
         return int(reached[-1]) + 1 if reached.size else 0
 

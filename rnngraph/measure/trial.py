@@ -55,7 +55,7 @@ class Trial:
             return measure_lags(again, LagOptions(LOSSES, SAMPLES))
 
     def truncation(self, length: int) -> float | None:
-        """Measure `‖g_K - g‖ / ‖g‖` of the recurrences' weights, for chunks of so many steps; None where it cannot be."""
+        """Measure `‖g_K - g‖ / ‖g‖` of the recurrences' weights, for chunks of K steps; None where it cannot be."""
         again = self._run([Change(TRUNCATE, length)])
         if again is None or not isinstance(again, Changeable) or not isinstance(self._recording, Changeable):
             return None

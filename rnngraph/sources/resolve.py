@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rnngraph.autodiff.check.report import CheckReport
     from rnngraph.autodiff.tensor import Tensor
     from rnngraph.measure.lag_options import LagOptions
+    from rnngraph.measure.trial import Trial
     from rnngraph.sources.checkpoint.options import Loaded
     from rnngraph.trace.model import Trace
 
@@ -55,6 +56,7 @@ class Resolved:
 
     trace: Trace
     found: tuple[str, ...] = ()
+    trial: Trial | None = None  # who runs it again with other weights, where that can be
 
 
 def checkpoint_trace(
@@ -67,12 +69,12 @@ def checkpoint_trace(
         FileError: a file cannot be read.
         MissingToolError: the format needs a package that is not installed.
     """
-    from rnngraph.sources.tape.record import record
+    from rnngraph.sources.tape.record import record, trial
 
     loaded = _load(options, cell)
     trace = record(loaded.loss, lags=lags, spectrum=spectrum, source=str(options.weights))
     trace = replace(trace, notes=(*trace.notes, loaded.found[-1], *loaded.notes, *loaded.findings))
-    return Resolved(trace, _sentences(loaded))
+    return Resolved(trace, _sentences(loaded), trial(loaded.loss))
 
 
 def checkpoint_loss(options: ModelOptions, *, cell: str | None = None) -> tuple[Tensor, tuple[str, ...]]:
@@ -81,16 +83,17 @@ def checkpoint_loss(options: ModelOptions, *, cell: str | None = None) -> tuple[
     return loaded.loss, _sentences(loaded)
 
 
-def python_trace(target: str, options: ModelOptions, *, lags: LagOptions | bool = False, spectrum: int = 0) -> Trace:
+def python_trace(target: str, options: ModelOptions, *, lags: LagOptions | bool = False, spectrum: int = 0) -> Resolved:
     """Call a Python target and record what it returns; see `target.target_trace`."""
     from rnngraph.sources.target import settings_from, target_trace
 
     options.refuse(f"{target} is a Python function", but=PYTHON)
     settings = settings_from(options.set)
-    return target_trace(
+    trace, trial = target_trace(
         target, settings, loss=options.loss or "sum", layer=options.layer, call_number=options.call,
         data=options.data, lags=lags, spectrum=spectrum,
     )  # fmt: skip
+    return Resolved(trace, trial=trial)
 
 
 def python_loss(target: str, options: ModelOptions) -> Tensor:

@@ -22,6 +22,7 @@ from rnngraph.trace.model import Trace
 
 if TYPE_CHECKING:
     from rnngraph.measure.lag_options import LagOptions
+    from rnngraph.measure.trial import Trial
 
 WANTED = "a loss (a Tensor of rnngraph), a Trace, (forward, *arrays) of NumPy, or a PyTorch pair (module, batch)"
 
@@ -63,8 +64,8 @@ def target_trace(
     data: str | None = None,
     lags: LagOptions | bool = False,
     spectrum: int = 0,
-) -> Trace:
-    """Call the target and record what it returns.
+) -> tuple[Trace, Trial | None]:
+    """Call the target and record what it returns; of a loss also give who runs it again with other weights.
 
     Args:
         source: `file.py:function` or `module:function`.
@@ -80,17 +81,18 @@ def target_trace(
         InputError: there is no such function, it does not take the settings, or it returned something else.
         TargetError: an exception left the user's code; its `frames` are the user's own.
     """
-    from rnngraph.sources.tape.record import record
+    from rnngraph.sources.tape.record import record, trial
 
     returned = opened(source, settings or {}, data)
     if not _is_torch_pair(returned):
         _refuse_choice(source, layer, call_number)
     if isinstance(returned, Trace):
-        return returned if returned.source else replace(returned, source=source)
+        return (returned if returned.source else replace(returned, source=source)), None
     if isinstance(returned, Tensor | Tape):
         with shielded(source):
-            trace = record(returned, lags=lags, spectrum=spectrum, source=source)
-        return replace(trace, notes=(*trace.notes, *getattr(returned, "notes", ()), *found_in(returned)))
+            trace, trials = record(returned, lags=lags, spectrum=spectrum, source=source), trial(returned)
+        notes = (*trace.notes, *getattr(returned, "notes", ()), *found_in(returned))
+        return replace(trace, notes=notes), trials
     if _is_torch_pair(returned):
         if call_number is not None:
             raise InputError(
@@ -99,9 +101,10 @@ def target_trace(
         from rnngraph.sources.torch.pair import trace_pair
 
         with shielded(source):
-            return trace_pair(
+            found = trace_pair(
                 returned[0], returned[1], loss=loss, only=layer, lags=lags, spectrum=spectrum, source=source
             )
+        return found, None
     raise InputError(f"{source} returned {_described(returned)}; return {WANTED}.")
 
 

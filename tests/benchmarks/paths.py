@@ -1,7 +1,7 @@
 """Judge networks that a verdict by the states' own lags misjudges, and print what it says beside the diagnosis.
 
-The old rule is the median of ‖∂L_s/∂h_k‖ / ‖∂L_s/∂h_s‖ over losses and samples, layer by layer, the gravest first; what a
-loss reads of a step is a loss of its own there.
+The old rule is the median of ‖∂L_s/∂h_k‖ / ‖∂L_s/∂h_s‖ over losses and samples, layer by layer, the gravest first; what
+a loss reads of a step is a loss of its own there.
 Run `python -m tests.benchmarks.paths [SEEDS]`; `--markdown` prints the table as the documentation has it.
 """
 
@@ -43,7 +43,7 @@ def new_rule(loss: rg.Tensor, fixture: Fixture) -> str:
 
 
 def table(seeds: int) -> list[tuple[str, ...]]:
-    """Judge every fixture: its name, need and truth, and of both rules how often each is right and what else it says."""
+    """Judge every fixture: its name, need and truth, and how often each rule is right and what else it says."""
     rows = []
     for fixture in FIXTURES:
         cells = []

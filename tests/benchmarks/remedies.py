@@ -1,14 +1,14 @@
 """Sick networks over cells, starts and sizes of inputs: the advice is taken literally and the network judged again.
 
-A remedy holds what it says if, with all losses and samples, more than 1e-2 is left end to end at the lag and nothing grows a
-hundredfold. Beside it: formulas from the measured rate alone, which try nothing. Run `python -m tests.benchmarks.remedies`.
+A remedy holds what it says if, with all losses and samples, more than 1e-2 is left end to end at the lag and nothing
+grows a hundredfold. Beside it: formulas from the measured rate alone, which try nothing. Run
+`python -m tests.benchmarks.remedies`.
 """
 
 from __future__ import annotations
 
 import math
 import re
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -81,21 +81,20 @@ def holds(diagnosis: Diagnosis) -> bool:
 def take(layer: Any, words: str) -> None:
     """Do what an advice says, by its words alone; random draws are other ones than those that were tried."""
     rng = np.random.default_rng(777)
-    for part in words.split(" and "):
+    for part in words.split(" and start "):
         number = float((re.findall(r"-?[0-9.]+(?:e-?[0-9]+)?", part) or ["1"])[-1])
         if "orthogonal" in part:
             _each(layer, "Wh", lambda value: init.orthogonal(rng, value.shape))
         elif "identity" in part:
             _each(layer, "Wh", lambda value: init.identity(value.shape))
             _each(layer, "b", lambda value: 0 * value)
-        elif part.startswith("the recurrent weight x"):
+        elif part.startswith("scale the recurrent weight by"):
             _each(layer, "Wh", lambda value, number=number: value * number)  # type: ignore[misc]
-        elif part.startswith("input weights"):
+        elif part.startswith("scale the input weights"):
             for key in ("Wx", "b", "bh"):
                 _each(layer, key, lambda value, number=number: value * number)  # type: ignore[misc]
-        elif part.startswith("a bias of"):
-            bias = float(re.findall(r"-?[0-9.]+", part)[0])
-            _gate(layer, lambda size, bias=bias: np.full(size, bias), shut=False)  # type: ignore[misc]
+        elif part.startswith("set the bias of"):
+            _gate(layer, lambda size, bias=number: np.full(size, bias), shut=False)  # type: ignore[misc]
         elif "chrono" in part:
             _gate(layer, lambda size, lag=number: init.chrono(rng, size, horizon=int(lag) + 1), shut=True)  # type: ignore[misc]
 
@@ -125,11 +124,11 @@ def by_rate(one: Sick) -> bool:
     grows = diagnosis.verdict == "exploding"
     if layer.cell.facts.keeps and not grows:
         keep = 0.1 ** (1 / (T - 1))
-        take(layer, f"a bias of {math.log(keep / (1 - keep)):.2f}")
+        take(layer, f"set the bias of the gate to {math.log(keep / (1 - keep)):.2f}")
     elif layer.cell.facts.keeps:
         return False  # its advice was to clip, which changes no gain
     else:
-        take(layer, f"the recurrent weight x {math.exp(-diagnosis.rate):.3g}")
+        take(layer, f"scale the recurrent weight by {math.exp(-diagnosis.rate):.3g}")
     return holds(judged(one, layer))
 
 
@@ -164,4 +163,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     with np.errstate(all="ignore"):
-        sys.exit(main())
+        main()

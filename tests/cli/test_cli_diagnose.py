@@ -92,9 +92,23 @@ def test_the_spectrum_without_a_number(arguments: list[str], count: int) -> None
 def test_a_saved_run(tmp_path: Path) -> None:
     path = tmp_path / "run.npz"
     CliRunner().invoke(app, ["trace", "-o", str(path), *SMALL])
-    assert json.loads(run(str(path), "--json")) == json.loads(run("--json", *SMALL))
+    assert json.loads(run(str(path), "--json")) == json.loads(run("--json", "--no-try", *SMALL))
+    assert "No remedy was tried: a saved trace" in run(str(path)).replace("\n", " ")
+    assert "as --no-try says" in run("--no-try", *SMALL)
     with pytest.raises(InputError, match="--spectrum chooses what is recorded"):
         run(str(path), "--spectrum", "2")
+
+
+def test_remedies_are_tried() -> None:
+    document = json.loads(run("--json", "--horizon", "30", *SMALL))
+    (finding,) = [one for one in document["findings"] if one["rule"] == "vanishing"]
+    assert document["able_to_try"]
+    assert finding["evidence"]["after_decades"] > -2 > -4 > finding["evidence"]["before_decades"]
+    assert finding["evidence"]["remedy"] in [one["remedy"] for one in document["tried"] if one["helps"]]
+    text = run("--verbose", "--horizon", "30", *SMALL).replace("\n", " ")
+    assert "Tried: start the recurrent weight orthogonal" in text
+    assert ", in vain" in text
+    assert ", in vain" not in run("--horizon", "30", *SMALL)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from rnngraph.measure.lag_options import LagOptions
 Array = Any
 T, D, H, N = 90, 6, 24, 6
 HEALTHY, VANISHING = "healthy", "vanishing"
-FULL = LagOptions("all", "all")
+FULL, DEFAULT = LagOptions("all", "all"), LagOptions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Fixture:
     make: Callable[[int], rg.Tensor]
     finding: str = ""
     need: int | None = None
-    options: LagOptions = LagOptions()
+    options: LagOptions = DEFAULT
 
 
 def fed(seed: int, *, time: int = T, batch: int = N, width: int = D, scale: float = 1.0) -> rg.Tensor:
@@ -48,9 +48,10 @@ def classes(scores: rg.Tensor, seed: int) -> rg.Tensor:
 def every_step(hidden: rg.Tensor, seed: int, weights: Array = None) -> rg.Tensor:
     """Give a squared distance at every step, with a weight a step and sample, (N, T)."""
     rng = np.random.default_rng(seed)
-    apart = hidden - rng.normal(size=hidden.shape)
+    apart: rg.Tensor = hidden - rng.normal(size=hidden.shape)
     weights = np.ones(hidden.shape[:2]) if weights is None else np.broadcast_to(weights, hidden.shape[:2])
-    return (apart * apart * weights[..., None]).sum()
+    weighted: rg.Tensor = apart * apart * weights[..., None]
+    return weighted.sum()
 
 
 def head(hidden: rg.Tensor, seed: int) -> rg.Tensor:
@@ -83,7 +84,8 @@ def largest(hidden: rg.Tensor) -> rg.Tensor:
     """Read of every unit the step at which it is largest."""
     time = hidden.shape[1]
     chosen = np.arange(time)[:, None] == hidden.value.argmax(axis=1)[:, None]
-    return (hidden * chosen.astype(float)).sum(axis=1)
+    kept: rg.Tensor = hidden * chosen.astype(float)
+    return kept.sum(axis=1)
 
 
 def pooled(read: Callable[[rg.Tensor, int], rg.Tensor], **options: Any) -> Callable[[int], rg.Tensor]:

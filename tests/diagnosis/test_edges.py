@@ -127,7 +127,7 @@ def test_growth_before_a_fall_is_not_said_to_halve() -> None:
     diagnosis = products([[0.5]] * 81 + [[3.0]] * 9)
     assert diagnosis.flags == ("exploding", "vanishing")
     assert found(diagnosis, "exploding").text.endswith("up to lag 9 the gradient grows to 1e+4.3 of what it was.")
-    assert found(diagnosis, "exploding").evidence["weight_scale"] is None
+    assert found(diagnosis, "exploding").evidence.get("weight_scale") is None
     assert found(diagnosis, "exploding").where["timestep"] == 80  # where the gradient is largest
 
 

@@ -178,15 +178,12 @@ def test_a_verdict_needs_half_of_the_samples(long: int, verdict: str) -> None:
 
 
 @pytest.mark.parametrize("gain", [0.8, 1.1])
-def test_what_a_window_keeps_is_said_where_the_gradient_shrinks(gain: float) -> None:
+def test_a_window_is_said_whatever_the_gradient_does_inside(gain: float) -> None:
     layer = nn.RNN(6, 24, init="orthogonal", gain=gain, truncate=10)
     hidden = layer(rg.Tape().input(np.full((2, 60, 6), 1e-3)))
     diagnosis = rg.diagnose(rg.record(hidden[:, 59].sum(), lags=True))
     assert (diagnosis.rate < 0) == (gain < 1)
     assert "goes back over more than 9 steps" in found(diagnosis, "truncated").text
-    kept = f"the window already keeps {1 - math.exp(10 * diagnosis.rate):.1%}"
-    assert (kept in found(diagnosis, "truncated").advice) == (gain < 1)
-    assert ("already keeps" in found(diagnosis, "truncated").advice) == (gain < 1)
 
 
 def test_a_sample_without_a_loss_tells_nothing_of_the_others() -> None:
@@ -221,5 +218,6 @@ def test_of_three_layers_the_one_that_differs_is_named() -> None:
     layer = nn.LSTM(6, 16, num_layers=3, forget_bias=5.0)
     layer.parameter("b_l2").value[16:32] = -4
     hidden = layer(rg.Tape().input(np.random.default_rng(0).normal(size=(2, 60, 6))))
-    finding = found(rg.diagnose(rg.record((hidden**2).sum(), lags=True)), "layer_differs")
-    assert finding.where["layer"] == 2
+    layers = rg.diagnose(rg.record((hidden**2).sum(), lags=True)).by_layer
+    assert [one.layer for one in layers if one.verdict == "vanishing"] == [2]
+    assert min(layers, key=lambda one: one.decades).layer == 2

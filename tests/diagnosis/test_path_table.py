@@ -1,4 +1,4 @@
-"""Networks whose credit takes other ways than the states' own lags show; `tests/benchmarks/paths.py` runs more seeds."""
+"""Networks whose credit takes other ways than their states' lags show; `tests/benchmarks/paths.py` runs more seeds."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def test_what_is_not_wrong_without_a_need_is_wrong_with_one() -> None:
 def test_the_readout_is_a_factor_once() -> None:
     diagnosis = rg.diagnose(rg.record(BY_NAME["S4 LSTM keeps, output gate shut"].make(0), lags=True))
     (finding,) = [one for one in diagnosis.findings if one.rule == "readout"]
-    # The output gate leaves sigmoid(-10) of the gradient of h to the cell.
-    assert finding.evidence["once_decades"] == pytest.approx(-np.log10(1 / (1 + np.exp(10))), abs=0.3)
+    # The output gate leaves sigmoid(-10) of the gradient of h to the cell, and tanh(c) takes some more of it.
+    assert -np.log10(1 / (1 + np.exp(10))) < float(finding.evidence["once_decades"]) < 6  # type: ignore[arg-type]
     assert abs(float(finding.evidence["decades_from_first"])) < 0.1  # type: ignore[arg-type]
     assert diagnosis.flags == ("healthy", "readout")
 

@@ -43,9 +43,11 @@ def test_only_pairs_that_have_the_lag_are_set_against_each_other() -> None:
 
 
 def test_lighter_pairs_count_for_less_end_to_end_and_heavier_ones_for_no_more() -> None:
-    # Only one of two losses has lag 2. At lag 1 it weighs 1 of 100, where a mean one weighs 50.5.
-    light = matrix([[[99.0, 99, NAN], [1.0, 1, 1]]], [1, 2])
+    # Only one of two losses has lag 2. At lag 1 it weighs 1 of 1000, where a mean one weighs 500, and a tenth of it 50.
+    light = matrix([[[999.0, 999, NAN], [1.0, 1, 1]]], [1, 2])
     assert light.end_to_end()[1] == pytest.approx(math.log(1 / 50.0))
+    near = matrix([[[9.0, 9, NAN], [1.0, 1, 1]]], [1, 2])
+    assert near.end_to_end()[1] == 0
     heavy = matrix([[[1.0, 1, NAN], [99.0, 99, 99]]], [1, 2])
     assert heavy.end_to_end()[1] == 0
 

@@ -89,8 +89,9 @@ def test_as_recorded_with_those_weights(
     by_hand(layer)
     expected = measure_lags(open_recording(loss_of(layer, embedding=embedding)), FEW)
     assert found is not None
-    for one, other in zip((*found[0], *found[1]), (*expected[0], *expected[1]), strict=True):
-        np.testing.assert_allclose(one.log, other.log, atol=1e-9)
+    for states, others in ((found[0], expected[0]), (found[1], expected[1])):
+        for one, other in zip(states, others, strict=True):
+            np.testing.assert_allclose(one.log, other.log, atol=1e-9)  # type: ignore[attr-defined]
 
 
 def test_chrono_opens_the_forget_gate_and_shuts_the_input_gate() -> None:

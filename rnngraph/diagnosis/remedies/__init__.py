@@ -1,1 +1,1 @@
-"""What to do: advice in words (`advice`), the norms it clips at (`norms`), and what was tried on the batch (`search`)."""
+"""What to do: advice in words (`advice`), the norms to clip at (`norms`), and what was tried (`search`, `treat`)."""

@@ -2,8 +2,8 @@
 
 In: a network, what was found, and a `Bench`. Out: what helps, best first. A plain function a finding, one table.
 
-Sources: orthogonal starts (Saxe et al., 2013); the gain of a gate, `b = ln(f / (1 - f))` for `f = gain ** (1 / lag)` (Gers
-et al., 2000; Jozefowicz et al., 2015); chrono (Tallec and Ollivier, 2018); identity starts (Le et al., 2015).
+Sources: orthogonal starts (Saxe et al., 2013); the gain of a gate, `b = ln(f / (1 - f))` for `f = gain ** (1 / lag)`
+(Gers et al., 2000; Jozefowicz et al., 2015); chrono (Tallec and Ollivier, 2018); identity starts (Le et al., 2015).
 """
 
 from __future__ import annotations
@@ -32,42 +32,44 @@ def forget_bias(gain: float, lag: int) -> float:
 def for_vanishing(bench: Bench, layer: Layer) -> Iterator[Tried | None]:
     """Try chrono and a bias where a gate keeps the state, else an orthogonal start and a scale."""
     if layer.cell.keeps:
-        yield bench.run(f"chrono initialisation for lag {bench.lag}", Change(CHRONO, bench.lag + 1))
+        yield bench.run(f"start the gates by chrono for lag {bench.lag}", Change(CHRONO, bench.lag + 1))
         yield from _biases(bench, layer)
         return
     if layer.cell.switches_off:
         yield from _identity(bench)
-    yield bench.run("an orthogonal recurrent weight", Change(ORTHOGONAL))
+    yield bench.run("start the recurrent weight orthogonal", Change(ORTHOGONAL))
     yield from _scales(bench, 10 ** ((TARGET - _finite(bench.network.head.decades)) / bench.lag))
 
 
 def for_exploding(bench: Bench, layer: Layer) -> Iterator[Tried | None]:
     """Try an orthogonal start, and a smaller weight."""
     if not layer.cell.keeps:
-        yield bench.run("an orthogonal recurrent weight", Change(ORTHOGONAL))
+        yield bench.run("start the recurrent weight orthogonal", Change(ORTHOGONAL))
     yield from _scales(bench, 10 ** (-(layer.peak - 1) / max(layer.peak_lag, 1)))
 
 
 def for_saturated(bench: Bench, layer: Layer) -> Iterator[Tried | None]:
     """Try smaller inputs, alone and with a recurrent weight that keeps."""
     for factor in _SQUASH:
-        words = f"input weights and biases x {factor:g}"
+        words = f"scale the input weights and biases by {factor:g}"
         if factor == _SQUASH[1]:
             yield bench.run(words, Change(INPUTS, factor))
         if layer.cell.keeps:
-            yield bench.run(f"{words} and chrono for lag {bench.lag}", Change(INPUTS, factor),
+            yield bench.run(f"{words} and start the gates by chrono for lag {bench.lag}", Change(INPUTS, factor),
                             Change(CHRONO, bench.lag + 1))  # fmt: skip
         else:
-            yield bench.run(f"{words} and an orthogonal recurrent weight", Change(INPUTS, factor), Change(ORTHOGONAL))
+            yield bench.run(
+                f"{words} and start the recurrent weight orthogonal", Change(INPUTS, factor), Change(ORTHOGONAL)
+            )
 
 
 def for_unwritten(bench: Bench, layer: Layer) -> Iterator[Tried | None]:
     """Try the other gates half open, and stronger inputs."""
     if layer.cell.keeps:
         others = ", ".join(gate for gate in layer.cell.gates if gate != layer.cell.keeps)
-        yield bench.run(f"biases of the gates {others} at 0", Change(OPEN, 0.0))
+        yield bench.run(f"set the biases of the gates {others} to 0", Change(OPEN, 0.0))
     for factor in _STRONGER:
-        yield bench.run(f"input weights and biases x {factor:g}", Change(INPUTS, factor))
+        yield bench.run(f"scale the input weights and biases by {factor:g}", Change(INPUTS, factor))
 
 
 def for_dead(bench: Bench, layer: Layer) -> Iterator[Tried | None]:
@@ -76,21 +78,21 @@ def for_dead(bench: Bench, layer: Layer) -> Iterator[Tried | None]:
 
 
 def _identity(bench: Bench) -> Iterator[Tried | None]:
-    yield bench.run("the identity as recurrent weight and biases at 0", Change(IDENTITY))
+    yield bench.run("start the recurrent weight as the identity and the biases at 0", Change(IDENTITY))
 
 
 def _biases(bench: Bench, layer: Layer) -> Iterator[Tried | None]:
     bias = forget_bias(KEPT_GAIN, bench.lag)
     for number in range(_BIASES):
         value = round(bias + number, 2)
-        yield bench.run(f"a bias of {value:.2f} for the {layer.cell.keeps_title}", Change(BIAS, value))
+        yield bench.run(f"set the bias of the {layer.cell.keeps_title} to {value:.2f}", Change(BIAS, value))
 
 
 def _scales(bench: Bench, first: float) -> Iterator[Tried | None]:
     """Search a factor by bisection on its logarithm: too little is left below it, and it explodes above."""
     low, high, factor = 0.0, math.inf, _rounded(min(max(first, 1e-3), 1e3))
     for _ in range(_SCALES):
-        tried = bench.run(f"the recurrent weight x {factor:g}", Change(SCALE, factor))
+        tried = bench.run(f"scale the recurrent weight by {factor:g}", Change(SCALE, factor))
         yield tried
         if tried is None or tried.helps:
             return

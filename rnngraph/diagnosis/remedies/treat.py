@@ -32,7 +32,7 @@ def treat(
     layer = layers[str(sick.where["state"])]
     helping = search(bench, verdict, layer)
     cuts = _truncations(bench) if verdict in ("vanishing", "saturated", "exploding") and network.asked is None else {}
-    numbers = _numbers(network, bench, helping, cuts)
+    numbers = _numbers(network, bench, helping, cuts, sick)
     text = _advice(network, bench, helping, cuts, sick)
     treated = [
         replace(one, advice=text, evidence={**one.evidence, **numbers}) if one.rule == verdict else one
@@ -44,10 +44,8 @@ def treat(
 def _advice(network: Network, bench: Bench, helping: Sequence[Tried], cuts: dict[int, float], finding: Finding) -> str:
     before = _before(network, finding)
     if helping:
-        listed = "; or ".join(f"{one.words}: {_after(one)}" for one in helping)
-        text = (
-            f"{listed[0].upper()}{listed[1:]} at lag {bench.lag}; before, {before}. {NECESSARY.format(lag=bench.lag)}"
-        )
+        listed = "; or ".join(f"{one.words} ({after(one)} at lag {bench.lag})" for one in helping)
+        text = f"{listed[0].upper()}{listed[1:]}. Before, {before}. {NECESSARY.format(lag=bench.lag)}"
     elif bench.done:
         listed = "; ".join(f"{one.words}: {one.left}" for one in bench.done)
         text = f"Nothing that was tried on this batch helps ({listed})."
@@ -58,7 +56,7 @@ def _advice(network: Network, bench: Bench, helping: Sequence[Tried], cuts: dict
         calm = [one for one in bench.done if one.decades > network.limits.vanishing and one.peak < one.most]
         near = [one for one in calm if one.changes[0].kind == ORTHOGONAL and not one.helps]
         if near:
-            text += f" {near[0].words[0].upper()}{near[0].words[1:]} may train as well: {near[0].left}."
+            text += f" To {near[0].words} may train as well: {near[0].left}."
         text += f" {advice.clip(layer)}, as a safety; it cures nothing."
     for length, error in cuts.items():
         size = "under 1 %" if error < 0.01 else f"{100 * error:.0f} %"
@@ -74,16 +72,22 @@ def _before(network: Network, finding: Finding) -> str:
     return f"it was {percent(network.head.decades)}"
 
 
-def _after(one: Tried) -> str:
+def after(one: Tried) -> str:
+    """Say what is left with a change, and what it grows to on the way."""
     grown = f", at most {times(one.peak)} on the way" if one.peak > 1 else ""
     return f"{percent(one.decades)} is left{grown}" if one.decades < 0.15 else f"it grows {times(one.decades)}"
 
 
-def _numbers(network: Network, bench: Bench, helping: Sequence[Tried], cuts: dict[int, float]) -> dict[str, Value]:
+def _numbers(
+    network: Network, bench: Bench, helping: Sequence[Tried], cuts: dict[int, float], finding: Finding
+) -> dict[str, Value]:
     found: dict[str, Value] = {"tried": len(bench.done), "helped": len(helping), "before_decades": network.head.decades}
     if helping:
         best = helping[0]
-        found |= {"remedy": best.words, "after_decades": best.decades, "after_peak": best.peak}
+        found |= {
+            "remedy": best.words, "after": after(best), "after_decades": best.decades, "after_peak": best.peak,
+            "before": _before(network, finding),
+        }  # fmt: skip
     return found | {f"truncation_error_{length}": error for length, error in cuts.items()}
 
 

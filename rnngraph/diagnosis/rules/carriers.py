@@ -41,8 +41,8 @@ def find_few_losses(network: Network, path: Path) -> Finding | None:
     return Finding(
         "few_losses", NOTE, path.where, {"participation": share, "losses": count}, "the size of the losses",
         "Look at which steps bear a loss of some size, and whether they are those that matter.",
-        f"Few losses give most of the gradient: as many as {share * count:.1f} of {count} with equal parts. What is said "
-        "here is said of them.",
+        f"Few losses give most of the gradient: as many as {share * count:.1f} of {count} with equal parts. What is "
+        "said here is said of them.",
     )  # fmt: skip
 
 
@@ -64,7 +64,7 @@ def find_blind_span(network: Network, path: Path) -> Finding | None:
     """One loss reads many steps, and hears next to nothing of some of them."""
     if path.input is None or not path.layer.lags[0].joint:
         return None
-    heard = _by_position(path.input.log, path.layer.recurrence.valid.any(axis=0))
+    heard = _by_position(path.input.log, np.asarray(path.layer.recurrence.valid.any(axis=0)))
     if not np.isfinite(heard).any():
         return None
     deaf = heard < np.nanmax(heard) + math.log(network.limits.blind)
@@ -74,8 +74,8 @@ def find_blind_span(network: Network, path: Path) -> Finding | None:
         "blind_span", WARNING, {**path.where, "timestep": int(np.flatnonzero(deaf)[0])},
         {"positions": int(deaf.sum()), "of": int((~np.isnan(heard)).sum())}, "readout",
         "Let the loss read these steps too (a mean, a maximum, attention), or let the recurrence carry them.",
-        f"The loss hears next to nothing of {int(deaf.sum())} steps of {path.input.name} ({spans_text(deaf)}): each has "
-        f"less than {network.limits.blind:.0%} of the credit of the best heard step.",
+        f"The loss hears next to nothing of {int(deaf.sum())} steps of {path.input.name} ({spans_text(deaf)}): each "
+        f"has less than {network.limits.blind:.0%} of the credit of the best heard step.",
     )  # fmt: skip
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from rnngraph.diagnosis.causes import cause
@@ -12,7 +10,7 @@ from rnngraph.diagnosis.evidence import at_timestep, evidence, overflow_lag
 from rnngraph.diagnosis.finding import ERROR, NOTE, Finding, Value
 from rnngraph.diagnosis.layer import Layer
 from rnngraph.diagnosis.remedies import advice, norms
-from rnngraph.diagnosis.sentences import pace
+from rnngraph.diagnosis.sentences import pace, percent
 from rnngraph.trace.magnitudes import Status
 
 
@@ -76,7 +74,7 @@ def find_readout(layer: Layer) -> Finding | None:
         return None
     if not layer.decades_from_first > layer.limits.vanishing:
         return None
-    left = f"1e{layer.decades_from_first:+.1f}" if math.isfinite(layer.decades_from_first) else "nothing"
+    left = percent(layer.decades_from_first)
     return Finding(
         "readout", "warning", layer.where,
         {**evidence(layer), "decades_from_first": layer.decades_from_first, "once_decades": once}, "readout",

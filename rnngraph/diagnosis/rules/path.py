@@ -23,11 +23,9 @@ def find_unwritten(network: Network, path: Path) -> Finding | None:
     limits, share = network.limits, path.written
     shut = share <= limits.unwritten
     carrier = network.carriers(path.layer)[0]
-    update = path_evidence(network, path).get("update_decades")
-    grave = shut or (isinstance(update, float) and update <= limits.vanishing)
     how = f"1e{share:+.1f} of what its weights would allow" if shut else f"1e{path.decades:+.1f} at lag {path.horizon}"
     return Finding(
-        "unwritten", ERROR if grave else WARNING, path.where,
+        "unwritten", ERROR if shut else WARNING, path.where,
         {**path_evidence(network, path), "written_decades": share, "carrier": carrier.name}, "input",
         advice.for_unwritten(path.layer),
         f"{carrier.name} remembers, but nothing is written into what it remembers: at the input the gradient is {how}.",
@@ -70,8 +68,8 @@ def find_attenuating(network: Network, path: Path) -> Finding | None:
         "attenuating", WARNING if network.asked is not None else NOTE, {**path.where, **end_of_memory(path)},
         {**evidence(path.layer), **path_evidence(network, path)}, cause(path.layer, path.decades, growing=False),
         advice.for_vanishing(path.layer, path.horizon),
-        f"In {path.layer.name} {percent(path.decades)} of the credit is left at lag {path.horizon} "
-        f"(1e{path.decades:+.1f}{pace(path.layer)}): too little to learn from now, though training may open it.",
+        f"In {path.layer.name} {percent(path.decades)} of the credit is left at lag {path.horizon}{pace(path.layer)}: "
+        "too little to learn from now, though training may open the way.",
     )  # fmt: skip
 
 

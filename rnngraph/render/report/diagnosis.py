@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from rnngraph.diagnosis.finding import Finding
+from rnngraph.diagnosis.remedies.tried import Tried
 from rnngraph.diagnosis.verdict import Diagnosis, LayerVerdict
 from rnngraph.render.strict import plain
 
@@ -40,6 +41,8 @@ def diagnosis_document(diagnosis: Diagnosis) -> dict[str, Any]:
         "notes": list(diagnosis.notes),
         "thresholds": dict(diagnosis.thresholds),
         "findings": [_finding(finding) for finding in diagnosis.findings],
+        "able_to_try": diagnosis.able,
+        "tried": [_tried(one) for one in diagnosis.tried],
         "spectrum": diagnosis.spectrum,
     }
     cleaned: dict[str, Any] = plain(document)
@@ -59,6 +62,10 @@ def _layer(one: LayerVerdict) -> dict[str, Any]:
         "rate": one.rate,
         "half_life": one.half_life,
     }
+
+
+def _tried(one: Tried) -> dict[str, Any]:
+    return {"remedy": one.words, "decades": one.decades, "peak": one.peak, "helps": one.helps}
 
 
 def _finding(finding: Finding) -> dict[str, Any]:

@@ -145,7 +145,7 @@ def _open(cell: Cell, weights: Weights, number: float) -> Weights | None:
     others = {one for one in cell.facts.gates if one != cell.facts.keeps}
     if not others or not cell.facts.keeps:
         return None
-    return _gates(cell, weights, others, lambda gates: [gates[one].fill(number) for one in others])
+    return _gates(cell, weights, others, lambda gates: _fill(gates, others, number))
 
 
 def _inputs(cell: Cell, weights: Weights, number: float) -> Weights | None:
@@ -153,7 +153,7 @@ def _inputs(cell: Cell, weights: Weights, number: float) -> Weights | None:
     return {key: weights[key] * _typed(weights, number) for key in keys}
 
 
-def _gates(cell: Cell, weights: Weights, chosen: set[str], fill: Callable[[dict[str, Array]], object]) -> Weights:
+def _gates(cell: Cell, weights: Weights, chosen: set[str], fill: Callable[[dict[str, Array]], None]) -> Weights:
     size = len(weights["b"]) // cell.blocks
     parts = {name: slice(place * size, (place + 1) * size) for place, name in enumerate(cell.facts.gates)}
     fill({name: weights["b"][part] for name, part in parts.items()})
@@ -162,6 +162,11 @@ def _gates(cell: Cell, weights: Weights, chosen: set[str], fill: Callable[[dict[
     for name in chosen:  # the two biases of a gate add up
         weights["bh"][parts[name]] = 0
     return {"b": weights["b"], "bh": weights["bh"]}
+
+
+def _fill(gates: Weights, chosen: set[str], number: float) -> None:
+    for one in chosen:
+        gates[one].fill(number)
 
 
 def _typed(weights: Weights, number: float) -> Array:

@@ -5,7 +5,6 @@ In: a tape, and the cotangents of its loss by node id. Out: windows, norms and c
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -13,15 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from rnngraph.autodiff.backward import Step, sweep
+from rnngraph.autodiff.backward import sweep
 from rnngraph.autodiff.block import Block
-from rnngraph.autodiff.block.backward import Inner
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.node import PARAMETER, Node
 from rnngraph.autodiff.tape import Tape
 from rnngraph.errors import InputError
 from rnngraph.measure.recording import Facts, Felt, Losses, See, Take
-from rnngraph.norms import norm, row_norms
+from rnngraph.norms import norm
 from rnngraph.sources.tape.changed import changed_tape, weight_nodes
 from rnngraph.sources.tape.clocks import Clocks
 from rnngraph.sources.tape.entering import Entering, find_entering
@@ -35,7 +33,7 @@ from rnngraph.sources.tape.nonfinite import first_nonfinite_backward, first_nonf
 from rnngraph.sources.tape.one_step import OneStep
 from rnngraph.sources.tape.parameters import measure_parameter
 from rnngraph.sources.tape.plan import Plan
-from rnngraph.sources.tape.windows import NodeWindows, block_values, block_window
+from rnngraph.sources.tape.whole_loss import WholeLoss
 from rnngraph.trace.change import Change
 from rnngraph.trace.graph import GraphTrace
 from rnngraph.trace.magnitudes import Booleans, Floats, Integers, Magnitudes, Status
@@ -45,8 +43,12 @@ from rnngraph.trace.model import InputTrace, ParameterTrace
 class TapeRecording:
     """One pass that was recorded on a tape."""
 
-    def __init__(self, tape: Tape, starts: Mapping[int, Array], *, loss: float = np.nan) -> None:
+    def __init__(
+        self, tape: Tape, starts: Mapping[int, Array], *, loss: float = np.nan, joint: bool | None = None
+    ) -> None:
         """Look at a tape; `starts` are the cotangents of its loss, none where nothing was walked back.
+
+        Whether the loss reads many steps at once is found out where `joint` does not tell.
 
         Raises:
             InputError: the tape is empty.
@@ -64,14 +66,12 @@ class TapeRecording:
         first = tape.entry(int(next(iter(self.facts[0].nodes.values()))[0])) if self.facts else tape.entries[-1]
         self.dtype = str(first.value.dtype)
         self._numbers = {one.block.id: number for number, one in enumerate(tape.recurrences) if one.block is not None}
-        self._norms = np.zeros(tape.size)
-        self._initial: dict[int, float] = {}
-        self._parameters: dict[int, Step] = {}
-        self._inputs: dict[int, Magnitudes] = {}
+        self._whole = WholeLoss(tape, self.starts, self._numbers)
         self._broken = False  # whether something non-finite passed
         self._arrives: Arrives | None = None
         self._entering: Entering | None = None
         self._plan: Plan | None = None
+        self._known_joint = joint
         self._states: dict[str, Magnitudes] = {}
         sizes = [(one.batch, one.timesteps) for one in self.facts]
         self.fed = {
@@ -86,67 +86,20 @@ class TapeRecording:
     # ---- the walk of the whole loss
     def walk(self, take: Take) -> None:
         """Walk the whole loss back once and lend every window."""
-        tape = self.tape
-        nodes = {
-            number: NodeWindows(tape, number, take) for number, one in enumerate(tape.recurrences) if one.block is None
-        }
-        owners = {node_id: own for own in nodes.values() for node_id in own.times}
-        starting = {node_id for one in tape.recurrences for node_id in one.initial.values()}
-        reached: set[int] = set()
-
-        def lend(inner: Inner) -> None:
-            block, gates = inner.block, row_norms(inner.to_gates.reshape(len(inner.to_gates), -1))
-            take(block_window(self._numbers[block.id], inner, gates))
-            self._norms[block.first] = math.hypot(self._norms[block.first], *gates)
-            ordered = {kind: block.order(total) for kind, total in inner.total.items()}
-            values = block.cell.to_gates(inner.past, ordered)
-            if values is not None:
-                norms = row_norms(block.order(values).reshape(len(values), -1))
-                for part in block.cell.facts.parts:
-                    if part.role == "gate":
-                        self._norms[block.node_ids(part.key)[inner.steps]] = norms
-
-        for step in sweep(tape, self.starts, lend=lend):
-            entry = step.node
-            if entry.id in owners:
-                owners[entry.id].see(step)
-                reached.add(entry.id)
-            elif isinstance(entry, Block):
-                reached.add(entry.id)
-            else:
-                self._see(entry, step, starting)
-        for own in nodes.values():
-            own.flush()
-            own.rest({own.times[node_id][1] for node_id in own.times if node_id in reached}, walked=self.walked)
-        for entry_id, number in self._numbers.items():
-            if entry_id not in reached:
-                block_values(number, self._block(number), take, walked=self.walked)
-
-    def _see(self, node: Node, step: Step, starting: set[int]) -> None:
-        if node.op is PARAMETER:
-            self._parameters[node.id] = step
-            self._norms[node.id] = norm(step.gradient)
-        elif is_input(self.tape, node):
-            by_step = step.gradient.swapaxes(0, 1)
-            norms = row_norms(by_step.reshape(len(by_step), -1))
-            self._inputs[node.id], self._norms[node.id] = Magnitudes.of(norms), norm(norms)
-        else:
-            self._norms[node.id] = size = norm(step.gradient)
-            if node.id in starting:
-                self._initial[node.id] = size
+        self._whole.walk(take)
 
     def initial(self, recurrence: int, kind: str) -> float | None:
         """Give the norm of the gradient of an initial state."""
         one = self.tape.recurrences[recurrence]
         start = one.initial.get(kind)
-        return None if start is None else self._initial.get(start, float(self._norms[start]))
+        return None if start is None else self._whole.initial.get(start, float(self._whole.norms[start]))
 
     def felt(self) -> Felt:
         """Walk once more in numbers that cannot underflow."""
         watched = {node.id for node in self.tape.entries if isinstance(node, Node) and is_input(self.tape, node)}
         watched |= {
             entry.id
-            for step in self._parameters.values()
+            for step in self._whole.parameters.values()
             for entry in step.consumers
             if isinstance(entry, Node) and entry.value.ndim == 3
         }
@@ -176,7 +129,8 @@ class TapeRecording:
         recurrent = {one.weight for one in self.tape.recurrences if one.weight}
         return tuple(
             measure_parameter(
-                node, self._parameters.get(node.id), timesteps, total=float(self._norms[node.id]), walked=self.walked,
+                node, self._whole.parameters.get(node.id), timesteps,
+                total=float(self._whole.norms[node.id]), walked=self.walked,
                 eigenvalues=eigenvalues if node.name in recurrent else 0, lost=self._lost(node.id, timesteps),
             )
             for node in self.tape.entries
@@ -184,7 +138,7 @@ class TapeRecording:
         )  # fmt: skip
 
     def _lost(self, node_id: int, timesteps: int) -> Booleans | None:
-        step = self._parameters.get(node_id)
+        step = self._whole.parameters.get(node_id)
         if self._arrives is None or step is None:
             return None
         return lost_steps(step, node_id, self._arrives, self._numbers, timesteps)
@@ -195,7 +149,7 @@ class TapeRecording:
         for node in self.tape.entries:
             if not isinstance(node, Node) or not is_input(self.tape, node):
                 continue
-            steps = self._inputs.get(node.id)
+            steps = self._whole.inputs.get(node.id)
             if steps is None:
                 time = node.value.shape[1]
                 steps = Magnitudes.of(np.zeros(time)) if self.walked else Magnitudes.unobserved((time,))
@@ -212,10 +166,10 @@ class TapeRecording:
         """Give the recorded graph."""
         for one, facts in zip(self.tape.recurrences, self.facts, strict=True):
             for kind, name in facts.states.items():
-                self._norms[facts.nodes[kind]] = states[name].value
+                self._whole.norms[facts.nodes[kind]] = states[name].value
             if one.block is not None and "h" in facts.states:
-                self._norms[one.block.id] = norm(states[facts.states["h"]].value)
-        grad = Magnitudes.of(self._norms) if self.walked else Magnitudes.unobserved((self.tape.size,))
+                self._whole.norms[one.block.id] = norm(states[facts.states["h"]].value)
+        grad = Magnitudes.of(self._whole.norms) if self.walked else Magnitudes.unobserved((self.tape.size,))
         for facts in self.facts:
             for kind, name in facts.states.items():
                 grad.status[facts.nodes[kind]] = states[name].status
@@ -237,7 +191,8 @@ class TapeRecording:
         """What enters the recurrences from the loss."""
         if self._entering is None:
             self._entering = find_entering(self.tape, self.starts, self.clocks)
-            self._entering.joint = reads_many_steps(self.tape, self.starts, self._entering)
+            known = self._known_joint
+            self._entering.joint = reads_many_steps(self.tape, self.starts, self._entering) if known is None else known
         return self._entering
 
     @property
@@ -257,7 +212,7 @@ class TapeRecording:
     def changed(self, changes: Sequence[Change]) -> TapeRecording | None:
         """Run the pass again with changed weights."""
         again = changed_tape(self.tape, changes)
-        return None if again is None else TapeRecording(again, self.starts)
+        return None if again is None else TapeRecording(again, self.starts, joint=self.joint)
 
     def gradients(self) -> dict[str, Array]:
         """Give the gradients of the recurrences' weights by name."""

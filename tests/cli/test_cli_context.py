@@ -1,0 +1,100 @@
+"""`rnngraph context` as a shell sees it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from rnngraph.cli.app import app
+from rnngraph.errors import InputError, RnnGraphError
+
+MODEL = """
+import numpy as np
+import rnngraph as rg
+from rnngraph import nn
+
+def delayed(lag=3):
+    layer = nn.RNN(1, 8, nonlinearity="relu")
+    for name, value in (("Wh", np.eye(8, k=1)), ("Wx", np.eye(1, 8)), ("b", 0.0)):
+        layer.parameter(name).value[...] = value
+    x = np.abs(np.random.default_rng(0).normal(size=(5, 30, 1)))
+    hidden = layer(rg.Tape().input(x))
+    apart = hidden @ np.eye(8)[:, lag : lag + 1] - np.concatenate([np.zeros((5, lag, 1)), x[:, : 30 - lag]], axis=1)
+    return ((apart + 0.1) ** 2).mean()
+"""
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> str:
+    path = tmp_path / "model.py"
+    path.write_text(MODEL)
+    return f"{path}:delayed"
+
+
+def run(command: str, *arguments: str) -> str:
+    result = CliRunner().invoke(app, [command, *arguments], env={"COLUMNS": "100"})
+    if isinstance(result.exception, RnnGraphError):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def test_the_report(model: str) -> None:
+    text = run("context", model)
+    assert text.startswith("The network uses the last 3 steps before it")
+    assert next(line for line in text.splitlines() if "in use" in line).split()[0] == "3"
+    assert max(map(len, text.splitlines())) <= 80
+    assert "uses the step before it" in run("context", model, "--set", "lag=1")
+    assert "none of its past" in run("context", model, "--set", "lag=0")
+
+
+def test_the_document(model: str) -> None:
+    document = json.loads(run("context", model, "--json"), parse_constant=lambda text: pytest.fail(text))
+    assert document["in_use"] == 3
+    assert len(document["lags"]) == len(document["kept"]) == len(document["excess"]) == len(document["counts"])
+    assert json.loads(run("context", model, "--json", "--most", "5"))["lags"][-1] == 5
+
+
+def test_the_picture(model: str, tmp_path: Path) -> None:
+    run("context", model, "-o", str(tmp_path / "context.svg"))
+    drawn = (tmp_path / "context.svg").read_text()
+    assert "in use" in drawn
+    assert drawn.startswith("<svg")
+
+
+def test_the_verdict_at_the_context(model: str) -> None:
+    document = json.loads(run("diagnose", model, "--horizon", "context", "--json"))
+    assert (document["asked"], document["horizon"], document["reach"]) == (3, 3, 3)
+    with pytest.raises(InputError, match="none of its past"):
+        run("diagnose", model, "--horizon", "context", "--set", "lag=0")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--json", "-o", "context.svg"), "leave one of them out"),
+        (("-o", "context.png"), "use .svg"),
+        (("--most", "0"), "most"),
+    ],
+)
+def test_bad_options(model: str, arguments: tuple[str, ...], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        run("context", model, *arguments)
+
+
+def test_a_pytorch_pair_has_no_loss_that_can_be_computed_again(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    path = tmp_path / "pair.py"
+    path.write_text(
+        "import torch\n\ndef pair():\n    return torch.nn.RNN(3, 4, batch_first=True), torch.ones(2, 9, 3)\n"
+    )
+    with pytest.raises(InputError, match="PyTorch pair, whose loss cannot be computed again"):
+        run("context", f"{path}:pair")
+
+
+def test_a_saved_run_holds_no_model(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="holds numbers and no model"):
+        run("context", str(tmp_path / "run.npz"))

@@ -1,0 +1,177 @@
+"""The three lines at the top: what, why, what to try, for every verdict."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnngraph as rg
+from rnngraph import nn
+from rnngraph.diagnosis.finding import VERDICTS
+from rnngraph.diagnosis.headline import TITLES, headline
+from rnngraph.diagnosis.sentences import percent, spans_text, times
+from tests.diagnosis.path_networks import D, H, each, gate, keeping, last, linear_recurrence, wild
+from tests.diagnosis.verdict_networks import linear, recorded
+from tests.linear_cells import orthogonal
+
+
+def lines(trace: Any, **options: Any) -> tuple[str, str, str]:
+    return headline(trace, rg.diagnose(trace, **options))
+
+
+def of_loss(loss: rg.Tensor, *, tries: bool = False, **options: Any) -> tuple[str, str, str]:
+    trace = rg.record(loss, lags=True)
+    return headline(trace, rg.diagnose(trace, trial=rg.trial(loss) if tries else None, **options))
+
+
+def test_every_verdict_has_a_title() -> None:
+    assert set(TITLES) == set(VERDICTS)
+
+
+def test_a_gradient_that_dies() -> None:
+    # A half a step, from lag 1 on: 0.5 ** 6 is 1.6 %, and 0.5 ** 7 less than 1 %.
+    title, why, attempt = lines(linear(0.5 * orthogonal(4), time=40))
+    assert title == "The gradient dies within 7 steps: further back, under 1 % of it is left."
+    assert why.startswith("Each step back keeps about half (×0.5) of it.")
+    assert attempt.startswith("Start the recurrent weight orthogonal, or larger; or use an LSTM")
+
+
+def test_a_need_is_named() -> None:
+    title, _, _ = lines(linear(0.5 * orthogonal(4), time=40), horizon=30)
+    assert title.endswith("The task needs lag 30.")
+
+
+def test_which_factor_takes_it() -> None:
+    _, why, _ = lines(recorded(nn.RNN(6, 24)))
+    kept = re.match(
+        r"Each step back keeps .* of it: the recurrent weight makes it ×(\d\.\d+) "
+        r"and the activation makes it ×(\d\.\d+)\.",
+        why,
+    )
+    assert kept is not None
+    assert float(kept[1]) < float(kept[2]) < 1
+
+
+def test_a_gate_that_forgets() -> None:
+    layer = nn.LSTM(D, H, forget_bias=-1.0)
+    layer.parameter("Wh").value[...] *= 0.1
+    _, why, _ = of_loss(last(layer, 0))
+    share = re.search(r"the gate that keeps the state is at (0\.\d+), where 1 would keep everything", why)
+    assert share is not None
+    assert float(share[1]) == pytest.approx(1 / (1 + np.e), abs=0.03)  # sigmoid(-1)
+
+
+def test_what_was_tried_is_said_with_before_and_after() -> None:
+    _, _, attempt = of_loss(last(nn.LSTM(D, H), 0), tries=True, horizon=89)
+    assert re.fullmatch(
+        r"(Set the bias of the forget gate to 3\.64|Start the gates by chrono for lag 89): tried on this batch, "
+        r".* at lag 89; before, it was 1e-\d+\.\d\.",
+        attempt,
+    )
+
+
+def test_a_network_that_remembers() -> None:
+    title, why, attempt = lines(linear(orthogonal(4), time=40))
+    assert title == "It remembers: all of the gradient is left at lag 39, as far back as most losses have steps."
+    assert why == "A step back takes next to nothing from it."
+    assert attempt == ""
+    title, why, _ = lines(linear(0.98 * orthogonal(4), time=41), horizon=40)
+    # 0.98 ** 39 = 0.455
+    assert title == "It remembers: 45 % of the gradient is left at lag 40, the lag that is needed."
+    assert why == "Each step back keeps 98 % of it; half is left after 34.3."
+
+
+def test_a_gradient_that_explodes() -> None:
+    title, why, attempt = lines(linear(1.25 * orthogonal(4), time=40))
+    # 1.25 ** 21 = 108, and 1.25 ** 39 = 6019
+    assert title == "The gradient explodes: ×100 and more at lag 21, ×6e3 at lag 39."
+    assert why == "Each step back makes it ×1.25, again and again."
+    assert attempt.startswith("Start the recurrent weight orthogonal, or make it smaller.")
+    assert "explodes" in of_loss(wild(5.0)(0))[0]
+
+
+def test_a_gradient_that_fades() -> None:
+    title, _, _ = of_loss(linear_recurrence(-3.0)(0), horizon=60)
+    assert title.startswith("The gradient fades within")
+
+
+def test_saturated_units() -> None:
+    layer = nn.RNN(6, 24, init="orthogonal")
+    layer.parameter("b").value[...] = np.where(np.arange(24) % 2, 3.0, -3.0)
+    title, why, _ = lines(recorded(layer, inputs=0.1))
+    assert title.startswith("The gradient dies within")
+    assert "of the units are saturated" in why
+    assert "the recurrent weight makes it ×1" in why  # it is innocent
+
+
+def test_nothing_is_written() -> None:
+    title, why, _ = of_loss(last(gate(keeping(0), "i", -20.0), 0), horizon=89)
+    assert title == "It remembers, but nothing is written into what it remembers: its input is not heard."
+    assert "1e-9" in why
+
+
+def test_a_warning_beside_a_healthy_verdict_is_the_reason() -> None:
+    title, why, attempt = of_loss(last(gate(keeping(0), "o", -10.0), 0))
+    assert title.startswith("It remembers: ")
+    assert why.startswith("lstm hands on little of what it keeps")
+    assert "bias of its output gate" in attempt
+
+
+def test_losses_that_reach_too_short() -> None:
+    weights = np.where(np.arange(90) < 6, 1.0, 1e-8)
+    _, why, attempt = of_loss(each(keeping(0), 0, weights), horizon=80)
+    assert "does not reach lag 80" in why
+    assert attempt.startswith("Give the losses that have so many steps before them more weight")
+
+
+@pytest.mark.parametrize(
+    ("trace", "words"),
+    [
+        (lambda: recorded(nn.RNN(6, 24), scale=0.0), "No loss reaches the recurrence"),
+        (lambda: recorded(nn.RNN(6, 24, truncate=10)), "cut every 10 steps"),
+        (lambda: linear(orthogonal(3), time=1), "too short to tell"),
+        (lambda: linear(np.eye(2) * 8, time=60, dtype=np.float32), "NaN or infinity"),
+    ],
+)
+def test_other_verdicts(trace: Any, words: str) -> None:
+    title, why, attempt = lines(trace())
+    assert words in title
+    assert why
+    assert attempt
+
+
+def test_what_no_float_can_tell_is_said() -> None:
+    trace = recorded(nn.RNN(6, 24, dtype=np.float32))
+    assert "float32 cannot tell" in headline(trace, rg.diagnose(trace))[1]
+
+
+def test_no_line_is_a_riddle() -> None:
+    for trace in (recorded(nn.RNN(6, 24)), recorded(nn.LSTM(6, 24)), linear(1.2 * orthogonal(3))):
+        for line in lines(trace):
+            assert not re.search(r"nan|inf|None|nats|\{|\}", line)
+            assert line == "" or line.endswith(".")
+            assert line == "" or line[0].isupper()
+
+
+@pytest.mark.parametrize(
+    ("decades", "text"),
+    [(0, "all"), (-0.3, "50 %"), (-1.3, "5 %"), (-2.5, "0.32 %"), (-4, "1e-4.0"), (1, "×10"), (0.3, "×2"),
+     (-np.inf, "nothing")],
+)  # fmt: skip
+def test_percent(decades: float, text: str) -> None:
+    assert percent(decades) == text
+
+
+@pytest.mark.parametrize(
+    ("decades", "text"), [(0.3, "×2"), (2, "×100"), (2.5, "×316"), (7.7, "×5e7"), (400, "×1e400"), (-0.25, "×0.56")]
+)
+def test_times(decades: float, text: str) -> None:
+    assert times(decades) == text
+
+
+def test_spans() -> None:
+    assert spans_text(np.array([1, 1, 0, 1, 0, 0, 1, 1, 1], bool)) == "t = 0 to 1, t = 3, t = 6 to 8"
+    assert spans_text(np.tile([True, False], 5)) == "t = 0, t = 2, t = 4, ..."
