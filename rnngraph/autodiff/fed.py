@@ -5,11 +5,12 @@ In: what reached the input (N, T, D), band by band, whole or a timestep at a tim
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import TypeAlias
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeAlias
 
 import numpy as np
 
+from rnngraph.autodiff.banding import Groups
 from rnngraph.autodiff.block.carry import BAND, LOG_BAND
 from rnngraph.autodiff.block.given import single_state
 from rnngraph.autodiff.contribution import Array, Contribution
@@ -50,3 +51,18 @@ def logs_of(pieces: list[Piece]) -> Iterator[tuple[int, Array]]:
         total[rows] += np.ldexp(value, shift[..., None])
     norms = row_norms(total)
     yield low, np.log(norms) + np.where(norms != 0, top, 0) * LOG_BAND
+
+
+def tell_steps(node_id: int, steps: Mapping[int, list[Piece]], samples: Array, see: SeeFed) -> None:
+    """Tell of an input a timestep at a time."""
+    for t, pieces in steps.items():
+        for low, logs in logs_of([(band, first, rows[:, samples]) for band, first, rows in pieces]):
+            see(node_id, t, low, logs)
+
+
+def tell_whole(node_id: int, groups: Groups, samples: Any, first: int, see: SeeFed) -> None:
+    """Tell of all timesteps of an input from one on."""
+    pieces: list[Piece] = [(band, low, value[:, samples]) for band, (low, value) in groups.items()]
+    for low, logs in logs_of(pieces) if pieces else ():
+        for k in range(logs.shape[2]):
+            see(node_id, first + k, low, logs[:, :, k])

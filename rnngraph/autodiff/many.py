@@ -24,7 +24,7 @@ from rnngraph.autodiff.block.carry import Carry
 from rnngraph.autodiff.block.given import single_state
 from rnngraph.autodiff.block.rows import Entry, Feel, Field, See, pull_rows
 from rnngraph.autodiff.contribution import Array, Contribution
-from rnngraph.autodiff.fed import Piece, SeeFed, by_timestep, logs_of
+from rnngraph.autodiff.fed import SeeFed, by_timestep, tell_steps, tell_whole
 from rnngraph.autodiff.node import Node
 from rnngraph.autodiff.tape import Tape
 
@@ -98,11 +98,20 @@ def walk_rows(walk: Walk, starts: Mapping[int, Iterable[Cotangents]], rows: int)
             for source, one in _through_block(walk, entry, some, rows):
                 push(source, one)
             continue
-        if node_id in walk.fed and walk.see_fed is not None and _told_by_timestep(walk, entry, some, walk.see_fed):
-            continue
+        if node_id in walk.fed and walk.see_fed is not None:
+            # Nothing lies behind it, and it is read a timestep at a time: it need not be told of as a whole.
+            alone = walk.leads.isdisjoint(entry.inputs) and not any(one.narrow for one in some)
+            steps = by_timestep((one.band, one.low, one.value) for one in some) if alone else None
+            if steps is not None:
+                tell_steps(node_id, steps, walk.samples[entry.value.shape[0]], walk.see_fed)
+                continue
         groups = _joined(walk, entry, some)
         if node_id in walk.fed and walk.see_fed is not None:
-            _tell_fed(walk, entry, groups, walk.see_fed)
+            narrow = node_id in walk.narrow
+            first = walk.window[0] if narrow and walk.window is not None else 0
+            tell_whole(
+                node_id, groups, slice(None) if narrow else walk.samples[entry.value.shape[0]], first, walk.see_fed
+            )
         if node_id in walk.states:
             groups = settled(groups, walk.states[node_id], lambda low, logs: walk.see_node(entry.id, low, logs))
             if node_id in walk.until:
@@ -110,29 +119,6 @@ def walk_rows(walk: Walk, starts: Mapping[int, Iterable[Cotangents]], rows: int)
         for band, (low, value) in groups.items():
             for source, one in _through_node(walk, entry, value, low, band):
                 push(source, one)
-
-
-def _told_by_timestep(walk: Walk, node: Node, some: list[Cotangents], see: SeeFed) -> bool:
-    """Tell of an input that nothing lies behind and that is read a timestep at a time, without the whole of it."""
-    alone = walk.leads.isdisjoint(node.inputs) and not any(one.narrow for one in some)
-    steps = by_timestep((one.band, one.low, one.value) for one in some) if alone else None
-    if steps is None:
-        return False
-    samples = walk.samples[node.value.shape[0]]
-    for t, pieces in steps.items():
-        for low, logs in logs_of([(band, first, rows[:, samples]) for band, first, rows in pieces]):
-            see(node.id, t, low, logs)
-    return True
-
-
-def _tell_fed(walk: Walk, node: Node, groups: Groups, see: SeeFed) -> None:
-    narrow = node.id in walk.narrow
-    first = walk.window[0] if narrow and walk.window is not None else 0
-    samples = slice(None) if narrow else walk.samples[node.value.shape[0]]
-    pieces: list[Piece] = [(band, low, value[:, samples]) for band, (low, value) in groups.items()]
-    for low, logs in logs_of(pieces) if pieces else ():
-        for k in range(logs.shape[2]):
-            see(node.id, first + k, low, logs[:, :, k])
 
 
 def _through_block(walk: Walk, block: Block, some: list[Cotangents], rows: int) -> Iterable[tuple[int, Cotangents]]:
