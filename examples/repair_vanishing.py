@@ -1,7 +1,6 @@
 """A network that must remember its first input, repaired step by step as its diagnosis advises.
 
-The class of a sequence is told at the first step only and asked for at the last. Each attempt is diagnosed before it
-learns, then trained for a moment: accuracy follows the verdict. Run `python examples/repair_vanishing.py`.
+The class is told at the first step and asked for at the last. Each attempt is diagnosed, then trained for a moment.
 """
 
 from __future__ import annotations
@@ -37,8 +36,7 @@ def loss_of(layer: nn.RNN | nn.LSTM, readout: nn.Linear, rng: np.random.Generato
 
 def train(layer: nn.RNN | nn.LSTM, readout: nn.Linear, steps: int = 60) -> float:
     """Train with Adam and return the accuracy over the last ten batches."""
-    rng, found = np.random.default_rng(1), []
-    moments: dict[str, tuple[Array, Array]] = {}
+    rng, found, moments = np.random.default_rng(1), [], dict[str, tuple[Array, Array]]()
     for step in range(1, steps + 1):
         loss, accuracy = loss_of(layer, readout, rng)
         found.append(accuracy)
@@ -57,8 +55,8 @@ def attempt(name: str, layer: nn.RNN | nn.LSTM) -> Diagnosis:
     readout = nn.Linear(H, D)
     loss, _ = loss_of(layer, readout, np.random.default_rng(0))
     diagnosis = rg.diagnose(rg.record(loss, lags=True), horizon=T - 1, trial=rg.trial(loss))
-    reach = f"1e{diagnosis.decades:+.1f} left at lag {diagnosis.horizon}"
-    print(f"{name:28} {diagnosis.verdict:10} {reach}; accuracy after 60 steps: {train(layer, readout):.0%}")
+    left = f"1e{diagnosis.decades:+.1f} left at lag {T - 1}"
+    print(f"{name:28} {diagnosis.verdict:10} {left}; accuracy after 60 steps: {train(layer, readout):.0%}")
     return diagnosis
 
 
@@ -73,8 +71,7 @@ def main() -> None:
 
 def best(diagnosis: Diagnosis, kind: str) -> float:
     """Take the number of the remedy of a kind that helped, and print the advice."""
-    advice = next(finding for finding in diagnosis.findings if finding.rule == diagnosis.verdict)
-    print(f"  advice: {advice.advice}")
+    print(next(f"  advice: {one.advice}" for one in diagnosis.findings if one.rule == diagnosis.verdict))
     return next(one.changes[0].number for one in diagnosis.tried if one.helps and one.changes[0].kind == kind)
 
 

@@ -10,14 +10,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from rnngraph.diagnosis.finding import NOTE, Finding
+from rnngraph.diagnosis.judged import Judged
 from rnngraph.diagnosis.sentences import counted, percent, times
 from rnngraph.trace.model import Trace
 
 if TYPE_CHECKING:
-    from rnngraph.diagnosis.verdict import Diagnosis
+    pass
 
 
-def headline(trace: Trace, diagnosis: Diagnosis) -> tuple[str, str, str]:
+def headline(trace: Trace, diagnosis: Judged) -> tuple[str, str, str]:
     """Say what was found, why, and what to try; an empty sentence where there is nothing to say.
 
     Args:
@@ -27,7 +28,7 @@ def headline(trace: Trace, diagnosis: Diagnosis) -> tuple[str, str, str]:
     return sentences_of(diagnosis, dtype=trace.dtype)
 
 
-def sentences_of(diagnosis: Diagnosis, *, dtype: str = "") -> tuple[str, str, str]:
+def sentences_of(diagnosis: Judged, *, dtype: str = "") -> tuple[str, str, str]:
     """Give the three sentences from the diagnosis alone."""
     finding = next((one for one in diagnosis.findings if one.rule == diagnosis.verdict), None)
     title = TITLES[diagnosis.verdict](diagnosis, finding)
@@ -37,7 +38,7 @@ def sentences_of(diagnosis: Diagnosis, *, dtype: str = "") -> tuple[str, str, st
     return title, why, _try(diagnosis, finding)
 
 
-def _dies(diagnosis: Diagnosis, finding: Finding | None) -> str:
+def _dies(diagnosis: Judged, finding: Finding | None) -> str:
     left, reach = _epsilon(diagnosis), diagnosis.reach
     word = "fades" if diagnosis.verdict == "attenuating" else "dies"
     if not reach:
@@ -46,7 +47,7 @@ def _dies(diagnosis: Diagnosis, finding: Finding | None) -> str:
     return f"The gradient {word} within {counted(reach, 'step')}: further back, under {left} of it is left.{asked}"
 
 
-def _lives(diagnosis: Diagnosis, finding: Finding | None) -> str:
+def _lives(diagnosis: Judged, finding: Finding | None) -> str:
     left = percent(diagnosis.decades)
     left = f"{times(diagnosis.decades)} as much" if left.startswith("×") else left
     far = "the lag that is needed" if diagnosis.asked is not None else "as far back as most losses have steps"
@@ -55,7 +56,7 @@ def _lives(diagnosis: Diagnosis, finding: Finding | None) -> str:
     return f"It remembers: {left} of the gradient is left at lag {diagnosis.horizon}, {far}."
 
 
-def _explodes(diagnosis: Diagnosis, finding: Finding | None) -> str:
+def _explodes(diagnosis: Judged, finding: Finding | None) -> str:
     numbers = finding.evidence if finding is not None else {}
     passed, lag = numbers.get("passed_lag"), numbers.get("peak_lag")
     peak = float(numbers.get("peak_decades") or 0.0)
@@ -64,20 +65,20 @@ def _explodes(diagnosis: Diagnosis, finding: Finding | None) -> str:
     return f"The gradient explodes: {limit} and more at lag {passed}{far}."
 
 
-def _unwritten(diagnosis: Diagnosis, finding: Finding | None) -> str:
+def _unwritten(diagnosis: Judged, finding: Finding | None) -> str:
     return "It remembers, but nothing is written into what it remembers: its input is not heard."
 
 
-def _truncated(diagnosis: Diagnosis, finding: Finding | None) -> str:
+def _truncated(diagnosis: Judged, finding: Finding | None) -> str:
     window = finding.evidence.get("window") if finding is not None else None
     return f"The recurrence is cut every {window} steps: nothing further back is learned, and only that much is judged."
 
 
-def _plain(text: str) -> Callable[[Diagnosis, Finding | None], str]:
+def _plain(text: str) -> Callable[[Judged, Finding | None], str]:
     return lambda diagnosis, finding: text
 
 
-TITLES: dict[str, Callable[[Diagnosis, Finding | None], str]] = {
+TITLES: dict[str, Callable[[Judged, Finding | None], str]] = {
     "non_finite": _plain("There are numbers that are none: NaN or infinity."),
     "no_signal": _plain("No loss reaches the recurrence: nothing is learned at all."),
     "dead": _plain("The units are dead: no gradient gets through a step."),
@@ -93,11 +94,11 @@ TITLES: dict[str, Callable[[Diagnosis, Finding | None], str]] = {
 }
 
 
-def _text(diagnosis: Diagnosis, finding: Finding | None) -> str:
+def _text(diagnosis: Judged, finding: Finding | None) -> str:
     return "" if finding is None else finding.text
 
 
-def _keeps(diagnosis: Diagnosis, finding: Finding | None) -> str:
+def _keeps(diagnosis: Judged, finding: Finding | None) -> str:
     """Say what a step keeps, and which factor takes the rest."""
     if finding is None:
         return ""
@@ -120,14 +121,14 @@ def _keeps(diagnosis: Diagnosis, finding: Finding | None) -> str:
     return f"{step}{': ' + ' and '.join(parts) if parts else ''}{flat}."
 
 
-def _grows(diagnosis: Diagnosis, finding: Finding | None) -> str:
+def _grows(diagnosis: Judged, finding: Finding | None) -> str:
     rate = _number(finding.evidence.get("rate")) if finding is not None else math.nan
     if not rate > 0:
         return "It grows on part of its way, and shrinks on the rest."
     return f"Each step back makes it ×{math.exp(rate):.3g}, again and again."
 
 
-def _healthy(diagnosis: Diagnosis, finding: Finding | None) -> str:
+def _healthy(diagnosis: Judged, finding: Finding | None) -> str:
     grave = [one for one in diagnosis.findings if one.severity != NOTE]
     if grave:
         return grave[0].text
@@ -138,7 +139,7 @@ def _healthy(diagnosis: Diagnosis, finding: Finding | None) -> str:
     )
 
 
-WHYS: dict[str, Callable[[Diagnosis, Finding | None], str]] = {
+WHYS: dict[str, Callable[[Judged, Finding | None], str]] = {
     "exploding": _grows,
     "saturated": _keeps,
     "vanishing": _keeps,
@@ -147,7 +148,7 @@ WHYS: dict[str, Callable[[Diagnosis, Finding | None], str]] = {
 }
 
 
-def _try(diagnosis: Diagnosis, finding: Finding | None) -> str:
+def _try(diagnosis: Judged, finding: Finding | None) -> str:
     if finding is not None and "remedy" in finding.evidence:
         numbers = finding.evidence
         remedy, lag = str(numbers["remedy"]), diagnosis.horizon
@@ -169,7 +170,7 @@ def _share(kept: float) -> str:
     return f"{100 * kept:.3g} %" if kept >= 0.95 else f"{100 * kept:.2g} %"
 
 
-def _epsilon(diagnosis: Diagnosis) -> str:
+def _epsilon(diagnosis: Judged) -> str:
     return percent(math.log10(diagnosis.thresholds["epsilon"]))
 
 

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, TypeAlias
 from rnngraph.diagnosis.curve import LN10
 from rnngraph.diagnosis.finding import ERROR, NOTE
 from rnngraph.diagnosis.headline import sentences_of
+from rnngraph.diagnosis.judged import Judged, LayerVerdict
 from rnngraph.diagnosis.remedies.search import CURES
 from rnngraph.diagnosis.sentences import gain_text, pace_texts
 
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from rnngraph.diagnosis.verdict import Diagnosis, LayerVerdict
+    from rnngraph.diagnosis.verdict import LayerVerdict
 
 Part: TypeAlias = tuple[str, str]  # text, style
 UNTRIED = (
@@ -44,19 +45,19 @@ _CSS = {
 }
 
 
-def plain_text(diagnosis: Diagnosis) -> str:
+def plain_text(diagnosis: Judged) -> str:
     """Write the report as plain text."""
     return "\n".join("".join(text for text, _ in line) for line in lines(diagnosis))
 
 
-def rich_text(diagnosis: Diagnosis, *, verbose: bool = False, untried: str | None = None) -> Text:
+def rich_text(diagnosis: Judged, *, verbose: bool = False, untried: str | None = None) -> Text:
     """Give the report to a rich console; `untried` says why no remedy was tried."""
     from rich.text import Text
 
     return Text("\n").join([Text.assemble(*line) for line in lines(diagnosis, verbose=verbose, untried=untried)])
 
 
-def html(diagnosis: Diagnosis) -> str:
+def html(diagnosis: Judged) -> str:
     """Write the report as an HTML fragment, for a notebook."""
     rows = []
     for line in lines(diagnosis):
@@ -68,7 +69,7 @@ def html(diagnosis: Diagnosis) -> str:
     return f'<div class="rnngraph-diagnosis" style="font-family:sans-serif;line-height:1.5">{"".join(rows)}</div>'
 
 
-def lines(diagnosis: Diagnosis, *, verbose: bool = False, untried: str | None = None) -> Iterator[list[Part]]:
+def lines(diagnosis: Judged, *, verbose: bool = False, untried: str | None = None) -> Iterator[list[Part]]:
     """Give the report line by line, each a list of styled parts."""
     title, why, attempt = sentences_of(diagnosis)
     yield [(title, "bold")]
@@ -110,7 +111,7 @@ def lines(diagnosis: Diagnosis, *, verbose: bool = False, untried: str | None = 
     yield [(f"Horizon: lag {diagnosis.horizon}. Measured: {diagnosis.measured}. Thresholds: {limits}.", "dim")]
 
 
-def numbers(diagnosis: Diagnosis) -> str:
+def numbers(diagnosis: Judged) -> str:
     """Say what is left at the horizon, and how fast it goes, in a line."""
     if math.isnan(diagnosis.decades):
         return "No lag could be measured."
@@ -134,7 +135,7 @@ def layer_text(one: LayerVerdict) -> str:
     )
 
 
-def _spectrum_lines(diagnosis: Diagnosis) -> Iterator[list[Part]]:
+def _spectrum_lines(diagnosis: Judged) -> Iterator[list[Part]]:
     spectrum = diagnosis.spectrum or {}
     for stack in spectrum.get("stacks", ()):
         exponents = ", ".join(f"{value:+.4g}" for value in stack["lyapunov"])

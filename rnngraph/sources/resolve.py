@@ -84,12 +84,12 @@ def checkpoint_loss(options: ModelOptions, *, cell: str | None = None) -> tuple[
 
 
 def python_trace(target: str, options: ModelOptions, *, lags: LagOptions | bool = False, spectrum: int = 0) -> Resolved:
-    """Call a Python target and record what it returns; see `target.target_trace`."""
-    from rnngraph.sources.target import settings_from, target_trace
+    """Call a Python target and record what it returns; see `target.target_run`."""
+    from rnngraph.sources.target import settings_from, target_run
 
     options.refuse(f"{target} is a Python function", but=PYTHON)
     settings = settings_from(options.set)
-    trace, trial = target_trace(
+    trace, trial = target_run(
         target, settings, loss=options.loss or "sum", layer=options.layer, call_number=options.call,
         data=options.data, lags=lags, spectrum=spectrum,
     )  # fmt: skip

@@ -54,7 +54,7 @@ def settings_from(pairs: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def target_trace(
+def target_run(
     source: str,
     settings: Mapping[str, Any] | None = None,
     *,
@@ -106,6 +106,11 @@ def target_trace(
             )
         return found, None
     raise InputError(f"{source} returned {_described(returned)}; return {WANTED}.")
+
+
+def target_trace(source: str, settings: Mapping[str, Any] | None = None, **options: Any) -> Trace:
+    """Call the target and record what it returns; see `target_run`."""
+    return target_run(source, settings, **options)[0]
 
 
 def target_loss(
