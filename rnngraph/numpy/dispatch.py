@@ -141,7 +141,7 @@ def copied(x: Recorded) -> Recorded:
 
 def product(a: Any, b: Any) -> Any:
     """Record a matrix product, also with vectors."""
-    source = a if isinstance(a, Handle) and a.plain is None else recorded_in([a, b])
+    source: Any = a if isinstance(a, Handle) and a.plain is None else recorded_in([a, b])
     if not isinstance(a, Handle) or not isinstance(b, Handle) or a.plain is not None or b.plain is not None:
         a, b = lifted(a, source), lifted(b, source)
     tape, ids = source.tape, (a.id, b.id)

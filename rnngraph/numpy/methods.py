@@ -49,9 +49,9 @@ class Methods:
     def dot(self, other: Any, out: Any = None) -> Any:
         """Give the matrix product."""
         here: Any = self
-        if out is None and isinstance(other, Handle) and here.plain is None and other.plain is None:
-            if 0 < min(here.ndim, other.ndim) <= max(here.ndim, other.ndim) <= 2:
-                return dispatch.product(here, other)
+        recorded = out is None and isinstance(other, Handle) and here.plain is None and other.plain is None
+        if recorded and 0 < min(here.ndim, other.ndim) <= max(here.ndim, other.ndim) <= 2:
+            return dispatch.product(here, other)
         return dispatch.function(np.dot, (self, other), {} if out is None else {"out": out})
 
     def sum(self, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False, **rest: Any) -> Any:
