@@ -159,7 +159,7 @@ def compare(subject: Subject, place: int, direction: Array, *, tolerance: float 
     plain = line.compare(subject.upstream, gradient, COARSE_STEPS if coarse else STEPS)
     if (plain.passed and plain.resolved) or not np.isfinite(gradient).all():
         return plain
-    if not coarse and _is_noisy(line):
+    if subject.narrow is None and not coarse and _is_noisy(line):
         subject.narrow = True
         return compare(subject, place, direction, tolerance=tolerance)
     total, kinked, bend = weigh(subject.upstream, subject.upstream), False, np.inf
@@ -202,4 +202,4 @@ def _length(line: Line) -> float:
 def _is_noisy(line: Line) -> bool:
     """Tell float32 on the way to outputs in float64: values jitter by as much, however close they are to each other."""
     near, far = _jitter(line, 2e-6), _jitter(line, 2e-5)
-    return near > max(0.3 * far, 1e-10 * _length(line))
+    return max(0.3 * far, 1e-10 * _length(line)) < near < 1e-4 * _length(line)  # more is chaos

@@ -27,7 +27,7 @@ class Subject:
     upstream: list[Array]
     outputs: list[Array]
     claimed: list[Array | None]
-    narrow: bool = False  # computes in float32 on the way, although its outputs are float64
+    narrow: bool | None = None  # computes in float32 on the way to outputs in float64; None: not known, False: never
     relative: bool = False  # directions are relative to each element, so that no step leaves a logarithm's domain
 
     @property
