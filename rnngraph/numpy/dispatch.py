@@ -93,7 +93,8 @@ def _into(target: Any, function: Any, method: str, call: tuple[list[Any], dict[s
     if not isinstance(target, Handle):
         if source is None:
             return getattr(function, method)(*given, out=target, **options)
-        raise refusal(f"{function.__name__} with out= a plain array")
+        what = f"{function.__name__} with out= a plain array"
+        raise refusal(what)
     if source is None and target.plain is not None:
         getattr(function, method)(*given, out=target.plain, **options)
         return target
@@ -149,7 +150,8 @@ def product(a: Any, b: Any) -> Any:
     if min(axes) >= 2:
         return tape.record(ops.MATMUL, ids, {})
     if max(axes) > 2 or not min(axes):
-        raise refusal("matmul of a vector and an array of three axes or more")
+        what = "matmul of a vector and an array of three axes or more"
+        raise refusal(what)
     return tape.record(DOT, ids, {})
 
 
