@@ -20,7 +20,6 @@ from rnngraph.diagnosis.sentences import gain_text, pace_texts
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from rnngraph.diagnosis.verdict import LayerVerdict
 
 Part: TypeAlias = tuple[str, str]  # text, style
 UNTRIED = (

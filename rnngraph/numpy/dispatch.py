@@ -93,7 +93,8 @@ def _into(target: Any, function: Any, method: str, call: tuple[list[Any], dict[s
     if not isinstance(target, Handle):
         if source is None:
             return getattr(function, method)(*given, out=target, **options)
-        raise refusal(f"{function.__name__} with out= a plain array")
+        what = f"{function.__name__} with out= a plain array"
+        raise refusal(what)
     if source is None and target.plain is not None:
         getattr(function, method)(*given, out=target.plain, **options)
         return target
@@ -141,16 +142,17 @@ def copied(x: Recorded) -> Recorded:
 
 def product(a: Any, b: Any) -> Any:
     """Record a matrix product, also with vectors."""
-    source = recorded_in([a, b])
-    assert source is not None
+    source: Any = a if isinstance(a, Handle) and a.plain is None else recorded_in([a, b])
     if not isinstance(a, Handle) or not isinstance(b, Handle) or a.plain is not None or b.plain is not None:
         a, b = lifted(a, source), lifted(b, source)
-    axes = a.ndim, b.ndim
+    tape, ids = source.tape, (a.id, b.id)
+    axes = tape.entry(ids[0]).value.ndim, tape.entry(ids[1]).value.ndim
     if min(axes) >= 2:
-        return source.tape.record(ops.MATMUL, (a.id, b.id), {})
+        return tape.record(ops.MATMUL, ids, {})
     if max(axes) > 2 or not min(axes):
-        raise refusal("matmul of a vector and an array of three axes or more")
-    return source.tape.record(DOT, (a.id, b.id), {})
+        what = "matmul of a vector and an array of three axes or more"
+        raise refusal(what)
+    return tape.record(DOT, ids, {})
 
 
 def reduced(op: Any, x: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False) -> Any:

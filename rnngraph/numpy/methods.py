@@ -49,8 +49,8 @@ class Methods:
     def dot(self, other: Any, out: Any = None) -> Any:
         """Give the matrix product."""
         here: Any = self
-        plain = out is None and isinstance(other, Handle) and here.plain is None and other.plain is None
-        if plain and 0 < min(here.ndim, other.ndim) <= max(here.ndim, other.ndim) <= 2:
+        recorded = out is None and isinstance(other, Handle) and here.plain is None and other.plain is None
+        if recorded and 0 < min(here.ndim, other.ndim) <= max(here.ndim, other.ndim) <= 2:
             return dispatch.product(here, other)
         return dispatch.function(np.dot, (self, other), {} if out is None else {"out": out})
 

@@ -24,6 +24,7 @@ class Protocols(NDArrayOperatorsMixin):
     value: Any
     ndim: Any
     requires: Any
+    plain: Any
 
     # ---- the operators that are used most, without the way through NumPy
     def __add__(self, other: Any) -> Any:
@@ -40,6 +41,10 @@ class Protocols(NDArrayOperatorsMixin):
         """Record `self * other`."""
         found = dispatch.quick(ops.MULTIPLY, (self, other))
         return np.multiply(self, other) if found is None else found
+
+    def __matmul__(self, other: Any) -> Any:
+        """Record `self @ other`."""
+        return dispatch.product(self, other) if self.plain is None else np.matmul(self, other)
 
     # ---- NumPy's protocols
     def __array_ufunc__(self, ufunc: Any, method: str, *given: Any, out: Any = None, **options: Any) -> Any:

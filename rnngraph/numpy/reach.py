@@ -38,9 +38,16 @@ def _names(code: types.CodeType) -> Iterator[str]:
             yield from _names(constant)
 
 
-def namespaces(*start: Any) -> list[tuple[dict[str, Any], set[str]]]:
-    """Give the namespaces of the user's functions that can be called from here, and the names that they read."""
+Spaces: TypeAlias = list[tuple[dict[str, Any], set[str]]]
+
+
+def namespaces(*start: Any) -> tuple[Spaces, list[types.FunctionType]]:
+    """Give the namespaces of the user's functions that can be called from here, and the names that they read.
+
+    Also give those of the functions that hold values in defaults or in a closure.
+    """
     spaces: dict[int, tuple[dict[str, Any], set[str]]] = {}
+    holding: list[types.FunctionType] = []
     done: set[int] = set()
     todo = list(start)
     while todo:
@@ -61,11 +68,13 @@ def namespaces(*start: Any) -> list[tuple[dict[str, Any], set[str]]]:
                 todo += [value for base in one.__mro__ for value in vars(base).values()]
         elif isinstance(one, types.FunctionType):
             todo += _read_by(one, spaces)
+            if is_users(one.__globals__) and (one.__defaults__ or one.__kwdefaults__ or one.__closure__):
+                holding.append(one)
         elif hasattr(one, "__wrapped__"):
             todo.append(one.__wrapped__)
         elif hasattr(one, "__dict__") and not isinstance(one, types.ModuleType):
             todo.append(type(one))
-    return list(spaces.values())
+    return list(spaces.values()), holding
 
 
 def _read_by(function: types.FunctionType, spaces: dict[int, tuple[dict[str, Any], set[str]]]) -> list[Any]:
@@ -111,7 +120,8 @@ def rebuilt(x: Any, name: str, leaf: Leaf, seen: dict[int, tuple[Any, Any]], dep
         made = seen.setdefault(id(x), ([], x))[0]
         made.extend([rebuilt(one, _joined(name, place), leaf, seen, depth + 1) for place, one in enumerate(x)])
     elif isinstance(x, tuple):
-        some = [rebuilt(one, _joined(name, place), leaf, seen, depth + 1) for place, one in enumerate(x)]
+        keys = getattr(x, "_fields", range(len(x)))
+        some = [rebuilt(one, _joined(name, key), leaf, seen, depth + 1) for key, one in zip(keys, x, strict=True)]
         made = type(x)(*some) if hasattr(x, "_fields") else tuple(some)
     elif depth < DEPTH and _holds_more(x):
         made = seen.setdefault(id(x), (copy.copy(x), x))[0]

@@ -5,6 +5,7 @@ In: a function, arguments, and what stands for an array. Out: what it returned. 
 
 from __future__ import annotations
 
+import inspect
 import random
 import threading
 import types
@@ -34,7 +35,8 @@ class Call:
         seen: dict[int, tuple[Any, Any]] = {}
         made = [rebuilt(x, "" if own and not k else names[k], leaf, seen) for k, x in enumerate(given)]
         keyed = {key: rebuilt(x, key, leaf, seen) for key, x in {**options, **self.options}.items()}
-        with _Replaced(namespaces(self.forward, *given, *options.values()), leaf, numpy, seen):
+        spaces, holding = namespaces(self.forward, *given, *options.values())
+        with _Replaced(spaces, leaf, numpy, seen), _Held(holding, leaf, seen):
             return function(*made, **keyed)
 
 
@@ -77,6 +79,41 @@ class _Replaced:
             space.update(before)
         np.random.set_state(self.random[0])  # noqa: NPY002
         random.setstate(self.random[1])
+
+
+class _Held:
+    """What functions hold in their defaults and closures, replaced for the time of a call."""
+
+    def __init__(self, functions: list[types.FunctionType], leaf: Leaf, seen: dict[int, Any]) -> None:
+        self.functions, self.leaf, self.seen = functions, leaf, seen
+        self.defaults: list[tuple[types.FunctionType, Any, Any]] = []
+        self.cells: list[tuple[types.CellType, Any]] = []
+
+    def __enter__(self) -> None:
+        try:
+            for one in self.functions:
+                parameters = list(inspect.signature(one).parameters.values())
+                named = [parameter.name for parameter in parameters if parameter.default is not parameter.empty]
+                self.defaults.append((one, one.__defaults__, one.__kwdefaults__))
+                if one.__defaults__:
+                    pairs = zip(named, one.__defaults__, strict=False)
+                    one.__defaults__ = tuple([rebuilt(value, name, self.leaf, self.seen) for name, value in pairs])
+                if one.__kwdefaults__:
+                    kept = one.__kwdefaults__.items()
+                    one.__kwdefaults__ = {key: rebuilt(value, key, self.leaf, self.seen) for key, value in kept}
+                for name, cell in zip(one.__code__.co_freevars, one.__closure__ or (), strict=True):
+                    if cell != types.CellType() and not callable(cell.cell_contents):
+                        self.cells.append((cell, cell.cell_contents))
+                        cell.cell_contents = rebuilt(cell.cell_contents, name, self.leaf, self.seen)
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        for one, plain, keyed in self.defaults:
+            one.__defaults__, one.__kwdefaults__ = plain, keyed
+        for cell, value in reversed(self.cells):
+            cell.cell_contents = value
 
 
 def _is_numpys(value: Any) -> bool:

@@ -42,15 +42,19 @@ class ArrayTape(Tape):
         """Compute an op on nodes, unless its value is known, and record it."""
         entries = self.entries
         node_id = self.size
-        sources = [entries[i] for i in ids] if node_id == len(entries) else [self.entry(i) for i in ids]
-        arguments = tuple([source.value for source in sources])
+        flat = node_id == len(entries)  # no block, which has more ids than one
+        if len(ids) == 2 and flat:
+            first, second = entries[ids[0]], entries[ids[1]]
+            arguments: tuple[Array, ...] = (first.value, second.value)
+            requires = first.requires or second.requires
+        else:
+            sources = [entries[i] for i in ids] if flat else [self.entry(i) for i in ids]
+            arguments = tuple([source.value for source in sources])
+            requires = True in [source.requires for source in sources]
         if value is None:
             value = op.forward(*arguments, **options)
         if type(value) is not np.ndarray:
             value = np.asarray(value)
-        requires = False
-        for source in sources:
-            requires = requires or source.requires
         entries.append(Node(node_id, op, ids, value, arguments, self.place, self.timestep, requires, options))
         self._firsts.append(node_id)
         self.size = node_id + 1

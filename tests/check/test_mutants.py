@@ -137,3 +137,28 @@ def test_every_mutant_is_reported_and_located(layer: str, line: str, other: str,
     assert report.differs, str(report)
     said = " ".join(report.where) or "wrong"
     assert re.search(says, said), said
+
+
+def in_float32(forward: Any) -> Any:
+    """Let a forward compute in float32; an LSTM's buffers then still make its outputs float64."""
+
+    def narrow(*arrays: Any) -> Any:
+        *outputs, cache = forward(*[one.astype(np.float32) if one.dtype.kind == "f" else one for one in arrays])
+        return (*map(np.asarray, outputs), cache)
+
+    return narrow
+
+
+@pytest.mark.parametrize("layer", ["rnn", "lstm", "gru", "affine"])
+def test_right_ones_in_float32_are_no_false_alarm(layer: str) -> None:
+    forward, backward = (getattr(hand_written, f"{layer}_{one}") for one in ("forward", "backward"))
+    for seed in range(8):
+        report = rg.check(in_float32(forward), backward, *ARGUMENTS[layer], seed=seed)
+        assert report.passed, str(report)
+        assert report.dtype == "float32"
+
+
+@pytest.mark.parametrize(("layer", "line", "other"), [row[:3] for row in MUTANTS[::4]])
+def test_mutants_in_float32_are_reported(layer: str, line: str, other: str) -> None:
+    forward = in_float32(getattr(hand_written, f"{layer}_forward"))
+    assert rg.check(forward, mutant(layer, line, other), *ARGUMENTS[layer]).differs

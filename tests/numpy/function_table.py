@@ -77,6 +77,8 @@ explicit form.
 
 * Float arrays are recorded: those in the arguments (also in dicts, lists, objects and `self`) and the globals that
   the functions read. Whole numbers and booleans stay plain. What is given is never changed.
+* With a tape of your own, `x = np.ArrayTape().input(array)`, and `tape.state(name, tensors, batch_axis=)`
+  declares states.
 * The loss is the first scalar that is returned, or else the first array times fixed random weights; `loss=` picks
   another.
 * The record is held to plain runs: the same value, and the same slope along one random direction.

@@ -110,4 +110,17 @@ NETWORKS: dict[str, Network] = {
     "objects and dicts": Network(
         plain.Stack().forward, (draw(3, 6, 3),), (Expected("U1", 6, batch=3), Expected("U2", 6, batch=3, units=5))
     ),
+    "objects in a default": Network(plain.lstm_of_objects, ([0, 2, 1, 1, 0],), (Expected("W_c", 5, ("h", "c")),)),
+    "read backwards": Network(
+        plain.read_backwards, (X, *draws((2, 4), (4, 4))), (Expected("Wh", 6, batch=3, direction="reverse"),)
+    ),
+    "peephole lstm": Network(
+        plain.peephole_lstm, (X, *draws((2, 16), (4, 16), (3, 4))), (Expected("U", 6, ("h", "c"), batch=3),)
+    ),
+    "normalised": Network(
+        plain.normalised, (X, *draws((2, 4), (4, 4), (4,), (4,))), (Expected("U", 6, batch=3),)
+    ),
+    "output fed back": Network(
+        plain.fed_back, (draw(6, 2), *draws((2, 4), (4, 2), (2, 4))), (Expected("U", 6, units=2),)
+    ),
 }  # fmt: skip

@@ -333,3 +333,74 @@ class Stack:
                 layers[k] = np.tanh(below @ self.params[f"W{k + 1}"] + layers[k] @ self.params[f"U{k + 1}"])
                 below = layers[k]
         return layers[-1]
+
+
+class Param:
+    """A parameter as an object, with room for its gradient."""
+
+    def __init__(self, name: str, value: Any) -> None:
+        self.name, self.v, self.d = name, value, np.zeros_like(value)
+
+
+class Params:
+    """The parameters of an LSTM, held by one global object that is the default of a function."""
+
+    def __init__(self) -> None:
+        generator = np.random.default_rng(2)
+        for gate in "fico":
+            setattr(self, f"W_{gate}", Param(f"W_{gate}", generator.normal(size=(4, 7)) * 0.4))
+
+
+PARAMETERS: Any = Params()
+
+
+def step_of_objects(x: Any, h: Any, c: Any, p: Any = PARAMETERS) -> Any:
+    z = np.vstack((h, x))
+    f, i, o = sigmoid(p.W_f.v @ z), sigmoid(p.W_i.v @ z), sigmoid(p.W_o.v @ z)
+    c = f * c + i * np.tanh(p.W_c.v @ z)
+    return o * np.tanh(c), c
+
+
+def lstm_of_objects(inputs: Any) -> Any:
+    hs, cs = {-1: np.zeros((4, 1))}, {-1: np.zeros((4, 1))}
+    for t in range(len(inputs)):
+        x = np.zeros((3, 1))
+        x[inputs[t]] = 1
+        hs[t], cs[t] = step_of_objects(x, hs[t - 1], cs[t - 1])
+    return np.sum(hs[len(inputs) - 1] ** 2)
+
+
+def read_backwards(x: Any, Wx: Any, Wh: Any) -> Any:
+    """Read a flipped sequence from its start."""
+    flipped = x[:, ::-1]
+    h = np.zeros((len(x), len(Wh)))
+    for t in range(x.shape[1]):
+        h = np.tanh(flipped[:, t] @ Wx + h @ Wh)
+    return (h**2).sum()
+
+
+def peephole_lstm(x: Any, W: Any, U: Any, p: Any) -> Any:
+    h = c = np.zeros((len(x), 4))
+    for t in range(x.shape[1]):
+        a = x[:, t] @ W + h @ U
+        i, f = sigmoid(a[:, :4] + p[0] * c), sigmoid(a[:, 4:8] + p[1] * c)
+        c = f * c + i * np.tanh(a[:, 8:12])
+        h = sigmoid(a[:, 12:] + p[2] * c) * np.tanh(c)
+    return h.sum()
+
+
+def normalised(x: Any, W: Any, U: Any, gain: Any, shift: Any) -> Any:
+    h = np.zeros((len(x), 4))
+    for t in range(x.shape[1]):
+        a = x[:, t] @ W + h @ U
+        a = (a - a.mean(axis=1, keepdims=True)) / np.sqrt(a.var(axis=1, keepdims=True) + 1e-3)
+        h = np.tanh(gain * a + shift)
+    return (h**2).mean()
+
+
+def fed_back(x: Any, W: Any, V: Any, U: Any) -> Any:
+    y, out = np.zeros(2), []
+    for now in x:
+        y = np.tanh(now @ W + y @ U) @ V
+        out.append(y)
+    return np.array(out)

@@ -201,6 +201,20 @@ def test_nothing_is_left_changed(function: Any) -> None:
     assert HISTORY == []
 
 
+def test_what_functions_hold_is_recorded_and_put_back() -> None:
+    held = np.ones(3)
+
+    def function(x: Any, gain: Any = np.full(3, 0.5), *, shift: Any = np.zeros(3)) -> Any:  # noqa: B008
+        return np.sum((gain * x + shift) @ W * held)
+
+    before = function.__defaults__, function.__kwdefaults__
+    traced = rg.trace_function(function, X)
+    assert set(traced.gradients) == {"x", "gain", "shift", "W", "held"}
+    np.testing.assert_allclose(traced.gradients["held"], (0.5 * X @ W).sum(axis=0))
+    assert (function.__defaults__, function.__kwdefaults__) == before
+    assert type(held) is np.ndarray
+
+
 def test_arguments_are_not_changed_in_place() -> None:
     def grows(x: Any, w: Any) -> Any:
         x *= 2.0

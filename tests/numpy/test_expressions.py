@@ -163,8 +163,6 @@ def test_a_refusal_names_the_function_and_what_to_use(name: str) -> None:
 
 
 def test_comparisons_copies_and_pickles() -> None:
-    seen: list[Any] = []
-
     def function(a: Any) -> Any:
         assert isinstance(a, np.ndarray)
         assert (a > 0.5).dtype == bool
@@ -173,12 +171,11 @@ def test_comparisons_copies_and_pickles() -> None:
         assert len(a) == 3
         assert a.size == 12
         assert f"{a[0, 0]:.2f}" == f"{A[0, 0]:.2f}"
-        seen.append(pickle.loads(pickle.dumps(a)))
+        assert type(pickle.loads(pickle.dumps(a))).__module__ == "numpy"
         return (copy.deepcopy(a) * copy.copy(a)).sum()
 
     traced = rg.trace_function(function, A)
     np.testing.assert_allclose(traced.gradients["a"], 2 * A)
-    assert type(seen[0]) is np.ndarray
 
 
 def test_the_documented_table_is_that_of_the_code() -> None:

@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[tuple[str, ...], ...]] = {
     "norms": (("norms", "SAVED"), ("norms", "SAVED", "--json"), ("norms", "SAVED", "--steps", "all")),
     "lags": (("lags", "SAVED"), ("lags", "SAVED", "--json"), ("lags", "SAVED", "--state", "TEXT")),
     "diagnose": (("diagnose", "SAVED"), ("diagnose", "SAVED", "--json"), ("diagnose", "SAVED", "--fail-on", "TEXT")),
+    "context": (("context", "TARGET"), ("context", "TARGET", "--json"), ("context", "TEXT")),
     "decay": (
         ("decay", "LINEAR"),
         ("decay", "LINEAR", "--json"),

@@ -76,16 +76,16 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.mark.parametrize("place", ["a_users_model.py", "a_users_model"])
 @pytest.mark.parametrize("name", ["build", "Factory.build", "cache"])
 def test_files_and_modules(model: str, place: str, name: str) -> None:
-    trace = target_trace(f"{place}:{name}")[0]
+    trace = target_trace(f"{place}:{name}")
     assert (trace.source, trace.timesteps, trace.states[0].name) == (f"{place}:{name}", 5, "rnn.h")
 
 
 def test_a_trace_that_the_function_made_itself(model: str) -> None:
-    assert target_trace(f"{model}:ready")[0].source == "elsewhere"
+    assert target_trace(f"{model}:ready").source == "elsewhere"
 
 
 def test_settings(model: str, capsys: pytest.CaptureFixture[str]) -> None:
-    trace = target_trace(f"{model}:build", settings_from(["units=7", "cell=GRU"]))[0]
+    trace = target_trace(f"{model}:build", settings_from(["units=7", "cell=GRU"]))
     assert next(one for one in trace.parameters if one.name == "gru.Wh").shape == (7, 21)
     shown = capsys.readouterr()
     assert (shown.out, shown.err) == ("", "this is no report\n")
@@ -143,7 +143,7 @@ def test_files_that_cannot_be_imported(tmp_path: Path, monkeypatch: pytest.Monke
 def test_a_file_named_as_a_module_does_not_replace_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", list(sys.path))
     (tmp_path / "json.py").write_text(MODEL)
-    assert target_trace(f"{tmp_path}/json.py:build")[0].timesteps == 5
+    assert target_trace(f"{tmp_path}/json.py:build").timesteps == 5
     assert sys.modules["json"] is json
 
 

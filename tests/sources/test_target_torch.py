@@ -39,18 +39,18 @@ def test_torch_pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", list(sys.path))
     (tmp_path / "a_torch_model.py").write_text(PAIR)
     path = f"{tmp_path}/a_torch_model.py"
-    trace = target_trace(f"{path}:scalar")[0]
+    trace = target_trace(f"{path}:scalar")
     torch.manual_seed(0)
     expected = torch.nn.GRU(3, 4)(torch.randn(5, 2, 3))[0].square().sum().item()
     np.testing.assert_allclose(trace.loss, expected, rtol=1e-5)
     assert (trace.states[0].name, trace.source) == ("core.h", f"{path}:scalar")
     for name in ("output", "spread"):
-        assert "half the sum of squares of its output" in target_trace(f"{path}:{name}", loss="every")[0].notes[-1]
+        assert "half the sum of squares of its output" in target_trace(f"{path}:{name}", loss="every").notes[-1]
     with pytest.raises(InputError, match="--loss is last; a PyTorch module takes sum, mean, every"):
         target_trace(f"{path}:output", loss="last")
     with pytest.raises(InputError, match=r"whose gradients are autograd's; torch\.autograd\.gradcheck checks them"):
         target_loss(f"{path}:scalar")
-    assert [one.name for one in target_trace(f"{path}:scalar", layer="core")[0].recurrences] == ["core"]
+    assert [one.name for one in target_trace(f"{path}:scalar", layer="core").recurrences] == ["core"]
     with pytest.raises(InputError, match="returned a PyTorch Tensor, whose recurrence cannot be seen from outside"):
         target_trace(f"{path}:tensor")
     with pytest.raises(InputError, match="in which nothing can be differentiated"):

@@ -61,6 +61,10 @@ def check(subject: Any, *rest: Any, directions: int = 3, seed: int = 0, toleranc
         pair = layer_subject(subject, rest, seed) if layer else pair_subject(subject, rest[0], rest[1:], seed)
     generator = np.random.default_rng((seed, len(pair.points), 1))
     rows, notes = check_rows(pair, generator, directions=directions, tolerance=tolerance)
+    if pair.narrow:
+        notes.append(
+            "It computes in float32 on the way, where an error below about 1 % can hide: let it compute in float64."
+        )
     wrong = [pair.names.index(row.name) for row in rows if row.resolved and not row.passed]
     where = locate(pair, wrong, generator)
     return CheckReport(tuple(rows), (), tolerance or TOLERANCES[pair.dtype], pair.dtype, " ".join(notes), where)

@@ -187,4 +187,5 @@ def _subject(replay: Replay, leaves: Sequence[Entry], upstream: list[Array]) -> 
 
     names = [str(leaf.name) for leaf in first]
     names += [f"{rest[0].name} .. {rest[-1].name} ({len(rest)} leaves)"] if rest else []
-    return Subject(names, base, run, gradients, upstream, [replay.base[one] for one in replay.outputs], [])
+    outputs = [replay.base[one] for one in replay.outputs]
+    return Subject(names, base, run, gradients, upstream, outputs, [], narrow=False)

@@ -106,7 +106,7 @@ def _check(node: Entry, wanted: list[bool], generator: np.random.Generator) -> I
             yield Culprit(op, place, name, node.id, node.timestep, scope, np.nan, np.nan, np.nan, str(error))
             continue
         subject = Subject(
-            names, points, lambda moved: [forward(moved)], gradients, upstream, [value], claimed, relative=True
+            names, points, lambda moved: [forward(moved)], gradients, upstream, [value], claimed, False, True
         )  # fmt: skip
         one = compare(subject, place, subject.direction(place, generator))
         if one.resolved and not one.passed:

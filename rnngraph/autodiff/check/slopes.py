@@ -159,6 +159,9 @@ def compare(subject: Subject, place: int, direction: Array, *, tolerance: float 
     plain = line.compare(subject.upstream, gradient, COARSE_STEPS if coarse else STEPS)
     if (plain.passed and plain.resolved) or not np.isfinite(gradient).all():
         return plain
+    if subject.narrow is None and not coarse and _is_noisy(line):
+        subject.narrow = True
+        return compare(subject, place, direction, tolerance=tolerance)
     total, kinked, bend = weigh(subject.upstream, subject.upstream), False, np.inf
     for step in COARSE_SHORT if coarse else SHORT:
         masks = line.straight(step)
@@ -183,8 +186,20 @@ def compare(subject: Subject, place: int, direction: Array, *, tolerance: float 
 
 def _measured(line: Line) -> float:
     """Measure the standard deviation of a weighted sum by rounding: what is left of values close to each other."""
-    values = np.array([weigh(line.subject.upstream, line.at((place - 4) * 2e-5)) for place in range(8)])
-    measured = float(np.sqrt(np.mean(np.diff(values, 3) ** 2) / 20))  # 20 = 1 + 9 + 9 + 1
+    return max(_jitter(line, 2e-5), 0.3 * line.subject.epsilon * _length(line))
+
+
+def _jitter(line: Line, apart: float) -> float:
+    values = np.array([weigh(line.subject.upstream, line.at((place - 4) * apart)) for place in range(8)])
+    return float(np.sqrt(np.mean(np.diff(values, 3) ** 2) / 20))  # 20 = 1 + 9 + 9 + 1
+
+
+def _length(line: Line) -> float:
     pairs = zip(line.subject.upstream, line.subject.outputs, strict=True)
-    squares = sum(float(((u * out.astype(np.float64)) ** 2).sum()) for u, out in pairs)
-    return max(measured, 0.3 * line.subject.epsilon * float(np.sqrt(squares)))
+    return float(np.sqrt(sum(float(((u * out.astype(np.float64)) ** 2).sum()) for u, out in pairs)))
+
+
+def _is_noisy(line: Line) -> bool:
+    """Tell float32 on the way to outputs in float64: values jitter by as much, however close they are to each other."""
+    near, far = _jitter(line, 2e-6), _jitter(line, 2e-5)
+    return max(0.3 * far, 1e-10 * _length(line)) < near < 1e-4 * _length(line)  # more is chaos

@@ -27,13 +27,15 @@ class Subject:
     upstream: list[Array]
     outputs: list[Array]
     claimed: list[Array | None]
+    narrow: bool | None = None  # computes in float32 on the way to outputs in float64; None: not known, False: never
     relative: bool = False  # directions are relative to each element, so that no step leaves a logarithm's domain
 
     @property
     def epsilon(self) -> float:
         """The rounding unit of the outputs: of the coarsest of them."""
         floats = [output.dtype for output in self.outputs if output.dtype.kind == "f"]
-        return max(float(np.finfo(dtype).eps) for dtype in [np.dtype(np.float64), *floats])
+        known = np.float32 if self.narrow else np.float64
+        return max(float(np.finfo(dtype).eps) for dtype in [np.dtype(known), *floats])
 
     @property
     def dtype(self) -> str:
@@ -60,7 +62,9 @@ class Subject:
     def at(self, points: list[Array]) -> Subject:
         """Give the same at another point."""
         outputs, claimed = self.run(points), self.gradients(points, self.upstream)
-        return Subject(self.names, points, self.run, self.gradients, self.upstream, outputs, claimed, self.relative)
+        return Subject(
+            self.names, points, self.run, self.gradients, self.upstream, outputs, claimed, self.narrow, self.relative
+        )
 
     def beside(self, share: float, generator: np.random.Generator) -> Subject:
         """Give the same at a point that is moved off kinks."""

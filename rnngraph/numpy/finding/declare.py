@@ -16,6 +16,7 @@ from rnngraph.numpy.finding.products import LEAVES, PASSING, number_values, prod
 from rnngraph.numpy.finding.states import Found, find_states
 
 Spot = tuple[Scope, int]
+HOLDERS = ("v", "value", "val", "data")  # how objects that stand for a parameter call their array
 
 
 def find_recurrences(tape: Tape, steps: int | None = None) -> list[Found]:
@@ -80,7 +81,8 @@ def _name(tape: Tape, found: list[Found]) -> None:
     nodes = tape.entries
     for one in found:
         names = sorted(str(nodes[i].name) for i in _leaves(nodes, one.chain.weights))  # type: ignore[arg-type]
-        base = names[0].rpartition(".")[2] if names else "recurrence"
+        parts = [part for part in names[0].split(".") if part not in HOLDERS] if names else []
+        base = parts[-1] if parts else "recurrence"
         taken, count = {other.name for other in found}, 0
         while (f"{base}_{count}" if count else base) in taken:
             count += 1

@@ -34,7 +34,8 @@ def find_direction(nodes: Sequence[Node], found: Found) -> tuple[str, bool]:
             fresh[k] = True
             for axis, part in enumerate(node.options["index"]):
                 if isinstance(part, int):
-                    places.setdefault((node.inputs[0], axis), {})[k] = part % node.arguments[0].shape[axis]
+                    source, place = _before_slices(nodes, node.inputs[0], axis, part % node.arguments[0].shape[axis])
+                    places.setdefault((source, axis), {})[k] = place
         else:
             todo += [(j, k) for j in node.inputs if j not in entering or len(entering[j]) == 1]
     _written(nodes, found, places)
@@ -43,6 +44,16 @@ def find_direction(nodes: Sequence[Node], found: Found) -> tuple[str, bool]:
         moves = {at[k + 1] - at[k] for k in at if k + 1 in at}
         votes += (moves == {1}) - (moves == {-1}) if len(at) >= time - 1 else 0
     return "reverse" if votes < 0 else "forward", sum(fresh[1:]) >= time - 1
+
+
+def _before_slices(nodes: Sequence[Node], i: int, axis: int, place: int) -> tuple[int, int]:
+    """Give the place in the array that was sliced, such as the last one of `x[:, ::-1]` for the first."""
+    while nodes[i].op is INDEX and all(isinstance(part, slice) for part in nodes[i].options["index"]):
+        index, below = nodes[i].options["index"], nodes[i].inputs[0]
+        if axis < len(index):
+            place = range(*index[axis].indices(nodes[below].value.shape[axis]))[place]
+        i = below
+    return i, place
 
 
 def _written(nodes: Sequence[Node], found: Found, places: dict[tuple[int, int], dict[int, int]]) -> None:

@@ -1,0 +1,147 @@
+"""One look at a hand-written gradient: which axis is time, what is claimed for a loss at one step, what mends it.
+
+In: a subject. Out: whether parts of a gradient are wrong, for a loss at one step, and the words for a mistake.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from rnngraph.autodiff.check.slopes import STEPS, Line
+from rnngraph.autodiff.check.subject import TOLERANCES, Subject
+from rnngraph.autodiff.contribution import Array
+
+GATES = {2: "rz", 3: "rzn", 4: "ifog"}  # the usual names of blocks; they are numbered too, since orders differ
+MOST = 8  # timesteps that are looked at one by one
+
+
+class Look:
+    """One look at a subject: which axis is time, and what is claimed for a loss at one step."""
+
+    def __init__(self, subject: Subject, generator: np.random.Generator) -> None:
+        """Find the timesteps."""
+        self.subject, self.generator = subject, generator
+        self.axes = {k: axis for k, out in enumerate(subject.outputs) if (axis := self._time_axis(out)) is not None}
+        self.time = min(MOST, max([subject.outputs[k].shape[axis] for k, axis in self.axes.items()], default=0))
+        self._by_step: dict[int, tuple[list[Array], list[Array | None]]] = {}
+
+    def _time_axis(self, output: Array) -> int | None:
+        """Find the axis along which what an argument holds at one place is felt at later ones."""
+        for axis, place in [(axis, place) for axis in (1, 0) for place in self.subject.floating()]:
+            point = self.subject.points[place]
+            if point.ndim != output.ndim or output.ndim < 2 + axis or not point.shape[axis] == output.shape[axis] > 1:
+                continue
+            direction = np.zeros_like(point)
+            direction[part_at(axis, 0)] = self.subject.direction(place, self.generator)[part_at(axis, 0)]
+            felt = next(one for one in self.subject.moved(place, direction, 1.0) if one.shape == output.shape) - output
+            if np.moveaxis(felt, axis, 0)[1:].any():
+                return axis
+        return None
+
+    def of_step(self, t: int) -> tuple[list[Array], list[Array | None]]:
+        """Give an upstream gradient that is limited to one step, and what is claimed for it."""
+        if t not in self._by_step:
+            upstream = [np.zeros_like(one) for one in self.subject.upstream]
+            for k, axis in self.axes.items():
+                upstream[k][part_at(axis, t)] = self.subject.upstream[k][part_at(axis, t)]
+            self._by_step[t] = upstream, self.subject.gradients(self.subject.points, upstream)
+        return self._by_step[t]
+
+    def is_wrong(self, place: int, keep: Any, upstream: Sequence[Array], gradient: Array | None) -> bool:
+        """Whether a gradient is wrong along directions that are limited to a part of the argument."""
+        assert gradient is not None
+        small = 1e-7 * float(np.abs(gradient).max(initial=0.0))
+        for _ in range(2):
+            direction = np.zeros_like(self.subject.points[place])
+            direction[keep] = self.subject.direction(place, self.generator)[keep]
+            line = Line(self.subject, place, direction, 10 * TOLERANCES[self.subject.dtype])
+            found = line.compare(upstream, gradient, STEPS if self.subject.dtype == "float64" else (1e-2, 5e-3))
+            if found.resolved and not found.passed and abs(found.analytic - found.numeric) > small:
+                return True
+        return False
+
+    def time_of(self, place: int) -> int | None:
+        """Give the axis of the timesteps of an argument."""
+        point = self.subject.points[place]
+        for k, axis in self.axes.items():
+            if point.ndim == self.subject.outputs[k].ndim and point.shape[axis] == self.subject.outputs[k].shape[axis]:
+                return axis
+        return None
+
+    def mistake(self, place: int, upstream: Sequence[Array], gradient: Array | None) -> str:
+        """Name the mistake of which the mending makes the gradient right."""
+        assert gradient is not None
+        if not gradient.any():
+            return "the gradient is zero throughout: it is not computed, or overwritten"
+        for words, mended in self._mendings(place, upstream, gradient):
+            if not np.array_equal(mended, gradient) and not self.is_wrong(place, ..., upstream, mended):
+                return words
+        return ""
+
+    def _mendings(self, place: int, upstream: Sequence[Array], gradient: Array) -> Iterator[tuple[str, Array]]:
+        direction = self.subject.direction(place, self.generator)
+        slope = Line(self.subject, place, direction, 0.0).estimate(upstream, 1e-3)[0]
+        claimed = float((gradient * direction).sum())
+        if claimed and slope:
+            factor = claimed / slope
+            words = "the sign is wrong" if abs(factor + 1) < 1e-4 else f"it is {factor:.4g} times the right one"
+            yield words, gradient / factor
+        if gradient.ndim == 2 and gradient.shape[0] == gradient.shape[1]:
+            yield "it is transposed", gradient.T
+        axis = self.time_of(place)
+        if axis is not None:
+            yield "its timesteps are reversed", np.flip(gradient, axis)
+            for by, words in ((-1, "late"), (1, "early")):
+                moved = np.roll(gradient, by, axis)
+                yield f"it stands one timestep too {words}", moved
+        for labels, at in self.blocks(place):
+            for one, other in combinations(range(len(labels)), 2):
+                parts = np.split(gradient, len(labels), axis=at)
+                parts[one], parts[other] = parts[other], parts[one]
+                yield f"the gate blocks {labels[one]} and {labels[other]} are swapped", np.concatenate(parts, axis=at)
+
+    def blocks(self, place: int) -> Iterator[tuple[list[str], int]]:
+        """Give the ways to see gate blocks in an argument: their names and their axis."""
+        point = self.subject.points[place]
+        sizes = {output.shape[-1] for output in self.subject.outputs if output.ndim > 1}
+        for at in {point.ndim - 1, 0} if point.ndim and self.time_of(place) is None else ():
+            count = next((n for n in (4, 3, 2) if any(point.shape[at] == n * size for size in sizes)), 0)
+            if count:
+                yield [f"{k} ({GATES[count][k]} of {', '.join(GATES[count])})" for k in range(count)], at
+
+    def still(self) -> Look | None:
+        """Look at the same with recurrent weights of zero, where a step is felt at an earlier one by its cell alone."""
+        sizes = {output.shape[-1] for output in self.subject.outputs if output.ndim > 1}
+        held = [
+            one.ndim == 2 and any(one.shape in ((n, k * n), (k * n, n)) for n in sizes for k in (1, 3, 4))
+            for one in self.subject.points
+        ]
+        if not any(held) or all(held):
+            return None
+        points = [np.zeros_like(one) if zero else one for one, zero in zip(self.subject.points, held, strict=True)]
+        return self.like(self.subject.at(points))
+
+    def like(self, subject: Subject) -> Look:
+        """Look at another point."""
+        look = Look.__new__(Look)
+        look.subject, look.generator, look._by_step = subject, self.generator, {}
+        look.axes, look.time = self.axes, self.time
+        return look
+
+    def table(self, place: int, axis: int, losses: Sequence[int]) -> set[tuple[int, int]]:
+        """Find the (loss at t, argument at k) of which the gradient is wrong."""
+        return {
+            (t, k)
+            for t in losses
+            for k in range(t + 1)
+            if self.is_wrong(place, part_at(axis, k), self.of_step(t)[0], self.of_step(t)[1][place])
+        }
+
+
+def part_at(axis: int, t: int) -> tuple[Any, ...]:
+    """Give the index of one timestep."""
+    return (*(slice(None),) * axis, t)

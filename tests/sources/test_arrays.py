@@ -1,0 +1,118 @@
+"""NumPy functions on the command line: arguments by name from a file, or returned by the target; pairs to check."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnngraph
+from rnngraph.errors import FileError, InputError
+from rnngraph.sources.target import target_loss, target_trace
+
+MODEL = """
+import numpy as np
+
+def forward(x, params, steps=3, *, scale=1.0):
+    print("said on the way")
+    h = np.zeros((len(x), len(params["b"])))
+    for t in range(int(steps)):
+        h = np.tanh(x[:, t] @ params["Wx"] + h @ params["Wh"] + params["b"])
+    return scale * np.sum(h * h)
+
+def arrays():
+    draw = np.random.default_rng(0).normal
+    return draw(size=(2, 6, 3)), {"Wx": draw(size=(3, 4)), "Wh": draw(size=(4, 4)), "b": np.zeros(4)}
+
+def target():
+    return (forward, *arrays())
+
+def product(x, w):
+    return x @ w, (x, w)
+
+def right():
+    return product, lambda d, cache: (d @ cache[1].T, cache[0].T @ d), np.ones((2, 3)), np.ones((3, 2))
+
+def wrong():
+    return product, lambda d, cache: (d @ cache[1].T, 2 * cache[0].T @ d), np.ones((2, 3)), np.ones((3, 2))
+
+def empty(x):
+    return None
+
+def plain(*arrays):
+    return arrays[0].sum()
+"""
+
+
+@pytest.fixture
+def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    (tmp_path / "numpy_model.py").write_text(MODEL, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    draw = np.random.default_rng(0).normal
+    arrays: dict[str, Any] = {
+        "x": draw(size=(2, 6, 3)), "params.Wx": draw(size=(3, 4)), "params.Wh": draw(size=(4, 4)),
+        "params.b": np.zeros(4)
+    }  # fmt: skip
+    np.savez("arrays.npz", allow_pickle=False, **arrays)
+    np.savez("more.npz", allow_pickle=False, steps=np.array(6), **arrays)
+    np.savez("less.npz", allow_pickle=False, x=arrays["x"])
+    np.savez("other.npz", allow_pickle=False, y=arrays["x"], **arrays)
+    return "numpy_model.py"
+
+
+def test_arguments_come_by_name_and_a_dict_from_dotted_names(model: str) -> None:
+    trace = target_trace(f"{model}:forward", data="arrays.npz", lags=True)
+    assert trace.timesteps == 3
+    assert trace.notes[-1].startswith("forward: found a recurrence: Wh (state h, 3 steps, 4 units, 2 samples)")
+    assert target_trace(f"{model}:forward", data="more.npz").timesteps == 6
+    assert target_trace(f"{model}:forward", {"steps": 5}, data="arrays.npz").timesteps == 5
+    doubled = target_loss(f"{model}:forward", {"scale": 2.0}, data="arrays.npz").value
+    assert float(doubled) == pytest.approx(2 * float(target_loss(f"{model}:target").value))
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "error", "message"),
+    [("forward", "none.npz", FileError, "there is no data file none.npz"),
+     ("forward", "less.npz", InputError, "less.npz holds no 'params', which .*forward needs; it takes x, params"),
+     ("forward", "other.npz", InputError, "other.npz holds 'y', which .*forward does not take; it takes x, params"),
+     ("empty", "less.npz", InputError, "the function returned nothing that is not recorded"),
+     ("plain", "less.npz", InputError, "less.npz holds 'x', which .*plain does not take; it takes nothing")],
+)  # fmt: skip
+def test_what_does_not_fit_is_one_sentence(model: str, name: str, data: str, error: Any, message: str) -> None:
+    with pytest.raises(error, match=message):
+        target_trace(f"{model}:{name}", data=data)
+
+
+def command(*arguments: str) -> Any:
+    environment = {**os.environ, "PYTHONPATH": str(Path(rnngraph.__file__).parents[1])}
+    line = [sys.executable, "-m", "rnngraph", *arguments]
+    return subprocess.run(line, capture_output=True, text=True, env=environment, check=False)
+
+
+def test_every_command_takes_a_numpy_function(model: str, tmp_path: Path) -> None:
+    found = "forward: found a recurrence: Wh (state h, 3 steps, 4 units, 2 samples)"
+    done = command("render", f"{model}:forward", "--data", "arrays.npz", "-o", "picture.svg")
+    assert done.returncode == 0, done.stderr
+    assert found in done.stderr
+    assert "<svg" in (tmp_path / "picture.svg").read_text(encoding="utf-8")
+    for name in ("norms", "lags", "diagnose", "check"):
+        done = command(name, f"{model}:target", "--json")
+        assert done.returncode == 0, done.stderr
+        assert found in done.stderr
+        assert json.loads(done.stdout)
+
+
+def test_a_pair_is_checked_and_located(model: str) -> None:
+    done = command("check", f"{model}:right")
+    assert (done.returncode, done.stderr) == (0, "")
+    done = command("check", f"{model}:wrong", "--json")
+    assert done.returncode == 1
+    report = json.loads(done.stdout)
+    assert report["where"] == ["wrong: w; right: x.", "w: it is 2 times the right one."]
+    assert "w: it is 2 times the right one." in command("check", f"{model}:wrong").stdout
