@@ -140,7 +140,8 @@ def loss_of(source: str, returned: Any, *, loss: str, layer: str | None, call_nu
         return returned
     if _is_torch_pair(returned):
         raise InputError(
-            f"{source} returned a PyTorch pair, whose gradients are autograd's; torch.autograd.gradcheck checks them."
+            f"{source} returned a PyTorch pair, whose loss cannot be computed again here; "
+            "torch.autograd.gradcheck checks its gradients."
         )
     raise InputError(f"{source} returned {_described(returned)}; this command needs a loss (a Tensor of rnngraph).")
 

@@ -219,5 +219,5 @@ def test_of_three_layers_the_one_that_differs_is_named() -> None:
     layer.parameter("b_l2").value[16:32] = -4
     hidden = layer(rg.Tape().input(np.random.default_rng(0).normal(size=(2, 60, 6))))
     layers = rg.diagnose(rg.record((hidden**2).sum(), lags=True)).by_layer
-    assert [one.layer for one in layers if one.verdict == "vanishing"] == [2]
+    assert [one.layer for one in layers if one.verdict != "healthy"] == [2]
     assert min(layers, key=lambda one: one.decades).layer == 2
