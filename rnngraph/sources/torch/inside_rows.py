@@ -28,7 +28,7 @@ SeeInside: TypeAlias = Callable[[int, int, int, int, list[Floats]], None]
 
 @dataclass(slots=True)
 class Arriving:
-    """Rows that reach a fused layer, of all samples; `exponents` (rows,) say by which power of two each is multiplied."""
+    """Rows that reach a fused layer, of all samples; `exponents` (rows,) are the power of two that each is times."""
 
     shares: list[tuple[int, int, Array]] = field(default_factory=list)  # (row, t, (N, ·)) of the output
     fields: list[tuple[Array, Integers]] = field(default_factory=list)  # (rows, N, T, ·) of the output
