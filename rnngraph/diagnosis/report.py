@@ -28,8 +28,8 @@ UNTRIED = (
     "rnngraph.diagnose(trace, trial=rnngraph.trial(loss))."
 )
 NO_INPUT = (
-    "What the network is fed is not known, so the states of its lowest layer are judged: give it an input over time, "
-    "tape.input of shape (N, T, ...), and record its lags."
+    "What the network is fed is not known, so the states of its lowest layer are judged. A tape knows it where an "
+    "input over time is given, tape.input of shape (N, T, ...), and lags are recorded."
 )
 _STYLES = {ERROR: "bold red", NOTE: "cyan"}
 _WARNING_STYLE = "bold yellow"
