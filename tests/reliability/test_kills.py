@@ -28,6 +28,7 @@ from rnngraph.cli import stop
 from rnngraph.files import write_whole
 path = Path(sys.argv[1])
 contents = [Path(name).read_bytes() * int(sys.argv[4]) for name in sys.argv[2:4]]
+write_whole(path, contents[0])  # so that there is an old one, however early the signal comes
 stop.unwind()
 print("ready", flush=True)
 try:
