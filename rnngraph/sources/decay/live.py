@@ -6,7 +6,7 @@ This is the only place where `decay` meets a running model.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from rnngraph.sources.decay.carried_credit import credit
 from rnngraph.sources.decay.hooks import Seen, hooked, watched
 from rnngraph.sources.decay.read import ReadLayer, half_lives, squeezed
 from rnngraph.sources.decay.tensors import plain_name
+from rnngraph.sources.torch.scalar import called, reduced
 from rnngraph.trace.decay import LiveDecay
 from rnngraph.trace.magnitudes import Floats
 
@@ -39,7 +40,7 @@ def observe(
     modules = {plain_name(name): one for name, one in module.named_modules(remove_duplicate=False)}
     seen = [watched(layer, modules) for layer in layers]
     with torch.enable_grad(), hooked(seen):
-        scalar = _scalar(_called(module, batch), loss)
+        scalar = reduced(called(module, batch), loss)[0]
     outputs = [one.calls[0][1] for one in seen if one.calls]
     gradients = iter(torch.autograd.grad(scalar, outputs, retain_graph=True, allow_unused=True) if outputs else ())
     return [_live(one, next(gradients) if one.calls else None, options or LagOptions()) for one in seen]
@@ -85,35 +86,3 @@ def _blocks(gates: Floats) -> tuple[Floats, int]:
     """Lay a gate out as (batch and time, features), and say into how many blocks it goes, so that each stays small."""
     flat = gates.reshape(-1, gates.shape[-1])
     return flat, max(len(flat) // BLOCK, 1)
-
-
-def _called(module: Any, batch: Any) -> Any:
-    if isinstance(batch, Mapping):
-        return module(**batch)
-    return module(*batch) if isinstance(batch, tuple | list) else module(batch)
-
-
-def _scalar(returned: Any, loss: str) -> Any:
-    """Take the loss that the module returned, or a reduction of its first output."""
-    given = returned.get("loss") if isinstance(returned, Mapping) else getattr(returned, "loss", None)
-    output = _first(returned if given is None else given)
-    if output is None or not output.requires_grad:
-        raise InputError(
-            f"the module returned {type(returned).__name__}, in which nothing can be differentiated; return a loss, "
-            "or an output that depends on its parameters."
-        )
-    return {"sum": output.sum, "mean": output.mean, "every": lambda: output.square().sum() / 2}[loss]()
-
-
-def _first(value: Any) -> Any:
-    pending = [value]
-    while pending:
-        one = pending.pop(0)
-        if hasattr(one, "is_floating_point"):
-            if one.is_floating_point():
-                return one
-        elif isinstance(one, Mapping):
-            pending = [*one.values(), *pending]
-        elif isinstance(one, tuple | list):
-            pending = [*one, *pending]
-    return None
