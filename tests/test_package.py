@@ -27,6 +27,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "diagnosis": {"trace"},
     "graph": {"trace"},
     "render": {"trace", "graph", "diagnosis"},
+    "monitor": {"trace", "measure", "sources", "diagnosis"},
+    "torch": {"sources", "monitor"},
+    "integrations": {"torch"},
     "cli": {"autodiff", "nn", "numpy", "trace", "measure", "sources", "diagnosis", "graph", "render"},
 }
 # The facts of a cell and the reports of the gradient check are data like a trace; the array type is everyone's.
