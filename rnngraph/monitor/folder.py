@@ -6,12 +6,13 @@ In: traces, each with its training step. Out: files `step-000001200.npz`.
 from __future__ import annotations
 
 import math
+import os
 import re
 from pathlib import Path
 
 from rnngraph.checks import whole_number
 from rnngraph.errors import FileError, InputError
-from rnngraph.files import check_place, path_of
+from rnngraph.files import check_place
 from rnngraph.trace.model import Trace
 
 EXAMPLE = "runs/a"
@@ -30,7 +31,9 @@ class Folder:
             FileError: the folder cannot be made or written to, or holds the traces of another training: one that goes
                 on says at which step it starts.
         """
-        self.path = path_of(path, example=EXAMPLE)
+        if not isinstance(path, str | os.PathLike):
+            raise InputError(f"folder is {path!r}; pass the path of a folder, such as {EXAMPLE!r}.")
+        self.path = Path(path)
         self._keep = whole_number(keep, "keep", least=2)
         if isinstance(megabytes, bool) or not isinstance(megabytes, int | float) or not 0 < megabytes < math.inf:
             raise InputError(f"megabytes is {megabytes!r}; it must be a number above 0.")

@@ -101,7 +101,7 @@ class Monitor:
                 self._give_up(self.step - 1)
                 if not self._due(self.step):
                     self._look_off()
-            if self._look is not None:
+            if self._look is not None and (begins or self._failure):
                 self._measure(self._look)
         except Exception as error:  # a long training never ends because it is watched
             self._note(f"step {self.step} was not measured: {said(error)}")
@@ -110,7 +110,8 @@ class Monitor:
         try:
             self._trained = self._model.training
             self._tell(optimizer)
-            if self._look is None and self._due(self.step + 1):
+            if not self._failure and self._due(self.step + 1):
+                self._look_off()  # what another optimizer of the same step was about is not of the next
                 self._look_on()
         except Exception as error:  # likewise
             self._note(f"step {self.step + 1} is not measured: {said(error)}")

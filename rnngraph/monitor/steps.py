@@ -26,7 +26,7 @@ class Steps:
             before: is called before the weights change, with whether a new step begins.
             after: is called with the optimizer once they have changed.
         """
-        self.model, self.taken = model, start  # `taken` before the one that is under way
+        self.model, self.taken, self.begun = model, start, False  # `taken` before the one that is under way
         self._before, self._after = before, after
         self._known: WeakKeyDictionary[Any, tuple[int, bool]] = WeakKeyDictionary()
         self._stepped: WeakSet[Any] = WeakSet()  # in the step that is under way
@@ -37,17 +37,13 @@ class Steps:
         while self._hooks:
             self._hooks.pop().remove()
 
-    @property
-    def begun(self) -> bool:
-        """Whether any step was heard of."""
-        return bool(self._stepped)
-
     def _pre(self, optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if not self._trains(optimizer):
             return None
         begins = not self._stepped or optimizer in self._stepped
         if begins:
-            self.taken += bool(self._stepped)
+            self.taken += self.begun
+            self.begun = True
             self._stepped.clear()
         self._stepped.add(optimizer)
         closure = kwargs.get("closure", args[1] if len(args) > 1 else None)
