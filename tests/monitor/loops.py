@@ -156,7 +156,7 @@ def evaluated(model: Any, steps: int, about_to_step: Callable[[], None]) -> list
 
 def closed(model: Any, steps: int, about_to_step: Callable[[], None]) -> list[float]:
     """Forward and backward inside the step, several times."""
-    optimiser, losses = torch.optim.LBFGS(model.parameters(), lr=0.1, max_iter=3), []
+    optimiser, losses = torch.optim.LBFGS(model.parameters(), lr=0.01, max_iter=2), []
     for x in _batches(steps):
         runs: list[float] = []
 

@@ -17,7 +17,7 @@ from tests.monitor.loops import LOOPS, Loop, Model, hooks_on, plain, truncated
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
-EVERY = 20
+EVERY = 10
 
 
 def size(weight: Any) -> float:
@@ -43,9 +43,9 @@ def run(loop: Loop, steps: int, **options: Any) -> tuple[list[Any], list[float],
 
 @pytest.mark.parametrize("name", LOOPS)
 def test_every_nth_step_is_measured_and_nothing_changes(name: str, tmp_path: Path) -> None:
-    steps = 200 if name == "plain" else 41
+    steps = 200 if name == "plain" else 21
     left, losses, sizes, _ = run(LOOPS[name], steps)
-    seen, same_losses, _, monitor = run(LOOPS[name], steps, every=EVERY, folder=tmp_path)
+    seen, same_losses, _, monitor = run(LOOPS[name], steps, every=EVERY, folder=tmp_path, keep=21)
     assert all(torch.equal(a, b) for a, b in zip(left, seen, strict=True))
     assert losses == same_losses
     assert len(losses) == steps
