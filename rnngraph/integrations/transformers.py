@@ -36,10 +36,11 @@ class MonitorCallback(TrainerCallback):  # type: ignore[misc]
         self.monitor = monitor(more["model"], **{"log": log, "start": state.global_step, **self.options})
 
     def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
-        """Log what is new."""
-        values, self._new = self._new, {}
+        """Log what is new, and leave it to the trainer when it logs its own."""
+        values, self._new, due = self._new, {}, control.should_log
         if values:
             self.trainer.log(values)
+            control.should_log = due
 
     def on_train_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
         """Take everything off."""

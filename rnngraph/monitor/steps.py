@@ -33,9 +33,10 @@ class Steps:
         self._hooks = [register_optimizer_step_pre_hook(self._pre), register_optimizer_step_post_hook(self._post)]
 
     def stop(self) -> None:
-        """Hear no more."""
+        """Hear no more, and hold nobody."""
         while self._hooks:
             self._hooks.pop().remove()
+        self._before = self._after = _ignore
 
     def _pre(self, optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if not self._trains(optimizer):
@@ -67,6 +68,10 @@ class Steps:
             known = size, not mine.isdisjoint(id(one) for group in optimizer.param_groups for one in group["params"])
             self._known[optimizer] = known
         return known[1]
+
+
+def _ignore(what: object) -> None:
+    """Do nothing."""
 
 
 class _Once:

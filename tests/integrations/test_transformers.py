@@ -58,5 +58,6 @@ def test_a_training(tmp_path: Path) -> None:
     logged = [row for row in trainer.state.log_history if "rnngraph/rnn/reach" in row]
     assert [row["step"] for row in logged] == [1, 4, 7]  # the trainer counts the step that is over
     losses = {row["step"]: row["loss"] for row in trainer.state.log_history if "loss" in row}
+    assert list(losses) == list(range(1, 9))  # its own are logged as they were
     for one in traces:
         assert one.training_loss == pytest.approx(losses[(one.training_step or 0) + 1], rel=1e-3)  # as it rounds
