@@ -27,6 +27,7 @@ class MonitorCallback(BaseCallback):  # type: ignore[misc]
         self.monitor: Monitor | None = None
 
     def _on_training_start(self) -> None:
+        self._on_training_end()  # learning that ended in an exception has not closed it
         again = {} if self.monitor is None else {"start": self.monitor.step + 1}  # learn was called once more
         self.monitor = monitor(self.model.policy, **{"log": self._record, **again, **self.options})
 

@@ -34,6 +34,8 @@ def learned(folder: Path, callback: Any = None, **options: Any) -> Any:
 def test_default_settings_and_no_argument(tmp_path: Path) -> None:
     callback = MonitorCallback()
     plain, model = learned(tmp_path / "plain"), learned(tmp_path / "seen", callback)
+    for one in (plain, model):
+        one.logger.close()
     for a, b in zip(plain.policy.parameters(), model.policy.parameters(), strict=True):
         assert torch.equal(a, b)
     assert callback.monitor is not None
@@ -52,5 +54,6 @@ def test_several_minibatches_and_learning_again(tmp_path: Path) -> None:
     steps = [rg.Trace.load(path).training_step for path in callback.monitor.files]
     assert steps == [0, 10]  # two rollouts of two epochs of four minibatches
     model.learn(128, callback=callback, reset_num_timesteps=False)
+    model.logger.close()
     assert [rg.Trace.load(path).training_step for path in callback.monitor.files] == [0, 10, 20]
     assert callback.monitor.notes == []
