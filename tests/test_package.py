@@ -25,9 +25,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "measure": {"trace"},
     "sources": {"autodiff", "nn", "numpy", "trace", "measure"},
     "diagnosis": {"trace"},
+    "history": {"trace", "diagnosis"},
     "graph": {"trace"},
-    "render": {"trace", "graph", "diagnosis"},
-    "cli": {"autodiff", "nn", "numpy", "trace", "measure", "sources", "diagnosis", "graph", "render"},
+    "render": {"trace", "graph", "diagnosis", "history"},
+    "cli": {"autodiff", "nn", "numpy", "trace", "measure", "sources", "diagnosis", "history", "graph", "render"},
 }
 # The facts of a cell and the reports of the gradient check are data like a trace; the array type is everyone's.
 DATA = {

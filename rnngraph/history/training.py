@@ -1,0 +1,101 @@
+"""What a training did to the reach: the measurements of a folder in a row, and where the row leads.
+
+In: a folder of traces. Out: a `History`, as data.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from rnngraph.checks import whole_number
+from rnngraph.history.folder import Skipped, read_folder
+from rnngraph.history.measurement import Measurement, Reading
+from rnngraph.history.trend import Trend, trend_of
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One place in the network through the training, at a lag that all measurements share."""
+
+    name: str
+    at_input: bool
+    counts: bool
+    horizon: int  # 0 where nothing was measured
+    readings: tuple[Reading | None, ...]  # None where a measurement lacks the place
+    gains: tuple[float, ...]  # decades at the horizon; NaN where it is not known
+    trend: Trend
+
+    @property
+    def reaches(self) -> tuple[int | None, ...]:
+        """The reach by measurement."""
+        return tuple(None if one is None else one.reach for one in self.readings)
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The measurements of a training. Gains are those of the place where least is left, which is what learning needs."""
+
+    folder: str
+    measurements: tuple[Measurement, ...]
+    skipped: tuple[Skipped, ...]
+    series: tuple[Series, ...]
+    horizon: int  # of the place where least is left in the end
+    gains: tuple[float, ...]
+    trend: Trend
+    asked: int | None  # the lag that the task was said to need
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """The training steps."""
+        return steps_of(self.measurements)
+
+    def __str__(self) -> str:
+        """Say where it leads and what is so now, and who was passed by."""
+        from rnngraph.history.sentences import history_sentences
+
+        return "\n".join(history_sentences(self))
+
+
+def steps_of(measurements: Sequence[Measurement]) -> tuple[int, ...]:
+    """Give the training steps."""
+    return tuple(one.step or 0 for one in measurements)
+
+
+def history_of(folder: object, *, horizon: int | None = None) -> History:
+    """Read a folder; see `rnngraph.history`."""
+    if horizon is not None:
+        whole_number(horizon, "the horizon", least=1)
+    read = read_folder(folder, horizon=horizon)
+    rows = read.measurements
+    names = list(dict.fromkeys(one.name for row in rows for one in row.readings))
+    series = tuple(_series(name, rows) for name in names)
+    counting = [one for one in series if one.counts and one.horizon]
+    gains = tuple(min(_known(one.gains[place] for one in counting), default=math.nan) for place in range(len(rows)))
+    last = min(counting, key=_last_gain, default=None)
+    return History(
+        read.name, rows, read.skipped, series, 0 if last is None else last.horizon, gains,
+        trend_of(steps_of(rows), gains), horizon,
+    )  # fmt: skip
+
+
+def _series(name: str, rows: Sequence[Measurement]) -> Series:
+    readings = tuple(row.reading(name) for row in rows)
+    there = [one for one in readings if one is not None]
+    horizons = sorted(one.horizon for one in there if one.horizon)
+    # A single measurement whose losses sit at the start must not shorten the lag for all others.
+    horizon = horizons[(len(horizons) - 1) // 2] if horizons else 0
+    gains = tuple(math.nan if one is None else one.gain(horizon) for one in readings)
+    return Series(
+        name, there[0].at_input, any(one.counts for one in there), horizon, readings, gains,
+        trend_of(steps_of(rows), gains),
+    )  # fmt: skip
+
+
+def _known(values: Iterator[float]) -> Iterator[float]:
+    return (value for value in values if not math.isnan(value))
+
+
+def _last_gain(series: Series) -> float:
+    return next(_known(iter(series.gains[::-1])), math.inf)

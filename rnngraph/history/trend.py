@@ -1,0 +1,64 @@
+"""Where a row of measurements leads: opening, closing or steady, with hysteresis.
+
+In: training steps, and what is left at one lag, in decades. Out: a `Trend`. The rule:
+*a measurement votes by the change over the last ten up to it, along a robust line through them. Half a decade, and a
+tenth of what is lost where that is more, is opening or closing; half of that is enough to stay in a trend. Three votes
+alike in a row make a trend, or change it. What is not a number does not vote.*
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from rnngraph.diagnosis.slope import theil_sen
+from rnngraph.trace.magnitudes import Floats
+
+OPENING, CLOSING, STEADY = "opening", "closing", "steady"
+WINDOW = 10  # measurements that a vote looks at
+IN_A_ROW = 3  # votes that make a trend, and the fewest measurements for a vote
+ENTER = 0.5  # decades over the window
+STAY = 0.5  # of that is enough for the trend that there is
+SHARE = 0.1  # of what is lost: from 1e-20 a change of half a decade is nothing
+NOTHING = -400.0  # decades that an exact zero counts as, below every number that a gradient can have
+
+
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """What the last measurements say, and since when. `trend` is None where it is too early to tell."""
+
+    trend: str | None
+    since: int  # index of the measurement at which it began
+    votes: tuple[str | None, ...]  # of every measurement; None where it has none
+    trends: tuple[str | None, ...]  # after every measurement
+
+
+def trend_of(steps: Sequence[int], gains: Sequence[float]) -> Trend:
+    """Follow a row of measurements from the first to the last."""
+    x, y = np.array(steps, np.float64), np.maximum(np.array(gains, np.float64), NOTHING)
+    known = np.flatnonzero(~np.isnan(y))
+    votes: list[str | None] = [None] * len(y)
+    trends: list[str | None] = []
+    trend: str | None
+    trend, since = None, 0
+    for place in range(len(y)):
+        seen = known[known <= place][-WINDOW:]
+        if not np.isnan(y[place]) and len(seen) >= IN_A_ROW:
+            votes[place] = _vote(x[seen], y[seen], trend)
+        last = [one for one in known[known <= place] if votes[one] is not None][-IN_A_ROW:]
+        alike = {votes[one] for one in last}
+        if len(last) == IN_A_ROW and len(alike) == 1 and alike != {trend}:
+            trend = alike.pop()
+            since = int({OPENING: seen[np.argmin(y[seen])], CLOSING: seen[np.argmax(y[seen])]}.get(trend, last[0]))
+        trends.append(trend)
+    return Trend(trend, since, tuple(votes), tuple(trends))
+
+
+def _vote(x: Floats, y: Floats, trend: str | None) -> str:
+    change = theil_sen(x, y) * (x[-1] - x[0])
+    limit = max(ENTER, SHARE * -float(np.median(y)))
+    towards = OPENING if change > 0 else CLOSING
+    return towards if abs(change) >= (limit * STAY if trend == towards else limit) else STEADY
