@@ -45,8 +45,8 @@ __version__ = "0.2.0"
 __all__ = [
     "Cell", "Diagnosis", "Drawing", "DtypeError", "FileError", "Finding", "GradientError", "InputError", "LagOptions",
     "MissingToolError", "Op", "RnnGraphError", "Tape", "TapeError", "Tensor", "Trace", "VocabularyError",
-    "assert_healthy", "check", "compare", "concatenate", "context", "decay", "diagnose", "draw", "gradients", "history", "nn", "record",
-    "render", "spectrum", "stack", "torch", "trace_function", "trial", "where",
+    "assert_healthy", "check", "compare", "concatenate", "context", "decay", "diagnose", "draw", "gradients",
+    "history", "nn", "record", "render", "spectrum", "stack", "torch", "trace_function", "trial", "where",
 ]  # fmt: skip
 
 _MODULES = {"nn": "rnngraph.nn", "torch": "rnngraph.sources.torch"}

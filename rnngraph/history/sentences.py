@@ -34,7 +34,8 @@ def trend_sentence(history: History) -> str:
         known = sum(not math.isnan(gain) for gain in history.gains)
         if known >= FEWEST:
             return f"Undecided: {counted(known, 'measurement')}, and no {IN_A_ROW} in a row that agree. {_now(history)}"
-        return f"Too early to tell: {counted(known, 'measurement')} with credit, and a trend takes {FEWEST}. {_now(history)}"
+        seen = counted(known, "measurement")
+        return f"Too early to tell: {seen} with credit, and a trend takes {FEWEST}. {_now(history)}"
     first = history.measurements[history.trend.since]
     since = f"since step {first.step}"
     if trend == STEADY:

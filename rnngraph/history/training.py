@@ -35,7 +35,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """The measurements of a training. Gains are those of the place where least is left, which is what learning needs."""
+    """The measurements of a training. Gains are those of the place where least is left: learning needs them all."""
 
     folder: str
     measurements: tuple[Measurement, ...]

@@ -8,14 +8,13 @@ alike in a row make a trend, or change it. What is not a number does not vote.*
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from rnngraph.diagnosis.slope import theil_sen
-from rnngraph.trace.magnitudes import Floats
+from rnngraph.trace.magnitudes import Floats, Integers
 
 OPENING, CLOSING, STEADY = "opening", "closing", "steady"
 WINDOW = 10  # measurements that a vote looks at
@@ -40,19 +39,20 @@ def trend_of(steps: Sequence[int], gains: Sequence[float]) -> Trend:
     """Follow a row of measurements from the first to the last."""
     x, y = np.array(steps, np.float64), np.maximum(np.array(gains, np.float64), NOTHING)
     known = np.flatnonzero(~np.isnan(y))
-    votes: list[str | None] = [None] * len(y)
+    votes: list[str | None] = []
     trends: list[str | None] = []
+    recent: list[str] = []
     trend: str | None
     trend, since = None, 0
     for place in range(len(y)):
-        seen = known[known <= place][-WINDOW:]
-        if not np.isnan(y[place]) and len(seen) >= IN_A_ROW:
-            votes[place] = _vote(x[seen], y[seen], trend)
-        last = [one for one in known[known <= place] if votes[one] is not None][-IN_A_ROW:]
-        alike = {votes[one] for one in last}
-        if len(last) == IN_A_ROW and len(alike) == 1 and alike != {trend}:
-            trend = alike.pop()
-            since = int({OPENING: seen[np.argmin(y[seen])], CLOSING: seen[np.argmax(y[seen])]}.get(trend, last[0]))
+        until = known[: np.searchsorted(known, place, side="right")]
+        seen = until[-WINDOW:]
+        voting = not np.isnan(y[place]) and len(seen) >= IN_A_ROW
+        votes.append(_vote(x[seen], y[seen], trend) if voting else None)
+        if votes[-1] is not None:
+            recent = [*recent, votes[-1]][-IN_A_ROW:]
+            if recent == [votes[-1]] * IN_A_ROW and votes[-1] != trend:
+                trend, since = votes[-1], _began(y, until, votes[-1])
         trends.append(trend)
     return Trend(trend, since, tuple(votes), tuple(trends))
 
@@ -62,3 +62,15 @@ def _vote(x: Floats, y: Floats, trend: str | None) -> str:
     limit = max(ENTER, SHARE * -float(np.median(y)))
     towards = OPENING if change > 0 else CLOSING
     return towards if abs(change) >= (limit * STAY if trend == towards else limit) else STEADY
+
+
+def _began(y: Floats, known: Integers, trend: str) -> int:
+    """Find where a trend began: at the turning point of its window, or where the level was first as it is now."""
+    seen = known[-WINDOW:]
+    if trend == OPENING:
+        return int(seen[np.argmin(y[seen])])
+    if trend == CLOSING:
+        return int(seen[np.argmax(y[seen])])
+    level = float(np.median(y[known[-IN_A_ROW:]]))
+    away = np.flatnonzero(np.abs(y[known] - level) >= max(ENTER, SHARE * -level))
+    return int(known[away[-1] + 1]) if away.size and away[-1] + 1 < len(known) else int(known[0])

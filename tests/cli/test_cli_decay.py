@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from rnngraph.cli.app import app
 from rnngraph.errors import FileError, InputError, RnnGraphError
-from rnngraph.render.report.decay.picture import FORMATS
+from rnngraph.render.report.chart.document import FORMATS
 
 TARGET = """
 import torch

@@ -68,7 +68,7 @@ class Gates:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two networks, beside each other. `curves` are of the inputs that both are fed, and of all pairs of recurrences."""
+    """Two networks beside each other. `curves` are of the inputs that both are fed, and of all pairs of recurrences."""
 
     a: Side
     b: Side

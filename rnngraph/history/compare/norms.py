@@ -56,9 +56,11 @@ def first_apart(found: Sequence[NormsApart]) -> NormsApart | None:
 
 
 def lasting(apart: Booleans) -> int | None:
-    """Find the first place from which on some places in a row are apart, or all that are left."""
-    runs = [place for place in range(len(apart)) if apart[place : place + LASTING].all()]
-    return runs[0] if runs else None
+    """Find the first of some places in a row that are apart; of a row that is shorter, all must be."""
+    if not len(apart):
+        return None
+    runs = np.convolve(apart, np.ones(min(LASTING, len(apart)), np.int64), mode="valid") >= min(LASTING, len(apart))
+    return int(runs.argmax()) if runs.any() else None
 
 
 def _compared(pair: Pair, one: StateTrace, two: StateTrace) -> NormsApart:

@@ -10,6 +10,8 @@ from rnngraph.history.compare.comparison import Comparison, Curves
 from rnngraph.history.compare.norms import APART, NormsApart
 from rnngraph.history.sentences import trend_sentence
 
+NOT_IN_COMMON = "Not in common"
+
 
 def comparison_sentences(comparison: Comparison) -> Iterator[str]:
     """Say who reaches further, where they part, what is so of each, and what was left out."""
@@ -19,7 +21,7 @@ def comparison_sentences(comparison: Comparison) -> Iterator[str]:
         yield f"{letter}: {side.measurement.said}"
         if side.history is not None:
             yield f"{letter}, the training: {trend_sentence(side.history)}"
-    yield from (f"Left out: {one}." for one in comparison.left_out)
+    yield from (f"{NOT_IN_COMMON}: {one}." for one in comparison.left_out)
 
 
 def reach_sentence(comparison: Comparison) -> str:
@@ -30,10 +32,10 @@ def reach_sentence(comparison: Comparison) -> str:
     (far, near), (a, b) = one.reaches, one.gains
     left = f"at lag {one.horizon} {_left(a)} is left in A and {_left(b)} in B"
     if far is None or near is None or far == near:
-        alike = f"A and B reach equally far, lag {far}{_whole(one)}" if far is not None else "A and B"
+        alike = f"A and B reach equally far, {_lag(one, far)}" if far is not None else "A and B"
         return f"{alike}: {left}."
     first, last = (("B", near), ("A", far)) if near > far else (("A", far), ("B", near))
-    return f"{first[0]} reaches further: lag {first[1]}{_whole(one, first[1])}, where {last[0]} reaches lag {last[1]}; {left}."
+    return f"{first[0]} reaches further: {_lag(one, first[1])}, where {last[0]} reaches lag {last[1]}; {left}."
 
 
 def parting_sentence(comparison: Comparison) -> str:
@@ -59,8 +61,5 @@ def _left(decades: float) -> str:
     return "what is not known" if math.isnan(decades) else percent(decades)
 
 
-def _whole(one: Curves, reach: int | None = None) -> str:
-    longest = one.longest
-    return " at least" if (one.reaches[0] if reach is None else reach) == longest and longest else ""
-
-
+def _lag(one: Curves, reach: int) -> str:
+    return f"lag {reach}{' at least' if reach and reach == one.longest else ''}"

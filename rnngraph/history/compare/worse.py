@@ -27,7 +27,9 @@ def worse(comparison: Comparison, *, tolerance: float = TOLERANCE) -> tuple[str,
     counting = [one for one in comparison.curves if one.a.counts or one.b.counts]
     known = [one for one in counting if not math.isnan(one.a.gain(_lag(one)))]
     if not known:
-        raise InputError("of A no credit could be measured, so that nothing of B can be worse; compare with another run.")
+        raise InputError(
+            "of A no credit could be measured, so that nothing of B can be worse; compare with another run."
+        )
     return tuple(said for one in known for said in _worse(one, tolerance))
 
 
@@ -38,7 +40,9 @@ def _lag(one: Curves) -> int:
 
 def _worse(one: Curves, tolerance: float) -> Iterator[str]:
     lag = _lag(one)
-    before, after = (min(side.gain(lag), 0.0) if not math.isnan(side.gain(lag)) else math.nan for side in (one.a, one.b))
+    before, after = (
+        min(side.gain(lag), 0.0) if not math.isnan(side.gain(lag)) else math.nan for side in (one.a, one.b)
+    )
     if math.isnan(after):
         yield f"{one.name}: at lag {lag} {percent(before)} was left in A, and of B nothing could be measured."
         return
