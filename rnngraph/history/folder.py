@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from rnngraph.diagnosis.sentences import counted
 from rnngraph.errors import FileError, InputError, RnnGraphError
 from rnngraph.files import path_of
 from rnngraph.history.measurement import Measurement, measured
@@ -42,26 +43,31 @@ def read_folder(given: object, *, horizon: int | None = None) -> Folder:
 
     Raises:
         FileError: there is no such folder, or no trace in it that can be read.
-        InputError: none that can be measured.
+        InputError: none that can be measured, or the horizon is longer than all sequences.
     """
     place = folder_of(given)
     files = trace_files(place)
     found: dict[int, Measurement] = {}
-    skipped, error = [], None
+    skipped, error, longest = [], None, 0
     for file in files:
         try:
             trace = open_step(file)
             step = trace.training_step or 0
             if step in found:
                 raise InputError(f"of step {step} there is another trace already, {found[step].label}.")
-            found[step] = measured(trace, file.name, horizon=horizon)
+            # A sequence that is shorter than the horizon still says how far it reaches.
+            far = horizon is not None and horizon < trace.timesteps
+            found[step] = measured(trace, file.name, horizon=horizon if far else None)
+            longest = max(longest, trace.timesteps)
         except RnnGraphError as caught:
             error = caught
             skipped.append(Skipped(file.name, str(caught)))
     if not found:
         said = "; ".join(f"{one.name}: {one.reason.rstrip('.')}" for one in skipped[:_QUOTED])
         kind = FileError if isinstance(error, FileError) else InputError
-        raise kind(f"none of the {len(files)} files in {place} can be used: {said}.")
+        raise kind(f"of {counted(len(files), 'file')} in {place} none can be used: {said}.")
+    if horizon is not None and horizon >= longest:
+        raise InputError(f"the horizon is {horizon}, but the longest sequence in {place} has {longest} timesteps.")
     return Folder(str(place), tuple(found[step] for step in sorted(found)), tuple(skipped))
 
 
@@ -95,8 +101,8 @@ def trace_files(place: Path) -> list[Path]:
         raise FileError(f"{str(place)!r} cannot be read: {error.strerror or error}.") from None
     files = [file for file in every if file.suffix == ".npz" and not file.name.startswith(".")]
     if not files:
-        held = f"{len(every)} other files" if every else "nothing"
-        raise FileError(f"{str(place)!r} holds no trace (.npz) but {held}; rnngraph.torch.monitor writes them there.")
+        held = counted(len(every), "other file") if every else "nothing at all"
+        raise FileError(f"{str(place)!r} holds no trace (.npz), but {held}; rnngraph.torch.monitor writes them there.")
     return files
 
 

@@ -29,7 +29,7 @@ def skipped_sentences(history: History) -> Iterator[str]:
 
 def trend_sentence(history: History) -> str:
     """Say in one sentence what the training does to the reach."""
-    trend, last = history.trend.trend, history.measurements[-1]
+    trend, last = history.trend.trend, history.measurements[_last(history)]
     if trend is None:
         known = sum(not math.isnan(gain) for gain in history.gains)
         if known >= FEWEST:
@@ -41,7 +41,7 @@ def trend_sentence(history: History) -> str:
     if trend == STEADY:
         return f"Steady {since}. {_now(history)}"
     word = {OPENING: "Opening", CLOSING: "Closing"}[trend]
-    left = percent(history.gains[history.trend.since]), percent(_last(history))
+    left = percent(history.gains[history.trend.since]), percent(history.gains[_last(history)])
     return (
         f"{word} {since}: the reach went from {reach_text(first)} to {reach_text(last)}, "
         f"and what is left at lag {history.horizon} from {left[0]} to {left[1]}."
@@ -56,11 +56,14 @@ def reach_text(one: Measurement) -> str:
 
 
 def _now(history: History) -> str:
-    left = _last(history)
-    if math.isnan(left):
+    last = _last(history)
+    if math.isnan(history.gains[last]):
         return "No credit could be measured."
-    return f"It reaches {reach_text(history.measurements[-1])}; {percent(left)} is left at lag {history.horizon}."
+    left = percent(history.gains[last])
+    return f"It reaches {reach_text(history.measurements[last])}; {left} is left at lag {history.horizon}."
 
 
-def _last(history: History) -> float:
-    return next((gain for gain in history.gains[::-1] if not math.isnan(gain)), math.nan)
+def _last(history: History) -> int:
+    """Find the last measurement of which it is known what is left; the last of all where there is none."""
+    known = [place for place, gain in enumerate(history.gains) if not math.isnan(gain)]
+    return known[-1] if known else len(history.gains) - 1

@@ -70,7 +70,7 @@ def history_of(folder: object, *, horizon: int | None = None) -> History:
     read = read_folder(folder, horizon=horizon)
     rows = read.measurements
     names = list(dict.fromkeys(one.name for row in rows for one in row.readings))
-    series = tuple(_series(name, rows) for name in names)
+    series = tuple(_series(name, rows, horizon) for name in names)
     counting = [one for one in series if one.counts and one.horizon]
     gains = tuple(min(_known(one.gains[place] for one in counting), default=math.nan) for place in range(len(rows)))
     last = min(counting, key=_last_gain, default=None)
@@ -80,12 +80,12 @@ def history_of(folder: object, *, horizon: int | None = None) -> History:
     )  # fmt: skip
 
 
-def _series(name: str, rows: Sequence[Measurement]) -> Series:
+def _series(name: str, rows: Sequence[Measurement], asked: int | None) -> Series:
     readings = tuple(row.reading(name) for row in rows)
     there = [one for one in readings if one is not None]
     horizons = sorted(one.horizon for one in there if one.horizon)
-    # A single measurement whose losses sit at the start must not shorten the lag for all others.
-    horizon = horizons[(len(horizons) - 1) // 2] if horizons else 0
+    # The median: a single measurement whose losses sit at the start must not shorten the lag for all others.
+    horizon = horizons[(len(horizons) - 1) // 2 if asked is None else -1] if horizons else 0
     gains = tuple(math.nan if one is None else one.gain(horizon) for one in readings)
     return Series(
         name, there[0].at_input, any(one.counts for one in there), horizon, readings, gains,
