@@ -32,9 +32,9 @@ def test_every_number_of_a_row_is_the_closed_form(tmp_path: Path) -> None:
         assert one.readings[1].saturated == 0
         assert one.readings[1].peak == pytest.approx(math.log10(rate))  # the most is that of lag 1
     assert [one.name for one in history.series] == ["x into relu", "relu"]
-    for one in history.series:
-        np.testing.assert_allclose(one.gains, history.gains, atol=1e-9)  # at the input and in the states alike
-        assert one.trend.trend == OPENING
+    for series in history.series:
+        np.testing.assert_allclose(series.gains, history.gains, atol=1e-9)  # at the input and in the states alike
+        assert series.trend.trend == OPENING
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_a_need_is_the_lag_that_is_compared_at(tmp_path: Path) -> None:
     assert math.isnan(history.gains[-1])
     assert history.measurements[-1].reach == 11
     assert history.horizon == 20
-    with pytest.raises(InputError, match="the horizon is 40, but the longest sequence in .* has 40 timesteps"):
+    with pytest.raises(InputError, match=r"the horizon is 40, but the longest sequence in .* has 40 timesteps"):
         rg.history(folder, horizon=40)
     for wrong in (0, -1, 2.5, "far", True):
         with pytest.raises(InputError, match="the horizon is"):

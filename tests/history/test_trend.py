@@ -68,7 +68,7 @@ def test_what_is_lost_sets_the_measure() -> None:
 
 def test_noise_about_a_level_is_steady() -> None:
     rng = np.random.default_rng(0)
-    found = trend_of(range(200), -4 + 0.15 * rng.normal(size=200))
+    found = trend_of(range(200), (-4 + 0.15 * rng.normal(size=200)).tolist())
     assert set(found.trends[IN_A_ROW * 2 :]) == {STEADY}
 
 
