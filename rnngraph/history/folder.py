@@ -61,7 +61,7 @@ def read_folder(given: object, *, horizon: int | None = None) -> Folder:
             longest = max(longest, trace.timesteps)
         except RnnGraphError as caught:
             error = caught
-            skipped.append(Skipped(file.name, str(caught)))
+            skipped.append(Skipped(file.name, str(caught).removeprefix(f"{file} ")))
     if not found:
         said = "; ".join(f"{one.name}: {one.reason.rstrip('.')}" for one in skipped[:_QUOTED])
         kind = FileError if isinstance(error, FileError) else InputError

@@ -3,7 +3,7 @@
 In: training steps, and what is left at one lag, in decades. Out: a `Trend`. The rule:
 *a measurement votes by the change over the last ten up to it, along a robust line through them. Half a decade, and a
 tenth of what is lost where that is more, is opening or closing; half of that is enough to stay in a trend. Three votes
-alike in a row make a trend, or change it. What is not a number does not vote.*
+alike in a row make a trend, or change it. What is not a number does not vote, and more than all counts as all.*
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ IN_A_ROW = 3  # votes that make a trend, and the fewest measurements for a vote
 ENTER = 0.5  # decades over the window
 STAY = 0.5  # of that is enough for the trend that there is
 SHARE = 0.1  # of what is lost: from 1e-20 a change of half a decade is nothing
+ALL = 0.0  # decades that more than all counts as: a gradient that grows further reaches no further
 NOTHING = -400.0  # decades that an exact zero counts as, below every number that a gradient can have
 
 
@@ -37,7 +38,7 @@ class Trend:
 
 def trend_of(steps: Sequence[int], gains: Sequence[float]) -> Trend:
     """Follow a row of measurements from the first to the last."""
-    x, y = np.array(steps, np.float64), np.maximum(np.array(gains, np.float64), NOTHING)
+    x, y = np.array(steps, np.float64), np.clip(np.array(gains, np.float64), NOTHING, ALL)
     known = np.flatnonzero(~np.isnan(y))
     votes: list[str | None] = []
     trends: list[str | None] = []

@@ -19,14 +19,14 @@ def after_each(gains: list[float]) -> list[str | None]:
 def test_three_votes_in_a_row_make_a_trend_and_no_two() -> None:
     # The first vote is that of the third measurement: three points are the fewest for a line that one cannot bend.
     assert after_each([-3.0, -2.0]) == [None, None]
-    assert after_each([-3.0, -2.0, -1.0, 0.0]) == [None] * 4
-    assert after_each([-3.0, -2.0, -1.0, 0.0, 1.0]) == [None] * 4 + [OPENING]
-    assert after_each([1.0, 0.0, -1.0, -2.0, -3.0]) == [None] * 4 + [CLOSING]
+    assert after_each([-4.0, -3.0, -2.0, -1.0]) == [None] * 4
+    assert after_each([-4.0, -3.0, -2.0, -1.0, 0.0]) == [None] * 4 + [OPENING]
+    assert after_each([0.0, -1.0, -2.0, -3.0, -4.0]) == [None] * 4 + [CLOSING]
     assert after_each([-1.0] * 5) == [None] * 4 + [STEADY]
 
 
 def test_a_trend_changes_with_the_third_vote_against_it() -> None:
-    up = [-4.0 + 0.5 * k for k in range(8)]
+    up = [-4.5 + 0.5 * k for k in range(8)]
     gains = up + [up[-1] - 0.5 * k for k in range(1, 12)]
     found = trend_of(range(len(gains)), gains)
     turned = found.trends.index(CLOSING)
@@ -48,6 +48,7 @@ def test_half_a_decade_over_the_window_makes_a_trend(change: float, trend: str) 
     gains = np.linspace(0, change, WINDOW)
     # Straight lines through fewer points change less: only the last windows are whole.
     row = [*(gains - change / (WINDOW - 1) * WINDOW), *gains, *(gains + change / (WINDOW - 1) * WINDOW)]
+    row = [one - 2 for one in row]
     assert trend_of(range(len(row)), row).trend == trend
 
 
@@ -80,7 +81,7 @@ def test_the_steps_between_measurements_count() -> None:
 
 
 def test_what_is_no_number_does_not_vote_and_breaks_no_row() -> None:
-    found = trend_of(range(8), [-3.0, NAN, -2.0, -1.0, NAN, 0.0, NAN, 1.0])
+    found = trend_of(range(8), [-4.0, NAN, -3.0, -2.0, NAN, -1.0, NAN, 0.0])
     assert found.votes == (None, None, None, OPENING, None, OPENING, None, OPENING)
     assert found.trend == OPENING
     assert trend_of(range(3), [NAN] * 3).trends == (None, None, None)
@@ -92,6 +93,12 @@ def test_an_exact_zero_counts_as_less_than_every_number() -> None:
     opened = [-math.inf] * 5 + [-1.0] * 5
     assert trend_of(range(10), opened).trends[4:] == (STEADY, STEADY, STEADY, STEADY, STEADY, OPENING)
     assert trend_of(range(10), [-math.inf] * 10).trend == STEADY
+
+
+def test_more_than_all_is_all() -> None:
+    assert trend_of(range(10), [0.0 + k for k in range(10)]).trend == STEADY
+    assert trend_of(range(20), [-5.0 + k for k in range(20)]).trends[4:9] == (OPENING,) * 5
+    assert trend_of(range(20), [-5.0 + k for k in range(20)]).trend == STEADY
 
 
 def test_since_when() -> None:
