@@ -115,7 +115,7 @@ def test_the_public_surface() -> None:
         rnngraph.nothing  # noqa: B018
 
 
-@pytest.mark.parametrize("room", ["diagnosis", "cli"])
+@pytest.mark.parametrize("room", ["diagnosis", "history", "cli"])
 def test_no_module_asks_which_cell_it_is(room: str) -> None:
     cells = {"rnn", "tanh", "relu", "lstm", "gru", "custom"}
     for path in (PACKAGE / room).rglob("*.py"):
@@ -125,7 +125,7 @@ def test_no_module_asks_which_cell_it_is(room: str) -> None:
             assert not [one for one in compared if isinstance(one, ast.Attribute) and one.attr == "cell"], path.name
 
 
-@pytest.mark.parametrize("room", ["diagnosis", "cli"])
+@pytest.mark.parametrize("room", ["diagnosis", "history", "cli"])
 def test_no_modules_import_each_other_in_a_circle(room: str) -> None:
     paths = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in (PACKAGE / room).rglob("*.py")}
     paths = {name.removesuffix(".__init__"): path for name, path in paths.items()}

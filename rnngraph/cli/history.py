@@ -33,10 +33,10 @@ def history(
     json: Annotated[bool, typer.Option("--json", help="Write the report as JSON.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a file of another kind.")] = False,
 ) -> None:  # fmt: skip
-    """Say what a training did to the reach: opening, closing or steady.
+    """Say what a training did to the reach.
 
-    A row for every measurement in the folder, and a trend that three measurements in a row have to agree on. Files that
-    are damaged or foreign are passed by and named.
+    A row for every measurement in the folder, and a trend, opening, closing or steady, that three measurements in a row
+    have to agree on. Files that are damaged or foreign are passed by and named.
     """
     import rnngraph
     from rnngraph.cli.console import report_console, working, write_report

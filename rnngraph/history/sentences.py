@@ -6,14 +6,14 @@ import math
 from collections.abc import Iterator
 
 from rnngraph.diagnosis.sentences import counted, percent
+from rnngraph.history.course import Course
 from rnngraph.history.measurement import Measurement
-from rnngraph.history.training import History
 from rnngraph.history.trend import CLOSING, IN_A_ROW, OPENING, STEADY
 
 FEWEST = 2 * IN_A_ROW - 1  # measurements until a trend can be told
 
 
-def history_sentences(history: History) -> Iterator[str]:
+def history_sentences(history: Course) -> Iterator[str]:
     """Say where the training leads, what is so now, and what was passed by."""
     yield trend_sentence(history)
     last = history.measurements[-1]
@@ -21,13 +21,13 @@ def history_sentences(history: History) -> Iterator[str]:
     yield from skipped_sentences(history)
 
 
-def skipped_sentences(history: History) -> Iterator[str]:
+def skipped_sentences(history: Course) -> Iterator[str]:
     """Name every file that was passed by."""
     for one in history.skipped:
         yield f"Passed by: {one.name}: {one.reason.rstrip('.')}."
 
 
-def trend_sentence(history: History) -> str:
+def trend_sentence(history: Course) -> str:
     """Say in one sentence what the training does to the reach."""
     trend, last = history.trend.trend, history.measurements[_last(history)]
     if trend is None:
@@ -55,7 +55,7 @@ def reach_text(one: Measurement) -> str:
     return f"lag {one.reach}{' at least' if one.whole else ''}"
 
 
-def _now(history: History) -> str:
+def _now(history: Course) -> str:
     last = _last(history)
     if math.isnan(history.gains[last]):
         return "No credit could be measured."
@@ -63,7 +63,7 @@ def _now(history: History) -> str:
     return f"It reaches {reach_text(history.measurements[last])}; {left} is left at lag {history.horizon}."
 
 
-def _last(history: History) -> int:
+def _last(history: Course) -> int:
     """Find the last measurement of which it is known what is left; the last of all where there is none."""
     known = [place for place, gain in enumerate(history.gains) if not math.isnan(gain)]
     return known[-1] if known else len(history.gains) - 1

@@ -10,57 +10,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from rnngraph.checks import whole_number
-from rnngraph.history.folder import Skipped, read_folder
-from rnngraph.history.measurement import Measurement, Reading
-from rnngraph.history.trend import Trend, trend_of
+from rnngraph.history.course import Course, Series, steps_of
+from rnngraph.history.folder import read_folder
+from rnngraph.history.measurement import Measurement
+from rnngraph.history.sentences import history_sentences
+from rnngraph.history.trend import trend_of
 
 
 @dataclass(frozen=True, slots=True)
-class Series:
-    """One place in the network through the training, at a lag that all measurements share."""
-
-    name: str
-    at_input: bool
-    counts: bool
-    horizon: int  # 0 where nothing was measured
-    readings: tuple[Reading | None, ...]  # None where a measurement lacks the place
-    gains: tuple[float, ...]  # decades at the horizon; NaN where it is not known
-    trend: Trend
-
-    @property
-    def reaches(self) -> tuple[int | None, ...]:
-        """The reach by measurement."""
-        return tuple(None if one is None else one.reach for one in self.readings)
-
-
-@dataclass(frozen=True, slots=True)
-class History:
-    """The measurements of a training. Gains are those of the place where least is left: learning needs them all."""
-
-    folder: str
-    measurements: tuple[Measurement, ...]
-    skipped: tuple[Skipped, ...]
-    series: tuple[Series, ...]
-    horizon: int  # of the place where least is left in the end
-    gains: tuple[float, ...]
-    trend: Trend
-    asked: int | None  # the lag that the task was said to need
-
-    @property
-    def steps(self) -> tuple[int, ...]:
-        """The training steps."""
-        return steps_of(self.measurements)
+class History(Course):
+    """The course of a training; see `Course` for the fields."""
 
     def __str__(self) -> str:
         """Say where it leads and what is so now, and who was passed by."""
-        from rnngraph.history.sentences import history_sentences
-
         return "\n".join(history_sentences(self))
-
-
-def steps_of(measurements: Sequence[Measurement]) -> tuple[int, ...]:
-    """Give the training steps."""
-    return tuple(one.step or 0 for one in measurements)
 
 
 def history_of(folder: object, *, horizon: int | None = None) -> History:

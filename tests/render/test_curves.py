@@ -204,8 +204,10 @@ def test_both_ways_out_know_dashes_and_the_paper() -> None:
 def test_unknown_formats(history: Any) -> None:
     comparison = rg.compare(network(0.9), network(0.7))
     drawn: list[Callable[[str], bytes]] = [
-        partial(history_picture, history), partial(comparison_picture, comparison), partial(_document, Chart("t", 1, 1, ())),
-    ]  # fmt: skip
+        partial(history_picture, history),
+        partial(comparison_picture, comparison),
+        partial(_document, Chart("t", 1, 1, ())),
+    ]
     for draw in drawn:
         with pytest.raises(InputError, match="format 'pdf' is unknown here; use one of svg, png, html"):
             draw("pdf")

@@ -6,14 +6,14 @@ import math
 from collections.abc import Iterator
 
 from rnngraph.diagnosis.sentences import counted, percent, times
-from rnngraph.history.compare.comparison import Comparison, Curves
+from rnngraph.history.compare.contrast import Contrast, Curves
 from rnngraph.history.compare.norms import APART, NormsApart
 from rnngraph.history.sentences import trend_sentence
 
 NOT_IN_COMMON = "Not in common"
 
 
-def comparison_sentences(comparison: Comparison) -> Iterator[str]:
+def comparison_sentences(comparison: Contrast) -> Iterator[str]:
     """Say who reaches further, where they part, what is so of each, and what was left out."""
     yield reach_sentence(comparison)
     yield parting_sentence(comparison)
@@ -24,7 +24,7 @@ def comparison_sentences(comparison: Comparison) -> Iterator[str]:
     yield from (f"{NOT_IN_COMMON}: {one}." for one in comparison.left_out)
 
 
-def reach_sentence(comparison: Comparison) -> str:
+def reach_sentence(comparison: Contrast) -> str:
     """Say which of the two reaches further, and what is left of each."""
     one = comparison.deciding
     if one is None:
@@ -38,7 +38,7 @@ def reach_sentence(comparison: Comparison) -> str:
     return f"{first[0]} reaches further: {_lag(one, first[1])}, where {last[0]} reaches lag {last[1]}; {left}."
 
 
-def parting_sentence(comparison: Comparison) -> str:
+def parting_sentence(comparison: Contrast) -> str:
     """Say in which layer and at which step the norms part."""
     parting = comparison.parting
     if not comparison.norms:

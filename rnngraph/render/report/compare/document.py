@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rnngraph.history.compare.comparison import Comparison, Curves, Gates
+from rnngraph.history.compare.contrast import Contrast, Curves, Gates
 from rnngraph.history.compare.norms import NormsApart
 from rnngraph.history.compare.sentences import parting_sentence, reach_sentence
 from rnngraph.history.compare.side import Side
@@ -17,12 +17,12 @@ from rnngraph.render.strict import plain
 SCHEMA = 1
 
 
-def comparison_json(comparison: Comparison, *, worse: tuple[str, ...] | None = None) -> str:
+def comparison_json(comparison: Contrast, *, worse: tuple[str, ...] | None = None) -> str:
     """Write the report of `rnngraph compare --json`: one line of JSON, without the line's end."""
     return json.dumps(comparison_document(comparison, worse=worse), allow_nan=False)
 
 
-def comparison_document(comparison: Comparison, *, worse: tuple[str, ...] | None = None) -> dict[str, Any]:
+def comparison_document(comparison: Contrast, *, worse: tuple[str, ...] | None = None) -> dict[str, Any]:
     """Lay a comparison out; `worse` is null where nobody asked."""
     parting, deciding = comparison.parting, comparison.deciding
     document = {

@@ -1,13 +1,13 @@
 """A comparison as a picture: the lag curves of A and B over each other, and the norms on the way back.
 
-In: a `Comparison`. Out: bytes of an SVG document, an HTML page, or a PNG.
+In: a `Contrast`. Out: bytes of an SVG document, an HTML page, or a PNG.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rnngraph.history.compare.comparison import Comparison, Curves
+from rnngraph.history.compare.contrast import Contrast, Curves
 from rnngraph.history.compare.norms import NormsApart
 from rnngraph.history.compare.sentences import comparison_sentences
 from rnngraph.render.report.chart.colours import A_OF_TWO, B_OF_TWO, DARK_TWO, MUTED
@@ -21,7 +21,7 @@ from rnngraph.trace.magnitudes import Floats
 _LEAST = -12  # decades of norms that are shown
 
 
-def comparison_picture(comparison: Comparison, format: str) -> bytes:  # noqa: A002 - the option's name
+def comparison_picture(comparison: Contrast, format: str) -> bytes:  # noqa: A002 - the option's name
     """Draw a comparison as `svg`, `png` or `html`.
 
     Raises:
@@ -33,7 +33,7 @@ def comparison_picture(comparison: Comparison, format: str) -> bytes:  # noqa: A
     return chart_document(format, wide, narrow, table=(HEADINGS, *rows(comparison)))
 
 
-def comparison_chart(comparison: Comparison, width: int = WIDE) -> Chart:
+def comparison_chart(comparison: Contrast, width: int = WIDE) -> Chart:
     """Lay a comparison out for a width in pixels."""
     title, *lines = comparison_sentences(comparison)
     # Of the norms only those that part first: the table has the others, and a stack of LSTMs has many.

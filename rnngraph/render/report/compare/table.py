@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from rnngraph.diagnosis.sentences import gain_text, percent, times
-from rnngraph.history.compare.comparison import Comparison, Curves, Gates
+from rnngraph.history.compare.contrast import Contrast, Curves, Gates
 from rnngraph.history.compare.norms import NormsApart
 from rnngraph.render.report.history.table import flags_cell, life_cell, reach_cell
 from rnngraph.render.report.text import number_text, percent_text
@@ -14,7 +14,7 @@ from rnngraph.render.report.text import number_text, percent_text
 HEADINGS = ("", "A", "B")
 
 
-def rows(comparison: Comparison) -> Iterator[tuple[str, str, str]]:
+def rows(comparison: Contrast) -> Iterator[tuple[str, str, str]]:
     """Write the rows: of the networks, of every place, of the norms, of saturation and gates."""
     a, b = comparison.a.measurement, comparison.b.measurement
     yield "network", a.label, b.label

@@ -5,21 +5,21 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from rnngraph.history.course import Course, Series
 from rnngraph.history.measurement import Measurement, Reading
 from rnngraph.history.sentences import trend_sentence
-from rnngraph.history.training import History, Series
 from rnngraph.history.trend import Trend
 from rnngraph.render.strict import plain
 
 SCHEMA = 1
 
 
-def history_json(history: History) -> str:
+def history_json(history: Course) -> str:
     """Write the report of `rnngraph history --json`: one line of JSON, without the line's end."""
     return json.dumps(history_document(history), allow_nan=False)
 
 
-def history_document(history: History) -> dict[str, Any]:
+def history_document(history: Course) -> dict[str, Any]:
     """Lay a history out as plain dictionaries, lists, numbers and strings."""
     document = {
         "schema": SCHEMA,
@@ -38,7 +38,7 @@ def history_document(history: History) -> dict[str, Any]:
     return cleaned
 
 
-def _check(history: History, one: Measurement, place: int, gain: float) -> dict[str, Any]:
+def _check(history: Course, one: Measurement, place: int, gain: float) -> dict[str, Any]:
     return {
         "step": one.step,
         "file": one.label,
@@ -72,6 +72,6 @@ def reading_document(one: Reading, gain: float) -> dict[str, Any]:
     return document if one.at_input else {**document, "peak": one.peak, "saturated": one.saturated}
 
 
-def _trend(history: History, trend: Trend) -> dict[str, Any]:
+def _trend(history: Course, trend: Trend) -> dict[str, Any]:
     known = trend.trend is not None
     return {"trend": trend.trend, "since": history.steps[trend.since] if known else None}

@@ -1,6 +1,6 @@
 """A history as a picture: the lag curves of all measurements over each other, early ones pale, late ones strong.
 
-In: a `History`. Out: bytes of an SVG document, an HTML page, or a PNG.
+In: a `Course`. Out: bytes of an SVG document, an HTML page, or a PNG.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
+from rnngraph.history.course import Course, Series
 from rnngraph.history.sentences import skipped_sentences, trend_sentence
-from rnngraph.history.training import History, Series
 from rnngraph.render.report.chart.colours import MUTED, ramp
 from rnngraph.render.report.chart.document import NARROW, WIDE, chart_document, known_format
 from rnngraph.render.report.chart.panel import Curve, Panel
@@ -20,7 +20,7 @@ from rnngraph.render.report.history.table import headings, reach_cell, rows
 _THICK, _THIN, _KEY, _SWATCHES = 2.4, 1.3, 24, 220
 
 
-def history_picture(history: History, format: str) -> bytes:  # noqa: A002 - the option's name
+def history_picture(history: Course, format: str) -> bytes:  # noqa: A002 - the option's name
     """Draw a history as `svg`, `png` or `html`.
 
     Raises:
@@ -32,7 +32,7 @@ def history_picture(history: History, format: str) -> bytes:  # noqa: A002 - the
     return chart_document(format, wide, narrow, table=(headings(history), *rows(history)))
 
 
-def history_chart(history: History, width: int = WIDE) -> Chart:
+def history_chart(history: Course, width: int = WIDE) -> Chart:
     """Lay a history out for a width in pixels."""
     colours = ramp(len(history.measurements))
     last = history.measurements[-1]
@@ -43,7 +43,7 @@ def history_chart(history: History, width: int = WIDE) -> Chart:
     )  # fmt: skip
 
 
-def _panel(history: History, series: Series, colours: Sequence[tuple[str, str]]) -> Panel:
+def _panel(history: Course, series: Series, colours: Sequence[tuple[str, str]]) -> Panel:
     curves = []
     for place, (one, reading) in enumerate(zip(history.measurements, series.readings, strict=True)):
         if reading is not None:
@@ -56,7 +56,7 @@ def _panel(history: History, series: Series, colours: Sequence[tuple[str, str]])
 
 
 def _key(
-    history: History, colours: Sequence[tuple[str, str]], left: float, top: float, width: float
+    history: Course, colours: Sequence[tuple[str, str]], left: float, top: float, width: float
 ) -> tuple[list[Shape], float]:
     """Explain the colours: a swatch a measurement, the first and the last with their step."""
     steps = history.steps

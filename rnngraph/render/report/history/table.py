@@ -6,18 +6,18 @@ import math
 from collections.abc import Iterator
 
 from rnngraph.diagnosis.sentences import gain_text
+from rnngraph.history.course import Course
 from rnngraph.history.measurement import Measurement
-from rnngraph.history.training import History
 from rnngraph.render.report.text import number_text
 
 
-def headings(history: History) -> tuple[str, ...]:
+def headings(history: Course) -> tuple[str, ...]:
     """Name the columns; a gain is that at the horizon."""
     at = f"gain at lag {history.horizon}" if history.horizon else "gain"
     return "step", "loss", "reach", at, "half-life", "flags"
 
 
-def rows(history: History) -> Iterator[tuple[str, ...]]:
+def rows(history: Course) -> Iterator[tuple[str, ...]]:
     """Write a row a measurement."""
     for one, gain in zip(history.measurements, history.gains, strict=True):
         left = "-" if math.isnan(gain) else gain_text(gain)
