@@ -20,6 +20,7 @@ from rnngraph.trace.magnitudes import Floats
 Points = tuple[tuple[float, float], ...]
 LEFT, ABOVE, BELOW = 54, 44, 44  # room for the axis, the heading, and the numbers below
 _POINTS, _STRIP, _MOST = 240, 20, 8  # points of a curve, pixels of the shaded strip, decades of growth shown
+_LETTER = 13  # pixels
 _PERCENT = -2  # decades: the level at which credit ends
 
 
@@ -58,24 +59,26 @@ class _Axes:
     last: int
     low: float
     high: float
+    strip: float  # pixels below the axis for what is smaller; 0 where nothing is
 
     def x(self, place: float) -> float:
         return self.left + (place - self.first) / max(self.last - self.first, 1) * self.width
 
     def y(self, decades: float) -> float:
-        return self.top + (self.high - decades) / (self.high - self.low) * (self.height - _STRIP)
+        return self.top + (self.high - decades) / (self.high - self.low) * (self.height - self.strip)
 
 
 def panel_shapes(panel: Panel, left: float, top: float, width: float, height: float) -> Iterator[Shape]:
     """Draw a panel into a rectangle, its axes and heading included."""
     axes = _axes(panel, left + LEFT, top + ABOVE, width - LEFT - 8, height - ABOVE - BELOW)
     yield Label(left + LEFT, top + 18, shorten(panel.heading, width - LEFT, 13), size=13, bold=True, fill=INK)
-    yield Box(axes.left, axes.y(axes.low), axes.width, _STRIP, SHADE)
+    if axes.strip:
+        yield from _smaller(panel, axes)
     yield from _levels(panel, axes)
     yield from _places(panel, axes)
+    taken: list[tuple[float, float]] = []
     for curve in panel.curves:
-        yield from _curve(curve, axes)
-    yield from _smaller(panel, axes)
+        yield from _curve(curve, axes, taken)
     if panel.mark is not None:
         yield from _flag(*panel.mark, axes)
 
@@ -85,7 +88,13 @@ def _axes(panel: Panel, left: float, top: float, width: float, height: float) ->
     longest = max((_longest(curve.values) for curve in panel.curves), default=1)
     high = min(max(math.ceil(float(known.max()) - 0.3), 0), _MOST)
     low = max(min(math.floor(float(known.min())), -1), panel.lowest) if not panel.percent else panel.lowest
-    return _Axes(left, top, width, height, panel.first, max(longest - 1, 1) + panel.first, low, high + 0.15)
+    strip = _STRIP if _least(panel) < low else 0
+    return _Axes(left, top, width, height, panel.first, max(longest - 1, 1) + panel.first, low, high + 0.15, strip)
+
+
+def _least(panel: Panel) -> float:
+    known = [curve.values[~np.isnan(curve.values)] for curve in panel.curves]
+    return min((float(one.min()) for one in known if one.size), default=0.0)
 
 
 def _longest(values: Floats) -> int:
@@ -134,20 +143,34 @@ def round_places(first: int, last: int, most: int) -> list[int]:
     return [first, *inner, last]
 
 
-def _curve(curve: Curve, axes: _Axes) -> Iterator[Shape]:
+def _curve(curve: Curve, axes: _Axes, taken: list[tuple[float, float]]) -> Iterator[Shape]:
     places = np.unique(np.linspace(0, len(curve.values) - 1, min(len(curve.values), _POINTS)).round().astype(int))
     points = [(axes.first + int(place), float(curve.values[place])) for place in places]
-    end: tuple[float, float] | None = None
+    drawn: Points = ()
     for piece in pieces(points, axes.low, axes.high):
         drawn = tuple((axes.x(place), axes.y(value)) for place, value in piece)
         if len(drawn) == 1:
             yield Box(drawn[0][0] - 2, drawn[0][1] - 2, 4, 4, curve.stroke, curve.title)
         else:
             yield Line(drawn, curve.stroke, curve.width, curve.dashed, curve.title)
-        end = drawn[-1]
-    if curve.name and end is not None:
-        x = min(end[0] - 6, axes.left + axes.width - 6)
-        yield Label(x, max(end[1] - 7, axes.top + 10), curve.name, size=13, anchor="end", fill=curve.stroke, bold=True)
+    if curve.name and drawn:
+        yield _named(curve, drawn, axes, taken)
+
+
+def _named(curve: Curve, drawn: Points, axes: _Axes, taken: list[tuple[float, float]]) -> Label:
+    """Write a curve's name behind its end where there is room, else above it, or below where another name stands."""
+    x, y = drawn[-1]
+    if axes.left + axes.width - x > 2 * _LETTER:
+        x, y = x + 6, y - 2
+        x += _LETTER if any(abs(place - x) < _LETTER and abs(other - y) < _LETTER for place, other in taken) else 0
+    else:
+        x -= _LETTER
+        near = [other for place, other in drawn if place > x - _LETTER]
+        y = min(near) - 6
+        if any(abs(place - x) < _LETTER and abs(other - y) < _LETTER for place, other in taken):
+            y = max(near) + 16
+    taken.append((x, y))
+    return Label(x, y, curve.name, size=13, fill=curve.stroke, bold=True)
 
 
 def pieces(points: Sequence[tuple[float, float]], low: float, high: float) -> Iterator[Points]:
@@ -176,12 +199,11 @@ def _crossing(one: tuple[float, float], two: tuple[float, float], level: float) 
 
 
 def _smaller(panel: Panel, axes: _Axes) -> Iterator[Shape]:
-    values = [curve.values[~np.isnan(curve.values)] for curve in panel.curves]
-    least = min((float(one.min()) for one in values if one.size), default=0.0)
-    if least < axes.low:
-        down = "exactly zero" if least == -math.inf else f"1e{least:.0f}"
-        text = f"smaller than {level_text(round(axes.low))}, down to {down}"
-        yield Label(axes.left + 6, axes.top + axes.height - 6, text, size=11, fill=MUTED)
+    least = _least(panel)
+    down = "exactly zero" if least == -math.inf else f"1e{least:.0f}"
+    text = f"smaller than {level_text(round(axes.low))}, down to {down}"
+    yield Box(axes.left, axes.y(axes.low), axes.width, _STRIP, SHADE)
+    yield Label(axes.left + 6, axes.top + axes.height - 6, text, size=11, fill=MUTED)
 
 
 def _flag(place: int, text: str, axes: _Axes) -> Iterator[Shape]:

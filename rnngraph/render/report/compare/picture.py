@@ -48,7 +48,7 @@ def comparison_chart(comparison: Contrast, width: int = WIDE) -> Chart:
 
 
 def _credit(one: Curves) -> Panel:
-    where = "end to end, at " if one.a.at_input else "in the states of "
+    where = "at the input: " if one.a.at_input else "in the states of "
     mark = (one.horizon, f"horizon: lag {one.horizon}") if one.horizon else None
     return Panel(f"{where}{one.name}", _two(one.a.left, one.b.left), "lag: steps back from the loss", mark=mark)
 
@@ -64,10 +64,8 @@ def _walk(one: NormsApart) -> Panel:
 
 
 def _two(a: Floats, b: Floats) -> tuple[Curve, Curve]:
-    return (
-        Curve(a, A_OF_TWO, 2.2, dashed=True, title="A", name="A"),
-        Curve(b, B_OF_TWO, 2.2, title="B", name="B"),
-    )
+    # The dashed one lies above: where both are the same, both are seen.
+    return Curve(b, B_OF_TWO, 2.2, title="B", name="B"), Curve(a, A_OF_TWO, 2.2, dashed=True, title="A", name="A")
 
 
 def _key(names: tuple[str, str], left: float, top: float) -> Iterator[Shape]:

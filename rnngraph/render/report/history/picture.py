@@ -50,7 +50,7 @@ def _panel(history: Course, series: Series, colours: Sequence[tuple[str, str]]) 
             newest = place == len(history.measurements) - 1
             said = f"step {one.step}: reaches lag {reach_cell(one)}"
             curves.append(Curve(reading.left, colours[place][0], _THICK if newest else _THIN, title=said))
-    where = "end to end, at " if series.at_input else "in the states of "
+    where = "at the input: " if series.at_input else "in the states of "
     mark = (series.horizon, f"horizon: lag {series.horizon}") if series.horizon else None
     return Panel(f"{where}{series.name}", tuple(curves), "lag: steps back from the loss", mark=mark)
 
