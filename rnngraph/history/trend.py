@@ -1,13 +1,15 @@
 """Where a row of measurements leads: opening, closing or steady, with hysteresis.
 
 In: training steps, and what is left at one lag, in decades. Out: a `Trend`. The rule:
-*a measurement votes by the change over the last ten up to it, along a robust line through them. Half a decade, and a
-tenth of what is lost where that is more, is opening or closing; half of that is enough to stay in a trend. Three votes
-alike in a row make a trend, or change it. What is not a number does not vote, and more than all counts as all.*
+*a measurement votes by the change over the last ten up to it, along a robust line through them. It is opening or
+closing if it is half a decade, a tenth of what is lost and four times the scatter from one to the next, whichever is
+most; half of that is enough to stay in a trend. Three votes alike in a row make a trend, or change it. What is not a
+number does not vote, and more than all counts as all.*
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,6 +24,8 @@ IN_A_ROW = 3  # votes that make a trend, and the fewest measurements for a vote
 ENTER = 0.5  # decades over the window
 STAY = 0.5  # of that is enough for the trend that there is
 SHARE = 0.1  # of what is lost: from 1e-20 a change of half a decade is nothing
+SCATTER = 4.0  # times the scatter from one to the next: what noise makes of a level must not be taken for a change
+NORMAL = 1.4826 / math.sqrt(2)  # from the median distance of differences to a standard deviation
 ALL = 0.0  # decades that more than all counts as: a gradient that grows further reaches no further
 NOTHING = -400.0  # decades that an exact zero counts as, below every number that a gradient can have
 
@@ -60,7 +64,9 @@ def trend_of(steps: Sequence[int], gains: Sequence[float]) -> Trend:
 
 def _vote(x: Floats, y: Floats, trend: str | None) -> str:
     change = theil_sen(x, y) * (x[-1] - x[0])
-    limit = max(ENTER, SHARE * -float(np.median(y)))
+    jumps = np.diff(y)
+    scatter = NORMAL * float(np.median(np.abs(jumps - np.median(jumps))))
+    limit = max(ENTER, SHARE * -float(np.median(y)), SCATTER * scatter)
     towards = OPENING if change > 0 else CLOSING
     return towards if abs(change) >= (limit * STAY if trend == towards else limit) else STEADY
 
@@ -68,10 +74,9 @@ def _vote(x: Floats, y: Floats, trend: str | None) -> str:
 def _began(y: Floats, known: Integers, trend: str) -> int:
     """Find where a trend began: at the turning point of its window, or where the level was first as it is now."""
     seen = known[-WINDOW:]
-    if trend == OPENING:
-        return int(seen[np.argmin(y[seen])])
-    if trend == CLOSING:
-        return int(seen[np.argmax(y[seen])])
+    if trend != STEADY:
+        far = y[seen].min() if trend == OPENING else y[seen].max()
+        return int(seen[y[seen] == far][-1])
     level = float(np.median(y[known[-IN_A_ROW:]]))
     away = np.flatnonzero(np.abs(y[known] - level) >= max(ENTER, SHARE * -level))
     return int(known[away[-1] + 1]) if away.size and away[-1] + 1 < len(known) else int(known[0])
