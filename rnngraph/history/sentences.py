@@ -39,13 +39,20 @@ def trend_sentence(history: Course) -> str:
     first = history.measurements[history.trend.since]
     since = f"since step {first.step}"
     if trend == STEADY:
-        return f"Steady {since}. {_now(history)}"
+        return f"Steady {since}{_leaving(history)}. {_now(history)}"
     word = {OPENING: "Opening", CLOSING: "Closing"}[trend]
     left = percent(history.gains[history.trend.since]), percent(history.gains[_last(history)])
     return (
         f"{word} {since}: the reach went from {reach_text(first)} to {reach_text(last)}, "
         f"and what is left at lag {history.horizon} from {left[0]} to {left[1]}."
     )
+
+
+def _leaving(history: Course) -> str:
+    """Say what a trend does not say yet."""
+    number = history.trend.leaving
+    lie = "measurement lies" if abs(number) == 1 else f"{abs(number)} measurements lie"
+    return f", but the last {lie} {'above' if number > 0 else 'below'}" if number else ""
 
 
 def reach_text(one: Measurement) -> str:

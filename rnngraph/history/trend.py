@@ -38,6 +38,7 @@ class Trend:
     since: int  # index of the measurement at which it began
     votes: tuple[str | None, ...]  # of every measurement; None where it has none
     trends: tuple[str | None, ...]  # after every measurement
+    leaving: int = 0  # how many of the last lie above (or, as a negative number, below) the level of the window
 
 
 def trend_of(steps: Sequence[int], gains: Sequence[float]) -> Trend:
@@ -59,16 +60,30 @@ def trend_of(steps: Sequence[int], gains: Sequence[float]) -> Trend:
             if recent == [votes[-1]] * IN_A_ROW and votes[-1] != trend:
                 trend, since = votes[-1], _began(y, until, votes[-1])
         trends.append(trend)
-    return Trend(trend, since, tuple(votes), tuple(trends))
+    return Trend(trend, since, tuple(votes), tuple(trends), _leaving(y[known[-WINDOW:]]))
 
 
 def _vote(x: Floats, y: Floats, trend: str | None) -> str:
     change = theil_sen(x, y) * (x[-1] - x[0])
     jumps = np.diff(y)
     scatter = NORMAL * float(np.median(np.abs(jumps - np.median(jumps))))
-    limit = max(ENTER, SHARE * -float(np.median(y)), SCATTER * scatter)
+    limit = max(_least_change(float(np.median(y))), SCATTER * scatter)
     towards = OPENING if change > 0 else CLOSING
     return towards if abs(change) >= (limit * STAY if trend == towards else limit) else STEADY
+
+
+def _least_change(level: float) -> float:
+    return max(ENTER, SHARE * -level)
+
+
+def _leaving(y: Floats) -> int:
+    """Count the last measurements that lie on one side of the others, further than a change must be."""
+    if not len(y):
+        return 0
+    level = float(np.median(y))
+    sides = np.where(np.abs(y - level) >= _least_change(level), np.sign(y - level), 0).astype(int)[::-1]
+    others = np.flatnonzero(sides != sides[0])
+    return int(sides[0] * (others[0] if others.size else 0))
 
 
 def _began(y: Floats, known: Integers, trend: str) -> int:
@@ -78,5 +93,5 @@ def _began(y: Floats, known: Integers, trend: str) -> int:
         far = y[seen].min() if trend == OPENING else y[seen].max()
         return int(seen[y[seen] == far][-1])
     level = float(np.median(y[known[-IN_A_ROW:]]))
-    away = np.flatnonzero(np.abs(y[known] - level) >= max(ENTER, SHARE * -level))
+    away = np.flatnonzero(np.abs(y[known] - level) >= _least_change(level))
     return int(known[away[-1] + 1]) if away.size and away[-1] + 1 < len(known) else int(known[0])

@@ -47,6 +47,12 @@ def test_every_number_of_a_row_is_the_closed_form(tmp_path: Path) -> None:
         ),
         (UP[::-1], CLOSING, "Closing since step 0: the reach went from lag 39 at least to lag 13, and what is left"),
         ([0.8] * 6, STEADY, "Steady since step 0. It reaches lag 21; 1e-3.7 is left at lag 39."),
+        ([0.9] * 8 + [0.7], STEADY, "Steady since step 0, but the last measurement lies below. It reaches lag 13"),
+        (
+            [0.7] * 8 + [0.9] * 2,
+            STEADY,
+            "Steady since step 0, but the last 2 measurements lie above. It reaches lag 39",
+        ),
         ([0.8] * 4, None, "Too early to tell: 4 measurements with credit, and a trend takes 5. It reaches lag 21"),
         ([0.8], None, "Too early to tell: 1 measurement with credit, and a trend takes 5. It reaches lag 21"),
         ([0.7, 0.75, 0.8, 0.7, 0.7], None, "Undecided: 5 measurements, and no 3 in a row that agree."),

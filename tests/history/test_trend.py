@@ -117,3 +117,12 @@ def test_since_when() -> None:
     assert found.trend == STEADY
     assert found.since == 3
     assert trend_of(range(6), [-2.0] * 6).since == 0
+
+
+def test_what_a_steady_trend_does_not_say_yet() -> None:
+    assert trend_of(range(10), [-1.0] * 10).leaving == 0
+    assert trend_of(range(10), [-1.0] * 7 + [-4.0] * 3).leaving == -3
+    assert trend_of(range(10), [-4.0] * 9 + [-1.0]).leaving == 1
+    assert trend_of(range(10), [-4.0] * 8 + [-1.0, -4.0]).leaving == 0
+    assert trend_of(range(10), [-1.0] * 10).trend == trend_of(range(10), [-1.0] * 7 + [-4.0] * 3).trend == STEADY
+    assert trend_of([], []).leaving == 0
