@@ -13,7 +13,7 @@ import pytest
 import rnngraph as rg
 from rnngraph import nn
 from rnngraph.errors import FileError, InputError
-from rnngraph.history.compare.norms import APART, LASTING, lasting
+from rnngraph.history.compare.norms import APART, LASTING, NormsApart, first_apart, lasting
 from rnngraph.history.compare.worse import worse
 from rnngraph.trace.model import Trace
 from tests.diagnosis.verdict_networks import linear
@@ -86,6 +86,27 @@ def test_the_layer_that_parts_first_is_named() -> None:
     assert comparison.verdicts[0][0] == "lstm"
 
 
+def test_the_first_on_the_way_back_goes_before_and_then_the_upper_one() -> None:
+    def apart(state: str, layer: int, parts: int | None) -> NormsApart:
+        return NormsApart("r", state, layer, np.zeros(9), np.zeros(9), 0.0, parts, (0, 0))
+
+    late, soon, below, never = apart("late", 3, 7), apart("soon", 1, 4), apart("below", 0, 4), apart("never", 2, None)
+    assert first_apart([late, below, soon, never]) is soon
+    assert first_apart([never]) is None
+
+
+def test_two_of_one_place_have_no_partner() -> None:
+    def decoders(*names: str) -> Trace:
+        x = rg.Tape().input(np.ones((1, 6, 2)), "x")
+        first, *others = [(nn.RNN(2, 3, name=name)(x) ** 2).sum() for name in names]
+        return rg.record(sum(others, start=first), lags=True)
+
+    comparison = rg.compare(decoders("a", "b"), decoders("a", "c", "d"))
+    assert comparison.left_out == (
+        "only A has b: nothing of B is set against that", "only B has c, d: nothing of A is set against that",
+    )  # fmt: skip
+
+
 def test_a_trace_and_itself_do_not_differ() -> None:
     trace = network(0.8)
     comparison = rg.compare(trace, trace)
@@ -125,7 +146,12 @@ def test_the_reverse_direction_is_walked_from_its_own_end() -> None:
         layer.parameter("b_l0_reverse").value[4:8] = backwards
         return recorded(layer)
 
-    norms = {one.state: one for one in rg.compare(both(0.0), both(6.0)).norms}
+    before = both(0.0)
+    norms = {one.state: one for one in rg.compare(before, both(6.0)).norms}
+    for state in before.states:
+        walked = state.grad.log10 if state.direction == "reverse" else state.grad.log10[::-1]
+        first = np.flatnonzero(np.isfinite(walked))[0]
+        np.testing.assert_allclose(norms[state.name].a[first:], walked[first:] - walked[first], rtol=1e-9, atol=1e-9)
     assert norms["lstm.c"].parts is None
     parted = norms["lstm.c_l0_reverse"]
     assert parted.timesteps == (parted.parts, parted.parts)  # the walk back begins at the first timestep

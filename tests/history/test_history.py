@@ -97,6 +97,23 @@ def test_two_recurrences_are_two_series(tmp_path: Path) -> None:
     assert history.gains == history.series[0].gains
 
 
+def test_of_two_directions_the_one_counts_on_which_less_is_left(tmp_path: Path) -> None:
+    for step, (forward, reverse) in enumerate([(0.9, 0.8), (0.8, 0.9), (0.7, 1.0)]):
+        layer = nn.RNN(2, 3, nonlinearity="relu", bidirectional=True)
+        for parameter in layer.parameters():
+            key = parameter.name.rpartition(".")[2]
+            rate = reverse if key.endswith("reverse") else forward
+            parameter.value[...] = {"Wh": rate * np.eye(3), "Wx": 0.5}.get(key[:2], 0.0)
+        loss = layer(rg.Tape().input(np.ones((2, 20, 2)), "x")).sum()
+        save_step(tmp_path, rg.record(loss, lags=True), step)
+    history = rg.history(tmp_path)
+    counting = [one for one in history.series if one.counts]
+    assert len(counting) == 2
+    assert history.gains == tuple(map(min, counting[0].gains, counting[1].gains))
+    assert counting[0].gains[0] > counting[1].gains[0]
+    assert counting[0].gains[2] < counting[1].gains[2]
+
+
 def test_bad_files_are_passed_by_and_named(tmp_path: Path) -> None:
     folder = save(tmp_path / "a", [0.8, 0.9])
     (folder / "step-000000050.npz").write_bytes((folder / "step-000000000.npz").read_bytes()[:900])
