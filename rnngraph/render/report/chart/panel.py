@@ -167,7 +167,7 @@ def _named(curve: Curve, drawn: Points, axes: _Axes, taken: list[tuple[float, fl
         x -= _LETTER
         near = [other for place, other in drawn if place > x - _LETTER]
         y = min(near) - 6
-        if any(abs(place - x) < _LETTER and abs(other - y) < _LETTER for place, other in taken):
+        if y < axes.top + 10 or any(abs(place - x) < _LETTER and abs(other - y) < _LETTER for place, other in taken):
             y = max(near) + 16
     taken.append((x, y))
     return Label(x, y, curve.name, size=13, fill=curve.stroke, bold=True)
