@@ -26,7 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "sources": {"autodiff", "nn", "numpy", "trace", "measure"},
     "diagnosis": {"trace"},
     "history": {"trace", "diagnosis"},
-    "graph": {"trace"},
+    "graph": {"trace", "diagnosis"},
     "render": {"trace", "graph", "diagnosis", "history"},
     "cli": {"autodiff", "nn", "numpy", "trace", "measure", "sources", "diagnosis", "history", "graph", "render"},
 }
