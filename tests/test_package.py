@@ -28,6 +28,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "history": {"trace", "diagnosis"},
     "graph": {"trace", "diagnosis"},
     "render": {"trace", "graph", "diagnosis", "history"},
+    "monitor": {"trace", "measure", "sources", "diagnosis"},
+    "torch": {"sources", "monitor"},
+    "integrations": {"torch"},
     "cli": {"autodiff", "nn", "numpy", "trace", "measure", "sources", "diagnosis", "history", "graph", "render"},
 }
 # The facts of a cell and the reports of the gradient check are data like a trace; the array type is everyone's.
