@@ -6,7 +6,8 @@ of a name is imported when the name is first used.
 
 from typing import TYPE_CHECKING, Any
 
-# Not on first use: importing the folder rnngraph.render would put itself in the place of the function.
+# Not on first use: importing the folders rnngraph.history and rnngraph.render would put them in the functions' place.
+from rnngraph.history.front import compare, history
 from rnngraph.render.save import render
 
 if TYPE_CHECKING:
@@ -43,8 +44,8 @@ __version__ = "0.2.0"
 __all__ = [
     "Cell", "Diagnosis", "Drawing", "DtypeError", "FileError", "Finding", "GradientError", "InputError", "LagOptions",
     "MissingToolError", "Op", "RnnGraphError", "Tape", "TapeError", "Tensor", "Trace", "VocabularyError",
-    "assert_healthy", "check", "concatenate", "context", "decay", "diagnose", "draw", "gradients", "nn", "record",
-    "render", "spectrum", "stack", "torch", "trace_function", "trial", "where",
+    "assert_healthy", "check", "compare", "concatenate", "context", "decay", "diagnose", "draw", "gradients",
+    "history", "nn", "record", "render", "spectrum", "stack", "torch", "trace_function", "trial", "where",
 ]  # fmt: skip
 
 _MODULES = {"nn": "rnngraph.nn", "torch": "rnngraph.torch"}
