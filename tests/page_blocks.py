@@ -1,9 +1,9 @@
 """What a page says can be typed: its blocks in order, and how each is run.
 
-`<!-- before ... -->` holds Python that a reader has anyway (a model, a batch). A `python` block with a title is
-written to that file, others share one namespace a page. Each `rnngraph` line of a `sh` block is run; `# exit status 1`
-behind it is what it must end with. A `text` block behind a `sh` block is what that prints, with `...` for lines that
-are left out.
+`<!-- before ... -->` holds Python, or names a file of it, that a reader has anyway (a model, a batch). A `python` block
+with a title is written to that file, others share one namespace a page. Each `rnngraph` line of a `sh` block is run;
+`# exit status 1` behind it is what it must end with. A `text` block behind a `sh` block is what that prints, with `...`
+for lines that are left out.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from typing import Any
 ROOT = Path(__file__).parent.parent
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
 _BLOCK = re.compile(
-    r"^<!-- before\n(?P<before>.*?)^-->|^ {0,4}```(?P<kind>\w+)(?P<rest>[^\n]*)\n(?P<text>.*?)^ {0,4}```",
+    r"^<!-- before(?: (?P<file>\S+) -->|\n(?P<before>.*?)^-->)|"
+    r"^ {0,4}```(?P<kind>\w+)(?P<rest>[^\n]*)\n(?P<text>.*?)^ {0,4}```",
     re.DOTALL | re.MULTILINE,
 )
 _OPTIONAL = re.compile(
@@ -43,7 +44,8 @@ def blocks(page: Path) -> list[Block]:
     found = []
     for match in _BLOCK.finditer(page.read_text(encoding="utf-8")):
         title = re.search(r'title="([^"]+)"', match["rest"] or "")
-        text = dedent(match["text"]) if match["kind"] else match["before"]
+        held = (ROOT / match["file"]).read_text(encoding="utf-8") if match["file"] else match["before"]
+        text = dedent(match["text"]) if match["kind"] else held
         found.append(Block(match["kind"] or "before", title[1] if title else "", text))
     return found
 

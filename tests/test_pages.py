@@ -32,4 +32,5 @@ def test_the_reference_names_all_that_is_public() -> None:
     text = (ROOT / "docs" / "reference" / "python.md").read_text(encoding="utf-8")
     missing = [name for name in rnngraph.__all__ if f"::: rnngraph.{name}\n" not in text]
     assert missing == ["nn", "torch"]  # named by what they hold
-    assert not [name for name in rnngraph.nn.__all__ if name[0].isupper() and f"rnngraph.nn.{name}\n" not in text]
+    layers = set(rnngraph.nn.__all__) - {"functional"}
+    assert not [name for name in layers if f"::: rnngraph.nn.{name}\n" not in text]
