@@ -30,28 +30,29 @@ def measure_lags(recording: Recording, options: LagOptions) -> tuple[tuple[LagTr
     chosen = chosen_losses(losses, samples, options)
     rows = chosen[::-1]  # latest first, so that those under way are a run of rows
     logs = {
-        (number, kind): np.full((len(rows), len(samples[one.batch]), one.timesteps + 1), np.nan)
+        (number, kind): np.full((len(samples[one.batch]), len(rows), one.timesteps + 1), np.nan)
         for number, one in enumerate(facts)
         for kind in one.states
     }
-
     fed: dict[int, Floats] = {}
 
     def see(number: int, kind: str, t: int, low: int, norms: Floats) -> None:
-        found = np.where(np.isnan(norms), np.inf, norms)  # what is not finite has no norm
+        by_step = norms if norms.ndim == 3 else norms[None]
+        found = np.where(np.isnan(by_step), np.inf, by_step).transpose(2, 1, 0)  # what is not finite has no norm
+        one, at = facts[number], slice(low, low + by_step.shape[1])
         if kind != FED:
-            logs[number, kind][low : low + len(norms), :, t + 1] = found
+            logs[number, kind][:, ::-1][:, at, t + 1 : t + 1 + len(by_step)] = found
             return
-        one = facts[number]
         if number not in fed:
-            fed[number] = np.full((len(rows), len(samples[one.batch]), one.timesteps), -np.inf)
-        part = fed[number][low : low + len(norms), :, t]
-        part[...] = np.logaddexp(2 * part, 2 * found) / 2  # of several inputs the norm over all
+            fed[number] = np.full((len(samples[one.batch]), len(rows), one.timesteps), -np.inf)
+        part = fed[number][:, ::-1][:, at, t : t + len(by_step)]
+        again = (part > -np.inf).any()
+        part[...] = np.logaddexp(2 * part, 2 * found) / 2 if again else found  # of several inputs the norm over all
 
     if rows:
         recording.pull(rows, samples, see)
     states = tuple(
-        _trace(one, kind, chosen, logs[number, kind][::-1].swapaxes(0, 1), samples[one.batch], losses, options)
+        _trace(one, kind, chosen, logs[number, kind], samples[one.batch], losses, options)
         for number, one in enumerate(facts)
         for kind in one.states
     )
@@ -59,7 +60,6 @@ def measure_lags(recording: Recording, options: LagOptions) -> tuple[tuple[LagTr
     inputs = []
     for number, log in sorted(fed.items()):
         readers = [one for one in facts if one.fed == facts[number].fed]
-        log = np.ascontiguousarray(log[::-1].swapaxes(0, 1))
         if options.max_lag is not None:
             _end(log, [(one.reverse, born[next(iter(one.states.values()))]) for one in readers], options.max_lag)
         inputs.append(InputLagTrace(facts[number].fed, tuple([one.name for one in readers]), log))
@@ -86,7 +86,6 @@ def _trace(
     options: LagOptions,
 ) -> LagTrace:
     clocks, steps = (np.array([one[k] for one in chosen], np.int64) for k in (0, 1))
-    log = np.ascontiguousarray(log)
     time = facts.timesteps
     own = (clocks == facts.clock) & (not losses.joint)  # one that reads many steps arrives wherever it is read first
     born = arrivals(steps, log, facts.reverse, own=own)

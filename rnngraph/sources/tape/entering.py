@@ -15,7 +15,7 @@ from rnngraph.autodiff.backward import sweep
 from rnngraph.autodiff.block import Block
 from rnngraph.autodiff.block.given import Given, gather
 from rnngraph.autodiff.contribution import Array, Contribution, StateSlice
-from rnngraph.autodiff.many import Cotangents
+from rnngraph.autodiff.cotangents import Cotangents
 from rnngraph.autodiff.tape import Tape
 from rnngraph.measure.recording import Losses
 from rnngraph.norms import row_norms
