@@ -65,6 +65,7 @@ class Runs:
         self.length = min(self.length, self.count)
         self.space = np.empty(self.length * shape[0] * shape[1] * len(self.weight))
         self.kept = [np.empty((self.length + 1, *state.shape)) for state in carry.states]
+        self.wanted = self.length  # steps of the next run: beyond those that a band lasts for, steps are walked in vain
         self.slot = self.length  # of the arrays that are kept: where what is under way stands
         for kept, state in zip(self.kept, carry.states, strict=True):
             kept[self.slot, carry.low : carry.high] = state[carry.low : carry.high]
@@ -167,6 +168,7 @@ class Runs:
         if self.see is not None and steps > 1:
             norms = [row_norms(kept[slot - steps + 1 : slot, low:high]) for kept in self.kept]
             done -= _too_far(norms)
+            self.wanted = min(2 * steps, self.length) if done == steps else done + 1
             first = steps - done
             logs = [np.log(norm[max(first - 1, 0) :]) for norm in norms]
             for log, band in zip(logs, carry.bands, strict=True):
@@ -184,7 +186,7 @@ class Runs:
     def _reach(self, p: int) -> tuple[int, dict[int, list[Entry]]]:
         """Say up to which place steps can be walked in one run, and what enters on the way."""
         carry = self.carry
-        last = max(0, p - self.slot + 1) if self.feel is None else p
+        last = max(0, p - min(self.slot, self.wanted) + 1) if self.feel is None else p
         last = next((q for q in range(p, last - 1, -1) if q in self.special), last) if self.special else last
         entering = self.entering.between(last, p - 1)
         for q in sorted(entering, reverse=True):
