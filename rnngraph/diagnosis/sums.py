@@ -14,7 +14,7 @@ import numpy as np
 from rnngraph.diagnosis.credit import Credit
 from rnngraph.trace.magnitudes import Booleans, Floats, Integers
 
-_CHUNK = 1_000_000  # norms that are looked at together
+_CHUNK = 400_000  # norms that are looked at together
 _LIGHT = 0.1  # of the weight of a mean pair
 
 

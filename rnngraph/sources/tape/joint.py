@@ -41,7 +41,7 @@ def reads_many_steps(tape: Tape, starts: Mapping[int, Array], entering: Entering
         nodes.setdefault(number, []).append(node_id)
     read = {t for steps in blocks.values() for t in steps} | {t for _, t, _ in entering.nodes.values()}
     return len(read) > 1 and any(
-        _moves_others(tape, starts, *moved)
+        _moves_others(tape, starts, entering, *moved)
         for moved in (
             *((entry_id, steps[len(steps) // 2]) for entry_id, steps in blocks.items()),
             *((sorted(some)[len(some) // 2], -1) for some in nodes.values()),
@@ -49,13 +49,15 @@ def reads_many_steps(tape: Tape, starts: Mapping[int, Array], entering: Entering
     )
 
 
-def _moves_others(tape: Tape, starts: Mapping[int, Array], target: int, t: int) -> bool:
+def _moves_others(tape: Tape, starts: Mapping[int, Array], entering: Entering, target: int, t: int) -> bool:
     """Move one state, and tell whether the gradient that enters anywhere else changes."""
     times = {node_id: k for one in tape.recurrences for ids in one.states.values() for k, node_id in enumerate(ids)}
     states = {one.block.id for one in tape.recurrences if one.block is not None} | set(times)
     here = times.get(target, t)
     changed = _computed_again(tape, target, t, states)
-    before, after = (_arrived(one, starts, states) for one in (tape, changed))
+    before: dict[int, Given | Array] = {entry_id: given for entry_id, (_, given) in entering.blocks.items()}
+    before |= {node_id: gradient for node_id, (_, _, gradient) in entering.nodes.items()}
+    after = _arrived(changed, starts, states)
     pairs = [
         pair
         for node_id, one in before.items()
