@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from rnngraph.autodiff.block.carry import Carry
-from rnngraph.autodiff.block.rows import Feel, See
+from rnngraph.autodiff.block.many_losses import Feel, See
 from rnngraph.autodiff.contribution import Array, Contribution
 from rnngraph.autodiff.tape import Tape
 

@@ -20,7 +20,7 @@ from rnngraph.autodiff.banding import Groups, settled
 from rnngraph.autodiff.block import Block
 from rnngraph.autodiff.block.carry import Carry
 from rnngraph.autodiff.block.given import single_state
-from rnngraph.autodiff.block.rows import Entry, Field, pull_rows
+from rnngraph.autodiff.block.many_losses import Entry, Field, pull_rows
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.cotangents import Cotangents, Walk
 from rnngraph.autodiff.fed import tell_fed, told_by_timestep

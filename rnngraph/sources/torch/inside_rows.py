@@ -14,7 +14,7 @@ import numpy as np
 
 from rnngraph.autodiff.block import Block
 from rnngraph.autodiff.block.carry import BAND, Carry
-from rnngraph.autodiff.block.rows import Entry, Field, pull_rows
+from rnngraph.autodiff.block.many_losses import Entry, Field, pull_rows
 from rnngraph.autodiff.contribution import Array
 from rnngraph.sources.torch.inside import Inside, PinnedBlock
 from rnngraph.trace.magnitudes import Floats, Integers

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnngraph.autodiff.block.carry import Carry
-from rnngraph.autodiff.block.rows import Entry, pull_rows
+from rnngraph.autodiff.block.many_losses import Entry, pull_rows
 from rnngraph.autodiff.contribution import Array
 from rnngraph.errors import InputError
 from rnngraph.trace.magnitudes import Integers
