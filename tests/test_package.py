@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -171,3 +172,13 @@ def test_examples_run_and_are_short(path: Path, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout
+
+
+# Names that three folders still use for what each of them has of one thing.
+THREE_TIMES = {"norms.py", "picture.py", "recording.py"}
+
+
+def test_no_file_name_stands_three_times() -> None:
+    count = Counter(file.name for file in PACKAGE.rglob("*.py") if not file.name.startswith("__"))
+    assert {name for name, times in count.items() if times >= 3} == THREE_TIMES
+    assert max(count.values()) == 3

@@ -11,7 +11,7 @@ from rnngraph.cli.options import SourceArguments
 from rnngraph.errors import InputError
 
 if TYPE_CHECKING:
-    from rnngraph.trace.context import ContextTrace
+    from rnngraph.trace.used_past import ContextTrace
 
 EXAMPLES = (
     "rnngraph context model.py:trained",

@@ -97,7 +97,8 @@ class Losses:
 
 
 FED = "x"  # stands for a kind where what is told is the input of a recurrence; of one that several read, of the first
-# (recurrence, kind, timestep or -1 for the initial state, first row, logs of norms (rows, samples))
+# (recurrence, kind, timestep or -1 for the initial state, first row, logs of norms (rows, samples)); of several
+# timesteps together, the first of them and logs (steps, rows, samples)
 See: TypeAlias = Callable[[int, str, int, int, Floats], None]
 
 

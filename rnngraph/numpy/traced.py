@@ -20,7 +20,7 @@ from rnngraph.autodiff.tape import Tape
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.checks import whole_number
 from rnngraph.errors import InputError, RnnGraphError
-from rnngraph.numpy.finding.declare import described, find_recurrences
+from rnngraph.numpy.finding.placing import described, find_recurrences
 from rnngraph.numpy.hold import Outcome, hold, scalar_of
 from rnngraph.numpy.recorded import Recorded
 from rnngraph.numpy.run import LOCK, Call

@@ -14,7 +14,7 @@ import numpy as np
 
 from rnngraph.autodiff.block import Block
 from rnngraph.autodiff.block.carry import BAND, Carry
-from rnngraph.autodiff.block.rows import Entry, Field, pull_rows
+from rnngraph.autodiff.block.many_losses import Entry, Field, pull_rows
 from rnngraph.autodiff.contribution import Array
 from rnngraph.sources.torch.inside import Inside, PinnedBlock
 from rnngraph.trace.magnitudes import Floats, Integers
@@ -102,7 +102,11 @@ class _Walk:
         self.left += fields
 
     def _seen(self, number: int, direction: int) -> Callable[[Block, int, int, list[Array]], None]:
-        return lambda block, t, low, logs: self.see(number, direction, t, low, logs)
+        def told(block: Block, first: int, low: int, logs: list[Array]) -> None:
+            for k, by_kind in enumerate(zip(*logs, strict=True)):
+                self.see(number, direction, first + k, low, list(by_kind))
+
+        return told
 
     def _shares(self, direction: int, block: Block, start: int, stop: int) -> Iterator[Entry]:
         width = block.value.shape[-1]
@@ -128,9 +132,9 @@ class _Walk:
         initial: dict[str, list[tuple[Array, Any, int]]] = {}
         for row in self.carries:
             for carry in row:
-                for kind, state in zip(self.inside.blocks[0][0].columns, carry.states, strict=True):
+                for kind, state, bands in zip(self.inside.blocks[0][0].columns, carry.states, carry.bands, strict=True):
                     run = slice(carry.low, carry.high)
-                    band = 0 if carry.band is None else carry.band[run] * BAND
+                    band = 0 if bands is None else bands[run] * BAND
                     initial.setdefault(kind, []).append((state[run], band, carry.low))
         tops = np.full(self.rows, -(1 << 40))
         for one in self.left:

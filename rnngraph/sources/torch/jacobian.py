@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnngraph.autodiff.block.carry import Carry
-from rnngraph.autodiff.block.rows import Entry, pull_rows
+from rnngraph.autodiff.block.many_losses import Entry, pull_rows
 from rnngraph.autodiff.contribution import Array
 from rnngraph.errors import InputError
 from rnngraph.trace.magnitudes import Integers
@@ -48,8 +48,8 @@ def step_back(
         ]
         where = block.place_of(local)
         below = pull_rows(block, entering, carry, window=(where, where + 1), to_input=len(group) > 1, samples=samples)
-        for kind, state in zip(block.columns, carry.states, strict=True):
-            scale = 0 if carry.band is None else carry.band[..., None] * 512
+        for kind, state, band in zip(block.columns, carry.states, carry.bands, strict=True):
+            scale = 0 if band is None else band[..., None] * 512
             held = np.zeros_like(state)
             held[carry.low : carry.high] = np.ldexp(state, np.asarray(scale, np.int32))[carry.low : carry.high]
             found[number, kind] = held

@@ -18,8 +18,8 @@ from rnngraph.checks import whole_number
 from rnngraph.errors import InputError
 from rnngraph.sources.tape.recording import TapeRecording
 from rnngraph.sources.tape.reset import Resets
-from rnngraph.trace.context import ContextTrace
 from rnngraph.trace.magnitudes import Booleans, Floats, Integers
+from rnngraph.trace.used_past import ContextTrace
 
 TOLERANCE = 0.05  # of the largest excess, up to which a loss is near the full one
 _SPREAD = 4  # steps from which resets are counted

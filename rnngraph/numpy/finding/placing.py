@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from rnngraph.autodiff.node import PARAMETER, Node, Scope
 from rnngraph.autodiff.ops import ADD, INDEX
 from rnngraph.autodiff.tape import Tape
+from rnngraph.numpy.finding.carried import Found, find_states
 from rnngraph.numpy.finding.chains import find_chains
 from rnngraph.numpy.finding.direction import find_direction
 from rnngraph.numpy.finding.products import LEAVES, PASSING, number_values, products_of
-from rnngraph.numpy.finding.states import Found, find_states
 
 Spot = tuple[Scope, int]
 HOLDERS = ("v", "value", "val", "data")  # how objects that stand for a parameter call their array
