@@ -1,0 +1,55 @@
+"""What rows of losses have become at edges of the graph: tensors with an axis of rows, each times a power of two.
+
+In: rows and exponents. Out: their sums, and logarithms of their norms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from rnngraph.sources.torch.norms import row_norms
+from rnngraph.trace.magnitudes import Floats, Integers
+
+
+@dataclass(slots=True)
+class Arrived:
+    """Rows by edge, or by whatever names an input that has no edge."""
+
+    at: dict[Any, list[tuple[Any, Integers]]] = field(default_factory=dict)
+
+    def add(self, edge: Any, rows: Any, exponents: Integers) -> None:
+        """Add what arrives."""
+        self.at.setdefault(edge, []).append((rows, exponents))
+
+    def total(self, edge: Any) -> tuple[Any, Integers] | None:
+        """Sum what arrived."""
+        return summed(self.at.get(edge, []))
+
+
+def summed(some: Sequence[tuple[Any, Integers]]) -> tuple[Any, Integers] | None:
+    """Sum rows, each with powers of two of its own; None of nothing."""
+    if len(some) < 2:
+        return next(iter(some), None)
+    top = np.maximum.reduce([exponents for _, exponents in some])
+    parts = [_scaled(rows.double(), exponents - top) for rows, exponents in some]
+    return sum(parts[1:], parts[0]), top
+
+
+def _scaled(rows: Any, bits: Integers) -> Any:
+    factor = torch.from_numpy(np.ldexp(1.0, np.clip(bits, -1070, 1000).astype(np.int32)))
+    return rows * factor.to(rows.device).reshape(-1, *[1] * (rows.dim() - 1))
+
+
+def logs_of(rows: Any, exponents: Integers, samples: Integers) -> Floats:
+    """Give ln of the norms of rows (rows, N, units) at chosen samples; a batch that has shrunk gives nothing there."""
+    count = rows.shape[1]
+    norms = np.zeros((len(rows), len(samples)))
+    inside = samples < count
+    norms[:, inside] = row_norms(rows[:, torch.from_numpy(samples[inside]).to(rows.device)])
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log(norms) + (exponents * np.log(2))[:, None])
