@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rnngraph.trace.model import Trace
 
 
-PYTHON = ("--set", "--loss", "--layer", "--call", "--data")  # what a Python function takes
+PYTHON = ("--set", "--loss", "--layer", "--data")  # what a Python function takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,6 @@ class ModelOptions:
     loss: str | None = None
     text: str | None = None
     vocabulary: str | None = None
-    call: int | None = None
     set: tuple[str, ...] = ()
 
     def given(self) -> tuple[str, ...]:
@@ -90,8 +89,8 @@ def python_trace(target: str, options: ModelOptions, *, lags: LagOptions | bool 
     options.refuse(f"{target} is a Python function", but=PYTHON)
     settings = settings_from(options.set)
     trace, trial = target_run(
-        target, settings, loss=options.loss or "sum", layer=options.layer, call_number=options.call,
-        data=options.data, lags=lags, spectrum=spectrum,
+        target, settings, loss=options.loss or "sum", layer=options.layer, data=options.data, lags=lags,
+        spectrum=spectrum,
     )  # fmt: skip
     return Resolved(trace, trial=trial)
 
@@ -102,9 +101,7 @@ def python_loss(target: str, options: ModelOptions) -> Tensor:
 
     options.refuse(f"{target} is a Python function", but=PYTHON)
     settings = settings_from(options.set)
-    return target_loss(
-        target, settings, loss=options.loss or "sum", layer=options.layer, call_number=options.call, data=options.data
-    )
+    return target_loss(target, settings, loss=options.loss or "sum", layer=options.layer, data=options.data)
 
 
 def python_checked(
@@ -125,7 +122,7 @@ def python_checked(
     with shielded(target):
         if isinstance(returned, tuple | list) and len(returned) > 1 and callable(returned[0]) and callable(returned[1]):
             return check(*returned, **chosen), ()
-        loss = loss_of(target, returned, loss=options.loss or "sum", layer=options.layer, call_number=options.call)
+        loss = loss_of(target, returned, loss=options.loss or "sum", layer=options.layer)
         return check(loss, **chosen), found_in(loss)
 
 
@@ -134,8 +131,6 @@ def _load(options: ModelOptions, cell: str | None) -> Loaded:
 
     if options.set:
         raise InputError("--set gives a Python function its arguments, and a checkpoint takes none: leave it out.")
-    if options.call is not None:
-        raise InputError("--call picks a call of a PyTorch layer, and a checkpoint runs once: leave it out.")
     if options.vocabulary is not None and options.text is None:
         raise InputError("--vocabulary names the tokens of a text; give the text with --text FILE.")
     return load(

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from rnngraph.sources.torch.asked import Asked
 from rnngraph.sources.torch.edges import Edge, edge_of, grown_edge, number_now, plain, tensors_in
 
 FUSED = (nn.RNN, nn.LSTM, nn.GRU)
@@ -67,7 +68,14 @@ class Call:
     ends: tuple[Edge | None, Edge | None] = (None, None)  # of the first tensors that went in and came out, as they were
     values: dict[Edge, Kept] = field(default_factory=dict)
     layer: Layer | None = None
+    outer: Call | None = None  # the call of the user's own in which it ran
+    asked: Asked | None = None  # how it was called, of one that ran in no other
     waited: int = 0  # backward passes that did not reach it
+
+    @property
+    def outermost(self) -> Call:
+        """The call of the user's own in which it ran, or which it is."""
+        return self.outer or self
 
     @property
     def given(self) -> list[Edge]:
@@ -108,7 +116,8 @@ class CallLog:
         self.counts[path] = self.counts.get(path, 0) + 1
         if self.closed or not torch.is_grad_enabled() or _SHARING.peek_interpreter_stack() is not None:
             return None
-        call = Call(path, module, number_now())
+        outer = self._under_way[0] if self._under_way else None
+        call = Call(path, module, number_now(), outer=outer)
         self._under_way.append(call)
         return call
 
@@ -136,6 +145,9 @@ class CallLog:
                 call.values.setdefault(plain(edge_of(one)), Kept.of(one))
         if isinstance(call.module, FUSED):
             call.layer = _layer(call.module, args, kwargs, result, random)
+        if call.asked is not None:
+            call.asked.out = [edge_of(one) for one in computed]
+            call.asked.returned = [Kept.of(one) for one in computed]
         self.calls.append(call)
 
 

@@ -15,7 +15,7 @@ import torch
 from rnngraph.sources.torch.edges import Edge, shape_of
 
 Back = Callable[[Any], Any]
-_PRODUCTS = {"AddmmBackward0": (1, "mat1"), "MmBackward0": (0, "self")}  # the slot of the data, and its name
+PRODUCTS = {"AddmmBackward0": (1, "mat1"), "MmBackward0": (0, "self")}  # the slot of the data, and its name
 _TURNS = frozenset({"TBackward0", "TransposeBackward0", "PermuteBackward0"})
 MOVES = frozenset({"SelectBackward0", "SliceBackward0", "IndexBackward0", "SqueezeBackward1", "UnbindBackward0"})
 
@@ -44,9 +44,9 @@ def entrances(nodes: Iterable[Any]) -> list[Entrance]:
 
 def _entrance(node: Any) -> Entrance | None:
     name, below = node.name(), node.next_functions
-    if name in _PRODUCTS:
-        slot, kept = _PRODUCTS[name]
-        weight = _value(below[slot + 1]) if below[slot][0] is None else None
+    if name in PRODUCTS:
+        slot, kept = PRODUCTS[name]
+        weight = _weight(below[slot + 1]) if below[slot][0] is None else None
         value = None if weight is None else _saved(node, kept)
         if weight is None or value is None or weight.shape[0] != value.shape[-1]:
             return None
@@ -113,23 +113,27 @@ def _through_convolution(node: Any) -> Back:
     return back
 
 
-def _source(edge: Edge) -> Any:
-    """Give the leaf behind views of a weight, to know it again."""
-    node = edge[0]
-    while node is not None and node.next_functions:
+def leaf_of(edge: Edge) -> tuple[Any, bool] | None:
+    """Give the weight that an edge comes from, and whether it was turned; None of what was computed."""
+    node, turned = edge[0], False
+    while node is not None and not hasattr(node, "variable"):
+        if node.name() not in _TURNS and node.name() != "ToCopyBackward0":
+            return None
+        turned ^= node.name() in _TURNS
         node = node.next_functions[0][0]
-    return None if node is None else id(node.variable)
+    return None if node is None or node.variable.dim() != 2 else (node.variable, turned)
 
 
-def _value(edge: Edge) -> Any:
-    """Give the value of a weight, or of one that is turned or brought to another type; None of what was computed."""
-    node = edge[0]
-    if node is None:
+def _weight(edge: Edge) -> Any:
+    """Give the value of a weight as a product takes it."""
+    leaf = leaf_of(edge)
+    if leaf is None:
         return None
-    if hasattr(node, "variable"):
-        return node.variable.detach()
-    turned, copied = node.name() in _TURNS, node.name() == "ToCopyBackward0"
-    below = _value(node.next_functions[0]) if turned or copied else None
-    if below is None or below.dim() != 2:
-        return None
-    return below.T if turned else below.to(node._input_metadata[0].dtype)
+    value = leaf[0].detach().to(edge[0]._input_metadata[0].dtype if edge[0].next_functions else leaf[0].dtype)
+    return value.T if leaf[1] else value
+
+
+def _source(edge: Edge) -> Any:
+    """Know a weight again, also that of a convolution."""
+    leaf = leaf_of(edge)
+    return edge if leaf is None else id(leaf[0])

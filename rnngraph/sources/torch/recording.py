@@ -122,13 +122,7 @@ class TorchRecording:
     def walk(self, take: Take) -> None:
         """Ask for the gradients of all states at once, and divide them."""
         states = [edge for one in self.recurrences for some in one.states for edge in some]
-        layers = [
-            edge
-            for one in self.recurrences
-            for call in one.calls
-            if one.fused and call.layer
-            for edge in call.layer.ports.values()
-        ]
+        layers = layer_ports(self.recurrences)
         entering = entering_steps(self.recurrences, self.fed)
         inputs = [part.edge for steps in entering.values() for some in steps for parts in some for part in parts]
         wanted = list(dict.fromkeys([*states, *layers, *inputs]))
@@ -147,6 +141,11 @@ class TorchRecording:
                 walk_layer(self, one, take)
             else:
                 self._note_inputs(one, entering.get(one, []))
+
+    def ask_whole(self) -> None:
+        """Ask what reaches fused layers, where no walk has."""
+        if not self._total:
+            self._total = ask(self.run, whole(self.run), layer_ports(self.recurrences))
 
     def order_of(self, one: Recurrence, t: int) -> tuple[int, int]:
         """Say when a step was taken, among all steps of all recurrences."""
@@ -241,3 +240,9 @@ class TorchRecording:
         from rnngraph.sources.torch.jacobian import step_back
 
         return step_back(self, group, t, rows, samples)
+
+
+def layer_ports(recurrences: Sequence[Recurrence]) -> list[Edge]:
+    """List what the calls of fused layers return."""
+    calls = [call for one in recurrences for call in one.calls if one.fused]
+    return [edge for call in calls if call.layer for edge in call.layer.ports.values()]

@@ -22,7 +22,7 @@ def entering_loop(one: Recurrence, behind: Callable[[Edge], bool]) -> list[list[
     if one.steps < LEAST or not all(one.states):
         return []
     known = {edge for some in one.states for edge in some}
-    found = [_entering(_made(one, t), known, behind) for t in range(1, one.steps)]
+    found = [_entering(made_in(one, t), known, behind) for t in range(1, one.steps)]
     first, second = found[:2]
     varying = [entrance for entrance in first if entrance.key not in {other.key for other in second}]
     signs = sorted((entrance.sign for entrance in varying), key=str)
@@ -30,13 +30,13 @@ def entering_loop(one: Recurrence, behind: Callable[[Edge], bool]) -> list[list[
     if not signs or any(sorted((entrance.sign for entrance in some), key=str) != signs for some in steps):
         return []
     sources = {entrance.key[0] for entrance in varying if entrance.sign[0] == "picked"}
-    start = _at_first(_entering(_made(one, 0), known, behind, sources), varying)
+    start = _at_first(_entering(made_in(one, 0), known, behind, sources), varying)
     if len(start) < len(signs):
         return []
     return [_by_tensor(some) for some in (start, *steps)]
 
 
-def _made(one: Recurrence, t: int) -> list[Any]:
+def made_in(one: Recurrence, t: int) -> list[Any]:
     """Give the nodes of a step, in order; of the first as many numbers back as a later step took."""
     ends = [max(int(node._sequence_nr()) for node, _ in one.states[k]) for k in range(min(one.steps, 2))]
     if t:
