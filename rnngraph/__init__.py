@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from rnngraph.measure.lag_options import LagOptions
     from rnngraph.numpy.traced import trace_function
     from rnngraph.sources import torch
+    from rnngraph.sources.context import context
     from rnngraph.sources.decay.measure import decay
-    from rnngraph.sources.tape.context import context
     from rnngraph.sources.tape.record import record, spectrum, trial
     from rnngraph.trace.model import Trace
 
@@ -66,8 +66,8 @@ _HOMES = {
     "rnngraph.graph.draw": ("Drawing", "draw"),
     "rnngraph.measure.lag_options": ("LagOptions",),
     "rnngraph.numpy.traced": ("trace_function",),
+    "rnngraph.sources.context": ("context",),
     "rnngraph.sources.decay.measure": ("decay",),
-    "rnngraph.sources.tape.context": ("context",),
     "rnngraph.sources.tape.record": ("record", "spectrum", "trial"),
     "rnngraph.trace.model": ("Trace",),
 }  # fmt: skip

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rnngraph.measure.lag_options import LagOptions
     from rnngraph.measure.trial import Trial
     from rnngraph.sources.checkpoint.options import Loaded
+    from rnngraph.trace.context import ContextTrace
     from rnngraph.trace.model import Trace
 
 
@@ -102,6 +103,20 @@ def python_loss(target: str, options: ModelOptions) -> Tensor:
     options.refuse(f"{target} is a Python function", but=PYTHON)
     settings = settings_from(options.set)
     return target_loss(target, settings, loss=options.loss or "sum", layer=options.layer, data=options.data)
+
+
+def python_context(target: str, options: ModelOptions, most: int | None) -> ContextTrace:
+    """Call a Python target and measure how much of its past what it returns uses; see `context`."""
+    from rnngraph.sources.context import context
+    from rnngraph.sources.target import is_torch_pair, loss_of, opened, settings_from
+    from rnngraph.sources.target_import import shielded
+
+    options.refuse(f"{target} is a Python function", but=PYTHON)
+    returned = opened(target, settings_from(options.set), options.data)
+    with shielded(target):
+        if is_torch_pair(returned):
+            return context(returned, most=most, reduce=options.loss or "sum", only=options.layer)
+        return context(loss_of(target, returned, loss=options.loss or "sum", layer=options.layer), most=most)
 
 
 def python_checked(

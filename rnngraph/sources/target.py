@@ -12,7 +12,7 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from rnngraph.autodiff.tape import Tape
 from rnngraph.autodiff.tensor import Tensor
@@ -82,7 +82,7 @@ def target_run(
     from rnngraph.sources.tape.record import record, trial
 
     returned = opened(source, settings or {}, data)
-    if not _is_torch_pair(returned):
+    if not is_torch_pair(returned):
         _refuse_layer(source, layer)
     if isinstance(returned, Trace):
         return (returned if returned.source else replace(returned, source=source)), None
@@ -91,7 +91,7 @@ def target_run(
             trace, trials = record(returned, lags=lags, spectrum=spectrum, source=source), trial(returned)
         notes = (*trace.notes, *getattr(returned, "notes", ()), *found_in(returned))
         return replace(trace, notes=notes), trials
-    if _is_torch_pair(returned):
+    if is_torch_pair(returned):
         from rnngraph.sources.torch.pair import trace_pair
 
         with shielded(source):
@@ -126,11 +126,11 @@ def target_loss(
 
 def loss_of(source: str, returned: Any, *, loss: str, layer: str | None) -> Tensor:
     """Make a loss of what the target returned; see `target_loss`."""
-    if not _is_torch_pair(returned):
+    if not is_torch_pair(returned):
         _refuse_layer(source, layer)
     if isinstance(returned, Tensor):
         return returned
-    if _is_torch_pair(returned):
+    if is_torch_pair(returned):
         raise InputError(
             f"{source} returned a PyTorch pair, whose loss cannot be computed again here; "
             "torch.autograd.gradcheck checks its gradients."
@@ -209,7 +209,8 @@ def _check_settings(source: str, function: Callable[..., Any], settings: Mapping
             )
 
 
-def _is_torch_pair(returned: Any) -> bool:
+def is_torch_pair(returned: object) -> TypeGuard[tuple[Any, Any]]:
+    """Tell a PyTorch module with a batch."""
     if not (isinstance(returned, tuple | list) and len(returned) == 2):
         return False
     torch = sys.modules.get("torch")  # a module can only be one where torch was imported
