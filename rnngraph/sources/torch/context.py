@@ -73,6 +73,8 @@ class _Measure:
         paths = " and ".join(one.path for one in some)
         if not np.isfinite(self.full):
             raise InputError(f"the loss is {self.full}, so that nothing can be said of what it uses.")
+        if self.recording.shares.joint:
+            raise InputError("the loss reads many steps at once: there is no one step before which the past ends.")
         if not self.steps.size:
             raise InputError(
                 "no gradient of the loss reaches the recurrence: it is not connected, masked, or solved exactly."

@@ -14,6 +14,7 @@ import numpy as np
 from rnngraph.autodiff.contribution import Array
 from rnngraph.measure.recording import Facts, Felt, Losses, See, Take
 from rnngraph.sources.tape.facts import lengthened
+from rnngraph.sources.torch.by_step import time_first
 from rnngraph.sources.torch.calls import Call
 from rnngraph.sources.torch.certificate import Certificate
 from rnngraph.sources.torch.clocks import ports_of, set_clocks
@@ -27,9 +28,9 @@ from rnngraph.sources.torch.layer_walk import walk_layer
 from rnngraph.sources.torch.norms import norm, sample_norms
 from rnngraph.sources.torch.passes import Pass
 from rnngraph.sources.torch.picture import Numbers, graph_of
-from rnngraph.sources.torch.question import ask
+from rnngraph.sources.torch.question import ask, whole
 from rnngraph.sources.torch.recurrence import SEQUENCE, Recurrence
-from rnngraph.sources.torch.shares import Shares, time_first, whole
+from rnngraph.sources.torch.shares import Shares
 from rnngraph.sources.torch.split import split
 from rnngraph.sources.torch.state_walk import walk_sequence, walk_states
 from rnngraph.sources.torch.tell import pull

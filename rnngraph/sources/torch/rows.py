@@ -14,6 +14,7 @@ import torch
 
 from rnngraph.autodiff.contribution import Array
 from rnngraph.sources.torch.arrived import Arrived
+from rnngraph.sources.torch.by_step import only_step
 from rnngraph.sources.torch.calls import Call
 from rnngraph.sources.torch.clocks import Port
 from rnngraph.sources.torch.edges import Edge, shape_of, walk_down
@@ -22,7 +23,6 @@ from rnngraph.sources.torch.inside_rows import Arriving, Leaving, rows_inside
 from rnngraph.sources.torch.layout import Layout, array
 from rnngraph.sources.torch.question import ask, blocked
 from rnngraph.sources.torch.recurrence import SEQUENCE
-from rnngraph.sources.torch.shares import only_step
 from rnngraph.trace.magnitudes import Floats, Integers
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class Rows:
         arriving = {call: Arriving() for call in self.calls}
         seeds: dict[Edge, Any] = {}
         for number, row in enumerate(rows):
-            for step in self.by_step if row == ALL else (row,):
+            for step in self.by_step if row == ALL or self.recording.shares.joint else (row,):
                 for port in self.by_step.get(step, ()):
                     self._enter(port, step[1], number, len(rows), seeds, arriving)
         self._through(seeds, np.zeros(len(rows), np.int64), at, arriving)

@@ -13,10 +13,9 @@ import torch
 from rnngraph.errors import InputError
 from rnngraph.sources.torch.arrived import summed
 from rnngraph.sources.torch.entering import entering_steps
-from rnngraph.sources.torch.question import ask
+from rnngraph.sources.torch.question import ask, whole
 from rnngraph.sources.torch.recording import TorchRecording
 from rnngraph.sources.torch.rows import Rows
-from rnngraph.sources.torch.shares import whole
 
 
 def state(recording: TorchRecording, name: str, t: int) -> tuple[Any, Any]:

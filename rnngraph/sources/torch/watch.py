@@ -15,6 +15,7 @@ from rnngraph.checks import whole_number
 from rnngraph.errors import InputError
 from rnngraph.measure import record as measured
 from rnngraph.measure.lag_options import LagOptions
+from rnngraph.sources.tape.joint import NOTE as JOINT
 from rnngraph.sources.torch import description, rank
 from rnngraph.sources.torch.calls import CallLog, Kept
 from rnngraph.sources.torch.certificate import UNCERTAIN
@@ -162,7 +163,8 @@ class Watch:
         checks = recording.certificate.sentences()
         failed = tuple(one for one in checks if one.startswith(UNCERTAIN))
         rest = tuple(one for one in checks if one not in failed)
-        return replace(trace, notes=(*failed, *description.notes(self, recording), *rest))
+        joint = (JOINT,) if options is not None and recording.shares.joint else ()
+        return replace(trace, notes=(*failed, *joint, *description.notes(self, recording), *rest))
 
     def state(self, name: str, t: int, *, backward: Backward | None = None) -> tuple[Any, Any]:
         """Give value and gradient of a state, such as "decoder.cell.h", at a step, as tensors.
