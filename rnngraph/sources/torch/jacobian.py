@@ -85,6 +85,8 @@ def _asked_back(
         seeds[edge] = wide.reshape(len(some), *shape_of(edge)).to(like(edge, 0.0))
     with blocked(walls):
         found = ask(recording.run, seeds, list(wanted), rows=True)
+    if not wanted:
+        return {}
     back = {key: np.zeros(some.shape) for key, some in rows.items()}
     for edge, moved in found.items():
         back[number, wanted[edge]] = track.by_sample(moved, lead=1)[:, torch.from_numpy(samples)].double().cpu().numpy()
