@@ -75,7 +75,8 @@ class Again:
                 for one in self._recording.recurrences:
                     names = {facts.name for facts in self._recording.facts if facts.stem == one.path}
                     chosen = not change.recurrences or not names.isdisjoint(change.recurrences)
-                    if chosen and not change_weights(one, model.get_submodule(paths[id(one.module)]), copies, change):
+                    module = None if one.module is None else model.get_submodule(paths[id(one.module)])
+                    if chosen and not change_weights(one, module, copies, change):
                         return None
         return model
 
@@ -130,5 +131,6 @@ def _alike(one: Losses, other: Losses) -> bool:
 def _outer(recording: TorchRecording) -> Call | None:
     """Find the call of the user's own in which all recurrences ran; None of several, and of what was marked in them."""
     some: list[Recurrence] = recording.recurrences
-    outer = {call.outermost for one in some for call in one.calls}
+    calls = [call for one in some for call in one.calls]
+    outer = {call.outermost for call in calls or recording.run.calls}  # a loop without modules has none of its own
     return None if any(one.how == MARKED for one in some) or len(outer) != 1 else outer.pop()

@@ -40,8 +40,16 @@ def summed(some: Sequence[tuple[Any, Integers]]) -> tuple[Any, Integers] | None:
     return sum(parts[1:], parts[0]), top
 
 
+def near_one(rows: Any, exponents: Integers, dtype: torch.dtype) -> tuple[Any, Integers]:
+    """Bring every row to a size near one, in another type; its power of two takes the rest."""
+    largest = rows.detach().double().abs().flatten(1).amax(dim=1).cpu().numpy()
+    known = (largest > 0) & np.isfinite(largest)
+    bits = np.where(known, np.frexp(np.where(known, largest, 1))[1], 0).astype(np.int64)
+    return _scaled(rows.double(), -bits).to(dtype), exponents + bits
+
+
 def _scaled(rows: Any, bits: Integers) -> Any:
-    factor = torch.from_numpy(np.ldexp(1.0, np.clip(bits, -1070, 1000).astype(np.int32)))
+    factor = torch.from_numpy(np.ldexp(1.0, np.clip(bits, -1070, 1020).astype(np.int32)))
     return rows * factor.to(rows.device).reshape(-1, *[1] * (rows.dim() - 1))
 
 

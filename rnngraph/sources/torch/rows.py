@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from rnngraph.autodiff.contribution import Array
-from rnngraph.sources.torch.arrived import Arrived
+from rnngraph.sources.torch.arrived import Arrived, near_one
 from rnngraph.sources.torch.by_step import only_step
 from rnngraph.sources.torch.calls import Call
 from rnngraph.sources.torch.clocks import Port
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 _BYTES = 96_000_000  # of the gradients of a chunk of losses at all states
 _MOST = 64  # losses of a chunk
+_ROOM = 1e6  # from the smallest number of a type, where rows are walked again in pieces
+_SEGMENT = 8  # steps of such a piece
 ALL = (-1, -1)  # a row that is the losses of all steps together: it must be the whole, which was measured by itself
 
 
@@ -90,12 +92,36 @@ class Rows:
                 for port in self.by_step.get(step, ()):
                     self._enter(port, step[1], number, len(rows), seeds, arriving)
         self._through(seeds, np.zeros(len(rows), np.int64), at, arriving)
+        if not self.calls and self._faint(at):
+            return self._in_segments(seeds, len(rows))
         for call in self.calls:
             if arriving[call]:
                 leaving = self._inside(call, arriving[call], len(rows), tell, samples)
                 if call in self.summed and leaving.to_input is not None:
                     at.add(self.summed[call], self._as_taken(call, leaving), leaving.exponents)
                 self._through(self._onward(call, leaving), leaving.exponents, at, arriving)
+        return at
+
+    def _faint(self, at: Arrived) -> bool:
+        """Whether a row has fallen so low that its type may have rounded it."""
+        for edge in self.states:
+            for some, _ in at.at.get(edge, ()):
+                largest = some.detach().abs().flatten(1).amax(dim=1)
+                if bool(((largest > 0) & (largest < torch.finfo(some.dtype).tiny * _ROOM)).any()):
+                    return True
+        return False
+
+    def _in_segments(self, seeds: dict[Edge, Any], rows: int) -> Arrived:
+        """Walk some steps at a time, and bring every row to a size near one in between."""
+        at = Arrived()
+        some = {edge for one in self.recording.recurrences for step in one.states[::_SEGMENT] for edge in step}
+        cuts = sorted(some, key=lambda edge: -int(edge[0]._sequence_nr()))
+        self._through(seeds, np.zeros(rows, np.int64), at, {}, walls=cuts)
+        for k, edge in enumerate(cuts):
+            total = at.total(edge)
+            if total is not None:
+                given, exponents = near_one(*total, edge[0]._input_metadata[edge[1]].dtype)
+                self._through({edge: given}, exponents, at, {}, walls=cuts[k + 1 :], past=cuts[: k + 1])
         return at
 
     def _enter(
@@ -117,12 +143,23 @@ class Rows:
         seeds[port.edge][number] += only_step(share, t) if port.kind == "sequence" else share
 
     def _through(
-        self, seeds: dict[Edge, Any], exponents: Integers, at: Arrived, arriving: dict[Call, Arriving]
+        self,
+        seeds: dict[Edge, Any],
+        exponents: Integers,
+        at: Arrived,
+        arriving: dict[Call, Arriving],
+        *,
+        walls: Sequence[Edge] = (),
+        past: Sequence[Edge] = (),
     ) -> None:
-        """Let autograd carry rows to states and to the ports of fused layers, past no fused layer."""
-        wanted = list(dict.fromkeys([*self.states, *self.inputs, *self.ports, *self.extra, *self.entering]))
-        with blocked(self.ports):
-            found = ask(self.run, seeds, wanted, rows=True)
+        """Let autograd carry rows to states and to the ports of fused layers, past no fused layer.
+
+        Nothing goes past `walls` either, and nothing is wanted at what is `past`.
+        """
+        wanted = dict.fromkeys([*self.states, *self.inputs, *self.ports, *self.extra, *self.entering])
+        wanted = {edge: None for edge in wanted if edge not in past}
+        with blocked([*self.ports, *walls]):
+            found = ask(self.run, seeds, list(wanted), rows=True)
         for edge, rows in found.items():
             call = self.ports.get(edge)
             if call is None or edge in self.extra:

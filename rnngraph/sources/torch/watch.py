@@ -230,7 +230,8 @@ class Watch:
 
     def _find(self, run: Pass) -> Found:
         if run not in self._found:
-            self._found[run] = find(run.calls, run.roots, self.marks, self.only)
+            names = {id(weight): name for name, weight in self.model.named_parameters()}
+            self._found[run] = find(run.calls, run.roots, self.marks, self.only, names)
         return self._found[run]
 
     def _record(self, run: Pass, labels: Sequence[str | None] = ()) -> TorchRecording:

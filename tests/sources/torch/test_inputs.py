@@ -301,8 +301,6 @@ class Hand(nn.Module):  # type: ignore[misc, name-defined]
 @pytest.mark.parametrize("fed", ["data", "words", "words that are looked up on the way", "a sequence that is indexed"])
 @pytest.mark.parametrize("marked", [False, True])
 def test_loops(formula: str, fed: str, marked: bool) -> None:
-    if formula == "raw parameters" and not marked:
-        pytest.skip("no module's call shows it")
     model, x = Hand(formula).double(), torch.randn(T, N, D).double()
     table, words = nn.Embedding(7, D).double(), torch.randint(0, 7, (N, T))
     if fed == "data":
