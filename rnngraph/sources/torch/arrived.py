@@ -15,6 +15,8 @@ import torch
 from rnngraph.sources.torch.norms import row_norms
 from rnngraph.trace.magnitudes import Floats, Integers
 
+_FAR = 1 << 40
+
 
 @dataclass(slots=True)
 class Arrived:
@@ -35,7 +37,9 @@ def summed(some: Sequence[tuple[Any, Integers]]) -> tuple[Any, Integers] | None:
     """Sum rows, each with powers of two of its own; None of nothing."""
     if len(some) < 2:
         return next(iter(some), None)
-    top = np.maximum.reduce([exponents for _, exponents in some])
+    held = [rows.detach().flatten(1).any(dim=1).cpu().numpy() for rows, _ in some]  # a row of zeros has no size
+    top = np.maximum.reduce([np.where(own, bits, -_FAR) for own, (_, bits) in zip(held, some, strict=True)])
+    top = np.where(top > -_FAR, top, 0)
     parts = [_scaled(rows.double(), exponents - top) for rows, exponents in some]
     return sum(parts[1:], parts[0]), top
 

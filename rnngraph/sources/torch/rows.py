@@ -103,10 +103,10 @@ class Rows:
         return at
 
     def _faint(self, at: Arrived) -> bool:
-        """Whether a row has fallen so low that its type may have rounded it."""
+        """Whether a sample of a row has fallen so low that its type may have rounded it."""
         for edge in self.states:
             for some, _ in at.at.get(edge, ()):
-                largest = some.detach().abs().flatten(1).amax(dim=1)
+                largest = some.detach().abs().flatten(min(2, some.dim() - 1)).amax(dim=-1)
                 if bool(((largest > 0) & (largest < torch.finfo(some.dtype).tiny * _ROOM)).any()):
                     return True
         return False

@@ -351,8 +351,7 @@ def test_a_weight_that_is_used_again_without_a_chain_is_no_loop() -> None:
         watch.trace()
 
 
-@pytest.mark.parametrize("cell", ["RNNCell", "LSTMCell"])
-@pytest.mark.parametrize("wide", [False, True])
+@pytest.mark.parametrize(("cell", "wide"), [("RNNCell", False), ("LSTMCell", False), ("RNNCell", True)])
 def test_rows_do_not_underflow(cell: str, wide: bool) -> None:
     torch.manual_seed(0)
     time = 200 if wide else 50
@@ -371,6 +370,6 @@ def test_rows_do_not_underflow(cell: str, wide: bool) -> None:
     known = of_layer.trace()  # by blocks that cannot underflow
     logs = ([one.log[:, :, -time:] for one in (*some.lags, *some.input_lags)] for some in (trace, known))
     for found, truth in zip(*logs, strict=True):
-        deep = np.isfinite(truth) & (truth < 2 * small if wide else truth < 1.5 * small)
+        deep = np.isfinite(truth) & (truth < 1.08 * small)
         assert deep.any()
         np.testing.assert_allclose(found[np.isfinite(truth)], truth[np.isfinite(truth)], atol=1e-8 if wide else 1e-2)
