@@ -12,7 +12,7 @@ import json
 import math
 import types
 import zipfile
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeAlias, cast, get_args, get_origin, get_type_hints
 
@@ -27,7 +27,8 @@ from rnngraph.trace.model import Trace
 
 Array: TypeAlias = NDArray[Any]
 
-SCHEMA = 3
+SCHEMA = 4
+_READ = (3, SCHEMA)  # a trace of 3 lacks columns that have a default
 _MARK = "rnngraph trace"
 _HEADER = "header"
 _EXAMPLE = "run.npz"
@@ -89,7 +90,7 @@ def _tree(source: Path, header: Any, headers: dict[str, Header]) -> Any:
     if not isinstance(header, dict) or header.get("format") != _MARK:
         held = ", ".join([name for name in headers if name != _HEADER][:5])
         raise FileError(f"{source} is not a trace; it holds {held or 'nothing'}.")
-    if header.get("schema") != SCHEMA:
+    if header.get("schema") not in _READ:
         raise FileError(
             f"{source} has schema {header.get('schema')!r:.40} and this version reads {SCHEMA}; update rnngraph."
         )
@@ -138,10 +139,11 @@ def _put_together(item: Any, kind: Any, arrays: dict[str, Array]) -> Any:
         if not isinstance(item, dict):
             raise FileError(f"a {kind.__name__} is {type(item).__name__}.")
         hints = get_type_hints(kind)
-        expected = {field.name for field in fields(kind)}
-        if set(item) != expected:
-            raise FileError(f"a {kind.__name__} has fields {sorted(set(item) ^ expected)[:4]} too many or too few.")
-        return kind(**{name: _put_together(item[name], hints[name], arrays) for name in expected})
+        known = {field.name for field in fields(kind)}
+        needed = {field.name for field in fields(kind) if field.default is MISSING and field.default_factory is MISSING}
+        if odd := (set(item) - known) | (needed - set(item)):
+            raise FileError(f"a {kind.__name__} has fields {sorted(odd)[:4]} too many or too few.")
+        return kind(**{name: _put_together(one, hints[name], arrays) for name, one in item.items()})
     if origin is tuple:
         if not isinstance(item, list):
             raise FileError(f"a list is {type(item).__name__}.")

@@ -1,4 +1,4 @@
-"""Watch a PyTorch model train, and trace its recurrences: public as `rnngraph.torch`.
+"""Watch a PyTorch model train, and trace its recurrences: public in `rnngraph.torch`.
 
 PyTorch's own graph is the tape: it is kept alive, and autograd is asked. `calls`, `passes` and `patches` see a run;
 `chains`, `find` and `raw` read the recurrences off the graph; `clocks`, `shares` and `joint` say what a step's loss is;

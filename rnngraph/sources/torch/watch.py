@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -26,11 +25,11 @@ from rnngraph.sources.torch.passes import Pass, Passes
 from rnngraph.sources.torch.patches import Patches
 from rnngraph.sources.torch.recording import TorchRecording
 from rnngraph.sources.torch.unwrap import paths_of, unwrapped
+from rnngraph.sources.torch.weights import weights_by_recurrence
 from rnngraph.trace.model import Trace
 
 if TYPE_CHECKING:
     from rnngraph.measure.trial import Trial
-    from rnngraph.sources.torch.every import Every
 
 
 def watch(model: Any, only: str | Sequence[str] | None = None, backward: Backward = "last") -> Watch:
@@ -65,6 +64,7 @@ class Watch:
                 raise InputError(description.no_such_path(self.model, self._names, path))
         self._patches: Patches | None = None
         self._sharded = rank.sharded(self.model)
+        self.lags = LagOptions()  # of sharded weights, which are asked about while the backward pass ends
         self._start()
 
     def _start(self) -> None:
@@ -104,7 +104,7 @@ class Watch:
         """Ask before sharded weights are divided again; afterwards the graph has no weights to walk with."""
         try:
             if self.passes.found:
-                self._asked = self._measure(None, LagOptions(), 0, (), "")
+                self._asked = self._measure(None, self.lags, 0, (), "")
         except Exception as error:  # the run goes on as if it were not watched
             self.log.failure = self.log.failure or f"{type(error).__name__}: {error}"
         self.passes.found.clear()
@@ -209,11 +209,13 @@ class Watch:
         """Give the pass that is traced by default, as what `measure` asks."""
         return self._record(chosen(self, None))
 
-    def every(self, steps: int, folder: str | Path = "traces", **options: Any) -> Every:
-        """Trace every so many steps of a training loop into a folder; see `Every`."""
-        from rnngraph.sources.torch.every import Every
+    def weights(self) -> dict[str, list[Any]]:
+        """Give the parameters that each recurrence trains, by its name in the trace.
 
-        return Every(self, steps, folder, **options)
+        Raises:
+            InputError: see `trace`.
+        """
+        return weights_by_recurrence(self._record(chosen(self, None)))
 
     @property
     def found(self) -> Found:
