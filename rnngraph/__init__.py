@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from rnngraph.measure.lag_options import LagOptions
     from rnngraph.numpy.traced import trace_function
     from rnngraph.sources.decay.measure import decay
+    from rnngraph.sources.past_of_source import context
     from rnngraph.sources.tape.record import record, spectrum, trial
-    from rnngraph.sources.tape.used_past import context
     from rnngraph.trace.model import Trace
 
 __version__ = "0.2.0"
@@ -66,8 +66,8 @@ _HOMES = {
     "rnngraph.graph.draw": ("Drawing", "draw"),
     "rnngraph.measure.lag_options": ("LagOptions",),
     "rnngraph.numpy.traced": ("trace_function",),
+    "rnngraph.sources.past_of_source": ("context",),
     "rnngraph.sources.decay.measure": ("decay",),
-    "rnngraph.sources.tape.used_past": ("context",),
     "rnngraph.sources.tape.record": ("record", "spectrum", "trial"),
     "rnngraph.trace.model": ("Trace",),
 }  # fmt: skip

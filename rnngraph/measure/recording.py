@@ -162,7 +162,7 @@ class Recording(Protocol):
         """Multiply rows (k, samples, units) of the states at t by the transposed Jacobian of the step into t.
 
         Returns:
-            the rows of the states before, by (recurrence, kind).
+            the rows of the states before, by (recurrence, kind); nothing where the state before is not known.
         """
 
 

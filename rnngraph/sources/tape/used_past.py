@@ -14,16 +14,12 @@ from rnngraph.autodiff.backward import scalar_cotangent
 from rnngraph.autodiff.node import Node
 from rnngraph.autodiff.ops import MEAN, SUM
 from rnngraph.autodiff.tensor import Tensor
-from rnngraph.checks import whole_number
 from rnngraph.errors import InputError
+from rnngraph.measure.past_in_use import exact, measure_context, phases
 from rnngraph.sources.tape.recording import TapeRecording
 from rnngraph.sources.tape.reset import Resets
 from rnngraph.trace.magnitudes import Booleans, Floats, Integers
 from rnngraph.trace.used_past import ContextTrace
-
-TOLERANCE = 0.05  # of the largest excess, up to which a loss is near the full one
-_SPREAD = 4  # steps from which resets are counted
-_UNUSED = 0.01  # of the full loss: an excess that is next to nothing
 
 
 def context(loss: Tensor, *, most: int | None = None) -> ContextTrace:
@@ -41,30 +37,16 @@ def context(loss: Tensor, *, most: int | None = None) -> ContextTrace:
         raise InputError(f"the loss is a {type(loss).__name__}; pass the scalar Tensor that the model computed.")
     recording = TapeRecording(loss.tape, {loss.id: scalar_cotangent(loss)}, loss=float(loss.value.reshape(())))
     measure = _Measure(recording, loss)
-    longest = int(measure.steps.max()) - 1
-    if most is not None:
-        longest = min(longest, whole_number(most, "most", least=1))
-    if longest < 1:
-        raise InputError("no loss has two steps before it, so that no past can be left out; run a longer sequence.")
-    lags = [0, *(2**power for power in range(longest.bit_length()) if 2**power < longest), longest]
-    for lag in lags:
-        measure.at(lag)
-    in_use = measure.first_near(lags)
-    found = sorted(measure.found.items())
-    columns = np.array([value for _, value in found])
-    return ContextTrace(
-        recording.model, max(one.timesteps for one in recording.facts), np.array([lag for lag, _ in found], np.int64),
-        columns[:, 0], columns[:, 1], columns[:, 2].astype(np.int64), in_use, TOLERANCE,
-    )  # fmt: skip
+    time = max(one.timesteps for one in recording.facts)
+    return measure_context(measure.at, measure.steps, model=recording.model, timesteps=time, most=most)
 
 
 @dataclass(slots=True)
 class _Measure:
-    """Losses with so much of the past, by lag: (kept, full, how many)."""
+    """Losses with so much of the past: (kept, full, how many)."""
 
     recording: TapeRecording
     loss: Tensor
-    found: dict[int, tuple[float, float, int]]
     parts: Node | None
     steps: Integers
 
@@ -86,7 +68,7 @@ class _Measure:
             raise InputError(
                 "no gradient of the loss reaches the recurrence: it is not connected, masked, or solved exactly."
             )
-        self.recording, self.loss, self.found = recording, loss, {}
+        self.recording, self.loss = recording, loss
         self.steps = entered
         self.parts = _loss_by_step(loss) if entered.size > 1 else None
         if entered.size > 1 and self.parts is None:
@@ -96,45 +78,19 @@ class _Measure:
             )
 
     def at(self, lag: int) -> tuple[float, float, int]:
-        """Measure at a lag, once."""
-        if lag not in self.found:
-            later = self.steps[self.steps > lag]
-            chosen = later[np.linspace(0, len(later) - 1, min(_SPREAD, len(later))).round().astype(int)]
-            chunk = lag + 1
-            pieces = [self._phase(lag, chunk, phase) for phase in sorted({int(s - lag) % chunk for s in chosen})]
-            kept, full, counts = (sum(piece[k] for piece in pieces) for k in range(3))
-            self.found[lag] = kept / counts, full / counts, int(counts)
-        return self.found[lag]
+        """Measure at a lag."""
+        pieces = [self._phase(lag, phase) for phase in phases(self.steps, lag)]
+        kept, full, counts = (sum(piece[k] for piece in pieces) for k in range(3))
+        return kept / counts, full / counts, int(counts)
 
-    def _phase(self, lag: int, chunk: int, phase: int) -> tuple[float, float, float]:
-        again = Resets(self.recording.tape, chunk, phase)
+    def _phase(self, lag: int, phase: int) -> tuple[float, float, float]:
+        again = Resets(self.recording.tape, lag + 1, phase)
         if self.parts is None:
             return float(again.value(self.loss.id)), self.recording.loss, 1
         before, after = (_by_step(value) for value in (self.parts.value, again.value(self.parts.id)))
-        steps = np.arange(before.shape[1])
-        exact = (steps > lag) & ((steps - phase - lag) % chunk == 0) & np.isin(steps, self.steps)
-        there: Booleans = exact & ((before != 0) | (after != 0))
+        chosen = np.isin(np.arange(before.shape[1]), exact(self.steps, lag, phase))
+        there: Booleans = chosen & ((before != 0) | (after != 0))
         return float(after[there].sum()), float(before[there].sum()), float(there.sum())
-
-    def first_near(self, lags: list[int]) -> int | None:
-        """Find the least lag from which on the loss is near the full one, by bisection between those of a list."""
-        excess = {lag: self.at(lag)[0] - self.at(lag)[1] for lag in lags}
-        largest, full = max(excess.values()), max(abs(one[1]) for one in self.found.values())
-        if not largest > _UNUSED * max(full, 1e-300):
-            return 0
-
-        def near(lag: int) -> bool:
-            kept, whole, _ = self.at(lag)
-            return kept - whole <= TOLERANCE * largest
-
-        far = [lag for lag in lags if not near(lag)]
-        if far[-1] == lags[-1]:
-            return None
-        low, high = far[-1], lags[lags.index(far[-1]) + 1]
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (low, middle) if near(middle) else (middle, high)
-        return high
 
 
 def _loss_by_step(loss: Tensor) -> Node | None:

@@ -18,6 +18,7 @@ import torch
 import torch.utils.checkpoint
 from torch import nn
 
+from rnngraph.sources.torch.asked import Asked
 from rnngraph.sources.torch.calls import CallLog, random_state
 from rnngraph.sources.torch.edges import in_backward
 from rnngraph.sources.torch.passes import Passes
@@ -76,6 +77,8 @@ def _seen(owner: type, own: Any, log: CallLog, passes: Passes) -> Any:
         if call is None:
             return own(module, *args, **kwargs)
         random = _tried(log, lambda: random_state(module))
+        if call.outer is None:
+            call.asked = _tried(log, lambda: Asked.now(args, kwargs))
         try:
             result = own(module, *args, **kwargs)
         finally:
