@@ -87,8 +87,9 @@ class Losses:
         self.trace = trace
         by_name = {one.state: one for one in trace.lags}
         self._lags: dict[str, list[LagTrace]] = {
-            one.name: [by_name[state.name] for state in trace.states if state.recurrence == one.name]
+            one.name: found
             for one in trace.recurrences
+            if (found := [by_name[name] for name in _names(trace, one) if name in by_name])
         }
 
     @property
@@ -130,9 +131,8 @@ class Losses:
         own = self._reference(number, clock)
         walks: list[Walk] = []
         for one in self.trace.recurrences:
-            credit = self._credits[one.name]
-            alive = np.flatnonzero(credit.alive[:, number])
-            if not alive.size or not self._lags[one.name]:
+            credit = self._credits.get(one.name)
+            if credit is None or not (alive := np.flatnonzero(credit.alive[:, number])).size:
                 continue
             start, waited = credit.start[:, number], 0
             if one.clock != clock and (entered := own.get(one.layer, next(iter(own.values()), None))) is not None:
@@ -146,14 +146,18 @@ class Losses:
 
     @cached_property
     def _credits(self) -> dict[str, Credit]:
-        return {one.name: credit_of(self._lags[one.name], one.direction) for one in self.trace.recurrences}
+        return {
+            one.name: credit_of(self._lags[one.name], one.direction)
+            for one in self.trace.recurrences
+            if one.name in self._lags
+        }
 
     def _reference(self, number: int, clock: int) -> dict[int, Credit]:
         """Give the layers that a loss enters, topmost first."""
         found = {
             one.layer: self._credits[one.name]
             for one in self.trace.recurrences
-            if one.clock == clock and self._credits[one.name].alive[:, number].any()
+            if one.clock == clock and one.name in self._credits and self._credits[one.name].alive[:, number].any()
         }
         return dict(sorted(found.items(), reverse=True))
 
@@ -201,6 +205,10 @@ class Losses:
             quantile(left, 0.5, axis=0) / LN10,
             cut,
         )
+
+
+def _names(trace: Trace, one: RecurrenceTrace) -> list[str]:
+    return [state.name for state in trace.states if state.recurrence == one.name]
 
 
 def _positions(credit: Credit, sample: int, number: int) -> tuple[Integers, Integers]:

@@ -52,6 +52,12 @@ class Opened:
         self.wrong.append(f"dialog {dialog.message}")
         dialog.dismiss()
 
+    def open_every_step(self) -> None:
+        """Open the graph of every step, if it is not open."""
+        if self.page.get_attribute("#all", "open") is None:
+            self.page.click("#all > summary")
+        self.page.wait_for_selector("#columns .column, #far:not([hidden])", state="attached")
+
     def shown(self, selector: str) -> list[str]:
         """Return the text of every element."""
         return [str(text) for text in self.page.locator(selector).all_text_contents()]

@@ -10,14 +10,15 @@ from typing import Any
 
 import numpy as np
 
+from rnngraph.diagnosis.headline import headline
 from rnngraph.graph.build.fold import valid_samples
 from rnngraph.graph.draw import Drawing
 from rnngraph.graph.steps import Ranges, gaps, parse_steps
 from rnngraph.render.page.alike_steps import Groups, find_groups
-from rnngraph.render.page.lag_maps import lag_maps
+from rnngraph.render.page.losses import losses
 from rnngraph.render.page.number_lists import Atoms, magnitude, magnitudes, numbers, totals
 from rnngraph.render.page.scene import scenes
-from rnngraph.render.page.themes import scales
+from rnngraph.render.page.themes import left, scales
 from rnngraph.render.report.diagnosis import diagnosis_document
 from rnngraph.render.strict import finite
 from rnngraph.render.title import verdict_of
@@ -31,11 +32,11 @@ def payload(drawing: Drawing) -> dict[str, Any]:
     trace, options = drawing.trace, drawing.options
     shown = parse_steps(options.steps, trace.timesteps)
     atoms = _atoms(shown, trace.timesteps)
-    groups = find_groups(trace)
+    groups, found = find_groups(trace), verdict_of(trace)
     folded = Drawing(trace, replace(options, steps=None)).graph  # what is not of its steps is that of every picture
     return {
-        "title": folded.title,
-        "subtitle": folded.subtitle,
+        "title": trace.model or folded.title,
+        "dtype": trace.dtype,
         "timesteps": trace.timesteps,
         "start": {
             "steps": [list(pair) for pair in shown], "detail": options.detail, "rolled": options.view == "rolled",
@@ -58,8 +59,10 @@ def payload(drawing: Drawing) -> dict[str, Any]:
         "scales": scales(folded, trace),
         "scenes": scenes(trace, groups, atoms),
         "groups": _groups(groups, atoms),
-        "lags": lag_maps(trace),
-        "diagnosis": diagnosis_document(found) if (found := verdict_of(trace)) else None,
+        "scale": left(trace.dtype),
+        "losses": losses(trace),
+        "headline": list(headline(trace, found)) if found else [folded.title, "", ""],
+        "diagnosis": diagnosis_document(found) if found else None,
         "notes": list(trace.notes),
     }  # fmt: skip
 

@@ -12,7 +12,7 @@ from rnngraph.render.notebook import frame
 from rnngraph.render.page.html import html
 from rnngraph.trace.model import Trace
 from tests.render.browser import Opened, chromium
-from tests.render.test_html import HOSTILE, with_lags
+from tests.render.page.test_page_file import HOSTILE, with_lags
 from tests.traces import every_status, make_trace, with_state
 
 Open = Callable[..., Opened]
@@ -29,9 +29,9 @@ def show(browser: Any, tmp_path: Path) -> Iterator[Open]:
     opened: list[Opened] = []
 
     def start(trace: Trace, *, context: dict[str, Any] | None = None, **options: Any) -> Opened:
-        opened.append(
-            Opened(browser, tmp_path / f"{len(opened)}.html", html(draw(trace, **options)), **(context or {}))
-        )
+        path = tmp_path / f"{len(opened)}.html"
+        opened.append(Opened(browser, path, html(draw(trace, **options)), **(context or {})))
+        opened[-1].open_every_step()
         return opened[-1]
 
     yield start
@@ -117,10 +117,16 @@ def test_the_keyboard_alone_reaches_everything(show: Open) -> None:
     press("+")
     one.page.wait_for_timeout(50)
     assert one.scale() == pytest.approx(1.25 * before, rel=1e-3)
-    press("-")
-    press("0")
+    press("u")
     one.page.wait_for_timeout(50)
     assert one.scale() == pytest.approx(before, rel=1e-3)
+    press("0")
+    one.page.wait_for_timeout(50)
+    view, whole = (one.page.locator(name).bounding_box() for name in ("#view", "#columns"))
+    assert whole["x"] >= view["x"]  # all of it is in view
+    assert whole["y"] >= view["y"]
+    assert whole["x"] + whole["width"] <= view["x"] + view["width"]
+    assert whole["y"] + whole["height"] <= view["y"] + view["height"]
     at = one.page.get_attribute("#world", "transform")
     press("ArrowRight")
     one.page.wait_for_timeout(50)
@@ -170,7 +176,7 @@ def test_what_is_shown_can_be_chosen(show: Open) -> None:
     one = show(make_trace("lstm", 5))
     whole = one.count(".box")
     one.page.uncheck("#backward")
-    one.page.uncheck("#weights")
+    one.page.uncheck("#weight-rows")
     assert one.count(".back") == one.count(".cell") == 0
     one.page.select_option("#detail", "op")
     assert one.count(".box") > 2 * whole
@@ -180,23 +186,23 @@ def test_what_is_shown_can_be_chosen(show: Open) -> None:
     assert any("LSTM layer × 5 steps" in text for text in one.shown(".kind-layer"))
 
 
-def test_a_cell_of_the_lag_matrix_lights_its_way_back(show: Open) -> None:
+def test_boxes_and_arrows_follow_the_loss_that_is_looked_from(show: Open) -> None:
     one = show(with_lags(make_trace(timesteps=6)))
-    area = one.page.locator("#lagmap").bounding_box()
-    # 7 columns, the initial state first; 6 rows, the last loss on top: loss at t=4, state at t=1
-    one.page.mouse.click(area["x"] + area["width"] * 2.5 / 7, area["y"] + area["height"] * 1.5 / 6)
-    assert one.page.inner_text("#lagtext").startswith("loss at t=4, state at t=1: 1.41e-3")
-    boxes = [one.page.locator(".trail-box").nth(n).bounding_box() for n in range(one.count(".trail-box"))]
-    wanted = [one.page.locator(box(t)).bounding_box() for t in range(1, 5)]
-    assert [round(found["x"] + found["width"] / 2) for found in boxes] == [
-        round(found["x"] + found["width"] / 2) for found in wanted
-    ]
-    one.page.focus("#lagmap")
-    one.page.keyboard.press("ArrowLeft")
-    one.page.keyboard.press("Enter")
-    assert one.count(".trail-box") == 5
-    one.page.keyboard.press("Escape")
-    assert one.count(".trail-box") == 0
+    assert one.page.input_value("#color") == "loss"
+    # the fixture's loss leaves a tenth a step
+    assert one.shown(f"{box(5)} text")[0].endswith("100 %")
+    assert one.shown(f"{box(3)} text")[0].endswith("1.0 %")
+    assert one.shown(".back text") == ["×0.10"] * 6
+    one.page.focus("#map")
+    one.page.keyboard.press("ArrowDown")
+    one.page.keyboard.press("ArrowDown")
+    one.page.wait_for_timeout(100)
+    assert one.shown(f"{box(3)} text")[0].endswith("100 %")
+    assert "%" not in one.shown(f"{box(4)} text")[0]  # a step that comes after the loss
+    assert one.count(".back") == 4
+    wide = [float(width) for width in one.page.locator(".back .line").evaluate_all(
+        "lines => lines.map((line) => line.getAttribute('stroke-width'))")]  # fmt: skip
+    assert wide == sorted(wide)  # the nearer to the loss, the wider
 
 
 def test_search_unfolds_and_opens_a_step(show: Open) -> None:
@@ -219,8 +225,8 @@ def test_a_finding_leads_to_its_place(show: Open) -> None:
     log = np.full((3, 1, 41), 0.0)
     log[:] = (np.arange(41) - 40) * np.log(10)
     one = show(with_lags(make_trace(timesteps=40), log))
-    assert one.page.inner_text("#verdict")
-    assert one.page.title().startswith(one.page.inner_text("#verdict"))
+    assert one.page.title().startswith(one.page.inner_text("h1").replace("\xa0", " "))
+    one.page.click("#findings > summary")
     one.page.click("#findings li button >> nth=0")
     assert one.count(".box.selected") == 1
     assert one.focused().startswith("tanh step, rnn, t=")
@@ -251,8 +257,9 @@ def test_the_reverse_direction_is_cut_where_it_enters(show: Open) -> None:
 def test_the_theme_follows_the_system_until_it_is_switched(show: Open, scheme: str) -> None:
     one = show(make_trace(timesteps=4), context={"color_scheme": scheme})
     assert one.page.get_attribute("html", "data-theme") == scheme
-    one.page.click("#theme")
-    assert one.page.get_attribute("html", "data-theme") != scheme
+    other = "dark" if scheme == "light" else "light"
+    one.page.select_option("#theme", other)
+    assert one.page.get_attribute("html", "data-theme") == other
 
 
 def test_a_thousand_steps_pan_smoothly(show: Open) -> None:

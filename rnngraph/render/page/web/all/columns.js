@@ -1,15 +1,23 @@
+// @ts-check
 // Which columns the graph has: a shown step each, a fold for what is hidden between, the initial states at the ends.
 // The columns of a kind and the arrows between two kinds come from the scene; here they get their place.
+import { atomAt, atoms, entryOf, groups, isStep } from "./series.js";
+import { data } from "../data.js";
 
-const ui = {
-  detail: data.start.detail, rolled: data.start.rolled, ranges: data.start.steps, color: data.start.color,
-  backward: data.start.backward, weights: true, theme: "auto", selected: null,
+/** @type {any} */
+export const ui = {
+  detail: data.start.detail, rolled: data.start.rolled, ranges: data.start.steps, color: data.losses && data.start.color === "grad" ? "loss" : data.start.color,
+  backward: data.start.backward, weights: true, selected: null, opened: "",
 };
-let scene, columns = [], width = 0;
+export let scene, columns = [], width = 0;
+export const HEADER = 19, GUTTER = 190;
 
-const sceneName = () => (ui.detail === "layer" ? "layer" : ui.detail + (ui.rolled ? " rolled" : ""));
+export const shownBands = () => scene.bands.filter((band) => ui.weights || band.kind === "gradient");
+export const bottom = () => Math.max(scene.height + 40, ...shownBands().map((band) => band.y + band.height + (band.kind === "gradient" ? 12 : 4)));
 
-function buildColumns() {
+export const sceneName = () => (ui.detail === "layer" ? "layer" : ui.detail + (ui.rolled ? " rolled" : ""));
+
+export function buildColumns() {
   scene = data.scenes[sceneName()];
   const left = "L" in scene.columns, right = "R" in scene.columns;
   const inner = "O" in scene.columns ? [loopColumn()] : unrolledColumns();
@@ -26,19 +34,19 @@ function buildColumns() {
   width = x;
 }
 
-const endColumn = (type) => ({ type, kind: "initial", runs: [], first: -1, last: -1, count: 0 });
+export const endColumn = (type) => ({ type, kind: "initial", runs: [], first: -1, last: -1, count: 0 });
 
-function loopColumn() {
+export function loopColumn() {
   const runs = ui.ranges.map(([start, stop]) => [atomAt(start), atomAt(stop - 1) + 1]);
   return spanning("O", "loop", runs);
 }
 
-function spanning(type, kind, runs) {
+export function spanning(type, kind, runs) {
   const count = runs.reduce((sum, [first, stop]) => sum + atoms[stop - 1][1] - atoms[first][0], 0);
   return { type, kind, runs, first: atoms[runs[0][0]][0], last: atoms[runs.at(-1)[1] - 1][1] - 1, count };
 }
 
-function unrolledColumns() {
+export function unrolledColumns() {
   const found = [];
   let hidden = -1, range = 0;
   const flush = (atom) => {
@@ -59,10 +67,10 @@ function unrolledColumns() {
   return found;
 }
 
-const stepColumn = (atom) => spanning(String(groups[atom]), "step", [[atom, atom + 1]]);
+export const stepColumn = (atom) => spanning(String(groups[atom]), "step", [[atom, atom + 1]]);
 
 // Return the column that shows or hides a timestep; -1 stands for the initial state.
-function columnAt(step, reverse = false) {
+export function columnAt(step, reverse = false) {
   if (step < 0) return columns.find((column) => column.type === (reverse ? "R" : "L")) ?? null;
   let low = 0, high = columns.length - 1;
   while (low < high) {
@@ -74,7 +82,7 @@ function columnAt(step, reverse = false) {
 }
 
 // Return the first column that ends to the right of x.
-function columnAfter(x) {
+export function columnAfter(x) {
   let low = 0, high = columns.length - 1;
   while (low < high) {
     const middle = (low + high) >> 1;
@@ -83,19 +91,20 @@ function columnAfter(x) {
   return low;
 }
 
-function columnName(column) {
+export function columnName(column) {
   if (column.kind === "initial") return "before the recurrence";
   if (column.kind === "step") return `t=${column.first}`;
   if (column.kind === "fold") return `t=${column.first} … ${column.last}`;
   return column.count > 1 ? `each of ${column.count} steps` : `t=${column.first}`;
 }
 
-const wordOf = (column) => (column.kind === "step" ? data.labels[column.runs[0][0]] : null);
+export const wordOf = (column) => (column.kind === "step" ? data.labels[column.runs[0][0]] : null);
 
 // The recurrence that a box belongs to, -1 for none.
-const trackOf = (vertex) => (vertex.state >= 0 ? data.states[vertex.state].track : vertex.gates.length ? data.gates[vertex.gates[0]].track : -1);
+export const trackOf = (vertex) => (vertex.state >= 0 ? data.states[vertex.state].track : vertex.gates.length ? data.gates[vertex.gates[0]].track : -1);
 
-function isPadding(column, vertex = null) {
+/** @param {any} column @param {any} [vertex] */
+export function isPadding(column, vertex = null) {
   if (vertex?.kind === "initial") return false;
   const track = vertex ? trackOf(vertex) : -1, valid = track < 0 ? data.valid : data.recurrences[track].valid;
   return column.kind === "step" && entryOf(valid.plain, column.runs[0][0]) === 0;

@@ -1,18 +1,21 @@
+// @ts-check
 // Numbers as text and as colours. A measure is {low, high, counts, status, log}: its ends are decimal logarithms
 // where `log` is true, because norms below 1e-308 are still norms.
+import { data } from "../data.js";
+import { isDark } from "../theme.js";
 
-const OK = 0, ZERO = 1, UNDERFLOW = 2, NONFINITE = 3, UNOBSERVED = 4;
-const STATUS_TEXT = ["ok", "0", "underflow", "not finite", "not observed"];
-const STATUS_CLASS = ["", "is-zero", "is-underflow", "is-nonfinite", "is-unobserved"];
+export const OK = 0, ZERO = 1, UNDERFLOW = 2, NONFINITE = 3, UNOBSERVED = 4;
+export const STATUS_TEXT = ["ok", "0", "underflow", "not finite", "not observed"];
+export const STATUS_CLASS = ["", "is-zero", "is-underflow", "is-nonfinite", "is-unobserved"];
 
-function shortNumber(value, digits = 2) {
+export function shortNumber(value, digits = 2) {
   const size = Math.abs(value);
   if (value === 0) return "0";
   if (size >= 0.01 && size < 1000) return String(Number(value.toPrecision(size >= 100 ? Math.max(3, digits) : digits)));
   return tidy(value.toExponential(digits - 1));
 }
 
-function numberFromLog(log, digits = 2) {
+export function numberFromLog(log, digits = 2) {
   if (log > -300 && log < 300) return shortNumber(10 ** log, digits);
   let exponent = Math.floor(log);
   let mantissa = (10 ** (log - exponent)).toFixed(digits - 1);
@@ -20,12 +23,12 @@ function numberFromLog(log, digits = 2) {
   return tidy(`${mantissa}e${exponent}`);
 }
 
-function tidy(text) {
+export function tidy(text) {
   const [mantissa, exponent] = text.split("e");
   return `${mantissa.includes(".") ? mantissa.replace(/\.?0+$/, "") : mantissa}e${Number(exponent)}`;
 }
 
-function textOf(measure, digits = 2) {
+export function textOf(measure, digits = 2) {
   if (!measure) return "";
   if (measure.status !== OK) return STATUS_TEXT[measure.status];
   const write = measure.log ? numberFromLog : shortNumber;
@@ -35,17 +38,17 @@ function textOf(measure, digits = 2) {
 }
 
 // What else is hidden in a range of several steps, such as "3 zero".
-function restOf(measure) {
+export function restOf(measure) {
   const words = ["", "zero", "underflow", "not finite", "not observed"];
   return words.flatMap((word, status) => (word && status !== measure.status && measure.counts[status]
     ? [`${measure.counts[status]} ${word}`] : [])).join(", ");
 }
 
-const percent = (measure) => (measure.status === OK
+export const percent = (measure) => (measure.status === OK
   ? [...new Set([measure.low, measure.high].map((share) => `${Math.round(share * 1000) / 10} %`))].join(" … ")
   : measure.status === ZERO ? "0 %" : STATUS_TEXT[measure.status]);
 
-function mixed(stops, share) {
+export function mixed(stops, share) {
   const place = Math.min(1, Math.max(0, share)) * (stops.length - 1);
   const index = Math.min(Math.floor(place), stops.length - 2);
   return [1, 3, 5].map((at) => {
@@ -54,22 +57,21 @@ function mixed(stops, share) {
   });
 }
 
-const shareOf = (ends, value) => Math.min(1, Math.max(0, (value - ends[0]) / (ends[1] - ends[0])));
-const isDark = () => document.documentElement.dataset.theme === "dark";
+export const shareOf = (ends, value) => Math.min(1, Math.max(0, (value - ends[0]) / (ends[1] - ends[0])));
 
-function stopsFor(scale) {
+export function stopsFor(scale) {
   return data.scales.stops[(isDark() ? "dark" : "light") + (scale === "gain" ? "Balance" : "")];
 }
 
 // `scale` is one of arrows, bars, weights, gain, activation, saturation.
-function colourOf(scale, value) {
-  const [red, green, blue] = mixed(stopsFor(scale), shareOf(endsOf(scale), value));
+export function colourOf(scale, value) {
+  const [red, green, blue] = mixed(stopsFor(scale), shareOf(scaleEnds(scale), value));
   return `rgb(${red},${green},${blue})`;
 }
 
-function inkOn(scale, value) {
-  const [red, green, blue] = mixed(stopsFor(scale), shareOf(endsOf(scale), value));
+export function inkOver(scale, value) {
+  const [red, green, blue] = mixed(stopsFor(scale), shareOf(scaleEnds(scale), value));
   return 0.299 * red + 0.587 * green + 0.114 * blue < 128 ? "#ffffff" : "#111827";
 }
 
-const endsOf = (scale) => (scale === "saturation" ? [0, 1] : data.scales[scale]);
+export const scaleEnds = (scale) => (scale === "saturation" ? [0, 1] : data.scales[scale]);

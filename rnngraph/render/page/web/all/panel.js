@@ -1,21 +1,30 @@
+// @ts-check
 // The panel beside the graph: everything that is known of what was chosen.
+import { gatesOf, gradientOf, labelOf, sumOf } from "./column.js";
+import { columnName, columns, isPadding, scene, ui, wordOf } from "./columns.js";
+import { go } from "./go.js";
+import { vertexOf } from "./selected.js";
+import { isStep, lossOf, measureEntry, measureOf, nodeId } from "./series.js";
+import { OK, STATUS_CLASS, UNOBSERVED, percent, restOf, textOf } from "./text.js";
+import { byId, data } from "../data.js";
+import { html, oneLine } from "../elements.js";
 
-function showNothing() {
+export function showNothing() {
   ui.opened = "";
   const steps = `${data.timesteps} timestep${data.timesteps === 1 ? "" : "s"}`;
   byId("selection").replaceChildren(html("h2", {}, "Nothing chosen"),
     html("p", { class: "note" }, `${steps}. Click a box, an arrow back in time, a bar or a cell to see its numbers.`));
 }
 
-function show(title, under, ...blocks) {
+export function show(title, under, ...blocks) {
   ui.opened = title;
-  byId("selection").replaceChildren(html("h2", {}, title, html("button", { type: "button", class: "close", "aria-label": "Close", onclick: () => { deselect(); byId("view").focus(); } }, "×")),
+  byId("selection").replaceChildren(html("h2", {}, title, html("button", { type: "button", class: "close", "aria-label": "Close", onclick: () => go.close() }, "×")),
     html("p", { class: "note" }, under), ...blocks.filter(Boolean));
   byId("panel").scrollTop = 0;
 }
 
 // Rows of [name, value]; a measure becomes text, nothing is left out silently.
-function table(caption, rows) {
+export function table(caption, rows) {
   const kept = rows.filter(([, value]) => value !== null && value !== undefined && value !== "");
   if (!kept.length) return null;
   return html("table", {}, html("caption", {}, caption), html("tbody", {}, ...kept.map(([name, value]) => {
@@ -27,7 +36,7 @@ function table(caption, rows) {
   })));
 }
 
-function showVertex(column, vertex) {
+export function showVertex(column, vertex) {
   const row = scene.rows[vertex.row], state = vertex.state >= 0 ? data.states[vertex.state] : null;
   const word = wordOf(column), place = [columnName(column), word === null ? "" : `“${oneLine(word)}”`, row?.name, row?.direction, isPadding(column, vertex) ? "padding" : ""];
   const blocks = [vertex.formula || nodesOf(vertex).some((node) => node.formula) ? formula(vertex) : null];
@@ -42,15 +51,15 @@ function showVertex(column, vertex) {
   show(titleOf(column, vertex), place.filter(Boolean).map(oneLine).join(" · "), ...blocks);
 }
 
-const titleOf = (column, vertex) => (vertex.kind === "fold" ? `${column.count} folded steps` : labelOf(column, vertex).replaceAll("\n", " · "));
-const nodesOf = (vertex) => vertex.nodes.map((number) => scene.nodes[number]);
+export const titleOf = (column, vertex) => (vertex.kind === "fold" ? `${column.count} folded steps` : labelOf(column, vertex).replaceAll("\n", " · "));
+export const nodesOf = (vertex) => vertex.nodes.map((number) => scene.nodes[number]);
 
-function formula(vertex) {
+export function formula(vertex) {
   const texts = new Set([vertex.formula, ...nodesOf(vertex).map((node) => node.formula)].filter(Boolean));
   return html("p", { class: "formula" }, [...texts].join("\n"));
 }
 
-function stateTables(column, vertex, state) {
+export function stateTables(column, vertex, state) {
   if (vertex.kind === "initial") return [table("Gradient", [["‖∂L/∂state‖", measureEntry(state.initial, true)]])];
   const at = (name) => measureOf(state[name], column.runs);
   const known = (name) => (at(name).status === UNOBSERVED ? null : at(name));
@@ -66,28 +75,29 @@ function stateTables(column, vertex, state) {
   ];
 }
 
-function wholeNorm(vertex) {
+export function wholeNorm(vertex) {
   const norms = scene.norms[`${vertex.key} ${vertex.nodes.length - 1}`];
   return norms && "whole" in norms ? [["norm, all steps together", measureEntry(norms.whole, true)]] : [];
 }
 
-function foldBlocks(column) {
+export function foldBlocks(column) {
   const able = column.runs.every(([first, stop]) => Array.from({ length: stop - first }, (_, at) => first + at).every(isStep));
   return [
-    able ? html("p", {}, html("button", { type: "button", onclick: () => unfold(column) }, `Show these ${column.count} steps`))
+    able ? html("p", {}, html("button", { type: "button", onclick: () => go.unfold(column) }, `Show these ${column.count} steps`))
       : html("p", { class: "note" }, `Most of these steps are not in this file; write them with --steps ${column.first}:${column.last + 1}.`),
     ...data.states.filter((state) => column.first < state.timesteps).map((state) => table(state.name, [["‖∂L/∂state‖", measureOf(state.grad, column.runs)], ["carried", measureOf(state.carried, column.runs)], ["gain", measureOf(state.gain, column.runs)]])),
   ];
 }
 
-function nodeTable(column, vertex, node, number) {
+export function nodeTable(column, vertex, node, number) {
   const id = column.kind === "step" ? nodeId(scene, vertex.key, number, column.runs[0][0]) : -1;
   return table(`Recorded: ${node.label}`, [["op", node.op], ["name", oneLine(node.name)], ["shape", node.shape], ["scope", oneLine(node.scope)],
     ["inputs", node.inputs.map(oneLine).join("\n")], ["node", id >= 0 ? id : ""]]);
 }
 
 // Buttons to the boxes that this one takes from and gives to.
-function neighbours(column, vertex) {
+export function neighbours(column, vertex) {
+  /** @type {{from: any[], to: any[]}} */
   const found = { from: [], to: [] };
   const look = (arrows, here, before) => arrows.filter((edge) => edge.kind !== "b").forEach((edge) => {
     const ends = [edge.from, edge.to].map(([side, key]) => [side || here === before ? here : before, key]);
@@ -99,26 +109,26 @@ function neighbours(column, vertex) {
   look(column.plan.edges, column, column);
   look(column.arrows, column, columns[column.index - 1]);
   if (next) look(next.arrows, next, column);
-  return [["Takes", found.from], ["Gives to", found.to]].filter(([, list]) => list.length).map(([name, list]) => html("p", { class: "ways" }, `${name} `,
-    ...list.slice(0, 12).map(([where, key]) => html("button", { type: "button", onclick: () => select(where, key, { focus: true }) },
+  return /** @type {[string, any[]][]} */ ([["Takes", found.from], ["Gives to", found.to]]).filter(([, list]) => list.length).map(([name, list]) => html("p", { class: "ways" }, `${name} `,
+    ...list.slice(0, 12).map(([where, key]) => html("button", { type: "button", onclick: () => go.select(where, key, { focus: true }) },
       `${titleOf(where, vertexOf(where, key))}${where === column ? "" : `, ${columnName(where)}`}`))));
 }
 
-function showArrow({ walk, column, before }) {
+export function showArrow({ walk, column, before }) {
   const from = walk.to === column ? before : column;
   ui.selected = null;
-  markSelected();
+  for (const placed of go.placed) placed();
   show(`${walk.state.name}, back in time`, `from ${columnName(from)} to ${columnName(walk.to)}`,
     walk.cut ? html("p", {}, "The recurrence is cut here: no gradient goes further back.") : table("Carried", [
       ["norm that arrives", walk.carried], ["gain", walk.gain?.status === UNOBSERVED ? null : walk.gain],
       ["norm, decimal logarithm", walk.carried.status === OK ? walk.carried.high.toFixed(3) : null]]));
 }
 
-function showBand(name, column) {
+export function showBand(name, column) {
   const parameter = data.parameters.find((one) => one.name === name);
   if (!parameter) {
     const vertex = column.plan.vertices.find((one) => one.state >= 0 && data.states[one.state].name === name && one.kind !== "fold");
-    return select(column, (vertex ?? column.plan.vertices[0]).key, { focus: false });
+    return go.select(column, (vertex ?? column.plan.vertices[0]).key, { focus: false });
   }
   show(parameter.name, `weight, ${parameter.shape}, shared by all steps`,
     table("Gradient", [[`from ${columnName(column)}`, measureOf(parameter.steps, column.runs)], ["sum over all steps", measureEntry(parameter.grad, true)],

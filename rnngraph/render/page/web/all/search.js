@@ -1,9 +1,19 @@
-// Search for operations, layers, states, weights, words and steps, and the findings of a diagnosis: both lead to a place.
+// @ts-check
+// Search for operations, layers, states, weights, words and steps: what is found leads to its place.
+import { view } from "./camera.js";
+import { columnAfter, columnAt, columns, scene, ui } from "./columns.js";
+import { showRanges } from "./controls.js";
+import { select } from "./focus.js";
+import { nodesOf, showBand } from "./panel.js";
+import { vertexOf } from "./selected.js";
+import { atomAt, atoms, isStep, merged } from "./series.js";
+import { byId, data, last } from "../data.js";
+import { html, oneLine } from "../elements.js";
 
-const FOUND = 40;
-let results = [], chosen = -1;
+export const FOUND = 40;
+let results = [], marked = -1;
 
-function searchFor(text) {
+export function searchFor(text) {
   const wanted = text.trim().toLowerCase(), found = [];
   const number = /^(?:t\s*=\s*)?(\d+)$/.exec(wanted);
   if (number && Number(number[1]) <= last) found.push({ text: `step t=${Number(number[1])}`, go: () => goTo(Number(number[1])) });
@@ -28,24 +38,24 @@ function searchFor(text) {
 }
 
 // Show a timestep, unfolded with its neighbours, and choose a state's box there.
-function goTo(step, state = -1) {
+export function goTo(step, state = -1) {
   if ((columnAt(step)?.kind === "fold") && isStep(atomAt(step))) showRanges(merged([...ui.ranges, [Math.max(0, step - 2), Math.min(data.timesteps, step + 3)]]));
   const column = columnAt(step), own = column.plan.vertices;
   select(column, (own.find((one) => one.state === state && state >= 0) ?? own.find((one) => one.state >= 0) ?? own[0]).key, { focus: true });
 }
 
-function goToKey(key) {
+export function goToKey(key) {
   const middle = columnAfter((view.width / 2 - view.x) / view.scale), near = [...columns].sort((a, b) => Math.abs(a.index - middle) - Math.abs(b.index - middle));
   const column = near.find((one) => vertexOf(one, key));
   if (column) select(column, key, { focus: true });
 }
 
-function startSearch() {
+export function startSearch() {
   const field = byId("search"), list = byId("found");
   const close = () => { list.hidden = true; field.setAttribute("aria-expanded", false); field.removeAttribute("aria-activedescendant"); };
   const take = (index) => { const result = results[index]; if (result) { close(); result.go(); } };
   const mark = (index) => {
-    chosen = index;
+    marked = index;
     [...list.children].forEach((item, at) => item.setAttribute("aria-selected", at === index));
     if (index >= 0) { field.setAttribute("aria-activedescendant", `found${index}`); list.children[index].scrollIntoView({ block: "nearest" }); }
   };
@@ -62,34 +72,11 @@ function startSearch() {
   });
   field.addEventListener("keydown", (event) => {
     if (event.key === "ArrowDown" || event.key === "ArrowUp") {
-      if (results.length) mark((chosen + (event.key === "ArrowDown" ? 1 : -1) + results.length) % results.length);
-    } else if (event.key === "Enter") take(chosen);
+      if (results.length) mark((marked + (event.key === "ArrowDown" ? 1 : -1) + results.length) % results.length);
+    } else if (event.key === "Enter") take(marked);
     else if (event.key === "Escape") { close(); field.value = ""; byId("view").focus(); }
     else return;
     event.preventDefault();
   });
   field.addEventListener("blur", close);
-}
-
-function startFindings() {
-  const diagnosis = data.diagnosis, button = byId("verdict");
-  if (!diagnosis) return;
-  Object.assign(button, { hidden: false, textContent: diagnosis.verdict.replaceAll("_", " ") });
-  button.classList.add(diagnosis.verdict === "healthy" ? "fine" : "wrong");
-  button.addEventListener("click", () => byId("findings").scrollIntoView());
-  byId("findings").hidden = false;
-  byId("horizon").textContent = `Verdict at a horizon of ${diagnosis.horizon} steps: ${diagnosis.verdict.replaceAll("_", " ")}.`;
-  byId("findings").querySelector("ol").append(...diagnosis.findings.map((finding) => html("li", { class: finding.severity },
-    html("button", { type: "button", onclick: () => goToFinding(finding.where) }, html("strong", {}, finding.rule.replaceAll("_", " ")), ` ${oneLine(finding.text)}`),
-    finding.advice ? html("p", { class: "note" }, oneLine(finding.advice)) : "")));
-}
-
-function goToFinding(where) {
-  const state = data.states.findIndex((one) => one.name === where.state
-    || (where.state === undefined && one.layer === where.layer && (where.direction ?? one.direction) === one.direction));
-  if (typeof where.timestep === "number" && where.timestep >= 0 && where.timestep <= last) return goTo(where.timestep, state);
-  if (where.parameter) return showBand(where.parameter, columns.find((column) => column.count));
-  const found = data.states[state] ?? data.states[0];
-  // The far end of the walk back is where a vanished or exploded gradient shows.
-  goTo(found.direction === "reverse" ? last : 0, Math.max(0, state));
 }

@@ -1,6 +1,17 @@
+// @ts-check
 // The whole sequence at a glance: the norm of every state's gradient, and which part is in view. Drag to move there.
+import { tall, view } from "./camera.js";
+import { GUTTER, columnAfter, columnAt, columns, ui } from "./columns.js";
+import { go } from "./go.js";
+import { atoms, measureOf } from "./series.js";
+import { themed } from "./shapes.js";
+import { NONFINITE, OK, colourOf, shareOf } from "./text.js";
+import { bound, soon } from "./view.js";
+import { byId, data, last } from "../data.js";
+import { html } from "../elements.js";
+import { isDark } from "../theme.js";
 
-function drawMinimap() {
+export function drawMinimap() {
   const canvas = byId("minimap"), ratio = window.devicePixelRatio || 1, wide = canvas.clientWidth;
   if (!wide) return;
   Object.assign(canvas, { width: Math.round(wide * ratio), height: Math.round(44 * ratio) });
@@ -15,7 +26,7 @@ function drawMinimap() {
       const from = x(atoms[atom][0]), size = Math.max(1, x(atoms[stop - 1][1]) - from), band = high / data.states.length, top = index * band + 2;
       if (found.status === OK) {
         const share = Math.max(0.06, shareOf(ends, found.high));
-        context.fillStyle = colourOf("bars", found.high);
+        context.fillStyle = ui.color === "loss" ? themed("amount") : colourOf("bars", found.high);
         context.fillRect(from, top + band * (1 - share), size > 3 ? size - 1 : size, band * share - (band > 8 ? 1 : 0));
       } else if (found.status === NONFINITE) {
         context.fillStyle = "#c62828";
@@ -26,16 +37,17 @@ function drawMinimap() {
   markMinimap();
 }
 
+/** @type {any} */
 let minimapImage = null;
 
 // The steps in view, as timesteps.
-function inView() {
+export function inView() {
   const scale = view.scale, left = columnAfter((GUTTER * tall() - view.x) / scale), right = columnAfter((view.width - view.x) / scale);
   const known = columns.slice(left, right + 1).filter((column) => column.count);
   return known.length ? [known[0].first, known.at(-1).last + 1] : [0, data.timesteps];
 }
 
-function markMinimap() {
+export function markMinimap() {
   const canvas = byId("minimap");
   if (!minimapImage || minimapImage.width !== canvas.width) return;
   const context = canvas.getContext("2d"), ratio = window.devicePixelRatio || 1, wide = canvas.clientWidth, [first, stop] = inView();
@@ -55,7 +67,7 @@ function markMinimap() {
   canvas.setAttribute("aria-valuetext", `steps ${first} to ${stop - 1} of ${data.timesteps}`);
 }
 
-function centreOn(step) {
+export function centreOn(step) {
   const column = columnAt(Math.min(last, Math.max(0, step)));
   const within = column.count > 1 ? (step - column.first) / column.count : 0.5;
   view.x = (view.width + GUTTER * tall()) / 2 - (column.x + column.plan.width * within) * view.scale;
@@ -63,7 +75,8 @@ function centreOn(step) {
   soon();
 }
 
-function startMinimap() {
+export function startMinimap() {
+  go.placed.push(markMinimap);
   const canvas = byId("minimap");
   const follow = (event) => {
     const box = canvas.getBoundingClientRect();

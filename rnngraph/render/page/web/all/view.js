@@ -1,34 +1,35 @@
+// @ts-check
 // Zoom and pan. Only the columns in view are in the page, so that a thousand steps cost what twenty cost.
+import { drawNames, namesFor } from "./bands.js";
+import { LEAST, isFar, pitchOf, tall, total, view } from "./camera.js";
+import { drawColumn } from "./column.js";
+import { GUTTER, bottom, columnAfter, columnAt, columns, width } from "./columns.js";
+import { drawFar, forgetFar, rememberFar } from "./far.js";
+import { go } from "./go.js";
+import { byId } from "../data.js";
 
-const view = { x: 0, y: 0, scale: 1, width: 0, height: 0, drawn: new Map(), moved: false };
-
-function pitchOf() {
-  const steps = columns.filter((column) => column.kind === "step");
-  return steps.length > 1 ? steps[0].plan.width + 52 : 160;
-}
-
-function redraw() {
+export function redraw() {
   clearColumns();
-  for (const column of columns) column.far = null;
+  forgetFar();
   drawNames();
   place();
-  drawTrail();
 }
 
-function clearColumns() {
+export function clearColumns() {
   view.drawn.clear();
   byId("columns").replaceChildren();
 }
 
 // Move the drawing to view.x, view.y and add or remove columns at its sides.
-function place() {
+export function place() {
   const { scale } = view, high = tall();
   byId("world").setAttribute("transform", `translate(${view.x.toFixed(2)} ${view.y.toFixed(2)}) scale(${scale.toFixed(4)} ${high.toFixed(4)})`);
   if (Math.abs(high - namesFor) > 0.02) drawNames();
   const sticky = Math.max(0, view.x - GUTTER * high);
   byId("names").setAttribute("transform", `translate(${sticky.toFixed(2)} ${view.y.toFixed(2)}) scale(${high.toFixed(4)})`);
   const first = Math.max(0, columnAfter(-view.x / scale) - 1), stop = Math.min(columns.length, columnAfter((view.width - view.x) / scale) + 2);
-  drawFar(first, stop);
+  drawFar();
+  rememberFar();
   if (isFar()) clearColumns();
   for (const [index, element] of view.drawn) {
     if ((index < first || index >= stop) && !element.contains(document.activeElement)) {
@@ -37,20 +38,18 @@ function place() {
     }
   }
   for (let index = first; index < stop && !isFar(); index += 1) if (!view.drawn.has(index)) drawOne(index);
-  markSelected();
-  markMinimap();
+  for (const placed of go.placed) placed();
 }
 
-function drawOne(index) {
+export function drawOne(index) {
   const element = drawColumn(columns[index]);
   view.drawn.set(index, element);
   byId("columns").append(element);
 }
 
-const total = () => ({ width: width + GUTTER + 40, height: bottom() + 40 });
-const leastScale = () => Math.min(LEAST / pitchOf(), view.width / total().width, view.height / total().height);
+export const leastScale = () => Math.min(LEAST / pitchOf(), view.width / total().width, view.height / total().height);
 
-function zoomAt(factor, x = view.width / 2, y = view.height / 2) {
+export function zoomAt(factor, x = view.width / 2, y = view.height / 2) {
   const before = { wide: view.scale, high: tall() };
   view.scale = Math.min(4, Math.max(leastScale(), view.scale * factor));
   view.x = x - (x - view.x) * (view.scale / before.wide);
@@ -60,12 +59,37 @@ function zoomAt(factor, x = view.width / 2, y = view.height / 2) {
   soon();
 }
 
-function zoomTo(scale) {
+// Views before a zoom, to go back to.
+const before = [];
+
+export function keepView() {
+  const { x, y, scale } = view, latest = before.at(-1);
+  if (!latest || latest.scale !== scale) before.push({ x, y, scale });
+  if (before.length > 50) before.shift();
+  byId("undo").disabled = false;
+}
+
+export function undoZoom() {
+  const found = before.pop();
+  byId("undo").disabled = !before.length;
+  if (!found) return;
+  Object.assign(view, found);
+  bound();
+  place();
+}
+
+export function zoomBy(factor) {
+  keepView();
+  zoomAt(factor);
+}
+
+export function zoomTo(scale) {
+  keepView();
   zoomAt(scale / view.scale);
   place();
 }
 
-function panBy(dx, dy) {
+export function panBy(dx, dy) {
   view.x += dx;
   view.y += dy;
   bound();
@@ -73,7 +97,7 @@ function panBy(dx, dy) {
 }
 
 // Keep some of the drawing in view.
-function bound() {
+export function bound() {
   view.moved = true;
   const margin = 80, { scale } = view, names = GUTTER * tall();
   const most = width * scale + names > view.width ? names + view.width / 4 : view.width - margin;
@@ -81,34 +105,48 @@ function bound() {
   view.y = Math.min(view.height - margin, Math.max(margin - bottom() * tall(), view.y));
 }
 
-let waiting = false;
-function soon() {
+export let waiting = false;
+export function soon() {
   if (waiting) return;
   waiting = true;
   requestAnimationFrame(() => { waiting = false; place(); });
 }
 
-// Fit the height, and the width where that leaves the text readable; start at the left otherwise.
-function fit(least = 0) {
+// Fit all of it.
+export function fit() {
   measureView();
-  const whole = total(), high = view.height / whole.height, wide = view.width / whole.width;
-  const scale = wide < 0.47 ? Math.min(high, view.width < 700 ? 0.62 : 1) : Math.min(high, wide, 1.4);
-  view.scale = Math.max(scale, least);
-  const left = (view.width - whole.width * view.scale) / 2;
-  view.x = Math.max(0, left) + GUTTER * view.scale;
-  view.y = topFor(view.scale);
+  const whole = total();
+  stand(Math.min(view.height / whole.height, view.width / whole.width, 1.4));
+}
+
+// Begin where the text can be read: all of it where there is room, otherwise around a step.
+export function begin(step) {
+  measureView();
+  const whole = total(), least = Math.min(1, Math.max(0.55, view.height / whole.height));
+  stand(Math.max(least, Math.min(view.height / whole.height, view.width / whole.width, 1.4)));
+  if (whole.width * view.scale <= view.width) return;
+  const column = columnAt(step), middle = (view.width + GUTTER * view.scale) / 2 - (column.x + column.plan.width / 2) * view.scale;
+  view.x = Math.min(GUTTER * view.scale, Math.max(middle, view.width - 30 - width * view.scale));
   place();
 }
 
-const topFor = (high) => Math.max(12, (view.height - total().height * high) / 2) + 8 * high;
+function stand(scale) {
+  view.scale = scale;
+  view.moved = false;
+  view.x = Math.max(0, (view.width - total().width * scale) / 2) + GUTTER * tall();
+  view.y = topFor(tall());
+  place();
+}
 
-function measureView() {
+export const topFor = (high) => Math.max(12, (view.height - total().height * high) / 2) + 8 * high;
+
+export function measureView() {
   const box = byId("view").getBoundingClientRect();
   [view.width, view.height] = [box.width, box.height];
 }
 
 // Bring a part of the drawing into view.
-function reveal(x, y, wide, high) {
+export function reveal(x, y, wide, high) {
   const { scale } = view, margin = 30, names = GUTTER * tall() + margin;
   const left = x * scale + view.x, right = (x + wide) * scale + view.x;
   if (left < names || right > view.width - margin) view.x = Math.max(names, (view.width - wide * scale) / 2) - x * scale;
@@ -117,12 +155,14 @@ function reveal(x, y, wide, high) {
   place();
 }
 
-function listenToPointer() {
+export function listenToPointer() {
   const area = byId("view"), pointers = new Map();
-  let apart = 0, moved = 0;
+  let apart = 0, moved = 0, wheeled = 0;
   area.addEventListener("wheel", (event) => {
     event.preventDefault();
     const box = area.getBoundingClientRect(), unit = event.deltaMode === 1 ? 16 : 1;
+    if (performance.now() - wheeled > 400 && !event.shiftKey && !event.deltaX) keepView(); // a turn of the wheel is one zoom
+    wheeled = performance.now();
     if (event.shiftKey || Math.abs(event.deltaX) > Math.abs(event.deltaY)) panBy(-(event.deltaX || event.deltaY) * unit, 0);
     else zoomAt(Math.exp(-Math.max(-120, Math.min(120, event.deltaY * unit)) * 0.0022), event.clientX - box.left, event.clientY - box.top);
   }, { passive: false });
@@ -141,6 +181,7 @@ function listenToPointer() {
     area.classList.toggle("dragging", moved > 4);
     if (pointers.size === 1) return panBy(dx, dy);
     const [one, two] = [...pointers.values()], distance = Math.hypot(one[0] - two[0], one[1] - two[1]), box = area.getBoundingClientRect();
+    if (!apart) keepView();
     if (apart) zoomAt(distance / apart, (one[0] + two[0]) / 2 - box.left, (one[1] + two[1]) / 2 - box.top);
     apart = distance;
   });

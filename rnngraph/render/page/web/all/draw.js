@@ -1,36 +1,9 @@
-// Elements of the drawing. Text reaches the page as text content only.
-
-const SVG = "http://www.w3.org/2000/svg";
-
-function svg(tag, attributes = {}, text = "") {
-  const element = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  if (text) element.textContent = text;
-  return element;
-}
-
-function html(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name === "onclick") element.addEventListener("click", value); else element.setAttribute(name, value);
-  }
-  element.append(...children);
-  return element;
-}
-
-const byId = (id) => document.getElementById(id);
-
-// Make what breaks a line visible, as the other formats do.
-const oneLine = (text) => text.replace(/\n/g, "↵").replace(/\t/g, "⇥").replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, "�");
-
-function shorten(text, room, size) {
-  const most = Math.max(3, Math.floor(room / (size * 0.56)));
-  const characters = [...text];
-  return characters.length > most ? `${characters.slice(0, most - 1).join("")}…` : text;
-}
+// @ts-check
+// Curves and texts of the graph of every step.
+import { shorten, svg } from "../elements.js";
 
 // Points are x and y in turn, 3k + 1 of them; the tip is drawn back so that the arrow head ends there.
-function pathOf(points, offset, back = 0) {
+export function pathOf(points, offset, back = 0) {
   const all = points.map((value, index) => (index % 2 ? value : value + offset));
   const end = all.length - 2;
   if (back) {
@@ -44,14 +17,14 @@ function pathOf(points, offset, back = 0) {
   return text;
 }
 
-function direction(points) {
+export function direction(points) {
   const end = points.length - 2;
   const dx = points[end] - points[end - 2], dy = points[end + 1] - points[end - 1];
   const length = Math.hypot(dx, dy) || 1;
   return [dx / length, dy / length];
 }
 
-function headOf(points, offset, length, half) {
+export function headOf(points, offset, length, half) {
   const end = points.length - 2, [dx, dy] = direction(points);
   const x = points[end] + offset, y = points[end + 1];
   const at = (along, across) => `${(x - dx * along - dy * across).toFixed(1)} ${(y - dy * along + dx * across).toFixed(1)}`;
@@ -59,14 +32,14 @@ function headOf(points, offset, length, half) {
 }
 
 // The first half of a curve of one piece: an arrow that ends at a cut.
-function halved([ax, ay, bx, by, cx, cy, dx, dy]) {
+export function halved([ax, ay, bx, by, cx, cy, dx, dy]) {
   const middle = (one, two) => (one + two) / 2;
   const [px, py, qx, qy, rx, ry] = [middle(ax, bx), middle(ay, by), middle(bx, cx), middle(by, cy), middle(cx, dx), middle(cy, dy)];
   const [sx, sy, tx, ty] = [middle(px, qx), middle(py, qy), middle(qx, rx), middle(qy, ry)];
   return [ax, ay, px, py, sx, sy, middle(sx, tx), middle(sy, ty)];
 }
 
-function lines(parent, text, box, size, attributes = {}) {
+export function lines(parent, text, box, size, attributes = {}) {
   const rows = text.split("\n");
   const element = svg("text", { x: box.x + box.width / 2, "font-size": size, ...attributes });
   const top = box.y + box.height / 2 - ((rows.length - 1) * size * 1.2) / 2;
