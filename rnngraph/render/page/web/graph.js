@@ -33,11 +33,18 @@ export function leftAt(plan, number, t) {
   return walk && place >= 0 && walk.lag + place <= plan.visible ? walk.decades[place] : null;
 }
 
+/** @type {WeakMap<object, {top: number, low: number}>} */
+const knownEnds = new WeakMap();
+
 /** The ends of the scale of bars: down to the floor, or only as far as there is something where it grows. @param {Plan} plan */
 export function endsOf(plan) {
+  const known = knownEnds.get(plan.seen);
+  if (known) return known;
   let top = 0, low = 0;
   for (const walk of plan.seen.walks) for (const value of walk ? walk.decades : []) if (Number.isFinite(value)) { top = Math.max(top, value); low = Math.min(low, value); }
-  return { top, low: top > 1 ? Math.max(FLOOR, Math.min(low, 0) - 1) : FLOOR };
+  const ends = { top, low: top > 1 ? Math.max(FLOOR, Math.min(low, 0) - 1) : FLOOR };
+  knownEnds.set(plan.seen, ends);
+  return ends;
 }
 
 /** @param {any} parent @param {Plan} plan @param {import("./fold.js").Segment} one */

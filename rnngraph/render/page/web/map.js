@@ -104,8 +104,8 @@ function names(context, left, wide, tall) {
 }
 
 /** @param {number} width */
-export function drawMap(width) {
-  const canvas = byId("map"), ratio = window.devicePixelRatio || 1, seen = chosen();
+export function paintMap(width) {
+  const canvas = byId("map"), ratio = window.devicePixelRatio || 1;
   mapWidth = width;
   mapHeight = Math.round(Math.min(width - 8, Math.max(44, lossCount * 30))) + FOOT;
   const key = `${width} ${ratio} ${document.documentElement.dataset.theme}`;
@@ -113,6 +113,12 @@ export function drawMap(width) {
   if (canvas.width !== mapWidth * ratio || canvas.height !== mapHeight * ratio) Object.assign(canvas, { width: mapWidth * ratio, height: mapHeight * ratio });
   canvas.style.width = `${mapWidth}px`;
   canvas.style.height = `${mapHeight}px`;
+}
+
+/** Show which loss is looked from. */
+export function markMap() {
+  if (!painted) return;
+  const canvas = byId("map"), ratio = window.devicePixelRatio || 1, seen = chosen();
   const context = canvas.getContext("2d"), { left, wide, tall } = roomOf(), high = tall / lossCount, y = yOf(seen.number);
   context.setTransform(1, 0, 0, 1, 0, 0);
   context.clearRect(0, 0, canvas.width, canvas.height);

@@ -5,7 +5,7 @@ import { byId } from "./data.js";
 import { svg } from "./elements.js";
 import { drawGraph } from "./graph.js";
 import { chosen, look, whenSeen } from "./loss.js";
-import { drawMap, startMap } from "./map.js";
+import { markMap, paintMap, startMap } from "./map.js";
 import { planOf } from "./place.js";
 import { startPlay, visibleLags } from "./play.js";
 import { say, sayMeta } from "./say.js";
@@ -15,6 +15,8 @@ import { lossCount } from "./walks.js";
 import { drawWhy } from "./why.js";
 import { drawWords, haveWords } from "./words.js";
 
+const REST = 80; // milliseconds
+let resting = 0;
 let beside = false; // whether the map and the curve have been asked for: the picture is painted first
 
 function drawWalk() {
@@ -34,7 +36,7 @@ function drawRest() {
   if (!beside) return;
   const width = Math.max(240, Math.floor(byId("curve").clientWidth)), seen = chosen();
   drawWhy(Math.max(240, byId("factors").clientWidth), innerWidth < 600);
-  if (lossCount > 1) drawMap(Math.min(width, 420));
+  if (lossCount > 1) { paintMap(Math.min(width, 420)); markMap(); }
   drawCurve(planOf(seen, width, Infinity), width);
 }
 
@@ -45,7 +47,9 @@ function drawAll() {
   byId("slider-text").textContent = `t = ${seen.t}`;
   sayMeta(seen);
   drawWalk();
-  drawRest();
+  window.clearTimeout(resting);
+  resting = window.setTimeout(drawRest, REST); // while the slider moves, the picture alone follows it
+  if (beside && lossCount > 1) markMap();
 }
 
 let asked = false;

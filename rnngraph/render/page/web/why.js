@@ -8,7 +8,7 @@ import { rowName, rows } from "./walks.js";
 
 const COLOURED = "this loss";
 
-/** @typedef {{name: string, style: string, values: (number | null)[]}} Line */
+/** @typedef {{name: string, style: string, values: (number | null)[], average: number}} Line */
 
 /** The factors of a row: of this loss, and those that are known for all losses together. @param {number} number @returns {Line[]} */
 function linesOf(number) {
@@ -18,9 +18,20 @@ function linesOf(number) {
     const factor = 10 ** (walk.decades[place + 1] - walk.decades[place]);
     if (Number.isFinite(factor)) own[walk.steps[place]] = factor;
   }
-  const found = /** @type {Line[]} */ ([{ name: COLOURED, style: "line-loss", values: own }]);
-  if (row.gate && row.gates.length) found.push({ name: row.gate[1] || `gate ${row.gate[0]}`, style: "line-ink", values: row.gates });
-  if (row.weights.length) found.push({ name: "recurrent weight", style: "line-ink", values: row.weights }, { name: row.squashed, style: "line-grey", values: row.activation });
+  return [{ name: COLOURED, style: "line-loss", values: own, average: averageOf(own) }, ...othersOf(number)];
+}
+
+/** @type {Map<number, Line[]>} */
+const others = new Map();
+
+/** The factors that do not depend on the loss. @param {number} number @returns {Line[]} */
+function othersOf(number) {
+  const known = others.get(number), row = rows[number], found = /** @type {Line[]} */ ([]);
+  if (known) return known;
+  const add = (/** @type {string} */ name, /** @type {string} */ style, /** @type {(number | null)[]} */ values) => found.push({ name, style, values, average: averageOf(values) });
+  if (row.gate && row.gates.length) add(row.gate[1] || `gate ${row.gate[0]}`, "line-ink", row.gates);
+  if (row.weights.length) { add("recurrent weight", "line-ink", row.weights); add(row.squashed, "line-grey", row.activation); }
+  others.set(number, found);
   return found;
 }
 
@@ -42,10 +53,11 @@ export function drawWhy(width, phone) {
 /** @param {number} number @param {number} width @param {boolean} phone @param {boolean} named */
 function chart(number, width, phone, named) {
   const row = rows[number], left = phone ? 36 : 140, high = phone ? 146 : 150, above = phone ? 41 : 26, lines = linesOf(number), each = (width - left) / row.timesteps;
-  const known = lines.flatMap((line) => line.values).filter((value) => value !== null && Number.isFinite(value)).map(Number).sort((a, b) => a - b);
+  const some = Math.max(1, Math.floor(row.timesteps / 400)); // the ends of the scale need not look at each of many steps
+  const known = lines.flatMap((line) => line.values.filter((value, t) => t % some === 0 && value !== null && Number.isFinite(value))).map(Number).sort((a, b) => a - b);
   const most = Math.max(1, known[Math.floor((known.length - 1) * 0.98)] ?? 1), top = [1, 1.5, 2, 3, 5, 10, 20, 50, 100].find((one) => one >= most) ?? 10 ** Math.ceil(Math.log10(most));
   const y = (/** @type {number} */ value) => above + (high - above - 24) * (1 - Math.min(value, top * 1.04) / top);
-  const averages = lines.map((line) => `${line.name} ×${Number(averageOf(line.values).toPrecision(2))}`);
+  const averages = lines.map((line) => `${line.name} ×${Number(line.average.toPrecision(2))}`);
   const drawing = svg("svg", { width, height: high, viewBox: `0 0 ${width} ${high}`, role: "img", "aria-label": `${rowName(row)}: factor of a step back, on average ${averages.join(", ")}` });
   for (const value of [0, top / 2, top, ...(top > 1 && top !== 2 ? [1] : [])]) {
     drawing.append(svg("path", { class: value === 1 ? "percent" : "rule", d: `M${left} ${tenth(y(value))}H${width}` }),
@@ -79,10 +91,10 @@ function pathOver(values, left, each, y) {
 /** A line of names over the chart; the factor that takes most is said to be why. @param {any} drawing @param {Line[]} lines @param {string[]} averages
  * @param {number} left @param {number} width */
 function nameLines(drawing, lines, averages, left, width) {
-  const others = lines.map((line) => (line.style === "line-loss" ? Infinity : averageOf(line.values))), least = Math.min(...others);
+  const others = lines.map((line) => (line.style === "line-loss" ? Infinity : line.average)), least = Math.min(...others);
   let x = width < 560 ? 0 : left, y = 12;
   lines.forEach((line, index) => {
-    const text = `${averages[index]}${others[index] === least && least < 0.9 && averageOf(lines[0].values) < 0.9 && width >= 560 ? ": this is why" : ""}`, style = { "line-ink": "bold", "line-loss": "blue" }[line.style] ?? "muted";
+    const text = `${averages[index]}${others[index] === least && least < 0.9 && lines[0].average < 0.9 && width >= 560 ? ": this is why" : ""}`, style = { "line-ink": "bold", "line-loss": "blue" }[line.style] ?? "muted";
     const long = 18 + text.length * 7;
     if (x + long > width + 20) [x, y] = [0, y + 15];
     drawing.append(svg("path", { class: line.style, d: `M${x} ${y - 4}h14` }), svg("text", { class: style, "font-size": 12, x: x + 18, y }, text));

@@ -8,11 +8,11 @@ import { current } from "./selected.js";
 import { farShapes, themed } from "./shapes.js";
 import { byId, data } from "../data.js";
 
-const TILE = 256, BUDGET = 5; // pixels; milliseconds a frame for new tiles
+const TILE = 128, BUDGET = 4, SETTLED = 70; // pixels; milliseconds a frame for new tiles, and without a change of scale before any
 const PIXELS = 4; // a step this narrow is one column of pixels
 
 const tiles = new Map(); // number of the tile -> canvas, for one scale
-let tilesFor = "", promised = false;
+let tilesFor = "", promised = false, scaledAt = -Infinity;
 /** @type {any} */
 let kept = null;
 /** @type {Float64Array | null} */
@@ -37,9 +37,10 @@ export function drawFar() {
   context.setTransform(1, 0, 0, 1, 0, 0);
   context.clearRect(0, 0, wide, high);
   const first = Math.floor(-x / TILE), stop = Math.ceil((view.width - x) / TILE), begun = performance.now();
+  const resting = !kept || begun - scaledAt > SETTLED;
   let missing = false;
   for (let number = first; number < stop; number += 1) {
-    if (!tiles.has(number) && performance.now() - begun < BUDGET) tiles.set(number, paintTile(number, ratio, upright));
+    if (resting && !tiles.has(number) && performance.now() - begun < BUDGET) tiles.set(number, paintTile(number, ratio, upright));
     const tile = tiles.get(number);
     if (tile) context.drawImage(tile, Math.round((number * TILE + x) * ratio), Math.round((view.y - ABOVE * upright) * ratio));
     else { missing = true; drawKept(context, number, ratio, upright); }
@@ -66,6 +67,7 @@ function keepImage(key, canvas) {
     kept = { image, x: shownAt.x, y: shownAt.y, scale, upright };
   }
   tiles.clear();
+  scaledAt = performance.now();
   tilesFor = key;
 }
 
