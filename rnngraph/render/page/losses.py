@@ -11,7 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from rnngraph.diagnosis.one_loss import INITIAL, Losses, OneLoss, Walk
+from rnngraph.diagnosis.one_loss import INITIAL, Losses, OneLoss
+from rnngraph.graph.one_loss.choose import SeenFrom, choose
+from rnngraph.graph.one_loss.losses import bearing
+from rnngraph.graph.one_loss.model import SeenRow
+from rnngraph.graph.one_loss.rows import find_rows, find_segments
+from rnngraph.graph.one_loss.sentences import small_print
 from rnngraph.render.page.number_lists import number
 from rnngraph.trace.magnitudes import Floats, Integers
 from rnngraph.trace.model import REVERSE, RecurrenceTrace, StateTrace, Trace
@@ -19,32 +24,40 @@ from rnngraph.trace.model import REVERSE, RecurrenceTrace, StateTrace, Trace
 NUMBERS = 600_000  # that a page holds of its walks; of more losses, some are left out
 
 
-def losses(trace: Trace, wanted: int | None = None) -> dict[str, Any] | None:
-    """Lay out the losses of a trace; None where it holds none.
+def losses(trace: Trace, seen_from: SeenFrom = None) -> dict[str, Any] | None:
+    """Lay out the losses of a trace; None where none can be looked from.
 
     Args:
         trace: what was recorded.
-        wanted: the timestep of the loss that the page begins with; by default the one whose credit can travel furthest.
+        seen_from: the loss that the page begins with: its timestep, or the one whose credit can travel furthest.
+
+    Raises:
+        InputError: there is no such loss, or it bears nothing.
     """
-    if not trace.lags or not trace.lags[0].losses.size:
+    if (begin := choose(trace, seen_from)) is None:
         return None
     found = Losses(trace)
-    start = found.furthest() if wanted is None else found.at(wanted)
+    start = found.timesteps.index((begin.clock, begin.timestep))
     steps = sum(one.timesteps for one in trace.recurrences)
     numbers = _kept(len(found.timesteps), start, max(1, NUMBERS // max(1, steps)))
-    seen = [found.seen_from(number) for number in numbers]
-    rows = _rows(trace, seen)
-    order = sorted(range(len(seen)), key=lambda place: (seen[place].clock, seen[place].timestep))
+    seen = [one for number in numbers if (one := found.seen_from(number)).walks]
+    seen.sort(key=lambda one: (one.clock, one.timestep))
+    segments, rows = find_segments(trace, begin), _rows(trace, begin, seen)
     return {
-        "axis": _axis(trace),
-        "rows": [_row(trace, walk) for walk in rows.values()],
-        "seen": [_one(seen[place], list(rows)) for place in order],
-        "start": order.index(numbers.index(start)),
+        "axis": [[one.clock, one.timesteps, one.name] for one in segments],
+        "rows": [_row(trace, one) for one in rows],
+        "seen": [_one(one, [row.states for row in rows]) for one in seen],
+        "start": next(place for place, one in enumerate(seen) if (one.clock, one.timestep) == _entered(begin)),
         "measured": len(found.timesteps),
         "available": trace.lags[0].available,
         "joint": trace.lags[0].joint,
-        "bears": _bears(trace),
+        "bears": np.flatnonzero(bearing(trace, segments)).tolist(),
+        "of": small_print(trace, begin, joined="").partition(". ")[2],
     }
+
+
+def _entered(one: OneLoss) -> tuple[int, int]:
+    return one.clock, one.timestep
 
 
 def _kept(count: int, start: int, most: int) -> list[int]:
@@ -53,52 +66,27 @@ def _kept(count: int, start: int, most: int) -> list[int]:
     return sorted({*spaced, start})
 
 
-def _axis(trace: Trace) -> list[list[int]]:
-    """Put the recurrences of one clock side by side, those of another after them: clock, timesteps."""
-    lengths: dict[int, int] = {}
-    for one in trace.recurrences:
-        lengths[one.clock] = max(lengths.get(one.clock, 0), one.timesteps)
-    return [[clock, lengths[clock]] for clock in sorted(lengths)]
+def _rows(trace: Trace, begin: OneLoss, seen: list[OneLoss]) -> list[SeenRow]:
+    """Find the rows of the pictures that any loss ever walks."""
+    split = len({one.layer for one in trace.recurrences}) == 1
+    walked = {walk.states for one in seen for walk in one.walks}
+    return [row for row in find_rows(trace, begin, find_segments(trace, begin), split=split) if row.states in walked]
 
 
-def _rows(trace: Trace, seen: list[OneLoss]) -> dict[str, Walk]:
-    """Find every row that a loss ever walks: the decoder and the top layer first, h above c."""
-    place = {one.name: number for number, one in enumerate(trace.recurrences)}
-    found = {walk.name: walk for one in seen for walk in one.walks}
-
-    def order(walk: Walk) -> tuple[int, ...]:
-        one = walk.recurrence
-        return -one.clock, -one.layer, int(one.direction == REVERSE), place[one.name]
-
-    return {walk.name: walk for walk in sorted(found.values(), key=order)}
-
-
-def _row(trace: Trace, walk: Walk) -> dict[str, Any]:
-    one, split = walk.recurrence, len(walk.states) == 1 and walk.name in walk.states
-    states = [state for state in trace.states if state.name in walk.states]
+def _row(trace: Trace, row: SeenRow) -> dict[str, Any]:
+    one = row.recurrence
+    states = [state for state in trace.states if state.name in row.states]
     cell = next(cell for cell in trace.cells if cell.name == one.cell)
     gate = next((gate for gate in trace.gates if gate.recurrence == one.name and gate.gate == cell.keeps), None)
     first = states[0]
-    kept = split and gate is not None and first.kind == cell.kinds[-1]
     return {
-        "name": walk.name,
-        "recurrence": one.name,
-        "kind": first.kind if split else "",
-        "states": [number for number, state in enumerate(trace.states) if state.name in walk.states],
-        "layer": one.layer,
-        "layers": max(other.layer for other in trace.recurrences) + 1,
-        "direction": one.direction if any(other.direction == REVERSE for other in trace.recurrences) else "",
-        "reverse": one.direction == REVERSE,
-        "clock": one.clock,
-        "timesteps": one.timesteps,
-        "cell": cell.title,
-        "squashed": cell.squashed,
-        "gate": [cell.keeps, cell.keeps_title] if gate is not None else None,
-        "labelled": kept,
+        "name": row.name, "note": row.note, "states": [trace.states.index(state) for state in states],
+        "kind": row.kind, "layer": one.layer, "reverse": one.direction == REVERSE, "clock": one.clock,
+        "timesteps": one.timesteps, "squashed": cell.squashed, "keeps": cell.keeps_title or cell.keeps,
+        "gate": row.gate, "plain": row.plain,
         "gates": _series(gate.mean, one) if gate is not None else [],
         "weights": _series(np.exp(first.gain_weights), one),
         "activation": _series(np.exp(first.gain_activation), one),
-        "gain": _series(first.gain, one),
         "saturated": _series(first.saturated, one),
         "sum": _sum(states, one),
     }  # fmt: skip
@@ -116,10 +104,10 @@ def _sum(states: list[StateTrace], one: RecurrenceTrace) -> list[Any]:
     return [number(round(float(value), 3)) for value in joined / most] if most > 0 else []
 
 
-def _one(seen: OneLoss, names: list[str]) -> dict[str, Any]:
-    walks: list[Any] = [None] * len(names)
+def _one(seen: OneLoss, rows: list[tuple[str, ...]]) -> dict[str, Any]:
+    walks: list[Any] = [None] * len(rows)
     for walk in seen.walks:
-        walks[names.index(walk.name)] = {
+        walks[rows.index(walk.states)] = {
             "steps": _steps(walk.steps),
             "initial": bool(walk.steps[-1] == INITIAL),
             "lag": int(walk.lags[0]),
@@ -142,8 +130,3 @@ def _decades(decades: Floats) -> Any:
         whole = np.round(decades * 1000).astype(np.int64)
         return [int(whole[0]), *np.diff(whole).tolist()]
     return {"each": [None if v != v else "0" if v == -np.inf else round(v * 1000) for v in decades.tolist()]}
-
-
-def _bears(trace: Trace) -> list[int]:
-    """List the timesteps that bear a part of the loss, where that is known."""
-    return np.flatnonzero(np.nan_to_num(trace.loss_steps) != 0).tolist()

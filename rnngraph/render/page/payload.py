@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from rnngraph.diagnosis.headline import headline
+from rnngraph.diagnosis.one_loss import TOTAL
 from rnngraph.graph.build.fold import valid_samples
 from rnngraph.graph.draw import Drawing
 from rnngraph.graph.steps import Ranges, gaps, parse_steps
@@ -33,7 +34,7 @@ def payload(drawing: Drawing) -> dict[str, Any]:
     shown = parse_steps(options.steps, trace.timesteps)
     atoms = _atoms(shown, trace.timesteps)
     groups, found = find_groups(trace), verdict_of(trace)
-    folded = Drawing(trace, replace(options, steps=None)).graph  # what is not of its steps is that of every picture
+    folded = Drawing(trace, replace(options, steps=None, seen_from=TOTAL)).graph  # of it, what is every picture's
     return {
         "title": trace.model or folded.title,
         "dtype": trace.dtype,
@@ -60,7 +61,8 @@ def payload(drawing: Drawing) -> dict[str, Any]:
         "scenes": scenes(trace, groups, atoms),
         "groups": _groups(groups, atoms),
         "scale": left(trace.dtype),
-        "losses": losses(trace),
+        "losses": None if options.seen_from == TOTAL else losses(trace, options.seen_from),
+        "total": options.seen_from == TOTAL and bool(trace.lags),
         "headline": list(headline(trace, found)) if found else [folded.title, "", ""],
         "diagnosis": diagnosis_document(found) if found else None,
         "notes": list(trace.notes),

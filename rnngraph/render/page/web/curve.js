@@ -6,7 +6,7 @@ import { marksOf, saidOf } from "./flags.js";
 import { endsOf } from "./graph.js";
 import { isFaint, shareText, tickText, toneOf } from "./scale.js";
 import { niceStep } from "./strips.js";
-import { lossCount, rowName, rows, seenFrom } from "./walks.js";
+import { lossCount, rows, seenFrom } from "./walks.js";
 
 /** @type {Map<number, [number, number][]>} */
 const bands = new Map();
@@ -40,7 +40,7 @@ export function drawCurve(plan, width) {
       svg("text", { class: `end ${Math.abs(value) === 2 ? "bold" : "muted"}`, "font-size": 11, x: left - 5, y: tenth(y(value)) + 4 }, tickText(value)));
   }
   if (lossCount > 2 && walked.length === 1) drawBand(drawing, bandOf(walked[0].row), x, y, longest);
-  walked.forEach(({ walk, row }, index) => { if (walk) drawDots(drawing, walk, x, y, low, walked.length > 1 ? rowName(rows[row]) : "", index, width); });
+  walked.forEach(({ walk, row }, index) => { if (walk) drawDots(drawing, walk, x, y, low, walked.length > 1 ? rows[row].name : "", index, width); });
   drawMark(drawing, [...marksOf(plan, false), ...marksOf(plan, true)], x, high, width);
   const every = niceStep((longest * 74) / (width - left));
   for (let lag = 0; lag <= longest; lag += every) {

@@ -8,7 +8,7 @@ import { drawFlags } from "./flags.js";
 import { look, lossAt } from "./loss.js";
 import { startsAt } from "./place.js";
 import { FLOOR, factorText, inkOn, isFaint, shareText, toneOf } from "./scale.js";
-import { partOf, rowName, rows, severalClocks, stepAt } from "./walks.js";
+import { partOf, rows, severalClocks, stepAt } from "./walks.js";
 
 /** @typedef {import("./place.js").Plan} Plan */
 
@@ -95,8 +95,8 @@ function drawRow(parent, plan, number) {
     const [x0, x1] = row.reverse ? [outer, inner] : [inner, outer], under = y + plan.high / 2;
     bow(parent, x0, x1, under, there);
     if (!single[0] || !single[1]) continue;
-    const gate = row.labelled ? row.gates[from] : null, factor = 10 ** (there - here);
-    const text = row.gate && row.kind && !row.labelled ? "" : gate !== null && gate !== undefined ? `${row.gate?.[0]} ${gate.toFixed(2)}` : factorText(factor);
+    const gate = row.gate ? row.gates[from] : null, factor = 10 ** (there - here);
+    const text = row.plain ? "" : gate !== null && gate !== undefined ? `${row.gate} ${gate.toFixed(2)}` : factorText(factor);
     if (text) factors.push(svg("text", { class: `halo middle ${isFaint(there) ? "muted" : "bold"}`, "font-size": 11.5, x: tenth((x0 + x1) / 2), y: under + 36 }, text));
   }
   drawStart(parent, plan, number);
@@ -105,12 +105,12 @@ function drawRow(parent, plan, number) {
 
 /** @param {any} parent @param {Plan} plan @param {number} number */
 function drawName(parent, plan, number) {
-  const row = rows[number], y = plan.rowAt(number), name = oneLine(rowName(row)), many = rows.length > 1;
+  const row = rows[number], y = plan.rowAt(number), name = oneLine(row.name), many = rows.length > 1;
   if (plan.phone && many) parent.append(svg("text", { class: "bold halo", "font-size": 12, x: 0, y: y - plan.high / 2 - 8 }, shorten(name, plan.width, 12)));
   if (plan.phone) return;
   const room = plan.gutter - (plan.ends[0] ? 40 : 6);
   parent.append(svg("text", { class: "bold", "font-size": 14, x: 0, y: y + 1 }, shorten(name, room, 14)));
-  parent.append(svg("text", { class: "muted", "font-size": 12, x: 0, y: y + 16 }, shorten(oneLine(row.cell), room, 12)));
+  parent.append(svg("text", { class: "muted", "font-size": 12, x: 0, y: y + 16 }, shorten(oneLine(row.note), room, 12)));
 }
 
 /** The initial state at the side of a row, with the arrow that reaches it. @param {any} parent @param {Plan} plan @param {number} number */
@@ -163,7 +163,7 @@ function drawStep(parent, plan, one) {
 function drawCircle(parent, plan, one, x, t, row) {
   if (one.first === plan.seen.position) return;
   const loss = lossAt(t, one.clock);
-  if (loss < 0 && !(bears.has(t) && one.clock === plan.seen.clock)) return;
+  if (loss < 0 && !(bears.has(one.first))) return;
   thin(parent, x, plan.rowAt(row) - plan.high / 2, x, plan.loss + 12);
   const group = svg("g", { class: loss < 0 ? "other unmeasured" : "other" });
   group.append(svg("rect", { class: "target", x: tenth(x - 22), y: plan.loss - 22, width: 44, height: 44 }), svg("circle", { cx: tenth(x), cy: plan.loss, r: 10 }),

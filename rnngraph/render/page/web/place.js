@@ -11,10 +11,10 @@ import { partOf, rows } from "./walks.js";
 
 /** @param {import("./walks.js").Seen} seen @param {number} width @param {number} visible lags that are shown @returns {Plan} */
 export function planOf(seen, width, visible) {
-  const phone = width < 560, high = phone ? 30 : 34, named = rows.length > 1 || rows[0].direction;
+  const phone = width < 560, high = phone ? 30 : 34, named = Math.max(...rows.map((row) => Math.max(row.name.length * 7.9, row.note.length * 6.4)));
   const start = (/** @type {boolean} */ reverse) => !phone && seen.walks.some((walk, row) => walk && walk.initial && rows[row].reverse === reverse && startsAt(row));
   const ends = [start(false), start(true)];
-  const gutter = (phone ? 0 : named ? 104 : 62) + (ends[0] ? 34 : 0);
+  const gutter = (phone ? 0 : Math.ceil(Math.min(128, Math.max(40, named))) + 8) + (ends[0] ? 34 : 0);
   const { segments, column } = layOut(seen, gutter, width - (ends[1] ? 34 : 0), phone);
   const pitch = phone ? 92 : 84, top = phone ? 120 : 112, loss = 44;
   const rowAt = (/** @type {number} */ row) => top + row * pitch;

@@ -5,7 +5,7 @@ import { html, oneLine } from "./elements.js";
 import { endOf } from "./fold.js";
 import { leftAt } from "./graph.js";
 import { EXPLODED, MARK, shareText } from "./scale.js";
-import { firstAbove, isInitial, lastAbove, lossCount, rowName, rows } from "./walks.js";
+import { firstAbove, isInitial, lastAbove, partOf, rows, severalClocks } from "./walks.js";
 
 const HALF = Math.log10(0.5);
 
@@ -24,7 +24,7 @@ function sentence(seen) {
   const number = furthestRow(seen), walk = seen.walks[number];
   const from = ["From the loss at ", html("b", {}, `t=${seen.t}`)];
   if (!walk) return [...from, ": nothing of it is left anywhere."];
-  const row = rows.length > 1 ? `${rowName(rows[number])}: ` : "", end = endOf(walk), final = walk.decades.length - 1, value = walk.decades[final];
+  const row = rows.length > 1 ? `${rows[number].name}: ` : "", end = endOf(walk), final = walk.decades.length - 1, value = walk.decades[final];
   if (final === 0) return [...from, `: ${row}nothing comes before it.`];
   const place = isInitial(walk, final) ? "in the initial state" : walk.cut ? `at t=${walk.steps[final]}, where the recurrence is cut` : `at t=${walk.steps[final]}`;
   const close = [html("span", { class: "whole" }, shareText(value)), ` ${place}.`], half = walk.lag + lastAbove(walk, HALF);
@@ -46,14 +46,10 @@ export function say(plan) {
   byId("say").replaceChildren(`Walking back from t=${seen.t}: at t=${t}${word ? ` (${oneLine(word).slice(0, 40)})` : ""} `, html("b", {}, shareText(leftAt(plan, number, t) ?? NaN)), " is left.");
 }
 
-/** @param {import("./walks.js").Seen | null} seen */
+/** The grey line: which loss and samples are shown, and of what network. @param {import("./walks.js").Seen | null} seen */
 export function sayMeta(seen) {
-  const steps = `${data.timesteps.toLocaleString("en")} timestep${data.timesteps === 1 ? "" : "s"}`, found = data.diagnosis;
-  const parts = [data.title, steps];
-  if (seen) parts.push(`seen from the loss at t=${seen.t}${lossCount > 1 ? `, one of ${data.losses.available.toLocaleString("en")}` : ", the only one"}`, seen.samples > 1 ? `median of ${seen.samples} samples` : "one sample");
-  else parts.push("all losses together");
-  parts.push(data.dtype);
-  if (data.losses?.joint) parts.push("a loss reads many steps at once");
-  if (found) parts.push(`verdict: ${found.verdict.replaceAll("_", " ")}`);
-  byId("meta").textContent = parts.map(oneLine).join(" · ");
+  const steps = `${data.timesteps.toLocaleString("en")} timestep${data.timesteps === 1 ? "" : "s"}`;
+  const whose = seen && severalClocks ? ` of ${partOf(seen.clock).name}` : "";
+  byId("meta").textContent = oneLine(seen ? `Seen from the loss at t=${seen.t}${whose}; ${seen.samples > 1 ? `median of ${seen.samples} samples` : "1 sample"}. ${data.losses.of}`
+    : [data.title, steps, "all losses together", data.dtype].join(" · "));
 }

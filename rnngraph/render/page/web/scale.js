@@ -38,9 +38,9 @@ export const heightOf = (decades, ends) => Math.max(0, Math.min(1, (decades - en
 export function shareText(decades) {
   if (Number.isNaN(decades)) return "?";
   if (decades === -Infinity) return "0";
-  if (decades > 0.1) return `×${plain(decades)}`;
   const share = 10 ** (decades + 2);
-  if (share > 99.5) return "100 %";
+  if (share >= 105) return `×${plain(decades)}`;
+  if (share >= 99.5) return "100 %";
   if (share >= 9.95) return `${share.toFixed(0)} %`;
   if (decades >= MARK) return `${share.toFixed(1)} %`;
   if (share >= 0.95) return `${Math.min(0.99, Number(share.toPrecision(2)))} %`; // under the mark is never written as 1 %
@@ -51,13 +51,21 @@ export function shareText(decades) {
 export const tickText = (decades) => (decades < -2 ? `1e${decades}` : decades > 0 ? `×${plain(decades)}` : `${10 ** (decades + 2)} %`);
 
 /** A factor of one step. @param {number} factor */
-export const factorText = (factor) => (factor < 0.005 || factor >= 1000 ? `×${power(Math.log10(factor))}` : `×${factor >= 10 ? factor.toPrecision(3) : factor.toFixed(2)}`);
+export function factorText(factor) {
+  if (factor === 0) return "×0";
+  if (factor >= 0.005 && factor < 9.995) return `×${factor.toFixed(2)}`;
+  return factor >= 1 && factor < 1000 ? `×${factor.toFixed(0)}` : `×${power(Math.log10(factor))}`;
+}
 
 /** @param {number} decades */
-const plain = (decades) => (decades < 3 ? String(Number((10 ** decades).toPrecision(decades < 2 ? 2 : 3))) : power(decades));
+function plain(decades) {
+  const factor = 10 ** decades;
+  if (decades >= 3) return power(decades);
+  return factor < 99.5 ? String(Number(factor.toPrecision(2))) : factor.toFixed(0);
+}
 
 /** @param {number} decades */
 function power(decades) {
   const whole = Math.floor(decades + 1e-9), mantissa = Math.round(10 ** (decades - whole));
-  return decades < 0 ? `1e${Math.round(decades)}` : mantissa >= 10 ? `1e${whole + 1}` : `${mantissa}e${whole}`;
+  return mantissa === 10 ? `1e${whole + 1}` : `${mantissa}e${whole}`;
 }

@@ -39,7 +39,7 @@ if (data.losses) {
   startKeys(play, openHelp);
   addEventListener("hashchange", fromAddress);
 } else {
-  byId("without").hidden = false;
+  byId(data.total ? "whole" : "without").hidden = false;
   sayMeta(null);
   startKeys(() => {}, openHelp);
   byId("all").open = true;

@@ -4,7 +4,7 @@ import { drawAmounts, drawBars } from "./bars.js";
 import { shorten, svg, tenth } from "./elements.js";
 import { endsOf, leftAt } from "./graph.js";
 import { EXPLODED, MARK } from "./scale.js";
-import { axis, lossCount, partOf, positions, rowName, rows } from "./walks.js";
+import { axis, lossCount, partOf, positions, rows } from "./walks.js";
 
 /** @param {any} parent @param {import("./place.js").Plan} plan @param {number} top @returns {number} where they end */
 export function drawStrips(parent, plan, top) {
@@ -16,7 +16,7 @@ export function drawStrips(parent, plan, top) {
   else { note("this loss alone", y + 13, "bold", several ? 12 : 13); if (!several) { note("what is left, log", y + 29, "muted", 12); note("every step to scale", y + 44, "muted", 12); } }
   rows.forEach((row, number) => {
     const { offset } = partOf(row.clock), x = left + offset * each, room = { x, width: row.timesteps * each, height: tall, base: y + tall, ...ends };
-    if (several) { const name = shorten(rowName(row), plan.phone ? 200 : 124, 11.5); if (plan.phone) { y += 13; room.base += 13; note(name, y - 3, "muted", 11.5); } else note(name, number ? y + tall / 2 + 4 : y + 29, "muted", 11.5); }
+    if (several) { const name = shorten(row.name, plan.phone ? 200 : 124, 11.5); if (plan.phone) { y += 13; room.base += 13; note(name, y - 3, "muted", 11.5); } else note(name, number ? y + tall / 2 + 4 : y + 29, "muted", 11.5); }
     drawBars(parent, room, row.timesteps, (t) => leftAt(plan, number, t) ?? NaN);
     const limit = ends.top >= EXPLODED ? EXPLODED : MARK, line = room.base - tall * ((limit - ends.low) / (ends.top - ends.low));
     if (limit >= ends.low) parent.append(svg("path", { class: "percent", d: `M${tenth(x)} ${tenth(line)}h${tenth(room.width)}` }));

@@ -4,9 +4,9 @@ import { data } from "./data.js";
 
 const given = data.losses;
 
-/** @typedef {{name: string, kind: string, clock: number, timesteps: number, reverse: boolean, direction: string, layer: number,
- *   layers: number, states: number[], cell: string, squashed: string, gate: [string, string] | null, labelled: boolean,
- *   gates: any[], weights: any[], activation: any[], gain: any[], saturated: any[], sum: any[], recurrence: string}} Row */
+/** @typedef {{name: string, note: string, kind: string, clock: number, timesteps: number, reverse: boolean, layer: number, states: number[],
+ *   squashed: string, keeps: string, gate: string, plain: boolean, gates: any[], weights: any[], activation: any[],
+ *   saturated: any[], sum: any[]}} Row */
 
 /** @typedef {{steps: Int32Array, lag: number, cut: boolean, initial: boolean, decades: Float64Array, at: Float64Array,
  *   place: Int32Array}} Walk `at` and `place` by timestep: decades and position in the walk; -1 where it does not pass. */
@@ -15,10 +15,10 @@ const given = data.losses;
 
 /** @type {Row[]} */
 export const rows = given ? given.rows : [];
-/** @type {{clock: number, timesteps: number, offset: number}[]} */
+/** @type {{clock: number, timesteps: number, offset: number, name: string}[]} */
 export const axis = [];
-for (const [clock, timesteps] of given ? given.axis : []) {
-  axis.push({ clock, timesteps, offset: axis.length ? axis[axis.length - 1].offset + axis[axis.length - 1].timesteps : 0 });
+for (const [clock, timesteps, name] of given ? given.axis : []) {
+  axis.push({ clock, timesteps, name, offset: axis.length ? axis[axis.length - 1].offset + axis[axis.length - 1].timesteps : 0 });
 }
 export const positions = axis.reduce((sum, part) => sum + part.timesteps, 0);
 export const lossCount = given ? given.seen.length : 0;
@@ -27,7 +27,7 @@ export const severalClocks = axis.length > 1;
 /** @param {number} clock */
 export const partOf = (clock) => axis[axis.findIndex((part) => part.clock === clock)];
 
-/** The part of the axis and the timestep at a position. @param {number} position @returns {[{clock: number, timesteps: number, offset: number}, number]} */
+/** The part of the axis and the timestep at a position. @param {number} position @returns {[{clock: number, timesteps: number, offset: number, name: string}, number]} */
 export function stepAt(position) {
   let part = axis[0];
   for (const one of axis) if (position >= one.offset) part = one;
@@ -80,13 +80,3 @@ export const firstAbove = (walk, decades) => walk.decades.findIndex((value) => v
 
 /** Whether a place of a walk is the initial state. @param {Walk} walk @param {number} index */
 export const isInitial = (walk, index) => index >= walk.steps.length;
-
-/** @param {Row} row */
-export function rowName(row) {
-  const parts = [];
-  if (severalClocks) parts.push(row.recurrence);
-  else if (row.layers > 1) parts.push(`layer ${row.layer}`);
-  if (row.kind) parts.push(row.kind);
-  if (row.direction) parts.push(row.direction);
-  return parts.join(" ") || row.name;
-}

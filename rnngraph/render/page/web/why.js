@@ -4,7 +4,7 @@ import { byId } from "./data.js";
 import { html, svg, tenth } from "./elements.js";
 import { chosen } from "./loss.js";
 import { niceStep } from "./strips.js";
-import { rowName, rows } from "./walks.js";
+import { rows } from "./walks.js";
 
 const COLOURED = "this loss";
 
@@ -29,7 +29,7 @@ function othersOf(number) {
   const known = others.get(number), row = rows[number], found = /** @type {Line[]} */ ([]);
   if (known) return known;
   const add = (/** @type {string} */ name, /** @type {string} */ style, /** @type {(number | null)[]} */ values) => found.push({ name, style, values, average: averageOf(values) });
-  if (row.gate && row.gates.length) add(row.gate[1] || `gate ${row.gate[0]}`, "line-ink", row.gates);
+  if (row.gates.length) add(row.keeps, "line-ink", row.gates);
   if (row.weights.length) { add("recurrent weight", "line-ink", row.weights); add(row.squashed, "line-grey", row.activation); }
   others.set(number, found);
   return found;
@@ -43,11 +43,11 @@ function averageOf(values) {
 
 /** One chart for each recurrence that this loss walks. @param {number} width @param {boolean} phone */
 export function drawWhy(width, phone) {
-  const shown = rows.map((_, number) => number).filter((number) => chosen().walks[number] && (!rows[number].gate || !rows[number].kind || rows[number].labelled)).slice(0, 4);
+  const shown = rows.map((_, number) => number).filter((number) => chosen().walks[number] && !rows[number].plain).slice(0, 4);
   byId("factors").replaceChildren(...shown.map((number) => chart(number, width, phone, shown.length > 1)));
   const kinds = new Set(shown.flatMap((number) => linesOf(number).map((line) => line.style)));
   byId("why-note").textContent = `Blue: this loss, step by step.${kinds.has("line-grey") ? " Black: the recurrent weight, grey: the slope of the activation; their product is what a step keeps of all losses together." : ""}${
-    shown.some((number) => rows[number].gate) ? " Black: the gate that keeps the state." : ""} ×1 would carry the gradient for ever.`;
+    shown.some((number) => rows[number].gates.length) ? " Black: the gate that keeps the state." : ""} ×1 would carry the gradient for ever.`;
 }
 
 /** @param {number} number @param {number} width @param {boolean} phone @param {boolean} named */
@@ -58,19 +58,19 @@ function chart(number, width, phone, named) {
   const most = Math.max(1, known[Math.floor((known.length - 1) * 0.98)] ?? 1), top = [1, 1.5, 2, 3, 5, 10, 20, 50, 100].find((one) => one >= most) ?? 10 ** Math.ceil(Math.log10(most));
   const y = (/** @type {number} */ value) => above + (high - above - 24) * (1 - Math.min(value, top * 1.04) / top);
   const averages = lines.map((line) => `${line.name} ×${Number(line.average.toPrecision(2))}`);
-  const drawing = svg("svg", { width, height: high, viewBox: `0 0 ${width} ${high}`, role: "img", "aria-label": `${rowName(row)}: factor of a step back, on average ${averages.join(", ")}` });
+  const drawing = svg("svg", { width, height: high, viewBox: `0 0 ${width} ${high}`, role: "img", "aria-label": `${row.name}: factor of a step back, on average ${averages.join(", ")}` });
   for (const value of [0, top / 2, top, ...(top > 1 && top !== 2 ? [1] : [])]) {
     drawing.append(svg("path", { class: value === 1 ? "percent" : "rule", d: `M${left} ${tenth(y(value))}H${width}` }),
       svg("text", { class: "muted end", "font-size": 11.5, x: left - 6, y: tenth(y(value)) + 4 }, `×${Number(value.toFixed(2))}`));
   }
   for (const line of [...lines].reverse()) drawing.append(svg("path", { class: line.style, d: pathOver(line.values, left, each, y) }));
   nameLines(drawing, lines, averages, left, width);
-  if (named && !phone) drawing.append(svg("text", { class: "bold", "font-size": 13, x: 0, y: 24 }, rowName(row)));
+  if (named && !phone) drawing.append(svg("text", { class: "bold", "font-size": 13, x: 0, y: 24 }, row.name));
   const every = niceStep(80 / each);
   for (let t = 0; t < row.timesteps; t += every) if (!t || (row.timesteps - 0.5 - t) * each > 62) drawing.append(svg("text", { class: `muted ${t ? "middle" : "start"}`, "font-size": 11, x: tenth(left + (t + (t ? 0.5 : 0)) * each), y: high - 4 }, `t=${t}`));
   if (row.timesteps > 1) drawing.append(svg("text", { class: "muted end", "font-size": 11, x: width, y: high - 4 }, `t=${row.timesteps - 1}`));
   const parts = [drawing];
-  if (named && phone) parts.unshift(html("h3", {}, rowName(row)));
+  if (named && phone) parts.unshift(html("h3", {}, row.name));
   return html("div", { class: "factor" }, ...parts);
 }
 
