@@ -88,6 +88,6 @@ function drawMark(drawing, marks, x, high, width) {
   if (!some.length) return;
   const lags = [...new Set(some.map((mark) => mark.lag))];
   for (const lag of lags) drawing.append(svg("path", { class: "end-mark", d: `M${tenth(x(lag + 0.5))} 6V${high - 26}` }));
-  const right = x(Math.max(...lags) + 0.5), text = saidOf(some), over = right + 5 + text.length * 6.6 > width;
+  const right = x(Math.max(...lags) + 0.5), text = saidOf(some, true), over = right + 5 + text.length * 6.6 > width;
   drawing.append(svg("text", { class: `bold halo ${over ? "end" : "start"}`, "font-size": 12, x: tenth(over ? x(Math.min(...lags) + 0.5) - 5 : right + 5), y: 19 }, text));
 }

@@ -8,12 +8,12 @@ import { axis, firstAbove, isInitial, lastAbove, partOf, positions, rows, stepAt
 
 /** The place where a row's credit ends, grows or reaches the start.
  * @param {import("./walks.js").Walk} walk
- * @returns {{kind: "dies" | "grows" | "starts" | "cut" | "none", place: number}} */
+ * @returns {{kind: "dies" | "grows" | "starts" | "cut" | "lost" | "none", place: number}} */
 export function endOf(walk) {
   const grown = firstAbove(walk, EXPLODED), above = lastAbove(walk, MARK), final = walk.decades.length - 1;
   if (grown >= 0) return { kind: "grows", place: grown };
   if (above < 0) return { kind: "none", place: -1 };
-  if (above < final) return { kind: "dies", place: above };
+  if (above < final) return { kind: Number.isNaN(walk.decades[above + 1]) ? "lost" : "dies", place: above };
   return { kind: walk.cut ? "cut" : "starts", place: final };
 }
 
@@ -24,8 +24,8 @@ function wanted(seen, phone) {
   seen.walks.forEach((walk, number) => {
     if (!walk) return;
     const row = rows[number], { offset } = partOf(row.clock), end = endOf(walk);
-    if (end.kind === "dies" || end.kind === "grows") {
-      const around = end.kind === "dies" ? [end.place, end.place + 1] : [end.place - 1, end.place];
+    if (end.kind === "dies" || end.kind === "lost" || end.kind === "grows") {
+      const around = end.kind !== "grows" ? [end.place, end.place + 1] : [end.place - 1, end.place];
       ends.push(around.filter((place) => place >= 0 && !isInitial(walk, place)).map((place) => walk.steps[place] + offset));
     }
   });

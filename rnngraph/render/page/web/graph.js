@@ -125,7 +125,7 @@ function drawStart(parent, plan, number) {
   if (shown && value !== -Infinity) bow(parent, edge - sign * 8, x, y + plan.high / 2 - 4, value);
   const ring = svg("circle", { class: `state ${tone || "empty"}`, cx: tenth(x), cy: y, r: 13 });
   ring.append(svg("title", {}, `initial state: ${shown ? `${shareText(value)} is left` : "not reached"}`));
-  parent.append(ring, svg("text", { class: `middle ${shown ? inkOn(tone) : "muted"}`, "font-size": 11, x: tenth(x), y: y + 4 }, `${row.kind || "h"}0`));
+  parent.append(ring, svg("text", { class: `middle ink-${shown ? inkOn(tone) : "muted"}`, "font-size": 11, x: tenth(x), y: y + 4 }, `${row.kind || "h"}0`));
 }
 
 /** The arrow from one recurrence into the one before it. @param {any} parent @param {Plan} plan */
@@ -183,7 +183,7 @@ function drawBox(parent, plan, number, x, t) {
   const flat = rows[number].saturated[t] ?? 0;
   if (flat > 0.25) parent.append(svg("rect", { class: "meter", x: tenth(x - plan.box / 2), y: y - plan.high / 2 - 7, width: tenth(plan.box), height: 4 }),
     svg("rect", { class: "meter full", x: tenth(x - plan.box / 2), y: y - plan.high / 2 - 7, width: tenth(plan.box * flat), height: 4 }));
-  if (value !== null) parent.append(svg("text", { class: `middle ${inkOn(tone)}${isFaint(value) ? "" : " bold"}`, "font-size": 12.5, x: tenth(x), y: y + 4.5 }, shareText(value)));
+  if (value !== null) parent.append(svg("text", { class: `middle ink-${inkOn(tone)}${isFaint(value) ? "" : " bold"}`, "font-size": 12.5, x: tenth(x), y: y + 4.5 }, shareText(value)));
 }
 
 /** The loss that is looked from, and the way on into lower layers. @param {any} parent @param {Plan} plan */

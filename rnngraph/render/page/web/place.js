@@ -11,10 +11,10 @@ import { partOf, rows } from "./walks.js";
 
 /** @param {import("./walks.js").Seen} seen @param {number} width @param {number} visible lags that are shown @returns {Plan} */
 export function planOf(seen, width, visible) {
-  const phone = width < 560, high = phone ? 30 : 34, named = Math.max(...rows.map((row) => Math.max(row.name.length * 7.9, row.note.length * 6.4)));
+  const phone = width < 560, high = phone ? 30 : 34, named = Math.max(...rows.map((row) => Math.max(row.name.length * 7.9, row.note.length * 6.9)));
   const start = (/** @type {boolean} */ reverse) => !phone && seen.walks.some((walk, row) => walk && walk.initial && rows[row].reverse === reverse && startsAt(row));
   const ends = [start(false), start(true)];
-  const gutter = (phone ? 0 : Math.ceil(Math.min(128, Math.max(40, named))) + 8) + (ends[0] ? 34 : 0);
+  const gutter = (phone ? 0 : Math.ceil(Math.min(140, Math.max(40, named))) + 8) + (ends[0] ? 34 : 0);
   const { segments, column } = layOut(seen, gutter, width - (ends[1] ? 34 : 0), phone);
   const pitch = phone ? 92 : 84, top = phone ? 120 : 112, loss = 44;
   const rowAt = (/** @type {number} */ row) => top + row * pitch;
@@ -39,7 +39,7 @@ export function startsAt(row) {
 }
 
 /** Where a row's mark stands, null where it has none. @param {Plan} plan @param {number} number
- * @returns {{x: number, kind: string, lag: number, left: number, row: number} | null} */
+ * @returns {{x: number, kind: string, lag: number, left: number, beyond: number, row: number} | null} */
 export function markOf(plan, number) {
   const walk = plan.seen.walks[number], row = rows[number];
   if (!walk) return null;
@@ -49,5 +49,5 @@ export function markOf(plan, number) {
   const ahead = end.kind === "grows" ? span.right : span.left, behind = end.kind === "grows" ? span.left : span.right;
   const beyond = initial && plan.ends[Number(row.reverse)] && startsAt(number) ? 34 : 0;
   const x = row.reverse ? behind + beyond : ahead - beyond;
-  return { x, kind: end.kind, lag: walk.lag + end.place, left: walk.decades[end.place], row: number };
+  return { x, kind: end.kind, lag: walk.lag + end.place, left: walk.decades[end.place], beyond: walk.decades[end.place + 1] ?? NaN, row: number };
 }

@@ -31,6 +31,7 @@ function sentence(seen) {
   if (end.kind === "grows") {
     return [...from, `: ${row}it has grown to ×100 `, html("b", {}, `at lag ${walk.lag + firstAbove(walk, EXPLODED)}`), "; ", ...close];
   }
+  if (end.kind === "lost") return [...from, `: ${row}it was followed to lag ${walk.lag + end.place} only, where `, html("b", {}, shareText(walk.decades[end.place])), " is left."];
   if (end.kind !== "dies") return [...from, `: ${row}it reaches the end of its way, with `, html("b", {}, shareText(value)), ` left ${place}.`];
   const below = walk.lag + end.place + 1;
   return [...from, `: ${row}${half > 0 ? `half is left as far as lag ${half}, ` : "less than half is left a step back, "}`, html("b", {}, `under 1 % from lag ${below} on`), ", ", ...close];

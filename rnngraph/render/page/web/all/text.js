@@ -70,8 +70,13 @@ export function colourOf(scale, value) {
 }
 
 export function inkOver(scale, value) {
-  const [red, green, blue] = mixed(stopsFor(scale), shareOf(scaleEnds(scale), value));
-  return 0.299 * red + 0.587 * green + 0.114 * blue < 128 ? "#ffffff" : "#111827";
+  const light = luminance(mixed(stopsFor(scale), shareOf(scaleEnds(scale), value)));
+  return 1.05 / (light + 0.05) > (light + 0.05) / 0.0584 ? "#ffffff" : "#111827"; // whichever is told better from the colour
+}
+
+function luminance(colour) {
+  const [red, green, blue] = colour.map((part) => (part / 255 <= 0.03928 ? part / 255 / 12.92 : ((part / 255 + 0.055) / 1.055) ** 2.4));
+  return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
 }
 
 export const scaleEnds = (scale) => (scale === "saturation" ? [0, 1] : data.scales[scale]);
