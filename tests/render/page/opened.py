@@ -1,4 +1,4 @@
-"""What the tests of the page share: networks to look at, a fixture that opens their pages, and a page's bare modules."""
+"""What the tests of the page share: networks to look at, what opens their pages, and a page's bare modules."""
 
 from __future__ import annotations
 
@@ -85,5 +85,5 @@ def bare(browser: Any, path: Path, trace: Trace, entry: str, names: tuple[str, .
     script = "\n".join(assets.plain(name) for name in assets.modules(entry))
     data = embedded(json.loads(json.dumps(payload(draw(trace)))))
     given = "".join(f"window.{name} = {name};" for name in names)
-    text = f'<!doctype html><script type="application/json" id="data">{data}</script><script>{{{script}\n{given}}}</script>'
-    return Opened(browser, path, text)
+    scripts = f'<script type="application/json" id="data">{data}</script><script>{{{script}\n{given}}}</script>'
+    return Opened(browser, path, f"<!doctype html>{scripts}")

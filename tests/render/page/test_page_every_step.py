@@ -262,31 +262,6 @@ def test_the_theme_follows_the_system_until_it_is_switched(show: Open, scheme: s
     assert one.page.get_attribute("html", "data-theme") == other
 
 
-def test_a_thousand_steps_pan_smoothly(show: Open) -> None:
-    one = show(make_trace(timesteps=1000, decay=0.99), steps="all")
-    pan = """async (frames) => {
-        const times = [];
-        let before = performance.now();
-        for (let frame = 0; frame < frames; frame += 1) {
-            const moved = {deltaX: 60, bubbles: true, cancelable: true};
-            document.getElementById('view').dispatchEvent(new WheelEvent('wheel', moved));
-            await new Promise(requestAnimationFrame);
-            times.push(performance.now() - before);
-            before = performance.now();
-        }
-        return times.sort((a, b) => a - b)[frames >> 1];
-    }"""
-    assert one.count("#world *") < 2_000
-    assert one.page.evaluate(pan, 60) < 40  # 25 frames a second, without a graphics card
-    for _ in range(8):
-        one.page.click("#out")
-    assert one.page.evaluate(pan, 60) < 40
-    one.page.focus("#minimap")
-    one.page.keyboard.press("End")
-    one.page.wait_for_timeout(100)
-    assert "999" in one.page.get_attribute("#minimap", "aria-valuetext")
-
-
 def test_a_summary_is_there_for_those_who_cannot_see(show: Open) -> None:
     one = show(make_trace(timesteps=4))
     assert one.shown("#table tbody tr") == ["t=0 w02e-3", "t=1 w10.02", "t=2 w20.2", "t=3 w32"]

@@ -112,7 +112,8 @@ def test_every_network_is_drawn_from_every_loss(show: Open, name: str) -> None:
         one.page.wait_for_timeout(40)
         assert not re.search("NaN|undefined|null", one.page.inner_html("#first"))
         outside = """[...document.querySelectorAll('#picture text, #picture rect:not(.target)')].filter((element) => {
-            const box = element.getBoundingClientRect(), frame = document.querySelector('#picture svg').getBoundingClientRect();
+            const box = element.getBoundingClientRect();
+            const frame = document.querySelector('#picture svg').getBoundingClientRect();
             return box.left < frame.left - 6 || box.right > frame.right + 6 || box.bottom > frame.bottom + 2;
         }).map((element) => element.textContent || element.getAttribute('class'))"""
         assert one.page.evaluate(outside) == []
@@ -200,11 +201,13 @@ def test_a_phone_never_scrolls_sideways(show: Open, name: str) -> None:
     settled(one)
     assert one.page.evaluate("document.documentElement.scrollWidth") == 390
     small = """[...document.querySelectorAll('button, input:not([type=checkbox]), summary, select')]
-        .filter((element) => element.checkVisibility() && element.getBoundingClientRect().height < 40).map((e) => e.id || e.textContent)"""
+        .filter((element) => element.checkVisibility() && element.getBoundingClientRect().height < 40)
+        .map((element) => element.id || element.textContent)"""
     assert one.page.evaluate(small) == []
     bar = one.page.locator("#player").bounding_box()
     assert bar["y"] + bar["height"] == 844  # where the thumb is
-    tiny = """[...document.querySelectorAll('#first svg text')].filter((text) => parseFloat(getComputedStyle(text).fontSize) < 10).length"""
+    tiny = """[...document.querySelectorAll('#first svg text')]
+        .filter((text) => parseFloat(getComputedStyle(text).fontSize) < 10).length"""
     assert one.page.evaluate(tiny) == 0
 
 

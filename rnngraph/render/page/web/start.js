@@ -30,7 +30,7 @@ if (data.notes.length) {
 }
 for (const [name, action] of /** @type {[string, () => void][]} */ ([["link", copyLink], ["svg", exportSvg], ["png", exportPng]])) {
   for (const id of [name, `${name}-2`]) {
-    if (!data.losses) byId(id).hidden = true;
+    if (!data.losses || location.protocol === "about:") byId(id).hidden = true; // a notebook's frame may save nothing
     byId(id).addEventListener("click", action);
   }
 }

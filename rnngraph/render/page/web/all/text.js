@@ -71,7 +71,7 @@ export function colourOf(scale, value) {
 
 export function inkOver(scale, value) {
   const light = luminance(mixed(stopsFor(scale), shareOf(scaleEnds(scale), value)));
-  return 1.05 / (light + 0.05) > (light + 0.05) / 0.0584 ? "#ffffff" : "#111827"; // whichever is told better from the colour
+  return 1.05 / (light + 0.05) > (light + 0.05) / 0.05 ? "#ffffff" : "#000000"; // whichever is told better from the colour
 }
 
 function luminance(colour) {
