@@ -37,9 +37,9 @@ def test_every_walk_is_that_of_the_diagnosis(browser: Any, tmp_path: Path, name:
         wanted, seen = losses.seen_from(number), found[clock, t]
         assert seen["samples"] == wanted.samples
         walks = [walk for walk in seen["walks"] if walk is not None]
-        by_start = {(tuple(walk["steps"]), walk["lag"]): [] for walk in walks}
+        by_start: dict[tuple[Any, int], list[Any]] = {}
         for walk in walks:
-            by_start[tuple(walk["steps"]), walk["lag"]].append(walk)
+            by_start.setdefault((tuple(walk["steps"]), walk["lag"]), []).append(walk)
         assert len(walks) == len(wanted.walks)
         for walk in wanted.walks:
             steps = tuple(step for step in walk.steps.tolist() if step != INITIAL)

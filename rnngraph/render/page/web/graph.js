@@ -149,7 +149,7 @@ function drawStep(parent, plan, one) {
   for (const number of own) drawBox(parent, plan, number, x, t);
   const low = Math.max(...own.map((number) => plan.rowAt(number))) + plan.high / 2;
   thin(parent, x, plan.foot - 11, x, low + 2);
-  const word = severalClocks ? null : data.labels[data.losses ? one.first : 0], text = word === null || word === undefined ? "x" : shorten(oneLine(word), one.width + 2, 13.6);
+  const word = severalClocks ? null : data.labels[data.losses ? one.first : 0], text = word === null || word === undefined ? "x" : shorten(oneLine(word), one.width + 2, /[A-Z]{3}/.test(word) ? 16 : 13.6);
   const label = svg("text", { class: word ? "bold middle" : "muted middle", "font-size": 12, x: tenth(x), y: plan.foot + 3 }, text);
   if (word) label.append(svg("title", {}, oneLine(word).slice(0, 2000)));
   const lag = Math.min(...own.map((number) => { const walk = plan.seen.walks[number], place = walk ? walk.place[t] : -1; return walk && place >= 0 ? walk.lag + place : Infinity; }));

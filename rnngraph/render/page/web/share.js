@@ -40,10 +40,11 @@ function wrapped(text, room, size) {
 /** The picture as it is seen, under its sentences. */
 function composed() {
   const shown = byId("picture").querySelector("svg"), width = Number(shown.getAttribute("width")), whole = width + 2 * MARGIN;
-  const [title, why] = data.headline, lines = /** @type {[string, string, number][]} */ ([]);
+  const [title, why, attempt] = data.headline, lines = /** @type {[string, string, number][]} */ ([]);
   const add = (/** @type {string} */ text, /** @type {string} */ style, /** @type {number} */ size) => { for (const line of text ? wrapped(oneLine(text), width, size) : []) lines.push([line, style, size]); };
   add(title, "bold", 20);
-  add(why, "plain", 13.5);
+  add(why && `Why: ${why}`, "plain", 13.5);
+  add(attempt && `Try: ${attempt}`, "plain", 13.5);
   add(byId("meta").textContent, "muted", 12);
   const drawing = svg("svg", { xmlns: "http://www.w3.org/2000/svg", role: "img", class: "exported" }), paper = svg("rect", { class: "paper", x: 0, y: 0, width: whole, height: 0 });
   drawing.append(svg("title", {}, title), svg("desc", {}, `${why} ${byId("say").textContent}`), paper);
