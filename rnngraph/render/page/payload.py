@@ -12,6 +12,7 @@ import numpy as np
 
 from rnngraph.diagnosis.headline import headline
 from rnngraph.diagnosis.one_loss import TOTAL
+from rnngraph.diagnosis.verdict import Diagnosis
 from rnngraph.graph.build.fold import valid_samples
 from rnngraph.graph.draw import Drawing
 from rnngraph.graph.steps import Ranges, gaps, parse_steps
@@ -34,9 +35,11 @@ def payload(drawing: Drawing) -> dict[str, Any]:
     shown = parse_steps(options.steps, trace.timesteps)
     atoms = _atoms(shown, trace.timesteps)
     groups, found = find_groups(trace), verdict_of(trace)
-    folded = Drawing(trace, replace(options, steps=None, seen_from=TOTAL)).graph  # of it, what is every picture's
+    # What is not of its steps is that of every picture.
+    shared = replace(options, steps=None, seen_from=TOTAL, title=options.title or trace.model or None)
+    folded = Drawing(trace, shared).graph
     return {
-        "title": trace.model or folded.title,
+        "title": folded.title,
         "dtype": trace.dtype,
         "timesteps": trace.timesteps,
         "start": {
@@ -63,10 +66,17 @@ def payload(drawing: Drawing) -> dict[str, Any]:
         "scale": left(trace.dtype),
         "losses": None if options.seen_from == TOTAL else losses(trace, options.seen_from),
         "total": options.seen_from == TOTAL and bool(trace.lags),
-        "headline": list(headline(trace, found)) if found else [folded.title, "", ""],
+        "headline": _headline(drawing, found),
         "diagnosis": diagnosis_document(found) if found else None,
         "notes": list(trace.notes),
     }  # fmt: skip
+
+
+def _headline(drawing: Drawing, found: Diagnosis | None) -> list[str]:
+    """Say where, why and what to try; a title that was asked for stands in the first one's place."""
+    trace, title = drawing.trace, drawing.options.title
+    where, why, attempt = headline(trace, found) if found else (trace.model or "A recurrent network", "", "")
+    return [title or where, why, attempt]
 
 
 def _atoms(shown: Ranges, timesteps: int) -> Atoms:
