@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -62,3 +64,14 @@ def test_samples_that_end_before_the_loss_do_not_dilute_it() -> None:
     seen = losses.seen_from(losses.furthest())
     assert seen.samples == 1
     np.testing.assert_allclose(seen.walks[0].decades, np.arange(13) * np.log10(0.5), atol=1e-12)
+
+
+def test_a_state_without_lags_is_left_out() -> None:
+    tape = rg.Tape()
+    h = rg.nn.LSTM(3, 4, seed=1)(tape.input(np.ones((2, 6, 3))))
+    trace = rg.record((h * 1.0).sum(), lags=True)
+    alone = replace(trace, lags=tuple(one for one in trace.lags if one.state == "lstm.h"))
+    losses = Losses(alone)
+    (walk,) = losses.seen_from(losses.furthest()).walks
+    assert walk.states == ("lstm.h",)
+    assert walk.decades[0] == 0  # of itself, as nothing else is known

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import struct
 import xml.etree.ElementTree as ElementTree
@@ -173,7 +174,31 @@ def test_what_is_seen_is_exported(show: Open, tmp_path: Path) -> None:
     width, height = struct.unpack(">II", data[16:24])
     assert width == 2 * round(float(tree.get("width") or 0))
     assert height == 2 * round(float(tree.get("height") or 0))
-    assert len(data) > 20_000  # not an empty sheet
+    # the boxes that keep all, and the text, are on it in their colours
+    shades = dict(zip(("k12", "ink", "paper"), pixels(one, data, ["#d6e9ff", "#f0f4f9", "#0d1117"]), strict=True))
+    assert shades["k12"] > 3_000
+    assert shades["ink"] > 2_000
+    assert shades["paper"] > width * height / 2
+
+
+def pixels(one: Opened, data: bytes, colours: list[str]) -> list[int]:
+    """Count the pixels of a picture that have these colours, in a page of their own."""
+    count = """async ([data, colours]) => {
+        const image = new Image();
+        image.src = `data:image/png;base64,${data}`;
+        await image.decode();
+        const canvas = Object.assign(document.createElement('canvas'), { width: image.width, height: image.height });
+        const context = canvas.getContext('2d');
+        context.drawImage(image, 0, 0);
+        const found = new Map(), { data: bytes } = context.getImageData(0, 0, image.width, image.height);
+        for (let at = 0; at < bytes.length; at += 4) {
+            const key = (bytes[at] << 16) | (bytes[at + 1] << 8) | bytes[at + 2];
+            found.set(key, (found.get(key) ?? 0) + 1);
+        }
+        return colours.map((colour) => found.get(parseInt(colour.slice(1), 16)) ?? 0);
+    }"""
+    blank = one.context.new_page()
+    return list(blank.evaluate(count, [base64.b64encode(data).decode(), colours]))
 
 
 def test_a_link_to_what_is_seen_is_copied(show: Open) -> None:
