@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 import re
 import struct
 import xml.etree.ElementTree as ElementTree
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from rnngraph.graph.style.left import tone
 from tests.render.browser import Opened
 from tests.render.page.opened import NETWORKS, Open, browser, halving, network, replace_labels, show
 from tests.render.page.test_page_file import HOSTILE
@@ -41,6 +43,37 @@ def test_it_begins_at_the_last_loss_with_what_each_step_keeps(show: Open) -> Non
     )
     assert one.page.inner_text("h1") == one.page.title().partition(".")[0].replace(" %", "\xa0%") + "."
     assert one.page.inner_text("#meta").startswith("Seen from the loss at t=59; median of 2 samples.")
+
+
+def test_the_map_and_the_curve_stand_where_the_numbers_are(show: Open) -> None:
+    one = show(halving())
+    settled(one)
+    at = """(pairs) => { const canvas = document.getElementById('map'), ratio = devicePixelRatio;
+        const wide = parseFloat(canvas.style.width) - 34 - 4, tall = parseFloat(canvas.style.height) - 22;
+        const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+        return pairs.map(([loss, step]) => {
+            const x = 34 + (step + 0.5) * wide / 60, y = tall * (1 - (loss + 0.5) / 60);
+            const first = 4 * (Math.round(y * ratio) * canvas.width + Math.round(x * ratio));
+            return '#' + [...data.slice(first, first + 3)].map((part) => part.toString(16).padStart(2, '0')).join('');
+        }); }"""
+    lags = (0, 1, 4, 10, 25)
+    *found, after = one.page.evaluate(at, [*([30, 30 - lag] for lag in lags), [30, 31]])
+    assert found == [tone(lag * math.log10(0.5)).light for lag in lags]
+    assert after == "#000000"  # nothing: what comes after a loss
+    x = {text: float(one.page.locator("#curve text", has_text=re.compile(f"^{text}$")).get_attribute("x"))
+         for text in ("0", "lag 20")}  # fmt: skip
+    mark = re.match(r"M([\d.]+) ", one.page.get_attribute("#curve .end-mark", "d"))
+    assert mark is not None
+    assert float(mark[1]) == pytest.approx(x["0"] + 6.5 * (x["lag 20"] - x["0"]) / 20, abs=0.2)
+
+
+def test_text_on_a_box_is_told_from_it_in_the_dark(show: Open) -> None:
+    one = show(halving(), context={"color_scheme": "dark"})
+    fill = "(element) => getComputedStyle(element).fill"
+    wanted = {"100 %": "rgb(13, 17, 23)", "1.6 %": "rgb(13, 20, 32)", "0.8 %": "rgb(167, 179, 196)"}
+    for text, colour in wanted.items():
+        found = one.page.locator("#picture text", has_text=re.compile(f"^{re.escape(text)}$"))
+        assert found.evaluate(fill) == colour
 
 
 def test_slider_map_circles_words_and_keys_set_one_loss(show: Open) -> None:
@@ -84,6 +117,7 @@ def test_playing_walks_back_and_stops_behind_the_mark(show: Open) -> None:
     one.page.click("#play")
     assert one.page.inner_text("#play") == "■ Stop"
     assert one.page.locator("#picture .state.empty").count() > 5  # the walk has not come so far
+    assert one.count("#picture .flag") == 0  # nor to its end
     one.page.locator("#say", has_text="at t=17").wait_for()
     assert one.page.inner_text("#say") == "Walking back from t=19: at t=17 25 % is left."
     assert one.page.get_attribute("#say", "aria-live") == "polite"
@@ -174,23 +208,23 @@ def test_what_is_seen_is_exported(show: Open, tmp_path: Path) -> None:
     width, height = struct.unpack(">II", data[16:24])
     assert width == 2 * round(float(tree.get("width") or 0))
     assert height == 2 * round(float(tree.get("height") or 0))
-    # the boxes that keep all, and the text, are on it in their colours
-    shades = dict(zip(("k12", "ink", "paper"), pixels(one, data, ["#d6e9ff", "#f0f4f9", "#0d1117"]), strict=True))
-    assert shades["k12"] > 3_000
-    assert shades["ink"] > 2_000
-    assert shades["paper"] > width * height / 2
+    # the boxes that keep all, and above them the title, are on it in their colours
+    (boxes, paper), (title,) = pixels(one, data, ["#d6e9ff", "#0d1117"], height), pixels(one, data, ["#f0f4f9"], 110)
+    assert boxes > 3_000
+    assert paper > width * height / 2
+    assert title > 1_000
 
 
-def pixels(one: Opened, data: bytes, colours: list[str]) -> list[int]:
-    """Count the pixels of a picture that have these colours, in a page of their own."""
-    count = """async ([data, colours]) => {
+def pixels(one: Opened, data: bytes, colours: list[str], rows: int) -> list[int]:
+    """Count the pixels of a picture's upper rows that have these colours, in a page of their own."""
+    count = """async ([data, colours, rows]) => {
         const image = new Image();
         image.src = `data:image/png;base64,${data}`;
         await image.decode();
         const canvas = Object.assign(document.createElement('canvas'), { width: image.width, height: image.height });
         const context = canvas.getContext('2d');
         context.drawImage(image, 0, 0);
-        const found = new Map(), { data: bytes } = context.getImageData(0, 0, image.width, image.height);
+        const found = new Map(), { data: bytes } = context.getImageData(0, 0, image.width, rows);
         for (let at = 0; at < bytes.length; at += 4) {
             const key = (bytes[at] << 16) | (bytes[at + 1] << 8) | bytes[at + 2];
             found.set(key, (found.get(key) ?? 0) + 1);
@@ -198,7 +232,7 @@ def pixels(one: Opened, data: bytes, colours: list[str]) -> list[int]:
         return colours.map((colour) => found.get(parseInt(colour.slice(1), 16)) ?? 0);
     }"""
     blank = one.context.new_page()
-    return list(blank.evaluate(count, [base64.b64encode(data).decode(), colours]))
+    return list(blank.evaluate(count, [base64.b64encode(data).decode(), colours, rows]))
 
 
 def test_a_link_to_what_is_seen_is_copied(show: Open) -> None:
