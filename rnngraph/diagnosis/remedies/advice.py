@@ -15,7 +15,8 @@ from rnngraph.diagnosis.remedies.norms import clip_threshold, dominates, gradien
 def for_vanishing(layer: Layer, lag: int) -> str:
     """Advise on a gradient that shrinks too fast to be of use at a lag."""
     if layer.cell.keeps:
-        return f"Open the {layer.cell.keeps_title}: chrono initialisation for lag {lag}, or a larger bias."
+        gate = f"the {layer.cell.keeps_title}, which keeps the state"
+        return f"Open {gate}: chrono initialisation for lag {lag}, or a larger bias."
     if layer.cell.switches_off and layer.decades == -math.inf:
         return (
             "Start the recurrent weight as the identity with biases at or above 0, and lower the learning rate, so "
