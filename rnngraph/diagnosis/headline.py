@@ -16,6 +16,7 @@ from rnngraph.trace.model import Trace
 
 _INNOCENT = 0.035  # a factor so near to 1 takes nothing
 _MANY_SATURATED = 0.25
+_THIN = -1.0  # decades, below which nobody would say that it remembers
 
 
 def headline(trace: Trace, diagnosis: Judged) -> tuple[str, str, str]:
@@ -53,7 +54,10 @@ def _lives(diagnosis: Judged, finding: Finding | None) -> str:
     far = f"{counted(diagnosis.horizon, 'step')} back" + (", as the task needs" if diagnosis.asked is not None else "")
     left = percent(diagnosis.decades)
     if left.startswith("×"):
-        return f"It remembers: {far}, the gradient is larger than where it began ({left})."
+        where = "the input still gets" if diagnosis.at_input else "there still is"
+        return f"It remembers: {far}, {where} all of the gradient ({left})."
+    if diagnosis.decades < _THIN:
+        return f"The gradient arrives, thinned: {left} of it is left {far}."
     return f"It remembers: {left} of the gradient is left {far}."
 
 
@@ -156,8 +160,8 @@ def _healthy(diagnosis: Judged, finding: Finding | None) -> str:
         return grave[0].text
     if not diagnosis.rate < 0 or diagnosis.half_life is None:
         return "A step back takes next to nothing from it."
-    half = f"{diagnosis.half_life:.2g}" if diagnosis.half_life < 10 else f"{diagnosis.half_life:.0f}"
-    return f"Each step back keeps {kept_text(math.exp(diagnosis.rate))}; half is left after {half} steps."
+    half = f"; half is left after {diagnosis.half_life:.0f} steps" if diagnosis.half_life >= 2 else ""
+    return f"Each step back keeps {kept_text(math.exp(diagnosis.rate))}{half}."
 
 
 WHYS: dict[str, Callable[[Judged, Finding | None], str]] = {

@@ -91,6 +91,13 @@ def power(decades: float) -> str:
     return f"{mantissa}e{int(exponent)}"
 
 
+def amount_text(value: float) -> str:
+    """Write a positive number with two figures: 0.19, 330, 5e-7."""
+    if 1e-3 <= value < 1e4:
+        return f"{float(f'{value:.2g}'):g}"
+    return power(math.log10(value)) if 0 < value < math.inf else f"{value:g}"
+
+
 def times(decades: float) -> str:
     """Write a factor: ×0.58, ×100, ×5e7."""
     if decades > 300:
@@ -110,8 +117,8 @@ def times_text(decades: float) -> str:
 
 
 def factor_text(factor: float) -> str:
-    """Write what a step keeps with two figures behind the point, where it has such: ×0.50, ×0.032, ×2e-7."""
-    if 0.095 <= factor < 99.5:
+    """Write what a step keeps with two figures behind the point where they are of use: ×0.50, ×13, ×2e-7."""
+    if 0.095 <= factor < 999.5:
         return f"×{factor:.2f}" if factor < 9.95 else f"×{factor:.0f}"
     if 1e-3 <= factor < 0.095:
         return f"×{factor:.2g}"
@@ -127,7 +134,7 @@ def kept_text(share: float) -> str:
         return f"next to nothing of it ({exact})"
     near, word = min(_FRACTIONS, key=lambda one: abs(math.log(share / one[0])))
     off = abs(share / near - 1)
-    if off < 0.085:
+    if off < 0.095:
         return f"{'about ' if off > 0.02 else ''}{word} of it ({exact})"
     return f"{100 * share:.2g} % of it"
 

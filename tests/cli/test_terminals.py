@@ -49,13 +49,14 @@ def run_in_terminal(*arguments: str, folder: Path, width: int = 80, **environmen
 
 @pytest.mark.parametrize("width", [80, 120])
 def test_the_report_fits_the_terminal_and_has_colours(tmp_path: Path, width: int) -> None:
-    status, text, errors = run_in_terminal("norms", folder=tmp_path, width=width, NO_COLOR="1")
-    assert (status, errors) == (0, "")
-    plain = text.replace("\x1b[1m", "").replace("\x1b[0m", "").replace("\x1b[2m", "")
-    assert "\x1b" not in plain  # NO_COLOR leaves bold and dim, which are no colours
-    assert max(map(len, plain.split("\r\n"))) <= width
-    assert "‖dWh‖" in plain
-    assert "\x1b[38;" in run_in_terminal("norms", folder=tmp_path, width=width)[1]
+    for options, word in (((), "from the loss at t=3"), (("--table",), "‖dWh‖")):
+        status, text, errors = run_in_terminal("norms", *options, folder=tmp_path, width=width, NO_COLOR="1")
+        assert (status, errors) == (0, "")
+        plain = text.replace("\x1b[1m", "").replace("\x1b[0m", "").replace("\x1b[2m", "")
+        assert "\x1b" not in plain  # NO_COLOR leaves bold and dim, which are no colours
+        assert max(map(len, plain.split("\r\n"))) <= width
+        assert word in plain
+        assert "\x1b[" in run_in_terminal("norms", *options, folder=tmp_path, width=width)[1].replace("\x1b[1m", "")
 
 
 @pytest.mark.parametrize("arguments", [("trace", "-o", "-"), ("render", "-o", "-", "--format", "png")])

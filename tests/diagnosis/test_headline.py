@@ -207,7 +207,7 @@ def test_what_a_step_keeps_is_said_in_words(share: float, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("factor", "text"), [(0.5, "×0.50"), (1, "×1.00"), (12.4, "×12"), (0.032, "×0.032"), (2e-7, "×2e-7"),
-                         (500, "×5e2"), (0, "×0")],
+                         (500, "×500"), (5000, "×5e3"), (0, "×0")],
 )  # fmt: skip
 def test_a_factor(factor: float, text: str) -> None:
     assert factor_text(factor) == text

@@ -6,4 +6,5 @@ LagArguments` for those of the lag matrix; `declare.with_options` puts them in i
 
 from rnngraph.cli.options.lag_matrix import LagArguments as LagArguments
 from rnngraph.cli.options.lag_matrix import refuse_for_saved as refuse_for_saved
+from rnngraph.cli.options.seen import FROM as FROM
 from rnngraph.cli.options.source import SourceArguments as SourceArguments

@@ -10,6 +10,7 @@ import math
 
 from rnngraph.diagnosis.layer import Layer
 from rnngraph.diagnosis.remedies.norms import clip_threshold, dominates, gradient_norm, own_norm
+from rnngraph.diagnosis.sentences import amount_text
 
 
 def for_vanishing(layer: Layer, lag: int) -> str:
@@ -53,7 +54,7 @@ def for_exploding(layer: Layer) -> str:
         if layer.cell.keeps
         else "Start the recurrent weight orthogonal, or make it smaller"
     )
-    return f"{cure}. {clip(layer)} so that no step is wild meanwhile."
+    return f"{cure}. {clip(layer)} meanwhile."
 
 
 def clip(layer: Layer) -> str:
@@ -61,8 +62,9 @@ def clip(layer: Layer) -> str:
     threshold = clip_threshold(layer)
     if not (math.isfinite(threshold) and threshold > 0):
         return "Clip the gradient's norm at what it is over short lags"
+    limit = amount_text(threshold)
     if dominates(layer):
-        norm = gradient_norm(layer.trace.parameters)
-        return f"Clip the gradient's norm at {threshold:.2g} (it is {norm:.2g}, and the gain made it so)"
-    norm = own_norm(layer)
-    return f"Clip the norm of the gradient of {layer.name}'s own weights at {threshold:.2g} (it is {norm:.2g})"
+        norm = amount_text(gradient_norm(layer.trace.parameters))
+        return f"Clip the gradient's norm at {limit} (it is {norm}, and the gain made it so)"
+    norm = amount_text(own_norm(layer))
+    return f"Clip the norm of the gradient of {layer.name}'s own weights at {limit} (it is {norm})"
