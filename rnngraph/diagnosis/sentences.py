@@ -25,14 +25,11 @@ def gain_text(decades: float, form: str = "+.2f") -> str:
     return "exactly zero" if decades == -math.inf else f"1e{decades:{form}}"
 
 
-def pace_texts(gain: str, horizon: int, rate: float, half_life: float | None) -> list[str]:
-    """Say what is left at a horizon and how fast it goes, `rate` in nats a step, as far as it is known."""
-    texts = [f"gain at lag {horizon}: {gain}"]
-    if math.isfinite(rate):
-        texts.append(f"rate {rate:+.4g} nats a step")
-    if half_life is not None:
-        texts.append(f"half-life {half_life:.3g} steps")
-    return texts
+def tempo(rate: float) -> str:
+    """Say in how many steps a gradient halves or doubles, `rate` in nats a step; nothing where it hardly does."""
+    if not math.isfinite(rate) or abs(rate) < 1e-4:
+        return ""
+    return f"{'halved' if rate < 0 else 'doubled'} every {math.log(2) / abs(rate):.3g} steps"
 
 
 def no_credit(path: Path) -> str:
@@ -50,13 +47,8 @@ def no_credit(path: Path) -> str:
 
 def pace(layer: Layer) -> str:
     """Say how fast the gradient shrinks or grows."""
-    if not math.isfinite(layer.rate):
-        return ""
-    half = layer.half_life
-    tempo = f", halved every {half:.3g} steps" if half is not None and half < 1e4 else ""
-    if layer.rate > 1e-4:
-        tempo = f", doubled every {math.log(2) / layer.rate:.3g} steps"
-    return f" ({layer.rate:+.3g} nats a step{tempo})"
+    said = tempo(layer.rate)
+    return f" ({said})" if said else ""
 
 
 def counted(number: int, noun: str) -> str:
