@@ -16,6 +16,7 @@ from rnngraph.render.picture import graphviz
 from rnngraph.render.picture.dot import dot
 from rnngraph.render.picture.json import json
 from rnngraph.render.picture.mermaid import mermaid
+from rnngraph.render.picture.svg import svg
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ def _holds(part: bytes) -> Callable[[bytes], bool]:
 
 
 RENDERERS = (
-    Renderer("svg", (".svg",), _holds(b"<svg"), False, graphviz.svg),
+    Renderer("svg", (".svg",), _holds(b"<svg"), False, svg),
     Renderer("png", (".png",), _begins(b"\x89png"), True, graphviz.png),
     Renderer("pdf", (".pdf",), _begins(b"%pdf"), True, graphviz.pdf),
     Renderer("dot", (".dot", ".gv"), _begins(b"digraph", b"graph", b"strict"), False, dot),

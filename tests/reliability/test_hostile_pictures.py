@@ -155,8 +155,8 @@ def test_a_graphviz_that_fails_is_one_sentence(tmp_path: Path, monkeypatch: pyte
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     drawing = rnngraph.draw(hostile_trace("a"))
-    with pytest.raises(MissingToolError, match=r"^Graphviz cannot draw this as svg: .*[^.]; install another") as caught:
-        render_bytes(drawing, "svg")
+    with pytest.raises(MissingToolError, match=r"^Graphviz cannot draw this as png: .*[^.]; install another") as caught:
+        render_bytes(drawing, "png")
     assert "\n" not in str(caught.value)
 
 

@@ -14,9 +14,10 @@ from rnngraph.errors import InputError
 from rnngraph.graph.build.arrows import VerticesAt, connect
 from rnngraph.graph.build.bands import find_bands, overall
 from rnngraph.graph.build.fold import loop_columns, unrolled_columns
+from rnngraph.graph.build.losses import loss_steps
 from rnngraph.graph.build.parts import step_parts
 from rnngraph.graph.build.recorded import Recorded
-from rnngraph.graph.build.rows import RowSource, StepKey, find_rows, loss_steps, step_key
+from rnngraph.graph.build.rows import RowSource, StepKey, find_rows, step_key
 from rnngraph.graph.build.tracks import find_tracks
 from rnngraph.graph.build.vertices import TrackColumn, fold_vertex, op_vertex
 from rnngraph.graph.model import Column, Graph, Vertex

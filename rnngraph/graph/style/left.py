@@ -17,10 +17,11 @@ EXPLODED = 2.0  # the mark of a gradient that grows stands at ×100
 # 16-bit numbers cannot tell less than their resolution from nothing.
 FLOORS = {"float16": math.log10(2.0**-10), "bfloat16": math.log10(2.0**-7)}
 
-# decades -> light, dark. White text needs the one at 3 % darker than half-way between its neighbours.
+# decades -> light, dark. White text needs the one at 3 % darker than half-way.
 STOPS: tuple[tuple[float, str, str], ...] = (
     (-6.0, "#eef2f7", "#161d28"), (-4.0, "#dce5f1", "#1b2a3f"), (-2.0, "#b9cde8", "#274468"),
-    (-2.0, "#5b8fd6", "#3d86dc"), (-1.5, "#3d76c4", "#5d9fec"), (-1.0, "#2563b8", "#7db8fb"), (0.0, "#0b2f6b", "#d6e9ff"),
+    (-2.0, "#5b8fd6", "#3d86dc"), (-1.5, "#3d76c4", "#5d9fec"),
+    (-1.0, "#2563b8", "#7db8fb"), (0.0, "#0b2f6b", "#d6e9ff"),
 )  # fmt: skip
 # up to how many decades -> light, dark
 RAMP: tuple[tuple[float, str, str], ...] = (

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from rnngraph.diagnosis.one_loss import TOTAL
 from rnngraph.graph.build.fold import valid_samples
 from rnngraph.graph.draw import Drawing
 from rnngraph.graph.steps import Ranges, gaps, parse_steps
@@ -32,7 +33,9 @@ def payload(drawing: Drawing) -> dict[str, Any]:
     shown = parse_steps(options.steps, trace.timesteps)
     atoms = _atoms(shown, trace.timesteps)
     groups = find_groups(trace)
-    folded = Drawing(trace, replace(options, steps=None)).graph  # what is not of its steps is that of every picture
+    folded = Drawing(
+        trace, replace(options, steps=None, seen_from=TOTAL)
+    ).graph  # what is not of its steps is that of every picture
     return {
         "title": folded.title,
         "subtitle": folded.subtitle,

@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from rnngraph.graph.draw import Drawing
 from rnngraph.graph.layout.geometry import ELLIPSIS, Point, one_line
 from rnngraph.graph.sheet import Curve, Shape
+from rnngraph.graph.style.left import colour
 
 FONT = "Helvetica"
+HEAD, TEXT = 6.0, 10.5  # length of an arrow head and size of the text beside an arrow, where nothing else is said
 LONGEST_STRING = 3000  # characters, of at most five bytes each once they are escaped
 _JUSTIFY = {"left": "\\l", "middle": "\\n", "right": "\\r"}
 _FORMS = {"box": "box", "rectangle": "box", "ellipse": "ellipse", "text": "plaintext"}
@@ -36,10 +38,11 @@ def quote(text: str, newline: str = "\\n") -> str:
 
 
 def _lines(drawing: Drawing) -> Iterator[str]:
-    frame = drawing.frame
+    frame, sheet = drawing.frame, drawing.sheet
+    dark = sheet.theme == "dark"
     box = ",".join(_number(side) for side in (frame.left, frame.bottom, frame.right, frame.top))
     yield "digraph unrolled {"
-    yield f'graph [bb="{box}" layout="nop2" bgcolor="white" fontname="{FONT}" pad="0"'
+    yield f'graph [bb="{box}" layout="nop2" bgcolor="{_paper(dark=dark)}" fontname="{FONT}" pad="0"'
     yield f"  outputorder=nodesfirst splines=true tooltip={quote(one_line(drawing.graph.title))}];"
     yield f'node [fontname="{FONT}" fixedsize="true" margin="0"];'
     yield f'edge [fontname="{FONT}" fontsize="10.5" arrowsize="0.6"];'
@@ -47,12 +50,18 @@ def _lines(drawing: Drawing) -> Iterator[str]:
     for name, x, y in (("corner0", frame.left, frame.bottom), ("corner1", frame.right, frame.top)):
         at = _point((x, y))
         yield f'{name} [shape="point" style="invis" width="0.01" height="0.01" label="" pos="{at}"];'
-    yield from map(_node, drawing.shapes)
-    yield from map(_edge, drawing.curves)
+    for shape in sheet.shapes:
+        yield _node(shape, dark=dark)
+    for curve in sheet.curves:
+        yield _edge(curve, dark=dark)
     yield "}"
 
 
-def _node(shape: Shape) -> str:
+def _paper(*, dark: bool) -> str:
+    return colour("paper", dark=True) if dark else "white"
+
+
+def _node(shape: Shape, *, dark: bool) -> str:
     label = quote(shape.text, _JUSTIFY[shape.align])
     if shape.align != "middle" and shape.text:  # the label "\\l" alone makes Graphviz write past its memory
         label = label[:-1] + _JUSTIFY[shape.align] + '"'
@@ -60,37 +69,53 @@ def _node(shape: Shape) -> str:
         f'shape="{_FORMS[shape.form]}"',
         f'pos="{_number(shape.box.x)},{_number(shape.box.y)}"',
         f'width="{_inches(shape.box.width)}" height="{_inches(shape.box.height)}"',
-        f'label={label} fontsize="{_number(shape.size)}" fontcolor="{shape.ink}"',
+        f'label={label} fontsize="{_number(shape.size)}" fontcolor="{colour(shape.ink, dark=dark)}"',
     ]
     if shape.bold:
         parts.append(f'fontname="{FONT}-Bold"')
     if shape.form != "text":
         styles = [*(["rounded"] if shape.form == "box" else []), *(["filled"] if shape.fill else [])]
         styles += [] if shape.line == "solid" else [shape.line]
-        parts.append(f'style="{",".join(styles)}" fillcolor="{shape.fill}" color="{shape.stroke}"')
+        parts.append(
+            f'style="{",".join(styles)}" fillcolor="{colour(shape.fill, dark=dark)}" '
+            f'color="{colour(shape.stroke if shape.thickness else shape.fill, dark=dark)}"'
+        )
         parts.append(f'penwidth="{_number(shape.thickness)}"')
     if shape.hint:
         parts.append(f"tooltip={quote(shape.hint)}")
     return f"{shape.id} [{' '.join(parts)}];"
 
 
-def _edge(curve: Curve) -> str:
-    tip = curve.points[-1]
-    base = _before(curve.points, 5.0 + 1.2 * curve.thickness)
-    points = " ".join(map(_point, (*curve.points[:-1], base)))
+def _edge(curve: Curve, *, dark: bool) -> str:
     parts = [
-        f'pos="e,{_point(tip)} {points}"',
-        f'color="{curve.stroke}" penwidth="{_number(curve.thickness)}"',
+        f'pos="{_way(curve)}"',
+        f'color="{colour(curve.stroke, dark=dark)}" penwidth="{_number(curve.thickness)}"',
     ]
     if curve.line != "solid":
         parts.append(f'style="{curve.line}"')
-    if curve.head == "hollow":
-        parts.append('arrowhead="empty"')
+    if curve.head != "filled":
+        parts.append(f'arrowhead="{"empty" if curve.head == "hollow" else "none"}"')
+    elif curve.head_length != HEAD:
+        parts.append(f'arrowsize="{_number(curve.head_length / 10)}"')
     if curve.text:
-        parts.append(f'label={quote(curve.text)} lp="{_point(curve.text_at)}" fontcolor="{curve.ink}"')
+        parts.append(
+            f'label={quote(curve.text)} lp="{_point(curve.text_at)}" fontcolor="{colour(curve.ink, dark=dark)}"'
+        )
+        parts += [f'fontsize="{_number(curve.text_size)}"'] if curve.text_size != TEXT else []
+        parts += [f'fontname="{FONT}-Bold"'] if curve.bold else []
     if curve.hint:
         parts.append(f"tooltip={quote(curve.hint)}")
-    return f"{curve.source} -> {curve.target} [{' '.join(parts)}];"
+    return f"{curve.source or 'corner0'} -> {curve.target or 'corner1'} [{' '.join(parts)}];"
+
+
+def _way(curve: Curve) -> str:
+    """Return the points of a curve, with its tip where it has a head."""
+    if curve.head == "none":
+        return " ".join(map(_point, curve.points))
+    base = _before(
+        curve.points, curve.head_length - 1 + 1.2 * curve.thickness if curve.head_length == HEAD else curve.head_length
+    )
+    return f"e,{_point(curve.points[-1])} " + " ".join(map(_point, (*curve.points[:-1], base)))
 
 
 def _before(points: tuple[Point, ...], distance: float) -> Point:
