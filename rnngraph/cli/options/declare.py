@@ -10,6 +10,7 @@ from typing import Any
 
 import typer
 
+from rnngraph.cli.options.chart import CHART_OPTIONS, ChartArguments
 from rnngraph.cli.options.demo import DEMO_OPTIONS
 from rnngraph.cli.options.lag_matrix import LAG_OPTIONS, LagArguments
 from rnngraph.cli.options.source import MODEL_OPTIONS, SOURCE, SourceArguments
@@ -76,4 +77,5 @@ GATHERED: dict[object, Gathered] = {
         {one.name: one.default for one in fields(DemoOptions)},
     ),
     LagArguments: Gathered(LAG_OPTIONS, lambda context, values: LagArguments(**values)),
+    ChartArguments: Gathered(CHART_OPTIONS, lambda context, values: ChartArguments(**values), {"force": False}),
 }
