@@ -72,6 +72,39 @@ def test_a_text_format_is(tmp_path: Path) -> None:
     assert text.startswith("digraph")
 
 
+def test_long_work_says_how_far_it_is_on_a_terminal_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    code = """
+import rnngraph.cli.console as console
+console.PATIENCE_SECONDS = console._REFRESH_SECONDS = 0.0
+import sys
+sys.argv = ["rnngraph", "norms", "--timesteps", "1500", "--hidden-size", "4", "--batch", "2", "--cell", "lstm",
+            "--forget-bias", "4"]
+from rnngraph.cli.app import main
+main()
+"""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "TERM": "xterm-256color"}
+    master, slave = pty.openpty()
+    command = [sys.executable, "-c", code]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=slave, cwd=tmp_path, env=environment)
+    os.close(slave)
+    parts = []
+    while True:
+        try:
+            part = os.read(master, 65536)
+        except OSError:
+            break
+        if not part:
+            break
+        parts.append(part)
+    os.close(master)
+    assert process.communicate(timeout=120)[0].startswith(b"The gradient ")
+    shown = b"".join(parts).decode("utf-8", "replace")
+    assert "recording the run: walking 32 losses back: step " in shown
+    assert " of 1,500" in shown
+    piped = subprocess.run(command, capture_output=True, cwd=tmp_path, env=environment, check=True)
+    assert piped.stderr == b""
+
+
 @pytest.mark.parametrize("columns", ["0", "-3", "wide"])
 def test_a_width_that_is_none_does_not_swallow_the_report(columns: str, tmp_path: Path) -> None:
     arguments = [sys.executable, "-m", "rnngraph", "diagnose", "--hidden-size", "4", "--batch", "2"]
