@@ -87,13 +87,22 @@ class Drawing(Shown):
             choose(trace, options.seen_from)
 
     @cached_property
+    def alone(self) -> bool:
+        """Whether it is seen from one loss."""
+        from rnngraph.graph.one_loss.choose import choose
+
+        if self.options.seen_from is None and self.options.of_all:
+            return False
+        return choose(self.trace, self.options.seen_from) is not None
+
+    @cached_property
     def graph(self) -> Graph:
         """Rows, columns, vertices and edges, without positions."""
         from rnngraph.graph.build.graph import build
         from rnngraph.graph.one_loss.look import look
 
         options = self.options
-        if not (options.seen_from is None and options.of_all):
+        if self.alone:
             found = look(
                 self.trace, options.seen_from, steps=options.steps, detail=options.detail, title=options.title,
                 width=options.width, theme=options.theme,

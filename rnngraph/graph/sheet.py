@@ -42,6 +42,7 @@ class Shape:
     hint: str = ""  # shown when the pointer rests on it
     column: int = -1
     halo: bool = False  # paper around the text, which stands over lines
+    leading: float = 1.2  # from line to line, in font sizes; Graphviz always takes 1.2
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ __all__ = ["picture_title", "titled", "verdict_of"]
 
 def titled(drawing: Drawing) -> Drawing:
     """Put the verdict over the view of all losses; one that is seen from a loss says it itself."""
-    if drawing.options.title is not None or drawing.graph.seen is not None:
+    if drawing.options.title is not None or drawing.alone:
         return drawing
     return Drawing(drawing.trace, replace(drawing.options, title=picture_title(drawing.trace)))
 

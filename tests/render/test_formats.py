@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 from rnngraph.errors import InputError, MissingToolError
 from rnngraph.graph.draw import draw
 from rnngraph.graph.layout.geometry import one_line
+from rnngraph.graph.one_loss import look
 from rnngraph.render.format import RENDERERS, render_bytes, renderer_of
 from rnngraph.render.notebook import bundle
 from rnngraph.render.picture import dot, graphviz, mermaid
 from rnngraph.trace.model import Trace
+from tests.graph.seen_traces import seen
 from tests.traces import every_status, make_trace
 
 SAMPLES = {
@@ -204,12 +206,16 @@ GOLDENS = {
     "lstm-fold": (make_trace("lstm", 30), {"steps": "0:1,29"}),
     "gru-both-ways": (make_trace("gru", 2, bidirectional=True), {}),
     "tanh-rolled": (make_trace("tanh", 8), {"view": "rolled"}),
+    "one-loss": (seen("tanh", 30), {}),
+    "one-loss-390": (seen("lstm", 30), {"width": 390, "theme": "dark"}),
 }
 
 
 @pytest.mark.parametrize("suffix", ["dot", "json"])
 @pytest.mark.parametrize("name", GOLDENS)
-def test_golden(name: str, suffix: str) -> None:
+def test_golden(name: str, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The sentences are the diagnosis's own, and tested there.
+    monkeypatch.setattr(look, "title_and_why", lambda *_: ("It dies there.", "Why: of this. Try that."))
     trace, options = GOLDENS[name]
     expected = Path(__file__).parent / "goldens" / f"{name}.{suffix}"
     assert_same(render_bytes(draw(trace, **options), suffix).decode(), expected.read_text(encoding="utf-8"))  # type: ignore[arg-type]

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from rnngraph.graph.layout.geometry import one_line, shorten_name
 from rnngraph.graph.layout.metrics import fit, width_of, wrap
 from rnngraph.graph.one_loss.bars import Axis, amounts, bars
-from rnngraph.graph.one_loss.layout import FLAG, FLAG_TEXT, Layout
+from rnngraph.graph.one_loss.layout import FLAG, FLAG_TEXT, LABEL_TEXT, LABEL_UP, Layout
 from rnngraph.graph.one_loss.model import Strip
-from rnngraph.graph.one_loss.pen import lines, rectangle, rule, words
+from rnngraph.graph.one_loss.pen import paragraph, rectangle, rule, words
 from rnngraph.graph.sheet import Curve, Shape
 
 STRIP = 44.0  # the height of 100 %
@@ -24,17 +24,18 @@ TICK = 56.0  # the least distance of two ticks
 def head(layout: Layout) -> Iterator[Shape]:
     """Write where, why and what is shown."""
     sizes = layout.sizes
-    yield from lines("title", "title", layout.title, sizes.margin, sizes.margin, sizes.title[1], sizes.title[0],
-                     bold=True)  # fmt: skip
-    yield from lines("why", "title", layout.why, sizes.margin, layout.why_top, sizes.why[1], sizes.why[0])
-    yield from lines("small", "title", layout.small, sizes.margin, layout.small_top, sizes.small[1], sizes.small[0],
-                     ink="muted")  # fmt: skip
+    for name, lines, top, (size, step), style in (
+        ("title", layout.title, sizes.margin, sizes.title, {"bold": True}),
+        ("why", layout.why, layout.why_top, sizes.why, {}),
+        ("small", layout.small, layout.small_top, sizes.small, {"ink": "muted"}),
+    ):
+        if lines:
+            yield paragraph(name, "title", lines, sizes.margin, top, step, size, **style)
 
 
 def flags(layout: Layout) -> Iterator[Shape]:
     """Draw the flags of the marks."""
-    for number, (mark, left, width, top) in enumerate(layout.flags):
-        text = mark.text if width_of(mark.text, FLAG_TEXT, bold=True) + 16 <= width else mark.short
+    for number, (_, text, left, width, top) in enumerate(layout.flags):
         yield rectangle(f"flag{number}", "mark", left, top, width, FLAG, fill="ink", stroke="ink", form="box",
                         thickness=0.5)  # fmt: skip
         yield words(f"flag{number}t", "mark", fit(text, width - 8, FLAG_TEXT, bold=True), left + width / 2,
@@ -53,12 +54,13 @@ def row_names(layout: Layout) -> Iterator[Shape]:
             narrow = layout.columns[0].start - x - 4
             yield words(f"row{number}", "row", shorten_name(name, narrow, 12.5), x, y - 5, 12.5, bold=True,
                         align="left", hint=hint)  # fmt: skip
-            for line, text in enumerate(wrap(note, narrow, 11, most=2)):
-                yield words(f"row{number}n{line}", "row", text, x, y + 9 + 13 * line, 11, ink="muted", align="left",
-                            hint=hint)  # fmt: skip
+            if note:
+                lines = wrap(note, narrow, 11, most=2)
+                yield paragraph(f"row{number}n", "row", lines, x, y + 2.5, 13, 11, ink="muted", hint=hint)
         else:
-            text = fit(f"{name} · {note}" if note else name, layout.width - 2 * x, 12, bold=True)
-            yield words(f"row{number}", "row", text, x, y - 31, 12, bold=True, align="left", halo=True, hint=hint)
+            name = layout.label(number)
+            yield words(f"row{number}", "row", name, layout.label_x, y - LABEL_UP, LABEL_TEXT, bold=True,
+                        align="left", halo=True, hint=hint)  # fmt: skip
     for number, segment in enumerate(layout.seen.segments if len(layout.seen.segments) > 1 else ()):
         last = number == len(layout.seen.segments) - 1
         at = layout.edge((segment.start if last else segment.stop) - 0.5) + (8 if last else -8)
@@ -102,7 +104,7 @@ class Under:
             room = min(self.right, 1100.0) - (self.left if self.layout.wide else margin)
             found = wrap(caption, room, 11.5)
             x = self.left if self.layout.wide else margin
-            self.shapes += lines("caption", "band", found, x, self.y, 15, 11.5, ink="muted")
+            self.shapes.append(paragraph("caption", "band", found, x, self.y, 15, 11.5, ink="muted"))
             self.y += 15 * len(found)
         self.y += 10
         self._legend()

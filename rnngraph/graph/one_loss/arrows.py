@@ -9,10 +9,11 @@ from collections.abc import Iterator
 
 from rnngraph.graph.layout.curves import straight
 from rnngraph.graph.layout.geometry import Point, one_line
+from rnngraph.graph.layout.metrics import width_of
 from rnngraph.graph.model import Edge, Vertex
 from rnngraph.graph.one_loss.bars import Axis
 from rnngraph.graph.one_loss.boxes import BAR, CIRCLE
-from rnngraph.graph.one_loss.layout import FLAG, Layout
+from rnngraph.graph.one_loss.layout import FLAG, LABEL_TEXT, LABEL_UP, Layout
 from rnngraph.graph.one_loss.pen import flipped, path, rule
 from rnngraph.graph.one_loss.texts import share_words
 from rnngraph.graph.sheet import Curve
@@ -41,7 +42,7 @@ def curves(layout: Layout, axis: Axis) -> Iterator[Curve]:
 
 def mark_lines(layout: Layout) -> Iterator[Curve]:
     """Draw the line of every flag: through the rows, from the edge of one to that of the next."""
-    for number, (mark, _, _, top) in enumerate(layout.flags):
+    for number, (mark, *_, top) in enumerate(layout.flags):
         points: list[Point] = []
         high = top + FLAG
         for row, edge in mark.edges:
@@ -89,8 +90,19 @@ class _Arrows:
             way = 1 if self._x(target) > self._x(source) else -1
             points = [(self._side(source, way), y), (self._side(target, -way) - 1.0 * way, y)]
         else:
-            points = [(self._x(source), self._top(source)), (self._x(source), self._bottom(target) + 1)]
-        return Curve(edge.id, edge.kind, edge.source, edge.target, path(points), "line", head_length=HEAD)
+            points = [(self._x(source), self._over(source)), (self._x(source), self._bottom(target) + 1)]
+        far = abs(points[1][0] - points[0][0]) + abs(points[1][1] - points[0][1])
+        head = min(HEAD, 0.7 * far)  # beside a fold there may be little room
+        return Curve(edge.id, edge.kind, edge.source, edge.target, path(points), "line", head_length=head)
+
+    def _over(self, vertex: Vertex) -> float:
+        """Give where an arrow up begins: over the box, or over the name of its row where that is in the way."""
+        layout = self.layout
+        if layout.wide or vertex.kind == "input":
+            return self._top(vertex)
+        name = layout.label(layout.number_of(vertex.row))
+        stop = layout.label_x + width_of(name, LABEL_TEXT, bold=True) + 4
+        return self._top(vertex) if self._x(vertex) > stop else self._middle(vertex) - LABEL_UP - 8
 
     def backward(self, edge: Edge) -> Curve:
         source, target = self.vertices[edge.source], self.vertices[edge.target]

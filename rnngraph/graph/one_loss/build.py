@@ -18,7 +18,7 @@ from rnngraph.graph.one_loss.fold import gaps
 from rnngraph.graph.one_loss.model import Seen, SeenRow
 from rnngraph.graph.one_loss.texts import factor_text, share_text, share_words
 from rnngraph.graph.style.left import MARK
-from rnngraph.graph.summary import UNKNOWN, Summary, summarise_plain
+from rnngraph.graph.summary import UNKNOWN, Summary, summarise, summarise_plain
 from rnngraph.trace.model import Trace
 
 
@@ -52,6 +52,7 @@ class _Builder:
         runs = sorted([*((at, at + 1) for at in shown), *folds])
         self.places = [Place(number + left, *run) for number, run in enumerate(runs)]
         self.left, self.right = left, right
+        self.states = {state.name: state for state in trace.states}
         self.vertices: dict[str, Vertex] = {}
         self.edges: list[Edge] = []
 
@@ -119,15 +120,14 @@ class _Builder:
         t = place.start - row.segment.start
         left = float(row.left[t])
         known = bool(row.reached[t])
-        states = {state.name: state for state in self.trace.states}
+        states = self.states
         node = int(states[row.states[0]].nodes[t])
         saturated = summarise_plain(row.saturated, t)
-        padding = not row.recurrence.valid[:, t].any()
         return Vertex(
             f"n{place.number}_{self._level(number)}", "state", share_text(left) if known else "", self._level(number),
             place.number, row.kind, nodes=(node,) if node >= 0 else (), state=row.states[0],
-            grad=None, saturated=saturated, note=self._note(row, t), padding=padding,
-            share=left if known and not math.isnan(left) else None,
+            grad=summarise(states[row.states[0]].grad, t), saturated=saturated, note=self._note(row, t),
+            padding=not row.recurrence.valid[:, t].any(), share=left if known and not math.isnan(left) else None,
         )  # fmt: skip
 
     def _note(self, row: SeenRow, t: int) -> str:

@@ -8,15 +8,20 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeAlias
 
+from rnngraph.graph.layout.geometry import one_line
 from rnngraph.graph.layout.grid import Span
-from rnngraph.graph.layout.metrics import width_of, wrap
+from rnngraph.graph.layout.metrics import balanced, fit, width_of, wrap
 from rnngraph.graph.model import Column, Graph
 from rnngraph.graph.one_loss.model import Mark, Seen
 from rnngraph.graph.one_loss.room import Sizes, is_wide, right_margin, sizes_of
 
 FLAG = 22.0  # height
 FLAG_TEXT = 12.5
+LABEL_TEXT = 12.0  # of the name over a row
+LABEL_UP = 34.0  # how far it stands over the middle of the row
+Flag: TypeAlias = tuple[Mark, str, float, float, float]  # the mark, its text, left side, width and upper side
 WIDEST = 150.0  # of a column that has room
 ROWS = {True: 84.0, False: 98.0}  # from row to row
 RANGE = 86.0  # the width of a fold that says its range
@@ -37,17 +42,17 @@ class Layout:
     @cached_property
     def title(self) -> list[str]:
         """The lines of the title."""
-        return wrap(self.graph.title, self._text_width, self.sizes.title[0], bold=True, most=4)
+        return balanced(one_line(self.graph.title), self._text_width, self.sizes.title[0], bold=True, most=4)
 
     @cached_property
     def why(self) -> list[str]:
         """The lines under it."""
-        return wrap(self.seen.why, self._text_width, self.sizes.why[0], most=8) if self.seen.why else []
+        return wrap(one_line(self.seen.why), self._text_width, self.sizes.why[0], most=8) if self.seen.why else []
 
     @cached_property
     def small(self) -> list[str]:
         """The grey lines."""
-        return wrap(self.seen.small, self._text_width, self.sizes.small[0], most=4)
+        return wrap(one_line(self.seen.small), self._text_width, self.sizes.small[0], most=4)
 
     @property
     def _text_width(self) -> float:
@@ -64,26 +69,50 @@ class Layout:
         return self.why_top + len(self.why) * self.sizes.why[1] + 3
 
     @cached_property
-    def flags(self) -> tuple[tuple[Mark, float, float, float], ...]:
-        """Every mark with the left side, the width and the upper side of its flag; two that would meet stand apart."""
-        found: list[tuple[Mark, float, float, float]] = []
-        top = self.small_top + len(self.small) * self.sizes.small[1] + 9.5
+    def flags(self) -> tuple[Flag, ...]:
+        """Every mark with the text and the place of its flag; of two that meet in short, one stands under the other."""
+        texts = [[mark.text for mark in self.seen.marks], [mark.short for mark in self.seen.marks]]
+        long, short = (self._flags(one) for one in texts)
         room = self.width - 2 * self.sizes.margin
-        for mark in self.seen.marks:
-            text = mark.text if width_of(mark.text, FLAG_TEXT, bold=True) + 20 <= room else mark.short
-            wide = min(width_of(text, FLAG_TEXT, bold=True) + 20, room)
+        fits = all(width_of(text, FLAG_TEXT, bold=True) + 20 <= room for text in texts[0])
+        return long if fits and len({top for *_, top in long}) < 2 else short
+
+    def _flags(self, texts: list[str]) -> tuple[Flag, ...]:
+        found: list[Flag] = []
+        top = self.small_top + len(self.small) * self.sizes.small[1] + 9.5
+        for mark, text in zip(self.seen.marks, texts, strict=True):
+            wide = min(width_of(text, FLAG_TEXT, bold=True) + 20, self.width - 2 * self.sizes.margin)
             at = self.edge(mark.edges[0][1])
             left = at - wide if mark.way == "left" and text.startswith("◂") else at
             left = max(self.sizes.margin, min(left, self.width - self.sizes.margin - wide))
-            meets = any(left < other + size + 6 and other < left + wide + 6 for _, other, size, _ in found)
-            found.append((mark, left, wide, top + (FLAG + 4 if meets else 0)))
+            meets = any(left < other + size + 6 and other < left + wide + 6 for _, _, other, size, _ in found)
+            found.append((mark, text, left, wide, top + (FLAG + 4 if meets else 0)))
         return tuple(found)
+
+    def label(self, number: int) -> str:
+        """Give the name over a row of a narrow picture, with what it is where no mark stands in its way."""
+        row = self.seen.rows[number]
+        name, note = one_line(row.name), one_line(row.note)
+        room = min([self.width - self.sizes.margin, *(self.edge(edge) for _, edge in self._edges)]) - self.label_x - 5
+        text = f"{name} · {note}"
+        if note and (len(self.seen.rows) == 1 or len(note) < 9) and width_of(text, LABEL_TEXT, bold=True) <= room:
+            return text
+        return fit(name, max(room, 60.0), LABEL_TEXT, bold=True)
+
+    @cached_property
+    def _edges(self) -> list[tuple[int, float]]:
+        return [at for mark in self.seen.marks for at in mark.edges if self.edge(at[1]) > self.label_x + 20]
+
+    @cached_property
+    def label_x(self) -> float:
+        """Where the names over the rows begin: beside a mark that stands at the very start."""
+        return self.sizes.margin + 6
 
     @cached_property
     def top(self) -> float:
         """Where the graph begins: the upper side of its folds."""
         above = self.small_top + len(self.small) * self.sizes.small[1] + 9.5
-        return max((top + FLAG for _, _, _, top in self.flags), default=above) + 10 + 18 * (len(self.seen.segments) > 1)
+        return max((top + FLAG for *_, top in self.flags), default=above) + 10 + 18 * (len(self.seen.segments) > 1)
 
     @property
     def loss(self) -> float:

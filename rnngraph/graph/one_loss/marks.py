@@ -88,7 +88,7 @@ def _mark(rows: Sequence[SeenRow], ends: list[_End], way: Way, *, both: bool) ->
     if both:
         name = "reverse" if way == "right" else "forward"
         text = f"{name}: {text.removesuffix(': under 1 % beyond')}"
-        short = f"{name}: {short.removesuffix(': under 1 % beyond')}"
+        short = f"{name} to lag {max(end.lag for end in ends)}" if whats == {"dies"} else f"{name}: {short}"
     ends = sorted(ends, key=lambda end: end.row)
     pointing = not whats <= {"reaches"}
     texts = [(f"{one} ▸" if way == "right" else f"◂ {one}") if pointing else one for one in (text, short)]

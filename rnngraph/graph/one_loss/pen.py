@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -27,12 +27,15 @@ def words(identity: str, role: Role, text: str, x: float, y: float, size: float,
     return Shape(identity, role, "text", box, text, size=size, **{"ink": "ink"} | style)
 
 
-def lines(
-    identity: str, role: Role, texts: Sequence[str], x: float, top: float, step: float, size: float, **style: Any
-) -> Iterator[Shape]:
-    """Write lines below each other."""
-    for number, text in enumerate(texts):
-        yield words(f"{identity}{number}", role, text, x, top + step * (number + 0.5), size, align="left", **style)
+def paragraph(
+    identity: str, role: Role, lines: Sequence[str], x: float, top: float, step: float, size: float, **style: Any
+) -> Shape:
+    """Write lines below each other, from `top` downwards."""
+    wide = max(width_of(line, size, bold=style.get("bold", False)) for line in lines) + 4
+    high = step * len(lines)
+    box = Box(x + wide / 2, -(top + high / 2), wide, high)
+    return Shape(identity, role, "text", box, "\n".join(lines), size=size, align="left", leading=step / size,
+                 **{"ink": "ink"} | style)  # fmt: skip
 
 
 def path(points: Sequence[Point]) -> tuple[Point, ...]:

@@ -21,7 +21,7 @@ from rnngraph.render.page.scene import scenes
 from rnngraph.render.page.themes import scales
 from rnngraph.render.report.diagnosis import diagnosis_document
 from rnngraph.render.strict import finite
-from rnngraph.render.title import verdict_of
+from rnngraph.render.title import picture_title, verdict_of
 from rnngraph.trace.model import GateTrace, ParameterTrace, StateTrace, Trace
 
 EVERY_STEP = 2_000  # a longer sequence is in the page only where `steps` asks for it, the rest as ranges
@@ -33,9 +33,9 @@ def payload(drawing: Drawing) -> dict[str, Any]:
     shown = parse_steps(options.steps, trace.timesteps)
     atoms = _atoms(shown, trace.timesteps)
     groups = find_groups(trace)
-    folded = Drawing(
-        trace, replace(options, steps=None, seen_from=TOTAL)
-    ).graph  # what is not of its steps is that of every picture
+    # What is not of its steps is that of every picture.
+    shared = replace(options, steps=None, seen_from=TOTAL, title=options.title or picture_title(trace))
+    folded = Drawing(trace, shared).graph
     return {
         "title": folded.title,
         "subtitle": folded.subtitle,
@@ -62,7 +62,7 @@ def payload(drawing: Drawing) -> dict[str, Any]:
         "scenes": scenes(trace, groups, atoms),
         "groups": _groups(groups, atoms),
         "lags": lag_maps(trace),
-        "diagnosis": diagnosis_document(found) if (found := verdict_of(trace)) else None,
+        "diagnosis": diagnosis_document(verdict) if (verdict := verdict_of(trace)) else None,
         "notes": list(trace.notes),
     }  # fmt: skip
 

@@ -15,9 +15,8 @@ from rnngraph.graph.layout.geometry import Point, one_line
 from rnngraph.graph.sheet import Curve, Shape, Sheet
 from rnngraph.graph.style.left import COLOURS, colour
 
-# All of these have the widths that the layout measures with, on every system.
+# All but the last have the same widths, on every system; the last may be as wide as the layout reckons.
 FONT = "Helvetica,Arial,'Liberation Sans','Nimbus Sans',Roboto,sans-serif"
-LINE_HEIGHT = 1.2
 BASELINE = 0.35  # of the font size, from the middle of a line down to its baseline
 _ANCHORS = {"left": "start", "middle": "middle", "right": "end"}
 _DASHES = {"solid": "", "dashed": "4 3", "dotted": "2 3"}
@@ -85,7 +84,7 @@ class _Writer:
         lines = shape.text.split("\n") if shape.text else []
         at = {"left": box.left, "middle": box.x, "right": box.right}[shape.align]
         for number, line in enumerate(lines):
-            y = box.y - (number - (len(lines) - 1) / 2) * LINE_HEIGHT * shape.size
+            y = box.y - (number - (len(lines) - 1) / 2) * shape.leading * shape.size
             parts.append(self._words(line, (at, y), shape))
         kind = f' class="{shape.role}"' if shape.role == "vertex" else ""
         hint = f"<title>{_text(shape.hint)}</title>" if shape.hint else ""
