@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand
 
+from rnngraph.cli.commands import FoldedCommand
 from rnngraph.cli.options import LagArguments, SourceArguments, refuse_for_saved
 from rnngraph.cli.source import Measures, open_run
 from rnngraph.errors import InputError
@@ -26,7 +26,7 @@ MOST_DIGITS = 18
 EXPONENTS = 8
 
 
-class DiagnoseCommand(TyperCommand):
+class DiagnoseCommand(FoldedCommand):
     """Reads `--spectrum` with or without a number behind it, which an option alone cannot."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

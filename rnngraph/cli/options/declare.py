@@ -12,12 +12,15 @@ import typer
 
 from rnngraph.cli.options.chart import CHART_OPTIONS, ChartArguments
 from rnngraph.cli.options.demo import DEMO_OPTIONS
+from rnngraph.cli.options.demo import PANEL as DEMO_PANEL
 from rnngraph.cli.options.lag_matrix import LAG_OPTIONS, LagArguments
 from rnngraph.cli.options.source import MODEL_OPTIONS, SOURCE, SourceArguments
+from rnngraph.cli.options.source import PANEL as MODEL_PANEL
 from rnngraph.sources.demo import DemoOptions
 from rnngraph.sources.resolve import ModelOptions
 
 Values = Mapping[str, Any]
+FOLDED = (DEMO_PANEL, MODEL_PANEL)  # shown with --help-all alone
 
 
 @dataclass(frozen=True, slots=True)

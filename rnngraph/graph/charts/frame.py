@@ -13,7 +13,7 @@ from rnngraph.errors import InputError
 from rnngraph.graph.draw import THEMES
 from rnngraph.graph.layout.geometry import Box, one_line
 from rnngraph.graph.layout.metrics import fit, width_of, wrap
-from rnngraph.graph.one_loss.pen import lines, rectangle, words
+from rnngraph.graph.one_loss.pen import paragraph, rectangle, words
 from rnngraph.graph.one_loss.room import check_width
 from rnngraph.graph.sheet import Curve, Shape, Sheet, Theme
 from rnngraph.graph.style.left import GROWN, LEFT
@@ -63,7 +63,8 @@ class Paper:
         ):
             bold = name == "title"
             found = wrap(one_line(text), self.width - 2 * self.margin, size, bold=bold) if text else []
-            self.shapes += lines(name, "title", found, self.margin, self.y, step, size, **style)
+            if found:
+                self.shapes.append(paragraph(name, "title", found, self.margin, self.y, step, size, **style))
             self.y += step * len(found) + (3 if found else 0)
 
     def heading(self, name: str, text: str, x: float, y: float, room: float) -> None:
@@ -95,7 +96,7 @@ class Paper:
         else:
             x += 10
         found = wrap(text, self.width - self.margin - x, SMALL)
-        self.shapes += lines("said", "legend", found, x, self.y - 8, 15, SMALL, ink="muted")
+        self.shapes.append(paragraph("said", "legend", found, x, self.y - 8, 15, SMALL, ink="muted"))
         self.y += 15 * len(found)
 
     def finish(self, title: str, description: str) -> Sheet:

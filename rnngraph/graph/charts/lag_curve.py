@@ -148,12 +148,15 @@ class LagCurve:
     def _flag(self) -> None:
         """Mark where credit ends, or where it is ×100."""
         grown, end = self.row.explodes, self.row.end
-        lag, text = (grown, f"×100 at lag {grown}") if grown is not None else (end, f"credit ends at lag {end}")
+        lag, start = (grown, "×100 at") if grown is not None else (end, "credit ends at")
         if lag is None:
             return
         name, x = f"c{self.number}f", self._x(lag + (0.5 if grown is None else 0))
+        text = f"{start} lag {lag}"
+        if width_of(text, 12, bold=True) + 16 > max(self.right - x, x - self.left):
+            text = f"lag {lag}"
         width = width_of(text, 12, bold=True) + 16
-        left = x if x + width <= self.right else x - width
+        left = x if x + width <= self.right else max(x - width, self.left - _AXIS)
         floor = self.bottom + (_BELOW if self.smaller else 0)
         self.paper.curves.append(rule(f"{name}l", [(x, self.top), (x, floor)], "ink", thickness=1.75))
         top = self.top - 1 if grown is None else self.bottom - _FLAG - 4

@@ -115,11 +115,16 @@ class LagMap:
             return
         label = f"m{self.number}coast{name.strip('× %')}"
         self.paper.curves.append(rule(label, points, "ink", thickness=1.75))
-        x, y = points[len(points) // 2]
-        side = "left" if self.row.reverse else "right"
+        self._name_coast(label, name, points)
+
+    def _name_coast(self, label: str, name: str, points: Sequence[tuple[float, float]]) -> None:
+        """Name a coast line beside it, near its middle, where there is room."""
         text = f"{name} left: credit ends" if name == "1 %" else name
-        at = x + 6 if self.row.reverse else x - 6
-        if (self.right - at if self.row.reverse else at - self.left) > width_of(text, TEXT, bold=True):
+        room, reverse = width_of(text, TEXT, bold=True) + 10, self.row.reverse
+        known = [(x, y) for x, y in points if (self.right - x if reverse else x - self.left) > room]
+        if known:
+            x, y = min(known, key=lambda point: abs(point[1] - (self.top + self.bottom) / 2))
+            at, side = (x + 6, "left") if reverse else (x - 6, "right")
             self.paper.shapes.append(
                 words(f"{label}t", "mark", text, at, y - 8, TEXT, bold=True, align=side, halo=True)
             )

@@ -31,10 +31,6 @@ class _Drawn:
     def frame(self) -> Box:
         return self.sheet.frame
 
-    @property
-    def graph(self) -> Sheet:  # for its title
-        return self.sheet
-
 
 def chart_bytes(sheet: Sheet, format: str) -> bytes:  # noqa: A002 - the option's name
     """Render a sheet as `svg`, `png`, `pdf` or `html`.

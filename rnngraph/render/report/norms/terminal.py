@@ -17,6 +17,7 @@ from rnngraph.errors import InputError
 from rnngraph.graph.build.graph import sizes
 from rnngraph.graph.steps import Steps
 from rnngraph.graph.style.palette import Scale
+from rnngraph.nearest import did_you_mean
 from rnngraph.render.report.norms.entries import Entry, entries_of
 from rnngraph.render.report.norms.sentences import summary, summary_table
 from rnngraph.render.report.norms.table import Page, comparison_tables, state_table
@@ -70,7 +71,8 @@ def norms_report(trace: Trace, *, steps: Steps = None, states: Sequence[str] | N
     names = [state.name for state in trace.states]
     unknown = [name for name in states or () if name not in names]
     if unknown:
-        raise InputError(f"there is no state {unknown[0]!r} in the trace: choose among {', '.join(names)}.")
+        meant = did_you_mean(unknown[0], names) or "."
+        raise InputError(f"there is no state {unknown[0]!r} in the trace: choose among {', '.join(names)}{meant}")
     chosen = tuple(state for state in trace.states if states is None or state.name in states)
     scale = scale_over([part.log10 for state in chosen for part in (state.grad, state.initial)])
     several = states is None and len(chosen) > FULL_TABLES
