@@ -16,6 +16,7 @@ from rnngraph.trace.model import Trace
 
 _INNOCENT = 0.035  # a factor so near to 1 takes nothing
 _MANY_SATURATED = 0.25
+_WIDE = "float64"  # what this cannot tell from nothing, nobody would look for
 _THIN = -1.0  # decades, below which nobody would say that it remembers
 
 
@@ -34,8 +35,8 @@ def sentences_of(diagnosis: Judged, *, dtype: str = "") -> tuple[str, str, str]:
     finding = next((one for one in diagnosis.findings if one.rule == diagnosis.verdict), None)
     title = TITLES[diagnosis.verdict](diagnosis, finding)
     why = WHYS.get(diagnosis.verdict, _text)(diagnosis, finding)
-    if finding is not None and finding.evidence.get("extinct") and dtype:
-        why += f" Beside a recent step, what is left is nothing to {dtype}."
+    if finding is not None and finding.evidence.get("extinct") and dtype not in ("", _WIDE):
+        why += f" {dtype} cannot tell what is left from nothing."
     return title, why, _try(diagnosis, finding)
 
 

@@ -69,6 +69,11 @@ class OneLoss:
     joint: bool  # it reads many steps at once
     walks: tuple[Walk, ...]
 
+    @property
+    def downwards(self) -> list[Walk]:
+        """The rows from the top: of the recurrence that the loss enters, the topmost layer first, `h` before `c`."""
+        return sorted(self.walks, key=lambda walk: (walk.recurrence.clock != self.clock, -walk.recurrence.layer))
+
 
 class Losses:
     """The losses of a trace that can be looked from."""

@@ -153,7 +153,7 @@ def test_other_verdicts(trace: Any, words: str) -> None:
 
 def test_what_no_float_can_tell_is_said() -> None:
     trace = recorded(nn.RNN(6, 24, dtype=np.float32))
-    assert "what is left is nothing to float32" in headline(trace, rg.diagnose(trace))[1]
+    assert "float32 cannot tell what is left from nothing." in headline(trace, rg.diagnose(trace))[1]
 
 
 def test_no_line_is_a_riddle() -> None:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from rnngraph.cli.output import Target
     from rnngraph.graph.sheet import Sheet
 
-PANEL = "The picture"
 
 CHART_OPTIONS: dict[str, Any] = {
     "output": Annotated[

@@ -59,9 +59,9 @@ def lag_rows(losses: Losses, clock: int) -> list[LagRow]:
     walks: dict[str, list[tuple[int, Walk]]] = {}
     for number in [place for place, (own, _) in enumerate(losses.timesteps) if own == clock]:
         timestep = losses.timesteps[number][1]
-        for walk in losses.seen_from(number).walks:
+        for walk in losses.seen_from(number).downwards:
             walks.setdefault(walk.name, []).append((timestep, walk))
-    return [_row(name, sorted(found, key=lambda one: one[0])) for name, found in reversed(walks.items())]
+    return [_row(name, sorted(found, key=lambda one: one[0])) for name, found in walks.items()]
 
 
 def _row(name: str, found: list[tuple[int, Walk]]) -> LagRow:

@@ -36,7 +36,7 @@ class SeenRows:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         """Lay the rows out for the width and the characters of a console."""
-        rows = [row_of(walk) for walk in reversed(self.seen.walks)]
+        rows = [row_of(walk) for walk in self.seen.downwards]
         if not rows:
             return
         total = sum_of(self.trace, self.seen) if self.with_sum else None

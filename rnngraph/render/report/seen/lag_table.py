@@ -34,7 +34,7 @@ class LagTable:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         """Lay the table out for the width of a console."""
-        walks = [walk for walk in reversed(self.seen.walks) if len(walk.steps) > 1]
+        walks = [walk for walk in self.seen.downwards if len(walk.steps) > 1]
         if not walks or len(walks) > _MOST_ROWS:
             return
         heads = ["left"] if len(walks) == 1 else [printable(walk.name) for walk in walks]

@@ -98,7 +98,7 @@ def sum_of(trace: Trace, seen: OneLoss) -> Sum | None:
     available = trace.lags[0].available
     if not seen.walks or available < 2:
         return None
-    top = seen.walks[-1].recurrence
+    top = seen.downwards[0].recurrence
     together = [one for one in trace.recurrences if (one.clock, one.layer) == (top.clock, top.layer)]
     names = [one.name for one in together]
     states = [state for state in trace.states if state.recurrence in names]
