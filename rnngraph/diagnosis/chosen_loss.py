@@ -26,7 +26,15 @@ def seen(trace: Trace, wanted: str | int = LAST, *, split: bool | None = None) -
     if wanted == TOTAL or (wanted == LAST and not has_losses(trace)):
         return None
     losses = Losses(trace)
-    return losses.seen_from(losses.furthest() if isinstance(wanted, str) else losses.at(wanted), split=split)
+    found = losses.seen_from(losses.furthest() if isinstance(wanted, str) else losses.at(wanted), split=split)
+    if found.walks:
+        return found
+    if isinstance(wanted, str):
+        return None
+    raise InputError(
+        f"the loss at t={found.timestep} bears nothing: no gradient of it reaches a recurrence; look from another one, "
+        f"or at the sum over all with {TOTAL!r}."
+    )
 
 
 def has_losses(trace: Trace) -> bool:

@@ -167,6 +167,35 @@ def test_an_ascii_terminal_gets_ascii() -> None:
     assert "x0.50" in text
 
 
+def test_an_encoder_goes_on_where_its_decoder_ends() -> None:
+    tape = rg.Tape()
+    layers = [rg.nn.RNN(3, 3, name=name) for name in ("encoder", "decoder")]
+    for layer in layers:
+        for parameter in layer.parameters():
+            parameter.value[...] = 0.5 * np.eye(3) if "Wh" in parameter.name else 0.0
+    read = layers[0](tape.input(np.zeros((2, 9, 3))))
+    written = layers[1](tape.input(np.zeros((2, 4, 3))), h0=read[:, 8])
+    trace = rg.record((written * np.arange(1.0, 4.0)).sum(), lags=True)
+    text = view(trace, width=120)
+    lines = text.splitlines()
+    # Four steps of the decoder, from 100 % on, and nine of the encoder, from 0.5 ** 4 on.
+    lags = next(line for line in lines if line.startswith("lag ")).split()[1:]
+    assert lags == [str(lag) for lag in range(13)]
+    table = {line.split()[0]: line for line in lines if line.startswith(("decoder.h", "encoder.h")) and " %" in line}
+    assert re.fullmatch(r"decoder\.h 100 %  50 %  25 %  13 %", table["decoder.h"])
+    assert re.fullmatch(r"encoder\.h {25}6\.3 % 3\.1 % 1\.6 % .*", table["encoder.h"])
+    assert re.search(r"^decoder\.h .* 13 % at t=0$", text, re.M)
+    assert re.search(r"^encoder\.h .* 1 % at lag 6$", text, re.M)
+
+
+def test_one_loss_that_reads_many_steps_has_no_sum() -> None:
+    tape = rg.Tape()
+    hidden = rg.nn.RNN(3, 4)(tape.input(np.random.default_rng(0).normal(size=(2, 9, 3))))
+    trace = rg.record((hidden.mean(axis=1) ** 2).sum(), lags=True)
+    assert trace.lags[0].joint
+    assert "sum over" not in view(trace)
+
+
 def test_words_stand_under_their_steps() -> None:
     lines = view(exact(0.6, timesteps=8, labels=WORDS)).splitlines()
     under = next(line for line in lines if "<START>" in line)

@@ -55,7 +55,6 @@ class NormsView:
     def _rows(self, seen: OneLoss) -> Iterator[RenderableType]:
         yield SeenRows(self.trace, seen)
         yield from map(Text, gate_lines(self.trace))
-        yield Text()
         yield LagTable(seen)
         yield Text()
         other = another_loss(self.trace, seen)

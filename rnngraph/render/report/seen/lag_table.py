@@ -6,7 +6,7 @@ In: what is seen from a loss. Out: rich texts.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from rich.cells import cell_len
@@ -41,11 +41,14 @@ class LagTable:
         room = max(map(len, ("left", "kept", *heads)))
         room = min(room, max(options.max_width // 4, 5))
         columns = min((options.max_width - room - 1) // _COLUMN, _MOST_COLUMNS)
-        lags = chosen_lags(walks[0], columns)
+        lags = chosen_lags(walks, columns)
+        yield Text()
         lines = [_line("lag", room, [str(lag) for lag in lags], ["dim"] * len(lags))]
         for head, walk in zip(heads, walks, strict=True):
-            values = [_left(walk, lag) for lag in lags]
-            lines.append(_line(head, room, [share_text(one) for one in values], [style(one) for one in values]))
+            places = [_place(walk, lag) for lag in lags]
+            texts = ["" if place is None else share_text(float(walk.decades[place])) for place in places]
+            styles = ["" if place is None else style(float(walk.decades[place])) for place in places]
+            lines.append(_line(head, room, texts, styles))
         if len(walks) == 1:
             kept = [_kept(walks[0], lag) if lag - 1 in lags else "" for lag in lags]
             if len([text for text in kept if text]) > 1:
@@ -56,14 +59,12 @@ class LagTable:
             yield line
 
 
-def chosen_lags(walk: Walk, columns: int) -> list[int]:
-    """Choose lags: every one up to just beyond the mark, then ever longer ones, and the last."""
-    lags = [int(lag) for lag, step in zip(walk.lags, walk.steps, strict=True) if step != INITIAL]
+def chosen_lags(walks: Sequence[Walk], columns: int) -> list[int]:
+    """Choose lags: every one up to just beyond the mark of all rows, then ever longer ones, and the last."""
+    lags = sorted({int(lag) for walk in walks for lag in walk.lags[walk.steps != INITIAL]})
     if len(lags) <= columns:
         return lags
-    marked = walk.first_above(EXPLODED)
-    marked = walk.last_above(MARK) if marked is None else marked
-    near = min((marked or 0) + 2, len(lags))
+    near = min(max(_marked(walk) for walk in walks) + 2, len(lags))
     if near + _FURTHER > columns >= near / 2 + _FURTHER:
         near = columns - _FURTHER
     elif near + _FURTHER > columns:  # the mark is far: steps that grow, of which each is a round share of all
@@ -75,9 +76,11 @@ def chosen_lags(walk: Walk, columns: int) -> list[int]:
     return lags[:near] + [lags[place] for place in sorted(further) if place >= near]
 
 
-def _left(walk: Walk, lag: int) -> float:
-    place = _place(walk, lag)
-    return math.nan if place is None else float(walk.decades[place])
+def _marked(walk: Walk) -> int:
+    """Give the lag at which a row explodes, or has 1 % left; 0 where there is none."""
+    grown, last = walk.first_above(EXPLODED), walk.last_above(MARK)
+    place = last if grown is None else grown
+    return 0 if place is None else int(walk.lags[place])
 
 
 def _kept(walk: Walk, lag: int) -> str:

@@ -58,7 +58,7 @@ def layout_of(rows: Sequence[Row], labels: Sequence[str | None], *, start: str, 
     """Divide a line of `width` characters; the title is `start`, with the scale where there is room."""
     kinds = {row.end[0] for row in rows}
     heading = kinds.pop() if len(kinds) == 1 else ""
-    ends = [row.end[1] if heading else " ".join(part for part in row.end if part) for row in rows]
+    ends = [row.end[1] if heading else _whole(row) for row in rows]
     name = max(len("state"), min(max(cell_len(printable(row.name)) for row in rows), max(width // 5, 8)))
     room = max(width - name - _GAP - _END_GAP - max(map(cell_len, (heading, *ends))), _LEAST)
     count = max(len(row.decades) for row in rows)
@@ -72,6 +72,12 @@ def layout_of(rows: Sequence[Row], labels: Sequence[str | None], *, start: str, 
     title = fitting(room, f"{start} ({scale}{bins})", f"{start} ({scale})", start)
     bars = max(sum(widths), cell_len(title.rstrip()))
     return Layout(name, spans, widths, words, heading, ends, title.rstrip(), bars, width - name - _GAP)
+
+
+def _whole(row: Row) -> str:
+    """Say how a row ends where it says so alone: 1 % at lag 7, 40 % at t=0."""
+    what, value = row.end
+    return f"{value} {what}" if what.startswith("at ") else f"{what} {value}".strip()
 
 
 def fitting(width: int, *texts: str) -> str:

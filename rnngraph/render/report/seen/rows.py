@@ -96,7 +96,7 @@ class Sum:
 def sum_of(trace: Trace, seen: OneLoss) -> Sum | None:
     """Add up what all losses bring to the states of the topmost row; None where it is one loss, or nothing is known."""
     available = trace.lags[0].available
-    if not seen.walks or available < 2:
+    if not seen.walks or available < 2 or seen.joint:
         return None
     top = seen.downwards[0].recurrence
     together = [one for one in trace.recurrences if (one.clock, one.layer) == (top.clock, top.layer)]
