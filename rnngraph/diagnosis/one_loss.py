@@ -153,7 +153,7 @@ class Losses:
         walks: list[Walk] = []
         for one in self._recurrences:
             credit = self._credits[one.name]
-            alive = np.flatnonzero(credit.alive[:, number])
+            alive = _with_loss(credit, number)
             if not alive.size:
                 continue
             start, waited = credit.start[:, number], 0
@@ -163,7 +163,7 @@ class Losses:
                 waited = self._taken(entered, number)
             for states in [[lags] for lags in self._lags[one.name]] if split else [self._lags[one.name]]:
                 walks.append(self._walk(one, states, credit, number, alive, start[alive], waited))
-        samples = max((len(np.flatnonzero(one.alive[:, number])) for one in self._credits.values()), default=0)
+        samples = max((len(_with_loss(one, number)) for one in self._credits.values()), default=0)
         return OneLoss(timestep, clock, samples, self.trace.lags[0].joint, tuple(walks))
 
     @cached_property
@@ -181,14 +181,14 @@ class Losses:
 
     def _taken(self, credit: Credit, number: int) -> int:
         """Count the steps of the recurrence that a loss walks before it can enter another one."""
-        sample = int(np.flatnonzero(credit.alive[:, number])[0])
+        sample = int(_with_loss(credit, number)[0])
         return len(_positions(credit, sample, number)[0])
 
     def _room(self, number: int) -> tuple[int, int, int]:
         """Count the steps that a loss can walk: in all rows, and in the row where they are fewest."""
         steps = []
         for credit in self._credits.values():
-            alive = np.flatnonzero(credit.alive[:, number])
+            alive = _with_loss(credit, number)
             if alive.size:
                 steps.append(max(len(_positions(credit, int(sample), number)[0]) for sample in alive))
         return sum(steps), min(steps, default=0), number
@@ -223,6 +223,16 @@ class Losses:
             quantile(left, 0.5, axis=0) / LN10,
             cut,
         )
+
+
+def _with_loss(credit: Credit, number: int) -> Integers:
+    """Find the samples that a loss reaches: those that took the step where it arrives.
+
+    In others the step is padding, over which a state is copied and its gradient with it: lag 0 is further back there.
+    """
+    alive = credit.alive[:, number]
+    taken = ~np.take_along_axis(credit.copied, credit.arrivals[:, number][:, None], axis=1)[:, 0]
+    return np.flatnonzero(alive & taken if (alive & taken).any() else alive)
 
 
 def _positions(credit: Credit, sample: int, number: int) -> tuple[Integers, Integers]:

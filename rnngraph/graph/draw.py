@@ -61,8 +61,10 @@ class Drawing(Shown):
             InputError: as `draw` says.
         """
         from rnngraph.graph.build.graph import check_build
-        from rnngraph.graph.one_loss.choose import check_seen_from, choose
+        from rnngraph.graph.one_loss.choose import check_seen_from
         from rnngraph.graph.one_loss.room import check_width
+        from rnngraph.graph.one_loss.rows import axis_length
+        from rnngraph.graph.steps import parse_steps
         from rnngraph.graph.style.scales import check_color
 
         trace, options = self.trace, self.options
@@ -74,17 +76,15 @@ class Drawing(Shown):
         check_width(options.width)
         if options.theme not in THEMES:
             raise InputError(f"the theme {options.theme!r} is unknown; choose {', '.join(THEMES)}.")
-        alone = options.seen_from not in (None, TOTAL)
-        if alone and options.of_all:
+        if options.seen_from not in (None, TOTAL) and options.of_all:
             name = options.of_all
             raise InputError(
                 f"{name} {getattr(options, name)!r} belongs to the sum over all losses: leave it out, or choose that "
                 f"view with {TOTAL!r}."
             )
-        check_build(trace, None if alone or trace.lags else options.steps, options.detail, options.view)
         check_color(options.color)
-        if alone:
-            choose(trace, options.seen_from)
+        check_build(trace, None, options.detail, options.view)
+        parse_steps(options.steps, axis_length(trace) if self.alone else trace.timesteps)
 
     @cached_property
     def alone(self) -> bool:

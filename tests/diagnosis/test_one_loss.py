@@ -97,3 +97,16 @@ def test_a_loss_is_chosen_in_words() -> None:
     ):
         with pytest.raises(rg.InputError, match=words):
             seen(trace, wrong)  # type: ignore[arg-type]
+
+
+def test_samples_that_end_before_the_loss_do_not_dilute_it() -> None:
+    tape = rg.Tape()
+    layer = rg.nn.RNN(3, 4)
+    for parameter in layer.parameters():
+        parameter.value[...] = 0.5 * np.eye(4) if "Wh" in parameter.name else 0.0
+    mask = np.arange(12) < np.array([12, 6, 5])[:, None]
+    h = layer(tape.input(np.zeros((3, 12, 3))), mask=mask)
+    losses = Losses(rg.record(h[:, 11].sum(), lags=True))
+    found = losses.seen_from(losses.furthest())
+    assert found.samples == 1
+    np.testing.assert_allclose(found.walks[0].decades, np.arange(13) * np.log10(0.5), atol=1e-12)

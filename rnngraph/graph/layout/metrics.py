@@ -6,6 +6,7 @@ font in thousandths of its size; Helvetica's, Arial's and Liberation Sans' are a
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 from rnngraph.graph.layout.geometry import ELLIPSIS, LONGEST_LABEL
@@ -29,6 +30,7 @@ _OTHERS = {
     "\u00a0": 348, "×": 838, "·": 380, "…": 1000, "←": 1000, "→": 1000, "—": 1000, "\u2013": 556, "‖": 500, "∂": 544,
     "◂": 600, "▸": 600, "σ": 779, "²": 438,
 }  # fmt: skip
+_TOGETHER = re.compile(r"(?<=\d) (?=%)|(?<=\blag) (?=\d)| (?=×\d)")  # blanks at which no line ends
 _MOST_WORDS = 4000  # characters of a paragraph that are looked at
 
 
@@ -57,7 +59,7 @@ def fit(text: str, width: float, size: float, *, bold: bool = False) -> str:
 
 def wrap(text: str, width: float, size: float, *, bold: bool = False, most: int = 6) -> list[str]:
     """Break a text into lines of a width, at most so many: the last one says with an ellipsis that it goes on."""
-    lines, words = [""], text[:_MOST_WORDS].split(" ")
+    lines, words = [""], _TOGETHER.sub("\u00a0", text[:_MOST_WORDS]).split(" ")
     for number, word in enumerate(words):
         longer = f"{lines[-1]} {word}" if lines[-1] else word
         if width_of(longer, size, bold=bold) <= width:

@@ -150,14 +150,14 @@ class Under:
         segments = self.layout.seen.segments
         step = next((n * 10**e for e in range(8) for n in (1, 2, 5) if n * 10**e * pitch >= TICK), total)
         last = segments[-1]
-        wanted = [(one, 0) for one in segments] + [(last, last.timesteps - 1)]
-        wanted += [(one, t) for one in segments for t in range(step, one.timesteps, step)]
-        wanted += [(one, one.timesteps - 1) for one in segments]
-        for segment, t in dict.fromkeys(wanted):
+        fixed = [(one, 0) for one in segments] + [(last, last.timesteps - 1)]
+        round_ones = [(one, t) for one in segments for t in range(step, one.timesteps, step)]
+        for number, (segment, t) in enumerate(dict.fromkeys([*fixed, *round_ones])):
             text, x = f"t={t}", self.left + (segment.start + t + 0.5) * pitch
             half = width_of(text, 10.5) / 2
             x = min(max(x, self.left + half), self.right - half)
-            if all(x + half + 8 < a or x - half - 8 > b for a, b in taken):
+            near = taken if number <= len(fixed) else [*taken[: len(fixed)], taken[-1]]  # round ones come in order
+            if all(x + half + 8 < a or x - half - 8 > b for a, b in near):
                 taken.append((x - half, x + half))
                 self.shapes.append(words(f"tick{segment.start + t}", "band", text, x, y, 10.5, ink="muted"))
         self.y += 14

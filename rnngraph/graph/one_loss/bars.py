@@ -80,12 +80,12 @@ def _slots(values: Floats, x: tuple[float, float]) -> Iterator[tuple[float, floa
     if not len(values):
         return
     pitch = (stop - start) / len(values)
-    if pitch < 1.5:
+    if pitch < 1.2:
         bins = max(1, int(stop - start))
         edges = np.linspace(0, len(values), bins + 1).astype(int)
         found = np.array([_furthest(values[a:b]) for a, b in pairwise(edges)])
         values, pitch = found, (stop - start) / bins
-    gap = 0.9 if pitch >= 4 else 0.4 if pitch >= 2.5 else 0.0
+    gap = 0.9 if pitch >= 4 else 0.4 if pitch >= 2.5 else 0.25
     for number, value in enumerate(values.tolist()):
         yield start + pitch * number, pitch - gap, value
 

@@ -21,7 +21,8 @@ class Room:
 
     width: float
     pitch: float  # of a column
-    least: float  # to which a column may shrink
+    close: float  # to which it may shrink for a fold's sake
+    least: float  # and to have room at all
     fold: float  # the least width of a fold
     columns: int  # at most so many in full
 
@@ -30,6 +31,10 @@ class Room:
         folds = len(gaps(shown, breaks, total))
         pitch = self.pitch if len(shown) <= self.columns else self.least
         return len(shown) * pitch + folds * self.fold <= self.width and (len(shown) <= self.columns or folds == 0)
+
+    def closes(self, shown: set[int], breaks: Iterable[int], total: int) -> bool:
+        """Whether they fit when they stand close."""
+        return len(shown) * self.close + len(gaps(shown, breaks, total)) * self.fold <= self.width
 
     def squeezes(self, shown: set[int], breaks: Iterable[int], total: int) -> bool:
         """Whether they fit when all are narrow."""
@@ -76,15 +81,16 @@ def choose_steps(
         if len(more) > room.columns or not room.holds(_without_single_gaps(more, breaks, total), breaks, total):
             break
         shown = more
-    return (
-        _without_single_gaps(shown, breaks, total)
-        if room.squeezes(_without_single_gaps(shown, breaks, total), breaks, total)
-        else shown
-    )
+    for most in (1, 2, 3):  # a fold that hides so little hides more than it saves
+        for start, stop in gaps(shown, breaks, total):
+            more = shown | set(range(start, stop))
+            if stop - start <= most and room.closes(more, breaks, total):
+                shown = more
+    return shown
 
 
 def _without_single_gaps(shown: set[int], breaks: Iterable[int], total: int) -> set[int]:
-    """Show a step that would be folded alone: its fold would hide more than it saves."""
+    """Show a step that would be folded alone."""
     return shown | {start for start, stop in gaps(shown, breaks, total) if stop - start == 1}
 
 

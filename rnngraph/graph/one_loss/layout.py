@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from rnngraph.graph.layout.geometry import one_line
 from rnngraph.graph.layout.grid import Span
-from rnngraph.graph.layout.metrics import balanced, fit, width_of, wrap
+from rnngraph.graph.layout.metrics import balanced, fit, width_of
 from rnngraph.graph.model import Column, Graph
 from rnngraph.graph.one_loss.model import Mark, Seen
 from rnngraph.graph.one_loss.room import Sizes, is_wide, right_margin, sizes_of
@@ -47,12 +47,12 @@ class Layout:
     @cached_property
     def why(self) -> list[str]:
         """The lines under it."""
-        return wrap(one_line(self.seen.why), self._text_width, self.sizes.why[0], most=8) if self.seen.why else []
+        return balanced(one_line(self.seen.why), self._text_width, self.sizes.why[0], most=8) if self.seen.why else []
 
     @cached_property
     def small(self) -> list[str]:
         """The grey lines."""
-        return wrap(one_line(self.seen.small), self._text_width, self.sizes.small[0], most=4)
+        return balanced(one_line(self.seen.small), self._text_width, self.sizes.small[0], most=4)
 
     @property
     def _text_width(self) -> float:

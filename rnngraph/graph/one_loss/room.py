@@ -69,7 +69,8 @@ def room_of(width: int, rows: Sequence[SeenRow]) -> Room:
     columns = sizes.columns if is_wide(width) else max(3, sizes.columns * width // NARROW)
     if width > WIDE:
         columns = sizes.columns * width // WIDE
-    return Room(width - sizes.first - right_margin(width, rows), sizes.pitch, sizes.least, sizes.fold, int(columns))
+    return Room(width - sizes.first - right_margin(width, rows), sizes.pitch, sizes.close, sizes.least, sizes.fold,
+                int(columns))  # fmt: skip
 
 
 def right_margin(width: int, rows: Sequence[SeenRow]) -> float:

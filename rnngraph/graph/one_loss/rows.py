@@ -15,11 +15,21 @@ from rnngraph.trace.magnitudes import Floats
 from rnngraph.trace.model import REVERSE, RecurrenceTrace, StateTrace, Trace, parameter_of
 
 
-def find_segments(trace: Trace, seen: OneLoss) -> tuple[Segment, ...]:
-    """Put the clocks behind each other: what the loss reaches later stands before what it enters."""
+def axis_length(trace: Trace) -> int:
+    """Count the positions of the time axis."""
+    return sum(_lengths(trace).values())
+
+
+def _lengths(trace: Trace) -> dict[int, int]:
     lengths: dict[int, int] = {}
     for one in trace.recurrences:
         lengths[one.clock] = max(lengths.get(one.clock, 0), one.timesteps)
+    return lengths
+
+
+def find_segments(trace: Trace, seen: OneLoss) -> tuple[Segment, ...]:
+    """Put the clocks behind each other: what the loss reaches later stands before what it enters."""
+    lengths = _lengths(trace)
     waits = {walk.recurrence.clock: int(walk.lags[0]) for walk in seen.walks if walk.lags.size}
     places = {clock: number for number, clock in enumerate(lengths)}
     here = places[seen.clock]

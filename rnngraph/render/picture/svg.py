@@ -160,7 +160,7 @@ def _dashes(line: str) -> str:
 
 
 def _text(text: str) -> str:
-    return escape(text if text.isascii() and text.isprintable() else one_line(text), quote=False)
+    return escape(text if text.isprintable() else one_line(text), quote=False)
 
 
 def _number(value: float) -> str:
