@@ -5,6 +5,7 @@ In: a `ContextTrace` and what is asked for. Out: a sheet.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from rnngraph.graph.charts.frame import SMALL, Paper
@@ -48,7 +49,7 @@ def _bars(trace: ContextTrace, left: float, pitch: float, top: float, floor: flo
         yield rectangle(f"b{place}", "bar", x + 2, floor - max(tall, 1), max(pitch - 4, 1), max(tall, 1),
                         fill="ink" if used else "amount", hint=hint)  # fmt: skip
         if pitch >= 24:
-            text = fit(f"{excess:.2g}", pitch, SMALL)
+            text = fit(re.sub(r"e([-+])0", r"e\1", f"{excess:.2g}"), pitch, SMALL)
             yield words(f"n{place}", "number", text, x + pitch / 2, floor - tall - 9, SMALL, ink="muted")
         if pitch >= 24 or place % 2 == 0 or used:
             yield words(f"x{place}", "legend", str(lag), x + pitch / 2, floor + 12, SMALL, bold=used,
