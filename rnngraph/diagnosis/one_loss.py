@@ -69,6 +69,11 @@ class OneLoss:
     joint: bool  # it reads many steps at once
     walks: tuple[Walk, ...]
 
+    @property
+    def downwards(self) -> list[Walk]:
+        """The rows from the top: of the recurrence that the loss enters, the topmost layer first, `h` before `c`."""
+        return sorted(self.walks, key=lambda walk: (walk.recurrence.clock != self.clock, -walk.recurrence.layer))
+
 
 class Losses:
     """The losses of a trace that can be looked from."""
@@ -86,11 +91,14 @@ class Losses:
             )
         self.trace = trace
         by_name = {one.state: one for one in trace.lags}
-        self._lags: dict[str, list[LagTrace]] = {
-            one.name: found
+        every: dict[str, list[LagTrace]] = {
+            one.name: [
+                by_name[state.name] for state in trace.states if state.recurrence == one.name and state.name in by_name
+            ]
             for one in trace.recurrences
-            if (found := [by_name[name] for name in _names(trace, one) if name in by_name])
         }
+        self._lags = {name: lags for name, lags in every.items() if lags}
+        self._recurrences = [one for one in trace.recurrences if one.name in self._lags]
 
     @property
     def timesteps(self) -> tuple[tuple[int, int], ...]:
@@ -112,10 +120,23 @@ class Losses:
         if here:
             return max(here, key=self._room)
         known = sorted({t for _, t in self.timesteps})
-        near = ", ".join(map(str, sorted(sorted(known, key=lambda t: abs(t - timestep))[:3])))
-        raise InputError(
-            f"no loss at t={timestep} was measured; the nearest are at t={near}. "
-            "Losses are chosen when a trace is recorded: --losses, or LagOptions(losses=...)."
+        near = [f"t={t}" for t in sorted(sorted(known, key=lambda t: abs(t - timestep))[:3])]
+        listed = f"is at {near[0]}" if len(near) == 1 else f"are at {', '.join(near)}"
+        raise InputError(f"{self._missing(timestep)}; the nearest {listed}.")
+
+    def _missing(self, timestep: int) -> str:
+        """Say why there is no loss to look from at a timestep."""
+        trace = self.trace
+        if not 0 <= timestep < trace.timesteps:
+            steps = f"t=0 to t={trace.timesteps - 1}"
+            return f"there is no loss at t={timestep}, since the trace has the steps {steps}"
+        parts, available = trace.loss_steps, trace.lags[0].available
+        bears = np.isnan(parts).all() or (np.isfinite(parts[timestep]) and parts[timestep] != 0)
+        if not bears or len(self.timesteps) == available:
+            return f"the step t={timestep} bears no loss"
+        return (
+            f"the loss at t={timestep} was not measured, as {len(self.timesteps)} of {available} were (record it with "
+            "--losses all or LagOptions(losses=...))"
         )
 
     def seen_from(self, number: int, *, split: bool | None = None) -> OneLoss:
@@ -130,9 +151,10 @@ class Losses:
             split = len({one.layer for one in self.trace.recurrences}) == 1
         own = self._reference(number, clock)
         walks: list[Walk] = []
-        for one in self.trace.recurrences:
-            credit = self._credits.get(one.name)
-            if credit is None or not (alive := _with_loss(credit, number)).size:
+        for one in self._recurrences:
+            credit = self._credits[one.name]
+            alive = _with_loss(credit, number)
+            if not alive.size:
                 continue
             start, waited = credit.start[:, number], 0
             if one.clock != clock and (entered := own.get(one.layer, next(iter(own.values()), None))) is not None:
@@ -146,18 +168,14 @@ class Losses:
 
     @cached_property
     def _credits(self) -> dict[str, Credit]:
-        return {
-            one.name: credit_of(self._lags[one.name], one.direction)
-            for one in self.trace.recurrences
-            if one.name in self._lags
-        }
+        return {one.name: credit_of(self._lags[one.name], one.direction) for one in self._recurrences}
 
     def _reference(self, number: int, clock: int) -> dict[int, Credit]:
         """Give the layers that a loss enters, topmost first."""
         found = {
             one.layer: self._credits[one.name]
-            for one in self.trace.recurrences
-            if one.clock == clock and one.name in self._credits and self._credits[one.name].alive[:, number].any()
+            for one in self._recurrences
+            if one.clock == clock and self._credits[one.name].alive[:, number].any()
         }
         return dict(sorted(found.items(), reverse=True))
 
@@ -205,10 +223,6 @@ class Losses:
             quantile(left, 0.5, axis=0) / LN10,
             cut,
         )
-
-
-def _names(trace: Trace, one: RecurrenceTrace) -> list[str]:
-    return [state.name for state in trace.states if state.recurrence == one.name]
 
 
 def _with_loss(credit: Credit, number: int) -> Integers:

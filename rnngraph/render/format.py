@@ -11,6 +11,7 @@ from pathlib import PurePath
 
 from rnngraph.errors import InputError
 from rnngraph.graph.draw import Drawing
+from rnngraph.nearest import did_you_mean
 from rnngraph.render.page.html import html
 from rnngraph.render.picture import graphviz
 from rnngraph.render.picture.dot import dot
@@ -63,7 +64,8 @@ def renderer_of(path: str | PurePath) -> Renderer:
     problem = (
         f"has the suffix {suffix!r}, which is no known format" if suffix else "has no suffix to tell the format by"
     )
-    raise InputError(f"{str(path)!r} {problem}; use one of {known}.")
+    meant = did_you_mean(suffix, [one for row in RENDERERS for one in row.suffixes]) or "."
+    raise InputError(f"{str(path)!r} {problem}; use one of {known}{meant}")
 
 
 def renderer_named(name: str) -> Renderer:
@@ -75,7 +77,8 @@ def renderer_named(name: str) -> Renderer:
     for row in RENDERERS:
         if name in (row.name, *row.suffixes):
             return row
-    raise InputError(f"format {name!r} is unknown; use one of {', '.join(row.name for row in RENDERERS)}.")
+    names = [row.name for row in RENDERERS]
+    raise InputError(f"format {name!r} is unknown; use one of {', '.join(names)}{did_you_mean(name, names) or '.'}")
 
 
 def render_bytes(drawing: Drawing, name: str) -> bytes:

@@ -16,6 +16,7 @@ from rnngraph.autodiff.ops import MEAN, SUM
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.checks import whole_number
 from rnngraph.errors import InputError
+from rnngraph.progress import tell
 from rnngraph.sources.tape.recording import TapeRecording
 from rnngraph.sources.tape.reset import Resets
 from rnngraph.trace.context import ContextTrace
@@ -47,7 +48,8 @@ def context(loss: Tensor, *, most: int | None = None) -> ContextTrace:
     if longest < 1:
         raise InputError("no loss has two steps before it, so that no past can be left out; run a longer sequence.")
     lags = [0, *(2**power for power in range(longest.bit_length()) if 2**power < longest), longest]
-    for lag in lags:
+    for number, lag in enumerate(lags, start=1):
+        tell(number, len(lags), "length")
         measure.at(lag)
     in_use = measure.first_near(lags)
     found = sorted(measure.found.items())
