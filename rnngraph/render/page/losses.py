@@ -50,7 +50,6 @@ def losses(trace: Trace, seen_from: SeenFrom = None) -> dict[str, Any] | None:
         "start": next(place for place, one in enumerate(seen) if (one.clock, one.timestep) == _entered(begin)),
         "measured": len(found.timesteps),
         "available": trace.lags[0].available,
-        "joint": trace.lags[0].joint,
         "bears": np.flatnonzero(bearing(trace, segments)).tolist(),
         "of": small_print(trace, begin, joined="").partition(". ")[2],
     }

@@ -49,7 +49,6 @@ def payload(drawing: Drawing) -> dict[str, Any]:
         "atoms": [list(atom) for atom in atoms] if len(atoms) < trace.timesteps else trace.timesteps,
         "labels": [trace.labels[start] if stop - start == 1 else None for start, stop in atoms],
         "valid": numbers(valid_samples(trace, 0, trace.timesteps), atoms),
-        "batch": trace.batch,
         "loss": totals(trace.loss_steps, atoms),
         "recurrences": [_recurrence(trace, number, atoms) for number in range(len(trace.recurrences))],
         "states": [_state(trace, state, atoms) for state in trace.states],
@@ -57,8 +56,8 @@ def payload(drawing: Drawing) -> dict[str, Any]:
         "parameters": [_parameter(parameter, atoms) for parameter in trace.parameters],
         "inputs": [{"name": one.name, "grad": magnitudes(one.steps, atoms)} for one in trace.inputs],
         "nonfinite": [
-            {"way": way, "node": node, "step": int(trace.graph.timestep[node])}
-            for way, node in trace.graph.first_nonfinite().items()
+            {"node": node, "step": int(trace.graph.timestep[node])}
+            for node in trace.graph.first_nonfinite().values()
         ],
         "scales": scales(folded, trace),
         "scenes": scenes(trace, groups, atoms),
@@ -109,7 +108,7 @@ def _recurrence(trace: Trace, number: int, atoms: Atoms) -> dict[str, Any]:
 def _state(trace: Trace, state: StateTrace, atoms: Atoms) -> dict[str, Any]:
     recurrence = trace.recurrence_of(state)
     return {
-        "name": state.name, "layer": state.layer, "direction": state.direction, "kind": state.kind, "cell": state.cell,
+        "name": state.name, "layer": state.layer, "direction": state.direction, "kind": state.kind,
         "track": trace.recurrences.index(recurrence), "timesteps": recurrence.timesteps,
         "initial": magnitude(state.initial),
         "grad": magnitudes(state.grad, atoms),

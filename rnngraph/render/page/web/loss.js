@@ -22,7 +22,7 @@ export function look(wanted) {
   tell();
 }
 
-export function tell() { for (const listener of listeners) listener(lookedFrom); }
+function tell() { for (const listener of listeners) listener(lookedFrom); }
 
 /** The measured loss nearest to a timestep of a clock. @param {number} t @param {number} [clock] */
 export function nearest(t, clock = chosen().clock) {

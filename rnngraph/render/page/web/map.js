@@ -13,7 +13,7 @@ let paintedFor = "", mapWidth = 0, mapHeight = 0;
 
 const colours = new Map();
 /** The colour of a class in the theme of now. @param {string} name @returns {string} */
-export function colourOfTone(name) {
+function colourOfTone(name) {
   const theme = document.documentElement.dataset.theme, key = `${theme} ${name}`;
   if (!colours.has(key)) colours.set(key, getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim());
   return colours.get(key);

@@ -9,7 +9,7 @@ const MARGIN = 20;
 let hiding = 0;
 
 /** @param {string} text */
-export function toast(text) {
+function toast(text) {
   const box = byId("toast");
   box.textContent = text;
   box.classList.add("on");

@@ -43,7 +43,7 @@ function drawSums(parent, plan, left, each, y, note) {
 }
 
 /** Marks of time that do not run into each other. @param {number} left @param {number} wide @returns {[number, string, string][]} */
-export function ticks(left, wide) {
+function ticks(left, wide) {
   const each = wide / positions, found = /** @type {[number, string, string][]} */ ([]);
   for (const part of axis) {
     const every = niceStep(70 / each), stop = part.offset + part.timesteps;

@@ -15,7 +15,7 @@ export function drawHeader(group, column) {
   if (words) group.append(svg("text", { class: "head-word", x: middle, y: y + 15, "font-size": 11 }, shorten(words, column.plan.width + 40, 11)));
 }
 
-export const bandState = (band) => (band.kind === "gradient" ? data.states.find((state) => state.name === band.name) : null);
+const bandState = (band) => (band.kind === "gradient" ? data.states.find((state) => state.name === band.name) : null);
 export const bandSeries = (band) => bandState(band)?.grad ?? data.parameters.find((parameter) => parameter.name === band.name).steps;
 
 // What a band shows under a column; null where its recurrence has no step.
@@ -40,7 +40,7 @@ export function extentOf(found, column) {
   return { top, low: known && column.count > 1 ? Math.max(0, Math.min(shareOf(ends, found.low), top - 0.05)) : 0 };
 }
 
-export function drawBar(group, column, band, found) {
+function drawBar(group, column, band, found) {
   const { top, low } = extentOf(found, column), wide = Math.min(column.plan.width * 0.5, 52);
   const bar = svg("rect", {
     class: `bar ${STATUS_CLASS[found.status]}`, x: column.x + column.plan.width / 2 - wide / 2, width: wide,
@@ -52,7 +52,7 @@ export function drawBar(group, column, band, found) {
   group.append(svg("text", { class: "number", x: column.x + column.plan.width / 2, y: band.y + band.height + 10, "font-size": 10 }, textOf(found)));
 }
 
-export function drawCell(group, column, band, found) {
+function drawCell(group, column, band, found) {
   if (found.status === UNOBSERVED && isSilent(band)) return;
   const wide = Math.min(column.plan.width, 104), x = column.x + (column.plan.width - wide) / 2;
   const cell = svg("rect", { class: `cell ${STATUS_CLASS[found.status]}`, x, width: wide, y: band.y, height: band.height, rx: 2 });
@@ -66,13 +66,13 @@ export function drawCell(group, column, band, found) {
 }
 
 // Whether a weight's gradient was not observed step by step at all.
-export const isSilent = (band) => measureOf(bandSeries(band), [[0, atoms.length]]).status === UNOBSERVED;
+const isSilent = (band) => measureOf(bandSeries(band), [[0, atoms.length]]).status === UNOBSERVED;
 
 // Whether any weight's is: then one that is not is used once for all steps.
-export const byStep = () => data.parameters.some((parameter) => parameter.steps.log.some((entry) => entry !== null));
+const byStep = () => data.parameters.some((parameter) => parameter.steps.log.some((entry) => entry !== null));
 
 // Names keep a size that can be read where a tall stack is fitted into the view.
-export const nameSize = (least, most) => Math.min(most, Math.max(least, 11 / tall()));
+const nameSize = (least, most) => Math.min(most, Math.max(least, 11 / tall()));
 export let namesFor = 0;
 
 // The names of rows and bands stay at the left side of the view while the graph moves under them.

@@ -4,7 +4,7 @@ import { GUTTER, bottom, columns, width } from "./columns.js";
 
 export const view = { x: 0, y: 0, scale: 1, width: 0, height: 0, drawn: new Map(), moved: false };
 
-export const READABLE = 0.45; // the smallest scale at which boxes are elements with text
+const READABLE = 0.45; // the smallest scale at which boxes are elements with text
 export const NEAR = 44, LEAST = 9; // pixels a step: below the first without forward arrows, below the second not at all
 
 export const total = () => ({ width: width + GUTTER + 40, height: bottom() + 40 });

@@ -26,7 +26,7 @@ export function drawColumn(column) {
   return group;
 }
 
-export function drawEdges(group, arrows, column, before) {
+function drawEdges(group, arrows, column, before) {
   let thin = "", heads = "";
   for (const edge of arrows) {
     if (isBeyond(edge, column, before)) continue;
@@ -37,7 +37,7 @@ export function drawEdges(group, arrows, column, before) {
   if (thin) group.append(svg("path", { class: "edge", d: thin }), svg("path", { class: "head", d: heads }));
 }
 
-export function drawBackward(group, edge, column, before) {
+function drawBackward(group, edge, column, before) {
   const walk = walkOf(edge, column, before), look = lookOf(walk);
   if (look.none) return;
   const points = walk.cut ? halved(edge.points) : edge.points;
@@ -103,7 +103,7 @@ export function walkOf(edge, column, before) {
   return { state, carried: measureAt(state.carried, step), gain: measureAt(state.gain, step), cut, to, from };
 }
 
-export function drawVertex(column, vertex) {
+function drawVertex(column, vertex) {
   const classes = ["box", `kind-${vertex.kind}`, ...(isPadding(column, vertex) ? ["padding"] : [])];
   const element = svg("g", { tabindex: -1, role: "button" });
   element.dataset.key = vertex.key;
@@ -143,13 +143,13 @@ export function labelOf(column, vertex) {
 }
 
 // What a layer's states carry back that have no arrow of their own, such as an LSTM's c.
-export function carriesOf(column, vertex) {
+function carriesOf(column, vertex) {
   return data.states.filter((state, number) => number !== vertex.state && state.track === trackOf(vertex))
     .map((state) => `${state.kind} carries ${textOf(measureOf(state.carried, walked(state, column.runs)))}`);
 }
 
 // Leave out the step with which the recurrence ends: nothing is carried into it, which says nothing of a loop.
-export function walked(state, runs) {
+function walked(state, runs) {
   const end = state.direction === "reverse" ? 0 : ownAtoms(state) - 1;
   const kept = ownRuns(state, runs).map(([first, stop]) => [first + Number(first === end), stop - Number(stop - 1 === end)]).filter(([first, stop]) => first < stop);
   return kept.length ? kept : runs;
@@ -159,7 +159,7 @@ export const sumOf = (list, runs) => runs.reduce((sum, [first, stop]) => list.sl
 
 export const gatesOf = (vertex) => vertex.gates.map((number) => data.gates[number]);
 
-export function saturationOf(column, vertex) {
+function saturationOf(column, vertex) {
   if (vertex.kind === "gate") {
     const found = gatesOf(vertex).map((gate) => measureOf(gate.saturated, column.runs)).filter((one) => one.status !== UNOBSERVED);
     return found.sort((a, b) => (b.high || 0) - (a.high || 0))[0] ?? null;

@@ -15,7 +15,7 @@ export const HEADER = 19, GUTTER = 190;
 export const shownBands = () => scene.bands.filter((band) => ui.weights || band.kind === "gradient");
 export const bottom = () => Math.max(scene.height + 40, ...shownBands().map((band) => band.y + band.height + (band.kind === "gradient" ? 12 : 4)));
 
-export const sceneName = () => (ui.detail === "layer" ? "layer" : ui.detail + (ui.rolled ? " rolled" : ""));
+const sceneName = () => (ui.detail === "layer" ? "layer" : ui.detail + (ui.rolled ? " rolled" : ""));
 
 export function buildColumns() {
   scene = data.scenes[sceneName()];
@@ -34,19 +34,19 @@ export function buildColumns() {
   width = x;
 }
 
-export const endColumn = (type) => ({ type, kind: "initial", runs: [], first: -1, last: -1, count: 0 });
+const endColumn = (type) => ({ type, kind: "initial", runs: [], first: -1, last: -1, count: 0 });
 
-export function loopColumn() {
+function loopColumn() {
   const runs = ui.ranges.map(([start, stop]) => [atomAt(start), atomAt(stop - 1) + 1]);
   return spanning("O", "loop", runs);
 }
 
-export function spanning(type, kind, runs) {
+function spanning(type, kind, runs) {
   const count = runs.reduce((sum, [first, stop]) => sum + atoms[stop - 1][1] - atoms[first][0], 0);
   return { type, kind, runs, first: atoms[runs[0][0]][0], last: atoms[runs.at(-1)[1] - 1][1] - 1, count };
 }
 
-export function unrolledColumns() {
+function unrolledColumns() {
   const found = [];
   let hidden = -1, range = 0;
   const flush = (atom) => {
@@ -67,7 +67,7 @@ export function unrolledColumns() {
   return found;
 }
 
-export const stepColumn = (atom) => spanning(String(groups[atom]), "step", [[atom, atom + 1]]);
+const stepColumn = (atom) => spanning(String(groups[atom]), "step", [[atom, atom + 1]]);
 
 // Return the column that shows or hides a timestep; -1 stands for the initial state.
 export function columnAt(step, reverse = false) {

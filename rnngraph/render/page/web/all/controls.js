@@ -44,7 +44,7 @@ export function unfold(column) {
   byId("view").focus();
 }
 
-export function markControls() {
+function markControls() {
   byId("rolled").disabled = ui.detail === "layer";
   byId("rolled").checked = ui.rolled || ui.detail === "layer";
   const count = columns.filter((column) => column.kind === "step").length;
@@ -89,7 +89,7 @@ function lossLegend() {
   })), html("span", {}, "dotted: under 1 %"), html("span", {}, "grey: the sum over all losses")];
 }
 
-export function scaleLegend(parent, scale, title, powers) {
+function scaleLegend(parent, scale, title, powers) {
   const ends = scaleEnds(scale), swatches = [], steps = powers ? Math.max(1, Math.ceil((ends[1] - ends[0]) / 5)) : (ends[1] - ends[0]) / 6;
   for (let value = ends[1]; value >= ends[0] - 1e-9; value -= steps) {
     const swatch = html("span", { class: "swatch" }, powers ? `1e${value}` : scale === "gain" ? `×${shortNumber(10 ** value)}` : shortNumber(Number(value.toPrecision(3))));
@@ -110,7 +110,7 @@ export function drawLegend() {
 }
 
 // A mark for everything that this trace really has.
-export function marks() {
+function marks() {
   const whole = [[0, atoms.length]], all = data.states.flatMap((state) => [state.grad, state.carried].map((series) => measureOf(series, ownRuns(state, whole))));
   const has = (status) => all.some((measure) => measure.counts[status]);
   const found = [[has(ZERO), "is-zero", "exactly zero"], [has(UNDERFLOW), "is-underflow", "underflow"], [has(NONFINITE), "is-nonfinite", "not finite"],
@@ -120,13 +120,13 @@ export function marks() {
   return found.filter(([present]) => present).map(([, name, text]) => html("span", { class: `mark ${name}` }, text));
 }
 
-export function isMarked(state, runs, wanted) {
+function isMarked(state, runs, wanted) {
   const [limit, word] = data.recurrences[state.track].mark;
   return word === wanted && measureOf(state.saturated, runs).high >= limit;
 }
 
 // What the picture shows, as a table for those who cannot see it.
-export function summarise() {
+function summarise() {
   const shown = columns.filter((column) => column.count), kept = shown.length > 200 ? [...shown.slice(0, 100), ...shown.slice(-100)] : shown;
   byId("table").replaceChildren(
     html("caption", {}, `${data.title}. Gradient norms by step${kept.length < shown.length ? `, the first and last 100 of ${shown.length} columns` : ""}.`),

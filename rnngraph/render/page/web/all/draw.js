@@ -17,7 +17,7 @@ export function pathOf(points, offset, back = 0) {
   return text;
 }
 
-export function direction(points) {
+function direction(points) {
   const end = points.length - 2;
   const dx = points[end] - points[end - 2], dy = points[end + 1] - points[end - 1];
   const length = Math.hypot(dx, dy) || 1;

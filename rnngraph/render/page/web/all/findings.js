@@ -18,7 +18,7 @@ export function startFindings(open) {
     finding.advice ? html("p", { class: "note" }, oneLine(finding.advice)) : "")));
 }
 
-export function goToFinding(where) {
+function goToFinding(where) {
   const state = data.states.findIndex((one) => one.name === where.state
     || (where.state === undefined && one.layer === where.layer && (where.direction ?? one.direction) === one.direction));
   if (typeof where.timestep === "number" && where.timestep >= 0 && where.timestep <= last) return goTo(where.timestep, state);

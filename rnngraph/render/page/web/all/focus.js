@@ -25,13 +25,13 @@ export function select(column, key, { focus = false, open = true } = {}) {
   if (open) showVertex(column, vertex);
 }
 
-export function deselect() {
+function deselect() {
   ui.selected = null;
   place();
   showNothing();
 }
 
-export function markSelected() {
+function markSelected() {
   const found = current();
   for (const element of document.querySelectorAll("#columns .selected")) element.classList.remove("selected");
   for (const element of document.querySelectorAll('#columns [tabindex="0"]')) element.setAttribute("tabindex", "-1");
@@ -40,19 +40,19 @@ export function markSelected() {
   if (found) box?.classList.toggle("selected", box === found.column.boxes?.get(found.vertex.key));
 }
 
-export function firstBox() {
+function firstBox() {
   const index = Math.min(...view.drawn.keys());
   return Number.isFinite(index) ? [...columns[index].boxes.values()].at(-1) : null;
 }
 
-export function boxOf(target) {
+function boxOf(target) {
   const element = target.closest?.("[data-key]");
   if (!element) return null;
   const column = columns[element.closest("[data-column]").dataset.column];
   return { column, key: element.dataset.key, vertex: vertexOf(column, element.dataset.key), element };
 }
 
-export function arrowOf(target) {
+function arrowOf(target) {
   const element = target.closest?.("[data-edge]");
   if (!element) return null;
   const [index, number] = element.dataset.edge.split(" ").map(Number), column = columns[index];
@@ -61,7 +61,7 @@ export function arrowOf(target) {
 }
 
 // From a box to the next one: along time to the same part of the neighbour, up and down inside the column.
-export function stepBox(direction) {
+function stepBox(direction) {
   const found = boxOf(document.activeElement);
   if (!found) return;
   if (direction === "left" || direction === "right") {
@@ -77,14 +77,14 @@ export function stepBox(direction) {
   if (next) select(found.column, next.key, { focus: true, open: Boolean(ui.opened) });
 }
 
-export const nearestBox = (column, y) => [...column.plan.vertices].sort((one, two) => Math.abs(one.y - y) - Math.abs(two.y - y))[0];
+const nearestBox = (column, y) => [...column.plan.vertices].sort((one, two) => Math.abs(one.y - y) - Math.abs(two.y - y))[0];
 
-export function edgeColumn(atEnd) {
+function edgeColumn(atEnd) {
   const found = boxOf(document.activeElement), column = atEnd ? columns.at(-1) : columns[0];
   select(column, (vertexOf(column, found?.key) ?? nearestBox(column, found?.vertex.y ?? 0)).key, { focus: true, open: Boolean(ui.opened) });
 }
 
-export function onKey(event) {
+function onKey(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName)) return;
   if (!byId("all").open) return;
   if (event.key === "/") { event.preventDefault(); byId("search").focus(); return; }
@@ -105,7 +105,7 @@ export function onKey(event) {
   event.preventDefault();
 }
 
-export function enter(target) {
+function enter(target) {
   const found = boxOf(target);
   if (found) return select(found.column, found.key, { focus: true });
   if (isFar()) zoomTo(0.8);
@@ -116,7 +116,7 @@ export function enter(target) {
   select(kept.column, kept.vertex.key, { focus: true, open: false });
 }
 
-export function escape(event) {
+function escape(event) {
   if (byId("view").contains(event.target) && event.target !== byId("view")) byId("view").focus();
   else if (ui.opened) { deselect(); byId("view").focus(); }
 }
@@ -154,7 +154,7 @@ export function listenToGraph() {
   go.placed.push(markSelected);
 }
 
-export function hintOf(target) {
+function hintOf(target) {
   const found = boxOf(target), arrow = arrowOf(target), band = target.closest?.("[data-band]");
   if (found) return spokenOf(found.column, found.vertex, markText(found.column, found.vertex)).join("\n");
   if (arrow) {
@@ -166,9 +166,9 @@ export function hintOf(target) {
   return bandHint(band.dataset.band, columns[band.closest("[data-column]").dataset.column]);
 }
 
-export const farHint = ({ column, vertex, band }) => (band ? bandHint(band, column) : spokenOf(column, vertex, markText(column, vertex)).join("\n"));
+const farHint = ({ column, vertex, band }) => (band ? bandHint(band, column) : spokenOf(column, vertex, markText(column, vertex)).join("\n"));
 
-export function bandHint(name, column) {
+function bandHint(name, column) {
   const plan = scene.bands.find((one) => one.name === name);
   return `${name}\n${columnName(column)}: ${textOf(measureOf(bandSeries(plan), column.runs), 4)}`;
 }

@@ -41,13 +41,13 @@ export function drawMinimap() {
 let minimapImage = null;
 
 // The steps in view, as timesteps.
-export function inView() {
+function inView() {
   const scale = view.scale, left = columnAfter((GUTTER * tall() - view.x) / scale), right = columnAfter((view.width - view.x) / scale);
   const known = columns.slice(left, right + 1).filter((column) => column.count);
   return known.length ? [known[0].first, known.at(-1).last + 1] : [0, data.timesteps];
 }
 
-export function markMinimap() {
+function markMinimap() {
   const canvas = byId("minimap");
   if (!minimapImage || minimapImage.width !== canvas.width) return;
   const context = canvas.getContext("2d"), ratio = window.devicePixelRatio || 1, wide = canvas.clientWidth, [first, stop] = inView();

@@ -16,7 +16,7 @@ export function showNothing() {
     html("p", { class: "note" }, `${steps}. Click a box, an arrow back in time, a bar or a cell to see its numbers.`));
 }
 
-export function show(title, under, ...blocks) {
+function show(title, under, ...blocks) {
   ui.opened = title;
   byId("selection").replaceChildren(html("h2", {}, title, html("button", { type: "button", class: "close", "aria-label": "Close", onclick: () => go.close() }, "×")),
     html("p", { class: "note" }, under), ...blocks.filter(Boolean));
@@ -24,7 +24,7 @@ export function show(title, under, ...blocks) {
 }
 
 // Rows of [name, value]; a measure becomes text, nothing is left out silently.
-export function table(caption, rows) {
+function table(caption, rows) {
   const kept = rows.filter(([, value]) => value !== null && value !== undefined && value !== "");
   if (!kept.length) return null;
   return html("table", {}, html("caption", {}, caption), html("tbody", {}, ...kept.map(([name, value]) => {
@@ -51,15 +51,15 @@ export function showVertex(column, vertex) {
   show(titleOf(column, vertex), place.filter(Boolean).map(oneLine).join(" · "), ...blocks);
 }
 
-export const titleOf = (column, vertex) => (vertex.kind === "fold" ? `${column.count} folded steps` : labelOf(column, vertex).replaceAll("\n", " · "));
+const titleOf = (column, vertex) => (vertex.kind === "fold" ? `${column.count} folded steps` : labelOf(column, vertex).replaceAll("\n", " · "));
 export const nodesOf = (vertex) => vertex.nodes.map((number) => scene.nodes[number]);
 
-export function formula(vertex) {
+function formula(vertex) {
   const texts = new Set([vertex.formula, ...nodesOf(vertex).map((node) => node.formula)].filter(Boolean));
   return html("p", { class: "formula" }, [...texts].join("\n"));
 }
 
-export function stateTables(column, vertex, state) {
+function stateTables(column, vertex, state) {
   if (vertex.kind === "initial") return [table("Gradient", [["‖∂L/∂state‖", measureEntry(state.initial, true)]])];
   const at = (name) => measureOf(state[name], column.runs);
   const known = (name) => (at(name).status === UNOBSERVED ? null : at(name));
@@ -75,12 +75,12 @@ export function stateTables(column, vertex, state) {
   ];
 }
 
-export function wholeNorm(vertex) {
+function wholeNorm(vertex) {
   const norms = scene.norms[`${vertex.key} ${vertex.nodes.length - 1}`];
   return norms && "whole" in norms ? [["norm, all steps together", measureEntry(norms.whole, true)]] : [];
 }
 
-export function foldBlocks(column) {
+function foldBlocks(column) {
   const able = column.runs.every(([first, stop]) => Array.from({ length: stop - first }, (_, at) => first + at).every(isStep));
   return [
     able ? html("p", {}, html("button", { type: "button", onclick: () => go.unfold(column) }, `Show these ${column.count} steps`))
@@ -89,14 +89,14 @@ export function foldBlocks(column) {
   ];
 }
 
-export function nodeTable(column, vertex, node, number) {
+function nodeTable(column, vertex, node, number) {
   const id = column.kind === "step" ? nodeId(scene, vertex.key, number, column.runs[0][0]) : -1;
   return table(`Recorded: ${node.label}`, [["op", node.op], ["name", oneLine(node.name)], ["shape", node.shape], ["scope", oneLine(node.scope)],
     ["inputs", node.inputs.map(oneLine).join("\n")], ["node", id >= 0 ? id : ""]]);
 }
 
 // Buttons to the boxes that this one takes from and gives to.
-export function neighbours(column, vertex) {
+function neighbours(column, vertex) {
   /** @type {{from: any[], to: any[]}} */
   const found = { from: [], to: [] };
   const look = (arrows, here, before) => arrows.filter((edge) => edge.kind !== "b").forEach((edge) => {

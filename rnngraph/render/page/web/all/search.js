@@ -10,10 +10,10 @@ import { atomAt, atoms, isStep, merged } from "./series.js";
 import { byId, data, last } from "../data.js";
 import { html, oneLine } from "../elements.js";
 
-export const FOUND = 40;
+const FOUND = 40;
 let results = [], marked = -1;
 
-export function searchFor(text) {
+function searchFor(text) {
   const wanted = text.trim().toLowerCase(), found = [];
   const number = /^(?:t\s*=\s*)?(\d+)$/.exec(wanted);
   if (number && Number(number[1]) <= last) found.push({ text: `step t=${Number(number[1])}`, go: () => goTo(Number(number[1])) });
@@ -44,7 +44,7 @@ export function goTo(step, state = -1) {
   select(column, (own.find((one) => one.state === state && state >= 0) ?? own.find((one) => one.state >= 0) ?? own[0]).key, { focus: true });
 }
 
-export function goToKey(key) {
+function goToKey(key) {
   const middle = columnAfter((view.width / 2 - view.x) / view.scale), near = [...columns].sort((a, b) => Math.abs(a.index - middle) - Math.abs(b.index - middle));
   const column = near.find((one) => vertexOf(one, key));
   if (column) select(column, key, { focus: true });

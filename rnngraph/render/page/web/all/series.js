@@ -40,7 +40,7 @@ export function measureEntry(entry, log) {
   return { low, high, counts, log, status: statusOf(counts) };
 }
 
-export const statusOf = (counts) => [NONFINITE, OK, UNDERFLOW, ZERO].find((status) => counts[status]) ?? UNOBSERVED;
+const statusOf = (counts) => [NONFINITE, OK, UNDERFLOW, ZERO].find((status) => counts[status]) ?? UNOBSERVED;
 
 // Summarise {log: […]} or {plain: […]} over runs of atoms [[first, stop], …].
 export function measureOf(series, runs) {

@@ -5,7 +5,7 @@ import { data } from "../data.js";
 import { isDark } from "../theme.js";
 
 export const OK = 0, ZERO = 1, UNDERFLOW = 2, NONFINITE = 3, UNOBSERVED = 4;
-export const STATUS_TEXT = ["ok", "0", "underflow", "not finite", "not observed"];
+const STATUS_TEXT = ["ok", "0", "underflow", "not finite", "not observed"];
 export const STATUS_CLASS = ["", "is-zero", "is-underflow", "is-nonfinite", "is-unobserved"];
 
 export function shortNumber(value, digits = 2) {
@@ -15,7 +15,7 @@ export function shortNumber(value, digits = 2) {
   return tidy(value.toExponential(digits - 1));
 }
 
-export function numberFromLog(log, digits = 2) {
+function numberFromLog(log, digits = 2) {
   if (log > -300 && log < 300) return shortNumber(10 ** log, digits);
   let exponent = Math.floor(log);
   let mantissa = (10 ** (log - exponent)).toFixed(digits - 1);
@@ -23,7 +23,7 @@ export function numberFromLog(log, digits = 2) {
   return tidy(`${mantissa}e${exponent}`);
 }
 
-export function tidy(text) {
+function tidy(text) {
   const [mantissa, exponent] = text.split("e");
   return `${mantissa.includes(".") ? mantissa.replace(/\.?0+$/, "") : mantissa}e${Number(exponent)}`;
 }
@@ -48,7 +48,7 @@ export const percent = (measure) => (measure.status === OK
   ? [...new Set([measure.low, measure.high].map((share) => `${Math.round(share * 1000) / 10} %`))].join(" … ")
   : measure.status === ZERO ? "0 %" : STATUS_TEXT[measure.status]);
 
-export function mixed(stops, share) {
+function mixed(stops, share) {
   const place = Math.min(1, Math.max(0, share)) * (stops.length - 1);
   const index = Math.min(Math.floor(place), stops.length - 2);
   return [1, 3, 5].map((at) => {
@@ -59,7 +59,7 @@ export function mixed(stops, share) {
 
 export const shareOf = (ends, value) => Math.min(1, Math.max(0, (value - ends[0]) / (ends[1] - ends[0])));
 
-export function stopsFor(scale) {
+function stopsFor(scale) {
   return data.scales.stops[(isDark() ? "dark" : "light") + (scale === "gain" ? "Balance" : "")];
 }
 

@@ -15,7 +15,7 @@ export function redraw() {
   place();
 }
 
-export function clearColumns() {
+function clearColumns() {
   view.drawn.clear();
   byId("columns").replaceChildren();
 }
@@ -41,15 +41,15 @@ export function place() {
   for (const placed of go.placed) placed();
 }
 
-export function drawOne(index) {
+function drawOne(index) {
   const element = drawColumn(columns[index]);
   view.drawn.set(index, element);
   byId("columns").append(element);
 }
 
-export const leastScale = () => Math.min(LEAST / pitchOf(), view.width / total().width, view.height / total().height);
+const leastScale = () => Math.min(LEAST / pitchOf(), view.width / total().width, view.height / total().height);
 
-export function zoomAt(factor, x = view.width / 2, y = view.height / 2) {
+function zoomAt(factor, x = view.width / 2, y = view.height / 2) {
   const before = { wide: view.scale, high: tall() };
   view.scale = Math.min(4, Math.max(leastScale(), view.scale * factor));
   view.x = x - (x - view.x) * (view.scale / before.wide);
@@ -105,7 +105,7 @@ export function bound() {
   view.y = Math.min(view.height - margin, Math.max(margin - bottom() * tall(), view.y));
 }
 
-export let waiting = false;
+let waiting = false;
 export function soon() {
   if (waiting) return;
   waiting = true;
@@ -138,7 +138,7 @@ function stand(scale) {
   place();
 }
 
-export const topFor = (high) => Math.max(12, (view.height - total().height * high) / 2) + 8 * high;
+const topFor = (high) => Math.max(12, (view.height - total().height * high) / 2) + 8 * high;
 
 export function measureView() {
   const box = byId("view").getBoundingClientRect();
