@@ -87,6 +87,16 @@ def test_what_is_left_at_the_first_step_stands_at_the_end_of_a_row_that_keeps() 
     assert "at t=0" in text
 
 
+def test_a_row_that_is_cut_says_what_is_left_there() -> None:
+    layer = rg.nn.RNN(3, 4, truncate=5)
+    for parameter in layer.parameters():
+        parameter.value[...] = 0.9 * np.eye(4) if "Wh" in parameter.name else 0.0
+    hidden = layer(rg.Tape().input(np.zeros((2, 20, 3))))
+    text = view(rg.record((hidden * np.arange(1.0, 5.0)).sum(), lags=True))
+    assert "at the cut" in text
+    assert re.search(r"^rnn\.h .* 66 %$", text, re.M)  # 0.9 ** 4
+
+
 def test_two_directions_end_at_their_own_lags() -> None:
     text = view(exact(0.7, both=True, timesteps=41), width=120)
     # 0.7 ** 12 = 1.4 %, 0.7 ** 13 = 0.97 %
