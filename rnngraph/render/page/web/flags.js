@@ -24,27 +24,33 @@ export function marksOf(plan, reverse) {
   return found.filter((mark) => mark.kind === "dies" || mark.kind === "lost" || mark.kind === "grows" || rows[mark.row].clock === earliest);
 }
 
-/** @param {Mark[]} marks @param {boolean} [short] */
+/** What a flag says, in the words of the pictures. @param {Mark[]} marks @param {boolean} [short] where there is little room */
 export function saidOf(marks, short = false) {
-  const dying = marks.filter((mark) => mark.kind === "dies"), growing = marks.filter((mark) => mark.kind === "grows"), cut = marks.filter((mark) => mark.kind === "cut"), lost = marks.filter((mark) => mark.kind === "lost");
-  const span = (/** @type {Mark[]} */ some) => {
-    const lags = some.map((mark) => mark.lag), [least, most] = [Math.min(...lags), Math.max(...lags)];
-    return least === most ? `lag ${least}` : `lags ${least} to ${most}`;
-  };
-  if (growing.length) return `from here on more than ×100: ${span(growing)}`;
-  const left = Math.max(...marks.map((mark) => mark.left));
-  if (cut.length) return `cut at ${span(cut)}: ${shareText(left)} left`;
-  if (dying.length === marks.length) return `this loss${short ? "" : "'s credit"} ends at ${span(dying)}`;
-  if (lost.length === marks.length) return `followed to ${span(lost)} only`;
-  return `reaches the start: ${shareText(left)} left`;
+  const of = (/** @type {string} */ kind) => marks.filter((mark) => mark.kind === kind), left = shareText(Math.max(...marks.map((mark) => mark.left)));
+  const last = Math.max(...marks.map((mark) => mark.lag)), growing = of("grows"), first = Math.min(...growing.map((mark) => mark.lag));
+  if (growing.length) return short ? `this loss: ×100 from lag ${first} on` : `this loss's gradient passes ×100 at lag ${first}`;
+  if (of("cut").length) return short ? `this loss: cut after lag ${last}` : `this loss's credit is cut after lag ${last}, where ${left} is left`;
+  if (of("lost").length) return short ? `this loss: followed to lag ${last}` : `this loss was followed to lag ${last} only, where ${left} is left`;
+  if (of("dies").length < marks.length) return `this loss${short ? "" : "'s credit"} reaches the start: ${left} left`;
+  return ending(marks, short);
+}
+
+/** @param {Mark[]} marks @param {boolean} short */
+function ending(marks, short) {
+  const lags = marks.map((mark) => mark.lag), [top, bottom] = [lags[0], lags[lags.length - 1]], kinds = marks.map((mark) => rows[mark.row].kind);
+  const beyond = marks.every((mark) => mark.beyond === -Infinity) ? "nothing" : "under 1 %";
+  if (new Set(lags).size === 1) return short ? `this loss: ${beyond} beyond lag ${top}` : `this loss's credit ends at lag ${top}: ${beyond} beyond`;
+  const whose = short ? "this loss" : "this loss's credit";
+  if (new Set(kinds).size === 1) return `${whose} ends at lag ${top} on top, ${bottom > top ? "later" : "earlier"} below`;
+  return `${whose} ends at ${marks.map((mark) => `lag ${mark.lag} in ${rows[mark.row].kind || rows[mark.row].name}`).slice(0, 2).join(", ")}`;
 }
 
 /** @param {any} parent @param {import("./place.js").Plan} plan @param {Mark[]} marks @param {boolean} reverse @param {boolean} both */
 function drawFlag(parent, plan, marks, reverse, both) {
-  const said = saidOf(marks, plan.phone), size = plan.phone ? 12 : 13, ends = marks.every((mark) => mark.kind === "dies");
-  const name = both && !plan.phone ? (reverse ? "reverse: " : "forward: ") : "";
-  const beyond = !ends || plan.phone ? "" : marks.every((mark) => mark.beyond === -Infinity) ? ": nothing beyond" : ": under 1 % beyond";
-  const text = reverse ? `${name}${said}${beyond} ▸` : `◂ ${name}${said}${beyond}`;
+  const said = saidOf(marks, plan.phone || both), size = plan.phone ? 12 : 13;
+  const name = both ? (reverse ? "reverse" : "forward") : "", brief = both && plan.phone && marks.every((mark) => mark.kind === "dies");
+  const words = brief ? `${name} to lag ${Math.max(...marks.map((mark) => mark.lag))}` : name ? `${name}: ${said.replace("this loss: ", "")}` : said;
+  const text = reverse ? `${words} ▸` : `◂ ${words}`;
   const wide = text.length * size * 0.56 + 14, first = marks[0].x;
   const x = Math.max(0, Math.min(plan.width - wide, reverse ? first : first - wide));
   let d = `M${tenth(first)} 12`;
