@@ -11,7 +11,7 @@ from typer.core import TyperCommand, TyperGroup
 
 HELP_ALL = "--help-all"
 FOLDED_AWAY = f"{HELP_ALL} also shows the options of the demo's model and of a model of your own."
-_ALL = "rnngraph.help_all"
+_ALL = "rnngraph: all options"
 
 
 class FoldedCommand(TyperCommand):

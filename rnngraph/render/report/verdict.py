@@ -36,4 +36,7 @@ class VerdictView:
         if one is not None and 0 < len(one.walks) <= _MOST_ROWS:
             yield SeenRows(self.trace, one, with_sum=False)
             yield Text()
-        yield text_of(body(self.diagnosis, full=self.verbose, tried=self.verbose, untried=self.untried))
+        text = text_of(body(self.diagnosis, full=self.verbose, tried=self.verbose, untried=self.untried))
+        for line in text.wrap(console, options.max_width):
+            line.rstrip()
+            yield line

@@ -46,11 +46,12 @@ class NormsView:
         if self.table is not None:
             yield self.table
             if not trace.lags:
-                yield Text(f"Note: This is the sum over all losses: {no_lags(trace)}", style=NOTE_STYLE)
+                note = f"Note: This is the sum over all losses: {no_lags(trace)}"
+                yield from wrapped(note, console, options.max_width, NOTE_STYLE)
         elif self.seen is not None:
             yield from self._rows(self.seen)
         for remark in remarks(trace):
-            yield Text(f"Note: {remark}", style=NOTE_STYLE)
+            yield from wrapped(f"Note: {remark}", console, options.max_width, NOTE_STYLE)
 
     def _rows(self, seen: OneLoss) -> Iterator[RenderableType]:
         yield SeenRows(self.trace, seen)
