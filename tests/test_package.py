@@ -17,7 +17,7 @@ import rnngraph
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "rnngraph"
 # A folder may import itself and the folders named here, and everything may import these.
-EVERYONES = {"errors", "checks", "display", "files", "archive", "norms"}
+EVERYONES = {"errors", "checks", "nearest", "progress", "display", "files", "archive", "norms"}
 MAY_IMPORT: dict[str, set[str]] = {
     "autodiff": set(),
     "nn": {"autodiff", "numpy"},

@@ -13,16 +13,19 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from threading import Timer
+from time import monotonic
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
 from rnngraph.cli.streams import error_stream, report_stream
+from rnngraph.progress import listening
 
 # Without a terminal there is no width to respect; this one holds every column of every report.
 PIPE_WIDTH = 120
 NARROWEST = 30  # below it, every line would be broken letter by letter
 PATIENCE_SECONDS = 1.0
+_REFRESH_SECONDS = 0.1
 LONGEST_SENTENCE = 2000  # of a message; who gave a megabyte as a name does not want it back
 _JOINERS = "\u200c\u200d"  # they stand inside of words and of emoji, and turn nothing
 
@@ -133,17 +136,25 @@ def _error_console() -> Console:
 
 @contextmanager
 def working(message: str) -> Iterator[None]:
-    """Show on a terminal that something is going on, if it takes longer than a person waits gladly."""
+    """Show on a terminal what is going on, and how far it is, if it takes longer than a person waits gladly."""
     console = _error_console()
     if not console.is_terminal:
         yield
         return
     spinner = console.status(message)
-    timer = Timer(PATIENCE_SECONDS, spinner.start)
+    timer, shown_at = Timer(PATIENCE_SECONDS, spinner.start), 0.0
     timer.daemon = True
     timer.start()
+
+    def hear(text: str) -> None:
+        nonlocal shown_at
+        if (now := monotonic()) - shown_at >= _REFRESH_SECONDS:
+            shown_at = now
+            spinner.update(one_line(f"{message}: {text}" if text else message))
+
     try:
-        yield
+        with listening(hear):
+            yield
     finally:
         timer.cancel()
         timer.join()

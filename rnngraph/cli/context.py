@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rnngraph.cli.options import SourceArguments
+from rnngraph.cli.options import ChartArguments, SourceArguments
 from rnngraph.errors import InputError
 
 if TYPE_CHECKING:
@@ -24,25 +24,23 @@ EXAMPLES = (
 
 def context(
     source: SourceArguments,
+    chart: ChartArguments,
     most: Annotated[int | None, typer.Option(metavar="LAG", help="Try no longer context than this.")] = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write a picture instead: .svg.")
-    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Write the report as JSON.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite a file of another kind.")] = False,
 ) -> None:
     """Say how much of its past a trained network uses.
 
     The loss is measured with the state reset 0, 1, 2, 4, ... steps before it. The least past from which on it is no
     worse than with all of it is in use.
     """
-    if json and output is not None:
-        raise InputError("--json goes to stdout and --output to a file: leave one of them out.")
-    if output is not None:
-        _draw(source, most, output, force=force)
-        return
+    target = chart.target(what="the context", json=json)
     found = _measured(source, most)
-    if json:
+    if target is not None:
+        from rnngraph.graph.charts.context import context_sheet
+        from rnngraph.render.report.context import context_sentence
+
+        chart.write(partial(context_sheet, found, title=context_sentence(found)), target)
+    elif json:
         from rnngraph.cli.console import write_report
         from rnngraph.render.report.context import context_json
 
@@ -87,17 +85,3 @@ def _measured(source: SourceArguments, most: int | None) -> ContextTrace:
     loss = open_loss(source)
     with working("leaving out the past"):
         return rnngraph.context(loss, most=most)
-
-
-def _draw(source: SourceArguments, most: int | None, output: Path, *, force: bool) -> None:
-    from rnngraph.cli.output import STDOUT, Target, write_output
-    from rnngraph.render.format import renderer_named
-    from rnngraph.render.report.context import context_picture
-    from rnngraph.render.save import check_picture
-
-    if output != STDOUT:
-        if output.suffix.lower() != ".svg":
-            raise InputError(f"{str(output)!r} has no suffix that the context can be drawn in; use .svg.")
-        check_picture(output, renderer_named("svg"), force=force)
-    target = Target.of(output)
-    write_output(context_picture(_measured(source, most)).encode("utf-8", "backslashreplace"), target)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand
 
+from rnngraph.cli.commands import FoldedCommand
 from rnngraph.cli.options import LagArguments, SourceArguments, refuse_for_saved
 from rnngraph.cli.source import Measures, open_run
 from rnngraph.errors import InputError
@@ -26,7 +26,7 @@ MOST_DIGITS = 18
 EXPONENTS = 8
 
 
-class DiagnoseCommand(TyperCommand):
+class DiagnoseCommand(FoldedCommand):
     """Reads `--spectrum` with or without a number behind it, which an option alone cannot."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -71,7 +71,9 @@ def diagnose(
         ),
     ] = None,
     no_try: Annotated[bool, typer.Option("--no-try", help="Leave out to try remedies on the batch.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Also list what was tried in vain.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Every finding with its cause, the thresholds, and what was tried.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Write the report as JSON.")] = False,
 ) -> None:
     """Say how far back the network learns, and why it stops.
@@ -82,7 +84,6 @@ def diagnose(
     from rnngraph.cli.console import report_console, working, write_report
     from rnngraph.diagnosis.diagnose import diagnose as judge
     from rnngraph.diagnosis.diagnose import known_flags
-    from rnngraph.diagnosis.report import rich_text
 
     refuse_for_saved(source.source, spectrum=spectrum)
     lags = wanted.options(source.source)
@@ -101,7 +102,10 @@ def diagnose(
 
         write_report(diagnosis_json(diagnosis))
     else:
-        report_console().print(rich_text(diagnosis, verbose=verbose, untried=UNTRIED if no_try else None))
+        from rnngraph.render.report.verdict import VerdictView
+
+        untried = UNTRIED if no_try else None
+        report_console().print(VerdictView(run.trace, diagnosis, verbose=verbose, untried=untried))
     if any(flag in failing for flag in diagnosis.flags):
         raise typer.Exit(FOUND)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from functools import partial
 from typing import Annotated
 
 import typer
 
-from rnngraph.cli.options import LagArguments, SourceArguments
+from rnngraph.cli.options import FROM, ChartArguments, LagArguments, SourceArguments
 from rnngraph.cli.source import Measures, open_trace
 
 EXAMPLES = (
@@ -15,6 +15,7 @@ EXAMPLES = (
     "rnngraph lags --cell lstm --timesteps 100 --losses all",
     "rnngraph lags --timesteps 2000 --losses all --max-lag 200",
     "rnngraph lags run.npz -o lags.svg",
+    "rnngraph lags run.npz --from 30 --theme dark -o lags.png",
     "rnngraph lags --json | jq '.states[0].memory_horizon'",
 )
 
@@ -22,55 +23,38 @@ EXAMPLES = (
 def lags(
     source: SourceArguments,
     wanted: LagArguments,
+    chart: ChartArguments,
     state: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Show only this state, such as rnn.h_l1; may be repeated.")
     ] = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write a picture instead: .svg or .html.")
-    ] = None,
+    seen_from: FROM = "last",
     json: Annotated[bool, typer.Option("--json", help="Write the report as JSON.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite a file of another kind.")] = False,
 ) -> None:
     """Report how far back each step's loss is felt.
 
-    The lag curve, the lag matrix, and the memory horizon. A lag of k compares the gradient of one loss k steps back
-    with the same gradient at its own step, so that it does not depend on the size of the loss.
+    The lag curve, the lag matrix, and how far 1 % is left. A lag of k compares the gradient of one loss k steps back
+    with the same gradient at its own step, so that it does not depend on the size of the loss. --from chooses the loss
+    that the picture outlines.
     """
     from rnngraph.cli.console import report_console, write_report
+    from rnngraph.diagnosis.chosen_loss import known_loss
+    from rnngraph.diagnosis.one_loss import TOTAL
     from rnngraph.errors import InputError
-    from rnngraph.render.report.lags.terminal import lags_report
 
     measures = Measures(wanted.options(source.source))
-    if json and output is not None:
-        raise InputError("--json goes to stdout and --output to a file: leave one of them out.")
-    if output is not None:
-        from rnngraph.cli.output import Target, write_output
-        from rnngraph.render.report.lags.picture import lags_picture
-
-        chosen, target = _picture_format(output, force=force), Target.of(output)
-        trace = open_trace(source, measures)
-        write_output(lags_picture(trace, chosen, states=state).encode("utf-8", "backslashreplace"), target)
-        return
+    chosen, target = known_loss(seen_from, name="--from"), chart.target(what="lags", json=json)
+    if chosen == TOTAL:
+        raise InputError("--from is total, but lags are those of single losses; rnngraph norms shows the sum over all.")
     trace = open_trace(source, measures)
-    if json:
+    if target is not None:
+        from rnngraph.graph.charts.lags import lag_sheet
+
+        chart.write(partial(lag_sheet, trace, states=state, seen_from=chosen), target)
+    elif json:
         from rnngraph.render.report.lags.document import lags_json
 
         write_report(lags_json(trace, states=state))
     else:
+        from rnngraph.render.report.lags.terminal import lags_report
+
         report_console().print(lags_report(trace, states=state))
-
-
-def _picture_format(output: Path, *, force: bool) -> str:
-    from rnngraph.cli.output import STDOUT
-    from rnngraph.errors import InputError
-    from rnngraph.render.format import renderer_named
-    from rnngraph.render.report.lags.picture import FORMATS
-    from rnngraph.render.save import check_picture
-
-    if output == STDOUT:
-        return "svg"
-    name = FORMATS.get(output.suffix.lower())
-    if name is None:
-        raise InputError(f"{str(output)!r} has no suffix that lags can be drawn in; use one of {', '.join(FORMATS)}.")
-    check_picture(output, renderer_named(name), force=force)
-    return name

@@ -1,58 +1,82 @@
-"""`rnngraph norms`: the gradient norms of every timestep, for a person or as JSON."""
+"""`rnngraph norms`: what is left of one loss at every timestep, or the norms of the sum, for a person or as JSON."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rnngraph.cli.options import SourceArguments
-from rnngraph.cli.source import open_trace
+from rnngraph.cli.options import FROM, LagArguments, SourceArguments
+from rnngraph.cli.source import Measures, open_trace
+
+if TYPE_CHECKING:
+    from rnngraph.trace.model import Trace
 
 EXAMPLES = (
     "rnngraph norms",
     "rnngraph norms --cell lstm --timesteps 60 --forget-bias 1",
-    "rnngraph norms run.npz --steps all",
+    "rnngraph norms run.npz --from 30",
+    "rnngraph norms run.npz --table --steps all",
     "rnngraph norms --gain 0.5 --json | jq '.states[0].steps[].grad.log10'",
 )
 
 
 def norms(
     source: SourceArguments,
-    json: Annotated[bool, typer.Option("--json", help="Write the report as JSON.")] = False,
+    wanted: LagArguments,
+    seen_from: FROM = "last",
+    table: Annotated[
+        bool, typer.Option("--table", help="A line a timestep: the norms of the sum over all losses.")
+    ] = False,
     steps: Annotated[
         str | None,
         typer.Option(
             metavar="RANGE",
-            help="Timesteps to show: 10:20, 0:3,97:100 or all; by default both ends of a long sequence.",
+            help="Timesteps of the table: 10:20, 0:3,97:100 or all; by default both ends of a long sequence.",
         ),
     ] = None,
     state: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="Show this state in full, such as rnn.h_l1; may be repeated."),
+        typer.Option(metavar="NAME", help="A state of the table, in full, such as rnn.h_l1; may be repeated."),
     ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Write the report as JSON.")] = False,
 ) -> None:
-    """Report the gradient norms of every timestep.
+    """Show how much of one loss's gradient is left at every timestep.
 
-    One row a timestep: the norm of the loss's gradient with respect to the state, what of it comes from the
-    step's own loss (immediate) and what from later steps (carried), the gain of one step back, and the share
-    of saturated units.
+    A row a state, and what a step back keeps. The sum over all losses, which is flat even where nothing is carried, is
+    one row; --table has its norms at every step: what of it comes from the step's own loss (immediate) and what from
+    later steps (carried), the gain of a step back, and the share of saturated units.
     """
-    from rnngraph.cli.console import report_console, status, write_report
+    from rnngraph.cli.console import write_report
+    from rnngraph.diagnosis.chosen_loss import known_loss, seen
+    from rnngraph.errors import InputError
 
-    if json and (steps or state):
-        from rnngraph.errors import InputError
-
-        raise InputError("--json always holds every step and state: leave --steps and --state out.")
-    trace = open_trace(source)
+    chosen = known_loss(seen_from, name="--from")
+    tabled = [name for name, given in (("--table", table), ("--steps", steps), ("--state", state)) if given]
+    if json and tabled:
+        raise InputError(f"--json always holds every step and state: leave {' and '.join(tabled)} out.")
+    if tabled and isinstance(chosen, int):
+        raise InputError(f"{tabled[0]} shows the sum over all losses, but --from is {chosen}: leave one of them out.")
+    trace = open_trace(source, Measures(wanted.options(source.source)))
     if json:
         from rnngraph.render.report.norms.document import norms_json
 
-        write_report(norms_json(trace))
+        write_report(norms_json(trace, seen(trace, chosen)))
+    elif tabled or (one := seen(trace, chosen)) is None:
+        _print_table(trace, steps, state)
     else:
-        from rnngraph.render.report.norms.terminal import norms_report
+        from rnngraph.cli.console import report_console
+        from rnngraph.render.report.norms.view import NormsView
 
-        report = norms_report(trace, steps=steps, states=state or None)
-        report_console().print(report)
-        if report.side_by_side:
-            status(f"A state in full: --state {report.states[0].name}")
+        report_console().print(NormsView(trace, one))
+
+
+def _print_table(trace: Trace, steps: str | None, state: list[str] | None) -> None:
+    from rnngraph.cli.console import report_console, status
+    from rnngraph.render.report.norms.terminal import norms_report
+    from rnngraph.render.report.norms.view import NormsView
+
+    report = norms_report(trace, steps=steps, states=state or None)
+    report_console().print(NormsView(trace, None, report))
+    if report.side_by_side:
+        status(f"A state in full: --state {report.states[0].name}")

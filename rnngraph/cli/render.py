@@ -66,26 +66,50 @@ def render(
             autocompletion=_choices("rnngraph.graph.style.scales", "COLOURS"),
         ),
     ] = "grad",
+    seen_from: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="LOSS",
+            help="Look from one loss: last, or its timestep; total for the sum over all. By default last.",
+        ),
+    ] = None,
+    width: Annotated[
+        int, typer.Option(metavar="PIXELS", help="The width of the picture; 390 is set for a phone.")
+    ] = 900,
+    theme: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="auto, which in SVG follows the reader's system, light or dark.",
+            autocompletion=_choices("rnngraph.graph.draw", "THEMES"),
+        ),
+    ] = "auto",
     no_backward: Annotated[bool, typer.Option("--no-backward", help="Leave the arrows back in time out.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a file of another kind.")] = False,
 ) -> None:
-    """Draw the unrolled network and the gradient carried back.
+    """Draw the network, and what is left of one loss step by step.
 
-    Time runs from left to right; an arrow back in time is coloured by the gradient that it carries.
+    Time runs from left to right, and the gradient back. The sum over all losses looks healthy where each step hears its
+    own; --from total shows it, and so do --view rolled, --color and --no-backward.
     """
     from rnngraph.cli.console import status, working
     from rnngraph.cli.output import Target, check_picture_target, write_output
     from rnngraph.graph.draw import Drawing, Options
+    from rnngraph.graph.one_loss.choose import WITHOUT, parse_seen_from
     from rnngraph.render.format import render_bytes
-    from rnngraph.render.title import picture_title
+    from rnngraph.render.title import titled
 
     chosen = check_picture_target(output, format=format, force=force)
     target = Target.of(output)
+    chosen_loss = parse_seen_from(seen_from)
     trace = open_trace(source, Measures(lags=True))
     with working("drawing"), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        options = Options(steps, detail, view, color, not no_backward, picture_title(trace))
-        picture = render_bytes(Drawing(trace, options), chosen.name)
+        options = Options(steps, detail, view, color, not no_backward, None, chosen_loss, width, theme)
+        picture = render_bytes(titled(Drawing(trace, options)), chosen.name)
+    if chosen_loss is None and not trace.lags:
+        status(f"note: {WITHOUT}.")
     for warning in caught:
         status(f"note: {warning.message}")
     write_output(picture, target)

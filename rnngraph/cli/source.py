@@ -95,10 +95,12 @@ def open_check(arguments: SourceArguments, *, directions: int) -> CheckReport:
 
         arguments.refuse_demo_options(f"{arguments.source} is a Python function, which takes --set", but=("--seed",))
         let_others_print()
-        report, found = python_checked(str(arguments.source), arguments.model, **options)
+        with working("checking the gradients"):
+            report, found = python_checked(str(arguments.source), arguments.model, **options)
         _tell(found)
         return report
-    return rnngraph.check(open_loss(arguments), **options)
+    with working("checking the gradients"):
+        return rnngraph.check(open_loss(arguments), **options)
 
 
 def _kind(arguments: SourceArguments) -> SourceKind:

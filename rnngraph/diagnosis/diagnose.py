@@ -16,6 +16,7 @@ from rnngraph.diagnosis.rules.table import LAYER_RULES, NETWORK_RULES, PATH_RULE
 from rnngraph.diagnosis.thresholds import thresholds_from
 from rnngraph.diagnosis.verdict import Diagnosis, LayerVerdict
 from rnngraph.errors import InputError
+from rnngraph.nearest import did_you_mean
 from rnngraph.trace.magnitudes import Status
 from rnngraph.trace.model import Trace
 
@@ -114,7 +115,8 @@ def known_flags(names: Sequence[str], where: str) -> tuple[str, ...]:
     """
     unknown = [name for name in names if name not in FLAGS]
     if unknown:
-        raise InputError(f"{where} names {unknown[0]!r}, which is no flag; choose among {', '.join(FLAGS)}.")
+        meant = did_you_mean(unknown[0], FLAGS) or "."
+        raise InputError(f"{where} names {unknown[0]!r}, which is no flag; choose among {', '.join(FLAGS)}{meant}")
     return tuple(names)
 
 

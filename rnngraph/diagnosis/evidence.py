@@ -23,12 +23,15 @@ def evidence(layer: Layer) -> dict[str, Value]:
         "activation_nats": layer.activation,
         "weight_nats": layer.weights,
         "saturated": layer.saturated,
+        "activation": layer.cell.squashed,
+        "saturation": layer.cell.saturation,
     }
     weight = parameter_of(layer.trace, layer.states[0], "Wh")
     if weight is not None:
         found |= {"spectral_radius": weight.spectral_radius, "largest_singular_value": weight.largest_singular_value}
     scales = layer.gate_timescales()
     if scales.size:
+        found["gate"] = layer.cell.keeps_title
         found |= {"gate_timescale": float(np.median(scales)), "longest_gate_timescale": float(scales.max())}
     return found
 

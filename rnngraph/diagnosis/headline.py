@@ -1,25 +1,27 @@
-"""The three lines at the top of every report and picture: what, why, and what to try, in plain words.
+"""The three lines at the top of every report, picture and page: where it ends, why, and what to try, in plain words.
 
-In: a trace and its diagnosis. Out: three sentences. Every number that is small or large is said in words first.
+In: a trace and its diagnosis. Out: three sentences. A number that is small or large is said in words first, and exactly
+in brackets.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from rnngraph.diagnosis.finding import NOTE, Finding
 from rnngraph.diagnosis.judged import Judged
-from rnngraph.diagnosis.sentences import counted, percent, times
+from rnngraph.diagnosis.sentences import counted, factor_text, kept_text, percent, times_text
 from rnngraph.trace.model import Trace
 
-if TYPE_CHECKING:
-    pass
+_INNOCENT = 0.035  # a factor so near to 1 takes nothing
+_MANY_SATURATED = 0.25
+_WIDE = "float64"  # what this cannot tell from nothing, nobody would look for
+_THIN = -1.0  # decades, below which nobody would say that it remembers
 
 
 def headline(trace: Trace, diagnosis: Judged) -> tuple[str, str, str]:
-    """Say what was found, why, and what to try; an empty sentence where there is nothing to say.
+    """Say where the gradient ends, why, and what to try; an empty sentence where there is nothing to say.
 
     Args:
         trace: what was judged.
@@ -33,36 +35,40 @@ def sentences_of(diagnosis: Judged, *, dtype: str = "") -> tuple[str, str, str]:
     finding = next((one for one in diagnosis.findings if one.rule == diagnosis.verdict), None)
     title = TITLES[diagnosis.verdict](diagnosis, finding)
     why = WHYS.get(diagnosis.verdict, _text)(diagnosis, finding)
-    if finding is not None and finding.evidence.get("extinct") and dtype:
-        why += f" Beside a term of short lag {dtype} cannot tell what is left from nothing."
+    if finding is not None and finding.evidence.get("extinct") and dtype not in ("", _WIDE):
+        why += f" {dtype} cannot tell what is left from nothing."
     return title, why, _try(diagnosis, finding)
 
 
 def _dies(diagnosis: Judged, finding: Finding | None) -> str:
-    left, reach = _epsilon(diagnosis), diagnosis.reach
+    left, reach = percent(math.log10(diagnosis.thresholds["epsilon"])), diagnosis.reach
     word = "fades" if diagnosis.verdict == "attenuating" else "dies"
+    needed = f", and the task needs {diagnosis.asked}" if diagnosis.asked is not None else ""
     if not reach:
-        return f"The gradient {word} at once: not even {left} of it goes a step back."
-    asked = f" The task needs lag {diagnosis.asked}." if diagnosis.asked is not None else ""
-    return f"The gradient {word} within {counted(reach, 'step')}: further back, under {left} of it is left.{asked}"
+        return f"The gradient {word} at once{needed}: not even {left} of it goes a step back."
+    return f"The gradient {word} within {counted(reach, 'step')}{needed}: further back, under {left} of it is left."
 
 
 def _lives(diagnosis: Judged, finding: Finding | None) -> str:
-    left = percent(diagnosis.decades)
-    left = f"{times(diagnosis.decades)} as much" if left.startswith("×") else left
-    far = "the lag that is needed" if diagnosis.asked is not None else "as far back as most losses have steps"
     if math.isnan(diagnosis.decades):
         return "Nothing is wrong with the gradient."
-    return f"It remembers: {left} of the gradient is left at lag {diagnosis.horizon}, {far}."
+    far = f"{counted(diagnosis.horizon, 'step')} back" + (", as the task needs" if diagnosis.asked is not None else "")
+    left = percent(diagnosis.decades)
+    if left.startswith("×"):
+        where = "the input still gets" if diagnosis.at_input else "there still is"
+        return f"It remembers: {far}, {where} all of the gradient ({left})."
+    if diagnosis.decades < _THIN:
+        return f"The gradient arrives, thinned: {left} of it is left {far}."
+    return f"It remembers: {left} of the gradient is left {far}."
 
 
 def _explodes(diagnosis: Judged, finding: Finding | None) -> str:
     numbers = finding.evidence if finding is not None else {}
     passed, lag = numbers.get("passed_lag"), numbers.get("peak_lag")
     peak = float(numbers.get("peak_decades") or 0.0)
-    limit = times(diagnosis.thresholds["exploding"])
-    far = f", {times(peak)} at lag {lag}" if lag != passed else ""
-    return f"The gradient explodes: {limit} and more at lag {passed}{far}."
+    limit = times_text(diagnosis.thresholds["exploding"])
+    far = f", {times_text(peak)} within {lag}" if lag != passed else ""
+    return f"The gradient explodes: {limit} within {counted(int(passed or 0), 'step')}{far}."
 
 
 def _unwritten(diagnosis: Judged, finding: Finding | None) -> str:
@@ -106,26 +112,47 @@ def _keeps(diagnosis: Judged, finding: Finding | None) -> str:
         return finding.text
     numbers = finding.evidence
     rate = _number(numbers.get("rate"))
-    step = f"Each step back keeps {_share(math.exp(rate))} of it" if rate < 0 else "It is not lost step by step"
-    gate = _number(numbers.get("gate_timescale"))
-    if finding.cause == "gate" and gate > 0:
-        return f"{step}: the gate that keeps the state is at {math.exp(-1 / gate):.2f}, where 1 would keep everything."
-    weight, activation = (_number(numbers.get(key)) for key in ("weight_nats", "activation_nats"))
-    parts = [
-        f"{word} it ×{math.exp(value):.2g}"
-        for word, value in (("the recurrent weight makes", weight), ("the activation makes", activation))
-        if not math.isnan(value)
+    step = f"Each step back keeps {kept_text(math.exp(rate))}" if rate < 0 else "It is not lost step by step"
+    factors = "; ".join(_gate(finding) if finding.cause == "gate" else _factors(finding))
+    return f"{step}{': ' + factors if factors else ''}."
+
+
+def _gate(finding: Finding) -> list[str]:
+    timescale = _number(finding.evidence.get("gate_timescale"))
+    if not timescale > 0:
+        return []
+    name = finding.evidence.get("gate") or "gate that keeps the state"
+    return [f"the {name} is at {math.exp(-1 / timescale):.2f}, where 1 would keep everything"]
+
+
+def _factors(finding: Finding) -> list[str]:
+    """Say what either factor of a step makes of the gradient, the one that takes it first."""
+    numbers = finding.evidence
+    weight = "the recurrent weight" + (" Wh" if "spectral_radius" in numbers else "")
+    activation, share = str(numbers.get("activation") or "the activation"), _number(numbers.get("saturated"))
+    units = f"{share:.0%} of the units are {numbers.get('saturation')}" if share > _MANY_SATURATED else ""
+    known = [
+        (word, math.exp(nats))
+        for word, key in ((weight, "weight_nats"), (activation, "activation_nats"))
+        if not math.isnan(nats := _number(numbers.get(key)))
     ]
-    saturated = _number(numbers.get("saturated"))
-    flat = f"; {saturated:.0%} of the units are saturated" if finding.rule == "saturated" and saturated > 0 else ""
-    return f"{step}{': ' + ' and '.join(parts) if parts else ''}{flat}."
+    known.sort(key=lambda part: part[1])
+    lost: list[str] = []
+    for word, factor in [part for part in known if abs(part[1] - 1) > _INNOCENT]:
+        verb = "grows" if factor > 1 else "shrinks"
+        said = (
+            f"{word} {factor_text(factor)}" if f" {verb} it" in str(lost) else f"{word} {verb} it {factor_text(factor)}"
+        )
+        lost.append(said + (f", since {units}" if units and word == activation else ""))
+    innocent = [f"{word} is innocent ({factor_text(one)})" for word, one in known if abs(one - 1) <= _INNOCENT]
+    return [*([", ".join(lost)] if lost else []), *innocent, *([units] if units and not known else [])]
 
 
 def _grows(diagnosis: Judged, finding: Finding | None) -> str:
     rate = _number(finding.evidence.get("rate")) if finding is not None else math.nan
     if not rate > 0:
         return "It grows on part of its way, and shrinks on the rest."
-    return f"Each step back makes it ×{math.exp(rate):.3g}, again and again."
+    return f"Each step back makes it {factor_text(math.exp(rate))}, again and again."
 
 
 def _healthy(diagnosis: Judged, finding: Finding | None) -> str:
@@ -134,9 +161,8 @@ def _healthy(diagnosis: Judged, finding: Finding | None) -> str:
         return grave[0].text
     if not diagnosis.rate < 0 or diagnosis.half_life is None:
         return "A step back takes next to nothing from it."
-    return (
-        f"Each step back keeps {_share(math.exp(diagnosis.rate))} of it; half is left after {diagnosis.half_life:.3g}."
-    )
+    half = f"; half is left after {diagnosis.half_life:.0f} steps" if diagnosis.half_life >= 2 else ""
+    return f"Each step back keeps {kept_text(math.exp(diagnosis.rate))}{half}."
 
 
 WHYS: dict[str, Callable[[Judged, Finding | None], str]] = {
@@ -153,25 +179,12 @@ def _try(diagnosis: Judged, finding: Finding | None) -> str:
         numbers = finding.evidence
         remedy, lag = str(numbers["remedy"]), diagnosis.horizon
         return (
-            f"{remedy[0].upper()}{remedy[1:]}: tried on this batch, {numbers['after']} at lag {lag}; before, "
+            f"{remedy[0].upper()}{remedy[1:]}. Tried on this batch: {numbers['after']} at lag {lag}; before, "
             f"{numbers['before']}."
         )
     if finding is not None:
         return finding.advice
     return next((one.advice for one in diagnosis.findings if one.severity != NOTE), "")
-
-
-def _share(kept: float) -> str:
-    """Say a share in words where it is a plain one, and exactly in brackets."""
-    words = {0.5: "half", 0.25: "a quarter", 0.1: "a tenth", 0.01: "a hundredth"}
-    for share, word in words.items():
-        if abs(kept / share - 1) < 0.12:
-            return f"about {word} (×{kept:.2g})"
-    return f"{100 * kept:.3g} %" if kept >= 0.95 else f"{100 * kept:.2g} %"
-
-
-def _epsilon(diagnosis: Judged) -> str:
-    return percent(math.log10(diagnosis.thresholds["epsilon"]))
 
 
 def _number(value: object) -> float:

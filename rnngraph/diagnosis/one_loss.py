@@ -69,6 +69,11 @@ class OneLoss:
     joint: bool  # it reads many steps at once
     walks: tuple[Walk, ...]
 
+    @property
+    def downwards(self) -> list[Walk]:
+        """The rows from the top: of the recurrence that the loss enters, the topmost layer first, `h` before `c`."""
+        return sorted(self.walks, key=lambda walk: (walk.recurrence.clock != self.clock, -walk.recurrence.layer))
+
 
 class Losses:
     """The losses of a trace that can be looked from."""
@@ -86,10 +91,14 @@ class Losses:
             )
         self.trace = trace
         by_name = {one.state: one for one in trace.lags}
-        self._lags: dict[str, list[LagTrace]] = {
-            one.name: [by_name[state.name] for state in trace.states if state.recurrence == one.name]
+        every: dict[str, list[LagTrace]] = {
+            one.name: [
+                by_name[state.name] for state in trace.states if state.recurrence == one.name and state.name in by_name
+            ]
             for one in trace.recurrences
         }
+        self._lags = {name: lags for name, lags in every.items() if lags}
+        self._recurrences = [one for one in trace.recurrences if one.name in self._lags]
 
     @property
     def timesteps(self) -> tuple[tuple[int, int], ...]:
@@ -111,10 +120,23 @@ class Losses:
         if here:
             return max(here, key=self._room)
         known = sorted({t for _, t in self.timesteps})
-        near = ", ".join(map(str, sorted(sorted(known, key=lambda t: abs(t - timestep))[:3])))
-        raise InputError(
-            f"no loss at t={timestep} was measured; the nearest are at t={near}. "
-            "Losses are chosen when a trace is recorded: --losses, or LagOptions(losses=...)."
+        near = [f"t={t}" for t in sorted(sorted(known, key=lambda t: abs(t - timestep))[:3])]
+        listed = f"is at {near[0]}" if len(near) == 1 else f"are at {', '.join(near)}"
+        raise InputError(f"{self._missing(timestep)}; the nearest {listed}.")
+
+    def _missing(self, timestep: int) -> str:
+        """Say why there is no loss to look from at a timestep."""
+        trace = self.trace
+        if not 0 <= timestep < trace.timesteps:
+            steps = f"t=0 to t={trace.timesteps - 1}"
+            return f"there is no loss at t={timestep}, since the trace has the steps {steps}"
+        parts, available = trace.loss_steps, trace.lags[0].available
+        bears = np.isnan(parts).all() or (np.isfinite(parts[timestep]) and parts[timestep] != 0)
+        if not bears or len(self.timesteps) == available:
+            return f"the step t={timestep} bears no loss"
+        return (
+            f"the loss at t={timestep} was not measured, as {len(self.timesteps)} of {available} were (record it with "
+            "--losses all or LagOptions(losses=...))"
         )
 
     def seen_from(self, number: int, *, split: bool | None = None) -> OneLoss:
@@ -129,10 +151,10 @@ class Losses:
             split = len({one.layer for one in self.trace.recurrences}) == 1
         own = self._reference(number, clock)
         walks: list[Walk] = []
-        for one in self.trace.recurrences:
+        for one in self._recurrences:
             credit = self._credits[one.name]
-            alive = np.flatnonzero(credit.alive[:, number])
-            if not alive.size or not self._lags[one.name]:
+            alive = _with_loss(credit, number)
+            if not alive.size:
                 continue
             start, waited = credit.start[:, number], 0
             if one.clock != clock and (entered := own.get(one.layer, next(iter(own.values()), None))) is not None:
@@ -141,32 +163,32 @@ class Losses:
                 waited = self._taken(entered, number)
             for states in [[lags] for lags in self._lags[one.name]] if split else [self._lags[one.name]]:
                 walks.append(self._walk(one, states, credit, number, alive, start[alive], waited))
-        samples = max((len(np.flatnonzero(one.alive[:, number])) for one in self._credits.values()), default=0)
+        samples = max((len(_with_loss(one, number)) for one in self._credits.values()), default=0)
         return OneLoss(timestep, clock, samples, self.trace.lags[0].joint, tuple(walks))
 
     @cached_property
     def _credits(self) -> dict[str, Credit]:
-        return {one.name: credit_of(self._lags[one.name], one.direction) for one in self.trace.recurrences}
+        return {one.name: credit_of(self._lags[one.name], one.direction) for one in self._recurrences}
 
     def _reference(self, number: int, clock: int) -> dict[int, Credit]:
         """Give the layers that a loss enters, topmost first."""
         found = {
             one.layer: self._credits[one.name]
-            for one in self.trace.recurrences
+            for one in self._recurrences
             if one.clock == clock and self._credits[one.name].alive[:, number].any()
         }
         return dict(sorted(found.items(), reverse=True))
 
     def _taken(self, credit: Credit, number: int) -> int:
         """Count the steps of the recurrence that a loss walks before it can enter another one."""
-        sample = int(np.flatnonzero(credit.alive[:, number])[0])
+        sample = int(_with_loss(credit, number)[0])
         return len(_positions(credit, sample, number)[0])
 
     def _room(self, number: int) -> tuple[int, int, int]:
         """Count the steps that a loss can walk: in all rows, and in the row where they are fewest."""
         steps = []
         for credit in self._credits.values():
-            alive = np.flatnonzero(credit.alive[:, number])
+            alive = _with_loss(credit, number)
             if alive.size:
                 steps.append(max(len(_positions(credit, int(sample), number)[0]) for sample in alive))
         return sum(steps), min(steps, default=0), number
@@ -201,6 +223,16 @@ class Losses:
             quantile(left, 0.5, axis=0) / LN10,
             cut,
         )
+
+
+def _with_loss(credit: Credit, number: int) -> Integers:
+    """Find the samples that a loss reaches: those that took the step where it arrives.
+
+    In others the step is padding, over which a state is copied and its gradient with it: lag 0 is further back there.
+    """
+    alive = credit.alive[:, number]
+    taken = ~np.take_along_axis(credit.copied, credit.arrivals[:, number][:, None], axis=1)[:, 0]
+    return np.flatnonzero(alive & taken if (alive & taken).any() else alive)
 
 
 def _positions(credit: Credit, sample: int, number: int) -> tuple[Integers, Integers]:

@@ -1,21 +1,22 @@
 """A diagnosis as text: the same lines as plain text, for a rich console, and as HTML for a notebook.
 
-In: a `Diagnosis`. Out: lines of styled parts, the three sentences of `headline` first.
+In: a `Diagnosis`. Out: lines of styled parts: the three sentences of `headline`, and the body below them, in brief, or
+in full with every finding, its cause and the thresholds.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from html import escape
 from typing import TYPE_CHECKING, TypeAlias
 
 from rnngraph.diagnosis.curve import LN10
-from rnngraph.diagnosis.finding import ERROR, NOTE
+from rnngraph.diagnosis.finding import ERROR, NOTE, Finding
 from rnngraph.diagnosis.headline import sentences_of
 from rnngraph.diagnosis.judged import Judged, LayerVerdict
 from rnngraph.diagnosis.remedies.search import CURES
-from rnngraph.diagnosis.sentences import gain_text, pace_texts
+from rnngraph.diagnosis.sentences import left_text, percent, tempo
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -33,13 +34,15 @@ NO_INPUT = (
     "was computed before, or data that a step multiplies with a weight."
 )
 _STYLES = {ERROR: "bold red", NOTE: "cyan"}
-_WARNING_STYLE = "bold yellow"
+_WARNING_STYLE = "bold #b26a00"
+_LAYERS = 6  # that a report in brief lists
+_TOLD = 0.5  # decades between two lags of a layer, from which on both are told
 # A rich style as CSS that reads on a light and on a dark page.
 _CSS = {
     "bold": "font-weight:bold",
     "bold green": "font-weight:bold;color:#228833",
     "bold red": "font-weight:bold;color:#cc3311",
-    "bold yellow": "font-weight:bold;color:#997700",
+    "bold #b26a00": "font-weight:bold;color:#997700",
     "cyan": "color:#4477aa",
     "dim": "opacity:.7",
 }
@@ -50,11 +53,16 @@ def plain_text(diagnosis: Judged) -> str:
     return "\n".join("".join(text for text, _ in line) for line in lines(diagnosis))
 
 
-def rich_text(diagnosis: Judged, *, verbose: bool = False, untried: str | None = None) -> Text:
-    """Give the report to a rich console; `untried` says why no remedy was tried."""
+def rich_text(diagnosis: Judged) -> Text:
+    """Give the report to a rich console."""
+    return text_of(lines(diagnosis))
+
+
+def text_of(parts: Iterable[list[Part]]) -> Text:
+    """Put lines of styled parts together as a rich text."""
     from rich.text import Text
 
-    return Text("\n").join([Text.assemble(*line) for line in lines(diagnosis, verbose=verbose, untried=untried)])
+    return Text("\n").join([Text.assemble(*line) for line in parts])
 
 
 def html(diagnosis: Judged) -> str:
@@ -69,34 +77,46 @@ def html(diagnosis: Judged) -> str:
     return f'<div class="rnngraph-diagnosis" style="font-family:sans-serif;line-height:1.5">{"".join(rows)}</div>'
 
 
-def lines(diagnosis: Judged, *, verbose: bool = False, untried: str | None = None) -> Iterator[list[Part]]:
-    """Give the report line by line, each a list of styled parts."""
+def lines(diagnosis: Judged) -> Iterator[list[Part]]:
+    """Give the report in full line by line, each a list of styled parts."""
     title, why, attempt = sentences_of(diagnosis)
     yield [(title, "bold")]
     for word, text in (("Why  ", why), ("Try  ", attempt)):
         if text:
             yield [(word, "bold"), (text, "")]
     yield []
+    yield from body(diagnosis, full=True)
+
+
+def body(diagnosis: Judged, *, full: bool, tried: bool = False, untried: str | None = None) -> Iterator[list[Part]]:
+    """Give what stands below the three sentences.
+
+    Args:
+        diagnosis: the verdict.
+        full: every finding with its cause, advice and thresholds; else what the three sentences do not say.
+        tried: also what was tried in vain.
+        untried: why no remedy was tried.
+    """
+    attempt = sentences_of(diagnosis)[2]
     colour = "bold green" if diagnosis.healthy else "bold red"
     asked = ", the lag that is needed" if diagnosis.asked is not None else ""
-    at = f" at lag {diagnosis.horizon}{asked}"
+    at = f" at lag {diagnosis.horizon}{asked}: {numbers(diagnosis)}"
     yield [("Verdict: ", "bold"), (diagnosis.verdict.replace("_", " "), colour), (at, "")]
-    yield [(numbers(diagnosis), "")]
     if len(diagnosis.flags) > 1:
         yield [("Flags: ", "bold"), (", ".join(diagnosis.flags), "")]
     if len(diagnosis.by_layer) > 1:
-        yield from ([(layer_text(one), "")] for one in diagnosis.by_layer)
+        shown = diagnosis.by_layer if full else diagnosis.by_layer[:_LAYERS]
+        yield from ([(layer_text(one), "")] for one in shown)
+        if len(shown) < len(diagnosis.by_layer):
+            yield [(f"  and {len(diagnosis.by_layer) - len(shown)} more layers", "")]
     for finding in diagnosis.findings:
+        if full or finding.rule != diagnosis.verdict:
+            yield []
+            yield from _finding_lines(finding, attempt, full=full)
+    if tried and diagnosis.tried:
         yield []
-        style = _STYLES.get(finding.severity, _WARNING_STYLE)
-        yield [(f"{finding.rule.replace('_', ' ')} ({finding.severity}): ", style), (finding.text, "")]
-        yield [("  cause: ", "bold"), (finding.cause, "")]
-        if finding.advice != attempt:
-            yield [("  advice: ", "bold"), (finding.advice, "")]
-    if verbose and diagnosis.tried:
-        yield []
-        for tried in diagnosis.tried:
-            yield [("Tried: ", "bold"), (f"{tried.words}: {tried.left}{'' if tried.helps else ', in vain'}", "")]
+        for one in diagnosis.tried:
+            yield [("Tried: ", "bold"), (f"{one.words}: {one.left}{'' if one.helps else ', in vain'}", "")]
     if diagnosis.spectrum is not None:
         yield []
         yield from _spectrum_lines(diagnosis)
@@ -107,32 +127,42 @@ def lines(diagnosis: Judged, *, verbose: bool = False, untried: str | None = Non
         yield [("Note: ", "bold"), (NO_INPUT, "")]
     for note in diagnosis.notes:
         yield [("Note: ", "bold"), (f"{note.rstrip('.')}.", "")]
+    if not full:
+        yield [(f"Measured: {diagnosis.measured}. More: --verbose, --json.", "dim")]
+        return
     limits = ", ".join(f"{name} {value:g}" for name, value in diagnosis.thresholds.items())
     yield [(f"Horizon: lag {diagnosis.horizon}. Measured: {diagnosis.measured}. Thresholds: {limits}.", "dim")]
 
 
+def _finding_lines(finding: Finding, attempt: str, *, full: bool) -> Iterator[list[Part]]:
+    style = _STYLES.get(finding.severity, _WARNING_STYLE)
+    yield [(f"{finding.rule.replace('_', ' ')} ({finding.severity}): ", style), (finding.text, "")]
+    if full:
+        yield [("  cause: ", "bold"), (finding.cause, "")]
+    if finding.advice != attempt and (full or finding.severity != NOTE):
+        yield [("  advice: ", "bold"), (finding.advice, "")]
+
+
 def numbers(diagnosis: Judged) -> str:
-    """Say what is left at the horizon, and how fast it goes, in a line."""
+    """Say what is left at the horizon, how fast it goes, and how far it reaches."""
     if math.isnan(diagnosis.decades):
-        return "No lag could be measured."
-    gain = gain_text(diagnosis.decades) + (" at the input" if diagnosis.at_input else " in the states")
-    parts = pace_texts(gain, diagnosis.horizon, diagnosis.rate, diagnosis.half_life)
+        return "no lag could be measured."
+    where = "at the input" if diagnosis.at_input else "in the states"
+    parts = [f"{left_text(diagnosis.decades)} is left {where}", tempo(diagnosis.rate)]
     if diagnosis.reach is not None:
-        end = diagnosis.reach
-        reach = f"to lag {end} at least" if diagnosis.whole else f"to lag {end}"
-        parts.append(f"{diagnosis.thresholds['epsilon']:.0%} or more is left {reach}")
-    return "; ".join(parts)
+        end = f"lag {diagnosis.reach}" + (" at least" if diagnosis.whole else "")
+        parts.append(f"{percent(math.log10(diagnosis.thresholds['epsilon']))} or more to {end}")
+    return "; ".join(part for part in parts if part) + "."
 
 
 def layer_text(one: LayerVerdict) -> str:
     """Say what one layer's states keep, in a line."""
     if math.isnan(one.decades):
         return f"  {one.name}: {one.verdict.replace('_', ' ')}"
-    first = gain_text(one.decades_from_first, "+.1f")
-    return (
-        f"  {one.name}: {one.verdict.replace('_', ' ')}, {gain_text(one.decades, '+.1f')} in its states at lag "
-        f"{one.horizon} ({first} from lag 1 on)"
-    )
+    since = one.decades_from_first - one.decades
+    first = f" ({percent(one.decades_from_first)} from lag 1 on)" if abs(since) > _TOLD else ""
+    said = f"{one.verdict.replace('_', ' ')}, {percent(one.decades)} is left in its states at lag {one.horizon}"
+    return f"  {one.name}: {said}{first}"
 
 
 def _spectrum_lines(diagnosis: Judged) -> Iterator[list[Part]]:

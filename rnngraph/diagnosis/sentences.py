@@ -12,20 +12,24 @@ from rnngraph.diagnosis.evidence import is_extinct
 from rnngraph.diagnosis.layer import Layer
 from rnngraph.diagnosis.network import Path
 
+NEXT_TO_NOTHING = -6.0  # decades, below which a person is told so in words
+_FRACTIONS = (
+    (0.9, "nine tenths"), (0.8, "four fifths"), (0.75, "three quarters"), (2 / 3, "two thirds"), (0.5, "half"),
+    (1 / 3, "a third"), (0.25, "a quarter"), (0.2, "a fifth"), (0.1, "a tenth"), (0.01, "a hundredth"),
+    (0.001, "a thousandth"),
+)  # fmt: skip
+
 
 def gain_text(decades: float, form: str = "+.2f") -> str:
     """Write a gain in decades."""
     return "exactly zero" if decades == -math.inf else f"1e{decades:{form}}"
 
 
-def pace_texts(gain: str, horizon: int, rate: float, half_life: float | None) -> list[str]:
-    """Say what is left at a horizon and how fast it goes, `rate` in nats a step, as far as it is known."""
-    texts = [f"gain at lag {horizon}: {gain}"]
-    if math.isfinite(rate):
-        texts.append(f"rate {rate:+.4g} nats a step")
-    if half_life is not None:
-        texts.append(f"half-life {half_life:.3g} steps")
-    return texts
+def tempo(rate: float) -> str:
+    """Say in how many steps a gradient halves or doubles, `rate` in nats a step; nothing where it hardly does."""
+    if not math.isfinite(rate) or abs(rate) < 1e-4:
+        return ""
+    return f"{'halved' if rate < 0 else 'doubled'} every {math.log(2) / abs(rate):.3g} steps"
 
 
 def no_credit(path: Path) -> str:
@@ -43,13 +47,8 @@ def no_credit(path: Path) -> str:
 
 def pace(layer: Layer) -> str:
     """Say how fast the gradient shrinks or grows."""
-    if not math.isfinite(layer.rate):
-        return ""
-    half = layer.half_life
-    tempo = f", halved every {half:.3g} steps" if half is not None and half < 1e4 else ""
-    if layer.rate > 1e-4:
-        tempo = f", doubled every {math.log(2) / layer.rate:.3g} steps"
-    return f" ({layer.rate:+.3g} nats a step{tempo})"
+    said = tempo(layer.rate)
+    return f" ({said})" if said else ""
 
 
 def counted(number: int, noun: str) -> str:
@@ -63,12 +62,32 @@ def percent(decades: float) -> str:
         return "nothing"
     share = 10 ** min(decades, 300.0)
     if share < 1e-3:
-        return f"1e{decades:.1f}"
+        return power(decades)
     if share >= 1.5:
         return times(decades)
     if share >= 0.995:
         return "all"
     return f"{100 * share:.2g} %" if share < 0.1 else f"{100 * share:.0f} %"
+
+
+def left_text(decades: float) -> str:
+    """Write what is left as a person says it, the exact figure in brackets: next to nothing (2e-14)."""
+    return f"next to nothing ({power(decades)})" if -math.inf < decades < NEXT_TO_NOTHING else percent(decades)
+
+
+def power(decades: float) -> str:
+    """Write a number of any size with one figure: 2e-14, 1e-400."""
+    if not -300 < decades < 300:
+        return f"1e{decades:.0f}"
+    mantissa, exponent = f"{10**decades:.0e}".split("e")
+    return f"{mantissa}e{int(exponent)}"
+
+
+def amount_text(value: float) -> str:
+    """Write a positive number with two figures: 0.19, 330, 5e-7."""
+    if 1e-3 <= value < 1e4:
+        return f"{float(f'{value:.2g}'):g}"
+    return power(math.log10(value)) if 0 < value < math.inf else f"{value:g}"
 
 
 def times(decades: float) -> str:
@@ -78,8 +97,38 @@ def times(decades: float) -> str:
     factor = 10**decades
     if factor < 1000:
         return f"×{factor:.2g}" if factor < 100 else f"×{factor:.0f}"
-    mantissa, exponent = f"{factor:.0e}".split("e")
-    return f"×{mantissa}e{int(exponent)}"
+    return f"×{power(decades)}"
+
+
+def times_text(decades: float) -> str:
+    """Write a factor as a person says it: ×100, ×2 million, ×5e19."""
+    for exponent, word in ((12, "trillion"), (9, "billion"), (6, "million"), (3, "thousand")):
+        if exponent <= decades < min(exponent + 3, 13):
+            return f"×{10 ** (decades - exponent):.0f} {word}"
+    return times(decades)
+
+
+def factor_text(factor: float) -> str:
+    """Write what a step keeps with two figures behind the point where they are of use: ×0.50, ×13, ×2e-7."""
+    if 0.095 <= factor < 999.5:
+        return f"×{factor:.2f}" if factor < 9.95 else f"×{factor:.0f}"
+    if 1e-3 <= factor < 0.095:
+        return f"×{factor:.2g}"
+    return f"×{power(math.log10(factor))}" if factor > 0 else "×0"
+
+
+def kept_text(share: float) -> str:
+    """Say what a step keeps in words where they are plain, and exactly in brackets: about half of it (×0.54)."""
+    if share >= 0.95:
+        return f"{100 * share:.3g} % of it"
+    exact = factor_text(share)
+    if share < 10**NEXT_TO_NOTHING:
+        return f"next to nothing of it ({exact})"
+    near, word = min(_FRACTIONS, key=lambda one: abs(math.log(share / one[0])))
+    off = abs(share / near - 1)
+    if off < 0.095:
+        return f"{'about ' if off > 0.02 else ''}{word} of it ({exact})"
+    return f"{100 * share:.2g} % of it"
 
 
 def spans_text(chosen: NDArray[np.bool_]) -> str:

@@ -6,6 +6,7 @@ import math
 from dataclasses import asdict, dataclass, fields
 
 from rnngraph.errors import InputError
+from rnngraph.nearest import did_you_mean
 
 _SHARES = (
     "saturated", "activation_share", "activation_gain", "dead", "epsilon", "coverage", "participation", "blind",
@@ -82,5 +83,6 @@ def thresholds_from(given: dict[str, float]) -> Thresholds:
     known = [field.name for field in fields(Thresholds)]
     unknown = [name for name in given if name not in known]
     if unknown:
-        raise InputError(f"there is no threshold {unknown[0]!r}; choose among {', '.join(known)}.")
+        meant = did_you_mean(unknown[0], known) or "."
+        raise InputError(f"there is no threshold {unknown[0]!r}; choose among {', '.join(known)}{meant}")
     return Thresholds(**given)

@@ -38,7 +38,7 @@ def compose(graph: Graph, *, color: str = "grad", backward: bool = True, least: 
     curves = tuple(
         edge_curve(edge, routes[edge.id], style) for edge in graph.edges if backward or edge.kind != "backward"
     )
-    return Sheet(shapes, curves, _frame(shapes, curves, bottom), grid)
+    return Sheet(shapes, curves, _frame(shapes, curves, bottom), grid, title=graph.title, description=graph.subtitle)
 
 
 def _frame(shapes: tuple[Shape, ...], curves: tuple[Curve, ...], bottom: float) -> Box:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from rnngraph.diagnosis.one_loss import TOTAL
 from rnngraph.display import Shown
 from rnngraph.errors import InputError
 from rnngraph.trace.model import Trace
@@ -17,8 +18,11 @@ from rnngraph.trace.model import Trace
 if TYPE_CHECKING:
     from rnngraph.graph.layout.geometry import Box
     from rnngraph.graph.model import Graph
+    from rnngraph.graph.one_loss.choose import SeenFrom
     from rnngraph.graph.sheet import Curve, Shape, Sheet
     from rnngraph.graph.steps import Steps
+
+THEMES = ("auto", "light", "dark")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,16 @@ class Options:
     color: str = "grad"
     backward: bool = True
     title: str | None = None
+    seen_from: SeenFrom = None
+    width: int = 900
+    theme: str = "auto"
+
+    @property
+    def of_all(self) -> str:
+        """Name the first option that only the view of all losses knows, "" where none was chosen."""
+        plain = Options()
+        names = ("view", "color", "backward")
+        return next((name for name in names if getattr(self, name) != getattr(plain, name)), "")
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +61,10 @@ class Drawing(Shown):
             InputError: as `draw` says.
         """
         from rnngraph.graph.build.graph import check_build
+        from rnngraph.graph.one_loss.choose import check_seen_from
+        from rnngraph.graph.one_loss.room import check_width
+        from rnngraph.graph.one_loss.rows import axis_length
+        from rnngraph.graph.steps import parse_steps
         from rnngraph.graph.style.scales import check_color
 
         trace, options = self.trace, self.options
@@ -54,22 +72,53 @@ class Drawing(Shown):
             raise InputError(f"a {type(trace).__name__} cannot be drawn; pass the trace that rnngraph.record returned.")
         if options.title is not None and not isinstance(options.title, str):
             raise InputError(f"the title is {options.title!r}; pass text.")
-        check_build(trace, options.steps, options.detail, options.view)
+        check_seen_from(options.seen_from)
+        check_width(options.width)
+        if options.theme not in THEMES:
+            raise InputError(f"the theme {options.theme!r} is unknown; choose {', '.join(THEMES)}.")
+        if options.seen_from not in (None, TOTAL) and options.of_all:
+            name = options.of_all
+            raise InputError(
+                f"{name} {getattr(options, name)!r} belongs to the sum over all losses: leave it out, or choose that "
+                f"view with {TOTAL!r}."
+            )
         check_color(options.color)
+        check_build(trace, None, options.detail, options.view)
+        parse_steps(options.steps, axis_length(trace) if self.alone else trace.timesteps)
+
+    @cached_property
+    def alone(self) -> bool:
+        """Whether it is seen from one loss."""
+        from rnngraph.graph.one_loss.choose import choose
+
+        if self.options.seen_from is None and self.options.of_all:
+            return False
+        return choose(self.trace, self.options.seen_from) is not None
 
     @cached_property
     def graph(self) -> Graph:
         """Rows, columns, vertices and edges, without positions."""
         from rnngraph.graph.build.graph import build
+        from rnngraph.graph.one_loss.look import look
 
         options = self.options
+        if self.alone:
+            found = look(
+                self.trace, options.seen_from, steps=options.steps, detail=options.detail, title=options.title,
+                width=options.width, theme=options.theme,
+            )  # fmt: skip
+            if found is not None:
+                return found
         return build(self.trace, options.steps, detail=options.detail, view=options.view, title=options.title)
 
     @cached_property
     def sheet(self) -> Sheet:
         """Shapes and curves with positions and colours."""
         from rnngraph.graph.compose import compose
+        from rnngraph.graph.one_loss.compose import compose as compose_one
 
+        if self.graph.seen is not None:
+            return compose_one(self.graph)
         return compose(self.graph, color=self.options.color, backward=self.options.backward)
 
     @property
@@ -105,20 +154,28 @@ def draw(
     color: str = "grad",
     backward: bool = True,
     title: str | None = None,
+    seen_from: SeenFrom = None,
+    width: int = 900,
+    theme: str = "auto",
 ) -> Drawing:
-    """Draw the unrolled graph of a trace.
+    """Draw the unrolled graph of a trace, seen from one loss or from all.
 
     Args:
         trace: what was recorded.
         steps: which timesteps to show, such as `"10:20"`, `"0:3,97:100"` or `"all"`; without it, a long
             sequence keeps its first and last steps and folds the rest.
-        detail: `"layer"`, `"step"` or `"op"`.
+        detail: `"layer"`, `"step"` or `"op"`; seen from one loss a row a layer, as it is read best, or a row a state.
         view: `"unrolled"`, or `"rolled"` for one step and its loop.
         color: what the colours show: `"grad"`, `"gain"`, `"saturation"` or `"activation"`.
         backward: draw the arrows back in time.
-        title: instead of the model's description.
+        title: instead of what the picture finds.
+        seen_from: `"last"`, the loss whose credit can travel furthest; the timestep of another one; or `"total"`, the
+            sum over all losses. By default the last, where the trace holds lags and nothing else is asked for that
+            only the sum has: a rolled view, a colour other than `"grad"`, no arrows back.
+        width: of a picture that is seen from one loss, in pixels; 390 is set for a phone.
+        theme: of such a picture: `"light"`, `"dark"`, or `"auto"`, which in SVG follows the reader's system.
 
     Raises:
         InputError: an option that is not one of its choices, steps outside the trace, or a trace without any.
     """
-    return Drawing(trace, Options(steps, detail, view, color, backward, title))
+    return Drawing(trace, Options(steps, detail, view, color, backward, title, seen_from, width, theme))

@@ -6,12 +6,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
 from rnngraph.graph.summary import Summary
 from rnngraph.trace.magnitudes import Integers
+
+if TYPE_CHECKING:
+    from rnngraph.graph.one_loss.model import Seen
 
 ColumnKind = Literal["initial", "step", "fold", "loop"]
 RowKind = Literal["input", "op", "track", "loss"]
@@ -31,6 +34,7 @@ class Column:
     ranges: tuple[tuple[int, int], ...]
     label: str | None = None
     valid: int = -1  # samples that are not padding at this step; -1 where the column is not a step
+    segment: int = 0  # the part of the time axis: an encoder's steps are in another one than its decoder's
 
     @property
     def count(self) -> int:
@@ -93,6 +97,7 @@ class Vertex:
     padding: bool = False  # no sample has data here
     first_nonfinite: bool = False
     mark: str = ""  # what is wrong here, in two words, such as "saturated 83%"
+    share: float | None = None  # log10 of what is left of the one loss; -inf nothing, None: it does not get here
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +112,8 @@ class Edge:
     carried: Summary | None = None
     gain: Summary | None = None
     unreached: str = ""  # the vertex that the walk would reach, were the recurrence not cut
+    share: float | None = None  # as a vertex's, of what arrives
+    label: str = ""  # what the step keeps, where the picture is seen from one loss
 
     @property
     def cut(self) -> bool:
@@ -142,3 +149,4 @@ class Graph:
     gradients: Summary  # likewise for the states' gradients
     contributions: Summary  # likewise for the weights' contributions
     saturation: tuple[tuple[str, float], ...] = ()  # words of marks, and the share of units from which each is given
+    seen: Seen | None = None  # what is known of the one loss that it is seen from; None: the sum over all losses

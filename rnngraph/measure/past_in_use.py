@@ -11,6 +11,7 @@ import numpy as np
 
 from rnngraph.checks import whole_number
 from rnngraph.errors import InputError
+from rnngraph.progress import tell
 from rnngraph.trace.magnitudes import Integers
 from rnngraph.trace.used_past import ContextTrace
 
@@ -48,7 +49,8 @@ def measure_context(at: At, steps: Integers, *, model: str, timesteps: int, most
         return known[lag]
 
     lags = [0, *(2**power for power in range(longest.bit_length()) if 2**power < longest), longest]
-    for lag in lags:
+    for number, lag in enumerate(lags, start=1):
+        tell(number, len(lags), "length")
         once(lag)
     in_use = _first_near(once, known, lags)
     found = sorted(known.items())

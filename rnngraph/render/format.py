@@ -11,11 +11,13 @@ from pathlib import PurePath
 
 from rnngraph.errors import InputError
 from rnngraph.graph.draw import Drawing
+from rnngraph.nearest import did_you_mean
 from rnngraph.render.page.html import html
 from rnngraph.render.picture import graphviz
 from rnngraph.render.picture.dot import dot
 from rnngraph.render.picture.json import json
 from rnngraph.render.picture.mermaid import mermaid
+from rnngraph.render.picture.svg import svg
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ def _holds(part: bytes) -> Callable[[bytes], bool]:
 
 
 RENDERERS = (
-    Renderer("svg", (".svg",), _holds(b"<svg"), False, graphviz.svg),
+    Renderer("svg", (".svg",), _holds(b"<svg"), False, svg),
     Renderer("png", (".png",), _begins(b"\x89png"), True, graphviz.png),
     Renderer("pdf", (".pdf",), _begins(b"%pdf"), True, graphviz.pdf),
     Renderer("dot", (".dot", ".gv"), _begins(b"digraph", b"graph", b"strict"), False, dot),
@@ -62,7 +64,8 @@ def renderer_of(path: str | PurePath) -> Renderer:
     problem = (
         f"has the suffix {suffix!r}, which is no known format" if suffix else "has no suffix to tell the format by"
     )
-    raise InputError(f"{str(path)!r} {problem}; use one of {known}.")
+    meant = did_you_mean(suffix, [one for row in RENDERERS for one in row.suffixes]) or "."
+    raise InputError(f"{str(path)!r} {problem}; use one of {known}{meant}")
 
 
 def renderer_named(name: str) -> Renderer:
@@ -74,7 +77,8 @@ def renderer_named(name: str) -> Renderer:
     for row in RENDERERS:
         if name in (row.name, *row.suffixes):
             return row
-    raise InputError(f"format {name!r} is unknown; use one of {', '.join(row.name for row in RENDERERS)}.")
+    names = [row.name for row in RENDERERS]
+    raise InputError(f"format {name!r} is unknown; use one of {', '.join(names)}{did_you_mean(name, names) or '.'}")
 
 
 def render_bytes(drawing: Drawing, name: str) -> bytes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from html import escape
 
-from rnngraph.errors import MissingToolError
 from rnngraph.graph.draw import Drawing
 from rnngraph.graph.layout.geometry import one_line
 from rnngraph.render.format import render_bytes
@@ -15,15 +14,12 @@ HEIGHT = 640  # pixels
 
 
 def bundle(shown: Trace | Drawing) -> dict[str, str]:
-    """Give what a notebook may choose from, by media type; without Graphviz there is no SVG, and the text says why."""
+    """Give what a notebook may choose from, by media type."""
     if isinstance(shown, Trace) and not shown.timesteps:
         return {"text/plain": repr(shown)}
     drawing = shown if isinstance(shown, Drawing) else Drawing(shown)
-    found = {"text/html": frame(drawing), "text/plain": repr(shown)}
-    try:
-        return found | {"image/svg+xml": render_bytes(drawing, "svg").decode()}
-    except MissingToolError as error:
-        return found | {"text/plain": f"{shown!r}\n{error}"}
+    picture = render_bytes(drawing, "svg").decode()
+    return {"text/html": frame(drawing), "text/plain": repr(shown), "image/svg+xml": picture}
 
 
 def frame(drawing: Drawing) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from rnngraph.files import check_target, path_of, refuse_folder, write_whole
 
 if TYPE_CHECKING:
     from rnngraph.graph.draw import Drawing
+    from rnngraph.graph.one_loss.choose import SeenFrom
     from rnngraph.graph.steps import Steps
     from rnngraph.render.format import Renderer
     from rnngraph.trace.model import Trace
@@ -29,6 +30,9 @@ def render(
     color: str = "grad",
     backward: bool = True,
     title: str | None = None,
+    seen_from: SeenFrom = None,
+    width: int = 900,
+    theme: str = "auto",
     force: bool = False,
 ) -> Path:
     """Write the picture of a trace, of a drawing, or of what `record` takes, and return its path.
@@ -44,18 +48,18 @@ def render(
     """
     from rnngraph.graph.draw import Drawing, Options
     from rnngraph.render.format import render_bytes, renderer_of
-    from rnngraph.render.title import picture_title
+    from rnngraph.render.title import titled
 
     target = path_of(path, example=EXAMPLE)
     refuse_folder(target, example=EXAMPLE)
     chosen = renderer_of(target)
     check_picture(target, chosen, force=force)
-    options = Options(steps, detail, view, color, backward, title)
+    options = Options(steps, detail, view, color, backward, title, seen_from, width, theme)
     if not isinstance(source, Drawing):
-        trace = _as_trace(source)
-        drawing = Drawing(trace, replace(options, title=title or picture_title(trace)))
+        drawing = titled(Drawing(_as_trace(source), options))
     elif options != Options():
-        raise InputError("steps, detail, view, color, backward and title belong to a trace; give them to draw instead.")
+        names = ", ".join(field.name for field in fields(options))
+        raise InputError(f"{names} belong to a trace; give them to draw instead.")
     else:
         drawing = source
     write_whole(target, render_bytes(drawing, chosen.name))
@@ -84,4 +88,4 @@ def _as_trace(source: Any) -> Trace:
         return source
     from rnngraph.sources.tape.record import record
 
-    return record(source)
+    return record(source, lags=True)

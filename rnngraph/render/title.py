@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
-from rnngraph.errors import RnnGraphError
+from rnngraph.graph.draw import Drawing
+from rnngraph.graph.one_loss.sentences import verdict_of
+from rnngraph.trace.model import Trace
 
-if TYPE_CHECKING:
-    from rnngraph.diagnosis.verdict import Diagnosis
-    from rnngraph.trace.model import Trace
+__all__ = ["picture_title", "titled", "verdict_of"]
 
 
-def verdict_of(trace: Trace) -> Diagnosis | None:
-    """Diagnose a trace for a view; None where it holds no lags, or nothing on which a verdict can be given."""
-    if not trace.lags:
-        return None
-    from rnngraph.diagnosis.diagnose import diagnose
-
-    try:
-        return diagnose(trace)
-    except RnnGraphError:  # a picture of a trace on which no verdict can be given is still a picture
-        return None
+def titled(drawing: Drawing) -> Drawing:
+    """Put the verdict over the view of all losses; one that is seen from a loss says it itself."""
+    if drawing.options.title is not None or drawing.alone:
+        return drawing
+    return Drawing(drawing.trace, replace(drawing.options, title=picture_title(drawing.trace)))
 
 
 def picture_title(trace: Trace) -> str | None:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnngraph.errors import InputError
+from rnngraph.nearest import did_you_mean
 from rnngraph.nn.cells import CELLS as KINDS
 from rnngraph.nn.cells import OFFERED, Cell
 from rnngraph.nn.cells.tanh_relu import Tanh
@@ -49,6 +50,11 @@ class DemoOptions:
     seed: int = 0
     dtype: str = "float64"
 
+    def __post_init__(self) -> None:
+        """Take the cell's own name for what people call it."""
+        if self.cell == Tanh.facts.name:
+            object.__setattr__(self, "cell", PLAIN)
+
     @property
     def kind(self) -> Cell:
         """The cell itself."""
@@ -66,7 +72,8 @@ class DemoOptions:
             ("dtype", self.dtype, DTYPES),
         ):
             if value not in known:
-                raise InputError(f"the {name} {value!r} is not known: choose one of {', '.join(known)}.")
+                meant = did_you_mean(value, known) or "."
+                raise InputError(f"the {name} {value!r} is not known: choose one of {', '.join(known)}{meant}")
         for name, number in (
             ("hidden size", self.hidden_size),
             ("number of layers", self.layers),

@@ -29,13 +29,17 @@ SMALL = ("--hidden-size", "4", "--batch", "2")
 
 
 def test_norms_reports_on_stdout_alone_and_without_colour_in_a_pipe(tmp_path: Path) -> None:
-    result = run("norms", *SMALL, folder=tmp_path)
-    assert result.returncode == 0
-    assert result.stderr == ""
-    assert "\x1b" not in result.stdout
-    for word in ("<START>", "‖∂L/∂h‖", "immediate", "carried", "gain", "‖dWh‖", "rnn.h:"):
-        assert word in result.stdout
-    assert "…" not in result.stdout
+    for options, words in (
+        ((), ("<START>", "from the loss at t=", "rnn.h", "lag", "left", "kept", "--table")),
+        (("--table",), ("<START>", "‖∂L/∂h‖", "immediate", "carried", "gain", "‖dWh‖", "rnn.h:")),
+    ):
+        result = run("norms", *options, *SMALL, folder=tmp_path)
+        assert result.returncode == 0
+        assert result.stderr == ""
+        assert "\x1b" not in result.stdout
+        for word in words:
+            assert word in result.stdout
+        assert "…" not in result.stdout
 
 
 def test_json_is_one_strict_document(tmp_path: Path) -> None:

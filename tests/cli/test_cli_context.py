@@ -59,10 +59,13 @@ def test_the_document(model: str) -> None:
 
 
 def test_the_picture(model: str, tmp_path: Path) -> None:
-    run("context", model, "-o", str(tmp_path / "context.svg"))
-    drawn = (tmp_path / "context.svg").read_text()
+    for name, start in (("c.svg", b"<?xml"), ("c.png", b"\x89PNG"), ("c.pdf", b"%PDF"), ("c.html", b"<!doctype html")):
+        run("context", model, "-o", str(tmp_path / name))
+        assert (tmp_path / name).read_bytes().startswith(start)
+    drawn = (tmp_path / "c.svg").read_text()
     assert "in use" in drawn
-    assert drawn.startswith("<svg")
+    assert "The network uses the last 3 steps before it" in drawn
+    assert "prefers-color-scheme:dark" in drawn
 
 
 def test_the_verdict_at_the_context(model: str) -> None:
@@ -76,7 +79,7 @@ def test_the_verdict_at_the_context(model: str) -> None:
     ("arguments", "words"),
     [
         (("--json", "-o", "context.svg"), "leave one of them out"),
-        (("-o", "context.png"), "use .svg"),
+        (("-o", "context.bmp"), "use one of .svg, .png, .pdf"),
         (("--most", "0"), "most"),
     ],
 )

@@ -28,17 +28,23 @@ def run(*arguments: str, status: int = 0) -> str:
 
 
 def test_the_report() -> None:
-    text = run(*SMALL)
+    brief, full = run(*SMALL), run("--verbose", *SMALL)
     for words in (
-        "Verdict: vanishing at lag 35",
-        "no credit beyond lag",
-        "nats a step",
-        "half-life",
-        "advice:",
-        "Thresholds:",
+        "The gradient dies within",
+        "Why  ",
+        "Try  ",
+        "from the loss at t=39",
+        "Verdict: vanishing at lag 35: ",
     ):
-        assert words in text.replace("\n", " ")
-    assert "\x1b" not in text
+        assert words in brief.replace("\n", " ")
+        assert words in full.replace("\n", " ")
+    assert brief.startswith("The gradient dies within")
+    for words in ("no credit beyond lag", "cause: ", "Thresholds:", "halved every"):
+        assert words in full.replace("\n", " ")
+    assert "Thresholds:" not in brief
+    assert "nats" not in brief + full
+    assert "\x1b" not in brief
+    assert max(map(len, brief.splitlines())) <= 100
 
 
 def test_the_document() -> None:

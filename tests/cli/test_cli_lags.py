@@ -69,16 +69,18 @@ def test_the_terminal_shows_curve_and_matrix() -> None:
     text = run("--cell", "gru", *SMALL)
     for words in (
         "gru.h",
-        "gain at lag",
-        "memory horizon",
-        "half-life",
-        "decades of gain",
+        "Each step back keeps",
+        "is left at lag",
+        "halved every",
+        "1 % or more to lag",
         "pairs a lag",
-        "loss  step",
+        "loss  what is left",
     ):
         assert words in text
+    assert text.startswith("The gradient ")
     assert max(map(len, text.splitlines())) <= 100
     assert "\x1b" not in text
+    assert "nats" not in text
 
 
 def test_one_state_only() -> None:
@@ -91,15 +93,19 @@ def test_bounds_are_said() -> None:
     assert "4 of 12 loss steps, 2 of 3 samples" in run("--losses", "4", "--samples", "2", *SMALL)
 
 
-@pytest.mark.parametrize("suffix", ["svg", "html"])
+STARTS = {"svg": b"<?xml", "html": b"<!doctype html", "png": b"\x89PNG", "pdf": b"%PDF"}
+
+
+@pytest.mark.parametrize("suffix", STARTS)
 def test_pictures(tmp_path: Path, suffix: str) -> None:
     target = tmp_path / f"lags.{suffix}"
     assert run("-o", str(target), "--cell", "relu", *SMALL) == ""
-    text = target.read_text()
-    assert "<svg" in text
-    assert "data:image/png;base64," in text
-    assert "rnn.h" in text
-    run("-o", str(target), *SMALL)  # the same kind of file is replaced
+    assert target.read_bytes().startswith(STARTS[suffix])
+    if suffix in ("svg", "html"):
+        text = target.read_text()
+        assert text.count("<svg") == 1
+        assert "which step feels which loss" in text
+    run("-o", str(target), "--width", "390", "--theme", "dark", "--from", "3", *SMALL)  # its own kind is replaced
     target.write_text("something else")
     with pytest.raises(FileError, match="exists"):
         run("-o", str(target), *SMALL)
@@ -122,6 +128,13 @@ def test_a_saved_run(tmp_path: Path) -> None:
         (("--state", "rnn.c"), "no state 'rnn.c'.*choose among rnn.h"),
         (("-o", "lags.bmp"), "no suffix that lags can be drawn in"),
         (("--json", "-o", "lags.svg"), "leave one of them out"),
+        (("--width", "390"), "--width is of a picture"),
+        (("-o", "lags.svg", "--width", "20"), "width"),
+        (("-o", "lags.svg", "--theme", "drak"), "theme 'drak' is unknown; choose one of auto, light, dark"),
+        (("-o", "lags.svg", "--from", "99"), "no loss at t=99"),
+        (("--from", "lsat"), "--from is 'lsat'.*did you mean last"),
+        (("--from", "total"), "--from is total"),
+        (("--state", "rnn.hh"), "did you mean rnn.h"),
     ],
 )
 def test_bad_options(arguments: tuple[str, ...], words: str) -> None:

@@ -11,7 +11,9 @@ from typer.testing import CliRunner
 import rnngraph
 from rnngraph.cli.app import COMMANDS, app
 from rnngraph.cli.options.demo import DEMO_OPTIONS
+from rnngraph.cli.options.source import MODEL_OPTIONS
 from rnngraph.sources.demo import DemoOptions
+from tests.reliability.commands import run_here
 
 NAMES = [command.__name__ for command, _ in COMMANDS]
 
@@ -28,13 +30,20 @@ def test_every_choice_of_the_demo_is_an_option() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_help_shows_examples_of_the_command_and_the_demo_options(name: str) -> None:
-    text = invoke(name, "--help")
-    assert re.search(rf"^ *rnngraph {name}( |$)", text.partition("Examples:")[2], re.M)
+    brief, text = invoke(name, "--help"), invoke(name, "--help-all")
+    for one in (brief, text):
+        assert re.search(rf"^ *rnngraph {name}( |$)", one.partition("Examples:")[2], re.M)
     if name == "decay":  # it reads weights and runs no demo
+        assert brief == text
         return
-    for option in DEMO_OPTIONS:
+    for option in (*DEMO_OPTIONS, *MODEL_OPTIONS):
         assert f"--{option.replace('_', '-')} " in text
+        assert f"--{option.replace('_', '-')} " not in brief.partition("Examples:")[0], option
     assert re.search(r"--hidden-size .*default: 64", text)
+    assert "--help-all" in brief
+    assert "SOURCE" in brief
+    assert invoke("help", name) == brief
+    assert invoke("help", name, "--help-all") == text
 
 
 @pytest.mark.parametrize(("name", "examples"), [(command.__name__, examples) for command, examples in COMMANDS])
@@ -42,7 +51,7 @@ def test_examples_use_options_that_exist(name: str, examples: tuple[str, ...]) -
     for example in examples:
         words = example.split(" | ")[0].split()
         assert words[0] == "rnngraph"
-        text = invoke(words[1], "--help")
+        text = invoke(words[1], "--help-all")
         for word in words[2:]:
             if word.startswith("-") and word != "-":
                 assert f"{word} " in text, example
@@ -51,6 +60,7 @@ def test_examples_use_options_that_exist(name: str, examples: tuple[str, ...]) -
 def test_the_top_level_help_lists_every_command() -> None:
     text = invoke("--help")
     assert all(re.search(rf"\b{name}\b", text) for name in NAMES)
+    assert invoke("help") == text
 
 
 def test_version() -> None:
@@ -72,6 +82,35 @@ def test_options_reach_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
     invoke(*line.split())
     invoke("norms")
     assert seen == [DemoOptions("lstm", 5, 2, True, 7, 3, "xavier", 0.5, 2.0, 9, "float32"), DemoOptions()]
+
+
+def test_the_plain_cell_has_two_names() -> None:
+    assert DemoOptions(cell="tanh") == DemoOptions(cell="rnn")
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("nroms", "no such command 'nroms'; did you mean norms? See rnngraph --help."),
+        ("qqqqqq", "no such command 'qqqqqq'; see rnngraph --help."),
+        ("help nroms", "no such command 'nroms'; did you mean norms?"),
+        ("norms --tabel", "no such option: --tabel; did you mean --table? See rnngraph norms --help."),
+        ("norms --hiden-size 4", "no such option: --hiden-size; did you mean --hidden-size?"),
+        ("norms --cell lsmt", "the cell 'lsmt' is not known: choose one of rnn, relu, lstm, gru; did you mean lstm?"),
+        ("norms --init orthogonl", "did you mean orthogonal?"),
+        ("norms --from lats", "--from is 'lats'; give last, total or the timestep of a loss: did you mean last?"),
+        ("render --format svgg", "did you mean svg?"),
+        ("render --color gian", "did you mean gain?"),
+        ("render --detail steps", "did you mean step?"),
+        ("render -o a.svgg", "did you mean .svg?"),
+        ("diagnose --fail-on vanishin", "did you mean vanishing?"),
+        ("diagnose --threshold vanishng=-3", "did you mean vanishing?"),
+    ],
+)
+def test_a_misspelt_word_is_answered_with_the_nearest_one(line: str, words: str) -> None:
+    said = run_here(*line.split())
+    assert said.status == 2
+    assert words in said.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize(

@@ -49,13 +49,14 @@ def run_in_terminal(*arguments: str, folder: Path, width: int = 80, **environmen
 
 @pytest.mark.parametrize("width", [80, 120])
 def test_the_report_fits_the_terminal_and_has_colours(tmp_path: Path, width: int) -> None:
-    status, text, errors = run_in_terminal("norms", folder=tmp_path, width=width, NO_COLOR="1")
-    assert (status, errors) == (0, "")
-    plain = text.replace("\x1b[1m", "").replace("\x1b[0m", "").replace("\x1b[2m", "")
-    assert "\x1b" not in plain  # NO_COLOR leaves bold and dim, which are no colours
-    assert max(map(len, plain.split("\r\n"))) <= width
-    assert "‖dWh‖" in plain
-    assert "\x1b[38;" in run_in_terminal("norms", folder=tmp_path, width=width)[1]
+    for options, word in (((), "from the loss at t=3"), (("--table",), "‖dWh‖")):
+        status, text, errors = run_in_terminal("norms", *options, folder=tmp_path, width=width, NO_COLOR="1")
+        assert (status, errors) == (0, "")
+        plain = text.replace("\x1b[1m", "").replace("\x1b[0m", "").replace("\x1b[2m", "")
+        assert "\x1b" not in plain  # NO_COLOR leaves bold and dim, which are no colours
+        assert max(map(len, plain.split("\r\n"))) <= width
+        assert word in plain
+        assert "\x1b[" in run_in_terminal("norms", *options, folder=tmp_path, width=width)[1].replace("\x1b[1m", "")
 
 
 @pytest.mark.parametrize("arguments", [("trace", "-o", "-"), ("render", "-o", "-", "--format", "png")])
@@ -69,6 +70,39 @@ def test_a_text_format_is(tmp_path: Path) -> None:
     status, text, _ = run_in_terminal("render", "-o", "-", "--format", "dot", folder=tmp_path)
     assert status == 0
     assert text.startswith("digraph")
+
+
+def test_long_work_says_how_far_it_is_on_a_terminal_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    code = """
+import rnngraph.cli.console as console
+console.PATIENCE_SECONDS = console._REFRESH_SECONDS = 0.0
+import sys
+sys.argv = ["rnngraph", "norms", "--timesteps", "1500", "--hidden-size", "4", "--batch", "2", "--cell", "lstm",
+            "--forget-bias", "4"]
+from rnngraph.cli.app import main
+main()
+"""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "TERM": "xterm-256color"}
+    master, slave = pty.openpty()
+    command = [sys.executable, "-c", code]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=slave, cwd=tmp_path, env=environment)
+    os.close(slave)
+    parts = []
+    while True:
+        try:
+            part = os.read(master, 65536)
+        except OSError:
+            break
+        if not part:
+            break
+        parts.append(part)
+    os.close(master)
+    assert process.communicate(timeout=120)[0].startswith(b"The gradient ")
+    shown = b"".join(parts).decode("utf-8", "replace")
+    assert "recording the run: walking 32 losses back: step " in shown
+    assert " of 1,500" in shown
+    piped = subprocess.run(command, capture_output=True, cwd=tmp_path, env=environment, check=True)
+    assert piped.stderr == b""
 
 
 @pytest.mark.parametrize("columns", ["0", "-3", "wide"])

@@ -226,9 +226,9 @@ def test_a_cut_in_one_sample_alone_is_no_truncation() -> None:
 @pytest.mark.parametrize(
     ("gain", "tempo"),
     [
-        (0.9, "(-0.105 nats a step, halved every 6.58 steps)"),
-        (0.99, "(-0.0101 nats a step, halved every 69 steps)"),
-        (1.1, "(+0.0953 nats a step, doubled every 7.27 steps)"),
+        (0.9, "(halved every 6.58 steps)"),
+        (0.99, "(halved every 69 steps)"),
+        (1.1, "(doubled every 7.27 steps)"),
     ],
 )
 def test_the_pace_is_said_in_words(gain: float, tempo: str) -> None:

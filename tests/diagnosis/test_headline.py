@@ -12,7 +12,15 @@ import rnngraph as rg
 from rnngraph import nn
 from rnngraph.diagnosis.finding import VERDICTS
 from rnngraph.diagnosis.headline import TITLES, headline
-from rnngraph.diagnosis.sentences import percent, spans_text, times
+from rnngraph.diagnosis.sentences import (
+    factor_text,
+    kept_text,
+    left_text,
+    percent,
+    spans_text,
+    times,
+    times_text,
+)
 from tests.diagnosis.path_networks import D, H, each, gate, keeping, last, linear_recurrence, wild
 from tests.diagnosis.verdict_networks import linear, recorded
 from tests.linear_cells import orthogonal
@@ -35,20 +43,20 @@ def test_a_gradient_that_dies() -> None:
     # A half a step, from lag 1 on: 0.5 ** 6 is 1.6 %, and 0.5 ** 7 less than 1 %.
     title, why, attempt = lines(linear(0.5 * orthogonal(4), time=40))
     assert title == "The gradient dies within 7 steps: further back, under 1 % of it is left."
-    assert why.startswith("Each step back keeps about half (×0.5) of it.")
+    assert why.startswith("Each step back keeps half of it (×0.50).")
     assert attempt.startswith("Start the recurrent weight orthogonal, or larger; or use an LSTM")
 
 
 def test_a_need_is_named() -> None:
     title, _, _ = lines(linear(0.5 * orthogonal(4), time=40), horizon=30)
-    assert title.endswith("The task needs lag 30.")
+    assert title.startswith("The gradient dies within 7 steps, and the task needs 30: further back, ")
 
 
 def test_which_factor_takes_it() -> None:
     _, why, _ = lines(recorded(nn.RNN(6, 24)))
     kept = re.match(
-        r"Each step back keeps .* of it: the recurrent weight makes it ×(\d\.\d+) "
-        r"and the activation makes it ×(\d\.\d+)\.",
+        r"Each step back keeps .* of it(?: \(×.*\))?: the recurrent weight Wh shrinks it ×(\d\.\d+), "
+        r"tanh ×(\d\.\d+)\.",
         why,
     )
     assert kept is not None
@@ -59,7 +67,7 @@ def test_a_gate_that_forgets() -> None:
     layer = nn.LSTM(D, H, forget_bias=-1.0)
     layer.parameter("Wh").value[...] *= 0.1
     _, why, _ = of_loss(last(layer, 0))
-    share = re.search(r"the gate that keeps the state is at (0\.\d+), where 1 would keep everything", why)
+    share = re.search(r"the forget gate is at (0\.\d+), where 1 would keep everything", why)
     assert share is not None
     assert float(share[1]) == pytest.approx(1 / (1 + np.e), abs=0.03)  # sigmoid(-1)
 
@@ -67,27 +75,27 @@ def test_a_gate_that_forgets() -> None:
 def test_what_was_tried_is_said_with_before_and_after() -> None:
     _, _, attempt = of_loss(last(nn.LSTM(D, H), 0), tries=True, horizon=89)
     assert re.fullmatch(
-        r"(Set the bias of the forget gate to 3\.64|Start the gates by chrono for lag 89): tried on this batch, "
-        r".* at lag 89; before, it was 1e-\d+\.\d\.",
+        r"(Set the bias of the forget gate to 3\.64|Start the gates by chrono for lag 89)\. Tried on this batch: "
+        r".* at lag 89; before, it was next to nothing \(\de-\d+\)\.",
         attempt,
     )
 
 
 def test_a_network_that_remembers() -> None:
     title, why, attempt = lines(linear(orthogonal(4), time=40))
-    assert title == "It remembers: all of the gradient is left at lag 39, as far back as most losses have steps."
+    assert title == "It remembers: all of the gradient is left 39 steps back."
     assert why == "A step back takes next to nothing from it."
     assert attempt == ""
     title, why, _ = lines(linear(0.98 * orthogonal(4), time=41), horizon=40)
     # 0.98 ** 39 = 0.455
-    assert title == "It remembers: 45 % of the gradient is left at lag 40, the lag that is needed."
-    assert why == "Each step back keeps 98 % of it; half is left after 34.3."
+    assert title == "It remembers: 45 % of the gradient is left 40 steps back, as the task needs."
+    assert why == "Each step back keeps 98 % of it; half is left after 34 steps."
 
 
 def test_a_gradient_that_explodes() -> None:
     title, why, attempt = lines(linear(1.25 * orthogonal(4), time=40))
     # 1.25 ** 21 = 108, and 1.25 ** 39 = 6019
-    assert title == "The gradient explodes: ×100 and more at lag 21, ×6e3 at lag 39."
+    assert title == "The gradient explodes: ×100 within 21 steps, ×6 thousand within 39."
     assert why == "Each step back makes it ×1.25, again and again."
     assert attempt.startswith("Start the recurrent weight orthogonal, or make it smaller.")
     assert "explodes" in of_loss(wild(5.0)(0))[0]
@@ -104,7 +112,7 @@ def test_saturated_units() -> None:
     title, why, _ = lines(recorded(layer, inputs=0.1))
     assert title.startswith("The gradient dies within")
     assert "of the units are saturated" in why
-    assert "the recurrent weight makes it ×1" in why  # it is innocent
+    assert "; the recurrent weight Wh is innocent (×1.00)." in why
 
 
 def test_nothing_is_written() -> None:
@@ -145,7 +153,7 @@ def test_other_verdicts(trace: Any, words: str) -> None:
 
 def test_what_no_float_can_tell_is_said() -> None:
     trace = recorded(nn.RNN(6, 24, dtype=np.float32))
-    assert "float32 cannot tell" in headline(trace, rg.diagnose(trace))[1]
+    assert "float32 cannot tell what is left from nothing." in headline(trace, rg.diagnose(trace))[1]
 
 
 def test_no_line_is_a_riddle() -> None:
@@ -158,7 +166,7 @@ def test_no_line_is_a_riddle() -> None:
 
 @pytest.mark.parametrize(
     ("decades", "text"),
-    [(0, "all"), (-0.3, "50 %"), (-1.3, "5 %"), (-2.5, "0.32 %"), (-4, "1e-4.0"), (1, "×10"), (0.3, "×2"),
+    [(0, "all"), (-0.3, "50 %"), (-1.3, "5 %"), (-2.5, "0.32 %"), (-4, "1e-4"), (1, "×10"), (0.3, "×2"),
      (-np.inf, "nothing")],
 )  # fmt: skip
 def test_percent(decades: float, text: str) -> None:
@@ -170,6 +178,39 @@ def test_percent(decades: float, text: str) -> None:
 )
 def test_times(decades: float, text: str) -> None:
     assert times(decades) == text
+
+
+@pytest.mark.parametrize(
+    ("decades", "text"), [(-7, "next to nothing (1e-7)"), (-13.7, "next to nothing (2e-14)"),
+                          (-400, "next to nothing (1e-400)"), (-5.9, "1e-6"), (-0.3, "50 %"), (-np.inf, "nothing")],
+)  # fmt: skip
+def test_little_is_said_in_words(decades: float, text: str) -> None:
+    assert left_text(decades) == text
+
+
+@pytest.mark.parametrize(
+    ("decades", "text"), [(2, "×100"), (3, "×1 thousand"), (6.2, "×2 million"), (9, "×1 billion"),
+                          (12.3, "×2 trillion"), (19.7, "×5e19"), (400, "×1e400")],
+)  # fmt: skip
+def test_much_is_said_in_words(decades: float, text: str) -> None:
+    assert times_text(decades) == text
+
+
+@pytest.mark.parametrize(
+    ("share", "text"), [(0.5, "half of it (×0.50)"), (0.54, "about half of it (×0.54)"), (0.57, "57 % of it"),
+                        (0.3333, "a third of it (×0.33)"), (0.6, "60 % of it"), (0.98, "98 % of it"),
+                        (0.01, "a hundredth of it (×0.01)"), (1e-9, "next to nothing of it (×1e-9)")],
+)  # fmt: skip
+def test_what_a_step_keeps_is_said_in_words(share: float, text: str) -> None:
+    assert kept_text(share) == text
+
+
+@pytest.mark.parametrize(
+    ("factor", "text"), [(0.5, "×0.50"), (1, "×1.00"), (12.4, "×12"), (0.032, "×0.032"), (2e-7, "×2e-7"),
+                         (500, "×500"), (5000, "×5e3"), (0, "×0")],
+)  # fmt: skip
+def test_a_factor(factor: float, text: str) -> None:
+    assert factor_text(factor) == text
 
 
 def test_spans() -> None:

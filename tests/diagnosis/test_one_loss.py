@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import rnngraph as rg
+from rnngraph.diagnosis.chosen_loss import seen
 from rnngraph.diagnosis.one_loss import INITIAL, Losses
 from rnngraph.trace.model import Trace
 
@@ -47,5 +50,74 @@ def test_two_directions_are_seen_from_the_middle() -> None:
 def test_a_loss_that_was_not_measured_is_named_with_its_neighbours() -> None:
     losses = Losses(linear(0.5, last=True))
     assert losses.timesteps == ((0, 19),)
-    with pytest.raises(rg.InputError, match="no loss at t=7 was measured; the nearest are at t=19"):
+    with pytest.raises(rg.InputError, match="the step t=7 bears no loss; the nearest is at t=19"):
         losses.at(7)
+
+
+def test_why_a_loss_cannot_be_looked_from() -> None:
+    tape = rg.Tape()
+    h = rg.nn.RNN(3, 4)(tape.input(np.ones((2, 20, 3))))
+    mask = np.ones((2, 20), bool)
+    mask[:, 4] = False
+    loss = rg.nn.temporal_softmax_loss(h, np.zeros((2, 20), int), mask)
+    losses = Losses(rg.record(loss, lags=rg.LagOptions(losses=[2, 9])))
+    for timestep, words in (
+        (20, "no loss at t=20, since the trace has the steps t=0 to t=19; the nearest are at t=2, t=9"),
+        (4, "t=4 bears no loss"),
+        (8, "t=8 was not measured, as 2 of 19 were"),
+    ):
+        with pytest.raises(rg.InputError, match=words):
+            losses.at(timestep)
+
+
+def test_a_recurrence_without_lags_is_passed_by() -> None:
+    trace = linear(0.5, bidirectional=True)
+    losses = Losses(replace(trace, lags=trace.lags[:1]))
+    assert [walk.name for walk in losses.seen_from(losses.furthest()).walks] == ["rnn.h"]
+    assert losses.seen_from(losses.furthest()).timestep == 19
+
+
+def test_a_loss_is_chosen_in_words() -> None:
+    trace = linear(0.5)
+    for wanted, timestep in (("last", 19), (7, 7), ("7", 7)):
+        found = seen(trace, wanted)
+        assert found is not None
+        assert found.timestep == timestep
+    assert seen(trace, "total") is None
+    bare = replace(trace, lags=())
+    assert seen(bare) is None
+    with pytest.raises(rg.InputError, match="lags=True"):
+        seen(bare, 3)
+    for wrong, words in (
+        ("lsat", "lsat.*did you mean last"),
+        (-1, "-1"),
+        (True, "True"),
+        ("x" * 9, "timestep"),
+        (1.0, "1.0"),
+    ):
+        with pytest.raises(rg.InputError, match=words):
+            seen(trace, wrong)  # type: ignore[arg-type]
+
+
+def test_samples_that_end_before_the_loss_do_not_dilute_it() -> None:
+    tape = rg.Tape()
+    layer = rg.nn.RNN(3, 4)
+    for parameter in layer.parameters():
+        parameter.value[...] = 0.5 * np.eye(4) if "Wh" in parameter.name else 0.0
+    mask = np.arange(12) < np.array([12, 6, 5])[:, None]
+    h = layer(tape.input(np.zeros((3, 12, 3))), mask=mask)
+    losses = Losses(rg.record(h[:, 11].sum(), lags=True))
+    found = losses.seen_from(losses.furthest())
+    assert found.samples == 1
+    np.testing.assert_allclose(found.walks[0].decades, np.arange(13) * np.log10(0.5), atol=1e-12)
+
+
+def test_a_state_without_lags_is_left_out() -> None:
+    tape = rg.Tape()
+    h = rg.nn.LSTM(3, 4, seed=1)(tape.input(np.ones((2, 6, 3))))
+    trace = rg.record((h * 1.0).sum(), lags=True)
+    alone = replace(trace, lags=tuple(one for one in trace.lags if one.state == "lstm.h"))
+    losses = Losses(alone)
+    (walk,) = losses.seen_from(losses.furthest()).walks
+    assert walk.states == ("lstm.h",)
+    assert walk.decades[0] == 0  # of itself, as nothing else is known

@@ -118,3 +118,10 @@ def test_no_loss_at_all() -> None:
     sums = sums_of(credit_of([made(np.empty((2, 0, 4)), [])], "forward"))
     assert sums.longest == sums.covered(0.1) == 0
     assert math.isnan(sums.gain(0))
+
+
+def test_what_is_not_known_of_a_tiny_sum_overflows_nothing() -> None:
+    log = np.full((1, 1, 5), NAN)
+    log[0, 0, 1:4] = [-1500.0, -800.0, 0.0]
+    sums = sums_of(credit_of([made(log, [2])], "forward"))
+    assert sums.gain(2) == pytest.approx(-1500.0)

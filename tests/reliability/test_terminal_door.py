@@ -27,9 +27,25 @@ from tests.reliability.hostile_traces import hostile_trace
 STRINGS = TERMINAL | AWKWARD | {key: MARKUP[key] for key in ("rich", "json", "format", "shell")}
 COMMANDS: dict[str, tuple[tuple[str, ...], ...]] = {
     "render": (("render", "SAVED", "-o", "OUTPUT.json"), ("render", "SAVED", "-o", "-", "--format", "mermaid")),
-    "norms": (("norms", "SAVED"), ("norms", "SAVED", "--json"), ("norms", "SAVED", "--steps", "all")),
-    "lags": (("lags", "SAVED"), ("lags", "SAVED", "--json"), ("lags", "SAVED", "--state", "TEXT")),
-    "diagnose": (("diagnose", "SAVED"), ("diagnose", "SAVED", "--json"), ("diagnose", "SAVED", "--fail-on", "TEXT")),
+    "norms": (
+        ("norms", "SAVED"),
+        ("norms", "SAVED", "--json"),
+        ("norms", "SAVED", "--table"),
+        ("norms", "SAVED", "--steps", "all"),
+        ("norms", "SAVED", "--from", "TEXT"),
+    ),
+    "lags": (
+        ("lags", "SAVED"),
+        ("lags", "SAVED", "--json"),
+        ("lags", "SAVED", "--state", "TEXT"),
+        ("lags", "SAVED", "-o", "OUTPUT.svg"),
+    ),
+    "diagnose": (
+        ("diagnose", "SAVED"),
+        ("diagnose", "SAVED", "--json"),
+        ("diagnose", "SAVED", "--fail-on", "TEXT"),
+        ("diagnose", "SAVED", "--verbose"),
+    ),
     "context": (("context", "TARGET"), ("context", "TARGET", "--json"), ("context", "TEXT")),
     "decay": (
         ("decay", "LINEAR"),

@@ -32,7 +32,7 @@ def chromium() -> Iterator[Any]:
 class Opened:
     """A page from disk with everything that went wrong in it: errors, complaints of the policy, requests."""
 
-    def __init__(self, browser: Any, path: Path, text: str, **context: Any) -> None:
+    def __init__(self, browser: Any, path: Path, text: str, *, address: str = "", **context: Any) -> None:
         path.write_text(text, encoding="utf-8")
         self.context = browser.new_context(**{"viewport": {"width": 1300, "height": 800}, "offline": True} | context)
         self.page = self.context.new_page()
@@ -44,13 +44,20 @@ class Opened:
         )
         self.page.on("dialog", self._close_dialog)
         self.page.on(
-            "request", lambda request: self.wrong.append(request.url) if request.url != path.as_uri() else None
+            "request",
+            lambda request: self.wrong.append(request.url) if request.url.partition("#")[0] != path.as_uri() else None,
         )
-        self.page.goto(path.as_uri())
+        self.page.goto(path.as_uri() + address)
 
     def _close_dialog(self, dialog: Any) -> None:
         self.wrong.append(f"dialog {dialog.message}")
         dialog.dismiss()
+
+    def open_every_step(self) -> None:
+        """Open the graph of every step, if it is not open."""
+        if self.page.get_attribute("#all", "open") is None:
+            self.page.click("#all > summary")
+        self.page.wait_for_selector("#columns .column, #far:not([hidden])", state="attached")
 
     def shown(self, selector: str) -> list[str]:
         """Return the text of every element."""

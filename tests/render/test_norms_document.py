@@ -5,7 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from rnngraph.diagnosis.chosen_loss import seen
 from rnngraph.render.report.norms.document import norms_json
+from tests.render.exact_networks import exact
 from tests.render.norms_trace import magnitudes_of_every_status, norms_trace, state_trace
 
 
@@ -47,7 +49,26 @@ def test_the_whole_document_of_one_step() -> None:
         ],
         "parameters": [{"name": "rnn.Wh", "grad": magnitude(2.5), "steps": [magnitude(0.25)], "cancellation": 0.75}],
         "inputs": [{"name": "x", "steps": [magnitude(0.125)]}],
+        "headline": None,
+        "seen_from": None,
     }
+
+
+def test_what_is_seen_from_one_loss() -> None:
+    trace = exact(0.5, timesteps=12)
+    document = json.loads(norms_json(trace, seen(trace, 9)))
+    assert set(document["headline"]) == {"where", "why", "try"}
+    assert document["headline"]["where"].startswith("The gradient ")
+    found = document["seen_from"]
+    assert {key: found[key] for key in ("t", "clock", "samples", "joint")} == {
+        "t": 9, "clock": 0, "samples": 2, "joint": False
+    }  # fmt: skip
+    (row,) = found["rows"]
+    assert (row["name"], row["recurrence"], row["states"], row["cut"]) == ("rnn.h", "rnn", ["rnn.h"], False)
+    assert [step["t"] for step in row["steps"]] == [*range(9, -1, -1), None]
+    assert [step["lag"] for step in row["steps"]] == list(range(11))
+    np.testing.assert_allclose([step["log10"] for step in row["steps"]], np.arange(11) * np.log10(0.5), atol=1e-12)
+    assert not any(step["zero"] for step in row["steps"])
 
 
 def test_every_status_has_its_word_and_no_number_that_json_lacks() -> None:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rnngraph.errors import InputError
 from rnngraph.graph.steps import Steps
 from rnngraph.render.report.norms.terminal import norms_report
+from rnngraph.render.report.norms.view import NormsView
 from rnngraph.trace.magnitudes import Magnitudes
 from rnngraph.trace.model import Trace
 from tests.render.norms_trace import magnitudes_of_every_status, norms_trace, state_trace
@@ -26,7 +27,7 @@ def report(
 ) -> str:
     stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii" if ascii_only else "utf-8")
     console = Console(file=stream, width=width, highlight=False)
-    console.print(norms_report(trace, steps=steps, states=states))
+    console.print(NormsView(trace, None, norms_report(trace, steps=steps, states=states)))
     stream.flush()
     buffer = stream.buffer
     assert isinstance(buffer, io.BytesIO)

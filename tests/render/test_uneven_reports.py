@@ -13,7 +13,7 @@ from rnngraph.graph.draw import draw
 from rnngraph.render.page.html import html
 from rnngraph.render.report.norms.document import norms_json
 from tests.render.browser import Opened, chromium
-from tests.render.test_html import page_of
+from tests.render.page.test_page_file import page_of
 from tests.render.test_norms_terminal import report
 from tests.uneven_traces import LONG, SHORT, uneven_trace
 
@@ -64,13 +64,14 @@ def browser() -> Iterator[Any]:
 def test_the_browser_draws_what_the_picture_has(browser: Any, tmp_path: Path, steps: str) -> None:
     drawing = draw(TRACE, steps=steps)
     one = Opened(browser, tmp_path / "a.html", html(drawing))
+    one.open_every_step()
     backward = [curve for curve in drawing.curves if curve.kind == "backward"]
     if steps == "all":  # an arrow a step, the first step's to the initial state
         assert len(backward) == 4 * SHORT + LONG
     assert sorted(one.shown(".back text")) == sorted(curve.text for curve in backward)
     for role in ("bar", "vertex"):
         wanted = [shape for shape in drawing.shapes if shape.role == role]
-        assert one.count(".bar" if role == "bar" else ".box") == len(wanted)
+        assert one.count("#columns .bar" if role == "bar" else ".box") == len(wanted)
     # three boxes a direction at the encoder's last step, where it is not folded away
     assert one.count(".box.padding") == (0 if steps == "0:2" else 6)
     assert one.wrong == []

@@ -10,13 +10,17 @@ from typing import Any
 
 import typer
 
+from rnngraph.cli.options.chart import CHART_OPTIONS, ChartArguments
 from rnngraph.cli.options.demo import DEMO_OPTIONS
+from rnngraph.cli.options.demo import PANEL as DEMO_PANEL
 from rnngraph.cli.options.lag_matrix import LAG_OPTIONS, LagArguments
 from rnngraph.cli.options.source import MODEL_OPTIONS, SOURCE, SourceArguments
+from rnngraph.cli.options.source import PANEL as MODEL_PANEL
 from rnngraph.sources.demo import DemoOptions
 from rnngraph.sources.resolve import ModelOptions
 
 Values = Mapping[str, Any]
+FOLDED = (DEMO_PANEL, MODEL_PANEL)  # shown with --help-all alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,4 +80,5 @@ GATHERED: dict[object, Gathered] = {
         {one.name: one.default for one in fields(DemoOptions)},
     ),
     LagArguments: Gathered(LAG_OPTIONS, lambda context, values: LagArguments(**values)),
+    ChartArguments: Gathered(CHART_OPTIONS, lambda context, values: ChartArguments(**values), {"force": False}),
 }

@@ -10,12 +10,14 @@ import math
 
 from rnngraph.diagnosis.layer import Layer
 from rnngraph.diagnosis.remedies.clipping import clip_threshold, dominates, gradient_norm, own_norm
+from rnngraph.diagnosis.sentences import amount_text
 
 
 def for_vanishing(layer: Layer, lag: int) -> str:
     """Advise on a gradient that shrinks too fast to be of use at a lag."""
     if layer.cell.keeps:
-        return f"Open the {layer.cell.keeps_title}: chrono initialisation for lag {lag}, or a larger bias."
+        gate = f"the {layer.cell.keeps_title}, which keeps the state"
+        return f"Open {gate}: chrono initialisation for lag {lag}, or a larger bias."
     if layer.cell.switches_off and layer.decades == -math.inf:
         return (
             "Start the recurrent weight as the identity with biases at or above 0, and lower the learning rate, so "
@@ -52,7 +54,7 @@ def for_exploding(layer: Layer) -> str:
         if layer.cell.keeps
         else "Start the recurrent weight orthogonal, or make it smaller"
     )
-    return f"{cure}. {clip(layer)} so that no step is wild meanwhile."
+    return f"{cure}. {clip(layer)} meanwhile."
 
 
 def clip(layer: Layer) -> str:
@@ -60,8 +62,9 @@ def clip(layer: Layer) -> str:
     threshold = clip_threshold(layer)
     if not (math.isfinite(threshold) and threshold > 0):
         return "Clip the gradient's norm at what it is over short lags"
+    limit = amount_text(threshold)
     if dominates(layer):
-        norm = gradient_norm(layer.trace.parameters)
-        return f"Clip the gradient's norm at {threshold:.2g} (it is {norm:.2g}, and the gain made it so)"
-    norm = own_norm(layer)
-    return f"Clip the norm of the gradient of {layer.name}'s own weights at {threshold:.2g} (it is {norm:.2g})"
+        norm = amount_text(gradient_norm(layer.trace.parameters))
+        return f"Clip the gradient's norm at {limit} (it is {norm}, and the gain made it so)"
+    norm = amount_text(own_norm(layer))
+    return f"Clip the norm of the gradient of {layer.name}'s own weights at {limit} (it is {norm})"

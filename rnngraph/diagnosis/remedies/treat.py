@@ -13,7 +13,7 @@ from rnngraph.diagnosis.network import Network
 from rnngraph.diagnosis.remedies import advice
 from rnngraph.diagnosis.remedies.search import CURES, search
 from rnngraph.diagnosis.remedies.tried import Bench, Tried, Tries
-from rnngraph.diagnosis.sentences import percent, times
+from rnngraph.diagnosis.sentences import left_text, percent, times
 from rnngraph.trace.change import ORTHOGONAL
 
 NECESSARY = "Tried on this batch: so much must be left to learn from lag {lag}, though it may not be enough."
@@ -69,7 +69,7 @@ def _before(network: Network, finding: Finding) -> str:
         return f"it grew {times(float(finding.evidence['peak_decades'] or 0.0))}"
     if finding.rule == "unwritten":
         return "nothing was written"
-    return f"it was {percent(network.head.decades)}"
+    return f"it was {left_text(network.head.decades)}"
 
 
 def after(one: Tried) -> str:

@@ -14,6 +14,7 @@ from rnngraph.diagnosis.layer import layers_of
 from rnngraph.diagnosis.network import Network, network_of
 from rnngraph.diagnosis.sentences import percent, times
 from rnngraph.errors import RnnGraphError
+from rnngraph.progress import doing
 from rnngraph.trace.change import Change
 from rnngraph.trace.model import InputLagTrace, LagTrace
 
@@ -68,7 +69,8 @@ class Bench:
 
     def run(self, words: str, *changes: Change) -> Tried | None:
         """Make some changes, and measure; None where they cannot be made."""
-        measured = self._tries.lags(changes)
+        with doing(f"trying to {words}"):
+            measured = self._tries.lags(changes)
         if measured is None or not measured[0]:
             return None
         network = self.network

@@ -14,13 +14,15 @@ from rnngraph.errors import InputError
 from rnngraph.graph.build.arrows import VerticesAt, connect
 from rnngraph.graph.build.bands import find_bands, overall
 from rnngraph.graph.build.fold import loop_columns, unrolled_columns
+from rnngraph.graph.build.losses import loss_steps
 from rnngraph.graph.build.parts import step_parts
 from rnngraph.graph.build.recorded import Recorded
-from rnngraph.graph.build.rows import RowSource, StepKey, find_rows, loss_steps, step_key
+from rnngraph.graph.build.rows import RowSource, StepKey, find_rows, step_key
 from rnngraph.graph.build.tracks import find_tracks
 from rnngraph.graph.build.vertices import TrackColumn, fold_vertex, op_vertex
 from rnngraph.graph.model import Column, Graph, Vertex
 from rnngraph.graph.steps import Steps, parse_steps
+from rnngraph.nearest import did_you_mean
 from rnngraph.trace.model import Trace
 
 DETAILS = ("layer", "step", "op")
@@ -45,9 +47,11 @@ def build(
 def check_build(trace: Trace, steps: Steps, detail: str, view: str) -> None:
     """Refuse what `build` cannot draw; see there."""
     if detail not in DETAILS:
-        raise InputError(f"detail {detail!r} is unknown; choose {', '.join(DETAILS)}.")
+        raise InputError(
+            f"detail {detail!r} is unknown; choose {', '.join(DETAILS)}{did_you_mean(detail, DETAILS) or '.'}"
+        )
     if view not in VIEWS:
-        raise InputError(f"view {view!r} is unknown; choose {', '.join(VIEWS)}.")
+        raise InputError(f"view {view!r} is unknown; choose {', '.join(VIEWS)}{did_you_mean(view, VIEWS) or '.'}")
     if trace.timesteps < 1:
         raise InputError(
             f"the trace of {trace.model or 'this model'!r} has no timesteps, so there is nothing to unroll; "

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from rnngraph.graph.build.losses import loss_steps
 from rnngraph.graph.build.recorded import Recorded
 from rnngraph.graph.build.tracks import Track
 from rnngraph.graph.model import Row
-from rnngraph.trace.magnitudes import Booleans, Floats, Status
 from rnngraph.trace.model import Trace
 
 StepKey = tuple[str, str, int]  # scope, op and occurrence of a node that is recorded every step
@@ -50,19 +50,6 @@ def _with_loss(trace: Trace, sources: list[RowSource]) -> list[RowSource]:
     used = {row for source in sources for row in (*source.inputs, *source.starts)}
     tops = tuple(number for number in range(len(sources)) if number not in used)
     return [*sources, RowSource(Row("loss", "loss"), "L", tops, trace.timesteps)]
-
-
-def loss_steps(trace: Trace) -> Booleans:
-    """Say which timesteps bear a loss, `(T,)`: a known part of it, or a gradient that enters from above."""
-    known: Floats = trace.loss_steps
-    if not np.isnan(known).all():
-        return ~np.isnan(known)
-    bears = np.zeros(trace.timesteps, dtype=np.bool_)
-    top = max((state.layer for state in trace.states), default=0)
-    for state in trace.states:
-        if state.layer == top:
-            bears |= np.isin(state.immediate.status, (Status.OK, Status.UNDERFLOW, Status.NONFINITE))
-    return bears
 
 
 def step_key(node: int, recorded: Recorded, seen: dict[tuple[str, str], int]) -> StepKey:

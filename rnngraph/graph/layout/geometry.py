@@ -68,6 +68,8 @@ def shorten_name(name: str, width: float, size: float) -> str:
 
 def one_line(text: str) -> str:
     """Make characters that would break a line or a file visible: a newline becomes ↵, a tab ⇥, others pictures."""
+    if text.isprintable():  # nothing that is replaced is
+        return text
     return "".join(_visible(character) for character in text)
 
 

@@ -10,6 +10,7 @@ from rnngraph.graph.model import Graph
 from rnngraph.graph.sheet import Line
 from rnngraph.graph.style.palette import AMOUNT, GREY, RED, VIOLET, Scale, balanced, decades
 from rnngraph.graph.summary import Summary
+from rnngraph.nearest import did_you_mean
 from rnngraph.trace.magnitudes import Status
 
 COLOURS = ("grad", "gain", "saturation", "activation")
@@ -39,7 +40,9 @@ def check_color(color: str) -> None:
         InputError: `color` is not one of "grad", "gain", "saturation", "activation".
     """
     if color not in COLOURS:
-        raise InputError(f"color {color!r} is unknown; choose {', '.join(COLOURS)}.")
+        raise InputError(
+            f"color {color!r} is unknown; choose {', '.join(COLOURS)}{did_you_mean(color, COLOURS) or '.'}"
+        )
 
 
 def choose_style(graph: Graph, color: str = "grad") -> Style:

@@ -23,7 +23,7 @@ _STATE = "h[t] = (1 - z) · n + z · h[t-1]"
 
 def _facts(name: str, title: str, product: str, candidate: str) -> CellTrace:
     return CellTrace(
-        name, title, ("h",), ("r", "z", "n"), "z", "update gate z, which keeps the state", "the gates and the cell",
+        name, title, ("h",), ("r", "z", "n"), "z", "update gate z", "the gates and the cell",
         parts=(
             PartTrace("gates", "r z n", "gate", (INPUT, "<h"), f"r, z = σ(x[t]·Wx + b + {product}),  {candidate}"),
             PartTrace("h", "hidden h", "state", ("gates", "<h"), _STATE, (1, 0, 1)),

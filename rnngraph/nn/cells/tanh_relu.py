@@ -31,7 +31,7 @@ def _facts(name: str, title: str, formula: str, **more: Any) -> CellTrace:
 class Tanh(Cell):
     """h = tanh(a)."""
 
-    facts = _facts("tanh", "tanh RNN", "h[t] = tanh(x[t]·Wx + b + h[t-1]·Wh)")
+    facts = _facts("tanh", "tanh RNN", "h[t] = tanh(x[t]·Wx + b + h[t-1]·Wh)", squashed="tanh")
     blocks = 1
     keeps_gates = False
     splits_gain = True
@@ -87,7 +87,7 @@ class Relu(Tanh):
 
     facts = _facts(
         "relu", "ReLU RNN", "h[t] = max(0, x[t]·Wx + b + h[t-1]·Wh)",
-        saturation="inactive", marked_from=0.8, switches_off=True,
+        squashed="ReLU", saturation="inactive", marked_from=0.8, switches_off=True,
     )  # fmt: skip
 
     def activate(self, a: Array) -> None:

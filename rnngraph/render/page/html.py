@@ -13,7 +13,7 @@ from typing import Any
 
 from rnngraph.graph.draw import Drawing
 from rnngraph.graph.layout.geometry import one_line
-from rnngraph.render.page.assets import asset, script, source_hash, style
+from rnngraph.render.page.assets import asset, drawn, script, source_hash, style
 from rnngraph.render.page.payload import payload
 
 # Characters that could end the script element that the data are in, or a line of it, or that no page may hold.
@@ -28,6 +28,8 @@ def html(drawing: Drawing) -> str:
         "policy": policy(),
         "title": escape(_title(data)),
         "style": style(),
+        "drawn": drawn(),
+        "all": asset("all.html"),
         "data": embedded(data),
         "script": script(),
     }
@@ -37,7 +39,8 @@ def html(drawing: Drawing) -> str:
 def policy() -> str:
     """Return the Content-Security-Policy: the page's own script and style by their hashes, and nothing else."""
     return (
-        f"default-src 'none'; script-src '{source_hash(script())}'; style-src '{source_hash(style())}'; "
+        f"default-src 'none'; script-src '{source_hash(script())}'; "
+        f"style-src '{source_hash(drawn())}' '{source_hash(style())}'; "
         "base-uri 'none'; form-action 'none'"
     )
 
@@ -52,6 +55,5 @@ def embedded(data: dict[str, Any]) -> str:
 
 
 def _title(data: dict[str, Any]) -> str:
-    diagnosis = data["diagnosis"]
-    said = f"{diagnosis['verdict'].replace('_', ' ')}: " if diagnosis else ""
-    return one_line(said + str(data["title"]))
+    said = str(data["headline"][0])
+    return one_line(said if said == data["title"] else f"{said} {data['title']}")

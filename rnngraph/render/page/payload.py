@@ -10,14 +10,17 @@ from typing import Any
 
 import numpy as np
 
+from rnngraph.diagnosis.headline import headline
+from rnngraph.diagnosis.one_loss import TOTAL
+from rnngraph.diagnosis.verdict import Diagnosis
 from rnngraph.graph.build.fold import valid_samples
 from rnngraph.graph.draw import Drawing
 from rnngraph.graph.steps import Ranges, gaps, parse_steps
 from rnngraph.render.page.alike_steps import Groups, find_groups
-from rnngraph.render.page.lag_maps import lag_maps
+from rnngraph.render.page.losses import losses
 from rnngraph.render.page.number_lists import Atoms, magnitude, magnitudes, numbers, totals
 from rnngraph.render.page.scene import scenes
-from rnngraph.render.page.themes import scales
+from rnngraph.render.page.themes import left, scales
 from rnngraph.render.report.diagnosis import diagnosis_document
 from rnngraph.render.strict import finite
 from rnngraph.render.title import verdict_of
@@ -31,11 +34,13 @@ def payload(drawing: Drawing) -> dict[str, Any]:
     trace, options = drawing.trace, drawing.options
     shown = parse_steps(options.steps, trace.timesteps)
     atoms = _atoms(shown, trace.timesteps)
-    groups = find_groups(trace)
-    folded = Drawing(trace, replace(options, steps=None)).graph  # what is not of its steps is that of every picture
+    groups, found = find_groups(trace), verdict_of(trace)
+    # What is not of its steps is that of every picture.
+    shared = replace(options, steps=None, seen_from=TOTAL, title=options.title or trace.model or None)
+    folded = Drawing(trace, shared).graph
     return {
         "title": folded.title,
-        "subtitle": folded.subtitle,
+        "dtype": trace.dtype,
         "timesteps": trace.timesteps,
         "start": {
             "steps": [list(pair) for pair in shown], "detail": options.detail, "rolled": options.view == "rolled",
@@ -44,7 +49,6 @@ def payload(drawing: Drawing) -> dict[str, Any]:
         "atoms": [list(atom) for atom in atoms] if len(atoms) < trace.timesteps else trace.timesteps,
         "labels": [trace.labels[start] if stop - start == 1 else None for start, stop in atoms],
         "valid": numbers(valid_samples(trace, 0, trace.timesteps), atoms),
-        "batch": trace.batch,
         "loss": totals(trace.loss_steps, atoms),
         "recurrences": [_recurrence(trace, number, atoms) for number in range(len(trace.recurrences))],
         "states": [_state(trace, state, atoms) for state in trace.states],
@@ -52,16 +56,26 @@ def payload(drawing: Drawing) -> dict[str, Any]:
         "parameters": [_parameter(parameter, atoms) for parameter in trace.parameters],
         "inputs": [{"name": one.name, "grad": magnitudes(one.steps, atoms)} for one in trace.inputs],
         "nonfinite": [
-            {"way": way, "node": node, "step": int(trace.graph.timestep[node])}
-            for way, node in trace.graph.first_nonfinite().items()
+            {"node": node, "step": int(trace.graph.timestep[node])}
+            for node in trace.graph.first_nonfinite().values()
         ],
         "scales": scales(folded, trace),
         "scenes": scenes(trace, groups, atoms),
         "groups": _groups(groups, atoms),
-        "lags": lag_maps(trace),
-        "diagnosis": diagnosis_document(found) if (found := verdict_of(trace)) else None,
+        "scale": left(trace.dtype),
+        "losses": None if options.seen_from == TOTAL else losses(trace, options.seen_from),
+        "total": options.seen_from == TOTAL and bool(trace.lags),
+        "headline": _headline(drawing, found),
+        "diagnosis": diagnosis_document(found) if found else None,
         "notes": list(trace.notes),
     }  # fmt: skip
+
+
+def _headline(drawing: Drawing, found: Diagnosis | None) -> list[str]:
+    """Say where, why and what to try; a title that was asked for stands in the first one's place."""
+    trace, title = drawing.trace, drawing.options.title
+    where, why, attempt = headline(trace, found) if found else (trace.model or "A recurrent network", "", "")
+    return [title or where, why, attempt]
 
 
 def _atoms(shown: Ranges, timesteps: int) -> Atoms:
@@ -94,7 +108,7 @@ def _recurrence(trace: Trace, number: int, atoms: Atoms) -> dict[str, Any]:
 def _state(trace: Trace, state: StateTrace, atoms: Atoms) -> dict[str, Any]:
     recurrence = trace.recurrence_of(state)
     return {
-        "name": state.name, "layer": state.layer, "direction": state.direction, "kind": state.kind, "cell": state.cell,
+        "name": state.name, "layer": state.layer, "direction": state.direction, "kind": state.kind,
         "track": trace.recurrences.index(recurrence), "timesteps": recurrence.timesteps,
         "initial": magnitude(state.initial),
         "grad": magnitudes(state.grad, atoms),

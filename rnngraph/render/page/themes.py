@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from rnngraph.graph.model import Graph
+from rnngraph.graph.style.left import EXPLODED, GROWN, GROWTH, LEFT, MARK, RAMP, floor_of
 from rnngraph.graph.style.palette import BALANCE, VIRIDIS, hexadecimal
 from rnngraph.graph.style.scales import choose_style
 from rnngraph.trace.model import Trace
@@ -20,6 +21,15 @@ VIRIDIS_DARK = (
 BALANCE_DARK = (
     (96, 165, 250), (105, 160, 225), (125, 155, 195), (140, 146, 155), (205, 150, 95), (232, 140, 60), (251, 146, 60),
 )  # fmt: skip
+
+
+def left(dtype: str) -> dict[str, Any]:
+    """Return the scale of what is left of a loss, as `graph/style/left.py` has it."""
+    return {
+        "floor": floor_of(dtype), "mark": MARK, "growth": GROWTH, "exploded": EXPLODED,
+        "ramp": [most if math.isfinite(most) else None for most, _, _ in RAMP],
+        "inks": {tone.name: tone.text for tone in (*LEFT, *GROWN)},
+    }  # fmt: skip
 
 
 def scales(graph: Graph, trace: Trace) -> dict[str, Any]:

@@ -5,13 +5,17 @@ Text is escaped so that no label is read as HTML, as an escape or as a port.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from rnngraph.graph.draw import Drawing
 from rnngraph.graph.layout.geometry import ELLIPSIS, Point, one_line
-from rnngraph.graph.sheet import Curve, Shape
+from rnngraph.graph.sheet import Curve, Shape, Sheet
+from rnngraph.graph.style.left import colour
 
 FONT = "Helvetica"
+FINE = "Arial,Liberation Sans,Helvetica"  # of sheets in pixels: what a program finds first has the same widths
+HEAD, TEXT = 6.0, 10.5  # length of an arrow head and size of the text beside an arrow, where nothing else is said
 LONGEST_STRING = 3000  # characters, of at most five bytes each once they are escaped
 _JUSTIFY = {"left": "\\l", "middle": "\\n", "right": "\\r"}
 _FORMS = {"box": "box", "rectangle": "box", "ellipse": "ellipse", "text": "plaintext"}
@@ -36,61 +40,98 @@ def quote(text: str, newline: str = "\\n") -> str:
 
 
 def _lines(drawing: Drawing) -> Iterator[str]:
-    frame = drawing.frame
+    frame, sheet = drawing.frame, drawing.sheet
+    writer = _Writer(sheet)
     box = ",".join(_number(side) for side in (frame.left, frame.bottom, frame.right, frame.top))
+    paper = colour("paper", dark=True) if writer.dark else "white"
     yield "digraph unrolled {"
-    yield f'graph [bb="{box}" layout="nop2" bgcolor="white" fontname="{FONT}" pad="0"'
-    yield f"  outputorder=nodesfirst splines=true tooltip={quote(one_line(drawing.graph.title))}];"
-    yield f'node [fontname="{FONT}" fixedsize="true" margin="0"];'
-    yield f'edge [fontname="{FONT}" fontsize="10.5" arrowsize="0.6"];'
+    yield f'graph [bb="{box}" layout="nop2" bgcolor="{paper}" fontname="{writer.font}" pad="0"'
+    yield f"  outputorder=nodesfirst splines=true tooltip={quote(one_line(sheet.title))}];"
+    yield f'node [fontname="{writer.font}" fixedsize="true" margin="0"];'
+    yield f'edge [fontname="{writer.font}" fontsize="10.5" arrowsize="0.6"];'
     # Two invisible corners make every renderer keep the whole frame, also those that compute their own.
     for name, x, y in (("corner0", frame.left, frame.bottom), ("corner1", frame.right, frame.top)):
         at = _point((x, y))
         yield f'{name} [shape="point" style="invis" width="0.01" height="0.01" label="" pos="{at}"];'
-    yield from map(_node, drawing.shapes)
-    yield from map(_edge, drawing.curves)
+    yield from map(writer.node, sheet.shapes)
+    yield from map(writer.edge, sheet.curves)
     yield "}"
 
 
-def _node(shape: Shape) -> str:
-    label = quote(shape.text, _JUSTIFY[shape.align])
-    if shape.align != "middle" and shape.text:  # the label "\\l" alone makes Graphviz write past its memory
-        label = label[:-1] + _JUSTIFY[shape.align] + '"'
-    parts = [
-        f'shape="{_FORMS[shape.form]}"',
-        f'pos="{_number(shape.box.x)},{_number(shape.box.y)}"',
-        f'width="{_inches(shape.box.width)}" height="{_inches(shape.box.height)}"',
-        f'label={label} fontsize="{_number(shape.size)}" fontcolor="{shape.ink}"',
-    ]
-    if shape.bold:
-        parts.append(f'fontname="{FONT}-Bold"')
-    if shape.form != "text":
-        styles = [*(["rounded"] if shape.form == "box" else []), *(["filled"] if shape.fill else [])]
-        styles += [] if shape.line == "solid" else [shape.line]
-        parts.append(f'style="{",".join(styles)}" fillcolor="{shape.fill}" color="{shape.stroke}"')
-        parts.append(f'penwidth="{_number(shape.thickness)}"')
-    if shape.hint:
-        parts.append(f"tooltip={quote(shape.hint)}")
-    return f"{shape.id} [{' '.join(parts)}];"
+class _Writer:
+    """Knows the theme and the fonts of a sheet."""
+
+    def __init__(self, sheet: Sheet) -> None:
+        self.dark = sheet.theme == "dark"
+        self.font, self.bold = (FINE, f"{FINE} Bold") if sheet.unit == "px" else (FONT, f"{FONT}-Bold")
+
+    def node(self, shape: Shape) -> str:
+        label = quote(shape.text, _JUSTIFY[shape.align])
+        if shape.align != "middle" and shape.text:  # the label "\\l" alone makes Graphviz write past its memory
+            label = label[:-1] + _JUSTIFY[shape.align] + '"'
+        parts = [
+            f'shape="{_FORMS[shape.form]}"',
+            f'pos="{_number(shape.box.x)},{_number(shape.box.y)}"',
+            f'width="{_inches(shape.box.width)}" height="{_inches(shape.box.height)}"',
+            f'label={label} fontsize="{_number(shape.size)}" fontcolor="{self._colour(shape.ink)}"',
+        ]
+        if shape.bold:
+            parts.append(f'fontname="{self.bold}"')
+        if shape.form != "text":
+            styles = [*(["rounded"] if shape.form == "box" else []), *(["filled"] if shape.fill else [])]
+            styles += [] if shape.line == "solid" else [shape.line]
+            stroke = self._colour(shape.stroke if shape.thickness else shape.fill)
+            parts.append(f'style="{",".join(styles)}" fillcolor="{self._colour(shape.fill)}" color="{stroke}"')
+            parts.append(f'penwidth="{_number(shape.thickness)}"')
+        if shape.hint:
+            parts.append(f"tooltip={quote(shape.hint)}")
+        return f"{shape.id} [{' '.join(parts)}];"
+
+    def edge(self, curve: Curve) -> str:
+        parts = [
+            f'pos="{_way(curve)}"',
+            f'color="{self._colour(curve.stroke)}" penwidth="{_number(curve.thickness)}"',
+        ]
+        if curve.line != "solid":
+            parts.append(f'style="{curve.line}"')
+        if curve.head != "filled":
+            parts.append(f'arrowhead="{"empty" if curve.head == "hollow" else "none"}"')
+        elif curve.head_length != HEAD:
+            parts.append(f'arrowsize="{_number(_outlined(curve)[0])}"')
+        if curve.text:
+            parts.append(
+                f'label={quote(curve.text)} lp="{_point(curve.text_at)}" fontcolor="{self._colour(curve.ink)}"'
+            )
+            parts += [f'fontsize="{_number(curve.text_size)}"'] if curve.text_size != TEXT else []
+            parts += [f'fontname="{self.bold}"'] if curve.bold else []
+        if curve.hint:
+            parts.append(f"tooltip={quote(curve.hint)}")
+        return f"{curve.source or 'corner0'} -> {curve.target or 'corner1'} [{' '.join(parts)}];"
+
+    def _colour(self, name: str) -> str:
+        return colour(name, dark=self.dark)
 
 
-def _edge(curve: Curve) -> str:
-    tip = curve.points[-1]
-    base = _before(curve.points, 5.0 + 1.2 * curve.thickness)
-    points = " ".join(map(_point, (*curve.points[:-1], base)))
-    parts = [
-        f'pos="e,{_point(tip)} {points}"',
-        f'color="{curve.stroke}" penwidth="{_number(curve.thickness)}"',
-    ]
-    if curve.line != "solid":
-        parts.append(f'style="{curve.line}"')
-    if curve.head == "hollow":
-        parts.append('arrowhead="empty"')
-    if curve.text:
-        parts.append(f'label={quote(curve.text)} lp="{_point(curve.text_at)}" fontcolor="{curve.ink}"')
-    if curve.hint:
-        parts.append(f"tooltip={quote(curve.hint)}")
-    return f"{curve.source} -> {curve.target} [{' '.join(parts)}];"
+def _way(curve: Curve) -> str:
+    """Return the points of a curve, with its tip where it has a head."""
+    if curve.head == "none":
+        return " ".join(map(_point, curve.points))
+    tip, base = curve.points[-1], _before(curve.points, 5.0 + 1.2 * curve.thickness)
+    if curve.head_length != HEAD:
+        size, over = _outlined(curve)
+        tip, base = _before(curve.points, over), _before(curve.points, over + 8 * size)
+    return f"e,{_point(tip)} " + " ".join(map(_point, (*curve.points[:-1], base)))
+
+
+def _outlined(curve: Curve) -> tuple[float, float]:
+    """Return the size of an arrow head, and how far its outline goes over its tip.
+
+    Graphviz outlines a head with the pen of its line. A head of size 1 is 10 points long, and 7 wide or more where the
+    pen is wider than 4.
+    """
+    half = curve.thickness / 2
+    over = half / math.sin(math.atan(0.35 * max(1.0, curve.thickness / 4)))
+    return max(0.2, (curve.head_length - over - half) / 10 + 0.1), over
 
 
 def _before(points: tuple[Point, ...], distance: float) -> Point:

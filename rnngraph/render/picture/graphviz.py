@@ -1,4 +1,4 @@
-"""Turn DOT text into svg, png or pdf with whichever Graphviz there is; positions stay as they are.
+"""Turn DOT text into png or pdf with whichever Graphviz there is; positions stay as they are.
 
 A `dot` on the PATH is used first, else the Graphviz inside the wheels of pygraphviz, in this process.
 """
@@ -20,16 +20,12 @@ from rnngraph.render.picture.dot import dot
 # Graphviz' bitmap libraries refuse or shrink what is larger than this many pixels on a side.
 LARGEST_SIDE = 32_000
 DPI = 120.0
+FINE = 144.0  # of a sheet in pixels, each of which becomes two by two
 NO_GRAPHVIZ = (
     "no Graphviz was found: there is no `dot` on the PATH and pygraphviz is not installed; "
     "run `pip install pygraphviz`, or install Graphviz (https://graphviz.org/download), "
-    "or write .html, .dot, .json or .mmd"
+    "or write .svg, .html, .dot, .json or .mmd"
 )
-
-
-def svg(drawing: Drawing) -> bytes:
-    """Return the drawing as an SVG document."""
-    return run_graphviz(dot(drawing), "svg")
 
 
 def pdf(drawing: Drawing) -> bytes:
@@ -40,12 +36,12 @@ def pdf(drawing: Drawing) -> bytes:
 
 def png(drawing: Drawing) -> bytes:
     """Return the drawing as a bitmap; warn where it had to be made smaller to be possible at all."""
-    longest = max(drawing.frame.width, drawing.frame.height)
-    dpi = min(DPI, LARGEST_SIDE * 72 / longest)
-    if dpi < DPI:
+    longest, wanted = max(drawing.frame.width, drawing.frame.height), FINE if drawing.sheet.unit == "px" else DPI
+    dpi = min(wanted, LARGEST_SIDE * 72 / longest)
+    if dpi < wanted:
         warnings.warn(
             f"the picture is {longest:.0f} points long, so the PNG was drawn at {dpi:.0f} instead of "
-            f"{DPI:.0f} dots an inch; "
+            f"{wanted:.0f} dots an inch; "
             "write .svg for a picture of any size, or show fewer steps",
             UserWarning,
             stacklevel=3,
@@ -77,7 +73,7 @@ def run_graphviz(source: str, format: str) -> bytes:  # noqa: A002 - the field's
         told = " ".join(told.decode("utf-8", "replace").split()) if isinstance(told, bytes) else str(told)
         raise MissingToolError(
             f"Graphviz cannot draw this as {format}: {told[:LONGEST_QUOTE].removesuffix('.')}; "
-            "install another Graphviz, or write .html, .dot, .json or .mmd."
+            "install another Graphviz, or write .svg, .html, .dot, .json or .mmd."
         ) from None
 
 

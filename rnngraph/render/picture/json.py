@@ -10,11 +10,12 @@ from dataclasses import asdict
 from typing import Any
 
 from rnngraph.graph.draw import Drawing
-from rnngraph.graph.model import Band, Column, Edge, Vertex
+from rnngraph.graph.model import Band, Column, Edge, Graph, Vertex
 from rnngraph.graph.summary import Summary
 from rnngraph.render.strict import finite
 
 SCHEMA = 1
+MOST_DECADES = 308  # of a float
 
 
 def json(drawing: Drawing) -> str:
@@ -38,6 +39,7 @@ def document(drawing: Drawing) -> dict[str, Any]:
         "subtitle": graph.subtitle,
         "timesteps": graph.timesteps,
         "batch": graph.batch,
+        "seen_from": _seen_from(graph),
         "frame": {side: _round(getattr(frame, side)) for side in ("left", "bottom", "width", "height")},
         "columns": [_column(column) for column in graph.columns],
         "rows": [asdict(row) for row in graph.rows],
@@ -45,6 +47,37 @@ def document(drawing: Drawing) -> dict[str, Any]:
         "edges": [_edge(edge, curves[edge.id].points) for edge in graph.edges if edge.id in curves],
         "bands": [_band(band) for band in graph.bands],
     }  # fmt: skip
+
+
+def _seen_from(graph: Graph) -> dict[str, Any] | None:
+    """Return the loss that the picture is seen from with its marks, None for the sum over all losses."""
+    seen = graph.seen
+    if seen is None:
+        return None
+    return {
+        "timestep": seen.timestep,
+        "samples": seen.samples,
+        "why": seen.why,
+        "note": seen.small,
+        "marks": [
+            {
+                "text": mark.text,
+                "direction": mark.way,
+                "rows": [{"row": len(seen.rows) - row, "edge": edge} for row, edge in mark.edges],
+            }
+            for mark in seen.marks
+        ],
+        "segments": [
+            {"name": one.name or None, "start": one.start, "timesteps": one.timesteps} for one in seen.segments
+        ],
+    }
+
+
+def share(decades: float | None) -> dict[str, Any] | None:
+    """Return what is left of the loss as `value`, which a float may be too small for, and `log10`."""
+    if decades is None:
+        return None
+    return {"value": finite(10**decades) if decades < MOST_DECADES else None, "log10": finite(decades)}
 
 
 def magnitude(found: Summary | None) -> dict[str, Any] | None:
@@ -66,6 +99,7 @@ def _column(column: Column) -> dict[str, Any]:
         "count": column.count,
         "label": column.label,
         "valid": column.valid if column.valid >= 0 else None,
+        "segment": column.segment,
     }
 
 
@@ -87,6 +121,7 @@ def _vertex(vertex: Vertex, box: Any) -> dict[str, Any]:
         "activation": magnitude(vertex.activation),
         "first_nonfinite": vertex.first_nonfinite,
         "mark": vertex.mark or None,
+        "share": share(vertex.share),
     }
 
 
@@ -99,6 +134,8 @@ def _edge(edge: Edge, points: tuple[tuple[float, float], ...]) -> dict[str, Any]
         "state": edge.state or None,
         "carried": magnitude(edge.carried),
         "gain": magnitude(edge.gain),
+        "share": share(edge.share),
+        "label": edge.label or None,
         "cut": edge.cut,
         "unreached": edge.unreached or None,
         "points": [[_round(x), _round(y)] for x, y in points],

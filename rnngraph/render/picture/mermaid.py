@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from rnngraph.graph.draw import Drawing
 from rnngraph.graph.layout.geometry import one_line
 from rnngraph.graph.sheet import Curve, Shape
+from rnngraph.graph.style.left import colour
 
 
 def mermaid(drawing: Drawing) -> str:
@@ -35,17 +36,19 @@ def _lines(drawing: Drawing) -> Iterator[str]:
     yield "%% " + one_line(drawing.graph.title).replace("%%", "% %").replace("{", "(").replace("}", ")")
     yield "flowchart LR"
     vertices = [shape for shape in drawing.shapes if shape.role == "vertex"]
+    labels = {vertex.id: vertex.label for vertex in drawing.graph.vertices}
+    dark = drawing.sheet.theme == "dark"
     for number, column in enumerate(drawing.graph.columns):
         inside = [shape for shape in vertices if shape.column == number]
         heads = [shape.text for shape in drawing.shapes if shape.role == "header" and shape.column == number]
         if inside:
             yield f"  subgraph column{number}[{quote(' '.join(heads) or 'before')}]"
             yield "    direction BT"
-            yield from (f"    {_vertex(shape)}" for shape in inside)
+            yield from (f"    {_vertex(shape, labels[shape.id])}" for shape in inside)
             yield "  end"
         if column.kind == "step" and column.valid == 0:
             yield f"  style column{number} fill:#f3f4f6,stroke:#d1d5db"
-    for number, curve in enumerate(drawing.curves):
+    for number, curve in enumerate(curve for curve in drawing.curves if curve.kind != "line"):
         yield f"  {_edge(curve)}"
         if curve.kind == "backward":
             dash = (
@@ -55,13 +58,17 @@ def _lines(drawing: Drawing) -> Iterator[str]:
                 if curve.line == "dashed"
                 else ",stroke-dasharray:2 3"
             )
-            yield f"  linkStyle {number} stroke:{curve.stroke},stroke-width:{curve.thickness:g}px{dash}"
-    yield from (f"  style {shape.id} fill:{shape.fill},stroke:{shape.stroke},color:{shape.ink}" for shape in vertices)
+            stroke = colour(curve.stroke, dark=dark)
+            yield f"  linkStyle {number} stroke:{stroke},stroke-width:{curve.thickness:g}px{dash}"
+    for shape in vertices:
+        if shape.form != "text":
+            fill, stroke, ink = (colour(name, dark=dark) for name in (shape.fill, shape.stroke, shape.ink))
+            yield f"  style {shape.id} fill:{fill},stroke:{stroke},color:{ink}"
 
 
-def _vertex(shape: Shape) -> str:
+def _vertex(shape: Shape, label: str) -> str:
     opened, closed = ("([", "])") if shape.form == "ellipse" else ("(", ")")
-    return f"{shape.id}{opened}{quote(shape.text)}{closed}"
+    return f"{shape.id}{opened}{quote(shape.text or label)}{closed}"
 
 
 def _edge(curve: Curve) -> str:

@@ -1,4 +1,4 @@
-"""How much of the past a network uses: as text for a terminal, as a JSON document, and as a picture.
+"""How much of the past a network uses: as text for a terminal, and as a JSON document.
 
 In: a `ContextTrace`. Out: text. Every number stands beside its bar.
 """
@@ -6,17 +6,14 @@ In: a `ContextTrace`. Out: text. Every number stands beside its bar.
 from __future__ import annotations
 
 import json
-from html import escape
 from typing import Any
 
-from rnngraph.graph.style.palette import FAINT, INK, LINE, PAPER
 from rnngraph.render.report.text import number_text, printable
 from rnngraph.render.strict import plain
 from rnngraph.trace.used_past import ContextTrace
 
 SCHEMA = 1
 _BAR = 40  # characters
-_WIDTH, _HEIGHT, _LEFT, _TOP = 720, 360, 70, 96
 
 
 def context_sentence(trace: ContextTrace) -> str:
@@ -69,44 +66,3 @@ def context_document(trace: ContextTrace) -> dict[str, Any]:
     }
     cleaned: dict[str, Any] = plain(document)
     return cleaned
-
-
-def context_picture(trace: ContextTrace) -> str:
-    """Draw the excess of the loss over the kept context as SVG; the steps of the axis are doublings."""
-    count, largest = len(trace.lags), max(float(trace.excess.max()), 0.0) or 1.0
-    width = (_WIDTH - _LEFT - 30) / count
-    floor = _HEIGHT - 50
-    title = context_sentence(trace)
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" height="{_HEIGHT}" '
-        f'font-family="Helvetica, Arial, sans-serif" font-size="12" fill="{INK}" role="img">',
-        f"<title>{escape(title)}</title>",
-        f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="{PAPER}"/>',
-        _text(20, 30, title, size=15),
-        _text(20, 52, f"{trace.model}, {trace.timesteps} steps", fill=FAINT),
-        f'<path d="M{_LEFT} {floor}H{_WIDTH - 30}" stroke="{LINE}"/>',
-        _text(_LEFT, _TOP - 14, "loss above that with all of the past", fill=FAINT),
-        _text((_LEFT + _WIDTH - 30) / 2, _HEIGHT - 12, "steps of the past that are kept", anchor="middle", fill=FAINT),
-    ]
-    for place, (lag, excess) in enumerate(zip(trace.lags.tolist(), trace.excess.tolist(), strict=True)):
-        x, height = _LEFT + place * width, max(excess / largest, 0.0) * (floor - _TOP - 16)
-        parts.append(
-            f'<rect x="{x + 4:.1f}" y="{floor - height:.1f}" width="{width - 8:.1f}" height="{height:.1f}" '
-            f'fill="#2563b8"/>'
-        )
-        middle = x + width / 2
-        parts.append(_text(middle, floor - height - 4, number_text(excess), anchor="middle", size=10))
-        bold = "bold" if lag == trace.in_use else "normal"
-        parts.append(_text(middle, floor + 16, str(lag), anchor="middle", weight=bold))
-        if lag == trace.in_use:
-            parts.append(_text(middle, floor + 30, "in use", anchor="middle", weight=bold, size=11))
-    return "\n".join([*parts, "</svg>"]) + "\n"
-
-
-def _text(
-    x: float, y: float, text: str, *, size: int = 12, anchor: str = "start", fill: str = INK, weight: str = "normal"
-) -> str:
-    return (
-        f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" text-anchor="{anchor}" font-weight="{weight}" '
-        f'fill="{fill}">{escape(text)}</text>'
-    )

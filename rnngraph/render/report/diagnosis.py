@@ -6,8 +6,10 @@ import json
 from typing import Any
 
 from rnngraph.diagnosis.finding import Finding
+from rnngraph.diagnosis.headline import sentences_of
 from rnngraph.diagnosis.remedies.tried import Tried
 from rnngraph.diagnosis.verdict import Diagnosis, LayerVerdict
+from rnngraph.render.report.headline import headline_document
 from rnngraph.render.strict import plain
 
 SCHEMA = 2
@@ -44,6 +46,7 @@ def diagnosis_document(diagnosis: Diagnosis) -> dict[str, Any]:
         "able_to_try": diagnosis.able,
         "tried": [_tried(one) for one in diagnosis.tried],
         "spectrum": diagnosis.spectrum,
+        "headline": headline_document(sentences_of(diagnosis)),
     }
     cleaned: dict[str, Any] = plain(document)
     return cleaned

@@ -7,9 +7,10 @@ ordinary number are told apart in words, so that the report also reads without c
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
+from rich.console import Console
 from rich.text import Text
 
 from rnngraph.graph.style.palette import Colour, Scale
@@ -17,13 +18,15 @@ from rnngraph.trace.magnitudes import Floats, Magnitudes, Status
 
 STATUS_WORDS = {
     Status.ZERO: ("zero", "bold blue"),
-    Status.UNDERFLOW: ("underflow", "bold yellow"),
+    Status.UNDERFLOW: ("underflow", "bold #b26a00"),
     Status.NONFINITE: ("nonfinite", "bold red"),
     Status.UNOBSERVED: ("-", "dim"),
 }
 # From small to large, after P. Tol's bright colours: colour-blind readers can tell them apart, and they are
 # legible on dark and on light.
+NOTE_STYLE = "#b26a00"  # legible on dark and on light, which yellow is not
 BRIGHT: tuple[Colour, ...] = ((68, 119, 170), (68, 170, 204), (170, 170, 68), (221, 136, 68), (238, 102, 119))
+_ASCII = str.maketrans("×·‖∂…σ²ᵀ", "x-|d~s2T")
 EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
@@ -78,6 +81,18 @@ def percent_text(share: float) -> str:
     if math.isnan(share):
         return "-"
     return "<1%" if 0 < share < 0.005 else f"{share:.0%}"
+
+
+def wrapped(text: str, console: Console, width: int, style: str = "") -> Iterator[Text]:
+    """Break a text into lines that end with their last word."""
+    for line in Text(text, style=style).wrap(console, max(width, 1)):
+        line.rstrip()
+        yield line
+
+
+def spelled(text: str, *, ascii_only: bool) -> str:
+    """Write the signs of reports in ASCII where a page has nothing else, a sign for a sign."""
+    return text.translate(_ASCII) if ascii_only else text
 
 
 def printable(text: str) -> str:

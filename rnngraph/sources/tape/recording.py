@@ -20,8 +20,10 @@ from rnngraph.autodiff.tape import Tape
 from rnngraph.errors import InputError
 from rnngraph.measure.recording import Facts, Felt, Losses, See, Take
 from rnngraph.norms import norm
+from rnngraph.progress import doing
 from rnngraph.sources.tape.changed import changed_tape, weight_nodes
 from rnngraph.sources.tape.clocks import Clocks
+from rnngraph.sources.tape.counted import counted_states, counted_windows
 from rnngraph.sources.tape.entering import Entering, find_entering
 from rnngraph.sources.tape.facts import describe, facts_of, lengthened, timesteps_of
 from rnngraph.sources.tape.fed import fed_inputs
@@ -86,7 +88,8 @@ class TapeRecording:
     # ---- the walk of the whole loss
     def walk(self, take: Take) -> None:
         """Walk the whole loss back once and lend every window."""
-        self._whole.walk(take)
+        with doing("walking the loss back"):
+            self._whole.walk(counted_windows(take, self._steps))
 
     def initial(self, recurrence: int, kind: str) -> float | None:
         """Give the norm of the gradient of an initial state."""
@@ -206,7 +209,12 @@ class TapeRecording:
 
     def pull(self, rows: Sequence[tuple[int, int]], samples: dict[int, Integers], see: See) -> None:
         """Walk losses back together."""
-        self.plan.pull(self.entering, list(rows), samples, see)
+        with doing(f"walking {len(rows):,} losses back"):
+            self.plan.pull(self.entering, list(rows), samples, counted_states(see, self.facts, self._steps))
+
+    @property
+    def _steps(self) -> int:
+        return sum(one.timesteps for one in self.facts)
 
     # ---- what becomes of it with other weights
     def changed(self, changes: Sequence[Change]) -> TapeRecording | None:

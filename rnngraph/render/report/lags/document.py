@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from rnngraph.diagnosis.curve import LN10
+from rnngraph.render.report.headline import headline_document, headline_of
 from rnngraph.render.report.lags.states import StateLags, state_lags
 from rnngraph.render.strict import finite, plain
 from rnngraph.trace.model import Trace
@@ -32,6 +33,7 @@ def lags_document(trace: Trace, *, states: Sequence[str] | None = None) -> dict[
         "model": trace.model,
         "timesteps": trace.timesteps,
         "states": [_state(one) for one in state_lags(trace, states=states)],
+        "headline": headline_document(headline_of(trace)),
     }
 
 

@@ -1,7 +1,7 @@
 """The lag curve and the lag matrix in characters, as wide as the page and no wider.
 
 In come a curve or a matrix, out come rich texts. Where there are more lags or steps than characters, one shows the
-median of those that it stands for.
+middle one of those that it stands for. The scale is that of every view of one loss: 1e-6 to 1, or more where it grows.
 """
 
 from __future__ import annotations
@@ -12,82 +12,101 @@ import numpy as np
 from rich.text import Text
 
 from rnngraph.diagnosis.curve import LN10, LagCurve
-from rnngraph.graph.style.palette import Scale
-from rnngraph.render.report.text import BRIGHT
+from rnngraph.graph.style.left import FLOOR, GROWTH, MARK
+from rnngraph.render.report.seen.levels import ASCII_LESS, LESS, character, style
+from rnngraph.render.report.seen.rows import share_text
 from rnngraph.trace.magnitudes import Floats, Integers
 
-HEIGHT, WIDEST, MOST_ROWS, MARGIN = 12, 100, 16, 8
-SHADES, ASCII_SHADES = "░▒▓█", ".:*#"
+HEIGHT, WIDEST, MOST_ROWS, MARGIN = 13, 100, 16, 8
+_LABELS = {2: "×100", 1: "×10", 0: "100 %", -1: "10 %", -2: "1 %", -3: "0.1 %"}
 
 
 def curve_plot(curve: LagCurve, *, width: int, ascii_only: bool) -> Text:
-    """Plot the median and the band from the 10th to the 90th percentile, in decades of gain over the lag."""
+    """Plot the median and the band from the 10th to the 90th percentile of what is left, over the lag."""
     longest = curve.longest
     groups = _groups(longest, width)
     low, middle, high = (
         np.array([_middle(values[group] / LN10) for group in groups])
         for values in (curve.low, curve.median, curve.high)
     )
-    known = np.concatenate([part[np.isfinite(part)] for part in (low, middle, high)])
-    bottom, top = (math.floor(min(known.min(), 0)), math.ceil(max(known.max(), 0))) if known.size else (-1, 0)
-    top = max(top, bottom + 1)
-    mark, band, bar, corner, dash = "*:|+-" if ascii_only else "●░│└─"
+    bottom, top = ends_of(np.concatenate([low, middle, high]))
+    mark, band, bar, corner, dash, rule = "*:|+--" if ascii_only else "●░│└─┄"
     step = (top - bottom) / (HEIGHT - 1)
     lines = []
     for number in range(HEIGHT):
         level = top - number * step
-        line = Text.assemble((f"{level:+6.1f} {bar}", "dim"))
+        line = Text.assemble((f"{_label(level, step):>{MARGIN - 2}} {bar}", "dim"))
         for values in zip(low, middle, high, strict=True):
-            line.append(*_sign(values, level, step, mark, band, last=number == HEIGHT - 1))
+            sign, how = _sign(values, level, step, mark, band, bottom)
+            line.append(*((rule, "dim") if sign == " " and abs(level - MARK) < step / 2 else (sign, how)))
         lines.append(line)
     end = f"lag {longest}"
     pairs = curve.pairs[curve.pairs > 0]
-    below = (
+    below = [
         " " * (MARGIN - 1) + corner + dash * len(groups),
         " " * MARGIN + "1" + end.rjust(max(len(groups) - 1, len(end) + 1)),
-        f"{' ' * MARGIN}decades of gain: {mark} median, {band} 10-90 %, {pairs.min()}-{pairs.max()} pairs a lag",
-    )
+        f"{' ' * MARGIN}left: {mark} median, {band} 10 to 90 %; {pairs.min()} to {pairs.max()} pairs a lag",
+    ]
+    last = float(curve.median[longest - 1] / LN10)
+    if last < bottom:
+        below.append(f"{' ' * MARGIN}smaller than {share_text(bottom)}, down to {share_text(last)} at lag {longest}")
     return Text("\n").join([*lines, *(Text(text, style="dim") for text in below)])
 
 
+def ends_of(values: Floats) -> tuple[float, float]:
+    """Give the ends of the scale in decades: 1e-6 and 1, or around all there is where it grows."""
+    known = values[np.isfinite(values)]
+    if not known.size or known.max() < GROWTH:
+        return FLOOR, 0.0
+    return max(FLOOR, min(-1.0, math.floor(known.min()))), float(math.ceil(known.max()))
+
+
+def _label(level: float, step: float) -> str:
+    whole = round(level)
+    if abs(level - whole) > min(step / 2, 0.01):
+        return ""
+    return _LABELS.get(whole) or (f"×1e{whole}" if whole > 0 else f"1e{whole}")
+
+
 def _sign(
-    values: tuple[float, float, float], level: float, step: float, mark: str, band: str, *, last: bool
+    values: tuple[float, float, float], level: float, step: float, mark: str, band: str, bottom: float
 ) -> tuple[str, str]:
     low, middle, high = values
-    if middle == -math.inf:
-        return ("0", "bold blue") if last else (" ", "")
+    if math.isnan(middle) or high < bottom - step / 2:
+        return " ", ""
     if abs(middle - level) <= step / 2:
-        return mark, "bold"
-    inside = (low == -math.inf or low <= level + step / 2) and level - step / 2 <= high
-    return (band, "dim") if inside and not math.isnan(middle) else (" ", "")
+        return mark, style(middle)
+    inside = low <= level + step / 2 and level - step / 2 <= high
+    return (band, "dim") if inside else (" ", "")
 
 
-def heat_map(matrix: Floats, losses: Integers, *, width: int, ascii_only: bool) -> Text:
-    """Show the matrix: a line a loss step, a sign a timestep, the initial state first; darker is more."""
+def heat_map(matrix: Floats, losses: Integers, *, width: int, ascii_only: bool, reverse: bool = False) -> Text:
+    """Show the matrix: a line a loss step, a sign a timestep, the initial state first, by what is left of each loss."""
     if not len(losses):
         return Text("No loss has a gradient.")
     chosen = np.unique(np.linspace(0, len(losses) - 1, min(len(losses), MOST_ROWS)).round().astype(int))
     groups = _groups(matrix.shape[1], width)
-    known = matrix[np.isfinite(matrix)]
-    low, high = (float(known.min()), float(known.max())) if known.size else (-1.0, 0.0)
-    scale = Scale(low, high if high > low else low + 1, BRIGHT)
-    shades = ASCII_SHADES if ascii_only else SHADES
-    lines = [Text("    loss  step it is felt at, from the initial state on", style="dim")]
-    for number in chosen[::-1]:
+    left = np.stack([_left(matrix[number], reverse=reverse) for number in chosen])
+    low, high = ends_of(left)
+    lines = [Text("    loss  what is left of it at every step, from the initial state on", style="dim")]
+    for number, row in zip(chosen[::-1], left[::-1], strict=True):
         line = Text.assemble((f"{int(losses[number]):>6} {'|' if ascii_only else '│'}", "dim"))
         for group in groups:
-            line.append(*_shade(_middle(matrix[number, group]), scale, shades))
+            value = _middle(row[group])
+            line.append(character(value, low, high, ascii_only=ascii_only), style=style(value))
         lines.append(line)
-    legend = f"log10 of the norm: {shades[0]} {low:.1f} to {shades[-1]} {high:.1f}, 0 exactly zero, blank not measured"
+    less = ASCII_LESS if ascii_only else LESS
+    legend = f"{share_text(low)} to {share_text(high)}, {less} is less, blank was not walked or measured"
     return Text("\n").join([*lines, Text(" " * MARGIN + legend, style="dim")])
 
 
-def _shade(value: float, scale: Scale, shades: str) -> tuple[str, str]:
-    if math.isnan(value):
-        return " ", ""
-    if math.isinf(value):
-        return ("0", "bold blue") if value < 0 else ("!", "bold red")
-    return shades[min(int(scale.share(value) * len(shades)), len(shades) - 1)], scale.colour(value)
+def _left(row: Floats, *, reverse: bool) -> Floats:
+    """Put a row in relation to what it is where its loss arrives."""
+    known = np.flatnonzero(np.isfinite(row[1:])) + 1
+    if not known.size:
+        return np.full_like(row, np.nan)
+    shares: Floats = row - row[known[0] if reverse else known[-1]]
+    return shares
 
 
 def _groups(count: int, width: int) -> list[Integers]:

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from rnngraph.diagnosis.credit import log_norm
 from rnngraph.diagnosis.curve import LN10, LagCurve, lag_curve
 from rnngraph.diagnosis.layer import no_lags
-from rnngraph.diagnosis.sentences import gain_text, pace_texts
+from rnngraph.diagnosis.sentences import left_text, tempo
 from rnngraph.diagnosis.slope import half_life
 from rnngraph.diagnosis.thresholds import Thresholds
 from rnngraph.errors import InputError
+from rnngraph.nearest import did_you_mean
 from rnngraph.trace.magnitudes import Floats
 from rnngraph.trace.model import LagTrace, StateTrace, Trace
 
@@ -48,7 +49,8 @@ def state_lags(trace: Trace, *, states: Sequence[str] | None = None) -> list[Sta
     names = [lags.state for lags in trace.lags]
     unknown = [name for name in states or () if name not in names]
     if unknown:
-        raise InputError(f"there is no state {unknown[0]!r} in the trace: choose among {', '.join(names)}.")
+        meant = did_you_mean(unknown[0], names) or "."
+        raise InputError(f"there is no state {unknown[0]!r} in the trace: choose among {', '.join(names)}{meant}")
     limits = Thresholds()
     return [_of_state(by_name[lags.state], lags, limits) for lags in trace.lags if not states or lags.state in states]
 
@@ -65,9 +67,9 @@ def sentence(one: StateLags) -> str:
     """Sum a state's lags up: what is left, how fast it goes, how far it reaches."""
     if not one.horizon:
         return "No loss with a gradient has a step before it, so there is no lag to report."
-    gain = gain_text(one.curve.median[one.horizon - 1] / LN10)
-    parts = pace_texts(gain, one.horizon, one.rate, one.half_life)
+    left = left_text(one.curve.median[one.horizon - 1] / LN10)
+    parts = [f"{left[0].upper()}{left[1:]} is left at lag {one.horizon}", tempo(one.rate)]
     if one.memory_horizon is not None:
         end = " at least" if one.memory_horizon >= one.curve.longest else ""
-        parts.append(f"memory horizon (1% left): lag {one.memory_horizon}{end}")
-    return "; ".join(parts) + "."
+        parts.append(f"1 % or more to lag {one.memory_horizon}{end}")
+    return "; ".join(part for part in parts if part) + "."

@@ -9,10 +9,12 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
 from rnngraph.diagnosis.curve import taken
+from rnngraph.diagnosis.sentences import counted
+from rnngraph.render.report.headline import Headline, headline_of
 from rnngraph.render.report.lags.plots import curve_plot, heat_map
 from rnngraph.render.report.lags.states import StateLags, sentence, state_lags
-from rnngraph.render.report.text import printable
-from rnngraph.trace.model import Trace
+from rnngraph.render.report.text import printable, spelled, wrapped
+from rnngraph.trace.model import REVERSE, Trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,23 +26,27 @@ class LagsReport:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         """Lay the report out for the width and the characters of a console."""
-        trace = self.trace
-        dot = "-" if options.ascii_only else "·"
-        length = "1 timestep" if trace.timesteps == 1 else f"{trace.timesteps} timesteps"
-        yield Text.assemble(
-            (printable(trace.model), "bold"),
-            *(f" {dot} {part}" for part in (length, trace.dtype, taken(self.states[0].lags))),
-        )
+        trace, sentences, ascii_only = self.trace, headline_of(self.trace), options.ascii_only
+        if sentences is not None:
+            yield Headline(sentences)
+        parts = (
+            printable(trace.model), counted(trace.timesteps, "timestep"), trace.dtype, taken(self.states[0].lags)
+        )  # fmt: skip
+        line = spelled(" · ".join(part for part in parts if part), ascii_only=ascii_only)
+        yield from wrapped(line, console, options.max_width, "dim")
         for one in self.states:
             yield Text()
-            yield Text(
-                f"{one.state.name}   {one.state.cell}, layer {one.state.layer}, {one.state.direction}", style="bold"
-            )
-            yield Text(sentence(one))
+            name = f"{printable(one.state.name)}   {one.state.cell}, layer {one.state.layer}, {one.state.direction}"
+            yield Text(name, style="bold", no_wrap=True, overflow="ellipsis")
+            yield from wrapped(spelled(sentence(one), ascii_only=ascii_only), console, options.max_width)
+            width, reverse = options.max_width, one.state.direction == REVERSE
+            plots = [heat_map(one.matrix, one.lags.losses, width=width, ascii_only=ascii_only, reverse=reverse)]
             if one.curve.pairs.any():
-                yield curve_plot(one.curve, width=options.max_width, ascii_only=options.ascii_only)
-                yield Text()
-            yield heat_map(one.matrix, one.lags.losses, width=options.max_width, ascii_only=options.ascii_only)
+                plots = [curve_plot(one.curve, width=width, ascii_only=ascii_only), Text(), *plots]
+            for plot in plots:
+                plot.plain = spelled(plot.plain, ascii_only=ascii_only)
+                plot.no_wrap = True
+                yield plot
 
 
 def lags_report(trace: Trace, *, states: Sequence[str] | None = None) -> LagsReport:

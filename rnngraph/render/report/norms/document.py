@@ -10,6 +10,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from rnngraph.diagnosis.one_loss import OneLoss
+from rnngraph.render.report.headline import headline_document, headline_of
+from rnngraph.render.report.seen.document import seen_document
 from rnngraph.render.strict import finite, plain
 from rnngraph.trace.magnitudes import Magnitudes, Status
 from rnngraph.trace.model import ParameterTrace, StateTrace, Trace
@@ -18,13 +21,13 @@ SCHEMA = 1
 QUANTILES = ("q10", "q50", "q90")
 
 
-def norms_json(trace: Trace) -> str:
+def norms_json(trace: Trace, seen: OneLoss | None = None) -> str:
     """Write the report of `rnngraph norms --json`: one line of JSON, without the line's end."""
-    return json.dumps(norms_document(trace), allow_nan=False)
+    return json.dumps(norms_document(trace, seen), allow_nan=False)
 
 
-def norms_document(trace: Trace) -> dict[str, Any]:
-    """Lay the norms of a trace out as plain dictionaries, lists, numbers and strings."""
+def norms_document(trace: Trace, seen: OneLoss | None = None) -> dict[str, Any]:
+    """Lay the norms of a trace and what is seen from one loss out as plain dictionaries, lists, numbers and strings."""
     return {
         "schema": SCHEMA,
         "model": trace.model,
@@ -35,6 +38,8 @@ def norms_document(trace: Trace) -> dict[str, Any]:
         "states": [_state(state, trace) for state in trace.states],
         "parameters": [_parameter(parameter) for parameter in trace.parameters],
         "inputs": [{"name": one.name, "steps": _magnitudes(one.steps)} for one in trace.inputs],
+        "headline": headline_document(headline_of(trace)),
+        "seen_from": seen_document(seen),
     }
 
 

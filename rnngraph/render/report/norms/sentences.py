@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rnngraph.graph.build.fold import valid_samples
-from rnngraph.render.report.text import STATUS_WORDS, number_text, percent_text, printable
+from rnngraph.render.report.text import NOTE_STYLE, STATUS_WORDS, number_text, percent_text, printable
 from rnngraph.trace.magnitudes import Integers, Status
 from rnngraph.trace.model import StateTrace, Trace
 
@@ -40,7 +40,7 @@ def summary(trace: Trace, state: StateTrace) -> Text:
         text.append(f" {percent_text(own)} of a step's gradient is its own (immediate), in the median.")
     saturated = state.saturated[~np.isnan(state.saturated)]
     if saturated.size and saturated.mean() > MANY_SATURATED:
-        text.append(f" {percent_text(float(saturated.mean()))} of the units are saturated.", style="yellow")
+        text.append(f" {percent_text(float(saturated.mean()))} of the units are saturated.", style=NOTE_STYLE)
     return text
 
 

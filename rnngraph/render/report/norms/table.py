@@ -24,7 +24,7 @@ from rnngraph.render.report.norms.fields import (
     number_texts,
     with_initial,
 )
-from rnngraph.render.report.text import bar, ends, magnitude_text, number_text, percent_text, printable
+from rnngraph.render.report.text import bar, ends, magnitude_text, number_text, percent_text, printable, spelled
 from rnngraph.trace.magnitudes import Integers
 from rnngraph.trace.model import StateTrace, Trace, parameter_of
 
@@ -126,5 +126,4 @@ def _width(fields: Sequence[Field]) -> int:
 
 
 def _plain(text: str, page: Page) -> str:
-    """Spell a heading in ASCII where the page has nothing else."""
-    return text.replace("‖", "|").replace("∂", "d") if page.ascii_only else text
+    return spelled(text, ascii_only=page.ascii_only)

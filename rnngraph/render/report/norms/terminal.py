@@ -1,4 +1,4 @@
-"""The norms of a trace as text for a person: tables, one line a timestep, and the sentences that sum them up.
+"""The norms of a trace as tables, one line a timestep, and the sentences that sum them up.
 
 In comes a trace, out comes something that a rich console can print, at the width and in the characters that
 it has. Nothing is printed here.
@@ -17,8 +17,9 @@ from rnngraph.errors import InputError
 from rnngraph.graph.build.graph import sizes
 from rnngraph.graph.steps import Steps
 from rnngraph.graph.style.palette import Scale
+from rnngraph.nearest import did_you_mean
 from rnngraph.render.report.norms.entries import Entry, entries_of
-from rnngraph.render.report.norms.sentences import remarks, summary, summary_table
+from rnngraph.render.report.norms.sentences import summary, summary_table
 from rnngraph.render.report.norms.table import Page, comparison_tables, state_table
 from rnngraph.render.report.text import printable, scale_over
 from rnngraph.trace.model import StateTrace, Trace
@@ -28,7 +29,7 @@ FULL_TABLES = 2  # more states than this are compared side by side, by their gra
 
 @dataclass(frozen=True, slots=True)
 class NormsReport:
-    """What `rnngraph norms` prints; give it to a rich console."""
+    """What `rnngraph norms --table` prints below its heading; give it to a rich console."""
 
     trace: Trace
     entries: tuple[Entry, ...]
@@ -39,22 +40,18 @@ class NormsReport:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         """Lay the report out for the width and the characters of a console."""
         page = Page(width=options.max_width, ascii_only=options.ascii_only)
-        yield _heading(self.trace, page)
         if self.side_by_side:
             for table in comparison_tables(self.trace, self.states, entries=self.entries, scale=self.scale, page=page):
-                yield Text()
                 yield table
+                yield Text()
         else:
             for state in self.states:
-                yield Text()
                 yield state_table(self.trace, state, entries=self.entries, scale=self.scale, page=page)
-        yield Text()
+                yield Text()
         if self.side_by_side:
             yield summary_table(self.trace, self.states)
         else:
             yield from (summary(self.trace, state) for state in self.states)
-        for remark in remarks(self.trace):
-            yield Text(f"Note: {remark}", style="yellow")
 
 
 def norms_report(trace: Trace, *, steps: Steps = None, states: Sequence[str] | None = None) -> NormsReport:
@@ -74,18 +71,18 @@ def norms_report(trace: Trace, *, steps: Steps = None, states: Sequence[str] | N
     names = [state.name for state in trace.states]
     unknown = [name for name in states or () if name not in names]
     if unknown:
-        raise InputError(f"there is no state {unknown[0]!r} in the trace: choose among {', '.join(names)}.")
+        meant = did_you_mean(unknown[0], names) or "."
+        raise InputError(f"there is no state {unknown[0]!r} in the trace: choose among {', '.join(names)}{meant}")
     chosen = tuple(state for state in trace.states if states is None or state.name in states)
     scale = scale_over([part.log10 for state in chosen for part in (state.grad, state.initial)])
     several = states is None and len(chosen) > FULL_TABLES
     return NormsReport(trace, tuple(entries_of(trace.timesteps, steps)), chosen, several, scale)
 
 
-def _heading(trace: Trace, page: Page) -> Text:
-    dot = "-" if page.ascii_only else "·"
+def heading(trace: Trace, more: str = "") -> str:
+    """Name the model, its sizes and its loss in a line."""
     loss = f"{trace.loss:.4g}"
     if math.isnan(trace.loss):
         loss = "not finite" if "forward" in trace.graph.first_nonfinite() else "not observed"
-    return Text.assemble(
-        (printable(trace.model), "bold"), *(f" {dot} {part}" for part in (*sizes(trace), f"loss {loss}"))
-    )
+    parts = (printable(trace.model), *sizes(trace), f"loss {loss}", more)
+    return " · ".join(part for part in parts if part)

@@ -1,0 +1,95 @@
+"""How a chart is drawn: the options of every command that draws one, and where it goes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rnngraph.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rnngraph.cli.output import Target
+    from rnngraph.graph.sheet import Sheet
+
+
+CHART_OPTIONS: dict[str, Any] = {
+    "output": Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="Write a picture instead: .svg, .png, .pdf or .html; - for stdout."
+        ),
+    ],
+    "width": Annotated[
+        int | None,
+        typer.Option(
+            metavar="PIXELS", help="The width of the picture: 900; 390 is set for a phone.", show_default=False
+        ),
+    ],
+    "theme": Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="auto, which in SVG follows the reader's system, light or dark.",
+            autocompletion=lambda: ["auto", "light", "dark"],
+            show_default=False,
+        ),
+    ],
+    "force": Annotated[bool, typer.Option("--force", help="Overwrite a file of another kind.")],
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ChartArguments:
+    """What a command line says about a picture; None where nothing was said."""
+
+    output: Path | None = None
+    width: int | None = None
+    theme: str | None = None
+    force: bool = False
+
+    def target(self, *, what: str, json: bool) -> tuple[Target, str] | None:
+        """Choose where the picture goes and its format, before anything is computed; None where none is wanted.
+
+        Args:
+            what: is drawn, for messages.
+            json: the report was asked for as JSON, too.
+
+        Raises:
+            InputError: an unknown suffix, or options that do not fit each other.
+            FileError: as for every picture.
+        """
+        from rnngraph.cli.output import STDOUT, Target
+        from rnngraph.render.format import renderer_named
+        from rnngraph.render.picture.charts import FORMATS
+        from rnngraph.render.save import check_picture
+
+        if self.output is None:
+            for name, given in (("--width", self.width), ("--theme", self.theme)):
+                if given is not None:
+                    raise InputError(f"{name} is of a picture: name its file with -o, or leave it out.")
+            return None
+        if json:
+            raise InputError("--json goes to stdout and --output to a file: leave one of them out.")
+        if self.output == STDOUT:
+            return Target.of(self.output), "svg"
+        chosen = FORMATS.get(self.output.suffix.lower())
+        if chosen is None:
+            known = ", ".join(FORMATS)
+            raise InputError(f"{str(self.output)!r} has no suffix that {what} can be drawn in; use one of {known}.")
+        check_picture(self.output, renderer_named(chosen), force=self.force)
+        return Target.of(self.output), chosen
+
+    def write(self, draw: Callable[..., Sheet], target: tuple[Target, str]) -> None:
+        """Draw a sheet with these options, and write it."""
+        from rnngraph.cli.console import working
+        from rnngraph.cli.output import write_output
+        from rnngraph.render.picture.charts import chart_bytes
+
+        with working("drawing"):
+            data = chart_bytes(draw(width=self.width or 900, theme=self.theme or "auto"), target[1])
+        write_output(data, target[0])

@@ -1,0 +1,62 @@
+"""Which loss a view is seen from: the words of `--from` and of `seen_from=`, and what is seen from it."""
+
+from __future__ import annotations
+
+from rnngraph.checks import is_whole
+from rnngraph.diagnosis.one_loss import LAST, TOTAL, Losses, OneLoss
+from rnngraph.errors import InputError
+from rnngraph.nearest import nearest
+from rnngraph.trace.model import Trace
+
+MOST_DIGITS = 18  # more than any machine counts to
+
+
+def seen(trace: Trace, wanted: str | int = LAST, *, split: bool | None = None) -> OneLoss | None:
+    """Walk back from the loss that is wanted; None where that is the sum of all, or where there is nothing else.
+
+    Args:
+        trace: what was recorded.
+        wanted: `"last"` for the loss whose credit can travel furthest, a timestep, or `"total"` for the sum of all.
+        split: a row a state, not a row a layer; by default where there is one layer alone.
+
+    Raises:
+        InputError: neither a word nor a timestep, or a loss that does not exist or was not measured.
+    """
+    wanted = known_loss(wanted)
+    if wanted == TOTAL or (wanted == LAST and not has_losses(trace)):
+        return None
+    losses = Losses(trace)
+    found = losses.seen_from(losses.furthest() if isinstance(wanted, str) else losses.at(wanted), split=split)
+    if found.walks:
+        return found
+    if isinstance(wanted, str):
+        return None
+    raise InputError(
+        f"the loss at t={found.timestep} bears nothing: no gradient of it reaches a recurrence; look from another one, "
+        f"or at the sum over all with {TOTAL!r}."
+    )
+
+
+def has_losses(trace: Trace) -> bool:
+    """Whether a trace holds the gradient of a single loss to look from."""
+    return bool(trace.lags and trace.lags[0].losses.size and trace.recurrences)
+
+
+def known_loss(wanted: object, *, name: str = "seen_from") -> str | int:
+    """Read which loss is wanted: a word, a timestep, or a timestep in digits.
+
+    Raises:
+        InputError: anything else.
+    """
+    if is_whole(wanted) and wanted >= 0:
+        return int(wanted)
+    if isinstance(wanted, str):
+        if wanted in (LAST, TOTAL):
+            return wanted
+        if wanted.isdecimal() and len(wanted) <= MOST_DIGITS:
+            return int(wanted)
+    meant = nearest(wanted, (LAST, TOTAL)) if isinstance(wanted, str) else None
+    raise InputError(
+        f"{name} is {wanted!r}; give {LAST}, {TOTAL} or the timestep of a loss"
+        + (f": did you mean {meant}?" if meant else ".")
+    )

@@ -1,0 +1,60 @@
+"""Which timesteps bear a loss: a step that bears none has no circle.
+
+In: a trace. Out: booleans. A loss stands where a gradient enters what the topmost layers give upwards; the inner state
+of a cell has a part of its own at every step, and padding has none.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rnngraph.trace.magnitudes import Booleans, Status
+from rnngraph.trace.model import StateTrace, Trace
+
+
+def loss_steps(trace: Trace) -> Booleans:
+    """Say which timesteps bear a loss, `(T,)`: a known part of it, or a gradient that enters from above."""
+    known: Booleans = ~np.isnan(trace.loss_steps)
+    if not known.any():
+        return entering(trace)
+    silent = (trace.loss_steps == 0) & _measured(trace) & ~entering(trace)
+    found: Booleans = known & ~silent & _valid(trace)
+    return found
+
+
+def entering(trace: Trace, clock: int | None = None) -> Booleans:
+    """Say at which timesteps a gradient enters the topmost layers, of one clock or of all."""
+    bears = np.zeros(trace.timesteps, bool)
+    for state in _outputs(trace, clock):
+        felt = np.isin(state.immediate.status, (Status.OK, Status.UNDERFLOW, Status.NONFINITE))
+        one = trace.recurrence_of(state)
+        felt[: one.timesteps] &= one.valid.any(axis=0)
+        bears |= felt
+    return bears
+
+
+def _outputs(trace: Trace, clock: int | None = None) -> list[StateTrace]:
+    """List what the topmost layers give upwards: of each recurrence the first of its cell's states."""
+    recurrences = [one for one in trace.recurrences if clock is None or one.clock == clock]
+    top = max((one.layer for one in recurrences), default=0)
+    found = []
+    for one in recurrences:
+        kinds = next((cell.kinds for cell in trace.cells if cell.name == one.cell), ())
+        own = {state.kind: state for state in trace.states if state.recurrence == one.name}
+        if one.layer == top and own:
+            found.append(own[next((kind for kind in kinds if kind in own), next(iter(own)))])
+    return found
+
+
+def _measured(trace: Trace) -> Booleans:
+    measured = np.zeros(trace.timesteps, bool)
+    for state in _outputs(trace):
+        measured |= state.immediate.status != Status.UNOBSERVED
+    return measured
+
+
+def _valid(trace: Trace) -> Booleans:
+    valid = np.zeros(trace.timesteps, bool)
+    for one in trace.recurrences:
+        valid[: one.timesteps] |= one.valid.any(axis=0)
+    return valid if trace.recurrences else np.ones(trace.timesteps, bool)

@@ -1,0 +1,92 @@
+"""What is left of every loss at every step, a matrix a row of the network, and the same by lag as quantiles.
+
+In: the losses of a trace. Out: a `LagRow` a state, or a layer where there are several.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from rnngraph.diagnosis.one_loss import INITIAL, Losses, Walk
+from rnngraph.graph.style.left import EXPLODED, MARK
+from rnngraph.trace.magnitudes import Floats, Integers
+from rnngraph.trace.model import REVERSE
+from rnngraph.trace.quantile import quantile
+
+
+@dataclass(frozen=True)
+class LagRow:
+    """One row of the network, seen from all of its losses; decades, NaN where nothing was walked."""
+
+    name: str
+    reverse: bool
+    losses: Integers  # (S,) timesteps, ascending
+    matrix: Floats  # (S, T) by the step at which a loss is felt
+    last: Integers  # (S,) the last timestep, walking back, at which 1 % or more is left; -1 where there is none
+    grown: Integers  # (S,) the first at which it is ×100; -1 where there is none
+    quantiles: Floats  # (3, L) by lag: 10, 50 and 90 % of the losses
+
+    @property
+    def timesteps(self) -> int:
+        """The number of steps of its recurrence."""
+        return int(self.matrix.shape[1])
+
+    @property
+    def median(self) -> Floats:
+        """The middle of the quantiles."""
+        median: Floats = self.quantiles[1]
+        return median
+
+    @property
+    def end(self) -> int | None:
+        """The last lag at which 1 % or more is left in the median; None where that is the longest, or none is."""
+        above = np.flatnonzero(self.median >= MARK)
+        known = np.flatnonzero(~np.isnan(self.median))
+        return int(above[-1]) if above.size and above[-1] < known[-1] else None
+
+    @property
+    def explodes(self) -> int | None:
+        """The first lag at which it is ×100 in the median."""
+        above = np.flatnonzero(self.median >= EXPLODED)
+        return int(above[0]) if above.size else None
+
+
+def lag_rows(losses: Losses, clock: int) -> list[LagRow]:
+    """Walk back from every loss that was measured on a clock; the topmost row first."""
+    walks: dict[str, list[tuple[int, Walk]]] = {}
+    for number in [place for place, (own, _) in enumerate(losses.timesteps) if own == clock]:
+        timestep = losses.timesteps[number][1]
+        for walk in losses.seen_from(number).downwards:
+            walks.setdefault(walk.name, []).append((timestep, walk))
+    return [_row(name, sorted(found, key=lambda one: one[0])) for name, found in walks.items()]
+
+
+def _row(name: str, found: list[tuple[int, Walk]]) -> LagRow:
+    recurrence = found[0][1].recurrence
+    matrix = np.full((len(found), recurrence.timesteps), np.nan)
+    last, grown = np.full((2, len(found)), -1)
+    longest = max(int(walk.lags[-1]) for _, walk in found) + 1
+    by_lag = np.full((len(found), longest), np.nan)
+    for number, (_, walk) in enumerate(found):
+        steps = walk.steps != INITIAL
+        matrix[number, walk.steps[steps]] = walk.decades[steps]
+        by_lag[number, walk.lags[steps]] = walk.decades[steps]
+        at, above = walk.last_above(MARK), walk.first_above(EXPLODED)
+        last[number] = -1 if at is None else int(walk.steps[at])
+        if at is not None and walk.steps[at] == INITIAL:
+            last[number] = int(walk.steps[at - 1]) if at else -1
+        grown[number] = -1 if above is None else int(walk.steps[above])
+    bands = np.stack([quantile(by_lag, share, axis=0) for share in (0.1, 0.5, 0.9)])
+    known = np.flatnonzero(~np.isnan(bands[1]))
+    stop = int(known[-1]) + 1 if known.size else 1
+    losses = np.array([timestep for timestep, _ in found])
+    return LagRow(name, recurrence.direction == REVERSE, losses, matrix, last, grown, bands[:, :stop])
+
+
+def middle(values: Floats) -> float:
+    """Give the middle one of the values that are known; NaN where none is."""
+    known = np.sort(values[~np.isnan(values)], axis=None)
+    return float(known[len(known) // 2]) if known.size else math.nan

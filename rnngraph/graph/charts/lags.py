@@ -1,0 +1,118 @@
+"""The picture of the lags: for every row of the network its map and its curve, under the three sentences.
+
+In: a trace with lags, and what is asked for. Out: a sheet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from rnngraph.diagnosis.headline import headline
+from rnngraph.diagnosis.layer import no_lags
+from rnngraph.diagnosis.one_loss import LAST, Losses
+from rnngraph.errors import InputError
+from rnngraph.graph.charts.frame import Paper
+from rnngraph.graph.charts.lag_curve import LagCurve
+from rnngraph.graph.charts.lag_map import LagMap
+from rnngraph.graph.charts.lag_rows import LagRow, lag_rows
+from rnngraph.graph.layout.geometry import one_line
+from rnngraph.graph.one_loss.sentences import verdict_of
+from rnngraph.graph.sheet import Sheet
+from rnngraph.graph.style.left import GROWTH
+from rnngraph.nearest import did_you_mean
+from rnngraph.trace.model import Trace
+
+_APART = 40.0
+_HEIGHT = 240.0  # of a curve that has no map beside it
+
+
+def lag_sheet(
+    trace: Trace,
+    *,
+    states: Sequence[str] | None = None,
+    seen_from: str | int = LAST,
+    width: int = 900,
+    theme: str = "auto",
+) -> Sheet:
+    """Draw the lags of a trace.
+
+    Args:
+        trace: what was recorded.
+        states: rows to draw, by the names of states or layers; all of them by default.
+        seen_from: the loss whose line is outlined.
+        width: of the picture, in pixels; 390 is set for a phone.
+        theme: `"light"`, `"dark"`, or `"auto"`, which in SVG follows the reader's system.
+
+    Raises:
+        InputError: the trace holds no lags, no such row or loss, or an option is not one of its choices.
+    """
+    paper = Paper(width, theme)
+    if not trace.lags:
+        raise no_lags(trace)
+    losses = Losses(trace)
+    number = losses.furthest() if isinstance(seen_from, str) else losses.at(seen_from)
+    clock, timestep = losses.timesteps[number]
+    rows = _chosen(lag_rows(losses, clock), states)
+    found = verdict_of(trace)
+    title, why, attempt = headline(trace, found) if found is not None else (f"{trace.model or 'network'}: lags", "", "")
+    because = " ".join(text for text in (f"Why: {why}" if why else "", f"Try: {attempt}" if attempt else "") if text)
+    small = _small_print(trace, rows)
+    paper.head(title, because, small)
+    for place, row in enumerate(rows):
+        _panels(paper, row, timestep, number=place, named=len(rows) > 1)
+    grown = any(bool((row.quantiles >= GROWTH).any()) for row in rows)
+    paper.y += 8
+    paper.legend(f"Colours stop at 1e-6; the numbers do not. Outlined: the loss at t={timestep}.", grown=grown)
+    return paper.finish(title, f"{because} {small}".strip())
+
+
+def _chosen(rows: list[LagRow], states: Sequence[str] | None) -> list[LagRow]:
+    if not rows:
+        raise InputError("no loss of the trace reaches a recurrence, so there are no lags to draw.")
+    if not states:
+        return rows
+    names = [row.name for row in rows]
+    for name in states:
+        if name not in names:
+            known = f"choose among {', '.join(names)}"
+            raise InputError(f"there is no row {name!r} in the picture: {known}{did_you_mean(name, names) or '.'}")
+    return [row for row in rows if row.name in states]
+
+
+def _small_print(trace: Trace, rows: Sequence[LagRow]) -> str:
+    lags = trace.lags[0]
+    losses = f"{len(rows[0].losses)} of {lags.available} losses" if lags.available > len(rows[0].losses) else (
+        f"{lags.available} losses" if lags.available > 1 else "one loss"
+    )  # fmt: skip
+    samples = len(lags.samples)
+    median = f"Median of {samples} samples" if samples > 1 else "One sample"
+    band = "; the band holds 10 to 90 % of them" if len(rows[0].losses) > 2 else ""
+    parts = [trace.model, f"{trace.timesteps} steps", trace.dtype]
+    return f"{median}, {losses}{band}. {' · '.join(part for part in parts if part)}"
+
+
+def _panels(paper: Paper, row: LagRow, timestep: int, *, number: int, named: bool) -> None:
+    """Draw the map and the curve of a row, beside each other where there is room."""
+    room = paper.width - 2 * paper.margin
+    name = f"{one_line(row.name)}: " if named else ""
+    paper.y += 14
+    half = (room - _APART) / 2 if paper.wide else room
+    chart = LagMap(paper, row, left=paper.margin, top=paper.y, width=half, number=number)
+    many = len(row.losses) > 1
+    top, tall = paper.y, 0.0
+    if many:
+        tall = chart.draw(f"{name}which step feels which loss", timestep)
+    left = paper.margin
+    if many and paper.wide:
+        left = paper.margin + half + _APART
+    elif many:
+        top, tall = top + tall + 18, 0.0
+    height = chart.bottom - chart.top if many and paper.wide else _HEIGHT
+    height = float(np.clip(height, 160, 380))
+    wide = half if many else min(room, 560.0)
+    LagCurve(paper, row, left=left, top=top, width=wide, height=height, number=number).draw(
+        f"{name}how much is left, by lag"
+    )
+    paper.y = top + max(tall, height + 26 + 38)

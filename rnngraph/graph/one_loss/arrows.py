@@ -1,0 +1,186 @@
+"""The arrows: thin and grey forward, coloured and as wide as what is left back in time; and the lines of the marks.
+
+In: a layout. Out: curves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rnngraph.graph.layout.curves import straight
+from rnngraph.graph.layout.geometry import Point, one_line
+from rnngraph.graph.layout.metrics import width_of
+from rnngraph.graph.model import Edge, Vertex
+from rnngraph.graph.one_loss.bars import Axis
+from rnngraph.graph.one_loss.boxes import BAR, CIRCLE
+from rnngraph.graph.one_loss.layout import FLAG, LABEL_TEXT, LABEL_UP, Layout
+from rnngraph.graph.one_loss.pen import flipped, path, rule
+from rnngraph.graph.one_loss.texts import share_words
+from rnngraph.graph.sheet import Curve
+from rnngraph.graph.style.left import MARK, is_dotted, tone, width
+
+INSET = 8.0  # how far beside the middle of a box an arrow back begins and ends
+DEEP = 25.0  # how far its knees hang below
+LABEL = 33.0  # how far below a box the factor stands
+HEAD = 5.0  # of an arrow forward
+BENT = 54.0  # how far below a row's middle a mark goes over to the next row
+
+
+def curves(layout: Layout, axis: Axis) -> Iterator[Curve]:
+    """Draw the arrows forward, the marks, and upon them the arrows back."""
+    drawn = _Arrows(layout)
+    for edge in layout.graph.edges:
+        if edge.kind != "backward":
+            yield drawn.forward(edge)
+    yield from _lines_in_folds(layout, axis)
+    yield from _borders(layout)
+    yield from mark_lines(layout)
+    for edge in layout.graph.edges:
+        if edge.kind == "backward":
+            yield drawn.backward(edge)
+
+
+def mark_lines(layout: Layout) -> Iterator[Curve]:
+    """Draw the line of every flag: through the rows, from the edge of one to that of the next."""
+    for number, (mark, *_, top) in enumerate(layout.flags):
+        points: list[Point] = []
+        high = top + FLAG
+        for row, edge in mark.edges:
+            x = layout.edge(edge)
+            points += [(x, high), (x, layout.row(row) + BENT)]
+            high = layout.row(row) + BENT
+        points[-1] = (points[-1][0], layout.row(mark.edges[-1][0]) + 40)
+        yield rule(f"mark{number}", points, "ink", thickness=1.75)
+
+
+def _lines_in_folds(layout: Layout, axis: Axis) -> Iterator[Curve]:
+    """Draw the line at 1 % through the bars of every fold."""
+    for vertex in layout.graph.vertices:
+        if vertex.kind != "fold":
+            continue
+        span, column = layout.columns[vertex.column], layout.graph.columns[vertex.column]
+        start, stop = column.ranges[0]
+        for number, row in enumerate(layout.seen.rows):
+            if row.segment is layout.seen.segments[column.segment] and row.reached[start:stop].any():
+                for decades, _ in axis.marks:
+                    y = layout.row(number) + 20 - axis.share(decades) * BAR
+                    yield rule(f"{vertex.id}_{number}m{abs(decades):.0f}", [(span.start + 3, y), (span.stop - 3, y)],
+                               "muted", line="dashed")  # fmt: skip
+
+
+def _borders(layout: Layout) -> Iterator[Curve]:
+    """Draw a line where one segment of the time axis ends and the next begins."""
+    for number, segment in enumerate(layout.seen.segments[1:]):
+        x = layout.edge(segment.start - 0.5)
+        yield rule(f"border{number}", [(x, layout.top - 18), (x, layout.bottom + 30)], "rule")
+
+
+class _Arrows:
+    """Knows where the boxes are."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self.vertices = {vertex.id: vertex for vertex in layout.graph.vertices}
+
+    def forward(self, edge: Edge) -> Curve:
+        source, target = self.vertices[edge.source], self.vertices[edge.target]
+        if edge.kind == "recurrent":
+            row = int(edge.id.rpartition("_")[2])
+            y = self.layout.row(row)
+            way = 1 if self._x(target) > self._x(source) else -1
+            points = [(self._side(source, way), y), (self._side(target, -way) - 1.0 * way, y)]
+        else:
+            points = [(self._x(source), self._over(source)), (self._x(source), self._bottom(target) + 1)]
+        far = abs(points[1][0] - points[0][0]) + abs(points[1][1] - points[0][1])
+        head = min(HEAD, 0.7 * far)  # beside a fold there may be little room
+        return Curve(edge.id, edge.kind, edge.source, edge.target, path(points), "line", head_length=head)
+
+    def _over(self, vertex: Vertex) -> float:
+        """Give where an arrow up begins: over the box, or over the name of its row where that is in the way."""
+        layout = self.layout
+        if layout.wide or vertex.kind == "input":
+            return self._top(vertex)
+        name = layout.label(layout.number_of(vertex.row))
+        stop = layout.label_x + width_of(name, LABEL_TEXT, bold=True) + 4
+        return self._top(vertex) if self._x(vertex) > stop else self._middle(vertex) - LABEL_UP - 8
+
+    def backward(self, edge: Edge) -> Curve:
+        source, target = self.vertices[edge.source], self.vertices[edge.target]
+        share = edge.share if edge.share is not None else MARK - 1
+        found = tone(share, floor=self.layout.seen.floor)
+        dotted, thick = is_dotted(share), width(share)
+        stroke = "line" if dotted else found.name
+        points, at = self._way(edge, source, target)
+        arrives = f"{share_words(share)} of this loss's gradient arrives"
+        hint = f"{edge.label} a step: {arrives}" if edge.label else arrives
+        strong = not dotted
+        return Curve(
+            edge.id, "backward", edge.source, edge.target, tuple(map(flipped, points)), stroke, round(thick, 2),
+            "dotted" if dotted else "solid", "filled", edge.label, flipped(at), "ink" if strong else "muted",
+            one_line(hint), 6.0 + 1.1 * thick, 11.0, strong,
+        )  # fmt: skip
+
+    def _way(self, edge: Edge, source: Vertex, target: Vertex) -> tuple[tuple[Point, ...], Point]:
+        if source.kind == "loss" or (source.column == target.column):
+            return self._down(source, target)
+        if edge.label == "handover":
+            return self._crossing(source, target)
+        way = 1 if self._x(target) > self._x(source) else -1
+        if "fold" in (source.kind, target.kind):
+            row = int(edge.id.rpartition("_")[2])
+            return self._beside(source, target, self.layout.row(row) + 28, way)
+        a, b = self._x(source) + way * INSET, self._x(target) - way * min(INSET, self._half(target) / 2)
+        low = self._bottom(source) + DEEP + 2
+        top, end = self._bottom(source) + 1, self._bottom(target) + 1
+        lean = (b - a) * 0.12
+        return ((a, top), (a + lean, low), (b - lean, low), (b, end)), ((a + b) / 2, self._bottom(source) + LABEL)
+
+    def _beside(self, source: Vertex, target: Vertex, y: float, way: int) -> tuple[tuple[Point, ...], Point]:
+        """Go into a fold, or come out of it, at its side."""
+        if target.kind == "fold":
+            a, b = self._x(source) + way * INSET, self._side(target, -way)
+            return ((a, self._bottom(source) + 1), (a, y), (a + way * 4, y), (b, y)), (0.0, 0.0)
+        a, b = self._side(source, way), self._x(target) - way * min(INSET, self._half(target) / 2)
+        return ((a, y), (b - way * 8, y), (b - way * 2, y), (b, self._bottom(target) + 1)), (0.0, 0.0)
+
+    def _down(self, source: Vertex, target: Vertex) -> tuple[tuple[Point, ...], Point]:
+        """Go down in one step: from the loss, or from layer to layer."""
+        x = self._x(source) + (0 if source.kind == "loss" else 15)
+        a, b = (x, self._bottom(source)), (x, self._top(target) - 1)
+        return straight(a, b), (0.0, 0.0)
+
+    def _crossing(self, source: Vertex, target: Vertex) -> tuple[tuple[Point, ...], Point]:
+        """Go from the first step of a decoder to the last one of its encoder."""
+        a, b = (self._x(source) - INSET, self._bottom(source) + 1), (self._x(target), self._top(target) - 1)
+        middle = (a[1] + b[1]) / 2
+        if b[1] <= a[1]:  # the encoder stands above
+            a, b = (a[0], self._top(source)), (b[0], self._bottom(target) + 1)
+            middle = (a[1] + b[1]) / 2
+        return (a, (a[0], middle), (b[0], middle), b), (b[0] - 34, b[1] - 10)
+
+    def _x(self, vertex: Vertex) -> float:
+        return self.layout.columns[vertex.column].middle
+
+    def _half(self, vertex: Vertex) -> float:
+        if vertex.kind == "fold":
+            return self.layout.columns[vertex.column].size / 2
+        return CIRCLE if vertex.kind == "initial" else self.layout.sizes.box[0] / 2
+
+    def _side(self, vertex: Vertex, way: int) -> float:
+        return self._x(vertex) + way * self._half(vertex)
+
+    def _top(self, vertex: Vertex) -> float:
+        if vertex.kind == "input":
+            return self.layout.last_row + 54
+        return self._middle(vertex) - self._height(vertex)
+
+    def _bottom(self, vertex: Vertex) -> float:
+        return self._middle(vertex) + self._height(vertex)
+
+    def _height(self, vertex: Vertex) -> float:
+        if vertex.kind == "loss":
+            return self.layout.sizes.loss if vertex.label else 10.0
+        return CIRCLE if vertex.kind == "initial" else self.layout.sizes.box[1] / 2
+
+    def _middle(self, vertex: Vertex) -> float:
+        return self.layout.loss if vertex.kind == "loss" else self.layout.row(self.layout.number_of(vertex.row))

@@ -1,0 +1,185 @@
+"""The boxes: states with what is left in them, losses, inputs or words, initial states, and folds with a bar a step.
+
+In: a layout. Out: shapes, in the order in which they lie upon each other.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+
+from rnngraph.graph.layout.geometry import one_line
+from rnngraph.graph.layout.metrics import fit, width_of
+from rnngraph.graph.model import Column, Vertex
+from rnngraph.graph.one_loss.bars import Axis, bars
+from rnngraph.graph.one_loss.layout import RANGE, Layout, inside
+from rnngraph.graph.one_loss.pen import rectangle, words
+from rnngraph.graph.one_loss.texts import share_text
+from rnngraph.graph.sheet import Shape
+from rnngraph.graph.style.left import MARK, tone
+
+NUMBER = 12.5  # font size in boxes
+SMALLEST = 10.5
+BAR = 46.0  # the height of 100 % in a fold
+METER = 4.0
+METER_FROM = 0.25  # the share of saturated units from which it is drawn
+CIRCLE = 12.0
+
+
+def folds(layout: Layout, axis: Axis) -> Iterator[Shape]:
+    """Draw every fold: its paper, its bars, the line at 1 %, how many steps it holds, and what is left in them."""
+    for vertex in layout.graph.vertices:
+        if vertex.kind == "fold":
+            yield from _fold(vertex, layout, axis)
+
+
+def _fold(vertex: Vertex, layout: Layout, axis: Axis) -> Iterator[Shape]:
+    span, column = layout.columns[vertex.column], layout.graph.columns[vertex.column]
+    top, room = layout.top, span.size - 2
+    ranges = list(_ranges(layout, column))
+    yield replace(
+        rectangle(vertex.id, "vertex", span.start, top, span.size, layout.bottom - top, form="box", fill="fold",
+                  stroke="rule", thickness=1.0, line="dotted"),
+        subject=vertex.id, column=vertex.column,
+        hint=one_line("; ".join([f"{_count(column)}, {_name(column)}", *(text for _, text, _ in ranges)])),
+    )  # fmt: skip
+    head = next((text for text in (f"{vertex.label} folded", vertex.label, f"{column.count}×")
+                 if width_of(text, 11) <= room), "")  # fmt: skip
+    yield words(f"{vertex.id}n", "header", head, span.middle, top + 12, 11, ink="muted")
+    for number, text, between in ranges:
+        middle = layout.row(number)
+        foot, row = middle + 20, layout.seen.rows[number]
+        start, stop = column.ranges[0]
+        yield rectangle(f"{vertex.id}_{number}f", "mark", span.start + 3, foot, span.size - 6, 0.8, fill="rule")
+        yield from bars(f"{vertex.id}_{number}", row.left[start:stop], inside(span), foot, BAR, axis, subject=vertex.id)
+        if span.size >= RANGE - 2 and width_of(between, 11) <= room:
+            yield words(f"{vertex.id}_{number}r", "number", between, span.middle, middle + 31, 11, ink="muted",
+                        hint=text)  # fmt: skip
+
+
+def _ranges(layout: Layout, column: Column) -> Iterator[tuple[int, str, str]]:
+    """Give every row that the credit takes through a fold: the row, a sentence, and from what to what."""
+    start, stop = column.ranges[0]
+    for number, row in enumerate(layout.seen.rows):
+        if layout.seen.segments[column.segment] is not row.segment:
+            continue
+        known = [float(value) for value in row.left[start:stop] if not math.isnan(value)]
+        if not known:
+            yield number, f"{row.name}: no credit of this loss gets here", "no credit"
+        else:
+            first, last = share_text(known[0]), share_text(known[-1])
+            arrow = "→" if row.way == "right" else "←"
+            yield number, f"{row.name}: {first} {arrow} {last}", f"{first} {arrow} {last}"
+
+
+def vertices(layout: Layout) -> Iterator[Shape]:
+    """Draw every box but the folds."""
+    for vertex in layout.graph.vertices:
+        span = layout.columns[vertex.column]
+        if vertex.kind == "state":
+            yield from _state(vertex, span.middle, layout)
+        elif vertex.kind == "initial":
+            yield _initial(vertex, span.middle, layout)
+        elif vertex.kind == "loss":
+            yield _loss(vertex, span.middle, layout)
+        elif vertex.kind == "input":
+            yield _input(vertex, span.middle, span.size, layout)
+
+
+def _state(vertex: Vertex, x: float, layout: Layout) -> Iterator[Shape]:
+    width, height = layout.sizes.box
+    y = layout.row(layout.number_of(vertex.row))
+    share, text = vertex.share, vertex.label
+    fill, ink, stroke = "paper", "muted", "rule"
+    if share is not None:
+        found = tone(share, floor=layout.seen.floor)
+        fill, ink, stroke = found.name, found.text, "line"
+    elif vertex.padding:
+        text = "pad"
+    strong = share is not None and share >= MARK
+    size = next((size for size in (NUMBER, 11.5, SMALLEST) if width_of(text, size, bold=strong) <= width - 4), SMALLEST)
+    yield replace(
+        rectangle(vertex.id, "vertex", x - width / 2, y - height / 2, width, height, form="box", fill=fill,
+                  stroke=stroke, thickness=1.0, line="dashed" if vertex.padding else "solid"),
+        text=fit(text, width - 2, size, bold=strong), ink=ink, size=size, bold=strong, subject=vertex.id,
+        hint=one_line(vertex.note), column=vertex.column,
+    )  # fmt: skip
+    part = vertex.saturated.high if vertex.saturated is not None else 0.0
+    if part > METER_FROM:
+        left, top = x - width / 2, y - height / 2 - METER - 2
+        yield rectangle(f"{vertex.id}s", "mark", left, top, width, METER, fill="paper", stroke="line", thickness=0.6)
+        yield rectangle(f"{vertex.id}p", "mark", left, top, width * part, METER, fill="ink",
+                        hint=f"{part:.0%} of the units are saturated")  # fmt: skip
+
+
+def _initial(vertex: Vertex, x: float, layout: Layout) -> Shape:
+    y, share = layout.row(layout.number_of(vertex.row)), vertex.share
+    found = tone(share if share is not None else math.nan, floor=layout.seen.floor)
+    strong = share is not None and share >= MARK
+    return replace(
+        rectangle(vertex.id, "vertex", x - CIRCLE, y - CIRCLE, 2 * CIRCLE, 2 * CIRCLE, form="ellipse", fill=found.name,
+                  stroke="line", thickness=1.0),
+        text=fit(vertex.label, 22, SMALLEST, bold=strong), ink=found.text, size=SMALLEST, bold=strong,
+        subject=vertex.id, hint=one_line(vertex.note), column=vertex.column,
+    )  # fmt: skip
+
+
+def _loss(vertex: Vertex, x: float, layout: Layout) -> Shape:
+    here = bool(vertex.label)
+    radius = layout.sizes.loss if here else 10.0
+    return replace(
+        rectangle(vertex.id, "vertex", x - radius, layout.loss - radius, 2 * radius, 2 * radius, form="ellipse",
+                  fill="k12" if here else "paper", stroke="k12" if here else "line", thickness=1.0,
+                  line="solid" if here else "dotted"),
+        text=vertex.label, ink="paper", size=13.0, bold=True, subject=vertex.id, hint=vertex.note,
+        column=vertex.column,
+    )  # fmt: skip
+
+
+def _input(vertex: Vertex, x: float, room: float, layout: Layout) -> Shape:
+    """Write the word that comes in, where there is one, else one letter."""
+    column = layout.graph.columns[vertex.column]
+    word = one_line(column.label) if column.label else "x"
+    text = fit(word, room - 4, 12)
+    shape = words(vertex.id, "vertex", text, x, layout.last_row + 63, 12, ink="muted" if word == "x" else "ink")
+    return replace(shape, subject=vertex.id, hint=word if text != "x" else "the input", column=vertex.column)
+
+
+def headers(layout: Layout) -> Iterator[Shape]:
+    """Write the step and the lag under every column, and the steps under a fold."""
+    row = next(iter(row for row in layout.seen.rows if row.reached.any()), None)
+    for number, (column, span) in enumerate(zip(layout.graph.columns, layout.columns, strict=True)):
+        y = layout.last_row + 79
+        if column.kind == "fold":
+            names = (_name(column), f"{column.first}…{column.last}")
+            text = next((name for name in names if width_of(name, 11) <= span.size), "")
+            if text:
+                yield words(f"head{number}", "header", text, span.middle, y, 11, ink="muted", column=number)
+        elif column.kind == "step" and row is not None:
+            faint = column.valid == 0
+            size = next((size for size in (11.5, SMALLEST)
+                         if width_of(f"t={column.first}", size, bold=True) <= span.size), SMALLEST)  # fmt: skip
+            yield words(f"head{number}", "header", fit(f"t={column.first}", span.size, size, bold=True), span.middle, y,
+                        size, bold=True, ink="muted" if faint else "ink", column=number)  # fmt: skip
+            lag = _lag(layout, column)
+            text = f"lag {lag}" if lag >= 0 else "padding" if faint else ""
+            if text:
+                yield words(f"lag{number}", "header", fit(text, span.size, 11), span.middle, y + 14, 11, ink="muted",
+                            column=number)  # fmt: skip
+
+
+def _lag(layout: Layout, column: Column) -> int:
+    """Give the lag of a column: that of whichever row the credit takes there."""
+    segment = layout.seen.segments[column.segment]
+    found = [int(row.lags[column.first]) for row in layout.seen.rows
+             if row.segment is segment and column.first < len(row.lags)]  # fmt: skip
+    return max(found, default=-1)
+
+
+def _name(column: Column) -> str:
+    return f"t={column.first} … {column.last}"
+
+
+def _count(column: Column) -> str:
+    return f"{column.count} steps"

@@ -1,0 +1,133 @@
+"""Put together what a picture knows of one loss: rows, time axis, lanes, marks, strips, sentences, and what is shown.
+
+In: a trace and what was asked for. Out: a `Graph` that is seen from the loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from rnngraph.diagnosis.one_loss import OneLoss
+from rnngraph.errors import InputError
+from rnngraph.graph.build.recorded import Recorded
+from rnngraph.graph.build.rows import find_rows as recorded_rows
+from rnngraph.graph.build.tracks import find_tracks
+from rnngraph.graph.model import Graph
+from rnngraph.graph.one_loss.build import build
+from rnngraph.graph.one_loss.choose import SeenFrom, choose
+from rnngraph.graph.one_loss.fold import choose_steps
+from rnngraph.graph.one_loss.losses import bearing
+from rnngraph.graph.one_loss.marks import find_marks
+from rnngraph.graph.one_loss.model import Seen, SeenRow, Segment
+from rnngraph.graph.one_loss.room import is_wide, room_of
+from rnngraph.graph.one_loss.rows import find_rows, find_segments
+from rnngraph.graph.one_loss.sentences import small_print, title_and_why
+from rnngraph.graph.one_loss.strips import find_strips
+from rnngraph.graph.steps import Steps, parse_steps
+from rnngraph.graph.style.left import floor_of
+from rnngraph.trace.model import Trace
+
+SPLITS = {"layer": False, "step": None, "op": True}  # by detail: a row a layer, a row a state, or what is read best
+
+
+def look(
+    trace: Trace,
+    seen_from: SeenFrom,
+    *,
+    steps: Steps,
+    detail: str,
+    title: str | None,
+    width: int,
+    theme: str,
+) -> Graph | None:
+    """Return the graph of what one loss leaves; None where it is all losses that are asked for.
+
+    Raises:
+        InputError: there is no such loss, or steps outside the trace.
+    """
+    split = SPLITS[detail]
+    seen = choose(trace, seen_from, opened=split)
+    if seen is None:
+        return None
+    split = len({one.layer for one in trace.recurrences}) == 1 if split is None else split
+    segments = find_segments(trace, seen)
+    rows = find_rows(trace, seen, segments, split=split)
+    lanes, handovers = find_lanes(trace, seen, rows)
+    marks = find_marks(rows, lanes)
+    where = next(segment for segment in segments if segment.clock == seen.clock)
+    position = where.start + seen.timestep
+    joined = choose(trace, seen.timestep if seen_from not in (None, "last") else seen_from, opened=False)
+    found, why = title_and_why(trace, seen, marks)
+    known = Seen(
+        seen.timestep, position, seen.samples, why, small_print(trace, seen, joined=_whole(trace, rows, seen)), rows,
+        segments, bearing(trace, segments), marks, find_strips(trace, joined or seen, rows, segments),
+        floor_of(trace.dtype), handovers, width, theme, steps is not None,
+    )  # fmt: skip
+    if steps is None:
+        shown = choose_steps(position, rows, marks, segments, room_of(width, rows))
+    else:
+        shown = _chosen(steps, segments)
+    return build(trace, known, shown, title or found, initial=is_wide(width))
+
+
+def find_lanes(
+    trace: Trace, seen: OneLoss, rows: Sequence[SeenRow]
+) -> tuple[list[list[int]], tuple[tuple[int, int], ...]]:
+    """Put the rows behind each other through which a gradient goes; give the pairs between which it crosses."""
+    entered = [number for number, row in enumerate(rows) if row.recurrence.clock == seen.clock]
+    lanes, pairs, used = [], [], set()
+    for number, row in enumerate(rows):
+        if number in entered or not row.reached.any() or not _begins(trace, seen, row):
+            continue
+        alike = [(rows[one].recurrence.layer == row.recurrence.layer, rows[one].kind == row.kind, -one)
+                 for one in entered]  # fmt: skip
+        source = -max(alike)[2]
+        used.add(source)
+        lanes.append([source, number])
+        pairs.append((source, number))
+    alone = [number for number in range(len(rows)) if number not in used and all(number != lane[1] for lane in lanes)]
+    return [*([number] for number in alone), *lanes], tuple(pairs)
+
+
+def _begins(trace: Trace, seen: OneLoss, row: SeenRow) -> bool:
+    """Whether a recurrence begins or feeds the one that the loss enters, as far as the recorded graph tells."""
+    if not len(trace.graph.op):
+        return True
+    recorded = Recorded(trace.graph, np.array([0]))
+    sources = recorded_rows(trace, recorded, find_tracks(trace, recorded), 0)
+    todo = [number for number, one in enumerate(sources) if one.track and one.track.recurrence.clock == seen.clock]
+    met: set[int] = set()
+    while todo:
+        number = todo.pop()
+        if number not in met:
+            met.add(number)
+            todo += [*sources[number].inputs, *sources[number].starts]
+    own = [number for number, one in enumerate(sources) if one.track and one.track.recurrence is row.recurrence]
+    return not own or own[0] in met
+
+
+def _chosen(steps: Steps, segments: Sequence[Segment]) -> set[int]:
+    """Read the steps that were asked for; of several recurrences they are those of the axis."""
+    total = segments[-1].stop
+    try:
+        ranges = parse_steps(steps, total)
+    except InputError as error:
+        if len(segments) == 1:
+            raise
+        names = ", ".join(f"{one.name} {one.start} to {one.stop - 1}" for one in segments)
+        raise InputError(f"{str(error).removesuffix('.')}; on the axis stand {names}.") from None
+    borders = {place for one in segments[1:] for place in (one.start - 1, one.start)}
+    return {place for start, stop in ranges for place in range(start, stop)} | borders
+
+
+def _whole(trace: Trace, rows: Sequence[SeenRow], seen: OneLoss) -> str:
+    """Say what 100 % is, where it is not the state's own gradient."""
+    entered = [row for row in rows if row.recurrence.clock == seen.clock]
+    kinds = dict.fromkeys(state.kind for state in trace.states if state.recurrence == entered[0].recurrence.name)
+    layers = {row.recurrence.layer for row in entered}
+    own = "each layer's own gradient" if len(layers) > 1 else ""
+    if len(kinds) > 1:
+        own = f"{' and '.join(kinds)} together" + (", in each layer," if len(layers) > 1 else "")
+    return f"100 % is {own} at t={seen.timestep}." if own else ""

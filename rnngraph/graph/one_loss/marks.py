@@ -1,0 +1,148 @@
+"""The flags of a picture: where the credit of one loss ends, passes ×100, or that it does neither.
+
+In: rows. Out: at most one `Mark` a direction, with the edge of every row at which its line stands.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rnngraph.graph.one_loss.model import Mark, SeenRow, Way
+from rnngraph.graph.one_loss.texts import share_text, share_words
+from rnngraph.graph.style.left import EXPLODED, MARK
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """How the credit of one lane ends: in which row, at which edge of the axis, after which lag."""
+
+    what: str  # "dies", "explodes", "cut", "unknown", "reaches"
+    row: int
+    edge: float
+    lag: int
+    decades: float  # what is left there
+    beyond: float  # and a step further
+
+
+def find_marks(rows: Sequence[SeenRow], lanes: Sequence[Sequence[int]]) -> tuple[Mark, ...]:
+    """Find the flag of each direction.
+
+    Args:
+        rows: of the picture.
+        lanes: rows in the order in which a gradient goes through them, such as a decoder's and then its encoder's.
+    """
+    found: dict[Way, list[_End]] = {}
+    for lane in lanes:
+        end = _end(rows, lane)
+        if end is not None:
+            found.setdefault(rows[lane[-1]].way, []).append(end)
+    both = len(found) > 1
+    return tuple(_mark(rows, ends, way, both=both) for way, ends in found.items())
+
+
+def _end(rows: Sequence[SeenRow], lane: Sequence[int]) -> _End | None:
+    """Walk along a lane to the mark."""
+    chain = [
+        (row, t, float(rows[row].left[t]))
+        for row in lane
+        for t in sorted(_walked(rows[row]), key=lambda t, row=row: rows[row].lags[t])  # type: ignore[misc]
+    ]
+    if not chain:
+        return None
+    first = next((at for at, (_, _, left) in enumerate(chain) if left >= EXPLODED), None)
+    if first is not None:
+        return _at(rows, chain, first - 1, "explodes") if first else None
+    above = [at for at, (_, _, left) in enumerate(chain) if left >= MARK]
+    if not above:
+        return None
+    last = above[-1]
+    row, _, left = chain[last]
+    if last + 1 < len(chain):
+        return _at(rows, chain, last, "unknown" if math.isnan(chain[last + 1][2]) else "dies")
+    if rows[row].cut:
+        return _at(rows, chain, last, "cut")
+    return _at(rows, chain, last, "reaches") if not math.isnan(left) else None
+
+
+def _walked(row: SeenRow) -> list[int]:
+    return [int(t) for t in row.reached.nonzero()[0]]
+
+
+def _at(rows: Sequence[SeenRow], chain: list[tuple[int, int, float]], at: int, what: str) -> _End:
+    """Stand behind a place of the chain, on the side to which the gradient goes."""
+    row, t, left = chain[at]
+    one = rows[row]
+    edge = one.segment.start + t + (0.5 if one.way == "right" else -0.5)
+    beyond = chain[at + 1][2] if at + 1 < len(chain) else one.initial
+    lag = int(one.lags[t]) + (what == "explodes")
+    return _End(what, row, edge, lag, left, beyond)
+
+
+def _mark(rows: Sequence[SeenRow], ends: list[_End], way: Way, *, both: bool) -> Mark:
+    whats = {end.what for end in ends}
+    if "explodes" in whats:  # the row that passes it first is the one to look at
+        ends = sorted((end for end in ends if end.what == "explodes"), key=lambda end: end.row)
+    text, short = _texts(rows, ends)
+    if both:
+        name = "reverse" if way == "right" else "forward"
+        text = f"{name}: {text.removesuffix(': under 1 % beyond')}"
+        short = f"{name} to lag {max(end.lag for end in ends)}" if whats == {"dies"} else f"{name}: {short}"
+    ends = sorted(ends, key=lambda end: end.row)
+    pointing = not whats <= {"reaches"}
+    texts = [(f"{one} ▸" if way == "right" else f"◂ {one}") if pointing else one for one in (text, short)]
+    return Mark(texts[0], texts[1], way, tuple((end.row, end.edge) for end in ends))
+
+
+def _texts(rows: Sequence[SeenRow], ends: list[_End]) -> tuple[str, str]:
+    """Say how the lanes of one direction end, at length and in short."""
+    whats, lags = {end.what for end in ends}, [end.lag for end in ends]
+    first = ends[0]
+    if whats == {"explodes"}:
+        text = f"from here on more than ×100: lag {min(lags)}"
+        return text, f"×100 from lag {min(lags)} on"
+    if whats == {"reaches"}:
+        most = max(end.decades for end in ends)
+        return f"reaches the {_far(rows[first.row])}: {share_text(most)} left", f"reaches it: {share_text(most)} left"
+    if whats == {"cut"}:
+        most = max(end.decades for end in ends)
+        return f"cut after lag {max(lags)}, where {share_text(most)} is left", f"cut after lag {max(lags)}"
+    if whats == {"unknown"}:
+        return (
+            f"followed to lag {max(lags)} only, where {share_words(first.decades)} is left",
+            f"seen to lag {max(lags)}",
+        )
+    if whats == {"dies"} and len(set(lags)) == 1:
+        beyond = "nothing" if all(end.beyond == -math.inf for end in ends) else "under 1 %"
+        return f"credit ends at lag {lags[0]}: {beyond} beyond", f"ends at lag {lags[0]}: {beyond} beyond"
+    if whats == {"dies"} and len({rows[end.row].kind for end in ends}) == 1:
+        where = "later below" if lags[-1] > lags[0] else "earlier below"
+        return f"credit ends at lag {lags[0]} on top, {where}", f"ends at lag {lags[0]} on top, {where}"
+    by_kind = _by_kind(rows, ends)
+    names = [rows[end.row].kind if by_kind else rows[end.row].name for end in ends]
+    parts = [f"{_part(rows, end)} in {name}" for end, name in zip(ends, names, strict=True)]
+    if len(parts) > 2:
+        order = sorted(range(len(ends)), key=lambda at: (ends[at].what != "dies", ends[at].lag))
+        parts = [parts[order[0]], parts[order[-1]]]
+    longest = max(range(len(ends)), key=lambda at: (ends[at].what == "reaches", ends[at].lag))
+    return f"credit {', '.join(parts)}", f"{_part(rows, ends[longest])} in {names[longest]}"
+
+
+def _by_kind(rows: Sequence[SeenRow], ends: list[_End]) -> bool:
+    """Whether the kinds of their states tell the rows from each other."""
+    kinds = [rows[end.row].kind for end in ends]
+    return all(kinds) and len(set(kinds)) == len(kinds)
+
+
+def _part(rows: Sequence[SeenRow], end: _End) -> str:
+    return {
+        "dies": f"ends at lag {end.lag}",
+        "cut": f"is cut after lag {end.lag}",
+        "unknown": f"is followed to lag {end.lag}",
+        "reaches": f"reaches the {_far(rows[end.row])} ({share_text(end.decades)})",
+    }[end.what]
+
+
+def _far(row: SeenRow) -> str:
+    return "end" if row.way == "right" else "start"

@@ -1,0 +1,56 @@
+"""Shapes and curves in pixels from the upper left corner: the sheet's y goes up, the layout's down."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+from rnngraph.graph.layout.curves import straight
+from rnngraph.graph.layout.geometry import Box, Point
+from rnngraph.graph.layout.metrics import width_of
+from rnngraph.graph.sheet import Curve, Role, Shape
+
+
+def rectangle(identity: str, role: Role, left: float, top: float, width: float, height: float, **style: Any) -> Shape:
+    """Give a rectangle by its upper left corner."""
+    box = Box(left + width / 2, -(top + height / 2), width, height)
+    return Shape(identity, role, style.pop("form", "rectangle"), box, **{"thickness": 0.0} | style)
+
+
+def words(identity: str, role: Role, text: str, x: float, y: float, size: float, **style: Any) -> Shape:
+    """Write one line in its middle `y`, aligned at `x`."""
+    align, bold = style.get("align", "middle"), style.get("bold", False)
+    width = width_of(text, size, bold=bold) + 4
+    left = {"left": x, "middle": x - width / 2, "right": x - width}[align]
+    box = Box(left + width / 2, -y, width, size + 4)
+    return Shape(identity, role, "text", box, text, size=size, **{"ink": "ink"} | style)
+
+
+def paragraph(
+    identity: str, role: Role, lines: Sequence[str], x: float, top: float, step: float, size: float, **style: Any
+) -> Shape:
+    """Write lines below each other, from `top` downwards."""
+    wide = max(width_of(line, size, bold=style.get("bold", False)) for line in lines) + 4
+    high = step * len(lines)
+    box = Box(x + wide / 2, -(top + high / 2), wide, high)
+    return Shape(identity, role, "text", box, "\n".join(lines), size=size, align="left", leading=step / size,
+                 **{"ink": "ink"} | style)  # fmt: skip
+
+
+def path(points: Sequence[Point]) -> tuple[Point, ...]:
+    """Turn corners into a chain of straight pieces, y up."""
+    found: list[Point] = [flipped(points[0])]
+    for before, after in pairwise(points):
+        found += straight(flipped(before), flipped(after))[1:]
+    return tuple(found)
+
+
+def flipped(point: Point) -> Point:
+    """Turn a point's y around."""
+    return point[0], -point[1]
+
+
+def rule(identity: str, points: Sequence[Point], stroke: str, **style: Any) -> Curve:
+    """Draw a line."""
+    return Curve(identity, "line", "", "", path(points), stroke, head="none", **style)

@@ -1,0 +1,122 @@
+"""The rows of a picture that is seen from one loss, and the time axis that they share.
+
+In: a trace and `OneLoss`. Out: segments in the order of time, an encoder before its decoder, and rows, topmost first.
+"""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+from rnngraph.diagnosis.one_loss import INITIAL, OneLoss, Walk
+from rnngraph.graph.one_loss.model import SeenRow, Segment
+from rnngraph.trace.magnitudes import Floats
+from rnngraph.trace.model import REVERSE, RecurrenceTrace, StateTrace, Trace, parameter_of
+
+
+def axis_length(trace: Trace) -> int:
+    """Count the positions of the time axis."""
+    return sum(_lengths(trace).values())
+
+
+def _lengths(trace: Trace) -> dict[int, int]:
+    lengths: dict[int, int] = {}
+    for one in trace.recurrences:
+        lengths[one.clock] = max(lengths.get(one.clock, 0), one.timesteps)
+    return lengths
+
+
+def find_segments(trace: Trace, seen: OneLoss) -> tuple[Segment, ...]:
+    """Put the clocks behind each other: what the loss reaches later stands before what it enters."""
+    lengths = _lengths(trace)
+    waits = {walk.recurrence.clock: int(walk.lags[0]) for walk in seen.walks if walk.lags.size}
+    places = {clock: number for number, clock in enumerate(lengths)}
+    here = places[seen.clock]
+
+    def order(clock: int) -> tuple[int, int]:
+        """What is never reached stays on the side of the loss on which it was computed."""
+        if clock == seen.clock or clock in waits:
+            return 1, -waits.get(clock, 0) if clock != seen.clock else 0
+        return (0 if places[clock] < here else 2), places[clock]
+
+    clocks = sorted(lengths, key=order)
+    found, start = [], 0
+    for clock in clocks:
+        name = _stem(next(one for one in trace.recurrences if one.clock == clock), trace)
+        found.append(Segment(clock, name if len(clocks) > 1 else "", start, lengths[clock]))
+        start += lengths[clock]
+    return tuple(found)
+
+
+def find_rows(trace: Trace, seen: OneLoss, segments: tuple[Segment, ...], *, split: bool) -> tuple[SeenRow, ...]:
+    """Make a row a layer and direction, or a row a state: the last segment on top, upper layers over lower ones."""
+    walks = {walk.states: walk for walk in seen.walks}
+    order = {segment.clock: number for number, segment in enumerate(segments)}
+    rows = []
+    for one in sorted(trace.recurrences, key=lambda one: (-order[one.clock], -one.layer, one.direction == REVERSE)):
+        states = [state for state in trace.states if state.recurrence == one.name]
+        measured = {lag.state for lag in trace.lags}
+        states = [state for state in states if state.name in measured]
+        for chosen in [[state] for state in states] if split else [states] if states else []:
+            walk = walks.get(tuple(state.name for state in chosen))
+            rows.append(_row(trace, one, chosen, walk, segments[order[one.clock]], alone=len(states) == 1))
+    return tuple(rows)
+
+
+def _row(
+    trace: Trace, one: RecurrenceTrace, states: list[StateTrace], walk: Walk | None, segment: Segment, *, alone: bool
+) -> SeenRow:
+    left, lags = np.full(one.timesteps, np.nan), np.full(one.timesteps, -1)
+    reached, initial = np.zeros(one.timesteps, bool), np.nan
+    if walk is not None:
+        inside = walk.steps != INITIAL
+        left[walk.steps[inside]], lags[walk.steps[inside]] = walk.decades[inside], walk.lags[inside]
+        reached[walk.steps[inside]] = True
+        initial = float(walk.decades[-1]) if not inside[-1] else np.nan
+    kind = states[0].kind if len(states) == 1 else ""
+    name, note = _names(trace, one, states, kind, segment, alone=alone)
+    return SeenRow(
+        name, note, one, segment, tuple(state.name for state in states), kind, left, float(initial), reached, lags,
+        walk is not None and walk.cut, states[0].saturated[: one.timesteps], *_gate(trace, one, kind),
+    )  # fmt: skip
+
+
+def _names(
+    trace: Trace, one: RecurrenceTrace, states: list[StateTrace], kind: str, segment: Segment, *, alone: bool
+) -> tuple[str, str]:
+    """Name a row by what tells it from the others."""
+    same = [other for other in trace.recurrences if other.clock == one.clock]
+    cell = trace.cell_of(states[0])
+    units = parameter_of(trace, states[0], "Wh")
+    size = f", {units.shape[0]}\u00a0units" if units is not None and units.shape else ""
+    parts = [segment.name]
+    if not segment.name and len({_stem(other, trace) for other in same}) > 1:
+        parts.append(_stem(one, trace))
+    if len({other.layer for other in same}) > 1:
+        parts.append(f"layer {one.layer}")
+    if kind and (not alone or len(parts) < 2 + bool(segment.name)):
+        parts.append(kind)
+    if len({other.direction for other in same}) > 1:
+        parts.append(one.direction)
+    part = next((part for part in cell.parts if part.key == kind and kind), None)
+    words = "" if part is None else " ".join(word for word in part.label.split() if word != kind)
+    note = f"{one.timesteps} steps" if segment.name else f"{cell.title}{size}" if alone or not kind else words
+    return " ".join(part for part in parts if part) or cell.title, note
+
+
+def _stem(one: RecurrenceTrace, trace: Trace) -> str:
+    state = next((state for state in trace.states if state.recurrence == one.name), None)
+    name = state.name.rpartition(".")[0] if state is not None else ""
+    return name or re.sub(r"_l\d+(_reverse)?$", "", one.name)
+
+
+def _gate(trace: Trace, one: RecurrenceTrace, kind: str) -> tuple[str, Floats | None, bool]:
+    """Find the gate that multiplies a state of a cell of several, and whether another state of the cell has one."""
+    cell = next(cell for cell in trace.cells if cell.name == one.cell)
+    if not cell.keeps or not kind or len(cell.kinds) < 2:
+        return "", None, False
+    gate = next((gate for gate in trace.gates if gate.recurrence == one.name and gate.gate == cell.keeps), None)
+    if gate is None or np.isnan(gate.mean).all():
+        return "", None, False
+    return ("", None, True) if kind != cell.kinds[-1] else (cell.keeps, gate.mean, False)

@@ -1,0 +1,106 @@
+"""The scale of every view that is seen from one loss: what is left of it, as a colour, a text colour and a width.
+
+In: decades, the decimal logarithm of a share. Out: a `Tone`, which has a colour in light and one in dark, and pixels.
+The colour fades into the paper; one hue, the width, dots and the number say the same, so that print in grey does, too.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+
+FLOOR = -6.0  # smaller shares are drawn alike; numbers are never clipped
+MARK = -2.0  # the mark stands at 1 %, where the colours jump on purpose
+GROWTH = math.log10(3)  # a stack's lower layers rise to ×1.3, because credit sinks from above: that is no alarm
+EXPLODED = 2.0  # the mark of a gradient that grows stands at ×100
+# 16-bit numbers cannot tell less than their resolution from nothing.
+FLOORS = {"float16": math.log10(2.0**-10), "bfloat16": math.log10(2.0**-7)}
+
+# decades -> light, dark. White text needs the one at 3 % darker than half-way.
+STOPS: tuple[tuple[float, str, str], ...] = (
+    (-6.0, "#eef2f7", "#161d28"), (-4.0, "#dce5f1", "#1b2a3f"), (-2.0, "#b9cde8", "#274468"),
+    (-2.0, "#5b8fd6", "#3d86dc"), (-1.5, "#3d76c4", "#5d9fec"),
+    (-1.0, "#2563b8", "#7db8fb"), (0.0, "#0b2f6b", "#d6e9ff"),
+)  # fmt: skip
+# up to how many decades -> light, dark
+RAMP: tuple[tuple[float, str, str], ...] = (
+    (1.0, "#c2560c", "#e8792f"), (2.0, "#a63c06", "#ff9a52"), (4.0, "#862a04", "#ffb985"),
+    (math.inf, "#5e1a02", "#ffdcc2"),
+)  # fmt: skip
+# Everything else that has a colour: name -> light, dark
+THEME: dict[str, tuple[str, str]] = {
+    "paper": ("#ffffff", "#0d1117"),
+    "ink": ("#0f172a", "#f0f4f9"),
+    "muted": ("#526077", "#a7b3c4"),
+    "line": ("#8a97a8", "#74839a"),
+    "rule": ("#d5dce6", "#303b4a"),
+    "fold": ("#f6f8fb", "#131a24"),
+    "amount": ("#b4bec9", "#566273"),  # bars of other quantities, which are grey and linear
+    "middle": ("#0d1420", "#0d1420"),  # text on 1 % to 3 %
+    "faint": ("#434f63", "#a7b3c4"),  # text on less than 1 %, where muted would not be told from the box
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Tone:
+    """One step of the scale: its name in style sheets, its two colours, and the name of the colour of text on it."""
+
+    name: str
+    light: str
+    dark: str
+    text: str
+
+
+def _between(decades: float, theme: int) -> str:
+    """Mix the two stops around a value, in sRGB."""
+    low, high = next((a, b) for a, b in pairwise(STOPS) if a[0] <= decades < b[0] or b == STOPS[-1])
+    part = (decades - low[0]) / (high[0] - low[0])
+    pairs = ((int(str(low[theme])[at : at + 2], 16), int(str(high[theme])[at : at + 2], 16)) for at in (1, 3, 5))
+    return "#" + "".join(f"{round(a + (b - a) * part):02x}" for a, b in pairs)
+
+
+def _text(number: int) -> str:
+    return "faint" if number < 8 else "middle" if number == 8 else "paper"
+
+
+# Half a decade each: k0 is 1e-6 or less, k8 is 1 %, k12 is all of it; g0 begins at ×3.
+LEFT = tuple(
+    Tone(f"k{number}", _between(number / 2 - 6, 1), _between(number / 2 - 6, 2), _text(number)) for number in range(13)
+)
+GROWN = tuple(Tone(f"g{number}", light, dark, "paper") for number, (_, light, dark) in enumerate(RAMP))
+COLOURS: dict[str, tuple[str, str]] = THEME | {tone.name: (tone.light, tone.dark) for tone in (*LEFT, *GROWN)}
+
+
+def floor_of(dtype: str) -> float:
+    """Give the decades under which shares of a kind of number are drawn alike."""
+    return FLOORS.get(dtype, FLOOR)
+
+
+def tone(decades: float, *, floor: float = FLOOR) -> Tone:
+    """Choose the step of the scale: the nearest half decade on this side of 1 %. Exactly nothing is the palest."""
+    if math.isnan(decades) or decades <= floor:
+        return LEFT[0]
+    if decades >= GROWTH:
+        return next(found for found, (most, _, _) in zip(GROWN, RAMP, strict=True) if decades <= most)
+    number = round(2 * (min(decades, 0.0) + 6))
+    return LEFT[max(number, 8) if decades >= MARK else min(max(number, 0), 7)]
+
+
+def width(decades: float) -> float:
+    """Give the width of an arrow in pixels: 2 at 1 %, 7 at 100 %, more for growth; thin, as it is dotted, below."""
+    if math.isnan(decades) or decades < MARK:
+        return 1.2
+    if decades <= 0:
+        return 7 + 2.5 * decades
+    return 7 + 0.8 * min(decades, 10.0)
+
+
+def is_dotted(decades: float) -> bool:
+    """Whether an arrow is dotted: less than 1 % goes along it."""
+    return not decades >= MARK
+
+
+def colour(name: str, *, dark: bool = False) -> str:
+    """Give the hexadecimal colour of a name in a theme; what is no name is a colour already."""
+    return COLOURS[name][dark] if name in COLOURS else name

@@ -1,0 +1,131 @@
+"""What is left of every measured loss, for the page: `diagnosis/one_loss.py` as small whole numbers, and nothing anew.
+
+In comes a trace, out goes a dictionary: the axis of time, the rows of the graph, and a walk a loss and row. Decades are
+thousandths of log10, the first one and then the differences; where some are no numbers, all are written as they are:
+null is not measured, "0" exactly zero.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rnngraph.diagnosis.one_loss import INITIAL, Losses, OneLoss
+from rnngraph.graph.one_loss.choose import SeenFrom, choose
+from rnngraph.graph.one_loss.losses import bearing
+from rnngraph.graph.one_loss.model import SeenRow
+from rnngraph.graph.one_loss.rows import find_rows, find_segments
+from rnngraph.graph.one_loss.sentences import small_print
+from rnngraph.render.page.number_lists import number
+from rnngraph.trace.magnitudes import Floats, Integers
+from rnngraph.trace.model import REVERSE, RecurrenceTrace, StateTrace, Trace
+
+NUMBERS = 600_000  # that a page holds of its walks; of more losses, some are left out
+
+
+def losses(trace: Trace, seen_from: SeenFrom = None) -> dict[str, Any] | None:
+    """Lay out the losses of a trace; None where none can be looked from.
+
+    Args:
+        trace: what was recorded.
+        seen_from: the loss that the page begins with: its timestep, or the one whose credit can travel furthest.
+
+    Raises:
+        InputError: there is no such loss, or it bears nothing.
+    """
+    if (begin := choose(trace, seen_from)) is None:
+        return None
+    found = Losses(trace)
+    start = found.timesteps.index((begin.clock, begin.timestep))
+    steps = sum(one.timesteps for one in trace.recurrences)
+    numbers = _kept(len(found.timesteps), start, max(1, NUMBERS // max(1, steps)))
+    seen = [one for number in numbers if (one := found.seen_from(number)).walks]
+    seen.sort(key=lambda one: (one.clock, one.timestep))
+    segments, rows = find_segments(trace, begin), _rows(trace, begin, seen)
+    return {
+        "axis": [[one.clock, one.timesteps, one.name] for one in segments],
+        "rows": [_row(trace, one) for one in rows],
+        "seen": [_one(one, [row.states for row in rows]) for one in seen],
+        "start": next(place for place, one in enumerate(seen) if (one.clock, one.timestep) == _entered(begin)),
+        "measured": len(found.timesteps),
+        "available": trace.lags[0].available,
+        "bears": np.flatnonzero(bearing(trace, segments)).tolist(),
+        "of": small_print(trace, begin, joined="").partition(". ")[2],
+    }
+
+
+def _entered(one: OneLoss) -> tuple[int, int]:
+    return one.clock, one.timestep
+
+
+def _kept(count: int, start: int, most: int) -> list[int]:
+    """Choose at most so many losses, evenly spaced, and the one to begin with."""
+    spaced = np.linspace(0, count - 1, min(count, most)).round().astype(int).tolist()
+    return sorted({*spaced, start})
+
+
+def _rows(trace: Trace, begin: OneLoss, seen: list[OneLoss]) -> list[SeenRow]:
+    """Find the rows of the pictures that any loss ever walks."""
+    split = len({one.layer for one in trace.recurrences}) == 1
+    walked = {walk.states for one in seen for walk in one.walks}
+    return [row for row in find_rows(trace, begin, find_segments(trace, begin), split=split) if row.states in walked]
+
+
+def _row(trace: Trace, row: SeenRow) -> dict[str, Any]:
+    one = row.recurrence
+    states = [state for state in trace.states if state.name in row.states]
+    cell = next(cell for cell in trace.cells if cell.name == one.cell)
+    gate = next((gate for gate in trace.gates if gate.recurrence == one.name and gate.gate == cell.keeps), None)
+    first = states[0]
+    return {
+        "name": row.name, "note": row.note, "states": [trace.states.index(state) for state in states],
+        "kind": row.kind, "layer": one.layer, "reverse": one.direction == REVERSE, "clock": one.clock,
+        "timesteps": one.timesteps, "squashed": cell.squashed, "keeps": cell.keeps_title or cell.keeps,
+        "gate": row.gate, "plain": row.plain,
+        "gates": _series(gate.mean, one) if gate is not None else [],
+        "weights": _series(np.exp(first.gain_weights), one),
+        "activation": _series(np.exp(first.gain_activation), one),
+        "saturated": _series(first.saturated, one),
+        "sum": _sum(states, one),
+    }  # fmt: skip
+
+
+def _series(values: Floats, one: RecurrenceTrace) -> list[Any]:
+    found = [number(round(float(value), 4)) for value in values[: one.timesteps]]
+    return found if any(value is not None for value in found) else []
+
+
+def _sum(states: list[StateTrace], one: RecurrenceTrace) -> list[Any]:
+    """Give the norm of the gradient of all losses together, as a share of the largest one."""
+    joined = np.sqrt(sum(np.square(state.grad.value[: one.timesteps]) for state in states))
+    most = float(np.nanmax(np.where(np.isfinite(joined), joined, 0.0), initial=0.0))
+    return [number(round(float(value), 3)) for value in joined / most] if most > 0 else []
+
+
+def _one(seen: OneLoss, rows: list[tuple[str, ...]]) -> dict[str, Any]:
+    walks: list[Any] = [None] * len(rows)
+    for walk in seen.walks:
+        walks[rows.index(walk.states)] = {
+            "steps": _steps(walk.steps),
+            "initial": bool(walk.steps[-1] == INITIAL),
+            "lag": int(walk.lags[0]),
+            "cut": walk.cut,
+            "decades": _decades(walk.decades),
+        }
+    return {"t": seen.timestep, "clock": seen.clock, "samples": seen.samples, "walks": walks}
+
+
+def _steps(steps: Integers) -> Any:
+    """Write steps that follow one another as the first and how many; the initial state is told apart."""
+    own = steps[steps != INITIAL]
+    if len(own) < 2 or (np.abs(np.diff(own)) == 1).all():
+        return [int(own[0]), len(own)] if len(own) else [0, 0]
+    return {"each": own.tolist()}
+
+
+def _decades(decades: Floats) -> Any:
+    if np.isfinite(decades).all():
+        whole = np.round(decades * 1000).astype(np.int64)
+        return [int(whole[0]), *np.diff(whole).tolist()]
+    return {"each": [None if v != v else "0" if v == -np.inf else round(v * 1000) for v in decades.tolist()]}

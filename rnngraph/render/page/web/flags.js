@@ -1,0 +1,64 @@
+// @ts-check
+// The mark: an ink line where credit ends, through all rows, and a flag that says so.
+import { svg, tenth } from "./elements.js";
+import { markOf } from "./place.js";
+import { shareText } from "./scale.js";
+import { rows } from "./walks.js";
+
+/** @typedef {NonNullable<ReturnType<typeof markOf>>} Mark */
+
+/** @param {any} parent @param {import("./place.js").Plan} plan */
+export function drawFlags(parent, plan) {
+  const both = rows.some((row) => row.reverse);
+  for (const reverse of both ? [false, true] : [false]) {
+    const marks = marksOf(plan, reverse);
+    if (marks.length && marks.every((mark) => mark.lag <= plan.visible)) drawFlag(parent, plan, marks, reverse, both);
+  }
+}
+
+/** The marks of the rows that run one way; one that hands its credit on to an earlier recurrence has none.
+ * @param {import("./place.js").Plan} plan @param {boolean} reverse @returns {Mark[]} */
+export function marksOf(plan, reverse) {
+  const found = rows.map((row, number) => (row.reverse === reverse ? markOf(plan, number) : null)).filter((mark) => mark !== null);
+  const clocks = found.map((mark) => rows[mark.row].clock), earliest = Math.min(...clocks);
+  return found.filter((mark) => mark.kind === "dies" || mark.kind === "lost" || mark.kind === "grows" || rows[mark.row].clock === earliest);
+}
+
+/** What a flag says, in the words of the pictures. @param {Mark[]} marks @param {boolean} [short] where there is little room */
+export function saidOf(marks, short = false) {
+  const of = (/** @type {string} */ kind) => marks.filter((mark) => mark.kind === kind), left = shareText(Math.max(...marks.map((mark) => mark.left)));
+  const last = Math.max(...marks.map((mark) => mark.lag)), growing = of("grows"), first = Math.min(...growing.map((mark) => mark.lag));
+  if (growing.length) return short ? `this loss: ×100 from lag ${first} on` : `this loss's gradient passes ×100 at lag ${first}`;
+  if (of("cut").length) return short ? `this loss: cut after lag ${last}` : `this loss's credit is cut after lag ${last}, where ${left} is left`;
+  if (of("lost").length) return short ? `this loss: followed to lag ${last}` : `this loss was followed to lag ${last} only, where ${left} is left`;
+  if (of("dies").length < marks.length) return `this loss${short ? "" : "'s credit"} reaches the start: ${left} left`;
+  return ending(marks, short);
+}
+
+/** @param {Mark[]} marks @param {boolean} short */
+function ending(marks, short) {
+  const lags = marks.map((mark) => mark.lag), [top, bottom] = [lags[0], lags[lags.length - 1]], kinds = marks.map((mark) => rows[mark.row].kind);
+  const beyond = marks.every((mark) => mark.beyond === -Infinity) ? "nothing" : "under 1 %";
+  if (new Set(lags).size === 1) return short ? `this loss: ${beyond} beyond lag ${top}` : `this loss's credit ends at lag ${top}: ${beyond} beyond`;
+  const whose = short ? "this loss" : "this loss's credit";
+  if (new Set(kinds).size === 1) return `${whose} ends at lag ${top} on top, ${bottom > top ? "later" : "earlier"} below`;
+  return `${whose} ends at ${marks.map((mark) => `lag ${mark.lag} in ${rows[mark.row].kind || rows[mark.row].name}`).slice(0, 2).join(", ")}`;
+}
+
+/** @param {any} parent @param {import("./place.js").Plan} plan @param {Mark[]} marks @param {boolean} reverse @param {boolean} both */
+function drawFlag(parent, plan, marks, reverse, both) {
+  const said = saidOf(marks, plan.phone || both), size = plan.phone ? 12 : 13;
+  const name = both ? (reverse ? "reverse" : "forward") : "", brief = both && plan.phone && marks.every((mark) => mark.kind === "dies");
+  const words = brief ? `${name} to lag ${Math.max(...marks.map((mark) => mark.lag))}` : name ? `${name}: ${said.replace("this loss: ", "")}` : said;
+  const text = reverse ? `${words} ▸` : `◂ ${words}`;
+  const wide = text.length * size * 0.56 + 14, first = marks[0].x;
+  const x = Math.max(0, Math.min(plan.width - wide, reverse ? first : first - wide));
+  let d = `M${tenth(first)} 12`;
+  marks.forEach((mark, index) => {
+    const next = marks[index + 1], low = next ? plan.rowAt(mark.row) + plan.high / 2 + 23.5 : plan.rowAt(mark.row) + plan.high / 2 + 44;
+    d += `V${low}${next ? `H${tenth(next.x)}` : ""}`;
+  });
+  parent.append(svg("path", { class: "end-mark", d }));
+  parent.append(svg("rect", { class: "flag", x: tenth(x), y: 0, width: tenth(wide), height: 22, rx: 4 }),
+    svg("text", { class: "flag-text middle", "font-size": size, x: tenth(x + wide / 2), y: 15.5 }, text));
+}

@@ -1,0 +1,104 @@
+// @ts-check
+// Which steps of the picture have a column of their own, and which are folded between them.
+import { EXPLODED, MARK } from "./scale.js";
+import { axis, firstAbove, isInitial, lastAbove, partOf, positions, rows, stepAt } from "./walks.js";
+
+/** @typedef {{first: number, last: number, x: number, width: number, clock: number, offset: number}} Segment a column or a fold */
+
+
+/** The place where a row's credit ends, grows or reaches the start.
+ * @param {import("./walks.js").Walk} walk
+ * @returns {{kind: "dies" | "grows" | "starts" | "cut" | "lost" | "none", place: number}} */
+export function endOf(walk) {
+  const grown = firstAbove(walk, EXPLODED), above = lastAbove(walk, MARK), final = walk.decades.length - 1;
+  if (grown >= 0) return { kind: "grows", place: grown };
+  if (above < 0) return { kind: "none", place: -1 };
+  if (above < final) return { kind: Number.isNaN(walk.decades[above + 1]) ? "lost" : "dies", place: above };
+  return { kind: walk.cut ? "cut" : "starts", place: final };
+}
+
+/** Positions in the order of how much they matter: the loss, where credit ends, the start, then outwards from the loss.
+ * @param {import("./walks.js").Seen} seen @param {boolean} phone */
+function wanted(seen, phone) {
+  const must = [seen.position], ends = [];
+  seen.walks.forEach((walk, number) => {
+    if (!walk) return;
+    const row = rows[number], { offset } = partOf(row.clock), end = endOf(walk);
+    if (end.kind === "dies" || end.kind === "lost" || end.kind === "grows") {
+      const around = end.kind !== "grows" ? [end.place, end.place + 1] : [end.place - 1, end.place];
+      ends.push(around.filter((place) => place >= 0 && !isInitial(walk, place)).map((place) => walk.steps[place] + offset));
+    }
+  });
+  ends.sort((a, b) => Math.abs(a[0] - seen.position) - Math.abs(b[0] - seen.position));
+  if (ends.length) must.push(...ends[ends.length - 1], ...(phone ? [] : ends[0]));
+  for (const part of axis) must.push(part.offset, part.offset + part.timesteps - 1);
+  const far = axis.length > 1 ? [] : [positions - 1].filter((end) => end !== seen.position && !reaches(seen, end));
+  const rest = [];
+  const wings = seen.walks.some((walk, number) => walk && rows[number].reverse) ? [-1, 1] : [-1];
+  for (let away = 1; away <= 14; away += 1) for (const sign of wings) rest.push(seen.position + sign * away);
+  return { must: must.filter((one) => !far.includes(one)), rest };
+}
+
+/** @param {boolean} phone */
+const leastFold = (phone) => (phone ? 42 : 62);
+
+/** @param {import("./walks.js").Seen} seen @param {number} position */
+function reaches(seen, position) {
+  const [part, t] = stepAt(position);
+  return seen.walks.some((walk, number) => walk && rows[number].clock === part.clock && walk.place[t] >= 0);
+}
+
+/** Lay the columns and folds of a picture side by side.
+ * @param {import("./walks.js").Seen} seen @param {number} left @param {number} width @param {boolean} phone
+ * @returns {{segments: Segment[], column: number}} */
+export function layOut(seen, left, width, phone) {
+  const room = width - left, wide = phone ? 52 : 66, least = phone ? 44 : 52;
+  const { must, rest } = wanted(seen, phone);
+  /** @type {Set<number>} */
+  let kept = new Set();
+  const take = (/** @type {number} */ position, /** @type {number} */ each) => {
+    if (position < 0 || position >= positions || kept.has(position)) return;
+    const more = new Set(kept).add(position);
+    const found = segmentsOf(more), folds = found.filter((one) => one.last > one.first).length;
+    if ((found.length - folds) * each + folds * leastFold(phone) <= room) kept = more;
+  };
+  for (const position of must) take(position, least);
+  const most = phone ? 5 : Math.max(6, Math.floor((room * 0.8) / wide)); // of columns of their own, so that folds show their bars
+  for (const position of rest) if (kept.size < most) take(position, wide);
+  if (positions <= 14) for (let position = 0; position < positions; position += 1) take(position, least);
+  return placed(segmentsOf(kept), left, room, wide, leastFold(phone));
+}
+
+/** @param {Set<number>} kept @returns {Segment[]} */
+function segmentsOf(kept) {
+  const found = [];
+  const sorted = [...kept].sort((a, b) => a - b);
+  for (const part of axis) {
+    const { clock, offset } = part, stop = offset + part.timesteps;
+    let from = offset;
+    const add = (/** @type {number} */ first, /** @type {number} */ last) => { if (last >= first) found.push({ first, last, x: 0, width: 0, clock, offset }); };
+    for (const position of sorted) {
+      if (position < offset || position >= stop) continue;
+      add(from, position - 1); // a gap of one step is shown as it is
+      add(position, position);
+      from = position + 1;
+    }
+    add(from, stop - 1);
+  }
+  return found;
+}
+
+/** @param {Segment[]} segments @param {number} left @param {number} room @param {number} wide @param {number} narrow the least width of a fold */
+function placed(segments, left, room, wide, narrow) {
+  const folds = segments.filter((one) => one.last > one.first), full = segments.length - folds.length;
+  const roots = folds.map((one) => Math.sqrt(one.last - one.first + 1)), sum = roots.reduce((a, b) => a + b, 0);
+  const column = Math.min(folds.length ? wide : Math.min(110, room / Math.max(1, full)), (room - folds.length * narrow) / Math.max(1, full));
+  const spare = room - full * column - folds.length * narrow;
+  let x = left, fold = 0;
+  for (const one of segments) {
+    one.x = x;
+    one.width = one.last > one.first ? narrow + (spare * roots[fold++]) / sum : column;
+    x += one.width;
+  }
+  return { segments, column };
+}

@@ -1,0 +1,151 @@
+// @ts-check
+// Every loss at once: a row a loss, a column the step that feels it. A pixel shows the smallest of the steps that it covers.
+import { byId, data } from "./data.js";
+import { chosen, look } from "./loss.js";
+import { MARK, toneOf } from "./scale.js";
+import { niceStep } from "./strips.js";
+import { axis, lastAbove, lossCount, partOf, positions, rows, seenFrom } from "./walks.js";
+
+const PAD = 34, FOOT = 22;
+/** @type {HTMLCanvasElement | null} */
+let painted = null;
+let paintedFor = "", mapWidth = 0, mapHeight = 0;
+
+const colours = new Map();
+/** The colour of a class in the theme of now. @param {string} name @returns {string} */
+function colourOfTone(name) {
+  const theme = document.documentElement.dataset.theme, key = `${theme} ${name}`;
+  if (!colours.has(key)) colours.set(key, getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim());
+  return colours.get(key);
+}
+
+const roomOf = () => ({ left: PAD, wide: mapWidth - PAD - 4, tall: mapHeight - FOOT });
+const yOf = (/** @type {number} */ number) => roomOf().tall * (1 - (number + 1) / lossCount);
+
+/** What is left at every position, of the row where most is. @param {number} number */
+function lineOf(number) {
+  const seen = seenFrom(number), line = new Float64Array(positions).fill(NaN);
+  seen.walks.forEach((walk, row) => {
+    if (!walk) return;
+    const { offset } = partOf(rows[row].clock);
+    walk.steps.forEach((step, index) => { const value = walk.decades[index]; if (!(line[offset + step] >= value)) line[offset + step] = value; });
+  });
+  return line;
+}
+
+/** @param {number} ratio */
+function paint(ratio) {
+  const canvas = document.createElement("canvas"), { left, wide, tall } = roomOf();
+  canvas.width = mapWidth * ratio;
+  canvas.height = mapHeight * ratio;
+  const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+  context.scale(ratio, ratio);
+  const pixels = Math.min(positions, Math.round(wide * ratio)), each = wide / pixels, high = tall / lossCount;
+  for (let number = 0; number < lossCount; number += 1) {
+    const line = lineOf(number), y = yOf(number);
+    let from = 0, before = "";
+    for (let pixel = 0; pixel <= pixels; pixel += 1) {
+      let value = NaN;
+      if (pixel < pixels) for (let p = Math.floor((pixel * positions) / pixels); p < Math.max(Math.floor((pixel * positions) / pixels) + 1, Math.floor(((pixel + 1) * positions) / pixels)); p += 1) if (!(line[p] >= value) && !Number.isNaN(line[p])) value = line[p];
+      const tone = pixel < pixels ? toneOf(value) : "end";
+      if (tone === before) continue;
+      if (before) { context.fillStyle = colourOfTone(before); context.fillRect(left + from * each, y, (pixel - from) * each + 0.2, high + 0.2); }
+      [from, before] = [pixel, tone];
+    }
+  }
+  context.strokeStyle = colourOfTone("ink");
+  context.lineWidth = 1.5;
+  context.stroke(coastOf(left, wide / positions, high));
+  names(context, left, wide, tall);
+  painted = canvas;
+}
+
+/** The coast: where 1 % ends in the row that reaches furthest, from loss to loss. @param {number} left @param {number} each @param {number} high */
+function coastOf(left, each, high) {
+  const coast = new Path2D();
+  for (const reverse of [false, true]) {
+    let drawing = false;
+    for (let number = 0; number < lossCount; number += 1) {
+      const ends = seenFrom(number).walks.map((walk, row) => {
+        const index = walk && rows[row].reverse === reverse ? lastAbove(walk, MARK) : -1;
+        if (!walk || index < 0 || index >= walk.steps.length) return NaN;
+        return partOf(rows[row].clock).offset + walk.steps[index] + (reverse ? 1 : 0);
+      }).filter((end) => !Number.isNaN(end));
+      if (!ends.length) { drawing = false; continue; }
+      const x = left + (reverse ? Math.max(...ends) : Math.min(...ends)) * each, y = yOf(number);
+      if (drawing) coast.lineTo(x, y + high); else coast.moveTo(x, y + high);
+      coast.lineTo(x, y);
+      drawing = true;
+    }
+  }
+  return coast;
+}
+
+/** @param {CanvasRenderingContext2D} context @param {number} left @param {number} wide @param {number} tall */
+function names(context, left, wide, tall) {
+  context.fillStyle = colourOfTone("muted");
+  context.font = "11px system-ui, 'DejaVu Sans', sans-serif";
+  let free = -Infinity;
+  for (let number = lossCount - 1; number >= 0; number -= 1) {
+    const y = yOf(number) + tall / lossCount / 2 + 4;
+    const { t } = seenFrom(number), dense = tall / lossCount < 14 && number !== lossCount - 1;
+    if (y - free < (dense ? 26 : 15) || (dense && lossCount === positions && t % niceStep((30 * lossCount) / tall))) continue;
+    context.textAlign = "right";
+    context.fillText(String(t), left - 5, Math.max(9, y));
+    free = y;
+  }
+  for (const part of axis) {
+    const each = wide / positions, every = niceStep(48 / each);
+    for (let t = 0; t < part.timesteps; t += every) {
+      context.textAlign = t ? "center" : "left";
+      if (!t || (part.timesteps - t) * each > 14) context.fillText(String(t), left + (part.offset + t + (t ? 0.5 : 0)) * each, tall + 14);
+    }
+  }
+}
+
+/** @param {number} width */
+export function paintMap(width) {
+  const canvas = byId("map"), ratio = window.devicePixelRatio || 1;
+  mapWidth = width;
+  mapHeight = Math.round(Math.min(width - 8, Math.max(44, lossCount * 30))) + FOOT;
+  const key = `${width} ${ratio} ${document.documentElement.dataset.theme}`;
+  if (paintedFor !== key) { paint(ratio); paintedFor = key; }
+  if (canvas.width !== mapWidth * ratio || canvas.height !== mapHeight * ratio) Object.assign(canvas, { width: mapWidth * ratio, height: mapHeight * ratio });
+  canvas.style.width = `${mapWidth}px`;
+  canvas.style.height = `${mapHeight}px`;
+}
+
+/** Show which loss is looked from. */
+export function markMap() {
+  if (!painted) return;
+  const canvas = byId("map"), ratio = window.devicePixelRatio || 1, seen = chosen();
+  const context = canvas.getContext("2d"), { left, wide, tall } = roomOf(), high = tall / lossCount, y = yOf(seen.number);
+  context.setTransform(1, 0, 0, 1, 0, 0);
+  context.clearRect(0, 0, canvas.width, canvas.height);
+  context.drawImage(painted, 0, 0);
+  context.scale(ratio, ratio);
+  context.strokeStyle = colourOfTone("ink");
+  context.lineWidth = 2;
+  context.strokeRect(left, Math.max(1, y - 1), wide, Math.max(3, high + 1));
+  canvas.setAttribute("aria-valuemax", String(lossCount - 1));
+  canvas.setAttribute("aria-valuenow", String(seen.number));
+  canvas.setAttribute("aria-valuetext", `loss at t=${seen.t}`);
+}
+
+export function startMap() {
+  const canvas = byId("map");
+  const pick = (/** @type {PointerEvent} */ event) => {
+    const box = canvas.getBoundingClientRect(), { tall } = roomOf();
+    look(Math.floor((1 - (event.clientY - box.top) / tall) * lossCount));
+  };
+  canvas.addEventListener("pointerdown", (/** @type {PointerEvent} */ event) => { canvas.setPointerCapture(event.pointerId); pick(event); });
+  canvas.addEventListener("pointermove", (/** @type {PointerEvent} */ event) => { if (event.buttons) pick(event); });
+  canvas.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
+    const step = { ArrowUp: 1, ArrowDown: -1, PageUp: 10, PageDown: -10, Home: -lossCount, End: lossCount }[event.key];
+    if (step === undefined) return;
+    event.preventDefault();
+    look(chosen().number + step);
+  });
+  byId("map-note").textContent = `Row: a loss. Column: the step that feels it. Click or drag to see the picture from that loss. ${
+    data.losses.measured < data.losses.available ? `${data.losses.measured} of ${data.losses.available} losses were measured.` : ""}${lossCount < data.losses.measured ? ` ${lossCount} of them are in this page.` : ""}`.trim();
+}

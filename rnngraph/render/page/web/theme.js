@@ -1,0 +1,24 @@
+// @ts-check
+// Light or dark: as the system says, until somebody chooses.
+
+/** @type {(() => void)[]} */
+const painters = [];
+let theme = "auto";
+const darkSystem = matchMedia("(prefers-color-scheme: dark)");
+
+/** Call a function whenever the colours change. @param {() => void} painter */
+export function whenThemed(painter) { painters.push(painter); }
+
+export const isDark = () => document.documentElement.dataset.theme === "dark";
+
+/** @param {string} wanted "auto", "light" or "dark" */
+export function setTheme(wanted) {
+  theme = wanted;
+  document.documentElement.dataset.theme = theme === "dark" || (theme === "auto" && darkSystem.matches) ? "dark" : "light";
+  for (const painter of painters) painter();
+}
+
+export function startTheme() {
+  setTheme("auto");
+  darkSystem.addEventListener("change", () => setTheme(theme));
+}

@@ -1,0 +1,103 @@
+"""What is left at every lag, and what a step back keeps: a few lags in a table, as many as there is room for.
+
+In: what is seen from a loss. Out: rich texts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.text import Text
+
+from rnngraph.diagnosis.one_loss import INITIAL, OneLoss, Walk
+from rnngraph.diagnosis.sentences import factor_text
+from rnngraph.graph.style.left import EXPLODED, MARK
+from rnngraph.render.report.seen.levels import style
+from rnngraph.render.report.seen.rows import share_text
+from rnngraph.render.report.text import printable, spelled
+
+_COLUMN = 6
+_MOST_ROWS = 6
+_MOST_COLUMNS = 24
+_FURTHER = 2  # columns beyond the mark, at least
+
+
+@dataclass(frozen=True, slots=True)
+class LagTable:
+    """A line a row of the network, at most six; give it to a rich console."""
+
+    seen: OneLoss
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        """Lay the table out for the width of a console."""
+        walks = [walk for walk in self.seen.downwards if len(walk.steps) > 1]
+        if not walks or len(walks) > _MOST_ROWS:
+            return
+        heads = ["left"] if len(walks) == 1 else [printable(walk.name) for walk in walks]
+        room = max(map(len, ("left", "kept", *heads)))
+        room = min(room, max(options.max_width // 4, 5))
+        columns = min((options.max_width - room - 1) // _COLUMN, _MOST_COLUMNS)
+        lags = chosen_lags(walks, columns)
+        yield Text()
+        lines = [_line("lag", room, [str(lag) for lag in lags], ["dim"] * len(lags))]
+        for head, walk in zip(heads, walks, strict=True):
+            places = [_place(walk, lag) for lag in lags]
+            texts = ["" if place is None else share_text(float(walk.decades[place])) for place in places]
+            styles = ["" if place is None else style(float(walk.decades[place])) for place in places]
+            lines.append(_line(head, room, texts, styles))
+        if len(walks) == 1:
+            kept = [_kept(walks[0], lag) if lag - 1 in lags else "" for lag in lags]
+            if len([text for text in kept if text]) > 1:
+                lines.append(_line("kept", room, kept, [""] * len(lags)))
+        for line in lines:
+            line.no_wrap, line.plain = True, spelled(line.plain, ascii_only=options.ascii_only)
+            line.rstrip()
+            yield line
+
+
+def chosen_lags(walks: Sequence[Walk], columns: int) -> list[int]:
+    """Choose lags: every one up to just beyond the mark of all rows, then ever longer ones, and the last."""
+    lags = sorted({int(lag) for walk in walks for lag in walk.lags[walk.steps != INITIAL]})
+    if len(lags) <= columns:
+        return lags
+    near = min(max(_marked(walk) for walk in walks) + 2, len(lags))
+    if near + _FURTHER > columns >= near / 2 + _FURTHER:
+        near = columns - _FURTHER
+    elif near + _FURTHER > columns:  # the mark is far: steps that grow, of which each is a round share of all
+        places = {round((len(lags) - 1) ** (place / (columns - 1))) for place in range(1, columns)} | {0}
+        return [lags[place] for place in sorted(places)]
+    further, count = set[int](), columns - near
+    for place in range(1, count + 1):
+        further.add(round(near - 1 + (len(lags) - near) * (2.0**place - 1) / (2.0**count - 1)))
+    return lags[:near] + [lags[place] for place in sorted(further) if place >= near]
+
+
+def _marked(walk: Walk) -> int:
+    """Give the lag at which a row explodes, or has 1 % left; 0 where there is none."""
+    grown, last = walk.first_above(EXPLODED), walk.last_above(MARK)
+    place = last if grown is None else grown
+    return 0 if place is None else int(walk.lags[place])
+
+
+def _kept(walk: Walk, lag: int) -> str:
+    """Write what the step to a lag keeps."""
+    place = _place(walk, lag)
+    factor = walk.factor(place - 1) if place else math.nan
+    return "" if math.isnan(factor) else factor_text(factor)
+
+
+def _place(walk: Walk, lag: int) -> int | None:
+    place = lag - int(walk.lags[0])
+    return place if 0 <= place < len(walk.lags) and walk.steps[place] != INITIAL else None
+
+
+def _line(head: str, room: int, cells: list[str], styles: list[str]) -> Text:
+    name = Text(head[: 4 * room])
+    name.truncate(room, overflow="ellipsis", pad=True)
+    for text, how in zip(cells, styles, strict=True):
+        name.append(" " * max(_COLUMN - cell_len(text), 1)).append(text, style=how)
+    return name

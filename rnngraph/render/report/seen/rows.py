@@ -1,0 +1,113 @@
+"""The rows of one loss as data: for every walk what is left by timestep, and where it ends, in words.
+
+In: a `OneLoss` and its trace. Out: `Row`s, and the sum over all losses as one more.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from rnngraph.diagnosis.credit import log_norm
+from rnngraph.diagnosis.curve import LN10
+from rnngraph.diagnosis.one_loss import INITIAL, OneLoss, Walk
+from rnngraph.diagnosis.sentences import factor_text, percent, power, times_text
+from rnngraph.graph.style.left import EXPLODED, MARK
+from rnngraph.trace.magnitudes import Floats, Status
+from rnngraph.trace.model import Trace
+
+_FLAT = math.log10(2)  # of a sum that varies by less nothing can be read
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of the report: decades by timestep, NaN where nothing was walked, and where it ends: what, and at what."""
+
+    name: str
+    decades: Floats  # (own T,)
+    end: tuple[str, str]  # such as "1 % at", "lag 7"
+
+
+def row_of(walk: Walk) -> Row:
+    """Lay a walk out over time; the initial state is no step."""
+    decades = np.full(walk.recurrence.timesteps, np.nan)
+    steps = walk.steps != INITIAL
+    decades[walk.steps[steps]] = walk.decades[steps]
+    return Row(walk.name, decades, _end(walk))
+
+
+def _end(walk: Walk) -> tuple[str, str]:
+    """Say where a walk ends: at the mark, where it explodes, or with what is left at its last step."""
+    grown, last = walk.first_above(EXPLODED), walk.last_above(MARK)
+    if grown is not None:
+        return f"{times_text(EXPLODED)} at", f"lag {walk.lags[grown]}"
+    known = np.flatnonzero(~np.isnan(walk.decades) & (walk.steps != INITIAL))
+    if not known.size:
+        return "", "unmeasured"
+    if last is None:
+        return "", f"under {percent(MARK)}"
+    if last < known[-1]:
+        return f"{percent(MARK)} at", f"lag {walk.lags[last]}"
+    end = int(known[-1])
+    where = "the cut" if walk.cut and end == len(walk.steps) - 1 else f"t={walk.steps[end]}"
+    return f"at {where}", share_text(float(walk.decades[end]))
+
+
+def share_text(decades: float) -> str:
+    """Write what is left in a few characters: 100 %, 7.5 %, 1e-16, ×13."""
+    if math.isnan(decades):
+        return "-"
+    if decades == -math.inf:
+        return "0"
+    share = 10 ** min(decades, 10.0)
+    if share < 1e-3:
+        return power(decades)
+    if share >= 9.95:
+        return factor_text(share) if share < 999.5 else f"×{power(decades)}"
+    if share >= 0.0995:
+        return f"{100 * share:.0f} %"
+    if share >= 0.00995:
+        return f"{100 * share:.1f} %"
+    return f"{100 * share:.1g} %" if share < 0.0095 else "<1 %"
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """The norm of the gradient of all losses at every step, over the states of the layer that the loss enters."""
+
+    name: str
+    losses: int
+    values: Floats  # (own T,) decades; NaN where it is not known
+
+    @property
+    def flat(self) -> bool:
+        """Whether it hardly varies."""
+        return bool(np.ptp(self.known) < _FLAT)
+
+    @property
+    def known(self) -> Floats:
+        """The values that are numbers."""
+        known: Floats = self.values[np.isfinite(self.values)]
+        return known
+
+
+def sum_of(trace: Trace, seen: OneLoss) -> Sum | None:
+    """Add up what all losses bring to the states of the topmost row; None where it is one loss, or nothing is known."""
+    available = trace.lags[0].available
+    if not seen.walks or available < 2 or seen.joint:
+        return None
+    top = seen.downwards[0].recurrence
+    together = [one for one in trace.recurrences if (one.clock, one.layer) == (top.clock, top.layer)]
+    names = [one.name for one in together]
+    states = [state for state in trace.states if state.recurrence in names]
+    logs = []
+    for state in states:
+        log = np.where(state.grad.status == Status.OK, state.grad.log10, np.nan)
+        log[state.grad.status == Status.ZERO] = -np.inf
+        logs.append(log[: top.timesteps] * LN10)
+    values = log_norm(np.stack(logs)) / LN10
+    values[~top.valid.any(axis=0)] = np.nan
+    found = Sum(states[0].name if len(states) == 1 else names[0], available, values)
+    return found if found.known.size > 1 else None

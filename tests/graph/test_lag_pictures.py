@@ -1,0 +1,191 @@
+"""The pictures of the lags: colours, coast line, marks and words against factors that are known exactly."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnngraph as rg
+from rnngraph.errors import InputError
+from rnngraph.graph.charts.frame import ticks
+from rnngraph.graph.charts.lags import lag_sheet
+from rnngraph.graph.layout.metrics import width_of
+from rnngraph.graph.sheet import Shape, Sheet
+from rnngraph.graph.style.left import tone
+from rnngraph.render.picture.charts import FORMATS, chart_bytes
+from rnngraph.trace.model import Trace
+from tests.render.exact_networks import exact
+
+
+def cells(sheet: Sheet, number: int = 0) -> list[Shape]:
+    return [shape for shape in sheet.shapes if shape.role == "cell" and shape.id.startswith(f"m{number}c")]
+
+
+def pixels(sheet: Sheet, timesteps: int, losses: int, number: int = 0) -> Any:
+    """Read the map back: the name of the colour at every loss and step, "" where nothing is drawn."""
+    found = cells(sheet, number)
+    left, right = min(one.box.left for one in found), max(one.box.right for one in found)
+    low, high = min(one.box.bottom for one in found), max(one.box.top for one in found)
+    grid = np.full((losses, timesteps), "", dtype=object)
+    for loss in range(losses):
+        for t in range(timesteps):
+            x, y = left + (t + 0.5) * (right - left) / timesteps, low + (loss + 0.5) * (high - low) / losses
+            inside = [one for one in found if one.box.left < x < one.box.right and one.box.bottom < y < one.box.top]
+            assert len(inside) <= 1
+            grid[loss, t] = inside[0].fill if inside else ""
+    return grid
+
+
+def texts(sheet: Sheet) -> list[str]:
+    return [shape.text.replace("\n", " ") for shape in sheet.shapes if shape.text]
+
+
+@pytest.mark.parametrize("width", [900, 390])
+def test_a_cell_has_the_colour_of_the_known_power(width: int) -> None:
+    grid = pixels(lag_sheet(exact(0.5, timesteps=20), width=width), 20, 20)
+    for loss in range(20):
+        for t in range(20):
+            assert grid[loss, t] == ("" if t > loss else tone((loss - t) * np.log10(0.5)).name)
+
+
+def test_in_reverse_a_loss_is_felt_at_later_steps() -> None:
+    sheet = lag_sheet(exact(0.5, timesteps=20, both=True), states=["rnn.h_l0_reverse"])
+    grid = pixels(sheet, 20, 20)
+    assert all(grid[loss, t] == ("" if t < loss else tone((t - loss) * np.log10(0.5)).name)
+               for loss in range(20) for t in range(20))  # fmt: skip
+
+
+def test_the_coast_line_stands_behind_the_last_percent() -> None:
+    sheet = lag_sheet(exact(0.5, timesteps=20))
+    (coast,) = [curve for curve in sheet.curves if "coast" in curve.id]
+    found = cells(sheet)
+    left = min(one.box.left for one in found)
+    pitch = (max(one.box.right for one in found) - left) / 20
+    # 0.5 ** 6 is 1.6 %: the loss at 19 is felt from step 13 on; those up to 6 are felt everywhere
+    assert max(x for x, _ in coast.points) == pytest.approx(left + 13 * pitch)
+    assert min(x for x, _ in coast.points) == pytest.approx(left + 1 * pitch)
+    assert "1 % left: credit ends" in texts(sheet)
+    assert "credit ends at lag 6" in texts(sheet)
+
+
+def test_what_keeps_has_no_coast_and_what_grows_one_at_a_hundred() -> None:
+    assert not [curve for curve in lag_sheet(exact(1.0, timesteps=20)).curves if "coast" in curve.id]
+    sheet = lag_sheet(exact(1.3, timesteps=40))
+    assert "×100 at lag 18" in texts(sheet)  # 1.3 ** 18 = 112
+    assert "×100" in texts(sheet)
+    assert {one.fill for one in cells(sheet)} >= {"k12", "g0", "g1", "g2", "g3"} - {"g3"}
+
+
+def test_the_curve_is_the_known_power() -> None:
+    sheet = lag_sheet(exact(0.5, timesteps=30))
+    dots = {int(one.id.removeprefix("c0d")): one for one in sheet.shapes if one.id.startswith("c0d")}
+    assert sorted(dots) == list(range(20))  # 0.5 ** 20 is below 1e-6
+    middles = [dots[lag].box.y for lag in range(20)]
+    np.testing.assert_allclose(np.diff(middles), np.diff(middles)[0], atol=1e-6)  # a straight line on a log scale
+    assert [dots[lag].fill for lag in range(20)] == [tone(lag * np.log10(0.5)).name for lag in range(20)]
+    assert "smaller than 1e-6, down to 2e-9 at lag 29" in texts(sheet)  # 0.5 ** 29 = 1.9e-9
+
+
+def test_the_line_of_a_loss_is_outlined() -> None:
+    trace = exact(0.5, timesteps=20)
+    sheet = lag_sheet(trace, seen_from=4)
+    (outline,) = [one for one in sheet.shapes if one.id == "m0o"]
+    inside = [one for one in cells(sheet) if abs(one.box.y - outline.box.y) < 1]
+    assert {one.hint.split(":")[0] for one in inside} == {"loss at t=4"}
+    assert "Outlined: the loss at t=4." in " ".join(texts(sheet))
+    with pytest.raises(InputError, match="no loss at t=20"):
+        lag_sheet(trace, seen_from=20)
+
+
+def test_the_sentences_are_those_of_every_view() -> None:
+    sheet = lag_sheet(exact(0.5, timesteps=40))
+    assert sheet.title == "The gradient dies within 7 steps: further back, under 1 % of it is left."
+    assert sheet.description.startswith("Why: Each step back keeps half of it (×0.50)")
+    assert "Try: " in sheet.description
+
+
+@pytest.mark.parametrize("width", [900, 640, 390, 200])
+@pytest.mark.parametrize("name", ["a model", "x" * 20_000, "שלום עולם", "e\u0301" * 300, "\u202e\x1b[31m\0"])
+def test_everything_lies_inside_and_can_be_read(width: int, name: str) -> None:
+    trace = replace(exact(0.5, both=True, timesteps=12), model=name)
+    sheet = lag_sheet(trace, width=width)
+    frame = sheet.frame
+    assert frame.width == width
+    for shape in sheet.shapes:
+        if shape.text:
+            assert shape.size >= 10.5
+            wide = max(width_of(line, shape.size, bold=shape.bold) for line in shape.text.split("\n"))
+            at = {"left": shape.box.left, "middle": shape.box.x - wide / 2, "right": shape.box.right - wide}[
+                shape.align
+            ]
+            assert at >= frame.left - 1
+            assert at + wide <= frame.right + 6, shape.text
+        else:
+            assert frame.left <= shape.box.left
+            assert shape.box.right <= frame.right
+        assert frame.bottom <= shape.box.bottom
+        assert shape.box.top <= frame.top
+    ElementTree.fromstring(chart_bytes(sheet, "svg"))
+
+
+def test_a_long_sequence_stays_a_small_file() -> None:
+    trace = exact(0.9, timesteps=1500)
+    data = chart_bytes(lag_sheet(trace), "svg")
+    assert len(data) < 400_000
+    assert "32 of 1500 losses" in data.decode()
+
+
+@pytest.mark.parametrize("name", dict.fromkeys(FORMATS.values()))
+@pytest.mark.parametrize("theme", ["auto", "light", "dark"])
+def test_every_format_in_every_theme(name: str, theme: str) -> None:
+    data = chart_bytes(lag_sheet(exact(0.5, timesteps=6), theme=theme), name)
+    assert len(data) > 1000
+    if name in ("svg", "html"):
+        text = data.decode()
+        assert 'role="img"' in text
+        assert ("prefers-color-scheme" in text) == (theme == "auto")
+        assert ("#0d1117" in text) == (theme != "light")
+        assert re.search(r"<title>The gradient|<title>It ", text)
+
+
+def test_one_loss_alone_has_a_curve_and_no_map() -> None:
+    sheet = lag_sheet(exact(0.5, timesteps=20, last=True))
+    assert not cells(sheet)
+    assert "how much is left, by lag" in texts(sheet)
+    assert "one loss" in " ".join(texts(sheet))
+
+
+def test_what_cannot_be_drawn_is_said() -> None:
+    trace = exact(0.5, timesteps=6)
+    silent = rg.record((rg.nn.RNN(2, 3)(rg.Tape().input(np.ones((1, 4, 2)))) * 0.0).sum(), lags=True)
+    cases: tuple[tuple[Trace, dict[str, Any], str], ...] = (
+        (replace(trace, lags=()), {}, "the trace holds no lags"),
+        (trace, {"states": ["rnn.hh"]}, "no row 'rnn.hh'.*did you mean rnn.h"),
+        (trace, {"theme": "pink"}, "the theme 'pink'"),
+        (trace, {"width": 100}, "width"),
+        (silent, {}, "no gradient of a single loss|no loss"),
+    )
+    for one, options, words in cases:
+        with pytest.raises(InputError, match=words):
+            lag_sheet(one, **options)
+    with pytest.raises(InputError, match="format 'bmp' is unknown here"):
+        chart_bytes(lag_sheet(trace), "bmp")
+
+
+@pytest.mark.parametrize(
+    ("count", "room", "found"),
+    [
+        (60, 360, [0, 10, 20, 30, 40, 50, 59]),
+        (6, 300, [0, 1, 2, 3, 4, 5]),
+        (1, 100, [0]),
+        (0, 100, []),
+        (700, 350, [0, 100, 200, 300, 400, 500, 600, 699]),
+    ],
+)
+def test_ticks_are_round(count: int, room: float, found: list[int]) -> None:
+    assert list(ticks(count, room)) == found

@@ -1,0 +1,81 @@
+"""The scale of what is left: the stops of its table, the jump at 1 %, and that every text on it can be read."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import pytest
+
+from rnngraph.graph.style.left import GROWN, LEFT, colour, floor_of, is_dotted, tone, width
+
+
+def luminance(code: str) -> float:
+    """Relative luminance as WCAG 2.2 defines it."""
+    parts = [int(code[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def contrast(one: str, other: str) -> float:
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize(
+    ("share", "light", "dark"),
+    [
+        (1.0, "#0b2f6b", "#d6e9ff"),
+        (0.1, "#2563b8", "#7db8fb"),
+        (0.01, "#5b8fd6", "#3d86dc"),
+        (1e-4, "#dce5f1", "#1b2a3f"),
+        (1e-6, "#eef2f7", "#161d28"),
+        (1e-16, "#eef2f7", "#161d28"),
+        (0.0, "#eef2f7", "#161d28"),
+        (2.9, "#0b2f6b", "#d6e9ff"),
+        (5.0, "#c2560c", "#e8792f"),
+        (50.0, "#a63c06", "#ff9a52"),
+        (5e3, "#862a04", "#ffb985"),
+        (1e9, "#5e1a02", "#ffdcc2"),
+    ],
+)
+def test_the_stops(share: float, light: str, dark: str) -> None:
+    found = tone(math.log10(share) if share else -math.inf)
+    assert (found.light, found.dark) == (light, dark)
+
+
+def test_the_colour_jumps_at_one_percent_and_nowhere_else_as_far() -> None:
+    assert tone(-2.0).name == "k8"
+    assert tone(math.nextafter(-2.0, -3)).name == "k7"
+    steps = [abs(luminance(one.light) - luminance(other.light)) for one, other in pairwise(LEFT)]
+    assert max(range(12), key=steps.__getitem__) == 7
+
+
+def test_less_is_lighter_and_in_dark_darker() -> None:
+    light, dark = ([luminance(getattr(one, theme)) for one in LEFT] for theme in ("light", "dark"))
+    assert light == sorted(light, reverse=True)
+    assert dark == sorted(dark)
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_text_can_be_read_on_every_step(dark: bool) -> None:
+    for one in (*LEFT, *GROWN):
+        assert contrast(colour(one.name, dark=dark), colour(one.text, dark=dark)) >= 4.5, one.name
+    for name in ("ink", "muted"):
+        assert contrast(colour(name, dark=dark), colour("paper", dark=dark)) >= 4.5
+        assert contrast(colour(name, dark=dark), colour("fold", dark=dark)) >= 4.5
+
+
+def test_the_width_is_linear_in_the_logarithm() -> None:
+    assert [width(decades) for decades in (-2.0, -1.0, 0.0, 2.0)] == [2.0, 4.5, 7.0, pytest.approx(8.6)]
+    assert width(-2.1) == width(-math.inf) == 1.2
+    assert is_dotted(-2.1)
+    assert is_dotted(math.nan)
+    assert not is_dotted(-2.0)
+
+
+def test_a_short_number_format_has_a_higher_floor() -> None:
+    assert tone(-3.4, floor=floor_of("float16")).name == "k0"
+    assert tone(-2.9, floor=floor_of("float16")).name != "k0"
+    assert tone(-2.2, floor=floor_of("bfloat16")).name == "k0"
+    assert floor_of("float64") == -6

@@ -1,0 +1,64 @@
+"""The modules of the page: which order they come in, that every one is needed, and that no two give a name."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from rnngraph.render.page import assets
+
+ROOT = Path(__file__).parents[3]
+WEB = ROOT / "rnngraph/render/page/web"
+TSC = ROOT / ".venv/web/node_modules/typescript/bin/tsc"
+DECLARED = re.compile(r"^(?:async )?(?:function\*?|const|let|class) ([\w$]+)", re.MULTILINE)
+
+
+def test_every_module_is_part_of_the_page() -> None:
+    assert {path.relative_to(WEB).as_posix() for path in WEB.rglob("*.js")} == set(assets.modules())
+
+
+def test_a_module_comes_after_those_that_it_imports() -> None:
+    order = assets.modules()
+    for place, name in enumerate(order):
+        for path in re.findall(r'^import .* from "(.*)";$', assets.asset(name), re.MULTILINE):
+            needed = (WEB / name).parent.joinpath(path).resolve().relative_to(WEB).as_posix()
+            assert order.index(needed) < place, f"{name} needs {needed}"
+
+
+def test_no_two_modules_declare_a_name() -> None:
+    found = Counter(name for module in assets.modules() for name in DECLARED.findall(assets.plain(module)))
+    assert [name for name, count in found.items() if count > 1] == []
+
+
+def test_nothing_is_left_of_a_module_in_the_script() -> None:
+    assert not re.search(r"^(import|export) ", assets.script(), re.MULTILINE)
+
+
+def test_modules_that_import_each_other_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = {"start.js": 'import { b } from "./b.js";\n', "b.js": 'import { a } from "./start.js";\n'}
+    monkeypatch.setattr(assets, "asset", texts.__getitem__)
+    assets.modules.cache_clear()
+    try:
+        with pytest.raises(ValueError, match=r"start\.js -> b\.js -> start\.js"):
+            assets.modules()
+    finally:
+        assets.modules.cache_clear()
+
+
+@pytest.mark.parametrize("path", sorted(WEB.rglob("*.js")), ids=lambda path: path.name)
+def test_a_module_is_checked_and_short(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text.startswith("// @ts-check\n// ")  # and says what it is for
+    assert len(text.splitlines()) <= 250
+
+
+@pytest.mark.skipif(not TSC.exists() or shutil.which("node") is None, reason="no type checker is installed")
+def test_the_type_checker_finds_nothing() -> None:
+    command = ["node", str(TSC), "-p", str(ROOT / "tools/web/tsconfig.json"), "--pretty", "false"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout == ""

@@ -1,0 +1,96 @@
+"""How long the page takes at 5,000 steps, in time of its main thread alone, so that a busy machine does not count."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import rnngraph as rg
+from rnngraph.graph.draw import draw
+from rnngraph.render.page.html import html
+from tests.graph.mock_networks import every_step, fed
+from tests.render.browser import Opened
+from tests.render.page.opened import browser
+
+__all__ = ["browser"]
+
+STEPS, FRAMES, MOST = 5_000, 40, 16.0  # milliseconds a frame
+FRAME = """async ([source, frames]) => {
+    const act = eval(source);
+    for (let frame = 0; frame < frames; frame += 1) { act(frame); await new Promise(requestAnimationFrame); }
+}"""
+WHEEL = "(frame) => document.getElementById('view').dispatchEvent(new WheelEvent('wheel', {%s, clientX: 500,"
+WHEEL += " clientY: 400, bubbles: true, cancelable: true}))"
+PAN, ZOOM = WHEEL % "deltaX: frame < 20 ? -60 : 60", WHEEL % "deltaY: frame % 2 ? 25 : -25"
+
+
+@cache
+def page() -> str:
+    h = rg.nn.RNN(8, 16, init="orthogonal", gain=0.999, seed=1)(fed(rg.Tape(), STEPS, 8, scale=0.05, batch=2))
+    return html(draw(rg.record(every_step(h), lags=True), steps="all"))
+
+
+@pytest.fixture(scope="module")
+def opened(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Opened:
+    return Opened(browser, tmp_path_factory.mktemp("speed") / "long.html", page(), bypass_csp=True)
+
+
+def time_of(one: Opened) -> Callable[[], float]:
+    """Measure what the main thread has been busy, in milliseconds."""
+    session = one.context.new_cdp_session(one.page)
+    session.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+    def total() -> float:
+        found = {one["name"]: one["value"] for one in session.send("Performance.getMetrics")["metrics"]}
+        return 1000 * float(found["TaskDuration"])
+
+    return total
+
+
+@pytest.mark.parametrize("move", [PAN, ZOOM], ids=["pan", "zoom"])
+@pytest.mark.parametrize("away", [0, 5, 30], ids=["near", "far", "whole"])
+def test_a_frame_of_panning_and_zooming(opened: Opened, away: int, move: str) -> None:
+    one = opened
+    one.open_every_step()
+    one.page.click("#every")
+    for _ in range(away):
+        one.page.click("#out")
+    one.page.wait_for_timeout(400)
+    total = time_of(one)
+    before = total()
+    one.page.evaluate(FRAME, [move, FRAMES])
+    assert (total() - before) / FRAMES < MOST
+    assert one.count("#world *") < 3_000
+    one.page.click("#fit")
+
+
+def test_the_first_paint_comes_within_a_second(browser: Any, tmp_path: Path) -> None:
+    paint = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? Infinity"
+    times = []
+    for number in range(3):
+        one = Opened(browser, tmp_path / f"{number}.html", page())
+        one.page.wait_for_timeout(500)
+        times.append(float(one.page.evaluate(paint)))
+        one.context.close()
+    assert min(times) < 1_000
+
+
+def test_far_out_a_step_is_a_column_of_pixels_in_the_colour_of_what_is_left(opened: Opened) -> None:
+    one = opened
+    one.open_every_step()
+    one.page.click("#every")
+    one.page.click("#fit")
+    one.page.wait_for_timeout(600)
+    colours = """(() => { const canvas = document.getElementById('far'), context = canvas.getContext('2d');
+        const hex = getComputedStyle(document.documentElement).getPropertyValue('--k0').trim();
+        const wanted = [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
+        const { data } = context.getImageData(0, 0, canvas.width, canvas.height);
+        let found = 0;
+        for (let at = 0; at < data.length; at += 4) found += wanted.every((part, index) => data[at + index] === part);
+        return found; })()"""
+    floors = one.page.evaluate(colours)
+    assert floors > 5_000  # of 5,000 steps nearly all are far from the loss
