@@ -114,7 +114,7 @@ class Losses:
         near = ", ".join(map(str, sorted(sorted(known, key=lambda t: abs(t - timestep))[:3])))
         raise InputError(
             f"no loss at t={timestep} was measured; the nearest are at t={near}. "
-            "Losses are chosen when a trace is recorded: --losses, or LagOptions(losses=...)."
+            "More are measured with `rnngraph trace --losses all`, or LagOptions(losses=...)."
         )
 
     def seen_from(self, number: int, *, split: bool | None = None) -> OneLoss:
