@@ -67,11 +67,11 @@ def test_boxes_and_arrows_say_what_is_left_of_the_last_loss() -> None:
 @pytest.mark.parametrize(
     ("keep", "text", "edge"),
     [
-        (0.5, "◂ credit ends at lag 6: under 1 % beyond", 22.5),  # 2^-6 is 1.6 %
-        (0.9, "reaches the start: 4.7 % left", -0.5),
-        (1.0, "reaches the start: 100 % left", -0.5),
-        (1.3, "◂ from here on more than ×100: lag 18", 11.5),  # 1.3^17 is 86, 1.3^18 112
-        (0.0, "◂ credit ends at lag 0: nothing beyond", 28.5),
+        (0.5, "◂ this loss's credit ends at lag 6: under 1 % beyond", 22.5),  # 2^-6 is 1.6 %
+        (0.9, "this loss's credit reaches the start: 4.7 % left", -0.5),
+        (1.0, "this loss's credit reaches the start: 100 % left", -0.5),
+        (1.3, "◂ this loss's gradient passes ×100 at lag 18", 11.5),  # 1.3^17 is 86, 1.3^18 112
+        (0.0, "◂ this loss's credit ends at lag 0: nothing beyond", 28.5),
     ],
 )
 def test_the_mark_stands_where_the_credit_ends(keep: float, text: str, edge: float) -> None:
@@ -184,7 +184,7 @@ def test_two_directions_have_a_flag_each_and_empty_boxes_where_no_credit_gets() 
 def test_a_cut_ends_the_walk_and_says_so() -> None:
     layer = rg.nn.RNN(16, 8, truncate=5, seed=1)
     drawing = rg.draw(recorded(every_step(layer(fed(rg.Tape(), 20)))))
-    assert flags(drawing)[0].startswith("◂ cut after lag 4, where ")
+    assert flags(drawing)[0].startswith("◂ this loss's credit is cut after lag 4, where ")
     last = [shape.hint for shape in drawing.shapes if "the recurrence is cut here" in shape.hint]
     assert len(last) == 1
     assert "lag 4" in last[0]
