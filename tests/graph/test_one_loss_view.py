@@ -288,3 +288,16 @@ def test_a_loss_that_bears_nothing_says_so() -> None:
     with pytest.raises(rg.InputError, match="the loss at t=3 bears nothing"):
         rg.draw(trace, seen_from=3)
     assert rg.draw(trace, seen_from=11).graph.seen is not None
+
+
+@pytest.mark.parametrize("keep", [0.55, 0.57, 0.58, 0.6, 0.63, 0.7])
+def test_nothing_is_folded_that_would_fit(keep: float) -> None:
+    drawing = rg.draw(seen(timesteps=60, keep=keep))
+    assert min(column.count for column in drawing.graph.columns if column.kind == "fold") > 2
+
+
+def test_what_sinks_to_a_lower_layer_is_no_loss() -> None:
+    layer = rg.nn.RNN(16, 8, num_layers=2, seed=1)
+    trace = recorded((layer(fed(rg.Tape(), 9))[:, 8] ** 2).sum())
+    for seen_from in ("last", "total"):
+        assert len(of_kind(rg.draw(trace, seen_from=seen_from, steps="all"), "loss")) == 1
