@@ -87,9 +87,12 @@ class Losses:
         self.trace = trace
         by_name = {one.state: one for one in trace.lags}
         self._lags: dict[str, list[LagTrace]] = {
-            one.name: [by_name[state.name] for state in trace.states if state.recurrence == one.name]
+            one.name: [
+                by_name[state.name] for state in trace.states if state.recurrence == one.name and state.name in by_name
+            ]
             for one in trace.recurrences
         }
+        self._measured = [one for one in trace.recurrences if self._lags[one.name]]
 
     @property
     def timesteps(self) -> tuple[tuple[int, int], ...]:
@@ -129,10 +132,10 @@ class Losses:
             split = len({one.layer for one in self.trace.recurrences}) == 1
         own = self._reference(number, clock)
         walks: list[Walk] = []
-        for one in self.trace.recurrences:
+        for one in self._measured:
             credit = self._credits[one.name]
             alive = _with_loss(credit, number)
-            if not alive.size or not self._lags[one.name]:
+            if not alive.size:
                 continue
             start, waited = credit.start[:, number], 0
             if one.clock != clock and (entered := own.get(one.layer, next(iter(own.values()), None))) is not None:
@@ -146,13 +149,13 @@ class Losses:
 
     @cached_property
     def _credits(self) -> dict[str, Credit]:
-        return {one.name: credit_of(self._lags[one.name], one.direction) for one in self.trace.recurrences}
+        return {one.name: credit_of(self._lags[one.name], one.direction) for one in self._measured}
 
     def _reference(self, number: int, clock: int) -> dict[int, Credit]:
         """Give the layers that a loss enters, topmost first."""
         found = {
             one.layer: self._credits[one.name]
-            for one in self.trace.recurrences
+            for one in self._measured
             if one.clock == clock and self._credits[one.name].alive[:, number].any()
         }
         return dict(sorted(found.items(), reverse=True))

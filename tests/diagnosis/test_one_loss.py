@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -62,3 +64,9 @@ def test_samples_that_end_before_the_loss_do_not_dilute_it() -> None:
     seen = losses.seen_from(losses.furthest())
     assert seen.samples == 1
     np.testing.assert_allclose(seen.walks[0].decades, np.arange(13) * np.log10(0.5), atol=1e-12)
+
+
+def test_a_state_without_lags_has_no_row() -> None:
+    trace = linear(0.5, bidirectional=True)
+    losses = Losses(replace(trace, lags=trace.lags[:1]))
+    assert [walk.name for walk in losses.seen_from(losses.furthest()).walks] == ["rnn.h"]

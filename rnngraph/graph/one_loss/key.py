@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rnngraph.graph.layout.metrics import width_of
+from rnngraph.graph.layout.metrics import fit, width_of
 from rnngraph.graph.one_loss.bars import Axis
 from rnngraph.graph.one_loss.boxes import METER_FROM
 from rnngraph.graph.one_loss.layout import Layout
@@ -30,6 +30,7 @@ def legend(layout: Layout, axis: Axis, y: float, shapes: list[Shape], curves: li
         wide = 24 + width_of(text, SIZE)
         if x + wide > right and x > first:
             x, y = first if layout.wide else margin, y + 18
+        text = fit(text, right - x - 25, SIZE)
         found = _swatch(f"legend{number}", kind, x, y)
         curves += [one for one in found if isinstance(one, Curve)]
         shapes += [one for one in found if isinstance(one, Shape)]
