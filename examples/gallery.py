@@ -51,7 +51,7 @@ def rnn(gain: float, **options: Any) -> Any:
 ENDS = np.arange(30) < np.arange(22, 6, -2)[:, None]
 # name -> (trace, options of the picture)
 PICTURES: dict[str, tuple[Callable[[], rg.Trace], dict[str, Any]]] = {
-    "dies": (lambda: trained(rnn(0.58), scale=0.35), {}),
+    "dies": (lambda: trained(rnn(0.58), scale=0.35), {"theme": "light"}),
     "dies-phone": (lambda: trained(rnn(0.58), scale=0.35), {"width": 390}),
     "dies-dark": (lambda: trained(rnn(0.58), scale=0.35), {"theme": "dark"}),
     "remembers": (lambda: trained(rg.nn.LSTM(16, 64, forget_bias=3.0, seed=1), last=True), {}),

@@ -90,8 +90,8 @@ def render(
 ) -> None:
     """Draw the network, and what is left of one loss step by step.
 
-    Time runs from left to right, and the gradient back. The sum over all losses looks healthy where each step hears its
-    own; --from total shows it, and so do --view rolled, --color and --no-backward.
+    Time runs from left to right, and the gradient back, step by step. The sum over all losses looks healthy where each
+    step hears its own; --from total shows it, and so do --view rolled, --color and --no-backward.
     """
     from rnngraph.cli.console import status, working
     from rnngraph.cli.output import Target, check_picture_target, write_output

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+import rnngraph
 from rnngraph.nn.affine import LINEAR
+from rnngraph.sources.demo import DemoOptions, build
 
 
 def run(*arguments: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -69,6 +71,27 @@ def test_render_writes_the_picture(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["unrolled.svg"]
 
 
+def test_render_is_seen_from_one_loss_or_from_all(tmp_path: Path) -> None:
+    for options, seen in (
+        ((), True),
+        (("--from", "2"), True),
+        (("--from", "total"), False),
+        (("--color", "gain"), False),
+    ):
+        result = run("render", "-o", "-", "--format", "json", *options, *SMALL, folder=tmp_path)
+        document = json.loads(result.stdout)
+        assert (document["seen_from"] is not None) == seen
+        if "2" in options:
+            assert document["seen_from"]["timestep"] == 2
+
+
+def test_a_run_without_lags_is_seen_from_all_and_says_how_to_get_the_other(tmp_path: Path) -> None:
+    rnngraph.record(build(DemoOptions(timesteps=4, hidden_size=3, batch=2))).save(tmp_path / "run.npz")
+    result = run("render", "run.npz", "-o", "-", "--format", "json", folder=tmp_path)
+    assert json.loads(result.stdout)["seen_from"] is None
+    assert "record(..., lags=True)" in " ".join(result.stderr.split())
+
+
 def test_render_to_stdout(tmp_path: Path) -> None:
     result = run("render", "-o", "-", "--format", "dot", *SMALL, folder=tmp_path)
     assert result.returncode == 0
@@ -105,6 +128,11 @@ def test_render_to_stdout(tmp_path: Path) -> None:
         (("render", "-o", "notes.svg"), 3, "notes.svg"),
         (("render", "-o", "folder.npz"), 3, "is a folder"),
         (("render", "--color", "pink"), 2, "pink"),
+        (("render", "--from", "never"), 2, "'never' is no loss"),
+        (("render", "--from", "99"), 2, "no loss at t=99"),
+        (("render", "--from", "last", "--color", "gain"), 2, "belongs to the sum over all losses"),
+        (("render", "--width", "150"), 2, "the width is 150"),
+        (("render", "--theme", "pink"), 2, "the theme 'pink'"),
         (("trace", "-o", "nowhere/run.npz"), 3, "the folder 'nowhere' does not exist"),
         (("trace", "-o", "run.txt"), 2, "ends in .npz"),
         (("trace", "-o", "foreign.npz"), 3, "exists and is no saved run"),

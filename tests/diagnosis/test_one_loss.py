@@ -121,3 +121,9 @@ def test_a_state_without_lags_is_left_out() -> None:
     (walk,) = losses.seen_from(losses.furthest()).walks
     assert walk.states == ("lstm.h",)
     assert walk.decades[0] == 0  # of itself, as nothing else is known
+
+
+def test_a_direction_without_lags_has_no_row() -> None:
+    trace = linear(0.5, bidirectional=True)
+    losses = Losses(replace(trace, lags=trace.lags[:1]))
+    assert [walk.name for walk in losses.seen_from(losses.furthest()).walks] == ["rnn.h"]

@@ -23,7 +23,7 @@ INSET = 8.0  # how far beside the middle of a box an arrow back begins and ends
 DEEP = 25.0  # how far its knees hang below
 LABEL = 33.0  # how far below a box the factor stands
 HEAD = 5.0  # of an arrow forward
-BENT = 54.0  # how far below a row's middle a mark goes over to the next row
+BENT = 58.0  # how far below a row's middle a mark goes over to the next row
 
 
 def curves(layout: Layout, axis: Axis) -> Iterator[Curve]:

@@ -8,11 +8,12 @@ import numpy as np
 
 from rnngraph.graph.layout.geometry import Box
 from rnngraph.graph.model import Graph
-from rnngraph.graph.one_loss.around import Under, flags, head, row_names
+from rnngraph.graph.one_loss.around import flags, head, row_names
 from rnngraph.graph.one_loss.arrows import curves
 from rnngraph.graph.one_loss.bars import axis_of
 from rnngraph.graph.one_loss.boxes import folds, headers, vertices
 from rnngraph.graph.one_loss.layout import lay_out
+from rnngraph.graph.one_loss.under import Under
 from rnngraph.graph.sheet import Sheet, Theme
 
 

@@ -6,6 +6,7 @@ In: a graph that is seen from one loss. Out: a `Layout`: a span a column, a heig
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
@@ -42,17 +43,17 @@ class Layout:
     @cached_property
     def title(self) -> list[str]:
         """The lines of the title."""
-        return balanced(one_line(self.graph.title), self._text_width, self.sizes.title[0], bold=True, most=4)
+        return balanced(one_line(self.graph.title), self._text_width, self.sizes.title[0], bold=True, most=9)
 
     @cached_property
     def why(self) -> list[str]:
         """The lines under it."""
-        return balanced(one_line(self.seen.why), self._text_width, self.sizes.why[0], most=8) if self.seen.why else []
+        return balanced(one_line(self.seen.why), self._text_width, self.sizes.why[0], most=20) if self.seen.why else []
 
     @cached_property
     def small(self) -> list[str]:
         """The grey lines."""
-        return balanced(one_line(self.seen.small), self._text_width, self.sizes.small[0], most=4)
+        return balanced(one_line(self.seen.small), self._text_width, self.sizes.small[0], most=9)
 
     @property
     def _text_width(self) -> float:
@@ -81,6 +82,8 @@ class Layout:
         found: list[Flag] = []
         top = self.small_top + len(self.small) * self.sizes.small[1] + 9.5
         for mark, text in zip(self.seen.marks, texts, strict=True):
+            if width_of(text, FLAG_TEXT, bold=True) + 20 > self.width - 2 * self.sizes.margin:
+                text = next(iter(re.findall(r"lag \d+|\S+ % left", text)), text)  # on a strip of paper the number alone
             wide = min(width_of(text, FLAG_TEXT, bold=True) + 20, self.width - 2 * self.sizes.margin)
             at = self.edge(mark.edges[0][1])
             left = at - wide if mark.way == "left" and text.startswith("◂") else at

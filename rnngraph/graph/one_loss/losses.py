@@ -24,6 +24,6 @@ def bearing(trace: Trace, segments: Sequence[Segment]) -> Booleans:
         measured = lags.losses[lags.clocks == segment.clock]
         found[segment.start + measured] = True
         if measured.size and len(measured) < lags.available:  # only some were taken
-            own = entering(trace, segment.clock)
+            own = entering(trace, segment.clock)[: segment.timesteps]
             found[segment.start : segment.start + len(own)] |= own
     return found

@@ -88,7 +88,8 @@ def _mark(rows: Sequence[SeenRow], ends: list[_End], way: Way, *, both: bool) ->
     if both:
         name = "reverse" if way == "right" else "forward"
         text = f"{name}: {text.removesuffix(': under 1 % beyond')}"
-        short = f"{name} to lag {max(end.lag for end in ends)}" if whats == {"dies"} else f"{name}: {short}"
+        last = max(end.lag for end in ends)
+        short = f"{name} to lag {last}" if whats == {"dies"} else f"{name}: {short.removeprefix('this loss: ')}"
     ends = sorted(ends, key=lambda end: end.row)
     pointing = not whats <= {"reaches"}
     texts = [(f"{one} ▸" if way == "right" else f"◂ {one}") if pointing else one for one in (text, short)]
@@ -100,25 +101,28 @@ def _texts(rows: Sequence[SeenRow], ends: list[_End]) -> tuple[str, str]:
     whats, lags = {end.what for end in ends}, [end.lag for end in ends]
     first = ends[0]
     if whats == {"explodes"}:
-        text = f"from here on more than ×100: lag {min(lags)}"
-        return text, f"×100 from lag {min(lags)} on"
+        text = f"this loss's gradient passes ×100 at lag {min(lags)}"
+        return text, f"this loss: ×100 from lag {min(lags)} on"
     if whats == {"reaches"}:
         most = max(end.decades for end in ends)
-        return f"reaches the {_far(rows[first.row])}: {share_text(most)} left", f"reaches it: {share_text(most)} left"
+        text = f"reaches the {_far(rows[first.row])}: {share_text(most)} left"
+        return f"this loss's credit {text}", f"this loss {text}"
     if whats == {"cut"}:
         most = max(end.decades for end in ends)
-        return f"cut after lag {max(lags)}, where {share_text(most)} is left", f"cut after lag {max(lags)}"
+        text = f"this loss's credit is cut after lag {max(lags)}, where {share_text(most)} is left"
+        return text, f"this loss: cut after lag {max(lags)}"
     if whats == {"unknown"}:
         return (
-            f"followed to lag {max(lags)} only, where {share_words(first.decades)} is left",
-            f"seen to lag {max(lags)}",
+            f"this loss was followed to lag {max(lags)} only, where {share_words(first.decades)} is left",
+            f"this loss: followed to lag {max(lags)}",
         )
     if whats == {"dies"} and len(set(lags)) == 1:
         beyond = "nothing" if all(end.beyond == -math.inf for end in ends) else "under 1 %"
-        return f"credit ends at lag {lags[0]}: {beyond} beyond", f"ends at lag {lags[0]}: {beyond} beyond"
+        return f"this loss's credit ends at lag {lags[0]}: {beyond} beyond", f"this loss: {beyond} beyond lag {lags[0]}"
     if whats == {"dies"} and len({rows[end.row].kind for end in ends}) == 1:
         where = "later below" if lags[-1] > lags[0] else "earlier below"
-        return f"credit ends at lag {lags[0]} on top, {where}", f"ends at lag {lags[0]} on top, {where}"
+        text = f"ends at lag {lags[0]} on top, {where}"
+        return f"this loss's credit {text}", f"this loss {text}"
     by_kind = _by_kind(rows, ends)
     names = [rows[end.row].kind if by_kind else rows[end.row].name for end in ends]
     parts = [f"{_part(rows, end)} in {name}" for end, name in zip(ends, names, strict=True)]
@@ -126,7 +130,7 @@ def _texts(rows: Sequence[SeenRow], ends: list[_End]) -> tuple[str, str]:
         order = sorted(range(len(ends)), key=lambda at: (ends[at].what != "dies", ends[at].lag))
         parts = [parts[order[0]], parts[order[-1]]]
     longest = max(range(len(ends)), key=lambda at: (ends[at].what == "reaches", ends[at].lag))
-    return f"credit {', '.join(parts)}", f"{_part(rows, ends[longest])} in {names[longest]}"
+    return f"this loss's credit {', '.join(parts)}", f"this loss {_part(rows, ends[longest])} in {names[longest]}"
 
 
 def _by_kind(rows: Sequence[SeenRow], ends: list[_End]) -> bool:

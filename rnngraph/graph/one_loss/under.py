@@ -1,0 +1,112 @@
+"""The strips under the graph, and the steps under them.
+
+In: a layout. Out: shapes and curves, and how far down they reach.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from rnngraph.graph.layout.geometry import one_line, shorten_name
+from rnngraph.graph.layout.metrics import fit, width_of, wrap
+from rnngraph.graph.one_loss.bars import Axis, amounts, bars
+from rnngraph.graph.one_loss.key import legend
+from rnngraph.graph.one_loss.layout import Layout
+from rnngraph.graph.one_loss.model import Strip
+from rnngraph.graph.one_loss.pen import paragraph, rule, words
+from rnngraph.graph.sheet import Curve, Shape
+
+STRIP = 44.0  # the height of 100 %
+AMOUNT = 12.0
+TICK = 56.0  # the least distance of two ticks
+
+
+@dataclass
+class Under:
+    """Draws strips and legend from a height downwards; `y` is how far it has come."""
+
+    layout: Layout
+    axis: Axis
+    y: float
+    shapes: list[Shape] = field(default_factory=list)
+    curves: list[Curve] = field(default_factory=list)
+
+    @property
+    def left(self) -> float:
+        """Where the bars begin."""
+        return self.layout.sizes.strip
+
+    @property
+    def right(self) -> float:
+        """Where they end."""
+        return self.layout.width - self.layout.sizes.margin
+
+    def draw(self) -> None:
+        """Draw everything that stands under the graph."""
+        margin = self.layout.sizes.margin
+        self.curves.append(rule("rule", [(margin, self.y), (self.right, self.y)], "rule"))
+        self.y += 8
+        for number, strip in enumerate(self.layout.seen.strips):
+            self._strip(strip, number)
+        self._ticks()
+        caption = next((strip.caption for strip in self.layout.seen.strips if strip.caption), "")
+        if caption:
+            room = min(self.right, 1100.0) - (self.left if self.layout.wide else margin)
+            found = wrap(caption, room, 11.5)
+            x = self.left if self.layout.wide else margin
+            self.shapes.append(paragraph("caption", "band", found, x, self.y, 15, 11.5, ink="muted"))
+            self.y += 15 * len(found)
+        self.y = legend(self.layout, self.axis, self.y + 17, self.shapes, self.curves)
+
+    def _strip(self, strip: Strip, number: int) -> None:
+        high = AMOUNT if strip.amount else STRIP
+        margin, name = self.layout.sizes.margin, one_line(strip.name)
+        if self.layout.wide:
+            texts = [name] if strip.amount else [name, strip.note, "every step to scale"]
+            room, top = self.left - margin - 34, self.y + (0 if strip.amount else 2)
+            for line, text in enumerate(texts):
+                size, style = (12.0, {"bold": not strip.amount}) if not line else (11.0, {"ink": "muted"})
+                shown = shorten_name(text, room, size) if strip.amount else fit(text, room, size, bold=not line)
+                self.shapes.append(words(f"strip{number}_{line}", "band", shown, margin, top + 7 + 13.5 * line, size,
+                                         align="left", hint=f"{name}, {strip.note}", **style))  # fmt: skip
+        else:
+            dashes = " and ".join(text for _, text in self.axis.marks)
+            text = f"{name}: {strip.note}" + ("" if strip.amount else f", every step; dashed: {dashes}")
+            self.shapes.append(words(f"strip{number}", "band", fit(text, self.right - margin, 11.5), margin, self.y + 7,
+                                     11.5, align="left", ink="muted"))  # fmt: skip
+            self.y += 17
+        foot = self.y + high
+        span = self.left, self.right
+        if strip.amount:
+            self.shapes += amounts(f"strip{number}b", strip.values, span, foot, high)
+            self.y = foot + 8
+            return
+        self.shapes += bars(f"strip{number}b", strip.values, span, foot, high, self.axis)
+        for decades, text in self.axis.marks:
+            y = foot - self.axis.share(decades) * high
+            self.curves.append(rule(f"strip{number}m{abs(decades):.0f}", [(self.left, y), (self.right, y)], "muted",
+                                    line="dashed"))  # fmt: skip
+            if self.layout.wide:
+                self.shapes.append(words(f"strip{number}n{abs(decades):.0f}", "number", text, self.left - 5, y, 11,
+                                         ink="muted", align="right"))  # fmt: skip
+        self.y = foot + 8
+
+    def _ticks(self) -> None:
+        """Write timesteps under the strips, at round distances, and the last one of every segment."""
+        total = self.layout.seen.segments[-1].stop
+        pitch, y = (self.right - self.left) / total, self.y + 3
+        taken: list[tuple[float, float]] = []
+        segments = self.layout.seen.segments
+        step = next((n * 10**e for e in range(8) for n in (1, 2, 5) if n * 10**e * pitch >= TICK), total)
+        last = segments[-1]
+        fixed = [(one, 0) for one in segments] + [(last, last.timesteps - 1)]
+        round_ones = [(one, t) for one in segments for t in range(step, one.timesteps, step)]
+        for number, (segment, t) in enumerate(dict.fromkeys([*fixed, *round_ones])):
+            text, x = f"t={t}", self.left + (segment.start + t + 0.5) * pitch
+            half = width_of(text, 10.5) / 2
+            x = min(max(x, self.left + half), self.right - half)
+            near = taken if number <= len(fixed) else [*taken[: len(fixed)], taken[-1]]  # round ones come in order
+            if all(x + half + 8 < a or x - half - 8 > b for a, b in near):
+                taken.append((x - half, x + half))
+                self.shapes.append(words(f"tick{segment.start + t}", "band", text, x, y, 10.5, ink="muted"))
+        self.y += 14

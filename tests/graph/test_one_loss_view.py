@@ -1,0 +1,303 @@
+"""The picture that is seen from one loss, against factors that are known: numbers, marks, folds, and what has none."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnngraph as rg
+from rnngraph.graph.draw import Drawing
+from rnngraph.graph.model import Vertex
+from rnngraph.graph.one_loss.texts import factor_text, share_text
+from rnngraph.trace.model import Trace
+from tests.graph.mock_networks import bidirectional, encoder_decoder, every_step, fed, recorded, remembers, three_layers
+from tests.graph.seen_traces import seen, with_lags
+from tests.traces import make_trace, with_state
+
+
+def of_kind(drawing: Drawing, kind: str) -> list[Vertex]:
+    return [vertex for vertex in drawing.graph.vertices if vertex.kind == kind]
+
+
+def flags(drawing: Drawing) -> list[str]:
+    assert drawing.graph.seen is not None
+    return [mark.text for mark in drawing.graph.seen.marks]
+
+
+def lags(drawing: Drawing) -> list[int]:
+    """Read the lags off the picture."""
+    return [int(shape.text[4:]) for shape in drawing.shapes if shape.text.startswith("lag ")]
+
+
+@pytest.mark.parametrize(
+    ("decades", "text"),
+    [
+        (0.0, "100 %"), (math.log10(1.03), "100 %"), (math.log10(0.29), "29 %"), (math.log10(0.0996), "10 %"),
+        (math.log10(0.012), "1.2 %"), (math.log10(0.00951), "1.0 %"), (math.log10(0.006), "0.6 %"),
+        (math.log10(0.0003), "0.03 %"), (-4.0, "0.01 %"), (math.log10(3e-5), "3e-5"), (-400.0, "1e-400"),
+        (-math.inf, "0"), (math.nan, "?"), (math.log10(1.3), "×1.3"), (math.log10(217), "×217"), (8.0, "×1e8"),
+        (math.log10(9.6e-8), "1e-7"),
+    ],
+)  # fmt: skip
+def test_what_is_left_is_written_in_at_most_six_signs(decades: float, text: str) -> None:
+    assert share_text(decades) == text
+
+
+@pytest.mark.parametrize(
+    ("factor", "text"),
+    [(0.5, "×0.50"), (1.0, "×1.00"), (130.0, "×130"), (2e-5, "×2e-5"), (0.0, "×0"), (math.nan, ""), (1e4, "×1e4")],
+)
+def test_what_a_step_keeps(factor: float, text: str) -> None:
+    assert factor_text(factor) == text
+
+
+def test_boxes_and_arrows_say_what_is_left_of_the_last_loss() -> None:
+    drawing = rg.draw(seen(keep=0.5))
+    assert [vertex.label for vertex in of_kind(drawing, "state")][-4:] == ["13 %", "25 %", "50 %", "100 %"]
+    shares = [vertex.share for vertex in of_kind(drawing, "state")]
+    assert [share for share in shares if share is not None][-4:] == pytest.approx(np.log10(0.5) * np.arange(3, -1, -1))
+    assert {edge.label for edge in drawing.graph.edges if edge.kind == "backward"} == {"", "×0.50"}
+    assert lags(drawing)[-3:] == [2, 1, 0]
+    assert [vertex.label for vertex in of_kind(drawing, "loss")][-2:] == ["", "L"]
+
+
+@pytest.mark.parametrize(
+    ("keep", "text", "edge"),
+    [
+        (0.5, "◂ this loss's credit ends at lag 6: under 1 % beyond", 22.5),  # 2^-6 is 1.6 %
+        (0.9, "this loss's credit reaches the start: 4.7 % left", -0.5),
+        (1.0, "this loss's credit reaches the start: 100 % left", -0.5),
+        (1.3, "◂ this loss's gradient passes ×100 at lag 18", 11.5),  # 1.3^17 is 86, 1.3^18 112
+        (0.0, "◂ this loss's credit ends at lag 0: nothing beyond", 28.5),
+    ],
+)
+def test_the_mark_stands_where_the_credit_ends(keep: float, text: str, edge: float) -> None:
+    drawing = rg.draw(seen(keep=keep))
+    assert flags(drawing) == [text]
+    assert drawing.graph.seen is not None
+    assert drawing.graph.seen.marks[0].edges == ((0, edge),)
+
+
+@pytest.mark.parametrize("width", [200, 390, 640, 900, 1400])
+@pytest.mark.parametrize("make", [lambda: seen(timesteps=60), lambda: seen("lstm", 300, 0.97), bidirectional])
+def test_a_picture_is_as_wide_as_it_was_asked_for(make: Any, width: int) -> None:
+    drawing = rg.draw(make(), width=width)
+    assert drawing.frame.width == width
+    boxes = [shape.box for shape in drawing.shapes if shape.role == "vertex"]
+    assert min(box.left for box in boxes) >= 0
+    assert max(box.right for box in boxes) <= width
+
+
+@pytest.mark.parametrize("width", [390, 900])
+def test_it_folds_around_the_place_of_death(width: int) -> None:
+    drawing = rg.draw(seen(timesteps=60, keep=0.7), width=width)  # 0.7^12 is 1.4 %, 0.7^13 0.97 %
+    shown = {column.first for column in drawing.graph.columns if column.kind == "step"}
+    assert {59, 47, 46, 0} <= shown
+    folds = [column for column in drawing.graph.columns if column.kind == "fold"]
+    assert sum(column.count for column in folds) + len(shown) == 60
+    assert min(column.count for column in folds) > 1
+
+
+def test_a_fold_has_a_bar_a_step_as_high_as_its_logarithm() -> None:
+    drawing = rg.draw(seen(timesteps=20, keep=0.5), steps="0,16:20")
+    (fold,) = of_kind(drawing, "fold")
+    bars = [shape for shape in drawing.shapes if shape.role == "bar" and shape.subject == fold.id]
+    assert len(bars) == 15
+    high = [bar.box.height for bar in bars]
+    decades = np.log10(0.5) * np.arange(18, 3, -1)
+    np.testing.assert_allclose(np.diff(high), np.diff(decades) / 6 * 46, atol=1e-9)
+    assert "4e-6 ← 6.3 %" in next(shape.hint for shape in drawing.shapes if shape.id == fold.id)
+
+
+def test_the_strip_has_every_step_to_scale() -> None:
+    drawing = rg.draw(seen(timesteps=60))
+    bars = [shape.box for shape in drawing.shapes if shape.id.startswith("strip0b_")]
+    assert len(bars) == 60
+    assert {round(box.width, 6) for box in bars} == {round(bars[0].width, 6)}
+
+
+def test_an_lstm_has_two_rows_and_its_forget_gate_on_those_of_the_cell() -> None:
+    trace = remembers(last=True)
+    drawing = rg.draw(trace)
+    assert [row.name for row in drawing.graph.rows] == ["x", "c", "h", "loss"]
+    gate = next(one for one in trace.gates if one.gate == "f")
+    labels = {edge.label for edge in drawing.graph.edges if edge.state.endswith(".c")} - {""}
+    assert labels == {f"f {mean:.2f}" for mean in gate.mean[51:60]}
+    assert {edge.label for edge in drawing.graph.edges if edge.state.endswith(".h")} == {""}
+
+
+def test_layers_of_a_stack_are_joined_unless_they_are_opened() -> None:
+    trace = three_layers(rg.nn.LSTM)
+    assert [row.name for row in rg.draw(trace).graph.rows][1:-1] == ["layer 0", "layer 1", "layer 2"]
+    opened = [row.name for row in rg.draw(trace, detail="op").graph.rows][1:-1]
+    assert opened == [f"layer {layer} {kind}" for layer in range(3) for kind in ("c", "h")]
+    assert [row.name for row in rg.draw(remembers(last=True), detail="layer").graph.rows][1:-1] == ["LSTM"]
+
+
+def test_credit_sinks_through_the_layers_at_the_loss() -> None:
+    drawing = rg.draw(three_layers())
+    here = {vertex.id: vertex for vertex in of_kind(drawing, "state") if vertex.share == 0}
+    down = [edge for edge in drawing.graph.edges if edge.kind == "backward" and edge.source in here
+            and edge.target in here]  # fmt: skip
+    assert len(down) == 2
+    assert "credit ends at lag" in flags(drawing)[0]
+    assert flags(drawing)[0].endswith("on top, later below")
+
+
+def test_an_encoder_stands_before_its_decoder_and_lags_go_on() -> None:
+    drawing = rg.draw(encoder_decoder())
+    assert drawing.graph.seen is not None
+    assert [segment.name for segment in drawing.graph.seen.segments] == ["encoder", "decoder"]
+    assert [row.name for row in drawing.graph.rows][1:-1] == ["encoder h", "decoder h"]
+    (crossing,) = [edge for edge in drawing.graph.edges if edge.label == "handover"]
+    last = next(vertex for vertex in drawing.graph.vertices if vertex.id == crossing.target)
+    assert drawing.graph.columns[last.column].first == 39
+    assert crossing.share == last.share
+    found = lags(drawing)
+    assert found[-1] == 0
+    assert found[0] == 47
+    assert found == sorted(found, reverse=True)
+    assert [vertex.label for vertex in of_kind(drawing, "initial")] == ["h0"], "that of the encoder"
+
+
+def test_two_recurrences_that_feed_no_other_have_no_handover() -> None:
+    tape = rg.Tape()
+    one = rg.nn.RNN(16, 8, seed=1, name="one")(fed(tape, 12))
+    other = rg.nn.RNN(16, 8, seed=2, name="other")(fed(tape, 9))
+    drawing = rg.draw(recorded(every_step(one) + every_step(other)))
+    assert not [edge for edge in drawing.graph.edges if edge.label == "handover"]
+
+
+def test_two_directions_have_a_flag_each_and_empty_boxes_where_no_credit_gets() -> None:
+    drawing = rg.draw(bidirectional())
+    assert drawing.graph.seen is not None
+    assert [mark.way for mark in drawing.graph.seen.marks] == ["left", "right"]
+    assert {vertex.label for vertex in of_kind(drawing, "state") if vertex.share is None} == {""}
+    forward = drawing.graph.seen.rows[0]
+    assert not forward.reached[31:].any()
+    assert forward.reached[:31].all()
+
+
+def test_a_cut_ends_the_walk_and_says_so() -> None:
+    layer = rg.nn.RNN(16, 8, truncate=5, seed=1)
+    drawing = rg.draw(recorded(every_step(layer(fed(rg.Tape(), 20)))))
+    assert flags(drawing)[0].startswith("◂ this loss's credit is cut after lag 4, where ")
+    last = [shape.hint for shape in drawing.shapes if "the recurrence is cut here" in shape.hint]
+    assert len(last) == 1
+    assert "lag 4" in last[0]
+    assert len(of_kind(drawing, "initial")) == 0
+
+
+def test_no_loss_that_is_not_there() -> None:
+    trace = remembers(last=True)
+    assert len(of_kind(rg.draw(trace), "loss")) == 1
+    assert len(of_kind(rg.draw(trace, seen_from="total", steps="all"), "loss")) == 1
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    model, x = torch.nn.LSTM(3, 4, batch_first=True), torch.randn(2, 40, 3)
+    with rg.torch.watch(model) as watched:
+        loss = model(x)[0][:, -1].pow(2).sum()
+        loss.backward()
+    assert len(of_kind(rg.draw(watched.trace(), seen_from="total", steps="all"), "loss")) == 1
+
+
+def test_masked_steps_have_no_loss_and_no_number() -> None:
+    tape = rg.Tape()
+    mask = np.arange(12) < np.array([9, 7])[:, None]
+    h = rg.nn.RNN(16, 8, seed=1)(fed(tape, 12, batch=2), mask=mask)
+    trace = recorded(every_step(h * mask[:, :, None].astype(float)))
+    drawing = rg.draw(trace, steps="all")
+    assert {drawing.graph.columns[vertex.column].first for vertex in of_kind(drawing, "loss")} == set(range(9))
+    assert [vertex.padding for vertex in of_kind(drawing, "state")] == [False] * 9 + [True] * 3
+    assert [shape.text for shape in drawing.shapes if shape.text == "padding"][:3] == ["padding"] * 3
+
+
+def test_saturated_units_have_a_meter_from_a_quarter_on() -> None:
+    trace = seen(timesteps=8)
+    saturated = np.array([0.0, 0.2, 0.25, 0.26, 0.5, 0.6, 0.9, 1.0])
+    drawing = rg.draw(with_state(trace, saturated=saturated))
+    assert len([shape for shape in drawing.shapes if shape.hint.endswith("of the units are saturated")]) >= 5
+    meters = [
+        shape.box.width for shape in drawing.shapes if shape.hint.startswith(("26%", "50%", "60%", "90%", "100%"))
+    ]
+    np.testing.assert_allclose(meters, 50 * saturated[3:])
+
+
+WORDS = ("w" * 20_000, "שלום עולם", "e\u0301\u0302\u0303" * 500, "", "\u202eabc", "x\ny", "🎉" * 40, None, "a")
+
+
+@pytest.mark.parametrize("width", [390, 900])
+def test_words_are_the_columns_and_fit_them(width: int) -> None:
+    drawing = rg.draw(seen(timesteps=9, labels=WORDS), width=width)
+    inputs = [shape for shape in drawing.shapes if shape.id.endswith("_0") and shape.role == "vertex"]
+    shown = {drawing.graph.columns[shape.column].first: shape for shape in inputs}
+    assert shown[8].text == "a"
+    for shape in inputs:
+        assert len(shape.text) <= 40 or "\u0301" in shape.text
+        assert "\n" not in shape.text
+    if 0 in shown:
+        assert shown[0].hint == "w" * 20_000
+        assert shown[0].text.endswith("…")
+
+
+def test_a_trace_without_lags_is_seen_over_all_losses() -> None:
+    trace: Trace = make_trace("tanh", 5)
+    assert rg.draw(trace).graph.seen is None
+    for wanted in ("last", 3):
+        with pytest.raises(rg.InputError, match=r"lags=True.*'total'"):
+            rg.draw(trace, seen_from=wanted)
+
+
+def test_total_is_what_it_was() -> None:
+    trace = make_trace("lstm", 20)
+    assert rg.draw(with_lags(trace), seen_from="total").sheet == rg.draw(trace).sheet
+    for options in ({"view": "rolled"}, {"color": "gain"}, {"backward": False}):
+        assert rg.draw(with_lags(trace), **options).sheet == rg.draw(trace, **options).sheet
+
+
+BAD: list[tuple[dict[str, Any], str]] = [
+    ({"seen_from": 99}, "no loss at t=99 was measured; the nearest are at t="),
+    ({"seen_from": -1}, "'last' or 'total'"),
+    ({"seen_from": "first"}, "'first' is no loss"),
+    ({"seen_from": 1.5}, "1.5 is no loss"),
+    ({"seen_from": "last", "color": "gain"}, "color 'gain' belongs to the sum over all losses"),
+    ({"seen_from": 3, "view": "rolled"}, "view 'rolled' belongs"),
+    ({"width": 199}, "the width is 199; give pixels, a whole number from 200"),
+    ({"width": True}, "the width is True"),
+    ({"width": "wide"}, "the width is 'wide'"),
+    ({"theme": "pink"}, "the theme 'pink' is unknown; choose auto, light, dark"),
+    ({"steps": "40"}, "reach outside the trace, which has 30 timesteps"),
+]
+
+
+@pytest.mark.parametrize(("options", "text"), BAD)
+def test_what_cannot_be_drawn_is_one_sentence(options: dict[str, Any], text: str) -> None:
+    with pytest.raises(rg.InputError) as caught:
+        rg.draw(seen(), **options)
+    assert text in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_loss_that_bears_nothing_says_so() -> None:
+    layer = rg.nn.RNN(16, 8, seed=1)
+    h = layer(fed(rg.Tape(), 12))
+    trace = rg.record((h[:, 11] ** 2).sum(), lags=rg.LagOptions(losses=[3, 11]))
+    with pytest.raises(rg.InputError, match="the loss at t=3 bears nothing"):
+        rg.draw(trace, seen_from=3)
+    assert rg.draw(trace, seen_from=11).graph.seen is not None
+
+
+@pytest.mark.parametrize("keep", [0.55, 0.57, 0.58, 0.6, 0.63, 0.7])
+def test_nothing_is_folded_that_would_fit(keep: float) -> None:
+    drawing = rg.draw(seen(timesteps=60, keep=keep))
+    assert min(column.count for column in drawing.graph.columns if column.kind == "fold") > 2
+
+
+def test_what_sinks_to_a_lower_layer_is_no_loss() -> None:
+    layer = rg.nn.RNN(16, 8, num_layers=2, seed=1)
+    trace = recorded((layer(fed(rg.Tape(), 9))[:, 8] ** 2).sum())
+    for seen_from in ("last", "total"):
+        assert len(of_kind(rg.draw(trace, seen_from=seen_from, steps="all"), "loss")) == 1
