@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from rnngraph.graph.draw import Drawing, draw
     from rnngraph.measure.lag_options import LagOptions
     from rnngraph.numpy.traced import trace_function
-    from rnngraph.sources import torch
+    from rnngraph.sources import jax, torch
     from rnngraph.sources.decay.measure import decay
     from rnngraph.sources.tape.context import context
     from rnngraph.sources.tape.record import record, spectrum, trial
@@ -44,11 +44,11 @@ __version__ = "0.2.0"
 __all__ = [
     "Cell", "Diagnosis", "Drawing", "DtypeError", "FileError", "Finding", "GradientError", "InputError", "LagOptions",
     "MissingToolError", "Op", "RnnGraphError", "Tape", "TapeError", "Tensor", "Trace", "VocabularyError",
-    "assert_healthy", "check", "concatenate", "context", "decay", "diagnose", "draw", "gradients", "nn", "record",
-    "render", "spectrum", "stack", "torch", "trace_function", "trial", "where",
+    "assert_healthy", "check", "concatenate", "context", "decay", "diagnose", "draw", "gradients", "jax", "nn",
+    "record", "render", "spectrum", "stack", "torch", "trace_function", "trial", "where",
 ]  # fmt: skip
 
-_MODULES = {"nn": "rnngraph.nn", "torch": "rnngraph.sources.torch"}
+_MODULES = {"jax": "rnngraph.sources.jax", "nn": "rnngraph.nn", "torch": "rnngraph.sources.torch"}
 _HOMES = {
     "rnngraph.autodiff.backward": ("gradients",),
     "rnngraph.autodiff.cell": ("Cell",),

@@ -1,0 +1,106 @@
+"""Losses of single steps walked back, many together.
+
+In: a recording and rows, (clock, timestep). Out: norms by sample at every state and input, told to whoever measures.
+Every row is walked at a size near one, and once more from a large size where a float32 has run out: what is told is
+right down to about 1e-68 of the loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rnngraph.measure.recording import FED, See
+from rnngraph.sources.jax.find import Site
+from rnngraph.trace.magnitudes import Floats, Integers
+
+if TYPE_CHECKING:
+    from rnngraph.sources.jax.recording import JaxRecording
+
+_BYTES = 2**28  # of what is kept of a chunk of rows
+_LARGE = 100  # binary orders that a second walk begins higher
+
+
+class Rows:
+    """One walk of losses over all scans of a recording."""
+
+    def __init__(self, recording: JaxRecording) -> None:
+        """Look at what there is to walk."""
+        self.recording, self.shares = recording, recording.shares
+        self.axes = tuple(layout.axes for layout in recording.layouts)
+        self.told: dict[tuple[int, str], Floats] = {}
+
+    def pull(self, rows: Sequence[tuple[int, int]], samples: dict[int, Integers], see: See) -> None:
+        """Walk all rows back, a chunk at a time, and tell the norms."""
+        size = sum(
+            one.size * one.dtype.itemsize for found in self.recording.found.values() for one in found["values"]
+        )
+        count = max(1, min(len(rows), _BYTES // max(4 * size, 1)))
+        count = -(-len(rows) // -(-len(rows) // count))  # chunks of one size, so that one program serves all
+        for low in range(0, len(rows), count):
+            chunk = rows[low : low + count]
+            padded = [*chunk, *[chunk[-1]] * (count - len(chunk))]
+            self._chunk(padded, len(chunk), low, samples, see)
+
+    def _chunk(
+        self, rows: Sequence[tuple[int, int]], real: int, low: int, samples: dict[int, Integers], see: See
+    ) -> None:
+        bits = np.array([self._bits(row) for row in rows])
+        found = self._logs(rows, bits)
+        if any((one == -np.inf).any() for one in found.values()):
+            for key, again in self._logs(rows, bits + _LARGE).items():
+                lost = (found[key] == -np.inf) & np.isfinite(again)
+                found[key] = np.where(lost, again, found[key])
+        for (number, kind, initial), logs in found.items():
+            chosen = samples[self.recording.layouts[number].batch]
+            for t in range(logs.shape[1]):
+                see(number, kind, -1 if initial else t, low, logs[:real, t][:, chosen])
+
+    def _bits(self, row: tuple[int, int]) -> int:
+        """Give the binary order that brings what enters to about one."""
+        size = float(self.shares.norms[row[0]][row[1]].max(initial=0))
+        return -int(np.frexp(size)[1]) if np.isfinite(size) and size > 0 else 0
+
+    def _logs(self, rows: Sequence[tuple[int, int]], bits: Integers) -> dict[tuple[int, str, bool], Floats]:
+        """Give logs of norms (rows, T, N) by scan and kind; of first states with one step."""
+        found = {}
+        for number, own in self._walked(rows, bits).items():
+            site = self.recording.sites[number]
+            fed = bool(self.recording.facts[number].fed)
+            parts: list[tuple[str, bool, Any]] = []
+            for place, kind in enumerate(site.kinds):
+                parts += [(kind, True, own["initial"][place][:, None]), (kind, False, own["states"][place])]
+            parts += [(FED, False, one) for one in own["read"].values() if fed]
+            for kind, initial, norms in parts:
+                wide = np.asarray(norms, np.float64)
+                wide = wide[:, ::-1] if site.flipped and not initial else wide
+                with np.errstate(divide="ignore"):
+                    log = np.log(np.where(np.isfinite(wide), wide, np.nan)) - bits[:, None, None] * np.log(2)
+                key = number, kind, initial
+                found[key] = np.logaddexp(2 * found[key], 2 * log) / 2 if key in found else log
+        return found
+
+    def _walked(self, rows: Sequence[tuple[int, int]], bits: Integers) -> Any:
+        from rnngraph.sources.jax.recording import typed
+
+        recording = self.recording
+        scales = np.ldexp(1.0, bits)
+        if recording.steps:
+            seeds = np.zeros((len(rows), len(recording.steps[0])), recording.steps[0].dtype)
+            seeds[np.arange(len(rows)), [t for _, t in rows]] = scales
+            return recording.programs.step_rows(recording.arrays, seeds, self.axes)
+        factors = {}
+        for site in recording.sites:
+            own = np.zeros((len(rows), site.length))
+            for k, (clock, t) in enumerate(rows):
+                if clock == recording.clocks[site.number]:
+                    own[k, _place(site, t)] = scales[k]
+            factors[site.number] = typed(site, own)
+        return recording.programs.rows(recording.arrays, self.shares.at, factors, self.axes)
+
+
+def _place(site: Site, t: int) -> int:
+    """Give the place of a timestep in the order of a scan's steps."""
+    return site.length - 1 - t if site.flipped else t
