@@ -14,12 +14,17 @@ from typing import Any
 import jax.numpy as jnp
 from jax.extend.core import Literal
 
-from rnngraph.sources.jax.flow import Flow, through
+from rnngraph.sources.jax.flow import Flow, Spans, through
 from rnngraph.sources.jax.walk import Path, body, called, walk
 
 _CAST = ("convert_element_type", "copy", "stop_gradient", "reduce_precision")
 _SUMS = ("add", "add_any", "scatter-add", "scatter_add")
 _WRITES = ("dynamic_update_slice", "scatter")
+# What cells of libraries call their recurrent weights, and what they carry, in their order.
+_CELLS = (
+    ({"hi", "hf", "hg", "ho"}, ("c", "h")),  # flax, both faces
+    ({"weight_hh"}, ("h", "c")),  # equinox
+)
 _LIBRARY = ("site-packages", "dist-packages")
 
 
@@ -40,12 +45,11 @@ class Carries:
 
 @dataclass(frozen=True, slots=True)
 class Weight:
-    """Where a recurrent weight stands: rows along `axis` of a leaf multiply the state."""
+    """Where a recurrent weight stands in a leaf; the numbers along `axis` are those that the state is multiplied by."""
 
     leaf: int
     axis: int
-    low: int
-    high: int
+    spans: Spans
 
 
 def inexact(variable: Any) -> bool:
@@ -59,7 +63,7 @@ def carries_of(equation: Any) -> Carries:
     jaxpr, _ = body(equation)
     first, count = equation.params["num_consts"], equation.params["num_carry"]
     sources = _sources(equation)
-    states, sums, buffers, fixed = [], [], [], []
+    found: dict[str, list[int]] = {"states": [], "sums": [], "buffers": [], "fixed": []}
     for place, (before, after) in enumerate(
         zip(jaxpr.invars[first : first + count], jaxpr.outvars[:count], strict=True)
     ):
@@ -67,12 +71,12 @@ def carries_of(equation: Any) -> Carries:
             continue
         how = _gathers(jaxpr, before, after)
         if _origin(jaxpr, after) is before:
-            fixed.append(place)
+            found["fixed"].append(place)
         elif how:
-            (sums if how in _SUMS else buffers).append(place)
+            found["sums" if how in _SUMS else "buffers"].append(place)
         elif sources[place] - {first + place}:  # nothing enters a counter
-            states.append(place)
-    return Carries(tuple(states), tuple(sums), tuple(buffers), tuple(fixed))
+            found["states"].append(place)
+    return Carries(**{name: tuple(places) for name, places in found.items()})
 
 
 def _sources(equation: Any) -> list[frozenset[int]]:
@@ -172,20 +176,20 @@ def _of_product(equation: Any, flows: Sequence[Flow]) -> Iterator[Weight]:
         if not near or not weight.leaves or len(sides[state]) != 1:
             continue
         axis = sides[1 - state][0]
-        if axis == weight.joined or axis > 1:
+        if axis == weight.joined:
             continue
         low, high = near[sides[state][0]]
-        for leaf, transposed in sorted(weight.leaves):
-            yield Weight(leaf, 1 - axis if transposed else axis, low, high)
+        for leaf, transposed, spans in sorted(weight.leaves):
+            own = 1 - axis if transposed else axis
+            start = spans[own][0]
+            yield Weight(leaf, own, (*spans[:own], (start + low, start + high), *spans[own + 1 :]))
 
 
 def step_name(equation: Any) -> str:
     """Give the name of the user's function that is the step; nothing where it is a library's."""
     about = body(equation)[0].debug_info
     name, _, place = str(getattr(about, "func_src_info", "") or "").partition(" at ")
-    if not name.isidentifier() or any(one in place for one in _LIBRARY):
-        return ""
-    return name
+    return name if name.isidentifier() and not _is_library(place) else ""
 
 
 def place_of(equation: Any) -> str:
@@ -194,14 +198,24 @@ def place_of(equation: Any) -> str:
     return str(getattr(about, "func_src_info", "") or "a function without a name")
 
 
-def kinds_of(equation: Any, states: Sequence[int]) -> tuple[str, ...]:
-    """Name the states as the user's step names them, else by their places: h, h2, h3."""
+def kinds_of(equation: Any, states: Sequence[int], weights: Sequence[str]) -> tuple[str, ...]:
+    """Name the states: as a cell that is known by the names of its recurrent weights has them, or as the user's step.
+
+    Where neither tells, they are named by their places: h, h2, h3.
+    """
+    parts = {part for name in weights for part in name.split(".")}
+    known = next((kinds for own, kinds in _CELLS if own <= parts and len(kinds) == len(states)), None)
+    if known is not None:
+        return known
     by_place = tuple("h" if not k else f"h{k + 1}" for k in range(len(states)))
-    about = body(equation)[0].debug_info
-    names, first = getattr(about, "arg_names", None) or (), equation.params["num_consts"]
-    if len(names) <= first + max(states) or "flax" in place_of(equation):
+    names, first = getattr(body(equation)[0].debug_info, "arg_names", None) or (), equation.params["num_consts"]
+    if len(names) <= first + max(states) or (_is_library(place_of(equation)) and "flax" in place_of(equation)):
         return by_place
     found = [re.split(r"[.\[\]'\"]+", names[first + one].rstrip("]'\""))[-1] for one in states]
     if len(set(found)) < len(found) or not all(one.isidentifier() for one in found):
         return by_place
     return tuple(found)
+
+
+def _is_library(place: str) -> bool:
+    return any(one in place for one in _LIBRARY)

@@ -15,7 +15,7 @@ import numpy as np
 from rnngraph.measure.recording import Array
 from rnngraph.nn import init
 from rnngraph.sources.jax.body import Weight
-from rnngraph.sources.jax.find import Site
+from rnngraph.sources.jax.sites import Site
 from rnngraph.trace.change import ORTHOGONAL, SCALE, Change
 
 SEED = 0
@@ -38,7 +38,7 @@ def changed_arrays(sites: Sequence[Site], arrays: Sequence[Any], changes: Sequen
 
 def _change(value: Array, weight: Weight, change: Change) -> bool:
     """Change the rows that multiply the state, in place; give whether that could be done."""
-    rows = np.moveaxis(value, weight.axis, 0)[weight.low : weight.high]
+    rows = np.moveaxis(value[tuple(slice(low, high) for low, high in weight.spans)], weight.axis, 0)
     if change.kind == SCALE:
         rows *= np.asarray(change.number, value.dtype)
         return True

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rnngraph.sources.jax.find import Site
+from rnngraph.sources.jax.sites import Site
 
 if TYPE_CHECKING:
     from rnngraph.sources.jax.recording import JaxRecording

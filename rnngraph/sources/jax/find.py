@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import replace
 from typing import Any
 
 from rnngraph.sources.jax.body import (
     Carries,
-    Weight,
     carries_of,
     in_chunks,
     inexact,
@@ -23,7 +21,8 @@ from rnngraph.sources.jax.body import (
     recurrent_weights,
     step_name,
 )
-from rnngraph.sources.jax.flow import Flow, through
+from rnngraph.sources.jax.flow import Flow, Spans, through
+from rnngraph.sources.jax.sites import Plan, Site
 from rnngraph.sources.jax.walk import Path, body, called, inner, walk
 
 _LOOPS = {
@@ -39,83 +38,18 @@ _LOOPS = {
 _LOOPS |= {"xla_pmap": _LOOPS["pmap"], "custom_vjp_call_jaxpr": _LOOPS["custom_vjp_call"]}
 
 
-@dataclass(frozen=True)
-class Site:
-    """A scan that is a recurrence over time. Places are among what is carried, or among the arguments of a step."""
+def find(jaxpr: Any, constants: int, weights: Sequence[bool], names: Sequence[str]) -> Plan:
+    """Look through a jaxpr.
 
-    number: int
-    equation: Any
-    name: str
-    carries: Carries
-    kinds: tuple[str, ...]
-    flipped: bool  # it reads its input turned round: its first step reads the last position
-    inputs: tuple[int, ...]  # places among what it reads step by step, where the network itself is fed that
-    below: frozenset[int]  # scans that it reads, or begins from
-    leaves: dict[int, int]  # argument of a step -> the weight that it is
-    recurrent: tuple[Weight, ...]
-
-    @property
-    def length(self) -> int:
-        """The number of steps."""
-        return int(self.equation.params["length"])
-
-    @property
-    def backward(self) -> bool:
-        """Whether the scan itself begins with the last of its steps."""
-        return bool(self.equation.params["reverse"])
-
-    @property
-    def reverse(self) -> bool:
-        """Whether the last position of the input is processed first."""
-        return self.backward != self.flipped
-
-    @property
-    def first(self) -> int:
-        """The place of the first carried value among the arguments of a step."""
-        return int(self.equation.params["num_consts"])
-
-    @property
-    def count(self) -> int:
-        """How many values are carried."""
-        return int(self.equation.params["num_carry"])
-
-    @cached_property
-    def states(self) -> tuple[int, ...]:
-        """Places of the states among what is carried."""
-        return self.carries.states
-
-    def divide(self, operands: Sequence[Any]) -> tuple[list[Any], list[Any], list[Any]]:
-        """Divide operands, or arguments of a step, into constants, what is carried, and what is read step by step."""
-        last = self.first + self.count
-        return list(operands[: self.first]), list(operands[self.first : last]), list(operands[last:])
-
-
-@dataclass(slots=True)
-class Plan:
-    """What was found in a jaxpr, by the paths of equations."""
-
-    sites: dict[Path, Site] = field(default_factory=dict)
-    entered: set[Path] = field(default_factory=set)  # equations with sites inside
-    layers: set[Path] = field(default_factory=set)  # of these, scans whose steps are layers
-    reasons: dict[str, None] = field(default_factory=dict)  # why a loop is not measured
-    notes: dict[str, None] = field(default_factory=dict)
-    unclear: dict[int, str] = field(default_factory=dict)  # site -> why its losses cannot be told apart
-
-    def __iter__(self) -> Any:
-        """Give the sites in order."""
-        return iter(self.sites.values())
-
-    @property
-    def numbered(self) -> list[Site]:
-        """The sites by number."""
-        return list(self.sites.values())
-
-
-def find(jaxpr: Any, constants: int, weights: Sequence[bool]) -> Plan:
-    """Look through a jaxpr; `weights` says which arguments are weights, `constants` how many values it closes over."""
-    finder = _Finder()
+    Args:
+        jaxpr: the loss.
+        constants: how many values it closes over.
+        weights: by argument, whether it is a weight.
+        names: of the arguments.
+    """
+    finder = _Finder(names, [_spans(one) for one in jaxpr.invars])
     flows = [
-        Flow(weights=True, leaves=frozenset([(place, False)])) if weight else Flow(data=True)
+        Flow(weights=True, leaves=frozenset([(place, False, finder.shapes[place])])) if weight else Flow(data=True)
         for place, weight in enumerate(weights)
     ]
     walk((jaxpr, [Flow(data=True)] * constants), flows, finder.visit, literal=lambda _: Flow())
@@ -123,8 +57,8 @@ def find(jaxpr: Any, constants: int, weights: Sequence[bool]) -> Plan:
 
 
 class _Finder:
-    def __init__(self) -> None:
-        self.plan = Plan()
+    def __init__(self, names: Sequence[str], shapes: Sequence[Spans]) -> None:
+        self.plan, self.names, self.shapes = Plan(), names, shapes
         self.scopes: list[str] = []
 
     def visit(self, equation: Any, flows: list[Flow], path: Path) -> Sequence[Flow]:
@@ -157,15 +91,15 @@ class _Finder:
         read = list(zip(flows[first + count :], equation.invars[first + count :], strict=True))
         if any("transpose(" in one for one in self.scopes):
             self._not(f"the backward pass of a gradient that the function takes itself ({place}): not of this loss")
+        elif not any(flow.weights for flow in flows):
+            self._not(f"the scan of {place}, which no weight reaches")
         elif nested and _are_layers(read):
             return self._layers(equation, flows, path)
         elif nested and not carries.states:
             self._not(
                 f"a loop inside lax.map or a scan that hands on nothing ({place}): its steps are no times; use vmap"
             )
-        elif carries.states and any(
-            in_chunks(body(equation)[0], *self._ends(equation, one)) for one in carries.states
-        ):
+        elif carries.states and any(in_chunks(body(equation)[0], *self._ends(equation, one)) for one in carries.states):
             self._not(
                 f"a scan over chunks of steps ({place}), whose step is a scan from the same state: a chunk is no time; "
                 "scan over single steps, with jax.checkpoint where memory is short"
@@ -196,20 +130,23 @@ class _Finder:
             return None
         return turned == {True}
 
-    def _site(
-        self, equation: Any, flows: list[Flow], path: Path, carries: Carries, *, flipped: bool
-    ) -> Sequence[Flow]:
+    def _site(self, equation: Any, flows: list[Flow], path: Path, carries: Carries, *, flipped: bool) -> Sequence[Flow]:
         number, first, count = len(self.plan.sites), equation.params["num_consts"], equation.params["num_carry"]
         before = frozenset[int]().union(*(one.sites for one in flows))
         read = flows[first + count :]
         floating = [k for k, one in enumerate(equation.invars[first + count :]) if inexact(one)]
         fed = bool(floating) and not any(read[k].sites for k in floating)
-        given = [*flows[:first], *(flow if k in carries.fixed else Flow() for k, flow in enumerate(flows[first : first + count]))]
-        leaves = {k: next(iter(one.leaves))[0] for k, one in enumerate(given) if len(one.leaves) == 1}
-        kinds = kinds_of(equation, carries.states)
+        carried = [flow if k in carries.fixed else Flow() for k, flow in enumerate(flows[first : first + count])]
+        given = [*flows[:first], *carried]
+        leaves = {k: next(iter(one.leaves))[0] for k, one in enumerate(given) if self._is_whole(one)}
+        recurrent = recurrent_weights(equation, given, carries.states)
+        names = [self.names[weight.leaf] for weight in recurrent]
+        kinds = kinds_of(equation, carries.states, names)
+        order = sorted(range(len(kinds)), key=lambda k: kinds[k] != "h")  # a trace names a recurrence by its h
+        carries = replace(carries, states=tuple(carries.states[k] for k in order))
         self.plan.sites[path] = Site(
-            number, equation, self._name(equation), carries, kinds, flipped, tuple(floating) if fed else (),
-            frozenset(one for one in before if one >= 0), leaves, recurrent_weights(equation, given, carries.states),
+            number, equation, self._name(equation, names), carries, tuple(kinds[k] for k in order), flipped, tuple(floating) if fed else (),
+            frozenset(one for one in before if one >= 0), leaves, recurrent,
         )  # fmt: skip
         self.plan.entered |= {path[:depth] for depth in range(1, len(path))}
         self._unclear(number, before, carries, equation)
@@ -250,13 +187,36 @@ class _Finder:
         ]
         return [*carried, *rest]
 
-    def _name(self, equation: Any) -> str:
+    def _is_whole(self, flow: Flow) -> bool:
+        """Whether a value is one weight, all of it."""
+        if len(flow.leaves) != 1:
+            return False
+        leaf, _, spans = next(iter(flow.leaves))
+        return spans == self.shapes[leaf]
+
+    def _name(self, equation: Any, weights: Sequence[str]) -> str:
+        """Name a scan by the scopes that it stands in, else by the user's step, else by its weights."""
         scopes = [re.sub(r"^(?:\w+\()*|\)*$", "", part) for one in self.scopes for part in one.split("/") if part]
         scopes = [one for one in scopes if one and not one.startswith("jit")]
-        name = ".".join(dict.fromkeys(scopes)) or step_name(equation) or "scan"
+        name = ".".join(dict.fromkeys(scopes)) or step_name(equation) or _owner(weights) or "scan"
         known = [one.name for one in self.plan]
         same = sum(one == name or one.startswith(f"{name}#") for one in known)
         return f"{name}#{same + 1}" if same else name
+
+
+def _owner(weights: Sequence[str]) -> str:
+    """Give what the names of weights have in common: the module that they belong to."""
+    shared = []
+    for parts in zip(*(name.split(".")[:-1] for name in weights), strict=False):
+        if len(set(parts)) > 1:
+            break
+        shared.append(parts[0])
+    name = ".".join(shared)
+    return name.rpartition("/")[0] or name
+
+
+def _spans(variable: Any) -> Spans:
+    return tuple((0, size) for size in variable.aval.shape)
 
 
 def _are_layers(read: Sequence[tuple[Flow, Any]]) -> bool:

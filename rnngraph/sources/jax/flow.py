@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
-Spans: TypeAlias = tuple[tuple[int, int], ...]
+Spans: TypeAlias = tuple[tuple[int, int], ...]  # by axis, from and to
+View: TypeAlias = tuple[int, bool, Spans]  # a part of an argument, and whether it is transposed
 NOTHING: frozenset[int] = frozenset()
 _SAME = ("convert_element_type", "copy", "copy_p", "reduce_precision", "optimization_barrier")
-_PASSED = (*_SAME, "mul", "neg", "tanh", "logistic", "select_n", "custom_jvp_call", "max", "stop_gradient")
+_PASSED = (*_SAME, "mul", "neg", "tanh", "logistic", "select_n", "custom_jvp_call", "max")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ class Flow:
     flips: frozenset[int] = NOTHING  # sizes of axes that were turned round
     mixed: frozenset[int] = NOTHING  # sizes of axes of which the order is not known
     sites: frozenset[int] = NOTHING  # scans that it comes from; -1 - n for what scan n gathers in its carry
-    leaves: frozenset[tuple[int, bool]] = frozenset()  # it is these weights side by side; whether transposed
+    leaves: frozenset[View] = frozenset()  # it is these parts of weights, side by side
     joined: int = -1  # the axis on which they are side by side
     near: Spans = ()  # by axis, where the state of the step before stands in it, with no product between
 
@@ -46,19 +47,26 @@ def through(equation: Any, flows: Sequence[Flow]) -> list[Flow]:
             mixed |= {size for size in flips if size in shape and size not in flow.flips}
     flips, mixed = _moved(equation, flows, shapes, flips, mixed)
     sites = union.union(*(one.sites for one in flows))
-    data, weights = any(one.data for one in flows), any(one.weights for one in flows)
+    data = any(one.data for one in flows)
+    weights = any(one.weights for one in flows) and equation.primitive.name != "stop_gradient"
     found = []
-    for result in equation.outvars:
+    for place, result in enumerate(equation.outvars):
         sizes = frozenset(getattr(result.aval, "shape", ()))
         one = Flow(data, weights, flips & sizes, mixed & sizes, sites)
-        leaves, joined = _leaves(equation, flows)
+        leaves, joined = _leaves(equation, flows, place)
         near = _near(equation, flows, shapes)
-        found.append(replace(one, leaves=leaves, joined=joined, near=near if len(near) == len(result.aval.shape) else ()))
+        found.append(
+            replace(one, leaves=leaves, joined=joined, near=near if len(near) == len(result.aval.shape) else ())
+        )
     return found
 
 
 def _moved(
-    equation: Any, flows: Sequence[Flow], shapes: Sequence[tuple[int, ...]], flips: frozenset[int], mixed: frozenset[int]
+    equation: Any,
+    flows: Sequence[Flow],
+    shapes: Sequence[tuple[int, ...]],
+    flips: frozenset[int],
+    mixed: frozenset[int],
 ) -> tuple[frozenset[int], frozenset[int]]:
     """Follow what an equation does to the order of positions."""
     name, params = equation.primitive.name, equation.params
@@ -76,17 +84,39 @@ def _moved(
     return flips, mixed
 
 
-def _leaves(equation: Any, flows: Sequence[Flow]) -> tuple[frozenset[tuple[int, bool]], int]:
-    """Follow weights that are only cast, transposed or put side by side."""
+def _leaves(equation: Any, flows: Sequence[Flow], result: int) -> tuple[frozenset[View], int]:
+    """Follow weights that are only cast, transposed, cut or put side by side."""
     name, first = equation.primitive.name, flows[0] if flows else Flow()
+    if not first.leaves:
+        return frozenset(), -1
     if name in _SAME or (name in ("reshape", "squeeze") and _shape(equation.invars[0]) == _shape(equation.outvars[0])):
         return first.leaves, first.joined
     if name == "transpose" and equation.params["permutation"] == (1, 0):
-        turned = frozenset((leaf, not transposed) for leaf, transposed in first.leaves)
+        turned = frozenset((leaf, not transposed, spans) for leaf, transposed, spans in first.leaves)
         return turned, 1 - first.joined if first.joined >= 0 else -1
     if name == "concatenate" and all(one.leaves and one.joined < 0 for one in flows):
-        return frozenset[tuple[int, bool]]().union(*(one.leaves for one in flows)), int(equation.params["dimension"])
+        return frozenset[View]().union(*(one.leaves for one in flows)), int(equation.params["dimension"])
+    if first.joined < 0 and len(first.leaves) == 1:
+        return _cut(equation, next(iter(first.leaves)), result), -1
     return frozenset(), -1
+
+
+def _cut(equation: Any, view: View, result: int) -> frozenset[View]:
+    """Follow a weight of which a part is taken."""
+    name, params = equation.primitive.name, equation.params
+    leaf, transposed, spans = view
+    if name == "slice" and not params["strides"]:
+        parts = list(zip(params["start_indices"], params["limit_indices"], strict=True))
+    elif name == "split":
+        low = sum(params["sizes"][:result])
+        parts = [(0, size) for size in _shape(equation.invars[0])]
+        parts[params["axis"]] = (int(low), int(low + params["sizes"][result]))
+    else:
+        return frozenset()
+    parts = parts[::-1] if transposed else parts
+    return frozenset(
+        [(leaf, transposed, tuple((a + low, a + high) for (a, _), (low, high) in zip(spans, parts, strict=True)))]
+    )
 
 
 def _near(equation: Any, flows: Sequence[Flow], shapes: Sequence[tuple[int, ...]]) -> Spans:

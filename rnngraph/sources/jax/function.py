@@ -22,7 +22,7 @@ from rnngraph.errors import InputError
 class Options:
     """How a loss function is read."""
 
-    has_aux: bool = False
+    has_aux: bool | None = False  # None: whichever it is
     per_step: Callable[[Any], Any] | None = None
 
 
@@ -84,13 +84,16 @@ def function_of(loss: Callable[..., Any], leaves: Leaves, options: Options) -> F
 
     def flat(*arrays: Any) -> list[Any]:
         returned = loss(*leaves.build(arrays))
-        if options.has_aux:
+        has_aux = options.has_aux
+        if has_aux is None:
+            has_aux = isinstance(returned, tuple | list) and len(returned) == 2
+        if has_aux:
             if not isinstance(returned, tuple | list) or len(returned) != 2:
                 raise InputError("has_aux=True says that the function returns (loss, aux), and it does not.")
             value, aux = returned
         else:
             value, aux = returned, None
-        results = [_scalar(value, has_aux=options.has_aux)]
+        results = [_scalar(value, has_aux=has_aux)]
         if options.per_step is not None:
             results.append(_steps(options.per_step(aux)))
         return results

@@ -15,8 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnngraph.errors import InputError
-from rnngraph.sources.jax.find import Site
-from rnngraph.sources.jax.steps import Axes, step
+from rnngraph.sources.jax.single import Axes
+from rnngraph.sources.jax.sites import Site
+from rnngraph.sources.jax.step import step
 from rnngraph.trace.magnitudes import Booleans
 
 FOUND, NONE = "found", "none"
@@ -33,23 +34,22 @@ class Layout:
     doubt: str = ""  # a sentence, where several axes keep apart
 
 
-def layout_of(site: Site, middle: Any, wanted: BatchAxis) -> Layout:
-    """Find the axes, or take the one that is `wanted`.
+def layout_of(site: Site, given: Sequence[Any], wanted: BatchAxis) -> Layout:
+    """Find the axes, or take the one that is `wanted`; `given` is what some steps were given.
 
     Raises:
         InputError: a state has not the axis that is wanted.
     """
-    _, carried, read = middle
-    shapes = [carried[k].shape for k in site.states]
-    inputs = [read[k].shape for k in site.inputs]
-    if wanted == NONE:
-        return Layout(1, (None,) * (len(shapes) + len(inputs)), {})
-    probe = _Probe(site, middle)
-    doubt = ""
+    _, carried, _ = given[0]
+    shapes = [tuple(carried[k].shape) for k in site.states]
+    nothing: Axes = (None,) * (len(shapes) + len(site.inputs))
+    if wanted == NONE or not shapes[0]:
+        return Layout(1, nothing, {})
+    probe, doubt = _Probe(site, given), ""
     if wanted == FOUND:
-        found = [probe.apart(k) for k in range(len(shapes))]
-        chosen = [_chosen(some, shape) for some, shape in zip(found, shapes, strict=True)]
-        if any(len(some) > 1 and len(shape) > 1 for some, shape in zip(found, shapes, strict=True)):
+        apart = [probe.apart(k) for k in range(len(shapes))]
+        chosen = _chosen(apart, shapes)
+        if None not in chosen and all(len(some) > 1 for some in apart):
             doubt = (
                 f"the step of {site.name} keeps every number apart, so that its samples were taken for the first axis "
                 "of its states; batch_axis= says another"
@@ -62,33 +62,36 @@ def layout_of(site: Site, middle: Any, wanted: BatchAxis) -> Layout:
         chosen = [axis % len(shape) for shape in shapes]
     sizes = {None if axis is None else shape[axis] for axis, shape in zip(chosen, shapes, strict=True)}
     if len(sizes) > 1 or None in sizes:
-        return Layout(1, (None,) * (len(shapes) + len(inputs)), {}, doubt)
-    batch = int(sizes.pop() or 1)
-    first = [probe.axis_of_input(k, chosen) for k in range(len(inputs))]
-    return Layout(batch, (*chosen, *first), probe.emitted(chosen), doubt)
+        return Layout(1, nothing, {}, doubt)
+    first = [probe.axis_of_input(k, chosen) for k in range(len(site.inputs))]
+    return Layout(int(sizes.pop() or 1), (*chosen, *first), probe.emitted(chosen), doubt)
 
 
-def _chosen(apart: Sequence[int], shape: tuple[int, ...]) -> int | None:
-    """Choose among axes that keep apart: the only one, else the first; of a state of one axis none."""
-    if not apart or (len(shape) == 1 and shape[0] > 1):
-        return None
-    return apart[0]
+def _chosen(apart: Sequence[Sequence[int]], shapes: Sequence[tuple[int, ...]]) -> list[int | None]:
+    """Choose among axes that keep apart: the only one, and of others one of that size; of a state of one axis none."""
+    surest = min(range(len(apart)), key=lambda k: len(apart[k]) or len(shapes[k]) + 1)
+    if not apart[surest] or (len(shapes[surest]) == 1 and shapes[surest][0] > 1):
+        return [None] * len(apart)
+    size = shapes[surest][apart[surest][0]]
+    return [
+        next((axis for axis in some if shape[axis] == size), None) for some, shape in zip(apart, shapes, strict=True)
+    ]
 
 
 class _Probe:
     """Steps with NaN in one place, all run at once."""
 
-    def __init__(self, site: Site, middle: Any) -> None:
-        constants, carried, read = middle
+    def __init__(self, site: Site, given: Sequence[Any]) -> None:
         self.site = site
         self.targets = [("carried", k) for k in site.states] + [("read", k) for k in site.inputs]
-        values = {"carried": carried, "read": read}
-        self.shapes = [values[name][k].shape for name, k in self.targets]
+        _, carried, read = given[0]
+        self.shapes = [tuple({"carried": carried, "read": read}[name][k].shape) for name, k in self.targets]
         self.poisons = [(place, axis) for place, shape in enumerate(self.shapes) for axis in range(len(shape))]
         masks = [self._masks(place) for place in range(len(self.targets))]
 
-        def function(masks: list[Any]) -> Any:
-            now = {name: list(some) for name, some in values.items()}
+        def function(masks: list[Any], given: Any) -> Any:
+            constants, carried, read = given
+            now = {"carried": list(carried), "read": list(read)}
             for (name, k), mask in zip(self.targets, masks, strict=True):
                 now[name][k] = jnp.where(mask, jnp.nan, _finite(now[name][k]))
             after, emitted = step(site, [*constants, *now["carried"], *now["read"]], {})
@@ -96,10 +99,10 @@ class _Probe:
             results |= {k + site.count: one for k, one in enumerate(emitted)}
             return {k: jnp.isnan(one) for k, one in results.items() if jnp.issubdtype(one.dtype, jnp.inexact)}
 
-        if self.poisons:
-            with jax.debug_nans(False):
-                found = jax.jit(jax.vmap(function))(masks)
-            self.found = {k: np.asarray(one) for k, one in found.items()}
+        run = jax.jit(jax.vmap(function, in_axes=(0, None)))
+        with jax.debug_nans(False):
+            runs = [{k: np.asarray(found) for k, found in run(masks, one).items()} for one in given]
+        self.found = {k: np.logical_or.reduce([one[k] for one in runs]) for k in runs[0]}
 
     def _masks(self, place: int) -> Booleans:
         """Give what is NaN of one target in every run, (runs, ...): the first place along an axis."""
@@ -127,9 +130,9 @@ class _Probe:
         target = place + len(self.site.states)
         for number, axis in self._runs(target):
             masks = [(self.found[k][number], own) for k, own in zip(self.site.states, chosen, strict=True)]
-            if any(mask.any() for mask, _ in masks) and all(_only_first(mask, own) for mask, own in masks):
-                if self.shapes[target][axis] == self.shapes[0][chosen[0] or 0]:
-                    return axis
+            reaches = any(mask.any() for mask, _ in masks) and all(_only_first(mask, own) for mask, own in masks)
+            if reaches and self.shapes[target][axis] == self.shapes[0][chosen[0] or 0]:
+                return axis
         return None
 
     def emitted(self, chosen: Sequence[int | None]) -> dict[int, int | None]:

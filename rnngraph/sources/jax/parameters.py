@@ -12,7 +12,7 @@ import numpy as np
 
 from rnngraph.norms import norm
 from rnngraph.sources.jax.arrays import host
-from rnngraph.sources.jax.find import Site
+from rnngraph.sources.jax.sites import Site
 from rnngraph.sources.tape.facts import lengthened
 from rnngraph.sources.tape.parameters import weight_spectrum
 from rnngraph.trace.magnitudes import Magnitudes, Status

@@ -13,11 +13,12 @@ from typing import Any, TypeAlias
 import jax
 import jax.numpy as jnp
 
-from rnngraph.sources.jax import steps
-from rnngraph.sources.jax.find import Plan, Site
+from rnngraph.sources.jax import single, whole
 from rnngraph.sources.jax.function import Function
 from rnngraph.sources.jax.layout import BatchAxis, Layout, layout_of
-from rnngraph.sources.jax.steps import Axes
+from rnngraph.sources.jax.single import Axes
+from rnngraph.sources.jax.sites import Plan, Site
+from rnngraph.sources.jax.step import checkpointed, emitted_places, entered_places
 from rnngraph.sources.jax.walk import CHECKPOINTS, Path, body, called, compute, walk
 
 How: TypeAlias = Callable[[Site, list[Any], Any], tuple[Sequence[Any], Any]]
@@ -37,11 +38,11 @@ class Programs:
         self.felt = jax.jit(self._felt)
         self.handed_down = jax.jit(self._handed_down, static_argnums=(2, 3))
 
-    def layout(self, site: Site, middle: Any, wanted: BatchAxis) -> Layout:
+    def layout(self, site: Site, given: Sequence[Any], wanted: BatchAxis) -> Layout:
         """Find where the samples stand in a scan, once."""
         key = site.number, wanted
         if key not in self._layouts:
-            self._layouts[key] = layout_of(site, middle, wanted)
+            self._layouts[key] = layout_of(site, given, wanted)
         return self._layouts[key]
 
     def run(self, arrays: Sequence[Any], how: How, slots: Any) -> tuple[list[Any], dict[int, Any]]:
@@ -56,10 +57,10 @@ class Programs:
     def _whole(self, arrays: Sequence[Any], weights: bool) -> Any:
         """Give loss, losses of steps, gradients by leaf, and by scan values, gradients and parts."""
         mine, joined = self._split(arrays)
-        slots = {site.number: steps.whole_slots(site, weights=weights) for site in self.plan}
+        slots = {site.number: whole.whole_slots(site) for site in self.plan}
 
         def function(own: Any, slots: Any) -> Any:
-            results, noted = self.run(joined(own), steps.whole, slots)
+            results, noted = self.run(joined(own), whole.whole, slots)
             return results[0], (results[1:], noted)
 
         loss, pull, (rest, noted) = jax.vjp(function, mine, slots, has_aux=True)
@@ -67,17 +68,18 @@ class Programs:
         found = {}
         for site in self.plan:
             note, own = noted[site.number], arrived[site.number]
+            parts = whole.weight_parts(site, note, own["results"], own["before"]) if weights and site.leaves else {}
             found[site.number] = {
                 "values": [note["carried"][k] for k in site.states],
-                "total": own["states"], "before": own["before"], "read": own["read"], "weights": own["weights"],
-                "immediate": steps.immediate(site, note, own["results"]), "results": note["results"],
-                "middle": steps.given(site, note, site.length // 2),
+                "total": own["states"], "before": own["before"], "read": own["read"], "weights": parts,
+                "immediate": whole.immediate(site, note, own["results"]), "results": note["results"],
+                "given": [whole.given(site, note, t) for t in _seen(site)],
             }  # fmt: skip
         return loss, rest, gradients, found
 
     def _shares(self, arrays: Sequence[Any], results: Mapping[int, Sequence[Any]]) -> dict[int, dict[int, Any]]:
         """Give what of the loss reaches the results of every scan without having passed another."""
-        wanted = {site.number: {k: results[site.number][k] for k in steps.entered_places(site)} for site in self.plan}
+        wanted = {site.number: {k: results[site.number][k] for k in entered_places(site)} for site in self.plan}
 
         def function(own: Any) -> Any:
             return self.run(arrays, partial(_replaced, results=results), own)[0][0]
@@ -89,7 +91,7 @@ class Programs:
     def _handed_down(self, arrays: Sequence[Any], results: Mapping[int, Sequence[Any]], upper: int, t: int) -> Any:
         """Give what one step of a scan hands down to what others emit, past no other scan: norms by step."""
         below = [site for site in self.plan if site.number in self.plan.numbered[upper].below]
-        wanted = {site.number: {k: results[site.number][k] for k in steps.emitted_places(site)} for site in below}
+        wanted = {site.number: {k: results[site.number][k] for k in emitted_places(site)} for site in below}
 
         def function(own: Any) -> Any:
             noted = self.run(arrays, partial(_replaced, results=results), own)[1][upper]
@@ -105,7 +107,7 @@ class Programs:
 
     def _rows(self, arrays: Sequence[Any], shares: Any, factors: Any, axes: tuple[Axes, ...]) -> Any:
         """Give norms by sample at every state for every row; factors of a scan are (rows, T)."""
-        slots = {site.number: steps.row_slots(site, axes[site.number]) for site in self.plan}
+        slots = {site.number: single.row_slots(site, axes[site.number]) for site in self.plan}
 
         def one(factors: Any) -> Any:
             def function(slots: Any) -> Any:
@@ -117,7 +119,7 @@ class Programs:
 
     def _step_rows(self, arrays: Sequence[Any], seeds: Any, axes: tuple[Axes, ...]) -> Any:
         """Do the same for losses of steps that the user gives; seeds are (rows, T)."""
-        slots = {site.number: steps.row_slots(site, axes[site.number]) for site in self.plan}
+        slots = {site.number: single.row_slots(site, axes[site.number]) for site in self.plan}
 
         def function(slots: Any) -> Any:
             losses = self.run(arrays, partial(_row, axes=axes, factors=None), slots)[0][1]
@@ -127,9 +129,14 @@ class Programs:
         return jax.vmap(lambda seed: pull(seed)[0])(seeds)
 
     def _felt(self, arrays: Sequence[Any]) -> Any:
-        slots = {site.number: steps.felt_slots(site) for site in self.plan}
-        loss, pull = jax.vjp(lambda slots: self.run(arrays, steps.felt, slots)[0][0], slots)
+        slots = {site.number: whole.felt_slots(site) for site in self.plan}
+        loss, pull = jax.vjp(lambda slots: self.run(arrays, whole.felt, slots)[0][0], slots)
         return pull(jnp.ones_like(loss))[0]
+
+
+def _seen(site: Site) -> list[int]:
+    """Choose a few steps that the layout is read off: at one alone, a reset may keep everything apart."""
+    return sorted({site.length // 2, site.length // 3, site.length - 1, 0}, reverse=True)
 
 
 def _replaced(site: Site, operands: list[Any], own: Any, *, results: Mapping[int, Sequence[Any]]) -> Any:
@@ -138,7 +145,7 @@ def _replaced(site: Site, operands: list[Any], own: Any, *, results: Mapping[int
 
 def _row(site: Site, operands: list[Any], slots: Any, *, axes: tuple[Axes, ...], factors: Any) -> Any:
     mine = None if factors is None else factors[site.number]
-    return steps.row(site, operands, slots, axes=axes[site.number], factors=mine)
+    return single.row(site, operands, slots, axes=axes[site.number], factors=mine)
 
 
 class _Run:
@@ -169,7 +176,7 @@ class _Run:
             run = _Run(self.plan, self.how, slots)
             return walk(nested, operands, run.visit, path=path), run.noted
 
-        results, noted = steps.checkpointed(equation, function)(self.slots, operands)
+        results, noted = checkpointed(equation, function)(self.slots, operands)
         self.noted |= noted
         found: Sequence[Any] = results
         return found

@@ -19,12 +19,12 @@ from rnngraph.norms import norm, row_norms
 from rnngraph.sources.jax import changed, picture
 from rnngraph.sources.jax.arrays import by_sample, host
 from rnngraph.sources.jax.clocks import clocks_of
-from rnngraph.sources.jax.find import Site
-from rnngraph.sources.jax.layout import FOUND, BatchAxis, Layout, layout_of
+from rnngraph.sources.jax.layout import FOUND, BatchAxis, Layout
 from rnngraph.sources.jax.parameters import parameters_of
 from rnngraph.sources.jax.programs import Programs
 from rnngraph.sources.jax.rows import Rows
 from rnngraph.sources.jax.shares import Shares
+from rnngraph.sources.jax.sites import Site
 from rnngraph.sources.tape.facts import lengthened
 from rnngraph.trace.cell import CellTrace
 from rnngraph.trace.change import Change
@@ -56,7 +56,7 @@ class JaxRecording:
         self.leaf_gradients: Mapping[int, Any] = gradients
         self.dtype = str(loss.dtype) if str(loss.dtype) in ("float32", "float64", "float16") else "float32"
         self.layouts: list[Layout] = [
-            programs.layout(site, found[site.number]["middle"], wanted.batch_axis) for site in self.sites
+            programs.layout(site, found[site.number]["given"], wanted.batch_axis) for site in self.sites
         ]
         self.model = f"{programs.function.title}: " + " + ".join(f"scan {site.name}" for site in self.sites)
         self.batch = self.layouts[0].batch
@@ -94,7 +94,7 @@ class JaxRecording:
             self._look(site, window)
 
     def _window(self, site: Site) -> Window:
-        values, total, immediate, carried = ({} for _ in range(4))  # type: ignore[var-annotated]
+        values, total, immediate, carried = ({} for _ in range(4))
         for k, kind in enumerate(site.kinds):
             values[kind] = self.column(site, "values", k)
             total[kind] = self.column(site, "total", k)

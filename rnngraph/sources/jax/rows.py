@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnngraph.measure.recording import FED, See
-from rnngraph.sources.jax.find import Site
+from rnngraph.sources.jax.sites import Site
 from rnngraph.trace.magnitudes import Floats, Integers
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _BYTES = 2**28  # of what is kept of a chunk of rows
 _LARGE = 100  # binary orders that a second walk begins higher
+_LARGEST = 120  # what a float32 holds, with room for what grows
 
 
 class Rows:
@@ -34,9 +35,7 @@ class Rows:
 
     def pull(self, rows: Sequence[tuple[int, int]], samples: dict[int, Integers], see: See) -> None:
         """Walk all rows back, a chunk at a time, and tell the norms."""
-        size = sum(
-            one.size * one.dtype.itemsize for found in self.recording.found.values() for one in found["values"]
-        )
+        size = sum(one.size * one.dtype.itemsize for found in self.recording.found.values() for one in found["values"])
         count = max(1, min(len(rows), _BYTES // max(4 * size, 1)))
         count = -(-len(rows) // -(-len(rows) // count))  # chunks of one size, so that one program serves all
         for low in range(0, len(rows), count):
@@ -47,10 +46,10 @@ class Rows:
     def _chunk(
         self, rows: Sequence[tuple[int, int]], real: int, low: int, samples: dict[int, Integers], see: See
     ) -> None:
-        bits = np.array([self._bits(row) for row in rows])
+        bits = np.minimum([self._bits(row) for row in rows], _LARGEST)
         found = self._logs(rows, bits)
         if any((one == -np.inf).any() for one in found.values()):
-            for key, again in self._logs(rows, bits + _LARGE).items():
+            for key, again in self._logs(rows, np.minimum(bits + _LARGE, _LARGEST)).items():
                 lost = (found[key] == -np.inf) & np.isfinite(again)
                 found[key] = np.where(lost, again, found[key])
         for (number, kind, initial), logs in found.items():
@@ -65,7 +64,7 @@ class Rows:
 
     def _logs(self, rows: Sequence[tuple[int, int]], bits: Integers) -> dict[tuple[int, str, bool], Floats]:
         """Give logs of norms (rows, T, N) by scan and kind; of first states with one step."""
-        found = {}
+        found: dict[tuple[int, str, bool], Floats] = {}
         for number, own in self._walked(rows, bits).items():
             site = self.recording.sites[number]
             fed = bool(self.recording.facts[number].fed)

@@ -16,7 +16,7 @@ from rnngraph.errors import InputError
 from rnngraph.measure.recording import Losses
 from rnngraph.norms import norm
 from rnngraph.sources.jax.arrays import host, sample_norms
-from rnngraph.sources.jax.find import Site
+from rnngraph.sources.jax.sites import Site
 from rnngraph.trace.magnitudes import Floats
 
 if TYPE_CHECKING:
@@ -45,7 +45,9 @@ class Shares:
 
     def losses(self, recording: JaxRecording) -> Losses:
         """Say which steps a loss enters."""
-        pairs = [(clock, t) for clock, one in self.norms.items() for t in np.flatnonzero((one != 0).any(axis=1)).tolist()]
+        pairs = [
+            (clock, t) for clock, one in self.norms.items() for t in np.flatnonzero((one != 0).any(axis=1)).tolist()
+        ]
         steps, clocks = (np.array([pair[k] for pair in pairs], np.int64) for k in (1, 0))
         return Losses(steps, clocks, self.norms)
 

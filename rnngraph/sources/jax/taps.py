@@ -7,7 +7,6 @@ then the gradient of the value, or its norms. An addition of zeros would do as w
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import jax
@@ -16,8 +15,7 @@ import jax.numpy as jnp
 Hand = Callable[[Any], Any]
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2,))
-def tap(value: Any, slot: Any, hand: Hand) -> Any:
+def _tap(value: Any, slot: Any, hand: Hand) -> Any:
     """Give the value; what comes back to it goes on unchanged, and through `hand` to the slot."""
     return value
 
@@ -30,11 +28,11 @@ def _tap_back(hand: Hand, _: None, arrived: Any) -> tuple[Any, Any]:
     return arrived, hand(arrived)
 
 
+tap: Any = jax.custom_vjp(_tap, nondiff_argnums=(2,))
 tap.defvjp(_tap_forward, _tap_back)
 
 
-@jax.custom_vjp
-def tap_to_size_one(value: Any, slot: Any) -> Any:
+def _tap_to_size_one(value: Any, slot: Any) -> Any:
     """Give the value; what comes back goes on at size one, so that it never gets small; the slot hears whether any."""
     return value
 
@@ -46,23 +44,23 @@ def _size_one_back(_: None, arrived: Any) -> tuple[Any, Any]:
     return (arrived / scale).astype(arrived.dtype), (largest > 0).astype(jnp.float32)
 
 
+tap_to_size_one: Any = jax.custom_vjp(_tap_to_size_one)
 tap_to_size_one.defvjp(lambda value, slot: (value, None), _size_one_back)
 
 
-@jax.custom_vjp
-def gate(value: Any, factor: Any) -> Any:
+def _gate(value: Any, factor: Any) -> Any:
     """Give the value; what comes back to it is multiplied by a factor."""
     return value
 
 
+gate: Any = jax.custom_vjp(_gate)
 gate.defvjp(
     lambda value, factor: (value, factor),
     lambda factor, arrived: (_times(arrived, factor), jnp.zeros_like(factor)),
 )
 
 
-@jax.custom_vjp
-def gather(before: Any, after: Any, factor: Any) -> Any:
+def _gather(before: Any, after: Any, factor: Any) -> Any:
     """Give `after`, of a sum or a buffer to which a step adds.
 
     What comes back goes on to the step before as it is, and to what this step has added times a factor.
@@ -70,6 +68,7 @@ def gather(before: Any, after: Any, factor: Any) -> Any:
     return after
 
 
+gather: Any = jax.custom_vjp(_gather)
 gather.defvjp(
     lambda before, after, factor: (after, factor),
     lambda factor, arrived: (arrived, _times(arrived, factor), jnp.zeros_like(factor)),

@@ -91,5 +91,3 @@ def _inside(equation: Any) -> Iterator[Jaxpr]:
                 yield one.jaxpr
             elif isinstance(one, Jaxpr):
                 yield one
-
-

@@ -12,16 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from rnngraph.checks import is_whole, whole_number
+from rnngraph.checks import is_whole
 from rnngraph.errors import InputError
 from rnngraph.measure import record as measured
 from rnngraph.measure.lag_options import LagOptions
 from rnngraph.measure.trial import Trial
-from rnngraph.sources.jax.find import Plan, find
+from rnngraph.sources.jax.find import find
 from rnngraph.sources.jax.function import Function, Options, function_of, leaves_of
 from rnngraph.sources.jax.layout import FOUND, NONE, BatchAxis
 from rnngraph.sources.jax.programs import Programs
 from rnngraph.sources.jax.recording import JaxRecording, Wanted
+from rnngraph.sources.jax.sites import Plan
 from rnngraph.trace.model import WITHOUT_LAGS, Trace
 
 _KEPT = 8  # functions whose compiled programs are kept
@@ -36,7 +37,6 @@ def watch(
     batch_axis: BatchAxis = FOUND,
     per_step: Callable[[Any], Any] | None = None,
     weights: bool = True,
-    spectrum: int = 0,
     source: str = "",
 ) -> Trace:
     """Trace the scans of a loss, of one call with one batch.
@@ -52,22 +52,22 @@ def watch(
         batch_axis: the axis of the samples in the states, "none" where there is none; by default it is found.
         per_step: takes aux and gives every step's loss, (T,) or (T, N): for a loss whose steps cannot be told apart.
         weights: also measure each step's part of the weights that the scans read.
-        spectrum: must be 0: a scan has none.
         source: where the function comes from, for display.
 
     Raises:
         InputError: nothing recurrent was found, with the reasons; or an argument or option does not fit.
     """
-    options = lags if isinstance(lags, LagOptions) else LagOptions() if lags else None
     if not isinstance(lags, LagOptions | bool | np.bool_):
         raise InputError(f"lags is {lags!r}; pass True, False or an rnngraph.LagOptions.")
     wanted = Wanted(_checked_axis(batch_axis), bool(weights))
-    recording = _recorded(loss_fn, arguments, Options(has_aux, per_step), wanted)
-    unclear = [] if per_step is not None else list(recording.programs.plan.unclear.values())
-    trace = measured.record(
-        recording, lags=None if unclear else options, spectrum=whole_number(spectrum, "spectrum", least=0),
-        source=source,
-    )  # fmt: skip
+    return measure(recorded(loss_fn, arguments, Options(has_aux, per_step), wanted), lags=lags, source=source)
+
+
+def measure(recording: JaxRecording, *, lags: LagOptions | bool, source: str) -> Trace:
+    """Make the trace of a recorded call."""
+    options = lags if isinstance(lags, LagOptions) else LagOptions() if lags else None
+    unclear = () if recording.steps else tuple(recording.programs.plan.unclear.values())
+    trace = measured.record(recording, lags=None if unclear else options, source=source)
     notes = [f"{WITHOUT_LAGS}{one}; per_step= gives the losses of steps" for one in unclear if options is not None]
     return replace(trace, notes=(*notes, *recording.notes()))
 
@@ -85,7 +85,7 @@ def trial(
         InputError: see `watch`.
     """
     wanted = Wanted(_checked_axis(batch_axis), weights=False)
-    return Trial(_recorded(loss_fn, arguments, Options(has_aux, per_step), wanted))
+    return Trial(recorded(loss_fn, arguments, Options(has_aux, per_step), wanted))
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,12 @@ def scans(loss_fn: Callable[..., Any], *arguments: Any, has_aux: bool = False) -
     return Scans(programs.function.title, found, tuple(plan.reasons), (*plan.notes, *plan.unclear.values()))
 
 
-def _recorded(loss: Callable[..., Any], arguments: tuple[Any, ...], options: Options, wanted: Wanted) -> JaxRecording:
+def recorded(loss: Callable[..., Any], arguments: tuple[Any, ...], options: Options, wanted: Wanted) -> JaxRecording:
+    """Run a call once.
+
+    Raises:
+        InputError: see `watch`.
+    """
     programs, arrays = _prepared(loss, arguments, options)
     if not programs.plan.sites:
         raise InputError(_nothing(programs.function.title, tuple(programs.plan.reasons)))
@@ -154,19 +159,18 @@ def _prepared(loss: Callable[..., Any], arguments: tuple[Any, ...], options: Opt
 
 
 def _plan(function: Function) -> Plan:
-    return find(function.jaxpr, len(function.constants), function.weights)
+    return find(function.jaxpr, len(function.constants), function.weights, function.names)
 
 
 def _nothing(title: str, hidden: Sequence[str]) -> str:
-    reasons = "".join(f" Not measured: {one}." for one in hidden)
-    return (
-        f"no recurrence was found in {title}: there is no lax.scan in it that carries a state from step to step.{reasons}"
-        " A Python loop is unrolled before anything can be seen, and lax.associative_scan has no steps: write the steps "
-        "as a lax.scan, or a fori_loop with fixed bounds."
+    why = "".join(f" Not measured: {one}." for one in hidden) or (
+        " A Python loop is unrolled before anything can be seen: write the steps as a lax.scan, or as a fori_loop with "
+        "fixed bounds."
     )
+    return f"no recurrence was found in {title}: there is no lax.scan in it that carries a state in time.{why}"
 
 
 def _checked_axis(axis: object) -> BatchAxis:
     if axis in (FOUND, NONE) or is_whole(axis):
-        return axis  # type: ignore[return-value]
+        return axis
     raise InputError(f'batch_axis is {axis!r}; pass the axis of the samples in the states, or "none".')
