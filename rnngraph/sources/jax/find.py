@@ -145,8 +145,9 @@ class _Finder:
         order = sorted(range(len(kinds)), key=lambda k: kinds[k] != "h")  # a trace names a recurrence by its h
         carries = replace(carries, states=tuple(carries.states[k] for k in order))
         self.plan.sites[path] = Site(
-            number, equation, self._name(equation, names), carries, tuple(kinds[k] for k in order), flipped, tuple(floating) if fed else (),
-            frozenset(one for one in before if one >= 0), leaves, recurrent,
+            number, equation, self._name(equation, names), carries, tuple(kinds[k] for k in order), flipped,
+            tuple(floating) if fed else (), frozenset(one for one in before if one >= 0), leaves,
+            recurrent,
         )  # fmt: skip
         self.plan.entered |= {path[:depth] for depth in range(1, len(path))}
         self._unclear(number, before, carries, equation)

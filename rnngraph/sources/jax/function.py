@@ -71,7 +71,7 @@ def leaves_of(arguments: tuple[Any, ...]) -> Leaves:
             "loss is differentiated by: pass the weights first."
         )
     shapes = tuple((one.shape, str(one.dtype), bool(getattr(one, "weak_type", False))) for one in arrays)
-    key = tree, shapes, tuple(sorted(others.items(), key=lambda pair: pair[0])), bool(jax.config.jax_enable_x64)
+    key = tree, shapes, tuple(sorted(others.items(), key=lambda pair: pair[0])), str(jnp.result_type(float))
     return Leaves(arrays, key, build, weights, tuple(_name(flat[k][0][1:]) for k in places))
 
 
