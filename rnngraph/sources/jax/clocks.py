@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rnngraph.sources.jax.sites import Site
+from rnngraph.sources.jax.step import emitted_places
 
 if TYPE_CHECKING:
     from rnngraph.sources.jax.recording import JaxRecording
@@ -44,6 +45,8 @@ def _together(recording: JaxRecording, site: Site, leader: Site, clocks: list[in
 
 def _in_step(recording: JaxRecording, upper: Site, lower: Site) -> bool:
     """Ask what the middle step of one hands down to the steps of the other, past no other scan."""
+    if not emitted_places(lower):
+        return False
     middle = upper.length // 2
     results = {site.number: recording.found[site.number]["results"] for site in recording.sites}
     here = upper.length - 1 - middle if upper.flipped else middle

@@ -144,10 +144,10 @@ class _Finder:
         kinds = kinds_of(equation, carries.states, names)
         order = sorted(range(len(kinds)), key=lambda k: kinds[k] != "h")  # a trace names a recurrence by its h
         carries = replace(carries, states=tuple(carries.states[k] for k in order))
+        name = self._name(equation, [self.names[one] for one in leaves.values()])
         self.plan.sites[path] = Site(
-            number, equation, self._name(equation, names), carries, tuple(kinds[k] for k in order), flipped,
-            tuple(floating) if fed else (), frozenset(one for one in before if one >= 0), leaves,
-            recurrent,
+            number, equation, name, carries, tuple(kinds[k] for k in order), flipped, tuple(floating) if fed else (),
+            frozenset(one for one in before if one >= 0), leaves, recurrent,
         )  # fmt: skip
         self.plan.entered |= {path[:depth] for depth in range(1, len(path))}
         self._unclear(number, before, carries, equation)
@@ -207,13 +207,13 @@ class _Finder:
 
 def _owner(weights: Sequence[str]) -> str:
     """Give what the names of weights have in common: the module that they belong to."""
+    owners = [name.rpartition("/")[0] or name.rpartition(".")[0] for name in weights]
     shared = []
-    for parts in zip(*(name.split(".")[:-1] for name in weights), strict=False):
+    for parts in zip(*(re.split("[./]", owner) for owner in owners), strict=False):
         if len(set(parts)) > 1:
             break
         shared.append(parts[0])
-    name = ".".join(shared)
-    return name.rpartition("/")[0] or name
+    return ".".join(shared)
 
 
 def _spans(variable: Any) -> Spans:

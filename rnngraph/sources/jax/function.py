@@ -94,6 +94,8 @@ def function_of(loss: Callable[..., Any], leaves: Leaves, options: Options) -> F
         else:
             value, aux = returned, None
         results = [_scalar(value, has_aux=has_aux)]
+        if options.per_step is not None and not has_aux:
+            raise InputError("per_step needs has_aux=True: it takes the aux of (loss, aux) and gives losses of steps.")
         if options.per_step is not None:
             results.append(_steps(options.per_step(aux)))
         return results
