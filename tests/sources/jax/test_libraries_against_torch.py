@@ -70,7 +70,7 @@ def lstm(gates: Callable[[Any, Any], tuple[Any, Any, Any, Any]]) -> Any:
 
 def linen_lstm() -> Case:
     nn = pytest.importorskip("flax.linen")
-    layer = nn.RNN(nn.OptimizedLSTMCell(H))
+    layer = nn.RNN(nn.OptimizedLSTMCell(H, param_dtype=jnp.result_type(float)))
     p = moved(layer.init(jax.random.key(0), inputs()))
     own = jax.tree.map(tensor, p)["params"]["cell"]
 
