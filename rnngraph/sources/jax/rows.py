@@ -1,8 +1,8 @@
 """Losses of single steps walked back, many together.
 
 In: a recording and rows, (clock, timestep). Out: norms by sample at every state and input, told to whoever measures.
-Every row is walked at a size near one, and once more from a large size where a float32 has run out: what is told is
-right down to about 1e-68 of the loss.
+Every row is walked from a large size, and once more from a size near one where it grows beyond a float32: what is told
+is right down to about 1e-68 of the loss.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rnngraph.sources.jax.recording import JaxRecording
 
 _BYTES = 2**28  # of what is kept of a chunk of rows
-_LARGE = 100  # binary orders that a second walk begins higher
+_LARGE = 100  # binary orders above one that a walk begins at, to get further down
 _LARGEST = 120  # what a float32 holds, with room for what grows
 
 
@@ -46,12 +46,11 @@ class Rows:
     def _chunk(
         self, rows: Sequence[tuple[int, int]], real: int, low: int, samples: dict[int, Integers], see: See
     ) -> None:
-        bits = np.minimum([self._bits(row) for row in rows], _LARGEST)
-        found = self._logs(rows, bits)
-        if any((one == -np.inf).any() for one in found.values()):
-            for key, again in self._logs(rows, np.minimum(bits + _LARGE, _LARGEST)).items():
-                lost = (found[key] == -np.inf) & np.isfinite(again)
-                found[key] = np.where(lost, again, found[key])
+        bits = np.array([self._bits(row) for row in rows])
+        found = self._logs(rows, np.minimum(bits + _LARGE, _LARGEST))
+        if any(np.isnan(one).any() for one in found.values()):  # it grew beyond all numbers: begin smaller
+            for key, again in self._logs(rows, np.minimum(bits, _LARGEST)).items():
+                found[key] = np.where(np.isnan(found[key]), again, found[key])
         for (number, kind, initial), logs in found.items():
             chosen = samples[self.recording.layouts[number].batch]
             for t in range(logs.shape[1]):

@@ -39,8 +39,7 @@ def _tap_to_size_one(value: Any, slot: Any) -> Any:
 
 def _size_one_back(_: None, arrived: Any) -> tuple[Any, Any]:
     largest = jnp.max(jnp.abs(arrived), initial=0)
-    usable = (largest > 0) & jnp.isfinite(largest)
-    scale = jnp.where(usable, largest, 1)
+    scale = _scale(largest)
     return (arrived / scale).astype(arrived.dtype), (largest > 0).astype(jnp.float32)
 
 
@@ -104,5 +103,12 @@ def _norm(rows: Any) -> Any:
     sizes = jnp.abs(rows)
     sizes = sizes if sizes.dtype == jnp.float64 else sizes.astype(jnp.float32)
     largest = jnp.max(sizes, axis=1, initial=0)
-    scale = jnp.where((largest > 0) & jnp.isfinite(largest), largest, 1)
+    scale = _scale(largest)
     return jnp.sqrt(jnp.sum(jnp.square(sizes / scale[:, None]), axis=1)) * scale
+
+
+def _scale(largest: Any) -> Any:
+    """Give what numbers are divided by; its reciprocal, which XLA may multiply with, is in range too."""
+    about = jnp.finfo(largest.dtype)
+    inside = jnp.clip(largest, 8 * about.tiny, about.max / 8)
+    return jnp.where((largest > 0) & jnp.isfinite(largest), inside, 1).astype(largest.dtype)

@@ -161,13 +161,13 @@ def test_a_cell_of_a_library(make: Callable[[], Case], wide: bool, rtol: float) 
     losses = [(some[0] ** 2).sum() for some in states]
     np.testing.assert_allclose(trace.loss, sum(losses).item(), rtol=rtol)
     for place, name in enumerate(case.states):
-        mine = [some[place] for some in states]
-        total = torch.autograd.grad(sum(losses), mine, retain_graph=True)
+        column = [some[place] for some in states]
+        total = torch.autograd.grad(sum(losses), column, retain_graph=True)
         state = next(one for one in trace.states if one.name == name)
         near(state.grad.value, [one.norm().item() for one in total], rtol)
         lag = next(one for one in trace.lags if one.state == name)
         for s in (0, 3, T - 1):
-            own = torch.autograd.grad(losses[s], mine[: s + 1], retain_graph=True, allow_unused=True)
+            own = torch.autograd.grad(losses[s], column[: s + 1], retain_graph=True, allow_unused=True)
             known = np.stack([np.zeros(N) if one is None else one.norm(dim=1).numpy() for one in own])
             near(np.exp(lag.log[:, s, 1 : s + 2]), known.T, rtol)
     for s in (0, T - 1):

@@ -49,7 +49,7 @@ def head_inside(p: Any, x: Any) -> Any:
 
 
 def jitted_inside(p: Any, x: Any) -> Any:
-    @jax.jit
+    @jax.jit  # type: ignore[untyped-decorator]
     def both(p: Any, h: Any, x: Any) -> Any:
         h = jax.jit(cell)(p, h, x)
         return h, jnp.sum((h @ p["V"]) ** 2)
@@ -61,7 +61,7 @@ def jitted_inside(p: Any, x: Any) -> Any:
 
 
 def checkpointed(p: Any, x: Any) -> Any:
-    @jax.checkpoint
+    @jax.checkpoint  # type: ignore[untyped-decorator]
     def step(h: Any, x: Any) -> Any:
         h = cell(p, h, x)
         return h, jnp.sum((h @ p["V"]) ** 2)

@@ -208,15 +208,16 @@ def test_names() -> None:
     assert lines[1].split() == ["decoder.core", str(STEPS), "forward", "hidden,", "memory"]
 
 
+ANYTHING: list[Any] = [3, "all"]  # what a type checker would not let pass
 WRONG: dict[str, tuple[Callable[[], Any], str]] = {
-    "no function": (lambda: watched.watch(3, weights()), "the loss function is a int; pass a function"),
+    "no function": (lambda: watched.watch(ANYTHING[0], weights()), "the loss function is a int; pass a function"),
     "no weights": (lambda: watched.watch(lambda n, x: jnp.sum(x), 3, batch()), "holds no array of floating-point"),
     "no scalar": (lambda: watched.watch(lambda p, x: x, weights(), batch()), r"an array of shape \(6, 3, 2\)"),
     "aux": (
         lambda: watched.watch(lambda p, x: (over(p, x), 1), weights(), batch()), r"a tuple; .*pass has_aux=True"
     ),
     "no aux": (lambda: watched.watch(over, weights(), batch(), has_aux=True), r"returns \(loss, aux\), and it does no"),
-    "lags": (lambda: watched.watch(over, weights(), batch(), lags="all"), "lags is 'all'; pass True, False"),
+    "lags": (lambda: watched.watch(over, weights(), batch(), lags=ANYTHING[1]), "lags is 'all'; pass True, False"),
     "axis": (lambda: watched.watch(over, weights(), batch(), batch_axis="rows"), "batch_axis is 'rows'; pass the axis"),
     "far axis": (lambda: watched.watch(over, weights(), batch(), batch_axis=2), r"one.h has the shape \(3, 4\)"),
     "losses": (
