@@ -91,6 +91,8 @@ class _Finder:
         read = list(zip(flows[first + count :], equation.invars[first + count :], strict=True))
         if any("transpose(" in one for one in self.scopes):
             self._not(f"the backward pass of a gradient that the function takes itself ({place}): not of this loss")
+        elif carries.states and not all(_numbers(equation, one) for one in carries.states):
+            self._not(f"the scan of {place}, which has no steps, or whose states hold no numbers")
         elif not any(flow.weights for flow in flows):
             self._not(f"the scan of {place}, which no weight reaches")
         elif nested and _are_layers(read):
@@ -203,6 +205,11 @@ class _Finder:
         known = [one.name for one in self.plan]
         same = sum(one == name or one.startswith(f"{name}#") for one in known)
         return f"{name}#{same + 1}" if same else name
+
+
+def _numbers(equation: Any, place: int) -> int:
+    """Count the numbers of a carried value over all steps."""
+    return int(equation.params["length"]) * int(equation.outvars[place].aval.size)
 
 
 def _owner(weights: Sequence[str]) -> str:

@@ -61,7 +61,7 @@ def graph_of(recording: JaxRecording, states: dict[str, Magnitudes]) -> GraphTra
             known = states[f"{site.name}.{kind}"]
             grad.value[ids], grad.status[ids] = known.value[: len(ids)], known.status[: len(ids)]
     lower = {other for site in recording.sites for other in site.below}
-    ends = [ids for site in recording.sites if site.number not in lower for ids in _first_kind(numbers, site)]
+    ends = [node for site in recording.sites if site.number not in lower for node in _read_by_loss(recording, site)]
     columns.add(("loss", "loss"), "", -1, ends)
     op, scope, timestep = (np.array([row[k] for row in columns.rows], np.int64) for k in range(3))
     ops, roles = (tuple(one[k] for one in columns.ops) for k in range(2))
@@ -74,6 +74,13 @@ def graph_of(recording: JaxRecording, states: dict[str, Magnitudes]) -> GraphTra
         grad=grad, first_nonfinite_forward=recording.broken.get("forward", -1),
         first_nonfinite_backward=recording.broken.get("backward", -1),
     )  # fmt: skip
+
+
+def _read_by_loss(recording: JaxRecording, site: Site) -> list[int]:
+    """Give the nodes of the steps of a last scan at which anything enters."""
+    parts = [recording.column(site, "immediate", place) for place in range(len(site.kinds))]
+    entered = np.any([(part != 0).any(axis=(1, 2)) for part in parts], axis=0)
+    return [node for node, here in zip(_first_kind(recording.numbers, site), entered, strict=True) if here]
 
 
 def _add(columns: _Columns, recording: JaxRecording, site: Site) -> None:

@@ -32,6 +32,8 @@ from rnngraph.trace.graph import GraphTrace
 from rnngraph.trace.magnitudes import Booleans, Floats, Integers, Magnitudes
 from rnngraph.trace.model import FORWARD, REVERSE, InputTrace, ParameterTrace
 
+_ALLOWED = 2e4  # times the precision: sums over many steps
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -63,6 +65,7 @@ class JaxRecording:
         self.clocks = clocks_of(self)
         self.numbers = picture.Numbers.of(self.sites)
         self.facts: Sequence[Facts] = [self._facts(site) for site in self.sites]
+        self.difference = 0.0  # of all losses together from the whole, relative
         self.broken: dict[str, int] = {}  # way -> the first node that is not finite
 
     def _facts(self, site: Site) -> Facts:
@@ -214,10 +217,20 @@ class JaxRecording:
         names = self.programs.function.names
         return {names[leaf]: host(self.leaf_gradients[leaf]) for leaf in leaves if leaf in self.leaf_gradients}
 
+    def note_difference(self, difference: float) -> None:
+        """Note how far all losses together are off the whole."""
+        self.difference = max(self.difference, difference)
+
     def notes(self) -> tuple[str, ...]:
         """Say what a reader of the numbers must know."""
-        plan = self.programs.plan
-        doubts = (layout.doubt for layout in self.layouts if layout.doubt)
+        plan, allowed = self.programs.plan, _ALLOWED * np.finfo(self.dtype).eps
+        doubts = [layout.doubt for layout in self.layouts if layout.doubt]
+        if self.difference > allowed:
+            doubts.insert(
+                0,
+                f"uncertain: the losses of all steps together differ from the whole by {self.difference:.1e}, and "
+                f"rounding explains about {allowed:.0e}",
+            )
         return (*doubts, *plan.notes, *(f"not measured: {one}" for one in plan.reasons))
 
     def by_clock(self) -> Iterator[tuple[int, list[Site]]]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnngraph.measure.recording import FED, See
+from rnngraph.norms import row_norms
 from rnngraph.sources.jax.sites import Site
 from rnngraph.trace.magnitudes import Floats, Integers
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from rnngraph.sources.jax.recording import JaxRecording
 
 _BYTES = 2**28  # of what is kept of a chunk of rows
+_ALL = (-1, -1)  # the row of all losses together
+_SIGNIFICANT = 1e-3  # of the largest; below it two ways differ by rounding
 _LARGE = 100  # binary orders above one that a walk begins at, to get further down
 _LARGEST = 120  # what a float32 holds, with room for what grows
 
@@ -40,7 +43,7 @@ class Rows:
         count = -(-len(rows) // -(-len(rows) // count))  # chunks of one size, so that one program serves all
         for low in range(0, len(rows), count):
             chunk = rows[low : low + count]
-            padded = [*chunk, *[chunk[-1]] * (count - len(chunk))]
+            padded = [_ALL, *chunk, *[chunk[-1]] * (count - len(chunk))]
             self._chunk(padded, len(chunk), low, samples, see)
 
     def _chunk(
@@ -54,11 +57,27 @@ class Rows:
         for (number, kind, initial), logs in found.items():
             chosen = samples[self.recording.layouts[number].batch]
             for t in range(logs.shape[1]):
-                see(number, kind, -1 if initial else t, low, logs[:real, t][:, chosen])
+                see(number, kind, -1 if initial else t, low, logs[1 : real + 1, t][:, chosen])
+            if kind != FED and not initial and not self.recording.steps:
+                self._compare(number, kind, logs[0])
+
+    def _compare(self, number: int, kind: str, logs: Floats) -> None:
+        """Note how far all losses together are off the walk of the whole loss, where that is not small."""
+        site = self.recording.sites[number]
+        known = row_norms(self.recording.column(site, "total", site.kinds.index(kind)))
+        with np.errstate(all="ignore"):
+            found = np.exp(logs)
+            usable = np.isfinite(known) & np.isfinite(found) & (known > _SIGNIFICANT * np.nanmax(known))
+            if usable.any() and np.nanmax(known) > 1e-30:
+                self.recording.note_difference(float(np.abs(found[usable] / known[usable] - 1).max()))
 
     def _bits(self, row: tuple[int, int]) -> int:
         """Give the binary order that brings what enters to about one."""
-        size = float(self.shares.norms[row[0]][row[1]].max(initial=0))
+        norms = self.shares.norms
+        entering = (
+            [one.max(initial=0) for one in norms.values()] if row == _ALL else [norms[row[0]][row[1]].max(initial=0)]
+        )
+        size = float(max(entering))
         return -int(np.frexp(size)[1]) if np.isfinite(size) and size > 0 else 0
 
     def _logs(self, rows: Sequence[tuple[int, int]], bits: Integers) -> dict[tuple[int, str, bool], Floats]:
@@ -87,13 +106,16 @@ class Rows:
         scales = np.ldexp(1.0, bits)
         if recording.steps:
             seeds = np.zeros((len(rows), len(recording.steps[0])), recording.steps[0].dtype)
-            seeds[np.arange(len(rows)), [t for _, t in rows]] = scales
+            for k, row in enumerate(rows):
+                seeds[k, slice(None) if row == _ALL else row[1]] = scales[k]
             return recording.programs.step_rows(recording.arrays, seeds, self.axes)
         factors = {}
         for site in recording.sites:
             own = np.zeros((len(rows), site.length))
             for k, (clock, t) in enumerate(rows):
-                if clock == recording.clocks[site.number]:
+                if (clock, t) == _ALL:
+                    own[k] = scales[k]
+                elif clock == recording.clocks[site.number]:
                     own[k, _place(site, t)] = scales[k]
             factors[site.number] = typed(site, own)
         return recording.programs.rows(recording.arrays, self.shares.at, factors, self.axes)

@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 
 from rnngraph import jax as watched
+from rnngraph.sources.jax.function import Options
+from rnngraph.sources.jax.recording import Wanted
+from rnngraph.sources.jax.watch import measure, recorded
 from rnngraph.trace.magnitudes import Status
 from tests.sources.jax.truth import BATCH, STEPS, UNITS, batch, cell, check, jax, jnp, truth_of, weights, zeros
 
@@ -128,6 +131,17 @@ def test_one_layer(loss: Loss) -> None:
     np.testing.assert_allclose(trace.loss, float(sum(loop(p, x, {"step.h": np.zeros(STEPS)}))), rtol=1e-13)
 
 
+def test_all_losses_together_are_held_to_the_whole() -> None:
+    p, x = weights(), batch()
+    recording = recorded(plain, (p, x), Options(), Wanted(weights=False))
+    assert measure(recording, lags=True, source="").notes == ()
+    assert 0 < recording.difference < 1e-13
+    for site in recording.sites:  # what is measured of the whole loss is falsified
+        recording.found[site.number]["total"] = [1.001 * one for one in recording.found[site.number]["total"]]
+    (note,) = measure(recording, lags=True, source="").notes
+    assert note.startswith("uncertain: the losses of all steps together differ from the whole by 1.0e-03")
+
+
 def test_a_buffer_is_entered_at_the_step_that_wrote_it() -> None:
     p, x = weights(), batch()
     trace = watched.watch(written_into_a_buffer, p, x)
@@ -195,6 +209,8 @@ def test_a_loss_at_the_last_state_alone() -> None:
     assert lag.losses.tolist() == [STEPS - 1]
     np.testing.assert_allclose(np.exp(lag.log[:, 0, 1:]), np.linalg.norm(truth.states[name][0], axis=2).T, rtol=1e-12)
     assert (trace.states[0].immediate.status[:-1] == Status.ZERO).all()
+    graph = trace.graph
+    assert graph.timestep[graph.inputs[graph.offsets[-2] :]].tolist() == [STEPS - 1]  # what the loss reads
 
 
 def test_a_state_that_is_only_kept_for_the_step_after() -> None:

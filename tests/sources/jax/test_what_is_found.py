@@ -111,7 +111,12 @@ def that_only_sums(p: Any, x: Any) -> Any:
     return jnp.sum(scan(lambda total, x: (total + x @ p["U"], None), zeros(), x)[0])
 
 
+def of_no_steps(p: Any, x: Any) -> Any:
+    return over(p, x[:0])
+
+
 NONE = {
+    of_no_steps: "which has no steps",
     in_a_while_loop: "whose number of steps is not known before it runs",
     in_a_cond: "a loop inside lax.cond or lax.switch",
     lambda p, x: own_backward(p, x): "with a backward of its own",
