@@ -25,7 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "measure": {"trace"},
     "sources": {"autodiff", "nn", "numpy", "trace", "measure"},
     "diagnosis": {"trace"},
-    "graph": {"trace"},
+    "graph": {"trace", "diagnosis"},
     "render": {"trace", "graph", "diagnosis"},
     "cli": {"autodiff", "nn", "numpy", "trace", "measure", "sources", "diagnosis", "graph", "render"},
 }

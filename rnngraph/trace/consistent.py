@@ -26,6 +26,15 @@ def check_trace(trace: Trace) -> None:
         raise InputError(problem)
 
 
+def check_shapes(trace: Trace) -> None:
+    """Check the shape of every column, before any is read.
+
+    Raises:
+        InputError: the first that does not fit.
+    """
+    check(trace, "trace", {"T": trace.timesteps, "nodes": len(trace.graph.op)}, values=False)
+
+
 def _problems(trace: Trace) -> Iterator[str]:
     if not issubclass(np.sctypeDict.get(trace.dtype, str), np.number | np.bool_):
         yield f"its dtype {trace.dtype!r} is none of NumPy's."

@@ -41,8 +41,10 @@ def declared(*axes: str | int, least: float = -np.inf, most: float | str = np.in
     return Declared(axes, least, most)
 
 
-def check(item: Any, place: str, sizes: dict[str, int] | None = None) -> None:
+def check(item: Any, place: str, sizes: dict[str, int] | None = None, *, values: bool = True) -> None:
     """Hold every declared column of an object, and of the objects inside it, to its declaration.
+
+    Without `values` only shapes are held, so that columns may stand for such as were not read yet.
 
     Raises:
         InputError: the first column that does not fit.
@@ -54,22 +56,35 @@ def check(item: Any, place: str, sizes: dict[str, int] | None = None) -> None:
         if isinstance(value, tuple):
             for number, one in enumerate(value):
                 if is_dataclass(one) and not isinstance(one, type):
-                    check(one, f"{where}[{number}]", sizes)
+                    check(one, f"{where}[{number}]", sizes, values=values)
             value = None if rule is None else np.empty(len(value))
         elif is_dataclass(value) and not isinstance(value, Magnitudes | type):
-            check(value, where, sizes)
+            check(value, where, sizes, values=values)
         if rule is not None and value is not None:
-            _hold(rule, value, where, sizes)
+            _hold_shape(rule, value, where, sizes)
+            if values:
+                _hold_values(rule, value, where, sizes)
 
 
-def _hold(rule: Declared, value: Any, where: str, sizes: dict[str, int]) -> None:
+def _hold_shape(rule: Declared, value: Any, where: str, sizes: dict[str, int]) -> None:
     if isinstance(value, Magnitudes):
-        _hold_magnitudes(value, where)
+        if value.value.shape != value.status.shape:
+            raise InputError(
+                f"{where} has values of shape {value.value.shape} and states of shape {value.status.shape} that do "
+                "not fit."
+            )
         value = value.value
     array = np.asarray(value)
     wanted = tuple([rule.size_of(axis, sizes, found) for axis, found in zip(rule.axes, array.shape, strict=False)])
     if len(rule.axes) != array.ndim or wanted != array.shape:
         raise InputError(f"{where} has shape {array.shape}; {_text(rule)} is needed, here {wanted}.")
+
+
+def _hold_values(rule: Declared, value: Any, where: str, sizes: dict[str, int]) -> None:
+    if isinstance(value, Magnitudes):
+        _hold_magnitudes(value, where)
+        value = value.value
+    array = np.asarray(value)
     most = sizes[rule.most] - 1 if isinstance(rule.most, str) else rule.most
     known = array[np.isfinite(array)] if array.dtype.kind == "f" else array
     if known.size and (known.min() < rule.least or known.max() > most):
@@ -79,10 +94,8 @@ def _hold(rule: Declared, value: Any, where: str, sizes: dict[str, int]) -> None
 
 def _hold_magnitudes(magnitudes: Magnitudes, where: str) -> None:
     value, status = magnitudes.value, magnitudes.status
-    if value.shape != status.shape or (status > max(Status)).any():
-        raise InputError(
-            f"{where} has values of shape {value.shape} and states of shape {status.shape} that do not fit."
-        )
+    if (status > max(Status)).any():
+        raise InputError(f"{where} has a status of {status.max()}; there are {max(Status)}.")
     known: NDArray[np.bool_] = status == Status.OK
     nothing = (status == Status.ZERO) | (status == Status.UNDERFLOW)
     if not (np.isfinite(value[known]) & (value[known] > 0)).all() or (value[nothing] != 0).any():

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from rnngraph.archive import LARGEST_HEADER, Header, array_headers, is_packed_too_far, read_member
 from rnngraph.errors import FileError, InputError, said
 from rnngraph.files import check_place, open_to_read, path_of, write_whole
-from rnngraph.trace.consistent import check_trace
+from rnngraph.trace.consistent import check_shapes, check_trace
 from rnngraph.trace.model import Trace
 
 Array: TypeAlias = NDArray[Any]
@@ -72,21 +72,37 @@ def load(path: str | Path) -> Trace:
         with file, zipfile.ZipFile(file) as archive:
             headers = array_headers(source, archive)
             _check_size(source, headers)
-            arrays: dict[str, Array] = {name: read_member(source, archive, name) for name in headers}
-        header = json.loads(bytes(arrays.pop(_HEADER))) if _HEADER in arrays else None
-        if not isinstance(header, dict) or header.get("format") != _MARK:
-            raise FileError(f"{source} is not a trace; it holds {', '.join(list(arrays)[:5]) or 'nothing'}.")
-        if header.get("schema") != SCHEMA:
-            raise FileError(
-                f"{source} has schema {header.get('schema')!r:.40} and this version reads {SCHEMA}; update rnngraph."
-            )
-        trace = cast(Trace, _put_together(header.get("trace"), Trace, arrays))
+            text = read_member(source, archive, _HEADER) if _HEADER in headers else None
+            tree = _tree(source, json.loads(bytes(text)) if text is not None else None, headers)
+            columns = {name: one for name, one in headers.items() if name != _HEADER}
+            check_shapes(_trace(tree, {name: _unread(one) for name, one in columns.items()}))
+            trace = _trace(tree, {name: read_member(source, archive, name) for name in columns})
         check_trace(trace)
         return trace
     except (FileError, InputError) as error:
         raise FileError(str(error) if str(source) in str(error) else f"{source} is damaged: {error}") from None
     except Exception as error:  # whatever a damaged archive makes the readers raise
         raise FileError(f"{source} is damaged or not a trace: {said(error).removesuffix('.')}.") from None
+
+
+def _tree(source: Path, header: Any, headers: dict[str, Header]) -> Any:
+    if not isinstance(header, dict) or header.get("format") != _MARK:
+        held = ", ".join([name for name in headers if name != _HEADER][:5])
+        raise FileError(f"{source} is not a trace; it holds {held or 'nothing'}.")
+    if header.get("schema") != SCHEMA:
+        raise FileError(
+            f"{source} has schema {header.get('schema')!r:.40} and this version reads {SCHEMA}; update rnngraph."
+        )
+    return header.get("trace")
+
+
+def _trace(tree: Any, arrays: dict[str, Array]) -> Trace:
+    return cast(Trace, _put_together(tree, Trace, arrays))
+
+
+def _unread(header: Header) -> Array:
+    """Stand for an array that was not read: its shape and type, in the memory of one number."""
+    return np.broadcast_to(np.zeros((), header.dtype), header.shape)
 
 
 def _check_size(source: Path, headers: dict[str, Header]) -> None:

@@ -99,6 +99,23 @@ def test_a_trace_that_would_fill_the_memory(tmp_path: Path, size: int) -> None:
     assert memory < 500 * 2**20
 
 
+def test_a_column_of_another_length_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    make_trace().save(tmp_path / "good.npz")
+    members = unpacked((tmp_path / "good.npz").read_bytes())
+    size = 6 * 10**8
+    with zipfile.ZipFile(tmp_path / "run.npz", "w", zipfile.ZIP_STORED) as archive:  # as large as it says
+        for name, data in members.items():
+            if name != "trace.states.0.gain.npy":
+                archive.writestr(name, data)
+        with archive.open("trace.states.0.gain.npy", "w", force_zip64=True) as file:
+            np.lib.format.write_array_header_1_0(file, {"descr": "<f8", "fortran_order": False, "shape": (size // 8,)})
+            for _ in range(size // 10**7):
+                file.write(bytes(10**7))
+    said, memory = run_measured(tmp_path, "norms", "run.npz")
+    assert f"trace.states[0].gain has shape ({size // 8},)" in complaint(said, 3)
+    assert memory < 200 * 2**20
+
+
 def test_a_column_that_is_named_twice(tmp_path: Path) -> None:
     make_trace().save(tmp_path / "run.npz")
     members = unpacked((tmp_path / "run.npz").read_bytes())

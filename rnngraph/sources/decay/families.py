@@ -6,7 +6,7 @@ configuration decides between them.
 
 from __future__ import annotations
 
-from rnngraph.sources.decay import formulas, gates, named, starts
+from rnngraph.sources.decay import formulas, gates, named, recurrent_gates, starts
 from rnngraph.sources.decay.family import Family, Form, Gate
 
 _LOW_RANK = Gate("x_proj", gates.of_low_rank)
@@ -15,6 +15,7 @@ _CHANNELS = (
     Form({"A": ("A_log", "1 1 H 1"), "b": ("dt_bias", "H*K")}),
     Form({"A": ("A_log", "H"), "b": ("dt_bias", "H*K")}),
 )
+_STATES = (Gate("", recurrent_gates.of_states, role="bh"),)
 _CHANNEL_GATES = tuple(Gate(name, gates.with_dt_bias) for name in ("f_b_proj", "f_proj", "f_proj.1"))
 
 
@@ -123,10 +124,10 @@ FAMILIES: tuple[Family, ...] = (
             Form(_biases(4), beside=(("weight_hh{tag}", "4H H"),)),
             Form(_biases(4), beside=(("weight_hh{tag}", "4H P"), ("weight_hr{tag}", "P H"))),
         ),
-        formulas.lstm_gate, None,
+        formulas.lstm_gate, None, gates=_STATES,
     ),
     Family(
         "gru", "softplus(-bias of z)", (Form(_biases(3), beside=(("weight_hh{tag}", "3H H"),)),),
-        formulas.gru_gate, None,
+        formulas.gru_gate, None, gates=_STATES,
     ),
 )  # fmt: skip

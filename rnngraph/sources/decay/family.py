@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 from rnngraph.sources.decay.config import Config
 from rnngraph.sources.decay.formulas import Arrays, Numbers
+from rnngraph.sources.decay.gates import Running
 from rnngraph.trace.decay import Five
 from rnngraph.trace.magnitudes import Floats
 
@@ -43,12 +44,12 @@ class Start:
 class Gate:
     """Where a running layer computes its gate: a hook on `module` (a path below the layer, empty for the layer itself).
 
-    `take` gets the layer, the module's arguments and its output, and gives what stands in the formula in the place of
-    the tensor of `role`, (batch, time, features).
+    `take` gives what stands in the formula in the place of the tensor of `role`, (batch, time, features); None where
+    it cannot be told.
     """
 
     module: str
-    take: Callable[[Any, tuple[Any, ...], Any], Any]
+    take: Callable[[Running], Any]
     role: str = "b"
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rnngraph.sources.decay.family import Gate
+from rnngraph.sources.decay.gates import Running
 from rnngraph.sources.decay.read import ReadLayer
 
 _GATE_MODULES = ("forget_gate",)  # hold a layer's decays; the layer is the module around them
@@ -53,7 +54,7 @@ def hooked(seen: Sequence[Seen]) -> Iterator[None]:
             ]
             if one.gate is not None:
                 target = one.holder.get_submodule(one.gate.module)
-                handles.append(target.register_forward_hook(_gate_keeper(one, one.gate)))
+                handles.append(target.register_forward_hook(_gate_keeper(one, one.gate), with_kwargs=True))
         yield
     finally:
         for handle in handles:
@@ -82,9 +83,12 @@ def _keeper(one: Seen) -> Any:
 
 
 def _gate_keeper(one: Seen, gate: Gate) -> Any:
-    def keep(module: Any, arguments: tuple[Any, ...], output: Any) -> None:
-        taken = gate.take(one.holder, arguments, output)
-        one.gates.append(taken.detach().to("cpu").double().numpy())
+    tag = one.layer.found.tag
+
+    def keep(module: Any, arguments: tuple[Any, ...], keywords: dict[str, Any], output: Any) -> None:
+        taken = gate.take(Running(one.holder, arguments, keywords, output, tag))
+        if taken is not None:
+            one.gates.append(taken.detach().to("cpu").double().numpy())
 
     return keep
 

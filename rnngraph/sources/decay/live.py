@@ -21,6 +21,7 @@ from rnngraph.sources.torch.scalar import called, reduced
 from rnngraph.trace.decay import LiveDecay
 from rnngraph.trace.magnitudes import Floats
 
+_UNSEEN = "the kernel passes its module by, the sequence is packed, or units are dropped between layers"
 BLOCK = 64  # steps whose rates are computed together
 REDUCTIONS = ("sum", "mean", "every")
 
@@ -50,7 +51,7 @@ def _live(one: Seen, gradient: Any, options: LagOptions) -> LiveDecay:
     notes = []
     half = _gate_half_lives(one)
     if half is None:
-        said = "no hook for the gate of this family is known" if one.gate is None else "the kernel passes its module by"
+        said = "no hook for the gate of this family is known" if one.gate is None else _UNSEEN
         notes.append(f"the gate was not seen: {said}")
     if len(one.calls) > 1:
         notes.append(f"the layer was called {len(one.calls)} times; the credit is that of the first call")

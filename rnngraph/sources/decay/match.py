@@ -38,10 +38,14 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A layer, named by the path of its tensors, and every reading that fits; `path` is that of the module."""
+    """A layer, named by the path of its tensors, and every reading that fits.
+
+    `path` is that of the module, `tag` the layer's number and direction in PyTorch's names.
+    """
 
     name: str
     path: str
+    tag: str
     readings: tuple[Reading, ...]
 
 
@@ -100,4 +104,4 @@ def _fitting(form: Form, layer: str, tag: str, shapes: Shapes) -> dict[str, str]
 
 def _layer(layer: str, tag: str, readings: Iterable[Reading]) -> Found:
     path = layer.removesuffix(".")
-    return Found(path + tag if path else tag.removeprefix("_"), path, tuple(readings))
+    return Found(path + tag if path else tag.removeprefix("_"), path, tag, tuple(readings))

@@ -33,7 +33,7 @@ class Rule:
 def judged(layers: Sequence[ReadLayer], judging: Judging) -> list[tuple[DecayFinding, ...]]:
     """Apply the rules to the readings of one layer.
 
-    Where there are several readings, only errors that every one of them shows are facts, and nothing is rule_functions.
+    Where there are several readings, only errors that every one of them shows are facts, and nothing is judged.
     """
     found = [[one for rule in RULES if (one := _applied(rule, layer, judging))] for layer in layers]
     if len(layers) == 1:
@@ -62,7 +62,7 @@ def known_rules(names: Iterable[str], label: str, judging: Judging) -> list[str]
 
 
 def refuse_unjudged(report: DecayReport, names: Iterable[str], label: str) -> None:
-    """Hold back a verdict of no findings where a layer was not rule_functions.
+    """Hold back a verdict of no findings where a layer was not judged.
 
     Raises:
         InputError: one of the rules judges a start, and a layer fits more than one family.

@@ -1,0 +1,212 @@
+"""What is left of one loss, walked back from where it enters: the numbers behind every view that is seen from one loss.
+
+In: a trace with lags, and which loss. Out: `OneLoss`, a `Walk` a row of a picture. The gradient of one loss cannot look
+healthy by accident, as the sum over all losses can, of which each step hears its own.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from rnngraph.diagnosis.credit import Credit, credit_of, log_norm
+from rnngraph.diagnosis.curve import LN10
+from rnngraph.errors import InputError
+from rnngraph.trace.magnitudes import Floats, Integers
+from rnngraph.trace.model import LagTrace, RecurrenceTrace, Trace
+from rnngraph.trace.quantile import quantile
+
+LAST, TOTAL = "last", "total"  # words for a loss: the one whose credit can travel furthest; none, but the sum of all
+INITIAL = -1  # the timestep of an initial state
+
+
+@dataclass(frozen=True)
+class Walk:
+    """One row: the share of a loss that is left at every step, in the order in which the gradient walks back.
+
+    100 % is the gradient of the row's layer where the loss arrives in it, over all of its states; in another recurrence
+    (an encoder) it is that of the layer that the loss enters, so that both are of one currency. The median of the
+    samples that have the loss.
+    """
+
+    name: str
+    recurrence: RecurrenceTrace
+    states: tuple[str, ...]
+    steps: Integers  # (K,) timesteps; the initial state, `INITIAL`, is the last of a walk that is not cut
+    lags: Integers  # (K,) steps taken since the loss entered, in its own recurrence and in this
+    decades: Floats  # (K,) log10 of what is left; -inf an exact zero, NaN not measured
+    cut: bool  # the walk ends at a declared cut
+
+    def factor(self, position: int) -> float:
+        """Give what a step back, from the one at `position`, keeps; NaN where it is not known."""
+        if position + 1 >= len(self.steps) or not math.isfinite(self.decades[position]):
+            return math.nan
+        return float(10 ** (self.decades[position + 1] - self.decades[position]))
+
+    def last_above(self, decades: float) -> int | None:
+        """Find the last position at which as much is left; None where there is none."""
+        with np.errstate(invalid="ignore"):
+            above = np.flatnonzero(self.decades >= decades)
+        return int(above[-1]) if above.size else None
+
+    def first_above(self, decades: float) -> int | None:
+        """Find the first position at which as much is there; None where there is none."""
+        with np.errstate(invalid="ignore"):
+            above = np.flatnonzero(self.decades >= decades)
+        return int(above[0]) if above.size else None
+
+
+@dataclass(frozen=True)
+class OneLoss:
+    """A loss, and what is left of it in every row, topmost layer last."""
+
+    timestep: int
+    clock: int  # the clock of the recurrence that it enters
+    samples: int  # of how many samples the median is
+    joint: bool  # it reads many steps at once
+    walks: tuple[Walk, ...]
+
+
+class Losses:
+    """The losses of a trace that can be looked from."""
+
+    def __init__(self, trace: Trace) -> None:
+        """Take the lags of a trace.
+
+        Raises:
+            InputError: the trace holds none.
+        """
+        if not trace.lags or not trace.lags[0].losses.size:
+            raise InputError(
+                "the trace holds no gradient of a single loss to look from: record it with lags=True, or show the sum "
+                f"over all losses with {TOTAL!r}."
+            )
+        self.trace = trace
+        by_name = {one.state: one for one in trace.lags}
+        self._lags: dict[str, list[LagTrace]] = {
+            one.name: [by_name[state.name] for state in trace.states if state.recurrence == one.name]
+            for one in trace.recurrences
+        }
+
+    @property
+    def timesteps(self) -> tuple[tuple[int, int], ...]:
+        """The clock and the timestep of every loss that was measured, as the rows of the lags are ordered."""
+        first = self.trace.lags[0]
+        return tuple(zip(first.clocks.tolist(), first.losses.tolist(), strict=True))
+
+    def furthest(self) -> int:
+        """Find the loss whose credit can travel furthest: the last one; in a layer of two directions the middle one."""
+        return max(range(len(self.timesteps)), key=self._room)
+
+    def at(self, timestep: int) -> int:
+        """Find the loss at a timestep; of several recurrences' losses the one that can travel furthest.
+
+        Raises:
+            InputError: there is no such loss, or it was not measured.
+        """
+        here = [number for number, (_, t) in enumerate(self.timesteps) if t == timestep]
+        if here:
+            return max(here, key=self._room)
+        known = sorted({t for _, t in self.timesteps})
+        near = ", ".join(map(str, sorted(sorted(known, key=lambda t: abs(t - timestep))[:3])))
+        raise InputError(
+            f"no loss at t={timestep} was measured; the nearest are at t={near}. "
+            "Losses are chosen when a trace is recorded: --losses, or LagOptions(losses=...)."
+        )
+
+    def seen_from(self, number: int, *, split: bool | None = None) -> OneLoss:
+        """Walk back from a loss.
+
+        Args:
+            number: its place in `timesteps`.
+            split: a row a state, not a row a layer; by default where there is one layer alone.
+        """
+        clock, timestep = self.timesteps[number]
+        if split is None:
+            split = len({one.layer for one in self.trace.recurrences}) == 1
+        own = self._reference(number, clock)
+        walks: list[Walk] = []
+        for one in self.trace.recurrences:
+            credit = self._credits[one.name]
+            alive = np.flatnonzero(credit.alive[:, number])
+            if not alive.size or not self._lags[one.name]:
+                continue
+            start, waited = credit.start[:, number], 0
+            if one.clock != clock and (entered := own.get(one.layer, next(iter(own.values()), None))) is not None:
+                if len(entered.start) == len(start):
+                    start = entered.start[:, number]
+                waited = self._taken(entered, number)
+            for states in [[lags] for lags in self._lags[one.name]] if split else [self._lags[one.name]]:
+                walks.append(self._walk(one, states, credit, number, alive, start[alive], waited))
+        samples = max((len(np.flatnonzero(one.alive[:, number])) for one in self._credits.values()), default=0)
+        return OneLoss(timestep, clock, samples, self.trace.lags[0].joint, tuple(walks))
+
+    @cached_property
+    def _credits(self) -> dict[str, Credit]:
+        return {one.name: credit_of(self._lags[one.name], one.direction) for one in self.trace.recurrences}
+
+    def _reference(self, number: int, clock: int) -> dict[int, Credit]:
+        """Give the layers that a loss enters, topmost first."""
+        found = {
+            one.layer: self._credits[one.name]
+            for one in self.trace.recurrences
+            if one.clock == clock and self._credits[one.name].alive[:, number].any()
+        }
+        return dict(sorted(found.items(), reverse=True))
+
+    def _taken(self, credit: Credit, number: int) -> int:
+        """Count the steps of the recurrence that a loss walks before it can enter another one."""
+        sample = int(np.flatnonzero(credit.alive[:, number])[0])
+        return len(_positions(credit, sample, number)[0])
+
+    def _room(self, number: int) -> tuple[int, int, int]:
+        """Count the steps that a loss can walk: in all rows, and in the row where they are fewest."""
+        steps = []
+        for credit in self._credits.values():
+            alive = np.flatnonzero(credit.alive[:, number])
+            if alive.size:
+                steps.append(max(len(_positions(credit, int(sample), number)[0]) for sample in alive))
+        return sum(steps), min(steps, default=0), number
+
+    def _walk(
+        self,
+        one: RecurrenceTrace,
+        lags: list[LagTrace],
+        credit: Credit,
+        number: int,
+        alive: Integers,
+        start: Floats,
+        waited: int,
+    ) -> Walk:
+        """Walk back over one row; `waited` steps were taken in the recurrence that the loss entered."""
+        longest = max(alive.tolist(), key=lambda sample: len(_positions(credit, sample, number)[0]))
+        positions, taken = _positions(credit, longest, number)
+        steps = np.array([credit.timestep(int(position)) for position in positions])
+        cut = bool(positions.size and positions[-1] > 0)
+        if not cut:
+            steps, taken = np.append(steps, INITIAL), np.append(taken, taken[-1] + 1)
+        joined = log_norm(np.stack([trace.log[alive, number][:, steps + 1] for trace in lags]))
+        with np.errstate(invalid="ignore"):
+            left = np.where(joined == np.inf, np.nan, joined) - start[:, None]
+        name = lags[0].state if len(lags) == 1 else one.name
+        return Walk(
+            name,
+            one,
+            tuple(trace.state for trace in lags),
+            steps,
+            taken + waited,
+            quantile(left, 0.5, axis=0) / LN10,
+            cut,
+        )
+
+
+def _positions(credit: Credit, sample: int, number: int) -> tuple[Integers, Integers]:
+    """List the steps, in processing order, that a loss walks back over, the copied ones left out, and their lags."""
+    arrival = int(credit.arrivals[sample, number])
+    pieces = np.cumsum(credit.severed[sample])
+    steps = credit.taken_steps(sample)
+    walked = steps[(steps <= arrival) & (pieces[steps] == pieces[arrival])][::-1]
+    return walked, np.arange(len(walked))
