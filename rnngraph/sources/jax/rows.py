@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _BYTES = 2**28  # of what is kept of a chunk of rows
 _ALL = (-1, -1)  # the row of all losses together
 _SIGNIFICANT = 1e-3  # of the largest; below it two ways differ by rounding
+_TINY = 1e-30  # of gradients; below it a float32 has lost digits of the whole
 _LARGE = 100  # binary orders above one that a walk begins at, to get further down
 _LARGEST = 120  # what a float32 holds, with room for what grows
 
@@ -67,8 +68,9 @@ class Rows:
         known = row_norms(self.recording.column(site, "total", site.kinds.index(kind)))
         with np.errstate(all="ignore"):
             found = np.exp(logs)
-            usable = np.isfinite(known) & np.isfinite(found) & (known > _SIGNIFICANT * np.nanmax(known))
-            if usable.any() and np.nanmax(known) > 1e-30:
+            largest = np.max(known, where=np.isfinite(known), initial=0.0)
+            usable = np.isfinite(known) & np.isfinite(found) & (known > _SIGNIFICANT * largest)
+            if usable.any() and largest > _TINY:
                 self.recording.note_difference(float(np.abs(found[usable] / known[usable] - 1).max()))
 
     def _bits(self, row: tuple[int, int]) -> int:
