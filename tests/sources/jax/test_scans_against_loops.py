@@ -94,7 +94,7 @@ def written_into_a_buffer(p: Any, x: Any) -> Any:
 def weights_in_the_carry(p: Any, x: Any) -> Any:
     def step(carry: Any, x: Any) -> Any:
         h, own, count = carry
-        h = cell(own, h, x)
+        h = jnp.where(count < STEPS, cell(own, h, x), 0.0)
         return (h, own, count + 1.0), h
 
     return jnp.sum((scan(step, (zeros(), p, 0.0), x)[1] @ p["V"]) ** 2)
@@ -127,6 +127,7 @@ def test_one_layer(loss: Loss) -> None:
     p, x = weights(), batch()
     trace = watched.watch(loss, p, x, weights=False)
     assert [one.name for one in trace.states] == ["step.h"]
+    assert trace.notes == ()
     check(trace, truth_of(loop, p, x, {"step.h": STEPS}))
     np.testing.assert_allclose(trace.loss, float(sum(loop(p, x, {"step.h": np.zeros(STEPS)}))), rtol=1e-13)
 
