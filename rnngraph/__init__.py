@@ -6,11 +6,12 @@ of a name is imported when the name is first used.
 
 from typing import TYPE_CHECKING, Any
 
-# Not on first use: importing the folder rnngraph.render would put itself in the place of the function.
+# Not on first use: importing the folders rnngraph.history and rnngraph.render would put them in the functions' place.
+from rnngraph.history.front import compare, history
 from rnngraph.render.save import render
 
 if TYPE_CHECKING:
-    from rnngraph import nn
+    from rnngraph import nn, torch
     from rnngraph.autodiff.backward import gradients
     from rnngraph.autodiff.cell import Cell
     from rnngraph.autodiff.check.front import check
@@ -33,9 +34,9 @@ if TYPE_CHECKING:
     from rnngraph.graph.draw import Drawing, draw
     from rnngraph.measure.lag_options import LagOptions
     from rnngraph.numpy.traced import trace_function
-    from rnngraph.sources import jax, torch
+    from rnngraph.sources import jax
     from rnngraph.sources.decay.measure import decay
-    from rnngraph.sources.tape.context import context
+    from rnngraph.sources.past_of_source import context
     from rnngraph.sources.tape.record import record, spectrum, trial
     from rnngraph.trace.model import Trace
 
@@ -44,11 +45,11 @@ __version__ = "0.2.0"
 __all__ = [
     "Cell", "Diagnosis", "Drawing", "DtypeError", "FileError", "Finding", "GradientError", "InputError", "LagOptions",
     "MissingToolError", "Op", "RnnGraphError", "Tape", "TapeError", "Tensor", "Trace", "VocabularyError",
-    "assert_healthy", "check", "concatenate", "context", "decay", "diagnose", "draw", "gradients", "jax", "nn",
-    "record", "render", "spectrum", "stack", "torch", "trace_function", "trial", "where",
+    "assert_healthy", "check", "compare", "concatenate", "context", "decay", "diagnose", "draw", "gradients",
+    "history", "jax", "nn", "record", "render", "spectrum", "stack", "torch", "trace_function", "trial", "where",
 ]  # fmt: skip
 
-_MODULES = {"jax": "rnngraph.sources.jax", "nn": "rnngraph.nn", "torch": "rnngraph.sources.torch"}
+_MODULES = {"jax": "rnngraph.sources.jax", "nn": "rnngraph.nn", "torch": "rnngraph.torch"}
 _HOMES = {
     "rnngraph.autodiff.backward": ("gradients",),
     "rnngraph.autodiff.cell": ("Cell",),
@@ -66,8 +67,8 @@ _HOMES = {
     "rnngraph.graph.draw": ("Drawing", "draw"),
     "rnngraph.measure.lag_options": ("LagOptions",),
     "rnngraph.numpy.traced": ("trace_function",),
+    "rnngraph.sources.past_of_source": ("context",),
     "rnngraph.sources.decay.measure": ("decay",),
-    "rnngraph.sources.tape.context": ("context",),
     "rnngraph.sources.tape.record": ("record", "spectrum", "trial"),
     "rnngraph.trace.model": ("Trace",),
 }  # fmt: skip

@@ -11,7 +11,7 @@ import os
 import secrets
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeAlias
 
 from rnngraph.errors import FileError, InputError
 
@@ -24,6 +24,8 @@ TEMPORARY = ".rnngraph-"  # how the names of files begin that are being written
 _RANDOM = 8  # bytes of chance in such a name
 _STREAMS = ("/dev/fd/", "/proc/self/fd/", "/dev/stdin")  # what a shell writes for `<(command)`
 _LONGEST_STREAM = 2**30
+
+Write: TypeAlias = Callable[[IO[bytes]], None]
 
 
 def path_of(given: object, *, example: str) -> Path:
@@ -120,8 +122,8 @@ def refuse_folder(path: Path, *, example: str) -> None:
         raise FileError(f"{str(path)!r} is a folder; name a file in it, such as {str(path / example)!r}.")
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file all or nothing; one that is overwritten keeps who may read it.
+def write_whole(path: Path, data: bytes | Write) -> None:
+    """Write a file all or nothing, from bytes or by a function; one that is overwritten keeps who may read it.
 
     A link is followed. What is no file, such as a device or a pipe, is written into and not replaced.
 
@@ -130,7 +132,7 @@ def write_whole(path: Path, data: bytes) -> None:
     """
     try:
         if path.exists() and not path.is_file():
-            path.write_bytes(data)
+            path.write_bytes(data if isinstance(data, bytes) else written(data))
             return
         path = Path(os.path.realpath(path))
         if path.is_symlink():
@@ -143,15 +145,25 @@ def write_whole(path: Path, data: bytes) -> None:
         raise _cannot_be_written(path, error) from None
 
 
-def _replace(path: Path, data: bytes) -> None:
+def written(write: Write) -> bytes:
+    """Give what a function writes."""
+    file = io.BytesIO()
+    write(file)
+    return file.getvalue()
+
+
+def _replace(path: Path, data: bytes | Write) -> None:
     # The name is known before the file is there: wherever somebody stops the program, it can be removed.
     temporary = path.parent / f"{TEMPORARY}{secrets.token_hex(_RANDOM)}"
     try:
-        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        with os.fdopen(os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "w+b") as file:
             if _claim(file, wait=True) and not os.fstat(file.fileno()).st_nlink:
                 _replace(path, data)  # somebody took the file for a leftover before it was claimed
                 return
-            file.write(data)
+            if isinstance(data, bytes):
+                file.write(data)
+            else:
+                data(file)
             file.flush()
             os.chmod(temporary, path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_mask())
             os.replace(temporary, path)

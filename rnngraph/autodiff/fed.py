@@ -5,7 +5,7 @@ In: what reached the input (N, T, D), band by band, whole or a timestep at a tim
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -13,15 +13,14 @@ import numpy as np
 from rnngraph.autodiff.block.carry import BAND, LOG_BAND
 from rnngraph.autodiff.block.given import single_state
 from rnngraph.autodiff.contribution import Array, Contribution
+from rnngraph.autodiff.cotangents import Cotangents, SeeFed, Walk
 from rnngraph.norms import row_norms
 
 if TYPE_CHECKING:
     from rnngraph.autodiff.banding import Groups
-    from rnngraph.autodiff.many import Cotangents, Walk
     from rnngraph.autodiff.node import Node
 
 Piece: TypeAlias = tuple[int, int, Array]  # band, first row, rows (count, N, ..., D)
-SeeFed: TypeAlias = Callable[[int, int, int, Array], None]  # (node, timestep, first row, logs of norms (rows, N))
 
 
 def by_timestep(values: Iterable[tuple[int, int, Contribution]]) -> dict[int, list[Piece]] | None:
@@ -66,7 +65,7 @@ def told_by_timestep(walk: Walk, node: Node, some: list[Cotangents], see: SeeFed
     samples = walk.samples[node.value.shape[0]]
     for t, pieces in steps.items():
         for low, logs in logs_of([(band, first, rows[:, samples]) for band, first, rows in pieces]):
-            see(node.id, t, low, logs)
+            see(node.id, t, low, logs[None])
     return True
 
 
@@ -77,5 +76,4 @@ def tell_fed(walk: Walk, node: Node, groups: Groups, see: SeeFed) -> None:
     samples = slice(None) if narrow else walk.samples[node.value.shape[0]]
     pieces: list[Piece] = [(band, low, value[:, samples]) for band, (low, value) in groups.items()]
     for low, logs in logs_of(pieces) if pieces else ():
-        for k in range(logs.shape[2]):
-            see(node.id, first + k, low, logs[:, :, k])
+        see(node.id, first, low, logs.transpose(2, 0, 1))

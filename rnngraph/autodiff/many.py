@@ -11,61 +11,21 @@ such entries are called narrow. Everything else takes whole values.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from heapq import heappop, heappush
-from typing import Any, TypeAlias
 
 import numpy as np
 
-from rnngraph.autodiff.backward import unbroadcast
 from rnngraph.autodiff.banding import Groups, settled
 from rnngraph.autodiff.block import Block
 from rnngraph.autodiff.block.carry import Carry
 from rnngraph.autodiff.block.given import single_state
-from rnngraph.autodiff.block.rows import Entry, Feel, Field, See, pull_rows
-from rnngraph.autodiff.contribution import Array, Contribution
-from rnngraph.autodiff.fed import SeeFed, tell_fed, told_by_timestep
+from rnngraph.autodiff.block.many_losses import Entry, Field, pull_rows
+from rnngraph.autodiff.contribution import Array
+from rnngraph.autodiff.cotangents import Cotangents, Walk
+from rnngraph.autodiff.fed import tell_fed, told_by_timestep
 from rnngraph.autodiff.node import Node
-from rnngraph.autodiff.tape import Tape
-
-
-@dataclass(frozen=True, slots=True)
-class Cotangents:
-    """Some rows of one band at a node: an array (count, ...) or a contribution with such an axis in front."""
-
-    value: Contribution
-    low: int
-    count: int
-    band: int = 0
-    narrow: bool = False
-    first: int = 0  # the first timestep of a narrow value
-    by: int = -1  # the entry that handed it back
-
-
-SeeNode: TypeAlias = Callable[[int, int, Array], None]  # (node, first row, logs of norms (rows, N))
-FeelNode: TypeAlias = Callable[[int, list[Cotangents]], None]  # (entry, what reached it)
-
-
-@dataclass(slots=True)
-class Walk:
-    """What one walk needs: which entries to pass on to, which states to tell of, and the carries of blocks."""
-
-    tape: Tape
-    leads: frozenset[int]  # ids of the entries behind which there is a state
-    states: Mapping[int, int | None]  # node id of a state -> the axis of its samples
-    narrow: frozenset[int]
-    see_node: SeeNode
-    see_block: See | None
-    samples: Mapping[int, Array]  # of a batch size: the samples that are chosen
-    window: tuple[int, int] | None = None  # places of every block; None for all
-    carries: dict[int, Carry] = field(default_factory=dict)
-    until: frozenset[int] = frozenset()  # states that are told of but not walked past
-    unrounded: bool = False
-    feel_block: Feel | None = None
-    feel_node: FeelNode | None = None
-    see_fed: SeeFed | None = None
-    fed: frozenset[int] = frozenset()  # inputs over time that are told of
+from rnngraph.autodiff.through import through_node
 
 
 def walk_rows(walk: Walk, starts: Mapping[int, Iterable[Cotangents]], rows: int) -> None:
@@ -89,6 +49,17 @@ def walk_rows(walk: Walk, starts: Mapping[int, Iterable[Cotangents]], rows: int)
             if node_id not in pending:
                 pending[node_id] = []
                 heappush(order, -node_id)
+    with np.errstate(all="ignore", under="call", call=walk.underflow):
+        _walk(walk, pending, order, push, rows)
+
+
+def _walk(
+    walk: Walk,
+    pending: dict[int, list[Cotangents]],
+    order: list[int],
+    push: Callable[[int, Cotangents], None],
+    rows: int,
+) -> None:
     while order:
         node_id = -heappop(order)
         entry = walk.tape.entry(node_id)
@@ -108,9 +79,8 @@ def walk_rows(walk: Walk, starts: Mapping[int, Iterable[Cotangents]], rows: int)
             groups = settled(groups, walk.states[node_id], partial(walk.see_node, node_id))
             if node_id in walk.until:
                 continue
-        for band, (low, value) in groups.items():
-            for source, one in _through_node(walk, entry, value, low, band):
-                push(source, one)
+        for source, one in through_node(walk, entry, groups):
+            push(source, one)
 
 
 def _through_block(walk: Walk, block: Block, some: list[Cotangents], rows: int) -> Iterable[tuple[int, Cotangents]]:
@@ -130,9 +100,10 @@ def _through_block(walk: Walk, block: Block, some: list[Cotangents], rows: int) 
         value = _dense(one, block.value.shape)
         entering.append(Field(value if one.narrow else value[:, samples], one.low, one.first, one.band))
     source, window = block.sources["x"], walk.window or (0, block.steps)
+    tell = None if walk.see_fed is None or source not in walk.alone else partial(walk.see_fed, source)
     emitted = pull_rows(
         block, entering, carry, window=window, see=walk.see_block, to_input=source in walk.leads, samples=samples,
-        unrounded=walk.unrounded, feel=walk.feel_block,
+        unrounded=walk.unrounded, feel=walk.feel_block, tell=tell,
     )  # fmt: skip
     for part in emitted:
         found = Cotangents(part.rows, part.low, len(part.rows), part.band, True, part.first, block.id)
@@ -144,12 +115,12 @@ def _through_block(walk: Walk, block: Block, some: list[Cotangents], rows: int) 
 def _to_initial(walk: Walk, block: Block, carry: Carry) -> Iterable[tuple[int, Cotangents]]:
     """Hand what is left behind the first step to the initial states, band by band."""
     run = slice(carry.low, carry.high)
-    for kind, state in zip(block.columns, carry.states, strict=True):
+    for kind, state, bands in zip(block.columns, carry.states, carry.bands, strict=True):
         source = block.sources[kind + "0"]
         if source not in walk.leads or carry.low >= carry.high:
             continue
-        for band in [0] if carry.band is None else np.unique(carry.band[run]).tolist():
-            rows = state[run] if carry.band is None else np.where((carry.band[run] == band)[..., None], state[run], 0)
+        for band in [0] if bands is None else np.unique(bands[run]).tolist():
+            rows = state[run] if bands is None else np.where((bands[run] == band)[..., None], state[run], 0)
             value = np.zeros((len(rows), block.sample_count, rows.shape[-1]))
             value[:, walk.samples[block.sample_count]] = rows
             yield source, Cotangents(value, carry.low, len(rows), band, by=block.id)
@@ -193,39 +164,3 @@ def _widened(walk: Walk, one: Cotangents, shape: tuple[int, ...]) -> Cotangents:
     rows = np.asarray(one.value)
     value[:, walk.samples[shape[0]], one.first : one.first + rows.shape[2]] = rows
     return Cotangents(value, one.low, one.count, one.band)
-
-
-def _through_node(walk: Walk, node: Node, value: Array, low: int, band: int) -> Iterable[tuple[int, Cotangents]]:
-    if node.op.vjp is None:
-        return
-    seen: Any = node
-    if node.id in walk.narrow:
-        seen = _narrowed(walk, node, value)
-    first = 0 if walk.window is None else walk.window[0]
-    for source, contribution in zip(node.inputs, node.op.vjp(value, seen), strict=False):
-        if contribution is None or source not in walk.leads:
-            continue
-        narrow = node.id in walk.narrow
-        if isinstance(contribution, np.ndarray) and not narrow:
-            shape = (len(value), *walk.tape.entry(source).value.shape)
-            if contribution.shape != shape:
-                contribution = unbroadcast(contribution, shape, lead=1, node=node, source=source)
-        yield source, Cotangents(contribution, low, len(value), band, narrow, first if narrow else 0, node.id)
-
-
-def _narrowed(walk: Walk, node: Node, value: Array) -> Node:
-    """Show a node with the chosen samples and the window of its arguments that is walked."""
-    batch, time = node.value.shape[:2]
-    samples, first = walk.samples[batch], 0 if walk.window is None else walk.window[0]
-    steps = slice(first, first + value.shape[2])
-
-    def of(array: Array) -> Array:
-        if array.ndim >= 2 and array.shape[-2] == time:
-            array = array[..., steps, :]
-        return array[samples] if array.ndim == 3 and array.shape[0] == batch else array
-
-    count = 1 if node.op.stepwise == "first" else len(node.arguments)
-    arguments = tuple([of(one) if k < count else one for k, one in enumerate(node.arguments)])
-    return Node(
-        node.id, node.op, node.inputs, of(node.value), arguments, node.place, node.timestep, node.requires, node.options
-    )

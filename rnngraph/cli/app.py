@@ -13,7 +13,21 @@ from typing import Annotated, Any, ClassVar, NoReturn
 
 import typer
 
-from rnngraph.cli import check, console, context, decay, diagnose, lags, norms, render, stop, streams, trace
+from rnngraph.cli import (
+    check,
+    compare,
+    console,
+    context,
+    decay,
+    diagnose,
+    history,
+    lags,
+    norms,
+    render,
+    stop,
+    streams,
+    trace,
+)
 from rnngraph.cli.commands import CommandGroup
 from rnngraph.errors import FileError, MissingToolError, RnnGraphError, said
 
@@ -23,6 +37,8 @@ COMMANDS = (
     (lags.lags, lags.EXAMPLES),
     (diagnose.diagnose, diagnose.EXAMPLES),
     (context.context, context.EXAMPLES),
+    (history.history, history.EXAMPLES),
+    (compare.compare, compare.EXAMPLES),
     (trace.trace, trace.EXAMPLES),
     (check.check, check.EXAMPLES),
     (decay.decay, decay.EXAMPLES),

@@ -11,7 +11,7 @@ from rnngraph.cli.options import SourceArguments
 from rnngraph.errors import InputError
 
 if TYPE_CHECKING:
-    from rnngraph.trace.context import ContextTrace
+    from rnngraph.trace.used_past import ContextTrace
 
 EXAMPLES = (
     "rnngraph context model.py:trained",
@@ -75,12 +75,16 @@ def _measured(source: SourceArguments, most: int | None) -> ContextTrace:
     import rnngraph
     from rnngraph.cli.console import working
     from rnngraph.cli.source import open_loss
-    from rnngraph.sources.resolve import python_loss
+    from rnngraph.cli.streams import let_others_print
+    from rnngraph.sources.resolve import python_context
     from rnngraph.sources.target import is_target
 
-    # Of a PyTorch pair only the recurrence can be walked again, not the loss.
-    own = source.model.weights is None and is_target(source.source)
-    loss = python_loss(str(source.source), source.model) if own else open_loss(source)
+    if source.model.weights is None and is_target(source.source):
+        source.refuse_demo_options(f"{source.source} is a Python function, which takes --set")
+        let_others_print()
+        with working("leaving out the past"):
+            return python_context(str(source.source), source.model, most)
+    loss = open_loss(source)
     with working("leaving out the past"):
         return rnngraph.context(loss, most=most)
 

@@ -72,14 +72,14 @@ def decay(
     Those of state-space, linear-attention and gated layers, from the few tensors that hold their decays.
     The half-lives are those at zero input: what an initialiser or a cast did, not what a trained model remembers.
     """
-    from rnngraph.cli.output import Target, write_output
+    from rnngraph.cli.output import Target, chart_format, write_output
     from rnngraph.sources.decay.rule_functions import Judging
     from rnngraph.sources.decay.rules import known_rules
 
     if json and output is not None:
         raise InputError("--json goes to stdout and --output to a file: leave one of them out.")
     failing = known_rules(fail_on.split(","), "--fail-on", Judging(fresh, sequence)) if fail_on is not None else []
-    picture = _picture_format(output, force=force) if output is not None else None
+    picture = chart_format(output, "decays", force=force) if output is not None else None
     target = Target.of(output) if output is not None else None
     if loss is not None and not live:
         raise InputError("--loss chooses what --live differentiates: give --live as well, or leave it out.")
@@ -127,19 +127,3 @@ def _print(report: DecayReport, *, json: bool) -> None:
     from rnngraph.render.report.decay.table_of_layers import DecayTable
 
     report_console().print(DecayTable(report))
-
-
-def _picture_format(output: Path, *, force: bool) -> str:
-    from rnngraph.cli.output import STDOUT
-    from rnngraph.render.format import renderer_named
-    from rnngraph.render.report.decay.picture import FORMATS
-    from rnngraph.render.save import check_picture
-
-    if output == STDOUT:
-        return "svg"
-    name = output.suffix.lower().removeprefix(".")
-    if name not in FORMATS:
-        listed = ", ".join(f".{one}" for one in FORMATS)
-        raise InputError(f"{str(output)!r} has no suffix that decays can be drawn in; use one of {listed}.")
-    check_picture(output, renderer_named(name), force=force)
-    return name

@@ -21,7 +21,7 @@ from rnngraph.trace.quantile import of_ordered, quantile
 LN10 = math.log(10)  # nats in a decade
 _SLOPES = 512  # (loss, sample) pairs that a slope is fitted to
 _STILL = 1e-9  # nats a step that are rounding
-_CHUNK = 4_000_000  # gains that are looked at together
+_CHUNK = 400_000  # gains that are looked at together
 
 
 @dataclass(frozen=True, slots=True)

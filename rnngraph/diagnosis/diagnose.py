@@ -35,12 +35,25 @@ def diagnose(trace: Trace, *, horizon: int | None = None, trial: Tries | None = 
         InputError: no lags or no gradients in the trace, a horizon longer than the sequence, an unknown threshold
             or one out of order.
     """
+    return judge(network_in(trace, horizon=horizon, **thresholds), trial=trial)
+
+
+def network_in(trace: Trace, *, horizon: int | None = None, **thresholds: float) -> Network:
+    """Gather what a verdict rests on: the layers of a trace and the ways of its credit; see `diagnose`.
+
+    Raises:
+        InputError: as `diagnose`.
+    """
     if not isinstance(trace, Trace):
         raise InputError(f"a {type(trace).__name__} cannot be diagnosed; pass the trace that rnngraph.record returned.")
     limits = thresholds_from(thresholds)
     _check(trace)
-    layers = layers_of(trace, limits, horizon)
-    network = network_of(trace, layers, limits, horizon)
+    return network_of(trace, layers_of(trace, limits, horizon), limits, horizon)
+
+
+def judge(network: Network, *, trial: Tries | None = None) -> Diagnosis:
+    """Give the verdict on a network; see `diagnose`."""
+    trace, layers, limits = network.trace, network.layers, network.limits
     of_layers = [_judge(network, layer) for layer in layers]
     findings = [one for found in of_layers for one in found]
     findings += [found for path in network.paths for rule in PATH_RULES if (found := rule(network, path))]
@@ -54,7 +67,7 @@ def diagnose(trace: Trace, *, horizon: int | None = None, trial: Tries | None = 
     return Diagnosis(
         trace.model, verdict, flags, path.horizon, path.decades, head.rate, head.half_life, network.reach,
         taken(head.lags[0]), limits.as_dict(), treated, trace.notes, _spectrum(trace),
-        reach=network.reach, whole=all(one.whole for one in network.paths if one.reach is not None), asked=horizon,
+        reach=network.reach, whole=network.whole, asked=network.asked,
         at_input=path.input is not None, participation={"losses": losses, "samples": samples},
         by_layer=tuple([_verdict(layer, found) for layer, found in zip(layers, of_layers, strict=True)]),
         cell=head.cell.title, tried=tried, able=trial is not None and trial.able,

@@ -96,6 +96,11 @@ class Network:
         """The last lag at which `epsilon` or more is left on every path; None without any pair."""
         return min((path.reach for path in self.paths if path.reach is not None), default=None)
 
+    @property
+    def whole(self) -> bool:
+        """Whether the credit reaches as far as was measured, on every path."""
+        return all(path.whole for path in self.paths if path.reach is not None)
+
     def carriers(self, layer: Layer) -> list[Layer]:
         """Give the layers that take the same steps as one, and carry a gradient over them."""
         clock = layer.recurrence.clock
@@ -117,8 +122,13 @@ def network_of(trace: Trace, layers: Sequence[Layer], limits: Thresholds, asked:
         if place[0] not in known and place not in {
             (path.layer.recurrence.clock, path.layer.recurrence.direction) for path in paths
         }:
-            paths.append(_path(None, layer, layer.sums, asked))
+            paths.append(own_path(layer))
     return Network(trace, limits, asked, tuple(layers), tuple(paths))
+
+
+def own_path(layer: Layer) -> Path:
+    """Take a layer's own states for the end of the way: how far it keeps what it is given."""
+    return _path(None, layer, layer.sums, layer.asked)
 
 
 def _fed(trace: Trace, layers: Sequence[Layer], asked: int | None) -> Iterator[Path]:

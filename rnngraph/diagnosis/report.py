@@ -24,12 +24,13 @@ if TYPE_CHECKING:
 Part: TypeAlias = tuple[str, str]  # text, style
 UNTRIED = (
     "No remedy was tried: a saved trace, or a trace alone, cannot be run again. rnngraph diagnose model.py:build tries "
-    "them on the batch, where build returns a loss of rnngraph; in Python, "
-    "rnngraph.diagnose(trace, trial=rnngraph.trial(loss))."
+    "them on the batch, where build returns a loss of rnngraph or a PyTorch pair (module, batch); in Python, "
+    "rnngraph.diagnose(trace, trial=rnngraph.trial(loss)), or rnngraph.trial(watch)."
 )
 NO_INPUT = (
     "What the network is fed is not known, so the states of its lowest layer are judged. A tape knows it where an "
-    "input over time is given, tape.input of shape (N, T, ...), and lags are recorded."
+    "input over time is given, tape.input of shape (N, T, ...), and lags are recorded; of a PyTorch model it is what "
+    "was computed before, or data that a step multiplies with a weight."
 )
 _STYLES = {ERROR: "bold red", NOTE: "cyan"}
 _WARNING_STYLE = "bold yellow"

@@ -14,7 +14,7 @@ import numpy as np
 from rnngraph.diagnosis.credit import Credit
 from rnngraph.trace.magnitudes import Booleans, Floats, Integers
 
-_CHUNK = 4_000_000  # norms that are looked at together
+_CHUNK = 400_000  # norms that are looked at together
 _LIGHT = 0.1  # of the weight of a mean pair
 
 
@@ -124,7 +124,7 @@ def _total(logs: Floats, axis: int | tuple[int, ...]) -> Floats:
     top = np.max(np.where(known, logs, -np.inf), axis=axis, keepdims=True, initial=-np.inf)
     top = np.where(np.isfinite(top), top, 0.0)
     with np.errstate(under="ignore", divide="ignore"):
-        total = np.log(np.where(known, np.exp(np.where(known, logs, 0.0) - top), 0.0).sum(axis=axis))
+        total = np.log(np.exp(np.where(known, logs, -np.inf) - top).sum(axis=axis))
     return np.where(known.any(axis=axis), total + np.squeeze(top, axis=axis), np.nan)
 
 

@@ -76,13 +76,17 @@ def chosen_losses(losses: Losses, samples: dict[int, Integers], options: LagOpti
     Raises:
         InputError: a step that the sequence has not.
     """
-    pairs = list(zip(losses.clocks.tolist(), losses.steps.tolist(), strict=True))
+    pairs = np.stack([losses.clocks, losses.steps], axis=1)
     if losses.joint:
-        return pairs
+        return _tuples(pairs)
     near = {clock: norms[:, samples[norms.shape[1]]] for clock, norms in losses.norms.items()}
-    felt = [(clock, t) for clock, t in pairs if near[clock][t].any()]
+    here = np.zeros(len(pairs), bool)
+    for clock, norms in near.items():
+        own = losses.clocks == clock
+        here[own] = (norms != 0).any(axis=1)[losses.steps[own]]
+    felt = pairs[here]
     if options.losses == "all":
-        return felt
+        return _tuples(felt)
     if isinstance(options.losses, int | np.integer):
         last = {
             (clock, int(np.flatnonzero(column != 0)[-1]))
@@ -96,14 +100,20 @@ def chosen_losses(losses: Losses, samples: dict[int, Integers], options: LagOpti
     return [(clock, t) for clock, norms in losses.norms.items() for t in wanted if t < len(norms)]
 
 
-def _spread(felt: list[tuple[int, int]], count: int, *, always: set[tuple[int, int]]) -> list[tuple[int, int]]:
+def _tuples(pairs: Integers) -> list[tuple[int, int]]:
+    return [(clock, t) for clock, t in pairs.tolist()]
+
+
+def _spread(felt: Integers, count: int, *, always: set[tuple[int, int]]) -> list[tuple[int, int]]:
     """Take at most so many losses: the last, those in `always`, then evenly spaced ones."""
     if len(felt) <= count:
-        return felt
-    kept = {felt[-1], *sorted(always & set(felt), reverse=True)[: max(count - 2, 0)]}
-    for place in np.linspace(0, len(felt) - 1, count).round().astype(int)[::-1].tolist():
+        return _tuples(felt)
+    known = {clock: felt[felt[:, 0] == clock, 1] for clock, _ in always}
+    there = {(clock, t) for clock, t in always if np.isin(t, known[clock])}
+    kept = {*_tuples(felt[-1:]), *sorted(there, reverse=True)[: max(count - 2, 0)]}
+    for one in _tuples(felt[np.linspace(0, len(felt) - 1, count).round().astype(int)[::-1]]):
         if len(kept) < count:
-            kept.add(felt[place])
+            kept.add(one)
     return sorted(kept)
 
 

@@ -15,6 +15,8 @@ from rnngraph.measure.recording import FED, Facts, Losses, Recording
 from rnngraph.trace.magnitudes import Booleans, Floats, Integers
 from rnngraph.trace.model import InputLagTrace, LagTrace
 
+_ELEMENTS = 300_000  # of a part of the matrix that is looked at in one go
+
 
 def measure_lags(recording: Recording, options: LagOptions) -> tuple[tuple[LagTrace, ...], tuple[InputLagTrace, ...]]:
     """Measure the lag matrix of every state of every recurrence, and of what the network is fed.
@@ -30,28 +32,29 @@ def measure_lags(recording: Recording, options: LagOptions) -> tuple[tuple[LagTr
     chosen = chosen_losses(losses, samples, options)
     rows = chosen[::-1]  # latest first, so that those under way are a run of rows
     logs = {
-        (number, kind): np.full((len(rows), len(samples[one.batch]), one.timesteps + 1), np.nan)
+        (number, kind): np.full((len(samples[one.batch]), len(rows), one.timesteps + 1), np.nan)
         for number, one in enumerate(facts)
         for kind in one.states
     }
-
     fed: dict[int, Floats] = {}
 
     def see(number: int, kind: str, t: int, low: int, norms: Floats) -> None:
-        found = np.where(np.isnan(norms), np.inf, norms)  # what is not finite has no norm
+        by_step = norms if norms.ndim == 3 else norms[None]
+        found = np.where(np.isnan(by_step), np.inf, by_step).transpose(2, 1, 0)  # what is not finite has no norm
+        one, at = facts[number], slice(low, low + by_step.shape[1])
         if kind != FED:
-            logs[number, kind][low : low + len(norms), :, t + 1] = found
+            logs[number, kind][:, ::-1][:, at, t + 1 : t + 1 + len(by_step)] = found
             return
-        one = facts[number]
         if number not in fed:
-            fed[number] = np.full((len(rows), len(samples[one.batch]), one.timesteps), -np.inf)
-        part = fed[number][low : low + len(norms), :, t]
-        part[...] = np.logaddexp(2 * part, 2 * found) / 2  # of several inputs the norm over all
+            fed[number] = np.full((len(samples[one.batch]), len(rows), one.timesteps), -np.inf)
+        part = fed[number][:, ::-1][:, at, t : t + len(by_step)]
+        again = (part > -np.inf).any()
+        part[...] = np.logaddexp(2 * part, 2 * found) / 2 if again else found  # of several inputs the norm over all
 
     if rows:
         recording.pull(rows, samples, see)
     states = tuple(
-        _trace(one, kind, chosen, logs[number, kind][::-1].swapaxes(0, 1), samples[one.batch], losses, options)
+        _trace(one, kind, chosen, logs[number, kind], samples[one.batch], losses, options)
         for number, one in enumerate(facts)
         for kind in one.states
     )
@@ -59,7 +62,6 @@ def measure_lags(recording: Recording, options: LagOptions) -> tuple[tuple[LagTr
     inputs = []
     for number, log in sorted(fed.items()):
         readers = [one for one in facts if one.fed == facts[number].fed]
-        log = np.ascontiguousarray(log[::-1].swapaxes(0, 1))
         if options.max_lag is not None:
             _end(log, [(one.reverse, born[next(iter(one.states.values()))]) for one in readers], options.max_lag)
         inputs.append(InputLagTrace(facts[number].fed, tuple([one.name for one in readers]), log))
@@ -86,28 +88,37 @@ def _trace(
     options: LagOptions,
 ) -> LagTrace:
     clocks, steps = (np.array([one[k] for one in chosen], np.int64) for k in (0, 1))
-    log = np.ascontiguousarray(log)
-    time = facts.timesteps
     own = (clocks == facts.clock) & (not losses.joint)  # one that reads many steps arrives wherever it is read first
-    born = arrivals(steps, log, facts.reverse, own=own)
-    columns = np.arange(-1, time)
-    if facts.reverse:
-        lag = columns - born[:, :, None]
-        lag[:, :, 0] = time - born
-    else:
-        lag = born[:, :, None] - columns
-    before = lag >= 0  # the loss has arrived, in the order in which a gradient walks back
-    missing = np.isnan(log)
-    log[missing & before] = -np.inf
-    log[(log == -np.inf) & ~before] = np.nan
-    _leave_out_passed_by(log, facts.reverse)
-    if options.max_lag is not None:
-        log[lag > options.max_lag] = np.nan
+    born = np.empty(log.shape[:2], np.int64)
+    size = max(_ELEMENTS // max(len(samples) * log.shape[2], 1), 1)
+    for first in range(0, len(chosen), size):  # some losses at a time: what is made of them is as large as they are
+        some = slice(first, first + size)
+        born[:, some] = arrivals(steps[some], log[:, some], facts.reverse, own=own[some])
+        _tidy(log[:, some], born[:, some], facts.reverse, options.max_lag)
     copied, severed = _steps(facts, samples)
     return LagTrace(
         facts.states[kind], steps, clocks, samples.astype(np.int64), log, copied, severed, born, len(losses.steps),
         facts.batch, options.max_lag, losses.joint,
     )  # fmt: skip
+
+
+def _tidy(log: Floats, born: Integers, reverse: bool, max_lag: int | None) -> None:
+    """Tell zero from what was not asked, by the step at which each loss arrives first; in place."""
+    time = log.shape[2] - 1
+    columns = np.arange(-1, time)
+    if reverse:
+        lag = columns - born[:, :, None]
+        lag[:, :, 0] = time - born
+    else:
+        lag = born[:, :, None] - columns
+    before = lag >= 0  # the loss has arrived, in the order in which a gradient walks back
+    log[np.isnan(log) & before] = -np.inf
+    zero = log == -np.inf
+    log[zero & ~before] = np.nan
+    if (zero & before).any():
+        _leave_out_passed_by(log, reverse)
+    if max_lag is not None:
+        log[lag > max_lag] = np.nan
 
 
 def _leave_out_passed_by(log: Floats, reverse: bool) -> None:

@@ -97,7 +97,8 @@ class Losses:
 
 
 FED = "x"  # stands for a kind where what is told is the input of a recurrence; of one that several read, of the first
-# (recurrence, kind, timestep or -1 for the initial state, first row, logs of norms (rows, samples))
+# (recurrence, kind, timestep or -1 for the initial state, first row, logs of norms (rows, samples)); of several
+# timesteps together, the first of them and logs (steps, rows, samples)
 See: TypeAlias = Callable[[int, str, int, int, Floats], None]
 
 
@@ -161,7 +162,7 @@ class Recording(Protocol):
         """Multiply rows (k, samples, units) of the states at t by the transposed Jacobian of the step into t.
 
         Returns:
-            the rows of the states before, by (recurrence, kind).
+            the rows of the states before, by (recurrence, kind); nothing where the state before is not known.
         """
 
 

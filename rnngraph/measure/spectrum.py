@@ -104,13 +104,13 @@ def _spectrum(recording: Recording, group: Group, k: int) -> SpectrumTrace:
         valid = group.valid[:, t]
         if not valid.any():
             continue
+        back = step_back(recording, group, t, eye if explicit else basis)
+        if back is None:
+            continue
         if explicit:
-            transposed = step_back(recording, group, t, eye)
-            singular[t] = _largest(transposed, valid)
-            moved = transposed @ basis
-            product, logs = _multiplied(transposed, product, logs, valid)
-        else:
-            moved = step_back(recording, group, t, basis)
+            singular[t] = _largest(back, valid)
+            product, logs = _multiplied(back, product, logs, valid)
+        moved = back @ basis if explicit else back
         if not np.isfinite(moved).all():
             return SpectrumTrace(group.name, np.full(k, np.nan), singular, float("nan"))
         q, r = np.linalg.qr(moved)
@@ -141,8 +141,8 @@ def _largest(jacobians: Floats, valid: Booleans) -> float:
     return float(np.linalg.norm(chosen, ord=2, axis=(1, 2)).max()) if np.isfinite(chosen).all() else float("nan")
 
 
-def step_back(recording: Recording, group: Group, t: int, columns: Array) -> Floats:
-    """Multiply columns (samples, size, k) by the transposed Jacobian of the step into t."""
+def step_back(recording: Recording, group: Group, t: int, columns: Array) -> Floats | None:
+    """Multiply columns (samples, size, k) by the transposed Jacobian of the step into t; None where it is not known."""
     rows: dict[tuple[int, str], Array] = {}
     first = 0
     moved = np.moveaxis(columns, -1, 0)  # (k, samples, size)
@@ -150,4 +150,4 @@ def step_back(recording: Recording, group: Group, t: int, columns: Array) -> Flo
         rows[key] = moved[..., first : first + size]
         first += size
     found = recording.back(group.members, t, rows, group.samples)
-    return np.moveaxis(np.concatenate([found[key] for key in group.sizes], axis=-1), 0, -1)
+    return None if not found else np.moveaxis(np.concatenate([found[key] for key in group.sizes], axis=-1), 0, -1)

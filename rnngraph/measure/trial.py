@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
@@ -26,8 +26,12 @@ SAMPLES = LOSSES = 8
 class Changeable(Protocol):
     """What a recording offers beside the protocol where it can be run again; one that cannot has not these methods."""
 
-    def changed(self, changes: Sequence[Change]) -> Recording | None:
-        """Run the whole pass again with changed weights, on the same data; None where a change means nothing here."""
+    def changed(self, changes: Sequence[Change]) -> Any:
+        """Run the whole pass again with changed weights, on the same data; None where a change means nothing here.
+
+        Returns:
+            a `Recording`; of a cut it is enough that it is `Changeable`.
+        """
 
     def gradients(self) -> Mapping[str, Array]:
         """Give the gradients of the recurrences' weights by name."""
@@ -36,7 +40,7 @@ class Changeable(Protocol):
 class Trial:
     """Tries changes on what was recorded, on at most 8 samples and 8 losses."""
 
-    def __init__(self, recording: Recording) -> None:
+    def __init__(self, recording: Recording | Changeable) -> None:
         """Look at a recording; where it is not `Changeable`, every try gives None."""
         self._recording = recording
         self._gradients: Mapping[str, Array] | None = None
@@ -67,7 +71,7 @@ class Trial:
             apart = math.hypot(*(norm(one - cut.get(name, 0 * one)) for name, one in self._gradients.items()))
         return apart / whole if math.isfinite(whole) and whole > 0 and math.isfinite(apart) else None
 
-    def _run(self, changes: Sequence[Change]) -> Recording | None:
+    def _run(self, changes: Sequence[Change]) -> Any:
         if not isinstance(self._recording, Changeable):
             return None
         with np.errstate(all="ignore"):

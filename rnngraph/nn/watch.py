@@ -27,7 +27,7 @@ from rnngraph.nn.cells.tanh_relu import Tanh
 from rnngraph.nn.layers import EMBEDDING
 from rnngraph.nn.parameter import Parameter
 from rnngraph.nn.unroll import Layer, unroll
-from rnngraph.numpy.finding.declare import find_recurrences
+from rnngraph.numpy.finding.placing import find_recurrences
 from rnngraph.numpy.tape import ArrayTape
 from rnngraph.numpy.values import Handle, recorded_in, value_of
 

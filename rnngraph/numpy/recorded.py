@@ -18,7 +18,7 @@ from rnngraph.autodiff.tensor import Tensor
 from rnngraph.errors import InputError
 from rnngraph.numpy import dispatch
 from rnngraph.numpy.methods import Methods
-from rnngraph.numpy.parts import Parts, Split, split
+from rnngraph.numpy.placed import Parts, Split, split
 from rnngraph.numpy.protocols import Protocols
 from rnngraph.numpy.tape import ArrayTape
 from rnngraph.numpy.values import Handle, recorded_in, unwrapped, value_of, wrapped

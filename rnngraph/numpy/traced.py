@@ -20,7 +20,7 @@ from rnngraph.autodiff.tape import Tape
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.checks import whole_number
 from rnngraph.errors import InputError, RnnGraphError
-from rnngraph.numpy.finding.declare import described, find_recurrences
+from rnngraph.numpy.finding.placing import described, find_recurrences
 from rnngraph.numpy.hold import Outcome, hold, scalar_of
 from rnngraph.numpy.recorded import Recorded
 from rnngraph.numpy.run import LOCK, Call
@@ -66,14 +66,18 @@ def trace_function(
     globals are recorded under their names. Globals that are NumPy, or come from it, are replaced during the call, under
     a lock. Nothing that the user holds is changed.
 
-    Args: forward: any function of NumPy arrays. arrays: its arguments. loss: makes a scalar of what the function
-        returns; by default the first scalar that it returns, or else its first array of floats times fixed random
-        weights, summed. steps: how many timesteps there are, where a step takes several products by the recurrent
-        weight. check: hold the record to plain runs: the same loss, and the same slope along one random direction.
-        options: keyword arguments of the function.
+    Args:
+        forward: any function of NumPy arrays.
+        *arrays: its arguments.
+        loss: makes a scalar of what the function returns; by default the first scalar that it returns, or else its
+            first array of floats times fixed random weights, summed.
+        steps: how many timesteps there are, where a step takes several products by the recurrent weight.
+        check: hold the record to plain runs: the same loss, and the same slope along one random direction.
+        **options: keyword arguments of the function.
 
-    Raises: InputError: a gradient would be lost, the record gives another loss or slope than plain runs, a function of
-        NumPy that is not differentiated here, or nothing that is recorded is returned.
+    Raises:
+        InputError: a gradient would be lost, the record gives another loss or slope than plain runs, a function of
+            NumPy that is not differentiated here, or nothing that is recorded is returned.
     """
     if not callable(forward):
         raise InputError(f"the forward is {forward!r:.60}; pass a function.")

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from rnngraph.measure.trial import Trial
     from rnngraph.sources.checkpoint.options import Loaded
     from rnngraph.trace.model import Trace
+    from rnngraph.trace.used_past import ContextTrace
 
 
-PYTHON = ("--set", "--loss", "--layer", "--call", "--data")  # what a Python function takes
+PYTHON = ("--set", "--loss", "--layer", "--data")  # what a Python function takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,6 @@ class ModelOptions:
     loss: str | None = None
     text: str | None = None
     vocabulary: str | None = None
-    call: int | None = None
     set: tuple[str, ...] = ()
 
     def given(self) -> tuple[str, ...]:
@@ -90,8 +90,8 @@ def python_trace(target: str, options: ModelOptions, *, lags: LagOptions | bool 
     options.refuse(f"{target} is a Python function", but=PYTHON)
     settings = settings_from(options.set)
     trace, trial = target_run(
-        target, settings, loss=options.loss or "sum", layer=options.layer, call_number=options.call,
-        data=options.data, lags=lags, spectrum=spectrum,
+        target, settings, loss=options.loss or "sum", layer=options.layer, data=options.data, lags=lags,
+        spectrum=spectrum,
     )  # fmt: skip
     return Resolved(trace, trial=trial)
 
@@ -102,9 +102,21 @@ def python_loss(target: str, options: ModelOptions) -> Tensor:
 
     options.refuse(f"{target} is a Python function", but=PYTHON)
     settings = settings_from(options.set)
-    return target_loss(
-        target, settings, loss=options.loss or "sum", layer=options.layer, call_number=options.call, data=options.data
-    )
+    return target_loss(target, settings, loss=options.loss or "sum", layer=options.layer, data=options.data)
+
+
+def python_context(target: str, options: ModelOptions, most: int | None) -> ContextTrace:
+    """Call a Python target and measure how much of its past what it returns uses; see `context`."""
+    from rnngraph.sources.past_of_source import context
+    from rnngraph.sources.target import is_torch_pair, loss_of, opened, settings_from
+    from rnngraph.sources.target_import import shielded
+
+    options.refuse(f"{target} is a Python function", but=PYTHON)
+    returned = opened(target, settings_from(options.set), options.data)
+    with shielded(target):
+        if is_torch_pair(returned):
+            return context(returned, most=most, reduce=options.loss or "sum", only=options.layer)
+        return context(loss_of(target, returned, loss=options.loss or "sum", layer=options.layer), most=most)
 
 
 def python_checked(
@@ -127,7 +139,7 @@ def python_checked(
     with shielded(target):
         if isinstance(returned, tuple | list) and len(returned) > 1 and callable(returned[0]) and callable(returned[1]):
             return check(*returned, **chosen), ()
-        loss = loss_of(target, returned, loss=options.loss or "sum", layer=options.layer, call_number=options.call)
+        loss = loss_of(target, returned, loss=options.loss or "sum", layer=options.layer)
         return check(loss, **chosen), found_in(loss)
 
 
@@ -136,8 +148,6 @@ def _load(options: ModelOptions, cell: str | None) -> Loaded:
 
     if options.set:
         raise InputError("--set gives a Python function its arguments, and a checkpoint takes none: leave it out.")
-    if options.call is not None:
-        raise InputError("--call picks a call of a PyTorch layer, and a checkpoint runs once: leave it out.")
     if options.vocabulary is not None and options.text is None:
         raise InputError("--vocabulary names the tokens of a text; give the text with --text FILE.")
     return load(

@@ -12,7 +12,7 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from rnngraph.autodiff.tape import Tape
 from rnngraph.autodiff.tensor import Tensor
@@ -64,19 +64,17 @@ def target_run(
     *,
     loss: str = "sum",
     layer: str | None = None,
-    call_number: int | None = None,
     data: str | None = None,
     lags: LagOptions | bool = False,
     spectrum: int = 0,
 ) -> tuple[Trace, Trial | None]:
-    """Call the target and record what it returns; of a loss also give who runs it again with other weights.
+    """Call the target and record what it returns; also give who runs it again with other weights, where that can be.
 
     Args:
         source: `file.py:function` or `module:function`.
         settings: keyword arguments of the function.
         loss: what of a PyTorch module's output is differentiated where it is no scalar: `sum`, `mean` or `every`.
         layer: the path of the module of a PyTorch model that is wanted alone.
-        call_number: must be None: every sequence of a layer is in the trace.
         data: a file of arrays, the arguments of a NumPy function.
         lags: see `rnngraph.record`; a Trace that the function returned stays as it is.
         spectrum: likewise.
@@ -88,8 +86,8 @@ def target_run(
     from rnngraph.sources.tape.record import record, trial
 
     returned = opened(source, settings or {}, data)
-    if not _is_torch_pair(returned):
-        _refuse_choice(source, layer, call_number)
+    if not is_torch_pair(returned):
+        _refuse_layer(source, layer)
     if isinstance(returned, Trace):
         return (returned if returned.source else replace(returned, source=source)), None
     if isinstance(returned, Tensor | Tape):
@@ -100,18 +98,13 @@ def target_run(
     if is_jax_call(returned):
         with shielded(source), contextlib.redirect_stdout(sys.stderr):
             return run_call(returned, lags=lags, spectrum=spectrum, source=source)
-    if _is_torch_pair(returned):
-        if call_number is not None:
-            raise InputError(
-                f"--call {call_number} means nothing: every sequence of a layer is in the trace; leave it out."
-            )
+    if is_torch_pair(returned):
         from rnngraph.sources.torch.pair import trace_pair
 
         with shielded(source):
-            found = trace_pair(
+            return trace_pair(
                 returned[0], returned[1], loss=loss, only=layer, lags=lags, spectrum=spectrum, source=source
             )
-        return found, None
     raise InputError(f"{source} returned {_described(returned)}; return {WANTED}.")
 
 
@@ -126,7 +119,6 @@ def target_loss(
     *,
     loss: str = "sum",
     layer: str | None = None,
-    call_number: int | None = None,
     data: str | None = None,
 ) -> Tensor:
     """Call the target for a loss on a tape, which can be checked and walked more than once.
@@ -136,17 +128,17 @@ def target_loss(
         TargetError: an exception left the user's code.
     """
     returned = opened(source, settings or {}, data)
-    return loss_of(source, returned, loss=loss, layer=layer, call_number=call_number)
+    return loss_of(source, returned, loss=loss, layer=layer)
 
 
-def loss_of(source: str, returned: Any, *, loss: str, layer: str | None, call_number: int | None) -> Tensor:
+def loss_of(source: str, returned: Any, *, loss: str, layer: str | None) -> Tensor:
     """Make a loss of what the target returned; see `target_loss`."""
-    if not _is_torch_pair(returned):
-        _refuse_choice(source, layer, call_number)
+    if not is_torch_pair(returned):
+        _refuse_layer(source, layer)
     if isinstance(returned, Tensor):
         return returned
     refuse_jax(source, returned)
-    if _is_torch_pair(returned):
+    if is_torch_pair(returned):
         raise InputError(
             f"{source} returned a PyTorch pair, whose loss cannot be computed again here; "
             "torch.autograd.gradcheck checks its gradients."
@@ -183,10 +175,9 @@ def found_in(returned: Any) -> tuple[str, ...]:
     return (f"{returned.tape.model}: {sentence}",) if sentence else ()
 
 
-def _refuse_choice(source: str, layer: str | None, call_number: int | None) -> None:
-    for name, value in (("--layer", layer), ("--call", call_number)):
-        if value is not None:
-            raise InputError(f"{name} means nothing here, because {source} returned no PyTorch pair: leave it out.")
+def _refuse_layer(source: str, layer: str | None) -> None:
+    if layer is not None:
+        raise InputError(f"--layer means nothing here, because {source} returned no PyTorch pair: leave it out.")
 
 
 def call(source: str, settings: Mapping[str, Any]) -> Any:
@@ -228,7 +219,8 @@ def _check_settings(source: str, function: Callable[..., Any], settings: Mapping
             )
 
 
-def _is_torch_pair(returned: Any) -> bool:
+def is_torch_pair(returned: object) -> TypeGuard[tuple[Any, Any]]:
+    """Tell a PyTorch module with a batch."""
     if not (isinstance(returned, tuple | list) and len(returned) == 2):
         return False
     torch = sys.modules.get("torch")  # a module can only be one where torch was imported

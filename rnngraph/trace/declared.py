@@ -18,6 +18,7 @@ from rnngraph.errors import InputError
 from rnngraph.trace.magnitudes import Magnitudes, Status
 
 LARGEST_LOG = 1e7  # of a norm's natural logarithm: no pass is so long that it leaves this range
+_CHUNK = 1_000_000  # numbers that are looked at together
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +87,13 @@ def _hold_values(rule: Declared, value: Any, where: str, sizes: dict[str, int]) 
         value = value.value
     array = np.asarray(value)
     most = sizes[rule.most] - 1 if isinstance(rule.most, str) else rule.most
-    known = array[np.isfinite(array)] if array.dtype.kind == "f" else array
-    if known.size and (known.min() < rule.least or known.max() > most):
-        odd = known[(known < rule.least) | (known > most)][0]
-        raise InputError(f"{where} holds {odd}; its values lie between {rule.least:g} and {most:g}.")
+    flat = array.reshape(-1)
+    for first in range(0, flat.size, _CHUNK):
+        part = flat[first : first + _CHUNK]
+        known = part[np.isfinite(part)] if part.dtype.kind == "f" else part
+        if known.size and (known.min() < rule.least or known.max() > most):
+            odd = known[(known < rule.least) | (known > most)][0]
+            raise InputError(f"{where} holds {odd}; its values lie between {rule.least:g} and {most:g}.")
 
 
 def _hold_magnitudes(magnitudes: Magnitudes, where: str) -> None:

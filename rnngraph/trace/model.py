@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 FORWARD, REVERSE = "forward", "reverse"
 
 
+LARGEST_STEP = 10**15  # of a training: more than anybody takes, and an exact float
 WITHOUT_LAGS = "no lags are given: "  # begins the note of a trace that says why it has none
 
 
@@ -183,6 +184,8 @@ class Trace(Shown):
     input_lags: tuple[InputLagTrace, ...] = ()
     spectrum: tuple[SpectrumTrace, ...] = ()
     notes: tuple[str, ...] = ()  # sentences that a reader of the numbers must know
+    training_step: Annotated[int | None, declared(least=0, most=LARGEST_STEP)] = None  # optimizer steps taken before it
+    training_loss: Annotated[float | None, declared()] = None  # of that step; None where no training was followed
 
     def __repr__(self) -> str:
         """Say in one line what was traced."""

@@ -7,61 +7,79 @@ refused.
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import types
 import zipfile
-from dataclasses import fields, is_dataclass
+import zlib
+from dataclasses import MISSING, fields, is_dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias, cast, get_args, get_origin, get_type_hints
+from typing import IO, Any, TypeAlias, cast, get_args, get_origin, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rnngraph.archive import LARGEST_HEADER, Header, array_headers, is_packed_too_far, read_member
 from rnngraph.errors import FileError, InputError, said
-from rnngraph.files import check_place, open_to_read, path_of, write_whole
+from rnngraph.files import check_place, open_to_read, path_of, write_whole, written
 from rnngraph.trace.consistent import check_shapes, check_trace
 from rnngraph.trace.model import Trace
 
 Array: TypeAlias = NDArray[Any]
 
-SCHEMA = 3
+SCHEMA = 4
+_READ = (3, SCHEMA)  # a trace of 3 lacks columns that have a default
 _MARK = "rnngraph trace"
 _HEADER = "header"
 _EXAMPLE = "run.npz"
 _LARGEST = 4 * 2**30  # bytes that a trace may unpack to
+_SAMPLES, _SAMPLE, _WORTH = 8, 8192, 0.75  # parts of a column that are tried, their bytes, and what they must shrink to
 
 
 def save(trace: Trace, path: str | Path) -> None:
     """Write the trace; see `Trace.save`."""
     target = path_of(path, example=_EXAMPLE)
     check_place(target, example=_EXAMPLE)
-    write_whole(target, pack(trace))
+    write_whole(target, partial(write, trace))
 
 
 def pack(trace: Trace) -> bytes:
     """Give what a file of the trace holds."""
+    return written(partial(write, trace))
+
+
+def write(trace: Trace, file: IO[bytes]) -> None:
+    """Write what a file of the trace holds, into an empty file."""
     arrays: dict[str, Array] = {}
     tree = _take_apart(trace, "trace", arrays)
     header = json.dumps({"format": _MARK, "schema": SCHEMA, "trace": tree}, allow_nan=False)
     arrays[_HEADER] = np.frombuffer(header.encode(), dtype=np.uint8)
-    packed = _zipped(arrays, zipfile.ZIP_DEFLATED)
+    _zip(arrays, file, zipfile.ZIP_DEFLATED)
     size = sum(array.nbytes for array in arrays.values())
-    if is_packed_too_far(size, len(packed)):  # `load` would not believe it
-        packed = _zipped(arrays, zipfile.ZIP_STORED)
-    return packed
+    if is_packed_too_far(size, file.tell()):  # `load` would not believe it
+        file.seek(0)
+        file.truncate()
+        _zip(arrays, file, zipfile.ZIP_STORED)
 
 
-def _zipped(arrays: dict[str, Array], method: int) -> bytes:
-    """Write what `np.savez` does. Norms hardly shrink, so the quickest level of compression is used."""
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", method, compresslevel=1) as archive:
+def _zip(arrays: dict[str, Array], file: IO[bytes], method: int) -> None:
+    """Write what `np.savez` does; what hardly shrinks, as most norms, is stored as it is."""
+    with zipfile.ZipFile(file, "w", method, compresslevel=1) as archive:
         for name, array in arrays.items():
+            archive.compression = method if _shrinks(array) else zipfile.ZIP_STORED
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, array, allow_pickle=False)
-    return packed.getvalue()
+
+
+def _shrinks(array: Array) -> bool:
+    """Say whether compressing an array is worth its time, by some of its bytes."""
+    if array.nbytes < _SAMPLES * _SAMPLE or not array.flags.c_contiguous:
+        return True
+    data = array.reshape(-1).view(np.uint8)
+    starts = np.linspace(0, len(data) - _SAMPLE, _SAMPLES).astype(int).tolist()
+    sample = b"".join(data[start : start + _SAMPLE].tobytes() for start in starts)
+    return len(zlib.compress(sample, 1)) < _WORTH * len(sample)
 
 
 def load(path: str | Path) -> Trace:
@@ -89,7 +107,7 @@ def _tree(source: Path, header: Any, headers: dict[str, Header]) -> Any:
     if not isinstance(header, dict) or header.get("format") != _MARK:
         held = ", ".join([name for name in headers if name != _HEADER][:5])
         raise FileError(f"{source} is not a trace; it holds {held or 'nothing'}.")
-    if header.get("schema") != SCHEMA:
+    if header.get("schema") not in _READ:
         raise FileError(
             f"{source} has schema {header.get('schema')!r:.40} and this version reads {SCHEMA}; update rnngraph."
         )
@@ -138,10 +156,11 @@ def _put_together(item: Any, kind: Any, arrays: dict[str, Array]) -> Any:
         if not isinstance(item, dict):
             raise FileError(f"a {kind.__name__} is {type(item).__name__}.")
         hints = get_type_hints(kind)
-        expected = {field.name for field in fields(kind)}
-        if set(item) != expected:
-            raise FileError(f"a {kind.__name__} has fields {sorted(set(item) ^ expected)[:4]} too many or too few.")
-        return kind(**{name: _put_together(item[name], hints[name], arrays) for name in expected})
+        known = {field.name for field in fields(kind)}
+        needed = {field.name for field in fields(kind) if field.default is MISSING and field.default_factory is MISSING}
+        if odd := (set(item) - known) | (needed - set(item)):
+            raise FileError(f"a {kind.__name__} has fields {sorted(odd)[:4]} too many or too few.")
+        return kind(**{name: _put_together(one, hints[name], arrays) for name, one in item.items()})
     if origin is tuple:
         if not isinstance(item, list):
             raise FileError(f"a list is {type(item).__name__}.")

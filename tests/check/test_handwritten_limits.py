@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rnngraph.autodiff.check.arguments import worst_of
 from rnngraph.autodiff.check.front import check
 from rnngraph.autodiff.check.report import CheckReport
-from rnngraph.autodiff.check.rows import worst_of
 from rnngraph.autodiff.check.slopes import Comparison
 from rnngraph.errors import InputError
 

@@ -85,14 +85,35 @@ def test_bad_options(model: str, arguments: tuple[str, ...], words: str) -> None
         run("context", model, *arguments)
 
 
-def test_a_pytorch_pair_has_no_loss_that_can_be_computed_again(tmp_path: Path) -> None:
+PAIR = """
+import torch
+
+class Delay(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.rnn = torch.nn.RNN(1, 6, nonlinearity="relu", bias=False)
+        self.rnn.weight_hh_l0.data[:] = torch.eye(6).roll(1, 0)
+        self.rnn.weight_hh_l0.data[0] = 0
+        self.rnn.weight_ih_l0.data[:] = torch.eye(6)[:, :1]
+
+    def forward(self, x):
+        return (self.rnn(x)[0][3:, :, 3] - x[:-3, :, 0] + 0.1).square().mean()
+
+def pair():
+    torch.manual_seed(0)
+    return Delay(), torch.rand(20, 4, 1)
+"""
+
+
+def test_a_pytorch_pair(tmp_path: Path) -> None:
     pytest.importorskip("torch")
-    path = tmp_path / "pair.py"
-    path.write_text(
-        "import torch\n\ndef pair():\n    return torch.nn.RNN(3, 4, batch_first=True), torch.ones(2, 9, 3)\n"
-    )
-    with pytest.raises(InputError, match="PyTorch pair, whose loss cannot be computed again"):
-        run("context", f"{path}:pair")
+    path = tmp_path / "a_pair_with_a_delay.py"
+    path.write_text(PAIR)
+    assert json.loads(run("context", f"{path}:pair", "--json"))["in_use"] == 3
+    document = json.loads(run("diagnose", f"{path}:pair", "--horizon", "context", "--json"))
+    assert document["asked"] == 3
+    with pytest.raises(InputError, match=r"has no module .nothing."):
+        run("context", f"{path}:pair", "--layer", "nothing")
 
 
 def test_a_saved_run_holds_no_model(tmp_path: Path) -> None:

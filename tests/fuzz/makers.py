@@ -25,6 +25,28 @@ def traces(random: Random, good: Path) -> Case:
     return Case("traces", arguments, {"run.npz": data}, output=output)
 
 
+def trainings(random: Random, good: Path) -> Case:
+    """A folder of traces, some of them damaged or of another network, or two of them beside each other."""
+    files = {}
+    for number in range(random.choice([1, 2, 5])):
+        data = (good / f"{random.choice(['tanh', 'tanh', 'lstm', 'gru'])}.npz").read_bytes()
+        name = random.choice(
+            [f"step-{number:09d}", f"run{number}", "9" * 40, text(random).replace("/", "")[:40] or "x"]
+        )
+        if random.random() < 0.5:
+            data = mutate_zip(random, data, mutate_npz_member)
+        files[f"w/{_file_name(name)}.npz"] = data
+    output = random.choice([(), ("--json",), ("-o", "o.svg"), ("-o", "o.html")])
+    one = random.choice(list(files))
+    command = random.choice([("history", "w"), ("compare", "w", one), ("compare", one, random.choice(list(files)))])
+    return Case("trainings", (*command, *output), files, output=output[1] if "-o" in output else None)
+
+
+def _file_name(text: str) -> str:
+    """Write a text as a name that a file can have and that no command takes for an option."""
+    return os.fsdecode(text.replace("\0", "").encode("utf-8", "replace")[:100]).lstrip("-") or "x"
+
+
 def npz_weights(random: Random, good: Path) -> Case:
     """A NumPy archive of weights."""
     data = (good / f"{random.choice(KINDS)}-weights.npz").read_bytes()
@@ -133,8 +155,8 @@ def _weights(kind: str, random: Random, good: Path, name: str, content: bytes | 
 
 
 MAKERS: tuple[Maker, ...] = (
-    traces, traces, traces, npz_weights, safetensors, decays, torch_files, torch_files, h5_weights, keras_files,
-    npy_folders, data, texts, options.make, options.make, targets.make,
+    traces, traces, traces, trainings, npz_weights, safetensors, decays, torch_files, torch_files, h5_weights,
+    keras_files, npy_folders, data, texts, options.make, options.make, targets.make,
 )  # fmt: skip
 
 

@@ -119,3 +119,76 @@ def test_samples_keep_scales_of_their_own() -> None:
         lag = s - np.arange(-1, s + 1)
         expected = math.log(5) + lag * np.log(factors)[:, None]
         np.testing.assert_allclose(trace.log[:, place, : s + 2], expected, rtol=1e-12, atol=1e-12)
+
+
+SMALL = [1e-232, 1e-250, 1e-300, 1e-307]
+
+
+@pytest.mark.parametrize("detail", ["step", "op"])
+@pytest.mark.parametrize("factor", SMALL)
+def test_one_step_that_leaves_next_to_nothing(factor: float, detail: str) -> None:
+    # Below 2^-766 a product leaves the range of a float64, from wherever in the band of its row it starts.
+    layer = nn.RNN(1, 1, nonlinearity="relu", detail=detail)
+    layer.parameter("Wh").value[...] = factor
+    layer.parameter("b").value[...] = 1.0
+    trace = measured((layer(rg.Tape().input(np.zeros((1, T, 1)))) * 3.0).sum())["rnn.h"]
+    lag = np.arange(T)[:, None] - np.arange(-1, T)
+    expected = np.where(lag >= 0, math.log(3) + lag * math.log(factor), np.nan)
+    np.testing.assert_allclose(trace.log[0], expected, rtol=1e-13, atol=1e-13)
+
+
+@pytest.mark.parametrize("factor", SMALL)
+def test_an_input_that_is_read_by_next_to_nothing(factor: float) -> None:
+    layer = nn.RNN(2, 1, nonlinearity="relu")
+    layer.parameter("Wh").value[...] = factor
+    layer.parameter("Wx").value[...] = [[3 * factor], [4 * factor]]
+    layer.parameter("b").value[...] = 1.0
+    loss = layer(rg.Tape().input(np.zeros((1, T, 2)), "x")).sum()
+    (found,) = rg.record(loss, lags=rg.LagOptions("all", "all")).input_lags
+    lag = np.arange(T)[:, None] - np.arange(T)
+    expected = np.where(lag >= 0, math.log(5) + (lag + 1) * math.log(factor), -math.inf)
+    np.testing.assert_allclose(found.log[0], expected, rtol=1e-13, atol=1e-13)
+
+
+@pytest.mark.parametrize("factor", SMALL)
+def test_a_step_of_two_operations_each_of_which_leaves_next_to_nothing(factor: float) -> None:
+    loss = by_hand(
+        lambda h, _: h * factor * factor, np.ones((2, 1)), time=T, readout=np.array([3.0]), losses=[T - 1]
+    )  # fmt: skip
+    trace = measured(loss)["cell.h"]
+    expected = math.log(3) + 2 * (T - 1 - np.arange(-1, T)) * math.log(factor)
+    np.testing.assert_allclose(trace.log[:, 0], [expected] * 2, rtol=1e-13)
+
+
+@pytest.mark.parametrize("recurrent", [1e-290, 1e-308])
+def test_a_hidden_state_far_below_its_cell_state(recurrent: float) -> None:
+    # With gates that stand still, dc_k = f dc_{k+1} and dh_{k-1} = da Wh: far below dc, and in a step with it.
+    layer = nn.LSTM(1, 1)
+    for name in ("Wx", "Wh", "b"):
+        layer.parameter(name).value[...] = 0
+    layer.parameter("Wh").value[0, 3] = recurrent
+    hidden = layer(rg.Tape().input(np.zeros((1, T, 1))))
+    traces = measured(hidden[:, T - 1].sum())
+    # i = f = o = 1/2, g = c = 0: dc = dh/2 at the last step, then halves; da_g = dc/2, dh = da_g Wh.
+    lag = T - 1 - np.arange(-1, T)
+    cell = np.log(0.5) * (lag + 1)
+    np.testing.assert_allclose(traces["lstm.c"].log[0, 0], cell, rtol=1e-13)
+    state = np.where(lag > 0, cell + math.log(recurrent), 0.0)  # dc of the step after is cell - ln 1/2, and da_g half
+    np.testing.assert_allclose(traces["lstm.h"].log[0, 0], state, rtol=1e-13, atol=1e-13)
+
+
+def test_copies_and_cuts_among_steps_that_leave_next_to_nothing() -> None:
+    factor, time, copied, cut = 1e-250, 12, (3, 7), 5
+    mask = np.ones((2, time), bool)
+    mask[0, copied] = False  # the second sample takes every step
+    layer = nn.RNN(1, 1, nonlinearity="relu", truncate=cut)
+    layer.parameter("Wh").value[...] = factor
+    layer.parameter("b").value[...] = 1.0
+    trace = measured(layer(rg.Tape().input(np.zeros((2, time, 1))), mask=mask)[:, time - 1].sum())["rnn.h"]
+    for sample, kept in enumerate(mask):
+        expected = np.full(time + 1, -math.inf)
+        expected[time] = 0.0
+        for k in range(time - 1, -1, -1):  # from after step k to before it
+            carried = 0.0 if not kept[k] else -math.inf if k % cut == 0 else math.log(factor)
+            expected[k] = expected[k + 1] + carried
+        np.testing.assert_allclose(trace.log[sample, 0], expected, rtol=1e-13)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import replace
 from functools import cache
 
@@ -9,6 +10,9 @@ import numpy as np
 
 import rnngraph
 from rnngraph import Tape, Trace, nn
+from rnngraph.history.folder import Skipped
+from rnngraph.history.measurement import measured
+from rnngraph.history.training import History
 from rnngraph.trace.decay import DecayReport, LayerDecay, Unread
 
 
@@ -46,3 +50,16 @@ def hostile_decay(text: str) -> DecayReport:
         for number in range(2)
     )
     return DecayReport(text, layers, (Unread(text, (2,), text),), False, 100, {}, (text,))
+
+
+def hostile_history(text: str) -> History:
+    """Make the history of two measurements, with a text in every place that holds a name of a file's or a user's."""
+    rows = tuple(
+        replace(measured(replace(hostile_trace(text), training_step=step), text), said=text) for step in range(2)
+    )
+    skipped = (Skipped(text, text),)
+    with tempfile.TemporaryDirectory() as folder:
+        for step in range(2):
+            replace(hostile_trace(text), training_step=step).save(f"{folder}/{step}.npz")
+        history = rnngraph.history(folder)
+    return replace(history, folder=text, measurements=rows, skipped=skipped)

@@ -21,11 +21,14 @@ from rnngraph import Trace
 from rnngraph.errors import MissingToolError
 from rnngraph.render.format import RENDERERS, render_bytes
 from rnngraph.render.picture import graphviz
+from rnngraph.render.report.chart.document import FORMATS as CHART_FORMATS
+from rnngraph.render.report.compare.picture import comparison_picture
 from rnngraph.render.report.decay.picture import decay_picture
+from rnngraph.render.report.history.picture import history_picture
 from rnngraph.render.report.lags.picture import FORMATS as LAG_FORMATS
 from rnngraph.render.report.lags.picture import lags_picture
 from tests.hostile import AWKWARD, HOSTILE, MARKUP
-from tests.reliability.hostile_traces import hostile_decay, hostile_trace
+from tests.reliability.hostile_traces import hostile_decay, hostile_history, hostile_trace
 from tests.render.browser import Opened, chromium
 
 Structure = Callable[[bytes], Any]
@@ -135,6 +138,25 @@ def test_nor_in_the_pictures_of_decays(name: str, key: str) -> None:
     assert found <= plain
 
 
+@pytest.mark.parametrize("name", CHART_FORMATS)
+@pytest.mark.parametrize("key", HOSTILE)
+def test_nor_in_the_pictures_of_trainings_and_of_two(name: str, key: str) -> None:
+    for found, plain in zip(charts(HOSTILE[key], name), harmless_charts(name), strict=True):
+        assert STRUCTURES[name](found) <= plain
+
+
+@cache
+def harmless_charts(name: str) -> tuple[Any, ...]:
+    return tuple(STRUCTURES[name](one) for one in charts("a", name))
+
+
+def charts(text: str, name: str) -> Iterator[bytes]:
+    """Draw a history and a comparison of networks with this text for a name."""
+    history, comparison = hostile_history(text), rnngraph.compare(hostile_trace(text), hostile_trace(text))
+    yield history_picture(history, name)
+    yield comparison_picture(comparison, name)
+
+
 @pytest.mark.skipif(graphviz.find_dot() is None, reason="no dot on the PATH")
 @pytest.mark.parametrize("key", AWKWARD)
 @pytest.mark.parametrize("name", ["svg", "pdf"])
@@ -166,17 +188,20 @@ def browser() -> Iterator[Any]:
         yield started
 
 
-def pictures(trace: Trace) -> Iterator[tuple[str, str]]:
+def pictures(trace: Trace, text: str) -> Iterator[tuple[str, str]]:
     for name in ("svg", "html"):
         yield f"{name}", render_bytes(rnngraph.draw(trace, steps="all"), name).decode()
     for name in LAG_FORMATS.values():
         yield f"lags.{name}", lags_picture(trace, name)
+    for name in ("svg", "html"):
+        for number, picture in enumerate(charts(text, name)):
+            yield f"{number}.{name}", picture.decode()
 
 
 @pytest.mark.parametrize("key", [*MARKUP, "all labels"])
 def test_a_browser_runs_nothing(browser: Any, tmp_path: Path, key: str) -> None:
     trace = hostile_trace(*(HOSTILE.values() if key == "all labels" else [MARKUP[key]]))
-    for number, (name, text) in enumerate(pictures(trace)):
+    for number, (name, text) in enumerate(pictures(trace, MARKUP.get(key, " ".join(MARKUP.values())))):
         one = Opened(browser, tmp_path / f"{number}.{name}", text)
         one.page.wait_for_timeout(50)
         assert one.wrong == [], name

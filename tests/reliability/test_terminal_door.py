@@ -5,6 +5,7 @@ A command without a row in `COMMANDS` fails the first test.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -36,6 +37,19 @@ COMMANDS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("decay", "LINEAR", "-o", "OUTPUT.svg"),
         ("decay", "TEXT"),
         ("decay", "LINEAR", "--fail-on", "TEXT"),
+    ),
+    "history": (
+        ("history", "FOLDER"),
+        ("history", "FOLDER", "--json"),
+        ("history", "FOLDER", "-o", "OUTPUT.svg"),
+        ("history", "TEXT"),
+    ),
+    "compare": (
+        ("compare", "SAVED", "FOLDER"),
+        ("compare", "SAVED", "SAVED", "--json", "--fail-on", "worse"),
+        ("compare", "SAVED", "SAVED", "-o", "OUTPUT.svg"),
+        ("compare", "SAVED", "TEXT"),
+        ("compare", "SAVED", "SAVED", "--fail-on", "TEXT"),
     ),
     "trace": (("trace", "SAVED", "-o", "OUTPUT.npz"), ("trace", "-o", "TEXT")),
     "check": (("check", "TEXT"), ("check", "TARGET", "--directions", "1"), ("check", "TARGET", "--json")),
@@ -79,13 +93,18 @@ def test_no_command_passes_it_on(name: str, key: str, tmp_path: Path, monkeypatc
     monkeypatch.chdir(tmp_path)
     text = STRINGS[key]
     hostile_trace(text).save(tmp_path / "run.npz")
+    (tmp_path / "runs").mkdir()
+    hostile_trace(text).save(tmp_path / "runs" / "step-1.npz")
+    with contextlib.suppress(OSError):  # no file can have such a name
+        (tmp_path / "runs" / f"{argument(text)[:50].replace('/', '')}.npz").write_bytes(b"no trace")
     code = TARGET.format(text=text, name=text.replace("\0", "") or "E").encode("utf-8", "backslashreplace")
     (tmp_path / "t.py").write_bytes(code)
     (tmp_path / "linear.safetensors").write_bytes(
         safetensors({f"{text}.A_log": np.zeros((4, 2)), f"{text}.dt_proj.bias": np.zeros(4)})
     )
     places = {"SAVED": "run.npz", "TEXT": argument(text), "TARGET": "t.py:f", "OUTPUT.json": "o.json",
-              "OUTPUT.npz": "o.npz", "OUTPUT.svg": "o.svg", "LINEAR": "linear.safetensors"}  # fmt: skip
+              "OUTPUT.npz": "o.npz", "OUTPUT.svg": "o.svg", "LINEAR": "linear.safetensors",
+              "FOLDER": "runs"}  # fmt: skip
     for arguments in COMMANDS[name]:
         said = run_here(*(places.get(one, one) for one in arguments))
         assert said.status in (0, 1, 2, 3), said

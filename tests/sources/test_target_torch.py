@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rnngraph import diagnose
 from rnngraph.errors import InputError, MissingToolError
-from rnngraph.sources.target import target_loss, target_trace
+from rnngraph.sources.target import target_loss, target_run, target_trace
 
 PAIR = """
 import torch
@@ -63,3 +64,26 @@ def test_a_model_that_needs_torch_where_there_is_none(tmp_path: Path, monkeypatc
     (tmp_path / "a_model_without_torch.py").write_text(PAIR)
     with pytest.raises(MissingToolError, match=r"needs PyTorch.*pip install 'rnngraph\[torch\]'"):
         target_trace(f"{tmp_path}/a_model_without_torch.py:scalar")
+
+
+def test_remedies_are_tried_on_a_pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "a_sick_model.py").write_text(
+        "import torch\nMADE = []\n"
+        "def build():\n"
+        "    torch.manual_seed(0)\n"
+        "    MADE.append(torch.nn.LSTM(3, 16))\n"
+        "    return MADE[0], torch.randn(60, 2, 3)\n"
+    )
+    trace, trial = target_run(f"{tmp_path}/a_sick_model.py:build", lags=True)
+    module = sys.modules["a_sick_model"].MADE[0]
+    before = [one.clone() for one in module.parameters()]
+    diagnosis = diagnose(trace, horizon=50, trial=trial)
+    assert diagnosis.at_input
+    assert diagnosis.able
+    finding = next(one for one in diagnosis.findings if one.rule == "vanishing")
+    assert "Tried on this batch" in finding.advice
+    assert float(finding.evidence["after_decades"] or -9) > -2
+    assert all(torch.equal(one, other) for one, other in zip(before, module.parameters(), strict=True))
+    assert all(one.grad is None for one in module.parameters())

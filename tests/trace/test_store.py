@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import zipfile
-from dataclasses import fields, is_dataclass
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ import pytest
 
 import rnngraph as rg
 from rnngraph import archive
-from rnngraph.errors import FileError
+from rnngraph.errors import FileError, InputError
+from rnngraph.trace.consistent import check_trace
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +49,58 @@ def test_round_trip(trace: rg.Trace, tmp_path: Path) -> None:
     trace.save(tmp_path / "run.npz")
     assert_same(trace, rg.Trace.load(tmp_path / "run.npz"))
     assert [path.name for path in tmp_path.iterdir()] == ["run.npz"]
+
+
+@pytest.mark.parametrize("loss", [None, 0.25, float("nan")])
+def test_where_in_a_training_a_trace_stands_is_kept(trace: rg.Trace, tmp_path: Path, loss: float | None) -> None:
+    placed = replace(trace, training_step=1200, training_loss=loss)
+    placed.save(tmp_path / "run.npz")
+    assert_same(placed, rg.Trace.load(tmp_path / "run.npz"))
+    assert (trace.training_step, trace.training_loss) == (None, None)
+
+
+@pytest.mark.parametrize("step", [-1, 10**400])
+def test_a_training_step_that_there_cannot_be_is_refused(trace: rg.Trace, tmp_path: Path, step: int) -> None:
+    odd = replace(trace, training_step=step)
+    with pytest.raises(InputError, match="training_step"):
+        check_trace(odd)
+    odd.save(tmp_path / "run.npz")
+    with pytest.raises(FileError, match="training_step"):
+        rg.Trace.load(tmp_path / "run.npz")
+
+
+def _rewritten(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    with np.load(path) as data:
+        arrays = dict(data)
+    header = json.loads(bytes(arrays["header"]))
+    change(header)
+    np.savez(path, **{**arrays, "header": np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)})
+
+
+def test_a_file_of_the_schema_before_is_read(trace: rg.Trace, tmp_path: Path) -> None:
+    trace.save(tmp_path / "run.npz")
+
+    def age(header: dict[str, Any]) -> None:
+        header["schema"] = 3
+        del header["trace"]["training_step"], header["trace"]["training_loss"]
+
+    _rewritten(tmp_path / "run.npz", age)
+    assert_same(trace, rg.Trace.load(tmp_path / "run.npz"))
+
+
+@pytest.mark.parametrize("step", [1.5, "12", True, [1]])
+def test_a_training_step_of_another_type_is_refused(trace: rg.Trace, tmp_path: Path, step: object) -> None:
+    trace.save(tmp_path / "run.npz")
+    _rewritten(tmp_path / "run.npz", lambda header: header["trace"].update(training_step=step))
+    with pytest.raises(FileError, match="belongs"):
+        rg.Trace.load(tmp_path / "run.npz")
+
+
+def test_a_column_without_a_default_must_be_there(trace: rg.Trace, tmp_path: Path) -> None:
+    trace.save(tmp_path / "run.npz")
+    _rewritten(tmp_path / "run.npz", lambda header: header["trace"].pop("model"))
+    with pytest.raises(FileError, match=r"\['model'\] too many or too few"):
+        rg.Trace.load(tmp_path / "run.npz")
 
 
 @pytest.mark.parametrize("keep", [0, 1, 30, 500, -1, -40])

@@ -2,12 +2,13 @@
 
 A float64 ends at 1e-308 and the gradient of one loss may fall to 1e-2000. So numbers are kept in bands: an array in
 band b stands for itself times 2^(512 b). Rows move to another band when their norm leaves the range in which squares
-are exact. Which rows hold anything is a run, `low` to `high`.
+are exact. The states of one row share a band, unless one is far smaller. Which rows hold anything is a run, `low` to
+`high`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -17,16 +18,21 @@ from rnngraph.norms import row_norms
 BAND = 512  # bits
 LOG_BAND = BAND * np.log(2)
 _SMALL, _LARGE = 2.0 ** -(BAND // 2), 2.0 ** (BAND // 2)
+_APART = 2.0**-600  # of a state beside another, from which on it has a band of its own
 
 
 @dataclass(slots=True)
 class Carry:
-    """Gradients by kind of state, (rows, N, ·); `band` (rows, N) is None while all is in band 0."""
+    """Gradients by kind of state, (rows, N, ·); `bands` (rows, N) by kind are None while all of it is in band 0."""
 
     states: list[Array]
     low: int = 0
     high: int = 0
-    band: Array | None = None
+    bands: list[Array | None] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Begin in band 0."""
+        self.bands = self.bands or [None] * len(self.states)
 
     @staticmethod
     def empty(rows: int, samples: int, widths: list[int]) -> Carry:
@@ -37,46 +43,53 @@ class Carry:
         """Say of every kind of state whether anything is under way."""
         return [bool(state[self.low : self.high].any()) for state in self.states]
 
+    def alike(self) -> bool:
+        """Say whether all states of a row are in one band."""
+        if len(self.states) == 1 or all(band is None for band in self.bands):
+            return True
+        run = slice(self.low, self.high)
+        first, *others = [self._kept(kind)[run] for kind in range(len(self.states))]
+        return all(np.array_equal(first, one) for one in others)
+
     def enter(self, low: int, rows: Array, *, band: Array | int = 0, kind: int = 0) -> None:
         """Add rows, (count, N, ·), to those from `low` on; `band` is a number, or one a row and sample."""
         high = low + len(rows)
         if not len(rows):
             return
-        self._extend(low, high)
-        mine = self.states[kind][low:high]
-        if self.band is None and isinstance(band, int) and band == 0:
+        self.extend(low, high)
+        mine, own = self.states[kind][low:high], self.bands[kind]
+        if own is None and isinstance(band, int) and band == 0:
             mine += rows
             return
-        if self.band is None:
-            self.band = np.zeros(self.states[0].shape[:2], np.int64)
-        own, other = self.band[low:high], np.broadcast_to(np.asarray(band), rows.shape[:2])
+        own, other = self._kept(kind)[low:high], np.broadcast_to(np.asarray(band), rows.shape[:2])
         if np.array_equal(own, other):
             mine += rows
             return
-        here = np.logical_or.reduce([state[low:high].any(axis=-1) for state in self.states])
-        there = rows.any(axis=-1)
+        here, there = mine.any(axis=-1), rows.any(axis=-1)
         top = np.where(here & there, np.maximum(own, other), np.where(there, other, own))
-        for state in self.states:
-            state[low:high] = _lifted(state[low:high], own - top)
-        mine += _lifted(rows, other - top)
+        mine[...] = lifted(mine, own - top)
+        mine += lifted(rows, other - top)
         own[...] = top
 
-    def _extend(self, low: int, high: int) -> None:
-        """Zero the rows that come in; outside the run they hold anything."""
+    def _kept(self, kind: int) -> Array:
+        """Give the bands of a kind, which leave 0 now."""
+        own = self.bands[kind]
+        if own is None:
+            own = self.bands[kind] = np.zeros(self.states[kind].shape[:2], np.int64)
+        return own
+
+    def extend(self, low: int, high: int) -> None:
+        """Let the run reach over some rows. Those that come in are zero; outside the run rows hold anything."""
         if self.low >= self.high:
             self.low = self.high = low
-        for first, last in ((low, min(self.low, high)), (max(self.high, low), high)):
+        # beside the run, and in a gap between the two runs
+        for first, last in (
+            (low, min(self.low, high)), (max(self.high, low), high), (self.high, low), (high, self.low)
+        ):  # fmt: skip
             if first < last:
-                for state in self.states:
-                    state[first:last] = 0
-                if self.band is not None:
-                    self.band[first:last] = 0
-        for first, last in ((self.high, low), (high, self.low)):  # a gap between the two runs
-            if first < last:
-                for state in self.states:
-                    state[first:last] = 0
-                if self.band is not None:
-                    self.band[first:last] = 0
+                for column in (*self.states, *self.bands):
+                    if column is not None:
+                        column[first:last] = 0
         self.low, self.high = min(low, self.low), max(high, self.high)
 
     def measure(self) -> list[Array]:
@@ -84,27 +97,39 @@ class Carry:
         run = slice(self.low, self.high)
         norms = [row_norms(state[run]) for state in self.states]
         logs = [np.log(norm) for norm in norms]
-        if self.band is not None:
-            for log in logs:
-                log += self.band[run] * LOG_BAND
+        for log, band in zip(logs, self.bands, strict=True):
+            if band is not None:
+                log += band[run] * LOG_BAND
+        if len(norms) > 1 and not self.alike():
+            for kind, norm in enumerate(norms):
+                self._settle(kind, _shift(norm, _SMALL))
+            return logs
         largest = norms[0] if len(norms) == 1 else np.maximum.reduce(norms)
         if not (largest.min() > _SMALL and largest.max() < _LARGE):
-            self._settle(run, largest)
+            together = _shift(largest, _SMALL)
+            for kind in range(len(norms)):
+                self._settle(kind, together)
+                norms[kind] = np.ldexp(norms[kind], -BAND * together)
+        for kind, norm in enumerate(norms) if len(norms) > 1 else ():
+            if norm.min() < _APART:
+                self._settle(kind, _shift(norm, _APART))
         return logs
 
-    def _settle(self, run: slice, largest: Array) -> None:
-        outside = (largest > 0) & np.isfinite(largest) & ~((largest > _SMALL) & (largest < _LARGE))
-        if not outside.any():
-            return
-        if self.band is None:
-            self.band = np.zeros(self.states[0].shape[:2], np.int64)
-        shift = np.where(outside, np.round(np.frexp(largest)[1] / BAND).astype(np.int64), 0)
-        for state in self.states:
-            state[run] = _lifted(state[run], -shift)
-        self.band[run] += shift
+    def _settle(self, kind: int, shift: Array) -> None:
+        moved = np.nonzero(shift)
+        if moved[0].size:
+            state, own = self.states[kind][self.low : self.high], self._kept(kind)[self.low : self.high]
+            state[moved] = lifted(state[moved], -shift[moved])
+            own[moved] += shift[moved]
 
 
-def _lifted(rows: Array, bands: Array) -> Array:
+def _shift(norms: Array, smallest: float) -> Array:
+    """Give the number of bands by which norms below the smallest, or above the largest, are away from one."""
+    outside = (norms > 0) & np.isfinite(norms) & ~((norms > smallest) & (norms < _LARGE))
+    return np.where(outside, np.round(np.frexp(norms)[1] / BAND).astype(np.int64), 0)
+
+
+def lifted(rows: Array, bands: Array) -> Array:
     """Multiply rows by 2^(512 bands); what falls out of the range of a float64 beside its row's largest is lost."""
     if not bands.any():
         return rows

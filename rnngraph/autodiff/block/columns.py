@@ -7,7 +7,7 @@ own: one for the projection, those of every step in the order of processing, and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -103,16 +103,18 @@ class Block:
         extras: dict[str, Rows] = {
             name: self.rows(self.order(column)[start:stop]) for name, column in self.extras.items()
         }
-        step = self.cell.advance(Run(states, gates, extras, weights, self.hidden))
-        if self.keep is None:
-            for p in range(stop - start):
-                step(p)
-            return
-        copied = self.rows(~self.order(self.keep)[start:stop, :, None])
+        copied = [] if self.keep is None else self.rows(~self.order(self.keep)[start:stop, :, None])
+        steps = [self.cell.advance(Run(states, gates, extras, weights, self.hidden))]
+        steps += self._afterwards(states["h"], start, stop, copied)
         for p in range(stop - start):
-            step(p)
-            for rows in states.values():
+            for step in steps:
+                step(p)
+            for rows in states.values() if copied else ():
                 np.copyto(rows[p + 1], rows[p], where=copied[p])
+
+    def _afterwards(self, hidden: Rows, start: int, stop: int, copied: Rows) -> list[Callable[[int], None]]:
+        """Give what is done after every step, before samples copy their states; nothing here."""
+        return []
 
     def again(self, arrays: Mapping[str, Array], *, held: Block | None = None) -> Block:
         """Compute all steps from other arrays, given by the names in `sources`.

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from rnngraph.autodiff.check.arguments import check_rows
 from rnngraph.autodiff.check.locate import locate
-from rnngraph.autodiff.check.recorded import recorded_subject
+from rnngraph.autodiff.check.replayed import recorded_subject
 from rnngraph.autodiff.check.report import CheckReport, CheckRow
-from rnngraph.autodiff.check.rows import check_rows
 from rnngraph.autodiff.check.rules import search_rules, wrong_rules
 from rnngraph.autodiff.check.subject import TOLERANCES
 from rnngraph.autodiff.check.written import layer_subject, pair_subject

@@ -52,10 +52,6 @@ MODEL_OPTIONS: dict[str, Any] = {
         str | None,
         _option("Which recurrent layer (NAME,NAME: stacked); embedding=NAME and output=NAME.", "NAME"),
     ],
-    "call": Annotated[
-        int | None,
-        _option("Which call of a PyTorch layer that is called several times, counted from 0.", "NUMBER"),
-    ],
     "loss": Annotated[
         str | None,
         _option("What is differentiated instead of the targets' loss: last, sum, mean or every.", "NAME"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 from rnngraph.diagnosis.layer import Layer
-from rnngraph.diagnosis.remedies.norms import clip_threshold, dominates, gradient_norm, own_norm
+from rnngraph.diagnosis.remedies.clipping import clip_threshold, dominates, gradient_norm, own_norm
 
 
 def for_vanishing(layer: Layer, lag: int) -> str:

@@ -120,7 +120,8 @@ def _without_gradient(layer: Layer) -> Booleans:
     # Of a few losses only, the last of every sample is among them; there must have been room for it.
     if len(first.losses) < first.available and len(first.losses) < len(first.samples) + 2:
         return silent
-    felt = np.any([(~np.isnan(lags.log) & (lags.log != -np.inf)).any(axis=(1, 2)) for lags in layer.lags], axis=0)
+    largest = [np.fmax.reduce(lags.log, axis=(1, 2), initial=-np.inf) for lags in layer.lags]
+    felt = np.any([one > -np.inf for one in largest], axis=0)
     silent[first.samples] = ~felt
     return silent
 

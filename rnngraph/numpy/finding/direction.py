@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from rnngraph.autodiff.along import ASSEMBLE
 from rnngraph.autodiff.node import CONSTANT, Node
 from rnngraph.autodiff.ops import INDEX
+from rnngraph.numpy.finding.carried import Found
 from rnngraph.numpy.finding.products import LEAVES
-from rnngraph.numpy.finding.states import Found
 
 
 def find_direction(nodes: Sequence[Node], found: Found) -> tuple[str, bool]:

@@ -12,7 +12,7 @@ from typing import Any
 from rnngraph.graph.style.palette import FAINT, INK, LINE, PAPER
 from rnngraph.render.report.text import number_text, printable
 from rnngraph.render.strict import plain
-from rnngraph.trace.context import ContextTrace
+from rnngraph.trace.used_past import ContextTrace
 
 SCHEMA = 1
 _BAR = 40  # characters

@@ -15,7 +15,7 @@ from rnngraph.autodiff.backward import sweep
 from rnngraph.autodiff.block import Block
 from rnngraph.autodiff.block.given import Given, gather
 from rnngraph.autodiff.contribution import Array, Contribution, StateSlice
-from rnngraph.autodiff.many import Cotangents
+from rnngraph.autodiff.cotangents import Cotangents
 from rnngraph.autodiff.tape import Tape
 from rnngraph.measure.recording import Losses
 from rnngraph.norms import row_norms
@@ -39,13 +39,13 @@ class Entering:
     def losses(self) -> Losses:
         """Say which steps a loss enters."""
         norms = dict(sorted(self.norms.items()))
-        pairs = [(clock, t) for clock, norm in norms.items() for t in np.flatnonzero((norm != 0).any(axis=1)).tolist()]
-        if self.joint and pairs:
-            pairs = [max(pairs, key=lambda pair: (pair[1], pair[0]))]
-        return Losses(
-            np.array([t for _, t in pairs], np.int64), np.array([clock for clock, _ in pairs], np.int64), norms,
-            self.joint,
-        )  # fmt: skip
+        each = [np.flatnonzero((norm != 0).any(axis=1)) for norm in norms.values()]
+        steps = np.concatenate([np.zeros(0, np.int64), *each])
+        clocks = np.repeat(np.array(list(norms), np.int64), [len(one) for one in each])
+        if self.joint and len(steps):
+            last = np.lexsort((clocks, steps))[-1:]
+            steps, clocks = steps[last], clocks[last]
+        return Losses(steps, clocks, norms, self.joint)
 
     def rows(
         self, rows: list[tuple[int, int]], samples: Mapping[int, Integers], window: tuple[int, int] | None = None

@@ -14,7 +14,8 @@ from rnngraph.autodiff.backward import Step
 from rnngraph.autodiff.block import Block
 from rnngraph.autodiff.block.given import single_state
 from rnngraph.autodiff.contribution import Array, Contribution, StateSlice
-from rnngraph.autodiff.many import Cotangents, Walk, walk_rows
+from rnngraph.autodiff.cotangents import Cotangents, Walk
+from rnngraph.autodiff.many import walk_rows
 from rnngraph.autodiff.node import Node
 from rnngraph.autodiff.tape import Tape
 from rnngraph.measure.recording import Felt

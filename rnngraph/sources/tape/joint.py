@@ -7,13 +7,14 @@ with those before. A loss at every step leaves them as they are.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
 
 import numpy as np
 
 from rnngraph.autodiff.backward import sweep
 from rnngraph.autodiff.block import Block
-from rnngraph.autodiff.block.given import gather
+from rnngraph.autodiff.block.given import Given, gather
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.node import Node
 from rnngraph.autodiff.tape import Entry, Tape
@@ -25,6 +26,7 @@ NOTE = (
 )
 _MOVE = 1e-2  # relative; what changes by less than _SAME of the largest gradient is rounding
 _SAME = 1e-7
+_STEPS = 4096  # that are compared at a time
 
 
 def reads_many_steps(tape: Tape, starts: Mapping[int, Array], entering: Entering) -> bool:
@@ -39,7 +41,7 @@ def reads_many_steps(tape: Tape, starts: Mapping[int, Array], entering: Entering
         nodes.setdefault(number, []).append(node_id)
     read = {t for steps in blocks.values() for t in steps} | {t for _, t, _ in entering.nodes.values()}
     return len(read) > 1 and any(
-        _moves_others(tape, starts, *moved)
+        _moves_others(tape, starts, entering, *moved)
         for moved in (
             *((entry_id, steps[len(steps) // 2]) for entry_id, steps in blocks.items()),
             *((sorted(some)[len(some) // 2], -1) for some in nodes.values()),
@@ -47,40 +49,64 @@ def reads_many_steps(tape: Tape, starts: Mapping[int, Array], entering: Entering
     )
 
 
-def _moves_others(tape: Tape, starts: Mapping[int, Array], target: int, t: int) -> bool:
+def _moves_others(tape: Tape, starts: Mapping[int, Array], entering: Entering, target: int, t: int) -> bool:
     """Move one state, and tell whether the gradient that enters anywhere else changes."""
     times = {node_id: k for one in tape.recurrences for ids in one.states.values() for k, node_id in enumerate(ids)}
     states = {one.block.id for one in tape.recurrences if one.block is not None} | set(times)
     here = times.get(target, t)
     changed = _computed_again(tape, target, t, states)
-    largest, difference = 0.0, 0.0
-    before, after = (_arrived(one, starts, states) for one in (tape, changed))
-    for node_id, one in before.items():
-        for step, gradient in one.items():
-            if times.get(node_id, step) == here:  # both directions and all layers are read at one step together
-                continue
-            other = after.get(node_id, {}).get(step, np.zeros_like(gradient))
-            largest = max(largest, float(np.abs(gradient).max(initial=0)))
-            difference = max(difference, float(np.abs(gradient - other).max(initial=0)))
-    return difference > _SAME * largest
+    before: dict[int, Given | Array] = {entry_id: given for entry_id, (_, given) in entering.blocks.items()}
+    before |= {node_id: gradient for node_id, (_, _, gradient) in entering.nodes.items()}
+    after = _arrived(changed, starts, states)
+    pairs = [
+        pair
+        for node_id, one in before.items()
+        for pair in _pairs(one, after.get(node_id), here if node_id not in times else here - times[node_id])
+    ]
+    largest = max((float(np.abs(one).max(initial=0)) for one, _ in pairs), default=0.0)
+    return any(float(np.abs(one - other).max(initial=0)) > _SAME * largest for one, other in pairs)
 
 
-def _arrived(tape: Tape, starts: Mapping[int, Array], states: set[int]) -> dict[int, dict[int, Array]]:
-    found: dict[int, dict[int, Array]] = {}
+def _arrived(tape: Tape, starts: Mapping[int, Array], states: set[int]) -> dict[int, Given | Array]:
+    found: dict[int, Given | Array] = {}
     with np.errstate(all="ignore"):
         for step in sweep(tape, starts, until=states):
             entry = step.node
-            if entry.id not in states:
-                continue
-            if not isinstance(entry, Block):
-                found[entry.id] = {-1: np.array(step.gradient, np.float64)}
-                continue
-            given = gather(entry, step.contributions)
-            rows = {} if given.output is None else dict(enumerate(given.output.astype(np.float64)))
-            for at, one in given.single.get("h", {}).items():
-                rows[at] = rows.get(at, 0) + one
-            found[entry.id] = rows
+            if entry.id in states:
+                found[entry.id] = (
+                    gather(entry, step.contributions)
+                    if isinstance(entry, Block)
+                    else np.array(step.gradient, np.float64)
+                )
     return found
+
+
+def _pairs(before: Given | Array, after: Given | Array | None, here: int) -> Iterator[tuple[Array, Array]]:
+    """Give what arrives before and after, side by side, at all steps but one: both directions and all layers read it.
+
+    A state that is a node has the one step 0.
+    """
+    if not isinstance(before, Given):
+        if here != 0:
+            yield before, np.zeros_like(before) if not isinstance(after, np.ndarray) else after
+        return
+    later = after if isinstance(after, Given) else Given(before.block)
+    single, other = before.single.get("h", {}), later.single.get("h", {})
+    alone = sorted({here} | single.keys() | other.keys())
+    for t in alone:
+        if t != here:
+            yield _at(before, t), _at(later, t)
+    if before.output is not None:
+        nothing = np.zeros_like(before.output) if later.output is None else later.output
+        for start, stop in pairwise([-1, *alone, before.block.steps]):
+            for first in range(start + 1, stop, _STEPS):
+                part = slice(first, min(first + _STEPS, stop))
+                yield before.output[part], nothing[part]
+
+
+def _at(given: Given, t: int) -> Array:
+    single = given.single.get("h", {}).get(t, 0)
+    return np.asarray((0 if given.output is None else given.output[t]) + single, np.float64)
 
 
 def _computed_again(tape: Tape, target: int, t: int, states: set[int]) -> Tape:

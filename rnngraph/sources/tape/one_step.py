@@ -14,7 +14,8 @@ import numpy as np
 
 from rnngraph.autodiff.block.carry import BAND, Carry
 from rnngraph.autodiff.contribution import Array
-from rnngraph.autodiff.many import Cotangents, Walk, walk_rows
+from rnngraph.autodiff.cotangents import Cotangents, Walk
+from rnngraph.autodiff.many import walk_rows
 from rnngraph.autodiff.recurrence import Recurrence
 from rnngraph.sources.tape.plan import Plan
 from rnngraph.trace.magnitudes import Integers
@@ -119,6 +120,6 @@ class OneStep:
             if block is None or walk.carries[block.id].low >= walk.carries[block.id].high:
                 continue
             carry = walk.carries[block.id]
-            for kind, state in zip(block.columns, carry.states, strict=True):
-                bits = None if carry.band is None else (carry.band * BAND).astype(int)[..., None]
+            for kind, state, band in zip(block.columns, carry.states, carry.bands, strict=True):
+                bits = None if band is None else (band * BAND).astype(int)[..., None]
                 self.found[number, kind] = state if bits is None else np.ldexp(state, bits)

@@ -14,7 +14,8 @@ import numpy as np
 from rnngraph.autodiff.block import Block
 from rnngraph.autodiff.block.carry import Carry
 from rnngraph.autodiff.contribution import Array
-from rnngraph.autodiff.many import Walk, walk_rows
+from rnngraph.autodiff.cotangents import Walk
+from rnngraph.autodiff.many import walk_rows
 from rnngraph.autodiff.node import Node
 from rnngraph.autodiff.tape import Tape
 from rnngraph.measure.recording import FED, See
@@ -54,6 +55,7 @@ class Plan:
                 leads.add(entry.id)
         self.leads = frozenset(leads)
         self.blocks = [tape.entry(i) for i in self.numbers]
+        self.alone = frozenset(i for i in self.fed if self._is_terminal(i) and len(self._readers(i)) == 1)
 
     def walk(self, samples: dict[int, Integers], see: See | None) -> Walk:
         """Prepare a walk that tells `see`."""
@@ -85,7 +87,7 @@ class Plan:
         narrow = frozenset(self.clocks.narrow).union(i for i in self.fed if self._is_terminal(i))
         walk = Walk(self.tape, self.leads, axes, narrow, see_node, None if see is None else see_block, samples)
         if see is not None:
-            walk.fed, walk.see_fed = frozenset(self.fed), see_fed
+            walk.fed, walk.see_fed, walk.alone = frozenset(self.fed), see_fed, self.alone
         return walk
 
     def _is_terminal(self, node_id: int) -> bool:
@@ -93,6 +95,9 @@ class Plan:
         entry = self.tape.entry(node_id)
         readers = [one.block for one in self.tape.recurrences if one.block and one.block.sources["x"] == node_id]
         return bool(readers) and self.leads.isdisjoint(entry.inputs)
+
+    def _readers(self, node_id: int) -> list[int]:
+        return [i for i in self.leads if node_id in self.tape.entry(i).inputs]
 
     def whole(self) -> Walk:
         """Prepare a walk over all samples, in which slopes that were rounded to zero are none."""

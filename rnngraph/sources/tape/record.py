@@ -5,6 +5,8 @@ In: a scalar loss, or the tape that a function of the functional interface retur
 
 from __future__ import annotations
 
+from typing import Protocol, runtime_checkable
+
 import numpy as np
 
 from rnngraph.autodiff.backward import scalar_cotangent
@@ -19,6 +21,14 @@ from rnngraph.measure.trial import Trial
 from rnngraph.sources.tape.joint import NOTE
 from rnngraph.sources.tape.recording import TapeRecording
 from rnngraph.trace.model import SpectrumTrace, Trace
+
+
+@runtime_checkable
+class Tryable(Protocol):
+    """What knows itself how it is run again."""
+
+    def trial(self) -> Trial:
+        """Let remedies be tried."""
 
 
 def record(loss: Tensor | Tape, *, lags: LagOptions | bool = False, spectrum: int = 0, source: str = "") -> Trace:
@@ -41,12 +51,17 @@ def record(loss: Tensor | Tape, *, lags: LagOptions | bool = False, spectrum: in
     return measured.record(recording, lags=options, spectrum=spectrum, source=source, notes=notes)
 
 
-def trial(loss: Tensor | Tape) -> Trial:
+def trial(loss: Tensor | Tape | Tryable) -> Trial:
     """Let remedies be tried on what was recorded: `rnngraph.diagnose(trace, trial=rnngraph.trial(loss))`.
 
+    Args:
+        loss: what `record` takes, or an `rnngraph.torch.watch` that has seen a pass.
+
     Raises:
-        InputError: the loss is not a scalar, or neither a tensor nor a tape.
+        InputError: the loss is not a scalar, or neither a tensor nor a tape; or the watch has seen nothing.
     """
+    if isinstance(loss, Tryable):
+        return loss.trial()
     return Trial(open_recording(loss))
 
 

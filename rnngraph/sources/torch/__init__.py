@@ -1,9 +1,10 @@
-"""Watch a PyTorch model train, and trace its recurrences: public as `rnngraph.torch`.
+"""Watch a PyTorch model train, and trace its recurrences: public in `rnngraph.torch`.
 
 PyTorch's own graph is the tape: it is kept alive, and autograd is asked. `calls`, `passes` and `patches` see a run;
-`chains` and `find` read the recurrences off the graph; `clocks` and `shares` say what the loss of a step is;
-`question`, `split` and `rows` ask; `inside` opens fused layers with blocks of our own; `recording` answers what
-`measure` wants to know.
+`chains`, `find` and `raw` read the recurrences off the graph; `clocks`, `shares` and `joint` say what a step's loss is;
+`fed`, `within` and `entrance` know what the network is fed; `question`, `split`, `rows` and `tell` ask; `inside` opens
+fused layers with blocks of our own; `recording` answers what `measure` wants to know; `again` runs a copy with changed
+weights.
 """
 
 from rnngraph.errors import MissingToolError

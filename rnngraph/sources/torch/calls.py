@@ -5,13 +5,15 @@ In: what a module was given and returned. Out: `Call`s in the order in which the
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import nn
 
-from rnngraph.sources.torch.edges import Edge, edge_of, number_now, plain, tensors_in
+from rnngraph.sources.torch.asked import Asked
+from rnngraph.sources.torch.edges import Edge, edge_of, grown_edge, number_now, plain, tensors_in
 
 FUSED = (nn.RNN, nn.LSTM, nn.GRU)
 _SHARING = torch._C._functorch  # tells whether a transform such as vmap is under way
@@ -41,6 +43,7 @@ class Layer:
 
     x: Kept
     x_edge: Edge | None
+    fed_edge: Edge | None  # the same, also of a leaf that needs a gradient
     packed: Any  # the PackedSequence that came in, without its data; None of a tensor
     initial: tuple[Kept, ...]  # h0, c0; empty where none were given
     initial_edges: tuple[Edge | None, ...]
@@ -61,12 +64,24 @@ class Call:
     module: Any
     begin: int  # the nodes that it made: begin <= sequence number < end
     end: int = 0
-    given: list[Edge] = field(default_factory=list)  # these two look through views
-    out: list[Edge] = field(default_factory=list)
+    taken: list[Edge | Kept] = field(default_factory=list)  # what went in: of plain data the numbers
+    out: list[Edge] = field(default_factory=list)  # looks through views
     ends: tuple[Edge | None, Edge | None] = (None, None)  # of the first tensors that went in and came out, as they were
     values: dict[Edge, Kept] = field(default_factory=dict)
     layer: Layer | None = None
+    outer: Call | None = None  # the call of the user's own in which it ran
+    asked: Asked | None = None  # how it was called, of one that ran in no other
     waited: int = 0  # backward passes that did not reach it
+
+    @property
+    def outermost(self) -> Call:
+        """The call of the user's own in which it ran, or which it is."""
+        return self.outer or self
+
+    @property
+    def given(self) -> list[Edge]:
+        """What went in and was computed, looked at through views."""
+        return [plain(one) for one in self.taken if not isinstance(one, Kept)]
 
     @property
     def steps(self) -> int:
@@ -87,6 +102,7 @@ class CallLog:
         self.calls: list[Call] = []
         self.counts: dict[str, int] = {}  # of all calls, those that no gradient can reach included
         self.closed = False  # what is wanted was seen
+        self.asleep: Callable[[], bool] = lambda: False  # whether what runs now is of no interest
         self.failure = ""
         self._under_way: list[Call] = []
 
@@ -100,9 +116,10 @@ class CallLog:
         if isinstance(module, nn.RNNBase) and owner not in FUSED:  # what a subclass adds lies outside the layer
             return None
         self.counts[path] = self.counts.get(path, 0) + 1
-        if self.closed or not torch.is_grad_enabled() or _SHARING.peek_interpreter_stack() is not None:
+        if self.closed or self.asleep() or not torch.is_grad_enabled() or _SHARING.peek_interpreter_stack() is not None:
             return None
-        call = Call(path, module, number_now())
+        outer = self._under_way[0] if self._under_way else None
+        call = Call(path, module, number_now(), outer=outer)
         self._under_way.append(call)
         return call
 
@@ -121,16 +138,18 @@ class CallLog:
         computed = [one for one in tensors_in(result) if one.grad_fn is not None]
         if not computed:
             return
-        taken = [one for one in tensors_in((args, kwargs)) if one.grad_fn is not None]
-        call.ends = (edge_of(taken[0]) if taken else None, edge_of(computed[0]))
+        call.taken = [grown_edge(one) or Kept.of(one) for one in tensors_in((args, kwargs))]
+        call.ends = (next((one for one in call.taken if not isinstance(one, Kept)), None), edge_of(computed[0]))
         call.out = list(dict.fromkeys(plain(edge_of(one)) for one in computed))
-        call.given = [plain(edge_of(one)) for one in taken]
         held = tensors_in([one for one in vars(call.module).values() if isinstance(one, torch.Tensor | tuple | list)])
         for one in (*computed, *held):
             if one.grad_fn is not None:
                 call.values.setdefault(plain(edge_of(one)), Kept.of(one))
         if isinstance(call.module, FUSED):
             call.layer = _layer(call.module, args, kwargs, result, random)
+        if call.asked is not None:
+            call.asked.out = [edge_of(one) for one in computed]
+            call.asked.returned = [Kept.of(one) for one in computed]
         self.calls.append(call)
 
 
@@ -156,7 +175,8 @@ def _layer(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: A
         if one.grad_fn is not None
     }
     return Layer(
-        Kept.of(x), _edge(x), packed, tuple(Kept.of(one) for one in initial), tuple(_edge(one) for one in initial),
+        Kept.of(x), _edge(x), grown_edge(x), packed, tuple(Kept.of(one) for one in initial),
+        tuple(_edge(one) for one in initial),
         Kept.of(output), tuple(Kept.of(one) for one in final), ports, tuple(module._flat_weights), random,
         output.dtype, len(packed.batch_sizes) if packed is not None else int(x.shape[time]),
     )  # fmt: skip

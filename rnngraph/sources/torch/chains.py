@@ -108,8 +108,11 @@ def crossing(calls: list[Call], roots: list[Any]) -> Chain:
             for consumer, node, place in links
             if node._sequence_nr() < bound <= consumer._sequence_nr() and node in reach
         )
-        states.append(list(dict.fromkeys(plain(one) for one in _without_joins(found, reach))))
-    return Chain([*states, _last_of_loop(calls, states[-1], roots)], [False, *map(bool, states)])
+        some = dict.fromkeys(plain(one) for one in _without_joins(found, reach))
+        states.append(sorted(some, key=lambda edge: -int(edge[0]._sequence_nr())))  # the last made first
+    if len(states) > 1:  # of the last but one not all is seen from the product of the last
+        states[-1] = _twins(calls, len(calls) - 2, states[-2], roots) or states[-1]
+    return Chain([*states, _twins(calls, len(calls) - 1, states[-1], roots)], [False, *map(bool, states)])
 
 
 def _without_joins(found: dict[Edge, None], reach: set[Any]) -> list[Edge]:
@@ -122,12 +125,12 @@ def _without_joins(found: dict[Edge, None], reach: set[Any]) -> list[Edge]:
     return list(some)
 
 
-def _last_of_loop(calls: list[Call], before: list[Edge], roots: list[Any]) -> list[Edge]:
-    """Find what the last step makes: it stands as long after the beginning as in the step before."""
-    made = {node._sequence_nr(): node for _, node, _ in walk_down(roots, calls[-1].begin)}
+def _twins(calls: list[Call], k: int, before: list[Edge], roots: list[Any]) -> list[Edge]:
+    """Find what step k makes: it stands as long after the beginning as in the step before."""
+    made = {node._sequence_nr(): node for node in (*roots, *(one for _, one, _ in walk_down(roots, calls[k].begin)))}
     found = []
     for node, place in before:
-        twin = made.get(node._sequence_nr() - calls[-2].begin + calls[-1].begin)
+        twin = made.get(node._sequence_nr() - calls[k - 1].begin + calls[k].begin)
         if twin is not None and twin.name() == node.name():
             found.append((twin, place))
     return found

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 import torch
+from torch.autograd.graph import get_gradient_edge
 
 Edge: TypeAlias = tuple[Any, int]
 
@@ -33,6 +34,16 @@ def in_backward() -> bool:
 def edge_of(tensor: Any) -> Edge:
     """Give the place of a tensor that was computed."""
     return tensor.grad_fn, tensor.output_nr
+
+
+def grown_edge(tensor: Any) -> Edge | None:
+    """Give the place of a tensor that was computed, or of a leaf that needs a gradient; None of plain data."""
+    if tensor.grad_fn is not None:
+        return edge_of(tensor)
+    if not tensor.requires_grad:
+        return None
+    node, place, *_ = get_gradient_edge(tensor)
+    return node, place
 
 
 def shape_of(edge: Edge) -> tuple[int, ...]:

@@ -15,8 +15,7 @@ from rnngraph.sources.torch.calls import Call
 from rnngraph.sources.torch.edges import Edge
 from rnngraph.sources.torch.inside_rows import Arriving, rows_inside
 from rnngraph.sources.torch.layer_walk import arrived_at
-from rnngraph.sources.torch.question import ask
-from rnngraph.sources.torch.shares import whole
+from rnngraph.sources.torch.question import ask, whole
 from rnngraph.trace.magnitudes import Booleans, Floats
 
 if TYPE_CHECKING:

@@ -18,6 +18,7 @@ from rnngraph.sources.torch.calls import Call, Kept
 from rnngraph.sources.torch.chains import crossing, handed_on
 from rnngraph.sources.torch.edges import Edge, shape_of, walk_down
 from rnngraph.sources.torch.layout import Layout
+from rnngraph.sources.torch.raw import raw_loop
 from rnngraph.sources.torch.recurrence import LAYER, LOOP, MARKED, SEQUENCE, STEPS, Recurrence, is_cell, is_plain
 
 LEAST = 3  # calls that make a sequence of a module that is no cell
@@ -36,8 +37,9 @@ def find(
     roots: Sequence[Edge],
     marks: Mapping[str, list[tuple[Edge, Kept]]],
     only: tuple[str, ...] = (),
+    names: Mapping[int, str] | None = None,
 ) -> Found:
-    """Find recurrences; with `only`, those of the modules that are named."""
+    """Find recurrences; with `only`, those of the modules that are named; `names` are those of parameters by id."""
     by_path: dict[str, list[Call]] = {}
     for call in calls:
         by_path.setdefault(call.path, []).append(call)
@@ -66,7 +68,9 @@ def find(
         chain = crossing(one.calls, [node for node, _ in roots])
         one.how, one.states, one.linked = LOOP, chain.states, chain.linked
     loops = [one for one in loops if any(one.states)]
-    return Found([*fused, *inner, *loops, *marked], reasons)
+    found = [*fused, *inner, *loops, *marked]
+    raw = None if found else raw_loop(roots, names or {})
+    return Found(found if raw is None else [raw], reasons)
 
 
 def _is_fused(calls: list[Call]) -> bool:

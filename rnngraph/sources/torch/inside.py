@@ -7,7 +7,7 @@ off is kept.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ import torch
 from rnngraph.autodiff.block import Block
 from rnngraph.autodiff.block.backward import Lend, pull
 from rnngraph.autodiff.block.given import Given
-from rnngraph.autodiff.cell import Rows, Run
+from rnngraph.autodiff.cell import Rows
 from rnngraph.autodiff.contribution import Array, Contribution
 from rnngraph.sources.torch.calls import Call
 from rnngraph.sources.torch.layout import Layout, array, cell_of, weights_of
@@ -32,27 +32,17 @@ class PinnedBlock(Block):
         self.own, self.residual = own, 0.0
         super().__init__(*args, **kwargs)
 
-    def _advance(self, start: int, stop: int, weights: Mapping[str, Array]) -> None:
-        states: dict[str, Rows] = {
-            kind: self.rows(self.order(column)[start : stop + 1]) for kind, column in self.columns.items()
-        }
-        gates = self.rows(self.order(self.gates)[start:stop]) if self.cell.keeps_gates else []
-        extras: dict[str, Rows] = {
-            name: self.rows(self.order(column)[start:stop]) for name, column in self.extras.items()
-        }
-        step = self.cell.advance(Run(states, gates, extras, weights, self.hidden))
-        own, hidden = self.rows(self.order(self.own)[start:stop]), states["h"]
-        copied = None if self.keep is None else self.rows(~self.order(self.keep)[start:stop, :, None])
-        for p in range(stop - start):
-            step(p)
+    def _afterwards(self, hidden: Rows, start: int, stop: int, copied: Rows) -> list[Callable[[int], None]]:
+        """Note how far a step is off, and go on from the state that is given."""
+        own = self.rows(self.order(self.own)[start:stop])
+
+        def pin(p: int) -> None:
             error = np.abs(hidden[p + 1] - own[p])
-            self.residual = max(
-                self.residual, float((error if copied is None else error[~copied[p][..., 0]]).max(initial=0))
-            )
+            taken = error[~copied[p][..., 0]] if len(copied) else error
+            self.residual = max(self.residual, float(taken.max(initial=0)))
             hidden[p + 1][...] = own[p]
-            if copied is not None:
-                for rows in states.values():
-                    np.copyto(rows[p + 1], rows[p], where=copied[p])
+
+        return [pin]
 
 
 class Inside:

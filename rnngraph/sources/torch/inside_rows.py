@@ -14,8 +14,9 @@ import numpy as np
 
 from rnngraph.autodiff.block import Block
 from rnngraph.autodiff.block.carry import BAND, Carry
-from rnngraph.autodiff.block.rows import Entry, Field, pull_rows
+from rnngraph.autodiff.block.many_losses import Entry, Field, pull_rows
 from rnngraph.autodiff.contribution import Array
+from rnngraph.autodiff.fed import logs_of
 from rnngraph.sources.torch.inside import Inside, PinnedBlock
 from rnngraph.trace.magnitudes import Floats, Integers
 
@@ -24,6 +25,7 @@ _SHORTEST, _LONGEST = 16, 128  # steps of a window
 
 # (layer, direction, timestep or -1, first row, logs of norms by kind)
 SeeInside: TypeAlias = Callable[[int, int, int, int, list[Floats]], None]
+SeeInput: TypeAlias = Callable[[int, int, Array], None]  # (timestep, first row, logs of norms)
 
 
 @dataclass(slots=True)
@@ -49,10 +51,11 @@ class Leaving:
 
 
 def rows_inside(
-    inside: Inside, arriving: Arriving, rows: int, samples: Integers, see: SeeInside, *, to_input: bool
-) -> Leaving:
-    """Walk rows back through all layers of a call, the latest loss first."""
-    walk = _Walk(inside, arriving, rows, samples, see, to_input)
+    inside: Inside, arriving: Arriving, rows: int, samples: Integers, see: SeeInside, *, to_input: bool,
+    see_input: SeeInput | None = None,
+) -> Leaving:  # fmt: skip
+    """Walk rows back through all layers of a call, the latest loss first; `see_input` is told what the input gets."""
+    walk = _Walk(inside, arriving, rows, samples, see, to_input, see_input)
     for start, stop in walk.windows():
         walk.pull(start, stop)
     return walk.leaving()
@@ -60,10 +63,11 @@ def rows_inside(
 
 class _Walk:
     def __init__(
-        self, inside: Inside, arriving: Arriving, rows: int, samples: Integers, see: SeeInside, to_input: bool
-    ) -> None:
+        self, inside: Inside, arriving: Arriving, rows: int, samples: Integers, see: SeeInside, to_input: bool,
+        see_input: SeeInput | None,
+    ) -> None:  # fmt: skip
         self.inside, self.arriving, self.rows, self.samples = inside, arriving, rows, samples
-        self.see, self.to_input = see, to_input
+        self.see, self.to_input, self.see_input = see, to_input, see_input
         self.carries = [
             [Carry.empty(rows, len(samples), [c.shape[-1] for c in block.columns.values()]) for block in row]
             for row in inside.blocks
@@ -95,14 +99,23 @@ class _Walk:
                 entering += self._ends(number, d, block, start, stop)
                 emitted += pull_rows(
                     block, entering, self.carries[number][d], window=(start, stop), see=self._seen(number, d),
-                    to_input=self.to_input or number > 0, samples=self.samples,
+                    to_input=self.to_input or number > 0 or self.see_input is not None, samples=self.samples,
                 )  # fmt: skip
             mask = self.inside.masks[number - 1] if number else None
             fields = emitted if mask is None else [self._masked(one, mask) for one in emitted]
-        self.left += fields
+        if self.see_input is not None and fields:
+            for low, logs in logs_of([(one.band, one.low, one.rows) for one in fields]):
+                for k in range(logs.shape[2]):
+                    self.see_input(fields[0].first + k, low, logs[:, :, k])
+        if self.to_input:
+            self.left += fields
 
     def _seen(self, number: int, direction: int) -> Callable[[Block, int, int, list[Array]], None]:
-        return lambda block, t, low, logs: self.see(number, direction, t, low, logs)
+        def told(block: Block, first: int, low: int, logs: list[Array]) -> None:
+            for k, by_kind in enumerate(zip(*logs, strict=True)):
+                self.see(number, direction, first + k, low, list(by_kind))
+
+        return told
 
     def _shares(self, direction: int, block: Block, start: int, stop: int) -> Iterator[Entry]:
         width = block.value.shape[-1]
@@ -128,9 +141,9 @@ class _Walk:
         initial: dict[str, list[tuple[Array, Any, int]]] = {}
         for row in self.carries:
             for carry in row:
-                for kind, state in zip(self.inside.blocks[0][0].columns, carry.states, strict=True):
+                for kind, state, bands in zip(self.inside.blocks[0][0].columns, carry.states, carry.bands, strict=True):
                     run = slice(carry.low, carry.high)
-                    band = 0 if carry.band is None else carry.band[run] * BAND
+                    band = 0 if bands is None else bands[run] * BAND
                     initial.setdefault(kind, []).append((state[run], band, carry.low))
         tops = np.full(self.rows, -(1 << 40))
         for one in self.left:

@@ -9,11 +9,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from rnngraph.autodiff.block.carry import Carry
-from rnngraph.autodiff.block.rows import Entry, pull_rows
+from rnngraph.autodiff.block.many_losses import Entry, pull_rows
 from rnngraph.autodiff.contribution import Array
 from rnngraph.errors import InputError
+from rnngraph.sources.torch.edges import like, shape_of
+from rnngraph.sources.torch.question import ask, blocked
+from rnngraph.sources.torch.recurrence import SEQUENCE
 from rnngraph.trace.magnitudes import Integers
 
 if TYPE_CHECKING:
@@ -23,15 +27,19 @@ if TYPE_CHECKING:
 def step_back(
     recording: TorchRecording, group: Sequence[int], t: int, rows: dict[tuple[int, str], Array], samples: Integers
 ) -> dict[tuple[int, str], Array]:
-    """Walk the layers of a fused call back over one step, the last layer first.
+    """Walk the layers of a fused call back over one step, the last layer first; of others, ask autograd.
 
     Raises:
-        InputError: the recurrence is not a fused layer.
+        InputError: the recurrence has no step of its own.
     """
     tracks = [recording.tracks[number] for number in group]
     one = tracks[0].recurrence
+    if one.how == SEQUENCE:
+        raise InputError(
+            f"{one.path} takes a whole sequence at once and has no step of its own, so it has no spectrum."
+        )
     if not one.fused:
-        raise InputError(f"the spectrum is measured of nn.RNN, nn.LSTM and nn.GRU; {one.path} is {one.title}.")
+        return _asked_back(recording, group[0], t, rows, samples)
     place = max(k for k, start in enumerate(one.starts) if start <= t)
     inside, local = recording.inside(one.calls[place]), t - one.starts[place]
     found: dict[tuple[int, str], Array] = {}
@@ -48,9 +56,38 @@ def step_back(
         ]
         where = block.place_of(local)
         below = pull_rows(block, entering, carry, window=(where, where + 1), to_input=len(group) > 1, samples=samples)
-        for kind, state in zip(block.columns, carry.states, strict=True):
-            scale = 0 if carry.band is None else carry.band[..., None] * 512
+        for kind, state, band in zip(block.columns, carry.states, carry.bands, strict=True):
+            scale = 0 if band is None else band[..., None] * 512
             held = np.zeros_like(state)
             held[carry.low : carry.high] = np.ldexp(state, np.asarray(scale, np.int32))[carry.low : carry.high]
             found[number, kind] = held
     return found
+
+
+def _asked_back(
+    recording: TorchRecording, number: int, t: int, rows: dict[tuple[int, str], Array], samples: Integers
+) -> dict[tuple[int, str], Array]:
+    """Ask what rows of the states at t become at those before, past no others."""
+    track = recording.tracks[number]
+    seeds, wanted, walls = {}, {}, []
+    for kind in track.cell.kinds:
+        edges = track.edges(kind)
+        walls += [edge for k, edge in enumerate(edges) if edge is not None and k != t]
+        before = edges[t - 1] if t else None
+        if before is not None:
+            wanted[before] = kind
+        edge = edges[t]
+        if edge is None:
+            continue
+        some = rows[number, kind]
+        wide = torch.zeros((len(some), track.recurrence.batch_of(edge), some.shape[-1]), dtype=torch.float64)
+        wide[:, torch.from_numpy(samples)] = torch.from_numpy(np.ascontiguousarray(some, np.float64))
+        seeds[edge] = wide.reshape(len(some), *shape_of(edge)).to(like(edge, 0.0))
+    with blocked(walls):
+        found = ask(recording.run, seeds, list(wanted), rows=True)
+    if not wanted:
+        return {}
+    back = {key: np.zeros(some.shape) for key, some in rows.items()}
+    for edge, moved in found.items():
+        back[number, wanted[edge]] = track.by_sample(moved, lead=1)[:, torch.from_numpy(samples)].double().cpu().numpy()
+    return back

@@ -126,6 +126,16 @@ def _columns(cell: Cell, weight: Any) -> Any:
     return weight.T if weight.dim() > 1 else weight
 
 
+def rows_of(module: Any, value: Array) -> Array:
+    """Bring a weight of ours, (·, gates · H), to PyTorch's order and form, (gates · H, ·)."""
+    cell = cell_of(module)
+    order, gates = cell.gate_order.get("torch", ""), cell.facts.gates
+    if order:
+        parts = dict(zip(gates, np.split(value, len(gates), axis=-1), strict=True))
+        value = np.concatenate([parts[gate] for gate in order], axis=-1)
+    return value.T
+
+
 def array(tensor: Any, dtype: torch.dtype) -> Array:
     """Give a tensor as an array on this machine."""
     return np.ascontiguousarray(tensor.detach().to("cpu", dtype).numpy())

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from rnngraph.errors import InputError
+from rnngraph.measure.trial import Trial
 from rnngraph.sources.torch.scalar import called, reduced
 from rnngraph.sources.torch.watch import watch
 from rnngraph.trace.model import Trace
@@ -16,8 +17,13 @@ from rnngraph.trace.model import Trace
 REDUCTIONS = ("sum", "mean", "every")
 
 
-def trace_pair(module: Any, batch: Any, *, loss: str = "sum", only: str | None = None, **options: Any) -> Trace:
+def trace_pair(
+    module: Any, batch: Any, *, loss: str = "sum", only: str | None = None, **options: Any
+) -> tuple[Trace, Trial]:
     """Run the module on the batch, backward from its scalar output (or from a reduction of it), and trace it.
+
+    Returns:
+        the trace, and who tries remedies on a copy of the module.
 
     Args:
         module: a `torch.nn.Module`; its parameters' `.grad` are left as they were.
@@ -43,4 +49,4 @@ def trace_pair(module: Any, batch: Any, *, loss: str = "sum", only: str | None =
         for parameter, gradient in kept:
             parameter.grad = gradient
     trace = watched.trace(**options)
-    return replace(trace, loss=float(scalar.detach()), notes=(*trace.notes, *how))
+    return replace(trace, loss=float(scalar.detach()), notes=(*trace.notes, *how)), watched.trial()

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from rnngraph.sources.torch.calls import Call, CallLog
-from rnngraph.sources.torch.edges import Edge, edge_of, like, walk_down
+from rnngraph.sources.torch.edges import Edge, edge_of, like, tensors_in, walk_down
 
 _PATIENCE = 4  # passes that may go by before the one that reaches a call
 KEPT = 2  # the last pass, and the one before: a graph is as large as the activations of a step
@@ -70,6 +70,8 @@ class Passes:
         self._kept = KEPT if isinstance(wanted, str) else max(KEPT, -wanted)
         self._mine = {id(one) for one in model.parameters()}
         self._gradients: dict[int, Any] = {}
+        self._scales: dict[Edge, float] = {}  # of losses that were scaled for narrow numbers
+        self._walked: list[tuple[Any, float]] = []  # the value at every root, and what it is to be divided by
         self.after: Callable[[], None] | None = None  # is called at the end of a pass, where asking cannot wait
 
     def trains(self, inputs: Any, needed: bool) -> bool:
@@ -77,6 +79,17 @@ class Passes:
         if inputs is None:
             return not needed
         return any(id(one) in self._mine for one in ([inputs] if isinstance(inputs, torch.Tensor) else inputs))
+
+    @property
+    def loss(self) -> float:
+        """The sum of all scalars that were walked back and reached the model, unscaled; NaN of anything else."""
+        if not self._walked or any(one.numel() != 1 for one, _ in self._walked):
+            return float("nan")
+        return sum(float(one.double()) / scale for one, scale in self._walked)
+
+    def note_scale(self, scaled: Any, scale: float) -> None:
+        """Note that losses were multiplied before they are walked back."""
+        self._scales |= {edge_of(one): scale for one in tensors_in(scaled) if one.grad_fn is not None}
 
     def forward_begins(self, log: CallLog) -> None:
         """Let go of the oldest graph, before the next one grows."""
@@ -100,8 +113,10 @@ class Passes:
         usable = [(one, g) for one, g in zip(listed, given, strict=True) if getattr(one, "grad_fn", None) is not None]
         roots = [edge_of(one) for one, _ in usable]
         calls = reached(roots, log.calls)
+        scales = [self._scales.pop(root, 1.0) for root in roots]
         if not calls:
             return
+        self._walked += [(one.detach(), scale) for (one, _), scale in zip(usable, scales, strict=True)]
         own = next((one for one in self.found if not set(calls).isdisjoint(one.calls)), None)
         if own is None:
             if self.wanted == "first" and self.found:

@@ -18,9 +18,11 @@ import torch
 import torch.utils.checkpoint
 from torch import nn
 
+from rnngraph.sources.torch.asked import Asked
 from rnngraph.sources.torch.calls import CallLog, random_state
 from rnngraph.sources.torch.edges import in_backward
 from rnngraph.sources.torch.passes import Passes
+from rnngraph.sources.torch.replaced import Wrap, put_around, run_eagerly
 
 _BACKWARD = ("tensors", "grad_tensors", "retain_graph", "create_graph", "grad_variables", "inputs")
 _GRAD = (
@@ -40,23 +42,23 @@ class Patches:
     def put(self, model: Any, log: CallLog, passes: Passes) -> None:
         """Put everything on."""
         for owner in _classes(model):
-            self._replace(owner, "forward", _seen(owner, vars(owner)["forward"], log, passes))
-        self._replace(torch.autograd, "backward", _kept(torch.autograd.backward, _BACKWARD, log, passes))
-        self._replace(torch.autograd, "grad", _kept(torch.autograd.grad, _GRAD, log, passes))
+            self._put(owner, "forward", functools.partial(_seen, owner, log=log, passes=passes))
+        self._put(torch.autograd, "backward", functools.partial(_kept, names=_BACKWARD, log=log, passes=passes))
+        self._put(torch.autograd, "grad", functools.partial(_kept, names=_GRAD, log=log, passes=passes))
+        self._put(torch.amp.GradScaler, "scale", functools.partial(_scaled, log=log, passes=passes))
         # The reentrant checkpoint hides what it runs from the graph; without it the numbers are the same.
         plainly = types.SimpleNamespace(apply=lambda run, keep, *args: run(*args))
-        self._replace(torch.utils.checkpoint, "CheckpointFunction", plainly)
+        self._put(torch.utils.checkpoint, "CheckpointFunction", lambda own: plainly)
         if "torch._dynamo" in sys.modules and hasattr(torch.compiler, "set_stance"):
             # A compiled graph has no states to ask for. Where nothing was compiled, dynamo is not even imported.
-            self._undo.enter_context(torch.compiler.set_stance("force_eager"))
+            self._undo.callback(run_eagerly())
 
     def take_off(self) -> None:
         """Take everything off."""
         self._undo.close()
 
-    def _replace(self, owner: Any, name: str, new: Any) -> None:
-        self._undo.callback(setattr, owner, name, vars(owner)[name])
-        setattr(owner, name, new)
+    def _put(self, owner: Any, name: str, wrap: Wrap) -> None:
+        self._undo.callback(put_around(owner, name, wrap))
 
 
 def _classes(model: Any) -> list[type]:
@@ -75,6 +77,8 @@ def _seen(owner: type, own: Any, log: CallLog, passes: Passes) -> Any:
         if call is None:
             return own(module, *args, **kwargs)
         random = _tried(log, lambda: random_state(module))
+        if call.outer is None:
+            call.asked = _tried(log, lambda: Asked.now(args, kwargs))
         try:
             result = own(module, *args, **kwargs)
         finally:
@@ -107,6 +111,18 @@ def _kept(own: Any, names: tuple[str, ...], log: CallLog, passes: Passes) -> Any
         return found
 
     return backward
+
+
+def _scaled(own: Any, log: CallLog, passes: Passes) -> Any:
+    """Wrap what scales a loss for narrow numbers: the loss itself is what it was before."""
+
+    @functools.wraps(own)
+    def scale(scaler: Any, outputs: Any) -> Any:
+        found = own(scaler, outputs)
+        _tried(log, lambda: passes.note_scale(found, scaler.get_scale()))
+        return found
+
+    return scale
 
 
 def _tried(log: CallLog, do: Callable[[], Any]) -> Any:

@@ -20,7 +20,17 @@ from rnngraph.sources.torch.edges import Edge
 from rnngraph.sources.torch.passes import Pass
 
 
-def ask(run: Pass, seeds: Mapping[Edge, Any], wanted: Sequence[Edge], *, rows: bool = False) -> dict[Edge, Any]:
+def whole(run: Pass) -> dict[Edge, Any]:
+    """Give the cotangents from which the pass was walked."""
+    found: dict[Edge, Any] = {}
+    for edge, seed in zip(run.roots, run.seeds, strict=True):
+        found[edge] = found[edge] + seed if edge in found else seed
+    return found
+
+
+def ask(
+    run: Pass, seeds: Mapping[Edge, Any], wanted: Sequence[Edge], *, rows: bool = False, grow: bool = False
+) -> dict[Edge, Any]:
     """Walk back from `seeds` and give what reaches the edges that are `wanted`; what nothing reaches is left out.
 
     Args:
@@ -28,6 +38,7 @@ def ask(run: Pass, seeds: Mapping[Edge, Any], wanted: Sequence[Edge], *, rows: b
         seeds: cotangents by edge; with `rows`, with an axis in front that is walked at once.
         wanted: edges, also such at which a seed enters: it is counted there.
         rows: see `seeds`.
+        grow: let the answers be asked about in their turn.
 
     Raises:
         InputError: something that the graph needs is gone or was changed.
@@ -39,17 +50,17 @@ def ask(run: Pass, seeds: Mapping[Edge, Any], wanted: Sequence[Edge], *, rows: b
     with run.as_it_was(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a batching rule that is missing, and only slow
         try:
-            found = _asked(outputs, inputs, given, rows)
+            found = _asked(outputs, inputs, given, rows, grow)
         except RuntimeError as error:
             raise InputError(_sentence(str(error))) from None
     return {edge: one for edge, one in zip(wanted, found, strict=True) if one is not None}
 
 
-def _asked(outputs: list[Any], inputs: list[Any], given: list[Any], rows: bool) -> Sequence[Any]:
+def _asked(outputs: list[Any], inputs: list[Any], given: list[Any], rows: bool, grow: bool) -> Sequence[Any]:
     def once(*seeds: Any) -> tuple[Any, ...]:
         # What torch.autograd.grad calls; by itself it would import half a second of symbolic shapes first.
         found: tuple[Any, ...] = _engine_run_backward(
-            tuple(outputs), tuple(seeds), True, False, tuple(inputs), allow_unreachable=True, accumulate_grad=False
+            tuple(outputs), tuple(seeds), True, grow, tuple(inputs), allow_unreachable=True, accumulate_grad=False
         )
         return found
 

@@ -5,6 +5,7 @@ In: a pass and the recurrences that were found in it. Out: windows, norms and co
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -13,23 +14,26 @@ import numpy as np
 from rnngraph.autodiff.contribution import Array
 from rnngraph.measure.recording import Facts, Felt, Losses, See, Take
 from rnngraph.sources.tape.facts import lengthened
+from rnngraph.sources.torch.by_step import time_first
 from rnngraph.sources.torch.calls import Call
 from rnngraph.sources.torch.certificate import Certificate
 from rnngraph.sources.torch.clocks import ports_of, set_clocks
 from rnngraph.sources.torch.columns import Broken
 from rnngraph.sources.torch.edges import Edge
-from rnngraph.sources.torch.entering import entering_edges
+from rnngraph.sources.torch.entering import Steps, entering_steps
+from rnngraph.sources.torch.entrance import Entrance
+from rnngraph.sources.torch.fed import fed_inputs
 from rnngraph.sources.torch.inside import Inside
 from rnngraph.sources.torch.layer_walk import walk_layer
 from rnngraph.sources.torch.norms import norm, sample_norms
 from rnngraph.sources.torch.passes import Pass
 from rnngraph.sources.torch.picture import Numbers, graph_of
-from rnngraph.sources.torch.question import ask
+from rnngraph.sources.torch.question import ask, whole
 from rnngraph.sources.torch.recurrence import SEQUENCE, Recurrence
-from rnngraph.sources.torch.rows import Rows
-from rnngraph.sources.torch.shares import Shares, time_first, whole
+from rnngraph.sources.torch.shares import Shares
 from rnngraph.sources.torch.split import split
 from rnngraph.sources.torch.state_walk import walk_sequence, walk_states
+from rnngraph.sources.torch.tell import pull
 from rnngraph.sources.torch.tracks import Track, tracks_of
 from rnngraph.sources.torch.weights import Weights
 from rnngraph.trace.graph import GraphTrace
@@ -46,26 +50,31 @@ class TorchRecording:
         self,
         run: Pass,
         recurrences: Sequence[Recurrence],
-        names: Mapping[int, str],
+        parameters: Mapping[int, str],
         *,
         model: str,
         labels: Sequence[str | None] = (),
     ) -> None:
-        """Find clocks and shares; `names` are the paths of parameters by id."""
+        """Find clocks and shares; `parameters` are paths by id."""
         self.run, self.recurrences, self.model, self.labels = run, list(recurrences), model, labels
         self.clocks = set_clocks(run, self.recurrences)
         self.tracks = tracks_of(self.recurrences)
         for track in self.tracks:
             track.clock = self.clocks[self.recurrences.index(track.recurrence)]
         self.numbers = Numbers.of(self.tracks)
-        self.facts: Sequence[Facts] = [track.facts(self.numbers.of_track(k)) for k, track in enumerate(self.tracks)]
+        self.fed = fed_inputs(run, self.recurrences)
+        names = {id(one): fed.name for fed in self.fed for one in fed.readers}
+        self.facts: Sequence[Facts] = [
+            track.facts(self.numbers.of_track(k), "" if track.layer else names.get(id(track.recurrence), ""))
+            for k, track in enumerate(self.tracks)
+        ]
         self.batch, self.loss = self.tracks[0].batch, run.loss
         self.dtype = str(run.seeds[0].dtype).removeprefix("torch.")
         batches = [max(t.batch for t in self.tracks if t.recurrence is one) for one in self.recurrences]
         self.shares = Shares.of(run, ports_of(self.recurrences, run.calls), self.recurrences, self.clocks, batches)
         self.certificate = Certificate()
         self.broken = Broken()
-        self.weights = Weights(run, self.recurrences, names)
+        self.weights = Weights(run, self.recurrences, parameters)
         self._insides: dict[Call, Inside] = {}
         self._total: dict[Edge, Any] = {}
         self._samples: dict[tuple[int, str], Floats] = {}  # what the walk found, to compare rows with
@@ -114,15 +123,10 @@ class TorchRecording:
     def walk(self, take: Take) -> None:
         """Ask for the gradients of all states at once, and divide them."""
         states = [edge for one in self.recurrences for some in one.states for edge in some]
-        layers = [
-            edge
-            for one in self.recurrences
-            for call in one.calls
-            if one.fused and call.layer
-            for edge in call.layer.ports.values()
-        ]
-        entering = entering_edges(self.recurrences)
-        wanted = list(dict.fromkeys([*states, *layers, *entering]))
+        layers = layer_ports(self.recurrences)
+        entering = entering_steps(self.recurrences, self.fed)
+        inputs = [part.edge for steps in entering.values() for some in steps for parts in some for part in parts]
+        wanted = list(dict.fromkeys([*states, *layers, *inputs]))
         with self.weights.watched():
             self._total = ask(self.run, whole(self.run), wanted + self.weights.edges())
         self.weights.settle(self._total)
@@ -137,19 +141,29 @@ class TorchRecording:
             if one.fused:
                 walk_layer(self, one, take)
             else:
-                self._note_inputs(one, entering)
+                self._note_inputs(one, entering.get(one, []))
+
+    def ask_whole(self) -> None:
+        """Ask what reaches fused layers, where no walk has."""
+        if not self._total:
+            self._total = ask(self.run, whole(self.run), layer_ports(self.recurrences))
 
     def order_of(self, one: Recurrence, t: int) -> tuple[int, int]:
         """Say when a step was taken, among all steps of all recurrences."""
         place = max((k for k, start in enumerate(one.starts) if start <= t), default=-1)
         return (one.calls[place].begin, t) if place >= 0 else (int(one.states[t][0][0]._sequence_nr()), t)
 
-    def _note_inputs(self, one: Recurrence, entering: Mapping[Edge, tuple[Recurrence, int]]) -> None:
-        mine = {t: self._total[edge] for edge, (other, t) in entering.items() if other is one and edge in self._total}
-        if one.how == SEQUENCE and mine:
-            self.note_input(one, Magnitudes.of(sample_norms(time_first(mine[0]))))
-        elif mine:
-            self.note_input(one, Magnitudes.of([norm(mine[t]) if t in mine else 0.0 for t in range(one.steps)]))
+    def _note_inputs(self, one: Recurrence, steps: Steps) -> None:
+        if one.how == SEQUENCE and one.input in self._total:
+            self.note_input(one, Magnitudes.of(sample_norms(time_first(self._total[one.input]))))
+        elif steps:
+            with self.run.as_it_was():
+                self.note_input(one, Magnitudes.of([math.hypot(*map(self._entered, some)) for some in steps]))
+
+    def _entered(self, parts: Sequence[Entrance]) -> float:
+        """Give the norm of what reaches one tensor that enters a step."""
+        some = [part.back(self._total[part.edge][None]) for part in parts if part.edge in self._total]
+        return norm(sum(some[1:], some[0])) if some else 0.0
 
     # ---- what the walk of a fused layer notes
     def total(self, edge: Edge) -> Any:
@@ -220,10 +234,16 @@ class TorchRecording:
 
     def pull(self, rows: Sequence[tuple[int, int]], samples: dict[int, Integers], see: See) -> None:
         """Walk losses back together."""
-        Rows(self).pull(rows, samples, see)
+        pull(self, rows, samples, see)
 
     def back(self, group: Sequence[int], t: int, rows: dict[tuple[int, str], Array], samples: Integers) -> Any:
         """Multiply rows of the states at t by the transposed Jacobian of the step into t."""
         from rnngraph.sources.torch.jacobian import step_back
 
         return step_back(self, group, t, rows, samples)
+
+
+def layer_ports(recurrences: Sequence[Recurrence]) -> list[Edge]:
+    """List what the calls of fused layers return."""
+    calls = [call for one in recurrences for call in one.calls if one.fused]
+    return [edge for call in calls if call.layer for edge in call.layer.ports.values()]

@@ -13,12 +13,12 @@ from torch import nn
 from rnngraph.sources.torch.calls import FUSED, Call, Kept
 from rnngraph.sources.torch.edges import Edge, shape_of
 
-LAYER, STEPS, LOOP, MARKED, SEQUENCE = "layer", "steps", "loop", "marked", "sequence"
+LAYER, STEPS, LOOP, RAW, MARKED, SEQUENCE = "layer", "steps", "loop", "raw", "marked", "sequence"
 
 
 @dataclass(eq=False)
 class Recurrence:
-    """Calls of one module that are the steps of one sequence; or marks that the user set."""
+    """Calls of one module that are the steps of one sequence; or marks that the user set, or a loop without modules."""
 
     path: str
     how: str
@@ -71,7 +71,7 @@ class Recurrence:
     def title(self) -> str:
         """What a person calls it: "GRUCell", "nn.LSTM", "a loop around Linear"."""
         if self.module is None:
-            return "marked by hand"
+            return "a loop over raw parameters" if self.how == RAW else "marked by hand"
         name = type(self.module).__name__
         return f"a loop around {name}" if self.how == LOOP else f"nn.{name}" if type(self.module) in FUSED else name
 

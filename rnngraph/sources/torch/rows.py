@@ -1,58 +1,39 @@
 """Many losses walked back at once: through autograd between the layers, through blocks of our own inside fused ones.
 
-In: shares, and which losses of which steps are wanted. Out: logarithms of norms at every state, told to whoever
-measures.
+In: shares, and which losses of which steps are wanted. Out: rows at the edges of states and inputs; what is inside a
+fused layer is told by steps.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from rnngraph.autodiff.contribution import Array
+from rnngraph.sources.torch.arrived import Arrived, near_one
+from rnngraph.sources.torch.by_step import only_step
 from rnngraph.sources.torch.calls import Call
 from rnngraph.sources.torch.clocks import Port
 from rnngraph.sources.torch.edges import Edge, shape_of, walk_down
+from rnngraph.sources.torch.fed import Fed, read_elsewhere
 from rnngraph.sources.torch.inside_rows import Arriving, Leaving, rows_inside
 from rnngraph.sources.torch.layout import Layout, array
-from rnngraph.sources.torch.norms import row_norms
 from rnngraph.sources.torch.question import ask, blocked
 from rnngraph.sources.torch.recurrence import SEQUENCE
-from rnngraph.sources.torch.shares import only_step
 from rnngraph.trace.magnitudes import Floats, Integers
 
 if TYPE_CHECKING:
     from rnngraph.sources.torch.recording import TorchRecording
+    from rnngraph.sources.torch.tell import Teller
 
 _BYTES = 96_000_000  # of the gradients of a chunk of losses at all states
-
 _MOST = 64  # losses of a chunk
-_ALL = (-1, -1)  # a row that is the losses of all steps together: it must be the whole, which was measured by itself
-# (track, kind, t or -1, first row, logs of norms (rows, samples))
-See = Callable[[int, str, int, int, Floats], None]
-
-
-@dataclass(slots=True)
-class Felt:
-    """What rows become at edges: tensors with an axis of rows, each row times a power of two of its own."""
-
-    at: dict[Edge, list[tuple[Any, Integers]]] = field(default_factory=dict)
-
-    def add(self, edge: Edge, rows: Any, exponents: Integers) -> None:
-        """Add what arrives."""
-        self.at.setdefault(edge, []).append((rows, exponents))
-
-    def total(self, edge: Edge) -> tuple[Any, Integers] | None:
-        """Sum what arrived."""
-        some = self.at.get(edge)
-        if not some or len(some) == 1:
-            return None if not some else some[0]
-        top = np.maximum.reduce([exponents for _, exponents in some])
-        parts = [_scaled(rows.double(), exponents - top) for rows, exponents in some]
-        return sum(parts[1:], parts[0]), top
+_ROOM = 1e6  # from the smallest number of a type, where rows are walked again in pieces
+_SEGMENT = 8  # steps of such a piece
+ALL = (-1, -1)  # a row that is the losses of all steps together: it must be the whole, which was measured by itself
 
 
 class Rows:
@@ -67,6 +48,12 @@ class Rows:
         self.states = [edge for one in recording.recurrences for some in one.states for edge in some]
         self.inputs = {one.input: one for one in recording.recurrences if one.how == SEQUENCE}
         self.extra: list[Edge] = []  # further edges whose rows are wanted
+        self.alone: set[Call] = set()  # the fused calls whose input nothing else reads, which is told step by step
+        self.summed: dict[Call, Any] = {}  # those whose input is summed, with what names it
+        entrances = [one for fed in recording.fed for some in fed.steps for parts in some for one in parts]
+        self.entering = list(dict.fromkeys(one.edge for one in entrances))
+        for fed in recording.fed:
+            self._part_inputs(fed)
         self.by_step: dict[tuple[int, int], list[Port]] = {}
         for edge in recording.shares.at:
             port = recording.shares.ports.found[edge]
@@ -74,33 +61,68 @@ class Rows:
                 self.by_step.setdefault((recording.shares.clock(port), t), []).append(port)
         self._leads = {call: self._leads_on(call) for call in self.calls}
 
+    def _part_inputs(self, fed: Fed) -> None:
+        """Part the fused layers whose input is told at once from those to which others add."""
+        alone = len(fed.readers) == 1 and not read_elsewhere(self.run, fed.readers[0])
+        for one in fed.readers if fed.edges else ():
+            if alone:
+                self.alone |= set(one.calls)
+            else:
+                self.summed |= dict(zip(one.calls, fed.edges, strict=True))
+                self.entering += [call.layer.fed_edge for call in one.calls if call.layer and call.layer.fed_edge]
+
     def chunks(self, rows: Sequence[tuple[int, int]]) -> Iterator[tuple[int, Sequence[tuple[int, int]]]]:
         """Divide rows so that their gradients at all states fit."""
         ports = (
             self.ports if len(self.calls) > 1 or self.states or self.inputs else ()
         )  # else nothing is above the only one
-        size = sum(8 * int(np.prod(shape_of(edge))) for edge in (*self.states, *ports, *self.inputs))
+        held = (*self.states, *ports, *self.inputs, *self.entering)
+        size = sum(8 * int(np.prod(shape_of(edge))) for edge in held)
         count = max(1, min(len(rows), _MOST, _BYTES // max(size, 1)))
         for low in range(0, len(rows), count):
             yield low, rows[low : low + count]
 
-    def walk(
-        self, rows: Sequence[tuple[int, int]], see: Callable[..., None] | None, samples: dict[int, Integers]
-    ) -> Felt:
-        """Walk some rows, (clock, timestep), back; the insides of fused layers are told to `see`."""
-        felt = Felt()
+    def walk(self, rows: Sequence[tuple[int, int]], tell: Teller | None, samples: dict[int, Integers]) -> Arrived:
+        """Walk some rows, (clock, timestep), back; the insides of fused layers are told to `tell`."""
+        at = Arrived()
         arriving = {call: Arriving() for call in self.calls}
         seeds: dict[Edge, Any] = {}
         for number, row in enumerate(rows):
-            for step in self.by_step if row == _ALL else (row,):
+            for step in self.by_step if row == ALL or self.recording.shares.joint else (row,):
                 for port in self.by_step.get(step, ()):
                     self._enter(port, step[1], number, len(rows), seeds, arriving)
-        self._through(seeds, np.zeros(len(rows), np.int64), felt, arriving)
+        self._through(seeds, np.zeros(len(rows), np.int64), at, arriving)
+        if not self.calls and self._faint(at):
+            return self._in_segments(seeds, len(rows))
         for call in self.calls:
             if arriving[call]:
-                leaving = self._inside(call, arriving[call], len(rows), see, samples)
-                self._through(self._onward(call, leaving), leaving.exponents, felt, arriving)
-        return felt
+                leaving = self._inside(call, arriving[call], len(rows), tell, samples)
+                if call in self.summed and leaving.to_input is not None:
+                    at.add(self.summed[call], self._as_taken(call, leaving), leaving.exponents)
+                self._through(self._onward(call, leaving), leaving.exponents, at, arriving)
+        return at
+
+    def _faint(self, at: Arrived) -> bool:
+        """Whether a sample of a row has fallen so low that its type may have rounded it."""
+        for edge in self.states:
+            for some, _ in at.at.get(edge, ()):
+                largest = some.detach().abs().flatten(min(2, some.dim() - 1)).amax(dim=-1)
+                if bool(((largest > 0) & (largest < torch.finfo(some.dtype).tiny * _ROOM)).any()):
+                    return True
+        return False
+
+    def _in_segments(self, seeds: dict[Edge, Any], rows: int) -> Arrived:
+        """Walk some steps at a time, and bring every row to a size near one in between."""
+        at = Arrived()
+        some = {edge for one in self.recording.recurrences for step in one.states[::_SEGMENT] for edge in step}
+        cuts = sorted(some, key=lambda edge: -int(edge[0]._sequence_nr()))
+        self._through(seeds, np.zeros(rows, np.int64), at, {}, walls=cuts)
+        for k, edge in enumerate(cuts):
+            total = at.total(edge)
+            if total is not None:
+                given, exponents = near_one(*total, edge[0]._input_metadata[edge[1]].dtype)
+                self._through({edge: given}, exponents, at, {}, walls=cuts[k + 1 :], past=cuts[: k + 1])
+        return at
 
     def _enter(
         self, port: Port, t: int, number: int, rows: int, seeds: dict[Edge, Any], arriving: dict[Call, Arriving]
@@ -120,15 +142,28 @@ class Rows:
             seeds[port.edge] = share.new_zeros((rows, *share.shape))
         seeds[port.edge][number] += only_step(share, t) if port.kind == "sequence" else share
 
-    def _through(self, seeds: dict[Edge, Any], exponents: Integers, felt: Felt, arriving: dict[Call, Arriving]) -> None:
-        """Let autograd carry rows to states and to the ports of fused layers, past no fused layer."""
-        wanted = list(dict.fromkeys([*self.states, *self.inputs, *self.ports, *self.extra]))
-        with blocked(self.ports):
-            found = ask(self.run, seeds, wanted, rows=True)
+    def _through(
+        self,
+        seeds: dict[Edge, Any],
+        exponents: Integers,
+        at: Arrived,
+        arriving: dict[Call, Arriving],
+        *,
+        walls: Sequence[Edge] = (),
+        past: Sequence[Edge] = (),
+    ) -> None:
+        """Let autograd carry rows to states and to the ports of fused layers, past no fused layer.
+
+        Nothing goes past `walls` either, and nothing is wanted at what is `past`.
+        """
+        wanted = dict.fromkeys([*self.states, *self.inputs, *self.ports, *self.extra, *self.entering])
+        wanted = {edge: None for edge in wanted if edge not in past}
+        with blocked([*self.ports, *walls]):
+            found = ask(self.run, seeds, list(wanted), rows=True)
         for edge, rows in found.items():
             call = self.ports.get(edge)
             if call is None or edge in self.extra:
-                felt.add(edge, rows, exponents)
+                at.add(edge, rows, exponents)
             if call is None or call.layer is None:
                 continue
             layout = Layout(call.module, call.layer)
@@ -140,18 +175,24 @@ class Rows:
                 arriving[call].ends.append((kind, 0, array(layout.states(rows, lead=1), torch.float64), exponents))
 
     def _inside(
-        self, call: Call, arriving: Arriving, rows: int, see: Callable[..., None] | None, samples: dict[int, Integers]
+        self, call: Call, arriving: Arriving, rows: int, tell: Teller | None, samples: dict[int, Integers]
     ) -> Leaving:
         inside = self.recording.inside(call)
         batch = inside.layout.batch
         chosen = samples.get(batch, np.arange(batch))
-        walked = np.arange(batch) if self._leads[call] else chosen
+        whole = self._leads[call] or call in self.summed
+        walked, near = (np.arange(batch), chosen) if whole else (chosen, slice(None))
 
         def told(layer: int, direction: int, t: int, low: int, logs: list[Floats]) -> None:
-            if see is not None:
-                see(call, layer, direction, t, low, [one[:, chosen] if self._leads[call] else one for one in logs])
+            if tell is not None:
+                tell.inside(call, layer, direction, t, low, [one[:, near] for one in logs])
 
-        return rows_inside(inside, arriving, rows, walked, told, to_input=self._leads[call])
+        def told_input(t: int, low: int, logs: Array) -> None:
+            if tell is not None:
+                tell.input(call, t, low, logs[:, near])
+
+        see_input = told_input if call in self.alone else None
+        return rows_inside(inside, arriving, rows, walked, told, to_input=whole, see_input=see_input)
 
     def _leads_on(self, call: Call) -> bool:
         """Whether another state, or another layer, lies below a fused layer."""
@@ -167,10 +208,9 @@ class Rows:
         layer, seeds = call.layer, {}
         if layer is None or not self._leads[call]:
             return {}
-        layout, like = Layout(call.module, layer), layer.x.tensor
+        layout = Layout(call.module, layer)
         if layer.x_edge is not None and leaving.to_input is not None:
-            wide = torch.from_numpy(leaving.to_input).to(like.device, like.dtype).transpose(1, 2)
-            seeds[layer.x_edge] = layout.gathered(wide, lead=1)
+            seeds[layer.x_edge] = self._as_taken(call, leaving).to(layer.x.tensor.dtype)
         for edge, kind, kept in zip(layer.initial_edges, ("h", "c"), layer.initial, strict=False):
             if edge is not None:
                 states = torch.from_numpy(leaving.initial[kind]).to(kept.tensor.device, kept.tensor.dtype)
@@ -178,69 +218,8 @@ class Rows:
                 seeds[edge] = seeds[edge] + one if edge in seeds else one
         return seeds
 
-    def pull(self, rows: Sequence[tuple[int, int]], samples: dict[int, Integers], see: See) -> None:
-        """Walk all rows back, a chunk at a time, and tell the norms at every state."""
-        for base, chunk in self.chunks(rows):
-            checked = base == 0
-            tell = _Teller(self.recording, base - checked, samples, see)
-            felt = self.walk([_ALL, *chunk] if checked else chunk, tell.inside, samples)
-            for number, track in enumerate(self.recording.tracks):
-                for kind, t, edge in self.recording.state_edges(track):
-                    total = felt.total(edge)
-                    if total is not None:
-                        tell(
-                            number, kind, t, 0, _logs(track.by_sample(total[0], lead=1), total[1], samples[track.batch])
-                        )
-            for edge, one in self.inputs.items():
-                total = felt.total(edge)
-                number = self.recording.number(one)
-                if total is None:
-                    continue
-                for t in range(one.steps):
-                    chosen = samples[self.recording.tracks[number].batch]
-                    tell(number, "h", t, 0, _logs(total[0][:, :, t].flatten(2), total[1], chosen))
-
-
-@dataclass(frozen=True, slots=True)
-class _Teller:
-    """Tells norms to whoever measures, and those of all losses together to the certificate."""
-
-    recording: TorchRecording
-    base: int  # the row that the first of the chunk is; -1 where it is that of all losses
-    samples: dict[int, Integers]
-    see: See
-
-    def __call__(self, number: int, kind: str, t: int, low: int, logs: Floats) -> None:
-        first = self.base + low
-        if first < 0:
-            known = self.recording.norms_of(number, kind)
-            if t >= 0 and known is not None:
-                track = self.recording.tracks[number]
-                self.recording.certificate.rows(logs[0], known[t], self.samples[track.batch], self.recording.dtype)
-            first, logs = 0, logs[1:]
-        if len(logs):
-            self.see(number, kind, t, first, logs)
-
-    def inside(self, call: Call, layer: int, direction: int, t: int, low: int, logs: list[Floats]) -> None:
-        """Tell what is inside a fused layer."""
-        one, first = self.recording.owner(call)
-        if t < 0 and call is not one.calls[0]:
-            return
-        number = self.recording.number(one, layer, direction)
-        for kind, log in zip(self.recording.tracks[number].cell.kinds, logs, strict=True):
-            self(number, kind, t + first if t >= 0 else -1, low, log)
-
-
-def _logs(rows: Any, exponents: Integers, samples: Integers) -> Floats:
-    """Give ln of the norms of rows (rows, N, units) at chosen samples; a batch that has shrunk gives nothing there."""
-    count = rows.shape[1]
-    norms = np.zeros((len(rows), len(samples)))
-    inside = samples < count
-    norms[:, inside] = row_norms(rows[:, torch.from_numpy(samples[inside]).to(rows.device)])
-    with np.errstate(divide="ignore"):
-        return np.asarray(np.log(norms) + (exponents * np.log(2))[:, None])
-
-
-def _scaled(rows: Any, bits: Integers) -> Any:
-    factor = torch.from_numpy(np.ldexp(1.0, np.clip(bits, -1070, 1000).astype(np.int32)))
-    return rows * factor.to(rows.device).reshape(-1, *[1] * (rows.dim() - 1))
+    def _as_taken(self, call: Call, leaving: Leaving) -> Any:
+        """Give what a fused layer hands to its input in the form of the input, in float64."""
+        assert call.layer is not None  # a fused layer
+        wide = torch.from_numpy(leaving.to_input).to(call.layer.x.tensor.device).transpose(1, 2)
+        return Layout(call.module, call.layer).gathered(wide, lead=1)

@@ -14,9 +14,8 @@ import torch
 
 from rnngraph.sources.torch.edges import Edge, walk_down
 from rnngraph.sources.torch.passes import Pass
-from rnngraph.sources.torch.question import ask, blocked, replaced
+from rnngraph.sources.torch.question import ask, blocked, replaced, whole
 from rnngraph.sources.torch.recurrence import Recurrence
-from rnngraph.sources.torch.shares import whole
 
 
 def split(

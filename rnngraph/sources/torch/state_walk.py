@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnngraph.measure.recording import Take
+from rnngraph.sources.torch.by_step import time_first
 from rnngraph.sources.torch.columns import Columns
 from rnngraph.sources.torch.edges import Edge
 from rnngraph.sources.torch.operations import squashed
-from rnngraph.sources.torch.shares import time_first
 from rnngraph.sources.torch.tracks import Track
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 
 from rnngraph.errors import InputError
-from rnngraph.sources.torch.entering import entering_edges
-from rnngraph.sources.torch.question import ask
+from rnngraph.sources.torch.arrived import summed
+from rnngraph.sources.torch.entering import entering_steps
+from rnngraph.sources.torch.question import ask, whole
 from rnngraph.sources.torch.recording import TorchRecording
 from rnngraph.sources.torch.rows import Rows
-from rnngraph.sources.torch.shares import whole
 
 
 def state(recording: TorchRecording, name: str, t: int) -> tuple[Any, Any]:
@@ -64,22 +64,25 @@ def row(recording: TorchRecording, step: int, clock: int | None) -> dict[str, li
     if chosen is None:
         raise InputError(f"no loss enters at step {step}; losses enter at {_listed([t for _, t in pairs])}.")
     rows = Rows(recording)
-    entering = entering_edges(recording.recurrences)
-    rows.extra = [edge for edge in entering if edge not in rows.states]
+    entering = entering_steps(recording.recurrences, recording.fed)
+    inputs = [part.edge for steps in entering.values() for some in steps for parts in some for part in parts]
+    rows.extra = [edge for edge in inputs if edge not in rows.states]
     felt = rows.walk([chosen], None, {})
     found: dict[str, list[Any]] = {}
 
-    def put(name: str, time: int, t: int, edge: Any) -> None:
-        total = felt.total(edge)
+    def put(name: str, time: int, t: int, total: Any) -> None:
         listed = found.setdefault(name, [None] * time)
         if total is not None:
             listed[t] = total[0][0] * 2.0 ** int(np.asarray(total[1])[0])
 
     for number, track in enumerate(recording.tracks):
         for kind, t, edge in recording.state_edges(track):
-            put(recording.facts[number].states[kind], track.recurrence.steps, t, edge)
-    for edge, (one, t) in entering.items():
-        put(f"input of {one.path}", len(one.calls), t, edge)
+            put(recording.facts[number].states[kind], track.recurrence.steps, t, felt.total(edge))
+    with recording.run.as_it_was():
+        for one, steps in entering.items():
+            for t, some in enumerate(steps):
+                parts = [(p.back(rows), e) for p in next(iter(some), ()) for rows, e in felt.at.get(p.edge, ())]
+                put(f"input of {one.path}", len(steps), t, summed(parts))
     return found
 
 

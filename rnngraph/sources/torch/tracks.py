@@ -105,13 +105,13 @@ class Track:
             cuts[0, [start for start, linked in zip(one.starts[1:], one.linked[1:], strict=True) if not linked]] = True
         return cuts if cuts.any() else None
 
-    def facts(self, nodes: dict[str, Any]) -> Facts:
-        """Say what is known before anything is measured."""
+    def facts(self, nodes: dict[str, Any], fed: str) -> Facts:
+        """Say what is known before anything is measured; `fed` names what the network is fed here."""
         one = self.recurrence
         return Facts(
             one.path + self.ending, one.path, self.layer, self.direction, self.cell,
             {kind: f"{one.path}.{kind}{self.ending}" for kind in self.cell.kinds}, one.steps, self.batch, self.clock,
-            nodes, self.mask(), self.cuts(), one.fused and CELLS[self.cell.name].splits_gain,
+            nodes, self.mask(), self.cuts(), one.fused and CELLS[self.cell.name].splits_gain, fed,
         )  # fmt: skip
 
 

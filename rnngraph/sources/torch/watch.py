@@ -7,29 +7,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from rnngraph.checks import is_whole, whole_number
+from rnngraph.checks import whole_number
 from rnngraph.errors import InputError
 from rnngraph.measure import record as measured
 from rnngraph.measure.lag_options import LagOptions
+from rnngraph.sources.tape.joint import NOTE as JOINT
 from rnngraph.sources.torch import description, rank
 from rnngraph.sources.torch.calls import CallLog, Kept
 from rnngraph.sources.torch.certificate import UNCERTAIN
+from rnngraph.sources.torch.choose import Backward, checked_backward, chosen
 from rnngraph.sources.torch.edges import Edge, edge_of, plain
 from rnngraph.sources.torch.find import Found, find
 from rnngraph.sources.torch.passes import Pass, Passes
 from rnngraph.sources.torch.patches import Patches
 from rnngraph.sources.torch.recording import TorchRecording
 from rnngraph.sources.torch.unwrap import paths_of, unwrapped
+from rnngraph.sources.torch.weights import weights_by_recurrence
 from rnngraph.trace.model import Trace
 
 if TYPE_CHECKING:
-    from rnngraph.sources.torch.every import Every
-
-Backward = int | Literal["last", "first"]
+    from rnngraph.measure.trial import Trial
 
 
 def watch(model: Any, only: str | Sequence[str] | None = None, backward: Backward = "last") -> Watch:
@@ -57,18 +57,19 @@ class Watch:
         """Look at the model."""
         self.model = unwrapped(model)
         self.only = (only,) if isinstance(only, str) else tuple(only or ())
-        self._wanted = _checked_backward(backward)
+        self.wanted = checked_backward(backward)
         self._names = paths_of(self.model)
         for path in self.only:
             if path not in self._names.values():
                 raise InputError(description.no_such_path(self.model, self._names, path))
         self._patches: Patches | None = None
         self._sharded = rank.sharded(self.model)
+        self.lags = LagOptions()  # of sharded weights, which are asked about while the backward pass ends
         self._start()
 
     def _start(self) -> None:
         self.log = CallLog(self._names)
-        self.passes = Passes(self.model, self._wanted)
+        self.passes = Passes(self.model, self.wanted)
         self.marks: dict[str, list[tuple[Edge, Kept]]] = {}
         self._found: dict[Pass, Found] = {}
         self._recordings: dict[Pass, TorchRecording] = {}
@@ -103,7 +104,7 @@ class Watch:
         """Ask before sharded weights are divided again; afterwards the graph has no weights to walk with."""
         try:
             if self.passes.found:
-                self._asked = self._measure(None, LagOptions(), 0, (), "")
+                self._asked = self._measure(None, self.lags, 0, (), "")
         except Exception as error:  # the run goes on as if it were not watched
             self.log.failure = self.log.failure or f"{type(error).__name__}: {error}"
         self.passes.found.clear()
@@ -155,14 +156,15 @@ class Watch:
         labels: Sequence[str | None],
         source: str,
     ) -> Trace:
-        recording = self._record(self._chosen(backward), labels)
+        recording = self._record(chosen(self, backward), labels)
         trace = measured.record(
             recording, lags=options, spectrum=whole_number(spectrum, "spectrum", least=0), source=source
         )
         checks = recording.certificate.sentences()
         failed = tuple(one for one in checks if one.startswith(UNCERTAIN))
         rest = tuple(one for one in checks if one not in failed)
-        return replace(trace, notes=(*failed, *description.notes(self, recording), *rest))
+        joint = (JOINT,) if options is not None and recording.shares.joint else ()
+        return replace(trace, notes=(*failed, *joint, *description.notes(self, recording), *rest))
 
     def state(self, name: str, t: int, *, backward: Backward | None = None) -> tuple[Any, Any]:
         """Give value and gradient of a state, such as "decoder.cell.h", at a step, as tensors.
@@ -172,7 +174,7 @@ class Watch:
         """
         from rnngraph.sources.torch.tensors import state
 
-        return state(self._record(self._chosen(backward)), name, t)
+        return state(self._record(chosen(self, backward)), name, t)
 
     def row(self, step: int, *, clock: int | None = None, backward: Backward | None = None) -> dict[str, list[Any]]:
         """Give the gradients of the loss of one step, by state and by input: a tensor a step; None is nothing.
@@ -187,13 +189,33 @@ class Watch:
         """
         from rnngraph.sources.torch.tensors import row
 
-        return row(self._record(self._chosen(backward)), step, clock)
+        return row(self._record(chosen(self, backward)), step, clock)
 
-    def every(self, steps: int, folder: str | Path = "traces", **options: Any) -> Every:
-        """Trace every so many steps of a training loop into a folder; see `Every`."""
-        from rnngraph.sources.torch.every import Every
+    def trial(self, *, backward: Backward | None = None) -> Trial:
+        """Let remedies be tried on the batch that was seen: `rnngraph.diagnose(trace, trial=watch.trial())`.
 
-        return Every(self, steps, folder, **options)
+        The model is copied, and its module is called again as the block called it; where all recurrences do not lie in
+        one call, or the copy does not do the same, nothing can be tried and advice has no number.
+
+        Raises:
+            InputError: see `trace`.
+        """
+        from rnngraph.measure.trial import Trial
+        from rnngraph.sources.torch.again import Again
+
+        return Trial(Again(self, self._record(chosen(self, backward))))
+
+    def recording(self) -> TorchRecording:
+        """Give the pass that is traced by default, as what `measure` asks."""
+        return self._record(chosen(self, None))
+
+    def weights(self) -> dict[str, list[Any]]:
+        """Give the parameters that each recurrence trains, by its name in the trace.
+
+        Raises:
+            InputError: see `trace`.
+        """
+        return weights_by_recurrence(self._record(chosen(self, None)))
 
     @property
     def found(self) -> Found:
@@ -202,31 +224,16 @@ class Watch:
         Raises:
             InputError: see `trace`.
         """
-        return self._find(self._chosen(None))
+        return self._find(chosen(self, None))
 
     def __str__(self) -> str:
         """Say what was found, and what was not and why."""
         return description.text(self)
 
-    def _chosen(self, backward: Backward | None) -> Pass:
-        wanted = self._wanted if backward is None else _checked_backward(backward)
-        if self.log.failure:
-            raise InputError(f"the run went on, but it could not be watched: {self.log.failure}.")
-        if not self.passes.found:
-            raise InputError(description.nothing_walked(self))
-        if wanted == "first" and self._wanted != "first":
-            raise InputError('only the last passes are kept; ask for the first with watch(model, backward="first").')
-        place = wanted if isinstance(wanted, int) else {"first": 0, "last": -1}[wanted]
-        if -place > len(self.passes.found):
-            raise InputError(
-                f"backward is {wanted}, and {len(self.passes.found)} are kept of {self.passes.count}: say so before, "
-                f"with watch(model, backward={wanted})."
-            )
-        return self.passes.found[place]
-
     def _find(self, run: Pass) -> Found:
         if run not in self._found:
-            self._found[run] = find(run.calls, run.roots, self.marks, self.only)
+            names = {id(weight): name for name, weight in self.model.named_parameters()}
+            self._found[run] = find(run.calls, run.roots, self.marks, self.only, names)
         return self._found[run]
 
     def _record(self, run: Pass, labels: Sequence[str | None] = ()) -> TorchRecording:
@@ -240,11 +247,3 @@ class Watch:
             known = TorchRecording(run, found.recurrences, weights, model=name, labels=labels)
             self._recordings[run] = known
         return known
-
-
-def _checked_backward(backward: object) -> Backward:
-    if backward in ("last", "first"):
-        return backward
-    if is_whole(backward) and backward < 0:
-        return int(backward)
-    raise InputError(f'backward is {backward!r}; pass "last", "first", or -2 for the last but one.')

@@ -9,7 +9,7 @@ import contextlib
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch.autograd.graph import get_gradient_edge
@@ -26,7 +26,10 @@ from rnngraph.sources.torch.norms import norm
 from rnngraph.sources.torch.passes import Pass
 from rnngraph.sources.torch.recurrence import SEQUENCE, Recurrence
 from rnngraph.trace.magnitudes import Floats, Magnitudes, Status
-from rnngraph.trace.model import ParameterTrace
+from rnngraph.trace.model import REVERSE, ParameterTrace
+
+if TYPE_CHECKING:
+    from rnngraph.sources.torch.recording import TorchRecording
 
 _NAMES = {"weight_ih": "Wx", "weight_hh": "Wh", "bias_ih": "b", "bias_hh": "bh"}
 
@@ -161,6 +164,19 @@ class Weights:
             (_NAMES[key] + last.removeprefix(key).replace("_l0", "") for key in _NAMES if last.startswith(key)), last
         )
         return f"{stem or one.recurrence.path}.{ours}"
+
+
+def weights_by_recurrence(recording: TorchRecording) -> dict[str, list[Any]]:
+    """Give the parameters that each recurrence trains and that are whole in this process, by the recurrence's name."""
+    found: dict[str, list[Any]] = {}
+    for track, facts in zip(recording.tracks, recording.facts, strict=True):
+        one = track.recurrence
+        ending = f"_l{track.layer}{'_reverse' if track.direction == REVERSE else ''}" if one.fused else ""
+        named = one.module.named_parameters() if one.module is not None else ()
+        found[facts.name] = [
+            p for name, p in named if name.endswith(ending) and p.requires_grad and not hasattr(p, "_local_tensor")
+        ]
+    return found
 
 
 def _catcher(slots: Mapping[int, tuple[_Steps, int]]) -> Any:

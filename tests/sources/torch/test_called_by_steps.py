@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import rnngraph
+from rnngraph.errors import InputError
 from tests.sources.torch.truth import Trail, certified, check
 
 torch = pytest.importorskip("torch")
@@ -293,3 +294,82 @@ def test_parts_of_every_weight_by_step() -> None:
     found = next(one for one in trace.parameters if one.name == "cell.Wx")
     np.testing.assert_allclose(found.steps.value, truth, rtol=1e-11)
     np.testing.assert_allclose(float(found.grad.value), float(model.cell.weight_ih.grad.norm()), rtol=1e-11)
+
+
+class Raw(nn.Module):  # type: ignore[misc, name-defined]
+    """A loop over raw parameters, or around one Linear."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+        self.W = nn.Parameter(torch.randn(D, 4 * H) / 2)
+        self.U: Any = nn.Linear(D + H, 4 * H) if kind == "Linear" else nn.Parameter(torch.randn(H, 4 * H) / 2)
+        self.b, self.head = nn.Parameter(torch.randn(4 * H)), nn.Linear(H, 2)
+
+    def forward(self, x: Any, trail: Trail) -> Any:
+        h = c = torch.zeros(N, H).to(x)
+        for t, one in enumerate(x):
+            a = self.U(torch.cat([one, h], 1)) if self.kind == "Linear" else one @ self.W + h @ self.U + self.b
+            if self.kind == "plain":
+                h = a[:, :H].tanh()
+                trail.add(h=h)
+            else:
+                i, f, g, o = a.chunk(4, 1)
+                c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+                h = o.sigmoid() * c.tanh()
+                trail.add(h=h, c=c)
+            trail.losses[t] = self.head(h).square().sum()
+        return trail.total()
+
+
+@pytest.mark.parametrize(("kind", "states"), [("plain", ["h"]), ("LSTM", ["h", "c"]), ("Linear", ["h", "c"])])
+def test_a_loop_that_no_call_of_a_step_shows(kind: str, states: list[str]) -> None:
+    model = Raw(kind).double()
+    watch, trail = watched(model, torch.randn(T, N, D).double())
+    trace = watch.trace()
+    assert [(one.name, one.timesteps) for one in trace.recurrences] == [("U", T)]
+    for k, key in enumerate(states):
+        check(trace, f"U.h{k + 1 if k else ''}", trail, key)
+    assert certified(trace)
+    assert trace.input_lags
+    assert ("a loop around Linear" if kind == "Linear" else "a loop over raw parameters") in str(watch)
+
+
+def test_a_weight_that_is_used_again_without_a_chain_is_no_loop() -> None:
+    class Shared(nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.U = nn.Parameter(torch.randn(D, D))
+
+        def forward(self, x: Any) -> Any:
+            return sum((one @ self.U).tanh().sum() for one in x)
+
+    model = Shared().double()
+    with rnngraph.torch.watch(model) as watch:
+        model(torch.randn(T, N, D).double()).backward()
+    with pytest.raises(InputError, match="no recurrence was found"):
+        watch.trace()
+
+
+@pytest.mark.parametrize(("cell", "wide"), [("RNNCell", False), ("LSTMCell", False), ("RNNCell", True)])
+def test_rows_do_not_underflow(cell: str, wide: bool) -> None:
+    torch.manual_seed(0)
+    time = 200 if wide else 50
+    model = Loop(getattr(nn, cell)(D, H)).to(torch.float64 if wide else torch.float32)
+    for name, weight in model.cell.named_parameters():
+        if name == "weight_hh":
+            weight.data.mul_(0.05)
+        elif cell == "LSTMCell":
+            weight.data[H : 2 * H] -= 2.0
+    x = torch.randn(time, N, D).to(next(model.parameters()))
+    watch, _ = watched(model, x)
+    trace, small = watch.trace(), np.log(1e-38 if not wide else 1e-300)
+    with rnngraph.torch.watch(layer := getattr(nn, cell.removesuffix("Cell"))(D, H).to(x)) as of_layer:
+        layer.load_state_dict({f"{name}_l0": value for name, value in model.cell.state_dict().items()})
+        sum(model.head(h).square().sum() for h in layer(x)[0]).backward()
+    known = of_layer.trace()  # by blocks that cannot underflow
+    logs = ([one.log[:, :, -time:] for one in (*some.lags, *some.input_lags)] for some in (trace, known))
+    for found, truth in zip(*logs, strict=True):
+        deep = np.isfinite(truth) & (truth < 1.08 * small)
+        assert deep.any()
+        np.testing.assert_allclose(found[np.isfinite(truth)], truth[np.isfinite(truth)], atol=1e-8 if wide else 1e-2)

@@ -148,3 +148,28 @@ def test_the_spectrum_of_a_fused_layer() -> None:
         slopes = 1 - row[0].columns["h"][1:, 0] ** 2
         log_det += float(np.log(np.abs(slopes)).sum(axis=1).mean() + np.log(abs(np.linalg.det(weight))))
     np.testing.assert_allclose(one.lyapunov.sum(), log_det, rtol=1e-8)
+
+
+@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
+def test_the_spectrum_of_a_cell_is_that_of_the_layer_behind_its_first_step(kind: str) -> None:
+    layer, cell = getattr(nn, kind)(D, H).double(), getattr(nn, f"{kind}Cell")(D, H).double()
+    cell.load_state_dict({name.removesuffix("_l0"): value for name, value in layer.state_dict().items()})
+    x, start = torch.randn(T, N, D).double(), torch.randn(2, N, H).double()
+    with rnngraph.torch.watch(cell) as watch:
+        state: Any = tuple(start) if kind == "LSTM" else start[0]
+        total = torch.zeros(()).double()
+        for t, one in enumerate(x):
+            state = cell(one, state)
+            if not t:
+                first = torch.stack(state) if kind == "LSTM" else state[None]
+            total = total + (state[0] if kind == "LSTM" else state).square().sum()
+        total.backward()
+    found = watch.trace(spectrum=3).spectrum[0]
+    given = first.detach().unsqueeze(1).requires_grad_()
+    with rnngraph.torch.watch(layer) as watch:
+        layer(x[1:], tuple(given) if kind == "LSTM" else given[0])[0].square().sum().backward()
+    known = watch.trace(spectrum=3).spectrum[0]
+    np.testing.assert_allclose(found.lyapunov, known.lyapunov, rtol=1e-9)
+    np.testing.assert_allclose(found.singular[1:], known.singular, rtol=1e-9)
+    np.testing.assert_allclose(found.product_log, known.product_log, rtol=1e-9)
+    assert np.isnan(found.singular[0])  # what came before the first step is not known

@@ -35,10 +35,22 @@ def test_two_processes(how: str, tmp_path: Path) -> None:
     assert [one.returncode for one in ranks] == [0, 0], said
     found = [json.loads((tmp_path / f"{how}_{rank}.json").read_text()) for rank in (0, 1)]
     assert all(one["same"] for one in found)  # gradients of every step and weights at the end, bit for bit
+    assert all(one["along"] for one in found)
+    assert [one["monitor_notes"] for one in found] == [[], []]
+    assert [one["logged"] for one in found] == [[0, 2], []]  # the first rank alone speaks
+    assert [one["written"] for one in found] == [[0, 2], []]
+    np.testing.assert_allclose(found[0]["along_grad"][1], found[0]["grad"], rtol=1e-6)
     assert found[0]["states"] == ["rnn.h", "rnn.c", "cell.h"]
     assert not any(note.startswith("uncertain") for note in found[0]["notes"])
     # One process alone, with the mean of both ranks' gradients, gives the same figures of the last step.
     np.testing.assert_allclose(found[0]["grad"], alone(Model()), rtol=1e-3)
+    assert found[0]["losses"][0] == pytest.approx(first_loss(Model()), rel=1e-5)
+
+
+def first_loss(model: Any) -> float:
+    torch.manual_seed(0)
+    x = torch.randn(3, 5, 4, 4, generator=torch.Generator().manual_seed(0))
+    return float(type(model)()(x[0]).square().mean().detach())
 
 
 def alone(model: Any) -> Any:

@@ -55,6 +55,23 @@ def _whole(tensor: Any) -> Any:
     return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
 
 
+def along(how: str, rank: int, folder: str, x: Any, plain: list[Any]) -> dict[str, Any]:
+    """Train once more with a monitor on every rank: what it wrote, and what it logged."""
+    model, logged = wrapped(how), []
+    place = f"{folder}/{how}_runs_{rank}"
+    with rnngraph.torch.monitor(model, 2, place, log=lambda values, step: logged.append(step)) as monitor:
+        seen = trained(model, x)
+    traces = [rnngraph.Trace.load(path) for path in monitor.files]
+    return {
+        "along": all(torch.equal(a, b) for a, b in zip(plain, seen, strict=True)),
+        "logged": logged,
+        "written": [one.training_step for one in traces],
+        "losses": [one.training_loss for one in traces],
+        "along_grad": [[state.grad.value.tolist() for state in one.states] for one in traces],
+        "monitor_notes": monitor.notes,
+    }
+
+
 def main(how: str, rank: int, folder: str) -> None:
     dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
     try:
@@ -74,6 +91,7 @@ def main(how: str, rank: int, folder: str) -> None:
         else:
             seen, found = trained(model, x), {}
         same = all(torch.equal(a, b) for a, b in zip(plain, seen, strict=True))
+        found |= along(how, rank, folder, x, plain)
         with open(f"{folder}/{how}_{rank}.json", "w") as file:
             json.dump({"same": same, **found}, file)
         dist.barrier()

@@ -12,7 +12,7 @@ import numpy as np
 
 from rnngraph.diagnosis.curve import LN10, LagCurve
 from rnngraph.graph.style.palette import FAINT, INK, LINE
-from rnngraph.render.report.decay.shapes import Box, Label, Line, Shape
+from rnngraph.render.report.chart.shapes import Box, Label, Line, Shape
 
 CURVE_WIDTH = 300
 _PLOT, _BAND, _MOST = 220, "#d1d5db", 220

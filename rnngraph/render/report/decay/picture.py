@@ -5,20 +5,18 @@ In: a `DecayReport`. Out: an SVG document, an HTML page around it, or a PNG that
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 
 from rnngraph.errors import InputError
-from rnngraph.graph.style.palette import FAINT, INK, LINE, ORANGE, PAPER, RED
-from rnngraph.render.picture.graphviz import DPI, LARGEST_SIDE, run_graphviz
+from rnngraph.graph.style.palette import FAINT, INK, LINE, ORANGE, RED
+from rnngraph.render.report.chart.document import chart_document, known_format
+from rnngraph.render.report.chart.shapes import Box, Chart, Label, Line, Shape
 from rnngraph.render.report.decay.credit_lines import summary_of
 from rnngraph.render.report.decay.curve import CURVE_WIDTH, curve_shapes
 from rnngraph.render.report.decay.histogram import Axis, axis_of, counts, decade_text, steps_text
 from rnngraph.render.report.decay.live import halving, reach
-from rnngraph.render.report.decay.shapes import Box, Chart, Label, Line, Shape, chart_dot, chart_svg, escaped
 from rnngraph.trace.decay import DecayReport, Five, LayerDecay
 
-FORMATS = ("svg", "png", "html")
 BARS, BAND, BATCH = "#2a788e", "#e5e7eb", "#d97706"
 _LEFT, _PLOT, _ROW, _TOP, _BINS = 250, 420, 46, 92, 84
 _NUMBERS, _WRONG, _LONGEST_NAME = 190, 150, 34
@@ -31,35 +29,10 @@ def decay_picture(report: DecayReport, format: str) -> bytes:  # noqa: A002 - th
         InputError: another format, or no layer to draw.
         MissingToolError: a PNG needs Graphviz and there is none.
     """
-    if format not in FORMATS:
-        raise InputError(f"format {format!r} is unknown here; use one of {', '.join(FORMATS)}.")
+    known_format(format)
     if not report.layers:
         raise InputError(f"{report.source} has no layer that was read, so there is nothing to draw.")
-    drawn = chart(report)
-    if format == "png":
-        return _png(drawn)
-    svg = chart_svg(drawn)
-    if format == "svg":
-        return svg.encode()
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escaped(drawn.title)}</title>"
-        f"<style>body{{margin:1rem;background:{PAPER}}}svg{{max-width:100%;height:auto}}</style></head>"
-        f"<body>{svg}</body></html>\n"
-    ).encode()
-
-
-def _png(drawn: Chart) -> bytes:
-    dpi = min(DPI, LARGEST_SIDE * 72 / max(drawn.width, drawn.height))
-    if dpi < DPI:
-        warnings.warn(
-            f"the picture is {drawn.height:.0f} points long, so the PNG was drawn at {dpi:.0f} dots an inch; write "
-            ".svg for a picture of any size",
-            UserWarning,
-            stacklevel=3,
-        )
-    return run_graphviz(chart_dot(drawn, dpi), "png")
+    return chart_document(format, chart(report))
 
 
 def chart(report: DecayReport) -> Chart:

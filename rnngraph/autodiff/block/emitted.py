@@ -1,0 +1,75 @@
+"""What a window of a block hands to its input, a row a loss: gathered, or only its norms.
+
+In: runs of gradients of x·Wx + b. Out: a field for every band that occurs, or logs of norms that are told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import numpy as np
+
+from rnngraph.autodiff.block.careful import highest
+from rnngraph.autodiff.block.carry import LOG_BAND
+from rnngraph.autodiff.block.columns import Block
+from rnngraph.autodiff.block.entries import Field
+from rnngraph.autodiff.contribution import Array
+from rnngraph.norms import row_norms
+
+Tell: TypeAlias = Callable[[int, int, Array], None]  # (first timestep, first row, logs of norms (steps, rows, N))
+
+
+class Emitted:
+    """What one window hands on; with `tell`, only the norms of it."""
+
+    def __init__(self, block: Block, window: tuple[int, int], shape: tuple[int, int], tell: Tell | None) -> None:
+        """Start with nothing."""
+        self.block, self.window, self.tell = block, window, tell
+        self.weight = np.ascontiguousarray(block.weights["Wx"].T, np.float64)
+        self.width = self.weight.shape[1]
+        self.rows = np.zeros((0 if tell else window[1] - window[0], *shape, self.width))
+        self.bands: Array | None = None
+        self.low, self.high = shape[0], 0
+
+    def add(self, p: int, low: int, to_gates: Array, band: Array | None, *, careful: bool = False) -> None:
+        """Add gradients (steps, rows, N, ·) of places from p on; `band` is that of every row and sample."""
+        lift, found = 0, self._product(to_gates) if not careful else None
+        if found is None:
+            lift, (found,) = highest(lambda part: [self._product(part)], to_gates)
+        if lift:
+            band = (0 if band is None else band) + np.full(to_gates.shape[1:3], lift)
+        steps, high = slice(p, p + len(found)), low + found.shape[1]
+        if self.tell is not None:
+            logs = np.log(row_norms(found))
+            if band is not None:
+                logs += band * LOG_BAND
+            times = self.block.times(self.window[0] + p, self.window[0] + steps.stop)
+            self.tell(times.start, low, self.block.order(logs))
+            return
+        self.rows[steps, low:high] = found
+        self.low, self.high = min(low, self.low), max(high, self.high)
+        if band is not None:
+            if self.bands is None:
+                self.bands = np.zeros(self.rows.shape[:3], np.int64)
+            self.bands[steps, low:high] = band
+
+    def _product(self, to_gates: Array) -> Array:
+        flat = to_gates.reshape(-1, to_gates.shape[-1])
+        return np.asarray(np.dot(flat, self.weight).reshape(*to_gates.shape[:-1], self.width))
+
+    def fields(self) -> list[Field]:
+        """Give one field for every band that occurs."""
+        if self.low >= self.high:
+            return []
+        run, first = slice(self.low, self.high), self.block.times(*self.window).start
+        by_time = self.block.order(self.rows)[:, run]
+        if self.bands is None:
+            return [Field(by_time.transpose(1, 2, 0, 3), self.low, first)]
+        found, bands = [], self.block.order(self.bands)[:, run]
+        for band in np.unique(bands).tolist():
+            rows = np.where((bands == band)[..., None], by_time, 0)
+            if band == 0 and not rows.any():
+                continue
+            found.append(Field(rows.transpose(1, 2, 0, 3), self.low, first, band))
+        return found

@@ -1,0 +1,243 @@
+"""A window of a block walked back for many cotangents at once, in runs of steps within which no row changes its band.
+
+In: what enters, and the `Carry` of the steps behind the window. Out: norms that are told, a run at a time, and what the
+input gets. A run is short enough to stay in cache; the norms and the product with Wx of its steps are taken at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from rnngraph.autodiff.block.backward import pass_on
+from rnngraph.autodiff.block.careful import back_with_care, needs_care, within_with_care
+from rnngraph.autodiff.block.carry import LOG_BAND, Carry
+from rnngraph.autodiff.block.columns import Block
+from rnngraph.autodiff.block.emitted import Emitted
+from rnngraph.autodiff.block.entries import Entering, Entry, fits
+from rnngraph.autodiff.cell import Cell
+from rnngraph.autodiff.contribution import Array
+from rnngraph.norms import row_norms
+
+_RUN_BYTES = 1_000_000  # of the gradients of a run, which stay in cache
+_LONGEST = 256  # steps of a run
+_SMALL, _LARGE = 2.0**-400, 2.0**400  # of the norms of rows within a run
+_SMALLEST = 2.0**-600  # of that of one of their states
+
+# (block, first timestep or -1 for the initial states, first row, logs of norms by kind, each (steps, rows, N))
+See: TypeAlias = Callable[[Block, int, int, list[Array]], None]
+# (block, timestep, whether anything is carried to each kind of state, reaches it at its own step, reaches the gates)
+Feel: TypeAlias = Callable[[Block, int, list[bool], list[bool], bool], None]
+
+
+class Runs:
+    """A window of a block on its way back; `carry` is what is under way."""
+
+    see: See | None = None
+    feel: Feel | None = None
+    emitted: Emitted | None = None
+
+    def __init__(
+        self, block: Block, entering: Entering, carry: Carry, window: tuple[int, int], samples: Any, unrounded: bool
+    ) -> None:
+        """Prepare the factors of the window's steps; places are counted from its start."""
+        self.block, self.entering, self.carry, self.start = block, entering, carry, window[0]
+        self.count = window[1] - window[0]
+        self.alone = carry.states[0].shape[1] == 1  # of one sample the axis is left out: vectors are faster
+        chosen = samples
+        if self.alone:
+            chosen = 0 if isinstance(samples, slice) else int(samples[0])
+        past = block.past(*window, samples=chosen, unrounded=unrounded, wide=True)
+        self.copied, self.cell = past.copied, block.cell
+        self.columns = block.cell.factors(past)
+        self.rows = {key: one if key == "constants" else list(one) for key, one in self.columns.items()}
+        self.weight = np.ascontiguousarray(block.weights["Wh"].T, np.float64)
+        self.careful = needs_care(self.columns, (self.weight, block.weights["Wx"]))
+        self.special = {place - self.start for place in block.cuts if self.start <= place < window[1]}
+        if past.copied is not None:
+            self.special |= set(np.flatnonzero(past.copied.reshape(self.count, -1).any(axis=1)).tolist())
+        shape = carry.states[0].shape[:2]
+        width = sum(state.shape[-1] for state in carry.states) + len(self.weight)
+        self.length = int(np.clip(_RUN_BYTES // (8 * max(1, shape[0] * shape[1] * width)), 1, _LONGEST))
+        self.length = min(self.length, self.count)
+        self.space = np.empty(self.length * shape[0] * shape[1] * len(self.weight))
+        self.kept = [np.empty((self.length + 1, *state.shape)) for state in carry.states]
+        self.wanted = self.length  # steps of the next run: beyond those that a band lasts for, steps are walked in vain
+        self.slot = self.length  # of the arrays that are kept: where what is under way stands
+        for kept, state in zip(self.kept, carry.states, strict=True):
+            kept[self.slot, carry.low : carry.high] = state[carry.low : carry.high]
+        self._stand(self.slot)
+        self.inside = [np.empty_like(state) for state in carry.states[1:]]
+        self.reached = False  # whether anything reached the gates at the step that was walked last
+        self.own_input = type(self.cell).to_input is not Cell.to_input
+
+    def walk(self) -> None:
+        """Walk from the last place to the first."""
+        carry, p, entered = self.carry, self.count - 1, False
+        while p >= 0:
+            carried = [] if self.feel is None else carry.holds()
+            arrived = [] if entered else self._enter(p)
+            if carry.low >= carry.high:
+                p, entered = self.entering.before(p), False
+                continue
+            if self.see is not None:
+                self._tell(p, [log[None] for log in carry.measure()])
+            if self.careful or not carry.alike():
+                self._carefully(p)
+                done, entered = 1, False
+            else:
+                done, entered = self._run(p)
+            if self.feel is not None:
+                self.feel(self.block, self.block.place_of(self.start + p), carried, arrived, self.reached)
+            p -= done
+
+    def _stand(self, slot: int) -> None:
+        self.slot = slot
+        self.carry.states = [kept[slot] for kept in self.kept]
+
+    def _rows(self, array: Array) -> list[Array]:
+        return list(array[:, :, 0]) if self.alone else list(array)
+
+    def _tell(self, p: int, logs: list[Array]) -> None:
+        """Tell the logs (steps, rows, N) of places up from p."""
+        assert self.see is not None
+        block, steps = self.block, len(logs[0])
+        times = block.times(self.start + p, self.start + p + steps)
+        self.see(block, times.start, self.carry.low, [block.order(log) for log in logs])
+
+    def _enter(self, p: int) -> list[bool]:
+        """Let enter what reaches a place; say of every kind of state whether that is anything."""
+        carry, some = self.carry, self.entering.at(p)
+        found = [False] * len(carry.states)
+        for one in some:
+            if one.kind == 0:
+                carry.enter(one.low, one.rows, band=one.band)
+        low, high = carry.low, carry.high
+        if low < high and self.careful:
+            found[1:] = within_with_care(self.cell, self.columns, p, carry)
+        elif low < high and self.inside:
+            inner, band = [one[low:high] for one in self.inside], carry.bands[0]
+            self.cell.within(self.columns, p, carry.states[0][low:high], inner)
+            for kind, own in enumerate(inner, 1):
+                carry.enter(low, own, band=0 if band is None else band[low:high], kind=kind)
+            if self.feel is not None:
+                found[1:] = [bool(one.any()) for one in inner]
+        for entry in some:
+            if entry.kind:
+                carry.enter(entry.low, entry.rows, band=entry.band, kind=entry.kind)
+            if self.feel is not None:
+                found[entry.kind] |= bool(entry.rows.any())
+        return found
+
+    def _mend(self, p: int) -> Callable[[Array, list[Array]], None] | None:
+        if p not in self.special:
+            return None
+        return partial(pass_on, self.start + p in self.block.cuts, None if self.copied is None else self.copied[p])
+
+    def _carefully(self, p: int) -> None:
+        carry = self.carry
+        mend = self._mend(p) or (lambda h, out: None)
+        before, gates = back_with_care(self.cell, self.columns, p, carry, self.weight, mend)
+        run = slice(gates.low, gates.high)
+        self.reached = bool(gates.states[0][run].any())
+        if self.emitted is not None and self.reached:
+            band = gates.bands[0]
+            self.emitted.add(
+                p, gates.low, gates.states[0][None, run], None if band is None else band[run], careful=True
+            )  # fmt: skip
+        carry.low, carry.high, carry.bands = before.low, before.high, before.bands
+        for state, one in zip(carry.states, before.states, strict=True):
+            state[carry.low : carry.high] = one[carry.low : carry.high]
+
+    def _run(self, p: int) -> tuple[int, bool]:
+        """Walk some steps from p on; give their number, and whether that behind them was entered and told already."""
+        carry = self.carry
+        if self.slot == 0:
+            self.kept = [kept[::-1] for kept in self.kept]
+            self._stand(self.length)
+        last, entering = self._reach(p)
+        steps, slot = p - last + 1, self.slot
+        low, high = carry.low, carry.high
+        shape = (steps, high - low, carry.states[0].shape[1], len(self.weight))
+        da = self.space[: np.prod(shape)].reshape(shape)
+        self._back(p, steps, self._rows(da), entering)
+        done, norms = steps, []
+        if self.see is not None and steps > 1:
+            norms = [row_norms(kept[slot - steps + 1 : slot, low:high]) for kept in self.kept]
+            done -= _too_far(norms)
+            self.wanted = min(2 * steps, self.length) if done == steps else done + 1
+            first = steps - done
+            logs = [np.log(norm[max(first - 1, 0) :]) for norm in norms]
+            for log, band in zip(logs, carry.bands, strict=True):
+                if band is not None:
+                    log += band[low:high] * LOG_BAND
+            self._tell(p - done + (0 if first else 1), logs)
+        if self.emitted is not None:
+            band = carry.bands[0]
+            self.emitted.add(p - done + 1, low, da[steps - done :], None if band is None else band[low:high])
+        self._stand(slot - done)
+        if done == steps and last in self.special and self.copied is None:
+            carry.low = carry.high = 0  # nothing passes a cut
+        return done, done < steps
+
+    def _reach(self, p: int) -> tuple[int, dict[int, list[Entry]]]:
+        """Say up to which place steps can be walked in one run, and what enters on the way."""
+        carry = self.carry
+        last = max(0, p - min(self.slot, self.wanted) + 1) if self.feel is None else p
+        last = next((q for q in range(p, last - 1, -1) if q in self.special), last) if self.special else last
+        entering = self.entering.between(last, p - 1)
+        for q in sorted(entering, reverse=True):
+            if not fits(carry, entering[q]):
+                last = q + 1
+                break
+            for one in entering[q]:
+                carry.extend(one.low, one.low + len(one.rows))
+        return last, entering
+
+    def _back(self, p: int, steps: int, das: list[Array], entering: dict[int, list[Entry]]) -> None:
+        carry, cell, rows, weight, last = self.carry, self.cell, self.rows, self.weight, p - steps + 1
+        run = slice(carry.low, carry.high)
+        states = [self._rows(kept[self.slot - steps : self.slot + 1, run]) for kept in self.kept]
+        inside = [self._rows(one[None, run])[0] for one in self.inside]
+        back, alone = cell.back, len(states) == 1
+        for j in range(steps - 1, -1, -1):
+            q = last + j
+            g = [some[j + 1] for some in states]
+            if q < p:
+                here = entering.get(q, ()) if entering else ()
+                for one in here:
+                    if one.kind == 0:
+                        self._add(one, g)
+                if not alone:
+                    cell.within(rows, q, g[0], inside)
+                    for own, inner in zip(g[1:], inside, strict=True):
+                        own += inner
+                for one in here:
+                    if one.kind:
+                        self._add(one, g)
+            back(rows, q, g, das[j], weight, [some[j] for some in states])
+            if self.own_input and self.emitted is not None:
+                das[j][...] = cell.to_input(rows, q, das[j], g[0])
+        self.reached = bool(das[0].any()) if self.feel is not None else True
+        mend = self._mend(last)
+        if mend is not None:
+            mend(g[0], [some[0] for some in states])
+
+    def _add(self, one: Entry, g: list[Array]) -> None:
+        low = one.low - self.carry.low
+        g[one.kind][low : low + len(one.rows)] += one.rows[:, 0] if self.alone else one.rows
+
+
+def _too_far(norms: list[Array]) -> int:
+    """Give the number of the last step, from 1 on, after which a row must change its band; 0 for none."""
+    largest = norms[0] if len(norms) == 1 else np.maximum.reduce(norms)
+    if largest.min() > _SMALL and largest.max() < _LARGE and all(one.min() > _SMALLEST for one in norms[1:]):
+        return 0
+    far = (largest > 0) & np.isfinite(largest) & ~((largest > _SMALL) & (largest < _LARGE))
+    for one in norms if len(norms) > 1 else ():
+        far |= (one > 0) & (one < _SMALLEST)
+    found = np.flatnonzero(far.any(axis=(1, 2)))
+    return int(found[-1]) + 1 if found.size else 0

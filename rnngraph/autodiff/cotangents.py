@@ -1,0 +1,67 @@
+"""What a walk of many cotangents is made of: the rows that reach an entry, and what the walk passes and tells.
+
+In: nothing. Out: `Cotangents` and `Walk`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from rnngraph.autodiff.block.carry import Carry
+from rnngraph.autodiff.block.many_losses import Feel, See
+from rnngraph.autodiff.contribution import Array, Contribution
+from rnngraph.autodiff.tape import Tape
+
+SeeFed: TypeAlias = Callable[[int, int, int, Array], None]  # (node, first timestep, first row, logs (steps, rows, N))
+
+
+@dataclass(frozen=True, slots=True)
+class Cotangents:
+    """Some rows of one band at a node: an array (count, ...) or a contribution with such an axis in front."""
+
+    value: Contribution
+    low: int
+    count: int
+    band: int = 0
+    narrow: bool = False
+    first: int = 0  # the first timestep of a narrow value
+    by: int = -1  # the entry that handed it back
+
+
+SeeNode: TypeAlias = Callable[[int, int, Array], None]  # (node, first row, logs of norms (rows, N))
+FeelNode: TypeAlias = Callable[[int, list[Cotangents]], None]  # (entry, what reached it)
+
+
+class Underflow:
+    """Remembers that a result was too small for a float64: the processor tells, and nothing is searched for it."""
+
+    happened = False
+
+    def __call__(self, kind: str, flag: int) -> None:
+        """Be told."""
+        self.happened = True
+
+
+@dataclass(slots=True)
+class Walk:
+    """What one walk needs: which entries to pass on to, which states to tell of, and the carries of blocks."""
+
+    tape: Tape
+    leads: frozenset[int]  # ids of the entries behind which there is a state
+    states: Mapping[int, int | None]  # node id of a state -> the axis of its samples
+    narrow: frozenset[int]
+    see_node: SeeNode
+    see_block: See | None
+    samples: Mapping[int, Array]  # of a batch size: the samples that are chosen
+    window: tuple[int, int] | None = None  # places of every block; None for all
+    carries: dict[int, Carry] = field(default_factory=dict)
+    until: frozenset[int] = frozenset()  # states that are told of but not walked past
+    unrounded: bool = False
+    feel_block: Feel | None = None
+    feel_node: FeelNode | None = None
+    see_fed: SeeFed | None = None
+    fed: frozenset[int] = frozenset()  # inputs over time that are told of
+    underflow: Underflow = field(default_factory=Underflow)
+    alone: frozenset[int] = frozenset()  # those of them that one block reads, and nothing else

@@ -1,0 +1,93 @@
+"""`rnngraph compare`: what differs between two networks, two starts, or two moments of a training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from rnngraph.errors import InputError
+
+EXAMPLES = (
+    "rnngraph compare before.npz after.npz",
+    "rnngraph compare runs/a runs/b -o compare.svg",
+    "rnngraph compare main.npz branch.npz --fail-on worse --tolerance 0.3",
+    "rnngraph compare a.npz b.npz --json | jq .parting",
+)
+WORSE, FOUND = "worse", 1
+
+
+def _side(text: str) -> Any:
+    return typer.Argument(metavar=text, help="A saved run (.npz), or a training's folder: its last one.",
+                          show_default=False)  # fmt: skip
+
+
+def compare(
+    a: Annotated[Path, _side("A")],
+    b: Annotated[Path, _side("B")],
+    horizon: Annotated[
+        int | None, typer.Option(metavar="LAG", help="The lag that the task needs, at which they are compared.")
+    ] = None,
+    fail_on: Annotated[
+        str | None,
+        typer.Option(metavar="worse", help="Exit with status 1 if B reaches less far than A, or keeps less."),
+    ] = None,
+    tolerance: Annotated[
+        float | None,
+        typer.Option(metavar="DECADES", help="With --fail-on: by how much it may be less; 0.1, a fifth, by default."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write a picture instead: .svg, .png or .html."),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Write the report as JSON.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite a file of another kind.")] = False,
+) -> None:
+    """Say what differs between two networks.
+
+    How far each reaches, where their norms part, their verdicts, gates and saturation. What the two do not have in
+    common is left out and named.
+    """
+    import rnngraph
+    from rnngraph.cli.console import working
+    from rnngraph.cli.output import Target, chart_format, write_output
+
+    if json and output is not None:
+        raise InputError("--json goes to stdout and --output to a file: leave one of them out.")
+    if fail_on not in (None, WORSE):
+        raise InputError(f"--fail-on names {fail_on!r}; a comparison can be {WORSE} and nothing else.")
+    if tolerance is not None and fail_on is None:
+        raise InputError("--tolerance says how much less is no failure: give --fail-on worse as well, or leave it out.")
+    picture = chart_format(output, "a comparison", force=force) if output is not None else None
+    target = Target.of(output) if output is not None else None
+    with working("reading the traces"):
+        found = rnngraph.compare(a, b, horizon=horizon)
+    worse = None if fail_on is None else _worse(found, tolerance)
+    if picture is not None and target is not None:
+        from rnngraph.render.report.compare.picture import comparison_picture
+
+        write_output(comparison_picture(found, picture), target)
+    else:
+        _print(found, worse, json=json)
+    if worse:
+        raise typer.Exit(FOUND)
+
+
+def _worse(found: Any, tolerance: float | None) -> tuple[str, ...]:
+    from rnngraph.history.compare.worse import TOLERANCE, worse
+
+    return worse(found, tolerance=TOLERANCE if tolerance is None else tolerance)
+
+
+def _print(found: Any, worse: tuple[str, ...] | None, *, json: bool) -> None:
+    from rnngraph.cli.console import report_console, write_report
+
+    if json:
+        from rnngraph.render.report.compare.document import comparison_json
+
+        write_report(comparison_json(found, worse=worse))
+        return
+    from rnngraph.render.report.compare.terminal import ComparisonReport
+
+    report_console().print(ComparisonReport(found, worse))

@@ -1,0 +1,66 @@
+"""One side of a comparison: a network that was judged, under a name, and its training where it comes from a folder.
+
+In: a trace, or the path of a saved one or of a folder. Out: a `Side`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rnngraph.diagnosis.diagnose import judge, network_in
+from rnngraph.diagnosis.network import Network
+from rnngraph.diagnosis.verdict import Diagnosis
+from rnngraph.errors import FileError, InputError
+from rnngraph.files import path_of
+from rnngraph.history.folder import open_step
+from rnngraph.history.measurement import Measurement, measurement_of
+from rnngraph.history.training import History, history_of
+from rnngraph.trace.model import Trace
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of the two."""
+
+    label: str
+    network: Network
+    diagnosis: Diagnosis
+    measurement: Measurement
+    history: History | None  # of the training whose last measurement this is
+
+    @property
+    def trace(self) -> Trace:
+        """What was recorded."""
+        return self.network.trace
+
+
+def side_of(given: object, letter: str, *, horizon: int | None) -> Side:
+    """Open one side; its sentences about mistakes name it by its letter.
+
+    Raises:
+        FileError: the file or folder cannot be read.
+        InputError: it is no trace, or it has no lags, or the horizon is longer than its sequence.
+    """
+    if isinstance(given, Trace):
+        trace, label, history = given, letter, None
+    else:
+        trace, label, history = _opened(path_of(given, example="run.npz"), horizon)
+    try:
+        network = network_in(trace, horizon=horizon)
+    except InputError as error:
+        raise InputError(f"{letter}, {label}: {error}" if label != letter else f"{letter}: {error}") from None
+    diagnosis = judge(network)
+    return Side(label, network, diagnosis, measurement_of(network, diagnosis, label), history)
+
+
+def _opened(path: Path, horizon: int | None) -> tuple[Trace, str, History | None]:
+    try:
+        is_folder = path.is_dir()
+    except (OSError, ValueError) as error:
+        raise FileError(f"{str(path)!r} cannot be used: {getattr(error, 'strerror', None) or error}.") from None
+    if not is_folder:
+        return Trace.load(path), str(path), None
+    history = history_of(path, horizon=horizon)
+    last = history.measurements[-1].label
+    return open_step(path / last), f"{path}, step {history.measurements[-1].step}", history

@@ -1,0 +1,189 @@
+"""The monitor of a training: looks at every n-th step before the weights change, and is not there in between.
+
+In: steps of optimizers. Out: traces in a folder, and scalars to a logger. Nothing of the run changes, and nothing that
+goes wrong here ends it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeAlias
+
+from rnngraph.errors import InputError, said
+from rnngraph.measure.lag_options import LagOptions
+from rnngraph.monitor.folder import Folder
+from rnngraph.monitor.look import Look
+from rnngraph.monitor.scalars import name_of, scalars
+from rnngraph.monitor.steps import Steps
+from rnngraph.monitor.updates import Updates
+from rnngraph.sources.torch.rank import process_rank, sharded
+from rnngraph.trace.model import Trace
+
+Log: TypeAlias = Callable[[dict[str, float], int], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What a monitor does; see `monitor`."""
+
+    every: int
+    start: int
+    only: Sequence[str] | None
+    lags: LagOptions
+    horizon: int | None
+    folder: Folder | None
+    log: Log | None
+
+
+class Monitor:
+    """Made by `monitor`. Close it at the end, or use it in a `with` statement around the training."""
+
+    def __init__(self, model: Any, choices: Choices) -> None:
+        """Be on before the first step; `model` is what nothing is wrapped around."""
+        self.values: dict[str, float] = {}  # of the last measurement
+        self.notes: list[str] = []  # what went wrong
+        self.closed = False
+        self._model, self._choices = model, choices
+        self._look: Look | None = None
+        self._failure = ""  # why the step under way was not measured so far
+        self._unlogged: Updates | None = None
+        self._unsaid: list[str] = []  # notes for the next trace
+        self._trained = False  # whether the model was in training mode at its last step
+        self._steps = Steps(model, choices.start, self._before, self._after)
+        self._look_on()
+
+    @property
+    def step(self) -> int:
+        """The steps that were taken before the one under way; before the last one, once that is over."""
+        return self._steps.taken
+
+    @property
+    def files(self) -> list[Path]:
+        """The traces in the folder, in the order of their steps."""
+        return list(self._choices.folder.files) if self._choices.folder else []
+
+    def __enter__(self) -> Monitor:
+        """Run along to the end of the block."""
+        if self.closed:
+            raise InputError("this monitor is closed; make a new one with rnngraph.torch.monitor(model, ...).")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Take everything off, also after an exception."""
+        self.close()
+
+    def close(self) -> None:
+        """Take everything off; a second call does nothing."""
+        if self.closed:
+            return
+        self.closed = True
+        self._steps.stop()
+        self._look_off()
+        self._give_up(self.step)
+        self._tell(None)
+        if not self._steps.begun:
+            self._note(
+                "nothing was measured: no optimizer of torch.optim that holds a weight of "
+                f"{type(self._model).__name__} took a step"
+            )
+
+    # ---- what the steps call
+    def _before(self, begins: bool) -> None:
+        try:
+            if begins:
+                self._give_up(self.step - 1)
+                if not self._due(self.step):
+                    self._look_off()
+            if self._look is not None and (begins or self._failure):
+                self._measure(self._look)
+        except Exception as error:  # a long training never ends because it is watched
+            self._note(f"step {self.step} was not measured: {said(error)}")
+
+    def _after(self, optimizer: Any) -> None:
+        try:
+            self._trained = self._model.training
+            self._tell(optimizer)
+            if not self._failure and self._due(self.step + 1):
+                self._look_off()  # what another optimizer of the same step was about is not of the next
+                self._look_on()
+        except Exception as error:  # likewise
+            self._note(f"step {self.step + 1} is not measured: {said(error)}")
+
+    def _due(self, step: int) -> bool:
+        return step == self._choices.start or step % self._choices.every == 0
+
+    # ---- one measurement
+    def _look_on(self) -> None:
+        # Where weights are divided among processes all must ask alike, or they would wait for each other.
+        if _speaks() or sharded(self._model):
+            asleep = lambda: self._trained and not self._model.training  # noqa: E731
+            self._look = Look(self._model, self._choices.only, self._choices.lags, asleep)
+
+    def _look_off(self) -> None:
+        look, self._look = self._look, None
+        if look is not None:
+            look.end()
+
+    def _measure(self, look: Look) -> None:
+        self._look = None
+        try:
+            trace, weights = look.trace(self.step)
+        except Exception as error:
+            # Another optimizer of the same step may be the one that trains the recurrence.
+            self._failure = said(error, longest=None)
+            self._look_on()
+            return
+        self._failure = ""
+        self.values, self._unlogged = {}, Updates(weights)
+        if _speaks():
+            self._deliver(trace)
+
+    def _deliver(self, trace: Trace) -> None:
+        with self._noting(f"the trace of step {self.step} was not saved"):
+            if self._choices.folder:
+                self._choices.folder.add(replace(trace, notes=(*trace.notes, *self._unsaid)))
+                self._unsaid = []
+        with self._noting(f"step {self.step} has no scalars"):
+            self.values = scalars(trace, self._choices.horizon)
+
+    def _tell(self, optimizer: Any) -> None:
+        """Log once the weights have changed, so that it is known how far."""
+        updates, self._unlogged = self._unlogged, None
+        if updates is None:
+            return
+        if optimizer is not None:
+            self.values |= {name_of(name, "update_share"): share for name, share in updates.shares(optimizer)}
+        if self._choices.log and _speaks() and self.values:
+            with self._noting(f"the scalars of step {self.step} were not logged"):
+                self._choices.log(dict(self.values), self.step)
+
+    # ---- what goes wrong
+    def _give_up(self, step: int) -> None:
+        failure, self._failure = self._failure, ""
+        if failure:
+            self._note(f"step {step} was not measured: {failure}")
+
+    @contextlib.contextmanager
+    def _noting(self, what: str) -> Any:
+        try:
+            yield
+        except Exception as error:
+            self._note(f"{what}: {said(error, longest=None)}")
+
+    def _note(self, text: str) -> None:
+        self.notes.append(text)
+        self._unsaid.append(text)
+        with contextlib.suppress(RuntimeWarning):  # where warnings are errors
+            warnings.warn(text, RuntimeWarning, stacklevel=2)
+
+
+def _speaks() -> bool:
+    """Whether this process is the one that writes and logs."""
+    return process_rank() in (None, 0)

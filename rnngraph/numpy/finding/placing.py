@@ -1,0 +1,191 @@
+"""Put every node of a tape at its timestep, declare the states that were found, and tell weights from data.
+
+In: a tape and what was found. Out: the same tape, as if a layer had been recorded on it; and a sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rnngraph.autodiff.node import PARAMETER, Node, Scope
+from rnngraph.autodiff.ops import ADD, INDEX
+from rnngraph.autodiff.tape import Tape
+from rnngraph.numpy.finding.carried import Found, find_states
+from rnngraph.numpy.finding.chains import find_chains
+from rnngraph.numpy.finding.direction import find_direction
+from rnngraph.numpy.finding.products import LEAVES, PASSING, number_values, products_of
+
+Spot = tuple[Scope, int]
+HOLDERS = ("v", "value", "val", "data")  # how objects that stand for a parameter call their array
+
+
+def find_recurrences(tape: Tape, steps: int | None = None) -> list[Found]:
+    """Find the recurrences of a tape and declare them on it."""
+    nodes: list[Node] = tape.entries  # type: ignore[assignment]
+    found, taken = [], set[int]()
+    for chain in find_chains(nodes, number_values(nodes), steps):
+        one = find_states(nodes, chain)
+        if one is None:
+            continue
+        one.direction, fed = find_direction(nodes, one)
+        states = {i for ids in one.states.values() for i in ids}
+        if (fed or one.time > 2) and taken.isdisjoint(states):
+            _prepend(nodes, one, taken)
+            taken |= {i for ids in one.states.values() for i in ids}
+            found.append(one)
+    _name(tape, found)
+    spots = _spots(nodes, found)
+    for i, (place, t) in spots.items():
+        nodes[i].place, nodes[i].timestep = place, t
+    for one in found:
+        _declare(tape, nodes, one)
+    _mark_parameters(nodes, spots)
+    return found
+
+
+def _prepend(nodes: Sequence[Node], one: Found, taken: set[int]) -> None:
+    """See a first step that has no product, such as one without a state: it uses the other weights of the cell."""
+    if set(one.initial) != set(one.states) or not taken.isdisjoint(one.initial.values()):
+        return
+    for kind, start in one.initial.items():
+        if nodes[start].op is not nodes[one.states[kind][0]].op or not nodes[start].inputs:
+            return
+    starts = list(one.initial.values())
+    steps = one.chain.steps
+    outside = {
+        i for node in steps if steps[node] == 1 for i in nodes[node].inputs if i not in steps and i not in starts
+    }
+    if not _leaves(nodes, starts) & _leaves(nodes, outside):
+        return
+    for i in steps:
+        steps[i] += 1
+    one.between = {i: k + 1 for i, k in one.between.items()}
+    for kind, start in one.initial.items():
+        one.states[kind].insert(0, start)
+        steps[start] = 0
+    one.initial = {}
+
+
+def _leaves(nodes: Sequence[Node], start: Sequence[int] | set[int]) -> set[int]:
+    seen, todo = set(start), list(start)
+    while todo:
+        for i in nodes[todo.pop()].inputs:
+            if i not in seen:
+                seen.add(i)
+                todo.append(i)
+    return {i for i in seen if nodes[i].op in LEAVES}
+
+
+def _name(tape: Tape, found: list[Found]) -> None:
+    """Name recurrences after their weights, without the dict or object that holds these."""
+    nodes = tape.entries
+    for one in found:
+        names = sorted(str(nodes[i].name) for i in _leaves(nodes, one.chain.weights))  # type: ignore[arg-type]
+        parts = [part for part in names[0].split(".") if part not in HOLDERS] if names else []
+        base = parts[-1] if parts else "recurrence"
+        taken, count = {other.name for other in found}, 0
+        while (f"{base}_{count}" if count else base) in taken:
+            count += 1
+        one.name = f"{base}_{count}" if count else base
+
+
+def _spots(nodes: Sequence[Node], found: list[Found]) -> dict[int, Spot]:
+    """Give the place and the timestep of every node that has one."""
+    spots: dict[int, Spot] = {}
+    readout: dict[int, set[int]] = {}
+    for one in found:
+        place, last = (("layer", one.name),), one.time - 1
+        inside = {i for ids in one.states.values() for i in ids}
+        for i in sorted(one.chain.steps, reverse=True):
+            t = one.chain.steps[i] if one.direction == "forward" else last - one.chain.steps[i]
+            if i in inside:
+                inside.update(j for j in nodes[i].inputs if j in one.chain.steps)
+                spots.setdefault(i, (place, t))
+            else:
+                readout.setdefault(i, set()).add(t)
+        for i, k in one.between.items():
+            spots[i] = place, k if one.direction == "forward" else last - k
+    outside: set[int] = set()
+    for i in sorted(readout.keys() - spots.keys()):  # what reads the states of one step
+        times = {spots[j][1] for j in nodes[i].inputs if j in spots}
+        if len(times) == 1 and outside.isdisjoint(nodes[i].inputs):
+            spots[i] = (("layer", "readout"),), times.pop()
+        else:
+            outside.add(i)
+    _spots_of_feeders(nodes, spots, outside)
+    return spots
+
+
+def _spots_of_feeders(nodes: Sequence[Node], spots: dict[int, Spot], outside: set[int]) -> None:
+    """Put what only one step uses, such as `x[t] @ Wx`, at that step."""
+    users: dict[int, list[int]] = {}
+    for node in nodes:
+        for i in node.inputs:
+            users.setdefault(i, []).append(node.id)
+    for node in reversed(nodes):
+        if node.id in spots or node.id in outside or node.op in LEAVES or node.id not in users:
+            continue
+        first = spots.get(users[node.id][0])
+        if first is not None and all(spots.get(user) == first for user in users[node.id]):
+            spots[node.id] = first
+
+
+def _declare(tape: Tape, nodes: Sequence[Node], one: Found) -> None:
+    for kind, ids in one.states.items():
+        start = one.initial.get(kind)
+        if start is not None:  # differentiated although it may be constant: the gradient before the first step
+            nodes[start].requires = True
+        units = one.units[kind] if one.units[kind] is not None else one.units["h"]
+        shape = nodes[ids[0]].value.shape
+        axis = None if len(shape) < 2 else 1 if units == 0 else 0
+        tensors = [tape.tensor(i) for i in (ids if one.direction == "forward" else ids[::-1])]
+        tape.state(
+            f"{one.name}.{kind}", tensors, initial=None if start is None else tape.tensor(start), batch_axis=axis,
+            direction=one.direction,
+        )  # fmt: skip
+        tape.recurrences[-1].weight = str(nodes[one.chain.weights[0]].name or "")
+
+
+def _mark_parameters(nodes: Sequence[Node], spots: dict[int, Spot]) -> None:
+    """Make parameters of the leaves that several steps share, and of those that map or shift what is over time."""
+    times: dict[int, set[int]] = {}
+    views: dict[int, int] = {node.id: node.id for node in nodes if node.op in LEAVES and node.value.ndim <= 2}
+    found: set[int] = set()
+    for node in nodes:
+        if node.op in PASSING and node.inputs[0] in views:
+            views[node.id] = views[node.inputs[0]]
+        elif node.op is INDEX or views.keys().isdisjoint(node.inputs):
+            continue
+        for position, i in enumerate(node.inputs):
+            leaf = views.get(i)
+            if leaf is None or leaf in found:
+                continue
+            if node.id in spots:
+                times.setdefault(leaf, set()).add(spots[node.id][1])
+            others = [j for place, j in enumerate(node.inputs) if place != position]
+            weighs = any(use.weight == position for use in products_of(nodes, node))
+            over = any(nodes[j].value.ndim > 2 or (nodes[j].requires and j not in views) for j in others)
+            if over and (weighs or (node.op is ADD and nodes[i].value.ndim < node.value.ndim)):
+                found.add(leaf)
+    found |= {leaf for leaf, some in times.items() if len(some) > 1}
+    for leaf in found:
+        if nodes[leaf].value.dtype.kind == "f":
+            nodes[leaf].op = PARAMETER
+
+
+def described(nodes: Sequence[Node], found: list[Found]) -> str:
+    """Say what was found, in one line."""
+    if not found:
+        return "no recurrence was found: no weight multiplies what came out of its own product at an earlier step"
+    parts = []
+    for one in found:
+        shape = nodes[one.states["h"][0]].value.shape
+        units = one.units["h"] if one.units["h"] is not None else len(shape) - 1
+        size = shape[units] if shape else 1
+        samples = 1 if len(shape) < 2 else shape[1 if units == 0 else 0]
+        of = f"{size} unit{'s' * (size != 1)}" + (f", {samples} samples" if samples != 1 else "")
+        kinds = " and ".join(one.states)
+        reverse = ", from the last step to the first" if one.direction == "reverse" else ""
+        parts.append(f"{one.name} (state{'s' * (len(one.states) > 1)} {kinds}, {one.time} steps, {of}{reverse})")
+    count = f"{len(found)} recurrences" if len(found) > 1 else "a recurrence"
+    return f"found {count}: " + "; ".join(parts)

@@ -1,0 +1,100 @@
+"""A history for a rich console: where it leads, a sparkline a place, and a row a measurement.
+
+In: a `Course`. Out: something that a rich console prints, as wide as the page and no wider.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from rnngraph.history.course import Course, Series
+from rnngraph.history.sentences import skipped_sentences, trend_sentence
+from rnngraph.history.trend import CLOSING, OPENING
+from rnngraph.render.report.history.table import headings, rows
+from rnngraph.render.report.text import printable
+
+BARS, ASCII_BARS = "▁▂▃▄▅▆▇█", "_.:-=+*#"
+WIDEST = 60  # characters of a sparkline
+_STYLES = {OPENING: "bold green", CLOSING: "bold red"}
+_FINE = ("healthy", "attenuating")
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryReport:
+    """What `rnngraph history` prints; give it to a rich console."""
+
+    history: Course
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        """Lay the report out for the width and the characters of a console."""
+        history, width, ascii_only = self.history, options.max_width, options.ascii_only
+        yield Text(trend_sentence(history), style=_STYLES.get(history.trend.trend or "", "bold"))
+        yield Text(f"Now, at step {history.measurements[-1].step}: {history.measurements[-1].said}")
+        yield Text()
+        yield _sparklines(history, width, ascii_only)
+        yield Text()
+        yield _table(history)
+        for text in skipped_sentences(history):
+            yield Text(printable(text), style="yellow")
+        yield Text(_notes(history), style="dim")
+
+
+def _sparklines(history: Course, width: int, ascii_only: bool) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+    table.add_column(overflow="fold", max_width=max(width // 3, 8), style="bold")
+    room = max(min(width // 3, WIDEST), 4)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    arrow = "->" if ascii_only else "→"
+    for one in history.series:
+        ends = f"lag {_ends(one, 0)} {arrow} {_ends(one, -1)}"
+        trend = one.trend.trend or "too early to tell"
+        line = sparkline(one.reaches, room, ascii_only=ascii_only)
+        table.add_row(printable(one.name), line, Text.assemble(ends, "  ", (trend, _STYLES.get(trend, ""))))
+    return table
+
+
+def sparkline(reaches: Sequence[int | None], width: int, *, ascii_only: bool = False) -> str:
+    """Draw reaches, a sign a measurement, from 0 to the longest of them; a blank is not known.
+
+    Where there are more measurements than signs they are taken evenly, the first and the last among them.
+    """
+    bars = ASCII_BARS if ascii_only else BARS
+    places = np.linspace(0, len(reaches) - 1, min(len(reaches), width)).round().astype(int).tolist()
+    most = max((reach for reach in reaches if reach is not None), default=0) or 1
+    signs = []
+    for reach in (reaches[place] for place in places):
+        signs.append(" " if reach is None else bars[max(-(-reach * len(bars) // most) - 1, 0)])
+    return "".join(signs)
+
+
+def _ends(one: Series, place: int) -> str:
+    known = [reading for reading in one.readings if reading is not None and reading.reach is not None]
+    return "-" if not known else f"{known[place].reach}{'+' if known[place].whole else ''}"
+
+
+def _table(history: Course) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for heading in headings(history):
+        last = heading == "flags"
+        table.add_column(heading, justify="left" if last else "right", overflow="fold", no_wrap=not last)
+    for row in rows(history):
+        *numbers, flags = row
+        table.add_row(*numbers, Text(flags, style="" if flags.split(",")[0] in _FINE else "yellow"))
+    return table
+
+
+def _notes(history: Course) -> str:
+    asked = "the lag that is needed" if history.asked else "the lag at which most measurements are judged"
+    at = (
+        f"Gains are what is left at lag {history.horizon}, {asked}, of what there is at lag 1"
+        if history.horizon
+        else ""
+    )
+    return f"{printable(history.folder)}. {at}; reach is the last lag with 1 % or more, + as far as was measured."

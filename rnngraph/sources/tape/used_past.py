@@ -1,0 +1,116 @@
+"""The past that a trained network uses: its loss where the state is reset so many steps before it.
+
+In: the loss of a recorded pass. Out: a `ContextTrace`. A loss at every step is taken step by step, at a few steps
+spread over the sequence, each with exactly so much of the past; a loss at one step as it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from rnngraph.autodiff.backward import scalar_cotangent
+from rnngraph.autodiff.node import Node
+from rnngraph.autodiff.ops import MEAN, SUM
+from rnngraph.autodiff.tensor import Tensor
+from rnngraph.errors import InputError
+from rnngraph.measure.past_in_use import exact, measure_context, phases
+from rnngraph.sources.tape.recording import TapeRecording
+from rnngraph.sources.tape.reset import Resets
+from rnngraph.trace.magnitudes import Booleans, Floats, Integers
+from rnngraph.trace.used_past import ContextTrace
+
+
+def context(loss: Tensor, *, most: int | None = None) -> ContextTrace:
+    """Measure the loss over kept context: 0, 1, 2, 4, ... steps of the past, and the lag in use.
+
+    Args:
+        loss: the scalar loss of a trained network, on data that it should know something of.
+        most: the longest context that is tried; by default all that the sequence has.
+
+    Raises:
+        InputError: the loss is no scalar, is not finite, or reads many steps at once; or the network has no layers of
+            this package that run forward.
+    """
+    if not isinstance(loss, Tensor):
+        raise InputError(f"the loss is a {type(loss).__name__}; pass the scalar Tensor that the model computed.")
+    recording = TapeRecording(loss.tape, {loss.id: scalar_cotangent(loss)}, loss=float(loss.value.reshape(())))
+    measure = _Measure(recording, loss)
+    time = max(one.timesteps for one in recording.facts)
+    return measure_context(measure.at, measure.steps, model=recording.model, timesteps=time, most=most)
+
+
+@dataclass(slots=True)
+class _Measure:
+    """Losses with so much of the past: (kept, full, how many)."""
+
+    recording: TapeRecording
+    loss: Tensor
+    parts: Node | None
+    steps: Integers
+
+    def __init__(self, recording: TapeRecording, loss: Tensor) -> None:
+        tape = recording.tape
+        blocks = [one.block for one in tape.recurrences]
+        if not blocks or any(block is None for block in blocks):
+            raise InputError(
+                "the state can be reset only in layers of this package (nn.RNN, nn.LSTM, nn.GRU) with detail='step'."
+            )
+        if all(block.reverse for block in blocks if block is not None):
+            raise InputError("every recurrence runs in reverse, so that there is no past to leave out.")
+        if not np.isfinite(recording.loss):
+            raise InputError(f"the loss is {recording.loss}, so that nothing can be said of what it uses.")
+        if recording.joint:
+            raise InputError("the loss reads many steps at once: there is no one step before which the past ends.")
+        entered = np.unique(recording.losses().steps)
+        if not entered.size:
+            raise InputError(
+                "no gradient of the loss reaches the recurrence: it is not connected, masked, or solved exactly."
+            )
+        self.recording, self.loss = recording, loss
+        self.steps = entered
+        self.parts = _loss_by_step(loss) if entered.size > 1 else None
+        if entered.size > 1 and self.parts is None:
+            raise InputError(
+                "the loss is at many steps, but is not a sum or mean of what was computed step by step, (N, T, ...): "
+                "use temporal_softmax_loss, or a loss at one step."
+            )
+
+    def at(self, lag: int) -> tuple[float, float, int]:
+        """Measure at a lag."""
+        pieces = [self._phase(lag, phase) for phase in phases(self.steps, lag)]
+        kept, full, counts = (sum(piece[k] for piece in pieces) for k in range(3))
+        return kept / counts, full / counts, int(counts)
+
+    def _phase(self, lag: int, phase: int) -> tuple[float, float, float]:
+        again = Resets(self.recording.tape, lag + 1, phase)
+        if self.parts is None:
+            return float(again.value(self.loss.id)), self.recording.loss, 1
+        before, after = (_by_step(value) for value in (self.parts.value, again.value(self.parts.id)))
+        chosen = np.isin(np.arange(before.shape[1]), exact(self.steps, lag, phase))
+        there: Booleans = chosen & ((before != 0) | (after != 0))
+        return float(after[there].sum()), float(before[there].sum()), float(there.sum())
+
+
+def _loss_by_step(loss: Tensor) -> Node | None:
+    """Find what the loss is a sum or mean of, computed step by step, (N, T, ...)."""
+    tape = loss.tape
+    entry = loss.node
+    sizes = {(one.block.sample_count, one.block.steps) for one in tape.recurrences if one.block is not None}
+    while isinstance(entry, Node):
+        if entry.value.shape[:2] in sizes:
+            return entry
+        moving = [i for i in entry.inputs if tape.entry(i).requires and tape.entry(i).op.vjp is not None]
+        linear = entry.op in (SUM, MEAN) or entry.value.ndim == 0
+        if len(moving) != 1 or not linear:
+            return None
+        found = tape.entry(moving[0])
+        if not isinstance(found, Node):
+            return None
+        entry = found
+    return None
+
+
+def _by_step(value: Floats) -> Floats:
+    return np.asarray(value.reshape(*value.shape[:2], -1).sum(axis=2), np.float64)

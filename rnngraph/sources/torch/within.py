@@ -1,0 +1,99 @@
+"""What enters the steps of a loop that no module's call shows: what is made between two states, and whence it comes.
+
+In: a recurrence of which only the states are known. Out: entrances by step, alike at every one; none where they differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
+from typing import Any
+
+from rnngraph.sources.torch.edges import Edge, walk_down
+from rnngraph.sources.torch.entrance import MOVES, Entrance, entrances, given, narrowed
+from rnngraph.sources.torch.recurrence import Recurrence
+
+WORDS = "EmbeddingBackward0"
+LEAST = 3  # steps of which it can be said that they are alike
+
+
+def entering_loop(one: Recurrence, behind: Callable[[Edge], bool]) -> list[list[list[Entrance]]]:
+    """Find what enters every step besides states, weights and what stays the same."""
+    if one.steps < LEAST or not all(one.states):
+        return []
+    known = {edge for some in one.states for edge in some}
+    found = [_entering(made_in(one, t), known, behind) for t in range(1, one.steps)]
+    first, second = found[:2]
+    varying = [entrance for entrance in first if entrance.key not in {other.key for other in second}]
+    signs = sorted((entrance.sign for entrance in varying), key=str)
+    steps = [[entrance for entrance in some if entrance.sign in signs] for some in found]
+    if not signs or any(sorted((entrance.sign for entrance in some), key=str) != signs for some in steps):
+        return []
+    sources = {entrance.key[0] for entrance in varying if entrance.sign[0] == "picked"}
+    start = _at_first(_entering(made_in(one, 0), known, behind, sources), varying)
+    if len(start) < len(signs):
+        return []
+    return [_by_tensor(some) for some in (start, *steps)]
+
+
+def made_in(one: Recurrence, t: int) -> list[Any]:
+    """Give the nodes of a step, in order; of the first as many numbers back as a later step took."""
+    ends = [max(int(node._sequence_nr()) for node, _ in one.states[k]) for k in range(min(one.steps, 2))]
+    if t:
+        least = max(int(node._sequence_nr()) for node, _ in one.states[t - 1]) + 1
+    else:
+        least = ends[0] - (ends[1] - ends[0]) + 1
+    roots = [node for node, _ in one.states[t]]
+    nodes = {*roots, *(node for _, node, _ in walk_down(roots, least))}
+    return sorted(nodes, key=lambda node: int(node._sequence_nr()))
+
+
+def _entering(
+    nodes: list[Any], states: set[Edge], behind: Callable[[Edge], bool], sources: Collection[Edge] = ()
+) -> list[Entrance]:
+    return [*entrances(nodes), *_edges(nodes, states, behind, sources)]
+
+
+def _edges(
+    nodes: list[Any], states: set[Edge], behind: Callable[[Edge], bool], sources: Collection[Edge]
+) -> Iterator[Entrance]:
+    """Find the edges into a step; of a step that is picked from a sequence, where it has been picked.
+
+    Words that are looked up in a step, and `sources` of other steps, lie outside it.
+    """
+    made, seen = {node for node in nodes if node.name() != WORDS}, set()
+    for node in nodes:
+        moves = node.name() in MOVES
+        for slot, (below, place) in enumerate(node.next_functions):
+            edge = (below, place)
+            inside = below in made and not (moves and edge in sources)
+            if below is None or inside or edge in states or not (moves or below.next_functions):
+                continue
+            if edge in seen or behind(edge):
+                continue
+            if moves:
+                index = getattr(node, "_saved_index", getattr(node, "_saved_start", place))
+                yield replace(given((node, 0), ("picked", node.name(), slot)), key=(edge, index))
+            else:
+                seen.add(edge)
+                yield replace(given(edge, ("edge", node.name(), slot, below.name())), key=edge)
+
+
+def _at_first(some: list[Entrance], like: list[Entrance]) -> list[Entrance]:
+    """Choose among what enters the first step, where states may be data too, what enters the second."""
+    found = []
+    joined = [one for one in like if one.sign[0] == "joined"]
+    for one in some:
+        if any(one.sign == other.sign for other in like):
+            found.append(one)
+        elif joined and one.sign[0] == "product" and one.value.shape[joined[0].sign[1]] > joined[0].width:
+            found.append(narrowed(one, joined[0]))
+    return found
+
+
+def _by_tensor(some: list[Entrance]) -> list[list[Entrance]]:
+    """Put together what operations took of one tensor."""
+    groups: dict[Any, list[Entrance]] = {}
+    for one in some:
+        groups.setdefault(one.key, []).append(one)
+    return list(groups.values())

@@ -1,0 +1,45 @@
+"""Without its library a callback cannot be imported, and says what to install."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+pytest.importorskip("torch")
+
+INSTALLS = {
+    "lightning": "Lightning is not installed; pip install lightning brings it.",
+    "transformers": "Transformers is not installed; pip install 'transformers[torch]' brings it.",
+    "stable_baselines3": "Stable-Baselines3 is not installed; pip install sb3-contrib brings it.",
+}
+
+
+@pytest.mark.parametrize("name", INSTALLS)
+def test_the_import_says_what_to_install(name: str) -> None:
+    code = f"""
+import sys
+sys.modules[{name!r}] = None  # as if it were not there
+from rnngraph.errors import MissingToolError
+try:
+    import rnngraph.integrations.{name}
+except MissingToolError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == INSTALLS[name]
+
+
+def test_the_monitor_needs_pytorch() -> None:
+    code = """
+import sys
+sys.modules["torch"] = None
+import rnngraph
+try:
+    rnngraph.torch.monitor
+except rnngraph.MissingToolError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "PyTorch is not installed; pip install 'rnngraph[torch]' brings it."

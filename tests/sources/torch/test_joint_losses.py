@@ -1,0 +1,106 @@
+"""Losses that read many steps at once, by attention or pooling, beside those that are sums over steps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnngraph
+from tests.sources.torch.unrolled import unroll
+
+torch = pytest.importorskip("torch")
+nn = torch.nn
+F = nn.functional
+N, T, D, H = 4, 50, 3, 8
+
+
+class Read(nn.Module):  # type: ignore[misc, name-defined]
+    """A layer, or a cell in a loop, and a way to read its states."""
+
+    def __init__(self, how: str, *, cell: bool) -> None:
+        super().__init__()
+        self.how, self.cell = how, cell
+        self.core: Any = nn.RNNCell(D, H) if cell else nn.RNN(D, H)
+        self.ask, self.norm = nn.Linear(H, 1), nn.BatchNorm1d(H)
+        self.head = nn.Linear(2 * H if how == "first and last" else H, 3)
+
+    def states(self, x: Any) -> Any:
+        if not self.cell:
+            return self.core(x)[0]
+        h, found = torch.zeros(N, H).to(x), []
+        for one in x:
+            h = self.core(one, h)
+            found.append(h)
+        return torch.stack(found)
+
+    def loss(self, hidden: Any, targets: Any) -> Any:
+        if self.how == "mean":
+            hidden = hidden.mean(0)
+        elif self.how == "maximum":
+            hidden = hidden.amax(0)
+        elif self.how == "attention":
+            hidden = (self.ask(hidden).softmax(0) * hidden).sum(0)
+        elif self.how == "first and last":
+            hidden = torch.cat([hidden[0], hidden[-1]], -1)
+        elif self.how == "last":
+            hidden = hidden[-1]
+        elif self.how == "normalised":
+            hidden = self.norm(hidden.flatten(0, 1)).view(hidden.shape)
+        if self.how == "squares":
+            return self.head(hidden).square().sum()
+        if hidden.dim() == 2:
+            return F.cross_entropy(self.head(hidden), targets[0])
+        return F.cross_entropy(self.head(hidden).flatten(0, 1), targets.flatten())
+
+
+@pytest.mark.parametrize("cell", [False, True])
+@pytest.mark.parametrize(
+    ("how", "joint"),
+    [
+        ("mean", True), ("maximum", True), ("attention", True), ("first and last", True), ("last", False),
+        ("every", False), ("squares", False), ("normalised", False),
+    ],
+)  # fmt: skip
+def test_which_losses_read_many_steps(how: str, joint: bool, cell: bool) -> None:
+    torch.manual_seed(0)
+    model, x = Read(how, cell=cell).double(), torch.randn(T, N, D).double()
+    targets = torch.randint(0, 3, (T, N))
+    with rnngraph.torch.watch(model) as watch:
+        model.loss(model.states(x), targets).backward()
+    trace = watch.trace()
+    assert trace.lags[0].joint is joint
+    assert any("taken as one loss" in note for note in trace.notes) is joint
+    if not joint:
+        assert len(trace.lags[0].losses) == (1 if how == "last" else 32)
+        return
+    assert trace.lags[0].losses.tolist() == [T - 1]
+    xs = x.clone().requires_grad_()
+    if cell:
+        h, states = torch.zeros(N, H).double(), []
+        for one in xs:
+            h = model.core(one, h)
+            states.append(h)
+    else:
+        states = unroll(model.core, xs.transpose(0, 1)).states["h", 0, False]
+    total = model.loss(torch.stack(states), targets)
+    known = torch.autograd.grad(total, [*states, xs], retain_graph=True)
+    of_states = np.stack([one.norm(dim=1).numpy() for one in known[:-1]], axis=1)
+    found = trace.lags[0].log[:, 0, 1:]
+    there = ~np.isnan(found)  # from where the loss arrives
+    np.testing.assert_allclose(np.exp(found[there]), of_states[there], rtol=1e-9, atol=1e-16)
+    assert not of_states[~there].any()
+    np.testing.assert_allclose(
+        np.exp(trace.input_lags[0].log[:, 0]), known[-1].norm(dim=2).numpy().T, rtol=1e-9, atol=1e-16
+    )
+    # Every step is heard directly: nothing vanishes, as it would if each step's part were a loss of its own.
+    assert rnngraph.diagnose(trace, horizon=T - 1 if how == "first and last" else T - 5).verdict == "healthy"
+
+
+def test_a_loss_at_the_last_step_vanishes_all_the_same() -> None:
+    torch.manual_seed(0)
+    model = Read("last", cell=False)
+    with rnngraph.torch.watch(model) as watch:
+        model.loss(model.states(torch.randn(T, N, D)), torch.randint(0, 3, (T, N))).backward()
+    assert rnngraph.diagnose(watch.trace(), horizon=T - 2).verdict == "vanishing"
