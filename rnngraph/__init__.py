@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from rnngraph.graph.draw import Drawing, draw
     from rnngraph.measure.lag_options import LagOptions
     from rnngraph.numpy.traced import trace_function
+    from rnngraph.sources import jax
     from rnngraph.sources.decay.measure import decay
     from rnngraph.sources.past_of_source import context
     from rnngraph.sources.tape.record import record, spectrum, trial
@@ -45,10 +46,10 @@ __all__ = [
     "Cell", "Diagnosis", "Drawing", "DtypeError", "FileError", "Finding", "GradientError", "InputError", "LagOptions",
     "MissingToolError", "Op", "RnnGraphError", "Tape", "TapeError", "Tensor", "Trace", "VocabularyError",
     "assert_healthy", "check", "compare", "concatenate", "context", "decay", "diagnose", "draw", "gradients",
-    "history", "nn", "record", "render", "spectrum", "stack", "torch", "trace_function", "trial", "where",
+    "history", "jax", "nn", "record", "render", "spectrum", "stack", "torch", "trace_function", "trial", "where",
 ]  # fmt: skip
 
-_MODULES = {"nn": "rnngraph.nn", "torch": "rnngraph.torch"}
+_MODULES = {"jax": "rnngraph.sources.jax", "nn": "rnngraph.nn", "torch": "rnngraph.torch"}
 _HOMES = {
     "rnngraph.autodiff.backward": ("gradients",),
     "rnngraph.autodiff.cell": ("Cell",),

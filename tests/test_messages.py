@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "rnngraph"
-NAMES = ("PyTorch", "Graphviz", "NaN", "SOURCE")  # what a message may begin with although it is a capital
+NAMES = ("PyTorch", "JAX", "Graphviz", "NaN", "SOURCE")  # what a message may begin with although it is a capital
 
 
 def literal(node: ast.expr) -> str | None:

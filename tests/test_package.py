@@ -69,7 +69,7 @@ def test_imports_go_one_way(path: Path) -> None:
     assert not wrong, f"{path.name} imports {sorted(wrong)}"
 
 
-HEAVY = ("typer", "rich", "graphviz", "pygraphviz", "torch", "h5py", "safetensors", "click")
+HEAVY = ("typer", "rich", "graphviz", "pygraphviz", "torch", "jax", "h5py", "safetensors", "click")
 
 
 def printed(code: str) -> str:
@@ -112,7 +112,7 @@ def test_the_public_surface() -> None:
     assert declared == set(rnngraph.__all__)
     for name in rnngraph.__all__:
         assert getattr(rnngraph, name) is getattr(rnngraph, name), name  # also once its module is loaded
-        assert name in ("nn", "torch") or callable(getattr(rnngraph, name)), name
+        assert name in ("jax", "nn", "torch") or callable(getattr(rnngraph, name)), name
     errors = {name for name, value in vars(rnngraph.errors).items() if isinstance(value, type)}
     assert errors <= set(rnngraph.__all__)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
@@ -156,10 +156,10 @@ EXAMPLES = {"caption_digits.py": ["20"]}
 def test_examples_run_and_are_short(path: Path, tmp_path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert length(path) <= 80
-    for needed in re.findall(r"^(?:import|from) (torch|sb3_contrib)", text, re.MULTILINE):
+    for needed in re.findall(r"^(?:import|from) (torch|sb3_contrib|jax|flax)", text, re.MULTILINE):
         pytest.importorskip(needed)
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"}
-    if "torch" in text:  # PyTorch itself warns on import in some versions
+    if "torch" in text or "flax" in text:  # these warn on import themselves in some versions
         del environment["PYTHONWARNINGS"]
     arguments = EXAMPLES.get(path.name, [])
     done = subprocess.run(

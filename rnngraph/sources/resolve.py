@@ -130,9 +130,11 @@ def python_checked(
     from rnngraph.autodiff.check.front import check
     from rnngraph.sources.target import found_in, loss_of, opened, settings_from
     from rnngraph.sources.target_import import shielded
+    from rnngraph.sources.target_jax import refuse_jax
 
     options.refuse(f"{target} is a Python function", but=PYTHON)
     returned = opened(target, settings_from(options.set), options.data, pairs=True)
+    refuse_jax(target, returned)
     chosen = {"directions": directions, "seed": seed}
     with shielded(target):
         if isinstance(returned, tuple | list) and len(returned) > 1 and callable(returned[0]) and callable(returned[1]):

@@ -18,13 +18,17 @@ from rnngraph.autodiff.tape import Tape
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.errors import InputError
 from rnngraph.sources.target_import import find_function, shielded
+from rnngraph.sources.target_jax import is_jax_call, refuse_jax, run_call
 from rnngraph.trace.model import Trace
 
 if TYPE_CHECKING:
     from rnngraph.measure.lag_options import LagOptions
     from rnngraph.measure.trial import Trial
 
-WANTED = "a loss (a Tensor of rnngraph), a Trace, (forward, *arrays) of NumPy, or a PyTorch pair (module, batch)"
+WANTED = (
+    "a loss (a Tensor of rnngraph), a Trace, (forward, *arrays) of NumPy, a PyTorch pair (module, batch), or "
+    "(loss_fn, *arguments) of JAX"
+)
 
 
 def is_target(source: str | None) -> bool:
@@ -91,6 +95,9 @@ def target_run(
             trace, trials = record(returned, lags=lags, spectrum=spectrum, source=source), trial(returned)
         notes = (*trace.notes, *getattr(returned, "notes", ()), *found_in(returned))
         return replace(trace, notes=notes), trials
+    if is_jax_call(returned):
+        with shielded(source), contextlib.redirect_stdout(sys.stderr):
+            return run_call(returned, lags=lags, spectrum=spectrum, source=source)
     if is_torch_pair(returned):
         from rnngraph.sources.torch.pair import trace_pair
 
@@ -130,6 +137,7 @@ def loss_of(source: str, returned: Any, *, loss: str, layer: str | None) -> Tens
         _refuse_layer(source, layer)
     if isinstance(returned, Tensor):
         return returned
+    refuse_jax(source, returned)
     if is_torch_pair(returned):
         raise InputError(
             f"{source} returned a PyTorch pair, whose loss cannot be computed again here; "
@@ -153,6 +161,8 @@ def opened(source: str, settings: Mapping[str, Any], data: str | None = None, *,
         with contextlib.redirect_stdout(sys.stderr):
             return trace_with_data(source, find_function(source), data, settings)
     returned = call(source, settings)
+    if is_jax_call(returned):
+        return returned
     if pairs and isinstance(returned, tuple | list) and len(returned) > 1 and callable(returned[1]):
         return returned
     traced = trace_returned(source, returned)

@@ -19,6 +19,8 @@ from typing import Any
 import rnngraph
 from rnngraph.errors import FileError, InputError, MissingToolError, said
 
+_EXTRAS = {"torch": "PyTorch", "jax": "JAX"}
+
 
 class TargetError(InputError):
     """An exception left the user's code; `frames` is the traceback of the user's own frames, as text."""
@@ -100,7 +102,7 @@ def shielded(source: str) -> Iterator[None]:
 
     Raises:
         TargetError: the user's code raised.
-        MissingToolError: it needs PyTorch, which is not installed.
+        MissingToolError: it needs PyTorch or JAX, which is not installed.
     """
     try:
         yield
@@ -113,9 +115,10 @@ def shielded(source: str) -> Iterator[None]:
         if isinstance(error, rnngraph.RnnGraphError):
             error.frames = frames  # type: ignore[attr-defined]
             raise
-        if isinstance(error, ModuleNotFoundError) and error.name == "torch":
+        if isinstance(error, ModuleNotFoundError) and error.name in _EXTRAS:
             raise MissingToolError(
-                f"{source} needs PyTorch, which is not installed; pip install 'rnngraph[torch]' brings it."
+                f"{source} needs {_EXTRAS[error.name]}, which is not installed; pip install 'rnngraph[{error.name}]' "
+                "brings it."
             ) from None
         kind, text = type(error).__name__, said(error)
         if isinstance(error, SyntaxError) and error.lineno is not None:

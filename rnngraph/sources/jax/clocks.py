@@ -1,0 +1,57 @@
+"""Which scans take their steps together.
+
+In: a recording. Out: a clock a scan. Scans of one length are together where one hands its steps to the other in step,
+or where both read what the network is fed; a decoder that begins from an encoder's end has a clock of its own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rnngraph.sources.jax.sites import Site
+from rnngraph.sources.jax.step import emitted_places
+
+if TYPE_CHECKING:
+    from rnngraph.sources.jax.recording import JaxRecording
+
+_IN_STEP = 0.4  # of what a step hands down, the part that arrives at the same step
+
+
+def clocks_of(recording: JaxRecording) -> list[int]:
+    """Give every scan the number of its clock."""
+    clocks: list[int] = []
+    leaders: list[Site] = []
+    for site in recording.sites:
+        found = next((k for k, leader in enumerate(leaders) if _together(recording, site, leader, clocks)), None)
+        if found is None:
+            found = len(leaders)
+            leaders.append(site)
+        clocks.append(found)
+    return clocks
+
+
+def _together(recording: JaxRecording, site: Site, leader: Site, clocks: list[int]) -> bool:
+    batches = [recording.layouts[one.number].batch for one in (site, leader)]
+    if site.length != leader.length or batches[0] != batches[1]:
+        return False
+    below = [one for one in recording.sites[: site.number] if one.number in site.below]
+    if not below:
+        return bool(site.inputs and leader.inputs)
+    clock = clocks[leader.number]
+    return any(_in_step(recording, site, one) for one in below if clocks[one.number] == clock)
+
+
+def _in_step(recording: JaxRecording, upper: Site, lower: Site) -> bool:
+    """Ask what the middle step of one hands down to the steps of the other, past no other scan."""
+    if not emitted_places(lower):
+        return False
+    middle = upper.length // 2
+    results = {site.number: recording.found[site.number]["results"] for site in recording.sites}
+    here = upper.length - 1 - middle if upper.flipped else middle
+    sizes = np.asarray(
+        recording.programs.handed_down(recording.arrays, results, upper.number, here)[lower.number], np.float64
+    )
+    sizes = sizes[::-1] if lower.flipped else sizes
+    return bool(sizes[middle] >= _IN_STEP * sizes.sum() > 0)

@@ -1,0 +1,58 @@
+"""The weights of a loss function: their gradients, and each step's part of those that a scan reads.
+
+In: a recording. Out: a `ParameterTrace` a weight. A part is caught where a step reads the weight; of a weight that is
+made of others before the scan, or that several scans read, the parts are not known.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rnngraph.norms import norm
+from rnngraph.sources.jax.arrays import host
+from rnngraph.sources.jax.sites import Site
+from rnngraph.sources.tape.facts import lengthened
+from rnngraph.sources.tape.parameters import weight_spectrum
+from rnngraph.trace.magnitudes import Magnitudes, Status
+from rnngraph.trace.model import ParameterTrace
+
+if TYPE_CHECKING:
+    from rnngraph.sources.jax.recording import JaxRecording
+
+
+def parameters_of(recording: JaxRecording, timesteps: int, eigenvalues: int) -> tuple[ParameterTrace, ...]:
+    """Measure every weight, with the eigenvalues of recurrent ones of up to so many rows."""
+    readers: dict[int, list[tuple[Site, int]]] = {}
+    for site in recording.sites:
+        for argument, leaf in site.leaves.items():
+            readers.setdefault(leaf, []).append((site, argument))
+    recurrent = {weight.leaf for site in recording.sites for weight in site.recurrent}
+    names = _unique(recording.programs.function.names)
+    found = []
+    for leaf, gradient in recording.leaf_gradients.items():
+        steps = _steps(recording, readers.get(leaf, []), timesteps)
+        value = host(recording.arrays[leaf])
+        total = norm(host(gradient))
+        radius, largest = weight_spectrum(value, eigenvalues if leaf in recurrent else 0)
+        length = float(steps.value[steps.status == Status.OK].sum())
+        cancellation = min(total / length, 1.0) if length > 0 and np.isfinite(total) else np.nan
+        found.append(
+            ParameterTrace(
+                names[leaf], tuple(value.shape), Magnitudes.of(total), steps, cancellation, norm(value), radius, largest
+            )
+        )
+    return tuple(found)
+
+
+def _steps(recording: JaxRecording, readers: list[tuple[Site, int]], timesteps: int) -> Magnitudes:
+    if len(readers) != 1 or not recording.wanted.weights:
+        return Magnitudes.unobserved((timesteps,))
+    site, argument = readers[0]
+    norms = np.asarray(recording.found[site.number]["weights"][argument], np.float64)
+    return lengthened(Magnitudes.of(norms[::-1] if site.flipped else norms), timesteps)
+
+
+def _unique(names: tuple[str, ...]) -> list[str]:
+    return [name if names.count(name) == 1 else f"{name}#{k}" for k, name in enumerate(names)]

@@ -1,0 +1,250 @@
+"""A loss function and its arguments as a recording: what `measure` asks, answered by compiled programs.
+
+In: `Programs` and the arrays of a call. Out: windows, norms and columns, as `measure.recording` says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from rnngraph.errors import InputError
+from rnngraph.measure.recording import Array, Facts, Felt, Losses, Recording, See, Take, Window
+from rnngraph.norms import norm, row_norms
+from rnngraph.sources.jax import changed, picture
+from rnngraph.sources.jax.arrays import by_sample, host
+from rnngraph.sources.jax.clocks import clocks_of
+from rnngraph.sources.jax.layout import FOUND, BatchAxis, Layout
+from rnngraph.sources.jax.parameters import parameters_of
+from rnngraph.sources.jax.programs import Programs
+from rnngraph.sources.jax.rows import Rows
+from rnngraph.sources.jax.shares import Shares
+from rnngraph.sources.jax.sites import Site
+from rnngraph.sources.tape.facts import lengthened
+from rnngraph.trace.cell import CellTrace
+from rnngraph.trace.change import Change
+from rnngraph.trace.graph import GraphTrace
+from rnngraph.trace.magnitudes import Booleans, Floats, Integers, Magnitudes
+from rnngraph.trace.model import FORWARD, REVERSE, InputTrace, ParameterTrace
+
+_ALLOWED = 2e4  # times the precision: sums over many steps
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """How a call is measured."""
+
+    batch_axis: BatchAxis = FOUND
+    weights: bool = True
+
+
+class JaxRecording:
+    """One call of a loss function."""
+
+    walked = True
+    labels: Sequence[str | None] = ()
+
+    def __init__(self, programs: Programs, arrays: Sequence[Any], wanted: Wanted) -> None:
+        """Run the function and its backward pass once."""
+        self.programs, self.arrays, self.wanted = programs, list(arrays), wanted
+        self.sites: list[Site] = programs.plan.numbered
+        loss, steps, gradients, found = programs.whole(self.arrays, wanted.weights)
+        self.loss, self.steps, self.found = float(loss), [host(one) for one in steps], found
+        self.leaf_gradients: Mapping[int, Any] = gradients
+        self.dtype = str(loss.dtype) if str(loss.dtype) in ("float32", "float64", "float16") else "float32"
+        self.layouts: list[Layout] = [
+            programs.layout(site, found[site.number]["given"], wanted.batch_axis) for site in self.sites
+        ]
+        self.model = f"{programs.function.title}: " + " + ".join(f"scan {site.name}" for site in self.sites)
+        self.batch = self.layouts[0].batch
+        self.clocks = clocks_of(self)
+        self.numbers = picture.Numbers.of(self.sites)
+        self.facts: Sequence[Facts] = [self._facts(site) for site in self.sites]
+        self.difference = 0.0  # of all losses together from the whole, relative
+        self.broken: dict[str, int] = {}  # way -> the first node that is not finite
+
+    def _facts(self, site: Site) -> Facts:
+        layout, name = self.layouts[site.number], site.name
+        cell = CellTrace(name, f"scan of {name}", site.kinds)
+        return Facts(
+            name, name, 0, REVERSE if site.reverse else FORWARD, cell,
+            {kind: f"{name}.{kind}" for kind in site.kinds}, site.length, layout.batch, self.clocks[site.number],
+            self.numbers.of_site(site), fed=self.input_name(site) if self._heard(site) else "",
+        )  # fmt: skip
+
+    def input_name(self, site: Site) -> str:
+        """Name what a scan reads."""
+        return f"input of {site.name}"
+
+    def _heard(self, site: Site) -> bool:
+        """Whether the credit of a scan's input can be told sample by sample."""
+        layout = self.layouts[site.number]
+        axes = layout.axes[len(site.states) :]
+        return bool(site.inputs) and (layout.batch == 1 or None not in axes)
+
+    # ---- the walk of the whole loss
+    def walk(self, take: Take) -> None:
+        """Lend all steps of every scan at once."""
+        self.broken.clear()
+        for site in self.sites:
+            window = self._window(site)
+            take(window)
+            self._look(site, window)
+
+    def _window(self, site: Site) -> Window:
+        values, total, immediate, carried = ({} for _ in range(4))
+        for k, kind in enumerate(site.kinds):
+            values[kind] = self.column(site, "values", k)
+            total[kind] = self.column(site, "total", k)
+            immediate[kind] = self.column(site, "immediate", k)
+            before = self.column(site, "before", k)
+            nothing = np.zeros_like(before[:1])
+            parts = (nothing, before[:-1]) if site.reverse else (before[1:], nothing)
+            carried[kind] = np.concatenate(parts)
+        return Window(site.number, slice(None), values, total, immediate, carried)
+
+    def column(self, site: Site, what: str, place: int) -> Array:
+        """Give a column of a state, (T, N, units) by timestep."""
+        axis = self.layouts[site.number].axes[place]
+        return by_sample(self.found[site.number][what][place], axis, flipped=site.flipped)
+
+    def _look(self, site: Site, window: Window) -> None:
+        """Note the first step, in the order of the pass, at which something is not finite."""
+        for way, columns in (("forward", window.values), ("backward", window.total)):
+            for kind, column in columns.items():
+                steps = np.flatnonzero(~np.isfinite(column).all(axis=(1, 2)))
+                if steps.size and way not in self.broken:
+                    first = steps[-1] if site.reverse == (way == "forward") else steps[0]
+                    self.broken[way] = int(self.numbers.of_site(site)[kind][first])
+
+    def initial(self, recurrence: int, kind: str) -> float | None:
+        """Give the norm of the gradient of a first state."""
+        site = self.sites[recurrence]
+        before = self.column(site, "before", site.kinds.index(kind))
+        return norm(before[-1 if site.reverse else 0])
+
+    def felt(self) -> Felt:
+        """Walk once more in numbers that cannot underflow."""
+        total, carried, immediate = {}, {}, {}
+        for number, found in self.programs.felt(self.arrays).items():
+            site = self.sites[number]
+            for place, kind in enumerate(site.kinds):
+                states, before = (
+                    np.asarray(found[name][place])[:: -1 if site.flipped else 1] > 0 for name in ("states", "before")
+                )
+                first = before[-1:] if site.reverse else before[:1]
+                total[number, kind] = np.concatenate([first, states])
+                none = np.zeros(1, bool)
+                carried[number, kind] = np.concatenate([none, before[:-1]] if site.reverse else [before[1:], none])
+                immediate[number, kind] = states if place else np.zeros(len(states), bool)
+        return Felt(total, immediate, carried)
+
+    # ---- what stands beside the states
+    def valid(self, recurrence: int) -> Booleans:
+        """Tell data from padding, (N, T): a scan does not say."""
+        return np.ones((self.layouts[recurrence].batch, self.sites[recurrence].length), bool)
+
+    def loss_steps(self, timesteps: int) -> Floats:
+        """Give each timestep's part of the loss, where the user gives losses of steps."""
+        column = np.full(timesteps, np.nan)
+        for one in self.steps:
+            column[: len(one)] = one.reshape(len(one), -1).sum(axis=1)[:timesteps]
+        return column
+
+    def parameters(self, timesteps: int, *, eigenvalues: int) -> tuple[ParameterTrace, ...]:
+        """Measure the weights."""
+        return parameters_of(self, timesteps, eigenvalues)
+
+    def inputs(self, timesteps: int) -> tuple[InputTrace, ...]:
+        """Measure what enters a scan that reads no other."""
+        found = []
+        for site in self.sites:
+            columns = [
+                row_norms(by_sample(one, None, flipped=site.flipped))[:, 0]
+                for one in self.found[site.number]["read"].values()
+            ]
+            if columns:
+                steps = Magnitudes.of(row_norms(np.stack(columns, axis=-1)))
+                found.append(InputTrace(self.input_name(site), lengthened(steps, timesteps)))
+        return tuple(found)
+
+    def graph(self, states: dict[str, Magnitudes]) -> GraphTrace:
+        """Give the scans as a graph, step by step."""
+        return picture.graph_of(self, states)
+
+    def units(self, recurrence: int, kind: str) -> int:
+        """Give the number of units of a state."""
+        site = self.sites[recurrence]
+        return int(self.column(site, "values", site.kinds.index(kind)).shape[-1])
+
+    # ---- losses one by one
+    @cached_property
+    def shares(self) -> Shares:
+        """What of the loss enters at every scan."""
+        return Shares.of(self)
+
+    def losses(self) -> Losses:
+        """Say which steps a loss enters."""
+        return self.shares.losses(self)
+
+    def pull(self, rows: Sequence[tuple[int, int]], samples: dict[int, Integers], see: See) -> None:
+        """Walk losses back together."""
+        Rows(self).pull(rows, samples, see)
+
+    def back(self, group: Sequence[int], t: int, rows: dict[tuple[int, str], Array], samples: Integers) -> Any:
+        """Refuse: only layers whose step is known have a spectrum.
+
+        Raises:
+            InputError: always.
+        """
+        name = self.sites[group[0]].name
+        raise InputError(f"the spectrum is measured of layers of rnngraph and PyTorch; {name} is a scan of JAX.")
+
+    # ---- once more with other weights
+    def changed(self, changes: Sequence[Change]) -> Recording | None:
+        """Call the same function with changed weights; None where a change means nothing here."""
+        arrays = changed.changed_arrays(self.sites, self.arrays, changes)
+        return None if arrays is None else JaxRecording(self.programs, arrays, self.wanted)
+
+    def gradients(self) -> Mapping[str, Array]:
+        """Give the gradients of the scans' weights by name."""
+        leaves = dict.fromkeys(leaf for site in self.sites for leaf in site.leaves.values())
+        names = self.programs.function.names
+        return {names[leaf]: host(self.leaf_gradients[leaf]) for leaf in leaves if leaf in self.leaf_gradients}
+
+    def note_difference(self, difference: float) -> None:
+        """Note how far all losses together are off the whole."""
+        self.difference = max(self.difference, difference)
+
+    def notes(self) -> tuple[str, ...]:
+        """Say what a reader of the numbers must know."""
+        plan, allowed = self.programs.plan, _ALLOWED * np.finfo(self.dtype).eps
+        doubts = [layout.doubt for layout in self.layouts if layout.doubt]
+        if self.difference > allowed:
+            doubts.insert(
+                0,
+                f"uncertain: the losses of all steps together differ from the whole by {self.difference:.1e}, and "
+                f"rounding explains about {allowed:.0e}",
+            )
+        return (*doubts, *plan.notes, *(f"not measured: {one}" for one in plan.reasons))
+
+    def by_clock(self) -> Iterator[tuple[int, list[Site]]]:
+        """Yield every clock with its scans."""
+        for clock in sorted(set(self.clocks)):
+            yield clock, [site for site in self.sites if self.clocks[site.number] == clock]
+
+
+def timed(site: Site, column: Array) -> Array:
+    """Turn (T, ...) between timesteps and the order of a scan's steps."""
+    return column[..., ::-1] if site.flipped else column
+
+
+def typed(site: Site, column: Array) -> Any:
+    """Bring factors to the type of a scan's numbers."""
+    wide = any(str(one.aval.dtype) in ("float64", "complex128") for one in site.equation.outvars)
+    return jnp.asarray(column, jnp.float64 if wide else jnp.float32)

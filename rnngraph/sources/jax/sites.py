@@ -1,0 +1,85 @@
+"""A scan that is measured, and everything that was found in a function.
+
+In: equations, as `find` sees them. Out: `Site`s and a `Plan`, which every program goes by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rnngraph.sources.jax.body import Carries, Weight
+from rnngraph.sources.jax.walk import Path
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Site:
+    """A scan that is a recurrence over time. Places are among what is carried, or among the arguments of a step."""
+
+    number: int
+    equation: Any
+    name: str
+    carries: Carries
+    kinds: tuple[str, ...]
+    flipped: bool  # it reads its input turned round: its first step reads the last position
+    inputs: tuple[int, ...]  # places among what it reads step by step, where the network itself is fed that
+    below: frozenset[int]  # scans that it reads, or begins from
+    leaves: dict[int, int]  # argument of a step -> the weight that it is
+    recurrent: tuple[Weight, ...]
+
+    @property
+    def length(self) -> int:
+        """The number of steps."""
+        return int(self.equation.params["length"])
+
+    @property
+    def backward(self) -> bool:
+        """Whether the scan itself begins with the last of its steps."""
+        return bool(self.equation.params["reverse"])
+
+    @property
+    def reverse(self) -> bool:
+        """Whether the last position of the input is processed first."""
+        return self.backward != self.flipped
+
+    @property
+    def first(self) -> int:
+        """The place of the first carried value among the arguments of a step."""
+        return int(self.equation.params["num_consts"])
+
+    @property
+    def count(self) -> int:
+        """How many values are carried."""
+        return int(self.equation.params["num_carry"])
+
+    @property
+    def states(self) -> tuple[int, ...]:
+        """Places of the states among what is carried."""
+        return self.carries.states
+
+    def divide(self, operands: Sequence[Any]) -> tuple[list[Any], list[Any], list[Any]]:
+        """Divide operands, or arguments of a step, into constants, what is carried, and what is read step by step."""
+        last = self.first + self.count
+        return list(operands[: self.first]), list(operands[self.first : last]), list(operands[last:])
+
+
+@dataclass(slots=True)
+class Plan:
+    """What was found in a jaxpr, by the paths of equations."""
+
+    sites: dict[Path, Site] = field(default_factory=dict)
+    entered: set[Path] = field(default_factory=set)  # equations with sites inside
+    layers: set[Path] = field(default_factory=set)  # of these, scans whose steps are layers
+    reasons: dict[str, None] = field(default_factory=dict)  # why a loop is not measured
+    notes: dict[str, None] = field(default_factory=dict)
+    unclear: dict[int, str] = field(default_factory=dict)  # site -> why its losses cannot be told apart
+
+    def __iter__(self) -> Iterator[Site]:
+        """Give the sites in order."""
+        return iter(self.sites.values())
+
+    @property
+    def numbered(self) -> list[Site]:
+        """The sites by number."""
+        return list(self.sites.values())

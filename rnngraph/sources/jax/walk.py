@@ -1,0 +1,93 @@
+"""Walk through a jaxpr, equation by equation, and into the calls in it.
+
+In: a jaxpr, values of any kind and a visitor, who says what becomes of an equation. Out: what the visitor made of the
+jaxpr's results. The numbers of the equations on the way in are an equation's path; names of variables are not unique,
+because two calls of one function share its jaxpr.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
+
+Path: TypeAlias = tuple[int, ...]
+Visit: TypeAlias = Callable[[Any, list[Any], Path], Sequence[Any]]
+CALLS = {"jit": "jaxpr", "pjit": "jaxpr", "closed_call": "call_jaxpr", "core_call": "call_jaxpr"}
+CHECKPOINTS = ("checkpoint", "remat", "remat2")
+
+
+def walk(
+    inside: tuple[Any, Sequence[Any]],
+    arguments: Sequence[Any],
+    visit: Visit,
+    *,
+    literal: Callable[[Any], Any] = lambda atom: atom.val,
+    path: Path = (),
+    known: Mapping[Any, Any] | None = None,
+) -> list[Any]:
+    """Walk through a jaxpr with its constants.
+
+    Args:
+        inside: a jaxpr and the values of its constants.
+        arguments: the values of its arguments.
+        visit: takes an equation, the values of its operands and its path, and gives those of its results.
+        literal: gives the value of a number that stands in the jaxpr.
+        path: the path of the equation that holds the jaxpr.
+        known: receives every variable with its value, where it is given.
+    """
+    jaxpr, constants = inside
+    values: Any = {} if known is None else known
+    values.update(zip(jaxpr.constvars, constants, strict=True))
+    values.update(zip(jaxpr.invars, arguments, strict=True))
+
+    def read(atom: Any) -> Any:
+        return literal(atom) if isinstance(atom, Literal) else values[atom]
+
+    for place, equation in enumerate(jaxpr.eqns):
+        found = visit(equation, [read(one) for one in equation.invars], (*path, place))
+        values.update(zip(equation.outvars, found, strict=True))
+    return [read(one) for one in jaxpr.outvars]
+
+
+def called(equation: Any) -> tuple[Any, Sequence[Any]] | None:
+    """Give the jaxpr that an equation calls, with its constants; None of an equation that is no plain call."""
+    name = equation.primitive.name
+    if name in CALLS:
+        closed = equation.params[CALLS[name]]
+        return (closed.jaxpr, closed.consts) if isinstance(closed, ClosedJaxpr) else (closed, ())
+    if name in CHECKPOINTS:
+        return equation.params["jaxpr"], ()
+    return None
+
+
+def body(equation: Any) -> tuple[Any, Sequence[Any]]:
+    """Give the jaxpr of a scan's step, with its constants."""
+    closed = equation.params["jaxpr"]
+    return closed.jaxpr, closed.consts
+
+
+def compute(equation: Any, operands: list[Any]) -> Sequence[Any]:
+    """Compute an equation as it stands."""
+    primitive = equation.primitive
+    with equation.ctx.manager:
+        found = primitive.bind(*operands, **primitive.get_bind_params(equation.params))
+    return found if primitive.multiple_results else [found]
+
+
+def inner(equation: Any) -> Iterator[Any]:
+    """Yield every equation inside an equation, at any depth."""
+    for jaxpr in _inside(equation):
+        for one in jaxpr.eqns:
+            yield one
+            yield from inner(one)
+
+
+def _inside(equation: Any) -> Iterator[Jaxpr]:
+    for value in equation.params.values():
+        for one in value if isinstance(value, tuple | list) else (value,):
+            if isinstance(one, ClosedJaxpr):
+                yield one.jaxpr
+            elif isinstance(one, Jaxpr):
+                yield one

@@ -1,0 +1,258 @@
+"""Scans of many forms against the same steps in a Python loop, in x64: norms, losses one by one, and inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rnngraph import jax as watched
+from rnngraph.sources.jax.function import Options
+from rnngraph.sources.jax.recording import Wanted
+from rnngraph.sources.jax.watch import measure, recorded
+from rnngraph.trace.magnitudes import Status
+from tests.sources.jax.truth import BATCH, STEPS, UNITS, batch, cell, check, jax, jnp, truth_of, weights, zeros
+
+Loss = Callable[[Any, Any], Any]
+Loop = Callable[[Any, Any, Mapping[str, Any]], list[Any]]
+scan = jax.lax.scan
+
+
+@pytest.fixture(autouse=True)
+def _x64() -> Iterator[None]:
+    with jax.enable_x64(True):
+        yield
+
+
+def loop(p: Any, x: Any, added: Mapping[str, Any], *, name: str = "step.h", reverse: bool = False) -> list[Any]:
+    """Run the layer; give the loss of every step, of its state."""
+    h, found = zeros(), {}
+    for t in reversed(range(len(x))) if reverse else range(len(x)):
+        h = cell(p, h, x[t]) + added[name][t]
+        found[t] = jnp.sum((h @ p["V"]) ** 2)
+    return [found[t] for t in range(len(x))]
+
+
+def plain(p: Any, x: Any) -> Any:
+    def step(h: Any, x: Any) -> Any:
+        h = cell(p, h, x)
+        return h, h
+
+    return jnp.sum((scan(step, zeros(), x)[1] @ p["V"]) ** 2)
+
+
+def head_inside(p: Any, x: Any) -> Any:
+    def step(h: Any, x: Any) -> Any:
+        h = cell(p, h, x)
+        return h, jnp.sum((h @ p["V"]) ** 2)
+
+    return jnp.sum(scan(step, zeros(), x)[1])
+
+
+def jitted_inside(p: Any, x: Any) -> Any:
+    @jax.jit  # type: ignore[untyped-decorator]
+    def both(p: Any, h: Any, x: Any) -> Any:
+        h = jax.jit(cell)(p, h, x)
+        return h, jnp.sum((h @ p["V"]) ** 2)
+
+    def step(h: Any, x: Any) -> Any:
+        return both(p, h, x)
+
+    return jax.jit(lambda x: jnp.sum(scan(step, zeros(), x)[1]))(x)
+
+
+def checkpointed(p: Any, x: Any) -> Any:
+    @jax.checkpoint  # type: ignore[untyped-decorator]
+    def step(h: Any, x: Any) -> Any:
+        h = cell(p, h, x)
+        return h, jnp.sum((h @ p["V"]) ** 2)
+
+    return jax.checkpoint(lambda x: jnp.sum(scan(step, zeros(), x)[1]))(x)
+
+
+def summed_in_the_carry(p: Any, x: Any) -> Any:
+    def step(carry: Any, x: Any) -> Any:
+        h, total = carry
+        h = cell(p, h, x)
+        return (h, total + jnp.sum((h @ p["V"]) ** 2)), None
+
+    return scan(step, (zeros(), 0.0), x)[0][1]
+
+
+def written_into_a_buffer(p: Any, x: Any) -> Any:
+    def step(t: Any, carry: Any) -> Any:
+        h, found = carry
+        h = cell(p, h, x[t])
+        return h, found.at[t].set(h)
+
+    _, found = jax.lax.fori_loop(0, len(x), step, (zeros(), jnp.zeros((STEPS, BATCH, UNITS))))
+    return jnp.sum((found @ p["V"]) ** 2)
+
+
+def weights_in_the_carry(p: Any, x: Any) -> Any:
+    def step(carry: Any, x: Any) -> Any:
+        h, own, count = carry
+        h = jnp.where(count < STEPS, cell(own, h, x), 0.0)
+        return (h, own, count + 1.0), h
+
+    return jnp.sum((scan(step, (zeros(), p, 0.0), x)[1] @ p["V"]) ** 2)
+
+
+def under_vmap(p: Any, x: Any) -> Any:
+    def of_one(x: Any) -> Any:
+        def step(h: Any, x: Any) -> Any:
+            h = cell(p, h, x)
+            return h, h
+
+        return scan(step, jnp.zeros(UNITS), x)[1]
+
+    return jnp.sum((jax.vmap(of_one, in_axes=1, out_axes=2)(x).swapaxes(1, 2) @ p["V"]) ** 2)
+
+
+def unrolled(p: Any, x: Any) -> Any:
+    def step(h: Any, x: Any) -> Any:
+        h = cell(p, h, x)
+        return h, h
+
+    return jnp.sum((scan(step, zeros(), x, unroll=4)[1] @ p["V"]) ** 2)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [plain, head_inside, jitted_inside, checkpointed, summed_in_the_carry, weights_in_the_carry, under_vmap, unrolled],
+)
+def test_one_layer(loss: Loss) -> None:
+    p, x = weights(), batch()
+    trace = watched.watch(loss, p, x, weights=False)
+    assert [one.name for one in trace.states] == ["step.h"]
+    assert trace.notes == ()
+    check(trace, truth_of(loop, p, x, {"step.h": STEPS}))
+    np.testing.assert_allclose(trace.loss, float(sum(loop(p, x, {"step.h": np.zeros(STEPS)}))), rtol=1e-13)
+
+
+def test_all_losses_together_are_held_to_the_whole() -> None:
+    p, x = weights(), batch()
+    recording = recorded(plain, (p, x), Options(), Wanted(weights=False))
+    assert measure(recording, lags=True, source="").notes == ()
+    assert 0 < recording.difference < 1e-13
+    for site in recording.sites:  # what is measured of the whole loss is falsified
+        recording.found[site.number]["total"] = [1.001 * one for one in recording.found[site.number]["total"]]
+    (note,) = measure(recording, lags=True, source="").notes
+    assert note.startswith("uncertain: the losses of all steps together differ from the whole by 1.0e-03")
+
+
+def test_a_buffer_is_entered_at_the_step_that_wrote_it() -> None:
+    p, x = weights(), batch()
+    trace = watched.watch(written_into_a_buffer, p, x)
+    check(trace, truth_of(loop, p, x, {"step.h": STEPS}), fed=False)
+    parts = {one.name: one.steps for one in trace.parameters}
+    assert (parts["U"].status == Status.OK).all()
+    assert (parts["V"].status == Status.UNOBSERVED).all()  # it is read by no step
+
+
+def backward(p: Any, x: Any) -> Any:
+    def step(h: Any, x: Any) -> Any:
+        h = cell(p, h, x)
+        return h, h
+
+    return jnp.sum((scan(step, zeros(), x, reverse=True)[1] @ p["V"]) ** 2)
+
+
+def turned_round(p: Any, x: Any) -> Any:
+    def step(h: Any, x: Any) -> Any:
+        h = cell(p, h, x)
+        return h, h
+
+    return jnp.sum((scan(step, zeros(), jnp.flip(x, 0))[1][::-1] @ p["V"]) ** 2)
+
+
+def turned_round_twice(p: Any, x: Any) -> Any:
+    def step(h: Any, x: Any) -> Any:
+        h = cell(p, h, x)
+        return h, h
+
+    return jnp.sum((scan(step, zeros(), x[::-1] * 1.0, reverse=True)[1] @ p["V"]) ** 2)
+
+
+@pytest.mark.parametrize(("loss", "reverse"), [(backward, True), (turned_round, True), (turned_round_twice, False)])
+def test_a_timestep_is_a_position_of_the_input(loss: Loss, reverse: bool) -> None:
+    p, x = weights(), batch()
+    trace = watched.watch(loss, p, x, weights=False)
+    assert trace.recurrences[0].direction == ("reverse" if reverse else "forward")
+    check(trace, truth_of(lambda *some: loop(*some, reverse=reverse), p, x, {"step.h": STEPS}))
+
+
+def test_parts_and_the_first_state() -> None:
+    p, x = weights(), batch()
+    trace = watched.watch(lambda p, x: turned_round(p, x), p, x, lags=False)
+    state = trace.states[0]
+    rows = truth_of(lambda *some: loop(*some, reverse=True), p, x, {"step.h": STEPS}).states["step.h"]
+    own = np.array([np.linalg.norm(rows[t, t]) for t in range(STEPS)])  # (S, T): the loss of the step itself
+    others = rows.sum(axis=0) - np.stack([rows[t, t] for t in range(STEPS)])
+    np.testing.assert_allclose(state.immediate.value, own, rtol=1e-12)
+    np.testing.assert_allclose(state.carried.value, np.linalg.norm(others.reshape(STEPS, -1), axis=1), rtol=1e-12)
+    first = jax.grad(lambda h: jnp.sum((scan(lambda h, x: (cell(p, h, x),) * 2, h, x[::-1])[1] @ p["V"]) ** 2))(zeros())
+    np.testing.assert_allclose(float(state.initial.value), np.linalg.norm(first), rtol=1e-12)
+
+
+def last_only(p: Any, x: Any) -> Any:
+    return jnp.sum((scan(lambda h, x: (cell(p, h, x), None), zeros(), x)[0] @ p["V"]) ** 2)
+
+
+def test_a_loss_at_the_last_state_alone() -> None:
+    p, x = weights(), batch()
+    trace = watched.watch(last_only, p, x, weights=False)
+    name = trace.states[0].name
+    truth = truth_of(lambda p, x, added: loop(p, x, added, name=name)[-1:], p, x, {name: STEPS})
+    lag = trace.lags[0]
+    assert lag.losses.tolist() == [STEPS - 1]
+    np.testing.assert_allclose(np.exp(lag.log[:, 0, 1:]), np.linalg.norm(truth.states[name][0], axis=2).T, rtol=1e-12)
+    assert (trace.states[0].immediate.status[:-1] == Status.ZERO).all()
+    graph = trace.graph
+    assert graph.timestep[graph.inputs[graph.offsets[-2] :]].tolist() == [STEPS - 1]  # what the loss reads
+
+
+def test_a_state_that_is_only_kept_for_the_step_after() -> None:
+    def delayed(p: Any, x: Any) -> Any:
+        def step(carry: Any, x: Any) -> Any:
+            h, old = carry
+            return (cell(p, old, x), h), h
+
+        return jnp.sum((scan(step, (zeros(), zeros()), x)[1] @ p["V"]) ** 2)
+
+    p, x = weights(), batch()
+    trace = watched.watch(delayed, p, x, weights=False)
+    assert [one.name for one in trace.states] == ["step.h", "step.h2"]
+
+    def same(p: Any, x: Any, added: Mapping[str, Any]) -> list[Any]:
+        h, old, found = zeros(), zeros(), []
+        for t in range(STEPS):
+            found.append(jnp.sum((h @ p["V"]) ** 2))
+            h, old = cell(p, old, x[t]) + added["step.h"][t], h + added["step.h2"][t]
+        return found
+
+    check(trace, truth_of(same, p, x, {"step.h": STEPS, "step.h2": STEPS}))
+
+
+def test_losses_that_the_user_gives() -> None:
+    def hidden(p: Any, x: Any) -> Any:
+        def step(carry: Any, x: Any) -> Any:
+            h, total, mean = carry
+            h = cell(p, h, x)
+            own = jnp.sum((h @ p["V"]) ** 2, axis=1)
+            return (h, total + own, 0.9 * mean + 0.1 * total), own
+
+        (_, total, _), losses = scan(step, (zeros(), jnp.zeros(BATCH), jnp.zeros(BATCH)), x)
+        return jnp.sum(total), {"losses": losses}
+
+    p, x = weights(), batch()
+    trace = watched.watch(hidden, p, x, has_aux=True, per_step=lambda aux: aux["losses"], weights=False)
+    rows = truth_of(loop, p, x, {"step.h": STEPS})
+    losses = [float(one) for one in loop(p, x, {"step.h": np.zeros(STEPS)})]
+    np.testing.assert_allclose(trace.loss_steps, losses, rtol=1e-12)
+    from tests.sources.jax.truth import check_rows
+
+    lag = next(one for one in trace.lags if one.state.endswith(".h"))
+    assert check_rows(trace, lag.state, rows.states["step.h"], rtol=1e-12) == STEPS
