@@ -1,0 +1,68 @@
+"""Draw the annotated pictures of the page on reading: a picture of the gallery with a number on each kind of mark.
+
+In: pictures in `examples/gallery`. Out: the same in `docs/pictures`, with numbered circles where a text stands.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+RADIUS = 9
+# By picture: the text that a number stands at, and how far from it, in pixels.
+NUMBERS: dict[str, tuple[tuple[str, float, float], ...]] = {
+    "dies": (
+        (r"The gradient", -10, -7),
+        (r"Why:", -10, -5),
+        (r"Seen from", -10, -4),
+        (r"L", 26, -4),
+        (r"100 %", 36, -4),
+        (r"×0\.55", 0, 14),
+        (r"◂.*credit", 200, -4),
+        (r"50 steps", 0, 18),
+        (r"lag 59", -38, -10),
+        (r"this loss alone", -10, -4),
+        (r"all 60 losses", -10, -4),
+        (r"gain left:", -10, -4),
+    ),
+    "three-layers": ((r"layer 2", -10, -4), (r"◂.*credit", 178, -4), (r"100 %", 34, 30)),
+    "encoder-decoder": ((r"encoder h", -10, -16), (r"handover", 0, -16), (r"decoder h", -10, -16)),
+    "both-ways": ((r"◂.*credit", -140, -4), (r"100 %", 36, -4), (r"reverse.*▸", 140, -4)),
+}
+_TEXT = re.compile(r'<text x="(?P<x>[\d.]+)" y="(?P<y>[\d.]+)"[^>]*>(?P<text>[^<]*)')
+
+
+def annotated(svg: str, marks: tuple[tuple[str, float, float], ...]) -> str:
+    """Put a number at the first text that each pattern begins.
+
+    Raises:
+        ValueError: the picture has no such text.
+    """
+    texts = list(_TEXT.finditer(svg))
+    circles = []
+    for number, (pattern, right, down) in enumerate(marks, start=1):
+        found = next((one for one in texts if re.match(pattern, one["text"])), None)
+        if found is None:
+            raise ValueError(f"no text begins with {pattern!r}")
+        x, y = max(float(found["x"]) + right, RADIUS + 1), float(found["y"]) + down
+        circles.append(
+            f'<circle cx="{x:g}" cy="{y:g}" r="{RADIUS}" fill="#b42318" stroke="#ffffff"/>'
+            f'<text x="{x:g}" y="{y + 4:g}" font-size="11" font-weight="700" text-anchor="middle" fill="#ffffff">'
+            f"{number}</text>"
+        )
+    return svg.replace("</svg>", f'<g font-family="sans-serif">{"".join(circles)}</g></svg>')
+
+
+def main() -> None:
+    """Annotate every picture that has numbers."""
+    folder = ROOT / "docs" / "pictures"
+    folder.mkdir(exist_ok=True)
+    for name, marks in NUMBERS.items():
+        svg = (ROOT / "examples" / "gallery" / f"{name}.svg").read_text(encoding="utf-8")
+        (folder / f"{name}.svg").write_text(annotated(svg, marks), encoding="utf-8")
+        print("wrote", folder / f"{name}.svg")
+
+
+if __name__ == "__main__":
+    main()
