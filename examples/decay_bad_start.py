@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 import rnngraph as rg
-from rnngraph.render.report.decay.picture import decay_picture
+from rnngraph.render.report.decay.decay_picture import decay_picture
 
 torch.set_num_threads(1)  # as fast as any number for matrices of this size
 HEADS, WIDTH, SYMBOLS, STEPS, LEARNING = 8, 4, 4, 24, 100

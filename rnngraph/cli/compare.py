@@ -65,7 +65,7 @@ def compare(
         found = rnngraph.compare(a, b, horizon=horizon)
     worse = None if fail_on is None else _worse(found, tolerance)
     if picture is not None and target is not None:
-        from rnngraph.render.report.compare.picture import comparison_picture
+        from rnngraph.render.report.compare.comparison_picture import comparison_picture
 
         write_output(comparison_picture(found, picture), target)
     else:
@@ -84,10 +84,10 @@ def _print(found: Any, worse: tuple[str, ...] | None, *, json: bool) -> None:
     from rnngraph.cli.console import report_console, write_report
 
     if json:
-        from rnngraph.render.report.compare.document import comparison_json
+        from rnngraph.render.report.compare.comparison_json import comparison_json
 
         write_report(comparison_json(found, worse=worse))
         return
-    from rnngraph.render.report.compare.terminal import ComparisonReport
+    from rnngraph.render.report.compare.comparison_terminal import ComparisonReport
 
     report_console().print(ComparisonReport(found, worse))

@@ -36,7 +36,7 @@ def context(
     target = chart.target(what="the context", json=json)
     found = _measured(source, most)
     if target is not None:
-        from rnngraph.graph.charts.context import context_sheet
+        from rnngraph.graph.charts.context_curve import context_sheet
         from rnngraph.render.report.context import context_sentence
 
         chart.write(partial(context_sheet, found, title=context_sentence(found)), target)

@@ -86,7 +86,7 @@ def decay(
     options = {"config": config, "fresh": fresh, "context": sequence}
     report = _report(source, options, settings=set_ or [], live=live, loss=loss or "sum")
     if picture is not None and target is not None:
-        from rnngraph.render.report.decay.picture import decay_picture
+        from rnngraph.render.report.decay.decay_picture import decay_picture
 
         write_output(decay_picture(report, picture), target)
     else:

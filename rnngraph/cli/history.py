@@ -49,14 +49,14 @@ def history(
     with working("reading the traces"):
         found = rnngraph.history(folder, horizon=horizon)
     if picture is not None and target is not None:
-        from rnngraph.render.report.history.picture import history_picture
+        from rnngraph.render.report.history.history_picture import history_picture
 
         write_output(history_picture(found, picture), target)
     elif json:
-        from rnngraph.render.report.history.document import history_json
+        from rnngraph.render.report.history.history_json import history_json
 
         write_report(history_json(found))
     else:
-        from rnngraph.render.report.history.terminal import HistoryReport
+        from rnngraph.render.report.history.history_terminal import HistoryReport
 
         report_console().print(HistoryReport(found))

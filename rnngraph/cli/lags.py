@@ -47,11 +47,11 @@ def lags(
         raise InputError("--from is total, but lags are those of single losses; rnngraph norms shows the sum over all.")
     trace = open_trace(source, measures)
     if target is not None:
-        from rnngraph.graph.charts.lags import lag_sheet
+        from rnngraph.graph.charts.lags_chart import lag_sheet
 
         chart.write(partial(lag_sheet, trace, states=state, seen_from=chosen), target)
     elif json:
-        from rnngraph.render.report.lags.document import lags_json
+        from rnngraph.render.report.lags.lags_json import lags_json
 
         write_report(lags_json(trace, states=state))
     else:

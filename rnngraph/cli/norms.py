@@ -59,7 +59,7 @@ def norms(
         raise InputError(f"{tabled[0]} shows the sum over all losses, but --from is {chosen}: leave one of them out.")
     trace = open_trace(source, Measures(wanted.options(source.source)))
     if json:
-        from rnngraph.render.report.norms.document import norms_json
+        from rnngraph.render.report.norms.norms_json import norms_json
 
         write_report(norms_json(trace, seen(trace, chosen)))
     elif tabled or (one := seen(trace, chosen)) is None:

@@ -63,7 +63,7 @@ class Drawing(Shown):
         from rnngraph.graph.build.graph import check_build
         from rnngraph.graph.one_loss.choose import check_seen_from
         from rnngraph.graph.one_loss.room import check_width
-        from rnngraph.graph.one_loss.rows import axis_length
+        from rnngraph.graph.one_loss.walk_rows import axis_length
         from rnngraph.graph.steps import parse_steps
         from rnngraph.graph.style.scales import check_color
 
@@ -99,7 +99,7 @@ class Drawing(Shown):
     def graph(self) -> Graph:
         """Rows, columns, vertices and edges, without positions."""
         from rnngraph.graph.build.graph import build
-        from rnngraph.graph.one_loss.look import look
+        from rnngraph.graph.one_loss.appearance import look
 
         options = self.options
         if self.alone:

@@ -14,7 +14,7 @@ from rnngraph.graph.summary import Summary
 from rnngraph.trace.magnitudes import Integers
 
 if TYPE_CHECKING:
-    from rnngraph.graph.one_loss.model import Seen
+    from rnngraph.graph.one_loss.view import Seen
 
 ColumnKind = Literal["initial", "step", "fold", "loop"]
 RowKind = Literal["input", "op", "track", "loss"]

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from rnngraph.checks import whole_number
 from rnngraph.history.course import Course, Series, steps_of
 from rnngraph.history.folder import read_folder
+from rnngraph.history.history_text import history_sentences
 from rnngraph.history.measurement import Measurement
-from rnngraph.history.sentences import history_sentences
 from rnngraph.history.trend import trend_of
 
 

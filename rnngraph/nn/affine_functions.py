@@ -11,7 +11,7 @@ from rnngraph.autodiff.tape import Tape
 from rnngraph.errors import InputError
 from rnngraph.nn.affine import LINEAR
 from rnngraph.nn.call import floats, record_input, record_weight, walk_back
-from rnngraph.nn.watch import watched
+from rnngraph.nn.watching import watched
 
 
 @watched

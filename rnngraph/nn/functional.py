@@ -43,7 +43,7 @@ from rnngraph.nn.cells.tanh_relu import Tanh
 from rnngraph.nn.checks import check_tokens
 from rnngraph.nn.layers import EMBEDDING
 from rnngraph.nn.unroll import Unrolled
-from rnngraph.nn.watch import watch, watched
+from rnngraph.nn.watching import watch, watched
 
 __all__ = [
     "affine_backward", "affine_forward", "lstm_backward", "lstm_forward", "lstm_step_backward", "lstm_step_forward",

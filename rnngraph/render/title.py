@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from rnngraph.graph.draw import Drawing
-from rnngraph.graph.one_loss.sentences import verdict_of
+from rnngraph.graph.one_loss.headings import verdict_of
 from rnngraph.trace.model import Trace
 
 __all__ = ["picture_title", "titled", "verdict_of"]

@@ -13,7 +13,7 @@ import pytest
 import rnngraph as rg
 from rnngraph.errors import InputError
 from rnngraph.graph.charts.frame import ticks
-from rnngraph.graph.charts.lags import lag_sheet
+from rnngraph.graph.charts.lags_chart import lag_sheet
 from rnngraph.graph.layout.metrics import width_of
 from rnngraph.graph.sheet import Shape, Sheet
 from rnngraph.graph.style.left import tone

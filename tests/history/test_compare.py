@@ -13,7 +13,7 @@ import pytest
 import rnngraph as rg
 from rnngraph import nn
 from rnngraph.errors import FileError, InputError
-from rnngraph.history.compare.norms import APART, LASTING, NormsApart, first_apart, lasting
+from rnngraph.history.compare.norms_apart import APART, LASTING, NormsApart, first_apart, lasting
 from rnngraph.history.compare.worse import worse
 from rnngraph.trace.model import Trace
 from tests.diagnosis.verdict_networks import linear

@@ -19,14 +19,14 @@ import pytest
 import rnngraph
 from rnngraph import Trace
 from rnngraph.errors import MissingToolError
-from rnngraph.graph.charts.lags import lag_sheet
+from rnngraph.graph.charts.lags_chart import lag_sheet
 from rnngraph.render.format import RENDERERS, render_bytes
 from rnngraph.render.picture import graphviz
 from rnngraph.render.picture.charts import chart_bytes
 from rnngraph.render.report.chart.document import FORMATS as CHART_FORMATS
-from rnngraph.render.report.compare.picture import comparison_picture
-from rnngraph.render.report.decay.picture import decay_picture
-from rnngraph.render.report.history.picture import history_picture
+from rnngraph.render.report.compare.comparison_picture import comparison_picture
+from rnngraph.render.report.decay.decay_picture import decay_picture
+from rnngraph.render.report.history.history_picture import history_picture
 from tests.hostile import AWKWARD, HOSTILE, MARKUP
 from tests.reliability.hostile_traces import hostile_decay, hostile_history, hostile_trace
 from tests.render.browser import Opened, chromium

@@ -23,9 +23,9 @@ from rnngraph.render.report.chart.panel import Curve, Panel, level_text, panel_s
 from rnngraph.render.report.chart.shapes import Box, Chart, Label, Line
 from rnngraph.render.report.chart.sheet import wrapped
 from rnngraph.render.report.chart.svg import chart_svg
-from rnngraph.render.report.compare.picture import comparison_chart, comparison_picture
-from rnngraph.render.report.history.picture import history_chart, history_picture
-from rnngraph.render.report.history.terminal import sparkline
+from rnngraph.render.report.compare.comparison_picture import comparison_chart, comparison_picture
+from rnngraph.render.report.history.history_picture import history_chart, history_picture
+from rnngraph.render.report.history.history_terminal import sparkline
 from tests.history.trainings import network, save
 
 NAN, ZERO = math.nan, -math.inf

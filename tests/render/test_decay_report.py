@@ -19,8 +19,8 @@ from rnngraph.render.report.chart.shapes import Box, Chart, Label, Line
 from rnngraph.render.report.chart.svg import chart_svg
 from rnngraph.render.report.decay.credit_lines import summary_of
 from rnngraph.render.report.decay.decay_json import decay_json
+from rnngraph.render.report.decay.decay_picture import chart, decay_picture
 from rnngraph.render.report.decay.histogram import Axis, axis_of, counts, decade_text, steps_text
-from rnngraph.render.report.decay.picture import chart, decay_picture
 from rnngraph.render.report.decay.table_of_layers import DecayTable
 from rnngraph.trace.decay import DecayFinding, DecayReport, LayerDecay, LiveDecay, Unread
 from rnngraph.trace.model import LagTrace

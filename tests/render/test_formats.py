@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rnngraph.errors import InputError, MissingToolError
 from rnngraph.graph.draw import draw
 from rnngraph.graph.layout.geometry import one_line
-from rnngraph.graph.one_loss import look
+from rnngraph.graph.one_loss import appearance as look
 from rnngraph.render.format import RENDERERS, render_bytes, renderer_of
 from rnngraph.render.notebook import bundle
 from rnngraph.render.picture import dot, graphviz, mermaid

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from rnngraph.diagnosis.chosen_loss import seen
-from rnngraph.render.report.norms.document import norms_json
+from rnngraph.render.report.norms.norms_json import norms_json
 from tests.render.exact_networks import exact
 from tests.render.norms_trace import magnitudes_of_every_status, norms_trace, state_trace
 

@@ -17,7 +17,7 @@ import rnngraph as rg
 from rnngraph.diagnosis.chosen_loss import seen
 from rnngraph.render.report.norms.view import NormsView
 from rnngraph.render.report.seen.levels import ASCII_LEVELS, LEVELS, spans_of
-from rnngraph.render.report.seen.rows import share_text
+from rnngraph.render.report.seen.sparklines import share_text
 from rnngraph.trace.model import Trace
 from tests.render.exact_networks import exact
 

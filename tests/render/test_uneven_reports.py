@@ -11,7 +11,7 @@ import pytest
 
 from rnngraph.graph.draw import draw
 from rnngraph.render.page.html import html
-from rnngraph.render.report.norms.document import norms_json
+from rnngraph.render.report.norms.norms_json import norms_json
 from tests.render.browser import Opened, chromium
 from tests.render.page.test_page_file import page_of
 from tests.render.test_norms_terminal import report

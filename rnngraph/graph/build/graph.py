@@ -14,7 +14,7 @@ from rnngraph.errors import InputError
 from rnngraph.graph.build.arrows import VerticesAt, connect
 from rnngraph.graph.build.bands import find_bands, overall
 from rnngraph.graph.build.fold import loop_columns, unrolled_columns
-from rnngraph.graph.build.losses import loss_steps
+from rnngraph.graph.build.loss_circles import loss_steps
 from rnngraph.graph.build.parts import step_parts
 from rnngraph.graph.build.recorded import Recorded
 from rnngraph.graph.build.rows import RowSource, StepKey, find_rows, step_key

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rnngraph.graph.build.losses import loss_steps
+from rnngraph.graph.build.loss_circles import loss_steps
 from rnngraph.graph.build.recorded import Recorded
 from rnngraph.graph.build.tracks import Track
 from rnngraph.graph.model import Row

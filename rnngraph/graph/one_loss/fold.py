@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from rnngraph.graph.one_loss.model import Mark, SeenRow, Segment
+from rnngraph.graph.one_loss.view import Mark, SeenRow, Segment
 
 Runs = tuple[tuple[int, int], ...]
 

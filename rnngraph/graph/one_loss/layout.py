@@ -15,8 +15,8 @@ from rnngraph.graph.layout.geometry import one_line
 from rnngraph.graph.layout.grid import Span
 from rnngraph.graph.layout.metrics import balanced, fit, width_of
 from rnngraph.graph.model import Column, Graph
-from rnngraph.graph.one_loss.model import Mark, Seen
 from rnngraph.graph.one_loss.room import Sizes, is_wide, right_margin, sizes_of
+from rnngraph.graph.one_loss.view import Mark, Seen
 
 FLAG = 22.0  # height
 FLAG_TEXT = 12.5

@@ -9,8 +9,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rnngraph.graph.one_loss.model import Mark, SeenRow, Way
 from rnngraph.graph.one_loss.texts import share_text, share_words
+from rnngraph.graph.one_loss.view import Mark, SeenRow, Way
 from rnngraph.graph.style.left import EXPLODED, MARK
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from rnngraph.errors import InputError
 from rnngraph.graph.one_loss.fold import Room
-from rnngraph.graph.one_loss.model import SeenRow
+from rnngraph.graph.one_loss.view import SeenRow
 
 WIDE, NARROW = 900, 390
 WIDE_FROM = 640  # narrower pictures are set as for a phone

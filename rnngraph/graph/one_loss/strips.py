@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from rnngraph.diagnosis.one_loss import INITIAL, OneLoss
-from rnngraph.graph.one_loss.model import SeenRow, Segment, Strip
+from rnngraph.graph.one_loss.view import SeenRow, Segment, Strip
 from rnngraph.trace.magnitudes import Floats, Magnitudes, Status
 from rnngraph.trace.model import REVERSE, StateTrace, Trace, parameter_of
 

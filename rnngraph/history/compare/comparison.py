@@ -13,10 +13,10 @@ import numpy as np
 
 from rnngraph.checks import whole_number
 from rnngraph.errors import InputError
+from rnngraph.history.compare.comparison_text import comparison_sentences
 from rnngraph.history.compare.contrast import Contrast, Curves, Gates
 from rnngraph.history.compare.match import Pair, left_out, pairs_of
-from rnngraph.history.compare.norms import norms_apart
-from rnngraph.history.compare.sentences import comparison_sentences
+from rnngraph.history.compare.norms_apart import norms_apart
 from rnngraph.history.compare.side import Side, side_of
 from rnngraph.history.measurement import Reading
 from rnngraph.trace.magnitudes import Floats

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnngraph.history.compare.norms import APART, NormsApart, first_apart, lasting
+from rnngraph.history.compare.norms_apart import APART, NormsApart, first_apart, lasting
 from rnngraph.history.compare.side import Side
 from rnngraph.history.measurement import Reading
 from rnngraph.trace.magnitudes import Floats

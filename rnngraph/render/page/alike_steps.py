@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rnngraph.graph.build.losses import loss_steps
+from rnngraph.graph.build.loss_circles import loss_steps
 from rnngraph.trace.graph import GraphTrace
 from rnngraph.trace.magnitudes import Integers
 from rnngraph.trace.model import Trace

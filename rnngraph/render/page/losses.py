@@ -13,10 +13,10 @@ import numpy as np
 
 from rnngraph.diagnosis.one_loss import INITIAL, Losses, OneLoss
 from rnngraph.graph.one_loss.choose import SeenFrom, choose
-from rnngraph.graph.one_loss.losses import bearing
-from rnngraph.graph.one_loss.model import SeenRow
-from rnngraph.graph.one_loss.rows import find_rows, find_segments
-from rnngraph.graph.one_loss.sentences import small_print
+from rnngraph.graph.one_loss.headings import small_print
+from rnngraph.graph.one_loss.other_losses import bearing
+from rnngraph.graph.one_loss.view import SeenRow
+from rnngraph.graph.one_loss.walk_rows import find_rows, find_segments
 from rnngraph.render.page.number_lists import number
 from rnngraph.trace.magnitudes import Floats, Integers
 from rnngraph.trace.model import REVERSE, RecurrenceTrace, StateTrace, Trace

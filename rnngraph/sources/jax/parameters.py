@@ -19,7 +19,7 @@ from rnngraph.trace.magnitudes import Magnitudes, Status
 from rnngraph.trace.model import ParameterTrace
 
 if TYPE_CHECKING:
-    from rnngraph.sources.jax.recording import JaxRecording
+    from rnngraph.sources.jax.scan_recording import JaxRecording
 
 
 def parameters_of(recording: JaxRecording, timesteps: int, eigenvalues: int) -> tuple[ParameterTrace, ...]:

@@ -14,8 +14,8 @@ import jax
 import jax.numpy as jnp
 
 from rnngraph.sources.jax import single, whole
+from rnngraph.sources.jax.axes import BatchAxis, Layout, layout_of
 from rnngraph.sources.jax.function import Function
-from rnngraph.sources.jax.layout import BatchAxis, Layout, layout_of
 from rnngraph.sources.jax.single import Axes
 from rnngraph.sources.jax.sites import Plan, Site
 from rnngraph.sources.jax.step import checkpointed, emitted_places, entered_places

@@ -20,7 +20,7 @@ from rnngraph.sources.jax.sites import Site
 from rnngraph.trace.magnitudes import Floats
 
 if TYPE_CHECKING:
-    from rnngraph.sources.jax.recording import JaxRecording
+    from rnngraph.sources.jax.scan_recording import JaxRecording
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,8 @@ from rnngraph.sources.torch.calls import Call, Kept
 from rnngraph.sources.torch.changes import change_weights
 from rnngraph.sources.torch.chunks import chunked, whole_gradients
 from rnngraph.sources.torch.edges import like, tensors_in
+from rnngraph.sources.torch.graph_recording import TorchRecording
 from rnngraph.sources.torch.question import ask, blocked, whole
-from rnngraph.sources.torch.recording import TorchRecording
 from rnngraph.sources.torch.recurrence import MARKED, Recurrence
 from rnngraph.trace.change import TRUNCATE, Change
 

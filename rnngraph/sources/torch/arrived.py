@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from rnngraph.sources.torch.norms import row_norms
+from rnngraph.sources.torch.row_norms import row_norms
 from rnngraph.trace.magnitudes import Floats, Integers
 
 _FAR = 1 << 40

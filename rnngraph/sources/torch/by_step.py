@@ -12,7 +12,7 @@ import torch
 
 from rnngraph.sources.torch.clocks import Port
 from rnngraph.sources.torch.layout import Layout
-from rnngraph.sources.torch.norms import sample_norms
+from rnngraph.sources.torch.row_norms import sample_norms
 from rnngraph.trace.magnitudes import Floats
 
 

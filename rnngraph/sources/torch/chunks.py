@@ -15,7 +15,7 @@ from rnngraph.sources.torch.inside import Inside
 from rnngraph.sources.torch.layer_walk import arrived_at
 
 if TYPE_CHECKING:
-    from rnngraph.sources.torch.recording import TorchRecording
+    from rnngraph.sources.torch.graph_recording import TorchRecording
     from rnngraph.trace.change import Change
 
 

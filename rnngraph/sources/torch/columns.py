@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from rnngraph.measure.recording import Reduced
-from rnngraph.sources.torch.norms import norm, row_norms_there, sample_norms
+from rnngraph.sources.torch.row_norms import norm, row_norms_there, sample_norms
 
 
 @dataclass(slots=True)

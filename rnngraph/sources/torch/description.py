@@ -12,7 +12,7 @@ from rnngraph.sources.torch.find import Found
 from rnngraph.sources.torch.recurrence import SEQUENCE, Recurrence
 
 if TYPE_CHECKING:
-    from rnngraph.sources.torch.recording import TorchRecording
+    from rnngraph.sources.torch.graph_recording import TorchRecording
     from rnngraph.sources.torch.watch import Watch
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from rnngraph.sources.torch.entrance import Entrance, given
-from rnngraph.sources.torch.fed import Fed
+from rnngraph.sources.torch.fed_inputs import Fed
 from rnngraph.sources.torch.recurrence import SEQUENCE, STEPS, Recurrence
 
 Steps: TypeAlias = Sequence[Sequence[Sequence[Entrance]]]  # by step, and of each tensor

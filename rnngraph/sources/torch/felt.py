@@ -19,7 +19,7 @@ from rnngraph.sources.torch.question import ask, whole
 from rnngraph.trace.magnitudes import Booleans, Floats
 
 if TYPE_CHECKING:
-    from rnngraph.sources.torch.recording import TorchRecording
+    from rnngraph.sources.torch.graph_recording import TorchRecording
 
 
 def feel(recording: TorchRecording) -> Felt:

@@ -21,7 +21,7 @@ from rnngraph.sources.torch.recurrence import SEQUENCE
 from rnngraph.trace.magnitudes import Integers
 
 if TYPE_CHECKING:
-    from rnngraph.sources.torch.recording import TorchRecording
+    from rnngraph.sources.torch.graph_recording import TorchRecording
 
 
 def step_back(

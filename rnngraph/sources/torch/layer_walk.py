@@ -22,7 +22,7 @@ from rnngraph.sources.torch.recurrence import Recurrence
 from rnngraph.trace.magnitudes import Floats, Magnitudes
 
 if TYPE_CHECKING:
-    from rnngraph.sources.torch.recording import TorchRecording
+    from rnngraph.sources.torch.graph_recording import TorchRecording
 
 
 def walk_layer(recording: TorchRecording, one: Recurrence, take: Take) -> None:

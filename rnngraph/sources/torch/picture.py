@@ -20,7 +20,7 @@ from rnngraph.trace.graph import GraphTrace
 from rnngraph.trace.magnitudes import Integers, Magnitudes
 
 if TYPE_CHECKING:
-    from rnngraph.sources.torch.recording import TorchRecording
+    from rnngraph.sources.torch.graph_recording import TorchRecording
 
 
 def parts_of(track: Track) -> tuple[PartTrace, ...]:

@@ -18,7 +18,7 @@ from rnngraph.sources.torch.by_step import only_step
 from rnngraph.sources.torch.calls import Call
 from rnngraph.sources.torch.clocks import Port
 from rnngraph.sources.torch.edges import Edge, shape_of, walk_down
-from rnngraph.sources.torch.fed import Fed, read_elsewhere
+from rnngraph.sources.torch.fed_inputs import Fed, read_elsewhere
 from rnngraph.sources.torch.inside_rows import Arriving, Leaving, rows_inside
 from rnngraph.sources.torch.layout import Layout, array
 from rnngraph.sources.torch.question import ask, blocked
@@ -26,7 +26,7 @@ from rnngraph.sources.torch.recurrence import SEQUENCE
 from rnngraph.trace.magnitudes import Floats, Integers
 
 if TYPE_CHECKING:
-    from rnngraph.sources.torch.recording import TorchRecording
+    from rnngraph.sources.torch.graph_recording import TorchRecording
     from rnngraph.sources.torch.tell import Teller
 
 _BYTES = 96_000_000  # of the gradients of a chunk of losses at all states

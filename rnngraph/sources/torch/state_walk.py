@@ -18,7 +18,7 @@ from rnngraph.sources.torch.operations import squashed
 from rnngraph.sources.torch.tracks import Track
 
 if TYPE_CHECKING:
-    from rnngraph.sources.torch.recording import TorchRecording
+    from rnngraph.sources.torch.graph_recording import TorchRecording
 
 
 def walk_states(

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 from rnngraph.measure.recording import FED, See
 from rnngraph.sources.torch.arrived import Arrived, logs_of, summed
 from rnngraph.sources.torch.calls import Call
-from rnngraph.sources.torch.fed import Fed
+from rnngraph.sources.torch.fed_inputs import Fed
 from rnngraph.sources.torch.layout import Layout
 from rnngraph.sources.torch.rows import ALL, Rows
 from rnngraph.trace.magnitudes import Floats, Integers
 
 if TYPE_CHECKING:
-    from rnngraph.sources.torch.recording import TorchRecording
+    from rnngraph.sources.torch.graph_recording import TorchRecording
 
 
 def pull(recording: TorchRecording, rows: Sequence[tuple[int, int]], samples: dict[int, Integers], see: See) -> None:

@@ -13,8 +13,8 @@ import torch
 from rnngraph.errors import InputError
 from rnngraph.sources.torch.arrived import summed
 from rnngraph.sources.torch.entering import entering_steps
+from rnngraph.sources.torch.graph_recording import TorchRecording
 from rnngraph.sources.torch.question import ask, whole
-from rnngraph.sources.torch.recording import TorchRecording
 from rnngraph.sources.torch.rows import Rows
 
 

@@ -21,9 +21,9 @@ from rnngraph.sources.torch.certificate import UNCERTAIN
 from rnngraph.sources.torch.choose import Backward, checked_backward, chosen
 from rnngraph.sources.torch.edges import Edge, edge_of, plain
 from rnngraph.sources.torch.find import Found, find
+from rnngraph.sources.torch.graph_recording import TorchRecording
 from rnngraph.sources.torch.passes import Pass, Passes
 from rnngraph.sources.torch.patches import Patches
-from rnngraph.sources.torch.recording import TorchRecording
 from rnngraph.sources.torch.unwrap import paths_of, unwrapped
 from rnngraph.sources.torch.weights import weights_by_recurrence
 from rnngraph.trace.model import Trace

@@ -22,14 +22,14 @@ from rnngraph.sources.torch.calls import Call
 from rnngraph.sources.torch.edges import Edge, walk_down
 from rnngraph.sources.torch.inside import Inside
 from rnngraph.sources.torch.layout import cell_name
-from rnngraph.sources.torch.norms import norm
 from rnngraph.sources.torch.passes import Pass
 from rnngraph.sources.torch.recurrence import SEQUENCE, Recurrence
+from rnngraph.sources.torch.row_norms import norm
 from rnngraph.trace.magnitudes import Floats, Magnitudes, Status
 from rnngraph.trace.model import REVERSE, ParameterTrace
 
 if TYPE_CHECKING:
-    from rnngraph.sources.torch.recording import TorchRecording
+    from rnngraph.sources.torch.graph_recording import TorchRecording
 
 _NAMES = {"weight_ih": "Wx", "weight_hh": "Wh", "bias_ih": "b", "bias_hh": "bh"}
 

@@ -19,8 +19,8 @@ from rnngraph.graph.steps import Steps
 from rnngraph.graph.style.palette import Scale
 from rnngraph.nearest import did_you_mean
 from rnngraph.render.report.norms.entries import Entry, entries_of
-from rnngraph.render.report.norms.sentences import summary, summary_table
-from rnngraph.render.report.norms.table import Page, comparison_tables, state_table
+from rnngraph.render.report.norms.norms_table import Page, comparison_tables, state_table
+from rnngraph.render.report.norms.norms_text import summary, summary_table
 from rnngraph.render.report.text import printable, scale_over
 from rnngraph.trace.model import StateTrace, Trace
 

@@ -17,7 +17,7 @@ from rnngraph.diagnosis.layer import no_lags
 from rnngraph.diagnosis.one_loss import OneLoss
 from rnngraph.diagnosis.sentences import counted
 from rnngraph.render.report.headline import Headline, headline_of
-from rnngraph.render.report.norms.sentences import remarks
+from rnngraph.render.report.norms.norms_text import remarks
 from rnngraph.render.report.norms.terminal import NormsReport, heading
 from rnngraph.render.report.seen.chart import SeenRows
 from rnngraph.render.report.seen.lag_table import LagTable

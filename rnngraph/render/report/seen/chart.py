@@ -16,9 +16,9 @@ from rich.text import Text
 from rnngraph.diagnosis.one_loss import OneLoss
 from rnngraph.diagnosis.sentences import amount_text, power
 from rnngraph.graph.style.left import GROWTH, MARK, floor_of
-from rnngraph.render.report.seen.layout import Layout, fitting, layout_of
+from rnngraph.render.report.seen.fitting import Layout, fitting, layout_of
 from rnngraph.render.report.seen.levels import Spans, character, smallest, style
-from rnngraph.render.report.seen.rows import Row, Sum, row_of, sum_of
+from rnngraph.render.report.seen.sparklines import Row, Sum, row_of, sum_of
 from rnngraph.render.report.text import printable, spelled
 from rnngraph.trace.magnitudes import Floats
 from rnngraph.trace.model import Trace

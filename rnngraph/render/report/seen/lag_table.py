@@ -17,7 +17,7 @@ from rnngraph.diagnosis.one_loss import INITIAL, OneLoss, Walk
 from rnngraph.diagnosis.sentences import factor_text
 from rnngraph.graph.style.left import EXPLODED, MARK
 from rnngraph.render.report.seen.levels import style
-from rnngraph.render.report.seen.rows import share_text
+from rnngraph.render.report.seen.sparklines import share_text
 from rnngraph.render.report.text import printable, spelled
 
 _COLUMN = 6

@@ -10,7 +10,7 @@ import re
 import numpy as np
 
 from rnngraph.diagnosis.one_loss import INITIAL, OneLoss, Walk
-from rnngraph.graph.one_loss.model import SeenRow, Segment
+from rnngraph.graph.one_loss.view import SeenRow, Segment
 from rnngraph.trace.magnitudes import Floats
 from rnngraph.trace.model import REVERSE, RecurrenceTrace, StateTrace, Trace, parameter_of
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from rnngraph.diagnosis.sentences import gain_text, percent, times
 from rnngraph.history.compare.contrast import Contrast, Curves, Gates
-from rnngraph.history.compare.norms import NormsApart
-from rnngraph.render.report.history.table import flags_cell, life_cell, reach_cell
+from rnngraph.history.compare.norms_apart import NormsApart
+from rnngraph.render.report.history.history_table import flags_cell, life_cell, reach_cell
 from rnngraph.render.report.text import number_text, percent_text
 
 HEADINGS = ("", "A", "B")

@@ -18,13 +18,13 @@ from rnngraph.measure.recording import Array, Facts, Felt, Losses, Recording, Se
 from rnngraph.norms import norm, row_norms
 from rnngraph.sources.jax import changed, picture
 from rnngraph.sources.jax.arrays import by_sample, host
-from rnngraph.sources.jax.clocks import clocks_of
-from rnngraph.sources.jax.layout import FOUND, BatchAxis, Layout
+from rnngraph.sources.jax.axes import FOUND, BatchAxis, Layout
+from rnngraph.sources.jax.loss_rows import Rows
 from rnngraph.sources.jax.parameters import parameters_of
 from rnngraph.sources.jax.programs import Programs
-from rnngraph.sources.jax.rows import Rows
 from rnngraph.sources.jax.shares import Shares
 from rnngraph.sources.jax.sites import Site
+from rnngraph.sources.jax.step_counts import clocks_of
 from rnngraph.sources.tape.facts import lengthened
 from rnngraph.trace.cell import CellTrace
 from rnngraph.trace.change import Change

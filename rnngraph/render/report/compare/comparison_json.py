@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from rnngraph.history.compare.comparison_text import parting_sentence, reach_sentence
 from rnngraph.history.compare.contrast import Contrast, Curves, Gates
-from rnngraph.history.compare.norms import NormsApart
-from rnngraph.history.compare.sentences import parting_sentence, reach_sentence
+from rnngraph.history.compare.norms_apart import NormsApart
 from rnngraph.history.compare.side import Side
-from rnngraph.render.report.history.document import history_document, reading_document
+from rnngraph.render.report.history.history_json import history_document, reading_document
 from rnngraph.render.strict import plain
 
 SCHEMA = 1

@@ -14,9 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from rnngraph.history.course import Course, Series
-from rnngraph.history.sentences import skipped_sentences, trend_sentence
+from rnngraph.history.history_text import skipped_sentences, trend_sentence
 from rnngraph.history.trend import CLOSING, OPENING
-from rnngraph.render.report.history.table import headings, rows
+from rnngraph.render.report.history.history_table import headings, rows
 from rnngraph.render.report.text import printable
 
 BARS, ASCII_BARS = "▁▂▃▄▅▆▇█", "_.:-=+*#"

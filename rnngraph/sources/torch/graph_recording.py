@@ -22,14 +22,14 @@ from rnngraph.sources.torch.columns import Broken
 from rnngraph.sources.torch.edges import Edge
 from rnngraph.sources.torch.entering import Steps, entering_steps
 from rnngraph.sources.torch.entrance import Entrance
-from rnngraph.sources.torch.fed import fed_inputs
+from rnngraph.sources.torch.fed_inputs import fed_inputs
 from rnngraph.sources.torch.inside import Inside
 from rnngraph.sources.torch.layer_walk import walk_layer
-from rnngraph.sources.torch.norms import norm, sample_norms
 from rnngraph.sources.torch.passes import Pass
 from rnngraph.sources.torch.picture import Numbers, graph_of
 from rnngraph.sources.torch.question import ask, whole
 from rnngraph.sources.torch.recurrence import SEQUENCE, Recurrence
+from rnngraph.sources.torch.row_norms import norm, sample_norms
 from rnngraph.sources.torch.shares import Shares
 from rnngraph.sources.torch.split import split
 from rnngraph.sources.torch.state_walk import walk_sequence, walk_states

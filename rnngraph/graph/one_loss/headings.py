@@ -10,7 +10,7 @@ from rnngraph.diagnosis.headline import headline
 from rnngraph.diagnosis.one_loss import OneLoss
 from rnngraph.diagnosis.verdict import Diagnosis
 from rnngraph.errors import RnnGraphError
-from rnngraph.graph.one_loss.model import Mark
+from rnngraph.graph.one_loss.view import Mark
 from rnngraph.trace.model import Trace
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from rnngraph.diagnosis.sentences import counted, percent, times
 from rnngraph.history.compare.contrast import Contrast, Curves
-from rnngraph.history.compare.norms import APART, NormsApart
-from rnngraph.history.sentences import trend_sentence
+from rnngraph.history.compare.norms_apart import APART, NormsApart
+from rnngraph.history.history_text import trend_sentence
 
 NOT_IN_COMMON = "Not in common"
 

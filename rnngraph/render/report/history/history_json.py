@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 from rnngraph.history.course import Course, Series
+from rnngraph.history.history_text import trend_sentence
 from rnngraph.history.measurement import Measurement, Reading
-from rnngraph.history.sentences import trend_sentence
 from rnngraph.history.trend import Trend
 from rnngraph.render.strict import plain
 

@@ -18,7 +18,7 @@ from rnngraph.sources.jax.sites import Site
 from rnngraph.trace.magnitudes import Floats, Integers
 
 if TYPE_CHECKING:
-    from rnngraph.sources.jax.recording import JaxRecording
+    from rnngraph.sources.jax.scan_recording import JaxRecording
 
 _BYTES = 2**28  # of what is kept of a chunk of rows
 _ALL = (-1, -1)  # the row of all losses together
@@ -102,7 +102,7 @@ class Rows:
         return found
 
     def _walked(self, rows: Sequence[tuple[int, int]], bits: Integers) -> Any:
-        from rnngraph.sources.jax.recording import typed
+        from rnngraph.sources.jax.scan_recording import typed
 
         recording = self.recording
         scales = np.ldexp(1.0, bits)

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rnngraph.graph.build.losses import entering
-from rnngraph.graph.one_loss.model import Segment
+from rnngraph.graph.build.loss_circles import entering
+from rnngraph.graph.one_loss.view import Segment
 from rnngraph.trace.magnitudes import Booleans
 from rnngraph.trace.model import Trace
 

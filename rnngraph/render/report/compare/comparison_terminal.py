@@ -12,9 +12,9 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from rnngraph.history.compare.comparison_text import NOT_IN_COMMON, comparison_sentences
 from rnngraph.history.compare.contrast import Contrast
-from rnngraph.history.compare.sentences import NOT_IN_COMMON, comparison_sentences
-from rnngraph.render.report.compare.table import HEADINGS, rows
+from rnngraph.render.report.compare.comparison_table import HEADINGS, rows
 from rnngraph.render.report.text import printable
 
 

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from rnngraph.history.compare.comparison_text import comparison_sentences
 from rnngraph.history.compare.contrast import Contrast, Curves
-from rnngraph.history.compare.norms import NormsApart
-from rnngraph.history.compare.sentences import comparison_sentences
+from rnngraph.history.compare.norms_apart import NormsApart
 from rnngraph.render.report.chart.colours import A_OF_TWO, B_OF_TWO, DARK_TWO, MUTED
 from rnngraph.render.report.chart.document import NARROW, WIDE, chart_document, known_format
 from rnngraph.render.report.chart.panel import Curve, Panel
 from rnngraph.render.report.chart.shapes import Chart, Label, Line, Shape
 from rnngraph.render.report.chart.sheet import sheet
-from rnngraph.render.report.compare.table import HEADINGS, rows
+from rnngraph.render.report.compare.comparison_table import HEADINGS, rows
 from rnngraph.trace.magnitudes import Floats
 
 _LEAST = -12  # decades of norms that are shown

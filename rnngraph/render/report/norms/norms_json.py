@@ -12,7 +12,7 @@ from typing import Any
 
 from rnngraph.diagnosis.one_loss import OneLoss
 from rnngraph.render.report.headline import headline_document, headline_of
-from rnngraph.render.report.seen.document import seen_document
+from rnngraph.render.report.seen.seen_json import seen_document
 from rnngraph.render.strict import finite, plain
 from rnngraph.trace.magnitudes import Magnitudes, Status
 from rnngraph.trace.model import ParameterTrace, StateTrace, Trace

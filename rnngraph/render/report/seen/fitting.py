@@ -13,7 +13,7 @@ from rich.text import Text
 
 from rnngraph.render.report.seen.axis import ticks_line, words_line, words_of
 from rnngraph.render.report.seen.levels import Spans, spans_of
-from rnngraph.render.report.seen.rows import Row
+from rnngraph.render.report.seen.sparklines import Row
 from rnngraph.render.report.text import printable
 
 _GAP = 2

@@ -18,13 +18,13 @@ from rnngraph.graph.model import Graph
 from rnngraph.graph.one_loss.build import build
 from rnngraph.graph.one_loss.choose import SeenFrom, choose
 from rnngraph.graph.one_loss.fold import choose_steps
-from rnngraph.graph.one_loss.losses import bearing
+from rnngraph.graph.one_loss.headings import small_print, title_and_why
 from rnngraph.graph.one_loss.marks import find_marks
-from rnngraph.graph.one_loss.model import Seen, SeenRow, Segment
+from rnngraph.graph.one_loss.other_losses import bearing
 from rnngraph.graph.one_loss.room import is_wide, room_of
-from rnngraph.graph.one_loss.rows import find_rows, find_segments
-from rnngraph.graph.one_loss.sentences import small_print, title_and_why
 from rnngraph.graph.one_loss.strips import find_strips
+from rnngraph.graph.one_loss.view import Seen, SeenRow, Segment
+from rnngraph.graph.one_loss.walk_rows import find_rows, find_segments
 from rnngraph.graph.steps import Steps, parse_steps
 from rnngraph.graph.style.left import floor_of
 from rnngraph.trace.model import Trace

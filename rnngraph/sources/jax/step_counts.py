@@ -14,7 +14,7 @@ from rnngraph.sources.jax.sites import Site
 from rnngraph.sources.jax.step import emitted_places
 
 if TYPE_CHECKING:
-    from rnngraph.sources.jax.recording import JaxRecording
+    from rnngraph.sources.jax.scan_recording import JaxRecording
 
 _IN_STEP = 0.4  # of what a step hands down, the part that arrives at the same step
 

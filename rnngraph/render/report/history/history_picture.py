@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from functools import partial
 
 from rnngraph.history.course import Course, Series
-from rnngraph.history.sentences import skipped_sentences, trend_sentence
+from rnngraph.history.history_text import skipped_sentences, trend_sentence
 from rnngraph.render.report.chart.colours import MUTED, ramp
 from rnngraph.render.report.chart.document import NARROW, WIDE, chart_document, known_format
 from rnngraph.render.report.chart.panel import Curve, Panel
 from rnngraph.render.report.chart.shapes import Box, Chart, Label, Shape
 from rnngraph.render.report.chart.sheet import sheet
-from rnngraph.render.report.history.table import headings, reach_cell, rows
+from rnngraph.render.report.history.history_table import headings, reach_cell, rows
 
 _THICK, _THIN, _KEY, _SWATCHES = 2.4, 1.3, 24, 220
 

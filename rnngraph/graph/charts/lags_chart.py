@@ -18,7 +18,7 @@ from rnngraph.graph.charts.lag_curve import LagCurve
 from rnngraph.graph.charts.lag_map import LagMap
 from rnngraph.graph.charts.lag_rows import LagRow, lag_rows
 from rnngraph.graph.layout.geometry import one_line
-from rnngraph.graph.one_loss.sentences import verdict_of
+from rnngraph.graph.one_loss.headings import verdict_of
 from rnngraph.graph.sheet import Sheet
 from rnngraph.graph.style.left import GROWTH
 from rnngraph.nearest import did_you_mean
