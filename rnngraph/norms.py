@@ -21,6 +21,7 @@ _SMALLEST, _LARGEST = 1e-280, 1e300
 _CHUNK_BYTES, _CHUNK_ROWS = 250_000, 256
 _CACHED = 32_768  # elements of a product that stays in cache
 _FIRST = np.array([0])
+_min, _max = np.minimum.reduce, np.maximum.reduce  # without the wrappers, which cost more on short columns
 
 
 def row_norms(rows: Array) -> Floats:
@@ -28,7 +29,7 @@ def row_norms(rows: Array) -> Floats:
     wide = rows if rows.dtype == np.float64 else rows.astype(np.float64)
     squares = np.asarray(np.vecdot(wide, wide))
     norms = np.asarray(np.sqrt(squares))
-    if squares.size and not (squares.min() > _SMALLEST and squares.max() < _LARGEST):
+    if squares.size and not (_min(squares, None) > _SMALLEST and _max(squares, None) < _LARGEST):
         outside = ~((squares > _SMALLEST) & (squares < _LARGEST))
         far = wide[outside]
         norms[outside] = _scaled_norms(far) if far.any() else 0

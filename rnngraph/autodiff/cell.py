@@ -67,9 +67,9 @@ Factors = dict[str, Any]
 def product(rows: Array, weight: Array, out: Array) -> None:
     """Multiply rows, with any number of axes in front, by a matrix: one product, not many small ones."""
     if rows.ndim < 3:
-        np.dot(rows, weight, out=out)
+        np.dot(rows, weight, out)
     else:
-        np.dot(rows.reshape(-1, rows.shape[-1]), weight, out=out.reshape(-1, out.shape[-1]))
+        np.dot(rows.reshape(-1, rows.shape[-1]), weight, out.reshape(-1, out.shape[-1]))
 
 
 class Cell(ABC):

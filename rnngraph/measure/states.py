@@ -39,7 +39,8 @@ class StateColumns:
         self.activation[steps] = row_norms(values) / math.sqrt(values.shape[1])
         if window.saturated is not None and kind == "h":
             share = count(window.saturated.reshape(len(values), -1)) / (window.saturated[0].size or 1)
-            self.saturated[steps] = np.where(np.isnan(self.activation[steps]), np.nan, share)
+            share[np.isnan(self.activation[steps])] = np.nan
+            self.saturated[steps] = share
         total = window.total.get(kind)
         if total is None:
             return
@@ -76,8 +77,10 @@ class StateColumns:
         totals = row_norms(self.samples)
         grad, carried = Magnitudes.of(totals), Magnitudes.of(self.carried)
         immediate = Magnitudes.of(self.immediate)
-        for part in (carried, immediate):
-            part.status[np.isnan(self.carried) & np.isfinite(self.samples).all(axis=1)] = Status.UNOBSERVED
+        if not math.isfinite(self.carried.sum()):
+            unknown = np.isnan(self.carried) & np.isfinite(self.samples).all(axis=1)
+            for part in (carried, immediate):
+                part.status[unknown] = Status.UNOBSERVED
         start = Magnitudes.unobserved() if initial is None else Magnitudes.of(initial)
         if felt is not None:
             arrives = felt.total[key, self.kind]
@@ -86,9 +89,10 @@ class StateColumns:
             mark(carried, felt.carried[key, self.kind])
             mark(immediate, felt.immediate[key, self.kind])
         quantiles = Magnitudes.of(quantiles_of(self.samples, valid))
-        lost = (quantiles.status == _ZERO) & (grad.status == _UNDERFLOW)
-        quantiles.status[lost] = _UNDERFLOW
-        quantiles.status[np.isnan(quantiles.value) & (grad.status != Status.NONFINITE)] = Status.UNOBSERVED
+        if felt is not None:
+            quantiles.status[(quantiles.status == _ZERO) & (grad.status == _UNDERFLOW)] = _UNDERFLOW
+        if not math.isfinite(quantiles.value.sum()):
+            quantiles.status[np.isnan(quantiles.value) & (grad.status != Status.NONFINITE)] = Status.UNOBSERVED
         gains = self._gains(carried, totals)
         return self._assemble(start, (grad, immediate, carried, quantiles), gains, cut)
 
@@ -135,6 +139,8 @@ def mark(magnitudes: Magnitudes, where: Booleans | np.bool_) -> None:
 
 def count(flags: Array) -> Integers:
     """Count by row; a reduction of booleans over an axis is ten times slower than counting a long row."""
+    if not np.count_nonzero(flags):  # of all at once, which is the common case and nearly free
+        return np.zeros(len(flags), np.int64)
     if flags.shape[1] < 512:
         return np.asarray(flags.sum(axis=1), np.int64)
     return np.array([np.count_nonzero(row) for row in flags], np.int64)
@@ -143,6 +149,8 @@ def count(flags: Array) -> Integers:
 def quantiles_of(samples: Floats, valid: Booleans) -> Floats:
     """Compute the 10th, 50th and 90th percentile over valid samples, (3, T); NaN where no sample is valid."""
     usable = valid.T
+    if samples.shape[1] == 1:
+        return np.repeat(np.where(usable, samples, np.nan).T, len(SHARES), axis=0)
     if not usable.all():
         ordered, sizes = np.sort(np.where(usable, samples, np.inf), axis=1), usable.sum(axis=1)
         return np.stack([of_ordered(ordered, share, count=sizes) for share in SHARES])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -48,8 +49,10 @@ class Magnitudes:
     def of(cls, value: Any) -> Magnitudes:
         """Take plain norms: 0 is exact zero, infinity or NaN is non-finite."""
         value = np.array(value, dtype=np.float64)
-        status = np.asarray(np.equal(value, 0), dtype=np.uint8)  # OK is 0 and ZERO is 1
-        if not np.isfinite(value.sum()):
+        zero = np.empty(value.shape, bool)
+        np.equal(value, 0, zero)
+        status = zero.view(np.uint8)  # OK is 0 and ZERO is 1
+        if not math.isfinite(np.add.reduce(value, None)):
             finite = np.isfinite(value)
             status[~finite] = Status.NONFINITE
             value[~finite] = np.nan

@@ -83,7 +83,8 @@ def pull(
         _walk(block, space, given, (start, stop), columns, past, immediate)
         da, h = space.da[:count], space.total["h"][:count]
         flat_da, flat_h = (da[:, 0], h[:, 0]) if N == 1 else (da, h)
-        gates = block.cell.to_input(columns, slice(None), flat_da, flat_h).reshape(da.shape)
+        flat = block.cell.to_input(columns, slice(None), flat_da, flat_h)
+        gates = da if flat is flat_da else flat.reshape(da.shape)
         if dx is not None:
             np.dot(block.order(gates).reshape(-1, wx.shape[0]), wx, out=dx[t].reshape(-1, wx.shape[1]))
         sums.add(past, t, da, gates, h)
@@ -145,7 +146,7 @@ def _walk(
     hidden, carried_h, alone = totals[0], carries[0], len(kinds) == 1
     for p in range(count - 1, -1, -1):
         h = hidden[p]
-        add(arrived[p], carried_h[p + 1], out=h)
+        add(arrived[p], carried_h[p + 1], h)  # a positional out is faster than a named one
         if alone:
             back(rows, p, (h,), das[p], weight, (carried_h[p],))
         else:
@@ -154,7 +155,7 @@ def _walk(
                 own = inside[kinds.index(kind) - 1][p]
                 own += gradient.reshape(own.shape)
             for number, other in enumerate(inside, 1):
-                add(other[p], carries[number][p + 1], out=totals[number][p])
+                add(other[p], carries[number][p + 1], totals[number][p])
             back(rows, p, [one[p] for one in totals], das[p], weight, [one[p] for one in carries])
         if p in odd:
             pass_on(p + start in block.cuts, None if copied is None else copied[p], h, [one[p] for one in carries])

@@ -106,6 +106,10 @@ class Block:
         copied = [] if self.keep is None else self.rows(~self.order(self.keep)[start:stop, :, None])
         steps = [self.cell.advance(Run(states, gates, extras, weights, self.hidden))]
         steps += self._afterwards(states["h"], start, stop, copied)
+        if not copied and len(steps) == 1:
+            for p in range(stop - start):
+                steps[0](p)
+            return
         for p in range(stop - start):
             for step in steps:
                 step(p)

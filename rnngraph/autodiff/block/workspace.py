@@ -17,7 +17,7 @@ _LOCAL = threading.local()
 def workspace(use: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     """Give an array for one use, with anything in it, until it is asked for again by this thread."""
     arrays: dict[Any, Array] = _LOCAL.__dict__.setdefault("arrays", {})
-    key = use, shape, dtype
+    key = use, shape, dtype.num  # the number is hashed faster
     found = arrays.get(key)
     if found is None:
         found = np.empty(shape, dtype)

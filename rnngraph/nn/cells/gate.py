@@ -20,9 +20,9 @@ def signs(hidden: int, sigmoids: int, others: int, dtype: np.dtype[Any]) -> Arra
 
 def sigmoid_of_negated(a: Array) -> None:
     """Compute 1 / (1 + e^a) in place: the sigmoid of -a, without loss of digits at either end."""
-    np.exp(a, out=a)
-    np.add(a, 1, out=a)
-    np.reciprocal(a, out=a)
+    np.exp(a, a)
+    np.add(a, 1, a)
+    np.reciprocal(a, a)
 
 
 def sigmoid_saturated(gates: Array) -> Array:

@@ -60,18 +60,18 @@ class Gru(Cell):
 
         def step(p: int) -> None:
             a, before, after = gates[p], h[p], h[p + 1]
-            np.dot(before, weight, out=product)
-            np.add(product, bias, out=product)
+            np.dot(before, weight, product)
+            np.add(product, bias, product)
             opened, n = a[..., : 2 * H], a[..., 2 * H :]
-            np.add(opened, product[..., : 2 * H], out=opened)
+            np.add(opened, product[..., : 2 * H], opened)
             gate.sigmoid_of_negated(opened)
             inner[p][...] = product[..., 2 * H :]
-            np.multiply(inner[p], opened[..., :H], out=mixed)
-            np.add(n, mixed, out=n)
-            np.tanh(n, out=n)
-            np.subtract(before, n, out=after)
-            np.multiply(after, opened[..., H:], out=after)
-            np.add(after, n, out=after)
+            np.multiply(inner[p], opened[..., :H], mixed)
+            np.add(n, mixed, n)
+            np.tanh(n, n)
+            np.subtract(before, n, after)
+            np.multiply(after, opened[..., H:], after)
+            np.add(after, n, after)
 
         return step
 
@@ -81,9 +81,9 @@ class Gru(Cell):
         r, z, n = (gates[..., k * H : (k + 1) * H] for k in range(3))
         blocks = np.empty((*gates.shape[:-1], 3, H), gates.dtype)
         candidate = (1 - z) * past.slope(1 - n * n)
-        np.multiply(past.slope(r * (1 - r)) * past.extras["inner"], candidate, out=blocks[..., 0, :])
-        np.multiply(past.slope(z * (1 - z)), before - n, out=blocks[..., 1, :])
-        np.multiply(candidate, r, out=blocks[..., 2, :])
+        np.multiply(past.slope(r * (1 - r)) * past.extras["inner"], candidate, blocks[..., 0, :])
+        np.multiply(past.slope(z * (1 - z)), before - n, blocks[..., 1, :])
+        np.multiply(candidate, r, blocks[..., 2, :])
         update = np.ascontiguousarray(z)
         if past.copied is not None:
             own = 1 - past.copied
@@ -97,14 +97,14 @@ class Gru(Cell):
     ) -> None:
         """Compute da of the product, and dh = da Whᵀ + z g."""
         h = g[0]
-        np.multiply(factors["blocks"][p], h[..., None, :], out=da.reshape(*h.shape[:-1], 3, h.shape[-1]))
+        np.multiply(factors["blocks"][p], h[..., None, :], da.reshape(*h.shape[:-1], 3, h.shape[-1]))
         product(da, weight, out[0])
         out[0][...] += factors["update"][p] * h
 
     def to_input(self, factors: Factors, steps: slice | int, da: Array, h: Array) -> Array:
         """Take the reset gate, which multiplies the hidden product alone, out of the candidate's block."""
         found, H = da.copy(), h.shape[-1]
-        np.multiply(factors["candidate"][steps], h, out=found[..., 2 * H :])
+        np.multiply(factors["candidate"][steps], h, found[..., 2 * H :])
         return found
 
     def weight_factors(
@@ -118,8 +118,8 @@ class Gru(Cell):
         """Give the gradients of z and n; r acts through n alone."""
         H, gates, h = past.hidden, past.gates, totals["h"]
         found = np.zeros_like(gates)
-        np.multiply(h, past.before["h"] - gates[..., 2 * H :], out=found[..., H : 2 * H])
-        np.multiply(h, 1 - gates[..., H : 2 * H], out=found[..., 2 * H :])
+        np.multiply(h, past.before["h"] - gates[..., 2 * H :], found[..., H : 2 * H])
+        np.multiply(h, 1 - gates[..., H : 2 * H], found[..., 2 * H :])
         return found if past.copied is None else found * (1 - past.copied)
 
     def saturated(self, past: Past) -> Array:
@@ -163,7 +163,7 @@ class GruResetBefore(Gru):
             opened += before @ weight[:, : 2 * H]
             gate.sigmoid_of_negated(opened)
             n += (opened[..., :H] * before) @ weight[:, 2 * H :]
-            np.tanh(n, out=n)
+            np.tanh(n, n)
             after[...] = n + opened[..., H:] * (before - n)
 
         return step
@@ -186,10 +186,10 @@ class GruResetBefore(Gru):
         h = g[0]
         H = h.shape[-1]
         update = factors["update"][p] * h
-        np.multiply(factors["candidate"][p], h, out=da[..., 2 * H :])
+        np.multiply(factors["candidate"][p], h, da[..., 2 * H :])
         reset = da[..., 2 * H :] @ weight[2 * H :]
-        np.multiply(factors["to_reset"][p], reset, out=da[..., :H])
-        np.multiply(factors["to_update"][p], h, out=da[..., H : 2 * H])
+        np.multiply(factors["to_reset"][p], reset, da[..., :H])
+        np.multiply(factors["to_update"][p], h, da[..., H : 2 * H])
         out[0][...] = da[..., : 2 * H] @ weight[: 2 * H] + factors["reset"][p] * reset + update
 
     def to_input(self, factors: Factors, steps: slice | int, da: Array, h: Array) -> Array:

@@ -65,14 +65,14 @@ class Lstm(Cell):
 
         def step(p: int) -> None:
             a, after = gates[p], c[p + 1]
-            np.dot(h[p], weight, out=product)
-            np.add(a, product, out=a)
+            np.dot(h[p], weight, product)
+            np.add(a, product, a)
             opened, candidate = a[..., : 3 * H], a[..., 3 * H :]
             gate.sigmoid_of_negated(opened)
-            np.tanh(candidate, out=candidate)
-            np.multiply(a[..., H : 2 * H], c[p], out=after)
-            np.multiply(a[..., :H], candidate, out=gained)
-            np.add(after, gained, out=after)
+            np.tanh(candidate, candidate)
+            np.multiply(a[..., H : 2 * H], c[p], after)
+            np.multiply(a[..., :H], candidate, gained)
+            np.add(after, gained, after)
             finish(p)
 
         return step
@@ -83,8 +83,8 @@ class Lstm(Cell):
 
         def step(p: int) -> None:
             after = h[p + 1]
-            np.tanh(c[p + 1], out=after)
-            np.multiply(after, gates[p][..., 2 * H : 3 * H], out=after)
+            np.tanh(c[p + 1], after)
+            np.multiply(after, gates[p][..., 2 * H : 3 * H], after)
 
         return step
 
@@ -96,14 +96,14 @@ class Lstm(Cell):
         blocks = np.empty((*gates.shape[:-1], 4, H), gates.dtype)
         slope = np.empty_like(squashed)
         for k, (opened, other) in enumerate(((i, u), (f, before), (o, squashed))):
-            np.subtract(1, opened, out=slope)
-            np.multiply(slope, opened, out=slope)
-            np.multiply(past.slope(slope), other, out=blocks[..., k, :])
-        np.multiply(u, u, out=slope)
-        np.subtract(1, slope, out=slope)
-        np.multiply(past.slope(slope), i, out=blocks[..., 3, :])
-        np.multiply(squashed, squashed, out=slope)
-        np.subtract(1, slope, out=slope)
+            np.subtract(1, opened, slope)
+            np.multiply(slope, opened, slope)
+            np.multiply(past.slope(slope), other, blocks[..., k, :])
+        np.multiply(u, u, slope)
+        np.subtract(1, slope, slope)
+        np.multiply(past.slope(slope), i, blocks[..., 3, :])
+        np.multiply(squashed, squashed, slope)
+        np.subtract(1, slope, slope)
         past.slope(slope)
         slope *= o
         if past.copied is None:
@@ -115,7 +115,7 @@ class Lstm(Cell):
 
     def within(self, factors: Factors, p: int, h: Array, others: Sequence[Array]) -> None:
         """Compute what of dh goes to the dc of the same step."""
-        np.multiply(h, factors["within"][p], out=others[0])
+        np.multiply(h, factors["within"][p], others[0])
 
     def back(
         self, factors: Factors, p: int, g: Sequence[Array], da: Array, weight: Array, out: Sequence[Array]
@@ -124,20 +124,20 @@ class Lstm(Cell):
         h, c = g
         blocks = factors["blocks"][p]
         four = da.reshape(*c.shape[:-1], 4, c.shape[-1])
-        np.multiply(blocks[..., :2, :], c[..., None, :], out=four[..., :2, :])
-        np.multiply(blocks[..., 2, :], h, out=four[..., 2, :])
-        np.multiply(blocks[..., 3, :], c, out=four[..., 3, :])
+        np.multiply(blocks[..., :2, :], c[..., None, :], four[..., :2, :])
+        np.multiply(blocks[..., 2, :], h, four[..., 2, :])
+        np.multiply(blocks[..., 3, :], c, four[..., 3, :])
         product(da, weight, out[0])
-        np.multiply(factors["forget"][p], c, out=out[1])
+        np.multiply(factors["forget"][p], c, out[1])
 
     def to_gates(self, past: Past, totals: Mapping[str, Array]) -> Array | None:
         """Give the gradients of i, f, o and g."""
         H, gates, c = past.hidden, past.gates, totals["c"]
         found = np.zeros_like(gates)
-        np.multiply(c, gates[..., 3 * H :], out=found[..., :H])
-        np.multiply(c, past.before["c"], out=found[..., H : 2 * H])
-        np.multiply(self.to_unprojected(past, totals["h"]), np.tanh(past.after["c"]), out=found[..., 2 * H : 3 * H])
-        np.multiply(c, gates[..., :H], out=found[..., 3 * H :])
+        np.multiply(c, gates[..., 3 * H :], found[..., :H])
+        np.multiply(c, past.before["c"], found[..., H : 2 * H])
+        np.multiply(self.to_unprojected(past, totals["h"]), np.tanh(past.after["c"]), found[..., 2 * H : 3 * H])
+        np.multiply(c, gates[..., :H], found[..., 3 * H :])
         return found if past.copied is None else found * (1 - past.copied)
 
     def to_unprojected(self, past: Past, h: Array) -> Array:
@@ -193,9 +193,9 @@ class ProjectedLstm(Lstm):
         weight, wide = run.weights["Wr"], np.empty_like(c[0])
 
         def step(p: int) -> None:
-            np.tanh(c[p + 1], out=wide)
-            np.multiply(wide, gates[p][..., 2 * H : 3 * H], out=wide)
-            np.dot(wide, weight, out=h[p + 1])
+            np.tanh(c[p + 1], wide)
+            np.multiply(wide, gates[p][..., 2 * H : 3 * H], wide)
+            np.dot(wide, weight, h[p + 1])
 
         return step
 

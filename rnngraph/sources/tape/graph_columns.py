@@ -6,6 +6,7 @@ In: a tape and the magnitudes of its nodes. Out: columns. The nodes of a block a
 from __future__ import annotations
 
 from collections.abc import Hashable
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from rnngraph.autodiff.show import part_inputs, part_ops
 from rnngraph.autodiff.tape import Tape
 from rnngraph.trace.graph import GraphTrace
 from rnngraph.trace.magnitudes import Integers, Magnitudes
+
+_LARGEST_KEPT, _MOST_ENTRIES, _MOST_KEPT = 20_000, 64, 4  # nodes and entries of a structure that is kept; how many are
+_KEPT: dict[Hashable, dict[str, Any]] = {}
 
 
 class _Numbers(dict[Hashable, int]):
@@ -92,17 +96,65 @@ class _Columns:
 
 def graph_columns(tape: Tape, grad: Magnitudes, *, forward: int, backward: int) -> GraphTrace:
     """Build the columns; `grad` holds a magnitude a node, `forward` and `backward` the first non-finite nodes."""
+    return GraphTrace(
+        **_known_structure(tape), grad=grad, first_nonfinite_forward=forward, first_nonfinite_backward=backward
+    )
+
+
+def _known_structure(tape: Tape) -> dict[str, Any]:
+    """Give all but the numbers; a training records the same graph at every step, so the last few are kept."""
+    if tape.size > _LARGEST_KEPT or len(tape.entries) > _MOST_ENTRIES:
+        return _structure(tape)
+    key = tuple([_key(entry) for entry in tape.entries])
+    known = _KEPT.get(key)
+    if known is None:
+        known = _structure(tape)
+        for column in known.values():
+            if isinstance(column, np.ndarray):
+                column.flags.writeable = False  # traces share it
+        while len(_KEPT) >= _MOST_KEPT:
+            _KEPT.pop(next(iter(_KEPT), ()), None)
+        _KEPT[key] = known
+    return {**known, "names": dict(known["names"])}
+
+
+def _key(entry: Node | Block) -> Hashable:
+    if isinstance(entry, Block):
+        widths = tuple([column.shape[-1] for column in entry.columns.values()])
+        return (
+            _Same(entry.cell.facts), entry.first, entry.x.shape, widths, entry.gates.shape[-1], entry.reverse,
+            entry.place, tuple(entry.sources.items()),
+        )  # fmt: skip
+    return entry.op, entry.inputs, entry.value.shape, entry.place, entry.timestep, entry.name
+
+
+class _Same:
+    """Stands for an object by its identity, and keeps it: the hash of a cell's facts is that of all of its words."""
+
+    __slots__ = ("one",)
+
+    def __init__(self, one: object) -> None:
+        self.one = one
+
+    def __hash__(self) -> int:
+        return id(self.one)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.one is self.one
+
+
+def _structure(tape: Tape) -> dict[str, Any]:
     columns = _Columns(tape)
     offsets = np.zeros(tape.size + 1, dtype=np.int64)
     np.cumsum(columns.counts, out=offsets[1:])
     ops = [columns.table[str(name)] for name in columns.ops]
     inputs = np.concatenate(columns.inputs) if columns.inputs else np.zeros(0, np.int64)
-    return GraphTrace(
-        ops=tuple(op.name for op in ops), labels=tuple(op.label for op in ops), roles=tuple(op.role for op in ops),
-        formulas=tuple(op.formula for op in ops),
-        scopes=tuple("/".join(str(key) for _, key in place) for place in columns.scopes),  # type: ignore[attr-defined]
-        shapes=tuple(str(shape) for shape in columns.shapes),
-        names={str(entry.id): str(entry.name) for entry in tape.entries if entry.name},
-        op=columns.op, scope=columns.scope, shape=columns.shape, timestep=columns.timestep, inputs=inputs,
-        offsets=offsets, grad=grad, first_nonfinite_forward=forward, first_nonfinite_backward=backward,
-    )  # fmt: skip
+    return {
+        "ops": tuple(op.name for op in ops), "labels": tuple(op.label for op in ops),
+        "roles": tuple(op.role for op in ops), "formulas": tuple(op.formula for op in ops),
+        "scopes": tuple("/".join(str(key) for _, key in place) for place in columns.scopes),  # type: ignore[attr-defined]
+        "shapes": tuple(str(shape) for shape in columns.shapes),
+        "names": {str(entry.id): str(entry.name) for entry in tape.entries if entry.name},
+        "op": columns.op, "scope": columns.scope, "shape": columns.shape, "timestep": columns.timestep,
+        "inputs": inputs, "offsets": offsets,
+    }  # fmt: skip

@@ -12,11 +12,12 @@ from rnngraph.autodiff.tape import Tape
 def is_input(tape: Tape, node: Node) -> bool:
     """Whether a node is an input over time, (N, T, D) for some recurrence's T, and no initial state."""
     value = node.value
-    times = {one.timesteps for one in tape.recurrences}
-    if value.ndim != 3 or value.dtype.kind != "f" or value.shape[1] not in times or node.op.role == "constant":
+    if value.ndim != 3 or value.dtype.kind != "f" or node.op.role == "constant":
         return False
-    looked_up = bool(node.inputs) and tape.entry(node.inputs[0]).value.dtype.kind != "f"
-    return (node.op is INPUT or looked_up) and not _starts_states(tape, node)
+    if node.op is not INPUT and not (node.inputs and tape.entry(node.inputs[0]).value.dtype.kind != "f"):
+        return False
+    times = {one.timesteps for one in tape.recurrences}
+    return value.shape[1] in times and not _starts_states(tape, node)
 
 
 def _starts_states(tape: Tape, node: Node) -> bool:

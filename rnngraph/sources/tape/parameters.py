@@ -6,6 +6,8 @@ the factors, and the sum over time is one matrix product.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from rnngraph.autodiff.backward import Step
@@ -63,16 +65,19 @@ def _measured(node: Node, step: Step, time: int, total: float) -> tuple[Magnitud
     only = step.contributions[0]
     if len(step.contributions) == 1 and isinstance(only, Summed) and len(only.steps) <= time:
         steps = Magnitudes.of(_at_length(only.steps, time))
-        steps.status[: len(only.steps)][only.lost] = Status.UNDERFLOW
+        if not only.steps.all():
+            steps.status[: len(only.steps)][only.lost] = Status.UNDERFLOW
         whole = True
     else:
         pairs = list(zip(step.consumers, step.contributions, strict=True))
         parts = [(_timesteps(consumer, one), one) for consumer, one in pairs]
         steps = _step_magnitudes(parts, node, time)
         whole = all(-1 not in times and max(times) < time for times, _ in parts)
-    length = float(steps.value[steps.status == Status.OK].sum())
+    length = float(steps.value.sum())
+    if not math.isfinite(length):
+        length = float(steps.value[steps.status == Status.OK].sum())
     # What has no timestep, such as a penalty on the weight, is in the sum alone.
-    cancellation = min(total / length, 1.0) if whole and length > 0 and np.isfinite(total) else np.nan
+    cancellation = min(total / length, 1.0) if whole and length > 0 and math.isfinite(total) else np.nan
     return steps, cancellation
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,8 @@ from rnngraph.trace.graph import GraphTrace
 from rnngraph.trace.magnitudes import Booleans, Floats, Integers, Magnitudes, Status
 from rnngraph.trace.model import InputTrace, ParameterTrace
 
+_text = cache(str)  # that of a dtype takes NumPy long
+
 
 class TapeRecording:
     """One pass that was recorded on a tape."""
@@ -66,7 +68,7 @@ class TapeRecording:
         self.facts: Sequence[Facts] = facts
         self.batch = max((output.shape[0] for output in tape.outputs if output.ndim == 3), default=1)
         first = tape.entry(int(next(iter(self.facts[0].nodes.values()))[0])) if self.facts else tape.entries[-1]
-        self.dtype = str(first.value.dtype)
+        self.dtype = _text(first.value.dtype)
         self._numbers = {one.block.id: number for number, one in enumerate(tape.recurrences) if one.block is not None}
         self._whole = WholeLoss(tape, self.starts, self._numbers)
         self._broken = False  # whether something non-finite passed

@@ -47,7 +47,7 @@ class WholeLoss:
         def lend(inner: Inner) -> None:
             block, gates = inner.block, row_norms(inner.to_gates.reshape(len(inner.to_gates), -1))
             take(block_window(self.numbers[block.id], inner, gates))
-            self.norms[block.first] = math.hypot(self.norms[block.first], *gates)
+            self.norms[block.first] = math.hypot(self.norms[block.first], norm(gates))
             ordered = {kind: block.order(total) for kind, total in inner.total.items()}
             values = block.cell.to_gates(inner.past, ordered)
             if values is not None:
