@@ -151,7 +151,7 @@ def _walk(
             back(rows, p, (h,), das[p], weight, (carried_h[p],))
         else:
             within(rows, p, h, [one[p] for one in inside])
-            for kind, gradient in elsewhere.get(p, ()):
+            for kind, gradient in elsewhere.get(p, ()) if elsewhere else ():
                 own = inside[kinds.index(kind) - 1][p]
                 own += gradient.reshape(own.shape)
             for number, other in enumerate(inside, 1):

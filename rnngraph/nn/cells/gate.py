@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -18,10 +19,18 @@ def signs(hidden: int, sigmoids: int, others: int, dtype: np.dtype[Any]) -> Arra
     return sign
 
 
-def sigmoid_of_negated(a: Array) -> None:
-    """Compute 1 / (1 + e^a) in place: the sigmoid of -a, without loss of digits at either end."""
+def columns(hidden: int, *bounds: int) -> tuple[tuple[Any, slice], ...]:
+    """Give the index of the blocks of columns between each two bounds, made once and not once a step."""
+    return tuple((..., slice(first * hidden, last * hidden)) for first, last in pairwise(bounds))
+
+
+def sigmoid_of_negated(a: Array, one: Array | int = 1) -> None:
+    """Compute 1 / (1 + e^a) in place: the sigmoid of -a, without loss of digits at either end.
+
+    `one` is 1, as an array of a's dtype where many are computed: NumPy takes long to convert a number.
+    """
     np.exp(a, a)
-    np.add(a, 1, a)
+    np.add(a, one, a)
     np.reciprocal(a, a)
 
 

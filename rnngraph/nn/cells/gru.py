@@ -56,21 +56,23 @@ class Gru(Cell):
         """Compute gates and state."""
         H, h, gates, inner = run.hidden, run.states["h"], run.projected, run.extras["inner"]
         weight, bias = run.weights["Wh"], run.weights["bh"]
-        product, mixed = np.empty_like(gates[0]), np.empty_like(h[0])
+        product, mixed, one = np.empty_like(gates[0]), np.empty_like(h[0]), np.ones((), h[0].dtype)
+        (sigmoids, last), (reset, update) = gate.columns(H, 0, 2, 3), gate.columns(H, 0, 1, 2)
+        to_sigmoids, to_last, bias_sigmoids, bias_last = product[sigmoids], product[last], bias[sigmoids], bias[last]
 
         def step(p: int) -> None:
-            a, before, after = gates[p], h[p], h[p + 1]
+            a, before, after, kept = gates[p], h[p], h[p + 1], inner[p]
             np.dot(before, weight, product)
-            np.add(product, bias, product)
-            opened, n = a[..., : 2 * H], a[..., 2 * H :]
-            np.add(opened, product[..., : 2 * H], opened)
-            gate.sigmoid_of_negated(opened)
-            inner[p][...] = product[..., 2 * H :]
-            np.multiply(inner[p], opened[..., :H], mixed)
+            np.add(to_sigmoids, bias_sigmoids, to_sigmoids)
+            np.add(to_last, bias_last, kept)
+            opened, n = a[sigmoids], a[last]
+            np.add(opened, to_sigmoids, opened)
+            gate.sigmoid_of_negated(opened, one)
+            np.multiply(kept, a[reset], mixed)
             np.add(n, mixed, n)
             np.tanh(n, n)
             np.subtract(before, n, after)
-            np.multiply(after, opened[..., H:], after)
+            np.multiply(after, a[update], after)
             np.add(after, n, after)
 
         return step
@@ -97,9 +99,13 @@ class Gru(Cell):
     ) -> None:
         """Compute da of the product, and dh = da Whᵀ + z g."""
         h = g[0]
-        np.multiply(factors["blocks"][p], h[..., None, :], da.reshape(*h.shape[:-1], 3, h.shape[-1]))
-        product(da, weight, out[0])
-        out[0][...] += factors["update"][p] * h
+        if h.ndim == 1:
+            np.multiply(factors["blocks"][p], h, da.reshape(3, -1))
+        else:
+            np.multiply(factors["blocks"][p], h[..., None, :], da.reshape(*h.shape[:-1], 3, h.shape[-1]))
+        kept, carried = factors["update"][p] * h, out[0]
+        product(da, weight, carried)
+        np.add(carried, kept, carried)
 
     def to_input(self, factors: Factors, steps: slice | int, da: Array, h: Array) -> Array:
         """Take the reset gate, which multiplies the hidden product alone, out of the candidate's block."""

@@ -61,17 +61,18 @@ class Lstm(Cell):
         """Compute gates, cell and hidden state."""
         H, h, c, gates = run.hidden, run.states["h"], run.states["c"], run.projected
         weight, finish = run.weights["Wh"], self.hidden(run)
-        product, gained = np.empty_like(gates[0]), np.empty_like(c[0])
+        product, gained, one = np.empty_like(gates[0]), np.empty_like(c[0]), np.ones((), c[0].dtype)
+        (sigmoids, last), (first, second) = gate.columns(H, 0, 3, 4), gate.columns(H, 0, 1, 2)
 
         def step(p: int) -> None:
             a, after = gates[p], c[p + 1]
             np.dot(h[p], weight, product)
             np.add(a, product, a)
-            opened, candidate = a[..., : 3 * H], a[..., 3 * H :]
-            gate.sigmoid_of_negated(opened)
+            candidate = a[last]
+            gate.sigmoid_of_negated(a[sigmoids], one)
             np.tanh(candidate, candidate)
-            np.multiply(a[..., H : 2 * H], c[p], after)
-            np.multiply(a[..., :H], candidate, gained)
+            np.multiply(a[second], c[p], after)
+            np.multiply(a[first], candidate, gained)
             np.add(after, gained, after)
             finish(p)
 
@@ -79,12 +80,13 @@ class Lstm(Cell):
 
     def hidden(self, run: Run) -> Callable[[int], None]:
         """Give the function that computes h from the gates and the new cell state."""
-        H, h, c, gates = run.hidden, run.states["h"], run.states["c"], run.projected
+        h, c, gates = run.states["h"], run.states["c"], run.projected
+        (output,) = gate.columns(run.hidden, 2, 3)
 
         def step(p: int) -> None:
             after = h[p + 1]
             np.tanh(c[p + 1], after)
-            np.multiply(after, gates[p][..., 2 * H : 3 * H], after)
+            np.multiply(after, gates[p][output], after)
 
         return step
 
@@ -107,11 +109,13 @@ class Lstm(Cell):
         past.slope(slope)
         slope *= o
         if past.copied is None:
-            return {"blocks": blocks, "within": slope, "forget": np.ascontiguousarray(f), "squashed": squashed}
-        own = 1 - past.copied
-        blocks *= own[..., None, :]
-        slope *= own
-        return {"blocks": blocks, "within": slope, "forget": f * own + past.copied, "squashed": squashed}
+            forget = np.ascontiguousarray(f)
+        else:
+            own = 1 - past.copied
+            blocks *= own[..., None, :]
+            slope *= own
+            forget = f * own + past.copied
+        return {"blocks": blocks, "output": blocks[..., 2, :], "within": slope, "forget": forget}
 
     def within(self, factors: Factors, p: int, h: Array, others: Sequence[Array]) -> None:
         """Compute what of dh goes to the dc of the same step."""
@@ -122,11 +126,12 @@ class Lstm(Cell):
     ) -> None:
         """Compute da of all gates, dh = da Whᵀ and dc = f g."""
         h, c = g
-        blocks = factors["blocks"][p]
-        four = da.reshape(*c.shape[:-1], 4, c.shape[-1])
-        np.multiply(blocks[..., :2, :], c[..., None, :], four[..., :2, :])
-        np.multiply(blocks[..., 2, :], h, four[..., 2, :])
-        np.multiply(blocks[..., 3, :], c, four[..., 3, :])
+        H = c.shape[-1]
+        if c.ndim == 1:
+            np.multiply(factors["blocks"][p], c, da.reshape(4, H))
+        else:
+            np.multiply(factors["blocks"][p], c[..., None, :], da.reshape(*c.shape[:-1], 4, H))
+        np.multiply(factors["output"][p], h, da[..., 2 * H : 3 * H])  # all but this block come from c
         product(da, weight, out[0])
         np.multiply(factors["forget"][p], c, out[1])
 
