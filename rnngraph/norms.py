@@ -54,7 +54,9 @@ def _scaled_norms(rows: Array) -> Floats:
     return np.asarray(np.where(np.isfinite(largest), norms, np.nan))
 
 
-def outer_series(lefts: Sequence[Array] | Array, rights: Sequence[Array] | Array) -> tuple[Array, Floats]:
+def outer_series(
+    lefts: Sequence[Array] | Array, rights: Sequence[Array] | Array, total: Array | None = None
+) -> tuple[Array, Floats]:
     """Sum the outer products `leftᵀ right` of many steps, and give the norm of each.
 
     Large products: a few steps at a time, so that the factors are in cache for both, a product over all their rows for
@@ -63,15 +65,16 @@ def outer_series(lefts: Sequence[Array] | Array, rights: Sequence[Array] | Array
     Args:
         lefts: (rows, in) a step.
         rights: (rows, out) a step.
+        total: (in, out) to which the sum is added, in place; from nothing without it.
 
     Returns:
         the sum (in, out), and the norms (steps,).
     """
     rows, inner, outer = len(lefts[0]), lefts[0].shape[1], rights[0].shape[1]
     if rows > 1 and inner * outer <= _CACHED:
-        return _formed(lefts, rights)
+        return _formed(lefts, rights, total)
     size = max(1, _CHUNK_BYTES // max(lefts[0].nbytes, rights[0].nbytes), _CHUNK_ROWS // rows)
-    norms, total = np.empty(len(lefts)), None
+    norms = np.empty(len(lefts))
     for start in range(0, len(lefts), size):
         chunk = slice(start, start + size)
         left, right = _joined(lefts[chunk]), _joined(rights[chunk])
@@ -84,13 +87,16 @@ def outer_series(lefts: Sequence[Array] | Array, rights: Sequence[Array] | Array
     return np.asarray(total), norms
 
 
-def _formed(lefts: Sequence[Array] | Array, rights: Sequence[Array] | Array) -> tuple[Array, Floats]:
+def _formed(
+    lefts: Sequence[Array] | Array, rights: Sequence[Array] | Array, total: Array | None
+) -> tuple[Array, Floats]:
     """Form every product after all: a small one stays in cache, where its norm and its sum are nearly free."""
     product = np.empty((lefts[0].shape[1], rights[0].shape[1]), np.result_type(lefts[0], rights[0]))
-    total, norms, flat = np.zeros_like(product), np.empty(len(lefts)), product.reshape(-1)
+    total = np.zeros_like(product) if total is None else total
+    norms, flat = np.empty(len(lefts)), product.reshape(-1)
     double = product.dtype == np.float64
     for k, (left, right) in enumerate(zip(lefts, rights, strict=True)):
-        np.dot(left.T, right, out=product)
+        np.dot(left.T, right, product)
         wide = flat if double else flat.astype(np.float64)
         norms[k] = wide.dot(wide)
         total += product

@@ -15,7 +15,7 @@ import numpy as np
 from rnngraph.autodiff.block.columns import PRODUCT_ROWS, WINDOW_BYTES, Block
 from rnngraph.autodiff.block.given import Given
 from rnngraph.autodiff.block.weight_sums import WeightSums
-from rnngraph.autodiff.block.workspace import workspace
+from rnngraph.autodiff.block.workspace import recycled, workspace
 from rnngraph.autodiff.cell import Factors, Past
 from rnngraph.autodiff.contribution import Array, Contribution
 
@@ -69,7 +69,7 @@ def pull(
     width = max(block.x.shape[-1], block.gates.shape[-1])
     chunk = min(T, max(WINDOW_BYTES // (block.dtype.itemsize * N * width), -(-PRODUCT_ROWS // N)))
     space = _Space(block, chunk)
-    dx = np.empty(block.x.shape, block.dtype) if to_input else None
+    dx = recycled(block.x.shape, block.dtype) if to_input else None
     sums = WeightSums(block, wanted, factored, measured=lend is not None)
     wx = np.ascontiguousarray(block.weights["Wx"].T)
     for kind in kinds:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from rnngraph.autodiff.block.workspace import recycled
 from rnngraph.autodiff.cell import Cell, Past, Rows, Run
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.node import Op, Scope
@@ -78,11 +79,11 @@ class Block:
     def _compute(self, initial: Mapping[str, Array]) -> None:
         cell, T, N, H = self.cell, self.steps, self.sample_count, self.hidden
         wide, widths = cell.blocks * H, cell.widths(self.weights)
-        self.columns = {kind: np.empty((T + 1, N, width), self.dtype) for kind, width in widths.items()}
+        self.columns = {kind: recycled((T + 1, N, width), self.dtype) for kind, width in widths.items()}
         for kind, state in initial.items():
             self.order(self.columns[kind])[0] = state
-        self.extras = {name: np.empty((T, N, H), self.dtype) for name in cell.extras}
-        self.gates = np.empty((T, N, wide), self.dtype) if cell.keeps_gates else self.outputs
+        self.extras = {name: recycled((T, N, H), self.dtype) for name in cell.extras}
+        self.gates = recycled((T, N, wide), self.dtype) if cell.keeps_gates else self.outputs
         signs = cell.signs(H, self.dtype)
         weights = self.weights if signs is None else _signed(self.weights, signs)
         wx, b = weights["Wx"], weights["b"]

@@ -56,10 +56,10 @@ class WeightSums:
             self._add_total(name, left.reshape(-1, left.shape[-1]).T @ right.reshape(-1, right.shape[-1]))
             return
         if right.shape[1] == 1:
-            total, norms = left[:, 0].T.dot(right[:, 0]), row_norms(left[:, 0]) * self._norms(right)
+            self._add_total(name, left[:, 0].T.dot(right[:, 0]))
+            norms = row_norms(left[:, 0]) * self._norms(right)
         else:
-            total, norms = outer_series(left, right)
-        self._add_total(name, total)
+            self.totals[name], norms = outer_series(left, right, self.totals.get(name))
         self.block.order(self.steps[name][t])[...] = norms
         for k in () if norms.all() else np.flatnonzero(norms == 0).tolist():
             self.block.order(self.lost[name][t])[k] = bool(left[k].any() and right[k].any())

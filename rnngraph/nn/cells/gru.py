@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from rnngraph.autodiff.block.workspace import recycled
 from rnngraph.autodiff.cell import Cell, Factors, Kept, Past, Run, product
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.tensor import Tensor
@@ -81,12 +82,22 @@ class Gru(Cell):
         """Give what makes da of the hidden product, the candidate's own factor, and the update gate."""
         H, gates, before = past.hidden, past.gates, past.before["h"]
         r, z, n = (gates[..., k * H : (k + 1) * H] for k in range(3))
-        blocks = np.empty((*gates.shape[:-1], 3, H), gates.dtype)
-        candidate = (1 - z) * past.slope(1 - n * n)
-        np.multiply(past.slope(r * (1 - r)) * past.extras["inner"], candidate, blocks[..., 0, :])
-        np.multiply(past.slope(z * (1 - z)), before - n, blocks[..., 1, :])
+        blocks = recycled((*gates.shape[:-1], 3, H), gates.dtype)
+        candidate, slope, other = (recycled(before.shape, gates.dtype) for _ in range(3))
+        np.multiply(n, n, candidate)
+        np.subtract(1, candidate, candidate)
+        np.subtract(1, z, other)
+        np.multiply(other, past.slope(candidate), candidate)
+        np.multiply(z, other, slope)
+        np.subtract(before, n, other)
+        np.multiply(past.slope(slope), other, blocks[..., 1, :])
+        np.subtract(1, r, slope)
+        np.multiply(r, slope, slope)
+        np.multiply(past.slope(slope), past.extras["inner"], slope)
+        np.multiply(slope, candidate, blocks[..., 0, :])
         np.multiply(candidate, r, blocks[..., 2, :])
-        update = np.ascontiguousarray(z)
+        update = other
+        np.copyto(update, z)
         if past.copied is not None:
             own = 1 - past.copied
             blocks *= own[..., None, :]
@@ -109,7 +120,8 @@ class Gru(Cell):
 
     def to_input(self, factors: Factors, steps: slice | int, da: Array, h: Array) -> Array:
         """Take the reset gate, which multiplies the hidden product alone, out of the candidate's block."""
-        found, H = da.copy(), h.shape[-1]
+        found, H = recycled(da.shape, da.dtype), h.shape[-1]
+        found[..., : 2 * H] = da[..., : 2 * H]
         np.multiply(factors["candidate"][steps], h, found[..., 2 * H :])
         return found
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from rnngraph.autodiff.block.workspace import recycled
 from rnngraph.autodiff.cell import Cell, Factors, Kept, Past, Run, Weights, product
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.tensor import Tensor
@@ -94,9 +95,9 @@ class Lstm(Cell):
         """Give what makes da of the gates' blocks, `within` of dh to dc, and the forget gate."""
         H, gates, before = past.hidden, past.gates, past.before["c"]
         i, f, o, u = (gates[..., k * H : (k + 1) * H] for k in range(4))
-        squashed = np.tanh(past.after["c"])
-        blocks = np.empty((*gates.shape[:-1], 4, H), gates.dtype)
-        slope = np.empty_like(squashed)
+        squashed, slope, forget = (recycled(before.shape, gates.dtype) for _ in range(3))
+        np.tanh(past.after["c"], squashed)
+        blocks = recycled((*gates.shape[:-1], 4, H), gates.dtype)
         for k, (opened, other) in enumerate(((i, u), (f, before), (o, squashed))):
             np.subtract(1, opened, slope)
             np.multiply(slope, opened, slope)
@@ -108,13 +109,13 @@ class Lstm(Cell):
         np.subtract(1, slope, slope)
         past.slope(slope)
         slope *= o
-        if past.copied is None:
-            forget = np.ascontiguousarray(f)
-        else:
+        np.copyto(forget, f)
+        if past.copied is not None:
             own = 1 - past.copied
             blocks *= own[..., None, :]
             slope *= own
-            forget = f * own + past.copied
+            forget *= own
+            forget += past.copied
         return {"blocks": blocks, "output": blocks[..., 2, :], "within": slope, "forget": forget}
 
     def within(self, factors: Factors, p: int, h: Array, others: Sequence[Array]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from rnngraph.autodiff.block.workspace import recycled
 from rnngraph.autodiff.cell import Cell, Factors, Kept, Past, Run, product
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.tensor import Tensor
@@ -55,8 +56,10 @@ class Tanh(Cell):
 
     def factors(self, past: Past) -> Factors:
         """Give the slope, 1 - h²."""
-        slope = np.square(past.after["h"])
-        np.subtract(1, slope, out=slope)
+        h = past.after["h"]
+        slope = recycled(h.shape, h.dtype)
+        np.square(h, slope)
+        np.subtract(1, slope, slope)
         return self._passing(past, past.slope(slope))
 
     def _passing(self, past: Past, slope: Array) -> Factors:
