@@ -38,8 +38,9 @@ def render(
 ) -> Path:
     """Write the picture of a trace, a drawing, a report of `decay`, `history` or `compare`, or of what `record` takes.
 
-    The path is returned. The suffix decides the format. A file of another kind is overwritten only with `force`; the other options are those
-    of `draw` and need a trace. A report is drawn as svg, png or html. A picture that cannot be finished leaves no file behind.
+    The path is returned. The suffix decides the format; a report is drawn as svg, png or html. A file of another kind
+    is overwritten only with `force`; the other options are those of `draw` and need a trace. A picture that cannot be
+    finished leaves no file behind.
 
     Raises:
         InputError: an unknown suffix or option, steps outside the trace, or a trace without timesteps.
