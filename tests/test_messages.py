@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "rnngraph"
-NAMES = ("PyTorch", "JAX", "Graphviz", "NaN", "SOURCE")  # what a message may begin with although it is a capital
+# What a message may begin with although it is a capital.
+NAMES = ("PyTorch", "JAX", "Graphviz", "Lightning", "Stable-Baselines3", "Transformers", "NaN", "SOURCE")
 
 
 def literal(node: ast.expr) -> str | None:

@@ -63,15 +63,12 @@ def chart_format(path: Path, what: str, *, force: bool) -> str:
         FileError: the path is a folder, its folder does not exist, or a file of another kind is there.
     """
     from rnngraph.render.format import renderer_named
-    from rnngraph.render.report.chart.document import FORMATS
+    from rnngraph.render.report.pictures import format_of
     from rnngraph.render.save import check_picture
 
     if path == STDOUT:
         return "svg"
-    name = path.suffix.lower().removeprefix(".")
-    if name not in FORMATS:
-        listed = ", ".join(f".{one}" for one in FORMATS)
-        raise InputError(f"{str(path)!r} has no suffix that {what} can be drawn in; use one of {listed}.")
+    name = format_of(path, what)
     check_picture(path, renderer_named(name), force=force)
     return name
 

@@ -95,14 +95,14 @@ def render(
     """
     from rnngraph.cli.console import status, working
     from rnngraph.cli.output import Target, check_picture_target, write_output
+    from rnngraph.diagnosis.chosen_loss import WITHOUT, known_loss
     from rnngraph.graph.draw import Drawing, Options
-    from rnngraph.graph.one_loss.choose import WITHOUT, parse_seen_from
     from rnngraph.render.format import render_bytes
     from rnngraph.render.title import titled
 
     chosen = check_picture_target(output, format=format, force=force)
     target = Target.of(output)
-    chosen_loss = parse_seen_from(seen_from)
+    chosen_loss = None if seen_from is None else known_loss(seen_from, name="--from")
     trace = open_trace(source, Measures(lags=True))
     with working("drawing"), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

@@ -2,13 +2,37 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 from rnngraph.checks import is_whole
 from rnngraph.diagnosis.one_loss import LAST, TOTAL, Losses, OneLoss
 from rnngraph.errors import InputError
 from rnngraph.nearest import nearest
 from rnngraph.trace.model import Trace
 
+SeenFrom: TypeAlias = str | int | None
+WITHOUT = "seen over all losses: the trace holds no gradient of a single one, which record(..., lags=True) measures"
 MOST_DIGITS = 18  # more than any machine counts to
+
+
+def chosen(trace: Trace, seen_from: SeenFrom = None, *, split: bool | None = None) -> OneLoss | None:
+    """Walk back from the loss that a picture is asked for; None for the sum of all, or where nobody asked and none is.
+
+    Args:
+        trace: what was recorded.
+        seen_from: as `wanted` of `seen`, or None for the last where there is one. What is asked for must be there.
+        split: as of `seen`.
+
+    Raises:
+        InputError: there is no such loss, it bears nothing, or the trace holds none alone.
+    """
+    if seen_from is None:
+        return seen(trace, split=split)
+    wanted = known_loss(seen_from)
+    if wanted != LAST:
+        return seen(trace, wanted, split=split)
+    losses = Losses(trace)
+    return seen(trace, losses.timesteps[losses.furthest()][1], split=split)
 
 
 def seen(trace: Trace, wanted: str | int = LAST, *, split: bool | None = None) -> OneLoss | None:

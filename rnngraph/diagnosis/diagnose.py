@@ -72,6 +72,7 @@ def judge(network: Network, *, trial: Tries | None = None) -> Diagnosis:
         at_input=path.input is not None, participation={"losses": losses, "samples": samples},
         by_layer=tuple([_verdict(layer, found) for layer, found in zip(layers, of_layers, strict=True)]),
         cell=head.cell.title, tried=tried, able=trial is not None and trial.able,
+        horizon_in=network.entered_from(path), reach_in=network.entered_from(network.ending),
     )  # fmt: skip
 
 

@@ -44,6 +44,12 @@ def _dies(diagnosis: Judged, finding: Finding | None) -> str:
     left, reach = percent(math.log10(diagnosis.thresholds["epsilon"])), diagnosis.reach
     word = "fades" if diagnosis.verdict == "attenuating" else "dies"
     needed = f", and the task needs {diagnosis.asked}" if diagnosis.asked is not None else ""
+    if diagnosis.reach_in:
+        where = f"the {diagnosis.reach_in}"
+        if not reach:
+            return f"The gradient {word} where it enters {where}{needed}: not even {left} of it goes a step back."
+        into = f"{counted(reach, 'step')} into {where}{needed}"
+        return f"The gradient {word} {into}: further back, under {left} of what enters is left."
     if not reach:
         return f"The gradient {word} at once{needed}: not even {left} of it goes a step back."
     return f"The gradient {word} within {counted(reach, 'step')}{needed}: further back, under {left} of it is left."
@@ -52,11 +58,13 @@ def _dies(diagnosis: Judged, finding: Finding | None) -> str:
 def _lives(diagnosis: Judged, finding: Finding | None) -> str:
     if math.isnan(diagnosis.decades):
         return "Nothing is wrong with the gradient."
-    far = f"{counted(diagnosis.horizon, 'step')} back" + (", as the task needs" if diagnosis.asked is not None else "")
+    way = f"into the {diagnosis.horizon_in}" if diagnosis.horizon_in else "back"
+    far = f"{counted(diagnosis.horizon, 'step')} {way}" + (", as the task needs" if diagnosis.asked is not None else "")
     left = percent(diagnosis.decades)
     if left.startswith("×"):
-        where = "the input still gets" if diagnosis.at_input else "there still is"
-        return f"It remembers: {far}, {where} all of the gradient ({left})."
+        # Not "all of the gradient": of one loss, counted from where it enters, less may be left.
+        what = "the input" if diagnosis.at_input else "a state"
+        return f"It remembers: {what} {far} gets no less of the gradient than one a step back does ({left})."
     if diagnosis.decades < _THIN:
         return f"The gradient arrives, thinned: {left} of it is left {far}."
     return f"It remembers: {left} of the gradient is left {far}."

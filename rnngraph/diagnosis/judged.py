@@ -59,6 +59,9 @@ class Judged:
     cell: str = ""  # the title of the layer that decides
     tried: tuple[Tried, ...] = ()  # what was tried, in vain or not
     able: bool = False  # whether anything could be tried
+    # The recurrence in which no loss enters, such as an encoder under a decoder, in whose steps these are counted.
+    horizon_in: str = ""
+    reach_in: str = ""
 
     @property
     def healthy(self) -> bool:

@@ -92,9 +92,25 @@ class Network:
         return max(self.paths, key=lambda path: path.decades if path.horizon else -math.inf)
 
     @property
+    def ending(self) -> Path | None:
+        """The path on which credit ends first; one that is heard to its end only where all are. None without any."""
+        known = [path for path in self.paths if path.reach is not None]
+        ending = [path for path in known if not path.whole] or known
+        return min(ending, key=lambda path: path.reach or 0, default=None)
+
+    @property
     def reach(self) -> int | None:
-        """The last lag at which `epsilon` or more is left on every path; None without any pair."""
-        return min((path.reach for path in self.paths if path.reach is not None), default=None)
+        """The last lag at which `epsilon` or more is left on every path that is so long; None without any pair."""
+        return None if self.ending is None else self.ending.reach
+
+    def entered_from(self, path: Path | None) -> str:
+        """Name the recurrence of a path where no loss enters its clock, as an encoder under a decoder; else "".
+
+        Its lags then count its own steps, and not those from the loss.
+        """
+        if path is None or path.layer.recurrence.clock in self.trace.lags[0].clocks:
+            return ""
+        return path.layer.name
 
     @property
     def whole(self) -> bool:

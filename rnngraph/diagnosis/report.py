@@ -100,7 +100,8 @@ def body(diagnosis: Judged, *, full: bool, tried: bool = False, untried: str | N
     attempt = sentences_of(diagnosis)[2]
     colour = "bold green" if diagnosis.healthy else "bold red"
     asked = ", the lag that is needed" if diagnosis.asked is not None else ""
-    at = f" at lag {diagnosis.horizon}{asked}: {numbers(diagnosis)}"
+    inside = f" in the {diagnosis.horizon_in}" if diagnosis.horizon_in else ""
+    at = f" at lag {diagnosis.horizon}{inside}{asked}: {numbers(diagnosis)}"
     yield [("Verdict: ", "bold"), (diagnosis.verdict.replace("_", " "), colour), (at, "")]
     if len(diagnosis.flags) > 1:
         yield [("Flags: ", "bold"), (", ".join(diagnosis.flags), "")]

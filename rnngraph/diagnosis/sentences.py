@@ -77,10 +77,40 @@ def left_text(decades: float) -> str:
 
 def power(decades: float) -> str:
     """Write a number of any size with one figure: 2e-14, 1e-400."""
-    if not -300 < decades < 300:
-        return f"1e{decades:.0f}"
-    mantissa, exponent = f"{10**decades:.0e}".split("e")
-    return f"{mantissa}e{int(exponent)}"
+    exponent = math.floor(decades + 1e-9)
+    mantissa = round(10 ** (decades - exponent))
+    return f"1e{exponent + 1}" if mantissa == 10 else f"{mantissa}e{exponent}"
+
+
+def share_text(decades: float) -> str:
+    """Write what is left in a few characters: 100 %, 29 %, 1.2 %, 0.97 %, 0.03 %, 1e-16, 0, or a growth: ×2.7, ×1e8.
+
+    What is under 1 % is never written as 1 %, on the other side of the mark.
+    """
+    if math.isnan(decades):
+        return "?"
+    if decades == -math.inf:
+        return "0"
+    if decades >= 3:
+        return f"×{power(decades)}"
+    share = 10**decades
+    if share >= 1.05:
+        return f"×{share:.2g}" if share < 99.5 else f"×{share:.0f}"
+    if share >= 0.995:
+        return "100 %"
+    left = 100 * share
+    if left >= 9.95:
+        return f"{left:.0f} %"
+    if decades >= -2:
+        return f"{left:.1f} %"
+    if left >= 0.95:
+        return f"{min(left, 0.99):.2g} %"
+    return f"{left:.1g} %" if left >= 0.0095 else power(decades)
+
+
+def share_words(decades: float) -> str:
+    """Say what is left in a sentence."""
+    return "nothing" if decades == -math.inf else share_text(decades)
 
 
 def amount_text(value: float) -> str:
@@ -92,12 +122,10 @@ def amount_text(value: float) -> str:
 
 def times(decades: float) -> str:
     """Write a factor: ×0.58, ×100, ×5e7."""
-    if decades > 300:
-        return f"×1e{decades:.0f}"
+    if decades >= 3:
+        return f"×{power(decades)}"
     factor = 10**decades
-    if factor < 1000:
-        return f"×{factor:.2g}" if factor < 100 else f"×{factor:.0f}"
-    return f"×{power(decades)}"
+    return f"×{factor:.2g}" if factor < 99.5 else f"×{factor:.0f}"
 
 
 def times_text(decades: float) -> str:
@@ -110,6 +138,8 @@ def times_text(decades: float) -> str:
 
 def factor_text(factor: float) -> str:
     """Write what a step keeps with two figures behind the point where they are of use: ×0.50, ×13, ×2e-7."""
+    if math.isnan(factor):
+        return ""
     if 0.095 <= factor < 999.5:
         return f"×{factor:.2f}" if factor < 9.95 else f"×{factor:.0f}"
     if 1e-3 <= factor < 0.095:

@@ -16,9 +16,9 @@ from rnngraph.errors import InputError
 from rnngraph.trace.model import Trace
 
 if TYPE_CHECKING:
+    from rnngraph.diagnosis.chosen_loss import SeenFrom
     from rnngraph.graph.layout.geometry import Box
     from rnngraph.graph.model import Graph
-    from rnngraph.graph.one_loss.choose import SeenFrom
     from rnngraph.graph.sheet import Curve, Shape, Sheet
     from rnngraph.graph.steps import Steps
 
@@ -60,8 +60,8 @@ class Drawing(Shown):
         Raises:
             InputError: as `draw` says.
         """
+        from rnngraph.diagnosis.chosen_loss import known_loss
         from rnngraph.graph.build.graph import check_build
-        from rnngraph.graph.one_loss.choose import check_seen_from
         from rnngraph.graph.one_loss.room import check_width
         from rnngraph.graph.one_loss.walk_rows import axis_length
         from rnngraph.graph.steps import parse_steps
@@ -72,7 +72,8 @@ class Drawing(Shown):
             raise InputError(f"a {type(trace).__name__} cannot be drawn; pass the trace that rnngraph.record returned.")
         if options.title is not None and not isinstance(options.title, str):
             raise InputError(f"the title is {options.title!r}; pass text.")
-        check_seen_from(options.seen_from)
+        if options.seen_from is not None:
+            known_loss(options.seen_from)
         check_width(options.width)
         if options.theme not in THEMES:
             raise InputError(f"the theme {options.theme!r} is unknown; choose {', '.join(THEMES)}.")
@@ -89,11 +90,11 @@ class Drawing(Shown):
     @cached_property
     def alone(self) -> bool:
         """Whether it is seen from one loss."""
-        from rnngraph.graph.one_loss.choose import choose
+        from rnngraph.diagnosis.chosen_loss import chosen
 
         if self.options.seen_from is None and self.options.of_all:
             return False
-        return choose(self.trace, self.options.seen_from) is not None
+        return chosen(self.trace, self.options.seen_from) is not None
 
     @cached_property
     def graph(self) -> Graph:

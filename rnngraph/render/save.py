@@ -11,10 +11,11 @@ from rnngraph.errors import InputError
 from rnngraph.files import check_target, path_of, refuse_folder, write_whole
 
 if TYPE_CHECKING:
-    from rnngraph.graph.draw import Drawing
-    from rnngraph.graph.one_loss.choose import SeenFrom
+    from rnngraph.diagnosis.chosen_loss import SeenFrom
+    from rnngraph.graph.draw import Drawing, Options
     from rnngraph.graph.steps import Steps
     from rnngraph.render.format import Renderer
+    from rnngraph.render.report.pictures import Pictured
     from rnngraph.trace.model import Trace
 
 EXAMPLE = "unrolled.svg"
@@ -35,10 +36,11 @@ def render(
     theme: str = "auto",
     force: bool = False,
 ) -> Path:
-    """Write the picture of a trace, of a drawing, or of what `record` takes, and return its path.
+    """Write the picture of a trace, a drawing, a report of `decay`, `history` or `compare`, or of what `record` takes.
 
-    The suffix decides the format. A file of another kind is overwritten only with `force`; the other options are those
-    of `draw` and need a trace. A picture that cannot be finished leaves no file behind.
+    The path is returned. The suffix decides the format; a report is drawn as svg, png or html. A file of another kind
+    is overwritten only with `force`; the other options are those of `draw` and need a trace. A picture that cannot be
+    finished leaves no file behind.
 
     Raises:
         InputError: an unknown suffix or option, steps outside the trace, or a trace without timesteps.
@@ -48,22 +50,41 @@ def render(
     """
     from rnngraph.graph.draw import Drawing, Options
     from rnngraph.render.format import render_bytes, renderer_of
+    from rnngraph.render.report.pictures import pictured
     from rnngraph.render.title import titled
 
     target = path_of(path, example=EXAMPLE)
     refuse_folder(target, example=EXAMPLE)
+    options = Options(steps, detail, view, color, backward, title, seen_from, width, theme)
+    if (report := pictured(source)) is not None:
+        return _render_report(source, report, target, options, force=force)
     chosen = renderer_of(target)
     check_picture(target, chosen, force=force)
-    options = Options(steps, detail, view, color, backward, title, seen_from, width, theme)
     if not isinstance(source, Drawing):
         drawing = titled(Drawing(_as_trace(source), options))
     elif options != Options():
-        names = ", ".join(field.name for field in fields(options))
-        raise InputError(f"{names} belong to a trace; give them to draw instead.")
+        raise InputError(f"{_names(options)} belong to a trace; give them to draw instead.")
     else:
         drawing = source
     write_whole(target, render_bytes(drawing, chosen.name))
     return target
+
+
+def _render_report(source: Any, report: Pictured, target: Path, options: Options, *, force: bool) -> Path:
+    from rnngraph.graph.draw import Options
+    from rnngraph.render.format import renderer_named
+    from rnngraph.render.report.pictures import format_of
+
+    chosen = format_of(target, report.what)
+    if options != Options():
+        raise InputError(f"{_names(options)} belong to a trace; leave them out for {report.what}.")
+    check_picture(target, renderer_named(chosen), force=force)
+    write_whole(target, report.draw(source, chosen))
+    return target
+
+
+def _names(options: Options) -> str:
+    return ", ".join(field.name for field in fields(options))
 
 
 def check_picture(path: Path, chosen: Renderer, *, force: bool = False) -> None:

@@ -128,7 +128,12 @@ def test_render_to_stdout(tmp_path: Path) -> None:
         (("render", "-o", "notes.svg"), 3, "notes.svg"),
         (("render", "-o", "folder.npz"), 3, "is a folder"),
         (("render", "--color", "pink"), 2, "pink"),
-        (("render", "--from", "never"), 2, "'never' is no loss"),
+        (("render", "--from", "never"), 2, "--from is 'never'; give last, total or the timestep of a loss."),
+        (
+            ("render", "--from", "lsat"),
+            2,
+            "--from is 'lsat'; give last, total or the timestep of a loss: did you mean last?",
+        ),
         (("render", "--from", "99"), 2, "no loss at t=99"),
         (("render", "--from", "last", "--color", "gain"), 2, "belongs to the sum over all losses"),
         (("render", "--width", "150"), 2, "the width is 150"),

@@ -216,3 +216,48 @@ def test_a_factor(factor: float, text: str) -> None:
 def test_spans() -> None:
     assert spans_text(np.array([1, 1, 0, 1, 0, 0, 1, 1, 1], bool)) == "t = 0 to 1, t = 3, t = 6 to 8"
     assert spans_text(np.tile([True, False], 5)) == "t = 0, t = 2, t = 4, ..."
+
+
+def encoder_decoder(rate: float, rate_of_decoder: float = 1.0) -> rg.Tensor:
+    """Make a linear encoder of 40 steps, whose last state begins a linear decoder of 8, which alone has losses."""
+    tape, x = rg.Tape(), np.zeros((2, 40, 4))
+    encoder, decoder = (nn.RNN(4, 4, name=name) for name in ("encoder", "decoder"))
+    for layer, kept in ((encoder, rate), (decoder, rate_of_decoder)):
+        for key, value in (("Wx", np.eye(4)), ("Wh", kept * np.eye(4)), ("b", 0.0)):
+            layer.parameter(key).value[...] = value
+    return decoder(tape.input(x[:, :8]), encoder(tape.input(x))[:, 39]).sum()
+
+
+def test_steps_into_an_encoder_are_said_to_be_its_own() -> None:
+    # A half a step from the encoder's last input on, which is lag 1: 0.5 ** 6 is 1.6 %, and 0.5 ** 7 less than 1 %.
+    # The decoder is heard to its beginning, eight steps or seven lags, and does not end anything.
+    loss = encoder_decoder(0.5)
+    diagnosis = rg.diagnose(rg.record(loss, lags=True))
+    assert (
+        of_loss(loss)[0]
+        == "The gradient dies 7 steps into the encoder: further back, under 1 % of what enters is left."
+    )
+    assert (diagnosis.reach, diagnosis.whole) == (7, False)
+    assert "at lag 39 in the encoder:" in str(diagnosis)
+    assert rg.diagnose(rg.record(encoder_decoder(0.8), lags=True)).reach == 21  # 0.8 ** 20 is 1.15 %; the decoder has 7
+    assert of_loss(encoder_decoder(1.0))[0].endswith("all of the gradient is left 39 steps into the encoder.")
+    # Where the decoder ends it, its own steps count, which are those from the loss.
+    assert of_loss(encoder_decoder(1.0, 0.1))[0].startswith("The gradient dies within 3 steps: ")
+
+
+def test_more_than_a_step_back_is_not_called_all_of_the_gradient() -> None:
+    layer = nn.RNN(4, 4, num_layers=2)
+    for parameter in layer.parameters():
+        parameter.value[...] = np.eye(4) if "W" in parameter.name else 0.0
+    title = of_loss(layer(rg.Tape().input(np.zeros((1, 20, 4))))[:, 19].sum())[0]
+    # On two layers that keep all there are lag + 1 ways of so many steps: 20 at lag 19, and 2 at lag 1.
+    assert title == (
+        "It remembers: the input 19 steps back gets no less of the gradient than one a step back does (×10)."
+    )
+
+
+@pytest.mark.parametrize("kind", [nn.RNN, nn.LSTM, nn.GRU])
+def test_no_clause_is_said_twice(kind: Any) -> None:
+    for one in of_loss(last(kind(D, H), 0), horizon=60):
+        clauses = re.split(r"[,;:.] ", one)
+        assert len(clauses) == len(set(clauses)), one

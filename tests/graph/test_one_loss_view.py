@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import rnngraph as rg
+from rnngraph.diagnosis.sentences import factor_text, share_text
 from rnngraph.graph.draw import Drawing
 from rnngraph.graph.model import Vertex
-from rnngraph.graph.one_loss.texts import factor_text, share_text
 from rnngraph.trace.model import Trace
 from tests.graph.mock_networks import bidirectional, encoder_decoder, every_step, fed, recorded, remembers, three_layers
 from tests.graph.seen_traces import seen, with_lags
@@ -36,7 +36,8 @@ def lags(drawing: Drawing) -> list[int]:
     ("decades", "text"),
     [
         (0.0, "100 %"), (math.log10(1.03), "100 %"), (math.log10(0.29), "29 %"), (math.log10(0.0996), "10 %"),
-        (math.log10(0.012), "1.2 %"), (math.log10(0.00951), "1.0 %"), (math.log10(0.006), "0.6 %"),
+        (math.log10(0.012), "1.2 %"), (math.log10(0.00951), "0.95 %"),
+        (-2.001, "0.99 %"), (-2.0, "1.0 %"), (math.log10(0.006), "0.6 %"),
         (math.log10(0.0003), "0.03 %"), (-4.0, "0.01 %"), (math.log10(3e-5), "3e-5"), (-400.0, "1e-400"),
         (-math.inf, "0"), (math.nan, "?"), (math.log10(1.3), "×1.3"), (math.log10(217), "×217"), (8.0, "×1e8"),
         (math.log10(9.6e-8), "1e-7"),
@@ -260,9 +261,9 @@ def test_total_is_what_it_was() -> None:
 
 BAD: list[tuple[dict[str, Any], str]] = [
     ({"seen_from": 99}, "there is no loss at t=99, since the trace has the steps t=0 to t=29; the nearest are at t="),
-    ({"seen_from": -1}, "'last' or 'total'"),
-    ({"seen_from": "first"}, "'first' is no loss"),
-    ({"seen_from": 1.5}, "1.5 is no loss"),
+    ({"seen_from": -1}, "seen_from is -1; give last, total or the timestep of a loss."),
+    ({"seen_from": "first"}, "seen_from is 'first'; give last, total or the timestep of a loss."),
+    ({"seen_from": 1.5}, "seen_from is 1.5; give last, total"),
     ({"seen_from": "last", "color": "gain"}, "color 'gain' belongs to the sum over all losses"),
     ({"seen_from": 3, "view": "rolled"}, "view 'rolled' belongs"),
     ({"width": 199}, "the width is 199; give pixels, a whole number from 200"),

@@ -11,11 +11,11 @@ from itertools import groupby, pairwise
 
 import numpy as np
 
+from rnngraph.diagnosis.sentences import share_text
 from rnngraph.graph.charts.frame import SMALL, Paper, ticks
 from rnngraph.graph.charts.lag_rows import LagRow
 from rnngraph.graph.layout.metrics import width_of
 from rnngraph.graph.one_loss.pen import rectangle, rule, words
-from rnngraph.graph.one_loss.texts import share_text
 from rnngraph.graph.sheet import Shape
 from rnngraph.graph.style.left import FLOOR, GROWTH, MARK, tone
 from rnngraph.trace.magnitudes import Floats, Integers

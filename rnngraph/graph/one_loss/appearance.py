@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from rnngraph.diagnosis.chosen_loss import SeenFrom, chosen
 from rnngraph.diagnosis.one_loss import OneLoss
 from rnngraph.errors import InputError
 from rnngraph.graph.build.recorded import Recorded
@@ -16,7 +17,6 @@ from rnngraph.graph.build.rows import find_rows as recorded_rows
 from rnngraph.graph.build.tracks import find_tracks
 from rnngraph.graph.model import Graph
 from rnngraph.graph.one_loss.build import build
-from rnngraph.graph.one_loss.choose import SeenFrom, choose
 from rnngraph.graph.one_loss.fold import choose_steps
 from rnngraph.graph.one_loss.headings import small_print, title_and_why
 from rnngraph.graph.one_loss.marks import find_marks
@@ -48,7 +48,7 @@ def look(
         InputError: there is no such loss, or steps outside the trace.
     """
     split = SPLITS[detail]
-    seen = choose(trace, seen_from, opened=split)
+    seen = chosen(trace, seen_from, split=split)
     if seen is None:
         return None
     split = len({one.layer for one in trace.recurrences}) == 1 if split is None else split
@@ -58,7 +58,7 @@ def look(
     marks = find_marks(rows, lanes)
     where = next(segment for segment in segments if segment.clock == seen.clock)
     position = where.start + seen.timestep
-    joined = choose(trace, seen.timestep if seen_from not in (None, "last") else seen_from, opened=False)
+    joined = chosen(trace, seen.timestep if seen_from not in (None, "last") else seen_from, split=False)
     found, why = title_and_why(trace, seen, marks)
     known = Seen(
         seen.timestep, position, seen.samples, why, small_print(trace, seen, joined=_whole(trace, rows, seen)), rows,

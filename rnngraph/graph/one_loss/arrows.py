@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from rnngraph.diagnosis.sentences import share_words
 from rnngraph.graph.layout.curves import straight
 from rnngraph.graph.layout.geometry import Point, one_line
 from rnngraph.graph.layout.metrics import width_of
@@ -15,7 +16,6 @@ from rnngraph.graph.one_loss.bars import Axis
 from rnngraph.graph.one_loss.boxes import BAR, CIRCLE
 from rnngraph.graph.one_loss.layout import FLAG, LABEL_TEXT, LABEL_UP, Layout
 from rnngraph.graph.one_loss.pen import flipped, path, rule
-from rnngraph.graph.one_loss.texts import share_words
 from rnngraph.graph.sheet import Curve
 from rnngraph.graph.style.left import MARK, is_dotted, tone, width
 

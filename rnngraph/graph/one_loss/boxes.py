@@ -9,13 +9,13 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 
+from rnngraph.diagnosis.sentences import share_text
 from rnngraph.graph.layout.geometry import one_line
 from rnngraph.graph.layout.metrics import fit, width_of
 from rnngraph.graph.model import Column, Vertex
 from rnngraph.graph.one_loss.bars import Axis, bars
 from rnngraph.graph.one_loss.layout import RANGE, Layout, inside
 from rnngraph.graph.one_loss.pen import rectangle, words
-from rnngraph.graph.one_loss.texts import share_text
 from rnngraph.graph.sheet import Shape
 from rnngraph.graph.style.left import MARK, tone
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from rnngraph.diagnosis.sentences import share_text, share_words
 from rnngraph.graph.build.fold import valid_samples
 from rnngraph.graph.model import Column, Graph, Row, Vertex
 from rnngraph.graph.one_loss.fold import gaps
-from rnngraph.graph.one_loss.texts import share_text, share_words
 from rnngraph.graph.one_loss.view import Seen, SeenRow
 from rnngraph.graph.one_loss.ways import Place, Ways, begins, level
 from rnngraph.graph.summary import UNKNOWN, Summary, summarise, summarise_plain

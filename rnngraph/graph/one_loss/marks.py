@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rnngraph.graph.one_loss.texts import share_text, share_words
+from rnngraph.diagnosis.sentences import share_text, share_words
 from rnngraph.graph.one_loss.view import Mark, SeenRow, Way
 from rnngraph.graph.style.left import EXPLODED, MARK
 

@@ -11,8 +11,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from rnngraph.diagnosis.sentences import factor_text, share_words
 from rnngraph.graph.model import Edge, Vertex
-from rnngraph.graph.one_loss.texts import factor_text, share_words
 from rnngraph.graph.one_loss.view import Seen, SeenRow
 from rnngraph.graph.style.left import MARK
 from rnngraph.graph.summary import summarise_plain

@@ -47,7 +47,7 @@ def _worse(one: Curves, tolerance: float) -> Iterator[str]:
         yield f"{one.name}: at lag {lag} {percent(before)} was left in A, and of B nothing could be measured."
         return
     far, near = one.reaches
-    if far and near is not None and near * 10**tolerance < far:
+    if far and near is not None and (near == 0 or math.log10(far / near) > tolerance):
         yield f"{one.name}: the reach fell from lag {far} to lag {near}."
     if before - after > tolerance:
         yield f"{one.name}: at lag {lag} {percent(after)} is left, and {percent(before)} was."

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from rnngraph.diagnosis.chosen_loss import SeenFrom, chosen
 from rnngraph.diagnosis.one_loss import INITIAL, Losses, OneLoss
-from rnngraph.graph.one_loss.choose import SeenFrom, choose
 from rnngraph.graph.one_loss.headings import small_print
 from rnngraph.graph.one_loss.other_losses import bearing
 from rnngraph.graph.one_loss.view import SeenRow
@@ -34,7 +34,7 @@ def losses(trace: Trace, seen_from: SeenFrom = None) -> dict[str, Any] | None:
     Raises:
         InputError: there is no such loss, or it bears nothing.
     """
-    if (begin := choose(trace, seen_from)) is None:
+    if (begin := chosen(trace, seen_from)) is None:
         return None
     found = Losses(trace)
     start = found.timesteps.index((begin.clock, begin.timestep))

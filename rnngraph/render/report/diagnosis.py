@@ -44,6 +44,8 @@ def diagnosis_document(diagnosis: Diagnosis) -> dict[str, Any]:
         "thresholds": dict(diagnosis.thresholds),
         "findings": [_finding(finding) for finding in diagnosis.findings],
         "able_to_try": diagnosis.able,
+        "horizon_in": diagnosis.horizon_in or None,
+        "reach_in": diagnosis.reach_in or None,
         "tried": [_tried(one) for one in diagnosis.tried],
         "spectrum": diagnosis.spectrum,
         "headline": headline_document(sentences_of(diagnosis)),

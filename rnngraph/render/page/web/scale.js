@@ -53,8 +53,8 @@ export const tickText = (decades) => (decades < -2 ? `1e${decades}` : decades > 
 /** A factor of one step. @param {number} factor */
 export function factorText(factor) {
   if (factor === 0) return "×0";
-  if (factor >= 0.005 && factor < 9.995) return `×${factor.toFixed(2)}`;
-  return factor >= 1 && factor < 1000 ? `×${factor.toFixed(0)}` : `×${power(Math.log10(factor))}`;
+  if (factor >= 0.095 && factor < 999.5) return `×${factor.toFixed(factor < 9.95 ? 2 : 0)}`;
+  return factor >= 1e-3 && factor < 0.095 ? `×${Number(factor.toPrecision(2))}` : `×${power(Math.log10(factor))}`;
 }
 
 /** @param {number} decades */

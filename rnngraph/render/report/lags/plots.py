@@ -12,9 +12,9 @@ import numpy as np
 from rich.text import Text
 
 from rnngraph.diagnosis.curve import LN10, LagCurve
+from rnngraph.diagnosis.sentences import share_text
 from rnngraph.graph.style.left import FLOOR, GROWTH, MARK
 from rnngraph.render.report.seen.levels import ASCII_LESS, LESS, character, style
-from rnngraph.render.report.seen.sparklines import share_text
 from rnngraph.trace.magnitudes import Floats, Integers
 
 HEIGHT, WIDEST, MOST_ROWS, MARGIN = 13, 100, 16, 8

@@ -14,13 +14,12 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
 from rnngraph.diagnosis.one_loss import INITIAL, OneLoss, Walk
-from rnngraph.diagnosis.sentences import factor_text
+from rnngraph.diagnosis.sentences import factor_text, share_text
 from rnngraph.graph.style.left import EXPLODED, MARK
 from rnngraph.render.report.seen.levels import style
-from rnngraph.render.report.seen.sparklines import share_text
 from rnngraph.render.report.text import printable, spelled
 
-_COLUMN = 6
+_COLUMN = 7
 _MOST_ROWS = 6
 _MOST_COLUMNS = 24
 _FURTHER = 2  # columns beyond the mark, at least

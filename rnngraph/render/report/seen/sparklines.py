@@ -13,7 +13,7 @@ import numpy as np
 from rnngraph.diagnosis.credit import log_norm
 from rnngraph.diagnosis.curve import LN10
 from rnngraph.diagnosis.one_loss import INITIAL, OneLoss, Walk
-from rnngraph.diagnosis.sentences import factor_text, percent, power, times_text
+from rnngraph.diagnosis.sentences import percent, share_text, times_text
 from rnngraph.graph.style.left import EXPLODED, MARK
 from rnngraph.trace.magnitudes import Floats, Status
 from rnngraph.trace.model import Trace
@@ -53,24 +53,6 @@ def _end(walk: Walk) -> tuple[str, str]:
     end = int(known[-1])
     where = "the cut" if walk.cut and end == len(walk.steps) - 1 else f"t={walk.steps[end]}"
     return f"at {where}", share_text(float(walk.decades[end]))
-
-
-def share_text(decades: float) -> str:
-    """Write what is left in a few characters: 100 %, 7.5 %, 1e-16, ×13."""
-    if math.isnan(decades):
-        return "-"
-    if decades == -math.inf:
-        return "0"
-    share = 10 ** min(decades, 10.0)
-    if share < 1e-3:
-        return power(decades)
-    if share >= 9.95:
-        return factor_text(share) if share < 999.5 else f"×{power(decades)}"
-    if share >= 0.0995:
-        return f"{100 * share:.0f} %"
-    if share >= 0.00995:
-        return f"{100 * share:.1f} %"
-    return f"{100 * share:.1g} %" if share < 0.0095 else "<1 %"
 
 
 @dataclass(frozen=True, slots=True)
