@@ -97,15 +97,16 @@ def _handed_back(tape: Tape, entry: Entry, step: Step, lend: Lend | None) -> lis
             "one gradient an input."
         )
     found: list[tuple[Entry, Contribution]] = []
+    entries = tape.entries if tape.size == len(tape.entries) else None  # without blocks an id is a place
     for source, contribution in zip(entry.inputs, contributions, strict=False):
-        if contribution is None:
+        target = tape.entry(source) if entries is None else entries[source]
+        if contribution is None or not target.requires:
             continue
-        target = tape.entry(source)
-        if not target.requires:
-            continue
-        if type(contribution) is not np.ndarray and isinstance(contribution, np.generic):
+        if type(contribution) is np.ndarray:
+            if contribution.shape != target.value.shape:
+                contribution = unbroadcast(contribution, target.value.shape, node=entry, source=source)
+        elif isinstance(contribution, np.generic):
             contribution = np.asarray(contribution)  # NumPy turns zero-dimensional results into scalars
-        if type(contribution) is np.ndarray and contribution.shape != target.value.shape:
             contribution = unbroadcast(contribution, target.value.shape, node=entry, source=source)
         found.append((target, contribution))
     return found
@@ -136,7 +137,9 @@ def unbroadcast(array: Array, shape: tuple[int, ...], *, node: Node, source: int
         GradientError: it cannot be the gradient of such an input.
     """
     extra = array.ndim - len(shape)
-    if extra > 0:
+    if extra > 0 and array.shape[lead : lead + extra] == (1,) * extra:  # there is nothing to be summed
+        array = array.reshape(array.shape[:lead] + array.shape[lead + extra :])
+    elif extra > 0:
         array = np.asarray(array.sum(axis=tuple(range(lead, lead + extra))))
     if array.ndim == len(shape):
         stretched = tuple([axis for axis in range(lead, array.ndim) if shape[axis] == 1 != array.shape[axis]])

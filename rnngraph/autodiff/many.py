@@ -129,6 +129,9 @@ def _to_initial(walk: Walk, block: Block, carry: Carry) -> Iterable[tuple[int, C
 def _joined(walk: Walk, node: Node, some: list[Cotangents]) -> Groups:
     """Sum what reached a node, band by band: the first row and the rows."""
     found: Groups = {}
+    bands = {one.band for one in some}
+    if len(bands) == 1 and len(some) > 1 and node.id not in walk.narrow and not any(one.narrow for one in some):
+        return {some[0].band: _sum(some, node.value.shape)}
     for one in some:
         value = _dense(one, node.value.shape)
         if one.narrow and node.id not in walk.narrow:
@@ -148,6 +151,25 @@ def _joined(walk: Walk, node: Node, some: list[Cotangents]) -> Groups:
         total[one.low - low : one.low - low + len(value)] += value
         found[one.band] = low, total
     return found
+
+
+def _sum(some: list[Cotangents], shape: tuple[int, ...]) -> tuple[int, Array]:
+    """Sum rows of one band, each in its own form, into one array: its first row and the array."""
+    first = some[0]
+    low, high = min(one.low for one in some), max(one.low + one.count for one in some)
+    if (first.low, first.count) == (low, high - low) and isinstance(first.value, np.ndarray):
+        if len(some) == 2 and isinstance(some[1].value, np.ndarray) and some[1].count == first.count:
+            return low, first.value + some[1].value
+        total, rest = first.value.astype(np.float64), some[1:]
+    else:
+        total, rest = np.zeros((high - low, *shape)), some
+    for one in rest:
+        part = total[one.low - low : one.low - low + one.count]
+        if isinstance(one.value, np.ndarray):
+            part += one.value
+        else:
+            one.value.add_to(part, 1)
+    return low, total
 
 
 def _dense(one: Cotangents, shape: tuple[int, ...]) -> Array:

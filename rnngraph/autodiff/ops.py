@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from rnngraph.autodiff.contribution import Array, Contribution, Outer, Scatter, Slice, StateSlice, left_outer
+from rnngraph.autodiff.contribution import Array, Contribution, Outer, Slice, StateSlice, left_outer
 from rnngraph.autodiff.node import Node, Op
+from rnngraph.autodiff.scattered import Scatter
 from rnngraph.errors import InputError
 
 

@@ -51,18 +51,34 @@ def ufunc(function: Any, method: str, given: Sequence[Any], out: Any, options: d
 def quick(op: Op, given: Sequence[Any]) -> Any:
     """Record an op on recorded arrays and plain ones; None for anything that needs a second look."""
     source: Any = None
+    ids: list[int] = []
     for one in given:
         if isinstance(one, Handle):
             if one.plain is not None:
                 return None
             source = one
+            ids.append(one.id)
         elif type(one) in (list, tuple):
             return None
     if source is None:
         return None
-    tape = source.tape
-    ids = [one.id if isinstance(one, Handle) else tape.lift(one, source.dtype) for one in given]
-    return tape.record(op, tuple(ids), {})
+    if len(ids) < len(given):
+        ids = [one.id if isinstance(one, Handle) else source.tape.lift(one, source.dtype) for one in given]
+    return source.tape.record(op, tuple(ids), {})
+
+
+def quick_product(a: Any, b: Any) -> Any:
+    """Record a product of two recorded matrices or vectors; None for anything else."""
+    if not isinstance(b, Handle) or a.plain is not None or b.plain is not None:
+        return None
+    tape, ids = a.tape, (a.id, b.id)
+    axes = tape.entry(ids[0]).value.ndim, tape.entry(ids[1]).value.ndim
+    if axes == (2, 2):
+        return tape.record(ops.MATMUL, ids, {})
+    return tape.record(DOT, ids, {}) if axes in _WITH_VECTORS else None
+
+
+_WITH_VECTORS = frozenset(((1, 1), (1, 2), (2, 1)))
 
 
 def _called(function: Any, given: list[Any], source: Recorded) -> Any:
@@ -142,9 +158,11 @@ def copied(x: Recorded) -> Recorded:
 
 def product(a: Any, b: Any) -> Any:
     """Record a matrix product, also with vectors."""
-    source: Any = a if isinstance(a, Handle) and a.plain is None else recorded_in([a, b])
-    if not isinstance(a, Handle) or not isinstance(b, Handle) or a.plain is not None or b.plain is not None:
-        a, b = lifted(a, source), lifted(b, source)
+    found = quick_product(a, b) if isinstance(a, Handle) else None
+    if found is not None:
+        return found
+    source: Any = recorded_in([a, b])
+    a, b = lifted(a, source), lifted(b, source)
     tape, ids = source.tape, (a.id, b.id)
     axes = tape.entry(ids[0]).value.ndim, tape.entry(ids[1]).value.ndim
     if min(axes) >= 2:

@@ -117,9 +117,11 @@ def _compare(plain: Callable[[float], float], claimed: float, scale: float, here
         return (plain(step) - plain(-step)) / (2 * step)
 
     rounding = 4 * float(np.finfo(float).eps) * max(abs(here), 1.0)
-    if rounding / SHORT < 1e-4 * abs(claimed):  # then one more run can tell
-        apart = abs((plain(SHORT) - here) / SHORT - claimed)
-        if apart <= SLOPES * abs(claimed) + rounding / SHORT:
+    if rounding / SHORT < 1e-4 * abs(claimed):  # then one more run can tell, or two where the loss is bent
+        enough, there = SLOPES * abs(claimed) + rounding / SHORT, plain(SHORT)
+        if abs((there - here) / SHORT - claimed) <= enough:
+            return
+        if abs((there - plain(-SHORT)) / (2 * SHORT) - claimed) <= enough:
             return
     allowed = SLOPES * max(abs(claimed), 1e-3 * scale) + 1e-10 * max(abs(here), 1.0) / STEP
     first = slope(STEP)

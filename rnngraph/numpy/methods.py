@@ -10,7 +10,7 @@ from rnngraph.autodiff.along import CAST
 from rnngraph.autodiff.ops import DETACH
 from rnngraph.numpy import dispatch
 from rnngraph.numpy.tables import RULES, VALUES, lost, refusal
-from rnngraph.numpy.values import Handle, wrapped
+from rnngraph.numpy.values import wrapped
 
 NAMES = {"flatten": "ravel", "conj": "positive", "conjugate": "positive"}
 
@@ -48,10 +48,9 @@ class Methods:
 
     def dot(self, other: Any, out: Any = None) -> Any:
         """Give the matrix product."""
-        here: Any = self
-        recorded = out is None and isinstance(other, Handle) and here.plain is None and other.plain is None
-        if recorded and 0 < min(here.ndim, other.ndim) <= max(here.ndim, other.ndim) <= 2:
-            return dispatch.product(here, other)
+        found = dispatch.quick_product(self, other) if out is None else None
+        if found is not None:
+            return found
         return dispatch.function(np.dot, (self, other), {} if out is None else {"out": out})
 
     def sum(self, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False, **rest: Any) -> Any:

@@ -25,7 +25,11 @@ class Split:
     @property
     def whole(self) -> bool:
         """Whether nothing but the integers restricts it."""
-        return all(one == ALL for one in self.rest)
+        return self.rest.count(ALL) == len(self.rest)
+
+    def shape_in(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Give the shape of the whole place in an array of this shape."""
+        return tuple([size for axis, size in enumerate(shape) if axis not in self.axes])
 
     @property
     def index(self) -> tuple[int | slice, ...]:
@@ -42,7 +46,7 @@ def split(index: Any, shape: tuple[int, ...]) -> Split | None:
     given = index if type(index) is tuple else (index,)
     integers: list[tuple[int, int]] = []
     rest: list[slice] = []
-    axis, missing = 0, len(shape) - sum(one is not Ellipsis for one in given)
+    axis, missing = 0, len(shape) - len(given) + sum([one is Ellipsis for one in given])
     if missing < 0:
         return None
     for one in given:
@@ -50,9 +54,9 @@ def split(index: Any, shape: tuple[int, ...]) -> Split | None:
             rest += [ALL] * missing
             axis, missing = axis + missing, 0
             continue
-        if isinstance(one, slice):
+        if type(one) is slice:
             rest.append(ALL if one == ALL or one.indices(shape[axis]) == (0, shape[axis], 1) else one)
-        elif isinstance(one, int | np.integer) and not isinstance(one, bool):
+        elif type(one) is int or isinstance(one, np.integer):
             number = int(one)
             if not -shape[axis] <= number < shape[axis]:
                 return None

@@ -18,10 +18,12 @@ from rnngraph.autodiff.tensor import Tensor
 from rnngraph.errors import InputError
 from rnngraph.numpy import dispatch
 from rnngraph.numpy.methods import Methods
-from rnngraph.numpy.placed import Parts, Split, split
+from rnngraph.numpy.placed import ALL, Parts, Split, split
 from rnngraph.numpy.protocols import Protocols
 from rnngraph.numpy.tape import ArrayTape
 from rnngraph.numpy.values import Handle, recorded_in, unwrapped, value_of, wrapped
+
+_BASIC = frozenset((int, slice, type(None), type(Ellipsis), np.int64, np.int32))  # such an index is a view
 
 
 class Recorded(Protocols, Methods, Handle, Tensor):  # type: ignore[misc]
@@ -104,27 +106,33 @@ class Recorded(Protocols, Methods, Handle, Tensor):  # type: ignore[misc]
 
     def __getitem__(self, index: Any) -> Any:
         """Read a place; what was put there comes back as it was put."""
-        index, plain = value_of(index), self.plain
+        basic, plain = _is_basic(index), self.plain
+        if not basic:
+            index = value_of(index)
+            basic = _is_basic(index)
         if plain is not None:
-            return self._view(wrapped(plain[index]), index)
+            return self._view(wrapped(plain[index]), index, basic=basic)
         if self._parts is not None and self._parts.known:
             where = split(index, self.shape)
             held = None if where is None else self._parts.at(where)
             if held is not None:
                 part = Recorded(self.tape, held[0])
-                return self._view(part if held[1].whole and not held[1].axes else part[_index(held[1])], index)
+                part = part if held[1].whole and not held[1].axes else part[_index(held[1])]
+                return self._view(part, index, basic=basic)
             if where is not None and set(self._parts.axes) <= set(where.axes):  # nothing was put there: what is below
-                return self._view(_picked(self.tape, self._node, index), index)
-        return self._view(_picked(self.tape, self.id, index), index)
+                return self._view(_picked(self.tape, self._node, index), index, basic=basic)
+        return self._view(_picked(self.tape, self.id, index), index, basic=basic)
 
-    def _view(self, view: Any, index: Any) -> Any:
-        if type(view) is Recorded and view.ndim and _is_basic(index):
+    def _view(self, view: Any, index: Any, *, basic: bool) -> Any:
+        if basic and type(view) is Recorded and view._whole().ndim:
             view._source = self, index, self._version
         return view
 
     def __setitem__(self, index: Any, given: Any) -> None:
         """Put something into a place."""
-        index, given, plain = value_of(index), unwrapped(given), self.plain
+        if not _is_basic(index):
+            index = value_of(index)
+        given, plain = unwrapped(given), self.plain
         source = recorded_in(given)
         if plain is not None:
             if source is None:
@@ -133,9 +141,13 @@ class Recorded(Protocols, Methods, Handle, Tensor):  # type: ignore[misc]
             if plain.dtype.kind != "f":
                 raise InputError(f"a recorded value was put into an array of {plain.dtype}; make it one of floats.")
             self.tape, self._node, self._plain = source.tape, source.tape.lift(plain), None
-        where = split(index, self.shape)
-        shape = np.broadcast_to(False, self.shape)[index].shape
-        node = self._fitted(given, shape)
+        whole = self._whole()
+        where = split(index, whole.shape)
+        if where is not None and where.whole:
+            shape = where.shape_in(whole.shape)
+        else:
+            shape = np.broadcast_to(False, whole.shape)[index].shape
+        node = self._fitted(given, shape, whole.dtype)
         if self._parts is None:
             self._parts = Parts()
         if where is not None and where.axes:
@@ -150,16 +162,20 @@ class Recorded(Protocols, Methods, Handle, Tensor):  # type: ignore[misc]
         """Put a part where integers say, or into a slice of it."""
         assert self._parts is not None
         if not where.whole:
-            slot = Split(where.axes, where.place, (slice(None),) * len(where.rest))
+            slot = Split(where.axes, where.place, (ALL,) * len(where.rest))
             before = self[slot.index]
             node = self.tape.record(ASSEMBLE, (before.id, node), {"indices": (where.rest,)})._node
         self._parts.put(where, node)
 
-    def _fitted(self, given: Any, shape: tuple[int, ...]) -> int:
+    def _fitted(self, given: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
         """Give the node of what is put, in the dtype of this array and of the shape of the place."""
-        part = Recorded(self.tape, self.tape.lift(dispatch.stacked(given)))
-        if part.dtype != self.dtype:
-            part = self.tape.record(CAST, (part.id,), {"dtype": self.dtype})
+        node_id = self.tape.lift(dispatch.stacked(given))
+        value = self.tape.entry(node_id).value
+        if value.dtype == dtype and value.shape == shape:
+            return node_id
+        part = Recorded(self.tape, node_id)
+        if value.dtype != dtype:
+            part = self.tape.record(CAST, (node_id,), {"dtype": dtype})
         if part.shape != shape:
             extra = part.ndim - len(shape)
             if extra > 0 and part.shape[:extra] == (1,) * extra:  # NumPy drops leading ones
@@ -200,7 +216,7 @@ def _index(left: Split) -> tuple[Any, ...]:
 
 
 def _is_basic(index: Any) -> bool:
-    return type(index) is int or ops.is_basic(index if type(index) is tuple else (index,))
+    return _BASIC.issuperset(map(type, index)) if type(index) is tuple else type(index) in _BASIC
 
 
 def _refuse_twice(index: tuple[Any, ...], shape: tuple[int, ...]) -> None:

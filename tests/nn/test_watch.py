@@ -70,7 +70,51 @@ def test_a_captioning_model_is_one_graph(cell: str) -> None:
     assert trace.timesteps == T
     assert {one.name for one in trace.parameters} == set(found) - {"x"}
     assert rg.check(watching.loss).passed
+    assert rg.check(watching.loss, grads, model.params).passed
     assert rg.diagnose(trace)
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm"])
+def test_the_wrong_gradient_of_a_captioning_model_is_named(cell: str) -> None:
+    model, features = Captions(cell), draw(N, D)
+    captions = np.random.default_rng(0).integers(1, V, (N, T + 1))
+    for name in model.params:
+        with F.watch() as watching:
+            _, grads = model.loss(features, captions)
+        wrong = {**grads, name: 1.01 * grads[name]}
+        report = rg.check(watching.loss, wrong, model.params)
+        assert report.differs
+        assert [row.name for row in report.rows if not row.passed] == [name], str(report)
+
+
+def test_gradients_by_hand_are_found_by_name_where_that_is_one() -> None:
+    def forward(x: Any, W: Any, b: Any) -> Any:
+        return (np.tanh(x @ W + b) ** 2).sum()
+
+    x, W, b = draw(3, 4), draw(4, 2), np.zeros(2)
+    traced = rg.trace_function(forward, x, W, b)
+    a = np.tanh(x @ W + b)
+    da = 2 * a * (1 - a**2)
+    grads = {"dW": x.T @ da, "db": da.sum(axis=0), "dx": da @ W.T}
+    assert rg.check(traced, grads).passed
+    assert [one.name for one in rg.check(traced, {**grads, "db": -grads["db"]}).rows if not one.passed] == ["db"]
+
+
+@pytest.mark.parametrize(
+    ("rest", "message"),
+    [(({"b": draw(H)},), r"'b' could belong to any of the recorded arrays affine.b, affine_1.b; pass the arrays"),
+     (({"W_other": draw(2)},), r"'W_other' could belong to none of the recorded arrays"),
+     (({"x": draw(2)},), r"'x' is float64 of shape \(2,\); its array has shape \(2, 6\)"),
+     (({"x": draw(N, D), "dx": draw(N, D)},), "x and dx are gradients of the same array"),
+     ((draw(2),), "beside a recorded loss there is ndarray"), (({},), "beside a recorded loss there is dict")],
+)  # fmt: skip
+def test_gradients_by_hand_that_do_not_fit_are_refused(rest: Any, message: str) -> None:
+    with F.watch() as watching:
+        out, _ = F.affine_forward(draw(N, D), draw(D, H), draw(H))
+        scores, _ = F.affine_forward(out, draw(H, V), draw(V))
+        watching.loss = (scores * scores).sum()
+    with pytest.raises(InputError, match=message):
+        rg.check(watching.loss, *rest)
 
 
 def test_steps_that_are_called_one_by_one_are_one_recurrence() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from rnngraph.autodiff.check.arguments import check_rows
+from rnngraph.autodiff.check.handed import with_handed
 from rnngraph.autodiff.check.locate import locate
 from rnngraph.autodiff.check.replayed import recorded_subject
 from rnngraph.autodiff.check.report import CheckReport, CheckRow
@@ -27,10 +28,11 @@ from rnngraph.errors import GradientError, InputError
 def check(subject: Any, *rest: Any, directions: int = 3, seed: int = 0, tolerance: float | None = None) -> CheckReport:
     """Compare gradients with central differences, and say where a wrong one is wrong. Nothing that is given is changed.
 
-    What can be checked: `check(loss)`, a scalar Tensor; `check(cache)`, the tape that a function of
-    `rnngraph.nn.functional` returned; `check(forward, backward, *arrays)`, where `forward(*arrays)` gives `(*outputs,
-    cache)` and `backward(*upstream, cache)` gives one gradient a floating argument, in their order or by name in a
-    dict; `check(layer, *arrays)`, an object with both methods that keeps its cache and its gradients in itself.
+    What can be checked: `check(loss)`, a scalar Tensor; `check(loss, grads)`, what a model's own backward made of it,
+    by name, and `check(loss, grads, params)` where the names are only those of its arrays; `check(cache)`, the tape
+    that a function of `rnngraph.nn.functional` returned; `check(forward, backward, *arrays)`, where `forward(*arrays)`
+    gives `(*outputs, cache)` and `backward(*upstream, cache)` gives one gradient a floating argument, in their order or
+    by name in a dict; `check(layer, *arrays)`, an object with both methods that keeps its cache and gradients.
 
     Arguments are moved along random directions, in float64. Where there is a kink at the very point (a ReLU at 0), both
     sides are compared a little beside it. An output in float32 says that the function computes in it, and 1e-3 then
@@ -51,7 +53,7 @@ def check(subject: Any, *rest: Any, directions: int = 3, seed: int = 0, toleranc
     if tolerance is not None and not (isinstance(tolerance, Real) and 0 < tolerance < 1):
         raise InputError(f"tolerance is {tolerance!r}; it is a relative error, between 0 and 1.")
     if isinstance(subject, Tensor | Tape):
-        return _recorded(subject, directions, seed, tolerance)
+        return _recorded(subject, rest, directions=directions, seed=seed, tolerance=tolerance)
     layer = callable(getattr(subject, "forward", None)) and callable(getattr(subject, "backward", None))
     if not layer and not rest:
         raise InputError(
@@ -70,7 +72,9 @@ def check(subject: Any, *rest: Any, directions: int = 3, seed: int = 0, toleranc
     return CheckReport(tuple(rows), (), tolerance or TOLERANCES[pair.dtype], pair.dtype, " ".join(notes), where)
 
 
-def _recorded(loss: Tensor | Tape, directions: int, seed: int, tolerance: float | None) -> CheckReport:
+def _recorded(
+    loss: Tensor | Tape, rest: Sequence[Any], *, directions: int, seed: int, tolerance: float | None
+) -> CheckReport:
     note, rows, notes = "", list[CheckRow](), list[str]()
     dtype, allowed = "float64", tolerance or TOLERANCES["float64"]
     replay_nodes: Sequence[Entry] = []
@@ -84,11 +88,14 @@ def _recorded(loss: Tensor | Tape, directions: int, seed: int, tolerance: float 
             if any(entry.value.dtype == np.float32 and entry.op.vjp is None and entry.name for entry in replay.nodes):
                 dtype, allowed = "float32", tolerance or TOLERANCES["float32"]
             generator = np.random.default_rng(seed)
-            rows, notes = check_rows(subject, generator, directions=directions, tolerance=allowed, trusted=True)
+            if rest:
+                subject = with_handed(subject, replay.leaves, rest)
+            trusted = not rest  # for gradients by hand no rule vouches
+            rows, notes = check_rows(subject, generator, directions=directions, tolerance=allowed, trusted=trusted)
         culprits = wrong_rules(replay_nodes, seed=seed)
         if not rows and not culprits:
             recorded_subject(loss)  # raises what no sampled rule explains
-        if not culprits and any(row.resolved and not row.passed for row in rows):
+        if not rest and not culprits and any(row.resolved and not row.passed for row in rows):
             culprits, searched = search_rules(replay_nodes, seed=seed)
             note += searched
     return CheckReport(tuple(rows), culprits, allowed, dtype, " ".join([note, *notes]).strip())

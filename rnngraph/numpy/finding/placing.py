@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from rnngraph.autodiff.node import PARAMETER, Node, Scope
 from rnngraph.autodiff.ops import ADD, INDEX
 from rnngraph.autodiff.tape import Tape
+from rnngraph.autodiff.tensor import Tensor
 from rnngraph.numpy.finding.carried import Found, find_states
 from rnngraph.numpy.finding.chains import find_chains
 from rnngraph.numpy.finding.direction import find_direction
@@ -138,9 +139,9 @@ def _declare(tape: Tape, nodes: Sequence[Node], one: Found) -> None:
         units = one.units[kind] if one.units[kind] is not None else one.units["h"]
         shape = nodes[ids[0]].value.shape
         axis = None if len(shape) < 2 else 1 if units == 0 else 0
-        tensors = [tape.tensor(i) for i in (ids if one.direction == "forward" else ids[::-1])]
+        tensors = [Tensor(tape, i) for i in (ids if one.direction == "forward" else ids[::-1])]
         tape.state(
-            f"{one.name}.{kind}", tensors, initial=None if start is None else tape.tensor(start), batch_axis=axis,
+            f"{one.name}.{kind}", tensors, initial=None if start is None else Tensor(tape, start), batch_axis=axis,
             direction=one.direction,
         )  # fmt: skip
         tape.recurrences[-1].weight = str(nodes[one.chain.weights[0]].name or "")

@@ -6,8 +6,7 @@ In: the nodes of a tape. Out: a number a value, and the uses of every weight.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -18,11 +17,11 @@ from rnngraph.autodiff.ops import INDEX, MATMUL, MULTIPLY, RESHAPE, TRANSPOSE
 LEAVES = frozenset((INPUT, PARAMETER))
 PASSING = frozenset((TRANSPOSE, RESHAPE, CAST, BROADCAST))
 _VIEWING = PASSING | {INDEX}
+_MULTIPLYING = frozenset((MATMUL, DOT, EINSUM, MULTIPLY))
 Key: TypeAlias = tuple[bool, int, int]  # element by element, side of the weight, number of the weight
 
 
-@dataclass(frozen=True, slots=True)
-class Use:
+class Use(NamedTuple):
     """One product: which input is the weight, which the state, and the axis of the state that is summed away."""
 
     node: int
@@ -48,10 +47,11 @@ def number_values(nodes: Sequence[Node]) -> list[int]:
 
 
 def _frozen(x: Any) -> Any:
-    if isinstance(x, tuple | list):
+    kind = type(x)
+    if kind is slice:
+        return slice, x.start, x.stop, x.step
+    if kind is tuple or kind is list:
         return tuple([_frozen(one) for one in x])
-    if isinstance(x, slice):
-        return "slice", x.start, x.stop, x.step
     return id(x) if isinstance(x, np.ndarray) else x
 
 
@@ -96,6 +96,8 @@ def find_uses(nodes: Sequence[Node], numbers: Sequence[int]) -> dict[Key, list[U
             if after[i]:
                 after[node.id] = 1
                 break
+        if node.op not in _MULTIPLYING:
+            continue
         for use in products_of(nodes, node):
             weight = node.inputs[use.weight]
             if nodes[weight].requires:

@@ -5,8 +5,8 @@ In: a path. Out: `StoredArray`s by name, and what a `.keras` file says of its la
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rnngraph.errors import FileError, InputError
@@ -16,10 +16,13 @@ from rnngraph.sources.checkpoint.files import (
     read_npz,
     read_safetensors,
 )
+from rnngraph.sources.checkpoint.hand_gates import with_joined_gates
 from rnngraph.sources.checkpoint.hand_written import with_known_names
 from rnngraph.sources.checkpoint.keras import Settings, read_h5, read_keras
 from rnngraph.sources.checkpoint.torch_file import read_torch
 from rnngraph.sources.checkpoint.weight_norm import without_weight_norm
+
+_NOTHING: dict[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +35,19 @@ class Checkpoint:
     folded: tuple[str, ...] = ()  # weights that are put together from their length and direction
 
 
-def open_checkpoint(path: str | Path) -> Checkpoint:
-    """Index a checkpoint by its suffix; nothing in it is executed.
+def open_checkpoint(path: str | Path, told: Mapping[str, str] = _NOTHING) -> Checkpoint:
+    """Index a checkpoint by its suffix; nothing in it is executed. `told` is what names and shapes leave open.
 
     Raises:
         InputError: a suffix of no known format.
         FileError: the file is damaged, lies about its sizes, or holds no arrays.
         MissingToolError: its format needs a package that is not installed.
     """
-    source = Path(path)
+    found = _opened(Path(path))
+    return replace(found, arrays=with_known_names(with_joined_gates(found.arrays, told)))
+
+
+def _opened(source: Path) -> Checkpoint:
     if source.is_dir():
         return _checkpoint(source, read_folder(source))
     if not source.is_file():
@@ -57,7 +64,7 @@ def _checkpoint(path: Path, arrays: list[StoredArray], settings: Settings | None
     if not arrays:
         raise FileError(f"{path} holds no arrays.")
     plain, folded = without_weight_norm({_plain(one.name): one for one in arrays})
-    return Checkpoint(path, with_known_names(plain), settings or {}, folded)
+    return Checkpoint(path, plain, settings or {}, folded)
 
 
 def _plain(name: str) -> str:

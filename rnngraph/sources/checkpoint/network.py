@@ -12,6 +12,7 @@ from rnngraph.errors import InputError
 from rnngraph.nn.cells import CELLS
 from rnngraph.sources.checkpoint.data import Data
 from rnngraph.sources.checkpoint.formats import Checkpoint, open_checkpoint
+from rnngraph.sources.checkpoint.hand_gates import TOLD
 from rnngraph.sources.checkpoint.layers import Candidate, candidates, chosen
 from rnngraph.sources.checkpoint.leftovers import check_last, describe_unused, other_weights
 from rnngraph.sources.checkpoint.options import CheckpointOptions
@@ -38,12 +39,14 @@ def recognise(options: CheckpointOptions, data: Data | None) -> tuple[Network, t
         FileError: the file cannot be read.
         MissingToolError: its format needs a package that is not installed.
     """
-    checkpoint = open_checkpoint(options.weights)
     names = [part.strip() for part in (options.layer or "").split(",") if part.strip()]
     roles = dict(name.split("=", 1) for name in names if "=" in name)
-    for role in roles:
-        if role not in ("embedding", "output"):
-            raise InputError(f"--layer {role}={roles[role]} names no role; write embedding=NAME or output=NAME.")
+    for role, said in roles.items():
+        if role not in ("embedding", "output", *TOLD):
+            raise InputError(f"--layer {role}={said} names no role; write embedding=NAME or output=NAME.")
+        if role in TOLD and said not in TOLD[role]:
+            raise InputError(f"--layer {role}={said} says nothing; write {' or '.join(TOLD[role])}.")
+    checkpoint = open_checkpoint(options.weights, roles)
     found = candidates(checkpoint)
     picked = chosen(found, [name for name in names if "=" not in name], checkpoint)
     stack, findings = read_stack(picked, options.cell)

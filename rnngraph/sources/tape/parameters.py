@@ -11,8 +11,9 @@ import math
 import numpy as np
 
 from rnngraph.autodiff.backward import Step
-from rnngraph.autodiff.contribution import Array, BatchSum, Contribution, Outer, Scatter, Summed, add_up
+from rnngraph.autodiff.contribution import Array, BatchSum, Contribution, Outer, Summed, add_up
 from rnngraph.autodiff.node import Node
+from rnngraph.autodiff.scattered import Scatter
 from rnngraph.autodiff.tape import Entry
 from rnngraph.norms import norm, outer_norms, row_norms
 from rnngraph.trace.magnitudes import Booleans, Floats, Magnitudes, Status

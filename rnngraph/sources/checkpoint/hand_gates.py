@@ -1,0 +1,180 @@
+"""An LSTM or a GRU written by hand, with a weight a gate: `Wxi, Whi, bi`, `Wi, Ui, bi`, or `Wi, bi` for both inputs.
+
+In: the index of a checkpoint, and what its owner says of it. Out: the same, with the gates put together as Keras stores
+them, which is the layout of a GRU with one bias: its reset gate stands before the product.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from rnngraph.autodiff.contribution import Array
+from rnngraph.errors import InputError
+from rnngraph.sources.checkpoint.files import StoredArray
+
+_NAME = re.compile(r"^(?P<prefix>(?:.*[./_])?)(?P<kind>W_?x|W_?h|W|U|b)_?(?P<gate>[a-z])$")
+_OUTPUT = re.compile(r"^(?P<prefix>(?:.*[./_])?)(?P<kind>W|b)_?(y|hy|yh|v)$")
+# The gates in the order in which they are stored, each by the letters that people give it.
+_CELLS = {"lstm": ("i", "f", "cg", "o"), "gru": ("z", "r", "hncg")}
+_FORMS = (("Wx", "Wh"), ("W", "U"), ("W", ""))  # the weights of the input and of the state; one for both
+_STORED = ("kernel", "recurrent_kernel", "bias")
+TOLD = {"joined": ("hx", "xh"), "update": ("old", "new")}  # what shapes and names leave open
+
+
+@dataclass(slots=True)
+class _Layer:
+    """The weights of one layer, a gate each, in the order in which they are stored."""
+
+    cell: str
+    inputs: list[StoredArray]
+    states: list[StoredArray]  # none where the state and the input are joined before one product
+    biases: list[StoredArray]
+
+    @property
+    def units(self) -> int:
+        return min(self.inputs[0].shape) if not self.states else self.states[0].shape[0]
+
+
+def with_joined_gates(arrays: dict[str, StoredArray], told: Mapping[str, str]) -> dict[str, StoredArray]:
+    """Put the gates of layers that were written by hand together; everything else stays as it is.
+
+    Args:
+        arrays: the index.
+        told: `joined`, which comes first where state and input are joined, "hx" or "xh"; `update`, what a GRU's update
+            gate weighs, the "old" state or the "new" one.
+
+    Raises:
+        InputError: what shapes and names do not tell was not told.
+    """
+    groups: dict[str, dict[tuple[str, str], str]] = {}
+    for name in arrays:
+        match = _NAME.match(name)
+        if match is not None:
+            groups.setdefault(match["prefix"], {})[match["kind"].replace("_", ""), match["gate"]] = name
+    found, asked = dict(arrays), set[str]()
+    for prefix, group in groups.items():
+        layer = _layer(arrays, group)
+        if layer is None:
+            continue
+        asked |= _ask(layer, told)
+        columns = _has_columns(layer)
+        stored = _stored(layer, told, columns=columns)
+        found |= {prefix + name: one for name, one in zip(_STORED, stored, strict=True)}
+        taken = {id(one) for one in (*layer.inputs, *layer.states, *layer.biases)}
+        found = {name: one for name, one in found.items() if id(one) not in taken}
+        for name, array in arrays.items():
+            match = _OUTPUT.match(name)
+            if match is not None and match["prefix"] == prefix and name in found:
+                del found[name]
+                found[prefix + ("output.weight" if match["kind"] == "W" else "output.bias")] = _output(array, columns)
+    for key in TOLD:
+        if key in told and key not in asked:
+            raise InputError(f"--layer {key}={told[key]} has no use: the file holds no layer of which it must be told.")
+    return found
+
+
+def _layer(arrays: Mapping[str, StoredArray], group: Mapping[tuple[str, str], str]) -> _Layer | None:
+    """Find one weight a gate, all of one shape that fits."""
+
+    def gates(kind: str, letters: tuple[str, ...]) -> list[StoredArray]:
+        names = [next((group[kind, one] for one in some if (kind, one) in group), None) for some in letters]
+        return [arrays[name] for name in names if name is not None] if None not in names else []
+
+    for cell, letters in _CELLS.items():
+        for of_input, of_state in _FORMS:
+            one = _Layer(cell, gates(of_input, letters), gates(of_state, letters), gates("b", letters))
+            if one.inputs and bool(one.states) == bool(of_state) and _fits(one):
+                return one
+    return None
+
+
+def _fits(layer: _Layer) -> bool:
+    shape = layer.inputs[0].shape
+    if len(shape) != 2 or any(one.shape != shape for one in layer.inputs):
+        return False
+    units = layer.units
+    if layer.states:
+        fits = units in shape and all(one.shape == (units, units) for one in layer.states)
+    else:
+        fits = shape[0] != shape[1]  # the longer side holds the state and the input
+    return fits and all(sorted(one.shape)[-1:] == [units] and sum(one.shape) <= units + 1 for one in layer.biases)
+
+
+def _has_columns(layer: _Layer) -> bool:
+    """Tell whether the weights stand before a column, from the shapes of weights and biases."""
+    shape = layer.inputs[0].shape
+    if shape[0] != shape[1]:
+        return shape[0] == layer.units
+    if layer.biases and len(layer.biases[0].shape) == 2 and layer.units > 1:
+        return layer.biases[0].shape[1] == 1
+    raise InputError(
+        f"{layer.inputs[0].name} has shape {shape}, so that it cannot be told whether it multiplies rows or columns; "
+        "save its biases as (units, 1) for columns or as (1, units) for rows."
+    )
+
+
+def _ask(layer: _Layer, told: Mapping[str, str]) -> set[str]:
+    """Give what has to be told of a layer; refuse where it was not."""
+    names, shape, asked = _names(layer.inputs), layer.inputs[0].shape, set[str]()
+    if not layer.states:
+        asked.add("joined")
+        if "joined" not in told:
+            raise InputError(
+                f"{names} of shape {shape} multiply a state that is joined with its input, and which of the two comes "
+                "first cannot be told; pass --layer joined=hx for the state first, or --layer joined=xh."
+            )
+    if layer.cell == "gru":
+        asked.add("update")
+        if "update" not in told:
+            raise InputError(
+                f"{names} are a GRU, and what its update gate weighs cannot be told; pass --layer update=old for "
+                "h = z · h + (1 - z) · candidate, or --layer update=new for h = (1 - z) · h + z · candidate."
+            )
+    return asked
+
+
+def _stored(layer: _Layer, told: Mapping[str, str], *, columns: bool) -> list[StoredArray]:
+    """Give the three arrays of Keras: for rows, with the gates side by side."""
+    units, count, first = layer.units, len(layer.inputs), layer.inputs[0]
+    width = first.shape[columns] if layer.states else max(first.shape) - units
+    # 1 - σ(a) is σ(-a): an update gate that weighs the new state is one of the old with its weights negated.
+    signs = [-1 if k == 0 and layer.cell == "gru" and told["update"] == "new" else 1 for k in range(count)]
+    of_input, of_state = slice(None), slice(None)
+    if not layer.states:
+        state_first = told["joined"] == "hx"
+        of_state = slice(0, units) if state_first else slice(width, None)
+        of_input = slice(units, None) if state_first else slice(0, width)
+
+    def beside(some: list[StoredArray], rows: slice) -> Array:
+        read = [one.read().T if columns else one.read() for one in some]
+        return np.concatenate([sign * one[rows] for sign, one in zip(signs, read, strict=True)], axis=1)
+
+    def bias() -> Array:
+        if not layer.biases:
+            return np.zeros(count * units, first.read().dtype)
+        return np.concatenate([sign * one.read().reshape(-1) for sign, one in zip(signs, layer.biases, strict=True)])
+
+    def made(some: list[StoredArray], shape: tuple[int, ...], read: Callable[[], Array]) -> StoredArray:
+        return replace(first, name=_names(some) or "the biases", shape=shape, reader=read)
+
+    states = layer.states or layer.inputs
+    return [
+        made(layer.inputs, (width, count * units), lambda: beside(layer.inputs, of_input)),
+        made(states, (units, count * units), lambda: beside(states, of_state)),
+        made(layer.biases, (count * units,), bias),
+    ]
+
+
+def _names(some: list[StoredArray]) -> str:
+    return ", ".join(one.name for one in some)
+
+
+def _output(array: StoredArray, columns: bool) -> StoredArray:
+    if len(array.shape) == 2 and 1 not in array.shape:
+        return array if columns else replace(array, shape=array.shape[::-1], reader=lambda: array.read().T)
+    size = max(array.shape, default=1)
+    return replace(array, shape=(size,), reader=lambda: array.read().reshape(-1))
