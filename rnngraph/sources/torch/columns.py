@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from rnngraph.measure.recording import Reduced
-from rnngraph.sources.torch.row_norms import norm, row_norms_there, sample_norms
+from rnngraph.sources.torch.row_norms import norm, sample_norms
 
 
 @dataclass(slots=True)
@@ -45,14 +45,17 @@ class Columns:
     def see(self, t: int, total: Any, carried: Any, immediate: Any, value: Any) -> None:
         """Measure one step: tensors (samples, units), or None where there is nothing."""
         if total is not None:
-            self.samples[t, : len(total)] = sample_norms(total)
-            self.zeros[t], self.nonfinite[t] = int((total == 0).sum()), int((~total.isfinite()).sum())
+            found = sample_norms(total)
+            self.samples[t, : len(total)] = found
+            self.zeros[t] = total.numel() - int(total.count_nonzero())
+            if np.isnan(found).any():
+                self.nonfinite[t] = int((~total.isfinite()).sum())
         if carried is not None:
             self.carried[t] = norm(carried)
         if immediate is not None:
             self.immediate[t] = norm(immediate)
         if value is not None:
-            self.activation[t] = float(row_norms_there(value.reshape(1, -1))) / np.sqrt(value.numel())
+            self.activation[t] = norm(value) / np.sqrt(value.numel())
 
     def reduced(self, number: int, kind: str, gates: Any) -> Reduced:
         """Give the columns."""

@@ -130,7 +130,7 @@ class TorchRecording:
         with self.weights.watched():
             self._total = ask(self.run, whole(self.run), wanted + self.weights.edges())
         self.weights.settle(self._total)
-        carried, immediate = split(self.run, self.recurrences, self.clocks, self._total)
+        carried, immediate = split(self.run, self.recurrences, self.clocks, self._total, self.shares)
         self.certificate.sums(self._total, carried, immediate)
         for number, track in enumerate(self.tracks):
             if track.recurrence.how == SEQUENCE:

@@ -189,7 +189,7 @@ class Rows:
 
         def told_input(t: int, low: int, logs: Array) -> None:
             if tell is not None:
-                tell.input(call, t, low, logs[:, near])
+                tell.input(call, t, low, logs[:, :, near])
 
         see_input = told_input if call in self.alone else None
         return rows_inside(inside, arriving, rows, walked, told, to_input=whole, see_input=see_input)
