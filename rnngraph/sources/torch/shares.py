@@ -14,7 +14,7 @@ import numpy as np
 from rnngraph.errors import InputError
 from rnngraph.measure.recording import Losses
 from rnngraph.sources.torch.by_step import norms_at
-from rnngraph.sources.torch.clocks import Port, Ports
+from rnngraph.sources.torch.clocks import Port
 from rnngraph.sources.torch.edges import Edge
 from rnngraph.sources.torch.joint import reads_many_steps
 from rnngraph.sources.torch.passes import Pass
@@ -27,7 +27,7 @@ from rnngraph.trace.magnitudes import Floats
 class Shares:
     """What enters at every port."""
 
-    ports: Ports
+    ports: Mapping[Edge, Port]
     at: dict[Edge, Any]
     clocks: Mapping[int, int]  # by the id of a recurrence
     norms: dict[int, Floats]  # by clock, (T, N)
@@ -35,26 +35,30 @@ class Shares:
 
     @staticmethod
     def of(
-        run: Pass, ports: Ports, recurrences: Sequence[Recurrence], clocks: Sequence[int], batches: list[int]
+        run: Pass,
+        ports: Mapping[Edge, Port],
+        recurrences: Sequence[Recurrence],
+        clocks: Sequence[int],
+        batches: Sequence[int],
     ) -> Shares:
         """Ask for all of them in one pass."""
-        with blocked(ports.found):
+        with blocked(ports):
             try:
-                grown = ask(run, whole(run), list(ports.found), grow=True)
+                grown = ask(run, whole(run), list(ports), grow=True)
             except InputError:  # a function that is differentiated once and not twice
-                grown = ask(run, whole(run), list(ports.found))
+                grown = ask(run, whole(run), list(ports))
         at = {edge: one.detach() for edge, one in grown.items()}
         clock_of = {id(one): clock for one, clock in zip(recurrences, clocks, strict=True)}
         by_clock: dict[int, dict[Edge, Any]] = {clock: {} for clock in sorted(clocks)}
         for edge, share in at.items():
-            by_clock[clock_of[id(ports.found[edge].recurrence)]][edge] = share
+            by_clock[clock_of[id(ports[edge].recurrence)]][edge] = share
         shapes = {
             clock: (one.steps, batch)
             for clock, one, batch in zip(reversed(clocks), reversed(recurrences), reversed(batches), strict=True)
         }
-        norms = {clock: norms_at(ports.found, some, shapes[clock]) for clock, some in by_clock.items()}
+        norms = {clock: norms_at(ports, some, shapes[clock]) for clock, some in by_clock.items()}
         entered = [norms[clock] for clock, some in by_clock.items() if some]
-        joint = len(entered) == 1 and reads_many_steps(run, ports.found, grown, entered[0])
+        joint = len(entered) == 1 and reads_many_steps(run, ports, grown, entered[0])
         return Shares(ports, at, clock_of, norms, joint)
 
     def clock(self, port: Port) -> int:

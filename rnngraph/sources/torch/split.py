@@ -39,7 +39,7 @@ def split(
     }
     if not place:
         return {}, {}
-    if place.keys() == shares.ports.found.keys():  # nothing but states is handed out: this was asked already
+    if place.keys() == shares.ports.keys():  # nothing but states is handed out: this was asked already
         immediate = dict(shares.at)
     else:
         with blocked(place):
