@@ -5,7 +5,7 @@ In: tensors at ports. Out: norms (T, N), or one step of a tensor.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -65,23 +65,24 @@ def only_step(tensor: Any, t: int) -> Any:
     return kept
 
 
-def drawn_at(port: Port, like: Any, t: int, sample: int, batch: int) -> Any:
-    """Draw numbers for one step and sample of a tensor at a port; zeros elsewhere."""
+def drawn_at(port: Port, like: Any, steps: Sequence[int], sample: int, batch: int) -> Any:
+    """Draw numbers for one sample at some of the steps of a port; zeros elsewhere."""
     drawn = torch.zeros_like(like)
     if port.kind == "out" and port.call is not None and port.call.layer is not None:
         layout = Layout(port.call.module, port.call.layer)
         wide = layout.spread(drawn)
-        _draw(wide[t - port.first, sample], t)
+        for t in steps:
+            _draw(wide[t - port.first, sample], t)
         return layout.gathered(wide)
     if port.kind == "sequence":
-        _draw(drawn[sample, t], t)
-    elif port.last == t:
-        axis = _axis(port, drawn, batch)
-        if sample < drawn.shape[axis]:
-            _draw(drawn.select(axis, sample), t)
+        for t in steps:
+            _draw(drawn[sample, t], t)
+        return drawn
+    axis = _axis(port, drawn, batch)
+    if port.last in steps and sample < drawn.shape[axis]:
+        _draw(drawn.select(axis, sample), port.last)
     return drawn
 
 
 def _draw(part: Any, seed: int) -> None:
-    numbers = torch.randn(part.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    part.copy_(numbers)
+    part.copy_(torch.randn(part.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64))

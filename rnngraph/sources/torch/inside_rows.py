@@ -20,7 +20,7 @@ from rnngraph.autodiff.fed import logs_of
 from rnngraph.sources.torch.inside import Inside, PinnedBlock
 from rnngraph.trace.magnitudes import Floats, Integers
 
-_BYTES = 32_000_000  # of a window's rows of inputs
+_BYTES = 16_000_000  # of a window's rows of inputs
 _SHORTEST, _LONGEST = 16, 128  # steps of a window
 
 # (layer, direction, timestep or -1, first row, logs of norms by kind)

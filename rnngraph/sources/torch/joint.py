@@ -36,11 +36,10 @@ def reads_many_steps(run: Pass, ports: Mapping[Edge, Port], grown: Mapping[Edge,
     seeds: dict[Edge, Any] = {}
     for edge, gradient in grown.items():
         port = ports[edge]
-        for t in moved if gradient.grad_fn is not None else ():
-            if port.first <= t <= port.last:
-                drawn = drawn_at(port, gradient.detach(), t, sample, entered.shape[1])
-                place = edge_of(gradient)
-                seeds[place] = seeds[place] + drawn if place in seeds else drawn
+        steps = [t for t in moved if port.first <= t <= port.last]
+        if steps and gradient.grad_fn is not None:
+            drawn, place = drawn_at(port, gradient.detach(), steps, sample, entered.shape[1]), edge_of(gradient)
+            seeds[place] = seeds[place] + drawn if place in seeds else drawn
     try:
         with blocked(ports):
             changed = norms_at(ports, ask(run, seeds, list(grown)), entered.shape)
