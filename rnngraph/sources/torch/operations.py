@@ -107,4 +107,4 @@ def _result(node: Any) -> tuple[Any, str]:
 
 def _share(result: Any, label: str) -> float:
     flags = result.square() > TANH_SATURATED if label == "tanh" else result * (1 - result) < SIGMOID_SATURATED
-    return int(flags.count_nonzero()) / max(flags.numel(), 1)
+    return int(flags.count_nonzero()) / max(int(flags.numel()), 1)
