@@ -17,6 +17,7 @@ Floats: TypeAlias = NDArray[np.float64]
 
 # Sums of squares inside these bounds have lost nothing that matters to underflow or overflow.
 _SMALLEST, _LARGEST = 1e-280, 1e300
+_LONG = 1 << 14  # elements that are added up in one go
 # Factors of so many bytes stay in cache; so many rows make a matrix product efficient.
 _CHUNK_BYTES, _CHUNK_ROWS = 250_000, 256
 _CACHED = 32_768  # elements of a product that stays in cache
@@ -26,13 +27,21 @@ _FIRST = np.array([0])
 def row_norms(rows: Array) -> Floats:
     """Compute Euclidean norms over the last axis; NaN where a row holds NaN or infinity."""
     wide = rows if rows.dtype == np.float64 else rows.astype(np.float64)
-    squares = np.asarray(np.vecdot(wide, wide))
+    squares = _squares(wide)
     norms = np.asarray(np.sqrt(squares))
     if squares.size and not (squares.min() > _SMALLEST and squares.max() < _LARGEST):
         outside = ~((squares > _SMALLEST) & (squares < _LARGEST))
         far = wide[outside]
         norms[outside] = _scaled_norms(far) if far.any() else 0
     return norms
+
+
+def _squares(rows: Array) -> Floats:
+    """Add up squares over the last axis, in parts where it is long: one long sum rounds as its threads divide it."""
+    if rows.shape[-1] <= _LONG:
+        return np.asarray(np.vecdot(rows, rows))
+    parts = np.array_split(rows, -(-rows.shape[-1] // _LONG), axis=-1)
+    return np.asarray(np.sum([np.vecdot(part, part) for part in parts], axis=0))
 
 
 def norm(array: Array) -> float:

@@ -259,7 +259,7 @@ def test_total_is_what_it_was() -> None:
 
 
 BAD: list[tuple[dict[str, Any], str]] = [
-    ({"seen_from": 99}, "no loss at t=99 was measured; the nearest are at t="),
+    ({"seen_from": 99}, "there is no loss at t=99, since the trace has the steps t=0 to t=29; the nearest are at t="),
     ({"seen_from": -1}, "'last' or 'total'"),
     ({"seen_from": "first"}, "'first' is no loss"),
     ({"seen_from": 1.5}, "1.5 is no loss"),

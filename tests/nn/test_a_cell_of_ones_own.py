@@ -90,7 +90,7 @@ def test_it_is_drawn_reported_and_saved(tmp_path: Path) -> None:
     assert np.isfinite(trace.gates[0].log_mean).all()
     assert trace.graph.ops.index("minimal.gates") >= 0
     for name in ("run.svg", "run.html", "run.json"):
-        rg.render(trace, tmp_path / name)
+        rg.render(trace, tmp_path / name, seen_from="total")
     assert "hidden h" in (tmp_path / "run.svg").read_text()
     trace.save(tmp_path / "run.npz")
     again = rg.Trace.load(tmp_path / "run.npz")

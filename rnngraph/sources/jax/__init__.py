@@ -2,8 +2,8 @@
 
 The user's function is traced to a jaxpr once and interpreted again with identities ("taps") at every scan's states,
 whose gradients are what is measured. `function` makes the jaxpr; `walk` goes through it; `flow`, `body` and `find` tell
-recurrences and time from everything else; `taps`, `steps` and `programs` compute; `recording` answers what `measure`
-wants to know; `changed` runs the function with other weights.
+recurrences and time from everything else; `taps`, `steps` and `programs` compute; `scan_recording` answers what
+`measure` wants to know; `changed` runs the function with other weights.
 """
 
 from rnngraph.errors import MissingToolError
