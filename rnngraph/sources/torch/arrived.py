@@ -57,11 +57,15 @@ def _scaled(rows: Any, bits: Integers) -> Any:
     return rows * factor.to(rows.device).reshape(-1, *[1] * (rows.dim() - 1))
 
 
+def of_samples(rows: Any, samples: Integers) -> Any:
+    """Choose samples of rows (rows, N, ...)."""
+    return rows.index_select(1, torch.from_numpy(samples).to(rows.device))
+
+
 def logs_of(rows: Any, exponents: Integers, samples: Integers) -> Floats:
     """Give ln of the norms of rows (rows, N, units) at chosen samples; a batch that has shrunk gives nothing there."""
-    count = rows.shape[1]
     norms = np.zeros((len(rows), len(samples)))
-    inside = samples < count
-    norms[:, inside] = row_norms(rows[:, torch.from_numpy(samples[inside]).to(rows.device)])
+    inside = samples < rows.shape[1]
+    norms[:, inside] = row_norms(of_samples(rows, samples[inside]))
     with np.errstate(divide="ignore"):
         return np.asarray(np.log(norms) + (exponents * np.log(2))[:, None])

@@ -5,19 +5,28 @@ In: tensors at ports. Out: norms (T, N), or one step of a tensor.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
 from rnngraph.sources.torch.clocks import Port
+from rnngraph.sources.torch.edges import Edge
 from rnngraph.sources.torch.layout import Layout
 from rnngraph.sources.torch.row_norms import sample_norms
 from rnngraph.trace.magnitudes import Floats
 
 
-def note_norms(norms: Floats, port: Port, share: Any) -> None:
-    """Add norms of what stands at a port to those by step and sample, (T, N)."""
+def norms_at(ports: Mapping[Edge, Port], at: Mapping[Edge, Any], shape: tuple[int, ...]) -> Floats:
+    """Give the norms of what stands at ports by step and sample, (T, N) in `shape`."""
+    norms = np.zeros(shape)
+    for edge, one in at.items():
+        _note(norms, ports[edge], one)
+    return norms
+
+
+def _note(norms: Floats, port: Port, share: Any) -> None:
     if port.kind == "out" and port.call is not None and port.call.layer is not None:
         wide = Layout(port.call.module, port.call.layer).spread(share)
         found = np.stack([sample_norms(one) for one in wide])
@@ -56,18 +65,24 @@ def only_step(tensor: Any, t: int) -> Any:
     return kept
 
 
-def only(port: Port, tensor: Any, t: int, sample: int, batch: int) -> Any:
-    """Keep of a tensor at a port what stands at one step and sample."""
-    kept = torch.zeros_like(tensor)
+def drawn_at(port: Port, like: Any, steps: Sequence[int], sample: int, batch: int) -> Any:
+    """Draw numbers for one sample at some of the steps of a port; zeros elsewhere."""
+    drawn = torch.zeros_like(like)
     if port.kind == "out" and port.call is not None and port.call.layer is not None:
         layout = Layout(port.call.module, port.call.layer)
-        wide = torch.zeros_like(layout.spread(tensor))
-        wide[t - port.first, sample] = layout.spread(tensor)[t - port.first, sample]
+        wide = layout.spread(drawn)
+        for t in steps:
+            _draw(wide[t - port.first, sample], t)
         return layout.gathered(wide)
     if port.kind == "sequence":
-        kept[sample, t] = tensor[sample, t]
-    elif port.last == t:
-        axis = _axis(port, tensor, batch)
-        if sample < tensor.shape[axis]:
-            kept.select(axis, sample).copy_(tensor.select(axis, sample))
-    return kept
+        for t in steps:
+            _draw(drawn[sample, t], t)
+        return drawn
+    axis = _axis(port, drawn, batch)
+    if port.last in steps and sample < drawn.shape[axis]:
+        _draw(drawn.select(axis, sample), port.last)
+    return drawn
+
+
+def _draw(part: Any, seed: int) -> None:
+    part.copy_(torch.randn(part.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64))

@@ -1,13 +1,13 @@
 """Which recurrences take their steps together, and at which edges a loss of a step enters.
 
-In: recurrences and calls. Out: a clock a recurrence, and `Ports`: what steps hand out. The share of the loss of a
+In: recurrences and calls. Out: a clock a recurrence, and `Port`s: what steps hand out. The share of the loss of a
 step is what reaches a port of it without having passed another port.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -40,39 +40,28 @@ class Port:
         return self.first + self.steps - 1
 
 
-@dataclass(slots=True)
-class Ports:
-    """Every port once, by edge."""
-
-    found: dict[Edge, Port] = field(default_factory=dict)
-
-    def add(self, port: Port) -> None:
-        """Add a port; what is known of an edge already stays."""
-        self.found.setdefault(port.edge, port)
-
-
-def ports_of(recurrences: Sequence[Recurrence], calls: Sequence[Call]) -> Ports:
+def ports_of(recurrences: Sequence[Recurrence], calls: Sequence[Call]) -> dict[Edge, Port]:
     """List states, outputs and the fields of fused layers; and what modules hand out that are called in step."""
-    ports = Ports()
+    found: dict[Edge, Port] = {}  # what is known of an edge already stays
     for one in recurrences:
         for t, states in enumerate(one.states):
             for edge in states:
-                ports.add(Port(edge, one, "step", t))
+                found.setdefault(edge, Port(edge, one, "step", t))
     for one in recurrences:
         for call, start in zip(one.calls, one.starts, strict=True):
             if one.how == SEQUENCE:
-                ports.add(Port(one.output, one, "sequence", 0, one.steps, call))
+                found.setdefault(one.output, Port(one.output, one, "sequence", 0, one.steps, call))
             elif one.fused and call.layer is not None:
                 for kind, edge in call.layer.ports.items():
-                    ports.add(Port(edge, one, kind, start, call.steps, call))
+                    found.setdefault(edge, Port(edge, one, kind, start, call.steps, call))
             else:
                 for edge in call.out:
-                    ports.add(Port(edge, one, "step", start))
+                    found.setdefault(edge, Port(edge, one, "step", start))
         for some in _in_lockstep(one, recurrences, calls):  # a decoder around the cell: its scores; attention, a head
             for t, beside in enumerate(some):
                 for edge in beside.out:
-                    ports.add(Port(edge, one, "step", t))
-    return ports
+                    found.setdefault(edge, Port(edge, one, "step", t))
+    return found
 
 
 def _in_lockstep(one: Recurrence, recurrences: Sequence[Recurrence], calls: Sequence[Call]) -> list[list[Call]]:

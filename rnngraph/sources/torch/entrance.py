@@ -30,6 +30,7 @@ class Entrance:
     key: Any  # of the tensor that enters
     value: Any = None  # the data, where it is known
     width: int = 0  # of data that was joined with something, along the axis of it
+    by_row: bool = False  # whether `back` treats every row of the data, a sample, by itself
 
 
 def given(edge: Edge, sign: tuple[Any, ...] = ()) -> Entrance:
@@ -51,7 +52,7 @@ def _entrance(node: Any) -> Entrance | None:
         if weight is None or value is None or weight.shape[0] != value.shape[-1]:
             return None
         sign = ("product", _source(below[slot + 1]))
-        return Entrance((node, 0), lambda rows: rows @ weight.T, sign, _key(value), value)
+        return Entrance((node, 0), lambda rows: rows @ weight.T, sign, _key(value), value, by_row=True)
     if name == "ConvolutionBackward0" and below[0][0] is None and below[1][0] is not None:
         value = _saved(node, "input")
         sign = ("product", _source(below[1]))

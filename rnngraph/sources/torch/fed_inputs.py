@@ -1,14 +1,14 @@
-"""What the network is fed over time: the inputs of the recurrences behind which there is no other.
+"""What enters recurrences over time, and what of it the network is fed: the inputs behind which there is no other.
 
-In: recurrences that were found in a pass. Out: `Fed`, an input each. A recurrence whose input is not known at every
-step has none: nothing is told of it.
+In: recurrences that were found in a pass. Out: entrances by step, and `Fed`, an input each. A recurrence whose input is
+not known at every step has none: nothing is told of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from rnngraph.sources.torch.calls import Kept
 from rnngraph.sources.torch.edges import Edge, plain, walk_down
@@ -19,7 +19,8 @@ from rnngraph.sources.torch.passes import Pass
 from rnngraph.sources.torch.recurrence import SEQUENCE, STEPS, Recurrence
 from rnngraph.sources.torch.within import entering_loop
 
-Behind = Callable[[Edge], bool]
+Behind: TypeAlias = Callable[[Edge], bool]
+Steps: TypeAlias = Sequence[Sequence[Sequence[Entrance]]]  # by step, and of each tensor
 
 
 @dataclass(eq=False)
@@ -55,6 +56,25 @@ def fed_inputs(run: Pass, recurrences: Sequence[Recurrence]) -> list[Fed]:
             if steps:
                 found.append(Fed([one], steps))
     return found
+
+
+def entering_steps(recurrences: Sequence[Recurrence], fed: Sequence[Fed]) -> dict[Recurrence, Steps]:
+    """Find what enters; of a module that the network does not feed, the first input that is no state."""
+    found: dict[Recurrence, Steps] = {}
+    for one in recurrences:
+        if one.how == SEQUENCE:
+            found[one] = [[[given(one.input)]]]
+        elif one.how == STEPS:
+            states = {edge for some in one.states for edge in some}
+            firsts = [next((edge for edge in call.given if edge not in states), None) for call in one.calls]
+            found[one] = [[[given(edge)]] if edge is not None else [] for edge in firsts]
+    found |= {one.readers[0]: one.steps for one in fed if one.steps}
+    return {one: steps for one, steps in found.items() if any(steps)}
+
+
+def edges_in(steps: Iterable[Steps]) -> list[Edge]:
+    """List the edges of entrances, each once."""
+    return list(dict.fromkeys(part.edge for one in steps for some in one for parts in some for part in parts))
 
 
 def _behind(recurrences: Sequence[Recurrence]) -> Behind:

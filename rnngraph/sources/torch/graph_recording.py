@@ -18,11 +18,9 @@ from rnngraph.sources.torch.by_step import time_first
 from rnngraph.sources.torch.calls import Call
 from rnngraph.sources.torch.certificate import Certificate
 from rnngraph.sources.torch.clocks import ports_of, set_clocks
-from rnngraph.sources.torch.columns import Broken
 from rnngraph.sources.torch.edges import Edge
-from rnngraph.sources.torch.entering import Steps, entering_steps
 from rnngraph.sources.torch.entrance import Entrance
-from rnngraph.sources.torch.fed_inputs import fed_inputs
+from rnngraph.sources.torch.fed_inputs import Steps, edges_in, entering_steps, fed_inputs
 from rnngraph.sources.torch.inside import Inside
 from rnngraph.sources.torch.layer_walk import walk_layer
 from rnngraph.sources.torch.passes import Pass
@@ -32,7 +30,7 @@ from rnngraph.sources.torch.recurrence import SEQUENCE, Recurrence
 from rnngraph.sources.torch.row_norms import norm, sample_norms
 from rnngraph.sources.torch.shares import Shares
 from rnngraph.sources.torch.split import split
-from rnngraph.sources.torch.state_walk import walk_sequence, walk_states
+from rnngraph.sources.torch.state_walk import Broken, walk_sequence, walk_states
 from rnngraph.sources.torch.tell import pull
 from rnngraph.sources.torch.tracks import Track, tracks_of
 from rnngraph.sources.torch.weights import Weights
@@ -63,6 +61,7 @@ class TorchRecording:
             track.clock = self.clocks[self.recurrences.index(track.recurrence)]
         self.numbers = Numbers.of(self.tracks)
         self.fed = fed_inputs(run, self.recurrences)
+        self.entering = entering_steps(self.recurrences, self.fed)
         names = {id(one): fed.name for fed in self.fed for one in fed.readers}
         self.facts: Sequence[Facts] = [
             track.facts(self.numbers.of_track(k), "" if track.layer else names.get(id(track.recurrence), ""))
@@ -124,13 +123,11 @@ class TorchRecording:
         """Ask for the gradients of all states at once, and divide them."""
         states = [edge for one in self.recurrences for some in one.states for edge in some]
         layers = layer_ports(self.recurrences)
-        entering = entering_steps(self.recurrences, self.fed)
-        inputs = [part.edge for steps in entering.values() for some in steps for parts in some for part in parts]
-        wanted = list(dict.fromkeys([*states, *layers, *inputs]))
+        wanted = list(dict.fromkeys([*states, *layers, *edges_in(self.entering.values())]))
         with self.weights.watched():
             self._total = ask(self.run, whole(self.run), wanted + self.weights.edges())
         self.weights.settle(self._total)
-        carried, immediate = split(self.run, self.recurrences, self.clocks, self._total)
+        carried, immediate = split(self.run, self.recurrences, self.clocks, self._total, self.shares)
         self.certificate.sums(self._total, carried, immediate)
         for number, track in enumerate(self.tracks):
             if track.recurrence.how == SEQUENCE:
@@ -141,7 +138,7 @@ class TorchRecording:
             if one.fused:
                 walk_layer(self, one, take)
             else:
-                self._note_inputs(one, entering.get(one, []))
+                self._note_inputs(one, self.entering.get(one, []))
 
     def ask_whole(self) -> None:
         """Ask what reaches fused layers, where no walk has."""

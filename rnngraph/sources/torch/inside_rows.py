@@ -20,12 +20,12 @@ from rnngraph.autodiff.fed import logs_of
 from rnngraph.sources.torch.inside import Inside, PinnedBlock
 from rnngraph.trace.magnitudes import Floats, Integers
 
-_BYTES = 32_000_000  # of a window's rows of inputs
+_BYTES = 16_000_000  # of a window's rows of inputs
 _SHORTEST, _LONGEST = 16, 128  # steps of a window
 
 # (layer, direction, timestep or -1, first row, logs of norms by kind)
 SeeInside: TypeAlias = Callable[[int, int, int, int, list[Floats]], None]
-SeeInput: TypeAlias = Callable[[int, int, Array], None]  # (timestep, first row, logs of norms)
+SeeInput: TypeAlias = Callable[[int, int, Array], None]  # (first timestep, first row, logs of norms (steps, rows, N))
 
 
 @dataclass(slots=True)
@@ -88,7 +88,7 @@ class _Walk:
 
     def pull(self, start: int, stop: int) -> None:
         """Walk a window back, from the last layer to the first."""
-        blocks = self.inside.blocks
+        blocks, only_seen = self.inside.blocks, self.inside.directions == 1 and not self.to_input
         fields = [_cut(one, start, stop) for one in self.fields]
         for number in range(len(blocks) - 1, -1, -1):
             emitted: list[Field] = []
@@ -100,13 +100,13 @@ class _Walk:
                 emitted += pull_rows(
                     block, entering, self.carries[number][d], window=(start, stop), see=self._seen(number, d),
                     to_input=self.to_input or number > 0 or self.see_input is not None, samples=self.samples,
+                    tell=self.see_input if number == 0 and only_seen else None,
                 )  # fmt: skip
             mask = self.inside.masks[number - 1] if number else None
             fields = emitted if mask is None else [self._masked(one, mask) for one in emitted]
         if self.see_input is not None and fields:
             for low, logs in logs_of([(one.band, one.low, one.rows) for one in fields]):
-                for k in range(logs.shape[2]):
-                    self.see_input(fields[0].first + k, low, logs[:, :, k])
+                self.see_input(fields[0].first, low, logs.transpose(2, 0, 1))
         if self.to_input:
             self.left += fields
 

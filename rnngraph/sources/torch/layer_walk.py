@@ -36,7 +36,7 @@ def walk_layer(recording: TorchRecording, one: Recurrence, take: Take) -> None:
         dx, weights, behind = inside.walk(arrived, lend=lend, to_input=True)
         recording.weights.add_layer(one, call, start, inside, weights)
         if dx is not None:
-            by_step.insert(0, norms.row_norms(dx.reshape(len(dx), -1)))
+            by_step.insert(0, np.array([norms.norm(one) for one in dx]))  # a step at a time: in float64 it is large
     recording.certificate.weights(recording.run, one, recording.weights)
     for kind, states in behind.items():
         for place, state in enumerate(states):

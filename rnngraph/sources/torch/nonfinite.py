@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 import sysconfig
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -20,7 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from rnngraph.errors import InputError
 from rnngraph.sources.torch.calls import FUSED
-from rnngraph.sources.torch.edges import in_backward
+from rnngraph.sources.torch.edges import in_backward, tensors_in
 
 _OWN = str(Path(__file__).resolve().parents[2])
 _FOREIGN = (str(Path(torch.__file__).resolve().parent), _OWN, sysconfig.get_paths()["stdlib"], "<frozen")
@@ -170,7 +170,7 @@ class _Looking(TorchDispatchMode):  # type: ignore[misc]
     ) -> Any:
         backward = in_backward()
         wanted = self.backward is None if backward else self.forward is None
-        given = [one.detach() for one in _floats((args, kwargs))] if wanted else []
+        given = [one.detach() for one in tensors_in((args, kwargs))] if wanted else []
         if wanted and func._schema.is_mutable:
             given = [one.clone() for one in given]
         result = func(*args, **(kwargs or {}))
@@ -178,7 +178,7 @@ class _Looking(TorchDispatchMode):  # type: ignore[misc]
         if not backward:
             place = _Place(*_line(sys._getframe(1)), tuple(self.modules.stack))
             self._places[int(torch._C._autograd._get_sequence_nr())] = place
-        broken = next((one for one in _floats(result) if not _finite(one)), None) if wanted else None
+        broken = next((one for one in tensors_in(result) if not _finite(one)), None) if wanted else None
         if broken is not None and all(map(_finite, given)) and not _only_writes(func, given):
             name = str(func).removeprefix("aten.").rpartition(".")[0]
             place = place or self._walked_back()
@@ -209,17 +209,6 @@ def _only_writes(func: Any, given: list[Any]) -> bool:
     """Tell memory that is merely handed out, and infinities that are written on purpose, as for a mask."""
     name = str(func)
     return not given or ".empty" in name or "fill" in name or "new_" in name
-
-
-def _floats(value: Any) -> Iterator[Any]:
-    if isinstance(value, torch.Tensor):
-        if value.is_floating_point():
-            yield value
-    elif isinstance(value, tuple | list):
-        for one in value:
-            yield from _floats(one)
-    elif isinstance(value, dict):
-        yield from _floats(list(value.values()))
 
 
 def _finite(tensor: Any) -> bool:

@@ -80,7 +80,7 @@ def squashed(one: Recurrence, cell: CellTrace) -> Squashed | None:
             continue
         ordered = _in_order(one, cell, found)
         for k, (result, label) in enumerate(ordered):
-            mean[k, t], share[k, t] = float(result.double().mean()), _share(result, label)
+            mean[k, t], share[k, t] = float(result.mean(dtype=torch.float64)), _share(result, label)
         tanhs = [pair for pair in found if pair[1] == "tanh"] or found
         state[t] = _share(*tanhs[-1])
         if cell.keeps:
@@ -107,4 +107,4 @@ def _result(node: Any) -> tuple[Any, str]:
 
 def _share(result: Any, label: str) -> float:
     flags = result.square() > TANH_SATURATED if label == "tanh" else result * (1 - result) < SIGMOID_SATURATED
-    return float(flags.double().mean())
+    return int(flags.count_nonzero()) / max(int(flags.numel()), 1)

@@ -18,7 +18,7 @@ from rnngraph.sources.torch.by_step import only_step
 from rnngraph.sources.torch.calls import Call
 from rnngraph.sources.torch.clocks import Port
 from rnngraph.sources.torch.edges import Edge, shape_of, walk_down
-from rnngraph.sources.torch.fed_inputs import Fed, read_elsewhere
+from rnngraph.sources.torch.fed_inputs import Fed, edges_in, read_elsewhere
 from rnngraph.sources.torch.inside_rows import Arriving, Leaving, rows_inside
 from rnngraph.sources.torch.layout import Layout, array
 from rnngraph.sources.torch.question import ask, blocked
@@ -50,13 +50,12 @@ class Rows:
         self.extra: list[Edge] = []  # further edges whose rows are wanted
         self.alone: set[Call] = set()  # the fused calls whose input nothing else reads, which is told step by step
         self.summed: dict[Call, Any] = {}  # those whose input is summed, with what names it
-        entrances = [one for fed in recording.fed for some in fed.steps for parts in some for one in parts]
-        self.entering = list(dict.fromkeys(one.edge for one in entrances))
+        self.entering = edges_in(fed.steps for fed in recording.fed)
         for fed in recording.fed:
             self._part_inputs(fed)
         self.by_step: dict[tuple[int, int], list[Port]] = {}
         for edge in recording.shares.at:
-            port = recording.shares.ports.found[edge]
+            port = recording.shares.ports[edge]
             for t in range(port.first, port.last + 1) if port.kind in ("out", "sequence") else (port.last,):
                 self.by_step.setdefault((recording.shares.clock(port), t), []).append(port)
         self._leads = {call: self._leads_on(call) for call in self.calls}
@@ -189,7 +188,7 @@ class Rows:
 
         def told_input(t: int, low: int, logs: Array) -> None:
             if tell is not None:
-                tell.input(call, t, low, logs[:, near])
+                tell.input(call, t, low, logs[:, :, near])
 
         see_input = told_input if call in self.alone else None
         return rows_inside(inside, arriving, rows, walked, told, to_input=whole, see_input=see_input)

@@ -16,10 +16,15 @@ from rnngraph.sources.torch.edges import Edge, walk_down
 from rnngraph.sources.torch.passes import Pass
 from rnngraph.sources.torch.question import ask, blocked, replaced, whole
 from rnngraph.sources.torch.recurrence import Recurrence
+from rnngraph.sources.torch.shares import Shares
 
 
 def split(
-    run: Pass, recurrences: Sequence[Recurrence], clocks: Sequence[int], total: Mapping[Edge, Any]
+    run: Pass,
+    recurrences: Sequence[Recurrence],
+    clocks: Sequence[int],
+    total: Mapping[Edge, Any],
+    shares: Shares,
 ) -> tuple[dict[Edge, Any], dict[Edge, Any]]:
     """Divide the gradients of states.
 
@@ -34,8 +39,11 @@ def split(
     }
     if not place:
         return {}, {}
-    with blocked(place):
-        immediate = ask(run, whole(run), list(place))
+    if place.keys() == shares.ports.keys():  # nothing but states is handed out: this was asked already
+        immediate = dict(shares.at)
+    else:
+        with blocked(place):
+            immediate = ask(run, whole(run), list(place))
     nothing = {edge: seed * 0 for edge, seed in whole(run).items()}
     own: dict[Edge, Any] = {}
     with replaced({edge: total[edge] for edge in place if edge in total}), _own_step_aside(run, place, own):

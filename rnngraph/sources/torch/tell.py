@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from rnngraph.measure.recording import FED, See
-from rnngraph.sources.torch.arrived import Arrived, logs_of, summed
+from rnngraph.sources.torch.arrived import Arrived, logs_of, of_samples, summed
 from rnngraph.sources.torch.calls import Call
 from rnngraph.sources.torch.fed_inputs import Fed
 from rnngraph.sources.torch.layout import Layout
@@ -55,9 +57,12 @@ def _tell_fed(recording: TorchRecording, fed: Fed, arrived: Arrived, tell: Telle
     chosen = tell.samples[track.batch]
     for t, tensors in enumerate(fed.steps):
         for some in tensors:
-            total = summed([(part.back(rows), e) for part in some for rows, e in arrived.at.get(part.edge, ())])
+            parts = [(part, rows, e) for part in some for rows, e in arrived.at.get(part.edge, ())]
+            early = all(part.by_row and chosen.max() < rows.shape[1] for part, rows, _ in parts)
+            total = summed([(part.back(of_samples(rows, chosen) if early else rows), e) for part, rows, e in parts])
             if total is not None:
-                tell(number, FED, t, 0, logs_of(track.by_sample(total[0], lead=1), total[1], chosen))
+                samples = np.arange(len(chosen)) if early else chosen
+                tell(number, FED, t, 0, logs_of(track.by_sample(total[0], lead=1), total[1], samples))
     for key, call, start in zip(fed.edges, one.calls, one.starts, strict=False):
         total = arrived.total(key)
         if total is not None and call.layer is not None:
@@ -97,6 +102,7 @@ class Teller:
             self(number, kind, t + first if t >= 0 else -1, low, log)
 
     def input(self, call: Call, t: int, low: int, logs: Any) -> None:
-        """Tell of the input of a fused layer that alone reads it."""
+        """Tell of the input of a fused layer that alone reads it, at steps from t on."""
         one, first = self.recording.owner(call)
-        self(self.recording.number(one), FED, t + first, low, logs)
+        for k, some in enumerate(logs):
+            self(self.recording.number(one), FED, t + first + k, low, some)

@@ -12,7 +12,7 @@ import torch
 
 from rnngraph.errors import InputError
 from rnngraph.sources.torch.arrived import summed
-from rnngraph.sources.torch.entering import entering_steps
+from rnngraph.sources.torch.fed_inputs import edges_in
 from rnngraph.sources.torch.graph_recording import TorchRecording
 from rnngraph.sources.torch.question import ask, whole
 from rnngraph.sources.torch.rows import Rows
@@ -64,9 +64,7 @@ def row(recording: TorchRecording, step: int, clock: int | None) -> dict[str, li
     if chosen is None:
         raise InputError(f"no loss enters at step {step}; losses enter at {_listed([t for _, t in pairs])}.")
     rows = Rows(recording)
-    entering = entering_steps(recording.recurrences, recording.fed)
-    inputs = [part.edge for steps in entering.values() for some in steps for parts in some for part in parts]
-    rows.extra = [edge for edge in inputs if edge not in rows.states]
+    rows.extra = [edge for edge in edges_in(recording.entering.values()) if edge not in rows.states]
     felt = rows.walk([chosen], None, {})
     found: dict[str, list[Any]] = {}
 
@@ -79,7 +77,7 @@ def row(recording: TorchRecording, step: int, clock: int | None) -> dict[str, li
         for kind, t, edge in recording.state_edges(track):
             put(recording.facts[number].states[kind], track.recurrence.steps, t, felt.total(edge))
     with recording.run.as_it_was():
-        for one, steps in entering.items():
+        for one, steps in recording.entering.items():
             for t, some in enumerate(steps):
                 parts = [(p.back(rows), e) for p in next(iter(some), ()) for rows, e in felt.at.get(p.edge, ())]
                 put(f"input of {one.path}", len(steps), t, summed(parts))
