@@ -8,6 +8,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from examples.gallery import demo
+from rnngraph.graph.charts.lags_chart import lag_sheet
+from rnngraph.render.picture.charts import chart_bytes
+
 ROOT = Path(__file__).parent.parent
 RADIUS = 9
 # By picture: the text that a number stands at, and how far from it, in pixels.
@@ -28,6 +32,15 @@ NUMBERS: dict[str, tuple[tuple[str, float, float], ...]] = {
     ),
     "three-layers": ((r"layer 2", -10, -4), (r"◂.*credit", 178, -4), (r"100 %", 34, 30)),
     "encoder-decoder": ((r"encoder h", -10, -16), (r"handover", 0, -16), (r"decoder h", -10, -16)),
+    "lag-map": (
+        (r"which step", -10, -4),
+        (r"loss at step", -150, 10),
+        (r"1 % left", -128, -4),
+        (r"how much", -10, -4),
+        (r"1 %$", 40, -4),
+        (r"credit ends", 84, -4),
+        (r"smaller than", -218, -4),
+    ),
     "both-ways": ((r"◂.*credit", -140, -4), (r"100 %", 36, -4), (r"reverse.*▸", 140, -4)),
 }
 _TEXT = re.compile(r'<text x="(?P<x>[\d.]+)" y="(?P<y>[\d.]+)"[^>]*>(?P<text>[^<]*)')
@@ -56,10 +69,12 @@ def annotated(svg: str, marks: tuple[tuple[str, float, float], ...]) -> str:
 
 def main() -> None:
     """Annotate every picture that has numbers."""
+    gallery = ROOT / "examples" / "gallery"
+    (gallery / "lag-map.svg").write_bytes(chart_bytes(lag_sheet(demo(timesteps=60)), "svg"))
     folder = ROOT / "docs" / "pictures"
     folder.mkdir(exist_ok=True)
     for name, marks in NUMBERS.items():
-        svg = (ROOT / "examples" / "gallery" / f"{name}.svg").read_text(encoding="utf-8")
+        svg = (gallery / f"{name}.svg").read_text(encoding="utf-8")
         (folder / f"{name}.svg").write_text(annotated(svg, marks), encoding="utf-8")
         print("wrote", folder / f"{name}.svg")
 
