@@ -20,6 +20,7 @@ _NAME = re.compile(r"^(?P<prefix>(?:.*[./_])?)(?P<kind>W_?x|W_?h|W|U|b)_?(?P<gat
 _OUTPUT = re.compile(r"^(?P<prefix>(?:.*[./_])?)(?P<kind>W|b)_?(y|hy|yh|v)$")
 # The gates in the order in which they are stored, each by the letters that people give it.
 _CELLS = {"lstm": ("i", "f", "cg", "o"), "gru": ("z", "r", "hncg")}
+_UPDATE = "z"  # the letter of a gate that weighs the old state against the new one, which way is not agreed on
 _FORMS = (("Wx", "Wh"), ("W", "U"), ("W", ""))  # the weights of the input and of the state; one for both
 _STORED = ("kernel", "recurrent_kernel", "bias")
 TOLD = {"joined": ("hx", "xh"), "update": ("old", "new")}  # what shapes and names leave open
@@ -33,6 +34,7 @@ class _Layer:
     inputs: list[StoredArray]
     states: list[StoredArray]  # none where the state and the input are joined before one product
     biases: list[StoredArray]
+    updates: bool  # its first gate is an update gate
 
     @property
     def units(self) -> int:
@@ -86,7 +88,8 @@ def _layer(arrays: Mapping[str, StoredArray], group: Mapping[tuple[str, str], st
 
     for cell, letters in _CELLS.items():
         for of_input, of_state in _FORMS:
-            one = _Layer(cell, gates(of_input, letters), gates(of_state, letters), gates("b", letters))
+            found = gates(of_input, letters), gates(of_state, letters), gates("b", letters)
+            one = _Layer(cell, *found, letters[0] == _UPDATE)
             if one.inputs and bool(one.states) == bool(of_state) and _fits(one):
                 return one
     return None
@@ -127,7 +130,7 @@ def _ask(layer: _Layer, told: Mapping[str, str]) -> set[str]:
                 f"{names} of shape {shape} multiply a state that is joined with its input, and which of the two comes "
                 "first cannot be told; pass --layer joined=hx for the state first, or --layer joined=xh."
             )
-    if layer.cell == "gru":
+    if layer.updates:
         asked.add("update")
         if "update" not in told:
             raise InputError(
@@ -142,7 +145,7 @@ def _stored(layer: _Layer, told: Mapping[str, str], *, columns: bool) -> list[St
     units, count, first = layer.units, len(layer.inputs), layer.inputs[0]
     width = first.shape[columns] if layer.states else max(first.shape) - units
     # 1 - σ(a) is σ(-a): an update gate that weighs the new state is one of the old with its weights negated.
-    signs = [-1 if k == 0 and layer.cell == "gru" and told["update"] == "new" else 1 for k in range(count)]
+    signs = [-1 if k == 0 and layer.updates and told["update"] == "new" else 1 for k in range(count)]
     of_input, of_state = slice(None), slice(None)
     if not layer.states:
         state_first = told["joined"] == "hx"

@@ -208,7 +208,7 @@ def test_a_trace_is_saved_drawn_and_read_again(tmp_path: Any) -> None:
     again = rg.Trace.load(tmp_path / "run.npz")
     assert again.model == "vanishing: scan step"
     assert again.source == "here"
-    rg.render(again, tmp_path / "unrolled.svg")
+    rg.render(again, tmp_path / "unrolled.svg", seen_from="total")
     rg.render(again, tmp_path / "unrolled.html")
     drawn = (tmp_path / "unrolled.svg").read_text(encoding="utf-8")
     assert all(text in drawn for text in (">step</text>", ">t=11</text>", ">L11</text>", "step.h"))
