@@ -6,6 +6,7 @@ In: pictures in `examples/gallery`. Out: the same in `docs/pictures`, with numbe
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 from examples.gallery import demo
@@ -14,6 +15,7 @@ from rnngraph.render.picture.charts import chart_bytes
 
 ROOT = Path(__file__).parent.parent
 RADIUS = 9
+AS_THEY_ARE = ("sum-over-all", "history", "compare")
 # By picture: the text that a number stands at, and how far from it, in pixels.
 NUMBERS: dict[str, tuple[tuple[str, float, float], ...]] = {
     "dies": (
@@ -73,6 +75,8 @@ def main() -> None:
     (gallery / "lag-map.svg").write_bytes(chart_bytes(lag_sheet(demo(timesteps=60)), "svg"))
     folder = ROOT / "docs" / "pictures"
     folder.mkdir(exist_ok=True)
+    for name in AS_THEY_ARE:
+        shutil.copy(gallery / f"{name}.svg", folder)
     for name, marks in NUMBERS.items():
         svg = (gallery / f"{name}.svg").read_text(encoding="utf-8")
         (folder / f"{name}.svg").write_text(annotated(svg, marks), encoding="utf-8")

@@ -11,7 +11,7 @@ import rnngraph as rg
 from rnngraph import jax as watched
 from rnngraph.trace.change import IDENTITY, ORTHOGONAL, SCALE, TRUNCATE, Change
 from rnngraph.trace.magnitudes import Status
-from tests.sources.jax.truth import jax, jnp
+from tests.sources.jax_scans.truth import jax, jnp
 
 scan = jax.lax.scan
 T, N, H = 80, 3, 4

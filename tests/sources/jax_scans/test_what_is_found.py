@@ -9,7 +9,7 @@ import pytest
 
 from rnngraph import jax as watched
 from rnngraph.errors import InputError
-from tests.sources.jax.truth import BATCH, INPUTS, STEPS, UNITS, batch, cell, jax, jnp, weights, zeros
+from tests.sources.jax_scans.truth import BATCH, INPUTS, STEPS, UNITS, batch, cell, jax, jnp, weights, zeros
 
 scan = jax.lax.scan
 Loss = Callable[[Any, Any], Any]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rnngraph import jax as watched
-from tests.sources.jax.truth import (
+from tests.sources.jax_scans.truth import (
     STEPS,
     batch,
     cell,

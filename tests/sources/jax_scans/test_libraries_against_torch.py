@@ -16,7 +16,7 @@ from rnngraph import jax as watched
 from rnngraph.sources.jax.function import Options
 from rnngraph.sources.jax.scan_recording import Wanted
 from rnngraph.sources.jax.watch import recorded
-from tests.sources.jax.truth import jax, jnp, near
+from tests.sources.jax_scans.truth import jax, jnp, near
 
 torch = pytest.importorskip("torch")
 N, T, D, H = 3, 6, 2, 4

@@ -13,7 +13,7 @@ from rnngraph.sources.jax.function import Options
 from rnngraph.sources.jax.scan_recording import Wanted
 from rnngraph.sources.jax.watch import measure, recorded
 from rnngraph.trace.magnitudes import Status
-from tests.sources.jax.truth import BATCH, STEPS, UNITS, batch, cell, check, jax, jnp, truth_of, weights, zeros
+from tests.sources.jax_scans.truth import BATCH, STEPS, UNITS, batch, cell, check, jax, jnp, truth_of, weights, zeros
 
 Loss = Callable[[Any, Any], Any]
 Loop = Callable[[Any, Any, Mapping[str, Any]], list[Any]]
@@ -252,7 +252,7 @@ def test_losses_that_the_user_gives() -> None:
     rows = truth_of(loop, p, x, {"step.h": STEPS})
     losses = [float(one) for one in loop(p, x, {"step.h": np.zeros(STEPS)})]
     np.testing.assert_allclose(trace.loss_steps, losses, rtol=1e-12)
-    from tests.sources.jax.truth import check_rows
+    from tests.sources.jax_scans.truth import check_rows
 
     lag = next(one for one in trace.lags if one.state.endswith(".h"))
     assert check_rows(trace, lag.state, rows.states["step.h"], rtol=1e-12) == STEPS
