@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,10 @@ def test_the_public_surface() -> None:
     }
     assert declared == set(rnngraph.__all__)
     for name in rnngraph.__all__:
+        if name in ("jax", "torch") and getattr(find_spec(name), "origin", None) is None:  # not installed
+            with pytest.raises(rnngraph.MissingToolError, match=f"rnngraph.{name}"):
+                getattr(rnngraph, name)
+            continue
         assert getattr(rnngraph, name) is getattr(rnngraph, name), name  # also once its module is loaded
         assert name in ("jax", "nn", "torch") or callable(getattr(rnngraph, name)), name
     errors = {name for name, value in vars(rnngraph.errors).items() if isinstance(value, type)}
