@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from rnngraph.autodiff.block.carry import Carry
 from rnngraph.autodiff.block.many_losses import Feel, See
+from rnngraph.autodiff.block.weight_lags import WeightLags
 from rnngraph.autodiff.contribution import Array, Contribution
 from rnngraph.autodiff.tape import Tape
 
@@ -65,3 +66,4 @@ class Walk:
     fed: frozenset[int] = frozenset()  # inputs over time that are told of
     underflow: Underflow = field(default_factory=Underflow)
     alone: frozenset[int] = frozenset()  # those of them that one block reads, and nothing else
+    weigh: Mapping[int, WeightLags] = field(default_factory=dict)  # of a block's id: sums what its weights get

@@ -103,7 +103,7 @@ def _through_block(walk: Walk, block: Block, some: list[Cotangents], rows: int) 
     tell = None if walk.see_fed is None or source not in walk.alone else partial(walk.see_fed, source)
     emitted = pull_rows(
         block, entering, carry, window=window, see=walk.see_block, to_input=source in walk.leads, samples=samples,
-        unrounded=walk.unrounded, feel=walk.feel_block, tell=tell,
+        unrounded=walk.unrounded, feel=walk.feel_block, tell=tell, weigh=walk.weigh.get(block.id),
     )  # fmt: skip
     for part in emitted:
         found = Cotangents(part.rows, part.low, len(part.rows), part.band, True, part.first, block.id)

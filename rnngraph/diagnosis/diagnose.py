@@ -14,6 +14,7 @@ from rnngraph.diagnosis.remedies.treat import treat
 from rnngraph.diagnosis.remedies.tried import Tries
 from rnngraph.diagnosis.rules.table import LAYER_RULES, NETWORK_RULES, PATH_RULES, PLACED_RULES
 from rnngraph.diagnosis.thresholds import thresholds_from
+from rnngraph.diagnosis.update import update_from
 from rnngraph.diagnosis.verdict import Diagnosis, LayerVerdict
 from rnngraph.errors import InputError
 from rnngraph.nearest import did_you_mean
@@ -73,6 +74,7 @@ def judge(network: Network, *, trial: Tries | None = None) -> Diagnosis:
         by_layer=tuple([_verdict(layer, found) for layer, found in zip(layers, of_layers, strict=True)]),
         cell=head.cell.title, tried=tried, able=trial is not None and trial.able,
         horizon_in=network.entered_from(path), reach_in=network.entered_from(network.ending),
+        update=network.update_from(path.horizon),
     )  # fmt: skip
 
 
@@ -150,7 +152,7 @@ def _verdict(layer: Layer, findings: Sequence[Finding]) -> LayerVerdict:
     verdict = next((one for one in named if one in rules), by_size)
     return LayerVerdict(
         layer.name, layer.recurrence.layer, layer.recurrence.direction, verdict, layer.horizon, layer.decades,
-        layer.decades_from_first, layer.peak, layer.rate, layer.half_life,
+        layer.decades_from_first, layer.peak, layer.rate, layer.half_life, update_from([layer.update], layer.horizon),
     )  # fmt: skip
 
 

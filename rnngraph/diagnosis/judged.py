@@ -8,6 +8,7 @@ from typing import Any
 
 from rnngraph.diagnosis.finding import Finding
 from rnngraph.diagnosis.remedies.tried import Tried
+from rnngraph.diagnosis.update import Update
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class LayerVerdict:
     peak: float
     rate: float
     half_life: float | None
+    update: Update | None = None  # the share of its weights' gradient from the horizon on: U
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,7 @@ class Judged:
     cell: str = ""  # the title of the layer that decides
     tried: tuple[Tried, ...] = ()  # what was tried, in vain or not
     able: bool = False  # whether anything could be tried
+    update: Update | None = None  # the share of all recurrences' weights' gradient from the horizon on: U
     # The recurrence in which no loss enters, such as an encoder under a decoder, in whose steps these are counted.
     horizon_in: str = ""
     reach_in: str = ""

@@ -20,7 +20,7 @@ from rnngraph.diagnosis.thresholds import Thresholds
 from rnngraph.errors import InputError
 from rnngraph.trace.cell import CellTrace
 from rnngraph.trace.magnitudes import Floats, Status
-from rnngraph.trace.model import WITHOUT_LAGS, GateTrace, LagTrace, RecurrenceTrace, StateTrace, Trace
+from rnngraph.trace.model import WITHOUT_LAGS, GateTrace, LagTrace, RecurrenceTrace, StateTrace, Trace, UpdateTrace
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,7 @@ class Layer:
     weights: float  # nats per step that the recurrent weight gives
     gate: GateTrace | None  # the one that keeps the state
     window: int | None  # steps between two cuts, None where the recurrence is not cut
+    update: UpdateTrace | None  # what its weights get from far away, where that is known
 
     @property
     def name(self) -> str:
@@ -133,6 +134,7 @@ def _layer(trace: Trace, lags: tuple[LagTrace, ...], limits: Thresholds, horizon
         weights=_over(np.median, first.gain_weights[real]),
         gate=_keeping_gate(trace, recurrence, cell),
         window=_window(recurrence, curve.credit),
+        update=next((one for one in trace.updates if one.recurrence == recurrence.name), None),
     )  # fmt: skip
 
 

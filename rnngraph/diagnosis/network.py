@@ -16,6 +16,7 @@ from rnngraph.diagnosis.curve import LN10
 from rnngraph.diagnosis.layer import Layer
 from rnngraph.diagnosis.sums import Sums, sums_of
 from rnngraph.diagnosis.thresholds import Thresholds
+from rnngraph.diagnosis.update import Update, update_from
 from rnngraph.trace.magnitudes import Floats
 from rnngraph.trace.model import InputLagTrace, Trace, parameter_of
 
@@ -116,6 +117,10 @@ class Network:
     def whole(self) -> bool:
         """Whether the credit reaches as far as was measured, on every path."""
         return all(path.whole for path in self.paths if path.reach is not None)
+
+    def update_from(self, lag: int) -> Update | None:
+        """Give which share of the weights' gradient comes from losses at least so many steps away; None if unknown."""
+        return update_from([layer.update for layer in self.layers], lag)
 
     def carriers(self, layer: Layer) -> list[Layer]:
         """Give the layers that take the same steps as one, and carry a gradient over them."""

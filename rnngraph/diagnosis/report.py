@@ -114,6 +114,10 @@ def body(diagnosis: Judged, *, full: bool, tried: bool = False, untried: str | N
         if full or finding.rule != diagnosis.verdict:
             yield []
             yield from _finding_lines(finding, attempt, full=full)
+    if full and diagnosis.update is not None:
+        share = percent(diagnosis.update.decades)
+        yield []
+        yield [(f"Of the gradient of the weights {share} comes from lag {diagnosis.update.lag} and beyond.", "")]
     if tried and diagnosis.tried:
         yield []
         for one in diagnosis.tried:

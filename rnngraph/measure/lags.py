@@ -8,13 +8,17 @@ crosses a declared cut. That is all.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
 import numpy as np
 
 from rnngraph.measure.lag_options import LagOptions, chosen_losses, chosen_samples
-from rnngraph.measure.recording import FED, Facts, Losses, Recording
+from rnngraph.measure.recording import FED, Facts, Losses, Recording, Weighing
 from rnngraph.trace.magnitudes import Booleans, Floats, Integers
-from rnngraph.trace.model import InputLagTrace, LagTrace
+from rnngraph.trace.model import InputLagTrace, LagTrace, UpdateTrace
 
+Measured: TypeAlias = tuple[tuple[LagTrace, ...], tuple[InputLagTrace, ...], tuple[UpdateTrace, ...]]
 _ELEMENTS = 300_000  # of a part of the matrix that is looked at in one go
 
 
@@ -24,9 +28,26 @@ def measure_lags(recording: Recording, options: LagOptions) -> tuple[tuple[LagTr
     Raises:
         InputError: a loss step or a sample that does not exist.
     """
+    return _measured(recording, options, recording.pull)[:2]
+
+
+def measure_lags_and_updates(recording: Recording, options: LagOptions) -> Measured:
+    """Measure also what the weights get from losses so many steps away, where the source knows it.
+
+    With `max_lag` the losses are followed on, and what the weights get from behind it is counted.
+
+    Raises:
+        InputError: as `measure_lags`.
+    """
+    if not isinstance(recording, Weighing):
+        return _measured(recording, options, recording.pull)
+    return _measured(recording, options, recording.pull_weighed)
+
+
+def _measured(recording: Recording, options: LagOptions, pull: Callable[..., Any]) -> Measured:
     facts = recording.facts
     if not facts:
-        return (), ()
+        return (), (), ()
     losses = recording.losses()
     samples = {one.batch: chosen_samples(losses, one.batch, options) for one in facts}
     chosen = chosen_losses(losses, samples, options)
@@ -51,8 +72,7 @@ def measure_lags(recording: Recording, options: LagOptions) -> tuple[tuple[LagTr
         again = (part > -np.inf).any()
         part[...] = np.logaddexp(2 * part, 2 * found) / 2 if again else found  # of several inputs the norm over all
 
-    if rows:
-        recording.pull(rows, samples, see)
+    weighed = pull(rows, samples, see) if rows else None
     states = tuple(
         _trace(one, kind, chosen, logs[number, kind], samples[one.batch], losses, options)
         for number, one in enumerate(facts)
@@ -65,7 +85,8 @@ def measure_lags(recording: Recording, options: LagOptions) -> tuple[tuple[LagTr
         if options.max_lag is not None:
             _end(log, [(one.reverse, born[next(iter(one.states.values()))]) for one in readers], options.max_lag)
         inputs.append(InputLagTrace(facts[number].fed, tuple([one.name for one in readers]), log))
-    return states, tuple(inputs)
+    updates = tuple([UpdateTrace(facts[n].name, *found) for n, found in sorted(weighed.items())]) if weighed else ()
+    return states, tuple(inputs), updates
 
 
 def _end(log: Floats, readers: list[tuple[bool, Integers]], max_lag: int) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,6 +101,10 @@ FED = "x"  # stands for a kind where what is told is the input of a recurrence; 
 # timesteps together, the first of them and logs (steps, rows, samples)
 See: TypeAlias = Callable[[int, str, int, int, Floats], None]
 
+# By the number of a recurrence: lags from 0 on, and ln of the norm of what the gradients of its weights get from losses
+# at least so many steps away; NaN where that is not known.
+Weighed: TypeAlias = dict[int, tuple[Integers, Floats]]
+
 
 @dataclass(frozen=True, slots=True)
 class Felt:
@@ -164,6 +168,14 @@ class Recording(Protocol):
         Returns:
             the rows of the states before, by (recurrence, kind); nothing where the state before is not known.
         """
+
+
+@runtime_checkable
+class Weighing(Protocol):
+    """What a recording offers beside the protocol where it knows the factors of the weights' gradients step by step."""
+
+    def pull_weighed(self, rows: Sequence[tuple[int, int]], samples: dict[int, Integers], see: See) -> Weighed:
+        """Walk losses back as `pull` does, and sum what the weights get of them."""
 
 
 def nothing(shape: tuple[int, ...]) -> Floats:

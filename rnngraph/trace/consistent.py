@@ -64,6 +64,11 @@ def _problems(trace: Trace) -> Iterator[str]:
             yield f"the lags of {lag.state!r} are of sample {lag.samples.max()}, and there are {lag.batch}."
         elif lag.max_lag is not None and lag.max_lag < 1:
             yield f"the lags of {lag.state!r} end at lag {lag.max_lag}."
+    for update in trace.updates:
+        if update.recurrence not in recurrences:
+            yield f"the weights of {update.recurrence!r} have lags, and there is no such recurrence."
+        elif not update.lags.size or update.lags[0] != 0 or (np.diff(update.lags) <= 0).any():
+            yield f"the lags of the weights of {update.recurrence!r} do not rise from 0."
     yield from _input_problems(trace)
 
 

@@ -151,6 +151,18 @@ class InputLagTrace:
 
 
 @dataclass(frozen=True, slots=True)
+class UpdateTrace:
+    """What the weights of one recurrence get from losses that are at least so many steps away, over all its weights.
+
+    Of the losses and samples of the lags. A lag counts steps that were taken, from where a loss first arrives.
+    """
+
+    recurrence: str  # the name of its `RecurrenceTrace`
+    lags: Annotated[Integers, declared("U", least=0)]  # 0, 1, 2, 4, ...: the first entry of `log` is all of it
+    log: Annotated[Floats, declared("U", least=-LARGEST_LOG, most=LARGEST_LOG)]  # ln ‖Σ dW of lags ≥ lag‖; NaN unknown
+
+
+@dataclass(frozen=True, slots=True)
 class SpectrumTrace:
     """Finite-time spectrum of the recurrence, per layer stack; see `measure/spectrum.py`."""
 
@@ -182,6 +194,7 @@ class Trace(Shown):
     inputs: tuple[InputTrace, ...]
     lags: tuple[LagTrace, ...] = ()
     input_lags: tuple[InputLagTrace, ...] = ()
+    updates: tuple[UpdateTrace, ...] = ()
     spectrum: tuple[SpectrumTrace, ...] = ()
     notes: tuple[str, ...] = ()  # sentences that a reader of the numbers must know
     training_step: Annotated[int | None, declared(least=0, most=LARGEST_STEP)] = None  # optimizer steps taken before it

@@ -13,6 +13,7 @@ from rnngraph.autodiff.block.columns import Block
 from rnngraph.autodiff.block.emitted import Emitted, Tell
 from rnngraph.autodiff.block.entries import Entering, Entry, Field
 from rnngraph.autodiff.block.runs import Feel, Runs, See
+from rnngraph.autodiff.block.weight_lags import WeightLags
 
 __all__ = ["Entry", "Feel", "Field", "See", "Tell", "pull_rows"]
 
@@ -29,6 +30,7 @@ def pull_rows(
     to_input: bool = True,
     samples: Any = slice(None),
     unrounded: bool = False,
+    weigh: WeightLags | None = None,
 ) -> list[Field]:
     """Walk the places of a window back, last first; `carry` is changed in place.
 
@@ -43,6 +45,7 @@ def pull_rows(
         to_input: form the cotangents of the input.
         samples: those that are walked.
         unrounded: take slopes that were rounded to zero for the small numbers that they are.
+        weigh: sums what the weights get.
 
     Returns:
         the cotangents of the input, in one field a band; none where they are not asked for.
@@ -52,6 +55,8 @@ def pull_rows(
         return []
     walk = Runs(block, Entering(block, window[0], some), carry, window, samples, unrounded)
     walk.see, walk.feel = see, feel
+    if weigh is not None:
+        walk.take_weights(weigh)
     if to_input:
         walk.emitted = Emitted(block, window, carry.states[0].shape[:2], tell)
     walk.walk()

@@ -14,18 +14,17 @@ import numpy as np
 
 from rnngraph.autodiff.block.backward import pass_on
 from rnngraph.autodiff.block.careful import back_with_care, needs_care, within_with_care
-from rnngraph.autodiff.block.carry import LOG_BAND, Carry
+from rnngraph.autodiff.block.carry import LOG_BAND, Carry, too_far
 from rnngraph.autodiff.block.columns import Block
 from rnngraph.autodiff.block.emitted import Emitted
 from rnngraph.autodiff.block.entries import Entering, Entry, fits
+from rnngraph.autodiff.block.weight_lags import WeightLags
 from rnngraph.autodiff.cell import Cell
 from rnngraph.autodiff.contribution import Array
 from rnngraph.norms import row_norms
 
 _RUN_BYTES = 1_000_000  # of the gradients of a run, which stay in cache
 _LONGEST = 256  # steps of a run
-_SMALL, _LARGE = 2.0**-400, 2.0**400  # of the norms of rows within a run
-_SMALLEST = 2.0**-600  # of that of one of their states
 
 # (block, first timestep or -1 for the initial states, first row, logs of norms by kind, each (steps, rows, N))
 See: TypeAlias = Callable[[Block, int, int, list[Array]], None]
@@ -39,6 +38,7 @@ class Runs:
     see: See | None = None
     feel: Feel | None = None
     emitted: Emitted | None = None
+    weigh: WeightLags | None = None
 
     def __init__(
         self, block: Block, entering: Entering, carry: Carry, window: tuple[int, int], samples: Any, unrounded: bool
@@ -64,6 +64,7 @@ class Runs:
         self.length = int(np.clip(_RUN_BYTES // (8 * max(1, shape[0] * shape[1] * width)), 1, _LONGEST))
         self.length = min(self.length, self.count)
         self.space = np.empty(self.length * shape[0] * shape[1] * len(self.weight))
+        self.of_product = self.space  # where the gradient of h·Wh is not that of x·Wx + b, a copy of its own
         self.kept = [np.empty((self.length + 1, *state.shape)) for state in carry.states]
         self.wanted = self.length  # steps of the next run: beyond those that a band lasts for, steps are walked in vain
         self.slot = self.length  # of the arrays that are kept: where what is under way stands
@@ -73,6 +74,12 @@ class Runs:
         self.inside = [np.empty_like(state) for state in carry.states[1:]]
         self.reached = False  # whether anything reached the gates at the step that was walked last
         self.own_input = type(self.cell).to_input is not Cell.to_input
+
+    def take_weights(self, weigh: WeightLags) -> None:
+        """Also hand over what the weights get."""
+        self.weigh = weigh
+        if self.own_input:
+            self.of_product = np.empty_like(self.space)
 
     def walk(self) -> None:
         """Walk from the last place to the first."""
@@ -143,6 +150,8 @@ class Runs:
         before, gates = back_with_care(self.cell, self.columns, p, carry, self.weight, mend)
         run = slice(gates.low, gates.high)
         self.reached = bool(gates.states[0][run].any())
+        if self.weigh is not None:
+            self.weigh.known = False  # parts of one row may be in bands of their own
         if self.emitted is not None and self.reached:
             band = gates.bands[0]
             self.emitted.add(
@@ -162,12 +171,12 @@ class Runs:
         steps, slot = p - last + 1, self.slot
         low, high = carry.low, carry.high
         shape = (steps, high - low, carry.states[0].shape[1], len(self.weight))
-        da = self.space[: np.prod(shape)].reshape(shape)
-        self._back(p, steps, self._rows(da), entering)
+        da, product = (space[: np.prod(shape)].reshape(shape) for space in (self.space, self.of_product))
+        self._back(p, steps, self._rows(da), self._rows(product), entering)
         done, norms = steps, []
         if self.see is not None and steps > 1:
             norms = [row_norms(kept[slot - steps + 1 : slot, low:high]) for kept in self.kept]
-            done -= _too_far(norms)
+            done -= too_far(norms)
             self.wanted = min(2 * steps, self.length) if done == steps else done + 1
             first = steps - done
             logs = [np.log(norm[max(first - 1, 0) :]) for norm in norms]
@@ -175,9 +184,13 @@ class Runs:
                 if band is not None:
                     log += band[low:high] * LOG_BAND
             self._tell(p - done + (0 if first else 1), logs)
+        band = None if carry.bands[0] is None else carry.bands[0][low:high]
         if self.emitted is not None:
-            band = carry.bands[0]
-            self.emitted.add(p - done + 1, low, da[steps - done :], None if band is None else band[low:high])
+            self.emitted.add(p - done + 1, low, da[steps - done :], band)
+        if self.weigh is not None:
+            states = [kept[slot - done + 1 : slot + 1, low:high] for kept in self.kept]
+            of_input = da[steps - done :] if self.own_input else None
+            self.weigh.add(p - done + 1, low, states, product[steps - done :], of_input, band)
         self._stand(slot - done)
         if done == steps and last in self.special and self.copied is None:
             carry.low = carry.high = 0  # nothing passes a cut
@@ -197,7 +210,9 @@ class Runs:
                 carry.extend(one.low, one.low + len(one.rows))
         return last, entering
 
-    def _back(self, p: int, steps: int, das: list[Array], entering: dict[int, list[Entry]]) -> None:
+    def _back(
+        self, p: int, steps: int, das: list[Array], products: list[Array], entering: dict[int, list[Entry]]
+    ) -> None:
         carry, cell, rows, weight, last = self.carry, self.cell, self.rows, self.weight, p - steps + 1
         run = slice(carry.low, carry.high)
         states = [self._rows(kept[self.slot - steps : self.slot + 1, run]) for kept in self.kept]
@@ -219,7 +234,9 @@ class Runs:
                     if one.kind:
                         self._add(one, g)
             back(rows, q, g, das[j], weight, [some[j] for some in states])
-            if self.own_input and self.emitted is not None:
+            if self.own_input and (self.emitted is not None or self.weigh is not None):
+                if self.weigh is not None:
+                    products[j][...] = das[j]
                 das[j][...] = cell.to_input(rows, q, das[j], g[0])
         self.reached = bool(das[0].any()) if self.feel is not None else True
         mend = self._mend(last)
@@ -229,15 +246,3 @@ class Runs:
     def _add(self, one: Entry, g: list[Array]) -> None:
         low = one.low - self.carry.low
         g[one.kind][low : low + len(one.rows)] += one.rows[:, 0] if self.alone else one.rows
-
-
-def _too_far(norms: list[Array]) -> int:
-    """Give the number of the last step, from 1 on, after which a row must change its band; 0 for none."""
-    largest = norms[0] if len(norms) == 1 else np.maximum.reduce(norms)
-    if largest.min() > _SMALL and largest.max() < _LARGE and all(one.min() > _SMALLEST for one in norms[1:]):
-        return 0
-    far = (largest > 0) & np.isfinite(largest) & ~((largest > _SMALL) & (largest < _LARGE))
-    for one in norms if len(norms) > 1 else ():
-        far |= (one > 0) & (one < _SMALLEST)
-    found = np.flatnonzero(far.any(axis=(1, 2)))
-    return int(found[-1]) + 1 if found.size else 0

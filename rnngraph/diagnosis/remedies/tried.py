@@ -74,7 +74,7 @@ class Bench:
         if measured is None or not measured[0]:
             return None
         network = self.network
-        trace = replace(network.trace, lags=measured[0], input_lags=measured[1])
+        trace = replace(network.trace, lags=measured[0], input_lags=measured[1], updates=())
         try:
             layers = layers_of(trace, network.limits, self.lag)
         except RnnGraphError:

@@ -21,12 +21,17 @@ def find_unwritten(network: Network, path: Path) -> Finding | None:
     if not _is_unwritten(network, path):
         return None
     limits, share = network.limits, path.written
-    shut = share <= limits.unwritten
+    shut = path.shut(limits.unwritten)
     carrier = network.carriers(path.layer)[0]
     how = f"1e{share:+.1f} of what its weights would allow" if shut else f"1e{path.decades:+.1f} at lag {path.horizon}"
+    numbers = {**path_evidence(network, path), "written_decades": share, "carrier": carrier.name}
+    half = network.update_from(path.horizon // 2)
+    if half is not None:
+        numbers |= {"update_lag": half.lag, "update_decades": half.decades}
+    # Where the weights get next to nothing from so far either, it is not learned in any other way.
+    nothing = half is not None and half.decades <= limits.vanishing
     return Finding(
-        "unwritten", ERROR if shut else WARNING, path.where,
-        {**path_evidence(network, path), "written_decades": share, "carrier": carrier.name}, "input",
+        "unwritten", ERROR if shut or nothing else WARNING, path.where, numbers, "input",
         advice.for_unwritten(path.layer),
         f"{carrier.name} remembers, but nothing is written into what it remembers: at the input the gradient is {how}.",
     )  # fmt: skip
@@ -76,7 +81,7 @@ def find_attenuating(network: Network, path: Path) -> Finding | None:
 def _is_unwritten(network: Network, path: Path) -> bool:
     if math.isnan(path.decades) or not network.carriers(path.layer):
         return False
-    return path.written <= network.limits.unwritten or path.alone <= network.limits.vanishing
+    return path.shut(network.limits.unwritten) or path.alone <= network.limits.vanishing
 
 
 def _has_vanished(network: Network, path: Path) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 from rnngraph.diagnosis.finding import Finding
 from rnngraph.diagnosis.headline import sentences_of
 from rnngraph.diagnosis.remedies.tried import Tried
+from rnngraph.diagnosis.update import Update
 from rnngraph.diagnosis.verdict import Diagnosis, LayerVerdict
 from rnngraph.render.report.headline import headline_document
 from rnngraph.render.strict import plain
@@ -37,6 +38,7 @@ def diagnosis_document(diagnosis: Diagnosis) -> dict[str, Any]:
         "asked": diagnosis.asked,
         "at_input": diagnosis.at_input,
         "participation": dict(diagnosis.participation),
+        "update": _update(diagnosis.update),
         "by_layer": [_layer(one) for one in diagnosis.by_layer],
         "floor": None,  # of a gain, as earlier versions had one
         "measured": diagnosis.measured,
@@ -66,7 +68,12 @@ def _layer(one: LayerVerdict) -> dict[str, Any]:
         "peak": one.peak,
         "rate": one.rate,
         "half_life": one.half_life,
+        "update": _update(one.update),
     }
+
+
+def _update(one: Update | None) -> dict[str, Any] | None:
+    return None if one is None else {"lag": one.lag, "U": one.decades}
 
 
 def _tried(one: Tried) -> dict[str, Any]:

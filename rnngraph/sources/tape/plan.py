@@ -13,12 +13,13 @@ import numpy as np
 
 from rnngraph.autodiff.block import Block
 from rnngraph.autodiff.block.carry import Carry
+from rnngraph.autodiff.block.weight_lags import WeightLags
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.cotangents import Walk
 from rnngraph.autodiff.many import walk_rows
 from rnngraph.autodiff.node import Node
 from rnngraph.autodiff.tape import Tape
-from rnngraph.measure.recording import FED, See
+from rnngraph.measure.recording import FED, See, Weighed
 from rnngraph.sources.tape.clocks import Clocks
 from rnngraph.sources.tape.entering import Entering
 from rnngraph.trace.magnitudes import Integers
@@ -107,8 +108,15 @@ class Plan:
         walk.unrounded = True
         return walk
 
-    def pull(self, entering: Entering, rows: list[tuple[int, int]], samples: dict[int, Integers], see: See) -> None:
-        """Walk losses back together, in as many pieces as memory asks for."""
+    def pull(
+        self,
+        entering: Entering,
+        rows: list[tuple[int, int]],
+        samples: dict[int, Integers],
+        see: See,
+        weigh: Mapping[int, WeightLags] | None = None,
+    ) -> None:
+        """Walk losses back together, in as many pieces as memory asks for; `weigh` by the id of a block."""
         sizes = {one.value.shape[0] for one in self.tape.entries if one.id in self.clocks.narrow}
         samples = {**{size: np.arange(size) for size in sizes if size not in samples}, **samples}
         windowed = self._in_windows()
@@ -121,10 +129,23 @@ class Plan:
                     see(number, kind, t, first + low, logs)
 
                 walk = self.walk(samples, told)
+                walk.weigh = weigh or {}
+                for one in walk.weigh.values():
+                    one.begin(len(chosen))
                 if windowed:
                     self._by_windows(walk, entering, chosen, samples)
                 else:
                     walk_rows(walk, entering.rows(chosen, samples), len(chosen))
+
+    def pull_weighed(
+        self, entering: Entering, rows: list[tuple[int, int]], samples: dict[int, Integers], see: See
+    ) -> Weighed:
+        """Walk losses back as `pull` does, and sum what the weights of every block get."""
+        blocks = [block for block in self.blocks if isinstance(block, Block)]
+        weigh = {block.id: WeightLags(block, samples[block.sample_count]) for block in blocks}
+        self.pull(entering, rows, samples, see, weigh)
+        with np.errstate(all="ignore"):
+            return {self.numbers[block]: (one.lags, one.logs()) for block, one in weigh.items()}
 
     def _by_windows(
         self, walk: Walk, entering: Entering, rows: list[tuple[int, int]], samples: dict[int, Integers]

@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 
 from rnngraph.autodiff.backward import sweep
-from rnngraph.autodiff.block import Block
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.node import PARAMETER, Node
 from rnngraph.autodiff.tape import Tape
 from rnngraph.errors import InputError
-from rnngraph.measure.recording import Facts, Felt, Losses, See, Take
+from rnngraph.measure.recording import Facts, Felt, Losses, See, Take, Weighed
 from rnngraph.norms import norm
 from rnngraph.progress import doing
 from rnngraph.sources.tape.changed import changed_tape, weight_nodes
@@ -214,6 +213,12 @@ class TapeRecording:
         with doing(f"walking {len(rows):,} losses back"):
             self.plan.pull(self.entering, list(rows), samples, counted_states(see, self.facts, self._steps))
 
+    def pull_weighed(self, rows: Sequence[tuple[int, int]], samples: dict[int, Integers], see: See) -> Weighed:
+        """Walk losses back together, and sum what the weights of every block get, by lag."""
+        with doing(f"walking {len(rows):,} losses back"):
+            told = counted_states(see, self.facts, self._steps)
+            return self.plan.pull_weighed(self.entering, list(rows), samples, told)
+
     @property
     def _steps(self) -> int:
         return sum(one.timesteps for one in self.facts)
@@ -243,8 +248,3 @@ class TapeRecording:
         if one.block is not None:
             return int(one.block.columns[kind].shape[-1])
         return int(self.tape.entry(one.states[kind][0]).value.size) // self.facts[recurrence].batch
-
-    def _block(self, number: int) -> Block:
-        block = self.tape.recurrences[number].block
-        assert block is not None  # numbers of blocks only
-        return block

@@ -33,6 +33,10 @@ def lags_document(trace: Trace, *, states: Sequence[str] | None = None) -> dict[
         "model": trace.model,
         "timesteps": trace.timesteps,
         "states": [_state(one) for one in state_lags(trace, states=states)],
+        "updates": [
+            {"recurrence": one.recurrence, "lags": one.lags.tolist(), "log10": plain((one.log / LN10).tolist())}
+            for one in trace.updates
+        ],
         "headline": headline_document(headline_of(trace)),
     }
 

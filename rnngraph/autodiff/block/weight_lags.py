@@ -1,0 +1,149 @@
+"""The gradients of a block's weights by lag: what comes from losses that are at least so many steps away.
+
+In: runs of inner gradients, a row a loss, as a walk takes them. Out: ln of `‖Σ dW of lags ≥ τ‖` over all weights of the
+block. A lag counts steps that were taken, from where a loss first arrives. Rows of about one lag are added up before
+they meet the other factor of a weight, so that this costs a few products a step, not one a loss.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnngraph.autodiff.block.carry import BAND, LOG_BAND
+from rnngraph.autodiff.block.columns import Block
+from rnngraph.autodiff.contribution import Array
+from rnngraph.norms import Floats, norm
+
+Integers: TypeAlias = NDArray[np.int64]
+
+_BYTES = 8_000_000  # of the sums of some steps, which wait for their products
+
+
+class WeightLags:
+    """Sums of one block's weights, for losses that are walked back in one piece or in several."""
+
+    def __init__(self, block: Block, samples: Any) -> None:
+        """Begin with nothing; `samples` are those that are walked."""
+        self.block, self.samples = block, samples
+        taken = np.ones((block.steps, block.sample_count), bool) if block.keep is None else block.order(block.keep)
+        self.taken = np.cumsum(taken[:, samples], axis=0)  # (places, N)
+        self.lags: Integers = np.array([0, *(1 << np.arange(max(block.steps - 1, 0).bit_length()))])
+        self.known = True  # whether every step could be added
+        self._sums: list[dict[tuple[str, int], Array]] = [{} for _ in self.lags]  # (weight, band), by the shortest lag
+        count, width = self.taken.shape[1], 2 * block.gates.shape[-1] + block.outputs.shape[-1]
+        self._chunk = int(np.clip(_BYTES // (8 * count * width * len(self.lags)), 1, block.steps))
+        self._waiting: dict[tuple[int, int], list[Array]] = {}  # (lag, band) -> sums, see `_totals`
+        self._first = block.steps
+        self._born: Integers = np.empty((0, count), np.int64)
+
+    def begin(self, rows: int) -> None:
+        """Begin with other losses."""
+        self.finish()
+        self._born = np.full((rows, self.taken.shape[1]), -1)
+
+    def add(
+        self, place: int, low: int, states: list[Array], da: Array, to_input: Array | None, band: Array | None
+    ) -> None:
+        """Add the gradients of places from one on, the last ones first.
+
+        Args:
+            place: the first of them.
+            low: the first of the rows.
+            states: of the states, h first, (steps, rows, N, ·).
+            da: of the product with Wh.
+            to_input: of x·Wx + b, where that is not the same.
+            band: the band of every row and sample.
+        """
+        stop = place + len(da)
+        if stop <= self._first - self._chunk or not self._waiting:
+            self.finish()
+            self._first = stop
+        bound = max(place, self._first - self._chunk)
+        if bound > place:  # what lies before is for the next chunk
+            for steps, start in ((slice(bound - place, None), bound), (slice(bound - place), place)):
+                inputs = None if to_input is None else to_input[steps]
+                self.add(start, low, [one[steps] for one in states], da[steps], inputs, band)
+            return
+        lag = self._lag(place, low, states)
+        number = np.searchsorted(self.lags, lag, side="right") - 1
+        bands = np.zeros(lag.shape[1:], np.int64) if band is None else band
+        at = slice(self._chunk - (self._first - place), self._chunk - (self._first - stop))
+        for which in np.unique(number).tolist():
+            for power in np.unique(bands).tolist():
+                chosen = (number == which) & (bands == power)
+                rows = np.flatnonzero(chosen.any(axis=(0, 2)))
+                if rows.size:
+                    some = slice(int(rows[0]), int(rows[-1]) + 1)  # those of one lag are neighbours
+                    parts = [da[:, some], states[0][:, some], *([] if to_input is None else [to_input[:, some]])]
+                    for total, part in zip(self._totals(which, power, parts), parts, strict=True):
+                        total[at] += _sum(chosen[:, some], part)
+
+    def _totals(self, which: int, power: int, parts: list[Array]) -> list[Array]:
+        """Give what waits of a lag and a band: of da, of h, and of x·Wx + b where that is not da."""
+        waiting = self._waiting.get((which, power))
+        if waiting is None:
+            waiting = [np.zeros((self._chunk, self.taken.shape[1], one.shape[-1])) for one in parts]
+            self._waiting[which, power] = waiting
+        return waiting
+
+    def _lag(self, place: int, low: int, states: list[Array]) -> Integers:
+        """Count the steps between where each row first arrived and each place, (steps, rows, N)."""
+        born = self._born[low : low + states[0].shape[1]]
+        steps = slice(place, place + len(states[0]))
+        if (born < 0).any():
+            here = np.logical_or.reduce([(one != 0).any(axis=-1) for one in states])
+            last = here.shape[0] - 1 - np.argmax(here[::-1], axis=0)
+            counted = np.take_along_axis(self.taken[steps], last, axis=0)
+            np.copyto(born, counted, where=(born < 0) & here.any(axis=0))
+        return np.asarray(np.maximum(born - self.taken[steps, None], 0))
+
+    def finish(self) -> None:
+        """Multiply what waits by the other factors of the weights."""
+        block, start = self.block, max(self._first - self._chunk, 0)
+        skipped = start - (self._first - self._chunk)
+        if self._waiting:
+            past = block.past(start, self._first, samples=self.samples, wide=True)
+            x = block.order(block.x)[start : self._first, self.samples].astype(np.float64, copy=False)
+        for (which, power), parts in self._waiting.items():
+            da, h, *others = [one[skipped:] for one in parts]
+            for name, left, right in block.cell.weight_factors(past, x, da, others[0] if others else da, h):
+                flat = right.reshape(-1, right.shape[-1])
+                found = flat.sum(axis=0) if left is None else left.reshape(-1, left.shape[-1]).T @ flat
+                known = self._sums[which].get((name, power))
+                self._sums[which][name, power] = found if known is None else known + found
+        self._waiting = {}
+
+    def logs(self) -> Floats:
+        """Give ln of the norm of what comes from every lag of `lags` on; -inf of nothing, NaN where it is not known."""
+        self.finish()
+        found = np.full(len(self.lags), np.nan)
+        total: dict[tuple[str, int], Array] = {}
+        for which in range(len(self.lags) - 1, -1, -1):
+            for key, part in self._sums[which].items():
+                total[key] = total[key] + part if key in total else part
+            found[which] = _log_norm(total) if self.known else np.nan
+        return found
+
+
+def _sum(chosen: Array, part: Array) -> Array:
+    """Sum the rows of (steps, rows, N, ·) that are chosen, (steps, N, ·)."""
+    if chosen.all():
+        return np.asarray(part[:, 0] if part.shape[1] == 1 else part.sum(axis=1))
+    return np.asarray(np.einsum("trn,trnw->tnw", chosen.astype(np.float64), part))
+
+
+def _log_norm(total: dict[tuple[str, int], Array]) -> float:
+    """Give ln of the norm over all weights, whose parts are in bands."""
+    bands = {band for (_, band), part in total.items() if part.any()}
+    if not bands:
+        return -math.inf
+    top, joined = max(bands), dict[str, Array]()
+    for (name, band), part in total.items():
+        lifted = np.ldexp(part, max((band - top) * BAND, -4096))
+        joined[name] = joined[name] + lifted if name in joined else lifted
+    size = math.hypot(*[norm(part) for part in joined.values()])
+    return math.log(size) + top * LOG_BAND if size > 0 else -math.inf if size == 0 else math.nan
