@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rnngraph.diagnosis import curve as curve_module
 from rnngraph.diagnosis.credit import log_norm
 from rnngraph.diagnosis.curve import LN10, LagCurve, lag_curve
 from rnngraph.diagnosis.slope import half_life, theil_sen
@@ -182,3 +183,76 @@ def test_what_runs_the_other_way_in_time_has_the_same_curve(seed: int) -> None:
     for name in ("median", "low", "high", "pairs", "sample_median", "sample_high"):
         np.testing.assert_array_equal(getattr(there, name), getattr(back, name))
     assert there.rate(10) == back.rate(10)
+
+
+def pairs_of(*rows: tuple[float, int, int]) -> LagCurve:
+    """Losses of one sample, each with a slope and the first and last lag of which it is known."""
+    time = max(last for _, _, last in rows) + 1
+    lag = time - 1 - np.arange(-1, time)
+    log = [np.where((lag == 0) | ((lag >= first) & (lag <= end)), rate * lag, np.nan) for rate, first, end in rows]
+    return lag_curve([made(np.array(log)[None], np.full(len(rows), time - 1))], "forward")
+
+
+def test_a_slope_weighs_as_much_as_the_lags_that_it_spans() -> None:
+    # Two slopes over 4 lags weigh 8, and one over 7 lags less.
+    assert pairs_of((-0.5, 1, 5), (-0.5, 1, 5), (-0.1, 1, 8)).rate(8) == pytest.approx(-0.5)
+    assert pairs_of((-0.5, 2, 5), (-0.5, 2, 5), (-0.1, 1, 8)).rate(8) == pytest.approx(-0.1)  # 6 against 7
+
+
+def test_every_pair_of_every_sample_has_a_slope() -> None:
+    # The slopes -0.1, -0.2, ..., -0.6 of three losses in two samples weigh the same.
+    lag = 20 - np.arange(-1, 21)
+    rates = -0.1 * np.arange(1, 7).reshape(2, 3, 1)
+    log = np.where(lag >= 0, rates * lag, np.nan)
+    assert lag_curve([made(log, [20, 20, 20])], "forward").rate(20) == pytest.approx(-0.35)
+
+
+def test_a_few_pairs_stand_for_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    fitted: list[int] = []
+
+    def counted(x: Any, y: Any) -> float:
+        fitted.append(len(x))
+        return theil_sen(x, y)
+
+    monkeypatch.setattr(curve_module, "theil_sen", counted)
+    lag = 9 - np.arange(-1, 10)
+    log = np.broadcast_to(np.where(lag >= 0, -0.2 * lag, np.nan), (20, 30, 11))
+    for samples, pairs in ((20, 512), (3, 90)):
+        fitted.clear()
+        assert lag_curve([made(log[:samples], np.full(30, 9))], "forward").rate(9) == pytest.approx(-0.2)
+        assert len(fitted) == pairs
+
+
+@pytest.mark.parametrize(("rate", "expected"), [(-2e-9, -2e-9), (5e-10, 0.0), (-0.5, -0.5)])
+def test_what_is_rounding_is_no_slope(rate: float, expected: float) -> None:
+    assert lag_curve([sloped(rate, 30, [29], start=0.0)], "forward").rate(29) == pytest.approx(expected, rel=1e-3)
+
+
+def test_the_peak_is_the_largest_that_is_known_up_to_a_lag() -> None:
+    curve = lag_curve([made([[[np.nan, 9.0, np.nan, 2.0, 1.0, 0.0]]], [4])], "forward")
+    assert [curve.peak(lag) for lag in (1, 2, 3, 4)] == [1, 2, 2, 9]
+    assert math.isnan(lag_curve([made([[[np.nan, 0.0, np.nan]]], [0])], "forward").peak(1))
+
+
+def test_a_lag_is_covered_by_pairs_and_by_samples() -> None:
+    # Lag 1 of four pairs, lag 2 of two, lag 3 of one.
+    log = np.full((1, 4, 5), np.nan)
+    log[0, 0, 1:], log[0, 1, 1:4], log[0, 2, 1:3], log[0, 3, 1:3] = 0, 0, 0, 0
+    curve = lag_curve([made(log, [3, 2, 1, 1])], "forward")
+    assert curve.pairs.tolist() == [4, 2, 1]
+    assert [curve.covered(share) for share in (1.0, 0.51, 0.5, 0.26, 0.25, 0.0)] == [1, 1, 2, 2, 3, 3]
+    two = np.full((2, 1, 5), 0.0)
+    two[1, 0, :3] = np.nan
+    assert lag_curve([made(two, [3])], "forward").covered(0.1) == 3  # half of the samples
+    three = np.concatenate([two, two[1:]])
+    assert lag_curve([made(three, [3])], "forward").covered(0.1) == 1
+    nothing = lag_curve([made(np.full((1, 1, 2), 0.0), [0])], "forward")
+    assert (nothing.covered(0.1), nothing.longest, nothing.pairs.size) == (0, 0, 0)
+    assert nothing.memory_horizon(0.01) is None
+
+
+def test_the_memory_ends_below_its_share() -> None:
+    curve = lag_curve([sloped(-1.0, 6, [5])], "forward")
+    assert [curve.memory_horizon(math.exp(-lag) * (1 - 1e-9)) for lag in (1, 2, 4)] == [1, 2, 4]
+    assert [curve.memory_horizon(math.exp(-lag) * (1 + 1e-9)) for lag in (1, 2, 4)] == [0, 1, 3]
+    assert curve.memory_horizon(1e-9) == 5

@@ -125,3 +125,53 @@ def test_what_is_not_known_of_a_tiny_sum_overflows_nothing() -> None:
     log[0, 0, 1:4] = [-1500.0, -800.0, 0.0]
     sums = sums_of(credit_of([made(log, [2])], "forward"))
     assert sums.gain(2) == pytest.approx(-1500.0)
+
+
+def test_a_share_is_covered_where_it_is_reached_exactly() -> None:
+    sums = matrix([[[9.0, 9, NAN], [1.0, 1, 1]]], [1, 2])  # the loss that has lag 2 weighs a tenth
+    assert [sums.covered(share) for share in (0.0999, 0.1, 0.1001)] == [2, 2, 1]
+
+
+def test_where_nothing_arrives_at_an_input_pairs_are_counted() -> None:
+    with np.errstate(divide="ignore"):
+        log = np.log(np.array([[[NAN, NAN, 1.0, 1.0, NAN], [NAN, NAN, 1.0, 1.0, 1.0]]]))
+        fed = np.log(np.array([[[NAN, 0.0, 0.0, NAN], [NAN, 0.0, 0.0, 0.0]]]))
+    sums = sums_of(credit_at_input(fed, credit_of([made(log, [2, 3])], "forward")))
+    assert sums.pairs.tolist() == [2, 1, 0]  # of two losses, one has lag 2
+    assert [sums.covered(share) for share in (0.5, 0.51)] == [2, 1]
+
+
+def test_the_longest_lag_up_to_one() -> None:
+    sums = matrix([[[1.0, NAN, 1.0, 1.0, 1.0]]], [4])
+    assert sums.pairs.tolist() == [1, 1, 0, 1]
+    assert [sums.longest_of(lag) for lag in (1, 2, 3, 4)] == [1, 2, 2, 4]
+    assert sums.longest == 4
+    one = matrix([[[1.0]]], [0])
+    assert (one.longest, one.longest_of(1), one.pairs.size) == (0, 0, 0)
+
+
+def test_a_lag_that_is_not_there_has_no_gain() -> None:
+    sums = matrix([[[1.0, NAN, 2.0]]], [2])
+    assert math.isnan(sums.gain(1))
+    assert math.isnan(sums.gain_from_first(1))
+    assert sums.gain(2) == pytest.approx(math.log(0.5))
+    assert math.isnan(sums.gain_from_first(2))  # nothing is known at lag 1
+
+
+def test_losses_are_weighed_at_lag_one_and_samples_at_the_lag() -> None:
+    sums = matrix([[[1.0, 3.0, 9.0], [1.0, 1.0, 9.0]], [[3.0, 3.0, 9.0], [3.0, 1.0, 9.0]]], [2, 2])
+    losses, samples = sums.participation(2)
+    assert losses == pytest.approx((6 + 2) ** 2 / (36 + 4) / 2)
+    assert samples == pytest.approx((2 + 6) ** 2 / (4 + 36) / 2)
+    assert sums.participation(0)[1] == pytest.approx(1.0)  # at lag 1 at least: 4 and 4
+    assert all(math.isnan(one) for one in matrix(np.empty((1, 0, 3)), []).participation(1))
+
+
+def test_however_many_are_looked_at_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.uniform(0.1, 1.0, (3, 4, 9))
+    whole = matrix(rows, [8] * 4)
+    monkeypatch.setattr("rnngraph.diagnosis.sums._CHUNK", 25)  # two lags at a time
+    parts = matrix(rows, [8] * 4)
+    for name in ("arrived", "started", "first", "pairs", "common"):
+        np.testing.assert_array_equal(getattr(whole, name), getattr(parts, name))

@@ -1,0 +1,214 @@
+"""Which path stands for a network, how far credit reaches on all of them, and the few numbers of a path and a layer."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnngraph as rg
+from rnngraph import nn
+from rnngraph.diagnosis.diagnose import network_in
+from rnngraph.diagnosis.evidence import at_timestep, end_of_memory, evidence, overflow_lag
+from rnngraph.diagnosis.layer import _window, no_lags
+from rnngraph.diagnosis.network import Network, Path
+from rnngraph.trace.magnitudes import Magnitudes
+from tests.diagnosis.stand_ins import LIMITS, a_layer, a_recurrence, a_state
+from tests.diagnosis.verdict_networks import recorded
+
+INF, NAN = math.inf, math.nan
+LN10 = math.log(10)
+
+
+def path(*left: float, reach: int | None = None, longest: int | None = None, layer: Any = None, **facts: Any) -> Path:
+    """A path with so many decades left by lag, judged at the last of them."""
+    sums: Any = SimpleNamespace(longest=len(left) if longest is None else longest, **facts)
+    return Path(None, a_layer() if layer is None else layer, sums, np.array(left), len(left), reach)
+
+
+def network(*paths: Path, layers: Any = (), trace: Any = None) -> Network:
+    return Network(trace, LIMITS, None, tuple(layers), paths)
+
+
+def test_the_head_is_the_path_on_which_least_is_left_and_the_loudest_that_on_which_most_is() -> None:
+    less, more, none = path(0.0, -3.0), path(0.0, -1.0), path()
+    for some in ((less, more, none), (none, more, less)):
+        assert network(*some).head is less
+        assert network(*some).loudest is more
+    assert network(none).head is none
+
+
+def test_the_reach_is_that_of_the_path_that_ends_first() -> None:
+    early, late = path(reach=3, longest=9), path(reach=5, longest=9)
+    whole, unknown = path(reach=2, longest=2), path(reach=None, longest=0)
+    for some in ((early, late, whole, unknown), (unknown, whole, late, early)):
+        assert network(*some).ending is early  # the one that is heard to its end does not end
+        assert network(*some).reach == 3
+        assert not network(*some).whole
+    assert network(whole, path(reach=4, longest=4)).reach == 2
+    assert network(whole, path(reach=4, longest=4)).whole
+    assert network(unknown).reach is None
+    assert network(unknown).ending is None
+    assert network(path(reach=0, longest=4), path(reach=1, longest=4)).reach == 0
+
+
+def test_a_path_is_whole_where_all_that_was_measured_is_reached() -> None:
+    assert path(reach=4, longest=4).whole
+    assert not path(reach=3, longest=4).whole
+    assert not path(reach=None, longest=0).whole
+
+
+def test_what_is_written() -> None:
+    weight = SimpleNamespace(name="rnn.Wx", norm=10.0)
+    layer = a_layer(
+        trace=SimpleNamespace(parameters=(weight,)), sums=SimpleNamespace(arrived=np.array([3.0, 5.0, NAN]))
+    )
+
+    def written(*arrived: float, of: Any = layer) -> float:
+        one = Path(SimpleNamespace(name="x"), of, SimpleNamespace(arrived=np.array(arrived)), np.zeros(3), 3, 3)  # type: ignore[arg-type]
+        assert one.shut(one.written) == (not math.isnan(one.written))
+        return one.written
+
+    assert written(1.0, -4.0, -INF) == pytest.approx((1.0 - 5.0) / LN10 - 1)
+    assert written(-INF, -INF, -INF) == -INF  # nothing arrives at any lag: shut, and not wide open
+    nowhere = a_layer(trace=layer.trace, sums=SimpleNamespace(arrived=np.array([-INF, NAN])))
+    assert math.isnan(written(1.0, of=nowhere))
+    for weights in ((), (SimpleNamespace(name="rnn.Wx", norm=0.0),), (SimpleNamespace(name="rnn.Wx", norm=NAN),)):
+        assert math.isnan(written(1.0, of=a_layer(trace=SimpleNamespace(parameters=weights), sums=layer.sums)))
+    assert math.isnan(path(0.0, layer=layer).written)
+
+
+def test_carriers_take_the_same_steps_and_keep() -> None:
+    keeps, fades = a_layer(name="keeps", decades=-3.99), a_layer(name="fades", decades=-4.0)
+    other = a_layer(name="other", recurrence=a_recurrence(name="other", clock=1))
+    assert network(layers=[keeps, fades, other]).carriers(fades) == [keeps]
+
+
+def test_the_path_of_a_layer_is_that_of_its_clock_and_direction() -> None:
+    def on(**facts: Any) -> Path:
+        return path(0.0, layer=a_layer(recurrence=a_recurrence(**facts)))
+
+    forward, reverse, other = on(), on(direction="reverse"), on(clock=1)
+    unjudged = path(layer=a_layer())
+    for some in ((forward, reverse, other), (other, reverse, forward)):
+        assert network(*some).path_of(forward.layer) is forward
+        assert network(*some).path_of(reverse.layer) is reverse
+        assert network(*some).path_of(other.layer) is other
+    assert network(reverse, other).path_of(forward.layer) is reverse
+    assert network(other).path_of(forward.layer) is None
+    assert network(unjudged).path_of(forward.layer) is None
+
+
+def test_without_inputs_the_lowest_layer_of_each_direction_ends_the_way() -> None:
+    trace = recorded(nn.LSTM(6, 5, num_layers=2, bidirectional=True))
+    found = network_in(replace(trace, input_lags=()))
+    assert [one.layer.name for one in found.paths] == ["lstm", "lstm_l0_reverse"]
+    assert all(one.input is None for one in found.paths)
+    fed = network_in(trace)
+    assert [(one.layer.name, one.input is not None) for one in fed.paths] == [("lstm", True), ("lstm_l0_reverse", True)]
+
+
+def test_an_input_that_the_layers_above_read_too_is_one_path_a_direction() -> None:
+    trace = recorded(nn.RNN(6, 5, num_layers=2))
+    (one,) = trace.input_lags
+    again = replace(trace, input_lags=(replace(one, recurrences=("rnn", "rnn_l1")),))
+    assert [way.layer.name for way in network_in(again).paths] == ["rnn"]
+
+
+def test_what_is_heard_at_its_own_step_alone_reaches_nowhere() -> None:
+    trace = recorded(nn.RNN(6, 5))
+    (one,) = trace.input_lags
+    log = np.where(np.arange(one.log.shape[2]) == trace.lags[0].losses[:, None], 0.0, -INF)
+    deaf = replace(trace, input_lags=(replace(one, log=np.broadcast_to(log, one.log.shape).copy()),))
+    assert network_in(deaf).reach == 0
+
+
+# ---- evidence
+def test_what_a_layer_rests_on() -> None:
+    layer = a_layer("lstm", gate_timescales=lambda: np.array([1.0, 2.0, 6.0]))
+    found = evidence(layer)
+    assert (found["gate_timescale"], found["longest_gate_timescale"]) == (2.0, 6.0)
+    assert not {"gate", "gate_timescale", "spectral_radius"} & set(evidence(a_layer()))
+    assert "gate_timescale" not in rg.diagnose(recorded(nn.RNN(6, 5))).findings[0].evidence
+
+
+@pytest.mark.parametrize(("decades_a_lag", "expected"), [(0.1, 366), (0.091, 398), (0.0895, None)])
+def test_the_lag_at_which_a_float_overflows(decades_a_lag: float, expected: int | None) -> None:
+    # 38.53 decades of room in float32, of which 4 were grown at lag 40, from a gradient of 1e2: 32.53 more.
+    start = np.array([[-INF, 2 * LN10, 0.0]])
+    layer = a_layer(rate=decades_a_lag * LN10, peak=4.0, credit=SimpleNamespace(start=start))
+    assert overflow_lag(layer) == expected  # within ten times the lag that is judged
+
+
+def test_nothing_overflows_that_does_not_grow_or_is_not_there() -> None:
+    start = np.zeros((1, 3))
+    for rate in (0.0, -1.0, NAN):
+        assert overflow_lag(a_layer(rate=rate, credit=SimpleNamespace(start=start))) is None
+    assert overflow_lag(a_layer(rate=1.0, credit=SimpleNamespace(start=start - INF))) is None
+    assert overflow_lag(a_layer(rate=1e3, peak=38.0, credit=SimpleNamespace(start=start))) == 41
+    assert overflow_lag(a_layer(rate=1.0, peak=99.0, credit=SimpleNamespace(start=start))) == 1  # it has, long ago
+
+
+@pytest.mark.parametrize(("t", "node"), [(-1, None), (0, 10), (7, 17), (8, None)])
+def test_a_timestep_is_one_of_the_layers(t: int, node: int | None) -> None:
+    assert at_timestep(a_layer(), t) == ({} if node is None else {"timestep": t, "node": node})
+
+
+def test_where_the_memory_ends() -> None:
+    credit = SimpleNamespace(
+        arrivals=np.array([[2, 3], [5, 7]]), timestep=lambda step: step, reverse=False,
+        taken_steps=lambda sample: np.array([0, 1, 2, 3]) if sample == 0 else np.array([0, 1, 3, 4, 5, 7]),
+    )  # fmt: skip
+    layer = a_layer(credit=credit)
+    # Back from the last step of the longer sample, 7: one step is 5, two are 4, three are 3, four are 1.
+    assert [end_of_memory(path(reach=reach, layer=layer)).get("timestep") for reach in (0, 1, 4, 5, 6, None)] == [
+        7, 5, 1, 0, None, None,
+    ]  # fmt: skip
+    assert end_of_memory(path(reach=1, layer=a_layer())) == {}
+
+
+# ---- a layer
+@pytest.mark.parametrize(("reverse", "expected"), [(False, 4), (True, 3)])
+def test_the_window_between_cuts(reverse: bool, expected: int) -> None:
+    cut = np.array([False, True, False, False, False])
+    nothing = SimpleNamespace(reverse=reverse, severed=np.zeros((2, 5), bool))
+    assert _window(a_recurrence(cut=cut), nothing) == expected  # type: ignore[arg-type]
+    assert _window(a_recurrence(cut=cut & False), nothing) is None  # type: ignore[arg-type]
+    # What is severed in every sample counts, in the order of processing.
+    some = SimpleNamespace(reverse=reverse, severed=np.array([[0, 1, 0, 0, 1], [0, 0, 0, 0, 1]], bool))
+    assert _window(a_recurrence(cut=cut & False), some) == 4  # type: ignore[arg-type]
+    of_nobody = SimpleNamespace(reverse=reverse, severed=np.zeros((0, 5), bool))
+    assert _window(a_recurrence(cut=cut), of_nobody) == expected  # type: ignore[arg-type]
+
+
+def test_a_layer_sums_its_steps_up_by_mean_and_median() -> None:
+    trace = recorded(nn.RNN(6, 5), time=5)
+    activation, weights = np.array([-9.0, -0.3, -0.2, -0.1, NAN]), np.array([-9.0, -0.7, -0.6, -0.5, NAN])
+    state = replace(
+        trace.states[0],
+        saturated=np.array([0.0, 0.0, 0.0, 0.5, 1.0]),
+        gain_activation=activation,
+        gain_weights=weights,
+    )
+    (layer,) = network_in(replace(trace, states=(state,))).layers
+    assert layer.saturated == pytest.approx(0.3)
+    assert layer.activation == pytest.approx(-0.25)
+    assert layer.weights == pytest.approx(-0.65)
+    assert layer.gate_timescales().shape == (0,)
+
+
+def test_a_horizon_is_shorter_than_the_sequence() -> None:
+    for time, words in ((1, "one timestep has no lag"), (2, "choose 1 to 1")):
+        with pytest.raises(rg.InputError, match=words):
+            rg.diagnose(recorded(nn.RNN(6, 5), time=time), horizon=2)
+    assert rg.diagnose(recorded(nn.RNN(6, 5), time=2), horizon=1).horizon == 1
+
+
+def test_a_run_that_was_seen_through_hooks_alone_has_no_lags() -> None:
+    seen, unseen = (a_state(carried=one) for one in (Magnitudes.of(np.ones(3)), Magnitudes.unobserved((3,))))
+    for states, words in (((unseen, unseen), "only through hooks"), ((seen, unseen), "lags=True")):
+        assert words in str(no_lags(SimpleNamespace(notes=(), states=states)))  # type: ignore[arg-type]
