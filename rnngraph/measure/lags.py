@@ -13,8 +13,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from rnngraph.measure.counted import counted_states
 from rnngraph.measure.lag_options import LagOptions, chosen_losses, chosen_samples
 from rnngraph.measure.recording import FED, Facts, Losses, Recording, Weighing
+from rnngraph.progress import doing
 from rnngraph.trace.magnitudes import Booleans, Floats, Integers
 from rnngraph.trace.model import InputLagTrace, LagTrace, UpdateTrace
 
@@ -72,7 +74,10 @@ def _measured(recording: Recording, options: LagOptions, pull: Callable[..., Any
         again = (part > -np.inf).any()
         part[...] = np.logaddexp(2 * part, 2 * found) / 2 if again else found  # of several inputs the norm over all
 
-    weighed = pull(rows, samples, see) if rows else None
+    weighed = None
+    if rows:
+        with doing(f"walking {len(rows):,} {'loss' if len(rows) == 1 else 'losses'} back"):
+            weighed = pull(rows, samples, counted_states(see, facts))
     states = tuple(
         _trace(one, kind, chosen, logs[number, kind], samples[one.batch], losses, options)
         for number, one in enumerate(facts)

@@ -11,10 +11,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from rnngraph.measure.counted import counted_windows
 from rnngraph.measure.gates import GateColumns
 from rnngraph.measure.lag_options import LagOptions
 from rnngraph.measure.recording import Array, Facts, Felt, Recording, Reduced, Window
 from rnngraph.measure.states import StateColumns
+from rnngraph.progress import doing
 from rnngraph.trace.magnitudes import Booleans, Magnitudes, Status
 from rnngraph.trace.model import GateTrace, RecurrenceTrace, StateTrace, Trace
 
@@ -74,7 +76,8 @@ def _measured(recording: Recording, source: str, notes: tuple[str, ...], eigenva
         if own is not None:
             own.take(window)
 
-    recording.walk(take)
+    with doing("walking the loss back"):
+        recording.walk(counted_windows(take, facts))
     suspicious = recording.walked and any(one.suspicious for own in states for one in own.values())
     felt = recording.felt() if suspicious else None
     time = max((one.timesteps for one in facts), default=len(recording.labels))

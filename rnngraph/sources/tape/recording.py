@@ -19,10 +19,8 @@ from rnngraph.autodiff.tape import Tape
 from rnngraph.errors import InputError
 from rnngraph.measure.recording import Facts, Felt, Losses, See, Take, Weighed
 from rnngraph.norms import norm
-from rnngraph.progress import doing
 from rnngraph.sources.tape.changed import changed_tape, weight_nodes
 from rnngraph.sources.tape.clocks import Clocks
-from rnngraph.sources.tape.counted import counted_states, counted_windows
 from rnngraph.sources.tape.entering import Entering, find_entering
 from rnngraph.sources.tape.facts import describe, facts_of, lengthened, timesteps_of
 from rnngraph.sources.tape.fed import fed_inputs
@@ -89,8 +87,7 @@ class TapeRecording:
     # ---- the walk of the whole loss
     def walk(self, take: Take) -> None:
         """Walk the whole loss back once and lend every window."""
-        with doing("walking the loss back"):
-            self._whole.walk(counted_windows(take, self._steps))
+        self._whole.walk(take)
 
     def initial(self, recurrence: int, kind: str) -> float | None:
         """Give the norm of the gradient of an initial state."""
@@ -210,18 +207,11 @@ class TapeRecording:
 
     def pull(self, rows: Sequence[tuple[int, int]], samples: dict[int, Integers], see: See) -> None:
         """Walk losses back together."""
-        with doing(f"walking {len(rows):,} losses back"):
-            self.plan.pull(self.entering, list(rows), samples, counted_states(see, self.facts, self._steps))
+        self.plan.pull(self.entering, list(rows), samples, see)
 
     def pull_weighed(self, rows: Sequence[tuple[int, int]], samples: dict[int, Integers], see: See) -> Weighed:
         """Walk losses back together, and sum what the weights of every block get, by lag."""
-        with doing(f"walking {len(rows):,} losses back"):
-            told = counted_states(see, self.facts, self._steps)
-            return self.plan.pull_weighed(self.entering, list(rows), samples, told)
-
-    @property
-    def _steps(self) -> int:
-        return sum(one.timesteps for one in self.facts)
+        return self.plan.pull_weighed(self.entering, list(rows), samples, see)
 
     # ---- what becomes of it with other weights
     def changed(self, changes: Sequence[Change]) -> TapeRecording | None:
