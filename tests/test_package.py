@@ -41,7 +41,7 @@ DATA = {
     "rnngraph.autodiff.check.report",
     "rnngraph.trace.cell",
 }
-RECORDS_FIRST = {"save.py": {"rnngraph.sources.tape.record"}}  # render(loss, path)
+RECORDS_FIRST = {"save.py": {"rnngraph.sources.tape.record", "rnngraph.measure.lag_options"}}  # render(loss, path)
 MODULE = re.compile(r"rnngraph(\.[a-z_]+)+")
 
 

@@ -41,8 +41,8 @@ def lags(
     from rnngraph.diagnosis.one_loss import TOTAL
     from rnngraph.errors import InputError
 
-    measures = Measures(wanted.options(source.source))
-    chosen, target = known_loss(seen_from, name="--from"), chart.target(what="lags", json=json)
+    chosen = known_loss(seen_from, name="--from")
+    measures, target = Measures(wanted.options(source.source, chosen)), chart.target(what="lags", json=json)
     if chosen == TOTAL:
         raise InputError("--from is total, but lags are those of single losses; rnngraph norms shows the sum over all.")
     trace = open_trace(source, measures)

@@ -57,7 +57,7 @@ def norms(
         raise InputError(f"--json always holds every step and state: leave {' and '.join(tabled)} out.")
     if tabled and isinstance(chosen, int):
         raise InputError(f"{tabled[0]} shows the sum over all losses, but --from is {chosen}: leave one of them out.")
-    trace = open_trace(source, Measures(wanted.options(source.source)))
+    trace = open_trace(source, Measures(wanted.options(source.source, chosen)))
     if json:
         from rnngraph.render.report.norms.norms_json import norms_json
 

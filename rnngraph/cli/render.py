@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from rnngraph.cli.options import SourceArguments
+from rnngraph.cli.options import LagArguments, SourceArguments
 from rnngraph.cli.source import Measures, open_trace
 
 EXAMPLES = (
@@ -103,7 +103,7 @@ def render(
     chosen = check_picture_target(output, format=format, force=force)
     target = Target.of(output)
     chosen_loss = None if seen_from is None else known_loss(seen_from, name="--from")
-    trace = open_trace(source, Measures(lags=True))
+    trace = open_trace(source, Measures(LagArguments().options(source.source, chosen_loss)))
     with working("drawing"), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         options = Options(steps, detail, view, color, not no_backward, None, chosen_loss, width, theme)

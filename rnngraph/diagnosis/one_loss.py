@@ -135,8 +135,8 @@ class Losses:
         if not bears or len(self.timesteps) == available:
             return f"the step t={timestep} bears no loss"
         return (
-            f"the loss at t={timestep} was not measured, as {len(self.timesteps)} of {available} were (record it with "
-            "--losses all or LagOptions(losses=...))"
+            f"the loss at t={timestep} was not measured, as {len(self.timesteps)} of {available} were (record the run "
+            f"again with rnngraph trace --losses all, or with LagOptions(including=[{timestep}]))"
         )
 
     def seen_from(self, number: int, *, split: bool | None = None) -> OneLoss:

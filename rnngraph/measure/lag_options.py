@@ -23,12 +23,13 @@ class LagOptions:
 
     `losses` and `samples` are a number (that many, spread evenly, the last loss of every sample first; samples by
     length, those with a loss first), `"all"`, or the timesteps and sample indices themselves. Lags above `max_lag` are
-    left out.
+    left out. Losses at the timesteps of `including` are among those of a number, where there are such.
     """
 
     losses: int | Literal["all"] | Sequence[int] = 32
     samples: int | Literal["all"] | Sequence[int] = 8
     max_lag: int | None = None
+    including: Sequence[int] = ()
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -42,6 +43,8 @@ class LagOptions:
                 raise InputError(f'{name} is {value!r}; pass a whole number of at least 1, a list, or "all".')
         if self.max_lag is not None:
             whole_number(self.max_lag, "max_lag", least=1)
+        if isinstance(self.including, str) or not all(is_whole(one) and one >= 0 for one in self.including):
+            raise InputError(f"including is {self.including!r}; pass a list of the timesteps of losses.")
 
 
 def _is_list(value: object) -> bool:
@@ -94,7 +97,8 @@ def chosen_losses(losses: Losses, samples: dict[int, Integers], options: LagOpti
             for column in norms.T
             if (column != 0).any()
         }
-        return _spread(felt, int(options.losses), always=last)
+        found = _spread(felt, int(options.losses), always=last)
+        return sorted({*found, *(one for one in _tuples(felt) if one[1] in options.including)})
     longest = max((len(norms) for norms in losses.norms.values()), default=0)
     wanted = _checked(options.losses, longest, "loss step", "the sequence has")
     return [(clock, t) for clock, norms in losses.norms.items() for t in wanted if t < len(norms)]

@@ -61,7 +61,7 @@ def render(
     chosen = renderer_of(target)
     check_picture(target, chosen, force=force)
     if not isinstance(source, Drawing):
-        drawing = titled(Drawing(_as_trace(source), options))
+        drawing = titled(Drawing(_as_trace(source, seen_from), options))
     elif options != Options():
         raise InputError(f"{_names(options)} belong to a trace; give them to draw instead.")
     else:
@@ -102,11 +102,14 @@ def check_picture(path: Path, chosen: Renderer, *, force: bool = False) -> None:
     check_target(path, example=EXAMPLE, kind=f"{chosen.name} file", is_kind=is_kind, force=force)
 
 
-def _as_trace(source: Any) -> Trace:
+def _as_trace(source: Any, seen_from: SeenFrom) -> Trace:
     from rnngraph.trace.model import Trace
 
     if isinstance(source, Trace):
         return source
+    from rnngraph.diagnosis.chosen_loss import known_loss
+    from rnngraph.measure.lag_options import LagOptions
     from rnngraph.sources.tape.record import record
 
-    return record(source, lags=True)
+    wanted = None if seen_from is None else known_loss(seen_from)
+    return record(source, lags=LagOptions(including=(wanted,) if isinstance(wanted, int) else ()))

@@ -70,13 +70,13 @@ def test_the_coast_line_stands_behind_the_last_percent() -> None:
     assert max(x for x, _ in coast.points) == pytest.approx(left + 13 * pitch)
     assert min(x for x, _ in coast.points) == pytest.approx(left + 1 * pitch)
     assert "1 % left: credit ends" in texts(sheet)
-    assert "credit ends at lag 6" in texts(sheet)
+    assert "middle loss: ends at lag 6" in texts(sheet)
 
 
 def test_what_keeps_has_no_coast_and_what_grows_one_at_a_hundred() -> None:
     assert not [curve for curve in lag_sheet(exact(1.0, timesteps=20)).curves if "coast" in curve.id]
     sheet = lag_sheet(exact(1.3, timesteps=40))
-    assert "×100 at lag 18" in texts(sheet)  # 1.3 ** 18 = 112
+    assert "middle loss: ×100 at lag 18" in texts(sheet)  # 1.3 ** 18 = 112
     assert "×100" in texts(sheet)
     assert {one.fill for one in cells(sheet)} >= {"k12", "g0", "g1", "g2", "g3"} - {"g3"}
 
@@ -100,6 +100,16 @@ def test_the_line_of_a_loss_is_outlined() -> None:
     assert "Outlined: the loss at t=4." in " ".join(texts(sheet))
     with pytest.raises(InputError, match="no loss at t=20"):
         lag_sheet(trace, seen_from=20)
+
+
+def test_the_flag_says_of_which_loss_it_speaks() -> None:
+    trace = exact(0.5, timesteps=20)
+    alone = replace(trace, lags=tuple(replace(
+        one, losses=one.losses[-1:], clocks=one.clocks[-1:], log=one.log[:, -1:], arrivals=one.arrivals[:, -1:],
+    ) for one in trace.lags))  # fmt: skip
+    assert "loss at t=19: credit ends at lag 6" in texts(lag_sheet(alone))
+    narrow = texts(lag_sheet(exact(0.5, timesteps=14), width=250))
+    assert "lag 6" in narrow
 
 
 def test_the_sentences_are_those_of_every_view() -> None:

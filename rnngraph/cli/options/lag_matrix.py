@@ -39,8 +39,8 @@ class LagArguments:
     samples: str | None = None
     max_lag: int | None = None
 
-    def options(self, source: str | None) -> LagOptions:
-        """Read the options for SOURCE.
+    def options(self, source: str | None, seen_from: str | int | None = None) -> LagOptions:
+        """Read the options for SOURCE; the loss that is seen is among those that are measured.
 
         Raises:
             InputError: a value that does not fit, or any of them for a saved run.
@@ -49,7 +49,8 @@ class LagArguments:
 
         refuse_for_saved(source, losses=self.losses, samples=self.samples, max_lag=self.max_lag)
         losses, samples = _count("--losses", self.losses, 32), _count("--samples", self.samples, 8)
-        return LagOptions(losses=losses, samples=samples, max_lag=self.max_lag)
+        including = (seen_from,) if isinstance(seen_from, int) else ()
+        return LagOptions(losses, samples, self.max_lag, including)
 
 
 def refuse_for_saved(source: str | None, **given: Any) -> None:

@@ -146,15 +146,17 @@ class LagCurve:
                          stroke="line", thickness=0.75, hint=f"lag {lag}: {share_text(value)} left")  # fmt: skip
 
     def _flag(self) -> None:
-        """Mark where credit ends, or where it is ×100."""
-        grown, end = self.row.explodes, self.row.end
-        lag, start = (grown, "×100 at") if grown is not None else (end, "credit ends at")
+        """Mark where credit ends, or where it is ×100: of the one loss, or of the middle one of many."""
+        grown, end, losses = self.row.explodes, self.row.end, self.row.losses
+        lag, event = (grown, "×100 at") if grown is not None else (end, "credit ends at")
         if lag is None:
             return
         name, x = f"c{self.number}f", self._x(lag + (0.5 if grown is None else 0))
-        text = f"{start} lag {lag}"
-        if width_of(text, 12, bold=True) + 16 > max(self.right - x, x - self.left):
-            text = f"lag {lag}"
+        whose = "middle loss" if len(losses) > 1 else f"loss at t={losses[0]}"
+        # One that grew stands below its curve, where it may reach over its line.
+        room = self.right - self.left if grown is not None else max(self.right - x, x - self.left)
+        said = (f"{whose}: {event} lag {lag}", f"{whose}: {event.removeprefix('credit ')} lag {lag}")
+        text = next((one for one in said if width_of(one, 12, bold=True) + 16 <= room), f"lag {lag}")
         width = width_of(text, 12, bold=True) + 16
         left = x if x + width <= self.right else max(x - width, self.left - _AXIS)
         floor = self.bottom + (_BELOW if self.smaller else 0)
