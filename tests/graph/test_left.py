@@ -79,3 +79,56 @@ def test_a_short_number_format_has_a_higher_floor() -> None:
     assert tone(-2.9, floor=floor_of("float16")).name != "k0"
     assert tone(-2.2, floor=floor_of("bfloat16")).name == "k0"
     assert floor_of("float64") == -6
+
+
+# Printed in grey: what a printer makes of a colour, by the two formulas that are in use (ITU-R BT.601 and BT.709).
+WEIGHTS = {"BT.601": (0.299, 0.587, 0.114), "BT.709": (0.2126, 0.7152, 0.0722)}
+
+
+def in_grey(name: str, formula: str, dark: bool) -> str:
+    code = colour(name, dark=dark)
+    parts = [int(code[at : at + 2], 16) for at in (1, 3, 5)]
+    level = round(sum(weight * part for weight, part in zip(WEIGHTS[formula], parts, strict=True)))
+    return f"#{level:02x}{level:02x}{level:02x}"
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("formula", WEIGHTS)
+def test_in_grey_the_scale_keeps_its_order_and_its_steps_are_told_apart(formula: str, dark: bool) -> None:
+    greys = [in_grey(one.name, formula, dark) for one in LEFT]
+    levels = [luminance(grey) for grey in greys]
+    assert levels == sorted(levels, reverse=not dark)
+    assert len(set(greys)) == len(greys)
+    steps = [contrast(one, other) for one, other in pairwise(greys)]
+    assert steps[7] >= 1.9  # at 1 %, and nowhere else as far
+    assert steps[7] == max(steps)
+    assert min(steps[8:]) >= 1.3  # half a decade each from there on
+    assert contrast(greys[0], in_grey("paper", formula, dark)) >= 1.1  # a box with nothing left is a box
+    grown = [in_grey(one.name, formula, dark) for one in GROWN]
+    assert min(contrast(one, other) for one, other in pairwise(grown)) >= 1.25
+    assert sorted(grown) == (grown if dark else grown[::-1])
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("formula", WEIGHTS)
+def test_in_grey_every_text_can_be_read(formula: str, dark: bool) -> None:
+    for one in (*LEFT, *GROWN):
+        assert contrast(in_grey(one.name, formula, dark), in_grey(one.text, formula, dark)) >= 4.5, one.name
+    for name in ("ink", "muted"):
+        for under in ("paper", "fold"):
+            assert contrast(in_grey(name, formula, dark), in_grey(under, formula, dark)) >= 4.5
+    # The mark's line, and the arrows that are dotted: shapes need 3 to 1.
+    for name in ("ink", "line", "k8"):
+        assert contrast(in_grey(name, formula, dark), in_grey("paper", formula, dark)) >= 2.99, name
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("formula", WEIGHTS)
+def test_what_grey_does_not_tell_from_growth_the_width_does(formula: str, dark: bool) -> None:
+    alike = 0
+    for number, one in enumerate(LEFT[8:], 8):
+        for grown, most in zip(GROWN, (1.0, 2.0, 4.0, 6.0), strict=True):
+            if contrast(in_grey(one.name, formula, dark), in_grey(grown.name, formula, dark)) < 1.3:
+                alike += 1
+                assert width(most) - width(number / 2 - 6) >= 1.5
+    assert alike  # the two ramps do share greys

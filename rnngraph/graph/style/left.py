@@ -37,7 +37,7 @@ THEME: dict[str, tuple[str, str]] = {
     "rule": ("#d5dce6", "#303b4a"),
     "fold": ("#f6f8fb", "#131a24"),
     "amount": ("#b4bec9", "#566273"),  # bars of other quantities, which are grey and linear
-    "middle": ("#0d1420", "#0d1420"),  # text on 1 % to 3 %
+    "middle": ("#0d1420", "#05080f"),  # text on 1 % to 3 %; darker on the dark one, to be read in grey
     "faint": ("#434f63", "#a7b3c4"),  # text on less than 1 %, where muted would not be told from the box
 }
 
