@@ -1,9 +1,10 @@
-"""The title of a picture: the model, and the verdict where the trace holds the lags that one rests on."""
+"""The title of a view of all losses: the sentence that heads every view, where the trace holds the lags it rests on."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+from rnngraph.diagnosis.headline import headline
 from rnngraph.graph.draw import Drawing
 from rnngraph.graph.one_loss.headings import verdict_of
 from rnngraph.trace.model import Trace
@@ -12,18 +13,13 @@ __all__ = ["picture_title", "titled", "verdict_of"]
 
 
 def titled(drawing: Drawing) -> Drawing:
-    """Put the verdict over the view of all losses; one that is seen from a loss says it itself."""
+    """Put the sentence over the view of all losses; one that is seen from a loss says it itself."""
     if drawing.options.title is not None or drawing.alone:
         return drawing
     return Drawing(drawing.trace, replace(drawing.options, title=picture_title(drawing.trace)))
 
 
 def picture_title(trace: Trace) -> str | None:
-    """Name the model and say the verdict at its horizon; None leaves the title to the drawing."""
+    """Say where the gradient ends; None leaves the title to the drawing."""
     found = verdict_of(trace)
-    if found is None:
-        return None
-    text = found.verdict.replace("_", " ")
-    if found.verdict in ("vanishing", "saturated") and found.memory_horizon is not None:
-        text += f", no credit beyond lag {found.memory_horizon}"
-    return f"{trace.model or 'recurrent network'} — {text} (at lag {found.horizon})"
+    return None if found is None else headline(trace, found)[0]

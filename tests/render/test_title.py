@@ -1,4 +1,4 @@
-"""The title says the verdict where the trace holds lags, and leaves the model's name alone elsewhere."""
+"""The title is the sentence of every view where the trace holds lags, and the model's name elsewhere."""
 
 from __future__ import annotations
 
@@ -6,16 +6,31 @@ import numpy as np
 import pytest
 
 import rnngraph as rg
-from rnngraph.render.title import picture_title
+from rnngraph.graph.draw import Drawing, Options
+from rnngraph.render.title import picture_title, titled
 from tests.linear_cells import linear_loss
 
 
-@pytest.mark.parametrize(("factor", "says"), [(0.1, "vanishing, no credit beyond lag 3"), (1.0, "healthy")])
-def test_the_verdict_and_its_horizon_are_in_the_title(factor: float, says: str) -> None:
+@pytest.mark.parametrize(("factor", "says"), [
+    (0.1, "The gradient dies within 3 steps: further back, under 1 % of it is left."),
+    (1.0, "It remembers: all of the gradient is left 11 steps back."),
+])  # fmt: skip
+def test_the_sentence_heads_the_view_of_all_losses(factor: float, says: str) -> None:
     trace = rg.record(linear_loss(np.eye(2) * factor, np.ones((1, 2)), np.ones((1, 2)), 12), lags=True)
-    assert picture_title(trace) == f"{trace.model} — {says} (at lag 11)"  # 12 steps, the loss on the last
+    assert picture_title(trace) == says  # 12 steps, the loss on the last
 
 
 def test_without_lags_there_is_no_verdict() -> None:
     trace = rg.record(linear_loss(np.eye(2), np.ones((1, 2)), np.ones((1, 2)), 5))
     assert picture_title(trace) is None
+
+
+@pytest.mark.parametrize("losses", [None, [3, 7, 11]])
+def test_what_the_sum_cannot_show_is_said_under_it(losses: list[int] | None) -> None:
+    loss = linear_loss(np.eye(2) * 0.5, np.ones((1, 2)), np.ones((1, 2)), 12, losses=losses)
+    trace = rg.record(loss, lags=True)
+    subtitle = titled(Drawing(trace, Options(seen_from="total"))).graph.subtitle
+    assert trace.model in subtitle
+    words = "sum of 3 losses, which says nothing of reach"
+    assert (words in subtitle) == (losses is not None)
+    assert "sum of" not in Drawing(trace, Options(seen_from="total")).graph.subtitle  # the model's name is the title

@@ -77,7 +77,7 @@ def build_columns(
     vertices, edges = connect(at, rows, columns)
     return Graph(
         title=title or trace.model or "recurrent network",
-        subtitle=_subtitle(trace),
+        subtitle=_subtitle(trace, named=title is None),
         timesteps=trace.timesteps,
         batch=trace.batch,
         columns=columns,
@@ -151,8 +151,11 @@ def sizes(trace: Trace) -> list[str]:
     return [f"batch {' and '.join(batches)}", count, trace.dtype]
 
 
-def _subtitle(trace: Trace) -> str:
-    parts = sizes(trace)
+def _subtitle(trace: Trace, *, named: bool) -> str:
+    """Say what is drawn; under a title that does not name the model, also that, and what the sum cannot show."""
+    parts = sizes(trace) if named else [trace.model, *sizes(trace)]
+    if not named and trace.lags and trace.lags[0].available > 1:
+        parts.insert(0, f"sum of {trace.lags[0].available} losses, which says nothing of reach")
     if not math.isnan(trace.loss):
         parts.append(f"loss {trace.loss:.4g}")
     first = trace.graph.first_nonfinite().items()
