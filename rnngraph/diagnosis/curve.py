@@ -93,7 +93,7 @@ def lag_curve(traces: Sequence[LagTrace], direction: str) -> LagCurve:
     """Pool the lag matrices of states that are carried together (the norm over all of them) into a curve."""
     credit = credit_of(traces, direction)
     samples, losses, steps = credit.log.shape
-    longest = max(steps - 1, 0)
+    longest = steps - 1
     median, low, high = np.full((3, longest), np.nan)
     sample_median, sample_high = np.full((2, samples, longest), np.nan)
     pairs = np.zeros(longest, dtype=np.int64)

@@ -94,7 +94,7 @@ class Sums:
 def sums_of(credit: Credit) -> Sums:
     """Sum a lag matrix over losses and samples."""
     samples, losses, steps = credit.log.shape
-    longest = max(steps - 1, 0)
+    longest = steps - 1
     arrived, started, first = np.full((3, longest), np.nan)
     pairs, reach = np.zeros(longest, np.int64), np.zeros((samples, longest), bool)
     base = np.stack([credit.logs(b, np.array([0, 1])) for b in range(samples)]) if samples else np.empty((0, losses, 2))

@@ -34,6 +34,10 @@ def test_units_are_put_together_by_the_root_of_the_mean_square() -> None:
     layer = a_layer("lstm", gate_timescales=scales(1e-3, 1e12))
     assert cause(layer, -0.29, growing=False) == "gate"
     assert cause(layer, -0.31, growing=False) == "weights"
+    # Of three of which one keeps: (1 / 3) ** 0.5, 0.24 decades, where the median keeps nothing.
+    third = a_layer("lstm", gate_timescales=scales(1e-3, 1e-3, 1e12))
+    assert cause(third, -0.47, growing=False) == "gate"
+    assert cause(third, -0.49, growing=False) == "weights"
 
 
 def test_a_gate_that_keeps_nothing_at_all_is_the_cause() -> None:
@@ -103,6 +107,9 @@ def test_zeros_are_counted_over_the_steps_that_are_seen() -> None:
         1 / 3
     )  # t = 2 is passed by: of 1, 3 and 4 one is dead
     assert dead([[[-INF, -INF, -INF, -INF, 0.0]]]) == 0.0  # one step alone
+    assert dead([[[-INF, 0.0, 0.0]]]) == pytest.approx(1 / 2)  # two are enough
+    some = [NAN, 0.0, 0.0, 0.0, 0.0]  # of a cell whose units are looked at themselves
+    assert dead([[[-INF, -INF, 0.0, 0.0, 0.0]]], saturated=some) == 0.0
     assert dead([[[-INF, -INF, 0.0, 0.0, 0.0]]], severed=[[False, False, True, False, False]]) == 0.0
 
 

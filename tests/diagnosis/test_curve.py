@@ -11,7 +11,7 @@ import pytest
 
 from rnngraph.diagnosis import curve as curve_module
 from rnngraph.diagnosis.credit import log_norm
-from rnngraph.diagnosis.curve import LN10, LagCurve, lag_curve
+from rnngraph.diagnosis.curve import LN10, LagCurve, lag_curve, taken
 from rnngraph.diagnosis.slope import half_life, theil_sen
 from rnngraph.trace.model import LagTrace
 from rnngraph.trace.quantile import quantile
@@ -256,3 +256,16 @@ def test_the_memory_ends_below_its_share() -> None:
     assert [curve.memory_horizon(math.exp(-lag) * (1 - 1e-9)) for lag in (1, 2, 4)] == [1, 2, 4]
     assert [curve.memory_horizon(math.exp(-lag) * (1 + 1e-9)) for lag in (1, 2, 4)] == [0, 1, 3]
     assert curve.memory_horizon(1e-9) == 5
+    assert lag_curve([sloped(math.log(0.5), 6, [5], start=0.0)], "forward").memory_horizon(0.5) == 1  # exactly as much
+
+
+def test_without_a_loss_nothing_is_covered() -> None:
+    curve = lag_curve([made(np.full((1, 1, 4), np.nan), [2])], "forward")
+    assert (curve.seeds, curve.covered(0.1), curve.longest) == (0, 0, 0)
+
+
+def test_what_was_measured_is_said() -> None:
+    one = made(np.zeros((2, 3, 5)), [1, 2, 3])
+    assert taken(one) == "all loss steps, all samples"
+    part = replace(one, available=9, batch=5, max_lag=7)
+    assert taken(part) == "3 of 9 loss steps, 2 of 5 samples, up to lag 7"

@@ -11,6 +11,7 @@ import pytest
 
 import rnngraph as rg
 from rnngraph import nn
+from rnngraph.diagnosis.chosen_loss import known_loss
 from rnngraph.diagnosis.diagnose import _flags, _headline, _order, _spectrum, _verdict, assert_healthy, known_flags
 from rnngraph.diagnosis.finding import VERDICTS, Finding
 from rnngraph.diagnosis.rules.signal import find_dead_inputs, find_non_finite
@@ -131,6 +132,22 @@ def test_the_thresholds_are_these() -> None:
         "blind": 0.01, "saturated": 0.5, "activation_share": 0.5, "activation_gain": 0.25, "dead": 0.5,
         "epsilon": 0.01, "coverage": 0.1, "timescale": 2,
     }  # fmt: skip
+
+
+def test_the_limits_that_are_out_of_order_are_named() -> None:
+    with pytest.raises(rg.InputError, match="they are -5, -6 and 3"):
+        Thresholds(vanishing=-5.0, attenuating=-6.0, exploding=3.0)
+
+
+@pytest.mark.parametrize(("given", "expected"), [(0, 0), (7, 7), ("12", 12), ("9" * 18, 10**18 - 1), ("last", "last")])
+def test_which_loss_is_meant(given: Any, expected: Any) -> None:
+    assert known_loss(given) == expected
+
+
+@pytest.mark.parametrize("odd", [-1, "9" * 19, "-1", "lsat", 1.5, True])
+def test_what_is_no_loss(odd: Any) -> None:
+    with pytest.raises(rg.InputError, match="give last, total or the timestep"):
+        known_loss(odd)
 
 
 # ---- slopes

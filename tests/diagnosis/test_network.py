@@ -14,11 +14,13 @@ import rnngraph as rg
 from rnngraph import nn
 from rnngraph.diagnosis.diagnose import network_in
 from rnngraph.diagnosis.evidence import at_timestep, end_of_memory, evidence, overflow_lag
-from rnngraph.diagnosis.layer import _window, no_lags
+from rnngraph.diagnosis.layer import _peak, _steps_read, _window, no_lags
 from rnngraph.diagnosis.network import Network, Path
-from rnngraph.trace.magnitudes import Magnitudes
+from rnngraph.trace.magnitudes import Magnitudes, Status
+from rnngraph.trace.model import WITHOUT_LAGS
 from tests.diagnosis.stand_ins import LIMITS, a_layer, a_recurrence, a_state
-from tests.diagnosis.verdict_networks import recorded
+from tests.diagnosis.verdict_networks import linear, recorded
+from tests.linear_cells import orthogonal
 
 INF, NAN = math.inf, math.nan
 LN10 = math.log(10)
@@ -53,7 +55,9 @@ def test_the_reach_is_that_of_the_path_that_ends_first() -> None:
     assert network(whole, path(reach=4, longest=4)).whole
     assert network(unknown).reach is None
     assert network(unknown).ending is None
-    assert network(path(reach=0, longest=4), path(reach=1, longest=4)).reach == 0
+    for some in ((0, 1), (1, 0)):
+        assert network(*[path(reach=one, longest=4) for one in some]).reach == 0
+    assert network(whole, unknown).whole  # of what is known
 
 
 def test_a_path_is_whole_where_all_that_was_measured_is_reached() -> None:
@@ -80,6 +84,11 @@ def test_what_is_written() -> None:
     for weights in ((), (SimpleNamespace(name="rnn.Wx", norm=0.0),), (SimpleNamespace(name="rnn.Wx", norm=NAN),)):
         assert math.isnan(written(1.0, of=a_layer(trace=SimpleNamespace(parameters=weights), sums=layer.sums)))
     assert math.isnan(path(0.0, layer=layer).written)
+    small = SimpleNamespace(parameters=(SimpleNamespace(name="rnn.Wx", norm=0.5),))
+    assert written(1.0, of=a_layer(trace=small, sums=layer.sums)) == pytest.approx(-4.0 / LN10 + math.log10(2))
+    assert path(0.0, layer=layer).where == layer.where
+    fed = Path(SimpleNamespace(name="x"), layer, SimpleNamespace(), np.zeros(1), 1, 1)  # type: ignore[arg-type]
+    assert fed.where == {**layer.where, "input": "x"}
 
 
 def test_carriers_take_the_same_steps_and_keep() -> None:
@@ -201,6 +210,51 @@ def test_a_layer_sums_its_steps_up_by_mean_and_median() -> None:
     assert layer.gate_timescales().shape == (0,)
 
 
+def test_the_time_constants_of_the_gate_that_keeps() -> None:
+    trace = recorded(nn.LSTM(6, 5, num_layers=2), time=5)
+    known = {"lstm": [-0.5, -0.25, NAN, 0.0, -INF], "lstm_l1": [-1.0, -1.0, -2.0, 0.3, -4.0]}
+    gates = [
+        replace(one, log_mean=np.array(known[one.recurrence]) if one.gate == "f" else np.full(5, -9.0))
+        for one in reversed(trace.gates)
+    ]
+    below, above = network_in(replace(trace, gates=tuple(gates))).layers
+    np.testing.assert_allclose(below.gate_timescales(), [2.0, 4.0])
+    np.testing.assert_allclose(above.gate_timescales(), [1.0, 1.0, 0.5, 0.25])
+
+
+def grown(*decades: float, reads: int = 1) -> tuple[float, int]:
+    """The largest gain of a layer that has grown by so many decades at each lag."""
+    sums: Any = SimpleNamespace(arrived=np.array(decades) * LN10 + 3, started=np.full(len(decades), 3.0))
+    return _peak(sums, len(decades), reads=reads)
+
+
+def test_the_largest_gain_and_its_lag() -> None:
+    assert grown(0.5, 2.5, NAN, 1.0) == (pytest.approx(2.5), 2)
+    assert grown(-0.5, -1.0) == (pytest.approx(-0.5), 1)
+    peak, lag = grown(NAN, NAN)
+    assert math.isnan(peak)
+    assert lag == 0
+    # Of a loss that reads three steps, twice and three times as much is no growth, and no more than that.
+    added = np.log10([2, 3, 4, 5])
+    assert grown(*added, reads=3) == (pytest.approx(math.log10(5 / 3)), 4)
+    assert grown(*added, reads=9)[0] == pytest.approx(0.0)
+
+
+def test_the_steps_that_a_loss_reads() -> None:
+    assert _steps_read(a_state(immediate=Magnitudes.of(np.array([0.0, 2.0, 0.0, 1.0])))) == 2
+    assert _steps_read(a_state(immediate=Magnitudes.of(np.zeros(3)))) == 1
+
+
+def test_what_is_left_against_lag_one_and_against_lag_nought() -> None:
+    trace = linear(0.9 * orthogonal(4), time=31)
+    found = network_in(trace)
+    (layer,), (way,) = found.layers, found.paths
+    assert layer.decades == pytest.approx(30 * math.log10(0.9))
+    assert layer.decades_from_first == pytest.approx(29 * math.log10(0.9))
+    assert way.alone == pytest.approx(29 * math.log10(0.9))
+    assert network_in(trace, horizon=7).paths[0].horizon == 7
+
+
 def test_a_horizon_is_shorter_than_the_sequence() -> None:
     for time, words in ((1, "one timestep has no lag"), (2, "choose 1 to 1")):
         with pytest.raises(rg.InputError, match=words):
@@ -210,5 +264,12 @@ def test_a_horizon_is_shorter_than_the_sequence() -> None:
 
 def test_a_run_that_was_seen_through_hooks_alone_has_no_lags() -> None:
     seen, unseen = (a_state(carried=one) for one in (Magnitudes.of(np.ones(3)), Magnitudes.unobserved((3,))))
-    for states, words in (((unseen, unseen), "only through hooks"), ((seen, unseen), "lags=True")):
+    half = Magnitudes.of(np.ones(3))
+    half.status[0] = Status.UNOBSERVED
+    partly = a_state(carried=half)
+    for states, words in (
+        ((unseen, unseen), "only through hooks"), ((seen, unseen), "lags=True"), ((partly, unseen), "lags=True"),
+    ):  # fmt: skip
         assert words in str(no_lags(SimpleNamespace(notes=(), states=states)))  # type: ignore[arg-type]
+    told = SimpleNamespace(notes=(f"{WITHOUT_LAGS}a loop", "other", f"{WITHOUT_LAGS}a hook"), states=())
+    assert str(no_lags(told)).startswith(f"{WITHOUT_LAGS}a loop; {WITHOUT_LAGS}a hook; rnngraph norms")  # type: ignore[arg-type]

@@ -174,6 +174,11 @@ def test_the_few_are_the_odd_ones() -> None:
     assert finding.severity == "note"
 
 
+def test_what_explodes_in_the_whole_is_told_in_decades() -> None:
+    # All of them grow by 1.2 decades, which is 2.8 nats: nobody explodes, and nobody differs.
+    assert compared([[0.1, 0.5, 1.2]] * 3 + [[0.1, 0.5, 1.1]]) is None
+
+
 def test_of_samples_that_differ_the_furthest_is_named() -> None:
     finding = compared([GOOD] * 5 + [BAD, [-1.0, -2.0, -7.0], BAD])
     assert finding.where["sample"] == 6

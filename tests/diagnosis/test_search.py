@@ -14,7 +14,7 @@ from rnngraph.diagnosis.finding import Finding
 from rnngraph.diagnosis.remedies import advice
 from rnngraph.diagnosis.remedies.clipping import clip_threshold, dominates, gradient_norm
 from rnngraph.diagnosis.remedies.search import CURES, search
-from rnngraph.diagnosis.remedies.treat import after, treat
+from rnngraph.diagnosis.remedies.treat import _advice, after, treat
 from rnngraph.diagnosis.remedies.tried import Bench, Tried
 from rnngraph.trace.change import BIAS, CHRONO, IDENTITY, INPUTS, OPEN, ORTHOGONAL, SCALE, Change
 from rnngraph.trace.magnitudes import Magnitudes
@@ -274,6 +274,27 @@ def test_advice_in_words() -> None:
     assert "range (units are saturated)" in unknown
 
 
+def exploding(*done: tuple[Any, float, float], helps: bool = False) -> str:
+    """The advice on a network that explodes, after tries of (change, decades, peak)."""
+    layer = a_layer(peak=3.0, trace=SimpleNamespace(parameters=(), states=()))
+    sick = Finding("exploding", "error", layer.where, {"peak_decades": 3.0}, "weights", "Make it smaller.", "It grows.")
+    network = a_network([layer], a_path(), head=a_path(layer), asked=40)
+    bench: Any = SimpleNamespace(done=[Tried("make it so", (Change(kind),), d, p) for kind, d, p in done], lag=40)
+    helping = [one for one in bench.done if one.helps] if helps else []
+    return _advice(network, bench, helping, {}, sick)
+
+
+def test_a_calm_orthogonal_start_is_named_beside_what_helps() -> None:
+    assert "To make it so may train as well: 0.1 % is left." in exploding((ORTHOGONAL, -3.0, 0.5))
+    for kind, decades, peak in (
+        (ORTHOGONAL, -4.0, 0.5), (ORTHOGONAL, -3.0, 2.0), (SCALE, -3.0, 0.5), (ORTHOGONAL, -1.0, 0.5),
+    ):  # fmt: skip
+        assert "may train as well" not in exploding((kind, decades, peak))
+    assert "Clip the gradient's norm at what it is over short lags, as a safety; it cures nothing." in exploding()
+    helped = exploding((SCALE, -1.0, 0.5), helps=True)
+    assert helped.startswith("Make it so (10 % is left at lag 40). Before, it grew ×1e3.")
+
+
 def weights(**norms: float) -> Any:
     return tuple(
         SimpleNamespace(name=name.replace("_of_", "."), grad=Magnitudes.of(np.array(one)))
@@ -300,3 +321,5 @@ def test_where_to_clip() -> None:
     trace.parameters = weights(rnn_of_Wh=3.0)
     assert math.isnan(clip_threshold(a_layer(peak=NAN, trace=trace)))
     assert math.isnan(gradient_norm(()))
+    partly = (*weights(a=3.0), SimpleNamespace(name="b", grad=Magnitudes.unobserved(())))
+    assert math.isnan(gradient_norm(partly))  # one of them is not known

@@ -57,7 +57,7 @@ def test_an_exact_zero_is_counted() -> None:
     assert sums.gain(2) == pytest.approx(math.log(1 / 2))
     gone = matrix([[[0.0, 0, 1]]], [2])
     assert gone.gain(2) == -math.inf
-    assert gone.gain_from_first(2) == -math.inf or math.isnan(gone.gain_from_first(2))
+    assert gone.gain_from_first(2) == -math.inf
     np.testing.assert_array_equal(gone.end_to_end(), [-np.inf, -np.inf])
 
 
@@ -139,6 +139,26 @@ def test_where_nothing_arrives_at_an_input_pairs_are_counted() -> None:
     sums = sums_of(credit_at_input(fed, credit_of([made(log, [2, 3])], "forward")))
     assert sums.pairs.tolist() == [2, 1, 0]  # of two losses, one has lag 2
     assert [sums.covered(share) for share in (0.5, 0.51)] == [2, 1]
+    np.testing.assert_array_equal(sums.end_to_end(), [-np.inf, -np.inf, NAN])
+
+
+def test_what_is_heard_only_far_away_is_set_against_where_it_is_heard_best() -> None:
+    states = credit_of([made(np.zeros((1, 1, 6)), [4])], "forward")
+    with np.errstate(divide="ignore"):
+        fed = np.log(np.array([[[2.0, 4.0, 8.0, 0.0, 0.0]]]))  # nothing at lags 0 and 1
+    sums = sums_of(credit_at_input(fed, states))
+    np.testing.assert_allclose(sums.end_to_end(), [-np.inf, 0, math.log(4 / 8), math.log(2 / 8)], atol=1e-12)
+    assert sums.covered(1.0) == 4
+
+
+def test_a_tiny_sum_beside_what_is_not_known() -> None:
+    log = np.full((1, 2, 4), NAN)
+    log[0, 0, 1:] = [-2000.0, -1000.0, 0.0]
+    log[0, 1, 2:] = [-1000.0, 0.0]
+    sums = sums_of(credit_of([made(log, [2, 2])], "forward"))
+    assert sums.pairs.tolist() == [2, 1]
+    assert sums.gain(2) == pytest.approx(-2000)
+    assert sums.gain(1) == pytest.approx(-1000)
 
 
 def test_the_longest_lag_up_to_one() -> None:
@@ -156,6 +176,7 @@ def test_a_lag_that_is_not_there_has_no_gain() -> None:
     assert math.isnan(sums.gain_from_first(1))
     assert sums.gain(2) == pytest.approx(math.log(0.5))
     assert math.isnan(sums.gain_from_first(2))  # nothing is known at lag 1
+    assert [sums.covered(share) for share in (0.1, 1.0)] == [2, 2]
 
 
 def test_losses_are_weighed_at_lag_one_and_samples_at_the_lag() -> None:

@@ -60,7 +60,7 @@ def for_exploding(layer: Layer) -> str:
 def clip(layer: Layer) -> str:
     """Say where to clip."""
     threshold = clip_threshold(layer)
-    if not (math.isfinite(threshold) and threshold > 0):
+    if not math.isfinite(threshold):
         return "Clip the gradient's norm at what it is over short lags"
     limit = amount_text(threshold)
     if dominates(layer):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from rnngraph.diagnosis.finding import VERDICTS, Finding, Value
+from rnngraph.diagnosis.finding import Finding, Value
 from rnngraph.diagnosis.network import Network
 from rnngraph.diagnosis.remedies import advice
 from rnngraph.diagnosis.remedies.search import CURES, search
@@ -24,7 +24,7 @@ def treat(
     network: Network, findings: Sequence[Finding], tries: Tries, verdict: str
 ) -> tuple[tuple[Finding, ...], tuple[Tried, ...]]:
     """Try remedies for the verdict, and put what helps in the place of its advice."""
-    if verdict not in CURES or verdict not in VERDICTS or not tries.able:
+    if verdict not in CURES or not tries.able:
         return tuple(findings), ()
     bench = Bench(network, tries)
     layers = {layer.states[0].name: layer for layer in network.layers}

@@ -13,10 +13,13 @@ from typing import Protocol
 from rnngraph.diagnosis.layer import layers_of
 from rnngraph.diagnosis.network import Network, network_of
 from rnngraph.diagnosis.sentences import percent, times
+from rnngraph.diagnosis.thresholds import Thresholds
 from rnngraph.errors import RnnGraphError
 from rnngraph.progress import doing
 from rnngraph.trace.change import Change
 from rnngraph.trace.model import InputLagTrace, LagTrace
+
+_DEFAULTS = Thresholds()
 
 
 class Tries(Protocol):
@@ -42,8 +45,8 @@ class Tried:
     decades: float  # what is left at the lag that was judged, on the path that has least
     peak: float  # the largest growth in any layer
     written: bool = True  # whether the input is heard at all
-    enough: float = -2.0
-    most: float = 2.0
+    enough: float = _DEFAULTS.attenuating
+    most: float = _DEFAULTS.exploding
 
     @property
     def helps(self) -> bool:
