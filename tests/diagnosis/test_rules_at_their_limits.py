@@ -273,7 +273,7 @@ def on_path(decades: float, asked: int | None = None, carriers: Any = (), layer:
     return found[0] if found else None
 
 
-FLAT = {"saturated": 0.9, "activation": -2.0, "weights": 0.0}
+FLAT: dict[str, Any] = {"saturated": 0.9, "activation": -2.0, "weights": 0.0}
 
 
 @pytest.mark.parametrize(("decades", "expected"), [

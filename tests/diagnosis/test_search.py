@@ -183,7 +183,7 @@ def judged(monkeypatch: pytest.MonkeyPatch, layers: Any, paths: Any, **network: 
     monkeypatch.setattr(module, "layers_of", lambda trace, limits, lag: layers)
     monkeypatch.setattr(module, "network_of", lambda trace, some, limits, lag: SimpleNamespace(paths=paths))
     monkeypatch.setattr(module, "replace", lambda trace, **changes: trace)
-    bench = Bench(a_network(head=a_path(), trace=None, **network), Measured((("lags",), ())))  # type: ignore[arg-type]
+    bench = Bench(a_network(head=a_path(), trace=None, **network), Measured((("lags",), ())))
     return bench.run("do something", Change(ORTHOGONAL))
 
 
