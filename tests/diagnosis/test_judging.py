@@ -39,6 +39,11 @@ def test_errors_come_first_then_what_is_no_verdict_but_a_warning_and_notes_last(
     ]  # fmt: skip
 
 
+def test_an_error_comes_before_a_warning_of_a_higher_rank() -> None:
+    some = [found("dead"), found("vanishing", "error"), found("non_finite", "note")]
+    assert [one.rule for one in sorted(some, key=_order)] == ["vanishing", "dead", "non_finite"]
+
+
 def test_flags() -> None:
     assert _flags([]) == ("healthy",)
     assert _flags([found("few_losses", "note"), found("no_signal", "note")]) == ("healthy",)

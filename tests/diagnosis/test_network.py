@@ -121,6 +121,13 @@ def test_without_inputs_the_lowest_layer_of_each_direction_ends_the_way() -> Non
     assert [(one.layer.name, one.input is not None) for one in fed.paths] == [("lstm", True), ("lstm_l0_reverse", True)]
 
 
+def test_a_direction_that_does_not_read_the_input_is_no_path_of_its_own() -> None:
+    trace = recorded(nn.LSTM(6, 5, bidirectional=True))
+    (one,) = trace.input_lags
+    alone = replace(trace, input_lags=(replace(one, recurrences=("lstm",)),))
+    assert [way.layer.name for way in network_in(alone).paths] == ["lstm"]
+
+
 def test_an_input_that_the_layers_above_read_too_is_one_path_a_direction() -> None:
     trace = recorded(nn.RNN(6, 5, num_layers=2))
     (one,) = trace.input_lags

@@ -1,0 +1,99 @@
+"""One row of a walk back, number by number: what a step keeps, and where 1 % and ×100 stand."""
+
+from __future__ import annotations
+
+import math
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rnngraph.diagnosis.one_loss import INITIAL, Losses, OneLoss, Walk
+from rnngraph.errors import InputError
+from tests.diagnosis.stand_ins import a_recurrence
+
+INF, NAN = math.inf, math.nan
+
+
+def walk(*decades: float, **facts: Any) -> Walk:
+    """A row from t=9 on."""
+    count = len(decades)
+    known: dict[str, Any] = {"name": "rnn.h", "recurrence": a_recurrence(), "states": ("rnn.h",), "cut": False}
+    steps, lags = 9 - np.arange(count), np.arange(count)
+    return Walk(**{**known, "steps": steps, "lags": lags, "decades": np.array(decades), **facts})
+
+
+def test_what_a_step_keeps() -> None:
+    row = walk(0.0, -0.5, NAN, -1.0, -INF)
+    assert row.factor(0) == pytest.approx(10**-0.5)
+    assert math.isnan(row.factor(1))
+    assert math.isnan(row.factor(2))  # it is not known from where
+    assert row.factor(3) == 0.0
+    assert math.isnan(row.factor(4))  # nothing comes behind
+    assert math.isnan(row.factor(9))
+    assert walk(0.0, 1.0).factor(0) == pytest.approx(10)
+
+
+def test_the_last_and_the_first_place_with_as_much() -> None:
+    row = walk(0.0, -1.0, NAN, -2.0, -3.0)
+    assert row.last_above(-2.0) == 3  # as much exactly
+    assert row.last_above(-1.999) == 1
+    assert row.last_above(0.1) is None
+    grown = walk(0.0, 1.0, NAN, 2.0, 3.0)
+    assert grown.first_above(2.0) == 3
+    assert grown.first_above(2.001) == 4
+    assert grown.first_above(9.0) is None
+
+
+def test_the_rows_stand_from_the_top_of_what_the_loss_enters() -> None:
+    rows = [walk(0.0, recurrence=a_recurrence(clock=clock, layer=layer)) for clock in (0, 1) for layer in (0, 1)]
+    found = [(one.recurrence.clock, one.recurrence.layer) for one in OneLoss(3, 1, 1, False, tuple(rows)).downwards]
+    assert found == [(1, 1), (1, 0), (0, 1), (0, 0)]
+
+
+def losses(*steps: int, time: int = 20, parts: Any = None, available: int | None = None) -> Losses:
+    """The losses of a trace of one recurrence; nothing else is known of it."""
+    found = Losses.__new__(Losses)
+    count = len(steps) if available is None else available
+    first = SimpleNamespace(clocks=np.zeros(len(steps), int), losses=np.array(steps), available=count)
+    found.trace = SimpleNamespace(  # type: ignore[assignment]
+        lags=(first,), timesteps=time, loss_steps=np.full(time, NAN) if parts is None else np.array(parts)
+    )
+    found._room = lambda number: (0, 0, number)  # type: ignore[method-assign]
+    return found
+
+
+@pytest.mark.parametrize(("timestep", "words"), [
+    (-1, "since the trace has the steps t=0 to t=19"), (20, "since the trace has the steps t=0 to t=19"),
+    (0, "t=0 bears no loss; the nearest are at t=3, t=6, t=9"), (19, "bears no loss; the nearest are at t=12, t=15, t=9"),
+    (8, "bears no loss; the nearest are at t=6, t=9, t=12"),
+])  # fmt: skip
+def test_the_nearest_three_losses_are_named(timestep: int, words: str) -> None:
+    with pytest.raises(InputError) as caught:
+        losses(3, 6, 9, 12, 15).at(timestep)
+    assert words.replace("t=12, t=15, t=9", "t=9, t=12, t=15") in str(caught.value)
+
+
+def test_one_loss_is_named_alone() -> None:
+    with pytest.raises(InputError, match=r"the nearest is at t=3\.$"):
+        losses(3).at(4)
+
+
+@pytest.mark.parametrize(("part", "available", "words"), [
+    (1.0, 9, "was not measured, as 2 of 9 were"), (0.0, 9, "bears no loss"), (NAN, 9, "bears no loss"),
+    (1.0, 2, "bears no loss"),
+])  # fmt: skip
+def test_a_loss_that_is_missing_was_left_out_or_is_none(part: float, available: int, words: str) -> None:
+    parts = np.ones(20)
+    parts[4] = part
+    with pytest.raises(InputError, match=words):
+        losses(3, 9, parts=parts, available=available).at(4)
+
+
+def test_of_several_clocks_the_loss_that_can_travel_furthest() -> None:
+    found = losses(3, 3, 5)
+    assert found.at(3) == 1
+    assert found.at(5) == 2
+    assert found.furthest() == 2
+    assert INITIAL == -1
