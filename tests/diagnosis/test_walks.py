@@ -66,13 +66,14 @@ def losses(*steps: int, time: int = 20, parts: Any = None, available: int | None
 
 @pytest.mark.parametrize(("timestep", "words"), [
     (-1, "since the trace has the steps t=0 to t=19"), (20, "since the trace has the steps t=0 to t=19"),
-    (0, "t=0 bears no loss; the nearest are at t=3, t=6, t=9"), (19, "bears no loss; the nearest are at t=12, t=15, t=9"),
+    (0, "t=0 bears no loss; the nearest are at t=3, t=6, t=9"),
+    (19, "bears no loss; the nearest are at t=9, t=12, t=15"),
     (8, "bears no loss; the nearest are at t=6, t=9, t=12"),
 ])  # fmt: skip
 def test_the_nearest_three_losses_are_named(timestep: int, words: str) -> None:
     with pytest.raises(InputError) as caught:
         losses(3, 6, 9, 12, 15).at(timestep)
-    assert words.replace("t=12, t=15, t=9", "t=9, t=12, t=15") in str(caught.value)
+    assert words in str(caught.value)
 
 
 def test_one_loss_is_named_alone() -> None:
