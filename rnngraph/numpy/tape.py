@@ -76,6 +76,10 @@ class ArrayTape(Tape):
             return self._numbers[key]
         return self._constant(np.array(x))
 
+    def nothing(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
+        """Give the node of zeros, which take no memory."""
+        return self._constant(np.broadcast_to(np.zeros((), dtype), shape))
+
     def _constant(self, value: Array) -> int:
         if value.dtype.kind not in "fiub":
             raise DtypeError(f"a recorded array meets one of dtype {value.dtype}; only real numbers can be followed.")
