@@ -14,7 +14,7 @@ from rnngraph.autodiff import ops
 from rnngraph.autodiff.along import CUMSUM, DOT
 from rnngraph.autodiff.elementwise import RAISE
 from rnngraph.autodiff.node import Op
-from rnngraph.numpy.tables import CHOICES, POWERS, REDUCED, RULES, UFUNCS, VALUES, refusal
+from rnngraph.numpy.tables import CHOICES, POWERS, REDUCED, RULES, SCIPY, UFUNCS, VALUES, refusal
 from rnngraph.numpy.values import Handle, recorded_in, unwrapped, value_of, wrapped
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def ufunc(function: Any, method: str, given: Sequence[Any], out: Any, options: dict[str, Any]) -> Any:
     """Record a call of a ufunc, or of one of its methods."""
     if out is None and not options and method == "__call__":
-        op = UFUNCS.get(function)
+        op = UFUNCS.get(function) or SCIPY.get(function.__name__)
         found = None if op is None else quick(op, given)
         if found is not None:
             return found

@@ -17,6 +17,9 @@ from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.errors import InputError
 from rnngraph.numpy import dispatch
+from rnngraph.numpy.methods import Methods
+from rnngraph.numpy.placed import ALL, Parts, Split, split
+from rnngraph.numpy.protocols import Protocols
 from rnngraph.numpy.subscripts import (
     INTEGERS,
     SLICES,
@@ -28,9 +31,6 @@ from rnngraph.numpy.subscripts import (
     picked,
     refuse_twice,
 )
-from rnngraph.numpy.methods import Methods
-from rnngraph.numpy.placed import ALL, Parts, Split, split
-from rnngraph.numpy.protocols import Protocols
 from rnngraph.numpy.tape import ArrayTape
 from rnngraph.numpy.values import Handle, recorded_in, unwrapped, value_of, wrapped
 

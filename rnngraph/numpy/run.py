@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from rnngraph.numpy.beside import stand_in
 from rnngraph.numpy.reach import Leaf, bound, is_leaf, namespaces, parameter_names, rebuilt
 
 LOCK = threading.RLock()  # the globals of a module are one for all threads
@@ -63,6 +64,9 @@ class _Replaced:
     def _substitute(self, name: str, old: Any, names: set[str]) -> Any:
         if self.numpy is not None and (old is np or old is np.random or _is_numpys(old)):
             return self.numpy if old is np else getattr(self.numpy, "random" if old is np.random else old.__name__)
+        other = None if self.numpy is None else stand_in(old)
+        if other is not None:
+            return other
         holds = (
             is_leaf(old) or type(old) in (dict, list, tuple) or (type(old) is np.ndarray and old.dtype.kind in "iub")
         )
