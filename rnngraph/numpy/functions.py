@@ -123,7 +123,7 @@ def _hstack(arrays: Any) -> Any:
     return np.concatenate(some, axis=int(some[0].ndim > 1))
 
 
-@rule(np.vstack, *([np.vstack] if hasattr(np, "row_stack") else []))
+@rule(np.vstack, getattr(np, "row_stack", np.vstack))
 def _vstack(arrays: Any) -> Any:
     return np.concatenate([np.atleast_2d(stacked(one)) for one in arrays])
 

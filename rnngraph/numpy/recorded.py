@@ -91,7 +91,7 @@ class Recorded(Protocols, Methods, Handle, Tensor):  # type: ignore[misc]
         if source._version != version:
             now = source._read(index)
             self._plain, self._node, self.tape = now._plain, now._node, now.tape
-            self._parts = None
+            self._parts, self._version = None, self._version + 1
             self._source = source, index, source._version
 
     @property
