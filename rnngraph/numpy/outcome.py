@@ -58,6 +58,20 @@ def _size(x: Any) -> int:
     return int(np.size(getattr(x, "value", x)))
 
 
+def described(outputs: Any, paths: tuple[Path, ...]) -> str:
+    """Say what of the outputs the loss is made of, where it is no scalar that is returned."""
+    if not paths:
+        return ""
+    (first, *rest), made = paths, picked(outputs, paths, None)
+    if not rest and _size(made[0]) == 1:
+        return ""
+    own = first[:1] if len(paths) > 1 and len({path[:1] for path in paths}) == 1 else first if not rest else ()
+    which = "".join(f"[{key!r}]" for key in own)
+    what = f"output{which}" if which else "what is returned"
+    how = "times fixed random weights and summed" + (f", all {len(paths)} arrays of it" if rest else "")
+    return f"no scalar is returned: the loss is {what}, {how}"
+
+
 def picked(outputs: Any, paths: tuple[Path, ...], loss: Callable[[Any], Any] | None) -> list[Any]:
     """Give what `loss` makes of the outputs, or what was chosen of them.
 

@@ -20,6 +20,7 @@ from rnngraph.autodiff.tape import Tape
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.checks import whole_number
 from rnngraph.errors import InputError, RnnGraphError
+from rnngraph.numpy import outcome
 from rnngraph.numpy.finding.placing import described, find_recurrences
 from rnngraph.numpy.hold import hold
 from rnngraph.numpy.outcome import Path, choose, picked, scalar_of
@@ -33,15 +34,15 @@ class Traced(Tensor):
     """The loss of a traced function: a Tensor as any other, with what was found on the way to it.
 
     `outputs` is what the function returned, in plain arrays. `found` says in one line which recurrences there are, and
-    `notes` what could not be made sure of.
+    `notes` what could not be made sure of. `made_of` says what the loss is made of where no scalar is returned.
     """
 
-    __slots__ = ("found", "notes", "outputs")
+    __slots__ = ("found", "made_of", "notes", "outputs")
 
-    def __init__(self, loss: Tensor, outputs: Any, found: str, notes: tuple[str, ...]) -> None:
+    def __init__(self, loss: Tensor, outputs: Any, found: str, notes: tuple[str, ...], made_of: str = "") -> None:
         """Put the loss together with what was found."""
         super().__init__(loss.tape, loss.id)
-        self.outputs, self.found, self.notes = outputs, found, notes
+        self.outputs, self.found, self.notes, self.made_of = outputs, found, notes, made_of
 
     @property
     def gradients(self) -> Gradients:
@@ -100,14 +101,14 @@ def trace_function(
         tape.closed = True
         values = value_of(outputs)
         found_loss = _pruned(tape, total)
-        outcome = hold(call, leaves, found_loss, paths, loss) if check else ()
+        doubts = hold(call, leaves, found_loss, paths, loss) if check else ()
     layers = any(isinstance(entry, Block) for entry in tape.entries)
     if layers:
         sentence = "recurrences of layers: " + ", ".join(one.name for one in tape.recurrences)
     else:
         sentence = described(tape.entries, find_recurrences(tape, steps))  # type: ignore[arg-type]
-    notes = (*outcome, *(f"the function caught this: {sentence}" for sentence in tape.refused[:1]))
-    return Traced(found_loss, values, sentence, notes)
+    notes = (*doubts, *(f"the function caught this: {sentence}" for sentence in tape.refused[:1]))
+    return Traced(found_loss, values, sentence, notes, outcome.described(values, paths))
 
 
 def _recorded(call: Call, leaf: Any) -> Any:

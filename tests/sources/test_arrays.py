@@ -15,6 +15,7 @@ import pytest
 import rnngraph
 from rnngraph.errors import FileError, InputError
 from rnngraph.sources.target import target_loss, target_trace
+from rnngraph.sources.target_import import find_function
 
 MODEL = """
 import numpy as np
@@ -116,3 +117,45 @@ def test_a_pair_is_checked_and_located(model: str) -> None:
     report = json.loads(done.stdout)
     assert report["where"] == ["wrong: w; right: x.", "w: it is 2 times the right one."]
     assert "w: it is 2 times the right one." in command("check", f"{model}:wrong").stdout
+
+
+ENDLESS = """
+import numpy as np
+W = np.eye(3) * 0.5
+trained = 0
+while True:
+    trained += 1
+    if trained == 3:
+        break
+def loss(xs):
+    h = np.zeros(3)
+    for x in xs:
+        h = np.tanh(x + W @ h)
+    return (h ** 2).sum()
+while 1:
+    for step in range(10):
+        if step == 3:
+            break
+    W += loss(np.ones((2, 3)))
+"""
+
+
+def test_a_script_that_trains_for_ever_is_imported_without_its_loop(tmp_path: Path) -> None:
+    script = tmp_path / "for_ever.py"
+    script.write_text(ENDLESS)
+    np.savez(tmp_path / "data.npz", xs=np.ones((4, 3)))
+    trace = target_trace(f"{script}:loss", data=str(tmp_path / "data.npz"))
+    assert trace.timesteps == 4
+    assert "the loop without an end at line 14 of for_ever.py was not run" in trace.notes
+    assert find_function(f"{script}:loss").__globals__["trained"] == 3  # a loop that ends is run
+
+
+def test_what_a_loss_is_made_of_is_said(tmp_path: Path) -> None:
+    script = tmp_path / "states.py"
+    script.write_text(ENDLESS.partition("while 1")[0].replace("(h ** 2).sum()", "[h, h], h"))
+    np.savez(tmp_path / "data.npz", xs=np.ones((4, 3)))
+    trace = target_trace(f"{script}:loss", data=str(tmp_path / "data.npz"))
+    said = (
+        "loss: no scalar is returned: the loss is output[0], times fixed random weights and summed, all 2 arrays of it"
+    )
+    assert said in trace.notes
