@@ -103,7 +103,8 @@ class Both:
         self.ahead, self.back = Joined(2, 4, 0), Joined(2, 4, 1)
 
     def forward(self, x: Any) -> Any:
-        ahead, back = [], []
+        ahead: list[Any] = []
+        back: list[Any] = []
         for t in range(x.shape[2]):
             ahead.append(self.ahead.forward(x[:, :, t]))
         for t in reversed(range(x.shape[2])):

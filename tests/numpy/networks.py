@@ -156,5 +156,7 @@ NETWORKS: dict[str, Network] = {
         (Expected("weights_0", 6, batch=3), Expected("weights_1", 6, batch=3)),
     ),
     "numbers by math": Network(nested.numbers_by_math, (draw(6), draw(2)), (Expected("weights", 6, units=1),)),
-    "element by element": Network(nested.element_by_element, (draw(6, 2), *draws((2, 4), (4, 4))), (Expected("Wh", 6),)),
+    "element by element": Network(
+        nested.element_by_element, (draw(6, 2), *draws((2, 4), (4, 4))), (Expected("Wh", 6),)
+    ),
 }  # fmt: skip

@@ -76,17 +76,19 @@ PLACES: dict[str, Any] = {
 }
 
 
-def put(into: Any, what: list[tuple[Any, Any]]) -> None:
+def put(into: Any, what: list[tuple[Any, Any]]) -> Any:
     for index, part in what:
         into[index] = part
+    return into
 
 
-def view_of(h: Any, x: Any) -> None:
+def view_of(h: Any, x: Any) -> Any:
     row = h[1]
     row += x
     row[0] *= 2
     h[0] = x
     row[1] = row[0] * x[0]
+    return row
 
 
 @pytest.mark.parametrize("name", list(PLACES))

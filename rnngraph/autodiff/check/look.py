@@ -30,17 +30,20 @@ class Look:
         self._by_step: dict[int, tuple[list[Array], list[Array | None]]] = {}
 
     def _time_axis(self, output: Array) -> int | None:
-        """Find the axis along which what an argument holds at one place is felt at later ones."""
-        for axis, place in [(axis, place) for axis in (1, 0) for place in self.subject.floating()]:
+        """Find the axis along which what an argument holds at one place is felt at later ones alone."""
+        for axis, place in [(axis, place) for axis in range(output.ndim) for place in self.subject.floating()]:
             point = self.subject.points[place]
-            if point.ndim != output.ndim or output.ndim < 2 + axis or not point.shape[axis] == output.shape[axis] > 1:
-                continue
-            direction = np.zeros_like(point)
-            direction[part_at(axis, 0)] = self.subject.direction(place, self.generator)[part_at(axis, 0)]
-            felt = next(one for one in self.subject.moved(place, direction, 1.0) if one.shape == output.shape) - output
-            if np.moveaxis(felt, axis, 0)[1:].any():
-                return axis
+            if point.ndim == output.ndim > 1 and point.shape[axis] == output.shape[axis] > 1:
+                felt = [np.moveaxis(self._felt(place, axis, at, output), axis, 0) for at in (0, -1)]
+                if felt[0][1:].any() and not felt[1][:-1].any():
+                    return axis
         return None
+
+    def _felt(self, place: int, axis: int, at: int, output: Array) -> Array:
+        direction = np.zeros_like(self.subject.points[place])
+        direction[part_at(axis, at)] = self.subject.direction(place, self.generator)[part_at(axis, at)]
+        moved = self.subject.moved(place, direction, 1.0)
+        return next(one for one in moved if one.shape == output.shape) - output
 
     def of_step(self, t: int) -> tuple[list[Array], list[Array | None]]:
         """Give an upstream gradient that is limited to one step, and what is claimed for it."""
