@@ -1,4 +1,4 @@
-"""Backwards as people call them: the cache anywhere, fewer upstream gradients, gradients by name, parameters in lists."""
+"""Backwards as people call them: the cache anywhere, fewer upstream gradients, gradients by name, parameter lists."""
 
 from __future__ import annotations
 

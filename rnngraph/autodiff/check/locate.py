@@ -61,10 +61,11 @@ def over_time(look: Look, place: int, wrong: Sequence[int]) -> Iterator[str]:
         hint = "" if len(same) > 1 else ": is another step's cache used there?"
         yield f"{name}: wrong within {which} (a loss at a step, {name} at that step){hint or '.'}"
         at = min(same)
-        if still is not None and len(same) > 1:
-            upstream, claimed = still.of_step(at)
+        if len(same) > 1:
+            beside = still or look
+            upstream, claimed = beside.of_step(at)
             for other in wrong:
-                yield from gates(still, other, upstream, claimed[other])
+                yield from gates(beside, other, upstream, claimed[other])
     else:
         ways = ""
         if still is not None:

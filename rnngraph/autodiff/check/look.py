@@ -110,7 +110,7 @@ class Look:
     def blocks(self, place: int) -> Iterator[tuple[list[str], int]]:
         """Give the ways to see gate blocks in an argument: their names and their axis."""
         point = self.subject.points[place]
-        sizes = {output.shape[-1] for output in self.subject.outputs if output.ndim > 1}
+        sizes = {output.shape[axis] for output in self.subject.outputs if output.ndim > 1 for axis in (0, -1)}
         for at in {point.ndim - 1, 0} if point.ndim and self.time_of(place) is None else ():
             count = next((n for n in (4, 3, 2) if any(point.shape[at] == n * size for size in sizes)), 0)
             if count:
