@@ -5,7 +5,7 @@ In: a subject. Out: whether parts of a gradient are wrong, for a loss at one ste
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -109,12 +109,9 @@ class Look:
 
     def blocks(self, place: int) -> Iterator[tuple[list[str], int]]:
         """Give the ways to see gate blocks in an argument: their names and their axis."""
-        point = self.subject.points[place]
         sizes = {output.shape[axis] for output in self.subject.outputs if output.ndim > 1 for axis in (0, -1)}
-        for at in {point.ndim - 1, 0} if point.ndim and self.time_of(place) is None else ():
-            count = next((n for n in (4, 3, 2) if any(point.shape[at] == n * size for size in sizes)), 0)
-            if count:
-                yield [f"{k} ({GATES[count][k]} of {', '.join(GATES[count])})" for k in range(count)], at
+        if self.time_of(place) is None:
+            yield from block_labels(self.subject.points[place].shape, sizes)
 
     def still(self) -> Look | None:
         """Look at the same with recurrent weights of zero, where a step is felt at an earlier one by its cell alone."""
@@ -143,6 +140,14 @@ class Look:
             for k in range(t + 1)
             if self.is_wrong(place, part_at(axis, k), self.of_step(t)[0], self.of_step(t)[1][place])
         }
+
+
+def block_labels(shape: tuple[int, ...], sizes: Iterable[int]) -> Iterator[tuple[list[str], int]]:
+    """Give the ways to see gate blocks of one of these sizes in a shape: their names and their axis."""
+    for at in {len(shape) - 1, 0} if shape else ():
+        count = next((n for n in (4, 3, 2) if any(shape[at] == n * size for size in sizes)), 0)
+        if count:
+            yield [f"{k} ({GATES[count][k]} of {', '.join(GATES[count])})" for k in range(count)], at
 
 
 def part_at(axis: int, t: int) -> tuple[Any, ...]:
