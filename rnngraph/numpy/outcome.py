@@ -5,11 +5,12 @@ In: outputs, recorded or plain. Out: a scalar. What was chosen on recorded outpu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
 
+from rnngraph.autodiff.check.calls import bare, names_returned
 from rnngraph.errors import InputError
 from rnngraph.numpy.values import Handle
 
@@ -70,6 +71,26 @@ def described(outputs: Any, paths: tuple[Path, ...]) -> str:
     what = f"output{which}" if which else "what is returned"
     how = "times fixed random weights and summed" + (f", all {len(paths)} arrays of it" if rest else "")
     return f"no scalar is returned: the loss is {what}, {how}"
+
+
+def gradients_in(outputs: Any, forward: Any, arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """Find the gradients that a function returns beside its loss, by the names in its `return` or in a dict.
+
+    `arrays` are those that were recorded, by name. What could belong to several of them, or has another shape, is left.
+    """
+    named: list[tuple[str, Any]] = []
+    if isinstance(outputs, tuple | list):
+        names = names_returned(forward)
+        named = [pair for pair in zip(names, outputs, strict=False) if len(names) == len(outputs)]
+        named = [(name, one) for name, one in named if bare(name) != name]
+        named += [pair for one in outputs if isinstance(one, dict) for pair in one.items() if isinstance(pair[0], str)]
+    found = {}
+    for name, one in named:
+        wanted = {name, bare(name)}
+        owners = [key for key in arrays if key in wanted] or [key for key in arrays if key.rpartition(".")[2] in wanted]
+        if len(owners) == 1 and isinstance(one, np.ndarray) and np.shape(arrays[owners[0]]) == one.shape:
+            found[name] = one
+    return found
 
 
 def picked(outputs: Any, paths: tuple[Path, ...], loss: Callable[[Any], Any] | None) -> list[Any]:

@@ -24,6 +24,7 @@ from rnngraph.numpy import outcome
 from rnngraph.numpy.finding.placing import described, find_recurrences
 from rnngraph.numpy.hold import hold
 from rnngraph.numpy.outcome import Path, choose, picked, scalar_of
+from rnngraph.numpy.reach import bound
 from rnngraph.numpy.recorded import Recorded
 from rnngraph.numpy.run import LOCK, Call
 from rnngraph.numpy.tape import ArrayTape
@@ -35,14 +36,17 @@ class Traced(Tensor):
 
     `outputs` is what the function returned, in plain arrays. `found` says in one line which recurrences there are, and
     `notes` what could not be made sure of. `made_of` says what the loss is made of where no scalar is returned.
+    `handed` are the gradients that the function returned beside its loss, by name: `rnngraph.check(traced,
+    traced.handed)` checks them.
     """
 
-    __slots__ = ("found", "made_of", "notes", "outputs")
+    __slots__ = ("found", "handed", "made_of", "notes", "outputs")
 
     def __init__(self, loss: Tensor, outputs: Any, found: str, notes: tuple[str, ...], made_of: str = "") -> None:
         """Put the loss together with what was found."""
         super().__init__(loss.tape, loss.id)
         self.outputs, self.found, self.notes, self.made_of = outputs, found, notes, made_of
+        self.handed: dict[str, Array] = {}
 
     @property
     def gradients(self) -> Gradients:
@@ -108,7 +112,10 @@ def trace_function(
     else:
         sentence = described(tape.entries, find_recurrences(tape, steps))  # type: ignore[arg-type]
     notes = (*doubts, *(f"the function caught this: {sentence}" for sentence in tape.refused[:1]))
-    return Traced(found_loss, values, sentence, notes, outcome.described(values, paths))
+    traced = Traced(found_loss, values, sentence, notes, outcome.described(values, paths))
+    if loss is None:
+        traced.handed = outcome.gradients_in(values, bound(forward)[0], leaves)
+    return traced
 
 
 def _recorded(call: Call, leaf: Any) -> Any:

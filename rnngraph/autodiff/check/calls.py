@@ -67,17 +67,17 @@ def by_place(backward: Any, returned: Any, names: Sequence[str], shapes: Sequenc
     if len(given) != len(places):
         raise InputError(f"the backward gave {len(given)} gradients; there are {len(floating)} floating arguments.")
     unlike = any(shapes[place] != getattr(one, "shape", None) for place, one in zip(places, given, strict=True))
-    called = _names_returned(backward) if unlike else []
-    if len(called) == len(given) and {_bare(one) for one in called} == {_bare(names[place]) for place in places}:
+    called = names_returned(backward) if unlike else []
+    if len(called) == len(given) and {bare(one) for one in called} == {bare(names[place]) for place in places}:
         return _by_name(list(zip(called, given, strict=True)), names, floating)
     return dict(zip(places, given, strict=True))
 
 
 def _by_name(flat: list[tuple[str, Any]], names: Sequence[str], floating: list[int]) -> dict[int, Any]:
-    named = {_bare(name): one for name, one in flat}
+    named = {bare(name): one for name, one in flat}
     found = {}
     for place in floating:
-        keys = (_bare(names[place]), _bare(names[place].rpartition(".")[2]))
+        keys = (bare(names[place]), bare(names[place].rpartition(".")[2]))
         known = [key for key in keys if key in named]
         if known:
             found[place] = named[known[0]]
@@ -96,7 +96,7 @@ def _flat(x: Any, name: str = "") -> list[tuple[str, Any]]:
     return [(name, x)]
 
 
-def _bare(name: str) -> str:
+def bare(name: str) -> str:
     """Drop what people put before the name of a gradient: dWx, grad_Wx, params.Wx."""
     last = name.rpartition(".")[2]
     for prefix in ("grad_", "d_", "d"):
@@ -105,12 +105,12 @@ def _bare(name: str) -> str:
     return last
 
 
-def _names_returned(function: Any) -> list[str]:
-    """Give the names in the last `return` of a function; none where it returns anything but names."""
+def names_returned(function: Any) -> list[str]:
+    """Give the names in the last `return` of a function, with empty ones for what is no name."""
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
     except (OSError, TypeError, SyntaxError):
         return []
     last = [one.value for one in ast.walk(tree) if isinstance(one, ast.Return)][-1:]
     parts = last[0].elts if last and isinstance(last[0], ast.Tuple) else []
-    return [one.id for one in parts if isinstance(one, ast.Name)] if parts else []
+    return [one.id if isinstance(one, ast.Name) else "" for one in parts]
