@@ -109,6 +109,13 @@ The report names what is wrong: in a pair by losses at single steps and directio
 recorded loss by the change of a right backward that gives just what was claimed (nothing is carried from step to step,
 or by the cell state, or from step 3 to 2; a sum that is overwritten; a factor; gates that are swapped).
 
+## Weights in a file
+
+`rnngraph norms weights.npz --data batch.npz` reads `Wxh, Whh, bh`, a weight a gate (`Wxi, Whi, bi` or `Wi, Ui, bi`),
+and weights of the joined state and input, apart (`Wi, bi`) or for all gates at once (`W`, `WLSTM`, `Wfioc`). What shapes
+and names leave open is asked for: `--layer gates=ifog,joined=xh,bias=first` says the order of the gates, that the input
+stands before the state, and that the first row of the weight is its bias; `update=old` what a GRU's update gate weighs.
+
 ## How recurrences are found
 
 A weight is recurrent where it multiplies something that depends on its own earlier product; equal expressions are
