@@ -111,10 +111,11 @@ or by the cell state, or from step 3 to 2; a sum that is overwritten; a factor; 
 
 ## Weights in a file
 
-`rnngraph norms --weights weights.npz --data batch.npz` reads `Wxh, Whh, bh`, a weight a gate (`Wxi, Whi, bi` or
-`Wi, Ui, bi`), and weights of the joined state and input, apart (`Wi, bi`) or for all gates at once (`W`, `WLSTM`,
-`Wfioc`). What shapes and names leave open is asked for: `--layer gates=ifog,joined=xh,bias=first` says the order of the gates, that the input
-stands before the state, and that the first row of the weight is its bias; `update=old` what a GRU's update gate weighs.
+`rnngraph norms --weights weights.npz --data batch.npz` reads `Wxh, Whh, bh`, a weight a gate (`Wxi, Whi, bi` or `Wi,
+Ui, bi`), and weights of the joined state and input, apart (`Wi, bi`) or for all gates at once (`W`, `WLSTM`,
+`Wfioc`). What shapes and names leave open is asked for: `--layer gates=ifog,joined=xh,bias=first` says the order of
+the gates, that the input stands before the state, and that the first row of the weight is its bias; `update=old` what
+a GRU's update gate weighs.
 
 ## How recurrences are found
 
