@@ -57,7 +57,8 @@ def split(index: Any, shape: tuple[int, ...]) -> Split | None:
             axis, missing = axis + missing, 0
             continue
         if type(one) is slice:
-            rest.append(ALL if one == ALL or one.indices(shape[axis]) == (0, shape[axis], 1) else one)
+            full = one.start is None and one.stop is None and one.step is None
+            rest.append(ALL if full or one.indices(shape[axis]) == (0, shape[axis], 1) else one)
         elif type(one) is int or isinstance(one, np.integer):
             number = int(one)
             if not -shape[axis] <= number < shape[axis]:

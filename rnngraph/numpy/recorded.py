@@ -52,6 +52,13 @@ class Recorded(Protocols, Methods, Handle, Tensor):  # type: ignore[misc]
         self._version = 0
 
     # ---- what it holds
+    def settled(self) -> int:
+        """Give the node at once, where nothing has to be joined or followed before; else -1."""
+        source, parts = self._source, self._parts
+        if source is not None and (source[0]._version != source[2] or source[0]._source is not None):
+            return -1
+        return self._node if parts is None or not parts.pending else -1
+
     @property
     def plain(self) -> Array | None:
         """The plain array, where nothing recorded was put into it."""
@@ -114,12 +121,16 @@ class Recorded(Protocols, Methods, Handle, Tensor):  # type: ignore[misc]
 
     def __getitem__(self, index: Any) -> Any:
         """Read a place; what was put there comes back as it was put."""
-        if self._is_unread() and is_basic(index):  # h[t][layer] is h[t, layer]
-            return self._source[0][deeper(self._source[1], index)]  # type: ignore[index]
+        if self._parts is None and is_basic(index):
+            node = self.settled()
+            if node >= 0:
+                found = picked(self.tape, node, index)
+                if self.tape.entries[-1].value.ndim:
+                    found._source = self, index, self._version
+                return found
+            if self._plain is None and self._node < 0:  # it is not read yet: h[t][layer] is h[t, layer]
+                return self._source[0][deeper(self._source[1], index)]  # type: ignore[index]
         return self._read(index, later=True)
-
-    def _is_unread(self) -> bool:
-        return self._plain is None and self._node < 0
 
     def _read(self, index: Any, *, later: bool = False) -> Any:
         """Read a place; where it must be joined of many parts, perhaps only when it is needed."""
@@ -198,7 +209,8 @@ class Recorded(Protocols, Methods, Handle, Tensor):  # type: ignore[misc]
 
     def _fitted(self, given: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
         """Give the node of what is put, in the dtype of this array and of the shape of the place."""
-        node_id = self.tape.lift(dispatch.stacked(given))
+        node_id = given.settled() if type(given) is Recorded else -1
+        node_id = self.tape.lift(dispatch.stacked(given)) if node_id < 0 else node_id
         value = self.tape.entry(node_id).value
         if value.dtype == dtype and value.shape == shape:
             return node_id

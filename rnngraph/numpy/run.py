@@ -62,7 +62,7 @@ class _Replaced:
             raise
 
     def _substitute(self, name: str, old: Any, names: set[str]) -> Any:
-        other = _substitute(old, self.numpy)
+        other = _substitute(old, self.numpy, beside=name in names)
         if other is not None:
             return other
         holds = (
@@ -124,15 +124,15 @@ class _Held:
             cell.cell_contents = value
 
 
-def _substitute(old: Any, numpy: types.ModuleType | None) -> Any:
-    """Give what stands for NumPy, for what comes from it, and for what is used beside it; None for anything else."""
+def _substitute(old: Any, numpy: types.ModuleType | None, *, beside: bool = True) -> Any:
+    """Give what stands for NumPy, for what comes from it, and for what is used `beside` it; None for anything else."""
     if numpy is None:
         return None
     if old is np:
         return numpy
     if old is np.random:
         return numpy.random
-    return getattr(numpy, old.__name__) if _is_numpys(old) else stand_in(old)
+    return getattr(numpy, old.__name__) if _is_numpys(old) else stand_in(old) if beside else None
 
 
 def _is_numpys(value: Any) -> bool:
