@@ -125,7 +125,8 @@ that do not are runs of their own, and a product that depends on two runs is a t
 enter at every step. A state is a value of one step that is read at a later one on the way to a later product: what
 the weights multiply is `h`, the next one `c`. The axis that is summed away holds the units, so that the other one
 is the batch. Places that fall from step to step are the reverse direction. `steps=` says how many timesteps there
-are where one step takes several products.
+are where one step takes several products. Where nothing is found, weights that differ in constants alone, such as the
+number of the step, count as one.
 
 ## Ties
 

@@ -23,8 +23,20 @@ HOLDERS = ("v", "value", "val", "data")  # how objects that stand for a paramete
 def find_recurrences(tape: Tape, steps: int | None = None) -> list[Found]:
     """Find the recurrences of a tape and declare them on it."""
     nodes: list[Node] = tape.entries  # type: ignore[assignment]
+    found = _found(nodes, number_values(nodes), steps) or _found(nodes, number_values(nodes, alike=True), steps)
+    _name(tape, found)
+    spots = _spots(nodes, found)
+    for i, (place, t) in spots.items():
+        nodes[i].place, nodes[i].timestep = place, t
+    for one in found:
+        _declare(tape, nodes, one)
+    _mark_parameters(nodes, spots)
+    return found
+
+
+def _found(nodes: Sequence[Node], numbers: Sequence[int], steps: int | None) -> list[Found]:
     found, taken = [], set[int]()
-    for chain in find_chains(nodes, number_values(nodes), steps):
+    for chain in find_chains(nodes, numbers, steps):
         one = find_states(nodes, chain)
         if one is None:
             continue
@@ -34,13 +46,6 @@ def find_recurrences(tape: Tape, steps: int | None = None) -> list[Found]:
             _prepend(nodes, one, taken)
             taken |= {i for ids in one.states.values() for i in ids}
             found.append(one)
-    _name(tape, found)
-    spots = _spots(nodes, found)
-    for i, (place, t) in spots.items():
-        nodes[i].place, nodes[i].timestep = place, t
-    for one in found:
-        _declare(tape, nodes, one)
-    _mark_parameters(nodes, spots)
     return found
 
 
