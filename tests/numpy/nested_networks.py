@@ -156,10 +156,10 @@ def element_by_element(x: Any, Wx: Any, Wh: Any) -> Any:
     return h
 
 
-def transition_of_its_step(x: Any, A: Any, B: Any) -> Any:
+def transition_of_its_step(x: Any, W: Any, V: Any) -> Any:
     """Discretise a linear recurrence anew at every step, as one does whose memory grows with time."""
     h, eye = np.zeros((4, 1)), np.eye(4)
     for t, now in enumerate(x):
-        ahead = np.linalg.inv(eye - 0.5 * A / (t + 2))
-        h = ahead @ (eye + 0.5 * A / (t + 1)) @ h + ahead @ B / (t + 1) * now
+        ahead = np.linalg.inv(eye - 0.5 * W / (t + 2))
+        h = ahead @ (eye + 0.5 * W / (t + 1)) @ h + ahead @ V / (t + 1) * now
     return (h**2).sum()

@@ -160,6 +160,6 @@ NETWORKS: dict[str, Network] = {
         nested.element_by_element, (draw(6, 2), *draws((2, 4), (4, 4))), (Expected("Wh", 6),)
     ),
     "a transition of its step": Network(
-        nested.transition_of_its_step, (draw(6), draw(4, 4) - 2 * np.eye(4), draw(4, 1)), (Expected("A", 6),)
+        nested.transition_of_its_step, (draw(6), draw(4, 4) - 2 * np.eye(4), draw(4, 1)), (Expected("W", 6),)
     ),
 }  # fmt: skip
