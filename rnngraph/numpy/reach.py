@@ -114,7 +114,7 @@ def rebuilt(x: Any, name: str, leaf: Leaf, seen: dict[int, tuple[Any, Any]], dep
     if is_leaf(x):
         made = leaf(x, name or "x")
     elif type(x) is np.ndarray:
-        made = x.copy()
+        made = seen.setdefault(id(x), (x.copy(), x))[0]
         for place in np.ndindex(x.shape if x.dtype == object else 0):  # an array of arrays
             made[place] = rebuilt(x[place], ".".join([name, *map(str, place)]), leaf, seen, depth + 1)
     elif type(x) is dict:

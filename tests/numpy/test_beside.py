@@ -72,6 +72,8 @@ PLACES: dict[str, Any] = {
     "places of places": lambda h, x: (put(h[1], [(0, x[0]), (1, x[1])]), h[1][0] @ h[1][1] + (h[1] ** 2).sum()),
     "a place of a view that is kept": lambda h, x: (view_of(h, x), (h[1] * h[0]).sum() + (h**2).sum()),
     "three in a row": lambda h, x: (put(h[1][0], [(2, x[0, 0])]), h[1][0][2] ** 2 + h[1, 0, 1]),
+    "overlapping slices and what they leave": lambda h, x: holed(2 * x, x),
+    "a view sees a later change": lambda h, x: seen_later(2 * x),
     "a mask in a place": lambda h, x: (put(h[1], [(x > 0, x[x > 0])]), (h[1] ** 3).sum()),
 }
 
@@ -89,6 +91,17 @@ def view_of(h: Any, x: Any) -> Any:
     h[0] = x
     row[1] = row[0] * x[0]
     return row
+
+
+def holed(h: Any, x: Any) -> Any:
+    put(h, [(slice(0, 1), x[0]), (slice(0, 1), 3 * x[0])])
+    return ((h**2).sum(),)
+
+
+def seen_later(h: Any) -> Any:
+    row, deeper = h[1], h[1][2:]
+    h *= 3
+    return ((row * row).sum() + (deeper * deeper).sum(),)
 
 
 @pytest.mark.parametrize("name", list(PLACES))
