@@ -115,11 +115,10 @@ class Look:
 
     def still(self) -> Look | None:
         """Look at the same with recurrent weights of zero, where a step is felt at an earlier one by its cell alone."""
-        sizes = {output.shape[-1] for output in self.subject.outputs if output.ndim > 1}
-        held = [
-            one.ndim == 2 and any(one.shape in ((n, k * n), (k * n, n)) for n in sizes for k in (1, 3, 4))
-            for one in self.subject.points
-        ]
+        outputs = {k: one.shape for k, one in enumerate(self.subject.outputs) if one.ndim > 1}
+        states = [(*shape[: self.axes.get(k, 0)], *shape[self.axes.get(k, 0) + 1 :]) for k, shape in outputs.items()]
+        recurrent = {shape for *_, n in outputs.values() for k in (1, 3, 4) for shape in ((n, k * n), (k * n, n))}
+        held = [one.shape in recurrent and one.shape not in states for one in self.subject.points]
         if not any(held) or all(held):
             return None
         points = [np.zeros_like(one) if zero else one for one, zero in zip(self.subject.points, held, strict=True)]
