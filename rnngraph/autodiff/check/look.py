@@ -5,17 +5,16 @@ In: a subject. Out: whether parts of a gradient are wrong, for a loss at one ste
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import combinations
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+from rnngraph.autodiff.check.mended import ZERO, block_labels, mendings
 from rnngraph.autodiff.check.slopes import STEPS, Line
 from rnngraph.autodiff.check.subject import TOLERANCES, Subject
 from rnngraph.autodiff.contribution import Array
 
-GATES = {2: "rz", 3: "rzn", 4: "ifog"}  # the usual names of blocks; they are numbered too, since orders differ
 MOST = 8  # timesteps that are looked at one by one
 
 
@@ -79,39 +78,23 @@ class Look:
         """Name the mistake of which the mending makes the gradient right."""
         assert gradient is not None
         if not gradient.any():
-            return "the gradient is zero throughout: it is not computed, or overwritten"
-        for words, mended in self._mendings(place, upstream, gradient):
+            return ZERO
+        direction = self.subject.direction(place, self.generator)
+        slope = Line(self.subject, place, direction, 0.0).estimate(upstream, 1e-3)[0]
+        factor = float((gradient * direction).sum()) / slope if slope else 0.0
+        for words, mended in mendings(gradient, factor, self.time_of(place), self.gate_sizes()):
             if not np.array_equal(mended, gradient) and not self.is_wrong(place, ..., upstream, mended):
                 return words
         return ""
 
-    def _mendings(self, place: int, upstream: Sequence[Array], gradient: Array) -> Iterator[tuple[str, Array]]:
-        direction = self.subject.direction(place, self.generator)
-        slope = Line(self.subject, place, direction, 0.0).estimate(upstream, 1e-3)[0]
-        claimed = float((gradient * direction).sum())
-        if claimed and slope:
-            factor = claimed / slope
-            words = "the sign is wrong" if abs(factor + 1) < 1e-4 else f"it is {factor:.4g} times the right one"
-            yield words, gradient / factor
-        if gradient.ndim == 2 and gradient.shape[0] == gradient.shape[1]:
-            yield "it is transposed", gradient.T
-        axis = self.time_of(place)
-        if axis is not None:
-            yield "its timesteps are reversed", np.flip(gradient, axis)
-            for by, words in ((-1, "late"), (1, "early")):
-                moved = np.roll(gradient, by, axis)
-                yield f"it stands one timestep too {words}", moved
-        for labels, at in self.blocks(place):
-            for one, other in combinations(range(len(labels)), 2):
-                parts = np.split(gradient, len(labels), axis=at)
-                parts[one], parts[other] = parts[other], parts[one]
-                yield f"the gate blocks {labels[one]} and {labels[other]} are swapped", np.concatenate(parts, axis=at)
+    def gate_sizes(self) -> set[int]:
+        """Give what may be the size of a gate: the units of an output, which stand last, or first in columns."""
+        return {output.shape[axis] for output in self.subject.outputs if output.ndim > 1 for axis in (0, -1)}
 
     def blocks(self, place: int) -> Iterator[tuple[list[str], int]]:
         """Give the ways to see gate blocks in an argument: their names and their axis."""
-        sizes = {output.shape[axis] for output in self.subject.outputs if output.ndim > 1 for axis in (0, -1)}
         if self.time_of(place) is None:
-            yield from block_labels(self.subject.points[place].shape, sizes)
+            yield from block_labels(self.subject.points[place].shape, self.gate_sizes())
 
     def still(self) -> Look | None:
         """Look at the same with recurrent weights of zero, where a step is felt at an earlier one by its cell alone."""
@@ -139,14 +122,6 @@ class Look:
             for k in range(t + 1)
             if self.is_wrong(place, part_at(axis, k), self.of_step(t)[0], self.of_step(t)[1][place])
         }
-
-
-def block_labels(shape: tuple[int, ...], sizes: Iterable[int]) -> Iterator[tuple[list[str], int]]:
-    """Give the ways to see gate blocks of one of these sizes in a shape: their names and their axis."""
-    for at in {len(shape) - 1, 0} if shape else ():
-        count = next((n for n in (4, 3, 2) if any(shape[at] == n * size for size in sizes)), 0)
-        if count:
-            yield [f"{k} ({GATES[count][k]} of {', '.join(GATES[count])})" for k in range(count)], at
 
 
 def part_at(axis: int, t: int) -> tuple[Any, ...]:

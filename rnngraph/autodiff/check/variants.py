@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations, pairwise
+from itertools import pairwise
 
 import numpy as np
 
 from rnngraph.autodiff.along import DOT
 from rnngraph.autodiff.block import Block
-from rnngraph.autodiff.check.look import block_labels
+from rnngraph.autodiff.check.mended import ZERO, block_labels, blocks_wrong, mendings
 from rnngraph.autodiff.check.replayed import Change, Edge, Replay
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.ops import MATMUL, TRANSPOSE
@@ -71,24 +71,20 @@ def _same(one: Array, other: Array) -> bool:
 def _mistake(claimed: Array, right: Array, sizes: Iterable[int]) -> str:
     """Name what was done to the right gradient."""
     if not claimed.any():
-        return "the gradient is zero throughout: it is not computed, or overwritten"
+        return ZERO
     factor = float((claimed * right).sum() / max((right * right).sum(), 1e-300))
-    if _same(claimed, factor * right):
-        return "the sign is wrong" if abs(factor + 1) < 1e-4 else f"it is {factor:.4g} times the right one"
-    if claimed.ndim == 2 and claimed.shape == claimed.shape[::-1] and _same(claimed.T, right):
-        return "it is transposed"
+    known = set(sizes)
+    for words, mended in mendings(claimed, factor, None, known):
+        if _same(mended, right):
+            return words
     bound = float(np.abs(claimed).max())
     if _same(claimed, np.clip(right, -bound, bound)):
         return f"it is clipped at {bound:.6g}; check it before it is clipped"
-    for labels, axis in block_labels(claimed.shape, sizes):
-        parts = [np.split(one, len(labels), axis=axis) for one in (claimed, right)]
-        bad = [k for k, (one, other) in enumerate(zip(*parts, strict=True)) if not _same(one, other)]
-        for one, other in combinations(bad, 2):
-            if len(bad) == 2 and _same(parts[0][one], parts[1][other]) and _same(parts[0][other], parts[1][one]):
-                return f"the gate blocks {labels[one]} and {labels[other]} are swapped"
-        if 0 < len(bad) < len(labels):
-            blocks = ", ".join(labels[k] for k in bad)
-            return f"gate block{'s' * (len(bad) > 1)} {blocks} wrong, the others right"
+    for labels, axis in block_labels(claimed.shape, known):
+        parts = zip(*(np.split(one, len(labels), axis=axis) for one in (claimed, right)), strict=True)
+        sentence = blocks_wrong(labels, [k for k, (one, other) in enumerate(parts) if not _same(one, other)])
+        if sentence:
+            return sentence
     return ""
 
 
