@@ -163,3 +163,26 @@ def transition_of_its_step(x: Any, W: Any, V: Any) -> Any:
         ahead = np.linalg.inv(eye - 0.5 * W / (t + 2))
         h = ahead @ (eye + 0.5 * W / (t + 1)) @ h + ahead @ V / (t + 1) * now
     return (h**2).sum()
+
+
+def memory_behind_the_state(x: Any, Wc: Any, Wm: Any, Wy: Any) -> Any:
+    """Read a memory that is written after the output: the last writing leads nowhere, and only the states go on."""
+    memory, state, loss = np.zeros(4), np.zeros(4), 0.0
+    for now in x:
+        z = np.hstack([now, memory])
+        gate = sigmoid(z @ Wc[:, :4])
+        state = (1 - gate) * state + gate * np.tanh(z @ Wc[:, 4:])
+        loss += ((state @ Wy) ** 2).sum()
+        memory = 0.9 * memory + state @ Wm
+    return loss
+
+
+def gates_alone(x: Any, Wz: Any, Wn: Any) -> Any:
+    """Return what every step computed on the way, of which the last state is no part."""
+    h, kept = np.zeros((len(x), 4)), []
+    for t in range(x.shape[1]):
+        joined = np.column_stack([x[:, t], h])
+        z, n = sigmoid(joined @ Wz), np.tanh(joined @ Wn)
+        h = (1 - z) * n + z * h
+        kept.append([z, n])
+    return kept, h

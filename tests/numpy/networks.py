@@ -162,4 +162,8 @@ NETWORKS: dict[str, Network] = {
     "a transition of its step": Network(
         nested.transition_of_its_step, (draw(6), draw(4, 4) - 2 * np.eye(4), draw(4, 1)), (Expected("W", 6),)
     ),
+    "a memory behind the state": Network(
+        nested.memory_behind_the_state, (draw(6, 2), *draws((6, 8), (4, 4), (4, 2))), (Expected("Wc", 6),)
+    ),
+    "gates alone": Network(nested.gates_alone, (X, *draws((6, 4), (6, 4))), (Expected("Wn", 5, batch=3),)),
 }  # fmt: skip
