@@ -189,7 +189,8 @@ def _followed(
     """Find the node of the same state in every step."""
     model = by_step[-2]
     rank, from_end = model.index(state), len(model) - model.index(state)
-    wanted, found = signature(nodes[state]), []
+    wanted = signature(nodes[state])
+    found: list[int] = []
     for k, here in enumerate(by_step):
         known = [i for i in carried.get(k, {}) if signature(nodes[i])[:2] == wanted[:2]]
         alike = [i for i in here if signature(nodes[i]) == wanted]

@@ -19,6 +19,7 @@ _NAME = re.compile(
     r"^(?P<prefix>(?:.*[./_])?)(?P<kind>W|b)_?(?P<cell>lstm|gru|gates|all)?_?(?P<order>[a-z]{3,4})?$", re.I
 )
 _CELLS = ("ifog", "ifoc", "zrh", "zrn", "zrc", "zrg")
+_COUNTS = {"lstm": 4, "gru": 3}  # gates
 ORDER = "the gates in their order, such as ifog or zrn"
 
 
@@ -47,7 +48,9 @@ def with_split_gates(arrays: dict[str, StoredArray], told: Mapping[str, str]) ->
         order = named if is_order(named) else told.get("gates", "")
         if not order and match["cell"] is None:
             continue
-        if (named and not is_order(named)) or not _fits(array.shape, len(order) or (3 if _is_gru(match) else 4)):
+        if (named and not is_order(named)) or not _fits(
+            array.shape, len(order) or _COUNTS.get((match["cell"] or "").lower(), 4)
+        ):
             continue
         if not order:
             raise InputError(
@@ -69,10 +72,6 @@ def with_split_gates(arrays: dict[str, StoredArray], told: Mapping[str, str]) ->
                 f"--layer {key}={told[key]} has no use: the file holds no weight of which it must be told."
             )
     return found
-
-
-def _is_gru(match: re.Match[str]) -> bool:
-    return (match["cell"] or "").lower() == "gru"
 
 
 def _is_bias(name: str, weight: re.Match[str]) -> bool:
