@@ -15,10 +15,14 @@ from rnngraph.numpy.functions import log_softmax, logsumexp, softmax
 from rnngraph.numpy.tables import RULES
 from rnngraph.numpy.values import Handle, recorded_in, unwrapped
 
-_OF_MATH = {
-    name: getattr(np, name)
-    for name in ("exp", "expm1", "log", "log1p", "log2", "log10", "sqrt", "tanh", "sinh", "cosh", "sin", "cos", "tan")
-} | {"fabs": np.abs, "pow": np.power, "atan": np.arctan, "asinh": np.arcsinh, "atanh": np.arctanh}
+_SAME = ("exp", "expm1", "log", "log1p", "log2", "log10", "sqrt", "tanh", "sinh", "cosh", "sin", "cos", "tan")
+_OF_MATH = {name: getattr(np, name) for name in _SAME} | {
+    "fabs": np.abs,
+    "pow": np.power,
+    "atan": np.arctan,
+    "asinh": np.arcsinh,
+    "atanh": np.arctanh,
+}
 _OF_SCIPY = {
     "softmax": softmax, "log_softmax": log_softmax, "logsumexp": logsumexp, "inv": RULES[np.linalg.inv],
     "pinv": RULES[np.linalg.pinv], "solve": RULES[np.linalg.solve],
