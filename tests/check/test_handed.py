@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import rnngraph as rg
+from rnngraph.errors import InputError
 from tests.check import hand_written
 from tests.check.test_mutants import mutant
 
@@ -88,3 +89,9 @@ def test_gradients_beside_a_layer_of_the_package() -> None:
     report = rg.check(loss, {name: np.array(found[name]) for name in right})
     assert report.differs
     assert "what is carried from step t+1 to t is not added" in " ".join(report.where), report.where
+
+
+def test_nothing_handed_over_is_said() -> None:
+    loss, _ = traced("rnn", 1)
+    with pytest.raises(InputError, match="beside a recorded loss there is an empty dict; pass check"):
+        rg.check(loss, {})
