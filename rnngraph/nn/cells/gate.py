@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from typing import Any
 
@@ -9,7 +10,9 @@ import numpy as np
 
 from rnngraph.autodiff.contribution import Array
 
-SATURATED = 0.0125  # s(1 - s) of a sigmoid below 5 % of its largest, 1/4
+# A sigmoid below this, or as near to 1, has a derivative s(1 - s) below 5 % of its largest, 1/4; a tanh above the other,
+# or below its negative, has one below 5 % of 1.
+_SHUT, _FULL = (1 - math.sqrt(0.95)) / 2, math.sqrt(0.95)
 
 
 def signs(hidden: int, sigmoids: int, others: int, dtype: np.dtype[Any]) -> Array:
@@ -34,6 +37,11 @@ def sigmoid_of_negated(a: Array, one: Array | int = 1) -> None:
     np.reciprocal(a, a)
 
 
-def sigmoid_saturated(gates: Array) -> Array:
-    """Say where a sigmoid's derivative is small."""
-    return np.asarray(gates * (1 - gates) < SATURATED)
+def saturated(gates: Array, sigmoids: int) -> Array:
+    """Say where the derivative is small of gates of which so many columns are sigmoids and the others tanh."""
+    flat = np.empty(gates.shape, bool)
+    for columns, low, high in ((slice(sigmoids), _SHUT, 1 - _SHUT), (slice(sigmoids, None), -_FULL, _FULL)):
+        part, found = gates[..., columns], flat[..., columns]
+        np.less(part, low, found)
+        found |= part > high
+    return flat

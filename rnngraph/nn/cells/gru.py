@@ -135,7 +135,8 @@ class Gru(Cell):
     def to_gates(self, past: Past, totals: Mapping[str, Array]) -> Array | None:
         """Give the gradients of z and n; r acts through n alone."""
         H, gates, h = past.hidden, past.gates, totals["h"]
-        found = np.zeros_like(gates)
+        found = recycled(gates.shape, gates.dtype)
+        found[..., :H] = 0
         np.multiply(h, past.before["h"] - gates[..., 2 * H :], found[..., H : 2 * H])
         np.multiply(h, 1 - gates[..., H : 2 * H], found[..., 2 * H :])
         return found if past.copied is None else found * (1 - past.copied)
@@ -146,10 +147,7 @@ class Gru(Cell):
 
     def gates_saturated(self, gates: Array, hidden: int) -> Array:
         """Say where the derivative of a gate is small."""
-        flat = np.empty(gates.shape, bool)
-        flat[..., : 2 * hidden] = gate.sigmoid_saturated(gates[..., : 2 * hidden])
-        flat[..., 2 * hidden :] = np.square(gates[..., 2 * hidden :]) > SATURATED
-        return flat
+        return gate.saturated(gates, 2 * hidden)
 
     def compose(
         self, x: Tensor, states: Mapping[str, Tensor], weights: Mapping[str, Tensor], kept: Kept
