@@ -60,6 +60,10 @@ class Past:
             slope[slope == 0] = np.finfo(slope.dtype).eps ** 2
         return slope
 
+    def not_copied(self, rows: Array) -> Array:
+        """Leave out the samples that copy their states."""
+        return rows if self.copied is None else rows * (1 - self.copied)
+
 
 Factors = dict[str, Any]
 
@@ -133,9 +137,9 @@ class Cell(ABC):
         yield "b", None, to_input
         yield "Wh", past.before["h"], da
 
-    def to_gates(self, past: Past, totals: Mapping[str, Array]) -> Array | None:
-        """Give the gradient of the gates' values, (steps, N, gates · H); None of a cell without gates."""
-        return None
+    def to_gates(self, past: Past, totals: Mapping[str, Array]) -> Iterator[Array]:
+        """Give the gradients of the gates' values, (steps, N, ·) one by one, each lent until the next; none here."""
+        yield from ()
 
     @abstractmethod
     def saturated(self, past: Past) -> Array:

@@ -69,10 +69,10 @@ def _measured(recording: Recording, source: str, notes: tuple[str, ...], eigenva
             if own is not None:
                 own.take_reduced(window)
             return
-        for columns in states[window.recurrence].values():
-            columns.take(window)
         if own is not None:
             own.take(window)
+        for columns in states[window.recurrence].values():
+            columns.take(window)
 
     recording.walk(take)
     suspicious = recording.walked and any(one.suspicious for own in states for one in own.values())

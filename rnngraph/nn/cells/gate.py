@@ -10,7 +10,7 @@ import numpy as np
 
 from rnngraph.autodiff.contribution import Array
 
-# A sigmoid below this, or as near to 1, has a derivative s(1 - s) below 5 % of its largest, 1/4; a tanh above the other,
+# A sigmoid below this, or as near to 1, has a derivative s(1 - s) below 5 % of its largest, 1/4; a tanh above the next,
 # or below its negative, has one below 5 % of 1.
 _SHUT, _FULL = (1 - math.sqrt(0.95)) / 2, math.sqrt(0.95)
 

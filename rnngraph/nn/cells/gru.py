@@ -132,14 +132,13 @@ class Gru(Cell):
         yield from super().weight_factors(past, x, da, to_input, h)
         yield "bh", None, da
 
-    def to_gates(self, past: Past, totals: Mapping[str, Array]) -> Array | None:
-        """Give the gradients of z and n; r acts through n alone."""
+    def to_gates(self, past: Past, totals: Mapping[str, Array]) -> Iterator[Array]:
+        """Give the gradients of n and z; r acts through n alone."""
         H, gates, h = past.hidden, past.gates, totals["h"]
-        found = recycled(gates.shape, gates.dtype)
-        found[..., :H] = 0
-        np.multiply(h, past.before["h"] - gates[..., 2 * H :], found[..., H : 2 * H])
-        np.multiply(h, 1 - gates[..., H : 2 * H], found[..., 2 * H :])
-        return found if past.copied is None else found * (1 - past.copied)
+        found = np.subtract(1, gates[..., H : 2 * H], recycled(h.shape, h.dtype))
+        yield past.not_copied(np.multiply(found, h, found))
+        np.subtract(past.before["h"], gates[..., 2 * H :], found)
+        yield past.not_copied(np.multiply(found, h, found))
 
     def saturated(self, past: Past) -> Array:
         """Say where the derivative of the candidate is below 0.05."""

@@ -137,15 +137,13 @@ class Lstm(Cell):
         product(da, weight, out[0])
         np.multiply(factors["forget"][p], c, out[1])
 
-    def to_gates(self, past: Past, totals: Mapping[str, Array]) -> Array | None:
+    def to_gates(self, past: Past, totals: Mapping[str, Array]) -> Iterator[Array]:
         """Give the gradients of i, f, o and g."""
         H, gates, c = past.hidden, past.gates, totals["c"]
-        found = recycled(gates.shape, gates.dtype)
-        np.multiply(c, gates[..., 3 * H :], found[..., :H])
-        np.multiply(c, past.before["c"], found[..., H : 2 * H])
-        np.multiply(self.to_unprojected(past, totals["h"]), past.extras["squashed"], found[..., 2 * H : 3 * H])
-        np.multiply(c, gates[..., :H], found[..., 3 * H :])
-        return found if past.copied is None else found * (1 - past.copied)
+        h, found = self.to_unprojected(past, totals["h"]), recycled(c.shape, c.dtype)
+        pairs = (c, gates[..., 3 * H :]), (c, past.before["c"]), (h, past.extras["squashed"]), (c, gates[..., :H])
+        for gradient, factor in pairs:
+            yield past.not_copied(np.multiply(gradient, factor, found))
 
     def to_unprojected(self, past: Past, h: Array) -> Array:
         """Give the gradient of `o tanh(c)`."""

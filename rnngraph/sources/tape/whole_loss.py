@@ -46,15 +46,14 @@ class WholeLoss:
 
         def lend(inner: Inner) -> None:
             block, gates = inner.block, row_norms(inner.to_gates.reshape(len(inner.to_gates), -1))
-            take(block_window(self.numbers[block.id], inner, gates))
             self.norms[block.first] = math.hypot(self.norms[block.first], norm(gates))
             ordered = {kind: block.order(total) for kind, total in inner.total.items()}
-            values = block.cell.to_gates(inner.past, ordered)
-            if values is not None:
-                norms = row_norms(block.order(values).reshape(len(values), -1))
-                for part in block.cell.facts.parts:
-                    if part.role == "gate":
-                        self.norms[block.node_ids(part.key)[inner.steps]] = norms
+            to_gates = [row_norms(one.reshape(len(one), -1)) for one in block.cell.to_gates(inner.past, ordered)]
+            for part in block.cell.facts.parts if to_gates else ():
+                if part.role == "gate":
+                    together = row_norms(np.stack(to_gates, axis=-1))
+                    self.norms[block.node_ids(part.key)[inner.steps]] = block.order(together)
+            take(block_window(self.numbers[block.id], inner, gates))
 
         for step in sweep(tape, self.starts, lend=lend):
             entry = step.node
