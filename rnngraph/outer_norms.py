@@ -70,7 +70,7 @@ def outer_norms(left: Array, right: Array) -> Floats:
 
 def _is_formed(left: Array, right: Array) -> bool:
     rows, inner, outer = left.shape[1], left.shape[2], right.shape[2]
-    return inner * outer <= max(_CACHED, rows * (inner + outer))
+    return bool(inner * outer <= max(_CACHED, rows * (inner + outer)))
 
 
 def _formed(left: Array, right: Array) -> tuple[Array, Floats]:

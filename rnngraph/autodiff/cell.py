@@ -86,6 +86,10 @@ class Cell(ABC):
     extras: ClassVar[tuple[str, ...]] = ()  # columns (T, N, H) that it keeps for the way back
     keeps_gates: ClassVar[bool] = True  # otherwise the projection is turned into the state in place
     splits_gain: ClassVar[bool] = False  # whether a step is a slope and then a product with Wh, and nothing else
+    # Of a cell whose da is, block by block, `factors["blocks"]` (steps, N, blocks, H) times the gradient of one state:
+    # that state of each block; and by kind of state, the factor by which its gradient is passed to the state before.
+    through: ClassVar[tuple[str, ...]] = ()
+    passes: ClassVar[Mapping[str, str]] = {}
     gate_order: ClassVar[Mapping[str, str]] = {}  # the gates' order of columns in other layouts, such as PyTorch's
 
     def units(self, weights: Weights) -> int:

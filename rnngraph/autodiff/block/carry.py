@@ -18,6 +18,7 @@ from rnngraph.norms import row_norms
 BAND = 512  # bits
 LOG_BAND = BAND * np.log(2)
 _SMALL, _LARGE = 2.0 ** -(BAND // 2), 2.0 ** (BAND // 2)
+_RUN_SMALL, _RUN_LARGE = 2.0**-400, 2.0**400  # within a run of steps, which is looked at when it has been walked
 _APART = 2.0**-600  # of a state beside another, from which on it has a band of its own
 
 
@@ -134,3 +135,15 @@ def lifted(rows: Array, bands: Array) -> Array:
     if not bands.any():
         return rows
     return np.asarray(np.ldexp(rows, np.clip(bands * BAND, -4096, 4096).astype(np.int32)[..., None]))
+
+
+def too_far(norms: list[Array]) -> int:
+    """Give the number of the last step, from 1 on, after which a row must change its band; 0 for none."""
+    largest = norms[0] if len(norms) == 1 else np.maximum.reduce(norms)
+    if largest.min() > _RUN_SMALL and largest.max() < _RUN_LARGE and all(one.min() > _APART for one in norms[1:]):
+        return 0
+    far = (largest > 0) & np.isfinite(largest) & ~((largest > _RUN_SMALL) & (largest < _RUN_LARGE))
+    for one in norms if len(norms) > 1 else ():
+        far |= (one > 0) & (one < _APART)
+    found = np.flatnonzero(far.any(axis=(1, 2)))
+    return int(found[-1]) + 1 if found.size else 0

@@ -14,18 +14,17 @@ import numpy as np
 
 from rnngraph.autodiff.block.backward import pass_on
 from rnngraph.autodiff.block.careful import back_with_care, needs_care, within_with_care
-from rnngraph.autodiff.block.carry import LOG_BAND, Carry
+from rnngraph.autodiff.block.carry import LOG_BAND, Carry, too_far
 from rnngraph.autodiff.block.columns import Block
 from rnngraph.autodiff.block.emitted import Emitted
 from rnngraph.autodiff.block.entries import Entering, Entry, fits
+from rnngraph.autodiff.block.merged import Merged
 from rnngraph.autodiff.cell import Cell
 from rnngraph.autodiff.contribution import Array
 from rnngraph.norms import row_norms
 
 _RUN_BYTES = 1_000_000  # of the gradients of a run, which stay in cache
 _LONGEST = 256  # steps of a run
-_SMALL, _LARGE = 2.0**-400, 2.0**400  # of the norms of rows within a run
-_SMALLEST = 2.0**-600  # of that of one of their states
 
 # (block, first timestep or -1 for the initial states, first row, logs of norms by kind, each (steps, rows, N))
 See: TypeAlias = Callable[[Block, int, int, list[Array]], None]
@@ -63,7 +62,8 @@ class Runs:
         width = sum(state.shape[-1] for state in carry.states) + len(self.weight)
         self.length = int(np.clip(_RUN_BYTES // (8 * max(1, shape[0] * shape[1] * width)), 1, _LONGEST))
         self.length = min(self.length, self.count)
-        self.space = np.empty(self.length * shape[0] * shape[1] * len(self.weight))
+        widest = max(len(self.weight), block.x.shape[-1])
+        self.space = np.empty(self.length * shape[0] * shape[1] * widest)
         self.kept = [np.empty((self.length + 1, *state.shape)) for state in carry.states]
         self.wanted = self.length  # steps of the next run: beyond those that a band lasts for, steps are walked in vain
         self.slot = self.length  # of the arrays that are kept: where what is under way stands
@@ -73,6 +73,12 @@ class Runs:
         self.inside = [np.empty_like(state) for state in carry.states[1:]]
         self.reached = False  # whether anything reached the gates at the step that was walked last
         self.own_input = type(self.cell).to_input is not Cell.to_input
+        self.merged: Merged | None = None
+        if self.cell.through and not self.careful:
+            input_weight = np.ascontiguousarray(block.weights["Wx"].T, np.float64)
+            self.merged = Merged(
+                self.cell, self.columns, self.weight, input_weight, rows=shape[0], alone=self.alone
+            )  # fmt: skip
 
     def walk(self) -> None:
         """Walk from the last place to the first."""
@@ -145,9 +151,7 @@ class Runs:
         self.reached = bool(gates.states[0][run].any())
         if self.emitted is not None and self.reached:
             band = gates.bands[0]
-            self.emitted.add(
-                p, gates.low, gates.states[0][None, run], None if band is None else band[run], careful=True
-            )  # fmt: skip
+            self.emitted.add_carefully(p, gates.low, gates.states[0][None, run], None if band is None else band[run])
         carry.low, carry.high, carry.bands = before.low, before.high, before.bands
         for state, one in zip(carry.states, before.states, strict=True):
             state[carry.low : carry.high] = one[carry.low : carry.high]
@@ -161,13 +165,15 @@ class Runs:
         last, entering = self._reach(p)
         steps, slot = p - last + 1, self.slot
         low, high = carry.low, carry.high
-        shape = (steps, high - low, carry.states[0].shape[1], len(self.weight))
-        da = self.space[: np.prod(shape)].reshape(shape)
-        self._back(p, steps, self._rows(da), entering)
+        merged = self.merged if self.feel is None and self.merged is not None and self.merged.pays(high - low) else None
+        width = len(self.weight) if merged is None else self.block.x.shape[-1]
+        shape = (steps, high - low, carry.states[0].shape[1], width)
+        handed = self.space[: np.prod(shape)].reshape(shape)
+        self._back(p, steps, self._rows(handed), entering, merged)
         done, norms = steps, []
         if self.see is not None and steps > 1:
             norms = [row_norms(kept[slot - steps + 1 : slot, low:high]) for kept in self.kept]
-            done -= _too_far(norms)
+            done -= too_far(norms)
             self.wanted = min(2 * steps, self.length) if done == steps else done + 1
             first = steps - done
             logs = [np.log(norm[max(first - 1, 0) :]) for norm in norms]
@@ -176,8 +182,9 @@ class Runs:
                     log += band[low:high] * LOG_BAND
             self._tell(p - done + (0 if first else 1), logs)
         if self.emitted is not None:
-            band = carry.bands[0]
-            self.emitted.add(p - done + 1, low, da[steps - done :], None if band is None else band[low:high])
+            band, found = carry.bands[0], handed[steps - done :]
+            found = found if merged is not None else self.emitted.product(found)
+            self.emitted.add(p - done + 1, low, found, None if band is None else band[low:high])
         self._stand(slot - done)
         if done == steps and last in self.special and self.copied is None:
             carry.low = carry.high = 0  # nothing passes a cut
@@ -197,7 +204,10 @@ class Runs:
                 carry.extend(one.low, one.low + len(one.rows))
         return last, entering
 
-    def _back(self, p: int, steps: int, das: list[Array], entering: dict[int, list[Entry]]) -> None:
+    def _back(
+        self, p: int, steps: int, handed: list[Array], entering: dict[int, list[Entry]], merged: Merged | None
+    ) -> None:
+        """Walk steps up to p; `handed` gets the gradients of x·Wx + b, or, of merged steps, those of x."""
         carry, cell, rows, weight, last = self.carry, self.cell, self.rows, self.weight, p - steps + 1
         run = slice(carry.low, carry.high)
         states = [self._rows(kept[self.slot - steps : self.slot + 1, run]) for kept in self.kept]
@@ -218,10 +228,14 @@ class Runs:
                 for one in here:
                     if one.kind:
                         self._add(one, g)
-            back(rows, q, g, das[j], weight, [some[j] for some in states])
+            out = [some[j] for some in states]
+            if merged is not None:
+                merged.back(q, g, out, handed[j] if self.emitted is not None else None)
+                continue
+            back(rows, q, g, handed[j], weight, out)
             if self.own_input and self.emitted is not None:
-                das[j][...] = cell.to_input(rows, q, das[j], g[0])
-        self.reached = bool(das[0].any()) if self.feel is not None else True
+                handed[j][...] = cell.to_input(rows, q, handed[j], g[0])
+        self.reached = bool(handed[0].any()) if self.feel is not None else True
         mend = self._mend(last)
         if mend is not None:
             mend(g[0], [some[0] for some in states])
@@ -229,15 +243,3 @@ class Runs:
     def _add(self, one: Entry, g: list[Array]) -> None:
         low = one.low - self.carry.low
         g[one.kind][low : low + len(one.rows)] += one.rows[:, 0] if self.alone else one.rows
-
-
-def _too_far(norms: list[Array]) -> int:
-    """Give the number of the last step, from 1 on, after which a row must change its band; 0 for none."""
-    largest = norms[0] if len(norms) == 1 else np.maximum.reduce(norms)
-    if largest.min() > _SMALL and largest.max() < _LARGE and all(one.min() > _SMALLEST for one in norms[1:]):
-        return 0
-    far = (largest > 0) & np.isfinite(largest) & ~((largest > _SMALL) & (largest < _LARGE))
-    for one in norms if len(norms) > 1 else ():
-        far |= (one > 0) & (one < _SMALLEST)
-    found = np.flatnonzero(far.any(axis=(1, 2)))
-    return int(found[-1]) + 1 if found.size else 0

@@ -10,9 +10,10 @@ import numpy as np
 
 from rnngraph.autodiff.contribution import Array
 
-# A sigmoid below this, or as near to 1, has a derivative s(1 - s) below 5 % of its largest, 1/4; a tanh above the next,
-# or below its negative, has one below 5 % of 1.
-_SHUT, _FULL = (1 - math.sqrt(0.95)) / 2, math.sqrt(0.95)
+SATURATED = 0.0125  # s(1 - s) of a sigmoid below 5 % of its largest, 1/4
+# A sigmoid below this, or as near to 1, has so small a derivative; a tanh above the next, or below its negative, has one
+# below 5 % of 1.
+_SHUT, _FULL = (1 - math.sqrt(1 - 4 * SATURATED)) / 2, math.sqrt(0.95)
 
 
 def signs(hidden: int, sigmoids: int, others: int, dtype: np.dtype[Any]) -> Array:

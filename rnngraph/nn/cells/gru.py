@@ -47,6 +47,8 @@ class Gru(Cell):
     names: ClassVar[tuple[str, ...]] = ("Wx", "b", "Wh", "bh")
     blocks = 3
     extras: ClassVar[tuple[str, ...]] = ("inner",)  # h·Whn + bhn
+    through: ClassVar[tuple[str, ...]] = ("h", "h", "h")
+    passes = {"h": "update"}  # noqa: RUF012 - a ClassVar by its declaration in Cell
     gate_order = {"torch": "rzn", "keras": "zrn"}  # noqa: RUF012 - a ClassVar by its declaration in Cell
 
     def signs(self, hidden: int, dtype: np.dtype[Any]) -> Array | None:
@@ -166,7 +168,7 @@ class GruResetBefore(Gru):
     facts = _facts("gru_reset_before", "GRU, reset before the product", "h[t-1]·Wh", "n = tanh(… + (r · h[t-1])·Whn)")
     form_of = Gru.facts.name
     names = ("Wx", "b", "Wh")
-    extras = ()
+    extras = through = ()
 
     def advance(self, run: Run) -> Callable[[int], None]:
         """Compute gates and state."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -53,6 +53,8 @@ class Lstm(Cell):
     facts = _facts("lstm", "LSTM", "o *  hidden h", "h[t] = o · tanh(c[t])")
     blocks = 4
     extras = ("squashed",)  # tanh(c)
+    through: ClassVar[tuple[str, ...]] = ("c", "c", "h", "c")
+    passes = {"c": "forget"}  # noqa: RUF012 - a ClassVar by its declaration in Cell
     gate_order = {"torch": "ifgo", "keras": "ifgo"}  # noqa: RUF012 - a ClassVar by its declaration in Cell
 
     def signs(self, hidden: int, dtype: np.dtype[Any]) -> Array | None:
@@ -184,6 +186,7 @@ class ProjectedLstm(Lstm):
     facts = _facts("lstm_projected", "LSTM with projection", "(o *)·Wr  hidden h", "h[t] = (o · tanh(c[t]))·Wr")
     form_of = Lstm.facts.name
     names = ("Wx", "b", "Wh", "Wr")
+    through = ()  # h passes the projection first
 
     def widths(self, weights: Weights) -> dict[str, int]:
         """Give the width of h, which is that of the projection, and of c."""
