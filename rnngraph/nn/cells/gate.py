@@ -11,8 +11,7 @@ import numpy as np
 from rnngraph.autodiff.contribution import Array
 
 SATURATED = 0.0125  # s(1 - s) of a sigmoid below 5 % of its largest, 1/4
-# A sigmoid below this, or as near to 1, has so small a derivative; a tanh above the next, or below its negative, has one
-# below 5 % of 1.
+# A sigmoid below the first or as near to 1, and a tanh above the second or below its negative, have so small a one.
 _SHUT, _FULL = (1 - math.sqrt(1 - 4 * SATURATED)) / 2, math.sqrt(0.95)
 
 
