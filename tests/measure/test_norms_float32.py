@@ -42,7 +42,7 @@ def exact_norms(left: Any, right: Any) -> Any:
     return np.array([np.linalg.norm(one.T @ other) for one, other in pairs]) * 2.0**-120
 
 
-@pytest.mark.parametrize(("rows", "wide", "high"), [(1, 30, 40), (2, 30, 40), (50, 3, 4)])
+@pytest.mark.parametrize(("rows", "wide", "high"), [(1, 30, 40), (2, 30, 40), (2, 300, 200), (50, 3, 4)])
 @pytest.mark.parametrize("size", [1.0, 3e-11, 3e-13, 1e-20])
 def test_products_of_float32_factors(rows: int, wide: int, high: int, size: float) -> None:
     rng = np.random.default_rng(0)
