@@ -81,10 +81,9 @@ def test_lags_of_many_losses_are_those_of_the_operations(
         output = Recurrent(cell, 3, 96, seed=2, detail=detail, **options)(rg.Tape().input(x))
         traces.append(rg.record((output * output).sum(), lags=LagOptions("all", "all")))
     assert max(walked) == options.get("truncate", 50)  # all losses at once, at the first step
-    for one, other in zip(traces[0].lags, traces[1].lags, strict=True):
-        np.testing.assert_allclose(one.log, other.log, rtol=1e-12, atol=1e-12)
-    for one, other in zip(traces[0].input_lags, traces[1].input_lags, strict=True):
-        np.testing.assert_allclose(one.log, other.log, rtol=1e-12, atol=1e-12)
+    logs, expected = ([one.log for one in (*trace.lags, *trace.input_lags)] for trace in traces)
+    for found, wanted in zip(logs, expected, strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-12)
 
 
 def test_few_rows_are_walked_step_by_step() -> None:

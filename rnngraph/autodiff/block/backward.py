@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from rnngraph.autodiff.block.columns import PRODUCT_ROWS, WINDOW_BYTES, Block
+from rnngraph.autodiff.block.columns import Block
 from rnngraph.autodiff.block.given import Given
 from rnngraph.autodiff.block.weight_sums import WeightSums
 from rnngraph.autodiff.block.workspace import recycled, workspace
@@ -31,7 +31,6 @@ class Inner:
     immediate: dict[str, Array]
     carried: dict[str, Array]
     to_gates: Array  # of x·Wx + b
-    to_input: Array | None
 
 
 Lend: TypeAlias = Callable[[Inner], None]
@@ -66,8 +65,7 @@ def pull(
         lend: is called with every window.
     """
     kinds, T, N = block.cell.facts.kinds, block.steps, block.sample_count
-    width = max(block.x.shape[-1], block.gates.shape[-1])
-    chunk = min(T, max(WINDOW_BYTES // (block.dtype.itemsize * N * width), -(-PRODUCT_ROWS // N)))
+    chunk = block.window(max(block.x.shape[-1], block.gates.shape[-1]))
     space = _Space(block, chunk)
     dx = recycled(block.x.shape, block.dtype) if to_input else None
     sums = WeightSums(block, wanted, factored, measured=lend is not None)
@@ -85,19 +83,18 @@ def pull(
         flat_da, flat_h = (da[:, 0], h[:, 0]) if N == 1 else (da, h)
         flat = block.cell.to_input(columns, slice(None), flat_da, flat_h)
         gates = da if flat is flat_da else flat.reshape(da.shape)
-        if dx is not None:
-            np.dot(block.order(gates).reshape(-1, wx.shape[0]), wx, out=dx[t].reshape(-1, wx.shape[1]))
-        sums.add(past, t, da, gates, h)
-        if lend is not None:
+        if lend is not None:  # before the products, while the columns are in the cache
             columns_of = {kind: space.immediate[kind][:count] for kind in kinds} | {"h": immediate}
             lend(
                 Inner(
                     block, t, past, {kind: block.order(space.total[kind][:count]) for kind in kinds},
                     {kind: block.order(columns_of[kind]) for kind in kinds},
-                    {kind: block.order(space.carried[kind][1 : count + 1]) for kind in kinds},
-                    block.order(gates), None if dx is None else dx[t],
+                    {kind: block.order(space.carried[kind][1 : count + 1]) for kind in kinds}, block.order(gates),
                 )
             )  # fmt: skip
+        if dx is not None:
+            np.dot(block.order(gates).reshape(-1, wx.shape[0]), wx, out=dx[t].reshape(-1, wx.shape[1]))
+        sums.add(past, t, da, gates, h)
     return Pulled(dx, {kind: space.carried[kind][0].copy() for kind in kinds}, sums.contributions())
 
 
