@@ -81,7 +81,9 @@ def test_lags_of_many_losses_are_those_of_the_operations(
         output = Recurrent(cell, 3, 96, seed=2, detail=detail, **options)(rg.Tape().input(x))
         traces.append(rg.record((output * output).sum(), lags=LagOptions("all", "all")))
     assert max(walked) == options.get("truncate", 50)  # all losses at once, at the first step
-    logs, expected = ([one.log for one in (*trace.lags, *trace.input_lags)] for trace in traces)
+    logs, expected = (
+        [*(one.log for one in trace.lags), *(one.log for one in trace.input_lags)] for trace in traces
+    )  # fmt: skip
     for found, wanted in zip(logs, expected, strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-12)
 

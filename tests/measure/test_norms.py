@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-import rnngraph.outer_norms as outer_norms_module
+import rnngraph.autodiff.outer_norms as outer_norms_module
+from rnngraph.autodiff.outer_norms import OuterNorms, outer_norms
 from rnngraph.norms import norm, row_norms
-from rnngraph.outer_norms import OuterNorms, outer_norms
 
 
 @pytest.mark.parametrize("scale", [1e-320, 1e-300, 1e-200, 1.0, 1e200, 1e307])

@@ -10,8 +10,8 @@ import pytest
 
 import rnngraph as rg
 from rnngraph import nn
+from rnngraph.autodiff.outer_norms import OuterNorms, outer_norms
 from rnngraph.norms import norm, row_norms
-from rnngraph.outer_norms import OuterNorms, outer_norms
 from rnngraph.trace.magnitudes import Status
 from tests.linear_cells import elementwise_loss
 

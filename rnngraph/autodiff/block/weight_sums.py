@@ -12,8 +12,8 @@ import numpy as np
 from rnngraph.autodiff.block.columns import Block
 from rnngraph.autodiff.cell import Past
 from rnngraph.autodiff.contribution import Array, BatchSum, Contribution, Outer, Summed
+from rnngraph.autodiff.outer_norms import OuterNorms, outer_sum
 from rnngraph.norms import row_norms
-from rnngraph.outer_norms import OuterNorms, outer_sum
 
 
 class WeightSums:
