@@ -60,6 +60,10 @@ class Past:
             slope[slope == 0] = np.finfo(slope.dtype).eps ** 2
         return slope
 
+    def not_copied(self, rows: Array) -> Array:
+        """Leave out the samples that copy their states."""
+        return rows if self.copied is None else rows * (1 - self.copied)
+
 
 Factors = dict[str, Any]
 
@@ -82,6 +86,10 @@ class Cell(ABC):
     extras: ClassVar[tuple[str, ...]] = ()  # columns (T, N, H) that it keeps for the way back
     keeps_gates: ClassVar[bool] = True  # otherwise the projection is turned into the state in place
     splits_gain: ClassVar[bool] = False  # whether a step is a slope and then a product with Wh, and nothing else
+    # Of a cell whose da is, block by block, `factors["blocks"]` (steps, N, blocks, H) times the gradient of one state:
+    # that state of each block; and by kind of state, the factor by which its gradient is passed to the state before.
+    through: ClassVar[tuple[str, ...]] = ()
+    passes: ClassVar[Mapping[str, str]] = {}
     gate_order: ClassVar[Mapping[str, str]] = {}  # the gates' order of columns in other layouts, such as PyTorch's
 
     def units(self, weights: Weights) -> int:
@@ -133,9 +141,9 @@ class Cell(ABC):
         yield "b", None, to_input
         yield "Wh", past.before["h"], da
 
-    def to_gates(self, past: Past, totals: Mapping[str, Array]) -> Array | None:
-        """Give the gradient of the gates' values, (steps, N, gates · H); None of a cell without gates."""
-        return None
+    def to_gates(self, past: Past, totals: Mapping[str, Array]) -> Iterator[Array]:
+        """Give the gradients of the gates' values, (steps, N, ·) one by one, each lent until the next; none here."""
+        yield from ()
 
     @abstractmethod
     def saturated(self, past: Past) -> Array:

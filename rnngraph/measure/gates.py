@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from rnngraph.measure.recording import Facts, Reduced, Window, nothing
-from rnngraph.trace.magnitudes import Booleans
+from rnngraph.trace.magnitudes import Booleans, Floats
 from rnngraph.trace.model import GateTrace
 
 
@@ -31,7 +31,7 @@ class GateColumns:
         gates = window.gates  # (steps, N, gates, H)
         self.mean[:, steps] = gates.mean(axis=1, dtype=np.float64).mean(axis=2).T
         if window.gates_saturated is not None:
-            self.saturated[:, steps] = window.gates_saturated.mean(axis=1).mean(axis=2).T
+            self.saturated[:, steps] = _shares(window.gates_saturated).T
         if self.keeping < 0:
             return
         usable = self.valid[:, steps].T
@@ -63,3 +63,11 @@ class GateColumns:
             )
             for k, gate in enumerate(facts.cell.gates)
         ]  # fmt: skip
+
+
+def _shares(flags: Booleans) -> Floats:
+    """Give the share of a gate's units in all samples, (steps, gates), of flags (steps, N, gates, H)."""
+    _, samples, _, units = flags.shape
+    # Of a step the numbers are added in as few bytes as hold them: many more at a time than as numbers of eight bytes.
+    by_unit = flags.view(np.uint8).sum(axis=1, dtype=np.min_scalar_type(samples))
+    return np.asarray(by_unit.sum(axis=2, dtype=np.int64) / (samples * units))

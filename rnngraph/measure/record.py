@@ -71,10 +71,10 @@ def _measured(recording: Recording, source: str, notes: tuple[str, ...], eigenva
             if own is not None:
                 own.take_reduced(window)
             return
-        for columns in states[window.recurrence].values():
-            columns.take(window)
         if own is not None:
             own.take(window)
+        for columns in states[window.recurrence].values():
+            columns.take(window)
 
     with doing("walking the loss back"):
         recording.walk(counted_windows(take, facts))

@@ -120,14 +120,14 @@ class StateColumns:
     def _gains(self, carried: Magnitudes, totals: Floats) -> tuple[Floats, Floats, Floats]:
         gain, by_activation, by_weights = (nothing((self.facts.timesteps,)) for _ in range(3))
         here, following = (slice(1, None), slice(None, -1)) if self.facts.reverse else (slice(None, -1), slice(1, None))
-        with np.errstate(all="ignore"):
-            ratio = carried.value[here] / totals[following]
-            gain[here] = np.where((totals[following] > 0) & np.isfinite(ratio), ratio, np.nan)
-            if self.projected is not None:
-                by_activation[here] = np.log(self.projected[following] / totals[following])
-                by_weights[here] = np.log(carried.value[here] / self.projected[following])
-        by_activation[~np.isfinite(by_activation)] = np.nan
-        by_weights[~np.isfinite(by_weights)] = np.nan
+        after = totals[following]
+        ratio = carried.value[here] / after
+        gain[here] = np.where((after > 0) & np.isfinite(ratio), ratio, np.nan)
+        if self.projected is not None:
+            projected = self.projected[following]
+            by_activation[here], by_weights[here] = np.log(projected / after), np.log(carried.value[here] / projected)
+            for part in (by_activation, by_weights):
+                part[~np.isfinite(part)] = np.nan
         return gain, by_activation, by_weights
 
 

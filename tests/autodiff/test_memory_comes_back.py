@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 
 import rnngraph as rg
-from rnngraph.autodiff.block.workspace import recycled
+from rnngraph.autodiff.block import workspace
+from rnngraph.autodiff.block.workspace import WAITING, recycled
 
 SHAPE, DTYPE = (37, 53, 11), np.dtype(np.float64)  # a size that nothing else asks for
 
@@ -30,6 +32,31 @@ def test_a_view_keeps_the_memory_and_the_last_gives_it_back() -> None:
     third = recycled(SHAPE, DTYPE)
     assert address(third) == place
     assert address(second) != place
+
+
+def waiting() -> int:
+    return sum(len(block) for blocks in WAITING._blocks.values() for block in blocks)
+
+
+def test_what_waits_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workspace, "MOST_BYTES", 4_000_000)
+    most = 0
+    for units in range(9_000, 12_000, 150):  # bytes of 72,000 and more, each size another
+        held = [recycled((units,), DTYPE) for _ in range(20)]
+        del held
+        assert waiting() == WAITING.bytes
+        most = max(most, waiting())
+    assert 2_000_000 < most <= 4_000_000
+
+
+def test_what_a_thread_keeps_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workspace, "MOST_BYTES", 4_000_000)
+    workspace._LOCAL.__dict__.clear()
+    most = 0
+    for units in range(50_000, 100_000, 1_000):
+        workspace.workspace("test", (units,), DTYPE)
+        most = max(most, sum(one.nbytes for one in workspace._LOCAL.arrays.values()))
+    assert 2_000_000 < most <= 4_000_000
 
 
 def test_states_of_an_earlier_pass_are_not_written_over() -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rnngraph.norms import norm, outer_norms, outer_series, row_norms
+import rnngraph.autodiff.outer_norms as outer_norms_module
+from rnngraph.autodiff.outer_norms import OuterNorms, outer_norms
+from rnngraph.norms import norm, row_norms
 
 
 @pytest.mark.parametrize("scale", [1e-320, 1e-300, 1e-200, 1.0, 1e200, 1e307])
@@ -26,22 +28,41 @@ def test_nan_and_infinity_give_nan_and_leave_other_rows_alone() -> None:
     assert list(norms[2:]) == [5, 0]
 
 
-@pytest.mark.parametrize(("rows", "wide", "high"), [(1, 3, 4), (2, 30, 40), (50, 3, 4)])
+@pytest.mark.parametrize(("rows", "wide", "high"), [(1, 3, 4), (2, 30, 40), (2, 300, 200), (50, 3, 4)])
 @pytest.mark.parametrize("scale", [1.0, 1e-170])
 def test_outer_norms_in_every_branch(rows: int, wide: int, high: int, scale: float) -> None:
     rng = np.random.default_rng(0)
     left, right = rng.normal(size=(5, rows, wide)), rng.normal(size=(5, rows, high)) * scale
     expected = [np.linalg.norm(one.T @ (other / scale)) * scale for one, other in zip(left, right, strict=True)]
     np.testing.assert_allclose(outer_norms(left, right), expected, rtol=1e-12)
-    total, norms = outer_series(list(left), list(right))
+    total, norms = OuterNorms().summed(left, right)
     np.testing.assert_allclose(norms, expected, rtol=1e-12)
     np.testing.assert_allclose(total, np.einsum("tni,tno->io", left, right), rtol=1e-12, atol=1e-14 * scale)
 
 
 def test_rows_that_cancel_are_not_measured_by_the_gram_form() -> None:
     rng = np.random.default_rng(0)
-    one, other = rng.normal(size=40), rng.normal(size=50)
-    tiny = 1e-5 * rng.normal(size=40)
+    one, other = rng.normal(size=300), rng.normal(size=200)  # so many that the product is not formed
+    tiny = 1e-5 * rng.normal(size=300)
     left = np.stack([one + tiny, -one])[None]
     right = np.stack([other, other])[None]
     np.testing.assert_allclose(outer_norms(left, right), np.linalg.norm(tiny) * np.linalg.norm(other), rtol=1e-9)
+
+
+def test_what_is_made_of_a_factor_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+    gram = outer_norms_module._gram
+
+    def counted(factor: np.ndarray) -> np.ndarray:
+        made.append(factor.shape[2])
+        return gram(factor)
+
+    monkeypatch.setattr(outer_norms_module, "_gram", counted)
+    rng = np.random.default_rng(0)
+    right, outer = rng.normal(size=(4, 2, 200)), OuterNorms()
+    for width in (300, 400):
+        left = rng.normal(size=(4, 2, width))
+        total, norms = outer.summed(left, right)
+        np.testing.assert_allclose(norms, [np.linalg.norm(a.T @ b) for a, b in zip(left, right, strict=True)])
+        np.testing.assert_allclose(total, np.einsum("tni,tno->io", left, right), atol=1e-12)
+    assert made == [300, 200, 400]

@@ -6,13 +6,13 @@ they are in the cache.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 
-from rnngraph.autodiff.block.columns import PRODUCT_ROWS, WINDOW_BYTES, Block
+from rnngraph.autodiff.block.columns import Block
 from rnngraph.autodiff.block.given import Given
 from rnngraph.autodiff.block.weight_sums import WeightSums
 from rnngraph.autodiff.block.workspace import recycled, workspace
@@ -31,7 +31,6 @@ class Inner:
     immediate: dict[str, Array]
     carried: dict[str, Array]
     to_gates: Array  # of x·Wx + b
-    to_input: Array | None
 
 
 Lend: TypeAlias = Callable[[Inner], None]
@@ -66,8 +65,7 @@ def pull(
         lend: is called with every window.
     """
     kinds, T, N = block.cell.facts.kinds, block.steps, block.sample_count
-    width = max(block.x.shape[-1], block.gates.shape[-1])
-    chunk = min(T, max(WINDOW_BYTES // (block.dtype.itemsize * N * width), -(-PRODUCT_ROWS // N)))
+    chunk = block.window(max(block.x.shape[-1], block.gates.shape[-1]))
     space = _Space(block, chunk)
     dx = recycled(block.x.shape, block.dtype) if to_input else None
     sums = WeightSums(block, wanted, factored, measured=lend is not None)
@@ -85,19 +83,18 @@ def pull(
         flat_da, flat_h = (da[:, 0], h[:, 0]) if N == 1 else (da, h)
         flat = block.cell.to_input(columns, slice(None), flat_da, flat_h)
         gates = da if flat is flat_da else flat.reshape(da.shape)
-        if dx is not None:
-            np.dot(block.order(gates).reshape(-1, wx.shape[0]), wx, out=dx[t].reshape(-1, wx.shape[1]))
-        sums.add(past, t, da, gates, h)
-        if lend is not None:
+        if lend is not None:  # before the products, while the columns are in the cache
             columns_of = {kind: space.immediate[kind][:count] for kind in kinds} | {"h": immediate}
             lend(
                 Inner(
                     block, t, past, {kind: block.order(space.total[kind][:count]) for kind in kinds},
                     {kind: block.order(columns_of[kind]) for kind in kinds},
-                    {kind: block.order(space.carried[kind][1 : count + 1]) for kind in kinds},
-                    block.order(gates), None if dx is None else dx[t],
+                    {kind: block.order(space.carried[kind][1 : count + 1]) for kind in kinds}, block.order(gates),
                 )
             )  # fmt: skip
+        if dx is not None:
+            np.dot(block.order(gates).reshape(-1, wx.shape[0]), wx, out=dx[t].reshape(-1, wx.shape[1]))
+        sums.add(past, t, da, gates, h)
     return Pulled(dx, {kind: space.carried[kind][0].copy() for kind in kinds}, sums.contributions())
 
 
@@ -134,34 +131,33 @@ def _walk(
         space.carried[kind][count] = space.carried[kind][0]
     rows = {key: value if key == "constants" else list(value) for key, value in columns.items()}
     arrived, das = block.rows(immediate), block.rows(space.da[:count])
-    totals = [block.rows(space.total[kind][:count]) for kind in kinds]
-    carries = [block.rows(space.carried[kind][: count + 1]) for kind in kinds]
-    inside = [block.rows(space.immediate[kind][:count]) for kind in kinds[1:]]
+    totals = list(zip(*(block.rows(space.total[kind][:count]) for kind in kinds), strict=True))
+    carries = list(zip(*(block.rows(space.carried[kind][: count + 1]) for kind in kinds), strict=True))
+    inside = list(zip(*(block.rows(space.immediate[kind][:count]) for kind in kinds[1:]), strict=True))
     elsewhere = given.others(start, stop)
     copied = None if past.copied is None else block.rows(past.copied)
     odd = {p - start for p in block.cuts if start <= p < stop}
     if past.copied is not None:
         odd |= set(np.flatnonzero(past.copied.any(axis=(1, 2))).tolist())
     back, within, add, weight = cell.back, cell.within, np.add, space.weight
-    hidden, carried_h, alone = totals[0], carries[0], len(kinds) == 1
     for p in range(count - 1, -1, -1):
-        h = hidden[p]
-        add(arrived[p], carried_h[p + 1], h)  # a positional out is faster than a named one
-        if alone:
-            back(rows, p, (h,), das[p], weight, (carried_h[p],))
-        else:
-            within(rows, p, h, [one[p] for one in inside])
+        g, after, out = totals[p], carries[p + 1], carries[p]
+        h = g[0]
+        add(arrived[p], after[0], h)  # a positional out is faster than a named one
+        if inside:
+            own = inside[p]
+            within(rows, p, h, own)
             for kind, gradient in elsewhere.get(p, ()) if elsewhere else ():
-                own = inside[kinds.index(kind) - 1][p]
-                own += gradient.reshape(own.shape)
-            for number, other in enumerate(inside, 1):
-                add(other[p], carries[number][p + 1], totals[number][p])
-            back(rows, p, [one[p] for one in totals], das[p], weight, [one[p] for one in carries])
+                other = own[kinds.index(kind) - 1]
+                other += gradient.reshape(other.shape)
+            for number, other in enumerate(own, 1):
+                add(other, after[number], g[number])
+        back(rows, p, g, das[p], weight, out)
         if p in odd:
-            pass_on(p + start in block.cuts, None if copied is None else copied[p], h, [one[p] for one in carries])
+            pass_on(p + start in block.cuts, None if copied is None else copied[p], h, out)
 
 
-def pass_on(cut: bool, copied: Array | None, h: Array, out: list[Array]) -> None:
+def pass_on(cut: bool, copied: Array | None, h: Array, out: Sequence[Array]) -> None:
     """Mend what a step that is cut, or that some samples copy, hands back: a copy passes all, a cut nothing else."""
     if cut:
         out[0][...] = 0

@@ -87,7 +87,7 @@ class Block:
         signs = cell.signs(H, self.dtype)
         weights = self.weights if signs is None else _signed(self.weights, signs)
         wx, b = weights["Wx"], weights["b"]
-        chunk = max(1, WINDOW_BYTES // (self.dtype.itemsize * N * wide), PRODUCT_ROWS // N)
+        chunk = self.window(wide)
         for start in range(0, T, chunk):  # the projection stays in cache until the steps that need it
             stop = min(start + chunk, T)
             t = self.times(start, stop)
@@ -150,6 +150,12 @@ class Block:
     def times(self, start: int, stop: int) -> slice:
         """Give the timesteps of places, ascending."""
         return slice(self.steps - stop, self.steps - start) if self.reverse else slice(start, stop)
+
+    def window(self, width: int) -> int:
+        """Give so many steps that arrays of them, of this width, stay in cache and a product of them is efficient."""
+        samples = self.sample_count
+        steps = max(WINDOW_BYTES // (self.dtype.itemsize * samples * width), -(-PRODUCT_ROWS // samples))
+        return min(steps, self.steps)
 
     def place_of(self, t: int) -> int:
         """Give the place in the order of processing of a timestep, -1 for the initial state."""

@@ -32,13 +32,15 @@ class Emitted:
         self.bands: Array | None = None
         self.low, self.high = shape[0], 0
 
-    def add(self, p: int, low: int, to_gates: Array, band: Array | None, *, careful: bool = False) -> None:
-        """Add gradients (steps, rows, N, ·) of places from p on; `band` is that of every row and sample."""
-        lift, found = 0, self._product(to_gates) if not careful else None
-        if found is None:
-            lift, (found,) = highest(lambda part: [self._product(part)], to_gates)
+    def add_carefully(self, p: int, low: int, to_gates: Array, band: Array | None) -> None:
+        """Add what gradients of x·Wx + b become, lifted where that leaves them numbers."""
+        lift, (found,) = highest(lambda part: [self.product(part)], to_gates)
         if lift:
             band = (0 if band is None else band) + np.full(to_gates.shape[1:3], lift)
+        self.add(p, low, found, band)
+
+    def add(self, p: int, low: int, found: Array, band: Array | None) -> None:
+        """Add gradients (steps, rows, N, D) of places from p on; `band` is that of every row and sample."""
         steps, high = slice(p, p + len(found)), low + found.shape[1]
         if self.tell is not None:
             logs = np.log(row_norms(found))
@@ -54,7 +56,8 @@ class Emitted:
                 self.bands = np.zeros(self.rows.shape[:3], np.int64)
             self.bands[steps, low:high] = band
 
-    def _product(self, to_gates: Array) -> Array:
+    def product(self, to_gates: Array) -> Array:
+        """Turn gradients of x·Wx + b, with any axes in front, into those of x."""
         flat = to_gates.reshape(-1, to_gates.shape[-1])
         return np.asarray(np.dot(flat, self.weight).reshape(*to_gates.shape[:-1], self.width))
 

@@ -18,8 +18,8 @@ from rnngraph.autodiff.block.carry import LOG_BAND, Carry, too_far
 from rnngraph.autodiff.block.columns import Block
 from rnngraph.autodiff.block.emitted import Emitted
 from rnngraph.autodiff.block.entries import Entering, Entry, fits
+from rnngraph.autodiff.block.steps import Steps
 from rnngraph.autodiff.block.weight_lags import WeightLags
-from rnngraph.autodiff.cell import Cell
 from rnngraph.autodiff.contribution import Array
 from rnngraph.norms import row_norms
 
@@ -53,7 +53,6 @@ class Runs:
         past = block.past(*window, samples=chosen, unrounded=unrounded, wide=True)
         self.copied, self.cell = past.copied, block.cell
         self.columns = block.cell.factors(past)
-        self.rows = {key: one if key == "constants" else list(one) for key, one in self.columns.items()}
         self.weight = np.ascontiguousarray(block.weights["Wh"].T, np.float64)
         self.careful = needs_care(self.columns, (self.weight, block.weights["Wx"]))
         self.special = {place - self.start for place in block.cuts if self.start <= place < window[1]}
@@ -63,7 +62,8 @@ class Runs:
         width = sum(state.shape[-1] for state in carry.states) + len(self.weight)
         self.length = int(np.clip(_RUN_BYTES // (8 * max(1, shape[0] * shape[1] * width)), 1, _LONGEST))
         self.length = min(self.length, self.count)
-        self.space = np.empty(self.length * shape[0] * shape[1] * len(self.weight))
+        widest = max(len(self.weight), block.x.shape[-1])
+        self.space = np.empty(self.length * shape[0] * shape[1] * widest)
         self.of_product = self.space  # where the gradient of h·Wh is not that of x·Wx + b, a copy of its own
         self.kept = [np.empty((self.length + 1, *state.shape)) for state in carry.states]
         self.wanted = self.length  # steps of the next run: beyond those that a band lasts for, steps are walked in vain
@@ -73,12 +73,14 @@ class Runs:
         self._stand(self.slot)
         self.inside = [np.empty_like(state) for state in carry.states[1:]]
         self.reached = False  # whether anything reached the gates at the step that was walked last
-        self.own_input = type(self.cell).to_input is not Cell.to_input
+        self.steps = Steps(
+            block, self.columns, self.weight, rows=shape[0], alone=self.alone, careful=self.careful
+        )  # fmt: skip
 
     def take_weights(self, weigh: WeightLags) -> None:
         """Also hand over what the weights get."""
         self.weigh = weigh
-        if self.own_input:
+        if self.steps.own_input:
             self.of_product = np.empty_like(self.space)
 
     def walk(self) -> None:
@@ -104,9 +106,6 @@ class Runs:
     def _stand(self, slot: int) -> None:
         self.slot = slot
         self.carry.states = [kept[slot] for kept in self.kept]
-
-    def _rows(self, array: Array) -> list[Array]:
-        return list(array[:, :, 0]) if self.alone else list(array)
 
     def _tell(self, p: int, logs: list[Array]) -> None:
         """Tell the logs (steps, rows, N) of places up from p."""
@@ -154,9 +153,7 @@ class Runs:
             self.weigh.known = False  # parts of one row may be in bands of their own
         if self.emitted is not None and self.reached:
             band = gates.bands[0]
-            self.emitted.add(
-                p, gates.low, gates.states[0][None, run], None if band is None else band[run], careful=True
-            )  # fmt: skip
+            self.emitted.add_carefully(p, gates.low, gates.states[0][None, run], None if band is None else band[run])
         carry.low, carry.high, carry.bands = before.low, before.high, before.bands
         for state, one in zip(carry.states, before.states, strict=True):
             state[carry.low : carry.high] = one[carry.low : carry.high]
@@ -170,9 +167,20 @@ class Runs:
         last, entering = self._reach(p)
         steps, slot = p - last + 1, self.slot
         low, high = carry.low, carry.high
-        shape = (steps, high - low, carry.states[0].shape[1], len(self.weight))
-        da, product = (space[: np.prod(shape)].reshape(shape) for space in (self.space, self.of_product))
-        self._back(p, steps, self._rows(da), self._rows(product), entering)
+        plain = self.feel is not None or self.weigh is not None  # what happens inside a step is asked for
+        merged = None if plain else self.steps.merged(high - low)
+        width = len(self.weight) if merged is None else self.block.x.shape[-1]
+        shape = (steps, high - low, carry.states[0].shape[1], width)
+        handed, product = (space[: np.prod(shape)].reshape(shape) for space in (self.space, self.of_product))
+        states = [kept[slot - steps : slot + 1, low:high] for kept in self.kept]
+        inside = [one[low:high] for one in self.inside]
+        weighed = product if self.weigh is not None else None
+        self.steps.back(last, states, inside, entering, low, handed, weighed, merged)
+        self.reached = bool(handed[0].any()) if self.feel is not None else True
+        mend = self._mend(last)
+        if mend is not None:
+            out, g, *_ = zip(*(self.steps.by_step(one[:2]) for one in states), strict=True)
+            mend(g[0], list(out))
         done, norms = steps, []
         if self.see is not None and steps > 1:
             norms = [row_norms(kept[slot - steps + 1 : slot, low:high]) for kept in self.kept]
@@ -186,10 +194,12 @@ class Runs:
             self._tell(p - done + (0 if first else 1), logs)
         band = None if carry.bands[0] is None else carry.bands[0][low:high]
         if self.emitted is not None:
-            self.emitted.add(p - done + 1, low, da[steps - done :], band)
+            found = handed[steps - done :]
+            found = found if merged is not None else self.emitted.product(found)
+            self.emitted.add(p - done + 1, low, found, band)
         if self.weigh is not None:
             states = [kept[slot - done + 1 : slot + 1, low:high] for kept in self.kept]
-            of_input = da[steps - done :] if self.own_input else None
+            of_input = handed[steps - done :] if self.steps.own_input else None
             self.weigh.add(p - done + 1, low, states, product[steps - done :], of_input, band)
         self._stand(slot - done)
         if done == steps and last in self.special and self.copied is None:
@@ -209,40 +219,3 @@ class Runs:
             for one in entering[q]:
                 carry.extend(one.low, one.low + len(one.rows))
         return last, entering
-
-    def _back(
-        self, p: int, steps: int, das: list[Array], products: list[Array], entering: dict[int, list[Entry]]
-    ) -> None:
-        carry, cell, rows, weight, last = self.carry, self.cell, self.rows, self.weight, p - steps + 1
-        run = slice(carry.low, carry.high)
-        states = [self._rows(kept[self.slot - steps : self.slot + 1, run]) for kept in self.kept]
-        inside = [self._rows(one[None, run])[0] for one in self.inside]
-        back, alone = cell.back, len(states) == 1
-        for j in range(steps - 1, -1, -1):
-            q = last + j
-            g = [some[j + 1] for some in states]
-            if q < p:
-                here = entering.get(q, ()) if entering else ()
-                for one in here:
-                    if one.kind == 0:
-                        self._add(one, g)
-                if not alone:
-                    cell.within(rows, q, g[0], inside)
-                    for own, inner in zip(g[1:], inside, strict=True):
-                        own += inner
-                for one in here:
-                    if one.kind:
-                        self._add(one, g)
-            back(rows, q, g, das[j], weight, [some[j] for some in states])
-            if self.own_input and (self.emitted is not None or self.weigh is not None):
-                if self.weigh is not None:
-                    products[j][...] = das[j]
-                das[j][...] = cell.to_input(rows, q, das[j], g[0])
-        self.reached = bool(das[0].any()) if self.feel is not None else True
-        mend = self._mend(last)
-        if mend is not None:
-            mend(g[0], [some[0] for some in states])
-
-    def _add(self, one: Entry, g: list[Array]) -> None:
-        low = one.low - self.carry.low
-        g[one.kind][low : low + len(one.rows)] += one.rows[:, 0] if self.alone else one.rows

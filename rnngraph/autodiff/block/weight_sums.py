@@ -12,7 +12,8 @@ import numpy as np
 from rnngraph.autodiff.block.columns import Block
 from rnngraph.autodiff.cell import Past
 from rnngraph.autodiff.contribution import Array, BatchSum, Contribution, Outer, Summed
-from rnngraph.norms import Floats, outer_series, row_norms
+from rnngraph.autodiff.outer_norms import OuterNorms, outer_sum
+from rnngraph.norms import row_norms
 
 
 class WeightSums:
@@ -25,15 +26,13 @@ class WeightSums:
         self.steps = {name: np.zeros(block.steps) for name in wanted}
         self.lost = {name: np.zeros(block.steps, bool) for name in wanted}
         self.parts: dict[str, list[tuple[slice, Array | None, Array]]] = {name: [] for name in factored}
-        self._measured_rows: list[tuple[Array, Floats]] = []
 
     def add(self, past: Past, t: slice, da: Array, to_gates: Array, h: Array) -> None:
         """Add a window: columns in the order of processing, `t` its timesteps."""
         if not self.wanted:
             return
         block = self.block
-        x = block.order(block.x[t])
-        self._measured_rows.clear()
+        x, outer = block.order(block.x[t]), OuterNorms()
         for name, left, right in block.cell.weight_factors(past, x, da, to_gates, h):
             if name not in self.wanted:
                 continue
@@ -42,36 +41,23 @@ class WeightSums:
             elif left is None:
                 self._add_rows(name, t, right)
             else:
-                self._add_products(name, t, left, right)
+                self._add_products(name, t, left, right, outer)
 
     def _add_rows(self, name: str, t: slice, rows: Array) -> None:
         by_step = rows[:, 0] if rows.shape[1] == 1 else rows.sum(axis=1)
         self._add_total(name, by_step.sum(axis=0))
         if self.measured:
-            norms = self._norms(rows) if rows.shape[1] == 1 else row_norms(by_step)
-            self.block.order(self.steps[name][t])[...] = norms
+            self.block.order(self.steps[name][t])[...] = row_norms(by_step)
 
-    def _add_products(self, name: str, t: slice, left: Array, right: Array) -> None:
+    def _add_products(self, name: str, t: slice, left: Array, right: Array, outer: OuterNorms) -> None:
         if not self.measured:
-            self._add_total(name, left.reshape(-1, left.shape[-1]).T @ right.reshape(-1, right.shape[-1]))
+            self._add_total(name, outer_sum(left, right))
             return
-        if right.shape[1] == 1:
-            self._add_total(name, left[:, 0].T.dot(right[:, 0]))
-            norms = row_norms(left[:, 0]) * self._norms(right)
-        else:
-            self.totals[name], norms = outer_series(left, right, self.totals.get(name))
+        total, norms = outer.summed(left, right)
+        self._add_total(name, total)
         self.block.order(self.steps[name][t])[...] = norms
         for k in () if norms.all() else np.flatnonzero(norms == 0).tolist():
             self.block.order(self.lost[name][t])[k] = bool(left[k].any() and right[k].any())
-
-    def _norms(self, rows: Array) -> Floats:
-        """Give the norms of a factor of one row a step, once a window: several weights share it."""
-        for known, norms in self._measured_rows:
-            if known is rows:
-                return norms
-        norms = row_norms(rows[:, 0])
-        self._measured_rows.append((rows, norms))
-        return norms
 
     def _add_total(self, name: str, part: Array) -> None:
         known = self.totals.get(name)

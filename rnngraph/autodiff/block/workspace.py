@@ -1,4 +1,8 @@
-"""Work space that outlives a sweep: pages that are touched for the first time cost more than the arithmetic on them."""
+"""Work space that outlives a sweep: pages that are touched for the first time cost more than the arithmetic on them.
+
+In: shapes. Out: arrays. What is kept for the next sweep is at most `MOST_BYTES` that wait in the process, and as much
+in each thread; where more would be kept, all that was kept before is let go.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +16,10 @@ import numpy as np
 
 from rnngraph.autodiff.contribution import Array
 
-_KEPT = 64  # arrays; a window's are small
-_LARGEST = 4_000_000  # bytes of one that is kept
-_LOCAL = threading.local()
+MOST_BYTES = 128_000_000
+_LARGEST = 4_000_000  # bytes of one array that is kept
 _SMALLEST = 65_536  # bytes: what is smaller comes from memory that the process has
-_MOST_FREE = 8  # blocks of memory of one size that wait
-_MOST_SIZES = 16
-_FREE: defaultdict[int, list[bytearray]] = defaultdict(list)
-_LENT: dict[int, tuple[weakref.ref[Array], bytearray]] = {}
+_LOCAL = threading.local()
 
 
 def workspace(use: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
@@ -29,11 +29,47 @@ def workspace(use: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     found = arrays.get(key)
     if found is None:
         found = np.empty(shape, dtype)
-        if len(arrays) >= _KEPT:
-            arrays.clear()
         if found.nbytes <= _LARGEST:
+            if sum(one.nbytes for one in arrays.values()) + found.nbytes > MOST_BYTES:
+                arrays.clear()
             arrays[key] = found
     return found
+
+
+class _Waiting:
+    """Memory of arrays that nobody holds any more, by size."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self._blocks: defaultdict[int, list[bytearray]] = defaultdict(list)
+        self._lent: dict[int, tuple[weakref.ref[Array], bytearray]] = {}
+        self._lock = threading.RLock()  # an array may die, and its memory come back, while another is asked for
+
+    def take(self, size: int) -> bytearray:
+        """Give memory of a size."""
+        with self._lock:
+            blocks = self._blocks[size]
+            if not blocks:
+                return bytearray(size)
+            self.bytes -= size
+            return blocks.pop()
+
+    def lend(self, array: Array, memory: bytearray) -> None:
+        """Take the memory back when the array is gone."""
+        key = id(array)
+        self._lent[key] = weakref.ref(array, lambda _: self._come_back(key)), memory
+
+    def _come_back(self, key: int) -> None:
+        with self._lock:
+            _, memory = self._lent.pop(key)
+            if self.bytes + len(memory) > MOST_BYTES:
+                self._blocks.clear()
+                self.bytes = 0
+            self._blocks[len(memory)].append(memory)
+            self.bytes += len(memory)
+
+
+WAITING = _Waiting()
 
 
 def recycled(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
@@ -44,19 +80,8 @@ def recycled(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     size = math.prod(shape) * dtype.itemsize
     if not _SMALLEST <= size <= _LARGEST:
         return np.empty(shape, dtype)
-    free = _FREE[size]
-    memory = free.pop() if free else bytearray(size)
+    memory = WAITING.take(size)
     # Views of an array whose memory is no array have it as their base, so that it lives as long as they do.
     array: Array = np.ndarray(shape, dtype, buffer=memory)
-    key = id(array)
-    _LENT[key] = weakref.ref(array, lambda _: _come_back(key)), memory
+    WAITING.lend(array, memory)
     return array
-
-
-def _come_back(key: int) -> None:
-    _, memory = _LENT.pop(key)
-    if len(_FREE) > _MOST_SIZES:
-        _FREE.clear()
-    free = _FREE[len(memory)]
-    if len(free) < _MOST_FREE:
-        free.append(memory)

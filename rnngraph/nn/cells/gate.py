@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from typing import Any
 
@@ -10,6 +11,8 @@ import numpy as np
 from rnngraph.autodiff.contribution import Array
 
 SATURATED = 0.0125  # s(1 - s) of a sigmoid below 5 % of its largest, 1/4
+# A sigmoid below the first or as near to 1, and a tanh above the second or below its negative, have so small a one.
+_SHUT, _FULL = (1 - math.sqrt(1 - 4 * SATURATED)) / 2, math.sqrt(0.95)
 
 
 def signs(hidden: int, sigmoids: int, others: int, dtype: np.dtype[Any]) -> Array:
@@ -34,6 +37,11 @@ def sigmoid_of_negated(a: Array, one: Array | int = 1) -> None:
     np.reciprocal(a, a)
 
 
-def sigmoid_saturated(gates: Array) -> Array:
-    """Say where a sigmoid's derivative is small."""
-    return np.asarray(gates * (1 - gates) < SATURATED)
+def saturated(gates: Array, sigmoids: int) -> Array:
+    """Say where the derivative is small of gates of which so many columns are sigmoids and the others tanh."""
+    flat = np.empty(gates.shape, bool)
+    for columns, low, high in ((slice(sigmoids), _SHUT, 1 - _SHUT), (slice(sigmoids, None), -_FULL, _FULL)):
+        part, found = gates[..., columns], flat[..., columns]
+        np.less(part, low, found)
+        found |= part > high
+    return flat

@@ -47,6 +47,8 @@ class Gru(Cell):
     names: ClassVar[tuple[str, ...]] = ("Wx", "b", "Wh", "bh")
     blocks = 3
     extras: ClassVar[tuple[str, ...]] = ("inner",)  # h·Whn + bhn
+    through: ClassVar[tuple[str, ...]] = ("h", "h", "h")
+    passes = {"h": "update"}  # noqa: RUF012 - a ClassVar by its declaration in Cell
     gate_order = {"torch": "rzn", "keras": "zrn"}  # noqa: RUF012 - a ClassVar by its declaration in Cell
 
     def signs(self, hidden: int, dtype: np.dtype[Any]) -> Array | None:
@@ -132,13 +134,13 @@ class Gru(Cell):
         yield from super().weight_factors(past, x, da, to_input, h)
         yield "bh", None, da
 
-    def to_gates(self, past: Past, totals: Mapping[str, Array]) -> Array | None:
-        """Give the gradients of z and n; r acts through n alone."""
+    def to_gates(self, past: Past, totals: Mapping[str, Array]) -> Iterator[Array]:
+        """Give the gradients of n and z; r acts through n alone."""
         H, gates, h = past.hidden, past.gates, totals["h"]
-        found = np.zeros_like(gates)
-        np.multiply(h, past.before["h"] - gates[..., 2 * H :], found[..., H : 2 * H])
-        np.multiply(h, 1 - gates[..., H : 2 * H], found[..., 2 * H :])
-        return found if past.copied is None else found * (1 - past.copied)
+        found = np.subtract(1, gates[..., H : 2 * H], recycled(h.shape, h.dtype))
+        yield past.not_copied(np.multiply(found, h, found))
+        np.subtract(past.before["h"], gates[..., 2 * H :], found)
+        yield past.not_copied(np.multiply(found, h, found))
 
     def saturated(self, past: Past) -> Array:
         """Say where the derivative of the candidate is below 0.05."""
@@ -146,10 +148,7 @@ class Gru(Cell):
 
     def gates_saturated(self, gates: Array, hidden: int) -> Array:
         """Say where the derivative of a gate is small."""
-        flat = np.empty(gates.shape, bool)
-        flat[..., : 2 * hidden] = gate.sigmoid_saturated(gates[..., : 2 * hidden])
-        flat[..., 2 * hidden :] = np.square(gates[..., 2 * hidden :]) > SATURATED
-        return flat
+        return gate.saturated(gates, 2 * hidden)
 
     def compose(
         self, x: Tensor, states: Mapping[str, Tensor], weights: Mapping[str, Tensor], kept: Kept
@@ -169,7 +168,7 @@ class GruResetBefore(Gru):
     facts = _facts("gru_reset_before", "GRU, reset before the product", "h[t-1]·Wh", "n = tanh(… + (r · h[t-1])·Whn)")
     form_of = Gru.facts.name
     names = ("Wx", "b", "Wh")
-    extras = ()
+    extras = through = ()
 
     def advance(self, run: Run) -> Callable[[int], None]:
         """Compute gates and state."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -52,6 +52,9 @@ class Lstm(Cell):
 
     facts = _facts("lstm", "LSTM", "o *  hidden h", "h[t] = o · tanh(c[t])")
     blocks = 4
+    extras = ("squashed",)  # tanh(c)
+    through: ClassVar[tuple[str, ...]] = ("c", "c", "h", "c")
+    passes = {"c": "forget"}  # noqa: RUF012 - a ClassVar by its declaration in Cell
     gate_order = {"torch": "ifgo", "keras": "ifgo"}  # noqa: RUF012 - a ClassVar by its declaration in Cell
 
     def signs(self, hidden: int, dtype: np.dtype[Any]) -> Array | None:
@@ -81,13 +84,13 @@ class Lstm(Cell):
 
     def hidden(self, run: Run) -> Callable[[int], None]:
         """Give the function that computes h from the gates and the new cell state."""
-        h, c, gates = run.states["h"], run.states["c"], run.projected
+        h, c, gates, squashed = run.states["h"], run.states["c"], run.projected, run.extras["squashed"]
         (output,) = gate.columns(run.hidden, 2, 3)
 
         def step(p: int) -> None:
-            after = h[p + 1]
-            np.tanh(c[p + 1], after)
-            np.multiply(after, gates[p][output], after)
+            wide = squashed[p]
+            np.tanh(c[p + 1], wide)
+            np.multiply(wide, gates[p][output], h[p + 1])
 
         return step
 
@@ -95,8 +98,8 @@ class Lstm(Cell):
         """Give what makes da of the gates' blocks, `within` of dh to dc, and the forget gate."""
         H, gates, before = past.hidden, past.gates, past.before["c"]
         i, f, o, u = (gates[..., k * H : (k + 1) * H] for k in range(4))
-        squashed, slope, forget = (recycled(before.shape, gates.dtype) for _ in range(3))
-        np.tanh(past.after["c"], squashed)
+        slope, forget = (recycled(before.shape, gates.dtype) for _ in range(2))
+        squashed = past.extras["squashed"]
         blocks = recycled((*gates.shape[:-1], 4, H), gates.dtype)
         for k, (opened, other) in enumerate(((i, u), (f, before), (o, squashed))):
             np.subtract(1, opened, slope)
@@ -136,15 +139,13 @@ class Lstm(Cell):
         product(da, weight, out[0])
         np.multiply(factors["forget"][p], c, out[1])
 
-    def to_gates(self, past: Past, totals: Mapping[str, Array]) -> Array | None:
+    def to_gates(self, past: Past, totals: Mapping[str, Array]) -> Iterator[Array]:
         """Give the gradients of i, f, o and g."""
         H, gates, c = past.hidden, past.gates, totals["c"]
-        found = np.zeros_like(gates)
-        np.multiply(c, gates[..., 3 * H :], found[..., :H])
-        np.multiply(c, past.before["c"], found[..., H : 2 * H])
-        np.multiply(self.to_unprojected(past, totals["h"]), np.tanh(past.after["c"]), found[..., 2 * H : 3 * H])
-        np.multiply(c, gates[..., :H], found[..., 3 * H :])
-        return found if past.copied is None else found * (1 - past.copied)
+        h, found = self.to_unprojected(past, totals["h"]), recycled(c.shape, c.dtype)
+        pairs = (c, gates[..., 3 * H :]), (c, past.before["c"]), (h, past.extras["squashed"]), (c, gates[..., :H])
+        for gradient, factor in pairs:
+            yield past.not_copied(np.multiply(gradient, factor, found))
 
     def to_unprojected(self, past: Past, h: Array) -> Array:
         """Give the gradient of `o tanh(c)`."""
@@ -156,10 +157,7 @@ class Lstm(Cell):
 
     def gates_saturated(self, gates: Array, hidden: int) -> Array:
         """Say where the derivative of a gate is small."""
-        flat = np.empty(gates.shape, bool)
-        flat[..., : 3 * hidden] = gate.sigmoid_saturated(gates[..., : 3 * hidden])
-        flat[..., 3 * hidden :] = np.square(gates[..., 3 * hidden :]) > SATURATED
-        return flat
+        return gate.saturated(gates, 3 * hidden)
 
     def compose(
         self, x: Tensor, states: Mapping[str, Tensor], weights: Mapping[str, Tensor], kept: Kept
@@ -188,6 +186,7 @@ class ProjectedLstm(Lstm):
     facts = _facts("lstm_projected", "LSTM with projection", "(o *)·Wr  hidden h", "h[t] = (o · tanh(c[t]))·Wr")
     form_of = Lstm.facts.name
     names = ("Wx", "b", "Wh", "Wr")
+    through = ()  # h passes the projection first
 
     def widths(self, weights: Weights) -> dict[str, int]:
         """Give the width of h, which is that of the projection, and of c."""
@@ -195,12 +194,12 @@ class ProjectedLstm(Lstm):
 
     def hidden(self, run: Run) -> Callable[[int], None]:
         """Give the function that computes the projected h."""
-        H, h, c, gates = run.hidden, run.states["h"], run.states["c"], run.projected
+        H, h, c, gates, squashed = run.hidden, run.states["h"], run.states["c"], run.projected, run.extras["squashed"]
         weight, wide = run.weights["Wr"], np.empty_like(c[0])
 
         def step(p: int) -> None:
-            np.tanh(c[p + 1], wide)
-            np.multiply(wide, gates[p][..., 2 * H : 3 * H], wide)
+            np.tanh(c[p + 1], squashed[p])
+            np.multiply(squashed[p], gates[p][..., 2 * H : 3 * H], wide)
             np.dot(wide, weight, h[p + 1])
 
         return step
@@ -225,7 +224,7 @@ class ProjectedLstm(Lstm):
         """Add the projection's."""
         yield from super().weight_factors(past, x, da, to_input, h)
         H = past.hidden
-        wide = np.tanh(past.after["c"]) * past.gates[..., 2 * H : 3 * H]
+        wide = past.extras["squashed"] * past.gates[..., 2 * H : 3 * H]
         yield "Wr", wide if past.copied is None else wide * (1 - past.copied), h
 
     def to_unprojected(self, past: Past, h: Array) -> Array:

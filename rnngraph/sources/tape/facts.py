@@ -10,8 +10,8 @@ import numpy as np
 from rnngraph.autodiff.recurrence import Recurrence
 from rnngraph.autodiff.tape import Tape
 from rnngraph.measure.recording import Facts
-from rnngraph.sources.tape.clocks import Clocks
 from rnngraph.sources.tape.cuts import cuts_of
+from rnngraph.sources.tape.inputs import batch_of
 from rnngraph.trace.magnitudes import Magnitudes
 
 
@@ -33,18 +33,13 @@ def lengthened(column: Magnitudes, time: int) -> Magnitudes:
     return Magnitudes(np.concatenate([column.value, rest.value]), np.concatenate([column.status, rest.status]))
 
 
-def facts_of(tape: Tape, number: int, one: Recurrence, clocks: Clocks) -> Facts:
-    """Give what is known of the recurrence of a number."""
-    block = one.block
-    if block is not None:
-        batch, splits = block.sample_count, block.cell.splits_gain
-    else:
-        value, splits = tape.entry(next(iter(one.states.values()))[0]).value, False
-        batch = 1 if one.batch_axis is None else value.shape[one.batch_axis]
+def facts_of(tape: Tape, one: Recurrence, clock: int, fed: str) -> Facts:
+    """Give what is known of a recurrence; `fed` names its input where the network is fed that."""
+    splits = one.block is not None and one.block.cell.splits_gain
     return Facts(
         one.name, one.stem, one.layer, one.direction, one.facts, {kind: one.state_name(kind) for kind in one.kinds},
-        one.timesteps, batch, clocks.of(number), {kind: one.node_ids(kind) for kind in one.kinds}, one.mask,
-        cuts_of(tape, one), splits,
+        one.timesteps, batch_of(tape, one), clock, {kind: one.node_ids(kind) for kind in one.kinds}, one.mask,
+        cuts_of(tape, one), splits, fed,
     )  # fmt: skip
 
 

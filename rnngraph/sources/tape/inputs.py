@@ -1,26 +1,89 @@
-"""Which nodes of a tape are what a network is fed over time: inputs, or words that were looked up.
+"""What a network is fed over time: inputs, or words that were looked up, and which recurrences read them.
 
-In: a tape and a node. Out: yes or no.
+In: a tape. Out: nodes, and the recurrences that read no other, by the node that they read.
 """
 
 from __future__ import annotations
 
+from collections.abc import Container, Mapping
+
 from rnngraph.autodiff.node import INPUT, Node
+from rnngraph.autodiff.recurrence import Recurrence
 from rnngraph.autodiff.tape import Tape
 
 
-def is_input(tape: Tape, node: Node) -> bool:
-    """Whether a node is an input over time, (N, T, D) for some recurrence's T, and no initial state."""
-    value = node.value
-    if value.ndim != 3 or value.dtype.kind != "f" or node.op.role == "constant":
-        return False
-    if node.op is not INPUT and not (node.inputs and tape.entry(node.inputs[0]).value.dtype.kind != "f"):
-        return False
+def inputs_of(tape: Tape) -> dict[int, Node]:
+    """Give the inputs over time by id: (N, T, D) for some recurrence's T, and no initial states."""
     times = {one.timesteps for one in tape.recurrences}
-    return value.shape[1] in times and not _starts_states(tape, node)
-
-
-def _starts_states(tape: Tape, node: Node) -> bool:
     # Initial states of a stack, (layers, N, H), look like a sequence where N happens to be T.
-    starting = [tape.entry(node_id) for one in tape.recurrences for node_id in one.initial.values()]
-    return any(node.id == one.id or node.id in one.inputs for one in starting)
+    starting = {tape.entry(i) for one in tape.recurrences for i in one.initial.values()}
+    behind = {one.id for one in starting}.union(*(one.inputs for one in starting))
+    return {
+        entry.id: entry
+        for entry in tape.entries
+        if isinstance(entry, Node) and _is_fed(tape, entry) and entry.value.shape[1] in times and entry.id not in behind
+    }
+
+
+def _is_fed(tape: Tape, node: Node) -> bool:
+    if node.value.ndim != 3 or node.value.dtype.kind != "f" or node.op.role == "constant":
+        return False
+    return node.op is INPUT or (bool(node.inputs) and tape.entry(node.inputs[0]).value.dtype.kind != "f")
+
+
+def batch_of(tape: Tape, one: Recurrence) -> int:
+    """Give the number of samples of a recurrence."""
+    if one.block is not None:
+        return one.block.sample_count
+    return 1 if one.batch_axis is None else int(tape.entry(one.node_ids(one.kinds[0])[0]).value.shape[one.batch_axis])
+
+
+def fed_inputs(tape: Tape, inputs: Container[int]) -> dict[int, list[int]]:
+    """Give the numbers of the recurrences that read an input, by the id of its node.
+
+    A layer says which node it reads, and is fed where no other recurrence is behind that. Of states that are nodes,
+    every one of `inputs` from which one comes without passing another recurrence is read.
+    """
+    owners = {
+        entry: number
+        for number, one in enumerate(tape.recurrences)
+        for entry in ([one.block.id] if one.block is not None else (i for ids in one.states.values() for i in ids))
+    }
+    behind: dict[int, frozenset[int]] = {}  # inputs by id, and recurrences by -1 - number
+    reads: dict[int, set[int]] = {number: set() for number in range(len(tape.recurrences))}
+    nothing = frozenset[int]()
+    for entry in tape.entries:
+        sources = [behind[tape.entry(i).id] for i in entry.inputs]
+        found = nothing.union(*sources) if sources else nothing
+        number = owners.get(entry.id)
+        if number is not None:
+            block = tape.recurrences[number].block
+            if block is None:
+                reads[number] |= found
+            elif not any(i < 0 for i in behind[tape.entry(block.sources["x"]).id]):
+                reads[number].add(block.sources["x"])
+            found = frozenset({-1 - number})
+        elif entry.id in inputs:
+            found = frozenset({entry.id})
+        behind[entry.id] = found
+    fed: dict[int, list[int]] = {}
+    for number, sources_of in reads.items():
+        for source in sorted(i for i in sources_of if i >= 0):
+            fed.setdefault(source, []).append(number)
+    return {source: numbers for source, numbers in fed.items() if _fits(tape, source, tape.recurrences[numbers[0]])}
+
+
+def _fits(tape: Tape, source: int, reader: Recurrence) -> bool:
+    shape = tape.entry(source).value.shape
+    return len(shape) == 3 and shape[:2] == (batch_of(tape, reader), reader.timesteps)
+
+
+def readers_names(tape: Tape, fed: Mapping[int, list[int]]) -> dict[int, str]:
+    """Give the name of what each recurrence reads, by its number, where that is an input."""
+    return {number: input_name(tape, source) for source, numbers in fed.items() for number in numbers}
+
+
+def input_name(tape: Tape, node_id: int) -> str:
+    """Name an input, as the trace does."""
+    entry = tape.entry(node_id)
+    return str(entry.name or (entry.place[-1][1] if entry.place else entry.op.name))

@@ -13,9 +13,10 @@ import numpy as np
 from rnngraph.autodiff.backward import Step
 from rnngraph.autodiff.contribution import Array, BatchSum, Contribution, Outer, Summed, add_up
 from rnngraph.autodiff.node import Node
+from rnngraph.autodiff.outer_norms import outer_norms
 from rnngraph.autodiff.scattered import Scatter
 from rnngraph.autodiff.tape import Entry
-from rnngraph.norms import norm, outer_norms, row_norms
+from rnngraph.norms import norm, row_norms
 from rnngraph.trace.magnitudes import Booleans, Floats, Magnitudes, Status
 from rnngraph.trace.model import ParameterTrace
 

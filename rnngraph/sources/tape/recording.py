@@ -6,8 +6,7 @@ In: a tape, and the cotangents of its loss by node id. Out: windows, norms and c
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -23,10 +22,9 @@ from rnngraph.sources.tape.changed import changed_tape, weight_nodes
 from rnngraph.sources.tape.clocks import Clocks
 from rnngraph.sources.tape.entering import Entering, find_entering
 from rnngraph.sources.tape.facts import describe, facts_of, lengthened, timesteps_of
-from rnngraph.sources.tape.fed import fed_inputs
 from rnngraph.sources.tape.felt import Arrives, feel, lost_steps
 from rnngraph.sources.tape.graph_columns import graph_columns
-from rnngraph.sources.tape.inputs import is_input
+from rnngraph.sources.tape.inputs import fed_inputs, input_name, inputs_of, readers_names
 from rnngraph.sources.tape.joint import reads_many_steps
 from rnngraph.sources.tape.nonfinite import first_nonfinite_backward, first_nonfinite_forward
 from rnngraph.sources.tape.one_step import OneStep
@@ -59,30 +57,25 @@ class TapeRecording:
         self.tape, self.starts, self.loss = tape, dict(starts), loss
         self.walked = bool(starts)
         self.model = tape.model or describe(tape)
-        self.labels: Sequence[str | None] = [*tape.step_labels, *[None] * timesteps_of(tape)][: timesteps_of(tape)]
+        time = timesteps_of(tape)
+        self.labels: Sequence[str | None] = [*tape.step_labels, *[None] * time][:time]
         self.clocks = Clocks(tape)
-        facts = [facts_of(tape, number, one, self.clocks) for number, one in enumerate(tape.recurrences)]
-        self.facts: Sequence[Facts] = facts
+        self._inputs = inputs_of(tape)
+        self.fed = fed_inputs(tape, self._inputs)
+        names = readers_names(tape, self.fed)
+        self.facts: Sequence[Facts] = [
+            facts_of(tape, one, self.clocks.of(number), names.get(number, ""))
+            for number, one in enumerate(tape.recurrences)
+        ]
         self.batch = max((output.shape[0] for output in tape.outputs if output.ndim == 3), default=1)
         first = tape.entry(int(next(iter(self.facts[0].nodes.values()))[0])) if self.facts else tape.entries[-1]
         self.dtype = _text(first.value.dtype)
         self._numbers = {one.block.id: number for number, one in enumerate(tape.recurrences) if one.block is not None}
-        self._whole = WholeLoss(tape, self.starts, self._numbers)
-        self._broken = False  # whether something non-finite passed
+        self._whole = WholeLoss(tape, self.starts, self._numbers, self._inputs)
         self._arrives: Arrives | None = None
         self._entering: Entering | None = None
         self._plan: Plan | None = None
         self._known_joint = joint
-        self._states: dict[str, Magnitudes] = {}
-        sizes = [(one.batch, one.timesteps) for one in self.facts]
-        self.fed = {
-            node: numbers
-            for node, numbers in fed_inputs(tape, partial(is_input, tape)).items()
-            if tape.entry(node).value.shape[:2] == sizes[numbers[0]] and tape.entry(node).value.ndim == 3
-        }
-        for node, numbers in self.fed.items():
-            for number in numbers:
-                facts[number] = replace(facts[number], fed=self._input_name(node))
 
     # ---- the walk of the whole loss
     def walk(self, take: Take) -> None:
@@ -97,8 +90,7 @@ class TapeRecording:
 
     def felt(self) -> Felt:
         """Walk once more in numbers that cannot underflow."""
-        watched = {node.id for node in self.tape.entries if isinstance(node, Node) and is_input(self.tape, node)}
-        watched |= {
+        watched = set(self._inputs) | {
             entry.id
             for step in self._whole.parameters.values()
             for entry in step.consumers
@@ -147,21 +139,15 @@ class TapeRecording:
     def inputs(self, timesteps: int) -> tuple[InputTrace, ...]:
         """Measure what enters."""
         found = []
-        for node in self.tape.entries:
-            if not isinstance(node, Node) or not is_input(self.tape, node):
-                continue
+        for node in self._inputs.values():
             steps = self._whole.inputs.get(node.id)
             if steps is None:
                 time = node.value.shape[1]
                 steps = Magnitudes.of(np.zeros(time)) if self.walked else Magnitudes.unobserved((time,))
             if self._arrives is not None:
                 steps.status[(steps.status == Status.ZERO) & self._arrives.watched[node.id]] = Status.UNDERFLOW
-            found.append(InputTrace(self._input_name(node.id), lengthened(steps, timesteps)))
+            found.append(InputTrace(input_name(self.tape, node.id), lengthened(steps, timesteps)))
         return tuple(found)
-
-    def _input_name(self, node_id: int) -> str:
-        entry = self.tape.entry(node_id)
-        return str(entry.name or (entry.place[-1][1] if entry.place else entry.op.name))
 
     def graph(self, states: dict[str, Magnitudes]) -> GraphTrace:
         """Give the recorded graph."""

@@ -6,7 +6,7 @@ In: a tape, and the cotangents of its loss by node id. Out: windows, and what re
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 import numpy as np
 
@@ -18,7 +18,6 @@ from rnngraph.autodiff.node import PARAMETER, Node
 from rnngraph.autodiff.tape import Tape
 from rnngraph.measure.recording import Take
 from rnngraph.norms import norm, row_norms
-from rnngraph.sources.tape.inputs import is_input
 from rnngraph.sources.tape.windows import NodeWindows, block_values, block_window
 from rnngraph.trace.magnitudes import Magnitudes
 
@@ -26,9 +25,14 @@ from rnngraph.trace.magnitudes import Magnitudes
 class WholeLoss:
     """What a walk of the whole loss found: norms by node id, and what reached parameters, inputs and first states."""
 
-    def __init__(self, tape: Tape, starts: Mapping[int, Array], numbers: Mapping[int, int]) -> None:
-        """Start with nothing; `numbers` are those of the recurrences by the entry ids of their blocks."""
-        self.tape, self.starts, self.numbers = tape, starts, numbers
+    def __init__(
+        self, tape: Tape, starts: Mapping[int, Array], numbers: Mapping[int, int], given: Container[int]
+    ) -> None:
+        """Start with nothing; `numbers` are those of the recurrences by the entry ids of their blocks.
+
+        `given` are the ids of the inputs over time.
+        """
+        self.tape, self.starts, self.numbers, self.given = tape, starts, numbers, given
         self.norms = np.zeros(tape.size)
         self.initial: dict[int, float] = {}
         self.parameters: dict[int, Step] = {}
@@ -46,15 +50,14 @@ class WholeLoss:
 
         def lend(inner: Inner) -> None:
             block, gates = inner.block, row_norms(inner.to_gates.reshape(len(inner.to_gates), -1))
-            take(block_window(self.numbers[block.id], inner, gates))
             self.norms[block.first] = math.hypot(self.norms[block.first], norm(gates))
             ordered = {kind: block.order(total) for kind, total in inner.total.items()}
-            values = block.cell.to_gates(inner.past, ordered)
-            if values is not None:
-                norms = row_norms(block.order(values).reshape(len(values), -1))
-                for part in block.cell.facts.parts:
-                    if part.role == "gate":
-                        self.norms[block.node_ids(part.key)[inner.steps]] = norms
+            to_gates = [row_norms(one.reshape(len(one), -1)) for one in block.cell.to_gates(inner.past, ordered)]
+            for part in block.cell.facts.parts if to_gates else ():
+                if part.role == "gate":
+                    together = row_norms(np.stack(to_gates, axis=-1))
+                    self.norms[block.node_ids(part.key)[inner.steps]] = block.order(together)
+            take(block_window(self.numbers[block.id], inner, gates))
 
         for step in sweep(tape, self.starts, lend=lend):
             entry = step.node
@@ -77,7 +80,7 @@ class WholeLoss:
         if node.op is PARAMETER:
             self.parameters[node.id] = step
             self.norms[node.id] = norm(step.gradient)
-        elif is_input(self.tape, node):
+        elif node.id in self.given:
             by_step = step.gradient.swapaxes(0, 1)
             norms = row_norms(by_step.reshape(len(by_step), -1))
             self.inputs[node.id], self.norms[node.id] = Magnitudes.of(norms), norm(norms)

@@ -10,7 +10,7 @@ import numpy as np
 from rnngraph.autodiff.backward import Step
 from rnngraph.autodiff.block import Block
 from rnngraph.autodiff.block.backward import Inner
-from rnngraph.autodiff.block.columns import PRODUCT_ROWS, WINDOW_BYTES
+from rnngraph.autodiff.block.columns import WINDOW_BYTES
 from rnngraph.autodiff.cell import Past
 from rnngraph.autodiff.contribution import Array, Contribution, add_up
 from rnngraph.autodiff.recurrence import Recurrence
@@ -39,8 +39,7 @@ def _values(block: Block, steps: slice, past: Past) -> tuple[dict[str, Array], A
 
 def block_values(number: int, block: Block, take: Take, *, walked: bool) -> None:
     """Lend the values of a block that no gradient reached; where there were gradients, they are zero."""
-    size = max(WINDOW_BYTES // (block.dtype.itemsize * block.sample_count * block.gates.shape[-1]), 1)
-    chunk = min(block.steps, max(size, PRODUCT_ROWS // block.sample_count, 1))
+    chunk = block.window(block.gates.shape[-1])
     for start in range(0, block.steps, chunk):
         stop = min(start + chunk, block.steps)
         steps = block.times(start, stop)
