@@ -54,9 +54,7 @@ def pull_rows(
     if not some and carry.low >= carry.high:
         return []
     walk = Runs(block, Entering(block, window[0], some), carry, window, samples, unrounded)
-    walk.see, walk.feel = see, feel
-    if weigh is not None:
-        walk.take_weights(weigh)
+    walk.see, walk.feel, walk.weigh = see, feel, weigh
     if to_input:
         walk.emitted = Emitted(block, window, carry.states[0].shape[:2], tell)
     walk.walk()

@@ -64,7 +64,6 @@ class Runs:
         self.length = min(self.length, self.count)
         widest = max(len(self.weight), block.x.shape[-1])
         self.space = np.empty(self.length * shape[0] * shape[1] * widest)
-        self.of_product = self.space  # where the gradient of h·Wh is not that of x·Wx + b, a copy of its own
         self.kept = [np.empty((self.length + 1, *state.shape)) for state in carry.states]
         self.wanted = self.length  # steps of the next run: beyond those that a band lasts for, steps are walked in vain
         self.slot = self.length  # of the arrays that are kept: where what is under way stands
@@ -76,12 +75,6 @@ class Runs:
         self.steps = Steps(
             block, self.columns, self.weight, rows=shape[0], alone=self.alone, careful=self.careful
         )  # fmt: skip
-
-    def take_weights(self, weigh: WeightLags) -> None:
-        """Also hand over what the weights get."""
-        self.weigh = weigh
-        if self.steps.own_input:
-            self.of_product = np.empty_like(self.space)
 
     def walk(self) -> None:
         """Walk from the last place to the first."""
@@ -167,15 +160,13 @@ class Runs:
         last, entering = self._reach(p)
         steps, slot = p - last + 1, self.slot
         low, high = carry.low, carry.high
-        plain = self.feel is not None or self.weigh is not None  # what happens inside a step is asked for
-        merged = None if plain else self.steps.merged(high - low)
+        merged = self.steps.merged(high - low) if self.feel is None else None
         width = len(self.weight) if merged is None else self.block.x.shape[-1]
         shape = (steps, high - low, carry.states[0].shape[1], width)
-        handed, product = (space[: np.prod(shape)].reshape(shape) for space in (self.space, self.of_product))
+        handed = self.space[: np.prod(shape)].reshape(shape)
         states = [kept[slot - steps : slot + 1, low:high] for kept in self.kept]
         inside = [one[low:high] for one in self.inside]
-        weighed = product if self.weigh is not None else None
-        self.steps.back(last, states, inside, entering, low, handed, weighed, merged)
+        self.steps.back(last, states, inside, entering, low, handed, merged)
         self.reached = bool(handed[0].any()) if self.feel is not None else True
         mend = self._mend(last)
         if mend is not None:
@@ -199,8 +190,7 @@ class Runs:
             self.emitted.add(p - done + 1, low, found, band)
         if self.weigh is not None:
             states = [kept[slot - done + 1 : slot + 1, low:high] for kept in self.kept]
-            of_input = handed[steps - done :] if self.steps.own_input else None
-            self.weigh.add(p - done + 1, low, states, product[steps - done :], of_input, band)
+            self.weigh.add(p - done + 1, low, states, band)
         self._stand(slot - done)
         if done == steps and last in self.special and self.copied is None:
             carry.low = carry.high = 0  # nothing passes a cut

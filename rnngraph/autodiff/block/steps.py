@@ -41,7 +41,7 @@ class Steps:
     def back(
         self, last: int, states: Sequence[Array], inside: Sequence[Array],
         entering: Mapping[int, list[Entry]], low: int,
-        handed: Array, product: Array | None, merged: Merged | None,
+        handed: Array, merged: Merged | None,
     ) -> None:  # fmt: skip
         """Walk steps back.
 
@@ -52,12 +52,10 @@ class Steps:
             entering: what enters at places before the first step that is walked.
             low: the number of the first row.
             handed: gets the gradients of x·Wx + b, or of x where the steps are merged.
-            product: gets those of h·Wh, where they are asked for and are not the same.
             merged: the steps as one matrix a sample.
         """
         kinds, room = [self.by_step(one) for one in states], [self.by_step(one[None])[0] for one in inside]
         given = self.by_step(handed)
-        products = None if product is None else self.by_step(product)
         first = len(given) - 1
         for j in range(first, -1, -1):
             g, out = [some[j + 1] for some in kinds], [some[j] for some in kinds]
@@ -68,8 +66,6 @@ class Steps:
                 continue
             self.cell.back(self.factors, last + j, g, given[j], self.weight, out)
             if self.own_input:
-                if products is not None:
-                    products[j][...] = given[j]
                 given[j][...] = self.cell.to_input(self.factors, last + j, given[j], g[0])
 
     def _enter(

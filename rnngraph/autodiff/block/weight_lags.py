@@ -1,8 +1,8 @@
 """The gradients of a block's weights by lag: what comes from losses that are at least so many steps away.
 
-In: runs of inner gradients, a row a loss, as a walk takes them. Out: ln of `‖Σ dW of lags ≥ τ‖` over all weights of the
-block. A lag counts steps that were taken, from where a loss first arrives. Rows of about one lag are added up before
-they meet the other factor of a weight, so that this costs a few products a step, not one a loss.
+In: gradients of the states, a row a loss, as a walk takes them. Out: ln of `‖Σ dW of lags ≥ τ‖` over all weights of the
+block. A lag counts steps that were taken, from where a loss first arrives. A step back is linear: rows of about one lag
+are added up first, and what the weights get is made of the sums, so that this costs a few rows a step, not one a loss.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from rnngraph.autodiff.block.carry import BAND, LOG_BAND
 from rnngraph.autodiff.block.columns import Block
+from rnngraph.autodiff.cell import Cell
 from rnngraph.autodiff.contribution import Array
 from rnngraph.norms import Floats, norm
 
@@ -34,7 +35,8 @@ class WeightLags:
         self.lags: Integers = np.array([0, *(1 << np.arange(max(block.steps - 1, 0).bit_length()))])
         self.known = True  # whether every step could be added
         self._sums: list[dict[tuple[str, int], Array]] = [{} for _ in self.lags]  # (weight, band), by the shortest lag
-        count, width = self.taken.shape[1], 2 * block.gates.shape[-1] + block.outputs.shape[-1]
+        self.weight = np.ascontiguousarray(block.weights["Wh"].T, np.float64)
+        count, width = self.taken.shape[1], 2 * (block.gates.shape[-1] + block.outputs.shape[-1])
         self._chunk = int(np.clip(_BYTES // (8 * count * width * len(self.lags)), 1, block.steps))
         self._waiting: dict[tuple[int, int], list[Array]] = {}  # (lag, band) -> sums, see `_totals`
         self._first = block.steps
@@ -45,28 +47,23 @@ class WeightLags:
         self.finish()
         self._born = np.full((rows, self.taken.shape[1]), -1)
 
-    def add(
-        self, place: int, low: int, states: list[Array], da: Array, to_input: Array | None, band: Array | None
-    ) -> None:
-        """Add the gradients of places from one on, the last ones first.
+    def add(self, place: int, low: int, states: list[Array], band: Array | None) -> None:
+        """Add steps from a place on, the last ones first.
 
         Args:
             place: the first of them.
             low: the first of the rows.
-            states: of the states, h first, (steps, rows, N, ·).
-            da: of the product with Wh.
-            to_input: of x·Wx + b, where that is not the same.
+            states: the gradients of the states behind each step, h first, (steps, rows, N, ·).
             band: the band of every row and sample.
         """
-        stop = place + len(da)
+        stop = place + len(states[0])
         if stop <= self._first - self._chunk or not self._waiting:
             self.finish()
             self._first = stop
         bound = max(place, self._first - self._chunk)
         if bound > place:  # what lies before is for the next chunk
             for steps, start in ((slice(bound - place, None), bound), (slice(bound - place), place)):
-                inputs = None if to_input is None else to_input[steps]
-                self.add(start, low, [one[steps] for one in states], da[steps], inputs, band)
+                self.add(start, low, [one[steps] for one in states], band)
             return
         lag = self._lag(place, low, states)
         number = np.searchsorted(self.lags, lag, side="right") - 1
@@ -78,15 +75,14 @@ class WeightLags:
                 rows = np.flatnonzero(chosen.any(axis=(0, 2)))
                 if rows.size:
                     some = slice(int(rows[0]), int(rows[-1]) + 1)  # those of one lag are neighbours
-                    parts = [da[:, some], states[0][:, some], *([] if to_input is None else [to_input[:, some]])]
-                    for total, part in zip(self._totals(which, power, parts), parts, strict=True):
-                        total[at] += _sum(chosen[:, some], part)
+                    for total, state in zip(self._totals(which, power, states), states, strict=True):
+                        total[at] += _sum(chosen[:, some], state[:, some])
 
-    def _totals(self, which: int, power: int, parts: list[Array]) -> list[Array]:
-        """Give what waits of a lag and a band: of da, of h, and of x·Wx + b where that is not da."""
+    def _totals(self, which: int, power: int, states: list[Array]) -> list[Array]:
+        """Give what waits of a lag and a band, by kind of state."""
         waiting = self._waiting.get((which, power))
         if waiting is None:
-            waiting = [np.zeros((self._chunk, self.taken.shape[1], one.shape[-1])) for one in parts]
+            waiting = [np.zeros((self._chunk, self.taken.shape[1], one.shape[-1])) for one in states]
             self._waiting[which, power] = waiting
         return waiting
 
@@ -102,15 +98,27 @@ class WeightLags:
         return np.asarray(np.maximum(born - self.taken[steps, None], 0))
 
     def finish(self) -> None:
-        """Multiply what waits by the other factors of the weights."""
-        block, start = self.block, max(self._first - self._chunk, 0)
+        """Walk the steps of what waits, and multiply by the other factors of the weights."""
+        if not self._waiting:
+            return
+        block, cell, start = self.block, self.block.cell, max(self._first - self._chunk, 0)
         skipped = start - (self._first - self._chunk)
-        if self._waiting:
-            past = block.past(start, self._first, samples=self.samples, wide=True)
-            x = block.order(block.x)[start : self._first, self.samples].astype(np.float64, copy=False)
-        for (which, power), parts in self._waiting.items():
-            da, h, *others = [one[skipped:] for one in parts]
-            for name, left, right in block.cell.weight_factors(past, x, da, others[0] if others else da, h):
+        past = block.past(start, self._first, samples=self.samples, wide=True)
+        x = block.order(block.x)[start : self._first, self.samples].astype(np.float64, copy=False)
+        factors = cell.factors(past)
+        states = [
+            np.stack([one[skipped:] for one in kind], axis=1) for kind in zip(*self._waiting.values(), strict=True)
+        ]
+        da = np.empty((*states[0].shape[:3], len(self.weight)))
+        to_input = da if type(cell).to_input is Cell.to_input else np.empty_like(da)
+        out = [np.empty_like(kind[0]) for kind in states]
+        for p in range(len(da)):
+            g = [kind[p] for kind in states]
+            cell.back(factors, p, g, da[p], self.weight, out)
+            if to_input is not da:
+                to_input[p] = cell.to_input(factors, p, da[p], g[0])
+        for row, (which, power) in enumerate(self._waiting):
+            for name, left, right in cell.weight_factors(past, x, da[:, row], to_input[:, row], states[0][:, row]):
                 flat = right.reshape(-1, right.shape[-1])
                 found = flat.sum(axis=0) if left is None else left.reshape(-1, left.shape[-1]).T @ flat
                 known = self._sums[which].get((name, power))
