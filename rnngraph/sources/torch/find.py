@@ -18,10 +18,11 @@ from rnngraph.sources.torch.calls import Call, Kept
 from rnngraph.sources.torch.chains import crossing, handed_on
 from rnngraph.sources.torch.edges import Edge, shape_of, walk_down
 from rnngraph.sources.torch.layout import Layout
-from rnngraph.sources.torch.raw import raw_loop
+from rnngraph.sources.torch.raw import raw_loops
 from rnngraph.sources.torch.recurrence import LAYER, LOOP, MARKED, SEQUENCE, STEPS, Recurrence, is_cell, is_plain
 
 LEAST = 3  # calls that make a sequence of a module that is no cell
+ANEW = "its state is made anew at every call: no call of it descends from an earlier one"
 
 
 @dataclass(slots=True)
@@ -68,9 +69,15 @@ def find(
         chain = crossing(one.calls, [node for node, _ in roots])
         one.how, one.states, one.linked = LOOP, chain.states, chain.linked
     loops = [one for one in loops if any(one.states)]
-    found = [*fused, *inner, *loops, *marked]
-    raw = None if found else raw_loop(roots, names or {})
-    return Found(found if raw is None else [raw], reasons)
+    found = [*fused, *inner, *loops, *marked] or raw_loops(roots, names or {}, calls)
+    if found:  # beside a recurrence, what has no state to lose needs no word
+        reasons = {path: why for path, why in reasons.items() if why != ANEW or _keeps(by_path[path])}
+    return Found(found, reasons)
+
+
+def _keeps(calls: Sequence[Call]) -> bool:
+    """Whether a module hands out several tensors or holds one between its calls, as one with a state does."""
+    return any(len(call.values) > 1 for call in calls)
 
 
 def _is_fused(calls: list[Call]) -> bool:
@@ -132,7 +139,7 @@ def _reason(one: Recurrence, calls: Sequence[Call]) -> str:
     if not any(one.states):
         if is_plain(one.module) or not _is_stepwise(one, calls):
             return "no call of it descends from an earlier one"
-        return "its state is made anew at every call: no call of it descends from an earlier one"
+        return ANEW
     if not is_cell(one.module) and not _is_stepwise(one, calls):
         return "it is used again further up, with other modules between its calls each time"
     return ""
@@ -184,11 +191,15 @@ def _named(path: str, by_path: Mapping[str, list[Call]], roots: Sequence[Edge]) 
 
 
 def _check_sequence(path: str, call: Call) -> None:
+    if why := no_sequence(call):
+        raise InputError(f"{path} was called once, {why}.")
+
+
+def no_sequence(call: Call) -> str:
+    """Say why a call takes no whole sequence that can be asked for its credit; nothing where it does."""
     before, after = (None if edge is None else shape_of(edge) for edge in call.ends)
     if before is None:
-        raise InputError(f"{path} was called once, and its input needs no gradient: there is no credit to ask for.")
+        return "and its input needs no gradient: there is no credit to ask for"
     if after is None or len(after) < 3 or len(before) < 3 or before[:2] != after[:2]:
-        raise InputError(
-            f"{path} was called once, from {before} to {after}: that is no sequence (samples, time, ...), and it "
-            "has no step of its own."
-        )
+        return f"from {before} to {after}: that is no sequence (samples, time, ...), and it has no step of its own"
+    return ""

@@ -71,7 +71,7 @@ class Recurrence:
     def title(self) -> str:
         """What a person calls it: "GRUCell", "nn.LSTM", "a loop around Linear"."""
         if self.module is None:
-            return "a loop over raw parameters" if self.how == RAW else "marked by hand"
+            return "a loop without modules" if self.how == RAW else "marked by hand"
         name = type(self.module).__name__
         return f"a loop around {name}" if self.how == LOOP else f"nn.{name}" if type(self.module) in FUSED else name
 

@@ -296,6 +296,31 @@ def test_parts_of_every_weight_by_step() -> None:
     np.testing.assert_allclose(float(found.grad.value), float(model.cell.weight_ih.grad.norm()), rtol=1e-11)
 
 
+class Sparse(nn.Module):  # type: ignore[misc, name-defined]
+    """Words are looked up inside the step, and their gradient is sparse; nodes of a graph are joined by one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words, self.core = nn.Embedding(9, H, sparse=True), nn.Linear(H, H)
+        self.edges = torch.eye(N).roll(1, 0).double().to_sparse()
+
+    def forward(self, word: Any, h: Any = None) -> Any:
+        x = self.words(word)
+        return (x if h is None else x + torch.sparse.mm(self.edges, self.core(h))).tanh()
+
+
+def test_sparse_gradients_and_sparse_products() -> None:
+    model = Loop(Sparse()).double()
+    watch, trail = watched(model, torch.randint(0, 9, (T, N)))
+    trace = watch.trace()
+    check(trace, "cell.h", trail, "s0")
+    assert certified(trace)
+    found = next(one for one in trace.parameters if one.name == "cell.words.weight")
+    np.testing.assert_allclose(
+        float(found.grad.value), float(model.cell.words.weight.grad.to_dense().norm()), rtol=1e-11
+    )
+
+
 class Raw(nn.Module):  # type: ignore[misc, name-defined]
     """A loop over raw parameters, or around one Linear."""
 
@@ -332,7 +357,7 @@ def test_a_loop_that_no_call_of_a_step_shows(kind: str, states: list[str]) -> No
         check(trace, f"U.h{k + 1 if k else ''}", trail, key)
     assert certified(trace)
     assert trace.input_lags
-    assert ("a loop around Linear" if kind == "Linear" else "a loop over raw parameters") in str(watch)
+    assert ("a loop around Linear" if kind == "Linear" else "a loop without modules") in str(watch)
 
 
 def test_a_weight_that_is_used_again_without_a_chain_is_no_loop() -> None:
