@@ -36,6 +36,12 @@ class Squashed:
 
 def inside_step(one: Recurrence, t: int) -> list[Any]:
     """Give the nodes that a step made, in the order in which they were made."""
+    if t not in one.made:
+        one.made[t] = _inside_step(one, t)
+    return one.made[t]
+
+
+def _inside_step(one: Recurrence, t: int) -> list[Any]:
     if not one.states or not one.states[t]:
         return []
     made_before = {edge[0] for edge in (one.states[t - 1] if t else [])}

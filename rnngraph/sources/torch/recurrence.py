@@ -26,6 +26,7 @@ class Recurrence:
     states: list[list[Edge]] = field(default_factory=list)
     linked: list[bool] = field(default_factory=list)  # by call, whether it goes on from an earlier one
     values: dict[Edge, Kept] = field(default_factory=dict)  # of marks
+    made: dict[int, list[Any]] = field(default_factory=dict)  # the nodes of steps that were looked at
 
     @property
     def fused(self) -> bool:
