@@ -22,6 +22,7 @@ from rnngraph.sources.torch.raw import raw_loops
 from rnngraph.sources.torch.recurrence import LAYER, LOOP, MARKED, SEQUENCE, STEPS, Recurrence, is_cell, is_plain
 
 LEAST = 3  # calls that make a sequence of a module that is no cell
+TREE = "its uses are joined as in a tree, and not in a line of steps: one goes on from several, which begin anew"
 ANEW = "its state is made anew at every call: no call of it descends from an earlier one"
 
 
@@ -65,6 +66,8 @@ def find(
     loops = []
     if not inner and not marked:
         loops = [one for one in heavy if is_plain(one.module) and not any(_holds(other, one) for other in outer)][:1]
+    reasons |= {one.path: TREE for one in loops if _is_tree(one)}
+    loops = [one for one in loops if one.path not in reasons]
     for one in loops:  # the whole state, whatever made it
         chain = crossing(one.calls, [node for node, _ in roots])
         one.how, one.states, one.linked = LOOP, chain.states, chain.linked
@@ -152,6 +155,15 @@ def _is_stepwise(one: Recurrence, calls: Sequence[Call]) -> bool:
         for a, b in zip(one.calls, one.calls[1:], strict=False)
     ]
     return len(set(between)) < len(between) or not any(between)
+
+
+def _is_tree(one: Recurrence) -> bool:
+    """Tell whether a use that begins anew stands between another and what goes on from both."""
+    anew = next((k for k, linked in enumerate(one.linked) if k and not linked), None)
+    if anew is None:
+        return False
+    before, roots = one.calls[anew - 1], [node for call in one.calls[anew:] for node, _ in call.out]
+    return any(before.made(node) for _, node, _ in walk_down(roots, before.begin))
 
 
 def _holds(outer: Recurrence, inner: Recurrence) -> bool:

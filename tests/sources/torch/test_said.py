@@ -247,8 +247,22 @@ def outside(watch: Any) -> None:
 
 
 def run(watch: Any) -> None:
-    output = watch.model(torch.randn(4, 2, 3))
+    output = watch.model(torch.randn(8, 2, 3))
     (output[0] if isinstance(output, tuple) else output).sum().backward()
+
+
+class Tree(nn.Module):  # type: ignore[misc, name-defined]
+    """Words are joined in pairs, by a call of its own at every node."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.join = nn.Linear(6, 3)
+
+    def forward(self, words: Any) -> Any:
+        if len(words) == 1:
+            return self.join(torch.cat([words[0], words[0]], -1)).tanh()
+        left, right = (self.forward(some) for some in (words[: len(words) // 2], words[len(words) // 2 :]))
+        return self.join(torch.cat([left, right], -1)).tanh()
 
 
 def step_by_step(watch: Any) -> None:
@@ -287,6 +301,7 @@ class Sliding(nn.Sequential):  # type: ignore[misc, name-defined]
             r"for the credit of a module that takes a sequence at once, name it: watch\(model, only='1'\)\.$",
         ),
         (lambda: Sliding(1), run, r"is shown with watch\.mark\(h\) once a step\.$"),
+        (Tree, run, r"join: its uses are joined as in a tree, and not in a line of steps: one goes on from several"),
         (
             lambda: nn.GRUCell(3, 3), step_by_step,
             r"Each of the 4 backward passes reached one call of grucell: its state is detached before every step",
