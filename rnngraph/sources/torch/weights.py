@@ -19,9 +19,11 @@ from rnngraph.autodiff.contribution import Array, Contribution, Summed
 from rnngraph.autodiff.recurrence import suffix
 from rnngraph.sources.tape.parameters import weight_spectrum
 from rnngraph.sources.torch.calls import Call
-from rnngraph.sources.torch.edges import Edge, walk_down
+from rnngraph.sources.torch.edges import Edge, plain, walk_down
+from rnngraph.sources.torch.entrance import PRODUCTS, leaf_of
 from rnngraph.sources.torch.inside import Inside
 from rnngraph.sources.torch.layout import cell_name
+from rnngraph.sources.torch.operations import inside_step
 from rnngraph.sources.torch.passes import Pass
 from rnngraph.sources.torch.recurrence import SEQUENCE, Recurrence
 from rnngraph.sources.torch.row_norms import norm
@@ -147,12 +149,15 @@ class Weights:
         for name, layer in self.layers.items():
             steps = Magnitudes.of(layer.steps)
             steps.status[layer.lost] = Status.UNDERFLOW
-            found.append(_trace(name, layer.value, norms.norm(layer.total), steps, timesteps, eigenvalues))
+            rows = eigenvalues if name.rpartition(".")[2].startswith("Wh") else 0  # our own names of a layer's weights
+            found.append(_trace(name, layer.value, norms.norm(layer.total), steps, timesteps, rows))
+        recurrent: set[int] = set().union(*map(multiplying_states, {one.recurrence for one in self._steps.values()}))
         for edge, one in self._steps.items():
             total = norm(self._total[edge]) if edge in self._total else 0.0
             values = one.parameter.detach().cpu().double().numpy()
             transposed = values.T if values.ndim == 2 and cell_name(one.recurrence.module) else values
-            found.append(_trace(self._name(one), transposed, total, Magnitudes.of(one.norms), timesteps, eigenvalues))
+            rows = eigenvalues if id(one.parameter) in recurrent else 0
+            found.append(_trace(self._name(one), transposed, total, Magnitudes.of(one.norms), timesteps, rows))
         return tuple(found)
 
     def _name(self, one: _Steps) -> str:
@@ -179,6 +184,21 @@ def weights_by_recurrence(recording: TorchRecording) -> dict[str, list[Any]]:
     return found
 
 
+def multiplying_states(one: Recurrence) -> set[int]:
+    """Find, by their ids, the weights that a step multiplies a state of the step before with."""
+    t = one.steps // 2
+    before = set(one.states[t - 1]) if t and one.states else set()
+    found = set()
+    for node in inside_step(one, t) if before else ():
+        if node.name() in PRODUCTS:
+            slot = PRODUCTS[node.name()][0]
+            data, weight = node.next_functions[slot : slot + 2]
+            leaf = leaf_of(weight) if weight[0] is not None else None
+            if leaf is not None and data[0] is not None and plain(tuple(data)) in before:
+                found.add(id(leaf[0]))
+    return found
+
+
 def _catcher(slots: Mapping[int, tuple[_Steps, int]]) -> Any:
     def catch(grad_inputs: tuple[Any, ...], grad_outputs: tuple[Any, ...]) -> None:
         for slot, (steps, t) in slots.items():
@@ -191,8 +211,7 @@ def _catcher(slots: Mapping[int, tuple[_Steps, int]]) -> Any:
 def _trace(
     name: str, value: Array, total: float, steps: Magnitudes, timesteps: int, eigenvalues: int
 ) -> ParameterTrace:
-    recurrent = name.rpartition(".")[2].startswith(("Wh", "weight_hh"))
-    radius, largest = weight_spectrum(value, eigenvalues if recurrent else 0)
+    radius, largest = weight_spectrum(value, eigenvalues)
     length = float(steps.value[steps.status == Status.OK].sum())
     missing = Magnitudes.unobserved((timesteps - len(steps.value),))
     column = Magnitudes(np.concatenate([steps.value, missing.value]), np.concatenate([steps.status, missing.status]))

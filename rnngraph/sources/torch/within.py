@@ -86,9 +86,15 @@ def _at_first(some: list[Entrance], like: list[Entrance]) -> list[Entrance]:
     for one in some:
         if any(one.sign == other.sign for other in like):
             found.append(one)
-        elif joined and one.sign[0] == "product" and one.value.shape[joined[0].sign[1]] > joined[0].width:
+        elif joined and one.sign[0] == "product" and _reaches(one.value, joined[0]):
             found.append(narrowed(one, joined[0]))
     return found
+
+
+def _reaches(value: Any, joined: Entrance) -> bool:
+    """Whether a product's data is wide enough to hold a part that is joined at other steps."""
+    _, axis, first, width = joined.sign
+    return axis < value.dim() and value.shape[axis] >= first + width and value.shape[axis] > width
 
 
 def _by_tensor(some: list[Entrance]) -> list[list[Entrance]]:

@@ -309,6 +309,26 @@ class Sparse(nn.Module):  # type: ignore[misc, name-defined]
         return (x if h is None else x + torch.sparse.mm(self.edges, self.core(h))).tanh()
 
 
+def test_the_weight_that_multiplies_a_state_is_known_by_the_graph() -> None:
+    class Named(nn.Module):  # type: ignore[misc, name-defined]
+        """Names say nothing, and mislead."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight_hh, self.inner = nn.Parameter(torch.randn(D, H) / 2), nn.Linear(H, H)
+
+        def forward(self, x: Any, h: Any = None) -> Any:
+            fed = x @ self.weight_hh
+            return (fed if h is None else fed + self.inner(h)).tanh()
+
+    model = Loop(Named()).double()
+    watch, _ = watched(model, torch.randn(T, N, D).double())
+    found = {one.name: one.spectral_radius for one in watch.trace().parameters}
+    radius = float(torch.linalg.eigvals(model.cell.inner.weight.detach()).abs().max())
+    np.testing.assert_allclose(found.pop("cell.inner.weight"), radius, rtol=1e-12)
+    assert np.isnan(list(found.values())).all()
+
+
 def test_sparse_gradients_and_sparse_products() -> None:
     model = Loop(Sparse()).double()
     watch, trail = watched(model, torch.randint(0, 9, (T, N)))
