@@ -14,9 +14,9 @@ from rnngraph.sources.torch.calls import Kept
 from rnngraph.sources.torch.edges import Edge, plain, walk_down
 from rnngraph.sources.torch.entrance import Entrance, entrances, given, narrowed
 from rnngraph.sources.torch.layout import Layout
-from rnngraph.sources.torch.operations import inside_step
 from rnngraph.sources.torch.passes import Pass
 from rnngraph.sources.torch.recurrence import SEQUENCE, STEPS, Recurrence
+from rnngraph.sources.torch.step_nodes import nodes_of_step
 from rnngraph.sources.torch.within import entering_loop
 
 Behind: TypeAlias = Callable[[Edge], bool]
@@ -169,7 +169,7 @@ def _parts(item: Any, behind: Behind) -> list[list[Entrance]]:
 
 def _data(one: Recurrence, column: Sequence[Kept]) -> list[list[list[Entrance]]]:
     """Find where data that the calls took enters, step by step."""
-    found = [entrances(inside_step(one, t)) for t in range(one.steps)]
+    found = [entrances(nodes_of_step(one, t)) for t in range(one.steps)]
     middle = one.steps // 2
     like = [entrance for entrance in found[middle] if _takes(entrance, column[middle])]
     joined = [entrance for entrance in like if entrance.sign[0] == "joined"]

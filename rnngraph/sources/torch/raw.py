@@ -18,7 +18,8 @@ from rnngraph.sources.torch.chains import crossing
 from rnngraph.sources.torch.edges import Edge, plain, walk_down
 from rnngraph.sources.torch.entrance import PRODUCTS, leaf_of
 from rnngraph.sources.torch.recurrence import RAW, Recurrence
-from rnngraph.sources.torch.within import LEAST, made_in
+from rnngraph.sources.torch.step_nodes import nodes_of_step
+from rnngraph.sources.torch.within import LEAST
 
 _WRITTEN = "torch::autograd::CopySlices"
 _JOINS = frozenset({"StackBackward0", "CatBackward0"})
@@ -153,7 +154,7 @@ def _descends(later: Any, earlier: Any) -> bool:
 
 def _alike(one: Recurrence) -> bool:
     """Whether the same operations make every step behind the first, with the same weights; of the last what is seen."""
-    steps = [made_in(one, t) for t in range(1, one.steps)]
+    steps = [nodes_of_step(one, t) for t in range(1, one.steps)]
     names = [Counter(node.name() for node in some) for some in steps]
     weights = [{id(leaf) for node in some for leaf in _weights_below(node)} for some in steps]
     return (

@@ -19,14 +19,13 @@ from rnngraph.autodiff.contribution import Array, Contribution, Summed
 from rnngraph.autodiff.recurrence import suffix
 from rnngraph.sources.tape.parameters import weight_spectrum
 from rnngraph.sources.torch.calls import Call
-from rnngraph.sources.torch.edges import Edge, plain, walk_down
-from rnngraph.sources.torch.entrance import PRODUCTS, leaf_of
+from rnngraph.sources.torch.edges import Edge, walk_down
 from rnngraph.sources.torch.inside import Inside
 from rnngraph.sources.torch.layout import cell_name
-from rnngraph.sources.torch.operations import inside_step
 from rnngraph.sources.torch.passes import Pass
 from rnngraph.sources.torch.recurrence import SEQUENCE, Recurrence
 from rnngraph.sources.torch.row_norms import norm
+from rnngraph.sources.torch.step_nodes import multiplying_states
 from rnngraph.trace.magnitudes import Floats, Magnitudes, Status
 from rnngraph.trace.model import REVERSE, ParameterTrace
 
@@ -151,7 +150,8 @@ class Weights:
             steps.status[layer.lost] = Status.UNDERFLOW
             rows = eigenvalues if name.rpartition(".")[2].startswith("Wh") else 0  # our own names of a layer's weights
             found.append(_trace(name, layer.value, norms.norm(layer.total), steps, timesteps, rows))
-        recurrent: set[int] = set().union(*map(multiplying_states, {one.recurrence for one in self._steps.values()}))
+        recurrences = {one.recurrence for one in self._steps.values()}
+        recurrent = {id(some.weight) for one in recurrences for some in multiplying_states(one) if some.whole}
         for edge, one in self._steps.items():
             total = norm(self._total[edge]) if edge in self._total else 0.0
             values = one.parameter.detach().cpu().double().numpy()
@@ -181,21 +181,6 @@ def weights_by_recurrence(recording: TorchRecording) -> dict[str, list[Any]]:
         found[facts.name] = [
             p for name, p in named if name.endswith(ending) and p.requires_grad and not hasattr(p, "_local_tensor")
         ]
-    return found
-
-
-def multiplying_states(one: Recurrence) -> set[int]:
-    """Find, by their ids, the weights that a step multiplies a state of the step before with."""
-    t = one.steps // 2
-    before = set(one.states[t - 1]) if t and one.states else set()
-    found = set()
-    for node in inside_step(one, t) if before else ():
-        if node.name() in PRODUCTS:
-            slot = PRODUCTS[node.name()][0]
-            data, weight = node.next_functions[slot : slot + 2]
-            leaf = leaf_of(weight) if weight[0] is not None else None
-            if leaf is not None and data[0] is not None and plain(tuple(data)) in before:
-                found.add(id(leaf[0]))
     return found
 
 
