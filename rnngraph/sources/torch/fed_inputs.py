@@ -17,7 +17,7 @@ from rnngraph.sources.torch.layout import Layout
 from rnngraph.sources.torch.passes import Pass
 from rnngraph.sources.torch.recurrence import SEQUENCE, STEPS, Recurrence
 from rnngraph.sources.torch.step_nodes import nodes_of_step
-from rnngraph.sources.torch.within import entering_loop
+from rnngraph.sources.torch.within import WORDS, entering_loop
 
 Behind: TypeAlias = Callable[[Edge], bool]
 Steps: TypeAlias = Sequence[Sequence[Sequence[Entrance]]]  # by step, and of each tensor
@@ -52,7 +52,7 @@ def fed_inputs(run: Pass, recurrences: Sequence[Recurrence]) -> list[Fed]:
         elif one.fused:
             _add_layer(found, run, one, behind)
         else:
-            steps = _of_calls(one, behind) if one.how == STEPS else entering_loop(one, behind)
+            steps = (_of_calls(one, behind) or _words(one)) if one.how == STEPS else entering_loop(one, behind)
             if steps:
                 found.append(Fed([one], steps))
     return found
@@ -149,6 +149,13 @@ def _of_calls(one: Recurrence, behind: Behind) -> list[list[list[Entrance]]]:
         for t, some in enumerate(parts):
             steps[t] += some
     return steps if all(steps) else []
+
+
+def _words(one: Recurrence) -> list[list[list[Entrance]]]:
+    """Find the words that a module looks up within its step."""
+    found = [[node for node in nodes_of_step(one, t) if node.name() == WORDS] for t in range(one.steps)]
+    alike = len({len(some) for some in found}) == 1
+    return [[[given((node, 0))] for node in some] for some in found] if alike and found[0] else []
 
 
 def _is_one_thing(column: Sequence[Any]) -> bool:

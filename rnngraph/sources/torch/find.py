@@ -211,7 +211,9 @@ def no_sequence(call: Call) -> str:
     """Say why a call takes no whole sequence that can be asked for its credit; nothing where it does."""
     before, after = (None if edge is None else shape_of(edge) for edge in call.ends)
     if before is None:
-        return "and its input needs no gradient: there is no credit to ask for"
+        return (
+            "and its input needs no gradient: there is no credit to ask for, unless x.requires_grad_() is called first"
+        )
     if after is None or len(after) < 3 or len(before) < 3 or before[:2] != after[:2]:
         return f"from {before} to {after}: that is no sequence (samples, time, ...), and it has no step of its own"
     return ""
