@@ -420,7 +420,8 @@ def test_words_that_a_step_looks_up_itself() -> None:
 
         def __init__(self) -> None:
             super().__init__()
-            self.words, self.core, self.seen = nn.Embedding(9, H, sparse=True), nn.Linear(H, H), []
+            self.words, self.core = nn.Embedding(9, H, sparse=True), nn.Linear(H, H)
+            self.seen: list[Any] = []
 
         def forward(self, word: Any, h: Any) -> Any:
             looked_up = self.words(word)
