@@ -69,6 +69,24 @@ class LinearAttention(nn.Module):  # type: ignore[misc, name-defined]
         return out
 
 
+class Unread(nn.Module):  # type: ignore[misc, name-defined]
+    """What is made last in a step, and would be named first, is not read after the last one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.into = nn.Linear(D, D)
+
+    def forward(self, x: Any, trail: Trail) -> Any:
+        h = kept = torch.zeros(N, D, dtype=x.dtype)
+        found = []
+        for one in self.into(x):
+            h = (one + kept + 0.3 * h).tanh()
+            kept = 0.5 * kept + h
+            found.append(2 * h)
+            trail.add(h=h, kept=kept)
+        return torch.stack(found)
+
+
 class Stack(nn.Module):  # type: ignore[misc, name-defined]
     """Some of a kind on one another, and a loss a step."""
 
@@ -85,7 +103,7 @@ class Stack(nn.Module):  # type: ignore[misc, name-defined]
         return sum(losses.values())
 
 
-@pytest.mark.parametrize(("kind", "layers"), [(Forget, 2), (Scan, 2), (LinearAttention, 1)])
+@pytest.mark.parametrize(("kind", "layers"), [(Forget, 2), (Scan, 2), (LinearAttention, 1), (Unread, 2)])
 def test_what_is_put_side_by_side(kind: Any, layers: int) -> None:
     torch.manual_seed(0)
     model, trails = Stack(kind, layers).double(), [Trail() for _ in range(layers)]
