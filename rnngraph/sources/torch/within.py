@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from typing import Any
 
-from rnngraph.sources.torch.edges import Edge
+from rnngraph.sources.torch.edges import Edge, plain
 from rnngraph.sources.torch.entrance import MOVES, Entrance, entrances, given, narrowed
 from rnngraph.sources.torch.recurrence import Recurrence
 from rnngraph.sources.torch.step_nodes import nodes_of_step
@@ -53,8 +53,11 @@ def _edges(
     made, seen = {node for node in nodes if node.name() != WORDS}, set()
     for node in nodes:
         moves = node.name() in MOVES
+        if moves and plain((node, 0)) != (node, 0):  # a slice of everything
+            continue
         for slot, (below, place) in enumerate(node.next_functions):
-            edge = (below, place)
+            edge = plain((below, place)) if moves and below is not None else (below, place)
+            below = edge[0]
             inside = below in made and not (moves and edge in sources)
             if below is None or inside or edge in states or not (moves or below.next_functions):
                 continue

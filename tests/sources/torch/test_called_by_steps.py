@@ -20,9 +20,9 @@ N, T, D, H = 3, 6, 4, 5
 class Loop(nn.Module):  # type: ignore[misc, name-defined]
     """A cell in a loop, with a head and a loss a step."""
 
-    def __init__(self, cell: Any, head: int = H) -> None:
+    def __init__(self, cell: Any, head: int = H, penalty: Any = torch.square) -> None:
         super().__init__()
-        self.cell = cell
+        self.cell, self.penalty = cell, penalty
         self.head = nn.Linear(head, 2)
 
     def forward(self, x: Any, trail: Trail) -> Any:
@@ -31,7 +31,7 @@ class Loop(nn.Module):  # type: ignore[misc, name-defined]
             state = self.cell(one) if state is None else self.cell(one, state)
             parts = state if isinstance(state, tuple) else (state,)
             trail.add(**{f"s{k}": part for k, part in enumerate(parts)})
-            trail.losses[t] = self.head(parts[0]).square().sum()
+            trail.losses[t] = self.penalty(self.head(parts[0])).sum()
         return trail.total()
 
 
@@ -307,6 +307,15 @@ class Sparse(nn.Module):  # type: ignore[misc, name-defined]
     def forward(self, word: Any, h: Any = None) -> Any:
         x = self.words(word)
         return (x if h is None else x + torch.sparse.mm(self.edges, self.core(h))).tanh()
+
+
+def test_a_loss_whose_gradient_has_none() -> None:
+    """Absolute values have a slope that nothing moves."""
+    model = Loop(nn.GRUCell(D, H), penalty=torch.abs).double()
+    watch, trail = watched(model, torch.randn(T, N, D).double())
+    trace = watch.trace()
+    check(trace, "cell.h", trail, "s0")
+    assert not trace.lags[0].joint
 
 
 def test_the_weight_that_multiplies_a_state_is_known_by_the_graph() -> None:

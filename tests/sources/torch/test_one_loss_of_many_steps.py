@@ -50,8 +50,6 @@ class Read(nn.Module):  # type: ignore[misc, name-defined]
             hidden = self.norm(hidden.flatten(0, 1)).view(hidden.shape)
         if self.how == "squares":
             return self.head(hidden).square().sum()
-        if self.how == "absolute":  # its gradient has no gradient, which PyTorch says by a zero that has no memory
-            return self.head(hidden).abs().sum()
         if self.how == "smooth":  # neighbours alone are joined, as by a convolution
             return self.head(hidden).square().sum() + (hidden[1:] - hidden[:-1]).square().sum()
         if self.how == "penalty":  # a side term reads all steps
@@ -70,7 +68,7 @@ class Read(nn.Module):  # type: ignore[misc, name-defined]
     [
         ("mean", True), ("maximum", True), ("attention", True), ("first and last", True), ("last", False),
         ("every", False), ("squares", False), ("normalised", False),
-        ("smooth", False), ("penalty", False), ("absolute", False),
+        ("smooth", False), ("penalty", False),
     ],
 )  # fmt: skip
 def test_which_losses_read_many_steps(how: str, joint: bool, cell: bool) -> None:
