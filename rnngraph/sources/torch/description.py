@@ -65,7 +65,8 @@ def no_such_path(model: Any, names: Mapping[int, str], path: str) -> str:
 def nothing_walked(watch: Watch) -> str:
     """Say why there is no backward pass to trace."""
     if not watch.log.counts and not watch.marks:
-        return f"no module of {type(watch.model).__name__} was called inside the with block: run the model inside it."
+        kind = type(watch.model).__name__
+        return f"no module of {kind} was called inside the with block: run the model inside it.{_scripted(watch)}"
     if watch.passes.count:
         return (
             "a backward pass ran inside the with block, but it reached no call that was made in it: the forward pass "

@@ -301,6 +301,10 @@ class Sliding(nn.Sequential):  # type: ignore[misc, name-defined]
             r"for the credit of a module that takes a sequence at once, name it: watch\(model, only='1'\)\.$",
         ),
         (lambda: Sliding(1), run, r"is shown with watch\.mark\(h\) once a step\.$"),
+        (
+            lambda: nn.ModuleList([torch.jit.script(nn.Linear(3, 3))]), lambda watch: watch.model[0](torch.ones(3)),
+            r"was called inside the with block: run the model inside it\. 0 is scripted, and its calls cannot be seen",
+        ),
         (Tree, run, r"join: its uses are joined as in a tree, and not in a line of steps: one goes on from several"),
         (
             lambda: nn.GRUCell(3, 3), step_by_step,
