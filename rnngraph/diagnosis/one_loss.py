@@ -212,7 +212,8 @@ class Losses:
             steps, taken = np.append(steps, INITIAL), np.append(taken, taken[-1] + 1)
         joined = log_norm(np.stack([trace.log[alive, number][:, steps + 1] for trace in lags]))
         with np.errstate(invalid="ignore"):
-            left = np.where(joined == np.inf, np.nan, joined) - start[:, None]
+            entered = np.where(np.isfinite(start), start, np.nan)  # not in a sample that hears others' losses alone
+            left = np.where(joined == np.inf, np.nan, joined) - entered[:, None]
         name = lags[0].state if len(lags) == 1 else one.name
         return Walk(
             name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ class Reader(nn.Module):  # type: ignore[misc, name-defined]
         return {"loss": (found - labels).square().mean(), "logits": found}
 
 
-def trained(folder: Path, *, monitored: bool, **options: Any) -> tuple[Any, Any]:
+def trained(folder: Path, *, monitored: bool, watch: bool = False, **options: Any) -> tuple[Any, Any]:
     transformers.set_seed(0)
     data = [{"x": torch.randn(6, 2), "labels": torch.randn(())} for _ in range(32)]
     arguments = transformers.TrainingArguments(
@@ -43,7 +44,8 @@ def trained(folder: Path, *, monitored: bool, **options: Any) -> tuple[Any, Any]
     callback = MonitorCallback(trainer, every=3, folder=folder / "runs") if monitored else None
     if callback:
         trainer.add_callback(callback)
-    trainer.train()
+    with rg.torch.watch(trainer.model) if watch else contextlib.nullcontext() as trainer.watched:
+        trainer.train()
     return trainer, callback
 
 
@@ -61,3 +63,14 @@ def test_a_training(tmp_path: Path) -> None:
     assert list(losses) == list(range(1, 9))  # its own are logged as they were
     for one in traces:
         assert one.training_loss == pytest.approx(losses[(one.training_step or 0) + 1], rel=1e-3)  # as it rounds
+
+
+def test_a_whole_training_is_watched(tmp_path: Path) -> None:
+    plain, _ = trained(tmp_path / "plain", monitored=False)
+    trainer, _ = trained(tmp_path / "watched", monitored=False, watch=True)
+    for a, b in zip(plain.model.parameters(), trainer.model.parameters(), strict=True):
+        assert torch.equal(a, b)
+    trace = trainer.watched.trace()
+    assert [(one.name, one.timesteps) for one in trace.recurrences] == [("rnn", 6)]
+    assert "backward pass 16 of 16 in the block is shown" in trace.notes
+    assert any(one.startswith("certified") for one in trace.notes)

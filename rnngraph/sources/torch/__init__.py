@@ -1,10 +1,10 @@
 """Watch a PyTorch model train, and trace its recurrences: public in `rnngraph.torch`.
 
 PyTorch's own graph is the tape: it is kept alive, and autograd is asked. `calls`, `passes` and `patches` see a run;
-`chains`, `find` and `raw` read the recurrences off the graph; `clocks`, `shares` and `joint` say what a step's loss is;
-`fed_inputs`, `within` and `entrance` know what enters; `question`, `split`, `rows` and `tell` ask; `inside` opens
-fused layers with blocks of our own; `graph_recording` answers what `measure` wants to know; `again` runs a copy with
-changed weights.
+`chains`, `find` and `raw` read the recurrences off the graph, `step_nodes` what a step made; `clocks`, `shares` and
+`joint` say what a step's loss is; `fed_inputs`, `within` and `entrance` know what enters; `question`, `split`, `rows`
+and `tell` ask; `inside` opens fused layers with blocks of our own; `graph_recording` answers what `measure` wants to
+know; `again` runs a copy with changed weights.
 """
 
 from rnngraph.errors import MissingToolError

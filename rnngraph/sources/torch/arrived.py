@@ -63,9 +63,9 @@ def of_samples(rows: Any, samples: Integers) -> Any:
 
 
 def logs_of(rows: Any, exponents: Integers, samples: Integers) -> Floats:
-    """Give ln of the norms of rows (rows, N, units) at chosen samples; a batch that has shrunk gives nothing there."""
-    norms = np.zeros((len(rows), len(samples)))
-    inside = samples < rows.shape[1]
-    norms[:, inside] = row_norms(of_samples(rows, samples[inside]))
+    """Give ln of the norms of rows (..., rows, N, units) at chosen samples; a batch that shrank gives nothing there."""
+    norms = np.zeros((*rows.shape[:-2], len(samples)))
+    inside = samples < rows.shape[-2]
+    norms[..., inside] = row_norms(rows.index_select(-2, torch.from_numpy(samples[inside]).to(rows.device)))
     with np.errstate(divide="ignore"):
         return np.asarray(np.log(norms) + (exponents * np.log(2))[:, None])

@@ -5,7 +5,8 @@ In: tensors at ports. Out: norms (T, N), or one step of a tensor.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,25 @@ import torch
 from rnngraph.sources.torch.clocks import Port
 from rnngraph.sources.torch.edges import Edge
 from rnngraph.sources.torch.layout import Layout
-from rnngraph.sources.torch.row_norms import sample_norms
+from rnngraph.sources.torch.row_norms import row_norms, sample_norms
 from rnngraph.trace.magnitudes import Floats
+
+
+def alike(tensors: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+    """Yield steps that follow one another and are alike, stacked, with the first of each run; None is no step."""
+    known = [(t, one) for t, one in enumerate(tensors) if one is not None]
+    place = itertools.count()
+    for _, group in itertools.groupby(known, lambda step: (step[0] - next(place), step[1].shape, step[1].dtype)):
+        steps = list(group)
+        yield steps[0][0], torch.stack([one for _, one in steps])
+
+
+def norms_by_step(tensors: Sequence[Any], shape: tuple[int, ...]) -> Floats:
+    """Give the norms of tensors (samples, units), one a step, as (T, N) in `shape`; zeros where there is none."""
+    found = np.zeros(shape)
+    for first, some in alike(tensors):
+        found[first : first + len(some), : some.shape[1]] = row_norms(some)
+    return found
 
 
 def norms_at(ports: Mapping[Edge, Port], at: Mapping[Edge, Any], shape: tuple[int, ...]) -> Floats:
@@ -66,23 +84,23 @@ def only_step(tensor: Any, t: int) -> Any:
 
 
 def drawn_at(port: Port, like: Any, steps: Sequence[int], sample: int, batch: int) -> Any:
-    """Draw numbers for one sample at some of the steps of a port; zeros elsewhere."""
+    """Draw the same numbers for one sample at some of the steps of a port; zeros elsewhere."""
     drawn = torch.zeros_like(like)
     if port.kind == "out" and port.call is not None and port.call.layer is not None:
         layout = Layout(port.call.module, port.call.layer)
         wide = layout.spread(drawn)
         for t in steps:
-            _draw(wide[t - port.first, sample], t)
+            _draw(wide[t - port.first, sample])
         return layout.gathered(wide)
     if port.kind == "sequence":
         for t in steps:
-            _draw(drawn[sample, t], t)
+            _draw(drawn[sample, t])
         return drawn
     axis = _axis(port, drawn, batch)
     if port.last in steps and sample < drawn.shape[axis]:
-        _draw(drawn.select(axis, sample), port.last)
+        _draw(drawn.select(axis, sample))
     return drawn
 
 
-def _draw(part: Any, seed: int) -> None:
-    part.copy_(torch.randn(part.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64))
+def _draw(part: Any) -> None:
+    part.copy_(torch.randn(part.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64))

@@ -19,7 +19,7 @@ from rnngraph.sources.torch.layout import gradients_of
 from rnngraph.sources.torch.passes import Pass
 from rnngraph.sources.torch.recurrence import Recurrence
 from rnngraph.sources.torch.weights import Weights
-from rnngraph.trace.magnitudes import Floats, Integers
+from rnngraph.trace.magnitudes import Floats
 
 UNCERTAIN = "uncertain: "  # begins the sentence of a check that failed
 _SIGNIFICANT = 1e-3  # of the largest; below it two ways differ by rounding
@@ -52,13 +52,12 @@ class Certificate:
                 difference = float((sum(parts[1:], parts[0]) - total[edge]).abs().max()) / size
                 self.note("the parts of a state's gradient against the whole", difference, _epsilon(total[edge].dtype))
 
-    def rows(self, log: Floats, samples: Floats, chosen: Integers, dtype: Any) -> None:
-        """Note how well the losses of all steps together are the whole, at one state and step."""
-        found, known = np.exp(np.minimum(log, 600)), samples[chosen]
-        size = float(known.max(initial=0))
-        usable = np.isfinite(known) & np.isfinite(log) & (known > _SIGNIFICANT * size)
-        if size > 1e-30 and usable.any():
-            difference = float(np.abs(found[usable] / known[usable] - 1).max())
+    def rows(self, logs: Floats, norms: Floats, dtype: Any) -> None:
+        """Note how well the losses of all steps together are the whole, at one state: (steps, samples)."""
+        found, size = np.exp(np.minimum(logs, 600)), norms.max(axis=-1, initial=0, keepdims=True)
+        usable = np.isfinite(norms) & np.isfinite(logs) & (norms > _SIGNIFICANT * size) & (size > 1e-30)
+        if usable.any():
+            difference = float(np.abs(found[usable] / norms[usable] - 1).max())
             self.note("the losses of all steps together against the whole", difference, _epsilon(dtype))
 
     def weights(self, run: Pass, one: Recurrence, weights: Weights) -> None:

@@ -111,8 +111,12 @@ def crossing(calls: list[Call], roots: list[Any]) -> Chain:
         some = dict.fromkeys(plain(one) for one in _without_joins(found, reach))
         states.append(sorted(some, key=lambda edge: -int(edge[0]._sequence_nr())))  # the last made first
     if len(states) > 1:  # of the last but one not all is seen from the product of the last
-        states[-1] = _twins(calls, len(calls) - 2, states[-2], roots) or states[-1]
-    return Chain([*states, _twins(calls, len(calls) - 1, states[-1], roots)], [False, *map(bool, states)])
+        known = _twins(calls, len(calls) - 2, states[-2], roots)
+        states[-1] = [edge for edge in known if edge is not None] or states[-1]
+    final = _twins(calls, len(calls) - 1, states[-1], roots)
+    order = sorted(range(len(final)), key=lambda place: final[place] is None)  # what nobody reads in the end comes last
+    states = [[some[k] for k in order] if len(some) == len(order) else some for some in states]
+    return Chain([*states, [edge for edge in final if edge is not None]], [False, *map(bool, states)])
 
 
 def _without_joins(found: dict[Edge, None], reach: set[Any]) -> list[Edge]:
@@ -125,12 +129,11 @@ def _without_joins(found: dict[Edge, None], reach: set[Any]) -> list[Edge]:
     return list(some)
 
 
-def _twins(calls: list[Call], k: int, before: list[Edge], roots: list[Any]) -> list[Edge]:
-    """Find what step k makes: it stands as long after the beginning as in the step before."""
+def _twins(calls: list[Call], k: int, before: list[Edge], roots: list[Any]) -> list[Edge | None]:
+    """Find what step k makes: it stands as long after the beginning as in the step before; None where it is not."""
     made = {node._sequence_nr(): node for node in (*roots, *(one for _, one, _ in walk_down(roots, calls[k].begin)))}
-    found = []
+    found: list[Edge | None] = []
     for node, place in before:
         twin = made.get(node._sequence_nr() - calls[k - 1].begin + calls[k].begin)
-        if twin is not None and twin.name() == node.name():
-            found.append((twin, place))
+        found.append((twin, place) if twin is not None and twin.name() == node.name() else None)
     return found

@@ -14,12 +14,9 @@ import torch
 from rnngraph.autodiff.contribution import Array
 from rnngraph.nn.cells import CELLS
 from rnngraph.sources.tape.changed import RULES
-from rnngraph.sources.torch.edges import plain, shape_of
-from rnngraph.sources.torch.entrance import PRODUCTS, leaf_of
 from rnngraph.sources.torch.layout import cell_name, cell_of, rows_of, weights_of
-from rnngraph.sources.torch.operations import inside_step
-from rnngraph.sources.torch.recurrence import STEPS, Recurrence
-from rnngraph.sources.torch.within import made_in
+from rnngraph.sources.torch.recurrence import Recurrence
+from rnngraph.sources.torch.step_nodes import multiplying_states
 from rnngraph.trace.change import ORTHOGONAL, SCALE, Change
 
 _PLAIN = CELLS["tanh"]  # a weight of the user's own is changed as that of a plain cell
@@ -66,54 +63,19 @@ def _put(weight: Any, value: Any) -> None:
     weight.copy_(torch.as_tensor(np.ascontiguousarray(value)).to(weight.device, weight.dtype))
 
 
-def _recurrent(one: Recurrence) -> list[tuple[Any, bool, slice]]:
-    """Find the weights by which a step multiplies the state before: each, whether it is turned, and which rows."""
-    t = one.steps // 2
-    states = set(one.states[t - 1])
-    found = []
-    for node in inside_step(one, t) if one.how == STEPS else made_in(one, t):
-        slot = PRODUCTS.get(node.name(), (None,))[0]
-        taken = None if slot is None else node.next_functions[slot]
-        if slot is None or taken is None or taken[0] is None:
-            continue
-        leaf = leaf_of(node.next_functions[slot + 1])
-        if leaf is None:
-            continue
-        rows = _rows(tuple(taken), states)
-        if rows is not None:
-            found.append((*leaf, rows))
-    return found
-
-
-def _rows(edge: Any, states: set[Any]) -> slice | None:
-    if plain(edge) in states:
-        return slice(None)
-    if edge[0].name() != "CatBackward0":
-        return None
-    widths = [None if node is None else shape_of((node, place))[-1] for node, place in edge[0].next_functions]
-    missing = shape_of(edge)[-1] - sum(width or 0 for width in widths)
-    first = 0
-    for below, width in zip(edge[0].next_functions, widths, strict=True):
-        size = missing if width is None else width
-        if below[0] is not None and plain(tuple(below)) in states:
-            return slice(first, first + size)
-        first += size
-    return None
-
-
 def _change_own(one: Recurrence, copies: Mapping[int, Any], change: Change) -> bool:
     """Scale, or make orthogonal, the weights that the state is multiplied with."""
     if change.kind not in (SCALE, ORTHOGONAL):
         return False
-    parts = _recurrent(one)
-    if not parts or any(id(weight) not in copies for weight, _, _ in parts):
+    parts = multiplying_states(one)
+    if not parts or any(id(part.weight) not in copies for part in parts):
         return False
-    for weight, turned, rows in parts:
-        copied = copies[id(weight)]
-        into = copied.T if turned else copied  # (in, out), of which the state multiplies some rows
-        known: Array = into[rows].detach().cpu().double().numpy()
+    for part in parts:
+        copied = copies[id(part.weight)]
+        into = copied.T if part.turned else copied  # (in, out), of which the state multiplies some rows
+        known: Array = into[part.rows].detach().cpu().double().numpy()
         found = RULES[change.kind](_PLAIN, {"Wh": known}, change.number)
         if found is None:
             return False
-        into[rows] = torch.as_tensor(found["Wh"]).to(copied.device, copied.dtype)
+        into[part.rows] = torch.as_tensor(found["Wh"]).to(copied.device, copied.dtype)
     return True

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from rnngraph.sources.torch.find import Found
-from rnngraph.sources.torch.recurrence import SEQUENCE, Recurrence
+import torch
+
+from rnngraph.sources.torch.find import Found, no_sequence
+from rnngraph.sources.torch.recurrence import SEQUENCE, Recurrence, is_cell
 
 if TYPE_CHECKING:
     from rnngraph.sources.torch.graph_recording import TorchRecording
@@ -63,7 +65,8 @@ def no_such_path(model: Any, names: Mapping[int, str], path: str) -> str:
 def nothing_walked(watch: Watch) -> str:
     """Say why there is no backward pass to trace."""
     if not watch.log.counts and not watch.marks:
-        return f"no module of {type(watch.model).__name__} was called inside the with block: run the model inside it."
+        kind = type(watch.model).__name__
+        return f"no module of {kind} was called inside the with block: run the model inside it.{_scripted(watch)}"
     if watch.passes.count:
         return (
             "a backward pass ran inside the with block, but it reached no call that was made in it: the forward pass "
@@ -85,12 +88,33 @@ def nothing_found(watch: Watch, found: Found) -> str:
         return f"{some}, and no call that the backward pass reached goes on from an earlier one."
     listed = ", ".join(f"{path} ({'once' if n == 1 else f'{n} times'})" for path, n in list(seen.items())[:8])
     reasons = "".join(f" {path}: {reason}." for path, reason in list(found.reasons.items())[:4])
-    named = next((path for path, n in seen.items() if n == 1 and path != next(iter(seen))), next(iter(seen), "layer"))
-    return (
-        f"no recurrence was found in {type(watch.model).__name__}; called were {listed}.{reasons} A state in a loop "
-        f"of your own is shown with watch.mark(h) once a step; for the credit of a module that takes a sequence at "
-        f"once, name it: watch(model, only={named!r})."
+    kind = type(watch.model).__name__
+    return f"no recurrence was found in {kind}; called were {listed}.{reasons}{_scripted(watch)}{_advice(watch, seen)}"
+
+
+def _scripted(watch: Watch) -> str:
+    path = next((path for path, one in watch.model.named_modules() if isinstance(one, torch.jit.ScriptModule)), None)
+    if path is None:
+        return ""
+    return f" {path} is scripted, and its calls cannot be seen: watch the model before it is given to torch.jit."
+
+
+def _advice(watch: Watch, seen: Mapping[str, int]) -> str:
+    """Say what can be done: where each backward pass reached one step, nothing; else a mark, or a name."""
+    calls = [call for run in watch.passes.found for call in run.calls]
+    cells = [call.path for call in calls if is_cell(call.module) and seen[call.path] == watch.passes.count > 1]
+    if cells:
+        return (
+            f" Each of the {watch.passes.count} backward passes reached one call of {cells[0]}: its state is detached "
+            "before every step, or the loss is walked back at every step, so that nothing is learned over time."
+        )
+    named = next((call.path for call in calls if seen[call.path] == 1 and call.outer and not no_sequence(call)), None)
+    credit = (
+        f"; for the credit of a module that takes a sequence at once, name it: watch(model, only={named!r})"
+        if named
+        else ""
     )
+    return f" A state in a loop of your own is shown with watch.mark(h) once a step{credit}."
 
 
 def notes(watch: Watch, recording: TorchRecording) -> tuple[str, ...]:

@@ -51,6 +51,11 @@ def shape_of(edge: Edge) -> tuple[int, ...]:
     return tuple(int(size) for size in edge[0]._input_metadata[edge[1]].shape)
 
 
+def bytes_of(edge: Edge) -> int:
+    """Give the size in memory of what flows over an edge."""
+    return math.prod(shape_of(edge)) * int(edge[0]._input_metadata[edge[1]].dtype.itemsize)
+
+
 def like(edge: Edge, value: float) -> Any:
     """Make a tensor of the shape, type and device of an edge."""
     about = edge[0]._input_metadata[edge[1]]

@@ -14,10 +14,10 @@ from rnngraph.sources.torch.calls import Kept
 from rnngraph.sources.torch.edges import Edge, plain, walk_down
 from rnngraph.sources.torch.entrance import Entrance, entrances, given, narrowed
 from rnngraph.sources.torch.layout import Layout
-from rnngraph.sources.torch.operations import inside_step
 from rnngraph.sources.torch.passes import Pass
 from rnngraph.sources.torch.recurrence import SEQUENCE, STEPS, Recurrence
-from rnngraph.sources.torch.within import entering_loop
+from rnngraph.sources.torch.step_nodes import nodes_of_step
+from rnngraph.sources.torch.within import WORDS, entering_loop
 
 Behind: TypeAlias = Callable[[Edge], bool]
 Steps: TypeAlias = Sequence[Sequence[Sequence[Entrance]]]  # by step, and of each tensor
@@ -52,7 +52,7 @@ def fed_inputs(run: Pass, recurrences: Sequence[Recurrence]) -> list[Fed]:
         elif one.fused:
             _add_layer(found, run, one, behind)
         else:
-            steps = _of_calls(one, behind) if one.how == STEPS else entering_loop(one, behind)
+            steps = (_of_calls(one, behind) or _words(one)) if one.how == STEPS else entering_loop(one, behind)
             if steps:
                 found.append(Fed([one], steps))
     return found
@@ -151,6 +151,13 @@ def _of_calls(one: Recurrence, behind: Behind) -> list[list[list[Entrance]]]:
     return steps if all(steps) else []
 
 
+def _words(one: Recurrence) -> list[list[list[Entrance]]]:
+    """Find the words that a module looks up within its step."""
+    found = [[node for node in nodes_of_step(one, t) if node.name() == WORDS] for t in range(one.steps)]
+    alike = len({len(some) for some in found}) == 1
+    return [[[given((node, 0))] for node in some] for some in found] if alike and found[0] else []
+
+
 def _is_one_thing(column: Sequence[Any]) -> bool:
     keys = {(one.tensor.data_ptr(), one.tensor.shape) if isinstance(one, Kept) else one for one in column}
     return len(keys) == 1 and len(column) > 1
@@ -169,7 +176,7 @@ def _parts(item: Any, behind: Behind) -> list[list[Entrance]]:
 
 def _data(one: Recurrence, column: Sequence[Kept]) -> list[list[list[Entrance]]]:
     """Find where data that the calls took enters, step by step."""
-    found = [entrances(inside_step(one, t)) for t in range(one.steps)]
+    found = [entrances(nodes_of_step(one, t)) for t in range(one.steps)]
     middle = one.steps // 2
     like = [entrance for entrance in found[middle] if _takes(entrance, column[middle])]
     joined = [entrance for entrance in like if entrance.sign[0] == "joined"]

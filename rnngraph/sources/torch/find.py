@@ -18,10 +18,12 @@ from rnngraph.sources.torch.calls import Call, Kept
 from rnngraph.sources.torch.chains import crossing, handed_on
 from rnngraph.sources.torch.edges import Edge, shape_of, walk_down
 from rnngraph.sources.torch.layout import Layout
-from rnngraph.sources.torch.raw import raw_loop
+from rnngraph.sources.torch.raw import raw_loops
 from rnngraph.sources.torch.recurrence import LAYER, LOOP, MARKED, SEQUENCE, STEPS, Recurrence, is_cell, is_plain
 
 LEAST = 3  # calls that make a sequence of a module that is no cell
+TREE = "its uses are joined as in a tree, and not in a line of steps: one goes on from several, which begin anew"
+ANEW = "its state is made anew at every call: no call of it descends from an earlier one"
 
 
 @dataclass(slots=True)
@@ -64,13 +66,21 @@ def find(
     loops = []
     if not inner and not marked:
         loops = [one for one in heavy if is_plain(one.module) and not any(_holds(other, one) for other in outer)][:1]
+    reasons |= {one.path: TREE for one in loops if _is_tree(one)}
+    loops = [one for one in loops if one.path not in reasons]
     for one in loops:  # the whole state, whatever made it
         chain = crossing(one.calls, [node for node, _ in roots])
         one.how, one.states, one.linked = LOOP, chain.states, chain.linked
     loops = [one for one in loops if any(one.states)]
-    found = [*fused, *inner, *loops, *marked]
-    raw = None if found else raw_loop(roots, names or {})
-    return Found(found if raw is None else [raw], reasons)
+    found = [*fused, *inner, *loops, *marked] or raw_loops(roots, names or {}, calls)
+    if found:  # beside a recurrence, what has no state to lose needs no word
+        reasons = {path: why for path, why in reasons.items() if why != ANEW or _keeps(by_path[path])}
+    return Found(found, reasons)
+
+
+def _keeps(calls: Sequence[Call]) -> bool:
+    """Whether a module hands out several tensors or holds one between its calls, as one with a state does."""
+    return any(len(call.values) > 1 for call in calls)
 
 
 def _is_fused(calls: list[Call]) -> bool:
@@ -132,7 +142,7 @@ def _reason(one: Recurrence, calls: Sequence[Call]) -> str:
     if not any(one.states):
         if is_plain(one.module) or not _is_stepwise(one, calls):
             return "no call of it descends from an earlier one"
-        return "its state is made anew at every call: no call of it descends from an earlier one"
+        return ANEW
     if not is_cell(one.module) and not _is_stepwise(one, calls):
         return "it is used again further up, with other modules between its calls each time"
     return ""
@@ -145,6 +155,15 @@ def _is_stepwise(one: Recurrence, calls: Sequence[Call]) -> bool:
         for a, b in zip(one.calls, one.calls[1:], strict=False)
     ]
     return len(set(between)) < len(between) or not any(between)
+
+
+def _is_tree(one: Recurrence) -> bool:
+    """Tell whether a use that begins anew stands between another and what goes on from both."""
+    anew = next((k for k, linked in enumerate(one.linked) if k and not linked), None)
+    if anew is None:
+        return False
+    before, roots = one.calls[anew - 1], [node for call in one.calls[anew:] for node, _ in call.out]
+    return any(before.made(node) for _, node, _ in walk_down(roots, before.begin))
 
 
 def _holds(outer: Recurrence, inner: Recurrence) -> bool:
@@ -184,11 +203,17 @@ def _named(path: str, by_path: Mapping[str, list[Call]], roots: Sequence[Edge]) 
 
 
 def _check_sequence(path: str, call: Call) -> None:
+    if why := no_sequence(call):
+        raise InputError(f"{path} was called once, {why}.")
+
+
+def no_sequence(call: Call) -> str:
+    """Say why a call takes no whole sequence that can be asked for its credit; nothing where it does."""
     before, after = (None if edge is None else shape_of(edge) for edge in call.ends)
     if before is None:
-        raise InputError(f"{path} was called once, and its input needs no gradient: there is no credit to ask for.")
-    if after is None or len(after) < 3 or len(before) < 3 or before[:2] != after[:2]:
-        raise InputError(
-            f"{path} was called once, from {before} to {after}: that is no sequence (samples, time, ...), and it "
-            "has no step of its own."
+        return (
+            "and its input needs no gradient: there is no credit to ask for, unless x.requires_grad_() is called first"
         )
+    if after is None or len(after) < 3 or len(before) < 3 or before[:2] != after[:2]:
+        return f"from {before} to {after}: that is no sequence (samples, time, ...), and it has no step of its own"
+    return ""

@@ -1,5 +1,6 @@
 """Many losses walked back through one call of a fused layer at once, in numbers that cannot underflow.
 
+They are float64 whatever the model's type: a row's power of two is a band of 2^512, which float32 does not hold.
 In: what reaches the layer, a row a loss. Out: norms of its states, told to whoever measures, and what the layer
 hands on to its input and to its first states, every row times a power of two of its own.
 """

@@ -14,10 +14,10 @@ import torch
 
 from rnngraph.nn.cells.gate import SATURATED as SIGMOID_SATURATED
 from rnngraph.nn.cells.tanh_relu import SATURATED as TANH_SATURATED
-from rnngraph.sources.torch.edges import walk_down
 from rnngraph.sources.torch.layout import cell_of
 from rnngraph.sources.torch.parts import operations_of
 from rnngraph.sources.torch.recurrence import SEQUENCE, Recurrence, is_cell
+from rnngraph.sources.torch.step_nodes import nodes_of_step
 from rnngraph.trace.cell import CUSTOM, CellTrace
 from rnngraph.trace.magnitudes import Floats
 
@@ -34,20 +34,8 @@ class Squashed:
     kept: Floats | None  # (H,) mean logarithm of the gate that keeps the state
 
 
-def inside_step(one: Recurrence, t: int) -> list[Any]:
-    """Give the nodes that a step made, in the order in which they were made."""
-    if not one.states or not one.states[t]:
-        return []
-    made_before = {edge[0] for edge in (one.states[t - 1] if t else [])}
-    roots = [edge[0] for edge in one.states[t]] + ([edge[0] for edge in one.calls[t].out] if one.calls else [])
-    least = one.calls[t].begin if one.calls else max((n._sequence_nr() + 1 for n in made_before), default=0)
-    nodes = {node for node in roots if node._sequence_nr() >= least}
-    nodes |= {node for _, node, _ in walk_down(nodes, least, lambda node: node in made_before)}
-    return sorted(nodes - made_before, key=lambda node: int(node._sequence_nr()))
-
-
 def _squashers(one: Recurrence, t: int) -> list[Any]:
-    return [node for node in inside_step(one, t) if node.name() in _SQUASHING]
+    return [node for node in nodes_of_step(one, t) if node.name() in _SQUASHING]
 
 
 def custom_cell_of(one: Recurrence) -> CellTrace:
@@ -60,7 +48,7 @@ def custom_cell_of(one: Recurrence) -> CellTrace:
     names = [_SQUASHING[node.name()] for node in _squashers(one, middle)]
     gates = tuple(f"{label}{names[: k + 1].count(label)}" for k, label in enumerate(names)) if len(names) <= 16 else ()
     return CellTrace(
-        name, one.title, kinds or ("h",), gates, operations=operations_of(inside_step(one, middle), one, middle)
+        name, one.title, kinds or ("h",), gates, operations=operations_of(nodes_of_step(one, middle), one, middle)
     )
 
 

@@ -56,7 +56,15 @@ def _put(weights: list[tuple[Any, int, Any]]) -> None:
     with torch.no_grad():
         for weight, version, value in weights:
             weight.copy_(value)
-            torch._C._autograd._unsafe_set_version_counter((weight,), (version,))
+            _set_version(weight, version)
+
+
+def _set_version(weight: Any, version: int) -> None:
+    put = torch._C._autograd._unsafe_set_version_counter
+    try:
+        put((weight,), (version,))
+    except TypeError:  # PyTorch before 2.7
+        put(weight, version)
 
 
 class Passes:

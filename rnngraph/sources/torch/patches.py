@@ -64,7 +64,7 @@ class Patches:
 def _classes(model: Any) -> list[type]:
     kinds = {kind for module in model.modules() for kind in type(module).__mro__ if "forward" in vars(kind)}
     return sorted(
-        (k for k in kinds - {nn.Module} if not k.__module__.startswith("torch.jit")), key=lambda k: k.__name__
+        (k for k in kinds - {nn.Module} if not issubclass(k, torch.jit.ScriptModule)), key=lambda k: k.__name__
     )
 
 

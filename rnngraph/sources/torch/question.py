@@ -53,7 +53,8 @@ def ask(
             found = _asked(outputs, inputs, given, rows, grow)
         except RuntimeError as error:
             raise InputError(_sentence(str(error))) from None
-    return {edge: one for edge, one in zip(wanted, found, strict=True) if one is not None}
+    # A zero that PyTorch has not put in memory has no address that anybody else may read.
+    return {edge: one for edge, one in zip(wanted, found, strict=True) if one is not None and not one._is_zerotensor()}
 
 
 def _asked(outputs: list[Any], inputs: list[Any], given: list[Any], rows: bool, grow: bool) -> Sequence[Any]:

@@ -26,6 +26,7 @@ class Recurrence:
     states: list[list[Edge]] = field(default_factory=list)
     linked: list[bool] = field(default_factory=list)  # by call, whether it goes on from an earlier one
     values: dict[Edge, Kept] = field(default_factory=dict)  # of marks
+    made: dict[int, list[Any]] = field(default_factory=dict)  # the nodes of steps that were looked at
 
     @property
     def fused(self) -> bool:
@@ -71,7 +72,7 @@ class Recurrence:
     def title(self) -> str:
         """What a person calls it: "GRUCell", "nn.LSTM", "a loop around Linear"."""
         if self.module is None:
-            return "a loop over raw parameters" if self.how == RAW else "marked by hand"
+            return "a loop without modules" if self.how == RAW else "marked by hand"
         name = type(self.module).__name__
         return f"a loop around {name}" if self.how == LOOP else f"nn.{name}" if type(self.module) in FUSED else name
 

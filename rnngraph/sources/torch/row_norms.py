@@ -32,4 +32,5 @@ def row_norms(rows: Any) -> Floats:
 
 def norm(tensor: Any) -> float:
     """Give the norm over all elements."""
-    return float(row_norms(tensor.reshape(1, -1))[0])
+    dense = tensor.coalesce().values() if tensor.is_sparse else tensor
+    return float(row_norms(dense.reshape(1, -1))[0])

@@ -17,7 +17,7 @@ from rnngraph.sources.torch.arrived import Arrived, near_one
 from rnngraph.sources.torch.by_step import only_step
 from rnngraph.sources.torch.calls import Call
 from rnngraph.sources.torch.clocks import Port
-from rnngraph.sources.torch.edges import Edge, shape_of, walk_down
+from rnngraph.sources.torch.edges import Edge, bytes_of, walk_down
 from rnngraph.sources.torch.fed_inputs import Fed, edges_in, read_elsewhere
 from rnngraph.sources.torch.inside_rows import Arriving, Leaving, rows_inside
 from rnngraph.sources.torch.layout import Layout, array
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from rnngraph.sources.torch.graph_recording import TorchRecording
     from rnngraph.sources.torch.tell import Teller
 
-_BYTES = 96_000_000  # of the gradients of a chunk of losses at all states
+_BYTES = 40_000_000  # of the gradients of a chunk of losses at all states
 _MOST = 64  # losses of a chunk
 _ROOM = 1e6  # from the smallest number of a type, where rows are walked again in pieces
 _SEGMENT = 8  # steps of such a piece
@@ -76,7 +76,7 @@ class Rows:
             self.ports if len(self.calls) > 1 or self.states or self.inputs else ()
         )  # else nothing is above the only one
         held = (*self.states, *ports, *self.inputs, *self.entering)
-        size = sum(8 * int(np.prod(shape_of(edge))) for edge in held)
+        size = sum(bytes_of(edge) for edge in held)
         count = max(1, min(len(rows), _MOST, _BYTES // max(size, 1)))
         for low in range(0, len(rows), count):
             yield low, rows[low : low + count]

@@ -6,17 +6,17 @@ not finite for the first time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rnngraph import norms
 from rnngraph.measure.recording import Reduced, Take
-from rnngraph.sources.torch.by_step import time_first
+from rnngraph.sources.torch.by_step import alike, norms_by_step, time_first
 from rnngraph.sources.torch.edges import Edge
 from rnngraph.sources.torch.operations import squashed
-from rnngraph.sources.torch.row_norms import norm, sample_norms
 from rnngraph.sources.torch.tracks import Track
 
 if TYPE_CHECKING:
@@ -42,29 +42,19 @@ class Broken:
 
 
 class Columns:
-    """The columns of one state under way."""
+    """The columns of one state."""
 
-    def __init__(self, time: int, batch: int) -> None:
-        """Start with nothing observed."""
-        self.samples = np.zeros((time, batch))
-        self.carried, self.immediate = np.zeros(time), np.zeros(time)
+    def __init__(self, time: int, batch: int, totals: Sequence[Any], values: Sequence[Any] = ()) -> None:
+        """Measure gradients, and values where they are known, by step: (samples, units), or None."""
+        self.samples = norms_by_step(totals, (time, batch))
+        self.carried, self.immediate = np.full(time, np.nan), np.full(time, np.nan)
         self.zeros, self.nonfinite = np.zeros(time, np.int64), np.zeros(time, np.int64)
-        self.activation = np.full(time, np.nan)
-
-    def see(self, t: int, total: Any, carried: Any, immediate: Any, value: Any) -> None:
-        """Measure one step: tensors (samples, units), or None where there is nothing."""
-        if total is not None:
-            found = sample_norms(total)
-            self.samples[t, : len(total)] = found
-            self.zeros[t] = total.numel() - int(total.count_nonzero())
-            if np.isnan(found).any():
-                self.nonfinite[t] = int((~total.isfinite()).sum())
-        if carried is not None:
-            self.carried[t] = norm(carried)
-        if immediate is not None:
-            self.immediate[t] = norm(immediate)
-        if value is not None:
-            self.activation[t] = norm(value) / np.sqrt(value.numel())
+        for first, some in alike(totals):
+            self.zeros[first : first + len(some)] = (some == 0).flatten(1).sum(dim=1).cpu().numpy()
+        for t in np.flatnonzero(np.isnan(self.samples).any(axis=1)).tolist():
+            self.nonfinite[t] = int((~totals[t].isfinite()).sum())
+        sizes = np.array([np.nan if one is None else one.numel() for one in values] or [np.nan] * time)
+        self.activation = norms.row_norms(norms_by_step(values, (time, batch))) / np.sqrt(sizes)
 
     def reduced(self, number: int, kind: str, gates: Any) -> Reduced:
         """Give the columns."""
@@ -85,15 +75,23 @@ def walk_states(
     one = track.recurrence
     gates = squashed(one, track.cell)
     for kind in track.cell.kinds:
-        columns = Columns(one.steps, track.batch)
-        for t, edge in enumerate(track.edges(kind)):
-            if edge is None:
-                continue
-            value = one.value(edge, t)
-            if value is not None and not bool(value.isfinite().all()):
+        edges = track.edges(kind)
+        values = [None if edge is None else one.value(edge, t) for t, edge in enumerate(edges)]
+        total, carried, immediate, value = (
+            [None if given is None else track.by_sample(given) for given in some]
+            for some in (
+                [edge and recording.total(edge) for edge in edges],
+                *([edge and part.get(edge) for edge in edges] for part in parts),
+                values,
+            )
+        )
+        columns = Columns(one.steps, track.batch, total, value)
+        columns.carried, columns.immediate = (
+            norms.row_norms(norms_by_step(some, columns.samples.shape)) for some in (carried, immediate)
+        )
+        for t, known in enumerate(values):
+            if known is not None and not np.isfinite(columns.activation[t]):
                 recording.broken.forward(recording.order_of(one, t), number, kind, t)
-            given = (recording.total(edge), parts[0].get(edge), parts[1].get(edge), value)
-            columns.see(t, *(None if g is None else track.by_sample(g) for g in given))
         recording.note_norms(number, kind, slice(None), columns.samples)
         for t in np.flatnonzero(columns.nonfinite).tolist():
             recording.broken.backward(recording.order_of(one, t), number, kind, t)
@@ -103,10 +101,8 @@ def walk_states(
 def walk_sequence(recording: TorchRecording, number: int, track: Track, take: Take) -> None:
     """Lend the positions of a module that is called once, which have no carried part."""
     one = track.recurrence
-    columns = Columns(one.steps, track.batch)
     total = recording.total(one.input)
-    for t in range(one.steps):
-        columns.see(t, None if total is None else time_first(total)[t].flatten(1), None, None, None)
-    columns.carried[:] = columns.immediate[:] = np.nan
+    steps = [None] * one.steps if total is None else [some.flatten(1) for some in time_first(total)]
+    columns = Columns(one.steps, track.batch, steps)
     recording.note_norms(number, "h", slice(None), columns.samples)
     take(columns.reduced(number, "h", None))

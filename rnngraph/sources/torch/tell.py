@@ -5,11 +5,13 @@ In: a recording, and which losses of which steps are wanted. Out: logarithms of 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from rnngraph.measure.recording import FED, See
 from rnngraph.sources.torch.arrived import Arrived, logs_of, of_samples, summed
@@ -17,6 +19,7 @@ from rnngraph.sources.torch.calls import Call
 from rnngraph.sources.torch.fed_inputs import Fed
 from rnngraph.sources.torch.layout import Layout
 from rnngraph.sources.torch.rows import ALL, Rows
+from rnngraph.sources.torch.tracks import Track
 from rnngraph.trace.magnitudes import Floats, Integers
 
 if TYPE_CHECKING:
@@ -31,10 +34,8 @@ def pull(recording: TorchRecording, rows: Sequence[tuple[int, int]], samples: di
         tell = Teller(recording, base - checked, samples, see)
         arrived = walk.walk([ALL, *chunk] if checked else chunk, tell, samples)
         for number, track in enumerate(recording.tracks):
-            for kind, t, edge in recording.state_edges(track):
-                total = arrived.total(edge)
-                if total is not None:
-                    tell(number, kind, t, 0, logs_of(track.by_sample(total[0], lead=1), total[1], samples[track.batch]))
+            for kind in track.cell.kinds if track.recurrence.states else ():
+                _tell_states(tell, number, track, kind, arrived)
         for edge, one in walk.inputs.items():
             total, number = arrived.total(edge), recording.number(one)
             if total is None:
@@ -49,20 +50,43 @@ def pull(recording: TorchRecording, rows: Sequence[tuple[int, int]], samples: di
                 _tell_fed(recording, fed, arrived, tell)
 
 
+def _tell_states(tell: Teller, number: int, track: Track, kind: str, arrived: Arrived) -> None:
+    """Tell of one state."""
+    totals = [(t, arrived.total(edge)) for t, edge in enumerate(track.edges(kind)) if edge is not None]
+    _tell_steps(tell, number, kind, [(t, *total) for t, total in totals if total is not None])
+
+
+def _tell_steps(
+    tell: Teller, number: int, kind: str, found: Sequence[tuple[int, Any, Integers]], samples: Integers | None = None
+) -> None:
+    """Tell rows by step: of steps that follow one another and are alike, at once."""
+    track = tell.recording.tracks[number]
+    place = itertools.count()
+    for _, group in itertools.groupby(found, lambda one: (one[0] - next(place), one[1].shape, one[2].tobytes())):
+        steps, rows, exponents = zip(*group, strict=True)
+        stacked = track.by_sample(torch.stack(rows), lead=2)
+        chosen = tell.samples[track.batch] if samples is None else samples
+        tell(number, kind, steps[0], 0, logs_of(stacked, exponents[0], chosen))
+
+
 def _tell_fed(recording: TorchRecording, fed: Fed, arrived: Arrived, tell: Teller) -> None:
     """Tell of an input, but that of a fused layer that alone reads it: its inside has told."""
     one = fed.readers[0]
     number = recording.number(one)
-    track = recording.tracks[number]
-    chosen = tell.samples[track.batch]
-    for t, tensors in enumerate(fed.steps):
-        for some in tensors:
-            parts = [(part, rows, e) for part in some for rows, e in arrived.at.get(part.edge, ())]
-            early = all(part.by_row and chosen.max() < rows.shape[1] for part, rows, _ in parts)
-            total = summed([(part.back(of_samples(rows, chosen) if early else rows), e) for part, rows, e in parts])
-            if total is not None:
-                samples = np.arange(len(chosen)) if early else chosen
-                tell(number, FED, t, 0, logs_of(track.by_sample(total[0], lead=1), total[1], samples))
+    chosen = tell.samples[recording.tracks[number].batch]
+    for place in range(max(map(len, fed.steps), default=0)):
+        entered = [
+            (t, [(part, rows, e) for part in some[place] for rows, e in arrived.at.get(part.edge, ())])
+            for t, some in enumerate(fed.steps)
+            if place < len(some)
+        ]
+        early = all(part.by_row and chosen.max() < rows.shape[1] for _, some in entered for part, rows, _ in some)
+        totals = [
+            (t, summed([(part.back(of_samples(rows, chosen) if early else rows), e) for part, rows, e in some]))
+            for t, some in entered
+        ]
+        samples = np.arange(len(chosen)) if early else chosen
+        _tell_steps(tell, number, FED, [(t, *total) for t, total in totals if total is not None], samples)
     for key, call, start in zip(fed.edges, one.calls, one.starts, strict=False):
         total = arrived.total(key)
         if total is not None and call.layer is not None:
@@ -81,15 +105,16 @@ class Teller:
     see: See
 
     def __call__(self, number: int, kind: str, t: int, low: int, logs: Floats) -> None:
-        """Tell rows of one state, or of an input, at one step."""
+        """Tell rows of one state, or of an input: (rows, samples) of one step, or (steps, rows, samples) from t on."""
         first = self.base + low
         if first < 0:
             known = self.recording.norms_of(number, kind)
             if t >= 0 and known is not None:
-                track = self.recording.tracks[number]
-                self.recording.certificate.rows(logs[0], known[t], self.samples[track.batch], self.recording.dtype)
-            first, logs = 0, logs[1:]
-        if len(logs):
+                whole = np.atleast_2d(logs[..., 0, :])
+                samples = self.samples[self.recording.tracks[number].batch]
+                self.recording.certificate.rows(whole, known[t : t + len(whole), samples], self.recording.dtype)
+            first, logs = 0, logs[..., 1:, :]
+        if logs.shape[-2]:
             self.see(number, kind, t, first, logs)
 
     def inside(self, call: Call, layer: int, direction: int, t: int, low: int, logs: list[Floats]) -> None:

@@ -27,11 +27,10 @@ def unwrapped(model: Any) -> Any:
             model = model.module
         else:
             break
-    scripted = next((one for one in model.modules() if isinstance(one, torch.jit.ScriptModule)), None)
-    if scripted is not None:
+    if isinstance(model, torch.jit.ScriptModule):
         raise InputError(
-            f"{type(model).__name__} is or holds a scripted module ({scripted.original_name}), whose calls cannot be "
-            "seen; watch the module that was given to torch.jit."
+            f"{model.original_name} is a scripted module, whose calls cannot be seen; watch the module that was given "
+            "to torch.jit."
         )
     return model
 

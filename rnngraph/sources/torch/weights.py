@@ -25,6 +25,7 @@ from rnngraph.sources.torch.layout import cell_name
 from rnngraph.sources.torch.passes import Pass
 from rnngraph.sources.torch.recurrence import SEQUENCE, Recurrence
 from rnngraph.sources.torch.row_norms import norm
+from rnngraph.sources.torch.step_nodes import multiplying_states
 from rnngraph.trace.magnitudes import Floats, Magnitudes, Status
 from rnngraph.trace.model import REVERSE, ParameterTrace
 
@@ -147,12 +148,16 @@ class Weights:
         for name, layer in self.layers.items():
             steps = Magnitudes.of(layer.steps)
             steps.status[layer.lost] = Status.UNDERFLOW
-            found.append(_trace(name, layer.value, norms.norm(layer.total), steps, timesteps, eigenvalues))
+            rows = eigenvalues if name.rpartition(".")[2].startswith("Wh") else 0  # our own names of a layer's weights
+            found.append(_trace(name, layer.value, norms.norm(layer.total), steps, timesteps, rows))
+        recurrences = {one.recurrence for one in self._steps.values()}
+        recurrent = {id(some.weight) for one in recurrences for some in multiplying_states(one) if some.whole}
         for edge, one in self._steps.items():
             total = norm(self._total[edge]) if edge in self._total else 0.0
             values = one.parameter.detach().cpu().double().numpy()
             transposed = values.T if values.ndim == 2 and cell_name(one.recurrence.module) else values
-            found.append(_trace(self._name(one), transposed, total, Magnitudes.of(one.norms), timesteps, eigenvalues))
+            rows = eigenvalues if id(one.parameter) in recurrent else 0
+            found.append(_trace(self._name(one), transposed, total, Magnitudes.of(one.norms), timesteps, rows))
         return tuple(found)
 
     def _name(self, one: _Steps) -> str:
@@ -191,8 +196,7 @@ def _catcher(slots: Mapping[int, tuple[_Steps, int]]) -> Any:
 def _trace(
     name: str, value: Array, total: float, steps: Magnitudes, timesteps: int, eigenvalues: int
 ) -> ParameterTrace:
-    recurrent = name.rpartition(".")[2].startswith(("Wh", "weight_hh"))
-    radius, largest = weight_spectrum(value, eigenvalues if recurrent else 0)
+    radius, largest = weight_spectrum(value, eigenvalues)
     length = float(steps.value[steps.status == Status.OK].sum())
     missing = Magnitudes.unobserved((timesteps - len(steps.value),))
     column = Magnitudes(np.concatenate([steps.value, missing.value]), np.concatenate([steps.status, missing.status]))

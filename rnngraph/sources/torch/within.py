@@ -9,9 +9,10 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from typing import Any
 
-from rnngraph.sources.torch.edges import Edge, walk_down
+from rnngraph.sources.torch.edges import Edge, plain
 from rnngraph.sources.torch.entrance import MOVES, Entrance, entrances, given, narrowed
 from rnngraph.sources.torch.recurrence import Recurrence
+from rnngraph.sources.torch.step_nodes import nodes_of_step
 
 WORDS = "EmbeddingBackward0"
 LEAST = 3  # steps of which it can be said that they are alike
@@ -22,7 +23,7 @@ def entering_loop(one: Recurrence, behind: Callable[[Edge], bool]) -> list[list[
     if one.steps < LEAST or not all(one.states):
         return []
     known = {edge for some in one.states for edge in some}
-    found = [_entering(made_in(one, t), known, behind) for t in range(1, one.steps)]
+    found = [_entering(nodes_of_step(one, t), known, behind) for t in range(1, one.steps)]
     first, second = found[:2]
     varying = [entrance for entrance in first if entrance.key not in {other.key for other in second}]
     signs = sorted((entrance.sign for entrance in varying), key=str)
@@ -30,22 +31,10 @@ def entering_loop(one: Recurrence, behind: Callable[[Edge], bool]) -> list[list[
     if not signs or any(sorted((entrance.sign for entrance in some), key=str) != signs for some in steps):
         return []
     sources = {entrance.key[0] for entrance in varying if entrance.sign[0] == "picked"}
-    start = _at_first(_entering(made_in(one, 0), known, behind, sources), varying)
+    start = _at_first(_entering(nodes_of_step(one, 0), known, behind, sources), varying)
     if len(start) < len(signs):
         return []
     return [_by_tensor(some) for some in (start, *steps)]
-
-
-def made_in(one: Recurrence, t: int) -> list[Any]:
-    """Give the nodes of a step, in order; of the first as many numbers back as a later step took."""
-    ends = [max(int(node._sequence_nr()) for node, _ in one.states[k]) for k in range(min(one.steps, 2))]
-    if t:
-        least = max(int(node._sequence_nr()) for node, _ in one.states[t - 1]) + 1
-    else:
-        least = ends[0] - (ends[1] - ends[0]) + 1
-    roots = [node for node, _ in one.states[t]]
-    nodes = {*roots, *(node for _, node, _ in walk_down(roots, least))}
-    return sorted(nodes, key=lambda node: int(node._sequence_nr()))
 
 
 def _entering(
@@ -64,8 +53,11 @@ def _edges(
     made, seen = {node for node in nodes if node.name() != WORDS}, set()
     for node in nodes:
         moves = node.name() in MOVES
+        if moves and plain((node, 0)) != (node, 0):  # a slice of everything
+            continue
         for slot, (below, place) in enumerate(node.next_functions):
-            edge = (below, place)
+            edge = plain((below, place)) if moves and below is not None else (below, place)
+            below = edge[0]
             inside = below in made and not (moves and edge in sources)
             if below is None or inside or edge in states or not (moves or below.next_functions):
                 continue
@@ -86,9 +78,15 @@ def _at_first(some: list[Entrance], like: list[Entrance]) -> list[Entrance]:
     for one in some:
         if any(one.sign == other.sign for other in like):
             found.append(one)
-        elif joined and one.sign[0] == "product" and one.value.shape[joined[0].sign[1]] > joined[0].width:
+        elif joined and one.sign[0] == "product" and _reaches(one.value, joined[0]):
             found.append(narrowed(one, joined[0]))
     return found
+
+
+def _reaches(value: Any, joined: Entrance) -> bool:
+    """Whether a product's data is wide enough to hold a part that is joined at other steps."""
+    _, axis, first, width = joined.sign
+    return bool(axis < value.dim() and value.shape[axis] >= first + width and value.shape[axis] > width)
 
 
 def _by_tensor(some: list[Entrance]) -> list[list[Entrance]]:

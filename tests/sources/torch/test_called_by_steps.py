@@ -20,9 +20,9 @@ N, T, D, H = 3, 6, 4, 5
 class Loop(nn.Module):  # type: ignore[misc, name-defined]
     """A cell in a loop, with a head and a loss a step."""
 
-    def __init__(self, cell: Any, head: int = H) -> None:
+    def __init__(self, cell: Any, head: int = H, penalty: Any = torch.square) -> None:
         super().__init__()
-        self.cell = cell
+        self.cell, self.penalty = cell, penalty
         self.head = nn.Linear(head, 2)
 
     def forward(self, x: Any, trail: Trail) -> Any:
@@ -31,7 +31,7 @@ class Loop(nn.Module):  # type: ignore[misc, name-defined]
             state = self.cell(one) if state is None else self.cell(one, state)
             parts = state if isinstance(state, tuple) else (state,)
             trail.add(**{f"s{k}": part for k, part in enumerate(parts)})
-            trail.losses[t] = self.head(parts[0]).square().sum()
+            trail.losses[t] = self.penalty(self.head(parts[0])).sum()
         return trail.total()
 
 
@@ -296,6 +296,60 @@ def test_parts_of_every_weight_by_step() -> None:
     np.testing.assert_allclose(float(found.grad.value), float(model.cell.weight_ih.grad.norm()), rtol=1e-11)
 
 
+class Sparse(nn.Module):  # type: ignore[misc, name-defined]
+    """Words are looked up inside the step, and their gradient is sparse; nodes of a graph are joined by one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words, self.core = nn.Embedding(9, H, sparse=True), nn.Linear(H, H)
+        self.edges = torch.eye(N).roll(1, 0).double().to_sparse()
+
+    def forward(self, word: Any, h: Any = None) -> Any:
+        x = self.words(word)
+        return (x if h is None else x + torch.sparse.mm(self.edges, self.core(h))).tanh()
+
+
+def test_a_loss_whose_gradient_has_none() -> None:
+    """Absolute values have a slope that nothing moves."""
+    model = Loop(nn.GRUCell(D, H), penalty=torch.abs).double()
+    watch, trail = watched(model, torch.randn(T, N, D).double())
+    trace = watch.trace()
+    check(trace, "cell.h", trail, "s0")
+    assert not trace.lags[0].joint
+
+
+def test_the_weight_that_multiplies_a_state_is_known_by_the_graph() -> None:
+    class Named(nn.Module):  # type: ignore[misc, name-defined]
+        """Names say nothing, and mislead."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight_hh, self.inner = nn.Parameter(torch.randn(D, H) / 2), nn.Linear(H, H)
+
+        def forward(self, x: Any, h: Any = None) -> Any:
+            fed = x @ self.weight_hh
+            return (fed if h is None else fed + self.inner(h)).tanh()
+
+    model = Loop(Named()).double()
+    watch, _ = watched(model, torch.randn(T, N, D).double())
+    found = {one.name: one.spectral_radius for one in watch.trace().parameters}
+    radius = float(torch.linalg.eigvals(model.cell.inner.weight.detach()).abs().max())
+    np.testing.assert_allclose(found.pop("cell.inner.weight"), radius, rtol=1e-12)
+    assert np.isnan(list(found.values())).all()
+
+
+def test_sparse_gradients_and_sparse_products() -> None:
+    model = Loop(Sparse()).double()
+    watch, trail = watched(model, torch.randint(0, 9, (T, N)))
+    trace = watch.trace()
+    check(trace, "cell.h", trail, "s0")
+    assert certified(trace)
+    found = next(one for one in trace.parameters if one.name == "cell.words.weight")
+    np.testing.assert_allclose(
+        float(found.grad.value), float(model.cell.words.weight.grad.to_dense().norm()), rtol=1e-11
+    )
+
+
 class Raw(nn.Module):  # type: ignore[misc, name-defined]
     """A loop over raw parameters, or around one Linear."""
 
@@ -332,7 +386,7 @@ def test_a_loop_that_no_call_of_a_step_shows(kind: str, states: list[str]) -> No
         check(trace, f"U.h{k + 1 if k else ''}", trail, key)
     assert certified(trace)
     assert trace.input_lags
-    assert ("a loop around Linear" if kind == "Linear" else "a loop over raw parameters") in str(watch)
+    assert ("a loop around Linear" if kind == "Linear" else "a loop without modules") in str(watch)
 
 
 def test_a_weight_that_is_used_again_without_a_chain_is_no_loop() -> None:

@@ -412,3 +412,36 @@ def test_nothing_is_told_of_an_input_that_is_not_known(what: str) -> None:
     trace = watch.trace()
     assert not trace.input_lags
     assert not rnngraph.diagnose(trace).at_input
+
+
+def test_words_that_a_step_looks_up_itself() -> None:
+    class Recommender(nn.Module):  # type: ignore[misc, name-defined]
+        """The words' gates are looked up in the step, with a sparse gradient."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.words, self.core = nn.Embedding(9, H, sparse=True), nn.Linear(H, H)
+            self.seen: list[Any] = []
+
+        def forward(self, word: Any, h: Any) -> Any:
+            looked_up = self.words(word)
+            self.seen.append(looked_up)
+            return (looked_up + self.core(h)).tanh()
+
+    class Sessions(nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.step, self.head = Recommender(), nn.Linear(H, 2)
+
+        def forward(self, words: Any) -> dict[int, Any]:
+            h, losses = torch.zeros(N, H).double(), {}
+            for t, word in enumerate(words):
+                h = self.step(word, h)
+                losses[t] = self.head(h).square().sum()
+            return losses
+
+    model = Sessions().double()
+    with rnngraph.torch.watch(model) as watch:
+        losses = model(torch.randint(0, 9, (T, N)))
+        sum(losses.values()).backward()
+    check_input(watch.trace(), losses, model.step.seen, "input of step")

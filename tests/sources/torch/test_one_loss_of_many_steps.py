@@ -50,6 +50,13 @@ class Read(nn.Module):  # type: ignore[misc, name-defined]
             hidden = self.norm(hidden.flatten(0, 1)).view(hidden.shape)
         if self.how == "squares":
             return self.head(hidden).square().sum()
+        if self.how == "smooth":  # neighbours alone are joined, as by a convolution
+            return self.head(hidden).square().sum() + (hidden[1:] - hidden[:-1]).square().sum()
+        if self.how == "penalty":  # a side term reads all steps
+            return (
+                F.cross_entropy(self.head(hidden).flatten(0, 1), targets.flatten())
+                + 1e-3 * hidden.mean(0).square().sum()
+            )
         if hidden.dim() == 2:
             return F.cross_entropy(self.head(hidden), targets[0])
         return F.cross_entropy(self.head(hidden).flatten(0, 1), targets.flatten())
@@ -61,6 +68,7 @@ class Read(nn.Module):  # type: ignore[misc, name-defined]
     [
         ("mean", True), ("maximum", True), ("attention", True), ("first and last", True), ("last", False),
         ("every", False), ("squares", False), ("normalised", False),
+        ("smooth", False), ("penalty", False),
     ],
 )  # fmt: skip
 def test_which_losses_read_many_steps(how: str, joint: bool, cell: bool) -> None:

@@ -75,6 +75,54 @@ def test_print() -> None:
     assert lines[2].split(maxsplit=3) == ["decoder.step.cell", "GRUCell", "5", "1 state"]
 
 
+def test_what_has_no_state_needs_no_word() -> None:
+    class Affine(nn.Module):  # type: ignore[misc, name-defined]
+        """Wraps a Linear, as speech models do."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(4, 4)
+
+        def forward(self, x: Any) -> Any:
+            return self.linear(x)
+
+    class Resetting(Affine):
+        """Would keep what it adds up, but for a bug."""
+
+        def forward(self, x: Any) -> Any:
+            self.kept = torch.zeros_like(x) + self.linear(x)
+            return (self.kept > 0) * x
+
+    class Speaker(nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self, beside: Any) -> None:
+            super().__init__()
+            self.cell, self.beside = nn.GRUCell(3, 4), beside
+
+        def forward(self, x: Any) -> Any:
+            h, found = torch.zeros(2, 4), []
+            for one in x:
+                h = self.cell(one, h)
+                found.append(self.beside(h))
+            return torch.stack(found)
+
+    x = torch.randn(5, 2, 3)
+    assert "beside" not in str(watched(Speaker(Affine()), x))
+    assert "not beside: its state is made anew at every call" in str(watched(Speaker(Resetting()), x))
+
+
+@pytest.mark.filterwarnings("ignore:.*:DeprecationWarning")
+def test_a_scripted_part_is_passed_over() -> None:
+    class Half(nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.features, self.layer = torch.jit.script(nn.Linear(3, 3)), nn.GRU(3, 4)
+
+        def forward(self, x: Any) -> Any:
+            return self.layer(self.features(x))[0]
+
+    assert [one.name for one in watched(Half(), torch.randn(5, 2, 3)).trace().recurrences] == ["layer"]
+
+
 def test_an_outer_module_can_be_named() -> None:
     x = torch.randn(5, 2, 3)
     outer = watched(Reader(), x, only="decoder.step").trace()
@@ -199,10 +247,40 @@ def outside(watch: Any) -> None:
 
 
 def run(watch: Any) -> None:
-    output = watch.model(torch.randn(4, 2, 3))
+    output = watch.model(torch.randn(8, 2, 3))
     (output[0] if isinstance(output, tuple) else output).sum().backward()
 
 
+class Tree(nn.Module):  # type: ignore[misc, name-defined]
+    """Words are joined in pairs, by a call of its own at every node."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.join = nn.Linear(6, 3)
+
+    def forward(self, words: Any) -> Any:
+        if len(words) == 1:
+            return self.join(torch.cat([words[0], words[0]], -1)).tanh()
+        left, right = (self.forward(some) for some in (words[: len(words) // 2], words[len(words) // 2 :]))
+        return self.join(torch.cat([left, right], -1)).tanh()
+
+
+def step_by_step(watch: Any) -> None:
+    """Every step is walked back alone."""
+    h = torch.zeros(2, 3)
+    for _ in range(4):
+        h = watch.model(torch.randn(2, 3), h.detach())
+        h.sum().backward()
+
+
+class Sliding(nn.Sequential):  # type: ignore[misc, name-defined]
+    """Layers that take a whole sequence at once."""
+
+    def __init__(self, layers: int) -> None:
+        super().__init__(*(nn.Linear(3, 3) for _ in range(layers)))
+
+
+@pytest.mark.filterwarnings("ignore:.*:DeprecationWarning")
 @pytest.mark.parametrize(
     ("model", "act", "message"),
     [
@@ -217,6 +295,24 @@ def run(watch: Any) -> None:
         (
             lambda: Steps(Forgetful()), run,
             r"inner: its state is made anew at every call: no call of it descends from an earlier one",
+        ),
+        (
+            lambda: Sliding(2), run,
+            r"for the credit of a module that takes a sequence at once, name it: watch\(model, only='1'\)\.$",
+        ),
+        (lambda: Sliding(1), run, r"is shown with watch\.mark\(h\) once a step\.$"),
+        (
+            lambda: nn.ModuleList([torch.jit.script(nn.Linear(3, 3))]), lambda watch: watch.model[0](torch.ones(3)),
+            r"was called inside the with block: run the model inside it\. 0 is scripted, and its calls cannot be seen",
+        ),
+        (Tree, run, r"join: its uses are joined as in a tree, and not in a line of steps: one goes on from several"),
+        (
+            lambda: nn.GRUCell(3, 3), step_by_step,
+            r"Each of the 4 backward passes reached one call of grucell: its state is detached before every step",
+        ),
+        (
+            lambda: nn.Sequential(torch.jit.script(nn.Linear(3, 3)), nn.Tanh()), run,
+            r"0 is scripted, and its calls cannot be seen: watch the model before it is given to torch\.jit",
         ),
         (Freeing, run, r"the graph was freed, as a custom autograd Function does"),
     ],
@@ -250,7 +346,7 @@ def test_what_cannot_be_watched() -> None:
         rnngraph.torch.watch(Reader(), only="decoder.cell")
     with pytest.raises(InputError, match=r'backward is 0; pass "last", "first", or -2'):
         rnngraph.torch.watch(Reader(), backward=0)
-    with pytest.raises(InputError, match=r"holds a scripted module \(GRU\), whose calls cannot be seen"):
+    with pytest.raises(InputError, match=r"GRU is a scripted module, whose calls cannot be seen"):
         rnngraph.torch.watch(torch.jit.script(nn.GRU(2, 2)))
     with rnngraph.torch.watch(Reader()) as watch, pytest.raises(InputError, match="already under way"):
         watch.__enter__()

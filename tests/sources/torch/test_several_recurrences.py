@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 import rnngraph
+from rnngraph.diagnosis.one_loss import Losses
 from tests.sources.torch.truth import Trail, certified, check
 from tests.sources.torch.unrolled import unroll
 
@@ -213,3 +215,35 @@ def test_a_fused_decoder_of_single_steps_with_attention() -> None:
     check(trace, "encoder.h", trail, "encoder")
     check(trace, "decoder.h", trail, "decoder", axis=1)
     assert certified(trace)
+
+
+class Speech(nn.Module):  # type: ignore[misc, name-defined]
+    """Layers with what normalises by the statistics of the batch between them, of packed sequences."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList([nn.GRU(D, H), nn.GRU(H, H), nn.GRU(H, H)])
+        self.norm, self.head = nn.BatchNorm1d(H), nn.Linear(H, 2)
+
+    def forward(self, x: Any, lengths: Any) -> Any:
+        for number, layer in enumerate(self.layers):
+            if number:
+                x = self.norm(x.flatten(0, 1)).view(x.shape)
+            packed = nn.utils.rnn.pack_padded_sequence(x, lengths)
+            x, _ = nn.utils.rnn.pad_packed_sequence(layer(packed)[0])
+        return self.head(x)
+
+
+def test_a_stack_with_batch_statistics_between_takes_its_steps_together(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model, lengths = Speech().double(), torch.tensor([20, 15, 9])
+    x = torch.randn(20, 3, D).double()
+    with rnngraph.torch.watch(model) as watch:
+        model(x, lengths).square().sum().backward()
+    trace = watch.trace()
+    assert certified(trace)
+    assert len({one.clock for one in trace.recurrences}) == 1
+    # A sample that is over hears the losses of others, through the statistics alone: its share of nothing is not shown.
+    rnngraph.render(trace, tmp_path / "speech.html")
+    every = [walk for t in (0, 12, 19) for walk in Losses(trace).seen_from(t).walks]
+    assert not any(np.isposinf(walk.decades).any() for walk in every)
