@@ -149,7 +149,7 @@ class _Finder:
         name = self._name(equation, [self.names[one] for one in leaves.values()])
         self.plan.sites[path] = Site(
             number, equation, name, carries, tuple(kinds[k] for k in order), flipped, tuple(floating) if fed else (),
-            frozenset(one for one in before if one >= 0), leaves, recurrent,
+            frozenset(one for one in before if one >= 0), *self._comes_from(equation, flows), leaves, recurrent,
         )  # fmt: skip
         self.plan.entered |= {path[:depth] for depth in range(1, len(path))}
         self._unclear(number, before, carries, equation)
@@ -160,6 +160,11 @@ class _Finder:
             turned = frozenset([equation.params["length"]]) if flipped and k >= count else frozenset[int]()
             found.append(Flow(True, True, turned & sizes, sites=before | {number} | mark))
         return found
+
+    def _comes_from(self, equation: Any, flows: Sequence[Flow]) -> tuple[frozenset[int], frozenset[int]]:
+        """Say which arguments of a step come from other scans, and which from data."""
+        handed = (k for k, one in enumerate(flows) if inexact(equation.invars[k]) and any(n >= 0 for n in one.sites))
+        return frozenset(handed), frozenset(k for k, one in enumerate(flows) if one.data)
 
     def _unclear(self, number: int, before: frozenset[int], carries: Carries, equation: Any) -> None:
         name = self.plan.numbered[number].name

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
 from rnngraph.errors import InputError
@@ -65,6 +64,7 @@ class JaxRecording:
         self.clocks = clocks_of(self)
         self.numbers = picture.Numbers.of(self.sites)
         self.facts: Sequence[Facts] = [self._facts(site) for site in self.sites]
+        self.allowed = _ALLOWED * float(np.finfo(self.dtype).eps)
         self.difference = 0.0  # of all losses together from the whole, relative
         self.broken: dict[str, int] = {}  # way -> the first node that is not finite
 
@@ -99,7 +99,7 @@ class JaxRecording:
     def _window(self, site: Site) -> Window:
         values, total, immediate, carried = ({} for _ in range(4))
         for k, kind in enumerate(site.kinds):
-            values[kind] = self.column(site, "values", k)
+            values[kind] = self.column(site, "carried", k)
             total[kind] = self.column(site, "total", k)
             immediate[kind] = self.column(site, "immediate", k)
             before = self.column(site, "before", k)
@@ -109,9 +109,10 @@ class JaxRecording:
         return Window(site.number, slice(None), values, total, immediate, carried)
 
     def column(self, site: Site, what: str, place: int) -> Array:
-        """Give a column of a state, (T, N, units) by timestep."""
-        axis = self.layouts[site.number].axes[place]
-        return by_sample(self.found[site.number][what][place], axis, flipped=site.flipped)
+        """Give a column of a state, (T, N, units) by timestep: `carried` are the values."""
+        axis, found = self.layouts[site.number].axes[place], self.found[site.number][what]
+        one = found[site.states[place] if what == "carried" else place]
+        return by_sample(one, axis, flipped=site.flipped)
 
     def _look(self, site: Site, window: Window) -> None:
         """Note the first step, in the order of the pass, at which something is not finite."""
@@ -180,7 +181,7 @@ class JaxRecording:
     def units(self, recurrence: int, kind: str) -> int:
         """Give the number of units of a state."""
         site = self.sites[recurrence]
-        return int(self.column(site, "values", site.kinds.index(kind)).shape[-1])
+        return int(self.column(site, "carried", site.kinds.index(kind)).shape[-1])
 
     # ---- losses one by one
     @cached_property
@@ -194,7 +195,7 @@ class JaxRecording:
 
     def pull(self, rows: Sequence[tuple[int, int]], samples: dict[int, Integers], see: See) -> None:
         """Walk losses back together."""
-        Rows(self).pull(rows, samples, see)
+        Rows(self, samples).pull(rows, see)
 
     def back(self, group: Sequence[int], t: int, rows: dict[tuple[int, str], Array], samples: Integers) -> Any:
         """Refuse: only layers whose step is known have a spectrum.
@@ -223,13 +224,13 @@ class JaxRecording:
 
     def notes(self) -> tuple[str, ...]:
         """Say what a reader of the numbers must know."""
-        plan, allowed = self.programs.plan, _ALLOWED * np.finfo(self.dtype).eps
+        plan = self.programs.plan
         doubts = [layout.doubt for layout in self.layouts if layout.doubt]
-        if self.difference > allowed:
+        if self.difference > self.allowed:
             doubts.insert(
                 0,
                 f"uncertain: the losses of all steps together differ from the whole by {self.difference:.1e}, and "
-                f"rounding explains about {allowed:.0e}",
+                f"rounding explains about {self.allowed:.0e}",
             )
         return (*doubts, *plan.notes, *(f"not measured: {one}" for one in plan.reasons))
 
@@ -237,14 +238,3 @@ class JaxRecording:
         """Yield every clock with its scans."""
         for clock in sorted(set(self.clocks)):
             yield clock, [site for site in self.sites if self.clocks[site.number] == clock]
-
-
-def timed(site: Site, column: Array) -> Array:
-    """Turn (T, ...) between timesteps and the order of a scan's steps."""
-    return column[..., ::-1] if site.flipped else column
-
-
-def typed(site: Site, column: Array) -> Any:
-    """Bring factors to the type of a scan's numbers."""
-    wide = any(str(one.aval.dtype) in ("float64", "complex128") for one in site.equation.outvars)
-    return jnp.asarray(column, jnp.float64 if wide else jnp.float32)

@@ -25,6 +25,8 @@ class Site:
     flipped: bool  # it reads its input turned round: its first step reads the last position
     inputs: tuple[int, ...]  # places among what it reads step by step, where the network itself is fed that
     below: frozenset[int]  # scans that it reads, or begins from
+    handed: frozenset[int]  # arguments of a step that come from these
+    sampled: frozenset[int]  # arguments of a step that come from data, and may hold samples
     leaves: dict[int, int]  # argument of a step -> the weight that it is
     recurrent: tuple[Weight, ...]
 
@@ -57,6 +59,11 @@ class Site:
     def states(self) -> tuple[int, ...]:
         """Places of the states among what is carried."""
         return self.carries.states
+
+    @property
+    def tapped(self) -> tuple[int, ...]:
+        """Arguments of a step at which norms are taken: states, and then inputs."""
+        return (*(self.first + k for k in self.states), *(self.first + self.count + k for k in self.inputs))
 
     def divide(self, operands: Sequence[Any]) -> tuple[list[Any], list[Any], list[Any]]:
         """Divide operands, or arguments of a step, into constants, what is carried, and what is read step by step."""
