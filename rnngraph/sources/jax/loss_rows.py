@@ -175,7 +175,7 @@ class Rows:
             "above": {k: one[order] for k, one in above.items()},
         }
         told = programs.rows(site.number, packing, stages, layout.axes, recording.arrays, recording.found, entering)
-        if packing and not float(told["off"]) <= _STEP_OFF * _precision(site):
+        if packing and not float(told["off"]) <= _STEP_OFF * precision(site):
             programs.unpacked.add(site.number)
             return self._through(site, factors, above)
 
@@ -220,5 +220,6 @@ def _wide(site: Site) -> bool:
     return any(str(one.aval.dtype) in ("float64", "complex128") for one in site.equation.outvars)
 
 
-def _precision(site: Site) -> float:
+def precision(site: Site) -> float:
+    """Give the precision of the narrowest of a scan's states."""
     return max(float(jnp.finfo(site.equation.outvars[k].aval.dtype).eps) for k in site.states)

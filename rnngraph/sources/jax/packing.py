@@ -1,7 +1,8 @@
 """Rows of few samples of a large batch, walked side by side in one batch.
 
-A step keeps samples apart, so that every place of its batch can hold any sample of any row. In: where samples stand in what a step is given, and the samples that are chosen. Out: a `Packing`, or none where it is
-not known of everything where its samples stand; what it computes is compared with the known states all the same.
+A step keeps samples apart, so that every place of its batch can hold any sample of any row. In: where samples stand in
+what a step is given, and the samples that are chosen. Out: a `Packing`, or none where it is not known of everything
+where its samples stand; what it computes is compared with the known states all the same.
 """
 
 from __future__ import annotations

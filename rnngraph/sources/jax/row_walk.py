@@ -134,7 +134,7 @@ class _Walk:
         return ({k: arrived[k] for k in self.states}, {k: one + arrived[k] for k, one in sums.items()}), told
 
     def _again(self, given: Any) -> tuple[tuple[ByPlace, ByPlace], Callable[[Sequence[int]], Callable[..., Any]]]:
-        """Give what the step is differentiated by, arguments and slots at its states, and the step as their function."""
+        """Give arguments and slots that the step is differentiated by, and the step as a function of these."""
         constants, carried, _ = self.given
         stacked = iter(given[0])
         now = [

@@ -18,7 +18,7 @@ from rnngraph.norms import norm, row_norms
 from rnngraph.sources.jax import changed, picture
 from rnngraph.sources.jax.arrays import by_sample, host
 from rnngraph.sources.jax.axes import FOUND, BatchAxis, Layout
-from rnngraph.sources.jax.loss_rows import Rows
+from rnngraph.sources.jax.loss_rows import Rows, precision
 from rnngraph.sources.jax.parameters import parameters_of
 from rnngraph.sources.jax.programs import Programs
 from rnngraph.sources.jax.shares import Shares
@@ -31,7 +31,7 @@ from rnngraph.trace.graph import GraphTrace
 from rnngraph.trace.magnitudes import Booleans, Floats, Integers, Magnitudes
 from rnngraph.trace.model import FORWARD, REVERSE, InputTrace, ParameterTrace
 
-_ALLOWED = 2e4  # times the precision: sums over many steps
+_ALLOWED, _NARROW = 2e4, 50  # times the precision of the loss, and of a narrow state: sums over many steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class JaxRecording:
         self.clocks = clocks_of(self)
         self.numbers = picture.Numbers.of(self.sites)
         self.facts: Sequence[Facts] = [self._facts(site) for site in self.sites]
-        self.allowed = _ALLOWED * float(np.finfo(self.dtype).eps)
+        self.allowed = self._allowed()
         self.difference = 0.0  # of all losses together from the whole, relative
         self.broken: dict[str, int] = {}  # way -> the first node that is not finite
 
@@ -76,6 +76,10 @@ class JaxRecording:
             {kind: f"{name}.{kind}" for kind in site.kinds}, site.length, layout.batch, self.clocks[site.number],
             self.numbers.of_site(site), fed=self.input_name(site) if self._heard(site) else "",
         )  # fmt: skip
+
+    def _allowed(self) -> float:
+        precisions = [precision(site) for site in self.sites]
+        return max(_ALLOWED * float(np.finfo(self.dtype).eps), _NARROW * max(precisions))
 
     def input_name(self, site: Site) -> str:
         """Name what a scan reads."""

@@ -92,6 +92,16 @@ def both_ways_at_once(p: Any, x: Any) -> Any:
     return over(p, x + x[::-1])
 
 
+def rolled_by_lengths(p: Any, x: Any) -> Any:
+    """What libraries do that turn sequences of several lengths round: roll each by its padding, and flip."""
+    turned = jax.vmap(lambda one, n: jnp.flip(jnp.roll(one, STEPS - n, axis=0), axis=0), in_axes=(1, 0), out_axes=1)
+    return over(p, turned(x, jnp.array([2, 6, 4])))
+
+
+def rolled(p: Any, x: Any) -> Any:
+    return over(p, jnp.roll(x, jnp.argmax(x[:, 0, 0]), axis=0))
+
+
 def of_no_weight(p: Any, x: Any) -> Any:
     returns = scan(lambda g, r: (0.9 * g + r,) * 2, jnp.zeros((BATCH, INPUTS)), x, reverse=True)[1]
     values = jnp.sum(x @ p["U"], axis=-1, keepdims=True)
@@ -128,6 +138,8 @@ NONE = {
     gathered: "which step is which time cannot be told",
     sorted_by_value: "which step is which time cannot be told",
     put_in_places: "which step is which time cannot be told",
+    rolled_by_lengths: "which step is which time cannot be told",
+    rolled: "which step is which time cannot be told",
     both_ways_at_once: "which step is which time cannot be told",
     of_no_weight: "which no weight reaches",
     a_python_loop: "A Python loop is unrolled",
@@ -176,7 +188,33 @@ def turned_features(p: Any, x: Any) -> Any:
     return over(p, x[..., ::-1])
 
 
-@pytest.mark.parametrize("loss", [embedded, shifted, after_a_turned_summary, turned_features])
+def turned_in_one_axis(p: Any, x: Any) -> Any:
+    """A head that takes times and samples as one axis, as `hk.BatchApply` does."""
+    flat = x[::-1].reshape(STEPS * BATCH, INPUTS) * p["U"][:, 0]
+    return over(p, flat.reshape(STEPS, BATCH, INPUTS))
+
+
+def turned_and_cut(p: Any, x: Any) -> Any:
+    return over(p, x[::-1][1:])
+
+
+def turned_and_padded(p: Any, x: Any) -> Any:
+    backward = x[::-1]
+    return over(p, jnp.concatenate([jnp.zeros_like(backward[:1]), backward[:-1]]))
+
+
+@pytest.mark.parametrize("loss", [turned_in_one_axis, turned_and_cut, turned_and_padded])
+def test_what_stays_turned_round(loss: Loss) -> None:
+    ((_, _, direction, _),) = watched.scans(loss, weights(), batch()).found
+    assert direction == "reverse"
+
+
+def summarised_in_one_axis(p: Any, x: Any) -> Any:
+    summary = jnp.mean(x[::-1].reshape(STEPS * BATCH, INPUTS), axis=0)
+    return over(p, x + jnp.broadcast_to(summary, x.shape))
+
+
+@pytest.mark.parametrize("loss", [summarised_in_one_axis, embedded, shifted, after_a_turned_summary, turned_features])
 def test_what_keeps_the_order_of_times(loss: Loss) -> None:
     ((name, steps, direction, states),) = watched.scans(loss, weights(), batch()).found
     assert (name, steps, direction, states) == ("one", STEPS, "forward", ("h",))
