@@ -189,7 +189,7 @@ def step_name(equation: Any) -> str:
     """Give the name of the user's function that is the step; nothing where it is a library's."""
     about = body(equation)[0].debug_info
     name, _, place = str(getattr(about, "func_src_info", "") or "").partition(" at ")
-    return name if name.isidentifier() and not _is_library(place) else ""
+    return name if name.isidentifier() and not is_library(place) else ""
 
 
 def place_of(equation: Any) -> str:
@@ -209,7 +209,7 @@ def kinds_of(equation: Any, states: Sequence[int], weights: Sequence[str]) -> tu
         return known
     by_place = tuple("h" if not k else f"h{k + 1}" for k in range(len(states)))
     names, first = getattr(body(equation)[0].debug_info, "arg_names", None) or (), equation.params["num_consts"]
-    if len(names) <= first + max(states) or (_is_library(place_of(equation)) and "flax" in place_of(equation)):
+    if len(names) <= first + max(states) or (is_library(place_of(equation)) and "flax" in place_of(equation)):
         return by_place
     found = [re.split(r"[.\[\]'\"]+", names[first + one].rstrip("]'\""))[-1] for one in states]
     if len(set(found)) < len(found) or not all(one.isidentifier() for one in found):
@@ -217,5 +217,6 @@ def kinds_of(equation: Any, states: Sequence[int], weights: Sequence[str]) -> tu
     return tuple(found)
 
 
-def _is_library(place: str) -> bool:
+def is_library(place: str) -> bool:
+    """Whether a place in code is no user's."""
     return any(one in place for one in _LIBRARY)

@@ -16,6 +16,7 @@ from rnngraph.sources.jax.body import (
     carries_of,
     in_chunks,
     inexact,
+    is_library,
     kinds_of,
     place_of,
     recurrent_weights,
@@ -86,6 +87,7 @@ class _Finder:
 
     def _scan(self, equation: Any, flows: list[Flow], path: Path) -> Sequence[Flow]:
         carries, place = carries_of(equation), place_of(equation)
+        place = (_joined(self.scopes) or place) if is_library(place) else place
         nested = [one for one in inner(equation) if one.primitive.name == "scan" and carries_of(one).states]
         first, count = equation.params["num_consts"], equation.params["num_carry"]
         read = list(zip(flows[first + count :], equation.invars[first + count :], strict=True))
@@ -105,6 +107,11 @@ class _Finder:
             self._not(
                 f"a scan over chunks of steps ({place}), whose step is a scan from the same state: a chunk is no time; "
                 "scan over single steps, with jax.checkpoint where memory is short"
+            )
+        elif carries.states and not any(flow.data for flow, _ in read) and _takes_a_gradient(equation):
+            self._not(
+                f"a scan that reads no input and takes a gradient in its step ({place}): its steps are updates of "
+                "weights, and no times; watch the inner loss"
             )
         elif carries.states:
             flipped = self._order(equation, [flow for flow, _ in read])
@@ -204,12 +211,19 @@ class _Finder:
 
     def _name(self, equation: Any, weights: Sequence[str]) -> str:
         """Name a scan by the scopes that it stands in, else by the user's step, else by its weights."""
-        scopes = [re.sub(r"^(?:\w+\()*|\)*$", "", part) for one in self.scopes for part in one.split("/") if part]
-        scopes = [one for one in scopes if one and not one.startswith("jit")]
-        name = ".".join(dict.fromkeys(scopes)) or step_name(equation) or _owner(weights) or "scan"
+        name = _joined(self.scopes) or step_name(equation) or _owner(weights) or "scan"
         known = [one.name for one in self.plan]
         same = sum(one == name or one.startswith(f"{name}#") for one in known)
         return f"{name}#{same + 1}" if same else name
+
+
+def _joined(scopes: Sequence[str]) -> str:
+    """Join the scopes that an equation stands in; one that begins with the one around it goes on from there."""
+    parts = [re.sub(r"^(?:\w+\()*|\)*$", "", part) for one in scopes for part in one.split("/") if part]
+    found: list[str] = []
+    for part in dict.fromkeys(one for one in parts if one and not one.startswith("jit")):
+        found.append(part.removeprefix(f"{found[-1]}.") if found else part)
+    return ".".join(found)
 
 
 def _numbers(equation: Any, place: int) -> int:
@@ -236,6 +250,10 @@ def _are_layers(read: Sequence[tuple[Flow, Any]]) -> bool:
     """Whether what a scan reads step by step is weights alone."""
     floating = [flow for flow, variable in read if inexact(variable)]
     return any(one.weights and not one.data for one in floating) and not any(one.data for one in floating)
+
+
+def _takes_a_gradient(equation: Any) -> bool:
+    return any("transpose(" in str(one.source_info.name_stack) for one in inner(equation))
 
 
 def _functions(equation: Any) -> set[str]:

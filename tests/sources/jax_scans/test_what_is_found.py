@@ -125,7 +125,18 @@ def of_no_steps(p: Any, x: Any) -> Any:
     return over(p, x[:0])
 
 
+def over_updates(p: Any, x: Any) -> Any:
+    """The weights are learned in a loop: its state are weights, and its steps no times."""
+
+    def update(own: Any, _: Any) -> Any:
+        return jax.tree.map(lambda w, g: w - 0.1 * g, own, jax.grad(over)(own, x)), None
+
+    learned = scan(update, p, None, length=3)[0]
+    return jnp.sum(learned["W"] ** 2)
+
+
 NONE = {
+    over_updates: "its steps are updates of weights, and no times",
     of_no_steps: "which has no steps",
     in_a_while_loop: "whose number of steps is not known before it runs",
     in_a_cond: "a loop inside lax.cond or lax.switch",
@@ -228,6 +239,16 @@ def test_the_backward_pass_of_an_inner_gradient_is_no_recurrence_of_the_loss() -
     found = watched.scans(loss, weights(), batch())
     assert [name for name, *_ in found.found] == ["one", "one#2"]
     assert "a gradient that the function takes itself" in found.hidden[0]
+
+
+def test_a_step_that_learns_from_its_input_is_a_step() -> None:
+    def loss(p: Any, x: Any) -> Any:
+        def learning(own: Any, now: Any) -> Any:
+            return own - 0.1 * jax.grad(lambda w: jnp.sum((now @ p["U"] @ w - 1) ** 2))(own), None
+
+        return jnp.sum(scan(learning, p["W"], x)[0] ** 2)
+
+    assert [(name, steps) for name, steps, *_ in watched.scans(loss, weights(), batch()).found] == [("learning", STEPS)]
 
 
 def test_names() -> None:
