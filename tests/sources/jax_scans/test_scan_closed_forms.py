@@ -138,8 +138,8 @@ def test_the_verdict_rests_on_the_input_and_tells_what_helps() -> None:
 
 
 def test_orthogonal_blocks_of_weights_side_by_side() -> None:
-    from rnngraph.sources.jax.body import Weight
-    from rnngraph.sources.jax.changed import _change
+    from rnngraph.sources.jax.find.weights import Weight
+    from rnngraph.sources.jax.tell.changed import _change
 
     value = np.zeros((5, 8))
     assert _change(value, Weight(0, 0, ((1, 5), (0, 8))), Change(ORTHOGONAL, 2.0))

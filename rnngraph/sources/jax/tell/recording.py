@@ -15,15 +15,15 @@ import numpy as np
 from rnngraph.errors import InputError
 from rnngraph.measure.recording import Array, Facts, Felt, Losses, Recording, See, Take, Window
 from rnngraph.norms import norm, row_norms
-from rnngraph.sources.jax import changed, picture
-from rnngraph.sources.jax.arrays import by_sample, host
-from rnngraph.sources.jax.axes import FOUND, BatchAxis, Layout
-from rnngraph.sources.jax.loss_rows import Rows, precision
-from rnngraph.sources.jax.parameters import parameters_of
-from rnngraph.sources.jax.programs import Programs
-from rnngraph.sources.jax.shares import Shares
-from rnngraph.sources.jax.sites import Site
-from rnngraph.sources.jax.step_counts import clocks_of
+from rnngraph.sources.jax.find.sites import Site
+from rnngraph.sources.jax.run.axes import FOUND, BatchAxis, Layout
+from rnngraph.sources.jax.run.programs import Programs
+from rnngraph.sources.jax.tell import changed, picture
+from rnngraph.sources.jax.tell.arrays import by_sample, host
+from rnngraph.sources.jax.tell.clocks import clocks_of
+from rnngraph.sources.jax.tell.parameters import parameters_of
+from rnngraph.sources.jax.tell.rows import Rows, precision
+from rnngraph.sources.jax.tell.shares import Shares
 from rnngraph.sources.tape.facts import lengthened
 from rnngraph.trace.cell import CellTrace
 from rnngraph.trace.change import Change

@@ -15,13 +15,13 @@ import numpy as np
 
 from rnngraph.measure.recording import FED, See
 from rnngraph.norms import row_norms
-from rnngraph.sources.jax.packing import packing_of
-from rnngraph.sources.jax.row_walk import ends_of_stages
-from rnngraph.sources.jax.sites import Site
+from rnngraph.sources.jax.find.sites import Site
+from rnngraph.sources.jax.run.packing import packing_of
+from rnngraph.sources.jax.run.row_walk import ends_of_stages
 from rnngraph.trace.magnitudes import Floats, Integers
 
 if TYPE_CHECKING:
-    from rnngraph.sources.jax.scan_recording import JaxRecording
+    from rnngraph.sources.jax.tell.recording import JaxRecording
 
 _BYTES = 2**28  # of what is kept of a chunk of rows
 _ALL = (-1, -1)  # the row of all losses together

@@ -13,10 +13,10 @@ from typing import Any, TypeAlias
 import jax
 import jax.numpy as jnp
 
-from rnngraph.sources.jax.given import Given, axes_of_steps
-from rnngraph.sources.jax.sites import Site
-from rnngraph.sources.jax.step import step, tapper
-from rnngraph.sources.jax.taps import as_it_is, norms_along
+from rnngraph.sources.jax.find.sites import Site
+from rnngraph.sources.jax.run.given import Given, axes_of_steps
+from rnngraph.sources.jax.run.step import step, tapper
+from rnngraph.sources.jax.run.taps import as_it_is, norms_along
 
 ByPlace: TypeAlias = dict[int, Any]
 Axes: TypeAlias = Mapping[int, int | None]  # of the samples, by argument of a step

@@ -15,8 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnngraph.errors import InputError
-from rnngraph.sources.jax.sites import Site
-from rnngraph.sources.jax.step import step
+from rnngraph.sources.jax.find.sites import Site
+from rnngraph.sources.jax.run.step import step
 from rnngraph.trace.magnitudes import Booleans
 
 FOUND, NONE = "found", "none"

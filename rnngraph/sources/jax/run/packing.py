@@ -14,11 +14,10 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from rnngraph.sources.jax.axes import Layout
-from rnngraph.sources.jax.given import Given, axes_of_steps
-from rnngraph.sources.jax.row_walk import walk_rows
-from rnngraph.sources.jax.sites import Site
-from rnngraph.sources.jax.step import arguments_of, entered_places
+from rnngraph.sources.jax.find.sites import Site
+from rnngraph.sources.jax.run.axes import Layout
+from rnngraph.sources.jax.run.given import Given, axes_of_steps
+from rnngraph.sources.jax.run.row_walk import walk_rows
 from rnngraph.trace.magnitudes import Floats, Integers
 
 Axis = int | None
@@ -130,14 +129,14 @@ def packing_of(site: Site, layout: Layout, chosen: Sequence[int], above: Collect
     known: dict[int, Axis] = dict(zip(site.tapped, layout.axes, strict=True))
     last = site.first + site.count
     arguments: list[Axis] = []
-    for k, one in enumerate(arguments_of(site)):
+    for k, one in enumerate(site.arguments):
         sampled = k in site.sampled or site.first <= k < last
         axes = [known[k]] if known.get(k) is not None else _of_size(one.shape, layout.batch) if sampled else [None]
         if len(axes) != 1 or (axes[0] is None and k in site.handed):
             return None
         arguments += axes
     results: list[tuple[int, Axis]] = []
-    for k in entered_places(site):
+    for k in site.entered:
         shape = site.equation.outvars[k].aval.shape[int(k >= site.count) :]
         axes = [layout.emitted[k]] if layout.emitted.get(k) is not None else _of_size(shape, layout.batch)
         axes = [arguments[site.first + k]] if k < site.count else axes

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rnngraph.norms import norm
-from rnngraph.sources.jax.arrays import host
-from rnngraph.sources.jax.sites import Site
+from rnngraph.sources.jax.find.sites import Site
+from rnngraph.sources.jax.tell.arrays import host
 from rnngraph.sources.tape.facts import lengthened
 from rnngraph.sources.tape.parameters import weight_spectrum
 from rnngraph.trace.magnitudes import Magnitudes, Status
 from rnngraph.trace.model import ParameterTrace
 
 if TYPE_CHECKING:
-    from rnngraph.sources.jax.scan_recording import JaxRecording
+    from rnngraph.sources.jax.tell.recording import JaxRecording
 
 
 def parameters_of(recording: JaxRecording, timesteps: int, eigenvalues: int) -> tuple[ParameterTrace, ...]:

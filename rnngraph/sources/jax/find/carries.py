@@ -1,31 +1,23 @@
-"""What the step of a scan does with what it carries, and which weights multiply the state.
+"""What the step of a scan does with what it carries.
 
-In: a scan's equation. Out: `Carries`, names of states, and recurrent weights. A carried value is a state, or it is what
+In: a scan's equation. Out: `Carries`. A carried value is a state, or it is what
 steps add to and none reads: a sum, or a buffer that every step writes a place of.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import jax.numpy as jnp
 from jax.extend.core import Literal
 
-from rnngraph.sources.jax.flow import Flow, Spans, through
 from rnngraph.sources.jax.walk import Path, body, called, walk
 
 _CAST = ("convert_element_type", "copy", "stop_gradient", "reduce_precision")
 _SUMS = ("add", "add_any", "scatter-add", "scatter_add")
 _WRITES = ("dynamic_update_slice", "scatter")
-# What cells of libraries call their recurrent weights, and what they carry, in their order.
-_CELLS = (
-    ({"hi", "hf", "hg", "ho"}, ("c", "h")),  # flax, both faces
-    ({"weight_hh"}, ("h", "c")),  # equinox
-)
-_LIBRARY = ("site-packages", "dist-packages")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +33,6 @@ class Carries:
     def gathered(self) -> tuple[int, ...]:
         """Sums and buffers."""
         return (*self.sums, *self.buffers)
-
-
-@dataclass(frozen=True, slots=True)
-class Weight:
-    """Where a recurrent weight stands in a leaf; the numbers along `axis` are those that the state is multiplied by."""
-
-    leaf: int
-    axis: int
-    spans: Spans
 
 
 def inexact(variable: Any) -> bool:
@@ -143,80 +126,3 @@ def in_chunks(jaxpr: Any, before: Any, after: Any) -> bool:
         return bool(place - made.params["num_consts"] == result)
     nested = called(made)
     return nested is not None and in_chunks(nested[0], nested[0].invars[place], nested[0].outvars[result])
-
-
-def recurrent_weights(equation: Any, constants: Sequence[Flow], states: Sequence[int]) -> tuple[Weight, ...]:
-    """Find the weights that multiply the state of the step before, of what a scan is given as constants."""
-    inside, params = body(equation), equation.params
-    first = params["num_consts"]
-    found: dict[Weight, None] = {}
-
-    def visit(one: Any, flows: list[Flow], path: Path) -> Sequence[Flow]:
-        nested = called(one)
-        if nested is not None:
-            return walk((nested[0], [Flow()] * len(nested[1])), flows, visit, literal=lambda _: Flow(), path=path)
-        if one.primitive.name == "dot_general":
-            found.update(dict.fromkeys(_of_product(one, flows)))
-        return through(one, flows)
-
-    arguments = []
-    for place, variable in enumerate(inside[0].invars):
-        if place - first in states:
-            arguments.append(Flow(near=tuple((0, size) for size in variable.aval.shape)))
-        else:
-            arguments.append(constants[place] if place < len(constants) else Flow())
-    walk((inside[0], [Flow()] * len(inside[1])), arguments, visit, literal=lambda _: Flow())
-    return tuple(found)
-
-
-def _of_product(equation: Any, flows: Sequence[Flow]) -> Iterator[Weight]:
-    sides, _ = equation.params["dimension_numbers"]
-    for state in (0, 1):
-        near, weight = flows[state].near, flows[1 - state]
-        if not near or not weight.leaves or len(sides[state]) != 1:
-            continue
-        axis = sides[1 - state][0]
-        if axis == weight.joined:
-            continue
-        low, high = near[sides[state][0]]
-        for leaf, transposed, spans in sorted(weight.leaves):
-            own = 1 - axis if transposed else axis
-            start = spans[own][0]
-            yield Weight(leaf, own, (*spans[:own], (start + low, start + high), *spans[own + 1 :]))
-
-
-def step_name(equation: Any) -> str:
-    """Give the name of the user's function that is the step; nothing where it is a library's."""
-    about = body(equation)[0].debug_info
-    name, _, place = str(getattr(about, "func_src_info", "") or "").partition(" at ")
-    return name if name.isidentifier() and not is_library(place) else ""
-
-
-def place_of(equation: Any) -> str:
-    """Say where in the user's code a scan's step stands."""
-    about = body(equation)[0].debug_info
-    return str(getattr(about, "func_src_info", "") or "a function without a name")
-
-
-def kinds_of(equation: Any, states: Sequence[int], weights: Sequence[str]) -> tuple[str, ...]:
-    """Name the states: as a cell that is known by the names of its recurrent weights has them, or as the user's step.
-
-    Where neither tells, they are named by their places: h, h2, h3.
-    """
-    parts = {part for name in weights for part in name.split(".")}
-    known = next((kinds for own, kinds in _CELLS if own <= parts and len(kinds) == len(states)), None)
-    if known is not None:
-        return known
-    by_place = tuple("h" if not k else f"h{k + 1}" for k in range(len(states)))
-    names, first = getattr(body(equation)[0].debug_info, "arg_names", None) or (), equation.params["num_consts"]
-    if len(names) <= first + max(states) or (is_library(place_of(equation)) and "flax" in place_of(equation)):
-        return by_place
-    found = [re.split(r"[.\[\]'\"]+", names[first + one].rstrip("]'\""))[-1] for one in states]
-    if len(set(found)) < len(found) or not all(one.isidentifier() for one in found):
-        return by_place
-    return tuple(found)
-
-
-def is_library(place: str) -> bool:
-    """Whether a place in code is no user's."""
-    return any(one in place for one in _LIBRARY)

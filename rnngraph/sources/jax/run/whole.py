@@ -13,18 +13,18 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from rnngraph.sources.jax.body import inexact
-from rnngraph.sources.jax.given import all_steps, axes_of_steps, held
-from rnngraph.sources.jax.sites import Site
-from rnngraph.sources.jax.step import arguments_of, avals, emitted_places, scan, step, tapper, zeros
-from rnngraph.sources.jax.taps import as_it_is, tap, tap_to_size_one, whole_norm
+from rnngraph.sources.jax.find.carries import inexact
+from rnngraph.sources.jax.find.sites import Site
+from rnngraph.sources.jax.run.given import all_steps, axes_of_steps, held
+from rnngraph.sources.jax.run.step import scan, step, tapper, zeros
+from rnngraph.sources.jax.run.taps import as_it_is, tap, tap_to_size_one, whole_norm
 
 _TOGETHER, _MOST_NUMBERS = 32, 2**22  # steps whose parts of weights are made together
 
 
 def whole_slots(site: Site) -> Any:
     """Make slots for gradients at states, at results and at what is read."""
-    _, carried, read = avals(site)
+    _, carried, read = site.divide(site.arguments)
     results = site.equation.outvars
     return {
         "states": [zeros(carried[k], site.length) for k in site.states],
@@ -82,7 +82,7 @@ def immediate(site: Site, note: Any, arrived: Mapping[int, Any]) -> list[Any]:
         found: list[Any] = jax.vjp(function, slots)[1]((to_emitted, to_ends | _steady(arrived, steady)))[0]
         return found
 
-    emitted = {k: arrived[k] for k in emitted_places(site)}
+    emitted = {k: arrived[k] for k in site.emitted}
     found: list[Any] = jax.vmap(one_step, in_axes=(axes_of_steps(site), 0, 0, 0))(*values, ends, emitted)
     return found
 
@@ -97,7 +97,7 @@ def weight_parts(site: Site, note: Any, arrived: Mapping[int, Any], before: Sequ
     for k, column in zip(site.states, before, strict=True):
         parts = (arrived[k][None], column[:-1]) if site.backward else (column[1:], arrived[k][None])
         ends[k] = jnp.concatenate(parts)
-    emitted = {k: arrived[k] for k in emitted_places(site)}
+    emitted = {k: arrived[k] for k in site.emitted}
     shown = [None if axis is None else one for one, axis in zip(before_each, axes_of_steps(site), strict=True)]
 
     def one_step(given: Any) -> dict[int, Any]:
@@ -112,14 +112,14 @@ def weight_parts(site: Site, note: Any, arrived: Mapping[int, Any], before: Sequ
         found = jax.vjp(function, weights)[1]((to_emitted, to_ends | _steady(arrived, steady)))[0]
         return {k: whole_norm(one) for k, one in found.items()}
 
-    size = sum(arguments_of(site)[k].size for k in site.leaves)
+    size = sum(site.arguments[k].size for k in site.leaves)
     together = max(1, min(_TOGETHER, _MOST_NUMBERS // max(size, 1)))
     found: dict[int, Any] = jax.lax.map(one_step, (shown, read, ends, emitted), batch_size=together)
     return found
 
 
 def _differentiated(site: Site, after: list[Any], emitted: list[Any], steady: tuple[int, ...]) -> Any:
-    places = emitted_places(site)
+    places = site.emitted
     return {k: emitted[k - site.count] for k in places}, {k: after[k] for k in (*site.states, *steady)}
 
 

@@ -6,24 +6,15 @@ where it is known which position of the input it reads.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from rnngraph.sources.jax.body import (
-    Carries,
-    carries_of,
-    in_chunks,
-    inexact,
-    is_library,
-    kinds_of,
-    place_of,
-    recurrent_weights,
-    step_name,
-)
-from rnngraph.sources.jax.flow import Flow, Spans, through
-from rnngraph.sources.jax.sites import Plan, Site
+from rnngraph.sources.jax.find.carries import Carries, carries_of, in_chunks, inexact
+from rnngraph.sources.jax.find.flow import Flow, Spans, through
+from rnngraph.sources.jax.find.names import is_library, joined, kinds_of, owner, place_of, step_name
+from rnngraph.sources.jax.find.sites import Plan, Site
+from rnngraph.sources.jax.find.weights import recurrent_weights
 from rnngraph.sources.jax.walk import Path, body, called, inner, walk
 
 _LOOPS = {
@@ -87,7 +78,7 @@ class _Finder:
 
     def _scan(self, equation: Any, flows: list[Flow], path: Path) -> Sequence[Flow]:
         carries, place = carries_of(equation), place_of(equation)
-        place = (_joined(self.scopes) or place) if is_library(place) else place
+        place = (joined(self.scopes) or place) if is_library(place) else place
         nested = [one for one in inner(equation) if one.primitive.name == "scan" and carries_of(one).states]
         first, count = equation.params["num_consts"], equation.params["num_carry"]
         read = list(zip(flows[first + count :], equation.invars[first + count :], strict=True))
@@ -211,35 +202,15 @@ class _Finder:
 
     def _name(self, equation: Any, weights: Sequence[str]) -> str:
         """Name a scan by the scopes that it stands in, else by the user's step, else by its weights."""
-        name = _joined(self.scopes) or step_name(equation) or _owner(weights) or "scan"
+        name = joined(self.scopes) or step_name(equation) or owner(weights) or "scan"
         known = [one.name for one in self.plan]
         same = sum(one == name or one.startswith(f"{name}#") for one in known)
         return f"{name}#{same + 1}" if same else name
 
 
-def _joined(scopes: Sequence[str]) -> str:
-    """Join the scopes that an equation stands in; one that begins with the one around it goes on from there."""
-    parts = [re.sub(r"^(?:\w+\()*|\)*$", "", part) for one in scopes for part in one.split("/") if part]
-    found: list[str] = []
-    for part in dict.fromkeys(one for one in parts if one and not one.startswith("jit")):
-        found.append(part.removeprefix(f"{found[-1]}.") if found else part)
-    return ".".join(found)
-
-
 def _numbers(equation: Any, place: int) -> int:
     """Count the numbers of a carried value over all steps."""
     return int(equation.params["length"]) * int(equation.outvars[place].aval.size)
-
-
-def _owner(weights: Sequence[str]) -> str:
-    """Give what the names of weights have in common: the module that they belong to."""
-    owners = [name.rpartition("/")[0] or name.rpartition(".")[0] for name in weights]
-    shared = []
-    for parts in zip(*(re.split("[./]", owner) for owner in owners), strict=False):
-        if len(set(parts)) > 1:
-            break
-        shared.append(parts[0])
-    return ".".join(shared)
 
 
 def _spans(variable: Any) -> Spans:

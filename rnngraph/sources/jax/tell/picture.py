@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rnngraph.sources.jax.sites import Site
+from rnngraph.sources.jax.find.sites import Site
 from rnngraph.trace.graph import GraphTrace
 from rnngraph.trace.magnitudes import Integers, Magnitudes
 
 if TYPE_CHECKING:
-    from rnngraph.sources.jax.scan_recording import JaxRecording
+    from rnngraph.sources.jax.tell.recording import JaxRecording
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,14 +13,14 @@ from typing import Any, TypeAlias
 import jax
 import jax.numpy as jnp
 
-from rnngraph.sources.jax import whole
-from rnngraph.sources.jax.axes import Axes, BatchAxis, Layout, layout_of
+from rnngraph.sources.jax.find.sites import Plan, Site
 from rnngraph.sources.jax.function import Function
-from rnngraph.sources.jax.given import all_steps, one_step
-from rnngraph.sources.jax.packing import Packing, walk_packed
-from rnngraph.sources.jax.row_walk import walk_rows
-from rnngraph.sources.jax.sites import Plan, Site
-from rnngraph.sources.jax.step import checkpointed, entered_places
+from rnngraph.sources.jax.run import whole
+from rnngraph.sources.jax.run.axes import Axes, BatchAxis, Layout, layout_of
+from rnngraph.sources.jax.run.given import all_steps, one_step
+from rnngraph.sources.jax.run.packing import Packing, walk_packed
+from rnngraph.sources.jax.run.row_walk import walk_rows
+from rnngraph.sources.jax.run.step import checkpointed
 from rnngraph.sources.jax.walk import CHECKPOINTS, Path, body, called, compute, walk
 
 How: TypeAlias = Callable[[Site, list[Any], Any], tuple[Sequence[Any], Any]]
@@ -118,7 +118,7 @@ class Programs:
         return self.run(arrays, partial(_replaced, results=results), own)
 
     def _entered(self, results: Results) -> dict[int, dict[int, Any]]:
-        return {site.number: {k: results[site.number][k] for k in entered_places(site)} for site in self.plan}
+        return {site.number: {k: results[site.number][k] for k in site.entered} for site in self.plan}
 
     def _rows(
         self,

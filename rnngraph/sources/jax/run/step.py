@@ -13,9 +13,8 @@ from typing import Any, TypeAlias
 import jax
 import jax.numpy as jnp
 
-from rnngraph.sources.jax.body import inexact
-from rnngraph.sources.jax.sites import Site
-from rnngraph.sources.jax.taps import tap
+from rnngraph.sources.jax.find.sites import Site
+from rnngraph.sources.jax.run.taps import tap
 from rnngraph.sources.jax.walk import CHECKPOINTS, Path, body, called, compute, walk
 
 Mark: TypeAlias = Callable[[Any], Any]
@@ -78,29 +77,9 @@ def scan(site: Site, function: Callable[..., Any], initial: list[Any], read: Any
     return found
 
 
-def entered_places(site: Site) -> list[int]:
-    """Places among a scan's results at which a loss may enter."""
-    return [*site.states, *site.carries.gathered, *emitted_places(site)]
-
-
-def emitted_places(site: Site) -> list[int]:
-    """Places among a scan's results of what every step emits and can have a gradient."""
-    return [k for k, one in enumerate(site.equation.outvars) if k >= site.count and inexact(one)]
-
-
 def tapper(slot: Any, hand: Callable[[Any], Any]) -> Mark:
     """Make a mark that hands what comes back to a slot."""
     return lambda value: tap(value, slot, hand)
-
-
-def arguments_of(site: Site) -> list[Any]:
-    """Give shapes and types of the arguments of a step."""
-    return [one.aval for one in body(site.equation)[0].invars]
-
-
-def avals(site: Site) -> tuple[list[Any], list[Any], list[Any]]:
-    """Give shapes and types of constants, of what is carried and of what is read."""
-    return site.divide(arguments_of(site))
 
 
 def zeros(aval: Any, *lead: int) -> Any:

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import jax.numpy as jnp
 
-from rnngraph.sources.jax.sites import Site
+from rnngraph.sources.jax.find.sites import Site
 
 Given: TypeAlias = tuple[list[Any], list[Any], list[Any]]
 

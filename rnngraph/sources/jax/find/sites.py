@@ -9,8 +9,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from rnngraph.sources.jax.body import Carries, Weight
-from rnngraph.sources.jax.walk import Path
+from rnngraph.sources.jax.find.carries import Carries, inexact
+from rnngraph.sources.jax.find.weights import Weight
+from rnngraph.sources.jax.walk import Path, body
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,6 +60,21 @@ class Site:
     def states(self) -> tuple[int, ...]:
         """Places of the states among what is carried."""
         return self.carries.states
+
+    @property
+    def arguments(self) -> list[Any]:
+        """Shapes and types of the arguments of a step."""
+        return [one.aval for one in body(self.equation)[0].invars]
+
+    @property
+    def emitted(self) -> list[int]:
+        """Places among the results of what every step emits and can have a gradient."""
+        return [k for k, one in enumerate(self.equation.outvars) if k >= self.count and inexact(one)]
+
+    @property
+    def entered(self) -> list[int]:
+        """Places among the results at which a loss may enter."""
+        return [*self.states, *self.carries.gathered, *self.emitted]
 
     @property
     def tapped(self) -> tuple[int, ...]:
