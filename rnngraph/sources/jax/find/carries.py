@@ -45,7 +45,7 @@ def carries_of(equation: Any) -> Carries:
     """Tell states from what is only carried along."""
     jaxpr, _ = body(equation)
     first, count = equation.params["num_consts"], equation.params["num_carry"]
-    sources = _sources(equation)
+    origins = _sources(equation)
     found: dict[str, list[int]] = {"states": [], "sums": [], "buffers": [], "fixed": []}
     for place, (before, after) in enumerate(
         zip(jaxpr.invars[first : first + count], jaxpr.outvars[:count], strict=True)
@@ -57,17 +57,29 @@ def carries_of(equation: Any) -> Carries:
             found["fixed"].append(place)
         elif how:
             found["sums" if how in _SUMS else "buffers"].append(place)
-        elif sources[place] - {first + place}:  # nothing enters a counter
+        elif origins[place] - {first + place}:  # nothing enters a counter
             found["states"].append(place)
     return Carries(**{name: tuple(places) for name, places in found.items()})
 
 
 def _sources(equation: Any) -> list[frozenset[int]]:
     """Give the arguments of a step that every result comes from."""
-    inside = body(equation)
+    return _walk_sources(equation, ())[0]
+
+
+def sources(equation: Any, path: Path) -> frozenset[int]:
+    """Give the arguments of a step that the first operand of an equation in it comes from."""
+    return _walk_sources(equation, path)[1]
+
+
+def _walk_sources(equation: Any, wanted: Path) -> tuple[list[frozenset[int]], frozenset[int]]:
+    inside, seen = body(equation), frozenset[int]()
 
     def visit(one: Any, values: list[frozenset[int]], path: Path) -> Sequence[frozenset[int]]:
+        nonlocal seen
         nested = called(one)
+        if path == wanted:
+            seen = values[0]
         if nested is not None:
             empty: list[frozenset[int]] = [frozenset()] * len(nested[1])
             return walk((nested[0], empty), values, visit, literal=lambda _: frozenset(), path=path)
@@ -75,7 +87,7 @@ def _sources(equation: Any) -> list[frozenset[int]]:
 
     arguments = [frozenset([place]) for place in range(len(inside[0].invars))]
     constants: list[frozenset[int]] = [frozenset([-1])] * len(inside[1])
-    return walk((inside[0], constants), arguments, visit, literal=lambda _: frozenset())
+    return walk((inside[0], constants), arguments, visit, literal=lambda _: frozenset()), seen
 
 
 def _origin(jaxpr: Any, variable: Any) -> Any:

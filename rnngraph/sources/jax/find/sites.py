@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rnngraph.sources.jax.find.carries import Carries, inexact
+from rnngraph.sources.jax.find.choices import Choice
 from rnngraph.sources.jax.find.weights import Weight
 from rnngraph.sources.jax.walk import Path, body
 
@@ -30,6 +31,7 @@ class Site:
     sampled: frozenset[int]  # arguments of a step that come from data, and may hold samples
     leaves: dict[int, int]  # argument of a step -> the weight that it is
     recurrent: tuple[Weight, ...]
+    choices: tuple[Choice, ...]  # by state, where every one may be kept
 
     @property
     def length(self) -> int:

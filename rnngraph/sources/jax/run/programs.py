@@ -17,10 +17,10 @@ from rnngraph.sources.jax.find.sites import Plan, Site
 from rnngraph.sources.jax.function import Function
 from rnngraph.sources.jax.run import whole
 from rnngraph.sources.jax.run.axes import Axes, BatchAxis, Layout, layout_of
-from rnngraph.sources.jax.run.given import all_steps, one_step
+from rnngraph.sources.jax.run.given import Given, all_steps, axes_of_steps, one_step
 from rnngraph.sources.jax.run.packing import Packing, walk_packed
 from rnngraph.sources.jax.run.row_walk import walk_rows
-from rnngraph.sources.jax.run.step import checkpointed
+from rnngraph.sources.jax.run.step import checkpointed, chosen_before
 from rnngraph.sources.jax.walk import CHECKPOINTS, Path, body, called, compute, walk
 
 How: TypeAlias = Callable[[Site, list[Any], Any], tuple[Sequence[Any], Any]]
@@ -40,6 +40,7 @@ class Programs:
         self.step_shares = jax.jit(self._step_shares)
         self.rows = jax.jit(self._rows, static_argnums=(0, 1, 2, 3))
         self.handed_down = jax.jit(self._handed_down, static_argnums=(0,))
+        self.kept = jax.jit(self._kept, static_argnums=(0,))
         self.reached = jax.jit(_reached)
         self.felt = jax.jit(self._felt)
 
@@ -120,6 +121,22 @@ class Programs:
     def _entered(self, results: Results) -> dict[int, dict[int, Any]]:
         return {site.number: {k: results[site.number][k] for k in site.entered} for site in self.plan}
 
+    def _given(self, site: Site, arrays: Sequence[Any], found: Mapping[int, Any]) -> Given:
+        """Give what the steps of a scan were given."""
+        results = {k: one["results"] for k, one in found.items()}
+        return all_steps(site, self._beside(arrays, results, {})[1][site.number], found[site.number]["carried"])
+
+    def _kept(self, number: int, arrays: Sequence[Any], found: Mapping[int, Any]) -> list[Any]:
+        """Say at which steps a scan keeps its states, (T, ...) by state."""
+        site = self.plan.numbered[number]
+        constants, carried, read = self._given(site, arrays, found)
+
+        def one(carried: list[Any], now: list[Any]) -> list[Any]:
+            return chosen_before(site, [*constants, *carried, *now])
+
+        kept: list[Any] = jax.vmap(one, in_axes=(axes_of_steps(site), 0), axis_size=site.length)(carried, read)
+        return kept
+
     def _rows(
         self,
         number: int,
@@ -131,9 +148,8 @@ class Programs:
         entering: dict[str, Any],
     ) -> Any:
         """Walk rows back through one scan; see `walk_rows`. What is handed down is (rows, ...)."""
-        site, results = self.plan.numbered[number], {k: one["results"] for k, one in found.items()}
-        after = found[number]["carried"]
-        given = all_steps(site, self._beside(arrays, results, {})[1][number], after)
+        site, after = self.plan.numbered[number], found[number]["carried"]
+        given = self._given(site, arrays, found)
         if packing is None:
             return walk_rows(site, given, after, entering, dict(zip(site.tapped, axes, strict=True)), stages)
         return walk_packed(packing, site, given, after, entering, stages)

@@ -54,6 +54,21 @@ def _marked(inside: tuple[Any, Sequence[Any]], arguments: Sequence[Any], marks: 
     return [late[k](one) if k in late else one for k, one in enumerate(results)]
 
 
+def chosen_before(site: Site, arguments: Sequence[Any]) -> list[Any]:
+    """Say where a step keeps the state before, by state."""
+    seen: dict[Path, Any] = {}
+    wanted = {one.path for one in site.choices}
+
+    def visit(equation: Any, operands: list[Any], path: Path) -> Sequence[Any]:
+        if path in wanted:
+            seen[path] = operands[0]
+        nested = called(equation)
+        return compute(equation, operands) if nested is None else walk(nested, operands, visit, path=path)
+
+    walk(body(site.equation), arguments, visit)
+    return [seen[one.path] == one.before for one in site.choices]
+
+
 def _all_of(marks: Sequence[Mark]) -> Mark:
     def mark(value: Any) -> Any:
         for one in marks:

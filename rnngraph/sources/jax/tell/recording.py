@@ -21,6 +21,7 @@ from rnngraph.sources.jax.run.programs import Programs
 from rnngraph.sources.jax.tell import changed, picture
 from rnngraph.sources.jax.tell.arrays import by_sample, host
 from rnngraph.sources.jax.tell.clocks import clocks_of
+from rnngraph.sources.jax.tell.kept import mask_of
 from rnngraph.sources.jax.tell.parameters import parameters_of
 from rnngraph.sources.jax.tell.rows import Rows, precision
 from rnngraph.sources.jax.tell.shares import Shares
@@ -74,7 +75,8 @@ class JaxRecording:
         return Facts(
             name, name, 0, REVERSE if site.reverse else FORWARD, cell,
             {kind: f"{name}.{kind}" for kind in site.kinds}, site.length, layout.batch, self.clocks[site.number],
-            self.numbers.of_site(site), fed=self.input_name(site) if self._heard(site) else "",
+            self.numbers.of_site(site), mask=mask_of(self, site),
+            fed=self.input_name(site) if self._heard(site) else "",
         )  # fmt: skip
 
     def _allowed(self) -> float:
@@ -151,8 +153,10 @@ class JaxRecording:
 
     # ---- what stands beside the states
     def valid(self, recurrence: int) -> Booleans:
-        """Tell data from padding, (N, T): a scan does not say."""
-        return np.ones((self.layouts[recurrence].batch, self.sites[recurrence].length), bool)
+        """Tell data from padding, (N, T): copied states do not count."""
+        mask = self.facts[recurrence].mask
+        everything = np.ones((self.layouts[recurrence].batch, self.sites[recurrence].length), bool)
+        return everything if mask is None else mask
 
     def loss_steps(self, timesteps: int) -> Floats:
         """Give each timestep's part of the loss, where the user gives losses of steps."""

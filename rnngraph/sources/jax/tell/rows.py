@@ -117,7 +117,7 @@ class Rows:
             site = self.recording.sites[number]
             parts = [(kind, True, initial[place][:, None]) for place, kind in enumerate(site.kinds)]
             parts += [(kind, False, states[place]) for place, kind in enumerate(site.kinds)]
-            parts += [(FED, False, one) for one in read if self.recording.facts[number].fed]
+            parts += [(FED, False, one) for one in read]
             for kind, first, norms in parts:
                 wide = norms[:, ::-1] if site.flipped and not first else norms
                 with np.errstate(divide="ignore"):
@@ -183,7 +183,8 @@ class Rows:
             wide = np.asarray(norms, np.float64)
             return (packing.norms(wide) if packing else wide[..., chosen])[..., back, :]
 
-        columns = [[by_row(one).swapaxes(0, 1) for one in some] for some in (told["states"], told["read"].values())]
+        read = told["read"].values() if recording.facts[site.number].fed else ()
+        columns = [[by_row(one).swapaxes(0, 1) for one in some] for some in (told["states"], read)]
         norms = columns[0], [by_row(one) for one in told["initial"]], columns[1]
         return norms, {k: one[back] for k, one in told["handed"].items()}
 
