@@ -38,7 +38,7 @@ def over_gradients(what: str) -> list[float]:
 
     from rnngraph.sources.jax.function import Options
     from rnngraph.sources.jax.run.axes import FOUND
-    from rnngraph.sources.jax.tell.recording import Wanted
+    from rnngraph.sources.jax.tell.scan_recording import Wanted
     from rnngraph.sources.jax.watch import recorded
 
     plain = jax.jit(jax.value_and_grad(loss))

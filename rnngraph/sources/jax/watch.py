@@ -22,7 +22,7 @@ from rnngraph.sources.jax.find.sites import Plan
 from rnngraph.sources.jax.function import Function, Options, function_of, leaves_of
 from rnngraph.sources.jax.run.axes import FOUND, NONE, BatchAxis
 from rnngraph.sources.jax.run.programs import Programs
-from rnngraph.sources.jax.tell.recording import JaxRecording, Wanted
+from rnngraph.sources.jax.tell.scan_recording import JaxRecording, Wanted
 from rnngraph.trace.model import WITHOUT_LAGS, Trace
 
 _KEPT = 8  # functions whose compiled programs are kept

@@ -13,7 +13,7 @@ import pytest
 
 import rnngraph as rg
 from rnngraph.sources.jax.function import Options
-from rnngraph.sources.jax.tell.recording import Wanted
+from rnngraph.sources.jax.tell.scan_recording import Wanted
 from rnngraph.sources.jax.watch import measure, recorded
 from tests.sources.jax_scans.truth import jax, jnp
 
@@ -168,3 +168,31 @@ def test_few_samples_of_a_batch(losses: Losses, names: tuple[str, ...], packed: 
             found = np.exp(np.where(np.isnan(log), -np.inf, log))
             known = norms[s][:, CHOSEN].T
             np.testing.assert_allclose(found, known, rtol=1e-10, atol=1e-10 * known.max())
+
+
+@pytest.mark.parametrize("by_sample", [True, False])
+def test_losses_that_the_user_gives(by_sample: bool) -> None:
+    """They are walked from what each of them reaches: side by side where a step emits them sample by sample."""
+
+    def losses(p: Any, data: Any, added: Any) -> Any:
+        def step(h: Any, now: Any) -> Any:
+            h = jnp.tanh(h @ p["W"] + now[0] @ p["U"]) + now[1]
+            own = jnp.sum((h @ p["V"]) ** 2, axis=1)
+            return h, own if by_sample else jnp.sum(own)
+
+        return scan(step, jnp.zeros((N, H)), (data["x"], added["step.h"]))[1]
+
+    def loss(p: Any, data: Any) -> Any:
+        found = losses(p, data, nothing("step.h"))
+        return jnp.sum(found), found
+
+    p, data = weights(), batch()
+    recording = recorded(loss, (p, data), Options(True, lambda aux: aux), Wanted(weights=False))
+    trace = measure(recording, lags=rg.LagOptions(losses="all", samples=CHOSEN), source="")
+    rows = jax.jit(jax.jacrev(lambda added: losses(p, data, added).reshape(T, -1).sum(axis=1)))(nothing("step.h"))
+    norms = np.linalg.norm(np.asarray(rows["step.h"]), axis=3)
+    assert not recording.programs.unpacked
+    for place, s in enumerate(trace.lags[0].losses.tolist()):
+        log = trace.lags[0].log[:, place, 1:]
+        found = np.exp(np.where(np.isnan(log), -np.inf, log))
+        np.testing.assert_allclose(found, norms[s][:, CHOSEN].T, rtol=1e-10, atol=1e-12)

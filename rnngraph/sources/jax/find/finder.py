@@ -14,8 +14,8 @@ from rnngraph.sources.jax.find.carries import Carries, carries_of, in_chunks, in
 from rnngraph.sources.jax.find.choices import choices_of
 from rnngraph.sources.jax.find.flow import Flow, Spans, through
 from rnngraph.sources.jax.find.names import is_library, joined, kinds_of, owner, place_of, step_name
+from rnngraph.sources.jax.find.recurrent_weights import recurrent_weights
 from rnngraph.sources.jax.find.sites import Plan, Site
-from rnngraph.sources.jax.find.weights import recurrent_weights
 from rnngraph.sources.jax.walk import Path, body, called, inner, walk
 
 _LOOPS = {

@@ -11,7 +11,7 @@ from typing import Any
 
 from rnngraph.sources.jax.find.carries import Carries, inexact
 from rnngraph.sources.jax.find.choices import Choice
-from rnngraph.sources.jax.find.weights import Weight
+from rnngraph.sources.jax.find.recurrent_weights import Weight
 from rnngraph.sources.jax.walk import Path, body
 
 

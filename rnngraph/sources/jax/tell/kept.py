@@ -14,7 +14,7 @@ from rnngraph.sources.jax.tell.arrays import by_sample
 from rnngraph.trace.magnitudes import Booleans
 
 if TYPE_CHECKING:
-    from rnngraph.sources.jax.tell.recording import JaxRecording
+    from rnngraph.sources.jax.tell.scan_recording import JaxRecording
 
 
 def mask_of(recording: JaxRecording, site: Site) -> Booleans | None:

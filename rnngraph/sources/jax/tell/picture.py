@@ -16,7 +16,7 @@ from rnngraph.trace.graph import GraphTrace
 from rnngraph.trace.magnitudes import Integers, Magnitudes
 
 if TYPE_CHECKING:
-    from rnngraph.sources.jax.tell.recording import JaxRecording
+    from rnngraph.sources.jax.tell.scan_recording import JaxRecording
 
 
 @dataclass(frozen=True, slots=True)

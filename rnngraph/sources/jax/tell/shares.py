@@ -20,7 +20,7 @@ from rnngraph.sources.jax.tell.arrays import host, sample_norms
 from rnngraph.trace.magnitudes import Floats
 
 if TYPE_CHECKING:
-    from rnngraph.sources.jax.tell.recording import JaxRecording
+    from rnngraph.sources.jax.tell.scan_recording import JaxRecording
 
 
 @dataclass(frozen=True, slots=True)

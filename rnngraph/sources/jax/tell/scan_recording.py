@@ -20,10 +20,10 @@ from rnngraph.sources.jax.run.axes import FOUND, BatchAxis, Layout
 from rnngraph.sources.jax.run.programs import Programs
 from rnngraph.sources.jax.tell import changed, picture
 from rnngraph.sources.jax.tell.arrays import by_sample, host
-from rnngraph.sources.jax.tell.clocks import clocks_of
 from rnngraph.sources.jax.tell.kept import mask_of
+from rnngraph.sources.jax.tell.loss_rows import Rows, precision
 from rnngraph.sources.jax.tell.parameters import parameters_of
-from rnngraph.sources.jax.tell.rows import Rows, precision
+from rnngraph.sources.jax.tell.scan_clocks import clocks_of
 from rnngraph.sources.jax.tell.shares import Shares
 from rnngraph.sources.tape.facts import lengthened
 from rnngraph.trace.cell import CellTrace

@@ -15,7 +15,7 @@ from rnngraph.sources.jax.find.sites import Site
 from rnngraph.sources.jax.tell.arrays import host
 
 if TYPE_CHECKING:
-    from rnngraph.sources.jax.tell.recording import JaxRecording
+    from rnngraph.sources.jax.tell.scan_recording import JaxRecording
 
 _IN_STEP = 0.4  # of what a step hands down, the part that arrives at the same step
 

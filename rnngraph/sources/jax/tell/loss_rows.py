@@ -21,7 +21,7 @@ from rnngraph.sources.jax.run.row_walk import ends_of_stages
 from rnngraph.trace.magnitudes import Floats, Integers
 
 if TYPE_CHECKING:
-    from rnngraph.sources.jax.tell.recording import JaxRecording
+    from rnngraph.sources.jax.tell.scan_recording import JaxRecording
 
 _BYTES = 2**28  # of what is kept of a chunk of rows
 _ALL = (-1, -1)  # the row of all losses together
