@@ -13,6 +13,7 @@ from typing import Any
 from rnngraph.sources.jax.find.carries import Carries, carries_of, in_chunks, inexact
 from rnngraph.sources.jax.find.choices import choices_of
 from rnngraph.sources.jax.find.flow import Flow, Spans, through
+from rnngraph.sources.jax.find.keeping_gate import keeper_of
 from rnngraph.sources.jax.find.names import is_library, joined, kinds_of, owner, place_of, step_name
 from rnngraph.sources.jax.find.recurrent_weights import recurrent_weights
 from rnngraph.sources.jax.find.sites import Plan, Site
@@ -149,7 +150,7 @@ class _Finder:
         self.plan.sites[path] = Site(
             number, equation, name, carries, tuple(kinds[k] for k in order), flipped, tuple(floating) if fed else (),
             frozenset(one for one in before if one >= 0), *self._comes_from(equation, flows), leaves, recurrent,
-            choices_of(equation, carries.states),
+            choices_of(equation, carries.states), keeper_of(equation, carries.states),
         )  # fmt: skip
         self.plan.entered |= {path[:depth] for depth in range(1, len(path))}
         self._unclear(number, before, carries, equation)

@@ -11,6 +11,7 @@ from typing import Any
 
 from rnngraph.sources.jax.find.carries import Carries, inexact
 from rnngraph.sources.jax.find.choices import Choice
+from rnngraph.sources.jax.find.keeping_gate import Keeper
 from rnngraph.sources.jax.find.recurrent_weights import Weight
 from rnngraph.sources.jax.walk import Path, body
 
@@ -32,6 +33,7 @@ class Site:
     leaves: dict[int, int]  # argument of a step -> the weight that it is
     recurrent: tuple[Weight, ...]
     choices: tuple[Choice, ...]  # by state, where every one may be kept
+    keeper: Keeper | None  # the gate that keeps a state
 
     @property
     def length(self) -> int:

@@ -20,7 +20,7 @@ from rnngraph.sources.jax.run.axes import Axes, BatchAxis, Layout, layout_of
 from rnngraph.sources.jax.run.given import Given, all_steps, axes_of_steps, one_step
 from rnngraph.sources.jax.run.packing import Packing, walk_packed
 from rnngraph.sources.jax.run.row_walk import walk_rows
-from rnngraph.sources.jax.run.step import checkpointed, chosen_before
+from rnngraph.sources.jax.run.step import checkpointed, seen_inside
 from rnngraph.sources.jax.walk import CHECKPOINTS, Path, body, called, compute, walk
 
 How: TypeAlias = Callable[[Site, list[Any], Any], tuple[Sequence[Any], Any]]
@@ -40,7 +40,7 @@ class Programs:
         self.step_shares = jax.jit(self._step_shares)
         self.rows = jax.jit(self._rows, static_argnums=(0, 1, 2, 3))
         self.handed_down = jax.jit(self._handed_down, static_argnums=(0,))
-        self.kept = jax.jit(self._kept, static_argnums=(0,))
+        self.inside = jax.jit(self._inside, static_argnums=(0,))
         self.reached = jax.jit(_reached)
         self.felt = jax.jit(self._felt)
 
@@ -126,16 +126,18 @@ class Programs:
         results = {k: one["results"] for k, one in found.items()}
         return all_steps(site, self._beside(arrays, results, {})[1][site.number], found[site.number]["carried"])
 
-    def _kept(self, number: int, arrays: Sequence[Any], found: Mapping[int, Any]) -> list[Any]:
-        """Say at which steps a scan keeps its states, (T, ...) by state."""
+    def _inside(self, number: int, arrays: Sequence[Any], found: Mapping[int, Any]) -> tuple[list[Any], Any]:
+        """Say at which steps a scan keeps its states, (T, ...) by state, and give its gate, (T, ...)."""
         site = self.plan.numbered[number]
         constants, carried, read = self._given(site, arrays, found)
 
-        def one(carried: list[Any], now: list[Any]) -> list[Any]:
-            return chosen_before(site, [*constants, *carried, *now])
+        def one(carried: list[Any], now: list[Any]) -> tuple[list[Any], Any]:
+            return seen_inside(site, [*constants, *carried, *now])
 
-        kept: list[Any] = jax.vmap(one, in_axes=(axes_of_steps(site), 0), axis_size=site.length)(carried, read)
-        return kept
+        seen: tuple[list[Any], Any] = jax.vmap(one, in_axes=(axes_of_steps(site), 0), axis_size=site.length)(
+            carried, read
+        )
+        return seen
 
     def _rows(
         self,

@@ -54,19 +54,20 @@ def _marked(inside: tuple[Any, Sequence[Any]], arguments: Sequence[Any], marks: 
     return [late[k](one) if k in late else one for k, one in enumerate(results)]
 
 
-def chosen_before(site: Site, arguments: Sequence[Any]) -> list[Any]:
-    """Say where a step keeps the state before, by state."""
-    seen: dict[Path, Any] = {}
-    wanted = {one.path for one in site.choices}
+def seen_inside(site: Site, arguments: Sequence[Any]) -> tuple[list[Any], Any]:
+    """Say where a step keeps the state before, by state, and give the gate that keeps a state; None without one."""
+    wanted = {(one.path, 0) for one in site.choices}
+    wanted |= {(site.keeper.path, site.keeper.operand)} if site.keeper else set()
+    seen: dict[tuple[Path, int], Any] = {}
 
     def visit(equation: Any, operands: list[Any], path: Path) -> Sequence[Any]:
-        if path in wanted:
-            seen[path] = operands[0]
+        seen.update({(path, k): one for k, one in enumerate(operands) if (path, k) in wanted})
         nested = called(equation)
         return compute(equation, operands) if nested is None else walk(nested, operands, visit, path=path)
 
     walk(body(site.equation), arguments, visit)
-    return [seen[one.path] == one.before for one in site.choices]
+    gate = seen[site.keeper.path, site.keeper.operand] if site.keeper else None
+    return [seen[one.path, 0] == one.before for one in site.choices], gate
 
 
 def _all_of(marks: Sequence[Mark]) -> Mark:

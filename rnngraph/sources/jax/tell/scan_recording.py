@@ -20,13 +20,12 @@ from rnngraph.sources.jax.run.axes import FOUND, BatchAxis, Layout
 from rnngraph.sources.jax.run.programs import Programs
 from rnngraph.sources.jax.tell import changed, picture
 from rnngraph.sources.jax.tell.arrays import by_sample, host
-from rnngraph.sources.jax.tell.kept import mask_of
+from rnngraph.sources.jax.tell.kept import Kept, kept_of
 from rnngraph.sources.jax.tell.loss_rows import Rows, precision
 from rnngraph.sources.jax.tell.parameters import parameters_of
 from rnngraph.sources.jax.tell.scan_clocks import clocks_of
 from rnngraph.sources.jax.tell.shares import Shares
 from rnngraph.sources.tape.facts import lengthened
-from rnngraph.trace.cell import CellTrace
 from rnngraph.trace.change import Change
 from rnngraph.trace.graph import GraphTrace
 from rnngraph.trace.magnitudes import Booleans, Floats, Integers, Magnitudes
@@ -64,6 +63,7 @@ class JaxRecording:
         self.batch = self.layouts[0].batch
         self.clocks = clocks_of(self)
         self.numbers = picture.Numbers.of(self.sites)
+        self.kept: list[Kept] = [kept_of(self, site) for site in self.sites]
         self.facts: Sequence[Facts] = [self._facts(site) for site in self.sites]
         self.allowed = self._allowed()
         self.difference = 0.0  # of all losses together from the whole, relative
@@ -71,11 +71,11 @@ class JaxRecording:
 
     def _facts(self, site: Site) -> Facts:
         layout, name = self.layouts[site.number], site.name
-        cell = CellTrace(name, f"scan of {name}", site.kinds)
+        kept = self.kept[site.number]
         return Facts(
-            name, name, 0, REVERSE if site.reverse else FORWARD, cell,
+            name, name, 0, REVERSE if site.reverse else FORWARD, kept.cell(site),
             {kind: f"{name}.{kind}" for kind in site.kinds}, site.length, layout.batch, self.clocks[site.number],
-            self.numbers.of_site(site), mask=mask_of(self, site),
+            self.numbers.of_site(site), mask=kept.mask,
             fed=self.input_name(site) if self._heard(site) else "",
         )  # fmt: skip
 
@@ -112,7 +112,8 @@ class JaxRecording:
             nothing = np.zeros_like(before[:1])
             parts = (nothing, before[:-1]) if site.reverse else (before[1:], nothing)
             carried[kind] = np.concatenate(parts)
-        return Window(site.number, slice(None), values, total, immediate, carried)
+        gates = self.kept[site.number].columns()
+        return Window(site.number, slice(None), values, total, immediate, carried, **gates)
 
     def column(self, site: Site, what: str, place: int) -> Array:
         """Give a column of a state, (T, N, units) by timestep: `carried` are the values."""
