@@ -17,10 +17,10 @@ from rnngraph.sources.jax.find.sites import Plan, Site
 from rnngraph.sources.jax.function import Function
 from rnngraph.sources.jax.run import whole
 from rnngraph.sources.jax.run.axes import Axes, BatchAxis, Layout, layout_of
-from rnngraph.sources.jax.run.given import Given, all_steps, axes_of_steps, one_step
+from rnngraph.sources.jax.run.given import Given, all_steps, one_step
 from rnngraph.sources.jax.run.packing import Packing, walk_packed
 from rnngraph.sources.jax.run.row_walk import walk_rows
-from rnngraph.sources.jax.run.step import checkpointed, seen_inside
+from rnngraph.sources.jax.run.step import checkpointed
 from rnngraph.sources.jax.walk import CHECKPOINTS, Path, body, called, compute, walk
 
 How: TypeAlias = Callable[[Site, list[Any], Any], tuple[Sequence[Any], Any]]
@@ -40,7 +40,6 @@ class Programs:
         self.step_shares = jax.jit(self._step_shares)
         self.rows = jax.jit(self._rows, static_argnums=(0, 1, 2, 3))
         self.handed_down = jax.jit(self._handed_down, static_argnums=(0,))
-        self.inside = jax.jit(self._inside, static_argnums=(0,))
         self.reached = jax.jit(_reached)
         self.felt = jax.jit(self._felt)
 
@@ -79,7 +78,7 @@ class Programs:
             found[site.number] = {
                 "carried": note["carried"], "total": own["states"], "before": own["before"], "read": own["read"],
                 "weights": parts, "immediate": whole.immediate(site, note, own["results"]), "results": note["results"],
-                "given": [one_step(site, given, t) for t in _seen(site)],
+                "given": [one_step(site, given, t) for t in _seen(site)], "inside": whole.inside(site, given),
             }  # fmt: skip
         return loss, rest, gradients, found
 
@@ -125,19 +124,6 @@ class Programs:
         """Give what the steps of a scan were given."""
         results = {k: one["results"] for k, one in found.items()}
         return all_steps(site, self._beside(arrays, results, {})[1][site.number], found[site.number]["carried"])
-
-    def _inside(self, number: int, arrays: Sequence[Any], found: Mapping[int, Any]) -> tuple[list[Any], Any]:
-        """Say at which steps a scan keeps its states, (T, ...) by state, and give its gate, (T, ...)."""
-        site = self.plan.numbered[number]
-        constants, carried, read = self._given(site, arrays, found)
-
-        def one(carried: list[Any], now: list[Any]) -> tuple[list[Any], Any]:
-            return seen_inside(site, [*constants, *carried, *now])
-
-        seen: tuple[list[Any], Any] = jax.vmap(one, in_axes=(axes_of_steps(site), 0), axis_size=site.length)(
-            carried, read
-        )
-        return seen
 
     def _rows(
         self,

@@ -15,8 +15,8 @@ import jax.numpy as jnp
 
 from rnngraph.sources.jax.find.carries import inexact
 from rnngraph.sources.jax.find.sites import Site
-from rnngraph.sources.jax.run.given import all_steps, axes_of_steps, held
-from rnngraph.sources.jax.run.step import scan, step, tapper, zeros
+from rnngraph.sources.jax.run.given import Given, all_steps, axes_of_steps, held
+from rnngraph.sources.jax.run.step import scan, seen_inside, step, tapper, zeros
 from rnngraph.sources.jax.run.taps import as_it_is, tap, tap_to_size_one, whole_norm
 
 _TOGETHER, _MOST_NUMBERS = 32, 2**22  # steps whose parts of weights are made together
@@ -84,6 +84,20 @@ def immediate(site: Site, note: Any, arrived: Mapping[int, Any]) -> list[Any]:
 
     emitted = {k: arrived[k] for k in site.emitted}
     found: list[Any] = jax.vmap(one_step, in_axes=(axes_of_steps(site), 0, 0, 0))(*values, ends, emitted)
+    return found
+
+
+def inside(site: Site, given: Given) -> tuple[list[Any], Any]:
+    """Say at which steps a scan keeps its states, (T, ...) by state, and give the gate that keeps one, (T, ...)."""
+    if not site.choices and site.keeper is None:
+        return [], None
+    constants, *values = given
+
+    def one_step(carried: list[Any], now: list[Any]) -> tuple[list[Any], Any]:
+        return seen_inside(site, [*constants, *carried, *now])
+
+    axes = axes_of_steps(site), 0
+    found: tuple[list[Any], Any] = jax.vmap(one_step, in_axes=axes, axis_size=site.length)(*values)
     return found
 
 

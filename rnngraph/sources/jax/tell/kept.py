@@ -49,7 +49,7 @@ def kept_of(recording: JaxRecording, site: Site) -> Kept:
     layout = recording.layouts[site.number]
     if not (site.choices or site.keeper) or None in layout.axes[: len(site.states)]:
         return Kept()
-    choices, gate = recording.programs.inside(site.number, recording.arrays, recording.found)
+    choices, gate = recording.found[site.number]["inside"]
     keeper = site.keeper
     if keeper is None or gate.shape != recording.found[site.number]["carried"][site.states[keeper.state]].shape:
         return Kept(_mask(recording, site, choices))
