@@ -37,6 +37,8 @@ def cell(form: str) -> Callable[[Any, Any, Any], Any]:
             return h * (1 - z) + z * new
         if form == "difference":
             return new + z * (h - new)
+        if form == "(2 - z) h":
+            return h * (2 - z) + new
         if form == "of a half":  # no sigmoid of its own
             return 0.5 * z * h + new
         if form == "of the product":
@@ -76,11 +78,24 @@ def test_how_open_the_gate_is(form: str) -> None:
     assert rg.diagnose(reading).flags
 
 
-@pytest.mark.parametrize("form", ["of a half", "of the product", "of a part"])
+@pytest.mark.parametrize("form", ["of a half", "(2 - z) h", "of the product", "of a part"])
 def test_what_is_no_gate_that_keeps(form: str) -> None:
     trace = watched.watch(loss_of(form), weights(), batch(), lags=False)
     assert not trace.gates
     assert not trace.cells[0].keeps
+
+
+def test_of_two_gates_in_one_scan_none_is_told() -> None:
+    low, up = cell("z h"), cell("(1 - z) h")
+
+    def loss(p: Any, x: Any) -> Any:
+        def step(states: Any, x: Any) -> Any:
+            states = low(p, states[0], x), up(p, states[1], x)
+            return states, states
+
+        return sum(jnp.sum(one**2) for one in scan(step, (jnp.zeros((N, H)), jnp.zeros((N, H))), x)[1])
+
+    assert not watched.watch(loss, weights(), batch(), lags=False).gates
 
 
 def linen(name: str, states: int) -> tuple[Any, Any]:
