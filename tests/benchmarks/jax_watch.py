@@ -36,9 +36,9 @@ def over_gradients(what: str) -> list[float]:
         return [float("nan")]
     import jax
 
-    from rnngraph.sources.jax.axes import FOUND
     from rnngraph.sources.jax.function import Options
-    from rnngraph.sources.jax.scan_recording import Wanted
+    from rnngraph.sources.jax.run.axes import FOUND
+    from rnngraph.sources.jax.tell.scan_recording import Wanted
     from rnngraph.sources.jax.watch import recorded
 
     plain = jax.jit(jax.value_and_grad(loss))

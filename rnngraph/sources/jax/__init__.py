@@ -1,9 +1,8 @@
 """Trace the recurrences of a JAX loss function: public as `rnngraph.jax`.
 
 The user's function is traced to a jaxpr once and interpreted again with identities ("taps") at every scan's states,
-whose gradients are what is measured. `function` makes the jaxpr; `walk` goes through it; `flow`, `body` and `find` tell
-recurrences and time from everything else; `taps`, `steps` and `programs` compute; `scan_recording` answers what
-`measure` wants to know; `changed` runs the function with other weights.
+whose gradients are what is measured. `watch` is the way in, `function` makes the jaxpr, `walk` goes through it. `find`
+tells recurrences and time from everything else, `run` computes, `tell` answers what `measure` asks.
 """
 
 from rnngraph.errors import MissingToolError

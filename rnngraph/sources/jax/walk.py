@@ -71,8 +71,10 @@ def body(equation: Any) -> tuple[Any, Sequence[Any]]:
 def compute(equation: Any, operands: list[Any]) -> Sequence[Any]:
     """Compute an equation as it stands."""
     primitive = equation.primitive
+    params = primitive.get_bind_params(equation.params)
+    functions, params = params if isinstance(params, tuple) else ((), params)  # before JAX 0.9 functions came apart
     with equation.ctx.manager:
-        found = primitive.bind(*operands, **primitive.get_bind_params(equation.params))
+        found = primitive.bind(*functions, *operands, **params)
     return found if primitive.multiple_results else [found]
 
 

@@ -138,8 +138,8 @@ def test_the_verdict_rests_on_the_input_and_tells_what_helps() -> None:
 
 
 def test_orthogonal_blocks_of_weights_side_by_side() -> None:
-    from rnngraph.sources.jax.body import Weight
-    from rnngraph.sources.jax.changed import _change
+    from rnngraph.sources.jax.find.recurrent_weights import Weight
+    from rnngraph.sources.jax.tell.changed import _change
 
     value = np.zeros((5, 8))
     assert _change(value, Weight(0, 0, ((1, 5), (0, 8))), Change(ORTHOGONAL, 2.0))
@@ -199,6 +199,39 @@ def test_each_steps_part_of_a_weight() -> None:
     (weight,) = trace.parameters
     np.testing.assert_allclose(weight.steps.value, known, rtol=1e-6)
     np.testing.assert_allclose(float(weight.grad.value), sum(known), rtol=1e-6)
+
+
+def test_the_spectrum_is_that_of_the_part_that_the_state_is_multiplied_by() -> None:
+    def loss(p: Any, x: Any) -> Any:
+        def step(h: Any, x: Any) -> Any:
+            h = jnp.tanh(jnp.concatenate([x, h], axis=1) @ p["joined"])
+            return h, h
+
+        return jnp.sum(scan(step, jnp.zeros((N, H)), x)[1] ** 2)
+
+    whole = np.asarray(jax.random.normal(jax.random.key(3), (2 + H, H)))
+    trace = watched.watch(loss, {"joined": jnp.asarray(whole)}, jnp.ones((5, N, 2)))
+    (weight,) = trace.parameters
+    np.testing.assert_allclose(weight.spectral_radius, np.abs(np.linalg.eigvals(whole[2:])).max(), rtol=1e-5)
+    np.testing.assert_allclose(weight.largest_singular_value, np.linalg.norm(whole[2:], 2), rtol=1e-5)
+
+
+def gates_side_by_side(p: Any, x: Any) -> Any:
+    """A joined weight of two gates that is square, and whose eigenvalues mean nothing."""
+
+    def step(h: Any, x: Any) -> Any:
+        a, b = jnp.split(jnp.concatenate([x, h], axis=1) @ p, 2, axis=1)
+        h = jnp.tanh(a) * jax.nn.sigmoid(b)
+        return h, h
+
+    return jnp.sum(scan(step, jnp.zeros((N, H)), x)[1] ** 2)
+
+
+def test_a_square_weight_that_is_none_of_the_state_has_no_spectral_radius() -> None:
+    p = 0.3 * jax.random.normal(jax.random.key(3), (2 * H, 2 * H))
+    (weight,) = watched.watch(gates_side_by_side, p, jnp.ones((5, N, H))).parameters
+    assert np.isnan(weight.spectral_radius)
+    np.testing.assert_allclose(weight.largest_singular_value, np.linalg.norm(np.asarray(p)[H:], 2), rtol=1e-5)
 
 
 def test_a_trace_is_saved_drawn_and_read_again(tmp_path: Any) -> None:

@@ -92,6 +92,16 @@ def both_ways_at_once(p: Any, x: Any) -> Any:
     return over(p, x + x[::-1])
 
 
+def rolled_by_lengths(p: Any, x: Any) -> Any:
+    """What libraries do that turn sequences of several lengths round: roll each by its padding, and flip."""
+    turned = jax.vmap(lambda one, n: jnp.flip(jnp.roll(one, STEPS - n, axis=0), axis=0), in_axes=(1, 0), out_axes=1)
+    return over(p, turned(x, jnp.array([2, 6, 4])))
+
+
+def rolled(p: Any, x: Any) -> Any:
+    return over(p, jnp.roll(x, jnp.argmax(x[:, 0, 0]), axis=0))
+
+
 def of_no_weight(p: Any, x: Any) -> Any:
     returns = scan(lambda g, r: (0.9 * g + r,) * 2, jnp.zeros((BATCH, INPUTS)), x, reverse=True)[1]
     values = jnp.sum(x @ p["U"], axis=-1, keepdims=True)
@@ -115,7 +125,18 @@ def of_no_steps(p: Any, x: Any) -> Any:
     return over(p, x[:0])
 
 
+def over_updates(p: Any, x: Any) -> Any:
+    """The weights are learned in a loop: its state are weights, and its steps no times."""
+
+    def update(own: Any, _: Any) -> Any:
+        return jax.tree.map(lambda w, g: w - 0.1 * g, own, jax.grad(over)(own, x)), None
+
+    learned = scan(update, p, None, length=3)[0]
+    return jnp.sum(learned["W"] ** 2)
+
+
 NONE = {
+    over_updates: "its steps are updates of weights, and no times",
     of_no_steps: "which has no steps",
     in_a_while_loop: "whose number of steps is not known before it runs",
     in_a_cond: "a loop inside lax.cond or lax.switch",
@@ -128,6 +149,8 @@ NONE = {
     gathered: "which step is which time cannot be told",
     sorted_by_value: "which step is which time cannot be told",
     put_in_places: "which step is which time cannot be told",
+    rolled_by_lengths: "which step is which time cannot be told",
+    rolled: "which step is which time cannot be told",
     both_ways_at_once: "which step is which time cannot be told",
     of_no_weight: "which no weight reaches",
     a_python_loop: "A Python loop is unrolled",
@@ -176,7 +199,33 @@ def turned_features(p: Any, x: Any) -> Any:
     return over(p, x[..., ::-1])
 
 
-@pytest.mark.parametrize("loss", [embedded, shifted, after_a_turned_summary, turned_features])
+def turned_in_one_axis(p: Any, x: Any) -> Any:
+    """A head that takes times and samples as one axis, as `hk.BatchApply` does."""
+    flat = x[::-1].reshape(STEPS * BATCH, INPUTS) * p["U"][:, 0]
+    return over(p, flat.reshape(STEPS, BATCH, INPUTS))
+
+
+def turned_and_cut(p: Any, x: Any) -> Any:
+    return over(p, x[::-1][1:])
+
+
+def turned_and_padded(p: Any, x: Any) -> Any:
+    backward = x[::-1]
+    return over(p, jnp.concatenate([jnp.zeros_like(backward[:1]), backward[:-1]]))
+
+
+@pytest.mark.parametrize("loss", [turned_in_one_axis, turned_and_cut, turned_and_padded])
+def test_what_stays_turned_round(loss: Loss) -> None:
+    ((_, _, direction, _),) = watched.scans(loss, weights(), batch()).found
+    assert direction == "reverse"
+
+
+def summarised_in_one_axis(p: Any, x: Any) -> Any:
+    summary = jnp.mean(x[::-1].reshape(STEPS * BATCH, INPUTS), axis=0)
+    return over(p, x + jnp.broadcast_to(summary, x.shape))
+
+
+@pytest.mark.parametrize("loss", [summarised_in_one_axis, embedded, shifted, after_a_turned_summary, turned_features])
 def test_what_keeps_the_order_of_times(loss: Loss) -> None:
     ((name, steps, direction, states),) = watched.scans(loss, weights(), batch()).found
     assert (name, steps, direction, states) == ("one", STEPS, "forward", ("h",))
@@ -190,6 +239,16 @@ def test_the_backward_pass_of_an_inner_gradient_is_no_recurrence_of_the_loss() -
     found = watched.scans(loss, weights(), batch())
     assert [name for name, *_ in found.found] == ["one", "one#2"]
     assert "a gradient that the function takes itself" in found.hidden[0]
+
+
+def test_a_step_that_learns_from_its_input_is_a_step() -> None:
+    def loss(p: Any, x: Any) -> Any:
+        def learning(own: Any, now: Any) -> Any:
+            return own - 0.1 * jax.grad(lambda w: jnp.sum((now @ p["U"] @ w - 1) ** 2))(own), None
+
+        return jnp.sum(scan(learning, p["W"], x)[0] ** 2)
+
+    assert [(name, steps) for name, steps, *_ in watched.scans(loss, weights(), batch()).found] == [("learning", STEPS)]
 
 
 def test_names() -> None:

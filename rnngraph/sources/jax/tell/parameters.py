@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rnngraph.measure.recording import Array
 from rnngraph.norms import norm
-from rnngraph.sources.jax.arrays import host
-from rnngraph.sources.jax.sites import Site
+from rnngraph.sources.jax.find.recurrent_weights import Weight
+from rnngraph.sources.jax.find.sites import Site
+from rnngraph.sources.jax.tell.arrays import host
 from rnngraph.sources.tape.facts import lengthened
 from rnngraph.sources.tape.parameters import weight_spectrum
 from rnngraph.trace.magnitudes import Magnitudes, Status
 from rnngraph.trace.model import ParameterTrace
 
 if TYPE_CHECKING:
-    from rnngraph.sources.jax.scan_recording import JaxRecording
+    from rnngraph.sources.jax.tell.scan_recording import JaxRecording
 
 
 def parameters_of(recording: JaxRecording, timesteps: int, eigenvalues: int) -> tuple[ParameterTrace, ...]:
@@ -28,14 +30,17 @@ def parameters_of(recording: JaxRecording, timesteps: int, eigenvalues: int) -> 
     for site in recording.sites:
         for argument, leaf in site.leaves.items():
             readers.setdefault(leaf, []).append((site, argument))
-    recurrent = {weight.leaf for site in recording.sites for weight in site.recurrent}
+    recurrent: dict[int, set[Weight]] = {}
+    for site in recording.sites:
+        for weight in site.recurrent:
+            recurrent.setdefault(weight.leaf, set()).add(weight)
     names = _unique(recording.programs.function.names)
     found = []
     for leaf, gradient in recording.leaf_gradients.items():
         steps = _steps(recording, readers.get(leaf, []), timesteps)
         value = host(recording.arrays[leaf])
         total = norm(host(gradient))
-        radius, largest = weight_spectrum(value, eigenvalues if leaf in recurrent else 0)
+        radius, largest = _spectrum(value, recurrent.get(leaf, set()), eigenvalues)
         length = float(steps.value[steps.status == Status.OK].sum())
         cancellation = min(total / length, 1.0) if length > 0 and np.isfinite(total) else np.nan
         found.append(
@@ -44,6 +49,14 @@ def parameters_of(recording: JaxRecording, timesteps: int, eigenvalues: int) -> 
             )
         )
     return tuple(found)
+
+
+def _spectrum(value: Array, recurrent: set[Weight], eigenvalues: int) -> tuple[float, float]:
+    """Give spectral radius and largest singular value of the part that the state is multiplied by, where it is one."""
+    if len({weight.spans for weight in recurrent}) != 1:
+        return np.nan, np.nan
+    spans = next(iter(recurrent)).spans
+    return weight_spectrum(value[tuple(slice(low, high) for low, high in spans)], eigenvalues)
 
 
 def _steps(recording: JaxRecording, readers: list[tuple[Site, int]], timesteps: int) -> Magnitudes:

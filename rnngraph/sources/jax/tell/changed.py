@@ -14,8 +14,8 @@ import numpy as np
 
 from rnngraph.measure.recording import Array
 from rnngraph.nn import init
-from rnngraph.sources.jax.body import Weight
-from rnngraph.sources.jax.sites import Site
+from rnngraph.sources.jax.find.recurrent_weights import Weight
+from rnngraph.sources.jax.find.sites import Site
 from rnngraph.trace.change import ORTHOGONAL, SCALE, Change
 
 SEED = 0

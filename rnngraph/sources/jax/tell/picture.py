@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rnngraph.sources.jax.sites import Site
+from rnngraph.sources.jax.find.sites import Site
 from rnngraph.trace.graph import GraphTrace
 from rnngraph.trace.magnitudes import Integers, Magnitudes
 
 if TYPE_CHECKING:
-    from rnngraph.sources.jax.scan_recording import JaxRecording
+    from rnngraph.sources.jax.tell.scan_recording import JaxRecording
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +91,15 @@ def _add(columns: _Columns, recording: JaxRecording, site: Site) -> None:
     together = [one for one in below if recording.clocks[one.number] == recording.clocks[site.number]]
     others = [one for one in below if one not in together]
     before = 1 if site.reverse else -1
+    start = [_first_kind(numbers, one)[0 if one.reverse else -1] for one in others]
+    under = list(zip(*(_first_kind(numbers, one) for one in together), strict=True))
+    states = list(zip(*(ids.tolist() for ids in mine.values()), strict=True))
+    ops = [(f"{site.name} {kind}", "compute") for kind in site.kinds]
     for t in range(site.length):
-        under = [int(_first_kind(numbers, one)[t]) for one in together] or [numbers.firsts[site.number]]
-        inside = 0 <= t + before < site.length
-        start = [int(_first_kind(numbers, one)[0 if one.reverse else -1]) for one in others]
-        past = [int(ids[t + before]) for ids in mine.values()] if inside else start
-        for kind in site.kinds:
-            columns.add((f"{site.name} {kind}", "compute"), scope, t, [*under, *past])
+        past = states[t + before] if 0 <= t + before < site.length else start
+        inputs = [*(under[t] if together else [numbers.firsts[site.number]]), *past]
+        for op in ops:
+            columns.add(op, scope, t, inputs)
 
 
 def _first_kind(numbers: Numbers, site: Site) -> list[int]:

@@ -13,9 +13,8 @@ from typing import Any, TypeAlias
 import jax
 import jax.numpy as jnp
 
-from rnngraph.sources.jax.body import inexact
-from rnngraph.sources.jax.sites import Site
-from rnngraph.sources.jax.taps import tap
+from rnngraph.sources.jax.find.sites import Site
+from rnngraph.sources.jax.run.taps import tap
 from rnngraph.sources.jax.walk import CHECKPOINTS, Path, body, called, compute, walk
 
 Mark: TypeAlias = Callable[[Any], Any]
@@ -55,6 +54,22 @@ def _marked(inside: tuple[Any, Sequence[Any]], arguments: Sequence[Any], marks: 
     return [late[k](one) if k in late else one for k, one in enumerate(results)]
 
 
+def seen_inside(site: Site, arguments: Sequence[Any]) -> tuple[list[Any], Any]:
+    """Say where a step keeps the state before, by state, and give the gate that keeps a state; None without one."""
+    wanted = {(one.path, 0) for one in site.choices}
+    wanted |= {(site.keeper.path, site.keeper.operand)} if site.keeper else set()
+    seen: dict[tuple[Path, int], Any] = {}
+
+    def visit(equation: Any, operands: list[Any], path: Path) -> Sequence[Any]:
+        seen.update({(path, k): one for k, one in enumerate(operands) if (path, k) in wanted})
+        nested = called(equation)
+        return compute(equation, operands) if nested is None else walk(nested, operands, visit, path=path)
+
+    walk(body(site.equation), arguments, visit)
+    gate = seen[site.keeper.path, site.keeper.operand] if site.keeper else None
+    return [seen[one.path, 0] == one.before for one in site.choices], gate
+
+
 def _all_of(marks: Sequence[Mark]) -> Mark:
     def mark(value: Any) -> Any:
         for one in marks:
@@ -78,29 +93,9 @@ def scan(site: Site, function: Callable[..., Any], initial: list[Any], read: Any
     return found
 
 
-def entered_places(site: Site) -> list[int]:
-    """Places among a scan's results at which a loss may enter."""
-    return [*site.states, *site.carries.gathered, *emitted_places(site)]
-
-
-def emitted_places(site: Site) -> list[int]:
-    """Places among a scan's results of what every step emits and can have a gradient."""
-    return [k for k, one in enumerate(site.equation.outvars) if k >= site.count and inexact(one)]
-
-
 def tapper(slot: Any, hand: Callable[[Any], Any]) -> Mark:
     """Make a mark that hands what comes back to a slot."""
     return lambda value: tap(value, slot, hand)
-
-
-def arguments_of(site: Site) -> list[Any]:
-    """Give shapes and types of the arguments of a step."""
-    return [one.aval for one in body(site.equation)[0].invars]
-
-
-def avals(site: Site) -> tuple[list[Any], list[Any], list[Any]]:
-    """Give shapes and types of constants, of what is carried and of what is read."""
-    return site.divide(arguments_of(site))
 
 
 def zeros(aval: Any, *lead: int) -> Any:

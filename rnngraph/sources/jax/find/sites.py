@@ -9,8 +9,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from rnngraph.sources.jax.body import Carries, Weight
-from rnngraph.sources.jax.walk import Path
+from rnngraph.sources.jax.find.carries import Carries, inexact
+from rnngraph.sources.jax.find.choices import Choice
+from rnngraph.sources.jax.find.keeping_gate import Keeper
+from rnngraph.sources.jax.find.recurrent_weights import Weight
+from rnngraph.sources.jax.walk import Path, body
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,8 +28,12 @@ class Site:
     flipped: bool  # it reads its input turned round: its first step reads the last position
     inputs: tuple[int, ...]  # places among what it reads step by step, where the network itself is fed that
     below: frozenset[int]  # scans that it reads, or begins from
+    handed: frozenset[int]  # arguments of a step that come from these
+    sampled: frozenset[int]  # arguments of a step that come from data, and may hold samples
     leaves: dict[int, int]  # argument of a step -> the weight that it is
     recurrent: tuple[Weight, ...]
+    choices: tuple[Choice, ...]  # by state, where every one may be kept
+    keeper: Keeper | None  # the gate that keeps a state
 
     @property
     def length(self) -> int:
@@ -57,6 +64,26 @@ class Site:
     def states(self) -> tuple[int, ...]:
         """Places of the states among what is carried."""
         return self.carries.states
+
+    @property
+    def arguments(self) -> list[Any]:
+        """Shapes and types of the arguments of a step."""
+        return [one.aval for one in body(self.equation)[0].invars]
+
+    @property
+    def emitted(self) -> list[int]:
+        """Places among the results of what every step emits and can have a gradient."""
+        return [k for k, one in enumerate(self.equation.outvars) if k >= self.count and inexact(one)]
+
+    @property
+    def entered(self) -> list[int]:
+        """Places among the results at which a loss may enter."""
+        return [*self.states, *self.carries.gathered, *self.emitted]
+
+    @property
+    def tapped(self) -> tuple[int, ...]:
+        """Arguments of a step at which norms are taken: states, and then inputs."""
+        return (*(self.first + k for k in self.states), *(self.first + self.count + k for k in self.inputs))
 
     def divide(self, operands: Sequence[Any]) -> tuple[list[Any], list[Any], list[Any]]:
         """Divide operands, or arguments of a step, into constants, what is carried, and what is read step by step."""

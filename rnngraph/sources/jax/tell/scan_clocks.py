@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import jax.numpy as jnp
 import numpy as np
 
-from rnngraph.sources.jax.sites import Site
-from rnngraph.sources.jax.step import emitted_places
+from rnngraph.sources.jax.find.sites import Site
+from rnngraph.sources.jax.tell.arrays import host
 
 if TYPE_CHECKING:
-    from rnngraph.sources.jax.scan_recording import JaxRecording
+    from rnngraph.sources.jax.tell.scan_recording import JaxRecording
 
 _IN_STEP = 0.4  # of what a step hands down, the part that arrives at the same step
 
@@ -45,13 +46,21 @@ def _together(recording: JaxRecording, site: Site, leader: Site, clocks: list[in
 
 def _in_step(recording: JaxRecording, upper: Site, lower: Site) -> bool:
     """Ask what the middle step of one hands down to the steps of the other, past no other scan."""
-    if not emitted_places(lower):
+    if not lower.emitted:
         return False
-    middle = upper.length // 2
+    middle, last = upper.length // 2, upper.first + upper.count
     results = {site.number: recording.found[site.number]["results"] for site in recording.sites}
-    here = upper.length - 1 - middle if upper.flipped else middle
-    sizes = np.asarray(
-        recording.programs.handed_down(recording.arrays, results, upper.number, here)[lower.number], np.float64
-    )
+    here, draw = upper.length - 1 - middle if upper.flipped else middle, np.random.default_rng(0)
+    seeds = {}
+    for k in (one for one in upper.handed if one >= last):
+        aval = upper.equation.invars[k].aval
+        seed = np.zeros((1, *aval.shape), np.float32)
+        seed[0, here] = draw.normal(size=aval.shape[1:])
+        seeds[k] = jnp.asarray(seed, aval.dtype)
+    if not seeds:
+        return False
+    found = recording.programs.handed_down(upper.number, recording.arrays, results, seeds)[lower.number]
+    places = lower.emitted
+    sizes = sum(np.abs(host(found[k])[0]).reshape(lower.length, -1).sum(axis=1, dtype=float) for k in places)
     sizes = sizes[::-1] if lower.flipped else sizes
     return bool(sizes[middle] >= _IN_STEP * sizes.sum() > 0)

@@ -13,30 +13,35 @@ from typing import Any, TypeAlias
 import jax
 import jax.numpy as jnp
 
-from rnngraph.sources.jax import single, whole
-from rnngraph.sources.jax.axes import BatchAxis, Layout, layout_of
+from rnngraph.sources.jax.find.sites import Plan, Site
 from rnngraph.sources.jax.function import Function
-from rnngraph.sources.jax.single import Axes
-from rnngraph.sources.jax.sites import Plan, Site
-from rnngraph.sources.jax.step import checkpointed, emitted_places, entered_places
+from rnngraph.sources.jax.run import whole
+from rnngraph.sources.jax.run.axes import Axes, BatchAxis, Layout, layout_of
+from rnngraph.sources.jax.run.given import Given, all_steps, one_step
+from rnngraph.sources.jax.run.packing import Packing, walk_packed
+from rnngraph.sources.jax.run.row_walk import walk_rows
+from rnngraph.sources.jax.run.step import checkpointed
 from rnngraph.sources.jax.walk import CHECKPOINTS, Path, body, called, compute, walk
 
 How: TypeAlias = Callable[[Site, list[Any], Any], tuple[Sequence[Any], Any]]
+Results: TypeAlias = Mapping[int, Sequence[Any]]  # of every scan, by number
 
 
 class Programs:
-    """The programs of one function; `axes` by site say where its samples stand."""
+    """The programs of one function."""
 
     def __init__(self, function: Function, plan: Plan) -> None:
         """Make what is compiled on first use."""
         self.function, self.plan = function, plan
         self._layouts: dict[tuple[int, BatchAxis], Layout] = {}
+        self.unpacked: set[int] = set()  # scans of which it was found that samples cannot be put side by side
         self.whole = jax.jit(self._whole, static_argnums=(1,))
         self.shares = jax.jit(self._shares)
-        self.rows = jax.jit(self._rows, static_argnums=(3,))
-        self.step_rows = jax.jit(self._step_rows, static_argnums=(2,))
+        self.step_shares = jax.jit(self._step_shares)
+        self.rows = jax.jit(self._rows, static_argnums=(0, 1, 2, 3))
+        self.handed_down = jax.jit(self._handed_down, static_argnums=(0,))
+        self.reached = jax.jit(_reached)
         self.felt = jax.jit(self._felt)
-        self.handed_down = jax.jit(self._handed_down, static_argnums=(2, 3))
 
     def layout(self, site: Site, given: Sequence[Any], wanted: BatchAxis) -> Layout:
         """Find where the samples stand in a scan, once."""
@@ -68,65 +73,74 @@ class Programs:
         found = {}
         for site in self.plan:
             note, own = noted[site.number], arrived[site.number]
+            given = all_steps(site, note["operands"], note["carried"])
             parts = whole.weight_parts(site, note, own["results"], own["before"]) if weights and site.leaves else {}
             found[site.number] = {
-                "values": [note["carried"][k] for k in site.states],
-                "total": own["states"], "before": own["before"], "read": own["read"], "weights": parts,
-                "immediate": whole.immediate(site, note, own["results"]), "results": note["results"],
-                "given": [whole.given(site, note, t) for t in _seen(site)],
+                "carried": note["carried"], "total": own["states"], "before": own["before"], "read": own["read"],
+                "weights": parts, "immediate": whole.immediate(site, note, own["results"]), "results": note["results"],
+                "given": [one_step(site, given, t) for t in _seen(site)], "inside": whole.inside(site, given),
             }  # fmt: skip
         return loss, rest, gradients, found
 
-    def _shares(self, arrays: Sequence[Any], results: Mapping[int, Sequence[Any]]) -> dict[int, dict[int, Any]]:
+    def _shares(self, arrays: Sequence[Any], results: Results) -> dict[int, dict[int, Any]]:
         """Give what of the loss reaches the results of every scan without having passed another."""
-        wanted = {site.number: {k: results[site.number][k] for k in entered_places(site)} for site in self.plan}
-
-        def function(own: Any) -> Any:
-            return self.run(arrays, partial(_replaced, results=results), own)[0][0]
-
-        loss, pull = jax.vjp(function, wanted)
+        loss, pull = jax.vjp(lambda own: self._beside(arrays, results, own)[0][0], self._entered(results))
         found: dict[int, dict[int, Any]] = pull(jnp.ones_like(loss))[0]
         return found
 
-    def _handed_down(self, arrays: Sequence[Any], results: Mapping[int, Sequence[Any]], upper: int, t: int) -> Any:
-        """Give what one step of a scan hands down to what others emit, past no other scan: norms by step."""
-        below = [site for site in self.plan if site.number in self.plan.numbered[upper].below]
-        wanted = {site.number: {k: results[site.number][k] for k in emitted_places(site)} for site in below}
+    def _step_shares(self, arrays: Sequence[Any], results: Results, seeds: Any) -> dict[int, dict[int, Any]]:
+        """Give the same of losses of steps that the user gives, (rows, ...); seeds are (rows, T)."""
 
         def function(own: Any) -> Any:
-            noted = self.run(arrays, partial(_replaced, results=results), own)[1][upper]
-            return [one[t] for one in noted if jnp.issubdtype(one.dtype, jnp.inexact)]
-
-        found, pull = jax.vjp(function, wanted)
-        keys = jax.random.split(jax.random.key(0), max(len(found), 1))
-        seeds = [jax.random.normal(key, one.shape).astype(one.dtype) for key, one in zip(keys, found, strict=False)]
-        return {
-            number: sum(jnp.sum(jnp.abs(one).reshape(len(one), -1), axis=1) for one in some.values())
-            for number, some in pull(seeds)[0].items()
-        }
-
-    def _rows(self, arrays: Sequence[Any], shares: Any, factors: Any, axes: tuple[Axes, ...]) -> Any:
-        """Give norms by sample at every state for every row; factors of a scan are (rows, T)."""
-        slots = {site.number: single.row_slots(site, axes[site.number]) for site in self.plan}
-
-        def one(factors: Any) -> Any:
-            def function(slots: Any) -> Any:
-                return self.run(arrays, partial(_row, axes=axes, factors=factors), slots)[1]
-
-            return jax.vjp(function, slots)[1](shares)[0]
-
-        return jax.vmap(one)(factors)
-
-    def _step_rows(self, arrays: Sequence[Any], seeds: Any, axes: tuple[Axes, ...]) -> Any:
-        """Do the same for losses of steps that the user gives; seeds are (rows, T)."""
-        slots = {site.number: single.row_slots(site, axes[site.number]) for site in self.plan}
-
-        def function(slots: Any) -> Any:
-            losses = self.run(arrays, partial(_row, axes=axes, factors=None), slots)[0][1]
+            losses = self._beside(arrays, results, own)[0][1]
             return losses.reshape(len(losses), -1).sum(axis=1)
 
-        _, pull = jax.vjp(function, slots)
-        return jax.vmap(lambda seed: pull(seed)[0])(seeds)
+        _, pull = jax.vjp(function, self._entered(results))
+        found: dict[int, dict[int, Any]] = jax.vmap(lambda seed: pull(seed)[0])(seeds)
+        return found
+
+    def _handed_down(
+        self, upper: int, arrays: Sequence[Any], results: Results, arrived: Mapping[int, Any]
+    ) -> dict[int, dict[int, Any]]:
+        """Give what of what arrives at operands of a scan, (rows, ...), reaches the results of those that it reads."""
+        wanted = {k: one for k, one in self._entered(results).items() if k in self.plan.numbered[upper].below}
+
+        def function(own: Any) -> Any:
+            operands = self._beside(arrays, results, own)[1][upper]
+            return {k: operands[k] for k in arrived}
+
+        _, pull = jax.vjp(function, wanted)
+        found: dict[int, dict[int, Any]] = jax.vmap(lambda some: pull(some)[0])(arrived)
+        return found
+
+    def _beside(self, arrays: Sequence[Any], results: Results, own: Any) -> tuple[list[Any], dict[int, Any]]:
+        """Compute everything but the scans, whose results are known; give results, and operands by scan."""
+        return self.run(arrays, partial(_replaced, results=results), own)
+
+    def _entered(self, results: Results) -> dict[int, dict[int, Any]]:
+        return {site.number: {k: results[site.number][k] for k in site.entered} for site in self.plan}
+
+    def _given(self, site: Site, arrays: Sequence[Any], found: Mapping[int, Any]) -> Given:
+        """Give what the steps of a scan were given."""
+        results = {k: one["results"] for k, one in found.items()}
+        return all_steps(site, self._beside(arrays, results, {})[1][site.number], found[site.number]["carried"])
+
+    def _rows(
+        self,
+        number: int,
+        packing: Packing | None,
+        stages: tuple[int, ...],
+        axes: Axes,
+        arrays: Sequence[Any],
+        found: Mapping[int, Any],
+        entering: dict[str, Any],
+    ) -> Any:
+        """Walk rows back through one scan; see `walk_rows`. What is handed down is (rows, ...)."""
+        site, after = self.plan.numbered[number], found[number]["carried"]
+        given = self._given(site, arrays, found)
+        if packing is None:
+            return walk_rows(site, given, after, entering, dict(zip(site.tapped, axes, strict=True)), stages)
+        return walk_packed(packing, site, given, after, entering, stages)
 
     def _felt(self, arrays: Sequence[Any]) -> Any:
         slots = {site.number: whole.felt_slots(site) for site in self.plan}
@@ -139,13 +153,13 @@ def _seen(site: Site) -> list[int]:
     return sorted({site.length // 2, site.length // 3, site.length - 1, 0}, reverse=True)
 
 
+def _reached(columns: Mapping[int, Any]) -> Any:
+    """Say at which steps anything arrives, (rows, T), of columns (rows, T, ...)."""
+    return sum((one != 0).any(axis=tuple(range(2, one.ndim))) for one in columns.values())
+
+
 def _replaced(site: Site, operands: list[Any], own: Any, *, results: Mapping[int, Sequence[Any]]) -> Any:
-    return [own.get(k, one) for k, one in enumerate(results[site.number])], site.divide(operands)[2]
-
-
-def _row(site: Site, operands: list[Any], slots: Any, *, axes: tuple[Axes, ...], factors: Any) -> Any:
-    mine = None if factors is None else factors[site.number]
-    return single.row(site, operands, slots, axes=axes[site.number], factors=mine)
+    return [own.get(k, one) for k, one in enumerate(results[site.number])], operands
 
 
 class _Run:

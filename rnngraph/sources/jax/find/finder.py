@@ -6,23 +6,17 @@ where it is known which position of the input it reads.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from rnngraph.sources.jax.body import (
-    Carries,
-    carries_of,
-    in_chunks,
-    inexact,
-    kinds_of,
-    place_of,
-    recurrent_weights,
-    step_name,
-)
-from rnngraph.sources.jax.flow import Flow, Spans, through
-from rnngraph.sources.jax.sites import Plan, Site
+from rnngraph.sources.jax.find.carries import Carries, carries_of, in_chunks, inexact
+from rnngraph.sources.jax.find.choices import choices_of
+from rnngraph.sources.jax.find.flow import Flow, Spans, through
+from rnngraph.sources.jax.find.keeping_gate import keeper_of
+from rnngraph.sources.jax.find.names import is_library, joined, kinds_of, owner, place_of, step_name
+from rnngraph.sources.jax.find.recurrent_weights import recurrent_weights
+from rnngraph.sources.jax.find.sites import Plan, Site
 from rnngraph.sources.jax.walk import Path, body, called, inner, walk
 
 _LOOPS = {
@@ -86,6 +80,7 @@ class _Finder:
 
     def _scan(self, equation: Any, flows: list[Flow], path: Path) -> Sequence[Flow]:
         carries, place = carries_of(equation), place_of(equation)
+        place = (joined(self.scopes) or place) if is_library(place) else place
         nested = [one for one in inner(equation) if one.primitive.name == "scan" and carries_of(one).states]
         first, count = equation.params["num_consts"], equation.params["num_carry"]
         read = list(zip(flows[first + count :], equation.invars[first + count :], strict=True))
@@ -105,6 +100,11 @@ class _Finder:
             self._not(
                 f"a scan over chunks of steps ({place}), whose step is a scan from the same state: a chunk is no time; "
                 "scan over single steps, with jax.checkpoint where memory is short"
+            )
+        elif carries.states and not any(flow.data for flow, _ in read) and _takes_a_gradient(equation):
+            self._not(
+                f"a scan that reads no input and takes a gradient in its step ({place}): its steps are updates of "
+                "weights, and no times; watch the inner loss"
             )
         elif carries.states:
             flipped = self._order(equation, [flow for flow, _ in read])
@@ -149,7 +149,8 @@ class _Finder:
         name = self._name(equation, [self.names[one] for one in leaves.values()])
         self.plan.sites[path] = Site(
             number, equation, name, carries, tuple(kinds[k] for k in order), flipped, tuple(floating) if fed else (),
-            frozenset(one for one in before if one >= 0), leaves, recurrent,
+            frozenset(one for one in before if one >= 0), *self._comes_from(equation, flows), leaves, recurrent,
+            choices_of(equation, carries.states), keeper_of(equation, carries.states),
         )  # fmt: skip
         self.plan.entered |= {path[:depth] for depth in range(1, len(path))}
         self._unclear(number, before, carries, equation)
@@ -160,6 +161,11 @@ class _Finder:
             turned = frozenset([equation.params["length"]]) if flipped and k >= count else frozenset[int]()
             found.append(Flow(True, True, turned & sizes, sites=before | {number} | mark))
         return found
+
+    def _comes_from(self, equation: Any, flows: Sequence[Flow]) -> tuple[frozenset[int], frozenset[int]]:
+        """Say which arguments of a step come from other scans, and which from data."""
+        handed = (k for k, one in enumerate(flows) if inexact(equation.invars[k]) and any(n >= 0 for n in one.sites))
+        return frozenset(handed), frozenset(k for k, one in enumerate(flows) if one.data)
 
     def _unclear(self, number: int, before: frozenset[int], carries: Carries, equation: Any) -> None:
         name = self.plan.numbered[number].name
@@ -199,9 +205,7 @@ class _Finder:
 
     def _name(self, equation: Any, weights: Sequence[str]) -> str:
         """Name a scan by the scopes that it stands in, else by the user's step, else by its weights."""
-        scopes = [re.sub(r"^(?:\w+\()*|\)*$", "", part) for one in self.scopes for part in one.split("/") if part]
-        scopes = [one for one in scopes if one and not one.startswith("jit")]
-        name = ".".join(dict.fromkeys(scopes)) or step_name(equation) or _owner(weights) or "scan"
+        name = joined(self.scopes) or step_name(equation) or owner(weights) or "scan"
         known = [one.name for one in self.plan]
         same = sum(one == name or one.startswith(f"{name}#") for one in known)
         return f"{name}#{same + 1}" if same else name
@@ -212,17 +216,6 @@ def _numbers(equation: Any, place: int) -> int:
     return int(equation.params["length"]) * int(equation.outvars[place].aval.size)
 
 
-def _owner(weights: Sequence[str]) -> str:
-    """Give what the names of weights have in common: the module that they belong to."""
-    owners = [name.rpartition("/")[0] or name.rpartition(".")[0] for name in weights]
-    shared = []
-    for parts in zip(*(re.split("[./]", owner) for owner in owners), strict=False):
-        if len(set(parts)) > 1:
-            break
-        shared.append(parts[0])
-    return ".".join(shared)
-
-
 def _spans(variable: Any) -> Spans:
     return tuple((0, size) for size in variable.aval.shape)
 
@@ -231,6 +224,10 @@ def _are_layers(read: Sequence[tuple[Flow, Any]]) -> bool:
     """Whether what a scan reads step by step is weights alone."""
     floating = [flow for flow, variable in read if inexact(variable)]
     return any(one.weights and not one.data for one in floating) and not any(one.data for one in floating)
+
+
+def _takes_a_gradient(equation: Any) -> bool:
+    return any("transpose(" in str(one.source_info.name_stack) for one in inner(equation))
 
 
 def _functions(equation: Any) -> set[str]:

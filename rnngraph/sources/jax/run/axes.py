@@ -8,20 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from rnngraph.errors import InputError
-from rnngraph.sources.jax.single import Axes
-from rnngraph.sources.jax.sites import Site
-from rnngraph.sources.jax.step import step
+from rnngraph.sources.jax.find.sites import Site
+from rnngraph.sources.jax.run.step import step
 from rnngraph.trace.magnitudes import Booleans
 
 FOUND, NONE = "found", "none"
 BatchAxis = int | str
+Axes: TypeAlias = tuple[int | None, ...]  # of the samples, by state and then by input
 
 
 @dataclass(frozen=True, slots=True)

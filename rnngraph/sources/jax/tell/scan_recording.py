@@ -10,29 +10,28 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
 from rnngraph.errors import InputError
 from rnngraph.measure.recording import Array, Facts, Felt, Losses, Recording, See, Take, Window
 from rnngraph.norms import norm, row_norms
-from rnngraph.sources.jax import changed, picture
-from rnngraph.sources.jax.arrays import by_sample, host
-from rnngraph.sources.jax.axes import FOUND, BatchAxis, Layout
-from rnngraph.sources.jax.loss_rows import Rows
-from rnngraph.sources.jax.parameters import parameters_of
-from rnngraph.sources.jax.programs import Programs
-from rnngraph.sources.jax.shares import Shares
-from rnngraph.sources.jax.sites import Site
-from rnngraph.sources.jax.step_counts import clocks_of
+from rnngraph.sources.jax.find.sites import Site
+from rnngraph.sources.jax.run.axes import FOUND, BatchAxis, Layout
+from rnngraph.sources.jax.run.programs import Programs
+from rnngraph.sources.jax.tell import changed, picture
+from rnngraph.sources.jax.tell.arrays import by_sample, host
+from rnngraph.sources.jax.tell.kept import Kept, kept_of
+from rnngraph.sources.jax.tell.loss_rows import Rows, precision
+from rnngraph.sources.jax.tell.parameters import parameters_of
+from rnngraph.sources.jax.tell.scan_clocks import clocks_of
+from rnngraph.sources.jax.tell.shares import Shares
 from rnngraph.sources.tape.facts import lengthened
-from rnngraph.trace.cell import CellTrace
 from rnngraph.trace.change import Change
 from rnngraph.trace.graph import GraphTrace
 from rnngraph.trace.magnitudes import Booleans, Floats, Integers, Magnitudes
 from rnngraph.trace.model import FORWARD, REVERSE, InputTrace, ParameterTrace
 
-_ALLOWED = 2e4  # times the precision: sums over many steps
+_ALLOWED, _NARROW = 2e4, 50  # times the precision of the loss, and of a narrow state: sums over many steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +63,25 @@ class JaxRecording:
         self.batch = self.layouts[0].batch
         self.clocks = clocks_of(self)
         self.numbers = picture.Numbers.of(self.sites)
+        self.kept: list[Kept] = [kept_of(self, site) for site in self.sites]
         self.facts: Sequence[Facts] = [self._facts(site) for site in self.sites]
+        self.allowed = self._allowed()
         self.difference = 0.0  # of all losses together from the whole, relative
         self.broken: dict[str, int] = {}  # way -> the first node that is not finite
 
     def _facts(self, site: Site) -> Facts:
         layout, name = self.layouts[site.number], site.name
-        cell = CellTrace(name, f"scan of {name}", site.kinds)
+        kept = self.kept[site.number]
         return Facts(
-            name, name, 0, REVERSE if site.reverse else FORWARD, cell,
+            name, name, 0, REVERSE if site.reverse else FORWARD, kept.cell(site),
             {kind: f"{name}.{kind}" for kind in site.kinds}, site.length, layout.batch, self.clocks[site.number],
-            self.numbers.of_site(site), fed=self.input_name(site) if self._heard(site) else "",
+            self.numbers.of_site(site), mask=kept.mask,
+            fed=self.input_name(site) if self._heard(site) else "",
         )  # fmt: skip
+
+    def _allowed(self) -> float:
+        precisions = [precision(site) for site in self.sites]
+        return max(_ALLOWED * float(np.finfo(self.dtype).eps), _NARROW * max(precisions))
 
     def input_name(self, site: Site) -> str:
         """Name what a scan reads."""
@@ -99,19 +105,21 @@ class JaxRecording:
     def _window(self, site: Site) -> Window:
         values, total, immediate, carried = ({} for _ in range(4))
         for k, kind in enumerate(site.kinds):
-            values[kind] = self.column(site, "values", k)
+            values[kind] = self.column(site, "carried", k)
             total[kind] = self.column(site, "total", k)
             immediate[kind] = self.column(site, "immediate", k)
             before = self.column(site, "before", k)
             nothing = np.zeros_like(before[:1])
             parts = (nothing, before[:-1]) if site.reverse else (before[1:], nothing)
             carried[kind] = np.concatenate(parts)
-        return Window(site.number, slice(None), values, total, immediate, carried)
+        gates = self.kept[site.number].columns()
+        return Window(site.number, slice(None), values, total, immediate, carried, **gates)
 
     def column(self, site: Site, what: str, place: int) -> Array:
-        """Give a column of a state, (T, N, units) by timestep."""
-        axis = self.layouts[site.number].axes[place]
-        return by_sample(self.found[site.number][what][place], axis, flipped=site.flipped)
+        """Give a column of a state, (T, N, units) by timestep: `carried` are the values."""
+        axis, found = self.layouts[site.number].axes[place], self.found[site.number][what]
+        one = found[site.states[place] if what == "carried" else place]
+        return by_sample(one, axis, flipped=site.flipped)
 
     def _look(self, site: Site, window: Window) -> None:
         """Note the first step, in the order of the pass, at which something is not finite."""
@@ -146,8 +154,10 @@ class JaxRecording:
 
     # ---- what stands beside the states
     def valid(self, recurrence: int) -> Booleans:
-        """Tell data from padding, (N, T): a scan does not say."""
-        return np.ones((self.layouts[recurrence].batch, self.sites[recurrence].length), bool)
+        """Tell data from padding, (N, T): copied states do not count."""
+        mask = self.facts[recurrence].mask
+        everything = np.ones((self.layouts[recurrence].batch, self.sites[recurrence].length), bool)
+        return everything if mask is None else mask
 
     def loss_steps(self, timesteps: int) -> Floats:
         """Give each timestep's part of the loss, where the user gives losses of steps."""
@@ -180,7 +190,7 @@ class JaxRecording:
     def units(self, recurrence: int, kind: str) -> int:
         """Give the number of units of a state."""
         site = self.sites[recurrence]
-        return int(self.column(site, "values", site.kinds.index(kind)).shape[-1])
+        return int(self.column(site, "carried", site.kinds.index(kind)).shape[-1])
 
     # ---- losses one by one
     @cached_property
@@ -194,7 +204,7 @@ class JaxRecording:
 
     def pull(self, rows: Sequence[tuple[int, int]], samples: dict[int, Integers], see: See) -> None:
         """Walk losses back together."""
-        Rows(self).pull(rows, samples, see)
+        Rows(self, samples).pull(rows, see)
 
     def back(self, group: Sequence[int], t: int, rows: dict[tuple[int, str], Array], samples: Integers) -> Any:
         """Refuse: only layers whose step is known have a spectrum.
@@ -223,13 +233,13 @@ class JaxRecording:
 
     def notes(self) -> tuple[str, ...]:
         """Say what a reader of the numbers must know."""
-        plan, allowed = self.programs.plan, _ALLOWED * np.finfo(self.dtype).eps
+        plan = self.programs.plan
         doubts = [layout.doubt for layout in self.layouts if layout.doubt]
-        if self.difference > allowed:
+        if self.difference > self.allowed:
             doubts.insert(
                 0,
                 f"uncertain: the losses of all steps together differ from the whole by {self.difference:.1e}, and "
-                f"rounding explains about {allowed:.0e}",
+                f"rounding explains about {self.allowed:.0e}",
             )
         return (*doubts, *plan.notes, *(f"not measured: {one}" for one in plan.reasons))
 
@@ -237,14 +247,3 @@ class JaxRecording:
         """Yield every clock with its scans."""
         for clock in sorted(set(self.clocks)):
             yield clock, [site for site in self.sites if self.clocks[site.number] == clock]
-
-
-def timed(site: Site, column: Array) -> Array:
-    """Turn (T, ...) between timesteps and the order of a scan's steps."""
-    return column[..., ::-1] if site.flipped else column
-
-
-def typed(site: Site, column: Array) -> Any:
-    """Bring factors to the type of a scan's numbers."""
-    wide = any(str(one.aval.dtype) in ("float64", "complex128") for one in site.equation.outvars)
-    return jnp.asarray(column, jnp.float64 if wide else jnp.float32)

@@ -14,6 +14,7 @@ Spans: TypeAlias = tuple[tuple[int, int], ...]  # by axis, from and to
 View: TypeAlias = tuple[int, bool, Spans]  # a part of an argument, and whether it is transposed
 NOTHING: frozenset[int] = frozenset()
 _SAME = ("convert_element_type", "copy", "copy_p", "reduce_precision", "optimization_barrier")
+_RESIZED = ("slice", "dynamic_slice", "pad", "concatenate")
 _PASSED = (*_SAME, "mul", "neg", "tanh", "logistic", "select_n", "custom_jvp_call", "max")
 
 
@@ -51,8 +52,8 @@ def through(equation: Any, flows: Sequence[Flow]) -> list[Flow]:
     weights = any(one.weights for one in flows) and equation.primitive.name != "stop_gradient"
     found = []
     for place, result in enumerate(equation.outvars):
-        sizes = frozenset(getattr(result.aval, "shape", ()))
-        one = Flow(data, weights, flips & sizes, mixed & sizes, sites)
+        turned, unknown = (_followed(equation, sizes, shapes, _shape(result)) for sizes in (flips, mixed))
+        one = Flow(data, weights, turned, unknown, sites)
         leaves, joined = _leaves(equation, flows, place)
         near = _near(equation, flows, shapes)
         found.append(
@@ -74,14 +75,39 @@ def _moved(
         turned = [shapes[0][one] for one in params["dimensions"]]
         return flips ^ frozenset(turned), mixed | {one for one in turned if shapes[0].count(one) > 1}
     if name == "gather" and flows[0].ordered:
-        indexed = params["dimension_numbers"].start_index_map
-        return flips, mixed | {shapes[0][one] for one in indexed}
+        indexed, taken = params["dimension_numbers"].start_index_map, params["slice_sizes"]
+        windows = {taken[one] for one in indexed if 1 < taken[one] < shapes[0][one]}  # each begins somewhere else
+        return flips, mixed | windows | {shapes[0][one] for one in indexed if taken[one] < shapes[0][one]}
+    if name == "concatenate" and len(set(equation.invars)) < len(flows) and any(one.ordered for one in flows):
+        return flips, mixed | {_shape(equation.outvars[0])[params["dimension"]]}  # behind itself, to be rolled
     if name == "sort":
         return flips, mixed | {shapes[0][params["dimension"]]}
     if name.startswith("scatter") and flows[2].ordered:
         places = params["dimension_numbers"].scatter_dims_to_operand_dims
         return flips, mixed | {shapes[0][one] for one in places if shapes[0][one] in shapes[2]}
     return flips, mixed
+
+
+def _followed(
+    equation: Any, sizes: frozenset[int], shapes: Sequence[tuple[int, ...]], result: tuple[int, ...]
+) -> frozenset[int]:
+    """Follow sizes to a result: an axis may be cut or lengthened, or be put into one axis with others for a while."""
+    name = equation.primitive.name
+    if not sizes or not result:
+        return NOTHING
+    if name == "reshape":
+        return sizes
+    before = {size for shape in shapes for size in shape}
+    left = before - set(result)
+    hidden = sizes - before - set(result)  # of an axis that was put into one with others
+    gone = {one for one in sizes if one in left} | {one for one in hidden if any(size % one == 0 for size in left)}
+    resized = {
+        new
+        for shape in (shapes if name in _RESIZED else ())
+        for old, new in zip(shape, result, strict=False)
+        if len(shape) == len(result) and old in sizes and new not in (old, 1)
+    }
+    return frozenset((sizes - gone) | resized)
 
 
 def _leaves(equation: Any, flows: Sequence[Flow], result: int) -> tuple[frozenset[View], int]:

@@ -13,17 +13,18 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from rnngraph.sources.jax.body import inexact
-from rnngraph.sources.jax.sites import Site
-from rnngraph.sources.jax.step import arguments_of, avals, emitted_places, scan, step, tapper, zeros
-from rnngraph.sources.jax.taps import as_it_is, tap, tap_to_size_one, whole_norm
+from rnngraph.sources.jax.find.carries import inexact
+from rnngraph.sources.jax.find.sites import Site
+from rnngraph.sources.jax.run.given import Given, all_steps, axes_of_steps, held
+from rnngraph.sources.jax.run.step import scan, seen_inside, step, tapper, zeros
+from rnngraph.sources.jax.run.taps import as_it_is, tap, tap_to_size_one, whole_norm
 
 _TOGETHER, _MOST_NUMBERS = 32, 2**22  # steps whose parts of weights are made together
 
 
 def whole_slots(site: Site) -> Any:
     """Make slots for gradients at states, at results and at what is read."""
-    _, carried, read = avals(site)
+    _, carried, read = site.divide(site.arguments)
     results = site.equation.outvars
     return {
         "states": [zeros(carried[k], site.length) for k in site.states],
@@ -39,7 +40,7 @@ def whole(site: Site, operands: Sequence[Any], slots: Any) -> tuple[list[Any], A
     for k, slot in slots["read"].items():
         read[k] = tap(read[k], slot, as_it_is)
     inside = {name: slots[name] for name in ("states", "before")}
-    kept = [k for k in range(site.count) if k not in site.carries.gathered]
+    kept = [k for k in range(site.count) if k not in held(site)]
 
     def function(carried: list[Any], given: Any) -> Any:
         now, own = given
@@ -57,7 +58,7 @@ def whole(site: Site, operands: Sequence[Any], slots: Any) -> tuple[list[Any], A
         tap(one, slots["results"][k], as_it_is) if k in slots["results"] else one for k, one in enumerate(results)
     ]
     note = {
-        "operands": (constants, initial, read),
+        "operands": [*constants, *initial, *read],
         "results": results,
         "carried": dict(zip(kept, stacked, strict=True)),
     }
@@ -68,20 +69,35 @@ def immediate(site: Site, note: Any, arrived: Mapping[int, Any]) -> list[Any]:
     """Give what reaches the states from their own step, (T, ...), given what reaches the scan's results."""
     last = 0 if site.backward else site.length - 1
     ends = {k: jnp.zeros_like(note["carried"][k]).at[last].set(arrived[k]) for k in site.states}
-    values, axes, steady = _all_steps(site, note)
+    constants, *values = all_steps(site, note["operands"], note["carried"])
+    steady = site.carries.gathered
 
     def one_step(carried: list[Any], now: list[Any], to_ends: Any, to_emitted: Any) -> list[Any]:
         def function(slots: list[Any]) -> Any:
             marks = {k: tapper(slot, as_it_is) for k, slot in zip(site.states, slots, strict=True)}
-            after, emitted = step(site, [*note["operands"][0], *carried, *now], marks)
+            after, emitted = step(site, [*constants, *carried, *now], marks)
             return _differentiated(site, after, emitted, steady)
 
         slots = [jnp.zeros_like(carried[k]) for k in site.states]
         found: list[Any] = jax.vjp(function, slots)[1]((to_emitted, to_ends | _steady(arrived, steady)))[0]
         return found
 
-    emitted = {k: arrived[k] for k in emitted_places(site)}
-    found: list[Any] = jax.vmap(one_step, in_axes=(axes, 0, 0, 0))(*values, ends, emitted)
+    emitted = {k: arrived[k] for k in site.emitted}
+    found: list[Any] = jax.vmap(one_step, in_axes=(axes_of_steps(site), 0, 0, 0))(*values, ends, emitted)
+    return found
+
+
+def inside(site: Site, given: Given) -> tuple[list[Any], Any]:
+    """Say at which steps a scan keeps its states, (T, ...) by state, and give the gate that keeps one, (T, ...)."""
+    if not site.choices and site.keeper is None:
+        return [], None
+    constants, *values = given
+
+    def one_step(carried: list[Any], now: list[Any]) -> tuple[list[Any], Any]:
+        return seen_inside(site, [*constants, *carried, *now])
+
+    axes = axes_of_steps(site), 0
+    found: tuple[list[Any], Any] = jax.vmap(one_step, in_axes=axes, axis_size=site.length)(*values)
     return found
 
 
@@ -90,18 +106,17 @@ def weight_parts(site: Site, note: Any, arrived: Mapping[int, Any], before: Sequ
 
     They are found apart from the backward pass, in which a second use of them would change the order of its sums.
     """
-    values, axes, steady = _all_steps(site, note)
-    ends = {}
+    constants, before_each, read = all_steps(site, note["operands"], note["carried"])
+    steady, ends = site.carries.gathered, {}
     for k, column in zip(site.states, before, strict=True):
         parts = (arrived[k][None], column[:-1]) if site.backward else (column[1:], arrived[k][None])
         ends[k] = jnp.concatenate(parts)
-    emitted = {k: arrived[k] for k in emitted_places(site)}
-    shown = [None if axis is None else one for one, axis in zip(values[0], axes, strict=True)]
+    emitted = {k: arrived[k] for k in site.emitted}
+    shown = [None if axis is None else one for one, axis in zip(before_each, axes_of_steps(site), strict=True)]
 
     def one_step(given: Any) -> dict[int, Any]:
         carried, now, to_ends, to_emitted = given
-        held = [note["operands"][1][k] if one is None else one for k, one in enumerate(carried)]
-        arguments = [*note["operands"][0], *held, *now]
+        arguments = [*constants, *(before_each[k] if one is None else one for k, one in enumerate(carried)), *now]
 
         def function(weights: dict[int, Any]) -> Any:
             own = [weights.get(k, one) for k, one in enumerate(arguments)]
@@ -111,42 +126,19 @@ def weight_parts(site: Site, note: Any, arrived: Mapping[int, Any], before: Sequ
         found = jax.vjp(function, weights)[1]((to_emitted, to_ends | _steady(arrived, steady)))[0]
         return {k: whole_norm(one) for k, one in found.items()}
 
-    size = sum(arguments_of(site)[k].size for k in site.leaves)
+    size = sum(site.arguments[k].size for k in site.leaves)
     together = max(1, min(_TOGETHER, _MOST_NUMBERS // max(size, 1)))
-    found: dict[int, Any] = jax.lax.map(one_step, (shown, values[1], ends, emitted), batch_size=together)
+    found: dict[int, Any] = jax.lax.map(one_step, (shown, read, ends, emitted), batch_size=together)
     return found
 
 
-def _all_steps(site: Site, note: Any) -> tuple[tuple[list[Any], list[Any]], list[int | None], tuple[int, ...]]:
-    """Give what every step is given, the axes of steps in what is carried, and places of sums and buffers."""
-    held = (*site.carries.gathered, *site.carries.fixed)
-    carried = [note["operands"][1][k] if k in held else _shifted(site, note, k) for k in range(site.count)]
-    return (carried, note["operands"][2]), [None if k in held else 0 for k in range(site.count)], site.carries.gathered
-
-
 def _differentiated(site: Site, after: list[Any], emitted: list[Any], steady: tuple[int, ...]) -> Any:
-    places = emitted_places(site)
+    places = site.emitted
     return {k: emitted[k - site.count] for k in places}, {k: after[k] for k in (*site.states, *steady)}
 
 
 def _steady(arrived: Mapping[int, Any], places: tuple[int, ...]) -> dict[int, Any]:
     return {k: arrived[k] for k in places}
-
-
-def _shifted(site: Site, note: Any, place: int) -> Any:
-    """Give what every step was given of a carried value, by the order of the scan's steps."""
-    stacked = note["carried"][place]
-    first = jnp.asarray(note["operands"][1][place], stacked.dtype)[None]
-    parts = (stacked[1:], first) if site.backward else (first, stacked[:-1])
-    return jnp.concatenate(parts)
-
-
-def given(site: Site, note: Any, t: int) -> tuple[list[Any], list[Any], list[Any]]:
-    """Give constants, what is carried and what is read, as the scan's step t was given them."""
-    constants, initial, read = note["operands"]
-    held = (*site.carries.gathered, *site.carries.fixed)
-    carried = [initial[k] if k in held else _shifted(site, note, k)[t] for k in range(site.count)]
-    return constants, carried, [one[t] for one in read]
 
 
 def felt_slots(site: Site) -> Any:

@@ -15,12 +15,12 @@ import numpy as np
 from rnngraph.errors import InputError
 from rnngraph.measure.recording import Losses
 from rnngraph.norms import norm
-from rnngraph.sources.jax.arrays import host, sample_norms
-from rnngraph.sources.jax.sites import Site
+from rnngraph.sources.jax.find.sites import Site
+from rnngraph.sources.jax.tell.arrays import host, sample_norms
 from rnngraph.trace.magnitudes import Floats
 
 if TYPE_CHECKING:
-    from rnngraph.sources.jax.scan_recording import JaxRecording
+    from rnngraph.sources.jax.tell.scan_recording import JaxRecording
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,37 +47,6 @@ tap_to_size_one: Any = jax.custom_vjp(_tap_to_size_one)
 tap_to_size_one.defvjp(lambda value, slot: (value, None), _size_one_back)
 
 
-def _gate(value: Any, factor: Any) -> Any:
-    """Give the value; what comes back to it is multiplied by a factor."""
-    return value
-
-
-gate: Any = jax.custom_vjp(_gate)
-gate.defvjp(
-    lambda value, factor: (value, factor),
-    lambda factor, arrived: (_times(arrived, factor), jnp.zeros_like(factor)),
-)
-
-
-def _gather(before: Any, after: Any, factor: Any) -> Any:
-    """Give `after`, of a sum or a buffer to which a step adds.
-
-    What comes back goes on to the step before as it is, and to what this step has added times a factor.
-    """
-    return after
-
-
-gather: Any = jax.custom_vjp(_gather)
-gather.defvjp(
-    lambda before, after, factor: (after, factor),
-    lambda factor, arrived: (arrived, _times(arrived, factor), jnp.zeros_like(factor)),
-)
-
-
-def _times(arrived: Any, factor: Any) -> Any:
-    return (arrived * factor).astype(arrived.dtype)
-
-
 def as_it_is(arrived: Any) -> Any:
     """Hand on the whole gradient."""
     return arrived

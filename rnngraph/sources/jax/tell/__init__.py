@@ -1,0 +1,1 @@
+"""Answer what `measure` asks of a recording, by timestep, sample and unit."""

@@ -1,0 +1,89 @@
+"""Samples of several lengths: a step at which a state is kept is no step, and one that computes the same is one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rnngraph import jax as watched
+from tests.sources.jax_scans.truth import jax, jnp
+
+T, N, H, DECAY = 9, 3, 4, 0.5
+LENGTHS = np.array([3, 9, 6])
+Loss = Callable[[Any, Any], Any]
+
+
+def by_length(p: Any, x: Any) -> Any:
+    def step(h: Any, now: Any) -> Any:
+        t, x = now
+        return jnp.where((t < jnp.asarray(LENGTHS))[:, None], p * h + x, h), None
+
+    return jnp.sum(jax.lax.scan(step, jnp.zeros((N, H)), (jnp.arange(T), x))[0])
+
+
+def backward(p: Any, x: Any) -> Any:
+    def step(h: Any, now: Any) -> Any:
+        t, x = now
+        return jax.lax.select(jnp.broadcast_to((t >= T - jnp.asarray(LENGTHS))[:, None], h.shape), p * h + x, h), None
+
+    return jnp.sum(jax.lax.scan(step, jnp.zeros((N, H)), (jnp.arange(T), x), reverse=True)[0])
+
+
+def two_states(p: Any, x: Any) -> Any:
+    @jax.checkpoint  # type: ignore[untyped-decorator]
+    def step(states: Any, now: Any) -> Any:
+        t, x = now
+        going = (t < jnp.asarray(LENGTHS))[:, None]
+        c = p * states[1] + x
+        return (jnp.where(going, c, states[0]), jnp.where(going, c, states[1])), None
+
+    return jnp.sum(jax.lax.scan(step, (jnp.zeros((N, H)), jnp.zeros((N, H))), (jnp.arange(T), x))[0][1])
+
+
+@pytest.mark.parametrize("loss", [by_length, backward, two_states])
+def test_lags_count_the_steps_that_were_taken(loss: Loss) -> None:
+    trace = watched.watch(loss, jnp.float32(DECAY), jnp.ones((T, N, H)), weights=False, batch_axis=0)
+    lag = trace.lags[-1]
+    reverse = trace.recurrences[0].direction == "reverse"
+    taken = np.arange(T) < LENGTHS[:, None]
+    taken = taken[:, ::-1] if reverse else taken
+    np.testing.assert_array_equal(lag.copied, ~taken)
+    np.testing.assert_array_equal(trace.recurrences[0].valid, taken)
+    for n, length in enumerate(LENGTHS):
+        log = lag.log[n, 0, 1:][::-1] if reverse else lag.log[n, 0, 1:]
+        known = np.log(DECAY) * (length - 1 - np.arange(length)) + np.log(np.sqrt(H))
+        np.testing.assert_allclose(log[:length], known, rtol=1e-4, atol=1e-5)
+
+
+def an_integrator_without_input(p: Any, x: Any) -> Any:
+    """What a step computes is equal to what was: it is a step."""
+    return jnp.sum(jax.lax.scan(lambda h, x: (2 * p * h + p * x, None), jnp.ones((N, H)), 0 * x)[0])
+
+
+def by_the_state(p: Any, x: Any) -> Any:
+    return jnp.sum(jax.lax.scan(lambda h, x: (jnp.where(h > 0.5, p * h + x, h), None), jnp.zeros((N, H)), x)[0])
+
+
+def some_units(p: Any, x: Any) -> Any:
+    return jnp.sum(
+        jax.lax.scan(lambda h, x: (jnp.where(jnp.arange(H) < 2, p * h + x, h), None), jnp.zeros((N, H)), x)[0]
+    )
+
+
+def one_of_two_states(p: Any, x: Any) -> Any:
+    def step(states: Any, now: Any) -> Any:
+        t, x = now
+        c = p * states[1] + x
+        return (jnp.where((t < jnp.asarray(LENGTHS))[:, None], c, states[0]), c), None
+
+    return jnp.sum(jax.lax.scan(step, (jnp.zeros((N, H)), jnp.zeros((N, H))), (jnp.arange(T), x))[0][0])
+
+
+@pytest.mark.parametrize("loss", [an_integrator_without_input, by_the_state, some_units, one_of_two_states])
+def test_what_is_no_kept_step(loss: Loss) -> None:
+    trace = watched.watch(loss, jnp.float32(DECAY), jnp.ones((T, N, H)), weights=False, batch_axis=0)
+    assert not trace.lags[0].copied.any()
+    assert trace.recurrences[0].valid.all()
