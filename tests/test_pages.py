@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -20,6 +21,13 @@ def test_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         pytest.skip(f"needs {', '.join(missing)}")
     monkeypatch.chdir(tmp_path)
     run(page)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_block_says_what_it_is(page: Path) -> None:
+    fences = re.findall(r"^ {0,4}```(.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    assert all(fences[::2])  # a block without a language is not typed
+    assert not any(fences[1::2])
 
 
 def test_a_transcript_that_is_not_true_is_found() -> None:

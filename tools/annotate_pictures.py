@@ -1,21 +1,27 @@
-"""Draw the annotated pictures of the page on reading: a picture of the gallery with a number on each kind of mark.
+"""Draw the pictures of the pages: those of the gallery with a number on each kind of mark, and those of two trainings.
 
-In: pictures in `examples/gallery`. Out: the same in `docs/pictures`, with numbered circles where a text stands.
+In: pictures in `examples/gallery`, and `examples/two_trainings.py`. Out: `docs/pictures`.
 """
 
 from __future__ import annotations
 
 import re
 import shutil
+from contextlib import chdir
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import rnngraph as rg
 from examples.gallery import demo
+from examples.two_trainings import LATE, SYMBOLS, UNITS, Training
 from rnngraph.graph.charts.lags_chart import lag_sheet
 from rnngraph.render.picture.charts import chart_bytes
+from rnngraph.render.report.compare.comparison_picture import comparison_picture
+from rnngraph.render.report.history.history_picture import history_picture
 
 ROOT = Path(__file__).parent.parent
 RADIUS = 9
-AS_THEY_ARE = ("sum-over-all", "history", "compare")
+AS_THEY_ARE = ("sum-over-all",)
 # By picture: the text that a number stands at, and how far from it, in pixels.
 NUMBERS: dict[str, tuple[tuple[str, float, float], ...]] = {
     "dies": (
@@ -70,7 +76,7 @@ def annotated(svg: str, marks: tuple[tuple[str, float, float], ...]) -> str:
 
 
 def main() -> None:
-    """Annotate every picture that has numbers."""
+    """Draw them all."""
     gallery = ROOT / "examples" / "gallery"
     (gallery / "lag-map.svg").write_bytes(chart_bytes(lag_sheet(demo(timesteps=60)), "svg"))
     folder = ROOT / "docs" / "pictures"
@@ -81,6 +87,17 @@ def main() -> None:
         svg = (gallery / f"{name}.svg").read_text(encoding="utf-8")
         (folder / f"{name}.svg").write_text(annotated(svg, marks), encoding="utf-8")
         print("wrote", folder / f"{name}.svg")
+    draw_trainings(folder)
+
+
+def draw_trainings(folder: Path) -> None:
+    """Train the two networks that the page on trainings shows, and draw what became of them."""
+    with TemporaryDirectory() as away, chdir(away):
+        tanh, gru = Path("runs/tanh"), Path("runs/gru")
+        Training(rg.nn.RNN(SYMBOLS, UNITS), tanh).until(LATE)
+        Training(rg.nn.GRU(SYMBOLS, UNITS), gru).until(LATE)
+        (folder / "history.svg").write_bytes(history_picture(rg.history(tanh), "svg"))
+        (folder / "compare.svg").write_bytes(comparison_picture(rg.compare(tanh, gru), "svg"))
 
 
 if __name__ == "__main__":

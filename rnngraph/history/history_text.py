@@ -39,13 +39,20 @@ def trend_sentence(history: Course) -> str:
     first = history.measurements[history.trend.since]
     since = f"since step {first.step}"
     if trend == STEADY:
-        return f"Steady {since}{_leaving(history)}. {_now(history)}"
+        return f"Steady {since}{_before(history)}{_leaving(history)}. {_now(history)}"
     word = {OPENING: "Opening", CLOSING: "Closing"}[trend]
     left = percent(history.gains[history.trend.since]), percent(history.gains[_last(history)])
     return (
         f"{word} {since}: the reach went from {reach_text(first)} to {reach_text(last)}, "
         f"and what is left at lag {history.horizon} from {left[0]} to {left[1]}."
     )
+
+
+def _before(history: Course) -> str:
+    """Say what had become of the reach before it was steady."""
+    start, first = history.measurements[0], history.measurements[history.trend.since]
+    went = reach_text(start), reach_text(first)
+    return f", after the reach went from {went[0]} to {went[1]}" if went[0] != went[1] else ""
 
 
 def _leaving(history: Course) -> str:

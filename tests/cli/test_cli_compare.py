@@ -76,7 +76,7 @@ def test_the_report_is_as_wide_as_the_page(folder: Path, width: int) -> None:
     printed = run("up", "down", width=width)
     assert max(map(len, printed.splitlines())) <= width
     said = " ".join(printed.split())
-    assert "A reaches further: lag 39 at least, where B reaches lag 13; at lag 39 1.8 % is left in A" in said
+    assert "A reaches further: lag 39 at least, where B reaches lag 13; 1.8 % is left at lag 39 in A" in said
     assert "A, the training: Opening since step 0" in said
     assert "B, the training: Closing since step 0" in said
 

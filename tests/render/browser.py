@@ -15,6 +15,10 @@ ARGUMENTS = [
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 
+# Two frames, longer than any delay with which the page puts off its drawing, and the frame that shows it.
+SETTLED = """() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() =>
+    setTimeout(() => requestAnimationFrame(() => setTimeout(done)), 150))))"""
+
 
 @contextmanager
 def chromium() -> Iterator[Any]:
@@ -32,11 +36,14 @@ def chromium() -> Iterator[Any]:
 class Opened:
     """A page from disk with everything that went wrong in it: errors, complaints of the policy, requests."""
 
-    def __init__(self, browser: Any, path: Path, text: str, *, address: str = "", **context: Any) -> None:
+    def __init__(
+        self, browser: Any, path: Path, text: str, *, address: str = "", stopped: bool = False, **context: Any
+    ) -> None:
+        """Open the text as a page from disk; with `stopped` its clock goes only as far as `page.clock` lets it."""
         path.write_text(text, encoding="utf-8")
         self.context = browser.new_context(**{"viewport": {"width": 1300, "height": 800}, "offline": True} | context)
         self.page = self.context.new_page()
-        self.page.set_default_timeout(5_000)
+        self.page.set_default_timeout(60_000)
         self.wrong: list[str] = []
         self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
         self.page.on(
@@ -47,6 +54,9 @@ class Opened:
             "request",
             lambda request: self.wrong.append(request.url) if request.url.partition("#")[0] != path.as_uri() else None,
         )
+        if stopped:
+            self.page.clock.install(time=0)
+            self.page.clock.pause_at(1)
         self.page.goto(path.as_uri() + address)
 
     def _close_dialog(self, dialog: Any) -> None:
@@ -58,6 +68,10 @@ class Opened:
         if self.page.get_attribute("#all", "open") is None:
             self.page.click("#all > summary")
         self.page.wait_for_selector("#columns .column, #far:not([hidden])", state="attached")
+
+    def settle(self) -> None:
+        """Wait until the page has drawn what it was asked for: timers run in the order in which they are due."""
+        self.page.evaluate(SETTLED)
 
     def shown(self, selector: str) -> list[str]:
         """Return the text of every element."""

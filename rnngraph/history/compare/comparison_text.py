@@ -30,7 +30,7 @@ def reach_sentence(comparison: Contrast) -> str:
     if one is None:
         return "No credit of both could be measured, so nothing is said of how far they reach."
     (far, near), (a, b) = one.reaches, one.gains
-    left = f"at lag {one.horizon} {_left(a)} is left in A and {_left(b)} in B"
+    left = f"{_left(a)} is left at lag {one.horizon} in A, and {_left(b)} in B"
     if far is None or near is None or far == near:
         alike = f"A and B reach equally far, {_lag(one, far)}" if far is not None else "A and B"
         return f"{alike}: {left}."

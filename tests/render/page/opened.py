@@ -69,9 +69,12 @@ def show(browser: Any, tmp_path: Path) -> Iterator[Open]:
     """Open pages; at the end nothing may have gone wrong in any of them."""
     opened: list[Opened] = []
 
-    def start(trace: Trace, *, address: str = "", context: dict[str, Any] | None = None, **options: Any) -> Opened:
+    def start(
+        trace: Trace, *, address: str = "", stopped: bool = False, context: dict[str, Any] | None = None, **options: Any
+    ) -> Opened:
         path = tmp_path / f"{len(opened)}.html"
-        opened.append(Opened(browser, path, html(draw(trace, **options)), address=address, **(context or {})))
+        text = html(draw(trace, **options))
+        opened.append(Opened(browser, path, text, address=address, stopped=stopped, **(context or {})))
         return opened[-1]
 
     yield start

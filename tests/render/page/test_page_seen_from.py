@@ -23,11 +23,8 @@ PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobil
 
 
 def looked_from(one: Opened) -> str:
+    one.settle()
     return str(one.page.inner_text("#slider-text"))
-
-
-def settled(one: Opened) -> None:
-    one.page.wait_for_timeout(250)
 
 
 def test_it_begins_at_the_last_loss_with_what_each_step_keeps(show: Open) -> None:
@@ -47,7 +44,7 @@ def test_it_begins_at_the_last_loss_with_what_each_step_keeps(show: Open) -> Non
 
 def test_the_map_and_the_curve_stand_where_the_numbers_are(show: Open) -> None:
     one = show(halving())
-    settled(one)
+    one.settle()
     at = """(pairs) => { const canvas = document.getElementById('map'), ratio = devicePixelRatio;
         const wide = parseFloat(canvas.style.width) - 34 - 4, tall = parseFloat(canvas.style.height) - 22;
         const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
@@ -88,7 +85,7 @@ def test_slider_map_circles_words_and_keys_set_one_loss(show: Open) -> None:
     assert one.page.get_attribute("#slider", "aria-valuetext") == "t = 34"
     one.page.click('#picture .other[data-loss="31"] circle')
     assert looked_from(one) == "t = 31"
-    settled(one)
+    one.settle()
     box = one.page.locator("#map").bounding_box()
     one.page.mouse.click(box["x"] + 60, box["y"] + (box["height"] - 22) * (1 - 20.5 / 60))  # the 21st row from below
     assert looked_from(one) == "t = 20"
@@ -96,7 +93,7 @@ def test_slider_map_circles_words_and_keys_set_one_loss(show: Open) -> None:
     assert looked_from(one) == "t = 21"
     assert one.page.evaluate("location.hash") == "#loss=21"
     assert "t=21" in one.page.inner_text("#say")
-    settled(one)
+    one.settle()
     assert "t=21" in one.page.get_attribute("#curve svg", "aria-label")
     assert one.page.get_attribute("#map", "aria-valuetext") == "loss at t=21"
 
@@ -105,7 +102,7 @@ def test_the_address_is_followed_and_a_wrong_one_is_not(show: Open) -> None:
     one = show(halving(), address="#loss=7")
     assert looked_from(one) == "t = 7"
     one.page.evaluate("location.hash = '#loss=40'")
-    one.page.wait_for_timeout(100)
+    one.settle()
     assert looked_from(one) == "t = 40"
     for wrong in ("#loss=abc", "#loss=3,99", "#nothing"):
         assert looked_from(show(halving(), address=wrong)) == "t = 59"
@@ -113,15 +110,16 @@ def test_the_address_is_followed_and_a_wrong_one_is_not(show: Open) -> None:
 
 
 def test_playing_walks_back_and_stops_behind_the_mark(show: Open) -> None:
-    one = show(halving(20))
+    one = show(halving(20), stopped=True)
     one.page.click("#play")
     assert one.page.inner_text("#play") == "■ Stop"
     assert one.page.locator("#picture .state.empty").count() > 5  # the walk has not come so far
     assert one.count("#picture .flag") == 0  # nor to its end
-    one.page.locator("#say", has_text="at t=17").wait_for()
+    one.page.clock.run_for(900)  # two steps of 420 ms
     assert one.page.inner_text("#say") == "Walking back from t=19: at t=17 25 % is left."
     assert one.page.get_attribute("#say", "aria-live") == "polite"
-    one.page.locator("#play", has_text="▶ Walk back").wait_for(timeout=12_000)
+    one.page.clock.run_for(12_000)
+    assert one.page.inner_text("#play") == "▶ Walk back"
     assert one.page.inner_text("#say").startswith("From the loss at t=19")
     one.page.click("#play")
     one.page.keyboard.press("Space")
@@ -129,11 +127,11 @@ def test_playing_walks_back_and_stops_behind_the_mark(show: Open) -> None:
 
 
 def test_without_motion_every_press_is_a_step(show: Open) -> None:
-    one = show(halving(20), context={"reduced_motion": "reduce"})
+    one = show(halving(20), stopped=True, context={"reduced_motion": "reduce"})
     for wanted in ("at t=19", "at t=18", "at t=17"):
         one.page.click("#play")
         assert wanted in one.page.inner_text("#say")
-        one.page.wait_for_timeout(500)
+        one.page.clock.run_for(5_000)
         assert wanted in one.page.inner_text("#say")
 
 
@@ -144,7 +142,7 @@ def test_every_network_is_drawn_from_every_loss(show: Open, name: str) -> None:
     for number in sorted({0, 1, count // 2, count}):
         one.page.evaluate("""(number) => { const slider = document.getElementById('slider');
             slider.value = number; slider.dispatchEvent(new Event('input')); }""", number)  # fmt: skip
-        one.page.wait_for_timeout(40)
+        one.settle()
         assert not re.search("NaN|undefined|null", one.page.inner_html("#first"))
         outside = """[...document.querySelectorAll('#picture text, #picture rect:not(.target)')].filter((element) => {
             const box = element.getBoundingClientRect();
@@ -236,7 +234,7 @@ def pixels(one: Opened, data: bytes, colours: list[str], rows: int) -> list[int]
 
 
 def test_a_link_to_what_is_seen_is_copied(show: Open) -> None:
-    one = show(halving(), address="#loss=33")
+    one = show(halving(), address="#loss=33", stopped=True)
     one.page.click("#link")
     one.page.locator("#toast.on").wait_for()
     assert re.search("Link copied|#loss=33", one.page.inner_text("#toast"))
@@ -257,7 +255,7 @@ def test_help_explains_the_words_and_closes(show: Open) -> None:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_phone_never_scrolls_sideways(show: Open, name: str) -> None:
     one = show(network(name), context=PHONE)
-    settled(one)
+    one.settle()
     assert one.page.evaluate("document.documentElement.scrollWidth") == 390
     small = """[...document.querySelectorAll('button, input:not([type=checkbox]), summary, select')]
         .filter((element) => element.checkVisibility() && element.getBoundingClientRect().height < 40)
