@@ -29,7 +29,7 @@ from rnngraph.render.report.decay.decay_picture import decay_picture
 from rnngraph.render.report.history.history_picture import history_picture
 from tests.hostile import AWKWARD, HOSTILE, MARKUP
 from tests.reliability.hostile_traces import hostile_decay, hostile_history, hostile_trace
-from tests.render.browser import Opened, chromium
+from tests.render.browser import Opened
 
 Structure = Callable[[bytes], Any]
 CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
@@ -181,12 +181,6 @@ def test_a_graphviz_that_fails_is_one_sentence(tmp_path: Path, monkeypatch: pyte
     assert "\n" not in str(caught.value)
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
-
-
 def pictures(trace: Trace, text: str) -> Iterator[tuple[str, str]]:
     for name in ("svg", "html"):
         yield f"{name}", render_bytes(rnngraph.draw(trace, steps="all"), name).decode()
@@ -200,16 +194,15 @@ def pictures(trace: Trace, text: str) -> Iterator[tuple[str, str]]:
 @pytest.mark.parametrize("key", [*MARKUP, "all labels"])
 def test_a_browser_runs_nothing(browser: Any, tmp_path: Path, key: str) -> None:
     trace = hostile_trace(*(HOSTILE.values() if key == "all labels" else [MARKUP[key]]))
+    one = Opened(browser, tmp_path / "empty.html", "")
     for number, (name, text) in enumerate(pictures(trace, MARKUP.get(key, " ".join(MARKUP.values())))):
-        one = Opened(browser, tmp_path / f"{number}.{name}", text)
-        one.page.wait_for_timeout(50)
+        one.turn_to(tmp_path / f"{number}.{name}", text)
+        one.settle()
         assert one.wrong == [], name
-        one.context.close()
 
 
 def test_the_canary_sings(browser: Any, tmp_path: Path) -> None:
     for script in ("<script>alert(1)</script>", '<img src=x onerror="alert(1)">'):
         one = Opened(browser, tmp_path / "bad.html", script)
-        one.page.wait_for_timeout(50)
+        one.settle()
         assert one.wrong
-        one.context.close()

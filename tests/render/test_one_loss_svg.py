@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from rnngraph.trace.model import Trace
 from tests.graph import mock_networks as networks
 from tests.graph.seen_traces import seen
 from tests.graph.test_one_loss_view import WORDS
-from tests.render.browser import Opened, chromium
+from tests.render.browser import Opened
 
 SVG = "{http://www.w3.org/2000/svg}"
 TRACES: dict[str, Callable[[], Trace]] = {
@@ -51,12 +51,6 @@ MEASURE = """
   return wrong;
 }
 """
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.mark.parametrize("name", TRACES)

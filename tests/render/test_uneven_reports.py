@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import pytest
 from rnngraph.graph.draw import draw
 from rnngraph.render.page.html import html
 from rnngraph.render.report.norms.norms_json import norms_json
-from tests.render.browser import Opened, chromium
+from tests.render.browser import Opened
 from tests.render.page.test_page_file import page_of
 from tests.render.test_norms_terminal import report
 from tests.uneven_traces import LONG, SHORT, uneven_trace
@@ -52,12 +51,6 @@ def test_the_page_knows_every_recurrence() -> None:
     ]
     assert boxes == [5] * SHORT + [1] * (LONG - SHORT)
     assert of[SHORT] != of[SHORT + 1], "the encoder's start in reverse stands behind its end, and there alone"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.mark.parametrize("steps", ["all", "0:5", "0:4", "0:2"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,6 @@ from rnngraph.graph.draw import draw
 from rnngraph.render.page.html import html
 from tests.graph.mock_networks import every_step, fed
 from tests.render.browser import Opened
-from tests.render.page.opened import browser
-
-__all__ = ["browser"]
 
 STEPS, FRAMES, MOST = 5_000, 40, 16.0  # milliseconds a frame
 FRAME = """async ([source, frames]) => {
@@ -35,8 +32,10 @@ def page() -> str:
 
 
 @pytest.fixture(scope="module")
-def opened(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Opened:
-    return Opened(browser, tmp_path_factory.mktemp("speed") / "long.html", page(), bypass_csp=True)
+def opened(running_browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opened]:
+    one = Opened(running_browser, tmp_path_factory.mktemp("speed") / "long.html", page(), bypass_csp=True)
+    yield one
+    one.context.close()
 
 
 def time_of(one: Opened) -> Callable[[], float]:
