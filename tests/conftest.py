@@ -1,6 +1,12 @@
-"""What the tests of every folder may ask for."""
+"""What the tests of every folder may ask for, and how the libraries that they compare with are to run."""
 
 from __future__ import annotations
+
+import os
+
+# Before NumPy and PyTorch count the cores: threads of small products only wait for each other.
+os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
+os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"  # compiling takes longer than what is compiled
 
 from collections.abc import Iterator
 from typing import Any

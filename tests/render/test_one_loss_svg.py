@@ -55,17 +55,14 @@ MEASURE = """
 
 @pytest.mark.parametrize("name", TRACES)
 def test_no_text_is_cut_small_or_over_another(browser: Any, tmp_path: Path, name: str) -> None:
-    trace = TRACES[name]()
+    trace, one = TRACES[name](), Opened(browser, tmp_path / "empty.html", "")
     for width in (390, 900):
         text = render_bytes(rg.draw(trace, width=width), "svg").decode()
         # The narrow fonts that most systems have, and the widest one that may stand in for them.
         for font in ("Liberation Sans", "DejaVu Sans"):
-            one = Opened(
-                browser, tmp_path / "a.svg", re.sub('font-family="[^"]*"', f'font-family="{font}"', text, count=1)
-            )
+            one.turn_to(tmp_path / "a.svg", re.sub('font-family="[^"]*"', f'font-family="{font}"', text, count=1))
             assert one.page.evaluate(MEASURE) == [], (width, font)
             assert one.wrong == []
-            one.context.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -79,7 +76,6 @@ def test_one_file_is_light_or_dark_as_the_reader_wishes(browser: Any, tmp_path: 
     shown = {"rgb({}, {}, {})".format(*(int(two[scheme == "dark"][at : at + 2], 16) for at in (1, 3, 5)))
              for two in COLOURS.values()}  # fmt: skip
     assert set(fills) <= shown
-    one.context.close()
 
 
 def test_a_theme_that_is_chosen_needs_no_style_sheet() -> None:

@@ -68,4 +68,3 @@ def test_the_browser_draws_what_the_picture_has(browser: Any, tmp_path: Path, st
     # three boxes a direction at the encoder's last step, where it is not folded away
     assert one.count(".box.padding") == (0 if steps == "0:2" else 6)
     assert one.wrong == []
-    one.context.close()
