@@ -209,6 +209,7 @@ def test_an_early_stop_says_one_word(tmp_path: Path, delay: float) -> None:
     ) as process:  # fmt: skip
         # NumPy is the first that is loaded after our first line; before it, Python itself is starting.
         while "multiarray" not in Path(f"/proc/{process.pid}/maps").read_text():
+            assert process.poll() is None
             time.sleep(0.005)
         time.sleep(delay)
         process.send_signal(signal.SIGINT)
