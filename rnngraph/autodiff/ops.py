@@ -205,8 +205,3 @@ STATE = Op(  # of a block, such as the last cell state
     lambda g, node: (StateSlice(node.options["kind"], node.options["t"], g),), "one state of a layer", "move",
 )  # fmt: skip
 DETACH = Op("detach", "detach", lambda x: x, lambda g, node: (None,), "y = a; no gradient passes", "cut")
-
-PRIMITIVES = (
-    ADD, SUBTRACT, MULTIPLY, DIVIDE, NEGATE, POWER, MATMUL, TANH, SIGMOID, RELU, EXP, LOG,
-    SUM, MEAN, RESHAPE, TRANSPOSE, INDEX, CONCATENATE, STACK, WHERE, DETACH,
-)  # fmt: skip

@@ -90,3 +90,9 @@ def test_what_to_run_on(tmp_path: Path) -> None:
         loaded(weights, tmp_path / "none.npz")
     with pytest.raises(FileError, match="there is no checkpoint"):
         loaded(tmp_path / "none.npz", saved(tmp_path / "d.npz", x=X))
+
+
+def test_a_single_array_is_asked_for_its_name(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", X)
+    with pytest.raises(InputError, match=r"x\.npy holds one array without a name: write np\.savez"):
+        loaded(saved(tmp_path / "w.npz", **our_arrays(our_layer())), tmp_path / "x.npy")

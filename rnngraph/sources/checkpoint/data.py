@@ -50,6 +50,8 @@ def read_data(path: str | Path) -> Data:
     source = Path(path)
     if not source.is_file():
         raise FileError(f"there is no data file {source}.")
+    if source.suffix == ".npy":
+        raise InputError(f"{source} holds one array without a name: write np.savez('data.npz', x=...), or tokens=....")
     stored = {one.name: one for one in read_npz(source)}
     found = ", ".join(stored)
     unknown = [name for name in stored if name not in KEYS]

@@ -1,74 +1,45 @@
 """Recognise the recurrent layers in a checkpoint by names and shapes, whatever prefix they have.
 
-In: the index of a checkpoint. Out: `Candidate`s, and the `Stack` of the one that was chosen. Three
-conventions are known: PyTorch's `weight_ih_l0`, Keras's `kernel` and `recurrent_kernel` (or `vars/0` and
-`vars/1`), and our own `Wx` and `Wh`.
+In: the index of a checkpoint. Out: `Candidate`s, those that are meant, and their cells.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Any
 
 from rnngraph.errors import InputError
+from rnngraph.sources.checkpoint.conventions import CONVENTIONS, TORCH
+from rnngraph.sources.checkpoint.conventions.convention import Candidate, Convention
 from rnngraph.sources.checkpoint.files import StoredArray
 from rnngraph.sources.checkpoint.formats import Checkpoint
 
 CELL_OF_RATIO = {1: "tanh", 3: "gru", 4: "lstm"}
 CELL_NAMES = {"rnn": "tanh", "tanh": "tanh", "relu": "relu", "lstm": "lstm", "gru": "gru"}
-_TORCH = re.compile(
-    r"^(?P<prefix>.*?)(?P<key>weight_ih|weight_hh|bias_ih|bias_hh|weight_hr)(?P<place>(_l\d+)?(_reverse)?)$"
-)
-_OURS = re.compile(r"^(?P<prefix>.*?)(?P<key>Wx|Wh|bh|b|Wr)(?P<place>(_l\d+)?(_reverse)?)$")
-_KERAS = re.compile(r"^(?P<prefix>.*?)(?P<key>recurrent_kernel|kernel|bias|vars/[012])(?P<place>)(:0)?$")
-_KERAS_KEYS = {"vars/0": "kernel", "vars/1": "recurrent_kernel", "vars/2": "bias"}
-_KERAS_SIDE = re.compile(r"^(?P<layer>.*?)/?(?P<side>forward|backward)_[^/]*(?P<rest>/.*)?$")
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """Arrays that belong to one recurrent layer, by the key and the place (`weight_hh` and `_l1_reverse`)."""
-
-    name: str
-    convention: str  # torch, ours or keras
-    arrays: dict[tuple[str, str], StoredArray]
-    cell: str
-    settings: dict[str, Any] = field(default_factory=dict)  # of a `.keras` file
-
-    def describe(self) -> str:
-        """Name the candidate with its cell and sizes."""
-        return f"{self.name} ({self.cell})"
 
 
 def candidates(checkpoint: Checkpoint) -> list[Candidate]:
     """Find every recurrent layer of a checkpoint, in the order of its names."""
     found: list[Candidate] = []
-    for convention, pattern, recurrent in (
-        ("torch", _TORCH, "weight_hh"),
-        ("ours", _OURS, "Wh"),
-        ("keras", _KERAS, "recurrent_kernel"),
-    ):
+    for convention in CONVENTIONS:
         groups: dict[str, dict[tuple[str, str], StoredArray]] = {}
         for name, array in checkpoint.arrays.items():
-            match = pattern.match(name)
+            match = convention.pattern.match(name)
             if match is None or (match["prefix"] and match["prefix"][-1] not in "./_"):
                 continue
-            prefix, side = _side(match["prefix"]) if convention == "keras" else (match["prefix"], "")
-            key = _KERAS_KEYS.get(match["key"], match["key"])
-            place = side or _first_layer(match["place"])
-            groups.setdefault(prefix, {})[key, place] = array
+            prefix, side = convention.split(match["prefix"])
+            key = convention.aliases.get(match["key"], match["key"])
+            groups.setdefault(prefix, {})[key, side or _first_layer(match["place"])] = array
         for prefix, arrays in groups.items():
-            cell = _cell(arrays, convention, recurrent)
+            cell = _cell(arrays, convention)
             if cell is not None:
-                name = _layer_name(prefix, convention)
+                name = convention.name_of(prefix)
                 settings = checkpoint.settings.get(name.rpartition("/")[2], {})
-                found.append(Candidate(name or convention_name(cell), convention, arrays, cell, settings))
+                found.append(Candidate(name or layer_name(cell), convention, arrays, cell, settings))
     return sorted(found, key=lambda one: _natural(one.name))
 
 
-def convention_name(cell: str) -> str:
+def layer_name(cell: str) -> str:
     """Name a layer that the file does not name."""
     return "rnn" if cell in ("tanh", "relu") else cell
 
@@ -81,18 +52,7 @@ def chosen(found: list[Candidate], wanted: Iterable[str], checkpoint: Checkpoint
     """
     names = list(wanted)
     if not found:
-        stored = next((name for name in checkpoint.arrays if "weight_hh" in name), None)
-        if stored is not None:
-            raise InputError(
-                f"{checkpoint.path} holds {stored} and not the recurrent weight itself, which something (spectral "
-                "norm, weight drop) computes from it; put the computed weight into the file, as "
-                "torch.nn.utils.parametrize.remove_parametrizations does."
-            )
-        shown = ", ".join(f"{name} {array.shape}" for name, array in list(checkpoint.arrays.items())[:6])
-        raise InputError(
-            f"{checkpoint.path} holds no recurrent layer: expected weight_ih_l0 and weight_hh_l0, kernel and "
-            f"recurrent_kernel, or Wx and Wh; found {shown}."
-        )
+        raise InputError(_nothing(checkpoint))
     listed = ", ".join(one.describe() for one in found)
     if not names:
         if len(found) > 1:
@@ -112,6 +72,19 @@ def chosen(found: list[Candidate], wanted: Iterable[str], checkpoint: Checkpoint
             )
         picked.append(matching[0])
     return picked
+
+
+def _nothing(checkpoint: Checkpoint) -> str:
+    stored = next((name for name in checkpoint.arrays if TORCH.recurrent in name), None)
+    if stored is not None:
+        return (
+            f"{checkpoint.path} holds {stored} and not the recurrent weight itself, which something (spectral "
+            "norm, weight drop) computes from it; put the computed weight into the file, as "
+            "torch.nn.utils.parametrize.remove_parametrizations does."
+        )
+    shown = ", ".join(f"{name} {array.shape}" for name, array in list(checkpoint.arrays.items())[:6])
+    expected = ", or ".join(one.expected for one in CONVENTIONS)
+    return f"{checkpoint.path} holds no recurrent layer: expected {expected}; found {shown}."
 
 
 def cell_of(candidate: Candidate, option: str | None) -> str:
@@ -138,7 +111,9 @@ def cell_of(candidate: Candidate, option: str | None) -> str:
     if wanted is None:
         raise InputError(f"--cell is {option!r}; choose one of {', '.join(CELL_NAMES)}.")
     if wanted != cell and {wanted, cell} != {"tanh", "relu"}:
-        shape = next(array.shape for (key, _), array in candidate.arrays.items() if key in RECURRENT)
+        shape = next(
+            array.shape for (key, _), array in candidate.arrays.items() if key == candidate.convention.recurrent
+        )
         raise InputError(
             f"--cell is {option} but the recurrent weight of {candidate.name} has shape {shape}, "
             f"which is that of {cell}."
@@ -146,45 +121,21 @@ def cell_of(candidate: Candidate, option: str | None) -> str:
     return wanted
 
 
-RECURRENT = ("weight_hh", "Wh", "recurrent_kernel")
-
-
 def _first_layer(place: str) -> str:
     """Write the place of a first layer out, which our names and a cell's leave away."""
     return place if place.startswith("_l") else f"_l0{place}"
 
 
-def _cell(arrays: dict[tuple[str, str], StoredArray], convention: str, recurrent: str) -> str | None:
+def _cell(arrays: dict[tuple[str, str], StoredArray], convention: Convention) -> str | None:
     for (key, place), array in arrays.items():
-        if key != recurrent or len(array.shape) != 2:
+        if key != convention.recurrent or len(array.shape) != 2:
             continue
-        gates, units = array.shape if convention == "torch" else array.shape[::-1]
-        projection = arrays.get(("weight_hr" if convention == "torch" else "Wr", place))
-        if projection is not None and len(projection.shape) == 2:
-            units = projection.shape[1] if convention == "torch" else projection.shape[0]
-        inputs = {"torch": "weight_ih", "ours": "Wx", "keras": "kernel"}[convention]
-        side = arrays.get((inputs, place))
-        if convention == "keras" and (side is None or len(side.shape) != 2 or side.shape[1] != gates):
+        gates, units = convention.units(array, arrays.get((convention.projection, place)))
+        side = arrays.get((convention.input, place))
+        if not convention.distinct and (side is None or len(side.shape) != 2 or side.shape[convention.gates] != gates):
             continue
         return CELL_OF_RATIO.get(gates // units) if units and gates % units == 0 else None
     return None
-
-
-def _side(prefix: str) -> tuple[str, str]:
-    """Take the direction out of the path of a Keras layer that runs in both."""
-    match = _KERAS_SIDE.match(prefix)
-    if match is None:
-        return prefix, ""
-    return match["layer"] + "/", "_l0" if match["side"] == "forward" else "_l0_reverse"
-
-
-def _layer_name(prefix: str, convention: str) -> str:
-    name = prefix.rstrip("./_")
-    if convention != "keras":
-        return name
-    parts = [part for part in name.split("/") if part not in ("cell", "layers", "model_weights", "vars")]
-    parts = [part for part in parts if not part.endswith("_cell")]
-    return "/".join(dict.fromkeys(parts))  # Keras 2 writes a layer's name twice
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

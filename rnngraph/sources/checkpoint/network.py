@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from rnngraph.autodiff.contribution import Array
 from rnngraph.errors import InputError
 from rnngraph.nn.cells import CELLS
+from rnngraph.sources.checkpoint.conventions.convention import Candidate
 from rnngraph.sources.checkpoint.data import Data
 from rnngraph.sources.checkpoint.formats import Checkpoint, open_checkpoint
 from rnngraph.sources.checkpoint.hand_gates import TOLD
-from rnngraph.sources.checkpoint.layers import Candidate, candidates, chosen
+from rnngraph.sources.checkpoint.layers import candidates, chosen
 from rnngraph.sources.checkpoint.leftovers import check_last, describe_unused, other_weights
 from rnngraph.sources.checkpoint.options import CheckpointOptions
 from rnngraph.sources.checkpoint.roles import OutputLayer, find_embedding, find_output

@@ -31,8 +31,9 @@ def sigmoid(x: Floats) -> Floats:
 
 
 def state_space(values: Arrays, numbers: Numbers) -> Floats:
-    """Mamba-1: e^A_log · softplus(bias), (channels, states)."""
-    return np.exp(values["A"]) * softplus(values["b"])[..., None]
+    """Mamba-1: e^A_log · softplus(bias), (channels, states), or (heads, channels, states)."""
+    rates = np.exp(values["A"])
+    return rates * softplus(values["b"]).reshape(-1, *rates.shape[:-1], 1)
 
 
 def scalar_gate(values: Arrays, numbers: Numbers) -> Floats:
