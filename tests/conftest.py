@@ -6,7 +6,6 @@ import os
 
 # Before NumPy and PyTorch count the cores: threads of small products only wait for each other.
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
-os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"  # compiling takes longer than what is compiled
 
 from collections.abc import Iterator
 from typing import Any
