@@ -144,4 +144,19 @@ CAST = Op(
     "the same numbers in another precision", "move", "all",
 )  # fmt: skip
 
-ALONG = (MAX, MIN, CUMSUM, DOT, EINSUM, ASSEMBLE, ADD_AT, BROADCAST, CAST)
+
+def _inverse_vjp(g: Array, node: Node) -> tuple[Array]:
+    """Golub and Pereyra's derivative of a pseudoinverse of constant rank, of which an inverse is the plain case."""
+    (a,), p = node.arguments, node.value
+    pt, gt = np.swapaxes(p, -1, -2), np.swapaxes(g, -1, -2)
+    found = -pt @ g @ pt
+    if node.op is PSEUDOINVERSE:
+        left, right = (np.eye(len(one), dtype=p.dtype) - one for one in (a @ p, p @ a))
+        found = found + left @ gt @ (p @ pt) + (pt @ p) @ gt @ right
+    return (found,)
+
+
+INVERSE = Op("inverse", "⁻¹", np.linalg.inv, _inverse_vjp, "y = the inverse of a")
+PSEUDOINVERSE = Op("pseudoinverse", "⁺", np.linalg.pinv, _inverse_vjp, "y = the pseudoinverse of a")
+
+ALONG = (MAX, MIN, CUMSUM, DOT, EINSUM, ASSEMBLE, ADD_AT, BROADCAST, CAST, INVERSE, PSEUDOINVERSE)

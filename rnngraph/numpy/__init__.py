@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rnngraph.numpy import functions, moves  # noqa: F401 - they fill the table of rules
+from rnngraph.numpy import functions, moves, products  # noqa: F401 - they fill the table of rules
 from rnngraph.numpy.face import look_up
 from rnngraph.numpy.tape import ArrayTape as ArrayTape
 

@@ -14,17 +14,20 @@ from rnngraph.autodiff import ops
 from rnngraph.autodiff.along import CUMSUM, DOT
 from rnngraph.autodiff.elementwise import RAISE
 from rnngraph.autodiff.node import Op
-from rnngraph.numpy.tables import CHOICES, POWERS, REDUCED, RULES, UFUNCS, VALUES, refusal
+from rnngraph.numpy.tables import CHOICES, POWERS, REDUCED, RULES, SCIPY, UFUNCS, VALUES, refusal
 from rnngraph.numpy.values import Handle, recorded_in, unwrapped, value_of, wrapped
 
 if TYPE_CHECKING:
     from rnngraph.numpy.recorded import Recorded
 
 
+NOTHING: dict[str, Any] = {}  # the options of most ops
+
+
 def ufunc(function: Any, method: str, given: Sequence[Any], out: Any, options: dict[str, Any]) -> Any:
     """Record a call of a ufunc, or of one of its methods."""
     if out is None and not options and method == "__call__":
-        op = UFUNCS.get(function)
+        op = UFUNCS.get(function) or SCIPY.get(function.__name__)
         found = None if op is None else quick(op, given)
         if found is not None:
             return found
@@ -54,28 +57,38 @@ def quick(op: Op, given: Sequence[Any]) -> Any:
     ids: list[int] = []
     for one in given:
         if isinstance(one, Handle):
-            if one.plain is not None:
-                return None
+            node = one.settled()
+            if node < 0:
+                if one.plain is not None:
+                    return None
+                node = one.id
             source = one
-            ids.append(one.id)
+            ids.append(node)
         elif type(one) in (list, tuple):
             return None
     if source is None:
         return None
     if len(ids) < len(given):
         ids = [one.id if isinstance(one, Handle) else source.tape.lift(one, source.dtype) for one in given]
-    return source.tape.record(op, tuple(ids), {})
+    return source.tape.record(op, tuple(ids), NOTHING)
 
 
 def quick_product(a: Any, b: Any) -> Any:
     """Record a product of two recorded matrices or vectors; None for anything else."""
-    if not isinstance(b, Handle) or a.plain is not None or b.plain is not None:
+    if not isinstance(b, Handle):
         return None
-    tape, ids = a.tape, (a.id, b.id)
-    axes = tape.entry(ids[0]).value.ndim, tape.entry(ids[1]).value.ndim
+    ids = a.settled(), b.settled()
+    if min(ids) < 0:
+        if a.plain is not None or b.plain is not None:
+            return None
+        ids = a.id, b.id
+    tape = a.tape
+    one, other = tape.entry(ids[0]).value, tape.entry(ids[1]).value
+    axes = one.ndim, other.ndim
     if axes == (2, 2):
-        return tape.record(ops.MATMUL, ids, {})
-    return tape.record(DOT, ids, {}) if axes in _WITH_VECTORS else None
+        fits = one.shape[1] == other.shape[0]
+        return tape.record(ops.MATMUL, ids, NOTHING, np.dot(one, other) if fits else None)
+    return tape.record(DOT, ids, NOTHING) if axes in _WITH_VECTORS else None
 
 
 _WITH_VECTORS = frozenset(((1, 1), (1, 2), (2, 1)))

@@ -107,5 +107,8 @@ def _looking(function: Any) -> Any:
 
 
 # Functions that take a list as one array; the joins take it as many.
-_JOINS = (np.concatenate, np.stack, np.hstack, np.vstack, np.column_stack, np.dstack)
+_JOINS = {
+    getattr(np, name, None)
+    for name in ("concatenate", "stack", "hstack", "vstack", "row_stack", "column_stack", "dstack")
+}
 _WHOLE = {one for one in (*RULES, *VALUES) if one not in _JOINS}

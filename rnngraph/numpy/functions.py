@@ -1,6 +1,7 @@
-"""The rules of NumPy's functions that compute: products, reductions, joins, choices.
+"""The rules of NumPy's functions that compute: reductions, joins, choices.
 
-Each takes what NumPy's function takes, with recording arrays in it. `moves` has those that only move elements.
+Each takes what NumPy's function takes, with recording arrays in it. `products` has the products, and `moves` has those
+that only move elements.
 """
 
 from __future__ import annotations
@@ -12,62 +13,9 @@ import numpy as np
 from rnngraph.autodiff import along, ops
 from rnngraph.autodiff.node import Op
 from rnngraph.errors import InputError
-from rnngraph.numpy.dispatch import along_axis, lifted, product, reduced, stacked
+from rnngraph.numpy.dispatch import along_axis, lifted, reduced, stacked
 from rnngraph.numpy.tables import rule
 from rnngraph.numpy.values import Handle, recorded_in, value_of, wrapped
-
-
-@rule(np.dot)
-def _dot(a: Any, b: Any) -> Any:
-    source = recorded_in([a, b])
-    assert source is not None
-    a, b = lifted(a, source), lifted(b, source)
-    if not min(a.ndim, b.ndim):
-        return a * b
-    if max(a.ndim, b.ndim) > 2 and b.ndim > 1:
-        if b.ndim == 2:
-            return product(a, b)
-        raise InputError("np.dot of arrays of three axes is not differentiated here; use np.einsum or np.matmul.")
-    if a.ndim > 2:
-        return product(a, b.reshape(-1, 1)).reshape(a.shape[:-1])
-    return product(a, b)
-
-
-rule(np.matmul)(product)
-
-
-@rule(np.inner)
-def _inner(a: Any, b: Any) -> Any:
-    return _dot(a, b.T if np.ndim(value_of(b)) > 1 else b)
-
-
-@rule(np.vdot)
-def _vdot(a: Any, b: Any) -> Any:
-    return _dot(np.ravel(a), np.ravel(b))
-
-
-@rule(np.outer)
-def _outer(a: Any, b: Any) -> Any:
-    return np.reshape(a, (-1, 1)) * np.reshape(b, (1, -1))
-
-
-@rule(np.einsum)
-def _einsum(letters: Any, *arrays: Any, **options: Any) -> Any:
-    source = recorded_in(list(arrays))
-    assert source is not None
-    if not isinstance(letters, str):
-        raise InputError("np.einsum without letters is not differentiated here; write np.einsum('ij,jk->ik', a, b).")
-    left, arrow, out = letters.replace(" ", "").partition("->")
-    operands = tuple(left.split(","))
-    if "." in letters or any(len(set(one)) < len(one) for one in operands):
-        raise InputError(
-            f"np.einsum({letters!r}), with '...' or a letter twice in one operand, is not differentiated here; name "
-            "every axis by a letter of its own."
-        )
-    if not arrow:
-        out = "".join(sorted(one for one in set(left) - {","} if left.count(one) == 1))
-    ids = tuple([lifted(one, source).id for one in arrays])
-    return source.tape.record(along.EINSUM, ids, {"operands": operands, "out": out})
 
 
 def _reduction(op: Op) -> Any:
@@ -175,7 +123,7 @@ def _hstack(arrays: Any) -> Any:
     return np.concatenate(some, axis=int(some[0].ndim > 1))
 
 
-@rule(np.vstack)
+@rule(np.vstack, getattr(np, "row_stack", np.vstack))
 def _vstack(arrays: Any) -> Any:
     return np.concatenate([np.atleast_2d(stacked(one)) for one in arrays])
 
@@ -208,3 +156,36 @@ def _add_at(target: Any, index: Any, given: Any) -> None:
     part: Any = np.broadcast_to(lifted(given, source), shape)
     base = lifted(target, source)
     target[...] = source.tape.record(along.ADD_AT, (base.id, part.id), {"index": value_of(where)})
+
+
+@rule(np.nan_to_num)
+def _nan_to_num(x: Any, copy: bool = True, **options: Any) -> Any:
+    return np.where(np.isfinite(x.value), x, np.nan_to_num(x.value, **options))
+
+
+@rule(np.pad)
+def _pad(x: Any, width: Any, mode: str = "constant", constant_values: Any = 0) -> Any:
+    if mode != "constant":
+        raise InputError(f"np.pad with mode={mode!r} is not differentiated here; use np.concatenate.")
+    made = wrapped(np.pad(np.zeros(x.shape, x.dtype), width, constant_values=constant_values))
+    before = np.broadcast_to(width, (x.ndim, 2))[:, 0].tolist()
+    made[tuple([slice(first, first + size) for first, size in zip(before, x.shape, strict=True)])] = x
+    return made
+
+
+def softmax(x: Any, axis: Any = None) -> Any:
+    """Give exponentials that sum to 1, over all axes or the named ones, as scipy.special does."""
+    shifted = np.exp(x - np.max(x.value, axis=axis, keepdims=True))
+    return shifted / np.sum(shifted, axis=axis, keepdims=True)
+
+
+def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """Give the logarithm of a sum of exponentials, as scipy.special does."""
+    largest = np.max(x.value, axis=axis, keepdims=True)
+    found = np.log(np.sum(np.exp(x - largest), axis=axis, keepdims=True)) + largest
+    return found if keepdims else np.squeeze(found, axis=axis)
+
+
+def log_softmax(x: Any, axis: Any = None) -> Any:
+    """Give the logarithm of a softmax, as scipy.special does."""
+    return x - logsumexp(x, axis=axis, keepdims=True)

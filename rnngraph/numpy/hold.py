@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,52 +16,18 @@ from rnngraph.autodiff.backward import gradients
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.errors import InputError
+from rnngraph.numpy.outcome import Path, picked, scalar_of
 from rnngraph.numpy.run import Call
-from rnngraph.numpy.values import Handle
 
 STEP, SHORT = 1e-5, 1e-7
 SAME, SAME_NARROW = 1e-9, 1e-4  # of the losses, in float64 and in float32
 SLOPES = 1e-5  # by which share of itself a slope may be off
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a function returned, and what of it is differentiated."""
-
-    outputs: Any
-    loss: Callable[[Any], Any] | None
-
-    def picked(self) -> Any:
-        """Give what `loss` makes of the outputs, or the first scalar, or the first array of floats."""
-        if self.loss is not None:
-            return self.loss(self.outputs)
-        flat = list(_flat(self.outputs))
-        recorded = [one for one in flat if isinstance(one, Handle)]
-        some = recorded or flat
-        return next((one for one in some if np.size(getattr(one, "value", one)) == 1), some[0] if some else None)
-
-
-def _flat(x: Any) -> Any:
-    if isinstance(x, dict):
-        x = list(x.values())
-    if isinstance(x, tuple | list):
-        for one in x:
-            yield from _flat(one)
-    elif isinstance(x, Handle) or (isinstance(x, np.ndarray | np.generic | float) and np.asarray(x).dtype.kind == "f"):
-        yield x
-
-
-def scalar_of(x: Any) -> Any:
-    """Make a scalar of an array: its sum with fixed random weights, since a sum of a softmax alone is a constant."""
-    if x.ndim == 0:
-        return x
-    if np.size(getattr(x, "value", x)) == 1:
-        return x.reshape(())
-    return (x * np.random.default_rng(0).normal(size=x.shape)).sum()
-
-
-def hold(call: Call, leaves: dict[str, Array], loss: Tensor, chosen: Any) -> tuple[str, ...]:
-    """Hold a recorded loss to plain runs.
+def hold(
+    call: Call, leaves: dict[str, Array], loss: Tensor, paths: tuple[Path, ...], chosen: Callable[[Any], Any] | None
+) -> tuple[str, ...]:
+    """Hold a recorded loss to plain runs, which make it of the same outputs.
 
     Returns:
         sentences on what could not be made sure of.
@@ -88,7 +53,7 @@ def hold(call: Call, leaves: dict[str, Array], loss: Tensor, chosen: Any) -> tup
 
         with contextlib.redirect_stdout(io.StringIO()), np.errstate(all="ignore"):
             outputs = call.run(moved, None)
-            return float(scalar_of(np.asarray(Outcome(outputs, chosen).picked())))
+            return float(scalar_of([np.asarray(one) for one in picked(outputs, paths, chosen)]))
 
     wide = all(array.dtype == np.float64 for array in leaves.values())
     recorded, here = float(loss.value.reshape(())), plain(0.0)

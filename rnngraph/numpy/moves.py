@@ -194,6 +194,12 @@ for _mover in MOVERS:
     rule(_mover)(_by_numbers(_mover))
 
 
+@rule(np.sort)
+def _sort(x: Any, axis: Any = -1, **_: Any) -> Any:
+    x = _ravel(x) if axis is None else x
+    return _by_numbers(np.take_along_axis)(x, np.argsort(x.value, -1 if axis is None else axis), axis)
+
+
 @rule(np.diagflat)
 def _diagflat(x: Any, k: int = 0) -> Any:
     return _diag(_ravel(x), k)

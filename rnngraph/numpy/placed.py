@@ -5,7 +5,9 @@ In: indices and shapes. Out: places, and the parts that are not joined yet.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -55,7 +57,8 @@ def split(index: Any, shape: tuple[int, ...]) -> Split | None:
             axis, missing = axis + missing, 0
             continue
         if type(one) is slice:
-            rest.append(ALL if one == ALL or one.indices(shape[axis]) == (0, shape[axis], 1) else one)
+            full = one.start is None and one.stop is None and one.step is None
+            rest.append(ALL if full or one.indices(shape[axis]) == (0, shape[axis], 1) else one)
         elif type(one) is int or isinstance(one, np.integer):
             number = int(one)
             if not -shape[axis] <= number < shape[axis]:
@@ -70,34 +73,65 @@ def split(index: Any, shape: tuple[int, ...]) -> Split | None:
 
 @dataclass(slots=True)
 class Parts:
-    """Parts of one buffer; `known` are those that can be read back, and `pending` those that are not joined yet."""
+    """Parts of one buffer, by the axes that their integers pick; the latest put wins where places overlap."""
 
-    axes: tuple[int, ...] = ()
-    known: dict[Place, int] = field(default_factory=dict)  # node ids
-    pending: dict[Any, tuple[tuple[Any, ...], int]] = field(default_factory=dict)  # by place: (index, node id)
+    known: dict[tuple[int, ...], dict[Place, tuple[int, int]]] = field(default_factory=dict)  # (stamp, node id)
+    pending: dict[Any, tuple[tuple[Any, ...], int]] = field(default_factory=dict)  # not joined: (index, node id)
+    latest: dict[tuple[int, ...], int] = field(default_factory=dict)  # the stamp of the last put by these axes
+    stamp: int = 0
+    joined: int = 0  # all puts up to this stamp are in the whole
+    across: int = 0  # the stamp of the last put over many places at once
 
     def put(self, at: Split, node_id: int) -> None:
         """Keep what was put at a place."""
-        if at.axes != self.axes:
-            self.known.clear()
-            self.axes = at.axes
-        self.known[at.place] = node_id
+        self.stamp += 1
+        self.known.setdefault(at.axes, {})[at.place] = self.stamp, node_id
+        self.latest[at.axes] = self.stamp
         self.pending.pop((at.axes, at.place), None)  # what is hidden need not be joined
         self.pending[at.axes, at.place] = at.index, node_id
 
     def put_across(self, index: tuple[Any, ...], node_id: int) -> None:
         """Keep what was put over many places at once."""
-        self.known.clear()
+        self.stamp += 1
+        self.across = self.stamp
         self.pending[object()] = index, node_id
 
     def at(self, where: Split) -> tuple[int, Split] | None:
         """Find the part that holds an index: the node, and what is left to be picked from it."""
-        if not self.known or not set(self.axes) <= set(where.axes):
+        found, axes, hidden = self._latest_at(where)
+        if found is None or found[0] < hidden:
             return None
+        left = [axis for axis in where.axes if axis not in axes]
+        kept = [sum(one not in axes for one in range(axis)) for axis in left]
         numbers = dict(zip(where.axes, where.place, strict=True))
-        node_id = self.known.get(tuple([numbers[axis] for axis in self.axes]))
-        if node_id is None:
-            return None
-        left = [axis for axis in where.axes if axis not in self.axes]
-        kept = [sum(one not in self.axes for one in range(axis)) for axis in left]
-        return node_id, Split(tuple(kept), tuple([numbers[axis] for axis in left]), where.rest)
+        return found[1], Split(tuple(kept), tuple([numbers[axis] for axis in left]), where.rest)
+
+    def is_below(self, where: Split) -> bool:
+        """Whether nothing that is not joined yet was put there."""
+        found, _, hidden = self._latest_at(where)
+        return max(hidden, found[0] if found else 0) <= self.joined
+
+    def _latest_at(self, where: Split) -> tuple[tuple[int, int] | None, tuple[int, ...], int]:
+        """Find the latest part that holds a place whole, and the stamp of the latest put that may hide it."""
+        numbers = dict(zip(where.axes, where.place, strict=True))
+        best: tuple[int, int] | None = None
+        axes: tuple[int, ...] = ()
+        hidden = self.across
+        for known, places in self.known.items():
+            if not numbers.keys() >= set(known):
+                hidden = max(hidden, self.latest[known])
+                continue
+            found = places.get(tuple([numbers[axis] for axis in known]))
+            if found is not None and (best is None or found > best):
+                best, axes = found, known
+        return best, axes, hidden
+
+
+def is_covered(shape: Place, indices: Sequence[tuple[Any, ...]], sizes: Sequence[int]) -> bool:
+    """Whether parts that are put into an array of this shape leave nothing of what was there before."""
+    if sum(sizes) < prod(shape):
+        return False
+    seen = np.zeros(shape, bool)
+    for index in indices:
+        seen[index] = True
+    return bool(seen.all())

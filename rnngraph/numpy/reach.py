@@ -57,6 +57,8 @@ def namespaces(*start: Any) -> tuple[Spaces, list[types.FunctionType]]:
         done.add(id(one))
         if isinstance(one, functools.partial):
             todo.append(one.func)
+        elif isinstance(one, np.vectorize):
+            todo.append(one.pyfunc)
         elif isinstance(one, types.MethodType):
             todo += [one.__func__, one.__self__]
         elif isinstance(one, staticmethod | classmethod):
@@ -112,7 +114,9 @@ def rebuilt(x: Any, name: str, leaf: Leaf, seen: dict[int, tuple[Any, Any]], dep
     if is_leaf(x):
         made = leaf(x, name or "x")
     elif type(x) is np.ndarray:
-        made = x.copy()
+        made = seen.setdefault(id(x), (x.copy(), x))[0]
+        for place in np.ndindex(x.shape if x.dtype == object else 0):  # an array of arrays
+            made[place] = rebuilt(x[place], ".".join([name, *map(str, place)]), leaf, seen, depth + 1)
     elif type(x) is dict:
         made = seen.setdefault(id(x), ({}, x))[0]  # first, for what holds itself
         made.update({key: rebuilt(one, _joined(name, key), leaf, seen, depth + 1) for key, one in x.items()})

@@ -20,10 +20,19 @@ from rnngraph.numpy import dispatch
 from rnngraph.numpy.methods import Methods
 from rnngraph.numpy.placed import ALL, Parts, Split, split
 from rnngraph.numpy.protocols import Protocols
+from rnngraph.numpy.subscripts import (
+    INTEGERS,
+    SLICES,
+    as_tuple,
+    assembled,
+    deeper,
+    index_of,
+    is_basic,
+    picked,
+    refuse_twice,
+)
 from rnngraph.numpy.tape import ArrayTape
 from rnngraph.numpy.values import Handle, recorded_in, unwrapped, value_of, wrapped
-
-_BASIC = frozenset((int, slice, type(None), type(Ellipsis), np.int64, np.int32))  # such an index is a view
 
 
 class Recorded(Protocols, Methods, Handle, Tensor):  # type: ignore[misc]
@@ -43,6 +52,13 @@ class Recorded(Protocols, Methods, Handle, Tensor):  # type: ignore[misc]
         self._version = 0
 
     # ---- what it holds
+    def settled(self) -> int:
+        """Give the node at once, where nothing has to be joined or followed before; else -1."""
+        source, parts = self._source, self._parts
+        if source is not None and (source[0]._version != source[2] or source[0]._source is not None):
+            return -1
+        return self._node if parts is None or not parts.pending else -1
+
     @property
     def plain(self) -> Array | None:
         """The plain array, where nothing recorded was put into it."""
@@ -57,10 +73,9 @@ class Recorded(Protocols, Methods, Handle, Tensor):  # type: ignore[misc]
             self._follow()
         parts = self._parts
         if parts is not None and parts.pending:
-            pending, parts.pending = list(parts.pending.values()), {}
-            options = {"indices": tuple([index for index, _ in pending])}
-            ids = (self._node, *[node for _, node in pending])
-            self._node = self.tape.record(ASSEMBLE, ids, options)._node
+            pending, parts.pending, parts.joined = list(parts.pending.values()), {}, parts.stamp
+            indices, nodes = tuple([index for index, _ in pending]), [node for _, node in pending]
+            self._node = assembled(self.tape, self._node, indices, nodes)
         return self._node
 
     @property
@@ -81,9 +96,9 @@ class Recorded(Protocols, Methods, Handle, Tensor):  # type: ignore[misc]
         if source._source is not None:
             source._follow()
         if source._version != version:
-            now = source[index]
+            now = source._read(index)
             self._plain, self._node, self.tape = now._plain, now._node, now.tape
-            self._parts = None
+            self._parts, self._version = None, self._version + 1
             self._source = source, index, source._version
 
     @property
@@ -106,22 +121,40 @@ class Recorded(Protocols, Methods, Handle, Tensor):  # type: ignore[misc]
 
     def __getitem__(self, index: Any) -> Any:
         """Read a place; what was put there comes back as it was put."""
-        basic, plain = _is_basic(index), self.plain
+        if self._parts is None and is_basic(index):
+            node = self.settled()
+            if node >= 0:
+                found = picked(self.tape, node, index)
+                if self.tape.entries[-1].value.ndim:
+                    found._source = self, index, self._version
+                return found
+            if self._plain is None and self._node < 0:  # it is not read yet: h[t][layer] is h[t, layer]
+                return self._source[0][deeper(self._source[1], index)]  # type: ignore[index]
+        return self._read(index, later=True)
+
+    def _read(self, index: Any, *, later: bool = False) -> Any:
+        """Read a place; where it must be joined of many parts, perhaps only when it is needed."""
+        basic, plain = is_basic(index), self.plain
         if not basic:
             index = value_of(index)
-            basic = _is_basic(index)
+            basic = is_basic(index)
         if plain is not None:
             return self._view(wrapped(plain[index]), index, basic=basic)
-        if self._parts is not None and self._parts.known:
-            where = split(index, self.shape)
-            held = None if where is None else self._parts.at(where)
+        parts = self._parts
+        where = split(index, self.shape) if parts is not None and parts.known else None
+        if parts is not None and where is not None:
+            held = parts.at(where)
             if held is not None:
                 part = Recorded(self.tape, held[0])
-                part = part if held[1].whole and not held[1].axes else part[_index(held[1])]
+                part = part if held[1].whole and not held[1].axes else part[index_of(held[1])]
                 return self._view(part, index, basic=basic)
-            if where is not None and set(self._parts.axes) <= set(where.axes):  # nothing was put there: what is below
-                return self._view(_picked(self.tape, self._node, index), index, basic=basic)
-        return self._view(_picked(self.tape, self.id, index), index, basic=basic)
+            if parts.is_below(where):
+                return self._view(picked(self.tape, self._node, index), index, basic=basic)
+            if later and where.whole and len(where.axes) == len(as_tuple(index)) < self.ndim:
+                unread = Recorded(self.tape, -1)
+                unread._source = self, index, -1
+                return unread
+        return self._view(picked(self.tape, self.id, index), index, basic=basic)
 
     def _view(self, view: Any, index: Any, *, basic: bool) -> Any:
         if basic and type(view) is Recorded and view._whole().ndim:
@@ -130,8 +163,11 @@ class Recorded(Protocols, Methods, Handle, Tensor):  # type: ignore[misc]
 
     def __setitem__(self, index: Any, given: Any) -> None:
         """Put something into a place."""
-        if not _is_basic(index):
+        if not is_basic(index):
             index = value_of(index)
+        if self._source is not None and INTEGERS.issuperset(map(type, as_tuple(self._source[1]))):
+            self._source[0][deeper(self._source[1], index)] = given
+            return
         given, plain = unwrapped(given), self.plain
         source = recorded_in(given)
         if plain is not None:
@@ -153,8 +189,8 @@ class Recorded(Protocols, Methods, Handle, Tensor):  # type: ignore[misc]
         if where is not None and where.axes:
             self._put(where, node)
         else:
-            at = index if type(index) is tuple else (index,)
-            _refuse_twice(at, self.shape)
+            at = as_tuple(index)
+            refuse_twice(at, self.shape)
             self._parts.put_across(at, node)
         self._changed()
 
@@ -163,13 +199,18 @@ class Recorded(Protocols, Methods, Handle, Tensor):  # type: ignore[misc]
         assert self._parts is not None
         if not where.whole:
             slot = Split(where.axes, where.place, (ALL,) * len(where.rest))
-            before = self[slot.index]
-            node = self.tape.record(ASSEMBLE, (before.id, node), {"indices": (where.rest,)})._node
+            before, indices, nodes = self[slot.index].id, (where.rest,), [node]
+            entry = self.tape.entry(before)
+            if entry.op is ASSEMBLE and len(entry.inputs) <= SLICES:
+                before, indices = entry.inputs[0], (*entry.options["indices"], where.rest)
+                nodes = [*entry.inputs[1:], node]
+            node = assembled(self.tape, before, indices, nodes)
         self._parts.put(where, node)
 
     def _fitted(self, given: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
         """Give the node of what is put, in the dtype of this array and of the shape of the place."""
-        node_id = self.tape.lift(dispatch.stacked(given))
+        node_id = given.settled() if type(given) is Recorded else -1
+        node_id = self.tape.lift(dispatch.stacked(given)) if node_id < 0 else node_id
         value = self.tape.entry(node_id).value
         if value.dtype == dtype and value.shape == shape:
             return node_id
@@ -199,30 +240,3 @@ class Recorded(Protocols, Methods, Handle, Tensor):  # type: ignore[misc]
             self._source = source, index, source._version
 
     __hash__ = object.__hash__
-
-
-def _picked(tape: Any, node_id: int, index: Any) -> Recorded:
-    value = tape.entry(node_id).value[index]  # NumPy's own error where the index does not fit
-    options = {"index": index if type(index) is tuple else (index,)}
-    found: Recorded = tape.record(ops.INDEX, (node_id,), options, np.asarray(value))
-    return found
-
-
-def _index(left: Split) -> tuple[Any, ...]:
-    """Give the index of what is left to be picked from a part."""
-    rest = iter(left.rest)
-    numbers = dict(zip(left.axes, left.place, strict=True))
-    return tuple([numbers[axis] if axis in numbers else next(rest) for axis in range(len(left.axes) + len(left.rest))])
-
-
-def _is_basic(index: Any) -> bool:
-    return _BASIC.issuperset(map(type, index)) if type(index) is tuple else type(index) in _BASIC
-
-
-def _refuse_twice(index: tuple[Any, ...], shape: tuple[int, ...]) -> None:
-    """Refuse an assignment that names an element twice: only the last one counts, and which is not followed."""
-    if ops.is_basic(index) or any(np.asarray(one).dtype == bool for one in index if isinstance(one, np.ndarray | list)):
-        return
-    places = np.arange(int(np.prod(shape))).reshape(shape)[index]
-    if len(np.unique(places)) < places.size:
-        raise InputError("an item assignment names an element twice; use np.add.at, or assign each element once.")

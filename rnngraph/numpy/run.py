@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from rnngraph.numpy.beside import stand_in
 from rnngraph.numpy.reach import Leaf, bound, is_leaf, namespaces, parameter_names, rebuilt
 
 LOCK = threading.RLock()  # the globals of a module are one for all threads
@@ -36,7 +37,7 @@ class Call:
         made = [rebuilt(x, "" if own and not k else names[k], leaf, seen) for k, x in enumerate(given)]
         keyed = {key: rebuilt(x, key, leaf, seen) for key, x in {**options, **self.options}.items()}
         spaces, holding = namespaces(self.forward, *given, *options.values())
-        with _Replaced(spaces, leaf, numpy, seen), _Held(holding, leaf, seen):
+        with _Replaced(spaces, leaf, numpy, seen), _Held(holding, leaf, numpy, seen):
             return function(*made, **keyed)
 
 
@@ -61,8 +62,9 @@ class _Replaced:
             raise
 
     def _substitute(self, name: str, old: Any, names: set[str]) -> Any:
-        if self.numpy is not None and (old is np or old is np.random or _is_numpys(old)):
-            return self.numpy if old is np else getattr(self.numpy, "random" if old is np.random else old.__name__)
+        other = _substitute(old, self.numpy, beside=name in names)
+        if other is not None:
+            return other
         holds = (
             is_leaf(old) or type(old) in (dict, list, tuple) or (type(old) is np.ndarray and old.dtype.kind in "iub")
         )
@@ -84,8 +86,10 @@ class _Replaced:
 class _Held:
     """What functions hold in their defaults and closures, replaced for the time of a call."""
 
-    def __init__(self, functions: list[types.FunctionType], leaf: Leaf, seen: dict[int, Any]) -> None:
-        self.functions, self.leaf, self.seen = functions, leaf, seen
+    def __init__(
+        self, functions: list[types.FunctionType], leaf: Leaf, numpy: types.ModuleType | None, seen: dict[int, Any]
+    ) -> None:
+        self.functions, self.leaf, self.numpy, self.seen = functions, leaf, numpy, seen
         self.defaults: list[tuple[types.FunctionType, Any, Any]] = []
         self.cells: list[tuple[types.CellType, Any]] = []
 
@@ -102,9 +106,13 @@ class _Held:
                     kept = one.__kwdefaults__.items()
                     one.__kwdefaults__ = {key: rebuilt(value, key, self.leaf, self.seen) for key, value in kept}
                 for name, cell in zip(one.__code__.co_freevars, one.__closure__ or (), strict=True):
-                    if cell != types.CellType() and not callable(cell.cell_contents):
-                        self.cells.append((cell, cell.cell_contents))
-                        cell.cell_contents = rebuilt(cell.cell_contents, name, self.leaf, self.seen)
+                    if cell == types.CellType():
+                        continue
+                    held = cell.cell_contents
+                    other = _substitute(held, self.numpy)
+                    if other is not None or not callable(held):
+                        self.cells.append((cell, held))
+                        cell.cell_contents = rebuilt(held, name, self.leaf, self.seen) if other is None else other
         except BaseException:
             self.__exit__()
             raise
@@ -114,6 +122,17 @@ class _Held:
             one.__defaults__, one.__kwdefaults__ = plain, keyed
         for cell, value in reversed(self.cells):
             cell.cell_contents = value
+
+
+def _substitute(old: Any, numpy: types.ModuleType | None, *, beside: bool = True) -> Any:
+    """Give what stands for NumPy, for what comes from it, and for what is used `beside` it; None for anything else."""
+    if numpy is None:
+        return None
+    if old is np:
+        return numpy
+    if old is np.random:
+        return numpy.random
+    return getattr(numpy, old.__name__) if _is_numpys(old) else stand_in(old) if beside else None
 
 
 def _is_numpys(value: Any) -> bool:

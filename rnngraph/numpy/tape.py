@@ -43,10 +43,13 @@ class ArrayTape(Tape):
         entries = self.entries
         node_id = self.size
         flat = node_id == len(entries)  # no block, which has more ids than one
-        if len(ids) == 2 and flat:
+        if flat and len(ids) == 2:
             first, second = entries[ids[0]], entries[ids[1]]
             arguments: tuple[Array, ...] = (first.value, second.value)
             requires = first.requires or second.requires
+        elif flat and len(ids) == 1:
+            first = entries[ids[0]]
+            arguments, requires = (first.value,), first.requires
         else:
             sources = [entries[i] for i in ids] if flat else [self.entry(i) for i in ids]
             arguments = tuple([source.value for source in sources])
@@ -75,6 +78,10 @@ class ArrayTape(Tape):
                 self._numbers[key] = self._constant(np.array(x, weak))
             return self._numbers[key]
         return self._constant(np.array(x))
+
+    def nothing(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
+        """Give the node of zeros, which take no memory."""
+        return self._constant(np.broadcast_to(np.zeros((), dtype), shape))
 
     def _constant(self, value: Array) -> int:
         if value.dtype.kind not in "fiub":

@@ -20,8 +20,11 @@ from rnngraph.autodiff.tape import Tape
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.checks import whole_number
 from rnngraph.errors import InputError, RnnGraphError
+from rnngraph.numpy import outcome
 from rnngraph.numpy.finding.placing import described, find_recurrences
-from rnngraph.numpy.hold import Outcome, hold, scalar_of
+from rnngraph.numpy.hold import hold
+from rnngraph.numpy.outcome import Path, choose, picked, scalar_of
+from rnngraph.numpy.reach import bound
 from rnngraph.numpy.recorded import Recorded
 from rnngraph.numpy.run import LOCK, Call
 from rnngraph.numpy.tape import ArrayTape
@@ -32,15 +35,18 @@ class Traced(Tensor):
     """The loss of a traced function: a Tensor as any other, with what was found on the way to it.
 
     `outputs` is what the function returned, in plain arrays. `found` says in one line which recurrences there are, and
-    `notes` what could not be made sure of.
+    `notes` what could not be made sure of. `made_of` says what the loss is made of where no scalar is returned.
+    `handed` are the gradients that the function returned beside its loss, by name: `rnngraph.check(traced,
+    traced.handed)` checks them.
     """
 
-    __slots__ = ("found", "notes", "outputs")
+    __slots__ = ("found", "handed", "made_of", "notes", "outputs")
 
-    def __init__(self, loss: Tensor, outputs: Any, found: str, notes: tuple[str, ...]) -> None:
+    def __init__(self, loss: Tensor, outputs: Any, found: str, notes: tuple[str, ...], made_of: str = "") -> None:
         """Put the loss together with what was found."""
         super().__init__(loss.tape, loss.id)
-        self.outputs, self.found, self.notes = outputs, found, notes
+        self.outputs, self.found, self.notes, self.made_of = outputs, found, notes, made_of
+        self.handed: dict[str, Array] = {}
 
     @property
     def gradients(self) -> Gradients:
@@ -70,7 +76,7 @@ def trace_function(
         forward: any function of NumPy arrays.
         *arrays: its arguments.
         loss: makes a scalar of what the function returns; by default the first scalar that it returns, or else its
-            first array of floats times fixed random weights, summed.
+            first array of floats times fixed random weights, summed. A list or dict of one output a step is one output.
         steps: how many timesteps there are, where a step takes several products by the recurrent weight.
         check: hold the record to plain runs: the same loss, and the same slope along one random direction.
         **options: keyword arguments of the function.
@@ -94,18 +100,22 @@ def trace_function(
 
     with LOCK:
         outputs = _recorded(call, leaf)
-        total = _loss(Outcome(outputs, loss), tape)
+        paths = choose(outputs) if loss is None else ()
+        total = _loss(outputs, paths, loss, tape)
         tape.closed = True
         values = value_of(outputs)
         found_loss = _pruned(tape, total)
-        outcome = hold(call, leaves, found_loss, loss) if check else ()
+        doubts = hold(call, leaves, found_loss, paths, loss) if check else ()
     layers = any(isinstance(entry, Block) for entry in tape.entries)
     if layers:
         sentence = "recurrences of layers: " + ", ".join(one.name for one in tape.recurrences)
     else:
         sentence = described(tape.entries, find_recurrences(tape, steps))  # type: ignore[arg-type]
-    notes = (*outcome, *(f"the function caught this: {sentence}" for sentence in tape.refused[:1]))
-    return Traced(found_loss, values, sentence, notes)
+    notes = (*doubts, *(f"the function caught this: {sentence}" for sentence in tape.refused[:1]))
+    traced = Traced(found_loss, values, sentence, notes, outcome.described(values, paths))
+    if loss is None:
+        traced.handed = outcome.gradients_in(values, bound(forward)[0], leaves)
+    return traced
 
 
 def _recorded(call: Call, leaf: Any) -> Any:
@@ -128,15 +138,16 @@ def _recorded(call: Call, leaf: Any) -> Any:
         ) from error
 
 
-def _loss(outcome: Outcome, tape: Tape) -> Recorded:
-    picked = outcome.picked()
-    if not isinstance(picked, Recorded) or picked.plain is not None:
-        held = "nothing" if picked is None else f"a {type(picked).__name__}"
+def _loss(outputs: Any, paths: tuple[Path, ...], loss: Callable[[Any], Any] | None, tape: Tape) -> Recorded:
+    made = picked(outputs, paths, loss)
+    plain = [one for one in made if not isinstance(one, Recorded) or one.plain is not None]
+    if plain or not made:
+        held = f"a {type(plain[0]).__name__}" if plain and plain[0] is not None else "nothing"
         raise InputError(
             f"the function returned {held} that is not recorded; return the loss or the states, computed with NumPy "
             "from the arrays that were given, by code of your own."
         )
-    total: Recorded = scalar_of(picked)
+    total: Recorded = scalar_of(made)
     if total.tape is not tape or not total.node.requires:
         raise InputError("nothing that was recorded leads to the loss: it depends on none of the arrays of floats.")
     if total.ndim:

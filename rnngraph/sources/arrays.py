@@ -16,6 +16,7 @@ from typing import Any
 from rnngraph.errors import FileError, InputError
 from rnngraph.numpy.traced import Traced, trace_function
 from rnngraph.sources.checkpoint.files import read_npz
+from rnngraph.sources.endless import left_out
 from rnngraph.sources.target_import import shielded
 
 
@@ -87,4 +88,7 @@ def is_function_and_arrays(returned: Any) -> bool:
 
 def _traced(source: str, function: Callable[..., Any], arguments: Any) -> Traced:
     with shielded(source), contextlib.redirect_stdout(sys.stderr):
-        return trace_function(function, *arguments)
+        traced = trace_function(function, *arguments)
+    module = sys.modules.get(str(getattr(getattr(function, "func", function), "__module__", "")))
+    traced.notes = (*traced.notes, *left_out(module))
+    return traced

@@ -140,7 +140,8 @@ def python_checked(
         if isinstance(returned, tuple | list) and len(returned) > 1 and callable(returned[0]) and callable(returned[1]):
             return check(*returned, **chosen), ()
         loss = loss_of(target, returned, loss=options.loss or "sum", layer=options.layer)
-        return check(loss, **chosen), found_in(loss)
+        handed = getattr(loss, "handed", {})  # gradients that a traced function returned beside its loss
+        return check(loss, *([handed] if handed else []), **chosen), found_in(loss)
 
 
 def _load(options: ModelOptions, cell: str | None) -> Loaded:

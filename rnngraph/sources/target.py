@@ -172,7 +172,8 @@ def opened(source: str, settings: Mapping[str, Any], data: str | None = None, *,
 def found_in(returned: Any) -> tuple[str, ...]:
     """Say what was found in a traced function; nothing of anything else."""
     sentence = getattr(returned, "found", "")
-    return (f"{returned.tape.model}: {sentence}",) if sentence else ()
+    made_of = getattr(returned, "made_of", "")
+    return tuple([f"{returned.tape.model}: {one}" for one in (sentence, made_of) if one])
 
 
 def _refuse_layer(source: str, layer: str | None) -> None:

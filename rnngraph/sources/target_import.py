@@ -18,6 +18,7 @@ from typing import Any
 
 import rnngraph
 from rnngraph.errors import FileError, InputError, MissingToolError, said
+from rnngraph.sources.endless import WithoutEnd
 
 _EXTRAS = {"torch": "PyTorch", "jax": "JAX"}
 
@@ -67,7 +68,7 @@ def _file_module(path: Path) -> ModuleType:
     known = sys.modules.get(path.stem)
     # A file that is called as an imported module (torch.py) must not take its place.
     name = path.stem if known is None or getattr(known, "__file__", None) == str(path) else f"target_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
+    spec = importlib.util.spec_from_file_location(name, path, loader=WithoutEnd(name, str(path)))
     if spec is None or spec.loader is None:
         raise InputError(f"{path} cannot be imported as Python.")
     module = importlib.util.module_from_spec(spec)

@@ -127,6 +127,8 @@ CASES: dict[str, tuple[Case, ...]] = {
         Case(((4,),), {"shape": (3, 4)}), Case(((3, 1),), {"shape": (2, 3, 4)}), Case(((),), {"shape": (2,)}),
     ),
     "cast": (Case(((3, 4),), {"dtype": np.dtype(np.float64)}),),
+    "inverse": (Case(((3, 3),)), Case(((2, 2, 2),))),
+    "pseudoinverse": (Case(((3, 3),)), Case(((4, 2),)), Case(((2, 4),))),
     "project": (Case(((2, 3, 4), (4, 5), (5,))),),
     "linear": (Case(((2, 3, 4), (4, 5), (5,))), Case(((3, 4), (4, 5), (5,))), Case(((4,), (4, 5), (5,)))),
     "embedding": (Case(((4, 3),), tokens=TOKENS),),

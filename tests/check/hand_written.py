@@ -136,3 +136,40 @@ def softmax_backward(dloss: Any, cache: Any) -> Any:
     d[(*rows, words)] -= 1
     d = d / len(d)
     return dloss * d
+
+
+def joined_forward(x: Any, h0: Any, c0: Any, W: Any, b: Any) -> Any:
+    """An LSTM in one weight for all gates of [h, x]."""
+    size, h, cell, cache, out = h0.shape[1], h0, c0, [], []
+    for t in range(x.shape[1]):
+        z = np.hstack([h, x[:, t]])
+        a = z @ W + b
+        i, f, o = (sigmoid(a[:, k * size : (k + 1) * size]) for k in range(3))
+        g = np.tanh(a[:, 3 * size :])
+        new = f * cell + i * g
+        cache.append((z, cell, i, f, o, g, new, W))
+        h, cell = o * np.tanh(new), new
+        out.append(h)
+    return np.stack(out, axis=1), cache
+
+
+def joined_backward(dh: Any, cache: Any) -> Any:
+    n, time, size = dh.shape
+    W = cache[0][-1]
+    dx, dW, db = np.zeros((n, time, len(W) - size)), np.zeros_like(W), np.zeros(4 * size)
+    dnext, dcell = np.zeros((n, size)), np.zeros((n, size))
+    for t in reversed(range(time)):
+        z, cell, i, f, o, g, new, W = cache[t]
+        total = dh[:, t] + dnext
+        dnew = dcell + total * o * (1 - np.tanh(new) ** 2)
+        ai = dnew * g * i * (1 - i)
+        af = dnew * cell * f * (1 - f)
+        ao = total * np.tanh(new) * o * (1 - o)
+        ag = dnew * i * (1 - g**2)
+        da = np.hstack([ai, af, ao, ag])
+        dz = da @ W.T
+        dnext, dx[:, t] = dz[:, :size], dz[:, size:]
+        dcell = dnew * f
+        dW += z.T @ da
+        db += da.sum(axis=0)
+    return dx, dnext, dcell, dW, db

@@ -27,6 +27,7 @@ def recurrent(gates: int) -> tuple[Any, ...]:
 ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "rnn": recurrent(1), "lstm": recurrent(4), "gru": recurrent(3), "affine": (draw(N, T, D), draw(D, V), draw(V)),
     "softmax": (draw(N, T, V, scale=1.0), np.arange(N * T).reshape(N, T) % V),
+    "joined": (draw(N, T, D, scale=1.0), draw(N, H), draw(N, H) + 0.3, draw(H + D, 4 * H), draw(4 * H)),
 }  # fmt: skip
 
 WITHIN, BACK, PASSES = (
@@ -109,6 +110,10 @@ MUTANTS: tuple[tuple[str, str, str, str], ...] = (
     ("affine", '"ntd,ntm->dm", x, dout', '"ntd,ntm->dm", x, dout[::-1]', "wrong: w; right: x, b"),
     ("softmax", "d = d / len(d)", "pass", "scores: it is 3 times the right one"),
     ("softmax", "-= 1", "-= 0", "wrong"),
+    ("joined", "dh[:, t] + dnext", "dh[:, t]", f"x: {BACK}"),
+    ("joined", "dnew * cell * f * (1 - f)", "dnew * cell * f", f"x: {WITHIN}.*W: gate block 1 .f "),
+    ("joined", "dnew * g * i * (1 - i)", "dnew * i * i * (1 - i)", f"x: {WITHIN}.*W: gate block 0 .i "),
+    ("joined", "dW += z.T @ da", "dW = z.T @ da", "wrong: W; right: x, h0, c0, b.*not added up"),
 )  # fmt: skip
 
 

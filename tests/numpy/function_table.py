@@ -79,11 +79,43 @@ explicit form.
   the functions read. Whole numbers and booleans stay plain. What is given is never changed.
 * With a tape of your own, `x = np.ArrayTape().input(array)`, and `tape.state(name, tensors, batch_axis=)`
   declares states.
-* The loss is the first scalar that is returned, or else the first array times fixed random weights; `loss=` picks
-  another.
+* The loss is the first scalar that is returned, or else the first output times fixed random weights, where a list or
+  dict of alike things, one a step, is one output; `loss=` picks another. What was chosen is said.
 * The record is held to plain runs: the same value, and the same slope along one random direction.
 * Item assignment, slices, views, `+=`, lists, dicts and `out=` are followed. Where a gradient would be lost
   (`float(x)`, `.item()`, a plain array from elsewhere) one sentence says so.
+* Beside NumPy these are followed: the functions of `math`, `np.vectorize`, and of SciPy `expit`, `softmax`,
+  `log_softmax`, `logsumexp`, `inv`, `pinv` and `solve`.
+* On the command line, `rnngraph render model.py:loss --data arrays.npz` reads the arguments by name. A `while True`
+  at the top of the file, in which a script trains for ever, is not run.
+
+## Gradients written by hand
+
+`rnngraph.check(forward, backward, *arrays)` calls the backward as its parameters say: the cache is the one that is so
+called, or stands after the upstream gradients; an argument of the forward is passed by its name; outputs for which no
+upstream gradient is taken play no part. Gradients are matched in the order of the arguments, or by name where they come
+in a dict or where the shapes say that the order is another. `rnngraph.check(layer, *arrays)` takes an object with both
+methods; its parameters may stand in a dict or a list.
+
+A function that returns its gradients beside its loss, as `return loss, dWxh, dWhh, ...` or in a dict, is checked as it
+is: `rnngraph check min_char_rnn.py:lossFun --data arrays.npz`, or in Python
+
+```
+traced = rg.trace_function(lossFun, inputs, targets, hprev)
+print(rg.check(traced, traced.handed))
+```
+
+The report names what is wrong: in a pair by losses at single steps and directions within single gates; beside a
+recorded loss by the change of a right backward that gives just what was claimed (nothing is carried from step to step,
+or by the cell state, or from step 3 to 2; a sum that is overwritten; a factor; gates that are swapped).
+
+## Weights in a file
+
+`rnngraph norms --weights weights.npz --data batch.npz` reads `Wxh, Whh, bh`, a weight a gate (`Wxi, Whi, bi` or `Wi,
+Ui, bi`), and weights of the joined state and input, apart (`Wi, bi`) or for all gates at once (`W`, `WLSTM`,
+`Wfioc`). What shapes and names leave open is asked for: `--layer gates=ifog,joined=xh,bias=first` says the order of
+the gates, that the input stands before the state, and that the first row of the weight is its bias; `update=old` what
+a GRU's update gate weighs.
 
 ## How recurrences are found
 
@@ -93,7 +125,8 @@ that do not are runs of their own, and a product that depends on two runs is a t
 enter at every step. A state is a value of one step that is read at a later one on the way to a later product: what
 the weights multiply is `h`, the next one `c`. The axis that is summed away holds the units, so that the other one
 is the batch. Places that fall from step to step are the reverse direction. `steps=` says how many timesteps there
-are where one step takes several products.
+are where one step takes several products. Where nothing is found, weights that differ in constants alone, such as the
+number of the step, count as one.
 
 ## Ties
 

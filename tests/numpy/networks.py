@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tests.numpy import nested_networks as nested
 from tests.numpy import plain_networks as plain
 
 
@@ -48,6 +49,8 @@ GATES = {
 GATES |= {f"b{gate}": draw(4, seed=ord(gate)) for gate in "fiog"}
 COLUMNS = [draw(2, 1, seed=k) for k in range(6)]
 WIDE = [draw(2, 3, seed=k) for k in range(6)]
+OBJECTS = np.empty(2, dtype=object)
+OBJECTS[0], OBJECTS[1] = draw(4, 7), draw(4, 9)
 
 NETWORKS: dict[str, Network] = {
     "course rnn": Network(plain.course_rnn, (X, *draws((3, 4), (2, 4), (4, 4), (4,))), (Expected("Wh", 6, batch=3),)),
@@ -123,4 +126,44 @@ NETWORKS: dict[str, Network] = {
     "output fed back": Network(
         plain.fed_back, (draw(6, 2), *draws((2, 4), (4, 2), (2, 4))), (Expected("U", 6, units=2),)
     ),
+    "layers of one buffer": Network(
+        nested.layers_of_one_buffer, (draw(6, 3, 2), *draws((2, 3, 4), (6, 4), (8, 4))),
+        (Expected("first", 6, batch=3), Expected("second", 6, batch=3)),
+    ),
+    "one scratch": Network(
+        nested.gru_with_one_scratch, (draw(6, 3, 2), *draws((7, 12), (3, 4))), (Expected("W", 6, batch=3),)
+    ),
+    "slices of one slot": Network(nested.one_slot_in_slices, (draw(6, 2), draw(6, 4)), (Expected("W", 6),)),
+    "outputs in a list": Network(
+        nested.outputs_in_a_list, (COLUMNS, *draws((4, 2), (4, 4), (2, 4))), (Expected("Wh", 6),)
+    ),
+    "outputs in a dict": Network(
+        nested.outputs_in_a_dict, (COLUMNS, *draws((4, 2), (4, 4), (2, 4))), (Expected("Wh", 6),)
+    ),
+    "numbers in a list": Network(
+        nested.numbers_in_a_list, (draw(6, 2), *draws((2, 4), (4, 4), (4,))), (Expected("Wh", 6),)
+    ),
+    "both, joined": Network(
+        nested.Both().forward, (draw(3, 2, 6),),
+        (Expected("ahead_W", 6, batch=3), Expected("back_W", 6, batch=3, direction="reverse")),
+    ),
+    "a tower of cells": Network(
+        nested.Tower().forward, (draw(6, 3, 2),),
+        (Expected("cells_0_W", 6, batch=3), Expected("cells_1_W", 6, batch=3)),
+    ),
+    "an array of objects": Network(
+        nested.weights_of_objects, (WIDE, OBJECTS),
+        (Expected("weights_0", 6, batch=3), Expected("weights_1", 6, batch=3)),
+    ),
+    "numbers by math": Network(nested.numbers_by_math, (draw(6), draw(2)), (Expected("weights", 6, units=1),)),
+    "element by element": Network(
+        nested.element_by_element, (draw(6, 2), *draws((2, 4), (4, 4))), (Expected("Wh", 6),)
+    ),
+    "a transition of its step": Network(
+        nested.transition_of_its_step, (draw(6), draw(4, 4) - 2 * np.eye(4), draw(4, 1)), (Expected("W", 6),)
+    ),
+    "a memory behind the state": Network(
+        nested.memory_behind_the_state, (draw(6, 2), *draws((6, 8), (4, 4), (4, 2))), (Expected("Wc", 6),)
+    ),
+    "gates alone": Network(nested.gates_alone, (X, *draws((6, 4), (6, 4))), (Expected("Wn", 5, batch=3),)),
 }  # fmt: skip

@@ -79,7 +79,7 @@ def test_a_function_that_catches_everything_is_held_to_plain_runs() -> None:
 
 
 def first_of(x: Any, w: Any) -> Any:
-    return math.exp(recurrence(x, w))
+    return math.erf(recurrence(x, w))
 
 
 def into_plain(x: Any, w: Any) -> Any:
@@ -99,10 +99,10 @@ def memoryview_zeros(n: int) -> Any:
 
 REFUSED = {
     "float": (lambda x, w: np.sum(x) * float(recurrence(x, w)), r"float\(...\) would take a recorded value out"),
-    "math": (first_of, r"float\(...\) would take a recorded value"),
+    "a builtin": (first_of, r"float\(...\) would take a recorded value"),
     "item": (lambda x, w: x.sum() * recurrence(x, w).item(), r"\.item\(\) would take a recorded value"),
     "plain array": (into_plain, "a recorded value was put into a plain array|making a plain NumPy array"),
-    "sort": (lambda x, w: np.sort(x @ w).sum(), r"np.sort of a recorded array is not differentiated here; use x\[np"),
+    "kron": (lambda x, w: np.kron(x, w).sum(), r"np.kron of a recorded array is not differentiated here; use np.ein"),
     "prod": (lambda x, w: np.prod(x @ w), r"np.prod of a recorded array is not differentiated here; use np.exp"),
     "nothing": (lambda x, w: None, "the function returned nothing that is not recorded"),
     "a word": (lambda x, w: "done", "the function returned nothing that is not recorded"),

@@ -11,6 +11,7 @@ import pytest
 
 from rnngraph.errors import FileError, InputError
 from rnngraph.sources.target import target_loss, target_trace
+from rnngraph.sources.target_import import find_function
 from tests import programs
 
 MODEL = """
@@ -111,3 +112,92 @@ def test_a_pair_is_checked_and_located(model: str) -> None:
     report = json.loads(done.stdout)
     assert report["where"] == ["wrong: w; right: x.", "w: it is 2 times the right one."]
     assert "w: it is 2 times the right one." in command("check", f"{model}:wrong").stdout
+
+
+ENDLESS = """
+import numpy as np
+W = np.eye(3) * 0.5
+trained = 0
+while True:
+    trained += 1
+    if trained == 3:
+        break
+def loss(xs):
+    h = np.zeros(3)
+    for x in xs:
+        h = np.tanh(x + W @ h)
+    return (h ** 2).sum()
+while 1:
+    for step in range(10):
+        if step == 3:
+            break
+    W += loss(np.ones((2, 3)))
+"""
+
+
+def test_a_script_that_trains_for_ever_is_imported_without_its_loop(tmp_path: Path) -> None:
+    script = tmp_path / "for_ever.py"
+    script.write_text(ENDLESS)
+    np.savez(tmp_path / "data.npz", xs=np.ones((4, 3)))
+    trace = target_trace(f"{script}:loss", data=str(tmp_path / "data.npz"))
+    assert trace.timesteps == 4
+    assert "the loop without an end at line 14 of for_ever.py was not run" in trace.notes
+    assert find_function(f"{script}:loss").__globals__["trained"] == 3  # a loop that ends is run
+
+
+def test_what_a_loss_is_made_of_is_said(tmp_path: Path) -> None:
+    script = tmp_path / "states.py"
+    script.write_text(ENDLESS.partition("while 1")[0].replace("(h ** 2).sum()", "[h, h], h"))
+    np.savez(tmp_path / "data.npz", xs=np.ones((4, 3)))
+    trace = target_trace(f"{script}:loss", data=str(tmp_path / "data.npz"))
+    said = (
+        "loss: no scalar is returned: the loss is output[0], times fixed random weights and summed, all 2 arrays of it"
+    )
+    assert said in trace.notes
+
+
+LOSS_AND_GRADIENTS = """
+import numpy as np
+W, U, V = (np.random.default_rng(k).normal(size=shape) * 0.4 for k, shape in enumerate([(4, 3), (4, 4), (2, 4)]))
+
+def loss(xs, h0):
+    hs, total = {-1: h0}, 0.0
+    for t, x in enumerate(xs):
+        hs[t] = np.tanh(W @ x + U @ hs[t - 1])
+        total += ((V @ hs[t]) ** 2).sum()
+    dW, dU, dV, carried = np.zeros_like(W), np.zeros_like(U), np.zeros_like(V), np.zeros_like(h0)
+    for t in reversed(range(len(xs))):
+        dy = 2 * V @ hs[t]
+        dV += np.outer(dy, hs[t])
+        da = (V.T @ dy + carried) * (1 - hs[t] ** 2)
+        dW += np.outer(da, xs[t])
+        dU += np.outer(da, hs[t - 1])
+        carried = U.T @ da
+    return total, dW, dU, dV, hs[len(xs) - 1]
+
+def in_a_dict(xs, h0):
+    total, dW, dU, dV, last = loss(xs, h0)
+    return total, {"W": dW, "U": dU, "V": dV, "other": last}
+"""
+
+
+@pytest.mark.parametrize("name", ["loss", "in_a_dict"])
+def test_gradients_that_a_function_returns_beside_its_loss_are_checked(tmp_path: Path, name: str) -> None:
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "data.npz", xs=rng.normal(size=(5, 3)), h0=rng.normal(size=4))
+    script = tmp_path / "by_hand.py"
+    script.write_text(LOSS_AND_GRADIENTS)
+    data = ["--data", str(tmp_path / "data.npz")]
+    own = {"loss": ["dW", "dU", "dV"], "in_a_dict": ["W", "U", "V"]}[name]
+    done = command("check", f"{script}:{name}", *data, "--json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert {row["name"] for row in report["rows"]} == {"xs", "h0", *own}
+    script.write_text(LOSS_AND_GRADIENTS.replace("V.T @ dy + carried", "V.T @ dy"))
+    done = command("check", f"{script}:{name}", *data, "--json")
+    assert done.returncode == 1
+    first, second, third = own
+    assert json.loads(done.stdout)["where"] == [
+        f"wrong: {first}, {second}; right: {third}.",
+        f"{first}, {second}: what is carried from step t+1 to t is not added.",
+    ]

@@ -5,6 +5,7 @@ In: a subject. Out: rows of a report.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 import numpy as np
@@ -31,12 +32,12 @@ def check_rows(
     *,
     directions: int,
     tolerance: float | None = None,
-    trusted: bool = False,
+    trusted: Collection[int] = (),
 ) -> tuple[list[CheckRow], list[str]]:
     """Check every argument.
 
-    Returns: rows, and sentences on those that cannot be told. Where `trusted`, such a row passes on the word of the
-        ops' rules.
+    Returns: rows, and sentences on those that cannot be told. At a place that is `trusted` such a row passes on the
+        word of the ops' rules.
     """
     rows, notes = [], []
     beside: Subject | None = None
@@ -49,7 +50,7 @@ def check_rows(
                 beside = beside or subject.beside(BESIDE[subject.dtype], generator)
                 worst = _worst(beside, place, generator, directions, tolerance)
             name = subject.names[place]
-            if not worst.resolved and not (trusted and np.isfinite(worst.numeric)):
+            if not worst.resolved and not (place in trusted and np.isfinite(worst.numeric)):
                 worst = replace(worst, passed=False)
                 notes.append(f"{name}: {_reason(worst, subject.dtype)}.")
             rows.append(

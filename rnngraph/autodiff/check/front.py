@@ -18,6 +18,7 @@ from rnngraph.autodiff.check.replayed import recorded_subject
 from rnngraph.autodiff.check.report import CheckReport, CheckRow
 from rnngraph.autodiff.check.rules import search_rules, wrong_rules
 from rnngraph.autodiff.check.subject import TOLERANCES
+from rnngraph.autodiff.check.variants import Handed, where_handed
 from rnngraph.autodiff.check.written import layer_subject, pair_subject
 from rnngraph.autodiff.tape import Entry, Tape
 from rnngraph.autodiff.tensor import Tensor
@@ -78,6 +79,7 @@ def _recorded(
     note, rows, notes = "", list[CheckRow](), list[str]()
     dtype, allowed = "float64", tolerance or TOLERANCES["float64"]
     replay_nodes: Sequence[Entry] = []
+    where: tuple[str, ...] = ()
     with np.errstate(all="ignore"):
         try:
             subject, replay, note = recorded_subject(loss)
@@ -88,9 +90,14 @@ def _recorded(
             if any(entry.value.dtype == np.float32 and entry.op.vjp is None and entry.name for entry in replay.nodes):
                 dtype, allowed = "float32", tolerance or TOLERANCES["float32"]
             generator = np.random.default_rng(seed)
+            handed: Handed | None = None
             if rest:
+                right = subject.claimed
                 subject = with_handed(subject, replay.leaves, rest)
-            trusted = not rest  # for gradients by hand no rule vouches
+                given = [k for k, one in enumerate(subject.claimed) if one is not right[k]]
+                handed = Handed(subject.names, given, subject.claimed, right)  # type: ignore[arg-type]
+                where = where_handed(handed, replay, (loss if isinstance(loss, Tape) else loss.tape))
+            trusted = [k for k in range(len(subject.names)) if handed is None or not handed.is_wrong(k)]
             rows, notes = check_rows(subject, generator, directions=directions, tolerance=allowed, trusted=trusted)
         culprits = wrong_rules(replay_nodes, seed=seed)
         if not rows and not culprits:
@@ -98,4 +105,4 @@ def _recorded(
         if not rest and not culprits and any(row.resolved and not row.passed for row in rows):
             culprits, searched = search_rules(replay_nodes, seed=seed)
             note += searched
-    return CheckReport(tuple(rows), culprits, allowed, dtype, " ".join([note, *notes]).strip())
+    return CheckReport(tuple(rows), culprits, allowed, dtype, " ".join([note, *notes]).strip(), where)

@@ -27,7 +27,10 @@ def with_handed(subject: Subject, leaves: Sequence[Entry], rest: Sequence[Any]) 
         InputError: no dict, a name that belongs to no leaf or to several, or a gradient of another shape.
     """
     if len(rest) > 2 or not all(isinstance(one, Mapping) and one for one in rest):
-        given = ", ".join(type(one).__name__ for one in rest)
+        empty = [isinstance(one, Mapping) and not one for one in rest]
+        given = ", ".join(
+            "an empty dict" if bare else type(one).__name__ for bare, one in zip(empty, rest, strict=True)
+        )
         raise InputError(
             f"beside a recorded loss there is {given}; pass check(loss, grads) or check(loss, grads, params), dicts of "
             "arrays by name."

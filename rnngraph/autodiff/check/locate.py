@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from rnngraph.autodiff.check.look import MOST, Look, part_at
+from rnngraph.autodiff.check.mended import blocks_wrong
 from rnngraph.autodiff.check.subject import Subject
 from rnngraph.autodiff.contribution import Array
 from rnngraph.errors import InputError
@@ -61,10 +62,11 @@ def over_time(look: Look, place: int, wrong: Sequence[int]) -> Iterator[str]:
         hint = "" if len(same) > 1 else ": is another step's cache used there?"
         yield f"{name}: wrong within {which} (a loss at a step, {name} at that step){hint or '.'}"
         at = min(same)
-        if still is not None and len(same) > 1:
-            upstream, claimed = still.of_step(at)
+        if len(same) > 1:
+            beside = still or look
+            upstream, claimed = beside.of_step(at)
             for other in wrong:
-                yield from gates(still, other, upstream, claimed[other])
+                yield from gates(beside, other, upstream, claimed[other])
     else:
         ways = ""
         if still is not None:
@@ -135,7 +137,7 @@ def gates(look: Look, place: int, upstream: Sequence[Array], gradient: Array | N
             k for k in range(len(labels))
             if look.is_wrong(place, (*(slice(None),) * at, slice(k * size, (k + 1) * size)), upstream, gradient)
         ]  # fmt: skip
-        if 0 < len(bad) < len(labels):
+        sentence = blocks_wrong(labels, bad)
+        if sentence:
             mistake = look.mistake(place, upstream, gradient) if len(bad) == 2 else ""
-            blocks = f"gate block{'s' * (len(bad) > 1)} {', '.join(labels[k] for k in bad)}"
-            yield f"{name}: {mistake or f'{blocks} wrong, the others right'}."
+            yield f"{name}: {mistake or sentence}."

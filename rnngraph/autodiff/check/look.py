@@ -6,16 +6,15 @@ In: a subject. Out: whether parts of a gradient are wrong, for a loss at one ste
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import combinations
 from typing import Any
 
 import numpy as np
 
+from rnngraph.autodiff.check.mended import ZERO, block_labels, mendings
 from rnngraph.autodiff.check.slopes import STEPS, Line
 from rnngraph.autodiff.check.subject import TOLERANCES, Subject
 from rnngraph.autodiff.contribution import Array
 
-GATES = {2: "rz", 3: "rzn", 4: "ifog"}  # the usual names of blocks; they are numbered too, since orders differ
 MOST = 8  # timesteps that are looked at one by one
 
 
@@ -30,17 +29,20 @@ class Look:
         self._by_step: dict[int, tuple[list[Array], list[Array | None]]] = {}
 
     def _time_axis(self, output: Array) -> int | None:
-        """Find the axis along which what an argument holds at one place is felt at later ones."""
-        for axis, place in [(axis, place) for axis in (1, 0) for place in self.subject.floating()]:
+        """Find the axis along which what an argument holds at one place is felt at later ones alone."""
+        for axis, place in [(axis, place) for axis in range(output.ndim) for place in self.subject.floating()]:
             point = self.subject.points[place]
-            if point.ndim != output.ndim or output.ndim < 2 + axis or not point.shape[axis] == output.shape[axis] > 1:
-                continue
-            direction = np.zeros_like(point)
-            direction[part_at(axis, 0)] = self.subject.direction(place, self.generator)[part_at(axis, 0)]
-            felt = next(one for one in self.subject.moved(place, direction, 1.0) if one.shape == output.shape) - output
-            if np.moveaxis(felt, axis, 0)[1:].any():
-                return axis
+            if point.ndim == output.ndim > 1 and point.shape[axis] == output.shape[axis] > 1:
+                felt = [np.moveaxis(self._felt(place, axis, at, output), axis, 0) for at in (0, -1)]
+                if felt[0][1:].any() and not felt[1][:-1].any():
+                    return axis
         return None
+
+    def _felt(self, place: int, axis: int, at: int, output: Array) -> Array:
+        direction = np.zeros_like(self.subject.points[place])
+        direction[part_at(axis, at)] = self.subject.direction(place, self.generator)[part_at(axis, at)]
+        moved = self.subject.moved(place, direction, 1.0)
+        return next(one for one in moved if one.shape == output.shape) - output
 
     def of_step(self, t: int) -> tuple[list[Array], list[Array | None]]:
         """Give an upstream gradient that is limited to one step, and what is claimed for it."""
@@ -76,50 +78,30 @@ class Look:
         """Name the mistake of which the mending makes the gradient right."""
         assert gradient is not None
         if not gradient.any():
-            return "the gradient is zero throughout: it is not computed, or overwritten"
-        for words, mended in self._mendings(place, upstream, gradient):
+            return ZERO
+        direction = self.subject.direction(place, self.generator)
+        slope = Line(self.subject, place, direction, 0.0).estimate(upstream, 1e-3)[0]
+        factor = float((gradient * direction).sum()) / slope if slope else 0.0
+        for words, mended in mendings(gradient, factor, self.time_of(place), self.gate_sizes()):
             if not np.array_equal(mended, gradient) and not self.is_wrong(place, ..., upstream, mended):
                 return words
         return ""
 
-    def _mendings(self, place: int, upstream: Sequence[Array], gradient: Array) -> Iterator[tuple[str, Array]]:
-        direction = self.subject.direction(place, self.generator)
-        slope = Line(self.subject, place, direction, 0.0).estimate(upstream, 1e-3)[0]
-        claimed = float((gradient * direction).sum())
-        if claimed and slope:
-            factor = claimed / slope
-            words = "the sign is wrong" if abs(factor + 1) < 1e-4 else f"it is {factor:.4g} times the right one"
-            yield words, gradient / factor
-        if gradient.ndim == 2 and gradient.shape[0] == gradient.shape[1]:
-            yield "it is transposed", gradient.T
-        axis = self.time_of(place)
-        if axis is not None:
-            yield "its timesteps are reversed", np.flip(gradient, axis)
-            for by, words in ((-1, "late"), (1, "early")):
-                moved = np.roll(gradient, by, axis)
-                yield f"it stands one timestep too {words}", moved
-        for labels, at in self.blocks(place):
-            for one, other in combinations(range(len(labels)), 2):
-                parts = np.split(gradient, len(labels), axis=at)
-                parts[one], parts[other] = parts[other], parts[one]
-                yield f"the gate blocks {labels[one]} and {labels[other]} are swapped", np.concatenate(parts, axis=at)
+    def gate_sizes(self) -> set[int]:
+        """Give what may be the size of a gate: the units of an output, which stand last, or first in columns."""
+        return {output.shape[axis] for output in self.subject.outputs if output.ndim > 1 for axis in (0, -1)}
 
     def blocks(self, place: int) -> Iterator[tuple[list[str], int]]:
         """Give the ways to see gate blocks in an argument: their names and their axis."""
-        point = self.subject.points[place]
-        sizes = {output.shape[-1] for output in self.subject.outputs if output.ndim > 1}
-        for at in {point.ndim - 1, 0} if point.ndim and self.time_of(place) is None else ():
-            count = next((n for n in (4, 3, 2) if any(point.shape[at] == n * size for size in sizes)), 0)
-            if count:
-                yield [f"{k} ({GATES[count][k]} of {', '.join(GATES[count])})" for k in range(count)], at
+        if self.time_of(place) is None:
+            yield from block_labels(self.subject.points[place].shape, self.gate_sizes())
 
     def still(self) -> Look | None:
         """Look at the same with recurrent weights of zero, where a step is felt at an earlier one by its cell alone."""
-        sizes = {output.shape[-1] for output in self.subject.outputs if output.ndim > 1}
-        held = [
-            one.ndim == 2 and any(one.shape in ((n, k * n), (k * n, n)) for n in sizes for k in (1, 3, 4))
-            for one in self.subject.points
-        ]
+        outputs = {k: one.shape for k, one in enumerate(self.subject.outputs) if one.ndim > 1}
+        states = [(*shape[: self.axes.get(k, 0)], *shape[self.axes.get(k, 0) + 1 :]) for k, shape in outputs.items()]
+        recurrent = {shape for *_, n in outputs.values() for k in (1, 3, 4) for shape in ((n, k * n), (k * n, n))}
+        held = [one.shape in recurrent and one.shape not in states for one in self.subject.points]
         if not any(held) or all(held):
             return None
         points = [np.zeros_like(one) if zero else one for one, zero in zip(self.subject.points, held, strict=True)]

@@ -5,7 +5,9 @@ In: a tensor or a tape. Out: outputs for other leaves, and the gradients of the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 
@@ -18,8 +20,18 @@ from rnngraph.autodiff.tape import Entry, Tape
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.errors import InputError
 
+Edge: TypeAlias = tuple[int, int]  # an entry, and the position of one of its inputs
 SEPARATE = 64  # leaves that get a row of their own; the rest are moved together, so that the cost stays linear
 DRIFT = 1e-4  # by which share the values of a float32 forward may differ from those of a float64 one
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A mistake of a backward: edges that nothing passes, cuts of blocks, what rules see in place of an argument."""
+
+    without: Collection[Edge] = frozenset()
+    cuts: Mapping[int, Sequence[int]] = field(default_factory=dict)
+    instead: Mapping[Edge, Array] = field(default_factory=dict)
 
 
 class Replay:
@@ -72,24 +84,38 @@ class Replay:
                 found.append(entry)
         return found
 
-    def again(self, leaves: Mapping[int, Array]) -> tuple[Tape, dict[int, int]]:
-        """Record everything again with other leaves; give the tape and the new ids."""
+    def gradients_with(self, change: Change) -> list[Array]:
+        """Give the gradients of a scalar loss whose backward is changed."""
+        tape, places = self.again({}, change)
+        return _gradients(tape, places, self.outputs, [np.ones(self.base[self.outputs[0]].shape)], self.leaves)
+
+    def again(self, leaves: Mapping[int, Array], change: Change | None = None) -> tuple[Tape, dict[int, int]]:
+        """Record everything again with other leaves, or for a changed backward; give the tape and the new ids."""
+        change = change or Change()
         values, _ = self.values({**self.base, **leaves}, self.nodes, {})
         tape, places = Tape(), dict[int, int]()
         for entry in self.nodes:
             if isinstance(entry, Block):
                 tensors = {name: tape.tensor(places[node]) for name, node in entry.sources.items()}
+                cuts = sorted({*entry.cuts, *change.cuts.get(entry.id, ())})
                 places[entry.id] = tape.append_block(
                     entry.cell, tensors["x"], {name: tensors[name] for name in entry.weights},
                     {kind: tensors[kind + "0"] for kind in entry.columns}, reverse=entry.reverse,
-                    mask=None if entry.keep is None else entry.keep.T, cuts=sorted(entry.cuts),
+                    mask=None if entry.keep is None else entry.keep.T, cuts=cuts,
                 ).id  # fmt: skip
                 continue
-            sources = tuple([places[source] for source in entry.inputs])
+            sources = [places[source] for source in entry.inputs]
+            for position, source in enumerate(entry.inputs):
+                if (entry.id, position) in change.without:
+                    sources[position] = tape.append(DETACH, (places[source],), values[source])
             places[entry.id] = tape.append(
-                entry.op, sources, values[entry.id], options=entry.options, scope=entry.scope, name=entry.name,
+                entry.op, tuple(sources), values[entry.id], options=entry.options, scope=entry.scope, name=entry.name,
                 requires=entry.requires,
             )  # fmt: skip
+            if any(edge[0] == entry.id for edge in change.instead):
+                node = tape.entry(places[entry.id])
+                known = enumerate(node.arguments)
+                node.arguments = tuple([change.instead.get((entry.id, position), one) for position, one in known])
         return tape, places
 
 

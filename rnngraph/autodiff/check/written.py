@@ -8,11 +8,12 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from rnngraph.autodiff.check.calls import CACHE, Plan, by_place, plan_of
 from rnngraph.autodiff.check.subject import Subject, widened
 from rnngraph.autodiff.checked import checked_array
 from rnngraph.autodiff.contribution import Array
@@ -29,6 +30,7 @@ class Pair:
     forward: Callable[..., Any]
     backward: Callable[..., Any]
     owners: list[tuple[str, str | None]]  # (argument, key in it) of every flat argument
+    plan: Plan = field(default_factory=list)  # how the backward is called
 
     @property
     def names(self) -> list[str]:
@@ -45,7 +47,9 @@ class Pair:
             raise InputError(
                 f"the forward gave a {type(results).__name__}; it must give its outputs and a cache, as a tuple."
             )
-        return [_real(one, f"output {place} of the forward") for place, one in enumerate(results[:-1])], results[-1]
+        outputs = [_real(one, f"output {place} of the forward") for place, one in enumerate(results[:-1])]
+        self.plan = self.plan or plan_of(self.backward, list(dict(self.owners)), len(outputs))
+        return outputs[: sum(isinstance(one, int) for one in self.plan)], results[-1]
 
     def _packed(self, points: Sequence[Array]) -> list[Any]:
         packed: dict[str, Any] = {}
@@ -57,66 +61,33 @@ class Pair:
         return list(packed.values())
 
     def gradients(self, points: Sequence[Array], upstream: Sequence[Array]) -> list[Array | None]:
-        """Call both; give one gradient a floating argument and None for the others."""
-        cache = self.run(points)[1]
+        """Call both; give one gradient a floating argument, None for the others and where none was given."""
+        _, cache = self.run(points)
+        whole: dict[str, Any] = dict(zip(dict(self.owners), self._packed(points), strict=True))
+        whole[CACHE] = cache
         try:
-            returned = self.backward(*[one.copy() for one in upstream], cache)
+            returned = self.backward(
+                *[upstream[one].copy() if isinstance(one, int) else whole[one] for one in self.plan]
+            )
         except Exception as error:
+            count = sum(isinstance(one, int) for one in self.plan)
             raise InputError(
-                f"the backward, the second function, called with {len(upstream)} upstream gradients and the cache, "
-                f"raised {_said(error)}."
+                f"the backward, the second function, called with {count} upstream gradients and the cache, raised "
+                f"{_said(error)}."
             ) from error
+        shapes = [point.shape for point in points]
         floating = [place for place, point in enumerate(points) if point.dtype.kind == "f"]
-        given = self._by_place(returned, points, floating)
+        given = by_place(self.backward, returned, self.names, shapes, floating)
         found: list[Array | None] = [None] * len(points)
         for place in floating:
+            if place not in given:
+                continue
             gradient = found[place] = _real(given[place], f"the gradient of {self.names[place]}")
-            if gradient.shape != points[place].shape:
+            if gradient.shape != shapes[place]:
                 raise InputError(
-                    f"the gradient of {self.names[place]} has shape {gradient.shape}; the argument has "
-                    f"{points[place].shape}."
+                    f"the gradient of {self.names[place]} has shape {gradient.shape}; the argument has {shapes[place]}."
                 )
         return found
-
-    def _by_place(self, returned: Any, points: Sequence[Array], floating: list[int]) -> dict[int, Any]:
-        """Match what the backward returned with the arguments: by name in a dict, else by order."""
-        if returned is None:
-            raise InputError(f"the backward gave None; it must return {len(floating)} gradients, one an argument.")
-        flat = _flat(returned)
-        if isinstance(returned, Mapping):
-            named = {_bare(name): one for name, one in flat}
-            keys = {
-                place: (_bare(self.names[place]), _bare(self.names[place].rpartition(".")[2])) for place in floating
-            }
-            missing = [self.names[place] for place in floating if not set(keys[place]) & set(named)]
-            if missing:
-                raise InputError(
-                    f"the backward gave gradients of {', '.join(n for n, _ in flat)}, and none of {missing[0]}."
-                )
-            return {place: named[next(key for key in keys[place] if key in named)] for place in floating}
-        given = [one for _, one in flat]
-        if len(given) == len(points):
-            return dict(enumerate(given))
-        if len(given) != len(floating):
-            raise InputError(f"the backward gave {len(given)} gradients; there are {len(floating)} floating arguments.")
-        return dict(zip(floating, given, strict=True))
-
-
-def _flat(x: Any, name: str = "") -> list[tuple[str, Any]]:
-    if isinstance(x, Mapping):
-        return [found for key, one in x.items() for found in _flat(one, f"{name}.{key}" if name else str(key))]
-    if isinstance(x, tuple | list) and not name:
-        return [found for place, one in enumerate(x) for found in _flat(one, str(place))]
-    return [(name, x)]
-
-
-def _bare(name: str) -> str:
-    """Drop what people put before the name of a gradient: dWx, grad_Wx, params.Wx."""
-    last = name.rpartition(".")[2]
-    for prefix in ("grad_", "d_", "d"):
-        if last.startswith(prefix) and len(last) > len(prefix):
-            return last.removeprefix(prefix)
-    return last
 
 
 def pair_subject(forward: Any, backward: Any, arguments: Sequence[Any], seed: int) -> Subject:
@@ -145,6 +116,11 @@ def pair_subject(forward: Any, backward: Any, arguments: Sequence[Any], seed: in
     claimed = pair.gradients(points, upstream)
     subject = Subject(pair.names, points, lambda moved: pair.run(moved)[0], pair.gradients, upstream, outputs, claimed)
     _refuse_random(pair, subject)
+    for place in [k for k, one in enumerate(claimed) if one is None and points[k].dtype.kind == "f"]:
+        moved = subject.moved(place, subject.direction(place, generator), 1.0)
+        if any((one != other).any() for one, other in zip(moved, outputs, strict=True)):
+            known = ", ".join(pair.names[k] for k in subject.floating())
+            raise InputError(f"the backward gave gradients of {known}, and none of {pair.names[place]}.")
     return subject
 
 
@@ -183,23 +159,25 @@ def layer_subject(layer: Any, arguments: Sequence[Any], seed: int) -> Subject:
     """Take an object with `forward(*arguments)` and `backward(*upstream)`, which keeps what it needs in itself.
 
     Its arrays of floats are arguments too, where there is a gradient beside them: `dW`, `grad_W`, `W_grad`, or the same
-    key of `grads`.
+    key or place of `grads` or `gradients`.
     """
-    held = {
-        name: value for name, value in vars(layer).items() if isinstance(value, np.ndarray) and value.dtype.kind == "f"
-    }
-    held |= {f"params.{key}": value for key, value in getattr(layer, "params", {}).items()}
     probe = copy.deepcopy(layer)
     outputs = probe.forward(*[np.array(one) for one in arguments])
     outputs = outputs if isinstance(outputs, tuple) else (outputs,)
     probe.backward(*[np.zeros_like(one) for one in outputs])
-    names = [name for name in held if _gradient_in(probe, name) is not None]
+    names = [name for name in _held(layer) if _gradient_in(probe, name) is not None]
 
     def forward(*given: Any) -> Any:
         own = copy.deepcopy(layer)
         for name, value in zip(names, given[len(arguments) :], strict=True):
             owner, _, key = name.rpartition(".")
-            getattr(own, owner).__setitem__(key, value) if owner else setattr(own, key, value)
+            array = _held(own)[name]
+            if owner and array.dtype == value.dtype:
+                array[...] = value  # others may hold the same array
+            elif owner:
+                getattr(own, owner).__setitem__(int(key) if key.isdigit() else key, value)
+            else:
+                setattr(own, key, value)
         out = own.forward(*given[: len(arguments)])
         return (*(out if isinstance(out, tuple) else (out,)), own)
 
@@ -209,17 +187,38 @@ def layer_subject(layer: Any, arguments: Sequence[Any], seed: int) -> Subject:
         back = back if isinstance(back, tuple | list) else (back,)
         return (*back, *(_gradient_in(own, name) for name in names))
 
+    held = _held(layer)
     subject = pair_subject(forward, backward, (*arguments, *(held[name] for name in names)), seed)
     taken = _names(layer.forward, arguments)
     subject.names[:] = [*taken, *names]
     return subject
 
 
+def _held(layer: Any) -> dict[str, Any]:
+    """Give the arrays of floats of an object, also those in its list or dict of parameters."""
+    found = dict(vars(layer))
+    for holder in ("params", "parameters"):
+        some = getattr(layer, holder, {})
+        items = some.items() if isinstance(some, Mapping) else enumerate(some) if isinstance(some, list | tuple) else ()
+        found |= {f"{holder}.{key}": one for key, one in items}
+    return {name: one for name, one in found.items() if isinstance(one, np.ndarray) and one.dtype.kind == "f"}
+
+
 def _gradient_in(layer: Any, name: str) -> Any:
-    key = name.rpartition(".")[2]
+    owner, _, key = name.rpartition(".")
+    for holder in ("grads", "gradients") if owner else ():
+        some = getattr(layer, holder, {})
+        if isinstance(some, Mapping) and key in some:
+            return some[key]
+        if isinstance(some, list | tuple) and key.isdigit() and int(key) < len(some):
+            return some[int(key)]
     beside = (f"d{key}", f"grad_{key}", f"{key}_grad", f"g{key}")
     found = next((getattr(layer, one) for one in beside if hasattr(layer, one)), None)
-    return getattr(layer, "grads", {}).get(key) if found is None else found
+    return (
+        getattr(layer, "grads", {}).get(key)
+        if found is None and not owner and hasattr(getattr(layer, "grads", None), "get")
+        else found
+    )
 
 
 def _said(error: Exception) -> str:

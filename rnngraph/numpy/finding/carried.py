@@ -52,7 +52,7 @@ class _Read:
 
 def find_states(nodes: Sequence[Node], chain: Chain) -> Found | None:
     """Find what is carried; None where nothing is carried from step to step."""
-    time = len(chain.clock)
+    time, steps = len(chain.clock), chain.steps
     carried = _carried(nodes, chain)
     model = carried.get(time - 2, {})
     if not model:
@@ -64,22 +64,32 @@ def find_states(nodes: Sequence[Node], chain: Chain) -> Found | None:
     for i in sorted(chain.steps):
         by_step[chain.steps[i]].append(i)
     found = Found(chain, {}, {}, {})
-    for place, state in enumerate(ordered):
-        ids = _followed(nodes, by_step, carried, state)
-        if ids is None:
-            continue
-        kind = _kind(place, len(main))
+    followed = {state: ids for state in ordered if (ids := _followed(nodes, by_step, carried, state)) is not None}
+    if followed and all(len(ids) < time for ids in followed.values()):  # the last step makes no state
+        chain.clock.pop()
+        chain.steps = {i: k for i, k in steps.items() if k < time - 1}
+    followed = {state: ids for state, ids in followed.items() if len(ids) == len(chain.clock)}
+    first = sum(state in followed for state in main) or 1  # of those that are not multiplied by the weights
+    for place, (state, ids) in enumerate(followed.items()):
+        kind = _kind(place, first)
         found.states[kind] = ids
         axes = [one.units for one in model[state] if one.clocked and one.units is not None]
-        found.units[kind] = axes[0] if axes else None
+        found.units[kind] = axes[0] if axes else _units_by_size(nodes, chain, nodes[state].value.shape)
         for k, i in enumerate(ids[:-1]):
             for read in carried.get(k, {}).get(i, ()):
-                for view in read.via:
+                for view in read.via if read.step < len(chain.clock) else ():
                     found.between[view] = max(found.between.get(view, 0), read.step)
         start = _start(nodes, by_step, model[state][0], nodes[state].value.shape)
         if start is not None and nodes[start].value.shape == nodes[state].value.shape:
             found.initial[kind] = start
     return found if "h" in found.states else None
+
+
+def _units_by_size(nodes: Sequence[Node], chain: Chain, shape: tuple[int, ...]) -> int | None:
+    """Find the axis of the units by its size, which is one of the weights'; None where that does not tell."""
+    sizes = {size for i in chain.weights for size in nodes[i].value.shape}
+    fits = [axis for axis, size in enumerate(shape) if size in sizes]
+    return fits[0] if len(fits) == 1 else None
 
 
 def _kind(place: int, main: int) -> str:
@@ -179,19 +189,28 @@ def _followed(
     """Find the node of the same state in every step."""
     model = by_step[-2]
     rank, from_end = model.index(state), len(model) - model.index(state)
-    wanted, found = signature(nodes[state]), []
+    wanted = signature(nodes[state])
+    found: list[int] = []
     for k, here in enumerate(by_step):
         known = [i for i in carried.get(k, {}) if signature(nodes[i])[:2] == wanted[:2]]
         alike = [i for i in here if signature(nodes[i]) == wanted]
         some = ([i for i in known if i in alike] or known) if known else alike
+        deep = [i for i in some if _operands(nodes, i) == _operands(nodes, state)]
+        if k == len(by_step) - 1 and not deep:  # the last one may lead nowhere
+            return found
         if not some:
             return None
+        some = deep or some
         places = {i: here.index(i) for i in some} if len(some) > 1 else {}
         near = min(
             some, key=lambda i: min(abs(places[i] - rank), abs(len(here) - places[i] - from_end)) if places else 0
         )
         found.append(near)
     return found
+
+
+def _operands(nodes: Sequence[Node], i: int) -> list[object]:
+    return [nodes[j].op for j in nodes[i].inputs]
 
 
 def signature(node: Node) -> Signature:

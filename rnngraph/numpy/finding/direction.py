@@ -41,8 +41,10 @@ def find_direction(nodes: Sequence[Node], found: Found) -> tuple[str, bool]:
     _written(nodes, found, places)
     votes = 0
     for at in places.values():
-        moves = {at[k + 1] - at[k] for k in at if k + 1 in at}
-        votes += (moves == {1}) - (moves == {-1}) if len(at) >= time - 1 else 0
+        # What is joined with a state counts to that state's step, so that two places of the first step are one move.
+        moves = [at[k + 1] - at[k] for k in at if k + 1 in at]
+        if len(at) >= time - 1 and len(moves) - moves.count(0) >= max(time - 2, 1):
+            votes += (min(moves) >= 0) - (max(moves) <= 0)
     return "reverse" if votes < 0 else "forward", sum(fresh[1:]) >= time - 1
 
 

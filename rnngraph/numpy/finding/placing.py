@@ -23,8 +23,20 @@ HOLDERS = ("v", "value", "val", "data")  # how objects that stand for a paramete
 def find_recurrences(tape: Tape, steps: int | None = None) -> list[Found]:
     """Find the recurrences of a tape and declare them on it."""
     nodes: list[Node] = tape.entries  # type: ignore[assignment]
+    found = _found(nodes, number_values(nodes), steps) or _found(nodes, number_values(nodes, alike=True), steps)
+    _name(tape, found)
+    spots = _spots(nodes, found)
+    for i, (place, t) in spots.items():
+        nodes[i].place, nodes[i].timestep = place, t
+    for one in found:
+        _declare(tape, nodes, one)
+    _mark_parameters(nodes, spots)
+    return found
+
+
+def _found(nodes: Sequence[Node], numbers: Sequence[int], steps: int | None) -> list[Found]:
     found, taken = [], set[int]()
-    for chain in find_chains(nodes, number_values(nodes), steps):
+    for chain in find_chains(nodes, numbers, steps):
         one = find_states(nodes, chain)
         if one is None:
             continue
@@ -34,13 +46,6 @@ def find_recurrences(tape: Tape, steps: int | None = None) -> list[Found]:
             _prepend(nodes, one, taken)
             taken |= {i for ids in one.states.values() for i in ids}
             found.append(one)
-    _name(tape, found)
-    spots = _spots(nodes, found)
-    for i, (place, t) in spots.items():
-        nodes[i].place, nodes[i].timestep = place, t
-    for one in found:
-        _declare(tape, nodes, one)
-    _mark_parameters(nodes, spots)
     return found
 
 
@@ -78,16 +83,31 @@ def _leaves(nodes: Sequence[Node], start: Sequence[int] | set[int]) -> set[int]:
 
 
 def _name(tape: Tape, found: list[Found]) -> None:
-    """Name recurrences after their weights, without the dict or object that holds these."""
+    """Name recurrences after their weights, by as much of the path to these as tells them apart."""
     nodes = tape.entries
-    for one in found:
-        names = sorted(str(nodes[i].name) for i in _leaves(nodes, one.chain.weights))  # type: ignore[arg-type]
-        parts = [part for part in names[0].split(".") if part not in HOLDERS] if names else []
-        base = parts[-1] if parts else "recurrence"
+    paths = [_path(min((str(nodes[i].name) for i in _leaves(nodes, one.chain.weights)), default="recurrence"))  # type: ignore[arg-type]
+             for one in found]  # fmt: skip
+    for one, path in zip(found, paths, strict=True):
+        others = [other for other in paths if other != path and other[-1] == path[-1]]
+        apart = [
+            part for place, part in enumerate(path[:-1]) if any(part not in other[: place + 1] for other in others)
+        ]
+        base = "_".join([*apart, path[-1]])
         taken, count = {other.name for other in found}, 0
         while (f"{base}_{count}" if count else base) in taken:
             count += 1
         one.name = f"{base}_{count}" if count else base
+
+
+def _path(name: str) -> list[str]:
+    """Give the parts of a name, a number with what it counts, and without those that say nothing."""
+    path: list[str] = []
+    for part in name.split("."):
+        if part.isdigit() and path:
+            path[-1] += f"_{part}"
+        elif part not in HOLDERS or not path:
+            path.append(part)
+    return path
 
 
 def _spots(nodes: Sequence[Node], found: list[Found]) -> dict[int, Spot]:

@@ -30,14 +30,19 @@ class Use(NamedTuple):
     axis: int | None
 
 
-def number_values(nodes: Sequence[Node]) -> list[int]:
-    """Number the values: the same op on the same values is the same value, wherever it is computed again."""
+def number_values(nodes: Sequence[Node], *, alike: bool = False) -> list[int]:
+    """Number the values: the same op on the same values is the same value, wherever it is computed again.
+
+    Where `alike` constants of one shape count as one, so that a weight that differs by the step's number is one weight.
+    """
     table: dict[Any, int] = {}
     found: list[int] = []
     for node in nodes:
         if node.inputs:
             options = _frozen(tuple(node.options.values())) if node.options else ()
             key: Any = (id(node.op), tuple([found[i] for i in node.inputs]), options)
+        elif node.op is CONSTANT and alike:
+            key = node.value.shape
         elif node.op is CONSTANT and node.value.size == 1:
             key = (node.value.item(), node.value.shape)
         else:

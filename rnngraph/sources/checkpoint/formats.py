@@ -17,6 +17,7 @@ from rnngraph.sources.checkpoint.files import (
     read_safetensors,
 )
 from rnngraph.sources.checkpoint.hand_gates import with_joined_gates
+from rnngraph.sources.checkpoint.hand_packed import with_split_gates
 from rnngraph.sources.checkpoint.hand_written import with_known_names
 from rnngraph.sources.checkpoint.keras import Settings, read_h5, read_keras
 from rnngraph.sources.checkpoint.torch_file import read_torch
@@ -44,7 +45,7 @@ def open_checkpoint(path: str | Path, told: Mapping[str, str] = _NOTHING) -> Che
         MissingToolError: its format needs a package that is not installed.
     """
     found = _opened(Path(path))
-    return replace(found, arrays=with_known_names(with_joined_gates(found.arrays, told)))
+    return replace(found, arrays=with_known_names(with_joined_gates(with_split_gates(found.arrays, told), told)))
 
 
 def _opened(source: Path) -> Checkpoint:

@@ -14,6 +14,7 @@ from rnngraph.sources.checkpoint.conventions.convention import Candidate
 from rnngraph.sources.checkpoint.data import Data
 from rnngraph.sources.checkpoint.formats import Checkpoint, open_checkpoint
 from rnngraph.sources.checkpoint.hand_gates import TOLD
+from rnngraph.sources.checkpoint.hand_packed import ORDER, is_order
 from rnngraph.sources.checkpoint.layers import candidates, chosen
 from rnngraph.sources.checkpoint.leftovers import check_last, describe_unused, other_weights
 from rnngraph.sources.checkpoint.options import CheckpointOptions
@@ -43,10 +44,14 @@ def recognise(options: CheckpointOptions, data: Data | None) -> tuple[Network, t
     names = [part.strip() for part in (options.layer or "").split(",") if part.strip()]
     roles = dict(name.split("=", 1) for name in names if "=" in name)
     for role, said in roles.items():
-        if role not in ("embedding", "output", *TOLD):
+        if role not in ("embedding", "output", "gates", "bias", *TOLD):
             raise InputError(f"--layer {role}={said} names no role; write embedding=NAME or output=NAME.")
         if role in TOLD and said not in TOLD[role]:
             raise InputError(f"--layer {role}={said} says nothing; write {' or '.join(TOLD[role])}.")
+        if (role == "gates" and not is_order(said)) or (role == "bias" and said not in ("first", "last")):
+            raise InputError(
+                f"--layer {role}={said} says nothing; write {ORDER if role == 'gates' else 'first or last'}."
+            )
     checkpoint = open_checkpoint(options.weights, roles)
     found = candidates(checkpoint)
     picked = chosen(found, [name for name in names if "=" not in name], checkpoint)

@@ -19,7 +19,7 @@ class CheckpointOptions:
     weights: str
     data: str | None = None
     cell: str | None = None  # relu, where a plain recurrence is one; None: what shapes say, tanh for one block
-    layer: str | None = None  # NAME,NAME for a stack; embedding=NAME, output=NAME; joined=, update=
+    layer: str | None = None  # NAME,NAME for a stack; embedding=NAME, output=NAME; gates=, joined=, ..
     loss: str | None = None  # one of LOSSES; None: the targets' cross-entropy, or "last" where there are none
     text: str | None = None
     vocabulary: str | None = None

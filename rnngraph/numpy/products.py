@@ -1,0 +1,93 @@
+"""The rules of NumPy's products, and of inverses.
+
+Each takes what NumPy's function takes, with recording arrays in it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rnngraph.autodiff import along
+from rnngraph.errors import InputError
+from rnngraph.numpy.dispatch import lifted, product
+from rnngraph.numpy.tables import rule
+from rnngraph.numpy.values import recorded_in, value_of
+
+
+@rule(np.dot)
+def _dot(a: Any, b: Any) -> Any:
+    source = recorded_in([a, b])
+    assert source is not None
+    a, b = lifted(a, source), lifted(b, source)
+    if not min(a.ndim, b.ndim):
+        return a * b
+    if max(a.ndim, b.ndim) > 2 and b.ndim > 1:
+        if b.ndim == 2:
+            return product(a, b)
+        raise InputError("np.dot of arrays of three axes is not differentiated here; use np.einsum or np.matmul.")
+    if a.ndim > 2:
+        return product(a, b.reshape(-1, 1)).reshape(a.shape[:-1])
+    return product(a, b)
+
+
+rule(np.matmul)(product)
+
+
+@rule(np.inner)
+def _inner(a: Any, b: Any) -> Any:
+    return _dot(a, b.T if np.ndim(value_of(b)) > 1 else b)
+
+
+@rule(np.vdot)
+def _vdot(a: Any, b: Any) -> Any:
+    return _dot(np.ravel(a), np.ravel(b))
+
+
+@rule(np.outer)
+def _outer(a: Any, b: Any) -> Any:
+    return np.reshape(a, (-1, 1)) * np.reshape(b, (1, -1))
+
+
+@rule(np.einsum)
+def _einsum(letters: Any, *arrays: Any, **options: Any) -> Any:
+    source = recorded_in(list(arrays))
+    assert source is not None
+    if not isinstance(letters, str):
+        raise InputError("np.einsum without letters is not differentiated here; write np.einsum('ij,jk->ik', a, b).")
+    left, arrow, out = letters.replace(" ", "").partition("->")
+    operands = tuple(left.split(","))
+    if "." in letters or any(len(set(one)) < len(one) for one in operands):
+        raise InputError(
+            f"np.einsum({letters!r}), with '...' or a letter twice in one operand, is not differentiated here; name "
+            "every axis by a letter of its own."
+        )
+    if not arrow:
+        out = "".join(sorted(one for one in set(left) - {","} if left.count(one) == 1))
+    ids = tuple([lifted(one, source).id for one in arrays])
+    return source.tape.record(along.EINSUM, ids, {"operands": operands, "out": out})
+
+
+rule(np.linalg.inv)(lambda x: x.tape.record(along.INVERSE, (x.id,), {}))
+rule(np.linalg.pinv)(lambda x: x.tape.record(along.PSEUDOINVERSE, (x.id,), {}))
+
+
+@rule(np.linalg.solve)
+def _solve(a: Any, b: Any) -> Any:
+    return product(np.linalg.inv(a), b)
+
+
+@rule(np.tensordot)
+def _tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
+    source = recorded_in([a, b])
+    assert source is not None
+    a, b = lifted(a, source), lifted(b, source)
+    if isinstance(axes, int | np.integer):
+        axes = list(range(a.ndim - axes, a.ndim)), list(range(int(axes)))
+    of_a, of_b = ([int(axis) % x.ndim for axis in np.atleast_1d(some)] for x, some in zip((a, b), axes, strict=True))
+    left, right = ([k for k in range(x.ndim) if k not in some] for x, some in ((a, of_a), (b, of_b)))
+    shape = tuple([a.shape[k] for k in left] + [b.shape[k] for k in right])
+    size = int(np.prod([a.shape[k] for k in of_a]))
+    rows, columns = a.transpose(*left, *of_a).reshape(-1, size), b.transpose(*of_b, *right).reshape(size, -1)
+    return product(rows, columns).reshape(shape)

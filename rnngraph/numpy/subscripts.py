@@ -1,0 +1,70 @@
+"""What is read at an index and put at one, as nodes: kinds of indices, two of them as one, parts put together.
+
+In: a tape, nodes and indices as NumPy takes them. Out: nodes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rnngraph.autodiff import ops
+from rnngraph.autodiff.along import ASSEMBLE
+from rnngraph.errors import InputError
+from rnngraph.numpy.placed import Split, is_covered
+
+if TYPE_CHECKING:
+    from rnngraph.numpy.recorded import Recorded
+
+INTEGERS = frozenset((int, np.int64, np.int32))
+_BASIC = INTEGERS | {slice, type(None), type(Ellipsis)}  # such an index is a view
+SLICES = 8  # of one place, which are put together at once
+
+
+def assembled(tape: Any, base: int, indices: tuple[Any, ...], nodes: list[int]) -> int:
+    """Put parts into a base; one of which nothing is left is replaced, since nothing of it is carried on."""
+    below = tape.entry(base)
+    if below.requires and is_covered(below.value.shape, indices, [tape.entry(node).value.size for node in nodes]):
+        base = tape.nothing(below.value.shape, below.value.dtype)
+    found: int = tape.record(ASSEMBLE, (base, *nodes), {"indices": indices})._node
+    return found
+
+
+def as_tuple(index: Any) -> tuple[Any, ...]:
+    """Give an index as a tuple of its parts."""
+    return index if type(index) is tuple else (index,)
+
+
+def deeper(outer: Any, index: Any) -> tuple[Any, ...]:
+    """Give the index that does the work of two, the first of integers alone."""
+    return (*as_tuple(outer), *as_tuple(index))
+
+
+def picked(tape: Any, node_id: int, index: Any) -> Recorded:
+    """Record what is read at an index."""
+    value = tape.entry(node_id).value[index]  # NumPy's own error where the index does not fit
+    options = {"index": as_tuple(index)}
+    found: Recorded = tape.record(ops.INDEX, (node_id,), options, np.asarray(value))
+    return found
+
+
+def index_of(left: Split) -> tuple[Any, ...]:
+    """Give the index of what is left to be picked from a part."""
+    rest = iter(left.rest)
+    numbers = dict(zip(left.axes, left.place, strict=True))
+    return tuple([numbers[axis] if axis in numbers else next(rest) for axis in range(len(left.axes) + len(left.rest))])
+
+
+def is_basic(index: Any) -> bool:
+    """Tell an index whose result is a view."""
+    return _BASIC.issuperset(map(type, index)) if type(index) is tuple else type(index) in _BASIC
+
+
+def refuse_twice(index: tuple[Any, ...], shape: tuple[int, ...]) -> None:
+    """Refuse an assignment that names an element twice: only the last one counts, and which is not followed."""
+    if ops.is_basic(index) or any(np.asarray(one).dtype == bool for one in index if isinstance(one, np.ndarray | list)):
+        return
+    places = np.arange(int(np.prod(shape))).reshape(shape)[index]
+    if len(np.unique(places)) < places.size:
+        raise InputError("an item assignment names an element twice; use np.add.at, or assign each element once.")

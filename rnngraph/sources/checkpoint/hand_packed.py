@@ -1,0 +1,124 @@
+"""An LSTM or a GRU written by hand in one weight for all gates of the joined state and input: `W (H+X, 4H)`, or turned.
+
+In: the index of a checkpoint, and what its owner says of it. Out: the same, with a weight and a bias a gate under the
+names `Wi, bi, ...`, which `hand_gates` puts together.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from rnngraph.errors import InputError
+from rnngraph.sources.checkpoint.files import StoredArray
+
+_NAME = re.compile(
+    r"^(?P<prefix>(?:.*[./_])?)(?P<kind>W|b)_?(?P<cell>lstm|gru|gates|all)?_?(?P<order>[a-z]{3,4})?$", re.I
+)
+_CELLS = ("ifog", "ifoc", "zrh", "zrn", "zrc", "zrg")
+_COUNTS = {"lstm": 4, "gru": 3}  # gates
+ORDER = "the gates in their order, such as ifog or zrn"
+
+
+def is_order(said: str) -> bool:
+    """Tell an order of gates, a letter each."""
+    return any(sorted(said) == sorted(known) for known in _CELLS)
+
+
+def with_split_gates(arrays: dict[str, StoredArray], told: Mapping[str, str]) -> dict[str, StoredArray]:
+    """Split weights of all gates into one a gate; everything else stays as it is.
+
+    Args:
+        arrays: the index.
+        told: `gates`, their order where the name does not say it; `bias`, "first" or "last", where one row (or column)
+            of the weight multiplies a one.
+
+    Raises:
+        InputError: an LSTM's or GRU's weight, of which the order was not told; or something was told without use.
+    """
+    found, used = dict(arrays), set[str]()
+    for name, array in arrays.items():
+        match = _NAME.match(name)
+        if match is None or match["kind"].lower() != "w" or len(array.shape) != 2:
+            continue
+        named = (match["order"] or "").lower()
+        order = named if is_order(named) else told.get("gates", "")
+        if not order and match["cell"] is None:
+            continue
+        if (named and not is_order(named)) or not _fits(
+            array.shape, len(order) or _COUNTS.get((match["cell"] or "").lower(), 4)
+        ):
+            continue
+        if not order:
+            raise InputError(
+                f"{name} of shape {array.shape} holds all gates, and their order cannot be told; pass --layer "
+                f"gates=LETTERS, {ORDER}."
+            )
+        used |= {"gates"} if order != named else set()
+        used |= {"bias"} & told.keys()
+        biases = [one for other, one in arrays.items() if _is_bias(other, match) and max(one.shape) in array.shape][:1]
+        axis = _axis(array, order, biases)
+        del found[name]
+        found |= _split(match["prefix"] + "W", array, order, axis, told.get("bias"))
+        for bias in biases:
+            found = {key: one for key, one in found.items() if one is not bias}
+            found |= _pieces(match["prefix"] + "b", bias, order, int(np.argmax(bias.shape)))
+    for key in ("gates", "bias"):
+        if key in told and key not in used:
+            raise InputError(
+                f"--layer {key}={told[key]} has no use: the file holds no weight of which it must be told."
+            )
+    return found
+
+
+def _is_bias(name: str, weight: re.Match[str]) -> bool:
+    match = _NAME.match(name)
+    if match is None or match["kind"].lower() != "b" or match["prefix"] != weight["prefix"]:
+        return False
+    return match["order"] in (None, weight["order"]) and match["cell"] in (None, weight["cell"])
+
+
+def _fits(shape: tuple[int, ...], gates: int) -> bool:
+    """Whether one side holds the gates of as many units as are less than the other side."""
+    return any(size % gates == 0 and size // gates < other for size, other in (shape, shape[::-1]))
+
+
+def _axis(array: StoredArray, order: str, biases: list[StoredArray]) -> int:
+    """Tell which side holds the gates: the one that fits, or the one that is as long as their bias."""
+    sizes = enumerate(zip(array.shape, array.shape[::-1], strict=True))
+    fits = [axis for axis, (size, other) in sizes if size % len(order) == 0 and size // len(order) < other]
+    fits = [axis for axis in fits if not biases or array.shape[axis] == max(biases[0].shape)] or fits
+    if len(fits) == 1:
+        return fits[0]
+    raise InputError(
+        f"{array.name} has shape {array.shape}, so that it cannot be told which side holds the gates; save their bias "
+        f"beside it, or a weight a gate, such as {', '.join('W' + one for one in order)}."
+    )
+
+
+def _split(name: str, array: StoredArray, order: str, axis: int, bias: str | None) -> dict[str, StoredArray]:
+    read = array.reader
+    if bias is None:
+        return _pieces(name, array, order, axis)
+    kept = slice(1, None) if bias == "first" else slice(None, -1)
+    lone = slice(0, 1) if bias == "first" else slice(-1, None)
+    keep, alone = [(slice(None), some) if axis == 0 else (some, slice(None)) for some in (kept, lone)]
+    inner = tuple([size - (place != axis) for place, size in enumerate(array.shape)])
+    edge = tuple([1 if place != axis else size for place, size in enumerate(array.shape)])
+    weight = replace(array, shape=inner, reader=lambda: read()[keep])
+    ones = replace(array, shape=edge, reader=lambda: read()[alone])
+    return _pieces(name, weight, order, axis) | _pieces(name.removesuffix("W") + "b", ones, order, axis)
+
+
+def _pieces(name: str, array: StoredArray, order: str, axis: int) -> dict[str, StoredArray]:
+    size, read = array.shape[axis] // len(order), array.reader
+    shape = tuple([size if place == axis else other for place, other in enumerate(array.shape)])
+
+    def piece(k: int) -> StoredArray:
+        at = (*(slice(None),) * axis, slice(k * size, (k + 1) * size))
+        return replace(array, shape=shape, reader=lambda: read()[at])
+
+    return {name + letter: piece(k) for k, letter in enumerate(order)}

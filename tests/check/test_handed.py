@@ -1,0 +1,97 @@
+"""Gradients that a model computes by hand beside its loss: right ones pass, and of wrong ones the mistake is named."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnngraph as rg
+from rnngraph.errors import InputError
+from tests.check import hand_written
+from tests.check.test_mutants import mutant
+
+N, T, D, H = 3, 5, 2, 4
+
+
+def draw(*shape: int) -> Any:
+    return np.random.default_rng((7, *shape)).normal(size=shape) * 0.5
+
+
+def traced(layer: str, gates: int, backward: Any = None) -> tuple[Any, dict[str, Any]]:
+    """Trace the loss of a layer of `hand_written`, and compute its gradients with a backward of that layer."""
+    names = "x", "h0", "Wx", "Wh", "b"
+    shapes = (N, T, D), (N, H), (D, gates * H), (H, gates * H), (gates * H,)
+    arrays = dict(zip(names, [draw(*shape) for shape in shapes], strict=True))
+    weights = draw(N, T, H)
+    forward = getattr(hand_written, f"{layer}_forward")
+
+    def loss(x: Any, h0: Any, Wx: Any, Wh: Any, b: Any) -> Any:
+        return (forward(x, h0, Wx, Wh, b)[0] * weights).sum()
+
+    found = (backward or getattr(hand_written, f"{layer}_backward"))(weights, forward(*arrays.values())[1])
+    return rg.trace_function(loss, **arrays), dict(zip(("d" + name for name in names), found, strict=True))
+
+
+@pytest.mark.parametrize(("layer", "gates"), [("rnn", 1), ("lstm", 4), ("gru", 3)])
+def test_right_ones_pass(layer: str, gates: int) -> None:
+    report = rg.check(*traced(layer, gates))
+    assert report.passed, str(report)
+    assert report.where == ()
+
+
+MISTAKES: tuple[tuple[str, str, str, str], ...] = (
+    ("rnn", "dh[:, t] + carried", "dh[:, t]", "dx, dh0, dWx, dWh, db: what is carried from step t.1 to t is not added"),
+    ("rnn", "dh[:, t] + carried", "dh[:, t] + (carried if t != 1 else 0)", "db: nothing passes from step 2 to 1"),
+    ("rnn", "dh[:, t] + carried", "dh[:, t] + (carried if t % 2 == 0 else 0)", "over the ends of windows of 2 steps"),
+    ("rnn", "da @ Wh.T", "da @ Wh", "db: the recurrent weight is not transposed on the way back"),
+    ("rnn", "dWh += h[t].T @ da", "dWh += h[t + 1].T @ da", "dWh: it is formed with the state after the step"),
+    ("rnn", "dWx += x[:, t].T @ da", "dWx = x[:, t].T @ da", r"dWx: it is that of step 0 alone: .*\(\+=\)"),
+    ("rnn", "dWx += x[:, t].T @ da", "dWx += x[:, t].T @ da if t else 0", "dWx: step 0 is missing from it"),
+    ("rnn", "db += da.sum(axis=0)", "db += da.mean(axis=0)", "db: it is 0.3333 times the right one"),
+    ("rnn", "dWh += h[t].T @ da", "dWh -= h[t].T @ da", "wrong: dWh; right: dx, dh0, dWx, db.* dWh: the sign is wrong"),
+    ("rnn", "dWh += h[t].T @ da", "dWh += (h[t].T @ da).T", "dWh: it is transposed"),
+    ("rnn", "return dx, ", "return np.clip(dx, -0.1, 0.1), ", "dx: it is clipped at 0.1"),
+    ("rnn", "dWx += x[:, t].T @ da", "pass", "dWx: the gradient is zero throughout"),
+    ("rnn", "(1 - h[t + 1] ** 2)", "1", "^wrong: dx, dh0, dWx, dWh, db|^$"),
+    ("lstm", "dh[:, t] + dnext", "dh[:, t]", "carried from step t.1 to t by the hidden state is not added"),
+    ("lstm", "dcell + total", "total", "carried from step t.1 to t by the cell state is not added"),
+    ("lstm", "da @ Wh.T", "da @ Wh.T * 0", "carried from step t.1 to t by the hidden state is not added"),
+    ("lstm", "return dx, dnext, dWx, dWh, db", "return dx, dnext, dWx, dWh, db[::-1].copy()", "wrong: db"),
+    ("lstm", "db += da.sum(axis=0)", "db += np.hstack([af, ai, ao, ag]).sum(axis=0)", "db: the gate blocks 0 .*swap"),
+    ("lstm", "db += da.sum(axis=0)", "db += np.hstack([ai, af, ao, dg]).sum(axis=0)", "db: gate block 3 .g of"),
+    ("gru", "dh[:, t] + carried", "dh[:, t]", "what is carried from step t.1 to t is not added"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("layer", "line", "other", "says"), MISTAKES, ids=[f"{m[0]}: {m[2]}" for m in MISTAKES])
+def test_a_mistake_is_named(layer: str, line: str, other: str, says: str) -> None:
+    loss, gradients = traced(layer, {"rnn": 1, "lstm": 4, "gru": 3}[layer], mutant(layer, line, other))
+    report = rg.check(loss, gradients)
+    assert report.differs, str(report)
+    assert re.search(says, " ".join(report.where)), report.where
+
+
+def test_gradients_beside_a_layer_of_the_package() -> None:
+    layer, x, weights = rg.nn.RNN(D, H, seed=1), draw(N, T, D), draw(N, T, H)
+    loss = (layer(rg.Tape().input(x, "x")) * weights).sum()
+    right = {name: np.array(one) for name, one in rg.gradients(loss).items() if name != "x"}
+    assert rg.check(loss, right).passed
+    tape, h = rg.Tape(), np.zeros((N, H))
+    local: Any = 0.0
+    for t in range(T):  # every step starts from numbers, through which nothing passes
+        out = layer(tape.input(x[:, t : t + 1]), h)
+        local = local + (out * weights[:, t : t + 1]).sum()
+        h = out.value[:, 0]
+    found = rg.gradients(local)
+    report = rg.check(loss, {name: np.array(found[name]) for name in right})
+    assert report.differs
+    assert "what is carried from step t+1 to t is not added" in " ".join(report.where), report.where
+
+
+def test_nothing_handed_over_is_said() -> None:
+    loss, _ = traced("rnn", 1)
+    with pytest.raises(InputError, match="beside a recorded loss there is an empty dict; pass check"):
+        rg.check(loss, {})
