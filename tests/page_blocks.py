@@ -8,14 +8,14 @@ for lines that are left out.
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
+
+from tests import programs
 
 ROOT = Path(__file__).parent.parent
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
@@ -27,6 +27,7 @@ _BLOCK = re.compile(
 _OPTIONAL = re.compile(
     r"\b(?:import|from) (torch|lightning|transformers|jax|flax|tensorboard)\b|rnngraph\.(torch|jax)\b"
 )
+NARROW = {"COLUMNS": "80", "NO_COLOR": "1"}
 _STATUS = re.compile(r"# exit status (\d+)")
 
 
@@ -71,25 +72,23 @@ def run(page: Path) -> None:
             exec(compile(block.text, f"{page.name}, a block", "exec"), names)
         elif block.kind == "text" and printed is not None:
             compare(printed, block.text)
-        printed = type_all(block.text) if block.kind == "sh" else None
+        printed = type_all(block.text, "torch" if "torch" in needs(page) else "") if block.kind == "sh" else None
 
 
-def type_all(lines: str) -> str:
-    """Run the `rnngraph` lines of a block, and give what they print."""
-    folder = Path("bin").absolute()
-    folder.mkdir(exist_ok=True)
-    command = folder / "rnngraph"
-    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m rnngraph "$@"\n', encoding="utf-8")
-    command.chmod(0o755)
-    path = f"{folder}{os.pathsep}{os.environ['PATH']}"
-    environment = os.environ | {"PATH": path, "PYTHONPATH": str(ROOT), "COLUMNS": "80", "NO_COLOR": "1"}
+def type_all(lines: str, loaded: str = "") -> str:
+    """Run the `rnngraph` lines of a block, and give what they print; `loaded` is a package that they need."""
     printed = ""
     for line in lines.splitlines():
         if line.startswith("rnngraph"):
-            done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, env=environment, check=False)
             status = _STATUS.search(line)
-            assert done.returncode == int(status[1] if status else 0), f"{line}\n{done.stdout}\n{done.stderr}"
-            printed += done.stdout
+            commands = line.partition(" #")[0].split(" && ")
+            assert not set("|<>;&$*") & set("".join(commands)), f"only && is understood of a shell: {line}"
+            for command in commands:
+                _, *words = shlex.split(command)
+                done = programs.run(*words, folder=Path.cwd(), environment=NARROW, loaded=loaded)
+                expected = int(status[1]) if status and command is commands[-1] else 0
+                assert done.returncode == expected, f"{command}\n{done.stdout}\n{done.stderr}"
+                printed += done.stdout
     return printed
 
 

@@ -143,6 +143,6 @@ def test_a_pipe_is_written_into_and_stays_one(save: Save, name: str, tmp_path: P
     reader = Thread(target=lambda: read.append(pipe.read_bytes()))
     reader.start()
     save(pipe)
-    reader.join(timeout=30)
+    reader.join(timeout=600)
     assert len(read[0]) == len(whole)
     assert stat.S_ISFIFO(pipe.stat().st_mode)

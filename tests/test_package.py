@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import os
 import re
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import rnngraph
+from tests.programs import run
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "rnngraph"
@@ -163,18 +163,10 @@ def test_examples_run_and_are_short(path: Path, tmp_path: Path) -> None:
     assert length(path) <= 80
     for needed in re.findall(r"^(?:import|from) (torch|sb3_contrib|jax|flax)", text, re.MULTILINE):
         pytest.importorskip(needed)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"}
-    if "torch" in text or "flax" in text:  # these warn on import themselves in some versions
-        del environment["PYTHONWARNINGS"]
-    arguments = EXAMPLES.get(path.name, [])
-    done = subprocess.run(
-        [sys.executable, str(path), *arguments],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env=environment,
-        check=False,
-    )
+    # PyTorch and Flax warn on import themselves in some versions.
+    warnings = "default" if "torch" in text or "flax" in text else "error"
+    loaded = "torch" if "torch" in text else ""
+    done = run(str(path), *EXAMPLES.get(path.name, []), folder=tmp_path, warnings=warnings, loaded=loaded)
     assert done.returncode == 0, done.stderr
     assert done.stdout
 

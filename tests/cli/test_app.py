@@ -13,18 +13,11 @@ import pytest
 import rnngraph
 from rnngraph.nn.affine import LINEAR
 from rnngraph.sources.demo import DemoOptions, build
+from tests import programs
 
 
-def run(*arguments: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-W", "error", "-m", "rnngraph", *arguments],
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), **environment},
-        timeout=120,
-    )
+def run(*arguments: str, folder: Path) -> programs.Ended:
+    return programs.run(*arguments, folder=folder, warnings="error")
 
 
 SMALL = ("--hidden-size", "4", "--batch", "2")
@@ -64,7 +57,10 @@ def test_a_saved_run_reports_the_same_as_the_model(tmp_path: Path) -> None:
 
 
 def test_render_writes_the_picture(tmp_path: Path) -> None:
-    result = run("render", *SMALL, folder=tmp_path)
+    result = subprocess.run(  # from the start of Python on
+        [sys.executable, "-W", "error", "-m", "rnngraph", "render", *SMALL],
+        capture_output=True, text=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(programs.ROOT)},
+    )  # fmt: skip
     assert (result.returncode, result.stdout) == (0, "")
     assert "wrote unrolled.svg" in result.stderr
     assert "<svg" in (tmp_path / "unrolled.svg").read_text(encoding="utf-8")
@@ -207,14 +203,8 @@ layers.LINEAR = dataclasses.replace(right, vjp=lambda g, node: right.vjp(1.01 * 
 sys.argv = ["rnngraph", "check", "--hidden-size", "4", "--batch", "2"]
 main()
 """
-    result = subprocess.run(
-        [sys.executable, "-c", broken],
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-    )
+    (tmp_path / "broken.py").write_text(broken)
+    result = programs.run("broken.py", folder=tmp_path)
     assert result.returncode == 1
     assert "Traceback" not in result.stderr
     assert f"the vjp of {LINEAR.name} is wrong" in " ".join(result.stdout.split())

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +12,7 @@ import rnngraph as rg
 from rnngraph.cli.app import app
 from rnngraph.errors import InputError, RnnGraphError
 from rnngraph.sources.demo import DemoOptions, build
+from tests import programs
 
 SMALL = ("--hidden-size", "16", "--batch", "2", "--timesteps", "40")
 
@@ -136,12 +134,8 @@ def test_bad_options(arguments: tuple[str, ...], words: str) -> None:
 
 
 def test_status_and_streams(tmp_path: Path) -> None:
-    def shell(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-W", "error", "-m", "rnngraph", "diagnose", *arguments],
-            capture_output=True, text=True, cwd=tmp_path, timeout=120,
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-        )  # fmt: skip
+    def shell(*arguments: str) -> programs.Ended:
+        return programs.run("diagnose", *arguments, folder=tmp_path, warnings="error")
 
     wrong = shell("--horizon", "400", *SMALL)
     assert (wrong.returncode, wrong.stdout) == (2, "")

@@ -6,33 +6,34 @@ import fcntl
 import os
 import pty
 import struct
-import subprocess
-import sys
 import termios
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import pytest
+
+from tests.programs import run, start
 
 
 def run_in_terminal(*arguments: str, folder: Path, width: int = 80, **environment: str) -> tuple[int, str, str]:
     """Run the command with stdout on a terminal of this width; return status, stdout and stderr."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, width, 0, 0))
-    inherited = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "NO_COLOR")}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "rnngraph", *arguments, "--hidden-size", "4", "--batch", "2"],
-        stdout=slave,
-        stderr=subprocess.PIPE,
-        stdin=slave,
-        cwd=folder,
-        env={
-            **inherited,
-            "TERM": "xterm-256color",
-            "PYTHONPATH": str(Path(__file__).parents[2]),
-            **environment,
-        },
-    )
-    os.close(slave)
+    plain = {"COLUMNS": None, "NO_COLOR": None, "TERM": "xterm-256color"}
+    with TemporaryFile() as errors:
+        program = start(
+            *arguments, "--hidden-size", "4", "--batch", "2", folder=folder, environment=plain | environment,
+            stdin=slave, stdout=slave, stderr=errors.fileno(),
+        )  # fmt: skip
+        os.close(slave)
+        shown = everything(master)
+        status, _ = program.wait()
+        errors.seek(0)
+        return status, shown, errors.read().decode()
+
+
+def everything(master: int) -> str:
+    """Read what is shown on a terminal until nobody can write to it."""
     parts = []
     while True:
         try:
@@ -43,8 +44,7 @@ def run_in_terminal(*arguments: str, folder: Path, width: int = 80, **environmen
             break
         parts.append(part)
     os.close(master)
-    _, errors = process.communicate(timeout=120)
-    return process.returncode, b"".join(parts).decode(), errors.decode()
+    return b"".join(parts).decode("utf-8", "replace")
 
 
 @pytest.mark.parametrize("width", [80, 120])
@@ -72,8 +72,8 @@ def test_a_text_format_is(tmp_path: Path) -> None:
     assert text.startswith("digraph")
 
 
-def test_long_work_says_how_far_it_is_on_a_terminal_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    code = """
+def test_long_work_says_how_far_it_is_on_a_terminal_alone(tmp_path: Path) -> None:
+    (tmp_path / "long.py").write_text("""
 import rnngraph.cli.console as console
 console.PATIENCE_SECONDS = console._REFRESH_SECONDS = 0.0
 import sys
@@ -81,35 +81,26 @@ sys.argv = ["rnngraph", "norms", "--timesteps", "1500", "--hidden-size", "4", "-
             "--forget-bias", "4"]
 from rnngraph.cli.app import main
 main()
-"""
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "TERM": "xterm-256color"}
+""")
+    environment = {"TERM": "xterm-256color"}
     master, slave = pty.openpty()
-    command = [sys.executable, "-c", code]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=slave, cwd=tmp_path, env=environment)
-    os.close(slave)
-    parts = []
-    while True:
-        try:
-            part = os.read(master, 65536)
-        except OSError:
-            break
-        if not part:
-            break
-        parts.append(part)
-    os.close(master)
-    assert process.communicate(timeout=120)[0].startswith(b"The gradient ")
-    shown = b"".join(parts).decode("utf-8", "replace")
+    with TemporaryFile() as report:
+        program = start("long.py", folder=tmp_path, environment=environment, stdout=report.fileno(), stderr=slave)
+        os.close(slave)
+        shown = everything(master)
+        assert program.wait()[0] == 0
+        report.seek(0)
+        assert report.read().startswith(b"The gradient ")
     assert "recording the run: walking 32 losses back: step " in shown
     assert " of 1,500" in shown
-    piped = subprocess.run(command, capture_output=True, cwd=tmp_path, env=environment, check=True)
-    assert piped.stderr == b""
+    piped = run("long.py", folder=tmp_path, environment=environment)
+    assert (piped.returncode, piped.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("columns", ["0", "-3", "wide"])
 def test_a_width_that_is_none_does_not_swallow_the_report(columns: str, tmp_path: Path) -> None:
-    arguments = [sys.executable, "-m", "rnngraph", "diagnose", "--hidden-size", "4", "--batch", "2"]
-    environment = {**os.environ, "COLUMNS": columns, "PYTHONPATH": str(Path(__file__).parents[2])}
-    piped = subprocess.run(arguments, capture_output=True, text=True, check=True, cwd=tmp_path, env=environment)
+    piped = run("diagnose", "--hidden-size", "4", "--batch", "2", folder=tmp_path, environment={"COLUMNS": columns})
+    assert piped.returncode == 0
     assert "Verdict: " in piped.stdout
     status, text, _ = run_in_terminal("diagnose", folder=tmp_path, width=60, COLUMNS=columns, NO_COLOR="1")
     assert status == 0

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+from pathlib import Path
 
 import pytest
+
+from tests.programs import run
 
 pytest.importorskip("torch")
 
@@ -17,8 +18,8 @@ INSTALLS = {
 
 
 @pytest.mark.parametrize("name", INSTALLS)
-def test_the_import_says_what_to_install(name: str) -> None:
-    code = f"""
+def test_the_import_says_what_to_install(name: str, tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text(f"""
 import sys
 sys.modules[{name!r}] = None  # as if it were not there
 from rnngraph.errors import MissingToolError
@@ -26,13 +27,13 @@ try:
     import rnngraph.integrations.{name}
 except MissingToolError as error:
     print(error)
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+""")
+    done = run("a.py", folder=tmp_path, loaded="torch")
     assert done.stdout.strip() == INSTALLS[name]
 
 
-def test_the_monitor_needs_pytorch() -> None:
-    code = """
+def test_the_monitor_needs_pytorch(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("""
 import sys
 sys.modules["torch"] = None
 import rnngraph
@@ -40,6 +41,6 @@ try:
     rnngraph.torch.monitor
 except rnngraph.MissingToolError as error:
     print(error)
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+""")
+    done = run("a.py", folder=tmp_path)
     assert done.stdout.strip() == "PyTorch is not installed; pip install 'rnngraph[torch]' brings it."

@@ -15,17 +15,11 @@ from typing import Any
 import numpy as np
 
 from rnngraph.cli import app
+from tests import programs
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 COMMAND = (sys.executable, "-m", "rnngraph")
-# Runs a command and writes, as the last line of stderr, how much memory it took at most, in bytes.
-_MEASURED = """
-import os, resource, subprocess, sys
-status = subprocess.call(sys.argv[1:])
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024, file=sys.stderr)
-sys.exit(status)
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +33,20 @@ class Said:
 
 def run(folder: Path, *arguments: str, **options: Any) -> Said:
     """Run a process in a folder."""
-    settings = {"capture_output": True, "env": ENVIRONMENT, "timeout": 120, **options}
+    return run_measured(folder, *arguments, **options)[0]
+
+
+def run_measured(folder: Path, *arguments: str, **options: Any) -> tuple[Said, int]:
+    """Run a process; give also the bytes of memory that it took."""
+    done = programs.run(*arguments, folder=folder, **options)
+    return Said(done.returncode, done.stdout, done.stderr), done.memory
+
+
+def run_in_full(folder: Path, *arguments: str, **options: Any) -> Said:
+    """Run a process from the start of Python on, which takes ten times as long."""
+    settings = {"capture_output": True, "env": ENVIRONMENT, "timeout": programs.PATIENCE, **options}
     done = subprocess.run([*COMMAND, *arguments], cwd=folder, check=False, **settings)
     return Said(done.returncode, _text(done.stdout), _text(done.stderr))
-
-
-def run_measured(folder: Path, *arguments: str) -> tuple[Said, int]:
-    """Run a process; give also the bytes of memory that it took."""
-    done = subprocess.run(
-        [sys.executable, "-c", _MEASURED, *COMMAND, *arguments],
-        cwd=folder, check=False, capture_output=True, env=ENVIRONMENT, timeout=120,
-    )  # fmt: skip
-    *said, memory = _text(done.stderr).splitlines()
-    return Said(done.returncode, _text(done.stdout), "\n".join(said)), int(memory)
 
 
 def run_here(*arguments: str) -> Said:

@@ -52,6 +52,7 @@ def hostile_decay(text: str) -> DecayReport:
     return DecayReport(text, layers, (Unread(text, (2,), text),), False, 100, {}, (text,))
 
 
+@cache
 def hostile_history(text: str) -> History:
     """Make the history of two measurements, with a text in every place that holds a name of a file's or a user's."""
     rows = tuple(

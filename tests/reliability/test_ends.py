@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -13,7 +12,8 @@ import pytest
 
 from rnngraph.cli import app
 from rnngraph.errors import InputError
-from tests.reliability.commands import COMMAND, ENVIRONMENT, complaint, run, run_here, sentences
+from tests import programs
+from tests.reliability.commands import COMMAND, ENVIRONMENT, complaint, run, run_here, run_in_full, sentences
 
 SMALL = ("--hidden-size", "2", "--batch", "1", "--timesteps", "3")
 REPORTS = {
@@ -73,7 +73,7 @@ def test_a_users_function_that_fails(tmp_path: Path, case: str) -> None:
 
 @pytest.mark.parametrize("command", ["norms", "check"])
 def test_a_defect_of_ours_has_a_status_of_its_own(tmp_path: Path, command: str) -> None:
-    code = f"""
+    (tmp_path / "broken.py").write_text(f"""
 import sys
 import rnngraph.sources.demo as demo
 def broken(options): raise KeyError("left")
@@ -82,8 +82,8 @@ demo.build.__code__ = demo.build.__code__.replace(co_filename=demo.__file__)
 from rnngraph.cli.app import main
 sys.argv = ["rnngraph", "{command}"]
 main()
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=ENVIRONMENT, cwd=tmp_path)
+""")
+    done = programs.run("broken.py", folder=tmp_path)
     assert done.returncode == 70
     assert done.stderr.count("\n") == 1
     assert done.stderr.startswith(
@@ -93,7 +93,7 @@ main()
 
 def test_a_users_code_that_fails_outside_of_its_function_is_no_defect(tmp_path: Path) -> None:
     (tmp_path / "t.py").write_text("raise_later = None\n" + FUNCTION)
-    code = """
+    (tmp_path / "failing.py").write_text("""
 import sys
 sys.path.insert(0, ".")
 import rnngraph.sources.demo as demo, user
@@ -101,9 +101,9 @@ demo.build = user.fails
 from rnngraph.cli.app import main
 sys.argv = ["rnngraph", "norms"]
 main()
-"""
+""")
     (tmp_path / "user.py").write_text("def fails(options):\n    raise KeyError('mine')\n")
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=ENVIRONMENT, cwd=tmp_path)
+    done = programs.run("failing.py", folder=tmp_path)
     assert done.returncode == 2
     assert "your code raised KeyError: 'mine' (" in done.stderr
 
@@ -112,19 +112,33 @@ main()
 def test_a_reader_that_leaves_is_no_error(tmp_path: Path, name: str) -> None:
     reading, writing = os.pipe()
     os.close(reading)  # nobody reads from the beginning on
-    said = run(tmp_path, *REPORTS[name], capture_output=False, stdout=writing, stderr=subprocess.PIPE)
+    said = run(tmp_path, *REPORTS[name], stdout=writing)
     os.close(writing)
     assert (said.status, said.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("name", ["norms as JSON", "help"])
+def test_nor_where_python_itself_begins_and_ends(tmp_path: Path, name: str) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    said = run_in_full(tmp_path, *REPORTS[name], capture_output=False, stdout=writing, stderr=subprocess.PIPE)
+    os.close(writing)
+    assert (said.status, said.stderr) == (0, "")
+
+
+CLOSED = "rnngraph: stdout is closed, so that the report cannot be written; open it, or name a file with -o.\n"
+
+
 @pytest.mark.parametrize("name", [name for name in REPORTS if "help" not in name])
 def test_a_closed_stdout_is_said(tmp_path: Path, name: str) -> None:
-    shell = f"exec {' '.join((*COMMAND, *REPORTS[name]))} >&-"
+    said = run(tmp_path, *REPORTS[name], stdout=programs.CLOSED)
+    assert (said.status, said.stderr) == (3, CLOSED)
+
+
+def test_also_where_python_begins_without_it(tmp_path: Path) -> None:
+    shell = f"exec {' '.join((*COMMAND, *REPORTS['norms']))} >&-"
     done = subprocess.run(shell, shell=True, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT, cwd=tmp_path)
-    assert done.returncode == 3
-    assert done.stderr == (
-        "rnngraph: stdout is closed, so that the report cannot be written; open it, or name a file with -o.\n"
-    )
+    assert (done.returncode, done.stderr) == (3, CLOSED)
 
 
 def test_without_any_stream_a_file_is_written_all_the_same(tmp_path: Path) -> None:
@@ -137,7 +151,7 @@ def test_without_any_stream_a_file_is_written_all_the_same(tmp_path: Path) -> No
 def test_what_a_users_code_writes_to_the_descriptor_is_in_no_report(tmp_path: Path) -> None:
     write(tmp_path, "", "import os, atexit; os.system('echo child'); os.write(1, b'noise'); print('text'); "
                         "atexit.register(print, 'late'); return loss()")  # fmt: skip
-    said = run(tmp_path, "norms", "t.py:f", "--json")
+    said = run_in_full(tmp_path, "norms", "t.py:f", "--json")
     assert said.status == 0
     assert said.stdout.startswith('{"schema"')
     assert said.stdout.count("\n") == 1
@@ -195,10 +209,11 @@ def test_an_early_stop_says_one_word(tmp_path: Path, delay: float) -> None:
     ) as process:  # fmt: skip
         # NumPy is the first that is loaded after our first line; before it, Python itself is starting.
         while "multiarray" not in Path(f"/proc/{process.pid}/maps").read_text():
+            assert process.poll() is None
             time.sleep(0.005)
         time.sleep(delay)
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=programs.PATIENCE)
     assert (process.returncode, errors) in [(130, "rnngraph: stopped.\n"), (0, "")]
 
 

@@ -16,6 +16,7 @@ from rnngraph import files
 from rnngraph.files import remove_leftovers, write_whole
 from rnngraph.render.format import RENDERERS
 from rnngraph.render.format import render_bytes as rendered
+from tests.programs import PATIENCE
 from tests.reliability.commands import ENVIRONMENT
 from tests.reliability.hostile_traces import hostile_trace
 
@@ -56,7 +57,7 @@ def kill_one(folder: Path, suffix: str, number: signal.Signals, delay: float, re
         time.sleep(delay)
         process.send_signal(number)
         assert process.stderr.read() == b""
-        return process.wait(timeout=60)
+        return process.wait(PATIENCE)
 
 
 @pytest.mark.parametrize("suffix", [*(row.suffixes[0] for row in RENDERERS), ".npz"])
@@ -128,6 +129,6 @@ for turn in range(200):
     writers = [
         subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "o"), word], env=ENVIRONMENT) for word in "abc"
     ]
-    assert [writer.wait(timeout=120) for writer in writers] == [0, 0, 0]
+    assert [writer.wait(PATIENCE) for writer in writers] == [0, 0, 0]
     assert (tmp_path / "o").read_bytes() in [word * 1000 for word in (b"a", b"b", b"c")]
     assert temporary(tmp_path) == []

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from random import Random
 
@@ -12,16 +10,16 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("h5py")
 
+from tests import programs
 from tests.fuzz.check import Outcome, failures
 from tests.fuzz.makers import MAKERS, case_of
 from tests.fuzz.search import good_files
-from tests.reliability.commands import ENVIRONMENT, ROOT
+from tests.programs import ROOT
 
 
 def test_some_hundred_inputs_break_nothing(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tests.fuzz", "--seed", "0", "--count", "200", "--keep", str(tmp_path)]
-    environment = {**ENVIRONMENT, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=300)
+    words = ("--seed", "0", "--count", "200", "--keep", str(tmp_path))
+    done = programs.run(str(ROOT / "tests/fuzz/__main__.py"), *words, folder=ROOT, loaded="torch")
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.startswith("seed 0: 200 inputs in ")
     assert done.stdout.endswith("; 0 failures\n")

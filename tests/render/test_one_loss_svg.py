@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from rnngraph.trace.model import Trace
 from tests.graph import mock_networks as networks
 from tests.graph.seen_traces import seen
 from tests.graph.test_one_loss_view import WORDS
-from tests.render.browser import Opened, chromium
+from tests.render.browser import Opened
 
 SVG = "{http://www.w3.org/2000/svg}"
 TRACES: dict[str, Callable[[], Trace]] = {
@@ -53,25 +53,16 @@ MEASURE = """
 """
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
-
-
 @pytest.mark.parametrize("name", TRACES)
 def test_no_text_is_cut_small_or_over_another(browser: Any, tmp_path: Path, name: str) -> None:
-    trace = TRACES[name]()
+    trace, one = TRACES[name](), Opened(browser, tmp_path / "empty.html", "")
     for width in (390, 900):
         text = render_bytes(rg.draw(trace, width=width), "svg").decode()
         # The narrow fonts that most systems have, and the widest one that may stand in for them.
         for font in ("Liberation Sans", "DejaVu Sans"):
-            one = Opened(
-                browser, tmp_path / "a.svg", re.sub('font-family="[^"]*"', f'font-family="{font}"', text, count=1)
-            )
+            one.turn_to(tmp_path / "a.svg", re.sub('font-family="[^"]*"', f'font-family="{font}"', text, count=1))
             assert one.page.evaluate(MEASURE) == [], (width, font)
             assert one.wrong == []
-            one.context.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -85,7 +76,6 @@ def test_one_file_is_light_or_dark_as_the_reader_wishes(browser: Any, tmp_path: 
     shown = {"rgb({}, {}, {})".format(*(int(two[scheme == "dark"][at : at + 2], 16) for at in (1, 3, 5)))
              for two in COLOURS.values()}  # fmt: skip
     assert set(fills) <= shown
-    one.context.close()
 
 
 def test_a_theme_that_is_chosen_needs_no_style_sheet() -> None:

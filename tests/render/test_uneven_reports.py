@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import pytest
 from rnngraph.graph.draw import draw
 from rnngraph.render.page.html import html
 from rnngraph.render.report.norms.norms_json import norms_json
-from tests.render.browser import Opened, chromium
+from tests.render.browser import Opened
 from tests.render.page.test_page_file import page_of
 from tests.render.test_norms_terminal import report
 from tests.uneven_traces import LONG, SHORT, uneven_trace
@@ -54,12 +53,6 @@ def test_the_page_knows_every_recurrence() -> None:
     assert of[SHORT] != of[SHORT + 1], "the encoder's start in reverse stands behind its end, and there alone"
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
-
-
 @pytest.mark.parametrize("steps", ["all", "0:5", "0:4", "0:2"])
 def test_the_browser_draws_what_the_picture_has(browser: Any, tmp_path: Path, steps: str) -> None:
     drawing = draw(TRACE, steps=steps)
@@ -75,4 +68,3 @@ def test_the_browser_draws_what_the_picture_has(browser: Any, tmp_path: Path, st
     # three boxes a direction at the encoder's last step, where it is not folded away
     assert one.count(".box.padding") == (0 if steps == "0:2" else 6)
     assert one.wrong == []
-    one.context.close()

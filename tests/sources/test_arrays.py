@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-import rnngraph
 from rnngraph.errors import FileError, InputError
 from rnngraph.sources.target import target_loss, target_trace
 from rnngraph.sources.target_import import find_function
+from tests import programs
 
 MODEL = """
 import numpy as np
@@ -90,10 +87,8 @@ def test_what_does_not_fit_is_one_sentence(model: str, name: str, data: str, err
         target_trace(f"{model}:{name}", data=data)
 
 
-def command(*arguments: str) -> Any:
-    environment = {**os.environ, "PYTHONPATH": str(Path(rnngraph.__file__).parents[1])}
-    line = [sys.executable, "-m", "rnngraph", *arguments]
-    return subprocess.run(line, capture_output=True, text=True, env=environment, check=False)
+def command(*arguments: str) -> programs.Ended:
+    return programs.run(*arguments, folder=Path.cwd())
 
 
 def test_every_command_takes_a_numpy_function(model: str, tmp_path: Path) -> None:

@@ -129,7 +129,7 @@ def test_suffixes(tmp_path: Path) -> None:
         open_checkpoint(tmp_path)
 
 
-ANY_FILE = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+ANY_FILE = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
 @ANY_FILE

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ import pytest
 import rnngraph
 from rnngraph.errors import FileError, InputError
 from rnngraph.sources.target import is_target, settings_from, target_loss, target_trace
+from tests import programs
 
 MODEL = """
 import numpy as np
@@ -162,10 +161,8 @@ def test_settings_that_are_none(text: str, message: str) -> None:
         settings_from(["a=1", "a=2"])
 
 
-def command(*arguments: str) -> Any:
-    environment = {**os.environ, "PYTHONPATH": str(Path(rnngraph.__file__).parents[1])}
-    line = [sys.executable, "-m", "rnngraph", *arguments]
-    return subprocess.run(line, capture_output=True, text=True, env=environment)
+def command(*arguments: str) -> programs.Ended:
+    return programs.run(*arguments, folder=Path.cwd())
 
 
 def test_the_command_line_takes_targets_and_checkpoints(model: str, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from rnngraph.render.page.html import embedded, html
 from rnngraph.render.page.payload import payload
 from rnngraph.trace.model import Trace
 from tests.graph import mock_networks as mocks
-from tests.render.browser import Opened, chromium
+from tests.render.browser import Opened
 
 Open = Callable[..., Opened]
 
@@ -56,12 +56,6 @@ NETWORKS: dict[str, Callable[[], Trace]] = mocks.MOCKS | {
 @cache
 def network(name: str) -> Trace:
     return NETWORKS[name]()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ import pytest
 
 from rnngraph.trace.model import Trace
 from tests.render.browser import Opened
-from tests.render.page.opened import Open, browser, network, replace_labels, show
+from tests.render.page.opened import Open, network, replace_labels, show
 from tests.traces import make_trace
 
-__all__ = ["browser", "show"]
+__all__ = ["show"]
 
 AXE = Path(__file__).parents[3] / ".venv/web/node_modules/axe-core/axe.min.js"
 pytestmark = pytest.mark.skipif(not AXE.exists(), reason="axe-core is not installed: see tools/web/package.json")
@@ -48,13 +48,13 @@ def traces() -> dict[str, Trace]:
 def test_nothing_stands_in_a_readers_way(show: Open, name: str, size: str, scheme: str) -> None:
     context: dict[str, Any] = {"viewport": SIZES[size], "color_scheme": scheme, "bypass_csp": True}
     one = show(traces()[name], context=context)
-    one.page.wait_for_timeout(250)
+    one.settle()
     assert violations(one) == []
     one.open_every_step()
     for details in ("#weights", "#findings"):
         if one.page.is_visible(details):
             one.page.click(f"{details} > summary")
-    one.page.wait_for_timeout(150)
+    one.settle()
     assert violations(one) == []
 
 

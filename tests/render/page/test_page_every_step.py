@@ -11,17 +11,11 @@ from rnngraph.graph.draw import draw
 from rnngraph.render.notebook import frame
 from rnngraph.render.page.html import html
 from rnngraph.trace.model import Trace
-from tests.render.browser import Opened, chromium
+from tests.render.browser import Opened
 from tests.render.page.test_page_file import HOSTILE, with_lags
 from tests.traces import every_status, make_trace, with_state
 
 Open = Callable[..., Opened]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture
@@ -115,13 +109,13 @@ def test_the_keyboard_alone_reaches_everything(show: Open) -> None:
     assert one.page.evaluate("document.activeElement.id") == "view"
     before = one.scale()
     press("+")
-    one.page.wait_for_timeout(50)
+    one.settle()
     assert one.scale() == pytest.approx(1.25 * before, rel=1e-3)
     press("u")
-    one.page.wait_for_timeout(50)
+    one.settle()
     assert one.scale() == pytest.approx(before, rel=1e-3)
     press("0")
-    one.page.wait_for_timeout(50)
+    one.settle()
     view, whole = (one.page.locator(name).bounding_box() for name in ("#view", "#columns"))
     assert whole["x"] >= view["x"]  # all of it is in view
     assert whole["y"] >= view["y"]
@@ -129,7 +123,7 @@ def test_the_keyboard_alone_reaches_everything(show: Open) -> None:
     assert whole["y"] + whole["height"] <= view["y"] + view["height"]
     at = one.page.get_attribute("#world", "transform")
     press("ArrowRight")
-    one.page.wait_for_timeout(50)
+    one.settle()
     assert one.page.get_attribute("#world", "transform") != at
 
 
@@ -139,14 +133,14 @@ def test_the_wheel_zooms_at_the_pointer_and_dragging_moves(show: Open) -> None:
     middle = before["x"] + before["width"] / 2, before["y"] + before["height"] / 2
     one.page.mouse.move(*middle)
     one.page.mouse.wheel(0, -120)
-    one.page.wait_for_timeout(60)
+    one.settle()
     after = one.page.locator(box(1)).bounding_box()
     assert after["width"] > before["width"] * 1.1
     assert after["x"] + after["width"] / 2 == pytest.approx(middle[0], abs=1.5)
     one.page.mouse.down()
     one.page.mouse.move(middle[0] - 40, middle[1] + 25, steps=4)
     one.page.mouse.up()
-    one.page.wait_for_timeout(60)
+    one.settle()
     moved = one.page.locator(box(1)).bounding_box()
     assert (moved["x"] - after["x"], moved["y"] - after["y"]) == pytest.approx((-40, 25), abs=1.5)
     assert one.shown("#selection h2") == ["Nothing chosen"]  # letting go of a drag is no click
@@ -196,7 +190,7 @@ def test_boxes_and_arrows_follow_the_loss_that_is_looked_from(show: Open) -> Non
     one.page.focus("#map")
     one.page.keyboard.press("ArrowDown")
     one.page.keyboard.press("ArrowDown")
-    one.page.wait_for_timeout(100)
+    one.settle()
     assert one.shown(f"{box(3)} text")[0].endswith("100 %")
     assert "%" not in one.shown(f"{box(4)} text")[0]  # a step that comes after the loss
     assert one.count(".back") == 4

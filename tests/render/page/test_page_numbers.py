@@ -15,9 +15,7 @@ from rnngraph.graph.draw import draw
 from rnngraph.graph.style.left import is_dotted, tone, width
 from rnngraph.render.page import losses as page_losses
 from rnngraph.render.page.payload import payload
-from tests.render.page.opened import NETWORKS, bare, browser, halving, network
-
-__all__ = ["browser"]
+from tests.render.page.opened import NETWORKS, bare, halving, network
 
 READ = """Array.from({ length: lossCount }, (_, number) => {
     const seen = seenFrom(number), text = (values) => Array.from(values, (value) => String(value));

@@ -13,11 +13,11 @@ import pytest
 
 from rnngraph.graph.style.left import tone
 from tests.render.browser import Opened
-from tests.render.page.opened import NETWORKS, Open, browser, halving, network, replace_labels, show
+from tests.render.page.opened import NETWORKS, Open, halving, network, replace_labels, show
 from tests.render.page.test_page_file import HOSTILE
 from tests.traces import make_trace
 
-__all__ = ["browser", "show"]
+__all__ = ["show"]
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 

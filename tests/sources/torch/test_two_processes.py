@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,28 +10,30 @@ import numpy as np
 import pytest
 
 import rnngraph
+from tests.programs import run
 
 torch = pytest.importorskip("torch")
 
 
-@pytest.mark.parametrize("how", ["ddp", "fsdp"])
-def test_two_processes(how: str, tmp_path: Path) -> None:
+WAYS = ("ddp", "fsdp")
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run both ways in one pair of processes, and give the folder of what each rank wrote."""
     if not torch.distributed.is_available() or not torch.distributed.is_gloo_available():
         pytest.skip("this PyTorch has no gloo")
+    folder, program = tmp_path_factory.mktemp("ranks"), Path(__file__).with_name("two_processes.py")
+    done = run(str(program), str(folder), *WAYS, folder=folder, environment={"OMP_NUM_THREADS": "1"}, loaded="torch")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+@pytest.mark.parametrize("how", WAYS)
+def test_two_processes(how: str, written: Path) -> None:
     from tests.sources.torch.two_processes import Model
 
-    program = str(Path(__file__).with_name("two_processes.py"))
-    ranks = [
-        subprocess.Popen(
-            [sys.executable, program, how, str(rank), str(tmp_path)],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=Path(__file__).parents[3],
-            env={"PYTHONPATH": str(Path(__file__).parents[3]), "OMP_NUM_THREADS": "1"},
-        )
-        for rank in (0, 1)
-    ]  # fmt: skip
-    said = [one.communicate(timeout=240)[0] for one in ranks]
-    assert [one.returncode for one in ranks] == [0, 0], said
-    found = [json.loads((tmp_path / f"{how}_{rank}.json").read_text()) for rank in (0, 1)]
+    found = [json.loads((written / f"{how}_{rank}.json").read_text()) for rank in (0, 1)]
     assert all(one["same"] for one in found)  # gradients of every step and weights at the end, bit for bit
     assert all(one["along"] for one in found)
     assert [one["monitor_notes"] for one in found] == [[], []]

@@ -1,8 +1,9 @@
-"""One rank of a distributed run of two, on the CPU: trains plainly and watched, and writes down what came out."""
+"""A distributed run of two ranks on the CPU: each trains plainly and watched, and writes down what came out."""
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 from typing import Any
 
@@ -73,7 +74,7 @@ def along(how: str, rank: int, folder: str, x: Any, plain: list[Any]) -> dict[st
 
 
 def main(how: str, rank: int, folder: str) -> None:
-    dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous_{how}", rank=rank, world_size=2)
     try:
         x = torch.randn(3, 5, 4, 4, generator=torch.Generator().manual_seed(rank))
         plain = trained(wrapped(how), x)
@@ -100,4 +101,7 @@ def main(how: str, rank: int, folder: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), sys.argv[3])
+    other = os.fork()
+    for each in sys.argv[2:]:
+        main(each, 0 if other else 1, sys.argv[1])
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(other, 0)[1]) if other else 0)
