@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from rnngraph.sources.torch.find import Found, no_sequence
-from rnngraph.sources.torch.recurrence import SEQUENCE, Recurrence, is_cell
+from rnngraph.sources.torch.finding.find import Found, no_sequence
+from rnngraph.sources.torch.finding.recurrence import SEQUENCE, Recurrence, is_cell
 
 if TYPE_CHECKING:
     from rnngraph.sources.torch.graph_recording import TorchRecording

@@ -14,26 +14,26 @@ import numpy as np
 from rnngraph.autodiff.contribution import Array
 from rnngraph.measure.recording import Facts, Felt, Losses, See, Take
 from rnngraph.sources.tape.facts import lengthened
-from rnngraph.sources.torch.by_step import time_first
-from rnngraph.sources.torch.calls import Call
-from rnngraph.sources.torch.certificate import Certificate
-from rnngraph.sources.torch.clocks import ports_of, set_clocks
-from rnngraph.sources.torch.edges import Edge
-from rnngraph.sources.torch.entrance import Entrance
-from rnngraph.sources.torch.fed_inputs import Steps, edges_in, entering_steps, fed_inputs
-from rnngraph.sources.torch.inside import Inside
-from rnngraph.sources.torch.layer_walk import walk_layer
-from rnngraph.sources.torch.passes import Pass
-from rnngraph.sources.torch.picture import Numbers, graph_of
-from rnngraph.sources.torch.question import ask, whole
-from rnngraph.sources.torch.recurrence import SEQUENCE, Recurrence
-from rnngraph.sources.torch.row_norms import norm, sample_norms
-from rnngraph.sources.torch.shares import Shares
-from rnngraph.sources.torch.split import split
-from rnngraph.sources.torch.state_walk import Broken, walk_sequence, walk_states
-from rnngraph.sources.torch.tell import pull
-from rnngraph.sources.torch.tracks import Track, tracks_of
-from rnngraph.sources.torch.weights import Weights
+from rnngraph.sources.torch.answers.by_step import time_first
+from rnngraph.sources.torch.answers.certificate import Certificate
+from rnngraph.sources.torch.answers.picture import Numbers, graph_of
+from rnngraph.sources.torch.answers.shares import Shares
+from rnngraph.sources.torch.answers.split import split
+from rnngraph.sources.torch.answers.state_walk import Broken, walk_sequence, walk_states
+from rnngraph.sources.torch.answers.tell import pull
+from rnngraph.sources.torch.answers.tracks import Track, tracks_of
+from rnngraph.sources.torch.answers.weights import Weights
+from rnngraph.sources.torch.autograd.edges import Edge
+from rnngraph.sources.torch.autograd.passes import Pass
+from rnngraph.sources.torch.autograd.question import ask, whole
+from rnngraph.sources.torch.autograd.row_norms import norm, sample_norms
+from rnngraph.sources.torch.finding.clocks import ports_of, set_clocks
+from rnngraph.sources.torch.finding.entrance import Entrance
+from rnngraph.sources.torch.finding.fed_inputs import Steps, edges_in, entering_steps, fed_inputs
+from rnngraph.sources.torch.finding.recurrence import SEQUENCE, Recurrence
+from rnngraph.sources.torch.fused.inside import Inside
+from rnngraph.sources.torch.fused.layer_walk import walk_layer
+from rnngraph.sources.torch.watching.calls import Call
 from rnngraph.trace.graph import GraphTrace
 from rnngraph.trace.magnitudes import Booleans, Floats, Integers, Magnitudes
 from rnngraph.trace.model import InputTrace, ParameterTrace
@@ -186,7 +186,7 @@ class TorchRecording:
 
     def felt(self) -> Felt:
         """Walk once more in numbers that cannot underflow."""
-        from rnngraph.sources.torch.felt import feel
+        from rnngraph.sources.torch.autograd.felt import feel
 
         return feel(self)
 
@@ -235,7 +235,7 @@ class TorchRecording:
 
     def back(self, group: Sequence[int], t: int, rows: dict[tuple[int, str], Array], samples: Integers) -> Any:
         """Multiply rows of the states at t by the transposed Jacobian of the step into t."""
-        from rnngraph.sources.torch.jacobian import step_back
+        from rnngraph.sources.torch.autograd.jacobian import step_back
 
         return step_back(self, group, t, rows, samples)
 

@@ -19,8 +19,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from rnngraph.errors import InputError
-from rnngraph.sources.torch.calls import FUSED
-from rnngraph.sources.torch.edges import in_backward, tensors_in
+from rnngraph.sources.torch.autograd.edges import in_backward, tensors_in
+from rnngraph.sources.torch.watching.calls import FUSED
 
 _OWN = str(Path(__file__).resolve().parents[2])
 _FOREIGN = (str(Path(torch.__file__).resolve().parent), _OWN, sysconfig.get_paths()["stdlib"], "<frozen")

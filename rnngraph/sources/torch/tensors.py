@@ -11,11 +11,11 @@ import numpy as np
 import torch
 
 from rnngraph.errors import InputError
-from rnngraph.sources.torch.arrived import summed
-from rnngraph.sources.torch.fed_inputs import edges_in
+from rnngraph.sources.torch.answers.rows import Rows
+from rnngraph.sources.torch.autograd.arrived import summed
+from rnngraph.sources.torch.autograd.question import ask, whole
+from rnngraph.sources.torch.finding.fed_inputs import edges_in
 from rnngraph.sources.torch.graph_recording import TorchRecording
-from rnngraph.sources.torch.question import ask, whole
-from rnngraph.sources.torch.rows import Rows
 
 
 def state(recording: TorchRecording, name: str, t: int) -> tuple[Any, Any]:

@@ -15,17 +15,18 @@ from rnngraph.errors import InputError
 from rnngraph.measure import record as measured
 from rnngraph.measure.lag_options import LagOptions
 from rnngraph.sources.tape.joint import NOTE as JOINT
-from rnngraph.sources.torch import description, rank
-from rnngraph.sources.torch.calls import CallLog, Kept
-from rnngraph.sources.torch.certificate import UNCERTAIN
-from rnngraph.sources.torch.choose import Backward, checked_backward, chosen
-from rnngraph.sources.torch.edges import Edge, edge_of, plain
-from rnngraph.sources.torch.find import Found, find
+from rnngraph.sources.torch import description
+from rnngraph.sources.torch.answers.certificate import UNCERTAIN
+from rnngraph.sources.torch.answers.weights import weights_by_recurrence
+from rnngraph.sources.torch.autograd.choose import Backward, checked_backward, chosen
+from rnngraph.sources.torch.autograd.edges import Edge, edge_of, plain
+from rnngraph.sources.torch.autograd.passes import Pass, Passes
+from rnngraph.sources.torch.finding.find import Found, find
 from rnngraph.sources.torch.graph_recording import TorchRecording
-from rnngraph.sources.torch.passes import Pass, Passes
-from rnngraph.sources.torch.patches import Patches
-from rnngraph.sources.torch.unwrap import paths_of, unwrapped
-from rnngraph.sources.torch.weights import weights_by_recurrence
+from rnngraph.sources.torch.watching import rank
+from rnngraph.sources.torch.watching.calls import CallLog, Kept
+from rnngraph.sources.torch.watching.patches import Patches
+from rnngraph.sources.torch.watching.unwrap import paths_of, unwrapped
 from rnngraph.trace.model import Trace
 
 if TYPE_CHECKING:
@@ -201,7 +202,7 @@ class Watch:
             InputError: see `trace`.
         """
         from rnngraph.measure.trial import Trial
-        from rnngraph.sources.torch.again import Again
+        from rnngraph.sources.torch.tried.again import Again
 
         return Trial(Again(self, self._record(chosen(self, backward))))
 

@@ -264,7 +264,7 @@ def test_nothing_is_left_of_many_blocks() -> None:
 
 
 def test_a_failure_of_the_watch_never_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    from rnngraph.sources.torch import calls
+    from rnngraph.sources.torch.watching import calls
 
     def broken(*args: Any) -> Any:
         raise KeyError("ours")

@@ -1,0 +1,97 @@
+"""How far the numbers of a trace can be trusted: independent ways to the same number, compared.
+
+In: what was measured in two ways. Out: sentences. A difference beyond rounding is said beside the numbers; nothing
+is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from rnngraph.autodiff.recurrence import suffix
+from rnngraph.sources.torch.answers.weights import Weights
+from rnngraph.sources.torch.autograd.edges import Edge
+from rnngraph.sources.torch.autograd.passes import Pass
+from rnngraph.sources.torch.finding.recurrence import Recurrence
+from rnngraph.sources.torch.fused.inside import Inside
+from rnngraph.sources.torch.fused.layout import gradients_of
+from rnngraph.trace.magnitudes import Floats
+
+UNCERTAIN = "uncertain: "  # begins the sentence of a check that failed
+_SIGNIFICANT = 1e-3  # of the largest; below it two ways differ by rounding
+
+
+@dataclass(slots=True)
+class Certificate:
+    """The largest relative differences, by what was compared."""
+
+    worst: dict[str, tuple[float, float]] = field(default_factory=dict)  # what -> (difference, what rounding allows)
+
+    def note(self, what: str, difference: float, epsilon: float) -> None:
+        """Note a difference."""
+        known = self.worst.get(what, (0.0, epsilon))
+        self.worst[what] = max(known[0], difference), epsilon
+
+    def step(self, inside: Inside) -> None:
+        """Note how far one step of ours is from PyTorch's, and a layer that was run again from what it returned."""
+        epsilon = _epsilon(inside.narrow)
+        self.note(f"one step inside {inside.call.path} against PyTorch's", inside.residual, epsilon)
+        if inside.layer.random is not None:
+            self.note(f"the output of {inside.call.path} with its dropout drawn again", inside.mismatch, epsilon)
+
+    def sums(self, total: Mapping[Edge, Any], carried: Mapping[Edge, Any], immediate: Mapping[Edge, Any]) -> None:
+        """Note how well the two parts of every state's gradient add up to it."""
+        for edge in (edge for edge in total if edge in carried or edge in immediate):
+            parts = [some[edge] for some in (carried, immediate) if edge in some]
+            size = max(float(one.abs().max()) for one in (*parts, total[edge]))
+            if size > 0 and np.isfinite(size):
+                difference = float((sum(parts[1:], parts[0]) - total[edge]).abs().max()) / size
+                self.note("the parts of a state's gradient against the whole", difference, _epsilon(total[edge].dtype))
+
+    def rows(self, logs: Floats, norms: Floats, dtype: Any) -> None:
+        """Note how well the losses of all steps together are the whole, at one state: (steps, samples)."""
+        found, size = np.exp(np.minimum(logs, 600)), norms.max(axis=-1, initial=0, keepdims=True)
+        usable = np.isfinite(norms) & np.isfinite(logs) & (norms > _SIGNIFICANT * size) & (size > 1e-30)
+        if usable.any():
+            difference = float(np.abs(found[usable] / norms[usable] - 1).max())
+            self.note("the losses of all steps together against the whole", difference, _epsilon(dtype))
+
+    def weights(self, run: Pass, one: Recurrence, weights: Weights) -> None:
+        """Note how far a fused layer's weight gradients are from those that PyTorch found in the run."""
+        module, flat = one.module, one.calls[0].layer.weights if one.calls[0].layer else ()
+        each = len(flat) // (module.num_layers * (2 if module.bidirectional else 1))
+        for place in range(len(flat) // each):
+            some = [run.gradients.get(id(weight)) for weight in flat[place * each : (place + 1) * each]]
+            both = 2 if module.bidirectional else 1
+            ending = suffix(place // both, "reverse" if place % both else "forward")
+            for name, known in gradients_of(module, some).items():
+                ours = weights.layers.get(f"{one.path}.{name}{ending}")
+                size = float(np.abs(known).max(initial=0))
+                if ours is not None and size > 0 and np.isfinite(size):
+                    epsilon = _epsilon(one.calls[0].layer.narrow if one.calls[0].layer else known.dtype)
+                    difference = float(np.abs(ours.total - known).max()) / size
+                    self.note(f"weight gradients of {one.path} against PyTorch's", difference, epsilon)
+
+    def sentences(self) -> tuple[str, ...]:
+        """Say what was compared, a failed check first."""
+        failed = [
+            f"{UNCERTAIN}{what} differ by {difference:.1e}, and rounding explains about {allowed(epsilon):.0e}"
+            for what, (difference, epsilon) in self.worst.items()
+            if not difference <= allowed(epsilon)
+        ]
+        fine = [f"{what} to {d:.0e}" for what, (d, epsilon) in self.worst.items() if d <= allowed(epsilon)]
+        return (*failed, *(["certified: " + "; ".join(fine)] if fine else []))
+
+
+def allowed(epsilon: float) -> float:
+    """Give the relative difference that sums over many steps may have."""
+    return float(min(2e4 * epsilon, 0.2))
+
+
+def _epsilon(dtype: Any) -> float:
+    name = str(dtype).removeprefix("torch.")
+    return {"float64": 2.2e-16, "float32": 1.2e-7, "float16": 9.8e-4, "bfloat16": 7.8e-3}.get(name, 1.2e-7)

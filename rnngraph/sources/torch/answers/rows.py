@@ -1,0 +1,224 @@
+"""Many losses walked back at once: through autograd between the layers, through blocks of our own inside fused ones.
+
+In: shares, and which losses of which steps are wanted. Out: rows at the edges of states and inputs; what is inside a
+fused layer is told by steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from rnngraph.autodiff.contribution import Array
+from rnngraph.sources.torch.answers.by_step import only_step
+from rnngraph.sources.torch.autograd.arrived import Arrived, near_one
+from rnngraph.sources.torch.autograd.edges import Edge, bytes_of, walk_down
+from rnngraph.sources.torch.autograd.question import ask, blocked
+from rnngraph.sources.torch.finding.clocks import Port
+from rnngraph.sources.torch.finding.fed_inputs import Fed, edges_in, read_elsewhere
+from rnngraph.sources.torch.finding.recurrence import SEQUENCE
+from rnngraph.sources.torch.fused.inside_rows import Arriving, Leaving, rows_inside
+from rnngraph.sources.torch.fused.layout import Layout, array
+from rnngraph.sources.torch.watching.calls import Call
+from rnngraph.trace.magnitudes import Floats, Integers
+
+if TYPE_CHECKING:
+    from rnngraph.sources.torch.answers.tell import Teller
+    from rnngraph.sources.torch.graph_recording import TorchRecording
+
+_BYTES = 40_000_000  # of the gradients of a chunk of losses at all states
+_MOST = 64  # losses of a chunk
+_ROOM = 1e6  # from the smallest number of a type, where rows are walked again in pieces
+_SEGMENT = 8  # steps of such a piece
+ALL = (-1, -1)  # a row that is the losses of all steps together: it must be the whole, which was measured by itself
+
+
+class Rows:
+    """One walk of losses over all recurrences of a recording."""
+
+    def __init__(self, recording: TorchRecording) -> None:
+        """Look at what there is to walk."""
+        self.recording, self.run = recording, recording.run
+        fused = [one for one in recording.recurrences if one.fused]
+        self.calls = sorted((call for one in fused for call in one.calls), key=lambda call: -call.begin)
+        self.ports = {edge: call for call in self.calls if call.layer for edge in call.layer.ports.values()}
+        self.states = [edge for one in recording.recurrences for some in one.states for edge in some]
+        self.inputs = {one.input: one for one in recording.recurrences if one.how == SEQUENCE}
+        self.extra: list[Edge] = []  # further edges whose rows are wanted
+        self.alone: set[Call] = set()  # the fused calls whose input nothing else reads, which is told step by step
+        self.summed: dict[Call, Any] = {}  # those whose input is summed, with what names it
+        self.entering = edges_in(fed.steps for fed in recording.fed)
+        for fed in recording.fed:
+            self._part_inputs(fed)
+        self.by_step: dict[tuple[int, int], list[Port]] = {}
+        for edge in recording.shares.at:
+            port = recording.shares.ports[edge]
+            for t in range(port.first, port.last + 1) if port.kind in ("out", "sequence") else (port.last,):
+                self.by_step.setdefault((recording.shares.clock(port), t), []).append(port)
+        self._leads = {call: self._leads_on(call) for call in self.calls}
+
+    def _part_inputs(self, fed: Fed) -> None:
+        """Part the fused layers whose input is told at once from those to which others add."""
+        alone = len(fed.readers) == 1 and not read_elsewhere(self.run, fed.readers[0])
+        for one in fed.readers if fed.edges else ():
+            if alone:
+                self.alone |= set(one.calls)
+            else:
+                self.summed |= dict(zip(one.calls, fed.edges, strict=True))
+                self.entering += [call.layer.fed_edge for call in one.calls if call.layer and call.layer.fed_edge]
+
+    def chunks(self, rows: Sequence[tuple[int, int]]) -> Iterator[tuple[int, Sequence[tuple[int, int]]]]:
+        """Divide rows so that their gradients at all states fit."""
+        ports = (
+            self.ports if len(self.calls) > 1 or self.states or self.inputs else ()
+        )  # else nothing is above the only one
+        held = (*self.states, *ports, *self.inputs, *self.entering)
+        size = sum(bytes_of(edge) for edge in held)
+        count = max(1, min(len(rows), _MOST, _BYTES // max(size, 1)))
+        for low in range(0, len(rows), count):
+            yield low, rows[low : low + count]
+
+    def walk(self, rows: Sequence[tuple[int, int]], tell: Teller | None, samples: dict[int, Integers]) -> Arrived:
+        """Walk some rows, (clock, timestep), back; the insides of fused layers are told to `tell`."""
+        at = Arrived()
+        arriving = {call: Arriving() for call in self.calls}
+        seeds: dict[Edge, Any] = {}
+        for number, row in enumerate(rows):
+            for step in self.by_step if row == ALL or self.recording.shares.joint else (row,):
+                for port in self.by_step.get(step, ()):
+                    self._enter(port, step[1], number, len(rows), seeds, arriving)
+        self._through(seeds, np.zeros(len(rows), np.int64), at, arriving)
+        if not self.calls and self._faint(at):
+            return self._in_segments(seeds, len(rows))
+        for call in self.calls:
+            if arriving[call]:
+                leaving = self._inside(call, arriving[call], len(rows), tell, samples)
+                if call in self.summed and leaving.to_input is not None:
+                    at.add(self.summed[call], self._as_taken(call, leaving), leaving.exponents)
+                self._through(self._onward(call, leaving), leaving.exponents, at, arriving)
+        return at
+
+    def _faint(self, at: Arrived) -> bool:
+        """Whether a sample of a row has fallen so low that its type may have rounded it."""
+        for edge in self.states:
+            for some, _ in at.at.get(edge, ()):
+                largest = some.detach().abs().flatten(min(2, some.dim() - 1)).amax(dim=-1)
+                if bool(((largest > 0) & (largest < torch.finfo(some.dtype).tiny * _ROOM)).any()):
+                    return True
+        return False
+
+    def _in_segments(self, seeds: dict[Edge, Any], rows: int) -> Arrived:
+        """Walk some steps at a time, and bring every row to a size near one in between."""
+        at = Arrived()
+        some = {edge for one in self.recording.recurrences for step in one.states[::_SEGMENT] for edge in step}
+        cuts = sorted(some, key=lambda edge: -int(edge[0]._sequence_nr()))
+        self._through(seeds, np.zeros(rows, np.int64), at, {}, walls=cuts)
+        for k, edge in enumerate(cuts):
+            total = at.total(edge)
+            if total is not None:
+                given, exponents = near_one(*total, edge[0]._input_metadata[edge[1]].dtype)
+                self._through({edge: given}, exponents, at, {}, walls=cuts[k + 1 :], past=cuts[: k + 1])
+        return at
+
+    def _enter(
+        self, port: Port, t: int, number: int, rows: int, seeds: dict[Edge, Any], arriving: dict[Call, Arriving]
+    ) -> None:
+        share, call = self.recording.shares.at[port.edge], port.call
+        if call is not None and call in arriving and call.layer is not None:
+            layout = Layout(call.module, call.layer)
+            if port.kind == "out":
+                one = array(layout.spread(share)[t - port.first], torch.float64)
+                if one.any():
+                    arriving[call].shares.append((number, t - port.first, one))
+            else:
+                states = array(layout.states(share), torch.float64)
+                arriving[call].ends.append((port.kind, number, states[None], np.zeros(1, np.int64)))
+            return
+        if port.edge not in seeds:
+            seeds[port.edge] = share.new_zeros((rows, *share.shape))
+        seeds[port.edge][number] += only_step(share, t) if port.kind == "sequence" else share
+
+    def _through(
+        self,
+        seeds: dict[Edge, Any],
+        exponents: Integers,
+        at: Arrived,
+        arriving: dict[Call, Arriving],
+        *,
+        walls: Sequence[Edge] = (),
+        past: Sequence[Edge] = (),
+    ) -> None:
+        """Let autograd carry rows to states and to the ports of fused layers, past no fused layer.
+
+        Nothing goes past `walls` either, and nothing is wanted at what is `past`.
+        """
+        wanted = dict.fromkeys([*self.states, *self.inputs, *self.ports, *self.extra, *self.entering])
+        wanted = {edge: None for edge in wanted if edge not in past}
+        with blocked([*self.ports, *walls]):
+            found = ask(self.run, seeds, list(wanted), rows=True)
+        for edge, rows in found.items():
+            call = self.ports.get(edge)
+            if call is None or edge in self.extra:
+                at.add(edge, rows, exponents)
+            if call is None or call.layer is None:
+                continue
+            layout = Layout(call.module, call.layer)
+            kind = next(kind for kind, one in call.layer.ports.items() if one == edge)
+            if kind == "out":
+                wide = array(layout.spread(rows, lead=1).transpose(1, 2), torch.float64)
+                arriving[call].fields.append((wide, exponents))
+            else:
+                arriving[call].ends.append((kind, 0, array(layout.states(rows, lead=1), torch.float64), exponents))
+
+    def _inside(
+        self, call: Call, arriving: Arriving, rows: int, tell: Teller | None, samples: dict[int, Integers]
+    ) -> Leaving:
+        inside = self.recording.inside(call)
+        batch = inside.layout.batch
+        chosen = samples.get(batch, np.arange(batch))
+        whole = self._leads[call] or call in self.summed
+        walked, near = (np.arange(batch), chosen) if whole else (chosen, slice(None))
+
+        def told(layer: int, direction: int, t: int, low: int, logs: list[Floats]) -> None:
+            if tell is not None:
+                tell.inside(call, layer, direction, t, low, [one[:, near] for one in logs])
+
+        def told_input(t: int, low: int, logs: Array) -> None:
+            if tell is not None:
+                tell.input(call, t, low, logs[:, :, near])
+
+        see_input = told_input if call in self.alone else None
+        return rows_inside(inside, arriving, rows, walked, told, to_input=whole, see_input=see_input)
+
+    def _leads_on(self, call: Call) -> bool:
+        """Whether another state, or another layer, lies below a fused layer."""
+        layer = call.layer
+        roots = [edge for edge in (layer.x_edge, *layer.initial_edges) if edge is not None] if layer else []
+        nodes = {edge[0] for edge in (*self.states, *self.ports, *self.inputs, *self.extra)}
+        least = min((int(node._sequence_nr()) for node in nodes), default=0)
+        return any(edge[0] in nodes for edge in roots) or any(
+            node in nodes for _, node, _ in walk_down([edge[0] for edge in roots], least)
+        )
+
+    def _onward(self, call: Call, leaving: Leaving) -> dict[Edge, Any]:
+        layer, seeds = call.layer, {}
+        if layer is None or not self._leads[call]:
+            return {}
+        layout = Layout(call.module, layer)
+        if layer.x_edge is not None and leaving.to_input is not None:
+            seeds[layer.x_edge] = self._as_taken(call, leaving).to(layer.x.tensor.dtype)
+        for edge, kind, kept in zip(layer.initial_edges, ("h", "c"), layer.initial, strict=False):
+            if edge is not None:
+                states = torch.from_numpy(leaving.initial[kind]).to(kept.tensor.device, kept.tensor.dtype)
+                one = layout.as_given(states, lead=1)
+                seeds[edge] = seeds[edge] + one if edge in seeds else one
+        return seeds
+
+    def _as_taken(self, call: Call, leaving: Leaving) -> Any:
+        """Give what a fused layer hands to its input in the form of the input, in float64."""
+        assert call.layer is not None  # a fused layer
+        wide = torch.from_numpy(leaving.to_input).to(call.layer.x.tensor.device).transpose(1, 2)
+        return Layout(call.module, call.layer).gathered(wide, lead=1)

@@ -1,0 +1,105 @@
+"""The two parts of a state's gradient: what comes back through later steps, and what reaches it at its own.
+
+In: the states of recurrences and their gradients. Out: both parts by edge, each walked by itself, so that a small
+one is not lost in the rounding of a large one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from rnngraph.sources.torch.answers.shares import Shares
+from rnngraph.sources.torch.autograd.edges import Edge, walk_down
+from rnngraph.sources.torch.autograd.passes import Pass
+from rnngraph.sources.torch.autograd.question import ask, blocked, replaced, whole
+from rnngraph.sources.torch.finding.recurrence import Recurrence
+
+
+def split(
+    run: Pass,
+    recurrences: Sequence[Recurrence],
+    clocks: Sequence[int],
+    total: Mapping[Edge, Any],
+    shares: Shares,
+) -> tuple[dict[Edge, Any], dict[Edge, Any]]:
+    """Divide the gradients of states.
+
+    Returns:
+        what is carried from later steps of the clock, and what is immediate.
+    """
+    place = {
+        edge: (clock, t)
+        for one, clock in zip(recurrences, clocks, strict=True)
+        for t, some in enumerate(one.states)
+        for edge in some
+    }
+    if not place:
+        return {}, {}
+    if place.keys() == shares.ports.keys():  # nothing but states is handed out: this was asked already
+        immediate = dict(shares.at)
+    else:
+        with blocked(place):
+            immediate = ask(run, whole(run), list(place))
+    nothing = {edge: seed * 0 for edge, seed in whole(run).items()}
+    own: dict[Edge, Any] = {}
+    with replaced({edge: total[edge] for edge in place if edge in total}), _own_step_aside(run, place, own):
+        carried = ask(run, nothing, list(place))
+    for edge, part in own.items():
+        immediate[edge] = immediate[edge] + part if edge in immediate else part
+    return carried, immediate
+
+
+@contextlib.contextmanager
+def _own_step_aside(run: Pass, place: Mapping[Edge, tuple[int, int]], own: dict[Edge, Any]) -> Iterator[None]:
+    """Take away, and keep, what a state gets from its own step: as c from h, or one layer from the next."""
+    hooks = []
+    for node, edges in _consumers_at_own_step(run, place).items():
+        hooks.append(node.register_hook(_taker(edges, own)))
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _taker(edges: Mapping[int, Edge], own: dict[Edge, Any]) -> Any:
+    def take(grad_inputs: tuple[Any, ...], grad_outputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        for k, edge in edges.items():
+            if grad_inputs[k] is not None:
+                own[edge] = own[edge] + grad_inputs[k] if edge in own else grad_inputs[k].clone()
+        return tuple(
+            torch.zeros_like(one) if k in edges and one is not None else one for k, one in enumerate(grad_inputs)
+        )
+
+    return take
+
+
+def _consumers_at_own_step(run: Pass, place: Mapping[Edge, tuple[int, int]]) -> dict[Any, dict[int, Edge]]:
+    """Find the nodes that use a state and lead to states of its own step, or of other clocks, only."""
+    roots = [edge[0] for edge in run.roots]
+    least = min(int(edge[0]._sequence_nr()) for edge in place)
+    consumers: dict[Any, list[Any]] = {}
+    for consumer, node, _ in walk_down(roots, least):
+        consumers.setdefault(node, []).append(consumer)
+    at: dict[Any, list[tuple[int, int]]] = {}
+    for edge, where in place.items():
+        at.setdefault(edge[0], []).append(where)
+    latest: dict[Any, dict[int, int]] = {node: {} for node in roots}
+    for node in sorted(consumers, key=lambda one: -int(one._sequence_nr())):
+        reach: dict[int, int] = {}
+        for consumer in consumers[node]:
+            for clock, t in dict(at[consumer]).items() if consumer in at else latest[consumer].items():
+                reach[clock] = max(t, reach.get(clock, t))
+        latest[node] = reach
+    found: dict[Any, dict[int, Edge]] = {}
+    for edge, (clock, t) in place.items():
+        for consumer in consumers.get(edge[0], ()):
+            reach = dict(at[consumer]) if consumer in at else latest[consumer]
+            if reach and reach.get(clock, -1) <= t:
+                slots = {k: edge for k, below in enumerate(consumer.next_functions) if tuple(below) == edge}
+                found.setdefault(consumer, {}).update(slots)
+    return found

@@ -1,0 +1,139 @@
+"""The states of recurrences as a trace shows them: one track a layer and direction, with names, kinds and facts.
+
+In: recurrences that were found. Out: `Track`s. Which state is `h` is known of PyTorch's own modules; of others the
+first is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from rnngraph.autodiff.recurrence import suffix
+from rnngraph.measure.recording import Facts
+from rnngraph.nn.cells import CELLS
+from rnngraph.sources.torch.autograd.edges import Edge, shape_of
+from rnngraph.sources.torch.finding.operations import custom_cell_of
+from rnngraph.sources.torch.finding.recurrence import SEQUENCE, Recurrence
+from rnngraph.sources.torch.fused.layout import Layout, cell_name
+from rnngraph.sources.torch.watching.calls import FUSED
+from rnngraph.trace.cell import CellTrace
+from rnngraph.trace.magnitudes import Booleans
+from rnngraph.trace.model import FORWARD, REVERSE
+
+
+@dataclass(eq=False)
+class Track:
+    """One layer and direction of a recurrence."""
+
+    recurrence: Recurrence
+    layer: int
+    direction: str
+    cell: CellTrace
+    clock: int = 0
+
+    @property
+    def ending(self) -> str:
+        """The end of its states' names."""
+        return suffix(self.layer, self.direction)
+
+    @cached_property
+    def batch(self) -> int:
+        """The number of samples."""
+        if self.recurrence.fused:
+            return max(layout.batch for layout in layouts(self.recurrence))
+        if self.recurrence.how == SEQUENCE:
+            return shape_of(self.recurrence.output)[0]
+        return self.recurrence.batch()
+
+    def place(self, kind: str) -> int:
+        """The place of a state among those of a step."""
+        return self.cell.kinds.index(kind)
+
+    def edges(self, kind: str) -> list[Edge | None]:
+        """The edges of a state, step by step."""
+        place = self.place(kind)
+        return [self.recurrence.edge(place, t) for t in range(self.recurrence.steps)]
+
+    def by_sample(self, tensor: Any, *, lead: int = 0) -> Any:
+        """Bring a state, or rows of its gradients with `lead` axes in front, to (..., N, units)."""
+        if tensor.dim() - lead < 2:
+            tensor = tensor.unsqueeze(lead)
+        return tensor.flatten(lead + 1)
+
+    def units(self, kind: str) -> int:
+        """The number of units of a state that stands in the graph."""
+        edge = next((one for one in self.edges(kind) if one is not None), None)
+        if edge is None:
+            return 0
+        return int(np.prod(shape_of(edge))) // self.recurrence.batch_of(edge)
+
+    def mask(self) -> Booleans | None:
+        """Tell steps from padding in packed sequences, (N, T)."""
+        if not self.recurrence.fused:
+            return None
+        some = layouts(self.recurrence)
+        masks = [np.ones((one.batch, one.steps), bool) if one.valid is None else one.valid for one in some]
+        whole = np.concatenate(masks, axis=1)
+        return None if whole.all() else whole
+
+    def valid(self) -> Booleans:
+        """Tell data from padding, (N, T): a batch that shrinks loses its last samples."""
+        mask = self.mask()
+        if mask is not None:
+            return mask
+        valid = np.ones((self.batch, self.recurrence.steps), bool)
+        if not self.recurrence.fused and self.recurrence.how != SEQUENCE:
+            for t, some in enumerate(self.recurrence.states):
+                for edge in some[:1]:
+                    valid[self.recurrence.batch_of(edge) :, t] = False
+        return valid
+
+    def cuts(self) -> Booleans | None:
+        """Tell where a step does not go on from the one before, (1, T)."""
+        one = self.recurrence
+        cuts = np.zeros((1, one.steps), bool)
+        if one.how == SEQUENCE or not one.linked:
+            return None
+        if self.direction == REVERSE:  # the last step of every call but the last is the first to be processed
+            cuts[0, [start - 1 for start in one.starts[1:]]] = True
+        else:
+            cuts[0, [start for start, linked in zip(one.starts[1:], one.linked[1:], strict=True) if not linked]] = True
+        return cuts if cuts.any() else None
+
+    def facts(self, nodes: dict[str, Any], fed: str) -> Facts:
+        """Say what is known before anything is measured; `fed` names what the network is fed here."""
+        one = self.recurrence
+        return Facts(
+            one.path + self.ending, one.path, self.layer, self.direction, self.cell,
+            {kind: f"{one.path}.{kind}{self.ending}" for kind in self.cell.kinds}, one.steps, self.batch, self.clock,
+            nodes, self.mask(), self.cuts(), one.fused and CELLS[self.cell.name].splits_gain, fed,
+        )  # fmt: skip
+
+
+def layouts(one: Recurrence) -> list[Layout]:
+    """Give the layouts of the calls of a fused layer."""
+    return [Layout(call.module, call.layer) for call in one.calls if call.layer is not None]
+
+
+def tracks_of(recurrences: Sequence[Recurrence]) -> list[Track]:
+    """Divide recurrences into layers and directions."""
+    found = []
+    for one in recurrences:
+        module = one.module
+        known = CELLS[cell_name(module)].facts if cell_name(module) else None
+        if one.how == SEQUENCE or known is None or (not one.fused and len(one.places) != len(known.kinds)):
+            found.append(Track(one, 0, FORWARD, custom_cell_of(one)))
+            continue
+        if not isinstance(module, FUSED):
+            found.append(Track(one, 0, FORWARD, known))
+            continue
+        both = 2 if module.bidirectional else 1
+        for place in range(module.num_layers * both):
+            direction = REVERSE if place % both else FORWARD
+            found.append(Track(one, place // both, direction, known))
+    return found

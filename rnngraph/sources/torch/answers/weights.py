@@ -1,0 +1,207 @@
+"""Each step's part of every weight: caught on its way to the weight, and assigned by the call whose node handed it on.
+
+In: a pass and its recurrences. Out: a `ParameterTrace` a weight of a recurrence.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from torch.autograd.graph import get_gradient_edge
+
+from rnngraph import norms
+from rnngraph.autodiff.contribution import Array, Contribution, Summed
+from rnngraph.autodiff.recurrence import suffix
+from rnngraph.sources.tape.parameters import weight_spectrum
+from rnngraph.sources.torch.autograd.edges import Edge, walk_down
+from rnngraph.sources.torch.autograd.passes import Pass
+from rnngraph.sources.torch.autograd.row_norms import norm
+from rnngraph.sources.torch.finding.recurrence import SEQUENCE, Recurrence
+from rnngraph.sources.torch.finding.step_nodes import multiplying_states
+from rnngraph.sources.torch.fused.inside import Inside
+from rnngraph.sources.torch.fused.layout import cell_name
+from rnngraph.sources.torch.watching.calls import Call
+from rnngraph.trace.magnitudes import Floats, Magnitudes, Status
+from rnngraph.trace.model import REVERSE, ParameterTrace
+
+if TYPE_CHECKING:
+    from rnngraph.sources.torch.graph_recording import TorchRecording
+
+_NAMES = {"weight_ih": "Wx", "weight_hh": "Wh", "bias_ih": "b", "bias_hh": "bh"}
+
+
+@dataclass(slots=True)
+class _Steps:
+    """A parameter's parts under way: norms by step, and the sum of the step that is not complete."""
+
+    parameter: Any
+    recurrence: Recurrence
+    expected: dict[int, int]
+    norms: Floats
+    under_way: dict[int, tuple[int, Any]] = field(default_factory=dict)
+
+    def add(self, t: int, part: Any) -> None:
+        count, known = self.under_way.pop(t, (0, None))
+        whole = part if known is None else known + part
+        if count + 1 == self.expected[t]:
+            self.norms[t] = norm(whole)
+        else:
+            self.under_way[t] = count + 1, whole
+
+
+@dataclass(slots=True)
+class Layer:
+    """A weight of a fused layer: the sum over time, norms and underflows by step."""
+
+    total: Array
+    steps: Floats
+    lost: Any
+    value: Array
+
+
+class Weights:
+    """The weights of all recurrences."""
+
+    def __init__(self, run: Pass, recurrences: Sequence[Recurrence], names: Mapping[int, str]) -> None:
+        """Find whose parts are to be caught."""
+        self.run, self.names = run, names
+        self.layers: dict[str, Layer] = {}
+        self._total: Mapping[Edge, Any] = {}
+        self._steps: dict[Edge, _Steps] = {}
+        for one in recurrences:
+            if one.fused or one.module is None or one.how == SEQUENCE:
+                continue
+            for parameter in one.module.parameters():
+                if parameter.requires_grad and not hasattr(parameter, "_local_tensor"):
+                    edge = tuple(get_gradient_edge(parameter))[:2]
+                    self._steps.setdefault(edge, _Steps(parameter, one, {}, np.zeros(one.steps)))
+
+    def edges(self) -> list[Edge]:
+        """The edges whose gradients are asked for."""
+        return list(self._steps)
+
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[None]:
+        """Catch the parts while the whole loss is walked back."""
+        hooks = []
+        self.layers.clear()
+        for steps in self._steps.values():
+            steps.expected, steps.under_way, steps.norms = {}, {}, np.zeros_like(steps.norms)
+        for node, slots in self._users().items():
+            hooks.append(node.register_hook(_catcher(slots)))
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    def settle(self, total: Mapping[Edge, Any]) -> None:
+        """Take the sums that autograd found."""
+        self._total = {edge: total[edge] for edge in self._steps if edge in total}
+
+    def _users(self) -> dict[Any, dict[int, tuple[_Steps, int]]]:
+        if not self._steps:
+            return {}
+        begins = {
+            id(steps.recurrence): [call.begin for call in steps.recurrence.calls] for steps in self._steps.values()
+        }
+        least = min(first[0] for first in begins.values())
+        nodes = {edge[0] for edge in self.run.roots}
+        nodes |= {node for _, node, _ in walk_down(nodes, least)}
+        found: dict[Any, dict[int, tuple[_Steps, int]]] = {}
+        for node in nodes:
+            for slot, below in enumerate(node.next_functions):
+                steps = self._steps.get(tuple(below))
+                if steps is None:
+                    continue
+                t = bisect_right(begins[id(steps.recurrence)], int(node._sequence_nr())) - 1
+                if t >= 0 and steps.recurrence.calls[t].made(node):
+                    steps.expected[t] = steps.expected.get(t, 0) + 1
+                    found.setdefault(node, {})[slot] = steps, t
+        return found
+
+    def add_layer(
+        self, one: Recurrence, call: Call, start: int, inside: Inside, weights: list[list[dict[str, Contribution]]]
+    ) -> None:
+        """Add what one call of a fused layer hands to its weights."""
+        for number, row in enumerate(inside.blocks):
+            for d, block in enumerate(row):
+                for name, part in weights[number][d].items():
+                    if isinstance(part, Summed):
+                        key = f"{one.path}.{name}{suffix(number, 'reverse' if d else 'forward')}"
+                        blank = np.zeros(one.steps)
+                        layer = self.layers.setdefault(
+                            key, Layer(np.zeros_like(part.total), blank, blank.astype(bool), block.weights[name])
+                        )
+                        layer.total = layer.total + part.total
+                        layer.steps[start : start + call.steps] = part.steps
+                        layer.lost[start : start + call.steps] = part.lost
+
+    def traces(self, timesteps: int, eigenvalues: int) -> tuple[ParameterTrace, ...]:
+        """Give the columns, with the eigenvalues of recurrent weights of up to so many rows."""
+        found = []
+        for name, layer in self.layers.items():
+            steps = Magnitudes.of(layer.steps)
+            steps.status[layer.lost] = Status.UNDERFLOW
+            rows = eigenvalues if name.rpartition(".")[2].startswith("Wh") else 0  # our own names of a layer's weights
+            found.append(_trace(name, layer.value, norms.norm(layer.total), steps, timesteps, rows))
+        recurrences = {one.recurrence for one in self._steps.values()}
+        recurrent = {id(some.weight) for one in recurrences for some in multiplying_states(one) if some.whole}
+        for edge, one in self._steps.items():
+            total = norm(self._total[edge]) if edge in self._total else 0.0
+            values = one.parameter.detach().cpu().double().numpy()
+            transposed = values.T if values.ndim == 2 and cell_name(one.recurrence.module) else values
+            rows = eigenvalues if id(one.parameter) in recurrent else 0
+            found.append(_trace(self._name(one), transposed, total, Magnitudes.of(one.norms), timesteps, rows))
+        return tuple(found)
+
+    def _name(self, one: _Steps) -> str:
+        name = self.names.get(id(one.parameter), "parameter")
+        if not cell_name(one.recurrence.module):
+            return name
+        stem, _, last = name.rpartition(".")
+        ours = next(
+            (_NAMES[key] + last.removeprefix(key).replace("_l0", "") for key in _NAMES if last.startswith(key)), last
+        )
+        return f"{stem or one.recurrence.path}.{ours}"
+
+
+def weights_by_recurrence(recording: TorchRecording) -> dict[str, list[Any]]:
+    """Give the parameters that each recurrence trains and that are whole in this process, by the recurrence's name."""
+    found: dict[str, list[Any]] = {}
+    for track, facts in zip(recording.tracks, recording.facts, strict=True):
+        one = track.recurrence
+        ending = f"_l{track.layer}{'_reverse' if track.direction == REVERSE else ''}" if one.fused else ""
+        named = one.module.named_parameters() if one.module is not None else ()
+        found[facts.name] = [
+            p for name, p in named if name.endswith(ending) and p.requires_grad and not hasattr(p, "_local_tensor")
+        ]
+    return found
+
+
+def _catcher(slots: Mapping[int, tuple[_Steps, int]]) -> Any:
+    def catch(grad_inputs: tuple[Any, ...], grad_outputs: tuple[Any, ...]) -> None:
+        for slot, (steps, t) in slots.items():
+            if grad_inputs[slot] is not None:
+                steps.add(t, grad_inputs[slot])
+
+    return catch
+
+
+def _trace(
+    name: str, value: Array, total: float, steps: Magnitudes, timesteps: int, eigenvalues: int
+) -> ParameterTrace:
+    radius, largest = weight_spectrum(value, eigenvalues)
+    length = float(steps.value[steps.status == Status.OK].sum())
+    missing = Magnitudes.unobserved((timesteps - len(steps.value),))
+    column = Magnitudes(np.concatenate([steps.value, missing.value]), np.concatenate([steps.status, missing.status]))
+    cancellation = min(total / length, 1.0) if length > 0 and np.isfinite(total) else np.nan
+    return ParameterTrace(
+        name, tuple(value.shape), Magnitudes.of(total), column, cancellation,
+        norms.norm(value), radius, largest,
+    )  # fmt: skip

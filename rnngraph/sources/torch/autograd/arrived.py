@@ -1,0 +1,71 @@
+"""What rows of losses have become at edges of the graph: tensors with an axis of rows, each times a power of two.
+
+In: rows and exponents. Out: their sums, and logarithms of their norms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from rnngraph.sources.torch.autograd.row_norms import row_norms
+from rnngraph.trace.magnitudes import Floats, Integers
+
+_FAR = 1 << 40
+
+
+@dataclass(slots=True)
+class Arrived:
+    """Rows by edge, or by whatever names an input that has no edge."""
+
+    at: dict[Any, list[tuple[Any, Integers]]] = field(default_factory=dict)
+
+    def add(self, edge: Any, rows: Any, exponents: Integers) -> None:
+        """Add what arrives."""
+        self.at.setdefault(edge, []).append((rows, exponents))
+
+    def total(self, edge: Any) -> tuple[Any, Integers] | None:
+        """Sum what arrived."""
+        return summed(self.at.get(edge, []))
+
+
+def summed(some: Sequence[tuple[Any, Integers]]) -> tuple[Any, Integers] | None:
+    """Sum rows, each with powers of two of its own; None of nothing."""
+    if len(some) < 2:
+        return next(iter(some), None)
+    held = [rows.detach().flatten(1).any(dim=1).cpu().numpy() for rows, _ in some]  # a row of zeros has no size
+    top = np.maximum.reduce([np.where(own, bits, -_FAR) for own, (_, bits) in zip(held, some, strict=True)])
+    top = np.where(top > -_FAR, top, 0)
+    parts = [_scaled(rows.double(), exponents - top) for rows, exponents in some]
+    return sum(parts[1:], parts[0]), top
+
+
+def near_one(rows: Any, exponents: Integers, dtype: torch.dtype) -> tuple[Any, Integers]:
+    """Bring every row to a size near one, in another type; its power of two takes the rest."""
+    largest = rows.detach().double().abs().flatten(1).amax(dim=1).cpu().numpy()
+    known = (largest > 0) & np.isfinite(largest)
+    bits = np.where(known, np.frexp(np.where(known, largest, 1))[1], 0).astype(np.int64)
+    return _scaled(rows.double(), -bits).to(dtype), exponents + bits
+
+
+def _scaled(rows: Any, bits: Integers) -> Any:
+    factor = torch.from_numpy(np.ldexp(1.0, np.clip(bits, -1070, 1020).astype(np.int32)))
+    return rows * factor.to(rows.device).reshape(-1, *[1] * (rows.dim() - 1))
+
+
+def of_samples(rows: Any, samples: Integers) -> Any:
+    """Choose samples of rows (rows, N, ...)."""
+    return rows.index_select(1, torch.from_numpy(samples).to(rows.device))
+
+
+def logs_of(rows: Any, exponents: Integers, samples: Integers) -> Floats:
+    """Give ln of the norms of rows (..., rows, N, units) at chosen samples; a batch that shrank gives nothing there."""
+    norms = np.zeros((*rows.shape[:-2], len(samples)))
+    inside = samples < rows.shape[-2]
+    norms[..., inside] = row_norms(rows.index_select(-2, torch.from_numpy(samples[inside]).to(rows.device)))
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log(norms) + (exponents * np.log(2))[:, None])

@@ -1,0 +1,139 @@
+"""What one call of a module hands on to a later call of the same: the state, however it travels.
+
+In: the calls of one module, in order. Out: the edges of the graph that cross, call by call. A state may be returned and
+passed on, kept in an attribute, or changed on its way; only the graph is asked.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from rnngraph.sources.torch.autograd.edges import Edge, plain, shape_of, walk_down
+from rnngraph.sources.torch.watching.calls import Call
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """States by call, and whether a call descends from an earlier one."""
+
+    states: list[list[Edge]]
+    linked: list[bool]
+
+
+def handed_on(calls: list[Call], barred: Iterable[Call] = ()) -> Chain:
+    """Give, call by call, what a later call descends from; nothing is followed through a call in `barred`.
+
+    Where every state is also returned, the last call's are given too, which nothing descends from.
+    """
+    begins = [call.begin for call in calls]
+    walls = sorted((call.begin, call.end) for call in barred)
+    found: list[dict[Edge, None]] = [{} for _ in calls]
+    linked = [False] * len(calls)
+
+    def owner(node: Any, limit: int) -> int | None:
+        number = node._sequence_nr()
+        place = bisect_right(begins, number, 0, limit) - 1
+        return place if place >= 0 and number < calls[place].end else None
+
+    def walled(node: Any) -> bool:
+        place = bisect_right(walls, (node._sequence_nr(), float("inf"))) - 1
+        return place >= 0 and node._sequence_nr() < walls[place][1]
+
+    def known(limit: int, node: Any) -> bool:
+        return owner(node, limit) is not None or walled(node)
+
+    for i, call in enumerate(calls[1:], 1):
+        roots = [node for node, _ in call.out if node._sequence_nr() >= call.begin]
+        for least in dict.fromkeys((calls[i - 1].begin, calls[0].begin)):  # the call before, else any: a dilated one
+            for _, node, place in walk_down(roots, least, partial(known, i)):
+                j = owner(node, i)
+                if j is not None:
+                    found[j][plain((node, place))] = None
+                    linked[i] = True
+            if linked[i]:
+                break
+    _leave_out_weights(found)
+    return Chain(_ordered(calls, found), linked)
+
+
+def _leave_out_weights(found: list[dict[Edge, None]]) -> None:
+    """Leave out of the first states what later calls merely use again, as weights that autocast has converted once."""
+    if len(found) < 3 or not len(found[0]) > len(found[1]) > 0:
+        return
+    names, shapes = {edge[0].name() for edge in found[1]}, {shape_of(edge)[1:] for edge in found[1]}
+    alike = sorted(found[0], key=lambda edge: (shape_of(edge)[1:] not in shapes, edge[0].name() not in names))
+    found[0] = dict.fromkeys(alike[: len(found[1])])
+
+
+def _ordered(calls: list[Call], found: list[dict[Edge, None]]) -> list[list[Edge]]:
+    """Put states in the order in which they are returned, or else were made."""
+    places = {k for call, some in zip(calls, found, strict=True) for k, edge in enumerate(call.out) if edge in some}
+    crossing = [(call, some) for call, some in zip(calls, found, strict=True) if some]
+    if places and all(edge in call.out for call, some in crossing for edge in some):
+        return [[call.out[k] for k in sorted(places) if k < len(call.out)] for call in calls]
+    width = max((len(some) for some in found), default=0)
+    names = next((_kept_names(call, some) for call, some in crossing if len(some) == width), {})
+    states = [sorted(some, key=lambda edge: edge[0]._sequence_nr()) for some in found]
+    return [some or _held(call, names) for call, some in zip(calls, states, strict=True)]
+
+
+def _kept_names(call: Call, some: Iterable[Edge]) -> dict[int, None]:
+    """Tell which of the tensors that a call leaves behind are states: by their place among them."""
+    kept = list(call.values)
+    return {kept.index(edge): None for edge in sorted(some, key=lambda e: e[0]._sequence_nr()) if edge in call.values}
+
+
+def _held(call: Call, places: Iterable[int]) -> list[Edge]:
+    """Give the states of the last call, which nothing descends from: those that stand where others stood."""
+    kept = list(call.values)
+    return [kept[k] for k in places if k < len(kept)]
+
+
+def crossing(calls: list[Call], roots: list[Any]) -> Chain:
+    """Give the whole state of a loop around a plain module: what crosses from one of its calls to the next."""
+    states: list[list[Edge]] = []
+    for i, bound in enumerate(call.begin for call in calls[1:]):
+        last = calls[min(i + 2, len(calls) - 1)]
+        links = list(walk_down([node for node, _ in last.out], calls[i].begin))
+        reach = {node for _, node, _ in links if calls[i].made(node)}
+        for consumer, node, _ in sorted(links, key=lambda link: int(link[0]._sequence_nr())):
+            if node in reach:
+                reach.add(consumer)
+        found = dict.fromkeys(
+            (node, place)
+            for consumer, node, place in links
+            if node._sequence_nr() < bound <= consumer._sequence_nr() and node in reach
+        )
+        some = dict.fromkeys(plain(one) for one in _without_joins(found, reach))
+        states.append(sorted(some, key=lambda edge: -int(edge[0]._sequence_nr())))  # the last made first
+    if len(states) > 1:  # of the last but one not all is seen from the product of the last
+        known = _twins(calls, len(calls) - 2, states[-2], roots)
+        states[-1] = [edge for edge in known if edge is not None] or states[-1]
+    final = _twins(calls, len(calls) - 1, states[-1], roots)
+    order = sorted(range(len(final)), key=lambda place: final[place] is None)  # what nobody reads in the end comes last
+    states = [[some[k] for k in order] if len(some) == len(order) else some for some in states]
+    return Chain([*states, [edge for edge in final if edge is not None]], [False, *map(bool, states)])
+
+
+def _without_joins(found: dict[Edge, None], reach: set[Any]) -> list[Edge]:
+    """Take [x, h] apart: of what is joined, the state is what descends from the call before."""
+    some = dict(found)
+    while joined := [edge for edge in some if edge[0].name() == "CatBackward0"]:
+        for edge in joined:
+            del some[edge]
+            some |= dict.fromkeys((node, place) for node, place in edge[0].next_functions if node in reach)
+    return list(some)
+
+
+def _twins(calls: list[Call], k: int, before: list[Edge], roots: list[Any]) -> list[Edge | None]:
+    """Find what step k makes: it stands as long after the beginning as in the step before; None where it is not."""
+    made = {node._sequence_nr(): node for node in (*roots, *(one for _, one, _ in walk_down(roots, calls[k].begin)))}
+    found: list[Edge | None] = []
+    for node, place in before:
+        twin = made.get(node._sequence_nr() - calls[k - 1].begin + calls[k].begin)
+        found.append((twin, place) if twin is not None and twin.name() == node.name() else None)
+    return found

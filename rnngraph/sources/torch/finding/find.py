@@ -1,0 +1,228 @@
+"""Which recurrences ran: read off the graph's order, without being told.
+
+In: the calls that a backward pass reached, and what it was walked from. Out: `Recurrence`s, and for every module
+that is none the reason. A module is a recurrence if a call of it descends from an earlier one without passing
+another's call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from rnngraph.errors import InputError
+from rnngraph.sources.torch.autograd.edges import Edge, shape_of, walk_down
+from rnngraph.sources.torch.finding.chains import crossing, handed_on
+from rnngraph.sources.torch.finding.raw import raw_loops
+from rnngraph.sources.torch.finding.recurrence import (
+    LAYER,
+    LOOP,
+    MARKED,
+    SEQUENCE,
+    STEPS,
+    Recurrence,
+    is_cell,
+    is_plain,
+)
+from rnngraph.sources.torch.fused.layout import Layout
+from rnngraph.sources.torch.watching.calls import Call, Kept
+
+LEAST = 3  # calls that make a sequence of a module that is no cell
+TREE = "its uses are joined as in a tree, and not in a line of steps: one goes on from several, which begin anew"
+ANEW = "its state is made anew at every call: no call of it descends from an earlier one"
+
+
+@dataclass(slots=True)
+class Found:
+    """Recurrences, innermost and chosen; and reasons by path."""
+
+    recurrences: list[Recurrence]
+    reasons: dict[str, str] = field(default_factory=dict)
+
+
+def find(
+    calls: Sequence[Call],
+    roots: Sequence[Edge],
+    marks: Mapping[str, list[tuple[Edge, Kept]]],
+    only: tuple[str, ...] = (),
+    names: Mapping[int, str] | None = None,
+) -> Found:
+    """Find recurrences; with `only`, those of the modules that are named; `names` are those of parameters by id."""
+    by_path: dict[str, list[Call]] = {}
+    for call in calls:
+        by_path.setdefault(call.path, []).append(call)
+    marked = [
+        Recurrence(name, MARKED, [], [[edge] for edge, _ in some], [], dict(some)) for name, some in marks.items()
+    ]
+    if only:
+        return Found([*(one for path in only for one in _named(path, by_path, roots)), *marked])
+    fused = [one for path, some in by_path.items() if _is_fused(some) for one in fused_runs(path, some)]
+    chains = _chains(by_path)
+    kept, reasons = [], {}
+    for one in chains:
+        reason = _reason(one, calls)
+        if reason:
+            reasons[one.path] = reason
+        else:
+            kept.append(one)
+    heavy = [one for one in kept if next(one.module.parameters(), None) is not None] + fused
+    outer = [one for one in kept if not is_plain(one.module)]
+    direct = [one for one in outer if is_cell(one.module) or _is_direct(one, heavy)]
+    inner = [one for one in direct if not any(_holds(one, other) for other in (*direct, *fused))]
+    loops = []
+    if not inner and not marked:
+        loops = [one for one in heavy if is_plain(one.module) and not any(_holds(other, one) for other in outer)][:1]
+    reasons |= {one.path: TREE for one in loops if _is_tree(one)}
+    loops = [one for one in loops if one.path not in reasons]
+    for one in loops:  # the whole state, whatever made it
+        chain = crossing(one.calls, [node for node, _ in roots])
+        one.how, one.states, one.linked = LOOP, chain.states, chain.linked
+    loops = [one for one in loops if any(one.states)]
+    found = [*fused, *inner, *loops, *marked] or raw_loops(roots, names or {}, calls)
+    if found:  # beside a recurrence, what has no state to lose needs no word
+        reasons = {path: why for path, why in reasons.items() if why != ANEW or _keeps(by_path[path])}
+    return Found(found, reasons)
+
+
+def _keeps(calls: Sequence[Call]) -> bool:
+    """Whether a module hands out several tensors or holds one between its calls, as one with a state does."""
+    return any(len(call.values) > 1 for call in calls)
+
+
+def _is_fused(calls: list[Call]) -> bool:
+    return calls[0].layer is not None
+
+
+def fused_runs(path: str, calls: list[Call]) -> list[Recurrence]:
+    """Divide the calls of a fused layer into sequences: a call that goes on from an earlier one belongs to it."""
+    runs: list[tuple[list[Call], list[bool]]] = []
+    for call in calls:
+        before = next(((run, how) for run in reversed(runs) if (how := _goes_on(call, run[0][-1]))), None)
+        if before is None:
+            runs.append(([call], [False]))
+        else:
+            before[0][0].append(call)
+            before[0][1].append(before[1] == "graph")
+    found = [Recurrence(path, LAYER, run, [], linked) for run, linked in runs]
+    found = [one for one in found if one.steps > 1]
+    for number, one in enumerate(found[1:], 2):
+        one.path = f"{path}#{number}"
+    return found
+
+
+def _goes_on(call: Call, before: Call) -> str:
+    """Say how a call goes on from another: by the graph, by the same numbers (a cut between them), or not at all."""
+    layer, last = call.layer, before.layer
+    if layer is None or last is None:
+        return ""
+    roots = [edge[0] for edge in layer.initial_edges if edge is not None]
+    if any(before.made(node) for node in roots) or any(before.made(n) for _, n, _ in walk_down(roots, before.begin)):
+        return "graph"
+    if _batch(call) != _batch(before):
+        return ""
+    pairs = list(zip(layer.initial, last.final, strict=False))
+    same = [a.value is not None and b.value is not None and _equal(a.value, b.value) for a, b in pairs]
+    return "numbers" if pairs and all(same) else ""
+
+
+def _batch(call: Call) -> int:
+    return 0 if call.layer is None else Layout(call.module, call.layer).batch
+
+
+def _equal(one: Any, other: Any) -> bool:
+    return one.shape == other.shape and bool(one.any()) and torch.equal(one, other)
+
+
+def _chains(by_path: Mapping[str, list[Call]]) -> list[Recurrence]:
+    found = []
+    for path, calls in by_path.items():
+        if _is_fused(calls) or len(calls) < (2 if is_cell(calls[0].module) else LEAST):
+            continue
+        chain = handed_on(calls)
+        if any(chain.states) or not is_plain(calls[0].module):
+            found.append(Recurrence(path, STEPS, calls, chain.states, chain.linked))
+    return found
+
+
+def _reason(one: Recurrence, calls: Sequence[Call]) -> str:
+    if not any(one.states):
+        if is_plain(one.module) or not _is_stepwise(one, calls):
+            return "no call of it descends from an earlier one"
+        return ANEW
+    if not is_cell(one.module) and not _is_stepwise(one, calls):
+        return "it is used again further up, with other modules between its calls each time"
+    return ""
+
+
+def _is_stepwise(one: Recurrence, calls: Sequence[Call]) -> bool:
+    """Tell steps, between which the same happens every time, from a module that is used again further up."""
+    between = [
+        tuple(call.path for call in calls if a.end <= call.begin and call.end <= b.begin)
+        for a, b in zip(one.calls, one.calls[1:], strict=False)
+    ]
+    return len(set(between)) < len(between) or not any(between)
+
+
+def _is_tree(one: Recurrence) -> bool:
+    """Tell whether a use that begins anew stands between another and what goes on from both."""
+    anew = next((k for k, linked in enumerate(one.linked) if k and not linked), None)
+    if anew is None:
+        return False
+    before, roots = one.calls[anew - 1], [node for call in one.calls[anew:] for node, _ in call.out]
+    return any(before.made(node) for _, node, _ in walk_down(roots, before.begin))
+
+
+def _holds(outer: Recurrence, inner: Recurrence) -> bool:
+    return outer is not inner and any(one is inner.module for one in outer.module.modules() if one is not outer.module)
+
+
+def _is_direct(one: Recurrence, heavy: Sequence[Recurrence]) -> bool:
+    """Tell whether a state reaches a later call without passing another recurrence's module."""
+    aliens = [
+        call
+        for other in heavy
+        if not (other is one or _holds(other, one) or _holds(one, other))
+        for call in other.calls
+    ]
+    return any(handed_on(one.calls, aliens).states)
+
+
+def _named(path: str, by_path: Mapping[str, list[Call]], roots: Sequence[Edge]) -> list[Recurrence]:
+    calls = by_path.get(path, [])
+    if not calls:
+        return []
+    if _is_fused(calls):
+        return fused_runs(path, calls)
+    if len(calls) == 1:
+        _check_sequence(path, calls[0])
+        return [Recurrence(path, SEQUENCE, calls)]
+    chain = handed_on(calls)
+    if is_plain(calls[0].module) and any(chain.states):
+        looped = crossing(calls, [node for node, _ in roots])
+        return [Recurrence(path, LOOP, calls, looped.states, looped.linked)]
+    if not any(chain.states):
+        raise InputError(
+            f"{path} was called {len(calls)} times, and its state is made anew at every call: no call of it descends "
+            "from an earlier one, so that nothing is learnt over time through it."
+        )
+    return [Recurrence(path, STEPS, calls, chain.states, chain.linked)]
+
+
+def _check_sequence(path: str, call: Call) -> None:
+    if why := no_sequence(call):
+        raise InputError(f"{path} was called once, {why}.")
+
+
+def no_sequence(call: Call) -> str:
+    """Say why a call takes no whole sequence that can be asked for its credit; nothing where it does."""
+    before, after = (None if edge is None else shape_of(edge) for edge in call.ends)
+    if before is None:
+        return (
+            "and its input needs no gradient: there is no credit to ask for, unless x.requires_grad_() is called first"
+        )
+    if after is None or len(after) < 3 or len(before) < 3 or before[:2] != after[:2]:
+        return f"from {before} to {after}: that is no sequence (samples, time, ...), and it has no step of its own"
+    return ""

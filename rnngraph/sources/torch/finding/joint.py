@@ -1,0 +1,74 @@
+"""Whether the loss reads many timesteps jointly, as pooling and attention do: it is one loss then, and not one a step.
+
+In: what enters at the ports of its steps. Out: yes or no, by asking autograd a second time: whether what enters at some
+steps depends on what others, far from them, hand out. A sum of losses of single steps does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from rnngraph.errors import InputError
+from rnngraph.sources.torch.answers.by_step import drawn_at, norms_at
+from rnngraph.sources.torch.autograd.edges import Edge, edge_of, shape_of
+from rnngraph.sources.torch.autograd.passes import Pass
+from rnngraph.sources.torch.autograd.question import ask, blocked
+from rnngraph.sources.torch.autograd.row_norms import norm
+from rnngraph.sources.torch.finding.clocks import Port
+from rnngraph.trace.magnitudes import Floats
+
+_READS = 0.05  # how strongly far steps must be read together, beside how strongly each is read; less is a side term
+_ALONE = 3.0  # how much more of it is in the sample that was moved than in others, which statistics of a batch reach
+
+
+def reads_many_steps(run: Pass, ports: Mapping[Edge, Port], grown: Mapping[Edge, Any], entered: Floats) -> bool:
+    """Tell whether what enters at steps of a sample changes what enters far from them.
+
+    The later half of the steps is moved at once, in the sample that has the most, and the first quarter looked at: a
+    loss that joins neighbours alone, as a convolution or a penalty on differences does, is one loss a step all the
+    same. Of several things that a step hands out only the one is asked on which most of the loss hangs: beside it, a
+    penalty on attention is a side term. `grown` can be asked about, and `entered` are its norms, (T, N).
+    """
+    sample = int((entered != 0).sum(axis=0).argmax())
+    known = np.flatnonzero(entered[:, sample])
+    if known.size < 2:
+        return False
+    moved, far = known[known.size // 2 :].tolist(), known[: max(known.size // 4, 1)].tolist()
+    main = _main(run, grown)
+    seeds: dict[Edge, Any] = {}
+    for edge in main:
+        gradient, port = grown[edge], ports[edge]
+        steps = [t for t in moved if port.first <= t <= port.last]
+        if steps and gradient.grad_fn is not None:
+            drawn, place = drawn_at(port, gradient.detach(), steps, sample, entered.shape[1]), edge_of(gradient)
+            seeds[place] = seeds[place] + drawn if place in seeds else drawn
+    try:
+        with blocked(ports):
+            changed = norms_at(ports, ask(run, seeds, main), entered.shape)
+    except InputError:  # a function that is differentiated once and not twice
+        return False
+    own, here = _size(changed[moved, sample]), _size(changed[far, sample])
+    others = _size(np.delete(changed[far], sample, axis=1))
+    return bool(here > _READS * own and here > _ALONE * others)
+
+
+def _main(run: Pass, grown: Mapping[Edge, Any]) -> list[Edge]:
+    """Give the ports, alike at every step, whose values times their gradients are largest."""
+    if len({(edge[0].name(), shape_of(edge)[1:]) for edge in grown}) == 1:
+        return list(grown)
+    values = {edge: kept.value for call in run.calls for edge, kept in call.values.items() if edge in grown}
+    alike: dict[Any, list[Edge]] = {}
+    sizes: dict[Any, float] = {}
+    for edge, gradient in grown.items():
+        key = edge[0].name(), shape_of(edge)[1:]
+        alike.setdefault(key, []).append(edge)
+        value = values.get(edge)
+        sizes[key] = sizes.get(key, 0.0) + norm(gradient) * (1.0 if value is None else norm(value))
+    return alike[max(sizes, key=sizes.__getitem__)]
+
+
+def _size(norms: Floats) -> float:
+    return float(np.sqrt(np.square(norms).mean())) if norms.size else 0.0

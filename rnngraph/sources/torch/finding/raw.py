@@ -1,0 +1,171 @@
+"""Loops that no module's call shows: a weight that is used again on what it has made, or tensors put side by side.
+
+In: the graph of a pass, the names of parameters, and the calls that ran. Out: recurrences; a loop whose steps are not
+alike, or take other weights at every step as layers do, is none. `watch.mark` is the sure way.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from torch import nn
+
+from rnngraph.sources.torch.autograd.edges import Edge, plain, walk_down
+from rnngraph.sources.torch.finding.chains import crossing
+from rnngraph.sources.torch.finding.entrance import PRODUCTS, leaf_of
+from rnngraph.sources.torch.finding.recurrence import RAW, Recurrence
+from rnngraph.sources.torch.finding.step_nodes import nodes_of_step
+from rnngraph.sources.torch.finding.within import LEAST
+from rnngraph.sources.torch.watching.calls import Call
+
+_WRITTEN = "torch::autograd::CopySlices"
+_JOINS = frozenset({"StackBackward0", "CatBackward0"})
+
+
+def raw_loops(roots: Sequence[Edge], names: Mapping[int, str], calls: Sequence[Call] = ()) -> list[Recurrence]:
+    """Find loops, the longest first; of two views of one loop the first counts."""
+    starts = [node for node, _ in roots]
+    nodes = sorted({*starts, *(node for _, node, _ in walk_down(starts, 0))}, key=_number)
+    found: list[tuple[int, int, Recurrence]] = []
+    for begin, end, make in _candidates(nodes, names, calls, starts):
+        if not any(begin <= last and first <= end for first, last, _ in found) and (one := make()) is not None:
+            found.append((begin, end, one))
+    loops = [one for _, _, one in sorted(found, key=lambda some: some[0])]
+    for number, one in enumerate(loops):
+        if before := sum(other.path.split("#")[0] == one.path for other in loops[:number]):
+            one.path = f"{one.path}#{before + 1}"
+    return loops
+
+
+def _candidates(
+    nodes: list[Any], names: Mapping[int, str], calls: Sequence[Call], roots: list[Any]
+) -> Iterator[tuple[int, int, Callable[[], Recurrence | None]]]:
+    """Yield where a loop may be, and what looks: at uses of one weight, then at what is put side by side."""
+    uses = sorted(_uses(nodes, names).values(), key=lambda some: (-len(some), _number(some[0])))
+    for some in uses:
+        if len(some) >= LEAST and all(map(_descends, some[1:], some)):
+            yield _number(some[0]), _number(some[-1]), partial(_of_weight, names[id(_leaf(some[0]))], some, roots)
+    for some in sorted(_side_by_side(nodes), key=len, reverse=True):
+        yield _number(some[0]), _number(some[-1]), partial(_of_products, _where(some[-1], calls), some, roots)
+
+
+def _of_weight(name: str, uses: list[Any], roots: list[Any]) -> Recurrence | None:
+    """Take for the state what crosses into the next use of a weight."""
+    calls = [Call(name, None, _number(node), _number(node) + 1, out=[(node, 0)]) for node in uses]
+    found = Recurrence(name, RAW, [], crossing(calls, roots).states)
+    return found if all(found.states) and _alike(found) else None
+
+
+def _of_products(name: str, products: list[Any], roots: list[Any]) -> Recurrence | None:
+    """Take for the state what crosses from the making of one product to that of the next, and descends from before."""
+    begins = [_number(products[0]), *(_number(node) + 1 for node in products[:-1])]
+    calls = [
+        Call(name, None, begin, _number(node) + 1, out=[(node, 0)])
+        for begin, node in zip(begins, products, strict=True)
+    ]
+    states = crossing(calls, roots).states
+    if len({len(some) for some in states[1:-1]}) != 1 or not states[1]:
+        return None
+    old = {node for node, _ in states[1]}
+    grown = [
+        k
+        for k, (node, _) in enumerate(states[2])
+        if any(n in old for _, n, _ in walk_down([node], 0, old.__contains__))
+    ]
+    states = [[some[k] for k in grown if k < len(some)] for some in states]
+    states[0] = _of_first(states[1], calls)
+    found = Recurrence(name, RAW, [], states if states[0] else states[1:])  # the first state may be plain zeros
+    return found if all(found.states) and found.steps >= LEAST and _alike(found) else None
+
+
+def _of_first(second: list[Edge], calls: list[Call]) -> list[Edge]:
+    """Find the states of the first step: what the second step takes where the third takes those of the second."""
+    before, after = (_made(call) for call in calls[1:3])
+    if [node.name() for node in before] != [node.name() for node in after]:
+        return []
+    found: dict[Edge, Edge] = {}
+    for twin, user in zip(before, after, strict=True):
+        for below, above in zip(twin.next_functions, user.next_functions, strict=True):
+            if above[0] is not None and plain(above) in second and below[0] is not None and below[0].next_functions:
+                found.setdefault(plain(above), plain(below))
+    return [found[edge] for edge in second if edge in found] if len(found) == len(second) else []
+
+
+def _made(call: Call) -> list[Any]:
+    nodes = {call.out[0][0], *(node for _, node, _ in walk_down([call.out[0][0]], call.begin))}
+    return sorted(nodes, key=_number)
+
+
+def _number(node: Any) -> int:
+    return int(node._sequence_nr())
+
+
+def _leaf(node: Any) -> Any:
+    slot = PRODUCTS.get(node.name(), (None, ""))[0]
+    leaf = None if slot is None or slot + 1 >= len(node.next_functions) else leaf_of(node.next_functions[slot + 1])
+    return None if leaf is None else leaf[0]
+
+
+def _uses(nodes: list[Any], names: Mapping[int, str]) -> dict[int, list[Any]]:
+    """List the products with every weight, in order."""
+    found: dict[int, list[Any]] = {}
+    for node in nodes:
+        key = id(_leaf(node))
+        if key in names:
+            found.setdefault(key, []).append(node)
+    return found
+
+
+def _side_by_side(nodes: list[Any]) -> Iterator[list[Any]]:
+    """Yield what is stacked, joined, or written one by one into a tensor that was there."""
+    written: dict[Any, list[Any]] = {}
+    for node in nodes:
+        some: list[Any] = []
+        if node.name() in _JOINS:
+            some = [below[0] for below in node.next_functions]
+        elif node.name() == _WRITTEN and len(node.next_functions) > 1:
+            some = [*written.pop(node.next_functions[0][0], ()), node.next_functions[1][0]]
+            written[node] = some
+            continue
+        yield from _in_order(some)
+    for some in written.values():
+        yield from _in_order(some)
+
+
+def _in_order(some: list[Any]) -> Iterator[list[Any]]:
+    if len(some) >= LEAST and all(node is not None and node.next_functions for node in some):
+        ordered = sorted(set(some), key=_number)
+        if len(ordered) == len(some):
+            yield ordered
+
+
+def _where(node: Any, calls: Sequence[Call]) -> str:
+    """Name the module in which a node was made, the innermost."""
+    around = [call for call in calls if call.made(node)]
+    return min(around, key=lambda call: call.end - call.begin).path if around else "loop"
+
+
+def _descends(later: Any, earlier: Any) -> bool:
+    return any(node is earlier for _, node, _ in walk_down([later], _number(earlier)))
+
+
+def _alike(one: Recurrence) -> bool:
+    """Whether the same operations make every step behind the first, with the same weights; of the last what is seen."""
+    steps = [nodes_of_step(one, t) for t in range(1, one.steps)]
+    names = [Counter(node.name() for node in some) for some in steps]
+    weights = [{id(leaf) for node in some for leaf in _weights_below(node)} for some in steps]
+    return (
+        all(some == names[0] for some in names[:-1])
+        and names[-1] <= names[0]
+        and all(some == weights[0] for some in weights[:-1])
+    )
+
+
+def _weights_below(node: Any) -> Iterator[Any]:
+    for below, _ in node.next_functions:
+        leaf = getattr(below, "variable", None)
+        if isinstance(leaf, nn.Parameter):
+            yield leaf

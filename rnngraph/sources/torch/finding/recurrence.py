@@ -1,0 +1,113 @@
+"""A recurrence that was found in a run: its calls, and by step the edges that its states stand at.
+
+In: calls. Out: `Recurrence`s; a fused layer has its states inside, where only `inside` sees them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import nn
+
+from rnngraph.sources.torch.autograd.edges import Edge, shape_of
+from rnngraph.sources.torch.watching.calls import FUSED, Call, Kept
+
+LAYER, STEPS, LOOP, RAW, MARKED, SEQUENCE = "layer", "steps", "loop", "raw", "marked", "sequence"
+
+
+@dataclass(eq=False)
+class Recurrence:
+    """Calls of one module that are the steps of one sequence; or marks that the user set, or a loop without modules."""
+
+    path: str
+    how: str
+    calls: list[Call]
+    states: list[list[Edge]] = field(default_factory=list)
+    linked: list[bool] = field(default_factory=list)  # by call, whether it goes on from an earlier one
+    values: dict[Edge, Kept] = field(default_factory=dict)  # of marks
+    made: dict[int, list[Any]] = field(default_factory=dict)  # the nodes of steps that were looked at
+
+    @property
+    def fused(self) -> bool:
+        """Whether several steps are inside one call."""
+        return self.how == LAYER
+
+    @property
+    def module(self) -> Any:
+        """The module that was called; None of marks."""
+        return self.calls[0].module if self.calls else None
+
+    @property
+    def steps(self) -> int:
+        """The number of its steps."""
+        if self.how == SEQUENCE:
+            return shape_of(self.output)[1]
+        return sum(call.steps for call in self.calls) if self.fused else len(self.states)
+
+    @property
+    def input(self) -> Edge:
+        """Where a sequence that is taken at once goes in."""
+        edge = self.calls[0].ends[0]
+        assert edge is not None  # looked at when it was found
+        return edge
+
+    @property
+    def output(self) -> Edge:
+        """Where it comes out."""
+        edge = self.calls[0].ends[1]
+        assert edge is not None  # of every call that is kept
+        return edge
+
+    @property
+    def starts(self) -> list[int]:
+        """The timestep of the first step of every call."""
+        found, t = [], 0
+        for call in self.calls:
+            found.append(t)
+            t += call.steps if self.fused else 1
+        return found
+
+    @property
+    def title(self) -> str:
+        """What a person calls it: "GRUCell", "nn.LSTM", "a loop around Linear"."""
+        if self.module is None:
+            return "a loop without modules" if self.how == RAW else "marked by hand"
+        name = type(self.module).__name__
+        return f"a loop around {name}" if self.how == LOOP else f"nn.{name}" if type(self.module) in FUSED else name
+
+    @property
+    def places(self) -> range:
+        """The numbers of the states of a step."""
+        return range(max((len(some) for some in self.states), default=0))
+
+    def edge(self, place: int, t: int) -> Edge | None:
+        """Give the edge of a state at a step; None where there is none."""
+        return self.states[t][place] if place < len(self.states[t]) else None
+
+    def value(self, edge: Edge, t: int) -> Any:
+        """Give the value of a state; None where it is not known."""
+        kept = self.values.get(edge) or (self.calls[t].values.get(edge) if self.calls else None)
+        return None if kept is None else kept.value
+
+    def batch(self) -> int:
+        """The number of samples, the largest of all steps."""
+        return max((self.batch_of(edge) for some in self.states for edge in some), default=1)
+
+    def batch_of(self, edge: Edge) -> int:
+        """The number of samples at one step."""
+        shape = shape_of(edge)
+        return shape[0] if len(shape) > 1 else 1
+
+
+def is_cell(module: Any) -> bool:
+    """Tell PyTorch's own recurrent modules."""
+    return isinstance(module, nn.RNNCellBase | nn.RNNBase)
+
+
+def is_plain(module: Any) -> bool:
+    """Tell a plain module of PyTorch's, such as Linear, Conv2d, Dropout or Sequential."""
+    if module is None or is_cell(module):
+        return False
+    own = any(kind is not nn.Module and kind.__module__.startswith("torch.nn.modules") for kind in type(module).__mro__)
+    return own and (not any(module.children()) or type(module).__module__.endswith("container"))

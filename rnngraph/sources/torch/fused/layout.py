@@ -1,0 +1,141 @@
+"""PyTorch's forms of a fused layer brought to ours: (T, N, ·) with samples as they came in, and weights by our names.
+
+In: what a call kept. Out: tensors and arrays in our layout, and the way back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from rnngraph.autodiff.contribution import Array
+from rnngraph.nn.cells import CELLS, Cell
+from rnngraph.sources.torch.watching.calls import Layer
+from rnngraph.trace.magnitudes import Booleans
+
+_MODES = {"LSTM": "lstm", "GRU": "gru", "RNN_TANH": "tanh", "RNN_RELU": "relu"}
+
+
+class Layout:
+    """How one call of a fused layer lays out samples and time."""
+
+    def __init__(self, module: Any, layer: Layer) -> None:
+        """Read it off the call."""
+        self.module, self.packed, self.steps = module, layer.packed, layer.steps
+        self.unbatched = self.packed is None and layer.x.tensor.dim() == 2
+        self.sizes: Any = None if self.packed is None else self.packed.batch_sizes
+        if self.sizes is not None:
+            self.batch = int(self.sizes[0])
+        else:
+            self.batch = 1 if self.unbatched else int(layer.x.tensor.shape[0 if module.batch_first else 1])
+
+    @property
+    def valid(self) -> Booleans | None:
+        """Tell steps from padding, (N, T); None where there is none."""
+        if self.sizes is None:
+            return None
+        sorted_ = np.arange(self.batch)[:, None] < self.sizes.numpy()
+        unsorted = self.packed.unsorted_indices
+        return np.asarray(sorted_ if unsorted is None else sorted_[unsorted.cpu().numpy()])
+
+    def spread(self, field: Any, *, lead: int = 0) -> Any:
+        """Bring a field of the layer's input or output to (..., T, N, ·), with `lead` axes in front."""
+        if self.packed is not None:
+            wide = field.new_zeros((*field.shape[:lead], self.steps, self.batch, field.shape[-1]))
+            alive = torch.arange(self.batch) < self.sizes[:, None]
+            wide[(slice(None),) * lead + (alive.to(field.device),)] = field
+            unsorted = self.packed.unsorted_indices
+            return wide if unsorted is None else wide.index_select(lead + 1, unsorted)
+        if self.unbatched:
+            return field.unsqueeze(lead + 1)
+        return field.transpose(lead, lead + 1) if self.module.batch_first else field
+
+    def gathered(self, wide: Any, *, lead: int = 0) -> Any:
+        """Bring (..., T, N, ·) back to the form that the layer takes and returns."""
+        if self.packed is not None:
+            if self.packed.sorted_indices is not None:
+                wide = wide.index_select(lead + 1, self.packed.sorted_indices)
+            alive = torch.arange(self.batch) < self.sizes[:, None]
+            return wide[(slice(None),) * lead + (alive.to(wide.device),)]
+        if self.unbatched:
+            return wide.squeeze(lead + 1)
+        return wide.transpose(lead, lead + 1) if self.module.batch_first else wide
+
+    def states(self, tensor: Any, *, lead: int = 0) -> Any:
+        """Bring first or last states to (..., layers and directions, N, ·)."""
+        return tensor.unsqueeze(lead + 1) if tensor.dim() == 2 + lead else tensor
+
+    def as_given(self, states: Any, *, lead: int = 0) -> Any:
+        """Bring first or last states back."""
+        return states.squeeze(lead + 1) if self.unbatched else states
+
+
+def cell_of(module: Any) -> Cell:
+    """Give our cell of one of PyTorch's modules."""
+    return CELLS[cell_name(module)]
+
+
+def cell_name(module: Any) -> str:
+    """Name our cell of one of PyTorch's modules; nothing where there is none."""
+    if isinstance(module, torch.nn.RNNBase):
+        return "lstm_projected" if module.proj_size else _MODES[module.mode]
+    if isinstance(module, torch.nn.RNNCell):
+        return str(module.nonlinearity)
+    return {torch.nn.LSTMCell: "lstm", torch.nn.GRUCell: "gru"}.get(
+        next((k for k in type(module).__mro__ if k in (torch.nn.LSTMCell, torch.nn.GRUCell)), object), ""
+    )
+
+
+def weights_of(module: Any, flat: Sequence[Any], dtype: torch.dtype) -> dict[str, Array]:
+    """Give the weights of one layer and direction by our names, from PyTorch's in their order."""
+    cell, rest = cell_of(module), [one.detach() for one in flat]
+    found = {"Wx": _columns(cell, rest[0]), "Wh": _columns(cell, rest[1])}
+    if module.bias:
+        biases = [_columns(cell, one) for one in rest[2:4]]
+    else:
+        biases = [_columns(cell, torch.zeros_like(rest[0][:, 0]))] * 2
+    if "bh" in cell.names:
+        found |= {"b": biases[0], "bh": biases[1]}
+    else:
+        found["b"] = biases[0] + biases[1]
+    if "Wr" in cell.names:
+        found["Wr"] = rest[-1].T
+    return {name: array(value, dtype) for name, value in found.items()}
+
+
+def gradients_of(module: Any, flat: Sequence[Any]) -> dict[str, Array]:
+    """Give PyTorch's gradients of the same weights in our layout; those of a sum of two biases are either one's."""
+    cell = cell_of(module)
+    names = ["Wx", "Wh", *(["b", "bh"] if module.bias else []), *(["Wr"] if "Wr" in cell.names else [])]
+    found = {}
+    for name, one in zip(names, flat, strict=True):
+        if one is not None and name in cell.names:
+            found[name] = array(one.T if name == "Wr" else _columns(cell, one), torch.float64)
+    return found
+
+
+def _columns(cell: Cell, weight: Any) -> Any:
+    """Put the gates of a weight (gates · H, ·) into our order, transposed."""
+    order, gates = cell.gate_order.get("torch", ""), cell.facts.gates
+    if order:
+        parts = weight.chunk(len(gates))
+        weight = torch.cat([parts[order.index(gate)] for gate in gates])
+    return weight.T if weight.dim() > 1 else weight
+
+
+def rows_of(module: Any, value: Array) -> Array:
+    """Bring a weight of ours, (·, gates · H), to PyTorch's order and form, (gates · H, ·)."""
+    cell = cell_of(module)
+    order, gates = cell.gate_order.get("torch", ""), cell.facts.gates
+    if order:
+        parts = dict(zip(gates, np.split(value, len(gates), axis=-1), strict=True))
+        value = np.concatenate([parts[gate] for gate in order], axis=-1)
+    return value.T
+
+
+def array(tensor: Any, dtype: torch.dtype) -> Array:
+    """Give a tensor as an array on this machine."""
+    return np.ascontiguousarray(tensor.detach().to("cpu", dtype).numpy())

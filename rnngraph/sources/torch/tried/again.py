@@ -1,0 +1,136 @@
+"""A watched pass run again with changed weights, on a copy of the model and on the batch that was captured.
+
+In: a watch that has seen a pass. Out: recordings of the copy. What reached the outputs of the user's call reaches them
+again; a pass that does not come out the same without a change is not run again at all.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from rnngraph.autodiff.contribution import Array
+from rnngraph.measure.recording import Losses
+from rnngraph.sources.torch.autograd.edges import like, tensors_in
+from rnngraph.sources.torch.autograd.question import ask, blocked, whole
+from rnngraph.sources.torch.finding.recurrence import MARKED, Recurrence
+from rnngraph.sources.torch.fused.chunks import chunked, whole_gradients
+from rnngraph.sources.torch.graph_recording import TorchRecording
+from rnngraph.sources.torch.tried.changes import change_weights
+from rnngraph.sources.torch.watching.asked import Asked
+from rnngraph.sources.torch.watching.calls import Call, Kept
+from rnngraph.trace.change import TRUNCATE, Change
+
+if TYPE_CHECKING:
+    from rnngraph.sources.torch.watch import Watch
+
+_SAME = 1e-3  # up to which two runs of one pass may differ
+
+
+class Again:
+    """Runs a pass again; it is `Changeable`."""
+
+    def __init__(self, watch: Watch, recording: TorchRecording) -> None:
+        """Look at a pass."""
+        self._watch, self._recording = watch, recording
+        self._outer = _outer(recording)
+        self._able: bool | None = None
+        self._seeds: list[Any] = []  # by output of the call
+
+    def changed(self, changes: Sequence[Change]) -> Any:
+        """Run the pass again; None where a change means nothing here, or where the module cannot be called again."""
+        if [change.kind for change in changes] == [TRUNCATE]:
+            return chunked(self._recording, int(changes[0].number))
+        if self._able is None:
+            self._able = self._same(self._run(()))
+        return self._run(changes) if self._able else None
+
+    def gradients(self) -> Mapping[str, Array]:
+        """Give the gradients of fused layers' weights by name."""
+        return whole_gradients(self._recording)
+
+    def _run(self, changes: Sequence[Change]) -> TorchRecording | None:
+        if self._outer is None or self._outer.asked is None:
+            return None
+        try:
+            model = self._copied(changes)
+            return None if model is None else self._traced(model, self._outer, self._outer.asked)
+        except Exception:  # of a module that cannot be copied, or be called again
+            return None
+
+    def _copied(self, changes: Sequence[Change]) -> Any:
+        """Copy the model with the weights of the time, and change them; None where a change means nothing."""
+        own, model = self._watch.model, copy.deepcopy(self._watch.model)
+        values = {id(weight): value for weight, _, value in self._recording.run.weights}
+        copies = {id(weight): dict(model.named_parameters())[name] for name, weight in own.named_parameters()}
+        paths = {id(module): path for path, module in own.named_modules()}
+        with torch.no_grad():
+            for key, weight in copies.items():
+                weight.copy_(values[key])
+            for change in changes:
+                for one in self._recording.recurrences:
+                    names = {facts.name for facts in self._recording.facts if facts.stem == one.path}
+                    chosen = not change.recurrences or not names.isdisjoint(change.recurrences)
+                    module = None if one.module is None else model.get_submodule(paths[id(one.module)])
+                    if chosen and not change_weights(one, module, copies, change):
+                        return None
+        return model
+
+    def _traced(self, model: Any, outer: Call, asked: Asked) -> TorchRecording | None:
+        from rnngraph.sources.torch.watch import Watch
+
+        path = next(path for path, module in self._watch.model.named_modules() if module is outer.module)
+        watch = Watch(model, self._watch.only)
+        with watch:
+            outputs = [one for one in tensors_in(asked.again(model.get_submodule(path))) if one.grad_fn is not None]
+            seeds = self._arrived(asked)
+            if [one.shape for one in outputs] != [one.shape for one in seeds]:
+                return None
+            if self._able is None and not all(map(_came_out, asked.returned, outputs)):
+                return None
+            watch.passes.note(outputs, seeds, watch.log)
+        return watch.recording()
+
+    def _arrived(self, asked: Asked) -> list[Any]:
+        """Give what reached every output from outside the call."""
+        if not self._seeds:
+            run = self._recording.run
+            with blocked(asked.out):
+                found = ask(run, whole(run), asked.out)
+            self._seeds = [found[edge] if edge in found else like(edge, 0.0) for edge in asked.out]
+        return self._seeds
+
+    def _same(self, other: TorchRecording | None) -> bool:
+        if other is None or [one.states for one in other.facts] != [one.states for one in self._recording.facts]:
+            return False
+        return _alike(self._recording.losses(), other.losses())
+
+
+def _came_out(kept: Kept, output: Any) -> bool:
+    """Whether an output is what it was, as far as that is still known."""
+    if kept.value is None:
+        return True
+    size = float(kept.value.abs().max()) if kept.value.numel() else 0.0
+    return bool(torch.allclose(kept.value, output, rtol=_SAME, atol=_SAME * size, equal_nan=True))
+
+
+def _alike(one: Losses, other: Losses) -> bool:
+    if one.norms.keys() != other.norms.keys():
+        return False
+    return all(
+        known.shape == other.norms[clock].shape
+        and np.allclose(known, other.norms[clock], rtol=_SAME, atol=_SAME * float(known.max(initial=0)))
+        for clock, known in one.norms.items()
+    )
+
+
+def _outer(recording: TorchRecording) -> Call | None:
+    """Find the call of the user's own in which all recurrences ran; None of several, and of what was marked in them."""
+    some: list[Recurrence] = recording.recurrences
+    calls = [call for one in some for call in one.calls]
+    outer = {call.outermost for call in calls or recording.run.calls}  # a loop without modules has none of its own
+    return None if any(one.how == MARKED for one in some) or len(outer) != 1 else outer.pop()

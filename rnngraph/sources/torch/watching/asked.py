@@ -1,0 +1,77 @@
+"""How a module was called by the user's own code, so that a copy of it can be called the same way.
+
+In: a call that lies in no other. Out: an `Asked`, which runs a copy: no tensor, weight or random state of the user's is
+touched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from rnngraph.sources.torch.autograd.edges import Edge
+
+
+@dataclass(slots=True)
+class Asked:
+    """What a module was given, and the state of the time; `out` are the places of what it returned."""
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    random: Any
+    device_random: Any  # of the GPU, where one is in use
+    autocast: tuple[tuple[str, torch.dtype], ...]
+    out: list[Edge] = field(default_factory=list)
+    returned: list[Any] = field(default_factory=list)  # the values, without their history
+
+    @staticmethod
+    def now(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Asked:
+        """Note a call that begins."""
+        device = torch.cuda.get_rng_state() if torch.cuda.is_initialized() else None
+        kinds = tuple((k, torch.get_autocast_dtype(k)) for k in ("cpu", "cuda") if torch.is_autocast_enabled(k))
+        return Asked(args, kwargs, torch.get_rng_state(), device, kinds)
+
+    def again(self, module: Any) -> Any:
+        """Call a copy of the module, and give what it returns."""
+        with self._as_then():
+            return module(*_apart(self.args), **_apart(self.kwargs))
+
+    @contextlib.contextmanager
+    def _as_then(self) -> Iterator[None]:
+        plain, numbers = random.getstate(), np.random.get_state()  # noqa: NPY002  (the user's code may draw from it)
+        devices = [] if self.device_random is None else [torch.cuda.current_device()]
+        try:
+            with contextlib.ExitStack() as stack:
+                stack.enter_context(torch.random.fork_rng(devices=devices))
+                stack.enter_context(torch.enable_grad())
+                torch.set_rng_state(self.random)
+                if devices:
+                    torch.cuda.set_rng_state(self.device_random)
+                for kind, dtype in self.autocast:
+                    stack.enter_context(torch.autocast(kind, dtype))
+                yield
+        finally:
+            random.setstate(plain)
+            np.random.set_state(numbers)  # noqa: NPY002
+
+
+def _apart(value: Any) -> Any:
+    """Give the same nest with tensors that lead to nothing of the user's."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().requires_grad_(value.requires_grad)
+    if isinstance(value, torch.nn.utils.rnn.PackedSequence):
+        return value._replace(data=_apart(value.data))
+    if isinstance(value, Mapping):
+        return {key: _apart(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_apart(one) for one in value]
+    if isinstance(value, tuple):
+        parts = [_apart(one) for one in value]
+        return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
+    return value

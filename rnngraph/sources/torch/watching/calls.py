@@ -1,0 +1,186 @@
+"""The calls of a model's modules while it is watched: which nodes of the graph each made, and what it handed out.
+
+In: what a module was given and returned. Out: `Call`s in the order in which they ended. Only references are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from rnngraph.sources.torch.autograd.edges import Edge, edge_of, grown_edge, number_now, plain, tensors_in
+from rnngraph.sources.torch.watching.asked import Asked
+
+FUSED = (nn.RNN, nn.LSTM, nn.GRU)
+_SHARING = torch._C._functorch  # tells whether a transform such as vmap is under way
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A tensor of the run: a reference without its history, and the version that it had."""
+
+    tensor: Any
+    version: int
+
+    @staticmethod
+    def of(tensor: Any) -> Kept:
+        """Keep a tensor as it is now."""
+        return Kept(tensor.detach(), tensor._version)
+
+    @property
+    def value(self) -> Any:
+        """The tensor; None where it was changed in place since."""
+        return self.tensor if self.tensor._version == self.version else None
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """What a fused layer was given and returned."""
+
+    x: Kept
+    x_edge: Edge | None
+    fed_edge: Edge | None  # the same, also of a leaf that needs a gradient
+    packed: Any  # the PackedSequence that came in, without its data; None of a tensor
+    initial: tuple[Kept, ...]  # h0, c0; empty where none were given
+    initial_edges: tuple[Edge | None, ...]
+    output: Kept
+    final: tuple[Kept, ...]
+    ports: dict[str, Edge]  # "out", "h", "c"
+    weights: tuple[Any, ...]
+    random: Any  # the state of the generator before, where masks of dropout were drawn between the layers
+    narrow: torch.dtype  # the type in which the kernel worked
+    steps: int
+
+
+@dataclass(eq=False)
+class Call:
+    """One call of one module."""
+
+    path: str
+    module: Any
+    begin: int  # the nodes that it made: begin <= sequence number < end
+    end: int = 0
+    taken: list[Edge | Kept] = field(default_factory=list)  # what went in: of plain data the numbers
+    out: list[Edge] = field(default_factory=list)  # looks through views
+    ends: tuple[Edge | None, Edge | None] = (None, None)  # of the first tensors that went in and came out, as they were
+    values: dict[Edge, Kept] = field(default_factory=dict)
+    layer: Layer | None = None
+    outer: Call | None = None  # the call of the user's own in which it ran
+    asked: Asked | None = None  # how it was called, of one that ran in no other
+    waited: int = 0  # backward passes that did not reach it
+
+    @property
+    def outermost(self) -> Call:
+        """The call of the user's own in which it ran, or which it is."""
+        return self.outer or self
+
+    @property
+    def given(self) -> list[Edge]:
+        """What went in and was computed, looked at through views."""
+        return [plain(one) for one in self.taken if not isinstance(one, Kept)]
+
+    @property
+    def steps(self) -> int:
+        """How many steps it takes."""
+        return self.layer.steps if self.layer is not None else 1
+
+    def made(self, node: Any) -> bool:
+        """Tell whether a node was made in it."""
+        return self.begin <= int(node._sequence_nr()) < self.end
+
+
+class CallLog:
+    """Sees calls of the modules of one model."""
+
+    def __init__(self, names: dict[int, str]) -> None:
+        """Start with nothing; `names` are paths by the id of a module."""
+        self.names = names
+        self.calls: list[Call] = []
+        self.counts: dict[str, int] = {}  # of all calls, those that no gradient can reach included
+        self.closed = False  # what is wanted was seen
+        self.asleep: Callable[[], bool] = lambda: False  # whether what runs now is of no interest
+        self.failure = ""
+        self._under_way: list[Call] = []
+
+    def begin(self, module: Any, owner: type) -> Call | None:
+        """Note that a forward starts; None where it is not to be seen."""
+        path = self.names.get(id(module))
+        if path is None or torch._C._current_graph_task_id() != -1:  # a checkpoint's second run is no call
+            return None
+        if any(one.module is module for one in self._under_way[-1:]):  # super().forward
+            return None
+        if isinstance(module, nn.RNNBase) and owner not in FUSED:  # what a subclass adds lies outside the layer
+            return None
+        self.counts[path] = self.counts.get(path, 0) + 1
+        if self.closed or self.asleep() or not torch.is_grad_enabled() or _SHARING.peek_interpreter_stack() is not None:
+            return None
+        outer = self._under_way[0] if self._under_way else None
+        call = Call(path, module, number_now(), outer=outer)
+        self._under_way.append(call)
+        return call
+
+    @property
+    def outermost(self) -> bool:
+        """Whether no call is under way."""
+        return not self._under_way
+
+    def leave(self, call: Call) -> None:
+        """Note that a forward ended or raised."""
+        call.end = number_now()
+        self._under_way = self._under_way[: self._under_way.index(call)]
+
+    def finish(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any, random: Any) -> None:
+        """Keep what a call was given and returned."""
+        computed = [one for one in tensors_in(result) if one.grad_fn is not None]
+        if not computed:
+            return
+        call.taken = [grown_edge(one) or Kept.of(one) for one in tensors_in((args, kwargs))]
+        call.ends = (next((one for one in call.taken if not isinstance(one, Kept)), None), edge_of(computed[0]))
+        call.out = list(dict.fromkeys(plain(edge_of(one)) for one in computed))
+        held = tensors_in([one for one in vars(call.module).values() if isinstance(one, torch.Tensor | tuple | list)])
+        for one in (*computed, *held):
+            if one.grad_fn is not None:
+                call.values.setdefault(plain(edge_of(one)), Kept.of(one))
+        if isinstance(call.module, FUSED):
+            call.layer = _layer(call.module, args, kwargs, result, random)
+        if call.asked is not None:
+            call.asked.out = [edge_of(one) for one in computed]
+            call.asked.returned = [Kept.of(one) for one in computed]
+        self.calls.append(call)
+
+
+def random_state(module: Any) -> Any:
+    """Give the state of the random numbers, where a fused layer draws masks between its layers."""
+    draws = isinstance(module, FUSED) and module.training and module.dropout and module.num_layers > 1
+    return torch.get_rng_state() if draws else None
+
+
+def _layer(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any, random: Any) -> Layer:
+    x = args[0] if args else kwargs["input"]
+    hx = args[1] if len(args) > 1 else kwargs.get("hx")
+    output, last = result
+    packed = x._replace(data=None) if isinstance(x, nn.utils.rnn.PackedSequence) else None
+    if packed is not None:
+        x, output = x.data, output.data
+    final = last if isinstance(last, tuple) else (last,)
+    initial = () if hx is None else tuple(hx) if isinstance(hx, tuple | list) else (hx,)
+    time = 0 if not module.batch_first or x.dim() == 2 else 1
+    ports = {
+        name: edge_of(one)
+        for name, one in zip(("out", "h", "c"), (output, *final), strict=False)
+        if one.grad_fn is not None
+    }
+    return Layer(
+        Kept.of(x), _edge(x), grown_edge(x), packed, tuple(Kept.of(one) for one in initial),
+        tuple(_edge(one) for one in initial),
+        Kept.of(output), tuple(Kept.of(one) for one in final), ports, tuple(module._flat_weights), random,
+        output.dtype, len(packed.batch_sizes) if packed is not None else int(x.shape[time]),
+    )  # fmt: skip
+
+
+def _edge(tensor: Any) -> Edge | None:
+    return edge_of(tensor) if tensor.grad_fn is not None else None

@@ -1,0 +1,133 @@
+"""What is put around PyTorch's functions while a model is watched, and taken off again.
+
+In: a log of calls and one of backward passes. Out: nothing; what the run computes is not changed, and a failure of
+ours is noted instead of raised. Classes are patched, not modules, so that copies and saved files of modules stay as
+they are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import sys
+import types
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.utils.checkpoint
+from torch import nn
+
+from rnngraph.sources.torch.autograd.edges import in_backward
+from rnngraph.sources.torch.autograd.passes import Passes
+from rnngraph.sources.torch.watching.asked import Asked
+from rnngraph.sources.torch.watching.calls import CallLog, random_state
+from rnngraph.sources.torch.watching.replaced import Wrap, put_around, run_eagerly
+
+_BACKWARD = ("tensors", "grad_tensors", "retain_graph", "create_graph", "grad_variables", "inputs")
+_GRAD = (
+    "outputs", "inputs", "grad_outputs", "retain_graph", "create_graph", "only_inputs", "allow_unused",
+    "is_grads_batched",
+    "materialize_grads",
+)  # fmt: skip
+
+
+class Patches:
+    """What is on, in the order in which it was put on."""
+
+    def __init__(self) -> None:
+        """Start with nothing on."""
+        self._undo = contextlib.ExitStack()
+
+    def put(self, model: Any, log: CallLog, passes: Passes) -> None:
+        """Put everything on."""
+        for owner in _classes(model):
+            self._put(owner, "forward", functools.partial(_seen, owner, log=log, passes=passes))
+        self._put(torch.autograd, "backward", functools.partial(_kept, names=_BACKWARD, log=log, passes=passes))
+        self._put(torch.autograd, "grad", functools.partial(_kept, names=_GRAD, log=log, passes=passes))
+        self._put(torch.amp.GradScaler, "scale", functools.partial(_scaled, log=log, passes=passes))
+        # The reentrant checkpoint hides what it runs from the graph; without it the numbers are the same.
+        plainly = types.SimpleNamespace(apply=lambda run, keep, *args: run(*args))
+        self._put(torch.utils.checkpoint, "CheckpointFunction", lambda own: plainly)
+        if "torch._dynamo" in sys.modules and hasattr(torch.compiler, "set_stance"):
+            # A compiled graph has no states to ask for. Where nothing was compiled, dynamo is not even imported.
+            self._undo.callback(run_eagerly())
+
+    def take_off(self) -> None:
+        """Take everything off."""
+        self._undo.close()
+
+    def _put(self, owner: Any, name: str, wrap: Wrap) -> None:
+        self._undo.callback(put_around(owner, name, wrap))
+
+
+def _classes(model: Any) -> list[type]:
+    kinds = {kind for module in model.modules() for kind in type(module).__mro__ if "forward" in vars(kind)}
+    return sorted(
+        (k for k in kinds - {nn.Module} if not issubclass(k, torch.jit.ScriptModule)), key=lambda k: k.__name__
+    )
+
+
+def _seen(owner: type, own: Any, log: CallLog, passes: Passes) -> Any:
+    @functools.wraps(own)
+    def forward(module: Any, *args: Any, **kwargs: Any) -> Any:
+        if log.outermost:
+            _tried(log, lambda: passes.forward_begins(log))
+        call = _tried(log, lambda: log.begin(module, owner))
+        if call is None:
+            return own(module, *args, **kwargs)
+        random = _tried(log, lambda: random_state(module))
+        if call.outer is None:
+            call.asked = _tried(log, lambda: Asked.now(args, kwargs))
+        try:
+            result = own(module, *args, **kwargs)
+        finally:
+            log.leave(call)
+        _tried(log, lambda: log.finish(call, args, kwargs, result, random))
+        return result
+
+    return forward
+
+
+def _kept(own: Any, names: tuple[str, ...], log: CallLog, passes: Passes) -> Any:
+    """Wrap a function that walks back: the graph is kept, and what was walked is noted."""
+
+    @functools.wraps(own)
+    def backward(*args: Any, **kwargs: Any) -> Any:
+        named = {**dict(zip(names, args, strict=False)), **kwargs}
+        asks = "outputs" in names
+        if in_backward() or named.get("create_graph") or not passes.trains(named.get("inputs"), asks):
+            return own(*args, **kwargs)
+        hooks = _tried(log, lambda: passes.begin(log))
+        try:
+            found = own(**{**named, "retain_graph": True})
+        finally:
+            for hook in hooks or ():
+                hook.remove()
+        roots, seeds = (named["outputs"], "grad_outputs") if asks else (named["tensors"], "grad_tensors")
+        _tried(log, lambda: passes.note(roots, named.get(seeds), log))
+        if passes.after is not None:
+            passes.after()
+        return found
+
+    return backward
+
+
+def _scaled(own: Any, log: CallLog, passes: Passes) -> Any:
+    """Wrap what scales a loss for narrow numbers: the loss itself is what it was before."""
+
+    @functools.wraps(own)
+    def scale(scaler: Any, outputs: Any) -> Any:
+        found = own(scaler, outputs)
+        _tried(log, lambda: passes.note_scale(found, scaler.get_scale()))
+        return found
+
+    return scale
+
+
+def _tried(log: CallLog, do: Callable[[], Any]) -> Any:
+    try:
+        return do()
+    except Exception as error:  # the run goes on as if it were not watched
+        log.failure = log.failure or f"{type(error).__name__}: {error}"
+        return None
