@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from rnngraph.diagnosis.finding import NOTE, Finding
 from rnngraph.diagnosis.judged import Judged
-from rnngraph.diagnosis.sentences import counted, factor_text, kept_text, percent, times_text
+from rnngraph.diagnosis.sentences import counted, factor_text, kept_text, part_text, percent, times_text
 from rnngraph.trace.model import Trace
 
 _INNOCENT = 0.035  # a factor so near to 1 takes nothing
@@ -138,7 +138,7 @@ def _factors(finding: Finding) -> list[str]:
     numbers = finding.evidence
     weight = "the recurrent weight" + (" Wh" if "spectral_radius" in numbers else "")
     activation, share = str(numbers.get("activation") or "the activation"), _number(numbers.get("saturated"))
-    units = f"{share:.0%} of the units are {numbers.get('saturation')}" if share > _MANY_SATURATED else ""
+    units = f"{part_text(share)} of the units are {numbers.get('saturation')}" if share > _MANY_SATURATED else ""
     known = [
         (word, math.exp(nats))
         for word, key in ((weight, "weight_nats"), (activation, "activation_nats"))

@@ -70,6 +70,11 @@ def percent(decades: float) -> str:
     return f"{100 * share:.2g} %" if share < 0.1 else f"{100 * share:.0f} %"
 
 
+def part_text(share: float) -> str:
+    """Write a part of a whole as a percentage, `18 %`."""
+    return f"{100 * share:.0f} %"
+
+
 def left_text(decades: float) -> str:
     """Write what is left as a person says it, the exact figure in brackets: next to nothing (2e-14)."""
     return f"next to nothing ({power(decades)})" if -math.inf < decades < NEXT_TO_NOTHING else percent(decades)

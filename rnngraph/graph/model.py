@@ -96,7 +96,7 @@ class Vertex:
     note: str = ""  # what a reader finds when asking for more
     padding: bool = False  # no sample has data here
     first_nonfinite: bool = False
-    mark: str = ""  # what is wrong here, in two words, such as "saturated 83%"
+    mark: str = ""  # what is wrong here, in two words, such as "saturated 83 %"
     share: float | None = None  # log10 of what is left of the one loss; -inf nothing, None: it does not get here
 
 

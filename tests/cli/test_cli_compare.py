@@ -63,9 +63,9 @@ def test_gates_and_saturation_stand_beside_each_other(folder: Path) -> None:
     lstm("m.npz", 6.0, layers=2)
     printed = run("l.npz", "m.npz")
     row = next(line for line in printed.splitlines() if line.startswith("lstm.f: mean, saturated"))
-    assert row.split()[-2:] == ["1.00,", "100%"]
+    assert row.split()[-3:] == ["1.00,", "100", "%"]
     forget = next(gate for gate in rg.Trace.load("l.npz").gates if gate.gate == "f")
-    assert row.split()[3:5] == [f"{forget.mean.sum() / 30:.2f},", "0%"]
+    assert row.split()[3:6] == [f"{forget.mean.sum() / 30:.2f},", "0", "%"]
     assert "Not in common: only B has lstm_l1: nothing of A is set against that." in " ".join(printed.split())
     gates = json.loads(run("l.npz", "m.npz", "--json"))["gates"]
     assert [one["name"] for one in gates] == ["lstm.i", "lstm.f", "lstm.o", "lstm.g"]

@@ -269,7 +269,7 @@ def test_advice_in_words() -> None:
     assert "orthogonal" in advice.for_vanishing(a_layer("relu", decades=-9.0), 9)
     assert "orthogonal" in advice.for_vanishing(a_layer(decades=-INF), 9)
     known = advice.for_saturated(a_layer(activation=math.log(0.25), saturated=0.5))
-    assert "; it leaves 0.25 a step now (50% of the units are saturated)" in known
+    assert "; it leaves 0.25 a step now (50 % of the units are saturated)" in known
     unknown = advice.for_saturated(a_layer(activation=NAN, saturated=NAN))
     assert "range (units are saturated)" in unknown
 

@@ -188,8 +188,8 @@ def test_a_trace_without_timesteps_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("cell", "share", "mark"),
-    [("tanh", 0.49, ""), ("tanh", 0.5, "saturated 50%"), ("relu", 0.5, ""), ("relu", 0.8, "inactive 80%"),
-     ("lstm", 0.9, "saturated 90%"), ("tanh", np.nan, "")],
+    [("tanh", 0.49, ""), ("tanh", 0.5, "saturated 50 %"), ("relu", 0.5, ""), ("relu", 0.8, "inactive 80 %"),
+     ("lstm", 0.9, "saturated 90 %"), ("tanh", np.nan, "")],
 )  # fmt: skip
 def test_saturated_steps_are_marked(cell: str, share: float, mark: str) -> None:
     trace = make_trace(cell, 3)

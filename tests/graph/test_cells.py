@@ -71,8 +71,8 @@ def test_the_parts_of_an_unknown_cell_are_drawn_with_their_nodes(detail: str) ->
 
 def test_its_words_are_used() -> None:
     graph = build(toy_trace())
-    assert {one.mark for one in graph.vertices if one.kind == "state"} == {"stuck 31%"}
-    assert "at least 30% of units stuck" in [shape.text for shape in draw(toy_trace()).shapes]
+    assert {one.mark for one in graph.vertices if one.kind == "state"} == {"stuck 31 %"}
+    assert "at least 30 % of units stuck" in [shape.text for shape in draw(toy_trace()).shapes]
     (layer,) = [one for one in build(toy_trace(), detail="layer").vertices if one.kind == "layer"]
     assert layer.label.split("\n") == ["Toy network layer × 4 steps", "m carries 1e-3 … 0.1"]
 

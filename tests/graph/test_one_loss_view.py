@@ -222,7 +222,7 @@ def test_saturated_units_have_a_meter_from_a_quarter_on() -> None:
     drawing = rg.draw(with_state(trace, saturated=saturated))
     assert len([shape for shape in drawing.shapes if shape.hint.endswith("of the units are saturated")]) >= 5
     meters = [
-        shape.box.width for shape in drawing.shapes if shape.hint.startswith(("26%", "50%", "60%", "90%", "100%"))
+        shape.box.width for shape in drawing.shapes if shape.hint.startswith(("26 %", "50 %", "60 %", "90 %", "100 %"))
     ]
     np.testing.assert_allclose(meters, 50 * saturated[3:])
 

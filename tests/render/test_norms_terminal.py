@@ -42,8 +42,8 @@ def row(text: str, step: str) -> list[str]:
 
 def test_a_row_holds_every_number_of_its_step() -> None:
     text = report(norms_trace(4))
-    assert row(text, "2") == ["word2", "1.00e-01", "6.00e-02", "8.00e-02", "0.0800", "7%", "2.25e+00"]
-    assert row(text, "3") == ["word3", "1.00e+00", "6.00e-01", "zero", "-", "10%", "3.25e+00"]
+    assert row(text, "2") == ["word2", "1.00e-01", "6.00e-02", "8.00e-02", "0.0800", "7", "%", "2.25e+00"]
+    assert row(text, "3") == ["word3", "1.00e+00", "6.00e-01", "zero", "-", "10", "%", "3.25e+00"]
     assert row(text, "h0") == ["initial", "1.00e-04"]
     assert "4 timesteps · float64 · loss 1.5\n" in text
 
@@ -134,7 +134,7 @@ def test_many_states_are_summed_up_in_a_line_each() -> None:
     lost = state_trace(4, name="rnn.h_l2", grad=Magnitudes.unobserved((4,)))
     text = report(norms_trace(4, states=(fine, dead, lost)))
     lines = {line.split()[0]: line.split() for line in text.splitlines() if line.startswith("rnn.h")}
-    assert lines["rnn.h"] == ["rnn.h", "1.00e+00", "3", "1.00e-03", "0", "3.0", "0.0800", "90%"]
+    assert lines["rnn.h"] == ["rnn.h", "1.00e+00", "3", "1.00e-03", "0", "3.0", "0.0800", "90", "%"]
     assert lines["rnn.h_l1"][:6] == ["rnn.h_l1", "2.00e+00", "3", "2.00e+00", "3", "0.0"]
     assert lines["rnn.h_l1"][-3:] == ["zero", "at", "t=0..2"]
     assert lines["rnn.h_l2"][1:6] == ["-"] * 5
@@ -176,7 +176,7 @@ def test_the_summary_says_how_far_apart_and_how_fast() -> None:
 def test_a_profile_that_shows_only_the_losses_says_so() -> None:
     own = state_trace(4, immediate=Magnitudes.of(np.full(4, 1e-180)), carried=Magnitudes.of(np.full(4, 1e-181)))
     # 1 / (1 + 0.01) = 99 %, of norms whose squares underflow.
-    assert "99% of a step's gradient is its own" in report(norms_trace(4, states=(own,)))
+    assert "99 % of a step's gradient is its own" in report(norms_trace(4, states=(own,)))
     assert "its own" not in report(norms_trace(4))
 
 

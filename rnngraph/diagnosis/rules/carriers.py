@@ -11,7 +11,7 @@ from rnngraph.diagnosis.finding import NOTE, WARNING, Finding
 from rnngraph.diagnosis.layer import Layer
 from rnngraph.diagnosis.network import Network, Path
 from rnngraph.diagnosis.rules.gradient import find_readout
-from rnngraph.diagnosis.sentences import spans_text
+from rnngraph.diagnosis.sentences import part_text, spans_text
 from rnngraph.trace.magnitudes import Floats
 
 
@@ -75,7 +75,7 @@ def find_blind_span(network: Network, path: Path) -> Finding | None:
         {"positions": int(deaf.sum()), "of": int((~np.isnan(heard)).sum())}, "readout",
         "Let the loss read these steps too (a mean, a maximum, attention), or let the recurrence carry them.",
         f"The loss hears next to nothing of {int(deaf.sum())} steps of {path.input.name} ({spans_text(deaf)}): each "
-        f"has less than {network.limits.blind:.0%} of the credit of the best heard step.",
+        f"has less than {part_text(network.limits.blind)} of the credit of the best heard step.",
     )  # fmt: skip
 
 

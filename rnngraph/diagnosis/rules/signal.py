@@ -8,7 +8,7 @@ from rnngraph.diagnosis.causes import dead_share
 from rnngraph.diagnosis.finding import ERROR, NOTE, WARNING, Finding, Value
 from rnngraph.diagnosis.layer import Layer
 from rnngraph.diagnosis.network import Network
-from rnngraph.diagnosis.sentences import counted
+from rnngraph.diagnosis.sentences import counted, part_text
 from rnngraph.trace.magnitudes import Booleans, Status
 from rnngraph.trace.model import parameter_of
 
@@ -79,7 +79,7 @@ def find_dead(layer: Layer) -> Finding | None:
         "dead", ERROR, layer.where, {"share": share}, "activation",
         "Lower the learning rate and start again, the recurrent weight as the identity and biases at or above 0; or "
         "use an activation without a flat half.",
-        f"{layer.name} is dead: at {share:.0%} of the steps no unit lets a gradient through.",
+        f"{layer.name} is dead: at {part_text(share)} of the steps no unit lets a gradient through.",
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from typing import cast
 
 import numpy as np
 
+from rnngraph.diagnosis.sentences import part_text
 from rnngraph.graph.build.bands import at_column
 from rnngraph.graph.build.parts import Parts
 from rnngraph.graph.build.rows import RowSource
@@ -96,7 +97,7 @@ class TrackColumn:
 
 def saturation_mark(share: Summary | None, cell: CellTrace) -> str:
     """Name a share of saturated units that is worth a mark."""
-    return f"{cell.saturation} {share.high:.0%}" if share is not None and share.high >= cell.marked_from else ""
+    return f"{cell.saturation} {part_text(share.high)}" if share is not None and share.high >= cell.marked_from else ""
 
 
 def op_vertex(

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 
-from rnngraph.diagnosis.sentences import share_text
+from rnngraph.diagnosis.sentences import part_text, share_text
 from rnngraph.graph.layout.geometry import one_line
 from rnngraph.graph.layout.metrics import fit, width_of
 from rnngraph.graph.model import Column, Vertex
@@ -110,7 +110,7 @@ def _state(vertex: Vertex, x: float, layout: Layout) -> Iterator[Shape]:
         left, top = x - width / 2, y - height / 2 - METER - 2
         yield rectangle(f"{vertex.id}s", "mark", left, top, width, METER, fill="paper", stroke="line", thickness=0.6)
         yield rectangle(f"{vertex.id}p", "mark", left, top, width * part, METER, fill="ink",
-                        hint=f"{part:.0%} of the units are saturated")  # fmt: skip
+                        hint=f"{part_text(part)} of the units are saturated")  # fmt: skip
 
 
 def _initial(vertex: Vertex, x: float, layout: Layout) -> Shape:

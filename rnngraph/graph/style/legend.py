@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from rnngraph.diagnosis.sentences import part_text
 from rnngraph.graph.layout.geometry import Box, text_width
 from rnngraph.graph.model import Graph
 from rnngraph.graph.sheet import Line, Shape
@@ -89,7 +90,7 @@ def _marks(graph: Graph) -> Iterator[tuple[str, str, str, Line, float]]:
         yield "cut: no gradient passes", PAPER, RED, "solid", 1.0
     for word, share in graph.saturation:
         if any(vertex.mark.startswith(word) for vertex in graph.vertices):
-            yield f"at least {share:.0%} of units {word}", PAPER, ORANGE, "solid", 2.0
+            yield f"at least {part_text(share)} of units {word}", PAPER, ORANGE, "solid", 2.0
     if any(vertex.padding for vertex in graph.vertices):
         yield "padding", PADDING[0], PADDING[1], "solid", 1.0
     if any(vertex.first_nonfinite for vertex in graph.vertices):

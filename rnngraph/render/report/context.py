@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from rnngraph.diagnosis.sentences import part_text
 from rnngraph.render.report.text import number_text, printable
 from rnngraph.render.strict import plain
 from rnngraph.trace.used_past import ContextTrace
@@ -39,7 +40,7 @@ def context_text(trace: ContextTrace, *, ascii_only: bool = False) -> str:
     lines += [
         "",
         f"{printable(trace.model)}, {trace.timesteps} steps. kept: steps before the step of the loss.",
-        f"In use: the least from which on the loss is worse by at most {trace.tolerance:.0%} of the most.",
+        f"In use: the least from which on the loss is worse by at most {part_text(trace.tolerance)} of the most.",
         "It is said of a trained network: one that has learned nothing uses nothing.",
     ]
     return "\n".join(lines)

@@ -13,6 +13,7 @@ import numpy as np
 from rich.console import Console
 from rich.text import Text
 
+from rnngraph.diagnosis.sentences import part_text
 from rnngraph.graph.style.palette import Colour, Scale
 from rnngraph.trace.magnitudes import Floats, Magnitudes, Status
 
@@ -77,10 +78,10 @@ def number_text(number: float, *, missing: str = "-") -> str:
 
 
 def percent_text(share: float) -> str:
-    """Write a share as a percentage; a little that is not nothing is `<1%`."""
+    """Write a share as a percentage; a little that is not nothing is `<1 %`."""
     if math.isnan(share):
         return "-"
-    return "<1%" if 0 < share < 0.005 else f"{share:.0%}"
+    return "<1 %" if 0 < share < 0.005 else part_text(share)
 
 
 def wrapped(text: str, console: Console, width: int, style: str = "") -> Iterator[Text]:

@@ -104,7 +104,9 @@ def differs(layer: ReadLayer, judging: Judging) -> Evidence | None:
     for part in parts:
         percent = f"q{100 * part.share:.0f}"
         numbers |= {percent: part.found, f"published_{percent}": part.published}
-        texts.append(f"{_steps(part.found)} at {part.share:.0%} where the published start has {part.published:.3g}")
+        texts.append(
+            f"{_steps(part.found)} at {100 * part.share:.0f} % where the published start has {part.published:.3g}"
+        )
     return Evidence(numbers, f"{'; '.join(texts)} ({start.origin}).")
 
 

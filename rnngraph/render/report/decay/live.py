@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rnngraph.diagnosis.curve import LN10
+from rnngraph.diagnosis.sentences import part_text
 from rnngraph.render.report.decay.credit_lines import CreditSummary, summary_of
 from rnngraph.render.report.decay.histogram import steps_text
 from rnngraph.render.report.lags.plots import curve_plot
@@ -62,7 +63,8 @@ def sentence(credit: CreditSummary) -> str:
     """Sum the credit up: what is left at the horizon, in how many steps it halves, how far it reaches."""
     left = credit.curve.median[credit.horizon - 1] / LN10 if credit.horizon else float("nan")
     said = f"1e{left:+.2f} of the credit is left at lag {credit.horizon}"
-    return f"{said}; it halves in {halving(credit)} steps and reaches lag {reach(credit)} ({credit.epsilon:.0%} left)"
+    left = part_text(credit.epsilon)
+    return f"{said}; it halves in {halving(credit)} steps and reaches lag {reach(credit)} ({left} left)"
 
 
 def three(quantiles: Five | None, ascii_only: bool = False) -> str:
