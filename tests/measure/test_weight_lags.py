@@ -211,6 +211,20 @@ def test_the_pieces_of_a_walk_do_not_matter(cell: str, monkeypatch: pytest.Monke
         np.testing.assert_allclose(one.log, other.log, rtol=1e-10)
 
 
+@pytest.mark.parametrize("steps", [1, 4, 7])
+@pytest.mark.parametrize("cell", CELLS)
+def test_nor_do_the_windows_that_a_long_walk_is_taken_in(
+    cell: str, steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(6)
+    layer, x, weights = CELLS[cell](seed=6), rng.normal(size=(2, T, 3)), rng.normal(size=(2, T, 4))
+    whole = rg.record(loss_of(layer, x, weights), lags=FULL).updates
+    monkeypatch.setattr(plan, "_SHORTEST", steps)
+    monkeypatch.setattr(plan, "_LONGEST", steps)
+    for one, other in zip(whole, rg.record(loss_of(layer, x, weights), lags=FULL).updates, strict=True):
+        np.testing.assert_allclose(one.log, other.log, rtol=1e-10)
+
+
 def test_a_trace_keeps_it(tmp_path: Any) -> None:
     rng = np.random.default_rng(7)
     trace = rg.record(loss_of(nn.GRU(3, 4), rng.normal(size=(2, 9, 3)), np.ones((2, 9, 4))), lags=True)

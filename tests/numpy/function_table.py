@@ -100,7 +100,11 @@ methods; its parameters may stand in a dict or a list.
 A function that returns its gradients beside its loss, as `return loss, dWxh, dWhh, ...` or in a dict, is checked as it
 is: `rnngraph check min_char_rnn.py:lossFun --data arrays.npz`, or in Python
 
-```
+<!-- before
+import rnngraph as rg
+from tests.page_setups.loss_function import hprev, inputs, lossFun, targets
+-->
+```python
 traced = rg.trace_function(lossFun, inputs, targets, hprev)
 print(rg.check(traced, traced.handed))
 ```

@@ -18,7 +18,7 @@ from rnngraph.autodiff.block.carry import LOG_BAND, Carry, too_far
 from rnngraph.autodiff.block.columns import Block
 from rnngraph.autodiff.block.emitted import Emitted
 from rnngraph.autodiff.block.entries import Entering, Entry, fits
-from rnngraph.autodiff.block.steps import Steps
+from rnngraph.autodiff.block.single_steps import Steps
 from rnngraph.autodiff.block.weight_lags import WeightLags
 from rnngraph.autodiff.contribution import Array
 from rnngraph.norms import row_norms
@@ -190,7 +190,7 @@ class Runs:
             self.emitted.add(p - done + 1, low, found, band)
         if self.weigh is not None:
             states = [kept[slot - done + 1 : slot + 1, low:high] for kept in self.kept]
-            self.weigh.add(p - done + 1, low, states, band)
+            self.weigh.add(self.start + p - done + 1, low, states, band)
         self._stand(slot - done)
         if done == steps and last in self.special and self.copied is None:
             carry.low = carry.high = 0  # nothing passes a cut
