@@ -44,6 +44,14 @@ def test_a_gradient_that_dies() -> None:
     title, why, attempt = lines(linear(0.5 * orthogonal(4), time=40))
     assert title == "The gradient dies within 7 steps: further back, under 1 % of it is left."
     assert why.startswith("Each step back keeps half of it (×0.50).")
+    assert attempt.startswith("Start the recurrent weight, where there is one, orthogonal or larger; bring a decay or")
+
+
+def test_a_weight_that_is_known_to_be_there_is_named_outright() -> None:
+    layer = rg.nn.RNN(3, 4)
+    layer.parameter("Wh").value[...] = 0.3 * np.eye(4)
+    h = layer(rg.Tape().input(np.random.default_rng(0).normal(size=(2, 40, 3))))
+    attempt = of_loss((h[:, 39] * 1.0).sum())[2]
     assert attempt.startswith("Start the recurrent weight orthogonal, or larger; or use an LSTM")
 
 
@@ -97,7 +105,7 @@ def test_a_gradient_that_explodes() -> None:
     # 1.25 ** 21 = 108, and 1.25 ** 39 = 6019
     assert title == "The gradient explodes: ×100 within 21 steps, ×6 thousand within 39."
     assert why == "Each step back makes it ×1.25, again and again."
-    assert attempt.startswith("Start the recurrent weight orthogonal, or make it smaller.")
+    assert attempt.startswith("Start the recurrent weight, where there is one, orthogonal or smaller; keep a decay or")
     assert "explodes" in of_loss(wild(5.0)(0))[0]
 
 

@@ -13,6 +13,12 @@ from rnngraph.diagnosis.remedies.clipping import clip_threshold, dominates, grad
 from rnngraph.diagnosis.sentences import amount_text, part_text
 
 
+def _has_recurrent_weight(layer: Layer) -> bool:
+    """Tell whether a weight of the network is known to multiply a state; a decay or a kernel is none."""
+    known = math.isfinite(layer.weights) or math.isfinite(layer.activation)
+    return known or any(math.isfinite(one.spectral_radius) for one in layer.trace.parameters)
+
+
 def for_vanishing(layer: Layer, lag: int) -> str:
     """Advise on a gradient that shrinks too fast to be of use at a lag."""
     if layer.cell.keeps:
@@ -22,6 +28,11 @@ def for_vanishing(layer: Layer, lag: int) -> str:
         return (
             "Start the recurrent weight as the identity with biases at or above 0, and lower the learning rate, so "
             "that no step switches all units off."
+        )
+    if not _has_recurrent_weight(layer):
+        return (
+            "Start the recurrent weight, where there is one, orthogonal or larger; bring a decay or a gate nearer to "
+            "1; or use an LSTM, whose forget gate can stay open."
         )
     return "Start the recurrent weight orthogonal, or larger; or use an LSTM, whose forget gate can stay open."
 
@@ -51,11 +62,13 @@ def for_unwritten(layer: Layer) -> str:
 
 def for_exploding(layer: Layer) -> str:
     """Advise on a gradient that grows. Clipping is a safety: it keeps a step small, and cures nothing."""
-    cure = (
-        "Make the recurrent weights smaller"
-        if layer.cell.keeps
-        else "Start the recurrent weight orthogonal, or make it smaller"
-    )
+    cure = "Start the recurrent weight orthogonal, or make it smaller"
+    if layer.cell.keeps:
+        cure = "Make the recurrent weights smaller"
+    elif not _has_recurrent_weight(layer):
+        cure = (
+            "Start the recurrent weight, where there is one, orthogonal or smaller; keep a decay or a gate at most at 1"
+        )
     return f"{cure}. {clip(layer)} meanwhile."
 
 
