@@ -122,11 +122,12 @@ class Cell(ABC):
 
     @abstractmethod
     def back(
-        self, factors: Factors, p: int, g: Sequence[Array], da: Array, weight: Array, out: Sequence[Array]
+        self, factors: Factors, p: int | slice, g: Sequence[Array], da: Array, weight: Array, out: Sequence[Array]
     ) -> None:
         """Walk step p back: from the gradients `g` of its states to `da` of its gates and `out` of the states before.
 
-        `weight` is Whᵀ. The arrays of `g` and `out` may be the same, except for those of h.
+        `weight` is Whᵀ. Arrays are (rows, N, ·), of one sample also (rows, ·); of several steps at once, which do not
+        follow on one another, (rows, steps, N, ·). The arrays of `g` and `out` may be the same, except for those of h.
         """
 
     def to_input(self, factors: Factors, steps: slice | int, da: Array, h: Array) -> Array:

@@ -62,7 +62,7 @@ class Minimal(Cell):
         }  # fmt: skip
 
     def back(
-        self, factors: Factors, p: int, g: Sequence[Array], da: Array, weight: Array, out: Sequence[Array]
+        self, factors: Factors, p: int | slice, g: Sequence[Array], da: Array, weight: Array, out: Sequence[Array]
     ) -> None:
         """Walk the step back; `da` is that of the hidden product."""
         h = g[0]

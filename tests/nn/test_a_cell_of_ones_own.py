@@ -66,7 +66,7 @@ def test_its_gradient_is_checked() -> None:
 
 def test_a_wrong_rule_of_it_is_found() -> None:
     class Wrong(Minimal):
-        def back(self, factors: Any, p: int, g: Any, da: Any, weight: Any, out: Any) -> None:
+        def back(self, factors: Any, p: int | slice, g: Any, da: Any, weight: Any, out: Any) -> None:
             super().back(factors, p, g, da, weight, out)
             out[0][...] *= 1.01
 

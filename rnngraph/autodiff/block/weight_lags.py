@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from rnngraph.autodiff.block.carry import BAND, LOG_BAND
 from rnngraph.autodiff.block.columns import Block
-from rnngraph.autodiff.cell import Cell
 from rnngraph.autodiff.contribution import Array
 from rnngraph.norms import Floats, norm
 
@@ -67,16 +66,20 @@ class WeightLags:
             return
         lag = self._lag(place, low, states)
         number = np.searchsorted(self.lags, lag, side="right") - 1
-        bands = np.zeros(lag.shape[1:], np.int64) if band is None else band
+        lowest, highest = (0, 0) if band is None else (int(band.min()), int(band.max()))
+        kinds = number * (highest - lowest + 1) + (
+            0 if band is None else band - lowest
+        )  # of lag and band, as one number
         at = slice(self._chunk - (self._first - place), self._chunk - (self._first - stop))
-        for which in np.unique(number).tolist():
-            for power in np.unique(bands).tolist():
-                chosen = (number == which) & (bands == power)
-                rows = np.flatnonzero(chosen.any(axis=(0, 2)))
-                if rows.size:
-                    some = slice(int(rows[0]), int(rows[-1]) + 1)  # those of one lag are neighbours
-                    for total, state in zip(self._totals(which, power, states), states, strict=True):
-                        total[at] += _sum(chosen[:, some], state[:, some])
+        least, most = kinds.min(axis=(0, 2)), kinds.max(axis=(0, 2))
+        steady = least == most  # rows that are of one kind in all steps and samples, as far ones are
+        for kind in {*np.unique(kinds[:, ~steady]).tolist(), *least[steady].tolist()}:
+            which, power = divmod(kind, highest - lowest + 1)
+            rows = np.flatnonzero((least <= kind) & (kind <= most))
+            some = slice(int(rows[0]), int(rows[-1]) + 1)  # those of one lag are neighbours
+            chosen = None if (steady[some] & (least[some] == kind)).all() else kinds[:, some] == kind
+            for total, state in zip(self._totals(which, lowest + power, states), states, strict=True):
+                total[at] += _sum(chosen, state[:, some])
 
     def _totals(self, which: int, power: int, states: list[Array]) -> list[Array]:
         """Give what waits of a lag and a band, by kind of state."""
@@ -106,19 +109,12 @@ class WeightLags:
         past = block.past(start, self._first, samples=self.samples, wide=True)
         x = block.order(block.x)[start : self._first, self.samples].astype(np.float64, copy=False)
         factors = cell.factors(past)
-        states = [
-            np.stack([one[skipped:] for one in kind], axis=1) for kind in zip(*self._waiting.values(), strict=True)
-        ]
-        da = np.empty((*states[0].shape[:3], len(self.weight)))
-        to_input = da if type(cell).to_input is Cell.to_input else np.empty_like(da)
-        out = [np.empty_like(kind[0]) for kind in states]
-        for p in range(len(da)):
-            g = [kind[p] for kind in states]
-            cell.back(factors, p, g, da[p], self.weight, out)
-            if to_input is not da:
-                to_input[p] = cell.to_input(factors, p, da[p], g[0])
+        states = [np.stack([one[skipped:] for one in kind]) for kind in zip(*self._waiting.values(), strict=True)]
+        da, every = np.empty((*states[0].shape[:3], len(self.weight))), slice(None)
+        cell.back(factors, every, states, da, self.weight, [np.empty_like(kind) for kind in states])
+        to_input = cell.to_input(factors, every, da, states[0])
         for row, (which, power) in enumerate(self._waiting):
-            for name, left, right in cell.weight_factors(past, x, da[:, row], to_input[:, row], states[0][:, row]):
+            for name, left, right in cell.weight_factors(past, x, da[row], to_input[row], states[0][row]):
                 flat = right.reshape(-1, right.shape[-1])
                 found = flat.sum(axis=0) if left is None else left.reshape(-1, left.shape[-1]).T @ flat
                 known = self._sums[which].get((name, power))
@@ -137,9 +133,9 @@ class WeightLags:
         return found
 
 
-def _sum(chosen: Array, part: Array) -> Array:
-    """Sum the rows of (steps, rows, N, ·) that are chosen, (steps, N, ·)."""
-    if chosen.all():
+def _sum(chosen: Array | None, part: Array) -> Array:
+    """Sum the rows of (steps, rows, N, ·) that are chosen, by default all, (steps, N, ·)."""
+    if chosen is None:
         return np.asarray(part[:, 0] if part.shape[1] == 1 else part.sum(axis=1))
     return np.asarray(np.einsum("trn,trnw->tnw", chosen.astype(np.float64), part))
 

@@ -108,7 +108,7 @@ class Gru(Cell):
         return {"blocks": blocks, "candidate": candidate, "update": update}
 
     def back(
-        self, factors: Factors, p: int, g: Sequence[Array], da: Array, weight: Array, out: Sequence[Array]
+        self, factors: Factors, p: int | slice, g: Sequence[Array], da: Array, weight: Array, out: Sequence[Array]
     ) -> None:
         """Compute da of the product, and dh = da Whᵀ + z g."""
         h = g[0]
@@ -197,7 +197,7 @@ class GruResetBefore(Gru):
         }  # fmt: skip
 
     def back(
-        self, factors: Factors, p: int, g: Sequence[Array], da: Array, weight: Array, out: Sequence[Array]
+        self, factors: Factors, p: int | slice, g: Sequence[Array], da: Array, weight: Array, out: Sequence[Array]
     ) -> None:
         """Walk back through the candidate first, and through the reset gate before it."""
         h = g[0]

@@ -126,7 +126,7 @@ class Lstm(Cell):
         np.multiply(h, factors["within"][p], others[0])
 
     def back(
-        self, factors: Factors, p: int, g: Sequence[Array], da: Array, weight: Array, out: Sequence[Array]
+        self, factors: Factors, p: int | slice, g: Sequence[Array], da: Array, weight: Array, out: Sequence[Array]
     ) -> None:
         """Compute da of all gates, dh = da Whᵀ and dc = f g."""
         h, c = g
@@ -213,7 +213,7 @@ class ProjectedLstm(Lstm):
         super().within(factors, p, h @ factors["constants"]["Wr"], others)
 
     def back(
-        self, factors: Factors, p: int, g: Sequence[Array], da: Array, weight: Array, out: Sequence[Array]
+        self, factors: Factors, p: int | slice, g: Sequence[Array], da: Array, weight: Array, out: Sequence[Array]
     ) -> None:
         """Walk the step back."""
         super().back(factors, p, (g[0] @ factors["constants"]["Wr"], g[1]), da, weight, out)

@@ -68,7 +68,7 @@ class Tanh(Cell):
         return {"slope": slope}
 
     def back(
-        self, factors: Factors, p: int, g: Sequence[Array], da: Array, weight: Array, out: Sequence[Array]
+        self, factors: Factors, p: int | slice, g: Sequence[Array], da: Array, weight: Array, out: Sequence[Array]
     ) -> None:
         """Compute da = φ' g and dh = da Whᵀ."""
         np.multiply(factors["slope"][p], g[0], da)
