@@ -20,6 +20,7 @@ from rnngraph.norms import Floats, norm
 
 Integers: TypeAlias = NDArray[np.int64]
 
+_BESIDE = 2  # bands below the highest of the same lag; what is further down does not change a float64
 _BYTES = 8_000_000  # of the sums of some steps, which wait for their products
 
 
@@ -37,6 +38,7 @@ class WeightLags:
         self.weight = np.ascontiguousarray(block.weights["Wh"].T, np.float64)
         count, width = self.taken.shape[1], 2 * (block.gates.shape[-1] + block.outputs.shape[-1])
         self._chunk = int(np.clip(_BYTES // (8 * count * width * len(self.lags)), 1, block.steps))
+        self._tops: dict[int, int] = {}  # the highest band of each lag
         self._waiting: dict[tuple[int, int], list[Array]] = {}  # (lag, band) -> sums, see `_totals`
         self._first = block.steps
         self._born: Integers = np.empty((0, count), np.int64)
@@ -73,8 +75,11 @@ class WeightLags:
         at = slice(self._chunk - (self._first - place), self._chunk - (self._first - stop))
         least, most = kinds.min(axis=(0, 2)), kinds.max(axis=(0, 2))
         steady = least == most  # rows that are of one kind in all steps and samples, as far ones are
-        for kind in {*np.unique(kinds[:, ~steady]).tolist(), *least[steady].tolist()}:
+        for kind in sorted({*np.unique(kinds[:, ~steady]).tolist(), *least[steady].tolist()}, reverse=True):
             which, power = divmod(kind, highest - lowest + 1)
+            self._tops[which] = max(self._tops.get(which, lowest + power), lowest + power)
+            if lowest + power < self._tops[which] - _BESIDE:
+                continue
             rows = np.flatnonzero((least <= kind) & (kind <= most))
             some = slice(int(rows[0]), int(rows[-1]) + 1)  # those of one lag are neighbours
             chosen = None if (steady[some] & (least[some] == kind)).all() else kinds[:, some] == kind
