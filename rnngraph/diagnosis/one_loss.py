@@ -175,7 +175,7 @@ class Losses:
         found = {
             one.layer: self._credits[one.name]
             for one in self._recurrences
-            if one.clock == clock and self._credits[one.name].alive[:, number].any()
+            if one.clock == clock and _with_loss(self._credits[one.name], number).size
         }
         return dict(sorted(found.items(), reverse=True))
 
@@ -233,7 +233,9 @@ def _with_loss(credit: Credit, number: int) -> Integers:
     """
     alive = credit.alive[:, number]
     taken = ~np.take_along_axis(credit.copied, credit.arrivals[:, number][:, None], axis=1)[:, 0]
-    return np.flatnonzero(alive & taken if (alive & taken).any() else alive)
+    if (alive & taken).any():
+        return np.flatnonzero(alive & taken)
+    return np.array([one for one in np.flatnonzero(alive) if len(_positions(credit, int(one), number)[0])], np.int64)
 
 
 def _positions(credit: Credit, sample: int, number: int) -> tuple[Integers, Integers]:

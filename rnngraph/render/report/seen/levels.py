@@ -45,6 +45,8 @@ def character(value: float, low: float, high: float, *, ascii_only: bool) -> str
     if value < low:
         return ASCII_LESS if ascii_only else LESS
     levels = ASCII_LEVELS if ascii_only else LEVELS
+    if value >= high:  # also a gradient that is not finite
+        return levels[-1]
     return levels[min(int((value - low) / (high - low) * len(levels) + 1e-9), len(levels) - 1)]
 
 
