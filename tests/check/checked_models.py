@@ -27,7 +27,7 @@ class BrokenTanh(Tanh):
     def __init__(self, factor: float, place: int | None = None) -> None:
         self.factor, self.place = factor, place
 
-    def back(self, factors: Any, p: int, g: Any, da: Any, weight: Any, out: Any) -> None:
+    def back(self, factors: Any, p: int | slice, g: Any, da: Any, weight: Any, out: Any) -> None:
         super().back(factors, p, g, da, weight, out)
         if self.place in (None, p):
             out[0][...] *= self.factor
