@@ -118,6 +118,15 @@ def test_far_below_a_float() -> None:
         assert log == pytest.approx(lag * math.log(w) + math.log(math.sqrt(2 + before**2)), rel=1e-9)
 
 
+def test_far_below_a_float_beside_a_sample_whose_gradient_ended() -> None:
+    time, w = 60, 1e-20
+    inputs = np.ones((2, time))
+    inputs[0, 40] = -10.0  # its unit is off there: nothing of the first sample is left beyond lag 18
+    found = one_unit(w, inputs, np.tile(np.eye(time)[-1], (2, 1)))
+    assert found.lags[-1] == 32
+    assert found.log[-1] == pytest.approx(32 * math.log(w) + math.log(math.sqrt(3)), rel=1e-9)
+
+
 def test_it_is_not_known_where_one_row_is_in_parts() -> None:
     found = one_unit(1e-130, np.ones(6), np.ones(6))
     assert np.isnan(found.log).all()

@@ -69,22 +69,26 @@ class WeightLags:
         lag = self._lag(place, low, states)
         number = np.searchsorted(self.lags, lag, side="right") - 1
         lowest, highest = (0, 0) if band is None else (int(band.min()), int(band.max()))
-        kinds = number * (highest - lowest + 1) + (
-            0 if band is None else band - lowest
-        )  # of lag and band, as one number
+        bands = 0 if band is None else band - lowest
+        kinds = number * (highest - lowest + 1) + bands  # of lag and band, as one number
         at = slice(self._chunk - (self._first - place), self._chunk - (self._first - stop))
         least, most = kinds.min(axis=(0, 2)), kinds.max(axis=(0, 2))
         steady = least == most  # rows that are of one kind in all steps and samples, as far ones are
         for kind in sorted({*np.unique(kinds[:, ~steady]).tolist(), *least[steady].tolist()}, reverse=True):
             which, power = divmod(kind, highest - lowest + 1)
-            self._tops[which] = max(self._tops.get(which, lowest + power), lowest + power)
-            if lowest + power < self._tops[which] - _BESIDE:
+            band_here = lowest + power
+            top = self._tops.get(which, band_here)
+            if band_here < top - _BESIDE:
                 continue
             rows = np.flatnonzero((least <= kind) & (kind <= most))
             some = slice(int(rows[0]), int(rows[-1]) + 1)  # those of one lag are neighbours
             chosen = None if (steady[some] & (least[some] == kind)).all() else kinds[:, some] == kind
-            for total, state in zip(self._totals(which, lowest + power, states), states, strict=True):
-                total[at] += _sum(chosen, state[:, some])
+            parts = [_sum(chosen, state[:, some]) for state in states]
+            if not any(part.any() for part in parts):
+                continue  # rows that carry nothing are in any band
+            self._tops[which] = max(top, band_here)
+            for total, part in zip(self._totals(which, band_here, states), parts, strict=True):
+                total[at] += part
 
     def _totals(self, which: int, power: int, states: list[Array]) -> list[Array]:
         """Give what waits of a lag and a band, by kind of state."""
