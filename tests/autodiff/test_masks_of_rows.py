@@ -10,12 +10,9 @@ import pytest
 import rnngraph as rg
 from rnngraph.autodiff.along import ASSEMBLE
 from rnngraph.autodiff.ops import INDEX
+from tests.draws import draw
 
 ROWS = 5
-
-
-def draw(*shape: int) -> Any:
-    return np.random.default_rng(shape).normal(size=shape)
 
 
 def node_of(op: Any, arrays: Any, **options: Any) -> Any:

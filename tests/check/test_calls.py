@@ -10,12 +10,9 @@ import pytest
 import rnngraph as rg
 from rnngraph.errors import InputError
 from tests.check.hand_written import rnn_backward, rnn_forward
+from tests.draws import draw
 
 N, T, D, H = 2, 4, 3, 5
-
-
-def draw(*shape: int) -> Any:
-    return np.random.default_rng(shape).normal(size=shape) * 0.5
 
 
 ARRAYS = draw(N, T, D), draw(N, H), draw(D, H), draw(H, H), draw(H)

@@ -12,12 +12,9 @@ import rnngraph as rg
 from rnngraph.errors import InputError
 from tests.check import hand_written
 from tests.check.test_mutants import mutant
+from tests.draws import draw
 
 N, T, D, H = 3, 5, 2, 4
-
-
-def draw(*shape: int) -> Any:
-    return np.random.default_rng((7, *shape)).normal(size=shape) * 0.5
 
 
 def traced(layer: str, gates: int, backward: Any = None) -> tuple[Any, dict[str, Any]]:

@@ -12,12 +12,9 @@ import pytest
 
 import rnngraph as rg
 from tests.check import hand_written
+from tests.draws import draw
 
 N, T, D, H, V = 3, 4, 2, 3, 5
-
-
-def draw(*shape: int, scale: float = 0.5) -> Any:
-    return np.random.default_rng((5, *shape)).normal(size=shape) * scale
 
 
 def recurrent(gates: int) -> tuple[Any, ...]:

@@ -14,6 +14,7 @@ import rnngraph
 from rnngraph.nn.affine import LINEAR
 from rnngraph.sources.demo import DemoOptions, build
 from tests import programs
+from tests.typed import strict
 
 
 def run(*arguments: str, folder: Path) -> programs.Ended:
@@ -39,7 +40,7 @@ def test_norms_reports_on_stdout_alone_and_without_colour_in_a_pipe(tmp_path: Pa
 
 def test_json_is_one_strict_document(tmp_path: Path) -> None:
     result = run("norms", "--json", "--cell", "lstm", "--timesteps", "9", *SMALL, folder=tmp_path)
-    document = json.loads(result.stdout, parse_constant=lambda text: pytest.fail(text))
+    document = strict(result.stdout)
     assert [state["name"] for state in document["states"]] == ["lstm.h", "lstm.c"]
     assert [step["t"] for step in document["states"][0]["steps"]] == list(range(9))
     assert result.stderr == ""

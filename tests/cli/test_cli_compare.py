@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 import rnngraph as rg
 from rnngraph import nn
-from rnngraph.cli.app import app
-from rnngraph.errors import FileError, InputError, RnnGraphError
+from rnngraph.errors import FileError, InputError
 from rnngraph.render.report.chart.document import FORMATS
 from tests.history.trainings import gain, network, reach, save
+from tests.typed import strict, typed
+
+run = partial(typed, "compare", width=120)
 
 
 @pytest.fixture(autouse=True)
@@ -28,14 +30,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def run(*arguments: str, status: int = 0, width: int = 120) -> str:
-    result = CliRunner().invoke(app, ["compare", *arguments], env={"COLUMNS": str(width)})
-    if isinstance(result.exception, RnnGraphError):
-        raise result.exception
-    assert result.exit_code == status, result.output
-    return result.stdout
-
-
 def lstm(path: str, bias: float, layers: int = 1) -> None:
     layer = nn.LSTM(2, 4, num_layers=layers, forget_bias=bias)
     x = rg.Tape().input(np.random.default_rng(0).normal(size=(3, 30, 2)), "x")
@@ -43,7 +37,7 @@ def lstm(path: str, bias: float, layers: int = 1) -> None:
 
 
 def test_the_document(folder: Path) -> None:
-    document = json.loads(run("a.npz", "b.npz", "--json"), parse_constant=lambda text: pytest.fail(text))
+    document = strict(run("a.npz", "b.npz", "--json"))
     assert document["schema"] == 1
     assert (document["a"]["reach"], document["b"]["reach"]) == (reach(0.9), reach(0.7))
     assert (document["a"]["verdict"], document["b"]["verdict"]) == ("healthy", "vanishing")

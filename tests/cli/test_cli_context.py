@@ -6,10 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from rnngraph.cli.app import app
-from rnngraph.errors import InputError, RnnGraphError
+from rnngraph.errors import InputError
+from tests.typed import strict, typed
 
 MODEL = """
 import numpy as np
@@ -34,33 +33,25 @@ def model(tmp_path: Path) -> str:
     return f"{path}:delayed"
 
 
-def run(command: str, *arguments: str) -> str:
-    result = CliRunner().invoke(app, [command, *arguments], env={"COLUMNS": "100"})
-    if isinstance(result.exception, RnnGraphError):
-        raise result.exception
-    assert result.exit_code == 0, result.output
-    return result.stdout
-
-
 def test_the_report(model: str) -> None:
-    text = run("context", model)
+    text = typed("context", model)
     assert text.startswith("The network uses the last 3 steps before it")
     assert next(line for line in text.splitlines() if "in use" in line).split()[0] == "3"
     assert max(map(len, text.splitlines())) <= 80
-    assert "uses the step before it" in run("context", model, "--set", "lag=1")
-    assert "none of its past" in run("context", model, "--set", "lag=0")
+    assert "uses the step before it" in typed("context", model, "--set", "lag=1")
+    assert "none of its past" in typed("context", model, "--set", "lag=0")
 
 
 def test_the_document(model: str) -> None:
-    document = json.loads(run("context", model, "--json"), parse_constant=lambda text: pytest.fail(text))
+    document = strict(typed("context", model, "--json"))
     assert document["in_use"] == 3
     assert len(document["lags"]) == len(document["kept"]) == len(document["excess"]) == len(document["counts"])
-    assert json.loads(run("context", model, "--json", "--most", "5"))["lags"][-1] == 5
+    assert json.loads(typed("context", model, "--json", "--most", "5"))["lags"][-1] == 5
 
 
 def test_the_picture(model: str, tmp_path: Path) -> None:
     for name, start in (("c.svg", b"<?xml"), ("c.png", b"\x89PNG"), ("c.pdf", b"%PDF"), ("c.html", b"<!doctype html")):
-        run("context", model, "-o", str(tmp_path / name))
+        typed("context", model, "-o", str(tmp_path / name))
         assert (tmp_path / name).read_bytes().startswith(start)
     drawn = (tmp_path / "c.svg").read_text()
     assert "in use" in drawn
@@ -69,10 +60,10 @@ def test_the_picture(model: str, tmp_path: Path) -> None:
 
 
 def test_the_verdict_at_the_context(model: str) -> None:
-    document = json.loads(run("diagnose", model, "--horizon", "context", "--json"))
+    document = json.loads(typed("diagnose", model, "--horizon", "context", "--json"))
     assert (document["asked"], document["horizon"], document["reach"]) == (3, 3, 3)
     with pytest.raises(InputError, match="none of its past"):
-        run("diagnose", model, "--horizon", "context", "--set", "lag=0")
+        typed("diagnose", model, "--horizon", "context", "--set", "lag=0")
 
 
 @pytest.mark.parametrize(
@@ -85,7 +76,7 @@ def test_the_verdict_at_the_context(model: str) -> None:
 )
 def test_bad_options(model: str, arguments: tuple[str, ...], words: str) -> None:
     with pytest.raises(InputError, match=words):
-        run("context", model, *arguments)
+        typed("context", model, *arguments)
 
 
 PAIR = """
@@ -112,13 +103,13 @@ def test_a_pytorch_pair(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     path = tmp_path / "a_pair_with_a_delay.py"
     path.write_text(PAIR)
-    assert json.loads(run("context", f"{path}:pair", "--json"))["in_use"] == 3
-    document = json.loads(run("diagnose", f"{path}:pair", "--horizon", "context", "--json"))
+    assert json.loads(typed("context", f"{path}:pair", "--json"))["in_use"] == 3
+    document = json.loads(typed("diagnose", f"{path}:pair", "--horizon", "context", "--json"))
     assert document["asked"] == 3
     with pytest.raises(InputError, match=r"has no module .nothing."):
-        run("context", f"{path}:pair", "--layer", "nothing")
+        typed("context", f"{path}:pair", "--layer", "nothing")
 
 
 def test_a_saved_run_holds_no_model(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds numbers and no model"):
-        run("context", str(tmp_path / "run.npz"))
+        typed("context", str(tmp_path / "run.npz"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from functools import partial
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -11,11 +12,12 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
-from typer.testing import CliRunner
 
-from rnngraph.cli.app import app
-from rnngraph.errors import FileError, InputError, RnnGraphError
+from rnngraph.errors import FileError, InputError
 from rnngraph.render.report.chart.document import FORMATS
+from tests.typed import strict, typed
+
+run = partial(typed, "decay", width=120)
 
 TARGET = """
 import torch
@@ -58,16 +60,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def run(*arguments: str, status: int = 0, width: int = 120) -> str:
-    result = CliRunner().invoke(app, ["decay", *arguments], env={"COLUMNS": str(width)})
-    if isinstance(result.exception, RnnGraphError):
-        raise result.exception
-    assert result.exit_code == status, result.output
-    return result.stdout
-
-
 def test_the_document_holds_a_row_a_layer(folder: Path) -> None:
-    document = json.loads(run(".", "--json", "--fresh"), parse_constant=lambda text: pytest.fail(text))
+    document = strict(run(".", "--json", "--fresh"))
     assert document["schema"] == 1
     first, second = document["layers"]
     assert (first["name"], first["family"], first["n"]) == ("backbone.layers.0.mixer", "mamba-2", 3)
@@ -82,7 +76,7 @@ def test_the_document_holds_a_row_a_layer(folder: Path) -> None:
 
 def test_an_endless_half_life_is_null(folder: Path) -> None:
     save_file({"nu_log": np.array([-np.inf, 0.0], np.float32)}, folder / "model.safetensors")
-    document = json.loads(run(".", "--json"), parse_constant=lambda text: pytest.fail(text))
+    document = strict(run(".", "--json"))
     assert document["layers"][0]["quantiles"][-1] is None
 
 

@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 import rnngraph as rg
-from rnngraph.cli.app import app
-from rnngraph.errors import InputError, RnnGraphError
+from rnngraph.errors import InputError
 from rnngraph.sources.demo import DemoOptions, build
 from tests import programs
+from tests.typed import strict, typed
+
+run = partial(typed, "diagnose")
 
 SMALL = ("--hidden-size", "16", "--batch", "2", "--timesteps", "40")
-
-
-def run(*arguments: str, status: int = 0) -> str:
-    result = CliRunner().invoke(app, ["diagnose", *arguments], env={"COLUMNS": "100"})
-    if isinstance(result.exception, RnnGraphError):
-        raise result.exception
-    assert result.exit_code == status, result.output
-    return result.stdout
 
 
 def test_the_report() -> None:
@@ -46,7 +40,7 @@ def test_the_report() -> None:
 
 
 def test_the_document() -> None:
-    document = json.loads(run("--json", *SMALL), parse_constant=lambda text: pytest.fail(text))
+    document = strict(run("--json", *SMALL))
     assert set(document) >= {
         "schema", "verdict", "flags", "horizon", "decades", "rate", "half_life", "memory_horizon", "thresholds",
         "findings", "spectrum", "reach", "asked", "by_layer", "participation",
@@ -95,7 +89,7 @@ def test_the_spectrum_without_a_number(arguments: list[str], count: int) -> None
 
 def test_a_saved_run(tmp_path: Path) -> None:
     path = tmp_path / "run.npz"
-    CliRunner().invoke(app, ["trace", "-o", str(path), *SMALL])
+    typed("trace", "-o", str(path), *SMALL)
     assert json.loads(run(str(path), "--json")) == json.loads(run("--json", "--no-try", *SMALL))
     assert "No remedy was tried: a saved trace" in run(str(path)).replace("\n", " ")
     assert "as --no-try says" in run("--no-try", *SMALL)

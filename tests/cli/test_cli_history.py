@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from typer.testing import CliRunner
 
-from rnngraph.cli.app import app
-from rnngraph.errors import FileError, InputError, RnnGraphError
+from rnngraph.errors import FileError, InputError
 from rnngraph.render.report.chart.document import FORMATS
 from tests.history.trainings import gain, half_life, network, reach, save, save_step
+from tests.typed import strict, typed
+
+run = partial(typed, "history", width=120)
 
 RATES = (0.7, 0.76, 0.82, 0.88, 0.94, 1.0)
 
@@ -24,17 +26,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return save(tmp_path / "a", RATES)
 
 
-def run(*arguments: str, status: int = 0, width: int = 120) -> str:
-    result = CliRunner().invoke(app, ["history", *arguments], env={"COLUMNS": str(width)})
-    if isinstance(result.exception, RnnGraphError):
-        raise result.exception
-    assert result.exit_code == status, result.output
-    return result.stdout
-
-
 def test_the_document_is_that_of_the_issue(folder: Path) -> None:
     (folder / "step-000000250.npz").write_bytes(b"no")
-    document = json.loads(run("a", "--json"), parse_constant=lambda text: pytest.fail(text))
+    document = strict(run("a", "--json"))
     assert document["schema"] == 1
     assert [one["step"] for one in document["checks"]] == [0, 100, 200, 300, 400, 500]
     for one, rate in zip(document["checks"], RATES, strict=True):

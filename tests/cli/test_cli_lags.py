@@ -4,34 +4,25 @@ from __future__ import annotations
 
 import json
 import math
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 import rnngraph as rg
-from rnngraph.cli.app import app
-from rnngraph.errors import FileError, InputError, RnnGraphError
+from rnngraph.errors import FileError, InputError
 from rnngraph.measure.lag_options import LagOptions
 from rnngraph.sources.demo import DemoOptions, build
+from tests.typed import strict, typed
+
+run = partial(typed, "lags")
 
 SMALL = ("--hidden-size", "5", "--batch", "3", "--timesteps", "12")
 
 
-def run(*arguments: str, status: int = 0) -> str:
-    result = CliRunner().invoke(app, ["lags", *arguments], env={"COLUMNS": "100"})
-    if isinstance(result.exception, RnnGraphError):
-        raise result.exception
-    assert result.exit_code == status, result.output
-    return result.stdout
-
-
 def test_the_document_is_the_lag_matrix() -> None:
-    document = json.loads(
-        run("--json", "--cell", "lstm", "--losses", "all", "--samples", "all", *SMALL),
-        parse_constant=lambda text: pytest.fail(text),
-    )
+    document = strict(run("--json", "--cell", "lstm", "--losses", "all", "--samples", "all", *SMALL))
     assert document["schema"] == 1
     loss = build(DemoOptions(cell="lstm", hidden_size=5, batch=3, timesteps=12))
     traces = rg.record(loss, lags=LagOptions("all", "all")).lags
@@ -113,7 +104,7 @@ def test_pictures(tmp_path: Path, suffix: str) -> None:
 
 def test_a_saved_run(tmp_path: Path) -> None:
     path = tmp_path / "run.npz"
-    CliRunner().invoke(app, ["trace", "-o", str(path), *SMALL])
+    typed("trace", "-o", str(path), *SMALL)
     assert json.loads(run(str(path), "--json")) == json.loads(run("--json", *SMALL))
     with pytest.raises(InputError, match="--losses chooses what is recorded"):
         run(str(path), "--losses", "all")

@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 import rnngraph as rg
-from rnngraph.cli.app import app
-from rnngraph.errors import InputError, RnnGraphError
+from rnngraph.errors import InputError
 from rnngraph.measure.lag_options import LagOptions
+from tests.typed import typed
 
 FEW = ("--hidden-size", "5", "--batch", "2", "--timesteps", "80")
 MODEL = """
@@ -24,14 +23,6 @@ def build():
     hidden = rg.nn.RNN(3, 4)(rg.Tape().input(np.random.default_rng(0).normal(size=(2, 80, 3))))
     return rg.nn.temporal_softmax_loss(hidden, np.zeros((2, 80), int))
 """
-
-
-def run(*arguments: str) -> str:
-    result = CliRunner().invoke(app, list(arguments), env={"COLUMNS": "100"})
-    if isinstance(result.exception, RnnGraphError):
-        raise result.exception
-    assert result.exit_code == 0, result.output
-    return result.stdout
 
 
 @pytest.fixture
@@ -54,23 +45,23 @@ def unmeasured() -> int:
 
 def test_the_loss_that_is_looked_from_is_measured(target: str, tmp_path: Path) -> None:
     t = unmeasured()
-    document = json.loads(run("norms", target, "--json", "--from", str(t)))
+    document = json.loads(typed("norms", target, "--json", "--from", str(t)))
     assert document["seen_from"]["t"] == t
-    run("render", target, "-o", "seen.json", "--from", str(t))
+    typed("render", target, "-o", "seen.json", "--from", str(t))
     assert json.loads((tmp_path / "seen.json").read_text())["seen_from"]["timestep"] == t
-    run("lags", target, "-o", "lags.svg", "--from", str(t))
+    typed("lags", target, "-o", "lags.svg", "--from", str(t))
     assert f"the loss at t={t}" in (tmp_path / "lags.svg").read_text()
-    assert json.loads(run("norms", *FEW, "--json", "--from", str(t)))["seen_from"]["t"] == t  # the demo
+    assert json.loads(typed("norms", *FEW, "--json", "--from", str(t)))["seen_from"]["t"] == t  # the demo
     rg.render(loss(), tmp_path / "again.json", seen_from=t)
     assert json.loads((tmp_path / "again.json").read_text())["seen_from"]["timestep"] == t
 
 
 def test_of_a_saved_run_it_is_said_what_would_measure_it(target: str, tmp_path: Path) -> None:
-    run("trace", target, "-o", "run.npz")
+    typed("trace", target, "-o", "run.npz")
     with pytest.raises(InputError, match=r"was not measured, as 32 of 80 were .*rnngraph trace --losses all"):
-        run("norms", "run.npz", "--from", str(unmeasured()))
-    run("trace", target, "--losses", "all", "-o", "whole.npz")
-    assert f"t={unmeasured()}" in run("norms", "whole.npz", "--from", str(unmeasured()))
+        typed("norms", "run.npz", "--from", str(unmeasured()))
+    typed("trace", target, "--losses", "all", "-o", "whole.npz")
+    assert f"t={unmeasured()}" in typed("norms", "whole.npz", "--from", str(unmeasured()))
 
 
 @pytest.mark.parametrize("losses", [1, 2, 32])
@@ -93,4 +84,4 @@ def test_what_is_included_is_a_list_of_timesteps(odd: Any) -> None:
 
 def test_a_loss_that_there_cannot_be(target: str) -> None:
     with pytest.raises(InputError, match="there is no loss at t=80"):
-        run("norms", target, "--from", "80")
+        typed("norms", target, "--from", "80")

@@ -7,19 +7,16 @@ from typing import Any
 import numpy as np
 
 from rnngraph.nn import functional as F  # noqa: N812 - the name under which people import such functions
+from tests.draws import draw
 from tests.nn.plain_layers import Array
 
 N, T, D, H, V, M = 3, 5, 4, 6, 7, 2
 
 
-def draw(*shape: int, seed: int = 0, dtype: Any = np.float64) -> Array:
-    return np.random.default_rng([seed, *shape]).normal(size=shape).astype(dtype)
-
-
 def weights(gates: int = 1, *, inputs: int = D, hidden: int = H, dtype: Any = np.float64) -> list[Array]:
-    wide, scale = gates * hidden, np.asarray(0.5, dtype)
+    wide = gates * hidden
     shapes = (inputs, wide), (hidden, wide), (wide,)
-    return [np.asarray(draw(*shape, seed=k, dtype=dtype) * scale) for k, shape in enumerate(shapes)]
+    return [draw(*shape, seed=k, dtype=dtype) for k, shape in enumerate(shapes)]
 
 
 def states(count: int, dtype: Any) -> list[Array]:

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 import rnngraph as rg
 from rnngraph.nn import functional as F  # noqa: N812
+from tests.draws import draw
 from tests.nn import plain_layers as plain
-from tests.nn.functional_calls import CALLS, D, H, M, N, T, V, draw, weights
+from tests.nn.functional_calls import CALLS, D, H, M, N, T, V, weights
 from tests.nn.plain_layers import Array
 
 CLOSE: dict[str, Any] = {"rtol": 1e-11, "atol": 1e-13}

@@ -10,7 +10,8 @@ import pytest
 import rnngraph as rg
 from rnngraph.errors import DtypeError, InputError, VocabularyError
 from rnngraph.nn import functional as F  # noqa: N812
-from tests.nn.functional_calls import CALLS, D, H, M, N, T, V, draw, weights
+from tests.draws import draw
+from tests.nn.functional_calls import CALLS, D, H, M, N, T, V, weights
 from tests.nn.plain_layers import Array
 
 

@@ -10,12 +10,9 @@ import pytest
 import rnngraph as rg
 from rnngraph.errors import InputError
 from rnngraph.nn import functional as F  # noqa: N812
+from tests.draws import draw
 
 N, T, D, W, H, V = 2, 5, 6, 4, 3, 7
-
-
-def draw(*shape: int) -> Any:
-    return np.random.default_rng(shape).normal(size=shape) * 0.5
 
 
 class Captions:

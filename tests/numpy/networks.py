@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tests.draws import draw
 from tests.numpy import nested_networks as nested
 from tests.numpy import plain_networks as plain
 
@@ -32,10 +33,6 @@ class Network:
     arguments: tuple[Any, ...]
     expected: tuple[Expected, ...]
     options: dict[str, Any] = field(default_factory=dict)
-
-
-def draw(*shape: int, scale: float = 0.5, seed: int = 0) -> Any:
-    return np.random.default_rng((seed, *shape)).normal(size=shape) * scale
 
 
 def draws(*shapes: tuple[int, ...]) -> tuple[Any, ...]:

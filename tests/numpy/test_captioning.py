@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 
 import rnngraph as rg
 from rnngraph.nn import functional as F  # noqa: N812
+from tests.draws import draw
 from tests.numpy.captioning import CaptioningRNN
 
 N, T, D, W, H, V = 3, 5, 6, 4, 3, 7
-
-
-def draw(*shape: int) -> Any:
-    return np.random.default_rng(shape).normal(size=shape) * 0.5
 
 
 @pytest.mark.parametrize(("cell", "gates"), [("rnn", 1), ("lstm", 4)])

@@ -8,12 +8,9 @@ import numpy as np
 import pytest
 
 import rnngraph as rg
+from tests.draws import draw
 
 N, T, D, H = 3, 7, 2, 4
-
-
-def draw(*shape: int) -> Any:
-    return np.random.default_rng(shape).normal(size=shape) * 0.6
 
 
 X, WX, WH, B = draw(N, T, D), draw(D, H), draw(H, H), draw(H)

@@ -5,7 +5,6 @@ A format without a row in `STRUCTURES` fails the first test.
 
 from __future__ import annotations
 
-import json
 import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterator
@@ -31,6 +30,7 @@ from rnngraph.render.report.history.history_picture import history_picture
 from tests.hostile import AWKWARD, HOSTILE, MARKUP
 from tests.reliability.hostile_traces import hostile_decay, hostile_history, hostile_trace
 from tests.render.browser import Opened
+from tests.typed import strict
 
 Structure = Callable[[bytes], Any]
 CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
@@ -83,7 +83,7 @@ def of_attributes(data: bytes) -> set[tuple[str, ...]]:
 
 
 def of_json(data: bytes) -> set[str]:
-    tree = json.loads(data, parse_constant=lambda word: pytest.fail(word))
+    tree = strict(data)
     return set(tree)
 
 

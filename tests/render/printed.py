@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
@@ -10,18 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 from safetensors.numpy import save_file
-from typer.testing import CliRunner
 
 import rnngraph as rg
 from rnngraph import nn
-from rnngraph.cli.app import app
-from rnngraph.errors import RnnGraphError
 from rnngraph.trace.model import Trace
 from tests.diagnosis.verdict_networks import recorded
 from tests.history.trainings import network, save
 from tests.render.exact_networks import exact
+from tests.typed import strict, typed
 from tests.uneven_traces import uneven_trace
 
 MODEL = """
@@ -83,11 +79,7 @@ def encoder_decoder() -> Trace:
 
 def printed(*arguments: str) -> Any:
     """Run a command, and read what it prints, as strict JSON; what it finds may be bad news."""
-    result = CliRunner().invoke(app, arguments)
-    if isinstance(result.exception, RnnGraphError):
-        raise result.exception
-    assert result.stdout, (arguments, result.output, result.exception)
-    return json.loads(result.stdout, parse_constant=lambda text: pytest.fail(text))
+    return strict(typed(*arguments, status=None))
 
 
 def fill(folder: Path) -> Path:

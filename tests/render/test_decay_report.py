@@ -24,6 +24,7 @@ from rnngraph.render.report.decay.histogram import Axis, axis_of, counts, decade
 from rnngraph.render.report.decay.table_of_layers import DecayTable
 from rnngraph.trace.decay import DecayFinding, DecayReport, LayerDecay, LiveDecay, Unread
 from rnngraph.trace.model import LagTrace
+from tests.typed import strict
 
 FIVE = (0.4, 1.3, 10.0, 70.0, 700.0)
 STEPS, HALVING = 30, 5.0
@@ -79,7 +80,7 @@ def test_what_a_name_holds_is_not_acted_on() -> None:
 
 
 def test_the_document_is_strict_and_holds_the_credit() -> None:
-    document = json.loads(decay_json(report()), parse_constant=lambda text: pytest.fail(text))
+    document = strict(decay_json(report()))
     live = document["layers"][0]["live"]
     assert live["quantiles"][2] == pytest.approx(550.0)
     assert live["credit"]["half_life"] == pytest.approx(HALVING)

@@ -9,6 +9,7 @@ from rnngraph.diagnosis.chosen_loss import seen
 from rnngraph.render.report.norms.norms_json import norms_json
 from tests.render.exact_networks import exact
 from tests.render.norms_trace import magnitudes_of_every_status, norms_trace, state_trace
+from tests.typed import strict
 
 
 def magnitude(value: float) -> dict[str, object]:
@@ -73,7 +74,7 @@ def test_what_is_seen_from_one_loss() -> None:
 
 def test_every_status_has_its_word_and_no_number_that_json_lacks() -> None:
     trace = norms_trace(5, states=(state_trace(5, grad=magnitudes_of_every_status()),))
-    steps = json.loads(norms_json(trace), parse_constant=lambda text: 1 / 0)["states"][0]["steps"]
+    steps = strict(norms_json(trace))["states"][0]["steps"]
     assert [step["grad"] for step in steps] == [
         {"value": 1e-200, "log10": -200.0, "status": "ok"},
         {"value": 0.0, "log10": None, "status": "zero"},

@@ -11,12 +11,9 @@ import pytest
 import rnngraph as rg
 from rnngraph.errors import InputError
 from rnngraph.sources.checkpoint import CheckpointOptions, load
+from tests.draws import draw
 
 X, H, T = 5, 3, 6
-
-
-def draw(*shape: int) -> Any:
-    return np.random.default_rng(shape).normal(size=shape) * 0.7
 
 
 def weights(letters: str) -> dict[str, Any]:

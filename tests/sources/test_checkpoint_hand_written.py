@@ -11,13 +11,10 @@ import pytest
 import rnngraph as rg
 from rnngraph.errors import InputError
 from rnngraph.sources.checkpoint import CheckpointOptions, load
+from tests.draws import draw
 from tests.numpy.plain_networks import char_rnn
 
 V, H, T = 6, 4, 9
-
-
-def draw(*shape: int) -> Any:
-    return np.random.default_rng(shape).normal(size=shape) * 0.5
 
 
 WEIGHTS = {"Wxh": draw(H, V), "Whh": draw(H, H), "Why": draw(V, H), "bh": draw(H, 1), "by": draw(V, 1)}
