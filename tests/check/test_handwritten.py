@@ -10,6 +10,8 @@ import pytest
 from rnngraph.autodiff.check.front import check
 from rnngraph.errors import InputError
 from rnngraph.nn import functional as F  # noqa: N812
+from tests.check.hand_written import rnn_forward as forward
+from tests.check.hand_written import verdicts
 
 N, T, D, H = 2, 4, 3, 5
 
@@ -17,13 +19,6 @@ N, T, D, H = 2, 4, 3, 5
 def arrays() -> list[Any]:
     generator = np.random.default_rng(0)
     return [generator.normal(size=shape) * 0.5 for shape in ((N, T, D), (N, H), (D, H), (H, H), (H,))]
-
-
-def forward(x: Any, h0: Any, Wx: Any, Wh: Any, b: Any) -> Any:
-    h = [h0]
-    for t in range(x.shape[1]):
-        h.append(np.tanh(x[:, t] @ Wx + h[-1] @ Wh + b))
-    return np.stack(h[1:], axis=1), (x, h, Wx, Wh)
 
 
 def backward(dh: Any, cache: Any, *, forgets_carry: bool = False, forgets_slope: bool = False) -> Any:
@@ -50,7 +45,7 @@ def test_a_right_backward_passes() -> None:
 def test_a_wrong_backward_fails_in_every_argument(mistake: str) -> None:
     report = check(forward, lambda dh, cache: backward(dh, cache, **{mistake: True}), *arrays())
     assert [row.passed for row in report.rows] == [False] * 5
-    assert [line.split()[-1] for line in str(report).splitlines()[2:7]] == ["WRONG"] * 5
+    assert verdicts(report) == ["WRONG"] * 5
 
 
 def test_a_mistake_that_one_timestep_hides_is_seen_with_two() -> None:

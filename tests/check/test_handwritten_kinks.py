@@ -9,13 +9,9 @@ import numpy as np
 import pytest
 
 from rnngraph.autodiff.check.front import check
-from rnngraph.autodiff.check.report import CheckReport
+from tests.check.hand_written import verdicts
 
 DTYPES = [np.float64, np.float32]
-
-
-def verdicts(report: CheckReport) -> list[str]:
-    return [line.split()[-1] for line in str(report).splitlines()[2 : 2 + len(report.rows)]]
 
 
 def normal(seed: int, *shape: int) -> Any:

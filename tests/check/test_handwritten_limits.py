@@ -9,9 +9,9 @@ import pytest
 
 from rnngraph.autodiff.check.arguments import worst_of
 from rnngraph.autodiff.check.front import check
-from rnngraph.autodiff.check.report import CheckReport
 from rnngraph.autodiff.check.slopes import Comparison
 from rnngraph.errors import InputError
+from tests.check.hand_written import verdicts
 
 RANDOM = np.random.default_rng(0)
 X, W = RANDOM.normal(size=(3, 4)), RANDOM.normal(size=(4, 5))
@@ -27,10 +27,6 @@ def product(x: Any, w: Any) -> Any:
 
 def product_back(d: Any, cache: Any) -> Any:
     return d @ cache[1].T, cache[0].T @ d
-
-
-def verdicts(report: CheckReport) -> list[str]:
-    return [line.split()[-1] for line in str(report).splitlines()[2 : 2 + len(report.rows)]]
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])

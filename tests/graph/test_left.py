@@ -8,18 +8,7 @@ from itertools import pairwise
 import pytest
 
 from rnngraph.graph.style.left import GROWN, LEFT, colour, floor_of, is_dotted, tone, width
-
-
-def luminance(code: str) -> float:
-    """Relative luminance as WCAG 2.2 defines it."""
-    parts = [int(code[at : at + 2], 16) / 255 for at in (1, 3, 5)]
-    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
-
-
-def contrast(one: str, other: str) -> float:
-    low, high = sorted((luminance(one), luminance(other)))
-    return (high + 0.05) / (low + 0.05)
+from tests.contrast import contrast, luminance
 
 
 @pytest.mark.parametrize(

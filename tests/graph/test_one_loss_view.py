@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 import pytest
 
 import rnngraph as rg
-from rnngraph.diagnosis.sentences import factor_text, share_text
 from rnngraph.graph.draw import Drawing
 from rnngraph.graph.model import Vertex
 from rnngraph.trace.model import Trace
@@ -30,29 +28,6 @@ def flags(drawing: Drawing) -> list[str]:
 def lags(drawing: Drawing) -> list[int]:
     """Read the lags off the picture."""
     return [int(shape.text[4:]) for shape in drawing.shapes if shape.text.startswith("lag ")]
-
-
-@pytest.mark.parametrize(
-    ("decades", "text"),
-    [
-        (0.0, "100 %"), (math.log10(1.03), "100 %"), (math.log10(0.29), "29 %"), (math.log10(0.0996), "10 %"),
-        (math.log10(0.012), "1.2 %"), (math.log10(0.00951), "0.95 %"),
-        (-2.001, "0.99 %"), (-2.0, "1.0 %"), (math.log10(0.006), "0.6 %"),
-        (math.log10(0.0003), "0.03 %"), (-4.0, "0.01 %"), (math.log10(3e-5), "3e-5"), (-400.0, "1e-400"),
-        (-math.inf, "0"), (math.nan, "?"), (math.log10(1.3), "×1.3"), (math.log10(217), "×217"), (8.0, "×1e8"),
-        (math.log10(9.6e-8), "1e-7"),
-    ],
-)  # fmt: skip
-def test_what_is_left_is_written_in_at_most_six_signs(decades: float, text: str) -> None:
-    assert share_text(decades) == text
-
-
-@pytest.mark.parametrize(
-    ("factor", "text"),
-    [(0.5, "×0.50"), (1.0, "×1.00"), (130.0, "×130"), (2e-5, "×2e-5"), (0.0, "×0"), (math.nan, ""), (1e4, "×1e4")],
-)
-def test_what_a_step_keeps(factor: float, text: str) -> None:
-    assert factor_text(factor) == text
 
 
 def test_boxes_and_arrows_say_what_is_left_of_the_last_loss() -> None:

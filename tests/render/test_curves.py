@@ -26,6 +26,7 @@ from rnngraph.render.report.chart.svg import chart_svg
 from rnngraph.render.report.compare.comparison_picture import comparison_chart, comparison_picture
 from rnngraph.render.report.history.history_picture import history_chart, history_picture
 from rnngraph.render.report.history.history_terminal import sparkline
+from tests.contrast import luminance
 from tests.history.trainings import network, save
 
 NAN, ZERO = math.nan, -math.inf
@@ -75,14 +76,9 @@ def test_the_ramp_goes_from_pale_to_strong_on_either_paper() -> None:
         colours = ramp(count)
         assert len(set(colours)) == count
         for side, paper in ((0, PAPER), (1, DARK[PAPER])):
-            contrasts = [abs(brightness(one[side]) - brightness(paper)) for one in colours]
+            contrasts = [abs(luminance(one[side]) - luminance(paper)) for one in colours]
             assert contrasts == sorted(contrasts)
     assert ramp(1) == ramp(9)[-1:]
-
-
-def brightness(colour: str) -> float:
-    red, green, blue = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
 @pytest.fixture(scope="module")

@@ -15,10 +15,10 @@ from rich.console import Console
 
 import rnngraph as rg
 from rnngraph.diagnosis.chosen_loss import seen
-from rnngraph.diagnosis.sentences import share_text
 from rnngraph.render.report.norms.view import NormsView
 from rnngraph.render.report.seen.levels import ASCII_LEVELS, LEVELS, spans_of
 from rnngraph.trace.model import Trace
+from tests.contrast import contrast
 from tests.render.exact_networks import exact
 
 WIDTHS = (60, 80, 120, 200)
@@ -159,15 +159,10 @@ def test_a_light_background_can_be_read() -> None:
     from rnngraph.render.report.seen import levels
     from rnngraph.render.report.text import NOTE_STYLE
 
-    def luminance(colour: str) -> float:
-        parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
-        red, green, blue = (part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
-        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
-
     for how in (levels.ABOVE, levels.GROWN, NOTE_STYLE):
         (colour,) = re.findall(r"#[0-9a-f]{6}", how)
-        assert 1.05 / (luminance(colour) + 0.05) > 3
-        assert (luminance(colour) + 0.05) / 0.05 > 3
+        assert contrast(colour, "#ffffff") > 3
+        assert contrast(colour, "#000000") > 3
 
 
 def test_an_ascii_terminal_gets_ascii() -> None:
@@ -255,15 +250,6 @@ def test_names_of_20000_characters_are_cut() -> None:
     trace = replace(trace, states=(replace(state, name=long),), lags=(replace(lags, state=long),))
     for width in (30, 80):
         assert max(map(cell_len, view(trace, width=width).splitlines())) <= width
-
-
-@pytest.mark.parametrize(
-    ("decades", "text"),
-    [(0, "100 %"), (-0.3, "50 %"), (-1.1, "7.9 %"), (-2, "1.0 %"), (-2.2, "0.6 %"), (-4, "0.01 %"), (-15.7, "2e-16"),
-     (-400, "1e-400"), (0.5, "×3.2"), (1.1, "×13"), (2.5, "×316"), (7.7, "×5e7"), (-np.inf, "0"), (np.nan, "?")],
-)  # fmt: skip
-def test_shares(decades: float, text: str) -> None:
-    assert share_text(decades) == text
 
 
 def test_the_gates_that_keep_are_said() -> None:
