@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
 
 # Before NumPy and PyTorch count the cores: threads of small products only wait for each other.
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.render.browser import chromium
+from tests.render.browser import Browser, chromium
 
 # How long an example takes says how busy the machine is.
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -21,17 +21,24 @@ settings.load_profile("suite")
 
 
 @pytest.fixture(scope="session")
-def running_browser() -> Iterator[Any]:
+def running_browser() -> Iterator[Browser]:
     """One Chromium a worker; skips where there is none."""
     with chromium() as started:
         yield started
 
 
 @pytest.fixture
-def browser(running_browser: Any) -> Iterator[Any]:
-    """The browser for one test, whose pages are closed when it ends."""
-    before = list(running_browser.contexts)
+def browser(running_browser: Browser) -> Iterator[Browser]:
+    """The browser for one test, which gives its pages back when it ends."""
+    before = list(running_browser.lent)
     yield running_browser
-    for context in running_browser.contexts:
-        if context not in before:
-            context.close()
+    for one in [one for one in running_browser.lent if one not in before]:
+        running_browser.take_back(one)
+
+
+@pytest.fixture
+def heeded() -> Iterator[None]:
+    """Let what a test starts heed Ctrl-C, which a shell has ignored for the whole suite that runs in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

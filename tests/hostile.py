@@ -80,7 +80,7 @@ def obeyed(text: str, *, lines: bool = True) -> set[str]:
     allowed = "\n\t" if lines else ""
     return {
         sign
-        for sign in text
+        for sign in set(text)
         if sign not in allowed
         and sign not in "\u200c\u200d"
         and unicodedata.category(sign) in {"Cc", "Cf", "Cs", "Zl", "Zp", "Cn"}

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from examples.gallery import demo
 from rnngraph.graph.draw import draw
 from rnngraph.render.page.html import html
-from tests.render.browser import Opened, chromium
+from tests.render.browser import chromium
 
 ROOT = Path(__file__).parent.parent
 # In the order of the text: what a number stands at the upper left corner of.
@@ -31,7 +31,7 @@ def main() -> None:
     """Take the picture."""
     with TemporaryDirectory() as folder, chromium() as browser:
         text = html(draw(demo(timesteps=60), theme="light"))
-        one = Opened(browser, Path(folder) / "page.html", text, viewport={"width": 1200, "height": 1120})
+        one = browser.open(Path(folder) / "page.html", text, viewport={"width": 1200, "height": 1120})
         one.settle()
         one.page.evaluate(PLACE, list(PARTS))
         one.page.screenshot(path=ROOT / "docs" / "pictures" / "page.png")

@@ -21,7 +21,7 @@ def main(site: Path) -> None:
     """
     with chromium() as browser:
         for name in PAGES:
-            page = browser.new_context(offline=True).new_page()
+            page = browser.running.new_context(offline=True).new_page()
             wrong: list[str] = []
             page.on("pageerror", lambda error, wrong=wrong: wrong.append(str(error)))
             page.on("request", lambda one, wrong=wrong: wrong.append(one.url) if one.url[:5] != "file:" else None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any, ClassVar
 
 import typer
@@ -28,16 +29,16 @@ class FoldedCommand(TyperCommand):
         """Show the options that are not folded away."""
         from rnngraph.cli.options.declare import FOLDED
 
-        params = self.params
+        params, epilog = self.params, self.epilog
         folded = [one for one in params if getattr(one, "rich_help_panel", None) in FOLDED]
         if not ctx.meta.get(_ALL):
             self.params = [one for one in params if one not in folded]
-            if folded and self.epilog:
-                self.epilog = f"{FOLDED_AWAY}\n\n{self.epilog}"
+            if folded and epilog:
+                self.epilog = f"{FOLDED_AWAY}\n\n{epilog}"
         try:
             super().format_help(ctx, formatter)
         finally:
-            self.params = params
+            self.params, self.epilog = params, epilog
 
 
 class CommandGroup(TyperGroup):
@@ -60,18 +61,21 @@ class CommandGroup(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[Any, Any, list[str]]:
         """Find the command that is called, with all of its options."""
         name, listed, rest = super().resolve_command(ctx, args)
-        return name, listed and self._whole(listed.name), rest
+        if listed is None:
+            return name, None, rest
+        command, examples = next(row for row in self.rows if row[0].__name__ == listed.name)
+        return name, _with_all_options(command, examples, self.kinds.get(command.__name__, FoldedCommand)), rest
 
-    def _whole(self, name: str | None) -> Any:
-        from rnngraph.cli.options.declare import with_options
 
-        command, examples = next(row for row in self.rows if row[0].__name__ == name)
-        alone = typer.Typer(add_completion=False, rich_markup_mode="rich")
-        # Typer sets every paragraph of an epilog on a line of its own.
-        epilog = "\n\n".join(("Examples:", *examples))
-        paragraphs = (inspect.getdoc(command) or "").split("\n\n")
-        text = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
-        alone.command(name, cls=self.kinds.get(command.__name__, FoldedCommand), help=text, epilog=epilog)(
-            with_options(command)
-        )
-        return typer.main.get_command(alone)
+@cache
+def _with_all_options(command: Callable[..., None], examples: tuple[str, ...], kind: type[FoldedCommand]) -> Any:
+    """Read a command's options: once in a process that runs it several times, as it takes half of a short one."""
+    from rnngraph.cli.options.declare import with_options
+
+    alone = typer.Typer(add_completion=False, rich_markup_mode="rich")
+    # Typer sets every paragraph of an epilog on a line of its own.
+    epilog = "\n\n".join(("Examples:", *examples))
+    paragraphs = (inspect.getdoc(command) or "").split("\n\n")
+    text = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+    alone.command(command.__name__, cls=kind, help=text, epilog=epilog)(with_options(command))
+    return typer.main.get_command(alone)

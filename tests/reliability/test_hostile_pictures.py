@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
@@ -29,7 +29,7 @@ from rnngraph.render.report.decay.decay_picture import decay_picture
 from rnngraph.render.report.history.history_picture import history_picture
 from tests.hostile import AWKWARD, HOSTILE, MARKUP
 from tests.reliability.hostile_traces import hostile_decay, hostile_history, hostile_trace
-from tests.render.browser import Opened
+from tests.render.browser import Browser
 from tests.typed import strict
 
 Structure = Callable[[bytes], Any]
@@ -206,26 +206,32 @@ def test_a_graphviz_that_fails_is_one_sentence(tmp_path: Path, monkeypatch: pyte
 
 def pictures(trace: Trace, text: str) -> Iterator[tuple[str, str]]:
     for name in ("svg", "html"):
-        yield f"{name}", render_bytes(rnngraph.draw(trace, steps="all"), name).decode()
-    for name in ("svg", "html"):
+        yield f"all.{name}", render_bytes(rnngraph.draw(trace, steps="all"), name).decode()
+        yield f"lags.{name}", chart_bytes(lag_sheet(trace), name).decode()
         for number, picture in enumerate(charts(text, name)):
             yield f"{number}.{name}", picture.decode()
-    for name in ("svg", "html"):
-        yield f"lags.{name}", chart_bytes(lag_sheet(trace), name).decode()
 
 
-@pytest.mark.parametrize("key", [*MARKUP, "all labels"])
-def test_a_browser_runs_nothing(browser: Any, tmp_path: Path, key: str) -> None:
-    trace = hostile_trace(*(HOSTILE.values() if key == "all labels" else [MARKUP[key]]))
-    one = Opened(browser, tmp_path / "empty.html", "")
-    for number, (name, text) in enumerate(pictures(trace, MARKUP.get(key, " ".join(MARKUP.values())))):
-        one.turn_to(tmp_path / f"{number}.{name}", text)
+def runs_nothing(browser: Browser, folder: Path, texts: Iterable[tuple[str, str]]) -> None:
+    one = browser.open(folder / "empty.html", "")
+    for name, text in texts:
+        one.turn_to(folder / name, text)
         one.settle()
         assert one.wrong == [], name
 
 
-def test_the_canary_sings(browser: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("key", MARKUP)
+def test_a_page_whose_script_writes_it_runs_nothing(browser: Browser, tmp_path: Path, key: str) -> None:
+    page = render_bytes(rnngraph.draw(hostile_trace(MARKUP[key]), steps="all"), "html").decode()
+    runs_nothing(browser, tmp_path, [("page.html", page)])
+
+
+def test_no_picture_runs_anything(browser: Browser, tmp_path: Path) -> None:
+    runs_nothing(browser, tmp_path, pictures(hostile_trace(*HOSTILE.values()), " ".join(MARKUP.values())))
+
+
+def test_the_canary_sings(browser: Browser, tmp_path: Path) -> None:
     for script in ("<script>alert(1)</script>", '<img src=x onerror="alert(1)">'):
-        one = Opened(browser, tmp_path / "bad.html", script)
+        one = browser.open(tmp_path / "bad.html", script)
         one.settle()
         assert one.wrong

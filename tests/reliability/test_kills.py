@@ -60,6 +60,7 @@ def kill_one(folder: Path, suffix: str, number: signal.Signals, delay: float, re
         return process.wait(PATIENCE)
 
 
+@pytest.mark.usefixtures("heeded")
 @pytest.mark.parametrize("suffix", [*(row.suffixes[0] for row in RENDERERS), ".npz"])
 def test_the_file_is_the_old_one_or_the_new_one(tmp_path: Path, suffix: str) -> None:
     contents = []

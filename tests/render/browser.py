@@ -24,27 +24,55 @@ SETTLED = """() => new Promise((done) => requestAnimationFrame(() => requestAnim
 
 
 @contextmanager
-def chromium() -> Iterator[Any]:
+def chromium() -> Iterator[Browser]:
     """Start the browser."""
     api = pytest.importorskip("playwright.sync_api")
     program = next(filter(None, map(shutil.which, PROGRAMS)), None)
     if program is None:
         pytest.skip("no Chromium is installed")
     with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, headless=True, args=ARGUMENTS)
-        yield browser
-        browser.close()
+        running = playwright.chromium.launch(executable_path=program, headless=True, args=ARGUMENTS)
+        yield Browser(running)
+        running.close()
+
+
+class Browser:
+    """A running browser. A page that a test is done with is used again, which takes half as long as a new one."""
+
+    def __init__(self, running: Any) -> None:
+        self.running = running
+        self.lent: list[Opened] = []
+        self._spare: dict[str, list[Opened]] = {}
+
+    def open(self, path: Path, text: str, *, address: str = "", stopped: bool = False, **context: Any) -> Opened:
+        """Open the text as a page from disk; with `stopped` its clock goes only as far as `page.clock` lets it."""
+        kind = "" if stopped else repr(sorted(context.items()))
+        spare = self._spare.get(kind)
+        one = spare.pop() if spare else Opened(self.running, kind, context)
+        self.lent.append(one)
+        if stopped:
+            one.page.clock.install(time=0)
+            one.page.clock.pause_at(1)
+        one.turn_to(path, text, address)
+        return one
+
+    def take_back(self, one: Opened) -> None:
+        """Keep a page for the next test that wants one of its kind; close one in which something went wrong."""
+        self.lent.remove(one)
+        if one.wrong or not one.kind:
+            one.context.close()
+            return
+        one.page.goto("about:blank")
+        one.page.mouse.move(0, 0)  # else the next page would begin with the pointer on it
+        self._spare.setdefault(one.kind, []).append(one)
 
 
 class Opened:
     """A page from disk with everything that went wrong in it: errors, complaints of the policy, requests."""
 
-    def __init__(
-        self, browser: Any, path: Path, text: str, *, address: str = "", stopped: bool = False, **context: Any
-    ) -> None:
-        """Open the text as a page from disk; with `stopped` its clock goes only as far as `page.clock` lets it."""
-        self.path = path
-        self.context = browser.new_context(**{"viewport": {"width": 1300, "height": 800}, "offline": True} | context)
+    def __init__(self, running: Any, kind: str, context: dict[str, Any]) -> None:
+        self.path, self.kind = Path(), kind
+        self.context = running.new_context(**{"viewport": {"width": 1300, "height": 800}, "offline": True} | context)
         self.page = self.context.new_page()
         self.page.set_default_timeout(60_000)
         self.wrong: list[str] = []
@@ -57,10 +85,6 @@ class Opened:
             "request",
             lambda request: self.wrong.append(request.url) if not self._is_own(request.url) else None,
         )
-        if stopped:
-            self.page.clock.install(time=0)
-            self.page.clock.pause_at(1)
-        self.turn_to(path, text, address)
 
     def turn_to(self, path: Path, text: str, address: str = "") -> None:
         """Open another text as a page in the place of this one, which is faster than a page of its own."""

@@ -17,7 +17,7 @@ from rnngraph.trace.model import Trace
 from tests.graph import mock_networks as networks
 from tests.graph.seen_traces import seen
 from tests.graph.test_one_loss_view import WORDS
-from tests.render.browser import Opened
+from tests.render.browser import Browser
 
 SVG = "{http://www.w3.org/2000/svg}"
 TRACES: dict[str, Callable[[], Trace]] = {
@@ -54,8 +54,8 @@ MEASURE = """
 
 
 @pytest.mark.parametrize("name", TRACES)
-def test_no_text_is_cut_small_or_over_another(browser: Any, tmp_path: Path, name: str) -> None:
-    trace, one = TRACES[name](), Opened(browser, tmp_path / "empty.html", "")
+def test_no_text_is_cut_small_or_over_another(browser: Browser, tmp_path: Path, name: str) -> None:
+    trace, one = TRACES[name](), browser.open(tmp_path / "empty.html", "")
     for width in (390, 900):
         text = render_bytes(rg.draw(trace, width=width), "svg").decode()
         # The narrow fonts that most systems have, and the widest one that may stand in for them.
@@ -66,9 +66,9 @@ def test_no_text_is_cut_small_or_over_another(browser: Any, tmp_path: Path, name
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_one_file_is_light_or_dark_as_the_reader_wishes(browser: Any, tmp_path: Path, scheme: Any) -> None:
+def test_one_file_is_light_or_dark_as_the_reader_wishes(browser: Browser, tmp_path: Path, scheme: Any) -> None:
     text = render_bytes(rg.draw(seen()), "svg").decode()
-    one = Opened(browser, tmp_path / "a.svg", text, color_scheme=scheme)
+    one = browser.open(tmp_path / "a.svg", text, color_scheme=scheme)
     red, green, blue = (int(COLOURS["paper"][scheme == "dark"][at : at + 2], 16) for at in (1, 3, 5))
     paper = one.page.evaluate("getComputedStyle(document.querySelector('rect')).fill")
     assert paper == f"rgb({red}, {green}, {blue})"

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from rnngraph.graph.draw import draw
 from rnngraph.render.page.html import html
 from rnngraph.render.report.norms.norms_json import norms_json
-from tests.render.browser import Opened
+from tests.render.browser import Browser
 from tests.render.page.test_page_file import page_of
 from tests.render.test_norms_terminal import report
 from tests.uneven_traces import LONG, SHORT, uneven_trace
@@ -54,9 +53,9 @@ def test_the_page_knows_every_recurrence() -> None:
 
 
 @pytest.mark.parametrize("steps", ["all", "0:5", "0:4", "0:2"])
-def test_the_browser_draws_what_the_picture_has(browser: Any, tmp_path: Path, steps: str) -> None:
+def test_the_browser_draws_what_the_picture_has(browser: Browser, tmp_path: Path, steps: str) -> None:
     drawing = draw(TRACE, steps=steps)
-    one = Opened(browser, tmp_path / "a.html", html(drawing))
+    one = browser.open(tmp_path / "a.html", html(drawing))
     one.open_every_step()
     backward = [curve for curve in drawing.curves if curve.kind == "backward"]
     if steps == "all":  # an arrow a step, the first step's to the initial state

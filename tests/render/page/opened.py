@@ -19,7 +19,7 @@ from rnngraph.render.page.html import embedded, html
 from rnngraph.render.page.payload import payload
 from rnngraph.trace.model import Trace
 from tests.graph import mock_networks as mocks
-from tests.render.browser import Opened
+from tests.render.browser import Browser, Opened
 
 Open = Callable[..., Opened]
 
@@ -59,7 +59,7 @@ def network(name: str) -> Trace:
 
 
 @pytest.fixture
-def show(browser: Any, tmp_path: Path) -> Iterator[Open]:
+def show(browser: Browser, tmp_path: Path) -> Iterator[Open]:
     """Open pages; at the end nothing may have gone wrong in any of them."""
     opened: list[Opened] = []
 
@@ -68,19 +68,18 @@ def show(browser: Any, tmp_path: Path) -> Iterator[Open]:
     ) -> Opened:
         path = tmp_path / f"{len(opened)}.html"
         text = html(draw(trace, **options))
-        opened.append(Opened(browser, path, text, address=address, stopped=stopped, **(context or {})))
+        opened.append(browser.open(path, text, address=address, stopped=stopped, **(context or {})))
         return opened[-1]
 
     yield start
     for one in opened:
         assert one.wrong == []
-        one.context.close()
 
 
-def bare(browser: Any, path: Path, trace: Trace, entry: str, names: tuple[str, ...]) -> Opened:
+def bare(browser: Browser, path: Path, trace: Trace, entry: str, names: tuple[str, ...]) -> Opened:
     """Open a page of one module and those that it needs, with some of its names where a test can reach them."""
     script = "\n".join(assets.plain(name) for name in assets.modules(entry))
     data = embedded(json.loads(json.dumps(payload(draw(trace)))))
     given = "".join(f"window.{name} = {name};" for name in names)
     scripts = f'<script type="application/json" id="data">{data}</script><script>{{{script}\n{given}}}</script>'
-    return Opened(browser, path, f"<!doctype html>{scripts}")
+    return browser.open(path, f"<!doctype html>{scripts}")

@@ -11,7 +11,7 @@ from rnngraph.graph.draw import draw
 from rnngraph.render.notebook import frame
 from rnngraph.render.page.html import html
 from rnngraph.trace.model import Trace
-from tests.render.browser import Opened
+from tests.render.browser import Browser, Opened
 from tests.render.page.test_page_file import HOSTILE, with_lags
 from tests.traces import every_status, make_trace, with_state
 
@@ -19,19 +19,18 @@ Open = Callable[..., Opened]
 
 
 @pytest.fixture
-def show(browser: Any, tmp_path: Path) -> Iterator[Open]:
+def show(browser: Browser, tmp_path: Path) -> Iterator[Open]:
     opened: list[Opened] = []
 
     def start(trace: Trace, *, context: dict[str, Any] | None = None, **options: Any) -> Opened:
         path = tmp_path / f"{len(opened)}.html"
-        opened.append(Opened(browser, path, html(draw(trace, **options)), **(context or {})))
+        opened.append(browser.open(path, html(draw(trace, **options)), **(context or {})))
         opened[-1].open_every_step()
         return opened[-1]
 
     yield start
     for one in opened:
         assert one.wrong == []
-        one.context.close()
 
 
 def box(timestep: int, label: str = "tanh step") -> str:
@@ -266,10 +265,9 @@ def test_a_summary_is_there_for_those_who_cannot_see(show: Open) -> None:
     assert one.page.evaluate(unnamed) == []
 
 
-def test_a_notebooks_frame_runs_without_an_origin(browser: Any, tmp_path: Path) -> None:
-    one = Opened(browser, tmp_path / "notebook.html", f"<!doctype html>{frame(draw(make_trace(timesteps=4)))}")
+def test_a_notebooks_frame_runs_without_an_origin(browser: Browser, tmp_path: Path) -> None:
+    one = browser.open(tmp_path / "notebook.html", f"<!doctype html>{frame(draw(make_trace(timesteps=4)))}")
     inside = one.page.frame_locator("iframe")
     inside.locator(".kind-state").first.wait_for()
     assert inside.locator(".head-name").all_text_contents() == ["t=0", "t=1", "t=2", "t=3"]
     assert [said for said in one.wrong if said != "about:srcdoc"] == []
-    one.context.close()

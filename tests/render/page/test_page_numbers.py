@@ -15,6 +15,7 @@ from rnngraph.graph.draw import draw
 from rnngraph.graph.style.left import is_dotted, tone, width
 from rnngraph.render.page import losses as page_losses
 from rnngraph.render.page.payload import payload
+from tests.render.browser import Browser
 from tests.render.page.opened import NETWORKS, bare, halving, network
 
 READ = """Array.from({ length: lossCount }, (_, number) => {
@@ -25,7 +26,7 @@ READ = """Array.from({ length: lossCount }, (_, number) => {
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_every_walk_is_that_of_the_diagnosis(browser: Any, tmp_path: Path, name: str) -> None:
+def test_every_walk_is_that_of_the_diagnosis(browser: Browser, tmp_path: Path, name: str) -> None:
     trace = network(name)
     one = bare(browser, tmp_path / "a.html", trace, "walks.js", ("seenFrom", "lossCount"))
     found = {(seen["clock"], seen["t"]): seen for seen in one.page.evaluate(READ)}
@@ -49,7 +50,7 @@ def test_every_walk_is_that_of_the_diagnosis(browser: Any, tmp_path: Path, name:
             assert any(np.allclose(one, walk.decades, atol=5.1e-4, rtol=0, equal_nan=True) for one in decades)
 
 
-def test_the_rows_are_in_the_order_of_the_pictures(browser: Any, tmp_path: Path) -> None:
+def test_the_rows_are_in_the_order_of_the_pictures(browser: Browser, tmp_path: Path) -> None:
     trace = network("encoder-decoder")
     one = bare(browser, tmp_path / "a.html", trace, "walks.js", ("rows", "axis"))
     assert one.page.evaluate("rows.map((row) => row.name)") == ["decoder h", "encoder h"]
@@ -59,7 +60,7 @@ def test_the_rows_are_in_the_order_of_the_pictures(browser: Any, tmp_path: Path)
 DECADES = [*np.arange(-20, 12, 0.037).round(4).tolist(), -6.0, -2.0, -0.301, 0.0, math.log10(3), 1.0, 2.0, 4.0]
 
 
-def test_colours_and_widths_are_those_of_the_pictures(browser: Any, tmp_path: Path) -> None:
+def test_colours_and_widths_are_those_of_the_pictures(browser: Browser, tmp_path: Path) -> None:
     one = bare(browser, tmp_path / "a.html", halving(8), "scale.js", ("toneOf", "widthOf", "isFaint", "inkOn"))
     found = one.page.evaluate("(all) => all.map((v) => [toneOf(v), inkOn(toneOf(v)), widthOf(v), isFaint(v)])", DECADES)
     for decades, (name, ink, wide, faint) in zip(DECADES, found, strict=True):
@@ -67,7 +68,7 @@ def test_colours_and_widths_are_those_of_the_pictures(browser: Any, tmp_path: Pa
         assert wide == pytest.approx(width(decades), abs=1e-9)
 
 
-def test_numbers_are_written_as_in_the_pictures(browser: Any, tmp_path: Path) -> None:
+def test_numbers_are_written_as_in_the_pictures(browser: Browser, tmp_path: Path) -> None:
     one = bare(browser, tmp_path / "a.html", halving(8), "scale.js", ("shareText", "factorText"))
     found = one.page.evaluate("(all) => all.map((v) => [shareText(v), factorText(10 ** v)])", DECADES)
     for decades, texts in zip(DECADES, found, strict=True):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,7 +12,7 @@ import rnngraph as rg
 from rnngraph.graph.draw import draw
 from rnngraph.render.page.html import html
 from tests.graph.mock_networks import every_step, fed
-from tests.render.browser import Opened
+from tests.render.browser import Browser, Opened
 
 STEPS, FRAMES, MOST = 5_000, 40, 16.0  # milliseconds a frame
 FRAME = """async ([source, frames]) => {
@@ -32,10 +31,10 @@ def page() -> str:
 
 
 @pytest.fixture(scope="module")
-def opened(running_browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opened]:
-    one = Opened(running_browser, tmp_path_factory.mktemp("speed") / "long.html", page(), bypass_csp=True)
+def opened(running_browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opened]:
+    one = running_browser.open(tmp_path_factory.mktemp("speed") / "long.html", page(), bypass_csp=True)
     yield one
-    one.context.close()
+    running_browser.take_back(one)
 
 
 def time_of(one: Opened) -> Callable[[], float]:
@@ -72,10 +71,10 @@ def test_a_frame_of_panning_and_zooming(opened: Opened, away: int, move: str) ->
     one.page.click("#fit")
 
 
-def test_the_first_paint_takes_less_than_a_second_of_the_main_thread(browser: Any, tmp_path: Path) -> None:
+def test_the_first_paint_takes_less_than_a_second_of_the_main_thread(browser: Browser, tmp_path: Path) -> None:
     times = []
     for number in range(3):
-        one = Opened(browser, tmp_path / "empty.html", "")
+        one = browser.open(tmp_path / "empty.html", "")
         total = time_of(one)
         one.turn_to(tmp_path / f"{number}.html", page())
         one.page.wait_for_function("performance.getEntriesByName('first-contentful-paint').length > 0")
