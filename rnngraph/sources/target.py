@@ -108,11 +108,6 @@ def target_run(
     raise InputError(f"{source} returned {_described(returned)}; return {WANTED}.")
 
 
-def target_trace(source: str, settings: Mapping[str, Any] | None = None, **options: Any) -> Trace:
-    """Call the target and record what it returns; see `target_run`."""
-    return target_run(source, settings, **options)[0]
-
-
 def target_loss(
     source: str,
     settings: Mapping[str, Any] | None = None,
@@ -124,7 +119,7 @@ def target_loss(
     """Call the target for a loss on a tape, which can be checked and walked more than once.
 
     Raises:
-        InputError: see `target_trace`; or it returned a Trace or a PyTorch pair, which hold no tape.
+        InputError: see `target_run`; or it returned a Trace or a PyTorch pair, which hold no tape.
         TargetError: an exception left the user's code.
     """
     returned = opened(source, settings or {}, data)
@@ -152,7 +147,7 @@ def opened(source: str, settings: Mapping[str, Any], data: str | None = None, *,
     With `pairs`, a forward with its backward is given as it is.
 
     Raises:
-        InputError: see `target_trace`.
+        InputError: see `target_run`.
         TargetError: an exception left the user's code.
     """
     from rnngraph.sources.arrays import trace_returned, trace_with_data

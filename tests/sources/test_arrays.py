@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from rnngraph.errors import FileError, InputError
-from rnngraph.sources.target import target_loss, target_trace
+from rnngraph.sources.target import target_loss, target_run
 from rnngraph.sources.target_import import find_function
 from tests import programs
 
@@ -65,11 +65,11 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_arguments_come_by_name_and_a_dict_from_dotted_names(model: str) -> None:
-    trace = target_trace(f"{model}:forward", data="arrays.npz", lags=True)
+    trace = target_run(f"{model}:forward", data="arrays.npz", lags=True)[0]
     assert trace.timesteps == 3
     assert trace.notes[-1].startswith("forward: found a recurrence: Wh (state h, 3 steps, 4 units, 2 samples)")
-    assert target_trace(f"{model}:forward", data="more.npz").timesteps == 6
-    assert target_trace(f"{model}:forward", {"steps": 5}, data="arrays.npz").timesteps == 5
+    assert target_run(f"{model}:forward", data="more.npz")[0].timesteps == 6
+    assert target_run(f"{model}:forward", {"steps": 5}, data="arrays.npz")[0].timesteps == 5
     doubled = target_loss(f"{model}:forward", {"scale": 2.0}, data="arrays.npz").value
     assert float(doubled) == pytest.approx(2 * float(target_loss(f"{model}:target").value))
 
@@ -84,7 +84,7 @@ def test_arguments_come_by_name_and_a_dict_from_dotted_names(model: str) -> None
 )  # fmt: skip
 def test_what_does_not_fit_is_one_sentence(model: str, name: str, data: str, error: Any, message: str) -> None:
     with pytest.raises(error, match=message):
-        target_trace(f"{model}:{name}", data=data)
+        target_run(f"{model}:{name}", data=data)
 
 
 def command(*arguments: str) -> programs.Ended:
@@ -139,7 +139,7 @@ def test_a_script_that_trains_for_ever_is_imported_without_its_loop(tmp_path: Pa
     script = tmp_path / "for_ever.py"
     script.write_text(ENDLESS)
     np.savez(tmp_path / "data.npz", xs=np.ones((4, 3)))
-    trace = target_trace(f"{script}:loss", data=str(tmp_path / "data.npz"))
+    trace = target_run(f"{script}:loss", data=str(tmp_path / "data.npz"))[0]
     assert trace.timesteps == 4
     assert "the loop without an end at line 14 of for_ever.py was not run" in trace.notes
     assert find_function(f"{script}:loss").__globals__["trained"] == 3  # a loop that ends is run
@@ -149,7 +149,7 @@ def test_what_a_loss_is_made_of_is_said(tmp_path: Path) -> None:
     script = tmp_path / "states.py"
     script.write_text(ENDLESS.partition("while 1")[0].replace("(h ** 2).sum()", "[h, h], h"))
     np.savez(tmp_path / "data.npz", xs=np.ones((4, 3)))
-    trace = target_trace(f"{script}:loss", data=str(tmp_path / "data.npz"))
+    trace = target_run(f"{script}:loss", data=str(tmp_path / "data.npz"))[0]
     said = (
         "loss: no scalar is returned: the loss is output[0], times fixed random weights and summed, all 2 arrays of it"
     )

@@ -12,7 +12,7 @@ import pytest
 
 import rnngraph
 from rnngraph.errors import FileError, InputError
-from rnngraph.sources.target import is_target, settings_from, target_loss, target_trace
+from rnngraph.sources.target import is_target, settings_from, target_loss, target_run
 from tests import programs
 
 MODEL = """
@@ -75,16 +75,16 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.mark.parametrize("place", ["a_users_model.py", "a_users_model"])
 @pytest.mark.parametrize("name", ["build", "Factory.build", "cache"])
 def test_files_and_modules(model: str, place: str, name: str) -> None:
-    trace = target_trace(f"{place}:{name}")
+    trace = target_run(f"{place}:{name}")[0]
     assert (trace.source, trace.timesteps, trace.states[0].name) == (f"{place}:{name}", 5, "rnn.h")
 
 
 def test_a_trace_that_the_function_made_itself(model: str) -> None:
-    assert target_trace(f"{model}:ready").source == "elsewhere"
+    assert target_run(f"{model}:ready")[0].source == "elsewhere"
 
 
 def test_settings(model: str, capsys: pytest.CaptureFixture[str]) -> None:
-    trace = target_trace(f"{model}:build", settings_from(["units=7", "cell=GRU"]))
+    trace = target_run(f"{model}:build", settings_from(["units=7", "cell=GRU"]))[0]
     assert next(one for one in trace.parameters if one.name == "gru.Wh").shape == (7, 21)
     shown = capsys.readouterr()
     assert (shown.out, shown.err) == ("", "this is no report\n")
@@ -109,16 +109,16 @@ def test_settings(model: str, capsys: pytest.CaptureFixture[str]) -> None:
 )
 def test_one_sentence(model: str, name: str, settings: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        target_trace(f"{model}:{name}", settings)
+        target_run(f"{model}:{name}", settings)
 
 
 def test_only_the_users_own_frames(model: str) -> None:
     with pytest.raises(InputError, match=r":fails raised KeyError: 'missing'\.$") as caught:
-        target_trace(f"{model}:fails")
+        target_run(f"{model}:fails")
     frames = caught.value.frames  # type: ignore[attr-defined]
     assert [line.split(", in ")[1] for line in frames.splitlines() if "File" in line] == ["fails", "helper"]
     with pytest.raises(InputError, match=r"^gru got a ndarray") as caught:
-        target_trace(f"{model}:misuses")
+        target_run(f"{model}:misuses")
     frames = caught.value.frames  # type: ignore[attr-defined]
     assert [line.split(", in ")[1] for line in frames.splitlines() if "File" in line] == ["misuses"]
 
@@ -126,15 +126,15 @@ def test_only_the_users_own_frames(model: str) -> None:
 def test_files_that_cannot_be_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", list(sys.path))
     with pytest.raises(FileError, match=r"there is no file .*none\.py"):
-        target_trace(f"{tmp_path}/none.py:build")
+        target_run(f"{tmp_path}/none.py:build")
     with pytest.raises(InputError, match=r"no module 'no_such_package' \(for no_such_package\.part\)"):
-        target_trace("no_such_package.part:build")
+        target_run("no_such_package.part:build")
     (tmp_path / "broken.py").write_text("def build(:\n")
     with pytest.raises(InputError, match=r"raised SyntaxError: invalid syntax \(.*broken\.py, line 1\)"):
-        target_trace(f"{tmp_path}/broken.py:build")
+        target_run(f"{tmp_path}/broken.py:build")
     (tmp_path / "imports.py").write_text("import not_installed_here\n")
     with pytest.raises(InputError, match=r"raised ModuleNotFoundError: No module named 'not_installed_here'") as caught:
-        target_trace(f"{tmp_path}/imports.py:build")
+        target_run(f"{tmp_path}/imports.py:build")
     frames = caught.value.frames  # type: ignore[attr-defined]
     assert [line.split('"')[1] for line in frames.splitlines() if "File" in line] == [f"{tmp_path}/imports.py"]
 
@@ -142,7 +142,7 @@ def test_files_that_cannot_be_imported(tmp_path: Path, monkeypatch: pytest.Monke
 def test_a_file_named_as_a_module_does_not_replace_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", list(sys.path))
     (tmp_path / "json.py").write_text(MODEL)
-    assert target_trace(f"{tmp_path}/json.py:build").timesteps == 5
+    assert target_run(f"{tmp_path}/json.py:build")[0].timesteps == 5
     assert sys.modules["json"] is json
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from rnngraph import diagnose
 from rnngraph.errors import InputError, MissingToolError
-from rnngraph.sources.target import target_loss, target_run, target_trace
+from rnngraph.sources.target import target_loss, target_run
 
 PAIR = """
 import torch
@@ -40,22 +40,22 @@ def test_torch_pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", list(sys.path))
     (tmp_path / "a_torch_model.py").write_text(PAIR)
     path = f"{tmp_path}/a_torch_model.py"
-    trace = target_trace(f"{path}:scalar")
+    trace = target_run(f"{path}:scalar")[0]
     torch.manual_seed(0)
     expected = torch.nn.GRU(3, 4)(torch.randn(5, 2, 3))[0].square().sum().item()
     np.testing.assert_allclose(trace.loss, expected, rtol=1e-5)
     assert (trace.states[0].name, trace.source) == ("core.h", f"{path}:scalar")
     for name in ("output", "spread"):
-        assert "half the sum of squares of its output" in target_trace(f"{path}:{name}", loss="every").notes[-1]
+        assert "half the sum of squares of its output" in target_run(f"{path}:{name}", loss="every")[0].notes[-1]
     with pytest.raises(InputError, match="--loss is last; a PyTorch module takes sum, mean, every"):
-        target_trace(f"{path}:output", loss="last")
+        target_run(f"{path}:output", loss="last")
     with pytest.raises(InputError, match=r"whose loss cannot be computed again here; torch\.autograd\.gradcheck"):
         target_loss(f"{path}:scalar")
-    assert [one.name for one in target_trace(f"{path}:scalar", layer="core").recurrences] == ["core"]
+    assert [one.name for one in target_run(f"{path}:scalar", layer="core")[0].recurrences] == ["core"]
     with pytest.raises(InputError, match="returned a PyTorch Tensor, whose recurrence cannot be seen from outside"):
-        target_trace(f"{path}:tensor")
+        target_run(f"{path}:tensor")
     with pytest.raises(InputError, match="in which nothing can be differentiated"):
-        target_trace(f"{path}:constant")
+        target_run(f"{path}:constant")
 
 
 def test_a_model_that_needs_torch_where_there_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,7 +63,7 @@ def test_a_model_that_needs_torch_where_there_is_none(tmp_path: Path, monkeypatc
     monkeypatch.setitem(sys.modules, "torch", None)  # import finds nothing
     (tmp_path / "a_model_without_torch.py").write_text(PAIR)
     with pytest.raises(MissingToolError, match=r"needs PyTorch.*pip install 'rnngraph\[torch\]'"):
-        target_trace(f"{tmp_path}/a_model_without_torch.py:scalar")
+        target_run(f"{tmp_path}/a_model_without_torch.py:scalar")
 
 
 def test_remedies_are_tried_on_a_pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

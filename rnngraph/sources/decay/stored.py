@@ -50,11 +50,6 @@ def file_weights(path: Path) -> Weights:
     return Weights(str(path), _joined(chosen), config)
 
 
-def is_checkpoint(path: Path) -> bool:
-    """Tell whether a path looks like one of the formats that are read."""
-    return path.is_dir() or path.name.endswith((INDEX, *READERS))
-
-
 def _in_folder(folder: Path) -> list[Path]:
     for pattern in _IN_FOLDER:
         if found := sorted(folder.glob(pattern)):
