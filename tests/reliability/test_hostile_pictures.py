@@ -106,59 +106,42 @@ STRUCTURES: dict[str, Structure] = {
 }  # fmt: skip
 
 
+# What Graphviz makes a PNG of: its nodes and which attributes they have.
+CHARTS: dict[str, Structure] = {"svg": of_svg, "html": of_html, "png": of_attributes}
+PAGES: dict[str, Structure] = {"svg": of_svg, "html": of_html}
+# What is drawn of a text, how that is written in a format, and the formats.
+DRAWN: dict[str, tuple[Callable[[str], Any], Callable[[Any, str], bytes], dict[str, Structure]]] = {
+    "a network": (lambda text: rnngraph.draw(hostile_trace(text)), render_bytes, STRUCTURES),
+    "lags": (lambda text: lag_sheet(hostile_trace(text)), chart_bytes, PAGES),
+    "decays": (hostile_decay, decay_picture, PAGES),
+    "a training": (hostile_history, history_picture, CHARTS),
+    "two networks": (lambda text: comparison(text), comparison_picture, CHARTS),
+}
+
+
 @cache
-def harmless(name: str) -> tuple[Any, ...]:
-    """The structure for plain names: short ones, long ones, which are shown in a tooltip, and some with parts."""
-    return tuple(
-        STRUCTURES[name](render_bytes(rnngraph.draw(hostile_trace(text)), name)) for text in ("a", "a " * 900, "a.b")
-    )
+def harmless(what: str, name: str) -> tuple[Any, ...]:
+    """The structure for plain names; of a network also for long ones, which are shown in a tooltip, and with parts."""
+    draw, write, structures = DRAWN[what]
+    texts = ("a", "a " * 900, "a.b") if what == "a network" else ("a",)
+    return tuple(structures[name](write(draw(text), name)) for text in texts)
 
 
 def test_every_format_has_a_row() -> None:
     assert set(STRUCTURES) == {row.name for row in RENDERERS}
-
-
-@pytest.mark.parametrize("name", [row.name for row in RENDERERS])
-@pytest.mark.parametrize("key", HOSTILE)
-def test_a_hostile_name_changes_no_structure(name: str, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(graphviz, "find_dot", lambda: None)  # in this process, which is faster
-    found = STRUCTURES[name](render_bytes(rnngraph.draw(hostile_trace(HOSTILE[key])), name))
-    if isinstance(found, set):
-        assert found <= set().union(*harmless(name))
-    else:
-        assert found in harmless(name)
-
-
-@pytest.mark.parametrize("name", ["svg", "html"])
-@pytest.mark.parametrize("key", HOSTILE)
-def test_nor_in_the_pictures_of_lags(name: str, key: str) -> None:
-    structure = STRUCTURES[name]
-    found, plain = (structure(chart_bytes(lag_sheet(hostile_trace(text)), name)) for text in (HOSTILE[key], "a"))
-    assert found <= plain
-
-
-@pytest.mark.parametrize("name", ["svg", "html"])
-@pytest.mark.parametrize("key", HOSTILE)
-def test_nor_in_the_pictures_of_decays(name: str, key: str) -> None:
-    structure = STRUCTURES[name]
-    found, plain = (structure(decay_picture(hostile_decay(text), name)) for text in (HOSTILE[key], "a"))
-    assert found <= plain
-
-
-# What Graphviz makes a PNG of: its nodes and which attributes they have.
-CHARTS = {"svg": of_svg, "html": of_html, "png": of_attributes}
-
-
-@pytest.mark.parametrize("name", CHARTS)
-@pytest.mark.parametrize("key", HOSTILE)
-def test_nor_in_the_pictures_of_trainings_and_of_two(name: str, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(document, "run_graphviz", lambda text, _: text.encode())
-    for found, plain in zip(charts(HOSTILE[key], name), charts("a", name), strict=True):
-        assert CHARTS[name](found) <= CHARTS[name](plain)
-
-
-def test_every_format_of_a_chart_has_a_row() -> None:
     assert set(CHARTS) == set(CHART_FORMATS)
+
+
+@pytest.mark.parametrize("what", DRAWN)
+@pytest.mark.parametrize("key", HOSTILE)
+def test_a_hostile_name_changes_no_structure(what: str, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(graphviz, "find_dot", lambda: None)  # in this process, which is faster
+    monkeypatch.setattr(document, "run_graphviz", lambda text, _: text.encode())
+    draw, write, structures = DRAWN[what]
+    drawn = draw(HOSTILE[key])
+    for name, structure in structures.items():
+        found, plain = structure(write(drawn, name)), harmless(what, name)
+        assert found <= set().union(*plain) if isinstance(found, set) else found in plain, name
 
 
 @pytest.mark.skipif(graphviz.find_dot() is None, reason="no dot on the PATH")

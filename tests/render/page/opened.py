@@ -24,6 +24,7 @@ from tests.render.browser import Browser, Opened
 Open = Callable[..., Opened]
 
 
+@cache
 def halving(timesteps: int = 60) -> Trace:
     """Record a tanh network at rest, of which every step back keeps exactly a half, with a loss at every step."""
     tape = rg.Tape()
@@ -58,6 +59,15 @@ def network(name: str) -> Trace:
     return NETWORKS[name]()
 
 
+_WRITTEN: dict[int, tuple[Trace, str]] = {}
+
+
+def written(trace: Trace) -> str:
+    """Write the page of a trace, once for all tests that look at it."""
+    _, text = _WRITTEN.get(id(trace)) or _WRITTEN.setdefault(id(trace), (trace, html(draw(trace))))
+    return text
+
+
 @pytest.fixture
 def show(browser: Browser, tmp_path: Path) -> Iterator[Open]:
     """Open pages; at the end nothing may have gone wrong in any of them."""
@@ -67,7 +77,7 @@ def show(browser: Browser, tmp_path: Path) -> Iterator[Open]:
         trace: Trace, *, address: str = "", stopped: bool = False, context: dict[str, Any] | None = None, **options: Any
     ) -> Opened:
         path = tmp_path / f"{len(opened)}.html"
-        text = html(draw(trace, **options))
+        text = html(draw(trace, **options)) if options else written(trace)
         opened.append(browser.open(path, text, address=address, stopped=stopped, **(context or {})))
         return opened[-1]
 

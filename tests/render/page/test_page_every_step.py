@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,28 +8,24 @@ import pytest
 
 from rnngraph.graph.draw import draw
 from rnngraph.render.notebook import frame
-from rnngraph.render.page.html import html
 from rnngraph.trace.model import Trace
 from tests.render.browser import Browser, Opened
+from tests.render.page.opened import Open
+from tests.render.page.opened import show as first_view
 from tests.render.page.test_page_file import HOSTILE, with_lags
 from tests.traces import every_status, make_trace, with_state
 
-Open = Callable[..., Opened]
+__all__ = ["first_view"]
 
 
 @pytest.fixture
-def show(browser: Browser, tmp_path: Path) -> Iterator[Open]:
-    opened: list[Opened] = []
+def show(first_view: Open) -> Open:
+    def start(trace: Trace, **options: Any) -> Opened:
+        one = first_view(trace, **options)
+        one.open_every_step()
+        return one
 
-    def start(trace: Trace, *, context: dict[str, Any] | None = None, **options: Any) -> Opened:
-        path = tmp_path / f"{len(opened)}.html"
-        opened.append(browser.open(path, html(draw(trace, **options)), **(context or {})))
-        opened[-1].open_every_step()
-        return opened[-1]
-
-    yield start
-    for one in opened:
-        assert one.wrong == []
+    return start
 
 
 def box(timestep: int, label: str = "tanh step") -> str:
