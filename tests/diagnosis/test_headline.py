@@ -88,7 +88,8 @@ def test_a_network_that_remembers() -> None:
     title, why, _ = lines(linear(0.98 * orthogonal(4), time=41), horizon=40)
     # 0.98 ** 39 = 0.455
     assert title == (
-        "It remembers: a state 40 steps back, which the task needs, gets 45 % of the gradient that one a step back gets."
+        "It remembers: a state 40 steps back, which the task needs, gets 45 % of the gradient that one a step back "
+        "gets."
     )
     assert why == "Each step back keeps 98 % of it; half is left after 34 steps."
 

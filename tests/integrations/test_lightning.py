@@ -3,50 +3,52 @@
 from __future__ import annotations
 
 import csv
-import warnings
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import rnngraph as rg
+from tests.integrations.libraries import loaded
 
 torch = pytest.importorskip("torch")
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # of libraries that it imports
-    pl = pytest.importorskip("lightning.pytorch")
-    from lightning.pytorch.loggers import CSVLogger
-
-    from rnngraph.integrations.lightning import MonitorCallback
 nn = torch.nn
 pytestmark = pytest.mark.filterwarnings("default")
 
 
-class Reader(pl.LightningModule):  # type: ignore[misc, name-defined]
-    def __init__(self) -> None:
-        super().__init__()
-        self.rnn, self.head = nn.GRU(2, 4, batch_first=True), nn.Linear(4, 1)
-        self.losses: list[float] = []
-
-    def training_step(self, batch: Any, number: int) -> Any:
-        loss = self.head(self.rnn(batch[0])[0][:, -1]).square().mean()
-        self.losses.append(float(loss.detach()))
-        return loss
-
-    def validation_step(self, batch: Any, number: int) -> None:
-        self.log("valid", self.head(self.rnn(batch[0])[0]).mean())
-
-    def configure_optimizers(self) -> Any:
-        return torch.optim.Adam(self.parameters(), lr=0.05)
+def libraries() -> tuple[Any, Any]:
+    return loaded("lightning.pytorch", "lightning")
 
 
-def fitted(folder: Path, *callbacks: Any, **options: Any) -> tuple[Reader, Any]:
+def reader(pl: Any) -> Any:
+    class Reader(pl.LightningModule):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.rnn, self.head = nn.GRU(2, 4, batch_first=True), nn.Linear(4, 1)
+            self.losses: list[float] = []
+
+        def training_step(self, batch: Any, number: int) -> Any:
+            loss = self.head(self.rnn(batch[0])[0][:, -1]).square().mean()
+            self.losses.append(float(loss.detach()))
+            return loss
+
+        def validation_step(self, batch: Any, number: int) -> None:
+            self.log("valid", self.head(self.rnn(batch[0])[0]).mean())
+
+        def configure_optimizers(self) -> Any:
+            return torch.optim.Adam(self.parameters(), lr=0.05)
+
+    return Reader()
+
+
+def fitted(pl: Any, folder: Path, *callbacks: Any, **options: Any) -> tuple[Any, Any]:
     pl.seed_everything(0, verbose=False)
-    model = Reader()
+    model = reader(pl)
     data = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(torch.randn(24, 6, 2)), batch_size=4)
     trainer = pl.Trainer(
-        max_epochs=2, accelerator="cpu", callbacks=list(callbacks), logger=CSVLogger(folder), log_every_n_steps=50,
-        enable_progress_bar=False, enable_model_summary=False, enable_checkpointing=False, **options,
+        max_epochs=2, accelerator="cpu", callbacks=list(callbacks), logger=pl.loggers.CSVLogger(folder),
+        log_every_n_steps=50, enable_progress_bar=False, enable_model_summary=False,
+        enable_checkpointing=False, **options,
     )  # fmt: skip
     trainer.fit(model, data, data)
     return model, trainer
@@ -54,9 +56,10 @@ def fitted(folder: Path, *callbacks: Any, **options: Any) -> tuple[Reader, Any]:
 
 @pytest.mark.parametrize("options", [{}, {"accumulate_grad_batches": 2, "gradient_clip_val": 0.1}])
 def test_a_fit(tmp_path: Path, options: dict[str, Any]) -> None:
-    plain, _ = fitted(tmp_path, **options)
-    callback = MonitorCallback(every=5, folder=tmp_path / "runs")
-    model, trainer = fitted(tmp_path, callback, **options)
+    pl, monitor_callback = libraries()
+    plain, _ = fitted(pl, tmp_path, **options)
+    callback = monitor_callback(every=5, folder=tmp_path / "runs")
+    model, trainer = fitted(pl, tmp_path, callback, **options)
     for a, b in zip(plain.parameters(), model.parameters(), strict=True):
         assert torch.equal(a, b)
     assert callback.monitor is not None
@@ -75,15 +78,16 @@ def test_a_fit(tmp_path: Path, options: dict[str, Any]) -> None:
 
 
 def test_a_fit_that_fails_takes_everything_off(tmp_path: Path) -> None:
+    pl, monitor_callback = libraries()
     forward = vars(nn.GRU)["forward"]
-    callback = MonitorCallback(every=1, folder=tmp_path / "runs")
+    callback = monitor_callback(every=1, folder=tmp_path / "runs")
 
     class Stops(pl.Callback):  # type: ignore[misc, name-defined]
         def on_after_backward(self, trainer: Any, pl_module: Any) -> None:
             raise ValueError("the user's own")
 
     with pytest.raises(ValueError, match="the user's own"):
-        fitted(tmp_path, callback, Stops())
+        fitted(pl, tmp_path, callback, Stops())
     assert callback.monitor is not None
     assert callback.monitor.closed
     assert vars(nn.GRU)["forward"] is forward

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import json
-import warnings
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import rnngraph as rg
+from tests.integrations.libraries import loaded
 
 torch = pytest.importorskip("torch")
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # of libraries that it imports
-    sb3_contrib = pytest.importorskip("sb3_contrib")
-    from stable_baselines3.common.logger import configure
-
-    from rnngraph.integrations.stable_baselines3 import MonitorCallback
 pytestmark = pytest.mark.filterwarnings("default")
 NAMES = ("rnngraph/lstm_actor/reach", "rnngraph/lstm_critic/reach")
 
 
+def libraries() -> tuple[Any, Any]:
+    return loaded("sb3_contrib", "stable_baselines3")
+
+
 def learned(folder: Path, callback: Any = None, **options: Any) -> Any:
+    sb3_contrib, _ = libraries()
+    from stable_baselines3.common.logger import configure
+
     torch.manual_seed(0)
     model = sb3_contrib.RecurrentPPO(
         "MlpLstmPolicy", "CartPole-v1", seed=0, device="cpu", policy_kwargs={"lstm_hidden_size": 8}, **options
@@ -32,7 +33,7 @@ def learned(folder: Path, callback: Any = None, **options: Any) -> Any:
 
 
 def test_default_settings_and_no_argument(tmp_path: Path) -> None:
-    callback = MonitorCallback()
+    callback = libraries()[1]()
     plain, model = learned(tmp_path / "plain"), learned(tmp_path / "seen", callback)
     for one in (plain, model):
         one.logger.close()
@@ -48,7 +49,7 @@ def test_default_settings_and_no_argument(tmp_path: Path) -> None:
 
 
 def test_several_minibatches_and_learning_again(tmp_path: Path) -> None:
-    callback = MonitorCallback(every=10, folder=tmp_path / "runs")
+    callback = libraries()[1](every=10, folder=tmp_path / "runs")
     model = learned(tmp_path / "log", callback, n_steps=128, batch_size=32, n_epochs=2)
     assert callback.monitor is not None
     steps = [rg.Trace.load(path).training_step for path in callback.monitor.files]

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import warnings
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import rnngraph as rg
+from tests.integrations.libraries import loaded
 
 torch = pytest.importorskip("torch")
-pytest.importorskip("accelerate")
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # of libraries that it imports
-    transformers = pytest.importorskip("transformers")
-
-    from rnngraph.integrations.transformers import MonitorCallback
 nn = torch.nn
 pytestmark = pytest.mark.filterwarnings("default")
 
@@ -33,6 +27,8 @@ class Reader(nn.Module):  # type: ignore[misc, name-defined]
 
 
 def trained(folder: Path, *, monitored: bool, watch: bool = False, **options: Any) -> tuple[Any, Any]:
+    pytest.importorskip("accelerate")
+    transformers, monitor_callback = loaded("transformers", "transformers")
     transformers.set_seed(0)
     data = [{"x": torch.randn(6, 2), "labels": torch.randn(())} for _ in range(32)]
     arguments = transformers.TrainingArguments(
@@ -41,7 +37,7 @@ def trained(folder: Path, *, monitored: bool, watch: bool = False, **options: An
         eval_steps=2, **options,
     )  # fmt: skip
     trainer = transformers.Trainer(model=Reader(), args=arguments, train_dataset=data, eval_dataset=data[:4])
-    callback = MonitorCallback(trainer, every=3, folder=folder / "runs") if monitored else None
+    callback = monitor_callback(trainer, every=3, folder=folder / "runs") if monitored else None
     if callback:
         trainer.add_callback(callback)
     with rg.torch.watch(trainer.model) if watch else contextlib.nullcontext() as trainer.watched:
