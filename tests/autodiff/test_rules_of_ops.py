@@ -195,17 +195,17 @@ def test_vjp_agrees_with_central_differences(op: Op, case: Case) -> None:
         np.testing.assert_allclose(gradients[position], expected, rtol=1e-7, atol=1e-8)
 
 
-@pytest.mark.parametrize("lead", [(1,), (3,), (2, 3)])
 @pytest.mark.parametrize(("op", "case"), PAIRS)
-def test_stacked_cotangents_give_stacked_gradients(op: Op, case: Case, lead: tuple[int, ...]) -> None:
+def test_stacked_cotangents_give_stacked_gradients(op: Op, case: Case) -> None:
     arguments = draw(case)
     value = np.asarray(op.forward(*arguments, **case.options))
-    cotangents = np.random.default_rng(5).normal(size=lead + value.shape)
-    together = walk(op, arguments, case.options, cotangents, lead)
-    for place in np.ndindex(lead):
-        alone = walk(op, arguments, case.options, np.asarray(cotangents[place]), ())
-        for many, one in zip(together, alone, strict=True):
-            np.testing.assert_allclose(many[place], one, rtol=1e-12, atol=1e-14)
+    for lead in ((1,), (3,), (2, 3)):
+        cotangents = np.random.default_rng(5).normal(size=lead + value.shape)
+        together = walk(op, arguments, case.options, cotangents, lead)
+        for place in np.ndindex(lead):
+            alone = walk(op, arguments, case.options, np.asarray(cotangents[place]), ())
+            for many, one in zip(together, alone, strict=True):
+                np.testing.assert_allclose(many[place], one, rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.parametrize(("op", "case"), PAIRS)

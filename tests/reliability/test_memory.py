@@ -37,7 +37,7 @@ layer = nn.LSTM(3, 4, seed=0)
 x = np.random.default_rng(0).normal(size=(2, 6, 3))
 def work():
     rnngraph.record((layer(Tape().input(x, "x")) ** 2).sum(), lags=True)
-grown(work, 2000)
+grown(work, 600)
 """
 WATCH = f"""{_BEGINNING}
 import rnngraph
@@ -53,7 +53,7 @@ def work():
         (model(x)[0] ** 2).sum().backward()
     watch.trace()
     optimizer.step()
-grown(work, 300)
+grown(work, 150)
 """
 
 
