@@ -83,7 +83,7 @@ def of_attributes(data: bytes) -> set[tuple[str, ...]]:
 
 
 def of_json(data: bytes) -> set[str]:
-    tree = strict(data)
+    tree = strict(data.decode())
     return set(tree)
 
 
@@ -106,6 +106,11 @@ STRUCTURES: dict[str, Structure] = {
 }  # fmt: skip
 
 
+@cache
+def comparison(text: str) -> Any:
+    return rnngraph.compare(hostile_trace(text), hostile_trace(text))
+
+
 # What Graphviz makes a PNG of: its nodes and which attributes they have.
 CHARTS: dict[str, Structure] = {"svg": of_svg, "html": of_html, "png": of_attributes}
 PAGES: dict[str, Structure] = {"svg": of_svg, "html": of_html}
@@ -115,7 +120,7 @@ DRAWN: dict[str, tuple[Callable[[str], Any], Callable[[Any, str], bytes], dict[s
     "lags": (lambda text: lag_sheet(hostile_trace(text)), chart_bytes, PAGES),
     "decays": (hostile_decay, decay_picture, PAGES),
     "a training": (hostile_history, history_picture, CHARTS),
-    "two networks": (lambda text: comparison(text), comparison_picture, CHARTS),
+    "two networks": (comparison, comparison_picture, CHARTS),
 }
 
 
@@ -155,11 +160,6 @@ def charts(text: str, name: str) -> Iterator[bytes]:
     """Draw a history and a comparison of networks with this text for a name."""
     yield history_picture(hostile_history(text), name)
     yield comparison_picture(comparison(text), name)
-
-
-@cache
-def comparison(text: str) -> Any:
-    return rnngraph.compare(hostile_trace(text), hostile_trace(text))
 
 
 @pytest.mark.skipif(graphviz.find_dot() is None, reason="no dot on the PATH")
