@@ -34,6 +34,30 @@ class Change:
     instead: Mapping[Edge, Array] = field(default_factory=dict)
 
 
+def computed(
+    entries: Sequence[Entry], given: dict[int, Array], held: Mapping[int, Block], made: dict[int, Block] | None = None
+) -> dict[int, Array]:
+    """Compute entries again, in their order, from other values of some leaves; `given` becomes what is returned.
+
+    A block holds the states of its cuts as they are in the block of the same id in `held`; `made` takes the new ones.
+    """
+    blocks = {} if made is None else made
+    with np.errstate(all="ignore"):
+        for entry in entries:
+            if entry.op.vjp is None:
+                given.setdefault(entry.id, entry.value)
+            elif isinstance(entry, Block):
+                arrays = {name: given[node] for name, node in entry.sources.items()}
+                blocks[entry.id] = entry.again(arrays, held=held.get(entry.id))
+                given[entry.id] = blocks[entry.id].value
+            elif entry.op is STATE:
+                given[entry.id] = blocks[entry.inputs[0]].state(entry.options["kind"], entry.options["t"])
+            else:
+                value = entry.op.forward(*[given[source] for source in entry.inputs], **entry.options)
+                given[entry.id] = value if type(value) is np.ndarray else np.asarray(value)
+    return given
+
+
 class Replay:
     """The entries that lead to some outputs, computed again from other leaves; a cut holds its states."""
 
@@ -52,28 +76,13 @@ class Replay:
         ]
         given = [*self.leaves, *(entry for entry in self.nodes if entry.op.vjp is None)]
         leaves = {entry.id: widened(entry.value) if wide else entry.value for entry in given}
-        self.base, self.blocks = self.values(leaves, self.nodes, {})
+        self.base = computed(self.nodes, leaves, {}, self.blocks)
 
     def values(
         self, leaves: Mapping[int, Array], entries: Sequence[Entry], base: Mapping[int, Array]
-    ) -> tuple[dict[int, Array], dict[int, Block]]:
+    ) -> dict[int, Array]:
         """Compute entries again, from known values and other leaves."""
-        found, blocks = dict(base), dict(self.blocks)
-        found.update(leaves)
-        with np.errstate(all="ignore"):
-            for entry in entries:
-                if entry.op.vjp is None:
-                    continue
-                if isinstance(entry, Block):
-                    arrays = {name: found[node] for name, node in entry.sources.items()}
-                    blocks[entry.id] = entry.again(arrays, held=self.blocks.get(entry.id))
-                    found[entry.id] = blocks[entry.id].value
-                elif entry.op is STATE:
-                    found[entry.id] = blocks[entry.inputs[0]].state(entry.options["kind"], entry.options["t"])
-                else:
-                    given = [found[source] for source in entry.inputs]
-                    found[entry.id] = np.asarray(entry.op.forward(*given, **entry.options))
-        return found, blocks
+        return computed(entries, {**base, **leaves}, self.blocks)
 
     def affected(self, leaves: Sequence[int]) -> list[Entry]:
         """Find the entries whose value depends on one of the leaves; a detached tensor depends on nothing."""
@@ -92,7 +101,7 @@ class Replay:
     def again(self, leaves: Mapping[int, Array], change: Change | None = None) -> tuple[Tape, dict[int, int]]:
         """Record everything again with other leaves, or for a changed backward; give the tape and the new ids."""
         change = change or Change()
-        values, _ = self.values({**self.base, **leaves}, self.nodes, {})
+        values = self.values(leaves, self.nodes, self.base)
         tape, places = Tape(), dict[int, int]()
         for entry in self.nodes:
             if isinstance(entry, Block):
@@ -204,7 +213,7 @@ def _subject(replay: Replay, leaves: Sequence[Entry], upstream: list[Array]) -> 
         if moved not in affected:
             affected[moved] = replay.affected(ids)
         given = joined(points)
-        values, _ = replay.values({i: given[i] for i in ids}, affected[moved], replay.base)
+        values = replay.values({i: given[i] for i in ids}, affected[moved], replay.base)
         return [values[one] for one in replay.outputs]
 
     def gradients(points: Sequence[Array], upstream: Sequence[Array]) -> list[Array | None]:
