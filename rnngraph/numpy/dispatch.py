@@ -53,18 +53,18 @@ def ufunc(function: Any, method: str, given: Sequence[Any], out: Any, options: d
 def quick(op: Op, function: Any, a: Any, b: Any = NOTHING) -> Any:
     """Record an op that a function of NumPy computes, of recorded arrays; None for what needs a second look."""
     if b is NOTHING:
-        i = j = a.settled()
-    elif isinstance(b, Handle) and isinstance(a, Handle):
-        i, j = a.settled(), b.settled()
-    else:
+        i = a.settled()
+        if i < 0:
+            return _mixed(op, a)
+        one = a.tape.entry(i)
+        return a.tape.enter(op, (i,), (one.value,), function(one.value), one.requires)
+    if not (isinstance(a, Handle) and isinstance(b, Handle)):
         return _mixed(op, a, b)
+    i, j = a.settled(), b.settled()
     if i < 0 or j < 0:
-        return _mixed(op, a) if b is NOTHING else _mixed(op, a, b)
+        return _mixed(op, a, b)
     tape = a.tape
-    one = tape.entry(i)
-    if b is NOTHING:
-        return tape.enter(op, (i,), (one.value,), function(one.value), one.requires)
-    other = tape.entry(j)
+    one, other = tape.entry(i), tape.entry(j)
     try:
         value = function(one.value, other.value)
     except ValueError:

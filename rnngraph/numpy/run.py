@@ -17,6 +17,7 @@ import numpy as np
 from rnngraph.numpy.beside import stand_in
 from rnngraph.numpy.reach import Leaf, bound, is_leaf, namespaces, parameter_names, rebuilt
 
+_NAMES = vars(np)
 LOCK = threading.RLock()  # the globals of a module are one for all threads
 
 
@@ -137,5 +138,6 @@ def _substitute(old: Any, numpy: types.ModuleType | None, *, beside: bool = True
 
 def _is_numpys(value: Any) -> bool:
     """Tell a function that a module imported from NumPy by name."""
-    called = getattr(value, "__name__", "") if callable(value) and not isinstance(value, type | np.ufunc) else ""
-    return bool(called) and getattr(np, called, None) is value
+    if not callable(value) or isinstance(value, type | np.ufunc):
+        return False
+    return _NAMES.get(getattr(value, "__name__", None)) is value
