@@ -60,7 +60,7 @@ def hold(
     def again(offset: float) -> float:
         entries = loss.tape.entries
         given = {one.id: moved(leaves[one.name], one.name, offset) for one in entries if one.name in leaves}
-        return float(computed(entries, given, {})[loss.id].reshape(()))
+        return float(computed(entries, given, {}, wanted=loss.id)[loss.id].reshape(()))
 
     recorded = float(loss.value.reshape(()))
     rounding = 4 * float(np.finfo(float).eps) * max(abs(recorded), 1.0)

@@ -35,26 +35,33 @@ class Change:
 
 
 def computed(
-    entries: Sequence[Entry], given: dict[int, Array], held: Mapping[int, Block], made: dict[int, Block] | None = None
-) -> dict[int, Array]:
+    entries: Sequence[Entry], given: dict[int, Array], held: Mapping[int, Block], *,
+    made: dict[int, Block] | None = None, wanted: int = -1,
+) -> dict[int, Array]:  # fmt: skip
     """Compute entries again, in their order, from other values of some leaves; `given` becomes what is returned.
 
     A block holds the states of its cuts as they are in the block of the same id in `held`; `made` takes the new ones.
+    Where one value alone is `wanted`, the others are dropped after their last use.
     """
     blocks = {} if made is None else made
+    last = {source: entry.id for entry in entries for source in entry.inputs} if wanted >= 0 else {}
     with np.errstate(all="ignore"):
         for entry in entries:
             if entry.op.vjp is None:
                 given.setdefault(entry.id, entry.value)
-            elif isinstance(entry, Block):
+                continue
+            if isinstance(entry, Block):
                 arrays = {name: given[node] for name, node in entry.sources.items()}
                 blocks[entry.id] = entry.again(arrays, held=held.get(entry.id))
-                given[entry.id] = blocks[entry.id].value
+                value = blocks[entry.id].value
             elif entry.op is STATE:
-                given[entry.id] = blocks[entry.inputs[0]].state(entry.options["kind"], entry.options["t"])
+                value = blocks[entry.inputs[0]].state(entry.options["kind"], entry.options["t"])
             else:
                 value = entry.op.forward(*[given[source] for source in entry.inputs], **entry.options)
-                given[entry.id] = value if type(value) is np.ndarray else np.asarray(value)
+            given[entry.id] = value if type(value) is np.ndarray else np.asarray(value)
+            for source in entry.inputs if last else ():
+                if last[source] == entry.id and source != wanted:
+                    given.pop(source, None)
     return given
 
 
@@ -76,7 +83,7 @@ class Replay:
         ]
         given = [*self.leaves, *(entry for entry in self.nodes if entry.op.vjp is None)]
         leaves = {entry.id: widened(entry.value) if wide else entry.value for entry in given}
-        self.base = computed(self.nodes, leaves, {}, self.blocks)
+        self.base = computed(self.nodes, leaves, {}, made=self.blocks)
 
     def values(
         self, leaves: Mapping[int, Array], entries: Sequence[Entry], base: Mapping[int, Array]
