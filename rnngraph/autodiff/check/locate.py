@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from rnngraph.autodiff.check.look import MOST, Look, part_at
+from rnngraph.autodiff.check.look import EVERYWHERE, MOST, Look, part_at
 from rnngraph.autodiff.check.mended import blocks_wrong
 from rnngraph.autodiff.check.subject import Subject
 from rnngraph.autodiff.contribution import Array
@@ -88,7 +88,7 @@ def over_time(look: Look, place: int, wrong: Sequence[int]) -> Iterator[str]:
 def by_loss(look: Look, place: int, known: bool) -> str:
     """Say for a loss at which steps the gradient of a weight or an initial state is wrong."""
     name, time = look.subject.names[place], look.time
-    losses = {t for t in range(time) if look.is_wrong(place, ..., *(look.of_step(t)[0], look.of_step(t)[1][place]))}
+    losses = {t for t in range(time) if look.is_wrong(place, EVERYWHERE, look.of_step(t)[0], look.of_step(t)[1][place])}
     reaches = " What reaches every step is right, since the gradients over time are." if known else ""
     if not losses:
         return f"{name}: {OVERWRITTEN}"
@@ -116,8 +116,8 @@ def by_length(look: Look, wrong: Sequence[int]) -> Iterator[str]:
             return
         if any(one.shape != other.shape for one, other in zip(shorter.outputs, look.subject.upstream, strict=True)):
             return
-        near = look.like(shorter)
-        if any(near.is_wrong(k, ..., shorter.upstream, shorter.claimed[k]) for k in wrong):
+        near = Look(shorter, look.generator, look)
+        if any(near.is_wrong(k, EVERYWHERE, shorter.upstream, shorter.claimed[k]) for k in wrong):
             right = f"right for a sequence of {length - 1} step{'s' * (length > 2)}, wrong from {length} on"
             carried = f": what is carried from a step to the one before it is wrong, or not added ({right})"
             yield (
