@@ -140,4 +140,4 @@ def _is_numpys(value: Any) -> bool:
     """Tell a function that a module imported from NumPy by name."""
     if not callable(value) or isinstance(value, type | np.ufunc):
         return False
-    return _NAMES.get(getattr(value, "__name__", None)) is value
+    return _NAMES.get(getattr(value, "__name__", "")) is value

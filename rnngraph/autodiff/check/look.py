@@ -5,12 +5,13 @@ In: a subject. Out: whether a part of a gradient is wrong for some loss, and the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from rnngraph.autodiff.check.mended import ZERO, block_labels, mendings
+from rnngraph.autodiff.check.mended import mistake
 from rnngraph.autodiff.check.slopes import ROUNDING, change, weigh
 from rnngraph.autodiff.check.subject import TOLERANCES, Subject
 from rnngraph.autodiff.contribution import Array
@@ -93,24 +94,15 @@ class Look:
     def mistake(self, place: int, upstream: Sequence[Array], gradient: Array | None) -> str:
         """Name the mistake of which the mending makes the gradient right."""
         assert gradient is not None
-        if not gradient.any():
-            return ZERO
         direction, changed = self.changes(place, EVERYWHERE)[0]
         slope = weigh(upstream, changed)
         factor = float((gradient * direction).sum()) / slope if slope else 0.0
-        for words, mended in mendings(gradient, factor, self.time_of(place), self.gate_sizes()):
-            if not np.array_equal(mended, gradient) and not self.is_wrong(place, EVERYWHERE, upstream, mended):
-                return words
-        return ""
+        wrong = partial(self.is_wrong, place, EVERYWHERE, upstream)
+        return mistake(gradient, factor, wrong, self.time_of(place), self.gate_sizes())
 
     def gate_sizes(self) -> set[int]:
         """Give what may be the size of a gate: the units of an output, which stand last, or first in columns."""
         return {output.shape[axis] for output in self.subject.outputs if output.ndim > 1 for axis in (0, -1)}
-
-    def blocks(self, place: int) -> Iterator[tuple[list[str], int]]:
-        """Give the ways to see gate blocks in an argument: their names and their axis."""
-        if self.time_of(place) is None:
-            yield from block_labels(self.subject.points[place].shape, self.gate_sizes())
 
     def still(self) -> Look | None:
         """Look at the same with recurrent weights of zero, where a step is felt at an earlier one by its cell alone."""
