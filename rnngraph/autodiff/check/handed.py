@@ -48,8 +48,14 @@ def with_handed(subject: Subject, leaves: Sequence[Entry], rest: Sequence[Any]) 
     Raises:
         InputError: no dict, a name that belongs to no leaf or to several, or a gradient of another shape.
     """
+    if isinstance(rest[0], Mapping) and not rest[0]:
+        raise InputError(
+            "the gradients that were handed over are an empty dict: where it is traced.handed, the function returns no "
+            "gradient whose name and shape are those of an array, or its source cannot be read, as that of one typed at "
+            "a prompt; pass them by name, check(traced, {'dWh': dWh, ...})."
+        )
     if len(rest) > 2 or not all(isinstance(one, Mapping) and one for one in rest):
-        given = ", ".join("an empty dict" if one == {} else type(one).__name__ for one in rest)
+        given = ", ".join(type(one).__name__ for one in rest)
         raise InputError(
             f"beside a recorded loss there is {given}; pass check(loss, grads) or check(loss, grads, params), dicts of "
             "arrays by name."
