@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from rnngraph.numpy.recorded import Recorded
 
 
-
 def ufunc(function: Any, method: str, given: Sequence[Any], out: Any, options: dict[str, Any]) -> Any:
     """Record a call of a ufunc, or of one of its methods."""
     if out is None and not options and method == "__call__":
@@ -142,14 +141,18 @@ def _into(target: Any, function: Any, method: str, call: tuple[list[Any], dict[s
 
 def function(called: Any, given: Sequence[Any], options: dict[str, Any]) -> Any:
     """Record a call of a function of NumPy."""
+    out = options.get("out")
+    if isinstance(out, Handle):  # it is written into, and not read
+        found = function(called, given, {key: one for key, one in options.items() if key != "out"})
+        return out.become(found)
     given, options = [unwrapped(one) for one in given], {key: unwrapped(one) for key, one in options.items()}
     if recorded_in([*given, *options.values()]) is None:
         return wrapped(called(*given, **options))
-    rule = RULES.get(called)
-    if rule is not None:
-        out = options.pop("out", None)
-        found = rule(*given, **options)
-        return found if out is None else out.become(found)
+    if out is not None:
+        what = f"{called.__name__} with out= a plain array"
+        raise refusal(what)
+    if called in RULES:
+        return RULES[called](*given, **options)
     if called in VALUES:
         return called(*value_of(given), **value_of(options))
     raise refusal(called.__name__)

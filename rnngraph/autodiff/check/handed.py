@@ -50,9 +50,9 @@ def with_handed(subject: Subject, leaves: Sequence[Entry], rest: Sequence[Any]) 
     """
     if isinstance(rest[0], Mapping) and not rest[0]:
         raise InputError(
-            "the gradients that were handed over are an empty dict: where it is traced.handed, the function returns no "
-            "gradient whose name and shape are those of an array, or its source cannot be read, as that of one typed at "
-            "a prompt; pass them by name, check(traced, {'dWh': dWh, ...})."
+            "the gradients that were handed over are an empty dict: where it is traced.handed, the function returns "
+            "none whose name and shape are those of an array, or its source cannot be read, as that of one typed at a "
+            "prompt; pass them by name, check(traced, {'dWh': dWh, ...})."
         )
     if len(rest) > 2 or not all(isinstance(one, Mapping) and one for one in rest):
         given = ", ".join(type(one).__name__ for one in rest)
