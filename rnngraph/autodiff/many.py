@@ -79,8 +79,21 @@ def _walk(
             groups = settled(groups, walk.states[node_id], partial(walk.see_node, node_id))
             if node_id in walk.until:
                 continue
+            merged = walk.matrices.through(walk, entry, groups) if walk.matrices is not None else None
+            for source, one in merged or ():
+                push(source, one)
+            if merged is not None:
+                continue
+        early: dict[int, list[Cotangents]] = {}
         for source, one in through_node(walk, entry, groups):
-            push(source, one)
+            if source in walk.early:
+                early.setdefault(source, []).append(one)
+            else:
+                push(source, one)
+        for source, pieces in early.items():
+            fed = walk.tape.entry(source)
+            if walk.see_fed is not None and isinstance(fed, Node):
+                told_by_timestep(walk, fed, pieces, walk.see_fed)
 
 
 def _through_block(walk: Walk, block: Block, some: list[Cotangents], rows: int) -> Iterable[tuple[int, Cotangents]]:
@@ -97,7 +110,7 @@ def _through_block(walk: Walk, block: Block, some: list[Cotangents], rows: int) 
             array = array if one.narrow else array[:, samples]
             entering.append(Entry(kinds.index(kind), t, array, one.low, one.band))
             continue
-        value = _dense(one, block.value.shape)
+        value = one.dense(block.value.shape)
         entering.append(Field(value if one.narrow else value[:, samples], one.low, one.first, one.band))
     source, window = block.sources["x"], walk.window or (0, block.steps)
     tell = None if walk.see_fed is None or source not in walk.alone else partial(walk.see_fed, source)
@@ -133,7 +146,7 @@ def _joined(walk: Walk, node: Node, some: list[Cotangents]) -> Groups:
     if len(bands) == 1 and len(some) > 1 and node.id not in walk.narrow and not any(one.narrow for one in some):
         return {some[0].band: _sum(some, node.value.shape)}
     for one in some:
-        value = _dense(one, node.value.shape)
+        value = one.dense(node.value.shape)
         if one.narrow and node.id not in walk.narrow:
             value = np.asarray(_widened(walk, one, node.value.shape).value)
         elif node.id in walk.narrow and not one.narrow:
@@ -170,14 +183,6 @@ def _sum(some: list[Cotangents], shape: tuple[int, ...]) -> tuple[int, Array]:
         else:
             one.value.add_to(part, 1)
     return low, total
-
-
-def _dense(one: Cotangents, shape: tuple[int, ...]) -> Array:
-    if isinstance(one.value, np.ndarray):
-        return one.value
-    total = np.zeros((one.count, *shape))
-    one.value.add_to(total, 1)
-    return total
 
 
 def _widened(walk: Walk, one: Cotangents, shape: tuple[int, ...]) -> Cotangents:
