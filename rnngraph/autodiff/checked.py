@@ -39,11 +39,12 @@ def check_states(tape: Tape, name: str, *, tensors: Sequence[Tensor], initial: T
             raise InputError(f"state {name!r} was declared already; declare it once, or take a new tape.")
         if taken.intersection(tensor.id for tensor in tensors):
             raise InputError(f"state {name!r} got states of {known.name!r}, declared already; declare them once.")
-    shape = tensors[0].shape
+    shapes = [tensor.shape for tensor in tensors]
+    for t, shape in enumerate(shapes):
+        if shape != shapes[0]:
+            raise InputError(f"state {name!r} has shape {shapes[0]} at step 0 and {shape} at {t}.")
     for t, tensor in enumerate(tensors):
-        here, recorded = tensor.shape, tensor.node.timestep
-        if here != shape:
-            raise InputError(f"state {name!r} has shape {shape} at step 0 and {here} at {t}.")
+        recorded = tensor.node.timestep
         if len(tensors) > 1 and recorded != t:
             where = "outside any timestep" if recorded < 0 else f"at timestep {recorded}"
             raise InputError(

@@ -23,7 +23,7 @@ from rnngraph.autodiff.through import through_node
 _ROWS = 3  # a unit: of fewer losses the step is walked op by op
 _WIDEST = 6  # of a matrix: where a step reads more, such as all states before it, little is saved
 _SAME = 1e-9
-_BYTES = 100_000_000
+_BYTES = 200_000_000
 
 
 class _Matrix(NamedTuple):
