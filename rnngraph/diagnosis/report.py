@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from rnngraph.diagnosis.curve import LN10
 from rnngraph.diagnosis.finding import ERROR, NOTE, Finding
-from rnngraph.diagnosis.headline import sentences_of
+from rnngraph.diagnosis.headline import headline
 from rnngraph.diagnosis.judged import Judged, LayerVerdict
 from rnngraph.diagnosis.remedies.search import CURES
 from rnngraph.diagnosis.sentences import left_text, percent, tempo
@@ -79,7 +79,7 @@ def html(diagnosis: Judged) -> str:
 
 def lines(diagnosis: Judged) -> Iterator[list[Part]]:
     """Give the report in full line by line, each a list of styled parts."""
-    title, why, attempt = sentences_of(diagnosis)
+    title, why, attempt = headline(diagnosis)
     yield [(title, "bold")]
     for word, text in (("Why  ", why), ("Try  ", attempt)):
         if text:
@@ -97,7 +97,7 @@ def body(diagnosis: Judged, *, full: bool, tried: bool = False, untried: str | N
         tried: also what was tried in vain.
         untried: why no remedy was tried.
     """
-    attempt = sentences_of(diagnosis)[2]
+    attempt = headline(diagnosis)[2]
     colour = "bold green" if diagnosis.healthy else "bold red"
     asked = ", the lag that is needed" if diagnosis.asked is not None else ""
     inside = f" in the {diagnosis.horizon_in}" if diagnosis.horizon_in else ""

@@ -27,16 +27,16 @@ from tests.linear_cells import orthogonal
 
 
 def lines(trace: Any, **options: Any) -> tuple[str, str, str]:
-    return headline(trace, rg.diagnose(trace, **options))
+    return headline(rg.diagnose(trace, **options))
 
 
 def of_loss(loss: rg.Tensor, *, tries: bool = False, **options: Any) -> tuple[str, str, str]:
     trace = rg.record(loss, lags=True)
-    return headline(trace, rg.diagnose(trace, trial=rg.trial(loss) if tries else None, **options))
+    return headline(rg.diagnose(trace, trial=rg.trial(loss) if tries else None, **options))
 
 
 def test_every_verdict_has_a_title() -> None:
-    assert set(TITLES) == set(VERDICTS)
+    assert set(TITLES) == {*VERDICTS} - {"healthy"}
 
 
 def test_a_gradient_that_dies() -> None:
@@ -63,7 +63,7 @@ def test_a_need_is_named() -> None:
 def test_which_factor_takes_it() -> None:
     _, why, _ = lines(recorded(nn.RNN(6, 24)))
     kept = re.match(
-        r"Each step back keeps .* of it(?: \(×.*\))?: the recurrent weight Wh shrinks it ×(\d\.\d+), "
+        r"Each step back keeps .* of it(?: \(×.*\))?: the recurrent weight Wh makes it ×(\d\.\d+), "
         r"tanh ×(\d\.\d+)\.",
         why,
     )
@@ -120,13 +120,13 @@ def test_saturated_units() -> None:
     title, why, _ = lines(recorded(layer, inputs=0.1))
     assert title.startswith("The gradient dies within")
     assert "of the units are saturated" in why
-    assert "; the recurrent weight Wh is innocent (×1.00)." in why
+    assert "Wh" not in why  # it is orthogonal
 
 
 def test_nothing_is_written() -> None:
     title, why, _ = of_loss(last(gate(keeping(0), "i", -20.0), 0), horizon=89)
     assert title == "It remembers, but nothing is written into what it remembers: its input is not heard."
-    assert "1e-9" in why
+    assert re.search(r"the gradient is \de-(9|10) of what its weights would allow", why)  # sigmoid(-20) is 2e-9
 
 
 def test_a_warning_beside_a_healthy_verdict_is_the_reason() -> None:
@@ -161,7 +161,7 @@ def test_other_verdicts(trace: Any, words: str) -> None:
 
 def test_what_no_float_can_tell_is_said() -> None:
     trace = recorded(nn.RNN(6, 24, dtype=np.float32))
-    assert "float32 cannot tell what is left from nothing." in headline(trace, rg.diagnose(trace))[1]
+    assert "float32 cannot tell what is left from nothing." in headline(rg.diagnose(trace))[1]
 
 
 def test_no_line_is_a_riddle() -> None:
@@ -174,7 +174,7 @@ def test_no_line_is_a_riddle() -> None:
 
 @pytest.mark.parametrize(
     ("decades", "text"),
-    [(0, "all"), (-0.3, "50 %"), (-1.3, "5 %"), (-2.5, "0.32 %"), (-4, "1e-4"), (1, "×10"), (0.3, "×2"),
+    [(0, "all"), (-0.3, "50 %"), (-1.3, "5 %"), (-2, "1 %"), (-2.5, "0.3 %"), (-5, "1e-5"), (1, "×10"), (0.3, "×2"),
      (-np.inf, "nothing")],
 )  # fmt: skip
 def test_percent(decades: float, text: str) -> None:
@@ -197,7 +197,7 @@ def test_little_is_said_in_words(decades: float, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("decades", "text"), [(2, "×100"), (3, "×1 thousand"), (6.2, "×2 million"), (9, "×1 billion"),
+    ("decades", "text"), [(2, "×100"), (3, "×1 thousand"), (6.2, "×1.6 million"), (9, "×1 billion"),
                           (12.3, "×2 trillion"), (19.7, "×5e19"), (400, "×1e400")],
 )  # fmt: skip
 def test_much_is_said_in_words(decades: float, text: str) -> None:

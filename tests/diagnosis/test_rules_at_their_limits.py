@@ -258,8 +258,8 @@ def test_what_is_lost_at_the_readout_is_said() -> None:
     finding = find_readout(a_layer(decades=-6.0, decades_from_first=-1.0))
     assert finding is not None
     assert finding.evidence["once_decades"] == 5
-    assert "a factor of 1e-5.0 is lost once" in finding.text
-    assert "keeps 10 % at lag 40" in finding.text
+    assert "only 1e-5 of it gets through" in finding.text
+    assert "keeps 10 % up to lag 40" in finding.text
 
 
 # ---- on the way to an input
@@ -299,7 +299,7 @@ def test_losses_that_weigh_nothing() -> None:
     finding = on_path(-7.0, alone=-1.0)
     assert finding.rule == "vanishing"
     assert finding.cause == "losses"
-    assert "weigh 1e-6.0 of the mean" in finding.text
+    assert "weigh 1e-6 of the mean" in finding.text
     assert on_path(-7.0, alone=-4.0).cause != "losses"
     assert on_path(-7.0, alone=-3.99).cause == "losses"
     assert on_path(-7.0, alone=-1.0, layer=a_layer(**FLAT)).rule == "vanishing"

@@ -213,7 +213,7 @@ def test_without_lags_nothing_was_tried() -> None:
 def test_a_change_that_helps_by_its_own_limits() -> None:
     found = Tried("words", (), -2.5, 2.5, True, -3.0, 3.0)
     assert found.helps
-    assert found.left == "0.32 % is left"
+    assert found.left == "0.3 % is left"
     assert Tried("words", (), -2.5, 3.0, True, -3.0, 3.0).left == "it explodes (×1e3)"
     assert Tried("words", (), -2.5, 2.5, False, -3.0, 3.0).left == "nothing is written"
 

@@ -11,7 +11,7 @@ from rnngraph.diagnosis.finding import NOTE, WARNING, Finding
 from rnngraph.diagnosis.layer import Layer
 from rnngraph.diagnosis.network import Network, Path
 from rnngraph.diagnosis.rules.gradient import find_readout
-from rnngraph.diagnosis.sentences import part_text, spans_text
+from rnngraph.diagnosis.sentences import counted, part_text, percent, spans_text
 from rnngraph.trace.magnitudes import Floats
 
 
@@ -27,8 +27,8 @@ def find_bypassed(network: Network, layer: Layer) -> Finding | None:
     return Finding(
         "bypassed", NOTE, layer.where, {**evidence(layer), "carriers": len(carriers)}, "another way",
         "Nothing need be done, if this layer need not remember.",
-        f"{layer.name} itself does not carry the gradient over {layer.horizon} steps (1e{layer.decades:+.1f} is left): "
-        f"{who} {'carry' if len(carriers) > 1 else 'carries'} it.",
+        f"{layer.name} itself does not carry the gradient over {counted(layer.horizon, 'step')}, of which it leaves "
+        f"{percent(layer.decades)}: {who} {'carry' if len(carriers) > 1 else 'carries'} it.",
     )  # fmt: skip
 
 
