@@ -33,6 +33,10 @@ NO_INPUT = (
     "input over time is given, tape.input of shape (N, T, ...), and lags are recorded; of a PyTorch model it is what "
     "was computed before, or data that a step multiplies with a weight."
 )
+NO_UPDATE = (
+    "Which share of the gradient of the weights comes from so far is not known: it is summed where each step's part of "
+    "it is at hand, in this package's own layers and in PyTorch's fused layers that are called once."
+)
 _STYLES = {ERROR: "bold red", NOTE: "cyan"}
 _WARNING_STYLE = "bold #b26a00"
 _LAYERS = 6  # that a report in brief lists
@@ -114,10 +118,9 @@ def body(diagnosis: Judged, *, full: bool, tried: bool = False, untried: str | N
         if full or finding.rule != diagnosis.verdict:
             yield []
             yield from _finding_lines(finding, attempt, full=full)
-    if full and diagnosis.update is not None:
-        share = percent(diagnosis.update.decades)
+    if full and not math.isnan(diagnosis.decades):
         yield []
-        yield [(f"Of the gradient of the weights {share} comes from lag {diagnosis.update.lag} and beyond.", "")]
+        yield [(_update_text(diagnosis), "")]
     if tried and diagnosis.tried:
         yield []
         for one in diagnosis.tried:
@@ -137,6 +140,13 @@ def body(diagnosis: Judged, *, full: bool, tried: bool = False, untried: str | N
         return
     limits = ", ".join(f"{name} {value:g}" for name, value in diagnosis.thresholds.items())
     yield [(f"Horizon: lag {diagnosis.horizon}. Measured: {diagnosis.measured}. Thresholds: {limits}.", "dim")]
+
+
+def _update_text(diagnosis: Judged) -> str:
+    if diagnosis.update is None:
+        return NO_UPDATE
+    share = percent(diagnosis.update.decades)
+    return f"Of the gradient of the weights {share} comes from lag {diagnosis.update.lag} and beyond."
 
 
 def _finding_lines(finding: Finding, attempt: str, *, full: bool) -> Iterator[list[Part]]:
