@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -110,6 +111,67 @@ def test_samples_that_end_before_the_loss_do_not_dilute_it() -> None:
     found = losses.seen_from(losses.furthest())
     assert found.samples == 1
     np.testing.assert_allclose(found.walks[0].decades, np.arange(13) * np.log10(0.5), atol=1e-12)
+
+
+def test_padding_before_the_first_step_is_no_cut() -> None:
+    tape = rg.Tape()
+    layer = rg.nn.RNN(3, 4)
+    for parameter in layer.parameters():
+        parameter.value[...] = 0.5 * np.eye(4) if "Wh" in parameter.name else 0.0
+    h = layer(tape.input(np.zeros((2, 9, 3))), mask=np.tile(np.arange(9) >= 3, (2, 1)))
+    losses = Losses(rg.record(h[:, 8].sum(), lags=True))
+    (walk,) = losses.seen_from(losses.furthest()).walks
+    assert walk.steps.tolist() == [8, 7, 6, 5, 4, 3, INITIAL]
+    assert not walk.cut
+    np.testing.assert_allclose(walk.decades, np.arange(7) * np.log10(0.5), atol=1e-12)
+
+
+def test_a_walk_ends_at_a_cut() -> None:
+    tape = rg.Tape()
+    layer = rg.nn.RNN(3, 4, truncate=4)
+    for parameter in layer.parameters():
+        parameter.value[...] = 0.5 * np.eye(4) if "Wh" in parameter.name else 0.0
+    losses = Losses(rg.record(layer(tape.input(np.zeros((2, 10, 3)))).sum(), lags=True))
+    for timestep, steps, cut in ((9, [9, 8], True), (7, [7, 6, 5, 4], True), (3, [3, 2, 1, 0, INITIAL], False)):
+        (walk,) = losses.seen_from(losses.at(timestep)).walks
+        assert walk.steps.tolist() == steps
+        assert walk.lags.tolist() == list(range(len(steps)))
+        assert walk.cut == cut
+
+
+def two_networks(layers: int, *, mask: Any = None, padded: Any = None) -> Losses:
+    """An encoder of 6 steps that keeps a half, whose last state a decoder of 4 steps takes on, which keeps a tenth."""
+    tape = rg.Tape()
+    encoder, decoder = (rg.nn.RNN(3, 3, num_layers=layers, name=name) for name in ("encoder", "decoder"))
+    for layer, kept in ((encoder, 0.5), (decoder, 0.1)):
+        for parameter in layer.parameters():
+            own = kept * np.eye(3) if "Wh" in parameter.name else np.eye(3)
+            parameter.value[...] = own if "W" in parameter.name else 0.0
+    hidden = encoder(tape.input(np.zeros((3, 6, 3))), mask=mask)
+    decoded = decoder(tape.input(np.zeros((3, 4, 3))), hidden[:, 5], mask=padded)
+    return Losses(rg.record(decoded[:, 3].sum(), lags=True))
+
+
+def test_an_encoder_is_of_the_currency_of_what_the_loss_enters() -> None:
+    losses = two_networks(1)
+    found = losses.seen_from(losses.furthest())
+    decoder, encoder = found.downwards
+    assert (decoder.name, encoder.name) == ("decoder.h", "encoder.h")
+    assert decoder.lags.tolist() == [0, 1, 2, 3, 4]
+    np.testing.assert_allclose(decoder.decades, [0, -1, -2, -3, -4], atol=1e-12)
+    # Four steps were taken before the loss entered; what arrives is what the decoder's initial state has.
+    assert encoder.lags.tolist() == [4, 5, 6, 7, 8, 9, 10]
+    np.testing.assert_allclose(encoder.decades, -4 + np.arange(7) * np.log10(0.5), atol=1e-12)
+
+
+def test_of_how_many_samples_is_told_by_the_row_that_hears_most() -> None:
+    # Of the third sample the decoder's last step is padding: the loss is not at its lag 0. The encoder hears all three.
+    padded = np.ones((3, 4), bool)
+    padded[2, 3] = False
+    losses = two_networks(1, padded=padded)
+    found = losses.seen_from(losses.furthest())
+    assert found.samples == 3
+    np.testing.assert_allclose(found.downwards[0].decades, [0, -1, -2, -3, -4], atol=1e-12)
 
 
 def test_a_state_without_lags_is_left_out() -> None:

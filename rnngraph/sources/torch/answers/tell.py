@@ -35,11 +35,11 @@ def pull(
     """Walk all rows back, a chunk at a time, and tell the norms; sum what the weights get where that is `weighed`."""
     walk = Rows(recording)
     sums = _sums(recording, walk, samples) if weighed else {}
-    weigh = {one.block: one for one in sums.values()}
+    weigh = {weight.block: weight for weight in sums.values()}
     for base, chunk in walk.chunks(rows):
         checked = base == 0
-        for one in weigh.values():
-            one.begin(len(chunk) + checked, ignored=int(checked))
+        for weight in weigh.values():
+            weight.begin(len(chunk) + checked, ignored=int(checked))
         tell = Teller(recording, base - checked, samples, see, weigh)
         arrived = walk.walk([ALL, *chunk] if checked else chunk, tell, samples)
         for number, track in enumerate(recording.tracks):
@@ -57,7 +57,7 @@ def pull(
         with recording.run.as_it_was():
             for fed in recording.fed:
                 _tell_fed(recording, fed, arrived, tell)
-    return {number: (one.lags, one.logs()) for number, one in sums.items()}
+    return {number: (weight.lags, weight.logs()) for number, weight in sums.items()}
 
 
 def _sums(recording: TorchRecording, walk: Rows, samples: dict[int, Integers]) -> dict[int, WeightLags]:
