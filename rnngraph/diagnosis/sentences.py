@@ -13,6 +13,8 @@ from rnngraph.diagnosis.layer import Layer
 from rnngraph.diagnosis.network import Path
 
 NEXT_TO_NOTHING = -6.0  # decades, below which a person is told so in words
+_ALL, _MORE = math.log10(0.995), math.log10(1.5)  # between these a sentence says "all"
+_GROWN = math.log10(1.05)  # from here on what is left is written as a growth
 _FRACTIONS = (
     (0.9, "nine tenths"), (0.8, "four fifths"), (0.75, "three quarters"), (2 / 3, "two thirds"), (0.5, "half"),
     (1 / 3, "a third"), (0.25, "a quarter"), (0.2, "a fifth"), (0.1, "a tenth"), (0.01, "a hundredth"),
@@ -35,12 +37,9 @@ def no_credit(path: Path) -> str:
     beyond = f"there is no credit beyond lag {path.reach} (less than {epsilon} is left)"
     if path.decades == -math.inf:
         return f"{beyond}: the gradient is exactly zero at lag {path.horizon}."
-    text = f"{beyond}: {left_text(path.decades)} is left at lag {path.horizon}{pace(layer)}."
-    return text + (
-        f" Beside a gradient of short lag {layer.trace.dtype} cannot tell that from nothing."
-        if is_extinct(path)
-        else ""
-    )
+    resolved = f" Beside a gradient of short lag {layer.trace.dtype} cannot tell that from nothing."
+    left = f"{left_text(path.decades)} is left at lag {path.horizon}{pace(layer)}."
+    return f"{beyond}: {left}{resolved if is_extinct(path) else ''}"
 
 
 def pace(layer: Layer) -> str:
@@ -58,8 +57,7 @@ def percent(decades: float) -> str:
     """Write what is left in a sentence: as `share_text`, or nothing, or all."""
     if decades == -math.inf:
         return "nothing"
-    # What is half as much again is not worth a word more.
-    return "all" if 0.995 <= 10 ** min(decades, 1.0) < 1.5 else share_text(decades).replace(".0 %", " %")
+    return "all" if _ALL <= decades < _MORE else share_text(decades).replace(".0 %", " %")
 
 
 def part_text(share: float) -> str:
@@ -88,9 +86,9 @@ def share_text(decades: float) -> str:
         return "?"
     if decades == -math.inf:
         return "0"
-    left = 100 * 10 ** min(decades, 2.0)
-    if left >= 105:
+    if decades >= _GROWN:
         return times(decades)
+    left = 100 * 10**decades
     if left >= 9.95:
         return f"{min(left, 100):.0f} %"
     if left >= 0.95:
@@ -110,9 +108,11 @@ def times(decades: float) -> str:
 
 def times_text(decades: float) -> str:
     """Write a factor as a person says it: ×100, ×2 million, ×5e19."""
-    rounded = float(f"{10 ** min(decades, 13.0):.2g}")
+    if decades >= 13:
+        return times(decades)
+    rounded = float(f"{10**decades:.2g}")
     for size, word in ((1e12, "trillion"), (1e9, "billion"), (1e6, "million"), (1e3, "thousand")):
-        if size <= rounded < 1e13:
+        if rounded >= size:
             return f"×{rounded / size:g} {word}"
     return times(decades)
 

@@ -12,15 +12,6 @@ import rnngraph as rg
 from rnngraph import nn
 from rnngraph.diagnosis.finding import VERDICTS
 from rnngraph.diagnosis.headline import TITLES, headline
-from rnngraph.diagnosis.sentences import (
-    factor_text,
-    kept_text,
-    left_text,
-    percent,
-    spans_text,
-    times,
-    times_text,
-)
 from tests.diagnosis.path_networks import D, H, each, gate, keeping, last, linear_recurrence, wild
 from tests.diagnosis.verdict_networks import linear, recorded
 from tests.linear_cells import orthogonal
@@ -170,60 +161,6 @@ def test_no_line_is_a_riddle() -> None:
             assert not re.search(r"nan|inf|None|nats|\{|\}", line)
             assert line == "" or line.endswith(".")
             assert line == "" or line[0].isupper()
-
-
-@pytest.mark.parametrize(
-    ("decades", "text"),
-    [(0, "all"), (-0.3, "50 %"), (-1.3, "5 %"), (-2, "1 %"), (-2.5, "0.3 %"), (-5, "1e-5"), (1, "×10"), (0.3, "×2"),
-     (-np.inf, "nothing")],
-)  # fmt: skip
-def test_percent(decades: float, text: str) -> None:
-    assert percent(decades) == text
-
-
-@pytest.mark.parametrize(
-    ("decades", "text"), [(0.3, "×2"), (2, "×100"), (2.5, "×316"), (7.7, "×5e7"), (400, "×1e400"), (-0.25, "×0.56")]
-)
-def test_times(decades: float, text: str) -> None:
-    assert times(decades) == text
-
-
-@pytest.mark.parametrize(
-    ("decades", "text"), [(-7, "next to nothing (1e-7)"), (-13.7, "next to nothing (2e-14)"),
-                          (-400, "next to nothing (1e-400)"), (-5.9, "1e-6"), (-0.3, "50 %"), (-np.inf, "nothing")],
-)  # fmt: skip
-def test_little_is_said_in_words(decades: float, text: str) -> None:
-    assert left_text(decades) == text
-
-
-@pytest.mark.parametrize(
-    ("decades", "text"), [(2, "×100"), (3, "×1 thousand"), (6.2, "×1.6 million"), (9, "×1 billion"),
-                          (12.3, "×2 trillion"), (19.7, "×5e19"), (400, "×1e400")],
-)  # fmt: skip
-def test_much_is_said_in_words(decades: float, text: str) -> None:
-    assert times_text(decades) == text
-
-
-@pytest.mark.parametrize(
-    ("share", "text"), [(0.5, "half of it (×0.50)"), (0.54, "about half of it (×0.54)"), (0.57, "57 % of it"),
-                        (0.3333, "a third of it (×0.33)"), (0.6, "60 % of it"), (0.98, "98 % of it"),
-                        (0.01, "a hundredth of it (×0.01)"), (1e-9, "next to nothing of it (×1e-9)")],
-)  # fmt: skip
-def test_what_a_step_keeps_is_said_in_words(share: float, text: str) -> None:
-    assert kept_text(share) == text
-
-
-@pytest.mark.parametrize(
-    ("factor", "text"), [(0.5, "×0.50"), (1, "×1.00"), (12.4, "×12"), (0.032, "×0.032"), (2e-7, "×2e-7"),
-                         (500, "×500"), (5000, "×5e3"), (0, "×0")],
-)  # fmt: skip
-def test_a_factor(factor: float, text: str) -> None:
-    assert factor_text(factor) == text
-
-
-def test_spans() -> None:
-    assert spans_text(np.array([1, 1, 0, 1, 0, 0, 1, 1, 1], bool)) == "t = 0 to 1, t = 3, t = 6 to 8"
-    assert spans_text(np.tile([True, False], 5)) == "t = 0, t = 2, t = 4, ..."
 
 
 def encoder_decoder(rate: float, rate_of_decoder: float = 1.0) -> rg.Tensor:
