@@ -219,15 +219,14 @@ class Losses:
 
 
 def _with_loss(credit: Credit, number: int) -> Integers:
-    """Find the samples that a loss reaches: those that took the step where it arrives.
+    """Find the samples that a loss reaches: those in which the step where it arrives is the latest.
 
-    In others the step is padding, over which a state is copied and its gradient with it: lag 0 is further back there.
+    In others that step is padding, over which a state is copied and its gradient with it: lag 0 is further back there.
     """
-    alive = credit.alive[:, number]
-    taken = ~np.take_along_axis(credit.copied, credit.arrivals[:, number][:, None], axis=1)[:, 0]
-    if (alive & taken).any():
-        return np.flatnonzero(alive & taken)
-    return np.array([one for one in np.flatnonzero(alive) if len(_positions(credit, int(one), number))], np.int64)
+    walks = {sample: _positions(credit, sample, number) for sample in np.flatnonzero(credit.alive[:, number]).tolist()}
+    first = {sample: int(steps[0]) for sample, steps in walks.items() if steps.size}
+    latest = max(first.values(), default=0)
+    return np.array([sample for sample, step in first.items() if step == latest], np.int64)
 
 
 def _positions(credit: Credit, sample: int, number: int) -> Integers:

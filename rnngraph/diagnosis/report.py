@@ -16,7 +16,7 @@ from rnngraph.diagnosis.finding import ERROR, NOTE, Finding
 from rnngraph.diagnosis.headline import headline
 from rnngraph.diagnosis.judged import Judged, LayerVerdict
 from rnngraph.diagnosis.remedies.search import CURES
-from rnngraph.diagnosis.sentences import left_text, percent, tempo
+from rnngraph.diagnosis.sentences import counted, left_text, percent, power, tempo
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -113,7 +113,7 @@ def body(diagnosis: Judged, *, full: bool, tried: bool = False, untried: str | N
         shown = diagnosis.by_layer if full else diagnosis.by_layer[:_LAYERS]
         yield from ([(layer_text(one), "")] for one in shown)
         if len(shown) < len(diagnosis.by_layer):
-            yield [(f"  and {len(diagnosis.by_layer) - len(shown)} more layers", "")]
+            yield [(f"  and {counted(len(diagnosis.by_layer) - len(shown), 'more layer')}", "")]
     for finding in diagnosis.findings:
         if full or finding.rule != diagnosis.verdict:
             yield []
@@ -188,7 +188,7 @@ def _spectrum_lines(diagnosis: Judged) -> Iterator[list[Part]]:
         largest = [value for value in stack["singular"] if math.isfinite(value)]
         text = f"  largest singular value of a step: {min(largest):.4g} to {max(largest):.4g}" if largest else ""
         if math.isfinite(stack["product_log"]):
-            text += f"; of the whole product: 1e{stack['product_log'] / LN10:+.2f}"
+            text += f"; of the whole product: {power(stack['product_log'] / LN10)}"
         if text:
             yield [(text, "")]
     for name, weight in spectrum.get("weights", {}).items():

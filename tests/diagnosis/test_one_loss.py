@@ -101,29 +101,53 @@ def test_a_loss_is_chosen_in_words() -> None:
 
 
 def test_samples_that_end_before_the_loss_do_not_dilute_it() -> None:
-    tape = rg.Tape()
-    layer = rg.nn.RNN(3, 4)
-    for parameter in layer.parameters():
-        parameter.value[...] = 0.5 * np.eye(4) if "Wh" in parameter.name else 0.0
-    mask = np.arange(12) < np.array([12, 6, 5])[:, None]
-    h = layer(tape.input(np.zeros((3, 12, 3))), mask=mask)
-    losses = Losses(rg.record(h[:, 11].sum(), lags=True))
+    losses = keeping_a_half(np.arange(12) < np.array([12, 6, 5])[:, None], 11)
     found = losses.seen_from(losses.furthest())
     assert found.samples == 1
     np.testing.assert_allclose(found.walks[0].decades, np.arange(13) * np.log10(0.5), atol=1e-12)
 
 
 def test_padding_before_the_first_step_is_no_cut() -> None:
-    tape = rg.Tape()
-    layer = rg.nn.RNN(3, 4)
-    for parameter in layer.parameters():
-        parameter.value[...] = 0.5 * np.eye(4) if "Wh" in parameter.name else 0.0
-    h = layer(tape.input(np.zeros((2, 9, 3))), mask=np.tile(np.arange(9) >= 3, (2, 1)))
-    losses = Losses(rg.record(h[:, 8].sum(), lags=True))
+    losses = keeping_a_half(np.tile(np.arange(9) >= 3, (2, 1)), 8)
     (walk,) = losses.seen_from(losses.furthest()).walks
     assert walk.steps.tolist() == [8, 7, 6, 5, 4, 3, INITIAL]
     assert not walk.cut
     np.testing.assert_allclose(walk.decades, np.arange(7) * np.log10(0.5), atol=1e-12)
+
+
+def test_the_median_is_that_of_the_samples() -> None:
+    trace = linear(0.5)
+    (lags,) = trace.lags
+    log = lags.log.copy()
+    log[1, -1, 1:] -= (19 - np.arange(20)) * np.log(2)  # the second sample keeps a quarter
+    losses = Losses(replace(trace, lags=(replace(lags, log=log),)))
+    (walk,) = losses.seen_from(losses.at(19)).walks
+    np.testing.assert_allclose(walk.decades[:20], np.arange(20) * np.log10(np.sqrt(0.5 * 0.25)), atol=1e-12)
+
+
+def keeping_a_half(mask: Any, read: int) -> Losses:
+    """A layer that keeps a half, whose one loss reads one step."""
+    layer = rg.nn.RNN(3, 4)
+    for parameter in layer.parameters():
+        parameter.value[...] = 0.5 * np.eye(4) if "Wh" in parameter.name else 0.0
+    h = layer(rg.Tape().input(np.zeros((*mask.shape, 3))), mask=mask)
+    return Losses(rg.record(h[:, read].sum(), lags=True))
+
+
+def test_where_the_loss_is_on_padding_the_longest_samples_are_told_of() -> None:
+    losses = keeping_a_half(np.arange(12) < np.array([9, 6, 9])[:, None], 11)
+    found = losses.seen_from(losses.furthest())
+    assert found.samples == 2
+    assert found.walks[0].steps.tolist() == [*range(8, -1, -1), INITIAL]
+    np.testing.assert_allclose(found.walks[0].decades, np.arange(10) * np.log10(0.5), atol=1e-12)
+
+
+def test_the_sample_with_most_steps_gives_the_row() -> None:
+    mask = np.ones((2, 8), bool)
+    mask[0, 3:5] = False
+    losses = keeping_a_half(mask, 7)
+    assert losses.seen_from(0).walks[0].steps.tolist() == [*range(7, -1, -1), INITIAL]
+    assert losses._room(0) == (8, 8, 0)
 
 
 def test_a_walk_ends_at_a_cut() -> None:
@@ -183,9 +207,3 @@ def test_a_state_without_lags_is_left_out() -> None:
     (walk,) = losses.seen_from(losses.furthest()).walks
     assert walk.states == ("lstm.h",)
     assert walk.decades[0] == 0  # of itself, as nothing else is known
-
-
-def test_a_direction_without_lags_has_no_row() -> None:
-    trace = linear(0.5, bidirectional=True)
-    losses = Losses(replace(trace, lags=trace.lags[:1]))
-    assert [walk.name for walk in losses.seen_from(losses.furthest()).walks] == ["rnn.h"]
