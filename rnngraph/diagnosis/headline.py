@@ -67,7 +67,7 @@ def _beside(diagnosis: Judged) -> tuple[str, str]:
     grave = next((one for one in diagnosis.findings if one.severity != NOTE), None)
     if grave is not None:
         return grave.text, grave.advice
-    if not diagnosis.rate < 0 or diagnosis.half_life is None:
+    if diagnosis.half_life is None:
         return "A step back takes next to nothing from it.", ""
     half = f"; half is left after {diagnosis.half_life:.0f} steps" if diagnosis.half_life >= 2 else ""
     return f"Each step back keeps {kept_text(math.exp(diagnosis.rate))}{half}.", ""

@@ -150,6 +150,31 @@ def test_the_sample_with_most_steps_gives_the_row() -> None:
     assert losses._room(0) == (8, 8, 0)
 
 
+def test_a_row_a_layer_or_a_row_a_state() -> None:
+    def rows(layers: int, split: bool | None) -> list[str]:
+        hidden = rg.nn.LSTM(3, 4, num_layers=layers, seed=1)(rg.Tape().input(np.ones((2, 6, 3))))
+        return [walk.name for walk in Losses(rg.record(hidden.sum(), lags=True)).seen_from(0, split=split).walks]
+
+    assert rows(1, None) == rows(1, True) == ["lstm.h", "lstm.c"]
+    assert rows(1, False) == ["lstm"]
+    assert rows(2, None) == rows(2, False) == ["lstm", "lstm_l1"]
+    assert rows(2, True) == ["lstm.h", "lstm.c", "lstm.h_l1", "lstm.c_l1"]
+
+
+def test_a_cut_before_every_step() -> None:
+    hidden = rg.nn.RNN(3, 4, truncate=1)(rg.Tape().input(np.zeros((2, 3, 3))))
+    losses = Losses(rg.record(hidden.sum(), lags=True))
+    ends = [losses.seen_from(losses.at(t)).walks[0] for t in range(3)]
+    assert [(walk.steps.tolist(), walk.cut) for walk in ends] == [([0, INITIAL], False), ([1], True), ([2], True)]
+
+
+def test_how_far_a_loss_can_go_where_a_layer_does_not_hear_it() -> None:
+    tape = rg.Tape()
+    one, other = (rg.nn.RNN(3, 4, name=name)(tape.input(np.ones((2, 8, 3)))) for name in ("one", "other"))
+    losses = Losses(rg.record(one[:, 7].sum() + other[:, 4].sum(), lags=True))
+    assert {t: losses._room(losses.at(t))[:2] for _, t in losses.timesteps} == {7: (8, 0), 4: (5, 0)}
+
+
 def test_a_walk_ends_at_a_cut() -> None:
     tape = rg.Tape()
     layer = rg.nn.RNN(3, 4, truncate=4)
@@ -178,6 +203,8 @@ def two_networks(layers: int, *, mask: Any = None, padded: Any = None) -> Losses
 
 def test_an_encoder_is_of_the_currency_of_what_the_loss_enters() -> None:
     losses = two_networks(1)
+    backwards = Losses(replace(losses.trace, recurrences=losses.trace.recurrences[::-1]))
+    assert backwards.seen_from(0).walks[1].lags.tolist() == [4, 5, 6, 7, 8, 9, 10]
     found = losses.seen_from(losses.furthest())
     decoder, encoder = found.downwards
     assert (decoder.name, encoder.name) == ("decoder.h", "encoder.h")

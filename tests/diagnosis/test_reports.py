@@ -12,7 +12,7 @@ from rnngraph.diagnosis.finding import Finding
 from rnngraph.diagnosis.headline import headline
 from rnngraph.diagnosis.judged import LayerVerdict
 from rnngraph.diagnosis.remedies.tried import Tried
-from rnngraph.diagnosis.report import NO_INPUT, NO_UPDATE, UNTRIED, body, plain_text
+from rnngraph.diagnosis.report import NO_INPUT, NO_UPDATE, UNTRIED, body, html, plain_text
 from rnngraph.diagnosis.thresholds import Thresholds
 from rnngraph.diagnosis.update import Update
 from rnngraph.diagnosis.verdict import Diagnosis
@@ -99,6 +99,7 @@ def test_layers_where_there_are_several() -> None:
         a_verdict("four", NAN, NAN, "too_short"): "  four: too short",
     }  # fmt: skip
     assert text(a_diagnosis(by_layer=tuple(told)))[1:-1] == list(told.values())
+    assert len(text(a_diagnosis(by_layer=tuple(told)[:2]))) == 4
     many = tuple([a_verdict(f"l{k}", -1.0, -1.0) for k in range(8)])
     assert [line.split(":")[0] for line in text(a_diagnosis(by_layer=many))[1:-1]] == [
         *(f"  l{k}" for k in range(6)), "  and 2 more layers",
@@ -162,6 +163,15 @@ def test_the_whole_text() -> None:
     assert plain_text(a_diagnosis()).split("\n")[1:4] == [
         "Why  Each step back keeps 98.3 % of it; half is left after 40 steps.", "", HEALTHY,
     ]  # fmt: skip
+
+
+def test_as_html() -> None:
+    rows = html(a_diagnosis(finding("few_losses", "note"), model="<b>")).split("</div><div>")
+    assert rows[0].endswith(
+        '<div><span style="font-weight:bold">It remembers: 50 % of the gradient is left 40 steps back.</span>'
+    )
+    assert rows[1].endswith("Why  </span>Each step back keeps 98.3 % of it; half is left after 40 steps.")
+    assert rows[2] == "&nbsp;"
 
 
 # ---- the three sentences

@@ -427,9 +427,11 @@ def test_samples_without_a_loss() -> None:
     valid = np.ones((2, 8), bool)
     valid[1] = False
     assert find_silent_samples(a_layer(lags=lags, recurrence=a_recurrence(valid=valid))) is None
+    valid[0, 5:] = False  # a part is no more than a part
     masked = find_masked_samples(a_layer(lags=lags, recurrence=a_recurrence(valid=valid)))
     assert masked is not None
     assert "all of it is masked" in masked.text
+    assert masked.evidence["samples"] == 1
 
 
 @pytest.mark.parametrize(("taken", "available", "found"), [(8, 8, True), (3, 8, False), (4, 8, True), (3, 3, True)])

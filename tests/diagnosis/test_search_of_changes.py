@@ -274,14 +274,15 @@ def test_advice_in_words() -> None:
     assert "range (units are saturated)" in unknown
 
 
-def exploding(*done: tuple[Any, float, float], helps: bool = False) -> str:
+def exploding(*done: tuple[Any, float, float], helps: bool = False, **errors: float) -> str:
     """The advice on a network that explodes, after tries of (change, decades, peak)."""
     layer = a_layer(peak=3.0, trace=SimpleNamespace(parameters=(), states=()))
     sick = Finding("exploding", "error", layer.where, {"peak_decades": 3.0}, "weights", "Make it smaller.", "It grows.")
     network = a_network([layer], a_path(), head=a_path(layer), asked=40)
     bench: Any = SimpleNamespace(done=[Tried("make it so", (Change(kind),), d, p) for kind, d, p in done], lag=40)
     helping = [one for one in bench.done if one.helps] if helps else []
-    return _advice(network, bench, helping, {}, sick)
+    cuts = {int(length[1:]): error for length, error in errors.items()}
+    return _advice(network, bench, helping, cuts, sick, layer)
 
 
 def test_a_calm_orthogonal_start_is_named_beside_what_helps() -> None:
@@ -293,6 +294,22 @@ def test_a_calm_orthogonal_start_is_named_beside_what_helps() -> None:
     assert "Clip the gradient's norm at what it is over short lags, as a safety; it cures nothing." in exploding()
     helped = exploding((SCALE, -1.0, 0.5), helps=True)
     assert helped.startswith("Make it so (10 % is left at lag 40). Before, it grew ×1e3.")
+
+
+def test_what_truncation_changes_is_said() -> None:
+    said = exploding(_8=0.256, _16=0.0099)
+    assert said.endswith(
+        " Truncation into chunks of 8 steps changes their gradient by 26 %."
+        " Truncation into chunks of 16 steps changes their gradient by under 1 %."
+    )
+
+
+@pytest.mark.parametrize(("decades", "peak", "text"), [
+    (-1.0, 1.0, "10 % is left"), (-1.0, 1.1, "10 % is left, at most ×13 on the way"), (0.14, 0.0, "all is left"),
+    (0.16, 0.0, "it grows ×1.4"),
+])  # fmt: skip
+def test_what_is_left_after_a_change(decades: float, peak: float, text: str) -> None:
+    assert after(Tried("it", (), decades, peak)) == text
 
 
 def weights(**norms: float) -> Any:
@@ -321,5 +338,6 @@ def test_where_to_clip() -> None:
     trace.parameters = weights(rnn_of_Wh=3.0)
     assert math.isnan(clip_threshold(a_layer(peak=NAN, trace=trace)))
     assert math.isnan(gradient_norm(()))
+    assert math.isnan(gradient_norm(weights(a=3.0, b=INF)))
     partly = (*weights(a=3.0), SimpleNamespace(name="b", grad=Magnitudes.unobserved(())))
     assert math.isnan(gradient_norm(partly))  # one of them is not known

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from rnngraph.diagnosis.finding import Finding, Value
+from rnngraph.diagnosis.layer import Layer
 from rnngraph.diagnosis.network import Network
 from rnngraph.diagnosis.remedies import advice
 from rnngraph.diagnosis.remedies.search import CURES, search
@@ -17,7 +18,6 @@ from rnngraph.diagnosis.sentences import left_text, percent, times
 from rnngraph.trace.change import ORTHOGONAL
 
 NECESSARY = "Tried on this batch: so much must be left to learn from lag {lag}, though it may not be enough."
-_TRUNCATIONS = 2  # lengths of chunks that are tried
 
 
 def treat(
@@ -32,8 +32,8 @@ def treat(
     layer = layers[str(sick.where["state"])]
     helping = search(bench, verdict, layer)
     cuts = _truncations(bench) if verdict in ("vanishing", "saturated", "exploding") and network.asked is None else {}
-    numbers = _numbers(network, bench, helping, cuts, sick)
-    text = _advice(network, bench, helping, cuts, sick)
+    numbers = _numbers(network, bench, helping, cuts, _before(network, verdict, layer))
+    text = _advice(network, bench, helping, cuts, sick, layer)
     treated = [
         replace(one, advice=text, evidence={**one.evidence, **numbers}) if one.rule == verdict else one
         for one in findings
@@ -41,8 +41,10 @@ def treat(
     return tuple(treated), tuple(bench.done)
 
 
-def _advice(network: Network, bench: Bench, helping: Sequence[Tried], cuts: dict[int, float], finding: Finding) -> str:
-    before = _before(network, finding)
+def _advice(
+    network: Network, bench: Bench, helping: Sequence[Tried], cuts: dict[int, float], finding: Finding, layer: Layer
+) -> str:  # fmt: skip
+    before = _before(network, finding.rule, layer)
     if helping:
         listed = "; or ".join(f"{one.words} ({after(one)} at lag {bench.lag})" for one in helping)
         text = f"{listed[0].upper()}{listed[1:]}. Before, {before}. {NECESSARY.format(lag=bench.lag)}"
@@ -52,9 +54,11 @@ def _advice(network: Network, bench: Bench, helping: Sequence[Tried], cuts: dict
     else:
         text = f"{finding.advice} Nothing could be tried on this recurrence."
     if finding.rule == "exploding":
-        layer = next(one for one in network.layers if one.states[0].name == finding.where["state"])
-        calm = [one for one in bench.done if one.decades > network.limits.vanishing and one.peak < one.most]
-        near = [one for one in calm if one.changes[0].kind == ORTHOGONAL and not one.helps]
+        near = [
+            one for one in bench.done
+            if one.changes[0].kind == ORTHOGONAL and network.limits.vanishing < one.decades <= one.enough
+            and one.peak < one.most
+        ]  # fmt: skip
         if near:
             text += f" To {near[0].words} may train as well: {near[0].left}."
         text += f" {advice.clip(layer)}, as a safety; it cures nothing."
@@ -64,10 +68,10 @@ def _advice(network: Network, bench: Bench, helping: Sequence[Tried], cuts: dict
     return text
 
 
-def _before(network: Network, finding: Finding) -> str:
-    if finding.rule == "exploding":
-        return f"it grew {times(float(finding.evidence['peak_decades'] or 0.0))}"
-    if finding.rule == "unwritten":
+def _before(network: Network, rule: str, layer: Layer) -> str:
+    if rule == "exploding":
+        return f"it grew {times(layer.peak)}"
+    if rule == "unwritten":
         return "nothing was written"
     return f"it was {left_text(network.head.decades)}"
 
@@ -79,14 +83,14 @@ def after(one: Tried) -> str:
 
 
 def _numbers(
-    network: Network, bench: Bench, helping: Sequence[Tried], cuts: dict[int, float], finding: Finding
+    network: Network, bench: Bench, helping: Sequence[Tried], cuts: dict[int, float], before: str
 ) -> dict[str, Value]:
     found: dict[str, Value] = {"tried": len(bench.done), "helped": len(helping), "before_decades": network.head.decades}
     if helping:
         best = helping[0]
         found |= {
             "remedy": best.words, "after": after(best), "after_decades": best.decades, "after_peak": best.peak,
-            "before": _before(network, finding),
+            "before": before,
         }  # fmt: skip
     return found | {f"truncation_error_{length}": error for length, error in cuts.items()}
 
@@ -94,9 +98,9 @@ def _numbers(
 def _truncations(bench: Bench) -> dict[int, float]:
     """Measure how far chunks are off: of about twice the reach, and of half of the steps."""
     steps = bench.network.head.layer.recurrence.timesteps
-    lengths = sorted({2 ** max(2 * (bench.network.reach or 1) - 1, 1).bit_length(), steps // 2})
+    lengths = sorted({2 ** (2 * (bench.network.reach or 1) - 1).bit_length(), steps // 2})
     found = {}
-    for length in [one for one in lengths if 1 < one < steps][:_TRUNCATIONS]:
+    for length in [one for one in lengths if 1 < one < steps]:
         error = bench.truncation(length)
         if error is not None:
             found[length] = error
