@@ -11,11 +11,13 @@ from collections.abc import Callable
 
 from rnngraph.diagnosis.finding import NOTE, Finding
 from rnngraph.diagnosis.judged import Judged
-from rnngraph.diagnosis.sentences import counted, factor_text, kept_text, part_text, percent, times_text
+from rnngraph.diagnosis.sentences import amount_text, counted, factor_text, kept_text, part_text, percent, times_text
 
 _NEAR = 0.035  # a factor so near to 1 is not worth a word
 _MANY_SATURATED = 0.25
 _WIDE = "float64"  # what this cannot tell from nothing, nobody would look for
+_STEADY, _ALL = "A step back takes next to nothing from it", 0.9995  # what would be written as 100 %
+_FAR = 10  # horizons, beyond which nobody asks when half is left
 _THIN = -1.0  # decades, below which nobody would say that it remembers
 
 
@@ -51,15 +53,16 @@ def _lives(diagnosis: Judged) -> str:
     if math.isnan(diagnosis.decades):
         return "Nothing is wrong with the gradient."
     way = f"into the {diagnosis.horizon_in}" if diagnosis.horizon_in else "back"
-    far = f"{counted(diagnosis.horizon, 'step')} {way}" + (", as the task needs" if diagnosis.asked is not None else "")
+    far = f"{counted(diagnosis.horizon, 'step')} {way}"
+    needed = ", as the task needs" if diagnosis.asked is not None else ""
     left = percent(diagnosis.decades)
     if left.startswith("×"):
         # Not "all of the gradient": of one loss, counted from where it enters, less may be left.
         what = "the input" if diagnosis.at_input else "a state"
-        return f"It remembers: {what} {far} gets no less of the gradient than one a step back does ({left})."
+        return f"It remembers{needed}: {what} {far} gets no less of the gradient than one a step back does ({left})."
     if diagnosis.decades < _THIN:
-        return f"The gradient arrives, thinned: {left} of it is left {far}."
-    return f"It remembers: {left} of the gradient is left {far}."
+        return f"The gradient arrives, thinned: {left} of it is left {far}{needed}."
+    return f"It remembers: {left} of the gradient is left {far}{needed}."
 
 
 def _beside(diagnosis: Judged) -> tuple[str, str]:
@@ -68,9 +71,11 @@ def _beside(diagnosis: Judged) -> tuple[str, str]:
     if grave is not None:
         return grave.text, grave.advice
     if diagnosis.half_life is None:
-        return "A step back takes next to nothing from it.", ""
-    half = f"; half is left after {diagnosis.half_life:.0f} steps" if diagnosis.half_life >= 2 else ""
-    return f"Each step back keeps {kept_text(math.exp(diagnosis.rate))}{half}.", ""
+        return f"{_STEADY}.", ""
+    kept = math.exp(diagnosis.rate)
+    near = 2 <= diagnosis.half_life <= _FAR * diagnosis.horizon
+    half = f"; half is left after {amount_text(diagnosis.half_life)} steps" if near else ""
+    return (_STEADY if kept >= _ALL else f"Each step back keeps {kept_text(kept)}") + f"{half}.", ""
 
 
 def _explodes(diagnosis: Judged, finding: Finding) -> str:
@@ -82,11 +87,11 @@ def _explodes(diagnosis: Judged, finding: Finding) -> str:
 
 def _truncated(diagnosis: Judged, finding: Finding) -> str:
     window = finding.evidence["window"]
-    return f"The recurrence is cut every {window} steps: nothing further back is learned, and only that much is judged."
+    return f"The recurrence is cut every {window} steps: nothing further back is learned or judged."
 
 
 TITLES: dict[str, str | Callable[[Judged, Finding], str]] = {
-    "non_finite": "There are numbers that are none: NaN or infinity.",
+    "non_finite": "The numbers break down: there is NaN or infinity among them.",
     "no_signal": "No loss reaches the recurrence: nothing is learned at all.",
     "dead": "The units are dead: no gradient gets through a step.",
     "dead_inputs": "The input gets no gradient, although the states do.",

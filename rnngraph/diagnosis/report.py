@@ -16,7 +16,7 @@ from rnngraph.diagnosis.finding import ERROR, NOTE, Finding
 from rnngraph.diagnosis.headline import headline
 from rnngraph.diagnosis.judged import Judged, LayerVerdict
 from rnngraph.diagnosis.remedies.search import CURES
-from rnngraph.diagnosis.sentences import counted, left_text, percent, power, tempo
+from rnngraph.diagnosis.sentences import counted, is_left, percent, power, tempo
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -101,11 +101,12 @@ def body(diagnosis: Judged, *, full: bool, tried: bool = False, untried: str | N
         tried: also what was tried in vain.
         untried: why no remedy was tried.
     """
-    attempt = headline(diagnosis)[2]
+    _, why, attempt = headline(diagnosis)
     colour = "bold green" if diagnosis.healthy else "bold red"
     asked = ", the lag that is needed" if diagnosis.asked is not None else ""
     inside = f" in the {diagnosis.horizon_in}" if diagnosis.horizon_in else ""
-    at = f" at lag {diagnosis.horizon}{inside}{asked}: {numbers(diagnosis)}"
+    at = "" if math.isnan(diagnosis.decades) else f" at lag {diagnosis.horizon}{inside}{asked}"
+    at += f": {numbers(diagnosis)}"
     yield [("Verdict: ", "bold"), (diagnosis.verdict.replace("_", " "), colour), (at, "")]
     if len(diagnosis.flags) > 1:
         yield [("Flags: ", "bold"), (", ".join(diagnosis.flags), "")]
@@ -115,7 +116,7 @@ def body(diagnosis: Judged, *, full: bool, tried: bool = False, untried: str | N
         if len(shown) < len(diagnosis.by_layer):
             yield [(f"  and {counted(len(diagnosis.by_layer) - len(shown), 'more layer')}", "")]
     for finding in diagnosis.findings:
-        if full or finding.rule != diagnosis.verdict:
+        if full or (finding.rule != diagnosis.verdict and finding.text != why):
             yield []
             yield from _finding_lines(finding, attempt, full=full)
     if full and not math.isnan(diagnosis.decades):
@@ -163,9 +164,14 @@ def numbers(diagnosis: Judged) -> str:
     if math.isnan(diagnosis.decades):
         return "no lag could be measured."
     where = "at the input" if diagnosis.at_input else "in the states"
-    parts = [f"{left_text(diagnosis.decades)} is left {where}", tempo(diagnosis.rate)]
-    if diagnosis.reach is not None:
-        end = f"lag {diagnosis.reach}" + (" at least" if diagnosis.whole else "")
+    if diagnosis.verdict == "unwritten":
+        return "what is left of so little says nothing."
+    parts = [f"{is_left(diagnosis.decades)} {where}", tempo(diagnosis.rate)]
+    if diagnosis.reach:
+        inside = (
+            f" in the {diagnosis.reach_in}" if diagnosis.reach_in else " from the loss" if diagnosis.horizon_in else ""
+        )
+        end = f"lag {diagnosis.reach}{inside}" + (" at least" if diagnosis.whole else "")
         parts.append(f"{percent(math.log10(diagnosis.thresholds['epsilon']))} or more to {end}")
     return "; ".join(part for part in parts if part) + "."
 
@@ -176,7 +182,7 @@ def layer_text(one: LayerVerdict) -> str:
         return f"  {one.name}: {one.verdict.replace('_', ' ')}"
     since = one.decades_from_first - one.decades
     first = f" ({percent(one.decades_from_first)} from lag 1 on)" if abs(since) > _TOLD else ""
-    said = f"{one.verdict.replace('_', ' ')}, {percent(one.decades)} is left in its states at lag {one.horizon}"
+    said = f"{one.verdict.replace('_', ' ')}, {is_left(one.decades)} in its states at lag {one.horizon}"
     return f"  {one.name}: {said}{first}"
 
 

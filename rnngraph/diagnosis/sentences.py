@@ -26,8 +26,7 @@ def tempo(rate: float) -> str:
     """Say in how many steps a gradient halves or doubles, `rate` in nats a step; nothing where it hardly does."""
     if not math.isfinite(rate) or abs(rate) < 1e-4:
         return ""
-    steps = math.log(2) / abs(rate)
-    number = f"{steps:.2g}" if steps < 99.5 else f"{steps:.0f}"
+    number = amount_text(math.log(2) / abs(rate))
     return f"{'halved' if rate < 0 else 'doubled'} every {'step' if number == '1' else f'{number} steps'}"
 
 
@@ -38,7 +37,7 @@ def no_credit(path: Path) -> str:
     if path.decades == -math.inf:
         return f"{beyond}: the gradient is exactly zero at lag {path.horizon}."
     resolved = f" Beside a gradient of short lag {layer.trace.dtype} cannot tell that from nothing."
-    left = f"{left_text(path.decades)} is left at lag {path.horizon}{pace(layer)}."
+    left = f"{is_left(path.decades)} at lag {path.horizon}{pace(layer)}."
     return f"{beyond}: {left}{resolved if is_extinct(path) else ''}"
 
 
@@ -70,6 +69,12 @@ def left_text(decades: float) -> str:
     return f"next to nothing ({power(decades)})" if -math.inf < decades < NEXT_TO_NOTHING else percent(decades)
 
 
+def is_left(decades: float) -> str:
+    """Say how much is left: 12 % is left; or that it has grown: it grows ×15."""
+    text = left_text(decades)
+    return f"it grows {text}" if text.startswith("×") else f"{text} is left"
+
+
 def power(decades: float) -> str:
     """Write a number of any size with one figure: 2e-14, 1e-400."""
     exponent = math.floor(decades + 1e-9)
@@ -98,7 +103,9 @@ def share_text(decades: float) -> str:
 
 def amount_text(value: float) -> str:
     """Write a positive number with two figures: 0.19, 330, 5e-7."""
-    return _number(math.log10(float(f"{value:.2g}"))) if 0 < value < math.inf else f"{value:g}"
+    if 1e-3 <= value < 1e4:
+        return f"{float(f'{value:.2g}'):g}"
+    return power(math.log10(value)) if 0 < value < math.inf else f"{value:g}"
 
 
 def times(decades: float) -> str:

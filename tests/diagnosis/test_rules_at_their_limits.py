@@ -60,7 +60,7 @@ def test_few_losses(share: float, horizon: int, found: bool) -> None:
     assert (finding is not None) == found
     if finding is not None:
         assert finding.evidence["losses"] == 8
-        assert "as many as 3.9 of 8 with" in finding.text
+        assert "from about 4 of 8 losses" in finding.text
 
 
 @pytest.mark.parametrize(("share", "decades", "found"), [
@@ -72,7 +72,7 @@ def test_few_samples(share: float, decades: float, found: bool) -> None:
     assert (finding is not None) == found
     if finding is not None:
         assert finding.evidence["samples"] == 2
-        assert "as many as 1.0 of 2 with" in finding.text
+        assert "is of about 1 of 2 samples" in finding.text
 
 
 def blind(shares: Any, *, joint: bool = True, valid: Any = None) -> Any:
@@ -316,7 +316,7 @@ def test_unwritten(decades: float, alone: float, written: float, expected: str |
     if finding is not None:
         assert finding.severity == severity
     if expected == "unwritten":
-        assert finding.text.startswith("keeper remembers")
+        assert finding.text.startswith("keeper keeps what it is given")
         assert on_path(decades, alone=alone, written=written) is None or decades <= -2  # nobody carries it
 
 
@@ -423,7 +423,7 @@ def test_samples_without_a_loss() -> None:
     finding = find_silent_samples(a_layer(lags=lags))
     assert finding is not None
     assert finding.where["sample"] == 1
-    assert "from 1 sample (1)" in finding.text
+    assert "in 1 sample (1)" in finding.text
     valid = np.ones((2, 8), bool)
     valid[1] = False
     assert find_silent_samples(a_layer(lags=lags, recurrence=a_recurrence(valid=valid))) is None
@@ -454,7 +454,7 @@ def test_many_silent_samples_are_not_all_named() -> None:
     valid = np.zeros((7, 8), bool)
     finding = find_masked_samples(a_layer(recurrence=a_recurrence(valid=valid, batch=7)))
     assert finding is not None
-    assert "from 7 samples (0, 1, 2, 3, 4, ...)" in finding.text
+    assert "in 7 samples (0, 1, 2, 3, 4, ...)" in finding.text
     five = find_masked_samples(a_layer(recurrence=a_recurrence(valid=valid[:5], batch=5)))
     assert five is not None
     assert "(0, 1, 2, 3, 4):" in five.text

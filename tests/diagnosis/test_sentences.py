@@ -39,8 +39,8 @@ def of(factor: float) -> float:
         -math.log(2) / 6.58: "halved every 6.6 steps", math.log(2) / 0.69: "doubled every 0.69 steps",
         -math.log(2): "halved every step", -math.log(2) / 1.04: "halved every step",
         -math.log(2) / 99.4: "halved every 99 steps",
-        -math.log(2) / 99.6: "halved every 100 steps", -math.log(2) / 1234: "halved every 1234 steps",
-        -1e-4: "halved every 6931 steps", 1e-4: "doubled every 6931 steps", -9e-5: "", 9e-5: "", 0.0: "", NAN: "",
+        -math.log(2) / 99.6: "halved every 100 steps", -math.log(2) / 1234: "halved every 1200 steps",
+        -1e-4: "halved every 6900 steps", 1e-4: "doubled every 6900 steps", -9e-5: "", 9e-5: "", 0.0: "", NAN: "",
         -INF: "",
     }),
     (percent, {
@@ -62,7 +62,8 @@ def of(factor: float) -> float:
         of(0.00996): "0.99 %", of(0.0094): "0.9 %", of(9.6e-5): "0.01 %", of(9.4e-5): "9e-5", NAN: "?", -INF: "0",
         8.0: "×1e8",
     }),
-    (amount_text, {0.19: "0.19", 331.0: "330", 5e-7: "5e-7", 999.0: "1e3", 0.0011: "0.0011", 9e-4: "9e-4", 0.0: "0",
+    (amount_text, {0.19: "0.19", 331.0: "330", 5e-7: "5e-7", 999.0: "1000", 9940.0: "9900", 1e4: "1e4",
+    0.0011: "0.0011", 9e-4: "9e-4", 0.0: "0",
     INF: "inf"}),
     (times, {
         of(0.58): "×0.58", -3.0: "×0.001", -3.1: "×8e-4", of(99.4): "×99", of(99.6): "×100", of(316): "×316",

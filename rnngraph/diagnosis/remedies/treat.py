@@ -14,10 +14,10 @@ from rnngraph.diagnosis.network import Network
 from rnngraph.diagnosis.remedies import advice
 from rnngraph.diagnosis.remedies.search import CURES, search
 from rnngraph.diagnosis.remedies.tried import Bench, Tried, Tries
-from rnngraph.diagnosis.sentences import left_text, percent, times
+from rnngraph.diagnosis.sentences import is_left, left_text, times
 from rnngraph.trace.change import ORTHOGONAL
 
-NECESSARY = "Tried on this batch: so much must be left to learn from lag {lag}, though it may not be enough."
+NECESSARY = " So much must be left to learn from lag {lag}, though it may not be enough."
 
 
 def treat(
@@ -29,6 +29,8 @@ def treat(
     bench = Bench(network, tries)
     layers = {layer.states[0].name: layer for layer in network.layers}
     sick = next(one for one in findings if one.rule == verdict)
+    if sick.cause == "losses":
+        return tuple(findings), ()  # no weight of the recurrence is to blame
     layer = layers[str(sick.where["state"])]
     helping = search(bench, verdict, layer)
     cuts = _truncations(bench) if verdict in ("vanishing", "saturated", "exploding") and network.asked is None else {}
@@ -47,7 +49,8 @@ def _advice(
     before = _before(network, finding.rule, layer)
     if helping:
         listed = "; or ".join(f"{one.words} ({after(one)} at lag {bench.lag})" for one in helping)
-        text = f"{listed[0].upper()}{listed[1:]}. Before, {before}. {NECESSARY.format(lag=bench.lag)}"
+        text = f"{listed[0].upper()}{listed[1:]}. Before, {before}. It was tried on this batch."
+        text += "" if finding.rule == "exploding" else NECESSARY.format(lag=bench.lag)
     elif bench.done:
         listed = "; ".join(f"{one.words}: {one.left}" for one in bench.done)
         text = f"Nothing that was tried on this batch helps ({listed})."
@@ -64,7 +67,7 @@ def _advice(
         text += f" {advice.clip(layer)}, as a safety; it cures nothing."
     for length, error in cuts.items():
         size = "under 1 %" if error < 0.01 else f"{100 * error:.0f} %"
-        text += f" Truncation into chunks of {length} steps changes their gradient by {size}."
+        text += f" Truncation into chunks of {length} steps changes the weights' gradient by {size}."
     return text
 
 
@@ -79,7 +82,8 @@ def _before(network: Network, rule: str, layer: Layer) -> str:
 def after(one: Tried) -> str:
     """Say what is left with a change, and what it grows to on the way."""
     grown = f", at most {times(one.peak)} on the way" if one.peak > 1 else ""
-    return f"{percent(one.decades)} is left{grown}" if one.decades < 0.15 else f"it grows {times(one.decades)}"
+    left = is_left(one.decades)
+    return left if left.startswith("it grows") else f"{left}{grown}"
 
 
 def _numbers(

@@ -41,8 +41,8 @@ def find_few_losses(network: Network, path: Path) -> Finding | None:
     return Finding(
         "few_losses", NOTE, path.where, {"participation": share, "losses": count}, "the size of the losses",
         "Look at which steps bear a loss of some size, and whether they are those that matter.",
-        f"Few losses give most of the gradient: as many as {share * count:.1f} of {count} with equal parts. What is "
-        "said here is said of them.",
+        f"Most of the gradient comes from about {max(round(share * count), 1)} of {count} losses: what is said here is "
+        "said of them.",
     )  # fmt: skip
 
 
@@ -55,8 +55,7 @@ def find_few_samples(network: Network, path: Path) -> Finding | None:
     return Finding(
         "few_samples", NOTE, path.where, {"participation": share, "samples": count}, "the samples",
         "Look at what these samples have in common, and at the others alone.",
-        f"Few samples carry most of what arrives at lag {path.horizon}: as many as {share * count:.1f} of {count} with "
-        "equal parts.",
+        f"Most of what arrives at lag {path.horizon} is of about {max(round(share * count), 1)} of {count} samples.",
     )  # fmt: skip
 
 

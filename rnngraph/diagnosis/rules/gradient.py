@@ -10,7 +10,7 @@ from rnngraph.diagnosis.evidence import at_timestep, evidence, overflow_lag
 from rnngraph.diagnosis.finding import ERROR, NOTE, Finding, Value
 from rnngraph.diagnosis.layer import Layer
 from rnngraph.diagnosis.remedies import advice, clipping
-from rnngraph.diagnosis.sentences import pace, percent, share_text, times_text
+from rnngraph.diagnosis.sentences import amount_text, pace, percent, share_text, times_text
 from rnngraph.trace.magnitudes import Status
 
 
@@ -62,8 +62,8 @@ def find_gate_timescale(layer: Layer) -> Finding | None:
     return Finding(
         "gate_timescale", NOTE, layer.where, numbers, "gate",
         "Do not read the memory of this layer from its gate alone.",
-        f"The gate {layer.gate.name} alone would keep a gradient for {gate:.1f} steps (median unit; a factor of e), "
-        f"but {measured:.1f} were measured: {other}.",
+        f"The gate {layer.gate.name} alone would keep a gradient for {amount_text(gate)} steps (until a factor of e is "
+        f"lost; median unit), but {amount_text(measured)} were measured: {other}.",
     )  # fmt: skip
 
 

@@ -36,7 +36,7 @@ def find_unwritten(network: Network, path: Path) -> Finding | None:
     return Finding(
         "unwritten", ERROR if shut or nothing else WARNING, path.where, numbers, "input",
         advice.for_unwritten(path.layer),
-        f"{carrier.name} remembers, but nothing is written into what it remembers: at the input the gradient is {how}.",
+        f"{carrier.name} keeps what it is given, but at the input the gradient is {how}.",
     )  # fmt: skip
 
 
