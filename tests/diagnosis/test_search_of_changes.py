@@ -284,6 +284,7 @@ def exploding(*done: tuple[Any, float, float], helps: bool = False, **errors: fl
 
 def test_a_calm_orthogonal_start_is_named_beside_what_helps() -> None:
     assert "To make it so may train as well: 0.1 % is left." in exploding((ORTHOGONAL, -3.0, 0.5))
+    assert "may train as well" in exploding((ORTHOGONAL, -2.0, 1.99))
     for kind, decades, peak in (
         (ORTHOGONAL, -4.0, 0.5), (ORTHOGONAL, -3.0, 2.0), (SCALE, -3.0, 0.5), (ORTHOGONAL, -1.0, 0.5),
     ):  # fmt: skip
@@ -294,9 +295,9 @@ def test_a_calm_orthogonal_start_is_named_beside_what_helps() -> None:
 
 
 def test_what_truncation_changes_is_said() -> None:
-    said = exploding(_8=0.256, _16=0.0099)
+    said = exploding(_8=0.354, _16=0.0099)
     assert said.endswith(
-        " Truncation into chunks of 8 steps changes the weights' gradient by 26 %."
+        " Truncation into chunks of 8 steps changes the weights' gradient by 35 %."
         " Truncation into chunks of 16 steps changes the weights' gradient by under 1 %."
     )
 
