@@ -55,12 +55,6 @@ class Credit:
         found = [self.logs(sample, lags) for sample in range(len(self.log))]
         return np.array(found).reshape(*self.log.shape[:2], len(lags))
 
-    def gains(self, sample: int, lags: Integers, *, losses: slice = slice(None)) -> Floats:
-        """Give ln of what is left of a sample's losses at each lag, (S, L); NaN where there is no such pair."""
-        with np.errstate(invalid="ignore"):  # from what is not a number, which is left out
-            gain = self.logs(sample, lags, losses=losses) - self.start[sample, losses][:, None]
-        return np.where(gain == np.inf, np.nan, gain)
-
     def logs(self, sample: int, lags: Integers, *, losses: slice = slice(None)) -> Floats:
         """Give ln of the norm of a sample's losses at each lag, (S, L); NaN where there is no such pair."""
         log, arrivals = self.log[sample, losses], self.arrivals[sample, losses]

@@ -69,10 +69,10 @@ class LagCurve:
         chosen = np.linspace(0, samples * losses - 1, min(samples * losses, _SLOPES)).round().astype(int)
         slopes, weights = [], []
         for sample, loss in (divmod(int(pair), losses) for pair in chosen):
-            gains = self.credit.gains(sample, lags, losses=slice(loss, loss + 1))[0]
-            known = np.flatnonzero(np.isfinite(gains))
+            logs = self.credit.logs(sample, lags, losses=slice(loss, loss + 1))[0]
+            known = np.flatnonzero(np.isfinite(logs))
             if known.size > 1:
-                slopes.append(theil_sen(lags[known].astype(np.float64), gains[known]))
+                slopes.append(theil_sen(lags[known].astype(np.float64), logs[known]))
                 weights.append(lags[known[-1]] - lags[known[0]])
         if not slopes:
             known = lags[np.isfinite(self.median[lags - 1])]

@@ -221,16 +221,3 @@ def test_a_cut_in_one_sample_alone_is_no_truncation() -> None:
     assert "truncated" not in rg.diagnose(cut).flags
     severed[:, 45] = True
     assert found(rg.diagnose(cut), "truncated").evidence["window"] == 45
-
-
-@pytest.mark.parametrize(
-    ("gain", "tempo"),
-    [
-        (0.9, "(halved every 6.6 steps)"),
-        (0.99, "(halved every 69 steps)"),
-        (1.1, "(doubled every 7.3 steps)"),
-    ],
-)
-def test_the_pace_is_said_in_words(gain: float, tempo: str) -> None:
-    diagnosis = rg.diagnose(linear(gain * orthogonal(3)), vanishing=-0.2, attenuating=-0.1)
-    assert tempo in found(diagnosis, "vanishing" if gain < 1 else "exploding").text
