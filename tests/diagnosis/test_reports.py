@@ -156,7 +156,8 @@ def test_a_spectrum() -> None:
 
 def test_the_whole_text() -> None:
     assert plain_text(a_diagnosis(finding("readout", "warning"), flags=("healthy", "readout"))).split("\n")[:5] == [
-        "It remembers: 50 % of the gradient is left 40 steps back.", "Why  readout was found.", "Try  mend readout.",
+        "It remembers: the input 40 steps back gets 50 % of the gradient that one a step back gets.",
+        "Why  readout was found.", "Try  mend readout.",
          "",
         HEALTHY,
     ]  # fmt: skip
@@ -168,7 +169,8 @@ def test_the_whole_text() -> None:
 def test_as_html() -> None:
     rows = html(a_diagnosis(finding("few_losses", "note"), model="<b>")).split("</div><div>")
     assert rows[0].endswith(
-        '<div><span style="font-weight:bold">It remembers: 50 % of the gradient is left 40 steps back.</span>'
+        '<div><span style="font-weight:bold">It remembers: the input 40 steps back gets 50 % of the gradient that one '
+        "a step back gets.</span>"
     )
     assert rows[1].endswith("Why  </span>Each step back keeps 98.3 % of it; half is left after 40 steps.")
     assert rows[2] == "&nbsp;"
@@ -196,17 +198,21 @@ def test_it_dies(facts: dict[str, Any], title: str) -> None:
     assert dying(**facts) == title
 
 
+BACK = "of the gradient that one a step back gets."
+
+
 @pytest.mark.parametrize(("facts", "title"), [
-    ({}, "It remembers: 50 % of the gradient is left 40 steps back."),
-    ({"decades": -1.0}, "It remembers: 10 % of the gradient is left 40 steps back."),
-    ({"decades": -1.01}, "The gradient arrives, thinned: 9.8 % of it is left 40 steps back."),
-    ({"horizon": 1}, "It remembers: 50 % of the gradient is left 1 step back."),
-    ({"asked": 40}, "It remembers: 50 % of the gradient is left 40 steps back, as the task needs."),
-    ({"horizon_in": "encoder"}, "It remembers: 50 % of the gradient is left 40 steps into the encoder."),
+    ({}, f"It remembers: the input 40 steps back gets 50 % {BACK}"),
+    ({"at_input": False}, f"It remembers: a state 40 steps back gets 50 % {BACK}"),
+    ({"decades": -1.0}, f"It remembers: the input 40 steps back gets 10 % {BACK}"),
+    ({"decades": -1.01}, f"The gradient arrives, thinned: the input 40 steps back gets 9.8 % {BACK}"),
+    ({"horizon": 1}, "It remembers: the input 1 step back gets its gradient; further back, none is judged."),
+    ({"horizon": 2}, f"It remembers: the input 2 steps back gets 50 % {BACK}"),
+    ({"asked": 40}, f"It remembers: the input 40 steps back, which the task needs, gets 50 % {BACK}"),
+    ({"horizon_in": "encoder"},
+     f"It remembers: the input 40 steps into the encoder gets 50 % {BACK.replace('back', 'into the encoder')}"),
     ({"decades": 1.0},
      "It remembers: the input 40 steps back gets no less of the gradient than one a step back does (×10)."),
-    ({"decades": 1.0, "at_input": False},
-     "It remembers: a state 40 steps back gets no less of the gradient than one a step back does (×10)."),
     ({"decades": NAN}, "Nothing is wrong with the gradient."),
 ])  # fmt: skip
 def test_it_lives(facts: dict[str, Any], title: str) -> None:
