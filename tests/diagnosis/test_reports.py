@@ -224,6 +224,12 @@ def test_it_lives(facts: dict[str, Any], title: str) -> None:
     ({"rate": HALF / 2, "half_life": 2.0},
      "Each step back keeps about three quarters of it (×0.71); half is left after 2 steps."),
     ({"rate": HALF, "half_life": 1.0}, "Each step back keeps half of it (×0.50)."),
+    ({"rate": HALF / 401, "half_life": 401.0}, "Each step back keeps 99.8 % of it."),
+    ({"rate": HALF / 400, "half_life": 400.0}, "Each step back keeps 99.8 % of it; half is left after 400 steps."),
+    ({"rate": math.log(0.9994), "half_life": 1155.0, "horizon": 200},
+     "Each step back keeps 99.9 % of it; half is left after 1200 steps."),
+    ({"rate": math.log(0.9996), "half_life": 1733.0, "horizon": 200},
+     "A step back takes next to nothing from it; half is left after 1700 steps."),
     ({"rate": 0.0, "half_life": None}, "A step back takes next to nothing from it."),
     ({"rate": NAN, "half_life": None}, "A step back takes next to nothing from it."),
 ])  # fmt: skip
