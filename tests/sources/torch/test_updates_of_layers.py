@@ -101,6 +101,15 @@ def test_of_modules_on_each_other_the_same_samples_are_summed() -> None:
         np.testing.assert_allclose(alone.log, chosen.log, rtol=1e-9)
 
 
+def test_they_need_not_be_asked_for() -> None:
+    layer, head = nn.RNN(D, H, batch_first=True), nn.Linear(H, 2)
+    with rnngraph.torch.watch(nn.ModuleList([layer, head])) as watch:
+        sum(losses_of(head, layer(torch.randn(N, T, D))[0])).backward()
+    without = watch.trace(lags=rnngraph.LagOptions(updates=False))
+    assert without.updates == ()
+    np.testing.assert_array_equal(without.lags[0].log, watch.trace().lags[0].log)
+
+
 def test_of_a_layer_that_is_called_twice_it_is_not_known() -> None:
     layer, head = nn.RNN(D, H, batch_first=True), nn.Linear(H, 2)
     with rnngraph.torch.watch(nn.ModuleList([layer, head])) as watch:
