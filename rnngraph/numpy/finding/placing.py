@@ -14,7 +14,7 @@ from rnngraph.autodiff.tensor import Tensor
 from rnngraph.numpy.finding.carried import Found, find_states
 from rnngraph.numpy.finding.chains import find_chains
 from rnngraph.numpy.finding.direction import find_direction
-from rnngraph.numpy.finding.fed import find_fed, make_one, name_of
+from rnngraph.numpy.finding.fed import declare_fed, read_by_step
 from rnngraph.numpy.finding.products import LEAVES, PASSING, number_values, products_of
 
 Spot = tuple[Scope, int]
@@ -28,35 +28,15 @@ def find_recurrences(tape: Tape, steps: int | None = None) -> list[Found]:
     for one in found:
         _complete(tape, one)
     _name(tape, found)
+    fed = read_by_step(nodes, found)
     spots = _spots(nodes, found)
     for i, (place, t) in spots.items():
         nodes[i].place, nodes[i].timestep = place, t
     for one in found:
         _declare(tape, nodes, one)
     _mark_parameters(nodes, spots)
-    _declare_fed(tape, nodes, found)
+    declare_fed(tape, nodes, found, fed)
     return found
-
-
-def _declare_fed(tape: Tape, nodes: Sequence[Node], found: list[Found]) -> None:
-    """Declare the data of every step, of which two recurrences may read the same."""
-    numbers, names = number_values(nodes), dict[str, set[int]]()
-    for one, declared in zip(found, tape.recurrences[-len(found) :] if found else (), strict=True):
-        others = set[int]().union(*(other.chain.steps for other in found if other is not one))
-        fed, axis = find_fed(nodes, numbers, one, others), declared.batch_axis
-        batch = None if axis is None else nodes[one.states["h"][0]].value.shape[axis]
-        data = [i for some in fed.values() for i in some]
-        if any(axis is not None and nodes[i].value.shape[axis : axis + 1] != (batch,) for i in data):
-            continue
-        make_one(nodes, numbers, data)
-        for i in data:
-            nodes[i].requires = True  # differentiated although it may be constant, as one-hot words are
-        times = range(one.time) if one.direction == "forward" else range(one.time)[::-1]
-        declared.fed = {times[k]: some for k, some in fed.items()}
-        name = next(filter(None, (name_of(nodes, i) for i in data)), "") or f"input of {one.name}"
-        if names.setdefault(name, set(data)) != set(data):
-            name = f"{name} of {one.name}"
-        declared.fed_name = name
 
 
 def _found(nodes: Sequence[Node], numbers: Sequence[int], steps: int | None) -> list[Found]:
