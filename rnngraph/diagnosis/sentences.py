@@ -77,7 +77,7 @@ def is_left(decades: float) -> str:
 
 def power(decades: float) -> str:
     """Write a number of any size with one figure: 2e-14, 1e-400."""
-    exponent = math.floor(decades + 1e-9)
+    exponent = math.floor(decades)
     mantissa = round(10 ** (decades - exponent))
     return f"1e{exponent + 1}" if mantissa == 10 else f"{mantissa}e{exponent}"
 

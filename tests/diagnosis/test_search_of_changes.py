@@ -291,7 +291,9 @@ def test_a_calm_orthogonal_start_is_named_beside_what_helps() -> None:
         assert "may train as well" not in exploding((kind, decades, peak))
     assert "Clip the gradient's norm at what it is over short lags, as a safety; it cures nothing." in exploding()
     helped = exploding((SCALE, -1.0, 0.5), helps=True)
-    assert helped.startswith("Make it so (10 % is left at lag 40). Before, it grew ×1e3.")
+    assert helped.startswith(
+        "Make it so (10 % is left at lag 40). Before, it grew ×1e3. It was tried on this batch. Clip"
+    )
 
 
 def test_what_truncation_changes_is_said() -> None:
