@@ -7,7 +7,9 @@ all losses; elsewhere some losses over all of time.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
+from typing import Protocol, TypeAlias
 
 import numpy as np
 
@@ -15,19 +17,30 @@ from rnngraph.autodiff.block import Block
 from rnngraph.autodiff.block.carry import Carry
 from rnngraph.autodiff.block.weight_lags import WeightLags
 from rnngraph.autodiff.contribution import Array
-from rnngraph.autodiff.cotangents import Walk
+from rnngraph.autodiff.cotangents import Cotangents, Walk
 from rnngraph.autodiff.many import walk_rows
 from rnngraph.autodiff.node import Node
 from rnngraph.autodiff.tape import Tape
 from rnngraph.measure.recording import FED, See, Weighed
 from rnngraph.sources.tape.clocks import Clocks
-from rnngraph.sources.tape.entering import Entering
 from rnngraph.trace.magnitudes import Integers
 
 _BYTES = 100_000_000  # for the cotangents that are under way at one time
 _CACHE = 4_000_000  # for those of one step
 _NODES = 1_000_000  # likewise where the states are nodes, each of which is an array under way
 _SHORTEST, _LONGEST = 16, 1024  # steps of a window
+
+
+Leave: TypeAlias = Callable[[int, int, Sequence[Cotangents]], None]  # (entry, first row, what reached it)
+
+
+class Enters(Protocol):
+    """What enters a tape, a row a loss."""
+
+    def rows(
+        self, rows: list[tuple[int, int]], samples: Mapping[int, Integers], window: tuple[int, int] | None = None
+    ) -> dict[int, list[Cotangents]]:
+        """Give what enters in some rows, for the chosen samples; within a window of steps."""
 
 
 class Plan:
@@ -37,7 +50,7 @@ class Plan:
         self, tape: Tape, clocks: Clocks, watched: Collection[int] = (), fed: Mapping[int, Sequence[int]] | None = None
     ) -> None:
         """Find the entries behind which there is a state, or one that is watched; `fed` as `fed_inputs` gives it."""
-        self.tape, self.clocks, self.fed = tape, clocks, fed or {}
+        self.tape, self.clocks, self.fed, self.watched = tape, clocks, fed or {}, watched
         self.numbers = {one.block.id: number for number, one in enumerate(tape.recurrences) if one.block is not None}
         self.nodes = {
             node_id: (number, kind, t)
@@ -85,7 +98,7 @@ class Plan:
             if see is not None:
                 see(self.fed[node_id][0], FED, t, low, logs)
 
-        narrow = frozenset(self.clocks.narrow).union(i for i in self.fed if self._is_terminal(i))
+        narrow = frozenset(self.clocks.narrow).union(i for i in (*self.fed, *self.watched) if self._is_terminal(i))
         walk = Walk(self.tape, self.leads, axes, narrow, see_node, None if see is None else see_block, samples)
         if see is not None:
             walk.fed, walk.see_fed, walk.alone = frozenset(self.fed), see_fed, self.alone
@@ -110,13 +123,17 @@ class Plan:
 
     def pull(
         self,
-        entering: Entering,
+        entering: Enters,
         rows: list[tuple[int, int]],
         samples: dict[int, Integers],
         see: See,
         weigh: Mapping[int, WeightLags] | None = None,
+        leave: Leave | None = None,
     ) -> None:
-        """Walk losses back together, in as many pieces as memory asks for; `weigh` by the id of a block."""
+        """Walk losses back together, in as many pieces as memory asks for.
+
+        `weigh` is by the id of a block; `leave` is told what reaches the entries that are watched.
+        """
         sizes = {one.value.shape[0] for one in self.tape.entries if one.id in self.clocks.narrow}
         samples = {**{size: np.arange(size) for size in sizes if size not in samples}, **samples}
         windowed = self._in_windows()
@@ -129,6 +146,8 @@ class Plan:
                     see(number, kind, t, first + low, logs)
 
                 walk = self.walk(samples, told)
+                if leave is not None:
+                    walk.feel_node = partial(self._left, leave, first)
                 walk.weigh = weigh or {}
                 for one in walk.weigh.values():
                     one.begin(len(chosen))
@@ -137,8 +156,12 @@ class Plan:
                 else:
                     walk_rows(walk, entering.rows(chosen, samples), len(chosen))
 
+    def _left(self, leave: Leave, first: int, entry: int, some: list[Cotangents]) -> None:
+        if entry in self.watched and some:
+            leave(entry, first, some)
+
     def pull_weighed(
-        self, entering: Entering, rows: list[tuple[int, int]], samples: dict[int, Integers], see: See
+        self, entering: Enters, rows: list[tuple[int, int]], samples: dict[int, Integers], see: See
     ) -> Weighed:
         """Walk losses back as `pull` does, and sum what the weights of every block get."""
         blocks = [block for block in self.blocks if isinstance(block, Block)]
@@ -148,7 +171,7 @@ class Plan:
             return {self.numbers[block]: (one.lags, one.logs()) for block, one in weigh.items()}
 
     def _by_windows(
-        self, walk: Walk, entering: Entering, rows: list[tuple[int, int]], samples: dict[int, Integers]
+        self, walk: Walk, entering: Enters, rows: list[tuple[int, int]], samples: dict[int, Integers]
     ) -> None:
         blocks = [block for block in self.blocks if isinstance(block, Block)]
         one = blocks[0]
@@ -180,6 +203,7 @@ class Plan:
             or entry.id in fed
             or entry.id in tops
             or entry.id in self.fed
+            or entry.id in self.watched
             for entry in between
         )
 

@@ -98,13 +98,9 @@ class TorchRecording:
             if other is call
         )
 
-    def number(self, one: Recurrence, layer: int = 0, direction: int = 0) -> int:
-        """Give the number of a track."""
-        return next(
-            k
-            for k, track in enumerate(self.tracks)
-            if track.recurrence is one and track.layer == layer and (track.direction != "forward") == bool(direction)
-        )
+    def number(self, one: Recurrence, place: int = 0) -> int:
+        """Give the number of a track: of a fused layer, that of a layer and direction as their states are stacked."""
+        return next(k for k, track in enumerate(self.tracks) if track.recurrence is one) + place
 
     def norms_of(self, number: int, kind: str) -> Floats | None:
         """Give the norms by step and sample that the walk of the whole loss found."""
@@ -219,8 +215,7 @@ class TorchRecording:
         """Give the number of units of a state."""
         track = self.tracks[recurrence]
         if track.recurrence.fused:
-            inside = self.inside(track.recurrence.calls[0])
-            block = inside.blocks[track.layer][track.direction != "forward"]
+            block = self.inside(track.recurrence.calls[0]).blocks[recurrence - self.number(track.recurrence)]
             return int(block.columns[kind].shape[-1])
         return track.units(kind)
 

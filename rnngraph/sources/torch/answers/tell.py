@@ -19,7 +19,6 @@ from rnngraph.sources.torch.answers.tracks import Track
 from rnngraph.sources.torch.autograd.arrived import Arrived, logs_of, of_samples, summed
 from rnngraph.sources.torch.finding.fed_inputs import Fed
 from rnngraph.sources.torch.fused.layout import Layout
-from rnngraph.sources.torch.watching.calls import Call
 from rnngraph.trace.magnitudes import Floats, Integers
 
 if TYPE_CHECKING:
@@ -116,18 +115,3 @@ class Teller:
             first, logs = 0, logs[..., 1:, :]
         if logs.shape[-2]:
             self.see(number, kind, t, first, logs)
-
-    def inside(self, call: Call, layer: int, direction: int, t: int, low: int, logs: list[Floats]) -> None:
-        """Tell of states inside a fused layer."""
-        one, first = self.recording.owner(call)
-        if t < 0 and call is not one.calls[0]:
-            return
-        number = self.recording.number(one, layer, direction)
-        for kind, log in zip(self.recording.tracks[number].cell.kinds, logs, strict=True):
-            self(number, kind, t + first if t >= 0 else -1, low, log)
-
-    def input(self, call: Call, t: int, low: int, logs: Any) -> None:
-        """Tell of the input of a fused layer that alone reads it, at steps from t on."""
-        one, first = self.recording.owner(call)
-        for k, some in enumerate(logs):
-            self(self.recording.number(one), FED, t + first + k, low, some)

@@ -5,17 +5,16 @@ In: a recording and a recurrence. Out: windows, lent to whoever measures; weight
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rnngraph import norms
-from rnngraph.autodiff.block.backward import Inner
 from rnngraph.autodiff.contribution import Array
-from rnngraph.measure.recording import Take, Window
-from rnngraph.sources.tape.windows import block_window
+from rnngraph.measure.recording import Reduced, Take, Window
+from rnngraph.sources.tape.whole_loss import WholeLoss
 from rnngraph.sources.torch.finding.recurrence import Recurrence
 from rnngraph.sources.torch.fused.inside import Inside
 from rnngraph.sources.torch.fused.layout import array
@@ -31,41 +30,40 @@ def walk_layer(recording: TorchRecording, one: Recurrence, take: Take) -> None:
     for call, start in zip(reversed(one.calls), reversed(one.starts), strict=True):
         inside = recording.inside(call)
         arrived = arrived_at(recording, inside)
-        last = call is one.calls[-1]
-        lend = _lender(recording, one, inside, start, None if last else arrived, take)
-        dx, weights, behind = inside.walk(arrived, lend=lend, to_input=True)
-        recording.weights.add_layer(one, call, start, inside, weights)
-        if dx is not None:
-            by_step.insert(0, np.array([norms.norm(one) for one in dx]))  # a step at a time: in float64 it is large
+        numbers = {block.id: place for place, block in enumerate(inside.blocks)}
+        whole = WholeLoss(inside.tape, inside.starts(arrived), numbers, {inside.x})
+        from_next = {} if call is one.calls[-1] else arrived
+        with np.errstate(all="ignore"):
+            whole.walk(_lender(recording, one, inside, start, from_next, take))
+        recording.weights.add_layer(one, start, inside, whole.parameters)
+        steps = whole.inputs.get(inside.x)
+        by_step.insert(0, np.zeros(call.steps) if steps is None else steps.value)
     recording.certificate.weights(recording.run, one, recording.weights)
-    for kind, states in behind.items():
-        for place, state in enumerate(states):
-            number = recording.number(one, place // inside.directions, place % inside.directions)
-            recording.note_initial(number, kind, norms.norm(state))
+    for place, layer in enumerate(inside.recurrences):
+        for kind, node in layer.initial.items():
+            recording.note_initial(recording.number(one, place), kind, whole.initial.get(node, 0.0))
     recording.note_input(one, Magnitudes.of(np.concatenate(by_step)))
 
 
 def _lender(
-    recording: TorchRecording,
-    one: Recurrence,
-    inside: Inside,
-    start: int,
-    from_next: Mapping[str, Array] | None,
-    take: Take,
-) -> Callable[[Inner], None]:
+    recording: TorchRecording, one: Recurrence, inside: Inside, start: int, from_next: Mapping[str, Array], take: Take
+) -> Take:
     """Make what takes the windows of a call that begins at `start`; `from_next` came back from the call after it."""
 
-    def lend(inner: Inner) -> None:
-        layer, d = next((k, row.index(inner.block)) for k, row in enumerate(inside.blocks) if inner.block in row)
-        number = recording.number(one, layer, d)
-        gates = norms.row_norms(inner.to_gates.reshape(len(inner.to_gates), -1))
-        window = block_window(number, inner, gates)
-        if from_next is not None and inner.steps.stop == inner.block.steps and not inner.block.reverse:
-            _carry_on(window, from_next, layer * inside.directions + d)
-        steps = slice(inner.steps.start + start, inner.steps.stop + start)
-        window = replace(window, steps=steps)
-        take(window)
-        _look(recording, one, window, steps)
+    def lend(window: Window | Reduced) -> None:
+        assert isinstance(window, Window)
+        assert isinstance(window.steps, slice)  # as every block's are
+        place, number = window.recurrence, recording.number(one, window.recurrence)
+        if from_next and window.steps.stop == inside.layer.steps and not inside.blocks[place].reverse:
+            _carry_on(window, from_next, place)
+        steps = slice(window.steps.start + start, window.steps.stop + start)
+        take(replace(window, recurrence=number, steps=steps))
+        for columns, note in (
+            (window.values, recording.broken.forward), (window.total, recording.broken.backward)
+        ):  # fmt: skip
+            for kind, column in columns.items():
+                for t in (np.flatnonzero(~np.isfinite(column).all(axis=(1, 2))) + steps.start).tolist():
+                    note(recording.order_of(one, t), number, kind, t)
         for kind, total in window.total.items():
             recording.note_norms(number, kind, steps, norms.row_norms(total))
 
@@ -80,13 +78,6 @@ def _carry_on(window: Window, from_next: Mapping[str, Array], place: int) -> Non
             window.immediate[kind][-1] -= from_next[kind][place]
 
 
-def _look(recording: TorchRecording, one: Recurrence, window: Any, steps: slice) -> None:
-    for columns, note in ((window.values, recording.broken.forward), (window.total, recording.broken.backward)):
-        for kind, column in columns.items():
-            for k in np.flatnonzero(~np.isfinite(column).all(axis=(1, 2))).tolist():
-                note(recording.order_of(one, steps.start + k), window.recurrence, kind, steps.start + k)
-
-
 def arrived_at(recording: TorchRecording, inside: Inside) -> dict[str, Array]:
     """Give what the whole loss hands to a fused call, in our layout."""
     found, layout = {}, inside.layout
@@ -94,8 +85,4 @@ def arrived_at(recording: TorchRecording, inside: Inside) -> dict[str, Array]:
         total = recording.total(edge)
         if total is not None:
             found[kind] = array(layout.spread(total) if kind == "out" else layout.states(total), inside.wide)
-    if "out" not in found:
-        blocks = inside.blocks[-1]
-        width = sum(block.value.shape[-1] for block in blocks)
-        found["out"] = np.zeros((inside.layer.steps, layout.batch, width), blocks[0].dtype)
     return found
