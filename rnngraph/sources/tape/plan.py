@@ -26,6 +26,7 @@ from rnngraph.sources.tape.clocks import Clocks
 from rnngraph.trace.magnitudes import Integers
 
 _BYTES = 100_000_000  # for the cotangents that are under way at one time
+_WINDOW_BYTES = 16_000_000  # likewise for those of a window, which are read again soon
 _CACHE = 4_000_000  # for those of one step
 _NODES = 1_000_000  # likewise where the states are nodes, each of which is an array under way
 _SHORTEST, _LONGEST = 16, 1024  # steps of a window
@@ -179,7 +180,7 @@ class Plan:
         widths = {block.id: [column.shape[-1] for column in block.columns.values()] for block in blocks}
         walk.carries = {block.id: Carry.empty(len(rows), count, widths[block.id]) for block in blocks}
         widest = max(block.x.shape[-1] for block in blocks)
-        length = int(np.clip(_BYTES // (8 * len(rows) * count * widest), _SHORTEST, _LONGEST))
+        length = int(np.clip(_WINDOW_BYTES // (8 * len(rows) * count * widest), _SHORTEST, _LONGEST))
         for stop in range(one.steps, 0, -length):
             start = max(0, stop - length)
             walk.window = start, stop

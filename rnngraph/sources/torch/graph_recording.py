@@ -124,7 +124,6 @@ class TorchRecording:
             self._total = ask(self.run, whole(self.run), wanted + self.weights.edges())
         self.weights.settle(self._total)
         carried, immediate = split(self.run, self.recurrences, self.clocks, self._total, self.shares)
-        self.certificate.sums(self._total, carried, immediate)
         for number, track in enumerate(self.tracks):
             if track.recurrence.how == SEQUENCE:
                 walk_sequence(self, number, track, take)

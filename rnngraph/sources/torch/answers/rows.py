@@ -30,8 +30,7 @@ if TYPE_CHECKING:
 
 _BYTES = 40_000_000  # of the gradients of a chunk of losses at all states
 _MOST = 64  # losses of a chunk
-_ROOM = 1e6  # from the smallest number of a type, where rows are walked again in pieces
-_SEGMENT = 8  # steps of such a piece
+_SEGMENT = 8  # steps of a piece between which rows are brought to a size near one
 ALL = (-1, -1)  # a row that is the losses of all steps together: it must be the whole, which was measured by itself
 
 
@@ -80,8 +79,18 @@ class Rows:
         for low in range(0, len(rows), count):
             yield low, rows[low : low + count]
 
-    def walk(self, rows: Sequence[tuple[int, int]], tell: Teller | None, samples: dict[int, Integers]) -> Arrived:
-        """Walk some rows, (clock, timestep), back; the insides of fused layers are told to `tell`."""
+    def walk(
+        self,
+        rows: Sequence[tuple[int, int]],
+        tell: Teller | None,
+        samples: dict[int, Integers],
+        *,
+        in_segments: bool = False,
+    ) -> Arrived:
+        """Walk some rows, (clock, timestep), back; the insides of fused layers are told to `tell`.
+
+        `in_segments` lets no row fall below the smallest number of its type, where no fused layer is in the way.
+        """
         at = Arrived()
         arriving = {call: Arriving() for call in self.calls}
         seeds: dict[Edge, Any] = {}
@@ -89,9 +98,9 @@ class Rows:
             for step in self.by_step if row == ALL or self.recording.shares.joint else (row,):
                 for port in self.by_step.get(step, ()):
                     self._enter(port, step[1], number, len(rows), seeds, arriving)
-        self._through(seeds, np.zeros(len(rows), np.int64), at, arriving)
-        if not self.calls and self._faint(at):
+        if in_segments and not self.calls:
             return self._in_segments(seeds, len(rows))
+        self._through(seeds, np.zeros(len(rows), np.int64), at, arriving)
         for call in self.calls:
             if arriving[call]:
                 leaving = self._inside(call, arriving[call], len(rows), tell, samples)
@@ -101,15 +110,6 @@ class Rows:
                 if self._leads[call] and (onward := self._onward(call, leaving)):
                     self._through(*near_one(onward), at, arriving)
         return at
-
-    def _faint(self, at: Arrived) -> bool:
-        """Whether a sample of a row has fallen so low that its type may have rounded it."""
-        for edge in self.states:
-            for some, _ in at.at.get(edge, ()):
-                largest = some.detach().abs().flatten(min(2, some.dim() - 1)).amax(dim=-1)
-                if bool(((largest > 0) & (largest < torch.finfo(some.dtype).tiny * _ROOM)).any()):
-                    return True
-        return False
 
     def _in_segments(self, seeds: dict[Edge, Any], rows: int) -> Arrived:
         """Walk some steps at a time, and bring every row to a size near one in between."""

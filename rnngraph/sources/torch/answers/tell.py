@@ -6,7 +6,7 @@ In: a recording, and which losses of which steps are wanted. Out: logarithms of 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,8 @@ from rnngraph.trace.magnitudes import Floats, Integers
 if TYPE_CHECKING:
     from rnngraph.sources.torch.graph_recording import TorchRecording
 
+_ROOM = 1e8  # from the smallest number of a type, where rows are walked again in pieces
+
 
 def pull(recording: TorchRecording, rows: Sequence[tuple[int, int]], samples: dict[int, Integers], see: See) -> None:
     """Walk all rows back, a chunk at a time, and tell the norms."""
@@ -32,9 +34,12 @@ def pull(recording: TorchRecording, rows: Sequence[tuple[int, int]], samples: di
         checked = base == 0
         tell = Teller(recording, base - checked, samples, see)
         arrived = walk.walk([ALL, *chunk] if checked else chunk, tell, samples)
-        for number, track in enumerate(recording.tracks):
-            for kind in track.cell.kinds if track.recurrence.states else ():
-                _tell_states(tell, number, track, kind, arrived)
+        states = _of_states(recording, arrived, samples)
+        if not walk.calls and any(one.faint for one in states):
+            arrived = walk.walk([ALL, *chunk] if checked else chunk, tell, samples, in_segments=True)
+            states = _of_states(recording, arrived, samples)
+        for known in states:
+            tell(known.number, known.kind, known.t, 0, known.logs)
         for edge, one in walk.inputs.items():
             total, number = arrived.total(edge), recording.number(one)
             if total is None:
@@ -49,23 +54,42 @@ def pull(recording: TorchRecording, rows: Sequence[tuple[int, int]], samples: di
                 _tell_fed(recording, fed, arrived, tell)
 
 
-def _tell_states(tell: Teller, number: int, track: Track, kind: str, arrived: Arrived) -> None:
-    """Tell of one state."""
-    totals = [(t, arrived.total(edge)) for t, edge in enumerate(track.edges(kind)) if edge is not None]
-    _tell_steps(tell, number, kind, [(t, *total) for t, total in totals if total is not None])
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """Logs of norms (steps, rows, samples) of one state, or of an input, at steps from t on."""
+
+    number: int
+    kind: str
+    t: int
+    logs: Floats
+    smallest: float  # of the numbers of their type
+
+    @property
+    def faint(self) -> bool:
+        """Whether a row has fallen so low that its type may have rounded it."""
+        return bool(((self.logs > -np.inf) & (self.logs < np.log(self.smallest * _ROOM))).any())
 
 
-def _tell_steps(
-    tell: Teller, number: int, kind: str, found: Sequence[tuple[int, Any, Integers]], samples: Integers | None = None
-) -> None:
-    """Tell rows by step: of steps that follow one another and are alike, at once."""
-    track = tell.recording.tracks[number]
+def _of_states(recording: TorchRecording, arrived: Arrived, samples: dict[int, Integers]) -> list[_Told]:
+    found: list[_Told] = []
+    for number, track in enumerate(recording.tracks):
+        for kind in track.cell.kinds if track.recurrence.states else ():
+            totals = [(t, arrived.total(edge)) for t, edge in enumerate(track.edges(kind)) if edge is not None]
+            some = [(t, *total) for t, total in totals if total is not None]
+            found += _of_steps(track, number, kind, some, samples[track.batch])
+    return found
+
+
+def _of_steps(
+    track: Track, number: int, kind: str, found: Sequence[tuple[int, Any, Integers]], samples: Integers
+) -> Iterator[_Told]:
+    """Measure rows by step: of steps that follow one another and are alike, at once."""
     place = itertools.count()
     for _, group in itertools.groupby(found, lambda one: (one[0] - next(place), one[1].shape, one[2].tobytes())):
         steps, rows, exponents = zip(*group, strict=True)
         stacked = track.by_sample(torch.stack(rows), lead=2)
-        chosen = tell.samples[track.batch] if samples is None else samples
-        tell(number, kind, steps[0], 0, logs_of(stacked, exponents[0], chosen))
+        logs = logs_of(stacked, exponents[0], samples)
+        yield _Told(number, kind, steps[0], logs, torch.finfo(stacked.dtype).tiny)
 
 
 def _tell_fed(recording: TorchRecording, fed: Fed, arrived: Arrived, tell: Teller) -> None:
@@ -85,7 +109,9 @@ def _tell_fed(recording: TorchRecording, fed: Fed, arrived: Arrived, tell: Telle
             for t, some in entered
         ]
         samples = np.arange(len(chosen)) if early else chosen
-        _tell_steps(tell, number, FED, [(t, *total) for t, total in totals if total is not None], samples)
+        told = [(t, *total) for t, total in totals if total is not None]
+        for known in _of_steps(recording.tracks[number], number, FED, told, samples):
+            tell(number, FED, known.t, 0, known.logs)
     for key, call, start in zip(fed.edges, one.calls, one.starts, strict=False):
         total = arrived.total(key)
         if total is not None and call.layer is not None:
