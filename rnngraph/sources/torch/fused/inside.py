@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from rnngraph.autodiff.backward import sweep
+from rnngraph.autodiff.backward import Step, sweep
+from rnngraph.autodiff.block.backward import Lend
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.node import CONSTANT, INPUT, PARAMETER, Node
 from rnngraph.autodiff.ops import CONCATENATE
@@ -167,15 +168,18 @@ class Inside:
                 found[int(block.node_ids(kind)[t])] = one
         return found
 
-    def gradients(self, starts: Mapping[int, Array], chunk: int = 0) -> dict[str, Array]:
-        """Give the gradients of the weights by name; with a `chunk`, as if every so many steps were cut."""
-        names = {node.id: str(node.name) for node in self.weights}
+    def walk(self, arrived: Mapping[str, Array], *, lend: Lend | None = None, chunk: int = 0) -> dict[int, Step]:
+        """Walk the whole loss back, and give what reached the input, the weights and the first states, by node.
+
+        With a `chunk`, it is walked as if every so many steps were cut.
+        """
         for block in self.blocks:
             block.cuts = frozenset(range(chunk, block.steps, chunk) if chunk else ())
-        steps = {step.node.id: step for step in sweep(self.tape, starts)}
+        with np.errstate(all="ignore"):
+            steps = list(sweep(self.tape, self.starts(arrived), lend=lend))
         for block in self.blocks:
             block.cuts = frozenset()
-        return {name: np.array(steps[node].gradient) for node, name in names.items() if node in steps}
+        return {step.node.id: step for step in steps if not step.node.inputs}
 
 
 def _joined(some: list[Tensor], value: Array) -> Tensor:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rnngraph import norms
+from rnngraph.autodiff.block.backward import Inner, Lend
 from rnngraph.autodiff.contribution import Array
-from rnngraph.measure.recording import Reduced, Take, Window
-from rnngraph.sources.tape.whole_loss import WholeLoss
+from rnngraph.measure.recording import Take, Window
+from rnngraph.sources.tape.windows import block_window
 from rnngraph.sources.torch.finding.recurrence import Recurrence
 from rnngraph.sources.torch.fused.inside import Inside
 from rnngraph.sources.torch.fused.layout import array
@@ -30,34 +31,33 @@ def walk_layer(recording: TorchRecording, one: Recurrence, take: Take) -> None:
     for call, start in zip(reversed(one.calls), reversed(one.starts), strict=True):
         inside = recording.inside(call)
         arrived = arrived_at(recording, inside)
-        numbers = {block.id: place for place, block in enumerate(inside.blocks)}
-        whole = WholeLoss(inside.tape, inside.starts(arrived), numbers, {inside.x})
         from_next = {} if call is one.calls[-1] else arrived
-        with np.errstate(all="ignore"):
-            whole.walk(_lender(recording, one, inside, start, from_next, take))
-        recording.weights.add_layer(one, start, inside, whole.parameters)
-        steps = whole.inputs.get(inside.x)
-        by_step.insert(0, np.zeros(call.steps) if steps is None else steps.value)
+        reached = inside.walk(arrived, lend=_lender(recording, one, inside, start, from_next, take))
+        recording.weights.add_layer(one, start, inside, reached)
+        to_input = reached[inside.x].gradient.swapaxes(0, 1) if inside.x in reached else np.zeros((call.steps, 1))
+        by_step.insert(0, np.array([norms.norm(step) for step in to_input]))  # one at a time: in float64 it is large
     recording.certificate.weights(recording.run, one, recording.weights)
     for place, layer in enumerate(inside.recurrences):
         for kind, node in layer.initial.items():
-            recording.note_initial(recording.number(one, place), kind, whole.initial.get(node, 0.0))
+            size = norms.norm(reached[node].gradient) if node in reached else 0.0
+            recording.note_initial(recording.number(one, place), kind, size)
     recording.note_input(one, Magnitudes.of(np.concatenate(by_step)))
 
 
 def _lender(
     recording: TorchRecording, one: Recurrence, inside: Inside, start: int, from_next: Mapping[str, Array], take: Take
-) -> Take:
+) -> Lend:
     """Make what takes the windows of a call that begins at `start`; `from_next` came back from the call after it."""
+    places = {block.id: place for place, block in enumerate(inside.blocks)}
 
-    def lend(window: Window | Reduced) -> None:
-        assert isinstance(window, Window)
-        assert isinstance(window.steps, slice)  # as every block's are
-        place, number = window.recurrence, recording.number(one, window.recurrence)
-        if from_next and window.steps.stop == inside.layer.steps and not inside.blocks[place].reverse:
+    def lend(inner: Inner) -> None:
+        block, place = inner.block, places[inner.block.id]
+        number = recording.number(one, place)
+        window = block_window(number, inner, norms.row_norms(inner.to_gates.reshape(len(inner.to_gates), -1)))
+        if from_next and inner.steps.stop == block.steps and not block.reverse:
             _carry_on(window, from_next, place)
-        steps = slice(window.steps.start + start, window.steps.stop + start)
-        take(replace(window, recurrence=number, steps=steps))
+        steps = slice(inner.steps.start + start, inner.steps.stop + start)
+        take(replace(window, steps=steps))
         for columns, note in (
             (window.values, recording.broken.forward), (window.total, recording.broken.backward)
         ):  # fmt: skip

@@ -75,8 +75,10 @@ class Again:
             return {}
         inside = self._recording.inside(one.calls[0])
         self._recording.ask_whole()
-        found = inside.gradients(inside.starts(arrived_at(self._recording, inside)), chunk)
-        return {f"{one.path}.{name}": value for name, value in found.items()}
+        steps = inside.walk(arrived_at(self._recording, inside), chunk=chunk)
+        return {
+            f"{one.path}.{node.name}": np.array(steps[node.id].gradient) for node in inside.weights if node.id in steps
+        }
 
     def _run(self, changes: Sequence[Change]) -> TorchRecording | None:
         if self._outer is None or self._outer.asked is None:
