@@ -27,6 +27,7 @@ from rnngraph.sources.torch.autograd.edges import Edge
 from rnngraph.sources.torch.autograd.passes import Pass
 from rnngraph.sources.torch.autograd.question import ask, whole
 from rnngraph.sources.torch.autograd.row_norms import norm, sample_norms
+from rnngraph.sources.torch.autograd.statistics import statistics_between
 from rnngraph.sources.torch.finding.clocks import ports_of, set_clocks
 from rnngraph.sources.torch.finding.entrance import Entrance
 from rnngraph.sources.torch.finding.fed_inputs import Steps, edges_in, entering_steps, fed_inputs
@@ -73,6 +74,7 @@ class TorchRecording:
         self.shares = Shares.of(run, ports_of(self.recurrences, run.calls), self.recurrences, self.clocks, batches)
         self.certificate = Certificate()
         self.broken = Broken()
+        self.statistics = statistics_between(self.shares.ports)
         self.weights = Weights(run, self.recurrences, parameters)
         self._insides: dict[Call, Inside] = {}
         self._total: dict[Edge, Any] = {}

@@ -16,6 +16,7 @@ from rnngraph.sources.torch.answers.by_step import only_step
 from rnngraph.sources.torch.autograd.arrived import Arrived, near_one
 from rnngraph.sources.torch.autograd.edges import Edge, bytes_of, walk_down
 from rnngraph.sources.torch.autograd.question import ask, blocked
+from rnngraph.sources.torch.autograd.statistics import held
 from rnngraph.sources.torch.finding.clocks import Port
 from rnngraph.sources.torch.finding.fed_inputs import Fed, edges_in, read_elsewhere
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE
@@ -157,7 +158,7 @@ class Rows:
         """
         wanted = dict.fromkeys([*self.states, *self.inputs, *self.ports, *self.extra, *self.entering])
         wanted = {edge: None for edge in wanted if edge not in past}
-        with blocked([*self.ports, *walls]):
+        with blocked([*self.ports, *walls]), held(self.recording.statistics):
             found = ask(self.run, seeds, list(wanted), rows=True)
         for edge, rows in found.items():
             call = self.ports.get(edge)

@@ -31,7 +31,7 @@ def pull(recording: TorchRecording, rows: Sequence[tuple[int, int]], samples: di
     """Walk all rows back, a chunk at a time, and tell the norms."""
     walk = Rows(recording)
     for base, chunk in walk.chunks(rows):
-        checked = base == 0
+        checked = base == 0 and not recording.statistics  # without which the losses are not the whole
         tell = Teller(recording, base - checked, samples, see)
         arrived = walk.walk([ALL, *chunk] if checked else chunk, tell, samples)
         states = _of_states(recording, arrived, samples)
