@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -155,3 +157,20 @@ def test_beside_words_a_penalty_on_attention_is_a_side_term(*, words: bool) -> N
             loss = loss + F.cross_entropy(scores.flatten(0, 1), torch.randint(0, 9, (6 * N,)))
         loss.backward()
     assert watch.trace().lags[0].joint is not words
+
+
+ABSOLUTE = """
+import torch
+import rnngraph
+
+layer = torch.nn.RNN(2, 3)
+with rnngraph.torch.watch(layer) as watch:
+    layer(torch.randn(4, 1, 2))[0].abs().sum().backward()
+print(watch.trace().lags[0].joint)
+"""
+
+
+def test_a_zero_that_pytorch_has_not_put_in_memory_does_not_end_the_process() -> None:
+    # The second derivative of |h| is such a zero; a view of it reads at no address.
+    found = subprocess.run([sys.executable, "-c", ABSOLUTE], capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stdout.strip()) == (0, "False"), found.stderr
