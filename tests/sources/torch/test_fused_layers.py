@@ -185,7 +185,8 @@ def test_weight_drop_and_forward_called_directly() -> None:
         check(trace, f"layer.{key}", trail, key)
 
 
-def test_layers_with_batch_norm_between() -> None:
+@pytest.mark.parametrize("training", [True, False])
+def test_what_runs_through_the_statistics_of_a_batch_is_no_memory(*, training: bool) -> None:
     class Stack(nn.Module):  # type: ignore[misc, name-defined]
         """As DeepSpeech 2 has them: normalisation over samples and time between the layers."""
 
@@ -202,20 +203,26 @@ def test_layers_with_batch_norm_between() -> None:
                     x = self.norms[k](x.flatten(0, 1)).view(*x.shape)
             return self.head(x)
 
-    model = Stack().double()
-    x = torch.randn(T, 11, D).double()
+    model, x, kept = Stack().double().train(training), torch.randn(T, 11, D).double(), list[Any]()
+    for norm in model.norms:
+        nn.init.normal_(norm.weight)
+    hook = model.layers[0].register_forward_hook(lambda module, given, result: kept.append(result[0]))
+    (whole,) = torch.autograd.grad(model(x).square().sum(), kept)  # statistics and all
+    hook.remove()
     with rnngraph.torch.watch(model) as watch:
         model(x).square().sum().backward()
     trace, trail, y = watch.trace(), Trail(), x
+    assert any("statistics" in note for note in trace.notes) == training
     for k, layer in enumerate(model.layers):
         found = unroll(layer, y.transpose(0, 1))
         trail.states[str(k)] = found.states["h", 0, False]
         y = found.output.transpose(0, 1)
         if k < 2:
-            norm = nn.functional.batch_norm(
-                y.flatten(0, 1), None, None, model.norms[k].weight, model.norms[k].bias, True
+            norm, flat = model.norms[k], y.detach().flatten(0, 1)
+            mean, spread = (
+                (flat.mean(0), flat.var(0, correction=0)) if training else (norm.running_mean, norm.running_var)
             )
-            y = norm.view(*y.shape)
+            y = (y - mean) * norm.weight / (spread + norm.eps).sqrt() + norm.bias  # the statistics are constant
     trail.losses = {t: model.head(one).square().sum() for t, one in enumerate(y)}
     assert len({one.clock for one in trace.recurrences}) == 1
     for k in range(3):
@@ -226,6 +233,8 @@ def test_layers_with_batch_norm_between() -> None:
                 known = grads[t].norm(dim=1).numpy() if grads[t] is not None else np.zeros(11)
                 np.testing.assert_allclose(np.exp(lag.log[:, place, t + 1]), known[lag.samples], rtol=1e-9, atol=1e-15)
     assert certified(trace)
+    immediate = next(one for one in trace.states if one.name == "layers.0.h").immediate.value
+    np.testing.assert_allclose(immediate, whole.norm(dim=(1, 2)), rtol=1e-9)
 
 
 def test_windows_that_go_on_and_windows_that_are_cut() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 import rnngraph
 from rnngraph.diagnosis.one_loss import Losses
-from tests.sources.torch.truth import Trail, certified, check, gradients
+from tests.sources.torch.truth import Trail, certified, check
 from tests.sources.torch.unrolled import unroll
 
 torch = pytest.importorskip("torch")
@@ -247,46 +247,6 @@ def test_a_stack_with_batch_statistics_between_takes_its_steps_together(tmp_path
     rnngraph.render(trace, tmp_path / "speech.html")
     every = [walk for t in (0, 12, 19) for walk in Losses(trace).seen_from(t).walks]
     assert not any(np.isposinf(walk.decades).any() for walk in every)
-
-
-class Normed(nn.Module):  # type: ignore[misc, name-defined]
-    """Two layers with batch norm between them, over samples and time."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.low, self.norm, self.high = nn.GRU(D, H), nn.BatchNorm1d(H), nn.GRU(H, H)
-
-    def forward(self, x: Any) -> Any:
-        between = self.low(x)[0]
-        return self.high(self.norm(between.flatten(0, 1)).view_as(between))[0]
-
-
-@pytest.mark.parametrize("training", [True, False])
-def test_what_runs_through_the_statistics_of_a_batch_is_no_memory(*, training: bool) -> None:
-    model, x = Normed().double().train(training), torch.randn(S, N, D).double()
-    nn.init.normal_(model.norm.weight)
-    with rnngraph.torch.watch(model) as watch:
-        model(x).square().sum().backward()
-    trace = watch.trace()
-    assert any("statistics" in note for note in trace.notes) == training
-    assert certified(trace)
-    low = unroll(model.low, x.transpose(0, 1))
-    mean, variance = model.norm.running_mean, model.norm.running_var
-    if training:
-        flat = low.output.detach().flatten(0, 1)
-        mean, variance = flat.mean(0), flat.var(0, unbiased=False)
-    scale = model.norm.weight / (variance + model.norm.eps).sqrt()
-    output = unroll(model.high, (low.output - mean) * scale + model.norm.bias).output  # of constant statistics
-    lag = next(one for one in trace.lags if one.state == "low.h")
-    for place, s in enumerate(lag.losses.tolist()):
-        known = gradients(output[:, s].square().sum(), low.states["h", 0, False][: s + 1])
-        norms = np.stack([g.norm(dim=1).numpy() for g in known], axis=1)[lag.samples]
-        np.testing.assert_allclose(np.exp(lag.log[:, place, 1 : s + 2]), norms, rtol=1e-9)
-    kept: list[Any] = []  # the gradient itself is PyTorch's own, statistics and all
-    model.low.register_forward_hook(lambda module, given, result: kept.append(result[0]))
-    (known,) = torch.autograd.grad(model(x).square().sum(), kept)
-    state = next(one for one in trace.states if one.name == "low.h")
-    np.testing.assert_allclose(state.immediate.value[-1], known[-1].norm(), rtol=1e-9)
 
 
 def test_the_statistics_of_a_step_are_part_of_it() -> None:
