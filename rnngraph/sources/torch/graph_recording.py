@@ -108,6 +108,11 @@ class TorchRecording:
         """Give the norms by step and sample that the walk of the whole loss found."""
         return self._samples.get((number, kind))
 
+    def largest_of(self, number: int) -> Floats:
+        """Give the norms by step and sample of a recurrence's largest state there."""
+        largest: Floats = np.maximum.reduce([self._samples[number, kind] for kind in self.tracks[number].cell.kinds])
+        return largest
+
     def state_edges(self, track: Track) -> Iterator[tuple[str, int, Edge]]:
         """Yield every state of a track that stands in the graph."""
         if track.recurrence.states:

@@ -57,9 +57,12 @@ class Certificate:
                 difference = float((_largest(back + own - whole)[known] / sizes[known]).max())
                 self.note("the parts of a state's gradient against the whole", difference, _epsilon(whole.dtype))
 
-    def rows(self, logs: Floats, norms: Floats, dtype: Any) -> None:
-        """Note how well the losses of all steps together are the whole, at one state: (steps, samples)."""
-        found, size = np.exp(np.minimum(logs, 600)), norms.max(axis=-1, initial=0, keepdims=True)
+    def rows(self, logs: Floats, norms: Floats, sizes: Floats, dtype: Any) -> None:
+        """Note how well the losses of all steps together are the whole, at one state: (steps, samples).
+
+        `sizes` are the norms at the largest state of each step: beside it, another may be nothing but rounding.
+        """
+        found, size = np.exp(np.minimum(logs, 600)), sizes.max(axis=-1, initial=0, keepdims=True)
         usable = np.isfinite(norms) & np.isfinite(logs) & (norms > _SIGNIFICANT * size) & (size > 1e-30)
         if usable.any():
             difference = float(np.abs(found[usable] / norms[usable] - 1).max())

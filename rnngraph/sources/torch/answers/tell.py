@@ -137,7 +137,10 @@ class Teller:
             if t >= 0 and known is not None:
                 whole = np.atleast_2d(logs[..., 0, :])
                 samples = self.samples[self.recording.tracks[number].batch]
-                self.recording.certificate.rows(whole, known[t : t + len(whole), samples], self.recording.dtype)
+                run = slice(t, t + len(whole))
+                self.recording.certificate.rows(
+                    whole, known[run, samples], self.recording.largest_of(number)[run, samples], self.recording.dtype
+                )
             first, logs = 0, logs[..., 1:, :]
         if logs.shape[-2]:
             self.see(number, kind, t, first, logs)

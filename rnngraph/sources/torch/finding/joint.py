@@ -39,7 +39,10 @@ def reads_many_steps(run: Pass, ports: Mapping[Edge, Port], grown: Mapping[Edge,
     known = steps[entered[steps, sample] != 0]
     if known.size < 2:
         return False
-    moved, far = known[known.size // 2 :].tolist(), known[: max(known.size // 4, 1)].tolist()
+    far = known[: max(known.size // 4, 1)].tolist()
+    moved = [t for t in known[known.size // 2 :].tolist() if t > far[-1] + 1]
+    if not moved:  # a step and its neighbour
+        return False
     seeds: dict[Edge, Any] = {}
     for edge in main:
         gradient, port = grown[edge], ports[edge]
