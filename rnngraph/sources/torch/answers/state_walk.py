@@ -15,7 +15,7 @@ import numpy as np
 from rnngraph import norms
 from rnngraph.measure.recording import Reduced, Take
 from rnngraph.sources.torch.answers.by_step import alike, norms_by_step, time_first
-from rnngraph.sources.torch.answers.gates import squashed
+from rnngraph.sources.torch.answers.squashed import squashed
 from rnngraph.sources.torch.answers.tracks import Track
 from rnngraph.sources.torch.autograd.edges import Edge
 
