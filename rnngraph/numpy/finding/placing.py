@@ -14,6 +14,7 @@ from rnngraph.autodiff.tensor import Tensor
 from rnngraph.numpy.finding.carried import Found, find_states
 from rnngraph.numpy.finding.chains import find_chains
 from rnngraph.numpy.finding.direction import find_direction
+from rnngraph.numpy.finding.fed import declare_fed, read_by_step
 from rnngraph.numpy.finding.products import LEAVES, PASSING, number_values, products_of
 
 Spot = tuple[Scope, int]
@@ -27,12 +28,14 @@ def find_recurrences(tape: Tape, steps: int | None = None) -> list[Found]:
     for one in found:
         _complete(tape, one)
     _name(tape, found)
+    fed = read_by_step(nodes, found)
     spots = _spots(nodes, found)
     for i, (place, t) in spots.items():
         nodes[i].place, nodes[i].timestep = place, t
     for one in found:
         _declare(tape, nodes, one)
     _mark_parameters(nodes, spots)
+    declare_fed(tape, nodes, found, fed)
     return found
 
 
