@@ -280,3 +280,27 @@ def test_a_layer_that_is_called_one_step_at_a_time() -> None:
     carried = next(one for one in trace.states if one.name == "rnn.h_l1").carried.value
     np.testing.assert_allclose(carried, [float((a - b).norm()) for a, b in zip(whole, own, strict=True)], atol=1e-14)
     assert certified(trace)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"), [("LSTM", {}), ("LSTM", {"proj_size": 3}), ("GRU", {"bidirectional": True})]
+)
+def test_gates_that_are_not_kept_are_computed_again(
+    kind: str, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layer, x = getattr(nn, kind)(D, H, 2, **options).double(), torch.randn(T, 3, D).double()
+    with rnngraph.torch.watch(layer) as watch:
+        packed = nn.utils.rnn.pack_padded_sequence(x, torch.tensor([T, T - 1, 2]))
+        layer(packed)[0].data.square().sum().backward()
+    kept = watch.trace()
+    monkeypatch.setattr("rnngraph.sources.torch.fused.pinned._KEPT_BYTES", 0)
+    with rnngraph.torch.watch(layer) as watch:
+        layer(packed)[0].data.square().sum().backward()
+    again = watch.trace()
+    assert certified(again)
+    for one, other in zip(kept.lags, again.lags, strict=True):
+        np.testing.assert_allclose(other.log, one.log, rtol=1e-12, atol=1e-12)
+    for state, known in zip(again.states, kept.states, strict=True):
+        np.testing.assert_allclose(state.grad.value, known.grad.value, rtol=1e-12)
+    for gate, before in zip(again.gates, kept.gates, strict=True):
+        np.testing.assert_allclose(gate.mean, before.mean, rtol=1e-12)
