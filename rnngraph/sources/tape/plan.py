@@ -15,11 +15,14 @@ import numpy as np
 
 from rnngraph.autodiff.block import Block
 from rnngraph.autodiff.block.carry import Carry
+from rnngraph.autodiff.block.given import step_of
 from rnngraph.autodiff.block.weight_lags import WeightLags
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.cotangents import Cotangents, Walk
 from rnngraph.autodiff.many import walk_rows
 from rnngraph.autodiff.node import Node
+from rnngraph.autodiff.ops import INDEX
+from rnngraph.autodiff.step_matrix import StepMatrices
 from rnngraph.autodiff.tape import Tape
 from rnngraph.measure.recording import FED, See, Weighed
 from rnngraph.sources.tape.clocks import Clocks
@@ -29,7 +32,7 @@ from rnngraph.trace.magnitudes import Integers
 _BYTES = 100_000_000  # for the cotangents that are under way at one time
 _WINDOW_BYTES = 16_000_000  # likewise for those of a window, which are read again soon
 _CACHE = 4_000_000  # for those of one step
-_NODES = 1_000_000  # likewise where the states are nodes, each of which is an array under way
+_NODES = 1_000_000
 _SHORTEST, _LONGEST = 16, 1024  # steps of a window
 
 
@@ -73,6 +76,7 @@ class Plan:
         self.leads = frozenset(leads)
         self.blocks = [tape.entry(i) for i in self.numbers]
         self.alone = frozenset(i for i in self.fed if self._is_terminal(i) and len(self._readers(i)) == 1)
+        self.early = frozenset(i for i in self.fed if self._is_read_by_steps(i))
 
     def walk(self, samples: dict[int, Integers], see: See | None) -> Walk:
         """Prepare a walk that tells `see`."""
@@ -119,6 +123,13 @@ class Plan:
         readers = [one.block for one in self.tape.recurrences if one.block and one.block.sources["x"] == node_id]
         return bool(readers) and self.leads.isdisjoint(entry.inputs)
 
+    def _is_read_by_steps(self, node_id: int) -> bool:
+        """Whether every timestep of a given input has one reader, and nothing is behind it."""
+        readers = [self.tape.entry(i) for i in self._readers(node_id)]
+        picked = [step_of(one.options["index"]) for one in readers if isinstance(one, Node) and one.op is INDEX]
+        given = self.leads.isdisjoint(self.tape.entry(node_id).inputs)
+        return given and None not in picked and len({*picked}) == len(picked) == len(readers)
+
     def _readers(self, node_id: int) -> list[int]:
         return [i for i in self.leads if node_id in self.tape.entry(i).inputs]
 
@@ -138,15 +149,18 @@ class Plan:
         see: See,
         weigh: Mapping[int, WeightLags] | None = None,
         leave: Leave | None = None,
+        ignored: int = 0,
     ) -> None:
         """Walk losses back together, in as many pieces as memory asks for.
 
-        `weigh` is by the id of a block; `leave` is told what reaches the entries that are watched.
+        `weigh` is by the id of a block; `leave` is told what reaches the entries that are watched. The
+        first rows that are `ignored` are not weighed.
         """
         sizes = {one.value.shape[0] for one in self.tape.entries if one.id in self.clocks.narrow}
         samples = {**{size: np.arange(size) for size in sizes if size not in samples}, **samples}
         windowed = self._in_windows()
         size = self._rows_at_once(len(rows), samples, windowed)
+        matrices: StepMatrices | None = None
         with np.errstate(all="ignore"):
             for first in range(0, len(rows), size):
                 chosen = rows[first : first + size]
@@ -157,9 +171,11 @@ class Plan:
                 walk = self.walk(samples, told)
                 if leave is not None:
                     walk.feel_node = partial(self._left, leave, first)
-                walk.weigh = weigh or {}
+                walk.weigh, walk.early = weigh or {}, self.early
+                if self.nodes:
+                    matrices = walk.matrices = matrices or StepMatrices(walk)
                 for one in walk.weigh.values():
-                    one.begin(len(chosen))
+                    one.begin(len(chosen), ignored=0 if first else ignored)
                 if windowed:
                     self._by_windows(walk, entering, chosen, samples)
                 else:
@@ -226,7 +242,7 @@ class Plan:
 
     def _rows_at_once(self, rows: int, samples: dict[int, Integers], windowed: bool) -> int:
         widest, held = 1, 1
-        for entry in (self.tape.entry(i) for i in self.leads - self._above()):
+        for entry in (self.tape.entry(i) for i in self.leads - self._above() - self.early):
             count = len(samples.get(entry.value.shape[0] if entry.value.ndim else 1, ())) or 1
             if isinstance(entry, Block):
                 widest = max(widest, count * entry.gates.shape[-1])

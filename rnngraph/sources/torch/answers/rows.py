@@ -180,7 +180,7 @@ class Rows:
         inside = self.recording.inside(call)
         batch = inside.layout.batch
         chosen = samples.get(batch, np.arange(batch))
-        whole = self._leads[call] or call in self.summed
+        whole = self.walks_all(call)
         walked, near = (np.arange(batch), chosen) if whole else (chosen, slice(None))
         one, start = self.recording.owner(call)
 
@@ -188,7 +188,15 @@ class Rows:
             if tell is not None and (t >= 0 or not start):  # else a first state is the last one of the call before
                 tell(self.recording.number(one, place), kind, t + start if t >= 0 else t, low, logs[..., near])
 
-        return rows_inside(inside, arriving, rows, walked, told, onward=whole, to_input=call in self.alone)
+        to_input, weigh = call in self.alone, {} if tell is None else tell.weigh
+        ignored = int(tell is not None and tell.base < 0)
+        return rows_inside(
+            inside, arriving, rows, walked, told, onward=whole, to_input=to_input, weigh=weigh, ignored=ignored
+        )
+
+    def walks_all(self, call: Call) -> bool:
+        """Whether all samples of a fused layer are walked, as something below it takes its gradient."""
+        return self._leads[call] or call in self.summed
 
     def _leads_on(self, call: Call) -> bool:
         """Whether another state, or another layer, lies below a fused layer."""

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from rnngraph.autodiff.block import Block
 from rnngraph.autodiff.block.carry import BAND
+from rnngraph.autodiff.block.weight_lags import WeightLags
 from rnngraph.autodiff.contribution import Array, Contribution, StateSlice
 from rnngraph.autodiff.cotangents import Cotangents
 from rnngraph.measure.recording import See
@@ -105,8 +107,9 @@ class Leaving:
 
 
 def rows_inside(
-    inside: Inside, arriving: Arriving, rows: int, samples: Integers, see: See, *, onward: bool, to_input: bool = False
-) -> Leaving:
+    inside: Inside, arriving: Arriving, rows: int, samples: Integers, see: See, *, onward: bool, to_input: bool = False,
+    weigh: Mapping[Block, WeightLags], ignored: int = 0,
+) -> Leaving:  # fmt: skip
     """Walk rows back through all layers of a call.
 
     Args:
@@ -117,12 +120,15 @@ def rows_inside(
         see: is told the norms of states, by the number of a recurrence of the tape.
         onward: whether what reaches the input and the first states is wanted.
         to_input: whether norms at the input are told, as of the first recurrence.
+        weigh: sums what the weights of each block get.
+        ignored: the number of the first rows that are not weighed.
     """
     tape, leaving = inside.tape, Leaving(rows, samples)
     wanted = [inside.x, *(i for one in inside.recurrences for i in one.initial.values())] if onward else []
     plan = Plan(tape, Clocks(tape), wanted, {inside.x: [0]} if to_input else None)
     plan.pull(
         _Entering(inside, arriving, samples), [(0, k) for k in range(rows)], {inside.layout.batch: samples}, see,
+        weigh={block.id: weigh[block] for block in inside.blocks if block in weigh}, ignored=ignored,
         leave=lambda node, first, some: leaving.add(tape.entry(node).value.shape, node, first, some),
     )  # fmt: skip
     return leaving
