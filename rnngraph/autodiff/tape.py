@@ -8,7 +8,7 @@ all of its steps' nodes, which are made when somebody looks.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -103,10 +103,11 @@ class Tape:
         reverse: bool = False,
         mask: Array | None = None,
         cuts: Sequence[int] = (),
+        make: Callable[..., Block] = Block,
     ) -> Block:
-        """Compute all steps of a layer and direction, and record them as one block."""
+        """Compute all steps of a layer and direction, and record them as the block that `make` makes."""
         with np.errstate(all="ignore"):  # what overflows is reported by the trace, with its place
-            block = Block(
+            block = make(
                 self.size, cell, x.value, weights={name: one.value for name, one in weights.items()},
                 initial={kind: one.value for kind, one in initial.items()}, reverse=reverse, mask=mask, cuts=cuts,
             )  # fmt: skip

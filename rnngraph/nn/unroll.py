@@ -5,11 +5,12 @@ In: a `Layer`, and a recorded input. Out: the recorded output, and the recurrenc
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from rnngraph.autodiff.block import Block
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.ops import STATE
 from rnngraph.autodiff.recurrence import FORWARD, REVERSE, Recurrence
@@ -31,6 +32,7 @@ class Layer:
     mask: Array | None = None  # (N, T) False where a sample copies its states
     cuts: Sequence[int] = ()
     detail: str = "step"
+    make: Callable[..., Block] = Block
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ def unroll(layer: Layer, x: Tensor) -> Unrolled:
         else:
             block = tape.append_block(
                 layer.cell, x, layer.weights, layer.initial, reverse=layer.direction == REVERSE, mask=layer.mask,
-                cuts=layer.cuts,
+                cuts=layer.cuts, make=layer.make,
             )  # fmt: skip
             recurrence.block, recurrence.source, recurrence.output = block, x.id, block.id
     tape.recurrences.append(recurrence)

@@ -84,8 +84,7 @@ class Block:
             self.order(self.columns[kind])[0] = state
         self.extras = {name: recycled((T, N, H), self.dtype) for name in cell.extras}
         self.gates = recycled((T, N, wide), self.dtype) if cell.keeps_gates else self.outputs
-        signs = cell.signs(H, self.dtype)
-        weights = self.weights if signs is None else _signed(self.weights, signs)
+        weights = self.signed()
         wx, b = weights["Wx"], weights["b"]
         chunk = self.window(wide)
         for start in range(0, T, chunk):  # the projection stays in cache until the steps that need it
@@ -116,6 +115,13 @@ class Block:
                 step(p)
             for rows in states.values() if copied else ():
                 np.copyto(rows[p + 1], rows[p], where=copied[p])
+
+    def signed(self) -> Mapping[str, Array]:
+        """Give the weights with the signs of the cell: its columns that lead to the gates negated."""
+        signs = self.cell.signs(self.hidden, self.dtype)
+        if signs is None:
+            return self.weights
+        return {name: one * signs if one.shape[-1] == len(signs) else one for name, one in self.weights.items()}
 
     def _afterwards(self, hidden: Rows, start: int, stop: int, copied: Rows) -> list[Callable[[int], None]]:
         """Give what is done after every step, before samples copy their states; nothing here."""
@@ -184,13 +190,20 @@ class Block:
         copied = None
         if self.keep is not None and not (kept := self.order(self.keep)[start:stop, samples]).all():
             copied = np.asarray(~kept[..., None], np.float64 if wide else self.dtype)
-        columns = self.columns.items()
+        columns, (gates, extras) = self.columns.items(), self.kept(start, stop, samples)
+        if wide:
+            gates = gates.astype(np.float64, copy=False)
+            extras = {name: one.astype(np.float64, copy=False) for name, one in extras.items()}
         return Past(
             {kind: of(column, start, stop) for kind, column in columns},
             {kind: of(column, start + 1, stop + 1) for kind, column in columns},
-            of(self.gates, start, stop), {name: of(column, start, stop) for name, column in self.extras.items()},
-            self.weights, self.hidden, copied, unrounded,
+            gates, extras, self.weights, self.hidden, copied, unrounded,
         )  # fmt: skip
+
+    def kept(self, start: int, stop: int, samples: Any) -> tuple[Array, dict[str, Array]]:
+        """Give the gates of places, and what else the cell keeps."""
+        extras = {name: self.order(column)[start:stop, samples] for name, column in self.extras.items()}
+        return self.order(self.gates)[start:stop, samples], extras
 
     def node_ids(self, key: str) -> Array:
         """Give the ids of one part of every step, (T,) by timestep."""
@@ -210,11 +223,6 @@ class Block:
         """Name the block for a message."""
         place = ", ".join(f"{part[0]} {part[1]}" for part in self.place)
         return f"{self.cell.facts.name} block ({place})"
-
-
-def _signed(weights: Mapping[str, Array], signs: Array) -> dict[str, Array]:
-    """Negate columns of all weights that lead to the gates."""
-    return {name: value * signs if value.shape[-1] == len(signs) else value for name, value in weights.items()}
 
 
 def _recompute(block: Block, held: Block, start: int, stop: int) -> None:

@@ -54,7 +54,12 @@ def find_rows(trace: Trace, seen: OneLoss, segments: tuple[Segment, ...], *, spl
     walks = {walk.states: walk for walk in seen.walks}
     order = {segment.clock: number for number, segment in enumerate(segments)}
     rows = []
-    for one in sorted(trace.recurrences, key=lambda one: (-order[one.clock], -one.layer, one.direction == REVERSE)):
+    stems = list(dict.fromkeys(_stem(one, trace) for one in trace.recurrences))  # in the order of the computation
+
+    def place(one: RecurrenceTrace) -> tuple[int, int, int, bool]:
+        return -order[one.clock], -stems.index(_stem(one, trace)), -one.layer, one.direction == REVERSE
+
+    for one in sorted(trace.recurrences, key=place):
         states = [state for state in trace.states if state.recurrence == one.name]
         measured = {lag.state for lag in trace.lags}
         states = [state for state in states if state.name in measured]

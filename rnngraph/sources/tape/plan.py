@@ -7,7 +7,9 @@ all losses; elsewhere some losses over all of time.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
+from typing import Protocol, TypeAlias
 
 import numpy as np
 
@@ -16,7 +18,7 @@ from rnngraph.autodiff.block.carry import Carry
 from rnngraph.autodiff.block.given import step_of
 from rnngraph.autodiff.block.weight_lags import WeightLags
 from rnngraph.autodiff.contribution import Array
-from rnngraph.autodiff.cotangents import Walk
+from rnngraph.autodiff.cotangents import Cotangents, Walk
 from rnngraph.autodiff.many import walk_rows
 from rnngraph.autodiff.node import Node
 from rnngraph.autodiff.ops import INDEX
@@ -24,14 +26,26 @@ from rnngraph.autodiff.step_matrix import StepMatrices
 from rnngraph.autodiff.tape import Tape
 from rnngraph.measure.recording import FED, See, Weighed
 from rnngraph.sources.tape.clocks import Clocks
-from rnngraph.sources.tape.entering import Entering
 from rnngraph.sources.tape.inputs import fed_steps
 from rnngraph.trace.magnitudes import Integers
 
 _BYTES = 100_000_000  # for the cotangents that are under way at one time
+_WINDOW_BYTES = 16_000_000  # likewise for those of a window, which are read again soon
 _CACHE = 4_000_000  # for those of one step
 _NODES = 1_000_000
 _SHORTEST, _LONGEST = 16, 1024  # steps of a window
+
+
+Leave: TypeAlias = Callable[[int, int, Sequence[Cotangents]], None]  # (entry, first row, what reached it)
+
+
+class Enters(Protocol):
+    """What enters a tape, a row a loss."""
+
+    def rows(
+        self, rows: list[tuple[int, int]], samples: Mapping[int, Integers], window: tuple[int, int] | None = None
+    ) -> dict[int, list[Cotangents]]:
+        """Give what enters in some rows, for the chosen samples; within a window of steps."""
 
 
 class Plan:
@@ -41,7 +55,7 @@ class Plan:
         self, tape: Tape, clocks: Clocks, watched: Collection[int] = (), fed: Mapping[int, list[int]] | None = None
     ) -> None:
         """Find the entries behind which there is a state, or one that is watched; `fed` as `fed_inputs` gives it."""
-        self.tape, self.clocks, self.fed = tape, clocks, fed or {}
+        self.tape, self.clocks, self.fed, self.watched = tape, clocks, fed or {}, watched
         self.numbers = {one.block.id: number for number, one in enumerate(tape.recurrences) if one.block is not None}
         self.nodes = {
             node_id: (number, kind, t)
@@ -97,7 +111,7 @@ class Plan:
             if see is not None:
                 see(self.fed[node_id][0], FED, t, low, logs)
 
-        narrow = frozenset(self.clocks.narrow).union(i for i in self.fed if self._is_terminal(i))
+        narrow = frozenset(self.clocks.narrow).union(i for i in (*self.fed, *self.watched) if self._is_terminal(i))
         walk = Walk(self.tape, self.leads, axes, narrow, see_node, None if see is None else see_block, samples)
         if see is not None:
             walk.fed, walk.see_fed, walk.alone = frozenset(self.fed), see_fed, self.alone
@@ -129,13 +143,19 @@ class Plan:
 
     def pull(
         self,
-        entering: Entering,
+        entering: Enters,
         rows: list[tuple[int, int]],
         samples: dict[int, Integers],
         see: See,
         weigh: Mapping[int, WeightLags] | None = None,
+        leave: Leave | None = None,
+        ignored: int = 0,
     ) -> None:
-        """Walk losses back together, in as many pieces as memory asks for; `weigh` by the id of a block."""
+        """Walk losses back together, in as many pieces as memory asks for.
+
+        `weigh` is by the id of a block; `leave` is told what reaches the entries that are watched. The
+        first rows that are `ignored` are not weighed.
+        """
         sizes = {one.value.shape[0] for one in self.tape.entries if one.id in self.clocks.narrow}
         samples = {**{size: np.arange(size) for size in sizes if size not in samples}, **samples}
         windowed = self._in_windows()
@@ -149,18 +169,24 @@ class Plan:
                     see(number, kind, t, first + low, logs)
 
                 walk = self.walk(samples, told)
+                if leave is not None:
+                    walk.feel_node = partial(self._left, leave, first)
                 walk.weigh, walk.early = weigh or {}, self.early
                 if self.nodes:
                     matrices = walk.matrices = matrices or StepMatrices(walk)
                 for one in walk.weigh.values():
-                    one.begin(len(chosen))
+                    one.begin(len(chosen), ignored=0 if first else ignored)
                 if windowed:
                     self._by_windows(walk, entering, chosen, samples)
                 else:
                     walk_rows(walk, entering.rows(chosen, samples), len(chosen))
 
+    def _left(self, leave: Leave, first: int, entry: int, some: list[Cotangents]) -> None:
+        if entry in self.watched and some:
+            leave(entry, first, some)
+
     def pull_weighed(
-        self, entering: Entering, rows: list[tuple[int, int]], samples: dict[int, Integers], see: See
+        self, entering: Enters, rows: list[tuple[int, int]], samples: dict[int, Integers], see: See
     ) -> Weighed:
         """Walk losses back as `pull` does, and sum what the weights of every block get."""
         blocks = [block for block in self.blocks if isinstance(block, Block)]
@@ -170,7 +196,7 @@ class Plan:
             return {self.numbers[block]: (one.lags, one.logs()) for block, one in weigh.items()}
 
     def _by_windows(
-        self, walk: Walk, entering: Entering, rows: list[tuple[int, int]], samples: dict[int, Integers]
+        self, walk: Walk, entering: Enters, rows: list[tuple[int, int]], samples: dict[int, Integers]
     ) -> None:
         blocks = [block for block in self.blocks if isinstance(block, Block)]
         one = blocks[0]
@@ -178,7 +204,7 @@ class Plan:
         widths = {block.id: [column.shape[-1] for column in block.columns.values()] for block in blocks}
         walk.carries = {block.id: Carry.empty(len(rows), count, widths[block.id]) for block in blocks}
         widest = max(block.x.shape[-1] for block in blocks)
-        length = int(np.clip(_BYTES // (8 * len(rows) * count * widest), _SHORTEST, _LONGEST))
+        length = int(np.clip(_WINDOW_BYTES // (8 * len(rows) * count * widest), _SHORTEST, _LONGEST))
         for stop in range(one.steps, 0, -length):
             start = max(0, stop - length)
             walk.window = start, stop
@@ -202,6 +228,7 @@ class Plan:
             or entry.id in fed
             or entry.id in tops
             or entry.id in self.fed
+            or entry.id in self.watched
             for entry in between
         )
 

@@ -22,17 +22,17 @@ def block_window(number: int, inner: Inner, to_gates: Array) -> Window:
     """Lend a window of a block's inner gradients; `to_gates` (steps,) are the norms of that of x·Wx + b."""
     block = inner.block
     projected = to_gates if block.cell.splits_gain else None
-    values, *rest = _values(block, inner.steps, inner.past)
+    values, *rest = _values(block, inner.past)
     return Window(number, inner.steps, values, inner.total, inner.immediate, inner.carried, projected, *rest)
 
 
-def _values(block: Block, steps: slice, past: Past) -> tuple[dict[str, Array], Array, Array | None, Array | None]:
+def _values(block: Block, past: Past) -> tuple[dict[str, Array], Array, Array | None, Array | None]:
     cell, H = block.cell, block.hidden
     values = {kind: block.order(after) for kind, after in past.after.items()}
     saturated = block.order(cell.saturated(past))
     if not cell.facts.gates:
         return values, saturated, None, None
-    gates = block.gates[steps]
+    gates = block.order(past.gates)
     shape = (*gates.shape[:2], len(cell.facts.gates), H)
     return values, saturated, gates.reshape(shape), cell.gates_saturated(gates, H).reshape(shape)
 
@@ -43,7 +43,7 @@ def block_values(number: int, block: Block, take: Take, *, walked: bool) -> None
     for start in range(0, block.steps, chunk):
         stop = min(start + chunk, block.steps)
         steps = block.times(start, stop)
-        values, *rest = _values(block, steps, block.past(start, stop))
+        values, *rest = _values(block, block.past(start, stop))
         zeros = {kind: np.zeros_like(column) for kind, column in values.items()} if walked else {}
         take(Window(number, steps, values, zeros, zeros, zeros, None, *rest))
 

@@ -3,7 +3,7 @@
 PyTorch's own graph is the tape: it is kept alive, and autograd is asked. `calls`, `passes` and `patches` see a run;
 `chains`, `find` and `raw` read the recurrences off the graph, `step_nodes` what a step made; `clocks`, `shares` and
 `joint` say what a step's loss is; `fed_inputs`, `within` and `entrance` know what enters; `question`, `split`, `rows`
-and `tell` ask; `inside` opens fused layers with blocks of our own; `graph_recording` answers what `measure` wants to
+and `tell` ask; `inside` opens fused layers with a tape of our own; `graph_recording` answers what `measure` wants to
 know; `again` runs a copy with changed weights.
 """
 

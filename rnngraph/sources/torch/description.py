@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from rnngraph.sources.torch.autograd.statistics import NOTE as STATISTICS
 from rnngraph.sources.torch.finding.find import Found, no_sequence
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE, Recurrence, is_cell
 
@@ -128,6 +129,8 @@ def notes(watch: Watch, recording: TorchRecording) -> tuple[str, ...]:
                 f"{one.path} takes a whole sequence at once and has no step of its own: the numbers are the credit of "
                 "every position of its input, with time taken for its second axis"
             )
+    if recording.statistics:
+        found.append(STATISTICS)
     found += _not_finite(recording)
     if any(hooked(one) for one in watch.model.modules()):
         found.append("hooks of the model's own were called again by every question to autograd")

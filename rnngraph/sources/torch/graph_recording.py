@@ -27,6 +27,7 @@ from rnngraph.sources.torch.autograd.edges import Edge
 from rnngraph.sources.torch.autograd.passes import Pass
 from rnngraph.sources.torch.autograd.question import ask, whole
 from rnngraph.sources.torch.autograd.row_norms import norm, sample_norms
+from rnngraph.sources.torch.autograd.statistics import statistics_between
 from rnngraph.sources.torch.finding.clocks import ports_of, set_clocks
 from rnngraph.sources.torch.finding.entrance import Entrance
 from rnngraph.sources.torch.finding.fed_inputs import Steps, edges_in, entering_steps, fed_inputs
@@ -73,6 +74,7 @@ class TorchRecording:
         self.shares = Shares.of(run, ports_of(run, self.recurrences), self.recurrences, self.clocks, batches)
         self.certificate = Certificate()
         self.broken = Broken()
+        self.statistics = statistics_between(self.shares.ports)
         self.weights = Weights(run, self.recurrences, parameters)
         self._insides: dict[Call, Inside] = {}
         self._total: dict[Edge, Any] = {}
@@ -98,17 +100,18 @@ class TorchRecording:
             if other is call
         )
 
-    def number(self, one: Recurrence, layer: int = 0, direction: int = 0) -> int:
-        """Give the number of a track."""
-        return next(
-            k
-            for k, track in enumerate(self.tracks)
-            if track.recurrence is one and track.layer == layer and (track.direction != "forward") == bool(direction)
-        )
+    def number(self, one: Recurrence, place: int = 0) -> int:
+        """Give the number of a track: of a fused layer, that of a layer and direction as their states are stacked."""
+        return next(k for k, track in enumerate(self.tracks) if track.recurrence is one) + place
 
     def norms_of(self, number: int, kind: str) -> Floats | None:
         """Give the norms by step and sample that the walk of the whole loss found."""
         return self._samples.get((number, kind))
+
+    def largest_of(self, number: int) -> Floats:
+        """Give the norms by step and sample of a recurrence's largest state there."""
+        largest: Floats = np.maximum.reduce([self._samples[number, kind] for kind in self.tracks[number].cell.kinds])
+        return largest
 
     def state_edges(self, track: Track) -> Iterator[tuple[str, int, Edge]]:
         """Yield every state of a track that stands in the graph."""
@@ -128,7 +131,6 @@ class TorchRecording:
             self._total = ask(self.run, whole(self.run), wanted + self.weights.edges())
         self.weights.settle(self._total)
         carried, immediate = split(self.run, self.recurrences, self.clocks, self._total, self.shares)
-        self.certificate.sums(self._total, carried, immediate)
         for number, track in enumerate(self.tracks):
             if track.recurrence.how == SEQUENCE:
                 walk_sequence(self, number, track, take)
@@ -219,8 +221,7 @@ class TorchRecording:
         """Give the number of units of a state."""
         track = self.tracks[recurrence]
         if track.recurrence.fused:
-            inside = self.inside(track.recurrence.calls[0])
-            block = inside.blocks[track.layer][track.direction != "forward"]
+            block = self.inside(track.recurrence.calls[0]).blocks[recurrence - self.number(track.recurrence)]
             return int(block.columns[kind].shape[-1])
         return track.units(kind)
 

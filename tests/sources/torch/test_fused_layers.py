@@ -185,7 +185,8 @@ def test_weight_drop_and_forward_called_directly() -> None:
         check(trace, f"layer.{key}", trail, key)
 
 
-def test_layers_with_batch_norm_between() -> None:
+@pytest.mark.parametrize("training", [True, False])
+def test_what_runs_through_the_statistics_of_a_batch_is_no_memory(*, training: bool) -> None:
     class Stack(nn.Module):  # type: ignore[misc, name-defined]
         """As DeepSpeech 2 has them: normalisation over samples and time between the layers."""
 
@@ -202,20 +203,26 @@ def test_layers_with_batch_norm_between() -> None:
                     x = self.norms[k](x.flatten(0, 1)).view(*x.shape)
             return self.head(x)
 
-    model = Stack().double()
-    x = torch.randn(T, 11, D).double()
+    model, x, kept = Stack().double().train(training), torch.randn(T, 11, D).double(), list[Any]()
+    for norm in model.norms:
+        nn.init.normal_(norm.weight)
+    hook = model.layers[0].register_forward_hook(lambda module, given, result: kept.append(result[0]))
+    (whole,) = torch.autograd.grad(model(x).square().sum(), kept)  # statistics and all
+    hook.remove()
     with rnngraph.torch.watch(model) as watch:
         model(x).square().sum().backward()
     trace, trail, y = watch.trace(), Trail(), x
+    assert any("statistics" in note for note in trace.notes) == training
     for k, layer in enumerate(model.layers):
         found = unroll(layer, y.transpose(0, 1))
         trail.states[str(k)] = found.states["h", 0, False]
         y = found.output.transpose(0, 1)
         if k < 2:
-            norm = nn.functional.batch_norm(
-                y.flatten(0, 1), None, None, model.norms[k].weight, model.norms[k].bias, True
+            norm, flat = model.norms[k], y.detach().flatten(0, 1)
+            mean, spread = (
+                (flat.mean(0), flat.var(0, correction=0)) if training else (norm.running_mean, norm.running_var)
             )
-            y = norm.view(*y.shape)
+            y = (y - mean) * norm.weight / (spread + norm.eps).sqrt() + norm.bias  # the statistics are constant
     trail.losses = {t: model.head(one).square().sum() for t, one in enumerate(y)}
     assert len({one.clock for one in trace.recurrences}) == 1
     for k in range(3):
@@ -226,6 +233,8 @@ def test_layers_with_batch_norm_between() -> None:
                 known = grads[t].norm(dim=1).numpy() if grads[t] is not None else np.zeros(11)
                 np.testing.assert_allclose(np.exp(lag.log[:, place, t + 1]), known[lag.samples], rtol=1e-9, atol=1e-15)
     assert certified(trace)
+    immediate = next(one for one in trace.states if one.name == "layers.0.h").immediate.value
+    np.testing.assert_allclose(immediate, whole.norm(dim=(1, 2)), rtol=1e-9)
 
 
 def test_windows_that_go_on_and_windows_that_are_cut() -> None:
@@ -271,3 +280,27 @@ def test_a_layer_that_is_called_one_step_at_a_time() -> None:
     carried = next(one for one in trace.states if one.name == "rnn.h_l1").carried.value
     np.testing.assert_allclose(carried, [float((a - b).norm()) for a, b in zip(whole, own, strict=True)], atol=1e-14)
     assert certified(trace)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"), [("LSTM", {}), ("LSTM", {"proj_size": 3}), ("GRU", {"bidirectional": True})]
+)
+def test_gates_that_are_not_kept_are_computed_again(
+    kind: str, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layer, x = getattr(nn, kind)(D, H, 2, **options).double(), torch.randn(T, 3, D).double()
+    with rnngraph.torch.watch(layer) as watch:
+        packed = nn.utils.rnn.pack_padded_sequence(x, torch.tensor([T, T - 1, 2]))
+        layer(packed)[0].data.square().sum().backward()
+    kept = watch.trace()
+    monkeypatch.setattr("rnngraph.sources.torch.fused.pinned._KEPT_BYTES", 0)
+    with rnngraph.torch.watch(layer) as watch:
+        layer(packed)[0].data.square().sum().backward()
+    again = watch.trace()
+    assert certified(again)
+    for one, other in zip(kept.lags, again.lags, strict=True):
+        np.testing.assert_allclose(other.log, one.log, rtol=1e-12, atol=1e-12)
+    for state, known in zip(again.states, kept.states, strict=True):
+        np.testing.assert_allclose(state.grad.value, known.grad.value, rtol=1e-12)
+    for gate, before in zip(again.gates, kept.gates, strict=True):
+        np.testing.assert_allclose(gate.mean, before.mean, rtol=1e-12)

@@ -392,6 +392,104 @@ def test_of_a_sequence_at_once_the_input_is_what_is_shown() -> None:
     np.testing.assert_array_equal(trace.input_lags[0].log, trace.lags[0].log[:, :, 1:])
 
 
+class World(nn.Module):  # type: ignore[misc, name-defined]
+    """A recurrent state-space model: what enters the cell is made of an action and of the state before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.into, self.cell = nn.Linear(D + 2, H), nn.GRUCell(H, H)
+        self.drawn, self.head = nn.Linear(H + D, D), nn.Linear(H + D, 2)
+
+    def forward(self, actions: Any, seen: Any, trail: Trail) -> Any:
+        h, z = torch.zeros(N, H).double(), torch.zeros(N, D).double()
+        for t, (action, one) in enumerate(zip(actions, seen, strict=True)):
+            h = self.cell(self.into(torch.cat([z, action], -1)).relu(), h)
+            z = self.drawn(torch.cat([h, one], -1)).tanh()
+            trail.losses[t] = self.head(torch.cat([h, z], -1)).square().sum()
+        return trail.total()
+
+
+class Machine(nn.Module):  # type: ignore[misc, name-defined]
+    """A controller that is fed data joined with what it reads from a memory."""
+
+    def __init__(self, *, embeds: bool) -> None:
+        super().__init__()
+        self.embed = nn.Linear(D, D) if embeds else nn.Identity()
+        self.cell, self.key = nn.LSTMCell(D + 4, H), nn.Linear(H, 6)
+        self.memory = nn.Parameter(torch.randn(6, 4))
+
+    def forward(self, xs: Any, trail: Trail) -> Any:
+        read, (h, c) = torch.zeros(N, 4).double(), torch.zeros(2, N, H).double()
+        for t, one in enumerate(xs):
+            h, c = self.cell(torch.cat([self.embed(one), read], -1), (h, c))
+            read = (self.key(h).softmax(-1)[:, :, None] * self.memory).sum(1)
+            trail.losses[t] = read.square().sum()
+        return trail.total()
+
+
+class Unit(nn.Module):  # type: ignore[misc, name-defined]
+    """A gated unit that joins its state and its input twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.z, self.n = nn.Linear(H + D, H), nn.Linear(H + D, H)
+
+    def forward(self, h: Any, x: Any) -> Any:
+        z = self.z(torch.cat([h, x], -1)).sigmoid()
+        return (1 - z) * self.n(torch.cat([z * h, x], -1)).tanh() + z * h
+
+
+class Between(nn.Module):  # type: ignore[misc, name-defined]
+    """The state moves between two steps, as by an equation, and is joined with data in a unit of one's own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.field, self.unit = nn.Parameter(torch.randn(H, H)), Unit()
+
+    def forward(self, xs: Any, trail: Trail) -> Any:
+        h = torch.zeros(N, H).double()
+        for t, one in enumerate(xs):
+            for _ in range(2):
+                h = h + 0.3 * (h @ self.field).tanh()
+            h = self.unit(h, one)
+            trail.losses[t] = h.square().sum()
+        return trail.total()
+
+
+@pytest.mark.parametrize("kind", ["data", "a leaf"])
+@pytest.mark.parametrize("make", [lambda: Machine(embeds=False), lambda: Machine(embeds=True), Between])
+def test_data_that_is_joined_with_states_before_the_step(make: Callable[[], Any], kind: str) -> None:
+    model, x = make().double(), torch.randn(T, N, D).double()
+    given = [one.clone().requires_grad_() for one in x] if kind == "a leaf" else x
+    with rnngraph.torch.watch(model) as watch:
+        model(given, Trail()).backward()
+    xs, trail = [one.clone().requires_grad_() for one in x], Trail()
+    if isinstance(getattr(model, "embed", None), nn.Linear):  # what is joined is the input
+        xs, model.embed = [model.embed(one).detach().requires_grad_() for one in x], nn.Identity()
+    model(xs, trail)
+    trace = watch.trace()
+    check_input(trace, trail.losses, xs, trace.input_lags[0].name)
+
+
+def test_two_inputs_of_a_world_model_are_one_norm() -> None:
+    model, actions, seen = World().double(), torch.randn(T, N, 2).double(), torch.randn(T, N, D).double()
+    with rnngraph.torch.watch(model) as watch:
+        model(actions, seen, Trail()).backward()
+    trace, trail = watch.trace(), Trail()
+    both = [[one.clone().requires_grad_() for one in some] for some in (actions, seen)]
+    model(*both, trail)
+    lag, found = trace.lags[0], trace.input_lags[0]
+    assert found.name == "input of cell"
+    for place, s in enumerate(lag.losses.tolist()):
+        to_action, to_seen = (
+            np.stack([g.norm(dim=1).numpy() for g in gradients(trail.losses[s], some)]) for some in both
+        )
+        earlier = np.concatenate([np.zeros((1, N)), to_seen[:-1]])  # what was seen enters the cell a step later
+        np.testing.assert_allclose(
+            np.exp(found.log[:, place]).T, np.hypot(to_action, earlier), rtol=1e-11, atol=1e-14, err_msg=f"loss {s}"
+        )
+
+
 @pytest.mark.parametrize("what", ["an unknown way in", "what a state leads to"])
 def test_nothing_is_told_of_an_input_that_is_not_known(what: str) -> None:
     class Cell(nn.Module):  # type: ignore[misc, name-defined]

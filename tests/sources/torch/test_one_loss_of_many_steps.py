@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -112,3 +114,63 @@ def test_a_loss_at_the_last_step_vanishes_all_the_same() -> None:
     with rnngraph.torch.watch(model) as watch:
         model.loss(model.states(torch.randn(T, N, D)), torch.randint(0, 3, (T, N))).backward()
     assert rnngraph.diagnose(watch.trace(), horizon=T - 2).verdict == "vanishing"
+
+
+class Look(nn.Module):  # type: ignore[misc, name-defined]
+    """What a decoder of captions looks at, from its state before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ask = nn.Linear(H, D)
+
+    def forward(self, image: Any, h: Any) -> tuple[Any, Any]:
+        at = (image @ self.ask(h)[:, :, None]).softmax(1)
+        return (at * image).sum(1), at
+
+
+class Captions(nn.Module):  # type: ignore[misc, name-defined]
+    """Words from an image of a few places, all of which should be looked at in the end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.look, self.cell, self.words = Look(), nn.LSTMCell(2 * D, H), nn.Linear(H, 9)
+
+    def forward(self, image: Any, given: Any) -> tuple[Any, Any]:
+        h, c = torch.zeros(2, N, H).double()
+        scores, ats = [], []
+        for word in given:
+            seen, at = self.look(image, h)
+            h, c = self.cell(torch.cat([word, seen], -1), (h, c))
+            scores.append(self.words(h))
+            ats.append(at)
+        return torch.stack(scores), torch.stack(ats)
+
+
+@pytest.mark.parametrize("words", [True, False])
+def test_beside_words_a_penalty_on_attention_is_a_side_term(*, words: bool) -> None:
+    torch.manual_seed(0)
+    model, image, given = Captions().double(), torch.randn(N, 4, D).double(), torch.randn(6, N, D).double()
+    with rnngraph.torch.watch(model) as watch:
+        scores, ats = model(image, given)
+        loss = (1 - ats.sum(0)).square().mean()
+        if words:
+            loss = loss + F.cross_entropy(scores.flatten(0, 1), torch.randint(0, 9, (6 * N,)))
+        loss.backward()
+    assert watch.trace().lags[0].joint is not words
+
+
+ABSOLUTE = """
+import torch
+import rnngraph
+
+layer = torch.nn.RNN(2, 3)
+with rnngraph.torch.watch(layer) as watch:
+    layer(torch.randn(4, 1, 2))[0].abs().sum().backward()
+print(watch.trace().lags[0].joint)
+"""
+
+
+def test_a_zero_that_pytorch_has_not_put_in_memory_does_not_end_the_process() -> None:
+    # The second derivative of |h| is such a zero; a view of it reads at no address.
+    found = subprocess.run([sys.executable, "-c", ABSOLUTE], capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stdout.strip()) == (0, "False"), found.stderr

@@ -143,9 +143,9 @@ def test_the_spectrum_of_a_fused_layer() -> None:
     h = watch.found.recurrences[0].calls[0]
     from rnngraph.sources.torch.fused.inside import Inside
 
-    for row in Inside(h).blocks:
-        weight = row[0].weights["Wh"]
-        slopes = 1 - row[0].columns["h"][1:, 0] ** 2
+    for block in Inside(h).blocks:
+        weight = block.weights["Wh"]
+        slopes = 1 - block.columns["h"][1:, 0] ** 2
         log_det += float(np.log(np.abs(slopes)).sum(axis=1).mean() + np.log(abs(np.linalg.det(weight))))
     np.testing.assert_allclose(one.lyapunov.sum(), log_det, rtol=1e-8)
 

@@ -191,7 +191,7 @@ def test_single_tensors() -> None:
         torch.testing.assert_close(found, known, rtol=1e-11, atol=1e-15)
     with pytest.raises(InputError, match=r"no loss enters at step 9; losses enter at 0, 1, 2, 3, 4"):
         watch.row(9)
-    with pytest.raises(InputError, match=r"there is no state 'lstm\.h'; there are rnn\.h, cell\.h, "):
+    with pytest.raises(InputError, match=r"there is no state 'lstm\.h'; there are cell\.h, rnn\.h, "):
         watch.state("lstm.h", 0)
 
 

@@ -10,6 +10,7 @@ import pytest
 
 import rnngraph
 from rnngraph.diagnosis.one_loss import Losses
+from rnngraph.graph.one_loss.walk_rows import find_rows, find_segments
 from tests.sources.torch.truth import Trail, certified, check
 from tests.sources.torch.unrolled import unroll
 
@@ -247,3 +248,56 @@ def test_a_stack_with_batch_statistics_between_takes_its_steps_together(tmp_path
     rnngraph.render(trace, tmp_path / "speech.html")
     every = [walk for t in (0, 12, 19) for walk in Losses(trace).seen_from(t).walks]
     assert not any(np.isposinf(walk.decades).any() for walk in every)
+
+
+def test_the_statistics_of_a_step_are_part_of_it() -> None:
+    class Steps(nn.Module):  # type: ignore[misc, name-defined]
+        """Batch norm in every step, over samples alone."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.low, self.norm, self.high = nn.GRUCell(D, H), nn.BatchNorm1d(H), nn.GRUCell(H, H)
+
+        def forward(self, xs: Any, trail: Trail) -> Any:
+            low = high = torch.zeros(N, H).double()
+            for t, one in enumerate(xs):
+                low = self.low(one, low)
+                high = self.high(self.norm(low), high)
+                trail.add(low=low)
+                trail.losses[t] = high.square().sum()
+            return trail.total()
+
+    model, trail = Steps().double(), Trail()
+    with rnngraph.torch.watch(model) as watch:
+        model(torch.randn(S, N, D).double(), trail).backward()
+    trace = watch.trace()
+    assert not any("statistics" in note for note in trace.notes)
+    check(trace, "low.h", trail, "low")
+
+
+def test_of_modules_on_one_clock_the_one_that_is_fed_lies_below() -> None:
+    class Stack(nn.Module):  # type: ignore[misc, name-defined]
+        """A cell below a layer, which PyTorch would list first."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.high, self.low = nn.GRU(H, H), nn.GRUCell(D, H)
+
+        def forward(self, xs: Any) -> Any:
+            h, found = torch.zeros(N, H), []
+            for one in xs:
+                h = self.low(one, h)
+                found.append(h)
+            return self.high(torch.stack(found))[0]
+
+    model = Stack()
+    with rnngraph.torch.watch(model) as watch:
+        model(torch.randn(T, N, D)).square().sum().backward()
+    trace = watch.trace()
+    assert [one.name for one in trace.recurrences] == ["low", "high"]
+    assert len({one.clock for one in trace.recurrences}) == 1
+    seen = Losses(trace).seen_from(T - 1)
+    assert [row.recurrence.name for row in find_rows(trace, seen, find_segments(trace, seen), split=False)] == [
+        "high",
+        "low",
+    ]

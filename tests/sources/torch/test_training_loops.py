@@ -309,3 +309,19 @@ def test_asking_again_gives_the_same() -> None:
         np.testing.assert_array_equal(a.steps.value, b.steps.value)
         np.testing.assert_array_equal(a.grad.value, b.grad.value)
     assert again.notes == once.notes
+
+
+def test_a_gradient_that_is_retained_stays_the_users() -> None:
+    model, x = nn.ModuleDict({"low": nn.GRU(D, H), "cell": nn.GRUCell(H, H)}), torch.randn(T, N, D)
+    with rnngraph.torch.watch(model) as watch:
+        between, last = model["low"](x)
+        between.retain_grad()
+        h = last[0]
+        for one in between:
+            h = model["cell"](one, h)
+            h.retain_grad()
+        h.square().sum().backward()
+    kept = [between.grad.clone(), h.grad.clone()]
+    watch.trace()
+    for now, before in zip((between.grad, h.grad), kept, strict=True):
+        assert torch.equal(now, before)

@@ -6,15 +6,16 @@ is refused.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from torch import zeros_like
 
 from rnngraph.autodiff.recurrence import suffix
+from rnngraph.sources.torch.answers.by_step import alike
 from rnngraph.sources.torch.answers.weights import Weights
-from rnngraph.sources.torch.autograd.edges import Edge
 from rnngraph.sources.torch.autograd.passes import Pass
 from rnngraph.sources.torch.finding.recurrence import Recurrence
 from rnngraph.sources.torch.fused.inside import Inside
@@ -43,18 +44,25 @@ class Certificate:
         if inside.layer.random is not None:
             self.note(f"the output of {inside.call.path} with its dropout drawn again", inside.mismatch, epsilon)
 
-    def sums(self, total: Mapping[Edge, Any], carried: Mapping[Edge, Any], immediate: Mapping[Edge, Any]) -> None:
-        """Note how well the two parts of every state's gradient add up to it."""
-        for edge in (edge for edge in total if edge in carried or edge in immediate):
-            parts = [some[edge] for some in (carried, immediate) if edge in some]
-            size = max(float(one.abs().max()) for one in (*parts, total[edge]))
-            if size > 0 and np.isfinite(size):
-                difference = float((sum(parts[1:], parts[0]) - total[edge]).abs().max()) / size
-                self.note("the parts of a state's gradient against the whole", difference, _epsilon(total[edge].dtype))
+    def sums(self, total: Sequence[Any], carried: Sequence[Any], immediate: Sequence[Any]) -> None:
+        """Note how well the two parts of a state's gradient add up to it, step by step; None where nothing arrives."""
+        parts = [
+            [zeros_like(whole) if one is None and whole is not None else one for one, whole in pairs]
+            for pairs in (zip(carried, total, strict=True), zip(immediate, total, strict=True))
+        ]
+        for (_, whole), (_, back), (_, own) in zip(*map(alike, (total, *parts)), strict=True):
+            sizes = np.maximum.reduce([_largest(one) for one in (whole, back, own)])
+            known = (sizes > 0) & np.isfinite(sizes)
+            if known.any():
+                difference = float((_largest(back + own - whole)[known] / sizes[known]).max())
+                self.note("the parts of a state's gradient against the whole", difference, _epsilon(whole.dtype))
 
-    def rows(self, logs: Floats, norms: Floats, dtype: Any) -> None:
-        """Note how well the losses of all steps together are the whole, at one state: (steps, samples)."""
-        found, size = np.exp(np.minimum(logs, 600)), norms.max(axis=-1, initial=0, keepdims=True)
+    def rows(self, logs: Floats, norms: Floats, sizes: Floats, dtype: Any) -> None:
+        """Note how well the losses of all steps together are the whole, at one state: (steps, samples).
+
+        `sizes` are the norms at the largest state of each step: beside it, another may be nothing but rounding.
+        """
+        found, size = np.exp(np.minimum(logs, 600)), sizes.max(axis=-1, initial=0, keepdims=True)
         usable = np.isfinite(norms) & np.isfinite(logs) & (norms > _SIGNIFICANT * size) & (size > 1e-30)
         if usable.any():
             difference = float(np.abs(found[usable] / norms[usable] - 1).max())
@@ -90,6 +98,11 @@ class Certificate:
 def allowed(epsilon: float) -> float:
     """Give the relative difference that sums over many steps may have."""
     return float(min(2e4 * epsilon, 0.2))
+
+
+def _largest(steps: Any) -> Floats:
+    largest: Floats = steps.abs().flatten(1).amax(dim=1).double().cpu().numpy()
+    return largest
 
 
 def _epsilon(dtype: Any) -> float:

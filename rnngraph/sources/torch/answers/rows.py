@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from rnngraph.autodiff.contribution import Array
 from rnngraph.sources.torch.answers.by_step import only_step
 from rnngraph.sources.torch.autograd.arrived import Arrived, near_one
 from rnngraph.sources.torch.autograd.edges import Edge, bytes_of, walk_down
 from rnngraph.sources.torch.autograd.question import ask, blocked
+from rnngraph.sources.torch.autograd.statistics import held
 from rnngraph.sources.torch.finding.clocks import Port
 from rnngraph.sources.torch.finding.fed_inputs import Fed, edges_in, read_elsewhere
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE
@@ -31,8 +31,7 @@ if TYPE_CHECKING:
 
 _BYTES = 40_000_000  # of the gradients of a chunk of losses at all states
 _MOST = 64  # losses of a chunk
-_ROOM = 1e6  # from the smallest number of a type, where rows are walked again in pieces
-_SEGMENT = 8  # steps of such a piece
+_SEGMENT = 8  # steps of a piece between which rows are brought to a size near one
 ALL = (-1, -1)  # a row that is the losses of all steps together: it must be the whole, which was measured by itself
 
 
@@ -81,8 +80,18 @@ class Rows:
         for low in range(0, len(rows), count):
             yield low, rows[low : low + count]
 
-    def walk(self, rows: Sequence[tuple[int, int]], tell: Teller | None, samples: dict[int, Integers]) -> Arrived:
-        """Walk some rows, (clock, timestep), back; the insides of fused layers are told to `tell`."""
+    def walk(
+        self,
+        rows: Sequence[tuple[int, int]],
+        tell: Teller | None,
+        samples: dict[int, Integers],
+        *,
+        in_segments: bool = False,
+    ) -> Arrived:
+        """Walk some rows, (clock, timestep), back; the insides of fused layers are told to `tell`.
+
+        `in_segments` lets no row fall below the smallest number of its type, where no fused layer is in the way.
+        """
         at = Arrived()
         arriving = {call: Arriving() for call in self.calls}
         seeds: dict[Edge, Any] = {}
@@ -90,25 +99,18 @@ class Rows:
             for step in self.by_step if row == ALL or self.recording.shares.joint else (row,):
                 for port in self.by_step.get(step, ()):
                     self._enter(port, step[1], number, len(rows), seeds, arriving)
-        self._through(seeds, np.zeros(len(rows), np.int64), at, arriving)
-        if not self.calls and self._faint(at):
+        if in_segments and not self.calls:
             return self._in_segments(seeds, len(rows))
+        self._through(seeds, np.zeros(len(rows), np.int64), at, arriving)
         for call in self.calls:
             if arriving[call]:
                 leaving = self._inside(call, arriving[call], len(rows), tell, samples)
-                if call in self.summed and leaving.to_input is not None:
-                    at.add(self.summed[call], self._as_taken(call, leaving), leaving.exponents)
-                self._through(self._onward(call, leaving), leaving.exponents, at, arriving)
+                if call in self.summed:
+                    for some, exponents in self._to_input(call, leaving):
+                        at.add(self.summed[call], some, exponents)
+                if self._leads[call] and (onward := self._onward(call, leaving)):
+                    self._through(*near_one(onward), at, arriving)
         return at
-
-    def _faint(self, at: Arrived) -> bool:
-        """Whether a sample of a row has fallen so low that its type may have rounded it."""
-        for edge in self.states:
-            for some, _ in at.at.get(edge, ()):
-                largest = some.detach().abs().flatten(min(2, some.dim() - 1)).amax(dim=-1)
-                if bool(((largest > 0) & (largest < torch.finfo(some.dtype).tiny * _ROOM)).any()):
-                    return True
-        return False
 
     def _in_segments(self, seeds: dict[Edge, Any], rows: int) -> Arrived:
         """Walk some steps at a time, and bring every row to a size near one in between."""
@@ -119,8 +121,7 @@ class Rows:
         for k, edge in enumerate(cuts):
             total = at.total(edge)
             if total is not None:
-                given, exponents = near_one(*total, edge[0]._input_metadata[edge[1]].dtype)
-                self._through({edge: given}, exponents, at, {}, walls=cuts[k + 1 :], past=cuts[: k + 1])
+                self._through(*near_one({edge: total}), at, {}, walls=cuts[k + 1 :], past=cuts[: k + 1])
         return at
 
     def _enter(
@@ -157,7 +158,7 @@ class Rows:
         """
         wanted = dict.fromkeys([*self.states, *self.inputs, *self.ports, *self.extra, *self.entering])
         wanted = {edge: None for edge in wanted if edge not in past}
-        with blocked([*self.ports, *walls]):
+        with blocked([*self.ports, *walls]), held(self.recording.statistics):
             found = ask(self.run, seeds, list(wanted), rows=True)
         for edge, rows in found.items():
             call = self.ports.get(edge)
@@ -181,18 +182,17 @@ class Rows:
         chosen = samples.get(batch, np.arange(batch))
         whole = self.walks_all(call)
         walked, near = (np.arange(batch), chosen) if whole else (chosen, slice(None))
+        one, start = self.recording.owner(call)
 
-        def told(layer: int, direction: int, t: int, low: int, logs: list[Floats]) -> None:
-            if tell is not None:
-                tell.inside(call, layer, direction, t, low, [one[:, near] for one in logs])
+        def told(place: int, kind: str, t: int, low: int, logs: Floats) -> None:
+            if tell is not None and (t >= 0 or not start):  # else a first state is the last one of the call before
+                tell(self.recording.number(one, place), kind, t + start if t >= 0 else t, low, logs[..., near])
 
-        def told_input(t: int, low: int, logs: Array) -> None:
-            if tell is not None:
-                tell.input(call, t, low, logs[:, :, near])
-
-        see_input = told_input if call in self.alone else None
-        weigh = None if tell is None else tell.weigh
-        return rows_inside(inside, arriving, rows, walked, told, to_input=whole, see_input=see_input, weigh=weigh)
+        to_input, weigh = call in self.alone, {} if tell is None else tell.weigh
+        ignored = int(tell is not None and tell.base < 0)
+        return rows_inside(
+            inside, arriving, rows, walked, told, onward=whole, to_input=to_input, weigh=weigh, ignored=ignored
+        )
 
     def walks_all(self, call: Call) -> bool:
         """Whether all samples of a fused layer are walked, as something below it takes its gradient."""
@@ -208,22 +208,25 @@ class Rows:
             node in nodes for _, node, _ in walk_down([edge[0] for edge in roots], least)
         )
 
-    def _onward(self, call: Call, leaving: Leaving) -> dict[Edge, Any]:
-        layer, seeds = call.layer, {}
-        if layer is None or not self._leads[call]:
-            return {}
-        layout = Layout(call.module, layer)
-        if layer.x_edge is not None and leaving.to_input is not None:
-            seeds[layer.x_edge] = self._as_taken(call, leaving).to(layer.x.tensor.dtype)
+    def _onward(self, call: Call, leaving: Leaving) -> dict[Edge, tuple[Any, Integers]]:
+        """Give what a fused layer hands on, by the edges that lead to it."""
+        layer, found, inside = call.layer, Arrived(), self.recording.inside(call)
+        assert layer is not None  # a fused layer
+        for rows, exponents in self._to_input(call, leaving) if layer.x_edge is not None else ():
+            found.add(layer.x_edge, rows, exponents)
         for edge, kind, kept in zip(layer.initial_edges, ("h", "c"), layer.initial, strict=False):
-            if edge is not None:
-                states = torch.from_numpy(leaving.initial[kind]).to(kept.tensor.device, kept.tensor.dtype)
-                one = layout.as_given(states, lead=1)
-                seeds[edge] = seeds[edge] + one if edge in seeds else one
-        return seeds
+            for place, one in enumerate(inside.recurrences) if edge is not None else ():
+                for states, exponents in leaving.of(one.initial[kind]):
+                    wide = kept.tensor.new_zeros(
+                        (len(states), len(inside.recurrences), *states.shape[1:]), dtype=torch.float64
+                    )
+                    wide[:, place] = torch.from_numpy(states)
+                    found.add(edge, inside.layout.as_given(wide, lead=1), exponents)
+        return {edge: total for edge in found.at if (total := found.total(edge)) is not None}
 
-    def _as_taken(self, call: Call, leaving: Leaving) -> Any:
+    def _to_input(self, call: Call, leaving: Leaving) -> Iterator[tuple[Any, Integers]]:
         """Give what a fused layer hands to its input in the form of the input, in float64."""
-        assert call.layer is not None  # a fused layer
-        wide = torch.from_numpy(leaving.to_input).to(call.layer.x.tensor.device).transpose(1, 2)
-        return Layout(call.module, call.layer).gathered(wide, lead=1)
+        inside = self.recording.inside(call)
+        for rows, exponents in leaving.of(inside.x):
+            wide = torch.from_numpy(rows).to(inside.layer.x.tensor.device).transpose(1, 2)
+            yield inside.layout.gathered(wide, lead=1), exponents

@@ -15,9 +15,9 @@ import numpy as np
 from rnngraph import norms
 from rnngraph.measure.recording import Reduced, Take
 from rnngraph.sources.torch.answers.by_step import alike, norms_by_step, time_first
+from rnngraph.sources.torch.answers.squashed import squashed
 from rnngraph.sources.torch.answers.tracks import Track
 from rnngraph.sources.torch.autograd.edges import Edge
-from rnngraph.sources.torch.finding.operations import squashed
 
 if TYPE_CHECKING:
     from rnngraph.sources.torch.graph_recording import TorchRecording
@@ -85,6 +85,7 @@ def walk_states(
                 values,
             )
         )
+        recording.certificate.sums(total, carried, immediate)
         columns = Columns(one.steps, track.batch, total, value)
         columns.carried, columns.immediate = (
             norms.row_norms(norms_by_step(some, columns.samples.shape)) for some in (carried, immediate)

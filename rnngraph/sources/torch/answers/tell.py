@@ -6,7 +6,7 @@ In: a recording, and which losses of which steps are wanted. Out: logarithms of 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -21,11 +21,12 @@ from rnngraph.sources.torch.answers.tracks import Track
 from rnngraph.sources.torch.autograd.arrived import Arrived, logs_of, of_samples, summed
 from rnngraph.sources.torch.finding.fed_inputs import Fed
 from rnngraph.sources.torch.fused.layout import Layout
-from rnngraph.sources.torch.watching.calls import Call
 from rnngraph.trace.magnitudes import Floats, Integers
 
 if TYPE_CHECKING:
     from rnngraph.sources.torch.graph_recording import TorchRecording
+
+_ROOM = 1e8  # from the smallest number of a type, where rows are walked again in pieces
 
 
 def pull(
@@ -35,16 +36,17 @@ def pull(
     """Walk all rows back, a chunk at a time, and tell the norms; sum what the weights get where that is `weighed`."""
     walk = Rows(recording)
     sums = _sums(recording, walk, samples) if weighed else {}
-    weigh = {weight.block: weight for weight in sums.values()}
+    weigh: dict[Block, WeightLags] = {weight.block: weight for weight in sums.values()}
     for base, chunk in walk.chunks(rows):
-        checked = base == 0
-        for weight in weigh.values():
-            weight.begin(len(chunk) + checked, ignored=int(checked))
+        checked = base == 0 and not recording.statistics  # without which the losses are not the whole
         tell = Teller(recording, base - checked, samples, see, weigh)
         arrived = walk.walk([ALL, *chunk] if checked else chunk, tell, samples)
-        for number, track in enumerate(recording.tracks):
-            for kind in track.cell.kinds if track.recurrence.states else ():
-                _tell_states(tell, number, track, kind, arrived)
+        states = _of_states(recording, arrived, samples)
+        if not walk.calls and any(one.faint for one in states):
+            arrived = walk.walk([ALL, *chunk] if checked else chunk, tell, samples, in_segments=True)
+            states = _of_states(recording, arrived, samples)
+        for known in states:
+            tell(known.number, known.kind, known.t, 0, known.logs)
         for edge, one in walk.inputs.items():
             total, number = arrived.total(edge), recording.number(one)
             if total is None:
@@ -70,30 +72,48 @@ def _sums(recording: TorchRecording, walk: Rows, samples: dict[int, Integers]) -
         inside = recording.inside(call)
         chosen = samples.get(inside.layout.batch, np.arange(inside.layout.batch))
         among = chosen if walk.walks_all(call) else None
-        for layer, row in enumerate(inside.blocks):
-            for d, block in enumerate(row):
-                fixed = () if inside.module.bias else ("b", "bh")
-                found[recording.number(one, layer, d)] = WeightLags(block, chosen, among=among, fixed=fixed)
+        fixed = () if inside.module.bias else ("b", "bh")
+        for place, block in enumerate(inside.blocks):
+            found[recording.number(one, place)] = WeightLags(block, chosen, among=among, fixed=fixed)
     return found
 
 
-def _tell_states(tell: Teller, number: int, track: Track, kind: str, arrived: Arrived) -> None:
-    """Tell of one state."""
-    totals = [(t, arrived.total(edge)) for t, edge in enumerate(track.edges(kind)) if edge is not None]
-    _tell_steps(tell, number, kind, [(t, *total) for t, total in totals if total is not None])
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """Logs of norms (steps, rows, samples) of one state, or of an input, at steps from t on."""
+
+    number: int
+    kind: str
+    t: int
+    logs: Floats
+    smallest: float  # of the numbers of their type
+
+    @property
+    def faint(self) -> bool:
+        """Whether a row has fallen so low that its type may have rounded it."""
+        return bool(((self.logs > -np.inf) & (self.logs < np.log(self.smallest * _ROOM))).any())
 
 
-def _tell_steps(
-    tell: Teller, number: int, kind: str, found: Sequence[tuple[int, Any, Integers]], samples: Integers | None = None
-) -> None:
-    """Tell rows by step: of steps that follow one another and are alike, at once."""
-    track = tell.recording.tracks[number]
+def _of_states(recording: TorchRecording, arrived: Arrived, samples: dict[int, Integers]) -> list[_Told]:
+    found: list[_Told] = []
+    for number, track in enumerate(recording.tracks):
+        for kind in track.cell.kinds if track.recurrence.states else ():
+            totals = [(t, arrived.total(edge)) for t, edge in enumerate(track.edges(kind)) if edge is not None]
+            some = [(t, *total) for t, total in totals if total is not None]
+            found += _of_steps(track, number, kind, some, samples[track.batch])
+    return found
+
+
+def _of_steps(
+    track: Track, number: int, kind: str, found: Sequence[tuple[int, Any, Integers]], samples: Integers
+) -> Iterator[_Told]:
+    """Measure rows by step: of steps that follow one another and are alike, at once."""
     place = itertools.count()
     for _, group in itertools.groupby(found, lambda one: (one[0] - next(place), one[1].shape, one[2].tobytes())):
         steps, rows, exponents = zip(*group, strict=True)
         stacked = track.by_sample(torch.stack(rows), lead=2)
-        chosen = tell.samples[track.batch] if samples is None else samples
-        tell(number, kind, steps[0], 0, logs_of(stacked, exponents[0], chosen))
+        logs = logs_of(stacked, exponents[0], samples)
+        yield _Told(number, kind, steps[0], logs, torch.finfo(stacked.dtype).tiny)
 
 
 def _tell_fed(recording: TorchRecording, fed: Fed, arrived: Arrived, tell: Teller) -> None:
@@ -113,7 +133,9 @@ def _tell_fed(recording: TorchRecording, fed: Fed, arrived: Arrived, tell: Telle
             for t, some in entered
         ]
         samples = np.arange(len(chosen)) if early else chosen
-        _tell_steps(tell, number, FED, [(t, *total) for t, total in totals if total is not None], samples)
+        told = [(t, *total) for t, total in totals if total is not None]
+        for known in _of_steps(recording.tracks[number], number, FED, told, samples):
+            tell(number, FED, known.t, 0, known.logs)
     for key, call, start in zip(fed.edges, one.calls, one.starts, strict=False):
         total = arrived.total(key)
         if total is not None and call.layer is not None:
@@ -140,22 +162,10 @@ class Teller:
             if t >= 0 and known is not None:
                 whole = np.atleast_2d(logs[..., 0, :])
                 samples = self.samples[self.recording.tracks[number].batch]
-                self.recording.certificate.rows(whole, known[t : t + len(whole), samples], self.recording.dtype)
+                run = slice(t, t + len(whole))
+                self.recording.certificate.rows(
+                    whole, known[run, samples], self.recording.largest_of(number)[run, samples], self.recording.dtype
+                )
             first, logs = 0, logs[..., 1:, :]
         if logs.shape[-2]:
             self.see(number, kind, t, first, logs)
-
-    def inside(self, call: Call, layer: int, direction: int, t: int, low: int, logs: list[Floats]) -> None:
-        """Tell of states inside a fused layer."""
-        one, first = self.recording.owner(call)
-        if t < 0 and call is not one.calls[0]:
-            return
-        number = self.recording.number(one, layer, direction)
-        for kind, log in zip(self.recording.tracks[number].cell.kinds, logs, strict=True):
-            self(number, kind, t + first if t >= 0 else -1, low, log)
-
-    def input(self, call: Call, t: int, low: int, logs: Any) -> None:
-        """Tell of the input of a fused layer that alone reads it, at steps from t on."""
-        one, first = self.recording.owner(call)
-        for k, some in enumerate(logs):
-            self(self.recording.number(one), FED, t + first + k, low, some)

@@ -15,8 +15,8 @@ import numpy as np
 from torch.autograd.graph import get_gradient_edge
 
 from rnngraph import norms
-from rnngraph.autodiff.contribution import Array, Contribution, Summed
-from rnngraph.autodiff.recurrence import suffix
+from rnngraph.autodiff.backward import Step
+from rnngraph.autodiff.contribution import Array, Summed
 from rnngraph.sources.tape.parameters import weight_spectrum
 from rnngraph.sources.torch.autograd.edges import Edge, walk_down
 from rnngraph.sources.torch.autograd.passes import Pass
@@ -25,7 +25,6 @@ from rnngraph.sources.torch.finding.recurrence import SEQUENCE, Recurrence
 from rnngraph.sources.torch.finding.step_nodes import multiplying_states
 from rnngraph.sources.torch.fused.inside import Inside
 from rnngraph.sources.torch.fused.layout import cell_name
-from rnngraph.sources.torch.watching.calls import Call
 from rnngraph.trace.magnitudes import Floats, Magnitudes, Status
 from rnngraph.trace.model import REVERSE, ParameterTrace
 
@@ -125,22 +124,18 @@ class Weights:
                     found.setdefault(node, {})[slot] = steps, t
         return found
 
-    def add_layer(
-        self, one: Recurrence, call: Call, start: int, inside: Inside, weights: list[list[dict[str, Contribution]]]
-    ) -> None:
-        """Add what one call of a fused layer hands to its weights."""
-        for number, row in enumerate(inside.blocks):
-            for d, block in enumerate(row):
-                for name, part in weights[number][d].items():
-                    if isinstance(part, Summed):
-                        key = f"{one.path}.{name}{suffix(number, 'reverse' if d else 'forward')}"
-                        blank = np.zeros(one.steps)
-                        layer = self.layers.setdefault(
-                            key, Layer(np.zeros_like(part.total), blank, blank.astype(bool), block.weights[name])
-                        )
-                        layer.total = layer.total + part.total
-                        layer.steps[start : start + call.steps] = part.steps
-                        layer.lost[start : start + call.steps] = part.lost
+    def add_layer(self, one: Recurrence, start: int, inside: Inside, parameters: Mapping[int, Step]) -> None:
+        """Add what reached the weights inside one call of a fused layer."""
+        for node in inside.weights:
+            key, value = f"{one.path}.{node.name}", node.value
+            blank = np.zeros(one.steps)
+            layer = self.layers.setdefault(key, Layer(np.zeros_like(value), blank, blank.astype(bool), value))
+            step = parameters.get(node.id)
+            for part in step.contributions if step is not None else ():
+                if isinstance(part, Summed):
+                    layer.total = layer.total + part.total
+                    layer.steps[start : start + inside.layer.steps] = part.steps
+                    layer.lost[start : start + inside.layer.steps] = part.lost
 
     def traces(self, timesteps: int, eigenvalues: int) -> tuple[ParameterTrace, ...]:
         """Give the columns, with the eigenvalues of recurrent weights of up to so many rows."""

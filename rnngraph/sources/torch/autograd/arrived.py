@@ -5,13 +5,14 @@ In: rows and exponents. Out: their sums, and logarithms of their norms.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 
+from rnngraph.sources.torch.autograd.edges import Edge, dtype_of
 from rnngraph.sources.torch.autograd.row_norms import row_norms
 from rnngraph.trace.magnitudes import Floats, Integers
 
@@ -44,12 +45,17 @@ def summed(some: Sequence[tuple[Any, Integers]]) -> tuple[Any, Integers] | None:
     return sum(parts[1:], parts[0]), top
 
 
-def near_one(rows: Any, exponents: Integers, dtype: torch.dtype) -> tuple[Any, Integers]:
-    """Bring every row to a size near one, in another type; its power of two takes the rest."""
-    largest = rows.detach().double().abs().flatten(1).amax(dim=1).cpu().numpy()
-    known = (largest > 0) & np.isfinite(largest)
-    bits = np.where(known, np.frexp(np.where(known, largest, 1))[1], 0).astype(np.int64)
-    return _scaled(rows.double(), -bits).to(dtype), exponents + bits
+def near_one(some: Mapping[Edge, tuple[Any, Integers]]) -> tuple[dict[Edge, Any], Integers]:
+    """Bring rows at edges to sizes near one, in the types of the edges; one power of two a row takes the rest."""
+    tops = []
+    for rows, exponents in some.values():
+        largest = rows.detach().double().abs().flatten(1).amax(dim=1).cpu().numpy()
+        known = (largest > 0) & np.isfinite(largest)
+        tops.append(np.where(known, np.frexp(np.where(known, largest, 1))[1] + exponents, -_FAR))
+    top = np.maximum.reduce(tops)
+    top = np.where(top > -_FAR, top, 0)
+    found = {edge: _scaled(rows.double(), bits - top).to(dtype_of(edge)) for edge, (rows, bits) in some.items()}
+    return found, top
 
 
 def _scaled(rows: Any, bits: Integers) -> Any:

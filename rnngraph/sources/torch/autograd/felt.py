@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnngraph.measure.recording import Felt
+from rnngraph.sources.tape.clocks import Clocks
+from rnngraph.sources.tape.felt import feel as tape_feel
+from rnngraph.sources.tape.plan import Plan
 from rnngraph.sources.torch.autograd.edges import Edge
 from rnngraph.sources.torch.autograd.question import ask, whole
-from rnngraph.sources.torch.fused.inside_rows import Arriving, rows_inside
 from rnngraph.sources.torch.fused.layer_walk import arrived_at
 from rnngraph.sources.torch.watching.calls import Call
-from rnngraph.trace.magnitudes import Booleans, Floats
+from rnngraph.trace.magnitudes import Booleans
 
 if TYPE_CHECKING:
     from rnngraph.sources.torch.graph_recording import TorchRecording
@@ -66,20 +68,10 @@ def _to_size_one(grads: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _feel_inside(recording: TorchRecording, call: Call, start: int, total: dict[tuple[int, str], Booleans]) -> None:
-    inside = recording.inside(call)
+    inside, tape = recording.inside(call), recording.inside(call).tape
     one, _ = recording.owner(call)
-    arrived = arrived_at(recording, inside)
-    nothing = np.zeros(1, np.int64)
-    arriving = Arriving(fields=[(arrived["out"].swapaxes(0, 1)[None].astype(np.float64), nothing)])
-    arriving.ends = [
-        (kind, 0, arrived[kind][None].astype(np.float64), nothing) for kind in ("h", "c") if kind in arrived
-    ]
-
-    def see(layer: int, direction: int, t: int, low: int, logs: list[Floats]) -> None:
-        number = recording.number(one, layer, direction)
-        for kind, log in zip(recording.tracks[number].cell.kinds, logs, strict=True):
-            place = t + start + 1 if t >= 0 else 0
-            if t >= 0 or not start:
-                total[number, kind][place] |= bool((log > -np.inf).any() or np.isnan(log).any())
-
-    rows_inside(inside, arriving, 1, np.arange(inside.layout.batch), see, to_input=False)
+    starts = inside.starts(arrived_at(recording, inside))
+    felt, _ = tape_feel(tape, starts, Plan(tape, Clocks(tape)).whole(), ())
+    for (place, kind), column in felt.total.items():
+        total[recording.number(one, place), kind][start + 1 : start + len(column)] |= column[1:]
+        total[recording.number(one, place), kind][0] |= column[0] and not start

@@ -6,15 +6,16 @@ In: a recording and rows. Out: rows of the states before, for the spectrum.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from rnngraph.autodiff.block.carry import Carry
-from rnngraph.autodiff.block.many_losses import Entry, pull_rows
 from rnngraph.autodiff.contribution import Array
 from rnngraph.errors import InputError
+from rnngraph.sources.tape.clocks import Clocks
+from rnngraph.sources.tape.one_step import OneStep
+from rnngraph.sources.tape.plan import Plan
 from rnngraph.sources.torch.autograd.edges import like, shape_of
 from rnngraph.sources.torch.autograd.question import ask, blocked
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE
@@ -27,13 +28,12 @@ if TYPE_CHECKING:
 def step_back(
     recording: TorchRecording, group: Sequence[int], t: int, rows: dict[tuple[int, str], Array], samples: Integers
 ) -> dict[tuple[int, str], Array]:
-    """Walk the layers of a fused call back over one step, the last layer first; of others, ask autograd.
+    """Walk the layers of a fused call back over one step; of others, ask autograd.
 
     Raises:
         InputError: the recurrence has no step of its own.
     """
-    tracks = [recording.tracks[number] for number in group]
-    one = tracks[0].recurrence
+    one = recording.tracks[group[0]].recurrence
     if one.how == SEQUENCE:
         raise InputError(
             f"{one.path} takes a whole sequence at once and has no step of its own, so it has no spectrum."
@@ -41,27 +41,12 @@ def step_back(
     if not one.fused:
         return _asked_back(recording, group[0], t, rows, samples)
     place = max(k for k, start in enumerate(one.starts) if start <= t)
-    inside, local = recording.inside(one.calls[place]), t - one.starts[place]
-    found: dict[tuple[int, str], Array] = {}
-    below: list[Any] = []
-    for number, track in sorted(zip(group, tracks, strict=True), key=lambda pair: -pair[1].layer):
-        block = inside.blocks[track.layer][track.direction != "forward"]
-        mask = inside.masks[track.layer]
-        count = len(rows[number, "h"])
-        carry = Carry.empty(count, len(samples), [column.shape[-1] for column in block.columns.values()])
-        entering = [Entry(k, local, rows[number, kind].astype(np.float64)) for k, kind in enumerate(block.columns)]
-        entering += [
-            Entry(0, local, one.rows[:, :, 0] * (1 if mask is None else mask[local, samples]), one.low, one.band)
-            for one in below
-        ]
-        where = block.place_of(local)
-        below = pull_rows(block, entering, carry, window=(where, where + 1), to_input=len(group) > 1, samples=samples)
-        for kind, state, band in zip(block.columns, carry.states, carry.bands, strict=True):
-            scale = 0 if band is None else band[..., None] * 512
-            held = np.zeros_like(state)
-            held[carry.low : carry.high] = np.ldexp(state, np.asarray(scale, np.int32))[carry.low : carry.high]
-            found[number, kind] = held
-    return found
+    inside, first = recording.inside(one.calls[place]), recording.number(one)
+    step = OneStep(
+        Plan(inside.tape, Clocks(inside.tape)), [number - first for number in group], t - one.starts[place], samples
+    )
+    found = step.back({(number - first, kind): some for (number, kind), some in rows.items()})
+    return {(number + first, kind): some for (number, kind), some in found.items()}
 
 
 def _asked_back(

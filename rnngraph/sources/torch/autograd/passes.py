@@ -42,7 +42,12 @@ class Pass:
 
     @contextlib.contextmanager
     def as_it_was(self) -> Iterator[None]:
-        """Put the weights back that the pass was run with, unseen by autograd, and the present ones afterwards."""
+        """Put the weights back that the pass was run with, unseen by autograd, and the present ones afterwards.
+
+        A tensor that retains its gradient would be given that of every question: it keeps the user's.
+        """
+        alive = [one for call in self.calls for kept in call.returned if (one := kept()) is not None]
+        retained = [(one, one.grad) for one in alive if one.retains_grad]
         changed = [one for one in self.weights if one[0]._version != one[1] or not torch.equal(one[0], one[2])]
         present = [(weight, weight._version, weight.detach().clone()) for weight, _, _ in changed]
         _put(changed)
@@ -50,6 +55,8 @@ class Pass:
             yield
         finally:
             _put(present)
+            for one, gradient in retained:
+                one.grad = gradient
 
 
 def _put(weights: list[tuple[Any, int, Any]]) -> None:

@@ -13,6 +13,8 @@ import torch
 from rnngraph import norms
 from rnngraph.trace.magnitudes import Floats
 
+_SMALLEST, _LARGEST = 1e-140, 1e150  # between which squares lose nothing that matters
+
 
 def sample_norms(tensor: Any) -> Floats:
     """Give the norm of every sample, the first axis; NaN where one holds NaN or infinity."""
@@ -32,5 +34,6 @@ def row_norms(rows: Any) -> Floats:
 
 def norm(tensor: Any) -> float:
     """Give the norm over all elements."""
-    dense = tensor.coalesce().values() if tensor.is_sparse else tensor
-    return float(row_norms(dense.reshape(1, -1))[0])
+    dense = tensor.detach().coalesce().values() if tensor.is_sparse else tensor.detach()
+    found = float(torch.linalg.vector_norm(dense, dtype=torch.float64))
+    return found if _SMALLEST < found < _LARGEST else float(row_norms(dense.reshape(1, -1))[0])

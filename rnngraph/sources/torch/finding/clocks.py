@@ -111,14 +111,11 @@ def set_clocks(run: Pass, recurrences: Sequence[Recurrence]) -> list[int]:
 def _same(run: Pass, one: Recurrence, other: Recurrence) -> bool:
     if one.steps != other.steps or SEQUENCE in (one.how, other.how):
         return False
-    if len(one.calls) > 1 and one.fused == other.fused and _alternates(one.calls, other.calls):
+    alike = one.fused == other.fused or (len(one.calls) == one.steps and len(other.calls) == other.steps)
+    if len(one.calls) > 1 and alike and _alternates(one.calls, other.calls):
         return True
-    lower, upper = sorted((one, other), key=_begins)
+    lower, upper = sorted((one, other), key=lambda some: some.begin)
     return _hands_down_in_step(run, upper, lower)
-
-
-def _begins(one: Recurrence) -> int:
-    return one.calls[0].begin if one.calls else int(one.states[0][0][0]._sequence_nr())
 
 
 def _hands_down_in_step(run: Pass, upper: Recurrence, lower: Recurrence) -> bool:

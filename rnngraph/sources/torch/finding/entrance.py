@@ -16,6 +16,7 @@ from rnngraph.sources.torch.autograd.edges import Edge, shape_of
 
 Back = Callable[[Any], Any]
 PRODUCTS = {"AddmmBackward0": (1, "mat1"), "MmBackward0": (0, "self")}  # the slot of the data, and its name
+WEIGHING = frozenset({*PRODUCTS, "ConvolutionBackward0"})
 _TURNS = frozenset({"TBackward0", "TransposeBackward0", "PermuteBackward0"})
 MOVES = frozenset({"SelectBackward0", "SliceBackward0", "IndexBackward0", "SqueezeBackward1", "UnbindBackward0"})
 
@@ -29,7 +30,7 @@ class Entrance:
     sign: tuple[Any, ...]  # alike at every step
     key: Any  # of the tensor that enters
     value: Any = None  # the data, where it is known
-    width: int = 0  # of data that was joined with something, along the axis of it
+    node: Any = None  # of the step, by which it enters
     by_row: bool = False  # whether `back` treats every row of the data, a sample, by itself
 
 
@@ -40,10 +41,16 @@ def given(edge: Edge, sign: tuple[Any, ...] = ()) -> Entrance:
 
 def entrances(nodes: Iterable[Any]) -> list[Entrance]:
     """Find the operations that took data, among the nodes that a step made."""
-    return [found for node in nodes if (found := _entrance(node)) is not None]
+    some = list(nodes)
+    wholes = {}  # what was joined, as the operation that took it keeps it
+    for node in some:
+        slot, kept = PRODUCTS.get(node.name(), (0, "input"))
+        if node.name() in WEIGHING:
+            wholes[node.next_functions[slot][0]] = _saved(node, kept)
+    return [found for node in some if (found := _entrance(node, wholes.get(node))) is not None]
 
 
-def _entrance(node: Any) -> Entrance | None:
+def _entrance(node: Any, whole: Any) -> Entrance | None:
     name, below = node.name(), node.next_functions
     if name in PRODUCTS:
         slot, kept = PRODUCTS[name]
@@ -52,13 +59,15 @@ def _entrance(node: Any) -> Entrance | None:
         if weight is None or value is None or weight.shape[0] != value.shape[-1]:
             return None
         sign = ("product", _source(below[slot + 1]))
-        return Entrance((node, 0), lambda rows: rows @ weight.T, sign, _key(value), value, by_row=True)
+        return Entrance((node, 0), lambda rows: rows @ weight.T, sign, _key(value), value, node, True)
     if name == "ConvolutionBackward0" and below[0][0] is None and below[1][0] is not None:
         value = _saved(node, "input")
         sign = ("product", _source(below[1]))
-        return None if value is None else Entrance((node, 0), _through_convolution(node), sign, _key(value), value)
+        return (
+            None if value is None else Entrance((node, 0), _through_convolution(node), sign, _key(value), value, node)
+        )
     if name == "CatBackward0":
-        return _joined(node)
+        return _joined(node, whole)
     return None
 
 
@@ -70,7 +79,7 @@ def _saved(node: Any, name: str) -> Any:
         return None
 
 
-def _joined(node: Any) -> Entrance | None:
+def _joined(node: Any, whole: Any) -> Entrance | None:
     """Find the one part of a join that is data."""
     parts = node.next_functions
     data = [k for k, (one, _) in enumerate(parts) if one is None]
@@ -81,7 +90,8 @@ def _joined(node: Any) -> Entrance | None:
     axis = (axis - (1 << 64) if axis >> 63 else axis) % len(shape)
     sizes = [shape_of(part)[axis] for part in parts if part[0] is not None]
     first, width = sum(sizes[: data[0]]), shape[axis] - sum(sizes)
-    return Entrance((node, 0), _part(axis, first, width), ("joined", axis, first, width), (node, 0), width=width)
+    value = None if whole is None else whole.narrow(axis, first, width)
+    return Entrance((node, 0), _part(axis, first, width), ("joined", axis, first, width), (node, 0), value, node)
 
 
 def _part(axis: int, first: int, width: int) -> Back:
@@ -93,7 +103,7 @@ def narrowed(one: Entrance, like: Entrance) -> Entrance:
     _, axis, first, width = like.sign
     value = None if one.value is None else one.value.narrow(axis, first, width)
     back = _part(axis, first, width)
-    return Entrance(one.edge, lambda rows: back(one.back(rows)), like.sign, one.key, value, width)
+    return Entrance(one.edge, lambda rows: back(one.back(rows)), like.sign, one.key, value, one.node)
 
 
 def _key(value: Any) -> Any:

@@ -6,20 +6,17 @@ not known at every step has none: nothing is told of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from rnngraph.sources.torch.autograd.edges import Edge, plain, walk_down
 from rnngraph.sources.torch.autograd.passes import Pass
-from rnngraph.sources.torch.finding.entrance import Entrance, entrances, given, narrowed
+from rnngraph.sources.torch.finding.entrance import Entrance, given
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE, STEPS, Recurrence
-from rnngraph.sources.torch.finding.step_nodes import nodes_of_step
-from rnngraph.sources.torch.finding.within import WORDS, entering_loop
+from rnngraph.sources.torch.finding.within import Behind, Entering
 from rnngraph.sources.torch.fused.layout import Layout
-from rnngraph.sources.torch.watching.calls import Kept
 
-Behind: TypeAlias = Callable[[Edge], bool]
 Steps: TypeAlias = Sequence[Sequence[Sequence[Entrance]]]  # by step, and of each tensor
 
 
@@ -43,7 +40,8 @@ class Fed:
 
 def fed_inputs(run: Pass, recurrences: Sequence[Recurrence]) -> list[Fed]:
     """Find the inputs, in the order of the recurrences that read them."""
-    behind = _behind(recurrences)
+    walls = _walls(recurrences)
+    behind = _behind(run, walls)
     found: list[Fed] = []
     for one in recurrences:
         if one.how == SEQUENCE:
@@ -52,7 +50,7 @@ def fed_inputs(run: Pass, recurrences: Sequence[Recurrence]) -> list[Fed]:
         elif one.fused:
             _add_layer(found, run, one, behind)
         else:
-            steps = (_of_calls(one, behind) or _words(one)) if one.how == STEPS else entering_loop(one, behind)
+            steps = Entering(one, behind, walls).by_tensor()
             if steps:
                 found.append(Fed([one], steps))
     return found
@@ -77,20 +75,25 @@ def edges_in(steps: Iterable[Steps]) -> list[Edge]:
     return list(dict.fromkeys(part.edge for one in steps for some in one for parts in some for part in parts))
 
 
-def _behind(recurrences: Sequence[Recurrence]) -> Behind:
-    """Make what tells whether a recurrence lies behind an edge."""
+def _walls(recurrences: Sequence[Recurrence]) -> set[Edge]:
+    """Give the edges at which recurrences hand out what they compute."""
     walls: set[Edge] = {edge for one in recurrences for some in one.states for edge in some}
     walls |= {one.output for one in recurrences if one.how == SEQUENCE}
     for one in recurrences:
         walls |= {edge for call in one.calls if one.fused and call.layer for edge in call.layer.ports.values()}
+    return walls
+
+
+def _behind(run: Pass, walls: set[Edge]) -> Behind:
+    """Make what tells whether a recurrence lies behind an edge."""
     least = min((int(node._sequence_nr()) for node, _ in walls), default=0)
-
-    def behind(edge: Edge) -> bool:
-        if edge in walls or plain(edge) in walls:
-            return True
-        return any((node, place) in walls for _, node, place in walk_down([edge[0]], least))
-
-    return behind
+    roots = [node for node, _ in run.roots]
+    nodes = sorted({*roots, *(node for _, node, _ in walk_down(roots, least))}, key=lambda node: node._sequence_nr())
+    descending: set[Any] = set()
+    for node in nodes:
+        if any(edge in walls or edge[0] in descending for edge in node.next_functions):
+            descending.add(node)
+    return lambda edge: bool(edge[0] in descending or edge in walls or plain(edge) in walls)
 
 
 def _add_layer(found: list[Fed], run: Pass, one: Recurrence, behind: Behind) -> None:
@@ -125,82 +128,3 @@ def read_elsewhere(run: Pass, one: Recurrence) -> bool:
             if below[0] in nodes and tuple(below) in edges and not edges[tuple(below)].made(consumer):
                 return True
     return False
-
-
-def _of_calls(one: Recurrence, behind: Behind) -> list[list[list[Entrance]]]:
-    """Find what the calls of a module took that is no state, and changes from step to step."""
-    states = {edge for some in one.states for edge in some}
-    taken = [call.taken for call in one.calls]
-    count = len(taken[len(taken) // 2])
-    steps: list[list[list[Entrance]]] = [[] for _ in taken]
-    for place in range(count):
-        column = [some[place] for some in taken if place < len(some)]
-        if len(column) < len(taken) or _is_one_thing(column):
-            continue
-        edges = [item for item in column if not isinstance(item, Kept)]
-        if any(plain(edge) in states for edge in edges):
-            continue
-        data = [item for item in column if isinstance(item, Kept)]
-        parts = _data(one, data) if not edges else [_parts(item, behind) for item in column]
-        if not any(parts):
-            continue
-        if not all(parts):
-            return []
-        for t, some in enumerate(parts):
-            steps[t] += some
-    return steps if all(steps) else []
-
-
-def _words(one: Recurrence) -> list[list[list[Entrance]]]:
-    """Find the words that a module looks up within its step."""
-    found = [[node for node in nodes_of_step(one, t) if node.name() == WORDS] for t in range(one.steps)]
-    alike = len({len(some) for some in found}) == 1
-    return [[[given((node, 0))] for node in some] for some in found] if alike and found[0] else []
-
-
-def _is_one_thing(column: Sequence[Any]) -> bool:
-    keys = {(one.tensor.data_ptr(), one.tensor.shape) if isinstance(one, Kept) else one for one in column}
-    return len(keys) == 1 and len(column) > 1
-
-
-def _parts(item: Any, behind: Behind) -> list[list[Entrance]]:
-    """Give an edge as an entrance; of what was joined, the parts that no recurrence is behind."""
-    if isinstance(item, Kept):
-        return []
-    if not behind(item):
-        return [[given(item)]]
-    if item[0].name() != "CatBackward0":
-        return []
-    return [part for below in item[0].next_functions if below[0] is not None for part in _parts(tuple(below), behind)]
-
-
-def _data(one: Recurrence, column: Sequence[Kept]) -> list[list[list[Entrance]]]:
-    """Find where data that the calls took enters, step by step."""
-    found = [entrances(nodes_of_step(one, t)) for t in range(one.steps)]
-    middle = one.steps // 2
-    like = [entrance for entrance in found[middle] if _takes(entrance, column[middle])]
-    joined = [entrance for entrance in like if entrance.sign[0] == "joined"]
-    signs = {entrance.sign for entrance in like}
-    steps = []
-    for some, kept in zip(found, column, strict=True):
-        own = [entrance for entrance in some if entrance.sign in signs and _takes(entrance, kept)]
-        if joined:  # at the first step the state is data too, and the graph shows no join
-            wide = [one for one in some if one.value is not None and _width(one.value, joined[0]) > joined[0].width]
-            own += [part for part in (narrowed(one, joined[0]) for one in wide) if _takes(part, kept)]
-        steps.append([own] if own else [])
-    return steps
-
-
-def _width(value: Any, joined: Entrance) -> int:
-    axis = joined.sign[1]
-    return int(value.shape[axis]) if axis < value.dim() else 0
-
-
-def _takes(entrance: Entrance, kept: Kept) -> bool:
-    """Whether an operation took this data, or a copy in another type."""
-    tensor, value = kept.tensor, entrance.value
-    if value is None:
-        return _width(tensor, entrance) == entrance.width
-    if value.data_ptr() == tensor.data_ptr() and value.numel() == tensor.numel():
-        return True
-    return value.shape == tensor.shape and bool((value == tensor.to(value.dtype)).all())

@@ -82,6 +82,7 @@ def find(
         one.how, one.states, one.linked = LOOP, chain.states, chain.linked
     loops = [one for one in loops if any(one.states)]
     found = [*fused, *inner, *loops, *marked] or raw_loops(roots, names or {}, calls)
+    found.sort(key=lambda one: one.begin)  # what is computed first lies lowest
     if found:  # beside a recurrence, what has no state to lose needs no word
         reasons = {path: why for path, why in reasons.items() if why != ANEW or _keeps(by_path[path])}
     return Found(found, reasons)

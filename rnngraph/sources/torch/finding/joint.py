@@ -39,7 +39,10 @@ def reads_many_steps(run: Pass, ports: Mapping[Edge, Port], grown: Mapping[Edge,
     known = steps[entered[steps, sample] != 0]
     if known.size < 2:
         return False
-    moved, far = known[known.size // 2 :].tolist(), known[: max(known.size // 4, 1)].tolist()
+    far = known[: max(known.size // 4, 1)].tolist()
+    moved = [t for t in known[known.size // 2 :].tolist() if t > far[-1] + 1]
+    if not moved:  # a step and its neighbour
+        return False
     seeds: dict[Edge, Any] = {}
     for edge in main:
         gradient, port = grown[edge], ports[edge]
@@ -58,20 +61,22 @@ def reads_many_steps(run: Pass, ports: Mapping[Edge, Port], grown: Mapping[Edge,
 
 
 def _main(run: Pass, ports: Mapping[Edge, Port], grown: Mapping[Edge, Any]) -> list[Edge]:
-    """Give the ports, alike at every step, whose values times their gradients are largest.
+    """Give the ports, alike at every step, through which the states get most of what they get.
 
     At a step that has none of them, as the first before a mask keeps anything, that of their shape is taken.
     """
-    if len({(edge[0].name(), shape_of(edge)[1:]) for edge in grown}) == 1:
-        return list(grown)
-    values = {edge: kept.value for call in run.calls for edge, kept in call.values.items() if edge in grown}
     alike: dict[Any, list[Edge]] = {}
-    sizes: dict[Any, float] = {}
-    for edge, gradient in grown.items():
-        key = edge[0].name(), shape_of(edge)[1:]
-        alike.setdefault(key, []).append(edge)
-        value = values.get(edge)
-        sizes[key] = sizes.get(key, 0.0) + norm(gradient) * (1.0 if value is None else norm(value))
+    for edge in grown:
+        alike.setdefault((edge[0].name(), shape_of(edge)[1:]), []).append(edge)
+    if len(alike) == 1:
+        return list(grown)
+    states = {edge for one in {port.recurrence for port in ports.values()} for some in one.states for edge in some}
+    states |= {edge for edge, port in ports.items() if port.kind != "step"}
+    sizes = {}
+    for key, some in alike.items():
+        with blocked(states):
+            found = ask(run, {edge: grown[edge].detach() for edge in some}, list(states))
+        sizes[key] = float(np.sqrt(sum(norm(one) ** 2 for one in found.values())))
     main = alike[max(sizes, key=sizes.__getitem__)]
     shape, known = shape_of(main[0])[1:], {ports[edge].last for edge in main}
     return main + [edge for edge in grown if ports[edge].last not in known and shape_of(edge)[1:] == shape]

@@ -1,41 +1,36 @@
-"""What a cell computes inside a step, read off the graph: its squashing functions and its operations.
+"""What a cell of the user's own computes inside a step, read off the graph: its squashing functions and its operations.
 
-In: a recurrence. Out: the facts of a cell of the user's own, and by step how open and how saturated its gates are. The
-outputs of tanh and sigmoid are what autograd keeps for the way back, so the user's code is not touched.
+In: a recurrence. Out: the facts of its cell, with `PartTrace`s of what stands in the unrolled picture at the detail of
+operations. The user's code is not touched.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
 from typing import Any
 
-import numpy as np
-import torch
-
-from rnngraph.nn.cells.gate import SATURATED as SIGMOID_SATURATED
-from rnngraph.nn.cells.tanh_relu import SATURATED as TANH_SATURATED
-from rnngraph.sources.torch.finding.parts import operations_of
-from rnngraph.sources.torch.finding.recurrence import SEQUENCE, Recurrence, is_cell
+from rnngraph.sources.torch.finding.recurrence import SEQUENCE, Recurrence
 from rnngraph.sources.torch.finding.step_nodes import nodes_of_step
-from rnngraph.sources.torch.fused.layout import cell_of
-from rnngraph.trace.cell import CUSTOM, CellTrace
-from rnngraph.trace.magnitudes import Floats
+from rnngraph.trace.cell import CUSTOM, INPUT, PREVIOUS, CellTrace, PartTrace
 
-_SQUASHING = {"TanhBackward0": "tanh", "SigmoidBackward0": "σ"}
+SQUASHING = {"TanhBackward0": "tanh", "SigmoidBackward0": "σ"}
+
+_LABELS = {
+    "Addmm": "·W + b", "Mm": "·W", "Bmm": "·", "Add": "+", "Sub": "-", "Rsub": "1 -", "Mul": "*", "Div": "/",
+    "Tanh": "tanh", "Sigmoid": "σ", "Relu": "relu", "Convolution": "conv", "NativeLayerNorm": "layer norm",
+    "NativeBatchNorm": "batch norm", "Softmax": "softmax", "Exp": "exp", "Log": "log", "Neg": "-", "Where": "where",
+}  # fmt: skip
+# They move data and compute nothing.
+_MOVES = re.compile(
+    r"(View|UnsafeView|ReshapeAlias|Slice|Select|Squeeze|Unsqueeze|T|Transpose|Permute|Split|SplitWithSizes|Chunk|Expand|"
+    r"Clone|Alias|ToCopy|Unbind|Cat|Stack|AsStrided)Backward\d+"
+)
+_MOST = 60  # parts that a picture can hold
 
 
-@dataclass(frozen=True, slots=True)
-class Squashed:
-    """How open and how saturated the gates of a recurrence are: (gates, T), (gates, T), and of the state, (T,)."""
-
-    mean: Floats
-    share: Floats
-    state: Floats
-    kept: Floats | None  # (H,) mean logarithm of the gate that keeps the state
-
-
-def _squashers(one: Recurrence, t: int) -> list[Any]:
-    return [node for node in nodes_of_step(one, t) if node.name() in _SQUASHING]
+def squashers(one: Recurrence, t: int) -> list[Any]:
+    """Give the nodes of a step's squashing functions, in the order in which they were made."""
+    return [node for node in nodes_of_step(one, t) if node.name() in SQUASHING]
 
 
 def custom_cell_of(one: Recurrence) -> CellTrace:
@@ -45,54 +40,69 @@ def custom_cell_of(one: Recurrence) -> CellTrace:
         return CellTrace(name, f"{name}, a sequence at once", ("h",))
     kinds = ("h", *(f"h{k + 1}" for k in one.places if k))
     middle = one.steps // 2
-    names = [_SQUASHING[node.name()] for node in _squashers(one, middle)]
+    names = [SQUASHING[node.name()] for node in squashers(one, middle)]
     gates = tuple(f"{label}{names[: k + 1].count(label)}" for k, label in enumerate(names)) if len(names) <= 16 else ()
     return CellTrace(
-        name, one.title, kinds or ("h",), gates, operations=operations_of(nodes_of_step(one, middle), one, middle)
+        name, one.title, kinds or ("h",), gates, operations=_operations_of(nodes_of_step(one, middle), one, middle)
     )
 
 
-def squashed(one: Recurrence, cell: CellTrace) -> Squashed | None:
-    """Measure the gates of every step; None where the graph holds none, as of a kernel that does a step at once."""
-    if one.fused or one.how == SEQUENCE:
-        return None
-    steps = [_squashers(one, t) for t in range(one.steps)]
-    count = len(steps[one.steps // 2])
-    if not count or count < len(cell.gates):
-        return None
-    mean, share = np.full((2, len(cell.gates), one.steps), np.nan)
-    state, logs = np.full(one.steps, np.nan), []
-    for t, nodes in enumerate(steps):
-        found = [_result(node) for node in nodes]
-        if len(found) != count or any(result is None for result, _ in found):
+def _operations_of(nodes: list[Any], one: Recurrence, t: int) -> tuple[PartTrace, ...]:
+    """Give the operations of step t; none of a step too large to be drawn."""
+    states = {edge[0]: k for k, edge in enumerate(one.states[t])} if one.states else {}
+    before = {edge[0]: k for k, edge in enumerate(one.states[t - 1])} if t else {}
+    shown = [node for node in nodes if node in states or not _MOVES.fullmatch(node.name())]
+    if not 0 < len(shown) <= _MOST:
+        return ()
+    keys = {node: _kind(states[node]) if node in states else f"{number}" for number, node in enumerate(shown)}
+    levels: dict[Any, int] = {}
+    inputs = {node: _inputs(node, keys, before, set(nodes)) for node in shown}
+    by_key = {keys[node]: node for node in shown}
+    for node in shown:
+        below = [levels[by_key[key]] for key in inputs[node] if key in by_key and by_key[key] in levels]
+        levels[node] = max(below, default=-1) + 1
+    found = []
+    for node in shown:
+        row = [other for other in shown if levels[other] == levels[node]]
+        label = _label(node)
+        if node in states:
+            label = f"{label}  {_kind(states[node])}"
+        found.append(
+            PartTrace(
+                keys[node], label, _role(node, states), inputs[node] or (INPUT,), f"{label}, as autograd recorded it",
+                (levels[node], row.index(node), len(row)),
+            )
+        )  # fmt: skip
+    return tuple(found)
+
+
+def _kind(place: int) -> str:
+    return "h" if not place else f"h{place + 1}"
+
+
+def _role(node: Any, states: dict[Any, int]) -> str:
+    return "state" if node in states else "gate" if node.name().startswith(("Tanh", "Sigmoid")) else "part"
+
+
+def _label(node: Any) -> str:
+    name = re.sub(r"Backward\d*$", "", node.name())
+    return _LABELS.get(name, re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower())
+
+
+def _inputs(node: Any, keys: dict[Any, str], before: dict[Any, int], nodes: set[Any]) -> tuple[str, ...]:
+    """Look through moves to the parts, the states before, and what comes from outside."""
+    found: dict[str, None] = {}
+    waiting = [below for below, _ in reversed(node.next_functions)]
+    while waiting:
+        one = waiting.pop()
+        if one is None or not one.next_functions:  # a constant or a weight
             continue
-        ordered = _in_order(one, cell, found)
-        for k, (result, label) in enumerate(ordered):
-            mean[k, t], share[k, t] = float(result.mean(dtype=torch.float64)), _share(result, label)
-        tanhs = [pair for pair in found if pair[1] == "tanh"] or found
-        state[t] = _share(*tanhs[-1])
-        if cell.keeps:
-            result = ordered[cell.gates.index(cell.keeps)][0].double()
-            logs.append(result.reshape(-1, result.shape[-1]).log().mean(dim=0))
-    kept = torch.stack(logs).mean(dim=0).cpu().numpy() if logs else None
-    return Squashed(mean, share, state, kept)
-
-
-def _in_order(one: Recurrence, cell: CellTrace, found: list[tuple[Any, str]]) -> list[tuple[Any, str]]:
-    """Put the gates in the order of the cell's facts; those of PyTorch's cells are made in PyTorch's."""
-    order = cell_of(one.module).gate_order.get("torch", "") if is_cell(one.module) else ""
-    if not order or not cell.gates:
-        return found[: len(cell.gates)]
-    return [found[order.index(gate)] for gate in cell.gates]
-
-
-def _result(node: Any) -> tuple[Any, str]:
-    try:
-        return node._saved_result.detach(), _SQUASHING[node.name()]
-    except RuntimeError:  # freed, or changed in place
-        return None, ""
-
-
-def _share(result: Any, label: str) -> float:
-    flags = result.square() > TANH_SATURATED if label == "tanh" else result * (1 - result) < SIGMOID_SATURATED
-    return int(flags.count_nonzero()) / max(int(flags.numel()), 1)
+        if one in before:
+            found[PREVIOUS + _kind(before[one])] = None
+        elif one in keys:
+            found[keys[one]] = None
+        elif one in nodes:
+            waiting += [below for below, _ in one.next_functions]
+        else:
+            found[INPUT] = None
+    return tuple(found)

@@ -49,7 +49,7 @@ def _candidates(
         if len(some) >= LEAST and all(map(_descends, some[1:], some)):
             yield _number(some[0]), _number(some[-1]), partial(_of_weight, names[id(_leaf(some[0]))], some, roots)
     for some in sorted(_side_by_side(nodes), key=len, reverse=True):
-        yield _number(some[0]), _number(some[-1]), partial(_of_products, _where(some[-1], calls), some, roots)
+        yield _number(some[0]), _number(some[-1]), partial(_of_products, _where(some, calls), some, roots)
 
 
 def _of_weight(name: str, uses: list[Any], roots: list[Any]) -> Recurrence | None:
@@ -142,9 +142,9 @@ def _in_order(some: list[Any]) -> Iterator[list[Any]]:
             yield ordered
 
 
-def _where(node: Any, calls: Sequence[Call]) -> str:
-    """Name the module in which a node was made, the innermost."""
-    around = [call for call in calls if call.made(node)]
+def _where(nodes: list[Any], calls: Sequence[Call]) -> str:
+    """Name the module in one call of which some nodes were made, the innermost."""
+    around = [call for call in calls if call.made(nodes[0]) and call.made(nodes[-1])]
     return min(around, key=lambda call: call.end - call.begin).path if around else "loop"
 
 

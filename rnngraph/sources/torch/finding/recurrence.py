@@ -39,6 +39,11 @@ class Recurrence:
         return self.calls[0].module if self.calls else None
 
     @property
+    def begin(self) -> int:
+        """The number of the first node that was made for it."""
+        return self.calls[0].begin if self.calls else int(self.states[0][0][0]._sequence_nr())
+
+    @property
     def steps(self) -> int:
         """The number of its steps."""
         if self.how == SEQUENCE:

@@ -1,97 +1,189 @@
-"""What enters the steps of a loop that no module's call shows: what is made between two states, and whence it comes.
+"""What enters the steps of a recurrence besides its states: data, and edges behind which there is no recurrence.
 
-In: a recurrence of which only the states are known. Out: entrances by step, alike at every one; none where they differ.
+In: a recurrence whose states stand in the graph. Out: entrances by step, alike at every one; none where they differ.
+What a step takes may be joined with states, or made of them, before it is taken: such nodes belong to the step.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
+
+from torch import nn
 
 from rnngraph.sources.torch.autograd.edges import Edge, plain
-from rnngraph.sources.torch.finding.entrance import MOVES, Entrance, entrances, given, narrowed
-from rnngraph.sources.torch.finding.recurrence import Recurrence
+from rnngraph.sources.torch.finding.entrance import MOVES, WEIGHING, Entrance, entrances, given, narrowed
+from rnngraph.sources.torch.finding.recurrence import STEPS, Recurrence
 from rnngraph.sources.torch.finding.step_nodes import nodes_of_step
+from rnngraph.sources.torch.watching.calls import Call, Kept
 
+Behind: TypeAlias = Callable[[Edge], bool]
 WORDS = "EmbeddingBackward0"
 LEAST = 3  # steps of which it can be said that they are alike
 
 
-def entering_loop(one: Recurrence, behind: Callable[[Edge], bool]) -> list[list[list[Entrance]]]:
-    """Find what enters every step besides states, weights and what stays the same."""
-    if one.steps < LEAST or not all(one.states):
-        return []
-    known = {edge for some in one.states for edge in some}
-    found = [_entering(nodes_of_step(one, t), known, behind) for t in range(1, one.steps)]
-    first, second = found[:2]
-    varying = [entrance for entrance in first if entrance.key not in {other.key for other in second}]
-    signs = sorted((entrance.sign for entrance in varying), key=str)
-    steps = [[entrance for entrance in some if entrance.sign in signs] for some in found]
-    if not signs or any(sorted((entrance.sign for entrance in some), key=str) != signs for some in steps):
-        return []
-    sources = {entrance.key[0] for entrance in varying if entrance.sign[0] == "picked"}
-    start = _at_first(_entering(nodes_of_step(one, 0), known, behind, sources), varying)
-    if len(start) < len(signs):
-        return []
-    return [_by_tensor(some) for some in (start, *steps)]
+class Entering:
+    """Finds what enters; `behind` tells whether a recurrence lies behind an edge, `walls` are where they hand out."""
 
+    def __init__(self, one: Recurrence, behind: Behind, walls: Collection[Edge]) -> None:
+        """Look at a recurrence."""
+        self.one, self.behind, self.walls = one, behind, walls
 
-def _entering(
-    nodes: list[Any], states: set[Edge], behind: Callable[[Edge], bool], sources: Collection[Edge] = ()
-) -> list[Entrance]:
-    return [*entrances(nodes), *_edges(nodes, states, behind, sources)]
+    def by_tensor(self) -> list[list[list[Entrance]]]:
+        """Give what enters every step besides states, weights and what stays the same: of each tensor a list."""
+        if self.one.steps < LEAST or not all(self.one.states):
+            return []
+        found = [self._of_step(t) for t in range(1, self.one.steps)]
+        first, second = found[:2]
+        varying = [entrance for entrance in first if entrance.key not in {other.key for other in second}]
+        signs = sorted((entrance.sign for entrance in varying), key=str)
+        own = [[entrance for entrance in some if entrance.sign in signs] for some in found]
+        if not signs or any(sorted((entrance.sign for entrance in some), key=str) != signs for some in own):
+            return []
+        start = self._at_first(varying)
+        return [] if start is None else [_by_tensor(some) for some in (start, *own)]
 
+    def _of_step(self, t: int, before: Sequence[Any] | None = None, sources: Collection[Edge] = ()) -> list[Entrance]:
+        """Find what enters a step; `before` are its nodes before the call of a module, where they are known."""
+        nodes, stepwise = nodes_of_step(self.one, t), self.one.how == STEPS
+        if before is None:
+            before = self._made_of_states(nodes) if stepwise else []
+        every, taken = [*before, *nodes], _taken(self.one.calls[t]) if stepwise else set()
+        inside = self._edges(nodes, every, sources)
+        if stepwise:  # into a call what it was given, and not what else it may hold
+            inside = (one for one in inside if one.key in taken or one.sign[0] == "picked" or _is_word(one.edge[0]))
+        return [*entrances(every), *self._edges(before, every, sources), *inside]
 
-def _edges(
-    nodes: list[Any], states: set[Edge], behind: Callable[[Edge], bool], sources: Collection[Edge]
-) -> Iterator[Entrance]:
-    """Find the edges into a step; of a step that is picked from a sequence, where it has been picked.
+    def _made_of_states(self, nodes: Iterable[Any]) -> list[Any]:
+        """Give the nodes below some from which a recurrence is reached, up to where it hands something out."""
+        found, waiting, own = dict[Any, None](), list(nodes), set(nodes)
+        while waiting:
+            for edge in waiting.pop().next_functions:
+                if edge[0] is None or edge[0] in own or edge[0] in found:
+                    continue
+                if self.behind(edge) and not self._is_wall(edge):
+                    found[edge[0]] = None
+                    waiting.append(edge[0])
+        return list(found)
 
-    Words that are looked up in a step, and `sources` of other steps, lie outside it.
-    """
-    made, seen = {node for node in nodes if node.name() != WORDS}, set()
-    for node in nodes:
-        moves = node.name() in MOVES
-        if moves and plain((node, 0)) != (node, 0):  # a slice of everything
-            continue
-        for slot, (below, place) in enumerate(node.next_functions):
-            edge = plain((below, place)) if moves and below is not None else (below, place)
-            below = edge[0]
-            inside = below in made and not (moves and edge in sources)
-            if below is None or inside or edge in states or not (moves or below.next_functions):
+    def _is_wall(self, edge: Edge) -> bool:
+        return edge in self.walls or plain(edge) in self.walls
+
+    def _edges(self, nodes: Iterable[Any], own: Iterable[Any], sources: Collection[Edge]) -> Iterator[Entrance]:
+        """Find the edges into a step; of a step that is picked from a sequence, where it has been picked.
+
+        Words that are looked up in a step, and `sources` of other steps, lie outside it.
+        """
+        made, seen = {node for node in own if not _is_word(node)}, set()
+        for node in nodes:
+            moves = node.name() in MOVES
+            if moves and plain((node, 0)) != (node, 0):  # a slice of everything
                 continue
-            if edge in seen or behind(edge):
-                continue
-            if moves:
-                index = getattr(node, "_saved_index", getattr(node, "_saved_start", place))
-                yield replace(given((node, 0), ("picked", node.name(), slot)), key=(edge, index))
-            else:
-                seen.add(edge)
-                yield replace(given(edge, ("edge", node.name(), slot, below.name())), key=edge)
+            for slot, (below, place) in enumerate(node.next_functions):
+                if below is None:
+                    continue
+                edge = plain((below, place)) if moves else (below, place)
+                inside = edge[0] in made and not (moves and edge in sources)
+                if inside or edge in seen or self._is_wall(edge) or self.behind(edge) or _is_of_weights(edge[0]):
+                    continue
+                if moves:
+                    index = getattr(node, "_saved_index", getattr(node, "_saved_start", place))
+                    yield replace(given((node, 0), ("picked", node.name(), slot)), key=(edge, index), node=node)
+                else:
+                    seen.add(edge)
+                    yield replace(given(edge, ("edge", node.name(), slot)), key=edge, node=node)
+
+    # ---- the first step, where states may be data
+    def _at_first(self, like: list[Entrance]) -> list[Entrance] | None:
+        """Find what enters the first step, by what enters the second; None where it is not known.
+
+        Where the second step takes what was made of a state by some weight, and the first took data in its place,
+        nothing of the kind enters the first.
+        """
+        twins, ended = self._twins()
+        own = set(nodes_of_step(self.one, 0))
+        sources = {one.key[0] for one in like if one.sign[0] == "picked"}
+        signs = {one.sign for one in like}
+        some = self._of_step(0, [node for node in twins.values() if node not in own], sources)
+        found = [one for one in some if one.sign in signs]
+        for one in like:  # of what is joined with a state that is data, the graph shows no join
+            products = entrances(ended.get(one.node, ()))
+            found += [narrowed(product, one) for product in products if product.sign[0] == "product"]
+        gone, known = _behind_products(ended), {one.sign for one in found}
+        return found if all(one.sign in known or one.node in gone for one in like) else None
+
+    def _twins(self) -> tuple[dict[Any, Any], dict[Any, list[Any]]]:
+        """Pair the nodes of the second step with those of the first.
+
+        Returns:
+            the nodes of the first step by those of the second; and by the nodes in whose place the first step took
+            data, what took it.
+        """
+        first, second = self.one.states[:2]
+        waiting = [(a[0], b[0]) for a, b in zip(first, second, strict=False) if a[0].name() == b[0].name()]
+        twins, ended = {b: a for a, b in waiting}, dict[Any, list[Any]]()
+        while waiting:
+            a, b = waiting.pop()
+            for below, twin in zip(b.next_functions, a.next_functions, strict=False):
+                if below[0] is None or self._is_wall(below) or below[0] in twins:
+                    continue
+                if twin[0] is None:
+                    ended.setdefault(plain(below)[0], []).append(a)
+                elif twin[0].name() == below[0].name() and self.behind(below):
+                    twins[below[0]] = twin[0]
+                    waiting.append((twin[0], below[0]))
+        return twins, ended
 
 
-def _at_first(some: list[Entrance], like: list[Entrance]) -> list[Entrance]:
-    """Choose among what enters the first step, where states may be data too, what enters the second."""
-    found = []
-    joined = [one for one in like if one.sign[0] == "joined"]
-    for one in some:
-        if any(one.sign == other.sign for other in like):
-            found.append(one)
-        elif joined and one.sign[0] == "product" and _reaches(one.value, joined[0]):
-            found.append(narrowed(one, joined[0]))
-    return found
+def _taken(call: Call) -> set[Edge]:
+    return {edge for one in call.taken if not isinstance(one, Kept) for edge in (one, plain(one))}
 
 
-def _reaches(value: Any, joined: Entrance) -> bool:
-    """Whether a product's data is wide enough to hold a part that is joined at other steps."""
-    _, axis, first, width = joined.sign
-    return bool(axis < value.dim() and value.shape[axis] >= first + width and value.shape[axis] > width)
+def _is_word(node: Any) -> bool:
+    return bool(node.name() == WORDS)
+
+
+def _is_of_weights(node: Any) -> bool:
+    """Whether something is made of weights alone, as by weight norm."""
+    waiting, seen = [node], {node}
+    while waiting:
+        one = waiting.pop()
+        if not one.next_functions:
+            if not isinstance(getattr(one, "variable", None), nn.Parameter):
+                return False
+        elif _is_word(one) or one.name() in MOVES or entrances([one]):
+            return False
+        more = [below for below, _ in one.next_functions if below is not None and below not in seen]
+        seen |= set(more)
+        waiting += more
+    return True
+
+
+def _behind_products(nodes: Iterable[Any]) -> set[Any]:
+    """Give the nodes that are reached from some through a weight: where data stood in their place, none were made."""
+    waiting, seen = [(node, False) for node in nodes], set[tuple[Any, bool]]()
+    while waiting:
+        one = waiting.pop()
+        if one not in seen:
+            seen.add(one)
+            node, behind = one[0], one[1] or one[0].name() in WEIGHING
+            waiting += [(below, behind) for below, _ in node.next_functions if below is not None]
+    return {node for node, behind in seen if behind}
 
 
 def _by_tensor(some: list[Entrance]) -> list[list[Entrance]]:
-    """Put together what operations took of one tensor."""
-    groups: dict[Any, list[Entrance]] = {}
+    """Put together what operations took of one tensor, or of copies of it."""
+    groups: list[list[Entrance]] = []
     for one in some:
-        groups.setdefault(one.key, []).append(one)
-    return list(groups.values())
+        known = next((group for group in groups if _is_same(group[0], one)), None)
+        if known is None:
+            groups.append([one])
+        else:
+            known.append(one)
+    return groups
+
+
+def _is_same(one: Entrance, other: Entrance) -> bool:
+    a, b = one.value, other.value
+    return one.key == other.key or (a is not None and b is not None and a.shape == b.shape and bool((a == b).all()))

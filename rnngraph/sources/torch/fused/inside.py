@@ -1,106 +1,113 @@
-"""The inside of one call of a fused layer, whose kernel hides it: blocks of our own around PyTorch's own h.
+"""The inside of one call of a fused layer, which its kernel hides: a tape of our own around PyTorch's states.
 
-In: a call. Out: blocks by layer and direction. Every step is computed from PyTorch's state before it, and its h is
-PyTorch's afterwards: nothing runs freely, so that a chaotic network is followed as well as any. How far one step is
-off is kept.
+In: a call. Out: a tape with a block a layer and direction, and all that the engine tells of a tape. How far one step of
+ours is off PyTorch's is kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
-from rnngraph.autodiff.block import Block
-from rnngraph.autodiff.block.backward import Lend, pull
-from rnngraph.autodiff.block.given import Given
-from rnngraph.autodiff.cell import Rows
-from rnngraph.autodiff.contribution import Array, Contribution
+from rnngraph.autodiff.backward import Step, sweep
+from rnngraph.autodiff.block.backward import Lend
+from rnngraph.autodiff.contribution import Array
+from rnngraph.autodiff.node import CONSTANT, INPUT, PARAMETER, Node
+from rnngraph.autodiff.ops import CONCATENATE
+from rnngraph.autodiff.recurrence import Recurrence, suffix
+from rnngraph.autodiff.tape import Tape
+from rnngraph.autodiff.tensor import Tensor
+from rnngraph.nn.unroll import Layer as Unrolling
+from rnngraph.nn.unroll import unroll
 from rnngraph.sources.torch.fused.layout import Layout, array, cell_of, weights_of
+from rnngraph.sources.torch.fused.pinned import PinnedBlock
 from rnngraph.sources.torch.watching.calls import Call
-
-
-class PinnedBlock(Block):
-    """A block whose hidden states are given; only the rest of each step is computed."""
-
-    __slots__ = ("own", "residual")
-
-    def __init__(self, own: Array, *args: Any, **kwargs: Any) -> None:
-        """Compute all steps; `own` is (T, N, H) by timestep."""
-        self.own, self.residual = own, 0.0
-        super().__init__(*args, **kwargs)
-
-    def _afterwards(self, hidden: Rows, start: int, stop: int, copied: Rows) -> list[Callable[[int], None]]:
-        """Note how far a step is off, and go on from the state that is given."""
-        own = self.rows(self.order(self.own)[start:stop])
-
-        def pin(p: int) -> None:
-            error = np.abs(hidden[p + 1] - own[p])
-            taken = error[~copied[p][..., 0]] if len(copied) else error
-            self.residual = max(self.residual, float(taken.max(initial=0)))
-            hidden[p + 1][...] = own[p]
-
-        return [pin]
+from rnngraph.trace.model import FORWARD, REVERSE
 
 
 class Inside:
-    """All layers and directions of one call."""
+    """All layers and directions of one call; the recurrences of the tape are numbered as their states are stacked."""
 
     def __init__(self, call: Call) -> None:
         """Compute gates and cell states of every layer."""
         assert call.layer is not None  # a call of a fused layer
         self.call, self.layer, self.module = call, call.layer, call.module
-        self.layout = Layout(self.module, self.layer)
+        self.layout, self.cell = Layout(self.module, self.layer), cell_of(self.module)
         self.directions = 2 if self.module.bidirectional else 1
         self.narrow = self.layer.narrow
         self.wide = torch.float32 if self.narrow.itemsize < 4 else self.narrow
-        self.masks: list[Array | None] = []
-        self.blocks: list[list[PinnedBlock]] = []
         self.mismatch = 0.0  # of the last layer's h, where the layers before had to be run again
         self._kernel = getattr(torch._VF, self.module.mode.lower())
+        self.tape = Tape()
         with torch.no_grad():
-            self._compute()
+            self._record()
+
+    @property
+    def recurrences(self) -> list[Recurrence]:
+        """Those of the tape."""
+        return self.tape.recurrences
+
+    @property
+    def blocks(self) -> list[PinnedBlock]:
+        """The block of every recurrence."""
+        return [one.block for one in self.recurrences if isinstance(one.block, PinnedBlock)]
+
+    @property
+    def weights(self) -> list[Node]:
+        """The nodes of the weights."""
+        return [one for one in self.tape.entries if isinstance(one, Node) and one.op is PARAMETER]
 
     @property
     def residual(self) -> float:
         """The largest error of one step, relative to the largest h."""
-        sizes = [max(float(np.abs(block.own).max(initial=0)), 1e-30) for row in self.blocks for block in row]
-        errors = [block.residual for row in self.blocks for block in row]
-        return max((error / size for error, size in zip(errors, sizes, strict=True)), default=0.0)
+        return max(one.residual / max(float(np.abs(one.value).max(initial=0)), 1e-30) for one in self.blocks)
 
-    def _compute(self) -> None:
-        x = self.layout.spread(self.layer.x.tensor.to(self.narrow))
-        valid, count = self.layout.valid, self.module.num_layers
-        output = self.layer.output.value
-        masks = self._drawn_masks(x)
-        for number in range(count):
-            last = number == count - 1
-            own = None if last and output is not None else self._outputs(number, x)
-            if last and output is not None:
-                known = self.layout.spread(output)
+    def _record(self) -> None:
+        tape, known = self.tape, self.layer.output.value
+        own = self.layout.spread(self.layer.x.tensor.to(self.narrow))
+        x = self._leaf(own.transpose(0, 1), "x")
+        self.x = x.id
+        masks = iter(self._drawn_masks(own))
+        for number in range(self.module.num_layers):
+            last = number == self.module.num_layers - 1
+            if not last or known is None or self.layer.random is not None:
+                own = self._outputs(number, own)
+            if last and known is not None:
+                given = self.layout.spread(known)
                 if self.layer.random is not None:  # the masks were drawn again: the layer's own output proves them
-                    again = self._outputs(number, x)
-                    self.mismatch = float((again - known).abs().max() / known.abs().max().clamp(min=1e-30))
-                own = known
-            assert own is not None
-            columns, width = array(x, self.wide).swapaxes(0, 1), own.shape[-1] // self.directions
+                    self.mismatch = float((own - given).abs().max() / given.abs().max().clamp(min=1e-30))
+                own = given
             hidden = array(own, self.wide)
-            self.blocks.append(
-                [
-                    PinnedBlock(
-                        np.ascontiguousarray(hidden[..., d * width : (d + 1) * width]), 0, cell_of(self.module),
-                        columns,
-                        weights=weights_of(self.module, self._flat(number, d), self.wide),
-                        initial=self._initial(number, d), reverse=bool(d), mask=valid,
-                    )
-                    for d in range(self.directions)
-                ]
-            )  # fmt: skip
-            mask = masks[number] if number < len(masks) else None
-            self.masks.append(None if mask is None else array(mask, self.wide))
-            x = own if mask is None else own * mask
+            some = [self._unrolled(number, d, x, hidden) for d in range(self.directions)]
+            x = some[0] if len(some) == 1 else _joined(some, hidden.swapaxes(0, 1))
+            mask = next(masks, None)
+            if mask is not None:
+                x, own = x * tape.constant(array(mask, self.wide).swapaxes(0, 1)), own * mask
+        self.top = x.id
+
+    def _leaf(self, tensor: Any, name: str) -> Tensor:
+        value = array(tensor.transpose(0, 1), self.wide).swapaxes(0, 1)
+        return self.tape.tensor(self.tape.append(INPUT, (), value, name=name, requires=True))
+
+    def _unrolled(self, number: int, d: int, x: Tensor, own: Array) -> Tensor:
+        """Record one layer and direction; `own` are the outputs of all directions, (T, N, ·)."""
+        tape, direction = self.tape, REVERSE if d else FORWARD
+        width = own.shape[-1] // self.directions
+        weights = {
+            name: tape.tensor(tape.append(PARAMETER, (), value, name=name + suffix(number, direction), requires=True))
+            for name, value in weights_of(self.module, self._flat(number, d), self.wide).items()
+        }
+        initial = {
+            kind: tape.tensor(tape.append(CONSTANT, (), value, requires=True))
+            for kind, value in self._initial(number, d).items()
+        }
+        make = partial(PinnedBlock, np.ascontiguousarray(own[..., d * width : (d + 1) * width]))
+        layer = Unrolling("", self.cell, weights, initial, number, direction, self.layout.valid, make=make)
+        return unroll(layer, x).output
 
     def _flat(self, number: int, direction: int) -> list[Any]:
         each = len(self.layer.weights) // (self.module.num_layers * self.directions)
@@ -108,29 +115,28 @@ class Inside:
         return [one.detach().to(self.narrow) for one in self.layer.weights[first : first + each]]
 
     def _initial(self, number: int, direction: int) -> dict[str, Array]:
-        place, kinds = number * self.directions + direction, cell_of(self.module).facts.kinds
+        place, kinds = number * self.directions + direction, self.cell.facts.kinds
         widths = {"h": self.module.proj_size or self.module.hidden_size, "c": self.module.hidden_size}
         if not self.layer.initial:
-            blank = torch.zeros(self.layout.batch, 1, dtype=self.wide)
-            return {kind: array(blank.expand(-1, widths[kind]), self.wide) for kind in kinds}
+            return {k: array(torch.zeros(self.layout.batch, widths[k]), self.wide) for k in kinds}
         some = [self.layout.states(one.tensor) for one in self.layer.initial]
         return {kind: array(one[place], self.wide) for kind, one in zip(kinds, some, strict=True)}
 
     def _outputs(self, number: int, x: Any) -> Any:
         """Run one layer as PyTorch does: (T, N, directions · H)."""
-        module, kinds = self.module, cell_of(self.module).facts.kinds
+        module = self.module
         starts = [self._initial(number, d) for d in range(self.directions)]
         initial = [
-            torch.stack([torch.from_numpy(one[kind]) for one in starts]).to(x.device, self.narrow) for kind in kinds
+            torch.stack([torch.from_numpy(one[kind]) for one in starts]).to(x.device, self.narrow) for kind in starts[0]
         ]
         weights = [one for d in range(self.directions) for one in self._flat(number, d)]
         rest = (module.bias, 1, 0.0, False, module.bidirectional)
         if self.layout.packed is None:
-            hx = tuple(initial) if len(kinds) > 1 else initial[0]
+            hx = tuple(initial) if len(initial) > 1 else initial[0]
             return self._kernel(x.contiguous(), hx, weights, *rest, False)[0]
         order = self.layout.packed.sorted_indices
         initial = initial if order is None else [one.index_select(1, order) for one in initial]
-        hx = tuple(initial) if len(kinds) > 1 else initial[0]
+        hx = tuple(initial) if len(initial) > 1 else initial[0]
         return self.layout.spread(self._kernel(self.layout.gathered(x), self.layout.sizes, hx, weights, *rest)[0])
 
     def _drawn_masks(self, x: Any) -> list[Any]:
@@ -149,39 +155,34 @@ class Inside:
         return masks
 
     # ---- the whole loss
-    def walk(
-        self, arrived: Mapping[str, Array], *, lend: Lend, to_input: bool
-    ) -> tuple[Array | None, list[list[dict[str, Contribution]]], dict[str, Array]]:
-        """Walk back what arrived at the output, (T, N, ·), and at the last states "h" and "c", (places, N, ·).
+    def ends(self) -> Iterator[tuple[PinnedBlock, int]]:
+        """Yield, in the order in which they are stacked, whose last states there are, and their timestep."""
+        for block in self.blocks:
+            yield block, 0 if block.reverse else block.steps - 1
 
-        Returns:
-            the gradient of the input, those of the weights by layer and direction, and of the first states.
+    def starts(self, arrived: Mapping[str, Array]) -> dict[int, Array]:
+        """Say by node what arrived at the output, (T, N, ·), and at the last states "h" and "c", (places, N, ·)."""
+        found = {self.top: arrived["out"].swapaxes(0, 1)} if "out" in arrived else {}
+        for kind in self.cell.facts.kinds:
+            for one, (block, t) in zip(arrived.get(kind, ()), self.ends(), strict=False):
+                found[int(block.node_ids(kind)[t])] = one
+        return found
+
+    def walk(self, arrived: Mapping[str, Array], *, lend: Lend | None = None, chunk: int = 0) -> dict[int, Step]:
+        """Walk the whole loss back, and give what reached the input, the weights and the first states, by node.
+
+        With a `chunk`, it is walked as if every so many steps were cut.
         """
-        field = arrived.get("out")
-        weights: list[list[dict[str, Contribution]]] = []
-        initial: dict[str, list[Array]] = {kind: [] for kind in cell_of(self.module).facts.kinds}
-        for number in range(len(self.blocks) - 1, -1, -1):
-            below: Array | None = None
-            row, starts = [], []
-            for d, block in enumerate(self.blocks[number]):
-                given = Given(block, self._own(field, d, block), self._ends(arrived, number, d, block))
-                pulled = pull(block, given, to_input=to_input or number > 0, wanted=block.cell.names, lend=lend)
-                row.append(pulled.weights)
-                starts.append(pulled.initial)
-                if pulled.to_input is not None:
-                    below = pulled.to_input if below is None else below + pulled.to_input
-            weights.insert(0, row)
-            initial = {kind: [*(one[kind] for one in starts), *some] for kind, some in initial.items()}
-            mask = self.masks[number - 1] if number else None
-            field = below if mask is None or below is None else below * mask
-        return field, weights, {kind: np.stack(some) for kind, some in initial.items()}
+        for block in self.blocks:
+            block.cuts = frozenset(range(chunk, block.steps, chunk) if chunk else ())
+        with np.errstate(all="ignore"):
+            steps = list(sweep(self.tape, self.starts(arrived), lend=lend))
+        for block in self.blocks:
+            block.cuts = frozenset()
+        return {step.node.id: step for step in steps if not step.node.inputs}
 
-    def _own(self, field: Array | None, direction: int, block: Block) -> Array | None:
-        width = block.value.shape[-1]
-        return None if field is None else field[..., direction * width : (direction + 1) * width]
 
-    def _ends(
-        self, arrived: Mapping[str, Array], number: int, direction: int, block: Block
-    ) -> dict[str, dict[int, Array]]:
-        place, last = number * self.directions + direction, 0 if block.reverse else block.steps - 1
-        return {kind: {last: arrived[kind][place]} for kind in block.columns if kind in arrived}
+def _joined(some: list[Tensor], value: Array) -> Tensor:
+    """Record two directions joined, whose value is known."""
+    tape = some[0].tape
+    return tape.tensor(tape.append(CONCATENATE, tuple([one.id for one in some]), value, options={"axis": -1}))

@@ -1,33 +1,26 @@
 """Many losses walked back through one call of a fused layer at once, in numbers that cannot underflow.
 
-They are float64 whatever the model's type: a row's power of two is a band of 2^512, which float32 does not hold.
-In: what reaches the layer, a row a loss. Out: norms of its states, told to whoever measures, and what the layer
-hands on to its input and to its first states, every row times a power of two of its own.
+In: what reaches the layer, a row a loss. Out: norms of its states, told to whoever measures, and what the layer hands
+on to its input and to its first states, every row times a power of two of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
 
 import numpy as np
 
 from rnngraph.autodiff.block import Block
-from rnngraph.autodiff.block.carry import BAND, Carry
-from rnngraph.autodiff.block.many_losses import Entry, Field, pull_rows
+from rnngraph.autodiff.block.carry import BAND
 from rnngraph.autodiff.block.weight_lags import WeightLags
-from rnngraph.autodiff.contribution import Array
-from rnngraph.autodiff.fed import logs_of
-from rnngraph.sources.torch.fused.inside import Inside, PinnedBlock
-from rnngraph.trace.magnitudes import Floats, Integers
-
-_BYTES = 16_000_000  # of a window's rows of inputs
-_SHORTEST, _LONGEST = 16, 128  # steps of a window
-
-# (layer, direction, timestep or -1, first row, logs of norms by kind)
-SeeInside: TypeAlias = Callable[[int, int, int, int, list[Floats]], None]
-SeeInput: TypeAlias = Callable[[int, int, Array], None]  # (first timestep, first row, logs of norms (steps, rows, N))
+from rnngraph.autodiff.contribution import Array, Contribution, StateSlice
+from rnngraph.autodiff.cotangents import Cotangents
+from rnngraph.measure.recording import See
+from rnngraph.sources.tape.clocks import Clocks
+from rnngraph.sources.tape.plan import Plan
+from rnngraph.sources.torch.fused.inside import Inside
+from rnngraph.trace.magnitudes import Integers
 
 
 @dataclass(slots=True)
@@ -43,184 +36,118 @@ class Arriving:
         return bool(self.shares or self.fields or self.ends)
 
 
-@dataclass(frozen=True, slots=True)
-class Leaving:
-    """What a layer hands on: of its input (rows, N, T, ·), of its first states (rows, places, N, ·)."""
+class _Entering:
+    """The same as what enters the blocks of a tape: one `Enters`."""
 
-    to_input: Array | None
-    initial: dict[str, Array]
-    exponents: Integers
+    def __init__(self, inside: Inside, arriving: Arriving, samples: Integers) -> None:
+        self._top = inside.blocks[-inside.directions :]
+        self._ends = list(inside.ends())
+        self._shares = [(row, t, one[samples].astype(np.float64)) for row, t, one in arriving.shares]
+        self._fields = [part for rows, bits in arriving.fields for part in _banded(rows[:, samples], bits)]
+        self._last = [
+            (kind, place, low + first, band, one)
+            for kind, low, rows, bits in arriving.ends
+            for place in range(rows.shape[1])
+            for first, band, one in _banded(rows[:, place, samples], bits)
+        ]
+
+    def rows(
+        self, rows: list[tuple[int, int]], samples: Mapping[int, Integers], window: tuple[int, int] | None = None
+    ) -> dict[int, list[Cotangents]]:
+        """Give what enters in some rows, (0, number of the row), which follow one another."""
+        first, last = rows[0][1], rows[-1][1] + 1
+        found: dict[int, list[Cotangents]] = {}
+        for entry, one in self._all(window):
+            low, high = max(one.low, first), min(one.low + one.count, last)
+            if low < high:
+                value = _of_rows(one.value, slice(low - one.low, high - one.low))
+                some = found.setdefault(entry, [])
+                some.append(Cotangents(value, low - first, high - low, one.band, True, one.first))
+        return found
+
+    def _all(self, window: tuple[int, int] | None) -> Iterator[tuple[int, Cotangents]]:
+        for d, block in enumerate(self._top):
+            start, stop = window or (0, block.steps)
+            width = block.value.shape[-1]
+            part = slice(d * width, (d + 1) * width)
+            for row, t, one in self._shares:
+                if start <= t < stop:
+                    yield block.id, Cotangents(StateSlice("h", t, one[None, :, part]), row, 1)
+            for low, band, rows in self._fields:
+                some = rows[:, :, start:stop, part]
+                held = np.flatnonzero(some.any(axis=(1, 2, 3)))  # rows up to the last that holds anything
+                count = int(held[-1]) + 1 if held.size else 0
+                yield block.id, Cotangents(some[:count], low, count, band, first=start)
+        for kind, place, low, band, one in self._last:
+            block, t = self._ends[place]
+            if window is None or window[0] <= t < window[1]:
+                yield block.id, Cotangents(StateSlice(kind, t, one), low, len(one), band)
+
+
+class Leaving:
+    """What a layer hands on, by node of its tape: rows band by band, and their powers of two."""
+
+    def __init__(self, rows: int, samples: Integers) -> None:
+        """Start with nothing."""
+        self._rows, self._samples = rows, samples
+        self._bands: dict[tuple[int, int], Array] = {}
+
+    def of(self, node: int) -> list[tuple[Array, Integers]]:
+        """Give what reached a node, (rows, samples, ...), with exponents."""
+        return [(value, np.full(self._rows, band * BAND)) for (one, band), value in self._bands.items() if one == node]
+
+    def add(self, shape: tuple[int, ...], node: int, first: int, some: Sequence[Cotangents]) -> None:
+        """Add what reached a node, whose values are of this shape."""
+        for one in some:
+            value = np.asarray(one.value)
+            value = value if one.narrow else value[:, self._samples]
+            total = self._bands.setdefault((node, one.band), np.zeros((self._rows, len(self._samples), *shape[1:])))
+            part = total[first + one.low : first + one.low + one.count]
+            (part[:, :, one.first : one.first + value.shape[2]] if one.narrow else part)[...] += value
 
 
 def rows_inside(
-    inside: Inside, arriving: Arriving, rows: int, samples: Integers, see: SeeInside, *, to_input: bool,
-    see_input: SeeInput | None = None, weigh: Mapping[Block, WeightLags] | None = None,
+    inside: Inside, arriving: Arriving, rows: int, samples: Integers, see: See, *, onward: bool, to_input: bool = False,
+    weigh: Mapping[Block, WeightLags], ignored: int = 0,
 ) -> Leaving:  # fmt: skip
-    """Walk rows back through all layers of a call, the latest loss first; `see_input` is told what the input gets.
+    """Walk rows back through all layers of a call.
 
-    `weigh` sums what the weights of each block get.
+    Args:
+        inside: the call.
+        arriving: what reaches it.
+        rows: how many there are.
+        samples: which of them are walked.
+        see: is told the norms of states, by the number of a recurrence of the tape.
+        onward: whether what reaches the input and the first states is wanted.
+        to_input: whether norms at the input are told, as of the first recurrence.
+        weigh: sums what the weights of each block get.
+        ignored: the number of the first rows that are not weighed.
     """
-    walk = _Walk(inside, arriving, rows, samples, see, to_input, see_input)
-    walk.weigh = weigh or {}
-    for start, stop in walk.windows():
-        walk.pull(start, stop)
-    return walk.leaving()
+    tape, leaving = inside.tape, Leaving(rows, samples)
+    wanted = [inside.x, *(i for one in inside.recurrences for i in one.initial.values())] if onward else []
+    plan = Plan(tape, Clocks(tape), wanted, {inside.x: [0]} if to_input else None)
+    plan.pull(
+        _Entering(inside, arriving, samples), [(0, k) for k in range(rows)], {inside.layout.batch: samples}, see,
+        weigh={block.id: weigh[block] for block in inside.blocks if block in weigh}, ignored=ignored,
+        leave=lambda node, first, some: leaving.add(tape.entry(node).value.shape, node, first, some),
+    )  # fmt: skip
+    return leaving
 
 
-class _Walk:
-    def __init__(
-        self, inside: Inside, arriving: Arriving, rows: int, samples: Integers, see: SeeInside, to_input: bool,
-        see_input: SeeInput | None,
-    ) -> None:  # fmt: skip
-        self.inside, self.arriving, self.rows, self.samples = inside, arriving, rows, samples
-        self.see, self.to_input, self.see_input = see, to_input, see_input
-        self.carries = [
-            [Carry.empty(rows, len(samples), [c.shape[-1] for c in block.columns.values()]) for block in row]
-            for row in inside.blocks
-        ]
-        self.left: list[Field] = []
-        self.weigh: Mapping[Block, WeightLags] = {}
-        self.fields = [one for some, exponents in arriving.fields for one in _banded(some[:, samples], exponents)]
-
-    def windows(self) -> Iterator[tuple[int, int]]:
-        """Give runs of places, last first; a layer with two directions is walked at once."""
-        time = self.inside.layer.steps
-        if self.inside.directions > 1:
-            yield 0, time
-            return
-        widest = max(block.x.shape[-1] for row in self.inside.blocks for block in row)
-        length = int(np.clip(_BYTES // (8 * self.rows * len(self.samples) * widest), _SHORTEST, _LONGEST))
-        for stop in range(time, 0, -length):
-            yield max(0, stop - length), stop
-
-    def pull(self, start: int, stop: int) -> None:
-        """Walk a window back, from the last layer to the first."""
-        blocks, only_seen = self.inside.blocks, self.inside.directions == 1 and not self.to_input
-        fields = [_cut(one, start, stop) for one in self.fields]
-        for number in range(len(blocks) - 1, -1, -1):
-            emitted: list[Field] = []
-            for d, block in enumerate(blocks[number]):
-                entering: list[Field | Entry] = [_of_direction(one, d, block) for one in fields]
-                if number == len(blocks) - 1:
-                    entering += self._shares(d, block, start, stop)
-                entering += self._ends(number, d, block, start, stop)
-                emitted += pull_rows(
-                    block, entering, self.carries[number][d], window=(start, stop), see=self._seen(number, d),
-                    to_input=self.to_input or number > 0 or self.see_input is not None, samples=self.samples,
-                    tell=self.see_input if number == 0 and only_seen else None, weigh=self.weigh.get(block),
-                )  # fmt: skip
-            mask = self.inside.masks[number - 1] if number else None
-            fields = emitted if mask is None else [self._masked(one, mask) for one in emitted]
-        if self.see_input is not None and fields:
-            for low, logs in logs_of([(one.band, one.low, one.rows) for one in fields]):
-                self.see_input(fields[0].first, low, logs.transpose(2, 0, 1))
-        if self.to_input:
-            self.left += fields
-
-    def _seen(self, number: int, direction: int) -> Callable[[Block, int, int, list[Array]], None]:
-        def told(block: Block, first: int, low: int, logs: list[Array]) -> None:
-            for k, by_kind in enumerate(zip(*logs, strict=True)):
-                self.see(number, direction, first + k, low, list(by_kind))
-
-        return told
-
-    def _shares(self, direction: int, block: Block, start: int, stop: int) -> Iterator[Entry]:
-        width = block.value.shape[-1]
-        part = slice(direction * width, (direction + 1) * width)
-        for row, t, one in self.arriving.shares:
-            if start <= block.place_of(t) < stop:
-                yield Entry(0, t, np.asarray(one[None, self.samples, part], np.float64), row)
-
-    def _ends(self, number: int, direction: int, block: Block, start: int, stop: int) -> Iterator[Entry]:
-        place, last = number * self.inside.directions + direction, 0 if block.reverse else block.steps - 1
-        if not start <= block.place_of(last) < stop:
-            return
-        for kind, low, some, exponents in self.arriving.ends:
-            for one in _banded(some[:, place, self.samples], exponents):
-                yield Entry(list(block.columns).index(kind), last, one.rows, low + one.low, one.band)
-
-    def _masked(self, one: Field, mask: Array) -> Field:
-        steps = slice(one.first, one.first + one.rows.shape[2])
-        return Field(one.rows * mask[steps][:, self.samples].swapaxes(0, 1), one.low, one.first, one.band)
-
-    def leaving(self) -> Leaving:
-        """Gather what was handed on, every row brought to a size near one."""
-        initial: dict[str, list[tuple[Array, Any, int]]] = {}
-        for row in self.carries:
-            for carry in row:
-                for kind, state, bands in zip(self.inside.blocks[0][0].columns, carry.states, carry.bands, strict=True):
-                    run = slice(carry.low, carry.high)
-                    band = 0 if bands is None else bands[run] * BAND
-                    initial.setdefault(kind, []).append((state[run], band, carry.low))
-        tops = np.full(self.rows, -(1 << 40))
-        for one in self.left:
-            _raise(tops, one.rows, one.low, one.band * BAND)
-        for some in initial.values():
-            for state, band, low in some:
-                _raise(tops, state, low, band)
-        exponents = np.where(tops > -(1 << 40), tops, 0)
-        return Leaving(self._input(exponents), self._initial(initial, exponents), exponents)
-
-    def _input(self, exponents: Integers) -> Array | None:
-        if not self.to_input:
-            return None
-        time, width = self.inside.layer.steps, self.inside.blocks[0][0].x.shape[-1]
-        found = np.zeros((self.rows, len(self.samples), time, width))
-        for one in self.left:
-            run = slice(one.low, one.low + len(one.rows))
-            shift = one.band * BAND - exponents[run, None, None, None]
-            found[run, :, one.first : one.first + one.rows.shape[2]] += _shifted(one.rows, shift)
-        return found
-
-    def _initial(self, initial: dict[str, list[tuple[Array, Any, int]]], exponents: Integers) -> dict[str, Array]:
-        found = {}
-        for kind, some in initial.items():
-            whole = np.zeros((self.rows, len(some), len(self.samples), some[0][0].shape[-1]))
-            for place, (state, band, low) in enumerate(some):
-                run = slice(low, low + len(state))
-                shift = np.broadcast_to(np.asarray(band), state.shape[:2])[..., None] - exponents[run, None, None]
-                whole[run, place] = _shifted(state, shift)
-            found[kind] = whole
-        return found
+def _of_rows(value: Contribution, part: slice) -> Contribution:
+    if isinstance(value, StateSlice):
+        return StateSlice(value.kind, value.t, value.array[part])
+    return np.asarray(value)[part]
 
 
-def _raise(tops: Integers, rows: Array, low: int, band: Any) -> None:
-    """Note the binary exponent of the largest number of every row."""
-    if not rows.size:
-        return
-    largest = np.abs(rows).reshape(*rows.shape[:2], -1).max(axis=2)
-    known = (largest > 0) & np.isfinite(largest)
-    own = np.where(known, np.frexp(np.where(known, largest, 1))[1] + band, -(1 << 40)).max(axis=1)
-    np.maximum(tops[low : low + len(rows)], own, out=tops[low : low + len(rows)])
-
-
-def _shifted(rows: Array, bits: Array) -> Array:
-    return np.asarray(np.ldexp(rows, np.clip(bits, -4096, 4096).astype(np.int32)))
-
-
-def _banded(rows: Array, exponents: Integers) -> list[Field]:
-    """Bring rows with exponents into the bands of the engine: a field a band that occurs."""
+def _banded(rows: Array, exponents: Integers) -> Iterator[tuple[int, int, Array]]:
+    """Bring rows with exponents into the bands of the engine: first row, band and rows of each that occurs."""
     bands = np.round(exponents / BAND).astype(np.int64)
     rest = (exponents - bands * BAND).reshape(-1, *[1] * (rows.ndim - 1))
-    scaled = _shifted(rows, rest) if rest.any() else rows
-    found = []
+    scaled = np.ldexp(rows, rest.astype(np.int32)) if rest.any() else rows
     for band in np.unique(bands).tolist():
         here = np.flatnonzero(bands == band)
         low, high = int(here[0]), int(here[-1]) + 1
-        part = scaled[low:high]
-        if len(here) < high - low:
-            part = np.where((bands[low:high] == band).reshape(-1, *[1] * (rows.ndim - 1)), part, 0)
-        found.append(Field(np.asarray(part, np.float64), low, 0, band))
-    return found
-
-
-def _cut(one: Field, start: int, stop: int) -> Field:
-    """Take a window of a field over all steps, and of its rows those up to the last that holds anything."""
-    rows = one.rows[:, :, start:stop]
-    held = np.flatnonzero(rows.any(axis=(1, 2, 3)))
-    return Field(rows[: int(held[-1]) + 1 if held.size else 0], one.low, start, one.band)
-
-
-def _of_direction(one: Field, direction: int, block: PinnedBlock) -> Field:
-    width = block.value.shape[-1]
-    return Field(one.rows[..., direction * width : (direction + 1) * width], one.low, one.first, one.band)
+        own = (bands[low:high] == band).reshape(-1, *[1] * (rows.ndim - 1))
+        part = scaled[low:high] if len(here) == high - low else np.where(own, scaled[low:high], 0)
+        yield low, band, np.asarray(part, np.float64)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from rnngraph.measure.recording import Losses
 from rnngraph.sources.torch.autograd.edges import like, tensors_in
 from rnngraph.sources.torch.autograd.question import ask, blocked, whole
 from rnngraph.sources.torch.finding.recurrence import MARKED, Recurrence
-from rnngraph.sources.torch.fused.chunks import chunked, whole_gradients
+from rnngraph.sources.torch.fused.layer_walk import arrived_at
 from rnngraph.sources.torch.graph_recording import TorchRecording
 from rnngraph.sources.torch.tried.changes import change_weights
 from rnngraph.sources.torch.watching.asked import Asked
@@ -29,6 +30,20 @@ if TYPE_CHECKING:
     from rnngraph.sources.torch.watch import Watch
 
 _SAME = 1e-3  # up to which two runs of one pass may differ
+
+
+@dataclass(frozen=True, slots=True)
+class Chunked:
+    """A pass that is cut into chunks of steps, as in truncated training; of it the gradients alone are known."""
+
+    found: Mapping[str, Array]
+
+    def changed(self, changes: Sequence[Change]) -> None:
+        """Change nothing more."""
+
+    def gradients(self) -> Mapping[str, Array]:
+        """Give the gradients of the weights by name."""
+        return self.found
 
 
 class Again:
@@ -44,14 +59,26 @@ class Again:
     def changed(self, changes: Sequence[Change]) -> Any:
         """Run the pass again; None where a change means nothing here, or where the module cannot be called again."""
         if [change.kind for change in changes] == [TRUNCATE]:
-            return chunked(self._recording, int(changes[0].number))
+            gradients = self.gradients(int(changes[0].number))
+            return Chunked(gradients) if gradients else None
         if self._able is None:
             self._able = self._same(self._run(()))
         return self._run(changes) if self._able else None
 
-    def gradients(self) -> Mapping[str, Array]:
-        """Give the gradients of fused layers' weights by name."""
-        return whole_gradients(self._recording)
+    def gradients(self, chunk: int = 0) -> Mapping[str, Array]:
+        """Give the gradients of one fused layer's weights by name, as if it were cut every `chunk` steps.
+
+        There are none of anything else, as a cut changes what reaches the others.
+        """
+        one = self._recording.recurrences[0]
+        if len(self._recording.recurrences) > 1 or not one.fused or len(one.calls) > 1:
+            return {}
+        inside = self._recording.inside(one.calls[0])
+        self._recording.ask_whole()
+        steps = inside.walk(arrived_at(self._recording, inside), chunk=chunk)
+        return {
+            f"{one.path}.{node.name}": np.array(steps[node.id].gradient) for node in inside.weights if node.id in steps
+        }
 
     def _run(self, changes: Sequence[Change]) -> TorchRecording | None:
         if self._outer is None or self._outer.asked is None:

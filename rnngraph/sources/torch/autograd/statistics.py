@@ -1,0 +1,66 @@
+"""Statistics that batch norm takes over samples and time at once: through them every step reaches every other.
+
+That is no memory: at another batch they would say something else, and in evaluation nothing. In: where recurrences hand
+out what they compute. Out: the operations that take them, and a way to let them stand still while losses are walked
+back one by one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
+
+from rnngraph.sources.torch.autograd.edges import Edge, walk_down
+
+_NORMS = frozenset({"NativeBatchNormBackward0", "CudnnBatchNormBackward0"})
+_STEPWISE = 3  # uses of one norm, each of which takes the statistics of a step
+
+NOTE = (
+    "batch norm in training takes statistics over all timesteps: what reaches a step through them is in its gradient, "
+    "but is no memory, and is left out of the lags"
+)
+
+
+def statistics_between(handed_out: Collection[Edge]) -> list[Any]:
+    """Find the norms of whole sequences, and not of single steps, between edges at which recurrences hand out."""
+    tops = [node for node, _ in handed_out]
+    least = min((int(node._sequence_nr()) for node in tops), default=0)
+    below = {node for _, node, _ in walk_down(tops, least) if node.name() in _NORMS}
+    some = [node for node in below if getattr(node, "_saved_training", True)]
+    uses = Counter(_weight(node) for node in some)
+    return [
+        node
+        for node in some
+        if uses[_weight(node)] < _STEPWISE and any(edge in handed_out for edge in _edges_below(node, least))
+    ]
+
+
+def _edges_below(node: Any, least: int) -> Iterator[Edge]:
+    return ((below, place) for _, below, place in walk_down([node], least))
+
+
+def _weight(node: Any) -> Any:
+    return node.next_functions[1][0] or node
+
+
+@contextlib.contextmanager
+def held(nodes: Sequence[Any]) -> Iterator[None]:
+    """Let the statistics be what they were, as in evaluation: y = (x - mean) · w / std with a constant mean and std."""
+    hooks = [node.register_hook(_holder(node)) for node in nodes]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _holder(node: Any) -> Any:
+    def hold(grad_inputs: tuple[Any, ...], grad_outputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        gradient, weight, scale = grad_outputs[0], node._saved_weight, node._saved_result2
+        scale = scale if weight is None else scale * weight
+        shape = [1, -1] + [1] * (node._saved_input.dim() - 2)
+        return (None if gradient is None else gradient * scale.detach().reshape(shape), *grad_inputs[1:])
+
+    return hold
