@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
@@ -21,6 +22,15 @@ from rnngraph.measure.recording import Losses
 from rnngraph.norms import row_norms
 from rnngraph.sources.tape.clocks import Clocks
 from rnngraph.trace.magnitudes import Floats, Integers
+
+
+class Enters(Protocol):
+    """What enters a tape, a row a loss."""
+
+    def rows(
+        self, rows: list[tuple[int, int]], samples: Mapping[int, Integers], window: tuple[int, int] | None = None
+    ) -> dict[int, list[Cotangents]]:
+        """Give what enters in some rows, for the chosen samples; within a window of steps."""
 
 
 @dataclass(slots=True)

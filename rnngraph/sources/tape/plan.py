@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from rnngraph.autodiff.step_matrix import StepMatrices
 from rnngraph.autodiff.tape import Tape
 from rnngraph.measure.recording import FED, See, Weighed
 from rnngraph.sources.tape.clocks import Clocks
+from rnngraph.sources.tape.entering import Enters
 from rnngraph.sources.tape.inputs import fed_steps
 from rnngraph.trace.magnitudes import Integers
 
@@ -37,15 +38,6 @@ _SHORTEST, _LONGEST = 16, 1024  # steps of a window
 
 
 Leave: TypeAlias = Callable[[int, int, Sequence[Cotangents]], None]  # (entry, first row, what reached it)
-
-
-class Enters(Protocol):
-    """What enters a tape, a row a loss."""
-
-    def rows(
-        self, rows: list[tuple[int, int]], samples: Mapping[int, Integers], window: tuple[int, int] | None = None
-    ) -> dict[int, list[Cotangents]]:
-        """Give what enters in some rows, for the chosen samples; within a window of steps."""
 
 
 class Plan:

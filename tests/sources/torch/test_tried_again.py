@@ -174,7 +174,7 @@ def test_what_is_advised_holds_when_it_is_taken_literally() -> None:
     finding = next(one for one in diagnosis.findings if one.rule == "vanishing")
     remedy = str(finding.evidence["remedy"])
     assert remedy.startswith("scale the recurrent weight by ")
-    assert "Tried on this batch" in finding.advice
+    assert "tried on this batch" in finding.advice
     model.core.weight_hh_l0.data *= float(remedy.rpartition(" ")[2])
     again = rnngraph.diagnose(watched(model, x).trace(), horizon=30)
     assert again.verdict == "healthy"
