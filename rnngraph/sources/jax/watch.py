@@ -17,12 +17,12 @@ from rnngraph.errors import InputError
 from rnngraph.measure import record as measured
 from rnngraph.measure.lag_options import LagOptions
 from rnngraph.measure.trial import Trial
-from rnngraph.sources.jax.find.finder import find
-from rnngraph.sources.jax.find.sites import Plan
+from rnngraph.sources.jax.finder import find
 from rnngraph.sources.jax.function import Function, Options, function_of, leaves_of
-from rnngraph.sources.jax.run.axes import FOUND, NONE, BatchAxis
-from rnngraph.sources.jax.run.programs import Programs
-from rnngraph.sources.jax.tell.scan_recording import JaxRecording, Wanted
+from rnngraph.sources.jax.programs import Programs
+from rnngraph.sources.jax.recording import JaxRecording, Wanted
+from rnngraph.sources.jax.samples import FOUND, NONE, BatchAxis
+from rnngraph.sources.jax.sites import Plan
 from rnngraph.trace.model import WITHOUT_LAGS, Trace
 
 _KEPT = 8  # functions whose compiled programs are kept

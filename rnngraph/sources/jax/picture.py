@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rnngraph.sources.jax.find.sites import Site
+from rnngraph.sources.jax.facts import input_name
+from rnngraph.sources.jax.sites import Site
 from rnngraph.trace.graph import GraphTrace
 from rnngraph.trace.magnitudes import Integers, Magnitudes
 
 if TYPE_CHECKING:
-    from rnngraph.sources.jax.tell.scan_recording import JaxRecording
+    from rnngraph.sources.jax.recording import JaxRecording
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ def graph_of(recording: JaxRecording, states: dict[str, Magnitudes]) -> GraphTra
     ops, roles = (tuple(one[k] for one in columns.ops) for k in range(2))
     return GraphTrace(
         ops=ops, labels=ops, roles=roles, formulas=("",) * len(ops), scopes=tuple(columns.scopes), shapes=("()",),
-        names={str(numbers.firsts[site.number]): recording.input_name(site) for site in recording.sites},
+        names={str(numbers.firsts[site.number]): input_name(site) for site in recording.sites},
         op=op, scope=scope, shape=np.zeros(len(op), np.int64), timestep=timestep,
         inputs=np.array([one for some in columns.inputs for one in some], np.int64),
         offsets=np.concatenate([[0], np.cumsum([len(some) for some in columns.inputs])]).astype(np.int64),
