@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from rnngraph.sources.jax.flow import STATE, Flow, Spans, through, whole
-from rnngraph.sources.jax.form import Form, Line, Spot
+from rnngraph.sources.jax.form import Form, Line
 
 Flows: TypeAlias = dict[int, Flow]  # by the number of a value
 _Sigmoid: TypeAlias = tuple[int, bool, tuple[int, int] | None]  # what is squashed, whether one minus it, which part
@@ -29,7 +29,7 @@ class Weight:
 class Gate:
     """The factor of a state, by which the step multiplies the one before: σ(bias + offset + ...), or one minus it."""
 
-    spot: Spot
+    number: int  # of the factor, among the values of the step
     state: int  # the place of the state among the states
     closes: bool  # it is one minus a sigmoid
     biases: tuple[Weight, ...]  # they add up
@@ -83,15 +83,15 @@ def gate_of(form: Form, flows: Flows, states: Sequence[int]) -> Gate | None:
         found += [(place, *one) for one in _products(form, after, same)]
     if len(found) != 1:
         return None
-    place, spot, (value, closes, part) = found[0]
+    place, number, (value, closes, part) = found[0]
     size = form.equation.outvars[states[place]].aval.shape[-1:]
     low, high = part or (0, *size) if size else (0, 0)
     biases: list[Weight] = []
     offset = _biases(form, flows, value, low, high, biases)
-    return Gate(spot, place, closes, tuple(biases), offset)
+    return Gate(number, place, closes, tuple(biases), offset)
 
 
-def _products(form: Form, value: int, same: Collection[int]) -> Iterator[tuple[Spot, _Sigmoid]]:
+def _products(form: Form, value: int, same: Collection[int]) -> Iterator[tuple[int, _Sigmoid]]:
     """Go back from the new state through sums, and choices, to the products with the state before."""
     line = form.made(value)
     if line is not None and line.name in ("add", "add_any", "select_n"):
@@ -101,7 +101,7 @@ def _products(form: Form, value: int, same: Collection[int]) -> Iterator[tuple[S
         for place in (0, 1):
             sigmoid = _sigmoid(form, line.given[place])
             if sigmoid is not None and _is_state(form, line.given[1 - place], same):
-                yield Spot(line.path, place), sigmoid
+                yield line.given[place], sigmoid
                 return
 
 

@@ -40,7 +40,7 @@ def facts_of(recording: JaxRecording, site: Site) -> Facts:
         cell = replace(cell, gates=("keep",), keeps="keep", keeps_title=f"gate on {site.kinds[site.gate.state]}")
     return Facts(
         name, name, 0, REVERSE if site.reverse else FORWARD, cell, {kind: f"{name}.{kind}" for kind in site.kinds},
-        site.length, layout.batch, recording.clocks[site.number], recording.numbers.of_site(site),
+        site.length, layout.batch, recording.clocks[site.number], recording.nodes[site.number],
         ~kept.T if kept.any() and not of_some_units else None, forgotten.T if forgotten.any() else None,
         fed=input_name(site) if heard else "",
     )  # fmt: skip
@@ -62,8 +62,7 @@ def _chosen(recording: JaxRecording, site: Site, what: str, spots: Sequence[Spot
         own: Booleans = np.asarray(units.all(axis=2))
         mixed |= bool((units.any(axis=2) != own).any())
         if spot.after:  # the step that is processed next is the one that starts anew
-            nothing = np.zeros_like(own[:1])
-            own = np.concatenate([own[1:], nothing] if site.reverse else [nothing, own[:-1]])
+            own = site.from_next(own[::-1])[::-1]
         every &= own
     return every, mixed
 

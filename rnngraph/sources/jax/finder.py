@@ -142,7 +142,7 @@ class _Finder:
         name = self._name(equation, [self.names[one] for one in leaves.values()])
         handed = (k for k, one in enumerate(flows) if inexact(equation.invars[k]) and any(n >= 0 for n in one.sites))
         self.plan.sites[path] = Site(
-            number, equation, name, replace(carries, states=states), tuple(kinds[k] for k in order), flipped,
+            number, equation, form, name, replace(carries, states=states), tuple(kinds[k] for k in order), flipped,
             tuple(floating) if fed else (), frozenset(one for one in before if one >= 0), frozenset(handed), leaves,
             recurrent, form.kept(states), form.forgotten(states), gate_of(form, known, states),
         )  # fmt: skip

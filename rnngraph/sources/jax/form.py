@@ -13,7 +13,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from rnngraph.sources.jax.walk import Path, body, called, walk
+from rnngraph.sources.jax.walk import CHECKPOINTS, Path, body, called, walk
 
 _CASTS = ("convert_element_type", "copy", "reduce_precision")
 _SUMS = ("add", "add_any", "scatter-add", "scatter_add")
@@ -41,10 +41,9 @@ class Carries:
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """An operand of an equation in a step, and the value at which something comes about."""
+    """A value of a step by its number, and what it is where something comes about."""
 
-    path: Path
-    operand: int
+    number: int
     value: int = 0
     after: bool = False  # it comes about for the step that is processed next
 
@@ -56,7 +55,6 @@ class Line:
     equation: Any
     given: tuple[int, ...]
     made: tuple[int, ...]
-    path: Path
 
     @property
     def name(self) -> str:
@@ -72,30 +70,37 @@ class Form:
         self.equation, self.known, numbers = equation, known, count()
         self.lines: list[Line] = []
         self.literals: dict[int, Any] = {}
+        self.constants: dict[int, Any] = {}
+        self.checkpoint: Any = None  # the first equation that says how to compute again on the way back
 
         def literal(atom: Any) -> int:
             self.literals[number := next(numbers)] = atom.val
             return number
 
-        def visit(one: Any, given: list[int], path: Path) -> Sequence[int]:
+        def opened(inside: tuple[Any, Sequence[Any]], given: Sequence[int]) -> list[int]:
+            closed = {next(numbers): one for one in inside[1]}
+            self.constants |= closed
+            return walk((inside[0], list(closed)), given, visit, literal=literal)
+
+        def visit(one: Any, given: list[int], _: Path) -> Sequence[int]:
             nested = called(one)
             if nested is not None:
-                return walk((nested[0], [next(numbers) for _ in nested[1]]), given, visit, literal=literal, path=path)
+                is_first = self.checkpoint is None and one.primitive.name in CHECKPOINTS
+                self.checkpoint = one if is_first else self.checkpoint
+                return opened(nested, given)
             made = [next(numbers) for _ in one.outvars]
-            self.lines.append(Line(one, tuple(given), tuple(made), path))
+            self.lines.append(Line(one, tuple(given), tuple(made)))
             return made
 
-        jaxpr, constants = body(equation)
-        self.arguments = [next(numbers) for _ in jaxpr.invars]
-        closed = [next(numbers) for _ in constants]
-        self.results = walk((jaxpr, closed), self.arguments, visit, literal=literal)
+        self.arguments = [next(numbers) for _ in body(equation)[0].invars]
+        self.results = opened(body(equation), self.arguments)
         self.maker = {one: line for line in self.lines for one in line.made}
         self.first, self.count = int(equation.params["num_consts"]), int(equation.params["num_carry"])
         self.reads: dict[int, frozenset[int]] = dict.fromkeys(self.literals, frozenset())
         self.reads |= {one: frozenset([place]) for place, one in enumerate(self.arguments)}
-        self.reads |= dict.fromkeys(closed, frozenset([-1]))
+        self.reads |= dict.fromkeys(self.constants, frozenset([-1]))
         for line in self.lines:
-            read = frozenset[int]().union(*(self.reads.get(one, frozenset([-1])) for one in line.given))
+            read = frozenset[int]().union(*(self.reads[one] for one in line.given))
             self.reads |= dict.fromkeys(line.made, read)
 
     def made(self, value: int) -> Line | None:
@@ -182,7 +187,7 @@ class Form:
         line = self.maker.get(after)
         if line is None or not self._chooses(line, states) or line.given[1:].count(before) != 1:
             return None
-        return Spot(line.path, 0, line.given[1:].index(before))
+        return Spot(line.given[0], line.given[1:].index(before))
 
     def _forgotten(self, before: int, after: int, states: frozenset[int]) -> Spot | None:
         found = self.entrance(before, states)
@@ -192,7 +197,7 @@ class Form:
         if line is None or not self._chooses(line, states):
             return None
         others = [k for k in (0, 1) if not self.reads[line.given[1 + k]] & states]
-        return Spot(line.path, 0, others[0], after=True) if len(others) == 1 else None
+        return Spot(line.given[0], others[0], after=True) if len(others) == 1 else None
 
     def entrance(self, before: int, states: frozenset[int]) -> tuple[int, Spot] | None:
         """Find the one choice or product through which the step reads a state; give what comes out."""
@@ -201,10 +206,10 @@ class Form:
             return None
         line, operand = users[0]
         if self._chooses(line, states) and operand and not self.reads[line.given[3 - operand]] & states:
-            return line.made[0], Spot(line.path, 0, 2 - operand)
+            return line.made[0], Spot(line.given[0], 2 - operand)
         factor = line.given[1 - operand] if line.name == "mul" else None
         if factor is not None and factor not in self.literals and self._plain(factor):
-            return line.made[0], Spot(line.path, 1 - operand, 0)
+            return line.made[0], Spot(factor)
         return None
 
     def _chooses(self, line: Line, states: frozenset[int]) -> bool:

@@ -81,7 +81,7 @@ class LossWalk:
         handed = [site.equation.invars[k].aval for site in self.sites for k in site.handed]
         states = [site.equation.outvars[k].aval for site in self.sites for k in site.states]
         sizes = [sum(one.size * one.dtype.itemsize for one in some) for some in (handed, states)]
-        return 2 * sizes[0] + 16 * sizes[1]
+        return int(2 * sizes[0] + 16 * sizes[1])
 
     def _in_range(self, rows: Sequence[Row]) -> Found:
         bits = np.array([self._bits(row) for row in rows])

@@ -62,7 +62,7 @@ class JaxRecording:
         self.model = f"{programs.function.title}: " + " + ".join(f"scan {site.name}" for site in self.sites)
         self.batch = self.layouts[0].batch
         self.clocks = clocks_of(self)
-        self.numbers = picture.Numbers.of(self.sites)
+        self.nodes = picture.nodes_of(self.sites)
         self.facts: Sequence[Facts] = [facts_of(self, site) for site in self.sites]
         self.broken: dict[str, int] = {}  # way -> the first node that is not finite
 
@@ -82,8 +82,7 @@ class JaxRecording:
             total[kind] = self.column(site, "total", k)
             immediate[kind] = self.column(site, "immediate", k)
             before = self.column(site, "before", k)
-            nothing = np.zeros_like(before[:1])
-            carried[kind] = np.concatenate((nothing, before[:-1]) if site.reverse else (before[1:], nothing))
+            carried[kind] = site.from_next(before)
         gate, gates = gate_of(self, site), {}
         if gate is not None:
             gates = {"gates": gate[:, :, None], "gates_saturated": (gate * (1 - gate))[:, :, None] < SATURATED}
@@ -102,7 +101,7 @@ class JaxRecording:
                 steps = np.flatnonzero(~np.isfinite(column).all(axis=(1, 2)))
                 if steps.size and way not in self.broken:
                     first = steps[-1] if site.reverse == (way == "forward") else steps[0]
-                    self.broken[way] = int(self.numbers.of_site(site)[kind][first])
+                    self.broken[way] = int(self.nodes[site.number][kind][first])
 
     def initial(self, recurrence: int, kind: str) -> float | None:
         """Give the norm of the gradient of a first state."""
@@ -121,8 +120,7 @@ class JaxRecording:
                 )
                 first = before[-1:] if site.reverse else before[:1]
                 total[number, kind] = np.concatenate([first, states])
-                none = np.zeros(1, bool)
-                carried[number, kind] = np.concatenate([none, before[:-1]] if site.reverse else [before[1:], none])
+                carried[number, kind] = site.from_next(before)
                 immediate[number, kind] = states if place else np.zeros(len(states), bool)
         return Felt(total, immediate, carried)
 

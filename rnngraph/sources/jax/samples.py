@@ -20,7 +20,7 @@ from rnngraph.measure.recording import Array
 from rnngraph.norms import row_norms
 from rnngraph.sources.jax.form import inexact
 from rnngraph.sources.jax.sites import Site
-from rnngraph.sources.jax.step import step
+from rnngraph.sources.jax.step import computed
 from rnngraph.trace.magnitudes import Booleans, Floats
 
 FOUND, NONE = "found", "none"
@@ -100,7 +100,8 @@ def _reach(site: Site, given: Sequence[Sequence[Any]]) -> Reach:
 
     def function(masks: Mapping[int, Any], given: Sequence[Any]) -> dict[int, Any]:
         own = {k: jnp.where(mask, jnp.nan, _finite(given[k])) for k, mask in masks.items()}
-        found = step(site, [own.get(k, one) for k, one in enumerate(given)], {})
+        values = computed(site.form, [own.get(k, one) for k, one in enumerate(given)])
+        found = [values[one] for one in site.form.results]
         return {k: jnp.isnan(found[k]) for k in (*site.states, *site.emitted) if inexact(site.equation.outvars[k])}
 
     run = jax.jit(jax.vmap(function, in_axes=(0, None)))

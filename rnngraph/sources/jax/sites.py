@@ -9,8 +9,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
+from rnngraph.measure.recording import Array
 from rnngraph.sources.jax.cell import Gate, Weight
-from rnngraph.sources.jax.form import Carries, Spot, inexact
+from rnngraph.sources.jax.form import Carries, Form, Spot, inexact
 from rnngraph.sources.jax.walk import Path, body
 
 
@@ -20,6 +23,7 @@ class Site:
 
     number: int
     equation: Any
+    form: Form
     name: str
     carries: Carries
     kinds: tuple[str, ...]
@@ -47,6 +51,11 @@ class Site:
     def reverse(self) -> bool:
         """Whether the last position of the input is processed first."""
         return self.backward != self.flipped
+
+    def from_next(self, column: Array) -> Array:
+        """Give every timestep, (T, ...), what stands at the one that is processed next; nothing at the last."""
+        nothing = np.zeros_like(column[:1])
+        return np.concatenate([nothing, column[:-1]] if self.reverse else [column[1:], nothing])
 
     @property
     def first(self) -> int:

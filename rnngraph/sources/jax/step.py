@@ -9,16 +9,16 @@ calls, so that whatever reads it in its own step counts.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 
+from rnngraph.sources.jax.form import Form
 from rnngraph.sources.jax.sites import Site
-from rnngraph.sources.jax.walk import CHECKPOINTS, Path, body, called, compute, walk
+from rnngraph.sources.jax.walk import compute
 
-Mark: TypeAlias = Callable[[Any], Any]
+Mark: TypeAlias = Callable[[int, Any], Any]  # takes a number and a value
 ByPlace: TypeAlias = dict[int, Any]
 _OPTIONS = ("length", "reverse", "unroll", "_split_transpose")
 
@@ -43,55 +43,40 @@ tap_to_size_one: Any = jax.custom_vjp(_value)  # it goes on at size one, never s
 tap_to_size_one.defvjp(lambda value, slot: (value, None), _back_at_size_one)
 
 
-def step(site: Site, arguments: Sequence[Any], marks: Mapping[int, Mark]) -> list[Any]:
-    """Compute one step, with some of what it carries marked where that is defined; give what it carries and emits."""
-    return _marked(body(site.equation), arguments, marks)
-
-
-def _marked(inside: tuple[Any, Sequence[Any]], arguments: Sequence[Any], marks: Mapping[int, Mark]) -> list[Any]:
-    jaxpr = inside[0]
-    wanted: dict[Any, list[Mark]] = {}
-    made = {one for equation in jaxpr.eqns for one in equation.outvars}
-    late = {}
-    for place, mark in marks.items():
-        variable = jaxpr.outvars[place]
-        if variable in made:
-            wanted.setdefault(variable, []).append(mark)
-        else:
-            late[place] = mark  # it is handed on, and defined elsewhere
-
-    def visit(equation: Any, operands: list[Any], path: Path) -> Sequence[Any]:
-        mine = {k: _all_of(wanted[one]) for k, one in enumerate(equation.outvars) if one in wanted}
-        nested = called(equation)
-        if mine and nested is not None:
-            inner: Callable[..., Any] = partial(_marked, nested, marks=mine)
-            if equation.primitive.name in CHECKPOINTS:
-                inner = checkpointed(equation, inner)
-            results: list[Any] = inner(operands)
-            return results
-        return [mine[k](one) if k in mine else one for k, one in enumerate(compute(equation, operands))]
-
-    results = walk(inside, arguments, visit)
-    return [late[k](one) if k in late else one for k, one in enumerate(results)]
-
-
-def _all_of(marks: Sequence[Mark]) -> Mark:
-    def mark(value: Any) -> Any:
-        for one in marks:
-            value = one(value)
-        return value
-
-    return mark
+def computed(form: Form, arguments: Sequence[Any], mark: Mark = lambda _, value: value) -> dict[int, Any]:
+    """Compute a step; give all of its values by number. What its lines make is marked where it is made."""
+    values = {**form.literals, **form.constants, **dict(zip(form.arguments, arguments, strict=True))}
+    for line in form.lines:
+        found = compute(line.equation, [values[one] for one in line.given])
+        values.update({one: mark(one, value) for one, value in zip(line.made, found, strict=True)})
+    return values
 
 
 def tapped(site: Site, arguments: Sequence[Any], slots: Sequence[Any], *, by: Any = tap) -> list[Any]:
-    """Compute one step with a tap at every state."""
-    marks = {k: partial(_tap, slot=slot, by=by) for k, slot in zip(site.states, slots, strict=True)}
-    return step(site, arguments, marks)
+    """Compute one step with a tap at every state; give what it carries and emits.
 
+    A step of which the user has a part computed again on the way back is computed again as a whole.
+    """
+    form = site.form
 
-def _tap(value: Any, *, slot: Any, by: Any) -> Any:
-    return by(value, slot)
+    def function(arguments: Sequence[Any], slots: Sequence[Any]) -> list[Any]:
+        wanted = [(form.results[k], k, slot) for k, slot in zip(site.states, slots, strict=True)]
+
+        def mark(number: int, value: Any) -> Any:
+            for one, _, slot in wanted:
+                value = by(value, slot) if one == number else value
+            return value
+
+        values = computed(form, arguments, mark)
+        results = [values[one] for one in form.results]
+        for one, k, slot in wanted:
+            if one not in form.maker:  # it is handed on, and defined elsewhere
+                results[k] = by(results[k], slot)
+        return results
+
+    again = form.checkpoint
+    found: list[Any] = (function if again is None else checkpointed(again, function))(list(arguments), list(slots))
+    return found
 
 
 def as_function(site: Site, arguments: Sequence[Any], results: Sequence[int]) -> Callable[[ByPlace, Any], ByPlace]:
@@ -106,20 +91,12 @@ def as_function(site: Site, arguments: Sequence[Any], results: Sequence[int]) ->
 
 def seen_inside(site: Site, arguments: Sequence[Any]) -> dict[str, Any]:
     """Say where a step keeps and forgets the state before, by state, and give the gate that keeps a state."""
-    spots = [*site.kept, *site.forgotten, *([site.gate.spot] if site.gate else [])]
-    seen: dict[tuple[Path, int], Any] = {}
-
-    def visit(equation: Any, operands: list[Any], path: Path) -> Sequence[Any]:
-        seen.update({(one.path, one.operand): operands[one.operand] for one in spots if one.path == path})
-        nested = called(equation)
-        return compute(equation, operands) if nested is None else walk(nested, operands, visit, path=path)
-
-    walk(body(site.equation), arguments, visit)
+    values = computed(site.form, arguments)
     found: dict[str, Any] = {
-        name: [seen[one.path, one.operand] == one.value for one in some]
-        for name, some in (("kept", site.kept), ("forgotten", site.forgotten))
+        "kept": [values[one.number] == one.value for one in site.kept],
+        "forgotten": [values[one.number] == one.value for one in site.forgotten],
     }
-    return found | ({"gate": seen[site.gate.spot.path, site.gate.spot.operand]} if site.gate else {})
+    return found | ({"gate": values[site.gate.number]} if site.gate else {})
 
 
 def checkpointed(equation: Any, function: Callable[..., Any]) -> Callable[..., Any]:
