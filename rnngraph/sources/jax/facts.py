@@ -61,7 +61,7 @@ def _chosen(recording: JaxRecording, site: Site, what: str, spots: Sequence[Spot
         units = by_sample(np.broadcast_to(choice, shape), layout.axes[place], flipped=site.flipped)
         own: Booleans = np.asarray(units.all(axis=2))
         mixed |= bool((units.any(axis=2) != own).any())
-        if spot.after:  # the step that is processed next is the one that starts anew
+        if spot.ends is not None:  # the step that is processed next is the one that starts anew
             own = site.from_next(own[::-1])[::-1]
         every &= own
     return every, mixed

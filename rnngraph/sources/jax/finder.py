@@ -128,7 +128,8 @@ class _Finder:
     def _site(self, form: Form, carries: Carries, flows: list[Flow], path: Path) -> Sequence[Flow]:
         equation, number, last = form.equation, len(self.plan.sites), form.first + form.count
         before = NOTHING.union(*(one.sites for one in flows))
-        floating = [k for k, one in enumerate(equation.invars[last:]) if inexact(one)]
+        moving = NOTHING.union(*(form.moved_by[one] for one in form.results))
+        floating = [k for k, one in enumerate(equation.invars[last:]) if inexact(one) and last + k in moving]
         fed = bool(floating) and not any(flows[last + k].sites for k in floating)
         given = [one if k < form.first or k - form.first in carries.fixed else Flow() for k, one in enumerate(flows)]
         shapes = [tuple(one.aval.shape) for one in equation.invars]

@@ -45,7 +45,7 @@ class Spot:
 
     number: int
     value: int = 0
-    after: bool = False  # it comes about for the step that is processed next
+    ends: int | None = None  # the state that was computed, where that is forgotten in the end of the step
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +99,13 @@ class Form:
         self.reads: dict[int, frozenset[int]] = dict.fromkeys(self.literals, frozenset())
         self.reads |= {one: frozenset([place]) for place, one in enumerate(self.arguments)}
         self.reads |= dict.fromkeys(self.constants, frozenset([-1]))
+        self.moved_by = dict(self.reads)  # and of these, those that may have a gradient
         for line in self.lines:
-            read = frozenset[int]().union(*(self.reads[one] for one in line.given))
-            self.reads |= dict.fromkeys(line.made, read)
+            read, moved = (
+                frozenset[int]().union(*(some[k] for k in line.given)) for some in (self.reads, self.moved_by)
+            )
+            for number, variable in zip(line.made, line.equation.outvars, strict=True):
+                self.reads[number], self.moved_by[number] = read, moved if inexact(variable) else frozenset()
 
     def made(self, value: int) -> Line | None:
         """Give the line that makes a value, before it is cast."""
@@ -197,7 +201,7 @@ class Form:
         if line is None or not self._chooses(line, states):
             return None
         others = [k for k in (0, 1) if not self.reads[line.given[1 + k]] & states]
-        return Spot(line.given[0], others[0], after=True) if len(others) == 1 else None
+        return Spot(line.given[0], others[0], line.given[2 - others[0]]) if len(others) == 1 else None
 
     def entrance(self, before: int, states: frozenset[int]) -> tuple[int, Spot] | None:
         """Find the one choice or product through which the step reads a state; give what comes out."""

@@ -5,7 +5,7 @@ In: `Programs` and the arrays of a call. Out: windows, norms and columns, as `me
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -82,7 +82,8 @@ class JaxRecording:
             total[kind] = self.column(site, "total", k)
             immediate[kind] = self.column(site, "immediate", k)
             before = self.column(site, "before", k)
-            carried[kind] = site.from_next(before)
+            cuts = self.facts[site.number].cuts
+            carried[kind] = site.from_next(before if cuts is None else np.where(cuts.T[:, :, None], 0, before))
         gate, gates = gate_of(self, site), {}
         if gate is not None:
             gates = {"gates": gate[:, :, None], "gates_saturated": (gate * (1 - gate))[:, :, None] < SATURATED}
@@ -211,4 +212,13 @@ class JaxRecording:
                 f"uncertain: the losses of all steps together differ from the whole by {difference:.1e}, and rounding "
                 f"explains about {allowed:.0e}",
             )
-        return (*doubts, *plan.notes, *(f"not measured: {one}" for one in plan.reasons))
+        return (*doubts, *self._anew(), *plan.notes, *(f"not measured: {one}" for one in plan.reasons))
+
+    def _anew(self) -> Iterator[str]:
+        """Say where states are forgotten: there an episode ends, and no gradient does."""
+        for site, facts in zip(self.sites, self.facts, strict=True):
+            if facts.cuts is not None:
+                yield (
+                    f"{site.name} starts anew at {int(facts.cuts.sum())} steps, counted in all of {facts.batch} samples, "
+                    "as its step says: no lag is counted across these"
+                )

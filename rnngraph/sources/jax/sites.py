@@ -52,6 +52,12 @@ class Site:
         """Whether the last position of the input is processed first."""
         return self.backward != self.flipped
 
+    @property
+    def defined(self) -> list[int]:
+        """Values of a step that are its states: what is carried, before it may be forgotten."""
+        ends = [one.ends for one in self.forgotten] or [None] * len(self.states)
+        return [self.form.results[k] if one is None else one for k, one in zip(self.states, ends, strict=True)]
+
     def from_next(self, column: Array) -> Array:
         """Give every timestep, (T, ...), what stands at the one that is processed next; nothing at the last."""
         nothing = np.zeros_like(column[:1])

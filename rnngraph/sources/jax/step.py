@@ -60,7 +60,7 @@ def tapped(site: Site, arguments: Sequence[Any], slots: Sequence[Any], *, by: An
     form = site.form
 
     def function(arguments: Sequence[Any], slots: Sequence[Any]) -> list[Any]:
-        wanted = [(form.results[k], k, slot) for k, slot in zip(site.states, slots, strict=True)]
+        wanted = list(zip(site.defined, site.states, slots, strict=True))
 
         def mark(number: int, value: Any) -> Any:
             for one, _, slot in wanted:
