@@ -205,8 +205,12 @@ class Form:
 
     def entrance(self, before: int, states: frozenset[int]) -> tuple[int, Spot] | None:
         """Find the one choice or product through which the step reads a state; give what comes out."""
-        users = self._users(before)
-        if len(users) != 1 or before in self.results:
+        same = {before}  # and where JAX guards the branches of a `cond` under vmap
+        for line in self.lines:
+            if line.name in ("stop_gradient", "select_n") and same.issuperset(line.given[line.name == "select_n" :]):
+                same.update(line.made)
+        users = [(line, place) for one in same for line, place in self._users(one) if line.made[0] not in same]
+        if len(users) != 1 or same & {*self.results}:
             return None
         line, operand = users[0]
         if self._chooses(line, states) and operand and not self.reads[line.given[3 - operand]] & states:

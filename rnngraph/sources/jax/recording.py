@@ -218,7 +218,5 @@ class JaxRecording:
         """Say where states are forgotten: there an episode ends, and no gradient does."""
         for site, facts in zip(self.sites, self.facts, strict=True):
             if facts.cuts is not None:
-                yield (
-                    f"{site.name} starts anew at {int(facts.cuts.sum())} steps, counted in all of {facts.batch} samples, "
-                    "as its step says: no lag is counted across these"
-                )
+                count = f"{int(facts.cuts.sum())} steps in {int(facts.cuts.any(axis=1).sum())} samples"
+                yield f"{site.name} starts anew at {count}, as its step says: no lag is counted across these"
