@@ -14,6 +14,7 @@ import pytest
 
 import rnngraph as rg
 from rnngraph import jax as watched
+from rnngraph.diagnosis.one_loss import Losses
 from tests.sources.jax_scans.truth import jax, jnp
 
 T, N, H, DECAY = 9, 3, 4, 0.5
@@ -84,6 +85,8 @@ def test_credit_ends_where_a_step_starts_anew(loss: Loss) -> None:
         known = np.log(DECAY) * np.arange(T)[::-1] + np.log(np.sqrt(H))
         np.testing.assert_allclose(log[start:], known[start:], rtol=1e-5, atol=1e-6)
         assert not np.isfinite(log[:start]).any()
+    (walk,) = Losses(trace).seen_from(0).walks
+    np.testing.assert_allclose(walk.decades[:T], np.arange(T) * np.log10(DECAY), atol=1e-6)  # of samples that go on
     total, carried = trace.states[0].grad.value, trace.states[0].carried.value
     parts = np.hypot(trace.states[0].immediate.value, carried)
     np.testing.assert_allclose(parts, total, rtol=1e-6)  # of this loss, one of both is zero
