@@ -45,6 +45,7 @@ class LossWalk:
     def __init__(self, recording: JaxRecording) -> None:
         """Ask what enters in one pass; losses that the user gives for every step are taken instead."""
         self.recording, self.sites, self.difference = recording, recording.sites, 0.0
+        self.chosen: list[Integers] = []  # samples, by scan
         self.shares: Mapping[int, Mapping[int, Any]] = {}
         self.norms: dict[int, Floats] = {}  # of what enters, by clock, (T, N)
         if recording.steps:
@@ -64,7 +65,7 @@ class LossWalk:
 
     def pull(self, rows: Sequence[Row], samples: Mapping[int, Integers], see: See) -> None:
         """Walk all rows back, a chunk at a time, and tell the norms of samples, which are chosen by size of batch."""
-        chosen = [samples[layout.batch] for layout in self.recording.layouts]
+        self.chosen = [samples[layout.batch] for layout in self.recording.layouts]
         count = max(1, min(len(rows), _BYTES // max(self._bytes(), 1)))
         count = -(-len(rows) // -(-len(rows) // count))  # chunks of one size, so that one program serves all
         for low in range(0, len(rows), count):
@@ -72,9 +73,8 @@ class LossWalk:
             found = self._in_range([_ALL, *chunk, *[chunk[-1]] * (count - len(chunk))])
             self._compare(found)
             for (number, kind, initial), logs in found.items():
-                told = logs[1 : len(chunk) + 1, :, chosen[number]]
-                for t in range(told.shape[1]):
-                    see(number, kind, -1 if initial else t, low, told[:, t])
+                for t in range(logs.shape[1]):
+                    see(number, kind, -1 if initial else t, low, logs[1 : len(chunk) + 1, t])
 
     def _bytes(self) -> int:
         """Say how much is kept of a row: what is handed from scan to scan, and what a step makes of its states."""
@@ -103,7 +103,7 @@ class LossWalk:
             if kind == FED or initial or self.recording.steps:
                 continue
             site = self.sites[number]
-            known = row_norms(self.recording.column(site, "total", site.kinds.index(kind)))
+            known = row_norms(self.recording.column(site, "total", site.kinds.index(kind)))[:, self.chosen[number]]
             with np.errstate(all="ignore"):
                 together = np.exp(logs[0])
                 largest = np.max(known, where=np.isfinite(known), initial=0.0)
@@ -120,7 +120,7 @@ class LossWalk:
             parts += [(kind, False, one) for kind, one in zip(site.kinds, told["states"], strict=True)]
             parts += [(FED, False, one) for one in told["read"].values() if self.recording.facts[number].fed]
             for kind, first, some in parts:
-                norms = np.asarray(some, np.float64).swapaxes(0, 1)
+                norms = np.asarray(some[..., self.chosen[number]], np.float64).swapaxes(0, 1)
                 norms = norms[:, ::-1] if site.flipped and not first else norms
                 with np.errstate(divide="ignore"):
                     log = np.log(np.where(np.isfinite(norms), norms, np.nan)) - bits[:, None, None] * np.log(2)
@@ -172,8 +172,9 @@ class LossWalk:
         stages = _stages(site.length, entered[order])
         told = recording.programs.rows(site.number, stages, layout.axes, recording.arrays, recording.found, entering)
         return {
-            "states": [one[:, back] for one in told["states"]], "initial": [one[back] for one in told["initial"]],
-            "read": {k: one[:, back] for k, one in told["read"].items()},
+            "states": [np.asarray(one)[:, back] for one in told["states"]],
+            "initial": [np.asarray(one)[back] for one in told["initial"]],
+            "read": {k: np.asarray(one)[:, back] for k, one in told["read"].items()},
             "handed": {k: one[back] for k, one in told["handed"].items()},
         }  # fmt: skip
 
