@@ -23,7 +23,7 @@ from rnngraph.trace.magnitudes import Booleans
 from rnngraph.trace.model import FORWARD, REVERSE
 
 if TYPE_CHECKING:
-    from rnngraph.sources.jax.recording import JaxRecording
+    from rnngraph.sources.jax.scan_recording import JaxRecording
 
 _IN_STEP = 0.4  # of what a step hands down, the part that arrives at the same step
 

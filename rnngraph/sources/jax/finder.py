@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from rnngraph.sources.jax.cell import follow, gate_of, recurrent_weights
 from rnngraph.sources.jax.flow import NOTHING, Flow, through, whole
 from rnngraph.sources.jax.form import Carries, Form, inexact
 from rnngraph.sources.jax.names import is_library, joined, kinds_of, owner, place_of, step_name
 from rnngraph.sources.jax.sites import Plan, Site
+from rnngraph.sources.jax.step_cell import follow, gate_of, recurrent_weights
 from rnngraph.sources.jax.walk import Path, body, called, inner, walk
 
 _LOOPS = {

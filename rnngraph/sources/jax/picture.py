@@ -16,7 +16,7 @@ from rnngraph.trace.graph import GraphTrace
 from rnngraph.trace.magnitudes import Integers, Magnitudes
 
 if TYPE_CHECKING:
-    from rnngraph.sources.jax.recording import JaxRecording
+    from rnngraph.sources.jax.scan_recording import JaxRecording
 
 
 def nodes_of(sites: Sequence[Site]) -> list[dict[str, Integers]]:

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 
 from rnngraph.sources.jax import whole
 from rnngraph.sources.jax.function import Function
-from rnngraph.sources.jax.rows import walk_rows
+from rnngraph.sources.jax.row_walk import walk_rows
 from rnngraph.sources.jax.samples import Axes, BatchAxis, Layout, layout_of
 from rnngraph.sources.jax.sites import Plan, Site
 from rnngraph.sources.jax.step import all_steps, checkpointed, differing, joined

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from rnngraph.measure.recording import Array
-from rnngraph.sources.jax.cell import Gate, Weight
 from rnngraph.sources.jax.form import Carries, Form, Spot, inexact
+from rnngraph.sources.jax.step_cell import Gate, Weight
 from rnngraph.sources.jax.walk import Path, body
 
 

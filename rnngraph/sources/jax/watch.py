@@ -20,8 +20,8 @@ from rnngraph.measure.trial import Trial
 from rnngraph.sources.jax.finder import find
 from rnngraph.sources.jax.function import Options, function_of, leaves_of
 from rnngraph.sources.jax.programs import Programs
-from rnngraph.sources.jax.recording import JaxRecording, Wanted
 from rnngraph.sources.jax.samples import FOUND, NONE, BatchAxis
+from rnngraph.sources.jax.scan_recording import JaxRecording, Wanted
 from rnngraph.trace.model import WITHOUT_LAGS, Trace
 
 _KEPT = 8  # functions whose compiled programs are kept

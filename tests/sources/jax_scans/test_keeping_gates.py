@@ -11,7 +11,7 @@ import pytest
 import rnngraph as rg
 from rnngraph import jax as watched
 from rnngraph.sources.jax.function import Options
-from rnngraph.sources.jax.recording import JaxRecording, Wanted
+from rnngraph.sources.jax.scan_recording import JaxRecording, Wanted
 from rnngraph.sources.jax.watch import measure, recorded
 from rnngraph.trace.change import BIAS, Change
 from tests.sources.jax_scans.truth import jax, jnp

@@ -13,7 +13,7 @@ import pytest
 
 import rnngraph as rg
 from rnngraph.sources.jax.function import Options
-from rnngraph.sources.jax.recording import Wanted
+from rnngraph.sources.jax.scan_recording import Wanted
 from rnngraph.sources.jax.watch import measure, recorded
 from tests.sources.jax_scans.truth import jax, jnp
 

@@ -10,7 +10,7 @@ import pytest
 import rnngraph as rg
 from rnngraph import jax as watched
 from rnngraph.sources.jax.function import Options
-from rnngraph.sources.jax.recording import JaxRecording, Wanted
+from rnngraph.sources.jax.scan_recording import JaxRecording, Wanted
 from rnngraph.sources.jax.watch import recorded
 from rnngraph.trace.change import IDENTITY, ORTHOGONAL, SCALE, TRUNCATE, Change
 from rnngraph.trace.magnitudes import Status

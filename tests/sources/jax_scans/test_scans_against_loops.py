@@ -10,7 +10,7 @@ import pytest
 
 from rnngraph import jax as watched
 from rnngraph.sources.jax.function import Options
-from rnngraph.sources.jax.recording import Wanted
+from rnngraph.sources.jax.scan_recording import Wanted
 from rnngraph.sources.jax.watch import measure, recorded
 from rnngraph.trace.magnitudes import Status
 from tests.sources.jax_scans.truth import BATCH, STEPS, UNITS, batch, cell, check, jax, jnp, truth_of, weights, zeros

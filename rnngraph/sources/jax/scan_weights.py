@@ -16,9 +16,9 @@ import numpy as np
 from rnngraph.measure.recording import Array
 from rnngraph.nn import init
 from rnngraph.norms import norm
-from rnngraph.sources.jax.cell import Weight
 from rnngraph.sources.jax.samples import host
 from rnngraph.sources.jax.sites import Site
+from rnngraph.sources.jax.step_cell import Weight
 from rnngraph.sources.tape.facts import lengthened
 from rnngraph.sources.tape.parameters import weight_spectrum
 from rnngraph.trace.change import BIAS, ORTHOGONAL, SCALE, Change
@@ -26,7 +26,7 @@ from rnngraph.trace.magnitudes import Magnitudes, Status
 from rnngraph.trace.model import ParameterTrace
 
 if TYPE_CHECKING:
-    from rnngraph.sources.jax.recording import JaxRecording
+    from rnngraph.sources.jax.scan_recording import JaxRecording
 
 SEED = 0
 

@@ -19,13 +19,13 @@ import numpy as np
 from rnngraph.errors import InputError
 from rnngraph.measure.recording import FED, Losses, See
 from rnngraph.norms import norm, row_norms
-from rnngraph.sources.jax.rows import ends_of_stages
+from rnngraph.sources.jax.row_walk import ends_of_stages
 from rnngraph.sources.jax.samples import host, sample_norms
 from rnngraph.sources.jax.sites import Site
 from rnngraph.trace.magnitudes import Floats, Integers
 
 if TYPE_CHECKING:
-    from rnngraph.sources.jax.recording import JaxRecording
+    from rnngraph.sources.jax.scan_recording import JaxRecording
 
 _BYTES = 2**28  # of what is kept of a chunk of rows
 _ALL = (-1, -1)  # the row of all losses together
