@@ -15,7 +15,7 @@ import numpy as np
 from rnngraph.diagnosis.credit import Credit, credit_of, log_norm
 from rnngraph.diagnosis.curve import LN10
 from rnngraph.errors import InputError
-from rnngraph.trace.magnitudes import Floats, Integers
+from rnngraph.trace.magnitudes import Booleans, Floats, Integers
 from rnngraph.trace.model import LagTrace, RecurrenceTrace, Trace
 from rnngraph.trace.quantile import quantile
 
@@ -205,17 +205,11 @@ class Losses:
         joined = log_norm(np.stack([trace.log[alive, number][:, steps + 1] for trace in lags]))
         with np.errstate(invalid="ignore"):
             entered = np.where(np.isfinite(start), start, np.nan)  # not in a sample that hears others' losses alone
-            left = np.where(joined == np.inf, np.nan, joined) - entered[:, None]
+            left = np.where((joined == np.inf) | _cut_off(credit, number, alive, steps), np.nan, joined)
+            left -= entered[:, None]
         name = lags[0].state if len(lags) == 1 else one.name
-        return Walk(
-            name,
-            one,
-            tuple(trace.state for trace in lags),
-            steps,
-            np.arange(len(steps)) + waited,
-            quantile(left, 0.5, axis=0) / LN10,
-            cut,
-        )
+        states, lag = tuple(trace.state for trace in lags), np.arange(len(steps)) + waited
+        return Walk(name, one, states, steps, lag, quantile(left, 0.5, axis=0) / LN10, cut)
 
 
 def _with_loss(credit: Credit, number: int) -> Integers:
@@ -227,6 +221,14 @@ def _with_loss(credit: Credit, number: int) -> Integers:
     first = {sample: int(steps[0]) for sample, steps in walks.items() if steps.size}
     latest = max(first.values(), default=0)
     return np.array([sample for sample, step in first.items() if step == latest], np.int64)
+
+
+def _cut_off(credit: Credit, number: int, samples: Integers, steps: Integers) -> Booleans:
+    """Say which steps lie behind a cut of a sample itself, (samples, steps): its loss ends there, and is not zero."""
+    pieces = np.cumsum(credit.severed[samples], axis=1)
+    own = np.take_along_axis(pieces, credit.arrivals[samples, number][:, None], axis=1)
+    ordered = pieces[:, ::-1] if credit.reverse else pieces
+    return np.asarray(np.where(steps == INITIAL, own > 0, ordered[:, steps] < own))
 
 
 def _positions(credit: Credit, sample: int, number: int) -> Integers:

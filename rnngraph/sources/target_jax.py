@@ -44,7 +44,7 @@ def run_call(returned: Any, *, lags: LagOptions | bool, spectrum: int, source: s
         InputError: see `rnngraph.jax.watch`; or a spectrum is wanted, which a scan has not.
     """
     from rnngraph.sources.jax.function import Options
-    from rnngraph.sources.jax.tell.scan_recording import Wanted
+    from rnngraph.sources.jax.scan_recording import Wanted
     from rnngraph.sources.jax.watch import measure, recorded
 
     if spectrum:

@@ -37,8 +37,8 @@ def over_gradients(what: str) -> list[float]:
     import jax
 
     from rnngraph.sources.jax.function import Options
-    from rnngraph.sources.jax.run.axes import FOUND
-    from rnngraph.sources.jax.tell.scan_recording import Wanted
+    from rnngraph.sources.jax.samples import FOUND
+    from rnngraph.sources.jax.scan_recording import Wanted
     from rnngraph.sources.jax.watch import recorded
 
     plain = jax.jit(jax.value_and_grad(loss))

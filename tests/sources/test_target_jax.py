@@ -105,3 +105,12 @@ def test_a_target_that_needs_jax_where_there_is_none(tmp_path: Path, monkeypatch
         monkeypatch.delitem(sys.modules, name)
     with pytest.raises(MissingToolError, match=r"JAX is not installed; pip install 'rnngraph\[jax\]' brings it"):
         import rnngraph.sources.jax  # noqa: F401
+
+
+def test_an_older_jax_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    jax = pytest.importorskip("jax")
+    monkeypatch.setattr(jax, "__version_info__", (0, 7, 2))
+    monkeypatch.setattr(jax, "__version__", "0.7.2")
+    monkeypatch.delitem(sys.modules, "rnngraph.sources.jax", raising=False)
+    with pytest.raises(MissingToolError, match=r"JAX 0\.7\.2 is installed, and rnngraph\.jax needs 0\.8 or newer"):
+        import rnngraph.sources.jax  # noqa: F401

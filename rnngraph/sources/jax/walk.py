@@ -7,7 +7,7 @@ because two calls of one function share its jaxpr.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
@@ -25,7 +25,6 @@ def walk(
     *,
     literal: Callable[[Any], Any] = lambda atom: atom.val,
     path: Path = (),
-    known: Mapping[Any, Any] | None = None,
 ) -> list[Any]:
     """Walk through a jaxpr with its constants.
 
@@ -35,11 +34,9 @@ def walk(
         visit: takes an equation, the values of its operands and its path, and gives those of its results.
         literal: gives the value of a number that stands in the jaxpr.
         path: the path of the equation that holds the jaxpr.
-        known: receives every variable with its value, where it is given.
     """
     jaxpr, constants = inside
-    values: Any = {} if known is None else known
-    values.update(zip(jaxpr.constvars, constants, strict=True))
+    values: dict[Any, Any] = dict(zip(jaxpr.constvars, constants, strict=True))
     values.update(zip(jaxpr.invars, arguments, strict=True))
 
     def read(atom: Any) -> Any:
@@ -80,16 +77,9 @@ def compute(equation: Any, operands: list[Any]) -> Sequence[Any]:
 
 def inner(equation: Any) -> Iterator[Any]:
     """Yield every equation inside an equation, at any depth."""
-    for jaxpr in _inside(equation):
-        for one in jaxpr.eqns:
-            yield one
-            yield from inner(one)
-
-
-def _inside(equation: Any) -> Iterator[Jaxpr]:
     for value in equation.params.values():
         for one in value if isinstance(value, tuple | list) else (value,):
-            if isinstance(one, ClosedJaxpr):
-                yield one.jaxpr
-            elif isinstance(one, Jaxpr):
-                yield one
+            jaxpr = one.jaxpr if isinstance(one, ClosedJaxpr) else one
+            for line in jaxpr.eqns if isinstance(jaxpr, Jaxpr) else ():
+                yield line
+                yield from inner(line)

@@ -17,12 +17,11 @@ from rnngraph.errors import InputError
 from rnngraph.measure import record as measured
 from rnngraph.measure.lag_options import LagOptions
 from rnngraph.measure.trial import Trial
-from rnngraph.sources.jax.find.finder import find
-from rnngraph.sources.jax.find.sites import Plan
-from rnngraph.sources.jax.function import Function, Options, function_of, leaves_of
-from rnngraph.sources.jax.run.axes import FOUND, NONE, BatchAxis
-from rnngraph.sources.jax.run.programs import Programs
-from rnngraph.sources.jax.tell.scan_recording import JaxRecording, Wanted
+from rnngraph.sources.jax.finder import find
+from rnngraph.sources.jax.function import Options, function_of, leaves_of
+from rnngraph.sources.jax.programs import Programs
+from rnngraph.sources.jax.samples import FOUND, NONE, BatchAxis
+from rnngraph.sources.jax.scan_recording import JaxRecording, Wanted
 from rnngraph.trace.model import WITHOUT_LAGS, Trace
 
 _KEPT = 8  # functions whose compiled programs are kept
@@ -99,15 +98,13 @@ class Scans:
 
     def __str__(self) -> str:
         """Give a table of the scans, and the reasons why others are none."""
-        rows = [("scan", "steps", "direction", "states")]
-        rows += [(name, str(steps), direction, ", ".join(states)) for name, steps, direction, states in self.found]
-        widths = [max(len(row[k]) for row in rows) for k in range(3)]
-        lines = [
-            "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]) for row in rows
-        ]
-        table = lines if self.found else [_nothing(self.title, self.hidden)]
-        hidden = [f"not measured: {one}" for one in self.hidden] if self.found else []
-        return "\n".join([*table, *hidden, *(f"note: {one}" for one in self.notes)])
+        notes = [f"note: {one}" for one in self.notes]
+        if not self.found:
+            return "\n".join([_nothing(self.title, self.hidden), *notes])
+        width = max(4, *(len(name) for name, *_ in self.found))
+        rows = [("scan", "steps", "direction", ["states"]), *self.found]
+        lines = [f"{one[0]:<{width}}  {one[1]:>5}  {one[2]:<9}  {', '.join(one[3])}" for one in rows]
+        return "\n".join([*lines, *(f"not measured: {one}" for one in self.hidden), *notes])
 
 
 def scans(loss_fn: Callable[..., Any], *arguments: Any, has_aux: bool = False) -> Scans:
@@ -148,7 +145,8 @@ def _prepared(loss: Callable[..., Any], arguments: tuple[Any, ...], options: Opt
         key, known = None, None
     if known is None:
         function = function_of(loss, leaves, options)
-        known = Programs(function, _plan(function))
+        plan = find(function.jaxpr, len(function.constants), function.weights, function.names)
+        known = Programs(function, plan)
         if key is not None:
             _known[key] = known
             while len(_known) > _KEPT:
@@ -156,10 +154,6 @@ def _prepared(loss: Callable[..., Any], arguments: tuple[Any, ...], options: Opt
     elif key is not None:
         _known.move_to_end(key)
     return known, leaves.arrays
-
-
-def _plan(function: Function) -> Plan:
-    return find(function.jaxpr, len(function.constants), function.weights, function.names)
 
 
 def _nothing(title: str, hidden: Sequence[str]) -> str:

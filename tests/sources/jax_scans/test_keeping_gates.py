@@ -10,6 +10,10 @@ import pytest
 
 import rnngraph as rg
 from rnngraph import jax as watched
+from rnngraph.sources.jax.function import Options
+from rnngraph.sources.jax.scan_recording import JaxRecording, Wanted
+from rnngraph.sources.jax.watch import measure, recorded
+from rnngraph.trace.change import BIAS, Change
 from tests.sources.jax_scans.truth import jax, jnp
 
 T, N, D, H = 7, 3, 2, 4
@@ -152,3 +156,24 @@ def test_cells_of_libraries(make: Callable[[str, int], tuple[Any, Any]], name: s
         assert trace.cells[0].keeps_title.startswith("gate on ")
         assert (trace.gates[0].mean > 0).all()
         assert (trace.gates[0].mean < 1).all()
+
+
+@pytest.mark.parametrize(("make", "name", "kept"), CELLS)
+def test_the_bias_of_the_gate_is_a_remedy(make: Callable[[str, int], tuple[Any, Any]], name: str, kept: str) -> None:
+    """Where all weights are zero, the gate is the sigmoid of its bias."""
+    loss, p = make(name, 2 if "LSTM" in name else 1)
+    nothing = jax.tree.map(lambda one: 0 * one if isinstance(one, jax.Array) else one, p)
+    recording = recorded(loss, (nothing, batch()), Options(), Wanted())
+    again = recording.changed([Change(BIAS, 1.5)])
+    if not kept:
+        assert again is None
+        return
+    assert isinstance(again, JaxRecording)
+    gates = measure(again, lags=False, source="").gates
+    np.testing.assert_allclose(gates[0].mean, 1 / (1 + np.exp(-1.5)), rtol=1e-6)
+    changed = [np.asarray(one) for one in again.arrays[:-1]]
+    assert sum(int((one != 0).sum()) for one in changed) == H  # of one bias, and of nothing else
+
+
+def test_a_gate_without_a_bias_has_no_such_remedy() -> None:
+    assert recorded(loss_of("z h"), (weights(), batch()), Options(), Wanted()).changed([Change(BIAS, 1.5)]) is None

@@ -14,7 +14,7 @@ import pytest
 
 from rnngraph import jax as watched
 from rnngraph.sources.jax.function import Options
-from rnngraph.sources.jax.tell.scan_recording import Wanted
+from rnngraph.sources.jax.scan_recording import Wanted
 from rnngraph.sources.jax.watch import recorded
 from tests.sources.jax_scans.truth import jax, jnp, near
 

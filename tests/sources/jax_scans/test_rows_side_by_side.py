@@ -13,7 +13,7 @@ import pytest
 
 import rnngraph as rg
 from rnngraph.sources.jax.function import Options
-from rnngraph.sources.jax.tell.scan_recording import Wanted
+from rnngraph.sources.jax.scan_recording import Wanted
 from rnngraph.sources.jax.watch import measure, recorded
 from tests.sources.jax_scans.truth import jax, jnp
 
@@ -136,16 +136,16 @@ def attending(p: Any, data: Any, added: Any) -> Any:
     return scan(up, end, added["up.h"])[1]
 
 
-CASES: list[tuple[Losses, tuple[str, ...], bool]] = [
-    (stepped, ("step.h",), True), (backward, ("step.h",), True), (in_columns, ("step.h",), True),
-    (stack, ("low.h", "up.h"), True), (attending, ("low.h", "up.h"), True),
-    (mixed_between, ("low.h", "up.h"), False), (by_place, ("step.h",), False),
+CASES: list[tuple[Losses, tuple[str, ...]]] = [
+    (stepped, ("step.h",)), (backward, ("step.h",)), (in_columns, ("step.h",)),
+    (stack, ("low.h", "up.h")), (attending, ("low.h", "up.h")),
+    (mixed_between, ("low.h", "up.h")), (by_place, ("step.h",)),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("losses", "names", "packed"), CASES, ids=lambda one: getattr(one, "__name__", ""))
+@pytest.mark.parametrize(("losses", "names"), CASES, ids=lambda one: getattr(one, "__name__", ""))
 @pytest.mark.parametrize("wanted", ["all", [3, 20, 34]], ids=["evenly", "few"])
-def test_few_samples_of_a_batch(losses: Losses, names: tuple[str, ...], packed: bool, wanted: Any) -> None:
+def test_few_samples_of_a_batch(losses: Losses, names: tuple[str, ...], wanted: Any) -> None:
     p, data = weights(), batch()
 
     def loss(p: Any, data: Any) -> Any:
@@ -154,7 +154,6 @@ def test_few_samples_of_a_batch(losses: Losses, names: tuple[str, ...], packed: 
     recording = recorded(loss, (p, data), Options(), Wanted(weights=False))
     trace = measure(recording, lags=rg.LagOptions(losses=wanted, samples=CHOSEN), source="")
     assert not [note for note in trace.notes if "uncertain" in note]
-    assert (not recording.programs.unpacked) is packed
     rows = jax.jit(jax.jacrev(lambda added: losses(p, data, added)))(nothing(*names))
     for name in names:
         lag = next(one for one in trace.lags if one.state == name)
@@ -191,7 +190,6 @@ def test_losses_that_the_user_gives(by_sample: bool) -> None:
     trace = measure(recording, lags=rg.LagOptions(losses="all", samples=CHOSEN), source="")
     rows = jax.jit(jax.jacrev(lambda added: losses(p, data, added).reshape(T, -1).sum(axis=1)))(nothing("step.h"))
     norms = np.linalg.norm(np.asarray(rows["step.h"]), axis=3)
-    assert not recording.programs.unpacked
     for place, s in enumerate(trace.lags[0].losses.tolist()):
         log = trace.lags[0].log[:, place, 1:]
         found = np.exp(np.where(np.isnan(log), -np.inf, log))

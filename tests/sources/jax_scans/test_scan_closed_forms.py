@@ -9,6 +9,9 @@ import pytest
 
 import rnngraph as rg
 from rnngraph import jax as watched
+from rnngraph.sources.jax.function import Options
+from rnngraph.sources.jax.scan_recording import JaxRecording, Wanted
+from rnngraph.sources.jax.watch import recorded
 from rnngraph.trace.change import IDENTITY, ORTHOGONAL, SCALE, TRUNCATE, Change
 from rnngraph.trace.magnitudes import Status
 from tests.sources.jax_scans.truth import jax, jnp
@@ -138,16 +141,14 @@ def test_the_verdict_rests_on_the_input_and_tells_what_helps() -> None:
 
 
 def test_orthogonal_blocks_of_weights_side_by_side() -> None:
-    from rnngraph.sources.jax.find.recurrent_weights import Weight
-    from rnngraph.sources.jax.tell.changed import _change
-
-    value = np.zeros((5, 8))
-    assert _change(value, Weight(0, 0, ((1, 5), (0, 8))), Change(ORTHOGONAL, 2.0))
-    assert not value[0].any()  # the rows that the input is multiplied by
-    for block in (value[1:, :4], value[1:, 4:]):
-        np.testing.assert_allclose(block @ block.T, 4 * np.eye(4), atol=1e-12)
-    assert not _change(np.zeros((4, 6)), Weight(0, 0, ((0, 4), (0, 6))), Change(ORTHOGONAL))
-    assert TRUNCATE not in (SCALE, ORTHOGONAL)
+    recording = recorded(gates_side_by_side, (jnp.ones((2 + H, 2 * H)), jnp.ones((5, N, 2))), Options(), Wanted())
+    again = recording.changed([Change(ORTHOGONAL, 2.0)])
+    assert isinstance(again, JaxRecording)
+    value = np.asarray(again.arrays[0])
+    assert (value[:2] == 1).all()  # the rows that the input is multiplied by
+    for block in (value[2:, :H], value[2:, H:]):
+        np.testing.assert_allclose(block @ block.T, 4 * np.eye(H), atol=1e-5)
+    assert recording.changed([Change(TRUNCATE, 2)]) is None
 
 
 def test_complex_states_and_narrow_ones() -> None:

@@ -9,10 +9,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from rnngraph.sources.jax.find.carries import Carries, inexact
-from rnngraph.sources.jax.find.choices import Choice
-from rnngraph.sources.jax.find.keeping_gate import Keeper
-from rnngraph.sources.jax.find.recurrent_weights import Weight
+import numpy as np
+
+from rnngraph.measure.recording import Array
+from rnngraph.sources.jax.form import Carries, Form, Spot, inexact
+from rnngraph.sources.jax.step_cell import Gate, Weight
 from rnngraph.sources.jax.walk import Path, body
 
 
@@ -22,6 +23,7 @@ class Site:
 
     number: int
     equation: Any
+    form: Form
     name: str
     carries: Carries
     kinds: tuple[str, ...]
@@ -29,11 +31,11 @@ class Site:
     inputs: tuple[int, ...]  # places among what it reads step by step, where the network itself is fed that
     below: frozenset[int]  # scans that it reads, or begins from
     handed: frozenset[int]  # arguments of a step that come from these
-    sampled: frozenset[int]  # arguments of a step that come from data, and may hold samples
     leaves: dict[int, int]  # argument of a step -> the weight that it is
     recurrent: tuple[Weight, ...]
-    choices: tuple[Choice, ...]  # by state, where every one may be kept
-    keeper: Keeper | None  # the gate that keeps a state
+    kept: tuple[Spot, ...]  # by state, where every one may be kept
+    forgotten: tuple[Spot, ...]  # by state, where every one may be forgotten
+    gate: Gate | None
 
     @property
     def length(self) -> int:
@@ -49,6 +51,17 @@ class Site:
     def reverse(self) -> bool:
         """Whether the last position of the input is processed first."""
         return self.backward != self.flipped
+
+    @property
+    def defined(self) -> list[int]:
+        """Values of a step that are its states: what is carried, before it may be forgotten."""
+        ends = [one.ends for one in self.forgotten] or [None] * len(self.states)
+        return [self.form.results[k] if one is None else one for k, one in zip(self.states, ends, strict=True)]
+
+    def from_next(self, column: Array) -> Array:
+        """Give every timestep, (T, ...), what stands at the one that is processed next; nothing at the last."""
+        nothing = np.zeros_like(column[:1])
+        return np.concatenate([nothing, column[:-1]] if self.reverse else [column[1:], nothing])
 
     @property
     def first(self) -> int:
@@ -84,6 +97,17 @@ class Site:
     def tapped(self) -> tuple[int, ...]:
         """Arguments of a step at which norms are taken: states, and then inputs."""
         return (*(self.first + k for k in self.states), *(self.first + self.count + k for k in self.inputs))
+
+    @property
+    def held(self) -> tuple[int, ...]:
+        """Places among what is carried of what every step is given the same, or none reads."""
+        return (*self.carries.gathered, *self.carries.fixed)
+
+    @property
+    def axes(self) -> list[int | None]:
+        """Say of every argument of a step whether all steps' are stacked, as `vmap` wants it."""
+        carried = [None if k in self.held else 0 for k in range(self.count)]
+        return [*[None] * self.first, *carried, *[0] * (len(self.arguments) - self.first - self.count)]
 
     def divide(self, operands: Sequence[Any]) -> tuple[list[Any], list[Any], list[Any]]:
         """Divide operands, or arguments of a step, into constants, what is carried, and what is read step by step."""

@@ -10,26 +10,25 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from rnngraph.errors import InputError
 from rnngraph.measure.recording import Array, Facts, Felt, Losses, Recording, See, Take, Window
+from rnngraph.nn.cells.gate import SATURATED
 from rnngraph.norms import norm, row_norms
-from rnngraph.sources.jax.find.sites import Site
-from rnngraph.sources.jax.run.axes import FOUND, BatchAxis, Layout
-from rnngraph.sources.jax.run.programs import Programs
-from rnngraph.sources.jax.tell import changed, picture
-from rnngraph.sources.jax.tell.arrays import by_sample, host
-from rnngraph.sources.jax.tell.kept import Kept, kept_of
-from rnngraph.sources.jax.tell.loss_rows import Rows, precision
-from rnngraph.sources.jax.tell.parameters import parameters_of
-from rnngraph.sources.jax.tell.scan_clocks import clocks_of
-from rnngraph.sources.jax.tell.shares import Shares
+from rnngraph.sources.jax import picture
+from rnngraph.sources.jax.facts import clocks_of, facts_of, gate_of, input_name
+from rnngraph.sources.jax.loss_walk import LossWalk
+from rnngraph.sources.jax.programs import Programs
+from rnngraph.sources.jax.samples import FOUND, BatchAxis, Layout, by_sample, host
+from rnngraph.sources.jax.scan_weights import changed_arrays, parameters_of
+from rnngraph.sources.jax.sites import Site
 from rnngraph.sources.tape.facts import lengthened
 from rnngraph.trace.change import Change
 from rnngraph.trace.graph import GraphTrace
 from rnngraph.trace.magnitudes import Booleans, Floats, Integers, Magnitudes
-from rnngraph.trace.model import FORWARD, REVERSE, InputTrace, ParameterTrace
+from rnngraph.trace.model import InputTrace, ParameterTrace
 
 _ALLOWED, _NARROW = 2e4, 50  # times the precision of the loss, and of a narrow state: sums over many steps
 
@@ -54,6 +53,7 @@ class JaxRecording:
         self.sites: list[Site] = programs.plan.numbered
         loss, steps, gradients, found = programs.whole(self.arrays, wanted.weights)
         self.loss, self.steps, self.found = float(loss), [host(one) for one in steps], found
+        self.results = {number: one["results"] for number, one in found.items()}
         self.leaf_gradients: Mapping[int, Any] = gradients
         self.dtype = str(loss.dtype) if str(loss.dtype) in ("float32", "float64", "float16") else "float32"
         self.layouts: list[Layout] = [
@@ -62,36 +62,9 @@ class JaxRecording:
         self.model = f"{programs.function.title}: " + " + ".join(f"scan {site.name}" for site in self.sites)
         self.batch = self.layouts[0].batch
         self.clocks = clocks_of(self)
-        self.numbers = picture.Numbers.of(self.sites)
-        self.kept: list[Kept] = [kept_of(self, site) for site in self.sites]
-        self.facts: Sequence[Facts] = [self._facts(site) for site in self.sites]
-        self.allowed = self._allowed()
-        self.difference = 0.0  # of all losses together from the whole, relative
+        self.nodes = picture.nodes_of(self.sites)
+        self.facts: Sequence[Facts] = [facts_of(self, site) for site in self.sites]
         self.broken: dict[str, int] = {}  # way -> the first node that is not finite
-
-    def _facts(self, site: Site) -> Facts:
-        layout, name = self.layouts[site.number], site.name
-        kept = self.kept[site.number]
-        return Facts(
-            name, name, 0, REVERSE if site.reverse else FORWARD, kept.cell(site),
-            {kind: f"{name}.{kind}" for kind in site.kinds}, site.length, layout.batch, self.clocks[site.number],
-            self.numbers.of_site(site), mask=kept.mask,
-            fed=self.input_name(site) if self._heard(site) else "",
-        )  # fmt: skip
-
-    def _allowed(self) -> float:
-        precisions = [precision(site) for site in self.sites]
-        return max(_ALLOWED * float(np.finfo(self.dtype).eps), _NARROW * max(precisions))
-
-    def input_name(self, site: Site) -> str:
-        """Name what a scan reads."""
-        return f"input of {site.name}"
-
-    def _heard(self, site: Site) -> bool:
-        """Whether the credit of a scan's input can be told sample by sample."""
-        layout = self.layouts[site.number]
-        axes = layout.axes[len(site.states) :]
-        return bool(site.inputs) and (layout.batch == 1 or None not in axes)
 
     # ---- the walk of the whole loss
     def walk(self, take: Take) -> None:
@@ -109,10 +82,11 @@ class JaxRecording:
             total[kind] = self.column(site, "total", k)
             immediate[kind] = self.column(site, "immediate", k)
             before = self.column(site, "before", k)
-            nothing = np.zeros_like(before[:1])
-            parts = (nothing, before[:-1]) if site.reverse else (before[1:], nothing)
-            carried[kind] = np.concatenate(parts)
-        gates = self.kept[site.number].columns()
+            cuts = self.facts[site.number].cuts
+            carried[kind] = site.from_next(before if cuts is None else np.where(cuts.T[:, :, None], 0, before))
+        gate, gates = gate_of(self, site), {}
+        if gate is not None:
+            gates = {"gates": gate[:, :, None], "gates_saturated": (gate * (1 - gate))[:, :, None] < SATURATED}
         return Window(site.number, slice(None), values, total, immediate, carried, **gates)
 
     def column(self, site: Site, what: str, place: int) -> Array:
@@ -128,7 +102,7 @@ class JaxRecording:
                 steps = np.flatnonzero(~np.isfinite(column).all(axis=(1, 2)))
                 if steps.size and way not in self.broken:
                     first = steps[-1] if site.reverse == (way == "forward") else steps[0]
-                    self.broken[way] = int(self.numbers.of_site(site)[kind][first])
+                    self.broken[way] = int(self.nodes[site.number][kind][first])
 
     def initial(self, recurrence: int, kind: str) -> float | None:
         """Give the norm of the gradient of a first state."""
@@ -147,8 +121,7 @@ class JaxRecording:
                 )
                 first = before[-1:] if site.reverse else before[:1]
                 total[number, kind] = np.concatenate([first, states])
-                none = np.zeros(1, bool)
-                carried[number, kind] = np.concatenate([none, before[:-1]] if site.reverse else [before[1:], none])
+                carried[number, kind] = site.from_next(before)
                 immediate[number, kind] = states if place else np.zeros(len(states), bool)
         return Felt(total, immediate, carried)
 
@@ -168,7 +141,7 @@ class JaxRecording:
 
     def parameters(self, timesteps: int, *, eigenvalues: int) -> tuple[ParameterTrace, ...]:
         """Measure the weights."""
-        return parameters_of(self, timesteps, eigenvalues)
+        return tuple(parameters_of(self, timesteps, eigenvalues))
 
     def inputs(self, timesteps: int) -> tuple[InputTrace, ...]:
         """Measure what enters a scan that reads no other."""
@@ -180,7 +153,7 @@ class JaxRecording:
             ]
             if columns:
                 steps = Magnitudes.of(row_norms(np.stack(columns, axis=-1)))
-                found.append(InputTrace(self.input_name(site), lengthened(steps, timesteps)))
+                found.append(InputTrace(input_name(site), lengthened(steps, timesteps)))
         return tuple(found)
 
     def graph(self, states: dict[str, Magnitudes]) -> GraphTrace:
@@ -194,17 +167,17 @@ class JaxRecording:
 
     # ---- losses one by one
     @cached_property
-    def shares(self) -> Shares:
+    def loss_walk(self) -> LossWalk:
         """What of the loss enters at every scan."""
-        return Shares.of(self)
+        return LossWalk(self)
 
     def losses(self) -> Losses:
         """Say which steps a loss enters."""
-        return self.shares.losses(self)
+        return self.loss_walk.losses()
 
     def pull(self, rows: Sequence[tuple[int, int]], samples: dict[int, Integers], see: See) -> None:
         """Walk losses back together."""
-        Rows(self, samples).pull(rows, see)
+        self.loss_walk.pull(rows, samples, see)
 
     def back(self, group: Sequence[int], t: int, rows: dict[tuple[int, str], Array], samples: Integers) -> Any:
         """Refuse: only layers whose step is known have a spectrum.
@@ -218,7 +191,7 @@ class JaxRecording:
     # ---- once more with other weights
     def changed(self, changes: Sequence[Change]) -> Recording | None:
         """Call the same function with changed weights; None where a change means nothing here."""
-        arrays = changed.changed_arrays(self.sites, self.arrays, changes)
+        arrays = changed_arrays(self.sites, self.arrays, changes)
         return None if arrays is None else JaxRecording(self.programs, arrays, self.wanted)
 
     def gradients(self) -> Mapping[str, Array]:
@@ -227,23 +200,23 @@ class JaxRecording:
         names = self.programs.function.names
         return {names[leaf]: host(self.leaf_gradients[leaf]) for leaf in leaves if leaf in self.leaf_gradients}
 
-    def note_difference(self, difference: float) -> None:
-        """Note how far all losses together are off the whole."""
-        self.difference = max(self.difference, difference)
-
     def notes(self) -> tuple[str, ...]:
         """Say what a reader of the numbers must know."""
-        plan = self.programs.plan
+        plan, difference = self.programs.plan, self.loss_walk.difference if "loss_walk" in vars(self) else 0.0
+        narrow = (jnp.finfo(site.equation.outvars[k].aval.dtype).eps for site in self.sites for k in site.states)
+        allowed = max(_ALLOWED * float(np.finfo(self.dtype).eps), _NARROW * float(max(narrow)))
         doubts = [layout.doubt for layout in self.layouts if layout.doubt]
-        if self.difference > self.allowed:
+        if difference > allowed:
             doubts.insert(
                 0,
-                f"uncertain: the losses of all steps together differ from the whole by {self.difference:.1e}, and "
-                f"rounding explains about {self.allowed:.0e}",
+                f"uncertain: the losses of all steps together differ from the whole by {difference:.1e}, and rounding "
+                f"explains about {allowed:.0e}",
             )
-        return (*doubts, *plan.notes, *(f"not measured: {one}" for one in plan.reasons))
+        return (*doubts, *self._anew(), *plan.notes, *(f"not measured: {one}" for one in plan.reasons))
 
-    def by_clock(self) -> Iterator[tuple[int, list[Site]]]:
-        """Yield every clock with its scans."""
-        for clock in sorted(set(self.clocks)):
-            yield clock, [site for site in self.sites if self.clocks[site.number] == clock]
+    def _anew(self) -> Iterator[str]:
+        """Say where states are forgotten: there an episode ends, and no gradient does."""
+        for site, facts in zip(self.sites, self.facts, strict=True):
+            if facts.cuts is not None:
+                count = f"{int(facts.cuts.sum())} steps in {int(facts.cuts.any(axis=1).sum())} samples"
+                yield f"{site.name} starts anew at {count}, as its step says: no lag is counted across these"

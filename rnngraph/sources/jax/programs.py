@@ -13,14 +13,12 @@ from typing import Any, TypeAlias
 import jax
 import jax.numpy as jnp
 
-from rnngraph.sources.jax.find.sites import Plan, Site
+from rnngraph.sources.jax import whole
 from rnngraph.sources.jax.function import Function
-from rnngraph.sources.jax.run import whole
-from rnngraph.sources.jax.run.axes import Axes, BatchAxis, Layout, layout_of
-from rnngraph.sources.jax.run.given import Given, all_steps, one_step
-from rnngraph.sources.jax.run.packing import Packing, walk_packed
-from rnngraph.sources.jax.run.row_walk import walk_rows
-from rnngraph.sources.jax.run.step import checkpointed
+from rnngraph.sources.jax.row_walk import walk_rows
+from rnngraph.sources.jax.samples import Axes, BatchAxis, Layout, layout_of
+from rnngraph.sources.jax.sites import Plan, Site
+from rnngraph.sources.jax.step import all_steps, checkpointed, differing, joined
 from rnngraph.sources.jax.walk import CHECKPOINTS, Path, body, called, compute, walk
 
 How: TypeAlias = Callable[[Site, list[Any], Any], tuple[Sequence[Any], Any]]
@@ -34,11 +32,10 @@ class Programs:
         """Make what is compiled on first use."""
         self.function, self.plan = function, plan
         self._layouts: dict[tuple[int, BatchAxis], Layout] = {}
-        self.unpacked: set[int] = set()  # scans of which it was found that samples cannot be put side by side
         self.whole = jax.jit(self._whole, static_argnums=(1,))
         self.shares = jax.jit(self._shares)
         self.step_shares = jax.jit(self._step_shares)
-        self.rows = jax.jit(self._rows, static_argnums=(0, 1, 2, 3))
+        self.rows = jax.jit(self._rows, static_argnums=(0, 1, 2))
         self.handed_down = jax.jit(self._handed_down, static_argnums=(0,))
         self.reached = jax.jit(_reached)
         self.felt = jax.jit(self._felt)
@@ -55,30 +52,27 @@ class Programs:
         run = _Run(self.plan, how, slots)
         return walk((self.function.jaxpr, self.function.constants), list(arrays), run.visit), run.noted
 
-    def _split(self, arrays: Sequence[Any]) -> tuple[dict[int, Any], Callable[[Mapping[int, Any]], list[Any]]]:
-        weights = {k: arrays[k] for k, one in enumerate(self.function.weights) if one}
-        return weights, lambda own: [own.get(k, one) for k, one in enumerate(arrays)]
-
     def _whole(self, arrays: Sequence[Any], weights: bool) -> Any:
         """Give loss, losses of steps, gradients by leaf, and by scan values, gradients and parts."""
-        mine, joined = self._split(arrays)
         slots = {site.number: whole.whole_slots(site) for site in self.plan}
 
         def function(own: Any, slots: Any) -> Any:
-            results, noted = self.run(joined(own), whole.whole, slots)
+            every = [own.get(k, one) for k, one in enumerate(arrays)]
+            results, noted = self.run(every, whole.whole, slots)
             return results[0], (results[1:], noted)
 
+        mine = {k: arrays[k] for k, one in enumerate(self.function.weights) if one}
         loss, pull, (rest, noted) = jax.vjp(function, mine, slots, has_aux=True)
         gradients, arrived = pull(jnp.ones_like(loss))
         found = {}
         for site in self.plan:
             note, own = noted[site.number], arrived[site.number]
-            given = all_steps(site, note["operands"], note["carried"])
-            parts = whole.weight_parts(site, note, own["results"], own["before"]) if weights and site.leaves else {}
+            arguments = all_steps(site, note["operands"], note["carried"])
             found[site.number] = {
                 "carried": note["carried"], "total": own["states"], "before": own["before"], "read": own["read"],
-                "weights": parts, "immediate": whole.immediate(site, note, own["results"]), "results": note["results"],
-                "given": [one_step(site, given, t) for t in _seen(site)], "inside": whole.inside(site, given),
+                "results": note["results"], "inside": whole.inside(site, arguments),
+                "given": [joined(site, arguments, [one[t] for one in differing(site, arguments)]) for t in _seen(site)],
+                **whole.parts(site, arguments, own["results"], own["before"], weights=weights),
             }  # fmt: skip
         return loss, rest, gradients, found
 
@@ -120,15 +114,9 @@ class Programs:
     def _entered(self, results: Results) -> dict[int, dict[int, Any]]:
         return {site.number: {k: results[site.number][k] for k in site.entered} for site in self.plan}
 
-    def _given(self, site: Site, arrays: Sequence[Any], found: Mapping[int, Any]) -> Given:
-        """Give what the steps of a scan were given."""
-        results = {k: one["results"] for k, one in found.items()}
-        return all_steps(site, self._beside(arrays, results, {})[1][site.number], found[site.number]["carried"])
-
     def _rows(
         self,
         number: int,
-        packing: Packing | None,
         stages: tuple[int, ...],
         axes: Axes,
         arrays: Sequence[Any],
@@ -136,11 +124,9 @@ class Programs:
         entering: dict[str, Any],
     ) -> Any:
         """Walk rows back through one scan; see `walk_rows`. What is handed down is (rows, ...)."""
-        site, after = self.plan.numbered[number], found[number]["carried"]
-        given = self._given(site, arrays, found)
-        if packing is None:
-            return walk_rows(site, given, after, entering, dict(zip(site.tapped, axes, strict=True)), stages)
-        return walk_packed(packing, site, given, after, entering, stages)
+        site, results = self.plan.numbered[number], {k: one["results"] for k, one in found.items()}
+        arguments = all_steps(site, self._beside(arrays, results, {})[1][number], found[number]["carried"])
+        return walk_rows(site, arguments, entering, dict(zip(site.tapped, axes, strict=True)), stages)
 
     def _felt(self, arrays: Sequence[Any]) -> Any:
         slots = {site.number: whole.felt_slots(site) for site in self.plan}

@@ -60,7 +60,7 @@ def joined(scopes: Sequence[str]) -> str:
     """Join the scopes that an equation stands in; one that begins with the one around it goes on from there."""
     parts = [re.sub(r"^(?:\w+\()*|\)*$", "", part) for one in scopes for part in one.split("/") if part]
     found: list[str] = []
-    for part in dict.fromkeys(one for one in parts if one and not one.startswith("jit")):
+    for part in dict.fromkeys(one for one in parts if one.strip("~") and not one.startswith("jit")):
         found.append(part.removeprefix(f"{found[-1]}.") if found else part)
     return ".".join(found)
 

@@ -1,1 +1,0 @@
-"""Tell recurrences over time from everything else in a jaxpr; nothing is computed here."""

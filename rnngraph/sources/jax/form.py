@@ -1,0 +1,237 @@
+"""The step of a scan as one list of lines with its calls opened, and what it does with what it carries.
+
+In: a scan's equation. Out: a `Form`. It is read off the operations alone which carried values are states, and where
+the step chooses to keep a state or to forget it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+import jax.numpy as jnp
+
+from rnngraph.sources.jax.walk import CHECKPOINTS, Path, body, called, walk
+
+_CASTS = ("convert_element_type", "copy", "reduce_precision")
+_SUMS = ("add", "add_any", "scatter-add", "scatter_add")
+_WRITES = ("dynamic_update_slice", "scatter")
+_PLAIN = (
+    *_CASTS, "stop_gradient", "sub", "eq", "ne", "lt", "le", "gt", "ge", "and", "or", "not", "broadcast_in_dim",
+    "reshape", "squeeze", "expand_dims",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Carries:
+    """Places among what is carried."""
+
+    states: tuple[int, ...]
+    sums: tuple[int, ...]  # steps add to it and none reads it
+    buffers: tuple[int, ...]  # steps write places of it and none reads it
+    fixed: tuple[int, ...]  # it is carried unchanged, as weights may be
+
+    @property
+    def gathered(self) -> tuple[int, ...]:
+        """Sums and buffers."""
+        return (*self.sums, *self.buffers)
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """A value of a step by its number, and what it is where something comes about."""
+
+    number: int
+    value: int = 0
+    ends: int | None = None  # the state that was computed, where that is forgotten in the end of the step
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """An equation of a step: its operands and results by number."""
+
+    equation: Any
+    given: tuple[int, ...]
+    made: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        """The operation."""
+        return str(self.equation.primitive.name)
+
+
+class Form:
+    """A step as lines; every value has a number, and every number that stands in the step."""
+
+    def __init__(self, equation: Any, known: Collection[int]) -> None:
+        """Open the calls of a step; `known` are the arguments that come from no weight and no state."""
+        self.equation, self.known, numbers = equation, known, count()
+        self.lines: list[Line] = []
+        self.literals: dict[int, Any] = {}
+        self.constants: dict[int, Any] = {}
+        self.checkpoint: Any = None  # the first equation that says how to compute again on the way back
+
+        def literal(atom: Any) -> int:
+            self.literals[number := next(numbers)] = atom.val
+            return number
+
+        def opened(inside: tuple[Any, Sequence[Any]], given: Sequence[int]) -> list[int]:
+            closed = {next(numbers): one for one in inside[1]}
+            self.constants |= closed
+            return walk((inside[0], list(closed)), given, visit, literal=literal)
+
+        def visit(one: Any, given: list[int], _: Path) -> Sequence[int]:
+            nested = called(one)
+            if nested is not None:
+                is_first = self.checkpoint is None and one.primitive.name in CHECKPOINTS
+                self.checkpoint = one if is_first else self.checkpoint
+                return opened(nested, given)
+            made = [next(numbers) for _ in one.outvars]
+            self.lines.append(Line(one, tuple(given), tuple(made)))
+            return made
+
+        self.arguments = [next(numbers) for _ in body(equation)[0].invars]
+        self.results = opened(body(equation), self.arguments)
+        self.maker = {one: line for line in self.lines for one in line.made}
+        self.first, self.count = int(equation.params["num_consts"]), int(equation.params["num_carry"])
+        self.reads: dict[int, frozenset[int]] = dict.fromkeys(self.literals, frozenset())
+        self.reads |= {one: frozenset([place]) for place, one in enumerate(self.arguments)}
+        self.reads |= dict.fromkeys(self.constants, frozenset([-1]))
+        self.moved_by = dict(self.reads)  # and of these, those that may have a gradient
+        for line in self.lines:
+            read, moved = (
+                frozenset[int]().union(*(some[k] for k in line.given)) for some in (self.reads, self.moved_by)
+            )
+            for number, variable in zip(line.made, line.equation.outvars, strict=True):
+                self.reads[number], self.moved_by[number] = read, moved if inexact(variable) else frozenset()
+
+    def made(self, value: int) -> Line | None:
+        """Give the line that makes a value, before it is cast."""
+        line = self.maker.get(value)
+        while line is not None and line.name in _CASTS:
+            line = self.maker.get(line.given[0])
+        return line
+
+    def uncast(self, value: int) -> int:
+        """Give a value before it is cast."""
+        line = self.maker.get(value)
+        return value if line is None or line.name not in _CASTS else self.uncast(line.given[0])
+
+    def ends(self, place: int) -> tuple[int, int]:
+        """Give a carried value before and after the step."""
+        return self.arguments[self.first + place], self.results[place]
+
+    def carries(self) -> Carries:
+        """Tell states from what is only carried along."""
+        found: dict[str, list[int]] = {"states": [], "sums": [], "buffers": [], "fixed": []}
+        for place in range(self.count):
+            before, after = self.ends(place)
+            if not inexact(self.equation.outvars[place]):
+                continue
+            how = self._gathers(before, after)
+            if before == after:
+                found["fixed"].append(place)
+            elif how:
+                found["sums" if how in _SUMS else "buffers"].append(place)
+            elif self.reads[after] - {self.first + place}:  # nothing enters a counter
+                found["states"].append(place)
+        return Carries(**{name: tuple(places) for name, places in found.items()})
+
+    def _users(self, value: int) -> list[tuple[Line, int]]:
+        return [(line, place) for line in self.lines for place, one in enumerate(line.given) if one == value]
+
+    def _gathers(self, before: int, after: int) -> str:
+        """Give the operation with which steps add to what none of them reads; nothing where that is not so."""
+        how = ""
+        while before != after:
+            users = self._users(before)
+            if len(users) != 1 or before in self.results:
+                return ""
+            line, operand = users[0]
+            if line.name in ("add", "add_any") or (not operand and line.name in (*_SUMS, *_WRITES) and not how):
+                how = how or line.name
+            elif line.name not in (*_CASTS, "stop_gradient"):
+                return ""
+            before = line.made[0]
+        return how if self.results.count(after) == 1 and not self._users(after) else ""
+
+    def in_chunks(self, place: int) -> bool:
+        """Whether a step hands its state to a scan inside it, and takes the state from that: it is a chunk of steps."""
+        before, after = self.ends(place)
+        line = self.maker.get(after)
+        if line is None or line.name != "scan" or before not in line.given:
+            return False
+        return bool(line.given.index(before) - line.equation.params["num_consts"] == line.made.index(after))
+
+    # ---- choices that read no state
+    def kept(self, states: Sequence[int]) -> tuple[Spot, ...]:
+        """Find where the step keeps every state, as in `jnp.where(t < length, new, old)`; nothing where one is not.
+
+        Only what is written as a choice counts: a state that comes out equal may have been computed.
+        """
+        return self._of_all(states, self._kept)
+
+    def forgotten(self, states: Sequence[int]) -> tuple[Spot, ...]:
+        """Find where the step forgets every state, so that its gradient is exactly zero: nothing where one is not.
+
+        It does so before it reads the state, as in `jnp.where(done, start, h)` or `h * (1 - done)`, or in the end.
+        """
+        return self._of_all(states, self._forgotten)
+
+    def _of_all(
+        self, states: Sequence[int], look: Callable[[int, int, frozenset[int]], Spot | None]
+    ) -> tuple[Spot, ...]:
+        read = frozenset(self.first + k for k in states)
+        found = [look(*self.ends(k), read) for k in states]
+        return tuple(one for one in found if one is not None) if None not in found else ()
+
+    def _kept(self, before: int, after: int, states: frozenset[int]) -> Spot | None:
+        line = self.maker.get(after)
+        if line is None or not self._chooses(line, states) or line.given[1:].count(before) != 1:
+            return None
+        return Spot(line.given[0], line.given[1:].index(before))
+
+    def _forgotten(self, before: int, after: int, states: frozenset[int]) -> Spot | None:
+        found = self.entrance(before, states)
+        if found is not None:
+            return found[1]
+        line = self.maker.get(after)
+        if line is None or not self._chooses(line, states):
+            return None
+        others = [k for k in (0, 1) if not self.reads[line.given[1 + k]] & states]
+        return Spot(line.given[0], others[0], line.given[2 - others[0]]) if len(others) == 1 else None
+
+    def entrance(self, before: int, states: frozenset[int]) -> tuple[int, Spot] | None:
+        """Find the one choice or product through which the step reads a state; give what comes out."""
+        same = {before}  # and where JAX guards the branches of a `cond` under vmap
+        for line in self.lines:
+            if line.name in ("stop_gradient", "select_n") and same.issuperset(line.given[line.name == "select_n" :]):
+                same.update(line.made)
+        users = [(line, place) for one in same for line, place in self._users(one) if line.made[0] not in same]
+        if len(users) != 1 or same & {*self.results}:
+            return None
+        line, operand = users[0]
+        if self._chooses(line, states) and operand and not self.reads[line.given[3 - operand]] & states:
+            return line.made[0], Spot(line.given[0], 2 - operand)
+        factor = line.given[1 - operand] if line.name == "mul" else None
+        if factor is not None and factor not in self.literals and self._plain(factor):
+            return line.made[0], Spot(factor)
+        return None
+
+    def _chooses(self, line: Line, states: frozenset[int]) -> bool:
+        return line.name == "select_n" and len(line.given) == 3 and not self.reads[line.given[0]] & states
+
+    def _plain(self, value: int) -> bool:
+        """Whether a factor is data, one minus it, or compares it: a gate that was computed is not."""
+        if value in self.literals or (value in self.arguments and self.arguments.index(value) in self.known):
+            return True
+        line = self.maker.get(value)
+        return line is not None and line.name in _PLAIN and all(self._plain(one) for one in line.given)
+
+
+def inexact(variable: Any) -> bool:
+    """Whether a value can have a gradient."""
+    dtype = getattr(variable.aval, "dtype", None)
+    return dtype is not None and bool(jnp.issubdtype(dtype, jnp.inexact))

@@ -1,0 +1,157 @@
+"""One step of a scan, computed again, with identities that hand out what comes back to them: its taps.
+
+In: a `Site`, arguments of a step, and slots, which are numbers or arrays that are not read. Out: what the step carries
+and emits. The gradient of a slot is then that of a state, or its norms, while nothing of the run is changed; an
+addition of zeros would do as well, and would not be exact. A state is tapped where it is defined, at any depth of
+calls, so that whatever reads it in its own step counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import jax
+import jax.numpy as jnp
+
+from rnngraph.sources.jax.form import Form
+from rnngraph.sources.jax.sites import Site
+from rnngraph.sources.jax.walk import compute
+
+Mark: TypeAlias = Callable[[int, Any], Any]  # takes a number and a value
+ByPlace: TypeAlias = dict[int, Any]
+_OPTIONS = ("length", "reverse", "unroll", "_split_transpose")
+
+
+def _back(_: None, arrived: Any) -> tuple[Any, Any]:
+    return arrived, arrived
+
+
+def _back_at_size_one(_: None, arrived: Any) -> tuple[Any, Any]:
+    largest = jnp.max(jnp.abs(arrived), initial=0)
+    return (arrived / _scale(largest)).astype(arrived.dtype), (largest > 0).astype(jnp.float32)
+
+
+def _value(value: Any, slot: Any) -> Any:
+    """Give the value."""
+    return value
+
+
+tap: Any = jax.custom_vjp(_value)  # what comes back goes on unchanged, and to the slot
+tap.defvjp(lambda value, slot: (value, None), _back)
+tap_to_size_one: Any = jax.custom_vjp(_value)  # it goes on at size one, never small; the slot hears whether any came
+tap_to_size_one.defvjp(lambda value, slot: (value, None), _back_at_size_one)
+
+
+def computed(form: Form, arguments: Sequence[Any], mark: Mark = lambda _, value: value) -> dict[int, Any]:
+    """Compute a step; give all of its values by number. What its lines make is marked where it is made."""
+    values = {**form.literals, **form.constants, **dict(zip(form.arguments, arguments, strict=True))}
+    for line in form.lines:
+        found = compute(line.equation, [values[one] for one in line.given])
+        values.update({one: mark(one, value) for one, value in zip(line.made, found, strict=True)})
+    return values
+
+
+def tapped(site: Site, arguments: Sequence[Any], slots: Sequence[Any], *, by: Any = tap) -> list[Any]:
+    """Compute one step with a tap at every state; give what it carries and emits.
+
+    A step of which the user has a part computed again on the way back is computed again as a whole.
+    """
+    form = site.form
+
+    def function(arguments: Sequence[Any], slots: Sequence[Any]) -> list[Any]:
+        wanted = list(zip(site.defined, site.states, slots, strict=True))
+
+        def mark(number: int, value: Any) -> Any:
+            for one, _, slot in wanted:
+                value = by(value, slot) if one == number else value
+            return value
+
+        values = computed(form, arguments, mark)
+        results = [values[one] for one in form.results]
+        for one, k, slot in wanted:
+            if one not in form.maker:  # it is handed on, and defined elsewhere
+                results[k] = by(results[k], slot)
+        return results
+
+    again = form.checkpoint
+    found: list[Any] = (function if again is None else checkpointed(again, function))(list(arguments), list(slots))
+    return found
+
+
+def as_function(site: Site, arguments: Sequence[Any], results: Sequence[int]) -> Callable[[ByPlace, Any], ByPlace]:
+    """Give some results of a step as a function of some of its arguments, by place, and of slots at its states."""
+
+    def function(own: Mapping[int, Any], slots: Sequence[Any]) -> ByPlace:
+        found = tapped(site, [own.get(k, one) for k, one in enumerate(arguments)], slots)
+        return {k: found[k] for k in results}
+
+    return function
+
+
+def seen_inside(site: Site, arguments: Sequence[Any]) -> dict[str, Any]:
+    """Say where a step keeps and forgets the state before, by state, and give the gate that keeps a state."""
+    values = computed(site.form, arguments)
+    found: dict[str, Any] = {
+        "kept": [values[one.number] == one.value for one in site.kept],
+        "forgotten": [values[one.number] == one.value for one in site.forgotten],
+    }
+    return found | ({"gate": values[site.gate.number]} if site.gate else {})
+
+
+def checkpointed(equation: Any, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a function be computed again on the way back, as an equation says."""
+    params = equation.params
+    wrapped: Callable[..., Any] = jax.checkpoint(function, policy=params["policy"], prevent_cse=params["prevent_cse"])
+    return wrapped
+
+
+def scan(site: Site, function: Callable[..., Any], initial: list[Any], read: Any) -> tuple[list[Any], Any]:
+    """Run a scan with another step, as the user's is run."""
+    params = {name: site.equation.params[name] for name in _OPTIONS if name in site.equation.params}
+    found: tuple[list[Any], Any] = jax.lax.scan(function, initial, read, **params)
+    return found
+
+
+# ---- what every step was given: all steps can then be computed again, in any order
+def all_steps(site: Site, operands: Sequence[Any], carried: Mapping[int, Any]) -> list[Any]:
+    """Give the arguments of all steps, stacked but where every step is given the same; see `Site.axes`.
+
+    `carried` is what was carried after every step, in the order of the scan's arrays, of all that is not held.
+    """
+    constants, initial, read = site.divide(operands)
+    before = [initial[k] if k in site.held else _before(site, initial[k], carried[k]) for k in range(site.count)]
+    return [*constants, *before, *read]
+
+
+def _before(site: Site, initial: Any, stacked: Any) -> Any:
+    first = jnp.asarray(initial, stacked.dtype)[None]
+    return jnp.concatenate((stacked[1:], first) if site.backward else (first, stacked[:-1]))
+
+
+def differing(site: Site, arguments: Sequence[Any]) -> list[Any]:
+    """Choose the arguments that differ from step to step."""
+    return [one for one, axis in zip(arguments, site.axes, strict=True) if axis == 0]
+
+
+def joined(site: Site, arguments: Sequence[Any], own: Sequence[Any]) -> list[Any]:
+    """Put those of one step into their places."""
+    rest = iter(own)
+    return [one if axis is None else next(rest) for one, axis in zip(arguments, site.axes, strict=True)]
+
+
+# ---- norms
+def norms_along(axis: int | None, values: Any) -> Any:
+    """Give the norm of every sample, (N,); of one, where there is no axis of samples."""
+    rows = values.reshape(1, -1) if axis is None else jnp.moveaxis(values, axis, 0).reshape(values.shape[axis], -1)
+    sizes = jnp.abs(rows)
+    sizes = sizes if sizes.dtype == jnp.float64 else sizes.astype(jnp.float32)
+    scale = _scale(jnp.max(sizes, axis=1, initial=0))  # so that no square underflows
+    return jnp.sqrt(jnp.sum(jnp.square(sizes / scale[:, None]), axis=1)) * scale
+
+
+def _scale(largest: Any) -> Any:
+    """Give what numbers are divided by; its reciprocal, which XLA may multiply with, is in range too."""
+    about = jnp.finfo(largest.dtype)
+    inside = jnp.clip(largest, 8 * about.tiny, about.max / 8)
+    return jnp.where((largest > 0) & jnp.isfinite(largest), inside, 1).astype(largest.dtype)

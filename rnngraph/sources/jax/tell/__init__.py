@@ -1,1 +1,0 @@
-"""Answer what `measure` asks of a recording, by timestep, sample and unit."""
