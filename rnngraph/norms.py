@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -17,7 +18,6 @@ Floats: TypeAlias = NDArray[np.float64]
 # Sums of squares inside these bounds have lost nothing that matters to underflow or overflow.
 SMALLEST, LARGEST = 1e-280, 1e300
 _LONG = 1 << 14  # elements that are added up in one go
-_min, _max = np.minimum.reduce, np.maximum.reduce  # without the wrappers, which cost more on short columns
 
 
 def row_norms(rows: Array) -> Floats:
@@ -25,11 +25,39 @@ def row_norms(rows: Array) -> Floats:
     wide = rows if rows.dtype == np.float64 else rows.astype(np.float64)
     squares = _squares(wide)
     norms = np.asarray(np.sqrt(squares))
-    if squares.size and not (_min(squares, None) > SMALLEST and _max(squares, None) < LARGEST):
+    _mend(wide, squares, norms)
+    return norms
+
+
+def step_norms(columns: Sequence[Array]) -> Floats:
+    """Compute the norm of every step of some columns, (steps, ...) each: (columns, steps), what they share once."""
+    flat = [one.reshape(len(one), -1) for one in columns]
+    wide = [one if one.dtype == np.float64 else one.astype(np.float64) for one in flat]
+    squares = np.array([_squares(one) for one in wide])
+    norms: Floats = np.sqrt(squares)
+    if not _are_inside(squares, norms):
+        for one, square, found in zip(wide, squares, norms, strict=True):
+            _mend(one, square, found)
+    return norms
+
+
+def _are_inside(squares: Floats, norms: Floats) -> bool:
+    flat = norms.reshape(-1)  # to count and to multiply is several times faster than to reduce
+    return np.count_nonzero(squares > SMALLEST) == flat.size and bool(flat.dot(flat) < LARGEST)
+
+
+def all_finite(array: Array) -> bool:
+    """Say whether all numbers are finite; the product of an array with itself tells it faster than a look at each."""
+    flat = array.reshape(-1)
+    return math.isfinite(flat.dot(flat)) or bool(np.isfinite(array).all())
+
+
+def _mend(wide: Floats, squares: Floats, norms: Floats) -> None:
+    """Take those norms again, with a scale, whose squares have left the range; in place."""
+    if not _are_inside(squares, norms):
         outside = ~((squares > SMALLEST) & (squares < LARGEST))
         far = wide[outside]
         norms[outside] = _scaled_norms(far) if far.any() else 0
-    return norms
 
 
 def _squares(rows: Array) -> Floats:

@@ -71,9 +71,9 @@ Factors = dict[str, Any]
 def product(rows: Array, weight: Array, out: Array) -> None:
     """Multiply rows, with any number of axes in front, by a matrix: one product, not many small ones."""
     if rows.ndim < 3:
-        np.dot(rows, weight, out)
+        rows.dot(weight, out)  # the method is a sixth of a microsecond faster than the function
     else:
-        np.dot(rows.reshape(-1, rows.shape[-1]), weight, out.reshape(-1, out.shape[-1]))
+        rows.reshape(-1, rows.shape[-1]).dot(weight, out.reshape(-1, out.shape[-1]))
 
 
 class Cell(ABC):

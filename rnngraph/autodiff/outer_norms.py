@@ -27,7 +27,7 @@ class OuterNorms:
     def of(self, left: Array, right: Array) -> Floats:
         """Give the norm of every step's product."""
         if left.shape[1] == 1:
-            return np.asarray(self._made(left, _norms_of_one) * self._made(right, _norms_of_one))
+            return np.asarray(self.of_one(left) * self.of_one(right))
         if _is_formed(left, right):
             return _formed(left, right)[1]
         return self._by_gram(left, right)
@@ -37,6 +37,10 @@ class OuterNorms:
         if left.shape[1] > 1 and _is_formed(left, right):
             return _formed(left, right)
         return outer_sum(left, right), self.of(left, right)
+
+    def of_one(self, factor: Array) -> Floats:
+        """Give the norms of a factor that has one row a step."""
+        return self._made(factor, lambda rows: row_norms(rows[:, 0]))
 
     def _by_gram(self, left: Array, right: Array) -> Floats:
         terms = (self._made(left, _gram) * self._made(right, _gram)).reshape(len(left), -1)
@@ -92,10 +96,6 @@ def _formed(left: Array, right: Array) -> tuple[Array, Floats]:
     if outside.size:
         norms[outside] = _direct(left, right, outside)
     return total.astype(dtype, copy=False), norms
-
-
-def _norms_of_one(factor: Array) -> Floats:
-    return row_norms(factor[:, 0])
 
 
 def _gram(factor: Array) -> Floats:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from rnngraph.norms import all_finite
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -49,10 +50,8 @@ class Magnitudes:
     def of(cls, value: Any) -> Magnitudes:
         """Take plain norms: 0 is exact zero, infinity or NaN is non-finite."""
         value = np.array(value, dtype=np.float64)
-        zero = np.empty(value.shape, bool)
-        np.equal(value, 0, zero)
-        status = zero.view(np.uint8)  # OK is 0 and ZERO is 1
-        if not math.isfinite(np.add.reduce(value, None)):
+        status = np.asarray(value == 0).view(np.uint8)  # OK is 0 and ZERO is 1
+        if not all_finite(value):
             finite = np.isfinite(value)
             status[~finite] = Status.NONFINITE
             value[~finite] = np.nan

@@ -64,7 +64,7 @@ def pull(
         factored: those of them that are handed back as factors, as the parts of a weight that is used elsewhere too.
         lend: is called with every window.
     """
-    kinds, T, N = block.cell.facts.kinds, block.steps, block.sample_count
+    kinds, T = block.cell.facts.kinds, block.steps
     chunk = block.window(max(block.x.shape[-1], block.gates.shape[-1]))
     space = _Space(block, chunk)
     dx = recycled(block.x.shape, block.dtype) if to_input else None
@@ -76,13 +76,11 @@ def pull(
         start = max(0, stop - chunk)
         count, t = stop - start, block.times(start, stop)
         past = block.past(start, stop)
-        columns = block.cell.factors(block.past(start, stop, samples=0) if N == 1 else past)
+        columns = block.cell.factors(past)
         immediate = given.window(start, stop, space.immediate["h"])
         _walk(block, space, given, (start, stop), columns, past, immediate)
         da, h = space.da[:count], space.total["h"][:count]
-        flat_da, flat_h = (da[:, 0], h[:, 0]) if N == 1 else (da, h)
-        flat = block.cell.to_input(columns, slice(None), flat_da, flat_h)
-        gates = da if flat is flat_da else flat.reshape(da.shape)
+        gates = block.cell.to_input(columns, slice(None), da, h)
         if lend is not None:  # before the products, while the columns are in the cache
             columns_of = {kind: space.immediate[kind][:count] for kind in kinds} | {"h": immediate}
             lend(
@@ -93,7 +91,7 @@ def pull(
                 )
             )  # fmt: skip
         if dx is not None:
-            np.dot(block.order(gates).reshape(-1, wx.shape[0]), wx, out=dx[t].reshape(-1, wx.shape[1]))
+            block.order(gates).reshape(-1, wx.shape[0]).dot(wx, dx[t].reshape(-1, wx.shape[1]))
         sums.add(past, t, da, gates, h)
     return Pulled(dx, {kind: space.carried[kind][0].copy() for kind in kinds}, sums.contributions())
 
@@ -129,7 +127,7 @@ def _walk(
     count, kinds, cell = stop - start, block.cell.facts.kinds, block.cell
     for kind in kinds:
         space.carried[kind][count] = space.carried[kind][0]
-    rows = {key: value if key == "constants" else list(value) for key, value in columns.items()}
+    rows = {key: value if key == "constants" else block.rows(value) for key, value in columns.items()}
     arrived, das = block.rows(immediate), block.rows(space.da[:count])
     totals = list(zip(*(block.rows(space.total[kind][:count]) for kind in kinds), strict=True))
     carries = list(zip(*(block.rows(space.carried[kind][: count + 1]) for kind in kinds), strict=True))

@@ -65,7 +65,7 @@ class Gru(Cell):
 
         def step(p: int) -> None:
             a, before, after, kept = gates[p], h[p], h[p + 1], inner[p]
-            np.dot(before, weight, product)
+            before.dot(weight, product)
             np.add(to_sigmoids, bias_sigmoids, to_sigmoids)
             np.add(to_last, bias_last, kept)
             opened, n = a[sigmoids], a[last]

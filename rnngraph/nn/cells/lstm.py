@@ -70,7 +70,7 @@ class Lstm(Cell):
 
         def step(p: int) -> None:
             a, after = gates[p], c[p + 1]
-            np.dot(h[p], weight, product)
+            h[p].dot(weight, product)
             np.add(a, product, a)
             candidate = a[last]
             gate.sigmoid_of_negated(a[sigmoids], one)
@@ -200,7 +200,7 @@ class ProjectedLstm(Lstm):
         def step(p: int) -> None:
             np.tanh(c[p + 1], squashed[p])
             np.multiply(squashed[p], gates[p][..., 2 * H : 3 * H], wide)
-            np.dot(wide, weight, h[p + 1])
+            wide.dot(weight, h[p + 1])
 
         return step
 

@@ -44,11 +44,11 @@ class Tanh(Cell):
     def advance(self, run: Run) -> Callable[[int], None]:
         """Compute steps in the rows of h, which hold the projection on entry."""
         h, weight, activate = run.states["h"], run.weights["Wh"], self.activate
-        product, dot, add = np.empty_like(h[0]), np.dot, np.add
+        product, add = np.empty_like(h[0]), np.add
 
         def step(p: int) -> None:
             after = h[p + 1]
-            dot(h[p], weight, product)
+            h[p].dot(weight, product)
             add(after, product, after)
             activate(after)
 

@@ -67,7 +67,7 @@ def _measured(node: Node, step: Step, time: int, total: float) -> tuple[Magnitud
     only = step.contributions[0]
     if len(step.contributions) == 1 and isinstance(only, Summed) and len(only.steps) <= time:
         steps = Magnitudes.of(_at_length(only.steps, time))
-        if not only.steps.all():
+        if only.lost is not None:
             steps.status[: len(only.steps)][only.lost] = Status.UNDERFLOW
         whole = True
     else:

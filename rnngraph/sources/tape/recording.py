@@ -161,7 +161,7 @@ class TapeRecording:
             for kind, name in facts.states.items():
                 grad.status[facts.nodes[kind]] = states[name].status
         forward = first_nonfinite_forward(self.tape)
-        fine = not self.walked or bool((grad.status != Status.NONFINITE).all())
+        fine = not self.walked or not np.isnan(grad.value.sum())
         backward = -1 if fine else first_nonfinite_backward(self.tape, self.starts)
         return graph_columns(self.tape, grad, forward=forward, backward=backward)
 

@@ -140,7 +140,8 @@ class Weights:
                         )
                         layer.total = layer.total + part.total
                         layer.steps[start : start + call.steps] = part.steps
-                        layer.lost[start : start + call.steps] = part.lost
+                        if part.lost is not None:
+                            layer.lost[start : start + call.steps] = part.lost
 
     def traces(self, timesteps: int, eigenvalues: int) -> tuple[ParameterTrace, ...]:
         """Give the columns, with the eigenvalues of recurrent weights of up to so many rows."""
