@@ -25,7 +25,8 @@ def row_norms(rows: Array) -> Floats:
     wide = rows if rows.dtype == np.float64 else rows.astype(np.float64)
     squares = _squares(wide)
     norms = np.asarray(np.sqrt(squares))
-    _mend(wide, squares, norms)
+    if not _are_inside(squares, norms):
+        _mend(wide, squares, norms)
     return norms
 
 
@@ -54,10 +55,10 @@ def all_finite(array: Array) -> bool:
 
 def _mend(wide: Floats, squares: Floats, norms: Floats) -> None:
     """Take those norms again, with a scale, whose squares have left the range; in place."""
-    if not _are_inside(squares, norms):
-        outside = ~((squares > SMALLEST) & (squares < LARGEST))
-        far = wide[outside]
-        norms[outside] = _scaled_norms(far) if far.any() else 0
+    outside = ~((squares > SMALLEST) & (squares < LARGEST))
+    far = wide[outside]
+    if np.count_nonzero(far):
+        norms[outside] = _scaled_norms(far)
 
 
 def _squares(rows: Array) -> Floats:

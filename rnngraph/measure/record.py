@@ -137,6 +137,8 @@ def _to_length(one: Columns, time: int) -> Columns:
 
 
 def _padded(column: Array, time: int, filler: int | None = None) -> Array:
+    if column.shape[-1] == time:
+        return column
     missing = (*column.shape[:-1], time - column.shape[-1])
     filled = np.full(missing, _FILLERS[column.dtype.kind] if filler is None else filler, dtype=column.dtype)
     return np.concatenate([column, filled], axis=-1)

@@ -45,7 +45,8 @@ class StateColumns:
             self._take_total(steps, total)
         if window.saturated is not None and kind == "h":
             share = count(window.saturated) / (window.saturated[0].size or 1)
-            share[np.isnan(self.activation[steps])] = np.nan
+            if not all_finite(self.activation[steps]):
+                share[np.isnan(self.activation[steps])] = np.nan
             self.saturated[steps] = share
         if self.projected is not None and window.projected is not None:
             self.projected[steps] = window.projected
@@ -79,7 +80,7 @@ class StateColumns:
         self, *, initial: float | None, valid: Booleans, cut: Booleans, felt: Felt | None, key: int
     ) -> StateTrace:
         """Assemble the trace of a state whose gradients were walked."""
-        totals = row_norms(self.samples)
+        totals = self.samples[:, 0] if self.facts.batch == 1 else row_norms(self.samples)
         found = Magnitudes.of([totals, self.immediate, self.carried, *quantiles_of(self.samples, valid)])
         grad, immediate, carried, quantiles = (found[k] for k in (0, 1, 2, slice(3, None)))
         if not all_finite(self.carried):
@@ -96,7 +97,7 @@ class StateColumns:
             quantiles.status[(quantiles.status == _ZERO) & (grad.status == _UNDERFLOW)] = _UNDERFLOW
         if np.isnan(quantiles.value.sum()):
             quantiles.status[np.isnan(quantiles.value) & (grad.status != Status.NONFINITE)] = Status.UNOBSERVED
-        gains = self._gains(carried, totals)
+        gains = self._gains(carried, grad)
         return self._assemble(start, (grad, immediate, carried, quantiles), gains, cut)
 
     def unwalked(self, cut: Booleans) -> StateTrace:
@@ -120,10 +121,10 @@ class StateColumns:
             *columns, *gains, self.saturated, self.activation, self.zeros, self.nonfinite, cut, facts.nodes[self.kind],
         )  # fmt: skip
 
-    def _gains(self, carried: Magnitudes, totals: Floats) -> tuple[Floats, Floats, Floats]:
+    def _gains(self, carried: Magnitudes, grad: Magnitudes) -> tuple[Floats, Floats, Floats]:
         gains = nothing((3, self.facts.timesteps))
         here, following = (slice(1, None), slice(None, -1)) if self.facts.reverse else (slice(None, -1), slice(1, None))
-        after, before = totals[following], carried.value[here]
+        after, before = grad.value[following], carried.value[here]
         np.divide(before, after, gains[0, here])
         if self.projected is not None:
             projected = self.projected[following]
@@ -151,11 +152,11 @@ def count(flags: Array) -> Integers:
 def quantiles_of(samples: Floats, valid: Booleans) -> Floats:
     """Compute the 10th, 50th and 90th percentile over valid samples, (3, T); NaN where no sample is valid."""
     usable, found = valid.T, np.empty((len(SHARES), len(samples)))
+    whole = np.count_nonzero(usable) == usable.size
     if samples.shape[1] == 1:
-        found[...] = samples.T
-        found[:, ~valid[0]] = np.nan
+        found[...] = samples.T if whole else np.where(valid, samples.T, np.nan)
         return found
-    if not usable.all():
+    if not whole:
         ordered, sizes = np.sort(np.where(usable, samples, np.inf), axis=1), usable.sum(axis=1)
         return np.stack([of_ordered(ordered, share, count=sizes) for share in SHARES])
     ordered, last = np.sort(samples, axis=1), samples.shape[1] - 1

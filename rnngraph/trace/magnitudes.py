@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -49,6 +50,9 @@ class Magnitudes:
     @classmethod
     def of(cls, value: Any) -> Magnitudes:
         """Take plain norms: 0 is exact zero, infinity or NaN is non-finite."""
+        if isinstance(value, float):  # of which NumPy takes long to make arrays at every step
+            status = int(value == 0) if math.isfinite(value) else Status.NONFINITE
+            return cls(np.array(np.nan if status == Status.NONFINITE else value), np.array(status, np.uint8))
         value = np.array(value, dtype=np.float64)
         status = np.asarray(value == 0).view(np.uint8)  # OK is 0 and ZERO is 1
         if not all_finite(value):

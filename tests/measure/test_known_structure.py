@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import rnngraph as rg
-from rnngraph.sources.tape import graph_columns
+from rnngraph.sources.tape import structure
 
 
 def trace(layer: Any, *, time: int = 7, batch: int = 2, head: bool = True) -> rg.Trace:
@@ -20,14 +20,14 @@ def trace(layer: Any, *, time: int = 7, batch: int = 2, head: bool = True) -> rg
 def made(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The sizes of the structures that were made."""
     sizes: list[int] = []
-    make = graph_columns._structure
+    make = structure.Structure
 
     def counted(tape: Any) -> Any:
         sizes.append(tape.size)
         return make(tape)
 
-    monkeypatch.setattr(graph_columns, "_structure", counted)
-    monkeypatch.setattr(graph_columns, "_KEPT", {})
+    monkeypatch.setattr(structure, "Structure", counted)
+    monkeypatch.setattr(structure, "_KEPT", {})
     return sizes
 
 
@@ -49,7 +49,7 @@ def test_another_pass_has_its_own(layer: Any, options: dict[str, Any], made: lis
     first = trace(rg.nn.RNN(3, 4))
     other = trace(layer, **options)
     assert len(made) == 2
-    graph_columns._KEPT.clear()
+    structure._KEPT.clear()
     alone = trace(layer, **options)
     for name in ("ops", "formulas", "scopes", "shapes", "names", "op", "scope", "shape", "timestep", "inputs"):
         np.testing.assert_array_equal(getattr(other.graph, name), getattr(alone.graph, name))
@@ -71,6 +71,6 @@ def test_the_same_pass_shares_it(made: list[int]) -> None:
 def test_only_the_last_few_are_kept(made: list[int]) -> None:
     for time in range(5, 12):
         trace(rg.nn.RNN(3, 4), time=time)
-    assert len(graph_columns._KEPT) == graph_columns._MOST_KEPT
+    assert len(structure._KEPT) == structure._MOST_KEPT
     trace(rg.nn.RNN(3, 4), time=11)
     assert len(made) == 7

@@ -12,7 +12,7 @@ from rnngraph.autodiff.tape import Tape
 from rnngraph.measure.recording import Facts
 from rnngraph.sources.tape.cuts import cuts_of
 from rnngraph.sources.tape.inputs import batch_of
-from rnngraph.trace.magnitudes import Magnitudes
+from rnngraph.trace.magnitudes import Integers, Magnitudes
 
 
 def timesteps_of(tape: Tape) -> int:
@@ -33,13 +33,12 @@ def lengthened(column: Magnitudes, time: int) -> Magnitudes:
     return Magnitudes(np.concatenate([column.value, rest.value]), np.concatenate([column.status, rest.status]))
 
 
-def facts_of(tape: Tape, one: Recurrence, clock: int, fed: str) -> Facts:
+def facts_of(tape: Tape, one: Recurrence, clock: int, nodes: dict[str, Integers], fed: str) -> Facts:
     """Give what is known of a recurrence; `fed` names its input where the network is fed that."""
     splits = one.block is not None and one.block.cell.splits_gain
     return Facts(
         one.name, one.stem, one.layer, one.direction, one.facts, {kind: one.state_name(kind) for kind in one.kinds},
-        one.timesteps, batch_of(tape, one), clock, {kind: one.node_ids(kind) for kind in one.kinds}, one.mask,
-        cuts_of(tape, one), splits, fed,
+        one.timesteps, batch_of(tape, one), clock, nodes, one.mask, cuts_of(tape, one), splits, fed,
     )  # fmt: skip
 
 

@@ -19,17 +19,16 @@ from rnngraph.errors import InputError
 from rnngraph.measure.recording import Facts, Felt, Losses, See, Take, Weighed
 from rnngraph.norms import norm
 from rnngraph.sources.tape.changed import changed_tape, weight_nodes
-from rnngraph.sources.tape.clocks import Clocks
 from rnngraph.sources.tape.entering import Entering, find_entering
-from rnngraph.sources.tape.facts import describe, facts_of, lengthened, timesteps_of
+from rnngraph.sources.tape.facts import facts_of, lengthened, timesteps_of
 from rnngraph.sources.tape.felt import Arrives, feel, lost_steps
-from rnngraph.sources.tape.graph_columns import graph_columns
-from rnngraph.sources.tape.inputs import fed_inputs, input_name, inputs_of, readers_names
+from rnngraph.sources.tape.inputs import input_name
 from rnngraph.sources.tape.joint import reads_many_steps
 from rnngraph.sources.tape.nonfinite import first_nonfinite_backward, first_nonfinite_forward
 from rnngraph.sources.tape.one_step import OneStep
 from rnngraph.sources.tape.parameters import measure_parameter
 from rnngraph.sources.tape.plan import Plan
+from rnngraph.sources.tape.structure import structure_of
 from rnngraph.sources.tape.whole_loss import WholeLoss
 from rnngraph.trace.change import Change
 from rnngraph.trace.graph import GraphTrace
@@ -56,22 +55,20 @@ class TapeRecording:
             raise InputError("the tape is empty; run the model on it before recording.")
         self.tape, self.starts, self.loss = tape, dict(starts), loss
         self.walked = bool(starts)
-        self.model = tape.model or describe(tape)
+        self.structure = structure_of(tape)
+        self.model = self.structure.model
         time = timesteps_of(tape)
         self.labels: Sequence[str | None] = [*tape.step_labels, *[None] * time][:time]
-        self.clocks = Clocks(tape)
-        self._inputs = inputs_of(tape)
-        self.fed = fed_inputs(tape, self._inputs)
-        names = readers_names(tape, self.fed)
+        self.clocks, names = self.structure.clocks, self.structure.names
         self.facts: Sequence[Facts] = [
-            facts_of(tape, one, self.clocks.of(number), names.get(number, ""))
+            facts_of(tape, one, self.clocks.of(number), self.structure.nodes[number], names.get(number, ""))
             for number, one in enumerate(tape.recurrences)
         ]
         self.batch = max((output.shape[0] for output in tape.outputs if output.ndim == 3), default=1)
         first = tape.entry(int(next(iter(self.facts[0].nodes.values()))[0])) if self.facts else tape.entries[-1]
         self.dtype = _text(first.value.dtype)
         self._numbers = {one.block.id: number for number, one in enumerate(tape.recurrences) if one.block is not None}
-        self._whole = WholeLoss(tape, self.starts, self._numbers, self._inputs)
+        self._whole = WholeLoss(tape, self.starts, self._numbers, self.structure.inputs)
         self._arrives: Arrives | None = None
         self._entering: Entering | None = None
         self._plan: Plan | None = None
@@ -90,7 +87,7 @@ class TapeRecording:
 
     def felt(self) -> Felt:
         """Walk once more in numbers that cannot underflow."""
-        watched = set(self._inputs) | {
+        watched = set(self.structure.inputs) | {
             entry.id
             for step in self._whole.parameters.values()
             for entry in step.consumers
@@ -139,14 +136,14 @@ class TapeRecording:
     def inputs(self, timesteps: int) -> tuple[InputTrace, ...]:
         """Measure what enters."""
         found = []
-        for node in self._inputs.values():
-            steps = self._whole.inputs.get(node.id)
+        for node_id in self.structure.inputs:
+            steps = self._whole.inputs.get(node_id)
             if steps is None:
-                time = node.value.shape[1]
+                time = self.tape.entry(node_id).value.shape[1]
                 steps = Magnitudes.of(np.zeros(time)) if self.walked else Magnitudes.unobserved((time,))
             if self._arrives is not None:
-                steps.status[(steps.status == Status.ZERO) & self._arrives.watched[node.id]] = Status.UNDERFLOW
-            found.append(InputTrace(input_name(self.tape, node.id), lengthened(steps, timesteps)))
+                steps.status[(steps.status == Status.ZERO) & self._arrives.watched[node_id]] = Status.UNDERFLOW
+            found.append(InputTrace(input_name(self.tape, node_id), lengthened(steps, timesteps)))
         return tuple(found)
 
     def graph(self, states: dict[str, Magnitudes]) -> GraphTrace:
@@ -163,13 +160,16 @@ class TapeRecording:
         forward = first_nonfinite_forward(self.tape)
         fine = not self.walked or not np.isnan(grad.value.sum())
         backward = -1 if fine else first_nonfinite_backward(self.tape, self.starts)
-        return graph_columns(self.tape, grad, forward=forward, backward=backward)
+        return GraphTrace(
+            **self.structure.graph(self.tape), grad=grad, first_nonfinite_forward=forward,
+            first_nonfinite_backward=backward,
+        )  # fmt: skip
 
     @property
     def plan(self) -> Plan:
         """Which entries a walk of many losses must pass."""
         if self._plan is None:
-            self._plan = Plan(self.tape, self.clocks, fed=self.fed)
+            self._plan = Plan(self.tape, self.clocks, fed=self.structure.fed)
         return self._plan
 
     # ---- losses one by one
