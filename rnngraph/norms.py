@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -23,11 +23,8 @@ _LONG = 1 << 14  # elements that are added up in one go
 def row_norms(rows: Array) -> Floats:
     """Compute Euclidean norms over the last axis; NaN where a row holds NaN or infinity."""
     wide = rows if rows.dtype == np.float64 else rows.astype(np.float64)
-    squares = _squares(wide)
-    norms = np.asarray(np.sqrt(squares))
-    if not _are_inside(squares, norms):
-        _mend(wide, squares, norms)
-    return norms
+    squares = np.asarray(_squares(wide))
+    return _roots(squares, lambda outside: wide[outside])
 
 
 def step_norms(columns: Sequence[Array]) -> Floats:
@@ -35,16 +32,21 @@ def step_norms(columns: Sequence[Array]) -> Floats:
     flat = [one.reshape(len(one), -1) for one in columns]
     wide = [one if one.dtype == np.float64 else one.astype(np.float64) for one in flat]
     squares = np.array([_squares(one) for one in wide])
-    norms: Floats = np.sqrt(squares)
-    if not _are_inside(squares, norms):
-        for one, square, found in zip(wide, squares, norms, strict=True):
-            _mend(one, square, found)
+    return _roots(squares, lambda outside: np.concatenate([wide[k][rows] for k, rows in enumerate(outside)]))
+
+
+def _roots(squares: Floats, rows: Callable[[Array], Floats]) -> Floats:
+    """Take roots; those of squares that have left the range are taken again, with a scale, of the `rows` at a mask."""
+    norms = np.asarray(np.sqrt(squares))
+    flat, fine = norms.reshape(-1), squares > SMALLEST
+    if not flat.dot(flat) < LARGEST:  # to multiply and to count is several times faster than to reduce
+        fine &= squares < LARGEST
+    if np.count_nonzero(fine) < flat.size:
+        outside = ~fine
+        far = rows(outside)
+        if np.count_nonzero(far):
+            norms[outside] = _scaled_norms(far)
     return norms
-
-
-def _are_inside(squares: Floats, norms: Floats) -> bool:
-    flat = norms.reshape(-1)  # to count and to multiply is several times faster than to reduce
-    return np.count_nonzero(squares > SMALLEST) == flat.size and bool(flat.dot(flat) < LARGEST)
 
 
 def all_finite(array: Array) -> bool:

@@ -27,7 +27,7 @@ Rows = Sequence[Array]
 Weights = Mapping[str, Array]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Run:
     """Some steps on their way forward: row views, step by step. `states` hold one more, the state before the first.
 
@@ -41,7 +41,7 @@ class Run:
     hidden: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Past:
     """Some steps as the way back sees them: columns (steps, N, ·); `before` and `after` are the states around one."""
 

@@ -20,7 +20,7 @@ from rnngraph.autodiff.cell import Factors, Past
 from rnngraph.autodiff.contribution import Array, Contribution
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Inner:
     """Gradients inside a block at some steps, lent until the next: columns (steps, N, ·) by timestep, ascending."""
 
@@ -36,7 +36,7 @@ class Inner:
 Lend: TypeAlias = Callable[[Inner], None]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Pulled:
     """What a block hands back: of the input (T, N, D), of the initial states by kind, of the weights by name."""
 
