@@ -142,9 +142,9 @@ class Cell(ABC):
         yield "b", None, to_input
         yield "Wh", past.before["h"], da
 
-    def to_gates(self, past: Past, totals: Mapping[str, Array]) -> Iterator[Array]:
-        """Give the gradients of the gates' values, (steps, N, ·) one by one, each lent until the next; none here."""
-        yield from ()
+    def to_gates(self, past: Past, totals: Mapping[str, Array]) -> Array | None:
+        """Give the gradients of the gates' values, (steps, N, ·) in one array; None of a cell without gates."""
+        return None
 
     @abstractmethod
     def saturated(self, past: Past) -> Array:

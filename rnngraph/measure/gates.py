@@ -29,7 +29,8 @@ class GateColumns:
             return
         steps = window.steps
         gates = window.gates  # (steps, N, gates, H)
-        self.mean[:, steps] = gates.mean(axis=1, dtype=np.float64).mean(axis=2).T
+        totals = np.einsum("tngh->gt", gates, dtype=np.float64)
+        self.mean[:, steps] = totals / (gates.shape[1] * gates.shape[3])
         if window.gates_saturated is not None:
             self.saturated[:, steps] = _shares(window.gates_saturated).T
         if self.keeping < 0:

@@ -13,6 +13,7 @@ from rnngraph import nn
 from rnngraph.autodiff.backward import sweep
 from rnngraph.autodiff.block import Block, backward, columns
 from rnngraph.autodiff.block.weight_sums import WeightSums
+from rnngraph.autodiff.block.workspace import recycled
 from rnngraph.autodiff.contribution import Outer, add_up, join
 from rnngraph.nn.cells import gru
 
@@ -45,9 +46,15 @@ def run(layer: Any, time: int, *, batch: int = 2) -> Any:
 def dots(monkeypatch: pytest.MonkeyPatch) -> Calls:
     """The shapes (rows, inner, out) of the products that a layer makes; one row where the left is a vector."""
     monkeypatch.setattr(Counted, "calls", [])
-    for module, name in ((columns, "recycled"), (backward, "workspace"), (gru, "recycled")):
-        make = getattr(module, name)
-        monkeypatch.setattr(module, name, lambda *given, make=make: make(*given).view(Counted))
+    monkeypatch.setattr(columns, "recycled", lambda *given: recycled(*given).view(Counted))
+    monkeypatch.setattr(gru, "recycled", columns.recycled)
+
+    def workspace(key: Any, make: Any) -> Any:
+        space = make()
+        space.da, space.das = space.da.view(Counted), [row.view(Counted) for row in space.das]
+        return space
+
+    monkeypatch.setattr(backward, "workspace", workspace)
     return Counted.calls
 
 

@@ -66,10 +66,10 @@ def pull(
     """
     kinds, T = block.cell.facts.kinds, block.steps
     chunk = block.window(max(block.x.shape[-1], block.gates.shape[-1]))
-    space = _Space(block, chunk)
+    space = _space(block, chunk)
     dx = recycled(block.x.shape, block.dtype) if to_input else None
     sums = WeightSums(block, wanted, factored, measured=lend is not None)
-    wx = np.ascontiguousarray(block.weights["Wx"].T)
+    wx, wh = (np.ascontiguousarray(block.weights[name].T) for name in ("Wx", "Wh"))
     for kind in kinds:
         space.carried[kind][0] = 0
     for stop in range(T, 0, -chunk):
@@ -78,7 +78,7 @@ def pull(
         past = block.past(start, stop)
         columns = block.cell.factors(past)
         immediate = given.window(start, stop, space.immediate["h"])
-        _walk(block, space, given, (start, stop), columns, past, immediate)
+        _walk(block, space, given, (start, stop), columns, past, immediate, wh)
         da, h = space.da[:count], space.total["h"][:count]
         gates = block.cell.to_input(columns, slice(None), da, h)
         if lend is not None:  # before the products, while the columns are in the cache
@@ -97,47 +97,47 @@ def pull(
 
 
 class _Space:
-    """The arrays of a window: entry p + 1 of `carried` is what step p is carried from the step after it."""
+    """The arrays of a window, and their steps one by one, h first; entry p + 1 of `carried` is carried to step p."""
 
     def __init__(self, block: Block, chunk: int) -> None:
-        N, dtype = block.sample_count, block.dtype
+        N, dtype, self.bytes = block.sample_count, block.dtype, 0
 
-        def columns(use: str, steps: int) -> dict[str, Array]:
-            return {
-                kind: workspace(use + kind, (steps, N, column.shape[-1]), dtype)
-                for kind, column in block.columns.items()
-            }
+        def columns(steps: int) -> dict[str, Array]:
+            return {kind: np.empty((steps, N, one.shape[-1]), dtype) for kind, one in block.columns.items()}
 
-        self.total, self.immediate = columns("total", chunk), columns("immediate", chunk)
-        self.carried = columns("carried", chunk + 1)
-        self.da = workspace("da", (chunk, N, block.cell.blocks * block.hidden), dtype)
-        self.weight = np.ascontiguousarray(block.weights["Wh"].T)
+        self.total, self.immediate, self.carried = columns(chunk), columns(chunk), columns(chunk + 1)
+        self.da = np.empty((chunk, N, block.cell.blocks * block.hidden), dtype)
+        self.totals, self.inside, self.carries = (
+            list(zip(*map(block.rows, of_kinds), strict=True))
+            for of_kinds in (self.total.values(), list(self.immediate.values())[1:], self.carried.values())
+        )
+        self.das = block.rows(self.da)
+        arrays = (*self.total.values(), *self.immediate.values(), *self.carried.values(), self.da)
+        self.bytes = sum(array.nbytes for array in arrays)
+
+
+def _space(block: Block, chunk: int) -> _Space:
+    widths = tuple([column.shape[-1] for column in block.columns.values()])
+    key = chunk, block.sample_count, widths, block.cell.blocks * block.hidden, block.dtype.num
+    return workspace(key, lambda: _Space(block, chunk))
 
 
 def _walk(
-    block: Block,
-    space: _Space,
-    given: Given,
-    window: tuple[int, int],
-    columns: Factors,
-    past: Past,
-    immediate: Array,
-) -> None:
+    block: Block, space: _Space, given: Given, window: tuple[int, int], columns: Factors, past: Past, immediate: Array,
+    weight: Array,
+) -> None:  # fmt: skip
     start, stop = window
     count, kinds, cell = stop - start, block.cell.facts.kinds, block.cell
     for kind in kinds:
         space.carried[kind][count] = space.carried[kind][0]
     rows = {key: value if key == "constants" else block.rows(value) for key, value in columns.items()}
-    arrived, das = block.rows(immediate), block.rows(space.da[:count])
-    totals = list(zip(*(block.rows(space.total[kind][:count]) for kind in kinds), strict=True))
-    carries = list(zip(*(block.rows(space.carried[kind][: count + 1]) for kind in kinds), strict=True))
-    inside = list(zip(*(block.rows(space.immediate[kind][:count]) for kind in kinds[1:]), strict=True))
+    arrived, das, totals, carries, inside = block.rows(immediate), space.das, space.totals, space.carries, space.inside
     elsewhere = given.others(start, stop)
     copied = None if past.copied is None else block.rows(past.copied)
     odd = {p - start for p in block.cuts if start <= p < stop}
     if past.copied is not None:
         odd |= set(np.flatnonzero(past.copied.any(axis=(1, 2))).tolist())
-    back, within, add, weight = cell.back, cell.within, np.add, space.weight
+    back, within, add = cell.back, cell.within, np.add
     for p in range(count - 1, -1, -1):
         g, after, out = totals[p], carries[p + 1], carries[p]
         h = g[0]

@@ -134,13 +134,13 @@ class Gru(Cell):
         yield from super().weight_factors(past, x, da, to_input, h)
         yield "bh", None, da
 
-    def to_gates(self, past: Past, totals: Mapping[str, Array]) -> Iterator[Array]:
+    def to_gates(self, past: Past, totals: Mapping[str, Array]) -> Array:
         """Give the gradients of n and z; r acts through n alone."""
         H, gates, h = past.hidden, past.gates, totals["h"]
-        found = np.subtract(1, gates[..., H : 2 * H], recycled(h.shape, h.dtype))
-        yield past.not_copied(np.multiply(found, h, found))
-        np.subtract(past.before["h"], gates[..., 2 * H :], found)
-        yield past.not_copied(np.multiply(found, h, found))
+        found = recycled((*h.shape[:-1], 2, H), h.dtype)
+        np.subtract(1, gates[..., H : 2 * H], found[..., 0, :])
+        np.subtract(past.before["h"], gates[..., 2 * H :], found[..., 1, :])
+        return past.not_copied(np.multiply(found, h[..., None, :], found).reshape(*h.shape[:-1], 2 * H))
 
     def saturated(self, past: Past) -> Array:
         """Say where the derivative of the candidate is below 0.05."""

@@ -139,13 +139,14 @@ class Lstm(Cell):
         product(da, weight, out[0])
         np.multiply(factors["forget"][p], c, out[1])
 
-    def to_gates(self, past: Past, totals: Mapping[str, Array]) -> Iterator[Array]:
+    def to_gates(self, past: Past, totals: Mapping[str, Array]) -> Array:
         """Give the gradients of i, f, o and g."""
         H, gates, c = past.hidden, past.gates, totals["c"]
-        h, found = self.to_unprojected(past, totals["h"]), recycled(c.shape, c.dtype)
+        h, found = self.to_unprojected(past, totals["h"]), recycled(gates.shape, gates.dtype)
         pairs = (c, gates[..., 3 * H :]), (c, past.before["c"]), (h, past.extras["squashed"]), (c, gates[..., :H])
-        for gradient, factor in pairs:
-            yield past.not_copied(np.multiply(gradient, factor, found))
+        for k, (gradient, factor) in enumerate(pairs):
+            np.multiply(gradient, factor, found[..., k * H : (k + 1) * H])
+        return past.not_copied(found)
 
     def to_unprojected(self, past: Past, h: Array) -> Array:
         """Give the gradient of `o tanh(c)`."""

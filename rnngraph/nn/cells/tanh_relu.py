@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -37,9 +37,7 @@ class Tanh(Cell):
     keeps_gates = False
     splits_gain = True
 
-    def activate(self, a: Array) -> None:
-        """Apply φ in place."""
-        np.tanh(a, a)  # a positional out is a third of a microsecond faster
+    activate: ClassVar[Callable[[Array, Array], Any]] = staticmethod(np.tanh)  # φ of an array, into another
 
     def advance(self, run: Run) -> Callable[[int], None]:
         """Compute steps in the rows of h, which hold the projection on entry."""
@@ -50,7 +48,7 @@ class Tanh(Cell):
             after = h[p + 1]
             h[p].dot(weight, product)
             add(after, product, after)
-            activate(after)
+            activate(after, after)
 
         return step
 
@@ -93,9 +91,7 @@ class Relu(Tanh):
         squashed="ReLU", saturation="inactive", marked_from=0.8, switches_off=True,
     )  # fmt: skip
 
-    def activate(self, a: Array) -> None:
-        """Apply φ in place."""
-        np.maximum(a, 0, out=a)
+    activate = staticmethod(lambda a, out: np.maximum(a, 0, out=out))
 
     def factors(self, past: Past) -> Factors:
         """Give the slope, 1 where a unit is active."""
