@@ -11,9 +11,10 @@ from collections.abc import Callable
 
 import numpy as np
 
+from rnngraph.autodiff.block.workspace import recycled
 from rnngraph.norms import LARGEST, SMALLEST, Array, Floats, norm, row_norms
 
-_CACHED = 32_768  # elements of products that stay in cache
+_CACHED = 28_000  # elements of products that stay in cache
 _CANCELS = 1e-3  # of the size of its terms, below which a sum of them has lost digits that matter
 
 
@@ -62,7 +63,9 @@ class OuterNorms:
 
 def outer_sum(left: Array, right: Array) -> Array:
     """Sum the products of all steps, (in, out): one product over all rows."""
-    return np.asarray(left.reshape(-1, left.shape[-1]).T.dot(right.reshape(-1, right.shape[-1])))
+    rows, others = left.reshape(-1, left.shape[-1]), right.reshape(-1, right.shape[-1])
+    total = recycled((rows.shape[1], others.shape[1]), np.result_type(rows, others))
+    return np.asarray(rows.T.dot(others, total))
 
 
 def outer_norms(left: Array, right: Array) -> Floats:
@@ -83,8 +86,9 @@ def _formed(left: Array, right: Array) -> tuple[Array, Floats]:
     left, right = left.astype(np.float64, copy=False), right.astype(np.float64, copy=False)
     (steps, _, inner), outer = left.shape, right.shape[2]
     size = min(max(_CACHED // (inner * outer), 1), steps)
-    products = np.empty((size, inner, outer))
-    flat, total, squares = products.reshape(size, -1), np.zeros((inner, outer)), np.empty(steps)
+    products, total = recycled((size, inner, outer), left.dtype), recycled((inner, outer), left.dtype)
+    flat, squares = products.reshape(size, -1), np.empty(steps)
+    total[...] = 0
     for start in range(0, steps, size):
         stop = min(start + size, steps)
         here = slice(stop - start)

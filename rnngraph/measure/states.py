@@ -83,7 +83,7 @@ class StateColumns:
         totals = self.samples[:, 0] if self.facts.batch == 1 else row_norms(self.samples)
         found = Magnitudes.of([totals, self.immediate, self.carried, *quantiles_of(self.samples, valid)])
         grad, immediate, carried, quantiles = (found[k] for k in (0, 1, 2, slice(3, None)))
-        if not all_finite(self.carried):
+        if not all_finite(carried.value):
             unknown = np.isnan(self.carried) & np.isfinite(self.samples).all(axis=1)
             for part in (carried, immediate):
                 part.status[unknown] = Status.UNOBSERVED
@@ -95,7 +95,7 @@ class StateColumns:
             mark(carried, felt.carried[key, self.kind])
             mark(immediate, felt.immediate[key, self.kind])
             quantiles.status[(quantiles.status == _ZERO) & (grad.status == _UNDERFLOW)] = _UNDERFLOW
-        if np.isnan(quantiles.value.sum()):
+        if not all_finite(quantiles.value):
             quantiles.status[np.isnan(quantiles.value) & (grad.status != Status.NONFINITE)] = Status.UNOBSERVED
         gains = self._gains(carried, grad)
         return self._assemble(start, (grad, immediate, carried, quantiles), gains, cut)

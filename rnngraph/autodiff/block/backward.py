@@ -15,7 +15,7 @@ import numpy as np
 from rnngraph.autodiff.block.columns import Block
 from rnngraph.autodiff.block.given import Given
 from rnngraph.autodiff.block.weight_sums import WeightSums
-from rnngraph.autodiff.block.workspace import recycled, workspace
+from rnngraph.autodiff.block.workspace import recycled, transposed, workspace
 from rnngraph.autodiff.cell import Factors, Past
 from rnngraph.autodiff.contribution import Array, Contribution
 
@@ -69,7 +69,7 @@ def pull(
     space = _space(block, chunk)
     dx = recycled(block.x.shape, block.dtype) if to_input else None
     sums = WeightSums(block, wanted, factored, measured=lend is not None)
-    wx, wh = (np.ascontiguousarray(block.weights[name].T) for name in ("Wx", "Wh"))
+    wx, wh = (transposed(block.weights[name]) for name in ("Wx", "Wh"))
     for kind in kinds:
         space.carried[kind][0] = 0
     for stop in range(T, 0, -chunk):

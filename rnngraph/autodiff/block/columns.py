@@ -214,7 +214,10 @@ class Block:
 
 def _signed(weights: Mapping[str, Array], signs: Array) -> dict[str, Array]:
     """Negate columns of all weights that lead to the gates."""
-    return {name: value * signs if value.shape[-1] == len(signs) else value for name, value in weights.items()}
+    return {
+        name: np.multiply(value, signs, recycled(value.shape, value.dtype)) if value.shape[-1] == len(signs) else value
+        for name, value in weights.items()
+    }
 
 
 def _recompute(block: Block, held: Block, start: int, stop: int) -> None:

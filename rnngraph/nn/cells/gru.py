@@ -16,7 +16,7 @@ from rnngraph.autodiff.cell import Cell, Factors, Kept, Past, Run, product
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.nn.cells import gate
-from rnngraph.nn.cells.tanh_relu import SATURATED
+from rnngraph.nn.cells.tanh_relu import SATURATED, is_large
 from rnngraph.trace.cell import INPUT, CellTrace, PartTrace
 
 _STATE = "h[t] = (1 - z) · n + z · h[t-1]"
@@ -144,7 +144,7 @@ class Gru(Cell):
 
     def saturated(self, past: Past) -> Array:
         """Say where the derivative of the candidate is below 0.05."""
-        return np.asarray(np.square(past.gates[..., 2 * past.hidden :]) > SATURATED)
+        return is_large(past.gates[..., 2 * past.hidden :], SATURATED)
 
     def gates_saturated(self, gates: Array, hidden: int) -> Array:
         """Say where the derivative of a gate is small."""

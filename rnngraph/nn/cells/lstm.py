@@ -16,7 +16,7 @@ from rnngraph.autodiff.cell import Cell, Factors, Kept, Past, Run, Weights, prod
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.nn.cells import gate
-from rnngraph.nn.cells.tanh_relu import SATURATED
+from rnngraph.nn.cells.tanh_relu import SATURATED, is_large
 from rnngraph.trace.cell import INPUT, CellTrace, PartTrace
 
 _SATURATED_CELL = math.atanh(math.sqrt(SATURATED)) ** 2  # tanh'(c) < 0.05, as a bound on c squared
@@ -154,7 +154,7 @@ class Lstm(Cell):
 
     def saturated(self, past: Past) -> Array:
         """Say where tanh'(c) < 0.05."""
-        return np.asarray(np.square(past.after["c"]) > _SATURATED_CELL)
+        return is_large(past.after["c"], _SATURATED_CELL)
 
     def gates_saturated(self, gates: Array, hidden: int) -> Array:
         """Say where the derivative of a gate is small."""

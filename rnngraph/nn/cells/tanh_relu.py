@@ -29,6 +29,11 @@ def _facts(name: str, title: str, formula: str, **more: Any) -> CellTrace:
     )  # fmt: skip
 
 
+def is_large(column: Array, square: float) -> Array:
+    """Say where the square of a number is above another."""
+    return np.asarray(np.square(column, recycled(column.shape, column.dtype)) > square)
+
+
 class Tanh(Cell):
     """h = tanh(a)."""
 
@@ -74,7 +79,7 @@ class Tanh(Cell):
 
     def saturated(self, past: Past) -> Array:
         """Say where φ' < 0.05."""
-        return np.asarray(np.square(past.after["h"]) > SATURATED)
+        return is_large(past.after["h"], SATURATED)
 
     def compose(
         self, x: Tensor, states: Mapping[str, Tensor], weights: Mapping[str, Tensor], kept: Kept

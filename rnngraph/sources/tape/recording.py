@@ -17,7 +17,7 @@ from rnngraph.autodiff.node import PARAMETER, Node
 from rnngraph.autodiff.tape import Tape
 from rnngraph.errors import InputError
 from rnngraph.measure.recording import Facts, Felt, Losses, See, Take, Weighed
-from rnngraph.norms import norm
+from rnngraph.norms import all_finite, norm
 from rnngraph.sources.tape.changed import changed_tape, weight_nodes
 from rnngraph.sources.tape.entering import Entering, find_entering
 from rnngraph.sources.tape.facts import facts_of, lengthened, timesteps_of
@@ -158,7 +158,7 @@ class TapeRecording:
             for kind, name in facts.states.items():
                 grad.status[facts.nodes[kind]] = states[name].status
         forward = first_nonfinite_forward(self.tape)
-        fine = not self.walked or not np.isnan(grad.value.sum())
+        fine = not self.walked or all_finite(grad.value)
         backward = -1 if fine else first_nonfinite_backward(self.tape, self.starts)
         return GraphTrace(
             **self.structure.graph(self.tape), grad=grad, first_nonfinite_forward=forward,
