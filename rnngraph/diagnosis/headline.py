@@ -58,16 +58,18 @@ def _dies(diagnosis: Judged, finding: Finding | None) -> str:
 def _lives(diagnosis: Judged, finding: Finding | None) -> str:
     if math.isnan(diagnosis.decades):
         return "Nothing is wrong with the gradient."
+    # What is left is counted from the input one step back, and said so: of one loss, seen at its states, it is another.
     way = f"into the {diagnosis.horizon_in}" if diagnosis.horizon_in else "back"
-    far = f"{counted(diagnosis.horizon, 'step')} {way}" + (", as the task needs" if diagnosis.asked is not None else "")
-    left = percent(diagnosis.decades)
+    far = f"{counted(diagnosis.horizon, 'step')} {way}" + (
+        ", which the task needs," if diagnosis.asked is not None else ""
+    )
+    what, left = "the input" if diagnosis.at_input else "a state", percent(diagnosis.decades)
+    if diagnosis.horizon == 1:
+        return f"It remembers: {what} {far} gets its gradient; further back, none is judged."
     if left.startswith("×"):
-        # Not "all of the gradient": of one loss, counted from where it enters, less may be left.
-        what = "the input" if diagnosis.at_input else "a state"
-        return f"It remembers: {what} {far} gets no less of the gradient than one a step back does ({left})."
-    if diagnosis.decades < _THIN:
-        return f"The gradient arrives, thinned: {left} of it is left {far}."
-    return f"It remembers: {left} of the gradient is left {far}."
+        return f"It remembers: {what} {far} gets no less of the gradient than one a step {way} does ({left})."
+    opening = "The gradient arrives, thinned" if diagnosis.decades < _THIN else "It remembers"
+    return f"{opening}: {what} {far} gets {left} of the gradient that one a step {way} gets."
 
 
 def _explodes(diagnosis: Judged, finding: Finding | None) -> str:

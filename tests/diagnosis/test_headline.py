@@ -91,13 +91,23 @@ def test_what_was_tried_is_said_with_before_and_after() -> None:
 
 def test_a_network_that_remembers() -> None:
     title, why, attempt = lines(linear(orthogonal(4), time=40))
-    assert title == "It remembers: all of the gradient is left 39 steps back."
+    assert title == "It remembers: a state 39 steps back gets all of the gradient that one a step back gets."
     assert why == "A step back takes next to nothing from it."
     assert attempt == ""
     title, why, _ = lines(linear(0.98 * orthogonal(4), time=41), horizon=40)
     # 0.98 ** 39 = 0.455
-    assert title == "It remembers: 45 % of the gradient is left 40 steps back, as the task needs."
+    assert title == (
+        "It remembers: a state 40 steps back, which the task needs, gets 45 % of the gradient that one a step back gets."
+    )
     assert why == "Each step back keeps 98 % of it; half is left after 34 steps."
+
+
+def test_one_step_back_there_is_nothing_to_compare_with() -> None:
+    title, _, _ = lines(linear(orthogonal(4), time=3), horizon=1)
+    assert (
+        title
+        == "It remembers: a state 1 step back, which the task needs, gets its gradient; further back, none is judged."
+    )
 
 
 def test_a_gradient_that_explodes() -> None:
@@ -248,7 +258,9 @@ def test_steps_into_an_encoder_are_said_to_be_its_own() -> None:
     assert (diagnosis.reach, diagnosis.whole) == (7, False)
     assert "at lag 39 in the encoder:" in str(diagnosis)
     assert rg.diagnose(rg.record(encoder_decoder(0.8), lags=True)).reach == 21  # 0.8 ** 20 is 1.15 %; the decoder has 7
-    assert of_loss(encoder_decoder(1.0))[0].endswith("all of the gradient is left 39 steps into the encoder.")
+    assert of_loss(encoder_decoder(1.0))[0].endswith(
+        "the input 39 steps into the encoder gets all of the gradient that one a step into the encoder gets."
+    )
     # Where the decoder ends it, its own steps count, which are those from the loss.
     assert of_loss(encoder_decoder(1.0, 0.1))[0].startswith("The gradient dies within 3 steps: ")
 

@@ -13,7 +13,7 @@ from tests.linear_cells import linear_loss
 
 @pytest.mark.parametrize(("factor", "says"), [
     (0.1, "The gradient dies within 3 steps: further back, under 1 % of it is left."),
-    (1.0, "It remembers: all of the gradient is left 11 steps back."),
+    (1.0, "It remembers: a state 11 steps back gets all of the gradient that one a step back gets."),
 ])  # fmt: skip
 def test_the_sentence_heads_the_view_of_all_losses(factor: float, says: str) -> None:
     trace = rg.record(linear_loss(np.eye(2) * factor, np.ones((1, 2)), np.ones((1, 2)), 12), lags=True)

@@ -8,13 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rnngraph.autodiff.contribution import Array
-from rnngraph.errors import InputError
 from rnngraph.nn.cells import CELLS
 from rnngraph.sources.checkpoint.conventions.convention import Candidate
 from rnngraph.sources.checkpoint.data import Data
 from rnngraph.sources.checkpoint.formats import Checkpoint, open_checkpoint
-from rnngraph.sources.checkpoint.hand_gates import TOLD
-from rnngraph.sources.checkpoint.hand_packed import ORDER, is_order
+from rnngraph.sources.checkpoint.layer_option import read_layer_option
 from rnngraph.sources.checkpoint.layers import candidates, chosen
 from rnngraph.sources.checkpoint.leftovers import check_last, describe_unused, other_weights
 from rnngraph.sources.checkpoint.options import CheckpointOptions
@@ -32,6 +30,13 @@ class Network:
     output: OutputLayer | None
     notes: tuple[str, ...] = ()  # what a reader of the numbers must know of how the file was read
 
+    @property
+    def beside(self) -> list[str]:
+        """Name the arrays that are run beside the stack's."""
+        names = [None if self.embedding is None else self.embedding[0]]
+        names += [] if self.output is None else [self.output.name, self.output.bias_name]
+        return [name for name in names if name is not None]
+
 
 def recognise(options: CheckpointOptions, data: Data | None) -> tuple[Network, tuple[str, ...]]:
     """Find the layers that the data need, and sentences on what is wrong: values that are not finite, unused weights.
@@ -41,20 +46,10 @@ def recognise(options: CheckpointOptions, data: Data | None) -> tuple[Network, t
         FileError: the file cannot be read.
         MissingToolError: its format needs a package that is not installed.
     """
-    names = [part.strip() for part in (options.layer or "").split(",") if part.strip()]
-    roles = dict(name.split("=", 1) for name in names if "=" in name)
-    for role, said in roles.items():
-        if role not in ("embedding", "output", "gates", "bias", *TOLD):
-            raise InputError(f"--layer {role}={said} names no role; write embedding=NAME or output=NAME.")
-        if role in TOLD and said not in TOLD[role]:
-            raise InputError(f"--layer {role}={said} says nothing; write {' or '.join(TOLD[role])}.")
-        if (role == "gates" and not is_order(said)) or (role == "bias" and said not in ("first", "last")):
-            raise InputError(
-                f"--layer {role}={said} says nothing; write {ORDER if role == 'gates' else 'first or last'}."
-            )
+    names, roles = read_layer_option(options.layer)
     checkpoint = open_checkpoint(options.weights, roles)
     found = candidates(checkpoint)
-    picked = chosen(found, [name for name in names if "=" not in name], checkpoint)
+    picked = chosen(found, names, checkpoint)
     stack, findings = read_stack(picked, options.cell)
     recurrent = {array.name for one in found for array in one.arrays.values()}
     rest = {name: one for name, one in checkpoint.arrays.items() if one.name not in recurrent and one.floating}
@@ -67,16 +62,19 @@ def recognise(options: CheckpointOptions, data: Data | None) -> tuple[Network, t
         if output is not None and "output" not in roles:
             others = other_weights(checkpoint.arrays, recurrent)
             check_last(output, {name: array for name, array in others.items() if name != besides})
-    if embedding is not None:
-        findings += not_finite(*embedding)
-    if output is not None:
-        findings += (*not_finite(output.name, output.weight), *not_finite(f"{output.name} (bias)", output.bias))
-    used = {array.name for one in picked for array in one.arrays.values()}
-    named = (besides, *((output.name, output.bias_name) if output is not None else ()))
-    used |= {checkpoint.arrays[name].name for name in named if name is not None}
     network = Network(stack, embedding, output, _notes(checkpoint, picked, options.cell))
+    used = {array.name for one in picked for array in one.arrays.values()}
+    used |= {checkpoint.arrays[name].name for name in network.beside}
     has_targets = data is None or data.targets is not None
-    return network, findings + describe_unused(checkpoint.arrays, used, has_targets=has_targets)
+    return network, findings + _not_finite(network) + describe_unused(checkpoint.arrays, used, has_targets=has_targets)
+
+
+def _not_finite(network: Network) -> tuple[str, ...]:
+    """Say what holds NaN or infinity beside the stack."""
+    findings = not_finite(*network.embedding) if network.embedding is not None else ()
+    if (output := network.output) is not None:
+        findings += (*not_finite(output.name, output.weight), *not_finite(f"{output.name} (bias)", output.bias))
+    return findings
 
 
 def _notes(checkpoint: Checkpoint, picked: list[Candidate], cell: str | None) -> tuple[str, ...]:

@@ -42,57 +42,75 @@ def feel(tape: Tape, starts: Mapping[int, Contribution], walk: Walk, watched: Co
     Returns:
         what arrives at states, and beside them.
     """
-    numbers = {one.block.id: number for number, one in enumerate(tape.recurrences) if one.block is not None}
-    nodes = {
-        node_id: (number, kind, t)
-        for number, one in enumerate(tape.recurrences)
-        for kind, ids in one.states.items()
-        for t, node_id in enumerate(ids)
-    }
-    first = {
-        node_id: (number, kind) for number, one in enumerate(tape.recurrences) for kind, node_id in one.initial.items()
-    }
-    keys = [(number, kind, one.timesteps) for number, one in enumerate(tape.recurrences) for kind in one.kinds]
-    total = {(number, kind): np.zeros(time + 1, bool) for number, kind, time in keys}
-    carried, immediate = ({(number, kind): np.zeros(time, bool) for number, kind, time in keys} for _ in range(2))
-    gates = {number: np.zeros(one.timesteps, bool) for number, one in enumerate(tape.recurrences)}
-    seen = {entry: np.zeros(tape.entry(entry).value.shape[1], bool) for entry in watched}
-
-    def see_block(block: Block, t: int, low: int, logs: list[Array]) -> None:
-        for kind, log in zip(block.columns, logs, strict=True):
-            total[numbers[block.id], kind][t + 1] = bool((log > -np.inf).any() or np.isnan(log).any())
-
-    def feel_block(block: Block, t: int, to_kinds: list[bool], own: list[bool], to_gates: bool) -> None:
-        gates[numbers[block.id]][t] = to_gates
-        for kind, one, other in zip(block.columns, to_kinds, own, strict=True):
-            carried[numbers[block.id], kind][t], immediate[numbers[block.id], kind][t] = one, other
-
-    def feel_node(entry: int, some: list[Cotangents]) -> None:
-        if entry in seen:
-            seen[entry] |= _times(some, seen[entry])
-        if entry in first:
-            total[first[entry]][0] |= any(_any(one) for one in some)
-        if entry in nodes:
-            number, kind, t = nodes[entry]
-            place = tape.entry(entry).place
-            for one in some:
-                consumer = tape.entry(one.by) if one.by >= 0 else None
-                far = consumer is not None and t != consumer.timestep >= 0 and consumer.place == place
-                (carried if far else immediate)[number, kind][t] |= _any(one)
-
-    def see_node(entry: int, low: int, log: Array) -> None:
-        if entry in nodes:
-            number, kind, t = nodes[entry]
-            total[number, kind][t + 1] = bool((log > -np.inf).any() or np.isnan(log).any())
-
-    walk.see_block, walk.feel_block, walk.feel_node, walk.see_node = see_block, feel_block, feel_node, see_node
+    told = _Told(tape, watched)
+    walk.see_block, walk.see_node, walk.feel_block, walk.feel_node = told.block, told.node, told.inside, told.entry
     rows: dict[int, list[Cotangents]] = {}
     for start, cotangent in starts.items():
         entry = tape.entry(start)
         rows.setdefault(entry.id, []).append(_row(entry, start, cotangent))
     with np.errstate(all="ignore"):
         walk_rows(walk, rows, 1)
-    return Felt(total, immediate, carried), Arrives(gates, seen)
+    return Felt(told.total, told.immediate, told.carried), Arrives(told.gates, told.watched)
+
+
+class _Told:
+    """What a walk tells, where anything at all arrives: by recurrence, state and timestep."""
+
+    def __init__(self, tape: Tape, watched: Collection[int]) -> None:
+        recurrences = list(enumerate(tape.recurrences))
+        self.tape = tape
+        self.numbers = {one.block.id: number for number, one in recurrences if one.block is not None}
+        self.places = {
+            node_id: (number, kind, t)
+            for number, one in recurrences
+            for kind, ids in one.states.items()
+            for t, node_id in enumerate(ids)
+        }
+        self.first = {node_id: (number, kind) for number, one in recurrences for kind, node_id in one.initial.items()}
+        self.total, self.carried, self.immediate = (
+            {(number, kind): np.zeros(one.timesteps + more, bool) for number, one in recurrences for kind in one.kinds}
+            for more in (1, 0, 0)
+        )
+        self.gates = {number: np.zeros(one.timesteps, bool) for number, one in recurrences}
+        self.watched = {entry: np.zeros(tape.entry(entry).value.shape[1], bool) for entry in watched}
+
+    def block(self, block: Block, t: int, low: int, logs: list[Array]) -> None:
+        """Note what a step of a block has in all."""
+        for kind, log in zip(block.columns, logs, strict=True):
+            self.total[self.numbers[block.id], kind][t + 1] = _arrives(log)
+
+    def node(self, entry: int, low: int, log: Array) -> None:
+        """Note what a state that is a node has in all."""
+        if entry in self.places:
+            number, kind, t = self.places[entry]
+            self.total[number, kind][t + 1] = _arrives(log)
+
+    def inside(self, block: Block, t: int, to_kinds: list[bool], own: list[bool], to_gates: bool) -> None:
+        """Note by which way it reached a step of a block."""
+        number = self.numbers[block.id]
+        self.gates[number][t] = to_gates
+        for kind, carried, immediate in zip(block.columns, to_kinds, own, strict=True):
+            self.carried[number, kind][t], self.immediate[number, kind][t] = carried, immediate
+
+    def entry(self, entry: int, some: list[Cotangents]) -> None:
+        """Note by which way it reached a state that is a node, and what reaches other entries."""
+        if entry in self.watched:
+            self.watched[entry] |= _times(some, self.watched[entry])
+        if entry in self.first:
+            self.total[self.first[entry]][0] |= any(_any(one) for one in some)
+        if entry in self.places:
+            number, kind, t = self.places[entry]
+            for one in some:
+                way = self.carried if self._from_another_step(entry, t, one) else self.immediate
+                way[number, kind][t] |= _any(one)
+
+    def _from_another_step(self, entry: int, t: int, one: Cotangents) -> bool:
+        consumer = self.tape.entry(one.by) if one.by >= 0 else None
+        return consumer is not None and t != consumer.timestep >= 0 and consumer.place == self.tape.entry(entry).place
+
+
+def _arrives(log: Array) -> bool:
+    return bool((log > -np.inf).any() or np.isnan(log).any())
 
 
 def _row(entry: Block | Node, start: int, cotangent: Contribution) -> Cotangents:

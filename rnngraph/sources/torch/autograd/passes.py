@@ -164,7 +164,7 @@ def _is_sharded(parameter: Any) -> bool:
 
 
 def reached(roots: list[Edge], calls: list[Call]) -> list[Call]:
-    """Find the calls of which a node lies below the roots."""
+    """Find the calls of which a node lies below the roots, and the steps between them."""
     if not calls or not roots:
         return []
     numbers = {
@@ -177,4 +177,19 @@ def reached(roots: list[Edge], calls: list[Call]) -> list[Call]:
         place = bisect_left(ordered, call.begin)
         return place < len(ordered) and ordered[place] < call.end
 
-    return [call for call in calls if hit(call)]
+    return _with_steps_between(calls, [call for call in calls if hit(call)])
+
+
+def _with_steps_between(calls: list[Call], found: list[Call]) -> list[Call]:
+    """Add steps that nothing reaches, as those before a cut, where later ones are reached: these keep their number."""
+    last, before = {call.path: call for call in found}, dict[str, Call]()
+    kept = set(found)
+    for call in calls:
+        earlier = before.get(call.path)
+        if call not in kept and earlier is not None and call.begin < last[call.path].begin:
+            nodes = [node for node, _ in call.out]
+            if any(earlier.made(node) for _, node, _ in walk_down(nodes, earlier.begin)):
+                kept.add(call)
+        if call in kept:
+            before[call.path] = call
+    return [call for call in calls if call in kept]

@@ -6,6 +6,7 @@ passed on, kept in an attribute, or changed on its way; only the graph is asked.
 
 from __future__ import annotations
 
+import itertools
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -39,12 +40,8 @@ def handed_on(calls: list[Call], barred: Iterable[Call] = ()) -> Chain:
         place = bisect_right(begins, number, 0, limit) - 1
         return place if place >= 0 and number < calls[place].end else None
 
-    def walled(node: Any) -> bool:
-        place = bisect_right(walls, (node._sequence_nr(), float("inf"))) - 1
-        return place >= 0 and node._sequence_nr() < walls[place][1]
-
     def known(limit: int, node: Any) -> bool:
-        return owner(node, limit) is not None or walled(node)
+        return owner(node, limit) is not None or _is_within(walls, node)
 
     for i, call in enumerate(calls[1:], 1):
         roots = [node for node, _ in call.out if node._sequence_nr() >= call.begin]
@@ -99,10 +96,7 @@ def crossing(calls: list[Call], roots: list[Any]) -> Chain:
     for i, bound in enumerate(call.begin for call in calls[1:]):
         last = calls[min(i + 2, len(calls) - 1)]
         links = list(walk_down([node for node, _ in last.out], calls[i].begin))
-        reach = {node for _, node, _ in links if calls[i].made(node)}
-        for consumer, node, _ in sorted(links, key=lambda link: int(link[0]._sequence_nr())):
-            if node in reach:
-                reach.add(consumer)
+        reach = _descending(links, calls[i])
         found = dict.fromkeys(
             (node, place)
             for consumer, node, place in links
@@ -117,6 +111,43 @@ def crossing(calls: list[Call], roots: list[Any]) -> Chain:
     order = sorted(range(len(final)), key=lambda place: final[place] is None)  # what nobody reads in the end comes last
     states = [[some[k] for k in order] if len(some) == len(order) else some for some in states]
     return Chain([*states, [edge for edge in final if edge is not None]], [False, *map(bool, states)])
+
+
+def changed_between(calls: list[Call], roots: list[Any], barred: Iterable[Call]) -> list[list[Edge]]:
+    """Give, call by call, what its states become before the next call reads them: kept by a mask, dropped, scaled.
+
+    Nothing is followed through a call in `barred`. Of the last call it is what stands where that of the one before did.
+    """
+    walls = sorted((call.begin, call.end) for call in barred)
+    found: list[list[Edge]] = []
+    for call, after in itertools.pairwise(calls):
+        reading = [node for node, _ in after.out if after.made(node)]
+        links = list(walk_down(reading, call.begin, partial(_ends, call, walls)))
+        reach = _descending(links, call)
+        read = [(node, place) for consumer, node, place in links if after.made(consumer) and node in reach]
+        some = [plain(edge) for edge in _without_joins(dict.fromkeys(read), reach)]
+        found.append([edge for edge in dict.fromkeys(some) if call.end <= edge[0]._sequence_nr() < after.begin])
+    last = _twins(calls, len(calls) - 1, found[-1], roots) if found else []
+    return [*found, [edge for edge in last if edge is not None]]
+
+
+def _ends(call: Call, walls: list[tuple[int, int]], node: Any) -> bool:
+    return call.made(node) or _is_within(walls, node)
+
+
+def _is_within(spans: list[tuple[int, int]], node: Any) -> bool:
+    """Tell whether a node was made in one of the spans, which are sorted."""
+    place = bisect_right(spans, (node._sequence_nr(), float("inf"))) - 1
+    return place >= 0 and bool(node._sequence_nr() < spans[place][1])
+
+
+def _descending(links: list[tuple[Any, Any, int]], call: Call) -> set[Any]:
+    """Give the nodes of a walk that descend from what a call made."""
+    reach = {node for _, node, _ in links if call.made(node)}
+    for consumer, node, _ in sorted(links, key=lambda link: int(link[0]._sequence_nr())):
+        if node in reach:
+            reach.add(consumer)
+    return reach
 
 
 def _without_joins(found: dict[Edge, None], reach: set[Any]) -> list[Edge]:

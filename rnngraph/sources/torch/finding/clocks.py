@@ -16,7 +16,8 @@ import torch
 from rnngraph.sources.torch.autograd.edges import Edge, shape_of
 from rnngraph.sources.torch.autograd.passes import Pass
 from rnngraph.sources.torch.autograd.question import ask, blocked
-from rnngraph.sources.torch.finding.recurrence import SEQUENCE, Recurrence
+from rnngraph.sources.torch.finding.chains import changed_between
+from rnngraph.sources.torch.finding.recurrence import SEQUENCE, STEPS, Recurrence
 from rnngraph.sources.torch.fused.layout import Layout
 from rnngraph.sources.torch.watching.calls import Call
 
@@ -41,8 +42,11 @@ class Port:
         return self.first + self.steps - 1
 
 
-def ports_of(recurrences: Sequence[Recurrence], calls: Sequence[Call]) -> dict[Edge, Port]:
-    """List states, outputs and the fields of fused layers; and what modules hand out that are called in step."""
+def ports_of(run: Pass, recurrences: Sequence[Recurrence]) -> dict[Edge, Port]:
+    """List states, outputs and the fields of fused layers; and what modules hand out that are called in step.
+
+    So is what becomes of a state before the next step: a loss may read what a mask has kept.
+    """
     found: dict[Edge, Port] = {}  # what is known of an edge already stays
     for one in recurrences:
         for t, states in enumerate(one.states):
@@ -58,7 +62,14 @@ def ports_of(recurrences: Sequence[Recurrence], calls: Sequence[Call]) -> dict[E
             else:
                 for edge in call.out:
                     found.setdefault(edge, Port(edge, one, "step", start))
-        for some in _in_lockstep(one, recurrences, calls):  # a decoder around the cell: its scores; attention, a head
+        others = [call for other in recurrences if other is not one for call in other.calls]
+        changed = changed_between(one.calls, [node for node, _ in run.roots], others) if one.how == STEPS else []
+        for t, edges in enumerate(changed):
+            for edge in edges:
+                found.setdefault(edge, Port(edge, one, "step", t))
+        for some in _in_lockstep(
+            one, recurrences, run.calls
+        ):  # a decoder around the cell: its scores; attention, a head
             for t, beside in enumerate(some):
                 for edge in beside.out:
                     found.setdefault(edge, Port(edge, one, "step", t))

@@ -32,31 +32,36 @@ def reads_many_steps(run: Pass, ports: Mapping[Edge, Port], grown: Mapping[Edge,
     same. Of several things that a step hands out only the one is asked on which most of the loss hangs: beside it, a
     penalty on attention is a side term. `grown` can be asked about, and `entered` are its norms, (T, N).
     """
-    sample = int((entered != 0).sum(axis=0).argmax())
-    known = np.flatnonzero(entered[:, sample])
+    if not grown:
+        return False
+    sample, main = int((entered != 0).sum(axis=0).argmax()), _main(run, ports, grown)
+    steps = np.unique([t for port in map(ports.__getitem__, main) for t in range(port.first, port.last + 1)])
+    known = steps[entered[steps, sample] != 0]
     if known.size < 2:
         return False
     moved, far = known[known.size // 2 :].tolist(), known[: max(known.size // 4, 1)].tolist()
-    main = _main(run, grown)
     seeds: dict[Edge, Any] = {}
     for edge in main:
         gradient, port = grown[edge], ports[edge]
-        steps = [t for t in moved if port.first <= t <= port.last]
-        if steps and gradient.grad_fn is not None:
-            drawn, place = drawn_at(port, gradient.detach(), steps, sample, entered.shape[1]), edge_of(gradient)
+        here = [t for t in moved if port.first <= t <= port.last]
+        if here and gradient.grad_fn is not None:
+            drawn, place = drawn_at(port, gradient.detach(), here, sample, entered.shape[1]), edge_of(gradient)
             seeds[place] = seeds[place] + drawn if place in seeds else drawn
     try:
         with blocked(ports):
             changed = norms_at(ports, ask(run, seeds, main), entered.shape)
     except InputError:  # a function that is differentiated once and not twice
         return False
-    own, here = _size(changed[moved, sample]), _size(changed[far, sample])
+    own, felt = _size(changed[moved, sample]), _size(changed[far, sample])
     others = _size(np.delete(changed[far], sample, axis=1))
-    return bool(here > _READS * own and here > _ALONE * others)
+    return bool(felt > _READS * own and felt > _ALONE * others)
 
 
-def _main(run: Pass, grown: Mapping[Edge, Any]) -> list[Edge]:
-    """Give the ports, alike at every step, whose values times their gradients are largest."""
+def _main(run: Pass, ports: Mapping[Edge, Port], grown: Mapping[Edge, Any]) -> list[Edge]:
+    """Give the ports, alike at every step, whose values times their gradients are largest.
+
+    At a step that has none of them, as the first before a mask keeps anything, that of their shape is taken.
+    """
     if len({(edge[0].name(), shape_of(edge)[1:]) for edge in grown}) == 1:
         return list(grown)
     values = {edge: kept.value for call in run.calls for edge, kept in call.values.items() if edge in grown}
@@ -67,7 +72,9 @@ def _main(run: Pass, grown: Mapping[Edge, Any]) -> list[Edge]:
         alike.setdefault(key, []).append(edge)
         value = values.get(edge)
         sizes[key] = sizes.get(key, 0.0) + norm(gradient) * (1.0 if value is None else norm(value))
-    return alike[max(sizes, key=sizes.__getitem__)]
+    main = alike[max(sizes, key=sizes.__getitem__)]
+    shape, known = shape_of(main[0])[1:], {ports[edge].last for edge in main}
+    return main + [edge for edge in grown if ports[edge].last not in known and shape_of(edge)[1:] == shape]
 
 
 def _size(norms: Floats) -> float:
