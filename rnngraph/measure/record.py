@@ -17,7 +17,7 @@ from rnngraph.measure.lag_options import LagOptions
 from rnngraph.measure.recording import Array, Facts, Felt, Recording, Reduced, Window
 from rnngraph.measure.states import StateColumns
 from rnngraph.progress import doing
-from rnngraph.trace.magnitudes import Booleans, Magnitudes, Status
+from rnngraph.trace.magnitudes import Booleans, Magnitudes
 from rnngraph.trace.model import GateTrace, RecurrenceTrace, StateTrace, Trace
 
 Columns = TypeVar("Columns", StateTrace, GateTrace)
@@ -130,7 +130,7 @@ def _to_length(one: Columns, time: int) -> Columns:
     for field in fields(one):
         value = getattr(one, field.name)
         if isinstance(value, Magnitudes) and value.value.ndim:
-            columns[field.name] = Magnitudes(_padded(value.value, time), _padded(value.status, time, Status.UNOBSERVED))
+            columns[field.name] = value.lengthened(time)
         elif isinstance(value, np.ndarray) and field.name != "log_mean":
             columns[field.name] = _padded(value, time, -1 if field.name == "nodes" else None)
     return replace(one, **columns)

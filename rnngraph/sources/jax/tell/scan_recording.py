@@ -25,7 +25,6 @@ from rnngraph.sources.jax.tell.loss_rows import Rows, precision
 from rnngraph.sources.jax.tell.parameters import parameters_of
 from rnngraph.sources.jax.tell.scan_clocks import clocks_of
 from rnngraph.sources.jax.tell.shares import Shares
-from rnngraph.sources.tape.facts import lengthened
 from rnngraph.trace.change import Change
 from rnngraph.trace.graph import GraphTrace
 from rnngraph.trace.magnitudes import Booleans, Floats, Integers, Magnitudes
@@ -180,7 +179,7 @@ class JaxRecording:
             ]
             if columns:
                 steps = Magnitudes.of(row_norms(np.stack(columns, axis=-1)))
-                found.append(InputTrace(self.input_name(site), lengthened(steps, timesteps)))
+                found.append(InputTrace(self.input_name(site), steps.lengthened(timesteps)))
         return tuple(found)
 
     def graph(self, states: dict[str, Magnitudes]) -> GraphTrace:
