@@ -77,11 +77,15 @@ class StateColumns:
         return bool((following & (carried == 0)).any()) or not total.all()
 
     def trace(
-        self, *, initial: float | None, valid: Booleans, cut: Booleans, felt: Felt | None, key: int
+        self, key: int, *, walked: bool, initial: float | None, valid: Booleans, cut: Booleans, felt: Felt | None
     ) -> StateTrace:
-        """Assemble the trace of a state whose gradients were walked."""
-        totals = self.samples[:, 0] if self.facts.batch == 1 else row_norms(self.samples)
-        found = Magnitudes.of([totals, self.immediate, self.carried, *quantiles_of(self.samples, valid)])
+        """Assemble the trace; where no gradient was walked only the values are known."""
+        facts = self.facts
+        if walked:
+            totals = self.samples[:, 0] if facts.batch == 1 else row_norms(self.samples)
+            found = Magnitudes.of([totals, self.immediate, self.carried, *quantiles_of(self.samples, valid)])
+        else:
+            found = Magnitudes.unobserved((3 + len(SHARES), facts.timesteps))
         grad, immediate, carried, quantiles = (found[k] for k in (0, 1, 2, slice(3, None)))
         if not all_finite(carried.value):
             unknown = np.isnan(self.carried) & np.isfinite(self.samples).all(axis=1)
@@ -97,28 +101,10 @@ class StateColumns:
             quantiles.status[(quantiles.status == _ZERO) & (grad.status == _UNDERFLOW)] = _UNDERFLOW
         if not all_finite(quantiles.value):
             quantiles.status[np.isnan(quantiles.value) & (grad.status != Status.NONFINITE)] = Status.UNOBSERVED
-        gains = self._gains(carried, grad)
-        return self._assemble(start, (grad, immediate, carried, quantiles), gains, cut)
-
-    def unwalked(self, cut: Booleans) -> StateTrace:
-        """Assemble the trace of a state of which only the values are known."""
-        time = self.facts.timesteps
-        grad, immediate, carried = (Magnitudes.unobserved((time,)) for _ in range(3))
-        quantiles = Magnitudes.unobserved((len(SHARES), time))
-        gains = (nothing((time,)), nothing((time,)), nothing((time,)))
-        return self._assemble(Magnitudes.unobserved(), (grad, immediate, carried, quantiles), gains, cut)
-
-    def _assemble(
-        self,
-        initial: Magnitudes,
-        columns: tuple[Magnitudes, Magnitudes, Magnitudes, Magnitudes],
-        gains: tuple[Floats, Floats, Floats],
-        cut: Booleans,
-    ) -> StateTrace:
-        facts = self.facts
         return StateTrace(
-            facts.states[self.kind], facts.name, facts.layer, facts.direction, self.kind, facts.cell.name, initial,
-            *columns, *gains, self.saturated, self.activation, self.zeros, self.nonfinite, cut, facts.nodes[self.kind],
+            facts.states[self.kind], facts.name, facts.layer, facts.direction, self.kind, facts.cell.name, start,
+            grad, immediate, carried, quantiles, *self._gains(carried, grad), self.saturated, self.activation,
+            self.zeros, self.nonfinite, cut, facts.nodes[self.kind],
         )  # fmt: skip
 
     def _gains(self, carried: Magnitudes, grad: Magnitudes) -> tuple[Floats, Floats, Floats]:

@@ -22,6 +22,21 @@ def timesteps_of(tape: Tape) -> int:
     return scoped or max((output.shape[1] for output in tape.outputs if output.ndim == 3), default=0)
 
 
+def blocks_of(tape: Tape) -> dict[int, int]:
+    """Give the number of the recurrence of every block by its entry id."""
+    return {one.block.id: number for number, one in enumerate(tape.recurrences) if one.block is not None}
+
+
+def states_of(tape: Tape) -> dict[int, tuple[int, str, int]]:
+    """Give (recurrence, kind, timestep) of every state that is a node, by its id."""
+    return {
+        node_id: (number, kind, t)
+        for number, one in enumerate(tape.recurrences)
+        for kind, ids in one.states.items()
+        for t, node_id in enumerate(ids)
+    }
+
+
 def facts_of(tape: Tape, one: Recurrence, clock: int, nodes: dict[str, Integers], fed: str) -> Facts:
     """Give what is known of a recurrence; `fed` names its input where the network is fed that."""
     splits = one.block is not None and one.block.cell.splits_gain

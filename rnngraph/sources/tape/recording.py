@@ -6,7 +6,7 @@ In: a tape, and the cotangents of its loss by node id. Out: windows, norms and c
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from rnngraph.measure.recording import Facts, Felt, Losses, See, Take, Weighed
 from rnngraph.norms import all_finite, norm
 from rnngraph.sources.tape.changed import changed_tape, weight_nodes
 from rnngraph.sources.tape.entering import Entering, find_entering
-from rnngraph.sources.tape.facts import facts_of, timesteps_of
+from rnngraph.sources.tape.facts import blocks_of, facts_of, timesteps_of
 from rnngraph.sources.tape.felt import Arrives, feel, lost_steps
 from rnngraph.sources.tape.inputs import input_name
 from rnngraph.sources.tape.joint import reads_many_steps
@@ -67,11 +67,9 @@ class TapeRecording:
         self.batch = max((output.shape[0] for output in tape.outputs if output.ndim == 3), default=1)
         first = tape.entry(int(next(iter(self.facts[0].nodes.values()))[0])) if self.facts else tape.entries[-1]
         self.dtype = _text(first.value.dtype)
-        self._numbers = {one.block.id: number for number, one in enumerate(tape.recurrences) if one.block is not None}
+        self._numbers = blocks_of(tape)
         self._whole = WholeLoss(tape, self.starts, self._numbers, self.structure.inputs)
         self._arrives: Arrives | None = None
-        self._entering: Entering | None = None
-        self._plan: Plan | None = None
         self._known_joint = joint
 
     # ---- the walk of the whole loss
@@ -165,22 +163,18 @@ class TapeRecording:
             first_nonfinite_backward=backward,
         )  # fmt: skip
 
-    @property
+    @cached_property
     def plan(self) -> Plan:
         """Which entries a walk of many losses must pass."""
-        if self._plan is None:
-            self._plan = Plan(self.tape, self.clocks, fed=self.structure.fed)
-        return self._plan
+        return Plan(self.tape, self.clocks, fed=self.structure.fed)
 
     # ---- losses one by one
-    @property
+    @cached_property
     def entering(self) -> Entering:
         """What enters the recurrences from the loss."""
-        if self._entering is None:
-            self._entering = find_entering(self.tape, self.starts, self.clocks)
-            known = self._known_joint
-            self._entering.joint = reads_many_steps(self.tape, self.starts, self._entering) if known is None else known
-        return self._entering
+        found, known = find_entering(self.tape, self.starts, self.clocks), self._known_joint
+        found.joint = reads_many_steps(self.tape, self.starts, found) if known is None else known
+        return found
 
     @property
     def joint(self) -> bool:
