@@ -28,7 +28,7 @@ def row_norms(rows: Array) -> Floats:
 
 
 def step_norms(columns: Sequence[Array]) -> Floats:
-    """Compute the norm of every step of some columns, (steps, ...) each: (columns, steps), what they share once."""
+    """Compute the norm of every step of some columns of one shape, (steps, ...) each, together: (columns, steps)."""
     flat = [one.reshape(len(one), -1) for one in columns]
     wide = [one if one.dtype == np.float64 else one.astype(np.float64) for one in flat]
     squares = np.array([_squares(one) for one in wide])
