@@ -56,6 +56,19 @@ def test_another_pass_has_its_own(layer: Any, options: dict[str, Any], made: lis
     assert first.graph.names != {} != other.graph.names
 
 
+def test_what_stands_behind_the_layer_has_its_own_too(made: list[int]) -> None:
+    shapes, inputs = [], []
+    for factor in (np.ones((2, 7, 4)), np.ones((1, 7, 4)), np.ones((2, 7, 4), np.int64)):
+        hidden = rg.nn.RNN(3, 4)(rg.Tape().input(np.random.default_rng(0).normal(size=(2, 7, 3))))
+        found = rg.record((hidden * hidden.tape.input(factor, "factor")).sum())
+        shapes.append(found.graph.shapes)
+        inputs.append([one.name for one in found.inputs])
+    assert len(made) == 3
+    assert "(1, 7, 4)" in shapes[1]
+    assert "(1, 7, 4)" not in shapes[0]
+    assert inputs == [["x", "factor"], ["x", "factor"], ["x"]]
+
+
 def test_the_same_pass_shares_it(made: list[int]) -> None:
     layer = rg.nn.RNN(3, 4)
     first = trace(layer)
