@@ -49,15 +49,7 @@ def _roots(squares: Floats, rows: Callable[[Array], Floats]) -> Floats:
 
 def all_finite(array: Array) -> bool:
     """Say whether all numbers are finite; to count is several times faster than to reduce."""
-    return np.count_nonzero(np.isfinite(array)) == array.size
-
-
-def _mend(wide: Floats, squares: Floats, norms: Floats) -> None:
-    """Take those norms again, with a scale, whose squares have left the range; in place."""
-    outside = ~((squares > SMALLEST) & (squares < LARGEST))
-    far = wide[outside]
-    if np.count_nonzero(far):
-        norms[outside] = _scaled_norms(far)
+    return bool(np.count_nonzero(np.isfinite(array)) == array.size)
 
 
 def _squares(rows: Array) -> Floats:

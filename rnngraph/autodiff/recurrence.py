@@ -32,6 +32,8 @@ class Recurrence:
     weight: str = ""  # the name of the recurrent weight
     source: int = -1  # the node that holds the input, or its projection, of all steps
     output: int = -1  # the node that holds the output of all steps
+    fed: dict[int, list[int]] = field(default_factory=dict)  # timestep -> nodes of data that enter it alone
+    fed_name: str = ""  # what these are called together
 
     @property
     def name(self) -> str:

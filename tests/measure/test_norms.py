@@ -31,7 +31,7 @@ def test_columns_that_are_measured_together_are_each_as_by_hand() -> None:
     with np.errstate(all="ignore"):
         norms = step_norms([np.array(one) for one in (usual, tiny, huge)])
         alone = step_norms([np.array(usual, np.float32)])
-    np.testing.assert_allclose(norms, [[5, 0], [5e-200, 5], [np.nan, 5e200]], rtol=1e-14)
+    np.testing.assert_allclose(norms, np.array([[5, 0], [5e-200, 5], [np.nan, 5e200]]), rtol=1e-14)
     np.testing.assert_array_equal(alone, [[5, 0]])
 
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rnngraph.autodiff.node import PARAMETER, Node, Scope
+from rnngraph.autodiff.node import CONSTANT, PARAMETER, Node, Scope
 from rnngraph.autodiff.ops import ADD, INDEX
 from rnngraph.autodiff.tape import Tape
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.numpy.finding.carried import Found, find_states
 from rnngraph.numpy.finding.chains import find_chains
 from rnngraph.numpy.finding.direction import find_direction
+from rnngraph.numpy.finding.fed import declare_fed, read_by_step
 from rnngraph.numpy.finding.products import LEAVES, PASSING, number_values, products_of
 
 Spot = tuple[Scope, int]
@@ -24,13 +25,17 @@ def find_recurrences(tape: Tape, steps: int | None = None) -> list[Found]:
     """Find the recurrences of a tape and declare them on it."""
     nodes: list[Node] = tape.entries  # type: ignore[assignment]
     found = _found(nodes, number_values(nodes), steps) or _found(nodes, number_values(nodes, alike=True), steps)
+    for one in found:
+        _complete(tape, one)
     _name(tape, found)
+    fed = read_by_step(nodes, found)
     spots = _spots(nodes, found)
     for i, (place, t) in spots.items():
         nodes[i].place, nodes[i].timestep = place, t
     for one in found:
         _declare(tape, nodes, one)
     _mark_parameters(nodes, spots)
+    declare_fed(tape, nodes, found, fed)
     return found
 
 
@@ -47,6 +52,14 @@ def _found(nodes: Sequence[Node], numbers: Sequence[int], steps: int | None) -> 
             taken |= {i for ids in one.states.values() for i in ids}
             found.append(one)
     return found
+
+
+def _complete(tape: Tape, one: Found) -> None:
+    """Put a last state on the tape that leads nowhere: nothing reaches it."""
+    for kind, made in one.unread.items():
+        last = tape.append(CONSTANT, (), tape.entries[made].value, requires=False)
+        one.states[kind].append(last)
+        one.chain.steps[last] = one.time - 1
 
 
 def _prepend(nodes: Sequence[Node], one: Found, taken: set[int]) -> None:

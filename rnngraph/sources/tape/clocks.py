@@ -6,6 +6,8 @@ guessed from values.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 from rnngraph.autodiff.block import Block
 from rnngraph.autodiff.node import Node
 from rnngraph.autodiff.recurrence import Recurrence
@@ -31,6 +33,8 @@ class Clocks:
                 self._node(tape, entry)
         # States that are nodes have a clock of their own where nothing over time leads in.
         self.of_recurrence = [self._recurrence(one) for one in tape.recurrences]
+        for one, other in in_step(tape):
+            self._same[self._root(self.of_recurrence[one])] = self._root(self.of_recurrence[other])
 
     def _node(self, tape: Tape, node: Node) -> None:
         inputs = node.inputs[:1] if node.op.stepwise == "first" else node.inputs
@@ -65,3 +69,42 @@ class Clocks:
     def of(self, number: int) -> int:
         """Give the clock of the recurrence of this number."""
         return self._root(self.of_recurrence[number])
+
+
+def in_step(tape: Tape) -> Iterator[tuple[int, int]]:
+    """Yield pairs of recurrences, whose states are nodes, that take the same step at the same time.
+
+    Either one reads the states that the other makes at the same step and none of another, as a layer above does; or
+    both read the same data at every step, as two directions do.
+    """
+    own = [number for number, one in enumerate(tape.recurrences) if one.block is None]
+    for place, number in enumerate(own):
+        fed = tape.recurrences[number].fed
+        yield from ((number, other) for other in own[:place] if fed and tape.recurrences[other].fed == fed)
+    for (upper, lower), gaps in _gaps(tape, own).items():
+        if gaps == {0} and tape.recurrences[upper].timesteps == tape.recurrences[lower].timesteps:
+            yield upper, lower
+
+
+def _gaps(tape: Tape, own: Sequence[int]) -> dict[tuple[int, int], set[int]]:
+    """Give the steps between the states of two recurrences, where one comes from the other past no third."""
+    states = {
+        i: (number, t) for number in own for ids in tape.recurrences[number].states.values() for t, i in enumerate(ids)
+    }
+    behind: dict[int, dict[int, tuple[int, int]]] = {}  # entry -> recurrence -> the first and last step behind it
+    found: dict[tuple[int, int], set[int]] = {}
+    for entry in tape.entries if len(own) > 1 else ():
+        here: dict[int, tuple[int, int]] = {}
+        for i in entry.inputs:
+            for number, (low, high) in behind.get(tape.entry(i).id, {}).items():
+                least, most = here.get(number, (low, high))
+                here[number] = min(low, least), max(high, most)
+        if entry.id in states:
+            upper, t = states[entry.id]
+            for number, ends in here.items():
+                if number != upper:
+                    found.setdefault((upper, number), set()).update(t - end for end in ends)
+            here = {upper: (t, t)}
+        if here:
+            behind[entry.id] = here
+    return found

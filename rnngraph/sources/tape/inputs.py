@@ -80,7 +80,19 @@ def _fits(tape: Tape, source: int, reader: Recurrence) -> bool:
 
 def readers_names(tape: Tape, fed: Mapping[int, list[int]]) -> dict[int, str]:
     """Give the name of what each recurrence reads, by its number, where that is an input."""
-    return {number: input_name(tape, source) for source, numbers in fed.items() for number in numbers}
+    names = {number: one.fed_name for number, one in enumerate(tape.recurrences) if one.fed}
+    return names | {number: input_name(tape, source) for source, numbers in fed.items() for number in numbers}
+
+
+def fed_steps(tape: Tape, fed: Mapping[int, list[int]]) -> dict[int, tuple[int, int]]:
+    """Give the first reader and the timestep of data that enter single steps, by node id; not of an input in `fed`."""
+    known = {number for numbers in fed.values() for number in numbers}
+    found: dict[int, tuple[int, int]] = {}
+    for number, one in enumerate(tape.recurrences):
+        for t, some in one.fed.items() if number not in known else ():
+            for i in some:
+                found.setdefault(i, (number, t))
+    return found
 
 
 def input_name(tape: Tape, node_id: int) -> str:

@@ -7,7 +7,7 @@ all losses; elsewhere some losses over all of time.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from rnngraph.measure.recording import FED, See, Weighed
 from rnngraph.sources.tape.clocks import Clocks
 from rnngraph.sources.tape.entering import Entering
 from rnngraph.sources.tape.facts import blocks_of, states_of
+from rnngraph.sources.tape.inputs import fed_steps
 from rnngraph.trace.magnitudes import Integers
 
 _BYTES = 100_000_000  # for the cotangents that are under way at one time
@@ -35,7 +36,7 @@ class Plan:
     """What of a tape a walk of many losses must pass."""
 
     def __init__(
-        self, tape: Tape, clocks: Clocks, watched: Collection[int] = (), fed: Mapping[int, Sequence[int]] | None = None
+        self, tape: Tape, clocks: Clocks, watched: Collection[int] = (), fed: Mapping[int, list[int]] | None = None
     ) -> None:
         """Find the entries behind which there is a state, or one that is watched; `fed` as `fed_inputs` gives it."""
         self.tape, self.clocks, self.fed = tape, clocks, fed or {}
@@ -44,7 +45,8 @@ class Plan:
         for number, one in enumerate(tape.recurrences):
             for kind, node_id in one.initial.items() if one.block is None else ():
                 self.initial.setdefault(node_id, []).append((number, kind))
-        targets = {*self.numbers, *self.nodes, *self.initial, *watched}
+        self.fed_steps = fed_steps(tape, self.fed)
+        targets = {*self.numbers, *self.nodes, *self.initial, *self.fed_steps, *watched}
         leads: set[int] = set()
         for entry in tape.entries:
             if (entry.requires and (entry.id in targets or not leads.isdisjoint(entry.inputs))) or entry.id in self.fed:
@@ -61,6 +63,9 @@ class Plan:
                 return
             places = [self.nodes[node_id]] if node_id in self.nodes else []
             places += [(number, kind, -1) for number, kind in self.initial.get(node_id, ())]
+            if node_id in self.fed_steps:
+                number, t = self.fed_steps[node_id]
+                places.append((number, FED, t))
             for number, kind, t in places:
                 size = 1 if self.tape.recurrences[number].batch_axis is None else logs.shape[1]
                 see(number, kind, t, low, logs[:, samples[size]] if size in samples else logs)
@@ -75,6 +80,9 @@ class Plan:
         }
         for node_id, owners in self.initial.items():
             axes.setdefault(node_id, self.tape.recurrences[owners[0][0]].batch_axis)
+
+        for node_id, (number, _) in self.fed_steps.items():
+            axes.setdefault(node_id, self.tape.recurrences[number].batch_axis)
 
         def see_fed(node_id: int, t: int, low: int, logs: Array) -> None:
             if see is not None:

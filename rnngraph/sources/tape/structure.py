@@ -74,10 +74,10 @@ def _key(entry: Node | Block) -> Hashable:
 
 
 def _recurrence_key(one: Recurrence) -> Hashable:
-    states = tuple([(kind, *ids) for kind, ids in one.states.items()])
+    nodes = tuple([(key, *ids) for key, ids in (*one.states.items(), *one.fed.items())])
     return (
-        one.stem, one.layer, one.direction, _Same(one.facts), one.source, one.output, one.batch_axis, states,
-        tuple(one.initial.values()),
+        one.stem, one.layer, one.direction, _Same(one.facts), one.source, one.output, one.batch_axis, one.fed_name,
+        nodes, tuple(one.initial.values()),
     )  # fmt: skip
 
 

@@ -1,0 +1,128 @@
+"""What enters the steps of a recurrence from outside: the data that weights multiply, which each step has of its own.
+
+In: a tape and the recurrences that were found. Out: nodes by timestep, declared on the tape. A value that a step reads
+twice is made one node, so that its gradient is one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import TypeAlias
+
+from rnngraph.autodiff.along import DOT, EINSUM
+from rnngraph.autodiff.node import Node
+from rnngraph.autodiff.ops import MATMUL
+from rnngraph.autodiff.tape import Tape
+from rnngraph.numpy.finding.carried import Found
+from rnngraph.numpy.finding.products import LEAVES, PASSING, number_values
+from rnngraph.numpy.finding.read_later import GIVEN, JOINING
+
+_PRODUCTS = frozenset((MATMUL, DOT, EINSUM))
+
+
+Data: TypeAlias = list[dict[int, set[int]]]  # by step: number of a value -> the nodes that hold it
+
+
+def read_by_step(nodes: Sequence[Node], found: list[Found]) -> list[Data]:
+    """Find the data of every recurrence; one that reads what an earlier one does, turned round, runs the other way."""
+    numbers, fed = number_values(nodes), list[Data]()
+    for k, one in enumerate(found):
+        others = set[int]().union(*(other.chain.steps for other in found if other is not one))
+        data = _data_of(nodes, numbers, one, others)
+        read = [some.keys() for some in data]
+        for earlier, before in zip(found[:k], fed, strict=True):
+            turned = [some.keys() for some in before[::-1]]
+            if read and read == turned != turned[::-1] and one.direction == earlier.direction:
+                one.direction = "reverse" if earlier.direction == "forward" else "forward"
+        fed.append(data)
+    return fed
+
+
+def declare_fed(tape: Tape, nodes: Sequence[Node], found: list[Found], fed: list[Data]) -> None:
+    """Declare the data of every step, of which two recurrences may read the same."""
+    alike: dict[tuple[int, int], set[int]] = {}  # number of a value and timestep -> the nodes that hold it
+    for one, data in zip(found, fed, strict=True):
+        for t, some in enumerate(data if one.direction == "forward" else data[::-1]):
+            for number, ids in some.items():
+                alike.setdefault((number, t), set()).update(ids)
+    _make_one(nodes, alike.values())
+    names: dict[str, set[int]] = {}
+    for one, data, declared in zip(found, fed, tape.recurrences[len(tape.recurrences) - len(found) :], strict=True):
+        ordered = enumerate(data if one.direction == "forward" else data[::-1])
+        by_time = {t: sorted(min(alike[number, t]) for number in some) for t, some in ordered if some}
+        every, axis = {i for some in by_time.values() for i in some}, declared.batch_axis
+        batch = None if axis is None else nodes[one.states["h"][0]].value.shape[axis]
+        if not every or any(axis is not None and nodes[i].value.shape[axis : axis + 1] != (batch,) for i in every):
+            continue
+        for i in every:
+            nodes[i].requires = True  # differentiated although it may be constant, as one-hot words are
+        name = next(filter(None, (_name_of(nodes, i) for i in sorted(every))), "") or f"input of {one.name}"
+        declared.fed = by_time
+        declared.fed_name = name if names.setdefault(name, every) == every else f"{name} of {one.name}"
+
+
+def _data_of(nodes: Sequence[Node], numbers: Sequence[int], one: Found, others: Collection[int]) -> Data:
+    """Find the data of every step, in the order of processing; nothing where some steps but the first have none.
+
+    What comes out of another recurrence, a node in `others`, is no data.
+    """
+    steps = one.chain.steps
+    leads = {i for ids in one.states.values() for i in ids}
+    found: Data = [{} for _ in range(one.time)]
+    for i in sorted(steps, reverse=True):
+        if i not in leads:
+            continue
+        leads.update(j for j in nodes[i].inputs if j in steps)
+        for operand in _operands(nodes, one, i):
+            if operand not in others:
+                found[steps[i]].setdefault(numbers[operand], set()).add(operand)
+    often = Counter(number for some in found for number in some)  # a weight is read at every step, a word at several
+    shared = Counter(i for some in found for i in set().union(*some.values()))
+    for some in found:
+        for number, ids in list(some.items()):
+            if often[number] >= max(one.time - 1, 2) or any(shared[i] > 1 for i in ids):
+                del some[number]
+    return found if sum(map(bool, found)) >= max(one.time - 1, 2) else []
+
+
+def _operands(nodes: Sequence[Node], one: Found, i: int) -> Iterator[int]:
+    """Yield what is multiplied on the way into a node of a step, where it does not come from the recurrence."""
+    steps, initial = one.chain.steps, one.initial.values()
+    waiting, seen = [i], {i}
+    while waiting:
+        node = nodes[waiting.pop()]
+        if node.op in _PRODUCTS:
+            for j in node.inputs:
+                yield from (part for part in _parts(nodes, j) if part not in steps and part not in initial)
+        elif node.id not in steps or node.id == i:
+            below = [j for j in node.inputs if j not in steps and j not in seen and nodes[j].op not in GIVEN]
+            seen.update(below)
+            waiting += below
+
+
+def _parts(nodes: Sequence[Node], i: int) -> Iterator[int]:
+    """Take a join apart, behind views too."""
+    below = i
+    while nodes[below].op in PASSING:
+        below = nodes[below].inputs[0]
+    if nodes[below].op not in JOINING:
+        yield i
+        return
+    for part in nodes[below].inputs:
+        yield from _parts(nodes, part)
+
+
+def _make_one(nodes: Sequence[Node], alike: Iterable[set[int]]) -> None:
+    """Let every reader of a value of one step read the first of the nodes that hold it."""
+    other = {i: min(ids) for ids in alike for i in ids if i != min(ids)}
+    for node in nodes:
+        if not other.keys().isdisjoint(node.inputs):
+            node.inputs = tuple([other.get(i, i) for i in node.inputs])
+
+
+def _name_of(nodes: Sequence[Node], i: int) -> str:
+    """Name data after the array that it is a part of."""
+    while nodes[i].op not in LEAVES and nodes[i].inputs:
+        i = nodes[i].inputs[0]
+    return str(nodes[i].name or "")

@@ -1,0 +1,182 @@
+"""What enters the steps of hand-written networks: `∂L_s/∂x_k` against central differences, in the layouts in use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnngraph as rg
+
+T, N, D, H = 5, 3, 2, 4
+WORDS = np.array([1, 0, 2, 0, 3])  # one of them twice
+
+
+def draw(*shape: int, seed: int = 0) -> Any:
+    return np.random.default_rng((seed, *shape)).normal(size=shape) * 0.6
+
+
+def rows(x: Any, Wx: Any, Wh: Any, weigh: Any) -> Any:
+    h, total = np.zeros((N, H)), 0.0
+    for t in range(T):
+        h = np.tanh(x[t] @ Wx + h @ Wh)
+        total = total + weigh[t] * np.sum(h**2)
+    return total
+
+
+def columns(x: Any, Wx: Any, Wh: Any, weigh: Any) -> Any:
+    h, total = np.zeros((H, N)), 0.0
+    for t in range(T):
+        h = np.tanh(np.dot(Wx.T, x[t].T) + np.dot(Wh, h))
+        total = total + weigh[t] * np.sum(h**2)
+    return total
+
+
+def joined_gru(x: Any, W: Any, U: Any, weigh: Any) -> Any:
+    h, total = np.zeros((N, H)), 0.0
+    for t in range(T):
+        z = 1 / (1 + np.exp(-(np.concatenate([x[t], h], axis=1) @ W)))
+        h = (1 - z) * np.tanh(np.concatenate([x[t], z * h], axis=1) @ U) + z * h
+        total = total + weigh[t] * np.sum(h**2)
+    return total
+
+
+def two_layers(x: Any, Wx: Any, Wh: Any, W: Any, U: Any, weigh: Any) -> Any:
+    h, above, total = np.zeros((N, H)), np.zeros((N, H)), 0.0
+    for t in range(T):
+        h = np.tanh(x[t] @ Wx + h @ Wh)
+        above = np.tanh(h @ W + above @ U)
+        total = total + weigh[t] * np.sum(above**2)
+    return total
+
+
+def words(table: Any, Wx: Any, Wh: Any, weigh: Any) -> Any:
+    h, total = np.zeros(H), 0.0
+    for t in range(T):
+        h = np.tanh(table[WORDS[t]] @ Wx + h @ Wh)
+        total = total + weigh[t] * np.sum(h**2)
+    return total
+
+
+def one_hot(table: Any, Wx: Any, Wh: Any, weigh: Any) -> Any:
+    h, total = np.zeros((H, 1)), 0.0
+    for t in range(T):
+        word = np.zeros((len(table), 1))
+        word[WORDS[t]] = 1
+        h = np.tanh(Wx.T @ (table.T @ word) + Wh.T @ h)
+        total = total + weigh[t] * np.sum(h**2)
+    return total
+
+
+def both_ways(table: Any, Wx: Any, Wh: Any, U: Any, weigh: Any) -> Any:
+    h, g, hs, gs, total = np.zeros(H), np.zeros(H), [], [None] * T, 0.0
+    for t in range(T):
+        h = np.tanh(table[WORDS[t]] @ Wx + h @ Wh)
+        hs.append(h)
+    for t in reversed(range(T)):
+        g = np.tanh(table[WORDS[t]] @ Wx + g @ U)
+        gs[t] = g
+    for t in range(T):
+        total = total + weigh[t] * np.sum((hs[t] * gs[t]) ** 2)
+    return total
+
+
+def differences(forward: Callable[..., Any], data: Any, others: tuple[Any, ...], s: int, k: int) -> Any:
+    """The norms of the gradient of the loss of step s at what enters step k, sample by sample."""
+    weigh, found = np.eye(T)[s], np.zeros_like(data[k])
+    for place in np.ndindex(found.shape):
+        ends = []
+        for step in (-1e-5, 1e-5):
+            moved = data.copy()
+            moved[(k, *place)] += step
+            ends.append(float(forward(moved, *others, weigh)))
+        found[place] = (ends[1] - ends[0]) / 2e-5
+    return np.sqrt(np.sum(found**2, axis=-1)).reshape(-1)
+
+
+def lags(forward: Callable[..., Any], *arrays: Any) -> Any:
+    traced = rg.trace_function(forward, *arrays, np.ones(T))
+    (one,) = rg.record(traced, lags=rg.LagOptions(losses="all", samples="all")).input_lags
+    return one, np.exp(one.log)
+
+
+SIMPLE = (draw(D, H), draw(H, H))
+
+
+@pytest.mark.parametrize(("forward", "others"), [
+    (rows, SIMPLE), (columns, SIMPLE), (joined_gru, (draw(D + H, H), draw(D + H, H, seed=1))),
+    (two_layers, (*SIMPLE, draw(H, H, seed=1), draw(H, H, seed=2))),
+])  # fmt: skip
+def test_data_of_every_step(forward: Callable[..., Any], others: tuple[Any, ...]) -> None:
+    x = draw(T, N, D)
+    one, found = lags(forward, x, *others)
+    assert one.name == "x"
+    for s in range(T):
+        for k in range(s + 1):
+            np.testing.assert_allclose(found[:, s, k], differences(forward, x, others, s, k), rtol=1e-6, atol=1e-9)
+
+
+def looked_up(forward: Callable[..., Any]) -> Callable[..., Any]:
+    """The same network, fed the rows of its words: what `table[w]` is at each step."""
+
+    def fed(*arrays: Any) -> Any:
+        global WORDS
+        before, WORDS = WORDS, np.arange(T)
+        try:
+            return forward(*arrays)
+        finally:
+            WORDS = before
+
+    return fed
+
+
+@pytest.mark.parametrize(("forward", "others"), [(words, SIMPLE), (both_ways, (*SIMPLE, draw(H, H, seed=1)))])
+def test_words_that_are_looked_up_some_of_them_twice(forward: Callable[..., Any], others: tuple[Any, ...]) -> None:
+    table = draw(6, D)
+    one, found = lags(forward, table, *others)
+    assert one.name == "table"
+    for s in range(T):
+        for k in range(T):
+            known = differences(looked_up(forward), table[WORDS], others, s, k)
+            np.testing.assert_allclose(found[:, s, k], np.sqrt(np.sum(known**2)), rtol=1e-6, atol=1e-9)
+
+
+def test_two_directions_over_the_same_words_run_against_each_other() -> None:
+    traced = rg.trace_function(both_ways, draw(6, D), *SIMPLE, draw(H, H, seed=1), np.ones(T))
+    assert [one.direction for one in traced.tape.recurrences] == ["forward", "reverse"]
+    trace = rg.record(traced, lags=True)
+    assert not trace.lags[0].joint
+    assert trace.input_lags[0].recurrences == tuple(one.name for one in trace.recurrences)
+
+
+def test_one_hot_words_are_looked_up_as_any() -> None:
+    table = draw(6, D)
+    one, found = lags(one_hot, table, *SIMPLE)
+    row, known = lags(words, table, *SIMPLE)
+    assert one.recurrences == row.recurrences
+    np.testing.assert_allclose(found, known, rtol=1e-12)
+
+
+def masked_lstm(x: Any, keep: Any, Wx: Any, Wh: Any) -> Any:
+    h, c, total = np.zeros((N, H)), np.zeros((N, H)), 0.0
+    for t in range(T):
+        a = x[t] @ Wx + h @ Wh
+        i, f, o, g = (a[:, k * H : (k + 1) * H] for k in range(4))
+        new = c / (1 + np.exp(-f)) + np.tanh(g) / (1 + np.exp(-i))
+        h = np.where(keep[t], np.tanh(new) / (1 + np.exp(-o)), h)
+        c = np.where(keep[t], new, c)
+        total = total + np.sum(h**2)
+    return total
+
+
+def test_a_cell_that_is_masked_behind_the_output_is_a_state() -> None:
+    keep = np.random.default_rng(3).random((T, N, 1)) > 0.3
+    traced = rg.trace_function(masked_lstm, draw(T, N, D), keep, draw(D, 4 * H), draw(H, 4 * H))
+    (one,) = traced.tape.recurrences
+    assert one.kinds == ("h", "c")
+    trace = rg.record(traced, lags=True)
+    cell = next(state for state in trace.states if state.name.endswith(".c"))
+    assert cell.grad.value[-1] == 0  # nobody reads the last one
+    assert (cell.grad.value[:-1] > 0).all()
