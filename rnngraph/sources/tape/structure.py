@@ -67,7 +67,7 @@ def _key(entry: Node | Block) -> Hashable:
     if isinstance(entry, Block):
         widths = tuple([column.shape[-1] for column in entry.columns.values()])
         return (
-            _Same(entry.cell.facts), entry.first, entry.x.shape, widths, entry.gates.shape[-1], entry.reverse,
+            entry.cell, entry.first, entry.x.shape, widths, entry.gates.shape[-1], entry.reverse,
             entry.place, tuple(entry.sources.items()),
         )  # fmt: skip
     return entry.op, entry.inputs, entry.value.shape, entry.value.dtype.kind, entry.place, entry.timestep, entry.name
@@ -76,21 +76,6 @@ def _key(entry: Node | Block) -> Hashable:
 def _recurrence_key(one: Recurrence) -> Hashable:
     nodes = tuple([(key, *ids) for key, ids in (*one.states.items(), *one.fed.items())])
     return (
-        one.stem, one.layer, one.direction, _Same(one.facts), one.source, one.output, one.batch_axis, one.fed_name,
-        nodes, tuple(one.initial.values()),
+        one.stem, one.layer, one.direction, one.cell, one.facts.kinds, one.source, one.output, one.batch_axis,
+        one.fed_name, nodes, tuple(one.initial.values()),
     )  # fmt: skip
-
-
-class _Same:
-    """Stands for an object by its identity, and keeps it: the hash of a cell's facts is that of all of its words."""
-
-    __slots__ = ("one",)
-
-    def __init__(self, one: object) -> None:
-        self.one = one
-
-    def __hash__(self) -> int:
-        return id(self.one)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and other.one is self.one
