@@ -40,9 +40,10 @@ def check_states(tape: Tape, name: str, *, tensors: Sequence[Tensor], initial: T
             raise InputError(f"state {name!r} was declared already; declare it once, or take a new tape.")
         if taken.intersection(tensor.id for tensor in tensors):
             raise InputError(f"state {name!r} got states of {known.name!r}, declared already; declare them once.")
-    for t, tensor in enumerate(tensors):
-        if tensor.shape != tensors[0].shape:
-            raise InputError(f"state {name!r} has shape {tensors[0].shape} at step 0 and {tensor.shape} at {t}.")
+    shapes = [tensor.shape for tensor in tensors]
+    for t, shape in enumerate(shapes):
+        if shape != shapes[0]:
+            raise InputError(f"state {name!r} has shape {shapes[0]} at step 0 and {shape} at {t}.")
     for t, tensor in enumerate(tensors):
         recorded = tensor.node.timestep
         if len(tensors) > 1 and recorded != t:

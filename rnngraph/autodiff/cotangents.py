@@ -7,13 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
 
 from rnngraph.autodiff.block.carry import Carry
 from rnngraph.autodiff.block.many_losses import Feel, See
 from rnngraph.autodiff.block.weight_lags import WeightLags
 from rnngraph.autodiff.contribution import Array, Contribution
 from rnngraph.autodiff.tape import Tape
+
+if TYPE_CHECKING:
+    from rnngraph.autodiff.step_matrix import StepMatrices
 
 SeeFed: TypeAlias = Callable[[int, int, int, Array], None]  # (node, first timestep, first row, logs (steps, rows, N))
 
@@ -29,6 +34,14 @@ class Cotangents:
     narrow: bool = False
     first: int = 0  # the first timestep of a narrow value
     by: int = -1  # the entry that handed it back
+
+    def dense(self, shape: tuple[int, ...]) -> Array:
+        """Give the rows as an array of a value of this shape."""
+        if isinstance(self.value, np.ndarray):
+            return self.value
+        total = np.zeros((self.count, *shape))
+        self.value.add_to(total, 1)
+        return total
 
 
 SeeNode: TypeAlias = Callable[[int, int, Array], None]  # (node, first row, logs of norms (rows, N))
@@ -66,4 +79,6 @@ class Walk:
     fed: frozenset[int] = frozenset()  # inputs over time that are told of
     underflow: Underflow = field(default_factory=Underflow)
     alone: frozenset[int] = frozenset()  # those of them that one block reads, and nothing else
+    early: frozenset[int] = frozenset()  # those of which every timestep has one reader: they are told of at once
+    matrices: StepMatrices | None = None  # steps between states that are nodes, as one matrix each
     weigh: Mapping[int, WeightLags] = field(default_factory=dict)  # of a block's id: sums what its weights get

@@ -11,6 +11,7 @@ such entries are called narrow. Everything else takes whole values.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from heapq import heappop, heappush
 
@@ -79,8 +80,21 @@ def _walk(
             groups = settled(groups, walk.states[node_id], partial(walk.see_node, node_id))
             if node_id in walk.until:
                 continue
+            merged = walk.matrices.through(walk, entry, groups) if walk.matrices is not None else None
+            for source, one in merged or ():
+                push(source, one)
+            if merged is not None:
+                continue
+        early: dict[int, list[Cotangents]] = {}
         for source, one in through_node(walk, entry, groups):
-            push(source, one)
+            if source in walk.early:
+                early.setdefault(source, []).append(one)
+            else:
+                push(source, one)
+        for source, pieces in early.items():
+            fed = walk.tape.entry(source)
+            if walk.see_fed is not None and isinstance(fed, Node):
+                told_by_timestep(walk, fed, pieces, walk.see_fed)
 
 
 def _through_block(walk: Walk, block: Block, some: list[Cotangents], rows: int) -> Iterable[tuple[int, Cotangents]]:
@@ -97,7 +111,7 @@ def _through_block(walk: Walk, block: Block, some: list[Cotangents], rows: int) 
             array = array if one.narrow else array[:, samples]
             entering.append(Entry(kinds.index(kind), t, array, one.low, one.band))
             continue
-        value = _dense(one, block.value.shape)
+        value = one.dense(block.value.shape)
         entering.append(Field(value if one.narrow else value[:, samples], one.low, one.first, one.band))
     source, window = block.sources["x"], walk.window or (0, block.steps)
     tell = None if walk.see_fed is None or source not in walk.alone else partial(walk.see_fed, source)
@@ -128,41 +142,30 @@ def _to_initial(walk: Walk, block: Block, carry: Carry) -> Iterable[tuple[int, C
 
 def _joined(walk: Walk, node: Node, some: list[Cotangents]) -> Groups:
     """Sum what reached a node, band by band: the first row and the rows."""
-    found: Groups = {}
-    bands = {one.band for one in some}
-    if len(bands) == 1 and len(some) > 1 and node.id not in walk.narrow and not any(one.narrow for one in some):
-        return {some[0].band: _sum(some, node.value.shape)}
+    shape, narrow = node.value.shape, node.id in walk.narrow
+    bands: dict[int, list[Cotangents]] = {}
     for one in some:
-        value = _dense(one, node.value.shape)
-        if one.narrow and node.id not in walk.narrow:
-            value = np.asarray(_widened(walk, one, node.value.shape).value)
-        elif node.id in walk.narrow and not one.narrow:
-            value = value[:, walk.samples[node.value.shape[0]]]
-        known = found.get(one.band)
-        if known is None:
-            found[one.band] = one.low, value
-            continue
-        low, high = min(known[0], one.low), max(known[0] + len(known[1]), one.low + len(value))
-        if low == known[0] == one.low and len(value) == len(known[1]):
-            found[one.band] = low, known[1] + value
-            continue
-        total = np.zeros((high - low, *value.shape[1:]))
-        total[known[0] - low : known[0] - low + len(known[1])] += known[1]
-        total[one.low - low : one.low - low + len(value)] += value
-        found[one.band] = low, total
-    return found
+        if one.narrow and not narrow:
+            one = _widened(walk, one, shape)
+        elif narrow and not one.narrow:
+            one = replace(one, value=one.dense(shape)[:, walk.samples[shape[0]]])
+        bands.setdefault(one.band, []).append(one)
+    return {band: _sum(parts, shape) for band, parts in bands.items()}
 
 
 def _sum(some: list[Cotangents], shape: tuple[int, ...]) -> tuple[int, Array]:
     """Sum rows of one band, each in its own form, into one array: its first row and the array."""
     first = some[0]
+    if len(some) == 1:
+        return first.low, first.dense(shape)
     low, high = min(one.low for one in some), max(one.low + one.count for one in some)
     if (first.low, first.count) == (low, high - low) and isinstance(first.value, np.ndarray):
         if len(some) == 2 and isinstance(some[1].value, np.ndarray) and some[1].count == first.count:
             return low, first.value + some[1].value
         total, rest = first.value.astype(np.float64), some[1:]
     else:
-        total, rest = np.zeros((high - low, *shape)), some
+        known = next((one.value.shape[1:] for one in some if isinstance(one.value, np.ndarray)), shape)
+        total, rest = np.zeros((high - low, *known)), some
     for one in rest:
         part = total[one.low - low : one.low - low + one.count]
         if isinstance(one.value, np.ndarray):
@@ -170,14 +173,6 @@ def _sum(some: list[Cotangents], shape: tuple[int, ...]) -> tuple[int, Array]:
         else:
             one.value.add_to(part, 1)
     return low, total
-
-
-def _dense(one: Cotangents, shape: tuple[int, ...]) -> Array:
-    if isinstance(one.value, np.ndarray):
-        return one.value
-    total = np.zeros((one.count, *shape))
-    one.value.add_to(total, 1)
-    return total
 
 
 def _widened(walk: Walk, one: Cotangents, shape: tuple[int, ...]) -> Cotangents:

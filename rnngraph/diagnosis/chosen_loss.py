@@ -47,7 +47,8 @@ def seen(trace: Trace, wanted: str | int = LAST, *, split: bool | None = None) -
         InputError: neither a word nor a timestep, or a loss that does not exist or was not measured.
     """
     wanted = known_loss(wanted)
-    if wanted == TOTAL or (wanted == LAST and not has_losses(trace)):
+    alone = trace.lags and trace.lags[0].losses.size and trace.recurrences  # the gradient of a single loss
+    if wanted == TOTAL or (wanted == LAST and not alone):
         return None
     losses = Losses(trace)
     found = losses.seen_from(losses.furthest() if isinstance(wanted, str) else losses.at(wanted), split=split)
@@ -59,11 +60,6 @@ def seen(trace: Trace, wanted: str | int = LAST, *, split: bool | None = None) -
         f"the loss at t={found.timestep} bears nothing: no gradient of it reaches a recurrence; look from another one, "
         f"or at the sum over all with {TOTAL!r}."
     )
-
-
-def has_losses(trace: Trace) -> bool:
-    """Whether a trace holds the gradient of a single loss to look from."""
-    return bool(trace.lags and trace.lags[0].losses.size and trace.recurrences)
 
 
 def known_loss(wanted: object, *, name: str = "seen_from") -> str | int:

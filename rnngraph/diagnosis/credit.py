@@ -6,7 +6,7 @@ need know of no direction, no copies and no cuts: a lag counts steps that were t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,6 +15,7 @@ from rnngraph.trace.magnitudes import Booleans, Floats, Integers
 from rnngraph.trace.model import REVERSE, LagTrace
 
 _CHUNK = 1 << 16  # steps whose norms are joined at a time
+_GAINS = 400_000  # norms that are looked at together
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +42,18 @@ class Credit:
         """Find the steps of a sample that were taken, so that they count as lags."""
         return np.flatnonzero(~self.copied[sample])
 
-    def gains(self, sample: int, lags: Integers, *, losses: slice = slice(None)) -> Floats:
-        """Give ln of what is left of a sample's losses at each lag, (S, L); NaN where there is no such pair."""
-        with np.errstate(invalid="ignore"):  # from what is not a number, which is left out
-            gain = self.logs(sample, lags, losses=losses) - self.start[sample, losses][:, None]
-        return np.where(gain == np.inf, np.nan, gain)
+    def by_lag(self) -> Iterator[tuple[slice, Floats]]:
+        """Yield ln of the norms at each lag from 1 on, (B, S, L), some lags at a time; NaN where there is no pair."""
+        samples, losses, steps = self.log.shape
+        width = max(_GAINS // max(samples * losses, 1), 1)
+        for first in range(1, steps, width):
+            lags = np.arange(first, min(first + width, steps))
+            yield slice(first - 1, int(lags[-1])), self.at_lags(lags)
+
+    def at_lags(self, lags: Integers) -> Floats:
+        """Give ln of the norms at some lags, (B, S, L)."""
+        found = [self.logs(sample, lags) for sample in range(len(self.log))]
+        return np.array(found).reshape(*self.log.shape[:2], len(lags))
 
     def logs(self, sample: int, lags: Integers, *, losses: slice = slice(None)) -> Floats:
         """Give ln of the norm of a sample's losses at each lag, (S, L); NaN where there is no such pair."""
@@ -83,9 +91,13 @@ def credit_at_input(log: Floats, states: Credit) -> Credit:
 
 def log_norm(log: Floats) -> Floats:
     """Give the log norm over axis 0, samples or states, of log norms: of those that are known, NaN where none is."""
+    return log_sum(2 * log, 0) / 2
+
+
+def log_sum(log: Floats, axis: int | tuple[int, ...]) -> Floats:
+    """Give ln of a sum of numbers, of those that are known; NaN where none is."""
     known = ~np.isnan(log)
-    total = np.logaddexp.reduce(2 * np.where(known, log, -np.inf), axis=0) / 2
-    return np.where(known.any(axis=0), total, np.nan)
+    return np.where(known.any(axis=axis), np.logaddexp.reduce(np.where(known, log, -np.inf), axis=axis), np.nan)
 
 
 def _joined(logs: Sequence[Floats]) -> Floats:

@@ -21,7 +21,6 @@ from rnngraph.trace.quantile import of_ordered, quantile
 LN10 = math.log(10)  # nats in a decade
 _SLOPES = 512  # (loss, sample) pairs that a slope is fitted to
 _STILL = 1e-9  # nats a step that are rounding
-_CHUNK = 400_000  # gains that are looked at together
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +69,10 @@ class LagCurve:
         chosen = np.linspace(0, samples * losses - 1, min(samples * losses, _SLOPES)).round().astype(int)
         slopes, weights = [], []
         for sample, loss in (divmod(int(pair), losses) for pair in chosen):
-            gains = self.credit.gains(sample, lags, losses=slice(loss, loss + 1))[0]
-            known = np.flatnonzero(np.isfinite(gains))
+            logs = self.credit.logs(sample, lags, losses=slice(loss, loss + 1))[0]
+            known = np.flatnonzero(np.isfinite(logs))
             if known.size > 1:
-                slopes.append(theil_sen(lags[known].astype(np.float64), gains[known]))
+                slopes.append(theil_sen(lags[known].astype(np.float64), logs[known]))
                 weights.append(lags[known[-1]] - lags[known[0]])
         if not slopes:
             known = lags[np.isfinite(self.median[lags - 1])]
@@ -92,20 +91,17 @@ class LagCurve:
 def lag_curve(traces: Sequence[LagTrace], direction: str) -> LagCurve:
     """Pool the lag matrices of states that are carried together (the norm over all of them) into a curve."""
     credit = credit_of(traces, direction)
-    samples, losses, steps = credit.log.shape
+    samples, _, steps = credit.log.shape
     longest = steps - 1
     median, low, high = np.full((3, longest), np.nan)
     sample_median, sample_high = np.full((2, samples, longest), np.nan)
     pairs = np.zeros(longest, dtype=np.int64)
-    width = max(_CHUNK // max(samples * losses, 1), 1)
-    for first in range(0, longest, width):
-        part = slice(first, min(first + width, longest))
-        lags = np.arange(part.start + 1, part.stop + 1)
-        gains = np.empty((samples, losses, len(lags)))
-        for sample in range(samples):
-            gains[sample] = credit.gains(sample, lags)
+    for part, logs in credit.by_lag():
+        with np.errstate(invalid="ignore"):  # from what is not a number, which is left out
+            gains = logs - credit.start[..., None]
+        gains[gains == np.inf] = np.nan
         sample_median[:, part], sample_high[:, part], _ = _quantiles(gains, 0.5, 0.9)
-        low[part], high[part], pairs[part] = _quantiles(gains.reshape(-1, len(lags)), 0.1, 0.9)
+        low[part], high[part], pairs[part] = _quantiles(gains.reshape(-1, gains.shape[-1]), 0.1, 0.9)
         median[part] = quantile(sample_median[:, part], 0.5, axis=0)
     return LagCurve(
         median, low, high, pairs, int(np.isfinite(credit.start).sum()), sample_median, sample_high,

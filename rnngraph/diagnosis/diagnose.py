@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rnngraph.diagnosis.curve import taken
-from rnngraph.diagnosis.finding import ERROR, FLAGS, NOTE, VERDICTS, Finding
+from rnngraph.diagnosis.finding import ERROR, FLAGS, NOTE, VERDICTS, WARNING, Finding
 from rnngraph.diagnosis.layer import Layer, layers_of
 from rnngraph.diagnosis.network import Network, network_of
 from rnngraph.diagnosis.remedies.treat import treat
@@ -172,8 +172,9 @@ def _headline(layers: Sequence[Layer], network: Network, verdict: str) -> Layer:
 
 
 def _order(finding: Finding) -> tuple[int, int]:
-    grave = {ERROR: 0, NOTE: 2}.get(finding.severity, 1)
-    return grave, VERDICTS.index(finding.rule) if finding.rule in VERDICTS else len(VERDICTS)
+    return (ERROR, WARNING, NOTE).index(finding.severity), VERDICTS.index(
+        finding.rule
+    ) if finding.rule in VERDICTS else len(VERDICTS)
 
 
 def _spectrum(trace: Trace) -> dict[str, Any] | None:

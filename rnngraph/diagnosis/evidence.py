@@ -44,7 +44,7 @@ def path_evidence(network: Network, path: Path) -> dict[str, Value]:
         "asked": network.asked, "losses_participation": losses, "samples_participation": samples,
     }  # fmt: skip
     if is_extinct(path):
-        found["extinct"] = True
+        found |= {"extinct": True, "extinct_in": path.layer.trace.dtype}
     return found
 
 

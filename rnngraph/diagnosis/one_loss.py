@@ -48,14 +48,12 @@ class Walk:
 
     def last_above(self, decades: float) -> int | None:
         """Find the last position at which as much is left; None where there is none."""
-        with np.errstate(invalid="ignore"):
-            above = np.flatnonzero(self.decades >= decades)
+        above = np.flatnonzero(self.decades >= decades)
         return int(above[-1]) if above.size else None
 
     def first_above(self, decades: float) -> int | None:
         """Find the first position at which as much is there; None where there is none."""
-        with np.errstate(invalid="ignore"):
-            above = np.flatnonzero(self.decades >= decades)
+        above = np.flatnonzero(self.decades >= decades)
         return int(above[0]) if above.size else None
 
 
@@ -160,10 +158,10 @@ class Losses:
             if one.clock != clock and (entered := own.get(one.layer, next(iter(own.values()), None))) is not None:
                 if len(entered.start) == len(start):
                     start = entered.start[:, number]
-                waited = self._taken(entered, number)
+                waited = len(_positions(entered, int(_with_loss(entered, number)[0]), number))
             for states in [[lags] for lags in self._lags[one.name]] if split else [self._lags[one.name]]:
                 walks.append(self._walk(one, states, credit, number, alive, start[alive], waited))
-        samples = max((len(_with_loss(one, number)) for one in self._credits.values()), default=0)
+        samples = max(len(_with_loss(one, number)) for one in self._credits.values())
         return OneLoss(timestep, clock, samples, self.trace.lags[0].joint, tuple(walks))
 
     @cached_property
@@ -179,19 +177,13 @@ class Losses:
         }
         return dict(sorted(found.items(), reverse=True))
 
-    def _taken(self, credit: Credit, number: int) -> int:
-        """Count the steps of the recurrence that a loss walks before it can enter another one."""
-        sample = int(_with_loss(credit, number)[0])
-        return len(_positions(credit, sample, number)[0])
-
     def _room(self, number: int) -> tuple[int, int, int]:
         """Count the steps that a loss can walk: in all rows, and in the row where they are fewest."""
-        steps = []
-        for credit in self._credits.values():
-            alive = _with_loss(credit, number)
-            if alive.size:
-                steps.append(max(len(_positions(credit, int(sample), number)[0]) for sample in alive))
-        return sum(steps), min(steps, default=0), number
+        steps = [
+            max((len(_positions(credit, sample, number)) for sample in _with_loss(credit, number).tolist()), default=0)
+            for credit in self._credits.values()
+        ]
+        return sum(steps), min(steps), number
 
     def _walk(
         self,
@@ -204,12 +196,12 @@ class Losses:
         waited: int,
     ) -> Walk:
         """Walk back over one row; `waited` steps were taken in the recurrence that the loss entered."""
-        longest = max(alive.tolist(), key=lambda sample: len(_positions(credit, sample, number)[0]))
-        positions, taken = _positions(credit, longest, number)
+        longest = max(alive.tolist(), key=lambda sample: len(_positions(credit, sample, number)))
+        positions = _positions(credit, longest, number)
         steps = np.array([credit.timestep(int(position)) for position in positions])
-        cut = bool(positions.size and positions[-1] > 0)
+        cut = bool(credit.severed[longest, 1 : positions[-1] + 1].any())  # a walk may end at padding, too
         if not cut:
-            steps, taken = np.append(steps, INITIAL), np.append(taken, taken[-1] + 1)
+            steps = np.append(steps, INITIAL)
         joined = log_norm(np.stack([trace.log[alive, number][:, steps + 1] for trace in lags]))
         with np.errstate(invalid="ignore"):
             entered = np.where(np.isfinite(start), start, np.nan)  # not in a sample that hears others' losses alone
@@ -220,28 +212,26 @@ class Losses:
             one,
             tuple(trace.state for trace in lags),
             steps,
-            taken + waited,
+            np.arange(len(steps)) + waited,
             quantile(left, 0.5, axis=0) / LN10,
             cut,
         )
 
 
 def _with_loss(credit: Credit, number: int) -> Integers:
-    """Find the samples that a loss reaches: those that took the step where it arrives.
+    """Find the samples that a loss reaches: those in which the step where it arrives is the latest.
 
-    In others the step is padding, over which a state is copied and its gradient with it: lag 0 is further back there.
+    In others that step is padding, over which a state is copied and its gradient with it: lag 0 is further back there.
     """
-    alive = credit.alive[:, number]
-    taken = ~np.take_along_axis(credit.copied, credit.arrivals[:, number][:, None], axis=1)[:, 0]
-    if (alive & taken).any():
-        return np.flatnonzero(alive & taken)
-    return np.array([one for one in np.flatnonzero(alive) if len(_positions(credit, int(one), number)[0])], np.int64)
+    walks = {sample: _positions(credit, sample, number) for sample in np.flatnonzero(credit.alive[:, number]).tolist()}
+    first = {sample: int(steps[0]) for sample, steps in walks.items() if steps.size}
+    latest = max(first.values(), default=0)
+    return np.array([sample for sample, step in first.items() if step == latest], np.int64)
 
 
-def _positions(credit: Credit, sample: int, number: int) -> tuple[Integers, Integers]:
-    """List the steps, in processing order, that a loss walks back over, the copied ones left out, and their lags."""
+def _positions(credit: Credit, sample: int, number: int) -> Integers:
+    """List the steps that a loss walks back over, the one where it arrives first; copied ones are left out."""
     arrival = int(credit.arrivals[sample, number])
     pieces = np.cumsum(credit.severed[sample])
     steps = credit.taken_steps(sample)
-    walked = steps[(steps <= arrival) & (pieces[steps] == pieces[arrival])][::-1]
-    return walked, np.arange(len(walked))
+    return np.asarray(steps[(steps <= arrival) & (pieces[steps] == pieces[arrival])][::-1])

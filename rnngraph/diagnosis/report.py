@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from rnngraph.diagnosis.curve import LN10
 from rnngraph.diagnosis.finding import ERROR, NOTE, Finding
-from rnngraph.diagnosis.headline import sentences_of
+from rnngraph.diagnosis.headline import headline
 from rnngraph.diagnosis.judged import Judged, LayerVerdict
 from rnngraph.diagnosis.remedies.search import CURES
-from rnngraph.diagnosis.sentences import left_text, percent, tempo
+from rnngraph.diagnosis.sentences import counted, is_left, percent, power, tempo
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -32,6 +32,10 @@ NO_INPUT = (
     "What the network is fed is not known, so the states of its lowest layer are judged. A tape knows it where an "
     "input over time is given, tape.input of shape (N, T, ...), and lags are recorded; of a PyTorch model it is what "
     "was computed before, or data that a step multiplies with a weight."
+)
+NO_UPDATE = (
+    "Which share of the gradient of the weights comes from so far is not known: it is summed where each step's part of "
+    "it is at hand, in this package's own layers and in PyTorch's fused layers that are called once."
 )
 _STYLES = {ERROR: "bold red", NOTE: "cyan"}
 _WARNING_STYLE = "bold #b26a00"
@@ -79,7 +83,7 @@ def html(diagnosis: Judged) -> str:
 
 def lines(diagnosis: Judged) -> Iterator[list[Part]]:
     """Give the report in full line by line, each a list of styled parts."""
-    title, why, attempt = sentences_of(diagnosis)
+    title, why, attempt = headline(diagnosis)
     yield [(title, "bold")]
     for word, text in (("Why  ", why), ("Try  ", attempt)):
         if text:
@@ -97,11 +101,12 @@ def body(diagnosis: Judged, *, full: bool, tried: bool = False, untried: str | N
         tried: also what was tried in vain.
         untried: why no remedy was tried.
     """
-    attempt = sentences_of(diagnosis)[2]
+    _, why, attempt = headline(diagnosis)
     colour = "bold green" if diagnosis.healthy else "bold red"
     asked = ", the lag that is needed" if diagnosis.asked is not None else ""
     inside = f" in the {diagnosis.horizon_in}" if diagnosis.horizon_in else ""
-    at = f" at lag {diagnosis.horizon}{inside}{asked}: {numbers(diagnosis)}"
+    at = "" if math.isnan(diagnosis.decades) else f" at lag {diagnosis.horizon}{inside}{asked}"
+    at += f": {numbers(diagnosis)}"
     yield [("Verdict: ", "bold"), (diagnosis.verdict.replace("_", " "), colour), (at, "")]
     if len(diagnosis.flags) > 1:
         yield [("Flags: ", "bold"), (", ".join(diagnosis.flags), "")]
@@ -109,15 +114,14 @@ def body(diagnosis: Judged, *, full: bool, tried: bool = False, untried: str | N
         shown = diagnosis.by_layer if full else diagnosis.by_layer[:_LAYERS]
         yield from ([(layer_text(one), "")] for one in shown)
         if len(shown) < len(diagnosis.by_layer):
-            yield [(f"  and {len(diagnosis.by_layer) - len(shown)} more layers", "")]
+            yield [(f"  and {counted(len(diagnosis.by_layer) - len(shown), 'more layer')}", "")]
     for finding in diagnosis.findings:
-        if full or finding.rule != diagnosis.verdict:
+        if full or (finding.rule != diagnosis.verdict and finding.text != why):
             yield []
             yield from _finding_lines(finding, attempt, full=full)
-    if full and diagnosis.update is not None:
-        share = percent(diagnosis.update.decades)
+    if full and not math.isnan(diagnosis.decades):
         yield []
-        yield [(f"Of the gradient of the weights {share} comes from lag {diagnosis.update.lag} and beyond.", "")]
+        yield [(_update_text(diagnosis), "")]
     if tried and diagnosis.tried:
         yield []
         for one in diagnosis.tried:
@@ -139,6 +143,13 @@ def body(diagnosis: Judged, *, full: bool, tried: bool = False, untried: str | N
     yield [(f"Horizon: lag {diagnosis.horizon}. Measured: {diagnosis.measured}. Thresholds: {limits}.", "dim")]
 
 
+def _update_text(diagnosis: Judged) -> str:
+    if diagnosis.update is None:
+        return NO_UPDATE
+    share = percent(diagnosis.update.decades)
+    return f"Of the gradient of the weights {share} comes from lag {diagnosis.update.lag} and beyond."
+
+
 def _finding_lines(finding: Finding, attempt: str, *, full: bool) -> Iterator[list[Part]]:
     style = _STYLES.get(finding.severity, _WARNING_STYLE)
     yield [(f"{finding.rule.replace('_', ' ')} ({finding.severity}): ", style), (finding.text, "")]
@@ -153,9 +164,14 @@ def numbers(diagnosis: Judged) -> str:
     if math.isnan(diagnosis.decades):
         return "no lag could be measured."
     where = "at the input" if diagnosis.at_input else "in the states"
-    parts = [f"{left_text(diagnosis.decades)} is left {where}", tempo(diagnosis.rate)]
-    if diagnosis.reach is not None:
-        end = f"lag {diagnosis.reach}" + (" at least" if diagnosis.whole else "")
+    if diagnosis.verdict == "unwritten":
+        return "what is left of so little says nothing."
+    parts = [f"{is_left(diagnosis.decades)} {where}", tempo(diagnosis.rate)]
+    if diagnosis.reach:
+        inside = (
+            f" in the {diagnosis.reach_in}" if diagnosis.reach_in else " from the loss" if diagnosis.horizon_in else ""
+        )
+        end = f"lag {diagnosis.reach}{inside}" + (" at least" if diagnosis.whole else "")
         parts.append(f"{percent(math.log10(diagnosis.thresholds['epsilon']))} or more to {end}")
     return "; ".join(part for part in parts if part) + "."
 
@@ -166,7 +182,7 @@ def layer_text(one: LayerVerdict) -> str:
         return f"  {one.name}: {one.verdict.replace('_', ' ')}"
     since = one.decades_from_first - one.decades
     first = f" ({percent(one.decades_from_first)} from lag 1 on)" if abs(since) > _TOLD else ""
-    said = f"{one.verdict.replace('_', ' ')}, {percent(one.decades)} is left in its states at lag {one.horizon}"
+    said = f"{one.verdict.replace('_', ' ')}, {is_left(one.decades)} in its states at lag {one.horizon}"
     return f"  {one.name}: {said}{first}"
 
 
@@ -178,7 +194,7 @@ def _spectrum_lines(diagnosis: Judged) -> Iterator[list[Part]]:
         largest = [value for value in stack["singular"] if math.isfinite(value)]
         text = f"  largest singular value of a step: {min(largest):.4g} to {max(largest):.4g}" if largest else ""
         if math.isfinite(stack["product_log"]):
-            text += f"; of the whole product: 1e{stack['product_log'] / LN10:+.2f}"
+            text += f"; of the whole product: {power(stack['product_log'] / LN10)}"
         if text:
             yield [(text, "")]
     for name, weight in spectrum.get("weights", {}).items():

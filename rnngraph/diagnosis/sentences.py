@@ -13,6 +13,8 @@ from rnngraph.diagnosis.layer import Layer
 from rnngraph.diagnosis.network import Path
 
 NEXT_TO_NOTHING = -6.0  # decades, below which a person is told so in words
+_ALL, _MORE = math.log10(0.995), math.log10(1.5)  # between these a sentence says "all"
+_GROWN = math.log10(1.05)  # from here on what is left is written as a growth
 _FRACTIONS = (
     (0.9, "nine tenths"), (0.8, "four fifths"), (0.75, "three quarters"), (2 / 3, "two thirds"), (0.5, "half"),
     (1 / 3, "a third"), (0.25, "a quarter"), (0.2, "a fifth"), (0.1, "a tenth"), (0.01, "a hundredth"),
@@ -20,29 +22,23 @@ _FRACTIONS = (
 )  # fmt: skip
 
 
-def gain_text(decades: float, form: str = "+.2f") -> str:
-    """Write a gain in decades."""
-    return "exactly zero" if decades == -math.inf else f"1e{decades:{form}}"
-
-
 def tempo(rate: float) -> str:
     """Say in how many steps a gradient halves or doubles, `rate` in nats a step; nothing where it hardly does."""
     if not math.isfinite(rate) or abs(rate) < 1e-4:
         return ""
-    return f"{'halved' if rate < 0 else 'doubled'} every {math.log(2) / abs(rate):.3g} steps"
+    number = amount_text(math.log(2) / abs(rate))
+    return f"{'halved' if rate < 0 else 'doubled'} every {'step' if number == '1' else f'{number} steps'}"
 
 
 def no_credit(path: Path) -> str:
     """Say beyond which lag nothing is learnt, and what is left at the one that is judged."""
-    zero, layer = path.decades == -math.inf, path.layer
-    gain = gain_text(path.decades, "+.1f") + ("" if zero else f" of what it was{pace(layer)}")
-    text = (
-        f"there is no credit beyond lag {path.reach} (less than {percent(math.log10(layer.limits.epsilon))} is left): "
-        f"at lag {path.horizon} a gradient is {gain}."
-    )
-    if not zero and is_extinct(path):
-        text += f" That is below the resolution of {layer.trace.dtype} beside a term of short lag."
-    return text
+    epsilon, layer = percent(math.log10(path.layer.limits.epsilon)), path.layer
+    beyond = f"there is no credit beyond lag {path.reach} (less than {epsilon} is left)"
+    if path.decades == -math.inf:
+        return f"{beyond}: the gradient is exactly zero at lag {path.horizon}."
+    resolved = f" Beside a gradient of short lag {layer.trace.dtype} cannot tell that from nothing."
+    left = f"{is_left(path.decades)} at lag {path.horizon}{pace(layer)}."
+    return f"{beyond}: {left}{resolved if is_extinct(path) else ''}"
 
 
 def pace(layer: Layer) -> str:
@@ -57,17 +53,10 @@ def counted(number: int, noun: str) -> str:
 
 
 def percent(decades: float) -> str:
-    """Write what is left as a percentage of two figures, or as a power of ten where that is small."""
+    """Write what is left in a sentence: as `share_text`, or nothing, or all."""
     if decades == -math.inf:
         return "nothing"
-    share = 10 ** min(decades, 300.0)
-    if share < 1e-3:
-        return power(decades)
-    if share >= 1.5:
-        return times(decades)
-    if share >= 0.995:
-        return "all"
-    return f"{100 * share:.2g} %" if share < 0.1 else f"{100 * share:.0f} %"
+    return "all" if _ALL <= decades < _MORE else share_text(decades).replace(".0 %", " %")
 
 
 def part_text(share: float) -> str:
@@ -80,9 +69,15 @@ def left_text(decades: float) -> str:
     return f"next to nothing ({power(decades)})" if -math.inf < decades < NEXT_TO_NOTHING else percent(decades)
 
 
+def is_left(decades: float) -> str:
+    """Say how much is left: 12 % is left; or that it has grown: it grows ×15."""
+    text = left_text(decades)
+    return f"it grows {text}" if text.startswith("×") else f"{text} is left"
+
+
 def power(decades: float) -> str:
     """Write a number of any size with one figure: 2e-14, 1e-400."""
-    exponent = math.floor(decades + 1e-9)
+    exponent = math.floor(decades)
     mantissa = round(10 ** (decades - exponent))
     return f"1e{exponent + 1}" if mantissa == 10 else f"{mantissa}e{exponent}"
 
@@ -96,26 +91,14 @@ def share_text(decades: float) -> str:
         return "?"
     if decades == -math.inf:
         return "0"
-    if decades >= 3:
-        return f"×{power(decades)}"
-    share = 10**decades
-    if share >= 1.05:
-        return f"×{share:.2g}" if share < 99.5 else f"×{share:.0f}"
-    if share >= 0.995:
-        return "100 %"
-    left = 100 * share
+    if decades >= _GROWN:
+        return times(decades)
+    left = 100 * 10**decades
     if left >= 9.95:
-        return f"{left:.0f} %"
-    if decades >= -2:
-        return f"{left:.1f} %"
+        return f"{min(left, 100):.0f} %"
     if left >= 0.95:
-        return f"{min(left, 0.99):.2g} %"
+        return f"{left:.1f} %" if decades >= -2 else f"{min(left, 0.99):.2g} %"
     return f"{left:.1g} %" if left >= 0.0095 else power(decades)
-
-
-def share_words(decades: float) -> str:
-    """Say what is left in a sentence."""
-    return "nothing" if decades == -math.inf else share_text(decades)
 
 
 def amount_text(value: float) -> str:
@@ -127,29 +110,34 @@ def amount_text(value: float) -> str:
 
 def times(decades: float) -> str:
     """Write a factor: ×0.58, ×100, ×5e7."""
-    if decades >= 3:
-        return f"×{power(decades)}"
-    factor = 10**decades
-    return f"×{factor:.2g}" if factor < 99.5 else f"×{factor:.0f}"
+    return f"×{_number(decades)}"
 
 
 def times_text(decades: float) -> str:
     """Write a factor as a person says it: ×100, ×2 million, ×5e19."""
-    for exponent, word in ((12, "trillion"), (9, "billion"), (6, "million"), (3, "thousand")):
-        if exponent <= decades < min(exponent + 3, 13):
-            return f"×{10 ** (decades - exponent):.0f} {word}"
+    if decades >= 13:
+        return times(decades)
+    rounded = float(f"{10**decades:.2g}")
+    for size, word in ((1e12, "trillion"), (1e9, "billion"), (1e6, "million"), (1e3, "thousand")):
+        if rounded >= size:
+            return f"×{rounded / size:g} {word}"
     return times(decades)
+
+
+def _number(decades: float) -> str:
+    if not -3 <= decades < 3:
+        return power(decades)
+    factor = 10**decades
+    return f"{factor:.2g}" if factor < 99.5 else f"{factor:.0f}"
 
 
 def factor_text(factor: float) -> str:
     """Write what a step keeps with two figures behind the point where they are of use: ×0.50, ×13, ×2e-7."""
     if math.isnan(factor):
         return ""
-    if 0.095 <= factor < 999.5:
-        return f"×{factor:.2f}" if factor < 9.95 else f"×{factor:.0f}"
-    if 1e-3 <= factor < 0.095:
-        return f"×{factor:.2g}"
-    return f"×{power(math.log10(factor))}" if factor > 0 else "×0"
+    if 0.095 <= factor < 9.95:
+        return f"×{factor:.2f}"
+    return times(math.log10(factor)) if factor > 0 else "×0"
 
 
 def kept_text(share: float) -> str:

@@ -23,12 +23,15 @@ def theil_sen(x: Floats, y: Floats) -> float:
 
 
 def weighted_median(values: Floats, weights: Floats) -> float:
-    """Compute the value below and above which half of the weight lies; the mean of two where it lies between them."""
+    """Compute the value below and above which half of the weight lies; the mean of two where it lies between them.
+
+    Weights are above 0.
+    """
     order = np.argsort(values)
     reached = np.cumsum(weights[order])
     half = reached[-1] / 2
     low, high = np.searchsorted(reached, half, side="left"), np.searchsorted(reached, half, side="right")
-    return float((values[order[low]] + values[order[min(high, len(order) - 1)]]) / 2)
+    return float((values[order[low]] + values[order[high]]) / 2)
 
 
 def half_life(rate: float) -> float | None:

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnngraph.diagnosis.credit import Credit
+from rnngraph.diagnosis.credit import Credit, log_sum
 from rnngraph.trace.magnitudes import Booleans, Floats, Integers
 
-_CHUNK = 400_000  # norms that are looked at together
 _LIGHT = 0.1  # of the weight of a mean pair
 
 
@@ -43,23 +42,26 @@ class Sums:
         Pairs that weigh less than a tenth of a mean pair are set against that tenth: they hardly train.
         """
         with np.errstate(invalid="ignore", divide="ignore"):
-            base, shortest = self._base(), self._shortest
-            weight = base - base[shortest] - np.log(self.pairs / np.maximum(self.pairs[shortest], 1))
-            lighter = weight - math.log(_LIGHT)
-            found = self.arrived - base + np.where(lighter < 0, lighter, 0.0)
+            base = self._base()
+            weight = base - base[self._shortest] - np.log(self._share_of_pairs)
+            found = self.arrived - base + np.fmin(weight - math.log(_LIGHT), 0.0)
         return np.where(self.arrived == -np.inf, -np.inf, found)
 
     def _base(self) -> Floats:
         """Give what all is set against, (L,): lag 1; lag 0 or the best heard lag where nothing is heard at lag 1."""
         known = self.arrived[np.isfinite(self.arrived)]
-        other = np.where(np.isfinite(self.started), self.started, known.max() if known.size else -np.inf)
+        other = np.where(np.isfinite(self.started), self.started, known.max(initial=-np.inf))
         return np.where(np.isfinite(self.first), self.first, other)
 
     @property
     def _shortest(self) -> slice:
         """Where the shortest lag stands, which all pairs have."""
-        place = int(np.argmax(self.pairs > 0)) if len(self.pairs) else 0
+        place = self.longest and int(np.argmax(self.pairs > 0))
         return slice(place, place + 1)
+
+    @property
+    def _share_of_pairs(self) -> Floats:
+        return np.asarray(self.pairs / self.pairs.max(initial=1))
 
     @property
     def longest(self) -> int:
@@ -71,8 +73,8 @@ class Sums:
         base = self._base()
         with np.errstate(invalid="ignore", over="ignore"):
             weight = np.exp(base - base[self._shortest])
-        heavy = np.where(np.isfinite(weight), weight, self.pairs / np.maximum(self.pairs[self._shortest], 1))
-        reached = np.flatnonzero((heavy >= share * (1 - 1e-9)) & (self.pairs > 0) & self.common)
+        heavy = np.where(np.isfinite(weight), weight, self._share_of_pairs)
+        reached = np.flatnonzero((heavy >= share * (1 - 1e-9)) & self.common)
         return int(reached[-1]) + 1 if reached.size else 0
 
     def longest_of(self, horizon: int) -> int:
@@ -85,47 +87,24 @@ class Sums:
 
         `(Σq)² / Σq²` over how many there are: 1 where all carry the same, 1 / n where one of n does.
         """
-        credit = self.credit
-        found = [credit.logs(b, np.array([1, max(lag, 1)])) for b in range(len(credit.log))]
-        both = np.stack(found) if found else np.empty((0, 0, 2))
-        return _participation(_total(both[..., 0], axis=0)), _participation(_total(both[..., 1], axis=1))
+        both = self.credit.at_lags(np.array([1, max(lag, 1)]))
+        return _participation(log_sum(both[..., 0], 0)), _participation(log_sum(both[..., 1], 1))
 
 
 def sums_of(credit: Credit) -> Sums:
     """Sum a lag matrix over losses and samples."""
-    samples, losses, steps = credit.log.shape
-    longest = steps - 1
-    arrived, started, first = np.full((3, longest), np.nan)
-    pairs, reach = np.zeros(longest, np.int64), np.zeros((samples, longest), bool)
-    base = np.stack([credit.logs(b, np.array([0, 1])) for b in range(samples)]) if samples else np.empty((0, losses, 2))
-    width = max(_CHUNK // max(samples * losses, 1), 1)
-    for begin in range(0, longest, width):
-        part = slice(begin, min(begin + width, longest))
-        lags = np.arange(part.start + 1, part.stop + 1)
-        logs = np.empty((samples, losses, len(lags)))
-        for sample in range(samples):
-            logs[sample] = credit.logs(sample, lags)
+    samples, _, steps = credit.log.shape
+    arrived, started, first = np.full((3, steps - 1), np.nan)
+    pairs, reach = np.zeros(steps - 1, np.int64), np.zeros((samples, steps - 1), bool)
+    base = credit.at_lags(np.array([0, 1]))
+    for part, logs in credit.by_lag():
         there = ~np.isnan(logs)
         reach[:, part] = there.any(axis=1)
         pairs[part] = there.sum(axis=(0, 1))
-        for column, values in (
-            (arrived, logs),
-            (started, np.where(there, base[..., :1], np.nan)),
-            (first, np.where(there, base[..., 1:], np.nan)),
-        ):
-            column[part] = _total(values, axis=(0, 1))
+        arrived[part] = log_sum(logs, (0, 1))
+        started[part], first[part] = (log_sum(np.where(there, base[..., k, None], np.nan), (0, 1)) for k in (0, 1))
     common = 2 * reach.sum(axis=0) >= reach.any(axis=1).sum()
     return Sums(credit, arrived, started, first, pairs, common)
-
-
-def _total(logs: Floats, axis: int | tuple[int, ...]) -> Floats:
-    """Give ln of a sum, of those that are known; NaN where none is."""
-    known = ~np.isnan(logs)
-    top = np.max(np.where(known, logs, -np.inf), axis=axis, keepdims=True, initial=-np.inf)
-    top = np.where(np.isfinite(top), top, 0.0)
-    with np.errstate(under="ignore", divide="ignore"):
-        total = np.log(np.where(known, np.exp(np.where(known, logs, top) - top), 0.0).sum(axis=axis))
-    return np.where(known.any(axis=axis), total + np.squeeze(top, axis=axis), np.nan)
 
 
 def _participation(logs: Floats) -> float:

@@ -34,6 +34,6 @@ def update_from(updates: Sequence[UpdateTrace | None], lag: int) -> Update | Non
         float(log_norm(np.array([one.log[place] for one, place in zip(known, some, strict=True)])))
         for some in (places, [0] * len(known))
     )
-    if not all(np.isfinite(one.log[0]) or one.log[0] == -np.inf for one in known) or not np.isfinite(whole):
+    if any(np.isnan(one.log).any() for one in known) or not np.isfinite(whole):
         return None
     return Update(max(int(one.lags[place]) for one, place in zip(known, places, strict=True)), (far - whole) / LN10)

@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 
 from rnngraph.diagnosis.diagnose import judge, network_in
-from rnngraph.diagnosis.headline import sentences_of
+from rnngraph.diagnosis.headline import headline
 from rnngraph.diagnosis.network import Network, Path, own_path
 from rnngraph.diagnosis.verdict import Diagnosis
 from rnngraph.trace.magnitudes import Floats
@@ -75,7 +75,7 @@ def measurement_of(network: Network, diagnosis: Diagnosis, label: str) -> Measur
     trace = network.trace
     loss = trace.loss if trace.training_loss is None else trace.training_loss
     return Measurement(
-        label, trace.training_step, loss, diagnosis.verdict, diagnosis.flags, sentences_of(diagnosis)[0],
+        label, trace.training_step, loss, diagnosis.verdict, diagnosis.flags, headline(diagnosis)[0],
         network.reach, network.whole, diagnosis.half_life, readings_of(network),
     )  # fmt: skip
 

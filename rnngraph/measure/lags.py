@@ -41,7 +41,7 @@ def measure_lags_and_updates(recording: Recording, options: LagOptions) -> Measu
     Raises:
         InputError: as `measure_lags`.
     """
-    if not isinstance(recording, Weighing):
+    if not (options.updates and isinstance(recording, Weighing)):
         return _measured(recording, options, recording.pull)
     return _measured(recording, options, recording.pull_weighed)
 

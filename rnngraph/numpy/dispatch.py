@@ -15,20 +15,18 @@ from rnngraph.autodiff.along import CUMSUM, DOT
 from rnngraph.autodiff.elementwise import RAISE
 from rnngraph.autodiff.node import Op
 from rnngraph.numpy.tables import CHOICES, POWERS, REDUCED, RULES, SCIPY, UFUNCS, VALUES, refusal
+from rnngraph.numpy.tape import NOTHING
 from rnngraph.numpy.values import Handle, recorded_in, unwrapped, value_of, wrapped
 
 if TYPE_CHECKING:
     from rnngraph.numpy.recorded import Recorded
 
 
-NOTHING: dict[str, Any] = {}  # the options of most ops
-
-
 def ufunc(function: Any, method: str, given: Sequence[Any], out: Any, options: dict[str, Any]) -> Any:
     """Record a call of a ufunc, or of one of its methods."""
     if out is None and not options and method == "__call__":
         op = UFUNCS.get(function) or SCIPY.get(function.__name__)
-        found = None if op is None else quick(op, given)
+        found = None if op is None or len(given) > 2 else quick(op, function, *given)
         if found is not None:
             return found
     target = given[0]
@@ -51,44 +49,55 @@ def ufunc(function: Any, method: str, given: Sequence[Any], out: Any, options: d
     return _called(function, given, source)
 
 
-def quick(op: Op, given: Sequence[Any]) -> Any:
-    """Record an op on recorded arrays and plain ones; None for anything that needs a second look."""
-    source: Any = None
-    ids: list[int] = []
-    for one in given:
-        if isinstance(one, Handle):
-            node = one.settled()
-            if node < 0:
-                if one.plain is not None:
-                    return None
-                node = one.id
-            source = one
-            ids.append(node)
-        elif type(one) in (list, tuple):
-            return None
-    if source is None:
+def quick(op: Op, function: Any, a: Any, b: Any = NOTHING) -> Any:
+    """Record an op that a function of NumPy computes, of recorded arrays; None for what needs a second look."""
+    if b is NOTHING:
+        i = a.settled()
+        if i < 0:
+            return _mixed(op, a)
+        one = a.tape.entry(i)
+        return a.tape.enter(op, (i,), (one.value,), function(one.value), one.requires)
+    if not (isinstance(a, Handle) and isinstance(b, Handle)):
+        return _mixed(op, a, b)
+    i, j = a.settled(), b.settled()
+    if i < 0 or j < 0:
+        return _mixed(op, a, b)
+    tape = a.tape
+    one, other = tape.entry(i), tape.entry(j)
+    try:
+        value = function(one.value, other.value)
+    except ValueError:
+        return tape.record(op, (i, j), NOTHING)  # which says that the shapes do not fit
+    return tape.enter(op, (i, j), (one.value, other.value), value, one.requires or other.requires)
+
+
+def _mixed(op: Op, *given: Any) -> Any:
+    """Record an op on recorded arrays and plain ones; None for lists, and arrays that are plain yet."""
+    source = next((one for one in given if isinstance(one, Handle) and (one.settled() >= 0 or one.plain is None)), None)
+    plain = [one for one in given if type(one) in (list, tuple) or (isinstance(one, Handle) and one.plain is not None)]
+    if source is None or plain:
         return None
-    if len(ids) < len(given):
-        ids = [one.id if isinstance(one, Handle) else source.tape.lift(one, source.dtype) for one in given]
-    return source.tape.record(op, tuple(ids), NOTHING)
+    tape = source.tape
+    return tape.record(op, tuple([tape.lift(one, source.dtype) for one in given]), NOTHING)
 
 
 def quick_product(a: Any, b: Any) -> Any:
     """Record a product of two recorded matrices or vectors; None for anything else."""
     if not isinstance(b, Handle):
         return None
-    ids = a.settled(), b.settled()
-    if min(ids) < 0:
+    ids = i, j = a.settled(), b.settled()
+    if i < 0 or j < 0:
         if a.plain is not None or b.plain is not None:
             return None
         ids = a.id, b.id
     tape = a.tape
-    one, other = tape.entry(ids[0]).value, tape.entry(ids[1]).value
+    left, right = tape.entry(ids[0]), tape.entry(ids[1])
+    one, other = arguments = left.value, right.value
     axes = one.ndim, other.ndim
-    if axes == (2, 2):
-        fits = one.shape[1] == other.shape[0]
-        return tape.record(ops.MATMUL, ids, NOTHING, np.dot(one, other) if fits else None)
-    return tape.record(DOT, ids, NOTHING) if axes in _WITH_VECTORS else None
+    if axes == (2, 2) and one.shape[1] == other.shape[0]:
+        return tape.enter(ops.MATMUL, ids, arguments, np.dot(one, other), left.requires or right.requires)
+    op = DOT if axes in _WITH_VECTORS else ops.MATMUL if axes == (2, 2) else None
+    return None if op is None else tape.record(op, ids, NOTHING)
 
 
 _WITH_VECTORS = frozenset(((1, 1), (1, 2), (2, 1)))
@@ -132,14 +141,18 @@ def _into(target: Any, function: Any, method: str, call: tuple[list[Any], dict[s
 
 def function(called: Any, given: Sequence[Any], options: dict[str, Any]) -> Any:
     """Record a call of a function of NumPy."""
+    out = options.get("out")
+    if isinstance(out, Handle):  # it is written into, and not read
+        found = function(called, given, {key: one for key, one in options.items() if key != "out"})
+        return out.become(found)
     given, options = [unwrapped(one) for one in given], {key: unwrapped(one) for key, one in options.items()}
     if recorded_in([*given, *options.values()]) is None:
         return wrapped(called(*given, **options))
-    rule = RULES.get(called)
-    if rule is not None:
-        out = options.pop("out", None)
-        found = rule(*given, **options)
-        return found if out is None else out.become(found)
+    if out is not None:
+        what = f"{called.__name__} with out= a plain array"
+        raise refusal(what)
+    if called in RULES:
+        return RULES[called](*given, **options)
     if called in VALUES:
         return called(*value_of(given), **value_of(options))
     raise refusal(called.__name__)

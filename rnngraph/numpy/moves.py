@@ -10,7 +10,7 @@ import numpy as np
 from rnngraph.autodiff import along, ops
 from rnngraph.autodiff.contribution import Array
 from rnngraph.numpy.dispatch import copied, stacked
-from rnngraph.numpy.tables import rule
+from rnngraph.numpy.tables import RULES, rule, rules
 from rnngraph.numpy.values import value_of, wrapped
 
 
@@ -31,61 +31,32 @@ def _ravel(x: Any, order: str = "C") -> Any:
     return _reshape(x, (-1,), order)
 
 
-@rule(np.squeeze)
-def _squeeze(x: Any, axis: Any = None) -> Any:
-    return _reshaped(x, np.squeeze(x.value, axis=axis).shape)
+def _in_shape_of(function: Any) -> Any:
+    """Give the shape that a function of NumPy gives."""
+
+    def reshaped(x: Any, *given: Any, **options: Any) -> Any:
+        x = stacked(x)
+        shape = function(np.broadcast_to(0, x.shape), *given, **options).shape
+        return x if shape == x.shape else _reshaped(x, shape)
+
+    return reshaped
 
 
-@rule(np.expand_dims)
-def _expand_dims(x: Any, axis: Any) -> Any:
-    return _reshaped(x, np.expand_dims(x.value, axis).shape)
+rules(_in_shape_of, np.squeeze, np.expand_dims, np.atleast_1d, np.atleast_2d, np.atleast_3d)
 
 
-@rule(np.atleast_1d)
-def _atleast_1d(x: Any) -> Any:
-    return x if x.ndim else _reshaped(x, (1,))
+def _permuting(function: Any) -> Any:
+    """Permute axes as a function of NumPy permutes those of an array whose shape numbers its axes."""
+
+    def permuted(x: Any, *given: Any, **options: Any) -> Any:
+        x = stacked(x)
+        axes = function(np.broadcast_to(0, range(x.ndim)), *given, **options).shape
+        return x.tape.record(ops.TRANSPOSE, (x.id,), {"axes": axes})
+
+    return permuted
 
 
-@rule(np.atleast_2d)
-def _atleast_2d(x: Any) -> Any:
-    return x if x.ndim > 1 else _reshaped(x, (1, -1))
-
-
-@rule(np.atleast_3d)
-def _atleast_3d(x: Any) -> Any:
-    return _reshaped(x, np.atleast_3d(x.value).shape)
-
-
-def _permuted(x: Any, order: Any) -> Any:
-    """Permute axes; `order` gives the new order of an array whose shape numbers its axes."""
-    x = stacked(x)
-    axes = tuple([int(one) for one in order])
-    return x.tape.record(ops.TRANSPOSE, (x.id,), {"axes": axes})
-
-
-def _numbered(axes: int) -> Array:
-    return np.broadcast_to(0, range(axes))
-
-
-@rule(np.transpose)
-def _transpose(x: Any, axes: Any = None) -> Any:
-    x = stacked(x)
-    return _permuted(x, np.transpose(_numbered(x.ndim), axes).shape)
-
-
-@rule(np.swapaxes)
-def _swapaxes(x: Any, a: int, b: int) -> Any:
-    return _permuted(x, np.swapaxes(_numbered(x.ndim), a, b).shape)
-
-
-@rule(np.moveaxis)
-def _moveaxis(x: Any, source: Any, destination: Any) -> Any:
-    return _permuted(x, np.moveaxis(_numbered(x.ndim), source, destination).shape)
-
-
-@rule(np.rollaxis)
-def _rollaxis(x: Any, axis: int, start: int = 0) -> Any:
-    return _permuted(x, np.rollaxis(_numbered(x.ndim), axis, start).shape)
+rules(_permuting, np.transpose, np.swapaxes, np.moveaxis, np.rollaxis)
 
 
 @rule(np.broadcast_to)
@@ -100,24 +71,16 @@ def _cut(x: Any, parts: list[Array], axis: int) -> list[Any]:
     return [x[(*lead, slice(first, last))] for first, last in pairwise(ends)]
 
 
-@rule(np.split)
-def _split(x: Any, sections: Any, axis: int = 0) -> list[Any]:
-    return _cut(x, np.split(np.arange(x.shape[axis]), sections), axis)
+def _cutting(function: Any) -> Any:
+    def cut(x: Any, sections: Any, axis: int = 0) -> list[Any]:
+        return _cut(x, function(np.arange(x.shape[axis]), sections), axis)
+
+    return cut
 
 
-@rule(np.array_split)
-def _array_split(x: Any, sections: Any, axis: int = 0) -> list[Any]:
-    return _cut(x, np.array_split(np.arange(x.shape[axis]), sections), axis)
-
-
-@rule(np.hsplit)
-def _hsplit(x: Any, sections: Any) -> Any:
-    return _split(x, sections, int(x.ndim > 1))
-
-
-@rule(np.vsplit)
-def _vsplit(x: Any, sections: Any) -> Any:
-    return _split(x, sections, 0)
+rules(_cutting, np.split, np.array_split)
+rule(np.vsplit)(RULES[np.split])
+rule(np.hsplit)(lambda x, sections: RULES[np.split](x, sections, int(x.ndim > 1)))
 
 
 @rule(np.copy, np.positive, np.conjugate, np.ascontiguousarray, np.asfortranarray, np.asarray, np.asanyarray, np.array)
@@ -125,14 +88,11 @@ def _copy(x: Any, *_: Any, **__: Any) -> Any:
     return copied(stacked(x))
 
 
-@rule(np.tril)
-def _tril(x: Any, k: int = 0) -> Any:
-    return x * np.tril(np.ones(x.shape, x.dtype), k)
+def _keeping(function: Any) -> Any:
+    return lambda x, k=0: x * function(np.ones(x.shape, x.dtype), k)
 
 
-@rule(np.triu)
-def _triu(x: Any, k: int = 0) -> Any:
-    return x * np.triu(np.ones(x.shape, x.dtype), k)
+rules(_keeping, np.tril, np.triu)
 
 
 def _filled(x: Any, dtype: Any, shape: Any, what: Any) -> Any:
@@ -173,12 +133,6 @@ def _by_numbers(function: Any) -> Any:
     return moved
 
 
-MOVERS = (
-    np.tile, np.repeat, np.roll, np.flip, np.fliplr, np.flipud, np.rot90, np.diagonal, np.delete, np.resize, np.take,
-    np.take_along_axis,
-)  # fmt: skip
-
-
 @rule(np.diag)
 def _diag(x: Any, k: int = 0) -> Any:
     if x.ndim > 1:
@@ -190,8 +144,10 @@ def _diag(x: Any, k: int = 0) -> Any:
     return made
 
 
-for _mover in MOVERS:
-    rule(_mover)(_by_numbers(_mover))
+rules(
+    _by_numbers, np.tile, np.repeat, np.roll, np.flip, np.fliplr, np.flipud, np.rot90, np.diagonal, np.delete,
+    np.resize, np.take, np.take_along_axis,
+)  # fmt: skip
 
 
 @rule(np.sort)
@@ -200,11 +156,5 @@ def _sort(x: Any, axis: Any = -1, **_: Any) -> Any:
     return _by_numbers(np.take_along_axis)(x, np.argsort(x.value, -1 if axis is None else axis), axis)
 
 
-@rule(np.diagflat)
-def _diagflat(x: Any, k: int = 0) -> Any:
-    return _diag(_ravel(x), k)
-
-
-@rule(np.extract)
-def _extract(mask: Any, x: Any) -> Any:
-    return _ravel(x)[np.flatnonzero(value_of(mask))]
+rule(np.diagflat)(lambda x, k=0: _diag(_ravel(x), k))
+rule(np.extract)(lambda mask, x: _ravel(x)[np.flatnonzero(value_of(mask))])

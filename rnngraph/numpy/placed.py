@@ -14,6 +14,7 @@ import numpy as np
 
 Place: TypeAlias = tuple[int, ...]
 ALL = slice(None)
+_DOTS = type(Ellipsis)
 
 
 @dataclass(slots=True)
@@ -46,9 +47,10 @@ class Split:
 def split(index: Any, shape: tuple[int, ...]) -> Split | None:
     """Tell integers from slices; None for an index that is made of anything else, or is out of range."""
     given = index if type(index) is tuple else (index,)
-    integers: list[tuple[int, int]] = []
+    axes: list[int] = []
+    place: list[int] = []
     rest: list[slice] = []
-    axis, missing = 0, len(shape) - len(given) + sum([one is Ellipsis for one in given])
+    axis, missing = 0, len(shape) - len(given) + (_DOTS in map(type, given))
     if missing < 0:
         return None
     for one in given:
@@ -57,18 +59,17 @@ def split(index: Any, shape: tuple[int, ...]) -> Split | None:
             axis, missing = axis + missing, 0
             continue
         if type(one) is slice:
-            full = one.start is None and one.stop is None and one.step is None
+            full = one.stop is None and one.start is None and one.step is None
             rest.append(ALL if full or one.indices(shape[axis]) == (0, shape[axis], 1) else one)
         elif type(one) is int or isinstance(one, np.integer):
-            number = int(one)
-            if not -shape[axis] <= number < shape[axis]:
+            if not -shape[axis] <= one < shape[axis]:
                 return None
-            integers.append((axis, number % shape[axis]))
+            axes.append(axis)
+            place.append(int(one) % shape[axis])
         else:
             return None
         axis += 1
-    rest += [ALL] * missing
-    return Split(tuple([axis for axis, _ in integers]), tuple([number for _, number in integers]), tuple(rest))
+    return Split(tuple(axes), tuple(place), tuple(rest + [ALL] * missing))
 
 
 @dataclass(slots=True)

@@ -29,17 +29,17 @@ class Protocols(NDArrayOperatorsMixin):
     # ---- the operators that are used most, without the way through NumPy
     def __add__(self, other: Any) -> Any:
         """Record `self + other`."""
-        found = dispatch.quick(ops.ADD, (self, other))
+        found = dispatch.quick(ops.ADD, np.add, self, other)
         return np.add(self, other) if found is None else found
 
     def __sub__(self, other: Any) -> Any:
         """Record `self - other`."""
-        found = dispatch.quick(ops.SUBTRACT, (self, other))
+        found = dispatch.quick(ops.SUBTRACT, np.subtract, self, other)
         return np.subtract(self, other) if found is None else found
 
     def __mul__(self, other: Any) -> Any:
         """Record `self * other`."""
-        found = dispatch.quick(ops.MULTIPLY, (self, other))
+        found = dispatch.quick(ops.MULTIPLY, np.multiply, self, other)
         return np.multiply(self, other) if found is None else found
 
     def __matmul__(self, other: Any) -> Any:

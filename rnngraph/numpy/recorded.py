@@ -54,10 +54,10 @@ class Recorded(Protocols, Methods, Handle, Tensor):  # type: ignore[misc]
     # ---- what it holds
     def settled(self) -> int:
         """Give the node at once, where nothing has to be joined or followed before; else -1."""
-        source, parts = self._source, self._parts
+        source = self._source
         if source is not None and (source[0]._version != source[2] or source[0]._source is not None):
             return -1
-        return self._node if parts is None or not parts.pending else -1
+        return self._node if self._parts is None or not self._parts.pending else -1
 
     @property
     def plain(self) -> Array | None:
@@ -168,9 +168,11 @@ class Recorded(Protocols, Methods, Handle, Tensor):  # type: ignore[misc]
         if self._source is not None and INTEGERS.issuperset(map(type, as_tuple(self._source[1]))):
             self._source[0][deeper(self._source[1], index)] = given
             return
-        given, plain = unwrapped(given), self.plain
-        source = recorded_in(given)
+        plain = self.plain
+        if plain is not None or type(given) is not Recorded or given._plain is not None:
+            given = unwrapped(given)
         if plain is not None:
+            source = recorded_in(given)
             if source is None:
                 plain[index] = given
                 return

@@ -43,9 +43,11 @@ def deeper(outer: Any, index: Any) -> tuple[Any, ...]:
 
 def picked(tape: Any, node_id: int, index: Any) -> Recorded:
     """Record what is read at an index."""
-    value = tape.entry(node_id).value[index]  # NumPy's own error where the index does not fit
-    options = {"index": as_tuple(index)}
-    found: Recorded = tape.record(ops.INDEX, (node_id,), options, np.asarray(value))
+    below = tape.entry(node_id)
+    value = below.value[index]  # NumPy's own error where the index does not fit
+    found: Recorded = tape.enter(
+        ops.INDEX, (node_id,), (below.value,), value, below.requires, {"index": as_tuple(index)}
+    )
     return found
 
 

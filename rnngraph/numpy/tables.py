@@ -67,6 +67,12 @@ def rule(*functions: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     return enter
 
 
+def rules(made: Callable[[Any], Callable[..., Any]], *functions: Any) -> None:
+    """Enter what is made of each of these functions of NumPy as its rule."""
+    for function in functions:
+        RULES[function] = made(function)
+
+
 def kind_of(function: Any) -> str:
     """Say what a function of NumPy is to a recording array: "differentiated", "values" or "refused"."""
     if function in VALUES:

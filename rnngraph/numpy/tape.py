@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rnngraph.numpy.recorded import Recorded
 
 NUMBERS = (int, float, bool)
+NOTHING: dict[str, Any] = {}  # the options of most ops
 
 
 class ArrayTape(Tape):
@@ -40,25 +41,21 @@ class ArrayTape(Tape):
 
     def record(self, op: Op, ids: tuple[int, ...], options: dict[str, Any], value: Array | None = None) -> Recorded:
         """Compute an op on nodes, unless its value is known, and record it."""
-        entries = self.entries
-        node_id = self.size
-        flat = node_id == len(entries)  # no block, which has more ids than one
-        if flat and len(ids) == 2:
-            first, second = entries[ids[0]], entries[ids[1]]
-            arguments: tuple[Array, ...] = (first.value, second.value)
-            requires = first.requires or second.requires
-        elif flat and len(ids) == 1:
-            first = entries[ids[0]]
-            arguments, requires = (first.value,), first.requires
-        else:
-            sources = [entries[i] for i in ids] if flat else [self.entry(i) for i in ids]
-            arguments = tuple([source.value for source in sources])
-            requires = True in [source.requires for source in sources]
+        sources = [self.entry(i) for i in ids]
+        arguments = tuple([source.value for source in sources])
         if value is None:
             value = op.forward(*arguments, **options)
+        return self.enter(op, ids, arguments, value, True in [source.requires for source in sources], options)
+
+    def enter(
+        self, op: Op, ids: tuple[int, ...], arguments: tuple[Array, ...], value: Any, requires: bool,
+        options: dict[str, Any] = NOTHING,
+    ) -> Recorded:  # fmt: skip
+        """Record a value that was computed from the values of nodes."""
         if type(value) is not np.ndarray:
             value = np.asarray(value)
-        entries.append(Node(node_id, op, ids, value, arguments, self.place, self.timestep, requires, options))
+        node_id = self.size
+        self.entries.append(Node(node_id, op, ids, value, arguments, self.place, self.timestep, requires, options))
         self._firsts.append(node_id)
         self.size = node_id + 1
         return self.make(self, node_id)

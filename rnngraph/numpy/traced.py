@@ -78,7 +78,7 @@ def trace_function(
         loss: makes a scalar of what the function returns; by default the first scalar that it returns, or else its
             first array of floats times fixed random weights, summed. A list or dict of one output a step is one output.
         steps: how many timesteps there are, where a step takes several products by the recurrent weight.
-        check: hold the record to plain runs: the same loss, and the same slope along one random direction.
+        check: hold the record to plain runs: the same loss, also where all arrays move along one random direction.
         **options: keyword arguments of the function.
 
     Raises:

@@ -22,4 +22,4 @@ def titled(drawing: Drawing) -> Drawing:
 def picture_title(trace: Trace) -> str | None:
     """Say where the gradient ends; None leaves the title to the drawing."""
     found = verdict_of(trace)
-    return None if found is None else headline(trace, found)[0]
+    return None if found is None else headline(found)[0]

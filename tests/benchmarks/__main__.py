@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from tests.benchmarks import jax_watch, lag_matrices, torch_monitor, traced_pass, whole_programs
+from tests.benchmarks import jax_watch, lag_matrices, remedies, torch_monitor, traced_pass, whole_programs
 from tests.benchmarks.timing import one_thread
 
 
@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("--only", default="", metavar="TEXT", help="only rows whose name holds this text")
     options = parser.parse_args()
     one_thread()
-    tables = (traced_pass, lag_matrices, torch_monitor, whole_programs, jax_watch)
+    tables = (traced_pass, lag_matrices, remedies, torch_monitor, whole_programs, jax_watch)
     rows = [one for one in chain(*(table.rows() for table in tables)) if options.only in one.name]
     table = Table("what", "goal ≤", "median", "lowest", "highest", "")
     measured = []

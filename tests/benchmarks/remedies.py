@@ -1,5 +1,7 @@
 """Sick networks over cells, starts and sizes of inputs: the advice is taken literally and the network judged again.
 
+And what a verdict with remedies costs, as rows of the table of costs.
+
 A remedy holds what it says if, with all losses and samples, more than 1e-2 is left end to end at the lag and nothing
 grows a hundredfold. Beside it: formulas from the measured rate alone, which try nothing. Run
 `python -m tests.benchmarks.remedies`.
@@ -9,8 +11,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,6 +23,7 @@ from rnngraph import nn
 from rnngraph.diagnosis.verdict import Diagnosis
 from rnngraph.measure.lag_options import LagOptions
 from rnngraph.nn import init
+from tests.benchmarks.row import Row, ratios
 from tests.diagnosis.path_networks import classes, every_step, head
 
 T, D, H, N = 60, 5, 20, 12
@@ -130,6 +134,32 @@ def by_rate(one: Sick) -> bool:
     else:
         take(layer, f"scale the recurrent weight by {math.exp(-diagnosis.rate):.3g}")
     return holds(judged(one, layer))
+
+
+def cost(*, every: bool) -> list[float]:
+    """Compare lags, U, the verdict and its remedies with one plain pass forward and back."""
+    size, time, width, units = 32, 128, 128, 256
+    layer, x = nn.LSTM(width, units, num_layers=2), np.random.default_rng(0).normal(size=(size, time, width))
+
+    def loss() -> rg.Tensor:
+        hidden = layer(rg.Tape().input(x))
+        return every_step(hidden, 0) if every else classes(head(hidden[:, time - 1], 0), 0)
+
+    known = loss()
+
+    def verdict() -> None:
+        diagnosis = rg.diagnose(rg.record(known, lags=True), trial=rg.trial(known))
+        assert diagnosis.tried
+        assert diagnosis.update is not None
+
+    return ratios(verdict, lambda: rg.gradients(loss()), rounds=3)
+
+
+def rows() -> Iterator[Row]:
+    """List the measurements."""
+    for every, where in ((True, "at every step"), (False, "on the last step")):
+        what = f"verdict with U and remedies / a plain pass, LSTM (32, 128, 128, 256, 2), loss {where}"
+        yield Row(what, 10, partial(cost, every=every))
 
 
 def main() -> None:

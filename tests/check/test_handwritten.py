@@ -10,6 +10,9 @@ import pytest
 from rnngraph.autodiff.check.front import check
 from rnngraph.errors import InputError
 from rnngraph.nn import functional as F  # noqa: N812
+from tests.check.hand_written import rnn_backward as backward
+from tests.check.hand_written import rnn_forward as forward
+from tests.check.test_mutants import mutant
 
 N, T, D, H = 2, 4, 3, 5
 
@@ -19,45 +22,21 @@ def arrays() -> list[Any]:
     return [generator.normal(size=shape) * 0.5 for shape in ((N, T, D), (N, H), (D, H), (H, H), (H,))]
 
 
-def forward(x: Any, h0: Any, Wx: Any, Wh: Any, b: Any) -> Any:
-    h = [h0]
-    for t in range(x.shape[1]):
-        h.append(np.tanh(x[:, t] @ Wx + h[-1] @ Wh + b))
-    return np.stack(h[1:], axis=1), (x, h, Wx, Wh)
+MISTAKES = {
+    "forgets carry": ("dh[:, t] + carried", "dh[:, t]"),
+    "forgets slope": ("(1 - h[t + 1] ** 2)", "1"),
+}
 
 
-def backward(dh: Any, cache: Any, *, forgets_carry: bool = False, forgets_slope: bool = False) -> Any:
-    x, h, Wx, Wh = cache
-    dx, dWx, dWh, db = np.zeros_like(x), np.zeros_like(Wx), np.zeros_like(Wh), np.zeros(len(Wh))
-    carried = np.zeros_like(h[0])
-    for t in reversed(range(x.shape[1])):
-        total = dh[:, t] if forgets_carry else dh[:, t] + carried
-        da = total if forgets_slope else total * (1 - h[t + 1] ** 2)
-        dx[:, t], carried = da @ Wx.T, da @ Wh.T
-        dWx += x[:, t].T @ da
-        dWh += h[t].T @ da
-        db += da.sum(axis=0)
-    return dx, carried, dWx, dWh, db
-
-
-def test_a_right_backward_passes() -> None:
-    report = check(forward, backward, *arrays())
-    assert report.passed, str(report)
-    assert [row.name for row in report.rows] == ["x", "h0", "Wx", "Wh", "b"]
-
-
-@pytest.mark.parametrize("mistake", ["forgets_carry", "forgets_slope"])
+@pytest.mark.parametrize("mistake", list(MISTAKES))
 def test_a_wrong_backward_fails_in_every_argument(mistake: str) -> None:
-    report = check(forward, lambda dh, cache: backward(dh, cache, **{mistake: True}), *arrays())
+    report = check(forward, mutant("rnn", *MISTAKES[mistake]), *arrays())
     assert [row.passed for row in report.rows] == [False] * 5
     assert [line.split()[-1] for line in str(report).splitlines()[2:7]] == ["WRONG"] * 5
 
 
 def test_a_mistake_that_one_timestep_hides_is_seen_with_two() -> None:
-    def careless(dh: Any, cache: Any) -> Any:
-        return backward(dh, cache, forgets_carry=True)
-
-    x, *rest = arrays()
+    careless, (x, *rest) = mutant("rnn", *MISTAKES["forgets carry"]), arrays()
     assert check(forward, careless, x[:, :1], *rest).passed
     assert not check(forward, careless, x[:, :2], *rest).passed
 

@@ -65,8 +65,8 @@ def test_the_report_has_a_row_a_measurement_and_a_sparkline_a_place(folder: Path
     assert "opening" in spark
     table = lines[lines.index(next(line for line in lines if line.startswith("step"))) :]
     assert table[0].split() == ["step", "loss", "reach", "gain", "at", "lag", "39", "half-life", "flags"]
-    assert table[1].split() == ["0", "1.000", "13", "1e-5.89", "1.94", "vanishing"]
-    assert table[6].split() == ["500", "0.0020", "39+", "1e+0.00", "-", "healthy"]
+    assert table[1].split() == ["0", "1.000", "13", "1e-6", "1.94", "vanishing"]
+    assert table[6].split() == ["500", "0.0020", "39+", "100", "%", "-", "healthy"]
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 120, 200])

@@ -154,7 +154,7 @@ def test_a_masked_sample_is_named_and_not_called_vanishing() -> None:
     assert diagnosis.verdict == "healthy"
     assert found(diagnosis, "no_signal").where["sample"] == 2
     assert found(diagnosis, "no_signal").severity == "note"
-    assert "from 1 sample (2): all of it is masked." in found(diagnosis, "no_signal").text
+    assert "in 1 sample (2): all of it is masked." in found(diagnosis, "no_signal").text
     assert "no_signal" not in diagnosis.flags
 
 

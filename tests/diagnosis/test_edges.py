@@ -114,7 +114,7 @@ def test_relu_units_switched_off_at_one_step_are_the_activation() -> None:
     assert diagnosis.memory_horizon == 28  # the inputs of the steps behind it are heard, that of the step itself is not
     assert finding.cause == "activation"
     assert "switches all units off" in finding.advice
-    assert "a gradient is exactly zero." in finding.text
+    assert "the gradient is exactly zero at lag 59." in finding.text
 
 
 def test_no_scale_is_advised_for_a_gradient_that_falls_once_and_then_grows() -> None:
@@ -126,7 +126,7 @@ def test_no_scale_is_advised_for_a_gradient_that_falls_once_and_then_grows() -> 
 def test_growth_before_a_fall_is_not_said_to_halve() -> None:
     diagnosis = products([[0.5]] * 81 + [[3.0]] * 9)
     assert diagnosis.flags == ("exploding", "vanishing")
-    assert found(diagnosis, "exploding").text.endswith("up to lag 9 the gradient grows to 1e+4.3 of what it was.")
+    assert found(diagnosis, "exploding").text.endswith("up to lag 9 the gradient grows ×20 thousand.")
     assert found(diagnosis, "exploding").evidence.get("weight_scale") is None
     assert found(diagnosis, "exploding").where["timestep"] == 80  # where the gradient is largest
 
@@ -151,7 +151,7 @@ def test_attenuation_is_a_band_of_its_own(horizon: int | None, severity: str) ->
     diagnosis = rg.diagnose(trace, horizon=horizon)
     assert diagnosis.flags == ("attenuating",)
     assert found(diagnosis, "attenuating").severity == severity
-    assert "0.16 % of the credit is left at lag 90" in found(diagnosis, "attenuating").text  # 0.93 ** 89
+    assert "0.2 % of the credit is left at lag 90" in found(diagnosis, "attenuating").text  # 0.93 ** 89
     if horizon is None:
         assert rg.assert_healthy(trace).verdict == "attenuating"
     else:
@@ -221,16 +221,3 @@ def test_a_cut_in_one_sample_alone_is_no_truncation() -> None:
     assert "truncated" not in rg.diagnose(cut).flags
     severed[:, 45] = True
     assert found(rg.diagnose(cut), "truncated").evidence["window"] == 45
-
-
-@pytest.mark.parametrize(
-    ("gain", "tempo"),
-    [
-        (0.9, "(halved every 6.58 steps)"),
-        (0.99, "(halved every 69 steps)"),
-        (1.1, "(doubled every 7.27 steps)"),
-    ],
-)
-def test_the_pace_is_said_in_words(gain: float, tempo: str) -> None:
-    diagnosis = rg.diagnose(linear(gain * orthogonal(3)), vanishing=-0.2, attenuating=-0.1)
-    assert tempo in found(diagnosis, "vanishing" if gain < 1 else "exploding").text

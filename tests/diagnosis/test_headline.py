@@ -12,31 +12,22 @@ import rnngraph as rg
 from rnngraph import nn
 from rnngraph.diagnosis.finding import VERDICTS
 from rnngraph.diagnosis.headline import TITLES, headline
-from rnngraph.diagnosis.sentences import (
-    factor_text,
-    kept_text,
-    left_text,
-    percent,
-    spans_text,
-    times,
-    times_text,
-)
-from tests.diagnosis.path_networks import D, H, each, gate, keeping, last, linear_recurrence, wild
+from tests.diagnosis.path_networks import D, H, each, gate, keeping, last, wild
 from tests.diagnosis.verdict_networks import linear, recorded
 from tests.linear_cells import orthogonal
 
 
 def lines(trace: Any, **options: Any) -> tuple[str, str, str]:
-    return headline(trace, rg.diagnose(trace, **options))
+    return headline(rg.diagnose(trace, **options))
 
 
 def of_loss(loss: rg.Tensor, *, tries: bool = False, **options: Any) -> tuple[str, str, str]:
     trace = rg.record(loss, lags=True)
-    return headline(trace, rg.diagnose(trace, trial=rg.trial(loss) if tries else None, **options))
+    return headline(rg.diagnose(trace, trial=rg.trial(loss) if tries else None, **options))
 
 
 def test_every_verdict_has_a_title() -> None:
-    assert set(TITLES) == set(VERDICTS)
+    assert set(TITLES) == {*VERDICTS} - {"healthy"}
 
 
 def test_a_gradient_that_dies() -> None:
@@ -45,30 +36,6 @@ def test_a_gradient_that_dies() -> None:
     assert title == "The gradient dies within 7 steps: further back, under 1 % of it is left."
     assert why.startswith("Each step back keeps half of it (×0.50).")
     assert attempt.startswith("Start the recurrent weight, where there is one, orthogonal or larger; bring a decay or")
-
-
-def test_a_weight_that_is_known_to_be_there_is_named_outright() -> None:
-    layer = rg.nn.RNN(3, 4)
-    layer.parameter("Wh").value[...] = 0.3 * np.eye(4)
-    h = layer(rg.Tape().input(np.random.default_rng(0).normal(size=(2, 40, 3))))
-    attempt = of_loss((h[:, 39] * 1.0).sum())[2]
-    assert attempt.startswith("Start the recurrent weight orthogonal, or larger; or use an LSTM")
-
-
-def test_a_need_is_named() -> None:
-    title, _, _ = lines(linear(0.5 * orthogonal(4), time=40), horizon=30)
-    assert title.startswith("The gradient dies within 7 steps, and the task needs 30: further back, ")
-
-
-def test_which_factor_takes_it() -> None:
-    _, why, _ = lines(recorded(nn.RNN(6, 24)))
-    kept = re.match(
-        r"Each step back keeps .* of it(?: \(×.*\))?: the recurrent weight Wh shrinks it ×(\d\.\d+), "
-        r"tanh ×(\d\.\d+)\.",
-        why,
-    )
-    assert kept is not None
-    assert float(kept[1]) < float(kept[2]) < 1
 
 
 def test_a_gate_that_forgets() -> None:
@@ -97,7 +64,8 @@ def test_a_network_that_remembers() -> None:
     title, why, _ = lines(linear(0.98 * orthogonal(4), time=41), horizon=40)
     # 0.98 ** 39 = 0.455
     assert title == (
-        "It remembers: a state 40 steps back, which the task needs, gets 45 % of the gradient that one a step back gets."
+        "It remembers: a state 40 steps back, which the task needs, gets 45 % of the gradient that one a step back "
+        "gets."
     )
     assert why == "Each step back keeps 98 % of it; half is left after 34 steps."
 
@@ -119,36 +87,15 @@ def test_a_gradient_that_explodes() -> None:
     assert "explodes" in of_loss(wild(5.0)(0))[0]
 
 
-def test_a_gradient_that_fades() -> None:
-    title, _, _ = of_loss(linear_recurrence(-3.0)(0), horizon=60)
-    assert title.startswith("The gradient fades within")
-
-
-def test_saturated_units() -> None:
-    layer = nn.RNN(6, 24, init="orthogonal")
-    layer.parameter("b").value[...] = np.where(np.arange(24) % 2, 3.0, -3.0)
-    title, why, _ = lines(recorded(layer, inputs=0.1))
-    assert title.startswith("The gradient dies within")
-    assert "of the units are saturated" in why
-    assert "; the recurrent weight Wh is innocent (×1.00)." in why
-
-
 def test_nothing_is_written() -> None:
     title, why, _ = of_loss(last(gate(keeping(0), "i", -20.0), 0), horizon=89)
     assert title == "It remembers, but nothing is written into what it remembers: its input is not heard."
-    assert "1e-9" in why
-
-
-def test_a_warning_beside_a_healthy_verdict_is_the_reason() -> None:
-    title, why, attempt = of_loss(last(gate(keeping(0), "o", -10.0), 0))
-    assert title.startswith("It remembers: ")
-    assert why.startswith("lstm hands on little of what it keeps")
-    assert "bias of its output gate" in attempt
+    assert re.search(r"the gradient is \de-(9|10) of what its weights would allow", why)  # sigmoid(-20) is 2e-9
 
 
 def test_losses_that_reach_too_short() -> None:
     weights = np.where(np.arange(90) < 6, 1.0, 1e-8)
-    _, why, attempt = of_loss(each(keeping(0), 0, weights), horizon=80)
+    _, why, attempt = of_loss(each(keeping(0), 0, weights), horizon=80, tries=True)  # no weight is to blame
     assert "does not reach lag 80" in why
     assert attempt.startswith("Give the losses that have so many steps before them more weight")
 
@@ -169,71 +116,12 @@ def test_other_verdicts(trace: Any, words: str) -> None:
     assert attempt
 
 
-def test_what_no_float_can_tell_is_said() -> None:
-    trace = recorded(nn.RNN(6, 24, dtype=np.float32))
-    assert "float32 cannot tell what is left from nothing." in headline(trace, rg.diagnose(trace))[1]
-
-
 def test_no_line_is_a_riddle() -> None:
     for trace in (recorded(nn.RNN(6, 24)), recorded(nn.LSTM(6, 24)), linear(1.2 * orthogonal(3))):
         for line in lines(trace):
             assert not re.search(r"nan|inf|None|nats|\{|\}", line)
             assert line == "" or line.endswith(".")
             assert line == "" or line[0].isupper()
-
-
-@pytest.mark.parametrize(
-    ("decades", "text"),
-    [(0, "all"), (-0.3, "50 %"), (-1.3, "5 %"), (-2.5, "0.32 %"), (-4, "1e-4"), (1, "×10"), (0.3, "×2"),
-     (-np.inf, "nothing")],
-)  # fmt: skip
-def test_percent(decades: float, text: str) -> None:
-    assert percent(decades) == text
-
-
-@pytest.mark.parametrize(
-    ("decades", "text"), [(0.3, "×2"), (2, "×100"), (2.5, "×316"), (7.7, "×5e7"), (400, "×1e400"), (-0.25, "×0.56")]
-)
-def test_times(decades: float, text: str) -> None:
-    assert times(decades) == text
-
-
-@pytest.mark.parametrize(
-    ("decades", "text"), [(-7, "next to nothing (1e-7)"), (-13.7, "next to nothing (2e-14)"),
-                          (-400, "next to nothing (1e-400)"), (-5.9, "1e-6"), (-0.3, "50 %"), (-np.inf, "nothing")],
-)  # fmt: skip
-def test_little_is_said_in_words(decades: float, text: str) -> None:
-    assert left_text(decades) == text
-
-
-@pytest.mark.parametrize(
-    ("decades", "text"), [(2, "×100"), (3, "×1 thousand"), (6.2, "×2 million"), (9, "×1 billion"),
-                          (12.3, "×2 trillion"), (19.7, "×5e19"), (400, "×1e400")],
-)  # fmt: skip
-def test_much_is_said_in_words(decades: float, text: str) -> None:
-    assert times_text(decades) == text
-
-
-@pytest.mark.parametrize(
-    ("share", "text"), [(0.5, "half of it (×0.50)"), (0.54, "about half of it (×0.54)"), (0.57, "57 % of it"),
-                        (0.3333, "a third of it (×0.33)"), (0.6, "60 % of it"), (0.98, "98 % of it"),
-                        (0.01, "a hundredth of it (×0.01)"), (1e-9, "next to nothing of it (×1e-9)")],
-)  # fmt: skip
-def test_what_a_step_keeps_is_said_in_words(share: float, text: str) -> None:
-    assert kept_text(share) == text
-
-
-@pytest.mark.parametrize(
-    ("factor", "text"), [(0.5, "×0.50"), (1, "×1.00"), (12.4, "×12"), (0.032, "×0.032"), (2e-7, "×2e-7"),
-                         (500, "×500"), (5000, "×5e3"), (0, "×0")],
-)  # fmt: skip
-def test_a_factor(factor: float, text: str) -> None:
-    assert factor_text(factor) == text
-
-
-def test_spans() -> None:
-    assert spans_text(np.array([1, 1, 0, 1, 0, 0, 1, 1, 1], bool)) == "t = 0 to 1, t = 3, t = 6 to 8"
-    assert spans_text(np.tile([True, False], 5)) == "t = 0, t = 2, t = 4, ..."
 
 
 def encoder_decoder(rate: float, rate_of_decoder: float = 1.0) -> rg.Tensor:
@@ -263,17 +151,6 @@ def test_steps_into_an_encoder_are_said_to_be_its_own() -> None:
     )
     # Where the decoder ends it, its own steps count, which are those from the loss.
     assert of_loss(encoder_decoder(1.0, 0.1))[0].startswith("The gradient dies within 3 steps: ")
-
-
-def test_more_than_a_step_back_is_not_called_all_of_the_gradient() -> None:
-    layer = nn.RNN(4, 4, num_layers=2)
-    for parameter in layer.parameters():
-        parameter.value[...] = np.eye(4) if "W" in parameter.name else 0.0
-    title = of_loss(layer(rg.Tape().input(np.zeros((1, 20, 4))))[:, 19].sum())[0]
-    # On two layers that keep all there are lag + 1 ways of so many steps: 20 at lag 19, and 2 at lag 1.
-    assert title == (
-        "It remembers: the input 19 steps back gets no less of the gradient than one a step back does (×10)."
-    )
 
 
 @pytest.mark.parametrize("kind", [nn.RNN, nn.LSTM, nn.GRU])

@@ -77,6 +77,28 @@ def test_the_pace_at_the_top_is_that_of_the_layer_that_grows_most() -> None:
     assert _headline(layers, network, "vanishing") is layers[1]
 
 
+def test_an_explosion_is_told_of_the_path_on_which_most_is_left() -> None:
+    tape, both = rg.Tape(), []
+    for name, kept in (("grows", 1.3), ("fades", 0.5)):
+        layer = nn.RNN(3, 3, name=name)
+        for parameter in layer.parameters():
+            own = kept if "Wh" in parameter.name else 1.0
+            parameter.value[...] = own * np.eye(3) if "W" in parameter.name else 0.0
+        both.append(layer(tape.input(np.zeros((2, 31, 3)), name=f"into {name}"))[:, 30])
+    diagnosis = rg.diagnose(rg.record((both[0] + both[1]).sum(), lags=True))
+    assert diagnosis.verdict == "exploding"
+    assert diagnosis.decades == pytest.approx(29 * math.log10(1.3))  # of lag 1
+    assert diagnosis.rate == pytest.approx(math.log(1.3))
+
+
+def test_the_limits_are_those_of_the_documentation() -> None:
+    assert Thresholds().as_dict() == {
+        "vanishing": -4, "exploding": 2, "attenuating": -2, "unwritten": -6, "readout": 1, "participation": 0.5,
+        "blind": 0.01, "saturated": 0.5, "activation_share": 0.5, "activation_gain": 0.25, "dead": 0.5, "epsilon": 0.01,
+        "coverage": 0.1, "timescale": 2,
+    }  # fmt: skip
+
+
 def judged(monkeypatch: pytest.MonkeyPatch, *rules: str, flags: tuple[str, ...] | None = None, **options: Any) -> bool:
     """Whether a diagnosis with these findings and flags passes."""
     made = SimpleNamespace(findings=[found(rule) for rule in rules], flags=flags or rules)
@@ -242,6 +264,8 @@ def test_an_input_that_gets_nothing() -> None:
     assert "is exactly zero" in finding.text
     assert finding.evidence["largest_state_gradient"] == 8
     assert at_inputs(of(0.0, 1.0)) is None
+    padded = a_recurrence(valid=np.arange(8) < np.array([[8], [5]]))
+    assert at_inputs(of(0.0), recurrence=padded) is not None
     small = at_inputs(of(0.5 * EPS, 79.9 * EPS))  # below eps · 10 · 8
     assert "is at most" in small.text
     assert small.evidence["largest_input_gradient"] == pytest.approx(79.9 * EPS)

@@ -18,14 +18,12 @@ from tests.diagnosis.path_networks import (
     T,
     both_ends,
     classes,
-    each,
     fed,
     gate,
     head,
     keeping,
     last,
     of_two,
-    some_samples_keep,
 )  # fmt: skip
 from tests.diagnosis.verdict_networks import linear
 from tests.linear_cells import orthogonal
@@ -79,14 +77,6 @@ def test_reach() -> None:
     assert rg.diagnose(linear(orthogonal(4), time=61)).whole
 
 
-def test_unwritten() -> None:
-    trace = traced(last(gate(keeping(0), "i", -20.0), 0))
-    (finding,) = [one for one in rg.diagnose(trace).findings if one.rule == "unwritten"]
-    share = float(finding.evidence["written_decades"])  # type: ignore[arg-type]
-    holds_at(trace, "unwritten", "unwritten", share, below=True)
-    assert finding.severity == "error"
-
-
 def test_unwritten_needs_a_layer_that_keeps() -> None:
     forgets = gate(gate(nn.LSTM(D, H), "f", -4.0), "i", -20.0)
     assert "unwritten" not in rules(traced(last(forgets, 0)))
@@ -101,49 +91,6 @@ def test_what_is_written_does_not_depend_on_the_size_of_the_input_weight() -> No
         (finding,) = [one for one in rg.diagnose(trace).findings if one.rule == "unwritten"]
         shares.append(float(finding.evidence["written_decades"]))  # type: ignore[arg-type]
     assert abs(shares[0] - shares[1]) < 0.6
-
-
-def test_readout() -> None:
-    trace = traced(last(gate(keeping(0), "o", -10.0), 0))
-    (finding,) = [one for one in rg.diagnose(trace).findings if one.rule == "readout"]
-    once = float(finding.evidence["once_decades"])  # type: ignore[arg-type]
-    holds_at(trace, "readout", "readout", once, below=False)
-    (layer,) = rg.diagnose(trace).by_layer
-    assert finding.evidence["once_decades"] == pytest.approx(layer.decades_from_first - layer.decades)
-    assert "readout" not in rules(trace, vanishing=layer.decades - STEP)
-    # Where the layer forgets from step to step too, it is no matter of the readout.
-    forgets = gate(gate(nn.LSTM(D, H), "f", -2.0), "o", -10.0)
-    assert "readout" not in rules(traced(last(forgets, 0)))
-
-
-def test_bypassed() -> None:
-    trace = traced(of_two((8.0, -4.0))(0))
-    diagnosis = rg.diagnose(trace)
-    left = diagnosis.by_layer[1].decades
-    assert "bypassed" in rules(trace)
-    assert "bypassed" not in rules(trace, vanishing=left - STEP)
-    (finding,) = [one for one in diagnosis.findings if one.rule == "bypassed"]
-    assert finding.evidence["carriers"] == 1
-    assert "bypassed" not in rules(traced(of_two((-4.0, -4.0))(0)))
-
-
-def test_participation_of_samples() -> None:
-    trace = traced(some_samples_keep(20)(0))
-    share = rg.diagnose(trace).participation["samples"]
-    assert "few_samples" in rules(trace, participation=share + STEP)
-    assert "few_samples" not in rules(trace, participation=share)
-    assert share < 20 / 64
-
-
-def test_participation_of_losses() -> None:
-    # Of 59 losses with a step before them one weighs 1, and the others nothing to speak of.
-    weights = np.full(60, 1e-9)
-    weights[40] = 1.0
-    trace = traced(each(keeping(0), 0, weights, time=60))
-    share = rg.diagnose(trace).participation["losses"]
-    assert share == pytest.approx(1 / 59, rel=1e-3)
-    assert "few_losses" in rules(trace, participation=share + STEP)
-    assert "few_losses" not in rules(trace, participation=share)
 
 
 def test_blind_span() -> None:

@@ -210,7 +210,9 @@ def test_a_layer_sums_its_steps_up_by_mean_and_median() -> None:
         gain_activation=activation,
         gain_weights=weights,
     )
-    (layer,) = network_in(replace(trace, states=(state,))).layers
+    (one,), batch = trace.recurrences, trace.batch
+    padded = replace(one, valid=np.arange(5) < np.where(np.arange(batch) == 1, 3, 5)[:, None])  # of one sample alone
+    (layer,) = network_in(replace(trace, states=(state,), recurrences=(padded,))).layers
     assert layer.saturated == pytest.approx(0.3)
     assert layer.activation == pytest.approx(-0.25)
     assert layer.weights == pytest.approx(-0.65)

@@ -192,7 +192,7 @@ def test_however_many_are_looked_at_together(monkeypatch: pytest.MonkeyPatch) ->
     rng = np.random.default_rng(0)
     rows = rng.uniform(0.1, 1.0, (3, 4, 9))
     whole = matrix(rows, [8] * 4)
-    monkeypatch.setattr("rnngraph.diagnosis.sums._CHUNK", 25)  # two lags at a time
+    monkeypatch.setattr("rnngraph.diagnosis.credit._GAINS", 25)  # two lags at a time
     parts = matrix(rows, [8] * 4)
     for name in ("arrived", "started", "first", "pairs", "common"):
         np.testing.assert_array_equal(getattr(whole, name), getattr(parts, name))

@@ -154,7 +154,7 @@ def test_truncation_is_measured_where_no_lag_is_needed() -> None:
     tries = MadeUp(plain(), lambda changes: (-1.0, 0.0))
     diagnosis = rg.diagnose(plain(), trial=tries)
     assert tries.cuts == [16, 45]  # about twice the reach of 7, and half of 90 steps
-    assert "Truncation into chunks of 16 steps changes their gradient by 25 %" in finding(diagnosis).advice
+    assert "Truncation into chunks of 16 steps changes the weights' gradient by 25 %" in finding(diagnosis).advice
     assert finding(diagnosis).evidence["truncation_error_45"] == 0.25
     asked = MadeUp(plain(), lambda changes: (-1.0, 0.0))
     rg.diagnose(plain(), horizon=LAG, trial=asked)

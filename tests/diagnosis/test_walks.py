@@ -33,6 +33,7 @@ def test_what_a_step_keeps() -> None:
     assert math.isnan(row.factor(4))  # nothing comes behind
     assert math.isnan(row.factor(9))
     assert walk(0.0, 1.0).factor(0) == pytest.approx(10)
+    assert math.isnan(walk(0.0, 1.0).factor(1))
 
 
 def test_the_last_and_the_first_place_with_as_much() -> None:

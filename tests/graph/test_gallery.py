@@ -34,7 +34,7 @@ def drawn(name: str) -> tuple[Trace, Drawing]:
 def test_the_sentence_is_what_was_found(name: str) -> None:
     trace, drawing = drawn(name)
     found = rg.diagnose(trace)
-    title, why, remedy = headline(trace, found)
+    title, why, remedy = headline(found)
     graph = drawing.graph
     assert graph.seen is not None
     assert graph.title == title

@@ -196,7 +196,7 @@ def test_nothing_in_common() -> None:
     ("before", "after", "tolerance", "found"),
     [
         (0.9, 0.9, 0.0, []),
-        (0.9, 0.8, 0.1, ["reach fell from lag 39 to lag 21", "2e-4 is left, and 1.8 % was"]),
+        (0.9, 0.8, 0.1, ["reach fell from lag 39 to lag 21", "0.02 % is left, and 1.8 % was"]),
         (0.9, 0.8, 5.0, []),
         (0.8, 0.9, 0.0, []),
         (1.0, 0.99, 0.1, ["68 % is left, and all was"]),  # 38 log10(0.99) is -0.166

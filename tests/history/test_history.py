@@ -51,7 +51,7 @@ def test_every_number_of_a_row_is_the_closed_form(tmp_path: Path) -> None:
             STEADY,
             "Steady since step 500, after the reach went from lag 13 to lag 39 at least. It reaches lag 39 at least;",
         ),
-        ([0.8] * 6, STEADY, "Steady since step 0. It reaches lag 21; 2e-4 is left at lag 39."),
+        ([0.8] * 6, STEADY, "Steady since step 0. It reaches lag 21; 0.02 % is left at lag 39."),
         ([0.9] * 8 + [0.7], STEADY, "Steady since step 0, but the last measurement lies below. It reaches lag 13"),
         (
             [0.7] * 8 + [0.9] * 2,

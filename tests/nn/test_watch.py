@@ -106,7 +106,8 @@ def test_gradients_by_hand_are_found_by_name_where_that_is_one() -> None:
      (({"W_other": draw(2)},), r"'W_other' could belong to none of the recorded arrays"),
      (({"x": draw(2)},), r"'x' is float64 of shape \(2,\); its array has shape \(2, 6\)"),
      (({"x": draw(N, D), "dx": draw(N, D)},), "x and dx are gradients of the same array"),
-     ((draw(2),), "beside a recorded loss there is ndarray"), (({},), "beside a recorded loss there is an empty dict")],
+     ((draw(2),), "beside a recorded loss there is ndarray"),
+     (({},), "the gradients that were handed over are an empty dict")],
 )  # fmt: skip
 def test_gradients_by_hand_that_do_not_fit_are_refused(rest: Any, message: str) -> None:
     with F.watch() as watching:

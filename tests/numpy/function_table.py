@@ -81,7 +81,8 @@ explicit form.
   declares states.
 * The loss is the first scalar that is returned, or else the first output times fixed random weights, where a list or
   dict of alike things, one a step, is one output; `loss=` picks another. What was chosen is said.
-* The record is held to plain runs: the same value, and the same slope along one random direction.
+* The record is held to a plain run: with all arrays moved a little along one random direction, both give the same
+  loss, so that no gradient was lost.
 * Item assignment, slices, views, `+=`, lists, dicts and `out=` are followed. Where a gradient would be lost
   (`float(x)`, `.item()`, a plain array from elsewhere) one sentence says so.
 * Beside NumPy these are followed: the functions of `math`, `np.vectorize`, and of SciPy `expit`, `softmax`,

@@ -186,3 +186,24 @@ def gates_alone(x: Any, Wz: Any, Wn: Any) -> Any:
         h = (1 - z) * n + z * h
         kept.append([z, n])
     return kept, h
+
+
+class GatesInDicts:
+    """An LSTM whose weights stand in a dict by gate, and whose gates are written into buffers."""
+
+    def __init__(self) -> None:
+        draw = np.random.default_rng(4).normal
+        self.W = {gate: draw(0, 0.5, (6, 4)) for gate in "ifgo"}
+        self.cache: list[Any] = []
+
+    def forward(self, xs: Any) -> Any:
+        h, c, z = np.zeros((len(xs), 4)), np.zeros((len(xs), 4)), np.empty((len(xs), 4))
+        for t in range(xs.shape[1]):
+            joined = np.hstack((h, xs[:, t]))
+            gates = {gate: 1 / (1 + np.exp(-joined @ self.W[gate])) for gate in "ifo"}
+            np.dot(joined, self.W["g"], out=z)
+            np.tanh(z, out=z)
+            c = gates["f"] * c + gates["i"] * z
+            h = gates["o"] * np.tanh(c)
+            self.cache.append((gates, h))
+        return h

@@ -165,5 +165,6 @@ NETWORKS: dict[str, Network] = {
     "a memory behind the state": Network(
         nested.memory_behind_the_state, (draw(6, 2), *draws((6, 8), (4, 4), (4, 2))), (Expected("Wc", 6),)
     ),
+    "gates in dicts": Network(nested.GatesInDicts().forward, (X,), (Expected("W", 6, ("h", "c"), batch=3),)),
     "gates alone": Network(nested.gates_alone, (X, *draws((6, 4), (6, 4))), (Expected("Wn", 5, batch=3),)),
 }  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import pickle
 import threading
 import types
 from pathlib import Path
@@ -76,6 +77,26 @@ def test_a_function_that_catches_everything_is_held_to_plain_runs() -> None:
 
     with pytest.raises(InputError, match=r"the recorded run gives a loss of .* and a plain one"):
         rg.trace_function(careless, X, W)
+
+
+def test_a_gradient_that_is_lost_without_a_word_is_found_by_moving_the_arrays() -> None:
+    def through_a_file(x: Any, w: Any) -> Any:
+        value = recurrence(x, w)
+        return value * pickle.loads(pickle.dumps(value))
+
+    with pytest.raises(InputError, match=r"recorded loss has the slope .*, plain runs have .*: a gradient was lost"):
+        rg.trace_function(through_a_file, X, W)
+    with pytest.raises(InputError, match="a gradient was lost"):
+        rg.trace_function(lambda x, w: 1e-4 * through_a_file(x, w) + 1.0, X, W)
+    assert rg.trace_function(through_a_file, X, W, check=False).notes == ()
+
+
+def test_a_kink_at_the_point_is_no_lost_gradient() -> None:
+    def kinked(x: Any, w: Any) -> Any:
+        return np.where(x > 0, x, 0.0).sum() + np.maximum(w, 0).sum() + np.abs(x).sum() + np.sort(x, axis=0)[0].sum()
+
+    assert "has a kink at the very values" in rg.trace_function(kinked, np.zeros((5, 3)), np.zeros((3, 3))).notes[0]
+    assert rg.trace_function(kinked, X, W).notes == ()
 
 
 def first_of(x: Any, w: Any) -> Any:

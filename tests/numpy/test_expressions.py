@@ -106,6 +106,7 @@ STATEMENTS = {
     "an alias": "out = a.copy(); other = out; other[0] = v",
     "fill": "out = np.empty((3, 4)); out.fill(1.0); out[2] = v; out[...] = out * 2",
     "out=": "out = np.zeros((3, 4)); np.multiply(a, a, out=out); np.clip(out, 0.2, 0.6, out=out)",
+    "out= of a product": "out = np.empty((3, 3)); np.dot(a, a.T, out=out); out += 1.0; np.tanh(out, out=out)",
     "add at": "out = np.zeros((3, 4)); np.add.at(out, [0, 2, 2], a)",
     "add at a plain one": "out = np.zeros(4); np.add.at(out, np.array([1, 1, 3]), v[:3])",
     "a list of rows": "out = np.zeros((2, 4)); out[:] = [v, 2 * v]",

@@ -81,8 +81,13 @@ def single_state(one: Any) -> tuple[str, int, Array] | None:
         return one.kind, one.t, one.array
     if isinstance(one, TimeSlice):
         return "h", one.t, one.array
-    if isinstance(one, Slice) and len(one.index) == 2 and one.index[0] == slice(None):
-        t = one.index[1]
-        if isinstance(t, int | np.integer) and not isinstance(t, bool) and t >= 0:
-            return "h", int(t), one.array
-    return None
+    t = step_of(one.index) if isinstance(one, Slice) else None
+    return None if t is None else ("h", t, one.array)
+
+
+def step_of(index: tuple[Any, ...]) -> int | None:
+    """Give the timestep that an index such as `[:, t]` picks of (N, T, ...); None where it picks anything else."""
+    if len(index) < 2 or not all(isinstance(part, slice) and part == slice(None) for part in (index[0], *index[2:])):
+        return None
+    t = index[1]
+    return int(t) if isinstance(t, int | np.integer) and not isinstance(t, bool) and t >= 0 else None

@@ -8,6 +8,7 @@ are added up first, and what the weights get is made of the sums, so that this c
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -27,9 +28,16 @@ _BYTES = 8_000_000  # of the sums of some steps, which wait for their products
 class WeightLags:
     """Sums of one block's weights, for losses that are walked back in one piece or in several."""
 
-    def __init__(self, block: Block, samples: Any) -> None:
-        """Begin with nothing; `samples` are those that are walked."""
-        self.block, self.samples = block, samples
+    def __init__(self, block: Block, samples: Any, *, among: Any = None, fixed: Collection[str] = ()) -> None:
+        """Begin with nothing.
+
+        Args:
+            block: whose weights.
+            samples: those that are summed.
+            among: where they are among those that are walked, by default all.
+            fixed: weights that are none.
+        """
+        self.block, self.samples, self._among, self._fixed, self._ignored = block, samples, among, fixed, 0
         taken = np.ones((block.steps, block.sample_count), bool) if block.keep is None else block.order(block.keep)
         self.taken = np.cumsum(taken[:, samples], axis=0)  # (places, N)
         self.lags: Integers = np.array([0, *(1 << np.arange(max(block.steps - 1, 0).bit_length()))])
@@ -43,9 +51,10 @@ class WeightLags:
         self._first = block.steps
         self._born: Integers = np.empty((0, count), np.int64)
 
-    def begin(self, rows: int) -> None:
-        """Begin with other losses."""
+    def begin(self, rows: int, *, ignored: int = 0) -> None:
+        """Begin with other losses, of which the first are `ignored`."""
         self.finish()
+        self._ignored = ignored
         self._born = np.full((rows, self.taken.shape[1]), -1)
 
     def add(self, place: int, low: int, states: list[Array], band: Array | None) -> None:
@@ -57,6 +66,13 @@ class WeightLags:
             states: the gradients of the states behind each step, h first, (steps, rows, N, ·).
             band: the band of every row and sample.
         """
+        first = max(self._ignored - low, 0)
+        some = slice(None) if self._among is None else self._among
+        if first < states[0].shape[1]:
+            own = [one[:, first:, some] for one in states]
+            self._add(place, low + first, own, None if band is None else band[first:, some])
+
+    def _add(self, place: int, low: int, states: list[Array], band: Array | None) -> None:
         stop = place + len(states[0])
         if stop <= self._first - self._chunk or not self._waiting:
             self.finish()
@@ -64,7 +80,7 @@ class WeightLags:
         bound = max(place, self._first - self._chunk)
         if bound > place:  # what lies before is for the next chunk
             for steps, start in ((slice(bound - place, None), bound), (slice(bound - place), place)):
-                self.add(start, low, [one[steps] for one in states], band)
+                self._add(start, low, [one[steps] for one in states], band)
             return
         lag = self._lag(place, low, states)
         number = np.searchsorted(self.lags, lag, side="right") - 1
@@ -124,6 +140,8 @@ class WeightLags:
         to_input = cell.to_input(factors, every, da, states[0])
         for row, (which, power) in enumerate(self._waiting):
             for name, left, right in cell.weight_factors(past, x, da[row], to_input[row], states[0][row]):
+                if name in self._fixed:
+                    continue
                 flat = right.reshape(-1, right.shape[-1])
                 found = flat.sum(axis=0) if left is None else left.reshape(-1, left.shape[-1]).T @ flat
                 known = self._sums[which].get((name, power))

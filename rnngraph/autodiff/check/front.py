@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from rnngraph.autodiff.check.arguments import check_rows
-from rnngraph.autodiff.check.handed import with_handed
+from rnngraph.autodiff.check.handed import Handed, with_handed
 from rnngraph.autodiff.check.locate import locate
 from rnngraph.autodiff.check.replayed import recorded_subject
 from rnngraph.autodiff.check.report import CheckReport, CheckRow
 from rnngraph.autodiff.check.rules import search_rules, wrong_rules
 from rnngraph.autodiff.check.subject import TOLERANCES
-from rnngraph.autodiff.check.variants import Handed, where_handed
+from rnngraph.autodiff.check.variants import where_handed
 from rnngraph.autodiff.check.written import layer_subject, pair_subject
 from rnngraph.autodiff.tape import Entry, Tape
 from rnngraph.autodiff.tensor import Tensor
@@ -92,11 +92,8 @@ def _recorded(
             generator = np.random.default_rng(seed)
             handed: Handed | None = None
             if rest:
-                right = subject.claimed
-                subject = with_handed(subject, replay.leaves, rest)
-                given = [k for k, one in enumerate(subject.claimed) if one is not right[k]]
-                handed = Handed(subject.names, given, subject.claimed, right)  # type: ignore[arg-type]
-                where = where_handed(handed, replay, (loss if isinstance(loss, Tape) else loss.tape))
+                subject, handed = with_handed(subject, replay.leaves, rest)
+                where = tuple(where_handed(handed, replay, replay.tape))
             trusted = [k for k in range(len(subject.names)) if handed is None or not handed.is_wrong(k)]
             rows, notes = check_rows(subject, generator, directions=directions, tolerance=allowed, trusted=trusted)
         culprits = wrong_rules(replay_nodes, seed=seed)

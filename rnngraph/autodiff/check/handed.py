@@ -6,31 +6,56 @@ In: the recorded leaves, gradients by the model's names, and its arrays by the s
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from rnngraph.autodiff.check.mended import Index
 from rnngraph.autodiff.check.replayed import SEPARATE
 from rnngraph.autodiff.check.subject import Subject
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.tape import Entry
 from rnngraph.errors import InputError
 
+SAME = 1e-6  # relative
 PREFIXES = ("", "d", "grad_", "d_")
 
 
-def with_handed(subject: Subject, leaves: Sequence[Entry], rest: Sequence[Any]) -> Subject:
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """Gradients by hand beside right ones, by place; `given` are the places of those that were computed by hand."""
+
+    names: Sequence[str]
+    given: Sequence[int]
+    claimed: Sequence[Array]
+    right: Sequence[Array]
+
+    def is_wrong(self, place: int, part: Index = (...,)) -> bool:
+        """Whether a gradient, or a part of it, differs from the right one."""
+        return not same(self.claimed[place][part], self.right[place][part])
+
+
+def same(one: Array, other: Array) -> bool:
+    """Tell gradients that differ by rounding from others."""
+    level = SAME * max(float(np.abs(one).max(initial=0.0)), float(np.abs(other).max(initial=0.0)))
+    return bool((np.abs(one - other) <= level).all())
+
+
+def with_handed(subject: Subject, leaves: Sequence[Entry], rest: Sequence[Any]) -> tuple[Subject, Handed]:
     """Let a recorded subject claim the gradients that were handed over, under the model's names.
 
     Raises:
         InputError: no dict, a name that belongs to no leaf or to several, or a gradient of another shape.
     """
-    if len(rest) > 2 or not all(isinstance(one, Mapping) and one for one in rest):
-        empty = [isinstance(one, Mapping) and not one for one in rest]
-        given = ", ".join(
-            "an empty dict" if bare else type(one).__name__ for bare, one in zip(empty, rest, strict=True)
+    if isinstance(rest[0], Mapping) and not rest[0]:
+        raise InputError(
+            "the gradients that were handed over are an empty dict: where it is traced.handed, the function returns "
+            "none whose name and shape are those of an array, or its source cannot be read, as that of one typed at a "
+            "prompt; pass them by name, check(traced, {'dWh': dWh, ...})."
         )
+    if len(rest) > 2 or not all(isinstance(one, Mapping) and one for one in rest):
+        given = ", ".join(type(one).__name__ for one in rest)
         raise InputError(
             f"beside a recorded loss there is {given}; pass check(loss, grads) or check(loss, grads, params), dicts of "
             "arrays by name."
@@ -38,24 +63,24 @@ def with_handed(subject: Subject, leaves: Sequence[Entry], rest: Sequence[Any]) 
     if len(leaves) > SEPARATE:
         raise InputError(f"{len(leaves)} arrays were recorded; gradients by hand are checked for at most {SEPARATE}.")
     gradients, arrays = rest[0], rest[1] if len(rest) > 1 else {}
-    own = [
-        np.zeros(leaf.value.shape) if one is None else one for one, leaf in zip(subject.claimed, leaves, strict=True)
-    ]
-    names, claimed = list(subject.names), list(own)
+    own: list[Any] = list(subject.claimed)
+    found: dict[int, tuple[str, Array]] = {}
     for name, gradient in gradients.items():
         place = _place(str(name), leaves, arrays)
-        if claimed[place] is not own[place]:
-            raise InputError(f"{names[place]} and {name} are gradients of the same array; hand over one of them.")
-        claimed[place] = _fitting(str(name), gradient, leaves[place].value.shape)
-        names[place] = str(name)
+        if place in found:
+            raise InputError(f"{found[place][0]} and {name} are gradients of the same array; hand over one of them.")
+        found[place] = str(name), _fitting(str(name), gradient, leaves[place].value.shape)
+    names = [found[k][0] if k in found else name for k, name in enumerate(subject.names)]
+    claimed = [found[k][1] if k in found else one for k, one in enumerate(own)]
     slips = [one - right for one, right in zip(claimed, own, strict=True)]
 
     def again(points: Sequence[Array], upstream: Sequence[Array]) -> list[Array | None]:
         """Give the gradients a little beside the point, as wrong as those that were handed over."""
-        found = subject.gradients(points, upstream)
-        return [None if one is None else one + slip for one, slip in zip(found, slips, strict=True)]
+        right: list[Any] = subject.gradients(points, upstream)
+        return [one + slip for one, slip in zip(right, slips, strict=True)]
 
-    return replace(subject, names=names, claimed=[*claimed], gradients=again)
+    handed = Handed(names, sorted(found), claimed, own)
+    return replace(subject, names=names, claimed=[*claimed], gradients=again), handed
 
 
 def _place(name: str, leaves: Sequence[Entry], arrays: Mapping[str, Any]) -> int:

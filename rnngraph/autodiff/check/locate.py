@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from rnngraph.autodiff.check.look import MOST, Look, part_at
-from rnngraph.autodiff.check.mended import blocks_wrong
+from rnngraph.autodiff.check.look import EVERYWHERE, MOST, Look, part_at
+from rnngraph.autodiff.check.mended import Index, blocks_wrong, right_and_wrong
 from rnngraph.autodiff.check.subject import Subject
 from rnngraph.autodiff.contribution import Array
 from rnngraph.errors import InputError
@@ -31,8 +31,7 @@ def sentences(look: Look, wrong: Sequence[int]) -> Iterator[str]:
     """Say everything: of an argument over time first, since what is wrong there is wrong in the weights too."""
     names, left = look.subject.names, list(wrong)
     right = [names[k] for k in look.subject.floating() if k not in wrong]
-    if right:
-        yield f"wrong: {', '.join(names[k] for k in wrong)}; right: {', '.join(right)}."
+    yield from right_and_wrong([names[k] for k in wrong], right)
     for place in wrong:
         mistake = look.mistake(place, look.subject.upstream, look.subject.claimed[place])
         if mistake:
@@ -88,7 +87,7 @@ def over_time(look: Look, place: int, wrong: Sequence[int]) -> Iterator[str]:
 def by_loss(look: Look, place: int, known: bool) -> str:
     """Say for a loss at which steps the gradient of a weight or an initial state is wrong."""
     name, time = look.subject.names[place], look.time
-    losses = {t for t in range(time) if look.is_wrong(place, ..., *(look.of_step(t)[0], look.of_step(t)[1][place]))}
+    losses = {t for t in range(time) if look.is_wrong(place, EVERYWHERE, look.of_step(t)[0], look.of_step(t)[1][place])}
     reaches = " What reaches every step is right, since the gradients over time are." if known else ""
     if not losses:
         return f"{name}: {OVERWRITTEN}"
@@ -116,8 +115,8 @@ def by_length(look: Look, wrong: Sequence[int]) -> Iterator[str]:
             return
         if any(one.shape != other.shape for one, other in zip(shorter.outputs, look.subject.upstream, strict=True)):
             return
-        near = look.like(shorter)
-        if any(near.is_wrong(k, ..., shorter.upstream, shorter.claimed[k]) for k in wrong):
+        near = Look(shorter, look.generator, look)
+        if any(near.is_wrong(k, EVERYWHERE, shorter.upstream, shorter.claimed[k]) for k in wrong):
             right = f"right for a sequence of {length - 1} step{'s' * (length > 2)}, wrong from {length} on"
             carried = f": what is carried from a step to the one before it is wrong, or not added ({right})"
             yield (
@@ -130,14 +129,11 @@ def by_length(look: Look, wrong: Sequence[int]) -> Iterator[str]:
 
 def gates(look: Look, place: int, upstream: Sequence[Array], gradient: Array | None) -> Iterator[str]:
     """Say which gate blocks are wrong, where some are right."""
-    name = look.subject.names[place]
-    for labels, at in look.blocks(place):
-        size = look.subject.points[place].shape[at] // len(labels)
-        bad = [
-            k for k in range(len(labels))
-            if look.is_wrong(place, (*(slice(None),) * at, slice(k * size, (k + 1) * size)), upstream, gradient)
-        ]  # fmt: skip
-        sentence = blocks_wrong(labels, bad)
-        if sentence:
-            mistake = look.mistake(place, upstream, gradient) if len(bad) == 2 else ""
-            yield f"{name}: {mistake or sentence}."
+
+    def is_wrong(part: Index) -> bool:
+        return look.is_wrong(place, part, upstream, gradient)
+
+    if look.time_of(place) is None:
+        for sentence, count in blocks_wrong(look.subject.points[place].shape, look.gate_sizes(), is_wrong):
+            swapped = look.mistake(place, upstream, gradient) if count == 2 else ""
+            yield f"{look.subject.names[place]}: {swapped or sentence}."

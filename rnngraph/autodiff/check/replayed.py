@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -34,46 +34,60 @@ class Change:
     instead: Mapping[Edge, Array] = field(default_factory=dict)
 
 
+def computed(
+    entries: Sequence[Entry], given: dict[int, Array], held: Mapping[int, Block], *,
+    made: dict[int, Block] | None = None, wanted: int = -1,
+) -> dict[int, Array]:  # fmt: skip
+    """Compute entries again, in their order, from other values of some leaves; `given` becomes what is returned.
+
+    A block holds the states of its cuts as they are in the block of the same id in `held`; `made` takes the new ones.
+    Where one value alone is `wanted`, the others are dropped after their last use.
+    """
+    blocks = {} if made is None else made
+    last = {source: entry.id for entry in entries for source in entry.inputs} if wanted >= 0 else {}
+    with np.errstate(all="ignore"):
+        for entry in entries:
+            if entry.op.vjp is None:
+                given.setdefault(entry.id, entry.value)
+                continue
+            if isinstance(entry, Block):
+                arrays = {name: given[node] for name, node in entry.sources.items()}
+                blocks[entry.id] = entry.again(arrays, held=held.get(entry.id))
+                value = blocks[entry.id].value
+            elif entry.op is STATE:
+                value = blocks[entry.inputs[0]].state(entry.options["kind"], entry.options["t"])
+            else:
+                value = entry.op.forward(*[given[source] for source in entry.inputs], **entry.options)
+            given[entry.id] = value if type(value) is np.ndarray else np.asarray(value)
+            for source in entry.inputs if last else ():
+                if last[source] == entry.id and source != wanted:
+                    given.pop(source, None)
+    return given
+
+
 class Replay:
     """The entries that lead to some outputs, computed again from other leaves; a cut holds its states."""
 
     def __init__(self, outputs: Sequence[Tensor], *, wide: bool = True) -> None:
         """Find the entries and compute them once."""
-        self.outputs = [one.id for one in outputs]
+        self.tape, self.outputs = outputs[0].tape, [one.id for one in outputs]
         needed, self.nodes = set(self.outputs), list[Entry]()
-        for entry in reversed(outputs[0].tape.entries):
+        for entry in reversed(self.tape.entries):
             if entry.id in needed or not needed.isdisjoint(range(entry.first, entry.id)):
                 needed.update(entry.inputs)
                 self.nodes.append(entry)
         self.nodes.reverse()
         self.blocks: dict[int, Block] = {}
-        self.leaves = [
-            entry for entry in outputs[0].tape.entries if entry.op.vjp is None and entry.name and entry.requires
-        ]
+        self.leaves = [entry for entry in self.tape.entries if entry.op.vjp is None and entry.name and entry.requires]
         given = [*self.leaves, *(entry for entry in self.nodes if entry.op.vjp is None)]
         leaves = {entry.id: widened(entry.value) if wide else entry.value for entry in given}
-        self.base, self.blocks = self.values(leaves, self.nodes, {})
+        self.base = computed(self.nodes, leaves, {}, made=self.blocks)
 
     def values(
         self, leaves: Mapping[int, Array], entries: Sequence[Entry], base: Mapping[int, Array]
-    ) -> tuple[dict[int, Array], dict[int, Block]]:
+    ) -> dict[int, Array]:
         """Compute entries again, from known values and other leaves."""
-        found, blocks = dict(base), dict(self.blocks)
-        found.update(leaves)
-        with np.errstate(all="ignore"):
-            for entry in entries:
-                if entry.op.vjp is None:
-                    continue
-                if isinstance(entry, Block):
-                    arrays = {name: found[node] for name, node in entry.sources.items()}
-                    blocks[entry.id] = entry.again(arrays, held=self.blocks.get(entry.id))
-                    found[entry.id] = blocks[entry.id].value
-                elif entry.op is STATE:
-                    found[entry.id] = blocks[entry.inputs[0]].state(entry.options["kind"], entry.options["t"])
-                else:
-                    given = [found[source] for source in entry.inputs]
-                    found[entry.id] = np.asarray(entry.op.forward(*given, **entry.options))
-        return found, blocks
+        return computed(entries, {**base, **leaves}, self.blocks)
 
     def affected(self, leaves: Sequence[int]) -> list[Entry]:
         """Find the entries whose value depends on one of the leaves; a detached tensor depends on nothing."""
@@ -92,31 +106,41 @@ class Replay:
     def again(self, leaves: Mapping[int, Array], change: Change | None = None) -> tuple[Tape, dict[int, int]]:
         """Record everything again with other leaves, or for a changed backward; give the tape and the new ids."""
         change = change or Change()
-        values, _ = self.values({**self.base, **leaves}, self.nodes, {})
+        values = self.values(leaves, self.nodes, self.base)
         tape, places = Tape(), dict[int, int]()
         for entry in self.nodes:
-            if isinstance(entry, Block):
-                tensors = {name: tape.tensor(places[node]) for name, node in entry.sources.items()}
-                cuts = sorted({*entry.cuts, *change.cuts.get(entry.id, ())})
-                places[entry.id] = tape.append_block(
-                    entry.cell, tensors["x"], {name: tensors[name] for name in entry.weights},
-                    {kind: tensors[kind + "0"] for kind in entry.columns}, reverse=entry.reverse,
-                    mask=None if entry.keep is None else entry.keep.T, cuts=cuts,
-                ).id  # fmt: skip
-                continue
             sources = [places[source] for source in entry.inputs]
             for position, source in enumerate(entry.inputs):
                 if (entry.id, position) in change.without:
                     sources[position] = tape.append(DETACH, (places[source],), values[source])
-            places[entry.id] = tape.append(
-                entry.op, tuple(sources), values[entry.id], options=entry.options, scope=entry.scope, name=entry.name,
-                requires=entry.requires,
-            )  # fmt: skip
+            cuts = change.cuts.get(entry.id, ())
+            places[entry.id] = record_again(tape, entry, sources, None if cuts else values[entry.id], cuts)
             if any(edge[0] == entry.id for edge in change.instead):
                 node = tape.entry(places[entry.id])
                 known = enumerate(node.arguments)
                 node.arguments = tuple([change.instead.get((entry.id, position), one) for position, one in known])
         return tape, places
+
+
+def record_again(
+    tape: Tape, entry: Entry, sources: Sequence[int], value: Array | None = None, cuts: Sequence[int] = ()
+) -> int:
+    """Record what an entry did on another tape; the steps of a block are as many as its input there has."""
+    if isinstance(entry, Block):
+        given = {name: tape.tensor(i) for name, i in zip(entry.sources, sources, strict=True)}
+        steps = given["x"].shape[1]
+        mask = None if entry.keep is None else entry.keep.T[:, :steps]
+        return tape.append_block(
+            entry.cell, given["x"], {name: given[name] for name in entry.weights},
+            {kind: given[kind + "0"] for kind in entry.columns}, reverse=entry.reverse, mask=mask,
+            cuts=sorted(cut for cut in {*entry.cuts, *cuts} if cut < steps),
+        ).id  # fmt: skip
+    if value is None:
+        value = np.asarray(entry.op.forward(*[tape.entry(i).value for i in sources], **entry.options))
+    return tape.append(
+        entry.op, tuple(sources), value, options=entry.options, scope=entry.scope, name=entry.name,
+        requires=entry.requires,
+    )  # fmt: skip
 
 
 def recorded_subject(loss: Tensor | Tape) -> tuple[Subject, Replay, str]:
@@ -136,7 +160,9 @@ def recorded_subject(loss: Tensor | Tape) -> tuple[Subject, Replay, str]:
     else:
         generator = np.random.default_rng((0, len(outputs)))
         upstream = [np.asarray(generator.normal(size=one.shape)) for one in outputs]
-    plain, replay, note = Replay(outputs, wide=False), Replay(outputs), ""
+    replay, note = Replay(outputs), ""
+    narrow = any(entry.value.dtype == np.float32 for entry in replay.nodes)
+    plain = Replay(outputs, wide=False) if narrow else replay
     for output in outputs:
         recorded, again = output.value, plain.base[output.id]
         if not np.isfinite(recorded).all():
@@ -149,23 +175,14 @@ def recorded_subject(loss: Tensor | Tape) -> tuple[Subject, Replay, str]:
                 f"{recorded.reshape(-1)[0]:.9g} was recorded: an array was changed in place after the "
                 "forward pass, or an op is random; check before parameters are updated."
             )
-    leaves = replay.leaves
-    narrow = any(leaf.value.dtype == np.float32 for leaf in leaves)
-    tape, places = outputs[0].tape, {entry.id: entry.id for entry in replay.nodes}
+    again_at = None
     if narrow:
-        drift = max(
-            _apart(entry.value, replay.base[entry.id]) for entry in replay.nodes if entry.value.dtype == np.float32
-        )
+        values = [(entry.value, replay.base[entry.id]) for entry in replay.nodes if entry.value.dtype == np.float32]
+        drift = max(float(np.abs(one - wide).max()) / (float(np.abs(wide).max()) or 1.0) for one, wide in values)
         if drift > DRIFT:
-            tape, places = replay.again({})
+            again_at = replay.again({})
             note = f"float32 rounding grows to {drift:.0e} of a value here, so a float64 run was checked. "
-    subject = _subject(replay, leaves, upstream)
-    subject.claimed = _split(_gradients(tape, places, replay.outputs, upstream, leaves), leaves)
-    return subject, replay, note
-
-
-def _apart(value: Array, wide: Array) -> float:
-    return float(np.abs(value - wide).max()) / (float(np.abs(wide).max()) or 1.0)
+    return subject_of(replay, upstream, again_at), replay, note
 
 
 def _gradients(
@@ -180,23 +197,31 @@ def _gradients(
     return [found.get(places.get(leaf.id, -1), np.zeros(leaf.value.shape)) for leaf in leaves]
 
 
-def _split(arrays: Sequence[Array], leaves: Sequence[Entry]) -> list[Array | None]:
-    """Put the leaves beyond the first ones together, flat."""
-    if len(leaves) <= SEPARATE:
-        return list(arrays)
-    return [*arrays[: SEPARATE - 1], np.concatenate([one.ravel() for one in arrays[SEPARATE - 1 :]])]
+def subject_of(
+    replay: Replay, upstream: list[Array], recorded: tuple[Tape, dict[int, int]] | None = None, *,
+    relative: bool = False,
+) -> Subject:  # fmt: skip
+    """Let a replay claim the gradients of its own tape, or of another on which the same was `recorded`.
 
-
-def _subject(replay: Replay, leaves: Sequence[Entry], upstream: list[Array]) -> Subject:
-    first, rest = (leaves, []) if len(leaves) <= SEPARATE else (leaves[: SEPARATE - 1], leaves[SEPARATE - 1 :])
+    The leaves beyond the first ones are one argument, flat.
+    """
+    leaves, many = replay.leaves, len(replay.leaves) > SEPARATE
+    first, rest = (leaves[: SEPARATE - 1], leaves[SEPARATE - 1 :]) if many else (leaves, [])
     ends = np.cumsum([leaf.value.size for leaf in rest])[:-1]
     affected: dict[tuple[int, ...], list[Entry]] = {}
-    base = [one for one in _split([replay.base[leaf.id] for leaf in leaves], leaves) if one is not None]
+
+    def split(arrays: Sequence[Array]) -> list[Any]:
+        return [
+            *arrays[: len(first)],
+            *([np.concatenate([one.ravel() for one in arrays[len(first) :]])] if rest else []),
+        ]
 
     def joined(points: Sequence[Array]) -> dict[int, Array]:
         parts = np.split(points[-1], ends) if rest else []
         found = {leaf.id: point for leaf, point in zip(first, points, strict=False)}
         return found | {leaf.id: part.reshape(leaf.value.shape) for leaf, part in zip(rest, parts, strict=True)}
+
+    base = split([replay.base[leaf.id] for leaf in leaves])
 
     def run(points: Sequence[Array]) -> list[Array]:
         moved = tuple([k for k, point in enumerate(points) if point is not base[k]])
@@ -204,14 +229,15 @@ def _subject(replay: Replay, leaves: Sequence[Entry], upstream: list[Array]) -> 
         if moved not in affected:
             affected[moved] = replay.affected(ids)
         given = joined(points)
-        values, _ = replay.values({i: given[i] for i in ids}, affected[moved], replay.base)
+        values = replay.values({i: given[i] for i in ids}, affected[moved], replay.base)
         return [values[one] for one in replay.outputs]
 
     def gradients(points: Sequence[Array], upstream: Sequence[Array]) -> list[Array | None]:
-        tape, places = replay.again(joined(points))
-        return _split(_gradients(tape, places, replay.outputs, upstream, leaves), leaves)
+        return split(_gradients(*replay.again(joined(points)), replay.outputs, upstream, leaves))
 
     names = [str(leaf.name) for leaf in first]
     names += [f"{rest[0].name} .. {rest[-1].name} ({len(rest)} leaves)"] if rest else []
     outputs = [replay.base[one] for one in replay.outputs]
-    return Subject(names, base, run, gradients, upstream, outputs, [], narrow=False)
+    own = recorded or (replay.tape, {entry.id: entry.id for entry in replay.nodes})
+    claimed = split(_gradients(*own, replay.outputs, upstream, leaves))
+    return Subject(names, base, run, gradients, upstream, outputs, claimed, narrow=False, relative=relative)

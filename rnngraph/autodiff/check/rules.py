@@ -7,20 +7,18 @@ entries. Out: a `Culprit` for every op and argument whose rule is wrong.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from rnngraph.autodiff.backward import sweep
 from rnngraph.autodiff.block import Block
-from rnngraph.autodiff.block.backward import pull
-from rnngraph.autodiff.block.given import gather
+from rnngraph.autodiff.check.replayed import Replay, record_again, subject_of
 from rnngraph.autodiff.check.report import Culprit
-from rnngraph.autodiff.check.slopes import compare
-from rnngraph.autodiff.check.subject import Subject, widened
-from rnngraph.autodiff.contribution import Array, add_up
-from rnngraph.autodiff.node import INPUT, Node
+from rnngraph.autodiff.check.slopes import Comparison, compare
+from rnngraph.autodiff.check.subject import widened
+from rnngraph.autodiff.contribution import Array
+from rnngraph.autodiff.node import INPUT
 from rnngraph.autodiff.ops import DETACH, STATE
 from rnngraph.autodiff.tape import Entry, Tape
 from rnngraph.errors import GradientError
@@ -64,7 +62,7 @@ def _checked(nodes: Sequence[Entry]) -> list[Entry]:
     return [node for node in nodes if node.op.vjp is not None and node.requires and node.op not in (DETACH, STATE)]
 
 
-def _spread(nodes: list[Entry], most: int) -> list[Entry]:
+def _spread(nodes: list[Any], most: int) -> list[Any]:
     return [nodes[int(k)] for k in np.linspace(0, len(nodes) - 1, most)] if len(nodes) > most else nodes
 
 
@@ -79,40 +77,38 @@ def _wrong(nodes: Sequence[Entry], picked: Iterable[Entry], seed: int) -> tuple[
     return tuple(found.values())
 
 
-def _check(node: Entry, wanted: list[bool], generator: np.random.Generator) -> Iterator[Culprit]:
-    names, given, forward, backward = _of_block(node) if isinstance(node, Block) else _of_node(node)
+def _check(entry: Entry, wanted: list[bool], generator: np.random.Generator) -> Iterator[Culprit]:
+    """Record an entry alone, near its arguments, and compare its gradients with differences."""
+    block, tape = entry if isinstance(entry, Block) else None, Tape()
+    names, given = _of_block(block) if block else (_parameters(entry.op.forward), entry.arguments)
     points = [_nudged(argument, generator) for argument in given]
-    value = forward(points)
-    if not all(np.isfinite(one).all() for one in (*points, value) if one.dtype.kind == "f"):
+    places = [k for k, needs in enumerate(wanted) if needs and points[k].dtype.kind == "f"]
+    places = _spread(places, ARGUMENTS)
+    sources = [tape.append(INPUT, (), one, name=str(k), requires=k in places) for k, one in enumerate(points)]
+    out = tape.tensor(record_again(tape, entry, sources))
+    if not all(np.isfinite(one).all() for one in (*points, out.value) if one.dtype.kind == "f"):
         return
-    upstream = [generator.normal(size=value.shape)]
-    checked = [k for k, needs in enumerate(wanted) if needs and points[k].dtype.kind == "f"]
-    for k in _spread(checked, ARGUMENTS):  # type: ignore[arg-type]
-        place: int = k  # type: ignore[assignment]
+    scope = entry.describe() if block else "/".join(str(key) for _, key in entry.place)
+    op = f"{block.cell.facts.name} cell" if block else entry.op.name
+
+    def culprit(place: int, reason: str, one: Comparison | None = None) -> Culprit:
         name = names[place] if place < len(names) else ""
+        numbers = (one.analytic, one.numeric, one.relative_error) if one else (np.nan, np.nan, np.nan)
+        return Culprit(op, place, name, entry.id, entry.timestep, scope, *numbers, reason)
 
-        def gradients(points: Sequence[Array], upstream: Sequence[Array], place: int = place) -> list[Array | None]:
-            return [backward(points, upstream[0], place) if k == place else None for k in range(len(points))]
-
-        op = f"{node.cell.facts.name} cell" if isinstance(node, Block) else node.op.name
-        scope = (
-            node.describe()
-            if isinstance(node, Block)
-            else "/".join(str(key) for kind, key in node.scope if kind != "t")
-        )
-        try:
-            claimed = gradients(points, upstream)
-        except GradientError as error:
-            yield Culprit(op, place, name, node.id, node.timestep, scope, np.nan, np.nan, np.nan, str(error))
-            continue
-        subject = Subject(
-            names, points, lambda moved: [forward(moved)], gradients, upstream, [value], claimed, False, True
-        )  # fmt: skip
-        one = compare(subject, place, subject.direction(place, generator))
+    try:
+        subject = subject_of(Replay([out]), [generator.normal(size=out.shape)], relative=True)
+    except GradientError as error:
+        if len(places) == 1:
+            yield culprit(places[0], str(error))
+        for place in places if len(places) > 1 else ():
+            yield from _check(entry, [k == place for k in range(len(points))], generator)
+        return
+    for k, place in enumerate(places):
+        one = compare(subject, k, subject.direction(k, generator))
         if one.resolved and not one.passed:
             reason = f"it gives {one.analytic:.6g} along a random direction, differences give {one.numeric:.6g}"
-            numbers = one.analytic, one.numeric, one.relative_error
-            yield Culprit(op, place, name, node.id, node.timestep, scope, *numbers, reason)
+            yield culprit(place, reason, one)
 
 
 def _nudged(argument: Array, generator: np.random.Generator) -> Array:
@@ -123,49 +119,16 @@ def _nudged(argument: Array, generator: np.random.Generator) -> Array:
     return np.where(wide == 0, 1e-3 * np.abs(draw), wide * (1 + 1e-3 * np.tanh(draw)))
 
 
-Forward = Callable[[Sequence[Array]], Array]
-Backward = Callable[[Sequence[Array], Array, int], Array]
-
-
-def _of_node(node: Node) -> tuple[list[str], list[Array], Forward, Backward]:
-    def forward(points: Sequence[Array]) -> Array:
-        return np.asarray(node.op.forward(*points, **node.options))
-
-    def backward(points: Sequence[Array], cotangent: Array, place: int) -> Array:
-        tape = Tape()
-        for position, point in enumerate(points):
-            tape.append(INPUT, (), point, requires=position == place)
-        tape.append(node.op, tuple(range(len(points))), forward(points), options=node.options, scope=node.scope)
-        steps = {step.node.id: np.array(step.gradient) for step in sweep(tape, {len(points): cotangent})}
-        return steps.get(place, np.zeros_like(points[place]))
-
+def _parameters(forward: Any) -> list[str]:
     try:
-        parameters = list(inspect.signature(node.op.forward).parameters.values())
+        parameters = list(inspect.signature(forward).parameters.values())
     except (TypeError, ValueError):  # some NumPy functions have no signature
-        parameters = []
-    names = [one.name for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
-    return names, list(node.arguments), forward, backward
+        return []
+    return [one.name for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
 
 
-def _of_block(block: Block) -> tuple[list[str], list[Array], Forward, Backward]:
+def _of_block(block: Block) -> tuple[list[str], list[Array]]:
     """See a cell as one rule, over the first steps of a block of it."""
-    names = list(block.sources)
     given = {"x": block.x.swapaxes(0, 1)[:, :STEPS], **block.weights}
     given |= {kind + "0": block.state(kind, -1) for kind in block.columns}
-
-    def short(points: Sequence[Array]) -> Block:
-        arrays = dict(zip(names, points, strict=True))
-        mask = None if block.keep is None else block.keep.T[:, :STEPS]
-        return Block(
-            0, block.cell, arrays["x"], weights={name: arrays[name] for name in block.weights},
-            initial={kind: arrays[kind + "0"] for kind in block.columns}, reverse=block.reverse, mask=mask,
-        )  # fmt: skip
-
-    def backward(points: Sequence[Array], cotangent: Array, place: int) -> Array:
-        one, name = short(points), names[place]
-        pulled = pull(one, gather(one, [cotangent]), wanted=list(block.weights))
-        if name == "x":
-            return np.asarray(pulled.to_input).swapaxes(0, 1)
-        return add_up([pulled.weights[name]], points[place], ()) if name in block.weights else pulled.initial[name[:-1]]
-
-    return names, [given[name] for name in names], lambda points: short(points).value, backward
+    return list(block.sources), [given[name] for name in block.sources]

@@ -142,6 +142,12 @@ class Line:
         return found
 
 
+def change(subject: Subject, place: int, direction: Array, step: float) -> list[Array]:
+    """Give how the outputs change along a direction, of fourth order."""
+    runs = zip(*(subject.moved(place, direction, k * step) for k in (-2, -1, 1, 2)), strict=True)
+    return [(8 * (ahead - behind) - (ahead2 - behind2)) / (12 * step) for behind2, behind, ahead, ahead2 in runs]
+
+
 def weigh(upstream: Sequence[Array], outputs: Sequence[Array], less: Sequence[Array] | None = None) -> float:
     """Sum outputs, or their differences, by an upstream gradient."""
     others = [0.0] * len(outputs) if less is None else less

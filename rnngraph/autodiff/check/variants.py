@@ -6,55 +6,43 @@ a path of the gradient: the loss is recorded again without it, and named where t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
 
 from rnngraph.autodiff.along import DOT
 from rnngraph.autodiff.block import Block
-from rnngraph.autodiff.check.mended import ZERO, block_labels, blocks_wrong, mendings
+from rnngraph.autodiff.check.handed import Handed, same
+from rnngraph.autodiff.check.mended import blocks_wrong, mistake, right_and_wrong
 from rnngraph.autodiff.check.replayed import Change, Edge, Replay
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.ops import MATMUL, TRANSPOSE
 from rnngraph.autodiff.recurrence import Recurrence
 from rnngraph.autodiff.tape import Entry, Tape
 
-SAME = 1e-6  # relative
 MOST = 32  # timesteps of which each is left out in turn
 WORDS = {"h": "the hidden state", "c": "the cell state"}
 
 
-@dataclass(frozen=True, slots=True)
-class Handed:
-    """Gradients by hand beside right ones, by place."""
-
-    names: Sequence[str]
-    given: Sequence[int]  # the places of those that were computed by hand
-    claimed: Sequence[Array]
-    right: Sequence[Array]
-
-    def is_wrong(self, place: int) -> bool:
-        """Whether a gradient differs from the right one."""
-        return not _same(self.claimed[place], self.right[place])
-
-
-def where_handed(handed: Handed, replay: Replay, tape: Tape) -> tuple[str, ...]:
+def where_handed(handed: Handed, replay: Replay, tape: Tape) -> Iterator[str]:
     """Say where the claimed gradients are wrong."""
     wrong = [place for place in range(len(handed.names)) if handed.is_wrong(place)]
     if not wrong:
-        return ()
-    right = [handed.names[k] for k in handed.given if k not in wrong]
-    said = [f"wrong: {', '.join(handed.names[k] for k in wrong)}; right: {', '.join(right)}."] if right else []
+        return
+    yield from right_and_wrong(
+        [handed.names[k] for k in wrong], [handed.names[k] for k in handed.given if k not in wrong]
+    )
     left = []
     sizes = {size for one in tape.recurrences for size in _sizes(tape, one)}
     for place in wrong:
-        sentence = _mistake(handed.claimed[place], handed.right[place], sizes)
-        said += [f"{handed.names[place]}: {sentence}."] if sentence else []
-        left += [] if sentence else [place]
-    said += _by_changes(handed, replay, tape, left) if left else []
-    return tuple(said)
+        sentence = _mistake(handed, place, sizes)
+        if sentence:
+            yield f"{handed.names[place]}: {sentence}."
+        else:
+            left.append(place)
+    yield from _by_changes(handed, replay, tape, left) if left else ()
 
 
 def _sizes(tape: Tape, one: Recurrence) -> Iterable[int]:
@@ -63,41 +51,28 @@ def _sizes(tape: Tape, one: Recurrence) -> Iterable[int]:
     return tape.entry(one.states["h"][0]).value.shape if "h" in one.states else ()
 
 
-def _same(one: Array, other: Array) -> bool:
-    level = SAME * max(float(np.abs(one).max(initial=0.0)), float(np.abs(other).max(initial=0.0)))
-    return bool((np.abs(one - other) <= level).all())
-
-
-def _mistake(claimed: Array, right: Array, sizes: Iterable[int]) -> str:
+def _mistake(handed: Handed, place: int, sizes: Collection[int]) -> str:
     """Name what was done to the right gradient."""
-    if not claimed.any():
-        return ZERO
+    claimed, right = handed.claimed[place], handed.right[place]
     factor = float((claimed * right).sum() / max((right * right).sum(), 1e-300))
-    known = set(sizes)
-    for words, mended in mendings(claimed, factor, None, known):
-        if _same(mended, right):
-            return words
+    named = mistake(claimed, factor, lambda mended: not same(mended, right), None, sizes)
     bound = float(np.abs(claimed).max())
-    if _same(claimed, np.clip(right, -bound, bound)):
+    if not named and same(claimed, np.clip(right, -bound, bound)):
         return f"it is clipped at {bound:.6g}; check it before it is clipped"
-    for labels, axis in block_labels(claimed.shape, known):
-        parts = zip(*(np.split(one, len(labels), axis=axis) for one in (claimed, right)), strict=True)
-        sentence = blocks_wrong(labels, [k for k, (one, other) in enumerate(parts) if not _same(one, other)])
-        if sentence:
-            return sentence
-    return ""
+    found = blocks_wrong(claimed.shape, sizes, partial(handed.is_wrong, place))
+    return named or next((sentence for sentence, _ in found), "")
 
 
 def _by_changes(handed: Handed, replay: Replay, tape: Tape, left: list[int]) -> Iterator[str]:
     """Find the change of a right backward that would give the claimed gradients: of all at once, or of each."""
     for sentence, change in (*_carried(replay, tape), *_transposed(replay, tape)):
         found = replay.gradients_with(change)
-        if all(_same(found[place], handed.claimed[place]) for place in left):
+        if all(same(found[place], handed.claimed[place]) for place in left):
             yield f"{', '.join(handed.names[place] for place in left)}: {sentence}."
             return
     for place in left:
         for sentence, change in _uses(replay, tape, replay.leaves[place].id):
-            if _same(replay.gradients_with(change)[place], handed.claimed[place]):
+            if same(replay.gradients_with(change)[place], handed.claimed[place]):
                 yield f"{handed.names[place]}: {sentence}."
                 break
 

@@ -20,6 +20,7 @@ from rnngraph.autodiff.contribution import Array
 from rnngraph.checks import rectangular
 from rnngraph.errors import InputError
 
+BESIDE = (("d", ""), ("grad_", ""), ("", "_grad"), ("g", ""))  # what is put before and after a name
 REPEATS = 3  # calls that must agree; a small mask drawn anew can agree with another by chance
 
 
@@ -165,19 +166,16 @@ def layer_subject(layer: Any, arguments: Sequence[Any], seed: int) -> Subject:
     outputs = probe.forward(*[np.array(one) for one in arguments])
     outputs = outputs if isinstance(outputs, tuple) else (outputs,)
     probe.backward(*[np.zeros_like(one) for one in outputs])
-    names = [name for name in _held(layer) if _gradient_in(probe, name) is not None]
+    names = [name for name in _slots(layer) if _gradient_in(probe, name) is not None]
 
     def forward(*given: Any) -> Any:
         own = copy.deepcopy(layer)
         for name, value in zip(names, given[len(arguments) :], strict=True):
-            owner, _, key = name.rpartition(".")
-            array = _held(own)[name]
-            if owner and array.dtype == value.dtype:
-                array[...] = value  # others may hold the same array
-            elif owner:
-                getattr(own, owner).__setitem__(int(key) if key.isdigit() else key, value)
+            holder, key = _slots(own)[name]
+            if holder is not vars(own) and holder[key].dtype == value.dtype:
+                holder[key][...] = value  # others may hold the same array
             else:
-                setattr(own, key, value)
+                holder[key] = value
         out = own.forward(*given[: len(arguments)])
         return (*(out if isinstance(out, tuple) else (out,)), own)
 
@@ -187,38 +185,31 @@ def layer_subject(layer: Any, arguments: Sequence[Any], seed: int) -> Subject:
         back = back if isinstance(back, tuple | list) else (back,)
         return (*back, *(_gradient_in(own, name) for name in names))
 
-    held = _held(layer)
-    subject = pair_subject(forward, backward, (*arguments, *(held[name] for name in names)), seed)
-    taken = _names(layer.forward, arguments)
-    subject.names[:] = [*taken, *names]
+    held = [holder[key] for holder, key in map(_slots(layer).get, names)]  # type: ignore[misc]
+    subject = pair_subject(forward, backward, (*arguments, *held), seed)
+    subject.names[:] = [*_names(layer.forward, arguments), *names]
     return subject
 
 
-def _held(layer: Any) -> dict[str, Any]:
-    """Give the arrays of floats of an object, also those in its list or dict of parameters."""
-    found = dict(vars(layer))
-    for holder in ("params", "parameters"):
-        some = getattr(layer, holder, {})
-        items = some.items() if isinstance(some, Mapping) else enumerate(some) if isinstance(some, list | tuple) else ()
-        found |= {f"{holder}.{key}": one for key, one in items}
-    return {name: one for name, one in found.items() if isinstance(one, np.ndarray) and one.dtype.kind == "f"}
+def _slots(layer: Any) -> dict[str, tuple[Any, Any]]:
+    """Say where an object holds arrays of floats, also in its list or dict of parameters: the holder and the key."""
+    found: dict[str, tuple[Any, Any]] = {name: (vars(layer), name) for name in vars(layer)}
+    for called in ("params", "parameters"):
+        holder = getattr(layer, called, ())
+        keys = holder if isinstance(holder, Mapping) else range(len(holder)) if isinstance(holder, list | tuple) else ()
+        found |= {f"{called}.{key}": (holder, key) for key in keys}
+    arrays = {name: holder[key] for name, (holder, key) in found.items()}
+    return {name: found[name] for name, one in arrays.items() if isinstance(one, np.ndarray) and one.dtype.kind == "f"}
 
 
 def _gradient_in(layer: Any, name: str) -> Any:
-    owner, _, key = name.rpartition(".")
-    for holder in ("grads", "gradients") if owner else ():
-        some = getattr(layer, holder, {})
-        if isinstance(some, Mapping) and key in some:
+    """Find a gradient beside its array: under the same key of `grads` or `gradients`, or by its name."""
+    _, key = _slots(layer)[name]
+    for some in (getattr(layer, "grads", ()), getattr(layer, "gradients", ())):
+        listed = isinstance(some, list | tuple) and isinstance(key, int) and key < len(some)
+        if listed or (isinstance(some, Mapping) and key in some):
             return some[key]
-        if isinstance(some, list | tuple) and key.isdigit() and int(key) < len(some):
-            return some[int(key)]
-    beside = (f"d{key}", f"grad_{key}", f"{key}_grad", f"g{key}")
-    found = next((getattr(layer, one) for one in beside if hasattr(layer, one)), None)
-    return (
-        getattr(layer, "grads", {}).get(key)
-        if found is None and not owner and hasattr(getattr(layer, "grads", None), "get")
-        else found
-    )
+    return next((getattr(layer, f"{a}{key}{b}") for a, b in BESIDE if hasattr(layer, f"{a}{key}{b}")), None)
 
 
 def _said(error: Exception) -> str:

@@ -10,7 +10,7 @@ import math
 
 from rnngraph.diagnosis.layer import Layer
 from rnngraph.diagnosis.remedies.clipping import clip_threshold, dominates, gradient_norm, own_norm
-from rnngraph.diagnosis.sentences import amount_text, part_text
+from rnngraph.diagnosis.sentences import amount_text
 
 
 def _has_recurrent_weight(layer: Layer) -> bool:
@@ -39,15 +39,9 @@ def for_vanishing(layer: Layer, lag: int) -> str:
 
 def for_saturated(layer: Layer) -> str:
     """Advise on units that sit where their derivative is small."""
-    left = f"; it leaves {math.exp(layer.activation):.2g} a step now" if math.isfinite(layer.activation) else ""
-    share = (
-        f"{part_text(layer.saturated)} of the units are saturated"
-        if math.isfinite(layer.saturated)
-        else "units are saturated"
-    )
     return (
-        f"Bring {layer.cell.squashed} back into the linear range{left} ({share}): scale the inputs and weights down, "
-        "or normalise the layer before the activation."
+        f"Bring {layer.cell.squashed} back into its linear range: scale the inputs and weights down, or normalise the "
+        "layer before the activation."
     )
 
 

@@ -7,16 +7,13 @@ from collections.abc import Iterable
 
 from rnngraph.diagnosis.curve import LN10
 from rnngraph.diagnosis.layer import Layer
-from rnngraph.trace.magnitudes import Status
 from rnngraph.trace.model import ParameterTrace
 
 
 def gradient_norm(parameters: Iterable[ParameterTrace]) -> float:
     """Compute the norm of the gradient over parameters; NaN where there are none or a part is unknown or infinite."""
-    parts = [parameter.grad for parameter in parameters]
-    if not parts or any(part.status in (Status.NONFINITE, Status.UNOBSERVED) for part in parts):
-        return float("nan")
-    return math.hypot(*[float(part.value) for part in parts])
+    parts = [float(parameter.grad.value) for parameter in parameters]  # NaN where it is not a number, or not known
+    return math.hypot(*parts) if parts else math.nan
 
 
 def own_norm(layer: Layer) -> float:

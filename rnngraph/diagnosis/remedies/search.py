@@ -100,7 +100,7 @@ def _scales(bench: Bench, first: float) -> Iterator[Tried | None]:
             high = factor
         else:
             low = factor
-        if low > 0 and high < math.inf:
+        if low and high < math.inf:
             following = math.sqrt(low * high)
         elif low:
             following = factor * max(10 ** ((TARGET - _finite(tried.decades)) / bench.lag), 1.2)

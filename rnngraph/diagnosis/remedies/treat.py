@@ -9,15 +9,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from rnngraph.diagnosis.finding import Finding, Value
+from rnngraph.diagnosis.layer import Layer
 from rnngraph.diagnosis.network import Network
 from rnngraph.diagnosis.remedies import advice
 from rnngraph.diagnosis.remedies.search import CURES, search
 from rnngraph.diagnosis.remedies.tried import Bench, Tried, Tries
-from rnngraph.diagnosis.sentences import left_text, percent, times
+from rnngraph.diagnosis.sentences import is_left, left_text, times
 from rnngraph.trace.change import ORTHOGONAL
 
-NECESSARY = "Tried on this batch: so much must be left to learn from lag {lag}, though it may not be enough."
-_TRUNCATIONS = 2  # lengths of chunks that are tried
+NECESSARY = " So much must be left to learn from lag {lag}, though it may not be enough."
 
 
 def treat(
@@ -29,11 +29,13 @@ def treat(
     bench = Bench(network, tries)
     layers = {layer.states[0].name: layer for layer in network.layers}
     sick = next(one for one in findings if one.rule == verdict)
+    if sick.cause == "losses":
+        return tuple(findings), ()  # no weight of the recurrence is to blame
     layer = layers[str(sick.where["state"])]
     helping = search(bench, verdict, layer)
     cuts = _truncations(bench) if verdict in ("vanishing", "saturated", "exploding") and network.asked is None else {}
-    numbers = _numbers(network, bench, helping, cuts, sick)
-    text = _advice(network, bench, helping, cuts, sick)
+    numbers = _numbers(network, bench, helping, cuts, _before(network, verdict, layer))
+    text = _advice(network, bench, helping, cuts, sick, layer)
     treated = [
         replace(one, advice=text, evidence={**one.evidence, **numbers}) if one.rule == verdict else one
         for one in findings
@@ -41,33 +43,38 @@ def treat(
     return tuple(treated), tuple(bench.done)
 
 
-def _advice(network: Network, bench: Bench, helping: Sequence[Tried], cuts: dict[int, float], finding: Finding) -> str:
-    before = _before(network, finding)
+def _advice(
+    network: Network, bench: Bench, helping: Sequence[Tried], cuts: dict[int, float], finding: Finding, layer: Layer
+) -> str:  # fmt: skip
+    before = _before(network, finding.rule, layer)
     if helping:
         listed = "; or ".join(f"{one.words} ({after(one)} at lag {bench.lag})" for one in helping)
-        text = f"{listed[0].upper()}{listed[1:]}. Before, {before}. {NECESSARY.format(lag=bench.lag)}"
+        text = f"{listed[0].upper()}{listed[1:]}. Before, {before}. It was tried on this batch."
+        text += "" if finding.rule == "exploding" else NECESSARY.format(lag=bench.lag)
     elif bench.done:
         listed = "; ".join(f"{one.words}: {one.left}" for one in bench.done)
         text = f"Nothing that was tried on this batch helps ({listed})."
     else:
         text = f"{finding.advice} Nothing could be tried on this recurrence."
     if finding.rule == "exploding":
-        layer = next(one for one in network.layers if one.states[0].name == finding.where["state"])
-        calm = [one for one in bench.done if one.decades > network.limits.vanishing and one.peak < one.most]
-        near = [one for one in calm if one.changes[0].kind == ORTHOGONAL and not one.helps]
+        near = [
+            one for one in bench.done
+            if one.changes[0].kind == ORTHOGONAL and network.limits.vanishing < one.decades <= one.enough
+            and one.peak < one.most
+        ]  # fmt: skip
         if near:
             text += f" To {near[0].words} may train as well: {near[0].left}."
         text += f" {advice.clip(layer)}, as a safety; it cures nothing."
     for length, error in cuts.items():
         size = "under 1 %" if error < 0.01 else f"{100 * error:.0f} %"
-        text += f" Truncation into chunks of {length} steps changes their gradient by {size}."
+        text += f" Truncation into chunks of {length} steps changes the weights' gradient by {size}."
     return text
 
 
-def _before(network: Network, finding: Finding) -> str:
-    if finding.rule == "exploding":
-        return f"it grew {times(float(finding.evidence['peak_decades'] or 0.0))}"
-    if finding.rule == "unwritten":
+def _before(network: Network, rule: str, layer: Layer) -> str:
+    if rule == "exploding":
+        return f"it grew {times(layer.peak)}"
+    if rule == "unwritten":
         return "nothing was written"
     return f"it was {left_text(network.head.decades)}"
 
@@ -75,18 +82,19 @@ def _before(network: Network, finding: Finding) -> str:
 def after(one: Tried) -> str:
     """Say what is left with a change, and what it grows to on the way."""
     grown = f", at most {times(one.peak)} on the way" if one.peak > 1 else ""
-    return f"{percent(one.decades)} is left{grown}" if one.decades < 0.15 else f"it grows {times(one.decades)}"
+    left = is_left(one.decades)
+    return left if left.startswith("it grows") else f"{left}{grown}"
 
 
 def _numbers(
-    network: Network, bench: Bench, helping: Sequence[Tried], cuts: dict[int, float], finding: Finding
+    network: Network, bench: Bench, helping: Sequence[Tried], cuts: dict[int, float], before: str
 ) -> dict[str, Value]:
     found: dict[str, Value] = {"tried": len(bench.done), "helped": len(helping), "before_decades": network.head.decades}
     if helping:
         best = helping[0]
         found |= {
             "remedy": best.words, "after": after(best), "after_decades": best.decades, "after_peak": best.peak,
-            "before": _before(network, finding),
+            "before": before,
         }  # fmt: skip
     return found | {f"truncation_error_{length}": error for length, error in cuts.items()}
 
@@ -94,9 +102,9 @@ def _numbers(
 def _truncations(bench: Bench) -> dict[int, float]:
     """Measure how far chunks are off: of about twice the reach, and of half of the steps."""
     steps = bench.network.head.layer.recurrence.timesteps
-    lengths = sorted({2 ** max(2 * (bench.network.reach or 1) - 1, 1).bit_length(), steps // 2})
+    lengths = sorted({2 ** (2 * (bench.network.reach or 1) - 1).bit_length(), steps // 2})
     found = {}
-    for length in [one for one in lengths if 1 < one < steps][:_TRUNCATIONS]:
+    for length in [one for one in lengths if 1 < one < steps]:
         error = bench.truncation(length)
         if error is not None:
             found[length] = error

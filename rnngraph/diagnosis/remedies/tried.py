@@ -12,7 +12,7 @@ from typing import Protocol
 
 from rnngraph.diagnosis.layer import layers_of
 from rnngraph.diagnosis.network import Network, network_of
-from rnngraph.diagnosis.sentences import percent, times
+from rnngraph.diagnosis.sentences import is_left, times
 from rnngraph.diagnosis.thresholds import Thresholds
 from rnngraph.errors import RnnGraphError
 from rnngraph.progress import doing
@@ -58,7 +58,7 @@ class Tried:
         """Say what was left, or how it grows."""
         if self.peak >= self.most:
             return f"it explodes ({times(self.peak)})"
-        return f"{percent(self.decades)} is left" if self.written else "nothing is written"
+        return is_left(self.decades) if self.written else "nothing is written"
 
 
 class Bench:

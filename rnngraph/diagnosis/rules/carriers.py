@@ -11,7 +11,7 @@ from rnngraph.diagnosis.finding import NOTE, WARNING, Finding
 from rnngraph.diagnosis.layer import Layer
 from rnngraph.diagnosis.network import Network, Path
 from rnngraph.diagnosis.rules.gradient import find_readout
-from rnngraph.diagnosis.sentences import part_text, spans_text
+from rnngraph.diagnosis.sentences import counted, part_text, percent, spans_text
 from rnngraph.trace.magnitudes import Floats
 
 
@@ -27,8 +27,8 @@ def find_bypassed(network: Network, layer: Layer) -> Finding | None:
     return Finding(
         "bypassed", NOTE, layer.where, {**evidence(layer), "carriers": len(carriers)}, "another way",
         "Nothing need be done, if this layer need not remember.",
-        f"{layer.name} itself does not carry the gradient over {layer.horizon} steps (1e{layer.decades:+.1f} is left): "
-        f"{who} {'carry' if len(carriers) > 1 else 'carries'} it.",
+        f"{layer.name} itself does not carry the gradient over {counted(layer.horizon, 'step')}, of which it leaves "
+        f"{percent(layer.decades)}: {who} {'carry' if len(carriers) > 1 else 'carries'} it.",
     )  # fmt: skip
 
 
@@ -41,8 +41,8 @@ def find_few_losses(network: Network, path: Path) -> Finding | None:
     return Finding(
         "few_losses", NOTE, path.where, {"participation": share, "losses": count}, "the size of the losses",
         "Look at which steps bear a loss of some size, and whether they are those that matter.",
-        f"Few losses give most of the gradient: as many as {share * count:.1f} of {count} with equal parts. What is "
-        "said here is said of them.",
+        f"Most of the gradient comes from about {max(round(share * count), 1)} of {count} losses: what is said here is "
+        "said of them.",
     )  # fmt: skip
 
 
@@ -55,8 +55,7 @@ def find_few_samples(network: Network, path: Path) -> Finding | None:
     return Finding(
         "few_samples", NOTE, path.where, {"participation": share, "samples": count}, "the samples",
         "Look at what these samples have in common, and at the others alone.",
-        f"Few samples carry most of what arrives at lag {path.horizon}: as many as {share * count:.1f} of {count} with "
-        "equal parts.",
+        f"Most of what arrives at lag {path.horizon} is of about {max(round(share * count), 1)} of {count} samples.",
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from rnngraph.diagnosis.evidence import at_timestep, evidence, overflow_lag
 from rnngraph.diagnosis.finding import ERROR, NOTE, Finding, Value
 from rnngraph.diagnosis.layer import Layer
 from rnngraph.diagnosis.remedies import advice, clipping
-from rnngraph.diagnosis.sentences import pace, percent
+from rnngraph.diagnosis.sentences import amount_text, pace, percent, share_text, times_text
 from rnngraph.trace.magnitudes import Status
 
 
@@ -33,7 +33,7 @@ def find_exploding(layer: Layer) -> Finding | None:
     }  # fmt: skip
     # A gradient that grows first and shrinks then has a falling slope, which says nothing of its growth.
     pace_of = pace(layer) if layer.rate > 0 else ""
-    text = f"{layer.name} explodes: up to lag {layer.peak_lag} the gradient grows to 1e{layer.peak:+.1f} of what it was"
+    text = f"{layer.name} explodes: up to lag {layer.peak_lag} the gradient grows {times_text(layer.peak)}"
     text += f"{pace_of}."
     if risk is not None:
         text += f" At this rate {layer.trace.dtype} overflows after {risk} steps."
@@ -62,8 +62,8 @@ def find_gate_timescale(layer: Layer) -> Finding | None:
     return Finding(
         "gate_timescale", NOTE, layer.where, numbers, "gate",
         "Do not read the memory of this layer from its gate alone.",
-        f"The gate {layer.gate.name} alone would keep a gradient for {gate:.1f} steps (median unit; a factor of e), "
-        f"but {measured:.1f} were measured: {other}.",
+        f"The gate {layer.gate.name} alone would keep a gradient for {amount_text(gate)} steps (until a factor of e is "
+        f"lost; median unit), but {amount_text(measured)} were measured: {other}.",
     )  # fmt: skip
 
 
@@ -80,6 +80,6 @@ def find_readout(layer: Layer) -> Finding | None:
         {**evidence(layer), "decades_from_first": layer.decades_from_first, "once_decades": once}, "readout",
         "Look at what stands between this layer's memory and the loss: the bias of its output gate, or the head's "
         "weights. The recurrence needs no change.",
-        f"{layer.name} hands on little of what it keeps: a factor of 1e{-once:+.1f} is lost once, where the loss reads "
-        f"it; from step to step it keeps {left} at lag {layer.horizon}.",
+        f"{layer.name} hands on little of what it keeps: only {share_text(-once)} of it gets through where the loss "
+        f"reads it; from step to step it keeps {left} up to lag {layer.horizon}.",
     )  # fmt: skip

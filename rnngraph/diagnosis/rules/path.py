@@ -13,7 +13,7 @@ from rnngraph.diagnosis.finding import ERROR, NOTE, WARNING, Finding
 from rnngraph.diagnosis.network import Network, Path
 from rnngraph.diagnosis.remedies import advice
 from rnngraph.diagnosis.rules.signal import find_dead
-from rnngraph.diagnosis.sentences import no_credit, pace, percent
+from rnngraph.diagnosis.sentences import no_credit, pace, percent, share_text
 
 
 def find_unwritten(network: Network, path: Path) -> Finding | None:
@@ -23,7 +23,10 @@ def find_unwritten(network: Network, path: Path) -> Finding | None:
     limits, share = network.limits, path.written
     shut = path.shut(limits.unwritten)
     carrier = network.carriers(path.layer)[0]
-    how = f"1e{share:+.1f} of what its weights would allow" if shut else f"1e{path.decades:+.1f} at lag {path.horizon}"
+    how = (
+        f"{share_text(share)} of what its weights would allow" if shut
+        else f"{share_text(path.alone)} of what it is at lag 1, at lag {path.horizon}"
+    )  # fmt: skip
     numbers = {**path_evidence(network, path), "written_decades": share, "carrier": carrier.name}
     half = network.update_from(path.horizon // 2)
     if half is not None:
@@ -33,7 +36,7 @@ def find_unwritten(network: Network, path: Path) -> Finding | None:
     return Finding(
         "unwritten", ERROR if shut or nothing else WARNING, path.where, numbers, "input",
         advice.for_unwritten(path.layer),
-        f"{carrier.name} remembers, but nothing is written into what it remembers: at the input the gradient is {how}.",
+        f"{carrier.name} keeps what it is given, but at the input the gradient is {how}.",
     )  # fmt: skip
 
 
@@ -96,7 +99,7 @@ def _reaches(network: Network, path: Path) -> str | None:
         return None
     return (
         f"What trains {path.layer.name} does not reach lag {path.horizon}: the losses with so many steps before them "
-        f"weigh 1e{path.decades - path.alone:+.1f} of the mean, and the others have no such lag."
+        f"weigh {share_text(path.decades - path.alone)} of the mean, and the others have no such lag."
     )
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from rnngraph.diagnosis.finding import NOTE, WARNING, Finding
 from rnngraph.diagnosis.layer import Layer
 from rnngraph.diagnosis.network import Network
+from rnngraph.diagnosis.sentences import counted
 
 
 def find_too_short(network: Network, layer: Layer) -> Finding | None:
@@ -35,8 +36,7 @@ def find_truncated(layer: Layer) -> Finding | None:
         "truncated", WARNING, layer.where, {"window": window, "judged_to_lag": layer.horizon},
         "detach or truncated back-propagation",
         f"Lags of {window} and more are cut off by design; to judge them, trace without the cut.",
-        f"The recurrence of {layer.name} is cut: no gradient goes back over more than {window - 1} steps, "
-        "and only shorter lags are judged.",
+        f"{layer.name} is cut: no gradient goes back over more than {counted(window - 1, 'step')}.",
     )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from rnngraph.diagnosis.causes import dead_share
 from rnngraph.diagnosis.finding import ERROR, NOTE, WARNING, Finding, Value
 from rnngraph.diagnosis.layer import Layer
 from rnngraph.diagnosis.network import Network
-from rnngraph.diagnosis.sentences import counted, part_text
+from rnngraph.diagnosis.sentences import amount_text, counted, part_text
 from rnngraph.trace.magnitudes import Booleans, Status
 from rnngraph.trace.model import parameter_of
 
@@ -33,7 +33,7 @@ def find_non_finite(network: Network) -> Finding | None:
         )
         return Finding(
             "non_finite", ERROR, where, {"direction": way}, way, advice,
-            f"NaN or infinity: in the {way} pass it first comes out of {graph.describe(node)}.",
+            f"In the {way} pass NaN or infinity first comes out of {graph.describe(node)}.",
         )  # fmt: skip
     for layer in network.layers:
         count = layer.curve.nonfinite + sum(int(state.nonfinite.sum()) for state in layer.states)
@@ -86,7 +86,7 @@ def find_dead(layer: Layer) -> Finding | None:
 def find_dead_inputs(network: Network) -> Finding | None:
     """A gradient is in the states of the lowest layer, but none comes out at the inputs."""
     first = next((layer for layer in network.layers if layer.recurrence.layer == 0), None)
-    if first is None or not first.recurrence.valid.any():
+    if first is None or not first.recurrence.valid.any() or find_dead(first) is not None:
         return None
     grads = [state.grad.value[state.grad.status == Status.OK] for state in first.states]
     largest = max((float(part.max()) for part in grads if part.size), default=0.0)
@@ -99,12 +99,13 @@ def find_dead_inputs(network: Network) -> Finding | None:
         top = float(steps.value[seen].max())
         bound = float(np.finfo(network.trace.dtype).eps) * weight.norm * largest if weight is not None else 0.0
         if top == 0 or top < bound:
-            how = "exactly zero" if top == 0 else f"at most {top:.1e}"
+            how = "exactly zero" if top == 0 else f"at most {amount_text(top)}"
             return Finding(
                 "dead_inputs", WARNING, {"input": entry.name},
                 {"largest_input_gradient": top, "largest_state_gradient": largest}, "input weights or saturated units",
                 "Check that the input is used, that its weights are not zero, and that the units are not saturated.",
-                f"The gradient of the input {entry.name} is {how}, while that of {first.name} is up to {largest:.1e}.",
+                f"The gradient of the input {entry.name} is {how}, while that of {first.name} is up to "
+                f"{amount_text(largest)}.",
             )  # fmt: skip
     return None
 
@@ -134,5 +135,5 @@ def _silent(layer: Layer, silent: Booleans, reason: str, why: str) -> Finding | 
     return Finding(
         "no_signal", NOTE, {**layer.where, "sample": int(samples[0])}, {"samples": int(samples.size)}, reason,
         f"Leave these samples out, or check their {reason}.",
-        f"No loss reaches {layer.name} from {counted(samples.size, 'sample')} ({named}): {why}.",
+        f"No loss reaches {layer.name} in {counted(samples.size, 'sample')} ({named}): {why}.",
     )  # fmt: skip

@@ -56,7 +56,7 @@ def lag_sheet(
     clock, timestep = losses.timesteps[number]
     rows = _chosen(lag_rows(losses, clock), states)
     found = verdict_of(trace)
-    title, why, attempt = headline(trace, found) if found is not None else (f"{trace.model or 'network'}: lags", "", "")
+    title, why, attempt = headline(found) if found is not None else (f"{trace.model or 'network'}: lags", "", "")
     because = " ".join(text for text in (f"Why: {why}" if why else "", f"Try: {attempt}" if attempt else "") if text)
     small = _small_print(trace, rows)
     paper.head(title, because, small)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rnngraph.diagnosis.sentences import share_words
+from rnngraph.diagnosis.sentences import percent
 from rnngraph.graph.layout.curves import straight
 from rnngraph.graph.layout.geometry import Point, one_line
 from rnngraph.graph.layout.metrics import width_of
@@ -111,7 +111,7 @@ class _Arrows:
         dotted, thick = is_dotted(share), width(share)
         stroke = "line" if dotted else found.name
         points, at = self._way(edge, source, target)
-        arrives = f"{share_words(share)} of this loss's gradient arrives"
+        arrives = f"{percent(share)} of this loss's gradient arrives"
         hint = f"{edge.label} a step: {arrives}" if edge.label else arrives
         strong = not dotted
         return Curve(

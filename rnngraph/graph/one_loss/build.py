@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from rnngraph.diagnosis.sentences import part_text, share_text, share_words
+from rnngraph.diagnosis.sentences import part_text, percent, share_text
 from rnngraph.graph.build.fold import valid_samples
 from rnngraph.graph.model import Column, Graph, Row, Vertex
 from rnngraph.graph.one_loss.fold import gaps
@@ -118,7 +118,7 @@ class _Builder:
         left = float(row.left[t])
         if math.isnan(left):
             return f"{where}, lag {row.lags[t]}: not measured"
-        text = f"{where}, lag {row.lags[t]}: {share_words(left)} of this loss's gradient is left"
+        text = f"{where}, lag {row.lags[t]}: {percent(left)} of this loss's gradient is left"
         if row.saturated[t] > 0:
             text += f"; {part_text(row.saturated[t])} of the units are saturated"
         if row.cut and row.lags[t] == row.lags.max():

@@ -32,7 +32,7 @@ def title_and_why(trace: Trace, seen: OneLoss, marks: tuple[Mark, ...]) -> tuple
     if found is None:
         ends = ", and ".join(mark.text.strip("◂▸ ") for mark in marks) or "nothing is known of its way"
         return f"The loss at t={seen.timestep}: {ends}.", ""
-    title, why, remedy = headline(trace, found)
+    title, why, remedy = headline(found)
     return title, f"{_because(why)} {remedy}".strip()
 
 

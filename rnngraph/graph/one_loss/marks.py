@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rnngraph.diagnosis.sentences import share_text, share_words
+from rnngraph.diagnosis.sentences import percent, share_text
 from rnngraph.graph.one_loss.view import Mark, SeenRow, Way
 from rnngraph.graph.style.left import EXPLODED, MARK
 
@@ -113,7 +113,7 @@ def _texts(rows: Sequence[SeenRow], ends: list[_End]) -> tuple[str, str]:
         return text, f"this loss: cut after lag {max(lags)}"
     if whats == {"unknown"}:
         return (
-            f"this loss was followed to lag {max(lags)} only, where {share_words(first.decades)} is left",
+            f"this loss was followed to lag {max(lags)} only, where {percent(first.decades)} is left",
             f"this loss: followed to lag {max(lags)}",
         )
     if whats == {"dies"} and len(set(lags)) == 1:

@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from rnngraph.diagnosis.sentences import factor_text, share_words
+from rnngraph.diagnosis.sentences import factor_text, percent
 from rnngraph.graph.model import Edge, Vertex
 from rnngraph.graph.one_loss.view import Seen, SeenRow
 from rnngraph.graph.style.left import MARK
@@ -70,7 +70,7 @@ class Ways:
             start = Vertex(
                 f"n{column}_{height}", "initial", f"{row.kind or 'h'}0", height, column, row.kind,
                 state=row.states[0], share=row.initial,
-                note=f"the initial state of {row.name}: {share_words(row.initial)} of this loss's gradient is left",
+                note=f"the initial state of {row.name}: {percent(row.initial)} of this loss's gradient is left",
             )  # fmt: skip
             self.vertices[start.id] = start
             box = self._box(number, order[0])

@@ -68,6 +68,7 @@ def _runs(
     longest = {key: max(depths[key][use.node] for use in some) for key, some in members.items()}
     clock = max(dense, key=lambda key: longest[key])
     same = [depths[key] for key in members if longest[key] == longest[clock]]
+    deepest = same[0] if len(same) == 1 else list(map(max, *same))
     weighed = {use.node for some in dense.values() for use in some}
     found = []
     roots = _roots(nodes, dense[clock])
@@ -87,11 +88,8 @@ def _runs(
         inside: dict[int, int] = {}
         for i in range(products[0].node, len(nodes)):
             if roots[i] == root:
-                depth = max([one[i] for one in same]) - first
-                inside[i] = min(depth // stride, last)
-        found.append(
-            Chain(products[::stride], _weights(nodes, dense), weighed, inside)
-        )  # fmt: skip
+                inside[i] = min((deepest[i] - first) // stride, last)
+        found.append(Chain(products[::stride], _weights(nodes, dense), weighed, inside))
     return found
 
 

@@ -18,6 +18,7 @@ from rnngraph.numpy.finding.fed import declare_fed, read_by_step
 from rnngraph.numpy.finding.products import LEAVES, PASSING, number_values, products_of
 
 Spot = tuple[Scope, int]
+GATES = "cfgiorz"  # a weight of each is one entry of a dict
 HOLDERS = ("v", "value", "val", "data")  # how objects that stand for a parameter call their array
 
 
@@ -113,12 +114,12 @@ def _name(tape: Tape, found: list[Found]) -> None:
 
 
 def _path(name: str) -> list[str]:
-    """Give the parts of a name, a number with what it counts, and without those that say nothing."""
+    """Give the parts of a name, a number with what it counts, and without those that say nothing, such as a gate's."""
     path: list[str] = []
     for part in name.split("."):
         if part.isdigit() and path:
             path[-1] += f"_{part}"
-        elif part not in HOLDERS or not path:
+        elif not path or (part not in HOLDERS and not (part in GATES and path[-1][:1] in "wWuU")):
             path.append(part)
     return path
 

@@ -38,26 +38,27 @@ def number_values(nodes: Sequence[Node], *, alike: bool = False) -> list[int]:
     table: dict[Any, int] = {}
     found: list[int] = []
     for node in nodes:
-        if node.inputs:
-            options = _frozen(tuple(node.options.values())) if node.options else ()
-            key: Any = (id(node.op), tuple([found[i] for i in node.inputs]), options)
+        inputs: Any = node.inputs
+        key: Any = node.id
+        if inputs:
+            same = found[inputs[0]] if len(inputs) == 1 else tuple([found[i] for i in inputs])
+            options = _frozen(tuple(node.options.values())) if node.options else None
+            key = node.op, same, options
         elif node.op is CONSTANT and alike:
             key = node.value.shape
         elif node.op is CONSTANT and node.value.size == 1:
-            key = (node.value.item(), node.value.shape)
-        else:
-            key = node.id
+            key = node.value.item(), node.value.shape
         found.append(table.setdefault(key, len(table)))
     return found
 
 
 def _frozen(x: Any) -> Any:
     kind = type(x)
+    if kind is tuple or kind is list:
+        return tuple([one if type(one) is int else _frozen(one) for one in x])
     if kind is slice:
         return slice, x.start, x.stop, x.step
-    if kind is tuple or kind is list:
-        return tuple([_frozen(one) for one in x])
-    return id(x) if isinstance(x, np.ndarray) else x
+    return id(x) if kind is np.ndarray else x
 
 
 def is_leaf_like(nodes: Sequence[Node], node: Node) -> bool:

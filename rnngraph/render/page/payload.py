@@ -74,7 +74,7 @@ def payload(drawing: Drawing) -> dict[str, Any]:
 def _headline(drawing: Drawing, found: Diagnosis | None) -> list[str]:
     """Say where, why and what to try; a title that was asked for stands in the first one's place."""
     trace, title = drawing.trace, drawing.options.title
-    where, why, attempt = headline(trace, found) if found else (trace.model or "A recurrent network", "", "")
+    where, why, attempt = headline(found) if found else (trace.model or "A recurrent network", "", "")
     return [title or where, why, attempt]
 
 

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from rnngraph.diagnosis.finding import Finding
-from rnngraph.diagnosis.headline import sentences_of
+from rnngraph.diagnosis.headline import headline
 from rnngraph.diagnosis.remedies.tried import Tried
 from rnngraph.diagnosis.update import Update
 from rnngraph.diagnosis.verdict import Diagnosis, LayerVerdict
@@ -50,7 +50,7 @@ def diagnosis_document(diagnosis: Diagnosis) -> dict[str, Any]:
         "reach_in": diagnosis.reach_in or None,
         "tried": [_tried(one) for one in diagnosis.tried],
         "spectrum": diagnosis.spectrum,
-        "headline": headline_document(sentences_of(diagnosis)),
+        "headline": headline_document(headline(diagnosis)),
     }
     cleaned: dict[str, Any] = plain(document)
     return cleaned

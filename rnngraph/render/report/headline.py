@@ -20,7 +20,7 @@ _INDENT = 5
 def headline_of(trace: Trace) -> tuple[str, str, str] | None:
     """Judge a trace and give its three sentences; None where it holds nothing on which a verdict can be given."""
     found = verdict_of(trace)
-    return None if found is None else headline(trace, found)
+    return None if found is None else headline(found)
 
 
 @dataclass(frozen=True, slots=True)

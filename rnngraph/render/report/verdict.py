@@ -30,7 +30,7 @@ class VerdictView:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         """Lay the report out for the width and the characters of a console."""
-        yield Headline(headline(self.trace, self.diagnosis))
+        yield Headline(headline(self.diagnosis))
         yield Text()
         one = seen(self.trace)
         if one is not None and 0 < len(one.walks) <= _MOST_ROWS:

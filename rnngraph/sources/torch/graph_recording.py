@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from rnngraph.autodiff.contribution import Array
-from rnngraph.measure.recording import Facts, Felt, Losses, See, Take
+from rnngraph.measure.recording import Facts, Felt, Losses, See, Take, Weighed
 from rnngraph.sources.torch.answers.by_step import time_first
 from rnngraph.sources.torch.answers.certificate import Certificate
 from rnngraph.sources.torch.answers.picture import Numbers, graph_of
@@ -231,6 +231,10 @@ class TorchRecording:
     def pull(self, rows: Sequence[tuple[int, int]], samples: dict[int, Integers], see: See) -> None:
         """Walk losses back together."""
         pull(self, rows, samples, see)
+
+    def pull_weighed(self, rows: Sequence[tuple[int, int]], samples: dict[int, Integers], see: See) -> Weighed:
+        """Walk losses back together, and sum what the weights of fused layers get, by lag."""
+        return pull(self, rows, samples, see, weighed=True)
 
     def back(self, group: Sequence[int], t: int, rows: dict[tuple[int, str], Array], samples: Integers) -> Any:
         """Multiply rows of the states at t by the transposed Jacobian of the step into t."""

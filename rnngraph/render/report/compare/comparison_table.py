@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from rnngraph.diagnosis.sentences import gain_text, percent, times
+from rnngraph.diagnosis.sentences import percent, times
 from rnngraph.history.compare.contrast import Contrast, Curves, Gates
 from rnngraph.history.compare.norms_apart import NormsApart
 from rnngraph.render.report.history.history_table import flags_cell, life_cell, reach_cell
@@ -61,9 +61,7 @@ def _norms(norms: NormsApart) -> Iterator[tuple[str, str, str]]:
 
 
 def _left(decades: float) -> str:
-    if math.isnan(decades):
-        return "-"
-    return gain_text(decades) if decades < -3 else percent(decades)
+    return "-" if math.isnan(decades) else percent(decades)
 
 
 def _gate(gate: Gates, place: int) -> str:

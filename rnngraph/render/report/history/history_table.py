@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from rnngraph.diagnosis.sentences import gain_text
+from rnngraph.diagnosis.sentences import share_text
 from rnngraph.history.course import Course
 from rnngraph.history.measurement import Measurement
 from rnngraph.render.report.text import number_text
@@ -20,7 +20,7 @@ def headings(history: Course) -> tuple[str, ...]:
 def rows(history: Course) -> Iterator[tuple[str, ...]]:
     """Write a row a measurement."""
     for one, gain in zip(history.measurements, history.gains, strict=True):
-        left = "-" if math.isnan(gain) else gain_text(gain)
+        left = "-" if math.isnan(gain) else share_text(gain)
         yield str(one.step), number_text(one.loss), reach_cell(one), left, life_cell(one.half_life), flags_cell(one)
 
 

@@ -179,7 +179,7 @@ class Rows:
         inside = self.recording.inside(call)
         batch = inside.layout.batch
         chosen = samples.get(batch, np.arange(batch))
-        whole = self._leads[call] or call in self.summed
+        whole = self.walks_all(call)
         walked, near = (np.arange(batch), chosen) if whole else (chosen, slice(None))
 
         def told(layer: int, direction: int, t: int, low: int, logs: list[Floats]) -> None:
@@ -191,7 +191,12 @@ class Rows:
                 tell.input(call, t, low, logs[:, :, near])
 
         see_input = told_input if call in self.alone else None
-        return rows_inside(inside, arriving, rows, walked, told, to_input=whole, see_input=see_input)
+        weigh = None if tell is None else tell.weigh
+        return rows_inside(inside, arriving, rows, walked, told, to_input=whole, see_input=see_input, weigh=weigh)
+
+    def walks_all(self, call: Call) -> bool:
+        """Whether all samples of a fused layer are walked, as something below it takes its gradient."""
+        return self._leads[call] or call in self.summed
 
     def _leads_on(self, call: Call) -> bool:
         """Whether another state, or another layer, lies below a fused layer."""

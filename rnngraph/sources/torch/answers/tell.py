@@ -6,14 +6,16 @@ In: a recording, and which losses of which steps are wanted. Out: logarithms of 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from rnngraph.measure.recording import FED, See
+from rnngraph.autodiff.block import Block
+from rnngraph.autodiff.block.weight_lags import WeightLags
+from rnngraph.measure.recording import FED, See, Weighed
 from rnngraph.sources.torch.answers.rows import ALL, Rows
 from rnngraph.sources.torch.answers.tracks import Track
 from rnngraph.sources.torch.autograd.arrived import Arrived, logs_of, of_samples, summed
@@ -26,12 +28,19 @@ if TYPE_CHECKING:
     from rnngraph.sources.torch.graph_recording import TorchRecording
 
 
-def pull(recording: TorchRecording, rows: Sequence[tuple[int, int]], samples: dict[int, Integers], see: See) -> None:
-    """Walk all rows back, a chunk at a time, and tell the norms."""
+def pull(
+    recording: TorchRecording, rows: Sequence[tuple[int, int]], samples: dict[int, Integers], see: See, *,
+    weighed: bool = False,
+) -> Weighed:  # fmt: skip
+    """Walk all rows back, a chunk at a time, and tell the norms; sum what the weights get where that is `weighed`."""
     walk = Rows(recording)
+    sums = _sums(recording, walk, samples) if weighed else {}
+    weigh = {weight.block: weight for weight in sums.values()}
     for base, chunk in walk.chunks(rows):
         checked = base == 0
-        tell = Teller(recording, base - checked, samples, see)
+        for weight in weigh.values():
+            weight.begin(len(chunk) + checked, ignored=int(checked))
+        tell = Teller(recording, base - checked, samples, see, weigh)
         arrived = walk.walk([ALL, *chunk] if checked else chunk, tell, samples)
         for number, track in enumerate(recording.tracks):
             for kind in track.cell.kinds if track.recurrence.states else ():
@@ -48,6 +57,24 @@ def pull(recording: TorchRecording, rows: Sequence[tuple[int, int]], samples: di
         with recording.run.as_it_was():
             for fed in recording.fed:
                 _tell_fed(recording, fed, arrived, tell)
+    return {number: (weight.lags, weight.logs()) for number, weight in sums.items()}
+
+
+def _sums(recording: TorchRecording, walk: Rows, samples: dict[int, Integers]) -> dict[int, WeightLags]:
+    """Prepare sums of what the weights of fused layers get, of those that are called once: a lag counts one call's."""
+    found: dict[int, WeightLags] = {}
+    for call in walk.calls:
+        one, _ = recording.owner(call)
+        if len(one.calls) > 1:
+            continue
+        inside = recording.inside(call)
+        chosen = samples.get(inside.layout.batch, np.arange(inside.layout.batch))
+        among = chosen if walk.walks_all(call) else None
+        for layer, row in enumerate(inside.blocks):
+            for d, block in enumerate(row):
+                fixed = () if inside.module.bias else ("b", "bh")
+                found[recording.number(one, layer, d)] = WeightLags(block, chosen, among=among, fixed=fixed)
+    return found
 
 
 def _tell_states(tell: Teller, number: int, track: Track, kind: str, arrived: Arrived) -> None:
@@ -103,6 +130,7 @@ class Teller:
     base: int  # the row that the first of the chunk is; -1 where it is that of all losses
     samples: dict[int, Integers]
     see: See
+    weigh: Mapping[Block, WeightLags] = field(default_factory=dict)
 
     def __call__(self, number: int, kind: str, t: int, low: int, logs: Floats) -> None:
         """Tell rows of one state, or of an input: (rows, samples) of one step, or (steps, rows, samples) from t on."""

@@ -7,7 +7,7 @@ hands on to its input and to its first states, every row times a power of two of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -16,6 +16,7 @@ import numpy as np
 from rnngraph.autodiff.block import Block
 from rnngraph.autodiff.block.carry import BAND, Carry
 from rnngraph.autodiff.block.many_losses import Entry, Field, pull_rows
+from rnngraph.autodiff.block.weight_lags import WeightLags
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.fed import logs_of
 from rnngraph.sources.torch.fused.inside import Inside, PinnedBlock
@@ -53,10 +54,14 @@ class Leaving:
 
 def rows_inside(
     inside: Inside, arriving: Arriving, rows: int, samples: Integers, see: SeeInside, *, to_input: bool,
-    see_input: SeeInput | None = None,
+    see_input: SeeInput | None = None, weigh: Mapping[Block, WeightLags] | None = None,
 ) -> Leaving:  # fmt: skip
-    """Walk rows back through all layers of a call, the latest loss first; `see_input` is told what the input gets."""
+    """Walk rows back through all layers of a call, the latest loss first; `see_input` is told what the input gets.
+
+    `weigh` sums what the weights of each block get.
+    """
     walk = _Walk(inside, arriving, rows, samples, see, to_input, see_input)
+    walk.weigh = weigh or {}
     for start, stop in walk.windows():
         walk.pull(start, stop)
     return walk.leaving()
@@ -74,6 +79,7 @@ class _Walk:
             for row in inside.blocks
         ]
         self.left: list[Field] = []
+        self.weigh: Mapping[Block, WeightLags] = {}
         self.fields = [one for some, exponents in arriving.fields for one in _banded(some[:, samples], exponents)]
 
     def windows(self) -> Iterator[tuple[int, int]]:
@@ -101,7 +107,7 @@ class _Walk:
                 emitted += pull_rows(
                     block, entering, self.carries[number][d], window=(start, stop), see=self._seen(number, d),
                     to_input=self.to_input or number > 0 or self.see_input is not None, samples=self.samples,
-                    tell=self.see_input if number == 0 and only_seen else None,
+                    tell=self.see_input if number == 0 and only_seen else None, weigh=self.weigh.get(block),
                 )  # fmt: skip
             mask = self.inside.masks[number - 1] if number else None
             fields = emitted if mask is None else [self._masked(one, mask) for one in emitted]
