@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -17,19 +18,38 @@ Floats: TypeAlias = NDArray[np.float64]
 # Sums of squares inside these bounds have lost nothing that matters to underflow or overflow.
 SMALLEST, LARGEST = 1e-280, 1e300
 _LONG = 1 << 14  # elements that are added up in one go
-_min, _max = np.minimum.reduce, np.maximum.reduce  # without the wrappers, which cost more on short columns
 
 
 def row_norms(rows: Array) -> Floats:
     """Compute Euclidean norms over the last axis; NaN where a row holds NaN or infinity."""
     wide = rows if rows.dtype == np.float64 else rows.astype(np.float64)
-    squares = _squares(wide)
+    squares = np.asarray(_squares(wide))
+    return _roots(squares, lambda outside: wide[outside])
+
+
+def step_norms(columns: Sequence[Array]) -> Floats:
+    """Compute the norm of every step of some columns of one shape, (steps, ...) each, together: (columns, steps)."""
+    flat = [one.reshape(len(one), -1) for one in columns]
+    wide = [one if one.dtype == np.float64 else one.astype(np.float64) for one in flat]
+    squares = np.array([_squares(one) for one in wide])
+    return _roots(squares, lambda outside: np.concatenate([wide[k][rows] for k, rows in enumerate(outside)]))
+
+
+def _roots(squares: Floats, rows: Callable[[Array], Floats]) -> Floats:
+    """Take roots; those of squares that have left the range are taken again, with a scale, of the `rows` at a mask."""
     norms = np.asarray(np.sqrt(squares))
-    if squares.size and not (_min(squares, None) > SMALLEST and _max(squares, None) < LARGEST):
-        outside = ~((squares > SMALLEST) & (squares < LARGEST))
-        far = wide[outside]
-        norms[outside] = _scaled_norms(far) if far.any() else 0
+    fine = (squares > SMALLEST) & (squares < LARGEST)
+    if np.count_nonzero(fine) < norms.size:
+        outside = ~fine
+        far = rows(outside)
+        if np.count_nonzero(far):
+            norms[outside] = _scaled_norms(far)
     return norms
+
+
+def all_finite(array: Array) -> bool:
+    """Say whether all numbers are finite; to count is several times faster than to reduce."""
+    return bool(np.count_nonzero(np.isfinite(array)) == array.size)
 
 
 def _squares(rows: Array) -> Floats:

@@ -10,6 +10,7 @@ import numpy as np
 from rnngraph.autodiff.contribution import Array
 from rnngraph.checks import rectangular
 from rnngraph.errors import DtypeError, InputError, TapeError
+from rnngraph.norms import all_finite
 
 if TYPE_CHECKING:
     from rnngraph.autodiff.tape import Tape
@@ -90,7 +91,7 @@ def checked_array(array: Any, name: str, *, finite: bool = True) -> Array:
         raise DtypeError(f"{name} has dtype {value.dtype}; pass floating point numbers, integers or booleans.")
     if value.size == 0:
         raise InputError(f"{name} has shape {value.shape}, which holds nothing; every size must be at least 1.")
-    if finite and value.dtype.kind == "f" and not np.isfinite(value).all():
+    if finite and value.dtype.kind == "f" and not all_finite(value):
         place = tuple(int(i) for i in np.argwhere(~np.isfinite(value))[0])
         raise InputError(f"{name} holds {value[place]} at {place}; pass finite numbers.")
     if value.dtype == np.float16:

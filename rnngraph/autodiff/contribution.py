@@ -80,8 +80,8 @@ class Summed:
 
     __slots__ = ("lost", "steps", "total")
 
-    def __init__(self, total: Array, steps: Array, lost: Array) -> None:
-        """Keep the sum, the norms (T,), and which of them are zero only because a product was rounded to it, (T,)."""
+    def __init__(self, total: Array, steps: Array, lost: Array | None) -> None:
+        """Keep the sum, the norms (T,), and which are zero only because a product was rounded to it, (T,), if any."""
         self.total = total
         self.steps = steps
         self.lost = lost

@@ -11,9 +11,10 @@ from collections.abc import Callable
 
 import numpy as np
 
+from rnngraph.autodiff.block.workspace import recycled
 from rnngraph.norms import LARGEST, SMALLEST, Array, Floats, norm, row_norms
 
-_CACHED = 32_768  # elements of products that stay in cache
+_CACHED = 28_000  # elements of products that stay in cache
 _CANCELS = 1e-3  # of the size of its terms, below which a sum of them has lost digits that matter
 
 
@@ -27,7 +28,7 @@ class OuterNorms:
     def of(self, left: Array, right: Array) -> Floats:
         """Give the norm of every step's product."""
         if left.shape[1] == 1:
-            return np.asarray(self._made(left, _norms_of_one) * self._made(right, _norms_of_one))
+            return np.asarray(self.of_one(left) * self.of_one(right))
         if _is_formed(left, right):
             return _formed(left, right)[1]
         return self._by_gram(left, right)
@@ -37,6 +38,10 @@ class OuterNorms:
         if left.shape[1] > 1 and _is_formed(left, right):
             return _formed(left, right)
         return outer_sum(left, right), self.of(left, right)
+
+    def of_one(self, factor: Array) -> Floats:
+        """Give the norms of a factor that has one row a step."""
+        return self._made(factor, lambda rows: row_norms(rows[:, 0]))
 
     def _by_gram(self, left: Array, right: Array) -> Floats:
         terms = (self._made(left, _gram) * self._made(right, _gram)).reshape(len(left), -1)
@@ -58,7 +63,9 @@ class OuterNorms:
 
 def outer_sum(left: Array, right: Array) -> Array:
     """Sum the products of all steps, (in, out): one product over all rows."""
-    return np.asarray(left.reshape(-1, left.shape[-1]).T.dot(right.reshape(-1, right.shape[-1])))
+    rows, others = left.reshape(-1, left.shape[-1]), right.reshape(-1, right.shape[-1])
+    total = recycled((rows.shape[1], others.shape[1]), np.result_type(rows, others))
+    return np.asarray(rows.T.dot(others, total))
 
 
 def outer_norms(left: Array, right: Array) -> Floats:
@@ -79,8 +86,9 @@ def _formed(left: Array, right: Array) -> tuple[Array, Floats]:
     left, right = left.astype(np.float64, copy=False), right.astype(np.float64, copy=False)
     (steps, _, inner), outer = left.shape, right.shape[2]
     size = min(max(_CACHED // (inner * outer), 1), steps)
-    products = np.empty((size, inner, outer))
-    flat, total, squares = products.reshape(size, -1), np.zeros((inner, outer)), np.empty(steps)
+    products, total = recycled((size, inner, outer), left.dtype), recycled((inner, outer), left.dtype)
+    flat, squares = products.reshape(size, -1), np.empty(steps)
+    total[...] = 0
     for start in range(0, steps, size):
         stop = min(start + size, steps)
         here = slice(stop - start)
@@ -92,10 +100,6 @@ def _formed(left: Array, right: Array) -> tuple[Array, Floats]:
     if outside.size:
         norms[outside] = _direct(left, right, outside)
     return total.astype(dtype, copy=False), norms
-
-
-def _norms_of_one(factor: Array) -> Floats:
-    return row_norms(factor[:, 0])
 
 
 def _gram(factor: Array) -> Floats:

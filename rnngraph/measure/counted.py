@@ -6,9 +6,7 @@ state of a recurrence.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import numpy as np
+from collections.abc import Callable, Sequence
 
 from rnngraph.measure.recording import Facts, Reduced, See, Take, Window
 from rnngraph.progress import tell
@@ -17,30 +15,26 @@ from rnngraph.trace.magnitudes import Floats
 
 def counted_windows(take: Take, facts: Sequence[Facts]) -> Take:
     """Tell how many steps were lent."""
-    first, total, done = _first(facts), _steps(facts), 0
+    first, count = _first(facts), _counter(facts)
 
     def counted(window: Window | Reduced) -> None:
-        nonlocal done
         take(window)
         if isinstance(window, Reduced):
-            done += len(window.samples) if window.kind == first[window.recurrence] else 0
+            count(len(window.samples) if window.kind == first[window.recurrence] else 0)
         else:
-            done += len(np.arange(facts[window.recurrence].timesteps)[window.steps])
-        tell(done, total)
+            count(len(next(iter(window.values.values()))))
 
     return counted
 
 
 def counted_states(see: See, facts: Sequence[Facts]) -> See:
     """Tell how many steps were walked."""
-    first, total, done = _first(facts), _steps(facts), 0
+    first, count = _first(facts), _counter(facts)
 
     def counted(number: int, kind: str, t: int, low: int, norms: Floats) -> None:
-        nonlocal done
         see(number, kind, t, low, norms)
         if t >= 0 and kind == first[number]:
-            done += len(norms) if norms.ndim == 3 else 1
-            tell(done, total)
+            count(len(norms) if norms.ndim == 3 else 1)
 
     return counted
 
@@ -49,5 +43,12 @@ def _first(facts: Sequence[Facts]) -> list[str]:
     return [next(iter(one.states)) for one in facts]
 
 
-def _steps(facts: Sequence[Facts]) -> int:
-    return sum(one.timesteps for one in facts)
+def _counter(facts: Sequence[Facts]) -> Callable[[int], None]:
+    total, done = sum(one.timesteps for one in facts), 0
+
+    def count(steps: int) -> None:
+        nonlocal done
+        done += steps
+        tell(done, total)
+
+    return count

@@ -29,14 +29,15 @@ class GateColumns:
             return
         steps = window.steps
         gates = window.gates  # (steps, N, gates, H)
-        self.mean[:, steps] = gates.mean(axis=1, dtype=np.float64).mean(axis=2).T
+        totals = np.einsum("tngh->gt", gates, dtype=np.float64)
+        self.mean[:, steps] = totals / (gates.shape[1] * gates.shape[3])
         if window.gates_saturated is not None:
             self.saturated[:, steps] = _shares(window.gates_saturated).T
         if self.keeping < 0:
             return
         usable = self.valid[:, steps].T
         kept = gates[:, :, self.keeping]
-        block = kept.reshape(-1, kept.shape[-1]) if usable.all() else kept[usable]
+        block = kept.reshape(-1, kept.shape[-1]) if np.count_nonzero(usable) == usable.size else kept[usable]
         with np.errstate(all="ignore"):
             found = np.log(block.astype(np.float64, copy=False)).sum(axis=0)
         self.logs = found if not self.weight else self.logs + found

@@ -14,10 +14,10 @@ import numpy as np
 from rnngraph.measure.counted import counted_windows
 from rnngraph.measure.gates import GateColumns
 from rnngraph.measure.lag_options import LagOptions
-from rnngraph.measure.recording import Array, Facts, Felt, Recording, Reduced, Window
+from rnngraph.measure.recording import Array, Facts, Recording, Reduced, Window
 from rnngraph.measure.states import StateColumns
 from rnngraph.progress import doing
-from rnngraph.trace.magnitudes import Booleans, Magnitudes, Status
+from rnngraph.trace.magnitudes import Booleans, Magnitudes
 from rnngraph.trace.model import GateTrace, RecurrenceTrace, StateTrace, Trace
 
 Columns = TypeVar("Columns", StateTrace, GateTrace)
@@ -82,10 +82,13 @@ def _measured(recording: Recording, source: str, notes: tuple[str, ...], eigenva
     felt = recording.felt() if suspicious else None
     time = max((one.timesteps for one in facts), default=len(recording.labels))
     found = [
-        _state(recording, number, columns, valid[number], felt)
+        columns.trace(
+            number, walked=recording.walked, valid=valid[number], cut=cut_steps(facts[number]), felt=felt,
+            initial=recording.initial(number, kind) if recording.walked else None,
+        )
         for number, own in enumerate(states)
-        for columns in own.values()
-    ]
+        for kind, columns in own.items()
+    ]  # fmt: skip
     graph = recording.graph({state.name: state.grad for state in found})
     return Trace(
         model=recording.model, source=source, batch=len(valid[0]) if valid else recording.batch, timesteps=time,
@@ -98,14 +101,6 @@ def _measured(recording: Recording, source: str, notes: tuple[str, ...], eigenva
         gates=tuple(_to_length(gate, time) for one in gates if one is not None for gate in one.traces()),
         parameters=recording.parameters(time, eigenvalues=eigenvalues), inputs=recording.inputs(time), notes=notes,
     )  # fmt: skip
-
-
-def _state(recording: Recording, number: int, columns: StateColumns, valid: Booleans, felt: Felt | None) -> StateTrace:
-    cut = cut_steps(columns.facts)
-    if not recording.walked:
-        return columns.unwalked(cut)
-    initial = recording.initial(number, columns.kind)
-    return columns.trace(initial=initial, valid=valid, cut=cut, felt=felt, key=number)
 
 
 def cut_steps(facts: Facts) -> Booleans:
@@ -130,13 +125,15 @@ def _to_length(one: Columns, time: int) -> Columns:
     for field in fields(one):
         value = getattr(one, field.name)
         if isinstance(value, Magnitudes) and value.value.ndim:
-            columns[field.name] = Magnitudes(_padded(value.value, time), _padded(value.status, time, Status.UNOBSERVED))
+            columns[field.name] = value.lengthened(time)
         elif isinstance(value, np.ndarray) and field.name != "log_mean":
             columns[field.name] = _padded(value, time, -1 if field.name == "nodes" else None)
     return replace(one, **columns)
 
 
 def _padded(column: Array, time: int, filler: int | None = None) -> Array:
+    if column.shape[-1] == time:
+        return column
     missing = (*column.shape[:-1], time - column.shape[-1])
     filled = np.full(missing, _FILLERS[column.dtype.kind] if filler is None else filler, dtype=column.dtype)
     return np.concatenate([column, filled], axis=-1)

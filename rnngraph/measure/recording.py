@@ -46,7 +46,7 @@ class Facts:
         return self.direction != "forward"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Window:
     """Some steps of a recurrence, lent until the next: columns (steps, N, units) by kind of state.
 

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rnngraph.norms import all_finite
+
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Booleans = NDArray[np.bool_]
@@ -45,14 +47,25 @@ class Magnitudes:
         known = self.status == Status.OK
         return np.where(known, np.log10(np.where(known, self.value, 1.0)), np.nan)
 
+    def lengthened(self, time: int) -> Magnitudes:
+        """Bring the last axis to the length of a trace; what is added is "not observed"."""
+        missing = time - self.value.shape[-1]
+        if not missing:
+            return self
+        rest = Magnitudes.unobserved((*self.value.shape[:-1], missing))
+        value = np.concatenate([self.value, rest.value], axis=-1)
+        return Magnitudes(value, np.concatenate([self.status, rest.status], axis=-1))
+
     @classmethod
     def of(cls, value: Any) -> Magnitudes:
         """Take plain norms: 0 is exact zero, infinity or NaN is non-finite."""
+        if isinstance(value, float):  # of which NumPy takes long to make arrays at every step
+            known = math.isfinite(value)
+            only = int(value == 0) if known else int(Status.NONFINITE)
+            return cls(np.array(value if known else np.nan), np.array(only, np.uint8))
         value = np.array(value, dtype=np.float64)
-        zero = np.empty(value.shape, bool)
-        np.equal(value, 0, zero)
-        status = zero.view(np.uint8)  # OK is 0 and ZERO is 1
-        if not math.isfinite(np.add.reduce(value, None)):
+        status = np.asarray(value == 0).view(np.uint8)  # OK is 0 and ZERO is 1
+        if not all_finite(value):
             finite = np.isfinite(value)
             status[~finite] = Status.NONFINITE
             value[~finite] = np.nan

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -54,8 +55,9 @@ def test_what_a_thread_keeps_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None
     workspace._LOCAL.__dict__.clear()
     most = 0
     for units in range(50_000, 100_000, 1_000):
-        workspace.workspace("test", (units,), DTYPE)
-        most = max(most, sum(one.nbytes for one in workspace._LOCAL.arrays.values()))
+        workspace.workspace(units, lambda units=units: SimpleNamespace(bytes=8 * units))  # type: ignore[misc]
+        most = max(most, sum(one.bytes for one in workspace._LOCAL.spaces.values()))
+    workspace._LOCAL.__dict__.clear()
     assert 2_000_000 < most <= 4_000_000
 
 

@@ -11,9 +11,11 @@ import pytest
 import rnngraph as rg
 from rnngraph import nn
 from rnngraph.autodiff.backward import sweep
-from rnngraph.autodiff.block import Block
+from rnngraph.autodiff.block import Block, backward, columns
 from rnngraph.autodiff.block.weight_sums import WeightSums
+from rnngraph.autodiff.block.workspace import recycled
 from rnngraph.autodiff.contribution import Outer, add_up, join
+from rnngraph.nn.cells import gru
 
 LAYERS: dict[str, Any] = {
     "rnn": lambda **options: nn.RNN(4, 6, **options),
@@ -23,22 +25,37 @@ LAYERS: dict[str, Any] = {
 Calls = list[tuple[int, ...]]
 
 
+class Counted(np.ndarray[Any, Any]):
+    """An array that notes its products with matrices."""
+
+    calls: Calls = []  # noqa: RUF012 - a fixture gives each test a list of its own
+
+    def dot(self, other: Any, out: Any = None) -> Any:
+        if other.ndim == 2:
+            self.calls.append((1 if self.ndim == 1 else len(self), *other.shape))
+        return np.asarray(self).dot(other, out)
+
+
 def run(layer: Any, time: int, *, batch: int = 2) -> Any:
-    return layer(rg.Tape().input(np.random.default_rng(0).normal(size=(batch, time, 4))))
+    x = rg.Tape().input(np.random.default_rng(0).normal(size=(batch, time, 4)))
+    x.node.value = x.value.view(Counted)
+    return layer(x)
 
 
 @pytest.fixture
 def dots(monkeypatch: pytest.MonkeyPatch) -> Calls:
-    """The shapes (rows, inner, out) of the products that `np.dot` makes; one row where the left is a vector."""
-    calls: Calls = []
-    dot = np.dot
+    """The shapes (rows, inner, out) of the products that a layer makes; one row where the left is a vector."""
+    monkeypatch.setattr(Counted, "calls", [])
+    for module in (columns, gru):
+        monkeypatch.setattr(module, "recycled", lambda *given: recycled(*given).view(Counted))
 
-    def counted(left: Any, right: Any, *rest: Any, **options: Any) -> Any:
-        calls.append((1 if left.ndim == 1 else len(left), *right.shape))
-        return dot(left, right, *rest, **options)
+    def workspace(key: Any, make: Any) -> Any:
+        space = make()
+        space.da, space.das = space.da.view(Counted), [row.view(Counted) for row in space.das]
+        return space
 
-    monkeypatch.setattr(np, "dot", counted)
-    return calls
+    monkeypatch.setattr(backward, "workspace", workspace)
+    return Counted.calls
 
 
 @pytest.mark.parametrize(("options", "blocks"), [({}, 1), ({"num_layers": 3}, 3), ({"bidirectional": True}, 2)])

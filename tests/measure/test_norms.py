@@ -7,7 +7,8 @@ import pytest
 
 import rnngraph.autodiff.outer_norms as outer_norms_module
 from rnngraph.autodiff.outer_norms import OuterNorms, outer_norms
-from rnngraph.norms import norm, row_norms
+from rnngraph.norms import all_finite, norm, row_norms, step_norms
+from rnngraph.trace.magnitudes import Magnitudes
 
 
 @pytest.mark.parametrize("scale", [1e-320, 1e-300, 1e-200, 1.0, 1e200, 1e307])
@@ -19,6 +20,36 @@ def test_scale_does_not_matter(scale: float) -> None:
 def test_float32_is_accumulated_in_float64() -> None:
     assert np.linalg.norm(np.array([1e-25], np.float32)) == 0  # the trap
     assert norm(np.array([3e-25, 4e-25], np.float32)) == pytest.approx(5e-25, rel=1e-6)
+
+
+def test_columns_that_are_measured_together_are_each_as_by_hand() -> None:
+    usual, tiny, huge = (
+        [[[3.0, 4.0]], [[0.0, 0.0]]],
+        [[[3e-200, 4e-200]], [[3.0, 4.0]]],
+        [[[np.nan, 1]], [[3e200, 4e200]]],
+    )
+    with np.errstate(all="ignore"):
+        norms = step_norms([np.array(one) for one in (usual, tiny, huge)])
+        alone = step_norms([np.array(usual, np.float32)])
+    np.testing.assert_allclose(norms, np.array([[5, 0], [5e-200, 5], [np.nan, 5e200]]), rtol=1e-14)
+    np.testing.assert_array_equal(alone, [[5, 0]])
+
+
+def test_finite_is_what_holds_neither_nan_nor_infinity_however_large() -> None:
+    assert all_finite(np.array([1e308, -1e308, 1e308]))
+    assert not any(all_finite(np.array([1.0, bad])) for bad in (np.nan, np.inf, -np.inf))
+
+
+@pytest.mark.parametrize(("number", "status"), [(0.0, 1), (2.5, 0), (np.inf, 3), (np.nan, 3)])
+def test_a_number_and_a_column_of_it_are_said_the_same_of(number: float, status: int) -> None:
+    one, column = Magnitudes.of(number), Magnitudes.of([number, number])
+    assert one.status.shape == ()
+    assert one.status == status
+    np.testing.assert_array_equal(column.status, [status, status])
+    np.testing.assert_array_equal(column.value, [one.value, one.value])
+    longer = column.lengthened(3)
+    assert longer.status.tolist() == [status, status, 4]
+    assert np.isnan(longer.value[2])
 
 
 def test_nan_and_infinity_give_nan_and_leave_other_rows_alone() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 
 import rnngraph as rg
 from rnngraph.trace.magnitudes import Magnitudes, Status
@@ -107,3 +108,21 @@ def test_a_short_recurrence_beside_a_long_one_is_not_observed_beyond_its_end(tmp
     trace.save(tmp_path / "run.npz")
     assert Trace.load(tmp_path / "run.npz").timesteps == 7
     assert rg.render(trace, tmp_path / "run.dot").exists()
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_a_part_of_a_weight_that_is_a_product_of_small_numbers_underflows_and_is_not_zero(batch: int) -> None:
+    x = np.full((batch, 4, 3), 1e-200)
+    x[:, 1] = 0
+    hidden = rg.nn.RNN(3, 5)(rg.Tape().input(x))
+    trace = rg.record((hidden * 1e-200).sum())
+    weight = next(one for one in trace.parameters if one.name == "rnn.Wx")
+    assert weight.steps.status.tolist() == [Status.UNDERFLOW, Status.ZERO, Status.UNDERFLOW, Status.UNDERFLOW]
+
+
+def test_what_is_carried_underflows_where_every_step_has_a_loss_of_its_own() -> None:
+    layer = rg.nn.RNN(3, 5)
+    layer.parameter("Wh").value[:] = 1e-200
+    trace = rg.record((layer(rg.Tape().input(np.ones((2, 4, 3)))) * 1e-200).sum())
+    assert trace.states[0].grad.status.tolist() == [Status.OK] * 4
+    assert trace.states[0].carried.status.tolist() == [Status.UNDERFLOW] * 3 + [Status.ZERO]

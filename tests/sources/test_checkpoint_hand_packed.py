@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from rnngraph.errors import InputError
-from tests.sources.test_checkpoint_hand_gates import T, X, draw, gru, lstm, output_of, weights
+from tests.draws import draw
+from tests.sources.test_checkpoint_hand_gates import T, X, gru, lstm, output_of, weights
 
 
 def packed(w: dict[str, Any], order: str, joined: str, *, rows: bool, bias: str = "") -> dict[str, Any]:

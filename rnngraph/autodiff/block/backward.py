@@ -15,12 +15,12 @@ import numpy as np
 from rnngraph.autodiff.block.columns import Block
 from rnngraph.autodiff.block.given import Given
 from rnngraph.autodiff.block.weight_sums import WeightSums
-from rnngraph.autodiff.block.workspace import recycled, workspace
+from rnngraph.autodiff.block.workspace import recycled, transposed, workspace
 from rnngraph.autodiff.cell import Factors, Past
 from rnngraph.autodiff.contribution import Array, Contribution
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Inner:
     """Gradients inside a block at some steps, lent until the next: columns (steps, N, ·) by timestep, ascending."""
 
@@ -36,7 +36,7 @@ class Inner:
 Lend: TypeAlias = Callable[[Inner], None]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Pulled:
     """What a block hands back: of the input (T, N, D), of the initial states by kind, of the weights by name."""
 
@@ -64,25 +64,23 @@ def pull(
         factored: those of them that are handed back as factors, as the parts of a weight that is used elsewhere too.
         lend: is called with every window.
     """
-    kinds, T, N = block.cell.facts.kinds, block.steps, block.sample_count
+    kinds, T = block.cell.facts.kinds, block.steps
     chunk = block.window(max(block.x.shape[-1], block.gates.shape[-1]))
-    space = _Space(block, chunk)
+    space = _space(block, chunk)
     dx = recycled(block.x.shape, block.dtype) if to_input else None
     sums = WeightSums(block, wanted, factored, measured=lend is not None)
-    wx = np.ascontiguousarray(block.weights["Wx"].T)
+    wx, wh = (transposed(block.weights[name]) for name in ("Wx", "Wh"))
     for kind in kinds:
         space.carried[kind][0] = 0
     for stop in range(T, 0, -chunk):
         start = max(0, stop - chunk)
         count, t = stop - start, block.times(start, stop)
         past = block.past(start, stop)
-        columns = block.cell.factors(block.past(start, stop, samples=0) if N == 1 else past)
+        columns = block.cell.factors(past)
         immediate = given.window(start, stop, space.immediate["h"])
-        _walk(block, space, given, (start, stop), columns, past, immediate)
+        _walk(block, space, given, (start, stop), columns, past, immediate, wh)
         da, h = space.da[:count], space.total["h"][:count]
-        flat_da, flat_h = (da[:, 0], h[:, 0]) if N == 1 else (da, h)
-        flat = block.cell.to_input(columns, slice(None), flat_da, flat_h)
-        gates = da if flat is flat_da else flat.reshape(da.shape)
+        gates = block.cell.to_input(columns, slice(None), da, h)
         if lend is not None:  # before the products, while the columns are in the cache
             columns_of = {kind: space.immediate[kind][:count] for kind in kinds} | {"h": immediate}
             lend(
@@ -93,53 +91,53 @@ def pull(
                 )
             )  # fmt: skip
         if dx is not None:
-            np.dot(block.order(gates).reshape(-1, wx.shape[0]), wx, out=dx[t].reshape(-1, wx.shape[1]))
+            block.order(gates).reshape(-1, wx.shape[0]).dot(wx, dx[t].reshape(-1, wx.shape[1]))
         sums.add(past, t, da, gates, h)
     return Pulled(dx, {kind: space.carried[kind][0].copy() for kind in kinds}, sums.contributions())
 
 
 class _Space:
-    """The arrays of a window: entry p + 1 of `carried` is what step p is carried from the step after it."""
+    """The arrays of a window, and their steps one by one, h first; entry p + 1 of `carried` is carried to step p."""
 
     def __init__(self, block: Block, chunk: int) -> None:
-        N, dtype = block.sample_count, block.dtype
+        N, dtype, self.bytes = block.sample_count, block.dtype, 0
 
-        def columns(use: str, steps: int) -> dict[str, Array]:
-            return {
-                kind: workspace(use + kind, (steps, N, column.shape[-1]), dtype)
-                for kind, column in block.columns.items()
-            }
+        def columns(steps: int) -> dict[str, Array]:
+            return {kind: np.empty((steps, N, one.shape[-1]), dtype) for kind, one in block.columns.items()}
 
-        self.total, self.immediate = columns("total", chunk), columns("immediate", chunk)
-        self.carried = columns("carried", chunk + 1)
-        self.da = workspace("da", (chunk, N, block.cell.blocks * block.hidden), dtype)
-        self.weight = np.ascontiguousarray(block.weights["Wh"].T)
+        self.total, self.immediate, self.carried = columns(chunk), columns(chunk), columns(chunk + 1)
+        self.da = np.empty((chunk, N, block.cell.blocks * block.hidden), dtype)
+        self.totals, self.inside, self.carries = (
+            list(zip(*map(block.rows, of_kinds), strict=True))
+            for of_kinds in (self.total.values(), list(self.immediate.values())[1:], self.carried.values())
+        )
+        self.das = block.rows(self.da)
+        arrays = (*self.total.values(), *self.immediate.values(), *self.carried.values(), self.da)
+        self.bytes = sum(array.nbytes for array in arrays)
+
+
+def _space(block: Block, chunk: int) -> _Space:
+    widths = tuple([column.shape[-1] for column in block.columns.values()])
+    key = chunk, block.sample_count, widths, block.cell.blocks * block.hidden, block.dtype.num
+    return workspace(key, lambda: _Space(block, chunk))
 
 
 def _walk(
-    block: Block,
-    space: _Space,
-    given: Given,
-    window: tuple[int, int],
-    columns: Factors,
-    past: Past,
-    immediate: Array,
-) -> None:
+    block: Block, space: _Space, given: Given, window: tuple[int, int], columns: Factors, past: Past, immediate: Array,
+    weight: Array,
+) -> None:  # fmt: skip
     start, stop = window
     count, kinds, cell = stop - start, block.cell.facts.kinds, block.cell
     for kind in kinds:
         space.carried[kind][count] = space.carried[kind][0]
-    rows = {key: value if key == "constants" else list(value) for key, value in columns.items()}
-    arrived, das = block.rows(immediate), block.rows(space.da[:count])
-    totals = list(zip(*(block.rows(space.total[kind][:count]) for kind in kinds), strict=True))
-    carries = list(zip(*(block.rows(space.carried[kind][: count + 1]) for kind in kinds), strict=True))
-    inside = list(zip(*(block.rows(space.immediate[kind][:count]) for kind in kinds[1:]), strict=True))
+    rows = {key: value if key == "constants" else block.rows(value) for key, value in columns.items()}
+    arrived, das, totals, carries, inside = block.rows(immediate), space.das, space.totals, space.carries, space.inside
     elsewhere = given.others(start, stop)
     copied = None if past.copied is None else block.rows(past.copied)
     odd = {p - start for p in block.cuts if start <= p < stop}
     if past.copied is not None:
         odd |= set(np.flatnonzero(past.copied.any(axis=(1, 2))).tolist())
-    back, within, add, weight = cell.back, cell.within, np.add, space.weight
+    back, within, add = cell.back, cell.within, np.add
     for p in range(count - 1, -1, -1):
         g, after, out = totals[p], carries[p + 1], carries[p]
         h = g[0]

@@ -18,7 +18,6 @@ from rnngraph.norms import row_norms
 BAND = 512  # bits
 LOG_BAND = BAND * np.log(2)
 _SMALL, _LARGE = 2.0 ** -(BAND // 2), 2.0 ** (BAND // 2)
-_RUN_SMALL, _RUN_LARGE = 2.0**-400, 2.0**400  # within a run of steps, which is looked at when it has been walked
 _APART = 2.0**-600  # of a state beside another, from which on it has a band of its own
 _RUN_SMALL, _RUN_LARGE = 2.0**-400, 2.0**400  # of the norms of rows while no band changes
 

@@ -91,8 +91,8 @@ class Block:
             stop = min(start + chunk, T)
             t = self.times(start, stop)
             projected = self.gates[t]
-            np.dot(self.x[t].reshape(-1, len(wx)), wx, out=projected.reshape(-1, wide))
-            np.add(projected, b, out=projected)
+            self.x[t].reshape(-1, len(wx)).dot(wx, projected.reshape(-1, wide))
+            np.add(projected, b, projected)
             self._advance(start, stop, weights)
 
     def _advance(self, start: int, stop: int, weights: Mapping[str, Array]) -> None:
@@ -208,8 +208,8 @@ class Block:
     def node_ids(self, key: str) -> Array:
         """Give the ids of one part of every step, (T,) by timestep."""
         parts = [part.key for part in self.cell.facts.parts]
-        places = np.arange(self.steps)
-        return self.order(self.first + 1 + places * len(parts) + parts.index(key))
+        first, count = self.first + 1 + parts.index(key), len(parts)
+        return self.order(np.arange(first, first + self.steps * count, count))
 
     def find(self, node_id: int) -> tuple[str, int]:
         """Give the part and the timestep of an id; ("project", -1) for the projection."""

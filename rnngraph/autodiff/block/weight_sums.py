@@ -24,7 +24,7 @@ class WeightSums:
         self.block, self.wanted, self.factored, self.measured = block, wanted, factored, measured
         self.totals: dict[str, Array] = {}
         self.steps = {name: np.zeros(block.steps) for name in wanted}
-        self.lost = {name: np.zeros(block.steps, bool) for name in wanted}
+        self.lost: dict[str, Array] = {}
         self.parts: dict[str, list[tuple[slice, Array | None, Array]]] = {name: [] for name in factored}
 
     def add(self, past: Past, t: slice, da: Array, to_gates: Array, h: Array) -> None:
@@ -39,15 +39,16 @@ class WeightSums:
             if name in self.factored:
                 self.parts[name].append((t, None if left is None else left.copy(), right.copy()))
             elif left is None:
-                self._add_rows(name, t, right)
+                self._add_rows(name, t, right, outer)
             else:
                 self._add_products(name, t, left, right, outer)
 
-    def _add_rows(self, name: str, t: slice, rows: Array) -> None:
-        by_step = rows[:, 0] if rows.shape[1] == 1 else rows.sum(axis=1)
+    def _add_rows(self, name: str, t: slice, rows: Array, outer: OuterNorms) -> None:
+        alone = rows.shape[1] == 1
+        by_step = rows[:, 0] if alone else rows.sum(axis=1)
         self._add_total(name, by_step.sum(axis=0))
         if self.measured:
-            self.block.order(self.steps[name][t])[...] = row_norms(by_step)
+            self.block.order(self.steps[name][t])[...] = outer.of_one(rows) if alone else row_norms(by_step)
 
     def _add_products(self, name: str, t: slice, left: Array, right: Array, outer: OuterNorms) -> None:
         if not self.measured:
@@ -56,8 +57,9 @@ class WeightSums:
         total, norms = outer.summed(left, right)
         self._add_total(name, total)
         self.block.order(self.steps[name][t])[...] = norms
-        for k in () if norms.all() else np.flatnonzero(norms == 0).tolist():
-            self.block.order(self.lost[name][t])[k] = bool(left[k].any() and right[k].any())
+        for k in () if np.count_nonzero(norms) == len(norms) else np.flatnonzero(norms == 0).tolist():
+            lost = self.lost.setdefault(name, np.zeros(self.block.steps, bool))
+            self.block.order(lost[t])[k] = bool(left[k].any() and right[k].any())
 
     def _add_total(self, name: str, part: Array) -> None:
         known = self.totals.get(name)
@@ -69,7 +71,7 @@ class WeightSums:
     def contributions(self) -> dict[str, Contribution]:
         """Give what was summed."""
         found: dict[str, Contribution] = {
-            name: Summed(total, self.steps[name], self.lost[name]) for name, total in self.totals.items()
+            name: Summed(total, self.steps[name], self.lost.get(name)) for name, total in self.totals.items()
         }
         for name, parts in self.parts.items():
             ordered = sorted(parts, key=lambda part: part[0].start)

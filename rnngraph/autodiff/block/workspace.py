@@ -1,7 +1,7 @@
 """Work space that outlives a sweep: pages that are touched for the first time cost more than the arithmetic on them.
 
-In: shapes. Out: arrays. What is kept for the next sweep is at most `MOST_BYTES` that wait in the process, and as much
-in each thread; where more would be kept, all that was kept before is let go.
+In: shapes, or what makes the arrays of a walk. Out: arrays. What is kept for the next sweep is at most `MOST_BYTES`
+that wait in the process, and as much in each thread; where more would be kept, all that was kept before is let go.
 """
 
 from __future__ import annotations
@@ -10,29 +10,38 @@ import math
 import threading
 import weakref
 from collections import defaultdict
-from typing import Any
+from collections.abc import Callable, Hashable
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
 from rnngraph.autodiff.contribution import Array
 
 MOST_BYTES = 128_000_000
-_LARGEST = 4_000_000  # bytes of one array that is kept
+_LARGEST, _LARGEST_SPACE = 4_000_000, 32_000_000  # bytes of one array, and of the arrays of one key, that are kept
 _SMALLEST = 65_536  # bytes: what is smaller comes from memory that the process has
 _LOCAL = threading.local()
 
 
-def workspace(use: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    """Give an array for one use, with anything in it, until it is asked for again by this thread."""
-    arrays: dict[Any, Array] = _LOCAL.__dict__.setdefault("arrays", {})
-    key = use, shape, dtype.num  # the number is hashed faster
-    found = arrays.get(key)
+class Space(Protocol):
+    """Arrays that are worked in, and their size."""
+
+    bytes: int
+
+
+Worked = TypeVar("Worked", bound=Space)
+
+
+def workspace(key: Hashable, make: Callable[[], Worked]) -> Worked:
+    """Give the arrays of a key, with anything in them, until they are asked for again by this thread."""
+    spaces: dict[Hashable, Worked] = _LOCAL.__dict__.setdefault("spaces", {})
+    found = spaces.get(key)
     if found is None:
-        found = np.empty(shape, dtype)
-        if found.nbytes <= _LARGEST:
-            if sum(one.nbytes for one in arrays.values()) + found.nbytes > MOST_BYTES:
-                arrays.clear()
-            arrays[key] = found
+        found = make()
+        if found.bytes <= _LARGEST_SPACE:
+            if sum(one.bytes for one in spaces.values()) + found.bytes > MOST_BYTES:
+                spaces.clear()
+            spaces[key] = found
     return found
 
 
@@ -85,3 +94,10 @@ def recycled(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     array: Array = np.ndarray(shape, dtype, buffer=memory)
     WAITING.lend(array, memory)
     return array
+
+
+def transposed(matrix: Array) -> Array:
+    """Copy the transpose of a matrix, of which products are faster than of a view."""
+    found = recycled(matrix.shape[::-1], matrix.dtype)
+    found[...] = matrix.T
+    return found

@@ -16,7 +16,7 @@ from rnngraph.autodiff.cell import Cell, Factors, Kept, Past, Run, product
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.nn.cells import gate
-from rnngraph.nn.cells.tanh_relu import SATURATED
+from rnngraph.nn.cells.tanh_relu import SATURATED, is_large
 from rnngraph.trace.cell import INPUT, CellTrace, PartTrace
 
 _STATE = "h[t] = (1 - z) · n + z · h[t-1]"
@@ -65,7 +65,7 @@ class Gru(Cell):
 
         def step(p: int) -> None:
             a, before, after, kept = gates[p], h[p], h[p + 1], inner[p]
-            np.dot(before, weight, product)
+            before.dot(weight, product)
             np.add(to_sigmoids, bias_sigmoids, to_sigmoids)
             np.add(to_last, bias_last, kept)
             opened, n = a[sigmoids], a[last]
@@ -134,17 +134,17 @@ class Gru(Cell):
         yield from super().weight_factors(past, x, da, to_input, h)
         yield "bh", None, da
 
-    def to_gates(self, past: Past, totals: Mapping[str, Array]) -> Iterator[Array]:
+    def to_gates(self, past: Past, totals: Mapping[str, Array]) -> Array:
         """Give the gradients of n and z; r acts through n alone."""
         H, gates, h = past.hidden, past.gates, totals["h"]
-        found = np.subtract(1, gates[..., H : 2 * H], recycled(h.shape, h.dtype))
-        yield past.not_copied(np.multiply(found, h, found))
-        np.subtract(past.before["h"], gates[..., 2 * H :], found)
-        yield past.not_copied(np.multiply(found, h, found))
+        found = recycled((*h.shape[:-1], 2, H), h.dtype)
+        np.subtract(1, gates[..., H : 2 * H], found[..., 0, :])
+        np.subtract(past.before["h"], gates[..., 2 * H :], found[..., 1, :])
+        return past.not_copied(np.multiply(found, h[..., None, :], found).reshape(*h.shape[:-1], 2 * H))
 
     def saturated(self, past: Past) -> Array:
         """Say where the derivative of the candidate is below 0.05."""
-        return np.asarray(np.square(past.gates[..., 2 * past.hidden :]) > SATURATED)
+        return is_large(past.gates[..., 2 * past.hidden :], SATURATED)
 
     def gates_saturated(self, gates: Array, hidden: int) -> Array:
         """Say where the derivative of a gate is small."""

@@ -16,7 +16,7 @@ from rnngraph.autodiff.cell import Cell, Factors, Kept, Past, Run, Weights, prod
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.nn.cells import gate
-from rnngraph.nn.cells.tanh_relu import SATURATED
+from rnngraph.nn.cells.tanh_relu import SATURATED, is_large
 from rnngraph.trace.cell import INPUT, CellTrace, PartTrace
 
 _SATURATED_CELL = math.atanh(math.sqrt(SATURATED)) ** 2  # tanh'(c) < 0.05, as a bound on c squared
@@ -70,7 +70,7 @@ class Lstm(Cell):
 
         def step(p: int) -> None:
             a, after = gates[p], c[p + 1]
-            np.dot(h[p], weight, product)
+            h[p].dot(weight, product)
             np.add(a, product, a)
             candidate = a[last]
             gate.sigmoid_of_negated(a[sigmoids], one)
@@ -139,13 +139,14 @@ class Lstm(Cell):
         product(da, weight, out[0])
         np.multiply(factors["forget"][p], c, out[1])
 
-    def to_gates(self, past: Past, totals: Mapping[str, Array]) -> Iterator[Array]:
+    def to_gates(self, past: Past, totals: Mapping[str, Array]) -> Array:
         """Give the gradients of i, f, o and g."""
         H, gates, c = past.hidden, past.gates, totals["c"]
-        h, found = self.to_unprojected(past, totals["h"]), recycled(c.shape, c.dtype)
+        h, found = self.to_unprojected(past, totals["h"]), recycled(gates.shape, gates.dtype)
         pairs = (c, gates[..., 3 * H :]), (c, past.before["c"]), (h, past.extras["squashed"]), (c, gates[..., :H])
-        for gradient, factor in pairs:
-            yield past.not_copied(np.multiply(gradient, factor, found))
+        for k, (gradient, factor) in enumerate(pairs):
+            np.multiply(gradient, factor, found[..., k * H : (k + 1) * H])
+        return past.not_copied(found)
 
     def to_unprojected(self, past: Past, h: Array) -> Array:
         """Give the gradient of `o tanh(c)`."""
@@ -153,7 +154,7 @@ class Lstm(Cell):
 
     def saturated(self, past: Past) -> Array:
         """Say where tanh'(c) < 0.05."""
-        return np.asarray(np.square(past.after["c"]) > _SATURATED_CELL)
+        return is_large(past.after["c"], _SATURATED_CELL)
 
     def gates_saturated(self, gates: Array, hidden: int) -> Array:
         """Say where the derivative of a gate is small."""
@@ -200,7 +201,7 @@ class ProjectedLstm(Lstm):
         def step(p: int) -> None:
             np.tanh(c[p + 1], squashed[p])
             np.multiply(squashed[p], gates[p][..., 2 * H : 3 * H], wide)
-            np.dot(wide, weight, h[p + 1])
+            wide.dot(weight, h[p + 1])
 
         return step
 

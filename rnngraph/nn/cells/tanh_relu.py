@@ -29,6 +29,11 @@ def _facts(name: str, title: str, formula: str, **more: Any) -> CellTrace:
     )  # fmt: skip
 
 
+def is_large(column: Array, square: float) -> Array:
+    """Say where the square of a number is above another."""
+    return np.asarray(np.square(column, recycled(column.shape, column.dtype)) > square)
+
+
 class Tanh(Cell):
     """h = tanh(a)."""
 
@@ -44,11 +49,11 @@ class Tanh(Cell):
     def advance(self, run: Run) -> Callable[[int], None]:
         """Compute steps in the rows of h, which hold the projection on entry."""
         h, weight, activate = run.states["h"], run.weights["Wh"], self.activate
-        product, dot, add = np.empty_like(h[0]), np.dot, np.add
+        product, add = np.empty_like(h[0]), np.add
 
         def step(p: int) -> None:
             after = h[p + 1]
-            dot(h[p], weight, product)
+            h[p].dot(weight, product)
             add(after, product, after)
             activate(after)
 
@@ -76,7 +81,7 @@ class Tanh(Cell):
 
     def saturated(self, past: Past) -> Array:
         """Say where φ' < 0.05."""
-        return np.asarray(np.square(past.after["h"]) > SATURATED)
+        return is_large(past.after["h"], SATURATED)
 
     def compose(
         self, x: Tensor, states: Mapping[str, Tensor], weights: Mapping[str, Tensor], kept: Kept

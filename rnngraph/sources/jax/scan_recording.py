@@ -24,7 +24,6 @@ from rnngraph.sources.jax.programs import Programs
 from rnngraph.sources.jax.samples import FOUND, BatchAxis, Layout, by_sample, host
 from rnngraph.sources.jax.scan_weights import changed_arrays, parameters_of
 from rnngraph.sources.jax.sites import Site
-from rnngraph.sources.tape.facts import lengthened
 from rnngraph.trace.change import Change
 from rnngraph.trace.graph import GraphTrace
 from rnngraph.trace.magnitudes import Booleans, Floats, Integers, Magnitudes
@@ -153,7 +152,7 @@ class JaxRecording:
             ]
             if columns:
                 steps = Magnitudes.of(row_norms(np.stack(columns, axis=-1)))
-                found.append(InputTrace(input_name(site), lengthened(steps, timesteps)))
+                found.append(InputTrace(input_name(site), steps.lengthened(timesteps)))
         return tuple(found)
 
     def graph(self, states: dict[str, Magnitudes]) -> GraphTrace:

@@ -13,16 +13,15 @@ from typing import TYPE_CHECKING, Any
 import jax.numpy as jnp
 import numpy as np
 
+from rnngraph.measure.parameter_trace import NO_SPECTRUM, parameter_trace, weight_spectrum
 from rnngraph.measure.recording import Array
 from rnngraph.nn import init
 from rnngraph.norms import norm
 from rnngraph.sources.jax.samples import host
 from rnngraph.sources.jax.sites import Site
 from rnngraph.sources.jax.step_cell import Weight
-from rnngraph.sources.tape.facts import lengthened
-from rnngraph.sources.tape.parameters import weight_spectrum
 from rnngraph.trace.change import BIAS, ORTHOGONAL, SCALE, Change
-from rnngraph.trace.magnitudes import Magnitudes, Status
+from rnngraph.trace.magnitudes import Magnitudes
 from rnngraph.trace.model import ParameterTrace
 
 if TYPE_CHECKING:
@@ -43,19 +42,16 @@ def parameters_of(recording: JaxRecording, timesteps: int, eigenvalues: int) -> 
     names = recording.programs.function.names
     for leaf, gradient in recording.leaf_gradients.items():
         steps = _steps(recording, readers.get(leaf, []), timesteps)
-        value, total = host(recording.arrays[leaf]), norm(host(gradient))
-        length = float(steps.value[steps.status == Status.OK].sum())
-        cancellation = min(total / length, 1.0) if length > 0 and np.isfinite(total) else np.nan
+        value, total = host(recording.arrays[leaf]), Magnitudes.of(norm(host(gradient)))
         name = names[leaf] if names.count(names[leaf]) == 1 else f"{names[leaf]}#{leaf}"
         spectrum = _spectrum(value, recurrent.get(leaf, set()), eigenvalues)
-        size = norm(value)
-        yield ParameterTrace(name, tuple(value.shape), Magnitudes.of(total), steps, cancellation, size, *spectrum)
+        yield parameter_trace(name, value, total, steps, spectrum=spectrum)
 
 
 def _spectrum(value: Array, recurrent: set[Weight], eigenvalues: int) -> tuple[float, float]:
     """Give spectral radius and largest singular value of the part that the state is multiplied by, where it is one."""
     spans = {weight.spans for weight in recurrent}
-    return weight_spectrum(value[_slices(spans.pop())], eigenvalues) if len(spans) == 1 else (np.nan, np.nan)
+    return weight_spectrum(value[_slices(spans.pop())], eigenvalues) if len(spans) == 1 else NO_SPECTRUM
 
 
 def _steps(recording: JaxRecording, readers: list[tuple[Site, int]], timesteps: int) -> Magnitudes:
@@ -63,7 +59,7 @@ def _steps(recording: JaxRecording, readers: list[tuple[Site, int]], timesteps: 
         return Magnitudes.unobserved((timesteps,))
     site, argument = readers[0]
     norms = np.asarray(recording.found[site.number]["weights"][argument], np.float64)
-    return lengthened(Magnitudes.of(norms[::-1] if site.flipped else norms), timesteps)
+    return Magnitudes.of(norms[::-1] if site.flipped else norms).lengthened(timesteps)
 
 
 def changed_arrays(sites: Sequence[Site], arrays: Sequence[Any], changes: Sequence[Change]) -> list[Any] | None:

@@ -21,6 +21,7 @@ from rnngraph.autodiff.tape import Tape
 from rnngraph.measure.recording import Losses
 from rnngraph.norms import row_norms
 from rnngraph.sources.tape.clocks import Clocks
+from rnngraph.sources.tape.facts import blocks_of, states_of
 from rnngraph.trace.magnitudes import Floats, Integers
 
 
@@ -103,13 +104,7 @@ def _only(gradient: Array, axis: int | None, samples: Mapping[int, Integers]) ->
 def find_entering(tape: Tape, starts: Mapping[int, Contribution], clocks: Clocks) -> Entering:
     """Walk from the loss to the first recurrence on every way, and keep what arrives."""
     found = Entering(tape, clocks)
-    blocks = {one.block.id: number for number, one in enumerate(tape.recurrences) if one.block is not None}
-    nodes = {
-        node_id: (number, t)
-        for number, one in enumerate(tape.recurrences)
-        for ids in one.states.values()
-        for t, node_id in enumerate(ids)
-    }
+    blocks, nodes = blocks_of(tape), states_of(tape)
     for step in sweep(tape, starts, until={*blocks, *nodes}):
         entry = step.node
         if isinstance(entry, Block):
@@ -117,7 +112,7 @@ def find_entering(tape: Tape, starts: Mapping[int, Contribution], clocks: Clocks
             found.blocks[entry.id] = blocks[entry.id], given
             _add_block(found, blocks[entry.id], given)
         elif entry.id in nodes:
-            number, t = nodes[entry.id]
+            number, _, t = nodes[entry.id]
             gradient = np.array(step.gradient)
             found.nodes[entry.id] = number, t, gradient
             axis = tape.recurrences[number].batch_axis

@@ -5,14 +5,11 @@ In: a tape. Out: `Facts` of every recurrence.
 
 from __future__ import annotations
 
-import numpy as np
-
 from rnngraph.autodiff.recurrence import Recurrence
 from rnngraph.autodiff.tape import Tape
 from rnngraph.measure.recording import Facts
 from rnngraph.sources.tape.cuts import cuts_of
 from rnngraph.sources.tape.inputs import batch_of
-from rnngraph.trace.magnitudes import Magnitudes
 
 
 def timesteps_of(tape: Tape) -> int:
@@ -24,22 +21,28 @@ def timesteps_of(tape: Tape) -> int:
     return scoped or max((output.shape[1] for output in tape.outputs if output.ndim == 3), default=0)
 
 
-def lengthened(column: Magnitudes, time: int) -> Magnitudes:
-    """Bring a column to the length of a trace; what is added is "not observed"."""
-    missing = time - len(column.value)
-    if not missing:
-        return column
-    rest = Magnitudes.unobserved((missing,))
-    return Magnitudes(np.concatenate([column.value, rest.value]), np.concatenate([column.status, rest.status]))
+def blocks_of(tape: Tape) -> dict[int, int]:
+    """Give the number of the recurrence of every block by its entry id."""
+    return {one.block.id: number for number, one in enumerate(tape.recurrences) if one.block is not None}
+
+
+def states_of(tape: Tape) -> dict[int, tuple[int, str, int]]:
+    """Give (recurrence, kind, timestep) of every state that is a node, by its id."""
+    return {
+        node_id: (number, kind, t)
+        for number, one in enumerate(tape.recurrences)
+        for kind, ids in one.states.items()
+        for t, node_id in enumerate(ids)
+    }
 
 
 def facts_of(tape: Tape, one: Recurrence, clock: int, fed: str) -> Facts:
     """Give what is known of a recurrence; `fed` names its input where the network is fed that."""
     splits = one.block is not None and one.block.cell.splits_gain
+    nodes = {kind: one.node_ids(kind) for kind in one.kinds}
     return Facts(
         one.name, one.stem, one.layer, one.direction, one.facts, {kind: one.state_name(kind) for kind in one.kinds},
-        one.timesteps, batch_of(tape, one), clock, {kind: one.node_ids(kind) for kind in one.kinds}, one.mask,
-        cuts_of(tape, one), splits, fed,
+        one.timesteps, batch_of(tape, one), clock, nodes, one.mask, cuts_of(tape, one), splits, fed,
     )  # fmt: skip
 
 

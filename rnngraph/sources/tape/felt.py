@@ -19,6 +19,7 @@ from rnngraph.autodiff.many import walk_rows
 from rnngraph.autodiff.node import Node
 from rnngraph.autodiff.tape import Tape
 from rnngraph.measure.recording import Felt
+from rnngraph.sources.tape.facts import blocks_of, states_of
 from rnngraph.trace.magnitudes import Booleans
 
 
@@ -59,13 +60,7 @@ class _Told:
     def __init__(self, tape: Tape, watched: Collection[int]) -> None:
         recurrences = list(enumerate(tape.recurrences))
         self.tape = tape
-        self.numbers = {one.block.id: number for number, one in recurrences if one.block is not None}
-        self.places = {
-            node_id: (number, kind, t)
-            for number, one in recurrences
-            for kind, ids in one.states.items()
-            for t, node_id in enumerate(ids)
-        }
+        self.numbers, self.places = blocks_of(tape), states_of(tape)
         self.first = {node_id: (number, kind) for number, one in recurrences for kind, node_id in one.initial.items()}
         self.total, self.carried, self.immediate = (
             {(number, kind): np.zeros(one.timesteps + more, bool) for number, one in recurrences for kind in one.kinds}

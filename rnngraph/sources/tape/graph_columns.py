@@ -1,6 +1,6 @@
 """Turn a tape's nodes, those of blocks included, into the columns of a `GraphTrace`.
 
-In: a tape and the magnitudes of its nodes. Out: columns. The nodes of a block are written by arithmetic, none is made.
+In: a tape. Out: columns without numbers. The nodes of a block are written by arithmetic, none is made.
 """
 
 from __future__ import annotations
@@ -15,11 +15,7 @@ from rnngraph.autodiff.block.columns import BLOCK, PROJECT
 from rnngraph.autodiff.node import Node, Op
 from rnngraph.autodiff.show import part_inputs, part_ops
 from rnngraph.autodiff.tape import Tape
-from rnngraph.trace.graph import GraphTrace
-from rnngraph.trace.magnitudes import Integers, Magnitudes
-
-_LARGEST_KEPT, _MOST_ENTRIES, _MOST_KEPT = 20_000, 64, 4  # nodes and entries of a structure that is kept; how many are
-_KEPT: dict[Hashable, dict[str, Any]] = {}
+from rnngraph.trace.magnitudes import Integers
 
 
 class _Numbers(dict[Hashable, int]):
@@ -94,56 +90,8 @@ class _Columns:
         self.inputs.append(block.node_ids("h"))
 
 
-def graph_columns(tape: Tape, grad: Magnitudes, *, forward: int, backward: int) -> GraphTrace:
-    """Build the columns; `grad` holds a magnitude a node, `forward` and `backward` the first non-finite nodes."""
-    return GraphTrace(
-        **_known_structure(tape), grad=grad, first_nonfinite_forward=forward, first_nonfinite_backward=backward
-    )
-
-
-def _known_structure(tape: Tape) -> dict[str, Any]:
-    """Give all but the numbers; a training records the same graph at every step, so the last few are kept."""
-    if tape.size > _LARGEST_KEPT or len(tape.entries) > _MOST_ENTRIES:
-        return _structure(tape)
-    key = tuple([_key(entry) for entry in tape.entries])
-    known = _KEPT.get(key)
-    if known is None:
-        known = _structure(tape)
-        for column in known.values():
-            if isinstance(column, np.ndarray):
-                column.flags.writeable = False  # traces share it
-        while len(_KEPT) >= _MOST_KEPT:
-            _KEPT.pop(next(iter(_KEPT), ()), None)
-        _KEPT[key] = known
-    return {**known, "names": dict(known["names"])}
-
-
-def _key(entry: Node | Block) -> Hashable:
-    if isinstance(entry, Block):
-        widths = tuple([column.shape[-1] for column in entry.columns.values()])
-        return (
-            _Same(entry.cell.facts), entry.first, entry.x.shape, widths, entry.gates.shape[-1], entry.reverse,
-            entry.place, tuple(entry.sources.items()),
-        )  # fmt: skip
-    return entry.op, entry.inputs, entry.value.shape, entry.place, entry.timestep, entry.name
-
-
-class _Same:
-    """Stands for an object by its identity, and keeps it: the hash of a cell's facts is that of all of its words."""
-
-    __slots__ = ("one",)
-
-    def __init__(self, one: object) -> None:
-        self.one = one
-
-    def __hash__(self) -> int:
-        return id(self.one)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and other.one is self.one
-
-
-def _structure(tape: Tape) -> dict[str, Any]:
+def structure_columns(tape: Tape) -> dict[str, Any]:
+    """Give all columns of the `GraphTrace` of a tape but its numbers."""
     columns = _Columns(tape)
     offsets = np.zeros(tape.size + 1, dtype=np.int64)
     np.cumsum(columns.counts, out=offsets[1:])

@@ -12,17 +12,17 @@ from rnngraph.autodiff.recurrence import Recurrence
 from rnngraph.autodiff.tape import Tape
 
 
-def inputs_of(tape: Tape) -> dict[int, Node]:
-    """Give the inputs over time by id: (N, T, D) for some recurrence's T, and no initial states."""
+def inputs_of(tape: Tape) -> tuple[int, ...]:
+    """Give the ids of the inputs over time: (N, T, D) for some recurrence's T, and no initial states."""
     times = {one.timesteps for one in tape.recurrences}
     # Initial states of a stack, (layers, N, H), look like a sequence where N happens to be T.
     starting = {tape.entry(i) for one in tape.recurrences for i in one.initial.values()}
     behind = {one.id for one in starting}.union(*(one.inputs for one in starting))
-    return {
-        entry.id: entry
+    return tuple([
+        entry.id
         for entry in tape.entries
         if isinstance(entry, Node) and _is_fed(tape, entry) and entry.value.shape[1] in times and entry.id not in behind
-    }
+    ])  # fmt: skip
 
 
 def _is_fed(tape: Tape, node: Node) -> bool:

@@ -16,6 +16,7 @@ from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.node import Node
 from rnngraph.autodiff.show import shown_nodes
 from rnngraph.autodiff.tape import Tape
+from rnngraph.norms import all_finite
 
 
 def first_nonfinite_forward(tape: Tape) -> int:
@@ -35,11 +36,8 @@ def first_nonfinite_forward(tape: Tape) -> int:
 
 def _is_finite(entry: Node | Block) -> bool:
     if isinstance(entry, Block):
-        return all(bool(np.isfinite(column).all()) for column in entry.columns.values())
-    if entry.value.dtype.kind != "f":
-        return True
-    # A sum is finite only where all terms are, or cancel by chance; the exact check follows only where it is not.
-    return bool(np.isfinite(entry.value.sum())) or bool(np.isfinite(entry.value).all())
+        return all(map(all_finite, entry.columns.values()))
+    return entry.value.dtype.kind != "f" or all_finite(entry.value)
 
 
 def _first_step(block: Block) -> int:

@@ -6,8 +6,6 @@ the factors, and the sum over time is one matrix product.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from rnngraph.autodiff.backward import Step
@@ -16,6 +14,7 @@ from rnngraph.autodiff.node import Node
 from rnngraph.autodiff.outer_norms import outer_norms
 from rnngraph.autodiff.scattered import Scatter
 from rnngraph.autodiff.tape import Entry
+from rnngraph.measure.parameter_trace import parameter_trace, weight_spectrum
 from rnngraph.norms import norm, row_norms
 from rnngraph.trace.magnitudes import Booleans, Floats, Magnitudes, Status
 from rnngraph.trace.model import ParameterTrace
@@ -45,66 +44,38 @@ def measure_parameter(
         eigenvalues: rows up to which its eigenvalues are computed, 0 for none.
         lost: (T,) the timesteps at which a zero is an underflow; None where there is none.
     """
-    name, value = str(node.name), node.value
-    radius, largest = weight_spectrum(value, eigenvalues)
+    timed, grad = True, Magnitudes.of(total) if walked else Magnitudes.unobserved()
     if not walked:
-        grad, steps, cancellation = Magnitudes.unobserved(), Magnitudes.unobserved((time,)), np.nan
+        steps = Magnitudes.unobserved((time,))
     elif step is None:
-        grad, steps, cancellation = Magnitudes.of(0.0), Magnitudes.of(np.zeros(time)), np.nan
+        steps = Magnitudes.of(np.zeros(time))
     else:
-        grad = Magnitudes.of(total)
-        steps, cancellation = _measured(node, step, time, total)
+        steps, timed = _measured(node, step, time)
     if lost is not None and walked:
         here = np.zeros(time, bool)
         here[: len(lost)] = lost[:time]
         steps.status[(steps.status == Status.ZERO) & here] = Status.UNDERFLOW
         if grad.status == Status.ZERO and (steps.status == Status.UNDERFLOW).any():
             grad.status[...] = Status.UNDERFLOW
-    return ParameterTrace(name, value.shape, grad, steps, cancellation, norm(value), radius, largest)
+    spectrum = weight_spectrum(node.value, eigenvalues)
+    return parameter_trace(str(node.name), node.value, grad, steps, spectrum=spectrum, timed=timed)
 
 
-def _measured(node: Node, step: Step, time: int, total: float) -> tuple[Magnitudes, float]:
+def _measured(node: Node, step: Step, time: int) -> tuple[Magnitudes, bool]:
+    """Give the norms of the timesteps' parts, and whether there is no other part."""
     only = step.contributions[0]
     if len(step.contributions) == 1 and isinstance(only, Summed) and len(only.steps) <= time:
         steps = Magnitudes.of(_at_length(only.steps, time))
-        if not only.steps.all():
+        if only.lost is not None:
             steps.status[: len(only.steps)][only.lost] = Status.UNDERFLOW
-        whole = True
-    else:
-        pairs = list(zip(step.consumers, step.contributions, strict=True))
-        parts = [(_timesteps(consumer, one), one) for consumer, one in pairs]
-        steps = _step_magnitudes(parts, node, time)
-        whole = all(-1 not in times and max(times) < time for times, _ in parts)
-    length = float(steps.value.sum())
-    if not math.isfinite(length):
-        length = float(steps.value[steps.status == Status.OK].sum())
-    # What has no timestep, such as a penalty on the weight, is in the sum alone.
-    cancellation = min(total / length, 1.0) if whole and length > 0 and math.isfinite(total) else np.nan
-    return steps, cancellation
+        return steps, True
+    pairs = list(zip(step.consumers, step.contributions, strict=True))
+    parts = [(_timesteps(consumer, one), one) for consumer, one in pairs]
+    return _step_magnitudes(parts, node, time), all(-1 not in times and max(times) < time for times, _ in parts)
 
 
 def _at_length(column: Floats, time: int) -> Floats:
     return column if len(column) == time else np.concatenate([column, np.zeros(time - len(column))])
-
-
-def weight_spectrum(value: Array, rows: int) -> tuple[float, float]:
-    """Give a square weight's spectral radius, and the largest singular value; NaN above so many rows, or not finite."""
-    if value.ndim != 2 or len(value) > rows or not np.isfinite(value).all():
-        return np.nan, np.nan
-    wide = value.astype(np.float64)
-    square = wide.shape[0] == wide.shape[1]
-    radius = float(np.abs(np.linalg.eigvals(wide)).max()) if square else np.nan
-    return radius, _largest_singular(wide)
-
-
-def _largest_singular(wide: Array) -> float:
-    """Give the root of the largest eigenvalue of the smaller Gram matrix: far cheaper than the singular values."""
-    scale = float(np.abs(wide).max(initial=0))
-    if scale == 0:
-        return 0.0
-    scaled = wide / scale
-    gram = scaled @ scaled.T if len(scaled) <= scaled.shape[1] else scaled.T @ scaled
-    return scale * float(np.sqrt(max(np.linalg.eigvalsh(gram)[-1], 0.0)))
 
 
 def _timesteps(consumer: Entry | None, contribution: Contribution) -> list[int]:

@@ -27,6 +27,7 @@ from rnngraph.autodiff.tape import Tape
 from rnngraph.measure.recording import FED, See, Weighed
 from rnngraph.sources.tape.clocks import Clocks
 from rnngraph.sources.tape.entering import Enters
+from rnngraph.sources.tape.facts import blocks_of, states_of
 from rnngraph.sources.tape.inputs import fed_steps
 from rnngraph.trace.magnitudes import Integers
 
@@ -48,13 +49,7 @@ class Plan:
     ) -> None:
         """Find the entries behind which there is a state, or one that is watched; `fed` as `fed_inputs` gives it."""
         self.tape, self.clocks, self.fed, self.watched = tape, clocks, fed or {}, watched
-        self.numbers = {one.block.id: number for number, one in enumerate(tape.recurrences) if one.block is not None}
-        self.nodes = {
-            node_id: (number, kind, t)
-            for number, one in enumerate(tape.recurrences)
-            for kind, ids in one.states.items()
-            for t, node_id in enumerate(ids)
-        }
+        self.numbers, self.nodes = blocks_of(tape), states_of(tape)
         self.initial: dict[int, list[tuple[int, str]]] = {}
         for number, one in enumerate(tape.recurrences):
             for kind, node_id in one.initial.items() if one.block is None else ():

@@ -6,7 +6,7 @@ In: a tape, and the cotangents of its loss by node id. Out: windows, norms and c
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -17,13 +17,13 @@ from rnngraph.autodiff.node import PARAMETER, Node
 from rnngraph.autodiff.tape import Tape
 from rnngraph.errors import InputError
 from rnngraph.measure.recording import Facts, Felt, Losses, See, Take, Weighed
-from rnngraph.norms import norm
+from rnngraph.norms import all_finite, norm
 from rnngraph.sources.tape.changed import changed_tape, weight_nodes
 from rnngraph.sources.tape.clocks import Clocks
 from rnngraph.sources.tape.entering import Entering, find_entering
-from rnngraph.sources.tape.facts import describe, facts_of, lengthened, timesteps_of
+from rnngraph.sources.tape.facts import blocks_of, describe, facts_of, timesteps_of
 from rnngraph.sources.tape.felt import Arrives, feel, lost_steps
-from rnngraph.sources.tape.graph_columns import graph_columns
+from rnngraph.sources.tape.graph_columns import structure_columns
 from rnngraph.sources.tape.inputs import fed_inputs, input_name, inputs_of, readers_names
 from rnngraph.sources.tape.joint import reads_many_steps
 from rnngraph.sources.tape.nonfinite import first_nonfinite_backward, first_nonfinite_forward
@@ -59,8 +59,7 @@ class TapeRecording:
         self.model = tape.model or describe(tape)
         time = timesteps_of(tape)
         self.labels: Sequence[str | None] = [*tape.step_labels, *[None] * time][:time]
-        self.clocks = Clocks(tape)
-        self._inputs = inputs_of(tape)
+        self.clocks, self._inputs = Clocks(tape), inputs_of(tape)
         self.fed = fed_inputs(tape, self._inputs)
         names = readers_names(tape, self.fed)
         self.facts: Sequence[Facts] = [
@@ -70,11 +69,9 @@ class TapeRecording:
         self.batch = max((output.shape[0] for output in tape.outputs if output.ndim == 3), default=1)
         first = tape.entry(int(next(iter(self.facts[0].nodes.values()))[0])) if self.facts else tape.entries[-1]
         self.dtype = _text(first.value.dtype)
-        self._numbers = {one.block.id: number for number, one in enumerate(tape.recurrences) if one.block is not None}
+        self._numbers = blocks_of(tape)
         self._whole = WholeLoss(tape, self.starts, self._numbers, self._inputs)
         self._arrives: Arrives | None = None
-        self._entering: Entering | None = None
-        self._plan: Plan | None = None
         self._known_joint = joint
 
     # ---- the walk of the whole loss
@@ -139,14 +136,14 @@ class TapeRecording:
     def inputs(self, timesteps: int) -> tuple[InputTrace, ...]:
         """Measure what enters."""
         found = []
-        for node in self._inputs.values():
-            steps = self._whole.inputs.get(node.id)
+        for node_id in self._inputs:
+            steps = self._whole.inputs.get(node_id)
             if steps is None:
-                time = node.value.shape[1]
+                time = self.tape.entry(node_id).value.shape[1]
                 steps = Magnitudes.of(np.zeros(time)) if self.walked else Magnitudes.unobserved((time,))
             if self._arrives is not None:
-                steps.status[(steps.status == Status.ZERO) & self._arrives.watched[node.id]] = Status.UNDERFLOW
-            found.append(InputTrace(input_name(self.tape, node.id), lengthened(steps, timesteps)))
+                steps.status[(steps.status == Status.ZERO) & self._arrives.watched[node_id]] = Status.UNDERFLOW
+            found.append(InputTrace(input_name(self.tape, node_id), steps.lengthened(timesteps)))
         return tuple(found)
 
     def graph(self, states: dict[str, Magnitudes]) -> GraphTrace:
@@ -161,26 +158,25 @@ class TapeRecording:
             for kind, name in facts.states.items():
                 grad.status[facts.nodes[kind]] = states[name].status
         forward = first_nonfinite_forward(self.tape)
-        fine = not self.walked or bool((grad.status != Status.NONFINITE).all())
+        fine = not self.walked or all_finite(grad.value)
         backward = -1 if fine else first_nonfinite_backward(self.tape, self.starts)
-        return graph_columns(self.tape, grad, forward=forward, backward=backward)
+        return GraphTrace(
+            **structure_columns(self.tape), grad=grad, first_nonfinite_forward=forward,
+            first_nonfinite_backward=backward,
+        )  # fmt: skip
 
-    @property
+    @cached_property
     def plan(self) -> Plan:
         """Which entries a walk of many losses must pass."""
-        if self._plan is None:
-            self._plan = Plan(self.tape, self.clocks, fed=self.fed)
-        return self._plan
+        return Plan(self.tape, self.clocks, fed=self.fed)
 
     # ---- losses one by one
-    @property
+    @cached_property
     def entering(self) -> Entering:
         """What enters the recurrences from the loss."""
-        if self._entering is None:
-            self._entering = find_entering(self.tape, self.starts, self.clocks)
-            known = self._known_joint
-            self._entering.joint = reads_many_steps(self.tape, self.starts, self._entering) if known is None else known
-        return self._entering
+        found, known = find_entering(self.tape, self.starts, self.clocks), self._known_joint
+        found.joint = reads_many_steps(self.tape, self.starts, found) if known is None else known
+        return found
 
     @property
     def joint(self) -> bool:

@@ -52,10 +52,10 @@ class WholeLoss:
             block, gates = inner.block, row_norms(inner.to_gates.reshape(len(inner.to_gates), -1))
             self.norms[block.first] = math.hypot(self.norms[block.first], norm(gates))
             ordered = {kind: block.order(total) for kind, total in inner.total.items()}
-            to_gates = [row_norms(one.reshape(len(one), -1)) for one in block.cell.to_gates(inner.past, ordered)]
-            for part in block.cell.facts.parts if to_gates else ():
-                if part.role == "gate":
-                    together = row_norms(np.stack(to_gates, axis=-1))
+            to_gates = block.cell.to_gates(inner.past, ordered)
+            if to_gates is not None:
+                together = row_norms(to_gates.reshape(len(to_gates), -1))
+                for part in (one for one in block.cell.facts.parts if one.role == "gate"):
                     self.norms[block.node_ids(part.key)[inner.steps]] = block.order(together)
             take(block_window(self.numbers[block.id], inner, gates))
 

@@ -13,7 +13,6 @@ import numpy as np
 
 from rnngraph.autodiff.contribution import Array
 from rnngraph.measure.recording import Facts, Felt, Losses, See, Take, Weighed
-from rnngraph.sources.tape.facts import lengthened
 from rnngraph.sources.torch.answers.by_step import time_first
 from rnngraph.sources.torch.answers.certificate import Certificate
 from rnngraph.sources.torch.answers.picture import Numbers, graph_of
@@ -209,7 +208,7 @@ class TorchRecording:
         """Measure what enters."""
         paths = {number: self.tracks[number].recurrence.path for number in self._inputs}
         return tuple(
-            InputTrace(f"input of {paths[number]}", lengthened(steps, timesteps))
+            InputTrace(f"input of {paths[number]}", steps.lengthened(timesteps))
             for number, steps in sorted(self._inputs.items())
         )
 

@@ -17,7 +17,7 @@ from torch.autograd.graph import get_gradient_edge
 from rnngraph import norms
 from rnngraph.autodiff.backward import Step
 from rnngraph.autodiff.contribution import Array, Summed
-from rnngraph.sources.tape.parameters import weight_spectrum
+from rnngraph.measure.parameter_trace import parameter_trace, weight_spectrum
 from rnngraph.sources.torch.autograd.edges import Edge, walk_down
 from rnngraph.sources.torch.autograd.passes import Pass
 from rnngraph.sources.torch.autograd.row_norms import norm
@@ -135,7 +135,8 @@ class Weights:
                 if isinstance(part, Summed):
                     layer.total = layer.total + part.total
                     layer.steps[start : start + inside.layer.steps] = part.steps
-                    layer.lost[start : start + inside.layer.steps] = part.lost
+                    if part.lost is not None:
+                        layer.lost[start : start + inside.layer.steps] = part.lost
 
     def traces(self, timesteps: int, eigenvalues: int) -> tuple[ParameterTrace, ...]:
         """Give the columns, with the eigenvalues of recurrent weights of up to so many rows."""
@@ -144,15 +145,17 @@ class Weights:
             steps = Magnitudes.of(layer.steps)
             steps.status[layer.lost] = Status.UNDERFLOW
             rows = eigenvalues if name.rpartition(".")[2].startswith("Wh") else 0  # our own names of a layer's weights
-            found.append(_trace(name, layer.value, norms.norm(layer.total), steps, timesteps, rows))
+            grad, spectrum = Magnitudes.of(norms.norm(layer.total)), weight_spectrum(layer.value, rows)
+            found.append(parameter_trace(name, layer.value, grad, steps.lengthened(timesteps), spectrum=spectrum))
         recurrences = {one.recurrence for one in self._steps.values()}
         recurrent = {id(some.weight) for one in recurrences for some in multiplying_states(one) if some.whole}
         for edge, one in self._steps.items():
-            total = norm(self._total[edge]) if edge in self._total else 0.0
+            grad = Magnitudes.of(norm(self._total[edge]) if edge in self._total else 0.0)
             values = one.parameter.detach().cpu().double().numpy()
             transposed = values.T if values.ndim == 2 and cell_name(one.recurrence.module) else values
             rows = eigenvalues if id(one.parameter) in recurrent else 0
-            found.append(_trace(self._name(one), transposed, total, Magnitudes.of(one.norms), timesteps, rows))
+            steps, spectrum = Magnitudes.of(one.norms).lengthened(timesteps), weight_spectrum(transposed, rows)
+            found.append(parameter_trace(self._name(one), transposed, grad, steps, spectrum=spectrum))
         return tuple(found)
 
     def _name(self, one: _Steps) -> str:
@@ -186,17 +189,3 @@ def _catcher(slots: Mapping[int, tuple[_Steps, int]]) -> Any:
                 steps.add(t, grad_inputs[slot])
 
     return catch
-
-
-def _trace(
-    name: str, value: Array, total: float, steps: Magnitudes, timesteps: int, eigenvalues: int
-) -> ParameterTrace:
-    radius, largest = weight_spectrum(value, eigenvalues)
-    length = float(steps.value[steps.status == Status.OK].sum())
-    missing = Magnitudes.unobserved((timesteps - len(steps.value),))
-    column = Magnitudes(np.concatenate([steps.value, missing.value]), np.concatenate([steps.status, missing.status]))
-    cancellation = min(total / length, 1.0) if length > 0 and np.isfinite(total) else np.nan
-    return ParameterTrace(
-        name, tuple(value.shape), Magnitudes.of(total), column, cancellation,
-        norms.norm(value), radius, largest,
-    )  # fmt: skip
