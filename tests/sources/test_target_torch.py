@@ -83,7 +83,7 @@ def test_remedies_are_tried_on_a_pair(tmp_path: Path, monkeypatch: pytest.Monkey
     assert diagnosis.at_input
     assert diagnosis.able
     finding = next(one for one in diagnosis.findings if one.rule == "vanishing")
-    assert "Tried on this batch" in finding.advice
+    assert "tried on this batch" in finding.advice
     assert float(finding.evidence["after_decades"] or -9) > -2
     assert all(torch.equal(one, other) for one, other in zip(before, module.parameters(), strict=True))
     assert all(one.grad is None for one in module.parameters())

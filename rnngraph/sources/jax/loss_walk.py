@@ -19,6 +19,7 @@ import numpy as np
 from rnngraph.errors import InputError
 from rnngraph.measure.recording import FED, Losses, See
 from rnngraph.norms import norm, row_norms
+from rnngraph.sources.jax.read_together import reads_together
 from rnngraph.sources.jax.row_walk import ends_of_stages
 from rnngraph.sources.jax.samples import host, sample_norms
 from rnngraph.sources.jax.sites import Site
@@ -48,6 +49,7 @@ class LossWalk:
         self.chosen: list[Integers] = []  # samples, by scan
         self.shares: Mapping[int, Mapping[int, Any]] = {}
         self.norms: dict[int, Floats] = {}  # of what enters, by clock, (T, N)
+        self.joint = False  # all that enters is one loss
         if recording.steps:
             self.norms = _given(recording)
             return
@@ -56,12 +58,15 @@ class LossWalk:
             own = [site for site in self.sites if recording.clocks[site.number] == clock]
             entering = [_entering(recording, site, self.shares[site.number]) for site in own]
             self.norms[clock] = np.asarray(np.hypot.reduce(entering, axis=0))
+        entered = [one for one in self.norms.values() if one.any()]
+        self.joint = len(entered) == 1 and reads_together(recording, self.shares, entered[0], _entering)
 
     def losses(self) -> Losses:
         """Say which steps a loss enters."""
         pairs = [(clock, t) for clock, one in self.norms.items() for t in np.flatnonzero((one != 0).any(axis=1))]
-        steps, clocks = (np.array([pair[k] for pair in pairs], np.int64) for k in (1, 0))
-        return Losses(steps, clocks, self.norms)
+        some = pairs[-1:] if self.joint else pairs
+        steps, clocks = (np.array([pair[k] for pair in some], np.int64) for k in (1, 0))
+        return Losses(steps, clocks, self.norms, self.joint)
 
     def pull(self, rows: Sequence[Row], samples: Mapping[int, Integers], see: See) -> None:
         """Walk all rows back, a chunk at a time, and tell the norms of samples, which are chosen by size of batch."""
@@ -93,7 +98,7 @@ class LossWalk:
 
     def _bits(self, row: Row) -> int:
         """Give the binary order that brings what enters to about one."""
-        entering = list(self.norms.values()) if row == _ALL else [self.norms[row[0]][row[1]]]
+        entering = list(self.norms.values()) if row == _ALL or self.joint else [self.norms[row[0]][row[1]]]
         size = float(max(one.max(initial=0) for one in entering))
         return -math.frexp(size)[1] if math.isfinite(size) else 0
 
@@ -151,7 +156,7 @@ class LossWalk:
         """Say how often what enters at each step counts in each row, (rows, T) by the order of the scan's arrays."""
         factors = np.zeros((len(rows), site.length))
         for k, (clock, t) in enumerate(rows if not self.recording.steps else ()):
-            if (clock, t) == _ALL:
+            if (clock, t) == _ALL or self.joint:
                 factors[k] = scales[k]
             elif clock == self.recording.clocks[site.number]:
                 factors[k, site.length - 1 - t if site.flipped else t] = scales[k]

@@ -24,6 +24,7 @@ from rnngraph.sources.jax.programs import Programs
 from rnngraph.sources.jax.samples import FOUND, BatchAxis, Layout, by_sample, host
 from rnngraph.sources.jax.scan_weights import changed_arrays, parameters_of
 from rnngraph.sources.jax.sites import Site
+from rnngraph.sources.tape.joint import NOTE as JOINT
 from rnngraph.trace.change import Change
 from rnngraph.trace.graph import GraphTrace
 from rnngraph.trace.magnitudes import Booleans, Floats, Integers, Magnitudes
@@ -201,7 +202,8 @@ class JaxRecording:
 
     def notes(self) -> tuple[str, ...]:
         """Say what a reader of the numbers must know."""
-        plan, difference = self.programs.plan, self.loss_walk.difference if "loss_walk" in vars(self) else 0.0
+        plan, walked = self.programs.plan, "loss_walk" in vars(self)
+        difference = self.loss_walk.difference if walked else 0.0
         narrow = (jnp.finfo(site.equation.outvars[k].aval.dtype).eps for site in self.sites for k in site.states)
         allowed = max(_ALLOWED * float(np.finfo(self.dtype).eps), _NARROW * float(max(narrow)))
         doubts = [layout.doubt for layout in self.layouts if layout.doubt]
@@ -211,7 +213,8 @@ class JaxRecording:
                 f"uncertain: the losses of all steps together differ from the whole by {difference:.1e}, and rounding "
                 f"explains about {allowed:.0e}",
             )
-        return (*doubts, *self._anew(), *plan.notes, *(f"not measured: {one}" for one in plan.reasons))
+        joint = (JOINT,) if walked and self.loss_walk.joint else ()
+        return (*joint, *doubts, *self._anew(), *plan.notes, *(f"not measured: {one}" for one in plan.reasons))
 
     def _anew(self) -> Iterator[str]:
         """Say where states are forgotten: there an episode ends, and no gradient does."""

@@ -1,0 +1,63 @@
+"""A loss that reads many steps at once is one loss; one that adds up what single steps give is not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnngraph as rg
+
+jax = pytest.importorskip("jax")
+jnp = jax.numpy
+KEEP, T = 0.7, 12
+
+
+def states(weight: Any, x: Any) -> Any:
+    """h_t = weight · h_{t-1} + x_t, for samples of one unit."""
+
+    def step(h: Any, x: Any) -> tuple[Any, Any]:
+        h = weight * h + x
+        return h, h
+
+    return jax.lax.scan(step, jnp.zeros_like(x[0]), x)[1]
+
+
+def pooled(weight: Any, x: Any) -> Any:
+    return jnp.sum(jnp.mean(states(weight, x), axis=0) ** 2)
+
+
+def attended(weight: Any, x: Any) -> Any:
+    h = states(weight, x)
+    return jnp.sum(jnp.sum(jax.nn.softmax(h, axis=0) * h, axis=0) ** 2)
+
+
+def every_step(weight: Any, x: Any) -> Any:
+    return jnp.sum(states(weight, x) ** 2)
+
+
+def of_neighbours(weight: Any, x: Any) -> Any:
+    h = states(weight, x)
+    return jnp.sum(h**2) + jnp.sum((h[1:] - h[:-1]) ** 2)
+
+
+X = np.random.default_rng(0).normal(size=(T, 3, 1)).astype(np.float32) + 1
+
+
+@pytest.mark.parametrize(("loss", "joint"), [
+    (pooled, True), (attended, True), (every_step, False), (of_neighbours, False),
+])  # fmt: skip
+def test_what_is_one_loss(loss: Any, joint: bool) -> None:
+    trace = rg.jax.watch(loss, jnp.float32(KEEP), X)
+    assert trace.lags[0].joint == joint
+    assert trace.lags[0].losses.tolist() == ([T - 1] if joint else list(range(T)))
+    assert any("reads many timesteps at once" in note for note in trace.notes) == joint
+
+
+def test_the_one_loss_is_the_whole() -> None:
+    trace = rg.jax.watch(pooled, jnp.float32(KEEP), X, lags=rg.LagOptions(samples="all"))
+    mean = np.mean([np.sum(KEEP ** np.arange(t + 1)[::-1, None] * X[: t + 1, :, 0], axis=0) for t in range(T)], axis=0)
+    # ∂ mean² / ∂h_k = 2 · mean / T · (1 + a + ... + a^(T-1-k))
+    later = (1 - KEEP ** (T - np.arange(T))) / (1 - KEEP)
+    np.testing.assert_allclose(np.exp(trace.lags[0].log[:, 0, 1:]), 2 * np.abs(mean)[:, None] / T * later, rtol=1e-4)
