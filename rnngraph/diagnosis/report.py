@@ -29,13 +29,14 @@ UNTRIED = (
     "rnngraph.diagnose(trace, trial=rnngraph.trial(loss)), or rnngraph.trial(watch)."
 )
 NO_INPUT = (
-    "What the network is fed is not known, so the states of its lowest layer are judged. A tape knows it where an "
-    "input over time is given, tape.input of shape (N, T, ...), and lags are recorded; of a PyTorch model it is what "
-    "was computed before, or data that a step multiplies with a weight."
+    "What the network is fed is not known, so the states of its lowest layer are judged. It is known where lags are "
+    "recorded and an input over time is given to a tape, tape.input of shape (N, T, ...); of a PyTorch model and of "
+    "NumPy functions it is what a step multiplies with a weight."
 )
 NO_UPDATE = (
     "Which share of the gradient of the weights comes from so far is not known: it is summed where each step's part of "
-    "it is at hand, in this package's own layers and in PyTorch's fused layers that are called once."
+    "it is at hand, in this package's own layers and, with LagOptions(updates=True), in PyTorch's fused layers that "
+    "are called once."
 )
 _STYLES = {ERROR: "bold red", NOTE: "cyan"}
 _WARNING_STYLE = "bold #b26a00"

@@ -24,14 +24,15 @@ class LagOptions:
     `losses` and `samples` are a number (that many, spread evenly, the last loss of every sample first; samples by
     length, those with a loss first), `"all"`, or the timesteps and sample indices themselves. Lags above `max_lag` are
     left out. Losses at the timesteps of `including` are among those of a number, where there are such. `updates` asks
-    also which share of the weights' gradient comes from how far, where the source knows it.
+    also which share of the weights' gradient comes from how far, where the source knows it; by default where that
+    costs little, which it does not for PyTorch.
     """
 
     losses: int | Literal["all"] | Sequence[int] = 32
     samples: int | Literal["all"] | Sequence[int] = 8
     max_lag: int | None = None
     including: Sequence[int] = ()
-    updates: bool = True
+    updates: bool | None = None
 
     def __post_init__(self) -> None:
         """Check the values.

@@ -41,9 +41,9 @@ def measure_lags_and_updates(recording: Recording, options: LagOptions) -> Measu
     Raises:
         InputError: as `measure_lags`.
     """
-    if not (options.updates and isinstance(recording, Weighing)):
-        return _measured(recording, options, recording.pull)
-    return _measured(recording, options, recording.pull_weighed)
+    if isinstance(recording, Weighing) and (recording.weighs_unasked if options.updates is None else options.updates):
+        return _measured(recording, options, recording.pull_weighed)
+    return _measured(recording, options, recording.pull)
 
 
 def _measured(recording: Recording, options: LagOptions, pull: Callable[..., Any]) -> Measured:

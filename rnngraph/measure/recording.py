@@ -174,6 +174,8 @@ class Recording(Protocol):
 class Weighing(Protocol):
     """What a recording offers beside the protocol where it knows the factors of the weights' gradients step by step."""
 
+    weighs_unasked: bool  # whether that costs little beside the walk
+
     def pull_weighed(self, rows: Sequence[tuple[int, int]], samples: dict[int, Integers], see: See) -> Weighed:
         """Walk losses back as `pull` does, and sum what the weights get of them."""
 

@@ -42,6 +42,8 @@ _text = cache(str)  # that of a dtype takes NumPy long
 class TapeRecording:
     """One pass that was recorded on a tape."""
 
+    weighs_unasked = True
+
     def __init__(
         self, tape: Tape, starts: Mapping[int, Array], *, loss: float = np.nan, joint: bool | None = None
     ) -> None:

@@ -42,7 +42,7 @@ from rnngraph.trace.model import InputTrace, ParameterTrace
 class TorchRecording:
     """One pass of a PyTorch model, or several over the same calls."""
 
-    walked = True
+    walked, weighs_unasked = True, False
 
     def __init__(
         self,

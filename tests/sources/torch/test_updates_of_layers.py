@@ -31,7 +31,7 @@ def watched(layers: Sequence[Any], head: Any, x: Any, samples: Any = "all") -> T
         for layer in layers:
             output = layer(output)[0]
         sum(losses_of(head, output)).backward()
-    return watch.trace(lags=rnngraph.LagOptions("all", samples))
+    return watch.trace(lags=rnngraph.LagOptions("all", samples, updates=True))
 
 
 def by_step(layers: Sequence[Any], head: Any, x: Any) -> dict[str, list[float]]:
@@ -101,13 +101,14 @@ def test_of_modules_on_each_other_the_same_samples_are_summed() -> None:
         np.testing.assert_allclose(alone.log, chosen.log, rtol=1e-9)
 
 
-def test_they_need_not_be_asked_for() -> None:
+def test_they_are_measured_where_they_are_asked_for() -> None:
     layer, head = nn.RNN(D, H, batch_first=True), nn.Linear(H, 2)
     with rnngraph.torch.watch(nn.ModuleList([layer, head])) as watch:
         sum(losses_of(head, layer(torch.randn(N, T, D))[0])).backward()
-    without = watch.trace(lags=rnngraph.LagOptions(updates=False))
+    asked, without = watch.trace(lags=rnngraph.LagOptions(updates=True)), watch.trace()
+    assert asked.updates
     assert without.updates == ()
-    np.testing.assert_array_equal(without.lags[0].log, watch.trace().lags[0].log)
+    np.testing.assert_array_equal(without.lags[0].log, asked.lags[0].log)
 
 
 def test_of_a_layer_that_is_called_twice_it_is_not_known() -> None:
@@ -115,4 +116,4 @@ def test_of_a_layer_that_is_called_twice_it_is_not_known() -> None:
     with rnngraph.torch.watch(nn.ModuleList([layer, head])) as watch:
         output, state = layer(torch.randn(N, T, D))
         sum(losses_of(head, torch.cat([output, layer(torch.randn(N, T, D), state)[0]], 1))).backward()
-    assert watch.trace().updates == ()
+    assert watch.trace(lags=rnngraph.LagOptions(updates=True)).updates == ()
