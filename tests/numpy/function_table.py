@@ -133,6 +133,10 @@ is the batch. Places that fall from step to step are the reverse direction. `ste
 are where one step takes several products. Where nothing is found, weights that differ in constants alone, such as the
 number of the step, count as one.
 
+What a step is fed is what its weights multiply and no other step has: `x[t]`, a column, a word that is looked up or
+one-hot, the part of a join that does not come from the state. Two recurrences that read the same data, one of them
+turned round, are two directions. A layer that reads the states of the same step takes its steps together with it.
+
 ## Ties
 
 At a tie of `maximum` and `minimum` a constant takes the gradient, so that `maximum(x, 0)` is ReLU with the slope 0
