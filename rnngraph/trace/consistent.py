@@ -57,7 +57,10 @@ def _problems(trace: Trace) -> Iterator[str]:
             yield f"{part.name!r} belongs to the recurrence {part.recurrence!r}, which is not there."
         elif part.direction != recurrences[part.recurrence].direction:
             yield f"{part.name!r} has the direction {part.direction!r} and its recurrence another."
+    clocks = {one.clock for one in trace.recurrences}
     for lag in trace.lags:
+        if nowhere := set(lag.clocks.tolist()) - clocks:
+            yield f"losses of the lags of {lag.state!r} enter the clock {min(nowhere)}, which no recurrence has."
         if lag.state not in states:
             yield f"there are lags of {lag.state!r}, which is no state of the trace."
         elif lag.samples.size and lag.samples.max() >= lag.batch:
