@@ -156,6 +156,17 @@ def test_what_explodes_of_one_sample_however_near(peak: float, found: bool) -> N
         assert finding.evidence["label"] == "exploding"
 
 
+def test_a_whole_that_grows_and_does_not_explode() -> None:
+    finding = compared([*[[0.1, 0.5, 1.5]] * 3, [-0.1, -1.0, -4.5]])
+    assert finding.where["sample"] == 3
+
+
+def test_of_two_that_explode_the_one_further_from_the_median_is_named() -> None:
+    others, same, further = [[0.1, 0.5, 1.5]] * 3, [0.1, 0.5, 1.5], [0.1, 0.5, 1.9]
+    finding = compared([*others, same, further], high=[*others, [0.1, 2.0, 1.5], [0.1, 2.0, 1.9]])
+    assert finding.where["sample"] == 4
+
+
 def test_the_few_are_the_odd_ones() -> None:
     # Two of five explode; the whole is said to, and the three that do not are not odd for that.
     high = [[0.0, 3.0, 3.0], [0.0, 3.0, 3.0], GOOD, GOOD, GOOD]
