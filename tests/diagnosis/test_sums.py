@@ -179,6 +179,10 @@ def test_a_lag_that_is_not_there_has_no_gain() -> None:
     assert [sums.covered(share) for share in (0.1, 1.0)] == [2, 2]
 
 
+def test_weights_are_told_from_the_shortest_lag_that_there_is() -> None:
+    assert matrix([[[4.0, NAN, 2.0]]], [2]).covered(1.0) == 2  # lag 1, of which nothing is known, would weigh it a half
+
+
 def test_losses_are_weighed_at_lag_one_and_samples_at_the_lag() -> None:
     sums = matrix([[[1.0, 3.0, 9.0], [1.0, 1.0, 9.0]], [[3.0, 3.0, 9.0], [3.0, 1.0, 9.0]]], [2, 2])
     losses, samples = sums.participation(2)
