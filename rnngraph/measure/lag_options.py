@@ -46,6 +46,8 @@ class LagOptions:
                 raise InputError(f'{name} is {value!r}; pass a whole number of at least 1, a list, or "all".')
         if self.max_lag is not None:
             whole_number(self.max_lag, "max_lag", least=1)
+        if self.updates is not None and not isinstance(self.updates, bool):
+            raise InputError(f"updates is {self.updates!r}; pass True, False, or None for where it costs little.")
         if isinstance(self.including, str) or not all(is_whole(one) and one >= 0 for one in self.including):
             raise InputError(f"including is {self.including!r}; pass a list of the timesteps of losses.")
 

@@ -81,7 +81,7 @@ def in_columns(p: Any, data: Any, added: Any) -> Any:
     return own + 0 * jnp.sum(total)
 
 
-def stack(p: Any, data: Any, added: Any) -> Any:
+def two_layers(p: Any, data: Any, added: Any, between: Any) -> tuple[Any, Any]:
     def low(h: Any, now: Any) -> Any:
         h = jnp.tanh(h @ p["W"] + now[0] @ p["U"]) + now[1]
         return h, h
@@ -91,23 +91,17 @@ def stack(p: Any, data: Any, added: Any) -> Any:
         return h, h
 
     below = scan(low, jnp.zeros((N, H)), (data["x"], added["low.h"]))[1]
-    above = scan(up, jnp.zeros((N, H)), (below, added["up.h"]))[1]
+    return below, scan(up, jnp.zeros((N, H)), (between(below), added["up.h"]))[1]
+
+
+def stack(p: Any, data: Any, added: Any) -> Any:
+    below, above = two_layers(p, data, added, lambda below: below)
     return jnp.sum(((above + 0.1 * below) @ p["V"]) ** 2, axis=(1, 2))
 
 
 def mixed_between(p: Any, data: Any, added: Any) -> Any:
     """Samples meet between two layers, as in a batch norm."""
-
-    def low(h: Any, now: Any) -> Any:
-        h = jnp.tanh(h @ p["W"] + now[0] @ p["U"]) + now[1]
-        return h, h
-
-    def up(h: Any, now: Any) -> Any:
-        h = jnp.tanh(h @ p["W2"] + now[0] @ p["U2"]) + now[1]
-        return h, h
-
-    below = scan(low, jnp.zeros((N, H)), (data["x"], added["low.h"]))[1]
-    above = scan(up, jnp.zeros((N, H)), (below - 1.5 * jnp.mean(below, axis=1, keepdims=True), added["up.h"]))[1]
+    _, above = two_layers(p, data, added, lambda below: below - 1.5 * jnp.mean(below, axis=1, keepdims=True))
     return jnp.sum((above @ p["V"]) ** 2, axis=(1, 2))
 
 

@@ -117,3 +117,8 @@ def test_of_a_layer_that_is_called_twice_it_is_not_known() -> None:
         output, state = layer(torch.randn(N, T, D))
         sum(losses_of(head, torch.cat([output, layer(torch.randn(N, T, D), state)[0]], 1))).backward()
     assert watch.trace(lags=rnngraph.LagOptions(updates=True)).updates == ()
+
+
+def test_whether_they_are_asked_for_is_yes_or_no() -> None:
+    with pytest.raises(rnngraph.InputError, match="updates is 'no'"):
+        rnngraph.LagOptions(updates="no")  # type: ignore[arg-type]
