@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from rnngraph.sources.torch.autograd.edges import Edge
+from rnngraph.sources.torch.autograd.edges import Edge, drawn_once
 from rnngraph.sources.torch.autograd.row_norms import row_norms, sample_norms
 from rnngraph.sources.torch.finding.clocks import Port
 from rnngraph.sources.torch.fused.layout import Layout
@@ -103,4 +103,4 @@ def drawn_at(port: Port, like: Any, steps: Sequence[int], sample: int, batch: in
 
 
 def _draw(part: Any) -> None:
-    part.copy_(torch.randn(part.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64))
+    part.copy_(drawn_once(tuple(part.shape)))

@@ -68,6 +68,11 @@ def like(edge: Edge, value: float) -> Any:
     return torch.full(tuple(about.shape), value, dtype=about.dtype, device=about.device)
 
 
+def drawn_once(shape: tuple[int, ...]) -> Any:
+    """Draw normal numbers, the same ones every time, on the CPU whatever the default is."""
+    return torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64, device="cpu")
+
+
 def tensors_in(value: Any) -> Iterator[Any]:
     """Yield the floating tensors in a nest of tuples, lists and mappings, in order."""
     if isinstance(value, torch.Tensor):
@@ -106,3 +111,15 @@ def walk_down(
             if node not in seen and not (stop is not None and stop(node)):
                 seen.add(node)
                 waiting.append(node)
+
+
+def leaves(roots: Iterable[Any]) -> Iterator[Any]:
+    """Yield the tensors that the graph below some nodes ends at."""
+    waiting, seen = list(roots), set[Any]()
+    while waiting:
+        node = waiting.pop()
+        if node not in seen:
+            seen.add(node)
+            waiting += [below for below, _ in node.next_functions if below is not None]
+            if not node.next_functions and hasattr(node, "variable"):
+                yield node.variable

@@ -65,7 +65,9 @@ def _asked_back(
         if edge is None:
             continue
         some = rows[number, kind]
-        wide = torch.zeros((len(some), track.recurrence.batch_of(edge), some.shape[-1]), dtype=torch.float64)
+        wide = torch.zeros(
+            (len(some), track.recurrence.batch_of(edge), some.shape[-1]), dtype=torch.float64, device="cpu"
+        )
         wide[:, torch.from_numpy(samples)] = torch.from_numpy(np.ascontiguousarray(some, np.float64))
         seeds[edge] = wide.reshape(len(some), *shape_of(edge)).to(like(edge, 0.0))
     with blocked(walls):

@@ -7,14 +7,16 @@ The graph of a pass is kept alive as long as its `Pass` is.
 from __future__ import annotations
 
 import contextlib
+import itertools
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from torch.nn.parameter import is_lazy
 
-from rnngraph.sources.torch.autograd.edges import Edge, edge_of, like, tensors_in, walk_down
+from rnngraph.sources.torch.autograd.edges import Edge, edge_of, leaves, like, tensors_in, walk_down
 from rnngraph.sources.torch.watching.calls import Call, CallLog
 
 _PATIENCE = 4  # passes that may go by before the one that reaches a call
@@ -29,7 +31,7 @@ class Pass:
     roots: list[Edge] = field(default_factory=list)
     seeds: list[Any] = field(default_factory=list)
     losses: list[Any] = field(default_factory=list)  # the values at the roots
-    weights: list[tuple[Any, int, Any]] = field(default_factory=list)  # parameter, its version and value at the time
+    weights: list[tuple[Any, int, Any]] = field(default_factory=list)  # tensor, its version and value at the time
     gradients: dict[int, Any] = field(default_factory=dict)  # by the id of a fused layer's weight: what PyTorch found
     number: int = 0
 
@@ -86,6 +88,8 @@ class Passes:
         self._mine = {id(one) for one in model.parameters()}
         self._gradients: dict[int, Any] = {}
         self._scales: dict[Edge, float] = {}  # of losses that were scaled for narrow numbers
+        self._scalers: dict[int, Any] = {}  # the factors as tensors, by their ids
+        self._weights: list[tuple[Any, int, Any]] = []  # as they are when a pass begins
         self._walked: list[tuple[Any, float]] = []  # the value at every root, and what it is to be divided by
         self.after: Callable[[], None] | None = None  # is called at the end of a pass, where asking cannot wait
 
@@ -102,9 +106,11 @@ class Passes:
             return float("nan")
         return sum(float(one.double()) / scale for one, scale in self._walked)
 
-    def note_scale(self, scaled: Any, scale: float) -> None:
-        """Note that losses were multiplied before they are walked back."""
-        self._scales |= {edge_of(one): scale for one in tensors_in(scaled) if one.grad_fn is not None}
+    def note_scale(self, scaled: Any, scale: Any) -> None:
+        """Note that losses were multiplied by a tensor, None for not at all, before they are walked back."""
+        if scale is not None:
+            self._scalers[id(scale)] = scale
+            self._scales |= {edge_of(one): float(scale) for one in tensors_in(scaled) if one.grad_fn is not None}
 
     def forward_begins(self, log: CallLog) -> None:
         """Let go of the oldest graph, before the next one grows."""
@@ -113,8 +119,12 @@ class Passes:
             self.found = self.found[1 - self._kept :]
             log.calls = [call for call in log.calls if call not in gone]
 
-    def begin(self, log: CallLog) -> list[Any]:
-        """Look at the gradients of the fused layers' weights as they come, before anybody changes them."""
+    def begin(self, tensors: Any, log: CallLog) -> list[Any]:
+        """Note what an optimizer or a scaler may change, and look at the gradients of fused layers as they come."""
+        roots = [one.grad_fn for one in _listed(tensors) if one.grad_fn is not None]
+        given = itertools.chain(self.model.parameters(), self.model.buffers(), leaves(roots), self._scalers.values())
+        held = {id(one): one for one in given if _is_whole(one)}
+        self._weights = [(one, one._version, one.detach().clone()) for one in held.values()]
         self._gradients = {}
         used = {id(one): one for call in log.calls if call.layer is not None for one in call.layer.weights}
         watched = [one for one in used.values() if one.is_leaf and one.requires_grad]
@@ -123,7 +133,7 @@ class Passes:
     def note(self, tensors: Any, seeds: Any, log: CallLog) -> None:
         """Note a pass that was walked from `tensors`."""
         self.count += 1
-        listed = [tensors] if isinstance(tensors, torch.Tensor) else list(tensors)
+        listed = _listed(tensors)
         given = [None] * len(listed) if seeds is None else [seeds] if isinstance(seeds, torch.Tensor) else list(seeds)
         usable = [(one, g) for one, g in zip(listed, given, strict=True) if getattr(one, "grad_fn", None) is not None]
         roots = [edge_of(one) for one, _ in usable]
@@ -143,7 +153,8 @@ class Passes:
         own.seeds += [like(edge, 1.0) if g is None else g.detach() for edge, (_, g) in zip(roots, usable, strict=True)]
         own.losses += [one.detach() for one, _ in usable]
         own.number = self.count
-        own.weights = [(p, p._version, p.detach().clone()) for p in self.model.parameters() if not _is_sharded(p)]
+        known = {id(one) for one, _, _ in own.weights}
+        own.weights += [one for one in self._weights if id(one[0]) not in known]
         for key, gradient in self._gradients.items():
             before = own.gradients.get(key)
             own.gradients[key] = gradient if before is None else before + gradient
@@ -158,6 +169,10 @@ class Passes:
         log.closed = self.wanted == "first" and bool(self.found)
 
 
+def _listed(tensors: Any) -> list[Any]:
+    return [tensors] if isinstance(tensors, torch.Tensor) else list(tensors)
+
+
 def _adder(found: dict[int, Any], key: int) -> Any:
     def add(gradient: Any) -> None:  # holds the list only: a cycle through C++ is never collected
         known = found.get(key)
@@ -166,8 +181,11 @@ def _adder(found: dict[int, Any], key: int) -> Any:
     return add
 
 
-def _is_sharded(parameter: Any) -> bool:
-    return hasattr(parameter, "_local_tensor")
+def _is_whole(tensor: Any) -> bool:
+    """Tell a tensor that can be put back from a lazy, sharded or sparse one, and from one that was given up."""
+    if is_lazy(tensor) or tensor.is_inference() or tensor.layout != torch.strided or hasattr(tensor, "_local_tensor"):
+        return False
+    return bool(tensor.untyped_storage().nbytes() >= tensor.nbytes)
 
 
 def reached(roots: list[Edge], calls: list[Call]) -> list[Call]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from rnngraph.sources.torch.autograd.edges import Edge, shape_of
+from rnngraph.sources.torch.autograd.edges import Edge, drawn_once, shape_of
 from rnngraph.sources.torch.autograd.passes import Pass
 from rnngraph.sources.torch.autograd.question import ask, blocked
 from rnngraph.sources.torch.finding.chains import changed_between
@@ -123,7 +123,7 @@ def _hands_down_in_step(run: Pass, upper: Recurrence, lower: Recurrence) -> bool
     asked = upper.steps // 3  # not the middle, where a sequence that is turned round meets itself
     seeds = _of_input(upper, asked) if upper.fused else {edge: _random(edge) for edge in upper.states[asked]}
     above = [edge for t, some in enumerate(upper.states) for edge in some if t != asked]
-    sizes = torch.zeros(lower.steps, dtype=torch.float64)
+    sizes = torch.zeros(lower.steps, dtype=torch.float64, device="cpu")
     if lower.fused:
         wanted = {call.layer.ports["out"]: call for call in lower.calls if call.layer and "out" in call.layer.ports}
         with blocked([*above, *wanted]):
@@ -156,5 +156,4 @@ def _of_input(upper: Recurrence, t: int) -> dict[Edge, Any]:
 
 def _random(edge: Edge) -> Any:
     about = edge[0]._input_metadata[edge[1]]
-    drawn = torch.randn(shape_of(edge), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    return drawn.to(about.device, about.dtype)
+    return drawn_once(shape_of(edge)).to(about.device, about.dtype)

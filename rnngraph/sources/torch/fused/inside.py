@@ -118,7 +118,7 @@ class Inside:
         place, kinds = number * self.directions + direction, self.cell.facts.kinds
         widths = {"h": self.module.proj_size or self.module.hidden_size, "c": self.module.hidden_size}
         if not self.layer.initial:
-            return {k: array(torch.zeros(self.layout.batch, widths[k]), self.wide) for k in kinds}
+            return {k: array(torch.zeros(self.layout.batch, widths[k], device="cpu"), self.wide) for k in kinds}
         some = [self.layout.states(one.tensor) for one in self.layer.initial]
         return {kind: array(one[place], self.wide) for kind, one in zip(kinds, some, strict=True)}
 

@@ -45,7 +45,7 @@ class Layout:
         """Bring a field of the layer's input or output to (..., T, N, ·), with `lead` axes in front."""
         if self.packed is not None:
             wide = field.new_zeros((*field.shape[:lead], self.steps, self.batch, field.shape[-1]))
-            alive = torch.arange(self.batch) < self.sizes[:, None]
+            alive = torch.arange(self.batch, device=self.sizes.device) < self.sizes[:, None]
             wide[(slice(None),) * lead + (alive.to(field.device),)] = field
             unsorted = self.packed.unsorted_indices
             return wide if unsorted is None else wide.index_select(lead + 1, unsorted)
@@ -58,7 +58,7 @@ class Layout:
         if self.packed is not None:
             if self.packed.sorted_indices is not None:
                 wide = wide.index_select(lead + 1, self.packed.sorted_indices)
-            alive = torch.arange(self.batch) < self.sizes[:, None]
+            alive = torch.arange(self.batch, device=self.sizes.device) < self.sizes[:, None]
             return wide[(slice(None),) * lead + (alive.to(wide.device),)]
         if self.unbatched:
             return wide.squeeze(lead + 1)

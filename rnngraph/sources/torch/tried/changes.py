@@ -60,7 +60,7 @@ def _change_cell(module: Any, ending: str, change: Change) -> bool:
 
 
 def _put(weight: Any, value: Any) -> None:
-    weight.copy_(torch.as_tensor(np.ascontiguousarray(value)).to(weight.device, weight.dtype))
+    weight.copy_(torch.from_numpy(np.ascontiguousarray(value)).to(weight.device, weight.dtype))
 
 
 def _change_own(one: Recurrence, copies: Mapping[int, Any], change: Change) -> bool:
@@ -77,5 +77,5 @@ def _change_own(one: Recurrence, copies: Mapping[int, Any], change: Change) -> b
         found = RULES[change.kind](_PLAIN, {"Wh": known}, change.number)
         if found is None:
             return False
-        into[part.rows] = torch.as_tensor(found["Wh"]).to(copied.device, copied.dtype)
+        into[part.rows] = torch.from_numpy(found["Wh"]).to(copied.device, copied.dtype)
     return True

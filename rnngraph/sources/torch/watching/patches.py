@@ -98,14 +98,14 @@ def _kept(own: Any, names: tuple[str, ...], log: CallLog, passes: Passes) -> Any
         asks = "outputs" in names
         if in_backward() or named.get("create_graph") or not passes.trains(named.get("inputs"), asks):
             return own(*args, **kwargs)
-        hooks = _tried(log, lambda: passes.begin(log))
+        roots, seeds = ("outputs", "grad_outputs") if asks else ("tensors", "grad_tensors")
+        hooks = _tried(log, lambda: passes.begin(named[roots], log))
         try:
             found = own(**{**named, "retain_graph": True})
         finally:
             for hook in hooks or ():
                 hook.remove()
-        roots, seeds = (named["outputs"], "grad_outputs") if asks else (named["tensors"], "grad_tensors")
-        _tried(log, lambda: passes.note(roots, named.get(seeds), log))
+        _tried(log, lambda: passes.note(named[roots], named.get(seeds), log))
         if passes.after is not None:
             passes.after()
         return found
@@ -119,7 +119,7 @@ def _scaled(own: Any, log: CallLog, passes: Passes) -> Any:
     @functools.wraps(own)
     def scale(scaler: Any, outputs: Any) -> Any:
         found = own(scaler, outputs)
-        _tried(log, lambda: passes.note_scale(found, scaler.get_scale()))
+        _tried(log, lambda: passes.note_scale(found, getattr(scaler, "_scale", None)))
         return found
 
     return scale
