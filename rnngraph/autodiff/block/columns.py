@@ -19,7 +19,7 @@ from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.node import Op, Scope
 
 WINDOW_BYTES = 200_000  # of a window's arrays: pages that are touched for the first time cost more than arithmetic
-PRODUCT_ROWS = 256  # which make a matrix product efficient
+PRODUCT_ROWS = 512  # which make a matrix product efficient, and of which there are few windows
 
 BLOCK = Op("stack", "stack", lambda *arrays: arrays[0], lambda g, node: (), "inputs joined along a new axis", "move")
 PROJECT = Op("project", "x·Wx + b", lambda *arrays: arrays[0], None, "y[t] = x[t]·Wx + b, for all t at once", "move")
