@@ -84,7 +84,7 @@ class Block:
             self.order(self.columns[kind])[0] = state
         self.extras = {name: recycled((T, N, H), self.dtype) for name in cell.extras}
         self.gates = recycled((T, N, wide), self.dtype) if cell.keeps_gates else self.outputs
-        weights = self.signed()
+        weights = self.cell.forward_weights(self.weights)
         wx, b = weights["Wx"], weights["b"]
         chunk = self.window(wide)
         for start in range(0, T, chunk):  # the projection stays in cache until the steps that need it
@@ -115,13 +115,6 @@ class Block:
                 step(p)
             for rows in states.values() if copied else ():
                 np.copyto(rows[p + 1], rows[p], where=copied[p])
-
-    def signed(self) -> Mapping[str, Array]:
-        """Give the weights with the signs of the cell: its columns that lead to the gates negated."""
-        signs = self.cell.signs(self.hidden, self.dtype)
-        if signs is None:
-            return self.weights
-        return {name: one * signs if one.shape[-1] == len(signs) else one for name, one in self.weights.items()}
 
     def _afterwards(self, hidden: Rows, start: int, stop: int, copied: Rows) -> list[Callable[[int], None]]:
         """Give what is done after every step, before samples copy their states; nothing here."""
