@@ -200,9 +200,13 @@ class Block:
 
     def node_ids(self, key: str) -> Array:
         """Give the ids of one part of every step, (T,) by timestep."""
+        place = self.places_of(key)
+        return self.order(np.arange(place.start, place.stop, place.step))
+
+    def places_of(self, key: str) -> slice:
+        """Give where the nodes of one part of every step stand on the tape, in the order of processing."""
         parts = [part.key for part in self.cell.facts.parts]
-        first, count = self.first + 1 + parts.index(key), len(parts)
-        return self.order(np.arange(first, first + self.steps * count, count))
+        return slice(self.first + 1 + parts.index(key), self.id, len(parts))
 
     def find(self, node_id: int) -> tuple[str, int]:
         """Give the part and the timestep of an id; ("project", -1) for the projection."""
