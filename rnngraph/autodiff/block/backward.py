@@ -129,16 +129,17 @@ def _walk(
     for kind in kinds:
         space.carried[kind][count] = space.carried[kind][0]
     rows = {key: value if key == "constants" else block.rows(value) for key, value in columns.items()}
-    immediates, das, totals, carries = space.immediates, space.das, space.totals, space.carries
     elsewhere = given.others(start, stop)
     copied = None if past.copied is None else block.rows(past.copied)
     odd = {p - start for p in block.cuts if start <= p < stop}
     if past.copied is not None:
         odd |= set(np.flatnonzero(past.copied.any(axis=(1, 2))).tolist())
     back, within, add, several, others = cell.back, cell.within, np.add, len(kinds) > 1, range(1, len(kinds))
-    for p in range(count - 1, -1, -1):
-        g, after, out = totals[p], carries[p + 1], carries[p]
-        arrived, h = immediates[p], g[0]
+    backwards = [one[count - 1 :: -1] for one in (space.totals, space.immediates, space.das, space.carries)]
+    for p, g, arrived, da, out, after in zip(
+        range(count - 1, -1, -1), *backwards, space.carries[count:0:-1], strict=True
+    ):
+        h = g[0]
         add(arrived[0], after[0], h)  # a positional out is faster than a named one
         if several:
             within(rows, p, h, arrived[1:])
@@ -147,7 +148,7 @@ def _walk(
                 other += gradient.reshape(other.shape)
             for number in others:
                 add(arrived[number], after[number], g[number])
-        back(rows, p, g, das[p], weight, out)
+        back(rows, p, g, da, weight, out)
         if p in odd:
             pass_on(p + start in block.cuts, None if copied is None else copied[p], h, out)
 

@@ -104,17 +104,15 @@ class Block:
             name: self.rows(self.order(column)[start:stop]) for name, column in self.extras.items()
         }
         copied = [] if self.keep is None else self.rows(~self.order(self.keep)[start:stop, :, None])
-        steps = [self.cell.advance(Run(states, gates, extras, weights, self.hidden))]
-        steps += self._afterwards(states["h"], start, stop, copied)
-        if not copied and len(steps) == 1:
-            for p in range(stop - start):
-                steps[0](p)
-            return
+        advance = self.cell.advance(Run(states, gates, extras, weights, self.hidden))
+        afterwards = self._afterwards(states["h"], start, stop, copied)
         for p in range(stop - start):
-            for step in steps:
+            advance(p)
+            for step in afterwards:
                 step(p)
-            for rows in states.values() if copied else ():
-                np.copyto(rows[p + 1], rows[p], where=copied[p])
+            if copied:
+                for rows in states.values():
+                    np.copyto(rows[p + 1], rows[p], where=copied[p])
 
     def _afterwards(self, hidden: Rows, start: int, stop: int, copied: Rows) -> list[Callable[[int], None]]:
         """Give what is done after every step, before samples copy their states; nothing here."""
