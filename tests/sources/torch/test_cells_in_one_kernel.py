@@ -25,7 +25,11 @@ class ThnnFusedLstmCell(torch.autograd.Function):  # type: ignore[misc, name-def
         i, f, g, o = gates.chunk(4, dim=1)
         i, f, g, o = i.sigmoid(), f.sigmoid(), g.tanh(), o.sigmoid()
         c = f * before + i * g
-        ctx.before, ctx._saved_result1, ctx._saved_result2 = before, c.clone(), torch.cat([i, f, g, o], dim=1)
+        ctx.before, ctx._saved_result1, ctx._saved_result2 = (
+            before,
+            c.clone().requires_grad_(),
+            torch.cat([i, f, g, o], dim=1),
+        )
         return o * c.tanh(), c
 
     @staticmethod
@@ -97,7 +101,7 @@ def watched(kind: str, *, masked: bool, dtype: Any = torch.float64) -> tuple[Any
 
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("kind", ["LSTMCell", "GRUCell"])
-def test_the_same_as_operation_by_operation(kind: str, masked: bool, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: FBT001
+def test_the_same_as_operation_by_operation(kind: str, masked: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     expected, other, trail = watched(kind, masked=masked)
     monkeypatch.setattr(torch._VF, "lstm_cell", lstm_cell)
     monkeypatch.setattr(torch._VF, "gru_cell", gru_cell)

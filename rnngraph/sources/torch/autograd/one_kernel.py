@@ -29,8 +29,8 @@ def all_above(edges: Iterable[Edge]) -> list[Edge]:
 
 def through(edge: Edge, gradient: Any) -> Any:
     """Give what a cell state gets of a gradient (..., N, H) at the h above it: h = o tanh(c), so o (1 - tanh² c)."""
-    opened, c = edge[0]._saved_result2.chunk(4, dim=-1)[3], edge[0]._saved_result1
-    return gradient * (opened * (1 - c.tanh().square()))
+    squashed = gate(edge[0], "c")
+    return gradient * (gate(edge[0], "o") * (1 - squashed * squashed))
 
 
 def whole_at(edge: Edge, found: Mapping[Edge, Any]) -> Any:
@@ -54,7 +54,7 @@ def gate(node: Any, name: str) -> Any:
         RuntimeError: what the node kept was freed.
     """
     if name == "c":
-        return node._saved_result1.tanh()
+        return node._saved_result1.detach().tanh()
     order = gates_of(node)
     kept, count = (node._saved_result2, 4) if "c" in order else (node._saved_result1, 5)  # of a GRU two parts of n too
-    return kept.chunk(count, dim=-1)[order.index(name)]
+    return kept.detach().chunk(count, dim=-1)[order.index(name)]

@@ -45,7 +45,7 @@ class Squasher:
         Raises:
             RuntimeError: it was freed, or changed in place.
         """
-        return (gate(self.node, self.gate) if self.gate else self.node._saved_result).detach()
+        return gate(self.node, self.gate) if self.gate else self.node._saved_result.detach()
 
 
 def squashers(one: Recurrence, t: int) -> list[Squasher]:
