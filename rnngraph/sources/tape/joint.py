@@ -17,8 +17,10 @@ from rnngraph.autodiff.block import Block
 from rnngraph.autodiff.block.given import Given, gather
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.node import Node
+from rnngraph.autodiff.ops import ADD, DIVIDE, MEAN, MULTIPLY, NEGATE, RESHAPE, SUBTRACT, SUM
 from rnngraph.autodiff.tape import Entry, Tape
-from rnngraph.sources.tape.entering import Entering
+from rnngraph.norms import norm
+from rnngraph.sources.tape.entering import Entering, find_entering
 
 NOTE = (
     "the loss reads many timesteps at once (pooling or attention): it is taken as one loss at its last step, and early "
@@ -27,13 +29,42 @@ NOTE = (
 _MOVE = 1e-2  # relative; what changes by less than _SAME of the largest gradient is rounding
 _SAME = 1e-7
 _STEPS = 4096  # that are compared at a time
+_TERMS = 8  # that a loss is divided into at most; the sum of what is left is one
+_SUMS = (ADD, SUBTRACT)
+_FACTORS = (MULTIPLY, DIVIDE, NEGATE, SUM, MEAN, RESHAPE)  # of one thing alone
 
 
 def reads_many_steps(tape: Tape, starts: Mapping[int, Array], entering: Entering) -> bool:
     """Tell whether states of several timesteps are put together before something that is not linear in them.
 
-    A loss that is a plain sum over timesteps is not meant: it is a loss at every step.
+    A loss that is a plain sum over timesteps is not meant: it is a loss at every step. Of a sum the term decides of
+    which the most enters: a penalty on a mean activity beside words is a side term.
     """
+    if not _joins(tape, starts, entering):
+        return False
+    terms = _terms(tape, starts)
+    if len(terms) < 2:
+        return True
+    alone = {term: find_entering(tape, {term: cotangent}, entering.clocks) for term, cotangent in terms.items()}
+    largest = max(alone, key=lambda term: max((float(norm(one)) for one in alone[term].norms.values()), default=0.0))
+    return _joins(tape, {largest: terms[largest]}, alone[largest])
+
+
+def _terms(tape: Tape, starts: Mapping[int, Array]) -> dict[int, Array]:
+    """Divide the loss into the terms of its sum, looking through factors, with the cotangent of each."""
+    found, waiting = list[int](), list(starts)
+    while waiting and len(found) + len(waiting) < _TERMS:
+        entry = tape.entry(waiting.pop(0))
+        below = [] if isinstance(entry, Block) else [i for i in entry.inputs if tape.entry(i).requires]
+        divides = below and (entry.op in _SUMS or (len(below) == 1 and entry.op in _FACTORS))
+        (waiting if divides else found).extend(below if divides else [entry.id])
+    terms = {*found, *waiting}
+    with np.errstate(all="ignore"):
+        steps = sweep(tape, starts, until=terms)
+        return {step.node.id: np.array(step.gradient) for step in steps if step.node.id in terms}
+
+
+def _joins(tape: Tape, starts: Mapping[int, Array], entering: Entering) -> bool:
     given = {entry_id: [t for t in one.steps() if t >= 0] for entry_id, (_, one) in entering.blocks.items()}
     blocks = {entry_id: steps for entry_id, steps in given.items() if steps}
     nodes: dict[int, list[int]] = {}

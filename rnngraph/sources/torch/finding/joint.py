@@ -6,6 +6,7 @@ steps depends on what others, far from them, hand out. A sum of losses of single
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,22 +16,59 @@ from rnngraph.errors import InputError
 from rnngraph.sources.torch.answers.by_step import drawn_at, norms_at
 from rnngraph.sources.torch.autograd.edges import Edge, edge_of, shape_of
 from rnngraph.sources.torch.autograd.passes import Pass
-from rnngraph.sources.torch.autograd.question import ask, blocked
+from rnngraph.sources.torch.autograd.question import ask, blocked, whole
 from rnngraph.sources.torch.autograd.row_norms import norm
 from rnngraph.sources.torch.finding.clocks import Port
 from rnngraph.trace.magnitudes import Floats
 
-_READS = 0.05  # how strongly far steps must be read together, beside how strongly each is read; less is a side term
+_READS = 0.05  # how strongly far steps must be read together, beside how strongly each is read
 _ALONE = 3.0  # how much more of it is in the sample that was moved than in others, which statistics of a batch reach
+_TERMS = 8  # that a loss is divided into at most; the sum of what is left is one
+_SUMS = re.compile(r"(Add|Sub)Backward\d+")
+_FACTORS = re.compile(r"(Mul|Div|Neg|Sum|Mean|View|Squeeze|Unsqueeze|ToCopy|Alias)Backward\d+")  # of one thing alone
 
 
 def reads_many_steps(run: Pass, ports: Mapping[Edge, Port], grown: Mapping[Edge, Any], entered: Floats) -> bool:
+    """Tell whether the loss reads far steps together; `grown` enters at ports and can be asked about.
+
+    Of a sum the term decides of which the most enters: a penalty on a mean activity beside words is a side term.
+    `entered` are the norms of `grown`, (T, N).
+    """
+    if not _joins(run, ports, grown, entered):
+        return False
+    terms = _terms(run)
+    if len(terms) < 2:
+        return True
+    at = ask(run, whole(run), terms)
+    with blocked(ports):
+        each = [ask(run, {term: one}, list(ports)) for term, one in at.items()]
+        largest = max(range(len(each)), key=lambda k: sum(norm(one) ** 2 for one in each[k].values()))
+        term = list(at)[largest]
+        alone = ask(run, {term: at[term]}, list(ports), grow=True)
+    return _joins(
+        run, ports, alone, norms_at(ports, {edge: one.detach() for edge, one in alone.items()}, entered.shape)
+    )
+
+
+def _terms(run: Pass) -> list[Edge]:
+    """Divide what was walked into the terms of its sum, looking through factors."""
+    found: list[Edge] = []
+    waiting = list(whole(run))
+    while waiting and len(found) + len(waiting) < _TERMS:
+        edge = waiting.pop(0)
+        below = [one for one in edge[0].next_functions if one[0] is not None]
+        divides = _SUMS.fullmatch(edge[0].name()) or (len(below) == 1 and _FACTORS.fullmatch(edge[0].name()))
+        (waiting if divides else found).extend(below if divides else [edge])
+    return found + waiting
+
+
+def _joins(run: Pass, ports: Mapping[Edge, Port], grown: Mapping[Edge, Any], entered: Floats) -> bool:
     """Tell whether what enters at steps of a sample changes what enters far from them.
 
     The later half of the steps is moved at once, in the sample that has the most, and the first quarter looked at: a
     loss that joins neighbours alone, as a convolution or a penalty on differences does, is one loss a step all the
     same. Of several things that a step hands out only the one is asked on which most of the loss hangs: beside it, a
-    penalty on attention is a side term. `grown` can be asked about, and `entered` are its norms, (T, N).
+    penalty on attention is a side term.
     """
     if not grown:
         return False
