@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from rnngraph.autodiff.ops import ADD, DIVIDE, MEAN, MULTIPLY, NEGATE, RESHAPE, 
 from rnngraph.autodiff.tape import Entry, Tape
 from rnngraph.norms import norm
 from rnngraph.sources.tape.entering import Entering, find_entering
+from rnngraph.sources.tape.facts import states_of
 
 NOTE = (
     "the loss reads many timesteps at once (pooling or attention): it is taken as one loss at its last step, and early "
@@ -29,7 +31,7 @@ NOTE = (
 _MOVE = 1e-2  # relative; what changes by less than _SAME of the largest gradient is rounding
 _SAME = 1e-7
 _STEPS = 4096  # that are compared at a time
-_TERMS = 8  # that a loss is divided into at most; the sum of what is left is one
+_TERMS = 8  # kinds of terms of a loss that are looked at, at most
 _SUMS = (ADD, SUBTRACT)
 _FACTORS = (MULTIPLY, DIVIDE, NEGATE, SUM, MEAN, RESHAPE)  # of one thing alone
 
@@ -43,25 +45,39 @@ def reads_many_steps(tape: Tape, starts: Mapping[int, Array], entering: Entering
     if not _joins(tape, starts, entering):
         return False
     terms = _terms(tape, starts)
-    if len(terms) < 2:
+    if not 1 < len(terms) <= _TERMS:
         return True
-    alone = {term: find_entering(tape, {term: cotangent}, entering.clocks) for term, cotangent in terms.items()}
-    largest = max(alone, key=lambda term: max((float(norm(one)) for one in alone[term].norms.values()), default=0.0))
-    return _joins(tape, {largest: terms[largest]}, alone[largest])
+    alone = [(some, find_entering(tape, some, entering.clocks)) for some in terms]
+    largest = max(alone, key=lambda one: max(map(norm, one[1].norms.values()), default=0.0))
+    return _joins(tape, *largest)
 
 
-def _terms(tape: Tape, starts: Mapping[int, Array]) -> dict[int, Array]:
-    """Divide the loss into the terms of its sum, looking through factors, with the cotangent of each."""
-    found, waiting = list[int](), list(starts)
-    while waiting and len(found) + len(waiting) < _TERMS:
-        entry = tape.entry(waiting.pop(0))
-        below = [] if isinstance(entry, Block) else [i for i in entry.inputs if tape.entry(i).requires]
-        divides = below and (entry.op in _SUMS or (len(below) == 1 and entry.op in _FACTORS))
-        (waiting if divides else found).extend(below if divides else [entry.id])
-    terms = {*found, *waiting}
+def _terms(tape: Tape, starts: Mapping[int, Array]) -> list[dict[int, Array]]:
+    """Divide the loss into the terms of its sum, looking through factors, with the cotangent of each.
+
+    Terms that are made alike, as of the steps of a loop, are one.
+    """
+    found: dict[int, Any] = {}
+    states, waiting = states_of(tape), list(starts)
+    while waiting:
+        entry = tape.entry(waiting.pop())
+        below = [] if isinstance(entry, Block) else [tape.entry(i) for i in entry.inputs if tape.entry(i).requires]
+        within = entry.id in states or any(isinstance(one, Block) for one in below)
+        if below and not within and (entry.op in _SUMS or (len(below) == 1 and entry.op in _FACTORS)):
+            waiting += [one.id for one in below]
+        else:
+            found[entry.id] = (_made(tape, entry), *(_made(tape, one) for one in below))
+    kinds: dict[Any, dict[int, Array]] = {}
     with np.errstate(all="ignore"):
-        steps = sweep(tape, starts, until=terms)
-        return {step.node.id: np.array(step.gradient) for step in steps if step.node.id in terms}
+        for step in sweep(tape, starts, until=found):
+            if step.node.id in found:
+                kinds.setdefault(found[step.node.id], {})[step.node.id] = np.array(step.gradient)
+    return list(kinds.values())
+
+
+def _made(tape: Tape, entry: Entry) -> tuple[str, ...]:
+    """Name what makes a value, and what makes that."""
+    return () if isinstance(entry, Block) else (entry.op.name, *(tape.entry(i).op.name for i in entry.inputs))
 
 
 def _joins(tape: Tape, starts: Mapping[int, Array], entering: Entering) -> bool:

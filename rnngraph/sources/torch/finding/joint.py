@@ -23,7 +23,7 @@ from rnngraph.trace.magnitudes import Floats
 
 _READS = 0.05  # how strongly far steps must be read together, beside how strongly each is read
 _ALONE = 3.0  # how much more of it is in the sample that was moved than in others, which statistics of a batch reach
-_TERMS = 8  # that a loss is divided into at most; the sum of what is left is one
+_TERMS = 8  # kinds of terms of a loss that are looked at, at most
 _SUMS = re.compile(r"(Add|Sub)Backward\d+")
 _FACTORS = re.compile(r"(Mul|Div|Neg|Sum|Mean|View|Squeeze|Unsqueeze|ToCopy|Alias)Backward\d+")  # of one thing alone
 
@@ -36,30 +36,32 @@ def reads_many_steps(run: Pass, ports: Mapping[Edge, Port], grown: Mapping[Edge,
     """
     if not _joins(run, ports, grown, entered):
         return False
-    terms = _terms(run)
-    if len(terms) < 2:
+    terms = _terms(run, ports)
+    if not 1 < len(terms) <= _TERMS:
         return True
-    at = ask(run, whole(run), terms)
+    at = ask(run, whole(run), [edge for some in terms for edge in some])
+    parts = [{edge: at[edge] for edge in some if edge in at} for some in terms]
     with blocked(ports):
-        each = [ask(run, {term: one}, list(ports)) for term, one in at.items()]
-        largest = max(range(len(each)), key=lambda k: sum(norm(one) ** 2 for one in each[k].values()))
-        term = list(at)[largest]
-        alone = ask(run, {term: at[term]}, list(ports), grow=True)
+        largest = max(parts, key=lambda part: sum(norm(one) ** 2 for one in ask(run, part, list(ports)).values()))
+        alone = ask(run, largest, list(ports), grow=True)
     return _joins(
         run, ports, alone, norms_at(ports, {edge: one.detach() for edge, one in alone.items()}, entered.shape)
     )
 
 
-def _terms(run: Pass) -> list[Edge]:
-    """Divide what was walked into the terms of its sum, looking through factors."""
-    found: list[Edge] = []
+def _terms(run: Pass, ports: Mapping[Edge, Port]) -> list[list[Edge]]:
+    """Divide what was walked into the terms of its sum, looking through factors; terms that are made alike are one."""
+    found: dict[Any, list[Edge]] = {}
     waiting = list(whole(run))
-    while waiting and len(found) + len(waiting) < _TERMS:
-        edge = waiting.pop(0)
-        below = [one for one in edge[0].next_functions if one[0] is not None]
-        divides = _SUMS.fullmatch(edge[0].name()) or (len(below) == 1 and _FACTORS.fullmatch(edge[0].name()))
-        (waiting if divides else found).extend(below if divides else [edge])
-    return found + waiting
+    while waiting:
+        edge = waiting.pop()
+        name, below = edge[0].name(), [one for one in edge[0].next_functions if one[0] is not None]
+        if edge not in ports and (_SUMS.fullmatch(name) or (len(below) == 1 and _FACTORS.fullmatch(name))):
+            waiting += below
+        else:
+            made = tuple((one.name(), *(each.name() for each, _ in one.next_functions if each)) for one, _ in below)
+            found.setdefault((name, made), []).append(edge)
+    return list(found.values())
 
 
 def _joins(run: Pass, ports: Mapping[Edge, Port], grown: Mapping[Edge, Any], entered: Floats) -> bool:
