@@ -77,6 +77,6 @@ def _results(some: list[Squasher]) -> list[Any]:
 
 def _share(results: Any, label: str) -> Floats:
     flat = results.flatten(1)
-    flags = flat.square() > TANH_SATURATED if label == "tanh" else flat * (1 - flat) < SIGMOID_SATURATED
+    flags = flat.abs() > TANH_SATURATED if label == "tanh" else flat * (1 - flat) < SIGMOID_SATURATED
     share: Floats = wide(flags).mean(dim=1).cpu().numpy()
     return share
