@@ -35,34 +35,40 @@ class Change:
 
 
 def computed(
-    entries: Sequence[Entry], given: dict[int, Array], held: Mapping[int, Block], *,
-    made: dict[int, Block] | None = None, wanted: int = -1,
+    entries: Sequence[Entry], given: dict[int, Array], blocks: dict[int, Block], *,
+    base: Mapping[int, Array] | None = None, wanted: int = -1,
 ) -> dict[int, Array]:  # fmt: skip
     """Compute entries again, in their order, from other values of some leaves; `given` becomes what is returned.
 
-    A block holds the states of its cuts as they are in the block of the same id in `held`; `made` takes the new ones.
-    Where one value alone is `wanted`, the others are dropped after their last use.
+    Beside values of a `base`, only what depends on the given ones is computed, blocks hold the states of their cuts as
+    they are in `blocks`, and a detached tensor depends on nothing; else `blocks` takes the new ones. Where one value
+    alone is `wanted`, the others are dropped after their last use.
     """
-    blocks = {} if made is None else made
     last = {source: entry.id for entry in entries for source in entry.inputs} if wanted >= 0 else {}
+    held = dict(blocks) if base is not None else {}
+    changed, values = set(given), given if base is None else {**base, **given}
     with np.errstate(all="ignore"):
         for entry in entries:
             if entry.op.vjp is None:
-                given.setdefault(entry.id, entry.value)
+                values.setdefault(entry.id, entry.value)
                 continue
+            if base is not None:
+                if entry.op is DETACH or changed.isdisjoint(entry.inputs):
+                    continue
+                changed.add(entry.id)
             if isinstance(entry, Block):
-                arrays = {name: given[node] for name, node in entry.sources.items()}
+                arrays = {name: values[node] for name, node in entry.sources.items()}
                 blocks[entry.id] = entry.again(arrays, held=held.get(entry.id))
                 value = blocks[entry.id].value
             elif entry.op is STATE:
                 value = blocks[entry.inputs[0]].state(entry.options["kind"], entry.options["t"])
             else:
-                value = entry.op.forward(*[given[source] for source in entry.inputs], **entry.options)
-            given[entry.id] = value if type(value) is np.ndarray else np.asarray(value)
+                value = entry.op.forward(*[values[source] for source in entry.inputs], **entry.options)
+            values[entry.id] = value if type(value) is np.ndarray else np.asarray(value)
             for source in entry.inputs if last else ():
                 if last[source] == entry.id and source != wanted:
-                    given.pop(source, None)
-    return given
+                    values.pop(source, None)
+    return values
 
 
 class Replay:
@@ -81,32 +87,15 @@ class Replay:
         self.leaves = [entry for entry in self.tape.entries if entry.op.vjp is None and entry.name and entry.requires]
         given = [*self.leaves, *(entry for entry in self.nodes if entry.op.vjp is None)]
         leaves = {entry.id: widened(entry.value) if wide else entry.value for entry in given}
-        self.base = computed(self.nodes, leaves, {}, made=self.blocks)
+        self.base = computed(self.nodes, leaves, self.blocks)
 
-    def values(
-        self, leaves: Mapping[int, Array], entries: Sequence[Entry], base: Mapping[int, Array]
-    ) -> dict[int, Array]:
-        """Compute entries again, from known values and other leaves."""
-        return computed(entries, {**base, **leaves}, self.blocks)
-
-    def affected(self, leaves: Sequence[int]) -> list[Entry]:
-        """Find the entries whose value depends on one of the leaves; a detached tensor depends on nothing."""
-        touched, found = set(leaves), []
-        for entry in self.nodes:
-            if entry.op is not DETACH and not touched.isdisjoint(entry.inputs):
-                touched.add(entry.id)
-                found.append(entry)
-        return found
-
-    def gradients_with(self, change: Change) -> list[Array]:
-        """Give the gradients of a scalar loss whose backward is changed."""
-        tape, places = self.again({}, change)
-        return _gradients(tape, places, self.outputs, [np.ones(self.base[self.outputs[0]].shape)], self.leaves)
+    def values(self, leaves: Mapping[int, Array]) -> dict[int, Array]:
+        """Compute everything again from other leaves."""
+        return computed(self.nodes, dict(leaves), dict(self.blocks), base=self.base)
 
     def again(self, leaves: Mapping[int, Array], change: Change | None = None) -> tuple[Tape, dict[int, int]]:
         """Record everything again with other leaves, or for a changed backward; give the tape and the new ids."""
-        change = change or Change()
-        values = self.values(leaves, self.nodes, self.base)
+        change, values = change or Change(), self.values(leaves)
         tape, places = Tape(), dict[int, int]()
         for entry in self.nodes:
             sources = [places[source] for source in entry.inputs]
@@ -120,6 +109,19 @@ class Replay:
                 known = enumerate(node.arguments)
                 node.arguments = tuple([change.instead.get((entry.id, position), one) for position, one in known])
         return tape, places
+
+    def gradients(self, upstream: Sequence[Any], recorded: tuple[Tape, Mapping[int, int]] | None = None) -> list[Array]:
+        """Give the gradients of the leaves by the own tape, or by another on which the same was `recorded`."""
+        tape, places = recorded or (self.tape, {entry.id: entry.id for entry in self.nodes})
+        ends = [places[one] for one in self.outputs]
+        starts = {one: u.astype(tape.entry(one).value.dtype) for one, u in zip(ends, upstream, strict=True)}
+        wanted = {places[leaf.id] for leaf in self.leaves if leaf.id in places}
+        found = {step.node.id: np.array(step.gradient) for step in sweep(tape, starts) if step.node.id in wanted}
+        return [found.get(places.get(leaf.id, -1), np.zeros(leaf.value.shape)) for leaf in self.leaves]
+
+    def gradients_with(self, change: Change) -> list[Array]:
+        """Give the gradients of a scalar loss whose backward is changed."""
+        return self.gradients([np.ones(self.base[self.outputs[0]].shape)], self.again({}, change))
 
 
 def record_again(
@@ -160,8 +162,8 @@ def recorded_subject(loss: Tensor | Tape) -> tuple[Subject, Replay, str]:
     else:
         generator = np.random.default_rng((0, len(outputs)))
         upstream = [np.asarray(generator.normal(size=one.shape)) for one in outputs]
-    replay, note = Replay(outputs), ""
-    narrow = any(entry.value.dtype == np.float32 for entry in replay.nodes)
+    replay = Replay(outputs)
+    narrow = [entry for entry in replay.nodes if entry.value.dtype == np.float32]
     plain = Replay(outputs, wide=False) if narrow else replay
     for output in outputs:
         recorded, again = output.value, plain.base[output.id]
@@ -175,32 +177,15 @@ def recorded_subject(loss: Tensor | Tape) -> tuple[Subject, Replay, str]:
                 f"{recorded.reshape(-1)[0]:.9g} was recorded: an array was changed in place after the "
                 "forward pass, or an op is random; check before parameters are updated."
             )
-    again_at = None
-    if narrow:
-        values = [(entry.value, replay.base[entry.id]) for entry in replay.nodes if entry.value.dtype == np.float32]
-        drift = max(float(np.abs(one - wide).max()) / (float(np.abs(wide).max()) or 1.0) for one, wide in values)
-        if drift > DRIFT:
-            again_at = replay.again({})
-            note = f"float32 rounding grows to {drift:.0e} of a value here, so a float64 run was checked. "
-    return subject_of(replay, upstream, again_at), replay, note
+    sizes = [(entry.value - replay.base[entry.id], replay.base[entry.id]) for entry in narrow]
+    drift = max([float(np.abs(off).max()) / (float(np.abs(wide).max()) or 1.0) for off, wide in sizes], default=0.0)
+    if drift <= DRIFT:
+        return subject_of(replay, upstream), replay, ""
+    note = f"float32 rounding grows to {drift:.0e} of a value here, so a float64 run was checked."
+    return subject_of(replay, upstream, replay.again({})), replay, note
 
 
-def _gradients(
-    tape: Tape, places: Mapping[int, int], outputs: Sequence[int], upstream: Sequence[Array], leaves: Sequence[Entry]
-) -> list[Array]:
-    starts = {
-        places[one]: u.astype(tape.entry(places[one]).value.dtype) for one, u in zip(outputs, upstream, strict=True)
-    }
-    wanted = {places[leaf.id] for leaf in leaves if leaf.id in places}
-    with np.errstate(all="ignore"):
-        found = {step.node.id: np.array(step.gradient) for step in sweep(tape, starts) if step.node.id in wanted}
-    return [found.get(places.get(leaf.id, -1), np.zeros(leaf.value.shape)) for leaf in leaves]
-
-
-def subject_of(
-    replay: Replay, upstream: list[Array], recorded: tuple[Tape, dict[int, int]] | None = None, *,
-    relative: bool = False,
-) -> Subject:  # fmt: skip
+def subject_of(replay: Replay, upstream: list[Array], recorded: tuple[Tape, dict[int, int]] | None = None) -> Subject:
     """Let a replay claim the gradients of its own tape, or of another on which the same was `recorded`.
 
     The leaves beyond the first ones are one argument, flat.
@@ -208,36 +193,28 @@ def subject_of(
     leaves, many = replay.leaves, len(replay.leaves) > SEPARATE
     first, rest = (leaves[: SEPARATE - 1], leaves[SEPARATE - 1 :]) if many else (leaves, [])
     ends = np.cumsum([leaf.value.size for leaf in rest])[:-1]
-    affected: dict[tuple[int, ...], list[Entry]] = {}
 
     def split(arrays: Sequence[Array]) -> list[Any]:
-        return [
-            *arrays[: len(first)],
-            *([np.concatenate([one.ravel() for one in arrays[len(first) :]])] if rest else []),
-        ]
-
-    def joined(points: Sequence[Array]) -> dict[int, Array]:
-        parts = np.split(points[-1], ends) if rest else []
-        found = {leaf.id: point for leaf, point in zip(first, points, strict=False)}
-        return found | {leaf.id: part.reshape(leaf.value.shape) for leaf, part in zip(rest, parts, strict=True)}
+        flat = [np.concatenate([one.ravel() for one in arrays[len(first) :]])] if rest else []
+        return [*arrays[: len(first)], *flat]
 
     base = split([replay.base[leaf.id] for leaf in leaves])
 
+    def moved(points: Sequence[Array]) -> dict[int, Array]:
+        found = {leaf.id: one for leaf, one, own in zip(first, points, base, strict=False) if one is not own}
+        parts = np.split(points[-1], ends) if rest and points[-1] is not base[-1] else ()
+        return found | {leaf.id: part.reshape(leaf.value.shape) for leaf, part in zip(rest, parts, strict=False)}
+
     def run(points: Sequence[Array]) -> list[Array]:
-        moved = tuple([k for k, point in enumerate(points) if point is not base[k]])
-        ids = [leaf.id for k in moved for leaf in ([first[k]] if k < len(first) else rest)]
-        if moved not in affected:
-            affected[moved] = replay.affected(ids)
-        given = joined(points)
-        values = replay.values({i: given[i] for i in ids}, affected[moved], replay.base)
+        values = replay.values(moved(points))
         return [values[one] for one in replay.outputs]
 
-    def gradients(points: Sequence[Array], upstream: Sequence[Array]) -> list[Array | None]:
-        return split(_gradients(*replay.again(joined(points)), replay.outputs, upstream, leaves))
+    def gradients(points: Sequence[Array], upstream: Sequence[Array]) -> list[Any]:
+        return split(replay.gradients(upstream, replay.again(moved(points))))
 
     names = [str(leaf.name) for leaf in first]
     names += [f"{rest[0].name} .. {rest[-1].name} ({len(rest)} leaves)"] if rest else []
     outputs = [replay.base[one] for one in replay.outputs]
-    own = recorded or (replay.tape, {entry.id: entry.id for entry in replay.nodes})
-    claimed = split(_gradients(*own, replay.outputs, upstream, leaves))
-    return Subject(names, base, run, gradients, upstream, outputs, claimed, narrow=False, relative=relative)
+    return Subject(
+        names, base, run, gradients, upstream, outputs, split(replay.gradients(upstream, recorded)), narrow=False
+    )
