@@ -83,9 +83,7 @@ def _recorded(
     except GradientError as error:  # a gradient of the wrong shape: the rules below say whose
         fault = error
     else:
-        nodes, own = replay.nodes, subject.claimed
-        if any(one.value.dtype == np.float32 and one.op.vjp is None and one.name for one in nodes):
-            dtype = "float32"
+        nodes, own, dtype = replay.nodes, subject.claimed, replay.dtype
         if rest:
             subject, known = with_handed(subject, replay.leaves, rest)
             where += where_handed(subject, known, own, replay)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
+
 from rnngraph.autodiff.check.look import MOST, Look, Loss, part_at
 from rnngraph.autodiff.check.mistakes import blocks_wrong, named
 from rnngraph.autodiff.check.subject import Subject
@@ -32,7 +34,9 @@ def locate(subject: Subject, wrong: Sequence[int], generator: np.random.Generato
     known = any(look.time_of(k) is not None for k in subject.floating() if k not in wrong)
     for place in left if not timed else ():
         if look.time > 1:
-            yield _by_loss(look, place) + " What reaches every step is right, since the gradients over time are." * known
+            yield (
+                _by_loss(look, place) + " What reaches every step is right, since the gradients over time are." * known
+            )
         yield from _gates(look, place, look.whole)
 
 
@@ -92,7 +96,7 @@ def _by_length(look: Look, wrong: Sequence[int]) -> Iterator[str]:
         if any(one.shape != other.shape for one, other in zip(shorter.outputs, shorter.upstream, strict=True)):
             return
         near = Look(shorter, look.generator, look.axes)
-        if any(near.is_wrong(near.changes(k), shorter.upstream, shorter.claimed[k]) for k in wrong):
+        if any(near.is_wrong(near.lines(k), shorter.upstream, shorter.claimed[k]) for k in wrong):
             right = f"right for a sequence of {length - 1} step{'s' * (length > 2)}, wrong from {length} on"
             within = "wrong for a single step already: look at one step's own backward"
             back = "right within a step: what is carried from a step to the one before it is wrong, or not added"
@@ -105,7 +109,7 @@ def _gates(look: Look, place: int, loss: Loss) -> Iterator[str]:
     upstream, claimed = loss
 
     def is_wrong(part: Any) -> bool:
-        return look.is_wrong(look.changes(place, part), upstream, claimed[place])
+        return look.is_wrong(look.lines(place, part), upstream, claimed[place])
 
     if look.time_of(place) is None:
         for sentence in blocks_wrong(look.subject.points[place].shape, look.gate_sizes, is_wrong):

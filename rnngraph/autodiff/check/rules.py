@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from rnngraph.autodiff.block import Block
-from rnngraph.autodiff.check.replayed import Replay, record_again, subject_of
+from rnngraph.autodiff.check.replayed import Replay, subject_of
 from rnngraph.autodiff.check.report import Culprit
 from rnngraph.autodiff.check.slopes import compare
 from rnngraph.autodiff.check.subject import widened
@@ -21,6 +21,7 @@ from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.node import INPUT
 from rnngraph.autodiff.ops import DETACH, STATE
 from rnngraph.autodiff.tape import Entry, Tape
+from rnngraph.autodiff.tensor import Tensor
 from rnngraph.errors import GradientError
 
 STEPS = 8  # of a block, whose cell is checked as one rule
@@ -81,7 +82,7 @@ def _wrong_in(entry: Entry, wanted: list[bool], generator: np.random.Generator) 
     points = [_nudged(argument, generator) for argument in given]
     places = _spread([k for k, needs in enumerate(wanted) if needs and points[k].dtype.kind == "f"], ARGUMENTS)
     sources = [tape.append(INPUT, (), one, name=str(k), requires=k in places) for k, one in enumerate(points)]
-    out = tape.tensor(record_again(tape, entry, sources))
+    out = _record(tape, entry, sources)
     if not all(np.isfinite(one).all() for one in (*points, out.value) if one.dtype.kind == "f"):
         return
     scope = entry.describe() if block else "/".join(str(key) for _, key in entry.place)
@@ -106,6 +107,23 @@ def _wrong_in(entry: Entry, wanted: list[bool], generator: np.random.Generator) 
         if one.wrong:
             reason = f"it gives {one.analytic:.6g} along a random direction, differences give {one.numeric:.6g}"
             yield culprit(place, reason, one.analytic, one.numeric, one.relative_error)
+
+
+def _record(tape: Tape, entry: Entry, sources: Sequence[int]) -> Tensor:
+    """Record what an entry did on another tape; the steps of a block are as many as its input there has."""
+    if not isinstance(entry, Block):
+        value = np.asarray(entry.op.forward(*[tape.entry(i).value for i in sources], **entry.options))
+        return tape.tensor(tape.append(entry.op, tuple(sources), value, options=entry.options, scope=entry.scope))
+    given = {name: tape.tensor(i) for name, i in zip(entry.sources, sources, strict=True)}
+    steps = given["x"].shape[1]
+    mask = None if entry.keep is None else entry.keep.T[:, :steps]
+    return tape.tensor(
+        tape.append_block(
+            entry.cell, given["x"], {name: given[name] for name in entry.weights},
+            {kind: given[kind + "0"] for kind in entry.columns}, reverse=entry.reverse, mask=mask,
+            cuts=sorted(cut for cut in entry.cuts if cut < steps),
+        ).id
+    )  # fmt: skip
 
 
 def _nudged(argument: Array, generator: np.random.Generator) -> Array:

@@ -25,26 +25,29 @@ ROUNDING, MEASURED = 50, 4  # of a value: in units of its last place, or in stan
 KEPT = 0.5  # the least share of the upstream gradient that is left where outputs with kinks are
 
 
-@dataclass(slots=True)
 class Line:
-    """The outputs along one direction, and how far rounding puts a weighted sum of them off, where it was measured."""
+    """The outputs along one direction, each looked at once, and how far rounding puts a weighted sum of them off."""
 
-    subject: Subject
-    place: int
-    direction: Array
-    tolerance: float
-    rounding: float | None = None
+    def __init__(self, subject: Subject, place: int, direction: Array, tolerance: float | None = None) -> None:
+        """Measure the rounding where the outputs round coarsely."""
+        self.subject, self.place, self.direction, self._seen = subject, place, direction, dict[float, list[Array]]()
+        self.tolerance = TOLERANCES[subject.dtype] if tolerance is None else tolerance
+        self.coarse, self.rounding = subject.dtype != "float64", 0.0
+        if self.coarse:
+            self.rounding = max(self.jitter(2e-5), 0.3 * subject.epsilon * self.level())
 
     def at(self, offset: float) -> list[Array]:
         """Give the outputs."""
-        return self.subject.moved(self.place, self.direction, offset)
+        if offset not in self._seen:
+            self._seen[offset] = self.subject.moved(self.place, self.direction, offset)
+        return self._seen[offset]
 
     def estimate(self, upstream: Sequence[Array], step: float) -> tuple[float, float, float]:
         """Give a slope, how far rounding may put it off, and how far the slopes over one and two steps differ."""
         behind2, behind, ahead, ahead2 = (self.at(k * step) for k in (-2, -1, 1, 2))
         near, far = weigh(upstream, ahead, behind), weigh(upstream, ahead2, behind2)
-        sums = [abs(weigh(upstream, one)) for one in (ahead2, behind2)] if self.rounding is None else []
-        noise = MEASURED * self.rounding if self.rounding is not None else ROUNDING * self.subject.epsilon * max(sums)
+        size = max(abs(weigh(upstream, one)) for one in (ahead2, behind2))
+        noise = MEASURED * self.rounding if self.coarse else ROUNDING * self.subject.epsilon * size
         return (8 * near - far) / (12 * step), noise / step, abs(near / 2 - far / 4) / step
 
     def compare(self, upstream: Sequence[Array], gradient: Array, steps: Sequence[float]) -> CheckRow:
@@ -73,7 +76,7 @@ class Line:
             return self._row(claimed, slope, typical, passed=bool(found), resolved=False, rough=True)
         slope, doubt = min(pairs, key=lambda one: one[1])
         rough = False
-        if self.rounding is not None:  # over such long steps two slopes can agree by chance
+        if self.coarse:  # over such long steps two slopes can agree by chance
             spread = max(abs(one[0] - slope) - one[1] for one in found)
             rough, doubt = spread > doubt, max(doubt, spread)
         allowed, gap = self.tolerance * max(abs(claimed), abs(slope), typical), abs(claimed - slope)
@@ -123,15 +126,14 @@ class Line:
 
     def level(self) -> float:
         """Give the size of a weighted sum of the outputs."""
-        return _length([u * out.astype(np.float64) for u, out in zip(self.subject.upstream, self.subject.outputs, strict=True)])
+        pairs = zip(self.subject.upstream, self.subject.outputs, strict=True)
+        return _length([u * out.astype(np.float64) for u, out in pairs])
 
 
 def compare(subject: Subject, place: int, direction: Array, tolerance: float | None = None) -> CheckRow:
     """Compare along one direction; where outputs have kinks there, again without an upstream gradient at those."""
-    coarse, gradient = subject.dtype != "float64", subject.claimed[place]
-    line = Line(subject, place, direction, TOLERANCES[subject.dtype] if tolerance is None else tolerance)
-    if coarse:
-        line.rounding = max(line.jitter(2e-5), 0.3 * subject.epsilon * line.level())
+    line, gradient = Line(subject, place, direction, tolerance), subject.claimed[place]
+    coarse = line.coarse
     plain = line.compare(subject.upstream, gradient, COARSE_STEPS if coarse else STEPS)
     if (plain.passed and plain.resolved) or not np.isfinite(gradient).all():
         return plain

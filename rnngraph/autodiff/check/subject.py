@@ -60,9 +60,7 @@ class Subject:
 
     def at(self, points: list[Array]) -> Subject:
         """Give the same at another point."""
-        return replace(
-            self, points=points, outputs=self.run(points), claimed=self.gradients(points, self.upstream)
-        )
+        return replace(self, points=points, outputs=self.run(points), claimed=self.gradients(points, self.upstream))
 
     def near(
         self, share: float, generator: np.random.Generator, turned: Callable[[Array], Array] = np.asarray

@@ -6,24 +6,57 @@ a path of the gradient: the loss is recorded again without it, and named where t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+import copy
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
+from rnngraph.autodiff.again import with_entries, with_value
 from rnngraph.autodiff.along import DOT
 from rnngraph.autodiff.block import Block
 from rnngraph.autodiff.check.handed import same
 from rnngraph.autodiff.check.mistakes import blocks_wrong, mistake, named
-from rnngraph.autodiff.check.replayed import Change, Edge, Replay
+from rnngraph.autodiff.check.replayed import Replay
 from rnngraph.autodiff.check.subject import Subject
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.ops import MATMUL, TRANSPOSE
 from rnngraph.autodiff.tape import Entry
 
+Edge: TypeAlias = tuple[int, int]  # an entry, and the position of one of its inputs
 MOST = 32  # timesteps of which each is left out in turn
 WORDS = {"h": "the hidden state", "c": "the cell state"}
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A mistake of a backward: edges that nothing passes, cuts of blocks, what rules see in place of an argument."""
+
+    without: frozenset[Edge] = frozenset()
+    cuts: Mapping[int, Collection[int]] = field(default_factory=dict)
+    instead: Mapping[Edge, Array] = field(default_factory=dict)
+
+
+def _gradients(replay: Replay, change: Change) -> list[Array]:
+    """Give the gradients of a scalar loss whose backward is changed."""
+    tape = with_entries(replay.tape, (_changed(entry, change) for entry in replay.tape.entries))
+    return replay.gradients([np.ones(one.shape) for one in replay.values(tape)], tape)
+
+
+def _changed(entry: Entry, change: Change) -> Entry:
+    if isinstance(entry, Block):
+        found = copy.copy(entry)
+        found.cuts = entry.cuts | set(change.cuts.get(entry.id, ()))
+        return found
+    edges = [(entry.id, place) for place in range(len(entry.inputs))]
+    arguments = [change.instead.get(edge, one) for edge, one in zip(edges, entry.arguments, strict=True)]
+    node, vjp = with_value(entry, entry.value, arguments), entry.op.vjp
+    if vjp is not None and not change.without.isdisjoint(edges):
+        kept = [edge not in change.without for edge in edges]
+        node.op = replace(entry.op, vjp=lambda g, n: tuple(one if k else None for one, k in zip(vjp(g, n), kept)))
+    return node
 
 
 def where_handed(handed: Subject, known: Sequence[int], right: Sequence[Array], replay: Replay) -> Iterator[str]:
@@ -38,13 +71,13 @@ def where_handed(handed: Subject, known: Sequence[int], right: Sequence[Array], 
     )
     yield from told
     for sentence, change in (*_carried(replay), *_transposed(replay)) if left else ():  # of all at once
-        found = replay.gradients_with(change)
+        found = _gradients(replay, change)
         if all(same(found[place], claimed[place]) for place in left):
             yield f"{', '.join(names[place] for place in left)}: {sentence}."
             return
     for place in left:
         for sentence, change in _uses(replay, replay.leaves[place].id):
-            if same(replay.gradients_with(change)[place], claimed[place]):
+            if same(_gradients(replay, change)[place], claimed[place]):
                 yield f"{names[place]}: {sentence}."
                 break
 
@@ -81,8 +114,10 @@ def _carried(replay: Replay) -> Iterator[tuple[str, Change]]:
     kinds = sorted({kind for kind, _ in edges})
 
     def cut(at: Collection[int], wanted: Collection[str] = kinds) -> Change:
-        without = {edge for (kind, step), some in edges.items() if kind in wanted and step in at for edge in some}
-        return Change(without, {i: [p for p in some if p - 1 in at] for i, some in blocks.items()})
+        without = [some for (kind, step), some in edges.items() if kind in wanted and step in at]
+        return Change(
+            frozenset[Edge]().union(*without), {i: [p for p in some if p - 1 in at] for i, some in blocks.items()}
+        )
 
     yield "what is carried from step t+1 to t is not added", cut(steps)
     for kind in kinds if len(kinds) > 1 else ():
@@ -133,6 +168,6 @@ def _uses(replay: Replay, leaf: int) -> Iterator[tuple[str, Change]]:
     everywhere = {edge for some in uses.values() for edge in some}
     yield "it is formed with the state after the step, not with the one before it", Change(instead=instead)
     for step in sorted(uses)[:MOST] if len(uses) > 1 else ():
-        alone = Change(everywhere - uses[step])
+        alone = Change(frozenset(everywhere - uses[step]))
         yield f"it is that of step {step} alone: it is overwritten (=), not added to (+=)", alone
-        yield f"step {step} is missing from it", Change(uses[step])
+        yield f"step {step} is missing from it", Change(frozenset(uses[step]))

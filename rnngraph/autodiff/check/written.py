@@ -149,7 +149,10 @@ def layer_subject(layer: Any, arguments: Sequence[Any], seed: int) -> Subject:
     def backward(*given: Any) -> Any:
         *upstream, own = given
         back = own.backward(*upstream)
-        return (*_tuple(tuple(back) if isinstance(back, list) else back), *(_gradient_in(own, key) for _, key in slots.values()))
+        return (
+            *_tuple(tuple(back) if isinstance(back, list) else back),
+            *(_gradient_in(own, key) for _, key in slots.values()),
+        )
 
     subject = pair_subject(forward, backward, (*arguments, *(holder[key] for holder, key in slots.values())), seed)
     subject.names[:] = [*_names(layer.forward, arguments), *slots]
