@@ -5,7 +5,7 @@ In: a subject. Out: rows of a report.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 import numpy as np
@@ -13,9 +13,10 @@ import numpy as np
 from rnngraph.autodiff.check.report import CheckRow
 from rnngraph.autodiff.check.slopes import compare
 from rnngraph.autodiff.check.subject import Subject
+from rnngraph.autodiff.contribution import Array
 
 BESIDE = {"float64": 0.01, "float32": 0.05}  # how far the arguments move off a kink, as a share of their size
-LOOKS = (np.abs, lambda move: -np.abs(move), *[np.asarray] * 14)  # beside a kink: on either side, and at random
+LOOKS: tuple[Callable[[Array], Array], ...] = (np.abs, lambda move: -np.abs(move), *[np.asarray] * 14)  # beside a kink
 
 
 def worst_of(rows: list[CheckRow]) -> CheckRow:
@@ -72,10 +73,10 @@ def _reason(one: CheckRow, dtype: str) -> str:
         return "the forward gives NaN or infinity there"
     if one.rough:
         return (
-            f"the forward has kinks close to the point, or is too steep, for steps that are long enough for the {dtype} "
-            "rounding of the outputs; let it compute in float64, or use fewer or other arguments"
+            "the forward has kinks close to the point, or is too steep, for steps that are long enough for the "
+            f"{dtype} rounding of the outputs; let it compute in float64, or use fewer or other arguments"
         )
     return (
-        f"the slope is zero or too small beside the {dtype} rounding of the outputs; use arguments of which the outputs "
-        "depend more"
+        f"the slope is zero or too small beside the {dtype} rounding of the outputs; use arguments of which the "
+        "outputs depend more"
     )

@@ -26,12 +26,8 @@ def plan_of(backward: Any, arguments: Sequence[str], outputs: int) -> Plan:
     may take fewer upstream gradients than there are outputs; what is optional may be left out.
     """
     plain: Plan = [*range(outputs), CACHE]
-    try:
-        parameters = list(inspect.signature(backward).parameters.values())
-    except (TypeError, ValueError):  # some built-in functions have none
-        return plain
-    taken = [one for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
-    if not taken or any(one.kind is one.VAR_POSITIONAL for one in parameters):
+    taken, any_number = positional(backward)
+    if not taken or any_number:
         return plain
     called = [place for place, one in enumerate(taken) if "cache" in one.name.lower()]
     needed = [place for place, one in enumerate(taken) if one.default is one.empty]
@@ -46,6 +42,16 @@ def plan_of(backward: Any, arguments: Sequence[str], outputs: int) -> Plan:
         else:
             break
     return plan if any(isinstance(one, int) for one in plan) else plain
+
+
+def positional(function: Any) -> tuple[list[inspect.Parameter], bool]:
+    """Give what a function takes by place, and whether it takes any number more; nothing of one without a signature."""
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):  # of some built-in functions and NumPy's
+        return [], False
+    taken = [one for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
+    return taken, any(one.kind is one.VAR_POSITIONAL for one in parameters)
 
 
 def by_place(

@@ -63,7 +63,8 @@ def _over_time(look: Look, place: int, wrong: Sequence[int]) -> Iterator[str]:
         cause = f"what is carried from step t+1 to t{ways} {'is wrong' if is_added else 'is not added'}"
         yield f"{name}: right within a step, wrong over every step back: {cause}."
     elif steps:
-        yield f"{name}: right within a step, wrong once the gradient passes from step {steps[0]} to {steps[0] - 1}{ways}."
+        passes = f"once the gradient passes from step {steps[0]} to {steps[0] - 1}{ways}"
+        yield f"{name}: right within a step, wrong {passes}."
     else:
         yield f"{name}: right within a step, wrong from {min(t - k for t, k in apart)} steps back on{ways}."
 

@@ -6,13 +6,13 @@ entries. Out: a `Culprit` for every op and argument whose rule is wrong.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from rnngraph.autodiff.block import Block
+from rnngraph.autodiff.check.calls import positional
 from rnngraph.autodiff.check.replayed import Replay, subject_of
 from rnngraph.autodiff.check.report import Culprit
 from rnngraph.autodiff.check.slopes import compare
@@ -78,8 +78,8 @@ def _culprits(nodes: Sequence[Entry], picked: Sequence[Entry], seed: int) -> tup
 def _wrong_in(entry: Entry, wanted: list[bool], generator: np.random.Generator) -> Iterator[Culprit]:
     """Record an entry alone, near its arguments, and compare its gradients with differences."""
     block, tape = entry if isinstance(entry, Block) else None, Tape()
-    names, given = _of_block(block) if block else (_parameters(entry.op.forward), entry.arguments)
-    points = [_nudged(argument, generator) for argument in given]
+    names = list(block.sources) if block else [one.name for one in positional(entry.op.forward)[0]]
+    points = [_nudged(argument, generator) for argument in (_of_block(block) if block else entry.arguments)]
     places = _spread([k for k, needs in enumerate(wanted) if needs and points[k].dtype.kind == "f"], ARGUMENTS)
     sources = [tape.append(INPUT, (), one, name=str(k), requires=k in places) for k, one in enumerate(points)]
     out = _record(tape, entry, sources)
@@ -88,9 +88,9 @@ def _wrong_in(entry: Entry, wanted: list[bool], generator: np.random.Generator) 
     scope = entry.describe() if block else "/".join(str(key) for _, key in entry.place)
     op = f"{block.cell.facts.name} cell" if block else entry.op.name
 
-    def culprit(place: int, reason: str, *numbers: float) -> Culprit:
+    def culprit(place: int, reason: str, slopes: tuple[float, float, float] = (np.nan,) * 3) -> Culprit:
         name = names[place] if place < len(names) else ""
-        return Culprit(op, place, name, entry.id, entry.timestep, scope, *(numbers or [np.nan] * 3), reason=reason)
+        return Culprit(op, place, name, entry.id, entry.timestep, scope, *slopes, reason)
 
     try:
         subject = subject_of(Replay([out]), [generator.normal(size=out.shape)])
@@ -106,7 +106,7 @@ def _wrong_in(entry: Entry, wanted: list[bool], generator: np.random.Generator) 
         one = compare(subject, k, np.asarray(drawn))
         if one.wrong:
             reason = f"it gives {one.analytic:.6g} along a random direction, differences give {one.numeric:.6g}"
-            yield culprit(place, reason, one.analytic, one.numeric, one.relative_error)
+            yield culprit(place, reason, (one.analytic, one.numeric, one.relative_error))
 
 
 def _record(tape: Tape, entry: Entry, sources: Sequence[int]) -> Tensor:
@@ -134,16 +134,8 @@ def _nudged(argument: Array, generator: np.random.Generator) -> Array:
     return np.where(wide == 0, 1e-3 * np.abs(draw), wide * (1 + 1e-3 * np.tanh(draw)))
 
 
-def _parameters(forward: Any) -> list[str]:
-    try:
-        parameters = list(inspect.signature(forward).parameters.values())
-    except (TypeError, ValueError):  # some NumPy functions have no signature
-        return []
-    return [one.name for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
-
-
-def _of_block(block: Block) -> tuple[list[str], list[Array]]:
+def _of_block(block: Block) -> list[Array]:
     """See a cell as one rule, over the first steps of a block of it."""
     given = {"x": block.x.swapaxes(0, 1)[:, :STEPS], **block.weights}
     given |= {kind + "0": block.state(kind, -1) for kind in block.columns}
-    return list(block.sources), [given[name] for name in block.sources]
+    return [given[name] for name in block.sources]

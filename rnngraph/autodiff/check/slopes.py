@@ -6,7 +6,7 @@ In: a subject, an argument and a direction. Out: a row of a report.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -17,7 +17,7 @@ from rnngraph.autodiff.check.subject import TOLERANCES, Subject, weigh
 from rnngraph.autodiff.contribution import Array
 
 # The first step is the most precise on a smooth function (the formula's error is of fourth order); smaller ones are for
-# kinks, which are crossed less often the shorter the step, and for steep functions. SHORT are those that look for kinks.
+# kinks, which are crossed less often the shorter the step, and for steep functions. SHORT ones look for kinks.
 STEPS, SHORT = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7), (1e-6,)
 COARSE_STEPS, COARSE_SHORT = (4e-2, 2e-2, 1e-2, 4e-3, 2e-3), (4e-3, 2e-2)  # where the outputs round coarsely
 CONVERGED = 0.02  # by how much two slopes of one function may differ
@@ -96,9 +96,9 @@ class Line:
         return CheckRow(name, claimed / length, slope / length, error, passed, **told)
 
     def _size_and_level(self) -> tuple[float, float]:
-        """Say how much the outputs differ among each other, and when the argument is another one; and how large they are.
+        """Say how much the outputs differ, among each other or for another argument, and how large scalars are.
 
-        The size counts of scalars alone: a loss at its optimum hardly differs beside the point.
+        A loss at its optimum hardly differs beside the point.
         """
         pairs = list(zip(self.subject.upstream, self.subject.outputs, strict=True))
         apart = [u * (out - other) for (u, out), other in zip(pairs, self.at(1.0), strict=True)]
@@ -107,9 +107,9 @@ class Line:
         return float(np.nanmax([_length(apart), _length(among), 0.0])), level
 
     def kinks(self, step: float) -> tuple[list[Array], float]:
-        """Give the upstream gradient without the outputs that have kinks within two steps, and by how much a slope bends.
+        """Give the upstream gradient without the outputs that have kinks within two steps, and how much a slope bends.
 
-        Where there are none third differences vanish.
+        Where there are none, third differences vanish.
         """
         kept, bend = [], 0.0
         for u, *values in zip(self.subject.upstream, *(self.at(k * step) for k in (-2, -1, 0, 1, 2)), strict=True):

@@ -22,6 +22,7 @@ from rnngraph.autodiff.check.mistakes import blocks_wrong, mistake, named
 from rnngraph.autodiff.check.replayed import Replay
 from rnngraph.autodiff.check.subject import Subject
 from rnngraph.autodiff.contribution import Array
+from rnngraph.autodiff.node import Node
 from rnngraph.autodiff.ops import MATMUL, TRANSPOSE
 from rnngraph.autodiff.tape import Entry
 
@@ -55,7 +56,11 @@ def _changed(entry: Entry, change: Change) -> Entry:
     node, vjp = with_value(entry, entry.value, arguments), entry.op.vjp
     if vjp is not None and not change.without.isdisjoint(edges):
         kept = [edge not in change.without for edge in edges]
-        node.op = replace(entry.op, vjp=lambda g, n: tuple(one if k else None for one, k in zip(vjp(g, n), kept)))
+
+        def without(g: Array, node: Node) -> tuple[Any, ...]:
+            return tuple([one if passes else None for one, passes in zip(vjp(g, node), kept, strict=False)])
+
+        node.op = replace(entry.op, vjp=without)
     return node
 
 

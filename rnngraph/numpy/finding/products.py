@@ -69,7 +69,7 @@ def is_leaf_like(nodes: Sequence[Node], node: Node) -> bool:
     return node.op in LEAVES
 
 
-def products_of(nodes: Sequence[Node], node: Node) -> list[tuple[int, int, int | None]]:
+def products_of(nodes: Sequence[Node], node: Node) -> Sequence[tuple[int, int, int | None]]:
     """Give the ways to see a node as a weight times a state: the inputs, and the axis that is summed away."""
     if node.op is MATMUL:
         left, right = node.arguments

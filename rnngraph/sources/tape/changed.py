@@ -64,8 +64,8 @@ def _again(tape: Tape, values: dict[int, Array], cut: int) -> Tape:
     blocks = {entry.id: entry for entry in found.entries if isinstance(entry, Block)}
     if cut:
         blocks = {i: copy.copy(block) for i, block in blocks.items()}
-        for block in blocks.values():
-            block.cuts = frozenset(range(cut, block.steps, cut))
+        for made in blocks.values():
+            made.cuts = frozenset(range(cut, made.steps, cut))
         found.entries = [blocks.get(entry.id, entry) for entry in found.entries]
     found.recurrences, found.starts = [], dict(tape.starts)
     for one in tape.recurrences:

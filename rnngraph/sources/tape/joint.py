@@ -12,12 +12,11 @@ from itertools import pairwise
 
 import numpy as np
 
-from rnngraph.autodiff.backward import sweep
 from rnngraph.autodiff.again import with_entries, with_value
+from rnngraph.autodiff.backward import sweep
 from rnngraph.autodiff.block import Block
 from rnngraph.autodiff.block.given import Given, gather
 from rnngraph.autodiff.contribution import Array
-from rnngraph.autodiff.node import Node
 from rnngraph.autodiff.tape import Entry, Tape
 from rnngraph.sources.tape.entering import Entering
 
