@@ -61,6 +61,12 @@ def test_a_slope_that_rounding_hides_does_not_pass_whatever_is_claimed(factor: f
     )
 
 
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "tell"), (3.0, "WRONG"), (-1.0, "WRONG")])
+def test_what_rounding_leaves_is_enough_for_a_mistake_that_is_large(factor: float, verdict: str) -> None:
+    x = np.random.default_rng(0).normal(size=(2, 4, 3))
+    assert verdicts(check(lambda x: (1e9 + x, x), lambda d, x: factor * d, x)) == [verdict]
+
+
 def test_a_wrong_direction_is_reported_before_one_that_cannot_be_told() -> None:
     unsure = CheckRow("x", 1.0, np.nan, 9.0, passed=False, resolved=False)
     wrong = CheckRow("x", 1.0, 2.0, 0.5, passed=False, resolved=True)

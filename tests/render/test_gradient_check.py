@@ -51,10 +51,11 @@ def test_a_wrong_rule_is_wrong_also_where_every_gradient_agrees() -> None:
 
 
 def test_verdicts_are_coloured_and_names_are_not_obeyed() -> None:
-    text = check_report(replace(REPORT, rows=(RIGHT, UNSURE, replace(WRONG, name="rnn\x1b[2J.Wh"))))
+    text = check_report(replace(REPORT, rows=(RIGHT, UNSURE, replace(WRONG, name="rnn\x1b[2J\n.Wh"))))
     styles = {text.plain[span.start : span.end].strip(): str(span.style) for span in text.spans}
-    assert {styles["ok"], styles["too small to tell"], styles["WRONG"]} == {"green", "yellow", "bold red"}
+    assert [styles[key] for key in ("ok", "too small to tell", "WRONG")] == ["green", "yellow", "bold red"]
     assert "\x1b" not in text.plain
+    assert text.plain.count("\n") == 5
 
 
 def test_the_document_is_strict_json_with_every_field() -> None:

@@ -80,8 +80,8 @@ class CheckReport:
         """Whether every row passed and no rule is wrong."""
         return not self.culprits and all(row.passed for row in self.rows)
 
-    def __str__(self) -> str:
-        """Show the verdict, a table of the rows, what is wrong where, and the culprits."""
+    def lines(self) -> list[str]:
+        """Give the verdict, a table of the rows, what is wrong where, and the culprits."""
         undecided = "CANNOT all be compared with"
         verdict = "agree with" if self.passed else "DIFFER from" if self.differs else undecided
         width = max([4, *(len(row.name) for row in self.rows)])
@@ -90,4 +90,8 @@ class CheckReport:
         for row in self.rows:
             numbers = f"{row.analytic:>13.6e}  {row.numeric:>13.6e}  {row.relative_error:>10.1e}"
             lines.append(f"  {row.name:<{width}}  {numbers}  {row.verdict}")
-        return "\n".join([*lines, *self.where, *map(str, self.culprits), *([self.note] if self.note else [])])
+        return [*lines, *self.where, *map(str, self.culprits), *([self.note] if self.note else [])]
+
+    def __str__(self) -> str:
+        """Show all lines."""
+        return "\n".join(self.lines())

@@ -20,7 +20,7 @@ ROW = ("name", "analytic", "numeric", "relative_error", "passed", "resolved")
 
 def check_report(report: CheckReport) -> Text:
     """Colour a gradient check: the verdict, a row an argument, and what is wrong."""
-    text = Text("\n".join(map(printable, str(report).splitlines())))
+    text = Text("\n".join(map(printable, report.lines())))
     text.highlight_regex(r"(?m)^gradients agree.*|  ok$", "green")
     text.highlight_regex(r"(?m)^gradients (DIFFER|CANNOT).*|  WRONG$", "bold red")
     text.highlight_regex(r"(?m)  (too small to|cannot) tell$", "yellow")
