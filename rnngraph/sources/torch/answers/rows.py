@@ -15,6 +15,7 @@ import torch
 from rnngraph.sources.torch.answers.by_step import only_step
 from rnngraph.sources.torch.autograd.arrived import Arrived, near_one
 from rnngraph.sources.torch.autograd.edges import Edge, bytes_of, walk_down
+from rnngraph.sources.torch.autograd.one_kernel import all_above
 from rnngraph.sources.torch.autograd.question import ask, blocked
 from rnngraph.sources.torch.autograd.statistics import held
 from rnngraph.sources.torch.finding.clocks import Port
@@ -46,7 +47,7 @@ class Rows:
         self.ports = {edge: call for call in self.calls if call.layer for edge in call.layer.ports.values()}
         self.states = [edge for one in recording.recurrences for some in one.states for edge in some]
         self.inputs = {one.input: one for one in recording.recurrences if one.how == SEQUENCE}
-        self.extra: list[Edge] = []  # further edges whose rows are wanted
+        self.extra = all_above(self.states)  # further edges whose rows are wanted
         self.alone: set[Call] = set()  # the fused calls whose input nothing else reads, which is told step by step
         self.summed: dict[Call, Any] = {}  # those whose input is summed, with what names it
         self.entering = edges_in(fed.steps for fed in recording.fed)

@@ -14,7 +14,7 @@ import numpy as np
 from rnngraph.nn.cells.gate import SATURATED as SIGMOID_SATURATED
 from rnngraph.nn.cells.tanh_relu import SATURATED as TANH_SATURATED
 from rnngraph.sources.torch.answers.by_step import alike
-from rnngraph.sources.torch.finding.operations import SQUASHING, squashers
+from rnngraph.sources.torch.finding.operations import Squasher, squashers
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE, Recurrence, is_cell
 from rnngraph.sources.torch.fused.layout import cell_of
 from rnngraph.trace.cell import CellTrace
@@ -32,16 +32,16 @@ class Squashed:
 
 
 def squashed(one: Recurrence, cell: CellTrace) -> Squashed | None:
-    """Measure the gates of every step; None where the graph holds none, as of a kernel that does a step at once."""
+    """Measure the gates of every step; None where the graph holds none."""
     if one.fused or one.how == SEQUENCE:
         return None
     steps = [squashers(one, t) for t in range(one.steps)]
-    labels = [SQUASHING[node.name()] for node in steps[one.steps // 2]]
+    labels = [each.label for each in steps[one.steps // 2]]
     if not labels or len(labels) < len(cell.gates):
         return None
     blank = np.full((len(cell.gates), one.steps), np.nan)
     found = Squashed(blank, blank.copy(), np.full(one.steps, np.nan), None)
-    results = [_results(nodes) if len(nodes) == len(labels) else [None] * len(labels) for nodes in steps]
+    results = [_results(some) if len(some) == len(labels) else [None] * len(labels) for some in steps]
     columns = list(zip(*results, strict=True))
     places = _places(one, cell)
     for k, place in enumerate(places):
@@ -66,12 +66,12 @@ def _places(one: Recurrence, cell: CellTrace) -> list[int]:
     return [order.index(gate) if order else k for k, gate in enumerate(cell.gates)]
 
 
-def _results(nodes: list[Any]) -> list[Any]:
+def _results(some: list[Squasher]) -> list[Any]:
     """Give the outputs of a step's squashing functions; None of all where one was freed, or changed in place."""
     try:
-        return [node._saved_result.detach() for node in nodes]
+        return [each.result() for each in some]
     except RuntimeError:
-        return [None] * len(nodes)
+        return [None] * len(some)
 
 
 def _share(results: Any, label: str) -> Floats:

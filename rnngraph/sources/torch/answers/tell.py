@@ -98,7 +98,7 @@ def _of_states(recording: TorchRecording, arrived: Arrived, samples: dict[int, I
     found: list[_Told] = []
     for number, track in enumerate(recording.tracks):
         for kind in track.cell.kinds if track.recurrence.states else ():
-            totals = [(t, arrived.total(edge)) for t, edge in enumerate(track.edges(kind)) if edge is not None]
+            totals = [(t, arrived.whole(edge)) for t, edge in enumerate(track.edges(kind)) if edge is not None]
             some = [(t, *total) for t, total in totals if total is not None]
             found += _of_steps(track, number, kind, some, samples[track.batch])
     return found

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from rnngraph.sources.torch.autograd.edges import Edge, dtype_of
+from rnngraph.sources.torch.autograd.one_kernel import above, through
 from rnngraph.sources.torch.autograd.row_norms import row_norms
 from rnngraph.trace.magnitudes import Floats, Integers
 
@@ -32,6 +33,11 @@ class Arrived:
     def total(self, edge: Any) -> tuple[Any, Integers] | None:
         """Sum what arrived."""
         return summed(self.at.get(edge, []))
+
+    def whole(self, edge: Edge) -> tuple[Any, Integers] | None:
+        """Sum what arrived at a state, with the part that takes the way inside its node."""
+        beside = [(through(edge, rows), bits) for rows, bits in self.at.get(above(edge), ())]
+        return summed([*self.at.get(edge, ()), *beside])
 
 
 def summed(some: Sequence[tuple[Any, Integers]]) -> tuple[Any, Integers] | None:
