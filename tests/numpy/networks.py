@@ -83,6 +83,9 @@ NETWORKS: dict[str, Network] = {
     "attention": Network(
         plain.attention_over_states, (draw(6, 2), *draws((2, 4), (4, 4), (4, 4), (4,))), (Expected("Wh", 6),)
     ),
+    "attention of a recursion": Network(
+        nested.asked_of_itself, (X, *draws((2, 4), (4, 4))), (Expected("Wh", 6, batch=3),)
+    ),
     "masked": Network(
         plain.masked, (X, np.arange(6) < np.array([[6], [4], [5]]), *draws((2, 4), (4, 4), (4,))),
         (Expected("Wh", 6, batch=3),),

@@ -50,7 +50,7 @@ def _found(nodes: Sequence[Node], numbers: Sequence[int], steps: int | None) -> 
             continue
         one.direction, fed = find_direction(nodes, one)
         states = {i for ids in one.states.values() for i in ids}
-        if (fed or one.time > 2) and taken.isdisjoint(states):
+        if one.time > 1 and (fed or one.time > 2) and taken.isdisjoint(states):
             _prepend(nodes, one, taken)
             taken |= {i for ids in one.states.values() for i in ids}
             found.append(one)
