@@ -90,9 +90,10 @@ def _flat(x: Any, name: str = "") -> list[tuple[str, Any]]:
 
 def owners(gradient: str, names: Sequence[str]) -> list[int]:
     """Find the arrays of which a gradient is by its name: dWx, grad_Wx or Wx_grad, also within params."""
-    last, lasts = gradient.rpartition(".")[2], [name.rpartition(".")[2] for name in names]
+    path, dot, last = gradient.rpartition(".")
     wanted = {last, last.removesuffix(BEHIND), *(last.removeprefix(one) for one in BEFORE)}
-    for some, known in (({gradient}, names), (wanted, names), (wanted, lasts)):
+    whole, lasts = {path + dot + one for one in wanted}, [name.rpartition(".")[2] for name in names]
+    for some, known in ((whole, names), (wanted, names), (wanted, lasts)):
         found = [place for place, name in enumerate(known) if name in some]
         if found:
             return found
