@@ -210,7 +210,7 @@ def _mark_parameters(nodes: Sequence[Node], spots: dict[int, Spot]) -> None:
             if node.id in spots:
                 times.setdefault(leaf, set()).add(spots[node.id][1])
             others = [j for place, j in enumerate(node.inputs) if place != position]
-            weighs = any(weight == position for weight, _, _ in products_of(nodes, node))
+            weighs = any(weight == position for weight, _, _ in products_of(node))
             over = any(nodes[j].value.ndim > 2 or (nodes[j].requires and j not in views) for j in others)
             if over and (weighs or (node.op is ADD and nodes[i].value.ndim < node.value.ndim)):
                 found.add(leaf)

@@ -11,14 +11,16 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from rnngraph.autodiff.along import BROADCAST, CAST, DOT, EINSUM
+from rnngraph.autodiff.along import ASSEMBLE, BROADCAST, CAST, DOT, EINSUM
 from rnngraph.autodiff.node import CONSTANT, INPUT, PARAMETER, Node
 from rnngraph.autodiff.ops import INDEX, MATMUL, MULTIPLY, RESHAPE, TRANSPOSE
 
 LEAVES = frozenset((INPUT, PARAMETER))
 PASSING = frozenset((TRANSPOSE, RESHAPE, CAST, BROADCAST))
 _VIEWING = PASSING | {INDEX}
-_MULTIPLYING = frozenset((MATMUL, DOT, EINSUM, MULTIPLY))
+_ALONG = frozenset((MATMUL, DOT, EINSUM))
+_MULTIPLYING = _ALONG | {MULTIPLY}
+FEW = 12  # what a factor such as exp(-exp(a) * dt) is made of
 Key: TypeAlias = tuple[bool, int, int]  # element by element, side of the weight, number of the weight
 
 
@@ -69,7 +71,20 @@ def is_leaf_like(nodes: Sequence[Node], node: Node) -> bool:
     return node.op in LEAVES
 
 
-def products_of(nodes: Sequence[Node], node: Node) -> Sequence[tuple[int, int, int | None]]:
+def is_given(nodes: Sequence[Node], i: int) -> bool:
+    """Tell what is computed from leaves alone, by a few operations of which none is a product along an axis."""
+    seen, waiting = {i}, [i]
+    while waiting and len(seen) < FEW:
+        node = nodes[waiting.pop()]
+        if node.op in _ALONG or node.op is ASSEMBLE:
+            return False
+        below = set(node.inputs) - seen
+        seen |= below
+        waiting += below
+    return not waiting
+
+
+def products_of(node: Node) -> Sequence[tuple[int, int, int | None]]:
     """Give the ways to see a node as a weight times a state: the inputs, and the axis that is summed away."""
     if node.op is MATMUL:
         left, right = node.arguments
@@ -82,9 +97,7 @@ def products_of(nodes: Sequence[Node], node: Node) -> Sequence[tuple[int, int, i
         summed = [letter for letter in operands[0] if letter in operands[1] and letter not in out]
         if len(summed) == 1:
             return [(0, 1, operands[1].index(summed[0])), (1, 0, operands[0].index(summed[0]))]
-    if node.op is MULTIPLY:
-        return [(k, 1 - k, None) for k in (0, 1) if is_leaf_like(nodes, nodes[node.inputs[k]])]
-    return []
+    return [(0, 1, None), (1, 0, None)] if node.op is MULTIPLY else []
 
 
 def find_uses(nodes: Sequence[Node], numbers: Sequence[int]) -> dict[Key, list[Use]]:
@@ -100,14 +113,16 @@ def find_uses(nodes: Sequence[Node], numbers: Sequence[int]) -> dict[Key, list[U
                 break
         if node.op not in _MULTIPLYING:
             continue
-        for weight, state, axis in products_of(nodes, node):
+        for weight, state, axis in products_of(node):
             i = node.inputs[weight]
             if not nodes[i].requires:
                 continue
-            if often[numbers[i]] > 1:
+            if axis is not None:
+                after[node.id] = 1
+            if often[numbers[i]] > 1 and (axis is not None or is_given(nodes, i)):
+                after[node.id] = 1
                 key = axis is None, weight, numbers[i]
                 found.setdefault(key, []).append(Use(node.id, weight, state, axis))
                 if after[node.inputs[state]]:
                     plausible.add(key)
-            after[node.id] = 1
     return {key: found[key] for key in found if key in plausible and len(found[key]) > 1}
