@@ -32,11 +32,10 @@ def locate(subject: Subject, wrong: Sequence[int], generator: np.random.Generato
     for place in timed:
         yield from _over_time(look, place, left)
     known = any(look.time_of(k) is not None for k in subject.floating() if k not in wrong)
+    reaches = " What reaches every step is right, since the gradients over time are." if known else ""
     for place in left if not timed else ():
         if look.time > 1:
-            yield (
-                _by_loss(look, place) + " What reaches every step is right, since the gradients over time are." * known
-            )
+            yield _by_loss(look, place) + reaches
         yield from _gates(look, place, look.whole)
 
 
@@ -52,8 +51,11 @@ def _over_time(look: Look, place: int, wrong: Sequence[int]) -> Iterator[str]:
         for other in wrong if len(same) > 1 else ():
             yield from _gates(beside, other, beside.losses[min(same)])
         return
-    if not cells:
-        yield f"{name}: {OVERWRITTEN}"
+    if not apart:
+        after = [
+            f"a loss at step {t} gives step {k}, behind it, a gradient: is it put there?" for t, k in sorted(cells)
+        ]
+        yield f"{name}: {after[0] if after else OVERWRITTEN}"
         return
     ways = "" if still is None else ", by the cell state" if still.table(place) else ", by the hidden state"
     steps = [m for m in range(1, time) if apart == {(t, k) for t in range(m, time) for k in range(m)}]
@@ -71,7 +73,7 @@ def _over_time(look: Look, place: int, wrong: Sequence[int]) -> Iterator[str]:
 
 def _by_loss(look: Look, place: int) -> str:
     """Say for a loss at which steps the gradient of a weight or an initial state is wrong."""
-    name, losses = look.subject.names[place], list(look.wrong_losses(place))
+    name, losses = look.subject.names[place], look.wrong_losses(place)
     if not losses:
         return f"{name}: {OVERWRITTEN}"
     if losses == list(range(look.time)):

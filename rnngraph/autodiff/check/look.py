@@ -5,7 +5,7 @@ In: a subject. Out: whether a part of a gradient is wrong for some loss, and the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cached_property, partial
 from typing import Any, TypeAlias
 
@@ -69,18 +69,17 @@ class Look:
         """Whether a gradient is wrong along the directions."""
         return any(line.compare(upstream, gradient, STEPS[self.subject.dtype]).wrong for line in lines)
 
-    def wrong_losses(self, place: int, keep: Any = ..., least: int = 0) -> Iterator[int]:
-        """Give the steps, from a least one on, of which the loss has a wrong gradient in a part of an argument."""
+    def wrong_losses(self, place: int, keep: Any = ...) -> list[int]:
+        """Give the steps of which the loss has a wrong gradient in a part of an argument."""
         lines = self.lines(place, keep)
-        return (
-            t for t, (upstream, claimed) in enumerate(self.losses)
-            if t >= least and self.is_wrong(lines, upstream, claimed[place])
-        )  # fmt: skip
+        return [
+            t for t, (upstream, claimed) in enumerate(self.losses) if self.is_wrong(lines, upstream, claimed[place])
+        ]
 
     def table(self, place: int) -> set[tuple[int, int]]:
         """Find the (loss at t, argument at k) of which the gradient is wrong."""
         axis = self.time_of(place) or 0
-        return {(t, k) for k in range(self.time) for t in self.wrong_losses(place, part_at(axis, k), k)}
+        return {(t, k) for k in range(self.time) for t in self.wrong_losses(place, part_at(axis, k))}
 
     def time_of(self, place: int) -> int | None:
         """Give the axis of the timesteps of an argument."""
