@@ -6,7 +6,7 @@ In: a tape and values. Out: a tape, which shares what depends on none of them wi
 from __future__ import annotations
 
 import copy
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -17,21 +17,61 @@ from rnngraph.autodiff.ops import STATE
 from rnngraph.autodiff.tape import Entry, Tape
 
 
-def again(tape: Tape, given: Mapping[int, Array], *, held: Container[int] = (), hold_cuts: bool = False) -> Tape:
+def depending(tape: Tape, given: Collection[int], held: Container[int] = ()) -> list[int]:
+    """Find the places of the entries that are given or depend on such; those that are `held` depend on nothing."""
+    changed, found = set(given), []
+    for place, entry in enumerate(tape.entries):
+        if entry.id in given or (entry.id not in held and not changed.isdisjoint(entry.inputs)):
+            changed.add(entry.id)
+            found.append(place)
+    return found
+
+
+def recomputed(
+    tape: Tape, given: Mapping[int, Array], places: Iterable[int], *, hold_cuts: bool = False
+) -> tuple[dict[int, Array], dict[int, Block]]:
+    """Compute the values of entries at some places again, and the blocks among them; see `again`."""
+    values, blocks = dict(given), dict[int, Block]()
+    with np.errstate(all="ignore"):
+        for entry in [tape.entries[place] for place in places]:
+            if entry.id in given:
+                continue
+            if isinstance(entry, Block):
+                arrays = {name: values.get(i, tape.entry(i).value) for name, i in entry.sources.items()}
+                blocks[entry.id] = entry.again(arrays, held=entry if hold_cuts else None)
+                values[entry.id] = blocks[entry.id].value
+            elif entry.op is STATE:
+                values[entry.id] = blocks[entry.inputs[0]].state(entry.options["kind"], entry.options["t"])
+            else:
+                value = entry.op.forward(*_arguments(entry, values), **entry.options)
+                values[entry.id] = value if type(value) is np.ndarray else np.asarray(value)
+    return values, blocks
+
+
+def _arguments(node: Node, values: Mapping[int, Array]) -> list[Array]:
+    return [values.get(i, one) for i, one in zip(node.inputs, node.arguments, strict=True)]
+
+
+def again(
+    tape: Tape, given: Mapping[int, Array], places: Sequence[int] | None = None, *, hold_cuts: bool = False
+) -> Tape:
     """Compute a tape again.
 
     Args:
         tape: what was recorded.
         given: values of entries that are no blocks, such as leaves, by id.
-        held: entries that keep their values, whatever they depend on.
+        places: of the entries that change with them, where they are known; see `depending`.
         hold_cuts: a step behind a cut starts from the state that was recorded, since no gradient passes there.
     """
-    entries, changed = list[Entry](), dict[int, Entry]()
-    with np.errstate(all="ignore"):
-        for entry in tape.entries:
-            if entry.id in given or (entry.id not in held and not changed.keys().isdisjoint(entry.inputs)):
-                entry = changed[entry.id] = _again(tape, entry, changed, given, hold_cuts)
-            entries.append(entry)
+    places = depending(tape, given.keys()) if places is None else places
+    values, blocks = recomputed(tape, given, places, hold_cuts=hold_cuts)
+    entries = [*tape.entries]
+    for place in places:
+        entry = entries[place]
+        if isinstance(entry, Block):
+            entries[place] = blocks[entry.id]
+        else:
+            entries[place] = with_value(entry, values[entry.id], _arguments(entry, values))
     return with_entries(tape, entries)
 
 
@@ -48,21 +88,3 @@ def with_value(node: Node, value: Array, arguments: Iterable[Array]) -> Node:
         node.id, node.op, node.inputs, value, tuple(arguments), node.place, node.timestep, node.requires, node.options,
         node.name,
     )  # fmt: skip
-
-
-def _again(
-    tape: Tape, entry: Entry, changed: Mapping[int, Entry], given: Mapping[int, Array], hold_cuts: bool
-) -> Entry:
-    if isinstance(entry, Block):
-        arrays = {name: (changed.get(i) or tape.entry(i)).value for name, i in entry.sources.items()}
-        return entry.again(arrays, held=entry if hold_cuts else None)
-    pairs = zip(entry.inputs, entry.arguments, strict=True)
-    arguments = [changed[i].value if i in changed else argument for i, argument in pairs]
-    value = given.get(entry.id)
-    if value is None and entry.op is STATE:
-        block = changed[entry.inputs[0]]
-        assert isinstance(block, Block)
-        value = block.state(entry.options["kind"], entry.options["t"])
-    if value is None:
-        value = np.asarray(entry.op.forward(*arguments, **entry.options))
-    return with_value(entry, value, arguments)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from rnngraph.autodiff.again import again
+from rnngraph.autodiff.again import again, depending, recomputed
 from rnngraph.autodiff.backward import scalar_cotangent, sweep
 from rnngraph.autodiff.check.subject import Subject, widened
 from rnngraph.autodiff.contribution import Array
@@ -38,14 +38,27 @@ class Replay:
         sources = [entry for entry in recorded.entries if entry.op.vjp is None and (entry.name or entry.id not in idle)]
         self.dtype = "float32" if any(e.value.dtype == np.float32 and e.name for e in sources) else "float64"
         given = {entry.id: widened(entry.value) if wide else entry.value for entry in sources}
-        self.tape = again(recorded, given, held=idle)
+        self.tape = again(recorded, given, depending(recorded, given, idle))
         self.nodes = [entry for entry in self.tape.entries if entry.id not in idle]
         self.leaves = [e for e in self.tape.entries if e.op.vjp is None and e.name and e.requires]
+        self.places: dict[tuple[int, ...], list[int]] = {}  # by the leaves that are moved
         self.held = idle | {entry.id for entry in self.nodes if entry.op is DETACH}
 
+    def moved(self, leaves: Mapping[int, Array]) -> Sequence[int]:
+        """Find the places of what depends on some leaves; a detached tensor depends on nothing."""
+        moved = tuple(leaves)
+        if moved not in self.places:
+            self.places[moved] = depending(self.tape, moved, self.held)
+        return self.places[moved]
+
     def at(self, leaves: Mapping[int, Array]) -> Tape:
-        """Compute the tape at other leaves; a detached tensor depends on nothing."""
-        return again(self.tape, leaves, held=self.held, hold_cuts=True)
+        """Compute the tape at other leaves."""
+        return again(self.tape, leaves, self.moved(leaves), hold_cuts=True)
+
+    def values_at(self, leaves: Mapping[int, Array]) -> list[Array]:
+        """Give the outputs at other leaves."""
+        values, _ = recomputed(self.tape, leaves, self.moved(leaves), hold_cuts=True)
+        return [values.get(one, self.tape.entry(one).value) for one in self.outputs]
 
     def values(self, tape: Tape) -> list[Array]:
         """Give the outputs on such a tape."""
@@ -117,19 +130,26 @@ def subject_of(replay: Replay, upstream: list[Array], recorded: Tape | None = No
 
     base = split([leaf.value for leaf in leaves])
 
-    def at(points: Sequence[Array]) -> Tape:
+    def leaves_at(points: Sequence[Array]) -> dict[int, Array]:
         moved = {leaf.id: one for leaf, one, own in zip(first, points, base, strict=False) if one is not own}
         parts = np.split(points[-1], ends) if rest and points[-1] is not base[-1] else ()
         moved |= {leaf.id: part.reshape(leaf.value.shape) for leaf, part in zip(rest, parts, strict=False)}
-        return replay.at(moved)
+        return moved
 
     def gradients(points: Sequence[Array], upstream: Sequence[Array]) -> list[Any]:
-        return split(replay.gradients(upstream, at(points)))
+        return split(replay.gradients(upstream, replay.at(leaves_at(points))))
 
     names = [str(leaf.name) for leaf in first]
     names += [f"{rest[0].name} .. {rest[-1].name} ({len(rest)} leaves)"] if rest else []
     claimed = split(replay.gradients(upstream, recorded or replay.tape))
     outputs = replay.values(replay.tape)
     return Subject(
-        names, base, lambda points: replay.values(at(points)), gradients, upstream, outputs, claimed, narrow=False
+        names,
+        base,
+        lambda points: replay.values_at(leaves_at(points)),
+        gradients,
+        upstream,
+        outputs,
+        claimed,
+        narrow=False,
     )
