@@ -16,6 +16,7 @@ import torch
 from rnngraph.autodiff.recurrence import suffix
 from rnngraph.sources.torch.answers.by_step import alike
 from rnngraph.sources.torch.answers.weights import Weights
+from rnngraph.sources.torch.autograd.edges import wide
 from rnngraph.sources.torch.autograd.passes import Pass
 from rnngraph.sources.torch.finding.recurrence import Recurrence
 from rnngraph.sources.torch.fused.inside import Inside
@@ -104,7 +105,7 @@ def allowed(epsilon: float) -> float:
 
 
 def _largest(steps: Any) -> Floats:
-    largest: Floats = steps.abs().flatten(1).amax(dim=1).double().cpu().numpy()
+    largest: Floats = wide(steps.abs().flatten(1).amax(dim=1)).cpu().numpy()
     return largest
 
 

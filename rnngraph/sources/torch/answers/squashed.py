@@ -14,6 +14,7 @@ import numpy as np
 from rnngraph.nn.cells.gate import SATURATED as SIGMOID_SATURATED
 from rnngraph.nn.cells.tanh_relu import SATURATED as TANH_SATURATED
 from rnngraph.sources.torch.answers.by_step import alike
+from rnngraph.sources.torch.autograd.edges import wide
 from rnngraph.sources.torch.finding.operations import Squasher, squashers
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE, Recurrence, is_cell
 from rnngraph.sources.torch.fused.layout import cell_of
@@ -47,14 +48,14 @@ def squashed(one: Recurrence, cell: CellTrace) -> Squashed | None:
     for k, place in enumerate(places):
         for first, some in alike(columns[place]):
             run = slice(first, first + len(some))
-            found.mean[k, run] = some.flatten(1).double().mean(dim=1).cpu().numpy()
+            found.mean[k, run] = wide(some.flatten(1)).mean(dim=1).cpu().numpy()
             found.share[k, run] = _share(some, labels[place])
     last = max((k for k, label in enumerate(labels) if label == "tanh"), default=len(labels) - 1)
     for first, some in alike(columns[last]):
         found.state[first : first + len(some)] = _share(some, labels[last])
     if not cell.keeps:
         return found
-    kept = [some.double().log().flatten(0, -2) for _, some in alike(columns[places[cell.gates.index(cell.keeps)]])]
+    kept = [wide(some).log().flatten(0, -2) for _, some in alike(columns[places[cell.gates.index(cell.keeps)]])]
     sizes = sum(len(one) for one in kept)
     logs = sum(one.sum(dim=0) for one in kept).cpu().numpy() / sizes if kept else None
     return Squashed(found.mean, found.share, found.state, logs)
@@ -77,5 +78,5 @@ def _results(some: list[Squasher]) -> list[Any]:
 def _share(results: Any, label: str) -> Floats:
     flat = results.flatten(1)
     flags = flat.square() > TANH_SATURATED if label == "tanh" else flat * (1 - flat) < SIGMOID_SATURATED
-    share: Floats = flags.double().mean(dim=1).cpu().numpy()
+    share: Floats = wide(flags).mean(dim=1).cpu().numpy()
     return share

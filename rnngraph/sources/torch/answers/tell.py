@@ -109,7 +109,11 @@ def _of_steps(
 ) -> Iterator[_Told]:
     """Measure rows by step: of steps that follow one another and are alike, at once."""
     place = itertools.count()
-    for _, group in itertools.groupby(found, lambda one: (one[0] - next(place), one[1].shape, one[2].tobytes())):
+
+    def kind_of(one: tuple[int, Any, Integers]) -> tuple[Any, ...]:
+        return one[0] - next(place), one[1].shape, one[1].dtype, one[1].device, one[2].tobytes()
+
+    for _, group in itertools.groupby(found, kind_of):
         steps, rows, exponents = zip(*group, strict=True)
         stacked = track.by_sample(torch.stack(rows), lead=2)
         logs = logs_of(stacked, exponents[0], samples)
