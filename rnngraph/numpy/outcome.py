@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from rnngraph.autodiff.check.calls import bare, names_returned
+from rnngraph.autodiff.check.calls import names_returned, owners
 from rnngraph.errors import InputError
 from rnngraph.numpy.values import Handle
 
@@ -79,16 +79,16 @@ def gradients_in(outputs: Any, forward: Any, arrays: Mapping[str, Any]) -> dict[
     `arrays` are those that were recorded, by name. What could belong to several of them, or has another shape, is left.
     """
     named: list[tuple[str, Any]] = []
+    plain = {key.rpartition(".")[2] for key in arrays}
     if isinstance(outputs, tuple | list):
         names = names_returned(forward)
         named = [pair for pair in zip(names, outputs, strict=False) if len(names) == len(outputs)]
-        named = [(name, one) for name, one in named if bare(name) != name]
+        named = [(name, one) for name, one in named if name not in plain]
         named += [pair for one in outputs if isinstance(one, dict) for pair in one.items() if isinstance(pair[0], str)]
     found = {}
     for name, one in named:
-        wanted = {name, bare(name)}
-        owners = [key for key in arrays if key in wanted] or [key for key in arrays if key.rpartition(".")[2] in wanted]
-        if len(owners) == 1 and isinstance(one, np.ndarray) and np.shape(arrays[owners[0]]) == one.shape:
+        places = owners(name, list(arrays))
+        if len(places) == 1 and isinstance(one, np.ndarray) and np.shape(list(arrays.values())[places[0]]) == one.shape:
             found[name] = one
     return found
 

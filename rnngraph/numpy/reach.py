@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import copy
 import functools
-import inspect
 import sys
 import types
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 import numpy as np
+
+from rnngraph.autodiff.check.calls import positional
 
 FOREIGN = {"numpy", "rnngraph", "scipy", "torch", "pandas", "matplotlib", "sklearn"}
 DEPTH = 4  # of objects in objects
@@ -163,9 +164,5 @@ def bound(forward: Any) -> tuple[Any, tuple[Any, ...], tuple[Any, ...], dict[str
 
 def parameter_names(function: Any, count: int) -> list[str]:
     """Name the arguments of a call."""
-    try:
-        parameters = list(inspect.signature(function).parameters.values())
-    except (TypeError, ValueError):
-        parameters = []
-    plain = [one.name for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
+    plain = [one.name for one in positional(function)[0]]
     return [*plain[:count], *(f"argument_{place}" for place in range(len(plain), count))]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import rnngraph as rg
+from rnngraph.autodiff.check.calls import owners
 from rnngraph.errors import InputError
 from tests.check.hand_written import rnn_backward, rnn_forward
 from tests.draws import draw
@@ -59,6 +60,15 @@ def test_gradients_in_another_order_are_matched_by_the_names_that_are_returned()
     assert rg.check(rnn_forward, named_in_the_return, *ARRAYS).passed
     with pytest.raises(InputError, match=r"the gradient of x has shape \(3, 5\); the argument has \(2, 4, 3\)"):
         rg.check(rnn_forward, lambda dout, cache: named_in_the_return(dout, cache), *ARRAYS)
+
+
+@pytest.mark.parametrize(
+    ("gradient", "places"),
+    [("dW", [0]), ("grad_W", [0]), ("W_grad", [0]), ("gW", [0]), ("enc.dW", [1]), ("enc.W", [1]), ("grads.dW", [0]),
+     ("b", [2, 3]), ("dec.d_b", [3]), ("db_", []), ("W.x", [])],
+)  # fmt: skip
+def test_the_array_of_a_gradient_is_found_by_whole_names_first(gradient: str, places: list[int]) -> None:
+    assert owners(gradient, ["W", "enc.W", "enc.b", "dec.b"]) == places
 
 
 def test_gradients_of_equal_shape_in_the_wrong_order_are_wrong() -> None:

@@ -95,3 +95,9 @@ def test_nothing_handed_over_is_said() -> None:
     with pytest.raises(InputError, match=r"empty dict: .* its source cannot be read, .*; pass them by name, check\("):
         rg.check(traced, traced.handed)
     assert rg.check(traced, {"dW": traced.outputs[1]}).passed
+
+
+def test_two_gradients_of_one_array_are_refused() -> None:
+    loss, gradients = traced("rnn", 1)
+    with pytest.raises(InputError, match="dWh and grad_Wh are gradients of the same array; hand over one of them"):
+        rg.check(loss, {**gradients, "grad_Wh": gradients["dWh"]})

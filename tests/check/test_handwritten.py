@@ -34,6 +34,7 @@ def test_a_wrong_backward_fails_in_every_argument(mistake: str) -> None:
     report = check(forward, mutant("rnn", *MISTAKES[mistake]), *arrays())
     assert [row.passed for row in report.rows] == [False] * 5
     assert verdicts(report) == ["WRONG"] * 5
+    assert [sentence.partition(":")[0] for sentence in report.where] == ["x"]  # the weights are wrong for that reason
 
 
 def test_a_mistake_that_one_timestep_hides_is_seen_with_two() -> None:

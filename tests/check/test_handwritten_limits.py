@@ -9,7 +9,7 @@ import pytest
 
 from rnngraph.autodiff.check.arguments import worst_of
 from rnngraph.autodiff.check.front import check
-from rnngraph.autodiff.check.slopes import Comparison
+from rnngraph.autodiff.check.report import CheckRow
 from rnngraph.errors import InputError
 from tests.check.hand_written import verdicts
 
@@ -61,11 +61,17 @@ def test_a_slope_that_rounding_hides_does_not_pass_whatever_is_claimed(factor: f
     )
 
 
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "tell"), (3.0, "WRONG"), (-1.0, "WRONG")])
+def test_what_rounding_leaves_is_enough_for_a_mistake_that_is_large(factor: float, verdict: str) -> None:
+    x = np.random.default_rng(0).normal(size=(2, 4, 3))
+    assert verdicts(check(lambda x: (1e9 + x, x), lambda d, x: factor * d, x)) == [verdict]
+
+
 def test_a_wrong_direction_is_reported_before_one_that_cannot_be_told() -> None:
-    unsure = Comparison(1.0, np.nan, 9.0, passed=False, resolved=False)
-    wrong = Comparison(1.0, 2.0, 0.5, passed=False, resolved=True)
-    right = Comparison(1.0, 1.0, 0.0, passed=True, resolved=True)
-    vouched = Comparison(1.0, 5.0, 0.8, passed=True, resolved=False)
+    unsure = CheckRow("x", 1.0, np.nan, 9.0, passed=False, resolved=False)
+    wrong = CheckRow("x", 1.0, 2.0, 0.5, passed=False, resolved=True)
+    right = CheckRow("x", 1.0, 1.0, 0.0, passed=True, resolved=True)
+    vouched = CheckRow("x", 1.0, 5.0, 0.8, passed=True, resolved=False)
     assert worst_of([right, unsure, wrong, vouched]) is wrong
     assert worst_of([right, vouched, unsure]) is unsure
     assert worst_of([right, vouched]) is vouched

@@ -52,6 +52,7 @@ MUTANTS: tuple[tuple[str, str, str, str], ...] = (
     ("rnn", "dx[:, t] = da @ Wx.T", "dx[:, (t + 1) % 4] = da @ Wx.T", "x: it stands one timestep too late"),
     ("rnn", "dx[:, t] = da @ Wx.T", "dx[:, t] = total @ Wx.T", f"x: {WITHIN}"),
     ("rnn", "dx[:, t] = da @ Wx.T", "dx[:, 0] = da @ Wx.T", "x: wrong"),
+    ("rnn", "dx[:, t] = da", "dx[:, t + 1 - t // 3] += dh[:, t] @ Wx.T; dx[:, t] = da", "step 0 gives step 1, "),
     ("rnn", "da @ Wh.T", "da @ Wh", f"x: {BACK}"),
     ("rnn", "da @ Wh.T", "total @ Wh.T", f"x: {BACK}"),
     ("rnn", "da @ Wh.T", "0.5 * da @ Wh.T", f"x: {BACK}"),

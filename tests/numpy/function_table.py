@@ -125,13 +125,14 @@ a GRU's update gate weighs.
 ## How recurrences are found
 
 A weight is recurrent where it multiplies something that depends on its own earlier product; equal expressions are
-one weight. The place along that chain is the timestep. Weights that depend on each other are one cell, products
-that do not are runs of their own, and a product that depends on two runs is a tree and none. Something new must
-enter at every step. A state is a value of one step that is read at a later one on the way to a later product: what
-the weights multiply is `h`, the next one `c`. The axis that is summed away holds the units, so that the other one
-is the batch. Places that fall from step to step are the reverse direction. `steps=` says how many timesteps there
-are where one step takes several products. Where nothing is found, weights that differ in constants alone, such as the
-number of the step, count as one.
+one weight. What multiplies element by element is one where it is computed from leaves alone, such as
+`np.exp(-np.exp(a))`. The place along that chain is the timestep. Weights that depend on each other are one cell,
+products that do not are runs of their own, and a product that depends on two runs is a tree and none. Something
+new must enter at every step. A state is a value of one step that is read at a later one on the way to a later
+product: what the weights multiply is `h`, the next one `c`. The axis that is summed away holds the units, so that
+the other one is the batch. Places that fall from step to step are the reverse direction. `steps=` says how many
+timesteps there are where one step takes several products. Where nothing is found, weights that differ in constants
+alone, such as the number of the step, count as one.
 
 What a step is fed is what its weights multiply and no other step has: `x[t]`, a column, a word that is looked up or
 one-hot, the part of a join that does not come from the state. Two recurrences that read the same data, one of them

@@ -207,3 +207,41 @@ class GatesInDicts:
             h = gates["o"] * np.tanh(c)
             self.cache.append((gates, h))
         return h
+
+
+def asked_of_itself(x: Any, Wx: Any, Wh: Any) -> Any:
+    """Call itself for the state before, and attend over all states, whose products by einsum are no steps."""
+
+    def states(t: int) -> list[Any]:
+        before = states(t - 1) if t else [np.zeros((len(x), 4))]
+        return [*before, np.tanh(x[:, t] @ Wx + before[-1] @ Wh)]
+
+    found = states(x.shape[1] - 1)
+    every = np.stack(found[1:], axis=1)
+    scores = np.exp(np.einsum("nh,nth->nt", found[-1], every))
+    return (np.einsum("nt,nth->nh", scores / scores.sum(axis=1, keepdims=True), every) ** 2).sum()
+
+
+def decays_of_their_logarithms(x: Any, B: Any, a: Any, dt: Any, c: Any) -> Any:
+    """A diagonal linear recurrence, whose factors are computed once, from leaves."""
+    step = np.exp(dt)
+    decay, state, loss = np.exp(-np.exp(a) * step), np.zeros(len(a)), 0.0
+    for one in x:
+        state = decay * state + step * (one @ B)
+        loss += (state @ c) ** 2
+    return loss
+
+
+def written_twice(x: Any, Wx: Any, Wh: Any) -> Any:
+    """A leaky ReLU whose argument is written twice, and the largest of all states."""
+    h, states = np.zeros((len(x), len(Wh))), []
+    for t in range(x.shape[1]):
+        h = np.maximum(x[:, t] @ Wx + h @ Wh, 0.01 * (x[:, t] @ Wx + h @ Wh))
+        states.append(h)
+    return (np.max(states, axis=0) ** 2).sum()
+
+
+def polynomial(x: Any, W: Any, a: Any, b: Any) -> Any:
+    """By Horner's rule: a value that depends on a product multiplies again and again, and is no weight."""
+    z = np.tanh(x @ W)
+    return (((a * z + b) * z + a) * z + b).sum()

@@ -83,6 +83,14 @@ NETWORKS: dict[str, Network] = {
     "attention": Network(
         plain.attention_over_states, (draw(6, 2), *draws((2, 4), (4, 4), (4, 4), (4,))), (Expected("Wh", 6),)
     ),
+    "attention of a recursion": Network(
+        nested.asked_of_itself, (X, *draws((2, 4), (4, 4))), (Expected("Wh", 6, batch=3),)
+    ),
+    "decays": Network(
+        nested.decays_of_their_logarithms, (draw(6, 2), *draws((2, 4), (4,), (4,), (4,))), (Expected("a", 6),)
+    ),
+    "written twice": Network(nested.written_twice, (X, *draws((2, 4), (4, 4))), (Expected("Wh", 6, batch=3),)),
+    "polynomial": Network(nested.polynomial, draws((5, 3), (3, 4), (4,), (4,)), ()),
     "masked": Network(
         plain.masked, (X, np.arange(6) < np.array([[6], [4], [5]]), *draws((2, 4), (4, 4), (4,))),
         (Expected("Wh", 6, batch=3),),

@@ -16,6 +16,7 @@ from rnngraph.errors import InputError
 
 CACHE = "the cache"
 Plan: TypeAlias = list[int | str]  # the number of an output, whose gradient it is, the cache, or a forward's argument
+BEFORE, BEHIND = ("d", "d_", "grad_", "g"), "_grad"  # what people put before and after the name of a gradient
 
 
 def plan_of(backward: Any, arguments: Sequence[str], outputs: int) -> Plan:
@@ -25,25 +26,17 @@ def plan_of(backward: Any, arguments: Sequence[str], outputs: int) -> Plan:
     may take fewer upstream gradients than there are outputs; what is optional may be left out.
     """
     plain: Plan = [*range(outputs), CACHE]
-    try:
-        parameters = list(inspect.signature(backward).parameters.values())
-    except (TypeError, ValueError):  # some built-in functions have none
-        return plain
-    if any(one.kind is one.VAR_POSITIONAL for one in parameters):
-        return plain
-    taken = [one for one in parameters if one.kind is not one.KEYWORD_ONLY and one.kind is not one.VAR_KEYWORD]
-    if not taken:
+    taken, any_number = positional(backward)
+    if not taken or any_number:
         return plain
     called = [place for place, one in enumerate(taken) if "cache" in one.name.lower()]
     needed = [place for place, one in enumerate(taken) if one.default is one.empty]
-    cache = called[0] if called else outputs if len(taken) > outputs else (needed or [len(taken) - 1])[-1]
+    cache = [*called, *[outputs][: len(taken) - outputs], *needed[-1:], len(taken) - 1][0]
     plan: Plan = []
     for place, one in enumerate(taken):
         number = sum(isinstance(known, int) for known in plan)
-        if place == cache:
-            plan.append(CACHE)
-        elif one.name in arguments:
-            plan.append(one.name)
+        if place == cache or one.name in arguments:
+            plan.append(CACHE if place == cache else one.name)
         elif number < outputs:
             plan.append(number)
         else:
@@ -51,7 +44,19 @@ def plan_of(backward: Any, arguments: Sequence[str], outputs: int) -> Plan:
     return plan if any(isinstance(one, int) for one in plan) else plain
 
 
-def by_place(backward: Any, returned: Any, names: Sequence[str], shapes: Sequence[Any], floating: list[int]) -> Any:
+def positional(function: Any) -> tuple[list[inspect.Parameter], bool]:
+    """Give what a function takes by place, and whether it takes any number more; nothing of one without a signature."""
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):  # of some built-in functions and NumPy's
+        return [], False
+    taken = [one for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
+    return taken, any(one.kind is one.VAR_POSITIONAL for one in parameters)
+
+
+def by_place(
+    backward: Any, returned: Any, names: Sequence[str], shapes: Sequence[Any], floating: Sequence[int]
+) -> dict[int, Any]:
     """Give what was returned by the argument: by name in a dict; else in order, or by the names of the `return`.
 
     Raises:
@@ -60,31 +65,18 @@ def by_place(backward: Any, returned: Any, names: Sequence[str], shapes: Sequenc
     if returned is None:
         raise InputError(f"the backward gave None; it must return {len(floating)} gradients, one an argument.")
     flat = _flat(returned)
-    if isinstance(returned, Mapping):
-        return _by_name(flat, names, floating)
-    given = [one for _, one in flat]
-    places = list(range(len(names))) if len(given) == len(names) else floating
-    if len(given) != len(places):
-        raise InputError(f"the backward gave {len(given)} gradients; there are {len(floating)} floating arguments.")
-    unlike = any(shapes[place] != getattr(one, "shape", None) for place, one in zip(places, given, strict=True))
-    called = names_returned(backward) if unlike else []
-    if len(called) == len(given) and {bare(one) for one in called} == {bare(names[place]) for place in places}:
-        return _by_name(list(zip(called, given, strict=True)), names, floating)
-    return dict(zip(places, given, strict=True))
-
-
-def _by_name(flat: list[tuple[str, Any]], names: Sequence[str], floating: list[int]) -> dict[int, Any]:
-    named = {bare(name): one for name, one in flat}
-    found = {}
-    for place in floating:
-        keys = (bare(names[place]), bare(names[place].rpartition(".")[2]))
-        known = [key for key in keys if key in named]
-        if known:
-            found[place] = named[known[0]]
+    called, given = [name for name, _ in flat], [one for _, one in flat]
+    if not isinstance(returned, Mapping):
+        places = list(range(len(names))) if len(given) == len(names) else floating
+        if len(given) != len(places):
+            raise InputError(f"the backward gave {len(given)} gradients; there are {len(floating)} floating arguments.")
+        called = names_returned(backward)
+        fits = all(shapes[place] == getattr(one, "shape", None) for place, one in zip(places, given, strict=True))
+        if fits or sorted(place for name in called for place in owners(name, names)) != sorted(places):
+            return dict(zip(places, given, strict=True))
+    found = {place: one for name, one in zip(called, given, strict=False) for place in owners(name, names)}
     if not found:
-        raise InputError(
-            f"the backward gave gradients of {', '.join(name for name, _ in flat)}, and none of {names[floating[0]]}."
-        )
+        raise InputError(f"the backward gave gradients of {', '.join(called)}, and none of {names[floating[0]]}.")
     return found
 
 
@@ -96,13 +88,16 @@ def _flat(x: Any, name: str = "") -> list[tuple[str, Any]]:
     return [(name, x)]
 
 
-def bare(name: str) -> str:
-    """Drop what people put before the name of a gradient: dWx, grad_Wx, params.Wx."""
-    last = name.rpartition(".")[2]
-    for prefix in ("grad_", "d_", "d"):
-        if last.startswith(prefix) and len(last) > len(prefix):
-            return last.removeprefix(prefix)
-    return last
+def owners(gradient: str, names: Sequence[str]) -> list[int]:
+    """Find the arrays of which a gradient is by its name: dWx, grad_Wx or Wx_grad, also within params."""
+    path, dot, last = gradient.rpartition(".")
+    wanted = {last, last.removesuffix(BEHIND), *(last.removeprefix(one) for one in BEFORE)}
+    whole, lasts = {path + dot + one for one in wanted}, [name.rpartition(".")[2] for name in names]
+    for some, known in ((whole, names), (wanted, names), (wanted, lasts)):
+        found = [place for place, name in enumerate(known) if name in some]
+        if found:
+            return found
+    return []
 
 
 def names_returned(function: Any) -> list[str]:

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from rnngraph.autodiff.check.arguments import check_rows
-from rnngraph.autodiff.check.handed import Handed, with_handed
+from rnngraph.autodiff.check.handed import same, with_handed
 from rnngraph.autodiff.check.locate import locate
 from rnngraph.autodiff.check.replayed import recorded_subject
 from rnngraph.autodiff.check.report import CheckReport, CheckRow
-from rnngraph.autodiff.check.rules import search_rules, wrong_rules
+from rnngraph.autodiff.check.rules import wrong_rules
 from rnngraph.autodiff.check.subject import TOLERANCES
 from rnngraph.autodiff.check.variants import where_handed
 from rnngraph.autodiff.check.written import layer_subject, pair_subject
@@ -24,6 +24,8 @@ from rnngraph.autodiff.tape import Entry, Tape
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.checks import whole_number
 from rnngraph.errors import GradientError, InputError
+
+NARROW = "It computes in float32 on the way, where an error below about 1 % can hide: let it compute in float64."
 
 
 def check(subject: Any, *rest: Any, directions: int = 3, seed: int = 0, tolerance: float | None = None) -> CheckReport:
@@ -53,53 +55,44 @@ def check(subject: Any, *rest: Any, directions: int = 3, seed: int = 0, toleranc
     seed = whole_number(seed, "seed", least=0)
     if tolerance is not None and not (isinstance(tolerance, Real) and 0 < tolerance < 1):
         raise InputError(f"tolerance is {tolerance!r}; it is a relative error, between 0 and 1.")
-    if isinstance(subject, Tensor | Tape):
-        return _recorded(subject, rest, directions=directions, seed=seed, tolerance=tolerance)
     layer = callable(getattr(subject, "forward", None)) and callable(getattr(subject, "backward", None))
-    if not layer and not rest:
+    if not layer and not rest and not isinstance(subject, Tensor | Tape):
         raise InputError(
             f"there is nothing to check in {subject!r:.60}; pass a loss, a cache, or (forward, backward, *arrays)."
         )
     with np.errstate(all="ignore"):
+        if isinstance(subject, Tensor | Tape):
+            return _recorded(subject, rest, directions, seed, tolerance)
         pair = layer_subject(subject, rest, seed) if layer else pair_subject(subject, rest[0], rest[1:], seed)
-    generator = np.random.default_rng((seed, len(pair.points), 1))
-    rows, notes = check_rows(pair, generator, directions=directions, tolerance=tolerance)
-    if pair.narrow:
-        notes.append(
-            "It computes in float32 on the way, where an error below about 1 % can hide: let it compute in float64."
-        )
-    wrong = [pair.names.index(row.name) for row in rows if row.resolved and not row.passed]
-    where = locate(pair, wrong, generator)
-    return CheckReport(tuple(rows), (), tolerance or TOLERANCES[pair.dtype], pair.dtype, " ".join(notes), where)
+        generator = np.random.default_rng((seed, len(pair.points), 1))
+        rows, notes = check_rows(pair, generator, directions, tolerance)
+        wrong = [place for place, row in zip(pair.floating(), rows, strict=True) if row.wrong]
+        where = tuple(locate(pair, wrong, generator)) if wrong else ()
+    note = " ".join([*notes, NARROW] if pair.narrow else notes)
+    return CheckReport(tuple(rows), (), tolerance or TOLERANCES[pair.dtype], pair.dtype, note, where)
 
 
 def _recorded(
-    loss: Tensor | Tape, rest: Sequence[Any], *, directions: int, seed: int, tolerance: float | None
+    loss: Tensor | Tape, rest: Sequence[Any], directions: int, seed: int, tolerance: float | None
 ) -> CheckReport:
-    note, rows, notes = "", list[CheckRow](), list[str]()
-    dtype, allowed = "float64", tolerance or TOLERANCES["float64"]
-    replay_nodes: Sequence[Entry] = []
-    where: tuple[str, ...] = ()
-    with np.errstate(all="ignore"):
-        try:
-            subject, replay, note = recorded_subject(loss)
-        except GradientError:  # a gradient of the wrong shape: the rules below say whose
-            replay_nodes = (loss if isinstance(loss, Tape) else loss.tape).entries
-        else:
-            replay_nodes = replay.nodes
-            if any(entry.value.dtype == np.float32 and entry.op.vjp is None and entry.name for entry in replay.nodes):
-                dtype, allowed = "float32", tolerance or TOLERANCES["float32"]
-            generator = np.random.default_rng(seed)
-            handed: Handed | None = None
-            if rest:
-                subject, handed = with_handed(subject, replay.leaves, rest)
-                where = tuple(where_handed(handed, replay, replay.tape))
-            trusted = [k for k in range(len(subject.names)) if handed is None or not handed.is_wrong(k)]
-            rows, notes = check_rows(subject, generator, directions=directions, tolerance=allowed, trusted=trusted)
-        culprits = wrong_rules(replay_nodes, seed=seed)
-        if not rows and not culprits:
-            recorded_subject(loss)  # raises what no sampled rule explains
-        if not rest and not culprits and any(row.resolved and not row.passed for row in rows):
-            culprits, searched = search_rules(replay_nodes, seed=seed)
-            note += searched
-    return CheckReport(tuple(rows), culprits, allowed, dtype, " ".join([note, *notes]).strip(), where)
+    dtype, rows, where = "float64", list[CheckRow](), list[str]()
+    nodes: Sequence[Entry] = (loss if isinstance(loss, Tape) else loss.tape).entries
+    notes, fault = [""], None
+    try:
+        subject, replay, notes[0] = recorded_subject(loss)
+    except GradientError as error:  # a gradient of the wrong shape: the rules below say whose
+        fault = error
+    else:
+        nodes, own, dtype = replay.nodes, subject.claimed, replay.dtype
+        if rest:
+            subject, known = with_handed(subject, replay.leaves, rest)
+            where += where_handed(subject, known, own, replay)
+        trusted = [k for k, one in enumerate(own) if not rest or same(one, subject.claimed[k])]
+        allowed, generator = tolerance or TOLERANCES[dtype], np.random.default_rng(seed)
+        rows, told = check_rows(subject, generator, directions, allowed, trusted)
+        notes += told
+    culprits, searched = wrong_rules(nodes, seed, search=not rest and any(row.wrong for row in rows))
+    if fault and not culprits:
+        raise fault  # no sampled rule explains it
+    note = " ".join(one for one in (notes[0], searched, *notes[1:]) if one)
+    return CheckReport(tuple(rows), culprits, tolerance or TOLERANCES[dtype], dtype, note, tuple(where))

@@ -6,103 +6,96 @@ In: a subject. Out: whether a part of a gradient is wrong for some loss, and the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
-from typing import Any
+from functools import cached_property, partial
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from rnngraph.autodiff.check.mended import mistake
-from rnngraph.autodiff.check.slopes import ROUNDING, change, weigh
+from rnngraph.autodiff.check.mistakes import mistake
+from rnngraph.autodiff.check.slopes import Line
 from rnngraph.autodiff.check.subject import TOLERANCES, Subject
 from rnngraph.autodiff.contribution import Array
 
 MOST = 8  # timesteps that are looked at one by one
 DRAWS = 2  # directions within a part
-STEPS = {"float64": 1e-5, "float32": 1e-2}  # short: a kink would be taken for a mistake
-EVERYWHERE = (...,)
+STEPS = {"float64": (1e-5, 1e-6), "float32": (1e-2, 4e-3)}  # short: a kink would be taken for a mistake
+Loss: TypeAlias = tuple[Sequence[Array], Sequence[Any]]  # an upstream gradient, and what is claimed for it
 
 
 class Look:
-    """One look at a subject. The outputs' change along a direction is computed once, and held to all losses."""
+    """One look at a subject."""
 
-    def __init__(self, subject: Subject, generator: np.random.Generator, like: Look | None = None) -> None:
-        """Find the timesteps, or take those of another point."""
+    def __init__(self, subject: Subject, generator: np.random.Generator, axes: dict[int, int] | None = None) -> None:
+        """Find the axes of the timesteps, by output, or take those of another point."""
         self.subject, self.generator = subject, generator
-        self._by_step: dict[int, tuple[list[Array], list[Array | None]]] = {}
-        self._changes: dict[str, list[tuple[Array, list[Array]]]] = {}
-        found = ((k, self._time_axis(out)) for k, out in enumerate(subject.outputs) if like is None)
-        self.axes: dict[int, int] = like.axes if like else {k: axis for k, axis in found if axis is not None}
+        self.whole: Loss = subject.upstream, subject.claimed
+        found = ((k, self._time_axis(out)) for k, out in enumerate(subject.outputs) if axes is None)
+        self.axes = axes or {k: axis for k, axis in found if axis is not None}
         self.time = min(MOST, max([subject.outputs[k].shape[axis] for k, axis in self.axes.items()], default=0))
+        shapes = [output.shape for output in subject.outputs if output.ndim > 1]
+        self.gate_sizes = {shape[axis] for shape in shapes for axis in (0, -1)}  # units stand last, or first in columns
 
     def _time_axis(self, output: Array) -> int | None:
         """Find the axis along which what an argument holds at one place is felt at later ones alone."""
-        for axis, place in [(axis, place) for axis in range(output.ndim) for place in self.subject.floating()]:
-            point = self.subject.points[place]
+        subject = self.subject
+        for axis, place in [(axis, place) for axis in range(output.ndim) for place in subject.floating()]:
+            point, felt = subject.points[place], []
             if point.ndim == output.ndim > 1 and point.shape[axis] == output.shape[axis] > 1:
-                felt = [np.moveaxis(self._felt(place, part_at(axis, at), output), axis, 0) for at in (0, -1)]
+                for at in (0, -1):
+                    direction = subject.direction(place, self.generator, part_at(axis, at))
+                    moved = next(one for one in subject.moved(place, direction, 1.0) if one.shape == output.shape)
+                    felt.append(np.moveaxis(moved - output, axis, 0))
                 if felt[0][1:].any() and not felt[1][:-1].any():
                     return axis
         return None
 
-    def _felt(self, place: int, keep: Any, output: Array) -> Array:
-        moved = self.subject.moved(place, self._direction(place, keep), 1.0)
-        return next(one for one in moved if one.shape == output.shape) - output
-
-    def _direction(self, place: int, keep: Any) -> Array:
-        direction = np.zeros_like(self.subject.points[place])
-        direction[keep] = self.subject.direction(place, self.generator)[keep]
-        return direction
-
-    def of_step(self, t: int) -> tuple[list[Array], list[Array | None]]:
-        """Give an upstream gradient that is limited to one step, and what is claimed for it."""
-        if t not in self._by_step:
+    @cached_property
+    def losses(self) -> Sequence[Loss]:
+        """The losses that are limited to one step."""
+        found = []
+        for t in range(self.time):
             upstream = [np.zeros_like(one) for one in self.subject.upstream]
             for k, axis in self.axes.items():
                 upstream[k][part_at(axis, t)] = self.subject.upstream[k][part_at(axis, t)]
-            self._by_step[t] = upstream, self.subject.gradients(self.subject.points, upstream)
-        return self._by_step[t]
+            found.append((upstream, self.subject.gradients(self.subject.points, upstream)))
+        return found
 
-    def changes(self, place: int, keep: Any) -> list[tuple[Array, list[Array]]]:
-        """Give directions within a part of an argument, and how the outputs change along them."""
-        key = f"{place} {keep}"
-        if key not in self._changes:
-            directions = [self._direction(place, keep) for _ in range(DRAWS)]
-            step = STEPS[self.subject.dtype]
-            self._changes[key] = [(one, change(self.subject, place, one, step)) for one in directions]
-        return self._changes[key]
+    def lines(self, place: int, keep: Any = ...) -> list[Line]:
+        """Draw directions within a part of an argument."""
+        drawn = [self.subject.direction(place, self.generator, keep) for _ in range(DRAWS)]
+        return [Line(self.subject, place, direction, 10 * TOLERANCES[self.subject.dtype]) for direction in drawn]
 
-    def is_wrong(self, place: int, keep: Any, upstream: Sequence[Array], gradient: Array | None) -> bool:
-        """Whether a gradient is wrong along directions that are limited to a part of the argument."""
-        assert gradient is not None
-        noise = ROUNDING * self.subject.epsilon / STEPS[self.subject.dtype] * abs_sum(upstream, self.subject.outputs)
-        small = max(1e-7 * float(np.abs(gradient).max(initial=0.0)), noise)
-        for direction, changed in self.changes(place, keep):
-            products = gradient * direction
-            claimed, slope, typical = float(products.sum()), weigh(upstream, changed), float(np.linalg.norm(products))
-            if not abs(claimed - slope) <= 10 * TOLERANCES[self.subject.dtype] * max(abs(slope), typical) + small:
-                return True
-        return False
+    def is_wrong(self, lines: Sequence[Line], upstream: Sequence[Array], gradient: Array) -> bool:
+        """Whether a gradient is wrong along the directions."""
+        return any(line.compare(upstream, gradient, STEPS[self.subject.dtype]).wrong for line in lines)
+
+    def wrong_losses(self, place: int, keep: Any = ...) -> list[int]:
+        """Give the steps of which the loss has a wrong gradient in a part of an argument."""
+        lines = self.lines(place, keep)
+        return [
+            t for t, (upstream, claimed) in enumerate(self.losses) if self.is_wrong(lines, upstream, claimed[place])
+        ]
+
+    def table(self, place: int) -> set[tuple[int, int]]:
+        """Find the (loss at t, argument at k) of which the gradient is wrong."""
+        axis = self.time_of(place) or 0
+        return {(t, k) for k in range(self.time) for t in self.wrong_losses(place, part_at(axis, k))}
 
     def time_of(self, place: int) -> int | None:
         """Give the axis of the timesteps of an argument."""
         point = self.subject.points[place]
-        for k, axis in self.axes.items():
-            if point.ndim == self.subject.outputs[k].ndim and point.shape[axis] == self.subject.outputs[k].shape[axis]:
-                return axis
-        return None
+        shapes = [(self.subject.outputs[k].shape, axis) for k, axis in self.axes.items()]
+        fitting = (axis for shape, axis in shapes if point.ndim == len(shape) and point.shape[axis] == shape[axis])
+        return next(fitting, None)
 
-    def mistake(self, place: int, upstream: Sequence[Array], gradient: Array | None) -> str:
+    def mistake(self, place: int, loss: Loss | None = None) -> str:
         """Name the mistake of which the mending makes the gradient right."""
-        assert gradient is not None
-        direction, changed = self.changes(place, EVERYWHERE)[0]
-        slope = weigh(upstream, changed)
-        factor = float((gradient * direction).sum()) / slope if slope else 0.0
-        wrong = partial(self.is_wrong, place, EVERYWHERE, upstream)
-        return mistake(gradient, factor, wrong, self.time_of(place), self.gate_sizes())
-
-    def gate_sizes(self) -> set[int]:
-        """Give what may be the size of a gate: the units of an output, which stand last, or first in columns."""
-        return {output.shape[axis] for output in self.subject.outputs if output.ndim > 1 for axis in (0, -1)}
+        upstream, claimed = loss or self.whole
+        gradient, lines = claimed[place], self.lines(place)
+        slope = lines[0].estimate(upstream, STEPS[self.subject.dtype][0])[0]
+        factor = float((gradient * lines[0].direction).sum()) / slope if slope else 0.0
+        is_wrong = partial(self.is_wrong, lines, upstream)
+        return mistake(gradient, factor, is_wrong, self.gate_sizes, self.time_of(place))
 
     def still(self) -> Look | None:
         """Look at the same with recurrent weights of zero, where a step is felt at an earlier one by its cell alone."""
@@ -113,21 +106,7 @@ class Look:
         if not any(held) or all(held):
             return None
         points = [np.zeros_like(one) if zero else one for one, zero in zip(self.subject.points, held, strict=True)]
-        return Look(self.subject.at(points), self.generator, self)
-
-    def table(self, place: int, axis: int, losses: Sequence[int]) -> set[tuple[int, int]]:
-        """Find the (loss at t, argument at k) of which the gradient is wrong."""
-        return {
-            (t, k)
-            for t in losses
-            for k in range(t + 1)
-            if self.is_wrong(place, part_at(axis, k), self.of_step(t)[0], self.of_step(t)[1][place])
-        }
-
-
-def abs_sum(upstream: Sequence[Array], outputs: Sequence[Array]) -> float:
-    """Give the size of a weighted sum, of which its rounding is a share."""
-    return max([float(np.abs(u * out).sum()) for u, out in zip(upstream, outputs, strict=True)], default=0.0)
+        return Look(self.subject.at(points), self.generator, self.axes)
 
 
 def part_at(axis: int, t: int) -> tuple[Any, ...]:

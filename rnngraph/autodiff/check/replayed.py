@@ -5,142 +5,74 @@ In: a tensor or a tape. Out: outputs for other leaves, and the gradients of the 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
+from rnngraph.autodiff.again import again, depending, recomputed
 from rnngraph.autodiff.backward import scalar_cotangent, sweep
-from rnngraph.autodiff.block import Block
 from rnngraph.autodiff.check.subject import Subject, widened
 from rnngraph.autodiff.contribution import Array
-from rnngraph.autodiff.ops import DETACH, STATE
-from rnngraph.autodiff.tape import Entry, Tape
+from rnngraph.autodiff.ops import DETACH
+from rnngraph.autodiff.tape import Tape
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.errors import InputError
 
-Edge: TypeAlias = tuple[int, int]  # an entry, and the position of one of its inputs
 SEPARATE = 64  # leaves that get a row of their own; the rest are moved together, so that the cost stays linear
 DRIFT = 1e-4  # by which share the values of a float32 forward may differ from those of a float64 one
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A mistake of a backward: edges that nothing passes, cuts of blocks, what rules see in place of an argument."""
-
-    without: Collection[Edge] = frozenset()
-    cuts: Mapping[int, Sequence[int]] = field(default_factory=dict)
-    instead: Mapping[Edge, Array] = field(default_factory=dict)
-
-
-def computed(
-    entries: Sequence[Entry], given: dict[int, Array], held: Mapping[int, Block], *,
-    made: dict[int, Block] | None = None, wanted: int = -1,
-) -> dict[int, Array]:  # fmt: skip
-    """Compute entries again, in their order, from other values of some leaves; `given` becomes what is returned.
-
-    A block holds the states of its cuts as they are in the block of the same id in `held`; `made` takes the new ones.
-    Where one value alone is `wanted`, the others are dropped after their last use.
-    """
-    blocks = {} if made is None else made
-    last = {source: entry.id for entry in entries for source in entry.inputs} if wanted >= 0 else {}
-    with np.errstate(all="ignore"):
-        for entry in entries:
-            if entry.op.vjp is None:
-                given.setdefault(entry.id, entry.value)
-                continue
-            if isinstance(entry, Block):
-                arrays = {name: given[node] for name, node in entry.sources.items()}
-                blocks[entry.id] = entry.again(arrays, held=held.get(entry.id))
-                value = blocks[entry.id].value
-            elif entry.op is STATE:
-                value = blocks[entry.inputs[0]].state(entry.options["kind"], entry.options["t"])
-            else:
-                value = entry.op.forward(*[given[source] for source in entry.inputs], **entry.options)
-            given[entry.id] = value if type(value) is np.ndarray else np.asarray(value)
-            for source in entry.inputs if last else ():
-                if last[source] == entry.id and source != wanted:
-                    given.pop(source, None)
-    return given
-
-
 class Replay:
-    """The entries that lead to some outputs, computed again from other leaves; a cut holds its states."""
+    """A tape computed again, of which what leads to some outputs can be had at other leaves."""
 
     def __init__(self, outputs: Sequence[Tensor], *, wide: bool = True) -> None:
-        """Find the entries and compute them once."""
-        self.tape, self.outputs = outputs[0].tape, [one.id for one in outputs]
-        needed, self.nodes = set(self.outputs), list[Entry]()
-        for entry in reversed(self.tape.entries):
+        """Compute it once, in float64 where that is wanted."""
+        recorded, self.outputs = outputs[0].tape, [one.id for one in outputs]
+        needed, idle = set(self.outputs), set[int]()
+        for entry in reversed(recorded.entries):
             if entry.id in needed or not needed.isdisjoint(range(entry.first, entry.id)):
                 needed.update(entry.inputs)
-                self.nodes.append(entry)
-        self.nodes.reverse()
-        self.blocks: dict[int, Block] = {}
-        self.leaves = [entry for entry in self.tape.entries if entry.op.vjp is None and entry.name and entry.requires]
-        given = [*self.leaves, *(entry for entry in self.nodes if entry.op.vjp is None)]
-        leaves = {entry.id: widened(entry.value) if wide else entry.value for entry in given}
-        self.base = computed(self.nodes, leaves, {}, made=self.blocks)
+            else:
+                idle.add(entry.id)
+        sources = [entry for entry in recorded.entries if entry.op.vjp is None and (entry.name or entry.id not in idle)]
+        self.dtype = "float32" if any(e.value.dtype == np.float32 and e.name for e in sources) else "float64"
+        given = {entry.id: widened(entry.value) if wide else entry.value for entry in sources}
+        self.tape = again(recorded, given, depending(recorded, given, idle))
+        self.nodes = [entry for entry in self.tape.entries if entry.id not in idle]
+        self.leaves = [e for e in self.tape.entries if e.op.vjp is None and e.name and e.requires]
+        self.places: dict[tuple[int, ...], list[int]] = {}  # by the leaves that are moved
+        self.held = idle | {entry.id for entry in self.nodes if entry.op is DETACH}
 
-    def values(
-        self, leaves: Mapping[int, Array], entries: Sequence[Entry], base: Mapping[int, Array]
-    ) -> dict[int, Array]:
-        """Compute entries again, from known values and other leaves."""
-        return computed(entries, {**base, **leaves}, self.blocks)
+    def moved(self, leaves: Mapping[int, Array]) -> Sequence[int]:
+        """Find the places of what depends on some leaves; a detached tensor depends on nothing."""
+        moved = tuple(leaves)
+        if moved not in self.places:
+            self.places[moved] = depending(self.tape, moved, self.held)
+        return self.places[moved]
 
-    def affected(self, leaves: Sequence[int]) -> list[Entry]:
-        """Find the entries whose value depends on one of the leaves; a detached tensor depends on nothing."""
-        touched, found = set(leaves), []
-        for entry in self.nodes:
-            if entry.op is not DETACH and not touched.isdisjoint(entry.inputs):
-                touched.add(entry.id)
-                found.append(entry)
-        return found
+    def at(self, leaves: Mapping[int, Array]) -> Tape:
+        """Compute the tape at other leaves."""
+        return again(self.tape, leaves, self.moved(leaves), hold_cuts=True)
 
-    def gradients_with(self, change: Change) -> list[Array]:
-        """Give the gradients of a scalar loss whose backward is changed."""
-        tape, places = self.again({}, change)
-        return _gradients(tape, places, self.outputs, [np.ones(self.base[self.outputs[0]].shape)], self.leaves)
+    def values_at(self, leaves: Mapping[int, Array]) -> list[Array]:
+        """Give the outputs at other leaves."""
+        values, _ = recomputed(self.tape, leaves, self.moved(leaves), hold_cuts=True)
+        return [values.get(one, self.tape.entry(one).value) for one in self.outputs]
 
-    def again(self, leaves: Mapping[int, Array], change: Change | None = None) -> tuple[Tape, dict[int, int]]:
-        """Record everything again with other leaves, or for a changed backward; give the tape and the new ids."""
-        change = change or Change()
-        values = self.values(leaves, self.nodes, self.base)
-        tape, places = Tape(), dict[int, int]()
-        for entry in self.nodes:
-            sources = [places[source] for source in entry.inputs]
-            for position, source in enumerate(entry.inputs):
-                if (entry.id, position) in change.without:
-                    sources[position] = tape.append(DETACH, (places[source],), values[source])
-            cuts = change.cuts.get(entry.id, ())
-            places[entry.id] = record_again(tape, entry, sources, None if cuts else values[entry.id], cuts)
-            if any(edge[0] == entry.id for edge in change.instead):
-                node = tape.entry(places[entry.id])
-                known = enumerate(node.arguments)
-                node.arguments = tuple([change.instead.get((entry.id, position), one) for position, one in known])
-        return tape, places
+    def values(self, tape: Tape) -> list[Array]:
+        """Give the outputs on such a tape."""
+        return [tape.entry(one).value for one in self.outputs]
 
-
-def record_again(
-    tape: Tape, entry: Entry, sources: Sequence[int], value: Array | None = None, cuts: Sequence[int] = ()
-) -> int:
-    """Record what an entry did on another tape; the steps of a block are as many as its input there has."""
-    if isinstance(entry, Block):
-        given = {name: tape.tensor(i) for name, i in zip(entry.sources, sources, strict=True)}
-        steps = given["x"].shape[1]
-        mask = None if entry.keep is None else entry.keep.T[:, :steps]
-        return tape.append_block(
-            entry.cell, given["x"], {name: given[name] for name in entry.weights},
-            {kind: given[kind + "0"] for kind in entry.columns}, reverse=entry.reverse, mask=mask,
-            cuts=sorted(cut for cut in {*entry.cuts, *cuts} if cut < steps),
-        ).id  # fmt: skip
-    if value is None:
-        value = np.asarray(entry.op.forward(*[tape.entry(i).value for i in sources], **entry.options))
-    return tape.append(
-        entry.op, tuple(sources), value, options=entry.options, scope=entry.scope, name=entry.name,
-        requires=entry.requires,
-    )  # fmt: skip
+    def gradients(self, upstream: Sequence[Array], tape: Tape) -> list[Array]:
+        """Give the gradients of the leaves on such a tape."""
+        pairs = zip(self.outputs, upstream, self.values(tape), strict=True)
+        steps, wanted = (
+            sweep(tape, {i: u.astype(value.dtype) for i, u, value in pairs}),
+            {one.id for one in self.leaves},
+        )
+        found = {step.node.id: np.array(step.gradient) for step in steps if step.node.id in wanted}
+        return [found.get(leaf.id, np.zeros(leaf.value.shape)) for leaf in self.leaves]
 
 
 def recorded_subject(loss: Tensor | Tape) -> tuple[Subject, Replay, str]:
@@ -160,84 +92,64 @@ def recorded_subject(loss: Tensor | Tape) -> tuple[Subject, Replay, str]:
     else:
         generator = np.random.default_rng((0, len(outputs)))
         upstream = [np.asarray(generator.normal(size=one.shape)) for one in outputs]
-    replay, note = Replay(outputs), ""
-    narrow = any(entry.value.dtype == np.float32 for entry in replay.nodes)
+    replay, recorded = Replay(outputs), outputs[0].tape
+    pairs = [(recorded.entry(entry.id).value, entry.value) for entry in replay.nodes]
+    narrow = [(value, wide) for value, wide in pairs if value.dtype == np.float32]
     plain = Replay(outputs, wide=False) if narrow else replay
-    for output in outputs:
-        recorded, again = output.value, plain.base[output.id]
-        if not np.isfinite(recorded).all():
-            what = f"the loss is {recorded.reshape(-1)[0]}" if recorded.size == 1 else "an output is not finite"
+    for value, again_value in zip(replay.values(recorded), plain.values(plain.tape), strict=True):
+        if not np.isfinite(value).all():
+            what = f"the loss is {value.reshape(-1)[0]}" if value.size == 1 else "an output is not finite"
             raise InputError(f"{what}; gradients can be checked only where it is finite.")
-        rounding = float(np.sqrt(np.finfo(recorded.dtype).eps)) * max(float(np.abs(recorded).max()), 1e-300)
-        if not np.abs(recorded - again).max() <= rounding:
+        rounding = float(np.sqrt(np.finfo(value.dtype).eps)) * max(float(np.abs(value).max()), 1e-300)
+        if not np.abs(value - again_value).max() <= rounding:
             raise InputError(
-                f"the tape gives a loss of {again.reshape(-1)[0]:.9g} when it is replayed, but "
-                f"{recorded.reshape(-1)[0]:.9g} was recorded: an array was changed in place after the "
+                f"the tape gives a loss of {again_value.reshape(-1)[0]:.9g} when it is replayed, but "
+                f"{value.reshape(-1)[0]:.9g} was recorded: an array was changed in place after the "
                 "forward pass, or an op is random; check before parameters are updated."
             )
-    again_at = None
-    if narrow:
-        values = [(entry.value, replay.base[entry.id]) for entry in replay.nodes if entry.value.dtype == np.float32]
-        drift = max(float(np.abs(one - wide).max()) / (float(np.abs(wide).max()) or 1.0) for one, wide in values)
-        if drift > DRIFT:
-            again_at = replay.again({})
-            note = f"float32 rounding grows to {drift:.0e} of a value here, so a float64 run was checked. "
-    return subject_of(replay, upstream, again_at), replay, note
+    drifts = [float(np.abs(value - wide).max()) / (float(np.abs(wide).max()) or 1.0) for value, wide in narrow]
+    drift = max(drifts, default=0.0)
+    if drift <= DRIFT:
+        return subject_of(replay, upstream, recorded), replay, ""
+    note = f"float32 rounding grows to {drift:.0e} of a value here, so a float64 run was checked."
+    return subject_of(replay, upstream), replay, note
 
 
-def _gradients(
-    tape: Tape, places: Mapping[int, int], outputs: Sequence[int], upstream: Sequence[Array], leaves: Sequence[Entry]
-) -> list[Array]:
-    starts = {
-        places[one]: u.astype(tape.entry(places[one]).value.dtype) for one, u in zip(outputs, upstream, strict=True)
-    }
-    wanted = {places[leaf.id] for leaf in leaves if leaf.id in places}
-    with np.errstate(all="ignore"):
-        found = {step.node.id: np.array(step.gradient) for step in sweep(tape, starts) if step.node.id in wanted}
-    return [found.get(places.get(leaf.id, -1), np.zeros(leaf.value.shape)) for leaf in leaves]
-
-
-def subject_of(
-    replay: Replay, upstream: list[Array], recorded: tuple[Tape, dict[int, int]] | None = None, *,
-    relative: bool = False,
-) -> Subject:  # fmt: skip
-    """Let a replay claim the gradients of its own tape, or of another on which the same was `recorded`.
+def subject_of(replay: Replay, upstream: list[Array], recorded: Tape | None = None) -> Subject:
+    """Let a replay claim the gradients of its own tape, or of that which was `recorded`.
 
     The leaves beyond the first ones are one argument, flat.
     """
     leaves, many = replay.leaves, len(replay.leaves) > SEPARATE
     first, rest = (leaves[: SEPARATE - 1], leaves[SEPARATE - 1 :]) if many else (leaves, [])
     ends = np.cumsum([leaf.value.size for leaf in rest])[:-1]
-    affected: dict[tuple[int, ...], list[Entry]] = {}
 
     def split(arrays: Sequence[Array]) -> list[Any]:
-        return [
-            *arrays[: len(first)],
-            *([np.concatenate([one.ravel() for one in arrays[len(first) :]])] if rest else []),
-        ]
+        flat = [np.concatenate([one.ravel() for one in arrays[len(first) :]])] if rest else []
+        return [*arrays[: len(first)], *flat]
 
-    def joined(points: Sequence[Array]) -> dict[int, Array]:
-        parts = np.split(points[-1], ends) if rest else []
-        found = {leaf.id: point for leaf, point in zip(first, points, strict=False)}
-        return found | {leaf.id: part.reshape(leaf.value.shape) for leaf, part in zip(rest, parts, strict=True)}
+    base = split([leaf.value for leaf in leaves])
 
-    base = split([replay.base[leaf.id] for leaf in leaves])
+    def leaves_at(points: Sequence[Array]) -> dict[int, Array]:
+        moved = {leaf.id: one for leaf, one, own in zip(first, points, base, strict=False) if one is not own}
+        parts = np.split(points[-1], ends) if rest and points[-1] is not base[-1] else ()
+        moved |= {leaf.id: part.reshape(leaf.value.shape) for leaf, part in zip(rest, parts, strict=False)}
+        return moved
 
-    def run(points: Sequence[Array]) -> list[Array]:
-        moved = tuple([k for k, point in enumerate(points) if point is not base[k]])
-        ids = [leaf.id for k in moved for leaf in ([first[k]] if k < len(first) else rest)]
-        if moved not in affected:
-            affected[moved] = replay.affected(ids)
-        given = joined(points)
-        values = replay.values({i: given[i] for i in ids}, affected[moved], replay.base)
-        return [values[one] for one in replay.outputs]
-
-    def gradients(points: Sequence[Array], upstream: Sequence[Array]) -> list[Array | None]:
-        return split(_gradients(*replay.again(joined(points)), replay.outputs, upstream, leaves))
+    def gradients(points: Sequence[Array], upstream: Sequence[Array]) -> list[Any]:
+        return split(replay.gradients(upstream, replay.at(leaves_at(points))))
 
     names = [str(leaf.name) for leaf in first]
     names += [f"{rest[0].name} .. {rest[-1].name} ({len(rest)} leaves)"] if rest else []
-    outputs = [replay.base[one] for one in replay.outputs]
-    own = recorded or (replay.tape, {entry.id: entry.id for entry in replay.nodes})
-    claimed = split(_gradients(*own, replay.outputs, upstream, leaves))
-    return Subject(names, base, run, gradients, upstream, outputs, claimed, narrow=False, relative=relative)
+    claimed = split(replay.gradients(upstream, recorded or replay.tape))
+    outputs = replay.values(replay.tape)
+    return Subject(
+        names,
+        base,
+        lambda points: replay.values_at(leaves_at(points)),
+        gradients,
+        upstream,
+        outputs,
+        claimed,
+        narrow=False,
+    )

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class CheckRow:
-    """One argument, parameter or input, in the direction in which the two slopes differ most.
+    """One argument in the direction, of length 1, in which the claimed slope and the differences differ most.
 
     `resolved` is False where nothing can be told: the slope is too small, or the function too steep, for differences to
     tell it from rounding. On a tape such a row passes on the word of its ops' rules; of functions nobody vouches.
+    `kinked` says that there is a kink at the point, `rough` that steps of several lengths disagree by more than
+    rounding.
     """
 
     name: str
@@ -19,6 +21,19 @@ class CheckRow:
     relative_error: float
     passed: bool
     resolved: bool = True
+    kinked: bool = False
+    rough: bool = False
+
+    @property
+    def wrong(self) -> bool:
+        """Whether the claimed slope is known to be wrong."""
+        return self.resolved and not self.passed
+
+    @property
+    def verdict(self) -> str:
+        """What is known of it, in a word."""
+        told, not_told = ("ok", "too small to tell") if self.passed else ("WRONG", "cannot tell")
+        return told if self.resolved else not_told
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,23 +73,25 @@ class CheckReport:
     @property
     def differs(self) -> bool:
         """Whether a gradient or a rule is known to be wrong; a check that did not pass may only have been undecided."""
-        return bool(self.culprits) or any(row.resolved and not row.passed for row in self.rows)
+        return bool(self.culprits) or any(row.wrong for row in self.rows)
 
     @property
     def passed(self) -> bool:
         """Whether every row passed and no rule is wrong."""
         return not self.culprits and all(row.passed for row in self.rows)
 
-    def __str__(self) -> str:
-        """Show the verdict, a table of the rows, what is wrong where, and the culprits."""
+    def lines(self) -> list[str]:
+        """Give the verdict, a table of the rows, what is wrong where, and the culprits."""
         undecided = "CANNOT all be compared with"
         verdict = "agree with" if self.passed else "DIFFER from" if self.differs else undecided
+        width = max([4, *(len(row.name) for row in self.rows)])
         lines = [f"gradients {verdict} central differences ({self.dtype}, tolerance {self.tolerance:g})"]
-        width = max((len(row.name) for row in self.rows), default=4)
-        if self.rows:
-            lines.append(f"  {'name':<{width}}  {'gradient':>13}  {'differences':>13}  {'rel. error':>10}")
+        lines += [f"  {'name':<{width}}  {'gradient':>13}  {'differences':>13}  {'rel. error':>10}"] * bool(self.rows)
         for row in self.rows:
-            text = "cannot tell" if not row.resolved else "ok" if row.passed else "WRONG"
             numbers = f"{row.analytic:>13.6e}  {row.numeric:>13.6e}  {row.relative_error:>10.1e}"
-            lines.append(f"  {row.name:<{width}}  {numbers}  {text}")
-        return "\n".join([*lines, *self.where, *map(str, self.culprits), *([self.note.strip()] if self.note else [])])
+            lines.append(f"  {row.name:<{width}}  {numbers}  {row.verdict}")
+        return [*lines, *self.where, *map(str, self.culprits), *([self.note] if self.note else [])]
+
+    def __str__(self) -> str:
+        """Show all lines."""
+        return "\n".join(self.lines())

@@ -6,7 +6,7 @@ In: functions, a tape or an op. Out: a `Subject`, in float64 wherever the argume
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,12 +23,11 @@ class Subject:
     names: list[str]
     points: list[Array]
     run: Callable[[Sequence[Array]], list[Array]]  # points -> outputs
-    gradients: Callable[[Sequence[Array], Sequence[Array]], list[Array | None]]  # (points, upstream)
+    gradients: Callable[[Sequence[Array], Sequence[Array]], list[Any]]  # (points, upstream)
     upstream: list[Array]
     outputs: list[Array]
-    claimed: list[Array | None]
+    claimed: list[Any]
     narrow: bool | None = None  # computes in float32 on the way to outputs in float64; None: not known, False: never
-    relative: bool = False  # directions are relative to each element, so that no step leaves a logarithm's domain
 
     @property
     def epsilon(self) -> float:
@@ -51,30 +50,36 @@ class Subject:
         points = [*self.points[:place], self.points[place] + offset * direction, *self.points[place + 1 :]]
         return [np.asarray(output).astype(np.float64) for output in self.run(points)]
 
-    def direction(self, place: int, generator: np.random.Generator) -> Array:
-        """Draw a direction as long as the point itself, or of unit elements where the point is zero."""
+    def direction(self, place: int, generator: np.random.Generator, keep: Any = ...) -> Array:
+        """Draw a direction as long as the point itself, or of unit elements where that is zero; 0 outside of `keep`."""
         point = self.points[place]
-        draw = generator.normal(size=point.shape)
-        if self.relative and point.any():
-            return np.asarray(draw * np.abs(point))
-        return np.asarray(draw * (float(np.sqrt(np.mean(point * point))) or 1.0))
+        drawn = np.asarray(generator.normal(size=point.shape) * (float(np.sqrt(np.mean(point * point))) or 1.0))
+        direction = np.zeros_like(point)
+        direction[keep] = drawn[keep]
+        return direction
 
     def at(self, points: list[Array]) -> Subject:
         """Give the same at another point."""
-        outputs, claimed = self.run(points), self.gradients(points, self.upstream)
-        return Subject(
-            self.names, points, self.run, self.gradients, self.upstream, outputs, claimed, self.narrow, self.relative
-        )
+        return replace(self, points=points, outputs=self.run(points), claimed=self.gradients(points, self.upstream))
 
-    def beside(self, share: float, generator: np.random.Generator) -> Subject:
-        """Give the same at a point that is moved off kinks."""
-        moves = [
-            share * self.direction(k, generator) if one.dtype.kind == "f" else 0 for k, one in enumerate(self.points)
+    def near(
+        self, share: float, generator: np.random.Generator, turned: Callable[[Array], Array] = np.asarray
+    ) -> list[Array]:
+        """Draw a point beside its own, moved by a share of its size."""
+        floating = [point.dtype.kind == "f" for point in self.points]
+        return [
+            point + turned(share * self.direction(place, generator)) if floats else point
+            for place, (point, floats) in enumerate(zip(self.points, floating, strict=True))
         ]
-        return self.at([point + move for point, move in zip(self.points, moves, strict=True)])
 
 
 def widened(value: Any) -> Array:
     """Give floating values in float64, others as they are."""
     array = np.asarray(value)
     return array.astype(np.float64, copy=False) if array.dtype.kind == "f" else array
+
+
+def weigh(upstream: Sequence[Array], outputs: Sequence[Array], less: Sequence[Array] | None = None) -> float:
+    """Sum outputs, or their differences, by an upstream gradient."""
+    others = [0.0] * len(outputs) if less is None else less
+    return float(sum(float((u * (one - other)).sum()) for u, one, other in zip(upstream, outputs, others, strict=True)))

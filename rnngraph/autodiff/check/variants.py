@@ -1,4 +1,4 @@
-"""Say where gradients that a model computed by hand differ from those of its recorded loss: by which cut they agree.
+"""Say where gradients that a model computed by hand differ from those of its recorded loss: by which change they agree.
 
 In: the replay of a loss, its own gradients and the claimed ones. Out: sentences. What hand-written backwards forget is
 a path of the gradient: the loss is recorded again without it, and named where that gives what was claimed.
@@ -6,95 +6,123 @@ a path of the gradient: the loss is recorded again without it, and named where t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
-from functools import partial
+import copy
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from typing import Any, TypeAlias
 
 import numpy as np
 
+from rnngraph.autodiff.again import with_entries, with_value
 from rnngraph.autodiff.along import DOT
 from rnngraph.autodiff.block import Block
-from rnngraph.autodiff.check.handed import Handed, same
-from rnngraph.autodiff.check.mended import blocks_wrong, mistake, right_and_wrong
-from rnngraph.autodiff.check.replayed import Change, Edge, Replay
+from rnngraph.autodiff.check.handed import same
+from rnngraph.autodiff.check.mistakes import blocks_wrong, mistake, named
+from rnngraph.autodiff.check.replayed import Replay
+from rnngraph.autodiff.check.subject import Subject
 from rnngraph.autodiff.contribution import Array
+from rnngraph.autodiff.node import Node
 from rnngraph.autodiff.ops import MATMUL, TRANSPOSE
-from rnngraph.autodiff.recurrence import Recurrence
-from rnngraph.autodiff.tape import Entry, Tape
+from rnngraph.autodiff.tape import Entry
 
+Edge: TypeAlias = tuple[int, int]  # an entry, and the position of one of its inputs
 MOST = 32  # timesteps of which each is left out in turn
 WORDS = {"h": "the hidden state", "c": "the cell state"}
 
 
-def where_handed(handed: Handed, replay: Replay, tape: Tape) -> Iterator[str]:
-    """Say where the claimed gradients are wrong."""
-    wrong = [place for place in range(len(handed.names)) if handed.is_wrong(place)]
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A mistake of a backward: edges that nothing passes, cuts of blocks, what rules see in place of an argument."""
+
+    without: frozenset[Edge] = frozenset()
+    cuts: Mapping[int, Collection[int]] = field(default_factory=dict)
+    instead: Mapping[Edge, Array] = field(default_factory=dict)
+
+
+def _gradients(replay: Replay, change: Change) -> list[Array]:
+    """Give the gradients of a scalar loss whose backward is changed."""
+    tape = with_entries(replay.tape, (_changed(entry, change) for entry in replay.tape.entries))
+    return replay.gradients([np.ones(one.shape) for one in replay.values(tape)], tape)
+
+
+def _changed(entry: Entry, change: Change) -> Entry:
+    if isinstance(entry, Block):
+        found = copy.copy(entry)
+        found.cuts = entry.cuts | set(change.cuts.get(entry.id, ()))
+        return found
+    edges = [(entry.id, place) for place in range(len(entry.inputs))]
+    arguments = [change.instead.get(edge, one) for edge, one in zip(edges, entry.arguments, strict=True)]
+    node, vjp = with_value(entry, entry.value, arguments), entry.op.vjp
+    if vjp is not None and not change.without.isdisjoint(edges):
+        kept = [edge not in change.without for edge in edges]
+
+        def without(g: Array, node: Node) -> tuple[Any, ...]:
+            return tuple([one if passes else None for one, passes in zip(vjp(g, node), kept, strict=False)])
+
+        node.op = replace(entry.op, vjp=without)
+    return node
+
+
+def where_handed(handed: Subject, known: Sequence[int], right: Sequence[Array], replay: Replay) -> Iterator[str]:
+    """Say where claimed gradients, of which the `known` ones were computed by hand, differ from the right ones."""
+    names, claimed = handed.names, handed.claimed
+    wrong = [place for place, (one, other) in enumerate(zip(claimed, right, strict=True)) if not same(one, other)]
     if not wrong:
         return
-    yield from right_and_wrong(
-        [handed.names[k] for k in wrong], [handed.names[k] for k in handed.given if k not in wrong]
+    sizes = {size for one in replay.tape.recurrences for size in _sizes(replay, one)}
+    told, left = named(
+        names, wrong, [k for k in known if k not in wrong], lambda k: _mistake(claimed[k], right[k], sizes)
     )
-    left = []
-    sizes = {size for one in tape.recurrences for size in _sizes(tape, one)}
-    for place in wrong:
-        sentence = _mistake(handed, place, sizes)
-        if sentence:
-            yield f"{handed.names[place]}: {sentence}."
-        else:
-            left.append(place)
-    yield from _by_changes(handed, replay, tape, left) if left else ()
-
-
-def _sizes(tape: Tape, one: Recurrence) -> Iterable[int]:
-    if one.block is not None:
-        return (one.block.value.shape[-1],)
-    return tape.entry(one.states["h"][0]).value.shape if "h" in one.states else ()
-
-
-def _mistake(handed: Handed, place: int, sizes: Collection[int]) -> str:
-    """Name what was done to the right gradient."""
-    claimed, right = handed.claimed[place], handed.right[place]
-    factor = float((claimed * right).sum() / max((right * right).sum(), 1e-300))
-    named = mistake(claimed, factor, lambda mended: not same(mended, right), None, sizes)
-    bound = float(np.abs(claimed).max())
-    if not named and same(claimed, np.clip(right, -bound, bound)):
-        return f"it is clipped at {bound:.6g}; check it before it is clipped"
-    found = blocks_wrong(claimed.shape, sizes, partial(handed.is_wrong, place))
-    return named or next((sentence for sentence, _ in found), "")
-
-
-def _by_changes(handed: Handed, replay: Replay, tape: Tape, left: list[int]) -> Iterator[str]:
-    """Find the change of a right backward that would give the claimed gradients: of all at once, or of each."""
-    for sentence, change in (*_carried(replay, tape), *_transposed(replay, tape)):
-        found = replay.gradients_with(change)
-        if all(same(found[place], handed.claimed[place]) for place in left):
-            yield f"{', '.join(handed.names[place] for place in left)}: {sentence}."
+    yield from told
+    for sentence, change in (*_carried(replay), *_transposed(replay)) if left else ():  # of all at once
+        found = _gradients(replay, change)
+        if all(same(found[place], claimed[place]) for place in left):
+            yield f"{', '.join(names[place] for place in left)}: {sentence}."
             return
     for place in left:
-        for sentence, change in _uses(replay, tape, replay.leaves[place].id):
-            if same(replay.gradients_with(change)[place], handed.claimed[place]):
-                yield f"{handed.names[place]}: {sentence}."
+        for sentence, change in _uses(replay, replay.leaves[place].id):
+            if same(_gradients(replay, change)[place], claimed[place]):
+                yield f"{names[place]}: {sentence}."
                 break
 
 
-def _carried(replay: Replay, tape: Tape) -> Iterator[tuple[str, Change]]:
+def _sizes(replay: Replay, one: Any) -> Sequence[int]:
+    if one.block is not None:
+        return (one.block.value.shape[-1],)
+    return replay.tape.entry(one.states["h"][0]).value.shape if "h" in one.states else ()
+
+
+def _mistake(claimed: Array, right: Array, sizes: Collection[int]) -> str:
+    """Name what was done to the right gradient."""
+    factor = float((claimed * right).sum() / max((right * right).sum(), 1e-300))
+    words = mistake(claimed, factor, lambda mended: not same(mended, right), sizes)
+    bound = float(np.abs(claimed).max())
+    if not words and same(claimed, np.clip(right, -bound, bound)):
+        return f"it is clipped at {bound:.6g}; check it before it is clipped"
+    blocks = blocks_wrong(claimed.shape, sizes, lambda part: not same(claimed[part], right[part]))
+    return words or next(blocks, "")
+
+
+def _carried(replay: Replay) -> Iterator[tuple[str, Change]]:
     """Give the cuts between steps: all of them, those of one state, one of them, and those between windows."""
     edges: dict[tuple[str, int], set[Edge]] = {}
-    blocks = {entry.id: list(range(1, entry.steps)) for entry in replay.nodes if isinstance(entry, Block)}
-    for one in tape.recurrences if not blocks else ():
+    blocks = {entry.id: range(1, entry.steps) for entry in replay.nodes if isinstance(entry, Block)}
+    for one in replay.tape.recurrences if not blocks else ():
         order = -1 if one.reverse else 1
-        for kind, ids in one.states.items():
-            at = {node: step for step, node in enumerate(ids)}
-            for entry, position, source in _edges(replay):
-                step = at.get(source)
-                if step is not None and entry.timestep >= 0 and (entry.timestep - step) * order > 0:
-                    edges.setdefault((kind, step), set()).add((entry.id, position))
-    steps = sorted({step for _, step in edges}) or sorted({p - 1 for some in blocks.values() for p in some})
+        steps_of = {node: (kind, step) for kind, ids in one.states.items() for step, node in enumerate(ids)}
+        for entry, edge, source in _edges(replay):
+            kind, step = steps_of.get(source, ("", 0))
+            if kind and entry.timestep >= 0 and (entry.timestep - step) * order > 0:
+                edges.setdefault((kind, step), set()).add(edge)
+    steps = sorted({step for _, step in edges} | {p - 1 for some in blocks.values() for p in some})
     kinds = sorted({kind for kind, _ in edges})
 
     def cut(at: Collection[int], wanted: Collection[str] = kinds) -> Change:
-        without = {edge for kind in wanted for step in at for edge in edges.get((kind, step), ())}
-        return Change(without, {i: [p for p in some if p - 1 in at] for i, some in blocks.items()})
+        without = [some for (kind, step), some in edges.items() if kind in wanted and step in at]
+        return Change(
+            frozenset[Edge]().union(*without), {i: [p for p in some if p - 1 in at] for i, some in blocks.items()}
+        )
 
     yield "what is carried from step t+1 to t is not added", cut(steps)
     for kind in kinds if len(kinds) > 1 else ():
@@ -107,46 +135,44 @@ def _carried(replay: Replay, tape: Tape) -> Iterator[tuple[str, Change]]:
         yield f"nothing passes over the ends of windows of {every} steps", cut(ends)
 
 
-def _edges(replay: Replay) -> Iterator[tuple[Entry, int, int]]:
-    return ((entry, position, source) for entry in replay.nodes for position, source in enumerate(entry.inputs))
+def _edges(replay: Replay) -> Iterator[tuple[Entry, Edge, int]]:
+    return ((entry, (entry.id, k), source) for entry in replay.nodes for k, source in enumerate(entry.inputs))
 
 
-def _transposed(replay: Replay, tape: Tape) -> Iterator[tuple[str, Change]]:
+def _transposed(replay: Replay) -> Iterator[tuple[str, Change]]:
     """Give the change of recurrent weights that are not transposed on the way back."""
-    weights = {one.weight for one in tape.recurrences}
+    weights = {one.weight for one in replay.tape.recurrences}
     found = {leaf.id for leaf in replay.leaves if str(leaf.name) in weights}
     instead: dict[Edge, Array] = {}
-    for entry, position, source in _edges(replay):
+    for entry, edge, source in _edges(replay):
         if source in found and entry.op is TRANSPOSE:
             found.add(entry.id)
         elif source in found and entry.op in (MATMUL, DOT):
-            value = entry.arguments[position]
+            value = entry.arguments[edge[1]]
             if value.shape == value.shape[::-1]:
-                instead[entry.id, position] = value.T
+                instead[edge] = value.T
     if instead:
         yield "the recurrent weight is not transposed on the way back, or twice", Change(instead=instead)
 
 
-def _uses(replay: Replay, tape: Tape, leaf: int) -> Iterator[tuple[str, Change]]:
-    """Give the changes of one weight's gradient: one step alone, all but one, and states of another step."""
+def _uses(replay: Replay, leaf: int) -> Iterator[tuple[str, Change]]:
+    """Give the changes of one weight's gradient: states of another step, one step alone, and all but one."""
     uses: dict[int, set[Edge]] = {}
-    for entry, position, source in _edges(replay):
-        if source == leaf and entry.timestep >= 0:
-            uses.setdefault(entry.timestep, set()).add((entry.id, position))
-    everywhere = {edge for some in uses.values() for edge in some}
-    instead: dict[Edge, Array] = {}
-    for one in tape.recurrences:
+    before: dict[int, int] = {}
+    for one in replay.tape.recurrences:
         for kind, ids in one.states.items():
-            order = [one.initial.get(kind, -1), *(ids[::-1] if one.reverse else ids)]
-            before = dict(pairwise(order))
-            for entry, position, source in _edges(replay):
-                after = tape.entry(before[source]) if source in before else None
-                if after is not None and entry.op in (MATMUL, DOT) and entry.timestep == after.timestep:
-                    instead[entry.id, position] = after.value
+            before |= pairwise([one.initial.get(kind, -1), *(ids[::-1] if one.reverse else ids)])
+    instead: dict[Edge, Array] = {}
+    for entry, edge, source in _edges(replay):
+        if source == leaf and entry.timestep >= 0:
+            uses.setdefault(entry.timestep, set()).add(edge)
+        if source in before and entry.op in (MATMUL, DOT):
+            after = replay.tape.entry(before[source])
+            if entry.timestep == after.timestep:
+                instead[edge] = after.value
+    everywhere = {edge for some in uses.values() for edge in some}
     yield "it is formed with the state after the step, not with the one before it", Change(instead=instead)
     for step in sorted(uses)[:MOST] if len(uses) > 1 else ():
-        yield (
-            f"it is that of step {step} alone: it is overwritten (=), not added to (+=)",
-            Change(everywhere - uses[step]),
-        )
-        yield f"step {step} is missing from it", Change(uses[step])
+        alone = Change(frozenset(everywhere - uses[step]))
+        yield f"it is that of step {step} alone: it is overwritten (=), not added to (+=)", alone
+        yield f"step {step} is missing from it", Change(frozenset(uses[step]))

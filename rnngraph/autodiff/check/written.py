@@ -7,92 +7,23 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from rnngraph.autodiff.check.calls import CACHE, Plan, by_place, plan_of
+from rnngraph.autodiff.check.calls import CACHE, by_place, owners, plan_of
 from rnngraph.autodiff.check.subject import Subject, widened
 from rnngraph.autodiff.checked import checked_array
 from rnngraph.autodiff.contribution import Array
 from rnngraph.checks import rectangular
 from rnngraph.errors import InputError
 
-BESIDE = (("d", ""), ("grad_", ""), ("", "_grad"), ("g", ""))  # what is put before and after a name
 REPEATS = 3  # calls that must agree; a small mask drawn anew can agree with another by chance
 
 
-@dataclass(slots=True)
-class Pair:
-    """The functions, with the arguments flat: an entry of a dict is an argument of its own, `params.Wh`."""
-
-    forward: Callable[..., Any]
-    backward: Callable[..., Any]
-    owners: list[tuple[str, str | None]]  # (argument, key in it) of every flat argument
-    plan: Plan = field(default_factory=list)  # how the backward is called
-
-    @property
-    def names(self) -> list[str]:
-        """The names of the flat arguments."""
-        return [name if key is None else f"{name}.{key}" for name, key in self.owners]
-
-    def run(self, points: Sequence[Array]) -> tuple[list[Array], Any]:
-        """Call the forward; give its outputs and its cache."""
-        try:
-            results = self.forward(*self._packed(points))
-        except Exception as error:
-            raise InputError(f"the forward, which is the first function, raised {_said(error)}.") from error
-        if not isinstance(results, tuple) or len(results) < 2:
-            raise InputError(
-                f"the forward gave a {type(results).__name__}; it must give its outputs and a cache, as a tuple."
-            )
-        outputs = [_real(one, f"output {place} of the forward") for place, one in enumerate(results[:-1])]
-        self.plan = self.plan or plan_of(self.backward, list(dict(self.owners)), len(outputs))
-        return outputs[: sum(isinstance(one, int) for one in self.plan)], results[-1]
-
-    def _packed(self, points: Sequence[Array]) -> list[Any]:
-        packed: dict[str, Any] = {}
-        for (name, key), point in zip(self.owners, points, strict=True):
-            if key is None:
-                packed[name] = point.copy()
-            else:
-                packed.setdefault(name, {})[key] = point.copy()
-        return list(packed.values())
-
-    def gradients(self, points: Sequence[Array], upstream: Sequence[Array]) -> list[Array | None]:
-        """Call both; give one gradient a floating argument, None for the others and where none was given."""
-        _, cache = self.run(points)
-        whole: dict[str, Any] = dict(zip(dict(self.owners), self._packed(points), strict=True))
-        whole[CACHE] = cache
-        try:
-            returned = self.backward(
-                *[upstream[one].copy() if isinstance(one, int) else whole[one] for one in self.plan]
-            )
-        except Exception as error:
-            count = sum(isinstance(one, int) for one in self.plan)
-            raise InputError(
-                f"the backward, the second function, called with {count} upstream gradients and the cache, raised "
-                f"{_said(error)}."
-            ) from error
-        shapes = [point.shape for point in points]
-        floating = [place for place, point in enumerate(points) if point.dtype.kind == "f"]
-        given = by_place(self.backward, returned, self.names, shapes, floating)
-        found: list[Array | None] = [None] * len(points)
-        for place in floating:
-            if place not in given:
-                continue
-            gradient = found[place] = _real(given[place], f"the gradient of {self.names[place]}")
-            if gradient.shape != shapes[place]:
-                raise InputError(
-                    f"the gradient of {self.names[place]} has shape {gradient.shape}; the argument has {shapes[place]}."
-                )
-        return found
-
-
 def pair_subject(forward: Any, backward: Any, arguments: Sequence[Any], seed: int) -> Subject:
-    """Take a pair of functions.
+    """Take a pair of functions. An entry of a dict is an argument of its own, `params.Wh`.
 
     Raises:
         InputError: functions that do not fit together, a forward that is random, a gradient of another shape than its
@@ -102,32 +33,74 @@ def pair_subject(forward: Any, backward: Any, arguments: Sequence[Any], seed: in
     for label, one in (("forward", forward), ("backward", backward)):
         if not callable(one):
             raise InputError(f"the {label} is {one!r:.60}; pass a function.")
-    owners, points = [], []
-    for name, argument in zip(_names(forward, arguments), arguments, strict=True):
-        for key, one in argument.items() if isinstance(argument, Mapping) else ((None, argument),):
-            owners.append((name, None if key is None else str(key)))
-            points.append(widened(checked_array(one, name)))
-    if not any(point.dtype.kind == "f" for point in points):
+    given = dict(zip(_names(forward, arguments), arguments, strict=True))
+    keys = [(name, key) for name, one in given.items() for key in (one if isinstance(one, Mapping) else [None])]
+    names = [name if key is None else f"{name}.{key}" for name, key in keys]
+    points = [widened(checked_array(given[name] if key is None else given[name][key], name)) for name, key in keys]
+    floating = [place for place, point in enumerate(points) if point.dtype.kind == "f"]
+    if not floating:
         raise InputError("no argument holds floating point numbers, so that there is no gradient to check.")
-    pair = Pair(forward, backward, owners)
+
+    def packed(points: Sequence[Array]) -> dict[str, Any]:
+        found: dict[str, Any] = {name: {} for name in given}
+        for (name, key), point in zip(keys, points, strict=True):
+            if key is None:
+                found[name] = point.copy()
+            else:
+                found[name][key] = point.copy()
+        return found
+
+    def called(points: Sequence[Array]) -> tuple[list[Array], Any]:
+        try:
+            results = forward(*packed(points).values())
+        except Exception as error:
+            raise InputError(f"the forward, which is the first function, raised {_said(error)}.") from error
+        if not isinstance(results, tuple) or len(results) < 2:
+            kind = type(results).__name__
+            raise InputError(f"the forward gave a {kind}; it must give its outputs and a cache, as a tuple.")
+        return [_real(one, f"output {place} of the forward") for place, one in enumerate(results[:-1])], results[-1]
+
+    outputs = called(points)[0]
+    plan = plan_of(backward, list(given), len(outputs))
+    count = sum(isinstance(one, int) for one in plan)
+
+    def run(points: Sequence[Array]) -> list[Array]:
+        return called(points)[0][:count]
+
+    def gradients(points: Sequence[Array], upstream: Sequence[Array]) -> list[Any]:
+        whole = {CACHE: called(points)[1], **packed(points)}
+        try:
+            returned = backward(*[upstream[one].copy() if isinstance(one, int) else whole[one] for one in plan])
+        except Exception as error:
+            raise InputError(
+                f"the backward, the second function, called with {count} upstream gradients and the cache, raised "
+                f"{_said(error)}."
+            ) from error
+        shapes, found = [point.shape for point in points], list[Any]([None] * len(points))
+        for place, one in by_place(backward, returned, names, shapes, floating).items():
+            if place in floating:
+                found[place] = _real(one, f"the gradient of {names[place]}")
+                if found[place].shape != shapes[place]:
+                    shape, wanted = found[place].shape, shapes[place]
+                    raise InputError(f"the gradient of {names[place]} has shape {shape}; the argument has {wanted}.")
+        return found
+
     # Whoever draws the arguments from the same seed would get them again as the upstream gradients.
     generator = np.random.default_rng((seed, len(points)))
-    outputs = pair.run(points)[0]
-    upstream = [np.asarray(generator.normal(size=output.shape)) for output in outputs]
-    claimed = pair.gradients(points, upstream)
-    subject = Subject(pair.names, points, lambda moved: pair.run(moved)[0], pair.gradients, upstream, outputs, claimed)
-    _refuse_random(pair, subject)
-    for place in [k for k, one in enumerate(claimed) if one is None and points[k].dtype.kind == "f"]:
+    upstream = [np.asarray(generator.normal(size=output.shape)) for output in outputs[:count]]
+    subject = Subject(names, points, run, gradients, upstream, outputs[:count], gradients(points, upstream))
+    _refuse_random(subject)
+    for place in [k for k in floating if subject.claimed[k] is None]:
         moved = subject.moved(place, subject.direction(place, generator), 1.0)
-        if any((one != other).any() for one, other in zip(moved, outputs, strict=True)):
-            known = ", ".join(pair.names[k] for k in subject.floating())
-            raise InputError(f"the backward gave gradients of {known}, and none of {pair.names[place]}.")
+        if any((one != other).any() for one, other in zip(moved, subject.outputs, strict=True)):
+            known = ", ".join(names[k] for k in subject.floating())
+            raise InputError(f"the backward gave gradients of {known}, and none of {names[place]}.")
     return subject
 
 
-def _refuse_random(pair: Pair, subject: Subject) -> None:
+def _refuse_random(subject: Subject) -> None:
     for _ in range(REPEATS):
-        for place, (one, other) in enumerate(zip(subject.outputs, pair.run(subject.points)[0], strict=True)):
+        for place, (one, other) in enumerate(zip(subject.outputs, subject.run(subject.points), strict=True)):
             allowed = 50 * subject.epsilon * np.abs(one[np.isfinite(one)]).max(initial=0) if one.size else 0
             if one.shape != other.shape or not np.allclose(one, other, rtol=0, atol=allowed, equal_nan=True):
                 raise InputError(
@@ -138,22 +111,19 @@ def _refuse_random(pair: Pair, subject: Subject) -> None:
 
 
 def _names(forward: Any, arguments: Sequence[Any]) -> list[str]:
-    numbered = [f"argument {place}" for place in range(len(arguments))]
     try:
         signature = inspect.signature(forward)
     except (TypeError, ValueError):  # some built-in functions have none
-        return numbered
+        return [f"argument {place}" for place in range(len(arguments))]
     try:
         bound = signature.bind(*arguments).arguments
     except TypeError as error:
         raise InputError(
             f"the forward, which is the first function, takes {signature} and got {len(arguments)} arguments: {error}."
         ) from None
-    names: list[str] = []
-    for name, value in bound.items():
-        several = signature.parameters[name].kind is inspect.Parameter.VAR_POSITIONAL
-        names += [f"{name}[{place}]" for place in range(len(value))] if several else [name]
-    return names
+    several = {name for name, one in signature.parameters.items() if one.kind is one.VAR_POSITIONAL}
+    parts = {name: [f"{name}[{k}]" for k in range(len(value))] for name, value in bound.items() if name in several}
+    return [one for name in bound for one in parts.get(name, [name])]
 
 
 def layer_subject(layer: Any, arguments: Sequence[Any], seed: int) -> Subject:
@@ -163,32 +133,34 @@ def layer_subject(layer: Any, arguments: Sequence[Any], seed: int) -> Subject:
     key or place of `grads` or `gradients`.
     """
     probe = copy.deepcopy(layer)
-    outputs = probe.forward(*[np.array(one) for one in arguments])
-    outputs = outputs if isinstance(outputs, tuple) else (outputs,)
-    probe.backward(*[np.zeros_like(one) for one in outputs])
-    names = [name for name in _slots(layer) if _gradient_in(probe, name) is not None]
+    probe.backward(*[np.zeros_like(one) for one in _tuple(probe.forward(*[np.array(one) for one in arguments]))])
+    slots = {name: slot for name, slot in _slots(layer).items() if _gradient_in(probe, slot[1]) is not None}
 
     def forward(*given: Any) -> Any:
         own = copy.deepcopy(layer)
-        for name, value in zip(names, given[len(arguments) :], strict=True):
+        for name, value in zip(slots, given[len(arguments) :], strict=True):
             holder, key = _slots(own)[name]
             if holder is not vars(own) and holder[key].dtype == value.dtype:
                 holder[key][...] = value  # others may hold the same array
             else:
                 holder[key] = value
-        out = own.forward(*given[: len(arguments)])
-        return (*(out if isinstance(out, tuple) else (out,)), own)
+        return (*_tuple(own.forward(*given[: len(arguments)])), own)
 
     def backward(*given: Any) -> Any:
         *upstream, own = given
         back = own.backward(*upstream)
-        back = back if isinstance(back, tuple | list) else (back,)
-        return (*back, *(_gradient_in(own, name) for name in names))
+        return (
+            *_tuple(tuple(back) if isinstance(back, list) else back),
+            *(_gradient_in(own, key) for _, key in slots.values()),
+        )
 
-    held = [holder[key] for holder, key in map(_slots(layer).get, names)]  # type: ignore[misc]
-    subject = pair_subject(forward, backward, (*arguments, *held), seed)
-    subject.names[:] = [*_names(layer.forward, arguments), *names]
+    subject = pair_subject(forward, backward, (*arguments, *(holder[key] for holder, key in slots.values())), seed)
+    subject.names[:] = [*_names(layer.forward, arguments), *slots]
     return subject
+
+
+def _tuple(x: Any) -> tuple[Any, ...]:
+    return x if isinstance(x, tuple) else (x,)
 
 
 def _slots(layer: Any) -> dict[str, tuple[Any, Any]]:
@@ -202,14 +174,13 @@ def _slots(layer: Any) -> dict[str, tuple[Any, Any]]:
     return {name: found[name] for name, one in arrays.items() if isinstance(one, np.ndarray) and one.dtype.kind == "f"}
 
 
-def _gradient_in(layer: Any, name: str) -> Any:
+def _gradient_in(layer: Any, key: Any) -> Any:
     """Find a gradient beside its array: under the same key of `grads` or `gradients`, or by its name."""
-    _, key = _slots(layer)[name]
     for some in (getattr(layer, "grads", ()), getattr(layer, "gradients", ())):
         listed = isinstance(some, list | tuple) and isinstance(key, int) and key < len(some)
         if listed or (isinstance(some, Mapping) and key in some):
             return some[key]
-    return next((getattr(layer, f"{a}{key}{b}") for a, b in BESIDE if hasattr(layer, f"{a}{key}{b}")), None)
+    return next((one for name, one in vars(layer).items() if name != key and owners(name, [str(key)])), None)
 
 
 def _said(error: Exception) -> str:

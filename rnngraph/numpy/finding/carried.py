@@ -26,6 +26,7 @@ class Found:
     units: dict[str, int | None]  # kind -> the axis of the units, None where it is not known
     between: dict[int, int] = field(default_factory=dict)  # views between two steps -> the step that reads them
     unread: dict[str, int] = field(default_factory=dict)  # kind, of which the last is not there -> what it is made of
+    inside: set[int] = field(default_factory=set)  # what leads to the states, of the nodes of the chain
     direction: str = "forward"
     name: str = ""
 
@@ -133,12 +134,12 @@ def _followed(
 ) -> list[int] | None:
     """Find the node of the same state in every step; `model` are those of the step that shows it."""
     rank, from_end = model.index(state), len(model) - model.index(state)
-    wanted = signature(nodes[state])
+    wanted, operands = signature(nodes[state]), _operands(nodes, state)
+    op, shape, _ = wanted
     found: list[int] = []
     for k, here in enumerate(by_step):
-        known = [i for i in carried.get(k, {}) if signature(nodes[i])[:2] == wanted[:2]]
-        alike = [i for i in here if signature(nodes[i]) == wanted]
-        operands = _operands(nodes, state)
+        known = [i for i in carried.get(k, ()) if nodes[i].op is op and nodes[i].value.shape == shape]
+        alike = [i for i in here if nodes[i].op is op and signature(nodes[i]) == wanted]
         deep = [i for some in (known, alike) for i in some if i in alike and _operands(nodes, i) == operands]
         if k == len(by_step) - 1 and not deep:  # the last one may lead nowhere
             return found

@@ -71,7 +71,7 @@ def _runs(
     deepest = same[0] if len(same) == 1 else list(map(max, *same))
     weighed = {use.node for some in dense.values() for use in some}
     found = []
-    roots = _roots(nodes, dense[clock])
+    roots = _roots(nodes, numbers, dense[clock])
     for root in sorted({mask for use in dense[clock] for mask in [roots[use.node]]}):
         if root & (root - 1):
             continue  # a product that depends on two runs: a tree
@@ -111,16 +111,16 @@ def _depths(nodes: Sequence[Node], uses: list[Use]) -> list[int]:
     return depth
 
 
-def _roots(nodes: Sequence[Node], uses: list[Use]) -> list[int]:
-    """Give the first products on which a node depends, as bits."""
+def _roots(nodes: Sequence[Node], numbers: Sequence[int], uses: list[Use]) -> list[int]:
+    """Give the first products on which a node depends, as bits; equal ones are one."""
     at = {use.node for use in uses}
-    roots, bit = [0] * len(nodes), 1
+    roots, bits = [0] * len(nodes), dict[int, int]()
     for i in range(uses[0].node, len(nodes)):
         mask = 0
         for j in nodes[i].inputs:
             mask |= roots[j]
         if not mask and i in at:
-            mask, bit = bit, bit << 1
+            mask = bits.setdefault(numbers[i], 1 << len(bits))
         roots[i] = mask
     return roots
 

@@ -17,14 +17,14 @@ from rnngraph.numpy.finding.products import LEAVES
 def find_direction(nodes: Sequence[Node], found: Found) -> tuple[str, bool]:
     """Tell which way a sequence is read from the integer places of each step, and whether anything new enters."""
     steps, time = found.chain.steps, found.time
-    entering: dict[int, set[int]] = {}
+    entering: dict[int, int] = {}  # what a step takes from outside, -1 where several do
     for i, k in steps.items():
         for source in nodes[i].inputs:
-            if source not in steps:
-                entering.setdefault(source, set()).add(k)
+            if source not in steps and entering.setdefault(source, k) != k:
+                entering[source] = -1
     places: dict[tuple[int, int], dict[int, int]] = {}
     fresh = [False] * time
-    todo = [(i, next(iter(ks))) for i, ks in entering.items() if len(ks) == 1]
+    todo = [(i, k) for i, k in entering.items() if k >= 0]
     while todo:
         i, k = todo.pop()
         node = nodes[i]
@@ -37,7 +37,7 @@ def find_direction(nodes: Sequence[Node], found: Found) -> tuple[str, bool]:
                     source, place = _before_slices(nodes, node.inputs[0], axis, part % node.arguments[0].shape[axis])
                     places.setdefault((source, axis), {})[k] = place
         else:
-            todo += [(j, k) for j in node.inputs if j not in entering or len(entering[j]) == 1]
+            todo += [(j, k) for j in node.inputs if entering.get(j, k) >= 0]
     _written(nodes, found, places)
     votes = 0
     for at in places.values():

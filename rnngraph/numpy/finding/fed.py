@@ -7,7 +7,8 @@ twice is made one node, so that its gradient is one.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from itertools import chain
 from typing import TypeAlias
 
 from rnngraph.autodiff.along import DOT, EINSUM
@@ -15,7 +16,7 @@ from rnngraph.autodiff.node import Node
 from rnngraph.autodiff.ops import MATMUL
 from rnngraph.autodiff.tape import Tape
 from rnngraph.numpy.finding.carried import Found
-from rnngraph.numpy.finding.products import LEAVES, PASSING, number_values
+from rnngraph.numpy.finding.products import LEAVES, PASSING
 from rnngraph.numpy.finding.read_later import GIVEN, JOINING
 
 _PRODUCTS = frozenset((MATMUL, DOT, EINSUM))
@@ -24,9 +25,9 @@ _PRODUCTS = frozenset((MATMUL, DOT, EINSUM))
 Data: TypeAlias = list[dict[int, set[int]]]  # by step: number of a value -> the nodes that hold it
 
 
-def read_by_step(nodes: Sequence[Node], found: list[Found]) -> list[Data]:
+def read_by_step(nodes: Sequence[Node], numbers: Sequence[int], found: list[Found]) -> list[Data]:
     """Find the data of every recurrence; one that reads what an earlier one does, turned round, runs the other way."""
-    numbers, fed = number_values(nodes), list[Data]()
+    fed = list[Data]()
     for k, one in enumerate(found):
         others = set[int]().union(*(other.chain.steps for other in found if other is not one))
         data = _data_of(nodes, numbers, one, others)
@@ -67,18 +68,24 @@ def _data_of(nodes: Sequence[Node], numbers: Sequence[int], one: Found, others: 
 
     What comes out of another recurrence, a node in `others`, is no data.
     """
-    steps = one.chain.steps
-    leads = {i for ids in one.states.values() for i in ids}
+    steps, initial = one.chain.steps, set(one.initial.values())
     found: Data = [{} for _ in range(one.time)]
-    for i in sorted(steps, reverse=True):
-        if i not in leads:
+    waiting = [(i, steps[i]) for i in one.inside if i in steps]
+    seen = set(waiting)
+    while waiting:  # walk from what leads to the states to the products outside, and take their operands
+        i, k = waiting.pop()
+        node = nodes[i]
+        if node.op in _PRODUCTS:
+            for part in [part for j in node.inputs for part in _parts(nodes, j)]:
+                if part not in steps and part not in initial and part not in others:
+                    found[k].setdefault(numbers[part], set()).add(part)
             continue
-        leads.update(j for j in nodes[i].inputs if j in steps)
-        for operand in _operands(nodes, one, i):
-            if operand not in others:
-                found[steps[i]].setdefault(numbers[operand], set()).add(operand)
-    often = Counter(number for some in found for number in some)  # a weight is read at every step, a word at several
-    shared = Counter(i for some in found for i in set().union(*some.values()))
+        for j in node.inputs:
+            if j not in steps and nodes[j].op not in GIVEN and (j, k) not in seen:
+                seen.add((j, k))
+                waiting.append((j, k))
+    often = Counter(chain.from_iterable(found))  # a weight is read at every step, a word at several
+    shared = Counter(chain.from_iterable(set().union(*some.values()) for some in found))
     for some in found:
         for number, ids in list(some.items()):
             if often[number] >= max(one.time - 1, 2) or any(shared[i] > 1 for i in ids):
@@ -86,31 +93,14 @@ def _data_of(nodes: Sequence[Node], numbers: Sequence[int], one: Found, others: 
     return found if sum(map(bool, found)) >= max(one.time - 1, 2) else []
 
 
-def _operands(nodes: Sequence[Node], one: Found, i: int) -> Iterator[int]:
-    """Yield what is multiplied on the way into a node of a step, where it does not come from the recurrence."""
-    steps, initial = one.chain.steps, one.initial.values()
-    waiting, seen = [i], {i}
-    while waiting:
-        node = nodes[waiting.pop()]
-        if node.op in _PRODUCTS:
-            for j in node.inputs:
-                yield from (part for part in _parts(nodes, j) if part not in steps and part not in initial)
-        elif node.id not in steps or node.id == i:
-            below = [j for j in node.inputs if j not in steps and j not in seen and nodes[j].op not in GIVEN]
-            seen.update(below)
-            waiting += below
-
-
-def _parts(nodes: Sequence[Node], i: int) -> Iterator[int]:
+def _parts(nodes: Sequence[Node], i: int) -> list[int]:
     """Take a join apart, behind views too."""
     below = i
     while nodes[below].op in PASSING:
         below = nodes[below].inputs[0]
     if nodes[below].op not in JOINING:
-        yield i
-        return
-    for part in nodes[below].inputs:
-        yield from _parts(nodes, part)
+        return [i]
+    return [one for part in nodes[below].inputs for one in _parts(nodes, part)]
 
 
 def _make_one(nodes: Sequence[Node], alike: Iterable[set[int]]) -> None:

@@ -25,11 +25,13 @@ HOLDERS = ("v", "value", "val", "data")  # how objects that stand for a paramete
 def find_recurrences(tape: Tape, steps: int | None = None) -> list[Found]:
     """Find the recurrences of a tape and declare them on it."""
     nodes: list[Node] = tape.entries  # type: ignore[assignment]
-    found = _found(nodes, number_values(nodes), steps) or _found(nodes, number_values(nodes, alike=True), steps)
+    numbers = number_values(nodes)
+    found = _found(nodes, numbers, steps) or _found(nodes, number_values(nodes, alike=True), steps)
     for one in found:
         _complete(tape, one)
+        one.inside = _leading(nodes, one)
     _name(tape, found)
-    fed = read_by_step(nodes, found)
+    fed = read_by_step(nodes, numbers, found)
     spots = _spots(nodes, found)
     for i, (place, t) in spots.items():
         nodes[i].place, nodes[i].timestep = place, t
@@ -48,7 +50,7 @@ def _found(nodes: Sequence[Node], numbers: Sequence[int], steps: int | None) -> 
             continue
         one.direction, fed = find_direction(nodes, one)
         states = {i for ids in one.states.values() for i in ids}
-        if (fed or one.time > 2) and taken.isdisjoint(states):
+        if one.time > 1 and (fed or one.time > 2) and taken.isdisjoint(states):
             _prepend(nodes, one, taken)
             taken |= {i for ids in one.states.values() for i in ids}
             found.append(one)
@@ -61,6 +63,17 @@ def _complete(tape: Tape, one: Found) -> None:
         last = tape.append(CONSTANT, (), tape.entries[made].value, requires=False)
         one.states[kind].append(last)
         one.chain.steps[last] = one.time - 1
+
+
+def _leading(nodes: Sequence[Node], one: Found) -> set[int]:
+    """Find what leads to a state, of all that depends on the weights' products."""
+    steps, inside = one.chain.steps, {i for ids in one.states.values() for i in ids}
+    for i in sorted(steps, reverse=True):
+        if i in inside:
+            for j in nodes[i].inputs:
+                if j in steps:
+                    inside.add(j)
+    return inside
 
 
 def _prepend(nodes: Sequence[Node], one: Found, taken: set[int]) -> None:
@@ -130,11 +143,9 @@ def _spots(nodes: Sequence[Node], found: list[Found]) -> dict[int, Spot]:
     readout: dict[int, set[int]] = {}
     for one in found:
         place, last = (("layer", one.name),), one.time - 1
-        inside = {i for ids in one.states.values() for i in ids}
-        for i in sorted(one.chain.steps, reverse=True):
-            t = one.chain.steps[i] if one.direction == "forward" else last - one.chain.steps[i]
-            if i in inside:
-                inside.update(j for j in nodes[i].inputs if j in one.chain.steps)
+        for i, k in one.chain.steps.items():
+            t = k if one.direction == "forward" else last - k
+            if i in one.inside:
                 spots.setdefault(i, (place, t))
             else:
                 readout.setdefault(i, set()).add(t)
@@ -153,16 +164,17 @@ def _spots(nodes: Sequence[Node], found: list[Found]) -> dict[int, Spot]:
 
 def _spots_of_feeders(nodes: Sequence[Node], spots: dict[int, Spot], outside: set[int]) -> None:
     """Put what only one step uses, such as `x[t] @ Wx`, at that step."""
-    users: dict[int, list[int]] = {}
-    for node in nodes:
-        for i in node.inputs:
-            users.setdefault(i, []).append(node.id)
+    shared: dict[int, Spot | None] = {}  # the spot of all that use a node, None where there are several
     for node in reversed(nodes):
-        if node.id in spots or node.id in outside or node.op in LEAVES or node.id not in users:
-            continue
-        first = spots.get(users[node.id][0])
-        if first is not None and all(spots.get(user) == first for user in users[node.id]):
-            spots[node.id] = first
+        i = node.id
+        spot = spots.get(i)
+        if spot is None and i not in outside and node.op not in LEAVES:
+            spot = shared.get(i)
+            if spot is not None:
+                spots[i] = spot
+        for j in node.inputs:
+            if shared.setdefault(j, spot) != spot:
+                shared[j] = None
 
 
 def _declare(tape: Tape, nodes: Sequence[Node], one: Found) -> None:
@@ -198,7 +210,7 @@ def _mark_parameters(nodes: Sequence[Node], spots: dict[int, Spot]) -> None:
             if node.id in spots:
                 times.setdefault(leaf, set()).add(spots[node.id][1])
             others = [j for place, j in enumerate(node.inputs) if place != position]
-            weighs = any(use.weight == position for use in products_of(nodes, node))
+            weighs = any(weight == position for weight, _, _ in products_of(node))
             over = any(nodes[j].value.ndim > 2 or (nodes[j].requires and j not in views) for j in others)
             if over and (weighs or (node.op is ADD and nodes[i].value.ndim < node.value.ndim)):
                 found.add(leaf)

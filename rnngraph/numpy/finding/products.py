@@ -5,19 +5,22 @@ In: the nodes of a tape. Out: a number a value, and the uses of every weight.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from rnngraph.autodiff.along import BROADCAST, CAST, DOT, EINSUM
+from rnngraph.autodiff.along import ASSEMBLE, BROADCAST, CAST, DOT, EINSUM
 from rnngraph.autodiff.node import CONSTANT, INPUT, PARAMETER, Node
 from rnngraph.autodiff.ops import INDEX, MATMUL, MULTIPLY, RESHAPE, TRANSPOSE
 
 LEAVES = frozenset((INPUT, PARAMETER))
 PASSING = frozenset((TRANSPOSE, RESHAPE, CAST, BROADCAST))
 _VIEWING = PASSING | {INDEX}
-_MULTIPLYING = frozenset((MATMUL, DOT, EINSUM, MULTIPLY))
+_ALONG = frozenset((MATMUL, DOT, EINSUM))
+_MULTIPLYING = _ALONG | {MULTIPLY}
+FEW = 12  # what a factor such as exp(-exp(a) * dt) is made of
 Key: TypeAlias = tuple[bool, int, int]  # element by element, side of the weight, number of the weight
 
 
@@ -68,32 +71,38 @@ def is_leaf_like(nodes: Sequence[Node], node: Node) -> bool:
     return node.op in LEAVES
 
 
-def products_of(nodes: Sequence[Node], node: Node) -> Iterator[Use]:
-    """Give the ways to see a node as a weight times a state."""
+def is_given(nodes: Sequence[Node], i: int) -> bool:
+    """Tell what is computed from leaves alone, by a few operations of which none is a product along an axis."""
+    seen, waiting = {i}, [i]
+    while waiting and len(seen) < FEW:
+        node = nodes[waiting.pop()]
+        if node.op in _ALONG or node.op is ASSEMBLE:
+            return False
+        below = set(node.inputs) - seen
+        seen |= below
+        waiting += below
+    return not waiting
+
+
+def products_of(node: Node) -> Sequence[tuple[int, int, int | None]]:
+    """Give the ways to see a node as a weight times a state: the inputs, and the axis that is summed away."""
     if node.op is MATMUL:
         left, right = node.arguments
-        yield Use(node.id, 0, 1, right.ndim - 2)
-        yield Use(node.id, 1, 0, left.ndim - 1)
-    elif node.op is DOT:
+        return [(0, 1, right.ndim - 2), (1, 0, left.ndim - 1)]
+    if node.op is DOT:
         left, right = node.arguments
-        if right.ndim == 1:
-            yield Use(node.id, 0, 1, 0)
-        if left.ndim == 1:
-            yield Use(node.id, 1, 0, 0)
-    elif node.op is EINSUM and len(node.inputs) == 2:
+        return [(0, 1, 0)] * (right.ndim == 1) + [(1, 0, 0)] * (left.ndim == 1)
+    if node.op is EINSUM and len(node.inputs) == 2:
         operands, out = node.options["operands"], node.options["out"]
         summed = [letter for letter in operands[0] if letter in operands[1] and letter not in out]
         if len(summed) == 1:
-            yield Use(node.id, 0, 1, operands[1].index(summed[0]))
-            yield Use(node.id, 1, 0, operands[0].index(summed[0]))
-    elif node.op is MULTIPLY:
-        for weight, state in ((0, 1), (1, 0)):
-            if is_leaf_like(nodes, nodes[node.inputs[weight]]):
-                yield Use(node.id, weight, state, None)
+            return [(0, 1, operands[1].index(summed[0])), (1, 0, operands[0].index(summed[0]))]
+    return [(0, 1, None), (1, 0, None)] if node.op is MULTIPLY else []
 
 
 def find_uses(nodes: Sequence[Node], numbers: Sequence[int]) -> dict[Key, list[Use]]:
     """Collect the products of every weight that multiplies, more than once, what came out of a product."""
+    often = Counter([numbers[i] for node in nodes if node.op in _MULTIPLYING for i in node.inputs])
     found: dict[Key, list[Use]] = {}
     after = bytearray(len(nodes))  # whether a product leads to a node
     plausible: set[Key] = set()
@@ -104,12 +113,16 @@ def find_uses(nodes: Sequence[Node], numbers: Sequence[int]) -> dict[Key, list[U
                 break
         if node.op not in _MULTIPLYING:
             continue
-        for use in products_of(nodes, node):
-            weight = node.inputs[use.weight]
-            if nodes[weight].requires:
-                key = use.axis is None, use.weight, numbers[weight]
-                found.setdefault(key, []).append(use)
-                if after[node.inputs[use.state]]:
-                    plausible.add(key)
+        for weight, state, axis in products_of(node):
+            i = node.inputs[weight]
+            if not nodes[i].requires:
+                continue
+            if axis is not None:
                 after[node.id] = 1
+            if often[numbers[i]] > 1 and (axis is not None or is_given(nodes, i)):
+                after[node.id] = 1
+                key = axis is None, weight, numbers[i]
+                found.setdefault(key, []).append(Use(node.id, weight, state, axis))
+                if after[node.inputs[state]]:
+                    plausible.add(key)
     return {key: found[key] for key in found if key in plausible and len(found[key]) > 1}

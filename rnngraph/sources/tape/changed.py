@@ -11,13 +11,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from rnngraph.autodiff.again import again
 from rnngraph.autodiff.block import Block
 from rnngraph.autodiff.cell import Cell
 from rnngraph.autodiff.contribution import Array
-from rnngraph.autodiff.node import Node
-from rnngraph.autodiff.ops import STATE
 from rnngraph.autodiff.recurrence import Recurrence
-from rnngraph.autodiff.tape import Entry, Tape
+from rnngraph.autodiff.tape import Tape
 from rnngraph.nn import init
 from rnngraph.trace.change import BIAS, CHRONO, IDENTITY, INPUTS, OPEN, ORTHOGONAL, SCALE, TRUNCATE, Change
 
@@ -61,52 +60,21 @@ def weight_nodes(tape: Tape, one: Recurrence) -> dict[str, int]:
 
 
 def _again(tape: Tape, values: dict[int, Array], cut: int) -> Tape:
-    again = copy.copy(tape)
-    again.entries, again.recurrences, again.starts = [], [], dict(tape.starts)
-    blocks: dict[int, Block] = {}
-    for entry in tape.entries:
-        found = _entry(tape, entry, values, blocks)
-        if isinstance(found, Block):
-            if cut:
-                found = copy.copy(found)
-                found.cuts = frozenset(range(cut, found.steps, cut))
-            blocks[found.id] = found
-        again.entries.append(found)
+    found = again(tape, values)
+    blocks = {entry.id: entry for entry in found.entries if isinstance(entry, Block)}
+    if cut:
+        blocks = {i: copy.copy(block) for i, block in blocks.items()}
+        for made in blocks.values():
+            made.cuts = frozenset(range(cut, made.steps, cut))
+        found.entries = [blocks.get(entry.id, entry) for entry in found.entries]
+    found.recurrences, found.starts = [], dict(tape.starts)
     for one in tape.recurrences:
         block = None if one.block is None else blocks[one.block.id]
         cuts = one.cuts
         if cut and block is not None:
             cuts = block.order(np.isin(np.arange(block.steps), sorted(block.cuts)))[None]
-        again.recurrences.append(replace(one, block=block, cuts=cuts))
-    return again
-
-
-def _entry(tape: Tape, entry: Entry, values: dict[int, Array], blocks: dict[int, Block]) -> Entry:
-    """Compute an entry again where anything that it depends on has changed; `values` gains what has."""
-    moved = entry.id in values or any(tape.entry(i).id in values for i in entry.inputs)
-    if not moved:
-        return entry
-    if isinstance(entry, Block):
-        again = entry.again({name: _value(tape, i, values) for name, i in entry.sources.items()})
-        values[entry.id] = again.value
-        return again
-    if entry.op is STATE:
-        owner = tape.entry(entry.inputs[0]).id
-        arguments: tuple[Array, ...] = entry.arguments
-        values.setdefault(entry.id, blocks[owner].state(entry.options["kind"], entry.options["t"]))
-    else:
-        arguments = tuple([_value(tape, i, values) for i in entry.inputs])
-        if entry.id not in values:
-            values[entry.id] = np.asarray(entry.op.forward(*arguments, **entry.options))
-    return Node(
-        entry.id, entry.op, entry.inputs, values[entry.id], arguments, entry.place, entry.timestep, entry.requires,
-        entry.options, entry.name,
-    )  # fmt: skip
-
-
-def _value(tape: Tape, node_id: int, values: dict[int, Array]) -> Array:
-    entry = tape.entry(node_id)
-    return values.get(entry.id, entry.value)
+        found.recurrences.append(replace(one, block=block, cuts=cuts))
+    return found
 
 
 # Each takes a cell, copies of its weights and a number, and gives what changes; None where it means nothing.

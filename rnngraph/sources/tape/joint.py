@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from rnngraph.autodiff.again import with_entries, with_value
 from rnngraph.autodiff.backward import sweep
 from rnngraph.autodiff.block import Block
 from rnngraph.autodiff.block.given import Given, gather
 from rnngraph.autodiff.contribution import Array
-from rnngraph.autodiff.node import Node
 from rnngraph.autodiff.ops import ADD, DIVIDE, MEAN, MULTIPLY, NEGATE, RESHAPE, SUBTRACT, SUM
 from rnngraph.autodiff.tape import Entry, Tape
 from rnngraph.norms import norm
@@ -158,7 +158,6 @@ def _at(given: Given, t: int) -> Array:
 
 def _computed_again(tape: Tape, target: int, t: int, states: set[int]) -> Tape:
     """Copy a tape with one state moved, and compute again what depends on it and is no state."""
-    copy = Tape()
     values: dict[int, Array] = {}
     entries: list[Entry] = []
     for entry in tape.entries:
@@ -173,24 +172,7 @@ def _computed_again(tape: Tape, target: int, t: int, states: set[int]) -> Tape:
             arguments = tuple(values.get(i, tape.entry(i).value) for i in entry.inputs)
             with np.errstate(all="ignore"):
                 value = values[entry.id] = np.asarray(entry.op.forward(*arguments, **entry.options))
-            entries.append(_with(entry, value, arguments))
+            entries.append(with_value(entry, value, arguments))
             continue
         entries.append(entry)
-    copy.entries, copy._firsts, copy.size = entries, tape._firsts, tape.size
-    copy._uses = tape._uses
-    return copy
-
-
-def _with(node: Node, value: Array, arguments: tuple[Array, ...]) -> Node:
-    return Node(
-        node.id,
-        node.op,
-        node.inputs,
-        value,
-        arguments,
-        node.place,
-        node.timestep,
-        node.requires,
-        node.options,
-        node.name,
-    )
+    return with_entries(tape, entries)

@@ -1,0 +1,83 @@
+"""The mistakes that can be mended without knowing more: a factor, a transposition, timesteps or gates elsewhere.
+
+In: a gradient that is wrong. Out: words, where the gradient without that mistake is right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from rnngraph.autodiff.contribution import Array
+
+GATES = {2: "rz", 3: "rzn", 4: "ifog"}  # the usual names of blocks; they are numbered too, since orders differ
+
+
+def named(
+    names: Sequence[str], wrong: Collection[int], right: Collection[int], words: Callable[[int], str]
+) -> tuple[list[str], list[int]]:
+    """Say which gradients are wrong where others are right, and the mistakes that have `words`; give those without."""
+    found = {place: words(place) for place in wrong}
+    listed = [", ".join(names[place] for place in some) for some in (wrong, right)]
+    told = [f"wrong: {listed[0]}; right: {listed[1]}."] if right else []
+    told += [f"{names[place]}: {said}." for place, said in found.items() if said]
+    return told, [place for place, said in found.items() if not said]
+
+
+def mistake(
+    gradient: Array, factor: float, is_wrong: Callable[[Array], bool], sizes: Collection[int], axis: int | None = None
+) -> str:
+    """Name the mistake of which the mending makes the gradient right.
+
+    Args:
+        gradient: the wrong one.
+        factor: how many times the right one it is along some direction.
+        is_wrong: whether a gradient is.
+        sizes: of a gate, in a gradient that has no timesteps.
+        axis: its timesteps, where it has any.
+    """
+    if not gradient.any():
+        return "the gradient is zero throughout: it is not computed, or overwritten"
+    for words, mended in _mendings(gradient, factor, sizes, axis):
+        if not np.array_equal(mended, gradient) and not is_wrong(mended):
+            return words
+    return ""
+
+
+def _mendings(gradient: Array, factor: float, sizes: Collection[int], axis: int | None) -> Iterator[tuple[str, Array]]:
+    if factor:
+        words = "the sign is wrong" if abs(factor + 1) < 1e-4 else f"it is {factor:.4g} times the right one"
+        yield words, gradient / factor
+    if gradient.ndim == 2 and gradient.shape[0] == gradient.shape[1]:
+        yield "it is transposed", gradient.T
+    if axis is not None:
+        yield "its timesteps are reversed", np.flip(gradient, axis)
+        yield "it stands one timestep too late", np.roll(gradient, -1, axis)
+        yield "it stands one timestep too early", np.roll(gradient, 1, axis)
+        return
+    for blocks in _blocks(gradient.shape, sizes):
+        for (one, here), (other, there) in combinations(blocks.items(), 2):
+            mended = gradient.copy()
+            mended[here], mended[there] = gradient[there], gradient[here]
+            yield f"the gate blocks {one} and {other} are swapped", mended
+
+
+def _blocks(shape: tuple[int, ...], sizes: Collection[int]) -> Iterator[dict[str, Any]]:
+    """Give the ways to see gate blocks of one of these sizes in a shape: their names and their places."""
+    for at in {len(shape) - 1, 0} if shape else ():
+        count = next((n for n in (4, 3, 2) if any(shape[at] == n * size for size in sizes)), 0)
+        labels = [f"{k} ({GATES[count][k]} of {', '.join(GATES[count])})" for k in range(count)]
+        size = shape[at] // max(count, 1)
+        if count:
+            yield {one: (*[slice(None)] * at, slice(k * size, k * size + size)) for k, one in enumerate(labels)}
+
+
+def blocks_wrong(shape: tuple[int, ...], sizes: Collection[int], is_wrong: Callable[[Any], bool]) -> Iterator[str]:
+    """Say which gate blocks are wrong where others are right; `is_wrong` is asked for a part."""
+    for blocks in _blocks(shape, sizes):
+        bad = [label for label, part in blocks.items() if is_wrong(part)]
+        if 0 < len(bad) < len(blocks):
+            yield f"gate block{'s' * (len(bad) > 1)} {', '.join(bad)} wrong, the others right"
