@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from rnngraph.trace.model import Trace
 UNITS = 3
 
 
+@cache
 def network(rate: float, *, time: int = 40, every: bool = False, layers: int = 1, name: str | None = None) -> Trace:
     """Record a network that keeps `rate` a step; its loss is the sum of the last states, or of all of them."""
     layer = nn.RNN(2, UNITS, num_layers=layers, nonlinearity="relu", name=name)
