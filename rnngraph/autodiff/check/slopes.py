@@ -6,7 +6,7 @@ In: a subject, an argument and a direction. Out: a `Comparison`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -20,6 +20,7 @@ STEPS, SHORT = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7), (1e-6,)
 COARSE_STEPS, COARSE_SHORT = (4e-2, 2e-2, 1e-2, 4e-3, 2e-3), (4e-3, 2e-2)  # where the outputs round coarsely
 CONVERGED = 0.02  # by how much two slopes of one function may differ
 ROUNDING, MEASURED = 50, 4  # of a value: in units of its last place, or in standard deviations where they are measured
+_SMALL = 1_000_000  # bytes of outputs that are kept, at some forty points of a line
 KEPT = 0.5  # the least share of the upstream gradient that is left where outputs with kinks are
 
 
@@ -41,17 +42,21 @@ class Comparison:
 
 @dataclass(slots=True)
 class Line:
-    """The outputs along one direction, each looked at once."""
+    """The outputs along one direction, each looked at once where they are small."""
 
     subject: Subject
     place: int
     direction: Array
     tolerance: float
     rounding: float | None = None  # of one weighted sum, where it was measured
+    known: dict[float, list[Array]] = field(default_factory=dict)
 
     def at(self, offset: float) -> list[Array]:
         """Give the outputs."""
-        return self.subject.moved(self.place, self.direction, offset)
+        found = self.known.get(offset) or self.subject.moved(self.place, self.direction, offset)
+        if sum(one.nbytes for one in found) < _SMALL:
+            self.known[offset] = found
+        return found
 
     def estimate(self, upstream: Sequence[Array], step: float) -> tuple[float, float, float]:
         """Give a slope, how far rounding may put it off, and how far the slopes over one and two steps differ."""
