@@ -74,7 +74,10 @@ _ALONE = ("null", "line", "surrogate", "no character")  # which change what beco
 
 
 def in_company(strings: dict[str, str]) -> dict[str, str]:
-    """Join what a terminal would obey, four at a time: none hides another, and one run answers for all of them."""
+    """Join what a terminal would obey, four at a time, so that one run answers for all of them.
+
+    It is for text that nothing cuts: a label of a picture would end before the second.
+    """
     joined = [key for key in TERMINAL if key not in _ALONE]
     rows = [joined[at : at + 4] for at in range(0, len(joined), 4)]
     others = {key: text for key, text in strings.items() if key not in joined}

@@ -27,13 +27,12 @@ from rnngraph.render.report.chart.document import FORMATS as CHART_FORMATS
 from rnngraph.render.report.compare.comparison_picture import comparison_picture
 from rnngraph.render.report.decay.decay_picture import decay_picture
 from rnngraph.render.report.history.history_picture import history_picture
-from tests.hostile import AWKWARD, HOSTILE, MARKUP, in_company
+from tests.hostile import AWKWARD, HOSTILE, MARKUP
 from tests.reliability.hostile_traces import hostile_decay, hostile_history, hostile_trace
 from tests.render.browser import Browser
 from tests.typed import strict
 
 Structure = Callable[[bytes], Any]
-NAMES = in_company(HOSTILE)
 CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
@@ -139,12 +138,12 @@ def test_every_format_has_a_row() -> None:
 
 
 @pytest.mark.parametrize("what", DRAWN)
-@pytest.mark.parametrize("key", NAMES)
+@pytest.mark.parametrize("key", HOSTILE)
 def test_a_hostile_name_changes_no_structure(what: str, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(graphviz, "find_dot", lambda: None)  # in this process, which is faster
     monkeypatch.setattr(document, "run_graphviz", lambda text, _: text.encode())
     draw, write, structures = DRAWN[what]
-    drawn = draw(NAMES[key])
+    drawn = draw(HOSTILE[key])
     for name, structure in structures.items():
         found, plain = structure(write(drawn, name)), harmless(what, name)
         assert found <= set().union(*plain) if isinstance(found, set) else found in plain, name
