@@ -29,6 +29,8 @@ def load(package: str) -> None:
     """Load what programs need, by doing once what they do."""
     if package:
         importlib.import_module(package)
+    if package == "torch":
+        importlib.import_module("torch._dynamo")  # as every optimizer does when it is made
     for words in ONCE:
         out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8") for _ in range(2))
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):

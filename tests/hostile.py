@@ -70,6 +70,18 @@ AWKWARD = {
     "minus": "-",
 }
 HOSTILE = TERMINAL | MARKUP | AWKWARD
+_ALONE = ("null", "line", "surrogate", "no character")  # which change what becomes of a whole text
+
+
+def in_company(strings: dict[str, str]) -> dict[str, str]:
+    """Join what a terminal would obey, four at a time, so that one run answers for all of them.
+
+    It is for text that nothing cuts: a label of a picture would end before the second.
+    """
+    joined = [key for key in TERMINAL if key not in _ALONE]
+    rows = [joined[at : at + 4] for at in range(0, len(joined), 4)]
+    others = {key: text for key, text in strings.items() if key not in joined}
+    return {", ".join(row): "".join(TERMINAL[key] for key in row) for row in rows} | others
 
 
 def obeyed(text: str, *, lines: bool = True) -> set[str]:

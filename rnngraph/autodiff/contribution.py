@@ -43,21 +43,6 @@ class Slice:
         total[(slice(None),) * lead + self.index] += self.array
 
 
-class TimeSlice(Slice):
-    """The slice `input[:, t]` of a (batch, time, ...) input."""
-
-    __slots__ = ("t",)
-
-    def __init__(self, t: int, array: Array) -> None:
-        """Take the timestep and the gradient there."""
-        self.t = t
-        self.array = array
-
-    def add_to(self, total: Array, lead: int) -> None:
-        """Add the slice where it belongs."""
-        total[(slice(None),) * (lead + 1) + (self.t,)] += self.array
-
-
 class StateSlice:
     """The gradient of one state of a block at one timestep, (batch, units); t is -1 for the state before the first."""
 
@@ -165,10 +150,6 @@ def add_up(contributions: list[Contribution], value: Array, lead: tuple[int, ...
             return first
         if len(contributions) == 2 and isinstance(contributions[1], np.ndarray):
             return np.asarray(first + contributions[1])
-    elif type(first) is TimeSlice and len(contributions) == value.shape[1] and not lead:
-        whole = _whole(contributions, value)
-        if whole is not None:
-            return whole
     joined = join(contributions)
     if len(joined) == 1 and not lead:
         only = joined[0]
@@ -189,16 +170,6 @@ def add_up(contributions: list[Contribution], value: Array, lead: tuple[int, ...
         if not isinstance(one, np.ndarray):
             one.add_to(total, len(lead))
     return total
-
-
-def _whole(contributions: list[Contribution], value: Array) -> Array | None:
-    """Put one slice of every timestep together, time-major in memory; None where they are not that."""
-    slices = [one for one in contributions if type(one) is TimeSlice]
-    ordered = sorted(slices, key=lambda one: one.t)
-    if [one.t for one in ordered] != list(range(value.shape[1])):
-        return None
-    together = np.concatenate([one.array for one in ordered])
-    return together.reshape(value.shape[1], value.shape[0], *value.shape[2:]).swapaxes(0, 1)
 
 
 def join(contributions: list[Contribution]) -> list[Contribution]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass
+from functools import cache
+from itertools import chain, count, islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -187,21 +189,18 @@ def batch_of(data: Digits, *, batch: int, timesteps: int | None) -> tuple[Digits
     available = len(data.images)
     if batch > available:
         raise InputError(f"the batch is {batch}, but there are {available} images: choose at most {available}.")
-    encoded = [
-        captions.encode(captions.describe(image, int(digit)))
-        for image, digit in zip(data.images, data.digits, strict=True)
-    ]
-    order = sorted(range(batch), key=lambda row: -len(encoded[row]))
+
+    @cache
+    def caption(image: int) -> list[int]:
+        return captions.encode(captions.describe(data.images[image], int(data.digits[image])))
+
+    order = sorted(range(batch), key=lambda row: -len(caption(row)))
     chosen = Digits(data.images[order], data.digits[order])
     if timesteps is None:
-        return chosen, captions.pad([encoded[row] for row in order])
-    return chosen, np.stack([_strung(encoded, start=row, tokens=timesteps + 1) for row in order])
-
-
-def _strung(encoded: list[list[int]], *, start: int, tokens: int) -> NDArray[np.int64]:
-    """Take the first `tokens` tokens of the captions from `start` on, strung together and round the end."""
-    stream = [token for caption in encoded[start:] + encoded[:start] for token in caption]
-    return np.resize(np.array(stream, dtype=np.int64), tokens)
+        return chosen, captions.pad([caption(row) for row in order])
+    tokens = timesteps + 1
+    strung = (chain.from_iterable(caption(image % available) for image in count(row)) for row in order)
+    return chosen, np.stack([np.fromiter(islice(words, tokens), np.int64, tokens) for words in strung])
 
 
 def title(options: DemoOptions) -> str:

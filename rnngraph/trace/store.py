@@ -13,7 +13,7 @@ import types
 import zipfile
 import zlib
 from dataclasses import MISSING, fields, is_dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import IO, Any, TypeAlias, cast, get_args, get_origin, get_type_hints
 
@@ -155,12 +155,10 @@ def _put_together(item: Any, kind: Any, arrays: dict[str, Array]) -> Any:
     if isinstance(kind, type) and is_dataclass(kind):
         if not isinstance(item, dict):
             raise FileError(f"a {kind.__name__} is {type(item).__name__}.")
-        hints = get_type_hints(kind)
-        known = {field.name for field in fields(kind)}
-        needed = {field.name for field in fields(kind) if field.default is MISSING and field.default_factory is MISSING}
-        if odd := (set(item) - known) | (needed - set(item)):
+        columns, needed = _columns(kind)
+        if odd := (set(item) - set(columns)) | (needed - set(item)):
             raise FileError(f"a {kind.__name__} has fields {sorted(odd)[:4]} too many or too few.")
-        return kind(**{name: _put_together(one, hints[name], arrays) for name, one in item.items()})
+        return kind(**{name: _put_together(one, columns[name], arrays) for name, one in item.items()})
     if origin is tuple:
         if not isinstance(item, list):
             raise FileError(f"a list is {type(item).__name__}.")
@@ -178,6 +176,13 @@ def _put_together(item: Any, kind: Any, arrays: dict[str, Array]) -> Any:
     if kind in (int, str, bool) and type(item) is kind:
         return item
     raise FileError(f"{item!r:.60} stands where a {getattr(kind, '__name__', kind)} belongs.")
+
+
+@cache
+def _columns(kind: Any) -> tuple[dict[str, Any], frozenset[str]]:
+    """Give the declared types of a dataclass's fields by name, and which of them have no default."""
+    hints, needed = get_type_hints(kind), (one for one in fields(kind) if one.default is one.default_factory is MISSING)
+    return {one.name: hints[one.name] for one in fields(kind)}, frozenset(one.name for one in needed)
 
 
 def _array(item: Any, kind: Any, arrays: dict[str, Array]) -> Array:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import rnngraph as rg
+from rnngraph.autodiff.check.subject import Subject
 from rnngraph.errors import InputError
 from rnngraph.nn import functional as F  # noqa: N812
 from tests.check.hand_written import rnn_backward, rnn_forward
@@ -38,6 +39,20 @@ def test_gradients_by_name(prefix: str) -> None:
     assert report.where == ("wrong: Wx; right: x, h0, Wh, b.", "Wx: it is 2 times the right one.")
     with pytest.raises(InputError, match="the backward gave gradients of x, and none of h0"):
         rg.check(rnn_forward, lambda dh, cache: {"x": rnn_backward(dh, cache)[0]}, *ARRAYS)
+
+
+def test_each_point_of_a_line_is_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[Any, float]] = []
+    moved = Subject.moved
+
+    def counted(subject: Subject, place: int, direction: Any, offset: float) -> Any:
+        asked.append((direction, offset))
+        return moved(subject, place, direction, offset)
+
+    monkeypatch.setattr(Subject, "moved", counted)
+    assert not rg.check(rnn_forward, lambda dh, cache: [2 * one for one in rnn_backward(dh, cache)], *ARRAYS).passed
+    points = [(id(direction), offset) for direction, offset in asked]
+    assert len(points) == len(set(points)) > 50
 
 
 def test_a_dict_of_parameters_and_its_gradients() -> None:

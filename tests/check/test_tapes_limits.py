@@ -54,7 +54,7 @@ def test_a_vanished_gradient_is_too_small_to_tell_and_passes() -> None:
     assert "too small to tell" in str(report)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_a_chaotic_network_passes_on_the_word_of_its_rules(dtype: Any, seed: int) -> None:
     layer = rg.nn.RNN(4, 40, init="orthogonal", gain=5.0, seed=seed, dtype=dtype)
@@ -83,7 +83,7 @@ def test_a_leaf_that_the_loss_does_not_reach_has_a_row_of_zeros() -> None:
 
 
 def test_the_work_grows_with_the_tape_and_not_with_its_leaves_too() -> None:
-    short, long = 400, 800  # both beyond the limit of recursion with their four nodes a step
+    short, long = 260, 520  # both beyond the limit of recursion with their four nodes a step
     counts = {steps: _forward_calls(steps) for steps in (short, long)}
     assert counts[long] < 2.2 * counts[short]
     rows, evaluations = 64, 4  # a difference of fourth order: two points on either side

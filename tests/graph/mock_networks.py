@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -35,21 +36,25 @@ def one_layer(layer: Any, *, scale: float = 1.0, timesteps: int = STEPS, last: b
     return recorded(every_step(h[:, timesteps - 1] if last else h))
 
 
+@cache
 def dies() -> Trace:
     """A tanh network that keeps about half a step."""
     return one_layer(rg.nn.RNN(16, UNITS, init="orthogonal", gain=0.58, seed=1), scale=0.35)
 
 
+@cache
 def remembers(*, last: bool = False) -> Trace:
     """An LSTM whose forget gate is open."""
     return one_layer(rg.nn.LSTM(16, UNITS, forget_bias=3.0, seed=1), last=last)
 
 
+@cache
 def explodes() -> Trace:
     """A tanh network whose recurrent weight stretches."""
     return one_layer(rg.nn.RNN(16, UNITS, init="orthogonal", gain=3.0, seed=1), scale=0.5)
 
 
+@cache
 def saturated() -> Trace:
     """A network whose bias pushes its units to the ends of tanh."""
     layer = rg.nn.RNN(16, UNITS, init="orthogonal", seed=1)
@@ -58,11 +63,13 @@ def saturated() -> Trace:
     return one_layer(layer)
 
 
+@cache
 def three_layers(cell: Any = rg.nn.RNN, **options: Any) -> Trace:
     """Three layers, one upon the other."""
     return one_layer(cell(16, 48, num_layers=3, init="orthogonal", gain=0.9, seed=1, **options))
 
 
+@cache
 def encoder_decoder() -> Trace:
     """An encoder of 40 steps whose last state begins a decoder of 8."""
     tape = rg.Tape()
@@ -72,6 +79,7 @@ def encoder_decoder() -> Trace:
     return recorded(every_step(decoder(fed(tape, 8, scale=0.7), thought)))
 
 
+@cache
 def bidirectional(cell: Any = rg.nn.RNN) -> Trace:
     """One layer in two directions."""
     return one_layer(cell(16, UNITS, init="orthogonal", gain=0.75, bidirectional=True, seed=1))

@@ -9,7 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,7 @@ from rnngraph.trace.model import Trace
 UNITS = 3
 
 
+@cache
 def network(rate: float, *, time: int = 40, every: bool = False, layers: int = 1, name: str | None = None) -> Trace:
     """Record a network that keeps `rate` a step; its loss is the sum of the last states, or of all of them."""
     layer = nn.RNN(2, UNITS, num_layers=layers, nonlinearity="relu", name=name)
@@ -51,8 +54,16 @@ def save(folder: Path, rates: Sequence[float], *, apart: int = 100, **options: A
     """Save a training, a trace a rate; the loss of step n is 1 / (1 + n)."""
     folder.mkdir(parents=True, exist_ok=True)
     for place, rate in enumerate(rates):
-        save_step(folder, network(rate, **options), place * apart)
+        name, data = _written(rate, place * apart, **options)
+        (folder / name).write_bytes(data)
     return folder
+
+
+@cache
+def _written(rate: float, step: int, **options: Any) -> tuple[str, bytes]:
+    with TemporaryDirectory() as folder:
+        path = save_step(Path(folder), network(rate, **options), step)
+        return path.name, path.read_bytes()
 
 
 def save_step(folder: Path, trace: Trace, step: int) -> Path:

@@ -1,14 +1,12 @@
 """A PyTorch model and its training, as a reader of the page on trainings has them."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import torch
 
 import rnngraph
+from tests import programs
 
 torch.manual_seed(0)
 model = torch.nn.GRU(4, 8, batch_first=True)
@@ -32,5 +30,4 @@ def train(folder: str) -> None:
 def save_main() -> None:
     """Save a trace as the main branch would."""
     Path("model.py").write_text("from tests.page_setups.training import build\n", encoding="utf-8")
-    command = [sys.executable, "-m", "rnngraph", "trace", "model.py:build", "-o", "main.npz"]
-    subprocess.run(command, check=True, env=os.environ | {"PYTHONPATH": str(Path(rnngraph.__file__).parent.parent)})
+    assert programs.run("trace", "model.py:build", "-o", "main.npz", folder=Path.cwd(), loaded="torch").returncode == 0

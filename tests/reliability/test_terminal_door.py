@@ -23,12 +23,12 @@ from rnngraph.cli import app, console
 from rnngraph.trace import store
 from tests.fuzz.arrays import npy
 from tests.fuzz.good import safetensors
-from tests.hostile import AWKWARD, MARKUP, TERMINAL, obeyed
+from tests.hostile import AWKWARD, MARKUP, TERMINAL, in_company, obeyed
 from tests.reliability.commands import Said, batch, complaint, run_here
 from tests.reliability.hostile_traces import hostile_trace
 
 # A terminal obeys no markup but Rich's; the rest of that table is for pictures.
-STRINGS = TERMINAL | AWKWARD | {key: MARKUP[key] for key in ("rich", "json", "format", "shell")}
+STRINGS = in_company(TERMINAL | AWKWARD | {key: MARKUP[key] for key in ("rich", "json", "format", "shell")})
 COMMANDS: dict[str, tuple[tuple[str, ...], ...]] = {
     "render": (("render", "SAVED", "-o", "OUTPUT.json"), ("render", "SAVED", "-o", "-", "--format", "mermaid")),
     "norms": (

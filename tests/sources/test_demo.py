@@ -8,6 +8,7 @@ import pytest
 
 import rnngraph
 from rnngraph.errors import InputError
+from rnngraph.sources import captions
 from rnngraph.sources.captions import END, NULL, START, VOCABULARY, decode, describe
 from rnngraph.sources.demo import CELLS, DemoOptions, batch_of, build, title
 from rnngraph.sources.digits import load_digits
@@ -42,6 +43,18 @@ def test_a_strung_sequence_begins_with_its_own_caption() -> None:
     for short, long in zip(padded, strung, strict=True):
         length = int((short != NULL).sum())
         assert np.array_equal(short[:length], long[:length])
+
+
+def test_only_images_that_are_shown_are_described(monkeypatch: pytest.MonkeyPatch) -> None:
+    described: list[int] = []
+
+    def counted(image: Any, digit: int) -> tuple[str, ...]:
+        described.append(digit)
+        return describe(image, digit)
+
+    monkeypatch.setattr(captions, "describe", counted)
+    batch_of(load_digits(), batch=2, timesteps=9)  # ten words each: two captions or three
+    assert 3 <= len(described) <= 4
 
 
 def test_the_whole_training_part_can_be_a_batch_and_no_more() -> None:

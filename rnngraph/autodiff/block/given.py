@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from rnngraph.autodiff.block.columns import Block
-from rnngraph.autodiff.contribution import Array, Contribution, Slice, StateSlice, TimeSlice
+from rnngraph.autodiff.contribution import Array, Contribution, Slice, StateSlice
 
 
 @dataclass(slots=True)
@@ -73,8 +73,6 @@ def single_state(one: Any) -> tuple[str, int, Array] | None:
     """Tell the kind and timestep of a contribution to one state, such as that of `output[:, t]`; None of others."""
     if isinstance(one, StateSlice):
         return one.kind, one.t, one.array
-    if isinstance(one, TimeSlice):
-        return "h", one.t, one.array
     t = step_of(one.index) if isinstance(one, Slice) else None
     return None if t is None else ("h", t, one.array)
 

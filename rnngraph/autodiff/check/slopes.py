@@ -22,11 +22,12 @@ STEPS, SHORT = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7), (1e-6,)
 COARSE_STEPS, COARSE_SHORT = (4e-2, 2e-2, 1e-2, 4e-3, 2e-3), (4e-3, 2e-2)  # where the outputs round coarsely
 CONVERGED = 0.02  # by how much two slopes of one function may differ
 ROUNDING, MEASURED = 50, 4  # of a value: in units of its last place, or in standard deviations where they are measured
+_SMALL = 1_000_000  # bytes of outputs that are kept, at some forty points of a line
 KEPT = 0.5  # the least share of the upstream gradient that is left where outputs with kinks are
 
 
 class Line:
-    """The outputs along one direction, each looked at once, and how far rounding puts a weighted sum of them off."""
+    """The outputs along one direction, each looked at once where they are small, and how far rounding puts a weighted sum of them off."""
 
     def __init__(self, subject: Subject, place: int, direction: Array, tolerance: float | None = None) -> None:
         """Measure the rounding where the outputs round coarsely."""
@@ -38,9 +39,10 @@ class Line:
 
     def at(self, offset: float) -> list[Array]:
         """Give the outputs."""
-        if offset not in self._seen:
-            self._seen[offset] = self.subject.moved(self.place, self.direction, offset)
-        return self._seen[offset]
+        found = self._seen.get(offset) or self.subject.moved(self.place, self.direction, offset)
+        if sum(one.nbytes for one in found) < _SMALL:
+            self._seen[offset] = found
+        return found
 
     def estimate(self, upstream: Sequence[Array], step: float) -> tuple[float, float, float]:
         """Give a slope, how far rounding may put it off, and how far the slopes over one and two steps differ."""
