@@ -27,7 +27,7 @@ KEPT = 0.5  # the least share of the upstream gradient that is left where output
 
 
 class Line:
-    """The outputs along one direction, each looked at once where they are small, and how far rounding puts a weighted sum of them off."""
+    """The outputs along one direction, small ones looked at once, and how far rounding puts a weighted sum off."""
 
     def __init__(self, subject: Subject, place: int, direction: Array, tolerance: float | None = None) -> None:
         """Measure the rounding where the outputs round coarsely."""
