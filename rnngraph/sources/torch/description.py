@@ -18,6 +18,13 @@ if TYPE_CHECKING:
     from rnngraph.sources.torch.graph_recording import TorchRecording
     from rnngraph.sources.torch.watch import Watch
 
+SCALED = "the loss was walked back times {:g}, as a scaler does: the numbers are of the loss itself"
+OVERFLOWED = "with the loss times {:g} the gradient overflows, and a scaler skips such a step: shown is the loss itself"
+TWICE = (
+    "a second backward pass went through a graph without retain_graph=True, which PyTorch refuses where nothing is "
+    "watched: detach the states that the next window starts from"
+)
+
 
 def text(watch: Watch) -> str:
     """Give a table of recurrences, and the modules that are none with the reason."""
@@ -120,15 +127,18 @@ def _advice(watch: Watch, seen: Mapping[str, int]) -> str:
 
 def notes(watch: Watch, recording: TorchRecording) -> tuple[str, ...]:
     """Say what a reader of the numbers must know."""
-    found = []
+    found, run = [], recording.run
     if watch.passes.count > 1 and len(watch.passes.found) > 1:
-        found.append(f"backward pass {recording.run.number} of {watch.passes.count} in the block is shown")
+        found.append(f"backward pass {run.number} of {watch.passes.count} in the block is shown")
     for one in recording.recurrences:
         if one.how == SEQUENCE:
             found.append(
                 f"{one.path} takes a whole sequence at once and has no step of its own: the numbers are the credit of "
                 "every position of its input, with time taken for its second axis"
             )
+    found += [SCALED.format(run.factor)] if run.factor != 1 else []
+    found += [OVERFLOWED.format(run.overflowed)] if run.overflowed != 1 else []
+    found += [TWICE] if run.twice else []
     if recording.statistics:
         found.append(STATISTICS)
     found += _not_finite(recording)

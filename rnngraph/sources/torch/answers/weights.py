@@ -19,7 +19,7 @@ from rnngraph.autodiff.backward import Step
 from rnngraph.autodiff.contribution import Array, Summed
 from rnngraph.measure.parameter_trace import parameter_trace, weight_spectrum
 from rnngraph.sources.torch.autograd.edges import Edge, walk_down
-from rnngraph.sources.torch.autograd.passes import Pass
+from rnngraph.sources.torch.autograd.one_pass import Pass
 from rnngraph.sources.torch.autograd.row_norms import norm
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE, Recurrence
 from rnngraph.sources.torch.finding.step_nodes import multiplying_states

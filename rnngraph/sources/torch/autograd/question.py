@@ -17,7 +17,7 @@ from torch.autograd.graph import GradientEdge, _engine_run_backward
 
 from rnngraph.errors import InputError
 from rnngraph.sources.torch.autograd.edges import Edge
-from rnngraph.sources.torch.autograd.passes import Pass
+from rnngraph.sources.torch.autograd.one_pass import Pass
 
 
 def whole(run: Pass) -> dict[Edge, Any]:

@@ -54,6 +54,7 @@ class Layer:
     weights: tuple[Any, ...]
     random: Any  # the state of the generator before, where masks of dropout were drawn between the layers
     narrow: torch.dtype  # the type in which the kernel worked
+    rounded: torch.dtype  # the type to which autocast narrowed its products; else the same
     steps: int
 
 
@@ -183,8 +184,14 @@ def _layer(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: A
         Kept.of(x), _edge(x), grown_edge(x), packed, tuple(Kept.of(one) for one in initial),
         tuple(_edge(one) for one in initial),
         Kept.of(output), tuple(Kept.of(one) for one in final), ports, tuple(module._flat_weights), random,
-        output.dtype, len(packed.batch_sizes) if packed is not None else int(x.shape[time]),
+        output.dtype, _rounded(output), len(packed.batch_sizes) if packed is not None else int(x.shape[time]),
     )  # fmt: skip
+
+
+def _rounded(output: Any) -> torch.dtype:
+    kind = output.device.type
+    casts = output.dtype != torch.float64 and torch.is_autocast_enabled(kind)
+    return torch.get_autocast_dtype(kind) if casts else output.dtype
 
 
 def _edge(tensor: Any) -> Edge | None:
