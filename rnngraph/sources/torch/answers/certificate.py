@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from torch import zeros_like
-from torch.autograd.graph import get_gradient_edge
 
 from rnngraph.autodiff.recurrence import suffix
 from rnngraph.sources.torch.answers.by_step import alike
@@ -25,6 +24,8 @@ from rnngraph.sources.torch.fused.layout import gradients_of
 from rnngraph.trace.magnitudes import Floats
 
 UNCERTAIN = "uncertain: "  # begins the sentence of a check that failed
+SUMS = "the parts of a state's gradient against the whole", "the losses of all steps together against the whole"
+CLIPPED = "; a hook that clips a gradient on its way has this effect"
 _SIGNIFICANT = 1e-3  # of the largest; below it two ways differ by rounding
 
 
@@ -57,7 +58,7 @@ class Certificate:
             known = (sizes > 0) & np.isfinite(sizes)
             if known.any():
                 difference = float((_largest(back + own - both)[known] / sizes[known]).max())
-                self.note("the parts of a state's gradient against the whole", difference, _epsilon(both.dtype))
+                self.note(SUMS[0], difference, _epsilon(both.dtype))
 
     def rows(self, logs: Floats, norms: Floats, sizes: Floats, dtype: Any) -> None:
         """Note how well the losses of all steps together are the whole, at one state: (steps, samples).
@@ -68,7 +69,7 @@ class Certificate:
         usable = np.isfinite(norms) & np.isfinite(logs) & (norms > _SIGNIFICANT * size) & (size > 1e-30)
         if usable.any():
             difference = float(np.abs(found[usable] / norms[usable] - 1).max())
-            self.note("the losses of all steps together against the whole", difference, _epsilon(dtype))
+            self.note(SUMS[1], difference, _epsilon(dtype))
 
     def weights(self, run: Pass, one: Recurrence, weights: Weights) -> None:
         """Note how far a fused layer's weight gradients are from those that PyTorch found in the run."""
@@ -89,6 +90,7 @@ class Certificate:
         """Say what was compared, a failed check first."""
         failed = [
             f"{UNCERTAIN}{what} differ by {difference:.1e}, and rounding explains about {allowed(epsilon):.0e}"
+            f"{CLIPPED if what in SUMS and difference > _SIGNIFICANT else ''}"
             for what, (difference, epsilon) in self.worst.items()
             if not difference <= allowed(epsilon)
         ]
@@ -116,10 +118,12 @@ def _beside(run: Pass, one: Recurrence, found: Mapping[int, Any]) -> dict[int, A
     """Give what reaches the weights of a fused layer on other ways than through its calls."""
     ports = [edge for call in one.calls if call.layer for edge in call.layer.ports.values()]
     some = one.calls[0].layer.weights if one.calls[0].layer else ()
-    edges = {id(weight): tuple(get_gradient_edge(weight))[:2] for weight in some if id(weight) in found}
+    edges = {edge: id(weight) for weight in some if id(weight) in found for edge in run.edges_of(weight)}
+    beside: dict[int, Any] = {}
     with blocked(ports):
-        reached = ask(run, whole(run), list(edges.values()))
-    return {key: reached[edge] for key, edge in edges.items() if edge in reached}
+        for edge, one_part in ask(run, whole(run), list(edges)).items():
+            beside[edges[edge]] = beside.get(edges[edge], 0) + one_part
+    return beside
 
 
 def allowed(epsilon: float) -> float:

@@ -6,13 +6,14 @@ In: what `passes` noted. Out: a `Pass`; its graph is kept alive as long as it is
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
-from rnngraph.sources.torch.autograd.edges import Edge
+from rnngraph.sources.torch.autograd.edges import Edge, grown_edge
+from rnngraph.sources.torch.autograd.noted import Noted
 from rnngraph.sources.torch.watching.calls import Call
 
 
@@ -24,7 +25,9 @@ class Pass:
     roots: list[Edge] = field(default_factory=list)
     seeds: list[Any] = field(default_factory=list)
     losses: list[Any] = field(default_factory=list)  # the values at the roots
-    weights: list[tuple[Any, int, Any]] = field(default_factory=list)  # tensor, its version and value at the time
+    weights: list[Noted] = field(default_factory=list)
+    names: dict[str, Any] = field(default_factory=dict)  # the model's weights of the time
+    ends: dict[int, list[Edge]] = field(default_factory=dict)  # where the graph ends, by the ids of weights
     gradients: dict[int, Any] = field(default_factory=dict)  # by the id of a fused layer's weight: what PyTorch found
     number: int = 0
     factor: float = 1.0  # what the loss was multiplied by for narrow numbers
@@ -57,12 +60,12 @@ class Pass:
             try:
                 yield
             finally:
-                _put(self._moved())
+                self._renew()
             return
         alive = [one for call in self.calls for kept in call.returned if (one := kept()) is not None]
         retained = [(one, one.grad) for one in alive if one.retains_grad]
-        changed = [one for one in self.weights if one[0]._version != one[1] or not torch.equal(one[0], one[2])]
-        present = [(weight, weight._version, weight.detach().clone()) for weight, _, _ in changed]
+        changed = [one for one in self.weights if one.changed]
+        present = [now for one in changed for now in one.there()]
         drawn = torch.get_rng_state()
         _put(changed)
         self._is_back = True
@@ -70,26 +73,25 @@ class Pass:
             yield
         finally:
             self._is_back = False
-            _put(self._moved())
+            self._renew()
             _put(present)
             torch.set_rng_state(drawn)
             for one, gradient in retained:
                 one.grad = gradient
 
-    def _moved(self) -> list[tuple[Any, int, Any]]:
-        return [one for one in self.weights if one[0]._version != one[1]]
+    def _renew(self) -> None:
+        _put([one for one in self.weights if one.moved])
+
+    def edges_of(self, weight: Any) -> list[Edge]:
+        """Give the places of a weight in the graph: it has another since each time that its type was changed."""
+        now = grown_edge(weight)
+        return self.ends.get(id(weight)) or ([now] if now is not None else [])
+
+    def then(self, weight: Any, name: str) -> Any:
+        """Give the weight that was called so at the time, as an assignment may have put another in its place."""
+        return weight if id(weight) in self.ends else self.names.get(name, weight)
 
 
-def _put(weights: list[tuple[Any, int, Any]]) -> None:
-    with torch.no_grad():
-        for weight, version, value in weights:
-            weight.copy_(value)
-            _set_version(weight, version)
-
-
-def _set_version(weight: Any, version: int) -> None:
-    put = torch._C._autograd._unsafe_set_version_counter
-    try:
-        put((weight,), (version,))
-    except TypeError:  # PyTorch before 2.7
-        put(weight, version)
+def _put(some: Iterable[Noted]) -> None:
+    for one in some:
+        one.put()

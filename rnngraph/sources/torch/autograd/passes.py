@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch.nn.parameter import is_lazy
 
 from rnngraph.sources.torch.autograd.edges import Edge, edge_of, leaves, like, tensors_in, walk_down
+from rnngraph.sources.torch.autograd.noted import Noted, can_be_noted
 from rnngraph.sources.torch.autograd.one_pass import Pass
 from rnngraph.sources.torch.watching.calls import Call, CallLog
 
@@ -35,7 +35,8 @@ class Passes:
         self._gradients: dict[int, Any] = {}
         self._scales: dict[Edge, float] = {}  # of losses that were scaled for narrow numbers
         self._scalers: dict[int, Any] = {}  # the factors as tensors, by their ids
-        self._weights: list[tuple[Any, int, Any]] = []  # as they are when a pass begins
+        self._weights: list[Noted] = []  # as they are when a pass begins
+        self._ends: list[Any] = []  # the nodes at which the graph ends
         self._walked: list[tuple[Any, float]] = []  # the value at every root, and what it is to be divided by
         self._closed_at = 0  # calls that there were, of all modules, when the first pass was noted
         self.under_way = False  # PyTorch calls its own functions once more where a mode of the user's is on
@@ -70,9 +71,11 @@ class Passes:
     def begin(self, tensors: Any, log: CallLog) -> list[Any]:
         """Note what an optimizer or a scaler may change, and look at the gradients of fused layers as they come."""
         roots = [one.grad_fn for one in _listed(tensors) if one.grad_fn is not None]
-        given = itertools.chain(self.model.parameters(), self.model.buffers(), leaves(roots), self._scalers.values())
-        held = {id(one): one for one in given if _is_whole(one)}
-        self._weights = [(one, one._version, one.detach().clone()) for one in held.values()]
+        self._ends = list(leaves(roots))
+        below = (node.variable for node in self._ends)
+        given = itertools.chain(self.model.parameters(), self.model.buffers(), below, self._scalers.values())
+        held = {id(one): one for one in given if can_be_noted(one)}
+        self._weights = [Noted.of(one) for one in held.values()]
         self._gradients = {}
         used = {id(one): one for call in log.calls if call.layer is not None for one in call.layer.weights}
         # A hook of the user's own may change the gradient before anybody can look.
@@ -106,8 +109,12 @@ class Passes:
         own.factor = next((one for one in scales if one != 1), own.factor)
         own.twice |= any(_keeps(nodes[number]) for number in own.freed & nodes.keys())
         own.freed |= nodes.keys() if freed else set()
-        known = {id(one) for one, _, _ in own.weights}
-        own.weights += [one for one in self._weights if id(one[0]) not in known]
+        known = {id(one.tensor) for one in own.weights}
+        own.weights += [one for one in self._weights if id(one.tensor) not in known]
+        for node in self._ends:
+            known_ends = own.ends.setdefault(id(node.variable), [])
+            known_ends += [] if (node, 0) in known_ends else [(node, 0)]
+        own.names = dict(self.model.named_parameters())
         for key, gradient in self._gradients.items():
             before = own.gradients.get(key)
             own.gradients[key] = gradient if before is None else before + gradient
@@ -141,13 +148,6 @@ def _adder(found: dict[int, Any], key: int) -> Any:
         found[key] = gradient.detach().clone() if known is None else known + gradient.detach()
 
     return add
-
-
-def _is_whole(tensor: Any) -> bool:
-    """Tell a tensor that can be put back from a lazy, sharded or sparse one, and from one that was given up."""
-    if is_lazy(tensor) or tensor.is_inference() or tensor.layout != torch.strided or hasattr(tensor, "_local_tensor"):
-        return False
-    return bool(tensor.untyped_storage().nbytes() >= tensor.nbytes)
 
 
 def _below(roots: list[Edge], calls: list[Call]) -> dict[int, Any]:
