@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from rnngraph.sources.torch.autograd.edges import Edge, edge_of, leaves, like, tensors_in, walk_down
+from rnngraph.sources.torch.autograd.edges import Edge, edge_of, in_backward, leaves, like, tensors_in, walk_down
 from rnngraph.sources.torch.autograd.noted import Noted, can_be_noted
 from rnngraph.sources.torch.autograd.one_pass import Pass
 from rnngraph.sources.torch.watching.calls import Call, CallLog
@@ -30,7 +30,8 @@ class Passes:
         self.model, self.wanted = model, wanted
         self.found: list[Pass] = []
         self.count = 0
-        self._kept = KEPT if isinstance(wanted, str) else max(KEPT, -wanted)
+        # While a forward pass grows, which may be an evaluation, one less is kept.
+        self._kept = KEPT if isinstance(wanted, str) else max(KEPT, 1 - wanted)
         self._mine = {id(one) for one in model.parameters()}
         self._gradients: dict[int, Any] = {}
         self._scales: dict[Edge, float] = {}  # of losses that were scaled for narrow numbers
@@ -63,7 +64,8 @@ class Passes:
 
     def forward_begins(self, log: CallLog) -> None:
         """Let go of the oldest graph, before the next one grows."""
-        if torch.is_grad_enabled() and self.wanted != "first" and len(self.found) >= self._kept:
+        fresh = torch.is_grad_enabled() and not in_backward()  # a checkpoint runs again what has run
+        if fresh and self.wanted != "first" and len(self.found) >= self._kept:
             gone = {call for one in self.found[: 1 - self._kept] for call in one.calls}
             self.found = self.found[1 - self._kept :]
             log.calls = [call for call in log.calls if call not in gone]

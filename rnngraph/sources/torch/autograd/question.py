@@ -61,10 +61,8 @@ def ask(
                 with _zeros_for_nothing():
                     found = _asked(outputs, inputs, given, rows, grow)
             except Exception as error:
-                name = type(error).__name__
-                raise InputError(
-                    f"a hook or function of the run's own failed when asked again: {name}: {error}"
-                ) from None
+                what = f"{type(error).__name__}: {error}"
+                raise InputError(f"a hook or function of the run's own failed when asked again: {what}") from None
     # A zero that PyTorch has not put in memory has no address that anybody else may read.
     return {edge: one for edge, one in zip(wanted, found, strict=True) if one is not None and not one._is_zerotensor()}
 
@@ -129,14 +127,13 @@ def blocked(edges: Iterable[Edge]) -> contextlib.AbstractContextManager[None]:
 
 
 def _replacer(places: Mapping[int, Any]) -> Any:
-    def replace(grads: tuple[Any, ...]) -> tuple[Any, ...]:
-        found = (places.get(k, one) for k, one in enumerate(grads))
-        given = zip(found, grads, strict=True)
-        return tuple(
-            (None if one is None else torch.zeros_like(one)) if value is _ZEROS else value for value, one in given
-        )
+    def replaced_by(place: int, arrived: Any) -> Any:
+        value = places.get(place, arrived)
+        if value is not _ZEROS:
+            return value
+        return None if arrived is None else torch.zeros_like(arrived)
 
-    return replace
+    return lambda grads: tuple(replaced_by(k, one) for k, one in enumerate(grads))
 
 
 def _sentence(error: str) -> str:
