@@ -80,6 +80,11 @@ def nothing_walked(watch: Watch) -> str:
             "a backward pass ran inside the with block, but it reached no call that was made in it: the forward pass "
             "must run inside the block too, and its weights or inputs must need gradients."
         )
+    if not watch.log.calls and watch.log.transformed:
+        return (
+            "the model ran inside a transform of torch.func, such as grad or vmap, whose graph cannot be seen: run it "
+            "once outside, and call loss.backward()."
+        )
     if not watch.log.calls:
         return (
             "the model ran, but nothing that it computed needs a gradient: it ran under torch.no_grad(), or all of its "
@@ -97,7 +102,17 @@ def nothing_found(watch: Watch, found: Found) -> str:
     listed = ", ".join(f"{path} ({'once' if n == 1 else f'{n} times'})" for path, n in list(seen.items())[:8])
     reasons = "".join(f" {path}: {reason}." for path, reason in list(found.reasons.items())[:4])
     kind = type(watch.model).__name__
-    return f"no recurrence was found in {kind}; called were {listed}.{reasons}{_scripted(watch)}{_advice(watch, seen)}"
+    advice = _other_pass(watch, found) or _advice(watch, seen)
+    return f"no recurrence was found in {kind}; called were {listed}.{reasons}{_scripted(watch)}{advice}"
+
+
+def _other_pass(watch: Watch, found: Found) -> str:
+    """Name another backward pass of the block in which there is a recurrence: the last may train a head alone."""
+    kept, count = watch.passes.found, watch.passes.count
+    for place, run in enumerate(reversed(kept), 1):
+        if watch.find(run) is not found and watch.find(run).recurrences:
+            return f" Another of the {count} backward passes reaches some: watch(model, backward={-place})."
+    return f" Earlier backward passes may: watch(model, backward={-count})." if count > len(kept) else ""
 
 
 def _scripted(watch: Watch) -> str:

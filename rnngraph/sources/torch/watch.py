@@ -216,13 +216,14 @@ class Watch:
         Raises:
             InputError: see `trace`.
         """
-        return self._find(chosen(self, None))
+        return self.find(chosen(self, None))
 
     def __str__(self) -> str:
         """Say what was found, and what was not and why."""
         return description.text(self)
 
-    def _find(self, run: Pass) -> Found:
+    def find(self, run: Pass) -> Found:
+        """Give what was found in a pass."""
         if run not in self._found:
             names = {id(weight): name for name, weight in self.model.named_parameters()}
             with run.as_it_was():
@@ -231,7 +232,7 @@ class Watch:
 
     def record(self, run: Pass, labels: Sequence[str | None] = ()) -> TorchRecording:
         """Give a pass as what `measure` asks."""
-        found = self._find(run)
+        found = self.find(run)
         if not found.recurrences:
             raise InputError(description.nothing_found(self, found))
         known = self._recordings.get(run)

@@ -34,6 +34,7 @@ def handed_on(calls: list[Call], barred: Iterable[Call] = ()) -> Chain:
     """
     begins = [call.begin for call in calls]
     walls = sorted((call.begin, call.end) for call in barred)
+    weights = {node for call in calls for node in call.weights}
     found: list[dict[Edge, None]] = [{} for _ in calls]
     linked = [False] * len(calls)
 
@@ -43,7 +44,7 @@ def handed_on(calls: list[Call], barred: Iterable[Call] = ()) -> Chain:
         return place if place >= 0 and number < calls[place].end else None
 
     def known(limit: int, node: Any) -> bool:
-        return owner(node, limit) is not None or _is_within(walls, node)
+        return owner(node, limit) is not None or _is_within(walls, node) or node in weights
 
     for i, call in enumerate(calls[1:], 1):
         roots = [node for node, _ in call.out if node._sequence_nr() >= call.begin]

@@ -73,6 +73,7 @@ class Call:
     returned: list[weakref.ref[Any]] = field(
         default_factory=list
     )  # the tensors themselves, as long as the user has them
+    weights: set[Any] = field(default_factory=set)  # nodes that made what stood in its weights' place, as in MAML
     layer: Layer | None = None
     outer: Call | None = None  # the call of the user's own in which it ran
     asked: Asked | None = None  # how it was called, of one that ran in no other
@@ -107,6 +108,7 @@ class CallLog:
         self.calls: list[Call] = []
         self.counts: dict[str, int] = {}  # of all calls, those that no gradient can reach included
         self.closed = False  # what is wanted was seen
+        self.transformed = False  # a call ran under a transform such as `torch.func.grad`, which hides its graph
         self.asleep: Callable[[], bool] = lambda: False  # whether what runs now is of no interest
         self.failure = ""
         self._under_way: list[Call] = []
@@ -121,7 +123,9 @@ class CallLog:
         if isinstance(module, nn.RNNBase) and owner not in FUSED:  # what a subclass adds lies outside the layer
             return None
         self.counts[path] = self.counts.get(path, 0) + 1
-        if self.closed or self.asleep() or not torch.is_grad_enabled() or _SHARING.peek_interpreter_stack() is not None:
+        under_transform = _SHARING.peek_interpreter_stack() is not None
+        self.transformed |= under_transform
+        if self.closed or self.asleep() or not torch.is_grad_enabled() or under_transform:
             return None
         outer = self._under_way[0] if self._under_way else None
         call = Call(path, module, number_now(), outer=outer)
@@ -140,6 +144,9 @@ class CallLog:
 
     def finish(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any, random: Any) -> None:
         """Keep what a call was given and returned."""
+        given = {one.grad_fn for one in call.module._parameters.values() if one is not None and one.grad_fn is not None}
+        for one in (*self._under_way, call) if given else ():
+            one.weights |= given
         computed = [one for one in tensors_in(result) if one.grad_fn is not None]
         if not computed:
             return
