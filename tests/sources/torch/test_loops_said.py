@@ -10,7 +10,8 @@ import pytest
 import rnngraph
 from rnngraph.errors import InputError
 from rnngraph.trace.model import Trace
-from tests.sources.torch.test_loops_that_disturb import Stepwise, data, found, truth
+from tests.sources.torch.stepwise import Stepwise, data, truth
+from tests.sources.torch.test_loops_that_disturb import found
 from tests.sources.torch.truth import Trail
 
 torch = pytest.importorskip("torch")
@@ -130,3 +131,28 @@ def test_weights_that_were_learned_within_are_no_state() -> None:
     trace = watch.trace()
     assert trace.recurrences[0].cut.tolist() == [False] * 6 + [True] + [False] * 5
     np.testing.assert_allclose(trace.states[0].grad.value[6:], truth(outer), rtol=1e-11)
+
+
+def test_the_first_pass_is_shown_without_the_windows_that_go_on_from_it() -> None:
+    model = Stepwise().double()
+    with rnngraph.torch.watch(model, backward="first") as watch:
+        h, firsts = None, []
+        for seed in range(3):
+            trail = Trail()
+            h = model(data(seed), trail, h)
+            firsts.append(truth(trail))
+            trail.total().backward(retain_graph=True)
+    np.testing.assert_allclose(found(watch), firsts[0], rtol=1e-11)
+
+
+def test_what_runs_after_a_pass_costs_no_pass_that_was_asked_for() -> None:
+    model, expected = Stepwise().double(), []
+    with rnngraph.torch.watch(model, backward=-3) as watch:
+        for seed in range(3):
+            trail = Trail()
+            model(data(seed), trail)
+            expected.append(truth(trail))
+            trail.total().backward()
+            model(data(9), Trail())  # an evaluation
+    for place in (-3, -2, -1):
+        np.testing.assert_allclose(found(watch, backward=place), expected[place], rtol=1e-11)

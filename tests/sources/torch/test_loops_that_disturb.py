@@ -11,49 +11,11 @@ import numpy as np
 import pytest
 
 import rnngraph
-from tests.sources.torch.truth import Trail, certified, check, gradients
+from tests.sources.torch.stepwise import D, H, N, Own, Stepwise, T, data, truth
+from tests.sources.torch.truth import Trail, certified, check
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
-N, T, D, H = 3, 6, 4, 5
-
-
-class Own(nn.Module):  # type: ignore[misc, name-defined]
-    """A tanh step of a linear layer."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.linear = nn.Linear(D + H, H)
-
-    def forward(self, x: Any, h: Any) -> Any:
-        return self.linear(torch.cat([x, h], 1)).tanh()
-
-
-class Stepwise(nn.Module):  # type: ignore[misc, name-defined]
-    """A cell in a loop; `step` runs one step of it."""
-
-    def __init__(self, cell: Any = None) -> None:
-        super().__init__()
-        torch.manual_seed(0)
-        self.cell, self.head = cell or nn.GRUCell(D, H), nn.Linear(H, 1)
-        self.step: Callable[[Any, Any], Any] = lambda x, h: self.cell(x, h)
-
-    def forward(self, x: Any, trail: Trail, h: Any = None) -> Any:
-        h = x.new_zeros(N, H) if h is None else h
-        for t, one in enumerate(x, len(trail.losses)):
-            h = self.step(one, h)
-            trail.add(h=h)
-            trail.losses[t] = self.head(h).square().sum()
-        return h
-
-
-def data(seed: int = 1) -> Any:
-    return torch.randn(T, N, D, generator=torch.Generator().manual_seed(seed)).double()
-
-
-def truth(trail: Trail) -> Any:
-    """Norms of the gradients of all states, from plain autograd at this moment."""
-    return np.array([float(one.norm()) for one in gradients(trail.total(), trail.states["h"])])
 
 
 def found(watch: Any, **options: Any) -> Any:
@@ -212,31 +174,6 @@ def test_a_kernel_that_autocast_rounds_is_held_to_that() -> None:
     with rnngraph.torch.watch(rnn) as watch, torch.autocast("cpu", torch.bfloat16):
         rnn(data().float())[0].float().square().sum().backward()
     assert certified(watch.trace())
-
-
-def test_the_first_pass_is_shown_without_the_windows_that_go_on_from_it() -> None:
-    model = Stepwise().double()
-    with rnngraph.torch.watch(model, backward="first") as watch:
-        h, firsts = None, []
-        for seed in range(3):
-            trail = Trail()
-            h = model(data(seed), trail, h)
-            firsts.append(truth(trail))
-            trail.total().backward(retain_graph=True)
-    np.testing.assert_allclose(found(watch), firsts[0], rtol=1e-11)
-
-
-def test_what_runs_after_a_pass_costs_no_pass_that_was_asked_for() -> None:
-    model, expected = Stepwise().double(), []
-    with rnngraph.torch.watch(model, backward=-3) as watch:
-        for seed in range(3):
-            trail = Trail()
-            model(data(seed), trail)
-            expected.append(truth(trail))
-            trail.total().backward()
-            model(data(9), Trail())  # an evaluation
-    for place in (-3, -2, -1):
-        np.testing.assert_allclose(found(watch, backward=place), expected[place], rtol=1e-11)
 
 
 def test_a_hook_that_knows_no_none_and_clips() -> None:
