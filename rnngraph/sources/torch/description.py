@@ -108,11 +108,10 @@ def nothing_found(watch: Watch, found: Found) -> str:
 
 def _other_pass(watch: Watch, found: Found) -> str:
     """Name another backward pass of the block in which there is a recurrence: the last may train a head alone."""
-    kept, count = watch.passes.found, watch.passes.count
-    for place, run in enumerate(reversed(kept), 1):
+    for place, run in enumerate(reversed(watch.passes.found), 1):
         if watch.find(run) is not found and watch.find(run).recurrences:
-            return f" Another of the {count} backward passes reaches some: watch(model, backward={-place})."
-    return f" Earlier backward passes may: watch(model, backward={-count})." if count > len(kept) else ""
+            return f" Another of the {watch.passes.count} passes back reaches some: watch(model, backward={-place})."
+    return ""
 
 
 def _scripted(watch: Watch) -> str:
@@ -137,7 +136,13 @@ def _advice(watch: Watch, seen: Mapping[str, int]) -> str:
         if named
         else ""
     )
-    return f" A state in a loop of your own is shown with watch.mark(h) once a step{credit}."
+    count = watch.passes.count
+    earlier = (
+        f" Earlier passes back may reach one: watch(model, backward={-count})."
+        if count > len(watch.passes.found)
+        else ""
+    )
+    return f" A state in a loop of your own is shown with watch.mark(h) once a step{credit}.{earlier}"
 
 
 def notes(watch: Watch, recording: TorchRecording) -> tuple[str, ...]:

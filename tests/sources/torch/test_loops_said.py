@@ -105,7 +105,7 @@ def test_the_last_pass_may_train_a_head_alone() -> None:
         expected = truth(trail)
         trail.total().backward()
         model.value(h.detach()).sum().backward()
-    with pytest.raises(InputError, match=r"Another of the 2 backward passes reaches some: watch\(model, backward=-2\)"):
+    with pytest.raises(InputError, match=r"Another of the 2 passes back reaches some: watch\(model, backward=-2\)"):
         watch.trace()
     np.testing.assert_allclose(found(watch, backward=-2), expected, rtol=1e-11)
 
@@ -156,3 +156,13 @@ def test_what_runs_after_a_pass_costs_no_pass_that_was_asked_for() -> None:
             model(data(9), Trail())  # an evaluation
     for place in (-3, -2, -1):
         np.testing.assert_allclose(found(watch, backward=place), expected[place], rtol=1e-11)
+
+
+def test_the_loss_of_every_step_walked_back_alone() -> None:
+    model, trail = Stepwise().double(), Trail()
+    with rnngraph.torch.watch(model) as watch:
+        model(data(), trail)
+        expected = truth(trail)
+        for loss in trail.losses.values():
+            loss.backward(retain_graph=True)
+    np.testing.assert_allclose(found(watch), expected, rtol=1e-11)

@@ -41,7 +41,7 @@ class Pass:
         """The scalar that was walked back, the sum where there were several; NaN of anything else."""
         if any(one.numel() != 1 for one in self.losses):
             return float("nan")
-        return float(sum(float(one.detach().double()) for one in self.losses)) / self.factor
+        return float(sum(float(one.detach()) for one in self.losses)) / self.factor
 
     def give_up_factor(self) -> None:
         """Be as the pass would have been without the factor."""

@@ -54,7 +54,7 @@ class Passes:
         """The sum of all scalars that were walked back and reached the model, unscaled; NaN of anything else."""
         if not self._walked or any(one.numel() != 1 for one, _ in self._walked):
             return float("nan")
-        return sum(float(one.double()) / scale for one, scale in self._walked)
+        return sum(float(one) / scale for one, scale in self._walked)
 
     def note_scale(self, scaled: Any, scale: Any) -> None:
         """Note that losses were multiplied by a tensor, None for not at all, before they are walked back."""
@@ -120,7 +120,7 @@ class Passes:
         for key, gradient in self._gradients.items():
             before = own.gradients.get(key)
             own.gradients[key] = gradient if before is None else before + gradient
-        self._forget(log)
+        self._forget(log, max(call.begin for call in calls))
 
     def _scale_of(self, root: Edge) -> float:
         """Give what a root was multiplied by, or what it was computed from."""
@@ -130,11 +130,11 @@ class Passes:
         known = [root, *((node, place) for _, node, place in walk_down([root[0]], first))]
         return next((found for edge in known if (found := self._scales.pop(edge, None)) is not None), 1.0)
 
-    def _forget(self, log: CallLog) -> None:
-        """Let go of calls that no pass reached for a while."""
+    def _forget(self, log: CallLog, newest: int) -> None:
+        """Let go of calls that no pass reached for a while, of which each reached later ones, the last up to `newest`."""
         held = {call for one in self.found for call in one.calls}
         for call in log.calls:
-            call.waited = 0 if call in held else call.waited + 1
+            call.waited = 0 if call in held else call.waited + (call.begin < newest)
         log.calls = [call for call in log.calls if call.waited < _PATIENCE]
         if self.wanted == "first" and not log.closed:
             log.closed, self._closed_at = True, sum(log.counts.values())
