@@ -137,7 +137,8 @@ def _advice(watch: Watch, seen: Mapping[str, int]) -> str:
         else ""
     )
     count = watch.passes.count
-    earlier = (
+    more = count > len(watch.passes.found)
+    earlier = f" Earlier passes back may reach one: watch(model, backward={-count})." if more else ""
         f" Earlier passes back may reach one: watch(model, backward={-count})."
         if count > len(watch.passes.found)
         else ""

@@ -131,7 +131,7 @@ class Passes:
         return next((found for edge in known if (found := self._scales.pop(edge, None)) is not None), 1.0)
 
     def _forget(self, log: CallLog, newest: int) -> None:
-        """Let go of calls that no pass reached for a while, of which each reached later ones, the last up to `newest`."""
+        """Let go of calls that no pass reached for a while: the last one has reached calls up to `newest`."""
         held = {call for one in self.found for call in one.calls}
         for call in log.calls:
             call.waited = 0 if call in held else call.waited + (call.begin < newest)
