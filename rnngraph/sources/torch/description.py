@@ -139,10 +139,6 @@ def _advice(watch: Watch, seen: Mapping[str, int]) -> str:
     count = watch.passes.count
     more = count > len(watch.passes.found)
     earlier = f" Earlier passes back may reach one: watch(model, backward={-count})." if more else ""
-        f" Earlier passes back may reach one: watch(model, backward={-count})."
-        if count > len(watch.passes.found)
-        else ""
-    )
     return f" A state in a loop of your own is shown with watch.mark(h) once a step{credit}.{earlier}"
 
 
