@@ -73,7 +73,6 @@ class Pass:
             yield
         finally:
             self._is_back = False
-            self._renew()
             _put(present)
             torch.set_rng_state(drawn)
             for one, gradient in retained:
