@@ -18,6 +18,13 @@ if TYPE_CHECKING:
     from rnngraph.sources.torch.graph_recording import TorchRecording
     from rnngraph.sources.torch.watch import Watch
 
+SCALED = "the loss was walked back times {:g}, as a scaler does: the numbers are of the loss itself"
+OVERFLOWED = "with the loss times {:g} the gradient overflows, and a scaler skips such a step: shown is the loss itself"
+TWICE = (
+    "a second backward pass went through a graph without retain_graph=True, which PyTorch refuses where nothing is "
+    "watched: detach the states that the next window starts from"
+)
+
 
 def text(watch: Watch) -> str:
     """Give a table of recurrences, and the modules that are none with the reason."""
@@ -73,6 +80,11 @@ def nothing_walked(watch: Watch) -> str:
             "a backward pass ran inside the with block, but it reached no call that was made in it: the forward pass "
             "must run inside the block too, and its weights or inputs must need gradients."
         )
+    if not watch.log.calls and watch.log.transformed:
+        return (
+            "the model ran inside a transform of torch.func, such as grad or vmap, whose graph cannot be seen: run it "
+            "once outside, and call loss.backward()."
+        )
     if not watch.log.calls:
         return (
             "the model ran, but nothing that it computed needs a gradient: it ran under torch.no_grad(), or all of its "
@@ -90,7 +102,16 @@ def nothing_found(watch: Watch, found: Found) -> str:
     listed = ", ".join(f"{path} ({'once' if n == 1 else f'{n} times'})" for path, n in list(seen.items())[:8])
     reasons = "".join(f" {path}: {reason}." for path, reason in list(found.reasons.items())[:4])
     kind = type(watch.model).__name__
-    return f"no recurrence was found in {kind}; called were {listed}.{reasons}{_scripted(watch)}{_advice(watch, seen)}"
+    advice = _other_pass(watch, found) or _advice(watch, seen)
+    return f"no recurrence was found in {kind}; called were {listed}.{reasons}{_scripted(watch)}{advice}"
+
+
+def _other_pass(watch: Watch, found: Found) -> str:
+    """Name another backward pass of the block in which there is a recurrence: the last may train a head alone."""
+    for place, run in enumerate(reversed(watch.passes.found), 1):
+        if watch.find(run) is not found and watch.find(run).recurrences:
+            return f" Another of the {watch.passes.count} passes back reaches some: watch(model, backward={-place})."
+    return ""
 
 
 def _scripted(watch: Watch) -> str:
@@ -115,20 +136,26 @@ def _advice(watch: Watch, seen: Mapping[str, int]) -> str:
         if named
         else ""
     )
-    return f" A state in a loop of your own is shown with watch.mark(h) once a step{credit}."
+    count = watch.passes.count
+    more = count > len(watch.passes.found)
+    earlier = f" Earlier passes back may reach one: watch(model, backward={-count})." if more else ""
+    return f" A state in a loop of your own is shown with watch.mark(h) once a step{credit}.{earlier}"
 
 
 def notes(watch: Watch, recording: TorchRecording) -> tuple[str, ...]:
     """Say what a reader of the numbers must know."""
-    found = []
+    found, run = [], recording.run
     if watch.passes.count > 1 and len(watch.passes.found) > 1:
-        found.append(f"backward pass {recording.run.number} of {watch.passes.count} in the block is shown")
+        found.append(f"backward pass {run.number} of {watch.passes.count} in the block is shown")
     for one in recording.recurrences:
         if one.how == SEQUENCE:
             found.append(
                 f"{one.path} takes a whole sequence at once and has no step of its own: the numbers are the credit of "
                 "every position of its input, with time taken for its second axis"
             )
+    found += [SCALED.format(run.factor)] if run.factor != 1 else []
+    found += [OVERFLOWED.format(run.overflowed)] if run.overflowed != 1 else []
+    found += [TWICE] if run.twice else []
     if recording.statistics:
         found.append(STATISTICS)
     found += _not_finite(recording)

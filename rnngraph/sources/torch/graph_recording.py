@@ -24,7 +24,7 @@ from rnngraph.sources.torch.answers.tracks import Track, tracks_of
 from rnngraph.sources.torch.answers.weights import Weights
 from rnngraph.sources.torch.autograd.edges import Edge
 from rnngraph.sources.torch.autograd.one_kernel import all_above, whole_at
-from rnngraph.sources.torch.autograd.passes import Pass
+from rnngraph.sources.torch.autograd.one_pass import Pass
 from rnngraph.sources.torch.autograd.question import ask, whole
 from rnngraph.sources.torch.autograd.row_norms import norm, sample_norms
 from rnngraph.sources.torch.autograd.statistics import statistics_between
@@ -68,7 +68,7 @@ class TorchRecording:
             track.facts(self.numbers.of_track(k), "" if track.layer else names.get(id(track.recurrence), ""))
             for k, track in enumerate(self.tracks)
         ]
-        self.batch, self.loss = self.tracks[0].batch, run.loss
+        self.batch, self.loss, self.factor = self.tracks[0].batch, run.loss, run.factor
         self.dtype = str(run.seeds[0].dtype).removeprefix("torch.")
         batches = [max(t.batch for t in self.tracks if t.recurrence is one) for one in self.recurrences]
         self.shares = Shares.of(run, ports_of(run, self.recurrences), self.recurrences, self.clocks, batches)

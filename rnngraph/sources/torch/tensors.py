@@ -31,7 +31,8 @@ def state(recording: TorchRecording, name: str, t: int) -> tuple[Any, Any]:
     if edge is None:
         raise InputError(f"{name} has no state at step {t}.")
     value = track.recurrence.value(edge, t % track.recurrence.steps)
-    return value, whole_at(edge, ask(recording.run, whole(recording.run), [edge, *all_above([edge])]))
+    gradient = whole_at(edge, ask(recording.run, whole(recording.run), [edge, *all_above([edge])]))
+    return value, None if gradient is None else gradient / recording.run.factor
 
 
 def _named(recording: TorchRecording, name: str) -> tuple[int, str]:
@@ -50,7 +51,8 @@ def _inside(recording: TorchRecording, number: int, kind: str, t: int) -> tuple[
             return
         if window.steps.start <= t < window.steps.stop:
             k = t - window.steps.start
-            found["value"], found["gradient"] = window.values[kind][k].copy(), window.total[kind][k].copy()
+            found["value"] = window.values[kind][k].copy()
+            found["gradient"] = window.total[kind][k] / recording.run.factor
 
     recording.walk(take)
     return torch.from_numpy(found["value"]), torch.from_numpy(found["gradient"])
@@ -71,7 +73,7 @@ def row(recording: TorchRecording, step: int, clock: int | None) -> dict[str, li
     def put(name: str, time: int, t: int, total: Any) -> None:
         listed = found.setdefault(name, [None] * time)
         if total is not None:
-            listed[t] = total[0][0] * 2.0 ** int(np.asarray(total[1])[0])
+            listed[t] = total[0][0] * 2.0 ** int(np.asarray(total[1])[0]) / recording.run.factor
 
     for number, track in enumerate(recording.tracks):
         for kind, t, edge in recording.state_edges(track):

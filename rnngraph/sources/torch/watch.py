@@ -6,21 +6,19 @@ In: a `torch.nn.Module`. Out: a `Watch`, which gives a `Trace`, says what was fo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from rnngraph.checks import whole_number
 from rnngraph.errors import InputError
-from rnngraph.measure import record as measured
 from rnngraph.measure.lag_options import LagOptions
-from rnngraph.sources.tape.joint import NOTE as JOINT
 from rnngraph.sources.torch import description
-from rnngraph.sources.torch.answers.certificate import UNCERTAIN
+from rnngraph.sources.torch.answers.traced import traced
 from rnngraph.sources.torch.answers.weights import weights_by_recurrence
 from rnngraph.sources.torch.autograd.choose import Backward, checked_backward, chosen
 from rnngraph.sources.torch.autograd.edges import Edge, edge_of, plain
-from rnngraph.sources.torch.autograd.passes import Pass, Passes
+from rnngraph.sources.torch.autograd.one_pass import Pass
+from rnngraph.sources.torch.autograd.passes import Passes
 from rnngraph.sources.torch.finding.find import Found, find
 from rnngraph.sources.torch.graph_recording import TorchRecording
 from rnngraph.sources.torch.watching import rank
@@ -157,15 +155,8 @@ class Watch:
         labels: Sequence[str | None],
         source: str,
     ) -> Trace:
-        recording = self._record(chosen(self, backward), labels)
-        trace = measured.record(
-            recording, lags=options, spectrum=whole_number(spectrum, "spectrum", least=0), source=source
-        )
-        checks = recording.certificate.sentences()
-        failed = tuple(one for one in checks if one.startswith(UNCERTAIN))
-        rest = tuple(one for one in checks if one not in failed)
-        joint = (JOINT,) if options is not None and recording.shares.joint else ()
-        return replace(trace, notes=(*failed, *joint, *description.notes(self, recording), *rest))
+        exponents, run = whole_number(spectrum, "spectrum", least=0), chosen(self, backward)
+        return traced(self, run, options, spectrum=exponents, labels=labels, source=source)
 
     def state(self, name: str, t: int, *, backward: Backward | None = None) -> tuple[Any, Any]:
         """Give value and gradient of a state, such as "decoder.cell.h", at a step, as tensors.
@@ -175,7 +166,7 @@ class Watch:
         """
         from rnngraph.sources.torch.tensors import state
 
-        return state(self._record(chosen(self, backward)), name, t)
+        return state(self.record(chosen(self, backward)), name, t)
 
     def row(self, step: int, *, clock: int | None = None, backward: Backward | None = None) -> dict[str, list[Any]]:
         """Give the gradients of the loss of one step, by state and by input: a tensor a step; None is nothing.
@@ -190,7 +181,7 @@ class Watch:
         """
         from rnngraph.sources.torch.tensors import row
 
-        return row(self._record(chosen(self, backward)), step, clock)
+        return row(self.record(chosen(self, backward)), step, clock)
 
     def trial(self, *, backward: Backward | None = None) -> Trial:
         """Let remedies be tried on the batch that was seen: `rnngraph.diagnose(trace, trial=watch.trial())`.
@@ -204,11 +195,11 @@ class Watch:
         from rnngraph.measure.trial import Trial
         from rnngraph.sources.torch.tried.again import Again
 
-        return Trial(Again(self, self._record(chosen(self, backward))))
+        return Trial(Again(self, self.record(chosen(self, backward))))
 
     def recording(self) -> TorchRecording:
         """Give the pass that is traced by default, as what `measure` asks."""
-        return self._record(chosen(self, None))
+        return self.record(chosen(self, None))
 
     def weights(self) -> dict[str, list[Any]]:
         """Give the parameters that each recurrence trains, by its name in the trace.
@@ -216,7 +207,7 @@ class Watch:
         Raises:
             InputError: see `trace`.
         """
-        return weights_by_recurrence(self._record(chosen(self, None)))
+        return weights_by_recurrence(self.record(chosen(self, None)))
 
     @property
     def found(self) -> Found:
@@ -225,26 +216,30 @@ class Watch:
         Raises:
             InputError: see `trace`.
         """
-        return self._find(chosen(self, None))
+        return self.find(chosen(self, None))
 
     def __str__(self) -> str:
         """Say what was found, and what was not and why."""
         return description.text(self)
 
-    def _find(self, run: Pass) -> Found:
+    def find(self, run: Pass) -> Found:
+        """Give what was found in a pass."""
         if run not in self._found:
             names = {id(weight): name for name, weight in self.model.named_parameters()}
-            self._found[run] = find(run.calls, run.roots, self.marks, self.only, names)
+            with run.as_it_was():
+                self._found[run] = find(run.calls, run.roots, self.marks, self.only, names)
         return self._found[run]
 
-    def _record(self, run: Pass, labels: Sequence[str | None] = ()) -> TorchRecording:
-        found = self._find(run)
+    def record(self, run: Pass, labels: Sequence[str | None] = ()) -> TorchRecording:
+        """Give a pass as what `measure` asks."""
+        found = self.find(run)
         if not found.recurrences:
             raise InputError(description.nothing_found(self, found))
         known = self._recordings.get(run)
-        if known is None or labels:
+        if known is None or known.factor != run.factor or labels:
             weights = {id(weight): name for name, weight in self.model.named_parameters()}
             name = description.model_title(self.model, found)
-            known = TorchRecording(run, found.recurrences, weights, model=name, labels=labels)
+            with run.as_it_was():
+                known = TorchRecording(run, found.recurrences, weights, model=name, labels=labels)
             self._recordings[run] = known
         return known

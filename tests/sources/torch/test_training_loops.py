@@ -211,7 +211,7 @@ def test_autocast_and_a_gradient_scaler() -> None:
     assert certified(trace)
     model.zero_grad()
     with rnngraph.torch.watch(model) as exact:
-        (model(x)[0].square().mean() * 64.0).backward()
+        model(x)[0].square().mean().backward()
     whole = exact.trace()
     np.testing.assert_allclose(trace.states[0].grad.value, whole.states[0].grad.value, rtol=0.1)
 

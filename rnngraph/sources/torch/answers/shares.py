@@ -15,7 +15,7 @@ from rnngraph.errors import InputError
 from rnngraph.measure.recording import Losses
 from rnngraph.sources.torch.answers.by_step import norms_at
 from rnngraph.sources.torch.autograd.edges import Edge
-from rnngraph.sources.torch.autograd.passes import Pass
+from rnngraph.sources.torch.autograd.one_pass import Pass
 from rnngraph.sources.torch.autograd.question import ask, blocked, whole
 from rnngraph.sources.torch.finding.clocks import Port
 from rnngraph.sources.torch.finding.joint import reads_many_steps

@@ -15,7 +15,7 @@ import torch
 from rnngraph.sources.torch.answers.shares import Shares
 from rnngraph.sources.torch.autograd.edges import Edge, walk_down
 from rnngraph.sources.torch.autograd.one_kernel import above, through
-from rnngraph.sources.torch.autograd.passes import Pass
+from rnngraph.sources.torch.autograd.one_pass import Pass
 from rnngraph.sources.torch.autograd.question import ask, blocked, replaced, whole
 from rnngraph.sources.torch.finding.recurrence import Recurrence
 

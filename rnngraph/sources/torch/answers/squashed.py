@@ -64,7 +64,8 @@ def squashed(one: Recurrence, cell: CellTrace) -> Squashed | None:
 def _places(one: Recurrence, cell: CellTrace) -> list[int]:
     """Say where the gates of the cell's facts stand among what a step squashes; PyTorch's cells have its order."""
     order = cell_of(one.module).gate_order.get("torch", "") if is_cell(one.module) else ""
-    return [order.index(gate) if order else k for k, gate in enumerate(cell.gates)]
+    known = all(gate in order for gate in cell.gates)  # not of a cell in which more states were found than it has
+    return [order.index(gate) if known else k for k, gate in enumerate(cell.gates)]
 
 
 def _results(some: list[Squasher]) -> list[Any]:

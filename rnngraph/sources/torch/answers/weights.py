@@ -12,14 +12,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from torch.autograd.graph import get_gradient_edge
 
 from rnngraph import norms
 from rnngraph.autodiff.backward import Step
 from rnngraph.autodiff.contribution import Array, Summed
 from rnngraph.measure.parameter_trace import parameter_trace, weight_spectrum
 from rnngraph.sources.torch.autograd.edges import Edge, walk_down
-from rnngraph.sources.torch.autograd.passes import Pass
+from rnngraph.sources.torch.autograd.one_pass import Pass
 from rnngraph.sources.torch.autograd.row_norms import norm
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE, Recurrence
 from rnngraph.sources.torch.finding.step_nodes import multiplying_states
@@ -43,6 +42,7 @@ class _Steps:
     expected: dict[int, int]
     norms: Floats
     under_way: dict[int, tuple[int, Any]] = field(default_factory=dict)
+    total: Any = None
 
     def add(self, t: int, part: Any) -> None:
         count, known = self.under_way.pop(t, (0, None))
@@ -68,17 +68,21 @@ class Weights:
 
     def __init__(self, run: Pass, recurrences: Sequence[Recurrence], names: Mapping[int, str]) -> None:
         """Find whose parts are to be caught."""
-        self.run, self.names = run, names
+        self.run, self.names = run, dict(names)
         self.layers: dict[str, Layer] = {}
-        self._total: Mapping[Edge, Any] = {}
         self._steps: dict[Edge, _Steps] = {}
         for one in recurrences:
             if one.fused or one.module is None or one.how == SEQUENCE:
                 continue
-            for parameter in one.module.parameters():
-                if parameter.requires_grad and not hasattr(parameter, "_local_tensor"):
-                    edge = tuple(get_gradient_edge(parameter))[:2]
-                    self._steps.setdefault(edge, _Steps(parameter, one, {}, np.zeros(one.steps)))
+            for present in one.module.parameters():
+                name = names.get(id(present), "parameter")
+                parameter = run.then(present, name)
+                self.names[id(parameter)] = name
+                if not parameter.requires_grad or hasattr(parameter, "_local_tensor"):
+                    continue
+                steps = _Steps(parameter, one, {}, np.zeros(one.steps))
+                for edge in run.edges_of(parameter):
+                    self._steps.setdefault(edge, steps)
 
     def edges(self) -> list[Edge]:
         """The edges whose gradients are asked for."""
@@ -90,7 +94,7 @@ class Weights:
         hooks = []
         self.layers.clear()
         for steps in self._steps.values():
-            steps.expected, steps.under_way, steps.norms = {}, {}, np.zeros_like(steps.norms)
+            steps.expected, steps.under_way, steps.norms, steps.total = {}, {}, np.zeros_like(steps.norms), None
         for node, slots in self._users().items():
             hooks.append(node.register_hook(_catcher(slots)))
         try:
@@ -101,7 +105,9 @@ class Weights:
 
     def settle(self, total: Mapping[Edge, Any]) -> None:
         """Take the sums that autograd found."""
-        self._total = {edge: total[edge] for edge in self._steps if edge in total}
+        for edge, steps in self._steps.items():
+            if edge in total:
+                steps.total = total[edge] if steps.total is None else steps.total + total[edge]
 
     def _users(self) -> dict[Any, dict[int, tuple[_Steps, int]]]:
         if not self._steps:
@@ -149,8 +155,8 @@ class Weights:
             found.append(parameter_trace(name, layer.value, grad, steps.lengthened(timesteps), spectrum=spectrum))
         recurrences = {one.recurrence for one in self._steps.values()}
         recurrent = {id(some.weight) for one in recurrences for some in multiplying_states(one) if some.whole}
-        for edge, one in self._steps.items():
-            grad = Magnitudes.of(norm(self._total[edge]) if edge in self._total else 0.0)
+        for one in {id(steps): steps for steps in self._steps.values()}.values():
+            grad = Magnitudes.of(0.0 if one.total is None else norm(one.total))
             values = one.parameter.detach().cpu().double().numpy()
             transposed = values.T if values.ndim == 2 and cell_name(one.recurrence.module) else values
             rows = eigenvalues if id(one.parameter) in recurrent else 0

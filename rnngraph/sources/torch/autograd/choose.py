@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from rnngraph.checks import is_whole
 from rnngraph.errors import InputError
 from rnngraph.sources.torch import description
-from rnngraph.sources.torch.autograd.passes import Pass
+from rnngraph.sources.torch.autograd.one_pass import Pass
 
 if TYPE_CHECKING:
     from rnngraph.sources.torch.watch import Watch

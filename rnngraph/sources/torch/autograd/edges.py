@@ -132,7 +132,7 @@ def walk_down(
 
 
 def leaves(roots: Iterable[Any]) -> Iterator[Any]:
-    """Yield the tensors that the graph below some nodes ends at."""
+    """Yield the nodes that the graph below some nodes ends at: each has its tensor as `variable`."""
     waiting, seen = list(roots), set[Any]()
     while waiting:
         node = waiting.pop()
@@ -140,4 +140,4 @@ def leaves(roots: Iterable[Any]) -> Iterator[Any]:
             seen.add(node)
             waiting += [below for below, _ in node.next_functions if below is not None]
             if not node.next_functions and hasattr(node, "variable"):
-                yield node.variable
+                yield node

@@ -6,74 +6,20 @@ The graph of a pass is kept alive as long as its `Pass` is.
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch.nn.parameter import is_lazy
 
-from rnngraph.sources.torch.autograd.edges import Edge, edge_of, leaves, like, tensors_in, walk_down
+from rnngraph.sources.torch.autograd.edges import Edge, edge_of, in_backward, leaves, like, tensors_in, walk_down
+from rnngraph.sources.torch.autograd.noted import Noted, can_be_noted
+from rnngraph.sources.torch.autograd.one_pass import Pass
 from rnngraph.sources.torch.watching.calls import Call, CallLog
 
 _PATIENCE = 4  # passes that may go by before the one that reaches a call
 KEPT = 2  # the last pass, and the one before: a graph is as large as the activations of a step
-
-
-@dataclass(eq=False)
-class Pass:
-    """One or more backward passes over one set of calls."""
-
-    calls: list[Call]
-    roots: list[Edge] = field(default_factory=list)
-    seeds: list[Any] = field(default_factory=list)
-    losses: list[Any] = field(default_factory=list)  # the values at the roots
-    weights: list[tuple[Any, int, Any]] = field(default_factory=list)  # tensor, its version and value at the time
-    gradients: dict[int, Any] = field(default_factory=dict)  # by the id of a fused layer's weight: what PyTorch found
-    number: int = 0
-
-    @property
-    def loss(self) -> float:
-        """The scalar that was walked back, the sum where there were several; NaN of anything else."""
-        if any(one.numel() != 1 for one in self.losses):
-            return float("nan")
-        return float(sum(float(one.detach()) for one in self.losses))
-
-    @contextlib.contextmanager
-    def as_it_was(self) -> Iterator[None]:
-        """Put the weights back that the pass was run with, unseen by autograd, and the present ones afterwards.
-
-        A tensor that retains its gradient would be given that of every question: it keeps the user's.
-        """
-        alive = [one for call in self.calls for kept in call.returned if (one := kept()) is not None]
-        retained = [(one, one.grad) for one in alive if one.retains_grad]
-        changed = [one for one in self.weights if one[0]._version != one[1] or not torch.equal(one[0], one[2])]
-        present = [(weight, weight._version, weight.detach().clone()) for weight, _, _ in changed]
-        _put(changed)
-        try:
-            yield
-        finally:
-            _put(present)
-            for one, gradient in retained:
-                one.grad = gradient
-
-
-def _put(weights: list[tuple[Any, int, Any]]) -> None:
-    with torch.no_grad():
-        for weight, version, value in weights:
-            weight.copy_(value)
-            _set_version(weight, version)
-
-
-def _set_version(weight: Any, version: int) -> None:
-    put = torch._C._autograd._unsafe_set_version_counter
-    try:
-        put((weight,), (version,))
-    except TypeError:  # PyTorch before 2.7
-        put(weight, version)
 
 
 class Passes:
@@ -84,13 +30,17 @@ class Passes:
         self.model, self.wanted = model, wanted
         self.found: list[Pass] = []
         self.count = 0
-        self._kept = KEPT if isinstance(wanted, str) else max(KEPT, -wanted)
+        # While a forward pass grows, which may be an evaluation, one less is kept.
+        self._kept = KEPT if isinstance(wanted, str) else max(KEPT, 1 - wanted)
         self._mine = {id(one) for one in model.parameters()}
         self._gradients: dict[int, Any] = {}
         self._scales: dict[Edge, float] = {}  # of losses that were scaled for narrow numbers
         self._scalers: dict[int, Any] = {}  # the factors as tensors, by their ids
-        self._weights: list[tuple[Any, int, Any]] = []  # as they are when a pass begins
+        self._weights: list[Noted] = []  # as they are when a pass begins
+        self._ends: list[Any] = []  # the nodes at which the graph ends
         self._walked: list[tuple[Any, float]] = []  # the value at every root, and what it is to be divided by
+        self._closed_at = 0  # calls that there were, of all modules, when the first pass was noted
+        self.under_way = False  # PyTorch calls its own functions once more where a mode of the user's is on
         self.after: Callable[[], None] | None = None  # is called at the end of a pass, where asking cannot wait
 
     def trains(self, inputs: Any, needed: bool) -> bool:
@@ -114,7 +64,8 @@ class Passes:
 
     def forward_begins(self, log: CallLog) -> None:
         """Let go of the oldest graph, before the next one grows."""
-        if torch.is_grad_enabled() and self.wanted != "first" and len(self.found) >= self._kept:
+        fresh = torch.is_grad_enabled() and not in_backward()  # a checkpoint runs again what has run
+        if fresh and self.wanted != "first" and len(self.found) >= self._kept:
             gone = {call for one in self.found[: 1 - self._kept] for call in one.calls}
             self.found = self.found[1 - self._kept :]
             log.calls = [call for call in log.calls if call not in gone]
@@ -122,24 +73,28 @@ class Passes:
     def begin(self, tensors: Any, log: CallLog) -> list[Any]:
         """Note what an optimizer or a scaler may change, and look at the gradients of fused layers as they come."""
         roots = [one.grad_fn for one in _listed(tensors) if one.grad_fn is not None]
-        given = itertools.chain(self.model.parameters(), self.model.buffers(), leaves(roots), self._scalers.values())
-        held = {id(one): one for one in given if _is_whole(one)}
-        self._weights = [(one, one._version, one.detach().clone()) for one in held.values()]
+        self._ends = list(leaves(roots))
+        below = (node.variable for node in self._ends)
+        given = itertools.chain(self.model.parameters(), self.model.buffers(), below, self._scalers.values())
+        held = {id(one): one for one in given if can_be_noted(one)}
+        self._weights = [Noted.of(one) for one in held.values()]
         self._gradients = {}
         used = {id(one): one for call in log.calls if call.layer is not None for one in call.layer.weights}
-        watched = [one for one in used.values() if one.is_leaf and one.requires_grad]
+        # A hook of the user's own may change the gradient before anybody can look.
+        watched = [one for one in used.values() if one.is_leaf and one.requires_grad and not one._backward_hooks]
         return [one.register_hook(_adder(self._gradients, id(one))) for one in watched]
 
-    def note(self, tensors: Any, seeds: Any, log: CallLog) -> None:
-        """Note a pass that was walked from `tensors`."""
+    def note(self, tensors: Any, seeds: Any, log: CallLog, *, freed: bool = False) -> None:
+        """Note a pass that was walked from `tensors`; `freed` says that its graph was meant to be let go of."""
         self.count += 1
         listed = _listed(tensors)
         given = [None] * len(listed) if seeds is None else [seeds] if isinstance(seeds, torch.Tensor) else list(seeds)
         usable = [(one, g) for one, g in zip(listed, given, strict=True) if getattr(one, "grad_fn", None) is not None]
         roots = [edge_of(one) for one, _ in usable]
-        calls = reached(roots, log.calls)
-        scales = [self._scales.pop(root, 1.0) for root in roots]
-        if not calls:
+        nodes = _below(roots, log.calls)
+        calls = reached(nodes, log.calls)
+        scales = [self._scale_of(root) for root in roots]
+        if not calls or (log.closed and sum(log.counts.values()) > self._closed_at):
             return
         self._walked += [(one.detach(), scale) for (one, _), scale in zip(usable, scales, strict=True)]
         own = next((one for one in self.found if not set(calls).isdisjoint(one.calls)), None)
@@ -153,20 +108,36 @@ class Passes:
         own.seeds += [like(edge, 1.0) if g is None else g.detach() for edge, (_, g) in zip(roots, usable, strict=True)]
         own.losses += [one.detach() for one, _ in usable]
         own.number = self.count
-        known = {id(one) for one, _, _ in own.weights}
-        own.weights += [one for one in self._weights if id(one[0]) not in known]
+        own.factor = next((one for one in scales if one != 1), own.factor)
+        own.twice |= any(_keeps(nodes[number]) for number in own.freed & nodes.keys())
+        own.freed |= nodes.keys() if freed else set()
+        known = {id(one.tensor) for one in own.weights}
+        own.weights += [one for one in self._weights if id(one.tensor) not in known]
+        for node in self._ends:
+            known_ends = own.ends.setdefault(id(node.variable), [])
+            known_ends += [] if (node, 0) in known_ends else [(node, 0)]
+        own.names = dict(self.model.named_parameters())
         for key, gradient in self._gradients.items():
             before = own.gradients.get(key)
             own.gradients[key] = gradient if before is None else before + gradient
-        self._forget(log)
+        self._forget(log, max(call.begin for call in calls))
 
-    def _forget(self, log: CallLog) -> None:
-        """Let go of calls that no pass reached for a while."""
+    def _scale_of(self, root: Edge) -> float:
+        """Give what a root was multiplied by, or what it was computed from."""
+        if not self._scales:
+            return 1.0
+        first = min(edge[0]._sequence_nr() for edge in self._scales)
+        known = [root, *((node, place) for _, node, place in walk_down([root[0]], first))]
+        return next((found for edge in known if (found := self._scales.pop(edge, None)) is not None), 1.0)
+
+    def _forget(self, log: CallLog, newest: int) -> None:
+        """Let go of calls that no pass reached for a while: the last one has reached calls up to `newest`."""
         held = {call for one in self.found for call in one.calls}
         for call in log.calls:
-            call.waited = 0 if call in held else call.waited + 1
+            call.waited = 0 if call in held else call.waited + (call.begin < newest)
         log.calls = [call for call in log.calls if call.waited < _PATIENCE]
-        log.closed = self.wanted == "first" and bool(self.found)
+        if self.wanted == "first" and not log.closed:
+            log.closed, self._closed_at = True, sum(log.counts.values())
 
 
 def _listed(tensors: Any) -> list[Any]:
@@ -181,22 +152,23 @@ def _adder(found: dict[int, Any], key: int) -> Any:
     return add
 
 
-def _is_whole(tensor: Any) -> bool:
-    """Tell a tensor that can be put back from a lazy, sharded or sparse one, and from one that was given up."""
-    if is_lazy(tensor) or tensor.is_inference() or tensor.layout != torch.strided or hasattr(tensor, "_local_tensor"):
-        return False
-    return bool(tensor.untyped_storage().nbytes() >= tensor.nbytes)
+def _below(roots: list[Edge], calls: list[Call]) -> dict[int, Any]:
+    """Give the nodes of the graph at and below the roots by their numbers, no older than the calls."""
+    if not calls:
+        return {}
+    tops, least = [node for node, _ in roots], min(call.begin for call in calls)
+    return {node._sequence_nr(): node for node in (*tops, *(one for _, one, _ in walk_down(tops, least)))}
 
 
-def reached(roots: list[Edge], calls: list[Call]) -> list[Call]:
-    """Find the calls of which a node lies below the roots, and the steps between them."""
-    if not calls or not roots:
-        return []
-    numbers = {
-        node._sequence_nr() for _, node, _ in walk_down([node for node, _ in roots], min(c.begin for c in calls))
-    }
-    numbers |= {node._sequence_nr() for node, _ in roots}
-    ordered = sorted(numbers)
+def _keeps(node: Any) -> bool:
+    """Whether a node holds tensors for the way back, which PyTorch lets go of once it was walked."""
+    kept = [name for name in dir(node) if name.startswith("_raw_saved_")]
+    return bool(node._raw_saved_tensors) if kept == ["_raw_saved_tensors"] else bool(kept)
+
+
+def reached(nodes: Mapping[int, Any], calls: list[Call]) -> list[Call]:
+    """Find the calls that made one of some nodes, and the steps between them."""
+    ordered = sorted(nodes)
 
     def hit(call: Call) -> bool:
         place = bisect_left(ordered, call.begin)

@@ -17,7 +17,10 @@ from torch.autograd.graph import GradientEdge, _engine_run_backward
 
 from rnngraph.errors import InputError
 from rnngraph.sources.torch.autograd.edges import Edge
-from rnngraph.sources.torch.autograd.passes import Pass
+from rnngraph.sources.torch.autograd.one_pass import Pass
+
+_REPLACED: list[dict[int, Any]] = []  # by node, what goes on from its places instead of what arrives there
+_ZEROS = object()
 
 
 def whole(run: Pass) -> dict[Edge, Any]:
@@ -53,6 +56,13 @@ def ask(
             found = _asked(outputs, inputs, given, rows, grow)
         except RuntimeError as error:
             raise InputError(_sentence(str(error))) from None
+        except Exception:  # a hook of the run's own may not know of a gradient that is none
+            try:
+                with _zeros_for_nothing():
+                    found = _asked(outputs, inputs, given, rows, grow)
+            except Exception as error:
+                what = f"{type(error).__name__}: {error}"
+                raise InputError(f"a hook or function of the run's own failed when asked again: {what}") from None
     # A zero that PyTorch has not put in memory has no address that anybody else may read.
     return {edge: one for edge, one in zip(wanted, found, strict=True) if one is not None and not one._is_zerotensor()}
 
@@ -89,11 +99,26 @@ def replaced(by: Mapping[Edge, Any]) -> Iterator[None]:
     for (node, place), value in by.items():
         nodes.setdefault(node, {})[place] = value
     hooks = [node.register_prehook(_replacer(places)) for node, places in nodes.items()]
+    _REPLACED.extend(nodes.values())
     try:
         yield
     finally:
+        del _REPLACED[len(_REPLACED) - len(nodes) :]
         for hook in hooks:
             hook.remove()
+
+
+@contextlib.contextmanager
+def _zeros_for_nothing() -> Iterator[None]:
+    """Let zeros go on where nothing does."""
+    nothing = [(places, [place for place, value in places.items() if value is None]) for places in _REPLACED]
+    for places, some in nothing:
+        places.update(dict.fromkeys(some, _ZEROS))
+    try:
+        yield
+    finally:
+        for places, some in nothing:
+            places.update(dict.fromkeys(some))
 
 
 def blocked(edges: Iterable[Edge]) -> contextlib.AbstractContextManager[None]:
@@ -102,7 +127,13 @@ def blocked(edges: Iterable[Edge]) -> contextlib.AbstractContextManager[None]:
 
 
 def _replacer(places: Mapping[int, Any]) -> Any:
-    return lambda grads: tuple(places.get(k, one) for k, one in enumerate(grads))
+    def replaced_by(place: int, arrived: Any) -> Any:
+        value = places.get(place, arrived)
+        if value is not _ZEROS:
+            return value
+        return None if arrived is None else torch.zeros_like(arrived)
+
+    return lambda grads: tuple(replaced_by(k, one) for k, one in enumerate(grads))
 
 
 def _sentence(error: str) -> str:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from torch import nn
+
 from rnngraph.sources.torch.autograd.edges import Edge, plain, shape_of, walk_down
 from rnngraph.sources.torch.watching.calls import Call
 
@@ -32,6 +34,7 @@ def handed_on(calls: list[Call], barred: Iterable[Call] = ()) -> Chain:
     """
     begins = [call.begin for call in calls]
     walls = sorted((call.begin, call.end) for call in barred)
+    weights = {node for call in calls for node in call.weights}
     found: list[dict[Edge, None]] = [{} for _ in calls]
     linked = [False] * len(calls)
 
@@ -41,7 +44,7 @@ def handed_on(calls: list[Call], barred: Iterable[Call] = ()) -> Chain:
         return place if place >= 0 and number < calls[place].end else None
 
     def known(limit: int, node: Any) -> bool:
-        return owner(node, limit) is not None or _is_within(walls, node)
+        return owner(node, limit) is not None or _is_within(walls, node) or node in weights
 
     for i, call in enumerate(calls[1:], 1):
         roots = [node for node, _ in call.out if node._sequence_nr() >= call.begin]
@@ -53,17 +56,30 @@ def handed_on(calls: list[Call], barred: Iterable[Call] = ()) -> Chain:
                     linked[i] = True
             if linked[i]:
                 break
+    found = [{edge: None for edge in some if not _is_of_weights(edge[0])} for some in found]
     _leave_out_weights(found)
     return Chain(_ordered(calls, found), linked)
 
 
 def _leave_out_weights(found: list[dict[Edge, None]]) -> None:
-    """Leave out of the first states what later calls merely use again, as weights that autocast has converted once."""
+    """Leave out of the first states what later calls merely use again, as weights of which a buffer is a part."""
     if len(found) < 3 or not len(found[0]) > len(found[1]) > 0:
         return
     names, shapes = {edge[0].name() for edge in found[1]}, {shape_of(edge)[1:] for edge in found[1]}
     alike = sorted(found[0], key=lambda edge: (shape_of(edge)[1:] not in shapes, edge[0].name() not in names))
     found[0] = dict.fromkeys(alike[: len(found[1])])
+
+
+def _is_of_weights(node: Any) -> bool:
+    """Whether something is made of weights alone, as autocast or a parametrization does once for many calls."""
+    waiting = [node]
+    while waiting:
+        one = waiting.pop()
+        below = [other for other, _ in one.next_functions]
+        if None in below or (not below and not isinstance(getattr(one, "variable", None), nn.Parameter)):
+            return False
+        waiting += below
+    return True
 
 
 def _ordered(calls: list[Call], found: list[dict[Edge, None]]) -> list[list[Edge]]:

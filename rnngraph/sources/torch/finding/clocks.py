@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from rnngraph.sources.torch.autograd.edges import Edge, as_at, drawn_once, shape_of, wide
-from rnngraph.sources.torch.autograd.passes import Pass
+from rnngraph.sources.torch.autograd.one_pass import Pass
 from rnngraph.sources.torch.autograd.question import ask, blocked
 from rnngraph.sources.torch.finding.chains import changed_between
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE, STEPS, Recurrence

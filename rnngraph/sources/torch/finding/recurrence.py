@@ -115,4 +115,5 @@ def is_plain(module: Any) -> bool:
     if module is None or is_cell(module):
         return False
     own = any(kind is not nn.Module and kind.__module__.startswith("torch.nn.modules") for kind in type(module).__mro__)
-    return own and (not any(module.children()) or type(module).__module__.endswith("container"))
+    inside = [name for name, _ in module.named_children() if name != "parametrizations"]
+    return own and (not inside or type(module).__module__.endswith("container"))

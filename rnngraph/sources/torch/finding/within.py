@@ -108,7 +108,7 @@ class Entering:
         some = self._of_step(0, [node for node in twins.values() if node not in own], sources)
         found = [one for one in some if one.sign in signs]
         for one in like:  # of what is joined with a state that is data, the graph shows no join
-            products = entrances(ended.get(one.node, ()))
+            products = entrances(ended.get(one.node, ())) if one.sign[0] == "joined" else []
             found += [narrowed(product, one) for product in products if product.sign[0] == "product"]
         gone, known = _behind_products(ended), {one.sign for one in found}
         return found if all(one.sign in known or one.node in gone for one in like) else None

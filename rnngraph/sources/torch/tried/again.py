@@ -92,7 +92,7 @@ class Again:
     def _copied(self, changes: Sequence[Change]) -> Any:
         """Copy the model with the weights of the time, and change them; None where a change means nothing."""
         own, model = self._watch.model, copy.deepcopy(self._watch.model)
-        values = {id(weight): value for weight, _, value in self._recording.run.weights}
+        values = {id(one.tensor): one.value for one in self._recording.run.weights}
         copies = {id(weight): dict(model.named_parameters())[name] for name, weight in own.named_parameters()}
         paths = {id(module): path for path, module in own.named_modules()}
         with torch.no_grad():

@@ -54,6 +54,7 @@ class Layer:
     weights: tuple[Any, ...]
     random: Any  # the state of the generator before, where masks of dropout were drawn between the layers
     narrow: torch.dtype  # the type in which the kernel worked
+    rounded: torch.dtype  # the type to which autocast narrowed its products; else the same
     steps: int
 
 
@@ -72,6 +73,7 @@ class Call:
     returned: list[weakref.ref[Any]] = field(
         default_factory=list
     )  # the tensors themselves, as long as the user has them
+    weights: set[Any] = field(default_factory=set)  # nodes that made what stood in its weights' place, as in MAML
     layer: Layer | None = None
     outer: Call | None = None  # the call of the user's own in which it ran
     asked: Asked | None = None  # how it was called, of one that ran in no other
@@ -106,6 +108,7 @@ class CallLog:
         self.calls: list[Call] = []
         self.counts: dict[str, int] = {}  # of all calls, those that no gradient can reach included
         self.closed = False  # what is wanted was seen
+        self.transformed = False  # a call ran under a transform such as `torch.func.grad`, which hides its graph
         self.asleep: Callable[[], bool] = lambda: False  # whether what runs now is of no interest
         self.failure = ""
         self._under_way: list[Call] = []
@@ -120,7 +123,9 @@ class CallLog:
         if isinstance(module, nn.RNNBase) and owner not in FUSED:  # what a subclass adds lies outside the layer
             return None
         self.counts[path] = self.counts.get(path, 0) + 1
-        if self.closed or self.asleep() or not torch.is_grad_enabled() or _SHARING.peek_interpreter_stack() is not None:
+        under_transform = _SHARING.peek_interpreter_stack() is not None
+        self.transformed |= under_transform
+        if self.closed or self.asleep() or not torch.is_grad_enabled() or under_transform:
             return None
         outer = self._under_way[0] if self._under_way else None
         call = Call(path, module, number_now(), outer=outer)
@@ -139,6 +144,9 @@ class CallLog:
 
     def finish(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any, random: Any) -> None:
         """Keep what a call was given and returned."""
+        given = {one.grad_fn for one in call.module._parameters.values() if one is not None and one.grad_fn is not None}
+        for one in (*self._under_way, call) if given else ():
+            one.weights |= given
         computed = [one for one in tensors_in(result) if one.grad_fn is not None]
         if not computed:
             return
@@ -185,8 +193,14 @@ def _layer(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: A
         Kept.of(x), _edge(x), grown_edge(x), packed, tuple(Kept.of(one) for one in initial),
         tuple(_edge(one) for one in initial),
         Kept.of(output), tuple(Kept.of(one) for one in final), ports, tuple(module._flat_weights), random,
-        output.dtype, len(packed.batch_sizes) if packed is not None else int(x.shape[time]),
+        output.dtype, _rounded(output), len(packed.batch_sizes) if packed is not None else int(x.shape[time]),
     )  # fmt: skip
+
+
+def _rounded(output: Any) -> torch.dtype:
+    kind = output.device.type
+    casts = output.dtype != torch.float64 and torch.is_autocast_enabled(kind)
+    return torch.get_autocast_dtype(kind) if casts else output.dtype
 
 
 def _edge(tensor: Any) -> Edge | None:

@@ -46,9 +46,7 @@ class Patches:
         self._put(torch.autograd, "backward", functools.partial(_kept, names=_BACKWARD, log=log, passes=passes))
         self._put(torch.autograd, "grad", functools.partial(_kept, names=_GRAD, log=log, passes=passes))
         self._put(torch.amp.GradScaler, "scale", functools.partial(_scaled, log=log, passes=passes))
-        # The reentrant checkpoint hides what it runs from the graph; without it the numbers are the same.
-        plainly = types.SimpleNamespace(apply=lambda run, keep, *args: run(*args))
-        self._put(torch.utils.checkpoint, "CheckpointFunction", lambda own: plainly)
+        self._put(torch.utils.checkpoint, "CheckpointFunction", _in_the_graph)
         if "torch._dynamo" in sys.modules and hasattr(torch.compiler, "set_stance"):
             # A compiled graph has no states to ask for. Where nothing was compiled, dynamo is not even imported.
             self._undo.callback(run_eagerly())
@@ -59,6 +57,20 @@ class Patches:
 
     def _put(self, owner: Any, name: str, wrap: Wrap) -> None:
         self._undo.callback(put_around(owner, name, wrap))
+
+
+def _in_the_graph(own: Any) -> Any:
+    """Let the other kind of checkpoint run what a reentrant one would hide from the graph; the numbers are the same."""
+
+    def apply(run: Any, keep: bool, *args: Any) -> Any:
+        if not any(isinstance(one, torch.Tensor) and one.requires_grad for one in args):
+            return own.apply(run, keep, *args)  # of such the reentrant one has no gradient, and warns
+        with torch.utils.checkpoint.set_checkpoint_early_stop(False):
+            return torch.utils.checkpoint.checkpoint(
+                run, *args, use_reentrant=False, preserve_rng_state=keep, determinism_check="none"
+            )
+
+    return types.SimpleNamespace(apply=apply)
 
 
 def _classes(model: Any) -> list[type]:
@@ -96,16 +108,19 @@ def _kept(own: Any, names: tuple[str, ...], log: CallLog, passes: Passes) -> Any
     def backward(*args: Any, **kwargs: Any) -> Any:
         named = {**dict(zip(names, args, strict=False)), **kwargs}
         asks = "outputs" in names
-        if in_backward() or named.get("create_graph") or not passes.trains(named.get("inputs"), asks):
+        again = in_backward() or passes.under_way
+        if again or named.get("create_graph") or not passes.trains(named.get("inputs"), asks):
             return own(*args, **kwargs)
         roots, seeds = ("outputs", "grad_outputs") if asks else ("tensors", "grad_tensors")
         hooks = _tried(log, lambda: passes.begin(named[roots], log))
+        passes.under_way = True
         try:
             found = own(**{**named, "retain_graph": True})
         finally:
+            passes.under_way = False
             for hook in hooks or ():
                 hook.remove()
-        _tried(log, lambda: passes.note(named[roots], named.get(seeds), log))
+        _tried(log, lambda: passes.note(named[roots], named.get(seeds), log, freed=not named.get("retain_graph")))
         if passes.after is not None:
             passes.after()
         return found

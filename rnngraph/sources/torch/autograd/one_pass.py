@@ -1,0 +1,96 @@
+"""One backward pass of a watched run, and the weights of the time put back, to ask about it later.
+
+In: what `passes` noted. Out: a `Pass`; its graph is kept alive as long as it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from rnngraph.sources.torch.autograd.edges import Edge, grown_edge
+from rnngraph.sources.torch.autograd.noted import Noted
+from rnngraph.sources.torch.watching.calls import Call
+
+
+@dataclass(eq=False)
+class Pass:
+    """One or more backward passes over one set of calls."""
+
+    calls: list[Call]
+    roots: list[Edge] = field(default_factory=list)
+    seeds: list[Any] = field(default_factory=list)
+    losses: list[Any] = field(default_factory=list)  # the values at the roots
+    weights: list[Noted] = field(default_factory=list)
+    names: dict[str, Any] = field(default_factory=dict)  # the model's weights of the time
+    ends: dict[int, list[Edge]] = field(default_factory=dict)  # where the graph ends, by the ids of weights
+    gradients: dict[int, Any] = field(default_factory=dict)  # by the id of a fused layer's weight: what PyTorch found
+    number: int = 0
+    factor: float = 1.0  # what the loss was multiplied by for narrow numbers
+    overflowed: float = 1.0  # likewise, where it was too much
+    freed: set[int] = field(default_factory=set)  # numbers of nodes that PyTorch would have let go of
+    twice: bool = False  # it would have refused a later walk for that
+    _is_back: bool = False  # whether the weights are those of the time
+
+    @property
+    def loss(self) -> float:
+        """The scalar that was walked back, the sum where there were several; NaN of anything else."""
+        if any(one.numel() != 1 for one in self.losses):
+            return float("nan")
+        return float(sum(float(one.detach()) for one in self.losses)) / self.factor
+
+    def give_up_factor(self) -> None:
+        """Be as the pass would have been without the factor."""
+        self.seeds, self.losses = ([one / self.factor for one in some] for some in (self.seeds, self.losses))
+        self.gradients, self.overflowed, self.factor = {}, self.factor, 1.0
+
+    @contextlib.contextmanager
+    def as_it_was(self) -> Iterator[None]:
+        """Put the weights back that the pass was run with, unseen by autograd, and the present ones afterwards.
+
+        A tensor that retains its gradient would be given that of every question: it keeps the user's. What a checkpoint
+        runs again, by a question or because something is looked at that it did not keep, changes buffers and random
+        numbers again: they are put back as well.
+        """
+        if self._is_back:
+            try:
+                yield
+            finally:
+                self._renew()
+            return
+        alive = [one for call in self.calls for kept in call.returned if (one := kept()) is not None]
+        retained = [(one, one.grad) for one in alive if one.retains_grad]
+        changed = [one for one in self.weights if one.changed]
+        present = [now for one in changed for now in one.there()]
+        drawn = torch.get_rng_state()
+        _put(changed)
+        self._is_back = True
+        try:
+            yield
+        finally:
+            self._is_back = False
+            _put(present)
+            torch.set_rng_state(drawn)
+            for one, gradient in retained:
+                one.grad = gradient
+
+    def _renew(self) -> None:
+        _put([one for one in self.weights if one.moved])
+
+    def edges_of(self, weight: Any) -> list[Edge]:
+        """Give the places of a weight in the graph: it has another since each time that its type was changed."""
+        now = grown_edge(weight)
+        return self.ends.get(id(weight)) or ([now] if now is not None else [])
+
+    def then(self, weight: Any, name: str) -> Any:
+        """Give the weight that was called so at the time, as an assignment may have put another in its place."""
+        return weight if id(weight) in self.ends else self.names.get(name, weight)
+
+
+def _put(some: Iterable[Noted]) -> None:
+    for one in some:
+        one.put()
