@@ -89,7 +89,8 @@ def _measured(recording: Recording, options: LagOptions, pull: Callable[..., Any
         readers = [one for one in facts if one.fed == facts[number].fed]
         if options.max_lag is not None:
             _end(log, [(one.reverse, born[next(iter(one.states.values()))]) for one in readers], options.max_lag)
-        inputs.append(InputLagTrace(facts[number].fed, tuple([one.name for one in readers]), log))
+        one = facts[number]
+        inputs.append(InputLagTrace(one.fed, tuple([reader.name for reader in readers]), log, one.fed_weight))
     updates = tuple([UpdateTrace(facts[n].name, *found) for n, found in sorted(weighed.items())]) if weighed else ()
     return states, tuple(inputs), updates
 

@@ -39,6 +39,7 @@ class Facts:
     cuts: Booleans | None = None  # (N or 1, T) the step is cut from the one processed before it
     splits_gain: bool = False  # whether a step is a slope and then a product, and nothing else
     fed: str = ""  # the name of its input where the network itself is fed that; the output of a layer is none
+    fed_weight: float = np.nan  # Frobenius norm of the weight that multiplies it; NaN where that is not known
 
     @property
     def reverse(self) -> bool:

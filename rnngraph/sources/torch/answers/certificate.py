@@ -40,9 +40,11 @@ class Certificate:
     def step(self, inside: Inside) -> None:
         """Note how far one step of ours is from PyTorch's, and a layer that was run again from what it returned."""
         epsilon = _epsilon(inside.narrow)
-        self.note(f"one step inside {inside.call.path} against PyTorch's", inside.residual, epsilon)
+        self.note(f"one step inside {inside.call.path} and PyTorch's", inside.residual, epsilon)
         if inside.layer.random is not None:
-            self.note(f"the output of {inside.call.path} with its dropout drawn again", inside.mismatch, epsilon)
+            self.note(
+                f"the output of {inside.call.path} and that with its dropout drawn again", inside.mismatch, epsilon
+            )
 
     def sums(self, total: Sequence[Any], carried: Sequence[Any], immediate: Sequence[Any]) -> None:
         """Note how well the two parts of a state's gradient add up to it, step by step; None where nothing arrives."""
@@ -55,7 +57,7 @@ class Certificate:
             known = (sizes > 0) & np.isfinite(sizes)
             if known.any():
                 difference = float((_largest(back + own - whole)[known] / sizes[known]).max())
-                self.note("the parts of a state's gradient against the whole", difference, _epsilon(whole.dtype))
+                self.note("a state's gradient and the sum of its parts", difference, _epsilon(whole.dtype))
 
     def rows(self, logs: Floats, norms: Floats, sizes: Floats, dtype: Any) -> None:
         """Note how well the losses of all steps together are the whole, at one state: (steps, samples).
@@ -66,7 +68,7 @@ class Certificate:
         usable = np.isfinite(norms) & np.isfinite(logs) & (norms > _SIGNIFICANT * size) & (size > 1e-30)
         if usable.any():
             difference = float(np.abs(found[usable] / norms[usable] - 1).max())
-            self.note("the losses of all steps together against the whole", difference, _epsilon(dtype))
+            self.note("the whole loss's gradient and the sum over all steps' losses", difference, _epsilon(dtype))
 
     def weights(self, run: Pass, one: Recurrence, weights: Weights) -> None:
         """Note how far a fused layer's weight gradients are from those that PyTorch found in the run."""
@@ -82,7 +84,7 @@ class Certificate:
                 if ours is not None and size > 0 and np.isfinite(size):
                     epsilon = _epsilon(one.calls[0].layer.narrow if one.calls[0].layer else known.dtype)
                     difference = float(np.abs(ours.total - known).max()) / size
-                    self.note(f"weight gradients of {one.path} against PyTorch's", difference, epsilon)
+                    self.note(f"weight gradients of {one.path} and PyTorch's", difference, epsilon)
 
     def sentences(self) -> tuple[str, ...]:
         """Say what was compared, a failed check first."""
@@ -91,8 +93,12 @@ class Certificate:
             for what, (difference, epsilon) in self.worst.items()
             if not difference <= allowed(epsilon)
         ]
-        fine = [f"{what} to {d:.0e}" for what, (d, epsilon) in self.worst.items() if d <= allowed(epsilon)]
-        return (*failed, *(["certified: " + "; ".join(fine)] if fine else []))
+        agree: dict[str, list[str]] = {}  # how well -> what
+        for what, (difference, epsilon) in self.worst.items():
+            if difference <= allowed(epsilon):
+                agree.setdefault(f"to {difference:.0e}" if difference else "exactly", []).append(what)
+        fine = [f"{', '.join(some)} {how}" for how, some in agree.items()]
+        return (*failed, *(["certified, these agree: " + "; ".join(fine)] if fine else []))
 
 
 def allowed(epsilon: float) -> float:

@@ -6,6 +6,7 @@ it: a product with a weight, a convolution, or a part of what was joined. In: no
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +33,7 @@ class Entrance:
     value: Any = None  # the data, where it is known
     node: Any = None  # of the step, by which it enters
     by_row: bool = False  # whether `back` treats every row of the data, a sample, by itself
+    weight: float = math.nan  # Frobenius norm of what it is multiplied by, where that takes it as it is
 
 
 def given(edge: Edge, sign: tuple[Any, ...] = ()) -> Entrance:
@@ -59,7 +61,9 @@ def _entrance(node: Any, whole: Any) -> Entrance | None:
         if weight is None or value is None or weight.shape[0] != value.shape[-1]:
             return None
         sign = ("product", _source(below[slot + 1]))
-        return Entrance((node, 0), lambda rows: rows @ weight.T, sign, _key(value), value, node, True)
+        return Entrance(
+            (node, 0), lambda rows: rows @ weight.T, sign, _key(value), value, node, True, float(weight.norm())
+        )
     if name == "ConvolutionBackward0" and below[0][0] is None and below[1][0] is not None:
         value = _saved(node, "input")
         sign = ("product", _source(below[1]))
@@ -69,6 +73,14 @@ def _entrance(node: Any, whole: Any) -> Entrance | None:
     if name == "CatBackward0":
         return _joined(node, whole)
     return None
+
+
+def weight_at(node: Any, slot: int) -> float:
+    """Give the norm of the weight by which an operation multiplies what stands in a slot; NaN of any other."""
+    if node.name() not in PRODUCTS or PRODUCTS[node.name()][0] != slot:
+        return math.nan
+    weight = _weight(node.next_functions[slot + 1])
+    return math.nan if weight is None else float(weight.norm())
 
 
 def _saved(node: Any, name: str) -> Any:

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 from torch import nn
 
 from rnngraph.sources.torch.autograd.edges import Edge, plain
-from rnngraph.sources.torch.finding.entrance import MOVES, WEIGHING, Entrance, entrances, given, narrowed
+from rnngraph.sources.torch.finding.entrance import MOVES, WEIGHING, Entrance, entrances, given, narrowed, weight_at
 from rnngraph.sources.torch.finding.recurrence import STEPS, Recurrence
 from rnngraph.sources.torch.finding.step_nodes import nodes_of_step
 from rnngraph.sources.torch.watching.calls import Call, Kept
@@ -92,7 +92,8 @@ class Entering:
                     yield replace(given((node, 0), ("picked", node.name(), slot)), key=(edge, index), node=node)
                 else:
                     seen.add(edge)
-                    yield replace(given(edge, ("edge", node.name(), slot)), key=edge, node=node)
+                    weight = weight_at(node, slot)
+                    yield replace(given(edge, ("edge", node.name(), slot)), key=edge, node=node, weight=weight)
 
     # ---- the first step, where states may be data
     def _at_first(self, like: list[Entrance]) -> list[Entrance] | None:
