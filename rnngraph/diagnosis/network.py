@@ -129,8 +129,10 @@ class Network:
     def carriers(self, layer: Layer) -> list[Layer]:
         """Give the layers that take the same steps as one, or read the same input, and carry a gradient over them."""
         read = {layer.name}.union(*(path.readers for path in self.paths if layer.name in path.readers))
-        near = [one for one in self.layers if one.recurrence.clock == layer.recurrence.clock or one.name in read]
-        return [one for one in near if one.decades > self.limits.vanishing]
+        clock, direction = layer.recurrence.clock, layer.recurrence.direction
+        near = [one for one in self.layers if one.recurrence.clock == clock or one.name in read]
+        same = [one for one in near if one.recurrence.direction == direction]
+        return [one for one in same if one.decades > self.limits.vanishing]
 
     def path_of(self, layer: Layer) -> Path | None:
         """Find the path on which a layer lies: from what it reads itself, else one of its direction."""

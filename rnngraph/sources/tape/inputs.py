@@ -48,7 +48,8 @@ def fed_inputs(tape: Tape, inputs: Container[int]) -> dict[int, list[int]]:
     """Give the numbers of the recurrences that read an input, by the id of its node.
 
     A layer says which node it reads, and is fed where no other recurrence is behind that. Of states that are nodes,
-    every one of `inputs` from which one comes without passing another recurrence is read.
+    every one of `inputs` from which one comes without passing another recurrence is read: those that a weight
+    multiplies, where one does, as a mask beside them says what becomes of a state. What is declared comes first.
     """
     owners = {
         entry: number
@@ -65,7 +66,7 @@ def fed_inputs(tape: Tape, inputs: Container[int]) -> dict[int, list[int]]:
         if number is not None:
             block = tape.recurrences[number].block
             if block is None:
-                reads[number] |= found
+                reads[number] |= found if not tape.recurrences[number].fed else nothing
             elif not any(i < 0 for i in behind[tape.entry(block.sources["x"]).id]):
                 reads[number].add(block.sources["x"])
             found = frozenset({-1 - number})
@@ -74,7 +75,9 @@ def fed_inputs(tape: Tape, inputs: Container[int]) -> dict[int, list[int]]:
         behind[entry.id] = found
     fed: dict[int, list[int]] = {}
     for number, sources_of in reads.items():
-        for source in sorted(i for i in sources_of if i >= 0):
+        some = sorted(i for i in sources_of if i >= 0)
+        weighed = [i for i in some if not math.isnan(_weight(tape, {i}))] if len(some) > 1 else some
+        for source in weighed or some:
             fed.setdefault(source, []).append(number)
     return {source: numbers for source, numbers in fed.items() if _fits(tape, source, tape.recurrences[numbers[0]])}
 
