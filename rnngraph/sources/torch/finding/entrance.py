@@ -75,11 +75,14 @@ def _entrance(node: Any, whole: Any) -> Entrance | None:
     return None
 
 
+def is_data(node: Any, slot: int) -> bool:
+    """Whether a slot of an operation is that in which a product takes data."""
+    return node.name() in PRODUCTS and PRODUCTS[node.name()][0] == slot
+
+
 def weight_at(node: Any, slot: int) -> float:
     """Give the norm of the weight by which an operation multiplies what stands in a slot; NaN of any other."""
-    if node.name() not in PRODUCTS or PRODUCTS[node.name()][0] != slot:
-        return math.nan
-    weight = _weight(node.next_functions[slot + 1])
+    weight = _weight(node.next_functions[slot + 1]) if is_data(node, slot) else None
     return math.nan if weight is None else float(weight.norm())
 
 
