@@ -88,13 +88,14 @@ def _data_of(nodes: Sequence[Node], numbers: Sequence[int], one: Found, others: 
 
 def _operands(nodes: Sequence[Node], one: Found, i: int) -> Iterator[int]:
     """Yield what is multiplied on the way into a node of a step, where it does not come from the recurrence."""
-    steps, initial = one.chain.steps, one.initial.values()
+    steps, initial = one.chain.steps, set(one.initial.values())
     waiting, seen = [i], {i}
     while waiting:
         node = nodes[waiting.pop()]
         if node.op in _PRODUCTS:
             for j in node.inputs:
-                yield from (part for part in _parts(nodes, j) if part not in steps and part not in initial)
+                parts = (part for part in _parts(nodes, j) if part not in steps)
+                yield from (part for part in parts if initial.isdisjoint((part, *nodes[part].inputs)))
         elif node.id not in steps or node.id == i:
             below = [j for j in node.inputs if j not in steps and j not in seen and nodes[j].op not in GIVEN]
             seen.update(below)

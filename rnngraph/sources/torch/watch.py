@@ -165,7 +165,7 @@ class Watch:
         failed = tuple(one for one in checks if one.startswith(UNCERTAIN))
         rest = tuple(one for one in checks if one not in failed)
         joint = (JOINT,) if options is not None and recording.shares.joint else ()
-        return replace(trace, notes=(*failed, *joint, *description.notes(self, recording), *rest))
+        return replace(trace, notes=(*failed, *joint, *description.notes(self, recording), *trace.notes, *rest))
 
     def state(self, name: str, t: int, *, backward: Backward | None = None) -> tuple[Any, Any]:
         """Give value and gradient of a state, such as "decoder.cell.h", at a step, as tensors.

@@ -48,7 +48,7 @@ def entrances(nodes: Iterable[Any]) -> list[Entrance]:
     for node in some:
         slot, kept = PRODUCTS.get(node.name(), (0, "input"))
         if node.name() in WEIGHING:
-            wholes[node.next_functions[slot][0]] = _saved(node, kept)
+            wholes[node.next_functions[slot][0]] = saved(node, kept)
     return [found for node in some if (found := _entrance(node, wholes.get(node))) is not None]
 
 
@@ -57,7 +57,7 @@ def _entrance(node: Any, whole: Any) -> Entrance | None:
     if name in PRODUCTS:
         slot, kept = PRODUCTS[name]
         weight = _weight(below[slot + 1]) if below[slot][0] is None else None
-        value = None if weight is None else _saved(node, kept)
+        value = None if weight is None else saved(node, kept)
         if weight is None or value is None or weight.shape[0] != value.shape[-1]:
             return None
         sign = ("product", _source(below[slot + 1]))
@@ -65,7 +65,7 @@ def _entrance(node: Any, whole: Any) -> Entrance | None:
             (node, 0), lambda rows: rows @ weight.T, sign, _key(value), value, node, True, float(weight.norm())
         )
     if name == "ConvolutionBackward0" and below[0][0] is None and below[1][0] is not None:
-        value = _saved(node, "input")
+        value = saved(node, "input")
         sign = ("product", _source(below[1]))
         return (
             None if value is None else Entrance((node, 0), _through_convolution(node), sign, _key(value), value, node)
@@ -86,7 +86,7 @@ def weight_at(node: Any, slot: int) -> float:
     return math.nan if weight is None else float(weight.norm())
 
 
-def _saved(node: Any, name: str) -> Any:
+def saved(node: Any, name: str) -> Any:
     """Give what a node keeps for the way back; None where that was freed, or changed since."""
     try:
         return getattr(node, f"_saved_{name}")

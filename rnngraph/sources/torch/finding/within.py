@@ -13,7 +13,16 @@ from typing import Any, TypeAlias
 from torch import nn
 
 from rnngraph.sources.torch.autograd.edges import Edge, plain
-from rnngraph.sources.torch.finding.entrance import MOVES, WEIGHING, Entrance, entrances, given, is_data, narrowed, weight_at
+from rnngraph.sources.torch.finding.entrance import (
+    MOVES,
+    WEIGHING,
+    Entrance,
+    entrances,
+    given,
+    is_data,
+    narrowed,
+    weight_at,
+)
 from rnngraph.sources.torch.finding.recurrence import STEPS, Recurrence
 from rnngraph.sources.torch.finding.step_nodes import nodes_of_step
 from rnngraph.sources.torch.watching.calls import Call, Kept
