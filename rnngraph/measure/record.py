@@ -84,7 +84,8 @@ def _measured(recording: Recording, source: str, notes: tuple[str, ...], eigenva
     time = max((one.timesteps for one in facts), default=len(recording.labels))
     found = [
         columns.trace(
-            number, walked=recording.walked, valid=valid[number], cut=np.asarray(facts[number].severed.all(axis=0)), felt=felt,
+            number, walked=recording.walked, valid=valid[number], felt=felt,
+            cut=np.asarray(facts[number].severed.all(axis=0)),
             initial=recording.initial(number, kind) if recording.walked else None,
         )
         for number, own in enumerate(states)

@@ -17,7 +17,7 @@ from rnngraph.diagnosis.evidence import at_timestep, end_of_memory, evidence, ov
 from rnngraph.diagnosis.layer import _peak, _steps_read, _window, no_lags
 from rnngraph.diagnosis.network import Network, Path
 from rnngraph.trace.magnitudes import Magnitudes, Status
-from rnngraph.trace.model import WITHOUT_LAGS
+from rnngraph.trace.model import FORWARD, REVERSE, WITHOUT_LAGS
 from tests.diagnosis.stand_ins import LIMITS, a_layer, a_recurrence, a_state
 from tests.diagnosis.verdict_networks import linear, recorded
 from tests.linear_cells import orthogonal
@@ -201,14 +201,9 @@ def test_where_the_memory_ends() -> None:
 @pytest.mark.parametrize(("reverse", "expected"), [(False, 4), (True, 3)])
 def test_the_window_between_cuts(reverse: bool, expected: int) -> None:
     cut = np.array([False, True, False, False, False])
-    nothing = SimpleNamespace(reverse=reverse, severed=np.zeros((2, 5), bool))
-    assert _window(a_recurrence(cut=cut), nothing) == expected  # type: ignore[arg-type]
-    assert _window(a_recurrence(cut=cut & False), nothing) is None  # type: ignore[arg-type]
-    # What is severed in every sample counts, in the order of processing.
-    some = SimpleNamespace(reverse=reverse, severed=np.array([[0, 1, 0, 0, 1], [0, 0, 0, 0, 1]], bool))
-    assert _window(a_recurrence(cut=cut & False), some) == 4  # type: ignore[arg-type]
-    of_nobody = SimpleNamespace(reverse=reverse, severed=np.zeros((0, 5), bool))
-    assert _window(a_recurrence(cut=cut), of_nobody) == expected  # type: ignore[arg-type]
+    direction = REVERSE if reverse else FORWARD
+    assert _window(a_recurrence(cut=cut, direction=direction)) == expected
+    assert _window(a_recurrence(cut=cut & False, direction=direction)) is None
 
 
 def test_a_layer_sums_its_steps_up_by_mean_and_median() -> None:

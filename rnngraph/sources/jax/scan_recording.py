@@ -82,7 +82,7 @@ class JaxRecording:
             total[kind] = self.column(site, "total", k)
             immediate[kind] = self.column(site, "immediate", k)
             before = self.column(site, "before", k)
-            cuts = self.facts[site.number].cuts
+            cuts = self.facts[site.number].anew
             carried[kind] = site.from_next(before if cuts is None else np.where(cuts.T[:, :, None], 0, before))
         gate, gates = gate_of(self, site), {}
         if gate is not None:

@@ -17,6 +17,7 @@ from rnngraph.autodiff.node import Node
 from rnngraph.autodiff.ops import MULTIPLY, WHERE
 from rnngraph.autodiff.recurrence import Recurrence
 from rnngraph.autodiff.tape import Tape
+from rnngraph.sources.anew import starts_anew
 from rnngraph.trace.magnitudes import Booleans
 
 Ways: TypeAlias = dict[int, Array]  # node id -> (N,) how far a way is open
@@ -31,41 +32,60 @@ def cuts_of(tape: Tape, one: Recurrence) -> tuple[Booleans | None, Booleans | No
     batch = 1 if one.batch_axis is None else shape[one.batch_axis]
     cuts, anew = np.zeros((1, one.timesteps), bool), np.zeros((batch, one.timesteps), bool)
     order = range(one.timesteps - 1, -1, -1) if one.reverse else range(one.timesteps)
-    for before, t in pairwise(order):
+    closing = [entry.id for entry in tape.entries if entry.op in (MULTIPLY, WHERE) or entry.op.role == "cut"]
+    after = (
+        _behind(tape, {*one.initial.values(), *(i for ids in one.states.values() for i in ids)}) if closing else set()
+    )
+    for before, t in pairwise(order if closing else ()):
         starts, ends = ({ids[k] for ids in one.states.values()} for k in (before, t))
-        found = _between(tape, starts, ends, (batch, one.batch_axis))
+        found = _between(tape, starts, ends, after, (batch, one.batch_axis))
         if found is not None:
             cuts[0, t] = not found.any()
             anew[:, t] = (found == ANEW) if found.any() else False
     return cuts if cuts.any() else None, anew if anew.any() else None
 
 
-def _between(tape: Tape, starts: set[int], ends: set[int], batch: tuple[int, int | None]) -> Array | None:
-    """Say, by sample, how open the widest way is from the states of one step to the next; None without any."""
-    ways: Ways = {start: np.full(batch[0], OPEN) for start in starts}
+def _behind(tape: Tape, states: set[int]) -> set[int]:
+    """Give what depends on any state."""
+    found = set(states)
+    for entry in tape.entries:
+        if not found.isdisjoint(entry.inputs):
+            found.add(entry.id)
+    return found
+
+
+def _between(
+    tape: Tape, starts: set[int], ends: set[int], after: set[int], batch: tuple[int, int | None]
+) -> Array | None:
+    """Say, by sample, how open the widest way is from the states of one step to the next; None without any.
+
+    What depends on earlier states, `after`, and passes the step before by, is a way too.
+    """
+    every = np.full(batch[0], OPEN)
+    ways: Ways = dict.fromkeys(starts, every)
     for node_id in range(min(starts) + 1, max(ends) + 1):
         node = tape.entry(node_id)
-        if isinstance(node, Block) or node.id in starts or ways.keys().isdisjoint(node.inputs):
+        if isinstance(node, Block) or node.id in starts or after.isdisjoint(node.inputs):
             continue
-        known = [np.minimum(ways[i], _lets(tape, node, k, ways, batch)) for k, i in enumerate(node.inputs) if i in ways]
+        known = [
+            np.minimum(ways.get(i, every), _lets(tape, node, k, after, batch))
+            for k, i in enumerate(node.inputs)
+            if i in after
+        ]
         ways[node.id] = np.maximum.reduce(known)
     reached = [ways[end] for end in ends if end in ways]
     return np.maximum.reduce(reached) if reached else None
 
 
-def _lets(tape: Tape, node: Node, place: int, ways: Ways, batch: tuple[int, int | None]) -> Array:
+def _lets(tape: Tape, node: Node, place: int, after: set[int], batch: tuple[int, int | None]) -> Array:
     """Say, by sample, what a node lets through of an input: nothing where it is multiplied by zeros, or not chosen."""
     size, axis = batch
     if node.op.role == "cut":
         return np.full(size, CUT)
     if node.op is WHERE:
         passes = np.asarray(node.options["mask"]) == (place == 0)
-    elif node.op is MULTIPLY and node.inputs[1 - place] not in ways:
+    elif node.op is MULTIPLY and node.inputs[1 - place] not in after:
         passes = tape.entry(node.inputs[1 - place]).value != 0
     else:
         return np.full(size, OPEN)
-    if passes.all():
-        return np.full(size, OPEN)
-    whole = np.broadcast_to(passes, node.value.shape)
-    rows = whole.reshape(1, -1) if axis is None else np.moveaxis(whole, axis, 0).reshape(whole.shape[axis], -1)
-    return np.where(rows.any(axis=1), OPEN, ANEW) if len(rows) == size else np.full(size, OPEN)
+    return np.where(starts_anew(passes, node.value.shape, axis, size), ANEW, OPEN)

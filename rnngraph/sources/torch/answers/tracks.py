@@ -17,7 +17,7 @@ from rnngraph.autodiff.recurrence import suffix
 from rnngraph.measure.recording import Facts
 from rnngraph.nn.cells import CELLS
 from rnngraph.sources.torch.autograd.edges import Edge, shape_of
-from rnngraph.sources.torch.finding.anew import starts_anew
+from rnngraph.sources.torch.finding.anew import anew_in
 from rnngraph.sources.torch.finding.fed_inputs import Fed
 from rnngraph.sources.torch.finding.operations import custom_cell_of
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE, Recurrence
@@ -113,7 +113,7 @@ class Track:
         return Facts(
             one.path + self.ending, one.path, self.layer, self.direction, self.cell,
             {kind: f"{one.path}.{kind}{self.ending}" for kind in self.cell.kinds}, one.steps, self.batch, self.clock,
-            nodes, self.mask(), self.cuts(), starts_anew(one, self.batch),
+            nodes, self.mask(), self.cuts(), anew_in(one, self.batch),
             one.fused and CELLS[self.cell.name].splits_gain, *((fed.name, fed.weight) if fed else ()),
         )  # fmt: skip
 

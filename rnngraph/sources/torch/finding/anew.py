@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from rnngraph.sources.anew import starts_anew
 from rnngraph.sources.torch.autograd.edges import Edge, shape_of, walk_down
 from rnngraph.sources.torch.finding.entrance import saved
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE, Recurrence
 from rnngraph.trace.magnitudes import Booleans
 
 
-def starts_anew(one: Recurrence, batch: int) -> Booleans | None:
+def anew_in(one: Recurrence, batch: int) -> Booleans | None:
     """Look at every step; of a fused layer, at what lies between its calls."""
     found = np.zeros((batch, one.steps), bool)
     if one.how == SEQUENCE:
@@ -70,8 +71,8 @@ def _lets(node: Any, place: int, batch: int) -> Booleans:
         passes = None if mask is None else ~mask
     else:
         return every
-    if passes is None or bool(passes.all()):
+    if passes is None:
         return every
-    whole = passes.expand(shape_of((node, 0)))
-    axis = next((axis for axis, size in enumerate(whole.shape) if size == batch), None)
-    return every if axis is None else whole.movedim(axis, 0).flatten(1).any(dim=1).cpu().numpy()
+    shape = shape_of((node, 0))
+    axis = next((axis for axis, size in enumerate(shape) if size == batch), None)
+    return every if axis is None else ~starts_anew(passes.cpu().numpy(), shape, axis, batch)
