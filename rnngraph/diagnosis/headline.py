@@ -88,7 +88,7 @@ def _explodes(diagnosis: Judged, finding: Finding) -> str:
 
 def _truncated(diagnosis: Judged, finding: Finding) -> str:
     window = finding.evidence["window"]
-    return f"The recurrence is cut every {window} steps: nothing further back is learned or judged."
+    return f"The recurrence is cut after {window} steps at most: nothing further back is learned or judged."
 
 
 TITLES: dict[str, str | Callable[[Judged, Finding], str]] = {

@@ -107,7 +107,7 @@ def test_losses_that_reach_too_short() -> None:
     ("trace", "words"),
     [
         (lambda: recorded(nn.RNN(6, 24), scale=0.0), "No loss reaches the recurrence"),
-        (lambda: recorded(nn.RNN(6, 24, truncate=10)), "cut every 10 steps"),
+        (lambda: recorded(nn.RNN(6, 24, truncate=10)), "cut after 10 steps at most"),
         (lambda: linear(orthogonal(3), time=1), "too short to tell"),
         (lambda: linear(np.eye(2) * 8, time=60, dtype=np.float32), "NaN or infinity"),
     ],

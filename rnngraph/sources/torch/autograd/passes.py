@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +17,7 @@ import torch
 from torch.nn.parameter import is_lazy
 
 from rnngraph.sources.torch.autograd.edges import Edge, edge_of, leaves, like, tensors_in, walk_down
-from rnngraph.sources.torch.watching.calls import Call, CallLog
+from rnngraph.sources.torch.watching.calls import Call, CallLog, Kept
 
 _PATIENCE = 4  # passes that may go by before the one that reaches a call
 KEPT = 2  # the last pass, and the one before: a graph is as large as the activations of a step
@@ -137,7 +137,8 @@ class Passes:
         given = [None] * len(listed) if seeds is None else [seeds] if isinstance(seeds, torch.Tensor) else list(seeds)
         usable = [(one, g) for one, g in zip(listed, given, strict=True) if getattr(one, "grad_fn", None) is not None]
         roots = [edge_of(one) for one, _ in usable]
-        calls = reached(roots, log.calls)
+        others = {call for one in self.found for call in one.calls} | {call for call in log.calls if call.waited}
+        calls = reached(roots, log.calls, others)
         scales = [self._scales.pop(root, 1.0) for root in roots]
         if not calls:
             return
@@ -188,8 +189,11 @@ def _is_whole(tensor: Any) -> bool:
     return bool(tensor.untyped_storage().nbytes() >= tensor.nbytes)
 
 
-def reached(roots: list[Edge], calls: list[Call]) -> list[Call]:
-    """Find the calls of which a node lies below the roots, and the steps between them."""
+def reached(roots: list[Edge], calls: list[Call], others: Container[Call] = ()) -> list[Call]:
+    """Find the calls of which a node lies below the roots, the steps between them, and those before a cut.
+
+    What other passes reached, `others`, is a window of its own.
+    """
     if not calls or not roots:
         return []
     numbers = {
@@ -202,7 +206,27 @@ def reached(roots: list[Edge], calls: list[Call]) -> list[Call]:
         place = bisect_left(ordered, call.begin)
         return place < len(ordered) and ordered[place] < call.end
 
-    return _with_steps_between(calls, [call for call in calls if hit(call)])
+    return _with_steps_before(calls, _with_steps_between(calls, [call for call in calls if hit(call)]), others)
+
+
+def _with_steps_before(calls: list[Call], found: list[Call], others: Container[Call]) -> list[Call]:
+    """Add steps at the start that nothing reaches, where the next took what they handed out, as a detached state."""
+    first = {call.path: call for call in reversed(found)}
+    kept = set(found)
+    for call in reversed(calls):
+        later = first.get(call.path)
+        if later is not None and call.begin < later.begin and call not in others and _took(later, call):
+            kept.add(call)
+            first[call.path] = call
+    return [call for call in calls if call in kept]
+
+
+def _took(later: Call, call: Call) -> bool:
+    """Tell whether a call was given what another handed out."""
+    given = {one.tensor.untyped_storage().data_ptr() for one in later.taken if isinstance(one, Kept)}
+    if not given.isdisjoint(one.tensor.untyped_storage().data_ptr() for one in call.values.values()):
+        return True
+    return any(call.made(node) for _, node, _ in walk_down([node for node, _ in later.out], call.begin))
 
 
 def _with_steps_between(calls: list[Call], found: list[Call]) -> list[Call]:
