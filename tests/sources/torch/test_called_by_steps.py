@@ -427,3 +427,27 @@ def test_rows_do_not_underflow(cell: str, wide: bool) -> None:
         deep = np.isfinite(truth) & (truth < 1.08 * small)
         assert deep.any()
         np.testing.assert_allclose(found[np.isfinite(truth)], truth[np.isfinite(truth)], atol=1e-8 if wide else 1e-2)
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_steps_before_a_detached_state_keep_their_number(fused: bool) -> None:
+    """No loss reaches the first five of twelve steps; a sequence that ran before is another one."""
+    cell = torch.nn.GRU(3, 4) if fused else torch.nn.GRUCell(3, 4)
+
+    def step(x: Any, h: Any) -> Any:
+        return cell(x[None], h[None])[1][0] if fused else cell(x, h)
+
+    with rnngraph.torch.watch(cell) as watch:
+        other = step(torch.ones(2, 3), torch.zeros(2, 4))
+        h, loss = torch.zeros(2, 4), torch.zeros(())
+        for t in range(12):
+            h = step(torch.ones(2, 3), h)
+            h = h.detach() if t == 4 else h
+            loss = loss + (h.sum() if t >= 8 else 0)
+        loss.backward()
+    assert other.shape == (2, 4)
+    trace = watch.trace()
+    assert trace.timesteps == 12
+    np.testing.assert_array_equal(np.flatnonzero(trace.recurrences[0].cut), [5])
+    np.testing.assert_array_equal(trace.lags[0].losses, [8, 9, 10, 11])
+    assert trace.notes[0].startswith("certified, these agree: ")
