@@ -14,9 +14,9 @@ from rnngraph.trace.magnitudes import Booleans
 
 def starts_anew(passes: Array, shape: tuple[int, ...], axis: int | None, batch: int) -> Booleans:
     """Tell of which samples nothing passes; `shape` is that of the state, and `axis` that of its samples."""
-    whole = np.broadcast_to(passes, shape)
-    rows = whole.reshape(1, -1) if axis is None else np.moveaxis(whole, axis, 0).reshape(shape[axis], -1)
-    alike = passes.size <= batch or (bool(whole.any()) and bool((rows == rows[:, :1]).all()))
-    if len(rows) != batch or rows.shape[1] == 1 or not alike:
+    if axis is not None and (len(shape) <= axis or shape[axis] != batch):
         return np.zeros(batch, bool)
-    return np.asarray(~rows[:, 0])
+    whole = np.broadcast_to(passes, shape)
+    rows = whole.reshape(1, -1) if axis is None else np.moveaxis(whole, axis, 0).reshape(batch, -1)
+    alike = passes.size <= batch or (bool(whole.any()) and bool((rows == rows[:, :1]).all()))
+    return np.asarray(~rows[:, 0]) if alike and rows.shape[1] > 1 else np.zeros(batch, bool)
