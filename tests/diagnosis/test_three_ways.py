@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
+
 
 import rnngraph as rg
 from rnngraph.diagnosis.headline import headline
 from rnngraph.nn import Parameter
 from tests.linear_cells import orthogonal
 
+torch = pytest.importorskip("torch")
 N, T, H, GAIN = 2, 20, 4, 0.7
 Step = Callable[[Any, Any, Any, Any], Any]
 ROW = np.random.default_rng(0).normal(size=(N, T, H))
@@ -46,7 +47,7 @@ def weights(gain: float) -> dict[str, Any]:
     return {"W": orthogonal(H), "Q": gain * orthogonal(H), "decay": np.full(H, 0.5)}
 
 
-class Cell(torch.nn.Module):
+class Cell(torch.nn.Module):  # type: ignore[misc, name-defined]
     def __init__(self, step: Step, gain: float) -> None:
         super().__init__()
         self.step = step

@@ -20,8 +20,8 @@ from rnngraph.autodiff.tape import Tape
 from rnngraph.sources.anew import starts_anew
 from rnngraph.trace.magnitudes import Booleans
 
-Ways: TypeAlias = dict[int, Array]  # node id -> (N,) how far a way is open
 CUT, ANEW, OPEN = 0, 1, 2
+Closing: TypeAlias = dict[tuple[int, int], Array]  # node id and place of an input -> (N,) how far it lets through
 
 
 def cuts_of(tape: Tape, one: Recurrence) -> tuple[Booleans | None, Booleans | None]:
@@ -31,17 +31,20 @@ def cuts_of(tape: Tape, one: Recurrence) -> tuple[Booleans | None, Booleans | No
     shape = tape.entry(one.node_ids(one.kinds[0])[0]).value.shape
     batch = 1 if one.batch_axis is None else shape[one.batch_axis]
     cuts, anew = np.zeros((1, one.timesteps), bool), np.zeros((batch, one.timesteps), bool)
-    order = range(one.timesteps - 1, -1, -1) if one.reverse else range(one.timesteps)
-    closing = [entry.id for entry in tape.entries if entry.op in (MULTIPLY, WHERE) or entry.op.role == "cut"]
-    after = (
-        _behind(tape, {*one.initial.values(), *(i for ids in one.states.values() for i in ids)}) if closing else set()
-    )
-    for before, t in pairwise(order if closing else ()):
+    after = _behind(tape, {*one.initial.values(), *(i for ids in one.states.values() for i in ids)})
+    closing = _closing(tape, after, batch, one.batch_axis)
+    places = {node_id for node_id, _ in closing}
+    for before, t in pairwise(range(one.timesteps - 1, -1, -1) if one.reverse else range(one.timesteps)):
         starts, ends = ({ids[k] for ids in one.states.values()} for k in (before, t))
-        found = _between(tape, starts, ends, after, (batch, one.batch_axis))
-        if found is not None:
-            cuts[0, t] = not found.any()
-            anew[:, t] = (found == ANEW) if found.any() else False
+        steps = range(min(starts) + 1, max(ends) + 1)
+        if places.isdisjoint(steps):
+            continue
+        ways = dict.fromkeys(starts, np.full(batch, OPEN))
+        _walk(tape, steps, ways, after, closing)
+        reached = [ways[end] for end in ends if end in ways]
+        if reached:
+            found = np.maximum.reduce(reached)
+            cuts[0, t], anew[:, t] = not found.any(), found == ANEW
     return cuts if cuts.any() else None, anew if anew.any() else None
 
 
@@ -54,38 +57,38 @@ def _behind(tape: Tape, states: set[int]) -> set[int]:
     return found
 
 
-def _between(
-    tape: Tape, starts: set[int], ends: set[int], after: set[int], batch: tuple[int, int | None]
-) -> Array | None:
-    """Say, by sample, how open the widest way is from the states of one step to the next; None without any.
+def _closing(tape: Tape, after: set[int], batch: int, axis: int | None) -> Closing:
+    """Find what lets nothing through of some samples: a `detach`, a factor or a condition that no state made."""
+    found: Closing = {}
+    for node in tape.entries:
+        if not isinstance(node, Node) or after.isdisjoint(node.inputs):
+            continue
+        for place, i in enumerate(node.inputs):
+            if node.op.role == "cut":
+                found[node.id, place] = np.full(batch, CUT)
+                continue
+            if node.op is WHERE:
+                passes = np.asarray(node.options["mask"]) == (place == 0)
+            elif node.op is MULTIPLY and i in after and node.inputs[1 - place] not in after:
+                passes = tape.entry(node.inputs[1 - place]).value != 0
+            else:
+                continue
+            nothing = starts_anew(passes, node.value.shape, axis, batch)
+            if nothing.any():
+                found[node.id, place] = np.where(nothing, ANEW, OPEN)
+    return found
 
-    What depends on earlier states, `after`, and passes the step before by, is a way too.
-    """
-    every = np.full(batch[0], OPEN)
-    ways: Ways = dict.fromkeys(starts, every)
-    for node_id in range(min(starts) + 1, max(ends) + 1):
+
+def _walk(tape: Tape, steps: range, ways: dict[int, Array], after: set[int], closing: Closing) -> None:
+    """Say of every node, by sample, how open the widest way to it is; what passes the step before by is open too."""
+    every = next(iter(ways.values()))
+    for node_id in steps:
         node = tape.entry(node_id)
-        if isinstance(node, Block) or node.id in starts or after.isdisjoint(node.inputs):
+        if isinstance(node, Block) or node.id in ways or after.isdisjoint(node.inputs):
             continue
         known = [
-            np.minimum(ways.get(i, every), _lets(tape, node, k, after, batch))
-            for k, i in enumerate(node.inputs)
+            np.minimum(ways.get(i, every), closing.get((node.id, place), every))
+            for place, i in enumerate(node.inputs)
             if i in after
         ]
         ways[node.id] = np.maximum.reduce(known)
-    reached = [ways[end] for end in ends if end in ways]
-    return np.maximum.reduce(reached) if reached else None
-
-
-def _lets(tape: Tape, node: Node, place: int, after: set[int], batch: tuple[int, int | None]) -> Array:
-    """Say, by sample, what a node lets through of an input: nothing where it is multiplied by zeros, or not chosen."""
-    size, axis = batch
-    if node.op.role == "cut":
-        return np.full(size, CUT)
-    if node.op is WHERE:
-        passes = np.asarray(node.options["mask"]) == (place == 0)
-    elif node.op is MULTIPLY and node.inputs[1 - place] not in after:
-        passes = tape.entry(node.inputs[1 - place]).value != 0
-    else:
-        return np.full(size, OPEN)
-    return np.where(starts_anew(passes, node.value.shape, axis, size), ANEW, OPEN)
