@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-
 import rnngraph as rg
 from rnngraph.diagnosis.headline import headline
 from rnngraph.nn import Parameter

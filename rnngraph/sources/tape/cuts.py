@@ -33,6 +33,8 @@ def cuts_of(tape: Tape, one: Recurrence) -> tuple[Booleans | None, Booleans | No
     cuts, anew = np.zeros((1, one.timesteps), bool), np.zeros((batch, one.timesteps), bool)
     after = _behind(tape, {*one.initial.values(), *(i for ids in one.states.values() for i in ids)})
     closing = _closing(tape, after, batch, one.batch_axis)
+    if not closing:
+        return None, None
     places = {node_id for node_id, _ in closing}
     for before, t in pairwise(range(one.timesteps - 1, -1, -1) if one.reverse else range(one.timesteps)):
         starts, ends = ({ids[k] for ids in one.states.values()} for k in (before, t))

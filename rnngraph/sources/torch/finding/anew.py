@@ -5,7 +5,7 @@ In: a recurrence. Out: (N, T) booleans, or None. What it is multiplied by is dat
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -14,7 +14,8 @@ import numpy as np
 from rnngraph.sources.anew import starts_anew
 from rnngraph.sources.torch.autograd.edges import Edge, shape_of, walk_down
 from rnngraph.sources.torch.finding.entrance import saved
-from rnngraph.sources.torch.finding.recurrence import SEQUENCE, Recurrence
+from rnngraph.sources.torch.finding.recurrence import SEQUENCE, STEPS, Recurrence, is_cell
+from rnngraph.sources.torch.watching.calls import Kept
 from rnngraph.trace.magnitudes import Booleans
 
 
@@ -28,15 +29,18 @@ def anew_in(one: Recurrence, batch: int) -> Booleans | None:
     return found if found.any() else None
 
 
-def _between(one: Recurrence) -> list[tuple[int, Sequence[Edge], Sequence[Edge]]]:
-    if not one.fused:
-        return [(t + 1, *pair) for t, pair in enumerate(pairwise(one.states))]
-    layers = [call.layer for call in one.calls]
-    return [
-        (start, tuple(a.ports.values()), [edge for edge in b.initial_edges if edge is not None])
-        for start, (a, b) in zip(one.starts[1:], pairwise(layers), strict=True)
-        if a is not None and b is not None
-    ]
+def _between(one: Recurrence) -> Iterator[tuple[int, Sequence[Edge], Sequence[Edge]]]:
+    """Yield steps with what the step before handed out, and what this one took or made; no kernel is looked into."""
+    if one.fused:
+        for start, (earlier, later) in zip(one.starts[1:], pairwise([call.layer for call in one.calls]), strict=True):
+            if earlier is not None and later is not None:
+                yield start, [*earlier.ports.values()], [edge for edge in later.initial_edges if edge is not None]
+        return
+    for t, (before, after) in enumerate(pairwise(one.states), 1):
+        if one.how == STEPS and is_cell(one.module):
+            yield t, before, [edge for edge in one.calls[t].taken if not isinstance(edge, Kept)]
+        else:
+            yield t, before, after
 
 
 def _closed(before: Sequence[Edge], after: Sequence[Edge], batch: int) -> Booleans:
