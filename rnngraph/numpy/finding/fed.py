@@ -10,8 +10,10 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TypeAlias
 
+import numpy as np
+
 from rnngraph.autodiff.along import DOT, EINSUM
-from rnngraph.autodiff.node import Node
+from rnngraph.autodiff.node import CONSTANT, Node
 from rnngraph.autodiff.ops import MATMUL
 from rnngraph.autodiff.tape import Tape
 from rnngraph.numpy.finding.carried import Found
@@ -95,11 +97,18 @@ def _operands(nodes: Sequence[Node], one: Found, i: int) -> Iterator[int]:
         if node.op in _PRODUCTS:
             for j in node.inputs:
                 parts = (part for part in _parts(nodes, j) if part not in steps)
-                yield from (part for part in parts if initial.isdisjoint((part, *nodes[part].inputs)))
+                yield from (part for part in parts if not _is_start(nodes, part, initial))
         elif node.id not in steps or node.id == i:
             below = [j for j in node.inputs if j not in steps and j not in seen and nodes[j].op not in GIVEN]
             seen.update(below)
             waiting += below
+
+
+def _is_start(nodes: Sequence[Node], i: int, initial: set[int]) -> bool:
+    """Tell a state before the first step: as it is, behind a mask, or a plain array of zeros that was read again."""
+    if not initial.isdisjoint((i, *nodes[i].inputs)):
+        return True
+    return nodes[i].op is CONSTANT and any(np.array_equal(nodes[i].value, nodes[start].value) for start in initial)
 
 
 def _parts(nodes: Sequence[Node], i: int) -> Iterator[int]:
