@@ -150,3 +150,19 @@ def test_an_input_that_is_not_written_is_told_by_its_weight(way: str) -> None:
     assert diagnosis.verdict == "unwritten"
     assert diagnosis.findings[0].evidence["written_decades"] == pytest.approx(-9 - math.log10(2))
     assert "Look at the input weights" in diagnosis.findings[0].advice
+
+
+def test_a_pace_that_explains_nothing_is_not_given() -> None:
+    """Two samples keep all and give little of the gradient; the third gives most of it, and loses that at one step."""
+    tape = rg.Tape()
+    h = start = tape.input(np.ones((3, 2)), "h0")
+    states = []
+    for t in range(10):
+        with tape.scope(t=t):
+            h = h * np.array([[1.0], [1.0], [1.0 if t != 8 else 1e-3]])
+        states.append(h)
+    tape.state("cell.h", states, initial=start)
+    diagnosis = rg.diagnose(rg.record((h * np.array([[0.01], [0.01], [1.0]])).sum(), lags=True))
+    assert diagnosis.rate == pytest.approx(0, abs=1e-6)
+    assert diagnosis.decades == pytest.approx(math.log10(0.021 / 1.02))
+    assert headline(diagnosis)[1].startswith("It is not lost evenly: what gives most of the gradient loses more of it")
