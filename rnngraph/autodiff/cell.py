@@ -37,7 +37,7 @@ class Run:
     states: dict[str, Rows]
     projected: Rows
     extras: dict[str, Rows]
-    weights: Weights  # with the signs of `Cell.signs`
+    weights: Weights  # as `Cell.forward_weights` gives them
     hidden: int
 
 
@@ -100,9 +100,9 @@ class Cell(ABC):
         """Give the width of every state."""
         return dict.fromkeys(self.facts.kinds, self.units(weights))
 
-    def signs(self, hidden: int, dtype: np.dtype[Any]) -> Array | None:
-        """Give the sign with which each column of the weights is computed; None for all as they are."""
-        return None
+    def forward_weights(self, weights: Weights) -> Weights:
+        """Give the weights as `advance` takes them, and as x is projected; by default as they are."""
+        return weights
 
     @abstractmethod
     def advance(self, run: Run) -> Callable[[int], None]:

@@ -38,8 +38,7 @@ class GateColumns:
         usable = self.valid[:, steps].T
         kept = gates[:, :, self.keeping]
         block = kept.reshape(-1, kept.shape[-1]) if np.count_nonzero(usable) == usable.size else kept[usable]
-        with np.errstate(all="ignore"):
-            found = np.log(block.astype(np.float64, copy=False)).sum(axis=0)
+        found = np.log(block.astype(np.float64, copy=False)).sum(axis=0)
         self.logs = found if not self.weight else self.logs + found
         self.weight += len(block)
 

@@ -36,13 +36,14 @@ class StateColumns:
         """Measure a window."""
         steps, kind = window.steps, self.kind
         values, total = window.values[kind], window.total.get(kind)
-        root = math.sqrt(values[0].size)
-        if total is None:
-            self.activation[steps] = row_norms(values.reshape(len(values), -1)) / root
-        else:
-            norms = step_norms((values, window.immediate[kind], window.carried[kind]))
-            self.activation[steps], self.immediate[steps], self.carried[steps] = norms[0] / root, norms[1], norms[2]
-            self._take_total(steps, total)
+        columns = [values] if total is None else [values, window.immediate[kind], window.carried[kind]]
+        if total is not None and total.shape[1] == 1:
+            columns.append(total)
+        norms = step_norms(columns)
+        self.activation[steps] = norms[0] / math.sqrt(values[0].size)
+        if total is not None:
+            self.immediate[steps], self.carried[steps] = norms[1], norms[2]
+            self._take_total(steps, total, norms[3][:, None] if len(norms) > 3 else row_norms(total))
         if window.saturated is not None and kind == "h":
             share = count(window.saturated) / (window.saturated[0].size or 1)
             if not all_finite(self.activation[steps]):
@@ -51,8 +52,8 @@ class StateColumns:
         if self.projected is not None and window.projected is not None:
             self.projected[steps] = window.projected
 
-    def _take_total(self, steps: slice | Integers, total: Array) -> None:
-        self.samples[steps] = norms = row_norms(total)
+    def _take_total(self, steps: slice | Integers, total: Array, norms: Floats) -> None:
+        self.samples[steps] = norms
         if np.count_nonzero(total) < total.size:
             self.zeros[steps] = count(total == 0)
         if not all_finite(norms):

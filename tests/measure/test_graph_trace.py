@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 import rnngraph as rg
 
@@ -25,3 +26,21 @@ def test_a_finite_graph_and_one_without_columns_have_none() -> None:
     graph = rg.record((rg.Tape().input(np.ones((1, 2)), name="x") * 2).sum()).graph
     assert graph.first_nonfinite() == {}
     assert replace(graph, first_nonfinite_backward=len(graph.op)).first_nonfinite() == {}
+
+
+@pytest.mark.parametrize("layer", [rg.nn.RNN, rg.nn.LSTM, rg.nn.GRU])
+@pytest.mark.parametrize("steps", [1, 4])
+def test_the_rows_of_a_block_are_its_nodes_as_one_sees_them_one_by_one(layer: type, steps: int) -> None:
+    tape = rg.Tape()
+    hidden = layer(3, 5, num_layers=2, bidirectional=True)(tape.input(np.ones((2, steps, 3))))
+    trace = rg.record((hidden * hidden).sum())
+    graph = trace.graph
+    assert len(graph.op) == len(tape.nodes)
+    for node, first, last in zip(tape.nodes, graph.offsets[:-1], graph.offsets[1:], strict=True):
+        assert tuple(graph.inputs[first:last]) == node.inputs
+        assert graph.ops[graph.op[node.id]] == node.op.name
+        assert graph.shapes[graph.shape[node.id]] == str(node.value.shape)
+        assert graph.timestep[node.id] == node.timestep
+    for state in trace.states:
+        assert [tape.nodes[node].timestep for node in state.nodes] == list(range(steps))
+        assert all(tape.nodes[node].op.name.endswith(f".{state.kind}") for node in state.nodes)

@@ -77,16 +77,15 @@ def pull(
         count, t = stop - start, block.times(start, stop)
         past = block.past(start, stop)
         columns = block.cell.factors(past)
-        immediate = given.window(start, stop, space.immediate["h"])
-        _walk(block, space, given, (start, stop), columns, past, immediate, wh)
+        given.write(start, stop, space.immediate["h"][:count])
+        _walk(block, space, given, (start, stop), columns, past, wh)
         da, h = space.da[:count], space.total["h"][:count]
         gates = block.cell.to_input(columns, slice(None), da, h)
         if lend is not None:  # before the products, while the columns are in the cache
-            columns_of = {kind: space.immediate[kind][:count] for kind in kinds} | {"h": immediate}
             lend(
                 Inner(
                     block, t, past, {kind: block.order(space.total[kind][:count]) for kind in kinds},
-                    {kind: block.order(columns_of[kind]) for kind in kinds},
+                    {kind: block.order(space.immediate[kind][:count]) for kind in kinds},
                     {kind: block.order(space.carried[kind][1 : count + 1]) for kind in kinds}, block.order(gates),
                 )
             )  # fmt: skip
@@ -107,9 +106,9 @@ class _Space:
 
         self.total, self.immediate, self.carried = columns(chunk), columns(chunk), columns(chunk + 1)
         self.da = np.empty((chunk, N, block.cell.blocks * block.hidden), dtype)
-        self.totals, self.inside, self.carries = (
-            list(zip(*map(block.rows, of_kinds), strict=True))
-            for of_kinds in (self.total.values(), list(self.immediate.values())[1:], self.carried.values())
+        self.totals, self.immediates, self.carries = (
+            list(zip(*map(block.rows, of_kinds.values()), strict=True))
+            for of_kinds in (self.total, self.immediate, self.carried)
         )
         self.das = block.rows(self.da)
         arrays = (*self.total.values(), *self.immediate.values(), *self.carried.values(), self.da)
@@ -123,34 +122,33 @@ def _space(block: Block, chunk: int) -> _Space:
 
 
 def _walk(
-    block: Block, space: _Space, given: Given, window: tuple[int, int], columns: Factors, past: Past, immediate: Array,
-    weight: Array,
+    block: Block, space: _Space, given: Given, window: tuple[int, int], columns: Factors, past: Past, weight: Array,
 ) -> None:  # fmt: skip
     start, stop = window
     count, kinds, cell = stop - start, block.cell.facts.kinds, block.cell
     for kind in kinds:
         space.carried[kind][count] = space.carried[kind][0]
     rows = {key: value if key == "constants" else block.rows(value) for key, value in columns.items()}
-    arrived, das, totals, carries, inside = block.rows(immediate), space.das, space.totals, space.carries, space.inside
     elsewhere = given.others(start, stop)
     copied = None if past.copied is None else block.rows(past.copied)
     odd = {p - start for p in block.cuts if start <= p < stop}
     if past.copied is not None:
         odd |= set(np.flatnonzero(past.copied.any(axis=(1, 2))).tolist())
-    back, within, add = cell.back, cell.within, np.add
-    for p in range(count - 1, -1, -1):
-        g, after, out = totals[p], carries[p + 1], carries[p]
+    back, within, add, several, others = cell.back, cell.within, np.add, len(kinds) > 1, range(1, len(kinds))
+    backwards = [one[count - 1 :: -1] for one in (space.totals, space.immediates, space.das, space.carries)]
+    for p, g, arrived, da, out, after in zip(
+        range(count - 1, -1, -1), *backwards, space.carries[count:0:-1], strict=True
+    ):
         h = g[0]
-        add(arrived[p], after[0], h)  # a positional out is faster than a named one
-        if inside:
-            own = inside[p]
-            within(rows, p, h, own)
+        add(arrived[0], after[0], h)  # a positional out is faster than a named one
+        if several:
+            within(rows, p, h, arrived[1:])
             for kind, gradient in elsewhere.get(p, ()) if elsewhere else ():
-                other = own[kinds.index(kind) - 1]
+                other = arrived[kinds.index(kind)]
                 other += gradient.reshape(other.shape)
-            for number, other in enumerate(own, 1):
-                add(other, after[number], g[number])
-        back(rows, p, g, das[p], weight, out)
+            for number in others:
+                add(arrived[number], after[number], g[number])
+        back(rows, p, g, da, weight, out)
         if p in odd:
             pass_on(p + start in block.cuts, None if copied is None else copied[p], h, out)
 

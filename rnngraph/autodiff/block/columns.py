@@ -19,7 +19,7 @@ from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.node import Op, Scope
 
 WINDOW_BYTES = 200_000  # of a window's arrays: pages that are touched for the first time cost more than arithmetic
-PRODUCT_ROWS = 256  # which make a matrix product efficient
+PRODUCT_ROWS = 512  # which make a matrix product efficient, and of which there are few windows
 
 BLOCK = Op("stack", "stack", lambda *arrays: arrays[0], lambda g, node: (), "inputs joined along a new axis", "move")
 PROJECT = Op("project", "x·Wx + b", lambda *arrays: arrays[0], None, "y[t] = x[t]·Wx + b, for all t at once", "move")
@@ -84,7 +84,7 @@ class Block:
             self.order(self.columns[kind])[0] = state
         self.extras = {name: recycled((T, N, H), self.dtype) for name in cell.extras}
         self.gates = recycled((T, N, wide), self.dtype) if cell.keeps_gates else self.outputs
-        weights = self.signed()
+        weights = self.cell.forward_weights(self.weights)
         wx, b = weights["Wx"], weights["b"]
         chunk = self.window(wide)
         for start in range(0, T, chunk):  # the projection stays in cache until the steps that need it
@@ -104,24 +104,15 @@ class Block:
             name: self.rows(self.order(column)[start:stop]) for name, column in self.extras.items()
         }
         copied = [] if self.keep is None else self.rows(~self.order(self.keep)[start:stop, :, None])
-        steps = [self.cell.advance(Run(states, gates, extras, weights, self.hidden))]
-        steps += self._afterwards(states["h"], start, stop, copied)
-        if not copied and len(steps) == 1:
-            for p in range(stop - start):
-                steps[0](p)
-            return
+        advance = self.cell.advance(Run(states, gates, extras, weights, self.hidden))
+        afterwards = self._afterwards(states["h"], start, stop, copied)
         for p in range(stop - start):
-            for step in steps:
+            advance(p)
+            for step in afterwards:
                 step(p)
-            for rows in states.values() if copied else ():
-                np.copyto(rows[p + 1], rows[p], where=copied[p])
-
-    def signed(self) -> Mapping[str, Array]:
-        """Give the weights with the signs of the cell: its columns that lead to the gates negated."""
-        signs = self.cell.signs(self.hidden, self.dtype)
-        if signs is None:
-            return self.weights
-        return {name: one * signs if one.shape[-1] == len(signs) else one for name, one in self.weights.items()}
+            if copied:
+                for rows in states.values():
+                    np.copyto(rows[p + 1], rows[p], where=copied[p])
 
     def _afterwards(self, hidden: Rows, start: int, stop: int, copied: Rows) -> list[Callable[[int], None]]:
         """Give what is done after every step, before samples copy their states; nothing here."""
@@ -207,9 +198,13 @@ class Block:
 
     def node_ids(self, key: str) -> Array:
         """Give the ids of one part of every step, (T,) by timestep."""
+        place = self.places_of(key)
+        return self.order(np.arange(place.start, place.stop, place.step))
+
+    def places_of(self, key: str) -> slice:
+        """Give where the nodes of one part of every step stand on the tape, in the order of processing."""
         parts = [part.key for part in self.cell.facts.parts]
-        first, count = self.first + 1 + parts.index(key), len(parts)
-        return self.order(np.arange(first, first + self.steps * count, count))
+        return slice(self.first + 1 + parts.index(key), self.id, len(parts))
 
     def find(self, node_id: int) -> tuple[str, int]:
         """Give the part and the timestep of an id; ("project", -1) for the projection."""

@@ -23,19 +23,13 @@ class Given:
     output: Array | None = None
     single: dict[str, dict[int, Array]] = field(default_factory=dict)
 
-    def window(self, start: int, stop: int, buffer: Array) -> Array:
-        """Give the gradient of h at places `start` to `stop`, (places, N, H); in the buffer where it is not lent."""
-        block, single = self.block, self.single.get("h", {})
-        near = [(p, one) for t, one in single.items() if start <= (p := block.place_of(t)) < stop]
-        if self.output is not None:
-            lent = block.order(self.output)[start:stop]
-            if not near:
-                return lent
-        found = buffer[: stop - start]
-        found[...] = 0 if self.output is None else lent
-        for place, one in near:
-            found[place - start] += one
-        return found
+    def write(self, start: int, stop: int, found: Array) -> None:
+        """Write the gradient of h at places `start` to `stop`, (places, N, H)."""
+        block = self.block
+        found[...] = 0 if self.output is None else block.order(self.output)[start:stop]
+        for t, one in self.single.get("h", {}).items():
+            if start <= (place := block.place_of(t)) < stop:
+                found[place - start] += one
 
     def steps(self) -> list[int]:
         """List the timesteps at which anything reaches a state, ascending."""

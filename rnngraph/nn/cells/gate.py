@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from rnngraph.autodiff.cell import Weights
 from rnngraph.autodiff.contribution import Array
 
 SATURATED = 0.0125  # s(1 - s) of a sigmoid below 5 % of its largest, 1/4
@@ -15,11 +16,11 @@ SATURATED = 0.0125  # s(1 - s) of a sigmoid below 5 % of its largest, 1/4
 _SHUT, _FULL = (1 - math.sqrt(1 - 4 * SATURATED)) / 2, math.sqrt(0.95)
 
 
-def signs(hidden: int, sigmoids: int, others: int, dtype: np.dtype[Any]) -> Array:
-    """Give -1 for the columns of sigmoids, which come first, and 1 for the others."""
-    sign = np.ones((sigmoids + others) * hidden, dtype)
-    sign[: sigmoids * hidden] = -1
-    return sign
+def negated(weights: Weights, sigmoids: int) -> dict[str, Array]:
+    """Negate the columns that lead to sigmoids, so many, which come first; what leads to no gate is as it is."""
+    sign = np.ones_like(weights["b"])
+    sign[:sigmoids] = -1
+    return {name: one * sign if one.shape[-1] == len(sign) else one for name, one in weights.items()}
 
 
 def columns(hidden: int, *bounds: int) -> tuple[tuple[Any, slice], ...]:

@@ -12,11 +12,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from rnngraph.autodiff.block.workspace import recycled
-from rnngraph.autodiff.cell import Cell, Factors, Kept, Past, Run, product
+from rnngraph.autodiff.cell import Cell, Factors, Kept, Past, Run, Weights, product
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.nn.cells import gate
-from rnngraph.nn.cells.tanh_relu import SATURATED, is_large
+from rnngraph.nn.cells.tanh_relu import SATURATED, is_beyond
 from rnngraph.trace.cell import INPUT, CellTrace, PartTrace
 
 _STATE = "h[t] = (1 - z) · n + z · h[t-1]"
@@ -51,9 +51,12 @@ class Gru(Cell):
     passes = {"h": "update"}  # noqa: RUF012 - a ClassVar by its declaration in Cell
     gate_order = {"torch": "rzn", "keras": "zrn"}  # noqa: RUF012 - a ClassVar by its declaration in Cell
 
-    def signs(self, hidden: int, dtype: np.dtype[Any]) -> Array | None:
-        """Negate what goes through a sigmoid."""
-        return gate.signs(hidden, 2, 1, dtype)
+    def forward_weights(self, weights: Weights) -> Weights:
+        """Negate what goes through a sigmoid, and add the hidden product's bias to that of the projection there."""
+        found, sigmoids = gate.negated(weights, 2 * self.units(weights)), slice(2 * self.units(weights))
+        if "bh" in found:
+            found["b"][sigmoids] += found["bh"][sigmoids]
+        return found
 
     def advance(self, run: Run) -> Callable[[int], None]:
         """Compute gates and state."""
@@ -61,12 +64,11 @@ class Gru(Cell):
         weight, bias = run.weights["Wh"], run.weights["bh"]
         product, mixed, one = np.empty_like(gates[0]), np.empty_like(h[0]), np.ones((), h[0].dtype)
         (sigmoids, last), (reset, update) = gate.columns(H, 0, 2, 3), gate.columns(H, 0, 1, 2)
-        to_sigmoids, to_last, bias_sigmoids, bias_last = product[sigmoids], product[last], bias[sigmoids], bias[last]
+        to_sigmoids, to_last, bias_last = product[sigmoids], product[last], bias[last]
 
         def step(p: int) -> None:
             a, before, after, kept = gates[p], h[p], h[p + 1], inner[p]
             before.dot(weight, product)
-            np.add(to_sigmoids, bias_sigmoids, to_sigmoids)
             np.add(to_last, bias_last, kept)
             opened, n = a[sigmoids], a[last]
             np.add(opened, to_sigmoids, opened)
@@ -98,14 +100,12 @@ class Gru(Cell):
         np.multiply(past.slope(slope), past.extras["inner"], slope)
         np.multiply(slope, candidate, blocks[..., 0, :])
         np.multiply(candidate, r, blocks[..., 2, :])
-        update = other
-        np.copyto(update, z)
         if past.copied is not None:
             own = 1 - past.copied
             blocks *= own[..., None, :]
             candidate *= own
-            update = update * own
-        return {"blocks": blocks, "candidate": candidate, "update": update}
+            z = z * own
+        return {"blocks": blocks, "candidate": candidate, "update": z}
 
     def back(
         self, factors: Factors, p: int | slice, g: Sequence[Array], da: Array, weight: Array, out: Sequence[Array]
@@ -144,7 +144,7 @@ class Gru(Cell):
 
     def saturated(self, past: Past) -> Array:
         """Say where the derivative of the candidate is below 0.05."""
-        return is_large(past.gates[..., 2 * past.hidden :], SATURATED)
+        return is_beyond(past.gates[..., 2 * past.hidden :], SATURATED)
 
     def gates_saturated(self, gates: Array, hidden: int) -> Array:
         """Say where the derivative of a gate is small."""

@@ -16,10 +16,10 @@ from rnngraph.autodiff.cell import Cell, Factors, Kept, Past, Run, Weights, prod
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.nn.cells import gate
-from rnngraph.nn.cells.tanh_relu import SATURATED, is_large
+from rnngraph.nn.cells.tanh_relu import SATURATED, is_beyond
 from rnngraph.trace.cell import INPUT, CellTrace, PartTrace
 
-_SATURATED_CELL = math.atanh(math.sqrt(SATURATED)) ** 2  # tanh'(c) < 0.05, as a bound on c squared
+_SATURATED_CELL = math.atanh(SATURATED)  # tanh'(c) < 0.05, as a bound on |c|
 
 
 def _facts(name: str, title: str, hidden: str, formula: str) -> CellTrace:
@@ -57,9 +57,9 @@ class Lstm(Cell):
     passes = {"c": "forget"}  # noqa: RUF012 - a ClassVar by its declaration in Cell
     gate_order = {"torch": "ifgo", "keras": "ifgo"}  # noqa: RUF012 - a ClassVar by its declaration in Cell
 
-    def signs(self, hidden: int, dtype: np.dtype[Any]) -> Array | None:
+    def forward_weights(self, weights: Weights) -> Weights:
         """Negate what goes through a sigmoid."""
-        return gate.signs(hidden, 3, 1, dtype)
+        return gate.negated(weights, 3 * self.units(weights))
 
     def advance(self, run: Run) -> Callable[[int], None]:
         """Compute gates, cell and hidden state."""
@@ -98,7 +98,7 @@ class Lstm(Cell):
         """Give what makes da of the gates' blocks, `within` of dh to dc, and the forget gate."""
         H, gates, before = past.hidden, past.gates, past.before["c"]
         i, f, o, u = (gates[..., k * H : (k + 1) * H] for k in range(4))
-        slope, forget = (recycled(before.shape, gates.dtype) for _ in range(2))
+        slope = recycled(before.shape, gates.dtype)
         squashed = past.extras["squashed"]
         blocks = recycled((*gates.shape[:-1], 4, H), gates.dtype)
         for k, (opened, other) in enumerate(((i, u), (f, before), (o, squashed))):
@@ -112,14 +112,12 @@ class Lstm(Cell):
         np.subtract(1, slope, slope)
         past.slope(slope)
         slope *= o
-        np.copyto(forget, f)
         if past.copied is not None:
             own = 1 - past.copied
             blocks *= own[..., None, :]
             slope *= own
-            forget *= own
-            forget += past.copied
-        return {"blocks": blocks, "output": blocks[..., 2, :], "within": slope, "forget": forget}
+            f = f * own + past.copied
+        return {"blocks": blocks, "output": blocks[..., 2, :], "within": slope, "forget": f}
 
     def within(self, factors: Factors, p: int, h: Array, others: Sequence[Array]) -> None:
         """Compute what of dh goes to the dc of the same step."""
@@ -154,7 +152,7 @@ class Lstm(Cell):
 
     def saturated(self, past: Past) -> Array:
         """Say where tanh'(c) < 0.05."""
-        return is_large(past.after["c"], _SATURATED_CELL)
+        return is_beyond(past.after["c"], _SATURATED_CELL)
 
     def gates_saturated(self, gates: Array, hidden: int) -> Array:
         """Say where the derivative of a gate is small."""

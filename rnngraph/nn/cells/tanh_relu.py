@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.trace.cell import INPUT, CellTrace, PartTrace
 
-SATURATED = 0.95  # tanh' < 0.05, as a bound on tanh squared
+SATURATED = math.sqrt(0.95)  # tanh' < 0.05, as a bound on |tanh|
 
 
 def _facts(name: str, title: str, formula: str, **more: Any) -> CellTrace:
@@ -29,9 +30,11 @@ def _facts(name: str, title: str, formula: str, **more: Any) -> CellTrace:
     )  # fmt: skip
 
 
-def is_large(column: Array, square: float) -> Array:
-    """Say where the square of a number is above another."""
-    return np.asarray(np.square(column, recycled(column.shape, column.dtype)) > square)
+def is_beyond(column: Array, bound: float) -> Array:
+    """Say where the size of a number is above another."""
+    found: Array = column > bound
+    found |= column < -bound
+    return found
 
 
 class Tanh(Cell):
@@ -42,9 +45,7 @@ class Tanh(Cell):
     keeps_gates = False
     splits_gain = True
 
-    def activate(self, a: Array) -> None:
-        """Apply φ in place."""
-        np.tanh(a, a)  # a positional out is a third of a microsecond faster
+    activate: ClassVar[Any] = np.tanh  # φ(a, out); without a call between it is a tenth of a step faster
 
     def advance(self, run: Run) -> Callable[[int], None]:
         """Compute steps in the rows of h, which hold the projection on entry."""
@@ -55,7 +56,7 @@ class Tanh(Cell):
             after = h[p + 1]
             h[p].dot(weight, product)
             add(after, product, after)
-            activate(after)
+            activate(after, after)
 
         return step
 
@@ -81,7 +82,7 @@ class Tanh(Cell):
 
     def saturated(self, past: Past) -> Array:
         """Say where φ' < 0.05."""
-        return is_large(past.after["h"], SATURATED)
+        return is_beyond(past.after["h"], SATURATED)
 
     def compose(
         self, x: Tensor, states: Mapping[str, Tensor], weights: Mapping[str, Tensor], kept: Kept
@@ -98,9 +99,7 @@ class Relu(Tanh):
         squashed="ReLU", saturation="inactive", marked_from=0.8, switches_off=True,
     )  # fmt: skip
 
-    def activate(self, a: Array) -> None:
-        """Apply φ in place."""
-        np.maximum(a, 0, out=a)
+    activate = staticmethod(lambda a, out: np.maximum(a, 0, out=out))
 
     def factors(self, past: Past) -> Factors:
         """Give the slope, 1 where a unit is active."""

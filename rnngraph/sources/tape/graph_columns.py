@@ -66,28 +66,29 @@ class _Columns:
     def _block(self, block: Block) -> None:
         parts, time = block.cell.facts.parts, block.steps
         count, first = len(parts), block.first
-        steps = slice(first + 1, block.id)
+
+        def by_step(column: Integers) -> Integers:
+            return column[first + 1 : block.id].reshape(time, count)
+
         self.scope[first : block.id + 1] = self.scopes[block.place]
         N, widths = block.sample_count, {kind: column.shape[-1] for kind, column in block.columns.items()}
         wide = block.gates.shape[-1]
         self.op[first], self.op[block.id] = self._number(PROJECT), self._number(BLOCK)
-        self.op[steps] = np.tile([self._number(op) for op in part_ops(block.cell.facts)], time)
+        by_step(self.op)[...] = [self._number(op) for op in part_ops(block.cell.facts)]
         self.shape[first], self.shape[block.id] = self.shapes[(N, time, wide)], self.shapes[block.value.shape]
-        self.shape[steps] = np.tile([self.shapes[(N, widths.get(part.key, wide))] for part in parts], time)
-        self.timestep[[first, block.id]] = -1
-        self.timestep[steps] = np.repeat(block.order(np.arange(time)), count)
-        start = [part_inputs(block, number, 0) for number in range(count)]
-        later = [part_inputs(block, number, 1) for number in range(count)]
-        self.counts[first] = 3
-        self.counts[steps] = np.tile([len(one) for one in later], time)
-        self.counts[block.id] = time
-        self.inputs.append(np.array([block.sources[name] for name in ("x", "Wx", "b")], np.int64))
-        self.inputs.append(np.array([one for some in start for one in some], np.int64))
-        if time > 1:
-            flat = np.array([one for some in later for one in some], np.int64)
-            moves = np.where((flat > first) & (flat <= first + 2 * count), count, 0)  # inputs that move with the step
-            self.inputs.append((flat + np.arange(time - 1)[:, None] * moves).reshape(-1))
-        self.inputs.append(block.node_ids("h"))
+        by_step(self.shape)[...] = [self.shapes[(N, widths.get(part.key, wide))] for part in parts]
+        self.timestep[first] = self.timestep[block.id] = -1
+        steps = np.arange(time)[:, None]
+        by_step(self.timestep)[...] = block.order(steps)
+        start, later = ([part_inputs(block, number, place) for number in range(count)] for place in (0, 1))
+        self.counts[first], self.counts[block.id] = 3, time
+        by_step(self.counts)[...] = [len(one) for one in later]
+        flat = np.array([one for some in later for one in some], np.int64)
+        moves = count * ((flat > first) & (flat <= first + 2 * count))  # of inputs that move with the step
+        inputs = flat + (steps - 1) * moves
+        inputs[0] = [one for some in start for one in some]
+        project = np.array([block.sources[name] for name in ("x", "Wx", "b")], np.int64)
+        self.inputs += [project, inputs.reshape(-1), block.node_ids("h")]
 
 
 def structure_columns(tape: Tape) -> dict[str, Any]:

@@ -54,9 +54,9 @@ class WholeLoss:
             ordered = {kind: block.order(total) for kind, total in inner.total.items()}
             to_gates = block.cell.to_gates(inner.past, ordered)
             if to_gates is not None:
-                together = row_norms(to_gates.reshape(len(to_gates), -1))
+                together = block.order(row_norms(to_gates.reshape(len(to_gates), -1)))
                 for part in (one for one in block.cell.facts.parts if one.role == "gate"):
-                    self.norms[block.node_ids(part.key)[inner.steps]] = block.order(together)
+                    block.order(self.norms[block.places_of(part.key)])[inner.steps] = together
             take(block_window(self.numbers[block.id], inner, gates))
 
         for step in sweep(tape, self.starts, lend=lend):

@@ -51,7 +51,7 @@ class PinnedBlock(Block):
         """Give the gates of places; compute them again, all places at once, where they are not kept."""
         if not self.cell.keeps_gates or self.gates.strides[0]:
             return super().kept(start, stop, samples)
-        weights = self.signed()
+        weights = self.cell.forward_weights(self.weights)
         before = {kind: self.order(column)[start:stop, samples] for kind, column in self.columns.items()}
         flat = {kind: one.reshape(-1, one.shape[-1]) for kind, one in before.items()}
         x = self.order(self.x[self.times(start, stop)])[:, samples]
