@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from rnngraph.diagnosis.curve import LN10
 from rnngraph.diagnosis.finding import NOTE, Finding
 from rnngraph.diagnosis.judged import Judged
 from rnngraph.diagnosis.sentences import amount_text, counted, factor_text, kept_text, part_text, percent, times_text
@@ -18,6 +19,7 @@ _MANY_SATURATED = 0.25
 _WIDE = "float64"  # what this cannot tell from nothing, nobody would look for
 _STEADY, _ALL = "A step back takes next to nothing from it", 0.9995  # what would be written as 100 %
 _FAR = 10  # horizons, beyond which nobody asks when half is left
+_UNEVEN = 0.7  # decades between the pace of the median and what is left, from which on the pace explains nothing
 _THIN = -1.0  # decades, below which nobody would say that it remembers
 
 
@@ -71,6 +73,8 @@ def _beside(diagnosis: Judged) -> tuple[str, str]:
     grave = next((one for one in diagnosis.findings if one.severity != NOTE), None)
     if grave is not None:
         return grave.text, grave.advice
+    if diagnosis.rate * diagnosis.horizon / LN10 - diagnosis.decades > _UNEVEN:
+        return "It is not lost evenly: what gives most of the gradient loses more of it than the median does.", ""
     if diagnosis.half_life is None:
         return f"{_STEADY}.", ""
     kept = math.exp(diagnosis.rate)
@@ -88,7 +92,7 @@ def _explodes(diagnosis: Judged, finding: Finding) -> str:
 
 def _truncated(diagnosis: Judged, finding: Finding) -> str:
     window = finding.evidence["window"]
-    return f"The recurrence is cut every {window} steps: nothing further back is learned or judged."
+    return f"The recurrence is cut after {window} steps at most: nothing further back is learned or judged."
 
 
 TITLES: dict[str, str | Callable[[Judged, Finding], str]] = {

@@ -20,7 +20,16 @@ from rnngraph.diagnosis.thresholds import Thresholds
 from rnngraph.errors import InputError
 from rnngraph.trace.cell import CellTrace
 from rnngraph.trace.magnitudes import Floats, Status
-from rnngraph.trace.model import WITHOUT_LAGS, GateTrace, LagTrace, RecurrenceTrace, StateTrace, Trace, UpdateTrace
+from rnngraph.trace.model import (
+    FORWARD,
+    WITHOUT_LAGS,
+    GateTrace,
+    LagTrace,
+    RecurrenceTrace,
+    StateTrace,
+    Trace,
+    UpdateTrace,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +142,7 @@ def _layer(trace: Trace, lags: tuple[LagTrace, ...], limits: Thresholds, horizon
         activation=_over(np.median, first.gain_activation[real]),
         weights=_over(np.median, first.gain_weights[real]),
         gate=_keeping_gate(trace, recurrence, cell),
-        window=_window(recurrence, curve.credit),
+        window=_window(recurrence),
         update=next((one for one in trace.updates if one.recurrence == recurrence.name), None),
     )  # fmt: skip
 
@@ -161,11 +170,9 @@ def _keeping_gate(trace: Trace, recurrence: RecurrenceTrace, cell: CellTrace) ->
     return next((gate for gate in own if gate.gate == cell.keeps), None)
 
 
-def _window(recurrence: RecurrenceTrace, credit: Credit) -> int | None:
-    """Find the longest run of steps between cuts that hold for every sample."""
-    cut = recurrence.cut[::-1] if credit.reverse else recurrence.cut
-    if len(credit.severed):
-        cut = cut | credit.severed.all(axis=0)
+def _window(recurrence: RecurrenceTrace) -> int | None:
+    """Find the longest run of steps between cuts."""
+    cut = recurrence.cut if recurrence.direction == FORWARD else recurrence.cut[::-1]
     starts = np.flatnonzero(cut[1:]) + 1
     return int(np.diff([0, *starts, len(cut)]).max()) if starts.size else None
 

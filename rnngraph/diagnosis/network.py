@@ -18,7 +18,7 @@ from rnngraph.diagnosis.sums import Sums, sums_of
 from rnngraph.diagnosis.thresholds import Thresholds
 from rnngraph.diagnosis.update import Update, update_from
 from rnngraph.trace.magnitudes import Floats
-from rnngraph.trace.model import InputLagTrace, Trace, parameter_of
+from rnngraph.trace.model import InputLagTrace, Trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,11 @@ class Path:
     left: Floats  # (L,) decades, end to end, by lag; entry 0 is lag 1
     horizon: int
     reach: int | None  # the last lag at which `epsilon` or more is left; None without any pair
+
+    @property
+    def readers(self) -> tuple[str, ...]:
+        """The names of the recurrences at its end."""
+        return (self.layer.name,) if self.input is None else self.input.recurrences
 
     @property
     def decades(self) -> float:
@@ -48,14 +53,13 @@ class Path:
 
         Of lags from 1 on: what a state is given at its own step need not be remembered.
         """
-        weight = parameter_of(self.layer.trace, self.layer.states[0], "Wx")
-        if self.input is None or weight is None or not weight.norm > 0:
+        if self.input is None or not self.input.weight > 0:
             return math.nan
         sums = [one[np.isfinite(one)] for one in (self.sums.arrived, self.layer.sums.arrived)]
         if not sums[1].size:
             return math.nan
         top = [float(one.max()) if one.size else -math.inf for one in sums]
-        return (top[0] - top[1] - math.log(weight.norm)) / LN10
+        return (top[0] - top[1] - math.log(self.input.weight)) / LN10
 
     def shut(self, limit: float) -> bool:
         """Whether nothing of the input is written into what the states carry."""
@@ -123,15 +127,20 @@ class Network:
         return update_from([layer.update for layer in self.layers], lag)
 
     def carriers(self, layer: Layer) -> list[Layer]:
-        """Give the layers that take the same steps as one, and carry a gradient over them."""
-        clock = layer.recurrence.clock
-        return [one for one in self.layers if one.recurrence.clock == clock and one.decades > self.limits.vanishing]
+        """Give the layers that take the same steps as one, or read the same input, and carry a gradient over them."""
+        read = {layer.name}.union(*(path.readers for path in self.paths if layer.name in path.readers))
+        clock, direction = layer.recurrence.clock, layer.recurrence.direction
+        near = [one for one in self.layers if one.recurrence.clock == clock or one.name in read]
+        same = [one for one in near if one.recurrence.direction == direction]
+        return [one for one in same if one.decades > self.limits.vanishing]
 
     def path_of(self, layer: Layer) -> Path | None:
-        """Find the path on which a layer lies: of its direction where there is one."""
-        near = [path for path in self.paths if path.layer.recurrence.clock == layer.recurrence.clock and path.horizon]
-        same = [path for path in near if path.layer.recurrence.direction == layer.recurrence.direction]
-        return next(iter(same or near), None)
+        """Find the path on which a layer lies: from what it reads itself, else one of its direction."""
+        own, one = layer.name, layer.recurrence
+        near = [path for path in self.paths if path.layer.recurrence.clock == one.clock and path.horizon]
+        same = [path for path in near if path.layer.recurrence.direction == one.direction]
+        read = [path for path in same if own in path.readers]
+        return next(iter(read or same or near), None)
 
 
 def network_of(trace: Trace, layers: Sequence[Layer], limits: Thresholds, asked: int | None) -> Network:

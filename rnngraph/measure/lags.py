@@ -3,7 +3,7 @@
 In: a recording. Out: a `LagTrace` a state. All losses share a leading axis and one reverse walk. Each row has a power
 of two of its own, which travels with the cotangent between layers. At every state the norms of the rows are noted. A
 lag counts steps that were taken, from where a loss first arrives; a copied step (a declared mask) is none, and nothing
-crosses a declared cut. That is all.
+crosses a cut, or a step at which a sample starts anew. That is all.
 """
 
 from __future__ import annotations
@@ -89,7 +89,8 @@ def _measured(recording: Recording, options: LagOptions, pull: Callable[..., Any
         readers = [one for one in facts if one.fed == facts[number].fed]
         if options.max_lag is not None:
             _end(log, [(one.reverse, born[next(iter(one.states.values()))]) for one in readers], options.max_lag)
-        inputs.append(InputLagTrace(facts[number].fed, tuple([one.name for one in readers]), log))
+        one = facts[number]
+        inputs.append(InputLagTrace(one.fed, tuple([reader.name for reader in readers]), log, one.fed_weight))
     updates = tuple([UpdateTrace(facts[n].name, *found) for n, found in sorted(weighed.items())]) if weighed else ()
     return states, tuple(inputs), updates
 
@@ -162,10 +163,8 @@ def _steps(facts: Facts, samples: Integers) -> tuple[Booleans, Booleans]:
     """Tell which steps were copies and which were cut, (samples, T)."""
     shape = len(samples), facts.timesteps
     copied = np.zeros(shape, bool) if facts.mask is None else ~facts.mask[samples]
-    cuts = facts.cuts
-    severed = np.zeros(shape, bool)
-    if cuts is not None:
-        severed |= cuts if len(cuts) == 1 else cuts[samples]
+    severed = facts.severed
+    severed = np.broadcast_to(severed if len(severed) == 1 else severed[samples], shape)
     return copied, severed & ~copied  # a copy passes its gradient on, through a cut too
 
 

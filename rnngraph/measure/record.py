@@ -6,6 +6,7 @@ In: a `Recording`. Out: a `Trace`.
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
 from typing import Any, TypeVar
 
@@ -83,7 +84,8 @@ def _measured(recording: Recording, source: str, notes: tuple[str, ...], eigenva
     time = max((one.timesteps for one in facts), default=len(recording.labels))
     found = [
         columns.trace(
-            number, walked=recording.walked, valid=valid[number], cut=cut_steps(facts[number]), felt=felt,
+            number, walked=recording.walked, valid=valid[number], felt=felt,
+            cut=np.asarray(facts[number].severed.all(axis=0)),
             initial=recording.initial(number, kind) if recording.walked else None,
         )
         for number, own in enumerate(states)
@@ -99,21 +101,24 @@ def _measured(recording: Recording, source: str, notes: tuple[str, ...], eigenva
         recurrences=tuple(_recurrence(one, valid[number]) for number, one in enumerate(facts)),
         states=tuple(_to_length(state, time) for state in found),
         gates=tuple(_to_length(gate, time) for one in gates if one is not None for gate in one.traces()),
-        parameters=recording.parameters(time, eigenvalues=eigenvalues), inputs=recording.inputs(time), notes=notes,
+        parameters=recording.parameters(time, eigenvalues=eigenvalues), inputs=recording.inputs(time),
+        notes=(*notes, *_anew(facts)),
     )  # fmt: skip
 
 
-def cut_steps(facts: Facts) -> Booleans:
-    """Say which steps are cut in every sample, (T,)."""
-    if facts.cuts is None:
-        return np.zeros(facts.timesteps, bool)
-    return np.asarray(facts.cuts.all(axis=0))
-
-
 def _recurrence(facts: Facts, valid: Booleans) -> RecurrenceTrace:
+    cut = np.zeros(facts.timesteps, bool) if facts.cuts is None else facts.cuts[0]
     return RecurrenceTrace(
-        facts.name, facts.layer, facts.direction, facts.cell.name, facts.timesteps, facts.clock, valid, cut_steps(facts)
+        facts.name, facts.layer, facts.direction, facts.cell.name, facts.timesteps, facts.clock, valid, cut
     )
+
+
+def _anew(facts: Sequence[Facts]) -> Iterator[str]:
+    """Say where states start anew: there an episode begins, and no gradient crosses."""
+    for one in facts:
+        if one.anew is not None:
+            steps = f"{int(one.anew.sum())} steps in {int(one.anew.any(axis=1).sum())} samples"
+            yield f"{one.name} starts anew at {steps}, as where an episode begins: no lag is counted across these"
 
 
 def _to_length(one: Columns, time: int) -> Columns:

@@ -36,9 +36,17 @@ class Facts:
     clock: int  # recurrences of one clock take the same step at the same time
     nodes: dict[str, Integers]  # kind -> node ids by timestep
     mask: Booleans | None = None  # (N, T) False where a sample copies its states
-    cuts: Booleans | None = None  # (N or 1, T) the step is cut from the one processed before it
+    cuts: Booleans | None = None  # (1, T) the step is cut from the one processed before it, as by `detach`
+    anew: Booleans | None = None  # (N, T) a sample's states start anew there, as where an episode begins
     splits_gain: bool = False  # whether a step is a slope and then a product, and nothing else
     fed: str = ""  # the name of its input where the network itself is fed that; the output of a layer is none
+    fed_weight: float = np.nan  # Frobenius norm of the weight that multiplies it; NaN where that is not known
+
+    @property
+    def severed(self) -> Booleans:
+        """Tell where nothing goes back over the step, (N or 1, T)."""
+        cuts = np.zeros((1, self.timesteps), bool) if self.cuts is None else self.cuts
+        return cuts if self.anew is None else cuts | self.anew
 
     @property
     def reverse(self) -> bool:

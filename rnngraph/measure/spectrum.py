@@ -88,7 +88,7 @@ def _taken(recording: Recording, numbers: list[int]) -> Booleans:
     valid = np.logical_and.reduce([recording.valid(number) for number in numbers])
     for facts in (recording.facts[number] for number in numbers):
         valid = valid if facts.mask is None else valid & facts.mask
-        valid = valid if facts.cuts is None else valid & ~facts.cuts
+        valid = valid & ~facts.severed
     return np.asarray(valid)
 
 

@@ -148,6 +148,9 @@ class InputLagTrace:
     name: str
     recurrences: tuple[str, ...]  # that read it: the two directions of a layer read one input
     log: Annotated[Floats, declared("B", "S", "own")]  # ln; -inf zero, NaN unmeasured
+    weight: Annotated[float, declared(least=0)] = float(
+        "nan"
+    )  # Frobenius norm of what its first reader multiplies it by
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ def test_a_gradient_that_dies() -> None:
     title, why, attempt = lines(linear(0.5 * orthogonal(4), time=40))
     assert title == "The gradient dies within 7 steps: further back, under 1 % of it is left."
     assert why.startswith("Each step back keeps half of it (×0.50).")
-    assert attempt.startswith("Start the recurrent weight, where there is one, orthogonal or larger; bring a decay or")
+    assert attempt.startswith("Where a gate or a decay keeps the state, bring it nearer to 1; else start the recurrent")
 
 
 def test_a_gate_that_forgets() -> None:
@@ -83,7 +83,10 @@ def test_a_gradient_that_explodes() -> None:
     # 1.25 ** 21 = 108, and 1.25 ** 39 = 6019
     assert title == "The gradient explodes: ×100 within 21 steps, ×6 thousand within 39."
     assert why == "Each step back makes it ×1.25, again and again."
-    assert attempt.startswith("Start the recurrent weight, where there is one, orthogonal or smaller; keep a decay or")
+    assert attempt.startswith(
+        "Start the recurrent weight orthogonal or smaller; where a decay keeps the state, hold it"
+    )
+    assert attempt.count("Clip") == 1
     assert "explodes" in of_loss(wild(5.0)(0))[0]
 
 
@@ -104,7 +107,7 @@ def test_losses_that_reach_too_short() -> None:
     ("trace", "words"),
     [
         (lambda: recorded(nn.RNN(6, 24), scale=0.0), "No loss reaches the recurrence"),
-        (lambda: recorded(nn.RNN(6, 24, truncate=10)), "cut every 10 steps"),
+        (lambda: recorded(nn.RNN(6, 24, truncate=10)), "cut after 10 steps at most"),
         (lambda: linear(orthogonal(3), time=1), "too short to tell"),
         (lambda: linear(np.eye(2) * 8, time=60, dtype=np.float32), "NaN or infinity"),
     ],

@@ -238,17 +238,16 @@ def test_numbers_that_are_none_in_a_layer_are_counted(entries: int, states: list
         assert finding.evidence["entries"] == count
 
 
-def at_inputs(*inputs: Any, states: Any = ((1.0, 8.0), (4.0,)), norm: float | None = 10.0, **layer: Any) -> Any:
+def at_inputs(*inputs: Any, states: Any = ((1.0, 8.0), (4.0,)), norm: float = 10.0, **layer: Any) -> Any:
     """A layer with gradients up to 8 in float32, and what arrives at its inputs."""
-    weights = () if norm is None else (SimpleNamespace(name="rnn.Wx", norm=norm),)
     own = tuple(a_state(grad=Magnitudes.of(np.array(one))) for one in states)
     trace = SimpleNamespace(
         dtype="float32", inputs=[SimpleNamespace(name=f"x{k}", steps=one) for k, one in enumerate(inputs)],
-        parameters=weights,
     )  # fmt: skip
     first = a_layer(states=own, trace=trace, **layer)
     above = a_layer(name="above", recurrence=a_recurrence(layer=1))
-    return find_dead_inputs(a_network([above, first], trace=trace))
+    read = [SimpleNamespace(input=SimpleNamespace(name=f"x{k}", weight=norm)) for k in range(min(len(inputs), 2))]
+    return find_dead_inputs(a_network([above, first], trace=trace, paths=read))
 
 
 def of(*norms: float) -> Magnitudes:
@@ -264,14 +263,15 @@ def test_an_input_that_gets_nothing() -> None:
     assert "is exactly zero" in finding.text
     assert finding.evidence["largest_state_gradient"] == 8
     assert at_inputs(of(0.0, 1.0)) is None
+    assert at_inputs(of(1.0), of(1.0), of(0.0)) is None  # nothing reads the third
     padded = a_recurrence(valid=np.arange(8) < np.array([[8], [5]]))
     assert at_inputs(of(0.0), recurrence=padded) is not None
     small = at_inputs(of(0.5 * EPS, 79.9 * EPS))  # below eps · 10 · 8
     assert "is at most" in small.text
     assert small.evidence["largest_input_gradient"] == pytest.approx(79.9 * EPS)
     assert at_inputs(of(80.1 * EPS)) is None
-    assert at_inputs(of(1e-30), norm=None) is None  # without the weight only a zero tells
-    assert at_inputs(of(0.0), norm=None) is not None
+    assert at_inputs(of(1e-30), norm=NAN) is None  # without the weight only a zero tells
+    assert at_inputs(of(0.0), norm=NAN) is not None
 
 
 def test_where_nothing_can_be_said_of_an_input() -> None:

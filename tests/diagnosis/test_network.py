@@ -17,7 +17,7 @@ from rnngraph.diagnosis.evidence import at_timestep, end_of_memory, evidence, ov
 from rnngraph.diagnosis.layer import _peak, _steps_read, _window, no_lags
 from rnngraph.diagnosis.network import Network, Path
 from rnngraph.trace.magnitudes import Magnitudes, Status
-from rnngraph.trace.model import WITHOUT_LAGS
+from rnngraph.trace.model import FORWARD, REVERSE, WITHOUT_LAGS
 from tests.diagnosis.stand_ins import LIMITS, a_layer, a_recurrence, a_state
 from tests.diagnosis.verdict_networks import linear, recorded
 from tests.linear_cells import orthogonal
@@ -67,34 +67,44 @@ def test_a_path_is_whole_where_all_that_was_measured_is_reached() -> None:
 
 
 def test_what_is_written() -> None:
-    weight = SimpleNamespace(name="rnn.Wx", norm=10.0)
-    layer = a_layer(
-        trace=SimpleNamespace(parameters=(weight,)), sums=SimpleNamespace(arrived=np.array([3.0, 5.0, NAN]))
-    )
+    layer = a_layer(sums=SimpleNamespace(arrived=np.array([3.0, 5.0, NAN])))
 
-    def written(*arrived: float, of: Any = layer) -> float:
-        one = Path(SimpleNamespace(name="x"), of, SimpleNamespace(arrived=np.array(arrived)), np.zeros(3), 3, 3)  # type: ignore[arg-type]
+    def written(*arrived: float, of: Any = layer, weight: float = 10.0) -> float:
+        fed: Any = SimpleNamespace(name="x", weight=weight)
+        one = Path(fed, of, SimpleNamespace(arrived=np.array(arrived)), np.zeros(3), 3, 3)  # type: ignore[arg-type]
         assert one.shut(one.written) == (not math.isnan(one.written))
         return one.written
 
     assert written(1.0, -4.0, -INF) == pytest.approx((1.0 - 5.0) / LN10 - 1)
     assert written(-INF, -INF, -INF) == -INF  # nothing arrives at any lag: shut, and not wide open
-    nowhere = a_layer(trace=layer.trace, sums=SimpleNamespace(arrived=np.array([-INF, NAN])))
+    nowhere = a_layer(sums=SimpleNamespace(arrived=np.array([-INF, NAN])))
     assert math.isnan(written(1.0, of=nowhere))
-    for weights in ((), (SimpleNamespace(name="rnn.Wx", norm=0.0),), (SimpleNamespace(name="rnn.Wx", norm=NAN),)):
-        assert math.isnan(written(1.0, of=a_layer(trace=SimpleNamespace(parameters=weights), sums=layer.sums)))
+    for weight in (0.0, NAN):
+        assert math.isnan(written(1.0, weight=weight))
     assert math.isnan(path(0.0, layer=layer).written)
-    small = SimpleNamespace(parameters=(SimpleNamespace(name="rnn.Wx", norm=0.5),))
-    assert written(1.0, of=a_layer(trace=small, sums=layer.sums)) == pytest.approx(-4.0 / LN10 + math.log10(2))
+    assert written(1.0, weight=0.5) == pytest.approx(-4.0 / LN10 + math.log10(2))
     assert path(0.0, layer=layer).where == layer.where
     fed = Path(SimpleNamespace(name="x"), layer, SimpleNamespace(), np.zeros(1), 1, 1)  # type: ignore[arg-type]
     assert fed.where == {**layer.where, "input": "x"}
+
+
+def test_a_layer_lies_on_the_path_of_what_it_reads() -> None:
+    """Two that take the same steps and read inputs of their own; a third lies above them."""
+    first, second, above = (a_layer(name=name) for name in ("first", "second", "above"))
+    paths = [
+        replace(path(-1.0, layer=one), input=SimpleNamespace(recurrences=(one.name,)))  # type: ignore[arg-type]
+        for one in (first, second)
+    ]
+    found = network(*paths, layers=[first, second, above])
+    assert [found.path_of(one) for one in (first, second, above)] == [*paths, paths[0]]
 
 
 def test_carriers_take_the_same_steps_and_keep() -> None:
     keeps, fades = a_layer(name="keeps", decades=-3.99), a_layer(name="fades", decades=-4.0)
     other = a_layer(name="other", recurrence=a_recurrence(name="other", clock=1))
     assert network(layers=[keeps, fades, other]).carriers(fades) == [keeps]
+    both: Any = SimpleNamespace(recurrences=("fades", "other"))
+    assert network(replace(path(-1.0), input=both), layers=[keeps, fades, other]).carriers(fades) == [keeps, other]
 
 
 def test_the_path_of_a_layer_is_that_of_its_clock_and_direction() -> None:
@@ -191,14 +201,9 @@ def test_where_the_memory_ends() -> None:
 @pytest.mark.parametrize(("reverse", "expected"), [(False, 4), (True, 3)])
 def test_the_window_between_cuts(reverse: bool, expected: int) -> None:
     cut = np.array([False, True, False, False, False])
-    nothing = SimpleNamespace(reverse=reverse, severed=np.zeros((2, 5), bool))
-    assert _window(a_recurrence(cut=cut), nothing) == expected  # type: ignore[arg-type]
-    assert _window(a_recurrence(cut=cut & False), nothing) is None  # type: ignore[arg-type]
-    # What is severed in every sample counts, in the order of processing.
-    some = SimpleNamespace(reverse=reverse, severed=np.array([[0, 1, 0, 0, 1], [0, 0, 0, 0, 1]], bool))
-    assert _window(a_recurrence(cut=cut & False), some) == 4  # type: ignore[arg-type]
-    of_nobody = SimpleNamespace(reverse=reverse, severed=np.zeros((0, 5), bool))
-    assert _window(a_recurrence(cut=cut), of_nobody) == expected  # type: ignore[arg-type]
+    direction = REVERSE if reverse else FORWARD
+    assert _window(a_recurrence(cut=cut, direction=direction)) == expected
+    assert _window(a_recurrence(cut=cut & False, direction=direction)) is None
 
 
 def test_a_layer_sums_its_steps_up_by_mean_and_median() -> None:

@@ -250,7 +250,7 @@ def test_it_explodes(numbers: dict[str, Any], title: str, why: str) -> None:
 
 def test_it_is_cut() -> None:
     title, why, attempt = headline(a_diagnosis(finding("truncated", "warning", window=9), verdict="truncated"))
-    assert title == "The recurrence is cut every 9 steps: nothing further back is learned or judged."
+    assert title == "The recurrence is cut after 9 steps at most: nothing further back is learned or judged."
     assert (why, attempt) == ("truncated was found.", "mend truncated.")
 
 

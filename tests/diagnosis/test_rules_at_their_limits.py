@@ -29,8 +29,17 @@ LN10 = math.log(10)
     (NAN, -1.0, False),
 ])  # fmt: skip
 def test_bypassed(own: float, end_to_end: float, found: bool) -> None:
-    layer = a_layer(decades=own, decades_from_first=own)
-    assert (find_bypassed(a_network([layer], a_path(decades=end_to_end)), layer) is not None) == found
+    layer, carrier = a_layer(decades=own, decades_from_first=own), a_layer(name="other")
+    network = a_network([layer, carrier], a_path(decades=end_to_end), carriers=lambda one: [carrier])
+    assert (find_bypassed(network, layer) is not None) == found
+
+
+@pytest.mark.parametrize(("other", "found"), [(-4.01, False), (-4.0, True), (-3.99, True), (NAN, False)])
+def test_who_carries_does_so_a_decade_better(other: float, found: bool) -> None:
+    """A gradient that is at the limit in one of two states of one chain has not passed it by."""
+    layer, carrier = a_layer(decades=-5.0, decades_from_first=-5.0), a_layer(name="other", decades_from_first=other)
+    network = a_network([layer, carrier], a_path(), carriers=lambda one: [carrier])
+    assert (find_bypassed(network, layer) is not None) == found
 
 
 def test_a_layer_on_no_path_is_not_bypassed_nor_one_that_is_read_poorly() -> None:
@@ -41,7 +50,7 @@ def test_a_layer_on_no_path_is_not_bypassed_nor_one_that_is_read_poorly() -> Non
 
 
 @pytest.mark.parametrize(("names", "words"), [
-    ([], "a way around it carries it"), (["a"], "a carries it"), (["a", "b"], "a, b carry it")
+    (["a"], "a carries it"), (["a", "b"], "a, b carry it")
 ])  # fmt: skip
 def test_who_carries_it_is_named(names: list[str], words: str) -> None:
     layer = a_layer(decades=-5.0, decades_from_first=-5.0)
@@ -60,7 +69,16 @@ def test_few_losses(share: float, horizon: int, found: bool) -> None:
     assert (finding is not None) == found
     if finding is not None:
         assert finding.evidence["losses"] == 8
-        assert "from about 4 of 8 losses" in finding.text
+        assert "Most of the gradient comes from about 4 of 8 losses" in finding.text
+
+
+def test_of_several_paths_each_is_named() -> None:
+    one = a_path(a_layer(name="behind"), participation=(0.2, 0.2))
+    network = a_network(paths=(one, a_path()))
+    few = [rule(network, one) for rule in (find_few_losses, find_few_samples)]
+    assert [finding.text[:46] for finding in few if finding] == [
+        "Most of the gradient of behind comes from abou", "Most of what arrives at lag 40 of behind is of",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("share", "decades", "found"), [

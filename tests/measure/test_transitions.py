@@ -78,7 +78,7 @@ def resets(form: str, keep: Any, *, declared: bool) -> Any:
     x = np.random.default_rng(1).normal(size=(60, 8, 4))
     states, total = [], None
     for t in range(60):
-        kept = np.broadcast_to(keep[:, t : t + 1], (8, 4))
+        kept = keep[:, t : t + 1]
         with tape.scope(t=t):
             if form == "multiplied":
                 h = (h * kept.astype(float)) @ tape.constant(weight) + x[t]
@@ -93,23 +93,36 @@ def resets(form: str, keep: Any, *, declared: bool) -> Any:
     return total
 
 
+@pytest.mark.parametrize("declared", [False, True])
 @pytest.mark.parametrize("form", ["multiplied", "chosen", "after"])
-def test_declared_resets_cut_the_samples_that_they_reset(form: str) -> None:
+def test_resets_end_the_lags_of_the_samples_that_they_reset(form: str, declared: bool) -> None:
     keep = np.random.default_rng(0).random((8, 60)) > 0.05
-    trace = rg.record(resets(form, keep, declared=True), lags=LagOptions("all", "all"))
+    keep[:, 30] = False
+    trace = rg.record(resets(form, keep, declared=declared), lags=LagOptions("all", "all"))
     severed = trace.lags[0].severed
     np.testing.assert_array_equal(severed[:, 1:], ~keep[:, 1:])
+    assert not trace.recurrences[0].cut.any()  # nothing is cut where all samples start anew
+    begun = f"cell starts anew at {(~keep[:, 1:]).sum()} steps in 8 samples, as where an episode begins"
+    assert declared or [note[: len(begun)] for note in trace.notes] == [begun]
     diagnosis = rg.diagnose(trace)
-    assert diagnosis.verdict == "healthy"
+    assert diagnosis.flags == ("healthy",)
     assert diagnosis.decades == pytest.approx(0, abs=1e-9)
 
 
-def test_a_reset_that_is_not_declared_is_an_exact_zero() -> None:
-    keep = np.ones((8, 60), bool)
-    keep[:, 30] = False
-    (lags,) = rg.record(resets("multiplied", keep, declared=False), lags=LagOptions("all", "all")).lags
-    assert not lags.severed.any()
-    assert (lags.log[:, -1, 1:31] == -np.inf).all()
+def test_a_way_past_the_step_before_is_no_reset() -> None:
+    """h takes nothing from the h before, and everything from what an earlier one left in a second path."""
+    tape = rg.Tape()
+    h = c = start = tape.input(np.ones((2, 1)), "h0")
+    states = []
+    for t in range(6):
+        with tape.scope(t=t):
+            h, c = h * float(t != 4) + c, h * 0.5
+        states.append(h)
+    tape.state("cell.h", states, initial=start)
+    trace = rg.record(h.sum(), lags=True)
+    assert not trace.lags[0].severed.any()
+    # h_5 = h_4 + h_3 / 2, h_4 = h_2 / 2 and h_3 = h_2 + h_1 / 2: h_2 counts once over h_3, and half over h_4.
+    np.testing.assert_allclose(np.exp(trace.lags[0].log[0, 0, 3:]), [1.0, 0.5, 1.0, 1.0])
 
 
 def skipping(steps: int, *, factor: float = 0.3, skip: int = 2) -> Any:

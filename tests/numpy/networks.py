@@ -91,6 +91,14 @@ NETWORKS: dict[str, Network] = {
     ),
     "written twice": Network(nested.written_twice, (X, *draws((2, 4), (4, 4))), (Expected("Wh", 6, batch=3),)),
     "polynomial": Network(nested.polynomial, draws((5, 3), (3, 4), (4,), (4,)), ()),
+    "masked with its losses": Network(  # over 40 steps: the ways through a mask double at each
+        plain.masked_with_its_losses, (draw(3, 40, 2), np.ones((3, 40)), *draws((2, 4), (4, 4))),
+        (Expected("Wh", 40, batch=3),),
+    ),
+    "starting anew": Network(
+        plain.starting_anew, (X, 1.0 * (np.arange(6) == np.array([[2], [3], [2]])), *draws((2, 4), (4, 4))),
+        (Expected("Wh", 6, batch=3),),
+    ),
     "masked": Network(
         plain.masked, (X, np.arange(6) < np.array([[6], [4], [5]]), *draws((2, 4), (4, 4), (4,))),
         (Expected("Wh", 6, batch=3),),

@@ -187,6 +187,23 @@ def masked(x: Any, mask: Any, Wx: Any, Wh: Any, b: Any) -> Any:
     return np.sum(h**2)
 
 
+def masked_with_its_losses(x: Any, mask: Any, Wx: Any, Wh: Any) -> Any:
+    """One mask weighs the state and its loss, so that it multiplies what came out of its own product."""
+    h, loss = np.zeros((x.shape[0], len(Wh))), 0.0
+    for t in range(x.shape[1]):
+        h = mask[:, t, None] * np.tanh(x[:, t] @ Wx + h @ Wh) + (1 - mask[:, t, None]) * h
+        loss = loss + ((mask[:, t, None] * h) ** 2).mean()
+    return loss
+
+
+def starting_anew(x: Any, done: Any, Wx: Any, Wh: Any) -> Any:
+    h, loss = np.zeros((x.shape[0], len(Wh))), 0.0
+    for t in range(x.shape[1]):
+        h = np.tanh(x[:, t] @ Wx + ((1 - done[:, t, None]) * h) @ Wh)
+        loss = loss + (h**2).mean()
+    return loss
+
+
 def independent(x: Any, W: Any, u: Any, b: Any) -> Any:
     h = np.zeros((x.shape[0], len(u)))
     for t in range(x.shape[1]):

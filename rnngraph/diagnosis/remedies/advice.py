@@ -13,12 +13,6 @@ from rnngraph.diagnosis.remedies.clipping import clip_threshold, dominates, grad
 from rnngraph.diagnosis.sentences import amount_text
 
 
-def _has_recurrent_weight(layer: Layer) -> bool:
-    """Tell whether a weight of the network is known to multiply a state; a decay or a kernel is none."""
-    known = math.isfinite(layer.weights) or math.isfinite(layer.activation)
-    return known or any(math.isfinite(one.spectral_radius) for one in layer.trace.parameters)
-
-
 def for_vanishing(layer: Layer, lag: int) -> str:
     """Advise on a gradient that shrinks too fast to be of use at a lag."""
     if layer.cell.keeps:
@@ -29,10 +23,10 @@ def for_vanishing(layer: Layer, lag: int) -> str:
             "Start the recurrent weight as the identity with biases at or above 0, and lower the learning rate, so "
             "that no step switches all units off."
         )
-    if not _has_recurrent_weight(layer):
+    if not layer.cell.parts:  # it may be an LSTM that was written by hand, or have no such weight at all
         return (
-            "Start the recurrent weight, where there is one, orthogonal or larger; bring a decay or a gate nearer to "
-            "1; or use an LSTM, whose forget gate can stay open."
+            "Where a gate or a decay keeps the state, bring it nearer to 1; else start the recurrent weight orthogonal "
+            "or larger, or use a cell with such a gate."
         )
     return "Start the recurrent weight orthogonal, or larger; or use an LSTM, whose forget gate can stay open."
 
@@ -47,7 +41,7 @@ def for_saturated(layer: Layer) -> str:
 
 def for_unwritten(layer: Layer) -> str:
     """Advise on a memory that takes nothing in."""
-    gates = [gate for gate in layer.cell.gates if gate != layer.cell.keeps]
+    gates = [gate for gate in layer.cell.gates if gate != layer.cell.keeps] if layer.cell.keeps else []
     which = f"the gates {', '.join(gates)}, of which one writes" if gates else "the input weights"
     return (
         f"Look at {which}: their biases may hold them shut, or their weights or inputs may be too small or too large."
@@ -55,25 +49,23 @@ def for_unwritten(layer: Layer) -> str:
 
 
 def for_exploding(layer: Layer) -> str:
-    """Advise on a gradient that grows. Clipping is a safety: it keeps a step small, and cures nothing."""
-    cure = "Start the recurrent weight orthogonal, or make it smaller"
+    """Advise on a gradient that grows."""
     if layer.cell.keeps:
-        cure = "Make the recurrent weights smaller"
-    elif not _has_recurrent_weight(layer):
-        cure = (
-            "Start the recurrent weight, where there is one, orthogonal or smaller; keep a decay or a gate at most at 1"
-        )
-    return f"{cure}. {clip(layer)} meanwhile."
+        return "Make the recurrent weights smaller."
+    if not layer.cell.parts:
+        return "Start the recurrent weight orthogonal or smaller; where a decay keeps the state, hold it at most at 1."
+    return "Start the recurrent weight orthogonal, or make it smaller."
 
 
 def clip(layer: Layer) -> str:
-    """Say where to clip."""
+    """Say where to clip: a safety, which keeps a step small."""
     threshold = clip_threshold(layer)
     if not math.isfinite(threshold):
-        return "Clip the gradient's norm at what it is over short lags"
-    limit = amount_text(threshold)
-    if dominates(layer):
+        where = "the gradient's norm at what it is over short lags"
+    elif dominates(layer):
         norm = amount_text(gradient_norm(layer.trace.parameters))
-        return f"Clip the gradient's norm at {limit} (it is {norm}, and the gain made it so)"
-    norm = amount_text(own_norm(layer))
-    return f"Clip the norm of the gradient of {layer.name}'s own weights at {limit} (it is {norm})"
+        where = f"the gradient's norm at {amount_text(threshold)} (it is {norm}, and the gain made it so)"
+    else:
+        norm = amount_text(own_norm(layer))
+        where = f"the norm of the gradient of {layer.name}'s own weights at {amount_text(threshold)} (it is {norm})"
+    return f"Clip {where}, as a safety; it cures nothing."

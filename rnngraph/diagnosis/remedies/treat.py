@@ -64,7 +64,7 @@ def _advice(
         ]  # fmt: skip
         if near:
             text += f" To {near[0].words} may train as well: {near[0].left}."
-        text += f" {advice.clip(layer)}, as a safety; it cures nothing."
+        text += f" {advice.clip(layer)}" if bench.done else ""
     for length, error in cuts.items():
         size = "under 1 %" if error < 0.01 else f"{100 * error:.0f} %"
         text += f" Truncation into chunks of {length} steps changes the weights' gradient by {size}."

@@ -22,13 +22,16 @@ def find_bypassed(network: Network, layer: Layer) -> Finding | None:
         return None
     if find_readout(layer) is not None:
         return None
-    carriers = [one.name for one in network.carriers(layer)]
-    who = ", ".join(carriers) if carriers else "a way around it"
+    # Two that hand each other their states carry the same: one that does otherwise carries a decade more.
+    apart, own = network.limits.readout, layer.decades_from_first
+    carriers = [one.name for one in network.carriers(layer) if one.decades_from_first - own >= apart]
+    if not carriers:
+        return None
     return Finding(
         "bypassed", NOTE, layer.where, {**evidence(layer), "carriers": len(carriers)}, "another way",
         "Nothing need be done, if this layer need not remember.",
         f"{layer.name} itself does not carry the gradient over {counted(layer.horizon, 'step')}, of which it leaves "
-        f"{percent(layer.decades)}: {who} {'carry' if len(carriers) > 1 else 'carries'} it.",
+        f"{percent(layer.decades)}: {', '.join(carriers)} {'carry' if len(carriers) > 1 else 'carries'} it.",
     )  # fmt: skip
 
 
@@ -41,8 +44,8 @@ def find_few_losses(network: Network, path: Path) -> Finding | None:
     return Finding(
         "few_losses", NOTE, path.where, {"participation": share, "losses": count}, "the size of the losses",
         "Look at which steps bear a loss of some size, and whether they are those that matter.",
-        f"Most of the gradient comes from about {max(round(share * count), 1)} of {count} losses: what is said here is "
-        "said of them.",
+        f"Most of the gradient{_of(network, path)} comes from about {max(round(share * count), 1)} of {count} losses: "
+        "what is said here is said of them.",
     )  # fmt: skip
 
 
@@ -55,7 +58,8 @@ def find_few_samples(network: Network, path: Path) -> Finding | None:
     return Finding(
         "few_samples", NOTE, path.where, {"participation": share, "samples": count}, "the samples",
         "Look at what these samples have in common, and at the others alone.",
-        f"Most of what arrives at lag {path.horizon} is of about {max(round(share * count), 1)} of {count} samples.",
+        f"Most of what arrives at lag {path.horizon}{_of(network, path)} is of about {max(round(share * count), 1)} of "
+        f"{count} samples.",
     )  # fmt: skip
 
 
@@ -73,8 +77,9 @@ def find_blind_span(network: Network, path: Path) -> Finding | None:
         "blind_span", WARNING, {**path.where, "timestep": int(np.flatnonzero(deaf)[0])},
         {"positions": int(deaf.sum()), "of": int((~np.isnan(heard)).sum())}, "readout",
         "Let the loss read these steps too (a mean, a maximum, attention), or let the recurrence carry them.",
-        f"The loss hears next to nothing of {int(deaf.sum())} steps of {path.input.name} ({spans_text(deaf)}): each "
-        f"has less than {part_text(network.limits.blind)} of the credit of the best heard step.",
+        f"The loss hears next to nothing of {counted(int(deaf.sum()), 'step')} of {path.input.name} "
+        f"({spans_text(deaf)}): each has less than {part_text(network.limits.blind)} of the credit of the best heard "
+        "step.",
     )  # fmt: skip
 
 
@@ -83,6 +88,11 @@ def _by_position(log: Floats, valid: np.typing.NDArray[np.bool_]) -> Floats:
     with np.errstate(divide="ignore"):
         total = np.logaddexp.reduce(np.where(np.isnan(log), -np.inf, log), axis=(0, 1))
     return np.where(valid, total, np.nan)
+
+
+def _of(network: Network, path: Path) -> str:
+    """Name the recurrence of a path where there are several."""
+    return f" of {path.layer.name}" if len(network.paths) > 1 else ""
 
 
 def _counted(path: Path) -> tuple[int, int]:

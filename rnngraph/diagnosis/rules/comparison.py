@@ -7,7 +7,7 @@ import numpy as np
 from rnngraph.diagnosis.curve import LN10
 from rnngraph.diagnosis.finding import NOTE, WARNING, Finding, Value
 from rnngraph.diagnosis.layer import Layer
-from rnngraph.diagnosis.sentences import left_text
+from rnngraph.diagnosis.sentences import is_left
 from rnngraph.diagnosis.thresholds import Thresholds
 
 _APART = 1.0  # decades from the median, below which a sample does not differ from the rest
@@ -48,8 +48,8 @@ def _different(layer: Layer, worst: tuple[float, int, int, str], gains: dict[int
     return Finding(
         "sample_differs", NOTE if label == "healthy" else WARNING, {**layer.where, "sample": sample}, evidence,
         "one sample differs", "Look at this sample's input and length.",
-        f"Sample {sample} differs in {layer.name}: {label} at lag {lag}, where {left_text(decades)} of its gradient is "
-        f"left; the median over {len(gains)} samples is {left_text(middle)}.",
+        f"Sample {sample} differs in {layer.name}: {label} at lag {lag}, where {is_left(decades)}; in the median over "
+        f"{len(gains)} samples {is_left(middle)}.",
     )  # fmt: skip
 
 

@@ -39,7 +39,7 @@ def find_exploding(layer: Layer) -> Finding | None:
         text += f" At this rate {layer.trace.dtype} overflows after {risk} steps."
     return Finding(
         "exploding", ERROR, {**layer.where, **where}, numbers, cause(layer, layer.decades, growing=True),
-        advice.for_exploding(layer), text,
+        f"{advice.for_exploding(layer)} {advice.clip(layer)}", text,
     )  # fmt: skip
 
 

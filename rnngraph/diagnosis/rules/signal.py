@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from rnngraph.diagnosis.causes import dead_share
@@ -10,7 +12,6 @@ from rnngraph.diagnosis.layer import Layer
 from rnngraph.diagnosis.network import Network
 from rnngraph.diagnosis.sentences import amount_text, counted, part_text
 from rnngraph.trace.magnitudes import Booleans, Status
-from rnngraph.trace.model import parameter_of
 
 _NAMED = 5  # samples that a sentence lists
 
@@ -90,15 +91,14 @@ def find_dead_inputs(network: Network) -> Finding | None:
         return None
     grads = [state.grad.value[state.grad.status == Status.OK] for state in first.states]
     largest = max((float(part.max()) for part in grads if part.size), default=0.0)
-    weight = parameter_of(first.trace, first.states[0], "Wx")
-    for entry in network.trace.inputs:
-        steps = entry.steps
+    read = {path.input.name: path.input.weight for path in network.paths if path.input is not None}
+    for entry in [one for one in network.trace.inputs if one.name in read or not read]:
+        steps, weight = entry.steps, read.get(entry.name, math.nan)
         seen = steps.status != Status.UNOBSERVED
         if largest == 0 or not seen.any() or not np.isin(steps.status[seen], (Status.OK, Status.ZERO)).all():
             continue
         top = float(steps.value[seen].max())
-        bound = float(np.finfo(network.trace.dtype).eps) * weight.norm * largest if weight is not None else 0.0
-        if top == 0 or top < bound:
+        if top == 0 or top < float(np.finfo(network.trace.dtype).eps) * weight * largest:
             how = "exactly zero" if top == 0 else f"at most {amount_text(top)}"
             return Finding(
                 "dead_inputs", WARNING, {"input": entry.name},

@@ -25,6 +25,7 @@ def find_direction(nodes: Sequence[Node], found: Found) -> tuple[str, bool]:
     places: dict[tuple[int, int], dict[int, int]] = {}
     fresh = [False] * time
     todo = [(i, k) for i, k in entering.items() if k >= 0]
+    seen = set(todo)  # what a mask keeps is read twice, at every step: ways double
     while todo:
         i, k = todo.pop()
         node = nodes[i]
@@ -37,7 +38,9 @@ def find_direction(nodes: Sequence[Node], found: Found) -> tuple[str, bool]:
                     source, place = _before_slices(nodes, node.inputs[0], axis, part % node.arguments[0].shape[axis])
                     places.setdefault((source, axis), {})[k] = place
         else:
-            todo += [(j, k) for j in node.inputs if entering.get(j, k) >= 0]
+            below = {(j, k) for j in node.inputs if entering.get(j, k) >= 0} - seen
+            seen |= below
+            todo += below
     _written(nodes, found, places)
     votes = 0
     for at in places.values():

@@ -11,8 +11,10 @@ from collections.abc import Collection, Iterable, Sequence
 from itertools import chain
 from typing import TypeAlias
 
+import numpy as np
+
 from rnngraph.autodiff.along import DOT, EINSUM
-from rnngraph.autodiff.node import Node
+from rnngraph.autodiff.node import CONSTANT, Node
 from rnngraph.autodiff.ops import MATMUL
 from rnngraph.autodiff.tape import Tape
 from rnngraph.numpy.finding.carried import Found
@@ -77,7 +79,7 @@ def _data_of(nodes: Sequence[Node], numbers: Sequence[int], one: Found, others: 
         node = nodes[i]
         if node.op in _PRODUCTS:
             for part in [part for j in node.inputs for part in _parts(nodes, j)]:
-                if part not in steps and part not in initial and part not in others:
+                if part not in steps and part not in others and not _is_start(nodes, part, initial):
                     found[k].setdefault(numbers[part], set()).add(part)
             continue
         for j in node.inputs:
@@ -91,6 +93,13 @@ def _data_of(nodes: Sequence[Node], numbers: Sequence[int], one: Found, others: 
             if often[number] >= max(one.time - 1, 2) or any(shared[i] > 1 for i in ids):
                 del some[number]
     return found if sum(map(bool, found)) >= max(one.time - 1, 2) else []
+
+
+def _is_start(nodes: Sequence[Node], i: int, initial: set[int]) -> bool:
+    """Tell a state before the first step: as it is, behind a mask, or a plain array of zeros that was read again."""
+    if not initial.isdisjoint((i, *nodes[i].inputs)):
+        return True
+    return nodes[i].op is CONSTANT and any(np.array_equal(nodes[i].value, nodes[start].value) for start in initial)
 
 
 def _parts(nodes: Sequence[Node], i: int) -> list[int]:

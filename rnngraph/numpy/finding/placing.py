@@ -46,7 +46,7 @@ def _found(nodes: Sequence[Node], numbers: Sequence[int], steps: int | None) -> 
     found, taken = [], set[int]()
     for chain in find_chains(nodes, numbers, steps):
         one = find_states(nodes, chain)
-        if one is None:
+        if one is None or one.time < 2:  # a mask that weighs a state and its loss is no recurrence
             continue
         one.direction, fed = find_direction(nodes, one)
         states = {i for ids in one.states.values() for i in ids}

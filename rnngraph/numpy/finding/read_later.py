@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from rnngraph.autodiff.along import ASSEMBLE
 from rnngraph.autodiff.node import CONSTANT, Node
-from rnngraph.autodiff.ops import CONCATENATE, INDEX, STACK, TRANSPOSE
+from rnngraph.autodiff.ops import CONCATENATE, INDEX, MULTIPLY, STACK, TRANSPOSE
 from rnngraph.numpy.finding.chains import Chain
 from rnngraph.numpy.finding.products import LEAVES, PASSING
 
@@ -65,7 +65,7 @@ def _leads(nodes: Sequence[Node], clock: dict[int, int]) -> dict[int, int]:
 def behind(
     nodes: Sequence[Node], steps: dict[int, int], i: int, axis: int | None, k: int, shape: tuple[int, ...] | None = None
 ) -> tuple[int, int | None, list[int]]:
-    """Walk back from what was read to the state: through views, and to the part of a join that step `k` made.
+    """Walk back from what was read to the state: through views and masks, and to the part of a join that `k` made.
 
     Before the first step, where `k` is -1, it is the part that is given and has the `shape` of the state.
     """
@@ -76,6 +76,10 @@ def behind(
             source = node.inputs[0]
         elif node.op in JOINING:
             source = _only(_parts(nodes, steps, node, k, shape))
+        elif node.op is MULTIPLY:
+            parts = _parts(nodes, steps, node, k, shape)
+            masks = [j for j in node.inputs if j not in parts and j not in steps and _is_mask(nodes, j)]
+            source = _only([part for part in parts if masks and nodes[part].value.shape == node.value.shape])
         elif node.op is INDEX:
             below = nodes[node.inputs[0]]
             if below.value.size == node.value.size:
@@ -98,6 +102,20 @@ def _parts(
         return [part for part in node.inputs if steps.get(part, -1) == k]
     given = [part for part in node.inputs if nodes[part].op in GIVEN and shape in (None, nodes[part].value.shape)]
     return [] if node.op is ASSEMBLE else given
+
+
+def _is_mask(nodes: Sequence[Node], i: int) -> bool:
+    """Tell what is made of data alone, of which every step has its own part."""
+    waiting, own = [i], False
+    while waiting:
+        node = nodes[waiting.pop()]
+        if node.op is INDEX:
+            own = True
+        elif node.op in LEAVES:
+            return False
+        else:
+            waiting += node.inputs
+    return own
 
 
 def _only(parts: list[int]) -> int | None:

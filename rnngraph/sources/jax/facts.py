@@ -41,7 +41,7 @@ def facts_of(recording: JaxRecording, site: Site) -> Facts:
     return Facts(
         name, name, 0, REVERSE if site.reverse else FORWARD, cell, {kind: f"{name}.{kind}" for kind in site.kinds},
         site.length, layout.batch, recording.clocks[site.number], recording.nodes[site.number],
-        ~kept.T if kept.any() and not of_some_units else None, forgotten.T if forgotten.any() else None,
+        ~kept.T if kept.any() and not of_some_units else None, anew=forgotten.T if forgotten.any() else None,
         fed=input_name(site) if heard else "",
     )  # fmt: skip
 

@@ -130,6 +130,8 @@ class _Finder:
         before = NOTHING.union(*(one.sites for one in flows))
         moving = NOTHING.union(*(form.moved_by[one] for one in form.results))
         floating = [k for k, one in enumerate(equation.invars[last:]) if inexact(one) and last + k in moving]
+        weighed = form.weighed(carries.states)  # a mask beside them says what becomes of a state, and is no input
+        floating = [k for k in floating if last + k in weighed or flows[last + k].weights] or floating
         fed = bool(floating) and not any(flows[last + k].sites for k in floating)
         given = [one if k < form.first or k - form.first in carries.fixed else Flow() for k, one in enumerate(flows)]
         shapes = [tuple(one.aval.shape) for one in equation.invars]

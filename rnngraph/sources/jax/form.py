@@ -17,6 +17,7 @@ from rnngraph.sources.jax.walk import CHECKPOINTS, Path, body, called, walk
 
 _CASTS = ("convert_element_type", "copy", "reduce_precision")
 _SUMS = ("add", "add_any", "scatter-add", "scatter_add")
+_PRODUCTS = ("dot_general", "conv_general_dilated")
 _WRITES = ("dynamic_update_slice", "scatter")
 _PLAIN = (
     *_CASTS, "stop_gradient", "sub", "eq", "ne", "lt", "le", "gt", "ge", "and", "or", "not", "broadcast_in_dim",
@@ -164,6 +165,12 @@ class Form:
         if line is None or line.name != "scan" or before not in line.given:
             return False
         return bool(line.given.index(before) - line.equation.params["num_consts"] == line.made.index(after))
+
+    def weighed(self, states: Sequence[int]) -> frozenset[int]:
+        """Give the arguments of which the step makes something, without a state, that a product takes."""
+        own = frozenset(self.first + k for k in states)
+        taken = [self.reads[one] for line in self.lines if line.name in _PRODUCTS for one in line.given]
+        return frozenset[int]().union(*(some for some in taken if not some & own))
 
     # ---- choices that read no state
     def kept(self, states: Sequence[int]) -> tuple[Spot, ...]:

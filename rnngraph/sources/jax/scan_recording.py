@@ -5,7 +5,7 @@ In: `Programs` and the arrays of a call. Out: windows, norms and columns, as `me
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -82,7 +82,7 @@ class JaxRecording:
             total[kind] = self.column(site, "total", k)
             immediate[kind] = self.column(site, "immediate", k)
             before = self.column(site, "before", k)
-            cuts = self.facts[site.number].cuts
+            cuts = self.facts[site.number].anew
             carried[kind] = site.from_next(before if cuts is None else np.where(cuts.T[:, :, None], 0, before))
         gate, gates = gate_of(self, site), {}
         if gate is not None:
@@ -214,11 +214,4 @@ class JaxRecording:
                 f"explains about {allowed:.0e}",
             )
         joint = (JOINT,) if walked and self.loss_walk.joint else ()
-        return (*joint, *doubts, *self._anew(), *plan.notes, *(f"not measured: {one}" for one in plan.reasons))
-
-    def _anew(self) -> Iterator[str]:
-        """Say where states are forgotten: there an episode ends, and no gradient does."""
-        for site, facts in zip(self.sites, self.facts, strict=True):
-            if facts.cuts is not None:
-                count = f"{int(facts.cuts.sum())} steps in {int(facts.cuts.any(axis=1).sum())} samples"
-                yield f"{site.name} starts anew at {count}, as its step says: no lag is counted across these"
+        return (*joint, *doubts, *plan.notes, *(f"not measured: {one}" for one in plan.reasons))

@@ -68,7 +68,7 @@ def measure(recording: JaxRecording, *, lags: LagOptions | bool, source: str) ->
     unclear = () if recording.steps else tuple(recording.programs.plan.unclear.values())
     trace = measured.record(recording, lags=None if unclear else options, source=source)
     notes = [f"{WITHOUT_LAGS}{one}; per_step= gives the losses of steps" for one in unclear if options is not None]
-    return replace(trace, notes=(*notes, *recording.notes()))
+    return replace(trace, notes=(*notes, *trace.notes, *recording.notes()))
 
 
 def trial(

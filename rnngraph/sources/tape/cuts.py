@@ -1,45 +1,96 @@
-"""Where a recurrence whose states are nodes is cut: as declared, or else by a `detach` on every way between two.
+"""Where the steps of a recurrence whose states are nodes do not go on: cut by a `detach`, or started anew.
 
-In: a tape and a recurrence. Out: (N or 1, T) booleans, or None.
+In: a tape and a recurrence. Out: what was declared; else the steps between which every way leads through a `detach`,
+and the samples of which every way leads through a product with zeros or a choice, as where an episode begins.
 """
 
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import TypeAlias
 
 import numpy as np
 
 from rnngraph.autodiff.block import Block
+from rnngraph.autodiff.contribution import Array
+from rnngraph.autodiff.node import Node
+from rnngraph.autodiff.ops import MULTIPLY, WHERE
 from rnngraph.autodiff.recurrence import Recurrence
 from rnngraph.autodiff.tape import Tape
+from rnngraph.sources.anew import starts_anew
 from rnngraph.trace.magnitudes import Booleans
 
-
-def cuts_of(tape: Tape, recurrence: Recurrence) -> Booleans | None:
-    """Give the cuts of a recurrence."""
-    if recurrence.cuts is not None or recurrence.cell is not None:
-        return recurrence.cuts
-    if not any(entry.op.role == "cut" for entry in tape.entries):
-        return None
-    time = recurrence.timesteps
-    order = range(time - 1, -1, -1) if recurrence.reverse else range(time)
-    found = np.zeros((1, time), bool)
-    for before, t in pairwise(order):
-        ends = {ids[t] for ids in recurrence.states.values()}
-        starts = {ids[before] for ids in recurrence.states.values()}
-        found[0, t] = _is_cut(tape, starts, ends)
-    return found if found.any() else None
+CUT, ANEW, OPEN = 0, 1, 2
+Closing: TypeAlias = dict[tuple[int, int], Array]  # node id and place of an input -> (N,) how far it lets through
 
 
-def _is_cut(tape: Tape, starts: set[int], ends: set[int]) -> bool:
-    """Whether ways lead from states of one step to those of the next, and every one through a detach."""
-    open_ways, cut_ways = set(starts), set[int]()
-    for node_id in range(min(starts) + 1, max(ends) + 1):
-        entry = tape.entry(node_id)
-        if isinstance(entry, Block) or entry.id in starts:
+def cuts_of(tape: Tape, one: Recurrence) -> tuple[Booleans | None, Booleans | None]:
+    """Give the steps that are cut, (1, T), and those at which a sample starts anew, (N, T)."""
+    if one.cuts is not None or one.cell is not None:
+        return (one.cuts, None) if one.cuts is None or len(one.cuts) == 1 else (None, one.cuts)
+    shape = tape.entry(one.node_ids(one.kinds[0])[0]).value.shape
+    batch = 1 if one.batch_axis is None else shape[one.batch_axis]
+    cuts, anew = np.zeros((1, one.timesteps), bool), np.zeros((batch, one.timesteps), bool)
+    after = _behind(tape, {*one.initial.values(), *(i for ids in one.states.values() for i in ids)})
+    closing = _closing(tape, after, batch, one.batch_axis)
+    if not closing:
+        return None, None
+    places = {node_id for node_id, _ in closing}
+    for before, t in pairwise(range(one.timesteps - 1, -1, -1) if one.reverse else range(one.timesteps)):
+        starts, ends = ({ids[k] for ids in one.states.values()} for k in (before, t))
+        steps = range(min(starts) + 1, max(ends) + 1)
+        if places.isdisjoint(steps):
             continue
-        if not open_ways.isdisjoint(entry.inputs):
-            (cut_ways if entry.op.role == "cut" else open_ways).add(entry.id)
-        elif not cut_ways.isdisjoint(entry.inputs):
-            cut_ways.add(entry.id)
-    return not cut_ways.isdisjoint(ends) and open_ways.isdisjoint(ends)
+        ways = dict.fromkeys(starts, np.full(batch, OPEN))
+        _walk(tape, steps, ways, after, closing)
+        reached = [ways[end] for end in ends if end in ways]
+        if reached:
+            found = np.maximum.reduce(reached)
+            cuts[0, t], anew[:, t] = not found.any(), found == ANEW
+    return cuts if cuts.any() else None, anew if anew.any() else None
+
+
+def _behind(tape: Tape, states: set[int]) -> set[int]:
+    """Give what depends on any state."""
+    found = set(states)
+    for entry in tape.entries:
+        if not found.isdisjoint(entry.inputs):
+            found.add(entry.id)
+    return found
+
+
+def _closing(tape: Tape, after: set[int], batch: int, axis: int | None) -> Closing:
+    """Find what lets nothing through of some samples: a `detach`, a factor or a condition that no state made."""
+    found: Closing = {}
+    for node in tape.entries:
+        if not isinstance(node, Node) or after.isdisjoint(node.inputs):
+            continue
+        for place, i in enumerate(node.inputs):
+            if node.op.role == "cut":
+                found[node.id, place] = np.full(batch, CUT)
+                continue
+            if node.op is WHERE:
+                passes = np.asarray(node.options["mask"]) == (place == 0)
+            elif node.op is MULTIPLY and i in after and node.inputs[1 - place] not in after:
+                passes = tape.entry(node.inputs[1 - place]).value != 0
+            else:
+                continue
+            nothing = starts_anew(passes, node.value.shape, axis, batch)
+            if nothing.any():
+                found[node.id, place] = np.where(nothing, ANEW, OPEN)
+    return found
+
+
+def _walk(tape: Tape, steps: range, ways: dict[int, Array], after: set[int], closing: Closing) -> None:
+    """Say of every node, by sample, how open the widest way to it is; what passes the step before by is open too."""
+    every = next(iter(ways.values()))
+    for node_id in steps:
+        node = tape.entry(node_id)
+        if isinstance(node, Block) or node.id in ways or after.isdisjoint(node.inputs):
+            continue
+        known = [
+            np.minimum(ways.get(i, every), closing.get((node.id, place), every))
+            for place, i in enumerate(node.inputs)
+            if i in after
+        ]
+        ways[node.id] = np.maximum.reduce(known)

@@ -36,13 +36,13 @@ def states_of(tape: Tape) -> dict[int, tuple[int, str, int]]:
     }
 
 
-def facts_of(tape: Tape, one: Recurrence, clock: int, fed: str) -> Facts:
-    """Give what is known of a recurrence; `fed` names its input where the network is fed that."""
+def facts_of(tape: Tape, one: Recurrence, clock: int, fed: tuple[str, float]) -> Facts:
+    """Give what is known of a recurrence; `fed` names what the network is fed there, with the norm of its weight."""
     splits = one.block is not None and one.block.cell.splits_gain
     nodes = {kind: one.node_ids(kind) for kind in one.kinds}
     return Facts(
         one.name, one.stem, one.layer, one.direction, one.facts, {kind: one.state_name(kind) for kind in one.kinds},
-        one.timesteps, batch_of(tape, one), clock, nodes, one.mask, cuts_of(tape, one), splits, fed,
+        one.timesteps, batch_of(tape, one), clock, nodes, one.mask, *cuts_of(tape, one), splits, *fed,
     )  # fmt: skip
 
 

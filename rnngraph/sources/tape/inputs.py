@@ -5,11 +5,17 @@ In: a tape. Out: nodes, and the recurrences that read no other, by the node that
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+import math
+from collections.abc import Collection, Container, Mapping
 
-from rnngraph.autodiff.node import INPUT, Node
+from rnngraph.autodiff.along import DOT, EINSUM
+from rnngraph.autodiff.node import INPUT, PARAMETER, Node
+from rnngraph.autodiff.ops import MATMUL
 from rnngraph.autodiff.recurrence import Recurrence
 from rnngraph.autodiff.tape import Tape
+from rnngraph.norms import norm
+
+_PRODUCTS = frozenset((MATMUL, DOT, EINSUM))
 
 
 def inputs_of(tape: Tape) -> tuple[int, ...]:
@@ -42,7 +48,8 @@ def fed_inputs(tape: Tape, inputs: Container[int]) -> dict[int, list[int]]:
     """Give the numbers of the recurrences that read an input, by the id of its node.
 
     A layer says which node it reads, and is fed where no other recurrence is behind that. Of states that are nodes,
-    every one of `inputs` from which one comes without passing another recurrence is read.
+    every one of `inputs` from which one comes without passing another recurrence is read: those that a weight
+    multiplies, where one does, as a mask beside them says what becomes of a state. What is declared comes first.
     """
     owners = {
         entry: number
@@ -59,7 +66,7 @@ def fed_inputs(tape: Tape, inputs: Container[int]) -> dict[int, list[int]]:
         if number is not None:
             block = tape.recurrences[number].block
             if block is None:
-                reads[number] |= found
+                reads[number] |= found if not tape.recurrences[number].fed else nothing
             elif not any(i < 0 for i in behind[tape.entry(block.sources["x"]).id]):
                 reads[number].add(block.sources["x"])
             found = frozenset({-1 - number})
@@ -68,7 +75,9 @@ def fed_inputs(tape: Tape, inputs: Container[int]) -> dict[int, list[int]]:
         behind[entry.id] = found
     fed: dict[int, list[int]] = {}
     for number, sources_of in reads.items():
-        for source in sorted(i for i in sources_of if i >= 0):
+        some = sorted(i for i in sources_of if i >= 0)
+        weighed = [i for i in some if not math.isnan(_weight(tape, {i}))] if len(some) > 1 else some
+        for source in weighed or some:
             fed.setdefault(source, []).append(number)
     return {source: numbers for source, numbers in fed.items() if _fits(tape, source, tape.recurrences[numbers[0]])}
 
@@ -78,10 +87,38 @@ def _fits(tape: Tape, source: int, reader: Recurrence) -> bool:
     return len(shape) == 3 and shape[:2] == (batch_of(tape, reader), reader.timesteps)
 
 
-def readers_names(tape: Tape, fed: Mapping[int, list[int]]) -> dict[int, str]:
-    """Give the name of what each recurrence reads, by its number, where that is an input."""
-    names = {number: one.fed_name for number, one in enumerate(tape.recurrences) if one.fed}
-    return names | {number: input_name(tape, source) for source, numbers in fed.items() for number in numbers}
+def read_by(tape: Tape, fed: Mapping[int, list[int]]) -> dict[int, tuple[str, float]]:
+    """Give what each recurrence reads, by its number, where that is an input: its name, and its weight's norm."""
+    found = {
+        number: (one.fed_name, _weight(tape, {i for some in one.fed.values() for i in some}))
+        for number, one in enumerate(tape.recurrences) if one.fed
+    }  # fmt: skip
+    for source, numbers in fed.items():
+        for number in numbers:
+            block = tape.recurrences[number].block
+            weight = _weight(tape, {source}) if block is None else norm(block.weights["Wx"])
+            found[number] = input_name(tape, source), weight
+    return found
+
+
+def _weight(tape: Tape, nodes: Collection[int]) -> float:
+    """Give the Frobenius norm of all weights that multiply some nodes or parts of them; NaN where none does."""
+    parts, weights = set(nodes), dict[int, float]()
+    for node in tape.entries:
+        if not isinstance(node, Node) or parts.isdisjoint(node.inputs):
+            continue
+        if node.op in _PRODUCTS:
+            weights |= {leaf.id: norm(leaf.value) for i in node.inputs if (leaf := _leaf(tape, i)) and i not in parts}
+        elif node.op.role == "move":
+            parts.add(node.id)
+    return math.hypot(*weights.values()) if weights else math.nan
+
+
+def _leaf(tape: Tape, i: int) -> Node | None:
+    node = tape.entry(i)
+    while node.inputs and isinstance(node, Node) and node.op.role == "move":
+        node = tape.entry(node.inputs[0])
+    return node if isinstance(node, Node) and node.op is PARAMETER else None
 
 
 def fed_steps(tape: Tape, fed: Mapping[int, list[int]]) -> dict[int, tuple[int, int]]:

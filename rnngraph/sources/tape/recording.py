@@ -24,7 +24,7 @@ from rnngraph.sources.tape.entering import Entering, find_entering
 from rnngraph.sources.tape.facts import blocks_of, describe, facts_of, timesteps_of
 from rnngraph.sources.tape.felt import Arrives, feel, lost_steps
 from rnngraph.sources.tape.graph_columns import structure_columns
-from rnngraph.sources.tape.inputs import fed_inputs, input_name, inputs_of, readers_names
+from rnngraph.sources.tape.inputs import fed_inputs, input_name, inputs_of, read_by
 from rnngraph.sources.tape.joint import reads_many_steps
 from rnngraph.sources.tape.nonfinite import first_nonfinite_backward, first_nonfinite_forward
 from rnngraph.sources.tape.one_step import OneStep
@@ -63,9 +63,9 @@ class TapeRecording:
         self.labels: Sequence[str | None] = [*tape.step_labels, *[None] * time][:time]
         self.clocks, self._inputs = Clocks(tape), inputs_of(tape)
         self.fed = fed_inputs(tape, self._inputs)
-        names = readers_names(tape, self.fed)
+        read = read_by(tape, self.fed)
         self.facts: Sequence[Facts] = [
-            facts_of(tape, one, self.clocks.of(number), names.get(number, ""))
+            facts_of(tape, one, self.clocks.of(number), read.get(number, ("", np.nan)))
             for number, one in enumerate(tape.recurrences)
         ]
         self.batch = max((output.shape[0] for output in tape.outputs if output.ndim == 3), default=1)

@@ -13,9 +13,14 @@ from rnngraph.autodiff.block.backward import Inner
 from rnngraph.autodiff.block.columns import WINDOW_BYTES
 from rnngraph.autodiff.cell import Past
 from rnngraph.autodiff.contribution import Array, Contribution, add_up
+from rnngraph.autodiff.node import Node
+from rnngraph.autodiff.ops import ADD, MULTIPLY, SUBTRACT, TANH, WHERE
 from rnngraph.autodiff.recurrence import Recurrence
 from rnngraph.autodiff.tape import Tape
 from rnngraph.measure.recording import Take, Window
+from rnngraph.nn.cells.tanh_relu import SATURATED, is_beyond
+
+_ELEMENTWISE = frozenset((ADD, MULTIPLY, SUBTRACT, WHERE))
 
 
 def block_window(number: int, inner: Inner, to_gates: Array) -> Window:
@@ -127,6 +132,22 @@ class NodeWindows:
         saturated = None
         if cell is not None and not cell.keeps_gates:  # of a gated cell's operations the gates are not known by name
             saturated = cell.saturated(Past({}, values, np.empty(0), {}, {}, 0, None))
+        squashed = [self._squashed(t) for t in times] if cell is None else []
+        if squashed and all(one is not None for one in squashed):
+            saturated = is_beyond(np.stack([self._by_sample(one.value) for one in squashed if one]), SATURATED)
         total, immediate, carried = columns
         steps = np.array(times, np.int64)
         self.take(Window(self.number, steps, values, total, immediate, carried, None, saturated))
+
+    def _squashed(self, t: int) -> Node | None:
+        """Find the tanh that a state is made of in its step, as `h` itself, the candidate of a GRU, or `tanh(c)`."""
+        state = self.tape.entry(next(iter(self.recurrence.states.values()))[t])
+        waiting = [state]
+        for one in waiting:
+            if isinstance(one, Node) and one.op is TANH:
+                return one
+            below = [self.tape.entry(i) for i in one.inputs if isinstance(one, Node) and one.op in _ELEMENTWISE]
+            waiting += [
+                other for other in below if other.value.shape == state.value.shape and other.id not in self.times
+            ]
+        return None

@@ -63,9 +63,9 @@ class TorchRecording:
         self.numbers = Numbers.of(self.tracks)
         self.fed = fed_inputs(run, self.recurrences)
         self.entering = entering_steps(self.recurrences, self.fed)
-        names = {id(one): fed.name for fed in self.fed for one in fed.readers}
+        known = {id(one): fed for fed in self.fed for one in fed.readers}
         self.facts: Sequence[Facts] = [
-            track.facts(self.numbers.of_track(k), "" if track.layer else names.get(id(track.recurrence), ""))
+            track.facts(self.numbers.of_track(k), None if track.layer else known.get(id(track.recurrence)))
             for k, track in enumerate(self.tracks)
         ]
         self.batch, self.loss, self.factor = self.tracks[0].batch, run.loss, run.factor

@@ -87,3 +87,22 @@ def test_what_is_no_kept_step(loss: Loss) -> None:
     trace = watched.watch(loss, jnp.float32(DECAY), jnp.ones((T, N, H)), weights=False, batch_axis=0)
     assert not trace.lags[0].copied.any()
     assert trace.recurrences[0].valid.all()
+
+
+def test_a_mask_of_numbers_is_no_input() -> None:
+    """h = m (p h + x W) + (1 - m) h: the mask gets a gradient, and is not what the network is fed."""
+    turn = jnp.asarray(np.linalg.qr(np.random.default_rng(0).normal(size=(4, 4)))[0])
+    ends = jnp.asarray(np.arange(9)[:, None] < np.array([9, 6]), jnp.float32)[..., None]
+
+    def loss(p: Any, x: Any, mask: Any) -> Any:
+        def step(h: Any, now: Any) -> Any:
+            h = now[1] * (p["decay"] * h + now[0] @ p["W"]) + (1 - now[1]) * h
+            return h, None
+
+        return jnp.sum(jax.lax.scan(step, jnp.zeros((2, 4)), (x, mask))[0])
+
+    trace = watched.watch(loss, {"decay": jnp.float32(0.5), "W": turn}, jnp.ones((9, 2, 4)), ends, batch_axis=0)
+    (fed,) = trace.input_lags
+    np.testing.assert_allclose(np.exp(fed.log[0, 0]) / 2, 0.5 ** np.arange(9)[::-1], rtol=1e-5)
+    np.testing.assert_allclose(np.exp(fed.log[1, 0, :6]) / 2, 0.5 ** np.arange(6)[::-1], rtol=1e-5)
+    assert not np.isfinite(fed.log[1, 0, 6:]).any()

@@ -427,3 +427,60 @@ def test_rows_do_not_underflow(cell: str, wide: bool) -> None:
         deep = np.isfinite(truth) & (truth < 1.08 * small)
         assert deep.any()
         np.testing.assert_allclose(found[np.isfinite(truth)], truth[np.isfinite(truth)], atol=1e-8 if wide else 1e-2)
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_steps_before_a_detached_state_keep_their_number(fused: bool) -> None:
+    """No loss reaches the first five of twelve steps; a sequence that ran before is another one."""
+    cell = torch.nn.GRU(3, 4) if fused else torch.nn.GRUCell(3, 4)
+
+    def step(x: Any, h: Any) -> Any:
+        return cell(x[None], h[None])[1][0] if fused else cell(x, h)
+
+    with rnngraph.torch.watch(cell) as watch:
+        other = step(torch.ones(2, 3), torch.zeros(2, 4))
+        h, loss = torch.zeros(2, 4), torch.zeros(())
+        for t in range(12):
+            h = step(torch.ones(2, 3), h)
+            h = h.detach() if t == 4 else h
+            loss = loss + (h.sum() if t >= 8 else 0)
+        loss.backward()
+    assert other.shape == (2, 4)
+    trace = watch.trace()
+    assert trace.timesteps == 12
+    np.testing.assert_array_equal(np.flatnonzero(trace.recurrences[0].cut), [5])
+    np.testing.assert_array_equal(trace.lags[0].losses, [8, 9, 10, 11])
+    assert trace.notes[0].startswith("certified, these agree: ")
+
+
+@pytest.mark.parametrize("kind", ["cell", "fused", "masked_fill", "where"])
+def test_samples_that_start_anew_are_told_by_step(kind: str) -> None:
+    """Episodes begin where `1 - done` is zero, for a sample each: nothing is felt before, and nothing is cut."""
+    cell = torch.nn.LSTM(3, 4) if kind == "fused" else torch.nn.LSTMCell(3, 4)
+    done = torch.zeros(12, 2, 1)
+    done[5, 0] = done[7, 1] = done[9] = 1
+
+    def begun(one: Any, now: Any) -> Any:
+        if kind == "masked_fill":
+            return one.masked_fill(now.bool(), 0.0)
+        return torch.where(now.bool(), torch.zeros(()), one) if kind == "where" else (1 - now) * one
+
+    with rnngraph.torch.watch(cell) as watch:
+        states, loss = (torch.zeros(2, 4), torch.zeros(2, 4)), torch.zeros(())
+        for now in done:
+            h, c = (begun(one, now) for one in states)
+            states = cell(torch.ones(2, 3), (h, c)) if kind != "fused" else step_of(cell, h, c)
+            loss = loss + states[0].sum()
+        loss.backward()
+    trace = watch.trace()
+    (h, _) = trace.lags
+    np.testing.assert_array_equal(h.severed, done[..., 0].bool().T.numpy())
+    assert not trace.recurrences[0].cut.any()
+    assert not np.isfinite(h.log[0, h.losses == 8, 1:6]).any()
+    assert np.isfinite(h.log[0, h.losses == 8, 6:10]).all()
+    assert any("starts anew at 4 steps in 2 samples" in note for note in trace.notes)
+
+
+def step_of(layer: Any, h: Any, c: Any) -> Any:
+    _, (h, c) = layer(torch.ones(1, 2, 3), (h[None], c[None]))
+    return h[0], c[0]

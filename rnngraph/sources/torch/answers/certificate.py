@@ -25,7 +25,9 @@ from rnngraph.sources.torch.fused.layout import gradients_of
 from rnngraph.trace.magnitudes import Floats
 
 UNCERTAIN = "uncertain: "  # begins the sentence of a check that failed
-SUMS = "the parts of a state's gradient against the whole", "the losses of all steps together against the whole"
+SUMS = (
+    "a state's gradient and the sum of its parts", "the whole loss's gradient and the sum over all steps' losses",
+)  # fmt: skip
 CLIPPED = "; a hook that clips a gradient on its way has this effect"
 _SIGNIFICANT = 1e-3  # of the largest; below it two ways differ by rounding
 
@@ -44,11 +46,11 @@ class Certificate:
     def step(self, inside: Inside) -> None:
         """Note how far one step of ours is from PyTorch's, and a layer that was run again from what it returned."""
         epsilon = _epsilon(inside.layer.rounded)
-        self.note(f"one step inside {inside.call.path} against PyTorch's", inside.residual, epsilon)
+        self.note(f"one step inside {inside.call.path} and PyTorch's", inside.residual, epsilon)
         if inside.layer.random is not None:
             hidden = inside.layer.output.tensor.device.type == "cuda" and torch.backends.cudnn.enabled
             how = " (cuDNN shows nobody its own: watch a step under torch.backends.cudnn.flags(enabled=False))"
-            what = f"the output of {inside.call.path} with its dropout drawn again{how * hidden}"
+            what = f"the output of {inside.call.path} and that with its dropout drawn again{how * hidden}"
             self.note(what, inside.mismatch, epsilon)
 
     def sums(self, total: Sequence[Any], carried: Sequence[Any], immediate: Sequence[Any]) -> None:
@@ -88,7 +90,7 @@ class Certificate:
             rest = {key: known - beside[key] if key in beside else known for key, known in found.items()}
             difference = _difference(one, weights, rest)
         if difference is not None:
-            self.note(f"weight gradients of {one.path} against PyTorch's", difference, _epsilon(layer.rounded))
+            self.note(f"weight gradients of {one.path} and PyTorch's", difference, _epsilon(layer.rounded))
 
     def sentences(self) -> tuple[str, ...]:
         """Say what was compared, a failed check first."""
@@ -98,8 +100,12 @@ class Certificate:
             for what, (difference, epsilon) in self.worst.items()
             if not difference <= allowed(epsilon)
         ]
-        fine = [f"{what} to {d:.0e}" for what, (d, epsilon) in self.worst.items() if d <= allowed(epsilon)]
-        return (*failed, *(["certified: " + "; ".join(fine)] if fine else []))
+        agree: dict[str, list[str]] = {}  # how well -> what
+        for what, (difference, epsilon) in self.worst.items():
+            if difference <= allowed(epsilon):
+                agree.setdefault(f"to {difference:.0e}" if difference else "exactly", []).append(what)
+        fine = [f"{', '.join(some)} {how}" for how, some in agree.items()]
+        return (*failed, *(["certified, these agree: " + "; ".join(fine)] if fine else []))
 
 
 def _difference(one: Recurrence, weights: Weights, found: Mapping[int, Any]) -> float | None:

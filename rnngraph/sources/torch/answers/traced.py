@@ -40,7 +40,7 @@ def traced(
     failed = tuple(one for one in checks if one.startswith(UNCERTAIN))
     rest = tuple(one for one in checks if one not in failed)
     joint = (JOINT,) if options is not None and recording.shares.joint else ()
-    notes = (*failed, *joint, *description.notes(watch, recording), *rest)
+    notes = (*failed, *joint, *description.notes(watch, recording), *trace.notes, *rest)
     return replace(trace if run.factor == 1 else _divided(trace, run.factor), notes=notes)
 
 

@@ -17,6 +17,8 @@ from rnngraph.autodiff.recurrence import suffix
 from rnngraph.measure.recording import Facts
 from rnngraph.nn.cells import CELLS
 from rnngraph.sources.torch.autograd.edges import Edge, shape_of
+from rnngraph.sources.torch.finding.anew import anew_in
+from rnngraph.sources.torch.finding.fed_inputs import Fed
 from rnngraph.sources.torch.finding.operations import custom_cell_of
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE, Recurrence
 from rnngraph.sources.torch.fused.layout import Layout, cell_name
@@ -105,13 +107,14 @@ class Track:
             cuts[0, [start for start, linked in zip(one.starts[1:], one.linked[1:], strict=True) if not linked]] = True
         return cuts if cuts.any() else None
 
-    def facts(self, nodes: dict[str, Any], fed: str) -> Facts:
-        """Say what is known before anything is measured; `fed` names what the network is fed here."""
+    def facts(self, nodes: dict[str, Any], fed: Fed | None) -> Facts:
+        """Say what is known before anything is measured; `fed` is what the network is fed here."""
         one = self.recurrence
         return Facts(
             one.path + self.ending, one.path, self.layer, self.direction, self.cell,
             {kind: f"{one.path}.{kind}{self.ending}" for kind in self.cell.kinds}, one.steps, self.batch, self.clock,
-            nodes, self.mask(), self.cuts(), one.fused and CELLS[self.cell.name].splits_gain, fed,
+            nodes, self.mask(), self.cuts(), anew_in(one, self.batch),
+            one.fused and CELLS[self.cell.name].splits_gain, *((fed.name, fed.weight) if fed else ()),
         )  # fmt: skip
 
 

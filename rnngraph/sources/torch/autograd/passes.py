@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from bisect import bisect_left
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any
 
 import torch
@@ -16,7 +16,7 @@ import torch
 from rnngraph.sources.torch.autograd.edges import Edge, edge_of, in_backward, leaves, like, tensors_in, walk_down
 from rnngraph.sources.torch.autograd.noted import Noted, can_be_noted
 from rnngraph.sources.torch.autograd.one_pass import Pass
-from rnngraph.sources.torch.watching.calls import Call, CallLog
+from rnngraph.sources.torch.watching.calls import Call, CallLog, Kept
 
 _PATIENCE = 4  # passes that may go by before the one that reaches a call
 KEPT = 2  # the last pass, and the one before: a graph is as large as the activations of a step
@@ -92,7 +92,8 @@ class Passes:
         usable = [(one, g) for one, g in zip(listed, given, strict=True) if getattr(one, "grad_fn", None) is not None]
         roots = [edge_of(one) for one, _ in usable]
         nodes = _below(roots, log.calls)
-        calls = reached(nodes, log.calls)
+        others = {call for one in self.found for call in one.calls} | {call for call in log.calls if call.waited}
+        calls = reached(nodes, log.calls, others)
         scales = [self._scale_of(root) for root in roots]
         if not calls or (log.closed and sum(log.counts.values()) > self._closed_at):
             return
@@ -166,15 +167,38 @@ def _keeps(node: Any) -> bool:
     return bool(node._raw_saved_tensors) if kept == ["_raw_saved_tensors"] else bool(kept)
 
 
-def reached(nodes: Mapping[int, Any], calls: list[Call]) -> list[Call]:
-    """Find the calls that made one of some nodes, and the steps between them."""
+def reached(nodes: Mapping[int, Any], calls: list[Call], others: Container[Call] = ()) -> list[Call]:
+    """Find the calls that made one of some nodes, the steps between them, and those before a cut.
+
+    What other passes reached, `others`, is a window of its own.
+    """
     ordered = sorted(nodes)
 
     def hit(call: Call) -> bool:
         place = bisect_left(ordered, call.begin)
         return place < len(ordered) and ordered[place] < call.end
 
-    return _with_steps_between(calls, [call for call in calls if hit(call)])
+    return _with_steps_before(calls, _with_steps_between(calls, [call for call in calls if hit(call)]), others)
+
+
+def _with_steps_before(calls: list[Call], found: list[Call], others: Container[Call]) -> list[Call]:
+    """Add steps at the start that nothing reaches, where the next took what they handed out, as a detached state."""
+    first = {call.path: call for call in reversed(found)}
+    kept = set(found)
+    for call in reversed(calls):
+        later = first.get(call.path)
+        if later is not None and call.begin < later.begin and call not in others and _took(later, call):
+            kept.add(call)
+            first[call.path] = call
+    return [call for call in calls if call in kept]
+
+
+def _took(later: Call, call: Call) -> bool:
+    """Tell whether a call was given what another handed out."""
+    given = {one.tensor.untyped_storage().data_ptr() for one in later.taken if isinstance(one, Kept)}
+    if not given.isdisjoint(one.tensor.untyped_storage().data_ptr() for one in call.values.values()):
+        return True
+    return any(call.made(node) for _, node, _ in walk_down([node for node, _ in later.out], call.begin))
 
 
 def _with_steps_between(calls: list[Call], found: list[Call]) -> list[Call]:

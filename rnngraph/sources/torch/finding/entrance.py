@@ -6,6 +6,7 @@ it: a product with a weight, a convolution, or a part of what was joined. In: no
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +33,7 @@ class Entrance:
     value: Any = None  # the data, where it is known
     node: Any = None  # of the step, by which it enters
     by_row: bool = False  # whether `back` treats every row of the data, a sample, by itself
+    weight: float = math.nan  # Frobenius norm of what it is multiplied by, where that takes it as it is
 
 
 def given(edge: Edge, sign: tuple[Any, ...] = ()) -> Entrance:
@@ -46,7 +48,7 @@ def entrances(nodes: Iterable[Any]) -> list[Entrance]:
     for node in some:
         slot, kept = PRODUCTS.get(node.name(), (0, "input"))
         if node.name() in WEIGHING:
-            wholes[node.next_functions[slot][0]] = _saved(node, kept)
+            wholes[node.next_functions[slot][0]] = saved(node, kept)
     return [found for node in some if (found := _entrance(node, wholes.get(node))) is not None]
 
 
@@ -55,13 +57,15 @@ def _entrance(node: Any, whole: Any) -> Entrance | None:
     if name in PRODUCTS:
         slot, kept = PRODUCTS[name]
         weight = _weight(below[slot + 1]) if below[slot][0] is None else None
-        value = None if weight is None else _saved(node, kept)
+        value = None if weight is None else saved(node, kept)
         if weight is None or value is None or weight.shape[0] != value.shape[-1]:
             return None
         sign = ("product", _source(below[slot + 1]))
-        return Entrance((node, 0), lambda rows: rows @ weight.T, sign, _key(value), value, node, True)
+        return Entrance(
+            (node, 0), lambda rows: rows @ weight.T, sign, _key(value), value, node, True, float(weight.norm())
+        )
     if name == "ConvolutionBackward0" and below[0][0] is None and below[1][0] is not None:
-        value = _saved(node, "input")
+        value = saved(node, "input")
         sign = ("product", _source(below[1]))
         return (
             None if value is None else Entrance((node, 0), _through_convolution(node), sign, _key(value), value, node)
@@ -71,7 +75,18 @@ def _entrance(node: Any, whole: Any) -> Entrance | None:
     return None
 
 
-def _saved(node: Any, name: str) -> Any:
+def is_data(node: Any, slot: int) -> bool:
+    """Whether a slot of an operation is that in which a product takes data."""
+    return node.name() in PRODUCTS and PRODUCTS[node.name()][0] == slot
+
+
+def weight_at(node: Any, slot: int) -> float:
+    """Give the norm of the weight by which an operation multiplies what stands in a slot; NaN of any other."""
+    weight = _weight(node.next_functions[slot + 1]) if is_data(node, slot) else None
+    return math.nan if weight is None else float(weight.norm())
+
+
+def saved(node: Any, name: str) -> Any:
     """Give what a node keeps for the way back; None where that was freed, or changed since."""
     try:
         return getattr(node, f"_saved_{name}")

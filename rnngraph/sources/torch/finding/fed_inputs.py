@@ -6,6 +6,7 @@ not known at every step has none: nothing is told of it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -36,6 +37,14 @@ class Fed:
     def name(self) -> str:
         """What a person calls it."""
         return f"input of {self.readers[0].path}"
+
+    @property
+    def weight(self) -> float:
+        """Frobenius norm of what its first reader multiplies it by; NaN where that is not known."""
+        if self.steps:
+            return math.hypot(*(one.weight for some in self.steps[-1] for one in some))
+        weight = getattr(self.readers[0].module, "weight_ih_l0", None)
+        return math.nan if weight is None else float(weight.detach().norm())
 
 
 def fed_inputs(run: Pass, recurrences: Sequence[Recurrence]) -> list[Fed]:

@@ -13,7 +13,16 @@ from typing import Any, TypeAlias
 from torch import nn
 
 from rnngraph.sources.torch.autograd.edges import Edge, plain
-from rnngraph.sources.torch.finding.entrance import MOVES, WEIGHING, Entrance, entrances, given, narrowed
+from rnngraph.sources.torch.finding.entrance import (
+    MOVES,
+    WEIGHING,
+    Entrance,
+    entrances,
+    given,
+    is_data,
+    narrowed,
+    weight_at,
+)
 from rnngraph.sources.torch.finding.recurrence import STEPS, Recurrence
 from rnngraph.sources.torch.finding.step_nodes import nodes_of_step
 from rnngraph.sources.torch.watching.calls import Call, Kept
@@ -52,7 +61,9 @@ class Entering:
         every, taken = [*before, *nodes], _taken(self.one.calls[t]) if stepwise else set()
         inside = self._edges(nodes, every, sources)
         if stepwise:  # into a call what it was given, and not what else it may hold
-            inside = (one for one in inside if one.key in taken or one.sign[0] == "picked" or _is_word(one.edge[0]))
+            inside = (
+                one for one in inside if one.key in taken or one.sign[0] in ("picked", "made") or _is_word(one.edge[0])
+            )
         return [*entrances(every), *self._edges(before, every, sources), *inside]
 
     def _made_of_states(self, nodes: Iterable[Any]) -> list[Any]:
@@ -85,14 +96,20 @@ class Entering:
                     continue
                 edge = plain((below, place)) if moves else (below, place)
                 inside = edge[0] in made and not (moves and edge in sources)
-                if inside or edge in seen or self._is_wall(edge) or self.behind(edge) or _is_of_weights(edge[0]):
+                if edge in seen or self._is_wall(edge) or self.behind(edge):
+                    continue
+                # What a weight multiplies is an input, whatever a step made of it first, as by a mask or a decay.
+                fed = inside and edge[0] in made and is_data(node, slot) and _holds_data(edge[0])
+                if not fed and (inside or _is_of_weights(edge[0])):
                     continue
                 if moves:
                     index = getattr(node, "_saved_index", getattr(node, "_saved_start", place))
                     yield replace(given((node, 0), ("picked", node.name(), slot)), key=(edge, index), node=node)
                 else:
                     seen.add(edge)
-                    yield replace(given(edge, ("edge", node.name(), slot)), key=edge, node=node)
+                    weight = weight_at(node, slot)
+                    sign = "made" if fed else "edge", node.name(), slot
+                    yield replace(given(edge, sign), key=edge, node=node, weight=weight)
 
     # ---- the first step, where states may be data
     def _at_first(self, like: list[Entrance]) -> list[Entrance] | None:
@@ -158,6 +175,19 @@ def _is_of_weights(node: Any) -> bool:
         seen |= set(more)
         waiting += more
     return True
+
+
+def _holds_data(node: Any) -> bool:
+    """Whether plain data went into something."""
+    waiting, seen = [node], {node}
+    while waiting:
+        for below, _ in waiting.pop().next_functions:
+            if below is None:
+                return True
+            if below not in seen:
+                seen.add(below)
+                waiting.append(below)
+    return False
 
 
 def _behind_products(nodes: Iterable[Any]) -> set[Any]:

@@ -1,0 +1,82 @@
+"""Where samples of a recurrence start anew: every way between two steps leads through a product with zeros or a choice.
+
+In: a recurrence. Out: (N, T) booleans, or None. What it is multiplied by is data, as `1 - done`: autograd keeps it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from rnngraph.sources.anew import starts_anew
+from rnngraph.sources.torch.autograd.edges import Edge, shape_of, walk_down
+from rnngraph.sources.torch.finding.entrance import saved
+from rnngraph.sources.torch.finding.recurrence import SEQUENCE, STEPS, Recurrence, is_cell
+from rnngraph.sources.torch.watching.calls import Kept
+from rnngraph.trace.magnitudes import Booleans
+
+
+def anew_in(one: Recurrence, batch: int) -> Booleans | None:
+    """Look at every step; of a fused layer, at what lies between its calls."""
+    found = np.zeros((batch, one.steps), bool)
+    if one.how == SEQUENCE:
+        return None
+    for t, before, after in _between(one):
+        found[:, t] = _closed(before, after, batch)
+    return found if found.any() else None
+
+
+def _between(one: Recurrence) -> Iterator[tuple[int, Sequence[Edge], Sequence[Edge]]]:
+    """Yield steps with what the step before handed out, and what this one took or made; no kernel is looked into."""
+    if one.fused:
+        for start, (earlier, later) in zip(one.starts[1:], pairwise([call.layer for call in one.calls]), strict=True):
+            if earlier is not None and later is not None:
+                yield start, [*earlier.ports.values()], [edge for edge in later.initial_edges if edge is not None]
+        return
+    for t, (before, after) in enumerate(pairwise(one.states), 1):
+        if one.how == STEPS and is_cell(one.module):
+            yield t, before, [edge for edge in one.calls[t].taken if not isinstance(edge, Kept)]
+        else:
+            yield t, before, after
+
+
+def _closed(before: Sequence[Edge], after: Sequence[Edge], batch: int) -> Booleans:
+    """Tell, by sample, whether ways lead from some edges to others, and all of them are closed."""
+    if not before or not after:
+        return np.zeros(batch, bool)
+    own, roots = {node for node, _ in before}, {node for node, _ in after}
+    least = min(int(node._sequence_nr()) for node in own)
+    made = {*roots, *(node for _, node, _ in walk_down(roots, least, own.__contains__))} - own
+    ways: dict[Any, Booleans] = {node: np.ones(batch, bool) for node in own}
+    for node in sorted(made, key=lambda node: int(node._sequence_nr())):
+        known = [
+            ways[below] & _lets(node, k, batch) for k, (below, _) in enumerate(node.next_functions) if below in ways
+        ]
+        if known:
+            ways[node] = np.logical_or.reduce(known)
+    reached = [ways[node] for node in roots if node in ways]
+    return ~np.logical_or.reduce(reached) if reached else np.zeros(batch, bool)
+
+
+def _lets(node: Any, place: int, batch: int) -> Booleans:
+    """Tell, by sample, whether a node lets anything through of an input."""
+    name, every = node.name(), np.ones(batch, bool)
+    if name == "MulBackward0" and node.next_functions[1 - place][0] is None:
+        factor = saved(node, "self" if place else "other")
+        passes = None if factor is None or not factor.dim() else factor != 0
+    elif name == "WhereBackward0":
+        condition = saved(node, "condition")
+        passes = condition if place == 0 or condition is None else ~condition
+    elif name == "MaskedFillBackward0":
+        mask = saved(node, "mask")
+        passes = None if mask is None else ~mask
+    else:
+        return every
+    if passes is None:
+        return every
+    shape = shape_of((node, 0))
+    axis = next((axis for axis, size in enumerate(shape) if size == batch), None)
+    return every if axis is None else ~starts_anew(passes.cpu().numpy(), shape, axis, batch)
