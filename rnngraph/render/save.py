@@ -38,9 +38,9 @@ def render(
 ) -> Path:
     """Write the picture of a trace, a drawing, a report of `decay`, `history` or `compare`, or of what `record` takes.
 
-    The path is returned. The suffix decides the format; a report is drawn as svg, png or html. A file of another kind
-    is overwritten only with `force`; the other options are those of `draw` and need a trace. A picture that cannot be
-    finished leaves no file behind.
+    The path is returned. The suffix decides the format; a report is drawn as svg, png, pdf or html. A file of another
+    kind is overwritten only with `force`; the other options are those of `draw` and need a trace. A picture that cannot
+    be finished leaves no file behind.
 
     Raises:
         InputError: an unknown suffix or option, steps outside the trace, or a trace without timesteps.
@@ -73,13 +73,14 @@ def render(
 def _render_report(source: Any, report: Pictured, target: Path, options: Options, *, force: bool) -> Path:
     from rnngraph.graph.draw import Options
     from rnngraph.render.format import renderer_named
-    from rnngraph.render.report.pictures import format_of
+    from rnngraph.render.picture.charts import format_of
+    from rnngraph.render.report.pictures import report_bytes
 
     chosen = format_of(target, report.what)
     if options != Options():
         raise InputError(f"{_names(options)} belong to a trace; leave them out for {report.what}.")
     check_picture(target, renderer_named(chosen), force=force)
-    write_whole(target, report.draw(source, chosen))
+    write_whole(target, report_bytes(source, chosen))
     return target
 
 

@@ -141,11 +141,10 @@ class LagMap:
         corner = [(self.left, self.top), (self.left, self.bottom), (self.right, self.bottom)]
         self.paper.curves.append(rule(f"{name}axis", corner, "rule"))
         style = {"ink": "muted"}
-        for t in ticks(self.row.timesteps, self.right - self.left):
+        for t in ticks(range(self.row.timesteps), self.right - self.left):
             x = self._x(t + 0.5)
             shapes.append(words(f"{name}x{t}", "legend", str(t), x, self.bottom + 10, SMALL, **style))
-        for place in ticks(len(self.span), self.bottom - self.top, apart=40):
-            t = self.span.start + place
+        for t in ticks(self.span, self.bottom - self.top, apart=40):
             y = self._y(self._line_of(t)) + self.tall / 2
             shapes.append(words(f"{name}y{t}", "legend", str(t), self.left - 6, y, SMALL, align="right", **style))
         middle_x = (self.left + self.right) / 2

@@ -13,12 +13,11 @@ from rich.text import Text
 
 from rnngraph.diagnosis.curve import LN10, LagCurve
 from rnngraph.diagnosis.sentences import share_text
-from rnngraph.graph.style.left import FLOOR, GROWTH, MARK
+from rnngraph.graph.style.left import MARK, ends_of, level_text
 from rnngraph.render.report.seen.levels import ASCII_LESS, LESS, character, style
 from rnngraph.trace.magnitudes import Floats, Integers
 
 HEIGHT, WIDEST, MOST_ROWS, MARGIN = 13, 100, 16, 8
-_LABELS = {2: "×100", 1: "×10", 0: "100 %", -1: "10 %", -2: "1 %", -3: "0.1 %"}
 
 
 def curve_plot(curve: LagCurve, *, width: int, ascii_only: bool) -> Text:
@@ -53,19 +52,11 @@ def curve_plot(curve: LagCurve, *, width: int, ascii_only: bool) -> Text:
     return Text("\n").join([*lines, *(Text(text, style="dim") for text in below)])
 
 
-def ends_of(values: Floats) -> tuple[float, float]:
-    """Give the ends of the scale in decades: 1e-6 and 1, or around all there is where it grows."""
-    known = values[np.isfinite(values)]
-    if not known.size or known.max() < GROWTH:
-        return FLOOR, 0.0
-    return max(FLOOR, min(-1.0, math.floor(known.min()))), float(math.ceil(known.max()))
-
-
 def _label(level: float, step: float) -> str:
     whole = round(level)
     if abs(level - whole) > min(step / 2, 0.01):
         return ""
-    return _LABELS.get(whole) or (f"×1e{whole}" if whole > 0 else f"1e{whole}")
+    return level_text(whole)
 
 
 def _sign(
