@@ -143,8 +143,8 @@ def test_the_horizon_is_marked_where_it_is() -> None:
 
 
 def test_what_is_smaller_than_the_axis_is_named() -> None:
-    assert "smaller than 1e-6, down to 1e-16" in texts(panel([0, -5, -16]))
-    assert "smaller than 1e-6, down to 0" in texts(panel([0, ZERO]))
+    assert "smaller than 1e-6, down to 1e-16 at lag 3" in texts(panel([0, -5, -16]))
+    assert "smaller than 1e-6, down to 0 at lag 2" in texts(panel([0, ZERO]))
     assert not [text for text in texts(panel([0, -5])) if text.startswith("smaller")]
 
 

@@ -1,6 +1,6 @@
 """The axes of what is left: decades upwards, lags or steps to the right, and the curves and flags that stand on them.
 
-In: a place on a paper and the ends of both axes. Out: shapes and curves on the paper. What is smaller than the axis
+In: a place on a paper and the values of the curves. Out: shapes and curves on the paper. What is smaller than the axis
 has is shaded, and named in words; an exact zero is there too. A curve breaks where nothing was measured.
 """
 
@@ -16,9 +16,9 @@ import numpy as np
 from rnngraph.diagnosis.sentences import share_text
 from rnngraph.graph.charts.frame import SMALL, TEXT, Paper, ticks
 from rnngraph.graph.layout.geometry import Point
-from rnngraph.graph.layout.metrics import width_of
+from rnngraph.graph.layout.metrics import fit, width_of
 from rnngraph.graph.one_loss.pen import rectangle, rule, words
-from rnngraph.graph.style.left import MARK, level_text
+from rnngraph.graph.style.left import MARK, ends_of, level_text
 from rnngraph.trace.magnitudes import Floats, Integers
 
 AXIS = 46.0  # room for the names of levels
@@ -30,16 +30,25 @@ _MOST = 200  # places that are drawn
 
 
 class Axes:
-    """A rectangle of the paper in which decades go up from `ends[0]` to `ends[1]`, and places to the right."""
+    """A rectangle of the paper in which decades go up and places to the right, as far as some curves need them.
+
+    With a `lowest` decade it is not credit that is drawn, which ends at 1 %.
+    """
 
     def __init__(
-        self, paper: Paper, name: str, places: range, ends: tuple[float, float], *, left: float, top: float,
-        width: float, height: float, least: float = 0.0,
+        self, paper: Paper, name: str, places: range, values: Sequence[Floats], *, left: float, top: float,
+        width: float, height: float, lowest: float | None = None,
     ) -> None:  # fmt: skip
-        """Leave room for what is smaller, where the `least` is."""
-        self.paper, self.name, self.places, (self.low, self.high) = paper, name, places, ends
+        """Choose the ends of both axes; entry 0 of every curve's values is the first place."""
+        self.paper, self.name, self.places, self.lowest = paper, name, places, lowest
         self.left, self.right, self.top, self.foot = left, left + width, top, top + height
-        self.bottom = self.foot - (_BELOW if least < self.low else 0)
+        every = np.concatenate([*values, np.zeros(1)])
+        self.low, high = ends_of(every, lowest)
+        # Where nothing grows by much, what there is more than 100 % still needs its room.
+        self.high = high or float(every[np.isfinite(every)].max())
+        self.least = float(np.nanmin(every))
+        self.at = next((places[0] + int(np.nanargmin(one)) for one in values if self.least in one), places[0])
+        self.bottom = self.foot - (_BELOW if self.least < self.low else 0)
 
     def x(self, place: float) -> float:
         """Give where a place is."""
@@ -50,32 +59,35 @@ class Axes:
         share = (self.high - min(max(decades, self.low), self.high)) / (self.high - self.low)
         return self.top + share * (self.bottom - self.top)
 
-    def grid(self, below: str, *, mark: bool = True, smaller: str = "") -> None:
-        """Draw levels and places, with the name of those, 1 % as a mark, and words on what is `smaller` than all."""
-        shapes, wide = self.paper.shapes, self.right - self.left
-        if smaller:
-            text = f"smaller than {share_text(self.low)}, down to {smaller}"
-            shapes.append(
-                rectangle(f"{self.name}less", "bar", self.left, self.bottom, wide, self.foot - self.bottom, fill="fold")
-            )
-            shapes.append(words(f"{self.name}lesst", "legend", text, self.right - 4, (self.bottom + self.foot) / 2,
-                                SMALL, ink="muted", align="right"))  # fmt: skip
-        for level in self._levels(mark=mark):
-            self._level(level, marked=mark and level == MARK)
-        for place in ticks(self.places, wide):
+    def grid(self, below: str) -> None:
+        """Draw levels and places, what the places are, 1 % as a mark, and in words what is smaller than all."""
+        shapes, _wide, pitch = (
+            self.paper.shapes,
+            self.right - self.left,
+            (self.bottom - self.top) / (self.high - self.low),
+        )
+        if self.bottom < self.foot:
+            self._smaller()
+        step, mark = max(1, math.ceil(_APART / pitch)), MARK if self.lowest is None else math.inf
+        for level in range(math.ceil(self.low), math.floor(self.high) + 1):
+            if level == mark or (level % step == 0 and abs(level - mark) * pitch > 0.7 * _APART):
+                self._level(level, marked=level == mark)
+        for place in ticks(self.places, self.right - self.left):
             shapes.append(
                 words(f"{self.name}x{place}", "legend", str(place), self.x(place), self.foot + 10, SMALL, ink="muted")
             )
         middle = (self.left + self.right) / 2
         shapes.append(words(f"{self.name}xlabel", "legend", below, middle, self.foot + 27, SMALL, ink="muted"))
 
-    def _levels(self, *, mark: bool) -> Iterator[int]:
-        pitch = (self.bottom - self.top) / (self.high - self.low)
-        step = max(1, math.ceil(_APART / pitch))
-        for level in range(math.ceil(self.low), math.floor(self.high) + 1):
-            near = mark and level != MARK and abs(level - MARK) * pitch < 0.7 * _APART
-            if (level % step == 0 and not near) or (mark and level == MARK):
-                yield level
+    def _smaller(self) -> None:
+        tall, wide = self.foot - self.bottom, self.right - self.left
+        text = f"smaller than {share_text(self.low)}, down to {share_text(self.least)}"
+        text = fit(text + ("" if self.lowest is not None else f" at lag {self.at}"), wide - 8, SMALL)
+        self.paper.shapes += [
+            rectangle(f"{self.name}less", "bar", self.left, self.bottom, wide, tall, fill="fold"),
+            words(f"{self.name}lesst", "legend", text, self.right - 4, self.bottom + tall / 2, SMALL, ink="muted",
+                  align="right"),
+        ]  # fmt: skip
 
     def _level(self, level: int, *, marked: bool) -> None:
         name, y = f"{self.name}y{level}".replace("-", "u"), self.y(level)
@@ -124,21 +136,26 @@ class Axes:
                     rectangle(f"{self.name}b{place}", "bar", left, top, right - left, bottom - top, fill=fill)
                 )
 
-    def flag(self, place: float, texts: Sequence[str], top: float, *, over: bool = False) -> None:
-        """Mark a place with the first of the texts that has room beside its line, or `over` it, else with the last."""
+    def flag(self, place: float, texts: Sequence[str], *, above: bool = False, over: bool = False) -> None:
+        """Mark a place with the first of the texts that has room beside its line, else with the last.
+
+        It stands above the axes; or, where a curve falls, on top behind the place and below before it; or below, where
+        one rises, `over` both sides.
+        """
         x = self.x(place)
         room = self.right - self.left if over else max(self.right - x, x - self.left)
         text = next((one for one in texts[:-1] if width_of(one, TEXT, bold=True) + 16 <= room), texts[-1])
         width = width_of(text, TEXT, bold=True) + 16
-        left = x if x + width <= self.right else max(x - width, self.left - AXIS)
-        self.paper.curves.append(
-            rule(f"{self.name}fl", [(x, min(top, self.top)), (x, self.foot)], "ink", thickness=1.75)
-        )
-        self.paper.shapes.append(rectangle(f"{self.name}f", "mark", left, top, width, FLAG, form="box", fill="ink",
-                                           stroke="ink", thickness=0.5))  # fmt: skip
-        self.paper.shapes.append(
-            words(f"{self.name}ft", "mark", text, left + width / 2, top + FLAG / 2, TEXT, ink="paper", bold=True)
-        )
+        behind = x + width <= self.right
+        left = x if behind else max(x - width, self.left - (0 if over else AXIS))
+        top = self.top - FLAG - 4 if above else self.top - 1 if behind and not over else self.bottom - FLAG - 4
+        line = [(x, min(top, self.top)), (x, top if over else self.bottom)]
+        self.paper.curves.append(rule(f"{self.name}fl", line, "ink", thickness=1.75))
+        self.paper.shapes += [
+            rectangle(f"{self.name}f", "mark", left, top, width, FLAG, form="box", fill="ink", stroke="ink",
+                      thickness=0.5),
+            words(f"{self.name}ft", "mark", text, left + width / 2, top + FLAG / 2, TEXT, ink="paper", bold=True),
+        ]  # fmt: skip
 
 
 def thinned(count: int) -> Integers:

@@ -8,10 +8,10 @@ from __future__ import annotations
 import numpy as np
 
 from rnngraph.diagnosis.sentences import share_text
-from rnngraph.graph.charts.axes import AXIS, FLAG, Axes
+from rnngraph.graph.charts.axes import AXIS, Axes
 from rnngraph.graph.charts.frame import Paper
 from rnngraph.graph.charts.lag_rows import LagRow
-from rnngraph.graph.style.left import MARK, ends_of, tone
+from rnngraph.graph.style.left import MARK, tone
 
 _DOTS = 70
 
@@ -20,15 +20,10 @@ def draw_curve(paper: Paper, row: LagRow, heading: str, name: str, *, left: floa
                height: float) -> None:  # fmt: skip
     """Draw everything; `left` and `top` are those of the heading."""
     median = row.median
-    known = median[~np.isnan(median)]
-    least = float(known.min(initial=0))
-    axes = Axes(
-        paper, name, range(len(median)), ends_of(row.quantiles), left=left + AXIS, top=top + 26,
-        width=width - AXIS - 10, height=height, least=least,
-    )  # fmt: skip
+    axes = Axes(paper, name, range(len(median)), tuple(row.quantiles), left=left + AXIS, top=top + 26,
+                width=width - AXIS - 10, height=height)  # fmt: skip
     paper.heading(f"{name}h", heading, left, top + 6, width - 10)
-    smaller = f"{share_text(least)} at lag {int(np.nanargmin(median))}" if least < axes.low else ""
-    axes.grid("lag: steps back from the loss", smaller=smaller)
+    axes.grid("lag: steps back from the loss")
     axes.band(row.quantiles[0], row.quantiles[2], "k4")
     axes.curve(median, lambda decades: tone(decades).name if decades >= MARK else "line")
     for lag in np.flatnonzero(median >= axes.low).tolist() if len(median) <= _DOTS else ():
@@ -41,8 +36,8 @@ def _flag(axes: Axes, row: LagRow) -> None:
     """Mark where credit ends, or where it is ×100: of the one loss, or of the middle one of many."""
     grown, end, losses = row.explodes, row.end, row.losses
     whose = "middle loss" if len(losses) > 1 else f"loss at t={losses[0]}"
-    if grown is not None:  # it stands below its curve
-        axes.flag(grown, (f"{whose}: ×100 at lag {grown}", f"lag {grown}"), axes.bottom - FLAG - 4, over=True)
+    if grown is not None:
+        axes.flag(grown, (f"{whose}: ×100 at lag {grown}", f"lag {grown}"), over=True)
     elif end is not None:
         texts = f"{whose}: credit ends at lag {end}", f"{whose}: ends at lag {end}", f"lag {end}"
-        axes.flag(end + 0.5, texts, axes.top - 1)
+        axes.flag(end + 0.5, texts)

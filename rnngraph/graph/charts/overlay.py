@@ -11,12 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from rnngraph.diagnosis.sentences import share_text
-from rnngraph.graph.charts.axes import AXIS, FLAG, UNDER, Axes
+from rnngraph.graph.charts.axes import AXIS, UNDER, Axes
 from rnngraph.graph.charts.frame import Paper
 from rnngraph.graph.layout.geometry import Point
 from rnngraph.graph.one_loss.pen import words
-from rnngraph.graph.style.left import ends_of
 from rnngraph.trace.magnitudes import Floats
 
 _HEIGHT, _ABOVE, _GAP = 200.0, 48.0, 20.0
@@ -58,14 +56,12 @@ def draw_panels(paper: Paper, panels: Sequence[Panel]) -> None:
 
 
 def _draw(paper: Paper, panel: Panel, name: str, left: float, top: float, width: float) -> None:
-    values = np.concatenate([np.zeros(1), *(curve.values for curve in panel.curves)])
     last = max((_last(curve.values) for curve in panel.curves), default=1)
-    places, least = range(panel.first, panel.first + max(last, 2)), float(np.nanmin(values))
-    ends = ends_of(np.minimum(values, _MOST), panel.lowest)
-    axes = Axes(paper, name, places, ends, left=left + AXIS, top=top + _ABOVE, width=width - AXIS - 10, height=_HEIGHT,
-                least=least)  # fmt: skip
+    values, places = [np.minimum(curve.values, _MOST) for curve in panel.curves], range(panel.first, panel.first + last)
+    axes = Axes(paper, name, places, values, left=left + AXIS, top=top + _ABOVE, width=width - AXIS - 10,
+                height=_HEIGHT, lowest=panel.lowest)  # fmt: skip
     paper.heading(f"{name}h", panel.heading, left, top + 10, width)
-    axes.grid(panel.below, mark=panel.lowest is None, smaller=share_text(least) if least < axes.low else "")
+    axes.grid(panel.below)
     taken: list[Point] = []
     for curve in panel.curves:
         corners = axes.curve(curve.values[:last], curve.stroke, **curve.style)
@@ -76,7 +72,7 @@ def _draw(paper: Paper, panel: Panel, name: str, left: float, top: float, width:
                                       ink=curve.stroke, halo=True))  # fmt: skip
     if panel.flag is not None:
         place, text = panel.flag
-        axes.flag(min(place, places[-1]), (text,), axes.top - FLAG - 4)
+        axes.flag(min(place, places[-1]), (text,), above=True)
 
 
 def _last(values: Floats) -> int:
@@ -91,8 +87,8 @@ def _end(corners: Sequence[Point], axes: Axes, taken: Sequence[Point]) -> Point:
         return any(abs(one - x) < _LETTER and abs(other - y) < _LETTER for one, other in taken)
 
     x, y = corners[-1]
-    if axes.right - x > 2 * _LETTER:
-        return x + 11 + (_LETTER if is_taken(x + 11, y - 6) else 0), y - 6
+    if axes.right - x > 3 * _LETTER:
+        return max([x + 11, *(one + _LETTER for one, other in taken if is_taken(x + 11, y - 6))]), y - 6
     x -= 0.7 * _LETTER
     near = [other for place, other in corners if place > x - _LETTER]
     y = min(near) - 11

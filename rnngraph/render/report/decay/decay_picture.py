@@ -16,7 +16,6 @@ from rnngraph.graph.layout.geometry import one_line, shorten_name
 from rnngraph.graph.layout.metrics import fit, width_of, wrap
 from rnngraph.graph.one_loss.pen import paragraph, rectangle, rule, words
 from rnngraph.graph.sheet import Sheet
-from rnngraph.graph.style.left import ends_of
 from rnngraph.render.report.decay.credit_lines import summary_of
 from rnngraph.render.report.decay.histogram import Axis, axis_of, counts, decade_text, steps_text
 from rnngraph.render.report.decay.live import halving, reach
@@ -195,7 +194,7 @@ class _Row:
         """Draw the credit's lag curve; give where that ends."""
         left, wide = self.columns.curve
         low, median, high = (part[: curve.longest] / LN10 for part in (curve.low, curve.median, curve.high))
-        axes = Axes(self.paper, f"{self.name}a", range(1, curve.longest + 1), ends_of(median), left=left + AXIS,
+        axes = Axes(self.paper, f"{self.name}a", range(1, curve.longest + 1), (low, median, high), left=left + AXIS,
                     top=top + 6, width=wide - AXIS - 10, height=64)  # fmt: skip
         axes.grid("credit left, by lag")
         axes.band(low, high, "rule")
