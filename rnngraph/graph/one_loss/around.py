@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rnngraph.graph.layout.geometry import one_line, shorten_name
-from rnngraph.graph.layout.metrics import fit, wrap
+from rnngraph.graph.layout.geometry import one_line
+from rnngraph.graph.layout.metrics import fit, fit_end, wrap
 from rnngraph.graph.one_loss.layout import FLAG, FLAG_TEXT, LABEL_TEXT, LABEL_UP, Layout
 from rnngraph.graph.one_loss.pen import paragraph, rectangle, words
 from rnngraph.graph.sheet import Shape
@@ -49,7 +49,7 @@ def row_names(layout: Layout) -> Iterator[Shape]:
         hint = f"{name}, {note}"
         if layout.wide:
             narrow = layout.columns[0].start - x - 4
-            yield words(f"row{number}", "row", shorten_name(name, narrow, 12.5), x, y - 5, 12.5, bold=True,
+            yield words(f"row{number}", "row", fit_end(name, narrow, 12.5, bold=True), x, y - 5, 12.5, bold=True,
                         align="left", hint=hint)  # fmt: skip
             if note:
                 lines = wrap(note, narrow, 11, most=2)

@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from rnngraph.graph.layout.geometry import ELLIPSIS, Point, one_line
+from rnngraph.graph.layout.geometry import Point, one_line
+from rnngraph.graph.layout.metrics import ELLIPSIS
 from rnngraph.graph.sheet import Curve, Shape, Sheet
 from rnngraph.graph.style.left import colour
 
@@ -41,7 +42,7 @@ def quote(text: str, newline: str = "\\n") -> str:
 def _lines(sheet: Sheet) -> Iterator[str]:
     frame, writer = sheet.frame, _Writer(sheet)
     box = ",".join(_number(side) for side in (frame.left, frame.bottom, frame.right, frame.top))
-    paper = colour("paper", dark=True) if writer.dark else "white"
+    paper = colour("paper", dark=writer.dark)
     yield "digraph unrolled {"
     yield f'graph [bb="{box}" layout="nop2" bgcolor="{paper}" fontname="{writer.font}" pad="0"'
     yield f"  outputorder=nodesfirst splines=true tooltip={quote(one_line(sheet.title))}];"

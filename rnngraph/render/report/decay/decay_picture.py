@@ -12,8 +12,8 @@ from rnngraph.diagnosis.curve import LN10, LagCurve
 from rnngraph.errors import InputError
 from rnngraph.graph.charts.axes import AXIS, Axes
 from rnngraph.graph.charts.frame import SMALL, TEXT, Paper
-from rnngraph.graph.layout.geometry import one_line, shorten_name
-from rnngraph.graph.layout.metrics import fit, width_of, wrap
+from rnngraph.graph.layout.geometry import one_line
+from rnngraph.graph.layout.metrics import fit, fit_end, width_of, wrap
 from rnngraph.graph.one_loss.pen import paragraph, rectangle, rule, words
 from rnngraph.graph.sheet import Sheet
 from rnngraph.render.report.decay.credit_lines import summary_of
@@ -126,7 +126,7 @@ class _Row:
     def _names(self, y: float) -> float:
         """Write the layer, its family, and what is wrong with it; give where that ends."""
         layer, (left, room), name = self.layer, self.columns.names, one_line(self.layer.shown_name)
-        self._write(shorten_name(name, room, TEXT), left, y + 8, TEXT, bold=True, ink="ink", hint=name)
+        self._write(fit_end(name, room, TEXT, bold=True), left, y + 8, TEXT, bold=True, ink="ink", hint=name)
         self._write(fit(f"{one_line(layer.family)}, {layer.n} decays", room, SMALL), left, y + 8 + _LINE)
         found = [(one.rule.replace("_", " "), "error" if one.severity == "error" else "g0") for one in layer.findings]
         if not layer.judged and not found:
