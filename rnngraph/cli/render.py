@@ -82,7 +82,7 @@ def render(
         typer.Option(
             metavar="NAME",
             help="auto, which in SVG follows the reader's system, light or dark.",
-            autocompletion=_choices("rnngraph.graph.draw", "THEMES"),
+            autocompletion=_choices("rnngraph.graph.sizes", "THEMES"),
         ),
     ] = "auto",
     no_backward: Annotated[bool, typer.Option("--no-backward", help="Leave the arrows back in time out.")] = False,

@@ -17,7 +17,7 @@ from rnngraph.diagnosis.sentences import share_text
 from rnngraph.graph.charts.frame import SMALL, TEXT, Paper, ticks
 from rnngraph.graph.layout.geometry import Point
 from rnngraph.graph.layout.metrics import fit, width_of
-from rnngraph.graph.one_loss.pen import rectangle, rule, words
+from rnngraph.graph.pen import rectangle, rule, words
 from rnngraph.graph.style.left import MARK, ends_of, level_text
 from rnngraph.trace.magnitudes import Floats, Integers
 

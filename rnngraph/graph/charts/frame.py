@@ -7,19 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import cast
 
-from rnngraph.errors import InputError
-from rnngraph.graph.draw import THEMES
 from rnngraph.graph.layout.geometry import Box, one_line
 from rnngraph.graph.layout.metrics import fit, width_of, wrap
-from rnngraph.graph.one_loss.pen import paragraph, rectangle, words
-from rnngraph.graph.one_loss.room import check_width
+from rnngraph.graph.pen import paragraph, rectangle, sentences, words
 from rnngraph.graph.sheet import Curve, Shape, Sheet, Theme
+from rnngraph.graph.sizes import check_theme, check_width, is_wide, sizes_of
 
-MARGIN = 20.0
 TEXT, SMALL = 12.0, 11.0
-_WIDE = 640  # pixels from which two panels stand beside each other
 
 
 @dataclass
@@ -30,7 +26,7 @@ class Paper:
     theme: str
     shapes: list[Shape] = field(default_factory=list)
     curves: list[Curve] = field(default_factory=list)
-    y: float = MARGIN
+    y: float = 0.0
 
     def __post_init__(self) -> None:
         """Check the options.
@@ -39,29 +35,22 @@ class Paper:
             InputError: a width too small, or a theme that is none.
         """
         check_width(self.width)
-        if self.theme not in THEMES:
-            raise InputError(f"the theme {self.theme!r} is unknown; choose one of {', '.join(THEMES)}.")
+        check_theme(self.theme)
 
     @property
     def wide(self) -> bool:
         """Whether two panels have room beside each other."""
-        return self.width >= _WIDE
+        return is_wide(self.width)
 
     @property
     def margin(self) -> float:
         """What is left free on every side."""
-        return MARGIN if self.wide else 14.0
+        return sizes_of(self.width).margin
 
-    def head(self, title: str, why: str, *small: str) -> None:
+    def head(self, *texts: str) -> None:
         """Write where, why, and what is shown."""
-        sizes = ((21.0, 27.0), (14.0, 19.0), (12.0, 16.0)) if self.wide else ((18.0, 23.0), (12.5, 17.0), (11.0, 14.5))
-        for number, text in enumerate((title, why, *small)):
-            style: dict[str, Any] = ({"bold": True}, {}, {"ink": "muted"})[min(number, 2)]
-            size, step = sizes[min(number, 2)]
-            if text:
-                found = wrap(one_line(text), self.inner, size, bold=not number)
-                self.shapes.append(paragraph(f"head{number}", "title", found, self.margin, self.y, step, size, **style))
-                self.y += step * len(found) + 3
+        found, self.y = sentences(texts, sizes_of(self.width), self.width)
+        self.shapes += found
 
     @property
     def inner(self) -> float:

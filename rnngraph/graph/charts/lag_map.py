@@ -15,7 +15,7 @@ from rnngraph.diagnosis.sentences import share_text
 from rnngraph.graph.charts.frame import SMALL, TEXT, Paper, spread, ticks
 from rnngraph.graph.charts.lag_rows import LagRow, middle
 from rnngraph.graph.layout.metrics import width_of
-from rnngraph.graph.one_loss.pen import rectangle, rule, words
+from rnngraph.graph.pen import rectangle, rule, words
 from rnngraph.graph.sheet import Shape
 from rnngraph.graph.style.left import tone
 from rnngraph.trace.magnitudes import Integers

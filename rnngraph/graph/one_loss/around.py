@@ -10,24 +10,12 @@ from collections.abc import Iterator
 from rnngraph.graph.layout.geometry import one_line
 from rnngraph.graph.layout.metrics import fit, fit_end, wrap
 from rnngraph.graph.one_loss.layout import FLAG, FLAG_TEXT, LABEL_TEXT, LABEL_UP, Layout
-from rnngraph.graph.one_loss.pen import paragraph, rectangle, words
+from rnngraph.graph.pen import paragraph, rectangle, words
 from rnngraph.graph.sheet import Shape
 
 STRIP = 44.0  # the height of 100 %
 AMOUNT = 12.0
 TICK = 56.0  # the least distance of two ticks
-
-
-def head(layout: Layout) -> Iterator[Shape]:
-    """Write where, why and what is shown."""
-    sizes = layout.sizes
-    for name, lines, top, (size, step), style in (
-        ("title", layout.title, sizes.margin, sizes.title, {"bold": True}),
-        ("why", layout.why, layout.why_top, sizes.why, {}),
-        ("small", layout.small, layout.small_top, sizes.small, {"ink": "muted"}),
-    ):
-        if lines:
-            yield paragraph(name, "title", lines, sizes.margin, top, step, size, **style)
 
 
 def flags(layout: Layout) -> Iterator[Shape]:

@@ -15,7 +15,7 @@ from rnngraph.graph.model import Edge, Vertex
 from rnngraph.graph.one_loss.bars import Axis
 from rnngraph.graph.one_loss.boxes import BAR, CIRCLE
 from rnngraph.graph.one_loss.layout import FLAG, LABEL_TEXT, LABEL_UP, Layout
-from rnngraph.graph.one_loss.pen import flipped, path, rule
+from rnngraph.graph.pen import flipped, path, rule
 from rnngraph.graph.sheet import Curve
 from rnngraph.graph.style.left import MARK, is_dotted, tone, width
 

@@ -12,8 +12,8 @@ from rnngraph.graph.layout.metrics import fit, fit_end, width_of, wrap
 from rnngraph.graph.one_loss.bars import Axis, amounts, bars
 from rnngraph.graph.one_loss.key import legend
 from rnngraph.graph.one_loss.layout import Layout
-from rnngraph.graph.one_loss.pen import paragraph, rule, words
 from rnngraph.graph.one_loss.view import Strip
+from rnngraph.graph.pen import paragraph, rule, words
 from rnngraph.graph.sheet import Curve, Shape
 
 STRIP = 44.0  # the height of 100 %

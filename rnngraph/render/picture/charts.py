@@ -11,8 +11,8 @@ from pathlib import PurePath
 
 from rnngraph.errors import InputError
 from rnngraph.graph.layout.geometry import one_line
-from rnngraph.graph.one_loss.room import NARROW, WIDE
 from rnngraph.graph.sheet import Sheet
+from rnngraph.graph.sizes import NARROW, WIDE
 from rnngraph.graph.style.left import THEME
 from rnngraph.nearest import did_you_mean
 from rnngraph.render.picture import graphviz

@@ -11,7 +11,7 @@ from rnngraph.graph.charts.frame import SMALL, Paper
 from rnngraph.graph.charts.overlay import Curve, Panel, draw_panels
 from rnngraph.graph.layout.geometry import one_line
 from rnngraph.graph.layout.metrics import fit
-from rnngraph.graph.one_loss.pen import rule, words
+from rnngraph.graph.pen import rule, words
 from rnngraph.graph.sheet import Sheet
 from rnngraph.history.compare.comparison_text import comparison_sentences
 from rnngraph.history.compare.contrast import Contrast, Curves

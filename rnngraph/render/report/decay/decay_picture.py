@@ -14,7 +14,7 @@ from rnngraph.graph.charts.axes import AXIS, Axes
 from rnngraph.graph.charts.frame import SMALL, TEXT, Paper
 from rnngraph.graph.layout.geometry import one_line
 from rnngraph.graph.layout.metrics import fit, fit_end, width_of, wrap
-from rnngraph.graph.one_loss.pen import paragraph, rectangle, rule, words
+from rnngraph.graph.pen import paragraph, rectangle, rule, words
 from rnngraph.graph.sheet import Sheet
 from rnngraph.render.report.decay.credit_lines import summary_of
 from rnngraph.render.report.decay.histogram import Axis, axis_of, counts, decade_text, steps_text

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from rnngraph.graph.charts.frame import SMALL, Paper
 from rnngraph.graph.charts.overlay import Curve, Panel, draw_panels
 from rnngraph.graph.layout.metrics import width_of
-from rnngraph.graph.one_loss.pen import rectangle, words
+from rnngraph.graph.pen import rectangle, words
 from rnngraph.graph.sheet import Sheet
 from rnngraph.graph.style.left import strengths
 from rnngraph.history.course import Course, Series

@@ -7,9 +7,10 @@ from itertools import pairwise
 from typing import Any
 
 from rnngraph.graph.layout.curves import straight
-from rnngraph.graph.layout.geometry import Box, Point
-from rnngraph.graph.layout.metrics import width_of
+from rnngraph.graph.layout.geometry import Box, Point, one_line
+from rnngraph.graph.layout.metrics import balanced, width_of
 from rnngraph.graph.sheet import Curve, Role, Shape
+from rnngraph.graph.sizes import Sizes
 
 
 def rectangle(identity: str, role: Role, left: float, top: float, width: float, height: float, **style: Any) -> Shape:
@@ -36,6 +37,25 @@ def paragraph(
     box = Box(x + wide / 2, -(top + high / 2), wide, high)
     return Shape(identity, role, "text", box, "\n".join(lines), size=size, align="left", leading=step / size,
                  **{"ink": "ink"} | style)  # fmt: skip
+
+
+def sentences(texts: Sequence[str], sizes: Sizes, width: float) -> tuple[list[Shape], float]:
+    """Write a title, why, and whatever is to be known, below each other; give where they end."""
+    shapes, y = [], sizes.margin
+    looks: Any = (
+        ("title", sizes.title, {"bold": True}),
+        ("why", sizes.why, {}),
+        ("small", sizes.small, {"ink": "muted"}),
+    )
+    for number, text in enumerate(texts):
+        name, (size, step), style = looks[min(number, 2)]
+        if text:
+            lines = balanced(one_line(text), width - 2 * sizes.margin, size, bold=not number, most=20)
+            name = f"{name}{number}" if number > 2 else name
+            shapes.append(paragraph(name, "title", lines, sizes.margin, y, step, size, **style))
+            y += step * len(lines)
+        y += 3 if number else 2.5
+    return shapes, y
 
 
 def path(points: Sequence[Point]) -> tuple[Point, ...]:
