@@ -5,7 +5,6 @@ In comes what `check` returns, out comes something that a rich console can print
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 
 from rich import box
@@ -15,7 +14,7 @@ from rich.text import Text
 
 from rnngraph.autodiff.check.report import CheckReport, CheckRow
 from rnngraph.render.report.text import printable
-from rnngraph.render.strict import plain
+from rnngraph.render.strict import json_line
 
 SCHEMA = 1
 
@@ -36,16 +35,15 @@ def check_report(report: CheckReport) -> Group:
 
 def check_json(report: CheckReport) -> str:
     """Write a gradient check as one line of strict JSON."""
-    document = {
+    return json_line({
         "schema": SCHEMA,
         "passed": report.passed,
         "dtype": report.dtype,
         "tolerance": report.tolerance,
-        "rows": [plain(asdict(row)) for row in report.rows],
+        "rows": [asdict(row) for row in report.rows],
         "where": list(report.where),
-        "culprits": [plain(asdict(culprit)) for culprit in report.culprits],
-    }
-    return json.dumps(document, allow_nan=False)
+        "culprits": [asdict(culprit) for culprit in report.culprits],
+    })  # fmt: skip
 
 
 def _conclusion(report: CheckReport) -> Text:
