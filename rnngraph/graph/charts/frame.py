@@ -5,6 +5,7 @@ Lengths are pixels, y goes down as far as `finish`, which makes the sheet.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import cast
@@ -49,7 +50,8 @@ class Paper:
 
     def head(self, *texts: str) -> None:
         """Write where, why, and what is shown."""
-        found, self.y = sentences(texts, sizes_of(self.width), self.width)
+        found, y = sentences(texts, sizes_of(self.width), self.width)
+        self.y = math.ceil(y)  # whole pixels, lest seams are seen between the cells below
         self.shapes += found
 
     @property
