@@ -98,7 +98,6 @@ def render(
     from rnngraph.diagnosis.chosen_loss import WITHOUT, known_loss
     from rnngraph.graph.draw import Drawing, Options
     from rnngraph.render.format import render_bytes
-    from rnngraph.render.title import titled
 
     chosen = check_picture_target(output, format=format, force=force)
     target = Target.of(output)
@@ -107,7 +106,7 @@ def render(
     with working("drawing"), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         options = Options(steps, detail, view, color, not no_backward, None, chosen_loss, width, theme)
-        picture = render_bytes(titled(Drawing(trace, options)), chosen.name)
+        picture = render_bytes(Drawing(trace, options), chosen.name)
     if chosen_loss is None and not trace.lags:
         status(f"note: {WITHOUT}.")
     for warning in caught:

@@ -96,6 +96,7 @@ class Drawing(Shown):
     @cached_property
     def graph(self) -> Graph:
         """Rows, columns, vertices and edges, without positions."""
+        from rnngraph.diagnosis.diagnose import headline_of
         from rnngraph.graph.build.graph import build
         from rnngraph.graph.one_loss.appearance import look
 
@@ -107,7 +108,8 @@ class Drawing(Shown):
             )  # fmt: skip
             if found is not None:
                 return found
-        return build(self.trace, options.steps, detail=options.detail, view=options.view, title=options.title)
+        title = options.title or next(iter(headline_of(self.trace) or ()), None)
+        return build(self.trace, options.steps, detail=options.detail, view=options.view, title=title)
 
     @cached_property
     def sheet(self) -> Sheet:

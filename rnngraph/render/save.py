@@ -51,7 +51,6 @@ def render(
     from rnngraph.graph.draw import Drawing, Options
     from rnngraph.render.format import render_bytes, renderer_of
     from rnngraph.render.report.pictures import pictured
-    from rnngraph.render.title import titled
 
     target = path_of(path, example=EXAMPLE)
     refuse_folder(target, example=EXAMPLE)
@@ -61,7 +60,7 @@ def render(
     chosen = renderer_of(target)
     check_picture(target, chosen, force=force)
     if not isinstance(source, Drawing):
-        drawing = titled(Drawing(_as_trace(source, seen_from), options))
+        drawing = Drawing(_as_trace(source, seen_from), options)
     elif options != Options():
         raise InputError(f"{_names(options)} belong to a trace; give them to draw instead.")
     else:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rnngraph.diagnosis.headline import headline
+from rnngraph.diagnosis.diagnose import headline_of
 from rnngraph.diagnosis.layer import no_lags
 from rnngraph.diagnosis.one_loss import LAST, Losses
 from rnngraph.errors import InputError
@@ -17,7 +17,6 @@ from rnngraph.graph.charts.frame import Paper
 from rnngraph.graph.charts.lag_curve import draw_curve
 from rnngraph.graph.charts.lag_map import LagMap
 from rnngraph.graph.charts.lag_rows import LagRow, lag_rows
-from rnngraph.graph.one_loss.headings import verdict_of
 from rnngraph.graph.sheet import Sheet
 from rnngraph.graph.style.left import GROWTH
 from rnngraph.nearest import did_you_mean
@@ -54,8 +53,7 @@ def lag_sheet(
     number = losses.furthest() if isinstance(seen_from, str) else losses.at(seen_from)
     clock, timestep = losses.timesteps[number]
     rows = _chosen(lag_rows(losses, clock), states)
-    found = verdict_of(trace)
-    title, why, attempt = headline(found) if found is not None else (f"{trace.model or 'network'}: lags", "", "")
+    title, why, attempt = headline_of(trace) or (f"{trace.model or 'network'}: lags", "", "")
     because = " ".join(text for text in (f"Why: {why}" if why else "", f"Try: {attempt}" if attempt else "") if text)
     small = _small_print(trace, rows)
     paper.head(title, because, small)

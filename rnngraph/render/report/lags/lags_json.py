@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from rnngraph.diagnosis.curve import LN10
-from rnngraph.render.report.headline import headline_document, headline_of
+from rnngraph.diagnosis.diagnose import headline_of
+from rnngraph.render.report.headline import headline_document
 from rnngraph.render.report.lags.states import StateLags, state_lags
 from rnngraph.render.strict import json_line
 from rnngraph.trace.model import Trace

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from rnngraph.diagnosis.diagnose import headline_of
 from rnngraph.diagnosis.one_loss import OneLoss
-from rnngraph.render.report.headline import headline_document, headline_of
+from rnngraph.render.report.headline import headline_document
 from rnngraph.render.report.seen.seen_json import seen_document
 from rnngraph.render.strict import json_line
 from rnngraph.trace.magnitudes import Magnitudes, Status
