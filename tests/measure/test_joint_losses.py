@@ -31,15 +31,24 @@ def attended(h: Any) -> Any:
     return (h * (weight / weight.sum(axis=1, keepdims=True))).sum(axis=1)
 
 
+def words_and_calm(weight: float, *, split: bool = False) -> Any:
+    """A loss at every step, and a penalty on the mean activity of a sample."""
+    h = hidden()
+    words = nn.temporal_softmax_loss(nn.Linear(8, 5)(h), TOKENS)
+    first = (h[:, 0] ** 2).sum() if split else 0.0
+    return 0.5 * (first + words - (h.mean(axis=1) ** 2).sum() * -weight) / 2.0
+
+
 @pytest.mark.parametrize(
     "loss",
     [
+        lambda: words_and_calm(1e4),
         lambda: log_softmax_loss(nn.Linear(8, 5)(hidden().mean(axis=1))),
         lambda: hidden(nn.LSTM(3, 8, num_layers=2)).sum(axis=1).tanh().sum(),
         lambda: log_softmax_loss(hidden().reshape(4, 160) @ MIX),
         lambda: log_softmax_loss(nn.Linear(8, 5)(attended(hidden()))),
     ],
-    ids=["mean", "sum", "all", "attention"],
+    ids=["calm alone", "mean", "sum", "all", "attention"],
 )
 def test_a_loss_over_many_steps(loss: Callable[[], Any]) -> None:
     assert open_recording(loss()).joint
@@ -54,8 +63,10 @@ def test_a_loss_over_many_steps(loss: Callable[[], Any]) -> None:
         lambda: log_softmax_loss(nn.Linear(16, 5)(hidden(nn.GRU(3, 8, bidirectional=True))[:, 19])),
         lambda: ((hidden() - 1.0) ** 2).mean(),
         lambda: (hidden().mean(axis=1) * MIX[:4, 0][:, None]).sum(),
+        lambda: words_and_calm(1e-2),
+        lambda: words_and_calm(1e-2, split=True),
     ],
-    ids=["every", "op", "last", "both ways", "squares", "linear"],
+    ids=["every", "op", "last", "both ways", "squares", "linear", "side term", "side term of a sum"],
 )
 def test_a_loss_at_every_step_or_at_one(loss: Callable[[], Any]) -> None:
     assert not open_recording(loss()).joint

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -17,8 +18,11 @@ from rnngraph.autodiff.block import Block
 from rnngraph.autodiff.block.given import Given, gather
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.node import Node
+from rnngraph.autodiff.ops import ADD, DIVIDE, MEAN, MULTIPLY, NEGATE, RESHAPE, SUBTRACT, SUM
 from rnngraph.autodiff.tape import Entry, Tape
-from rnngraph.sources.tape.entering import Entering
+from rnngraph.norms import norm
+from rnngraph.sources.tape.entering import Entering, find_entering
+from rnngraph.sources.tape.facts import states_of
 
 NOTE = (
     "the loss reads many timesteps at once (pooling or attention): it is taken as one loss at its last step, and early "
@@ -27,13 +31,56 @@ NOTE = (
 _MOVE = 1e-2  # relative; what changes by less than _SAME of the largest gradient is rounding
 _SAME = 1e-7
 _STEPS = 4096  # that are compared at a time
+_TERMS = 8  # kinds of terms of a loss that are looked at, at most
+_SUMS = (ADD, SUBTRACT)
+_FACTORS = (MULTIPLY, DIVIDE, NEGATE, SUM, MEAN, RESHAPE)  # of one thing alone
 
 
 def reads_many_steps(tape: Tape, starts: Mapping[int, Array], entering: Entering) -> bool:
     """Tell whether states of several timesteps are put together before something that is not linear in them.
 
-    A loss that is a plain sum over timesteps is not meant: it is a loss at every step.
+    A loss that is a plain sum over timesteps is not meant: it is a loss at every step. Of a sum the term decides of
+    which the most enters: a penalty on a mean activity beside words is a side term.
     """
+    if not _joins(tape, starts, entering):
+        return False
+    terms = _terms(tape, starts)
+    if not 1 < len(terms) <= _TERMS:
+        return True
+    alone = [(some, find_entering(tape, some, entering.clocks)) for some in terms]
+    largest = max(alone, key=lambda one: max(map(norm, one[1].norms.values()), default=0.0))
+    return _joins(tape, *largest)
+
+
+def _terms(tape: Tape, starts: Mapping[int, Array]) -> list[dict[int, Array]]:
+    """Divide the loss into the terms of its sum, looking through factors, with the cotangent of each.
+
+    Terms that are made alike, as of the steps of a loop, are one.
+    """
+    found: dict[int, Any] = {}
+    states, waiting = states_of(tape), list(starts)
+    while waiting:
+        entry = tape.entry(waiting.pop())
+        below = [] if isinstance(entry, Block) else [tape.entry(i) for i in entry.inputs if tape.entry(i).requires]
+        within = entry.id in states or any(isinstance(one, Block) for one in below)
+        if below and not within and (entry.op in _SUMS or (len(below) == 1 and entry.op in _FACTORS)):
+            waiting += [one.id for one in below]
+        else:
+            found[entry.id] = (_made(tape, entry), *(_made(tape, one) for one in below))
+    kinds: dict[Any, dict[int, Array]] = {}
+    with np.errstate(all="ignore"):
+        for step in sweep(tape, starts, until=found):
+            if step.node.id in found:
+                kinds.setdefault(found[step.node.id], {})[step.node.id] = np.array(step.gradient)
+    return list(kinds.values())
+
+
+def _made(tape: Tape, entry: Entry) -> tuple[str, ...]:
+    """Name what makes a value, and what makes that."""
+    return () if isinstance(entry, Block) else (entry.op.name, *(tape.entry(i).op.name for i in entry.inputs))
+
+
+def _joins(tape: Tape, starts: Mapping[int, Array], entering: Entering) -> bool:
     given = {entry_id: [t for t in one.steps() if t >= 0] for entry_id, (_, one) in entering.blocks.items()}
     blocks = {entry_id: steps for entry_id, steps in given.items() if steps}
     nodes: dict[int, list[int]] = {}

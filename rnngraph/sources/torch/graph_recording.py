@@ -23,6 +23,7 @@ from rnngraph.sources.torch.answers.tell import pull
 from rnngraph.sources.torch.answers.tracks import Track, tracks_of
 from rnngraph.sources.torch.answers.weights import Weights
 from rnngraph.sources.torch.autograd.edges import Edge
+from rnngraph.sources.torch.autograd.one_kernel import all_above, whole_at
 from rnngraph.sources.torch.autograd.passes import Pass
 from rnngraph.sources.torch.autograd.question import ask, whole
 from rnngraph.sources.torch.autograd.row_norms import norm, sample_norms
@@ -124,8 +125,8 @@ class TorchRecording:
     def walk(self, take: Take) -> None:
         """Ask for the gradients of all states at once, and divide them."""
         states = [edge for one in self.recurrences for some in one.states for edge in some]
-        layers = layer_ports(self.recurrences)
-        wanted = list(dict.fromkeys([*states, *layers, *edges_in(self.entering.values())]))
+        others = (*all_above(states), *layer_ports(self.recurrences), *edges_in(self.entering.values()))
+        wanted = list(dict.fromkeys([*states, *others]))
         with self.weights.watched():
             self._total = ask(self.run, whole(self.run), wanted + self.weights.edges())
         self.weights.settle(self._total)
@@ -166,7 +167,7 @@ class TorchRecording:
     # ---- what the walk of a fused layer notes
     def total(self, edge: Edge) -> Any:
         """Give the gradient of the whole loss at an edge; None where nothing arrives."""
-        return self._total.get(edge)
+        return whole_at(edge, self._total)
 
     def note_initial(self, number: int, kind: str, size: float) -> None:
         """Note the norm of the gradient of a first state."""
@@ -224,7 +225,6 @@ class TorchRecording:
             return int(block.columns[kind].shape[-1])
         return track.units(kind)
 
-    # ---- losses one by one
     def losses(self) -> Losses:
         """Say which steps a loss enters."""
         return self.shares.losses()

@@ -13,6 +13,7 @@ import torch
 from rnngraph.errors import InputError
 from rnngraph.sources.torch.answers.rows import Rows
 from rnngraph.sources.torch.autograd.arrived import summed
+from rnngraph.sources.torch.autograd.one_kernel import all_above, whole_at
 from rnngraph.sources.torch.autograd.question import ask, whole
 from rnngraph.sources.torch.finding.fed_inputs import edges_in
 from rnngraph.sources.torch.graph_recording import TorchRecording
@@ -30,8 +31,7 @@ def state(recording: TorchRecording, name: str, t: int) -> tuple[Any, Any]:
     if edge is None:
         raise InputError(f"{name} has no state at step {t}.")
     value = track.recurrence.value(edge, t % track.recurrence.steps)
-    gradient = ask(recording.run, whole(recording.run), [edge]).get(edge)
-    return value, gradient
+    return value, whole_at(edge, ask(recording.run, whole(recording.run), [edge, *all_above([edge])]))
 
 
 def _named(recording: TorchRecording, name: str) -> tuple[int, str]:
@@ -64,7 +64,7 @@ def row(recording: TorchRecording, step: int, clock: int | None) -> dict[str, li
     if chosen is None:
         raise InputError(f"no loss enters at step {step}; losses enter at {_listed([t for _, t in pairs])}.")
     rows = Rows(recording)
-    rows.extra = [edge for edge in edges_in(recording.entering.values()) if edge not in rows.states]
+    rows.extra += [edge for edge in edges_in(recording.entering.values()) if edge not in rows.states]
     felt = rows.walk([chosen], None, {})
     found: dict[str, list[Any]] = {}
 
@@ -75,7 +75,7 @@ def row(recording: TorchRecording, step: int, clock: int | None) -> dict[str, li
 
     for number, track in enumerate(recording.tracks):
         for kind, t, edge in recording.state_edges(track):
-            put(recording.facts[number].states[kind], track.recurrence.steps, t, felt.total(edge))
+            put(recording.facts[number].states[kind], track.recurrence.steps, t, felt.whole(edge))
     with recording.run.as_it_was():
         for one, steps in recording.entering.items():
             for t, some in enumerate(steps):

@@ -23,7 +23,7 @@ class Read(nn.Module):  # type: ignore[misc, name-defined]
 
     def __init__(self, how: str, *, cell: bool) -> None:
         super().__init__()
-        self.how, self.cell = how, cell
+        self.how, self.cell, self.weight = how, cell, 1e-3
         self.core: Any = nn.RNNCell(D, H) if cell else nn.RNN(D, H)
         self.ask, self.norm = nn.Linear(H, 1), nn.BatchNorm1d(H)
         self.head = nn.Linear(2 * H if how == "first and last" else H, 3)
@@ -57,7 +57,7 @@ class Read(nn.Module):  # type: ignore[misc, name-defined]
         if self.how == "penalty":  # a side term reads all steps
             return (
                 F.cross_entropy(self.head(hidden).flatten(0, 1), targets.flatten())
-                + 1e-3 * hidden.mean(0).square().sum()
+                + self.weight * hidden.mean(0).square().sum()
             )
         if hidden.dim() == 2:
             return F.cross_entropy(self.head(hidden), targets[0])
@@ -106,6 +106,18 @@ def test_which_losses_read_many_steps(how: str, joint: bool, cell: bool) -> None
     )
     # Every step is heard directly: nothing vanishes, as it would if each step's part were a loss of its own.
     assert rnngraph.diagnose(trace, horizon=T - 1 if how == "first and last" else T - 5).verdict == "healthy"
+
+
+@pytest.mark.parametrize(("weight", "joint"), [(1e-4, False), (1e-2, False), (1e4, True)])
+def test_of_a_sum_the_larger_term_decides(weight: float, joint: bool) -> None:
+    for seed in range(3):
+        torch.manual_seed(seed)
+        model = Read("penalty", cell=False).double()
+        model.weight = weight
+        with rnngraph.torch.watch(model) as watch:
+            hidden = model.states(torch.randn(T, N, D).double())
+            (model.loss(hidden, torch.randint(0, 3, (T, N))) / 4).backward()
+        assert watch.trace(lags=rnngraph.LagOptions(losses=1)).lags[0].joint is joint
 
 
 def test_a_loss_at_the_last_step_vanishes_all_the_same() -> None:

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from torch import zeros_like
+import torch
 
 from rnngraph.autodiff.recurrence import suffix
 from rnngraph.sources.torch.answers.by_step import alike
 from rnngraph.sources.torch.answers.weights import Weights
+from rnngraph.sources.torch.autograd.edges import wide
 from rnngraph.sources.torch.autograd.passes import Pass
 from rnngraph.sources.torch.finding.recurrence import Recurrence
 from rnngraph.sources.torch.fused.inside import Inside
@@ -42,12 +43,15 @@ class Certificate:
         epsilon = _epsilon(inside.narrow)
         self.note(f"one step inside {inside.call.path} against PyTorch's", inside.residual, epsilon)
         if inside.layer.random is not None:
-            self.note(f"the output of {inside.call.path} with its dropout drawn again", inside.mismatch, epsilon)
+            hidden = inside.layer.output.tensor.device.type == "cuda" and torch.backends.cudnn.enabled
+            how = " (cuDNN shows nobody its own: watch a step under torch.backends.cudnn.flags(enabled=False))"
+            what = f"the output of {inside.call.path} with its dropout drawn again{how * hidden}"
+            self.note(what, inside.mismatch, epsilon)
 
     def sums(self, total: Sequence[Any], carried: Sequence[Any], immediate: Sequence[Any]) -> None:
         """Note how well the two parts of a state's gradient add up to it, step by step; None where nothing arrives."""
         parts = [
-            [zeros_like(whole) if one is None and whole is not None else one for one, whole in pairs]
+            [torch.zeros_like(whole) if one is None and whole is not None else one for one, whole in pairs]
             for pairs in (zip(carried, total, strict=True), zip(immediate, total, strict=True))
         ]
         for (_, whole), (_, back), (_, own) in zip(*map(alike, (total, *parts)), strict=True):
@@ -101,7 +105,7 @@ def allowed(epsilon: float) -> float:
 
 
 def _largest(steps: Any) -> Floats:
-    largest: Floats = steps.abs().flatten(1).amax(dim=1).double().cpu().numpy()
+    largest: Floats = wide(steps.abs().flatten(1).amax(dim=1)).cpu().numpy()
     return largest
 
 

@@ -14,7 +14,8 @@ import torch
 
 from rnngraph.sources.torch.answers.by_step import only_step
 from rnngraph.sources.torch.autograd.arrived import Arrived, near_one
-from rnngraph.sources.torch.autograd.edges import Edge, bytes_of, walk_down
+from rnngraph.sources.torch.autograd.edges import Edge, bytes_of, home_of_float64, walk_down
+from rnngraph.sources.torch.autograd.one_kernel import all_above
 from rnngraph.sources.torch.autograd.question import ask, blocked
 from rnngraph.sources.torch.autograd.statistics import held
 from rnngraph.sources.torch.finding.clocks import Port
@@ -46,7 +47,7 @@ class Rows:
         self.ports = {edge: call for call in self.calls if call.layer for edge in call.layer.ports.values()}
         self.states = [edge for one in recording.recurrences for some in one.states for edge in some]
         self.inputs = {one.input: one for one in recording.recurrences if one.how == SEQUENCE}
-        self.extra: list[Edge] = []  # further edges whose rows are wanted
+        self.extra = all_above(self.states)  # further edges whose rows are wanted
         self.alone: set[Call] = set()  # the fused calls whose input nothing else reads, which is told step by step
         self.summed: dict[Call, Any] = {}  # those whose input is summed, with what names it
         self.entering = edges_in(fed.steps for fed in recording.fed)
@@ -217,16 +218,15 @@ class Rows:
         for edge, kind, kept in zip(layer.initial_edges, ("h", "c"), layer.initial, strict=False):
             for place, one in enumerate(inside.recurrences) if edge is not None else ():
                 for states, exponents in leaving.of(one.initial[kind]):
-                    wide = kept.tensor.new_zeros(
-                        (len(states), len(inside.recurrences), *states.shape[1:]), dtype=torch.float64
-                    )
-                    wide[:, place] = torch.from_numpy(states)
-                    found.add(edge, inside.layout.as_given(wide, lead=1), exponents)
+                    all_ = np.zeros((len(states), len(inside.recurrences), *states.shape[1:]))
+                    all_[:, place] = states
+                    home = torch.from_numpy(all_).to(home_of_float64(kept.tensor.device))
+                    found.add(edge, inside.layout.as_given(home, lead=1), exponents)
         return {edge: total for edge in found.at if (total := found.total(edge)) is not None}
 
     def _to_input(self, call: Call, leaving: Leaving) -> Iterator[tuple[Any, Integers]]:
         """Give what a fused layer hands to its input in the form of the input, in float64."""
         inside = self.recording.inside(call)
         for rows, exponents in leaving.of(inside.x):
-            wide = torch.from_numpy(rows).to(inside.layer.x.tensor.device).transpose(1, 2)
+            wide = torch.from_numpy(rows).to(home_of_float64(inside.layer.x.tensor.device)).transpose(1, 2)
             yield inside.layout.gathered(wide, lead=1), exponents

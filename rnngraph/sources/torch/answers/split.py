@@ -14,6 +14,7 @@ import torch
 
 from rnngraph.sources.torch.answers.shares import Shares
 from rnngraph.sources.torch.autograd.edges import Edge, walk_down
+from rnngraph.sources.torch.autograd.one_kernel import above, through
 from rnngraph.sources.torch.autograd.passes import Pass
 from rnngraph.sources.torch.autograd.question import ask, blocked, replaced, whole
 from rnngraph.sources.torch.finding.recurrence import Recurrence
@@ -48,6 +49,8 @@ def split(
     own: dict[Edge, Any] = {}
     with replaced({edge: total[edge] for edge in place if edge in total}), _own_step_aside(run, place, own):
         carried = ask(run, nothing, list(place))
+    uppers = {edge: upper for edge in place if (upper := above(edge)) is not None}
+    own |= {edge: through(edge, total[upper]) for edge, upper in uppers.items() if upper in total}
     for edge, part in own.items():
         immediate[edge] = immediate[edge] + part if edge in immediate else part
     return carried, immediate

@@ -14,7 +14,8 @@ import numpy as np
 from rnngraph.nn.cells.gate import SATURATED as SIGMOID_SATURATED
 from rnngraph.nn.cells.tanh_relu import SATURATED as TANH_SATURATED
 from rnngraph.sources.torch.answers.by_step import alike
-from rnngraph.sources.torch.finding.operations import SQUASHING, squashers
+from rnngraph.sources.torch.autograd.edges import wide
+from rnngraph.sources.torch.finding.operations import Squasher, squashers
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE, Recurrence, is_cell
 from rnngraph.sources.torch.fused.layout import cell_of
 from rnngraph.trace.cell import CellTrace
@@ -32,29 +33,29 @@ class Squashed:
 
 
 def squashed(one: Recurrence, cell: CellTrace) -> Squashed | None:
-    """Measure the gates of every step; None where the graph holds none, as of a kernel that does a step at once."""
+    """Measure the gates of every step; None where the graph holds none."""
     if one.fused or one.how == SEQUENCE:
         return None
     steps = [squashers(one, t) for t in range(one.steps)]
-    labels = [SQUASHING[node.name()] for node in steps[one.steps // 2]]
+    labels = [each.label for each in steps[one.steps // 2]]
     if not labels or len(labels) < len(cell.gates):
         return None
     blank = np.full((len(cell.gates), one.steps), np.nan)
     found = Squashed(blank, blank.copy(), np.full(one.steps, np.nan), None)
-    results = [_results(nodes) if len(nodes) == len(labels) else [None] * len(labels) for nodes in steps]
+    results = [_results(some) if len(some) == len(labels) else [None] * len(labels) for some in steps]
     columns = list(zip(*results, strict=True))
     places = _places(one, cell)
     for k, place in enumerate(places):
         for first, some in alike(columns[place]):
             run = slice(first, first + len(some))
-            found.mean[k, run] = some.flatten(1).double().mean(dim=1).cpu().numpy()
+            found.mean[k, run] = wide(some.flatten(1)).mean(dim=1).cpu().numpy()
             found.share[k, run] = _share(some, labels[place])
     last = max((k for k, label in enumerate(labels) if label == "tanh"), default=len(labels) - 1)
     for first, some in alike(columns[last]):
         found.state[first : first + len(some)] = _share(some, labels[last])
     if not cell.keeps:
         return found
-    kept = [some.double().log().flatten(0, -2) for _, some in alike(columns[places[cell.gates.index(cell.keeps)]])]
+    kept = [wide(some).log().flatten(0, -2) for _, some in alike(columns[places[cell.gates.index(cell.keeps)]])]
     sizes = sum(len(one) for one in kept)
     logs = sum(one.sum(dim=0) for one in kept).cpu().numpy() / sizes if kept else None
     return Squashed(found.mean, found.share, found.state, logs)
@@ -66,16 +67,16 @@ def _places(one: Recurrence, cell: CellTrace) -> list[int]:
     return [order.index(gate) if order else k for k, gate in enumerate(cell.gates)]
 
 
-def _results(nodes: list[Any]) -> list[Any]:
+def _results(some: list[Squasher]) -> list[Any]:
     """Give the outputs of a step's squashing functions; None of all where one was freed, or changed in place."""
     try:
-        return [node._saved_result.detach() for node in nodes]
+        return [each.result() for each in some]
     except RuntimeError:
-        return [None] * len(nodes)
+        return [None] * len(some)
 
 
 def _share(results: Any, label: str) -> Floats:
     flat = results.flatten(1)
     flags = flat.square() > TANH_SATURATED if label == "tanh" else flat * (1 - flat) < SIGMOID_SATURATED
-    share: Floats = flags.double().mean(dim=1).cpu().numpy()
+    share: Floats = wide(flags).mean(dim=1).cpu().numpy()
     return share

@@ -98,7 +98,7 @@ def _of_states(recording: TorchRecording, arrived: Arrived, samples: dict[int, I
     found: list[_Told] = []
     for number, track in enumerate(recording.tracks):
         for kind in track.cell.kinds if track.recurrence.states else ():
-            totals = [(t, arrived.total(edge)) for t, edge in enumerate(track.edges(kind)) if edge is not None]
+            totals = [(t, arrived.whole(edge)) for t, edge in enumerate(track.edges(kind)) if edge is not None]
             some = [(t, *total) for t, total in totals if total is not None]
             found += _of_steps(track, number, kind, some, samples[track.batch])
     return found
@@ -109,7 +109,11 @@ def _of_steps(
 ) -> Iterator[_Told]:
     """Measure rows by step: of steps that follow one another and are alike, at once."""
     place = itertools.count()
-    for _, group in itertools.groupby(found, lambda one: (one[0] - next(place), one[1].shape, one[2].tobytes())):
+
+    def kind_of(one: tuple[int, Any, Integers]) -> tuple[Any, ...]:
+        return one[0] - next(place), one[1].shape, one[1].dtype, one[1].device, one[2].tobytes()
+
+    for _, group in itertools.groupby(found, kind_of):
         steps, rows, exponents = zip(*group, strict=True)
         stacked = track.by_sample(torch.stack(rows), lead=2)
         logs = logs_of(stacked, exponents[0], samples)

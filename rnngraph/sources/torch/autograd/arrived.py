@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from rnngraph.sources.torch.autograd.edges import Edge, dtype_of
+from rnngraph.sources.torch.autograd.edges import Edge, as_at, wide
+from rnngraph.sources.torch.autograd.one_kernel import above, through
 from rnngraph.sources.torch.autograd.row_norms import row_norms
 from rnngraph.trace.magnitudes import Floats, Integers
 
@@ -33,6 +34,11 @@ class Arrived:
         """Sum what arrived."""
         return summed(self.at.get(edge, []))
 
+    def whole(self, edge: Edge) -> tuple[Any, Integers] | None:
+        """Sum what arrived at a state, with the part that takes the way inside its node."""
+        beside = [(through(edge, rows), bits) for rows, bits in self.at.get(above(edge), ())]
+        return summed([*self.at.get(edge, ()), *beside])
+
 
 def summed(some: Sequence[tuple[Any, Integers]]) -> tuple[Any, Integers] | None:
     """Sum rows, each with powers of two of its own; None of nothing."""
@@ -41,7 +47,7 @@ def summed(some: Sequence[tuple[Any, Integers]]) -> tuple[Any, Integers] | None:
     held = [rows.detach().flatten(1).any(dim=1).cpu().numpy() for rows, _ in some]  # a row of zeros has no size
     top = np.maximum.reduce([np.where(own, bits, -_FAR) for own, (_, bits) in zip(held, some, strict=True)])
     top = np.where(top > -_FAR, top, 0)
-    parts = [_scaled(rows.double(), exponents - top) for rows, exponents in some]
+    parts = [_scaled(wide(rows), exponents - top) for rows, exponents in some]
     return sum(parts[1:], parts[0]), top
 
 
@@ -49,12 +55,12 @@ def near_one(some: Mapping[Edge, tuple[Any, Integers]]) -> tuple[dict[Edge, Any]
     """Bring rows at edges to sizes near one, in the types of the edges; one power of two a row takes the rest."""
     tops = []
     for rows, exponents in some.values():
-        largest = rows.detach().double().abs().flatten(1).amax(dim=1).cpu().numpy()
+        largest = wide(rows.detach().abs().flatten(1).amax(dim=1)).cpu().numpy()
         known = (largest > 0) & np.isfinite(largest)
         tops.append(np.where(known, np.frexp(np.where(known, largest, 1))[1] + exponents, -_FAR))
     top = np.maximum.reduce(tops)
     top = np.where(top > -_FAR, top, 0)
-    found = {edge: _scaled(rows.double(), bits - top).to(dtype_of(edge)) for edge, (rows, bits) in some.items()}
+    found = {edge: as_at(edge, _scaled(wide(rows), bits - top)) for edge, (rows, bits) in some.items()}
     return found, top
 
 

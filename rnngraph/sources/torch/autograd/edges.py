@@ -20,6 +20,8 @@ _VIEWS = frozenset(
     for name in ("View", "Select", "Slice", "Squeeze", "Unsqueeze", "Alias", "ReshapeAlias", "UnsafeView")
 )
 
+_WITHOUT_FLOAT64 = frozenset(["mps"])
+
 
 def number_now() -> int:
     """Give the sequence number of the node that is made next."""
@@ -66,6 +68,22 @@ def like(edge: Edge, value: float) -> Any:
     """Make a tensor of the shape, type and device of an edge."""
     about = edge[0]._input_metadata[edge[1]]
     return torch.full(tuple(about.shape), value, dtype=about.dtype, device=about.device)
+
+
+def as_at(edge: Edge, tensor: Any) -> Any:
+    """Bring a tensor to the type and the device of what flows over an edge."""
+    about = edge[0]._input_metadata[edge[1]]
+    return tensor.to(about.dtype).to(about.device)
+
+
+def home_of_float64(device: torch.device) -> torch.device:
+    """Give the device itself, or the CPU in the place of one that has no float64, as Apple's."""
+    return torch.device("cpu") if device.type in _WITHOUT_FLOAT64 else device
+
+
+def wide(tensor: Any) -> Any:
+    """Give the numbers of a tensor in float64."""
+    return tensor.detach().to(home_of_float64(tensor.device)).double()
 
 
 def drawn_once(shape: tuple[int, ...]) -> Any:

@@ -16,7 +16,7 @@ from rnngraph.errors import InputError
 from rnngraph.sources.tape.clocks import Clocks
 from rnngraph.sources.tape.one_step import OneStep
 from rnngraph.sources.tape.plan import Plan
-from rnngraph.sources.torch.autograd.edges import like, shape_of
+from rnngraph.sources.torch.autograd.edges import as_at, shape_of, wide
 from rnngraph.sources.torch.autograd.question import ask, blocked
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE
 from rnngraph.trace.magnitudes import Integers
@@ -65,16 +65,14 @@ def _asked_back(
         if edge is None:
             continue
         some = rows[number, kind]
-        wide = torch.zeros(
-            (len(some), track.recurrence.batch_of(edge), some.shape[-1]), dtype=torch.float64, device="cpu"
-        )
-        wide[:, torch.from_numpy(samples)] = torch.from_numpy(np.ascontiguousarray(some, np.float64))
-        seeds[edge] = wide.reshape(len(some), *shape_of(edge)).to(like(edge, 0.0))
+        all_ = np.zeros((len(some), track.recurrence.batch_of(edge), some.shape[-1]))
+        all_[:, samples] = some
+        seeds[edge] = as_at(edge, torch.from_numpy(all_).reshape(len(some), *shape_of(edge)))
     with blocked(walls):
         found = ask(recording.run, seeds, list(wanted), rows=True)
     if not wanted:
         return {}
     back = {key: np.zeros(some.shape) for key, some in rows.items()}
     for edge, moved in found.items():
-        back[number, wanted[edge]] = track.by_sample(moved, lead=1)[:, torch.from_numpy(samples)].double().cpu().numpy()
+        back[number, wanted[edge]] = wide(track.by_sample(moved, lead=1))[:, samples].cpu().numpy()
     return back

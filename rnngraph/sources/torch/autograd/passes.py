@@ -40,7 +40,7 @@ class Pass:
         """The scalar that was walked back, the sum where there were several; NaN of anything else."""
         if any(one.numel() != 1 for one in self.losses):
             return float("nan")
-        return float(sum(float(one.detach().double()) for one in self.losses))
+        return float(sum(float(one.detach()) for one in self.losses))
 
     @contextlib.contextmanager
     def as_it_was(self) -> Iterator[None]:
@@ -104,7 +104,7 @@ class Passes:
         """The sum of all scalars that were walked back and reached the model, unscaled; NaN of anything else."""
         if not self._walked or any(one.numel() != 1 for one, _ in self._walked):
             return float("nan")
-        return sum(float(one.double()) / scale for one, scale in self._walked)
+        return sum(float(one) / scale for one, scale in self._walked)
 
     def note_scale(self, scaled: Any, scale: Any) -> None:
         """Note that losses were multiplied by a tensor, None for not at all, before they are walked back."""

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from rnngraph import norms
+from rnngraph.sources.torch.autograd.edges import home_of_float64, wide
 from rnngraph.trace.magnitudes import Floats
 
 _SMALLEST, _LARGEST = 1e-140, 1e150  # between which squares lose nothing that matters
@@ -23,17 +24,17 @@ def sample_norms(tensor: Any) -> Floats:
 
 def row_norms(rows: Any) -> Floats:
     """Give the norms over the last axis; NaN where a row holds NaN or infinity."""
-    wide = rows.detach() if rows.dtype == torch.float32 else rows.detach().double()
-    if wide.device.type == "cpu":  # NumPy sees the same memory, and its calls cost less
-        return norms.row_norms(wide.numpy(force=True))
-    wide = wide.double()
-    scale = wide.abs().amax(dim=-1, keepdim=True).clamp(min=1e-300) if rows.dtype == torch.float64 else 1.0
-    found = ((wide / scale).norm(dim=-1, keepdim=True) * scale).squeeze(-1).cpu().numpy()
+    known = rows.detach() if rows.dtype == torch.float32 else wide(rows)
+    if home_of_float64(known.device).type == "cpu":  # NumPy sees the same memory, and its calls cost less
+        return norms.row_norms(known.cpu().numpy(force=True))
+    known = wide(known)
+    scale = known.abs().amax(dim=-1, keepdim=True).clamp(min=1e-300) if rows.dtype == torch.float64 else 1.0
+    found = ((known / scale).norm(dim=-1, keepdim=True) * scale).squeeze(-1).cpu().numpy()
     return np.where(np.isfinite(found), found, np.nan)
 
 
 def norm(tensor: Any) -> float:
     """Give the norm over all elements."""
     dense = tensor.detach().coalesce().values() if tensor.is_sparse else tensor.detach()
-    found = float(torch.linalg.vector_norm(dense, dtype=torch.float64))
+    found = float(torch.linalg.vector_norm(dense.to(home_of_float64(dense.device)), dtype=torch.float64))
     return found if _SMALLEST < found < _LARGEST else float(row_norms(dense.reshape(1, -1))[0])

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from rnngraph.sources.torch.autograd.edges import Edge, drawn_once, shape_of
+from rnngraph.sources.torch.autograd.edges import Edge, as_at, drawn_once, shape_of, wide
 from rnngraph.sources.torch.autograd.passes import Pass
 from rnngraph.sources.torch.autograd.question import ask, blocked
 from rnngraph.sources.torch.finding.chains import changed_between
@@ -131,13 +131,13 @@ def _hands_down_in_step(run: Pass, upper: Recurrence, lower: Recurrence) -> bool
         for start, call in zip(lower.starts, lower.calls, strict=True):
             edge = call.layer.ports.get("out") if call.layer else None
             if edge in found and call.layer:
-                wide = Layout(call.module, call.layer).spread(found[edge])
-                sizes[start : start + call.steps] = wide.double().flatten(1).norm(dim=1).cpu()
+                handed = Layout(call.module, call.layer).spread(found[edge])
+                sizes[start : start + call.steps] = wide(handed).flatten(1).norm(dim=1).cpu()
     else:
         places = {edge: t for t, some in enumerate(lower.states) for edge in some}
         with blocked([*above, *places]):
             for edge, gradient in ask(run, seeds, list(places)).items():
-                sizes[places[edge]] += float(gradient.double().norm())
+                sizes[places[edge]] += float(wide(gradient).norm())
     here, others = float(sizes[asked]), (float(sizes.sum()) - float(sizes[asked])) / max(len(sizes) - 1, 1)
     return here > _IN_STEP * others and 2 * here >= float(sizes.max())
 
@@ -155,5 +155,4 @@ def _of_input(upper: Recurrence, t: int) -> dict[Edge, Any]:
 
 
 def _random(edge: Edge) -> Any:
-    about = edge[0]._input_metadata[edge[1]]
-    return drawn_once(shape_of(edge)).to(about.device, about.dtype)
+    return as_at(edge, drawn_once(shape_of(edge)))

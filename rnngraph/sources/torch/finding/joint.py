@@ -6,6 +6,7 @@ steps depends on what others, far from them, hand out. A sum of losses of single
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,22 +16,61 @@ from rnngraph.errors import InputError
 from rnngraph.sources.torch.answers.by_step import drawn_at, norms_at
 from rnngraph.sources.torch.autograd.edges import Edge, edge_of, shape_of
 from rnngraph.sources.torch.autograd.passes import Pass
-from rnngraph.sources.torch.autograd.question import ask, blocked
+from rnngraph.sources.torch.autograd.question import ask, blocked, whole
 from rnngraph.sources.torch.autograd.row_norms import norm
 from rnngraph.sources.torch.finding.clocks import Port
 from rnngraph.trace.magnitudes import Floats
 
-_READS = 0.05  # how strongly far steps must be read together, beside how strongly each is read; less is a side term
+_READS = 0.05  # how strongly far steps must be read together, beside how strongly each is read
 _ALONE = 3.0  # how much more of it is in the sample that was moved than in others, which statistics of a batch reach
+_TERMS = 8  # kinds of terms of a loss that are looked at, at most
+_SUMS = re.compile(r"(Add|Sub)Backward\d+")
+_FACTORS = re.compile(r"(Mul|Div|Neg|Sum|Mean|View|Squeeze|Unsqueeze|ToCopy|Alias)Backward\d+")  # of one thing alone
 
 
 def reads_many_steps(run: Pass, ports: Mapping[Edge, Port], grown: Mapping[Edge, Any], entered: Floats) -> bool:
+    """Tell whether the loss reads far steps together; `grown` enters at ports and can be asked about.
+
+    Of a sum the term decides of which the most enters: a penalty on a mean activity beside words is a side term.
+    `entered` are the norms of `grown`, (T, N).
+    """
+    if not _joins(run, ports, grown, entered):
+        return False
+    terms = _terms(run, ports)
+    if not 1 < len(terms) <= _TERMS:
+        return True
+    at = ask(run, whole(run), [edge for some in terms for edge in some])
+    parts = [{edge: at[edge] for edge in some if edge in at} for some in terms]
+    with blocked(ports):
+        largest = max(parts, key=lambda part: sum(norm(one) ** 2 for one in ask(run, part, list(ports)).values()))
+        alone = ask(run, largest, list(ports), grow=True)
+    return _joins(
+        run, ports, alone, norms_at(ports, {edge: one.detach() for edge, one in alone.items()}, entered.shape)
+    )
+
+
+def _terms(run: Pass, ports: Mapping[Edge, Port]) -> list[list[Edge]]:
+    """Divide what was walked into the terms of its sum, looking through factors; terms that are made alike are one."""
+    found: dict[Any, list[Edge]] = {}
+    waiting = list(whole(run))
+    while waiting:
+        edge = waiting.pop()
+        name, below = edge[0].name(), [one for one in edge[0].next_functions if one[0] is not None]
+        if edge not in ports and (_SUMS.fullmatch(name) or (len(below) == 1 and _FACTORS.fullmatch(name))):
+            waiting += below
+        else:
+            made = tuple((one.name(), *(each.name() for each, _ in one.next_functions if each)) for one, _ in below)
+            found.setdefault((name, made), []).append(edge)
+    return list(found.values())
+
+
+def _joins(run: Pass, ports: Mapping[Edge, Port], grown: Mapping[Edge, Any], entered: Floats) -> bool:
     """Tell whether what enters at steps of a sample changes what enters far from them.
 
     The later half of the steps is moved at once, in the sample that has the most, and the first quarter looked at: a
     loss that joins neighbours alone, as a convolution or a penalty on differences does, is one loss a step all the
     same. Of several things that a step hands out only the one is asked on which most of the loss hangs: beside it, a
-    penalty on attention is a side term. `grown` can be asked about, and `entered` are its norms, (T, N).
+    penalty on attention is a side term.
     """
     if not grown:
         return False

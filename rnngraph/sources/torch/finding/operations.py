@@ -7,13 +7,16 @@ operations. The user's code is not touched.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Any
 
+from rnngraph.sources.torch.autograd.one_kernel import gate, gates_of
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE, Recurrence
 from rnngraph.sources.torch.finding.step_nodes import nodes_of_step
 from rnngraph.trace.cell import CUSTOM, INPUT, PREVIOUS, CellTrace, PartTrace
 
 SQUASHING = {"TanhBackward0": "tanh", "SigmoidBackward0": "σ"}
+_STATES = frozenset("gnc")  # of PyTorch's gates those that tanh squashes
 
 _LABELS = {
     "Addmm": "·W + b", "Mm": "·W", "Bmm": "·", "Add": "+", "Sub": "-", "Rsub": "1 -", "Mul": "*", "Div": "/",
@@ -28,9 +31,31 @@ _MOVES = re.compile(
 _MOST = 60  # parts that a picture can hold
 
 
-def squashers(one: Recurrence, t: int) -> list[Any]:
-    """Give the nodes of a step's squashing functions, in the order in which they were made."""
-    return [node for node in nodes_of_step(one, t) if node.name() in SQUASHING]
+@dataclass(frozen=True, slots=True)
+class Squasher:
+    """A squashing function of a step: a node of its own, or a gate of a node that is the whole step."""
+
+    label: str
+    node: Any
+    gate: str = ""
+
+    def result(self) -> Any:
+        """Give what it returned.
+
+        Raises:
+            RuntimeError: it was freed, or changed in place.
+        """
+        return gate(self.node, self.gate) if self.gate else self.node._saved_result.detach()
+
+
+def squashers(one: Recurrence, t: int) -> list[Squasher]:
+    """Give the squashing functions of a step, in the order in which they were made."""
+    found = []
+    for node in nodes_of_step(one, t):
+        if node.name() in SQUASHING:
+            found.append(Squasher(SQUASHING[node.name()], node))
+        found += [Squasher("tanh" if name in _STATES else "σ", node, name) for name in gates_of(node)]
+    return found
 
 
 def custom_cell_of(one: Recurrence) -> CellTrace:
@@ -40,7 +65,7 @@ def custom_cell_of(one: Recurrence) -> CellTrace:
         return CellTrace(name, f"{name}, a sequence at once", ("h",))
     kinds = ("h", *(f"h{k + 1}" for k in one.places if k))
     middle = one.steps // 2
-    names = [SQUASHING[node.name()] for node in squashers(one, middle)]
+    names = [each.label for each in squashers(one, middle)]
     gates = tuple(f"{label}{names[: k + 1].count(label)}" for k, label in enumerate(names)) if len(names) <= 16 else ()
     return CellTrace(
         name, one.title, kinds or ("h",), gates, operations=_operations_of(nodes_of_step(one, middle), one, middle)

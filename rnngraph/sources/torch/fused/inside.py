@@ -6,6 +6,7 @@ ours is off PyTorch's is kept.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
@@ -43,7 +44,8 @@ class Inside:
         self.mismatch = 0.0  # of the last layer's h, where the layers before had to be run again
         self._kernel = getattr(torch._VF, self.module.mode.lower())
         self.tape = Tape()
-        with torch.no_grad():
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "RNN module weights are not part of single")  # copies, for a moment
             self._record()
 
     @property
@@ -145,8 +147,9 @@ class Inside:
             return []
         width = (self.module.proj_size or self.module.hidden_size) * self.directions
         masks = []
-        with torch.random.fork_rng(devices=[]):
-            torch.set_rng_state(self.layer.random)
+        on_gpu = [x.device] if x.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=on_gpu):
+            torch.cuda.set_rng_state(self.layer.random, x.device) if on_gpu else torch.set_rng_state(self.layer.random)
             for _ in range(self.module.num_layers - 1):
                 plain = x.new_ones((*x.shape[:2], width))
                 shaped = self.layout.gathered(plain) if self.layout.packed is not None else plain

@@ -138,4 +138,4 @@ def rows_of(module: Any, value: Array) -> Array:
 
 def array(tensor: Any, dtype: torch.dtype) -> Array:
     """Give a tensor as an array on this machine."""
-    return np.ascontiguousarray(tensor.detach().to("cpu", dtype).numpy())
+    return np.ascontiguousarray(tensor.detach().cpu().to(dtype).numpy())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -48,6 +49,8 @@ class Asked:
         devices = [] if self.device_random is None else [torch.cuda.current_device()]
         try:
             with contextlib.ExitStack() as stack:
+                stack.enter_context(warnings.catch_warnings())
+                warnings.simplefilter("ignore")  # the run has given them
                 stack.enter_context(torch.random.fork_rng(devices=devices))
                 stack.enter_context(torch.enable_grad())
                 torch.set_rng_state(self.random)

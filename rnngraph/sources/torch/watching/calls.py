@@ -159,9 +159,11 @@ class CallLog:
 
 
 def random_state(module: Any) -> Any:
-    """Give the state of the random numbers, where a fused layer draws masks between its layers."""
-    draws = isinstance(module, FUSED) and module.training and module.dropout and module.num_layers > 1
-    return torch.get_rng_state() if draws else None
+    """Give the state of the random numbers of its device, where a fused layer draws masks between its layers."""
+    if not (isinstance(module, FUSED) and module.training and module.dropout and module.num_layers > 1):
+        return None
+    device = next(module.parameters()).device
+    return torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()
 
 
 def _layer(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any, random: Any) -> Layer:
