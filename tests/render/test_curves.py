@@ -15,10 +15,11 @@ import pytest
 
 import rnngraph as rg
 from rnngraph.errors import InputError
-from rnngraph.graph.charts.axes import FLAG, pieces
+from rnngraph.graph.charts.axes import pieces
 from rnngraph.graph.charts.frame import Paper, ticks
 from rnngraph.graph.charts.overlay import Curve, Panel, draw_panels
 from rnngraph.graph.layout.metrics import width_of
+from rnngraph.graph.pen import FLAG
 from rnngraph.graph.sheet import Curve as Drawn
 from rnngraph.graph.sheet import Sheet
 from rnngraph.graph.style.left import COLOURS, level_text, strengths

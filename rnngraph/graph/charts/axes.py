@@ -14,16 +14,15 @@ from typing import Any
 import numpy as np
 
 from rnngraph.diagnosis.sentences import share_text
-from rnngraph.graph.charts.frame import SMALL, TEXT, Paper, ticks
+from rnngraph.graph.charts.frame import SMALL, Paper, ticks
 from rnngraph.graph.layout.geometry import Point
 from rnngraph.graph.layout.metrics import fit, width_of
-from rnngraph.graph.pen import rectangle, rule, words
+from rnngraph.graph.pen import FLAG, FLAG_TEXT, flag, rectangle, rule, words
 from rnngraph.graph.style.left import MARK, ends_of, level_text
 from rnngraph.trace.magnitudes import Floats, Integers
 
 AXIS = 46.0  # room for the names of levels
 UNDER = 38.0  # room for those of places, and for what they are
-FLAG = 21.0
 _BELOW = 24.0  # of what is smaller than the scale
 _APART = 17.0  # pixels of two levels
 _MOST = 200  # places that are drawn
@@ -144,18 +143,14 @@ class Axes:
         """
         x = self.x(place)
         room = self.right - self.left if over else max(self.right - x, x - self.left)
-        text = next((one for one in texts[:-1] if width_of(one, TEXT, bold=True) + 16 <= room), texts[-1])
-        width = width_of(text, TEXT, bold=True) + 16
+        text = next((one for one in texts[:-1] if width_of(one, FLAG_TEXT, bold=True) + 16 <= room), texts[-1])
+        width = width_of(text, FLAG_TEXT, bold=True) + 16
         behind = x + width <= self.right
         left = x if behind else max(x - width, self.left - (0 if over else AXIS))
         top = self.top - FLAG - 4 if above else self.top - 1 if behind and not over else self.bottom - FLAG - 4
         line = [(x, min(top, self.top)), (x, top if over else self.bottom)]
         self.paper.curves.append(rule(f"{self.name}fl", line, "ink", thickness=1.75))
-        self.paper.shapes += [
-            rectangle(f"{self.name}f", "mark", left, top, width, FLAG, form="box", fill="ink", stroke="ink",
-                      thickness=0.5),
-            words(f"{self.name}ft", "mark", text, left + width / 2, top + FLAG / 2, TEXT, ink="paper", bold=True),
-        ]  # fmt: skip
+        self.paper.shapes += flag(f"{self.name}f", text, left, top, width)
 
 
 def thinned(count: int) -> Integers:

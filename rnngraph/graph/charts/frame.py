@@ -116,13 +116,3 @@ def ticks(places: range, room: float, *, apart: float = 34.0) -> list[int]:
     )  # fmt: skip
     inner = [value for value in range(0, last, step) if min(value - first, last - value) * pitch >= apart * 0.7]
     return sorted({first, *inner, last})
-
-
-def spread(count: int, most: int) -> Sequence[tuple[int, int]]:
-    """Divide so many steps among at most so many places, as half-open ranges."""
-    from itertools import pairwise
-
-    import numpy as np
-
-    edges = np.linspace(0, count, min(count, most) + 1).round().astype(int).tolist()
-    return list(pairwise(edges))

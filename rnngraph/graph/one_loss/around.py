@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 from rnngraph.graph.layout.geometry import one_line
 from rnngraph.graph.layout.metrics import fit, fit_end, wrap
-from rnngraph.graph.one_loss.layout import FLAG, FLAG_TEXT, LABEL_TEXT, LABEL_UP, Layout
-from rnngraph.graph.pen import paragraph, rectangle, words
+from rnngraph.graph.one_loss.layout import LABEL_TEXT, LABEL_UP, Layout
+from rnngraph.graph.pen import flag, paragraph, words
 from rnngraph.graph.sheet import Shape
 
 STRIP = 44.0  # the height of 100 %
@@ -21,10 +21,7 @@ TICK = 56.0  # the least distance of two ticks
 def flags(layout: Layout) -> Iterator[Shape]:
     """Draw the flags of the marks."""
     for number, (_, text, left, width, top) in enumerate(layout.flags):
-        yield rectangle(f"flag{number}", "mark", left, top, width, FLAG, fill="ink", stroke="ink", form="box",
-                        thickness=0.5)  # fmt: skip
-        yield words(f"flag{number}t", "mark", fit(text, width - 8, FLAG_TEXT, bold=True), left + width / 2,
-                    top + FLAG / 2, FLAG_TEXT, ink="paper", bold=True, hint=text)  # fmt: skip
+        yield from flag(f"flag{number}", text, left, top, width)
 
 
 def row_names(layout: Layout) -> Iterator[Shape]:

@@ -17,12 +17,10 @@ from rnngraph.graph.layout.metrics import fit, width_of
 from rnngraph.graph.model import Column, Graph
 from rnngraph.graph.one_loss.room import right_margin
 from rnngraph.graph.one_loss.view import Mark, Seen
-from rnngraph.graph.pen import sentences
+from rnngraph.graph.pen import FLAG, FLAG_TEXT, sentences
 from rnngraph.graph.sheet import Shape
 from rnngraph.graph.sizes import Sizes, is_wide, sizes_of
 
-FLAG = 22.0  # height
-FLAG_TEXT = 12.5
 LABEL_TEXT = 12.0  # of the name over a row
 LABEL_UP = 34.0  # how far it stands over the middle of the row
 Flag: TypeAlias = tuple[Mark, str, float, float, float]  # the mark, its text, left side, width and upper side
