@@ -93,6 +93,22 @@ def test_the_curve_is_the_known_power() -> None:
     assert "smaller than 1e-6, down to 2e-9 at lag 29" in texts(sheet)  # 0.5 ** 29 = 1.9e-9
 
 
+@pytest.mark.parametrize("rate", [0.5, 0.8, 1.3])
+def test_no_flag_covers_the_curve(rate: float) -> None:
+    sheet = lag_sheet(exact(rate, timesteps=30))
+    (flag,) = [one.box for one in sheet.shapes if one.id == "c0f"]
+    dots = [one.box for one in sheet.shapes if one.id.startswith("c0d")]
+    beside = [one for one in dots if one.right > flag.left and one.left < flag.right]
+    assert not [one for one in beside if one.top > flag.bottom and one.bottom < flag.top]
+    assert flag.right <= sheet.frame.right
+
+
+@pytest.mark.parametrize("width", [900, 390])
+def test_cells_stand_on_whole_pixels(width: int) -> None:
+    edges = {one.box.bottom for one in cells(lag_sheet(exact(0.5, timesteps=20), width=width))}
+    assert all(edge == round(edge) for edge in edges)
+
+
 def test_the_line_of_a_loss_is_outlined() -> None:
     trace = exact(0.5, timesteps=20)
     sheet = lag_sheet(trace, seen_from=4)

@@ -22,7 +22,7 @@ from rnngraph.graph.layout.metrics import width_of
 from rnngraph.graph.pen import FLAG
 from rnngraph.graph.sheet import Curve as Drawn
 from rnngraph.graph.sheet import Sheet
-from rnngraph.graph.style.left import COLOURS, level_text, strengths
+from rnngraph.graph.style.left import COLOURS, ends_of, level_text, strengths
 from rnngraph.render.picture.dot import dot
 from rnngraph.render.picture.svg import svg
 from rnngraph.render.report.compare.comparison_picture import comparison_sheet
@@ -101,6 +101,25 @@ def test_the_colours_go_from_pale_to_strong_on_either_paper() -> None:
             contrasts = [abs(luminance(one[side]) - luminance(COLOURS["paper"][side])) for one in colours]
             assert contrasts == sorted(contrasts)
     assert strengths(1) == strengths(9)[-1:]
+
+
+def test_the_ends_of_an_axis() -> None:
+    assert ends_of(np.array([0.2, -1])) == (-6, 0)  # ×1.6 is no growth
+    assert ends_of(np.array([0.5, -1.5, NAN])) == (-2, 1)
+    assert ends_of(np.array([-3.5]), -12) == (-4, 0)
+    assert ends_of(np.array([ZERO, NAN])) == (-6, 0)
+
+
+def test_a_little_growth_has_its_room_and_a_lot_no_more_than_eight_decades() -> None:
+    sheet = panel([0, 0.2, 0.1, -2])
+    levels = {one.text: one.box.y for one in sheet.shapes if one.text in ("100 %", "1 %")}
+    (curve,) = hinted(sheet, "it")
+    decade = (levels["100 %"] - levels["1 %"]) / 2
+    heights = [(y - levels["100 %"]) / decade for _, y in curve.points[::3]]
+    np.testing.assert_allclose(heights, [0, 0.2, 0.1, -2], atol=1e-9)
+    grown = texts(panel([0, 30, -2]))
+    assert "×1e8" in grown
+    assert "×1e10" not in grown
 
 
 @pytest.fixture(scope="module")
