@@ -33,7 +33,7 @@ class Programs:
         self.function, self.plan = function, plan
         self._layouts: dict[tuple[int, BatchAxis], Layout] = {}
         self.whole = jax.jit(self._whole, static_argnums=(1,))
-        self.shares = jax.jit(self._shares)
+        self.shares = jax.jit(self._shares, static_argnums=(2,))
         self.step_shares = jax.jit(self._step_shares)
         self.rows = jax.jit(self._rows, static_argnums=(0, 1, 2))
         self.handed_down = jax.jit(self._handed_down, static_argnums=(0,))
@@ -47,9 +47,14 @@ class Programs:
             self._layouts[key] = layout_of(site, given, wanted)
         return self._layouts[key]
 
-    def run(self, arrays: Sequence[Any], how: How, slots: Any) -> tuple[list[Any], dict[int, Any]]:
-        """Compute the function with its scans run another way; give its results, and what was noted by scan."""
-        run = _Run(self.plan, how, slots)
+    def run(
+        self, arrays: Sequence[Any], how: How, slots: Any, silent: frozenset[Path] = frozenset()
+    ) -> tuple[list[Any], dict[int, Any]]:
+        """Compute the function with its scans run another way; give its results, and what was noted by scan.
+
+        Nothing is handed back by the equations that are `silent`.
+        """
+        run = _Run(self.plan, how, slots, silent)
         return walk((self.function.jaxpr, self.function.constants), list(arrays), run.visit), run.noted
 
     def _whole(self, arrays: Sequence[Any], weights: bool) -> Any:
@@ -76,9 +81,15 @@ class Programs:
             }  # fmt: skip
         return loss, rest, gradients, found
 
-    def _shares(self, arrays: Sequence[Any], results: Results) -> dict[int, dict[int, Any]]:
+    def _shares(
+        self, arrays: Sequence[Any], results: Results, silent: frozenset[Path] = frozenset()
+    ) -> dict[int, dict[int, Any]]:
         """Give what of the loss reaches the results of every scan without having passed another."""
-        loss, pull = jax.vjp(lambda own: self._beside(arrays, results, own)[0][0], self._entered(results))
+
+        def function(own: Any) -> Any:
+            return self.run(arrays, partial(_replaced, results=results), own, silent)[0][0]
+
+        loss, pull = jax.vjp(function, self._entered(results))
         found: dict[int, dict[int, Any]] = pull(jnp.ones_like(loss))[0]
         return found
 
@@ -151,11 +162,15 @@ def _replaced(site: Site, operands: list[Any], own: Any, *, results: Mapping[int
 class _Run:
     """One way through a function; what the scans note is kept by number."""
 
-    def __init__(self, plan: Plan, how: How, slots: Any) -> None:
-        self.plan, self.how, self.slots = plan, how, slots
+    def __init__(self, plan: Plan, how: How, slots: Any, silent: frozenset[Path] = frozenset()) -> None:
+        self.plan, self.how, self.slots, self.silent = plan, how, slots, silent
         self.noted: dict[int, Any] = {}
 
     def visit(self, equation: Any, operands: list[Any], path: Path) -> Sequence[Any]:
+        found = self._computed(equation, operands, path)
+        return [jax.lax.stop_gradient(one) for one in found] if path in self.silent else found
+
+    def _computed(self, equation: Any, operands: list[Any], path: Path) -> Sequence[Any]:
         site = self.plan.sites.get(path)
         if site is not None:
             results, self.noted[site.number] = self.how(site, operands, self.slots.get(site.number, {}))
@@ -173,7 +188,7 @@ class _Run:
 
     def _checkpointed(self, equation: Any, nested: Any, operands: list[Any], path: Path) -> Sequence[Any]:
         def function(slots: Any, operands: list[Any]) -> Any:
-            run = _Run(self.plan, self.how, slots)
+            run = _Run(self.plan, self.how, slots, self.silent)
             return walk(nested, operands, run.visit, path=path), run.noted
 
         results, noted = checkpointed(equation, function)(self.slots, operands)

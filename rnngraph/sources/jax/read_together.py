@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Any
 import jax.numpy as jnp
 import numpy as np
 
+from rnngraph.norms import norm
 from rnngraph.sources.jax.samples import host
 from rnngraph.sources.jax.sites import Site
+from rnngraph.sources.jax.terms import kinds_of_terms
+from rnngraph.sources.jax.walk import Path
 from rnngraph.trace.magnitudes import Floats, Integers
 
 if TYPE_CHECKING:
@@ -22,20 +25,48 @@ if TYPE_CHECKING:
     Entering = Callable[[JaxRecording, Site, Mapping[int, Any]], Floats]
 
 _MOVE = 1e-2  # of the size of what a step hands out
-_READS, _ALONE = 0.05, 3.0  # as for PyTorch: how much is a side term, and what statistics of a batch reach
+_READS, _ALONE = 0.05, 3.0  # as for PyTorch: how strongly steps are read together, and what statistics of a batch reach
+_TERMS = 8  # kinds of terms of a loss that are looked at, at most
 
 
 def reads_together(
     recording: JaxRecording, shares: Mapping[int, Mapping[int, Any]], entered: Floats, entering: Entering
 ) -> bool:
-    """Tell whether what enters at steps of a sample depends on what far ones hand out; `entered` is (T, N)."""
+    """Tell whether the loss reads far steps together; `entered` is (T, N), the norms of its shares.
+
+    Of a sum the term decides of which the most enters: a penalty on a mean activity beside words is a side term.
+    """
+    if not _joins(recording, shares, entered, entering):
+        return False
+    programs = recording.programs
+    kinds = kinds_of_terms(programs.function.jaxpr, programs.plan)
+    if not 1 < len(kinds) <= _TERMS:
+        return True
+    every, alone = frozenset.union(*kinds), []
+    for some in kinds:
+        own = programs.shares(recording.arrays, recording.results, every - some)
+        sites = [site for site in recording.sites if site.length == len(entered)]
+        norms = np.hypot.reduce([entering(recording, site, own[site.number]) for site in sites], axis=0)
+        alone.append((own, np.asarray(norms), every - some))
+    own, norms, silent = max(alone, key=lambda one: norm(one[1]))
+    return _joins(recording, own, norms, entering, silent)
+
+
+def _joins(
+    recording: JaxRecording,
+    shares: Mapping[int, Mapping[int, Any]],
+    entered: Floats,
+    entering: Entering,
+    silent: frozenset[Path] = frozenset(),
+) -> bool:
+    """Tell whether what enters at steps of a sample depends on what far ones hand out."""
     sample = int((entered != 0).sum(axis=0).argmax())
     known = np.flatnonzero(entered[:, sample])
     if known.size < 2:
         return False
     moved, far = known[known.size // 2 :], known[: max(known.size // 4, 1)]
     results = {site.number: _moved(recording, site, shares[site.number], moved, sample) for site in recording.sites}
-    after = recording.programs.shares(recording.arrays, results)
+    after = recording.programs.shares(recording.arrays, results, silent)
     changed = np.zeros_like(entered)
     for site in recording.sites:
         apart = {k: host(after[site.number][k]) - host(one) for k, one in shares[site.number].items()}

@@ -42,11 +42,22 @@ def of_neighbours(weight: Any, x: Any) -> Any:
     return jnp.sum(h**2) + jnp.sum((h[1:] - h[:-1]) ** 2)
 
 
+def calm(weight: Any, x: Any) -> Any:
+    """A loss at every step beside a penalty on the mean, through which less gradient comes."""
+    h = states(weight, x)
+    return jnp.mean(jnp.log1p(jnp.exp(h))) + 0.3 * jnp.sum(jnp.mean(h, axis=0) ** 2) / 40
+
+
+def ruled_by_its_mean(weight: Any, x: Any) -> Any:
+    return jax.jit(calm)(weight, x) * 1e-4 + 3 * pooled(weight, x)
+
+
 X = np.random.default_rng(0).normal(size=(T, 3, 1)).astype(np.float32) + 1
 
 
 @pytest.mark.parametrize(("loss", "joint"), [
-    (pooled, True), (attended, True), (every_step, False), (of_neighbours, False),
+    (pooled, True), (attended, True), (every_step, False), (of_neighbours, False), (calm, False),
+    (jax.jit(calm), False), (ruled_by_its_mean, True),
 ])  # fmt: skip
 def test_what_is_one_loss(loss: Any, joint: bool) -> None:
     trace = rg.jax.watch(loss, jnp.float32(KEEP), X)
