@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import math
 import sys
-from pathlib import Path
 
 import torch
 from torch import nn
 
 import rnngraph as rg
-from rnngraph.render.report.decay.decay_picture import decay_picture
 
 torch.set_num_threads(1)  # as fast as any number for matrices of this size
 HEADS, WIDTH, SYMBOLS, STEPS, LEARNING = 8, 4, 4, 24, 100
@@ -76,4 +74,4 @@ for wrapped in (False, True):
     right = accuracy_after_training(model(wrapped=wrapped))
     print(f"after {LEARNING} steps of training {right:.0%} are right; {1 / SYMBOLS:.0%} would be by chance\n")
 if len(sys.argv) > 1:
-    print("wrote", Path(sys.argv[1]).write_bytes(decay_picture(report, "svg")), "bytes")
+    print("wrote", rg.render(report, sys.argv[1]))

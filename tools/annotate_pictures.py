@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import shutil
 from contextlib import chdir
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,8 +17,6 @@ from examples.gallery import demo
 from examples.two_trainings import LATE, SYMBOLS, UNITS, Training
 from rnngraph.graph.charts.lags_chart import lag_sheet
 from rnngraph.render.picture.charts import chart_bytes
-from rnngraph.render.report.compare.comparison_picture import comparison_picture
-from rnngraph.render.report.history.history_picture import history_picture
 
 ROOT = Path(__file__).parent.parent
 RADIUS = 9
@@ -78,7 +77,7 @@ def annotated(svg: str, marks: tuple[tuple[str, float, float], ...]) -> str:
 def main() -> None:
     """Draw them all."""
     gallery = ROOT / "examples" / "gallery"
-    (gallery / "lag-map.svg").write_bytes(chart_bytes(lag_sheet(demo(timesteps=60)), "svg"))
+    (gallery / "lag-map.svg").write_bytes(chart_bytes(partial(lag_sheet, demo(timesteps=60)), "svg"))
     folder = ROOT / "docs" / "pictures"
     folder.mkdir(exist_ok=True)
     for name in AS_THEY_ARE:
@@ -96,8 +95,8 @@ def draw_trainings(folder: Path) -> None:
         tanh, gru = Path("runs/tanh"), Path("runs/gru")
         Training(rg.nn.RNN(SYMBOLS, UNITS), tanh).until(LATE)
         Training(rg.nn.GRU(SYMBOLS, UNITS), gru).until(LATE)
-        (folder / "history.svg").write_bytes(history_picture(rg.history(tanh), "svg"))
-        (folder / "compare.svg").write_bytes(comparison_picture(rg.compare(tanh, gru), "svg"))
+        rg.render(rg.history(tanh), folder / "history.svg")
+        rg.render(rg.compare(tanh, gru), folder / "compare.svg")
 
 
 if __name__ == "__main__":

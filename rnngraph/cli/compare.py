@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from rnngraph.cli.options import ChartArguments
 from rnngraph.errors import InputError
 
 EXAMPLES = (
@@ -26,6 +28,7 @@ def _side(text: str) -> Any:
 def compare(
     a: Annotated[Path, _side("A")],
     b: Annotated[Path, _side("B")],
+    chart: ChartArguments,
     horizon: Annotated[
         int | None, typer.Option(metavar="LAG", help="The lag that the task needs, at which they are compared.")
     ] = None,
@@ -37,12 +40,7 @@ def compare(
         float | None,
         typer.Option(metavar="DECADES", help="With --fail-on: by how much it may be less; 0.1, a fifth, by default."),
     ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Write a picture instead: .svg, .png or .html."),
-    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Write the report as JSON.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite a file of another kind.")] = False,
 ) -> None:
     """Say what differs between two networks.
 
@@ -51,23 +49,19 @@ def compare(
     """
     import rnngraph
     from rnngraph.cli.console import working
-    from rnngraph.cli.output import Target, chart_format, write_output
 
-    if json and output is not None:
-        raise InputError("--json goes to stdout and --output to a file: leave one of them out.")
     if fail_on not in (None, WORSE):
         raise InputError(f"--fail-on names {fail_on!r}; a comparison can be {WORSE} and nothing else.")
     if tolerance is not None and fail_on is None:
         raise InputError("--tolerance says how much less is no failure: give --fail-on worse as well, or leave it out.")
-    picture = chart_format(output, "a comparison", force=force) if output is not None else None
-    target = Target.of(output) if output is not None else None
+    target = chart.target(what="a comparison", json=json)
     with working("reading the traces"):
         found = rnngraph.compare(a, b, horizon=horizon)
     worse = None if fail_on is None else _worse(found, tolerance)
-    if picture is not None and target is not None:
-        from rnngraph.render.report.compare.comparison_picture import comparison_picture
+    if target is not None:
+        from rnngraph.render.report.pictures import report_bytes
 
-        write_output(comparison_picture(found, picture), target)
+        chart.write(partial(report_bytes, found), target)
     else:
         _print(found, worse, json=json)
     if worse:

@@ -37,9 +37,10 @@ def context(
     found = _measured(source, most)
     if target is not None:
         from rnngraph.graph.charts.context_curve import context_sheet
+        from rnngraph.render.picture.charts import chart_bytes
         from rnngraph.render.report.context import context_sentence
 
-        chart.write(partial(context_sheet, found, title=context_sentence(found)), target)
+        chart.write(partial(chart_bytes, partial(context_sheet, found, title=context_sentence(found))), target)
     elif json:
         from rnngraph.cli.console import write_report
         from rnngraph.render.report.context import context_json

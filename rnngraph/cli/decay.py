@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rnngraph.cli.options import ChartArguments
 from rnngraph.errors import InputError
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ def decay(
             "it, or file.py:function or module:function that returns a PyTorch module.",
         ),
     ],
+    chart: ChartArguments,
     config: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="The model's config.json, where it does not lie beside the weights."),
@@ -56,39 +59,30 @@ def decay(
         str | None,
         typer.Option(metavar="NAME", help="With --live, where the module returns no loss: sum, mean or every."),
     ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Write a picture instead: .svg, .png or .html."),
-    ] = None,
     fail_on: Annotated[
         str | None,
         typer.Option(metavar="FINDINGS", help="Exit with status 1 if one of these is found: no_memory,non_finite,..."),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Write the report as JSON.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite a file of another kind.")] = False,
 ) -> None:
     """Report how many steps linear recurrences keep half a state.
 
     Those of state-space, linear-attention and gated layers, from the few tensors that hold their decays.
     The half-lives are those at zero input: what an initialiser or a cast did, not what a trained model remembers.
     """
-    from rnngraph.cli.output import Target, chart_format, write_output
     from rnngraph.sources.decay.rule_functions import Judging
     from rnngraph.sources.decay.rules import known_rules
 
-    if json and output is not None:
-        raise InputError("--json goes to stdout and --output to a file: leave one of them out.")
     failing = known_rules(fail_on.split(","), "--fail-on", Judging(fresh, sequence)) if fail_on is not None else []
-    picture = chart_format(output, "decays", force=force) if output is not None else None
-    target = Target.of(output) if output is not None else None
+    target = chart.target(what="decays", json=json)
     if loss is not None and not live:
         raise InputError("--loss chooses what --live differentiates: give --live as well, or leave it out.")
     options = {"config": config, "fresh": fresh, "context": sequence}
     report = _report(source, options, settings=set_ or [], live=live, loss=loss or "sum")
-    if picture is not None and target is not None:
-        from rnngraph.render.report.decay.decay_picture import decay_picture
+    if target is not None:
+        from rnngraph.render.report.pictures import report_bytes
 
-        write_output(decay_picture(report, picture), target)
+        chart.write(partial(report_bytes, report), target)
     else:
         _print(report, json=json)
     if any(finding.rule in failing for finding in report.findings):

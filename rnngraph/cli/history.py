@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from rnngraph.errors import InputError
+from rnngraph.cli.options import ChartArguments
 
 EXAMPLES = (
     "rnngraph history runs/a",
@@ -23,15 +24,11 @@ def history(
         typer.Argument(metavar="FOLDER", help="The folder of traces that rnngraph.torch.monitor filled.",
                        show_default=False),
     ],
+    chart: ChartArguments,
     horizon: Annotated[
         int | None, typer.Option(metavar="LAG", help="The lag that the task needs, at which gains are compared.")
     ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Write a picture instead: .svg, .png or .html."),
-    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Write the report as JSON.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite a file of another kind.")] = False,
 ) -> None:  # fmt: skip
     """Say what a training did to the reach.
 
@@ -40,18 +37,14 @@ def history(
     """
     import rnngraph
     from rnngraph.cli.console import report_console, working, write_report
-    from rnngraph.cli.output import Target, chart_format, write_output
 
-    if json and output is not None:
-        raise InputError("--json goes to stdout and --output to a file: leave one of them out.")
-    picture = chart_format(output, "a history", force=force) if output is not None else None
-    target = Target.of(output) if output is not None else None
+    target = chart.target(what="a history", json=json)
     with working("reading the traces"):
         found = rnngraph.history(folder, horizon=horizon)
-    if picture is not None and target is not None:
-        from rnngraph.render.report.history.history_picture import history_picture
+    if target is not None:
+        from rnngraph.render.report.pictures import report_bytes
 
-        write_output(history_picture(found, picture), target)
+        chart.write(partial(report_bytes, found), target)
     elif json:
         from rnngraph.render.report.history.history_json import history_json
 

@@ -48,8 +48,9 @@ def lags(
     trace = open_trace(source, measures)
     if target is not None:
         from rnngraph.graph.charts.lags_chart import lag_sheet
+        from rnngraph.render.picture.charts import chart_bytes
 
-        chart.write(partial(lag_sheet, trace, states=state, seen_from=chosen), target)
+        chart.write(partial(chart_bytes, partial(lag_sheet, trace, states=state, seen_from=chosen)), target)
     elif json:
         from rnngraph.render.report.lags.lags_json import lags_json
 

@@ -55,24 +55,6 @@ def check_picture_target(path: Path, *, format: str | None, force: bool) -> Rend
     return chosen
 
 
-def chart_format(path: Path, what: str, *, force: bool) -> str:
-    """Choose the format of a chart, and make sure, before anything is computed, that it may go to `path`.
-
-    Raises:
-        InputError: `what` cannot be drawn in a file of this suffix.
-        FileError: the path is a folder, its folder does not exist, or a file of another kind is there.
-    """
-    from rnngraph.render.format import renderer_named
-    from rnngraph.render.report.pictures import format_of
-    from rnngraph.render.save import check_picture
-
-    if path == STDOUT:
-        return "svg"
-    name = format_of(path, what)
-    check_picture(path, renderer_named(name), force=force)
-    return name
-
-
 def check_run_target(path: Path, *, force: bool) -> None:
     """Make sure, before anything is computed, that a saved run may be written to `path`.
 

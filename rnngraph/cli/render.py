@@ -82,7 +82,7 @@ def render(
         typer.Option(
             metavar="NAME",
             help="auto, which in SVG follows the reader's system, light or dark.",
-            autocompletion=_choices("rnngraph.graph.draw", "THEMES"),
+            autocompletion=_choices("rnngraph.graph.sizes", "THEMES"),
         ),
     ] = "auto",
     no_backward: Annotated[bool, typer.Option("--no-backward", help="Leave the arrows back in time out.")] = False,
@@ -98,7 +98,6 @@ def render(
     from rnngraph.diagnosis.chosen_loss import WITHOUT, known_loss
     from rnngraph.graph.draw import Drawing, Options
     from rnngraph.render.format import render_bytes
-    from rnngraph.render.title import titled
 
     chosen = check_picture_target(output, format=format, force=force)
     target = Target.of(output)
@@ -107,7 +106,7 @@ def render(
     with working("drawing"), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         options = Options(steps, detail, view, color, not no_backward, None, chosen_loss, width, theme)
-        picture = render_bytes(titled(Drawing(trace, options)), chosen.name)
+        picture = render_bytes(Drawing(trace, options), chosen.name)
     if chosen_loss is None and not trace.lags:
         status(f"note: {WITHOUT}.")
     for warning in caught:

@@ -8,6 +8,7 @@ from typing import Any
 
 from rnngraph.diagnosis.curve import taken
 from rnngraph.diagnosis.finding import ERROR, FLAGS, NOTE, VERDICTS, WARNING, Finding
+from rnngraph.diagnosis.headline import headline
 from rnngraph.diagnosis.layer import Layer, layers_of
 from rnngraph.diagnosis.network import Network, network_of
 from rnngraph.diagnosis.remedies.treat import treat
@@ -16,7 +17,7 @@ from rnngraph.diagnosis.rules.table import LAYER_RULES, NETWORK_RULES, PATH_RULE
 from rnngraph.diagnosis.thresholds import thresholds_from
 from rnngraph.diagnosis.update import update_from
 from rnngraph.diagnosis.verdict import Diagnosis, LayerVerdict
-from rnngraph.errors import InputError
+from rnngraph.errors import InputError, RnnGraphError
 from rnngraph.nearest import did_you_mean
 from rnngraph.trace.magnitudes import Status
 from rnngraph.trace.model import Trace
@@ -199,3 +200,19 @@ def _spectrum(trace: Trace) -> dict[str, Any] | None:
         if math.isfinite(parameter.spectral_radius) or math.isfinite(parameter.largest_singular_value)
     }
     return {"lyapunov": [float(value) for value in first.lyapunov], "stacks": stacks, "weights": weights}
+
+
+def verdict_of(trace: Trace) -> Diagnosis | None:
+    """Diagnose a trace for a view; None where it holds no lags, or nothing on which a verdict can be given."""
+    if not trace.lags:
+        return None
+    try:
+        return diagnose(trace)
+    except RnnGraphError:  # a picture of a trace on which no verdict can be given is still a picture
+        return None
+
+
+def headline_of(trace: Trace) -> tuple[str, str, str] | None:
+    """Judge a trace and give its three sentences; None where there is no verdict."""
+    found = verdict_of(trace)
+    return None if found is None else headline(found)

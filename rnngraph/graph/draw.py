@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from rnngraph.graph.sheet import Curve, Shape, Sheet
     from rnngraph.graph.steps import Steps
 
-THEMES = ("auto", "light", "dark")
-
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -62,8 +60,8 @@ class Drawing(Shown):
         """
         from rnngraph.diagnosis.chosen_loss import known_loss
         from rnngraph.graph.build.graph import check_build
-        from rnngraph.graph.one_loss.room import check_width
         from rnngraph.graph.one_loss.walk_rows import axis_length
+        from rnngraph.graph.sizes import check_theme, check_width
         from rnngraph.graph.steps import parse_steps
         from rnngraph.graph.style.scales import check_color
 
@@ -75,8 +73,7 @@ class Drawing(Shown):
         if options.seen_from is not None:
             known_loss(options.seen_from)
         check_width(options.width)
-        if options.theme not in THEMES:
-            raise InputError(f"the theme {options.theme!r} is unknown; choose {', '.join(THEMES)}.")
+        check_theme(options.theme)
         if options.seen_from not in (None, TOTAL) and options.of_all:
             name = options.of_all
             raise InputError(
@@ -99,6 +96,7 @@ class Drawing(Shown):
     @cached_property
     def graph(self) -> Graph:
         """Rows, columns, vertices and edges, without positions."""
+        from rnngraph.diagnosis.diagnose import headline_of
         from rnngraph.graph.build.graph import build
         from rnngraph.graph.one_loss.appearance import look
 
@@ -110,7 +108,8 @@ class Drawing(Shown):
             )  # fmt: skip
             if found is not None:
                 return found
-        return build(self.trace, options.steps, detail=options.detail, view=options.view, title=options.title)
+        title = options.title or next(iter(headline_of(self.trace) or ()), None)
+        return build(self.trace, options.steps, detail=options.detail, view=options.view, title=title)
 
     @cached_property
     def sheet(self) -> Sheet:

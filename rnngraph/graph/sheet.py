@@ -34,7 +34,7 @@ class Shape:
     stroke: str = ""
     line: Line = "solid"
     thickness: float = 1.0
-    ink: str = "#1f2937"
+    ink: str = "ink"
     size: float = 10.0
     bold: bool = False
     align: Literal["left", "middle", "right"] = "middle"
@@ -60,7 +60,7 @@ class Curve:
     head: Literal["filled", "hollow", "none"] = "filled"
     text: str = ""
     text_at: Point = (0.0, 0.0)
-    ink: str = "#1f2937"
+    ink: str = "ink"
     hint: str = ""
     head_length: float = 6.0
     text_size: float = 10.5

@@ -11,6 +11,7 @@ from pathlib import PurePath
 
 from rnngraph.errors import InputError
 from rnngraph.graph.draw import Drawing
+from rnngraph.graph.sheet import Sheet
 from rnngraph.nearest import did_you_mean
 from rnngraph.render.page.html import html
 from rnngraph.render.picture import graphviz
@@ -39,11 +40,15 @@ def _holds(part: bytes) -> Callable[[bytes], bool]:
     return lambda data: part in data
 
 
+def _of_sheet(write: Callable[[Sheet], str | bytes]) -> Callable[[Drawing], str | bytes]:
+    return lambda drawing: write(drawing.sheet)
+
+
 RENDERERS = (
-    Renderer("svg", (".svg",), _holds(b"<svg"), False, svg),
-    Renderer("png", (".png",), _begins(b"\x89png"), True, graphviz.png),
-    Renderer("pdf", (".pdf",), _begins(b"%pdf"), True, graphviz.pdf),
-    Renderer("dot", (".dot", ".gv"), _begins(b"digraph", b"graph", b"strict"), False, dot),
+    Renderer("svg", (".svg",), _holds(b"<svg"), False, _of_sheet(svg)),
+    Renderer("png", (".png",), _begins(b"\x89png"), True, _of_sheet(graphviz.png)),
+    Renderer("pdf", (".pdf",), _begins(b"%pdf"), True, _of_sheet(graphviz.pdf)),
+    Renderer("dot", (".dot", ".gv"), _begins(b"digraph", b"graph", b"strict"), False, _of_sheet(dot)),
     Renderer("json", (".json",), _begins(b"{", b"["), False, json),
     Renderer("html", (".html", ".htm"), _begins(b"<!doctype html", b"<html"), False, html),
     Renderer("mermaid", (".mmd", ".mermaid"), _holds(b"flowchart "), False, mermaid),

@@ -38,9 +38,9 @@ def render(
 ) -> Path:
     """Write the picture of a trace, a drawing, a report of `decay`, `history` or `compare`, or of what `record` takes.
 
-    The path is returned. The suffix decides the format; a report is drawn as svg, png or html. A file of another kind
-    is overwritten only with `force`; the other options are those of `draw` and need a trace. A picture that cannot be
-    finished leaves no file behind.
+    The path is returned. The suffix decides the format; a report is drawn as svg, png, pdf or html. A file of another
+    kind is overwritten only with `force`; the other options are those of `draw` and need a trace. A picture that cannot
+    be finished leaves no file behind.
 
     Raises:
         InputError: an unknown suffix or option, steps outside the trace, or a trace without timesteps.
@@ -51,7 +51,6 @@ def render(
     from rnngraph.graph.draw import Drawing, Options
     from rnngraph.render.format import render_bytes, renderer_of
     from rnngraph.render.report.pictures import pictured
-    from rnngraph.render.title import titled
 
     target = path_of(path, example=EXAMPLE)
     refuse_folder(target, example=EXAMPLE)
@@ -61,7 +60,7 @@ def render(
     chosen = renderer_of(target)
     check_picture(target, chosen, force=force)
     if not isinstance(source, Drawing):
-        drawing = titled(Drawing(_as_trace(source, seen_from), options))
+        drawing = Drawing(_as_trace(source, seen_from), options)
     elif options != Options():
         raise InputError(f"{_names(options)} belong to a trace; give them to draw instead.")
     else:
@@ -73,13 +72,14 @@ def render(
 def _render_report(source: Any, report: Pictured, target: Path, options: Options, *, force: bool) -> Path:
     from rnngraph.graph.draw import Options
     from rnngraph.render.format import renderer_named
-    from rnngraph.render.report.pictures import format_of
+    from rnngraph.render.picture.charts import format_of
+    from rnngraph.render.report.pictures import report_bytes
 
     chosen = format_of(target, report.what)
     if options != Options():
         raise InputError(f"{_names(options)} belong to a trace; leave them out for {report.what}.")
     check_picture(target, renderer_named(chosen), force=force)
-    write_whole(target, report.draw(source, chosen))
+    write_whole(target, report_bytes(source, chosen))
     return target
 
 

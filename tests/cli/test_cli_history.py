@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 from rnngraph.errors import FileError, InputError
-from rnngraph.render.report.chart.document import FORMATS
+from rnngraph.render.picture.charts import FORMATS
 from tests.history.trainings import gain, half_life, network, reach, save, save_step
 from tests.typed import strict, typed
 
@@ -75,11 +75,11 @@ def test_what_was_passed_by_is_said(folder: Path) -> None:
     assert "Passed by: other.npz: " in run("a")
 
 
-@pytest.mark.parametrize("suffix", FORMATS)
+@pytest.mark.parametrize("suffix", dict.fromkeys(FORMATS.values()))
 def test_pictures(folder: Path, suffix: str) -> None:
     assert run("a", "-o", f"h.{suffix}") == ""
     data = Path(f"h.{suffix}").read_bytes()
-    assert data.startswith({"svg": b"<svg", "png": b"\x89PNG", "html": b"<!doctype html>"}[suffix])
+    assert data.startswith({"svg": b"<?xml", "png": b"\x89PNG", "pdf": b"%PDF", "html": b"<!doctype html>"}[suffix])
     run("a", "-o", f"h.{suffix}")  # the same kind of file is replaced
     Path(f"h.{suffix}").write_text("something else")
     with pytest.raises(FileError, match="exists"):
@@ -112,7 +112,11 @@ def test_one_trace_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         (("empty",), FileError, "holds no trace"),
         (("a", "--horizon", "0"), InputError, "the horizon is 0"),
         (("a", "--horizon", "40"), InputError, "the horizon is 40, but the longest"),
-        (("a", "-o", "h.bmp"), InputError, "no suffix that a history can be drawn in; use one of .svg, .png, .html"),
+        (
+            ("a", "-o", "h.bmp"),
+            InputError,
+            "no suffix that a history can be drawn in; use one of .svg, .png, .pdf",
+        ),
         (("a", "-o", "no/h.svg"), FileError, "does not exist"),
         (("a", "--json", "-o", "h.svg"), InputError, "leave one of them out"),
     ],

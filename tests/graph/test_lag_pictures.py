@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from rnngraph.graph.layout.metrics import width_of
 from rnngraph.graph.sheet import Shape, Sheet
 from rnngraph.graph.style.left import tone
 from rnngraph.render.picture.charts import FORMATS, chart_bytes
+from rnngraph.render.picture.svg import svg
 from rnngraph.trace.model import Trace
 from tests.render.exact_networks import exact
 
@@ -83,12 +85,28 @@ def test_what_keeps_has_no_coast_and_what_grows_one_at_a_hundred() -> None:
 
 def test_the_curve_is_the_known_power() -> None:
     sheet = lag_sheet(exact(0.5, timesteps=30))
-    dots = {int(one.id.removeprefix("c0d")): one for one in sheet.shapes if one.id.startswith("c0d")}
+    dots = {int(one.hint.split()[1].strip(":")): one for one in sheet.shapes if one.id.startswith("c0d")}
     assert sorted(dots) == list(range(20))  # 0.5 ** 20 is below 1e-6
     middles = [dots[lag].box.y for lag in range(20)]
     np.testing.assert_allclose(np.diff(middles), np.diff(middles)[0], atol=1e-6)  # a straight line on a log scale
     assert [dots[lag].fill for lag in range(20)] == [tone(lag * np.log10(0.5)).name for lag in range(20)]
     assert "smaller than 1e-6, down to 2e-9 at lag 29" in texts(sheet)  # 0.5 ** 29 = 1.9e-9
+
+
+@pytest.mark.parametrize("rate", [0.5, 0.8, 1.3])
+def test_no_flag_covers_the_curve(rate: float) -> None:
+    sheet = lag_sheet(exact(rate, timesteps=30))
+    (flag,) = [one.box for one in sheet.shapes if one.id == "c0f"]
+    dots = [one.box for one in sheet.shapes if one.id.startswith("c0d")]
+    beside = [one for one in dots if one.right > flag.left and one.left < flag.right]
+    assert not [one for one in beside if one.top > flag.bottom and one.bottom < flag.top]
+    assert flag.right <= sheet.frame.right
+
+
+@pytest.mark.parametrize("width", [900, 390])
+def test_cells_stand_on_whole_pixels(width: int) -> None:
+    edges = {one.box.bottom for one in cells(lag_sheet(exact(0.5, timesteps=20), width=width))}
+    assert all(edge == round(edge) for edge in edges)
 
 
 def test_the_line_of_a_loss_is_outlined() -> None:
@@ -140,12 +158,12 @@ def test_everything_lies_inside_and_can_be_read(width: int, name: str) -> None:
             assert shape.box.right <= frame.right
         assert frame.bottom <= shape.box.bottom
         assert shape.box.top <= frame.top
-    ElementTree.fromstring(chart_bytes(sheet, "svg"))
+    ElementTree.fromstring(svg(sheet))
 
 
 def test_a_long_sequence_stays_a_small_file() -> None:
     trace = exact(0.9, timesteps=1500)
-    data = chart_bytes(lag_sheet(trace), "svg")
+    data = chart_bytes(partial(lag_sheet, trace), "svg")
     assert len(data) < 400_000
     assert "32 of 1500 losses" in data.decode()
 
@@ -153,7 +171,7 @@ def test_a_long_sequence_stays_a_small_file() -> None:
 @pytest.mark.parametrize("name", dict.fromkeys(FORMATS.values()))
 @pytest.mark.parametrize("theme", ["auto", "light", "dark"])
 def test_every_format_in_every_theme(name: str, theme: str) -> None:
-    data = chart_bytes(lag_sheet(exact(0.5, timesteps=6), theme=theme), name)
+    data = chart_bytes(partial(lag_sheet, exact(0.5, timesteps=6)), name, theme=theme)
     assert len(data) > 1000
     if name in ("svg", "html"):
         text = data.decode()
@@ -184,7 +202,7 @@ def test_what_cannot_be_drawn_is_said() -> None:
         with pytest.raises(InputError, match=words):
             lag_sheet(one, **options)
     with pytest.raises(InputError, match="format 'bmp' is unknown here"):
-        chart_bytes(lag_sheet(trace), "bmp")
+        chart_bytes(partial(lag_sheet, trace), "bmp")
 
 
 @pytest.mark.parametrize(
@@ -198,4 +216,4 @@ def test_what_cannot_be_drawn_is_said() -> None:
     ],
 )
 def test_ticks_are_round(count: int, room: float, found: list[int]) -> None:
-    assert list(ticks(count, room)) == found
+    assert ticks(range(count), room) == found

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterable, Iterator
-from functools import cache
+from functools import cache, partial
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,8 @@ from rnngraph.errors import MissingToolError
 from rnngraph.graph.charts.lags_chart import lag_sheet
 from rnngraph.render.format import RENDERERS, render_bytes
 from rnngraph.render.picture import graphviz
-from rnngraph.render.picture.charts import chart_bytes
-from rnngraph.render.report.chart import document
-from rnngraph.render.report.chart.document import FORMATS as CHART_FORMATS
-from rnngraph.render.report.compare.comparison_picture import comparison_picture
-from rnngraph.render.report.decay.decay_picture import decay_picture
-from rnngraph.render.report.history.history_picture import history_picture
+from rnngraph.render.picture.charts import FORMATS, chart_bytes
+from rnngraph.render.report.pictures import report_bytes
 from tests.hostile import AWKWARD, HOSTILE, MARKUP
 from tests.reliability.hostile_traces import hostile_decay, hostile_history, hostile_trace
 from tests.render.browser import Browser
@@ -112,15 +108,14 @@ def comparison(text: str) -> Any:
 
 
 # What Graphviz makes a PNG of: its nodes and which attributes they have.
-CHARTS: dict[str, Structure] = {"svg": of_svg, "html": of_html, "png": of_attributes}
-PAGES: dict[str, Structure] = {"svg": of_svg, "html": of_html}
+CHARTS: dict[str, Structure] = {"svg": of_svg, "html": of_html, "png": of_attributes, "pdf": of_attributes}
 # What is drawn of a text, how that is written in a format, and the formats.
 DRAWN: dict[str, tuple[Callable[[str], Any], Callable[[Any, str], bytes], dict[str, Structure]]] = {
     "a network": (lambda text: rnngraph.draw(hostile_trace(text)), render_bytes, STRUCTURES),
-    "lags": (lambda text: lag_sheet(hostile_trace(text)), chart_bytes, PAGES),
-    "decays": (hostile_decay, decay_picture, PAGES),
-    "a training": (hostile_history, history_picture, CHARTS),
-    "two networks": (comparison, comparison_picture, CHARTS),
+    "lags": (lambda text: partial(lag_sheet, hostile_trace(text)), chart_bytes, CHARTS),
+    "decays": (hostile_decay, report_bytes, CHARTS),
+    "a training": (hostile_history, report_bytes, CHARTS),
+    "two networks": (comparison, report_bytes, CHARTS),
 }
 
 
@@ -134,14 +129,15 @@ def harmless(what: str, name: str) -> tuple[Any, ...]:
 
 def test_every_format_has_a_row() -> None:
     assert set(STRUCTURES) == {row.name for row in RENDERERS}
-    assert set(CHARTS) == set(CHART_FORMATS)
+    assert set(CHARTS) == set(FORMATS.values())
 
 
 @pytest.mark.parametrize("what", DRAWN)
 @pytest.mark.parametrize("key", HOSTILE)
 def test_a_hostile_name_changes_no_structure(what: str, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(graphviz, "find_dot", lambda: None)  # in this process, which is faster
-    monkeypatch.setattr(document, "run_graphviz", lambda text, _: text.encode())
+    if what != "a network":
+        monkeypatch.setattr(graphviz, "run_graphviz", lambda text, _: text.encode())
     draw, write, structures = DRAWN[what]
     drawn = draw(HOSTILE[key])
     for name, structure in structures.items():
@@ -158,8 +154,8 @@ def test_the_program_draws_charts_of_what_is_awkward(key: str) -> None:
 
 def charts(text: str, name: str) -> Iterator[bytes]:
     """Draw a history and a comparison of networks with this text for a name."""
-    yield history_picture(hostile_history(text), name)
-    yield comparison_picture(comparison(text), name)
+    yield report_bytes(hostile_history(text), name)
+    yield report_bytes(comparison(text), name)
 
 
 @pytest.mark.skipif(graphviz.find_dot() is None, reason="no dot on the PATH")
@@ -190,7 +186,7 @@ def test_a_graphviz_that_fails_is_one_sentence(tmp_path: Path, monkeypatch: pyte
 def pictures(trace: Trace, text: str) -> Iterator[tuple[str, str]]:
     for name in ("svg", "html"):
         yield f"all.{name}", render_bytes(rnngraph.draw(trace, steps="all"), name).decode()
-        yield f"lags.{name}", chart_bytes(lag_sheet(trace), name).decode()
+        yield f"lags.{name}", chart_bytes(partial(lag_sheet, trace), name).decode()
         for number, picture in enumerate(charts(text, name)):
             yield f"{number}.{name}", picture.decode()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import math
-import re
 from xml.etree import ElementTree
 
 import numpy as np
@@ -13,15 +12,13 @@ import pytest
 from rich.console import Console
 
 from rnngraph.errors import InputError
-from rnngraph.render.report.chart.document import FORMATS
-from rnngraph.render.report.chart.dot import chart_dot
-from rnngraph.render.report.chart.shapes import Box, Chart, Label, Line
-from rnngraph.render.report.chart.svg import chart_svg
+from rnngraph.render.picture.charts import FORMATS
 from rnngraph.render.report.decay.credit_lines import summary_of
 from rnngraph.render.report.decay.decay_json import decay_json
-from rnngraph.render.report.decay.decay_picture import chart, decay_picture
+from rnngraph.render.report.decay.decay_picture import decay_sheet
 from rnngraph.render.report.decay.histogram import Axis, axis_of, counts, decade_text, steps_text
 from rnngraph.render.report.decay.table_of_layers import DecayTable
+from rnngraph.render.report.pictures import report_bytes
 from rnngraph.trace.decay import DecayFinding, DecayReport, LayerDecay, LiveDecay, Unread
 from rnngraph.trace.model import LagTrace
 from tests.typed import strict
@@ -72,11 +69,10 @@ def test_the_table_fits_and_is_ascii_where_it_must(width: int, encoding: str) ->
 def test_what_a_name_holds_is_not_acted_on() -> None:
     hostile = "a\x1b[31m\n<script>&\u202e"
     assert "\x1b" not in printed(report(hostile), 120)
-    for picture in FORMATS:
-        data = decay_picture(report(hostile), picture)
-        assert picture == "png" or b"<script>" not in data
-        assert b"\x1b" not in data or picture == "png"
-    ElementTree.fromstring(decay_picture(report(hostile), "svg"))
+    for picture in FORMATS.values():
+        data = report_bytes(report(hostile), picture)
+        assert picture in ("png", "pdf") or (b"<script>" not in data and b"\x1b" not in data)
+    ElementTree.fromstring(report_bytes(report(hostile), "svg"))
 
 
 def test_the_document_is_strict_and_holds_the_credit() -> None:
@@ -112,16 +108,30 @@ def test_there_is_an_axis_for_anything(half_lives: list[float]) -> None:
     assert axis.low < axis.high
     assert counts(layer.half_lives, axis, 10).sum() == np.isfinite(half_lives).sum() + np.isposinf(half_lives).sum()
     assert printed(given, 100)
-    assert b"<svg" in decay_picture(given, "svg")
+    assert b"<svg" in report_bytes(given, "svg")
 
 
-def test_the_published_start_stands_behind_the_bars() -> None:
-    drawn = chart(report())
-    (band,) = [one for one in drawn.shapes if isinstance(one, Box) and "published start" in one.title]
-    bars = [one for one in drawn.shapes if isinstance(one, Box) and "decays about" in one.title]
+@pytest.mark.parametrize("width", [900, 390, 200])
+def test_the_published_start_stands_behind_the_bars(width: int) -> None:
+    drawn = decay_sheet(report(), width=width)
+    (band,) = [one for one in drawn.shapes if "published start:" in one.hint]
+    bars = [one for one in drawn.shapes if "decays about" in one.hint]
     assert len(bars) == 5  # of six decays one is no number
     assert drawn.shapes.index(band) < drawn.shapes.index(bars[0])
-    assert all(one.x >= 0 and one.x + one.width <= drawn.width for one in (band, *bars))
+    assert drawn.frame.width == width
+    for one in drawn.shapes:
+        assert drawn.frame.left <= one.box.left, one.text
+        assert one.box.right <= drawn.frame.right + 6, one.text
+        assert one.box.bottom >= drawn.frame.bottom
+
+
+def test_the_credit_is_drawn_where_it_is() -> None:
+    sheet = decay_sheet(report())
+    levels = {one.text: one.box.y for one in sheet.shapes if one.text in ("100 %", "1 %")}
+    (curve,) = [one for one in sheet.curves if one.thickness == 1.6]
+    fallen = (curve.points[0][1] - curve.points[-1][1]) / (levels["100 %"] - levels["1 %"])
+    assert fallen == pytest.approx((STEPS - 2) * math.log10(2) / HALVING / 2)  # from lag 1 to the longest
+    assert not [one for one in decay_sheet(report(live=False)).curves if one.thickness == 1.6]
 
 
 @pytest.mark.parametrize(("number", "text"), [(-2, "0.01"), (0, "1"), (2, "100"), (3, "1k"), (6, "1M"), (7, "10M")])
@@ -138,20 +148,8 @@ def test_half_lives_are_written_with_three_digits(half_life: float, text: str) -
     assert steps_text(math.nan) == "-"
 
 
-def test_both_ways_out_hold_the_same_shapes() -> None:
-    shapes = (Box(1, 2, 3, 4, "#123456", "a < b"), Line(((0, 0), (5, 5), (9, 0))), Label(4, 5, 'say "x" \\ & <y>'))
-    drawn = Chart("title", 10, 10, shapes)
-    root = ElementTree.fromstring(chart_svg(drawn))
-    texts = [one.text for one in root.iter("{http://www.w3.org/2000/svg}text")]
-    assert texts == ['say "x" \\ & <y>']
-    dot = chart_dot(drawn, 72)
-    assert r'label="say \"x\" \\ &amp; &lt;y&gt;\l"' in dot
-    assert len(re.findall(" -- ", dot)) == 2
-    assert 'fillcolor="#123456"' in dot
-
-
 def test_another_format_and_an_empty_report_are_refused() -> None:
-    with pytest.raises(InputError, match="'pdf' is unknown"):
-        decay_picture(report(), "pdf")
+    with pytest.raises(InputError, match="'bmp' is unknown"):
+        report_bytes(report(), "bmp")
     with pytest.raises(InputError, match="nothing to draw"):
-        decay_picture(DecayReport("model", (), (), False, None, {}), "svg")
+        report_bytes(DecayReport("model", (), (), False, None, {}), "svg")

@@ -43,8 +43,8 @@ def test_a_report_is_drawn_as_by_its_command(name: str, suffix: str) -> None:
 @pytest.mark.parametrize("name", MAKERS)
 def test_what_a_report_is_not_drawn_as(name: str) -> None:
     report = MAKERS[name][0]()
-    with pytest.raises(InputError, match=r"'here\.pdf' has no suffix that .* can be drawn in; use one of \.svg"):
-        rg.render(report, "here.pdf")
+    with pytest.raises(InputError, match=r"'here\.bmp' has no suffix that .* can be drawn in; use one of \.svg"):
+        rg.render(report, "here.bmp")
     with pytest.raises(InputError, match="belong to a trace; leave them out for"):
         rg.render(report, "here.svg", width=390)
     Path("mine.svg").write_text("a letter")

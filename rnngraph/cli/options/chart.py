@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rnngraph.cli.output import Target
-    from rnngraph.graph.sheet import Sheet
 
 
 CHART_OPTIONS: dict[str, Any] = {
@@ -65,7 +64,7 @@ class ChartArguments:
         """
         from rnngraph.cli.output import STDOUT, Target
         from rnngraph.render.format import renderer_named
-        from rnngraph.render.picture.charts import FORMATS
+        from rnngraph.render.picture.charts import format_of
         from rnngraph.render.save import check_picture
 
         if self.output is None:
@@ -77,19 +76,15 @@ class ChartArguments:
             raise InputError("--json goes to stdout and --output to a file: leave one of them out.")
         if self.output == STDOUT:
             return Target.of(self.output), "svg"
-        chosen = FORMATS.get(self.output.suffix.lower())
-        if chosen is None:
-            known = ", ".join(FORMATS)
-            raise InputError(f"{str(self.output)!r} has no suffix that {what} can be drawn in; use one of {known}.")
+        chosen = format_of(self.output, what)
         check_picture(self.output, renderer_named(chosen), force=self.force)
         return Target.of(self.output), chosen
 
-    def write(self, draw: Callable[..., Sheet], target: tuple[Target, str]) -> None:
-        """Draw a sheet with these options, and write it."""
+    def write(self, draw: Callable[..., bytes], target: tuple[Target, str]) -> None:
+        """Draw with these options, and write it; `draw` takes a format, a width and a theme."""
         from rnngraph.cli.console import working
         from rnngraph.cli.output import write_output
-        from rnngraph.render.picture.charts import chart_bytes
 
         with working("drawing"):
-            data = chart_bytes(draw(width=self.width or 900, theme=self.theme or "auto"), target[1])
+            data = draw(target[1], width=self.width, theme=self.theme or "auto")
         write_output(data, target[0])

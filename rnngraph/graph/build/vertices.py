@@ -12,7 +12,7 @@ from rnngraph.graph.build.bands import at_column
 from rnngraph.graph.build.parts import Parts
 from rnngraph.graph.build.rows import RowSource
 from rnngraph.graph.build.tracks import Track, is_observed, walked
-from rnngraph.graph.layout.geometry import shorten_name
+from rnngraph.graph.layout.metrics import fit_end
 from rnngraph.graph.model import Column, Vertex, VertexKind
 from rnngraph.graph.summary import STATUS_TEXT, Summary, short, summarise, summarise_plain
 from rnngraph.trace.cell import CellTrace, PartTrace
@@ -121,7 +121,7 @@ def fold_vertex(trace: Trace, column: Column, number: int) -> Vertex:
     for state in trace.states:
         own = column.within(0, trace.recurrence_of(state).timesteps)
         if own.ranges:
-            name = shorten_name(state.name, 120, 9)
+            name = fit_end(state.name, 120, 9)
             lines.append(f"{name}  {summarise(state.grad, own.index).text}")
             cuts = int(state.cut[own.index].sum())
             lines += [f"{name}  cut {cuts}×"] if cuts else []

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from rnngraph.graph.charts.frame import SMALL, Paper
 from rnngraph.graph.layout.metrics import fit
-from rnngraph.graph.one_loss.pen import rectangle, rule, words
+from rnngraph.graph.pen import rectangle, rule, words
 from rnngraph.graph.sheet import Shape, Sheet
 from rnngraph.trace.used_past import ContextTrace
 

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from itertools import groupby
+from itertools import groupby, pairwise
 
 import numpy as np
 
 from rnngraph.diagnosis.sentences import share_text
-from rnngraph.graph.charts.frame import SMALL, TEXT, Paper, spread, ticks
+from rnngraph.graph.charts.frame import SMALL, TEXT, Paper, ticks
 from rnngraph.graph.charts.lag_rows import LagRow, middle
 from rnngraph.graph.layout.metrics import width_of
-from rnngraph.graph.one_loss.pen import rectangle, rule, words
+from rnngraph.graph.pen import rectangle, rule, words
 from rnngraph.graph.sheet import Shape
 from rnngraph.graph.style.left import tone
 from rnngraph.trace.magnitudes import Integers
@@ -32,10 +32,10 @@ class LagMap:
         """Choose the sizes of cells."""
         self.paper, self.row, self.number = paper, row, number
         room = width - _AXIS - 8
-        self.columns = spread(row.timesteps, int(room / _LEAST))
+        self.columns = _spread(row.timesteps, int(room / _LEAST))
         first, last = int(row.losses[0]), int(row.losses[-1])
         self.span = range(first, last + 1)
-        self.lines = spread(len(self.span), int(_TALLEST / _LEAST))
+        self.lines = _spread(len(self.span), int(_TALLEST / _LEAST))
         self.cell = max(math.floor(room / len(self.columns)), 1)
         self.tall = min(self.cell, max(math.floor(_TALLEST / len(self.lines)), 1))
         self.left, self.top = left + _AXIS, top + 26
@@ -141,14 +141,18 @@ class LagMap:
         corner = [(self.left, self.top), (self.left, self.bottom), (self.right, self.bottom)]
         self.paper.curves.append(rule(f"{name}axis", corner, "rule"))
         style = {"ink": "muted"}
-        for t in ticks(self.row.timesteps, self.right - self.left):
+        for t in ticks(range(self.row.timesteps), self.right - self.left):
             x = self._x(t + 0.5)
             shapes.append(words(f"{name}x{t}", "legend", str(t), x, self.bottom + 10, SMALL, **style))
-        for place in ticks(len(self.span), self.bottom - self.top, apart=40):
-            t = self.span.start + place
+        for t in ticks(self.span, self.bottom - self.top, apart=40):
             y = self._y(self._line_of(t)) + self.tall / 2
             shapes.append(words(f"{name}y{t}", "legend", str(t), self.left - 6, y, SMALL, align="right", **style))
         middle_x = (self.left + self.right) / 2
         shapes.append(
             words(f"{name}xlabel", "legend", "step it is felt at", middle_x, self.bottom + 27, SMALL, **style)
         )
+
+
+def _spread(count: int, most: int) -> list[tuple[int, int]]:
+    """Divide so many steps among at most so many places, as half-open ranges."""
+    return list(pairwise(np.linspace(0, count, min(count, most) + 1).round().astype(int).tolist()))

@@ -9,16 +9,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rnngraph.diagnosis.headline import headline
+from rnngraph.diagnosis.diagnose import headline_of
 from rnngraph.diagnosis.layer import no_lags
 from rnngraph.diagnosis.one_loss import LAST, Losses
 from rnngraph.errors import InputError
 from rnngraph.graph.charts.frame import Paper
-from rnngraph.graph.charts.lag_curve import LagCurve
+from rnngraph.graph.charts.lag_curve import draw_curve
 from rnngraph.graph.charts.lag_map import LagMap
 from rnngraph.graph.charts.lag_rows import LagRow, lag_rows
-from rnngraph.graph.layout.geometry import one_line
-from rnngraph.graph.one_loss.headings import verdict_of
 from rnngraph.graph.sheet import Sheet
 from rnngraph.graph.style.left import GROWTH
 from rnngraph.nearest import did_you_mean
@@ -55,8 +53,7 @@ def lag_sheet(
     number = losses.furthest() if isinstance(seen_from, str) else losses.at(seen_from)
     clock, timestep = losses.timesteps[number]
     rows = _chosen(lag_rows(losses, clock), states)
-    found = verdict_of(trace)
-    title, why, attempt = headline(found) if found is not None else (f"{trace.model or 'network'}: lags", "", "")
+    title, why, attempt = headline_of(trace) or (f"{trace.model or 'network'}: lags", "", "")
     because = " ".join(text for text in (f"Why: {why}" if why else "", f"Try: {attempt}" if attempt else "") if text)
     small = _small_print(trace, rows)
     paper.head(title, because, small)
@@ -96,7 +93,7 @@ def _small_print(trace: Trace, rows: Sequence[LagRow]) -> str:
 def _panels(paper: Paper, row: LagRow, timestep: int, *, number: int, named: bool) -> None:
     """Draw the map and the curve of a row, beside each other where there is room."""
     room = paper.width - 2 * paper.margin
-    name = f"{one_line(row.name)}: " if named else ""
+    name = f"{row.name}: " if named else ""
     paper.y += 14
     half = (room - _APART) / 2 if paper.wide else room
     chart = LagMap(paper, row, left=paper.margin, top=paper.y, width=half, number=number)
@@ -112,7 +109,6 @@ def _panels(paper: Paper, row: LagRow, timestep: int, *, number: int, named: boo
     height = chart.bottom - chart.top if many and paper.wide else _HEIGHT
     height = float(np.clip(height, 160, 380))
     wide = half if many else min(room, 560.0)
-    LagCurve(paper, row, left=left, top=top, width=wide, height=height, number=number).draw(
-        f"{name}how much is left, by lag"
-    )
+    heading = f"{name}how much is left, by lag"
+    draw_curve(paper, row, heading, f"c{number}", left=left, top=top, width=wide, height=height)
     paper.y = top + max(tall, height + 26 + 38)

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 
-from rnngraph.graph.layout.geometry import Box, text_width
+from rnngraph.graph.layout.geometry import Box
+from rnngraph.graph.layout.metrics import width_of
 from rnngraph.graph.model import Graph, Row, Vertex
 
 LABEL = 12.5  # font size inside boxes; a picture is also read at half its size
@@ -110,7 +111,7 @@ def _shifts(rows: tuple[Row, ...]) -> tuple[float, ...]:
 def _step_width(graph: Graph, passed: set[str], least: float) -> float:
     """Return the width of a box that stands alone in its step: as narrow as may be, so that text can be large."""
     needs = (
-        max(text_width(vertex.label, LABEL), text_width(vertex.mark, MARK)) + (PASS if vertex.id in passed else 0)
+        max(width_of(vertex.label, LABEL), width_of(vertex.mark, MARK)) + (PASS if vertex.id in passed else 0)
         for vertex in graph.vertices
         if vertex.place[2] == 1 and vertex.kind in {"state", "gate", "part", "op", "input"}
     )
@@ -122,10 +123,10 @@ def _column_spans(graph: Graph, limit: float, staggered: bool) -> tuple[Span, ..
     parts = max((vertex.place[2] for vertex in graph.vertices), default=1)
     inner = max(limit, parts * PART_WIDTH - 8)
     if any(vertex.kind == "layer" for vertex in graph.vertices):
-        inner = max(text_width(vertex.label, LABEL) + 20 for vertex in graph.vertices if vertex.kind == "layer")
+        inner = max(width_of(vertex.label, LABEL) + 20 for vertex in graph.vertices if vertex.kind == "layer")
     for vertex in graph.vertices:
         if vertex.kind == "fold":
-            widths[vertex.column] = max(110.0, text_width(vertex.label, LABEL) + 20)
+            widths[vertex.column] = max(110.0, width_of(vertex.label, LABEL) + 20)
     gated = any(vertex.kind in {"gate", "part"} for vertex in graph.vertices)
     gap = 60.0 if gated or parts > 1 else 46.0
     spans, x = [], 0.0

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from rnngraph.graph.layout.geometry import ELLIPSIS, LONGEST_LABEL
-
+ELLIPSIS = "…"
+LONGEST_LABEL = 1000  # characters; of signs without a width, thousands would fit into any
 # From the space to the tilde, regular and bold.
 _PLAIN = (
     318, 401, 460, 838, 636, 950, 780, 275, 390, 390, 500, 838, 318, 361, 318, 337, 636, 636, 636, 636, 636, 636,
@@ -35,7 +35,9 @@ _MOST_WORDS = 4000  # characters of a paragraph that are looked at
 
 
 def width_of(text: str, size: float, *, bold: bool = False) -> float:
-    """Measure one line."""
+    """Measure the widest line of a text."""
+    if "\n" in text:
+        return max(width_of(line, size, bold=bold) for line in text.split("\n"))
     widths = _BOLD if bold else _PLAIN
     total = 0
     for character in text:
@@ -55,6 +57,13 @@ def fit(text: str, width: float, size: float, *, bold: bool = False) -> str:
             break
         kept.append(character)
     return "".join(kept).rstrip() + ELLIPSIS
+
+
+def fit_end(name: str, width: float, size: float, *, bold: bool = False) -> str:
+    """Cut the beginning of a dotted name to a width: its end tells it from its neighbours."""
+    if len(name) <= LONGEST_LABEL and width_of(name, size, bold=bold) <= width:
+        return name
+    return ELLIPSIS + fit(name[::-1], width, size, bold=bold).removesuffix(ELLIPSIS)[::-1]
 
 
 def wrap(text: str, width: float, size: float, *, bold: bool = False, most: int = 6) -> list[str]:

@@ -21,10 +21,11 @@ from rnngraph.graph.one_loss.fold import choose_steps
 from rnngraph.graph.one_loss.headings import small_print, title_and_why
 from rnngraph.graph.one_loss.marks import find_marks
 from rnngraph.graph.one_loss.other_losses import bearing
-from rnngraph.graph.one_loss.room import is_wide, room_of
+from rnngraph.graph.one_loss.room import room_of
 from rnngraph.graph.one_loss.strips import find_strips
 from rnngraph.graph.one_loss.view import Seen, SeenRow, Segment
 from rnngraph.graph.one_loss.walk_rows import find_rows, find_segments
+from rnngraph.graph.sizes import is_wide
 from rnngraph.graph.steps import Steps, parse_steps
 from rnngraph.graph.style.left import floor_of
 from rnngraph.trace.model import Trace

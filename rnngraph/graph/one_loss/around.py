@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rnngraph.graph.layout.geometry import one_line, shorten_name
-from rnngraph.graph.layout.metrics import fit, wrap
-from rnngraph.graph.one_loss.layout import FLAG, FLAG_TEXT, LABEL_TEXT, LABEL_UP, Layout
-from rnngraph.graph.one_loss.pen import paragraph, rectangle, words
+from rnngraph.graph.layout.geometry import one_line
+from rnngraph.graph.layout.metrics import fit, fit_end, wrap
+from rnngraph.graph.one_loss.layout import LABEL_TEXT, LABEL_UP, Layout
+from rnngraph.graph.pen import flag, paragraph, words
 from rnngraph.graph.sheet import Shape
 
 STRIP = 44.0  # the height of 100 %
@@ -18,25 +18,10 @@ AMOUNT = 12.0
 TICK = 56.0  # the least distance of two ticks
 
 
-def head(layout: Layout) -> Iterator[Shape]:
-    """Write where, why and what is shown."""
-    sizes = layout.sizes
-    for name, lines, top, (size, step), style in (
-        ("title", layout.title, sizes.margin, sizes.title, {"bold": True}),
-        ("why", layout.why, layout.why_top, sizes.why, {}),
-        ("small", layout.small, layout.small_top, sizes.small, {"ink": "muted"}),
-    ):
-        if lines:
-            yield paragraph(name, "title", lines, sizes.margin, top, step, size, **style)
-
-
 def flags(layout: Layout) -> Iterator[Shape]:
     """Draw the flags of the marks."""
     for number, (_, text, left, width, top) in enumerate(layout.flags):
-        yield rectangle(f"flag{number}", "mark", left, top, width, FLAG, fill="ink", stroke="ink", form="box",
-                        thickness=0.5)  # fmt: skip
-        yield words(f"flag{number}t", "mark", fit(text, width - 8, FLAG_TEXT, bold=True), left + width / 2,
-                    top + FLAG / 2, FLAG_TEXT, ink="paper", bold=True, hint=text)  # fmt: skip
+        yield from flag(f"flag{number}", text, left, top, width)
 
 
 def row_names(layout: Layout) -> Iterator[Shape]:
@@ -49,7 +34,7 @@ def row_names(layout: Layout) -> Iterator[Shape]:
         hint = f"{name}, {note}"
         if layout.wide:
             narrow = layout.columns[0].start - x - 4
-            yield words(f"row{number}", "row", shorten_name(name, narrow, 12.5), x, y - 5, 12.5, bold=True,
+            yield words(f"row{number}", "row", fit_end(name, narrow, 12.5, bold=True), x, y - 5, 12.5, bold=True,
                         align="left", hint=hint)  # fmt: skip
             if note:
                 lines = wrap(note, narrow, 11, most=2)

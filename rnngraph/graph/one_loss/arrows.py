@@ -14,8 +14,8 @@ from rnngraph.graph.layout.metrics import width_of
 from rnngraph.graph.model import Edge, Vertex
 from rnngraph.graph.one_loss.bars import Axis
 from rnngraph.graph.one_loss.boxes import BAR, CIRCLE
-from rnngraph.graph.one_loss.layout import FLAG, LABEL_TEXT, LABEL_UP, Layout
-from rnngraph.graph.one_loss.pen import flipped, path, rule
+from rnngraph.graph.one_loss.layout import LABEL_TEXT, LABEL_UP, Layout
+from rnngraph.graph.pen import FLAG, flipped, path, rule
 from rnngraph.graph.sheet import Curve
 from rnngraph.graph.style.left import MARK, is_dotted, tone, width
 

@@ -15,7 +15,7 @@ from rnngraph.graph.layout.metrics import fit, width_of
 from rnngraph.graph.model import Column, Vertex
 from rnngraph.graph.one_loss.bars import Axis, bars
 from rnngraph.graph.one_loss.layout import RANGE, Layout, inside
-from rnngraph.graph.one_loss.pen import rectangle, words
+from rnngraph.graph.pen import rectangle, words
 from rnngraph.graph.sheet import Shape
 from rnngraph.graph.style.left import MARK, tone
 

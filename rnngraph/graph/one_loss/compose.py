@@ -8,7 +8,7 @@ import numpy as np
 
 from rnngraph.graph.layout.geometry import Box
 from rnngraph.graph.model import Graph
-from rnngraph.graph.one_loss.around import flags, head, row_names
+from rnngraph.graph.one_loss.around import flags, row_names
 from rnngraph.graph.one_loss.arrows import curves
 from rnngraph.graph.one_loss.bars import axis_of
 from rnngraph.graph.one_loss.boxes import folds, headers, vertices
@@ -25,7 +25,7 @@ def compose(graph: Graph) -> Sheet:
     under = Under(layout, axis, layout.rule)
     under.draw()
     shapes = (
-        *head(layout), *folds(layout, axis), *row_names(layout), *vertices(layout), *headers(layout), *under.shapes,
+        *layout.head[0], *folds(layout, axis), *row_names(layout), *vertices(layout), *headers(layout), *under.shapes,
         *flags(layout),
     )  # fmt: skip
     high = under.y + layout.sizes.margin / 2

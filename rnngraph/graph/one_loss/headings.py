@@ -6,33 +6,19 @@ says which of them the boxes show.
 
 from __future__ import annotations
 
-from rnngraph.diagnosis.headline import headline
+from rnngraph.diagnosis.diagnose import headline_of
 from rnngraph.diagnosis.one_loss import OneLoss
-from rnngraph.diagnosis.verdict import Diagnosis
-from rnngraph.errors import RnnGraphError
 from rnngraph.graph.one_loss.view import Mark
 from rnngraph.trace.model import Trace
 
 
-def verdict_of(trace: Trace) -> Diagnosis | None:
-    """Diagnose a trace for a view; None where it holds no lags, or nothing on which a verdict can be given."""
-    if not trace.lags:
-        return None
-    from rnngraph.diagnosis.diagnose import diagnose
-
-    try:
-        return diagnose(trace)
-    except RnnGraphError:  # a picture of a trace on which no verdict can be given is still a picture
-        return None
-
-
 def title_and_why(trace: Trace, seen: OneLoss, marks: tuple[Mark, ...]) -> tuple[str, str]:
     """Say where, and why with what to try."""
-    found = verdict_of(trace)
+    found = headline_of(trace)
     if found is None:
         ends = ", and ".join(mark.text.strip("◂▸ ") for mark in marks) or "nothing is known of its way"
         return f"The loss at t={seen.timestep}: {ends}.", ""
-    title, why, remedy = headline(found)
+    title, why, remedy = found
     return title, f"{_because(why)} {remedy}".strip()
 
 

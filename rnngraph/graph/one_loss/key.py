@@ -11,7 +11,7 @@ from rnngraph.graph.layout.metrics import fit, width_of
 from rnngraph.graph.one_loss.bars import Axis
 from rnngraph.graph.one_loss.boxes import METER_FROM
 from rnngraph.graph.one_loss.layout import Layout
-from rnngraph.graph.one_loss.pen import rectangle, rule, words
+from rnngraph.graph.pen import rectangle, rule, words
 from rnngraph.graph.sheet import Curve, Shape
 from rnngraph.graph.style.left import MARK
 

@@ -13,13 +13,14 @@ from typing import TypeAlias
 
 from rnngraph.graph.layout.geometry import one_line
 from rnngraph.graph.layout.grid import Span
-from rnngraph.graph.layout.metrics import balanced, fit, width_of
+from rnngraph.graph.layout.metrics import fit, width_of
 from rnngraph.graph.model import Column, Graph
-from rnngraph.graph.one_loss.room import Sizes, is_wide, right_margin, sizes_of
+from rnngraph.graph.one_loss.room import right_margin
 from rnngraph.graph.one_loss.view import Mark, Seen
+from rnngraph.graph.pen import FLAG, FLAG_TEXT, sentences
+from rnngraph.graph.sheet import Shape
+from rnngraph.graph.sizes import Sizes, is_wide, sizes_of
 
-FLAG = 22.0  # height
-FLAG_TEXT = 12.5
 LABEL_TEXT = 12.0  # of the name over a row
 LABEL_UP = 34.0  # how far it stands over the middle of the row
 Flag: TypeAlias = tuple[Mark, str, float, float, float]  # the mark, its text, left side, width and upper side
@@ -41,33 +42,10 @@ class Layout:
     columns: tuple[Span, ...]
 
     @cached_property
-    def title(self) -> list[str]:
-        """The lines of the title."""
-        return balanced(one_line(self.graph.title), self._text_width, self.sizes.title[0], bold=True, most=9)
-
-    @cached_property
-    def why(self) -> list[str]:
-        """The lines under it."""
-        return balanced(one_line(self.seen.why), self._text_width, self.sizes.why[0], most=20) if self.seen.why else []
-
-    @cached_property
-    def small(self) -> list[str]:
-        """The grey lines."""
-        return balanced(one_line(self.seen.small), self._text_width, self.sizes.small[0], most=9)
-
-    @property
-    def _text_width(self) -> float:
-        return min(self.width, 1100.0) - 2 * self.sizes.margin
-
-    @property
-    def why_top(self) -> float:
-        """Where the second paragraph begins."""
-        return self.sizes.margin + len(self.title) * self.sizes.title[1] + 2.5
-
-    @property
-    def small_top(self) -> float:
-        """Where the third begins."""
-        return self.why_top + len(self.why) * self.sizes.why[1] + 3
+    def head(self) -> tuple[list[Shape], float]:
+        """The sentences on top, and where they end."""
+        texts = (self.graph.title, self.seen.why, self.seen.small)
+        return sentences(texts, self.sizes, min(self.width, 1100.0))
 
     @cached_property
     def flags(self) -> tuple[Flag, ...]:
@@ -80,7 +58,7 @@ class Layout:
 
     def _flags(self, texts: list[str]) -> tuple[Flag, ...]:
         found: list[Flag] = []
-        top = self.small_top + len(self.small) * self.sizes.small[1] + 9.5
+        top = self.head[1] + 6.5
         for mark, text in zip(self.seen.marks, texts, strict=True):
             if width_of(text, FLAG_TEXT, bold=True) + 20 > self.width - 2 * self.sizes.margin:
                 text = next(iter(re.findall(r"lag \d+|\S+ % left", text)), text)  # on a strip of paper the number alone
@@ -114,7 +92,7 @@ class Layout:
     @cached_property
     def top(self) -> float:
         """Where the graph begins: the upper side of its folds."""
-        above = self.small_top + len(self.small) * self.sizes.small[1] + 9.5
+        above = self.head[1] + 6.5
         return max((top + FLAG for *_, top in self.flags), default=above) + 10 + 18 * (len(self.seen.segments) > 1)
 
     @property

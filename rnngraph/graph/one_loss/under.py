@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from rnngraph.graph.layout.geometry import one_line, shorten_name
-from rnngraph.graph.layout.metrics import fit, width_of, wrap
+from rnngraph.graph.layout.geometry import one_line
+from rnngraph.graph.layout.metrics import fit, fit_end, width_of, wrap
 from rnngraph.graph.one_loss.bars import Axis, amounts, bars
 from rnngraph.graph.one_loss.key import legend
 from rnngraph.graph.one_loss.layout import Layout
-from rnngraph.graph.one_loss.pen import paragraph, rule, words
 from rnngraph.graph.one_loss.view import Strip
+from rnngraph.graph.pen import paragraph, rule, words
 from rnngraph.graph.sheet import Curve, Shape
 
 STRIP = 44.0  # the height of 100 %
@@ -66,7 +66,7 @@ class Under:
             room, top = self.left - margin - 34, self.y + (0 if strip.amount else 2)
             for line, text in enumerate(texts):
                 size, style = (12.0, {"bold": not strip.amount}) if not line else (11.0, {"ink": "muted"})
-                shown = shorten_name(text, room, size) if strip.amount else fit(text, room, size, bold=not line)
+                shown = fit_end(text, room, size) if strip.amount else fit(text, room, size, bold=not line)
                 self.shapes.append(words(f"strip{number}_{line}", "band", shown, margin, top + 7 + 13.5 * line, size,
                                          align="left", hint=f"{name}, {strip.note}", **style))  # fmt: skip
         else:

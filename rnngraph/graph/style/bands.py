@@ -8,12 +8,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from rnngraph.graph.layout.geometry import Box, one_line, shorten_name, text_width
+from rnngraph.graph.layout.geometry import Box, one_line
 from rnngraph.graph.layout.grid import Grid
+from rnngraph.graph.layout.metrics import fit_end, width_of
 from rnngraph.graph.model import Band, Graph
 from rnngraph.graph.sheet import Shape
 from rnngraph.graph.style.headings import GUTTER, HEADER, NAME
-from rnngraph.graph.style.palette import FAINT, GREY, INK, PAPER, RED, Scale
+from rnngraph.graph.style.palette import GREY, RED, Scale
 from rnngraph.graph.style.scales import STATUS_LINES, Style
 from rnngraph.graph.summary import Summary
 from rnngraph.trace.magnitudes import Status
@@ -60,15 +61,15 @@ def _caption_text(band: Band, graph: Graph, style: Style) -> str:
 
 
 def _caption(number: int, text: str, left: float, y: float) -> Shape:
-    width = text_width(text, NAME) + 10
+    width = width_of(text, NAME) + 10
     box = Box(left - GUTTER + width / 2, y, width, NAME + 4)
-    return Shape(f"caption{number}", "band", "text", box, text, ink=INK, size=NAME, align="left")
+    return Shape(f"caption{number}", "band", "text", box, text, ink="ink", size=NAME, align="left")
 
 
 def _strip(band: Band, number: int, y: float, grid: Grid, scale: Scale, left: float) -> Iterator[Shape]:
-    text = f"{shorten_name(one_line(band.name), GUTTER - 10, NAME)}\n{band.note}"
+    text = f"{fit_end(one_line(band.name), GUTTER - 10, NAME)}\n{band.note}"
     yield Shape(f"b{number}", "band", "text", Box(left - GUTTER / 2, y + BAR_STRIP / 2, GUTTER, 28), text,
-                ink=INK, size=NAME, align="left", subject=band.name,
+                ink="ink", size=NAME, align="left", subject=band.name,
                 hint="" if text.startswith(one_line(band.name)) else one_line(band.name))  # fmt: skip
     for column, (found, span) in enumerate(zip(band.summaries, grid.columns, strict=True)):
         if found is None:
@@ -77,10 +78,10 @@ def _strip(band: Band, number: int, y: float, grid: Grid, scale: Scale, left: fl
         colour, line = STATUS_LINES.get(found.status, (scale.colour(found.log10), "solid"))
         height = max(2.0, (top - bottom) * BAR_STRIP)
         box = Box(span.middle, y + bottom * BAR_STRIP + height / 2, min(span.size * 0.5, 52.0), height)
-        fill = colour if found.status in {Status.OK, Status.NONFINITE} else PAPER
+        fill = colour if found.status in {Status.OK, Status.NONFINITE} else "paper"
         yield Shape(f"b{number}_{column}", "bar", "rectangle", box, "", fill, colour, line, 0.8,
                     subject=band.name, column=column)  # fmt: skip
-        ink = RED if found.status is Status.NONFINITE else INK
+        ink = RED if found.status is Status.NONFINITE else "ink"
         yield Shape(f"b{number}_{column}n", "number", "text", Box(span.middle, y - 8, span.size + 24, 14), found.text,
                     ink=ink, size=NUMBER, subject=band.name, column=column)  # fmt: skip
 
@@ -103,24 +104,24 @@ def _weight(
     known = band.total is not None and band.total.status is not Status.UNOBSERVED
     texts = [f"{name}{gap}{band.note}{gap}sum {total}" for gap in ("  ", " ")] if known else []
     texts += [f"{name}  {band.note}", name]
-    text = next((one for one in texts if text_width(one, WEIGHT) < GUTTER - 8), shorten_name(name, GUTTER - 8, WEIGHT))
+    text = next((one for one in texts if width_of(one, WEIGHT) < GUTTER - 8), fit_end(name, GUTTER - 8, WEIGHT))
     yield Shape(f"b{number}", "band", "box", Box(left - GUTTER / 2 - 2, middle, GUTTER - 4, WEIGHT_LINE), text,
                 "#fef9ec", "#e3c98a", size=WEIGHT, subject=band.name,
                 hint=one_line(f"{band.name}, {band.note}, gradient {total}"))  # fmt: skip
     if is_silent(band):
         # Where other weights are known step by step, this one is used once for all steps.
         text = "not per step" if known and by_step else "by step not observed"
-        wide = text_width(text, NUMBER) + 8
+        wide = width_of(text, NUMBER) + 8
         box = Box(grid.columns[0].start + wide / 2, middle, wide, WEIGHT_LINE)
-        yield Shape(f"b{number}_", "cell", "rectangle", box, text, PAPER, GREY,
-                    "solid" if known and by_step else "dotted", 0.8, FAINT, NUMBER, subject=band.name)  # fmt: skip
+        yield Shape(f"b{number}_", "cell", "rectangle", box, text, "paper", GREY,
+                    "solid" if known and by_step else "dotted", 0.8, "muted", NUMBER, subject=band.name)  # fmt: skip
         return
     for column, (found, span) in enumerate(zip(band.summaries, grid.columns, strict=True)):
         if found is None:
             continue
         is_number = found.status is Status.OK
         colour, line = STATUS_LINES.get(found.status, (scale.colour(found.log10), "solid"))
-        ink = scale.contrast(found.log10) if is_number else colour if line == "solid" else FAINT
+        ink = scale.contrast(found.log10) if is_number else colour if line == "solid" else "muted"
         box = Box(span.middle, middle, min(span.size, 110.0), WEIGHT_LINE)
-        yield Shape(f"b{number}_{column}", "cell", "rectangle", box, found.text, colour if is_number else PAPER,
+        yield Shape(f"b{number}_{column}", "cell", "rectangle", box, found.text, colour if is_number else "paper",
                     colour, line, 0.8, ink, NUMBER, subject=band.name, column=column)  # fmt: skip

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 
-from rnngraph.graph.layout.geometry import Box, one_line, shorten
+from rnngraph.graph.layout.geometry import Box, one_line
 from rnngraph.graph.layout.grid import LABEL, MARK, PART
+from rnngraph.graph.layout.metrics import fit
 from rnngraph.graph.model import Vertex
 from rnngraph.graph.sheet import Shape
-from rnngraph.graph.style.palette import FAINT, GREY, INK, ORANGE, PAPER, RED
+from rnngraph.graph.style.palette import GREY, ORANGE, RED
 from rnngraph.graph.style.scales import Style
 from rnngraph.trace.magnitudes import Status
 
@@ -20,10 +21,10 @@ KINDS = {
     "part": ("#f8fafc", "#b6c7dd"),
     "op": ("#eef2f7", "#c3cbd6"),
     "input": ("#eef2f7", "#c3cbd6"),
-    "initial": ("#ffffff", "#93c5fd"),
+    "initial": ("paper", "#93c5fd"),
     "loss": ("#fee2e2", "#f87171"),
     "fold": ("#f8fafc", "#94a3b8"),
-    "cut": ("#ffffff", RED),
+    "cut": ("paper", RED),
 }
 PADDING = ("#f3f4f6", "#d1d5db")
 
@@ -31,7 +32,7 @@ PADDING = ("#f3f4f6", "#d1d5db")
 def vertex_shape(vertex: Vertex, box: Box, style: Style) -> Shape:
     """Return a vertex's box with its colours, its label and its marks."""
     fill, stroke = KINDS[vertex.kind]
-    ink, thickness = RED if vertex.kind == "cut" else INK, 1.0
+    ink, thickness = RED if vertex.kind == "cut" else "ink", 1.0
     lines = [one_line(text) for text in vertex.label.split("\n")]
     if vertex.padding:
         (fill, stroke), ink = PADDING, GREY
@@ -46,7 +47,7 @@ def vertex_shape(vertex: Vertex, box: Box, style: Style) -> Shape:
     size = MARK if vertex.mark else size
     return Shape(
         vertex.id, "vertex", "ellipse" if vertex.kind == "loss" else "box", box,
-        "\n".join(shorten(text, box.width - 6, size) for text in lines), fill, stroke,
+        "\n".join(fit(text, box.width - 6, size) for text in lines), fill, stroke,
         "dashed" if vertex.kind == "fold" else "solid", thickness, ink, size,
         subject=vertex.id, hint=_hint(vertex), column=vertex.column,
     )  # fmt: skip
@@ -57,7 +58,7 @@ def _painted(vertex: Vertex, style: Style) -> tuple[str, str] | None:
         return None
     found = vertex.saturated if style.color == "saturation" else vertex.activation
     if found is None or found.status is Status.UNOBSERVED:
-        return (PAPER, FAINT) if found is not None else None
+        return ("paper", "muted") if found is not None else None
     value = 0.0 if math.isnan(found.high) else found.high
     return style.fills.colour(value), style.fills.contrast(value)
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rnngraph.graph.layout.geometry import Box, one_line, shorten, shorten_name, text_width
+from rnngraph.graph.layout.geometry import Box, one_line
 from rnngraph.graph.layout.grid import Grid
+from rnngraph.graph.layout.metrics import fit, fit_end, width_of
 from rnngraph.graph.model import Column, Graph
 from rnngraph.graph.sheet import Shape
-from rnngraph.graph.style.palette import FAINT, GREY, INK
+from rnngraph.graph.style.palette import GREY
 
 HEADER = 36.0  # the height of the steps' names and words
 NAME = 11.0  # font size of the names of rows, bands and weights
@@ -22,13 +23,14 @@ def title(graph: Graph, grid: Grid, left: float) -> Iterator[Shape]:
     """Write title and subtitle above the legend, from the gutter to the right."""
     x, top = left - GUTTER, grid.rows[-1].stop
     for name, text, y, size, ink in (
-        ("subtitle", graph.subtitle, top + 88, 12.0, FAINT),
-        ("title", graph.title, top + 110, 18.0, INK),
+        ("subtitle", graph.subtitle, top + 88, 12.0, "muted"),
+        ("title", graph.title, top + 110, 18.0, "ink"),
     ):
-        text = shorten(one_line(text), max(900.0, grid.columns[-1].stop - x), size)
-        width = text_width(text, size) * 1.05 + 8
+        bold = name == "title"
+        text = fit(one_line(text), max(900.0, grid.columns[-1].stop - x), size, bold=bold)
+        width = width_of(text, size, bold=bold) + 8
         yield Shape(name, "title", "text", Box(x + width / 2, y, width, size + 6), text,
-                    ink=ink, size=size, bold=name == "title", align="left")  # fmt: skip
+                    ink=ink, size=size, bold=bold, align="left")  # fmt: skip
 
 
 def headers(graph: Graph, grid: Grid) -> Iterator[Shape]:
@@ -37,14 +39,14 @@ def headers(graph: Graph, grid: Grid) -> Iterator[Shape]:
         if column.kind == "initial":
             continue
         faint = column.kind == "step" and column.valid == 0
-        ink = GREY if faint else INK
+        ink = GREY if faint else "ink"
         yield Shape(f"head{number}", "header", "text", Box(span.middle, -17, span.size + 30, 15), _column_name(column),
                     ink=ink, size=12, bold=True, column=number)  # fmt: skip
         words = [] if column.label is None else [one_line(column.label)]
         if faint:
             words.append("(padding)")
         if words:
-            text = shorten(" ".join(words), span.size + 30, NAME)
+            text = fit(" ".join(words), span.size + 30, NAME)
             yield Shape(f"word{number}", "header", "text", Box(span.middle, -32, span.size + 36, 14), text,
                         ink=ink, size=NAME, column=number, hint=one_line(column.label or ""))  # fmt: skip
 
@@ -54,9 +56,9 @@ def row_names(graph: Graph, grid: Grid, left: float) -> Iterator[Shape]:
     both = any(row.direction == "reverse" for row in graph.rows)
     for number, (row, span) in enumerate(zip(graph.rows, grid.rows, strict=True)):
         lines = [one_line(row.name), row.direction] if row.direction and both else [one_line(row.name)]
-        text = "\n".join(shorten_name(line, GUTTER - 10, NAME) for line in lines)
+        text = "\n".join(fit_end(line, GUTTER - 10, NAME) for line in lines)
         yield Shape(f"row{number}", "row", "text", Box(left - GUTTER / 2, span.middle, GUTTER, 28), text,
-                    ink=FAINT, size=NAME, align="left", hint=one_line(row.name))  # fmt: skip
+                    ink="muted", size=NAME, align="left", hint=one_line(row.name))  # fmt: skip
 
 
 def _column_name(column: Column) -> str:

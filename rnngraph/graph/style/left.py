@@ -1,6 +1,6 @@
-"""The scale of every view that is seen from one loss: what is left of it, as a colour, a text colour and a width.
+"""The scale of every view of what is left: the ends of an axis, the names of its levels, colours and widths.
 
-In: decades, the decimal logarithm of a share. Out: a `Tone`, which has a colour in light and one in dark, and pixels.
+In: decades, the decimal logarithm of a share. Out: a `Tone`, which has a colour in light and one in dark, text, pixels.
 The colour fades into the paper; one hue, the width, dots and the number say the same, so that print in grey does, too.
 """
 
@@ -9,6 +9,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import pairwise
+
+import numpy as np
+
+from rnngraph.trace.magnitudes import Floats
 
 FLOOR = -6.0  # smaller shares are drawn alike; numbers are never clipped
 MARK = -2.0  # the mark stands at 1 %, where the colours jump on purpose
@@ -28,6 +32,10 @@ RAMP: tuple[tuple[float, str, str], ...] = (
     (1.0, "#c2560c", "#e8792f"), (2.0, "#a63c06", "#ff9a52"), (4.0, "#862a04", "#ffb985"),
     (math.inf, "#5e1a02", "#ffdcc2"),
 )  # fmt: skip
+# Of several curves the first to the last, from pale to strong on either paper.
+PALE_TO_STRONG: tuple[tuple[float, str, str], ...] = (
+    (0.0, "#b9cde8", "#2c4d78"), (1.0, "#5b8fd6", "#3d86dc"), (2.0, "#2563b8", "#7db8fb"), (3.0, "#0b2f6b", "#d6e9ff"),
+)  # fmt: skip
 # Everything else that has a colour: name -> light, dark
 THEME: dict[str, tuple[str, str]] = {
     "paper": ("#ffffff", "#0d1117"),
@@ -38,6 +46,7 @@ THEME: dict[str, tuple[str, str]] = {
     "fold": ("#f6f8fb", "#131a24"),
     "amount": ("#b4bec9", "#566273"),  # bars of other quantities, which are grey and linear
     "middle": ("#0d1420", "#05080f"),  # text on 1 % to 3 %; darker on the dark one, to be read in grey
+    "error": ("#c62828", "#ff8a80"),
     "faint": ("#434f63", "#a7b3c4"),  # text on less than 1 %, where muted would not be told from the box
 }
 
@@ -52,10 +61,10 @@ class Tone:
     text: str
 
 
-def _between(decades: float, theme: int) -> str:
+def _between(value: float, theme: int, stops: tuple[tuple[float, str, str], ...] = STOPS) -> str:
     """Mix the two stops around a value, in sRGB."""
-    low, high = next((a, b) for a, b in pairwise(STOPS) if a[0] <= decades < b[0] or b == STOPS[-1])
-    part = (decades - low[0]) / (high[0] - low[0])
+    low, high = next((a, b) for a, b in pairwise(stops) if a[0] <= value < b[0] or b == stops[-1])
+    part = (value - low[0]) / (high[0] - low[0])
     pairs = ((int(str(low[theme])[at : at + 2], 16), int(str(high[theme])[at : at + 2], 16)) for at in (1, 3, 5))
     return "#" + "".join(f"{round(a + (b - a) * part):02x}" for a, b in pairs)
 
@@ -69,7 +78,33 @@ LEFT = tuple(
     Tone(f"k{number}", _between(number / 2 - 6, 1), _between(number / 2 - 6, 2), _text(number)) for number in range(13)
 )
 GROWN = tuple(Tone(f"g{number}", light, dark, "paper") for number, (_, light, dark) in enumerate(RAMP))
-COLOURS: dict[str, tuple[str, str]] = THEME | {tone.name: (tone.light, tone.dark) for tone in (*LEFT, *GROWN)}
+STRONG = {
+    f"s{number}": (_between(number / 32, 1, PALE_TO_STRONG), _between(number / 32, 2, PALE_TO_STRONG))
+    for number in range(97)
+}
+COLOURS: dict[str, tuple[str, str]] = (
+    THEME | STRONG | {tone.name: (tone.light, tone.dark) for tone in (*LEFT, *GROWN)}
+)  # fmt: skip
+
+
+def strengths(count: int) -> list[str]:
+    """Give so many colours from pale to strong; a single one is strong."""
+    return [f"s{round(96 * place / (count - 1))}" for place in range(count)] if count > 1 else ["s96"]
+
+
+def ends_of(values: Floats, lowest: float | None = None) -> tuple[float, float]:
+    """Give the ends of an axis in decades: 1e-6 and 1, or around all there is where it grows or goes to a `lowest`."""
+    known = values[np.isfinite(values)]
+    high = float(math.ceil(known.max())) if known.size and known.max() >= GROWTH else 0.0
+    if lowest is None and not high:
+        return FLOOR, high
+    return max(FLOOR if lowest is None else lowest, min(-1.0, math.floor(known.min(initial=0)))), high
+
+
+def level_text(level: int) -> str:
+    """Write a power of ten as what is left: ×1e4, ×100, 100 %, 1 %, 1e-4."""
+    named = {2: "×100", 1: "×10", 0: "100 %", -1: "10 %", -2: "1 %", -3: "0.1 %"}
+    return named.get(level) or (f"×1e{level}" if level > 0 else f"1e{level}")
 
 
 def floor_of(dtype: str) -> float:

@@ -9,12 +9,13 @@ import math
 from collections.abc import Iterator
 
 from rnngraph.diagnosis.sentences import part_text
-from rnngraph.graph.layout.geometry import Box, text_width
+from rnngraph.graph.layout.geometry import Box
+from rnngraph.graph.layout.metrics import width_of
 from rnngraph.graph.model import Graph
 from rnngraph.graph.sheet import Line, Shape
 from rnngraph.graph.style.bands import is_silent
 from rnngraph.graph.style.boxes import PADDING
-from rnngraph.graph.style.palette import FAINT, INK, ORANGE, PAPER, RED, Scale
+from rnngraph.graph.style.palette import ORANGE, RED, Scale
 from rnngraph.graph.style.scales import STATUS_LINES, Style
 from rnngraph.graph.summary import short
 from rnngraph.trace.magnitudes import Status
@@ -36,24 +37,24 @@ def legend(graph: Graph, style: Style, x: float, y: float, *, backward: bool) ->
     for number, (text, fill, stroke, line, width) in enumerate(_marks(graph)):
         yield Shape(f"mark{number}", "legend", "rectangle", Box(right + 11, y, 22, 11), "", fill, stroke, line, width)
         yield _name(f"mark{number}t", text, right + 26, y)
-        right += 26 + text_width(text, TEXT) + 22
+        right += 26 + width_of(text, TEXT) + 22
     right, y = x, y + 32
     for number, (text, scale, kind) in enumerate(_scales(graph, style, backward)):
         yield _name(f"scale{number}", text, right, y)
-        right += text_width(text, TEXT) + 16
+        right += width_of(text, TEXT) + 16
         for tick, value in enumerate(_ticks(scale, decades=kind == "decades")):
             box, colour = Box(right + SWATCH / 2, y, SWATCH, 10), scale.colour(value)
             yield Shape(f"scale{number}_{tick}", "legend", "rectangle", box, "", colour, colour, thickness=0.0)
             label = f"1e{value:.0f}" if kind == "decades" else short(10**value if kind == "factors" else value)
             yield Shape(f"scale{number}_{tick}t", "legend", "text", Box(box.x, y - 13, SWATCH + 6, 13), label,
-                        ink=FAINT, size=9.5)  # fmt: skip
+                        ink="muted", size=9.5)  # fmt: skip
             right += SWATCH
         right += 30
 
 
 def _name(identity: str, text: str, x: float, y: float) -> Shape:
-    width = text_width(text, TEXT) + 10
-    return Shape(identity, "legend", "text", Box(x + width / 2, y, width, 15), text, ink=INK, size=TEXT, align="left")
+    width = width_of(text, TEXT) + 10
+    return Shape(identity, "legend", "text", Box(x + width / 2, y, width, 15), text, ink="ink", size=TEXT, align="left")
 
 
 def _scales(graph: Graph, style: Style, backward: bool) -> Iterator[tuple[str, Scale, str]]:
@@ -85,13 +86,13 @@ def _marks(graph: Graph) -> Iterator[tuple[str, str, str, Line, float]]:
     for status, text in STATUS_NAMES.items():
         if status in found:
             stroke, line = STATUS_LINES[status]
-            yield text, stroke if status is Status.NONFINITE else PAPER, stroke, line, 1.2
+            yield text, stroke if status is Status.NONFINITE else "paper", stroke, line, 1.2
     if any(edge.cut for edge in graph.edges):
-        yield "cut: no gradient passes", PAPER, RED, "solid", 1.0
+        yield "cut: no gradient passes", "paper", RED, "solid", 1.0
     for word, share in graph.saturation:
         if any(vertex.mark.startswith(word) for vertex in graph.vertices):
-            yield f"at least {part_text(share)} of units {word}", PAPER, ORANGE, "solid", 2.0
+            yield f"at least {part_text(share)} of units {word}", "paper", ORANGE, "solid", 2.0
     if any(vertex.padding for vertex in graph.vertices):
         yield "padding", PADDING[0], PADDING[1], "solid", 1.0
     if any(vertex.first_nonfinite for vertex in graph.vertices):
-        yield "first non-finite value", PAPER, RED, "solid", 3.0
+        yield "first non-finite value", "paper", RED, "solid", 3.0

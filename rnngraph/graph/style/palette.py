@@ -22,10 +22,6 @@ BALANCE: tuple[Colour, ...] = (
 # From white to brown, for boxes: light where little is there, and no colour of the arrows.
 AMOUNT: tuple[Colour, ...] = ((250, 250, 249), (253, 224, 178), (243, 165, 80), (194, 90, 22), (107, 38, 4))
 
-INK = "#1f2937"
-FAINT = "#6b7280"
-LINE = "#9aa4b2"
-PAPER = "#ffffff"
 RED = "#c62828"
 ORANGE = "#d97706"
 GREY = "#9ca3af"
@@ -58,8 +54,8 @@ class Scale:
         return hexadecimal((round(red * dark), round(green * dark), round(blue * dark)))
 
     def contrast(self, value: float) -> str:
-        """Return black or white, whichever is read better on the value's colour."""
-        return PAPER if luminance(self._mixed(value)) < 128 else INK
+        """Return ink or paper, whichever is read better on the value's colour."""
+        return "paper" if luminance(self._mixed(value)) < 128 else "ink"
 
     def _mixed(self, value: float) -> Colour:
         along = self.share(value) * (len(self.stops) - 1)

@@ -6,7 +6,7 @@ from rnngraph.graph.layout.geometry import one_line
 from rnngraph.graph.layout.routes import Route
 from rnngraph.graph.model import Edge
 from rnngraph.graph.sheet import Curve
-from rnngraph.graph.style.palette import FAINT, LINE, PALE, RED, VIOLET
+from rnngraph.graph.style.palette import PALE, RED, VIOLET
 from rnngraph.graph.style.scales import STATUS_LINES, Style
 from rnngraph.graph.summary import STATUS_TEXT, UNKNOWN, Summary, short
 from rnngraph.trace.magnitudes import Status
@@ -15,7 +15,7 @@ from rnngraph.trace.magnitudes import Status
 def edge_curve(edge: Edge, route: Route, style: Style) -> Curve:
     """Return an edge's arrow."""
     if edge.kind != "backward":
-        stroke = PALE if edge.kind == "forward" else LINE
+        stroke = PALE if edge.kind == "forward" else "line"
         return Curve(edge.id, edge.kind, edge.source, edge.target, route.points, stroke)
     if edge.cut:
         return Curve(edge.id, edge.kind, edge.source, edge.target, route.points, RED, 1.0, "dotted",
@@ -44,7 +44,7 @@ def _text(shown: Summary, color: str) -> str:
 def _ink(shown: Summary, style: Style) -> str:
     if shown.status is Status.OK:
         return style.arrows.ink(shown.log10)
-    return {Status.NONFINITE: RED, Status.UNDERFLOW: VIOLET}.get(shown.status, FAINT)
+    return {Status.NONFINITE: RED, Status.UNDERFLOW: VIOLET}.get(shown.status, "muted")
 
 
 def _hint(edge: Edge) -> str:

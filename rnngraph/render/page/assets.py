@@ -12,7 +12,7 @@ import re
 from functools import cache
 from importlib.resources import files
 
-from rnngraph.graph.style.left import COLOURS
+from rnngraph.graph.style.left import COLOURS, GROWN, LEFT, STRONG
 
 STYLES = ("page.css", "walk.css", "all.css", "panel.css")
 DRAWN = "drawn.css"  # what a picture of the walk needs, also where it is exported
@@ -39,7 +39,7 @@ def style() -> str:
 def drawn() -> str:
     """Return the style sheet of the pictures: every colour of the scale in light and in dark, and how they are used."""
     themes = [f":root{{{_variables(0)}}}", f':root[data-theme="dark"]{{{_variables(1)}}}']
-    tones = [name for name in COLOURS if re.fullmatch(r"[kg]\d+", name)]
+    tones = [tone.name for tone in (*LEFT, *GROWN)]
     fills = "".join(
         f".{name}{{fill:var(--{name})}}.way.{name}{{fill:none;stroke:var(--{name})}}"
         f".on-{name}{{background:var(--{name})}}\n"
@@ -49,7 +49,7 @@ def drawn() -> str:
 
 
 def _variables(theme: int) -> str:
-    return "".join(f"--{name}:{colours[theme]};" for name, colours in COLOURS.items())
+    return "".join(f"--{name}:{colours[theme]};" for name, colours in COLOURS.items() if name not in STRONG)
 
 
 @cache

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from rnngraph.diagnosis.diagnose import verdict_of
 from rnngraph.diagnosis.headline import headline
 from rnngraph.diagnosis.one_loss import TOTAL
 from rnngraph.diagnosis.verdict import Diagnosis
@@ -23,7 +24,6 @@ from rnngraph.render.page.scene import scenes
 from rnngraph.render.page.themes import left, scales
 from rnngraph.render.report.diagnosis import diagnosis_document
 from rnngraph.render.strict import finite
-from rnngraph.render.title import verdict_of
 from rnngraph.trace.model import GateTrace, ParameterTrace, StateTrace, Trace
 
 EVERY_STEP = 2_000  # a longer sequence is in the page only where `steps` asks for it, the rest as ranges
@@ -36,7 +36,7 @@ def payload(drawing: Drawing) -> dict[str, Any]:
     atoms = _atoms(shown, trace.timesteps)
     groups, found = find_groups(trace), verdict_of(trace)
     # What is not of its steps is that of every picture.
-    shared = replace(options, steps=None, seen_from=TOTAL, title=options.title or trace.model or None)
+    shared = replace(options, steps=None, seen_from=TOTAL, title=options.title or trace.model or "recurrent network")
     folded = Drawing(trace, shared).graph
     return {
         "title": folded.title,

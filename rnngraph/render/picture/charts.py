@@ -1,39 +1,57 @@
-"""Write a sheet that is no unrolled graph in every format of pictures: svg, png, pdf, and html around the svg.
+"""Write a chart in its formats: svg, png, pdf, and a page around the svg, with one for a phone and the numbers below.
 
-In: a sheet. Out: bytes. The writers are those of the other drawings.
+In: what draws the sheet for a width. Out: bytes. The writers are those of the other drawings.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
 from html import escape
-from typing import cast
+from pathlib import PurePath
 
 from rnngraph.errors import InputError
-from rnngraph.graph.draw import Drawing
-from rnngraph.graph.layout.geometry import Box, one_line
+from rnngraph.graph.layout.geometry import one_line
 from rnngraph.graph.sheet import Sheet
-from rnngraph.graph.style.left import colour
+from rnngraph.graph.sizes import NARROW, WIDE
+from rnngraph.graph.style.left import THEME
 from rnngraph.nearest import did_you_mean
 from rnngraph.render.picture import graphviz
-from rnngraph.render.picture.svg import sheet_svg
+from rnngraph.render.picture.svg import svg
 
 FORMATS = {".svg": "svg", ".png": "png", ".pdf": "pdf", ".html": "html", ".htm": "html"}
+_SWITCH = 760  # pixels of the page, below which the narrow chart is shown
 
 
-@dataclass(frozen=True, slots=True)
-class _Drawn:
-    """What a writer asks of a drawing."""
+def format_of(path: PurePath, what: str) -> str:
+    """Choose the format of a chart by the suffix of a path.
 
-    sheet: Sheet
+    Raises:
+        InputError: `what` cannot be drawn in a file of this suffix.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in FORMATS:
+        meant = did_you_mean(suffix, FORMATS) or "."
+        known = ", ".join(FORMATS)
+        raise InputError(f"{str(path)!r} has no suffix that {what} can be drawn in; use one of {known}{meant}")
+    return FORMATS[suffix]
 
-    @property
-    def frame(self) -> Box:
-        return self.sheet.frame
 
+def chart_bytes(
+    draw: Callable[..., Sheet],
+    format: str,  # noqa: A002 - the option's name
+    *,
+    width: int | None = None,
+    theme: str = "auto",
+    table: Sequence[Sequence[str]] = (),
+) -> bytes:
+    """Draw a chart, 900 pixels wide by default, as `svg`, `png`, `pdf` or `html`.
 
-def chart_bytes(sheet: Sheet, format: str) -> bytes:  # noqa: A002 - the option's name
-    """Render a sheet as `svg`, `png`, `pdf` or `html`.
+    Args:
+        draw: makes the sheet of a `width` and a `theme`.
+        format: of the file.
+        width: of the sheet; a page without one also has the chart for a phone.
+        theme: `"auto"`, `"light"` or `"dark"`.
+        table: of the numbers, headings first, for the page.
 
     Raises:
         InputError: another format.
@@ -43,21 +61,49 @@ def chart_bytes(sheet: Sheet, format: str) -> bytes:  # noqa: A002 - the option'
     if format not in names:
         meant = did_you_mean(format, names) or "."
         raise InputError(f"format {format!r} is unknown here; use one of {', '.join(names)}{meant}")
+    sheet = draw(width=width or WIDE, theme=theme)
     if format in ("png", "pdf"):
-        drawn = cast(Drawing, _Drawn(replace(sheet, theme="light") if sheet.theme == "auto" else sheet))
-        return graphviz.png(drawn) if format == "png" else graphviz.pdf(drawn)
-    text = sheet_svg(sheet)
-    return (text if format == "svg" else _page(sheet, text)).encode("utf-8", "backslashreplace")
+        return graphviz.png(sheet) if format == "png" else graphviz.pdf(sheet)
+    text = svg(sheet)
+    if format == "html":
+        shown = [text] if width is not None else [text, svg(draw(width=NARROW, theme=theme))]
+        text = _page(sheet, [one.partition("?>")[2].lstrip() for one in shown], table)
+    return text.encode("utf-8", "backslashreplace")
 
 
-def _page(sheet: Sheet, svg: str) -> str:
-    paper = f"body{{margin:1rem;background:{colour('paper', dark=sheet.theme == 'dark')}}}"
-    if sheet.theme == "auto":
-        paper += f"@media (prefers-color-scheme:dark){{body{{background:{colour('paper', dark=True)}}}}}"
+def _page(sheet: Sheet, drawn: Sequence[str], table: Sequence[Sequence[str]]) -> str:
+    style = "".join(_colours(sheet.theme))
+    if len(drawn) > 1:
+        style += (
+            f".narrow{{display:none}}@media(max-width:{_SWITCH}px){{.wide{{display:none}}.narrow{{display:block}}}}"
+        )
+    charts = "".join(f'<div class="{name}">{one}</div>' for name, one in zip(("wide", "narrow"), drawn, strict=False))
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(one_line(sheet.title))}</title>"
-        f"<style>{paper}svg{{max-width:100%;height:auto}}</style></head>"
-        f"<body>{svg.partition('?>')[2].lstrip()}</body></html>\n"
+        "<style>body{margin:0}svg{max-width:100%;height:auto;display:block}"
+        "table{margin:1rem;border-collapse:collapse;font:13px Helvetica,Arial,sans-serif}"
+        "th,td{padding:.2rem .9rem .2rem 0;text-align:left;vertical-align:top}.n{text-align:right}"
+        f"{style}</style></head><body>{charts}{''.join(_table(table))}</body></html>\n"
     )
+
+
+def _colours(theme: str) -> Iterator[str]:
+    light, dark = (f"body{{background:{THEME['paper'][one]};color:{THEME['ink'][one]}}}" for one in (0, 1))
+    yield dark if theme == "dark" else light
+    if theme == "auto":
+        yield f"@media (prefers-color-scheme:dark){{{dark}}}"
+
+
+def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    if not rows:
+        return
+    heads, *body = rows
+    numbers = [all(text[:1].isdigit() or text.startswith("-") for text in column) for column in zip(*body, strict=True)]
+    yield "<table>"
+    for row, cell in ((heads, "th"), *((row, "td") for row in body)):
+        marks = [' class="n"' if number else "" for number in numbers]
+        yield "<tr>" + "".join(f"<{cell}{own}>{escape(one_line(text))}</{cell}>"
+                               for text, own in zip(row, marks, strict=True))  # fmt: skip
+    yield "</table>"

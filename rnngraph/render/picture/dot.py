@@ -1,4 +1,4 @@
-"""Write a drawing as DOT text in which every position is pinned: Graphviz only draws it (engine `nop2`, `neato -n2`).
+"""Write a sheet as DOT text in which every position is pinned: Graphviz only draws it (engine `nop2`, `neato -n2`).
 
 Text is escaped so that no label is read as HTML, as an escape or as a port.
 """
@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from rnngraph.graph.draw import Drawing
-from rnngraph.graph.layout.geometry import ELLIPSIS, Point, one_line
+from rnngraph.graph.layout.geometry import Point, one_line
+from rnngraph.graph.layout.metrics import ELLIPSIS
 from rnngraph.graph.sheet import Curve, Shape, Sheet
 from rnngraph.graph.style.left import colour
 
@@ -21,9 +21,9 @@ _JUSTIFY = {"left": "\\l", "middle": "\\n", "right": "\\r"}
 _FORMS = {"box": "box", "rectangle": "box", "ellipse": "ellipse", "text": "plaintext"}
 
 
-def dot(drawing: Drawing) -> str:
-    """Return the drawing as DOT text."""
-    return "\n".join(_lines(drawing)) + "\n"
+def dot(sheet: Sheet) -> str:
+    """Return a sheet as DOT text."""
+    return "\n".join(_lines(sheet)) + "\n"
 
 
 def quote(text: str, newline: str = "\\n") -> str:
@@ -39,11 +39,10 @@ def quote(text: str, newline: str = "\\n") -> str:
     return f'"{escaped}"'
 
 
-def _lines(drawing: Drawing) -> Iterator[str]:
-    frame, sheet = drawing.frame, drawing.sheet
-    writer = _Writer(sheet)
+def _lines(sheet: Sheet) -> Iterator[str]:
+    frame, writer = sheet.frame, _Writer(sheet)
     box = ",".join(_number(side) for side in (frame.left, frame.bottom, frame.right, frame.top))
-    paper = colour("paper", dark=True) if writer.dark else "white"
+    paper = colour("paper", dark=writer.dark)
     yield "digraph unrolled {"
     yield f'graph [bb="{box}" layout="nop2" bgcolor="{paper}" fontname="{writer.font}" pad="0"'
     yield f"  outputorder=nodesfirst splines=true tooltip={quote(one_line(sheet.title))}];"

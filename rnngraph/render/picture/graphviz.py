@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Iterator
 
 from rnngraph.errors import LONGEST_QUOTE, MissingToolError, said
-from rnngraph.graph.draw import Drawing
+from rnngraph.graph.sheet import Sheet
 from rnngraph.render.picture.dot import dot
 
 # Graphviz' bitmap libraries refuse or shrink what is larger than this many pixels on a side.
@@ -28,15 +28,15 @@ NO_GRAPHVIZ = (
 )
 
 
-def pdf(drawing: Drawing) -> bytes:
-    """Return the drawing as one PDF page, without the time at which it was made."""
-    data = run_graphviz(dot(drawing), "pdf")
+def pdf(sheet: Sheet) -> bytes:
+    """Return a sheet as one PDF page, without the time at which it was made."""
+    data = run_graphviz(dot(sheet), "pdf")
     return re.sub(rb"/CreationDate \(D:(\d{14})", b"/CreationDate (D:20000101000000", data)
 
 
-def png(drawing: Drawing) -> bytes:
-    """Return the drawing as a bitmap; warn where it had to be made smaller to be possible at all."""
-    longest, wanted = max(drawing.frame.width, drawing.frame.height), FINE if drawing.sheet.unit == "px" else DPI
+def png(sheet: Sheet) -> bytes:
+    """Return a sheet as a bitmap; warn where it had to be made smaller to be possible at all."""
+    longest, wanted = max(sheet.frame.width, sheet.frame.height), FINE if sheet.unit == "px" else DPI
     dpi = min(wanted, LARGEST_SIDE * 72 / longest)
     if dpi < wanted:
         warnings.warn(
@@ -46,7 +46,7 @@ def png(drawing: Drawing) -> bytes:
             UserWarning,
             stacklevel=3,
         )
-    source = dot(drawing).replace("graph [", f'graph [dpi="{dpi:.4g}" ', 1)
+    source = dot(sheet).replace("graph [", f'graph [dpi="{dpi:.4g}" ', 1)
     return run_graphviz(source, "png")
 
 

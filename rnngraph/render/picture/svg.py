@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from html import escape
 
-from rnngraph.graph.draw import Drawing
 from rnngraph.graph.layout.geometry import Point, one_line
 from rnngraph.graph.sheet import Curve, Shape, Sheet
 from rnngraph.graph.style.left import COLOURS, colour
@@ -22,12 +21,7 @@ _ANCHORS = {"left": "start", "middle": "middle", "right": "end"}
 _DASHES = {"solid": "", "dashed": "4 3", "dotted": "2 3"}
 
 
-def svg(drawing: Drawing) -> str:
-    """Return the drawing as an SVG document."""
-    return sheet_svg(drawing.sheet)
-
-
-def sheet_svg(sheet: Sheet) -> str:
+def svg(sheet: Sheet) -> str:
     """Return a sheet as an SVG document."""
     return "\n".join(_Writer(sheet).lines()) + "\n"
 
@@ -124,7 +118,10 @@ class _Writer:
         if curve.head != "none":
             points, head = self._head(curve)
         chain = [self._pair(point) for point in points]
-        pieces = " ".join(f"C{' '.join(chain[at : at + 3])}" for at in range(1, len(chain), 3))
+        if curve.kind == "line":  # every piece is straight
+            pieces = " ".join(f"L{point}" for point in chain[3::3])
+        else:
+            pieces = " ".join(f"C{' '.join(chain[at : at + 3])}" for at in range(1, len(chain), 3))
         line = f' stroke-width="{_number(curve.thickness)}"{_dashes(curve.line)}'
         text = ""
         if curve.text:

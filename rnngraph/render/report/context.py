@@ -5,12 +5,9 @@ In: a `ContextTrace`. Out: text. Every number stands beside its bar.
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 from rnngraph.diagnosis.sentences import part_text
 from rnngraph.render.report.text import number_text, printable
-from rnngraph.render.strict import plain
+from rnngraph.render.strict import json_line
 from rnngraph.trace.used_past import ContextTrace
 
 SCHEMA = 1
@@ -48,12 +45,7 @@ def context_text(trace: ContextTrace, *, ascii_only: bool = False) -> str:
 
 def context_json(trace: ContextTrace) -> str:
     """Write the curve as one line of JSON."""
-    return json.dumps(context_document(trace), allow_nan=False)
-
-
-def context_document(trace: ContextTrace) -> dict[str, Any]:
-    """Lay the curve out as plain lists and numbers."""
-    document = {
+    return json_line({
         "schema": SCHEMA,
         "model": trace.model,
         "timesteps": trace.timesteps,
@@ -64,6 +56,4 @@ def context_document(trace: ContextTrace) -> dict[str, Any]:
         "full": trace.full.tolist(),
         "excess": trace.excess.tolist(),
         "counts": trace.counts.tolist(),
-    }
-    cleaned: dict[str, Any] = plain(document)
-    return cleaned
+    })  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from rnngraph.diagnosis.finding import Finding
@@ -11,14 +10,14 @@ from rnngraph.diagnosis.remedies.tried import Tried
 from rnngraph.diagnosis.update import Update
 from rnngraph.diagnosis.verdict import Diagnosis, LayerVerdict
 from rnngraph.render.report.headline import headline_document
-from rnngraph.render.strict import plain
+from rnngraph.render.strict import json_line, plain
 
 SCHEMA = 2
 
 
 def diagnosis_json(diagnosis: Diagnosis) -> str:
     """Write the report of `rnngraph diagnose --json`: one line of JSON, without the line's end."""
-    return json.dumps(diagnosis_document(diagnosis), allow_nan=False)
+    return json_line(diagnosis_document(diagnosis))
 
 
 def diagnosis_document(diagnosis: Diagnosis) -> dict[str, Any]:

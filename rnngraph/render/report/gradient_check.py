@@ -5,14 +5,13 @@ In comes what `check` returns, out comes something that a rich console can print
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 
 from rich.text import Text
 
 from rnngraph.autodiff.check.report import CheckReport
 from rnngraph.render.report.text import printable
-from rnngraph.render.strict import plain
+from rnngraph.render.strict import json_line
 
 SCHEMA = 1
 ROW = ("name", "analytic", "numeric", "relative_error", "passed", "resolved")
@@ -29,13 +28,12 @@ def check_report(report: CheckReport) -> Text:
 
 def check_json(report: CheckReport) -> str:
     """Write a gradient check as one line of strict JSON."""
-    document = {
+    return json_line({
         "schema": SCHEMA,
         "passed": report.passed,
         "dtype": report.dtype,
         "tolerance": report.tolerance,
-        "rows": [{name: plain(getattr(row, name)) for name in ROW} for row in report.rows],
+        "rows": [{name: getattr(row, name) for name in ROW} for row in report.rows],
         "where": list(report.where),
-        "culprits": [plain(asdict(culprit)) for culprit in report.culprits],
-    }
-    return json.dumps(document, allow_nan=False)
+        "culprits": [asdict(culprit) for culprit in report.culprits],
+    })  # fmt: skip

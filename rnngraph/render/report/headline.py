@@ -8,19 +8,10 @@ from dataclasses import dataclass
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
-from rnngraph.diagnosis.headline import headline
 from rnngraph.render.report.text import printable, spelled, wrapped
-from rnngraph.render.title import verdict_of
-from rnngraph.trace.model import Trace
 
 KEYS = ("where", "why", "try")
 _INDENT = 5
-
-
-def headline_of(trace: Trace) -> tuple[str, str, str] | None:
-    """Judge a trace and give its three sentences; None where it holds nothing on which a verdict can be given."""
-    found = verdict_of(trace)
-    return None if found is None else headline(found)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,56 +1,55 @@
-"""The reports that have a picture of their own: what they are, and who draws them.
+"""The reports that have a picture of their own: what they are, what draws them, and the table on their page.
 
 In: a report that `rg.decay`, `rg.history` or `rg.compare` returned. Out: bytes; nothing is written here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Any
 
-from rnngraph.errors import InputError
+from rnngraph.graph.sheet import Sheet
 from rnngraph.history.compare.contrast import Contrast
 from rnngraph.history.course import Course
-from rnngraph.nearest import did_you_mean
-from rnngraph.render.report.chart.document import FORMATS
-from rnngraph.render.report.compare.comparison_picture import comparison_picture
-from rnngraph.render.report.decay.decay_picture import decay_picture
-from rnngraph.render.report.history.history_picture import history_picture
+from rnngraph.render.picture.charts import chart_bytes
+from rnngraph.render.report.compare.comparison_picture import comparison_sheet
+from rnngraph.render.report.compare.comparison_table import comparison_table
+from rnngraph.render.report.decay.decay_picture import decay_sheet
+from rnngraph.render.report.history.history_picture import history_sheet
+from rnngraph.render.report.history.history_table import history_table
 from rnngraph.trace.decay import DecayReport
 
 
 @dataclass(frozen=True, slots=True)
 class Pictured:
-    """A kind of report, what it is called in messages, and the function that draws it in a format."""
+    """A kind of report, what it is called in messages, and what draws it."""
 
     kind: type
     what: str
-    draw: Callable[[Any, str], bytes]
+    sheet: Callable[..., Sheet]
+    table: Callable[[Any], Iterable[Sequence[str]]] = lambda _: ()
 
 
 PICTURED = (
-    Pictured(DecayReport, "decays", decay_picture),
-    Pictured(Course, "a history", history_picture),
-    Pictured(Contrast, "a comparison", comparison_picture),
+    Pictured(DecayReport, "decays", decay_sheet),
+    Pictured(Course, "a history", history_sheet, history_table),
+    Pictured(Contrast, "a comparison", comparison_sheet, comparison_table),
 )
 
 
 def pictured(report: object) -> Pictured | None:
-    """Find who draws a report; None for whatever else."""
+    """Find what draws a report; None for whatever else."""
     return next((one for one in PICTURED if isinstance(report, one.kind)), None)
 
 
-def format_of(path: Path, what: str) -> str:
-    """Choose the format of a report's picture by the suffix of a path.
+def report_bytes(report: Any, format: str, *, width: int | None = None, theme: str = "auto") -> bytes:  # noqa: A002 - the option's name
+    """Draw a report, as `chart_bytes` does.
 
     Raises:
-        InputError: `what` cannot be drawn in a file of this suffix.
+        InputError: another format, an option that is not one of its choices, or nothing to draw.
+        MissingToolError: the format needs Graphviz and there is none.
     """
-    name = path.suffix.lower().removeprefix(".")
-    if name not in FORMATS:
-        listed = ", ".join(f".{one}" for one in FORMATS)
-        meant = did_you_mean(path.suffix, [f".{one}" for one in FORMATS]) or "."
-        raise InputError(f"{str(path)!r} has no suffix that {what} can be drawn in; use one of {listed}{meant}")
-    return name
+    found = next(one for one in PICTURED if isinstance(report, one.kind))
+    return chart_bytes(partial(found.sheet, report), format, width=width, theme=theme, table=tuple(found.table(report)))

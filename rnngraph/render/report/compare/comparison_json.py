@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import numpy as np
@@ -11,21 +10,16 @@ from rnngraph.history.compare.comparison_text import parting_sentence, reach_sen
 from rnngraph.history.compare.contrast import Contrast, Curves, Gates
 from rnngraph.history.compare.norms_apart import NormsApart
 from rnngraph.history.compare.side import Side
-from rnngraph.render.report.history.history_json import history_document, reading_document
-from rnngraph.render.strict import plain
+from rnngraph.render.report.history.history_json import reading_document, trend_document
+from rnngraph.render.strict import json_line
 
 SCHEMA = 1
 
 
 def comparison_json(comparison: Contrast, *, worse: tuple[str, ...] | None = None) -> str:
-    """Write the report of `rnngraph compare --json`: one line of JSON, without the line's end."""
-    return json.dumps(comparison_document(comparison, worse=worse), allow_nan=False)
-
-
-def comparison_document(comparison: Contrast, *, worse: tuple[str, ...] | None = None) -> dict[str, Any]:
-    """Lay a comparison out; `worse` is null where nobody asked."""
+    """Write the report of `rnngraph compare --json`: one line of JSON; `worse` is null where nobody asked."""
     parting, deciding = comparison.parting, comparison.deciding
-    document = {
+    return json_line({
         "schema": SCHEMA,
         "text": [reach_sentence(comparison), parting_sentence(comparison)],
         "a": _side(comparison.a),
@@ -38,9 +32,7 @@ def comparison_document(comparison: Contrast, *, worse: tuple[str, ...] | None =
         "gates": [_gate(one) for one in comparison.gates],
         "left_out": list(comparison.left_out),
         "worse": None if worse is None else list(worse),
-    }
-    cleaned: dict[str, Any] = plain(document)
-    return cleaned
+    })  # fmt: skip
 
 
 def _side(side: Side) -> dict[str, Any]:
@@ -56,7 +48,7 @@ def _side(side: Side) -> dict[str, Any]:
         "reach": one.reach,
         "reach_is_whole": one.whole,
         "half_life": one.half_life,
-        "trend": None if side.history is None else history_document(side.history)["trend"],
+        "trend": None if side.history is None else trend_document(side.history),
     }
 
 

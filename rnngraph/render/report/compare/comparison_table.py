@@ -11,11 +11,10 @@ from rnngraph.history.compare.norms_apart import NormsApart
 from rnngraph.render.report.history.history_table import flags_cell, life_cell, reach_cell
 from rnngraph.render.report.text import number_text, percent_text
 
-HEADINGS = ("", "A", "B")
 
-
-def rows(comparison: Contrast) -> Iterator[tuple[str, str, str]]:
-    """Write the rows: of the networks, of every place, of the norms, of saturation and gates."""
+def comparison_table(comparison: Contrast) -> Iterator[tuple[str, str, str]]:
+    """Name the columns, and write the rows: of the networks, of every place, of the norms, of saturation and gates."""
+    yield "", "A", "B"
     a, b = comparison.a.measurement, comparison.b.measurement
     yield "network", a.label, b.label
     if a.step is not None or b.step is not None:

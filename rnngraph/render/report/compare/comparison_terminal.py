@@ -14,7 +14,7 @@ from rich.text import Text
 
 from rnngraph.history.compare.comparison_text import NOT_IN_COMMON, comparison_sentences
 from rnngraph.history.compare.contrast import Contrast
-from rnngraph.render.report.compare.comparison_table import HEADINGS, rows
+from rnngraph.render.report.compare.comparison_table import comparison_table
 from rnngraph.render.report.text import printable
 
 
@@ -32,9 +32,10 @@ class ComparisonReport:
         yield from (Text(printable(one), style="yellow" if one.startswith(NOT_IN_COMMON) else "") for one in others)
         yield Text()
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-        for heading in HEADINGS:
+        headings, *rows = comparison_table(self.comparison)
+        for heading in headings:
             table.add_column(heading, overflow="fold", min_width=8)
-        for row in rows(self.comparison):
+        for row in rows:
             cells = [printable(cell) for cell in row]
             table.add_row(*cells, style="" if cells[1] == cells[2] else "bold")
         yield table

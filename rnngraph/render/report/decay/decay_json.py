@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from rnngraph.diagnosis.curve import LN10
 from rnngraph.render.report.decay.credit_lines import CreditSummary, summary_of
-from rnngraph.render.strict import plain
+from rnngraph.render.strict import json_line
 from rnngraph.trace.decay import DecayFinding, DecayReport, LayerDecay
 
 SCHEMA = 1
@@ -15,12 +14,7 @@ SCHEMA = 1
 
 def decay_json(report: DecayReport) -> str:
     """Write the report of `rnngraph decay --json`: one line of JSON, without the line's end."""
-    return json.dumps(decay_document(report), allow_nan=False)
-
-
-def decay_document(report: DecayReport) -> dict[str, Any]:
-    """Lay the report out as plain dictionaries, lists, numbers and strings."""
-    document = {
+    return json_line({
         "schema": SCHEMA,
         "source": report.source,
         "at": "zero input",
@@ -31,9 +25,7 @@ def decay_document(report: DecayReport) -> dict[str, Any]:
         "layers": [_layer(layer) for layer in report.layers],
         "unread": [{"name": one.name, "shape": list(one.shape), "reason": one.reason} for one in report.unread],
         "notes": list(report.notes),
-    }
-    cleaned: dict[str, Any] = plain(document)
-    return cleaned
+    })  # fmt: skip
 
 
 def _layer(layer: LayerDecay) -> dict[str, Any]:

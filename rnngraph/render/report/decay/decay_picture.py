@@ -1,150 +1,202 @@
 """The decay report as a picture: a row a layer on one logarithmic axis, the published start behind it.
 
-In: a `DecayReport`. Out: an SVG document, an HTML page around it, or a PNG that Graphviz draws of the same shapes.
+In: a `DecayReport`. Out: a sheet.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
+from rnngraph.diagnosis.curve import LN10, LagCurve
 from rnngraph.errors import InputError
-from rnngraph.graph.style.palette import FAINT, INK, LINE, ORANGE, RED
-from rnngraph.render.report.chart.document import chart_document, known_format
-from rnngraph.render.report.chart.shapes import Box, Chart, Label, Line, Shape
+from rnngraph.graph.charts.axes import AXIS, Axes
+from rnngraph.graph.charts.frame import SMALL, TEXT, Paper
+from rnngraph.graph.layout.geometry import one_line
+from rnngraph.graph.layout.metrics import fit, fit_end, width_of, wrap
+from rnngraph.graph.pen import paragraph, rectangle, rule, words
+from rnngraph.graph.sheet import Sheet
 from rnngraph.render.report.decay.credit_lines import summary_of
-from rnngraph.render.report.decay.curve import CURVE_WIDTH, curve_shapes
 from rnngraph.render.report.decay.histogram import Axis, axis_of, counts, decade_text, steps_text
 from rnngraph.render.report.decay.live import halving, reach
 from rnngraph.trace.decay import DecayReport, Five, LayerDecay
 
-BARS, BAND, BATCH = "#2a788e", "#e5e7eb", "#d97706"
-_LEFT, _PLOT, _ROW, _TOP, _BINS = 250, 420, 46, 92, 84
-_NUMBERS, _WRONG, _LONGEST_NAME = 190, 150, 34
+BARS, BAND, BATCH = "muted", "rule", "g0"
+_NAMES, _NUMBERS, _CURVE, _GAP, _TALL, _BIN = 184.0, 150.0, 190.0, 14.0, 34.0, 5.0
+_LINE = 15.0  # from one line of text to the next
+_LEFT: dict[str, Any] = {"ink": "muted", "align": "left"}
 
 
-def decay_picture(report: DecayReport, format: str) -> bytes:  # noqa: A002 - the option's name
-    """Draw the report as `svg`, `png` or `html`.
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """Where the parts of a row begin, and how wide they are: beside each other, or below each other on a phone."""
+
+    names: tuple[float, float]
+    plot: tuple[float, float]
+    numbers: tuple[float, float]
+    curve: tuple[float, float]
+
+
+def decay_sheet(report: DecayReport, *, width: int = 900, theme: str = "auto") -> Sheet:
+    """Draw the half-lives of a report.
 
     Raises:
-        InputError: another format, or no layer to draw.
-        MissingToolError: a PNG needs Graphviz and there is none.
+        InputError: no layer to draw, or an option that is not one of its choices.
     """
-    known_format(format)
     if not report.layers:
         raise InputError(f"{report.source} has no layer that was read, so there is nothing to draw.")
-    return chart_document(format, chart(report))
-
-
-def chart(report: DecayReport) -> Chart:
-    """Lay the report out."""
-    axis = axis_of(report)
-    live = any(layer.live is not None for layer in report.layers)
-    width = _LEFT + _PLOT + _NUMBERS + _WRONG + (CURVE_WIDTH if live else 0) + 20
-    row = _ROW * 2 if live else _ROW
-    height = _TOP + row * len(report.layers) + 62
-    bottom = _TOP + row * len(report.layers)
+    paper, axis = Paper(width, theme), axis_of(report)
     title = f"{report.source}: half-lives at zero input"
-    shapes: list[Shape] = [
-        Label(20, 28, title, size=16, bold=True),
-        *_key(report, live),
-        *_ruler(axis, bottom),
-    ]
-    if live:
-        shapes.append(
-            Label(_LEFT + _PLOT + _NUMBERS + _WRONG + 40, _TOP - 14, "credit left, by lag", size=11, fill=FAINT)
-        )
-    for place, layer in enumerate(report.layers):
-        shapes += _row(layer, axis, _TOP + place * row, row)
-    shapes += [
-        Label(_LEFT + _PLOT / 2, bottom + 34, "half-life in steps, ln 2 / rate", anchor="middle", fill=FAINT),
-        Label(20, bottom + 52, "At zero input: what was set, not what a trained model remembers.", size=11, fill=FAINT),
-    ]
-    return Chart(title, width, height, tuple(shapes))
-
-
-def _key(report: DecayReport, live: bool) -> Iterator[Shape]:
-    x, y = 20.0, 52
+    small = "At zero input: what was set, not what a trained model remembers."
+    paper.head(title, "", small)
+    live = any(layer.live is not None for layer in report.layers)
     published = any(layer.published for layer in report.layers)
-    for wanted, fill, text in (
-        (True, BARS, "decays of the layer"),
-        (published, BAND, "published start, 10 to 90 %"),
-        (live, BATCH, "on the batch, 10 to 90 %"),
-    ):
-        if wanted:
-            yield Box(x, y - 10, 12, 12, fill)
-            yield Label(x + 18, y, text, size=11, fill=FAINT)
-            x += 40 + 6.2 * len(text)
+    marks = ((True, BARS, "decays of the layer"), (published, BAND, "published start, 10 to 90 %"),
+             (live, BATCH, "on the batch, 10 to 90 %"))  # fmt: skip
+    paper.y += 12
+    paper.swatches([(fill, text) for wanted, fill, text in marks if wanted])
+    columns = _columns(paper, live=live)
+    paper.y += 24
+    _ruler(paper, axis, columns.plot, "above")
+    paper.y += 14
+    for number, layer in enumerate(report.layers):
+        _Row(paper, layer, axis, columns, f"r{number}").draw()
+    _ruler(paper, axis, columns.plot, "below")
+    left, wide = columns.plot
+    paper.shapes.append(
+        words("unit", "legend", "half-life in steps, ln 2 / rate", left + wide / 2, paper.y + 18, SMALL, ink="muted")
+    )
+    paper.y += 28
+    return paper.finish(title, small)
 
 
-def _ruler(axis: Axis, bottom: float) -> Iterator[Shape]:
-    for decade in range(axis.low, axis.high + 1):
-        x = _LEFT + axis.share(10.0**decade) * _PLOT
-        yield Line(((x, _TOP - 8), (x, bottom)), stroke=LINE, width=1.0 if decade == 0 else 0.4)
-        for y in (_TOP - 14, bottom + 16):
-            yield Label(x, y, decade_text(decade), size=11, anchor="middle", fill=FAINT)
+def _columns(paper: Paper, *, live: bool) -> _Columns:
+    left, inner = paper.margin, paper.inner
+    if not paper.wide:
+        return _Columns((left, inner), (left + 10, inner - 20), (left, inner), (left, inner))
+    right = left + inner - (_CURVE + _GAP if live else 0)
+    plot = left + _NAMES + _GAP, right - left - _NAMES - _NUMBERS - 2 * _GAP
+    return _Columns((left, _NAMES), plot, (right - _NUMBERS, _NUMBERS), (right + _GAP, _CURVE))
 
 
-def _row(layer: LayerDecay, axis: Axis, top: float, height: float) -> Iterator[Shape]:
-    name = layer.shown_name
-    shown = name if len(name) <= _LONGEST_NAME else f"…{name[-_LONGEST_NAME + 1 :]}"
-    base = top + _ROW - 10
-    yield Label(20, top + 18, shown, bold=True)
-    yield Label(20, top + 34, f"{layer.family}, {layer.n} decays", size=11, fill=FAINT)
-    if layer.published is not None:
-        low, high = axis.share(layer.published[0][1]), axis.share(layer.published[1][3])
-        said = f"published start: {steps_text(layer.published[0][1])} to {steps_text(layer.published[1][3])} steps"
-        yield Box(_LEFT + low * _PLOT, top + 4, max((high - low) * _PLOT, 2), base - top - 4, BAND, said)
-    yield from _bars(layer, axis, top, base)
-    yield Line(((_LEFT, base), (_LEFT + _PLOT, base)), stroke=LINE, width=0.6)
-    x = _LEFT + _PLOT + 16
-    shortest, _, middle, _, longest = (steps_text(value) for value in layer.quantiles)
-    yield Label(x, top + 18, f"{shortest} · {middle} · {longest}")
-    yield Label(x, top + 34, "shortest · median · longest", size=10, fill=FAINT)
-    yield from _wrong(layer, x + _NUMBERS - 16, top)
-    if layer.live is not None:
-        yield from _live(layer, axis, top, height)
+def _ruler(paper: Paper, axis: Axis, plot: tuple[float, float], name: str) -> None:
+    left, wide = plot
+    for decade in axis.ticks(int(wide // 36)):
+        x = left + axis.share(10.0**decade) * wide
+        paper.shapes.append(
+            words(f"{name}{decade}".replace("-", "u"), "legend", decade_text(decade), x, paper.y, SMALL, ink="muted")
+        )
 
 
-def _bars(layer: LayerDecay, axis: Axis, top: float, base: float) -> Iterator[Shape]:
-    found = counts(layer.half_lives, axis, _BINS)
-    most, wide = max(int(found.max()), 1), _PLOT / _BINS
-    for place in found.nonzero()[0].tolist():
-        tall = max(int(found[place]) / most * (base - top - 8), 1.5)
-        low, high = (10 ** (axis.low + (place + end) / _BINS * (axis.high - axis.low)) for end in (0, 1))
-        said = f"{int(found[place])} decays about {steps_text(low)} to {steps_text(high)} steps"
-        yield Box(_LEFT + place * wide, base - tall, wide - 0.6, tall, BARS, said)
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One layer, drawn from where the paper has come to."""
 
+    paper: Paper
+    layer: LayerDecay
+    axis: Axis
+    columns: _Columns
+    name: str
 
-def _wrong(layer: LayerDecay, x: float, top: float) -> Iterator[Shape]:
-    for place, finding in enumerate(layer.findings):
-        colour = RED if finding.severity == "error" else ORANGE
-        yield Label(
-            x + 80 * (place % 2), top + 18 + 14 * (place // 2), finding.rule.replace("_", " "), size=11, fill=colour,
-            bold=True,
-        )  # fmt: skip
-    if not layer.judged and not layer.findings:
-        yield Label(x, top + 18, "not judged", size=11, fill=FAINT)
+    def draw(self) -> None:
+        """Draw it, and leave the paper where it ends."""
+        top = self.paper.y
+        below = self._names(top)
+        base = (top + 4 if self.paper.wide else below) + _TALL
+        self._plot(base)
+        ends = [below, base + 10]
+        live = self.layer.live
+        if live is not None and live.quantiles is not None:
+            self._span(live.quantiles, base + 12)
+            ends.append(base + 36)
+        credit = summary_of(self.layer)
+        ends.append(self._numbers(top if self.paper.wide else max(ends)))
+        if credit is not None and credit.curve.longest:
+            ends.append(self._credit(credit.curve, top if self.paper.wide else max(ends) + 6))
+        self.paper.y = max(ends) + 10
 
+    def _x(self, half_life: float) -> float:
+        left, wide = self.columns.plot
+        return left + self.axis.share(half_life) * wide
 
-def _live(layer: LayerDecay, axis: Axis, top: float, height: float) -> Iterator[Shape]:
-    """Draw what the batch did under the bars, and the credit's lag curve at the right."""
-    assert layer.live is not None
-    y = top + _ROW + 6
-    if layer.live.quantiles is not None:
-        yield from _span(layer.live.quantiles, axis, y)
-    credit = summary_of(layer)
-    yield Label(_LEFT + _PLOT + 16, y + 4, f"credit halves in {halving(credit)} steps,", size=11, fill=INK)
-    yield Label(_LEFT + _PLOT + 16, y + 18, f"reaches lag {reach(credit)}", size=11, fill=INK)
-    if credit is not None and credit.curve.longest:
-        yield from curve_shapes(credit.curve, _LEFT + _PLOT + _NUMBERS + _WRONG, top + 8, height - 30)
+    def _write(self, text: str, x: float, y: float, size: float = SMALL, **style: Any) -> None:
+        shapes = self.paper.shapes
+        shapes.append(words(f"{self.name}t{len(shapes)}", "row", text, x, y, size, **_LEFT | style))
 
+    def _names(self, y: float) -> float:
+        """Write the layer, its family, and what is wrong with it; give where that ends."""
+        layer, (left, room), name = self.layer, self.columns.names, one_line(self.layer.shown_name)
+        self._write(fit_end(name, room, TEXT, bold=True), left, y + 8, TEXT, bold=True, ink="ink", hint=name)
+        self._write(fit(f"{one_line(layer.family)}, {layer.n} decays", room, SMALL), left, y + 8 + _LINE)
+        found = [(one.rule.replace("_", " "), "error" if one.severity == "error" else "g0") for one in layer.findings]
+        if not layer.judged and not found:
+            found = [("not judged", "muted")]
+        x, y = left, y + 8 + 2 * _LINE
+        for text, ink in found:
+            long = width_of(text, SMALL, bold=True) + 10
+            if x > left and x + long > left + room:
+                x, y = left, y + _LINE
+            self._write(text, x, y, bold=ink != "muted", ink=ink)
+            x += long
+        return y + (10 if found else -5)
 
-def _span(quantiles: Five, axis: Axis, y: float) -> Iterator[Shape]:
-    low, middle, high = (_LEFT + axis.share(value) * _PLOT for value in quantiles[1:4])
-    said = " · ".join(steps_text(value) for value in quantiles[1:4])
-    yield Box(low, y - 2, max(high - low, 2), 5, BATCH, f"on the batch: {said} steps")
-    yield Box(middle - 2, y - 5, 4, 11, INK)
-    if high < _LEFT + 0.7 * _PLOT:
-        yield Label(high + 10, y + 4, said, size=10, fill=FAINT)
-    else:
-        yield Label(_LEFT + _PLOT, y + 18, said, size=10, anchor="end", fill=FAINT)
+    def _plot(self, base: float) -> None:
+        shapes, axis, (left, wide), published = self.paper.shapes, self.axis, self.columns.plot, self.layer.published
+        if published is not None:
+            low, high = published[0][1], published[1][3]
+            said = f"published start: {steps_text(low)} to {steps_text(high)} steps"
+            x, long = self._x(low), max(self._x(high) - self._x(low), 2)
+            shapes.append(rectangle(f"{self.name}p", "band", x, base - _TALL, long, _TALL, fill=BAND, hint=said))
+        for decade in range(axis.low, axis.high + 1):
+            name, thick = f"{self.name}g{decade}".replace("-", "u"), 1.0 if decade == 0 else 0.4
+            x = self._x(10.0**decade) - thick / 2
+            shapes.append(rectangle(name, "band", x, base - _TALL, thick, _TALL, fill="line"))
+        bins = int(wide // _BIN)
+        found, pitch = counts(self.layer.half_lives, axis, bins), wide / bins
+        most = max(int(found.max()), 1)
+        for place in found.nonzero()[0].tolist():
+            tall = max(int(found[place]) / most * (_TALL - 4), 1.5)
+            low, high = (10 ** (axis.low + (place + end) / bins * (axis.high - axis.low)) for end in (0, 1))
+            said = f"{int(found[place])} decays about {steps_text(low)} to {steps_text(high)} steps"
+            shapes.append(rectangle(f"{self.name}b{place}", "bar", left + place * pitch, base - tall, pitch - 0.6, tall,
+                                    fill=BARS, hint=said))  # fmt: skip
+        self.paper.curves.append(rule(f"{self.name}base", [(left, base), (left + wide, base)], "line", thickness=0.6))
+
+    def _span(self, quantiles: Five, y: float) -> None:
+        """Draw what the batch did, under the bars."""
+        low, middle, high = (self._x(value) for value in quantiles[1:4])
+        said, right = " · ".join(steps_text(value) for value in quantiles[1:4]), sum(self.columns.plot)
+        self.paper.shapes += [
+            rectangle(f"{self.name}s", "bar", low, y - 2, max(high - low, 2), 5, fill=BATCH,
+                      hint=f"on the batch: {said} steps"),
+            rectangle(f"{self.name}m", "bar", middle - 2, y - 5, 4, 11, fill="ink"),
+        ]  # fmt: skip
+        if high + 10 + width_of(said, SMALL) < right:
+            self._write(said, high + 10, y)
+        else:
+            self._write(said, right, y + _LINE, align="right")
+
+    def _numbers(self, y: float) -> float:
+        """Write what the row comes to; give where that ends."""
+        left, room = self.columns.numbers
+        shortest, _, middle, _, longest = (steps_text(value) for value in self.layer.quantiles)
+        self._write(f"{shortest} · {middle} · {longest}", left, y + 8, TEXT, ink="ink")
+        self._write("shortest · median · longest", left, y + 8 + _LINE)
+        if self.layer.live is None:
+            return y + 10 + 2 * _LINE
+        credit = summary_of(self.layer)
+        text = f"credit halves in {halving(credit)} steps, reaches lag {reach(credit)}"
+        lines = wrap(text, room, SMALL)
+        self.paper.shapes.append(paragraph(f"{self.name}c", "row", lines, left, y + 2 * _LINE, _LINE, SMALL))
+        return y + (2 + len(lines)) * _LINE
+
+    def _credit(self, curve: LagCurve, top: float) -> float:
+        """Draw the credit's lag curve; give where that ends."""
+        left, wide = self.columns.curve
+        low, median, high = (part[: curve.longest] / LN10 for part in (curve.low, curve.median, curve.high))
+        axes = Axes(self.paper, f"{self.name}a", range(1, curve.longest + 1), (low, median, high), left=left + AXIS,
+                    top=top + 6, width=wide - AXIS - 10, height=64)  # fmt: skip
+        axes.grid("credit left, by lag")
+        axes.band(low, high, "rule")
+        axes.curve(median, "ink", thickness=1.6)
+        return axes.foot + 38

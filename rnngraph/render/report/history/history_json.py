@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from rnngraph.history.course import Course, Series
 from rnngraph.history.history_text import trend_sentence
 from rnngraph.history.measurement import Measurement, Reading
 from rnngraph.history.trend import Trend
-from rnngraph.render.strict import plain
+from rnngraph.render.strict import json_line
 
 SCHEMA = 1
 
 
 def history_json(history: Course) -> str:
     """Write the report of `rnngraph history --json`: one line of JSON, without the line's end."""
-    return json.dumps(history_document(history), allow_nan=False)
-
-
-def history_document(history: Course) -> dict[str, Any]:
-    """Lay a history out as plain dictionaries, lists, numbers and strings."""
-    document = {
+    return json_line({
         "schema": SCHEMA,
         "folder": history.folder,
         "horizon": history.horizon,
@@ -30,12 +24,10 @@ def history_document(history: Course) -> dict[str, Any]:
             _check(history, one, place, gain)
             for place, (one, gain) in enumerate(zip(history.measurements, history.gains, strict=True))
         ],
-        "trend": _trend(history, history.trend) | {"text": trend_sentence(history)},
+        "trend": trend_document(history),
         "trends": [{"name": one.name, "horizon": one.horizon, **_trend(history, one.trend)} for one in history.series],
         "skipped": [{"name": one.name, "reason": one.reason} for one in history.skipped],
-    }
-    cleaned: dict[str, Any] = plain(document)
-    return cleaned
+    })  # fmt: skip
 
 
 def _check(history: Course, one: Measurement, place: int, gain: float) -> dict[str, Any]:
@@ -70,6 +62,11 @@ def reading_document(one: Reading, gain: float) -> dict[str, Any]:
         "half_life": one.half_life,
     }
     return document if one.at_input else {**document, "peak": one.peak, "saturated": one.saturated}
+
+
+def trend_document(history: Course) -> dict[str, Any]:
+    """Lay the trend of the whole out, with its sentence."""
+    return _trend(history, history.trend) | {"text": trend_sentence(history)}
 
 
 def _trend(history: Course, trend: Trend) -> dict[str, Any]:

@@ -1,74 +1,63 @@
 """A history as a picture: the lag curves of all measurements over each other, early ones pale, late ones strong.
 
-In: a `Course`. Out: bytes of an SVG document, an HTML page, or a PNG.
+In: a `Course`. Out: a sheet.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
+from rnngraph.graph.charts.frame import SMALL, Paper
+from rnngraph.graph.charts.overlay import Curve, Panel, draw_panels
+from rnngraph.graph.layout.metrics import width_of
+from rnngraph.graph.pen import rectangle, words
+from rnngraph.graph.sheet import Sheet
+from rnngraph.graph.style.left import strengths
 from rnngraph.history.course import Course, Series
 from rnngraph.history.history_text import skipped_sentences, trend_sentence
-from rnngraph.render.report.chart.colours import MUTED, ramp
-from rnngraph.render.report.chart.document import NARROW, WIDE, chart_document, known_format
-from rnngraph.render.report.chart.panel import Curve, Panel
-from rnngraph.render.report.chart.shapes import Box, Chart, Label, Shape
-from rnngraph.render.report.chart.sheet import sheet
-from rnngraph.render.report.history.history_table import headings, reach_cell, rows
+from rnngraph.render.report.history.history_table import reach_cell
 
-_THICK, _THIN, _KEY, _SWATCHES = 2.4, 1.3, 24, 220
+_THICK, _THIN, _SWATCHES = 2.4, 1.3, 220.0
 
 
-def history_picture(history: Course, format: str) -> bytes:  # noqa: A002 - the option's name
-    """Draw a history as `svg`, `png` or `html`.
+def history_sheet(history: Course, *, width: int = 900, theme: str = "auto") -> Sheet:
+    """Draw a history.
 
     Raises:
-        InputError: another format.
-        MissingToolError: a PNG needs Graphviz and there is none.
+        InputError: an option that is not one of its choices.
     """
-    known_format(format)
-    wide, narrow = (history_chart(history, width) for width in (WIDE, NARROW))
-    return chart_document(format, wide, narrow, table=(headings(history), *rows(history)))
+    paper, colours, last = Paper(width, theme), strengths(len(history.measurements)), history.measurements[-1]
+    title, now = trend_sentence(history), f"Now, at step {last.step}: {last.said}"
+    paper.head(title, now, *skipped_sentences(history))
+    draw_panels(paper, [_panel(history, one, colours) for one in history.series])
+    _key(paper, history, colours)
+    return paper.finish(title, now)
 
 
-def history_chart(history: Course, width: int = WIDE) -> Chart:
-    """Lay a history out for a width in pixels."""
-    colours = ramp(len(history.measurements))
-    last = history.measurements[-1]
-    lines = [f"Now, at step {last.step}: {last.said}", *skipped_sentences(history)]
-    return sheet(
-        trend_sentence(history), lines, [_panel(history, one, colours) for one in history.series], width,
-        foot=partial(_key, history, colours), dark=dict(colours),
-    )  # fmt: skip
-
-
-def _panel(history: Course, series: Series, colours: Sequence[tuple[str, str]]) -> Panel:
+def _panel(history: Course, series: Series, colours: Sequence[str]) -> Panel:
     curves = []
     for place, (one, reading) in enumerate(zip(history.measurements, series.readings, strict=True)):
         if reading is not None:
             newest = place == len(history.measurements) - 1
             said = f"step {one.step}: reaches lag {reach_cell(one)}"
-            curves.append(Curve(reading.left, colours[place][0], _THICK if newest else _THIN, title=said))
+            style = {"thickness": _THICK if newest else _THIN, "hint": said}
+            curves.append(Curve(reading.left, colours[place], style))
     where = "at the input: " if series.at_input else "in the states of "
-    mark = (series.horizon, f"horizon: lag {series.horizon}") if series.horizon else None
-    return Panel(f"{where}{series.name}", tuple(curves), "lag: steps back from the loss", mark=mark)
+    flag = (series.horizon, f"horizon: lag {series.horizon}") if series.horizon else None
+    return Panel(f"{where}{series.name}", tuple(curves), "lag: steps back from the loss", flag=flag)
 
 
-def _key(
-    history: Course, colours: Sequence[tuple[str, str]], left: float, top: float, width: float
-) -> tuple[list[Shape], float]:
+def _key(paper: Paper, history: Course, colours: Sequence[str]) -> None:
     """Explain the colours: a swatch a measurement, the first and the last with their step."""
-    steps = history.steps
-    text = f"step {steps[0]}"
-    shapes: list[Shape] = [Label(left, top + 12, text, size=11.5, fill=MUTED)]
-    if len(steps) > 1:
-        x = left + 8 + 7 * len(text)
-        each = min(_SWATCHES, width / 3) / len(steps)
-        shapes += [Box(x + place * each, top + 3, each + 0.3, 11, light, f"step {steps[place]}")
-                   for place, (light, _) in enumerate(colours)]  # fmt: skip
-        shapes.append(Label(x + each * len(steps) + 8, top + 12, f"step {steps[-1]}", size=11.5, fill=MUTED))
-    shapes.append(
-        Label(left, top + 30, "Of what there is at lag 1. Dashed: 1 %, where credit ends.", size=11.5, fill=MUTED)
-    )
-    return shapes, _KEY + 14
+    first, last = f"step {history.steps[0]}", f"step {history.steps[-1]}"
+    x, y, style = paper.margin, paper.y + 6, {"ink": "muted", "align": "left"}
+    paper.shapes.append(words("key0", "legend", first, x, y, SMALL, **style))
+    if len(colours) > 1:
+        x += width_of(first, SMALL) + 8
+        each = min(_SWATCHES, paper.inner / 3) / len(colours)
+        for place, (step, fill) in enumerate(zip(history.steps, colours, strict=True)):
+            paper.shapes.append(rectangle(f"swatch{place}", "legend", x + place * each, y - 5, each + 0.3, 11,
+                                          fill=fill, hint=f"step {step}"))  # fmt: skip
+        paper.shapes.append(words("key1", "legend", last, x + len(colours) * each + 8, y, SMALL, **style))
+    paper.y += 24
+    paper.note("Of what there is at lag 1. Dashed: 1 %, where credit ends.", paper.margin)

@@ -11,14 +11,10 @@ from rnngraph.history.measurement import Measurement
 from rnngraph.render.report.text import number_text
 
 
-def headings(history: Course) -> tuple[str, ...]:
-    """Name the columns; a gain is that at the horizon."""
+def history_table(history: Course) -> Iterator[tuple[str, ...]]:
+    """Name the columns, and write a row a measurement; a gain is that at the horizon."""
     at = f"gain at lag {history.horizon}" if history.horizon else "gain"
-    return "step", "loss", "reach", at, "half-life", "flags"
-
-
-def rows(history: Course) -> Iterator[tuple[str, ...]]:
-    """Write a row a measurement."""
+    yield "step", "loss", "reach", at, "half-life", "flags"
     for one, gain in zip(history.measurements, history.gains, strict=True):
         left = "-" if math.isnan(gain) else share_text(gain)
         yield str(one.step), number_text(one.loss), reach_cell(one), left, life_cell(one.half_life), flags_cell(one)

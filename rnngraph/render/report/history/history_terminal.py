@@ -16,7 +16,7 @@ from rich.text import Text
 from rnngraph.history.course import Course, Series
 from rnngraph.history.history_text import skipped_sentences, trend_sentence
 from rnngraph.history.trend import CLOSING, OPENING
-from rnngraph.render.report.history.history_table import headings, rows
+from rnngraph.render.report.history.history_table import history_table
 from rnngraph.render.report.text import printable
 
 BARS, ASCII_BARS = "▁▂▃▄▅▆▇█", "_.:-=+*#"
@@ -81,11 +81,11 @@ def _ends(one: Series, place: int) -> str:
 
 def _table(history: Course) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for heading in headings(history):
+    headings, *rows = history_table(history)
+    for heading in headings:
         last = heading == "flags"
         table.add_column(heading, justify="left" if last else "right", overflow="fold", no_wrap=not last)
-    for row in rows(history):
-        *numbers, flags = row
+    for *numbers, flags in rows:
         table.add_row(*numbers, Text(flags, style="" if flags.split(",")[0] in _FINE else "yellow"))
     return table
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from rnngraph.diagnosis.curve import LN10
-from rnngraph.render.report.headline import headline_document, headline_of
+from rnngraph.diagnosis.diagnose import headline_of
+from rnngraph.render.report.headline import headline_document
 from rnngraph.render.report.lags.states import StateLags, state_lags
-from rnngraph.render.strict import finite, plain
+from rnngraph.render.strict import json_line
 from rnngraph.trace.model import Trace
 
 SCHEMA = 1
@@ -23,33 +23,28 @@ def lags_json(trace: Trace, *, states: Sequence[str] | None = None) -> str:
     Raises:
         InputError: the trace holds no lags, or no state of that name.
     """
-    return json.dumps(lags_document(trace, states=states), allow_nan=False)
-
-
-def lags_document(trace: Trace, *, states: Sequence[str] | None = None) -> dict[str, Any]:
-    """Lay the lags of a trace out as plain dictionaries, lists, numbers and strings."""
-    return {
+    return json_line({
         "schema": SCHEMA,
         "model": trace.model,
         "timesteps": trace.timesteps,
         "states": [_state(one) for one in state_lags(trace, states=states)],
         "updates": [
-            {"recurrence": one.recurrence, "lags": one.lags.tolist(), "log10": plain((one.log / LN10).tolist())}
+            {"recurrence": one.recurrence, "lags": one.lags.tolist(), "log10": (one.log / LN10).tolist()}
             for one in trace.updates
         ],
         "headline": headline_document(headline_of(trace)),
-    }
+    })  # fmt: skip
 
 
 def _state(one: StateLags) -> dict[str, Any]:
     curve = one.curve
-    columns = [plain((values / LN10).tolist()) for values in (curve.median, curve.low, curve.high)]
+    columns = [(values / LN10).tolist() for values in (curve.median, curve.low, curve.high)]
     return {
         "name": one.state.name,
         "layer": one.state.layer,
         "direction": one.state.direction,
         "kind": one.state.kind,
-        "rate": finite(one.rate),
+        "rate": one.rate,
         "half_life": one.half_life,
         "memory_horizon": one.memory_horizon,
         "losses_available": one.lags.available,
@@ -63,6 +58,6 @@ def _state(one: StateLags) -> dict[str, Any]:
         "matrix": {
             "losses": one.lags.losses.tolist(),
             "timesteps": np.arange(-1, one.matrix.shape[1] - 1).tolist(),
-            "log10": plain(one.matrix.tolist()),
+            "log10": one.matrix.tolist(),
         },
     }

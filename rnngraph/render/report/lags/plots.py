@@ -13,30 +13,29 @@ from rich.text import Text
 
 from rnngraph.diagnosis.curve import LN10, LagCurve
 from rnngraph.diagnosis.sentences import share_text
-from rnngraph.graph.style.left import FLOOR, GROWTH, MARK
+from rnngraph.graph.charts.lag_rows import middle
+from rnngraph.graph.style.left import MARK, ends_of, level_text
 from rnngraph.render.report.seen.levels import ASCII_LESS, LESS, character, style
 from rnngraph.trace.magnitudes import Floats, Integers
 
 HEIGHT, WIDEST, MOST_ROWS, MARGIN = 13, 100, 16, 8
-_LABELS = {2: "×100", 1: "×10", 0: "100 %", -1: "10 %", -2: "1 %", -3: "0.1 %"}
 
 
 def curve_plot(curve: LagCurve, *, width: int, ascii_only: bool) -> Text:
     """Plot the median and the band from the 10th to the 90th percentile of what is left, over the lag."""
     longest = curve.longest
     groups = _groups(longest, width)
-    low, middle, high = (
-        np.array([_middle(values[group] / LN10) for group in groups])
-        for values in (curve.low, curve.median, curve.high)
+    low, median, high = (
+        np.array([middle(values[group] / LN10) for group in groups]) for values in (curve.low, curve.median, curve.high)
     )
-    bottom, top = ends_of(np.concatenate([low, middle, high]))
+    bottom, top = ends_of(np.concatenate([low, median, high]))
     mark, band, bar, corner, dash, rule = "*:|+--" if ascii_only else "●░│└─┄"
     step = (top - bottom) / (HEIGHT - 1)
     lines = []
     for number in range(HEIGHT):
         level = top - number * step
         line = Text.assemble((f"{_label(level, step):>{MARGIN - 2}} {bar}", "dim"))
-        for values in zip(low, middle, high, strict=True):
+        for values in zip(low, median, high, strict=True):
             sign, how = _sign(values, level, step, mark, band, bottom)
             line.append(*((rule, "dim") if sign == " " and abs(level - MARK) < step / 2 else (sign, how)))
         lines.append(line)
@@ -53,19 +52,11 @@ def curve_plot(curve: LagCurve, *, width: int, ascii_only: bool) -> Text:
     return Text("\n").join([*lines, *(Text(text, style="dim") for text in below)])
 
 
-def ends_of(values: Floats) -> tuple[float, float]:
-    """Give the ends of the scale in decades: 1e-6 and 1, or around all there is where it grows."""
-    known = values[np.isfinite(values)]
-    if not known.size or known.max() < GROWTH:
-        return FLOOR, 0.0
-    return max(FLOOR, min(-1.0, math.floor(known.min()))), float(math.ceil(known.max()))
-
-
 def _label(level: float, step: float) -> str:
     whole = round(level)
     if abs(level - whole) > min(step / 2, 0.01):
         return ""
-    return _LABELS.get(whole) or (f"×1e{whole}" if whole > 0 else f"1e{whole}")
+    return level_text(whole)
 
 
 def _sign(
@@ -92,7 +83,7 @@ def heat_map(matrix: Floats, losses: Integers, *, width: int, ascii_only: bool, 
     for number, row in zip(chosen[::-1], left[::-1], strict=True):
         line = Text.assemble((f"{int(losses[number]):>6} {'|' if ascii_only else '│'}", "dim"))
         for group in groups:
-            value = _middle(row[group])
+            value = middle(row[group])
             line.append(character(value, low, high, ascii_only=ascii_only), style=style(value))
         lines.append(line)
     less = ASCII_LESS if ascii_only else LESS
@@ -112,8 +103,3 @@ def _left(row: Floats, *, reverse: bool) -> Floats:
 def _groups(count: int, width: int) -> list[Integers]:
     """Divide lags or steps among the characters of a line."""
     return list(np.array_split(np.arange(count), max(min(count, width - MARGIN, WIDEST), 1)))
-
-
-def _middle(values: Floats) -> float:
-    known = np.sort(values[~np.isnan(values)])
-    return float(known[len(known) // 2]) if known.size else float("nan")

@@ -9,8 +9,9 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
 from rnngraph.diagnosis.curve import taken
+from rnngraph.diagnosis.diagnose import headline_of
 from rnngraph.diagnosis.sentences import counted
-from rnngraph.render.report.headline import Headline, headline_of
+from rnngraph.render.report.headline import Headline
 from rnngraph.render.report.lags.plots import curve_plot, heat_map
 from rnngraph.render.report.lags.states import StateLags, sentence, state_lags
 from rnngraph.render.report.text import printable, spelled, wrapped

@@ -7,13 +7,13 @@ is strict JSON: no NaN, no Infinity, ASCII only.
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
+from rnngraph.diagnosis.diagnose import headline_of
 from rnngraph.diagnosis.one_loss import OneLoss
-from rnngraph.render.report.headline import headline_document, headline_of
+from rnngraph.render.report.headline import headline_document
 from rnngraph.render.report.seen.seen_json import seen_document
-from rnngraph.render.strict import finite, plain
+from rnngraph.render.strict import json_line
 from rnngraph.trace.magnitudes import Magnitudes, Status
 from rnngraph.trace.model import ParameterTrace, StateTrace, Trace
 
@@ -23,24 +23,19 @@ QUANTILES = ("q10", "q50", "q90")
 
 def norms_json(trace: Trace, seen: OneLoss | None = None) -> str:
     """Write the report of `rnngraph norms --json`: one line of JSON, without the line's end."""
-    return json.dumps(norms_document(trace, seen), allow_nan=False)
-
-
-def norms_document(trace: Trace, seen: OneLoss | None = None) -> dict[str, Any]:
-    """Lay the norms of a trace and what is seen from one loss out as plain dictionaries, lists, numbers and strings."""
-    return {
+    return json_line({
         "schema": SCHEMA,
         "model": trace.model,
         "batch": trace.batch,
         "timesteps": trace.timesteps,
         "dtype": trace.dtype,
-        "loss": finite(trace.loss),
+        "loss": trace.loss,
         "states": [_state(state, trace) for state in trace.states],
         "parameters": [_parameter(parameter) for parameter in trace.parameters],
         "inputs": [{"name": one.name, "steps": _magnitudes(one.steps)} for one in trace.inputs],
         "headline": headline_document(headline_of(trace)),
         "seen_from": seen_document(seen),
-    }
+    })  # fmt: skip
 
 
 def _state(state: StateTrace, trace: Trace) -> dict[str, Any]:
@@ -51,8 +46,8 @@ def _state(state: StateTrace, trace: Trace) -> dict[str, Any]:
         "grad": _magnitudes(state.grad),
         "immediate": _magnitudes(state.immediate),
         "carried": _magnitudes(state.carried),
-        "gain": plain(state.gain.tolist()),
-        "saturated": plain(state.saturated.tolist()),
+        "gain": state.gain.tolist(),
+        "saturated": state.saturated.tolist(),
         "quantiles": [
             dict(zip(QUANTILES, step, strict=True))
             for step in zip(*(_magnitudes(state.quantiles[row]) for row in range(len(QUANTILES))), strict=True)
@@ -75,7 +70,7 @@ def _parameter(parameter: ParameterTrace) -> dict[str, Any]:
         "name": parameter.name,
         "grad": _magnitude(parameter.grad),
         "steps": _magnitudes(parameter.steps),
-        "cancellation": finite(parameter.cancellation),
+        "cancellation": parameter.cancellation,
     }
 
 
@@ -86,6 +81,6 @@ def _magnitude(magnitude: Magnitudes) -> dict[str, Any]:
 def _magnitudes(magnitudes: Magnitudes) -> list[dict[str, Any]]:
     columns = magnitudes.value.tolist(), magnitudes.log10.tolist(), magnitudes.status.tolist()
     return [
-        {"value": finite(value), "log10": finite(log10), "status": Status(status).name.lower()}
+        {"value": value, "log10": log10, "status": Status(status).name.lower()}
         for value, log10, status in zip(*columns, strict=True)
     ]

@@ -13,10 +13,11 @@ import numpy as np
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
+from rnngraph.diagnosis.diagnose import headline_of
 from rnngraph.diagnosis.layer import no_lags
 from rnngraph.diagnosis.one_loss import OneLoss
 from rnngraph.diagnosis.sentences import counted
-from rnngraph.render.report.headline import Headline, headline_of
+from rnngraph.render.report.headline import Headline
 from rnngraph.render.report.norms.norms_text import remarks
 from rnngraph.render.report.norms.terminal import NormsReport, heading
 from rnngraph.render.report.seen.chart import SeenRows

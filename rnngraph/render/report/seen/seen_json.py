@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from rnngraph.diagnosis.one_loss import INITIAL, OneLoss, Walk
-from rnngraph.render.strict import plain
 
 
 def seen_document(seen: OneLoss | None) -> dict[str, Any] | None:
@@ -32,7 +31,7 @@ def _row(walk: Walk) -> dict[str, Any]:
             for t, lag, log10, zero in zip(
                 walk.steps.tolist(),
                 walk.lags.tolist(),
-                plain(walk.decades.tolist()),
+                walk.decades.tolist(),
                 (walk.decades == float("-inf")).tolist(),
                 strict=True,
             )

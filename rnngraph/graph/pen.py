@@ -7,9 +7,12 @@ from itertools import pairwise
 from typing import Any
 
 from rnngraph.graph.layout.curves import straight
-from rnngraph.graph.layout.geometry import Box, Point
-from rnngraph.graph.layout.metrics import width_of
+from rnngraph.graph.layout.geometry import Box, Point, one_line
+from rnngraph.graph.layout.metrics import balanced, fit, width_of
 from rnngraph.graph.sheet import Curve, Role, Shape
+from rnngraph.graph.sizes import Sizes
+
+FLAG, FLAG_TEXT = 22.0, 12.5  # height and font size
 
 
 def rectangle(identity: str, role: Role, left: float, top: float, width: float, height: float, **style: Any) -> Shape:
@@ -36,6 +39,34 @@ def paragraph(
     box = Box(x + wide / 2, -(top + high / 2), wide, high)
     return Shape(identity, role, "text", box, "\n".join(lines), size=size, align="left", leading=step / size,
                  **{"ink": "ink"} | style)  # fmt: skip
+
+
+def flag(identity: str, text: str, left: float, top: float, width: float) -> list[Shape]:
+    """Write a mark on ink."""
+    shown, style = fit(text, width - 8, FLAG_TEXT, bold=True), {"ink": "paper", "bold": True, "hint": text}
+    return [
+        rectangle(identity, "mark", left, top, width, FLAG, fill="ink", stroke="ink", form="box", thickness=0.5),
+        words(f"{identity}t", "mark", shown, left + width / 2, top + FLAG / 2, FLAG_TEXT, **style),
+    ]
+
+
+def sentences(texts: Sequence[str], sizes: Sizes, width: float) -> tuple[list[Shape], float]:
+    """Write a title, why, and whatever is to be known, below each other; give where they end."""
+    shapes, y = [], sizes.margin
+    looks: Any = (
+        ("title", sizes.title, {"bold": True}),
+        ("why", sizes.why, {}),
+        ("small", sizes.small, {"ink": "muted"}),
+    )
+    for number, text in enumerate(texts):
+        name, (size, step), style = looks[min(number, 2)]
+        if text:
+            lines = balanced(one_line(text), width - 2 * sizes.margin, size, bold=not number, most=20)
+            name = f"{name}{number}" if number > 2 else name
+            shapes.append(paragraph(name, "title", lines, sizes.margin, y, step, size, **style))
+            y += step * len(lines)
+        y += 3 if number else 2.5
+    return shapes, y
 
 
 def path(points: Sequence[Point]) -> tuple[Point, ...]:

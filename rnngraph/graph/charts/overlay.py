@@ -1,0 +1,95 @@
+"""Curves over each other, a panel of axes for each thing that was measured, as many beside each other as have room.
+
+In: panels. Out: shapes and curves on a paper.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rnngraph.graph.charts.axes import AXIS, UNDER, Axes
+from rnngraph.graph.charts.frame import Paper
+from rnngraph.graph.layout.geometry import Point
+from rnngraph.graph.pen import words
+from rnngraph.trace.magnitudes import Floats
+
+_HEIGHT, _ABOVE, _GAP = 200.0, 48.0, 20.0
+_MOST = 8.0  # decades of growth: what grew more must not press all others together
+_LETTER = 13.0
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Decades by place; entry 0 is the first place of the panel. `name` stands at its end."""
+
+    values: Floats
+    stroke: str
+    style: dict[str, Any]  # of the line
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """Curves of one thing. `flag` is a place and what is written beside it, `lowest` the least decade of other axes."""
+
+    heading: str
+    curves: tuple[Curve, ...]
+    below: str  # what the places are
+    first: int = 1
+    flag: tuple[int, str] | None = None
+    lowest: float | None = None  # None for credit, which ends at 1 %
+
+
+def draw_panels(paper: Paper, panels: Sequence[Panel]) -> None:
+    """Draw every panel, from where the paper has come to."""
+    paper.y += 10
+    columns = 2 if paper.wide and len(panels) > 1 else 1
+    wide, tall = (paper.inner - (columns - 1) * _GAP) / columns, _ABOVE + _HEIGHT + UNDER + _GAP
+    for number, panel in enumerate(panels):
+        left, top = paper.margin + number % columns * (wide + _GAP), paper.y + number // columns * tall
+        _draw(paper, panel, f"p{number}", left, top, wide)
+    paper.y += -(-len(panels) // columns) * tall
+
+
+def _draw(paper: Paper, panel: Panel, name: str, left: float, top: float, width: float) -> None:
+    last = max((_last(curve.values) for curve in panel.curves), default=1)
+    values, places = [np.minimum(curve.values, _MOST) for curve in panel.curves], range(panel.first, panel.first + last)
+    axes = Axes(paper, name, places, values, left=left + AXIS, top=top + _ABOVE, width=width - AXIS - 10,
+                height=_HEIGHT, lowest=panel.lowest)  # fmt: skip
+    paper.heading(f"{name}h", panel.heading, left, top + 10, width)
+    axes.grid(panel.below)
+    taken: list[Point] = []
+    for curve in panel.curves:
+        corners = axes.curve(curve.values[:last], curve.stroke, **curve.style)
+        if curve.name and corners:
+            x, y = _end(corners, axes, taken)
+            taken.append((x, y))
+            paper.shapes.append(words(f"{name}n{len(taken)}", "number", curve.name, x, y, _LETTER, bold=True,
+                                      ink=curve.stroke, halo=True))  # fmt: skip
+    if panel.flag is not None:
+        place, text = panel.flag
+        axes.flag(min(place, places[-1]), (text,), above=True)
+
+
+def _last(values: Floats) -> int:
+    known = np.flatnonzero(~np.isnan(values))
+    return int(known[-1]) + 1 if known.size else 1
+
+
+def _end(corners: Sequence[Point], axes: Axes, taken: Sequence[Point]) -> Point:
+    """Find room for a name: behind the end of its curve, else above it, or below where another name stands."""
+
+    def is_taken(x: float, y: float) -> bool:
+        return any(abs(one - x) < _LETTER and abs(other - y) < _LETTER for one, other in taken)
+
+    x, y = corners[-1]
+    if axes.right - x > 3 * _LETTER:
+        return max([x + 11, *(one + _LETTER for one, other in taken if is_taken(x + 11, y - 6))]), y - 6
+    x -= 0.7 * _LETTER
+    near = [other for place, other in corners if place > x - _LETTER]
+    y = min(near) - 11
+    return (x, max(near) + 11) if y < axes.top + 5 or is_taken(x, y) else (x, y)
