@@ -106,7 +106,7 @@ def _parts(
 
 def _is_mask(nodes: Sequence[Node], i: int) -> bool:
     """Tell what is made of data alone, of which every step has its own part."""
-    waiting, own = [i], False
+    waiting, seen, own = [i], {i}, False
     while waiting:
         node = nodes[waiting.pop()]
         if node.op is INDEX:
@@ -114,7 +114,8 @@ def _is_mask(nodes: Sequence[Node], i: int) -> bool:
         elif node.op in LEAVES:
             return False
         else:
-            waiting += node.inputs
+            waiting += set(node.inputs) - seen
+            seen.update(node.inputs)
     return own
 
 

@@ -23,11 +23,15 @@ def kinds_of_terms(jaxpr: Any, plan: Plan) -> list[frozenset[Path]]:
     """Divide a loss, looking through factors and into the calls that hold scans."""
     found: dict[Any, set[Path]] = {}
     waiting: list[tuple[Any, Path, Any]] = [(jaxpr, (), jaxpr.outvars[0])]
+    seen, tables = set[tuple[Path, Any]](), dict[Path, dict[Any, tuple[int, Any]]]()
     while waiting:
         inside, path, value = waiting.pop()
-        made = _making(inside)
-        if isinstance(value, Literal) or value not in made:
+        if path not in tables:
+            tables[path] = _making(inside)
+        made = tables[path]
+        if isinstance(value, Literal) or value not in made or (path, value) in seen:
             continue
+        seen.add((path, value))
         place, equation = made[value]
         here, nested = (*path, place), called(equation)
         below = [one for one in equation.invars if not isinstance(one, Literal) and one in made]

@@ -58,9 +58,12 @@ def _terms(tape: Tape, starts: Mapping[int, Array]) -> list[dict[int, Array]]:
     Terms that are made alike, as of the steps of a loop, are one.
     """
     found: dict[int, Any] = {}
-    states, waiting = states_of(tape), list(starts)
+    states, waiting, seen = states_of(tape), list(starts), set[int]()
     while waiting:
         entry = tape.entry(waiting.pop())
+        if entry.id in seen:
+            continue
+        seen.add(entry.id)
         below = [] if isinstance(entry, Block) else [tape.entry(i) for i in entry.inputs if tape.entry(i).requires]
         within = entry.id in states or any(isinstance(one, Block) for one in below)
         if below and not within and (entry.op in _SUMS or (len(below) == 1 and entry.op in _FACTORS)):

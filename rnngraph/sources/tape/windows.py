@@ -142,12 +142,13 @@ class NodeWindows:
     def _squashed(self, t: int) -> Node | None:
         """Find the tanh that a state is made of in its step, as `h` itself, the candidate of a GRU, or `tanh(c)`."""
         state = self.tape.entry(next(iter(self.recurrence.states.values()))[t])
-        waiting = [state]
+        waiting, seen = [state], {state.id}
         for one in waiting:
             if isinstance(one, Node) and one.op is TANH:
                 return one
-            below = [self.tape.entry(i) for i in one.inputs if isinstance(one, Node) and one.op in _ELEMENTWISE]
-            waiting += [
-                other for other in below if other.value.shape == state.value.shape and other.id not in self.times
-            ]
+            for i in one.inputs if isinstance(one, Node) and one.op in _ELEMENTWISE else ():
+                below = self.tape.entry(i)
+                if below.value.shape == state.value.shape and below.id not in self.times and below.id not in seen:
+                    seen.add(below.id)
+                    waiting.append(below)
         return None

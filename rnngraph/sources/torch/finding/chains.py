@@ -72,13 +72,14 @@ def _leave_out_weights(found: list[dict[Edge, None]]) -> None:
 
 def _is_of_weights(node: Any) -> bool:
     """Whether something is made of weights alone, as autocast or a parametrization does once for many calls."""
-    waiting = [node]
+    waiting, seen = [node], {node}
     while waiting:
         one = waiting.pop()
         below = [other for other, _ in one.next_functions]
         if None in below or (not below and not isinstance(getattr(one, "variable", None), nn.Parameter)):
             return False
-        waiting += below
+        waiting += set(below) - seen
+        seen.update(below)
     return True
 
 

@@ -52,9 +52,12 @@ def reads_many_steps(run: Pass, ports: Mapping[Edge, Port], grown: Mapping[Edge,
 def _terms(run: Pass, ports: Mapping[Edge, Port]) -> list[list[Edge]]:
     """Divide what was walked into the terms of its sum, looking through factors; terms that are made alike are one."""
     found: dict[Any, list[Edge]] = {}
-    waiting = list(whole(run))
+    waiting, seen = list(whole(run)), set[Edge]()
     while waiting:
         edge = waiting.pop()
+        if edge in seen:
+            continue
+        seen.add(edge)
         name, below = edge[0].name(), [one for one in edge[0].next_functions if one[0] is not None]
         if edge not in ports and (_SUMS.fullmatch(name) or (len(below) == 1 and _FACTORS.fullmatch(name))):
             waiting += below
