@@ -6,7 +6,7 @@ In: a tape and changes. Out: a tape, or None where a change means nothing for it
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -18,6 +18,8 @@ from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.recurrence import Recurrence
 from rnngraph.autodiff.tape import Tape
 from rnngraph.nn import init
+from rnngraph.nn.cells import CELLS
+from rnngraph.sources.tape.own_weights import own_weights
 from rnngraph.trace.change import BIAS, CHRONO, IDENTITY, INPUTS, OPEN, ORTHOGONAL, SCALE, TRUNCATE, Change
 
 Weights = dict[str, Array]
@@ -36,16 +38,41 @@ def changed_tape(tape: Tape, changes: Sequence[Change]) -> Tape | None:
             cut = int(change.number)
             continue
         for one in chosen:
-            nodes = weight_nodes(tape, one)
-            rule = RULES[change.kind]
-            found = None
-            if one.cell is not None and nodes:
-                weights = {key: values.get(i, tape.entry(i).value) for key, i in nodes.items()}
-                found = rule(one.cell, {key: value.copy() for key, value in weights.items()}, change.number)
-            if found is None:
+            found = _of_cell(tape, one, one.cell, change, values) if one.cell else _of_own(tape, one, change, values)
+            if not found:
                 return None
-            values |= {nodes[key]: value for key, value in found.items()}
+            values |= found
     return _again(tape, values, cut)
+
+
+def _of_cell(
+    tape: Tape, one: Recurrence, cell: Cell, change: Change, values: Mapping[int, Array]
+) -> dict[int, Array] | None:
+    nodes = weight_nodes(tape, one)
+    if not nodes:
+        return None
+    weights = {key: values.get(i, tape.entry(i).value).copy() for key, i in nodes.items()}
+    found = RULES[change.kind](cell, weights, change.number)
+    return None if found is None else {nodes[key]: value for key, value in found.items()}
+
+
+def _of_own(tape: Tape, one: Recurrence, change: Change, values: Mapping[int, Array]) -> dict[int, Array] | None:
+    """Change what the states of a cell of one's own are multiplied with as the weight of a plain cell."""
+    if change.kind not in (SCALE, ORTHOGONAL):
+        return None
+    found: dict[int, Array] = {}
+    for weight in own_weights(tape, one):
+        value = found.get(weight.leaf, values.get(weight.leaf, tape.entry(weight.leaf).value))
+        changed = weight.changed(value, lambda part: _of_plain(part, change))
+        if changed is None:
+            return None
+        found[weight.leaf] = changed
+    return found
+
+
+def _of_plain(part: Array, change: Change) -> Array | None:
+    found = RULES[change.kind](CELLS["tanh"], {"Wh": part}, change.number)
+    return None if found is None else found["Wh"]
 
 
 def weight_nodes(tape: Tape, one: Recurrence) -> dict[str, int]:
