@@ -123,6 +123,16 @@ def test_what_means_nothing_there() -> None:
     wide = rg.trace_function(lambda x, wx, wh: rows(x, wx, wh[:, :H]), X, WX, draw(H, 2 * H)).tape
     assert changed_tape(wide, [Change(SCALE, 2.0)]) is None  # a part that is cut out before
 
+    def two(x: Any, wx: Any, wh: Any, v: Any) -> Any:
+        h, total = np.zeros((N, H)), 0.0
+        for t in range(T):
+            h = np.tanh(x[:, t] @ wx + h @ wh + h @ v[:, :H])
+            total += (h**2).sum()
+        return total
+
+    half = rg.trace_function(two, X, WX, WH, draw(H, 2 * H)).tape
+    assert changed_tape(half, [Change(SCALE, 2.0)]) is None  # nor one of two weights alone
+
 
 def test_the_advice_holds_when_it_is_taken_literally() -> None:
     traced = rg.trace_function(rows, X, WX, 0.3 * WH)
