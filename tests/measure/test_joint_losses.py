@@ -72,6 +72,21 @@ def test_a_loss_at_every_step_or_at_one(loss: Callable[[], Any]) -> None:
     assert not open_recording(loss()).joint
 
 
+@pytest.mark.parametrize(("weight", "joint"), [(1.0, False), (2.0, False), (10.0, True)])
+def test_a_state_that_is_itself_a_sum_is_one_term(weight: float, joint: bool) -> None:
+    # A residual step: what its two parts get on all ways is more than what the loss gives its last state.
+    draw = np.random.default_rng(0)
+    tape, recurrent = rg.Tape(), draw.normal(size=(4, 4)) * 0.5
+    h, states = tape.input(np.zeros((3, 4))), []
+    for t in range(12):
+        with tape.scope(t=t):
+            h = h + (h @ recurrent + draw.normal(size=(3, 4))).tanh() * 0.3
+        states.append(h)
+    tape.state("cell.h", states)
+    pooled = (sum(states[1:], states[0]) * 0.25).tanh().sum()
+    assert open_recording(pooled * weight + states[-1].sum()).joint is joint
+
+
 def test_the_diagnosis_says_so() -> None:
     trace = rg.record(log_softmax_loss(nn.Linear(8, 5)(hidden().mean(axis=1))), lags=True)
     assert trace.notes == (NOTE,)

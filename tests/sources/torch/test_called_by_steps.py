@@ -453,7 +453,7 @@ def test_steps_before_a_detached_state_keep_their_number(fused: bool) -> None:
     assert trace.notes[0].startswith("certified, these agree: ")
 
 
-@pytest.mark.parametrize("kind", ["cell", "fused", "masked_fill", "where"])
+@pytest.mark.parametrize("kind", ["cell", "fused", "masked_fill", "where", "where not"])
 def test_samples_that_start_anew_are_told_by_step(kind: str) -> None:
     """Episodes begin where `1 - done` is zero, for a sample each: nothing is felt before, and nothing is cut."""
     cell = torch.nn.LSTM(3, 4) if kind == "fused" else torch.nn.LSTMCell(3, 4)
@@ -463,6 +463,8 @@ def test_samples_that_start_anew_are_told_by_step(kind: str) -> None:
     def begun(one: Any, now: Any) -> Any:
         if kind == "masked_fill":
             return one.masked_fill(now.bool(), 0.0)
+        if kind == "where not":
+            return torch.where(now == 0, one, torch.zeros(()))
         return torch.where(now.bool(), torch.zeros(()), one) if kind == "where" else (1 - now) * one
 
     with rnngraph.torch.watch(cell) as watch:
