@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from rnngraph.errors import InputError
 from tests.sources.torch.truth import Trail, certified, check
 
 torch = pytest.importorskip("torch")
+tell = pytest.importorskip("rnngraph.sources.torch.answers.tell")
 nn = torch.nn
 F = torch.nn.functional
 N, T, D, H = 3, 6, 4, 5
@@ -403,6 +405,15 @@ def test_a_weight_that_is_used_again_without_a_chain_is_no_loop() -> None:
         model(torch.randn(T, N, D).double()).backward()
     with pytest.raises(InputError, match="no recurrence was found"):
         watch.trace()
+
+
+def test_rows_that_are_faint_in_their_own_type_are_seen_beside_wider_ones() -> None:
+    """In float32 there is little below 1e-37; a sum of two ways at the step before is in float64, where there is much."""
+    track: Any = SimpleNamespace(by_sample=lambda rows, lead: rows)
+    rows = [torch.full((1, 2, 3), 1e-34, dtype=kind) for kind in (torch.float64, torch.float32)]
+    none = np.zeros(1, np.int64)
+    told = list(tell._of_steps(track, 0, "h", [(t, one, none) for t, one in enumerate(rows)], np.arange(2)))
+    assert [one.faint for one in told] == [False, True]
 
 
 @pytest.mark.parametrize(("cell", "wide"), [("RNNCell", False), ("LSTMCell", False), ("RNNCell", True)])

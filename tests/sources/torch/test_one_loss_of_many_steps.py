@@ -120,6 +120,21 @@ def test_of_a_sum_the_larger_term_decides(weight: float, joint: bool) -> None:
         assert watch.trace(lags=rnngraph.LagOptions(losses=1)).lags[0].joint is joint
 
 
+@pytest.mark.parametrize(("weight", "joint"), [(0.5, False), (5.0, True)])
+def test_a_state_that_is_itself_a_sum_is_one_term(weight: float, joint: bool) -> None:
+    """A residual step: what its two parts get on all ways is more than what the loss gives its last state."""
+    torch.manual_seed(0)
+    model = nn.ModuleDict({"cell": nn.Linear(4, 4)}).double()
+    h, states = torch.zeros(3, 4).double(), []
+    with rnngraph.torch.watch(model) as watch:
+        for one in torch.randn(12, 3, 4).double():
+            h = h + 0.3 * torch.tanh(model["cell"](h + one))
+            states.append(h)
+        pooled = (torch.stack(states).mean(0) * 3).tanh().square().sum()
+        (weight * pooled + h.sum()).backward()
+    assert watch.trace(lags=rnngraph.LagOptions(losses=1)).lags[0].joint is joint
+
+
 def test_a_loss_at_the_last_step_vanishes_all_the_same() -> None:
     torch.manual_seed(0)
     model = Read("last", cell=False)
