@@ -408,7 +408,7 @@ def test_a_weight_that_is_used_again_without_a_chain_is_no_loop() -> None:
 
 
 def test_rows_that_are_faint_in_their_own_type_are_seen_beside_wider_ones() -> None:
-    """In float32 there is little below 1e-37; a sum of two ways at the step before is in float64, where there is much."""
+    """In float32 there is little below 1e-37; a sum of two ways, at the step before, is in float64."""
     track: Any = SimpleNamespace(by_sample=lambda rows, lead: rows)
     rows = [torch.full((1, 2, 3), 1e-34, dtype=kind) for kind in (torch.float64, torch.float32)]
     none = np.zeros(1, np.int64)
