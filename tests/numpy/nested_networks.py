@@ -245,3 +245,17 @@ def polynomial(x: Any, W: Any, a: Any, b: Any) -> Any:
     """By Horner's rule: a value that depends on a product multiplies again and again, and is no weight."""
     z = np.tanh(x @ W)
     return (((a * z + b) * z + a) * z + b).sum()
+
+
+def last_states_of_both(xs: Any, ahead: Any, back: Any, Wy: Any) -> Any:
+    """Read a sequence both ways, data joined with states, and give what the last states of both say together."""
+    states = []
+    for weights, order in ((ahead, xs), (back, xs[::-1])):
+        h, c = np.zeros(4), np.zeros(4)
+        for x in order:
+            joined = np.hstack((h, x))
+            forget, enter, out, new = (w @ joined for w in weights)
+            c = sigmoid(forget) * c + sigmoid(enter) * np.tanh(new)
+            h = sigmoid(out) * np.tanh(c)
+        states.append(h)
+    return Wy @ np.concatenate(states[::-1])

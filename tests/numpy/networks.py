@@ -80,6 +80,10 @@ NETWORKS: dict[str, Network] = {
         plain.both_directions, (X, *draws((2, 4), (4, 4), (4, 4), (8, 2))),
         (Expected("Wf", 6, batch=3), Expected("Wb", 6, batch=3, direction="reverse")),
     ),
+    "last states of both": Network(
+        nested.last_states_of_both, (draw(6, 2), draws(*[(4, 6)] * 4), draws(*[(4, 6)] * 4), draw(1, 8)),
+        (Expected("ahead_0", 6, ("h", "c")), Expected("back_0", 6, ("h", "c"), direction="reverse")),
+    ),
     "attention": Network(
         plain.attention_over_states, (draw(6, 2), *draws((2, 4), (4, 4), (4, 4), (4,))), (Expected("Wh", 6),)
     ),

@@ -44,10 +44,12 @@ def find_direction(nodes: Sequence[Node], found: Found) -> tuple[str, bool]:
     _written(nodes, found, places)
     votes = 0
     for at in places.values():
-        # What is joined with a state counts to that state's step, so that two places of the first step are one move.
-        moves = [at[k + 1] - at[k] for k in at if k + 1 in at]
+        # What is joined with a state counts to that state's step, so that two places of the first step are one move,
+        # and that of the last may be what reads the last state.
+        moves = [at[k + 1] - at[k] for k in sorted(at) if k + 1 in at]
         if len(at) >= time - 1 and len(moves) - moves.count(0) >= max(time - 2, 1):
-            votes += (min(moves) >= 0) - (max(moves) <= 0)
+            sure = moves[:-1] if len(moves) > 2 else moves
+            votes += (min(sure) >= 0) - (max(sure) <= 0)
     return "reverse" if votes < 0 else "forward", sum(fresh[1:]) >= time - 1
 
 
