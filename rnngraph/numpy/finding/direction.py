@@ -9,20 +9,22 @@ from collections.abc import Sequence
 
 from rnngraph.autodiff.along import ASSEMBLE
 from rnngraph.autodiff.node import CONSTANT, Node
-from rnngraph.autodiff.ops import INDEX
+from rnngraph.autodiff.ops import INDEX, MULTIPLY
 from rnngraph.numpy.finding.carried import Found
-from rnngraph.numpy.finding.products import LEAVES
+from rnngraph.numpy.finding.products import LEAVES, PASSING, PRODUCTS, is_leaf_like
 
 
 def find_direction(nodes: Sequence[Node], found: Found) -> tuple[str, bool]:
     """Tell which way a sequence is read from the integer places of each step, and whether anything new enters."""
     steps, time = found.chain.steps, found.time
     entering: dict[int, int] = {}  # what a step takes from outside, -1 where several do
-    for i, k in steps.items():
+    for i in found.inside & steps.keys():
         for source in nodes[i].inputs:
-            if source not in steps and entering.setdefault(source, k) != k:
+            if source not in steps and entering.setdefault(source, steps[i]) != steps[i]:
                 entering[source] = -1
-    places: dict[tuple[int, int], dict[int, int]] = {}
+    if _weighed_by_own(nodes, found, entering):
+        return "forward", False
+    places: dict[tuple[object, int], dict[int, int]] = {}
     fresh = [False] * time
     todo = [(i, k) for i, k in entering.items() if k >= 0]
     seen = set(todo)  # what a mask keeps is read twice, at every step: ways double
@@ -30,7 +32,11 @@ def find_direction(nodes: Sequence[Node], found: Found) -> tuple[str, bool]:
         i, k = todo.pop()
         node = nodes[i]
         if node.op is CONSTANT or node.op in LEAVES:
-            fresh[k] = fresh[k] or node.value.size > 1
+            series, _, place = str(node.name or "").rpartition(".")  # `xs.3` is a part of a list
+            if place.isdigit():
+                places.setdefault((series, 0), {})[k] = int(place)
+            part = node.op is CONSTANT or place.isdigit() or found.chain.weighed_along
+            fresh[k] = fresh[k] or (part and node.value.size > 1)
         elif node.op is INDEX:
             fresh[k] = True
             for axis, part in enumerate(node.options["index"]):
@@ -53,6 +59,26 @@ def find_direction(nodes: Sequence[Node], found: Found) -> tuple[str, bool]:
     return "reverse" if votes < 0 else "forward", sum(fresh[1:]) >= time - 1
 
 
+def _weighed_by_own(nodes: Sequence[Node], found: Found, entering: dict[int, int]) -> bool:
+    """Tell layers of a deep network, each of which multiplies by weights of its own, from steps, which share theirs.
+
+    Parts of one array may be data that a state is multiplied by, where a weight tells the steps.
+    """
+    own = set[int]()
+    for i in found.inside & found.chain.steps.keys():
+        node, along = nodes[i], nodes[i].op in PRODUCTS
+        for j in node.inputs if along or node.op is MULTIPLY else ():
+            k, leaf = entering.get(j, -1), j
+            while nodes[leaf].op in PASSING:
+                leaf = nodes[leaf].inputs[0]
+            given = nodes[leaf].op in LEAVES
+            if k >= 0 and (along and given or not found.chain.weighed_along and (
+                given or along and is_leaf_like(nodes, nodes[j])
+            )):  # fmt: skip
+                own.add(k)
+    return len(own) >= max(found.time - 1, 2)
+
+
 def _before_slices(nodes: Sequence[Node], i: int, axis: int, place: int) -> tuple[int, int]:
     """Give the place in the array that was sliced, such as the last one of `x[:, ::-1]` for the first."""
     while nodes[i].op is INDEX and all(isinstance(part, slice) for part in nodes[i].options["index"]):
@@ -63,7 +89,7 @@ def _before_slices(nodes: Sequence[Node], i: int, axis: int, place: int) -> tupl
     return i, place
 
 
-def _written(nodes: Sequence[Node], found: Found, places: dict[tuple[int, int], dict[int, int]]) -> None:
+def _written(nodes: Sequence[Node], found: Found, places: dict[tuple[object, int], dict[int, int]]) -> None:
     """Note where the states were put."""
     order = {i: k for k, i in enumerate(found.states["h"])}
     for node in nodes:

@@ -13,16 +13,10 @@ from typing import TypeAlias
 
 import numpy as np
 
-from rnngraph.autodiff.along import DOT, EINSUM
 from rnngraph.autodiff.node import CONSTANT, Node
-from rnngraph.autodiff.ops import MATMUL
 from rnngraph.autodiff.tape import Tape
 from rnngraph.numpy.finding.carried import Found
-from rnngraph.numpy.finding.products import LEAVES, PASSING
-from rnngraph.numpy.finding.read_later import GIVEN, JOINING
-
-_PRODUCTS = frozenset((MATMUL, DOT, EINSUM))
-
+from rnngraph.numpy.finding.products import GIVEN, JOINING, LEAVES, PASSING, PRODUCTS
 
 Data: TypeAlias = list[dict[int, set[int]]]  # by step: number of a value -> the nodes that hold it
 
@@ -77,7 +71,7 @@ def _data_of(nodes: Sequence[Node], numbers: Sequence[int], one: Found, others: 
     while waiting:  # walk from what leads to the states to the products outside, and take their operands
         i, k = waiting.pop()
         node = nodes[i]
-        if node.op in _PRODUCTS:
+        if node.op in PRODUCTS:
             for part in [part for j in node.inputs for part in _parts(nodes, j)]:
                 if part not in steps and part not in others and not _is_start(nodes, part, initial):
                     found[k].setdefault(numbers[part], set()).add(part)

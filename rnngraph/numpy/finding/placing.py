@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rnngraph.autodiff.node import CONSTANT, PARAMETER, Node, Scope
-from rnngraph.autodiff.ops import ADD, INDEX
+from rnngraph.autodiff.ops import ADD, INDEX, MULTIPLY
 from rnngraph.autodiff.tape import Tape
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.numpy.finding.carried import Found, find_states
-from rnngraph.numpy.finding.chains import find_chains
+from rnngraph.numpy.finding.chains import Chain, find_chains
 from rnngraph.numpy.finding.direction import find_direction
 from rnngraph.numpy.finding.fed import declare_fed, read_by_step
 from rnngraph.numpy.finding.products import LEAVES, PASSING, number_values, products_of
+from rnngraph.numpy.finding.ways import find_ways
 
 Spot = tuple[Scope, int]
 GATES = "cfgiorz"  # a weight of each is one entry of a dict
@@ -26,7 +27,11 @@ def find_recurrences(tape: Tape, steps: int | None = None) -> list[Found]:
     """Find the recurrences of a tape and declare them on it."""
     nodes: list[Node] = tape.entries  # type: ignore[assignment]
     numbers = number_values(nodes)
-    found = _found(nodes, numbers, steps) or _found(nodes, number_values(nodes, alike=True), steps)
+    taken = set[int]()
+    found = _found(nodes, find_chains(nodes, numbers, steps), taken)
+    found = found or _found(nodes, find_chains(nodes, number_values(nodes, alike=True), steps), taken)
+    found += _found(nodes, find_ways(nodes, numbers, taken.union(*(_leading(nodes, one) for one in found))), taken)
+    found.sort(key=lambda one: one.chain.clock[0].node)
     for one in found:
         _complete(tape, one)
         one.inside = _leading(nodes, one)
@@ -42,15 +47,17 @@ def find_recurrences(tape: Tape, steps: int | None = None) -> list[Found]:
     return found
 
 
-def _found(nodes: Sequence[Node], numbers: Sequence[int], steps: int | None) -> list[Found]:
-    found, taken = [], set[int]()
-    for chain in find_chains(nodes, numbers, steps):
+def _found(nodes: Sequence[Node], chains: list[Chain], taken: set[int]) -> list[Found]:
+    """Find what is carried along chains, in values that are not `taken`."""
+    found = []
+    for chain in chains:
         one = find_states(nodes, chain)
         if one is None or one.time < 2:  # a mask that weighs a state and its loss is no recurrence
             continue
+        one.inside = _leading(nodes, one)
         one.direction, fed = find_direction(nodes, one)
         states = {i for ids in one.states.values() for i in ids}
-        if one.time > 1 and (fed or one.time > 2) and taken.isdisjoint(states):
+        if (fed or (one.time > 2 and chain.weighed_along)) and taken.isdisjoint(states):
             _prepend(nodes, one, taken)
             taken |= {i for ids in one.states.values() for i in ids}
             found.append(one)
@@ -190,7 +197,7 @@ def _declare(tape: Tape, nodes: Sequence[Node], one: Found) -> None:
             f"{one.name}.{kind}", tensors, initial=None if start is None else Tensor(tape, start), batch_axis=axis,
             direction=one.direction,
         )  # fmt: skip
-        tape.recurrences[-1].weight = str(nodes[one.chain.weights[0]].name or "")
+        tape.recurrences[-1].weight = str(nodes[one.chain.weights[0]].name or "") if one.chain.weights else ""
 
 
 def _mark_parameters(nodes: Sequence[Node], spots: dict[int, Spot]) -> None:
@@ -210,7 +217,7 @@ def _mark_parameters(nodes: Sequence[Node], spots: dict[int, Spot]) -> None:
             if node.id in spots:
                 times.setdefault(leaf, set()).add(spots[node.id][1])
             others = [j for place, j in enumerate(node.inputs) if place != position]
-            weighs = any(weight == position for weight, _, _ in products_of(node))
+            weighs = node.op is MULTIPLY or any(weight == position for weight, _, _ in products_of(node))
             over = any(nodes[j].value.ndim > 2 or (nodes[j].requires and j not in views) for j in others)
             if over and (weighs or (node.op is ADD and nodes[i].value.ndim < node.value.ndim)):
                 found.add(leaf)

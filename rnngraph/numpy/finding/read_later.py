@@ -9,13 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rnngraph.autodiff.along import ASSEMBLE
-from rnngraph.autodiff.node import CONSTANT, Node
-from rnngraph.autodiff.ops import CONCATENATE, INDEX, MULTIPLY, STACK, TRANSPOSE
+from rnngraph.autodiff.node import Node
+from rnngraph.autodiff.ops import INDEX, MULTIPLY, TRANSPOSE
 from rnngraph.numpy.finding.chains import Chain
-from rnngraph.numpy.finding.products import LEAVES, PASSING
-
-JOINING = frozenset((CONCATENATE, STACK, ASSEMBLE))
-GIVEN = LEAVES | {CONSTANT}
+from rnngraph.numpy.finding.products import GIVEN, JOINING, LEAVES, PASSING
 
 
 @dataclass(slots=True)
