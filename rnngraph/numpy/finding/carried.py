@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from rnngraph.autodiff.node import Node
 from rnngraph.numpy.finding.chains import Chain
-from rnngraph.numpy.finding.read_later import Read, behind, read_later
+from rnngraph.numpy.finding.read_later import Read, read_later
 
 Signature: TypeAlias = tuple[object, tuple[int, ...], tuple[object, ...]]
 
@@ -73,7 +73,7 @@ def find_states(nodes: Sequence[Node], chain: Chain) -> Found | None:
         last = made.get(state)
         if len(ids) < len(chain.clock) and last is not None:
             found.unread[kind] = last
-        start = _start(nodes, by_step, model[state][0], nodes[state].value.shape)
+        start = _start(nodes, chain.steps, ids) if len(ids) > 1 else None
         if start is not None and nodes[start].value.shape == nodes[state].value.shape:
             found.initial[kind] = start
     return found if "h" in found.states else None
@@ -174,16 +174,19 @@ def signature(node: Node) -> Signature:
     return node.op, node.value.shape, (len(node.inputs),)
 
 
-def _start(nodes: Sequence[Node], by_step: list[list[int]], read: Read, shape: tuple[int, ...]) -> int | None:
-    """Find what the first step reads where later ones read the state."""
-    here = by_step[read.step] if read.step < len(by_step) else []
-    if read.consumer not in here:
+def _start(nodes: Sequence[Node], steps: dict[int, int], ids: Sequence[int]) -> int | None:
+    """Find what stands before the first state as that stands before the second: by the way between the two."""
+    way, waiting = {ids[1]: tuple[int, ...]()}, [ids[1]]
+    for at in waiting:
+        for place, i in enumerate(nodes[at].inputs):
+            if i not in way and (i in steps or i == ids[0]):
+                way[i] = (*way[at], place)
+                waiting.append(i)
+    if ids[0] not in way:
         return None
-    rank = here.index(read.consumer)
-    consumer = nodes[read.consumer]
-    alike = [i for i in by_step[0] if nodes[i].op is consumer.op and nodes[i].value.shape == consumer.value.shape]
-    if not alike:
-        return None
-    first = min(alike, key=lambda i: abs(by_step[0].index(i) - rank))
-    start, _, _ = behind(nodes, {}, nodes[first].inputs[read.position], None, -1, shape)
-    return start
+    twin, at = ids[0], ids[1]
+    for place in way[ids[0]]:
+        if nodes[twin].op is not nodes[at].op or len(nodes[twin].inputs) != len(nodes[at].inputs):
+            return None
+        twin, at = nodes[twin].inputs[place], nodes[at].inputs[place]
+    return twin
