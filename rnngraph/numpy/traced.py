@@ -110,7 +110,9 @@ def trace_function(
     if layers:
         sentence = "recurrences of layers: " + ", ".join(one.name for one in tape.recurrences)
     else:
+        last = tape.entries[found_loss.id]
         sentence = described(tape.entries, find_recurrences(tape, steps))  # type: ignore[arg-type]
+        found_loss = Tensor(tape, last.id)
     notes = (*doubts, *(f"the function caught this: {sentence}" for sentence in tape.refused[:1]))
     traced = Traced(found_loss, values, sentence, notes, outcome.described(values, paths))
     if loss is None:

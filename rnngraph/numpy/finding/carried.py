@@ -12,6 +12,7 @@ from typing import TypeAlias
 from rnngraph.autodiff.node import Node
 from rnngraph.numpy.finding.chains import Chain
 from rnngraph.numpy.finding.read_later import Read, read_later
+from rnngraph.trace.magnitudes import Booleans
 
 Signature: TypeAlias = tuple[object, tuple[int, ...], tuple[object, ...]]
 
@@ -27,6 +28,8 @@ class Found:
     between: dict[int, int] = field(default_factory=dict)  # views between two steps -> the step that reads them
     unread: dict[str, int] = field(default_factory=dict)  # kind, of which the last is not there -> what it is made of
     inside: set[int] = field(default_factory=set)  # what leads to the states, of the nodes of the chain
+    seen_through: dict[int, list[int]] = field(default_factory=dict)  # state "h" -> the views through which it is read
+    there: Booleans | None = None  # (N, T) which samples there are at each step; None where it is all
     direction: str = "forward"
     name: str = ""
 
@@ -53,12 +56,12 @@ def find_states(nodes: Sequence[Node], chain: Chain) -> Found | None:
     followed = {
         state: ids
         for state in ordered
-        if (ids := _followed(nodes, by_step, carried, state, by_step[shown])) is not None
+        if (ids := _followed(nodes, chain, by_step, carried, state, by_step[shown])) is not None
     }
     if followed and all(len(ids) < time for ids in followed.values()):  # the last step makes no state
         chain.clock.pop()
         chain.steps = {i: k for i, k in steps.items() if k < time - 1}
-    made = {state: _made_of(nodes, by_step, shown, state) for state, ids in followed.items() if len(ids) == time - 1}
+    made = {state: _made_of(nodes, chain, by_step, shown, state) for state, ids in followed.items() if len(ids) == time - 1}
     followed = {s: ids for s, ids in followed.items() if len(ids) == len(chain.clock) or made.get(s) is not None}
     first = sum(state in followed for state in main) or 1  # of those that are not multiplied by the weights
     for place, (state, ids) in enumerate(followed.items()):
@@ -70,11 +73,13 @@ def find_states(nodes: Sequence[Node], chain: Chain) -> Found | None:
             for read in carried.get(k, {}).get(i, ()):
                 for view in read.via if read.step < len(chain.clock) else ():
                     found.between[view] = max(found.between.get(view, 0), read.step)
+                if kind == "h" and read.clocked:
+                    found.seen_through[i] = read.via[::-1]
         last = made.get(state)
         if len(ids) < len(chain.clock) and last is not None:
             found.unread[kind] = last
         start = _start(nodes, chain.steps, ids) if len(ids) > 1 else None
-        if start is not None and nodes[start].value.shape == nodes[state].value.shape:
+        if start is not None and chain.shape(nodes[start]) == chain.shape(nodes[state]):
             found.initial[kind] = start
     return found if "h" in found.states else None
 
@@ -88,8 +93,8 @@ def _model(
     """
     last = len(chain.clock) - 2
     model, before = carried.get(last, {}), carried.get(last - 1, {})
-    kinds = {signature(nodes[state])[:2] + tuple(_operands(nodes, state)) for state in model}
-    more = [i for i in before if signature(nodes[i])[:2] + tuple(_operands(nodes, i)) not in kinds]
+    kinds = {signature(nodes[state], chain)[:2] + tuple(_operands(nodes, state)) for state in model}
+    more = [i for i in before if signature(nodes[i], chain)[:2] + tuple(_operands(nodes, i)) not in kinds]
     others = before.keys() - set(more)
     more = [i for i in more if not _follows(nodes, chain.steps, i, others)]
     if not model or not more or len(others) != len(model):
@@ -127,6 +132,7 @@ def _kind(place: int, main: int) -> str:
 
 def _followed(
     nodes: Sequence[Node],
+    chain: Chain,
     by_step: list[list[int]],
     carried: dict[int, dict[int, list[Read]]],
     state: int,
@@ -134,12 +140,12 @@ def _followed(
 ) -> list[int] | None:
     """Find the node of the same state in every step; `model` are those of the step that shows it."""
     rank, from_end = model.index(state), len(model) - model.index(state)
-    wanted, operands = signature(nodes[state]), _operands(nodes, state)
+    wanted, operands = signature(nodes[state], chain), _operands(nodes, state)
     op, shape, _ = wanted
     found: list[int] = []
     for k, here in enumerate(by_step):
-        known = [i for i in carried.get(k, ()) if nodes[i].op is op and nodes[i].value.shape == shape]
-        alike = [i for i in here if nodes[i].op is op and signature(nodes[i]) == wanted]
+        known = [i for i in carried.get(k, ()) if nodes[i].op is op and chain.shape(nodes[i]) == shape]
+        alike = [i for i in here if nodes[i].op is op and signature(nodes[i], chain) == wanted]
         deep = [i for some in (known, alike) for i in some if i in alike and _operands(nodes, i) == operands]
         if k == len(by_step) - 1 and not deep:  # the last one may lead nowhere
             return found
@@ -154,13 +160,15 @@ def _followed(
     return found
 
 
-def _made_of(nodes: Sequence[Node], by_step: list[list[int]], shown: int, state: int) -> int | None:
+def _made_of(
+    nodes: Sequence[Node], chain: Chain, by_step: list[list[int]], shown: int, state: int
+) -> int | None:
     """Find, in the last step, what a state is made of that nobody reads there, as a cell that a mask keeps after it."""
     model, here = by_step[shown], by_step[-1]
     for one in nodes[state].inputs:
-        like = signature(nodes[one]), _operands(nodes, one)
-        alike = [i for i in here if (signature(nodes[i]), _operands(nodes, i)) == like]
-        if one in model and alike and nodes[one].value.shape == nodes[state].value.shape:
+        like = signature(nodes[one], chain), _operands(nodes, one)
+        alike = [i for i in here if (signature(nodes[i], chain), _operands(nodes, i)) == like]
+        if one in model and alike and chain.shape(nodes[one]) == chain.shape(nodes[state]):
             return min(alike, key=lambda i: abs(here.index(i) - model.index(one)))
     return None
 
@@ -169,9 +177,9 @@ def _operands(nodes: Sequence[Node], i: int) -> list[object]:
     return [nodes[j].op for j in nodes[i].inputs]
 
 
-def signature(node: Node) -> Signature:
+def signature(node: Node, chain: Chain) -> Signature:
     """Say what two nodes of the same place in two steps have in common."""
-    return node.op, node.value.shape, (len(node.inputs),)
+    return node.op, chain.shape(node), (len(node.inputs),)
 
 
 def _start(nodes: Sequence[Node], steps: dict[int, int], ids: Sequence[int]) -> int | None:

@@ -20,6 +20,12 @@ class Chain:
     weights: list[int]  # node ids
     weighed: set[int]  # the products by those weights
     steps: dict[int, int]  # node id -> step
+    samples: int | None = None  # the axis along which the products of the steps differ in size
+
+    def shape(self, node: Node) -> tuple[int, ...]:
+        """Give the shape of a value, of as many samples as there may be."""
+        shape, axis = node.value.shape, self.samples
+        return shape if axis is None or len(shape) < 2 else (*shape[:axis], -1, *shape[axis + 1 :])
 
     @property
     def weighed_along(self) -> bool:
@@ -92,8 +98,14 @@ def _runs(
         for i in range(products[0].node, len(nodes)):
             if roots[i] == root:
                 inside[i] = min((deepest[i] - first) // stride, last)
-        found.append(Chain(products[::stride], _weights(nodes, uses), weighed, inside))
+        found.append(Chain(products[::stride], _weights(nodes, uses), weighed, inside, _differing(nodes, products)))
     return found
+
+
+def _differing(nodes: Sequence[Node], products: list[Use]) -> int | None:
+    shapes = {nodes[use.node].value.shape for use in products}
+    axes = [len(set(sizes)) > 1 for sizes in zip(*shapes, strict=False)]
+    return axes.index(True) if sum(axes) == 1 and len(set(map(len, shapes))) == 1 else None
 
 
 def depths_of(nodes: Sequence[Node], uses: list[Use]) -> list[int]:

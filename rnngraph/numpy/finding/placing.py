@@ -15,6 +15,7 @@ from rnngraph.numpy.finding.carried import Found, find_states
 from rnngraph.numpy.finding.chains import Chain, find_chains
 from rnngraph.numpy.finding.direction import find_direction
 from rnngraph.numpy.finding.fed import declare_fed, read_by_step
+from rnngraph.numpy.finding.leaving import put_into_whole
 from rnngraph.numpy.finding.products import LEAVES, PASSING, number_values, products_of
 from rnngraph.numpy.finding.ways import find_ways
 
@@ -35,6 +36,8 @@ def find_recurrences(tape: Tape, steps: int | None = None) -> list[Found]:
     for one in found:
         _complete(tape, one)
         one.inside = _leading(nodes, one)
+    if put_into_whole(tape, found):
+        nodes, numbers = tape.entries, number_values(tape.entries)  # type: ignore[assignment,arg-type]
     _name(tape, found)
     fed = read_by_step(nodes, numbers, found)
     spots = _spots(nodes, found)
@@ -195,7 +198,7 @@ def _declare(tape: Tape, nodes: Sequence[Node], one: Found) -> None:
         tensors = [Tensor(tape, i) for i in (ids if one.direction == "forward" else ids[::-1])]
         tape.state(
             f"{one.name}.{kind}", tensors, initial=None if start is None else Tensor(tape, start), batch_axis=axis,
-            direction=one.direction,
+            direction=one.direction, mask=one.there if one.direction == "forward" or one.there is None else one.there[:, ::-1],
         )  # fmt: skip
         tape.recurrences[-1].weight = str(nodes[one.chain.weights[0]].name or "") if one.chain.weights else ""
 
