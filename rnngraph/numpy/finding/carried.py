@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from rnngraph.autodiff.node import Node
 from rnngraph.numpy.finding.chains import Chain
+from rnngraph.numpy.finding.products import GIVEN, VIEWING
 from rnngraph.numpy.finding.read_later import Read, read_later
 from rnngraph.trace.magnitudes import Booleans
 
@@ -194,7 +195,10 @@ def _start(nodes: Sequence[Node], steps: dict[int, int], ids: Sequence[int]) -> 
         return None
     twin, at = ids[0], ids[1]
     for place in way[ids[0]]:
-        if nodes[twin].op is not nodes[at].op or len(nodes[twin].inputs) != len(nodes[at].inputs):
+        if nodes[twin].op is nodes[at].op and len(nodes[twin].inputs) == len(nodes[at].inputs):
+            twin, at = nodes[twin].inputs[place], nodes[at].inputs[place]
+        elif nodes[at].op in VIEWING and nodes[twin].op in GIVEN:  # a part of a plain array is one
+            at = nodes[at].inputs[place]
+        else:
             return None
-        twin, at = nodes[twin].inputs[place], nodes[at].inputs[place]
     return twin

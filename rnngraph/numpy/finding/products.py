@@ -19,7 +19,7 @@ PASSING = frozenset((TRANSPOSE, RESHAPE, CAST, BROADCAST))
 JOINING = frozenset((CONCATENATE, STACK, ASSEMBLE))
 GIVEN = LEAVES | {CONSTANT}
 PRODUCTS = frozenset((MATMUL, DOT, EINSUM))  # along an axis
-_VIEWING = PASSING | {INDEX}
+VIEWING = PASSING | {INDEX}
 Key: TypeAlias = tuple[int, Any]  # side of the weight, and its number, or the numbers in it where it is no leaf
 
 
@@ -65,7 +65,7 @@ def _frozen(x: Any) -> Any:
 
 def is_leaf_like(nodes: Sequence[Node], node: Node) -> bool:
     """Tell a leaf, or a view of one."""
-    while node.op in _VIEWING:
+    while node.op in VIEWING:
         node = nodes[node.inputs[0]]
     return node.op in LEAVES
 
