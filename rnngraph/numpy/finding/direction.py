@@ -5,7 +5,8 @@ In: a recurrence and the nodes of its tape. Out: "forward" or "reverse", from in
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 from rnngraph.autodiff.along import ASSEMBLE
 from rnngraph.autodiff.node import CONSTANT, Node
@@ -13,32 +14,44 @@ from rnngraph.autodiff.ops import INDEX, MULTIPLY
 from rnngraph.numpy.finding.carried import Found
 from rnngraph.numpy.finding.products import LEAVES, PASSING, PRODUCTS, is_leaf_like
 
+Places: TypeAlias = dict[tuple[object, object], dict[int, int]]  # what is read, and along which axis -> step -> place
+
 
 def find_direction(nodes: Sequence[Node], found: Found) -> tuple[str, bool]:
     """Tell which way a sequence is read from the integer places of each step, and whether anything new enters."""
-    steps, time = found.chain.steps, found.time
-    entering: dict[int, int] = {}  # what a step takes from outside, -1 where several do
-    for i in found.inside & steps.keys():
-        for source in nodes[i].inputs:
-            if source not in steps and entering.setdefault(source, steps[i]) != steps[i]:
-                entering[source] = -1
-    if _weighed_by_own(nodes, found, entering):
+    if _weighed_by_own(nodes, found):
         return "forward", False
-    places: dict[tuple[object, int], dict[int, int]] = {}
-    fresh = [False] * time
+    places, fresh = places_of(nodes, found, {})
+    _written(nodes, found, places)
+    votes, time = 0, found.time
+    for at in places.values():
+        # What is joined with a state counts to that state's step, so that two places of the first step are one move,
+        # and that of the last may be what reads the last state.
+        moves = [at[k + 1] - at[k] for k in sorted(at) if k + 1 in at]
+        if len(at) >= time - 1 and len(moves) - moves.count(0) >= max(time - 2, 1):
+            sure = moves[:-1] if len(moves) > 2 else moves
+            votes += (min(sure) >= 0) - (max(sure) <= 0)
+    return "reverse" if votes < 0 else "forward", len(fresh - {0}) >= time - 1
+
+
+def places_of(nodes: Sequence[Node], found: Found, made: Mapping[int, tuple[object, int]]) -> tuple[Places, set[int]]:
+    """Give where each step reads arrays, lists and what was `made` at steps, and the steps that something new enters."""
+    places, fresh, entering = Places(), set[int](), _entering(nodes, found)
     todo = [(i, k) for i, k in entering.items() if k >= 0]
     seen = set(todo)  # what a mask keeps is read twice, at every step: ways double
     while todo:
         i, k = todo.pop()
         node = nodes[i]
-        if node.op is CONSTANT or node.op in LEAVES:
+        if i in made:
+            places.setdefault(("made", made[i][0]), {})[k] = made[i][1]
+        elif node.op is CONSTANT or node.op in LEAVES:
             series, _, place = str(node.name or "").rpartition(".")  # `xs.3` is a part of a list
             if place.isdigit():
                 places.setdefault((series, 0), {})[k] = int(place)
-            part = node.op is CONSTANT or place.isdigit() or found.chain.weighed_along
-            fresh[k] = fresh[k] or (part and node.value.size > 1)
+            if node.value.size > 1 and (node.op is CONSTANT or place.isdigit() or found.chain.weighed_along):
+                fresh.add(k)
         elif node.op is INDEX:
-            fresh[k] = True
+            fresh.add(k)
             for axis, part in enumerate(node.options["index"]):
                 if isinstance(part, int):
                     source, place = _before_slices(nodes, node.inputs[0], axis, part % node.arguments[0].shape[axis])
@@ -47,24 +60,25 @@ def find_direction(nodes: Sequence[Node], found: Found) -> tuple[str, bool]:
             below = {(j, k) for j in node.inputs if entering.get(j, k) >= 0} - seen
             seen |= below
             todo += below
-    _written(nodes, found, places)
-    votes = 0
-    for at in places.values():
-        # What is joined with a state counts to that state's step, so that two places of the first step are one move,
-        # and that of the last may be what reads the last state.
-        moves = [at[k + 1] - at[k] for k in sorted(at) if k + 1 in at]
-        if len(at) >= time - 1 and len(moves) - moves.count(0) >= max(time - 2, 1):
-            sure = moves[:-1] if len(moves) > 2 else moves
-            votes += (min(sure) >= 0) - (max(sure) <= 0)
-    return "reverse" if votes < 0 else "forward", sum(fresh[1:]) >= time - 1
+    return places, fresh
 
 
-def _weighed_by_own(nodes: Sequence[Node], found: Found, entering: dict[int, int]) -> bool:
+def _entering(nodes: Sequence[Node], found: Found) -> dict[int, int]:
+    """Give what a step takes from outside, with the step; -1 where several do."""
+    steps, entering = found.chain.steps, dict[int, int]()
+    for i in found.inside & steps.keys():
+        for source in nodes[i].inputs:
+            if source not in steps and entering.setdefault(source, steps[i]) != steps[i]:
+                entering[source] = -1
+    return entering
+
+
+def _weighed_by_own(nodes: Sequence[Node], found: Found) -> bool:
     """Tell layers of a deep network, each of which multiplies by weights of its own, from steps, which share theirs.
 
     Parts of one array may be data that a state is multiplied by, where a weight tells the steps.
     """
-    own = set[int]()
+    own, entering = set[int](), _entering(nodes, found)
     for i in found.inside & found.chain.steps.keys():
         node, along = nodes[i], nodes[i].op in PRODUCTS
         for j in node.inputs if along or node.op is MULTIPLY else ():
@@ -89,7 +103,7 @@ def _before_slices(nodes: Sequence[Node], i: int, axis: int, place: int) -> tupl
     return i, place
 
 
-def _written(nodes: Sequence[Node], found: Found, places: dict[tuple[object, int], dict[int, int]]) -> None:
+def _written(nodes: Sequence[Node], found: Found, places: Places) -> None:
     """Note where the states were put."""
     order = {i: k for k, i in enumerate(found.states["h"])}
     for node in nodes:

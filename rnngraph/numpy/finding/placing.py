@@ -18,6 +18,7 @@ from rnngraph.numpy.finding.fed import declare_fed, read_by_step
 from rnngraph.numpy.finding.leaving import put_into_whole
 from rnngraph.numpy.finding.products import LEAVES, PASSING, number_values, products_of
 from rnngraph.numpy.finding.ways import find_ways
+from rnngraph.numpy.finding.woven import weave
 
 Spot = tuple[Scope, int]
 GATES = "cfgiorz"  # a weight of each is one entry of a dict
@@ -36,6 +37,7 @@ def find_recurrences(tape: Tape, steps: int | None = None) -> list[Found]:
     for one in found:
         _complete(tape, one)
         one.inside = _leading(nodes, one)
+    found = weave(nodes, found)
     if put_into_whole(tape, found):
         nodes, numbers = tape.entries, number_values(tape.entries)  # type: ignore[assignment,arg-type]
     _name(tape, found)
