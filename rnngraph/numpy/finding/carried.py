@@ -69,7 +69,7 @@ def find_states(nodes: Sequence[Node], chain: Chain) -> Found | None:
         kind = _kind(place, first)
         found.states[kind] = ids
         axes = [one.units for one in model[state] if one.clocked and one.units is not None]
-        found.units[kind] = axes[0] if axes else _units_by_size(nodes, chain, nodes[state].value.shape)
+        found.units[kind] = axes[0] if axes else None
         for k, i in enumerate(ids[:-1]):
             for read in carried.get(k, {}).get(i, ()):
                 for view in read.via if read.step < len(chain.clock) else ():
@@ -115,13 +115,6 @@ def _follows(nodes: Sequence[Node], steps: dict[int, int], state: int, others: C
             seen.add(i)
             waiting.append(i)
     return True
-
-
-def _units_by_size(nodes: Sequence[Node], chain: Chain, shape: tuple[int, ...]) -> int | None:
-    """Find the axis of the units by its size, which is one of the weights'; None where that does not tell."""
-    sizes = {size for i in chain.weights for size in nodes[i].value.shape}
-    fits = [axis for axis, size in enumerate(shape) if size in sizes]
-    return fits[0] if len(fits) == 1 else None
 
 
 def _kind(place: int, main: int) -> str:

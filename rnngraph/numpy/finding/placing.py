@@ -17,7 +17,7 @@ from rnngraph.numpy.finding.direction import find_direction
 from rnngraph.numpy.finding.fed import declare_fed, read_by_step
 from rnngraph.numpy.finding.leaving import put_into_whole
 from rnngraph.numpy.finding.products import LEAVES, PASSING, number_values, products_of
-from rnngraph.numpy.finding.ways import find_ways
+from rnngraph.numpy.finding.ways import find_ways, weights_of
 from rnngraph.numpy.finding.woven import weave
 
 Spot = tuple[Scope, int]
@@ -32,7 +32,7 @@ def find_recurrences(tape: Tape, steps: int | None = None) -> list[Found]:
     taken = set[int]()
     found = _found(nodes, find_chains(nodes, numbers, steps), taken)
     found = found or _found(nodes, find_chains(nodes, number_values(nodes, alike=True), steps), taken)
-    found += _found(nodes, find_ways(nodes, numbers, taken.union(*(_leading(nodes, one) for one in found))), taken)
+    found += _found(nodes, find_ways(nodes, taken.union(*(_leading(nodes, one) for one in found))), taken)
     found.sort(key=lambda one: one.chain.clock[0].node)
     for one in found:
         _complete(tape, one)
@@ -40,6 +40,10 @@ def find_recurrences(tape: Tape, steps: int | None = None) -> list[Found]:
     found = weave(nodes, found)
     if put_into_whole(tape, found):
         nodes, numbers = tape.entries, number_values(tape.entries)  # type: ignore[assignment,arg-type]
+    states = {i for one in found for ids in one.states.values() for i in ids}
+    for one in found:
+        one.chain.weights = one.chain.weights or weights_of(nodes, numbers, one, states)
+        _find_units(nodes, one)
     _name(tape, found)
     fed = read_by_step(nodes, numbers, found)
     spots = _spots(nodes, found)
@@ -75,6 +79,15 @@ def _complete(tape: Tape, one: Found) -> None:
         last = tape.append(CONSTANT, (), tape.entries[made].value, requires=False)
         one.states[kind].append(last)
         one.chain.steps[last] = one.time - 1
+
+
+def _find_units(nodes: Sequence[Node], one: Found) -> None:
+    """Find the axes of units that no product showed: by their size, which is one of the weights', or as that of `h`."""
+    sizes = {size for i in one.chain.weights for size in nodes[i].value.shape}
+    for kind, ids in one.states.items():
+        fits = [axis for axis, size in enumerate(nodes[ids[0]].value.shape) if size in sizes]
+        if one.units[kind] is None:
+            one.units[kind] = fits[0] if len(fits) == 1 else one.units["h"]
 
 
 def _leading(nodes: Sequence[Node], one: Found) -> set[int]:
@@ -194,7 +207,7 @@ def _declare(tape: Tape, nodes: Sequence[Node], one: Found) -> None:
         start = one.initial.get(kind)
         if start is not None:  # differentiated although it may be constant: the gradient before the first step
             nodes[start].requires = True
-        units = one.units[kind] if one.units[kind] is not None else one.units["h"]
+        units = one.units[kind]
         shape = nodes[ids[0]].value.shape
         axis = None if len(shape) < 2 else 1 if units == 0 else 0
         tensors = [Tensor(tape, i) for i in (ids if one.direction == "forward" else ids[::-1])]

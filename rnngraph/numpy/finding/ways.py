@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from rnngraph.autodiff.elementwise import LOGADDEXP, MAXIMUM, MINIMUM
 from rnngraph.autodiff.node import CONSTANT, Node
 from rnngraph.autodiff.ops import ADD, DIVIDE, MULTIPLY, SUBTRACT
+from rnngraph.numpy.finding.carried import Found
 from rnngraph.numpy.finding.chains import Chain, depths_of
 from rnngraph.numpy.finding.products import JOINING, PASSING, PRODUCTS, Use, is_leaf_like
 
@@ -33,9 +34,9 @@ class _Way:
     passed: set[int] = field(default_factory=set)
 
 
-def find_ways(nodes: Sequence[Node], numbers: Sequence[int], taken: Collection[int]) -> list[Chain]:
+def find_ways(nodes: Sequence[Node], taken: Collection[int]) -> list[Chain]:
     """Find the ways among nodes that are not `taken`: those that are gone most often first, and of these the shortest."""
-    seen, found = set(taken), list[tuple[int, int, Chain]]()
+    seen, found = set(taken), list[_Way]()
     read = [0] * len(nodes)  # by how many, joins of all steps left out
     for node in nodes:
         for i in node.inputs if node.op not in JOINING else ():
@@ -50,10 +51,11 @@ def find_ways(nodes: Sequence[Node], numbers: Sequence[int], taken: Collection[i
         seen |= way.passed
         pooled = _POOLING.issuperset(nodes[i].op for i in way.passed)
         if not pooled or all(read[i] > 1 for i in way.states[1:]):  # what nobody reads on the way is a sum, or pooling
-            weighed = {use.node for use in way.uses}
-            chain = Chain(way.uses, _weights(nodes, numbers, way), weighed, _steps(nodes, way))
-            found.append((-len(way.uses), len(way.passed), chain))
-    return [chain for _, _, chain in sorted(found, key=lambda one: one[:2])]
+            found.append(way)
+    found.sort(key=lambda one: (-len(one.uses), len(one.passed)))
+    return [
+        Chain(way.uses, [], {use.node for use in way.uses}, _steps(nodes, way)) for way in found
+    ]
 
 
 def _ways(nodes: Sequence[Node], last: int, taken: Collection[int]) -> Iterator[tuple[int, ...]]:
@@ -106,25 +108,25 @@ def _steps(nodes: Sequence[Node], way: _Way) -> dict[int, int]:
     return {i: steps[i] for i in sorted(behind) if steps[i] >= 0}
 
 
-def _weights(nodes: Sequence[Node], numbers: Sequence[int], way: _Way) -> list[int]:
-    """Find the leaves that two steps share, of the factor or else of all that enters a step; data in places are none."""
-    first, middle, last = way.states[-3:] if len(way.states) > 2 else (0, *way.states)
-    use = way.uses[-1]
-    shared = _given(nodes, numbers, middle, first).keys() & _given(nodes, numbers, last, middle).keys()
-    given = _given(nodes, numbers, last, middle)
-    factor = _given(nodes, numbers, nodes[use.node].inputs[use.weight], middle)
-    return sorted({given[number] for number in shared & factor.keys() or shared})
+def weights_of(nodes: Sequence[Node], numbers: Sequence[int], one: Found, states: Collection[int]) -> list[int]:
+    """Find the leaves that two steps share, of the factor or else of all that enters past no state; data are none."""
+    use = one.chain.clock[-1]
+    before, last = ({n: i for ids in one.states.values() for n, i in _given(nodes, numbers, ids[k], states).items()}
+                    for k in (-2, -1))  # fmt: skip
+    shared = before.keys() & last.keys()
+    factor = _given(nodes, numbers, nodes[use.node].inputs[use.weight], states)
+    return sorted({last[number] for number in shared & factor.keys() or shared})
 
 
-def _given(nodes: Sequence[Node], numbers: Sequence[int], top: int, bottom: int) -> dict[int, int]:
-    """Find leaves, and parts of leaves, that lead to a value past no other: by their numbers."""
-    waiting, seen = [top], {top, bottom}
+def _given(nodes: Sequence[Node], numbers: Sequence[int], top: int, ends: Collection[int]) -> dict[int, int]:
+    """Find leaves, and parts of leaves, that lead to a value past none of the ends: by their numbers."""
+    waiting, seen = [top], {top}
     found = dict[int, int]()
     while waiting:
         i = waiting.pop()
         if is_leaf_like(nodes, nodes[i]):
             found[numbers[i]] = i
-        elif i != bottom:
+        elif i == top or i not in ends:
             below = set(nodes[i].inputs) - seen
             seen |= below
             waiting += below
