@@ -32,11 +32,10 @@ def find_recurrences(tape: Tape, steps: int | None = None) -> list[Found]:
     taken = set[int]()
     found = _found(nodes, find_chains(nodes, numbers, steps), taken)
     found = found or _found(nodes, find_chains(nodes, number_values(nodes, alike=True), steps), taken)
-    found += _found(nodes, find_ways(nodes, taken.union(*(_leading(nodes, one) for one in found))), taken)
+    found += _found(nodes, find_ways(nodes, taken), taken)
     found.sort(key=lambda one: one.chain.clock[0].node)
     for one in found:
         _complete(tape, one)
-        one.inside = _leading(nodes, one)
     found = weave(nodes, found)
     if put_into_whole(tape, found):
         nodes, numbers = tape.entries, number_values(tape.entries)  # type: ignore[assignment,arg-type]
@@ -57,9 +56,9 @@ def find_recurrences(tape: Tape, steps: int | None = None) -> list[Found]:
 
 
 def _found(nodes: Sequence[Node], chains: list[Chain], taken: set[int]) -> list[Found]:
-    """Find what is carried along chains, in values that are not `taken`."""
+    """Find what is carried along chains, the longest first, where it is not `taken`: inside of another recurrence."""
     found = []
-    for chain in chains:
+    for chain in sorted(chains, key=lambda chain: -len(chain.clock)):
         one = find_states(nodes, chain)
         if one is None or one.time < 2:  # a mask that weighs a state and its loss is no recurrence
             continue
@@ -68,7 +67,8 @@ def _found(nodes: Sequence[Node], chains: list[Chain], taken: set[int]) -> list[
         states = {i for ids in one.states.values() for i in ids}
         if (fed or (one.time > 2 and chain.weighed_along)) and taken.isdisjoint(states):
             _prepend(nodes, one, taken)
-            taken |= {i for ids in one.states.values() for i in ids}
+            one.inside = _leading(nodes, one)
+            taken |= one.inside
             found.append(one)
     return found
 
@@ -78,6 +78,7 @@ def _complete(tape: Tape, one: Found) -> None:
     for kind, made in one.unread.items():
         last = tape.append(CONSTANT, (), tape.entries[made].value, requires=False)
         one.states[kind].append(last)
+        one.inside.add(last)
         one.chain.steps[last] = one.time - 1
 
 

@@ -35,7 +35,7 @@ class _Way:
 
 
 def find_ways(nodes: Sequence[Node], taken: Collection[int]) -> list[Chain]:
-    """Find the ways among nodes that are not `taken`: those that are gone most often first, and of these the shortest."""
+    """Find the ways among nodes that are not `taken`: the shortest first."""
     seen, found = set(taken), list[_Way]()
     read = [0] * len(nodes)  # by how many, joins of all steps left out
     for node in nodes:
@@ -52,7 +52,7 @@ def find_ways(nodes: Sequence[Node], taken: Collection[int]) -> list[Chain]:
         pooled = _POOLING.issuperset(nodes[i].op for i in way.passed)
         if not pooled or all(read[i] > 1 for i in way.states[1:]):  # what nobody reads on the way is a sum, or pooling
             found.append(way)
-    found.sort(key=lambda one: (-len(one.uses), len(one.passed)))
+    found.sort(key=lambda one: len(one.passed) / len(one.uses))
     return [
         Chain(way.uses, [], {use.node for use in way.uses}, _steps(nodes, way)) for way in found
     ]
