@@ -44,9 +44,11 @@ def find_states(nodes: Sequence[Node], chain: Chain) -> Found | None:
     """Find what is carried; None where nothing is carried from step to step."""
     time, steps = len(chain.clock), chain.steps
     carried = read_later(nodes, chain)
-    shown, model = _model(nodes, chain, carried)
-    if not model:
+    if not carried:
         return None
+    shown = max(time - 3, min(time - 2, 1))  # a state that is masked behind the output leads once less to a product
+    model = carried.get(shown, {})
+    model = {i: reads for i, reads in model.items() if not _follows(nodes, steps, i, model.keys())}
     main = [state for state, reads in model.items() if any(one.clocked for one in reads)]
     main += [s for s, reads in model.items() if s not in main and any(one.consumer in chain.weighed for one in reads)]
     ordered = main + [state for state in model if state not in main]
@@ -83,24 +85,6 @@ def find_states(nodes: Sequence[Node], chain: Chain) -> Found | None:
         if start is not None and chain.shape(nodes[start]) == chain.shape(nodes[state]):
             found.initial[kind] = start
     return found if "h" in found.states else None
-
-
-def _model(
-    nodes: Sequence[Node], chain: Chain, carried: dict[int, dict[int, list[Read]]]
-) -> tuple[int, dict[int, list[Read]]]:
-    """Give a late step that shows every state, and these: the last but one, or the one before it where that shows more.
-
-    A state that is masked behind the step's output is read once more before it leads to a product.
-    """
-    last = len(chain.clock) - 2
-    model, before = carried.get(last, {}), carried.get(last - 1, {})
-    kinds = {signature(nodes[state], chain)[:2] + tuple(_operands(nodes, state)) for state in model}
-    more = [i for i in before if signature(nodes[i], chain)[:2] + tuple(_operands(nodes, i)) not in kinds]
-    others = before.keys() - set(more)
-    more = [i for i in more if not _follows(nodes, chain.steps, i, others)]
-    if not model or not more or len(others) != len(model):
-        return last, model
-    return last - 1, {i: reads for i, reads in before.items() if i in others or i in more}
 
 
 def _follows(nodes: Sequence[Node], steps: dict[int, int], state: int, others: Collection[int]) -> bool:

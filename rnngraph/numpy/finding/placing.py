@@ -84,7 +84,7 @@ def _complete(tape: Tape, one: Found) -> None:
 
 def _find_units(nodes: Sequence[Node], one: Found) -> None:
     """Find the axes of units that no product showed: by their size, which is one of the weights', or as that of `h`."""
-    sizes = {size for i in one.chain.weights for size in nodes[i].value.shape}
+    sizes = {size for i in one.chain.weights for size in nodes[i].value.shape if size > 1}
     for kind, ids in one.states.items():
         fits = [axis for axis, size in enumerate(nodes[ids[0]].value.shape) if size in sizes]
         if one.units[kind] is None:
