@@ -1,8 +1,4 @@
-"""Networks in which what crosses from step to step is no plain `h @ W`: leaks, gates of the input alone, states that are
-read two steps back, batches that shrink; and deep networks without a recurrence that look like some of these.
-
-Nothing here knows of rnngraph.
-"""
+"""Cells as people write them, and deep networks without a recurrence that look like one. Nothing here knows of rnngraph."""
 
 from __future__ import annotations
 
@@ -10,248 +6,8 @@ from typing import Any
 
 import numpy as np
 
-
 def sigmoid(x: Any) -> Any:
     return 1 / (1 + np.exp(-x))
-
-
-# ---- a factor that is no weight
-def leaky_integrator(x: Any, W: Any, beta: float = 0.9) -> Any:
-    v, seen = 0.0, []
-    for t in range(len(x)):
-        v = beta * v + x[t] @ W
-        seen.append(v)
-    return np.array(seen[-1])
-
-
-def exponential_average(x: Any, Wy: Any) -> Any:
-    mean, loss = x[0], 0.0
-    for now in x[1:]:
-        mean = 0.8 * mean + 0.2 * now
-        loss = loss + np.sum((mean @ Wy) ** 2)
-    return loss
-
-
-def towards_its_input(x: Any, W: Any, tau: float = 4.0) -> Any:
-    v = np.zeros((x.shape[1], W.shape[1]))
-    out = np.zeros((len(x), *v.shape))
-    for t in range(len(x)):
-        v = v + (x[t] @ W - v) / tau
-        out[t] = np.tanh(v)
-    return out
-
-
-def spiking(x: Any, W: Any, Wo: Any, beta: float = 0.9) -> Any:
-    """Two layers with one leak: the second has the first's spikes as its input."""
-    membrane, out, loss = np.zeros((x.shape[1], W.shape[1])), np.zeros((x.shape[1], Wo.shape[1])), 0.0
-    for t in range(len(x)):
-        spikes = sigmoid(4 * (membrane - 1))
-        membrane = beta * membrane + x[t] @ W - spikes
-        out = beta * out + spikes @ Wo
-        loss = loss + np.sum(out**2)
-    return loss
-
-
-def synapse_and_membrane(x: Any, W: Any) -> Any:
-    current = np.zeros((x.shape[1], W.shape[1]))
-    membrane = np.zeros_like(current)
-    out = []
-    for now in x:
-        current = 0.7 * current + now @ W
-        membrane = 0.9 * membrane + current
-        out.append(membrane)
-    return np.stack(out)
-
-
-def two_that_turn(x: Any, W: Any) -> Any:
-    """A damped oscillator a unit: each state is moved by the other one."""
-    place, speed = np.zeros((x.shape[1], W.shape[1])), np.zeros((x.shape[1], W.shape[1]))
-    loss = 0.0
-    for now in x:
-        speed = 0.9 * speed - 0.3 * place + now @ W
-        place = place + 0.5 * speed
-        loss = loss + np.sum(place**2)
-    return loss
-
-
-def leaky_over_rnn(x: Any, Wx: Any, Wh: Any, Wo: Any) -> Any:
-    h, out, loss = np.zeros(len(Wh)), np.zeros(Wo.shape[1]), 0.0
-    for now in x:
-        h = np.tanh(now @ Wx + h @ Wh)
-        out = 0.9 * out + h @ Wo
-        loss = loss + np.sum(out**2)
-    return loss
-
-
-def min_gru(x: Any, Wz: Any, Wn: Any) -> Any:
-    h, states = np.zeros((x.shape[0], Wz.shape[1])), []
-    for t in range(x.shape[1]):
-        z = sigmoid(x[:, t] @ Wz)
-        h = (1 - z) * h + z * (x[:, t] @ Wn)
-        states.append(h)
-    return np.stack(states, 1)
-
-
-def retention(x: Any, Wq: Any, Wk: Any, Wv: Any) -> Any:
-    memory, out = np.zeros((Wk.shape[1], Wv.shape[1])), []
-    for now in x:
-        memory = 0.9 * memory + np.outer(now @ Wk, now @ Wv)
-        out.append((now @ Wq) @ memory)
-    return np.array(out)
-
-
-def linear_attention(x: Any, Wq: Any, Wk: Any, Wv: Any) -> Any:
-    memory, out = np.zeros((Wk.shape[1], Wv.shape[1])), []
-    for now in x:
-        memory = memory + np.outer(now @ Wk, now @ Wv)
-        out.append((now @ Wq) @ memory)
-    return np.array(out)
-
-
-def momentum(x: Any, y: Any, w: Any) -> Any:
-    """A learner that learns: what crosses is its weight and its velocity."""
-    velocity = np.zeros_like(w)
-    loss = 0.0
-    for t in range(len(x)):
-        error = x[t] @ w - y[t]
-        velocity = 0.9 * velocity - 0.05 * x[t].T @ error
-        w = w + velocity
-        loss = loss + np.mean(error**2)
-    return loss
-
-
-# ---- matrices that are no argument
-def tracked(x: Any, gain: Any) -> Any:
-    """A Kalman filter with a gain that is learnt; what moves its state is written into it."""
-    A, C = np.array([[1.0, 0.1], [0.0, 0.95]]), np.array([[1.0, 0.0]])
-    s, loss = np.zeros((2, 1)), 0.0
-    for t in range(len(x)):
-        s = A @ s
-        error = x[t] - C @ s
-        s = s + gain @ error
-        loss = loss + np.sum(error**2)
-    return loss
-
-
-def state_space(u: Any, B: Any, C: Any) -> Any:
-    A = np.diag([0.9, 0.8, 0.7, 0.6]) + np.eye(4, k=1) * 0.1
-    s, out = np.zeros(4), []
-    for t in range(len(u)):
-        s = A @ s + B @ u[t]
-        out.append(C @ s)
-    return np.array(out)
-
-
-def diagonal_state_space(u: Any, B: Any, C: Any) -> Any:
-    decay = np.exp(-np.linspace(0.1, 1.0, 4))
-    s, out = np.zeros((u.shape[0], 4)), np.zeros((u.shape[0], u.shape[1], C.shape[1]))
-    for t in range(u.shape[1]):
-        s = decay * s + u[:, t] @ B
-        out[:, t] = s @ C
-    return out
-
-
-# ---- further back than one step
-def dilated(x: Any, Wx: Any, Wh: Any) -> Any:
-    h = np.zeros((x.shape[0] + 2, x.shape[1], len(Wh)))
-    for t in range(len(x)):
-        h[t + 2] = np.tanh(x[t] @ Wx + h[t] @ Wh)
-    return h[2:]
-
-
-def dilated_list(x: Any, Wx: Any, Wh: Any) -> Any:
-    hs = [np.zeros(len(Wh))] * 2
-    for t in range(len(x)):
-        hs.append(np.tanh(x[t] @ Wx + hs[-2] @ Wh))
-    return np.array(hs[2:])
-
-
-def skipping(x: Any, Wx: Any, W1: Any, W2: Any) -> Any:
-    hs = {-1: np.zeros(len(W1)), -2: np.zeros(len(W1))}
-    loss = 0.0
-    for t in range(len(x)):
-        hs[t] = np.tanh(x[t] @ Wx + hs[t - 1] @ W1 + hs[t - 2] @ W2)
-        loss = loss + np.sum(hs[t] ** 2)
-    return loss
-
-
-def narx(x: Any, W: Any, V: Any) -> Any:
-    """Two outputs go back in, joined with two inputs."""
-    y = [np.zeros(2), np.zeros(2)]
-    for t in range(1, len(x)):
-        now = np.concatenate([y[-1], y[-2], x[t], x[t - 1]])
-        y.append(V @ np.tanh(W @ now))
-    return np.array(y[2:])
-
-
-def autoregression(x: Any, W: Any) -> Any:
-    before, last, out = np.zeros(W.shape[1]), np.zeros(W.shape[1]), []
-    for now in x:
-        before, last = last, 1.2 * last - 0.4 * before + now @ W
-        out.append(last)
-    return np.array(out)
-
-
-def clockwork(x: Any, Wx: Any, Wh: Any) -> Any:
-    h, states = np.zeros(len(Wh)), []
-    for t in range(len(x)):
-        after = np.tanh(x[t] @ Wx + h @ Wh)
-        due = np.repeat([t % 1 == 0, t % 2 == 0], 2)
-        h = np.where(due, after, h)
-        states.append(h)
-    return np.array(states)
-
-
-# ---- a batch that shrinks
-def packed(x: Any, sizes: Any, Wx: Any, Wh: Any) -> Any:
-    """Samples sorted by length: each step has those that are still there."""
-    h, loss = np.zeros((sizes[0], len(Wh))), 0.0
-    for t, n in enumerate(sizes):
-        h = np.tanh(x[:n, t] @ Wx + h[:n] @ Wh)
-        loss = loss + np.sum(h**2)
-    return loss
-
-
-def packed_lstm(x: Any, sizes: Any, W: Any, U: Any) -> Any:
-    size = len(U)
-    h, c, last = np.zeros((sizes[0], size)), np.zeros((sizes[0], size)), []
-    for t, n in enumerate(sizes):
-        a = x[:n, t] @ W + h[:n] @ U
-        i, f, o = (sigmoid(a[:, k * size : (k + 1) * size]) for k in range(3))
-        c = f * c[:n] + i * np.tanh(a[:, 3 * size :])
-        h = o * np.tanh(c)
-        after = sizes[t + 1] if t + 1 < len(sizes) else 0
-        last.append(h[after:])
-    return np.concatenate(last[::-1])
-
-
-def packed_in_place(x: Any, sizes: Any, Wx: Any, Wh: Any) -> Any:
-    h = np.zeros((sizes[0], len(Wh)))
-    for t, n in enumerate(sizes):
-        h[:n] = np.tanh(x[:n, t] @ Wx + h[:n] @ Wh)
-    return h
-
-
-def packed_back(x: Any, sizes: Any, Wx: Any, Wh: Any) -> Any:
-    """From the last step to the first: samples join."""
-    h, loss = np.zeros((0, len(Wh))), 0.0
-    for t in reversed(range(len(sizes))):
-        h = np.concatenate([h, np.zeros((sizes[t] - len(h), len(Wh)))])
-        h = np.tanh(x[: sizes[t], t] @ Wx + h @ Wh)
-        loss = loss + np.sum(h**2)
-    return loss
-
-
-# ---- cells and networks as people write them
-def peephole(x: Any, W: Any, U: Any, p: Any) -> Any:
-    size = len(U)
-    h, c = np.zeros((x.shape[0], size)), np.zeros((x.shape[0], size))
-    for t in range(x.shape[1]):
-        a = x[:, t] @ W + h @ U
-        i, f = sigmoid(a[:, :size] + p[0] * c), sigmoid(a[:, size : 2 * size] + p[1] * c)
-        c = f * c + i * np.tanh(a[:, 2 * size : 3 * size])
-        h = sigmoid(a[:, 3 * size :] + p[2] * c) * np.tanh(c)
-    return h
 
 
 def minimal_gated(x: Any, Wf: Any, Uf: Any, Wh: Any, Uh: Any) -> Any:
@@ -260,16 +16,6 @@ def minimal_gated(x: Any, Wf: Any, Uf: Any, Wh: Any, Uh: Any) -> Any:
         f = sigmoid(now @ Wf + h @ Uf)
         h = (1 - f) * h + f * np.tanh(now @ Wh + (f * h) @ Uh)
     return h
-
-
-def jordan(x: Any, Wx: Any, Wc: Any, Wy: Any) -> Any:
-    """The output feeds back."""
-    y, out = np.zeros((Wy.shape[0], 1)), []
-    for t in range(len(x)):
-        h = np.tanh(Wx @ x[t] + Wc @ y)
-        y = Wy @ h
-        out.append(y)
-    return np.hstack(out)
 
 
 def free_running(start: Any, W: Any, U: Any, V: Any, length: int = 6) -> Any:
@@ -394,3 +140,62 @@ def pooled(x: Any, W: Any) -> Any:
     for now in x:
         total = total + np.tanh(now @ W)
     return total / len(x)
+
+
+def holt(x: Any, ab: Any) -> Any:
+    """Level and trend, smoothed."""
+    a, b = sigmoid(ab[0]), sigmoid(ab[1])
+    level, trend, loss = x[0], x[1] - x[0], 0.0
+    for y in x[1:]:
+        loss = loss + (y - level - trend) ** 2
+        after = a * y + (1 - a) * (level + trend)
+        trend = b * (after - level) + (1 - b) * trend
+        level = after
+    return loss
+
+
+def returns(rewards: Any, w: Any) -> Any:
+    """Discounted, from the last reward to the first."""
+    total, out = 0.0, np.zeros(len(rewards))
+    for t in reversed(range(len(rewards))):
+        total = rewards[t] @ w + 0.9 * total
+        out[t] = total
+    return out
+
+
+def both_over_a_list(xs: Any, Wf: Any, Uf: Any, Wb: Any, Ub: Any) -> Any:
+    ahead, back, h, g = [], [], np.zeros(len(Uf)), np.zeros(len(Ub))
+    for x in xs:
+        h = np.tanh(x @ Wf + h @ Uf)
+        ahead.append(h)
+    for x in reversed(xs):
+        g = np.tanh(x @ Wb + g @ Ub)
+        back.insert(0, g)
+    return np.stack([np.concatenate(pair) for pair in zip(ahead, back, strict=True)])
+
+
+def dilations(x: Any, layers: Any) -> Any:
+    """Layer k reads its states k + 1 steps back."""
+    out = list(x)
+    for back, (W, U) in enumerate(layers, 1):
+        hs = [np.zeros(len(U))] * back
+        for now in out:
+            hs.append(np.tanh(now @ W + hs[-back] @ U))
+        out = hs[back:]
+    return np.array(out)
+
+
+def graph_layers(A: Any, x: Any, W1: Any, W2: Any, W3: Any) -> Any:
+    h = np.tanh(A @ x @ W1)
+    h = np.tanh(A @ h @ W2)
+    return A @ h @ W3
+
+
+def layers_of_one_array(x: Any, W: Any) -> Any:
+    for k in range(len(W)):
+        x = 0.5 * x + 0.5 * np.tanh(x @ W[k])
+    return x
+
+
+def finite_impulse(x: Any, w: Any) -> Any:
+    return np.array([w[0] * x[t] + w[1] * x[t - 1] + w[2] * x[t - 2] for t in range(2, len(x))])

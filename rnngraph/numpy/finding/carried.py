@@ -39,6 +39,13 @@ class Found:
         """The number of steps."""
         return len(next(iter(self.states.values())))
 
+    def made(self, name: object) -> dict[int, tuple[object, int]]:
+        """Give the timestep of every state, with a name for them all."""
+        last = None if self.direction == "forward" else self.time - 1
+        return {
+            i: (name, k if last is None else last - k) for ids in self.states.values() for k, i in enumerate(ids)
+        }
+
 
 def find_states(nodes: Sequence[Node], chain: Chain) -> Found | None:
     """Find what is carried; None where nothing is carried from step to step."""

@@ -16,14 +16,13 @@ from rnngraph.numpy.finding.products import LEAVES, PASSING, PRODUCTS, is_leaf_l
 
 Places: TypeAlias = dict[tuple[object, object], dict[int, int]]  # what is read, and along which axis -> step -> place
 
+Made: TypeAlias = Mapping[int, tuple[object, int]]  # state -> its recurrence and timestep
 
-def find_direction(nodes: Sequence[Node], found: Found) -> tuple[str, bool]:
-    """Tell which way a sequence is read from the integer places of each step, and whether anything new enters."""
-    if _weighed_by_own(nodes, found):
-        return "forward", False
-    places, fresh = places_of(nodes, found, {})
+
+def find_direction(nodes: Sequence[Node], found: Found, made: Made) -> str:
+    """Tell which way a sequence is read, from places that rise or fall: where states are put, and what steps read."""
+    places, time, votes = places_of(nodes, found, made)[0], found.time, 0
     _written(nodes, found, places)
-    votes, time = 0, found.time
     for at in places.values():
         # What is joined with a state counts to that state's step, so that two places of the first step are one move,
         # and that of the last may be what reads the last state.
@@ -31,10 +30,10 @@ def find_direction(nodes: Sequence[Node], found: Found) -> tuple[str, bool]:
         if len(at) >= time - 1 and len(moves) - moves.count(0) >= max(time - 2, 1):
             sure = moves[:-1] if len(moves) > 2 else moves
             votes += (min(sure) >= 0) - (max(sure) <= 0)
-    return "reverse" if votes < 0 else "forward", len(fresh - {0}) >= time - 1
+    return "reverse" if votes < 0 else "forward"
 
 
-def places_of(nodes: Sequence[Node], found: Found, made: Mapping[int, tuple[object, int]]) -> tuple[Places, set[int]]:
+def places_of(nodes: Sequence[Node], found: Found, made: Made) -> tuple[Places, set[int]]:
     """Give where each step reads arrays, lists and what was `made` at steps, and the steps that something new enters."""
     places, fresh, entering = Places(), set[int](), _entering(nodes, found)
     todo = [(i, k) for i, k in entering.items() if k >= 0]
@@ -73,23 +72,22 @@ def _entering(nodes: Sequence[Node], found: Found) -> dict[int, int]:
     return entering
 
 
-def _weighed_by_own(nodes: Sequence[Node], found: Found) -> bool:
+def has_own_weights(nodes: Sequence[Node], numbers: Sequence[int], found: Found) -> bool:
     """Tell layers of a deep network, each of which multiplies by weights of its own, from steps, which share theirs.
 
     Parts of one array may be data that a state is multiplied by, where a weight tells the steps.
     """
-    own, entering = set[int](), _entering(nodes, found)
-    for i in found.inside & found.chain.steps.keys():
-        node, along = nodes[i], nodes[i].op in PRODUCTS
-        for j in node.inputs if along or node.op is MULTIPLY else ():
-            k, leaf = entering.get(j, -1), j
+    steps, uses = found.chain.steps, dict[int, set[int]]()  # number of a weight -> the steps that multiply by it
+    for i in found.inside & steps.keys():
+        along = nodes[i].op in PRODUCTS
+        for j in nodes[i].inputs if along or nodes[i].op is MULTIPLY else ():
+            leaf = j
             while nodes[leaf].op in PASSING:
                 leaf = nodes[leaf].inputs[0]
-            given = nodes[leaf].op in LEAVES
-            if k >= 0 and (along and given or not found.chain.weighed_along and (
-                given or along and is_leaf_like(nodes, nodes[j])
-            )):  # fmt: skip
-                own.add(k)
+            whole = nodes[leaf].op in LEAVES and (along or not found.chain.weighed_along)
+            if whole or (along and not found.chain.weighed_along and is_leaf_like(nodes, nodes[j])):
+                uses.setdefault(numbers[j], set()).add(steps[i])
+    own = set[int]().union(*(some for some in uses.values() if len(some) == 1))
     return len(own) >= max(found.time - 1, 2)
 
 

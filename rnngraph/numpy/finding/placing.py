@@ -13,7 +13,7 @@ from rnngraph.autodiff.tape import Tape
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.numpy.finding.carried import Found, find_states
 from rnngraph.numpy.finding.chains import Chain, find_chains
-from rnngraph.numpy.finding.direction import find_direction
+from rnngraph.numpy.finding.direction import find_direction, has_own_weights, places_of
 from rnngraph.numpy.finding.fed import declare_fed, read_by_step
 from rnngraph.numpy.finding.leaving import put_into_whole
 from rnngraph.numpy.finding.products import LEAVES, PASSING, number_values, products_of
@@ -30,18 +30,22 @@ def find_recurrences(tape: Tape, steps: int | None = None) -> list[Found]:
     nodes: list[Node] = tape.entries  # type: ignore[assignment]
     numbers = number_values(nodes)
     taken = set[int]()
-    found = _found(nodes, find_chains(nodes, numbers, steps), taken)
-    found = found or _found(nodes, find_chains(nodes, number_values(nodes, alike=True), steps), taken)
-    found += _found(nodes, find_ways(nodes, taken), taken)
+    found = _found(nodes, numbers, find_chains(nodes, numbers, steps), taken)
+    found = found or _found(nodes, numbers, find_chains(nodes, number_values(nodes, alike=True), steps), taken)
+    found += _found(nodes, numbers, find_ways(nodes, taken), taken)
     found.sort(key=lambda one: one.chain.clock[0].node)
+    made = dict[int, tuple[object, int]]()
     for one in found:
         _complete(tape, one)
+        one.direction = find_direction(nodes, one, made)
+        made |= one.made(len(made))
     found = weave(nodes, found)
     if put_into_whole(tape, found):
         nodes, numbers = tape.entries, number_values(tape.entries)  # type: ignore[assignment,arg-type]
     states = {i for one in found for ids in one.states.values() for i in ids}
     for one in found:
-        one.chain.weights = one.chain.weights or weights_of(nodes, numbers, one, states)
+        if not _leaves(nodes, one.chain.weights):
+            one.chain.weights += weights_of(nodes, numbers, one, states)
         _find_units(nodes, one)
     _name(tape, found)
     fed = read_by_step(nodes, numbers, found)
@@ -55,7 +59,7 @@ def find_recurrences(tape: Tape, steps: int | None = None) -> list[Found]:
     return found
 
 
-def _found(nodes: Sequence[Node], chains: list[Chain], taken: set[int]) -> list[Found]:
+def _found(nodes: Sequence[Node], numbers: Sequence[int], chains: list[Chain], taken: set[int]) -> list[Found]:
     """Find what is carried along chains, the longest first, where it is not `taken`: inside of another recurrence."""
     found = []
     for chain in sorted(chains, key=lambda chain: -len(chain.clock)):
@@ -63,9 +67,10 @@ def _found(nodes: Sequence[Node], chains: list[Chain], taken: set[int]) -> list[
         if one is None or one.time < 2:  # a mask that weighs a state and its loss is no recurrence
             continue
         one.inside = _leading(nodes, one)
-        one.direction, fed = find_direction(nodes, one)
         states = {i for ids in one.states.values() for i in ids}
-        if (fed or (one.time > 2 and chain.weighed_along)) and taken.isdisjoint(states):
+        told = one.time > 2 and chain.weighed_along  # by the weight
+        fed = told or len(places_of(nodes, one, {})[1] - {0}) >= one.time - 1
+        if fed and taken.isdisjoint(states) and not has_own_weights(nodes, numbers, one):
             _prepend(nodes, one, taken)
             one.inside = _leading(nodes, one)
             taken |= one.inside
@@ -216,7 +221,7 @@ def _declare(tape: Tape, nodes: Sequence[Node], one: Found) -> None:
             f"{one.name}.{kind}", tensors, initial=None if start is None else Tensor(tape, start), batch_axis=axis,
             direction=one.direction, mask=one.there if one.direction == "forward" or one.there is None else one.there[:, ::-1],
         )  # fmt: skip
-        tape.recurrences[-1].weight = str(nodes[one.chain.weights[0]].name or "") if one.chain.weights else ""
+        tape.recurrences[-1].weight = str(nodes[one.chain.weights[0]].name or "") if one.chain.weighed_along else ""
 
 
 def _mark_parameters(nodes: Sequence[Node], spots: dict[int, Spot]) -> None:

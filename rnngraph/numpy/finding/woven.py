@@ -22,7 +22,7 @@ def weave(nodes: Sequence[Node], found: list[Found]) -> list[Found]:
     for runs in groups.values():
         turns = _turns(nodes, runs, made) if len(runs) > 1 else []
         for one in [_together(turns)] if turns else runs:
-            made |= {i: (len(woven), t) for ids in one.states.values() for t, i in enumerate(ids)}
+            made |= one.made(len(woven))
             woven.append(one)
     return woven
 
