@@ -1,5 +1,5 @@
-"""Networks in which what crosses from step to step is no plain `h @ W`: leaks, gates of the input alone, states that are
-read two steps back, batches that shrink.
+"""Networks in which what crosses from step to step is no plain `h @ W`: leaks, gates of the input, states that are read
+two steps back, batches that shrink.
 
 Nothing here knows of rnngraph.
 """
@@ -115,31 +115,31 @@ def momentum(x: Any, y: Any, w: Any) -> Any:
 # ---- matrices that are no argument
 def tracked(x: Any, gain: Any) -> Any:
     """A Kalman filter with a gain that is learnt; what moves its state is written into it."""
-    A, C = np.array([[1.0, 0.1], [0.0, 0.95]]), np.array([[1.0, 0.0]])
+    moves, seen = np.array([[1.0, 0.1], [0.0, 0.95]]), np.array([[1.0, 0.0]])
     s, loss = np.zeros((2, 1)), 0.0
     for t in range(len(x)):
-        s = A @ s
-        error = x[t] - C @ s
+        s = moves @ s
+        error = x[t] - seen @ s
         s = s + gain @ error
         loss = loss + np.sum(error**2)
     return loss
 
 
-def state_space(u: Any, B: Any, C: Any) -> Any:
-    A = np.diag([0.9, 0.8, 0.7, 0.6]) + np.eye(4, k=1) * 0.1
+def state_space(u: Any, B: Any, Wy: Any) -> Any:
+    moves = np.diag([0.9, 0.8, 0.7, 0.6]) + np.eye(4, k=1) * 0.1
     s, out = np.zeros(4), []
     for t in range(len(u)):
-        s = A @ s + B @ u[t]
-        out.append(C @ s)
+        s = moves @ s + B @ u[t]
+        out.append(Wy @ s)
     return np.array(out)
 
 
-def diagonal_state_space(u: Any, B: Any, C: Any) -> Any:
+def diagonal_state_space(u: Any, B: Any, Wy: Any) -> Any:
     decay = np.exp(-np.linspace(0.1, 1.0, 4))
-    s, out = np.zeros((u.shape[0], 4)), np.zeros((u.shape[0], u.shape[1], C.shape[1]))
+    s, out = np.zeros((u.shape[0], 4)), np.zeros((u.shape[0], u.shape[1], Wy.shape[1]))
     for t in range(u.shape[1]):
         s = decay * s + u[:, t] @ B
-        out[:, t] = s @ C
+        out[:, t] = s @ Wy
     return out
 
 

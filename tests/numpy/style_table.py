@@ -71,7 +71,9 @@ STYLES: dict[str, Network] = {
     "tied directions": Network(
         styles.tied_directions, (ALONE, *CELL), (Expected("Wh", 6), Expected("Wh_1", 6, direction="reverse"))
     ),
-    "two inputs": Network(styles.two_inputs, (ALONE, draw(6, 2, seed=8), *CELL), (Expected("Wh", 6), Expected("Wh_1", 6))),
+    "two inputs": Network(
+        styles.two_inputs, (ALONE, draw(6, 2, seed=8), *CELL), (Expected("Wh", 6), Expected("Wh_1", 6))
+    ),
     "level and trend": Network(styles.holt, (draw(8), draw(2)), (Expected("ab", 6, ("h", "c"), units=1),)),
     "returns": Network(styles.returns, (ALONE, draw(2)), (Expected("w", 6, units=1, direction="reverse"),)),
     "both over a list": Network(

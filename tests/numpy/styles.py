@@ -1,10 +1,11 @@
-"""Cells as people write them, and deep networks without a recurrence that look like one. Nothing here knows of rnngraph."""
+"""Cells as people write them, and deep networks that look like one and are none. Nothing here knows of rnngraph."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+
 
 def sigmoid(x: Any) -> Any:
     return 1 / (1 + np.exp(-x))
@@ -164,7 +165,8 @@ def returns(rewards: Any, w: Any) -> Any:
 
 
 def both_over_a_list(xs: Any, Wf: Any, Uf: Any, Wb: Any, Ub: Any) -> Any:
-    ahead, back, h, g = [], [], np.zeros(len(Uf)), np.zeros(len(Ub))
+    ahead, h, g = [], np.zeros(len(Uf)), np.zeros(len(Ub))
+    back: list[Any] = []
     for x in xs:
         h = np.tanh(x @ Wf + h @ Uf)
         ahead.append(h)
@@ -185,10 +187,10 @@ def dilations(x: Any, layers: Any) -> Any:
     return np.array(out)
 
 
-def graph_layers(A: Any, x: Any, W1: Any, W2: Any, W3: Any) -> Any:
-    h = np.tanh(A @ x @ W1)
-    h = np.tanh(A @ h @ W2)
-    return A @ h @ W3
+def graph_layers(edges: Any, x: Any, W1: Any, W2: Any, W3: Any) -> Any:
+    h = np.tanh(edges @ x @ W1)
+    h = np.tanh(edges @ h @ W2)
+    return edges @ h @ W3
 
 
 def layers_of_one_array(x: Any, W: Any) -> Any:

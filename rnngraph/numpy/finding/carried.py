@@ -42,9 +42,7 @@ class Found:
     def made(self, name: object) -> dict[int, tuple[object, int]]:
         """Give the timestep of every state, with a name for them all."""
         last = None if self.direction == "forward" else self.time - 1
-        return {
-            i: (name, k if last is None else last - k) for ids in self.states.values() for k, i in enumerate(ids)
-        }
+        return {i: (name, k if last is None else last - k) for ids in self.states.values() for k, i in enumerate(ids)}
 
 
 def find_states(nodes: Sequence[Node], chain: Chain) -> Found | None:
@@ -71,7 +69,9 @@ def find_states(nodes: Sequence[Node], chain: Chain) -> Found | None:
     if followed and all(len(ids) < time for ids in followed.values()):  # the last step makes no state
         chain.clock.pop()
         chain.steps = {i: k for i, k in steps.items() if k < time - 1}
-    made = {state: _made_of(nodes, chain, by_step, shown, state) for state, ids in followed.items() if len(ids) == time - 1}
+    made = {
+        state: _made_of(nodes, chain, by_step, shown, state) for state, ids in followed.items() if len(ids) == time - 1
+    }
     followed = {s: ids for s, ids in followed.items() if len(ids) == len(chain.clock) or made.get(s) is not None}
     first = sum(state in followed for state in main) or 1  # of those that are not multiplied by the weights
     for place, (state, ids) in enumerate(followed.items()):
@@ -145,9 +145,7 @@ def _followed(
     return found
 
 
-def _made_of(
-    nodes: Sequence[Node], chain: Chain, by_step: list[list[int]], shown: int, state: int
-) -> int | None:
+def _made_of(nodes: Sequence[Node], chain: Chain, by_step: list[list[int]], shown: int, state: int) -> int | None:
     """Find, in the last step, what a state is made of that nobody reads there, as a cell that a mask keeps after it."""
     model, here = by_step[shown], by_step[-1]
     for one in nodes[state].inputs:

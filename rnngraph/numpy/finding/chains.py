@@ -64,7 +64,7 @@ def _cells(nodes: Sequence[Node], uses: dict[Key, list[Use]]) -> list[list[Key]]
             here |= bit
         reach[node.id] = here
     recurrent &= ~sum(bit for bit in behind if bit & made_of[bit])
-    left = [bit for bit in behind if bit & recurrent and not made_of[bit] & recurrent]  # what a recurrence makes is none
+    left = [bit for bit in behind if bit & recurrent and not made_of[bit] & recurrent]  # a recurrence makes no weight
     groups: dict[tuple[int, ...], list[Key]] = {}
     for bit in left:
         mutual = tuple([other for other in left if behind[bit] & other and behind[other] & bit])
@@ -72,9 +72,7 @@ def _cells(nodes: Sequence[Node], uses: dict[Key, list[Use]]) -> list[list[Key]]
     return list(groups.values())
 
 
-def _runs(
-    nodes: Sequence[Node], numbers: Sequence[int], uses: dict[Key, list[Use]], steps: int | None
-) -> list[Chain]:
+def _runs(nodes: Sequence[Node], numbers: Sequence[int], uses: dict[Key, list[Use]], steps: int | None) -> list[Chain]:
     depths = {key: depths_of(nodes, some) for key, some in uses.items()}
     longest = {key: max(depths[key][use.node] for use in some) for key, some in uses.items()}
     clock = max(uses, key=lambda key: longest[key])

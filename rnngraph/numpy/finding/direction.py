@@ -34,7 +34,7 @@ def find_direction(nodes: Sequence[Node], found: Found, made: Made) -> str:
 
 
 def places_of(nodes: Sequence[Node], found: Found, made: Made) -> tuple[Places, set[int]]:
-    """Give where each step reads arrays, lists and what was `made` at steps, and the steps that something new enters."""
+    """Give where each step reads arrays, lists and what was `made`, and the steps that something new enters."""
     places, fresh, entering = Places(), set[int](), _entering(nodes, found)
     todo = [(i, k) for i, k in entering.items() if k >= 0]
     seen = set(todo)  # what a mask keeps is read twice, at every step: ways double
@@ -53,8 +53,8 @@ def places_of(nodes: Sequence[Node], found: Found, made: Made) -> tuple[Places, 
             fresh.add(k)
             for axis, part in enumerate(node.options["index"]):
                 if isinstance(part, int):
-                    source, place = _before_slices(nodes, node.inputs[0], axis, part % node.arguments[0].shape[axis])
-                    places.setdefault((source, axis), {})[k] = place
+                    at = _before_slices(nodes, node.inputs[0], axis, part % node.arguments[0].shape[axis])
+                    places.setdefault((at[0], axis), {})[k] = at[1]
         else:
             below = {(j, k) for j in node.inputs if entering.get(j, k) >= 0} - seen
             seen |= below

@@ -7,6 +7,7 @@ into zeros of the whole batch, and its part read from there; and a mask of who i
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,8 @@ def put_into_whole(tape: Tape, found: list[Found]) -> bool:
         if axis is None:
             continue
         rows, batch = _samples(nodes, one, axis)
-        one.there = np.array([[row in some for some in map(set, rows)] for row in range(batch)])
+        there = np.array([np.isin(np.arange(batch), some) for some in rows]).T
+        one.there = there if one.direction == "forward" else there[:, ::-1]
         for ids in one.states.values():
             short |= {i: (one, k, (slice(None),) * axis + (rows[k],), batch) for k, i in enumerate(ids)}
         one.initial = {kind: i for kind, i in one.initial.items() if nodes[i].value.shape[axis] == batch}
@@ -73,13 +75,14 @@ def _samples(nodes: Sequence[Node], one: Found, axis: int) -> tuple[list[Any], i
     """Tell which samples each step holds: a part of those before it, or these and new ones."""
     ids = one.states["h"]
     rows, count = [np.arange(nodes[ids[0]].value.shape[axis])], nodes[ids[0]].value.shape[axis]
-    for before, i in zip(ids, ids[1:], strict=False):
+    for before, i in pairwise(ids):
         size, some = nodes[i].value.shape[axis], rows[-1]
         for view in one.seen_through.get(before, ()):
             node = nodes[view]
             if node.op is INDEX:
-                length = node.arguments[0].shape[axis]
-                some = (some if len(some) == length else np.arange(length))[(*node.options["index"], *[slice(None)] * (axis + 1))[axis]]
+                length, index = node.arguments[0].shape[axis], node.options["index"]
+                some = some if len(some) == length else np.arange(length)
+                some = some[index[axis]] if axis < len(index) else some
             elif node.op is CONCATENATE and node.value.shape[axis] > len(some):
                 some = np.concatenate([some, np.arange(count, count + node.value.shape[axis] - len(some))])
         rows.append(some if len(some) == size else np.arange(size))

@@ -25,8 +25,8 @@ GATES = "cfgiorz"  # a weight of each is one entry of a dict
 HOLDERS = ("v", "value", "val", "data")  # how objects that stand for a parameter call their array
 
 
-def find_recurrences(tape: Tape, steps: int | None = None) -> list[Found]:
-    """Find the recurrences of a tape and declare them on it."""
+def find_recurrences(tape: Tape, steps: int | None = None, *, held: bool = False) -> list[Found]:
+    """Find the recurrences of a tape and declare them on it; where its ids are `held`, those that need no new node."""
     nodes: list[Node] = tape.entries  # type: ignore[assignment]
     numbers = number_values(nodes)
     taken = set[int]()
@@ -39,7 +39,7 @@ def find_recurrences(tape: Tape, steps: int | None = None) -> list[Found]:
         _complete(tape, one)
         one.direction = find_direction(nodes, one, made)
         made |= one.made(len(made))
-    found = weave(nodes, found)
+    found = weave(nodes, [one for one in found if not held or one.chain.samples is None])
     if put_into_whole(tape, found):
         nodes, numbers = tape.entries, number_values(tape.entries)  # type: ignore[assignment,arg-type]
     states = {i for one in found for ids in one.states.values() for i in ids}
@@ -60,7 +60,7 @@ def find_recurrences(tape: Tape, steps: int | None = None) -> list[Found]:
 
 
 def _found(nodes: Sequence[Node], numbers: Sequence[int], chains: list[Chain], taken: set[int]) -> list[Found]:
-    """Find what is carried along chains, the longest first, where it is not `taken`: inside of another recurrence."""
+    """Find what is carried along chains, the longest first, unless it is `taken`: inside of another recurrence."""
     found = []
     for chain in sorted(chains, key=lambda chain: -len(chain.clock)):
         one = find_states(nodes, chain)
@@ -219,7 +219,7 @@ def _declare(tape: Tape, nodes: Sequence[Node], one: Found) -> None:
         tensors = [Tensor(tape, i) for i in (ids if one.direction == "forward" else ids[::-1])]
         tape.state(
             f"{one.name}.{kind}", tensors, initial=None if start is None else Tensor(tape, start), batch_axis=axis,
-            direction=one.direction, mask=one.there if one.direction == "forward" or one.there is None else one.there[:, ::-1],
+            direction=one.direction, mask=one.there,
         )  # fmt: skip
         tape.recurrences[-1].weight = str(nodes[one.chain.weights[0]].name or "") if one.chain.weighed_along else ""
 
@@ -254,7 +254,10 @@ def _mark_parameters(nodes: Sequence[Node], spots: dict[int, Spot]) -> None:
 def described(nodes: Sequence[Node], found: list[Found]) -> str:
     """Say what was found, in one line."""
     if not found:
-        return "no recurrence was found: no weight multiplies what came out of its own product at an earlier step"
+        return (
+            "no recurrence was found: no weight multiplies what came out of its own product, and nothing is carried on by "
+            "steps that repeat; if there is one, declare its states with tape.state of an rnngraph.numpy.ArrayTape"
+        )
     parts = []
     for one in found:
         shape = nodes[one.states["h"][0]].value.shape

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rnngraph.autodiff.along import ASSEMBLE
 from rnngraph.autodiff.node import Node
 from rnngraph.autodiff.ops import INDEX, MULTIPLY, TRANSPOSE
 from rnngraph.numpy.finding.chains import Chain
@@ -59,9 +58,7 @@ def _leads(nodes: Sequence[Node], clock: dict[int, int]) -> dict[int, int]:
     return leads
 
 
-def _behind(
-    nodes: Sequence[Node], chain: Chain, i: int, axis: int | None, k: int
-) -> tuple[int, int | None, list[int]]:
+def _behind(nodes: Sequence[Node], chain: Chain, i: int, axis: int | None, k: int) -> tuple[int, int | None, list[int]]:
     """Walk back from what was read to the state: through views and masks, and to the part of a join that `k` made."""
     via: list[int] = []
     while True:

@@ -1,9 +1,7 @@
-"""What is carried without a product along an axis: a way of operations that leads from a value to a later one like it,
-and by the same steps to one later still. What multiplies the value on its way may be a number, a leaf, or another
-factor at every step.
+"""What is carried element by element: a way that leads from a value to a later one like it, and so on, again and again.
 
 In: the nodes of a tape, and those that recurrences were found in. Out: chains, with the steps of all that depends on
-them.
+them. What multiplies the value on its way may be a number, a leaf, or another factor at every step.
 """
 
 from __future__ import annotations
@@ -13,7 +11,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from rnngraph.autodiff.elementwise import LOGADDEXP, MAXIMUM, MINIMUM
-from rnngraph.autodiff.node import CONSTANT, Node
+from rnngraph.autodiff.node import CONSTANT, Node, Op
 from rnngraph.autodiff.ops import ADD, DIVIDE, MULTIPLY, SUBTRACT
 from rnngraph.numpy.finding.carried import Found
 from rnngraph.numpy.finding.chains import Chain, depths_of
@@ -53,9 +51,7 @@ def find_ways(nodes: Sequence[Node], taken: Collection[int]) -> list[Chain]:
         if not pooled or all(read[i] > 1 for i in way.states[1:]):  # what nobody reads on the way is a sum, or pooling
             found.append(way)
     found.sort(key=lambda one: len(one.passed) / len(one.uses))
-    return [
-        Chain(way.uses, [], {use.node for use in way.uses}, _steps(nodes, way)) for way in found
-    ]
+    return [Chain(way.uses, [], {use.node for use in way.uses}, _steps(nodes, way)) for way in found]
 
 
 def _ways(nodes: Sequence[Node], last: int, taken: Collection[int]) -> Iterator[tuple[int, ...]]:
@@ -73,7 +69,7 @@ def _ways(nodes: Sequence[Node], last: int, taken: Collection[int]) -> Iterator[
 
 def _repeated(nodes: Sequence[Node], last: int, places: tuple[int, ...], taken: Collection[int]) -> _Way:
     """Go a way again and again, to the first value. What the last factor on it multiplies is the state."""
-    way, at, wanted, reader = _Way(last=last), last, list[object](), -1
+    way, at, wanted, reader = _Way(last=last), last, list[Op](), -1
     while True:
         passed = list[int]()
         for place in places:
@@ -102,8 +98,8 @@ def _steps(nodes: Sequence[Node], way: _Way) -> dict[int, int]:
             behind.add(node.id)
     for node in reversed(nodes):
         own = order.get(node.id, ahead.get(node.id))
-        for i in node.inputs if own is not None else ():
-            ahead[i] = min(own, ahead.get(i, own))
+        if own is not None:
+            ahead |= {i: min(own, ahead.get(i, own)) for i in node.inputs}
     steps = {i: ahead[i] - 1 if i in ahead and i not in order else depths[i] for i in behind}
     return {i: steps[i] for i in sorted(behind) if steps[i] >= 0}
 
@@ -111,8 +107,10 @@ def _steps(nodes: Sequence[Node], way: _Way) -> dict[int, int]:
 def weights_of(nodes: Sequence[Node], numbers: Sequence[int], one: Found, states: Collection[int]) -> list[int]:
     """Find the leaves that two steps share, of the factor or else of all that enters past no state; data are none."""
     use = one.chain.clock[-1]
-    before, last = ({n: i for ids in one.states.values() for n, i in _given(nodes, numbers, ids[k], states).items()}
-                    for k in (-2, -1))  # fmt: skip
+    before, last = (
+        {n: i for ids in one.states.values() for n, i in _given(nodes, numbers, ids[k], states).items()}
+        for k in (-2, -1)
+    )
     shared = before.keys() & last.keys()
     factor = _given(nodes, numbers, nodes[use.node].inputs[use.weight], states)
     return sorted({last[number] for number in shared & factor.keys() or shared})

@@ -1,4 +1,4 @@
-"""Runs of one cell that take turns along one sequence, as where a state is read two steps back: they are one recurrence.
+"""Runs of one cell that take turns along one sequence, as where a state is read two steps back: one recurrence.
 
 In: recurrences. Out: fewer, where several read the places of one array, a list, or what a layer below made, in turns.
 """
@@ -35,7 +35,8 @@ def _turns(nodes: Sequence[Node], runs: list[Found], made: dict[int, tuple[objec
         read.sort(reverse=runs[0].direction == "reverse")
         order = [run for _, _, run in read[: len(runs)]]
         wanted = [(j // len(runs), order[j % len(runs)]) for j in range(sum(one.time for one in runs))]
-        if len(set(order)) == len(runs) and len({place for place, _, _ in read}) == len(read) and [(k, run) for _, k, run in read] == wanted:
+        apart = len({place for place, _, _ in read}) == len(read) and len(set(order)) == len(runs)
+        if apart and [(k, run) for _, k, run in read] == wanted:
             return [runs[run] for run in order]
     return []
 
@@ -57,4 +58,4 @@ def _together(runs: list[Found]) -> Found:
     }
     inside = set[int]().union(*(one.inside for one in runs))
     between = later([one.between for one in runs])
-    return Found(chain, states, first.initial, first.units, between, inside=inside, direction=first.direction)
+    return Found(chain, states, {}, first.units, between, inside=inside, direction=first.direction)
