@@ -255,8 +255,8 @@ def described(nodes: Sequence[Node], found: list[Found]) -> str:
     """Say what was found, in one line."""
     if not found:
         return (
-            "no recurrence was found: no weight multiplies what came out of its own product, and nothing is carried on by "
-            "steps that repeat; if there is one, declare its states with tape.state of an rnngraph.numpy.ArrayTape"
+            "no recurrence was found: no weight multiplies what came out of its own product, and nothing is carried "
+            "on by steps that repeat; if there is one, declare its states: tape.state of an rnngraph.numpy.ArrayTape"
         )
     parts = []
     for one in found:

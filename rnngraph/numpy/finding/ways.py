@@ -42,8 +42,11 @@ def find_ways(nodes: Sequence[Node], taken: Collection[int]) -> list[Chain]:
     for node in reversed(nodes):
         if node.id in seen or len(node.inputs) < 2 or node.op in JOINING:
             continue
-        way = max((_repeated(nodes, node.id, way, taken) for way in _ways(nodes, node.id, taken)),
-                  key=lambda one: len(one.uses), default=_Way())  # fmt: skip
+        way, best = _Way(), (-1,)
+        for places in _ways(nodes, node.id, taken):
+            if places != best * (len(places) // len(best)):  # else it is the same way, gone several times
+                other = _repeated(nodes, node.id, places, taken)
+                way, best = (other, places) if len(other.uses) > max(len(way.uses), 1) else (way, best)
         if len(way.uses) < 2:
             continue
         seen |= way.passed
@@ -90,7 +93,7 @@ def _repeated(nodes: Sequence[Node], last: int, places: tuple[int, ...], taken: 
 
 
 def _steps(nodes: Sequence[Node], way: _Way) -> dict[int, int]:
-    """Give every node the step of the first state that it leads to; what leads to none belongs to the last behind it."""
+    """Give every node the step of the first state that it leads to; what leads to none is of the last behind it."""
     depths, order = depths_of(nodes, way.uses), {i: k for k, i in enumerate((*way.states, way.last))}
     behind, ahead = set(way.states), dict[int, int]()
     for node in nodes[way.states[0] + 1 :]:
