@@ -21,7 +21,8 @@ from rnngraph.autodiff.tensor import Tensor
 from rnngraph.checks import whole_number
 from rnngraph.errors import InputError, RnnGraphError
 from rnngraph.numpy import outcome
-from rnngraph.numpy.finding.placing import described, find_recurrences
+from rnngraph.numpy.finding.naming import described
+from rnngraph.numpy.finding.placing import find_recurrences
 from rnngraph.numpy.hold import hold
 from rnngraph.numpy.outcome import Path, choose, picked, scalar_of
 from rnngraph.numpy.reach import bound

@@ -9,11 +9,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.node import Node
 from rnngraph.numpy.finding.chains import Chain
-from rnngraph.numpy.finding.products import GIVEN, VIEWING
+from rnngraph.numpy.finding.products import GIVEN, VIEWING, reached
 from rnngraph.numpy.finding.read_later import Read, read_later
-from rnngraph.trace.magnitudes import Booleans
 
 Signature: TypeAlias = tuple[object, tuple[int, ...], tuple[object, ...]]
 
@@ -30,7 +30,7 @@ class Found:
     unread: dict[str, int] = field(default_factory=dict)  # kind, of which the last is not there -> what it is made of
     inside: set[int] = field(default_factory=set)  # what leads to the states, of the nodes of the chain
     seen_through: dict[int, list[int]] = field(default_factory=dict)  # state "h" -> the views through which it is read
-    there: Booleans | None = None  # (N, T) which samples there are at each step; None where it is all
+    there: Array | None = None  # (N, T) which samples there are at each step; None where it is all
     direction: str = "forward"
     name: str = ""
 
@@ -53,7 +53,7 @@ def find_states(nodes: Sequence[Node], chain: Chain) -> Found | None:
         return None
     shown = max(time - 3, min(time - 2, 1))  # a state that is masked behind the output leads once less to a product
     model = carried.get(shown, {})
-    model = {i: reads for i, reads in model.items() if not _follows(nodes, steps, i, model.keys())}
+    model = {i: reads for i, reads in model.items() if not _follows(nodes, steps, i, model.keys() - {i})}
     main = [state for state, reads in model.items() if any(one.clocked for one in reads)]
     main += [s for s, reads in model.items() if s not in main and any(one.consumer in chain.weighed for one in reads)]
     ordered = main + [state for state in model if state not in main]
@@ -96,16 +96,8 @@ def find_states(nodes: Sequence[Node], chain: Chain) -> Found | None:
 
 def _follows(nodes: Sequence[Node], steps: dict[int, int], state: int, others: Collection[int]) -> bool:
     """Tell whether a value follows from other states of its step, as a part of one."""
-    seen, waiting = {state}, [state]
-    while waiting:
-        for i in nodes[waiting.pop()].inputs:
-            if i in others or i not in steps or i in seen:
-                continue
-            if steps[i] < steps[state]:
-                return False
-            seen.add(i)
-            waiting.append(i)
-    return True
+    behind = reached(nodes, [state], lambda i: i in others or steps.get(i, -1) != steps[state]) - others
+    return all(steps.get(i, steps[state]) == steps[state] for i in behind)
 
 
 def _kind(place: int, main: int) -> str:

@@ -5,7 +5,7 @@ In: the nodes of a tape. Out: a number a value, and the uses of every weight.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -68,6 +68,24 @@ def is_leaf_like(nodes: Sequence[Node], node: Node) -> bool:
     while node.op in VIEWING:
         node = nodes[node.inputs[0]]
     return node.op in LEAVES
+
+
+def reached(nodes: Sequence[Node], tops: Iterable[int], stop: Callable[[int], bool] = lambda i: False) -> set[int]:
+    """Find all that lies behind some nodes, these too; nothing behind what stops the walk."""
+    waiting = list(tops)
+    seen = set(waiting)
+    while waiting:
+        i = waiting.pop()
+        if not stop(i):
+            below = set(nodes[i].inputs) - seen
+            seen |= below
+            waiting += below
+    return seen
+
+
+def leaves_behind(nodes: Sequence[Node], tops: Iterable[int]) -> set[int]:
+    """Find the leaves that some nodes are computed from."""
+    return {i for i in reached(nodes, tops) if nodes[i].op in LEAVES}
 
 
 def products_of(node: Node) -> Sequence[tuple[int, int, int]]:

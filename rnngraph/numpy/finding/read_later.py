@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from rnngraph.autodiff.node import Node
 from rnngraph.autodiff.ops import INDEX, MULTIPLY, TRANSPOSE
 from rnngraph.numpy.finding.chains import Chain
-from rnngraph.numpy.finding.products import JOINING, LEAVES, PASSING
+from rnngraph.numpy.finding.products import JOINING, LEAVES, PASSING, reached
 
 
 @dataclass(slots=True)
@@ -88,17 +88,8 @@ def _behind(nodes: Sequence[Node], chain: Chain, i: int, axis: int | None, k: in
 
 def _is_mask(nodes: Sequence[Node], i: int) -> bool:
     """Tell what is made of data alone, of which every step has its own part."""
-    waiting, seen, own = [i], {i}, False
-    while waiting:
-        node = nodes[waiting.pop()]
-        if node.op is INDEX:
-            own = True
-        elif node.op in LEAVES:
-            return False
-        else:
-            waiting += set(node.inputs) - seen
-            seen.update(node.inputs)
-    return own
+    made_of = {nodes[j].op for j in reached(nodes, [i], lambda j: nodes[j].op is INDEX)}
+    return INDEX in made_of and made_of.isdisjoint(LEAVES)
 
 
 def _only(parts: list[int]) -> int | None:

@@ -15,7 +15,7 @@ from rnngraph.autodiff.node import CONSTANT, Node, Op
 from rnngraph.autodiff.ops import ADD, DIVIDE, MULTIPLY, SUBTRACT
 from rnngraph.numpy.finding.carried import Found
 from rnngraph.numpy.finding.chains import Chain, depths_of
-from rnngraph.numpy.finding.products import JOINING, PASSING, PRODUCTS, Use, is_leaf_like
+from rnngraph.numpy.finding.products import JOINING, PASSING, PRODUCTS, Use, is_leaf_like, reached
 
 NEAR = 24  # nodes that one step of a way may pass
 _FACTORS = frozenset((MULTIPLY, DIVIDE))
@@ -109,26 +109,13 @@ def _steps(nodes: Sequence[Node], way: _Way) -> dict[int, int]:
 
 def weights_of(nodes: Sequence[Node], numbers: Sequence[int], one: Found, states: Collection[int]) -> list[int]:
     """Find the leaves that two steps share, of the factor or else of all that enters past no state; data are none."""
+
+    def given(tops: Sequence[int]) -> dict[int, int]:
+        behind = reached(nodes, tops, lambda i: (i in states and i not in tops) or is_leaf_like(nodes, nodes[i]))
+        return {numbers[i]: i for i in behind if is_leaf_like(nodes, nodes[i])}
+
     use = one.chain.clock[-1]
-    before, last = (
-        {n: i for ids in one.states.values() for n, i in _given(nodes, numbers, ids[k], states).items()}
-        for k in (-2, -1)
-    )
+    before, last = (given([ids[k] for ids in one.states.values()]) for k in (-2, -1))
     shared = before.keys() & last.keys()
-    factor = _given(nodes, numbers, nodes[use.node].inputs[use.weight], states)
+    factor = given([nodes[use.node].inputs[use.weight]])
     return sorted({last[number] for number in shared & factor.keys() or shared})
-
-
-def _given(nodes: Sequence[Node], numbers: Sequence[int], top: int, ends: Collection[int]) -> dict[int, int]:
-    """Find leaves, and parts of leaves, that lead to a value past none of the ends: by their numbers."""
-    waiting, seen = [top], {top}
-    found = dict[int, int]()
-    while waiting:
-        i = waiting.pop()
-        if is_leaf_like(nodes, nodes[i]):
-            found[numbers[i]] = i
-        elif i == top or i not in ends:
-            below = set(nodes[i].inputs) - seen
-            seen |= below
-            waiting += below
-    return found
