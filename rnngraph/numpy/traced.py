@@ -172,12 +172,8 @@ def _pruned(tape: ArrayTape, loss: Recorded) -> Tensor:
         elif node.name:
             needed[node.id] = 1
     new: dict[int, int] = {}
-    kept = [node for node in nodes if needed[node.id]]
-    loss_id = loss.id
-    if len(kept) < len(nodes):
-        for place, node in enumerate(kept):
-            new[node.id] = place
-            node.id, node.inputs = place, tuple([new[i] for i in node.inputs])
-        loss_id = new[loss_id]
-        tape.keep(kept)
-    return Tensor(tape, loss_id)
+    for node in tape.emptied():
+        if needed[node.id]:
+            old = node.id
+            new[old] = tape.take(node, tuple([new[i] for i in node.inputs]))
+    return Tensor(tape, new[loss.id])

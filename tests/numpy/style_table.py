@@ -51,6 +51,9 @@ STYLES: dict[str, Network] = {
     "packed lstm": Network(
         carried.packed_lstm, (BY_SAMPLE, THERE, *draws((2, 16), (4, 16))), (Expected("U", 6, ("h", "c"), batch=3),)
     ),
+    "packed by choice": Network(
+        carried.packed_by_choice, (BY_SAMPLE, np.array([2, 6, 4]), *CELL), (Expected("Wh", 6, batch=3),)
+    ),
     "packed in place": Network(carried.packed_in_place, (BY_SAMPLE, THERE, *CELL), (Expected("Wh", 6, batch=3),)),
     "packed back": Network(
         carried.packed_back, (BY_SAMPLE, THERE, *CELL), (Expected("Wh", 6, batch=3, direction="reverse"),)

@@ -92,6 +92,15 @@ def test_lags_are_the_gradients_that_autograd_gives(name: str) -> None:
             np.testing.assert_allclose(mine[known], wanted[known], rtol=1e-9, atol=1e-12)
 
 
+def test_samples_that_end_in_any_order_are_told_apart() -> None:
+    network, order = STYLES["packed by choice"], [1, 2, 0]
+    x, _, Wx, Wh = network.arguments
+    mixed = rg.record(rg.trace_function(network.forward, *network.arguments), lags=FULL).lags[0].log
+    sizes = np.array([3, 3, 2, 2, 1, 1])
+    ordered = rg.record(rg.trace_function(carried.packed, x[order], sizes, Wx, Wh), lags=FULL).lags[0].log
+    np.testing.assert_allclose(mixed[order][:, :, 1:], ordered[:, :, 1:], rtol=1e-12)
+
+
 class Packed(torch.nn.Module):  # type: ignore[misc]
     def __init__(self, Wx: Any, Wh: Any) -> None:
         super().__init__()

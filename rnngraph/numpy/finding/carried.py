@@ -5,7 +5,7 @@ In: a chain. Out: a `Found`: node ids by timestep for every kind of state, their
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -26,7 +26,6 @@ class Found:
     states: dict[str, list[int]]  # kind -> node ids
     initial: dict[str, int]
     units: dict[str, int | None]  # kind -> the axis of the units, None where it is not known
-    between: dict[int, int] = field(default_factory=dict)  # views between two steps -> the step that reads them
     unread: dict[str, int] = field(default_factory=dict)  # kind, of which the last is not there -> what it is made of
     inside: set[int] = field(default_factory=set)  # what leads to the states, of the nodes of the chain
     seen_through: dict[int, list[int]] = field(default_factory=dict)  # state "h" -> the views through which it is read
@@ -53,7 +52,7 @@ def find_states(nodes: Sequence[Node], chain: Chain) -> Found | None:
         return None
     shown = max(time - 3, min(time - 2, 1))  # a state that is masked behind the output leads once less to a product
     model = carried.get(shown, {})
-    model = {i: reads for i, reads in model.items() if not _follows(nodes, steps, i, model.keys() - {i})}
+    model = {i: reads for i, reads in model.items() if not _follows(nodes, steps, i, set(model) - {i})}
     main = [state for state, reads in model.items() if any(one.clocked for one in reads)]
     main += [s for s, reads in model.items() if s not in main and any(one.consumer in chain.weighed for one in reads)]
     ordered = main + [state for state in model if state not in main]
@@ -81,8 +80,8 @@ def find_states(nodes: Sequence[Node], chain: Chain) -> Found | None:
         found.units[kind] = axes[0] if axes else None
         for k, i in enumerate(ids[:-1]):
             for read in carried.get(k, {}).get(i, ()):
-                for view in read.via if read.step < len(chain.clock) else ():
-                    found.between[view] = max(found.between.get(view, 0), read.step)
+                if read.step < len(chain.clock):  # a view is of the step that reads it
+                    chain.steps |= {view: max(chain.steps.get(view, 0), read.step) for view in read.via}
                 if kind == "h" and read.clocked:
                     found.seen_through[i] = read.via[::-1]
         last = made.get(state)
@@ -94,7 +93,7 @@ def find_states(nodes: Sequence[Node], chain: Chain) -> Found | None:
     return found if "h" in found.states else None
 
 
-def _follows(nodes: Sequence[Node], steps: dict[int, int], state: int, others: Collection[int]) -> bool:
+def _follows(nodes: Sequence[Node], steps: dict[int, int], state: int, others: set[int]) -> bool:
     """Tell whether a value follows from other states of its step, as a part of one."""
     behind = reached(nodes, [state], lambda i: i in others or steps.get(i, -1) != steps[state]) - others
     return all(steps.get(i, steps[state]) == steps[state] for i in behind)

@@ -67,8 +67,6 @@ def _spots(nodes: Sequence[Node], found: list[Found]) -> dict[int, Spot]:
                 spots.setdefault(i, (place, t))
             else:
                 readout.setdefault(i, set()).add(t)
-        for i, k in one.between.items():
-            spots[i] = place, k if one.direction == "forward" else last - k
     outside: set[int] = set()
     for i in sorted(readout.keys() - spots.keys()):  # what reads the states of one step
         times = {spots[j][1] for j in nodes[i].inputs if j in spots}

@@ -70,7 +70,6 @@ def _prepend(nodes: Sequence[Node], one: Found) -> None:
     if leaves_behind(nodes, starts).isdisjoint(leaves_behind(nodes, outside)):
         return
     one.chain.steps = {i: k + 1 for i, k in steps.items()} | dict.fromkeys(starts, 0)
-    one.between = {i: k + 1 for i, k in one.between.items()}
     one.states = {kind: [one.initial[kind], *ids] for kind, ids in one.states.items()}
     one.initial = {}
 

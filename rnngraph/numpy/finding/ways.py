@@ -42,7 +42,8 @@ def find_ways(nodes: Sequence[Node], taken: Collection[int]) -> list[Chain]:
     for node in reversed(nodes):
         if node.id in seen or len(node.inputs) < 2 or node.op in JOINING:
             continue
-        way, best = _Way(), (-1,)
+        best: tuple[int, ...] = (-1,)
+        way = _Way()
         for places in _ways(nodes, node.id, taken):
             if places != best * (len(places) // len(best)):  # else it is the same way, gone several times
                 other = _repeated(nodes, node.id, places, taken)

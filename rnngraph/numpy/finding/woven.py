@@ -57,5 +57,4 @@ def _together(runs: list[Found]) -> Found:
         for kind in first.states
     }
     inside = set[int]().union(*(one.inside for one in runs))
-    between = later([one.between for one in runs])
-    return Found(chain, states, {}, first.units, between, inside=inside, direction=first.direction)
+    return Found(chain, states, {}, first.units, inside=inside, direction=first.direction)
