@@ -77,6 +77,12 @@ STYLES: dict[str, Network] = {
     "two inputs": Network(
         styles.two_inputs, (ALONE, draw(6, 2, seed=8), *CELL), (Expected("Wh", 6), Expected("Wh_1", 6))
     ),
+    "two starts": Network(
+        styles.two_starts, (ALONE, draw(4), draw(4, seed=3), *CELL), (Expected("Wh", 6), Expected("Wh_1", 6))
+    ),
+    "a written space over an rnn": Network(
+        styles.written_space_over_rnn, (ALONE, *CELL), (Expected("Wh", 6), Expected("recurrence", 6))
+    ),
     "level and trend": Network(styles.holt, (draw(8), draw(2)), (Expected("ab", 6, ("h", "c"), units=1),)),
     "returns": Network(styles.returns, (ALONE, draw(2)), (Expected("w", 6, units=1, direction="reverse"),)),
     "both over a list": Network(

@@ -95,6 +95,22 @@ def two_inputs(a: Any, b: Any, Wx: Any, Wh: Any) -> Any:
     return one * other
 
 
+def two_starts(x: Any, a: Any, b: Any, Wx: Any, Wh: Any) -> Any:
+    """One cell on one sequence, from two states side by side."""
+    for now in x:
+        a = np.tanh(now @ Wx + a @ Wh)
+        b = np.tanh(now @ Wx + b @ Wh)
+    return a * b
+
+
+def written_space_over_rnn(x: Any, Wx: Any, Wh: Any) -> Any:
+    moves, h, s = np.diag([0.9, 0.8, 0.7, 0.6]) + np.eye(4, k=1) * 0.1, np.zeros(4), np.zeros(4)
+    for now in x:
+        h = np.tanh(now @ Wx + h @ Wh)
+        s = moves @ s + h
+    return s
+
+
 # ---- no recurrence
 def convolved(x: Any, K: Any, b: Any) -> Any:
     out = []

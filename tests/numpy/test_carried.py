@@ -153,6 +153,14 @@ def test_a_twin_of_pytorch_gives_the_same(kind: str, scale: float) -> None:
         assert one.at_input == pytest.approx(other.at_input)
 
 
+@pytest.mark.parametrize("name", ["packed", "packed back", "packed in place", "packed lstm"])
+def test_who_is_there_is_said(name: str) -> None:
+    network = STYLES[name]
+    (one,) = rg.trace_function(network.forward, *network.arguments).tape.recurrences
+    assert one.mask is not None
+    np.testing.assert_array_equal(one.mask, np.arange(3)[:, None] < network.arguments[1])
+
+
 def test_what_cannot_be_told_says_what_to_declare() -> None:
     def learner(x: Any, w: Any) -> Any:
         for k in range(len(x)):
@@ -169,8 +177,9 @@ def test_a_watch_keeps_the_numbers_of_what_it_handed_out() -> None:
 
     with functional.watch() as watch:
         h: Any = np.zeros((3, 4))
+        weights = draw(2, 4), draw(4, 4), np.zeros(4)
         for t, n in enumerate((3, 2, 2, 1)):
-            h, _ = functional.rnn_step_forward(draw(3, 4, 2)[:n, t], h[:n], draw(2, 4), draw(4, 4), np.zeros(4))
+            h, _ = functional.rnn_step_forward(draw(3, 4, 2)[:n, t], h[:n], *weights)
         total = (h * h).sum()
         watch.loss = total
     assert watch.loss.value == np.sum(h.value**2)

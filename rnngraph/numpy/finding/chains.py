@@ -64,7 +64,7 @@ def _cells(nodes: Sequence[Node], uses: dict[Key, list[Use]]) -> list[list[Key]]
             here |= bit
         reach[node.id] = here
     recurrent &= ~sum(bit for bit in behind if bit & made_of[bit])
-    left = [bit for bit in behind if bit & recurrent and not made_of[bit] & recurrent]  # a recurrence makes no weight
+    left = [bit for bit in behind if bit & recurrent]
     groups: dict[tuple[int, ...], list[Key]] = {}
     for bit in left:
         mutual = tuple([other for other in left if behind[bit] & other and behind[other] & bit])

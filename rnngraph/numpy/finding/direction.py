@@ -47,7 +47,7 @@ def places_of(nodes: Sequence[Node], found: Found, made: Made) -> tuple[Places, 
             series, _, place = str(node.name or "").rpartition(".")  # `xs.3` is a part of a list
             if place.isdigit():
                 places.setdefault((series, 0), {})[k] = int(place)
-            if node.value.size > 1 and (node.op is CONSTANT or place.isdigit() or found.chain.weighed_along):
+            if node.value.size > 1:
                 fresh.add(k)
         elif node.op is INDEX:
             fresh.add(k)
