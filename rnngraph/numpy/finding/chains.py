@@ -50,21 +50,19 @@ def _cells(nodes: Sequence[Node], uses: dict[Key, list[Use]]) -> list[list[Key]]
         for use in uses[key]:
             at.setdefault(use.node, []).append((1 << bit, use))
     reach = [0] * len(nodes)  # the weights on whose products a node depends, as bits
-    recurrent = 0
+    recurrent = blocked = 0
     behind = dict.fromkeys((1 << bit for bit in range(len(keys))), 0)
-    made_of = dict(behind)
     for node in nodes:
         here = 0
         for i in node.inputs:
             here |= reach[i]
         for bit, use in at.get(node.id, ()):
-            made_of[bit] |= reach[node.inputs[use.weight]]
+            blocked |= bit & reach[node.inputs[use.weight]]  # a "weight" that depends on its own product
             recurrent |= bit & reach[node.inputs[use.state]]
             behind[bit] |= reach[node.inputs[use.state]]
             here |= bit
         reach[node.id] = here
-    recurrent &= ~sum(bit for bit in behind if bit & made_of[bit])
-    left = [bit for bit in behind if bit & recurrent]
+    left = [bit for bit in behind if bit & recurrent & ~blocked]
     groups: dict[tuple[int, ...], list[Key]] = {}
     for bit in left:
         mutual = tuple([other for other in left if behind[bit] & other and behind[other] & bit])

@@ -33,9 +33,9 @@ def find_all(tape: Tape, nodes: Sequence[Node], numbers: Sequence[int], steps: i
 
 
 def _found(nodes: Sequence[Node], numbers: Sequence[int], chains: list[Chain], taken: set[int]) -> list[Found]:
-    """Find what is carried along chains, the longest first, unless it is `taken`: inside of another recurrence."""
+    """Find what is carried along chains, unless it is `taken`: inside of another recurrence."""
     found = []
-    for chain in sorted(chains, key=lambda chain: -len(chain.clock)):
+    for chain in chains:
         one = find_states(nodes, chain)
         if one is None or one.time < 2:  # a mask that weighs a state and its loss is no recurrence
             continue
