@@ -9,11 +9,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from rnngraph.autodiff.node import Node
+from rnngraph.autodiff.node import Node, Op
 from rnngraph.numpy.finding.chains import Chain
 from rnngraph.numpy.finding.read_later import Read, behind, read_later
 
-Signature: TypeAlias = tuple[object, tuple[int, ...], tuple[object, ...]]
+Kind: TypeAlias = tuple[Op, tuple[int, ...], tuple[Op, ...]]
 
 
 @dataclass(slots=True)
@@ -88,8 +88,8 @@ def _model(
     """
     last = len(chain.clock) - 2
     model, before = carried.get(last, {}), carried.get(last - 1, {})
-    kinds = {signature(nodes[state])[:2] + tuple(_operands(nodes, state)) for state in model}
-    more = [i for i in before if signature(nodes[i])[:2] + tuple(_operands(nodes, i)) not in kinds]
+    kinds = {_kind_of(nodes, state) for state in model}
+    more = [i for i in before if _kind_of(nodes, i) not in kinds]
     others = before.keys() - set(more)
     more = [i for i in more if not _follows(nodes, chain.steps, i, others)]
     if not model or not more or len(others) != len(model):
@@ -134,16 +134,18 @@ def _followed(
 ) -> list[int] | None:
     """Find the node of the same state in every step; `model` are those of the step that shows it."""
     rank, from_end = model.index(state), len(model) - model.index(state)
-    wanted, operands = signature(nodes[state]), _operands(nodes, state)
-    op, shape, _ = wanted
+    op, shape, operands = wanted = _kind_of(nodes, state)
     found: list[int] = []
     for k, here in enumerate(by_step):
-        known = [i for i in carried.get(k, ()) if nodes[i].op is op and nodes[i].value.shape == shape]
-        alike = [i for i in here if nodes[i].op is op and signature(nodes[i]) == wanted]
-        deep = [i for some in (known, alike) for i in some if i in alike and _operands(nodes, i) == operands]
+        deep = sure = [i for i in carried.get(k, ()) if _kind_of(nodes, i) == wanted]
+        if not sure:
+            same = [i for i in here if nodes[i].op is op and nodes[i].value.shape == shape]
+            known = [i for i in carried.get(k, ()) if i in same]
+            alike = [i for i in same if len(nodes[i].inputs) == len(operands)]
+            deep = [i for i in alike if _kind_of(nodes, i) == wanted]
         if k == len(by_step) - 1 and not deep:  # the last one may lead nowhere
             return found
-        some = [i for i in deep if i in known] or deep or [i for i in known if i in alike] or known or alike
+        some = deep or [i for i in known if i in alike] or known or alike
         if not some:
             return None
         places = {i: here.index(i) for i in some} if len(some) > 1 else {}
@@ -158,20 +160,17 @@ def _made_of(nodes: Sequence[Node], by_step: list[list[int]], shown: int, state:
     """Find, in the last step, what a state is made of that nobody reads there, as a cell that a mask keeps after it."""
     model, here = by_step[shown], by_step[-1]
     for one in nodes[state].inputs:
-        like = signature(nodes[one]), _operands(nodes, one)
-        alike = [i for i in here if (signature(nodes[i]), _operands(nodes, i)) == like]
+        like = _kind_of(nodes, one)
+        alike = [i for i in here if nodes[i].op is like[0] and _kind_of(nodes, i) == like]
         if one in model and alike and nodes[one].value.shape == nodes[state].value.shape:
             return min(alike, key=lambda i: abs(here.index(i) - model.index(one)))
     return None
 
 
-def _operands(nodes: Sequence[Node], i: int) -> list[object]:
-    return [nodes[j].op for j in nodes[i].inputs]
-
-
-def signature(node: Node) -> Signature:
+def _kind_of(nodes: Sequence[Node], i: int) -> Kind:
     """Say what two nodes of the same place in two steps have in common."""
-    return node.op, node.value.shape, (len(node.inputs),)
+    node = nodes[i]
+    return node.op, node.value.shape, tuple([nodes[j].op for j in node.inputs])
 
 
 def _start(nodes: Sequence[Node], by_step: list[list[int]], read: Read, shape: tuple[int, ...]) -> int | None:

@@ -73,13 +73,16 @@ def _data_of(nodes: Sequence[Node], numbers: Sequence[int], one: Found, others: 
     steps, initial = one.chain.steps, set(one.initial.values())
     found: Data = [{} for _ in range(one.time)]
     waiting = [(i, steps[i]) for i in one.inside if i in steps]
-    seen = set(waiting)
+    seen, taken = set(waiting), dict[int, list[int]]()  # by operand, such as a weight of all steps: its data
     while waiting:  # walk from what leads to the states to the products outside, and take their operands
         i, k = waiting.pop()
         node = nodes[i]
         if node.op in _PRODUCTS:
-            for part in [part for j in node.inputs for part in _parts(nodes, j)]:
-                if part not in steps and part not in others and not _is_start(nodes, part, initial):
+            for j in node.inputs:
+                if j not in taken:
+                    outside = [part for part in _parts(nodes, j) if part not in steps and part not in others]
+                    taken[j] = [part for part in outside if not _is_start(nodes, part, initial)]
+                for part in taken[j]:
                     found[k].setdefault(numbers[part], set()).add(part)
             continue
         for j in node.inputs:
