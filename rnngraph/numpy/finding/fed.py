@@ -73,7 +73,7 @@ def _data_of(nodes: Sequence[Node], numbers: Sequence[int], one: Found, others: 
     steps, initial = one.chain.steps, set(one.initial.values())
     found: Data = [{} for _ in range(one.time)]
     waiting = [(i, steps[i]) for i in one.inside if i in steps]
-    seen, taken = set(waiting), dict[int, list[int]]()  # by operand, such as a weight of all steps: its data
+    seen, taken = set[tuple[int, int]](), dict[int, list[int]]()  # by operand, such as a weight of all steps: its data
     while waiting:  # walk from what leads to the states to the products outside, and take their operands
         i, k = waiting.pop()
         node = nodes[i]
@@ -89,13 +89,12 @@ def _data_of(nodes: Sequence[Node], numbers: Sequence[int], one: Found, others: 
             if j not in steps and nodes[j].op not in GIVEN and (j, k) not in seen:
                 seen.add((j, k))
                 waiting.append((j, k))
+    most = max(one.time - 1, 2)
     often = Counter(chain.from_iterable(found))  # a weight is read at every step, a word at several
-    shared = Counter(chain.from_iterable(set().union(*some.values()) for some in found))
-    for some in found:
-        for number, ids in list(some.items()):
-            if often[number] >= max(one.time - 1, 2) or any(shared[i] > 1 for i in ids):
-                del some[number]
-    return found if sum(map(bool, found)) >= max(one.time - 1, 2) else []
+    shared = Counter(chain.from_iterable(ids for some in found for ids in some.values()))
+    alone = {i for i, count in shared.items() if count == 1}
+    found = [{number: ids for number, ids in some.items() if often[number] < most and ids <= alone} for some in found]
+    return found if sum(map(bool, found)) >= most else []
 
 
 def _is_start(nodes: Sequence[Node], i: int, initial: set[int]) -> bool:

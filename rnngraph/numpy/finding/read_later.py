@@ -50,11 +50,12 @@ def read_later(nodes: Sequence[Node], chain: Chain) -> dict[int, dict[int, list[
 def _leads(nodes: Sequence[Node], clock: dict[int, int]) -> list[int]:
     """Give the latest product that every node leads to, -1 where there is none."""
     leads = [-1] * len(nodes)
-    for place in range(len(nodes) - 1, -1, -1):
-        latest = max(leads[place], clock.get(place, -1))
-        leads[place] = latest
+    for node in reversed(nodes):
+        own, latest = clock.get(node.id, -1), leads[node.id]
+        if own > latest:
+            latest = leads[node.id] = own
         if latest >= 0:
-            for i in nodes[place].inputs:
+            for i in node.inputs:
                 if leads[i] < latest:
                     leads[i] = latest
     return leads
