@@ -41,11 +41,11 @@ def number_values(nodes: Sequence[Node], *, alike: bool = False) -> list[int]:
     table: dict[Any, int] = {}
     found: list[int] = []
     for node in nodes:
+        inputs: Any = node.inputs
         key: Any = node.id
-        if node.inputs:
-            key = (node.op, *[found[i] for i in node.inputs])
-            if node.options:
-                key = key, _frozen(tuple(node.options.values()))
+        if inputs:
+            same = found[inputs[0]] if len(inputs) == 1 else tuple([found[i] for i in inputs])
+            key = (node.op, same, _frozen(tuple(node.options.values()))) if node.options else (node.op, same)
         elif node.op is CONSTANT and alike:
             key = node.value.shape
         elif node.op is CONSTANT and node.value.size == 1:
