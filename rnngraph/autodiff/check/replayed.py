@@ -74,17 +74,19 @@ class Replay:
         base = grouped([leaf.value for leaf in leaves])
 
         def leaves_at(points: Sequence[Array]) -> dict[int, Array]:
-            moved = [(group, one) for group, one, own in zip(groups, points, base, strict=True) if one is not own]
-            split = [
-                (group, np.split(one.ravel(), np.cumsum([leaf.value.size for leaf in group]))) for group, one in moved
-            ]
-            pairs = [pair for group, parts in split for pair in zip(group, parts, strict=False)]
-            return {leaf.id: part.reshape(leaf.value.shape) for leaf, part in pairs}
+            moved: dict[int, Array] = {}
+            for group, point, own in zip(groups, points, base, strict=True):
+                if point is not own:
+                    parts = (
+                        np.split(point, np.cumsum([leaf.value.size for leaf in group])) if len(group) > 1 else [point]
+                    )
+                    moved |= {leaf.id: one.reshape(leaf.value.shape) for leaf, one in zip(group, parts, strict=False)}
+            return moved
 
         def run(points: Sequence[Array]) -> list[Array]:
             given = leaves_at(points)
             values, _ = recomputed(self.tape, given, self.moved(given), hold_cuts=True)
-            return [values.get(one, self.tape.entry(one).value) for one in self.outputs]
+            return [values[one] for one in self.outputs]
 
         def gradients(points: Sequence[Array], upstream: Sequence[Array]) -> list[Any]:
             given = leaves_at(points)
