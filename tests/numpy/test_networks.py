@@ -12,6 +12,7 @@ import pytest
 import rnngraph as rg
 from rnngraph.numpy.outcome import choose, picked, scalar_of
 from rnngraph.numpy.reach import rebuilt
+from tests.draws import draw
 from tests.numpy.networks import NETWORKS, Network
 from tests.numpy.plain_networks import PARAMETERS
 
@@ -91,3 +92,19 @@ def test_recurrences_are_those_that_a_person_would_declare(name: str) -> None:
     if wanted:
         trace = rg.record(traced, lags=True)
         assert trace.timesteps == max(one[1] for one in wanted)
+
+
+@pytest.mark.parametrize(("count", "is_found"), [(10, True), (11, False)])
+def test_a_factor_is_a_weight_where_few_operations_make_it(count: int, is_found: bool) -> None:
+    """With the array it is eleven values; of more it is no weight."""
+
+    def forward(x: Any, a: Any) -> Any:
+        h = np.zeros(3)
+        for _ in range(count):
+            a = np.tanh(a)
+        for one in x:
+            h = a * h + one
+        return np.sum(h**2)
+
+    found = rg.trace_function(forward, draw(5, 3), draw(3) + 0.5).found
+    assert found.startswith("found a recurrence: a (state h, 5 steps" if is_found else "no recurrence was found")
