@@ -76,7 +76,7 @@ def test_a_claim_that_rounding_happens_to_give_is_no_proof() -> None:
     point, one = np.array([0.3]), [np.ones(1)]
     subject = Subject(["x"], [point], run, lambda points, upstream: list(upstream), one, run([point]), one)
     line = Line(subject, 0, np.ones(1))
-    slope, noise, _ = line.estimate(one, STEPS[0])
+    slope, noise = line.estimate(one, STEPS[0])
     assert 1e-6 < abs(slope - 1) < noise
     row = line.compare(one, np.array([slope * (1 + 1e-9)]), STEPS)
     assert not (row.passed and row.resolved)
