@@ -82,6 +82,12 @@ def test_a_claim_that_rounding_happens_to_give_is_no_proof() -> None:
     assert not (row.passed and row.resolved)
 
 
+def test_a_small_error_is_no_factor_of_one() -> None:
+    report = check(square, lambda d, x: 2 * d * x * (1 + 3e-6), np.full(3, 2.0))
+    assert report.differs
+    assert report.where == ()
+
+
 def test_a_wrong_direction_is_reported_before_one_that_cannot_be_told() -> None:
     unsure = CheckRow("x", 1.0, np.nan, 9.0, passed=False, resolved=False)
     wrong = CheckRow("x", 1.0, 2.0, 0.5, passed=False, resolved=True)
