@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import random
 import math
 import pickle
+import random
 import threading
 import types
 from pathlib import Path
