@@ -30,26 +30,23 @@ def depending(tape: Tape, given: Collection[int], held: Container[int] = ()) -> 
 def recomputed(
     tape: Tape, given: Mapping[int, Array], places: Iterable[int], *, hold_cuts: bool = False
 ) -> tuple[dict[int, Array], dict[int, Block]]:
-    """Compute the values of entries at some places again, and the blocks among them; see `again`."""
-    values, blocks = dict(given), dict[int, Block]()
+    """Compute the values of entries at some places again, and the blocks among them, see `again`; give all values."""
+    values, blocks = {entry.id: entry.value for entry in tape.entries}, dict[int, Block]()
+    values.update(given)
     with np.errstate(all="ignore"):
         for entry in [tape.entries[place] for place in places]:
             if entry.id in given:
                 continue
             if isinstance(entry, Block):
-                arrays = {name: values.get(i, tape.entry(i).value) for name, i in entry.sources.items()}
+                arrays = {name: values[i] for name, i in entry.sources.items()}
                 blocks[entry.id] = entry.again(arrays, held=entry if hold_cuts else None)
                 values[entry.id] = blocks[entry.id].value
             elif entry.op is STATE:
                 values[entry.id] = blocks[entry.inputs[0]].state(entry.options["kind"], entry.options["t"])
             else:
-                value = entry.op.forward(*_arguments(entry, values), **entry.options)
+                value = entry.op.forward(*[values[i] for i in entry.inputs], **entry.options)
                 values[entry.id] = value if type(value) is np.ndarray else np.asarray(value)
     return values, blocks
-
-
-def _arguments(node: Node, values: Mapping[int, Array]) -> list[Array]:
-    return [values.get(i, one) for i, one in zip(node.inputs, node.arguments, strict=True)]
 
 
 def again(
@@ -71,7 +68,7 @@ def again(
         if isinstance(entry, Block):
             entries[place] = blocks[entry.id]
         else:
-            entries[place] = with_value(entry, values[entry.id], _arguments(entry, values))
+            entries[place] = with_value(entry, values[entry.id], [values[i] for i in entry.inputs])
     return with_entries(tape, entries)
 
 

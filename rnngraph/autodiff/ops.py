@@ -29,6 +29,9 @@ def lead_of(g: Array, node: Node) -> tuple[int, ...]:
 
 
 def _matmul(a: Array, b: Array) -> Array:
+    if a.ndim == b.ndim == 2 and a.shape[1] == b.shape[0]:
+        product: Array = np.dot(a, b)  # quicker than matmul where they are small
+        return product
     if a.ndim < 2 or b.ndim < 2 or a.shape[-1] != b.shape[-2]:
         raise InputError(f"matmul of shapes {a.shape} and {b.shape}: (..., n, k) @ (..., k, m) is needed.")
     return a @ b

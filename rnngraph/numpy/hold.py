@@ -88,20 +88,22 @@ def hold(
 def _value_again(entries: Sequence[Entry], given: dict[int, Array], wanted: int) -> Array:
     """Compute one value again from other leaves; the others are dropped after their last use."""
     last, blocks = {source: entry.id for entry in entries for source in entry.inputs}, dict[int, Block]()
+    last[wanted] = -1
     with np.errstate(all="ignore"):
         for entry in entries:
-            if entry.op.vjp is None:
-                given.setdefault(entry.id, entry.value)
+            i, op = entry.id, entry.op
+            if op.vjp is None:
+                given.setdefault(i, entry.value)
                 continue
             if isinstance(entry, Block):
-                blocks[entry.id] = entry.again({name: given[i] for name, i in entry.sources.items()})
-                given[entry.id] = blocks[entry.id].value
-            elif entry.op is STATE:
-                given[entry.id] = blocks[entry.inputs[0]].state(entry.options["kind"], entry.options["t"])
+                blocks[i] = entry.again({name: given[i] for name, i in entry.sources.items()})
+                given[i] = blocks[i].value
+            elif op is STATE:
+                given[i] = blocks[entry.inputs[0]].state(entry.options["kind"], entry.options["t"])
             else:
-                given[entry.id] = entry.op.forward(*[given[source] for source in entry.inputs], **entry.options)
+                given[i] = op.forward(*[given[source] for source in entry.inputs], **entry.options)
             for source in entry.inputs:
-                if last[source] == entry.id and source != wanted:
+                if last[source] == i:
                     given.pop(source, None)
     return np.asarray(given[wanted])
 

@@ -6,7 +6,8 @@ In: indices and shapes. Out: places, and the parts that are not joined yet.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import takewhile
 from math import prod
 from typing import Any, TypeAlias
 
@@ -19,28 +20,19 @@ _DOTS = type(Ellipsis)
 
 @dataclass(slots=True)
 class Split:
-    """An index in two: the axes that an integer picks, and what is left for the other axes."""
+    """An index in two: the axes that an integer picks, and what is left for the others; `whole` if that is all."""
 
     axes: tuple[int, ...]
     place: Place
     rest: tuple[slice, ...]
-
-    @property
-    def whole(self) -> bool:
-        """Whether nothing but the integers restricts it."""
-        return self.rest.count(ALL) == len(self.rest)
-
-    def shape_in(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Give the shape of the whole place in an array of this shape."""
-        return tuple([size for axis, size in enumerate(shape) if axis not in self.axes])
+    whole: bool
 
     @property
     def index(self) -> tuple[int | slice, ...]:
-        """The index that picks the whole place."""
-        size = len(self.place) + len(self.rest)
-        found: list[int | slice] = [ALL] * size
+        """The index that picks it."""
+        found: list[int | slice] = list(self.rest)
         for axis, number in zip(self.axes, self.place, strict=True):
-            found[axis] = number
+            found.insert(axis, number)
         return tuple(found)
 
 
@@ -50,7 +42,7 @@ def split(index: Any, shape: tuple[int, ...]) -> Split | None:
     axes: list[int] = []
     place: list[int] = []
     rest: list[slice] = []
-    axis, missing = 0, len(shape) - len(given) + (_DOTS in map(type, given))
+    axis, missing, whole = 0, len(shape) - len(given) + (_DOTS in map(type, given)), True
     if missing < 0:
         return None
     for one in given:
@@ -59,8 +51,11 @@ def split(index: Any, shape: tuple[int, ...]) -> Split | None:
             axis, missing = axis + missing, 0
             continue
         if type(one) is slice:
-            full = one.stop is None and one.start is None and one.step is None
-            rest.append(ALL if full or one.indices(shape[axis]) == (0, shape[axis], 1) else one)
+            if one == ALL or one.indices(shape[axis]) == (0, shape[axis], 1):
+                rest.append(ALL)
+            else:
+                rest.append(one)
+                whole = False
         elif type(one) is int or isinstance(one, np.integer):
             if not -shape[axis] <= one < shape[axis]:
                 return None
@@ -69,33 +64,45 @@ def split(index: Any, shape: tuple[int, ...]) -> Split | None:
         else:
             return None
         axis += 1
-    return Split(tuple(axes), tuple(place), tuple(rest + [ALL] * missing))
+    return Split(tuple(axes), tuple(place), tuple(rest + [ALL] * missing), whole)
 
 
-@dataclass(slots=True)
 class Parts:
     """Parts of one buffer, by the axes that their integers pick; the latest put wins where places overlap."""
 
-    known: dict[tuple[int, ...], dict[Place, tuple[int, int]]] = field(default_factory=dict)  # (stamp, node id)
-    pending: dict[Any, tuple[tuple[Any, ...], int]] = field(default_factory=dict)  # not joined: (index, node id)
-    latest: dict[tuple[int, ...], int] = field(default_factory=dict)  # the stamp of the last put by these axes
-    stamp: int = 0
-    joined: int = 0  # all puts up to this stamp are in the whole
-    across: int = 0  # the stamp of the last put over many places at once
+    __slots__ = ("_spread", "across", "joined", "known", "stamp")
+
+    def __init__(self) -> None:
+        """Start with nothing put."""
+        self.known: dict[tuple[int, ...], dict[Place, tuple[int, int]]] = {}  # (stamp, node id), the latest last
+        self._spread: list[tuple[int, tuple[Any, ...], int]] = []  # over many places at once, not joined: index, node
+        self.stamp = 0
+        self.joined = 0  # all puts up to this stamp are in the whole
+        self.across = 0  # the stamp of the last put over many places at once
 
     def put(self, at: Split, node_id: int) -> None:
-        """Keep what was put at a place."""
+        """Keep what was put at a whole place; what it hides need not be joined."""
         self.stamp += 1
-        self.known.setdefault(at.axes, {})[at.place] = self.stamp, node_id
-        self.latest[at.axes] = self.stamp
-        self.pending.pop((at.axes, at.place), None)  # what is hidden need not be joined
-        self.pending[at.axes, at.place] = at.index, node_id
+        places = self.known.setdefault(at.axes, {})
+        places.pop(at.place, None)
+        places[at.place] = self.stamp, node_id
 
     def put_across(self, index: tuple[Any, ...], node_id: int) -> None:
         """Keep what was put over many places at once."""
         self.stamp += 1
         self.across = self.stamp
-        self.pending[object()] = index, node_id
+        self._spread.append((self.stamp, index, node_id))
+
+    def join(self, rank: int) -> tuple[tuple[Any, ...], list[int]]:
+        """Give the indices and nodes of all that is not joined yet, and see it as joined."""
+        waiting, self._spread = self._spread, []
+        for axes, places in self.known.items():
+            rest = (ALL,) * (rank - len(axes))
+            late = takewhile(lambda one: one[1][0] > self.joined, reversed(places.items()))
+            waiting += [(stamp, Split(axes, place, rest, True).index, node) for place, (stamp, node) in late]
+        waiting.sort(key=lambda one: one[0])
+        self.joined = self.stamp
+        return tuple([index for _, index, _ in waiting]), [node for _, _, node in waiting]
 
     def at(self, where: Split) -> tuple[int, Split] | None:
         """Find the part that holds an index: the node, and what is left to be picked from it."""
@@ -105,7 +112,7 @@ class Parts:
         left = [axis for axis in where.axes if axis not in axes]
         kept = [sum(one not in axes for one in range(axis)) for axis in left]
         numbers = dict(zip(where.axes, where.place, strict=True))
-        return found[1], Split(tuple(kept), tuple([numbers[axis] for axis in left]), where.rest)
+        return found[1], Split(tuple(kept), tuple([numbers[axis] for axis in left]), where.rest, where.whole)
 
     def is_below(self, where: Split) -> bool:
         """Whether nothing that is not joined yet was put there."""
@@ -120,7 +127,7 @@ class Parts:
         hidden = self.across
         for known, places in self.known.items():
             if not numbers.keys() >= set(known):
-                hidden = max(hidden, self.latest[known])
+                hidden = max(hidden, places[next(reversed(places))][0])
                 continue
             found = places.get(tuple([numbers[axis] for axis in known]))
             if found is not None and (best is None or found > best):

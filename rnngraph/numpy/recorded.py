@@ -26,7 +26,6 @@ from rnngraph.numpy.subscripts import (
     as_tuple,
     assembled,
     deeper,
-    index_of,
     is_basic,
     picked,
     refuse_twice,
@@ -57,7 +56,8 @@ class Recorded(Protocols, Methods, Handle, Tensor):  # type: ignore[misc]
         source = self._source
         if source is not None and (source[0]._version != source[2] or source[0]._source is not None):
             return -1
-        return self._node if self._parts is None or not self._parts.pending else -1
+        parts = self._parts
+        return self._node if parts is None or parts.joined == parts.stamp else -1
 
     @property
     def plain(self) -> Array | None:
@@ -72,10 +72,8 @@ class Recorded(Protocols, Methods, Handle, Tensor):  # type: ignore[misc]
         if self._source is not None:
             self._follow()
         parts = self._parts
-        if parts is not None and parts.pending:
-            pending, parts.pending, parts.joined = list(parts.pending.values()), {}, parts.stamp
-            indices, nodes = tuple([index for index, _ in pending]), [node for _, node in pending]
-            self._node = assembled(self.tape, self._node, indices, nodes)
+        if parts is not None and parts.joined < parts.stamp:
+            self._node = assembled(self.tape, self._node, *parts.join(self.ndim))
         return self._node
 
     @property
@@ -146,7 +144,7 @@ class Recorded(Protocols, Methods, Handle, Tensor):  # type: ignore[misc]
             held = parts.at(where)
             if held is not None:
                 part = Recorded(self.tape, held[0])
-                part = part if held[1].whole and not held[1].axes else part[index_of(held[1])]
+                part = part if held[1].whole and not held[1].axes else part[held[1].index]
                 return self._view(part, index, basic=basic)
             if parts.is_below(where):
                 return self._view(picked(self.tape, self._node, index), index, basic=basic)
@@ -168,7 +166,7 @@ class Recorded(Protocols, Methods, Handle, Tensor):  # type: ignore[misc]
         if self._source is not None and INTEGERS.issuperset(map(type, as_tuple(self._source[1]))):
             self._source[0][deeper(self._source[1], index)] = given
             return
-        plain = self.plain
+        plain = self._plain if self._source is None else self.plain
         if plain is not None or type(given) is not Recorded or given._plain is not None:
             given = unwrapped(given)
         if plain is not None:
@@ -179,13 +177,8 @@ class Recorded(Protocols, Methods, Handle, Tensor):  # type: ignore[misc]
             if plain.dtype.kind != "f":
                 raise InputError(f"a recorded value was put into an array of {plain.dtype}; make it one of floats.")
             self.tape, self._node, self._plain = source.tape, source.tape.lift(plain), None
-        whole = self._whole()
-        where = split(index, whole.shape)
-        if where is not None and where.whole:
-            shape = where.shape_in(whole.shape)
-        else:
-            shape = np.broadcast_to(False, whole.shape)[index].shape
-        node = self._fitted(given, shape, whole.dtype)
+        whole = self.tape.entry(self._node).value
+        where, node = split(index, whole.shape), self._fitted(given, whole[index].shape, whole.dtype)
         if self._parts is None:
             self._parts = Parts()
         if where is not None and where.axes:
@@ -200,7 +193,7 @@ class Recorded(Protocols, Methods, Handle, Tensor):  # type: ignore[misc]
         """Put a part where integers say, or into a slice of it."""
         assert self._parts is not None
         if not where.whole:
-            slot = Split(where.axes, where.place, (ALL,) * len(where.rest))
+            slot = Split(where.axes, where.place, (ALL,) * len(where.rest), True)
             before, indices, nodes = self[slot.index].id, (where.rest,), [node]
             entry = self.tape.entry(before)
             if entry.op is ASSEMBLE and len(entry.inputs) <= SLICES:

@@ -10,7 +10,6 @@ import inspect
 import random
 import threading
 import types
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,23 +21,23 @@ _NAMES = vars(np)
 LOCK = threading.RLock()  # the globals of a module are one for all threads
 
 
-@dataclass(frozen=True, slots=True)
 class Call:
     """A function of the user's and its arguments."""
 
-    forward: Any
-    arguments: tuple[Any, ...]
-    options: dict[str, Any]
+    def __init__(self, forward: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
+        """Find what it reads: the namespaces, and the functions that hold something."""
+        self.function, own, held, given = bound(forward)
+        self.arguments, self.options = (*own, *held, *arguments), {**given, **options}
+        self.names = parameter_names(self.function, len(self.arguments))
+        self.names[: len(own)] = [""] * len(own)
+        self.spaces, self.holding = namespaces(forward, *self.arguments, *given.values())
+        self.drawn = np.random.get_state(), random.getstate()  # noqa: NPY002 - the user's code draws from it
 
     def run(self, leaf: Leaf, numpy: types.ModuleType | None) -> Any:
         """Call it with `leaf(array, name)` in place of arrays, and `numpy` in place of NumPy."""
-        function, own, held, options = bound(self.forward)
-        given = (*own, *held, *self.arguments)
-        names = parameter_names(function, len(given))
         seen: dict[int, tuple[Any, Any]] = {}
-        made = [rebuilt(x, "" if own and not k else names[k], leaf, seen) for k, x in enumerate(given)]
-        keyed = {key: rebuilt(x, key, leaf, seen) for key, x in {**options, **self.options}.items()}
-        spaces, holding = namespaces(self.forward, *given, *options.values())
+        made = [rebuilt(x, name, leaf, seen) for name, x in zip(self.names, self.arguments, strict=True)]
+        keyed = {key: rebuilt(x, key, leaf, seen) for key, x in self.options.items()}
 
         def stand_for(name: str, old: Any, *, beside: bool = True, holds: bool = True) -> Any:
             """Give what stands for NumPy, for what is used `beside` it, and for arrays in what `holds` some."""
@@ -46,13 +45,13 @@ class Call:
             return other if other is not None else rebuilt(old, name, leaf, seen) if holds else old
 
         with contextlib.ExitStack() as undo:
-            undo.callback(np.random.set_state, np.random.get_state())  # noqa: NPY002 - the user's code draws from it
-            undo.callback(random.setstate, random.getstate())
-            for space, read in spaces:
+            undo.callback(np.random.set_state, self.drawn[0])
+            undo.callback(random.setstate, self.drawn[1])
+            for space, read in self.spaces:
                 _replace_globals(space, read, stand_for, undo)
-            for one in holding:
+            for one in self.holding:
                 _replace_held(one, stand_for, undo)
-            return function(*made, **keyed)
+            return self.function(*made, **keyed)
 
 
 def _replace_globals(space: dict[str, Any], read: set[str], stand_for: Any, undo: contextlib.ExitStack) -> None:

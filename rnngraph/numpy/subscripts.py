@@ -12,7 +12,7 @@ import numpy as np
 from rnngraph.autodiff import ops
 from rnngraph.autodiff.along import ASSEMBLE
 from rnngraph.errors import InputError
-from rnngraph.numpy.placed import Split, is_covered
+from rnngraph.numpy.placed import is_covered
 
 if TYPE_CHECKING:
     from rnngraph.numpy.recorded import Recorded
@@ -49,13 +49,6 @@ def picked(tape: Any, node_id: int, index: Any) -> Recorded:
         ops.INDEX, (node_id,), (below.value,), value, below.requires, {"index": as_tuple(index)}
     )
     return found
-
-
-def index_of(left: Split) -> tuple[Any, ...]:
-    """Give the index of what is left to be picked from a part."""
-    rest = iter(left.rest)
-    numbers = dict(zip(left.axes, left.place, strict=True))
-    return tuple([numbers[axis] if axis in numbers else next(rest) for axis in range(len(left.axes) + len(left.rest))])
 
 
 def is_basic(index: Any) -> bool:

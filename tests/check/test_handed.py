@@ -101,3 +101,13 @@ def test_two_gradients_of_one_array_are_refused() -> None:
     loss, gradients = traced("rnn", 1)
     with pytest.raises(InputError, match="dWh and grad_Wh are gradients of the same array; hand over one of them"):
         rg.check(loss, {**gradients, "grad_Wh": gradients["dWh"]})
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "tell"), (3.0, "cannot tell")])
+def test_what_differences_cannot_tell_passes_where_it_is_what_the_rules_give(factor: float, verdict: str) -> None:
+    x, w = draw(3), draw(3) + 1.0
+    loss = rg.trace_function(lambda x, w: np.sum(x * 1e-30) + np.sum(w * w), x=x, w=w, check=False)
+    report = rg.check(loss, {"dx": factor * np.full(3, 1e-30), "dw": 2 * w})
+    assert (report.passed, report.differs) == (factor == 1.0, False)
+    assert next(row for row in report.rows if row.name == "dx").verdict.endswith(verdict)
+    assert ("dx: it is 3 times the right one." in report.where) == (factor == 3.0)

@@ -10,6 +10,8 @@ import pytest
 from rnngraph.autodiff.check.arguments import worst_of
 from rnngraph.autodiff.check.front import check
 from rnngraph.autodiff.check.report import CheckRow
+from rnngraph.autodiff.check.slopes import STEPS, Line
+from rnngraph.autodiff.check.subject import Subject
 from rnngraph.errors import InputError
 from tests.check.hand_written import verdicts
 
@@ -65,6 +67,25 @@ def test_a_slope_that_rounding_hides_does_not_pass_whatever_is_claimed(factor: f
 def test_what_rounding_leaves_is_enough_for_a_mistake_that_is_large(factor: float, verdict: str) -> None:
     x = np.random.default_rng(0).normal(size=(2, 4, 3))
     assert verdicts(check(lambda x: (1e9 + x, x), lambda d, x: factor * d, x)) == [verdict]
+
+
+def test_a_claim_that_rounding_happens_to_give_is_no_proof() -> None:
+    def run(points: Any) -> Any:
+        return [1e9 + points[0]]
+
+    point, one = np.array([0.3]), [np.ones(1)]
+    subject = Subject(["x"], [point], run, lambda points, upstream: list(upstream), one, run([point]), one)
+    line = Line(subject, 0, np.ones(1))
+    slope, noise = line.estimate(one, STEPS[0])
+    assert 1e-6 < abs(slope - 1) < noise
+    row = line.compare(one, np.array([slope * (1 + 1e-9)]), STEPS)
+    assert not (row.passed and row.resolved)
+
+
+def test_a_small_error_is_no_factor_of_one() -> None:
+    report = check(square, lambda d, x: 2 * d * x * (1 + 3e-6), np.full(3, 2.0))
+    assert report.differs
+    assert report.where == ()
 
 
 def test_a_wrong_direction_is_reported_before_one_that_cannot_be_told() -> None:

@@ -142,6 +142,12 @@ def test_every_mutant_is_reported_and_located(layer: str, line: str, other: str,
     assert re.search(says, said), said
 
 
+def test_nothing_is_said_of_steps_where_there_are_none() -> None:
+    backward = mutant("affine", '"ntd,ntm->dm", x, dout', '"ntd,ntm->dm", x, dout[::-1]')
+    report = rg.check(hand_written.affine_forward, backward, *ARGUMENTS["affine"])
+    assert report.where == ("wrong: w; right: x, b.",)
+
+
 def in_float32(forward: Any) -> Any:
     """Let a forward compute in float32; an LSTM's buffers then still make its outputs float64."""
 

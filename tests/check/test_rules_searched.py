@@ -70,10 +70,9 @@ def test_where_no_rule_is_found_it_says_how_far_was_searched(monkeypatch: pytest
     assert f"({count} of {count} nodes, at 5 timesteps, were checked one by one)" in report.note
     assert "so the fault is" not in report.note
     assert "other nodes" not in report.note
-    monkeypatch.setattr(rules, "FOREIGN_NODES", 2)
-    monkeypatch.setattr(rules, "OWN_NODES", 1)
+    monkeypatch.setattr(rules, "MANY", 2)  # of five sums and five sines; the square and the total are one each
     note = check(loss).note
-    assert f"(3 of {count} nodes, at " in note
+    assert f"(6 of {count} nodes, at " in note
     assert note.endswith("and at the other nodes.")
 
 

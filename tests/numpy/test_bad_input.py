@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import pickle
+import random
 import threading
 import types
 from pathlib import Path
@@ -55,16 +56,18 @@ def test_random_numbers() -> None:
         return recurrence(x * mask / 0.8, w)
 
     def global_ones(x: Any, w: Any) -> Any:
-        return recurrence(x + np.random.randn(5, 3), w)  # noqa: NPY002
+        return recurrence(x + np.random.randn(5, 3) + random.random(), w)  # noqa: NPY002
 
     def unseeded(x: Any, w: Any) -> Any:
         return recurrence(x + np.random.default_rng().normal(size=(5, 3)), w)
 
     assert rg.trace_function(seeded, X, W).notes == ()
     before: Any = np.random.get_state()  # noqa: NPY002
+    other = random.getstate()
     assert rg.trace_function(global_ones, X, W).notes == ()
     after: Any = np.random.get_state()  # noqa: NPY002
     np.testing.assert_array_equal(after[1], before[1])
+    assert random.getstate() == other
     assert "draws random numbers of its own" in rg.trace_function(unseeded, X, W).notes[0]
 
 

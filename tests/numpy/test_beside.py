@@ -69,6 +69,7 @@ PLACES: dict[str, Any] = {
     "a fine part, then a coarse one": lambda h, x: (put(h, [((1, 0), x[0]), (1, 2 * x)]), h[1, 0] @ h[1, 1]),
     "a slice over parts": lambda h, x: (put(h, [(0, x), (slice(None), x[0])]), (h[0] * h[1]).sum()),
     "a part after a read": lambda h, x: (put(h, [(0, x)]), h.sum(), put(h, [((0, 1), 3 * x[1])]), (h**2).sum()),
+    "again after a read": lambda h, x: (put(h, [(0, x), (1, x)]), h.sum(), put(h, [(0, 3 * x)]), (h**2).sum()),
     "places of places": lambda h, x: (put(h[1], [(0, x[0]), (1, x[1])]), h[1][0] @ h[1][1] + (h[1] ** 2).sum()),
     "a place of a view that is kept": lambda h, x: (view_of(h, x), (h[1] * h[0]).sum() + (h**2).sum()),
     "three in a row": lambda h, x: (put(h[1][0], [(2, x[0, 0])]), h[1][0][2] ** 2 + h[1, 0, 1]),

@@ -5,7 +5,7 @@ In: a subject. Out: rows of a report.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -24,19 +24,14 @@ def worst_of(rows: list[CheckRow]) -> CheckRow:
     return max(rows, key=lambda one: (one.wrong, not one.passed, not one.resolved, one.relative_error))
 
 
-def check_rows(
-    subject: Subject, generator: np.random.Generator, directions: int, tolerance: float | None,
-    trusted: Collection[int] = (),
-) -> tuple[list[CheckRow], list[str]]:  # fmt: skip
+def check_rows(subject: Subject, generator: np.random.Generator, directions: int) -> tuple[list[CheckRow], list[str]]:
     """Check every argument.
 
-    Returns: rows, and sentences on those that cannot be told. At a place that is `trusted` such a row passes on the
-        word of the ops' rules.
+    Returns: rows, and sentences on those that cannot be told.
     """
 
     def worst_at(one: Subject, place: int) -> CheckRow:
-        drawn = [one.direction(place, generator) for _ in range(directions)]
-        found = [compare(one, place, direction, tolerance) for direction in drawn]
+        found = [compare(one, place, one.direction(place, generator)) for _ in range(directions)]
         return replace(worst_of(found), kinked=any(row.kinked for row in found))
 
     rows, notes = [], []
@@ -48,7 +43,7 @@ def check_rows(
         elif worst.kinked and not (worst.passed and worst.resolved):
             beside = beside or subject.at(subject.near(BESIDE[subject.dtype], generator))
             worst = worst_at(beside, place)
-        if not worst.resolved and not (place in trusted and np.isfinite(worst.numeric)):
+        if not worst.resolved and not (place in subject.trusted and np.isfinite(worst.numeric)):
             worst = replace(worst, passed=False)
             notes.append(f"{worst.name}: differences cannot tell, because {_reason(worst, subject.dtype)}.")
         rows.append(worst)

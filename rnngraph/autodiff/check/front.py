@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from rnngraph.autodiff.check.arguments import check_rows
-from rnngraph.autodiff.check.handed import same, with_handed
+from rnngraph.autodiff.check.handed import with_handed
 from rnngraph.autodiff.check.locate import locate
 from rnngraph.autodiff.check.replayed import recorded_subject
 from rnngraph.autodiff.check.report import CheckReport, CheckRow
@@ -64,33 +64,30 @@ def check(subject: Any, *rest: Any, directions: int = 3, seed: int = 0, toleranc
         if isinstance(subject, Tensor | Tape):
             return _recorded(subject, rest, directions, seed, tolerance)
         pair = layer_subject(subject, rest, seed) if layer else pair_subject(subject, rest[0], rest[1:], seed)
-        generator = np.random.default_rng((seed, len(pair.points), 1))
-        rows, notes = check_rows(pair, generator, directions, tolerance)
+        pair.wanted, generator = tolerance, np.random.default_rng((seed, len(pair.points), 1))
+        rows, notes = check_rows(pair, generator, directions)
         wrong = [place for place, row in zip(pair.floating(), rows, strict=True) if row.wrong]
         where = tuple(locate(pair, wrong, generator)) if wrong else ()
     note = " ".join([*notes, NARROW] if pair.narrow else notes)
-    return CheckReport(tuple(rows), (), tolerance or TOLERANCES[pair.dtype], pair.dtype, note, where)
+    return CheckReport(tuple(rows), (), pair.tolerance, pair.dtype, note, where)
 
 
 def _recorded(
     loss: Tensor | Tape, rest: Sequence[Any], directions: int, seed: int, tolerance: float | None
 ) -> CheckReport:
-    dtype, rows, where = "float64", list[CheckRow](), list[str]()
     nodes: Sequence[Entry] = (loss if isinstance(loss, Tape) else loss.tape).entries
-    notes, fault = [""], None
+    rows, where, notes, dtype, fault = list[CheckRow](), list[str](), [""], "float64", None
     try:
         subject, replay, notes[0] = recorded_subject(loss)
     except GradientError as error:  # a gradient of the wrong shape: the rules below say whose
         fault = error
     else:
         nodes, own, dtype = replay.nodes, subject.claimed, replay.dtype
-        if rest:
-            subject, known = with_handed(subject, replay.leaves, rest)
-            where += where_handed(subject, known, own, replay)
-        trusted = [k for k, one in enumerate(own) if not rest or same(one, subject.claimed[k])]
-        allowed, generator = tolerance or TOLERANCES[dtype], np.random.default_rng(seed)
-        rows, told = check_rows(subject, generator, directions, allowed, trusted)
-        notes += told
+        subject, known = with_handed(subject, replay.leaves, rest) if rest else (subject, [])
+        subject.wanted = tolerance or TOLERANCES[dtype]
+        rows, told = check_rows(subject, np.random.default_rng(seed), directions)
+        wrong, notes = [place for place, row in enumerate(rows) if not row.passed], notes + told
+        where += where_handed(subject, wrong, known, own, replay) if rest else ()
     culprits, searched = wrong_rules(nodes, seed, search=not rest and any(row.wrong for row in rows))
     if fault and not culprits:
         raise fault  # no sampled rule explains it

@@ -65,7 +65,8 @@ def with_handed(subject: Subject, leaves: Sequence[Entry], rest: Sequence[Any]) 
         there = subject.gradients(points, upstream)
         return [one + own - right for one, own, right in zip(there, claimed, subject.claimed, strict=True)]
 
-    return replace(subject, names=names, claimed=claimed, gradients=gradients), known
+    trusted = [k for k, right in enumerate(subject.claimed) if same(right, claimed[k])]
+    return replace(subject, names=names, claimed=claimed, gradients=gradients, trusted=trusted), known
 
 
 def _place(name: str, leaves: Sequence[Entry], arrays: Mapping[str, Any]) -> int:

@@ -1,25 +1,26 @@
-"""One look at a hand-written gradient: its timesteps, what is claimed for a loss at one step, and what is true there.
+"""One look at a hand-written gradient: its timesteps, losses at one of them, and which gradients of these are wrong.
 
-In: a subject. Out: whether a part of a gradient is wrong for some loss, and the words for a mistake.
+In: a subject. Out: the steps of losses for which a part of a gradient is wrong, and the words for a mistake.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property, partial
-from typing import Any, TypeAlias
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
-from rnngraph.autodiff.check.mistakes import mistake
+from rnngraph.autodiff.check.mistakes import mendings
 from rnngraph.autodiff.check.slopes import Line
-from rnngraph.autodiff.check.subject import TOLERANCES, Subject
+from rnngraph.autodiff.check.subject import Subject
 from rnngraph.autodiff.contribution import Array
+from rnngraph.errors import InputError
 
 MOST = 8  # timesteps that are looked at one by one
 DRAWS = 2  # directions within a part
 STEPS = {"float64": (1e-5, 1e-6), "float32": (1e-2, 4e-3)}  # short: a kink would be taken for a mistake
-Loss: TypeAlias = tuple[Sequence[Array], Sequence[Any]]  # an upstream gradient, and what is claimed for it
 
 
 class Look:
@@ -27,11 +28,9 @@ class Look:
 
     def __init__(self, subject: Subject, generator: np.random.Generator, axes: dict[int, int] | None = None) -> None:
         """Find the axes of the timesteps, by output, or take those of another point."""
-        self.subject, self.generator = subject, generator
-        self.whole: Loss = subject.upstream, subject.claimed
+        self.subject, self.generator = replace(subject, wanted=10 * subject.tolerance), generator
         found = ((k, self._time_axis(out)) for k, out in enumerate(subject.outputs) if axes is None)
         self.axes = axes or {k: axis for k, axis in found if axis is not None}
-        self.time = min(MOST, max([subject.outputs[k].shape[axis] for k, axis in self.axes.items()], default=0))
         shapes = [output.shape for output in subject.outputs if output.ndim > 1]
         self.gate_sizes = {shape[axis] for shape in shapes for axis in (0, -1)}  # units stand last, or first in columns
 
@@ -49,38 +48,6 @@ class Look:
                     return axis
         return None
 
-    @cached_property
-    def losses(self) -> Sequence[Loss]:
-        """The losses that are limited to one step."""
-        found = []
-        for t in range(self.time):
-            upstream = [np.zeros_like(one) for one in self.subject.upstream]
-            for k, axis in self.axes.items():
-                upstream[k][part_at(axis, t)] = self.subject.upstream[k][part_at(axis, t)]
-            found.append((upstream, self.subject.gradients(self.subject.points, upstream)))
-        return found
-
-    def lines(self, place: int, keep: Any = ...) -> list[Line]:
-        """Draw directions within a part of an argument."""
-        drawn = [self.subject.direction(place, self.generator, keep) for _ in range(DRAWS)]
-        return [Line(self.subject, place, direction, 10 * TOLERANCES[self.subject.dtype]) for direction in drawn]
-
-    def is_wrong(self, lines: Sequence[Line], upstream: Sequence[Array], gradient: Array) -> bool:
-        """Whether a gradient is wrong along the directions."""
-        return any(line.compare(upstream, gradient, STEPS[self.subject.dtype]).wrong for line in lines)
-
-    def wrong_losses(self, place: int, keep: Any = ...) -> list[int]:
-        """Give the steps of which the loss has a wrong gradient in a part of an argument."""
-        lines = self.lines(place, keep)
-        return [
-            t for t, (upstream, claimed) in enumerate(self.losses) if self.is_wrong(lines, upstream, claimed[place])
-        ]
-
-    def table(self, place: int) -> set[tuple[int, int]]:
-        """Find the (loss at t, argument at k) of which the gradient is wrong."""
-        axis = self.time_of(place) or 0
-        return {(t, k) for k in range(self.time) for t in self.wrong_losses(place, part_at(axis, k))}
-
     def time_of(self, place: int) -> int | None:
         """Give the axis of the timesteps of an argument."""
         point = self.subject.points[place]
@@ -88,14 +55,59 @@ class Look:
         fitting = (axis for shape, axis in shapes if point.ndim == len(shape) and point.shape[axis] == shape[axis])
         return next(fitting, None)
 
-    def mistake(self, place: int, loss: Loss | None = None) -> str:
+    @cached_property
+    def losses(self) -> Sequence[Subject]:
+        """The losses that are limited to one step; of sequences of whole numbers, such as a text, shortened ones."""
+        subject, found = self.subject, list[Subject]()
+        for t in range(min([MOST, *(subject.outputs[k].shape[axis] for k, axis in self.axes.items())])):
+            if not self.axes:
+                break
+            upstream = [np.zeros_like(one) for one in subject.upstream]
+            for k, axis in self.axes.items():
+                upstream[k][part_at(axis, t)] = subject.upstream[k][part_at(axis, t)]
+            found.append(subject.weighed(upstream))
+        return found or self._shortened()
+
+    def _shortened(self) -> Sequence[Subject]:
+        points = self.subject.points
+        words = [k for k, one in enumerate(points) if one.dtype.kind in "iu" and one.ndim == 1]
+        sizes, found = {len(points[k]) for k in words}, list[Subject]()
+        for length in range(1, min([MOST, *sizes]) + 1) if len(sizes) == 1 else ():
+            try:
+                shorter = self.subject.at([one[:length] if k in words else one for k, one in enumerate(points)])
+            except InputError:  # a function that takes no other length
+                return ()
+            if any(one.shape != other.shape for one, other in zip(shorter.outputs, shorter.upstream, strict=True)):
+                return ()
+            found.append(shorter)
+        return found
+
+    def wrong(self, losses: Sequence[Subject], place: int, part: Any = ...) -> list[int]:
+        """Give the numbers of the losses of which the gradient is wrong in a part of an argument."""
+        found, lines, points = [], list[Line](), None
+        for number, loss in enumerate(losses):
+            if loss.points is not points:
+                points, whole = loss.points, self.subject if loss.points is self.subject.points else loss
+                lines = [Line(whole, place, whole.direction(place, self.generator, part)) for _ in range(DRAWS)]
+            steps, gradient = STEPS[loss.dtype], loss.claimed[place]
+            if any(line.compare(loss.upstream, gradient, steps).wrong for line in lines):
+                found.append(number)
+        return found
+
+    def table(self, place: int) -> set[tuple[int, int]]:
+        """Find the (loss at t, argument at k) of which the gradient is wrong."""
+        axis, steps = self.time_of(place) or 0, range(len(self.losses))
+        return {(t, k) for k in steps for t in self.wrong(self.losses, place, part_at(axis, k))}
+
+    def mistake(self, place: int, loss: Subject) -> str:
         """Name the mistake of which the mending makes the gradient right."""
-        upstream, claimed = loss or self.whole
-        gradient, lines = claimed[place], self.lines(place)
-        slope = lines[0].estimate(upstream, STEPS[self.subject.dtype][0])[0]
-        factor = float((gradient * lines[0].direction).sum()) / slope if slope else 0.0
-        is_wrong = partial(self.is_wrong, lines, upstream)
-        return mistake(gradient, factor, is_wrong, self.gate_sizes, self.time_of(place))
+        gradient, line = loss.claimed[place], Line(loss, place, loss.direction(place, self.generator))
+        slope, _ = line.estimate(loss.upstream, STEPS[loss.dtype][0])
+        factor = float((gradient * line.direction).sum()) / slope if slope else 0.0
+        mended = list(mendings(gradient, factor, self.gate_sizes, self.time_of(place)))
+        wrong = self.wrong([loss, *(loss.claiming(place, one) for _, one in mended)], place)
+        fits = [words for number, (words, _) in enumerate(mended, 1) if number not in wrong and 0 in wrong]
+        return fits[0] if fits else ""
 
     def still(self) -> Look | None:
         """Look at the same with recurrent weights of zero, where a step is felt at an earlier one by its cell alone."""

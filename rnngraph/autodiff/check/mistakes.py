@@ -1,53 +1,45 @@
 """The mistakes that can be mended without knowing more: a factor, a transposition, timesteps or gates elsewhere.
 
-In: a gradient that is wrong. Out: words, where the gradient without that mistake is right.
+In: a gradient that is wrong. Out: words, and the gradient without that mistake.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 
+from rnngraph.autodiff.check.subject import Subject
 from rnngraph.autodiff.contribution import Array
 
 GATES = {2: "rz", 3: "rzn", 4: "ifog"}  # the usual names of blocks; they are numbered too, since orders differ
+ZERO = "the gradient is zero throughout: it is not computed, or overwritten"
 
 
 def named(
-    names: Sequence[str], wrong: Collection[int], right: Collection[int], words: Callable[[int], str]
+    subject: Subject, wrong: Collection[int], right: Collection[int], words: Callable[[int], str]
 ) -> tuple[list[str], list[int]]:
     """Say which gradients are wrong where others are right, and the mistakes that have `words`; give those without."""
-    found = {place: words(place) for place in wrong}
+    names, found = subject.names, {k: words(k) if subject.claimed[k].any() else ZERO for k in wrong}
     listed = [", ".join(names[place] for place in some) for some in (wrong, right)]
-    told = [f"wrong: {listed[0]}; right: {listed[1]}."] if right else []
+    told = [f"wrong: {listed[0]}; right: {listed[1]}."] if right and wrong else []
     told += [f"{names[place]}: {said}." for place, said in found.items() if said]
     return told, [place for place, said in found.items() if not said]
 
 
-def mistake(
-    gradient: Array, factor: float, is_wrong: Callable[[Array], bool], sizes: Collection[int], axis: int | None = None
-) -> str:
-    """Name the mistake of which the mending makes the gradient right.
+def mendings(
+    gradient: Array, factor: float, sizes: Collection[int], axis: int | None = None
+) -> Iterator[tuple[str, Array]]:
+    """Give mistakes and what a gradient is without them.
 
     Args:
         gradient: the wrong one.
         factor: how many times the right one it is along some direction.
-        is_wrong: whether a gradient is.
         sizes: of a gate, in a gradient that has no timesteps.
         axis: its timesteps, where it has any.
     """
-    if not gradient.any():
-        return "the gradient is zero throughout: it is not computed, or overwritten"
-    for words, mended in _mendings(gradient, factor, sizes, axis):
-        if not np.array_equal(mended, gradient) and not is_wrong(mended):
-            return words
-    return ""
-
-
-def _mendings(gradient: Array, factor: float, sizes: Collection[int], axis: int | None) -> Iterator[tuple[str, Array]]:
     if factor:
         words = "the sign is wrong" if abs(factor + 1) < 1e-4 else f"it is {factor:.4g} times the right one"
         yield words, gradient / factor

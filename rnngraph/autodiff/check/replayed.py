@@ -51,15 +51,6 @@ class Replay:
             self.places[moved] = depending(self.tape, moved, self.held)
         return self.places[moved]
 
-    def at(self, leaves: Mapping[int, Array]) -> Tape:
-        """Compute the tape at other leaves."""
-        return again(self.tape, leaves, self.moved(leaves), hold_cuts=True)
-
-    def values_at(self, leaves: Mapping[int, Array]) -> list[Array]:
-        """Give the outputs at other leaves."""
-        values, _ = recomputed(self.tape, leaves, self.moved(leaves), hold_cuts=True)
-        return [values.get(one, self.tape.entry(one).value) for one in self.outputs]
-
     def values(self, tape: Tape) -> list[Array]:
         """Give the outputs on such a tape."""
         return [tape.entry(one).value for one in self.outputs]
@@ -67,12 +58,53 @@ class Replay:
     def gradients(self, upstream: Sequence[Array], tape: Tape) -> list[Array]:
         """Give the gradients of the leaves on such a tape."""
         pairs = zip(self.outputs, upstream, self.values(tape), strict=True)
-        steps, wanted = (
-            sweep(tape, {i: u.astype(value.dtype) for i, u, value in pairs}),
-            {one.id for one in self.leaves},
-        )
-        found = {step.node.id: np.array(step.gradient) for step in steps if step.node.id in wanted}
+        starts, leaves = {i: u.astype(value.dtype) for i, u, value in pairs}, {one.id for one in self.leaves}
+        found = {one.node.id: np.array(one.gradient) for one in sweep(tape, starts) if one.node.id in leaves}
         return [found.get(leaf.id, np.zeros(leaf.value.shape)) for leaf in self.leaves]
+
+    def subject(self, upstream: list[Array], recorded: Tape | None = None) -> Subject:
+        """Claim the gradients of the own tape, or of that which was `recorded`; the leaves beyond the first are one."""
+        leaves = self.leaves
+        cut = SEPARATE - 1 if len(leaves) > SEPARATE else len(leaves)
+        groups = [*([one] for one in leaves[:cut]), *[leaves[cut:]][: len(leaves) - cut]]
+
+        def grouped(arrays: Sequence[Array]) -> list[Any]:
+            return [*arrays[:cut], *([np.concatenate([one.ravel() for one in arrays[cut:]])] if arrays[cut:] else [])]
+
+        base = grouped([leaf.value for leaf in leaves])
+
+        def leaves_at(points: Sequence[Array]) -> dict[int, Array]:
+            moved: dict[int, Array] = {}
+            for group, point, own in zip(groups, points, base, strict=True):
+                if point is not own:
+                    parts = (
+                        np.split(point, np.cumsum([leaf.value.size for leaf in group])) if len(group) > 1 else [point]
+                    )
+                    moved |= {leaf.id: one.reshape(leaf.value.shape) for leaf, one in zip(group, parts, strict=False)}
+            return moved
+
+        def run(points: Sequence[Array]) -> list[Array]:
+            given = leaves_at(points)
+            values, _ = recomputed(self.tape, given, self.moved(given), hold_cuts=True)
+            return [values[one] for one in self.outputs]
+
+        def gradients(points: Sequence[Array], upstream: Sequence[Array]) -> list[Any]:
+            given = leaves_at(points)
+            return grouped(self.gradients(upstream, again(self.tape, given, self.moved(given), hold_cuts=True)))
+
+        names = [str(one[0].name) + f" .. {one[-1].name} ({len(one)} leaves)" * (len(one) > 1) for one in groups]
+        claimed = grouped(self.gradients(upstream, recorded or self.tape))
+        return Subject(
+            names,
+            base,
+            run,
+            gradients,
+            upstream,
+            self.values(self.tape),
+            claimed,
+            narrow=False,
+            trusted=range(len(base)),
+        )
 
 
 def recorded_subject(loss: Tensor | Tape) -> tuple[Subject, Replay, str]:
@@ -108,48 +140,7 @@ def recorded_subject(loss: Tensor | Tape) -> tuple[Subject, Replay, str]:
                 "forward pass, or an op is random; check before parameters are updated."
             )
     drifts = [float(np.abs(value - wide).max()) / (float(np.abs(wide).max()) or 1.0) for value, wide in narrow]
-    drift = max(drifts, default=0.0)
-    if drift <= DRIFT:
-        return subject_of(replay, upstream, recorded), replay, ""
-    note = f"float32 rounding grows to {drift:.0e} of a value here, so a float64 run was checked."
-    return subject_of(replay, upstream), replay, note
-
-
-def subject_of(replay: Replay, upstream: list[Array], recorded: Tape | None = None) -> Subject:
-    """Let a replay claim the gradients of its own tape, or of that which was `recorded`.
-
-    The leaves beyond the first ones are one argument, flat.
-    """
-    leaves, many = replay.leaves, len(replay.leaves) > SEPARATE
-    first, rest = (leaves[: SEPARATE - 1], leaves[SEPARATE - 1 :]) if many else (leaves, [])
-    ends = np.cumsum([leaf.value.size for leaf in rest])[:-1]
-
-    def split(arrays: Sequence[Array]) -> list[Any]:
-        flat = [np.concatenate([one.ravel() for one in arrays[len(first) :]])] if rest else []
-        return [*arrays[: len(first)], *flat]
-
-    base = split([leaf.value for leaf in leaves])
-
-    def leaves_at(points: Sequence[Array]) -> dict[int, Array]:
-        moved = {leaf.id: one for leaf, one, own in zip(first, points, base, strict=False) if one is not own}
-        parts = np.split(points[-1], ends) if rest and points[-1] is not base[-1] else ()
-        moved |= {leaf.id: part.reshape(leaf.value.shape) for leaf, part in zip(rest, parts, strict=False)}
-        return moved
-
-    def gradients(points: Sequence[Array], upstream: Sequence[Array]) -> list[Any]:
-        return split(replay.gradients(upstream, replay.at(leaves_at(points))))
-
-    names = [str(leaf.name) for leaf in first]
-    names += [f"{rest[0].name} .. {rest[-1].name} ({len(rest)} leaves)"] if rest else []
-    claimed = split(replay.gradients(upstream, recorded or replay.tape))
-    outputs = replay.values(replay.tape)
-    return Subject(
-        names,
-        base,
-        lambda points: replay.values_at(leaves_at(points)),
-        gradients,
-        upstream,
-        outputs,
-        claimed,
-        narrow=False,
-    )
+    if max(drifts, default=0.0) <= DRIFT:
+        return replay.subject(upstream, recorded), replay, ""
+    note = f"float32 rounding grows to {max(drifts):.0e} of a value here, so a float64 run was checked."
+    return replay.subject(upstream), replay, note

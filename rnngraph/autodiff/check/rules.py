@@ -10,10 +10,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.random import default_rng
 
 from rnngraph.autodiff.block import Block
 from rnngraph.autodiff.check.calls import positional
-from rnngraph.autodiff.check.replayed import Replay, subject_of
+from rnngraph.autodiff.check.replayed import Replay
 from rnngraph.autodiff.check.report import Culprit
 from rnngraph.autodiff.check.slopes import compare
 from rnngraph.autodiff.check.subject import widened
@@ -25,8 +26,8 @@ from rnngraph.autodiff.tensor import Tensor
 from rnngraph.errors import GradientError
 
 STEPS = 8  # of a block, whose cell is checked as one rule
-FOREIGN_NODES, OWN_NODES = 2_000, 300  # nodes of other ops and of the package's own, where a fault is searched for
-ARGUMENTS = 8  # arguments of one node; a stack of 10,000 steps has 10,000
+FEW, MANY = 3, 1_000  # nodes of one op and shape that are tried, and those where a fault is searched for
+ARGUMENTS = 8  # of one node; a stack of 10,000 steps has 10,000
 
 
 def wrong_rules(nodes: Sequence[Entry], seed: int, *, search: bool = False) -> tuple[tuple[Culprit, ...], str]:
@@ -41,18 +42,16 @@ def wrong_rules(nodes: Sequence[Entry], seed: int, *, search: bool = False) -> t
     for node in checked:
         shapes = tuple([argument.shape for argument in node.arguments[:ARGUMENTS]])
         groups.setdefault((_rule(node), len(node.inputs), shapes), []).append(node)
-    picked = [group[k] for group in groups.values() for k in sorted({0, len(group) // 2, len(group) - 1})]
-    found = _culprits(nodes, picked, seed)
-    if found or not search:
-        return found, ""
-    own = [str(getattr(node.op.vjp, "__module__", "")).startswith("rnngraph.") for node in checked]
-    kinds = [[node for node, is_own in zip(checked, own, strict=True) if is_own is kind] for kind in (False, True)]
-    searched = [*_spread(kinds[0], FOREIGN_NODES), *_spread(kinds[1], OWN_NODES)]
-    found = _culprits(nodes, searched, seed)
-    steps = len({node.timestep for node in searched if node.timestep >= 0})
-    where = f"{len(searched)} of {len(checked)} nodes" + (f", at {steps} timesteps," if steps else "")
-    left = " and at the other nodes" if len(searched) < len(checked) else ""
-    return found, "" if found else (
+    requires, found, tried = {node.id: node.requires for node in nodes}, dict[Any, Culprit](), list[Entry]()
+    for most in (FEW, MANY) if search else (FEW,):
+        tried, generator = [node for group in groups.values() for node in _spread(group, most)], default_rng(seed)
+        for node in () if found else tried:
+            for culprit in _wrong_in(node, [requires[source] for source in node.inputs], generator):
+                found.setdefault((_rule(node), culprit.argument), culprit)
+    steps = len({node.timestep for node in tried if node.timestep >= 0})
+    where = f"{len(tried)} of {len(checked)} nodes" + (f", at {steps} timesteps," if steps else "")
+    left = " and at the other nodes" if len(tried) < len(checked) else ""
+    return tuple(found.values()), "" if found or not search else (
         f"No op's own rule was found wrong ({where} were checked one by one): look at how gradients are added up, and "
         f"at what the rules do at exactly the recorded values{left}."
     )
@@ -66,37 +65,18 @@ def _spread(nodes: list[Any], most: int) -> list[Any]:
     return [nodes[int(k)] for k in np.linspace(0, len(nodes) - 1, most)] if len(nodes) > most else nodes
 
 
-def _culprits(nodes: Sequence[Entry], picked: Sequence[Entry], seed: int) -> tuple[Culprit, ...]:
-    requires, generator = {node.id: node.requires for node in nodes}, np.random.default_rng(seed)
-    found: dict[tuple[int, int], Culprit] = {}
-    for node in picked:
-        for culprit in _wrong_in(node, [requires[source] for source in node.inputs], generator):
-            found.setdefault((_rule(node), culprit.argument), culprit)
-    return tuple(found.values())
-
-
-def _wrong_in(entry: Entry, wanted: list[bool], generator: np.random.Generator) -> Iterator[Culprit]:
+def _wrong_in(entry: Entry, wanted: Sequence[bool], generator: np.random.Generator) -> Iterator[Culprit]:
     """Record an entry alone, near its arguments, and compare its gradients with differences."""
-    block, tape = entry if isinstance(entry, Block) else None, Tape()
-    names = list(block.sources) if block else [one.name for one in positional(entry.op.forward)[0]]
-    points = [_nudged(argument, generator) for argument in (_of_block(block) if block else entry.arguments)]
+    points = [_nudged(argument, generator) for argument in _arguments(entry)]
     places = _spread([k for k, needs in enumerate(wanted) if needs and points[k].dtype.kind == "f"], ARGUMENTS)
-    sources = [tape.append(INPUT, (), one, name=str(k), requires=k in places) for k, one in enumerate(points)]
-    out = _record(tape, entry, sources)
+    out = _recorded(entry, points, places)
     if not all(np.isfinite(one).all() for one in (*points, out.value) if one.dtype.kind == "f"):
         return
-    scope = entry.describe() if block else "/".join(str(key) for _, key in entry.place)
-    op = f"{block.cell.facts.name} cell" if block else entry.op.name
-
-    def culprit(place: int, reason: str, slopes: tuple[float, float, float] = (np.nan,) * 3) -> Culprit:
-        name = names[place] if place < len(names) else ""
-        return Culprit(op, place, name, entry.id, entry.timestep, scope, *slopes, reason)
-
     try:
-        subject = subject_of(Replay([out]), [generator.normal(size=out.shape)])
+        subject = Replay([out]).subject([generator.normal(size=out.shape)])
     except GradientError as error:
         if len(places) == 1:
-            yield culprit(places[0], str(error))
+            yield _culprit(entry, places[0], (np.nan, np.nan, np.nan), str(error))
         for place in places if len(places) > 1 else ():
             yield from _wrong_in(entry, [k == place for k in range(len(points))], generator)
         return
@@ -106,24 +86,42 @@ def _wrong_in(entry: Entry, wanted: list[bool], generator: np.random.Generator) 
         one = compare(subject, k, np.asarray(drawn))
         if one.wrong:
             reason = f"it gives {one.analytic:.6g} along a random direction, differences give {one.numeric:.6g}"
-            yield culprit(place, reason, (one.analytic, one.numeric, one.relative_error))
+            yield _culprit(entry, place, (one.analytic, one.numeric, one.relative_error), reason)
 
 
-def _record(tape: Tape, entry: Entry, sources: Sequence[int]) -> Tensor:
-    """Record what an entry did on another tape; the steps of a block are as many as its input there has."""
+def _culprit(entry: Entry, place: int, slopes: tuple[float, float, float], reason: str) -> Culprit:
+    if isinstance(entry, Block):
+        op, names, scope = f"{entry.cell.facts.name} cell", list(entry.sources), entry.describe()
+    else:
+        op, names = entry.op.name, [one.name for one in positional(entry.op.forward)[0]]
+        scope = "/".join(str(key) for _, key in entry.place)
+    name = names[place] if place < len(names) else ""
+    return Culprit(op, place, name, entry.id, entry.timestep, scope, *slopes, reason)
+
+
+def _recorded(entry: Entry, points: Sequence[Array], places: Sequence[int]) -> Tensor:
+    """Record an entry on a tape of its own, for some gradients; a block has as many steps as its input there."""
+    tape = Tape()
+    ids = [tape.append(INPUT, (), one, name=str(k), requires=k in places) for k, one in enumerate(points)]
     if not isinstance(entry, Block):
-        value = np.asarray(entry.op.forward(*[tape.entry(i).value for i in sources], **entry.options))
-        return tape.tensor(tape.append(entry.op, tuple(sources), value, options=entry.options, scope=entry.scope))
-    given = {name: tape.tensor(i) for name, i in zip(entry.sources, sources, strict=True)}
-    steps = given["x"].shape[1]
-    mask = None if entry.keep is None else entry.keep.T[:, :steps]
-    return tape.tensor(
-        tape.append_block(
-            entry.cell, given["x"], {name: given[name] for name in entry.weights},
-            {kind: given[kind + "0"] for kind in entry.columns}, reverse=entry.reverse, mask=mask,
-            cuts=sorted(cut for cut in entry.cuts if cut < steps),
-        ).id
-    )  # fmt: skip
+        value = np.asarray(entry.op.forward(*points, **entry.options))
+        return tape.tensor(tape.append(entry.op, tuple(ids), value, options=entry.options, scope=entry.scope))
+    given = {name: tape.tensor(i) for name, i in zip(entry.sources, ids, strict=True)}
+    weights, initial = (
+        {name: given[name] for name in entry.weights},
+        {kind: given[kind + "0"] for kind in entry.columns},
+    )
+    mask = None if entry.keep is None else entry.keep.T[:, : given["x"].shape[1]]
+    return tape.tensor(tape.append_block(entry.cell, given["x"], weights, initial, reverse=entry.reverse, mask=mask).id)
+
+
+def _arguments(entry: Entry) -> Sequence[Array]:
+    """Give what an entry took; of a block the first steps, which show its cell as one rule."""
+    if not isinstance(entry, Block):
+        return entry.arguments
+    given = {"x": entry.x.swapaxes(0, 1)[:, :STEPS], **entry.weights}
+    given |= {kind + "0": entry.state(kind, -1) for kind in entry.columns}
+    return [given[name] for name in entry.sources]
 
 
 def _nudged(argument: Array, generator: np.random.Generator) -> Array:
@@ -132,10 +130,3 @@ def _nudged(argument: Array, generator: np.random.Generator) -> Array:
         return argument
     wide, draw = widened(argument), generator.normal(size=argument.shape)
     return np.where(wide == 0, 1e-3 * np.abs(draw), wide * (1 + 1e-3 * np.tanh(draw)))
-
-
-def _of_block(block: Block) -> list[Array]:
-    """See a cell as one rule, over the first steps of a block of it."""
-    given = {"x": block.x.swapaxes(0, 1)[:, :STEPS], **block.weights}
-    given |= {kind + "0": block.state(kind, -1) for kind in block.columns}
-    return [given[name] for name in block.sources]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from rnngraph.autodiff.check.report import CheckRow
-from rnngraph.autodiff.check.subject import TOLERANCES, Subject, weigh
+from rnngraph.autodiff.check.subject import Subject, weigh
 from rnngraph.autodiff.contribution import Array
 
 # The first step is the most precise on a smooth function (the formula's error is of fourth order); smaller ones are for
@@ -29,10 +29,9 @@ KEPT = 0.5  # the least share of the upstream gradient that is left where output
 class Line:
     """The outputs along one direction, small ones looked at once, and how far rounding puts a weighted sum off."""
 
-    def __init__(self, subject: Subject, place: int, direction: Array, tolerance: float | None = None) -> None:
+    def __init__(self, subject: Subject, place: int, direction: Array) -> None:
         """Measure the rounding where the outputs round coarsely."""
         self.subject, self.place, self.direction, self._seen = subject, place, direction, dict[float, list[Array]]()
-        self.tolerance = TOLERANCES[subject.dtype] if tolerance is None else tolerance
         self.coarse, self.rounding = subject.dtype != "float64", 0.0
         if self.coarse:
             self.rounding = max(self.jitter(2e-5), 0.3 * subject.epsilon * self.level())
@@ -44,13 +43,13 @@ class Line:
             self._seen[offset] = found
         return found
 
-    def estimate(self, upstream: Sequence[Array], step: float) -> tuple[float, float, float]:
-        """Give a slope, how far rounding may put it off, and how far the slopes over one and two steps differ."""
+    def estimate(self, upstream: Sequence[Array], step: float) -> tuple[float, float]:
+        """Give a slope, and how far rounding may put it off."""
         behind2, behind, ahead, ahead2 = (self.at(k * step) for k in (-2, -1, 1, 2))
         near, far = weigh(upstream, ahead, behind), weigh(upstream, ahead2, behind2)
         size = max(abs(weigh(upstream, one)) for one in (ahead2, behind2))
         noise = MEASURED * self.rounding if self.coarse else ROUNDING * self.subject.epsilon * size
-        return (8 * near - far) / (12 * step), noise / step, abs(near / 2 - far / 4) / step
+        return (8 * near - far) / (12 * step), noise / step
 
     def compare(self, upstream: Sequence[Array], gradient: Array, steps: Sequence[float]) -> CheckRow:
         """Compare a gradient with the slopes over several steps."""
@@ -58,34 +57,29 @@ class Line:
         claimed, typical = float(products.sum()), float(np.sqrt((products * products).sum()))
         found = []
         for step in steps:
-            slope, noise, bend = self.estimate(upstream, step)
+            slope, noise = self.estimate(upstream, step)
             if not np.isfinite(claimed):
                 return self._row(claimed, slope, np.inf, passed=False)
             if not np.isfinite(slope):
                 continue
-            found.append((slope, noise, bend))
-            allowed = self.tolerance * max(abs(claimed), abs(slope), typical)
+            found.append((slope, noise))
+            allowed = self.subject.tolerance * max(abs(claimed), abs(slope), typical)
             if abs(claimed - slope) <= allowed and (noise <= allowed or claimed == slope):
                 return self._row(claimed, slope, typical)
-        pairs = [
-            (smaller[0], abs(larger[0] - smaller[0]) + larger[1] + smaller[1])
-            for larger, smaller in pairwise(found)
-            if max(abs(larger[0] - smaller[0]), larger[2], smaller[2])
-            <= CONVERGED * abs(smaller[0]) + larger[1] + smaller[1]
-        ]
+        triples = [(small, abs(large - small), noise + more) for (large, noise), (small, more) in pairwise(found)]
+        pairs = [(slope, gap + noise) for slope, gap, noise in triples if gap <= CONVERGED * abs(slope) + noise]
         if not pairs:  # so steep that every step gives another slope, or nothing finite
             slope = found[-1][0] if found else np.nan
             return self._row(claimed, slope, typical, passed=bool(found), resolved=False, rough=True)
-        slope, doubt = min(pairs, key=lambda one: one[1])
-        rough = False
-        if self.coarse:  # over such long steps two slopes can agree by chance
-            spread = max(abs(one[0] - slope) - one[1] for one in found)
-            rough, doubt = spread > doubt, max(doubt, spread)
-        allowed, gap = self.tolerance * max(abs(claimed), abs(slope), typical), abs(claimed - slope)
+        slope, sure = min(pairs, key=lambda one: one[1])
+        spread = max(abs(one - slope) - noise for one, noise in found)
+        doubt = max(sure, spread) if self.coarse else sure  # over such long steps two slopes can agree by chance
+        rough = doubt > sure
+        allowed, gap = self.subject.tolerance * max(abs(claimed), abs(slope), typical), abs(claimed - slope)
         if doubt <= allowed or 3 * doubt < gap:
             return self._row(claimed, slope, typical, passed=gap <= allowed)
         size, level = self._size_and_level()
-        small, level = self.tolerance * size, self.tolerance * level
+        small, level = self.subject.tolerance * size, self.subject.tolerance * level
         if gap + doubt <= small or (abs(claimed) <= small and abs(slope) + doubt <= level):  # both are nothing
             return self._row(claimed, slope, size)
         return self._row(claimed, slope, typical, resolved=False, rough=rough)
@@ -132,27 +126,27 @@ class Line:
         return _length([u * out.astype(np.float64) for u, out in pairs])
 
 
-def compare(subject: Subject, place: int, direction: Array, tolerance: float | None = None) -> CheckRow:
+def compare(subject: Subject, place: int, direction: Array) -> CheckRow:
     """Compare along one direction; where outputs have kinks there, again without an upstream gradient at those."""
-    line, gradient = Line(subject, place, direction, tolerance), subject.claimed[place]
-    coarse = line.coarse
-    plain = line.compare(subject.upstream, gradient, COARSE_STEPS if coarse else STEPS)
+    line, gradient = Line(subject, place, direction), subject.claimed[place]
+    steps, short = (COARSE_STEPS, COARSE_SHORT) if line.coarse else (STEPS, SHORT)
+    plain = line.compare(subject.upstream, gradient, steps)
     if (plain.passed and plain.resolved) or not np.isfinite(gradient).all():
         return plain
-    if subject.narrow is None and not coarse and _is_noisy(line):
+    if subject.narrow is None and not line.coarse and _is_noisy(line):
         subject.narrow = True
-        return compare(subject, place, direction, tolerance)
-    total, kinked, bend = weigh(subject.upstream, subject.upstream), False, np.inf
-    for step in COARSE_SHORT if coarse else SHORT:
-        upstream, bent = line.kinks(step)
-        kept, bend = weigh(upstream, upstream) / total if total else 1.0, min(bend, bent)
+        return compare(subject, place, direction)
+    total, kinked, least = weigh(subject.upstream, subject.upstream), False, np.inf
+    for step in short:
+        upstream, bend = line.kinks(step)
+        kept, least = weigh(upstream, upstream) / total if total else 1.0, min(least, bend)
         kinked = kinked or kept < 1
         if KEPT <= kept < 1:
             again = subject.gradients(subject.points, upstream)[place]
-            found = line.compare(upstream, again, (step, step / 2) if coarse else STEPS)
+            found = line.compare(upstream, again, (step, step / 2) if line.coarse else steps)
             if found.resolved:
                 return replace(found, kinked=True)
-    if coarse and kinked and abs(plain.analytic - plain.numeric) * _length([direction]) <= 3 * bend:
+    if line.coarse and kinked and abs(plain.analytic - plain.numeric) * _length([direction]) <= 3 * least:
         return replace(plain, passed=True, resolved=False, kinked=True, rough=True)  # a kink turns all slopes alike
     return replace(plain, kinked=kinked)
 

@@ -5,7 +5,7 @@ In: functions, a tape or an op. Out: a `Subject`, in float64 wherever the argume
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,7 +18,7 @@ TOLERANCES = {"float32": 1e-3, "float64": 1e-6}  # the relative errors that pass
 
 @dataclass(slots=True)
 class Subject:
-    """Outputs and claimed gradients at a point; a gradient is None where there is none."""
+    """A loss, outputs weighed by `upstream`, and its claimed gradients at a point; None where there is none."""
 
     names: list[str]
     points: list[Array]
@@ -28,6 +28,8 @@ class Subject:
     outputs: list[Array]
     claimed: list[Any]
     narrow: bool | None = None  # computes in float32 on the way to outputs in float64; None: not known, False: never
+    wanted: float | None = None  # the relative error that passes, where it is not that of the precision
+    trusted: Collection[int] = ()  # places whose gradient passes, on the word of ops' rules, where nothing can be told
 
     @property
     def epsilon(self) -> float:
@@ -41,6 +43,11 @@ class Subject:
         """The precision in which it computes."""
         return "float64" if self.epsilon < 1e-10 else "float32"
 
+    @property
+    def tolerance(self) -> float:
+        """The relative error that passes."""
+        return self.wanted or TOLERANCES[self.dtype]
+
     def floating(self) -> list[int]:
         """Give the places of the arguments that have a gradient."""
         return [place for place, gradient in enumerate(self.claimed) if gradient is not None]
@@ -50,26 +57,33 @@ class Subject:
         points = [*self.points[:place], self.points[place] + offset * direction, *self.points[place + 1 :]]
         return [np.asarray(output).astype(np.float64) for output in self.run(points)]
 
-    def direction(self, place: int, generator: np.random.Generator, keep: Any = ...) -> Array:
-        """Draw a direction as long as the point itself, or of unit elements where that is zero; 0 outside of `keep`."""
+    def direction(self, place: int, generator: np.random.Generator, part: Any = ...) -> Array:
+        """Draw a direction as long as the point itself, or of unit elements where that is zero; 0 outside of a part."""
         point = self.points[place]
         drawn = np.asarray(generator.normal(size=point.shape) * (float(np.sqrt(np.mean(point * point))) or 1.0))
         direction = np.zeros_like(point)
-        direction[keep] = drawn[keep]
+        direction[part] = drawn[part]
         return direction
 
     def at(self, points: list[Array]) -> Subject:
         """Give the same at another point."""
         return replace(self, points=points, outputs=self.run(points), claimed=self.gradients(points, self.upstream))
 
+    def weighed(self, upstream: list[Array]) -> Subject:
+        """Give another loss of the same outputs."""
+        return replace(self, upstream=upstream, claimed=self.gradients(self.points, upstream))
+
+    def claiming(self, place: int, gradient: Array) -> Subject:
+        """Give the same with another gradient of one argument."""
+        return replace(self, claimed=[*self.claimed[:place], gradient, *self.claimed[place + 1 :]])
+
     def near(
         self, share: float, generator: np.random.Generator, turned: Callable[[Array], Array] = np.asarray
     ) -> list[Array]:
         """Draw a point beside its own, moved by a share of its size."""
-        floating = [point.dtype.kind == "f" for point in self.points]
         return [
-            point + turned(share * self.direction(place, generator)) if floats else point
-            for place, (point, floats) in enumerate(zip(self.points, floating, strict=True))
+            point + turned(share * self.direction(place, generator)) if point.dtype.kind == "f" else point
+            for place, point in enumerate(self.points)
         ]
 
 

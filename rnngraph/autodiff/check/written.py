@@ -44,17 +44,12 @@ def pair_subject(forward: Any, backward: Any, arguments: Sequence[Any], seed: in
     def packed(points: Sequence[Array]) -> dict[str, Any]:
         found: dict[str, Any] = {name: {} for name in given}
         for (name, key), point in zip(keys, points, strict=True):
-            if key is None:
-                found[name] = point.copy()
-            else:
-                found[name][key] = point.copy()
+            holder, at = (found, name) if key is None else (found[name], key)
+            holder[at] = point.copy()
         return found
 
     def called(points: Sequence[Array]) -> tuple[list[Array], Any]:
-        try:
-            results = forward(*packed(points).values())
-        except Exception as error:
-            raise InputError(f"the forward, which is the first function, raised {_said(error)}.") from error
+        results = _called("the forward, which is the first function,", forward, *packed(points).values())
         if not isinstance(results, tuple) or len(results) < 2:
             kind = type(results).__name__
             raise InputError(f"the forward gave a {kind}; it must give its outputs and a cache, as a tuple.")
@@ -63,39 +58,42 @@ def pair_subject(forward: Any, backward: Any, arguments: Sequence[Any], seed: in
     outputs = called(points)[0]
     plan = plan_of(backward, list(given), len(outputs))
     count = sum(isinstance(one, int) for one in plan)
-
-    def run(points: Sequence[Array]) -> list[Array]:
-        return called(points)[0][:count]
+    asked = f"the backward, the second function, called with {count} upstream gradients and the cache,"
 
     def gradients(points: Sequence[Array], upstream: Sequence[Array]) -> list[Any]:
         whole = {CACHE: called(points)[1], **packed(points)}
-        try:
-            returned = backward(*[upstream[one].copy() if isinstance(one, int) else whole[one] for one in plan])
-        except Exception as error:
-            raise InputError(
-                f"the backward, the second function, called with {count} upstream gradients and the cache, raised "
-                f"{_said(error)}."
-            ) from error
+        taken = [upstream[one].copy() if isinstance(one, int) else whole[one] for one in plan]
         shapes, found = [point.shape for point in points], list[Any]([None] * len(points))
-        for place, one in by_place(backward, returned, names, shapes, floating).items():
-            if place in floating:
-                found[place] = _real(one, f"the gradient of {names[place]}")
-                if found[place].shape != shapes[place]:
-                    shape, wanted = found[place].shape, shapes[place]
-                    raise InputError(f"the gradient of {names[place]} has shape {shape}; the argument has {wanted}.")
+        returned = by_place(backward, _called(asked, backward, *taken), names, shapes, floating)
+        for place in [place for place in floating if place in returned]:
+            found[place] = _real(returned[place], f"the gradient of {names[place]}")
+            if found[place].shape != shapes[place]:
+                shape, wanted = found[place].shape, shapes[place]
+                raise InputError(f"the gradient of {names[place]} has shape {shape}; the argument has {wanted}.")
         return found
 
     # Whoever draws the arguments from the same seed would get them again as the upstream gradients.
     generator = np.random.default_rng((seed, len(points)))
     upstream = [np.asarray(generator.normal(size=output.shape)) for output in outputs[:count]]
-    subject = Subject(names, points, run, gradients, upstream, outputs[:count], gradients(points, upstream))
+    claimed = gradients(points, upstream)
+    subject = Subject(
+        names, points, lambda points: called(points)[0][:count], gradients, upstream, outputs[:count], claimed
+    )
     _refuse_random(subject)
-    for place in [k for k in floating if subject.claimed[k] is None]:
+    for place in [k for k in floating if claimed[k] is None]:
         moved = subject.moved(place, subject.direction(place, generator), 1.0)
         if any((one != other).any() for one, other in zip(moved, subject.outputs, strict=True)):
             known = ", ".join(names[k] for k in subject.floating())
             raise InputError(f"the backward gave gradients of {known}, and none of {names[place]}.")
     return subject
+
+
+def _called(label: str, function: Any, *given: Any) -> Any:
+    try:
+        return function(*given)
+    except Exception as error:
+        line = str(error).strip().split("\n")[0].removesuffix(".")
+        raise InputError(f"{label} raised {type(error).__name__}{f': {line}' if line else ''}.") from error
 
 
 def _refuse_random(subject: Subject) -> None:
@@ -149,10 +147,8 @@ def layer_subject(layer: Any, arguments: Sequence[Any], seed: int) -> Subject:
     def backward(*given: Any) -> Any:
         *upstream, own = given
         back = own.backward(*upstream)
-        return (
-            *_tuple(tuple(back) if isinstance(back, list) else back),
-            *(_gradient_in(own, key) for _, key in slots.values()),
-        )
+        back = tuple(back) if isinstance(back, list) else back
+        return (*_tuple(back), *(_gradient_in(own, key) for _, key in slots.values()))
 
     subject = pair_subject(forward, backward, (*arguments, *(holder[key] for holder, key in slots.values())), seed)
     subject.names[:] = [*_names(layer.forward, arguments), *slots]
@@ -181,11 +177,6 @@ def _gradient_in(layer: Any, key: Any) -> Any:
         if listed or (isinstance(some, Mapping) and key in some):
             return some[key]
     return next((one for name, one in vars(layer).items() if name != key and owners(name, [str(key)])), None)
-
-
-def _said(error: Exception) -> str:
-    line = str(error).strip().split("\n")[0].removesuffix(".")
-    return type(error).__name__ + (f": {line}" if line else "")
 
 
 def _real(given: Any, label: str) -> Array:

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from rnngraph.autodiff.contribution import Array
-from rnngraph.autodiff.node import Node
+from rnngraph.autodiff.node import Node, Op
 from rnngraph.numpy.finding.chains import Chain
 from rnngraph.numpy.finding.products import GIVEN, VIEWING, reached
 from rnngraph.numpy.finding.read_later import Read, read_later
 
-Signature: TypeAlias = tuple[object, tuple[int, ...], tuple[object, ...]]
+Kind: TypeAlias = tuple[Op, tuple[int, ...], tuple[Op, ...]]
 
 
 @dataclass(slots=True)
@@ -116,16 +116,18 @@ def _followed(
 ) -> list[int] | None:
     """Find the node of the same state in every step; `model` are those of the step that shows it."""
     rank, from_end = model.index(state), len(model) - model.index(state)
-    wanted, operands = signature(nodes[state], chain), _operands(nodes, state)
-    op, shape, _ = wanted
+    op, shape, operands = wanted = _kind_of(nodes, state, chain)
     found: list[int] = []
     for k, here in enumerate(by_step):
-        known = [i for i in carried.get(k, ()) if nodes[i].op is op and chain.shape(nodes[i]) == shape]
-        alike = [i for i in here if nodes[i].op is op and signature(nodes[i], chain) == wanted]
-        deep = [i for some in (known, alike) for i in some if i in alike and _operands(nodes, i) == operands]
+        deep = [i for i in carried.get(k, ()) if _kind_of(nodes, i, chain) == wanted]
+        if not deep:
+            same = [i for i in here if nodes[i].op is op and chain.shape(nodes[i]) == shape]
+            known = [i for i in carried.get(k, ()) if i in same]
+            alike = [i for i in same if len(nodes[i].inputs) == len(operands)]
+            deep = [i for i in alike if _kind_of(nodes, i, chain) == wanted]
         if k == len(by_step) - 1 and not deep:  # the last one may lead nowhere
             return found
-        some = [i for i in deep if i in known] or deep or [i for i in known if i in alike] or known or alike
+        some = deep or [i for i in known if i in alike] or known or alike
         if not some:
             return None
         places = {i: here.index(i) for i in some} if len(some) > 1 else {}
@@ -140,20 +142,17 @@ def _made_of(nodes: Sequence[Node], chain: Chain, by_step: list[list[int]], show
     """Find, in the last step, what a state is made of that nobody reads there, as a cell that a mask keeps after it."""
     model, here = by_step[shown], by_step[-1]
     for one in nodes[state].inputs:
-        like = signature(nodes[one], chain), _operands(nodes, one)
-        alike = [i for i in here if (signature(nodes[i], chain), _operands(nodes, i)) == like]
+        like = _kind_of(nodes, one, chain)
+        alike = [i for i in here if nodes[i].op is like[0] and _kind_of(nodes, i, chain) == like]
         if one in model and alike and chain.shape(nodes[one]) == chain.shape(nodes[state]):
             return min(alike, key=lambda i: abs(here.index(i) - model.index(one)))
     return None
 
 
-def _operands(nodes: Sequence[Node], i: int) -> list[object]:
-    return [nodes[j].op for j in nodes[i].inputs]
-
-
-def signature(node: Node, chain: Chain) -> Signature:
+def _kind_of(nodes: Sequence[Node], i: int, chain: Chain) -> Kind:
     """Say what two nodes of the same place in two steps have in common."""
-    return node.op, chain.shape(node), (len(node.inputs),)
+    node = nodes[i]
+    return node.op, chain.shape(node), tuple([nodes[j].op for j in node.inputs])
 
 
 def _start(nodes: Sequence[Node], steps: dict[int, int], ids: Sequence[int]) -> int | None:

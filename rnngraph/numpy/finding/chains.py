@@ -95,7 +95,8 @@ def _runs(nodes: Sequence[Node], numbers: Sequence[int], uses: dict[Key, list[Us
         inside: dict[int, int] = {}
         for i in range(products[0].node, len(nodes)):
             if roots[i] == root:
-                inside[i] = min((deepest[i] - first) // stride, last)
+                step = (deepest[i] - first) // stride
+                inside[i] = step if step < last else last
         found.append(Chain(products[::stride], _weights(nodes, uses), weighed, inside, _differing(nodes, products)))
     return found
 

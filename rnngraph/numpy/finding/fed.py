@@ -76,13 +76,12 @@ def _data_of(nodes: Sequence[Node], numbers: Sequence[int], one: Found, others: 
         for part in [part for j in operands for part in _parts(nodes, j)]:
             if part not in steps and part not in others and not _is_start(nodes, part, initial):
                 data.setdefault(numbers[part], set()).add(part)
+    most = max(one.time - 1, 2)
     often = Counter(chain.from_iterable(found))  # a weight is read at every step, a word at several
-    shared = Counter(chain.from_iterable(set().union(*some.values()) for some in found))
-    for some in found:
-        for number, ids in list(some.items()):
-            if often[number] >= max(one.time - 1, 2) or any(shared[i] > 1 for i in ids):
-                del some[number]
-    return found if sum(map(bool, found)) >= max(one.time - 1, 2) else []
+    shared = Counter(chain.from_iterable(ids for some in found for ids in some.values()))
+    alone = {i for i, count in shared.items() if count == 1}
+    found = [{number: ids for number, ids in some.items() if often[number] < most and ids <= alone} for some in found]
+    return found if sum(map(bool, found)) >= most else []
 
 
 def _is_start(nodes: Sequence[Node], i: int, initial: set[int]) -> bool:

@@ -44,8 +44,7 @@ def number_values(nodes: Sequence[Node], *, alike: bool = False) -> list[int]:
         key: Any = node.id
         if inputs:
             same = found[inputs[0]] if len(inputs) == 1 else tuple([found[i] for i in inputs])
-            options = _frozen(tuple(node.options.values())) if node.options else None
-            key = node.op, same, options
+            key = (node.op, same, _frozen(tuple(node.options.values()))) if node.options else (node.op, same)
         elif node.op is CONSTANT and alike:
             key = node.value.shape
         elif node.op is CONSTANT and node.value.size == 1:

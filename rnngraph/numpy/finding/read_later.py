@@ -34,7 +34,7 @@ def read_later(nodes: Sequence[Node], chain: Chain) -> dict[int, dict[int, list[
     for i, k in steps.items():
         for position, source in enumerate(nodes[i].inputs):
             j = steps.get(source, k)
-            if j >= k or leads.get(source, -1) <= j:
+            if j >= k or leads[source] <= j:
                 continue
             use = chain.clock[clock[i]] if i in clock else None
             clocked = use is not None and use.state == position
@@ -43,17 +43,16 @@ def read_later(nodes: Sequence[Node], chain: Chain) -> dict[int, dict[int, list[
     return found
 
 
-def _leads(nodes: Sequence[Node], clock: dict[int, int]) -> dict[int, int]:
-    """Give the latest product that a node leads to."""
-    leads: dict[int, int] = {}
+def _leads(nodes: Sequence[Node], clock: dict[int, int]) -> list[int]:
+    """Give the latest product that every node leads to, -1 where there is none."""
+    leads = [-1] * len(nodes)
     for node in reversed(nodes):
-        own = clock.get(node.id)
-        latest = leads.get(node.id)
-        if own is not None and (latest is None or own > latest):
+        own, latest = clock.get(node.id, -1), leads[node.id]
+        if own > latest:
             latest = leads[node.id] = own
-        if latest is not None:
+        if latest >= 0:
             for i in node.inputs:
-                if leads.get(i, -1) < latest:
+                if leads[i] < latest:
                     leads[i] = latest
     return leads
 
