@@ -23,20 +23,19 @@ if TYPE_CHECKING:
     from rnngraph.autodiff.tensor import Tensor
 
 Kept = Callable[[str, "Tensor"], "Tensor"]
-Rows = Sequence[Array]
 Weights = Mapping[str, Array]
 
 
 @dataclass(slots=True)
 class Run:
-    """Some steps on their way forward: row views, step by step. `states` hold one more, the state before the first.
+    """Some steps on their way forward, (steps, N, ·). `states` hold one more, the state before the first.
 
     `projected` holds x·Wx + b of every step on entry, for a cell that keeps no gates in the rows of its new state h.
     """
 
-    states: dict[str, Rows]
-    projected: Rows
-    extras: dict[str, Rows]
+    states: dict[str, Array]
+    projected: Array
+    extras: dict[str, Array]
     weights: Weights  # as `Cell.forward_weights` gives them
     hidden: int
 
@@ -105,8 +104,8 @@ class Cell(ABC):
         return weights
 
     @abstractmethod
-    def advance(self, run: Run) -> Callable[[int], None]:
-        """Prepare a run, and give the function that computes its step p into the rows."""
+    def advance(self, run: Run) -> Iterator[None]:
+        """Compute a run in its arrays, and stop after every step."""
 
     @abstractmethod
     def factors(self, past: Past) -> Factors:
