@@ -12,11 +12,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from rnngraph.autodiff.contribution import Array
+from rnngraph.autodiff.node import Op
 from rnngraph.trace.cell import CellTrace
 
 if TYPE_CHECKING:
@@ -90,6 +92,15 @@ class Cell(ABC):
     through: ClassVar[tuple[str, ...]] = ()
     passes: ClassVar[Mapping[str, str]] = {}
     gate_order: ClassVar[Mapping[str, str]] = {}  # the gates' order of columns in other layouts, such as PyTorch's
+
+    @cached_property
+    def part_ops(self) -> tuple[Op, ...]:
+        """The op under which each part of a step is shown."""
+        facts = self.facts
+        return tuple([
+            Op(f"{facts.name}.{part.key}", part.label, lambda *arrays: arrays[0], None, part.formula)
+            for part in facts.parts
+        ])  # fmt: skip
 
     def units(self, weights: Weights) -> int:
         """Give the number of units."""
