@@ -152,9 +152,9 @@ class Cell(ABC):
         yield "b", None, to_input
         yield "Wh", past.before["h"], da
 
-    def to_gates(self, past: Past, totals: Mapping[str, Array]) -> Array | None:
-        """Give the gradients of the gates' values, (steps, N, ·) in one array; None of a cell without gates."""
-        return None
+    def to_gates(self, past: Past, totals: Mapping[str, Array]) -> list[Array]:
+        """Give the gradients of the gates' values, (steps, N, H) each; none of a cell without gates."""
+        return []
 
     @abstractmethod
     def saturated(self, past: Past) -> Array:

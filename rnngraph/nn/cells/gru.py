@@ -132,13 +132,13 @@ class Gru(Cell):
         yield from super().weight_factors(past, x, da, to_input, h)
         yield "bh", None, da
 
-    def to_gates(self, past: Past, totals: Mapping[str, Array]) -> Array:
+    def to_gates(self, past: Past, totals: Mapping[str, Array]) -> list[Array]:
         """Give the gradients of n and z; r acts through n alone."""
-        H, gates, h = past.hidden, past.gates, totals["h"]
-        found = recycled((*h.shape[:-1], 2, H), h.dtype)
-        np.subtract(1, gates[..., H : 2 * H], found[..., 0, :])
-        np.subtract(past.before["h"], gates[..., 2 * H :], found[..., 1, :])
-        return past.not_copied(np.multiply(found, h[..., None, :], found).reshape(*h.shape[:-1], 2 * H))
+        _, z, n = gate.blocks(past.gates, past.hidden)
+        found = [recycled(z.shape, z.dtype) for _ in range(2)]
+        np.subtract(1, z, found[0])
+        np.subtract(past.before["h"], n, found[1])
+        return [past.not_copied(np.multiply(one, totals["h"], one)) for one in found]
 
     def saturated(self, past: Past) -> Array:
         """Say where the derivative of the candidate is below 0.05."""

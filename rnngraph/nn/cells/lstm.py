@@ -129,14 +129,12 @@ class Lstm(Cell):
         product(da, weight, out[0])
         np.multiply(factors["forget"][p], c, out[1])
 
-    def to_gates(self, past: Past, totals: Mapping[str, Array]) -> Array:
+    def to_gates(self, past: Past, totals: Mapping[str, Array]) -> list[Array]:
         """Give the gradients of i, f, o and g."""
-        H, gates, c = past.hidden, past.gates, totals["c"]
-        h, found = self.to_unprojected(past, totals["h"]), recycled(gates.shape, gates.dtype)
-        pairs = (c, gates[..., 3 * H :]), (c, past.before["c"]), (h, past.extras["squashed"]), (c, gates[..., :H])
-        for k, (gradient, factor) in enumerate(pairs):
-            np.multiply(gradient, factor, found[..., k * H : (k + 1) * H])
-        return past.not_copied(found)
+        i, _, _, g = gate.blocks(past.gates, past.hidden)
+        h, c = self.to_unprojected(past, totals["h"]), totals["c"]
+        pairs = (c, g), (c, past.before["c"]), (h, past.extras["squashed"]), (c, i)
+        return [past.not_copied(np.multiply(*pair, recycled(g.shape, g.dtype))) for pair in pairs]
 
     def to_unprojected(self, past: Past, h: Array) -> Array:
         """Give the gradient of `o tanh(c)`."""
