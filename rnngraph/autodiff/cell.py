@@ -12,31 +12,32 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from rnngraph.autodiff.contribution import Array
+from rnngraph.autodiff.node import Op
 from rnngraph.trace.cell import CellTrace
 
 if TYPE_CHECKING:
     from rnngraph.autodiff.tensor import Tensor
 
 Kept = Callable[[str, "Tensor"], "Tensor"]
-Rows = Sequence[Array]
 Weights = Mapping[str, Array]
 
 
 @dataclass(slots=True)
 class Run:
-    """Some steps on their way forward: row views, step by step. `states` hold one more, the state before the first.
+    """Some steps on their way forward, (steps, N, ·). `states` hold one more, the state before the first.
 
     `projected` holds x·Wx + b of every step on entry, for a cell that keeps no gates in the rows of its new state h.
     """
 
-    states: dict[str, Rows]
-    projected: Rows
-    extras: dict[str, Rows]
+    states: dict[str, Array]
+    projected: Array
+    extras: dict[str, Array]
     weights: Weights  # as `Cell.forward_weights` gives them
     hidden: int
 
@@ -92,6 +93,15 @@ class Cell(ABC):
     passes: ClassVar[Mapping[str, str]] = {}
     gate_order: ClassVar[Mapping[str, str]] = {}  # the gates' order of columns in other layouts, such as PyTorch's
 
+    @cached_property
+    def part_ops(self) -> tuple[Op, ...]:
+        """The op under which each part of a step is shown."""
+        facts = self.facts
+        return tuple([
+            Op(f"{facts.name}.{part.key}", part.label, lambda *arrays: arrays[0], None, part.formula)
+            for part in facts.parts
+        ])  # fmt: skip
+
     def units(self, weights: Weights) -> int:
         """Give the number of units."""
         return int(weights["Wh"].shape[1]) // self.blocks
@@ -105,8 +115,8 @@ class Cell(ABC):
         return weights
 
     @abstractmethod
-    def advance(self, run: Run) -> Callable[[int], None]:
-        """Prepare a run, and give the function that computes its step p into the rows."""
+    def advance(self, run: Run) -> Iterator[None]:
+        """Compute a run in its arrays, and stop after every step."""
 
     @abstractmethod
     def factors(self, past: Past) -> Factors:
@@ -142,9 +152,9 @@ class Cell(ABC):
         yield "b", None, to_input
         yield "Wh", past.before["h"], da
 
-    def to_gates(self, past: Past, totals: Mapping[str, Array]) -> Array | None:
-        """Give the gradients of the gates' values, (steps, N, ·) in one array; None of a cell without gates."""
-        return None
+    def to_gates(self, past: Past, totals: Mapping[str, Array]) -> list[Array]:
+        """Give the gradients of the gates' values, (steps, N, H) each; none of a cell without gates."""
+        return []
 
     @abstractmethod
     def saturated(self, past: Past) -> Array:

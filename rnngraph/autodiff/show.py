@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,20 +10,11 @@ import numpy as np
 from rnngraph.autodiff.block import Block
 from rnngraph.autodiff.block.columns import BLOCK, PROJECT
 from rnngraph.autodiff.contribution import Array
-from rnngraph.autodiff.node import Node, Op
-from rnngraph.trace.cell import INPUT, PREVIOUS, CellTrace
+from rnngraph.autodiff.node import Node
+from rnngraph.trace.cell import INPUT, PREVIOUS
 
 if TYPE_CHECKING:
     from rnngraph.autodiff.tape import Tape
-
-
-@cache
-def part_ops(facts: CellTrace) -> tuple[Op, ...]:
-    """Give the op under which each part of a cell's step is shown."""
-    return tuple(
-        Op(f"{facts.name}.{part.key}", part.label, lambda *arrays: arrays[0], None, part.formula)
-        for part in facts.parts
-    )
 
 
 def part_inputs(block: Block, number: int, place: int) -> tuple[int, ...]:
@@ -48,8 +38,7 @@ def part_inputs(block: Block, number: int, place: int) -> tuple[int, ...]:
 
 def shown_nodes(block: Block, node_ids: Iterable[int]) -> list[Node]:
     """Make the nodes of some ids of a block."""
-    facts = block.cell.facts
-    ops, keys = part_ops(facts), [part.key for part in facts.parts]
+    ops, keys = block.cell.part_ops, [part.key for part in block.cell.facts.parts]
     found = []
     for node_id in node_ids:
         inputs: tuple[int, ...]

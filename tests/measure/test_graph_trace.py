@@ -44,3 +44,20 @@ def test_the_rows_of_a_block_are_its_nodes_as_one_sees_them_one_by_one(layer: ty
     for state in trace.states:
         assert [tape.nodes[node].timestep for node in state.nodes] == list(range(steps))
         assert all(tape.nodes[node].op.name.endswith(f".{state.kind}") for node in state.nodes)
+
+
+@pytest.mark.parametrize(("layer", "own"), [(rg.nn.LSTM, slice(4)), (rg.nn.GRU, slice(1, 3))])  # r acts through n alone
+@pytest.mark.parametrize("batch", [1, 3])
+def test_what_the_gates_of_a_step_get_is_what_their_operations_get(layer: type, own: slice, batch: int) -> None:
+    rng = np.random.default_rng(0)
+    x, weight = rng.normal(size=(batch, 4, 2)), rng.normal(size=(batch, 4, 5))
+    graphs = []
+    for detail in ("step", "op"):
+        hidden = layer(2, 5, seed=1, detail=detail)(rg.Tape().input(x))
+        graphs.append(rg.record((hidden * weight).sum()).graph)
+    steps, operations = graphs
+    (gates,) = [number for number, op in enumerate(steps.ops) if op.endswith(".gates")]
+    squashed = np.isin(operations.op, [operations.ops.index(op) for op in ("sigmoid", "tanh")])
+    for t, norm in enumerate(steps.grad.value[steps.op == gates]):
+        expected = operations.grad.value[squashed & (operations.timestep == t)][own]
+        assert norm == pytest.approx(np.linalg.norm(expected), rel=1e-12)

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -35,19 +36,17 @@ class Minimal(Cell):
     blocks = 2
     extras = ("inner",)
 
-    def advance(self, run: Run) -> Callable[[int], None]:
+    def advance(self, run: Run) -> Iterator[None]:
         """Compute f, n and h."""
-        H, h, gates, inner, weight = run.hidden, run.states["h"], run.projected, run.extras["inner"], run.weights["Wh"]
-
-        def step(p: int) -> None:
-            hidden = h[p] @ weight
-            gates[p][..., :H] = 1 / (1 + np.exp(-gates[p][..., :H] - hidden[..., :H]))
-            inner[p][...] = hidden[..., H:]
-            f = gates[p][..., :H]
-            gates[p][..., H:] = np.tanh(gates[p][..., H:] + f * inner[p])
-            h[p + 1][...] = (1 - f) * gates[p][..., H:] + f * h[p]
-
-        return step
+        H, h, weight = run.hidden, run.states["h"], run.weights["Wh"]
+        for a, inner, (before, after) in zip(run.projected, run.extras["inner"], pairwise(h), strict=True):
+            hidden = before @ weight
+            a[..., :H] = 1 / (1 + np.exp(-a[..., :H] - hidden[..., :H]))
+            inner[...] = hidden[..., H:]
+            f = a[..., :H]
+            a[..., H:] = np.tanh(a[..., H:] + f * inner)
+            after[...] = (1 - f) * a[..., H:] + f * before
+            yield
 
     def factors(self, past: Past) -> Factors:
         """Give what dh is multiplied by."""

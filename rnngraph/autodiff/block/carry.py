@@ -106,7 +106,7 @@ class Carry:
                 self._settle(kind, _shift(norm, _SMALL))
             return logs
         largest = norms[0] if len(norms) == 1 else np.maximum.reduce(norms)
-        if not (largest.min() > _SMALL and largest.max() < _LARGE):
+        if not (largest.min() > _RUN_SMALL and largest.max() < _RUN_LARGE):  # others on their way move too
             together = _shift(largest, _SMALL)
             for kind in range(len(norms)):
                 self._settle(kind, together)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from rnngraph.autodiff.block.workspace import recycled
-from rnngraph.autodiff.cell import Cell, Past, Rows, Run
+from rnngraph.autodiff.cell import Cell, Past, Run
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.node import Op, Scope
 
@@ -96,25 +96,19 @@ class Block:
             self._advance(start, stop, weights)
 
     def _advance(self, start: int, stop: int, weights: Mapping[str, Array]) -> None:
-        states: dict[str, Rows] = {
-            kind: self.rows(self.order(column)[start : stop + 1]) for kind, column in self.columns.items()
-        }
-        gates = self.rows(self.order(self.gates)[start:stop]) if self.cell.keeps_gates else []
-        extras: dict[str, Rows] = {
-            name: self.rows(self.order(column)[start:stop]) for name, column in self.extras.items()
-        }
-        copied = [] if self.keep is None else self.rows(~self.order(self.keep)[start:stop, :, None])
-        advance = self.cell.advance(Run(states, gates, extras, weights, self.hidden))
+        states = {kind: self.lines(self.order(column)[start : stop + 1]) for kind, column in self.columns.items()}
+        gates = self.lines(self.order(self.gates)[start:stop])
+        extras = {name: self.lines(self.order(column)[start:stop]) for name, column in self.extras.items()}
+        copied = None if self.keep is None else self.lines(~self.order(self.keep)[start:stop, :, None])
         afterwards = self._afterwards(states["h"], start, stop, copied)
-        for p in range(stop - start):
-            advance(p)
+        for p, _ in enumerate(self.cell.advance(Run(states, gates, extras, weights, self.hidden))):
             for step in afterwards:
                 step(p)
-            if copied:
+            if copied is not None:
                 for rows in states.values():
                     np.copyto(rows[p + 1], rows[p], where=copied[p])
 
-    def _afterwards(self, hidden: Rows, start: int, stop: int, copied: Rows) -> list[Callable[[int], None]]:
+    def _afterwards(self, hidden: Array, start: int, stop: int, copied: Array | None) -> list[Callable[[int], None]]:
         """Give what is done after every step, before samples copy their states; nothing here."""
         return []
 
@@ -158,9 +152,13 @@ class Block:
         """Give the place in the order of processing of a timestep, -1 for the initial state."""
         return t if t < 0 or not self.reverse else self.steps - 1 - t
 
+    def lines(self, array: Array) -> Array:
+        """See an array over time, of one sample without its axis: vectors are faster."""
+        return array[:, 0] if self.sample_count == 1 else array
+
     def rows(self, array: Array) -> list[Array]:
-        """See the steps of an array one by one; of one sample without its axis: vectors are faster."""
-        return list(array[:, 0]) if self.sample_count == 1 else list(array)
+        """See the steps of such an array one by one."""
+        return list(self.lines(array))
 
     def state(self, kind: str, t: int) -> Array:
         """Give a state at a timestep, -1 for the initial one: (N, ·)."""

@@ -6,6 +6,7 @@ input gets. A run is short enough to stay in cache; the norms and the product wi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeAlias
@@ -163,7 +164,7 @@ class Runs:
         merged = self.steps.merged(high - low) if self.feel is None else None
         width = len(self.weight) if merged is None else self.block.x.shape[-1]
         shape = (steps, high - low, carry.states[0].shape[1], width)
-        handed = self.space[: np.prod(shape)].reshape(shape)
+        handed = self.space[: math.prod(shape)].reshape(shape)
         states = [kept[slot - steps : slot + 1, low:high] for kept in self.kept]
         inside = [one[low:high] for one in self.inside]
         self.steps.back(last, states, inside, entering, low, handed, merged)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
@@ -23,9 +21,9 @@ def negated(weights: Weights, sigmoids: int) -> dict[str, Array]:
     return {name: one * sign if one.shape[-1] == len(sign) else one for name, one in weights.items()}
 
 
-def columns(hidden: int, *bounds: int) -> tuple[tuple[Any, slice], ...]:
-    """Give the index of the blocks of columns between each two bounds, made once and not once a step."""
-    return tuple((..., slice(first * hidden, last * hidden)) for first, last in pairwise(bounds))
+def blocks(gates: Array, hidden: int) -> list[Array]:
+    """Take the blocks of columns apart, (..., H) each."""
+    return [gates[..., first : first + hidden] for first in range(0, gates.shape[-1], hidden)]
 
 
 def sigmoid_of_negated(a: Array, one: Array | int = 1) -> None:

@@ -6,7 +6,8 @@ Gates r, z, n. `n = tanh(x Wxn + bxn + r (h Whn + bhn))`, or `n = tanh(x Wxn + b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
@@ -58,34 +59,31 @@ class Gru(Cell):
             found["b"][sigmoids] += found["bh"][sigmoids]
         return found
 
-    def advance(self, run: Run) -> Callable[[int], None]:
+    def advance(self, run: Run) -> Iterator[None]:
         """Compute gates and state."""
-        H, h, gates, inner = run.hidden, run.states["h"], run.projected, run.extras["inner"]
-        weight, bias = run.weights["Wh"], run.weights["bh"]
-        product, mixed, one = np.empty_like(gates[0]), np.empty_like(h[0]), np.ones((), h[0].dtype)
-        (sigmoids, last), (reset, update) = gate.columns(H, 0, 2, 3), gate.columns(H, 0, 1, 2)
-        to_sigmoids, to_last, bias_last = product[sigmoids], product[last], bias[last]
-
-        def step(p: int) -> None:
-            a, before, after, kept = gates[p], h[p], h[p + 1], inner[p]
+        H, h, gates = run.hidden, run.states["h"], run.projected
+        weight, bias, one = run.weights["Wh"], run.weights["bh"][2 * H :], np.ones((), h.dtype)
+        product, mixed = np.empty_like(gates[0]), np.empty_like(h[0])
+        to_sigmoids, to_last = product[..., : 2 * H], product[..., 2 * H :]
+        for opened, reset, update, n, inner, (before, after) in zip(
+            gates[..., : 2 * H], *gate.blocks(gates, H), run.extras["inner"], pairwise(h), strict=True
+        ):
             before.dot(weight, product)
-            np.add(to_last, bias_last, kept)
-            opened, n = a[sigmoids], a[last]
+            np.add(to_last, bias, inner)
             np.add(opened, to_sigmoids, opened)
             gate.sigmoid_of_negated(opened, one)
-            np.multiply(kept, a[reset], mixed)
+            np.multiply(inner, reset, mixed)
             np.add(n, mixed, n)
             np.tanh(n, n)
             np.subtract(before, n, after)
-            np.multiply(after, a[update], after)
+            np.multiply(after, update, after)
             np.add(after, n, after)
-
-        return step
+            yield
 
     def factors(self, past: Past) -> Factors:
         """Give what makes da of the hidden product, the candidate's own factor, and the update gate."""
         H, gates, before = past.hidden, past.gates, past.before["h"]
-        r, z, n = (gates[..., k * H : (k + 1) * H] for k in range(3))
+        r, z, n = gate.blocks(gates, H)
         blocks = recycled((*gates.shape[:-1], 3, H), gates.dtype)
         candidate, slope, other = (recycled(before.shape, gates.dtype) for _ in range(3))
         np.multiply(n, n, candidate)
@@ -134,13 +132,13 @@ class Gru(Cell):
         yield from super().weight_factors(past, x, da, to_input, h)
         yield "bh", None, da
 
-    def to_gates(self, past: Past, totals: Mapping[str, Array]) -> Array:
+    def to_gates(self, past: Past, totals: Mapping[str, Array]) -> list[Array]:
         """Give the gradients of n and z; r acts through n alone."""
-        H, gates, h = past.hidden, past.gates, totals["h"]
-        found = recycled((*h.shape[:-1], 2, H), h.dtype)
-        np.subtract(1, gates[..., H : 2 * H], found[..., 0, :])
-        np.subtract(past.before["h"], gates[..., 2 * H :], found[..., 1, :])
-        return past.not_copied(np.multiply(found, h[..., None, :], found).reshape(*h.shape[:-1], 2 * H))
+        _, z, n = gate.blocks(past.gates, past.hidden)
+        found = [recycled(z.shape, z.dtype) for _ in range(2)]
+        np.subtract(1, z, found[0])
+        np.subtract(past.before["h"], n, found[1])
+        return [past.not_copied(np.multiply(one, totals["h"], one)) for one in found]
 
     def saturated(self, past: Past) -> Array:
         """Say where the derivative of the candidate is below 0.05."""
@@ -170,25 +168,23 @@ class GruResetBefore(Gru):
     names = ("Wx", "b", "Wh")
     extras = through = ()
 
-    def advance(self, run: Run) -> Callable[[int], None]:
+    def advance(self, run: Run) -> Iterator[None]:
         """Compute gates and state."""
-        H, h, gates, weight = run.hidden, run.states["h"], run.projected, run.weights["Wh"]
-
-        def step(p: int) -> None:
-            a, before, after = gates[p], h[p], h[p + 1]
-            opened, n = a[..., : 2 * H], a[..., 2 * H :]
+        H, gates, weight = run.hidden, run.projected, run.weights["Wh"]
+        for opened, reset, update, n, (before, after) in zip(
+            gates[..., : 2 * H], *gate.blocks(gates, H), pairwise(run.states["h"]), strict=True
+        ):
             opened += before @ weight[:, : 2 * H]
             gate.sigmoid_of_negated(opened)
-            n += (opened[..., :H] * before) @ weight[:, 2 * H :]
+            n += (reset * before) @ weight[:, 2 * H :]
             np.tanh(n, n)
-            after[...] = n + opened[..., H:] * (before - n)
-
-        return step
+            after[...] = n + update * (before - n)
+            yield
 
     def factors(self, past: Past) -> Factors:
         """Give the slopes, and what goes through the reset gate."""
         H, gates, before = past.hidden, past.gates, past.before["h"]
-        r, z, n = (gates[..., k * H : (k + 1) * H] for k in range(3))
+        r, z, n = gate.blocks(gates, H)
         own = 1.0 if past.copied is None else 1 - past.copied
         return {
             "candidate": (1 - z) * past.slope(1 - n * n) * own, "update": np.ascontiguousarray(z) * own,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
@@ -61,43 +62,34 @@ class Lstm(Cell):
         """Negate what goes through a sigmoid."""
         return gate.negated(weights, 3 * self.units(weights))
 
-    def advance(self, run: Run) -> Callable[[int], None]:
+    def advance(self, run: Run) -> Iterator[None]:
         """Compute gates, cell and hidden state."""
         H, h, c, gates = run.hidden, run.states["h"], run.states["c"], run.projected
-        weight, finish = run.weights["Wh"], self.hidden(run)
-        product, gained, one = np.empty_like(gates[0]), np.empty_like(c[0]), np.ones((), c[0].dtype)
-        (sigmoids, last), (first, second) = gate.columns(H, 0, 3, 4), gate.columns(H, 0, 1, 2)
-
-        def step(p: int) -> None:
-            a, after = gates[p], c[p + 1]
-            h[p].dot(weight, product)
+        weight, write, one = run.weights["Wh"], self.hidden(run), np.ones((), c.dtype)
+        product, gained = np.empty_like(gates[0]), np.empty_like(c[0])
+        i, f, o, g = gate.blocks(gates, H)
+        for a, first, second, third, candidate, sigmoids, wide, (before, after), (state, cell) in zip(
+            gates, i, f, o, g, gates[..., : 3 * H], run.extras["squashed"], pairwise(h), pairwise(c), strict=True
+        ):
+            before.dot(weight, product)
             np.add(a, product, a)
-            candidate = a[last]
-            gate.sigmoid_of_negated(a[sigmoids], one)
+            gate.sigmoid_of_negated(sigmoids, one)
             np.tanh(candidate, candidate)
-            np.multiply(a[second], c[p], after)
-            np.multiply(a[first], candidate, gained)
-            np.add(after, gained, after)
-            finish(p)
+            np.multiply(second, state, cell)
+            np.multiply(first, candidate, gained)
+            np.add(cell, gained, cell)
+            np.tanh(cell, wide)
+            write(wide, third, after)
+            yield
 
-        return step
-
-    def hidden(self, run: Run) -> Callable[[int], None]:
-        """Give the function that computes h from the gates and the new cell state."""
-        h, c, gates, squashed = run.states["h"], run.states["c"], run.projected, run.extras["squashed"]
-        (output,) = gate.columns(run.hidden, 2, 3)
-
-        def step(p: int) -> None:
-            wide = squashed[p]
-            np.tanh(c[p + 1], wide)
-            np.multiply(wide, gates[p][output], h[p + 1])
-
-        return step
+    def hidden(self, run: Run) -> Callable[[Array, Array, Array], Any]:
+        """Give what computes h from tanh(c) and the output gate, into an array."""
+        return np.multiply
 
     def factors(self, past: Past) -> Factors:
         """Give what makes da of the gates' blocks, `within` of dh to dc, and the forget gate."""
         H, gates, before = past.hidden, past.gates, past.before["c"]
-        i, f, o, u = (gates[..., k * H : (k + 1) * H] for k in range(4))
+        i, f, o, u = gate.blocks(gates, H)
         slope = recycled(before.shape, gates.dtype)
         squashed = past.extras["squashed"]
         blocks = recycled((*gates.shape[:-1], 4, H), gates.dtype)
@@ -137,14 +129,12 @@ class Lstm(Cell):
         product(da, weight, out[0])
         np.multiply(factors["forget"][p], c, out[1])
 
-    def to_gates(self, past: Past, totals: Mapping[str, Array]) -> Array:
+    def to_gates(self, past: Past, totals: Mapping[str, Array]) -> list[Array]:
         """Give the gradients of i, f, o and g."""
-        H, gates, c = past.hidden, past.gates, totals["c"]
-        h, found = self.to_unprojected(past, totals["h"]), recycled(gates.shape, gates.dtype)
-        pairs = (c, gates[..., 3 * H :]), (c, past.before["c"]), (h, past.extras["squashed"]), (c, gates[..., :H])
-        for k, (gradient, factor) in enumerate(pairs):
-            np.multiply(gradient, factor, found[..., k * H : (k + 1) * H])
-        return past.not_copied(found)
+        i, _, _, g = gate.blocks(past.gates, past.hidden)
+        h, c = self.to_unprojected(past, totals["h"]), totals["c"]
+        pairs = (c, g), (c, past.before["c"]), (h, past.extras["squashed"]), (c, i)
+        return [past.not_copied(np.multiply(*pair, recycled(g.shape, g.dtype))) for pair in pairs]
 
     def to_unprojected(self, past: Past, h: Array) -> Array:
         """Give the gradient of `o tanh(c)`."""
@@ -191,17 +181,15 @@ class ProjectedLstm(Lstm):
         """Give the width of h, which is that of the projection, and of c."""
         return {"h": int(weights["Wr"].shape[1]), "c": self.units(weights)}
 
-    def hidden(self, run: Run) -> Callable[[int], None]:
-        """Give the function that computes the projected h."""
-        H, h, c, gates, squashed = run.hidden, run.states["h"], run.states["c"], run.projected, run.extras["squashed"]
-        weight, wide = run.weights["Wr"], np.empty_like(c[0])
+    def hidden(self, run: Run) -> Callable[[Array, Array, Array], Any]:
+        """Give what computes the projected h."""
+        weight, product = run.weights["Wr"], np.empty_like(run.states["c"][0])
 
-        def step(p: int) -> None:
-            np.tanh(c[p + 1], squashed[p])
-            np.multiply(squashed[p], gates[p][..., 2 * H : 3 * H], wide)
-            wide.dot(weight, h[p + 1])
+        def write(wide: Array, opened: Array, after: Array) -> None:
+            np.multiply(wide, opened, product)
+            product.dot(weight, after)
 
-        return step
+        return write
 
     def factors(self, past: Past) -> Factors:
         """Add the projection, which dh passes first."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
@@ -47,18 +48,15 @@ class Tanh(Cell):
 
     activate: ClassVar[Any] = np.tanh  # φ(a, out); without a call between it is a tenth of a step faster
 
-    def advance(self, run: Run) -> Callable[[int], None]:
+    def advance(self, run: Run) -> Iterator[None]:
         """Compute steps in the rows of h, which hold the projection on entry."""
-        h, weight, activate = run.states["h"], run.weights["Wh"], self.activate
-        product, add = np.empty_like(h[0]), np.add
-
-        def step(p: int) -> None:
-            after = h[p + 1]
-            h[p].dot(weight, product)
+        h, weight, activate, add = run.states["h"], run.weights["Wh"], self.activate, np.add
+        product = np.empty_like(h[0])
+        for before, after in pairwise(h):
+            before.dot(weight, product)
             add(after, product, after)
             activate(after, after)
-
-        return step
+            yield
 
     def factors(self, past: Past) -> Factors:
         """Give the slope, 1 - h²."""

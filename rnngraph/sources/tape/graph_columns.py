@@ -12,8 +12,8 @@ import numpy as np
 
 from rnngraph.autodiff.block import Block
 from rnngraph.autodiff.block.columns import BLOCK, PROJECT
-from rnngraph.autodiff.node import Node, Op
-from rnngraph.autodiff.show import part_inputs, part_ops
+from rnngraph.autodiff.node import Node, Op, Scope
+from rnngraph.autodiff.show import part_inputs
 from rnngraph.autodiff.tape import Tape
 from rnngraph.trace.magnitudes import Integers
 
@@ -27,15 +27,13 @@ class _Numbers(dict[Hashable, int]):
 
 
 class _Columns:
-    """The columns of a graph under way."""
+    """The columns of a graph under way; `table` holds op, scope, shape, timestep and number of inputs of every node."""
 
     def __init__(self, tape: Tape) -> None:
-        size = tape.size
-        self.op, self.scope, self.shape, self.timestep = (np.empty(size, np.int64) for _ in range(4))
-        self.counts = np.zeros(size, np.int64)
+        self.table = np.empty((5, tape.size), np.int64)
         self.inputs: list[Integers] = []
         self.ops, self.scopes, self.shapes = _Numbers(), _Numbers(), _Numbers()
-        self.table: dict[str, Op] = {}
+        self.ops_by_name: dict[str, Op] = {}
         run: list[Node] = []
         for entry in tape.entries:
             if isinstance(entry, Block):
@@ -47,45 +45,36 @@ class _Columns:
         self._nodes(run)
 
     def _number(self, op: Op) -> int:
-        self.table.setdefault(op.name, op)
+        self.ops_by_name.setdefault(op.name, op)
         return self.ops[op.name]
 
+    def _row(self, op: Op, place: Scope, shape: tuple[int, ...], timestep: int, inputs: int) -> tuple[int, ...]:
+        return self._number(op), self.scopes[place], self.shapes[shape], timestep, inputs
+
     def _nodes(self, nodes: list[Node]) -> None:
-        if not nodes:
-            return
-        here = slice(nodes[0].id, nodes[-1].id + 1)
-        by_id = {id(node.op): node.op for node in nodes}
-        ops = {key: self._number(op) for key, op in by_id.items()}
-        self.op[here] = [ops[id(node.op)] for node in nodes]
-        self.scope[here] = [self.scopes[node.place] for node in nodes]
-        self.shape[here] = [self.shapes[node.value.shape] for node in nodes]
-        self.timestep[here] = [node.timestep for node in nodes]
-        self.counts[here] = [len(node.inputs) for node in nodes]
-        self.inputs.append(np.array([source for node in nodes for source in node.inputs], np.int64))
+        if nodes:
+            rows = [self._row(one.op, one.place, one.value.shape, one.timestep, len(one.inputs)) for one in nodes]
+            self.table[:, nodes[0].id : nodes[-1].id + 1] = np.array(rows).T
+            self.inputs.append(np.array([source for node in nodes for source in node.inputs], np.int64))
 
     def _block(self, block: Block) -> None:
-        parts, time = block.cell.facts.parts, block.steps
-        count, first = len(parts), block.first
-
-        def by_step(column: Integers) -> Integers:
-            return column[first + 1 : block.id].reshape(time, count)
-
-        self.scope[first : block.id + 1] = self.scopes[block.place]
-        N, widths = block.sample_count, {kind: column.shape[-1] for kind, column in block.columns.items()}
-        wide = block.gates.shape[-1]
-        self.op[first], self.op[block.id] = self._number(PROJECT), self._number(BLOCK)
-        by_step(self.op)[...] = [self._number(op) for op in part_ops(block.cell.facts)]
-        self.shape[first], self.shape[block.id] = self.shapes[(N, time, wide)], self.shapes[block.value.shape]
-        by_step(self.shape)[...] = [self.shapes[(N, widths.get(part.key, wide))] for part in parts]
-        self.timestep[first] = self.timestep[block.id] = -1
-        steps = np.arange(time)[:, None]
-        by_step(self.timestep)[...] = block.order(steps)
+        facts, time, first = block.cell.facts, block.steps, block.first
+        count, steps = len(facts.parts), np.arange(time)
         start, later = ([part_inputs(block, number, place) for number in range(count)] for place in (0, 1))
-        self.counts[first], self.counts[block.id] = 3, time
-        by_step(self.counts)[...] = [len(one) for one in later]
+        N, wide = block.sample_count, block.gates.shape[-1]
+        widths = [block.columns[part.key].shape[-1] if part.key in block.columns else wide for part in facts.parts]
+        rows = [
+            self._row(op, block.place, (N, width), 0, len(some))
+            for op, width, some in zip(block.cell.part_ops, widths, later, strict=True)
+        ]
+        by_step = self.table[:, first + 1 : block.id].reshape(5, time, count)
+        by_step[...] = np.array(rows).T[:, None]
+        by_step[3] = block.order(steps)[:, None]
+        self.table[:, first] = self._row(PROJECT, block.place, (N, time, wide), -1, 3)
+        self.table[:, block.id] = self._row(BLOCK, block.place, block.value.shape, -1, time)
         flat = np.array([one for some in later for one in some], np.int64)
         moves = count * ((flat > first) & (flat <= first + 2 * count))  # of inputs that move with the step
-        inputs = flat + (steps - 1) * moves
+        inputs = flat + (steps[:, None] - 1) * moves
         inputs[0] = [one for some in start for one in some]
         project = np.array([block.sources[name] for name in ("x", "Wx", "b")], np.int64)
         self.inputs += [project, inputs.reshape(-1), block.node_ids("h")]
@@ -95,8 +84,9 @@ def structure_columns(tape: Tape) -> dict[str, Any]:
     """Give all columns of the `GraphTrace` of a tape but its numbers."""
     columns = _Columns(tape)
     offsets = np.zeros(tape.size + 1, dtype=np.int64)
-    np.cumsum(columns.counts, out=offsets[1:])
-    ops = [columns.table[str(name)] for name in columns.ops]
+    op, scope, shape, timestep, counts = columns.table
+    np.cumsum(counts, out=offsets[1:])
+    ops = columns.ops_by_name.values()
     inputs = np.concatenate(columns.inputs) if columns.inputs else np.zeros(0, np.int64)
     return {
         "ops": tuple(op.name for op in ops), "labels": tuple(op.label for op in ops),
@@ -104,6 +94,5 @@ def structure_columns(tape: Tape) -> dict[str, Any]:
         "scopes": tuple("/".join(str(key) for _, key in place) for place in columns.scopes),  # type: ignore[attr-defined]
         "shapes": tuple(str(shape) for shape in columns.shapes),
         "names": {str(entry.id): str(entry.name) for entry in tape.entries if entry.name},
-        "op": columns.op, "scope": columns.scope, "shape": columns.shape, "timestep": columns.timestep,
-        "inputs": inputs, "offsets": offsets,
+        "op": op, "scope": scope, "shape": shape, "timestep": timestep, "inputs": inputs, "offsets": offsets,
     }  # fmt: skip

@@ -17,7 +17,7 @@ from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.node import PARAMETER, Node
 from rnngraph.autodiff.tape import Tape
 from rnngraph.measure.recording import Take
-from rnngraph.norms import norm, row_norms
+from rnngraph.norms import norm, row_norms, step_norms
 from rnngraph.sources.tape.windows import NodeWindows, block_values, block_window
 from rnngraph.trace.magnitudes import Magnitudes
 
@@ -53,8 +53,8 @@ class WholeLoss:
             self.norms[block.first] = math.hypot(self.norms[block.first], norm(gates))
             ordered = {kind: block.order(total) for kind, total in inner.total.items()}
             to_gates = block.cell.to_gates(inner.past, ordered)
-            if to_gates is not None:
-                together = block.order(row_norms(to_gates.reshape(len(to_gates), -1)))
+            if to_gates:
+                together = block.order(np.hypot.reduce(step_norms(to_gates)))
                 for part in (one for one in block.cell.facts.parts if one.role == "gate"):
                     block.order(self.norms[block.places_of(part.key)])[inner.steps] = together
             take(block_window(self.numbers[block.id], inner, gates))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from rnngraph.autodiff.block import Block
-from rnngraph.autodiff.cell import Rows, Run
+from rnngraph.autodiff.cell import Run
 from rnngraph.autodiff.contribution import Array
 
 _KEPT_BYTES = 32_000_000  # of the gates of a block; more is computed again where it is looked at
@@ -35,13 +35,13 @@ class PinnedBlock(Block):
             self.gates = np.broadcast_to(np.full((), np.nan, self.dtype), self.gates.shape)
             self.extras = dict.fromkeys(self.extras, self.gates)
 
-    def _afterwards(self, hidden: Rows, start: int, stop: int, copied: Rows) -> list[Callable[[int], None]]:
+    def _afterwards(self, hidden: Array, start: int, stop: int, copied: Array | None) -> list[Callable[[int], None]]:
         """Note how far a step is off, and go on from the state that is given."""
         own = self.rows(self.order(self.own)[start:stop])
 
         def pin(p: int) -> None:
             error = np.abs(hidden[p + 1] - own[p])
-            taken = error[~copied[p][..., 0]] if len(copied) else error
+            taken = error if copied is None else error[~copied[p][..., 0]]
             self.residual = max(self.residual, float(taken.max(initial=0)))
             hidden[p + 1][...] = own[p]
 
@@ -55,10 +55,10 @@ class PinnedBlock(Block):
         before = {kind: self.order(column)[start:stop, samples] for kind, column in self.columns.items()}
         flat = {kind: one.reshape(-1, one.shape[-1]) for kind, one in before.items()}
         x = self.order(self.x[self.times(start, stop)])[:, samples]
-        gates = np.dot(x.reshape(-1, x.shape[-1]), weights["Wx"])
+        gates = np.dot(x.reshape(-1, x.shape[-1]), weights["Wx"])[None]
         gates += weights["b"]
-        extras = {name: np.empty((len(gates), self.hidden), self.dtype) for name in self.extras}
-        states: dict[str, Rows] = {kind: [one, np.empty_like(one)] for kind, one in flat.items()}
-        self.cell.advance(Run(states, [gates], {k: [one] for k, one in extras.items()}, weights, self.hidden))(0)
+        extras = {name: np.empty((*gates.shape[:-1], self.hidden), self.dtype) for name in self.extras}
+        states = {kind: np.stack([one, one]) for kind, one in flat.items()}
+        next(self.cell.advance(Run(states, gates, extras, weights, self.hidden)))
         lead = before["h"].shape[:-1]
         return gates.reshape(*lead, -1), {name: one.reshape(*lead, -1) for name, one in extras.items()}
