@@ -36,6 +36,15 @@ def headline(diagnosis: Judged) -> tuple[str, str, str]:
     return title if isinstance(title, str) else title(diagnosis, finding), why, _try(diagnosis, finding)
 
 
+def counts(diagnosis: Judged) -> str:
+    """Say of what the numbers of the title are: a view of the states of one loss has others beside it."""
+    if diagnosis.verdict != "healthy" and TITLES.get(diagnosis.verdict) not in (_dies, _explodes):
+        return ""
+    if diagnosis.at_input and diagnosis.verdict != "exploding":
+        return "The title counts at the inputs, over all losses."
+    return "The title counts over all losses."
+
+
 def _dies(diagnosis: Judged, finding: Finding) -> str:
     left, reach = percent(math.log10(diagnosis.thresholds["epsilon"])), diagnosis.reach
     word = "fades" if diagnosis.verdict == "attenuating" else "dies"

@@ -9,7 +9,7 @@ import numpy as np
 
 from rnngraph.diagnosis.sentences import share_text
 from rnngraph.graph.charts.axes import AXIS, Axes
-from rnngraph.graph.charts.frame import Paper
+from rnngraph.graph.charts.frame import HEAD, Paper
 from rnngraph.graph.charts.lag_rows import LagRow
 from rnngraph.graph.style.left import MARK, tone
 
@@ -20,7 +20,7 @@ def draw_curve(paper: Paper, row: LagRow, heading: str, name: str, *, left: floa
                height: float) -> None:  # fmt: skip
     """Draw everything; `left` and `top` are those of the heading."""
     median = row.median
-    axes = Axes(paper, name, range(len(median)), tuple(row.quantiles), left=left + AXIS, top=top + 26,
+    axes = Axes(paper, name, range(len(median)), tuple(row.quantiles), left=left + AXIS, top=top + HEAD,
                 width=width - AXIS - 10, height=height)  # fmt: skip
     paper.heading(f"{name}h", heading, left, top + 6, width - 10)
     axes.grid("lag: steps back from the loss")
@@ -33,9 +33,9 @@ def draw_curve(paper: Paper, row: LagRow, heading: str, name: str, *, left: floa
 
 
 def _flag(axes: Axes, row: LagRow) -> None:
-    """Mark where credit ends, or where it is ×100: of the one loss, or of the middle one of many."""
+    """Mark where credit ends, or where it is ×100: of the one loss, or of the median of many."""
     grown, end, losses = row.explodes, row.end, row.losses
-    whose = "middle loss" if len(losses) > 1 else f"loss at t={losses[0]}"
+    whose = "median" if len(losses) > 1 else f"loss at t={losses[0]}"
     if grown is not None:
         axes.flag(grown, (f"{whose}: ×100 at lag {grown}", f"lag {grown}"), over=True)
     elif end is not None:

@@ -13,12 +13,15 @@ from rnngraph.diagnosis.diagnose import headline_of
 from rnngraph.diagnosis.layer import no_lags
 from rnngraph.diagnosis.one_loss import LAST, Losses
 from rnngraph.errors import InputError
-from rnngraph.graph.charts.frame import Paper
+from rnngraph.graph.charts.frame import HEAD, Paper
 from rnngraph.graph.charts.lag_curve import draw_curve
 from rnngraph.graph.charts.lag_map import LagMap
 from rnngraph.graph.charts.lag_rows import LagRow, lag_rows
+from rnngraph.graph.key import shades
+from rnngraph.graph.one_loss.bars import axis_of
+from rnngraph.graph.one_loss.headings import because
 from rnngraph.graph.sheet import Sheet
-from rnngraph.graph.style.left import GROWTH
+from rnngraph.graph.style.left import FLOOR
 from rnngraph.nearest import did_you_mean
 from rnngraph.trace.model import Trace
 
@@ -54,15 +57,16 @@ def lag_sheet(
     clock, timestep = losses.timesteps[number]
     rows = _chosen(lag_rows(losses, clock), states)
     title, why, attempt = headline_of(trace) or (f"{trace.model or 'network'}: lags", "", "")
-    because = " ".join(text for text in (f"Why: {why}" if why else "", f"Try: {attempt}" if attempt else "") if text)
+    why = because(why, attempt)
     small = _small_print(trace, rows)
-    paper.head(title, because, small)
+    paper.head(title, why, small)
     for place, row in enumerate(rows):
         _panels(paper, row, timestep, number=place, named=len(rows) > 1)
-    grown = any(bool((row.quantiles >= GROWTH).any()) for row in rows)
     paper.y += 8
-    paper.legend(f"Colours stop at 1e-6; the numbers do not. Outlined: the loss at t={timestep}.", grown=grown)
-    return paper.finish(title, f"{because} {small}".strip())
+    axis = axis_of(np.concatenate([row.matrix.ravel() for row in rows]), FLOOR)
+    outlined = f" Outlined: the loss at t={timestep}." if any(len(row.losses) > 1 for row in rows) else ""
+    paper.key(list(shades(axis.low, axis.high, axis.floor)), f"Colours stop at 1e-6; the numbers do not.{outlined}")
+    return paper.finish(title, f"{why} {small}".strip())
 
 
 def _chosen(rows: list[LagRow], states: Sequence[str] | None) -> list[LagRow]:
@@ -108,7 +112,7 @@ def _panels(paper: Paper, row: LagRow, timestep: int, *, number: int, named: boo
         top, tall = top + tall + 18, 0.0
     height = chart.bottom - chart.top if many and paper.wide else _HEIGHT
     height = float(np.clip(height, 160, 380))
-    wide = half if many else min(room, 560.0)
+    wide = half if many else room
     heading = f"{name}how much is left, by lag"
     draw_curve(paper, row, heading, f"c{number}", left=left, top=top, width=wide, height=height)
-    paper.y = top + max(tall, height + 26 + 38)
+    paper.y = top + max(tall, height + HEAD + 38)

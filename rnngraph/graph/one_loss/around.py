@@ -13,10 +13,6 @@ from rnngraph.graph.one_loss.layout import LABEL_TEXT, LABEL_UP, Layout
 from rnngraph.graph.pen import flag, paragraph, words
 from rnngraph.graph.sheet import Shape
 
-STRIP = 44.0  # the height of 100 %
-AMOUNT = 12.0
-TICK = 56.0  # the least distance of two ticks
-
 
 def flags(layout: Layout) -> Iterator[Shape]:
     """Draw the flags of the marks."""
@@ -40,8 +36,8 @@ def row_names(layout: Layout) -> Iterator[Shape]:
                 lines = wrap(note, narrow, 11, most=2)
                 yield paragraph(f"row{number}n", "row", lines, x, y + 2.5, 13, 11, ink="muted", hint=hint)
         else:
-            name = layout.label(number)
-            yield words(f"row{number}", "row", name, layout.label_x, y - LABEL_UP, LABEL_TEXT, bold=True,
+            name, left = layout.label(number)
+            yield words(f"row{number}", "row", name, left, y - LABEL_UP, LABEL_TEXT, bold=True,
                         align="left", halo=True, hint=hint)  # fmt: skip
     for number, segment in enumerate(layout.seen.segments if len(layout.seen.segments) > 1 else ()):
         last = number == len(layout.seen.segments) - 1

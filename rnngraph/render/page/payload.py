@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from rnngraph.diagnosis.diagnose import verdict_of
-from rnngraph.diagnosis.headline import headline
+from rnngraph.diagnosis.headline import counts, headline
 from rnngraph.diagnosis.one_loss import TOTAL
 from rnngraph.diagnosis.verdict import Diagnosis
 from rnngraph.graph.build.fold import valid_samples
@@ -63,7 +63,9 @@ def payload(drawing: Drawing) -> dict[str, Any]:
         "scenes": scenes(trace, groups, atoms),
         "groups": _groups(groups, atoms),
         "scale": left(trace.dtype),
-        "losses": None if options.seen_from == TOTAL else losses(trace, options.seen_from),
+        "losses": None if options.seen_from == TOTAL else losses(
+            trace, options.seen_from, said=counts(found) if found and options.title is None else ""
+        ),
         "total": options.seen_from == TOTAL and bool(trace.lags),
         "headline": _headline(drawing, found),
         "diagnosis": diagnosis_document(found) if found else None,

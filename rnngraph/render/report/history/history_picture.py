@@ -43,7 +43,7 @@ def _panel(history: Course, series: Series, colours: Sequence[str]) -> Panel:
             style = {"thickness": _THICK if newest else _THIN, "hint": said}
             curves.append(Curve(reading.left, colours[place], style))
     where = "at the input: " if series.at_input else "in the states of "
-    flag = (series.horizon, f"horizon: lag {series.horizon}") if series.horizon else None
+    flag = (series.horizon, f"judged at lag {series.horizon}") if series.horizon else None
     return Panel(f"{where}{series.name}", tuple(curves), "lag: steps back from the loss", flag=flag)
 
 
