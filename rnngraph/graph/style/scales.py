@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from rnngraph.errors import InputError
 from rnngraph.graph.model import Graph
 from rnngraph.graph.sheet import Line
-from rnngraph.graph.style.palette import AMOUNT, GREY, RED, VIOLET, Scale, balanced, decades
+from rnngraph.graph.style.palette import Scale, balanced, decades
 from rnngraph.graph.summary import Summary
 from rnngraph.nearest import did_you_mean
 from rnngraph.trace.magnitudes import Status
 
 COLOURS = ("grad", "gain", "saturation", "activation")
 STATUS_LINES: dict[Status, tuple[str, Line]] = {
-    Status.ZERO: (GREY, "dashed"),
-    Status.UNDERFLOW: (VIOLET, "dashed"),
-    Status.NONFINITE: (RED, "solid"),
-    Status.UNOBSERVED: (GREY, "dotted"),
+    Status.ZERO: ("grey", "dashed"),
+    Status.UNDERFLOW: ("violet", "dashed"),
+    Status.NONFINITE: ("red", "solid"),
+    Status.UNOBSERVED: ("grey", "dotted"),
 }
 
 
@@ -54,10 +54,10 @@ def choose_style(graph: Graph, color: str = "grad") -> Style:
         arrows = balanced(low, max((gain.log10 for gain in gains), default=math.nan))
     fills = None
     if color == "saturation":
-        fills = Scale(0.0, 1.0, AMOUNT)
+        fills = Scale(0.0, 1.0, "a")
     if color == "activation":
         used = [vertex.activation.high for vertex in graph.vertices if vertex.activation and vertex.activation.high > 0]
-        fills = Scale(0.0, max(used, default=1.0), AMOUNT)
+        fills = Scale(0.0, max(used, default=1.0), "a")
     return Style(color, arrows, _fit(graph.gradients), _fit(graph.contributions), fills)
 
 

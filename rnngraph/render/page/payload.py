@@ -15,8 +15,9 @@ from rnngraph.diagnosis.headline import counts, headline
 from rnngraph.diagnosis.one_loss import TOTAL
 from rnngraph.diagnosis.verdict import Diagnosis
 from rnngraph.graph.build.fold import valid_samples
-from rnngraph.graph.draw import Drawing
+from rnngraph.graph.draw import Drawing, Options
 from rnngraph.graph.steps import Ranges, gaps, parse_steps
+from rnngraph.graph.style.boxes import KINDS
 from rnngraph.render.page.alike_steps import Groups, find_groups
 from rnngraph.render.page.losses import losses
 from rnngraph.render.page.number_lists import Atoms, magnitude, magnitudes, numbers, totals
@@ -36,7 +37,13 @@ def payload(drawing: Drawing) -> dict[str, Any]:
     atoms = _atoms(shown, trace.timesteps)
     groups, found = find_groups(trace), verdict_of(trace)
     # What is not of its steps is that of every picture.
-    shared = replace(options, steps=None, seen_from=TOTAL, title=options.title or trace.model or "recurrent network")
+    shared = replace(
+        options,
+        steps=None,
+        seen_from=TOTAL,
+        width=Options().width,
+        title=options.title or trace.model or "recurrent network",
+    )
     folded = Drawing(trace, shared).graph
     return {
         "title": folded.title,
@@ -44,7 +51,7 @@ def payload(drawing: Drawing) -> dict[str, Any]:
         "timesteps": trace.timesteps,
         "start": {
             "steps": [list(pair) for pair in shown], "detail": options.detail, "rolled": options.view == "rolled",
-            "color": options.color, "backward": options.backward,
+            "color": options.color, "backward": options.backward, "theme": options.theme,
         },
         "atoms": [list(atom) for atom in atoms] if len(atoms) < trace.timesteps else trace.timesteps,
         "labels": [trace.labels[start] if stop - start == 1 else None for start, stop in atoms],
@@ -63,6 +70,7 @@ def payload(drawing: Drawing) -> dict[str, Any]:
         "scenes": scenes(trace, groups, atoms),
         "groups": _groups(groups, atoms),
         "scale": left(trace.dtype),
+        "looks": KINDS,
         "losses": None if options.seen_from == TOTAL else losses(
             trace, options.seen_from, said=counts(found) if found and options.title is None else ""
         ),

@@ -9,18 +9,9 @@ import numpy as np
 
 from rnngraph.graph.model import Graph
 from rnngraph.graph.style.left import EXPLODED, GROWN, GROWTH, LEFT, MARK, RAMP, floor_of
-from rnngraph.graph.style.palette import BALANCE, VIRIDIS, hexadecimal
+from rnngraph.graph.style.palette import BALANCE, VIRIDIS
 from rnngraph.graph.style.scales import choose_style
 from rnngraph.trace.model import Trace
-
-# The same scales on a dark page: without the darkest end, which vanishes there, but with the lightest.
-VIRIDIS_DARK = (
-    (102, 88, 168), (82, 116, 178), (62, 137, 158), (45, 154, 146), (34, 170, 131), (68, 191, 112),
-    (122, 209, 81), (170, 220, 50), (218, 226, 40), (253, 231, 37),
-)  # fmt: skip
-BALANCE_DARK = (
-    (96, 165, 250), (105, 160, 225), (125, 155, 195), (140, 146, 155), (205, 150, 95), (232, 140, 60), (251, 146, 60),
-)  # fmt: skip
 
 
 def left(dtype: str) -> dict[str, Any]:
@@ -46,6 +37,9 @@ def scales(graph: Graph, trace: Trace) -> dict[str, Any]:
         "weights": [style.weights.low, style.weights.high],
         "gain": [round(-reach, 5), round(reach, 5)],
         "activation": [0, float(f"{largest:.5g}")],
-        "stops": {name: [hexadecimal(colour) for colour in stops] for name, stops in (
-            ("light", VIRIDIS), ("dark", VIRIDIS_DARK), ("lightBalance", BALANCE), ("darkBalance", BALANCE_DARK))},
-    }  # fmt: skip
+        "stops": {
+            f"{theme}{name}": [stop[place] for stop in stops]
+            for name, stops in (("", VIRIDIS), ("Balance", BALANCE))
+            for place, theme in ((1, "light"), (2, "dark"))
+        },
+    }

@@ -13,7 +13,7 @@ from rnngraph.errors import InputError
 from rnngraph.graph.layout.geometry import one_line
 from rnngraph.graph.sheet import Sheet
 from rnngraph.graph.sizes import NARROW, WIDE
-from rnngraph.graph.style.left import THEME
+from rnngraph.graph.style.palette import THEME
 from rnngraph.nearest import did_you_mean
 from rnngraph.render.picture import graphviz
 from rnngraph.render.picture.svg import svg

@@ -47,7 +47,8 @@ def _lines(drawing: Drawing) -> Iterator[str]:
             yield from (f"    {_vertex(shape, labels[shape.id])}" for shape in inside)
             yield "  end"
         if column.kind == "step" and column.valid == 0:
-            yield f"  style column{number} fill:#f3f4f6,stroke:#d1d5db"
+            fill, stroke = (colour(name, dark=dark) for name in ("padding", "padding-line"))
+            yield f"  style column{number} fill:{fill},stroke:{stroke}"
     for number, curve in enumerate(curve for curve in drawing.curves if curve.kind != "line"):
         yield f"  {_edge(curve)}"
         if curve.kind == "backward":

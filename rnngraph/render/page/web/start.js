@@ -21,7 +21,7 @@ function headline() {
 }
 
 headline();
-startTheme();
+startTheme(data.start.theme);
 fromAddress();
 const openHelp = startHelp();
 if (data.notes.length) {

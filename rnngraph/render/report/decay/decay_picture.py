@@ -129,7 +129,7 @@ class _Row:
         layer, (left, room), name = self.layer, self.columns.names, one_line(self.layer.shown_name)
         self._write(fit_end(name, room, TEXT, bold=True), left, y + 8, TEXT, bold=True, ink="ink", hint=name)
         self._write(fit(f"{one_line(layer.family)}, {layer.n} decays", room, SMALL), left, y + 8 + _LINE)
-        found = [(one.rule.replace("_", " "), "error" if one.severity == "error" else "g0") for one in layer.findings]
+        found = [(one.rule.replace("_", " "), "red" if one.severity == "error" else "g0") for one in layer.findings]
         if not layer.judged and not found:
             found = [("not judged", "muted")]
         x, y = left, y + 8 + 2 * _LINE
