@@ -18,7 +18,7 @@ from rnngraph.diagnosis.thresholds import thresholds_from
 from rnngraph.diagnosis.update import update_from
 from rnngraph.diagnosis.verdict import Diagnosis, LayerVerdict
 from rnngraph.errors import InputError, RnnGraphError
-from rnngraph.nearest import did_you_mean
+from rnngraph.nearest import check_known
 from rnngraph.trace.magnitudes import Status
 from rnngraph.trace.model import Trace
 
@@ -118,10 +118,7 @@ def known_flags(names: Sequence[str], where: str) -> tuple[str, ...]:
         InputError: one that does not exist.
     """
     known = (*VERDICTS, "healthy", *(rule for rule in RULES if rule not in VERDICTS))
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        meant = did_you_mean(unknown[0], known) or "."
-        raise InputError(f"{where} names {unknown[0]!r}, which is no flag; choose among {', '.join(known)}{meant}")
+    check_known(names, known, f"{where} names {{}}, which is no flag; choose among")
     return tuple(names)
 
 

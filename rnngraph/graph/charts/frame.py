@@ -15,7 +15,7 @@ from rnngraph.graph.layout.geometry import Box, one_line
 from rnngraph.graph.layout.metrics import fit, width_of, wrap
 from rnngraph.graph.pen import paragraph, sentences, words
 from rnngraph.graph.sheet import Curve, Shape, Sheet, Theme
-from rnngraph.graph.sizes import check_theme, check_width, is_wide, sizes_of
+from rnngraph.graph.sizes import check_theme, check_width, is_wide, round_step, sizes_of
 
 TEXT, SMALL = 12.0, 11.0
 HEAD = 40.0  # from the heading of a panel to its axes, whose names stand in between
@@ -99,9 +99,6 @@ def ticks(places: range, room: float, *, apart: float = 34.0) -> list[int]:
         return []
     first, last = places[0], places[-1]
     pitch = room / max(last - first, 1)
-    step = next(
-        digit * 10**power for power in range(12) for digit in (1, 2, 5)
-        if digit * 10**power * pitch >= apart or digit * 10**power > last - first
-    )  # fmt: skip
+    step = round_step(apart / pitch)
     inner = [value for value in range(0, last, step) if min(value - first, last - value) * pitch >= apart * 0.7]
     return sorted({first, *inner, last})

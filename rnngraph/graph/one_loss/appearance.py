@@ -14,16 +14,15 @@ from rnngraph.diagnosis.diagnose import verdict_of
 from rnngraph.diagnosis.headline import counts
 from rnngraph.diagnosis.one_loss import OneLoss
 from rnngraph.errors import InputError
+from rnngraph.graph.build.loss_circles import bearing
 from rnngraph.graph.build.recorded import Recorded
 from rnngraph.graph.build.rows import find_rows as recorded_rows
 from rnngraph.graph.build.tracks import find_tracks
 from rnngraph.graph.model import Graph
 from rnngraph.graph.one_loss.build import build
-from rnngraph.graph.one_loss.fold import choose_steps
+from rnngraph.graph.one_loss.fold import choose_steps, room_of
 from rnngraph.graph.one_loss.headings import small_print, title_and_why, which_loss
 from rnngraph.graph.one_loss.marks import find_marks
-from rnngraph.graph.one_loss.other_losses import bearing
-from rnngraph.graph.one_loss.room import room_of
 from rnngraph.graph.one_loss.strips import find_strips
 from rnngraph.graph.one_loss.view import Seen, SeenRow, Segment
 from rnngraph.graph.one_loss.walk_rows import find_rows, find_segments

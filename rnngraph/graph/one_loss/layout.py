@@ -15,7 +15,7 @@ from rnngraph.graph.layout.geometry import one_line
 from rnngraph.graph.layout.grid import Span
 from rnngraph.graph.layout.metrics import fit, width_of
 from rnngraph.graph.model import Column, Graph
-from rnngraph.graph.one_loss.room import right_margin
+from rnngraph.graph.one_loss.fold import right_margin
 from rnngraph.graph.one_loss.view import Mark, Seen
 from rnngraph.graph.pen import FLAG, FLAG_TEXT, sentences
 from rnngraph.graph.sheet import Shape

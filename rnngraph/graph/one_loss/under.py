@@ -16,6 +16,7 @@ from rnngraph.graph.one_loss.legend import swatches
 from rnngraph.graph.one_loss.view import Strip
 from rnngraph.graph.pen import paragraph, rule, words
 from rnngraph.graph.sheet import Curve, Shape
+from rnngraph.graph.sizes import round_step
 
 STRIP = 44.0  # the height of 100 %
 AMOUNT = 12.0
@@ -109,8 +110,7 @@ class Under:
         pitch, y = (self.right - self.left) / total, self.y + 3
         taken: list[tuple[float, float]] = []
         segments = self.layout.seen.segments
-        step = next((n * 10**e for e in range(8) for n in (1, 2, 5) if n * 10**e * pitch >= TICK), total)
-        last = segments[-1]
+        step, last = round_step(TICK / pitch), segments[-1]
         fixed = [(one, 0) for one in segments] + [(last, last.timesteps - 1)]
         round_ones = [(one, t) for one in segments for t in range(step, one.timesteps, step)]
         for number, (segment, t) in enumerate(dict.fromkeys([*fixed, *round_ones])):

@@ -12,6 +12,7 @@ from rnngraph.graph.layout.geometry import Box, one_line
 from rnngraph.graph.layout.grid import Grid
 from rnngraph.graph.layout.metrics import fit_end, width_of
 from rnngraph.graph.model import Band, Graph
+from rnngraph.graph.pen import words
 from rnngraph.graph.sheet import Shape
 from rnngraph.graph.style.headings import GUTTER, HEADER, NAME
 from rnngraph.graph.style.palette import Scale
@@ -33,7 +34,8 @@ def bands(graph: Graph, grid: Grid, style: Style, left: float) -> tuple[tuple[Sh
     for number, band in enumerate(graph.bands):
         if band.kind != previous:
             y -= 14
-            shapes.append(_caption(number, _caption_text(band, graph, style), left, y))
+            text = _caption_text(band, graph, style)
+            shapes.append(words(f"caption{number}", "band", text, left - GUTTER, -y, NAME, align="left"))
             y -= 10
             previous = band.kind
         if band.kind == "gradient":
@@ -58,12 +60,6 @@ def _caption_text(band: Band, graph: Graph, style: Style) -> str:
     several = any(column.kind in {"fold", "loop"} for column in graph.columns)
     span = f"bars from 1e{style.bars.low:.0f} to 1e{style.bars.high:.0f}"
     return f"log10 ‖∂L/∂state‖ at every step, {span}{', the range where several steps are one' if several else ''}"
-
-
-def _caption(number: int, text: str, left: float, y: float) -> Shape:
-    width = width_of(text, NAME) + 10
-    box = Box(left - GUTTER + width / 2, y, width, NAME + 4)
-    return Shape(f"caption{number}", "band", "text", box, text, ink="ink", size=NAME, align="left")
 
 
 def _strip(band: Band, number: int, y: float, grid: Grid, scale: Scale, left: float) -> Iterator[Shape]:

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 
 from rnngraph.graph.layout.geometry import Box, one_line
 from rnngraph.graph.layout.grid import Grid
-from rnngraph.graph.layout.metrics import balanced, fit, fit_end, width_of
+from rnngraph.graph.layout.metrics import balanced, fit, fit_end
 from rnngraph.graph.model import Column, Graph
+from rnngraph.graph.pen import paragraph
 from rnngraph.graph.sheet import Shape
 
 HEADER = 36.0  # the height of the steps' names and words
@@ -20,15 +21,13 @@ GUTTER = 180.0  # the width of those names
 
 def title(graph: Graph, grid: Grid, left: float) -> Iterator[Shape]:
     """Write title and subtitle above the legend, from the gutter to the right."""
-    x, top = left - GUTTER, grid.rows[-1].stop
-    room, y = max(900.0, grid.columns[-1].stop - x), top + 80
+    x, y = left - GUTTER, -grid.rows[-1].stop - 80
+    room = max(900.0, grid.columns[-1].stop - x)
     for name, text, size, ink in (("subtitle", graph.subtitle, 12.0, "muted"), ("title", graph.title, 18.0, "ink")):
         bold = name == "title"
         lines = balanced(one_line(text), room, size, bold=bold)
-        width, high = max(width_of(line, size, bold=bold) for line in lines) + 8, 1.2 * size * len(lines)
-        yield Shape(name, "title", "text", Box(x + width / 2, y + high / 2, width, high), "\n".join(lines),
-                    ink=ink, size=size, bold=bold, align="left")  # fmt: skip
-        y += high + 5
+        y -= 1.2 * size * len(lines) + 5
+        yield paragraph(name, "title", lines, x, y, 1.2 * size, size, ink=ink, bold=bold)
 
 
 def headers(graph: Graph, grid: Grid) -> Iterator[Shape]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnngraph.graph.style.palette import THEME, TONES, Stops, between
+from rnngraph.graph.style.palette import THEME, Stops, between, step_of
 from rnngraph.trace.magnitudes import Floats
 
 FLOOR = -6.0  # smaller shares are drawn alike; numbers are never clipped
@@ -31,10 +31,6 @@ STOPS: Stops = (
 RAMP: Stops = (
     (1.0, "#c2560c", "#e8792f"), (2.0, "#a63c06", "#ff9a52"), (4.0, "#862a04", "#ffb985"),
     (math.inf, "#5e1a02", "#ffdcc2"),
-)  # fmt: skip
-# Of several curves the first to the last, from pale to strong on either paper.
-PALE_TO_STRONG: Stops = (
-    (0.0, "#b9cde8", "#2c4d78"), (1.0, "#5b8fd6", "#3d86dc"), (2.0, "#2563b8", "#7db8fb"), (3.0, "#0b2f6b", "#d6e9ff"),
 )  # fmt: skip
 
 
@@ -58,17 +54,7 @@ LEFT = tuple(
     for number in range(13)
 )
 GROWN = tuple(Tone(f"g{number}", light, dark, "paper") for number, (_, light, dark) in enumerate(RAMP))
-STRONG = {
-    f"s{number}": (between(number / 32, 1, PALE_TO_STRONG), between(number / 32, 2, PALE_TO_STRONG))
-    for number in range(97)
-}
-FEW = THEME | {tone.name: (tone.light, tone.dark) for tone in (*LEFT, *GROWN)}
-COLOURS = FEW | STRONG | TONES
-
-
-def strengths(count: int) -> list[str]:
-    """Give so many colours from pale to strong; a single one is strong."""
-    return [f"s{round(96 * place / (count - 1))}" for place in range(count)] if count > 1 else ["s96"]
+COLOURS = THEME | {tone.name: (tone.light, tone.dark) for tone in (*LEFT, *GROWN)}
 
 
 def ends_of(values: Floats, lowest: float | None = None) -> tuple[float, float]:
@@ -116,5 +102,5 @@ def is_dotted(decades: float) -> bool:
 
 
 def colour(name: str, *, dark: bool = False) -> str:
-    """Give the hexadecimal colour of a name in a theme; what is no name is a colour already."""
-    return COLOURS[name][dark] if name in COLOURS else name
+    """Give the hexadecimal colour of a name in a theme; nothing for none."""
+    return name and (COLOURS.get(name) or step_of(name))[dark]

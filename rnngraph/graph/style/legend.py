@@ -13,6 +13,7 @@ from rnngraph.graph.key import Swatch, draw_key
 from rnngraph.graph.layout.geometry import Box
 from rnngraph.graph.layout.metrics import width_of
 from rnngraph.graph.model import Graph
+from rnngraph.graph.pen import words
 from rnngraph.graph.sheet import Shape
 from rnngraph.graph.style.bands import is_silent
 from rnngraph.graph.style.palette import Scale
@@ -36,21 +37,15 @@ def legend(graph: Graph, style: Style, x: float, y: float, *, backward: bool) ->
     yield from draw_key(list(_marks(graph)), (x, -y), left=x, right=math.inf)[0]
     right, y = x, y + 32
     for number, (text, scale, kind) in enumerate(_scales(graph, style, backward)):
-        yield _name(f"scale{number}", text, right, y)
+        yield words(f"scale{number}", "legend", text, right, -y, TEXT, align="left")
         right += width_of(text, TEXT) + 16
         for tick, value in enumerate(_ticks(scale, decades=kind == "decades")):
             box, colour = Box(right + SWATCH / 2, y, SWATCH, 10), scale.colour(value)
             yield Shape(f"scale{number}_{tick}", "legend", "rectangle", box, "", colour, colour, thickness=0.0)
             label = f"1e{value:.0f}" if kind == "decades" else short(10**value if kind == "factors" else value)
-            yield Shape(f"scale{number}_{tick}t", "legend", "text", Box(box.x, y - 13, SWATCH + 6, 13), label,
-                        ink="muted", size=9.5)  # fmt: skip
+            yield words(f"scale{number}_{tick}t", "legend", label, box.x, 13 - y, 9.5, ink="muted")
             right += SWATCH
         right += 30
-
-
-def _name(identity: str, text: str, x: float, y: float) -> Shape:
-    width = width_of(text, TEXT) + 10
-    return Shape(identity, "legend", "text", Box(x + width / 2, y, width, 15), text, ink="ink", size=TEXT, align="left")
 
 
 def _scales(graph: Graph, style: Style, backward: bool) -> Iterator[tuple[str, Scale, str]]:

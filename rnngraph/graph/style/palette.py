@@ -6,8 +6,8 @@ Numbers in, names out. The scales are ones that people with colour-blindness and
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache, partial
 from itertools import pairwise
 
 Stops = tuple[tuple[float, str, str], ...]  # place -> light, dark
@@ -65,8 +65,10 @@ BALANCE = evenly(
 )
 # From the paper to brown, for boxes: no colour of the arrows.
 AMOUNT = evenly("#fafaf9 #fde0b2 #f3a550 #c25a16 #6b2604", "#161d28 #4a2c12 #8f4a14 #d97a26 #ffcf9a")
-_FAMILIES = {"v": VIRIDIS, "b": BALANCE, "a": AMOUNT}
-_STEPS = 32
+# Of several curves the first to the last, from pale to strong.
+STRENGTH = evenly("#b9cde8 #5b8fd6 #2563b8 #0b2f6b", "#2c4d78 #3d86dc #7db8fb #d6e9ff")
+_FAMILIES = {"v": VIRIDIS, "b": BALANCE, "a": AMOUNT, "s": STRENGTH}
+_STEPS = 96
 _READABLE = 4.5  # the contrast that WCAG asks of text
 
 
@@ -81,22 +83,21 @@ def _luminance(code: str) -> float:
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
-def _tones() -> Iterator[tuple[str, tuple[str, str]]]:
-    """Give every step of every scale: its colour, one of the same hue for text on paper, and one for text upon it."""
-    paper, ink = THEME["paper"], THEME["ink"]
-    for family, stops in _FAMILIES.items():
-        for number in range(_STEPS + 1):
-            own = [between(number / _STEPS, theme, stops) for theme in (1, 2)]
-            read, upon = [], []
-            for one, sheet, text in zip(own, paper, ink, strict=True):
-                darker = [_mixed(one, text, part / 10) for part in range(11)]
-                read.append(next(tone for tone in darker if _contrast(tone, sheet) >= _READABLE))
-                upon.append(sheet if _contrast(sheet, one) > _contrast(text, one) else text)
-            for name, (light, dark) in (("", own), ("i", read), ("t", upon)):
-                yield f"{family}{number}{name}", (light, dark)
-
-
-TONES = dict(_tones())
+@cache
+def step_of(name: str) -> tuple[str, str]:
+    """Give a step of a scale in light and dark: `v7` itself, `v7i` for text on paper, `v7t` for text on it."""
+    family, number, use = name[0], int(name[1:].rstrip("it")), name.lstrip(name[0] + "0123456789")
+    found = []
+    for theme in (0, 1):
+        paper, ink = (THEME[one][theme] for one in ("paper", "ink"))
+        own = between(number / _STEPS, theme + 1, _FAMILIES[family])
+        if use == "t":
+            own = max("#ffffff", "#000000", key=partial(_contrast, own))
+        elif use == "i":
+            inks = (_mixed(own, ink, part / 10) for part in range(11))
+            own = next(one for one in inks if _contrast(one, paper) >= _READABLE)
+        found.append(own)
+    return found[0], found[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +125,12 @@ class Scale:
     def contrast(self, value: float) -> str:
         """Name the colour of text upon the value's."""
         return f"{self.colour(value)}t"
+
+
+def strengths(count: int) -> list[str]:
+    """Give so many colours from pale to strong; a single one is strong."""
+    scale = Scale(min(0, count - 2), count - 1, "s")
+    return [scale.colour(place) for place in range(count)]
 
 
 def decades(low: float, high: float) -> Scale:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from rnngraph.errors import InputError
 from rnngraph.graph.model import Graph
 from rnngraph.graph.sheet import Line
 from rnngraph.graph.style.palette import Scale, balanced, decades
 from rnngraph.graph.summary import Summary
-from rnngraph.nearest import did_you_mean
+from rnngraph.nearest import check_known
 from rnngraph.trace.magnitudes import Status
 
 COLOURS = ("grad", "gain", "saturation", "activation")
@@ -39,10 +38,7 @@ def check_color(color: str) -> None:
     Raises:
         InputError: `color` is not one of "grad", "gain", "saturation", "activation".
     """
-    if color not in COLOURS:
-        raise InputError(
-            f"color {color!r} is unknown; choose {', '.join(COLOURS)}{did_you_mean(color, COLOURS) or '.'}"
-        )
+    check_known([color], COLOURS, "color {} is unknown; choose")
 
 
 def choose_style(graph: Graph, color: str = "grad") -> Style:

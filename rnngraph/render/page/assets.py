@@ -13,7 +13,7 @@ from functools import cache
 from importlib.resources import files
 
 from rnngraph.graph.style.boxes import KINDS
-from rnngraph.graph.style.left import FEW, GROWN, LEFT
+from rnngraph.graph.style.left import COLOURS, GROWN, LEFT
 
 STYLES = ("page.css", "walk.css", "all.css", "panel.css")
 DRAWN = "drawn.css"  # what a picture of the walk needs, also where it is exported
@@ -54,7 +54,7 @@ def drawn() -> str:
 
 
 def _variables(theme: int) -> str:
-    return "".join(f"--{name}:{colours[theme]};" for name, colours in FEW.items())
+    return "".join(f"--{name}:{colours[theme]};" for name, colours in COLOURS.items())
 
 
 @cache

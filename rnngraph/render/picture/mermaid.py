@@ -52,13 +52,7 @@ def _lines(drawing: Drawing) -> Iterator[str]:
     for number, curve in enumerate(curve for curve in drawing.curves if curve.kind != "line"):
         yield f"  {_edge(curve)}"
         if curve.kind == "backward":
-            dash = (
-                ""
-                if curve.line == "solid"
-                else ",stroke-dasharray:6 4"
-                if curve.line == "dashed"
-                else ",stroke-dasharray:2 3"
-            )
+            dash = {"dashed": ",stroke-dasharray:6 4", "dotted": ",stroke-dasharray:2 3"}.get(curve.line, "")
             stroke = colour(curve.stroke, dark=dark)
             yield f"  linkStyle {number} stroke:{stroke},stroke-width:{curve.thickness:g}px{dash}"
     for shape in vertices:
