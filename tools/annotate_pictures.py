@@ -45,7 +45,7 @@ NUMBERS: dict[str, tuple[tuple[str, float, float], ...]] = {
         (r"1 % left", -128, -4),
         (r"how much", -10, -4),
         (r"1 %$", 40, -4),
-        (r"median:", 84, -4),
+        (r"median:", 112, -4),
         (r"smaller than", -218, -4),
     ),
     "both-ways": ((r"◂.*credit", -140, -4), (r"100 %", 36, -4), (r"reverse.*▸", 140, -4)),
