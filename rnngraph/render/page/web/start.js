@@ -22,6 +22,7 @@ function headline() {
 
 headline();
 startTheme(data.start.theme);
+byId("theme").value = data.start.theme;
 fromAddress();
 const openHelp = startHelp();
 if (data.notes.length) {

@@ -76,7 +76,6 @@ export function startControls() {
   on("out", "click", () => zoomBy(0.8));
   on("fit", "click", () => { keepView(); fit(); });
   on("undo", "click", undoZoom);
-  byId("theme").value = data.start.theme;
   on("theme", "change", (event) => setTheme(event.target.value));
   go.unfold = unfold;
 }
