@@ -62,7 +62,7 @@ def diagnose(
     ] = None,
     fail_on: Annotated[
         str | None,
-        typer.Option(metavar="FLAGS", help="Exit with status 1 if one of these is flagged: vanishing,exploding,..."),
+        typer.Option(metavar="FLAGS", help="Exit with status 1 if one of these is found: vanishing,exploding,..."),
     ] = None,
     spectrum: Annotated[
         int | None,
@@ -83,7 +83,7 @@ def diagnose(
     """
     from rnngraph.cli.console import report_console, working, write_report
     from rnngraph.diagnosis.diagnose import diagnose as judge
-    from rnngraph.diagnosis.diagnose import known_flags
+    from rnngraph.diagnosis.diagnose import is_found, known_flags
 
     refuse_for_saved(source.source, spectrum=spectrum)
     lags = wanted.options(source.source)
@@ -106,7 +106,7 @@ def diagnose(
 
         untried = UNTRIED if no_try else None
         report_console().print(VerdictView(run.trace, diagnosis, verbose=verbose, untried=untried))
-    if any(flag in failing for flag in diagnosis.flags):
+    if is_found(diagnosis, failing):
         raise typer.Exit(FOUND)
 
 

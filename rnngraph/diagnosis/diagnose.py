@@ -7,18 +7,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from rnngraph.diagnosis.curve import taken
-from rnngraph.diagnosis.finding import ERROR, FLAGS, NOTE, VERDICTS, WARNING, Finding
-from rnngraph.diagnosis.headline import headline
+from rnngraph.diagnosis.finding import ERROR, NOTE, WARNING, Finding
+from rnngraph.diagnosis.headline import VERDICTS, headline
 from rnngraph.diagnosis.layer import Layer, layers_of
 from rnngraph.diagnosis.network import Network, network_of
 from rnngraph.diagnosis.remedies.treat import treat
 from rnngraph.diagnosis.remedies.tried import Tries
-from rnngraph.diagnosis.rules.table import LAYER_RULES, NETWORK_RULES, PATH_RULES, PLACED_RULES
+from rnngraph.diagnosis.rules.table import LAYER_RULES, NETWORK_RULES, PATH_RULES, PLACED_RULES, RULES
 from rnngraph.diagnosis.thresholds import thresholds_from
 from rnngraph.diagnosis.update import update_from
 from rnngraph.diagnosis.verdict import Diagnosis, LayerVerdict
 from rnngraph.errors import InputError, RnnGraphError
-from rnngraph.nearest import did_you_mean
+from rnngraph.nearest import check_known
 from rnngraph.trace.magnitudes import Status
 from rnngraph.trace.model import Trace
 
@@ -63,7 +63,7 @@ def judge(network: Network, *, trial: Tries | None = None) -> Diagnosis:
     findings += [found for rule in NETWORK_RULES if (found := rule(network))]
     findings.sort(key=_order)
     flags = _flags(findings)
-    verdict = next(flag for flag in flags if flag in VERDICTS)
+    verdict = flags[0]
     head, path = _headline(layers, network, verdict), network.loudest if verdict == "exploding" else network.head
     treated, tried = (tuple(findings), ()) if trial is None else treat(network, findings, trial, verdict)
     losses, samples = path.sums.participation(path.horizon)
@@ -100,7 +100,7 @@ def assert_healthy(
     """
     known_flags(allow, "allow")
     diagnosis = diagnose(trace, horizon=horizon, trial=trial, **thresholds)
-    allowed = {"healthy", *(one for one in FLAGS if one not in VERDICTS), *allow}
+    allowed = {"healthy", *(one for one in RULES if one not in VERDICTS), *allow}
     if horizon is None:
         allowed.add("attenuating")
     if "saturated" in allowed and not any(finding.rule == "vanishing" for finding in diagnosis.findings):
@@ -117,11 +117,15 @@ def known_flags(names: Sequence[str], where: str) -> tuple[str, ...]:
     Raises:
         InputError: one that does not exist.
     """
-    unknown = [name for name in names if name not in FLAGS]
-    if unknown:
-        meant = did_you_mean(unknown[0], FLAGS) or "."
-        raise InputError(f"{where} names {unknown[0]!r}, which is no flag; choose among {', '.join(FLAGS)}{meant}")
+    known = (*VERDICTS, "healthy", *(rule for rule in RULES if rule not in VERDICTS))
+    check_known(names, known, f"{where} names {{}}, which is no flag; choose among")
     return tuple(names)
+
+
+def is_found(diagnosis: Diagnosis, names: Sequence[str]) -> bool:
+    """Whether one of these is the verdict, flagged, or found where it never is a verdict."""
+    beside = (finding.rule for finding in diagnosis.findings if finding.rule not in VERDICTS)
+    return bool({*diagnosis.flags, *beside} & {*names})
 
 
 def _check(trace: Trace) -> None:
@@ -143,7 +147,7 @@ def _judge(network: Network, layer: Layer) -> list[Finding]:
 
 def _verdict(layer: Layer, findings: Sequence[Finding]) -> LayerVerdict:
     rules = [one.rule for one in findings]
-    named = (*VERDICTS[:-1], "readout", "bypassed")
+    named = (*VERDICTS, "readout", "bypassed")
     limits = layer.limits
     by_size = (
         "vanishing" if layer.decades <= limits.vanishing
@@ -158,11 +162,11 @@ def _verdict(layer: Layer, findings: Sequence[Finding]) -> LayerVerdict:
 
 
 def _flags(findings: Sequence[Finding]) -> tuple[str, ...]:
-    rules = {finding.rule for finding in findings if finding.severity != NOTE or finding.rule == "attenuating"}
+    rules = [finding.rule for finding in findings if finding.severity != NOTE or finding.rule == "attenuating"]
     if "saturated" in rules:
-        rules.add("vanishing")  # what saturation took has vanished all the same; one finding says both
-    flags = tuple([flag for flag in FLAGS if flag in rules])
-    return flags if any(flag in VERDICTS for flag in flags) else ("healthy", *flags)
+        rules.append("vanishing")  # what saturation took has vanished all the same; one finding says both
+    verdicts = [verdict for verdict in VERDICTS if verdict in rules] or ["healthy"]
+    return (*verdicts, *dict.fromkeys(rule for rule in rules if rule not in VERDICTS))
 
 
 def _headline(layers: Sequence[Layer], network: Network, verdict: str) -> Layer:
@@ -173,9 +177,8 @@ def _headline(layers: Sequence[Layer], network: Network, verdict: str) -> Layer:
 
 
 def _order(finding: Finding) -> tuple[int, int]:
-    return (ERROR, WARNING, NOTE).index(finding.severity), VERDICTS.index(
-        finding.rule
-    ) if finding.rule in VERDICTS else len(VERDICTS)
+    ranks = (*VERDICTS, finding.rule)
+    return (ERROR, WARNING, NOTE).index(finding.severity), ranks.index(finding.rule)
 
 
 def _spectrum(trace: Trace) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""One thing that was found, as data, and the names of all that can be."""
+"""One thing that was found, as data."""
 
 from __future__ import annotations
 
@@ -6,12 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
-# The verdict is the first of these that is found.
-VERDICTS = (
-    "non_finite", "no_signal", "dead", "dead_inputs", "exploding", "unwritten", "saturated", "vanishing", "too_short",
-    "truncated", "attenuating", "healthy",
-)  # fmt: skip
-FLAGS = (*VERDICTS, "readout", "blind_span")
 
 Value = float | int | bool | str | None
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from rnngraph.diagnosis.curve import LN10
 from rnngraph.diagnosis.finding import NOTE, Finding
@@ -28,12 +29,20 @@ def headline(diagnosis: Judged) -> tuple[str, str, str]:
     finding = next((one for one in diagnosis.findings if one.rule == diagnosis.verdict), None)
     if finding is None:
         return _lives(diagnosis), *_beside(diagnosis)
-    title = TITLES[finding.rule]
-    why = WHYS.get(finding.rule, _text)(finding)
+    title, why = VERDICTS[finding.rule].title, VERDICTS[finding.rule].why(finding)
     dtype = finding.evidence.get("extinct_in")
     if dtype not in (None, _WIDE):
         why += f" {dtype} cannot tell what is left from nothing."
     return title if isinstance(title, str) else title(diagnosis, finding), why, _try(diagnosis, finding)
+
+
+def counts(diagnosis: Judged) -> str:
+    """Say of what the numbers of the title are: a view of the states of one loss has others beside it."""
+    if diagnosis.verdict in VERDICTS and VERDICTS[diagnosis.verdict].title not in (_dies, _explodes):
+        return ""
+    if diagnosis.at_input and diagnosis.verdict != "exploding":
+        return "The title counts at the inputs, over all losses."
+    return "The title counts over all losses."
 
 
 def _dies(diagnosis: Judged, finding: Finding) -> str:
@@ -95,21 +104,6 @@ def _truncated(diagnosis: Judged, finding: Finding) -> str:
     return f"The recurrence is cut after {window} steps at most: nothing further back is learned or judged."
 
 
-TITLES: dict[str, str | Callable[[Judged, Finding], str]] = {
-    "non_finite": "The numbers break down: there is NaN or infinity among them.",
-    "no_signal": "No loss reaches the recurrence: nothing is learned at all.",
-    "dead": "The units are dead: no gradient gets through a step.",
-    "dead_inputs": "The input gets no gradient, although the states do.",
-    "exploding": _explodes,
-    "unwritten": "It remembers, but nothing is written into what it remembers: its input is not heard.",
-    "saturated": _dies,
-    "vanishing": _dies,
-    "too_short": "This run is too short to tell: no loss has steps enough before it.",
-    "truncated": _truncated,
-    "attenuating": _dies,
-}
-
-
 def _text(finding: Finding) -> str:
     return finding.text
 
@@ -154,11 +148,27 @@ def _grows(finding: Finding) -> str:
     return f"Each step back makes it {factor_text(math.exp(rate))}, again and again."
 
 
-WHYS: dict[str, Callable[[Finding], str]] = {
-    "exploding": _grows,
-    "saturated": _keeps,
-    "vanishing": _keeps,
-    "attenuating": _keeps,
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What stands over a network with a verdict: where, and why."""
+
+    title: str | Callable[[Judged, Finding], str]
+    why: Callable[[Finding], str] = _text
+
+
+# The verdict is the first of these that is found graver than as a note; where none is, the network is healthy.
+VERDICTS = {
+    "non_finite": Said("The numbers break down: there is NaN or infinity among them."),
+    "no_signal": Said("No loss reaches the recurrence: nothing is learned at all."),
+    "dead": Said("The units are dead: no gradient gets through a step."),
+    "dead_inputs": Said("The input gets no gradient, although the states do."),
+    "exploding": Said(_explodes, _grows),
+    "unwritten": Said("It remembers, but nothing is written into what it remembers: its input is not heard."),
+    "saturated": Said(_dies, _keeps),
+    "vanishing": Said(_dies, _keeps),
+    "too_short": Said("This run is too short to tell: no loss has steps enough before it."),
+    "truncated": Said(_truncated),
+    "attenuating": Said(_dies, _keeps),
 }
 
 

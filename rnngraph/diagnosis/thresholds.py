@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict, dataclass, fields
 
 from rnngraph.errors import InputError
-from rnngraph.nearest import did_you_mean
+from rnngraph.nearest import check_known
 
 _SHARES = (
     "saturated", "activation_share", "activation_gain", "dead", "epsilon", "coverage", "participation", "blind",
@@ -80,9 +80,5 @@ def thresholds_from(given: dict[str, float]) -> Thresholds:
     Raises:
         InputError: an unknown name, or limits out of order.
     """
-    known = [field.name for field in fields(Thresholds)]
-    unknown = [name for name in given if name not in known]
-    if unknown:
-        meant = did_you_mean(unknown[0], known) or "."
-        raise InputError(f"there is no threshold {unknown[0]!r}; choose among {', '.join(known)}{meant}")
+    check_known(given, [field.name for field in fields(Thresholds)], "there is no threshold {}; choose among")
     return Thresholds(**given)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from rnngraph.graph.layout.geometry import Box
 from rnngraph.graph.layout.grid import STEP_WIDTH, arrange
 from rnngraph.graph.layout.routes import find_routes
 from rnngraph.graph.model import Graph
-from rnngraph.graph.sheet import Curve, Shape, Sheet
+from rnngraph.graph.sheet import Curve, Shape, Sheet, Theme
 from rnngraph.graph.style.bands import bands
 from rnngraph.graph.style.boxes import vertex_shape
 from rnngraph.graph.style.headings import GUTTER, headers, row_names, title
@@ -17,7 +19,9 @@ from rnngraph.graph.style.strokes import edge_curve
 MARGIN = 14.0
 
 
-def compose(graph: Graph, *, color: str = "grad", backward: bool = True, least: float = STEP_WIDTH) -> Sheet:
+def compose(
+    graph: Graph, *, color: str = "grad", backward: bool = True, least: float = STEP_WIDTH, theme: str = "light"
+) -> Sheet:
     """Lay a graph out, with steps at least as wide as `least`, and style it."""
     style = choose_style(graph, color)
     grid = arrange(graph, backward=backward, least=least)
@@ -38,7 +42,10 @@ def compose(graph: Graph, *, color: str = "grad", backward: bool = True, least: 
     curves = tuple(
         edge_curve(edge, routes[edge.id], style) for edge in graph.edges if backward or edge.kind != "backward"
     )
-    return Sheet(shapes, curves, _frame(shapes, curves, bottom), grid, title=graph.title, description=graph.subtitle)
+    return Sheet(
+        shapes, curves, _frame(shapes, curves, bottom), grid, title=graph.title, description=graph.subtitle,
+        theme=cast(Theme, theme),
+    )  # fmt: skip
 
 
 def _frame(shapes: tuple[Shape, ...], curves: tuple[Curve, ...], bottom: float) -> Box:

@@ -80,6 +80,11 @@ class Drawing(Shown):
                 f"{name} {getattr(options, name)!r} belongs to the sum over all losses: leave it out, or choose that "
                 f"view with {TOTAL!r}."
             )
+        if options.width != Options().width and (options.seen_from == TOTAL or options.of_all):
+            raise InputError(
+                f"the width {options.width} belongs to the view from one loss: the sum over all losses is as wide as "
+                "its steps; leave it out, or show fewer with steps."
+            )
         check_color(options.color)
         check_build(trace, None, options.detail, options.view)
         parse_steps(options.steps, axis_length(trace) if self.alone else trace.timesteps)
@@ -119,7 +124,8 @@ class Drawing(Shown):
 
         if self.graph.seen is not None:
             return compose_one(self.graph)
-        return compose(self.graph, color=self.options.color, backward=self.options.backward)
+        options = self.options
+        return compose(self.graph, color=options.color, backward=options.backward, theme=options.theme)
 
     @property
     def shapes(self) -> tuple[Shape, ...]:
@@ -172,8 +178,9 @@ def draw(
         seen_from: `"last"`, the loss whose credit can travel furthest; the timestep of another one; or `"total"`, the
             sum over all losses. By default the last, where the trace holds lags and nothing else is asked for that
             only the sum has: a rolled view, a colour other than `"grad"`, no arrows back.
-        width: of a picture that is seen from one loss, in pixels; 390 is set for a phone.
-        theme: of such a picture: `"light"`, `"dark"`, or `"auto"`, which in SVG follows the reader's system.
+        width: of a picture that is seen from one loss, in pixels; 390 is set for a phone. The sum over all losses is as
+            wide as its steps.
+        theme: `"light"`, `"dark"`, or `"auto"`, which in SVG and a page follows the reader's system.
 
     Raises:
         InputError: an option that is not one of its choices, steps outside the trace, or a trace without any.

@@ -1,7 +1,7 @@
 """The sheet: shapes and curves with positions, colours and text, ready for any renderer.
 
-Lengths are points (1/72 inch) or pixels, as the sheet says; y goes up. A colour is `#rrggbb`, or a name of `COLOURS` in
-`style/left.py`, which is another one in dark.
+Lengths are points (1/72 inch) or pixels, as the sheet says; y goes up. A colour is a name of `style/left.py`, which is
+another one in dark.
 """
 
 from __future__ import annotations

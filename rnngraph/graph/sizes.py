@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rnngraph.errors import InputError
+from rnngraph.nearest import check_known
 
 THEMES = ("auto", "light", "dark")
 WIDE, NARROW = 900, 390
@@ -40,6 +41,14 @@ SETTINGS = {
 }
 
 
+def round_step(least: float) -> int:
+    """Give the smallest of 1, 2, 5, 10, 20, ... that is no less."""
+    power = 1
+    while 5 * power < least:
+        power *= 10
+    return next(digit * power for digit in (1, 2, 5) if digit * power >= least)
+
+
 def check_width(width: object) -> None:
     """Refuse a width in which nothing can be read.
 
@@ -56,8 +65,7 @@ def check_theme(theme: object) -> None:
     Raises:
         InputError: neither auto, light nor dark.
     """
-    if theme not in THEMES:
-        raise InputError(f"the theme {theme!r} is unknown; choose {', '.join(THEMES)}.")
+    check_known([str(theme)], THEMES, "the theme {} is unknown; choose")
 
 
 def is_wide(width: int) -> bool:

@@ -9,7 +9,9 @@ from rnngraph.nn.parameter import Parameter as Parameter
 from rnngraph.nn.recurrent import GRU as GRU
 from rnngraph.nn.recurrent import LSTM as LSTM
 from rnngraph.nn.recurrent import RNN as RNN
+from rnngraph.nn.recurrent import Recurrent as Recurrent
 
 __all__ = [
-    "GRU", "LSTM", "RNN", "Embedding", "Linear", "Module", "Parameter", "functional", "temporal_softmax_loss",
+    "GRU", "LSTM", "RNN", "Embedding", "Linear", "Module", "Parameter", "Recurrent", "functional",
+    "temporal_softmax_loss",
 ]  # fmt: skip

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnngraph.errors import InputError
-from rnngraph.nearest import did_you_mean
+from rnngraph.nearest import check_known
 from rnngraph.nn.cells import CELLS as KINDS
 from rnngraph.nn.cells import OFFERED, Cell
 from rnngraph.nn.cells.tanh_relu import Tanh
@@ -73,9 +73,7 @@ class DemoOptions:
             ("initialiser", self.init, INITS),
             ("dtype", self.dtype, DTYPES),
         ):
-            if value not in known:
-                meant = did_you_mean(value, known) or "."
-                raise InputError(f"the {name} {value!r} is not known: choose one of {', '.join(known)}{meant}")
+            check_known([value], known, f"the {name} {{}} is not known: choose one of")
         for name, number in (
             ("hidden size", self.hidden_size),
             ("number of layers", self.layers),

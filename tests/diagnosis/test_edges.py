@@ -78,8 +78,8 @@ def test_a_sample_without_a_gradient_is_named() -> None:
     weight = np.array([1.0, 1.0, 0.0, 1.0])[:, None]
     diagnosis = judged(lasting(), lambda h: (h[:, 59] * weight).sum())
     assert diagnosis.flags == ("healthy",)
-    assert found(diagnosis, "no_signal").where["sample"] == 2
-    assert "the gradient is exactly zero" in found(diagnosis, "no_signal").text
+    assert found(diagnosis, "silent_samples").where["sample"] == 2
+    assert "the gradient is exactly zero" in found(diagnosis, "silent_samples").text
 
 
 def test_no_sample_is_called_silent_because_its_loss_was_not_taken() -> None:
@@ -87,7 +87,7 @@ def test_no_sample_is_called_silent_because_its_loss_was_not_taken() -> None:
     hidden = lasting()(rg.Tape().input(np.random.default_rng(0).normal(size=(4, 60, 6))))
     loss = sum((hidden[n, 30 + 5 * n].sum() for n in range(1, 4)), hidden[0, 30].sum())
     diagnosis = rg.diagnose(rg.record(loss, lags=LagOptions(losses=1, samples="all")))
-    assert "no_signal" not in {finding.rule for finding in diagnosis.findings}
+    assert "silent_samples" not in {finding.rule for finding in diagnosis.findings}
 
 
 def test_all_steps_masked_is_no_signal() -> None:

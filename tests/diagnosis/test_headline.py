@@ -10,8 +10,7 @@ import pytest
 
 import rnngraph as rg
 from rnngraph import nn
-from rnngraph.diagnosis.finding import VERDICTS
-from rnngraph.diagnosis.headline import TITLES, headline
+from rnngraph.diagnosis.headline import headline
 from tests.diagnosis.path_networks import D, H, each, gate, keeping, last, wild
 from tests.diagnosis.verdict_networks import linear, recorded
 from tests.linear_cells import orthogonal
@@ -24,10 +23,6 @@ def lines(trace: Any, **options: Any) -> tuple[str, str, str]:
 def of_loss(loss: rg.Tensor, *, tries: bool = False, **options: Any) -> tuple[str, str, str]:
     trace = rg.record(loss, lags=True)
     return headline(rg.diagnose(trace, trial=rg.trial(loss) if tries else None, **options))
-
-
-def test_every_verdict_has_a_title() -> None:
-    assert set(TITLES) == {*VERDICTS} - {"healthy"}
 
 
 def test_a_gradient_that_dies() -> None:

@@ -12,9 +12,20 @@ import pytest
 import rnngraph as rg
 from rnngraph import nn
 from rnngraph.diagnosis.chosen_loss import known_loss
-from rnngraph.diagnosis.diagnose import _flags, _headline, _order, _spectrum, _verdict, assert_healthy, known_flags
-from rnngraph.diagnosis.finding import VERDICTS, Finding
+from rnngraph.diagnosis.diagnose import (
+    _flags,
+    _headline,
+    _order,
+    _spectrum,
+    _verdict,
+    assert_healthy,
+    is_found,
+    known_flags,
+)
+from rnngraph.diagnosis.finding import Finding
+from rnngraph.diagnosis.headline import VERDICTS
 from rnngraph.diagnosis.rules.signal import find_dead_inputs, find_non_finite
+from rnngraph.diagnosis.rules.table import RULES
 from rnngraph.diagnosis.slope import half_life, theil_sen, weighted_median
 from rnngraph.diagnosis.thresholds import Thresholds, thresholds_from
 from rnngraph.trace.magnitudes import Magnitudes, Status
@@ -51,6 +62,26 @@ def test_flags() -> None:
     assert _flags([found("saturated")]) == ("saturated", "vanishing")
     assert _flags([found("blind_span")]) == ("healthy", "blind_span")
     assert _flags([found("blind_span"), found("vanishing")]) == ("vanishing", "blind_span")
+    assert _flags([found("a_rule_of_ones_own")]) == ("healthy", "a_rule_of_ones_own")
+
+
+def test_what_a_build_fails_on() -> None:
+    diagnosis = SimpleNamespace(
+        flags=("healthy", "readout"), findings=[found("bypassed", "note"), found("too_short", "note")]
+    )
+    for name, fails in (
+        ("healthy", True),
+        ("readout", True),
+        ("bypassed", True),
+        ("too_short", False),
+        ("dead", False),
+    ):
+        assert is_found(diagnosis, ["vanishing", name]) == fails  # type: ignore[arg-type]
+
+
+def test_every_verdict_is_the_name_of_a_rule() -> None:
+    assert set(VERDICTS) <= set(RULES)
+    assert len(set(RULES)) == len(RULES)
 
 
 @pytest.mark.parametrize(("decades", "word"), [
@@ -61,7 +92,7 @@ def test_the_word_for_a_layer_is_by_what_it_keeps(decades: float, word: str) -> 
     assert _verdict(a_layer(decades=decades), []).verdict == word
 
 
-@pytest.mark.parametrize("rule", [*VERDICTS[:-1], "readout", "bypassed"])
+@pytest.mark.parametrize("rule", [*VERDICTS, "readout", "bypassed"])
 def test_or_by_what_was_found_of_it(rule: str) -> None:
     assert _verdict(a_layer(), [found("gate_timescale", "note"), found(rule)]).verdict == rule
     assert _verdict(a_layer(), [found("gate_timescale", "note")]).verdict == "healthy"

@@ -74,7 +74,7 @@ def test_each_layer_is_judged_by_its_own_length_batch_and_mask(bidirectional: bo
             expected = of_layer(rg.diagnose(alone), state.name)
             assert of_layer(both, state.name) == expected
             assert expected or state.kind == "c"
-    silent = next(one for one in both.findings if one.rule == "no_signal")
+    silent = next(one for one in both.findings if one.rule == "masked_samples")
     assert silent.where["sample"] == 2
     assert str(silent.where["state"]).startswith("decoder")
 
@@ -123,7 +123,7 @@ def test_a_note_on_a_sample_does_not_set_its_layer_apart() -> None:
     long = recorded(nn.LSTM(6, 8, name="encoder", forget_bias=5.0), batch=2)
     both = rg.diagnose(joined(long, recorded(decoder, time=30, batch=3, mask=MASK, copy=True)))
     assert both.healthy
-    assert {"no_signal"} <= {one.rule for one in both.findings if one.severity == "note"}
+    assert {"masked_samples"} <= {one.rule for one in both.findings if one.severity == "note"}
     assert "layer_differs" not in {one.rule for one in both.findings}
 
 

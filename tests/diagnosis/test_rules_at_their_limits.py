@@ -117,7 +117,7 @@ def test_blind_spans() -> None:
 
 
 # ---- one sample beside the others
-def compared(decades: Any, high: Any = None, samples: Any = None, horizon: int = 3) -> Any:
+def compared(decades: Any, high: Any = None, samples: Any = None, horizon: int = 3, **facts: Any) -> Any:
     """Samples with these decades left at each lag, (B, 3), and these at most of their losses."""
     values = np.array(decades, float) * LN10
     most = values if high is None else np.array(high, float) * LN10
@@ -128,7 +128,7 @@ def compared(decades: Any, high: Any = None, samples: Any = None, horizon: int =
 
     curve = SimpleNamespace(sample_median=values, sample_high=most, median=middle, peak=peak)
     rows = np.arange(len(values)) if samples is None else np.array(samples)
-    return find_sample_differs(a_layer(curve=curve, horizon=horizon, lags=(SimpleNamespace(samples=rows),)))
+    return find_sample_differs(a_layer(curve=curve, horizon=horizon, lags=(SimpleNamespace(samples=rows),), **facts))
 
 
 GOOD, BAD = [-0.1, -0.2, -0.3], [-1.0, -2.0, -5.0]
@@ -168,8 +168,10 @@ def test_what_is_vanishing_of_one_sample(decades: float, found: bool) -> None:
 @pytest.mark.parametrize(("peak", "found"), [(2.0, True), (1.99, False)])
 def test_what_explodes_of_one_sample_however_near(peak: float, found: bool) -> None:
     others = [[0.1, 0.5, 1.5]] * 3
-    finding = compared([*others, [0.1, 0.5, 1.6]], high=[*others, [0.1, peak, 1.6]])
+    values, high = [*others, [0.1, 0.5, 1.6]], [*others, [0.1, peak, 1.6]]
+    finding = compared(values, high=high, peak=2.0)
     assert (finding is not None) == found
+    assert compared(values, high=high, peak=1.99) is None  # beside the others it grows from next to nothing
     if found:
         assert finding.evidence["label"] == "exploding"
 
@@ -181,7 +183,7 @@ def test_a_whole_that_grows_and_does_not_explode() -> None:
 
 def test_of_two_that_explode_the_one_further_from_the_median_is_named() -> None:
     others, same, further = [[0.1, 0.5, 1.5]] * 3, [0.1, 0.5, 1.5], [0.1, 0.5, 1.9]
-    finding = compared([*others, same, further], high=[*others, [0.1, 2.0, 1.5], [0.1, 2.0, 1.9]])
+    finding = compared([*others, same, further], high=[*others, [0.1, 2.0, 1.5], [0.1, 2.0, 1.9]], peak=2.0)
     assert finding.where["sample"] == 4
 
 
@@ -192,12 +194,16 @@ def test_the_few_are_the_odd_ones() -> None:
     curve = SimpleNamespace(
         sample_median=values, sample_high=np.array(high) * LN10, median=values[0], peak=lambda lag: 3.0 * LN10
     )
-    finding = find_sample_differs(a_layer(curve=curve, horizon=3, lags=(SimpleNamespace(samples=np.arange(5)),)))
+    finding = find_sample_differs(
+        a_layer(curve=curve, horizon=3, peak=3.0, lags=(SimpleNamespace(samples=np.arange(5)),))
+    )
     assert finding is not None
     assert finding.evidence["label"] == "exploding"
     # Of two and two the ones that differ from the whole are named.
     curve.sample_median, curve.sample_high = values[:4], np.array(high[:4]) * LN10
-    finding = find_sample_differs(a_layer(curve=curve, horizon=3, lags=(SimpleNamespace(samples=np.arange(4)),)))
+    finding = find_sample_differs(
+        a_layer(curve=curve, horizon=3, peak=3.0, lags=(SimpleNamespace(samples=np.arange(4)),))
+    )
     assert finding is not None
     assert finding.evidence["label"] == "healthy"
     assert finding.severity == "note"

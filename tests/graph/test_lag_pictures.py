@@ -72,13 +72,13 @@ def test_the_coast_line_stands_behind_the_last_percent() -> None:
     assert max(x for x, _ in coast.points) == pytest.approx(left + 13 * pitch)
     assert min(x for x, _ in coast.points) == pytest.approx(left + 1 * pitch)
     assert "1 % left: credit ends" in texts(sheet)
-    assert "middle loss: ends at lag 6" in texts(sheet)
+    assert "median: credit ends at lag 6" in texts(sheet)
 
 
 def test_what_keeps_has_no_coast_and_what_grows_one_at_a_hundred() -> None:
     assert not [curve for curve in lag_sheet(exact(1.0, timesteps=20)).curves if "coast" in curve.id]
     sheet = lag_sheet(exact(1.3, timesteps=40))
-    assert "middle loss: ×100 at lag 18" in texts(sheet)  # 1.3 ** 18 = 112
+    assert "median: ×100 at lag 18" in texts(sheet)  # 1.3 ** 18 = 112
     assert "×100" in texts(sheet)
     assert {one.fill for one in cells(sheet)} >= {"k12", "g0", "g1", "g2", "g3"} - {"g3"}
 
@@ -133,7 +133,7 @@ def test_the_flag_says_of_which_loss_it_speaks() -> None:
 def test_the_sentences_are_those_of_every_view() -> None:
     sheet = lag_sheet(exact(0.5, timesteps=40))
     assert sheet.title == "The gradient dies within 7 steps: further back, under 1 % of it is left."
-    assert sheet.description.startswith("Why: Each step back keeps half of it (×0.50)")
+    assert sheet.description.startswith("Why: each step back keeps half of it (×0.50)")
     assert "Try: " in sheet.description
 
 

@@ -8,6 +8,7 @@ from itertools import pairwise
 import pytest
 
 from rnngraph.graph.style.left import GROWN, LEFT, colour, floor_of, is_dotted, tone, width
+from rnngraph.graph.style.palette import Scale, balanced
 from tests.contrast import contrast, luminance
 
 
@@ -53,6 +54,25 @@ def test_text_can_be_read_on_every_step(dark: bool) -> None:
     for name in ("ink", "muted"):
         assert contrast(colour(name, dark=dark), colour("paper", dark=dark)) >= 4.5
         assert contrast(colour(name, dark=dark), colour("fold", dark=dark)) >= 4.5
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_text_of_and_on_the_scales_of_the_sum_can_be_read(dark: bool) -> None:
+    for scale in (Scale(-3.0, 2.0), balanced(-1.0, 0.5), Scale(0.0, 1.0, "a")):
+        for value in (scale.low + (scale.high - scale.low) * place / 40 for place in range(41)):
+            own = colour(scale.colour(value), dark=dark)
+            assert contrast(own, colour(scale.contrast(value), dark=dark)) >= 4.5, value
+            assert contrast(colour("paper", dark=dark), colour(scale.ink(value), dark=dark)) >= 4.5, value
+    for name in ("red", "violet", "orange", "padding-ink"):
+        assert contrast(colour(name, dark=dark), colour("paper", dark=dark)) >= 4.5, name
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_the_scales_of_the_sum_go_one_way_in_lightness(dark: bool) -> None:
+    """Viridis gets lighter on either paper; amounts fade into it."""
+    for scale, rising in ((Scale(0.0, 1.0), True), (Scale(0.0, 1.0, "a"), dark)):
+        levels = [luminance(colour(scale.colour(place / 20), dark=dark)) for place in range(21)]
+        assert levels == sorted(levels, reverse=not rising)
 
 
 def test_the_width_is_linear_in_the_logarithm() -> None:

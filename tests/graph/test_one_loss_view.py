@@ -10,6 +10,7 @@ import pytest
 import rnngraph as rg
 from rnngraph.graph.draw import Drawing
 from rnngraph.graph.model import Vertex
+from rnngraph.render.format import render_bytes
 from rnngraph.trace.model import Trace
 from tests.graph.mock_networks import bidirectional, encoder_decoder, every_step, fed, recorded, remembers, three_layers
 from tests.graph.seen_traces import seen, with_lags
@@ -250,6 +251,8 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"width": 199}, "the width is 199; give pixels, a whole number from 200"),
     ({"width": True}, "the width is True"),
     ({"width": "wide"}, "the width is 'wide'"),
+    ({"width": 390, "seen_from": "total"}, "the width 390 belongs to the view from one loss"),
+    ({"width": 390, "view": "rolled"}, "the width 390 belongs to the view from one loss"),
     ({"theme": "pink"}, "the theme 'pink' is unknown; choose auto, light, dark"),
     ({"steps": "40"}, "reach outside the trace, which has 30 timesteps"),
 ]
@@ -283,3 +286,38 @@ def test_what_sinks_to_a_lower_layer_is_no_loss() -> None:
     trace = recorded((layer(fed(rg.Tape(), 9))[:, 8] ** 2).sum())
     for seen_from in ("last", "total"):
         assert len(of_kind(rg.draw(trace, seen_from=seen_from, steps="all"), "loss")) == 1
+
+
+@pytest.mark.parametrize("make", [encoder_decoder, bidirectional, three_layers])
+def test_on_a_phone_every_row_has_its_whole_name(make: Any) -> None:
+    drawing = rg.draw(make(), width=390)
+    assert drawing.graph.seen is not None
+    names = {row.name for row in drawing.graph.seen.rows}
+    assert {shape.text.partition(" · ")[0] for shape in drawing.shapes if shape.role == "row"} >= names
+
+
+@pytest.mark.parametrize("width", [900, 390])
+@pytest.mark.parametrize("make", [encoder_decoder, bidirectional, remembers])
+def test_the_key_says_dotted_where_an_arrow_is(make: Any, width: int) -> None:
+    drawing = rg.draw(make(), width=width)
+    dotted = any(curve.kind == "backward" and curve.line == "dotted" for curve in drawing.curves)
+    assert any(shape.text.startswith("dotted") for shape in drawing.shapes) == dotted
+
+
+def test_what_the_title_counts_is_said_beside_it_unless_it_is_ones_own() -> None:
+    trace = three_layers()
+    for title, said in ((None, True), ("Mine", False)):
+        seen_by = rg.draw(trace, title=title).graph.seen
+        assert seen_by is not None
+        assert seen_by.small.endswith("The title counts at the inputs, over all losses.") == said
+
+
+@pytest.mark.parametrize("options", [{"seen_from": "total"}, {"view": "rolled"}, {"color": "saturation"}])
+def test_the_sum_over_all_losses_has_a_dark_side(options: dict[str, Any]) -> None:
+    light, dark = (rg.draw(seen(), theme=theme, **options) for theme in ("light", "dark"))
+    assert light.shapes == dark.shapes  # names, which every writer looks up
+    texts = [render_bytes(one, "svg").decode() for one in (light, dark)]
+    assert 'fill="#ffffff"' in texts[0]
+    assert 'fill="#0d1117"' in texts[1]
+    assert "#0f172a" not in texts[1]  # the ink of light paper
+    assert "prefers-color-scheme:dark" in render_bytes(rg.draw(seen(), **options), "svg").decode()

@@ -22,7 +22,8 @@ from rnngraph.graph.layout.metrics import width_of
 from rnngraph.graph.pen import FLAG
 from rnngraph.graph.sheet import Curve as Drawn
 from rnngraph.graph.sheet import Sheet
-from rnngraph.graph.style.left import COLOURS, ends_of, level_text, strengths
+from rnngraph.graph.style.left import COLOURS, colour, ends_of, level_text
+from rnngraph.graph.style.palette import step_of, strengths
 from rnngraph.render.picture.dot import dot
 from rnngraph.render.picture.svg import svg
 from rnngraph.render.report.compare.comparison_picture import comparison_sheet
@@ -95,7 +96,7 @@ def test_a_level_is_said_as_what_is_left() -> None:
 
 def test_the_colours_go_from_pale_to_strong_on_either_paper() -> None:
     for count in (1, 2, 5, 50):
-        colours = [COLOURS[name] for name in strengths(count)]
+        colours = [step_of(name) for name in strengths(count)]
         assert len(set(colours)) == count
         for side in (0, 1):
             contrasts = [abs(luminance(one[side]) - luminance(COLOURS["paper"][side])) for one in colours]
@@ -198,12 +199,12 @@ def two() -> Any:
 def test_every_colour_has_its_dark_side(history: Any) -> None:
     for sheet in (history_sheet(history), comparison_sheet(two())):
         used = {one.stroke for one in sheet.curves} | {one.fill or one.ink for one in sheet.shapes}
-        assert used <= COLOURS.keys()
+        assert all(colour(name) != colour(name, dark=True) for name in used)
         style = ElementTree.fromstring(svg(sheet)).findtext("{http://www.w3.org/2000/svg}style")
         assert style is not None
         assert style.startswith("@media (prefers-color-scheme:dark){")
         for curve in sheet.curves:
-            assert f".rnngraph .s-{curve.stroke}{{stroke:{COLOURS[curve.stroke][1]}}}" in style
+            assert f".rnngraph .s-{curve.stroke}{{stroke:{colour(curve.stroke, dark=True)}}}" in style
 
 
 def test_two_are_told_apart_without_colours() -> None:

@@ -14,8 +14,11 @@ _APART = 1.0  # decades from the median, below which a sample does not differ fr
 
 
 def find_sample_differs(layer: Layer) -> Finding | None:
-    """One sample does not fare as the others do: the one that differs most is named."""
-    curve, limits = layer.curve, layer.limits
+    """One sample does not fare as the others do: the one that differs most is named.
+
+    A sample explodes only where the layer does: what grows from next to nothing beside the others is no explosion.
+    """
+    curve, limits, explodes = layer.curve, layer.limits, layer.peak >= layer.limits.exploding
     gains: dict[int, float] = {}
     different: list[tuple[float, int, int, str]] = []
     alike: list[tuple[float, int, int, str]] = []
@@ -26,8 +29,9 @@ def find_sample_differs(layer: Layer) -> Finding | None:
         lag = int(reached[-1]) + 1
         decades, middle = (float(of[lag - 1]) / LN10 for of in (curve.sample_median[row], curve.median))
         gains[int(sample)] = decades
-        label = _label(decades, float(np.nanmax(curve.sample_high[row, :lag])) / LN10, limits)
-        common = _label(middle, curve.peak(lag) / LN10, limits)
+        peak = float(np.nanmax(curve.sample_high[row, :lag])) / LN10
+        label = _label(decades, peak if explodes else 0.0, limits)
+        common = _label(middle, curve.peak(lag) / LN10 if explodes else 0.0, limits)
         off = 0.0 if decades == middle else abs(decades - middle)
         near = off < _APART and "exploding" not in (label, common)
         (alike if label == common or near else different).append((off, int(sample), lag, label))

@@ -63,12 +63,13 @@ def find_no_signal(layer: Layer) -> Finding | None:
 
 def find_masked_samples(layer: Layer) -> Finding | None:
     """Some samples are masked from their first step to their last."""
-    return _silent(layer, _masked(layer), "mask", "all of it is masked")
+    return _silent(layer, "masked_samples", _masked(layer), "mask", "all of it is masked")
 
 
 def find_silent_samples(layer: Layer) -> Finding | None:
     """No loss gives some samples a gradient, although they are not masked."""
-    return _silent(layer, _without_gradient(layer) & ~_masked(layer), "loss", "the gradient is exactly zero")
+    silent = _without_gradient(layer) & ~_masked(layer)
+    return _silent(layer, "silent_samples", silent, "loss", "the gradient is exactly zero")
 
 
 def find_dead(layer: Layer) -> Finding | None:
@@ -127,13 +128,13 @@ def _without_gradient(layer: Layer) -> Booleans:
     return silent
 
 
-def _silent(layer: Layer, silent: Booleans, reason: str, why: str) -> Finding | None:
+def _silent(layer: Layer, rule: str, silent: Booleans, reason: str, why: str) -> Finding | None:
     if not silent.any():
         return None
     samples = np.flatnonzero(silent)
     named = ", ".join(map(str, samples[:_NAMED])) + (", ..." if samples.size > _NAMED else "")
     return Finding(
-        "no_signal", NOTE, {**layer.where, "sample": int(samples[0])}, {"samples": int(samples.size)}, reason,
+        rule, NOTE, {**layer.where, "sample": int(samples[0])}, {"samples": int(samples.size)}, reason,
         f"Leave these samples out, or check their {reason}.",
         f"No loss reaches {layer.name} in {counted(samples.size, 'sample')} ({named}): {why}.",
     )  # fmt: skip

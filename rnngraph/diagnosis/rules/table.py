@@ -1,7 +1,7 @@
 """The rules of a verdict in one table: plain functions of a layer, of a path, or of the whole network.
 
-A rule gives a finding or nothing. A new one is a function in one of the files beside this one, and a row here; where it
-may be the verdict, its name also has its rank in `finding.VERDICTS`.
+A rule gives a finding or nothing. A new one is a function in one of the files beside this one, `find_` and the name of
+its finding, and a row here; where it may be the verdict, `headline.VERDICTS` says what stands over it.
 """
 
 from __future__ import annotations
@@ -37,3 +37,7 @@ PATH_RULES: tuple[Callable[[Network, Path], Finding | None], ...] = (
     carriers.find_blind_span,
 )
 NETWORK_RULES: tuple[Callable[[Network], Finding | None], ...] = (signal.find_non_finite, signal.find_dead_inputs)
+# The names of all that can be found.
+RULES = tuple(
+    rule.__name__.removeprefix("find_") for rule in (*LAYER_RULES, *PLACED_RULES, *PATH_RULES, *NETWORK_RULES)
+)

@@ -22,7 +22,7 @@ from rnngraph.graph.build.tracks import find_tracks
 from rnngraph.graph.build.vertices import TrackColumn, fold_vertex, op_vertex
 from rnngraph.graph.model import Column, Graph, Vertex
 from rnngraph.graph.steps import Steps, parse_steps
-from rnngraph.nearest import did_you_mean
+from rnngraph.nearest import check_known
 from rnngraph.trace.model import Trace
 
 DETAILS = ("layer", "step", "op")
@@ -46,12 +46,8 @@ def build(
 
 def check_build(trace: Trace, steps: Steps, detail: str, view: str) -> None:
     """Refuse what `build` cannot draw; see there."""
-    if detail not in DETAILS:
-        raise InputError(
-            f"detail {detail!r} is unknown; choose {', '.join(DETAILS)}{did_you_mean(detail, DETAILS) or '.'}"
-        )
-    if view not in VIEWS:
-        raise InputError(f"view {view!r} is unknown; choose {', '.join(VIEWS)}{did_you_mean(view, VIEWS) or '.'}")
+    check_known([detail], DETAILS, "detail {} is unknown; choose")
+    check_known([view], VIEWS, "view {} is unknown; choose")
     if trace.timesteps < 1:
         raise InputError(
             f"the trace of {trace.model or 'this model'!r} has no timesteps, so there is nothing to unroll; "

@@ -6,8 +6,11 @@ of a cell has a part of its own at every step, and padding has none.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from rnngraph.graph.one_loss.view import Segment
 from rnngraph.trace.magnitudes import Booleans, Status
 from rnngraph.trace.model import StateTrace, Trace
 
@@ -31,6 +34,19 @@ def entering(trace: Trace, clock: int | None = None) -> Booleans:
         felt[: one.timesteps] &= one.valid.any(axis=0)
         bears |= felt
     return bears
+
+
+def bearing(trace: Trace, segments: Sequence[Segment]) -> Booleans:
+    """Say where a loss stands on the time axis."""
+    lags = trace.lags[0]
+    found = np.zeros(segments[-1].stop, bool)
+    for segment in segments:
+        measured = lags.losses[lags.clocks == segment.clock]
+        found[segment.start + measured] = True
+        if measured.size and len(measured) < lags.available:  # only some were taken
+            own = entering(trace, segment.clock)[: segment.timesteps]
+            found[segment.start : segment.start + len(own)] |= own
+    return found
 
 
 def _outputs(trace: Trace, clock: int | None = None) -> list[StateTrace]:

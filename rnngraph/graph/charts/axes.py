@@ -60,11 +60,7 @@ class Axes:
 
     def grid(self, below: str) -> None:
         """Draw levels and places, what the places are, 1 % as a mark, and in words what is smaller than all."""
-        shapes, _wide, pitch = (
-            self.paper.shapes,
-            self.right - self.left,
-            (self.bottom - self.top) / (self.high - self.low),
-        )
+        shapes, pitch = self.paper.shapes, (self.bottom - self.top) / (self.high - self.low)
         if self.bottom < self.foot:
             self._smaller()
         step, mark = max(1, math.ceil(_APART / pitch)), MARK if self.lowest is None else math.inf

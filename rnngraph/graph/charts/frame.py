@@ -10,13 +10,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
+from rnngraph.graph.key import LINE, Swatch, draw_key
 from rnngraph.graph.layout.geometry import Box, one_line
 from rnngraph.graph.layout.metrics import fit, width_of, wrap
-from rnngraph.graph.pen import paragraph, rectangle, sentences, words
+from rnngraph.graph.pen import paragraph, sentences, words
 from rnngraph.graph.sheet import Curve, Shape, Sheet, Theme
-from rnngraph.graph.sizes import check_theme, check_width, is_wide, sizes_of
+from rnngraph.graph.sizes import check_theme, check_width, is_wide, round_step, sizes_of
 
 TEXT, SMALL = 12.0, 11.0
+HEAD = 40.0  # from the heading of a panel to its axes, whose names stand in between
 
 
 @dataclass
@@ -64,29 +66,16 @@ class Paper:
         text = fit(one_line(text), room, TEXT, bold=True)
         self.shapes.append(words(name, "header", text, x, y, TEXT, bold=True, align="left"))
 
-    def swatches(self, marks: Sequence[tuple[str, str]]) -> float:
-        """Write what colours mean, given as colour and text, from `y` downwards; give where the last one ends."""
-        x = self.margin
-        for number, (fill, text) in enumerate(marks):
-            long = width_of(text, SMALL) + 34
-            if x + long > self.width - self.margin:
-                x, self.y = self.margin, self.y + 18
-            self.shapes.append(
-                rectangle(f"key{number}", "legend", x, self.y - 6, 20, 12, fill=fill, stroke="line", thickness=0.5)
-            )
-            self.shapes.append(words(f"keyt{number}", "legend", text, x + 24, self.y, SMALL, ink="muted", align="left"))
-            x += long
-        return x
-
-    def legend(self, text: str, *, grown: bool) -> None:
-        """Explain the colours of what is left, and write what else is to be known."""
-        marks = [("k12", "100 %"), ("k10", "10 %"), ("k8", "1 %"), ("k4", "1e-4"), ("k0", "1e-6 or less")]
-        x = self.swatches(marks + ([("g0", "×3"), ("g2", "×100"), ("g3", "×1e4")] if grown else []))
-        if width_of(text, SMALL) > self.width - self.margin - x - 10:
-            x, self.y = self.margin, self.y + 18
-        else:
-            x += 10
-        self.note(text, x)
+    def key(self, swatches: Sequence[Swatch], said: str = "") -> None:
+        """Write what colours and lines mean, and behind it what else is to be known."""
+        right = self.width - self.margin
+        shapes, curves, (x, self.y) = draw_key(swatches, (self.margin, self.y), left=self.margin, right=right)
+        self.shapes += shapes
+        self.curves += curves
+        if said:
+            if width_of(said, SMALL) > right - x:
+                x, self.y = self.margin, self.y + LINE
+            self.note(said, x)
 
     def note(self, text: str, x: float) -> None:
         """Write what else is to be known, from a place to the right."""
@@ -110,9 +99,6 @@ def ticks(places: range, room: float, *, apart: float = 34.0) -> list[int]:
         return []
     first, last = places[0], places[-1]
     pitch = room / max(last - first, 1)
-    step = next(
-        digit * 10**power for power in range(12) for digit in (1, 2, 5)
-        if digit * 10**power * pitch >= apart or digit * 10**power > last - first
-    )  # fmt: skip
+    step = round_step(apart / pitch)
     inner = [value for value in range(0, last, step) if min(value - first, last - value) * pitch >= apart * 0.7]
     return sorted({first, *inner, last})

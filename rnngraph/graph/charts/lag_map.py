@@ -12,7 +12,7 @@ from itertools import groupby, pairwise
 import numpy as np
 
 from rnngraph.diagnosis.sentences import share_text
-from rnngraph.graph.charts.frame import SMALL, TEXT, Paper, ticks
+from rnngraph.graph.charts.frame import HEAD, SMALL, TEXT, Paper, ticks
 from rnngraph.graph.charts.lag_rows import LagRow, middle
 from rnngraph.graph.layout.metrics import width_of
 from rnngraph.graph.pen import rectangle, rule, words
@@ -38,17 +38,24 @@ class LagMap:
         self.lines = _spread(len(self.span), int(_TALLEST / _LEAST))
         self.cell = max(math.floor(room / len(self.columns)), 1)
         self.tall = min(self.cell, max(math.floor(_TALLEST / len(self.lines)), 1))
-        self.left, self.top = left + _AXIS, top + 26
+        self.left, self.top = left + _AXIS, top + HEAD
         self.right = self.left + self.cell * len(self.columns)
         self.bottom = self.top + self.tall * len(self.lines)
 
     def draw(self, heading: str, outlined: int) -> float:
         """Draw everything; give the height that was taken."""
         paper, name = self.paper, f"m{self.number}"
-        paper.heading(f"{name}h", heading, self.left - _AXIS, self.top - 20, self.right - self.left + _AXIS)
+        paper.heading(f"{name}h", heading, self.left - _AXIS, self.top - HEAD + 6, self.right - self.left + _AXIS)
         paper.shapes.append(
             words(
-                f"{name}ylabel", "legend", "loss at step", self.right, self.top - 12, SMALL, ink="muted", align="right"
+                f"{name}ylabel",
+                "legend",
+                "loss at step",
+                self.left - _AXIS,
+                self.top - 12,
+                SMALL,
+                ink="muted",
+                align="left",
             )
         )
         paper.shapes += self._cells()
@@ -56,7 +63,7 @@ class LagMap:
         self._coast(self.row.grown, "×100")
         self._outline(outlined)
         self._axes()
-        return self.bottom + 38 - (self.top - 26)
+        return self.bottom + 38 - (self.top - HEAD)
 
     def _x(self, t: float) -> float:
         """Give where a timestep begins."""
@@ -124,10 +131,9 @@ class LagMap:
         known = [(x, y) for x, y in points if (self.right - x if reverse else x - self.left) > room]
         if known:
             x, y = min(known, key=lambda point: abs(point[1] - (self.top + self.bottom) / 2))
-            at, side = (x + 6, "left") if reverse else (x - 6, "right")
-            self.paper.shapes.append(
-                words(f"{label}t", "mark", text, at, y - 8, TEXT, bold=True, align=side, halo=True)
-            )
+            # Beyond the line: on its upper left, or where time is walked forwards on its lower right.
+            at, high, side = (x + 6, y + 10, "left") if reverse else (x - 6, y - 8, "right")
+            self.paper.shapes.append(words(f"{label}t", "mark", text, at, high, TEXT, bold=True, align=side, halo=True))
 
     def _outline(self, timestep: int) -> None:
         if timestep in self.span:

@@ -12,16 +12,21 @@ import numpy as np
 from rnngraph.diagnosis.diagnose import headline_of
 from rnngraph.diagnosis.layer import no_lags
 from rnngraph.diagnosis.one_loss import LAST, Losses
+from rnngraph.diagnosis.sentences import share_text
 from rnngraph.errors import InputError
-from rnngraph.graph.charts.frame import Paper
-from rnngraph.graph.charts.lag_curve import draw_curve
+from rnngraph.graph.charts.axes import AXIS, Axes
+from rnngraph.graph.charts.frame import HEAD, Paper
 from rnngraph.graph.charts.lag_map import LagMap
 from rnngraph.graph.charts.lag_rows import LagRow, lag_rows
+from rnngraph.graph.key import shades
+from rnngraph.graph.one_loss.bars import axis_of
+from rnngraph.graph.one_loss.headings import because
 from rnngraph.graph.sheet import Sheet
-from rnngraph.graph.style.left import GROWTH
-from rnngraph.nearest import did_you_mean
+from rnngraph.graph.style.left import FLOOR, MARK, tone
+from rnngraph.nearest import check_known
 from rnngraph.trace.model import Trace
 
+_DOTS = 70
 _APART = 40.0
 _HEIGHT = 240.0  # of a curve that has no map beside it
 
@@ -54,15 +59,16 @@ def lag_sheet(
     clock, timestep = losses.timesteps[number]
     rows = _chosen(lag_rows(losses, clock), states)
     title, why, attempt = headline_of(trace) or (f"{trace.model or 'network'}: lags", "", "")
-    because = " ".join(text for text in (f"Why: {why}" if why else "", f"Try: {attempt}" if attempt else "") if text)
+    why = because(why, attempt)
     small = _small_print(trace, rows)
-    paper.head(title, because, small)
+    paper.head(title, why, small)
     for place, row in enumerate(rows):
         _panels(paper, row, timestep, number=place, named=len(rows) > 1)
-    grown = any(bool((row.quantiles >= GROWTH).any()) for row in rows)
     paper.y += 8
-    paper.legend(f"Colours stop at 1e-6; the numbers do not. Outlined: the loss at t={timestep}.", grown=grown)
-    return paper.finish(title, f"{because} {small}".strip())
+    axis = axis_of(np.concatenate([row.matrix.ravel() for row in rows]), FLOOR)
+    outlined = f" Outlined: the loss at t={timestep}." if any(len(row.losses) > 1 for row in rows) else ""
+    paper.key(list(shades(axis.low, axis.high, axis.floor)), f"Colours stop at 1e-6; the numbers do not.{outlined}")
+    return paper.finish(title, f"{why} {small}".strip())
 
 
 def _chosen(rows: list[LagRow], states: Sequence[str] | None) -> list[LagRow]:
@@ -70,11 +76,7 @@ def _chosen(rows: list[LagRow], states: Sequence[str] | None) -> list[LagRow]:
         raise InputError("no loss of the trace reaches a recurrence, so there are no lags to draw.")
     if not states:
         return rows
-    names = [row.name for row in rows]
-    for name in states:
-        if name not in names:
-            known = f"choose among {', '.join(names)}"
-            raise InputError(f"there is no row {name!r} in the picture: {known}{did_you_mean(name, names) or '.'}")
+    check_known(states, [row.name for row in rows], "there is no row {} in the picture: choose among")
     return [row for row in rows if row.name in states]
 
 
@@ -108,7 +110,34 @@ def _panels(paper: Paper, row: LagRow, timestep: int, *, number: int, named: boo
         top, tall = top + tall + 18, 0.0
     height = chart.bottom - chart.top if many and paper.wide else _HEIGHT
     height = float(np.clip(height, 160, 380))
-    wide = half if many else min(room, 560.0)
+    wide = half if many else room
     heading = f"{name}how much is left, by lag"
-    draw_curve(paper, row, heading, f"c{number}", left=left, top=top, width=wide, height=height)
-    paper.y = top + max(tall, height + 26 + 38)
+    _draw_curve(paper, row, heading, f"c{number}", left=left, top=top, width=wide, height=height)
+    paper.y = top + max(tall, height + HEAD + 38)
+
+
+def _draw_curve(paper: Paper, row: LagRow, heading: str, name: str, *, left: float, top: float, width: float,
+               height: float) -> None:  # fmt: skip
+    """Draw everything; `left` and `top` are those of the heading."""
+    median = row.median
+    axes = Axes(paper, name, range(len(median)), tuple(row.quantiles), left=left + AXIS, top=top + HEAD,
+                width=width - AXIS - 10, height=height)  # fmt: skip
+    paper.heading(f"{name}h", heading, left, top + 6, width - 10)
+    axes.grid("lag: steps back from the loss")
+    axes.band(row.quantiles[0], row.quantiles[2], "k4")
+    axes.curve(median, lambda decades: tone(decades).name if decades >= MARK else "line")
+    for lag in np.flatnonzero(median >= axes.low).tolist() if len(median) <= _DOTS else ():
+        value = float(median[lag])
+        axes.dot(lag, value, tone(value).name, hint=f"lag {lag}: {share_text(value)} left")
+    _flag(axes, row)
+
+
+def _flag(axes: Axes, row: LagRow) -> None:
+    """Mark where credit ends, or where it is ×100: of the one loss, or of the median of many."""
+    grown, end, losses = row.explodes, row.end, row.losses
+    whose = "median" if len(losses) > 1 else f"loss at t={losses[0]}"
+    if grown is not None:
+        axes.flag(grown, (f"{whose}: ×100 at lag {grown}", f"lag {grown}"), over=True)
+    elif end is not None:
+        texts = f"{whose}: credit ends at lag {end}", f"{whose}: ends at lag {end}", f"lag {end}"
+        axes.flag(end + 0.5, texts)

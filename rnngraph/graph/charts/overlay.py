@@ -91,5 +91,5 @@ def _end(corners: Sequence[Point], axes: Axes, taken: Sequence[Point]) -> Point:
         return max([x + 11, *(one + _LETTER for one, other in taken if is_taken(x + 11, y - 6))]), y - 6
     x -= 0.7 * _LETTER
     near = [other for place, other in corners if place > x - _LETTER]
-    y = min(near) - 11
-    return (x, max(near) + 11) if y < axes.top + 5 or is_taken(x, y) else (x, y)
+    places = [(x - away * _LETTER, y) for away in range(4) for y in (min(near) - 11, max(near) + 11)]
+    return next((one for one in places if one[1] >= axes.top + 5 and not is_taken(*one)), places[1])

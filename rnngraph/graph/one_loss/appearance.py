@@ -10,18 +10,19 @@ from collections.abc import Sequence
 import numpy as np
 
 from rnngraph.diagnosis.chosen_loss import SeenFrom, chosen
+from rnngraph.diagnosis.diagnose import verdict_of
+from rnngraph.diagnosis.headline import counts
 from rnngraph.diagnosis.one_loss import OneLoss
 from rnngraph.errors import InputError
+from rnngraph.graph.build.loss_circles import bearing
 from rnngraph.graph.build.recorded import Recorded
 from rnngraph.graph.build.rows import find_rows as recorded_rows
 from rnngraph.graph.build.tracks import find_tracks
 from rnngraph.graph.model import Graph
 from rnngraph.graph.one_loss.build import build
-from rnngraph.graph.one_loss.fold import choose_steps
-from rnngraph.graph.one_loss.headings import small_print, title_and_why
+from rnngraph.graph.one_loss.fold import choose_steps, room_of
+from rnngraph.graph.one_loss.headings import small_print, title_and_why, which_loss
 from rnngraph.graph.one_loss.marks import find_marks
-from rnngraph.graph.one_loss.other_losses import bearing
-from rnngraph.graph.one_loss.room import room_of
 from rnngraph.graph.one_loss.strips import find_strips
 from rnngraph.graph.one_loss.view import Seen, SeenRow, Segment
 from rnngraph.graph.one_loss.walk_rows import find_rows, find_segments
@@ -60,9 +61,12 @@ def look(
     where = next(segment for segment in segments if segment.clock == seen.clock)
     position = where.start + seen.timestep
     joined = chosen(trace, seen.timestep if seen_from not in (None, "last") else seen_from, split=False)
-    found, why = title_and_why(trace, seen, marks)
+    diagnosis = verdict_of(trace)
+    found, why = title_and_why(diagnosis, seen, marks)
+    beside = counts(diagnosis) if diagnosis is not None and title is None else ""
+    small = small_print(trace, seen, _whole(trace, rows, seen), beside)
     known = Seen(
-        seen.timestep, position, seen.samples, why, small_print(trace, seen, joined=_whole(trace, rows, seen)), rows,
+        seen.timestep, position, seen.samples, why, f"{which_loss(trace, seen)} {small}", rows,
         segments, bearing(trace, segments), marks, find_strips(trace, joined or seen, rows, segments),
         floor_of(trace.dtype), handovers, width, theme, steps is not None,
     )  # fmt: skip

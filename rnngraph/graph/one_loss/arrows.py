@@ -100,9 +100,9 @@ class _Arrows:
         layout = self.layout
         if layout.wide or vertex.kind == "input":
             return self._top(vertex)
-        name = layout.label(layout.number_of(vertex.row))
-        stop = layout.label_x + width_of(name, LABEL_TEXT, bold=True) + 4
-        return self._top(vertex) if self._x(vertex) > stop else self._middle(vertex) - LABEL_UP - 8
+        name, left = layout.label(layout.number_of(vertex.row))
+        within = left - 4 < self._x(vertex) <= left + width_of(name, LABEL_TEXT, bold=True) + 4
+        return self._middle(vertex) - LABEL_UP - 8 if within else self._top(vertex)
 
     def backward(self, edge: Edge) -> Curve:
         source, target = self.vertices[edge.source], self.vertices[edge.target]
@@ -117,7 +117,7 @@ class _Arrows:
         return Curve(
             edge.id, "backward", edge.source, edge.target, tuple(map(flipped, points)), stroke, round(thick, 2),
             "dotted" if dotted else "solid", "filled", edge.label, flipped(at), "ink" if strong else "muted",
-            one_line(hint), 6.0 + 1.1 * thick, 11.0, strong,
+            one_line(hint), _head(thick), 11.0, strong,
         )  # fmt: skip
 
     def _way(self, edge: Edge, source: Vertex, target: Vertex) -> tuple[tuple[Point, ...], Point]:
@@ -128,19 +128,23 @@ class _Arrows:
         way = 1 if self._x(target) > self._x(source) else -1
         if "fold" in (source.kind, target.kind):
             row = int(edge.id.rpartition("_")[2])
-            return self._beside(source, target, self.layout.row(row) + 28, way)
+            head = _head(width(edge.share)) if edge.share is not None else 0.0
+            return self._beside(source, target, self.layout.row(row) + 28, way, head)
         a, b = self._x(source) + way * INSET, self._x(target) - way * min(INSET, self._half(target) / 2)
         low = self._bottom(source) + DEEP + 2
         top, end = self._bottom(source) + 1, self._bottom(target) + 1
         lean = (b - a) * 0.12
         return ((a, top), (a + lean, low), (b - lean, low), (b, end)), ((a + b) / 2, self._bottom(source) + LABEL)
 
-    def _beside(self, source: Vertex, target: Vertex, y: float, way: int) -> tuple[tuple[Point, ...], Point]:
-        """Go into a fold, or come out of it, at its side."""
+    def _beside(
+        self, source: Vertex, target: Vertex, y: float, way: int, head: float
+    ) -> tuple[tuple[Point, ...], Point]:
+        """Go into a fold, or come out of it, at its side; out of it so far down that there is room for the head."""
         if target.kind == "fold":
             a, b = self._x(source) + way * INSET, self._side(target, -way)
             return ((a, self._bottom(source) + 1), (a, y), (a + way * 4, y), (b, y)), (0.0, 0.0)
         a, b = self._side(source, way), self._x(target) - way * min(INSET, self._half(target) / 2)
+        y += max(0.0, head - 8)
         return ((a, y), (b - way * 8, y), (b - way * 2, y), (b, self._bottom(target) + 1)), (0.0, 0.0)
 
     def _down(self, source: Vertex, target: Vertex) -> tuple[tuple[Point, ...], Point]:
@@ -156,7 +160,7 @@ class _Arrows:
         if b[1] <= a[1]:  # the encoder stands above
             a, b = (a[0], self._top(source)), (b[0], self._bottom(target) + 1)
             middle = (a[1] + b[1]) / 2
-        return (a, (a[0], middle), (b[0], middle), b), (b[0] - 34, b[1] - 10)
+        return (a, (a[0], middle), (b[0], middle), b), (b[0] - 34, middle)
 
     def _x(self, vertex: Vertex) -> float:
         return self.layout.columns[vertex.column].middle
@@ -184,3 +188,8 @@ class _Arrows:
 
     def _middle(self, vertex: Vertex) -> float:
         return self.layout.loss if vertex.kind == "loss" else self.layout.row(self.layout.number_of(vertex.row))
+
+
+def _head(thick: float) -> float:
+    """Give the length of the head of an arrow back."""
+    return 6.0 + 1.1 * thick

@@ -141,8 +141,9 @@ def _input(vertex: Vertex, x: float, room: float, layout: Layout) -> Shape:
     """Write the word that comes in, where there is one, else one letter."""
     column = layout.graph.columns[vertex.column]
     word = one_line(column.label) if column.label else "x"
-    text = fit(word, room - 4, 12)
-    shape = words(vertex.id, "vertex", text, x, layout.last_row + 63, 12, ink="muted" if word == "x" else "ink")
+    size = next((size for size in (12.0, 11.0) if width_of(word, size) <= room - 2), SMALLEST)
+    text = fit(word, room - 2, size)
+    shape = words(vertex.id, "vertex", text, x, layout.last_row + 63, size, ink="muted" if word == "x" else "ink")
     return replace(shape, subject=vertex.id, hint=word if text != "x" else "the input", column=vertex.column)
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from rnngraph.graph.one_loss.view import Mark, SeenRow, Segment
+from rnngraph.graph.sizes import NARROW, WIDE, is_wide, sizes_of
 
 Runs = tuple[tuple[int, int], ...]
 
@@ -39,6 +40,22 @@ class Room:
     def squeezes(self, shown: set[int], breaks: Iterable[int], total: int) -> bool:
         """Whether they fit when all are narrow."""
         return len(shown) * self.least + len(gaps(shown, breaks, total)) * self.fold <= self.width
+
+
+def room_of(width: int, rows: Sequence[SeenRow]) -> Room:
+    """Give the room that a picture has for its columns."""
+    sizes = sizes_of(width)
+    columns = sizes.columns if is_wide(width) else max(3, sizes.columns * width // NARROW)
+    if width > WIDE:
+        columns = sizes.columns * width // WIDE
+    return Room(width - sizes.first - right_margin(width, rows), sizes.pitch, sizes.close, sizes.least, sizes.fold,
+                int(columns))  # fmt: skip
+
+
+def right_margin(width: int, rows: Sequence[SeenRow]) -> float:
+    """Give the room that is left free on the right: also for the initial states of a reverse direction."""
+    reverse = any(row.way == "right" and not math.isnan(row.initial) for row in rows)
+    return sizes_of(width).margin + (44 if is_wide(width) and reverse else 0)
 
 
 def gaps(shown: set[int], breaks: Iterable[int], total: int) -> list[tuple[int, int]]:

@@ -6,36 +6,34 @@ says which of them the boxes show.
 
 from __future__ import annotations
 
-from rnngraph.diagnosis.diagnose import headline_of
+from rnngraph.diagnosis.headline import headline
 from rnngraph.diagnosis.one_loss import OneLoss
+from rnngraph.diagnosis.verdict import Diagnosis
 from rnngraph.graph.one_loss.view import Mark
 from rnngraph.trace.model import Trace
 
 
-def title_and_why(trace: Trace, seen: OneLoss, marks: tuple[Mark, ...]) -> tuple[str, str]:
+def title_and_why(found: Diagnosis | None, seen: OneLoss, marks: tuple[Mark, ...]) -> tuple[str, str]:
     """Say where, and why with what to try."""
-    found = headline_of(trace)
     if found is None:
         ends = ", and ".join(mark.text.strip("◂▸ ") for mark in marks) or "nothing is known of its way"
         return f"The loss at t={seen.timestep}: {ends}.", ""
-    title, why, remedy = found
-    return title, f"{_because(why)} {remedy}".strip()
+    title, why, remedy = headline(found)
+    return title, because(why, remedy)
 
 
-def small_print(trace: Trace, seen: OneLoss, *, joined: str) -> str:
-    """Say which loss and samples the boxes show, and of what network.
+def which_loss(trace: Trace, seen: OneLoss) -> str:
+    """Say which loss and samples the boxes show."""
+    name = next(one.name for one in trace.recurrences if one.clock == seen.clock)
+    whose = f" of {name}" if len({one.clock for one in trace.recurrences}) > 1 else ""
+    samples = "1 sample" if seen.samples == 1 else f"median of {seen.samples} samples"
+    return f"Seen from the loss at t={seen.timestep}{whose}; {samples}."
 
-    Args:
-        trace: what was recorded.
-        seen: the loss.
-        joined: what 100 % is, where it is not the state itself.
-    """
+
+def small_print(trace: Trace, seen: OneLoss, *more: str) -> str:
+    """Say of what network the boxes are, and whatever else is to be known."""
     lags = trace.lags[0]
     entered = [one for one in trace.recurrences if one.clock == seen.clock]
-    whose = f"the loss at t={seen.timestep}"
-    if len({one.clock for one in trace.recurrences}) > 1:
-        whose += f" of {entered[0].name}"
-    samples = "1 sample" if seen.samples == 1 else f"median of {seen.samples} samples"
     steps = max((one.timesteps for one in entered), default=trace.timesteps)
     if seen.joint:
         losses = "one loss that reads many steps"
@@ -45,13 +43,14 @@ def small_print(trace: Trace, seen: OneLoss, *, joined: str) -> str:
         losses = "loss at every step" if lags.available == steps else f"{lags.available} losses"
     lengths = dict.fromkeys(f"{one.timesteps}" for one in trace.recurrences)
     parts = [trace.model, f"{' and '.join(lengths)} steps", losses, trace.dtype]
-    text = f"Seen from {whose}; {samples}. {' · '.join(part for part in parts if part)}"
-    return f"{text}. {joined}" if joined else text
+    return " ".join(text for text in (f"{' · '.join(part for part in parts if part)}.", *more) if text)
 
 
-def _because(why: str) -> str:
-    if not why:
-        return ""
-    begins = why[:2]
-    first = why[0].lower() if begins[1:].islower() or begins[1:] == " " else why[0]
-    return f"Why: {first}{why[1:]}"
+def because(why: str, attempt: str) -> str:
+    """Join why it is so, and what to try."""
+    return " ".join(f"{name}: {_inside(text)}" for name, text in (("Why", why), ("Try", attempt)) if text)
+
+
+def _inside(sentence: str) -> str:
+    """Begin a sentence in lower case, unless with a name."""
+    return sentence[0].lower() + sentence[1:] if sentence[1:2].islower() or sentence[1:2] == " " else sentence

@@ -15,7 +15,7 @@ from rnngraph.graph.layout.geometry import one_line
 from rnngraph.graph.layout.grid import Span
 from rnngraph.graph.layout.metrics import fit, width_of
 from rnngraph.graph.model import Column, Graph
-from rnngraph.graph.one_loss.room import right_margin
+from rnngraph.graph.one_loss.fold import right_margin
 from rnngraph.graph.one_loss.view import Mark, Seen
 from rnngraph.graph.pen import FLAG, FLAG_TEXT, sentences
 from rnngraph.graph.sheet import Shape
@@ -70,24 +70,20 @@ class Layout:
             found.append((mark, text, left, wide, top + (FLAG + 4 if meets else 0)))
         return tuple(found)
 
-    def label(self, number: int) -> str:
-        """Give the name over a row of a narrow picture, with what it is where no mark stands in its way."""
-        row = self.seen.rows[number]
+    def label(self, number: int) -> tuple[str, float]:
+        """Give the name over a row of a narrow picture, and where it begins: before all marks, or behind one.
+
+        It says what the row is, where there is room before the first mark.
+        """
+        row, left, right = self.seen.rows[number], self.sizes.margin + 6, self.width - self.sizes.margin
         name, note = one_line(row.name), one_line(row.note)
-        room = min([self.width - self.sizes.margin, *(self.edge(edge) for _, edge in self._edges)]) - self.label_x - 5
-        text = f"{name} · {note}"
-        if note and (len(self.seen.rows) == 1 or len(note) < 9) and width_of(text, LABEL_TEXT, bold=True) <= room:
-            return text
-        return fit(name, max(room, 60.0), LABEL_TEXT, bold=True)
-
-    @cached_property
-    def _edges(self) -> list[tuple[int, float]]:
-        return [at for mark in self.seen.marks for at in mark.edges if self.edge(at[1]) > self.label_x + 20]
-
-    @cached_property
-    def label_x(self) -> float:
-        """Where the names over the rows begin: beside a mark that stands at the very start."""
-        return self.sizes.margin + 6
+        edges = sorted(edge for mark in self.seen.marks for _, at in mark.edges if (edge := self.edge(at)) > left)
+        rooms = list(zip([left, *(edge + 7 for edge in edges)], [*(edge - 5 for edge in edges), right], strict=True))
+        both = [(f"{name} · {note}", *rooms[0])] if note and (len(self.seen.rows) == 1 or len(note) < 9) else []
+        for text, start, stop in (*both, *((name, *room) for room in rooms)):
+            if width_of(text, LABEL_TEXT, bold=True) <= stop - start:
+                return text, start
+        return fit(name, max(rooms[0][1] - left, 60.0), LABEL_TEXT, bold=True), left
 
     @cached_property
     def top(self) -> float:

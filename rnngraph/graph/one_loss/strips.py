@@ -38,7 +38,7 @@ def find_strips(
             at = walk.steps[inside] + starts[walk.recurrence.clock]
             left[at] = np.fmax(left[at], walk.decades[inside])
     layers = len({walk.recurrence.layer for walk in joined.walks}) > 1
-    own = Strip("this loss alone", "top layer, log scale" if layers else "gain left, log scale", left, False)
+    own = Strip("this loss alone", "top layer" if layers else "what is left", left, False)
     if len(trace.recurrences) > 1 or len(segments) > 1:
         return (own,)
     return (own, *_sums(trace, trace.states[-1], available=trace.lags[0].available))

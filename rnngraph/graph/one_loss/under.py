@@ -7,18 +7,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from rnngraph.graph.key import SIZE, draw_key
 from rnngraph.graph.layout.geometry import one_line
 from rnngraph.graph.layout.metrics import fit, fit_end, width_of, wrap
 from rnngraph.graph.one_loss.bars import Axis, amounts, bars
-from rnngraph.graph.one_loss.key import legend
 from rnngraph.graph.one_loss.layout import Layout
+from rnngraph.graph.one_loss.legend import swatches
 from rnngraph.graph.one_loss.view import Strip
 from rnngraph.graph.pen import paragraph, rule, words
 from rnngraph.graph.sheet import Curve, Shape
+from rnngraph.graph.sizes import round_step
 
 STRIP = 44.0  # the height of 100 %
 AMOUNT = 12.0
 TICK = 56.0  # the least distance of two ticks
+LEGEND = "gradient left:"
 
 
 @dataclass
@@ -56,13 +59,23 @@ class Under:
             x = self.left if self.layout.wide else margin
             self.shapes.append(paragraph("caption", "band", found, x, self.y, 15, 11.5, ink="muted"))
             self.y += 15 * len(found)
-        self.y = legend(self.layout, self.axis, self.y + 17, self.shapes, self.curves)
+        self._legend(self.y + 17)
+
+    def _legend(self, y: float) -> None:
+        margin = self.layout.sizes.margin
+        self.shapes.append(words("legend", "legend", LEGEND, margin, y, SIZE, ink="muted", align="left"))
+        first = margin + width_of(LEGEND, SIZE) + 14
+        left, right = first if self.layout.wide else margin, min(self.right, 1100.0)
+        shapes, curves, (_, y) = draw_key(list(swatches(self.layout, self.axis)), (first, y), left=left, right=right)
+        self.shapes += shapes
+        self.curves += curves
+        self.y = y + 14
 
     def _strip(self, strip: Strip, number: int) -> None:
         high = AMOUNT if strip.amount else STRIP
         margin, name = self.layout.sizes.margin, one_line(strip.name)
         if self.layout.wide:
-            texts = [name] if strip.amount else [name, strip.note, "every step to scale"]
+            texts = [name] if strip.amount else [name, f"{strip.note}, log scale", "every step to scale"]
             room, top = self.left - margin - 34, self.y + (0 if strip.amount else 2)
             for line, text in enumerate(texts):
                 size, style = (12.0, {"bold": not strip.amount}) if not line else (11.0, {"ink": "muted"})
@@ -71,7 +84,7 @@ class Under:
                                          align="left", hint=f"{name}, {strip.note}", **style))  # fmt: skip
         else:
             dashes = " and ".join(text for _, text in self.axis.marks)
-            text = f"{name}: {strip.note}" + ("" if strip.amount else f", every step; dashed: {dashes}")
+            text = f"{name}: {strip.note}" + ("" if strip.amount else f", log scale; dashed: {dashes}")
             self.shapes.append(words(f"strip{number}", "band", fit(text, self.right - margin, 11.5), margin, self.y + 7,
                                      11.5, align="left", ink="muted"))  # fmt: skip
             self.y += 17
@@ -97,8 +110,7 @@ class Under:
         pitch, y = (self.right - self.left) / total, self.y + 3
         taken: list[tuple[float, float]] = []
         segments = self.layout.seen.segments
-        step = next((n * 10**e for e in range(8) for n in (1, 2, 5) if n * 10**e * pitch >= TICK), total)
-        last = segments[-1]
+        step, last = round_step(TICK / pitch), segments[-1]
         fixed = [(one, 0) for one in segments] + [(last, last.timesteps - 1)]
         round_ones = [(one, t) for one in segments for t in range(step, one.timesteps, step)]
         for number, (segment, t) in enumerate(dict.fromkeys([*fixed, *round_ones])):

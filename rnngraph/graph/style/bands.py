@@ -12,9 +12,10 @@ from rnngraph.graph.layout.geometry import Box, one_line
 from rnngraph.graph.layout.grid import Grid
 from rnngraph.graph.layout.metrics import fit_end, width_of
 from rnngraph.graph.model import Band, Graph
+from rnngraph.graph.pen import words
 from rnngraph.graph.sheet import Shape
 from rnngraph.graph.style.headings import GUTTER, HEADER, NAME
-from rnngraph.graph.style.palette import GREY, RED, Scale
+from rnngraph.graph.style.palette import Scale
 from rnngraph.graph.style.scales import STATUS_LINES, Style
 from rnngraph.graph.summary import Summary
 from rnngraph.trace.magnitudes import Status
@@ -33,7 +34,8 @@ def bands(graph: Graph, grid: Grid, style: Style, left: float) -> tuple[tuple[Sh
     for number, band in enumerate(graph.bands):
         if band.kind != previous:
             y -= 14
-            shapes.append(_caption(number, _caption_text(band, graph, style), left, y))
+            text = _caption_text(band, graph, style)
+            shapes.append(words(f"caption{number}", "band", text, left - GUTTER, -y, NAME, align="left"))
             y -= 10
             previous = band.kind
         if band.kind == "gradient":
@@ -60,12 +62,6 @@ def _caption_text(band: Band, graph: Graph, style: Style) -> str:
     return f"log10 ‖∂L/∂state‖ at every step, {span}{', the range where several steps are one' if several else ''}"
 
 
-def _caption(number: int, text: str, left: float, y: float) -> Shape:
-    width = width_of(text, NAME) + 10
-    box = Box(left - GUTTER + width / 2, y, width, NAME + 4)
-    return Shape(f"caption{number}", "band", "text", box, text, ink="ink", size=NAME, align="left")
-
-
 def _strip(band: Band, number: int, y: float, grid: Grid, scale: Scale, left: float) -> Iterator[Shape]:
     text = f"{fit_end(one_line(band.name), GUTTER - 10, NAME)}\n{band.note}"
     yield Shape(f"b{number}", "band", "text", Box(left - GUTTER / 2, y + BAR_STRIP / 2, GUTTER, 28), text,
@@ -81,7 +77,7 @@ def _strip(band: Band, number: int, y: float, grid: Grid, scale: Scale, left: fl
         fill = colour if found.status in {Status.OK, Status.NONFINITE} else "paper"
         yield Shape(f"b{number}_{column}", "bar", "rectangle", box, "", fill, colour, line, 0.8,
                     subject=band.name, column=column)  # fmt: skip
-        ink = RED if found.status is Status.NONFINITE else "ink"
+        ink = "red" if found.status is Status.NONFINITE else "ink"
         yield Shape(f"b{number}_{column}n", "number", "text", Box(span.middle, y - 8, span.size + 24, 14), found.text,
                     ink=ink, size=NUMBER, subject=band.name, column=column)  # fmt: skip
 
@@ -106,14 +102,14 @@ def _weight(
     texts += [f"{name}  {band.note}", name]
     text = next((one for one in texts if width_of(one, WEIGHT) < GUTTER - 8), fit_end(name, GUTTER - 8, WEIGHT))
     yield Shape(f"b{number}", "band", "box", Box(left - GUTTER / 2 - 2, middle, GUTTER - 4, WEIGHT_LINE), text,
-                "#fef9ec", "#e3c98a", size=WEIGHT, subject=band.name,
+                "fold", "op-line", size=WEIGHT, subject=band.name,
                 hint=one_line(f"{band.name}, {band.note}, gradient {total}"))  # fmt: skip
     if is_silent(band):
         # Where other weights are known step by step, this one is used once for all steps.
         text = "not per step" if known and by_step else "by step not observed"
         wide = width_of(text, NUMBER) + 8
         box = Box(grid.columns[0].start + wide / 2, middle, wide, WEIGHT_LINE)
-        yield Shape(f"b{number}_", "cell", "rectangle", box, text, "paper", GREY,
+        yield Shape(f"b{number}_", "cell", "rectangle", box, text, "paper", "grey",
                     "solid" if known and by_step else "dotted", 0.8, "muted", NUMBER, subject=band.name)  # fmt: skip
         return
     for column, (found, span) in enumerate(zip(band.summaries, grid.columns, strict=True)):

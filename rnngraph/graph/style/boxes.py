@@ -9,40 +9,39 @@ from rnngraph.graph.layout.grid import LABEL, MARK, PART
 from rnngraph.graph.layout.metrics import fit
 from rnngraph.graph.model import Vertex
 from rnngraph.graph.sheet import Shape
-from rnngraph.graph.style.palette import GREY, ORANGE, RED
 from rnngraph.graph.style.scales import Style
 from rnngraph.trace.magnitudes import Status
 
 # kind -> (fill, border)
 KINDS = {
-    "state": ("#dbeafe", "#60a5fa"),
-    "layer": ("#dbeafe", "#60a5fa"),
-    "gate": ("#eff6ff", "#93c5fd"),
-    "part": ("#f8fafc", "#b6c7dd"),
-    "op": ("#eef2f7", "#c3cbd6"),
-    "input": ("#eef2f7", "#c3cbd6"),
-    "initial": ("paper", "#93c5fd"),
-    "loss": ("#fee2e2", "#f87171"),
-    "fold": ("#f8fafc", "#94a3b8"),
-    "cut": ("paper", RED),
+    "state": ("state", "line"),
+    "layer": ("state", "line"),
+    "gate": ("fold", "gate-line"),
+    "part": ("fold", "op-line"),
+    "op": ("fold", "op-line"),
+    "input": ("fold", "op-line"),
+    "initial": ("paper", "gate-line"),
+    "loss": ("paper", "line"),
+    "fold": ("fold", "fold-line"),
+    "cut": ("paper", "red"),
+    "padding": ("padding", "padding-line"),
 }
-PADDING = ("#f3f4f6", "#d1d5db")
 
 
 def vertex_shape(vertex: Vertex, box: Box, style: Style) -> Shape:
     """Return a vertex's box with its colours, its label and its marks."""
     fill, stroke = KINDS[vertex.kind]
-    ink, thickness = RED if vertex.kind == "cut" else "ink", 1.0
+    ink, thickness = "red" if vertex.kind == "cut" else "ink", 1.0
     lines = [one_line(text) for text in vertex.label.split("\n")]
     if vertex.padding:
-        (fill, stroke), ink = PADDING, GREY
+        (fill, stroke), ink = KINDS["padding"], "padding-ink"
     elif (painted := _painted(vertex, style)) is not None:
         fill, ink = painted
     if vertex.mark:
-        stroke, thickness = ORANGE, 2.0
+        stroke, thickness = "orange", 2.0
         lines.append(vertex.mark)
     if vertex.first_nonfinite:
-        stroke, thickness = RED, 3.0
+        stroke, thickness = "red", 3.0
     size = PART if vertex.kind in {"cut", "part"} else LABEL - 1 if vertex.kind in {"fold", "loss"} else LABEL
     size = MARK if vertex.mark else size
     return Shape(

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 
 from rnngraph.graph.layout.geometry import Box, one_line
 from rnngraph.graph.layout.grid import Grid
-from rnngraph.graph.layout.metrics import fit, fit_end, width_of
+from rnngraph.graph.layout.metrics import balanced, fit, fit_end
 from rnngraph.graph.model import Column, Graph
+from rnngraph.graph.pen import paragraph
 from rnngraph.graph.sheet import Shape
-from rnngraph.graph.style.palette import GREY
 
 HEADER = 36.0  # the height of the steps' names and words
 NAME = 11.0  # font size of the names of rows, bands and weights
@@ -21,16 +21,13 @@ GUTTER = 180.0  # the width of those names
 
 def title(graph: Graph, grid: Grid, left: float) -> Iterator[Shape]:
     """Write title and subtitle above the legend, from the gutter to the right."""
-    x, top = left - GUTTER, grid.rows[-1].stop
-    for name, text, y, size, ink in (
-        ("subtitle", graph.subtitle, top + 88, 12.0, "muted"),
-        ("title", graph.title, top + 110, 18.0, "ink"),
-    ):
+    x, y = left - GUTTER, -grid.rows[-1].stop - 80
+    room = max(900.0, grid.columns[-1].stop - x)
+    for name, text, size, ink in (("subtitle", graph.subtitle, 12.0, "muted"), ("title", graph.title, 18.0, "ink")):
         bold = name == "title"
-        text = fit(one_line(text), max(900.0, grid.columns[-1].stop - x), size, bold=bold)
-        width = width_of(text, size, bold=bold) + 8
-        yield Shape(name, "title", "text", Box(x + width / 2, y, width, size + 6), text,
-                    ink=ink, size=size, bold=bold, align="left")  # fmt: skip
+        lines = balanced(one_line(text), room, size, bold=bold)
+        y -= 1.2 * size * len(lines) + 5
+        yield paragraph(name, "title", lines, x, y, 1.2 * size, size, ink=ink, bold=bold)
 
 
 def headers(graph: Graph, grid: Grid) -> Iterator[Shape]:
@@ -39,7 +36,7 @@ def headers(graph: Graph, grid: Grid) -> Iterator[Shape]:
         if column.kind == "initial":
             continue
         faint = column.kind == "step" and column.valid == 0
-        ink = GREY if faint else "ink"
+        ink = "padding-ink" if faint else "ink"
         yield Shape(f"head{number}", "header", "text", Box(span.middle, -17, span.size + 30, 15), _column_name(column),
                     ink=ink, size=12, bold=True, column=number)  # fmt: skip
         words = [] if column.label is None else [one_line(column.label)]

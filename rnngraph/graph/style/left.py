@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
+from rnngraph.graph.style.palette import THEME, Stops, between, step_of
 from rnngraph.trace.magnitudes import Floats
 
 FLOOR = -6.0  # smaller shares are drawn alike; numbers are never clipped
@@ -22,33 +22,16 @@ EXPLODED = 2.0  # the mark of a gradient that grows stands at ×100
 FLOORS = {"float16": math.log10(2.0**-10), "bfloat16": math.log10(2.0**-7)}
 
 # decades -> light, dark. White text needs the one at 3 % darker than half-way.
-STOPS: tuple[tuple[float, str, str], ...] = (
+STOPS: Stops = (
     (-6.0, "#eef2f7", "#161d28"), (-4.0, "#dce5f1", "#1b2a3f"), (-2.0, "#b9cde8", "#274468"),
     (-2.0, "#5b8fd6", "#3d86dc"), (-1.5, "#3d76c4", "#5d9fec"),
     (-1.0, "#2563b8", "#7db8fb"), (0.0, "#0b2f6b", "#d6e9ff"),
 )  # fmt: skip
 # up to how many decades -> light, dark
-RAMP: tuple[tuple[float, str, str], ...] = (
+RAMP: Stops = (
     (1.0, "#c2560c", "#e8792f"), (2.0, "#a63c06", "#ff9a52"), (4.0, "#862a04", "#ffb985"),
     (math.inf, "#5e1a02", "#ffdcc2"),
 )  # fmt: skip
-# Of several curves the first to the last, from pale to strong on either paper.
-PALE_TO_STRONG: tuple[tuple[float, str, str], ...] = (
-    (0.0, "#b9cde8", "#2c4d78"), (1.0, "#5b8fd6", "#3d86dc"), (2.0, "#2563b8", "#7db8fb"), (3.0, "#0b2f6b", "#d6e9ff"),
-)  # fmt: skip
-# Everything else that has a colour: name -> light, dark
-THEME: dict[str, tuple[str, str]] = {
-    "paper": ("#ffffff", "#0d1117"),
-    "ink": ("#0f172a", "#f0f4f9"),
-    "muted": ("#526077", "#a7b3c4"),
-    "line": ("#8a97a8", "#74839a"),
-    "rule": ("#d5dce6", "#303b4a"),
-    "fold": ("#f6f8fb", "#131a24"),
-    "amount": ("#b4bec9", "#566273"),  # bars of other quantities, which are grey and linear
-    "middle": ("#0d1420", "#05080f"),  # text on 1 % to 3 %; darker on the dark one, to be read in grey
-    "error": ("#c62828", "#ff8a80"),
-    "faint": ("#434f63", "#a7b3c4"),  # text on less than 1 %, where muted would not be told from the box
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,35 +44,17 @@ class Tone:
     text: str
 
 
-def _between(value: float, theme: int, stops: tuple[tuple[float, str, str], ...] = STOPS) -> str:
-    """Mix the two stops around a value, in sRGB."""
-    low, high = next((a, b) for a, b in pairwise(stops) if a[0] <= value < b[0] or b == stops[-1])
-    part = (value - low[0]) / (high[0] - low[0])
-    pairs = ((int(str(low[theme])[at : at + 2], 16), int(str(high[theme])[at : at + 2], 16)) for at in (1, 3, 5))
-    return "#" + "".join(f"{round(a + (b - a) * part):02x}" for a, b in pairs)
-
-
 def _text(number: int) -> str:
     return "faint" if number < 8 else "middle" if number == 8 else "paper"
 
 
 # Half a decade each: k0 is 1e-6 or less, k8 is 1 %, k12 is all of it; g0 begins at ×3.
 LEFT = tuple(
-    Tone(f"k{number}", _between(number / 2 - 6, 1), _between(number / 2 - 6, 2), _text(number)) for number in range(13)
+    Tone(f"k{number}", between(number / 2 - 6, 1, STOPS), between(number / 2 - 6, 2, STOPS), _text(number))
+    for number in range(13)
 )
 GROWN = tuple(Tone(f"g{number}", light, dark, "paper") for number, (_, light, dark) in enumerate(RAMP))
-STRONG = {
-    f"s{number}": (_between(number / 32, 1, PALE_TO_STRONG), _between(number / 32, 2, PALE_TO_STRONG))
-    for number in range(97)
-}
-COLOURS: dict[str, tuple[str, str]] = (
-    THEME | STRONG | {tone.name: (tone.light, tone.dark) for tone in (*LEFT, *GROWN)}
-)  # fmt: skip
-
-
-def strengths(count: int) -> list[str]:
-    """Give so many colours from pale to strong; a single one is strong."""
-    return [f"s{round(96 * place / (count - 1))}" for place in range(count)] if count > 1 else ["s96"]
+COLOURS = THEME | {tone.name: (tone.light, tone.dark) for tone in (*LEFT, *GROWN)}
 
 
 def ends_of(values: Floats, lowest: float | None = None) -> tuple[float, float]:
@@ -137,5 +102,5 @@ def is_dotted(decades: float) -> bool:
 
 
 def colour(name: str, *, dark: bool = False) -> str:
-    """Give the hexadecimal colour of a name in a theme; what is no name is a colour already."""
-    return COLOURS[name][dark] if name in COLOURS else name
+    """Give the hexadecimal colour of a name in a theme; nothing for none."""
+    return name and (COLOURS.get(name) or step_of(name))[dark]

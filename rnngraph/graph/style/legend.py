@@ -9,13 +9,14 @@ import math
 from collections.abc import Iterator
 
 from rnngraph.diagnosis.sentences import part_text
+from rnngraph.graph.key import Swatch, draw_key
 from rnngraph.graph.layout.geometry import Box
 from rnngraph.graph.layout.metrics import width_of
 from rnngraph.graph.model import Graph
-from rnngraph.graph.sheet import Line, Shape
+from rnngraph.graph.pen import words
+from rnngraph.graph.sheet import Shape
 from rnngraph.graph.style.bands import is_silent
-from rnngraph.graph.style.boxes import PADDING
-from rnngraph.graph.style.palette import ORANGE, RED, Scale
+from rnngraph.graph.style.palette import Scale
 from rnngraph.graph.style.scales import STATUS_LINES, Style
 from rnngraph.graph.summary import short
 from rnngraph.trace.magnitudes import Status
@@ -33,28 +34,18 @@ STATUS_NAMES = {
 
 def legend(graph: Graph, style: Style, x: float, y: float, *, backward: bool) -> Iterator[Shape]:
     """Draw the marks at height `y` and the scales above them, from `x` to the right."""
-    right = x
-    for number, (text, fill, stroke, line, width) in enumerate(_marks(graph)):
-        yield Shape(f"mark{number}", "legend", "rectangle", Box(right + 11, y, 22, 11), "", fill, stroke, line, width)
-        yield _name(f"mark{number}t", text, right + 26, y)
-        right += 26 + width_of(text, TEXT) + 22
+    yield from draw_key(list(_marks(graph)), (x, -y), left=x, right=math.inf)[0]
     right, y = x, y + 32
     for number, (text, scale, kind) in enumerate(_scales(graph, style, backward)):
-        yield _name(f"scale{number}", text, right, y)
+        yield words(f"scale{number}", "legend", text, right, -y, TEXT, align="left")
         right += width_of(text, TEXT) + 16
         for tick, value in enumerate(_ticks(scale, decades=kind == "decades")):
             box, colour = Box(right + SWATCH / 2, y, SWATCH, 10), scale.colour(value)
             yield Shape(f"scale{number}_{tick}", "legend", "rectangle", box, "", colour, colour, thickness=0.0)
             label = f"1e{value:.0f}" if kind == "decades" else short(10**value if kind == "factors" else value)
-            yield Shape(f"scale{number}_{tick}t", "legend", "text", Box(box.x, y - 13, SWATCH + 6, 13), label,
-                        ink="muted", size=9.5)  # fmt: skip
+            yield words(f"scale{number}_{tick}t", "legend", label, box.x, 13 - y, 9.5, ink="muted")
             right += SWATCH
         right += 30
-
-
-def _name(identity: str, text: str, x: float, y: float) -> Shape:
-    width = width_of(text, TEXT) + 10
-    return Shape(identity, "legend", "text", Box(x + width / 2, y, width, 15), text, ink="ink", size=TEXT, align="left")
 
 
 def _scales(graph: Graph, style: Style, backward: bool) -> Iterator[tuple[str, Scale, str]]:
@@ -77,8 +68,8 @@ def _ticks(scale: Scale, *, decades: bool) -> list[float]:
     return [scale.high - step * number for number in range(count, -1, -1)]
 
 
-def _marks(graph: Graph) -> Iterator[tuple[str, str, str, Line, float]]:
-    """Give text, fill, border, line and width of every mark that occurs."""
+def _marks(graph: Graph) -> Iterator[Swatch]:
+    """Name every mark that occurs."""
     carried = [edge.carried for edge in graph.edges if edge.carried is not None]
     by_step = graph.contributions.status is not Status.UNOBSERVED
     shown = [band for band in graph.bands if not (band.kind == "weight" and by_step and is_silent(band))]
@@ -86,13 +77,14 @@ def _marks(graph: Graph) -> Iterator[tuple[str, str, str, Line, float]]:
     for status, text in STATUS_NAMES.items():
         if status in found:
             stroke, line = STATUS_LINES[status]
-            yield text, stroke if status is Status.NONFINITE else "paper", stroke, line, 1.2
+            fill = stroke if status is Status.NONFINITE else "paper"
+            yield Swatch(text, fill, stroke=stroke, line=line, thickness=1.2)
     if any(edge.cut for edge in graph.edges):
-        yield "cut: no gradient passes", "paper", RED, "solid", 1.0
+        yield Swatch("cut: no gradient passes", stroke="red", thickness=1.0)
     for word, share in graph.saturation:
         if any(vertex.mark.startswith(word) for vertex in graph.vertices):
-            yield f"at least {part_text(share)} of units {word}", "paper", ORANGE, "solid", 2.0
+            yield Swatch(f"at least {part_text(share)} of units {word}", stroke="orange", thickness=2.0)
     if any(vertex.padding for vertex in graph.vertices):
-        yield "padding", PADDING[0], PADDING[1], "solid", 1.0
+        yield Swatch("padding", "padding", stroke="padding-line", thickness=1.0)
     if any(vertex.first_nonfinite for vertex in graph.vertices):
-        yield "first non-finite value", "paper", RED, "solid", 3.0
+        yield Swatch("first non-finite value", stroke="red", thickness=3.0)

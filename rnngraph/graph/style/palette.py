@@ -1,41 +1,112 @@
-"""Colours: a scale that people with colour-blindness and printers keep in order, and the fixed ones.
+"""Colours: the names that shapes have, each with a colour on light and one on dark paper, and the scales of the sum.
 
-Numbers in, `#rrggbb` out.
+Numbers in, names out. The scales are ones that people with colour-blindness and printers keep in order.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache, partial
+from itertools import pairwise
 
-Colour = tuple[int, int, int]
+Stops = tuple[tuple[float, str, str], ...]  # place -> light, dark
 
-# Ten samples of matplotlib's viridis (CC0), without its lightest end, which vanishes on white paper.
-VIRIDIS: tuple[Colour, ...] = (
-    (68, 1, 84), (71, 38, 117), (64, 69, 136), (53, 97, 141), (42, 121, 142), (33, 145, 140),
-    (34, 167, 132), (67, 190, 112), (121, 209, 82), (170, 220, 50),
-)  # fmt: skip
+# Everything that has one colour. What the page's style sheets name is here, too.
+THEME: dict[str, tuple[str, str]] = {
+    "paper": ("#ffffff", "#0d1117"),
+    "ink": ("#0f172a", "#f0f4f9"),
+    "muted": ("#526077", "#a7b3c4"),
+    "line": ("#8a97a8", "#74839a"),
+    "rule": ("#d5dce6", "#303b4a"),
+    "fold": ("#f6f8fb", "#131a24"),
+    "fold-line": ("#94a3b8", "#64748b"),
+    "amount": ("#b4bec9", "#566273"),  # bars of other quantities, which are grey and linear
+    "middle": ("#0d1420", "#05080f"),  # text on 1 % to 3 %; darker on the dark one, to be read in grey
+    "faint": ("#434f63", "#a7b3c4"),  # text on less than 1 %, where muted would not be told from the box
+    "state": ("#eef2f7", "#161d28"),
+    "gate-line": ("#aab3c0", "#48698f"),
+    "op-line": ("#c3cbd6", "#465162"),
+    "padding": ("#f3f4f6", "#171c24"),
+    "padding-line": ("#d1d5db", "#333c49"),
+    "padding-ink": ("#6b7482", "#8b96a6"),
+    "red": ("#c62828", "#ff8a80"),
+    "orange": ("#b45309", "#f59e0b"),
+    "violet": ("#8e44ad", "#c792ea"),
+    "grey": ("#858c99", "#8590a0"),
+}
+
+
+def between(value: float, theme: int, stops: Stops) -> str:
+    """Mix the two stops around a value, in sRGB; `theme` is 1 for light and 2 for dark."""
+    low, high = next((a, b) for a, b in pairwise(stops) if a[0] <= value < b[0] or b == stops[-1])
+    return _mixed(str(low[theme]), str(high[theme]), (value - low[0]) / (high[0] - low[0]))
+
+
+def _mixed(one: str, other: str, part: float) -> str:
+    pairs = ((int(one[at : at + 2], 16), int(other[at : at + 2], 16)) for at in (1, 3, 5))
+    return "#" + "".join(f"{round(a + (b - a) * part):02x}" for a, b in pairs)
+
+
+def evenly(light: str, dark: str) -> Stops:
+    """Space colours, given with blanks between them, from 0 to 1."""
+    pairs = list(zip(light.split(), dark.split(), strict=True))
+    return tuple((number / (len(pairs) - 1), *pair) for number, pair in enumerate(pairs))
+
+
+# Ten samples of matplotlib's viridis (CC0), without the end that vanishes on its paper.
+VIRIDIS = evenly(
+    "#440154 #472675 #404588 #35618d #2a798e #21918c #22a784 #43be70 #79d152 #aadc32",
+    "#6658a8 #5274b2 #3e899e #2d9a92 #22aa83 #44bf70 #7ad151 #aadc32 #dae228 #fde725",
+)
 # From blue (shrinks) through grey (keeps) to orange (grows): distinct for every kind of colour vision.
-BALANCE: tuple[Colour, ...] = (
-    (5, 62, 140), (45, 112, 184), (120, 165, 205), (160, 165, 172), (222, 160, 96), (204, 104, 20), (140, 55, 0),
-)  # fmt: skip
-# From white to brown, for boxes: light where little is there, and no colour of the arrows.
-AMOUNT: tuple[Colour, ...] = ((250, 250, 249), (253, 224, 178), (243, 165, 80), (194, 90, 22), (107, 38, 4))
+BALANCE = evenly(
+    "#053e8c #2d70b8 #78a5cd #a0a5ac #dea060 #cc6814 #8c3700", "#60a5fa #69a0e1 #7d9bc3 #8c929b #cd965f #e88c3c #fb923c"
+)
+# From the paper to brown, for boxes: no colour of the arrows.
+AMOUNT = evenly("#fafaf9 #fde0b2 #f3a550 #c25a16 #6b2604", "#161d28 #4a2c12 #8f4a14 #d97a26 #ffcf9a")
+# Of several curves the first to the last, from pale to strong.
+STRENGTH = evenly("#b9cde8 #5b8fd6 #2563b8 #0b2f6b", "#2c4d78 #3d86dc #7db8fb #d6e9ff")
+_FAMILIES = {"v": VIRIDIS, "b": BALANCE, "a": AMOUNT, "s": STRENGTH}
+_STEPS = 96
+_READABLE = 4.5  # the contrast that WCAG asks of text
 
-RED = "#c62828"
-ORANGE = "#d97706"
-GREY = "#9ca3af"
-PALE = "#c3cbd6"
-VIOLET = "#8e44ad"
+
+def _contrast(one: str, other: str) -> float:
+    low, high = sorted((_luminance(one), _luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def _luminance(code: str) -> float:
+    parts = [int(code[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@cache
+def step_of(name: str) -> tuple[str, str]:
+    """Give a step of a scale in light and dark: `v7` itself, `v7i` for text on paper, `v7t` for text on it."""
+    family, number, use = name[0], int(name[1:].rstrip("it")), name.lstrip(name[0] + "0123456789")
+    found = []
+    for theme in (0, 1):
+        paper, ink = (THEME[one][theme] for one in ("paper", "ink"))
+        own = between(number / _STEPS, theme + 1, _FAMILIES[family])
+        if use == "t":
+            own = max("#ffffff", "#000000", key=partial(_contrast, own))
+        elif use == "i":
+            inks = (_mixed(own, ink, part / 10) for part in range(11))
+            own = next(one for one in inks if _contrast(one, paper) >= _READABLE)
+        found.append(own)
+    return found[0], found[1]
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """A colour scale from `low` to `high`, in decades (log10) or plain numbers."""
+    """A colour scale from `low` to `high`, in decades (log10) or plain numbers; `family` is the letter of its names."""
 
     low: float
     high: float
-    stops: tuple[Colour, ...] = VIRIDIS
+    family: str = "v"
 
     def share(self, value: float) -> float:
         """Say where a value lies between 0 (low) and 1 (high)."""
@@ -44,26 +115,22 @@ class Scale:
         return min(1.0, max(0.0, (value - self.low) / (self.high - self.low)))
 
     def colour(self, value: float) -> str:
-        """Return the colour of a value."""
-        return hexadecimal(self._mixed(value))
+        """Name the colour of a value."""
+        return f"{self.family}{round(self.share(value) * _STEPS)}"
 
     def ink(self, value: float) -> str:
-        """Return a colour for text on white: the value's own, darkened until it can be read."""
-        red, green, blue = self._mixed(value)
-        dark = min(1.0, 115 / max(luminance((red, green, blue)), 1))
-        return hexadecimal((round(red * dark), round(green * dark), round(blue * dark)))
+        """Name the colour of text on paper that belongs to a value."""
+        return f"{self.colour(value)}i"
 
     def contrast(self, value: float) -> str:
-        """Return ink or paper, whichever is read better on the value's colour."""
-        return "paper" if luminance(self._mixed(value)) < 128 else "ink"
+        """Name the colour of text upon the value's."""
+        return f"{self.colour(value)}t"
 
-    def _mixed(self, value: float) -> Colour:
-        along = self.share(value) * (len(self.stops) - 1)
-        index = min(int(along), len(self.stops) - 2)
-        part = along - index
-        first, second = self.stops[index], self.stops[index + 1]
-        red, green, blue = (round(a + (b - a) * part) for a, b in zip(first, second, strict=True))
-        return red, green, blue
+
+def strengths(count: int) -> list[str]:
+    """Give so many colours from pale to strong; a single one is strong."""
+    scale = Scale(min(0, count - 2), count - 1, "s")
+    return [scale.colour(place) for place in range(count)]
 
 
 def decades(low: float, high: float) -> Scale:
@@ -78,14 +145,4 @@ def balanced(low: float, high: float) -> Scale:
     """Return a scale around 0 (log10 of a gain of 1), as far to either side as the wider needs."""
     known = [abs(value) for value in (low, high) if not math.isnan(value)]
     reach = max([math.log10(2), *known])
-    return Scale(-reach, reach, BALANCE)
-
-
-def luminance(colour: Colour) -> float:
-    """Return how light a colour looks, 0 to 255."""
-    return 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2]
-
-
-def hexadecimal(colour: Colour) -> str:
-    """Write a colour as `#rrggbb`."""
-    return "#{:02x}{:02x}{:02x}".format(*colour)
+    return Scale(-reach, reach, "b")

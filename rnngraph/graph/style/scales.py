@@ -5,20 +5,19 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from rnngraph.errors import InputError
 from rnngraph.graph.model import Graph
 from rnngraph.graph.sheet import Line
-from rnngraph.graph.style.palette import AMOUNT, GREY, RED, VIOLET, Scale, balanced, decades
+from rnngraph.graph.style.palette import Scale, balanced, decades
 from rnngraph.graph.summary import Summary
-from rnngraph.nearest import did_you_mean
+from rnngraph.nearest import check_known
 from rnngraph.trace.magnitudes import Status
 
 COLOURS = ("grad", "gain", "saturation", "activation")
 STATUS_LINES: dict[Status, tuple[str, Line]] = {
-    Status.ZERO: (GREY, "dashed"),
-    Status.UNDERFLOW: (VIOLET, "dashed"),
-    Status.NONFINITE: (RED, "solid"),
-    Status.UNOBSERVED: (GREY, "dotted"),
+    Status.ZERO: ("grey", "dashed"),
+    Status.UNDERFLOW: ("violet", "dashed"),
+    Status.NONFINITE: ("red", "solid"),
+    Status.UNOBSERVED: ("grey", "dotted"),
 }
 
 
@@ -39,10 +38,7 @@ def check_color(color: str) -> None:
     Raises:
         InputError: `color` is not one of "grad", "gain", "saturation", "activation".
     """
-    if color not in COLOURS:
-        raise InputError(
-            f"color {color!r} is unknown; choose {', '.join(COLOURS)}{did_you_mean(color, COLOURS) or '.'}"
-        )
+    check_known([color], COLOURS, "color {} is unknown; choose")
 
 
 def choose_style(graph: Graph, color: str = "grad") -> Style:
@@ -54,10 +50,10 @@ def choose_style(graph: Graph, color: str = "grad") -> Style:
         arrows = balanced(low, max((gain.log10 for gain in gains), default=math.nan))
     fills = None
     if color == "saturation":
-        fills = Scale(0.0, 1.0, AMOUNT)
+        fills = Scale(0.0, 1.0, "a")
     if color == "activation":
         used = [vertex.activation.high for vertex in graph.vertices if vertex.activation and vertex.activation.high > 0]
-        fills = Scale(0.0, max(used, default=1.0), AMOUNT)
+        fills = Scale(0.0, max(used, default=1.0), "a")
     return Style(color, arrows, _fit(graph.gradients), _fit(graph.contributions), fills)
 
 

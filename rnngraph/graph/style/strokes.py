@@ -6,7 +6,6 @@ from rnngraph.graph.layout.geometry import one_line
 from rnngraph.graph.layout.routes import Route
 from rnngraph.graph.model import Edge
 from rnngraph.graph.sheet import Curve
-from rnngraph.graph.style.palette import PALE, RED, VIOLET
 from rnngraph.graph.style.scales import STATUS_LINES, Style
 from rnngraph.graph.summary import STATUS_TEXT, UNKNOWN, Summary, short
 from rnngraph.trace.magnitudes import Status
@@ -15,10 +14,10 @@ from rnngraph.trace.magnitudes import Status
 def edge_curve(edge: Edge, route: Route, style: Style) -> Curve:
     """Return an edge's arrow."""
     if edge.kind != "backward":
-        stroke = PALE if edge.kind == "forward" else "line"
+        stroke = "op-line" if edge.kind == "forward" else "line"
         return Curve(edge.id, edge.kind, edge.source, edge.target, route.points, stroke)
     if edge.cut:
-        return Curve(edge.id, edge.kind, edge.source, edge.target, route.points, RED, 1.0, "dotted",
+        return Curve(edge.id, edge.kind, edge.source, edge.target, route.points, "red", 1.0, "dotted",
                      hint=f"{edge.state}: the recurrence is cut here, no gradient goes further back")  # fmt: skip
     carried = edge.carried or UNKNOWN
     shown = (edge.gain or UNKNOWN) if style.color == "gain" else carried
@@ -44,7 +43,7 @@ def _text(shown: Summary, color: str) -> str:
 def _ink(shown: Summary, style: Style) -> str:
     if shown.status is Status.OK:
         return style.arrows.ink(shown.log10)
-    return {Status.NONFINITE: RED, Status.UNDERFLOW: VIOLET}.get(shown.status, "muted")
+    return {Status.NONFINITE: "red", Status.UNDERFLOW: "violet"}.get(shown.status, "muted")
 
 
 def _hint(edge: Edge) -> str:

@@ -12,7 +12,8 @@ import re
 from functools import cache
 from importlib.resources import files
 
-from rnngraph.graph.style.left import COLOURS, GROWN, LEFT, STRONG
+from rnngraph.graph.style.boxes import KINDS
+from rnngraph.graph.style.left import COLOURS, GROWN, LEFT
 
 STYLES = ("page.css", "walk.css", "all.css", "panel.css")
 DRAWN = "drawn.css"  # what a picture of the walk needs, also where it is exported
@@ -40,16 +41,20 @@ def drawn() -> str:
     """Return the style sheet of the pictures: every colour of the scale in light and in dark, and how they are used."""
     themes = [f":root{{{_variables(0)}}}", f':root[data-theme="dark"]{{{_variables(1)}}}']
     tones = [tone.name for tone in (*LEFT, *GROWN)]
+    kinds = "".join(
+        f".kind-{kind} rect,.kind-{kind} ellipse{{fill:var(--{fill});stroke:var(--{stroke})}}\n"
+        for kind, (fill, stroke) in KINDS.items()
+    )
     fills = "".join(
         f".{name}{{fill:var(--{name})}}.way.{name}{{fill:none;stroke:var(--{name})}}"
         f".on-{name}{{background:var(--{name})}}\n"
         for name in tones
     )
-    return "\n" + "\n".join((*themes, fills, asset(DRAWN)))
+    return "\n" + "\n".join((*themes, fills, kinds, asset(DRAWN)))
 
 
 def _variables(theme: int) -> str:
-    return "".join(f"--{name}:{colours[theme]};" for name, colours in COLOURS.items() if name not in STRONG)
+    return "".join(f"--{name}:{colours[theme]};" for name, colours in COLOURS.items())
 
 
 @cache

@@ -13,8 +13,8 @@ import numpy as np
 
 from rnngraph.diagnosis.chosen_loss import SeenFrom, chosen
 from rnngraph.diagnosis.one_loss import INITIAL, Losses, OneLoss
+from rnngraph.graph.build.loss_circles import bearing
 from rnngraph.graph.one_loss.headings import small_print
-from rnngraph.graph.one_loss.other_losses import bearing
 from rnngraph.graph.one_loss.view import SeenRow
 from rnngraph.graph.one_loss.walk_rows import find_rows, find_segments
 from rnngraph.render.page.number_lists import number
@@ -24,12 +24,13 @@ from rnngraph.trace.model import REVERSE, RecurrenceTrace, StateTrace, Trace
 NUMBERS = 600_000  # that a page holds of its walks; of more losses, some are left out
 
 
-def losses(trace: Trace, seen_from: SeenFrom = None) -> dict[str, Any] | None:
+def losses(trace: Trace, seen_from: SeenFrom = None, *, said: str = "") -> dict[str, Any] | None:
     """Lay out the losses of a trace; None where none can be looked from.
 
     Args:
         trace: what was recorded.
         seen_from: the loss that the page begins with: its timestep, or the one whose credit can travel furthest.
+        said: of what the numbers of the title are.
 
     Raises:
         InputError: there is no such loss, or it bears nothing.
@@ -51,7 +52,7 @@ def losses(trace: Trace, seen_from: SeenFrom = None) -> dict[str, Any] | None:
         "measured": len(found.timesteps),
         "available": trace.lags[0].available,
         "bears": np.flatnonzero(bearing(trace, segments)).tolist(),
-        "of": small_print(trace, begin, joined="").partition(". ")[2],
+        "of": small_print(trace, begin, said),
     }
 
 

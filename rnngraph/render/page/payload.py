@@ -5,23 +5,28 @@ In comes a drawing, out goes plain data for JSON. The same drawing gives the sam
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from rnngraph.diagnosis.diagnose import verdict_of
-from rnngraph.diagnosis.headline import headline
+from rnngraph.diagnosis.headline import counts, headline
 from rnngraph.diagnosis.one_loss import TOTAL
 from rnngraph.diagnosis.verdict import Diagnosis
 from rnngraph.graph.build.fold import valid_samples
-from rnngraph.graph.draw import Drawing
+from rnngraph.graph.draw import Drawing, Options
+from rnngraph.graph.model import Graph
 from rnngraph.graph.steps import Ranges, gaps, parse_steps
+from rnngraph.graph.style.boxes import KINDS
+from rnngraph.graph.style.left import EXPLODED, GROWN, GROWTH, LEFT, MARK, RAMP, floor_of
+from rnngraph.graph.style.palette import BALANCE, VIRIDIS
+from rnngraph.graph.style.scales import choose_style
 from rnngraph.render.page.alike_steps import Groups, find_groups
 from rnngraph.render.page.losses import losses
 from rnngraph.render.page.number_lists import Atoms, magnitude, magnitudes, numbers, totals
 from rnngraph.render.page.scene import scenes
-from rnngraph.render.page.themes import left, scales
 from rnngraph.render.report.diagnosis import diagnosis_document
 from rnngraph.render.strict import finite
 from rnngraph.trace.model import GateTrace, ParameterTrace, StateTrace, Trace
@@ -36,7 +41,13 @@ def payload(drawing: Drawing) -> dict[str, Any]:
     atoms = _atoms(shown, trace.timesteps)
     groups, found = find_groups(trace), verdict_of(trace)
     # What is not of its steps is that of every picture.
-    shared = replace(options, steps=None, seen_from=TOTAL, title=options.title or trace.model or "recurrent network")
+    shared = replace(
+        options,
+        steps=None,
+        seen_from=TOTAL,
+        width=Options().width,
+        title=options.title or trace.model or "recurrent network",
+    )
     folded = Drawing(trace, shared).graph
     return {
         "title": folded.title,
@@ -44,7 +55,7 @@ def payload(drawing: Drawing) -> dict[str, Any]:
         "timesteps": trace.timesteps,
         "start": {
             "steps": [list(pair) for pair in shown], "detail": options.detail, "rolled": options.view == "rolled",
-            "color": options.color, "backward": options.backward,
+            "color": options.color, "backward": options.backward, "theme": options.theme,
         },
         "atoms": [list(atom) for atom in atoms] if len(atoms) < trace.timesteps else trace.timesteps,
         "labels": [trace.labels[start] if stop - start == 1 else None for start, stop in atoms],
@@ -59,11 +70,14 @@ def payload(drawing: Drawing) -> dict[str, Any]:
             {"node": node, "step": int(trace.graph.timestep[node])}
             for node in trace.graph.first_nonfinite().values()
         ],
-        "scales": scales(folded, trace),
+        "scales": _scales(folded, trace),
         "scenes": scenes(trace, groups, atoms),
         "groups": _groups(groups, atoms),
-        "scale": left(trace.dtype),
-        "losses": None if options.seen_from == TOTAL else losses(trace, options.seen_from),
+        "scale": _left(trace.dtype),
+        "looks": KINDS,
+        "losses": None if options.seen_from == TOTAL else losses(
+            trace, options.seen_from, said=counts(found) if found and options.title is None else ""
+        ),
         "total": options.seen_from == TOTAL and bool(trace.lags),
         "headline": _headline(drawing, found),
         "diagnosis": diagnosis_document(found) if found else None,
@@ -148,4 +162,35 @@ def _parameter(parameter: ParameterTrace, atoms: Atoms) -> dict[str, Any]:
         "norm": known(parameter.norm),
         "radius": known(parameter.spectral_radius),
         "singular": known(parameter.largest_singular_value),
+    }
+
+
+def _left(dtype: str) -> dict[str, Any]:
+    """Return the scale of what is left of a loss, as `graph/style/left.py` has it."""
+    return {
+        "floor": floor_of(dtype), "mark": MARK, "growth": GROWTH, "exploded": EXPLODED,
+        "ramp": [most if math.isfinite(most) else None for most, _, _ in RAMP],
+        "inks": {tone.name: tone.text for tone in (*LEFT, *GROWN)},
+    }  # fmt: skip
+
+
+def _scales(graph: Graph, trace: Trace) -> dict[str, Any]:
+    """Return the ends of every scale, over all steps of the trace, and the colours."""
+    style = choose_style(graph)
+    gains = np.concatenate([state.gain for state in trace.states])
+    gains = gains[np.isfinite(gains) & (gains > 0)]
+    reach = float(max(math.log10(2), np.abs(np.log10(gains)).max(initial=0.0)))
+    used = np.concatenate([state.activation for state in trace.states])
+    largest = float(used[np.isfinite(used)].max(initial=0.0)) or 1.0
+    return {
+        "arrows": [style.arrows.low, style.arrows.high],
+        "bars": [style.bars.low, style.bars.high],
+        "weights": [style.weights.low, style.weights.high],
+        "gain": [round(-reach, 5), round(reach, 5)],
+        "activation": [0, float(f"{largest:.5g}")],
+        "stops": {
+            f"{theme}{name}": [stop[place] for stop in stops]
+            for name, stops in (("", VIRIDIS), ("Balance", BALANCE))
+            for place, theme in ((1, "light"), (2, "dark"))
+        },
     }

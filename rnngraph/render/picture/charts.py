@@ -13,8 +13,8 @@ from rnngraph.errors import InputError
 from rnngraph.graph.layout.geometry import one_line
 from rnngraph.graph.sheet import Sheet
 from rnngraph.graph.sizes import NARROW, WIDE
-from rnngraph.graph.style.left import THEME
-from rnngraph.nearest import did_you_mean
+from rnngraph.graph.style.palette import THEME
+from rnngraph.nearest import check_known, did_you_mean
 from rnngraph.render.picture import graphviz
 from rnngraph.render.picture.svg import svg
 
@@ -57,10 +57,7 @@ def chart_bytes(
         InputError: another format.
         MissingToolError: png and pdf need Graphviz, and there is none.
     """
-    names = list(dict.fromkeys(FORMATS.values()))
-    if format not in names:
-        meant = did_you_mean(format, names) or "."
-        raise InputError(f"format {format!r} is unknown here; use one of {', '.join(names)}{meant}")
+    check_known([format], dict.fromkeys(FORMATS.values()), "format {} is unknown here; use one of")
     sheet = draw(width=width or WIDE, theme=theme)
     if format in ("png", "pdf"):
         return graphviz.png(sheet) if format == "png" else graphviz.pdf(sheet)

@@ -47,17 +47,12 @@ def _lines(drawing: Drawing) -> Iterator[str]:
             yield from (f"    {_vertex(shape, labels[shape.id])}" for shape in inside)
             yield "  end"
         if column.kind == "step" and column.valid == 0:
-            yield f"  style column{number} fill:#f3f4f6,stroke:#d1d5db"
+            fill, stroke = (colour(name, dark=dark) for name in ("padding", "padding-line"))
+            yield f"  style column{number} fill:{fill},stroke:{stroke}"
     for number, curve in enumerate(curve for curve in drawing.curves if curve.kind != "line"):
         yield f"  {_edge(curve)}"
         if curve.kind == "backward":
-            dash = (
-                ""
-                if curve.line == "solid"
-                else ",stroke-dasharray:6 4"
-                if curve.line == "dashed"
-                else ",stroke-dasharray:2 3"
-            )
+            dash = {"dashed": ",stroke-dasharray:6 4", "dotted": ",stroke-dasharray:2 3"}.get(curve.line, "")
             stroke = colour(curve.stroke, dark=dark)
             yield f"  linkStyle {number} stroke:{stroke},stroke-width:{curve.thickness:g}px{dash}"
     for shape in vertices:

@@ -12,7 +12,7 @@ from html import escape
 
 from rnngraph.graph.layout.geometry import Point, one_line
 from rnngraph.graph.sheet import Curve, Shape, Sheet
-from rnngraph.graph.style.left import COLOURS, colour
+from rnngraph.graph.style.left import colour
 
 # All but the last have the same widths, on every system; the last may be as wide as the layout reckons.
 FONT = "Helvetica,Arial,'Liberation Sans','Nimbus Sans',Roboto,sans-serif"
@@ -54,7 +54,7 @@ class _Writer:
     def _style(self) -> Iterator[str]:
         if self.both:
             rules = "".join(
-                f".rnngraph .{attribute[0]}-{name}{{{attribute}:{COLOURS[name][1]}}}"
+                f".rnngraph .{attribute[0]}-{name}{{{attribute}:{colour(name, dark=True)}}}"
                 for attribute, name in sorted(self.paints)
             )
             yield f"<style>@media (prefers-color-scheme:dark){{{rules}}}</style>"
@@ -67,7 +67,7 @@ class _Writer:
                 found += f' {attribute}="none"' if attribute == "fill" else ""
                 continue
             found += f' {attribute}="{colour(name, dark=self.dark)}"'
-            if self.both and name in COLOURS:
+            if self.both:
                 classes.append(f"{attribute[0]}-{name}")
                 self.paints.add((attribute, name))
         return (f' class="{" ".join(classes)}"' if classes else "") + found

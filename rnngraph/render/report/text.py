@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from rnngraph.diagnosis.sentences import part_text
-from rnngraph.graph.style.palette import Colour, Scale
+from rnngraph.graph.style.palette import Scale, between, evenly
 from rnngraph.trace.magnitudes import Floats, Magnitudes, Status
 
 STATUS_WORDS = {
@@ -26,7 +26,7 @@ STATUS_WORDS = {
 # From small to large, after P. Tol's bright colours: colour-blind readers can tell them apart, and they are
 # legible on dark and on light.
 NOTE_STYLE = "#b26a00"  # legible on dark and on light, which yellow is not
-BRIGHT: tuple[Colour, ...] = ((68, 119, 170), (68, 170, 204), (170, 170, 68), (221, 136, 68), (238, 102, 119))
+_BRIGHT = "#4477aa #44aacc #aaaa44 #dd8844 #ee6677"
 _ASCII = str.maketrans("×·‖∂…σ²ᵀ", "x-|d~s2T")
 EIGHTHS = " ▏▎▍▌▋▊▉"
 
@@ -36,7 +36,7 @@ def scale_over(logarithms: Sequence[Floats]) -> Scale:
     known = np.concatenate([np.atleast_1d(one).ravel() for one in logarithms])
     known = known[np.isfinite(known)]
     low, high = (math.floor(known.min()), math.ceil(known.max())) if known.size else (-1, 0)
-    return Scale(low, max(high, low + 1), BRIGHT)
+    return Scale(low, max(high, low + 1))
 
 
 def ends(scale: Scale) -> str:
@@ -50,7 +50,7 @@ def magnitude_text(magnitude: Magnitudes, scale: Scale | None = None) -> Text:
     if status is not Status.OK:
         return Text(*STATUS_WORDS[status])
     value = float(magnitude.value)
-    return Text(f"{value:.2e}", style=scale.colour(math.log10(value)) if scale else "")
+    return Text(f"{value:.2e}", style=_painted(scale, math.log10(value)) if scale else "")
 
 
 def bar(magnitude: Magnitudes, scale: Scale, *, width: int, ascii_only: bool) -> Text:
@@ -61,7 +61,11 @@ def bar(magnitude: Magnitudes, scale: Scale, *, width: int, ascii_only: bool) ->
     eighths = max(1, round(scale.share(log10) * width * 8))  # a number that is there leaves a mark
     full, rest = divmod(eighths, 8)
     blocks = "#" * max(1, round(eighths / 8)) if ascii_only else "█" * full + EIGHTHS[rest].strip()
-    return Text(blocks, style=scale.colour(log10))
+    return Text(blocks, style=_painted(scale, log10))
+
+
+def _painted(scale: Scale, value: float) -> str:
+    return between(scale.share(value), 1, evenly(_BRIGHT, _BRIGHT))
 
 
 def number_text(number: float, *, missing: str = "-") -> str:

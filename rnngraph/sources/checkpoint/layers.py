@@ -9,13 +9,15 @@ import re
 from collections.abc import Iterable
 
 from rnngraph.errors import InputError
+from rnngraph.nn.cells import CELLS, OFFERED
 from rnngraph.sources.checkpoint.conventions import CONVENTIONS, TORCH
 from rnngraph.sources.checkpoint.conventions.convention import Candidate, Convention
 from rnngraph.sources.checkpoint.files import StoredArray
 from rnngraph.sources.checkpoint.formats import Checkpoint
 
-CELL_OF_RATIO = {1: "tanh", 3: "gru", 4: "lstm"}
-CELL_NAMES = {"rnn": "tanh", "tanh": "tanh", "relu": "relu", "lstm": "lstm", "gru": "gru"}
+# How many times as long as the state the weights are, of which the first cell of that many blocks is taken.
+CELL_OF_RATIO = {CELLS[name].blocks: name for name in reversed(OFFERED)}
+CELL_NAMES = {"rnn": OFFERED[0]} | {name: name for name in OFFERED}
 
 
 def candidates(checkpoint: Checkpoint) -> list[Candidate]:

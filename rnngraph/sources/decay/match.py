@@ -19,11 +19,8 @@ from rnngraph.trace.decay import Unread
 Shapes = Mapping[str, tuple[int, ...]]
 
 _TAG = r"(?P<tag>(?:_l\d+(?:_reverse)?)?)"
-_LOOKS = re.compile(
-    r"(?:.*[._])?(?:A_log\w*|A_\w+_log|log_A\w*|dt\w*_bias|dt_proj\w*[._]bias|inv_dt|log_dt|log_step|nu_log|Lambda\w*"
-    r"|a_param|recurrent_param|w\w*_lora\.lora\.\d\.bias|w_proj\.lora\.\d\.bias|gk_proj[\w.]*bias|i?fgate\w*[._]bias"
-    r"|\w*decay|slope\w*)|(?:.*\.)?att\w*\.w0"
-)
+# Decays that no row has, fixed ones among them; those of the rows are known from the rows.
+_ALIKE = r"(?:.*[._])?(?:A\w*_log\w*|log_A\w*|dt\w*[._]bias|inv_dt|Lambda\w*|\w*decay|slope\w*)"
 # The rate of an average over past weights, or a setting of the optimiser.
 _DECOY = re.compile(r"(?:.*\.)?(?:\w*ema\w*\.\w*decay|(?:\w*_)?weight_decay|lr_decay)")
 
@@ -76,12 +73,22 @@ def decided(found: Found, config: Config) -> tuple[Reading, ...]:
 
 def not_read(shapes: Shapes, layers: Iterable[Found]) -> list[Unread]:
     """List what looks like a decay by its name and belongs to no layer that was found."""
+    forms = [form for family in FAMILIES for form in family.forms]
+    looks = re.compile(
+        "|".join([_ALIKE, *dict.fromkeys(_own(form, *one) for form in forms for one in form.tensors.values())])
+    )
     taken = {name for layer in layers for reading in layer.readings for name in reading.names.values()}
     return [
         Unread(name, shape, "no family has a tensor of this name and shape with its siblings beside it")
         for name, shape in shapes.items()
-        if name not in taken and _LOOKS.fullmatch(name) and not _DECOY.fullmatch(name)
+        if name not in taken and looks.fullmatch(name) and not _DECOY.fullmatch(name)
     ]
+
+
+def _own(form: Form, name: str, _: str) -> str:
+    """Write what finds a tensor of a form anywhere; that of every layer of PyTorch is none's own."""
+    inside = rf"(?:.*\.)?{re.escape(form.inside)}\." if form.inside else r"(?:.*[._])?"
+    return inside + re.escape(name) if TAG not in name else "(?!)"
 
 
 def _anchor(form: Form) -> re.Pattern[str]:

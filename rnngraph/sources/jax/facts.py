@@ -7,6 +7,7 @@ encoder's end has a clock of its own.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -15,8 +16,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnngraph.measure.recording import Array, Facts
+from rnngraph.norms import norm
 from rnngraph.sources.jax.form import Spot
 from rnngraph.sources.jax.samples import by_sample, host
+from rnngraph.sources.jax.scan_weights import slices
 from rnngraph.sources.jax.sites import Site
 from rnngraph.trace.cell import CellTrace
 from rnngraph.trace.magnitudes import Booleans
@@ -42,8 +45,14 @@ def facts_of(recording: JaxRecording, site: Site) -> Facts:
         name, name, 0, REVERSE if site.reverse else FORWARD, cell, {kind: f"{name}.{kind}" for kind in site.kinds},
         site.length, layout.batch, recording.clocks[site.number], recording.nodes[site.number],
         ~kept.T if kept.any() and not of_some_units else None, anew=forgotten.T if forgotten.any() else None,
-        fed=input_name(site) if heard else "",
+        fed=input_name(site) if heard else "", fed_weight=_weight(recording, site),
     )  # fmt: skip
+
+
+def _weight(recording: JaxRecording, site: Site) -> float:
+    """Give the norm of what the inputs are multiplied by; NaN where no product of a step shows it."""
+    parts = [host(recording.arrays[one.leaf])[slices(one.spans)] for one in site.reading]
+    return math.hypot(*map(norm, parts)) if parts else math.nan
 
 
 def input_name(site: Site) -> str:

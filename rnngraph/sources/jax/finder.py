@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from rnngraph.sources.jax.flow import NOTHING, Flow, through, whole
+from rnngraph.sources.jax.flow import INPUT, NOTHING, STATE, Flow, through, whole
 from rnngraph.sources.jax.form import Carries, Form, inexact
 from rnngraph.sources.jax.names import is_library, joined, kinds_of, owner, place_of, step_name
 from rnngraph.sources.jax.sites import Plan, Site
-from rnngraph.sources.jax.step_cell import follow, gate_of, recurrent_weights
+from rnngraph.sources.jax.step_cell import follow, gate_of, weights_on
 from rnngraph.sources.jax.walk import Path, body, called, inner, walk
 
 _LOOPS = {
@@ -136,8 +136,10 @@ class _Finder:
         given = [one if k < form.first or k - form.first in carries.fixed else Flow() for k, one in enumerate(flows)]
         shapes = [tuple(one.aval.shape) for one in equation.invars]
         leaves = {k: leaf for k, one in enumerate(given) if (leaf := self._leaf(one, shapes[k])) is not None}
+        for k in floating if fed else ():
+            given[last + k] = Flow(parts=whole(INPUT, shapes[last + k][1:]))
         known = follow(form, given, carries.states)
-        recurrent = recurrent_weights(form, known)
+        recurrent = weights_on(STATE, form, known)
         kinds = kinds_of(equation, carries.states, [self.names[weight.leaf] for weight in recurrent])
         order = sorted(range(len(kinds)), key=lambda k: kinds[k] != "h")  # a trace names a recurrence by its h
         states = tuple(carries.states[k] for k in order)
@@ -147,7 +149,8 @@ class _Finder:
         self.plan.sites[path] = Site(
             number, equation, form, name, replace(carries, states=states), tuple(kinds[k] for k in order), flipped,
             tuple(floating) if fed else (), frozenset(one for one in before if one >= 0), frozenset(handed), leaves,
-            recurrent, form.kept(states), form.forgotten(states), gate_of(form, known, states),
+            recurrent, weights_on(INPUT, form, known), form.kept(states), form.forgotten(states),
+            gate_of(form, known, states),
         )  # fmt: skip
         self.plan.entered |= {path[:depth] for depth in range(1, len(path))}
         self._unclear(number, before, carries, equation)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeAlias
 
 Spans: TypeAlias = tuple[tuple[int, int], ...]  # by axis, from and to
-STATE = -1  # stands for a weight: the state of the step before
+STATE, INPUT = -1, -2  # stand for a weight: the state of the step before, and what the step reads
 NOTHING: frozenset[int] = frozenset()
 _SAME = ("convert_element_type", "copy", "copy_p", "reduce_precision", "optimization_barrier")
 _RESIZED = ("slice", "dynamic_slice", "pad", "concatenate")
@@ -31,7 +31,7 @@ class Axis(NamedTuple):
 class Part:
     """A block of a weight that was only moved, and where it stands in a value."""
 
-    leaf: int  # the weight, or STATE
+    leaf: int  # the weight, STATE or INPUT
     axes: tuple[Axis, ...]  # of the value
 
     def spans(self, along: int = -1, low: int = 0, high: int = 0) -> Spans:
@@ -53,7 +53,9 @@ class Flow:
     flips: frozenset[int] = NOTHING  # sizes of axes that were turned round
     mixed: frozenset[int] = NOTHING  # sizes of axes of which the order is not known
     sites: frozenset[int] = NOTHING  # scans that it comes from; -1 - n for what scan n gathers in its carry
-    parts: frozenset[Part] = frozenset()  # of weights; of the state, as long as it is moved or multiplied by numbers
+    parts: frozenset[Part] = (
+        frozenset()
+    )  # of weights; of the state and the input, as long as it is moved or multiplied by numbers
 
     @property
     def ordered(self) -> bool:
@@ -145,7 +147,7 @@ def _parts(equation: Any, flows: Sequence[Flow], result: int) -> Iterator[Part]:
         size = _shape(operand)
         for part in flow.parts:
             axes = _axes(name, params, part.axes, (size, shape), offset, result)
-            if axes is not None or (name in _PASSED and part.leaf == STATE and size == shape):
+            if axes is not None or (name in _PASSED and part.leaf in (STATE, INPUT) and size == shape):
                 yield Part(part.leaf, tuple(part.axes if axes is None else axes))
         offset += size[params["dimension"]] if name == "concatenate" else 0
 

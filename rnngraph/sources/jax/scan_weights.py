@@ -51,7 +51,7 @@ def parameters_of(recording: JaxRecording, timesteps: int, eigenvalues: int) -> 
 def _spectrum(value: Array, recurrent: set[Weight], eigenvalues: int) -> tuple[float, float]:
     """Give spectral radius and largest singular value of the part that the state is multiplied by, where it is one."""
     spans = {weight.spans for weight in recurrent}
-    return weight_spectrum(value[_slices(spans.pop())], eigenvalues) if len(spans) == 1 else NO_SPECTRUM
+    return weight_spectrum(value[slices(spans.pop())], eigenvalues) if len(spans) == 1 else NO_SPECTRUM
 
 
 def _steps(recording: JaxRecording, readers: list[tuple[Site, int]], timesteps: int) -> Magnitudes:
@@ -73,7 +73,7 @@ def changed_arrays(sites: Sequence[Site], arrays: Sequence[Any], changes: Sequen
         done = set[Weight]()
         for site, weights in zip(chosen, parts, strict=True):
             for place, weight in enumerate(one for one in weights if one not in done):
-                value = values.setdefault(weight.leaf, np.array(arrays[weight.leaf]))[_slices(weight.spans)]
+                value = values.setdefault(weight.leaf, np.array(arrays[weight.leaf]))[slices(weight.spans)]
                 if change.kind == BIAS and site.gate is not None:  # the biases of a gate add up
                     number = -change.number if site.gate.closes else change.number
                     value[...] = 0 if place else number - site.gate.offset
@@ -101,5 +101,6 @@ def _change(rows: Array, change: Change) -> bool:
     return True
 
 
-def _slices(spans: Sequence[tuple[int, int]]) -> tuple[slice, ...]:
+def slices(spans: Sequence[tuple[int, int]]) -> tuple[slice, ...]:
+    """Select a part of a weight."""
     return tuple(slice(low, high) for low, high in spans)

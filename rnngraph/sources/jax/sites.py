@@ -33,6 +33,7 @@ class Site:
     handed: frozenset[int]  # arguments of a step that come from these
     leaves: dict[int, int]  # argument of a step -> the weight that it is
     recurrent: tuple[Weight, ...]
+    reading: tuple[Weight, ...]  # those that multiply the inputs
     kept: tuple[Spot, ...]  # by state, where every one may be kept
     forgotten: tuple[Spot, ...]  # by state, where every one may be forgotten
     gate: Gate | None

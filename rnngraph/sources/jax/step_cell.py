@@ -18,7 +18,7 @@ _Sigmoid: TypeAlias = tuple[int, bool, tuple[int, int] | None]  # what is squash
 
 @dataclass(frozen=True, slots=True)
 class Weight:
-    """Where a weight stands in a leaf; along `axis` are the numbers that the state is multiplied by."""
+    """Where a weight stands in a leaf; along `axis` are the numbers that the state, or the input, is multiplied by."""
 
     leaf: int
     axis: int
@@ -48,20 +48,20 @@ def follow(form: Form, given: Sequence[Flow], states: Sequence[int]) -> Flows:
     return flows
 
 
-def recurrent_weights(form: Form, flows: Flows) -> tuple[Weight, ...]:
-    """Find the weights that multiply the state of the step before."""
+def weights_on(what: int, form: Form, flows: Flows) -> tuple[Weight, ...]:
+    """Find the weights that multiply the state of the step before, or what the step reads."""
     products = (line for line in form.lines if line.name == "dot_general")
-    return tuple(dict.fromkeys(one for line in products for one in _of_product(line, flows)))
+    return tuple(dict.fromkeys(one for line in products for one in _of_product(what, line, flows)))
 
 
-def _of_product(line: Line, flows: Flows) -> Iterator[Weight]:
+def _of_product(what: int, line: Line, flows: Flows) -> Iterator[Weight]:
     sides, _ = line.equation.params["dimension_numbers"]
     given = [flows.get(one, Flow()).parts for one in line.given]
     if len(sides[0]) != 1:
         return
     for side in (0, 1):
         along, axis = sides[side][0], sides[1 - side][0]
-        for state in (one.axes[along] for one in given[side] if one.leaf == STATE):
+        for state in (one.axes[along] for one in given[side] if one.leaf == what):
             for part in sorted((one for one in given[1 - side] if one.leaf >= 0), key=lambda one: (one.leaf, one.axes)):
                 low, high = max(state.at, part.axes[axis].at), min(state.at + state.size, sum(part.axes[axis][2:]))
                 if low < high:

@@ -276,3 +276,9 @@ def test_a_trace_without_lags_shows_the_sum_and_says_how_to_get_the_other(show: 
     total = show(halving(8), seen_from="total")
     assert "--from total" in total.page.inner_text("#whole")
     assert total.count("#columns .column") > 0
+
+
+def test_a_theme_that_was_asked_for_is_the_pages_own(show: Open) -> None:
+    one = show(halving(), theme="dark")
+    assert one.page.get_attribute("html", "data-theme") == "dark"
+    assert one.page.input_value("#theme") == "dark"

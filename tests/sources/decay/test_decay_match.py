@@ -10,6 +10,7 @@ import pytest
 import rnngraph as rg
 from rnngraph.errors import FileError, InputError
 from rnngraph.sources.decay.config import Config
+from rnngraph.sources.decay.families import FAMILIES
 from rnngraph.sources.decay.named import time_step
 from rnngraph.sources.decay.shape import fits
 
@@ -82,7 +83,17 @@ def test_a_configuration_of_another_kind_is_one_sentence(config: Any, words: str
         rg.decay(HEADS, config=config)
 
 
-@pytest.mark.parametrize("name", ["x.A_b_log", "x.A_log", "retnet.decay", "m2.slope_rate", "x.time_decay", "x.dt_bias"])
+# Of every family, what would be no other's.
+OWN = {
+    f"x.{form.inside}.{name}".replace("..", ".")
+    for one in FAMILIES for form in one.forms for name, _ in form.tensors.values()
+    if "{tag}" not in name
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name", ["x.A_b_log", "x.A_log", "retnet.decay", "m2.slope_rate", "x.time_decay", "x.dt_bias", *sorted(OWN)]
+)
 def test_what_looks_like_a_decay_and_is_not_read_is_listed(name: str) -> None:
     report = rg.decay({**HEADS, name: np.zeros((3, 4, 5, 6))})
     assert [one.name for one in report.unread] == [name]

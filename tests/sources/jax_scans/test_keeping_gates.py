@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -177,3 +178,39 @@ def test_the_bias_of_the_gate_is_a_remedy(make: Callable[[str, int], tuple[Any, 
 
 def test_a_gate_without_a_bias_has_no_such_remedy() -> None:
     assert recorded(loss_of("z h"), (weights(), batch()), Options(), Wanted()).changed([Change(BIAS, 1.5)]) is None
+
+
+@pytest.mark.parametrize("joined", [False, True])
+def test_an_input_that_is_not_written_is_told_by_its_weight(joined: bool) -> None:
+    """Less than a millionth of the input reaches a state that keeps it, and more than float32 can tell from nothing."""
+    steps, units, little = 20, 4, 4e-7
+    q = [np.linalg.qr(np.random.default_rng(seed).normal(size=(units, units)))[0] for seed in (0, 1)]
+    p = {"both": jnp.asarray(np.concatenate(q))} if joined else {"W": jnp.asarray(q[0]), "Q": jnp.asarray(q[1])}
+    x = jnp.asarray(np.random.default_rng(2).normal(size=(steps, 2, units)))
+
+    def loss(p: Any, x: Any) -> Any:
+        def step(h: Any, now: Any) -> Any:
+            both = jnp.concatenate([little * now, h], axis=1)
+            h = both @ p["both"] if joined else little * (now @ p["W"]) + h @ p["Q"]
+            return h, h
+
+        return scan(step, jnp.zeros((2, units)), x)[1][-1].sum()
+
+    trace = watched.watch(loss, p, x)
+    assert [one.weight for one in trace.input_lags] == [pytest.approx(2.0)]  # of an orthogonal weight of four rows
+    diagnosis = rg.diagnose(trace)
+    assert diagnosis.verdict == "unwritten"
+    written = diagnosis.findings[0].evidence["written_decades"]
+    assert written == pytest.approx(math.log10(little / 2), abs=1e-5)
+
+
+def test_a_weight_that_multiplies_the_input_before_the_scan_is_not_known() -> None:
+    def loss(p: Any, x: Any) -> Any:
+        def step(h: Any, now: Any) -> Any:
+            h = jnp.tanh(now + h @ p["W"])
+            return h, h
+
+        return scan(step, jnp.zeros((2, 3)), x @ p["U"])[1].sum()
+
+    p = {"W": jnp.eye(3), "U": jnp.ones((2, 3))}
+    assert [math.isnan(one.weight) for one in watched.watch(loss, p, jnp.ones((6, 2, 2))).input_lags] == [True]

@@ -40,7 +40,8 @@ export function drawCurve(plan, width) {
       svg("text", { class: `end ${Math.abs(value) === 2 ? "bold" : "muted"}`, "font-size": 11, x: left - 5, y: tenth(y(value)) + 4 }, tickText(value)));
   }
   if (lossCount > 2 && walked.length === 1) drawBand(drawing, bandOf(walked[0].row), x, y, longest);
-  walked.forEach(({ walk, row }, index) => { if (walk) drawDots(drawing, walk, x, y, low, walked.length > 1 ? rows[row].name : "", index, width); });
+  const dotted = walked.map(({ walk, row }) => ({ name: rows[row].name, end: drawDots(drawing, /** @type {import("./walks.js").Walk} */ (walk), x, y, low) }));
+  if (walked.length > 1) nameCurves(drawing, dotted, width);
   drawMark(drawing, [...marksOf(plan, false), ...marksOf(plan, true)], x, high, width);
   const every = niceStep((longest * 74) / (width - left));
   for (let lag = 0; lag <= longest; lag += every) {
@@ -64,8 +65,8 @@ function drawBand(drawing, band, x, y, longest) {
 }
 
 /** @param {any} drawing @param {import("./walks.js").Walk} walk @param {(lag: number) => number} x @param {(value: number) => number} y @param {number} low
- * @param {string} name @param {number} index @param {number} width */
-function drawDots(drawing, walk, x, y, low, name, index, width) {
+ * @returns {[number, number]} where the last dot is */
+function drawDots(drawing, walk, x, y, low) {
   const stride = Math.max(1, Math.ceil(walk.decades.length / 240)), size = walk.decades.length > 120 ? 2.2 : 3.2;
   /** @type {Map<string, string>} */
   const paths = new Map();
@@ -79,7 +80,16 @@ function drawDots(drawing, walk, x, y, low, name, index, width) {
     paths.set(tone, `${paths.get(tone) ?? ""}M${tenth(end[0] - size)} ${tenth(end[1])}a${size} ${size} 0 1 0 ${2 * size} 0a${size} ${size} 0 1 0 ${-2 * size} 0Z`);
   }
   for (const [tone, d] of paths) drawing.append(svg("path", { class: tone, d }));
-  if (name) drawing.append(svg("text", { class: "muted halo", "font-size": 11, x: tenth(Math.min(end[0] + 8, width - name.length * 6 - 8)), y: tenth(Math.min(end[1], 128) - 4 - index * 13) }, name));
+  return end;
+}
+
+/** Name the curves at their ends, the upper one above. @param {any} drawing @param {{name: string, end: [number, number]}[]} ends @param {number} width */
+function nameCurves(drawing, ends, width) {
+  let free = 30;
+  for (const { name, end } of [...ends].sort((a, b) => a.end[1] - b.end[1] || b.end[0] - a.end[0])) {
+    free = Math.max(free + 13, Math.min(end[1] - 4, 128 - 13 * ends.length));
+    drawing.append(svg("text", { class: "muted halo", "font-size": 11, x: tenth(Math.min(end[0] + 8, width - name.length * 6.5 - 8)), y: tenth(free) }, name));
+  }
 }
 
 /** @param {any} drawing @param {import("./flags.js").Mark[]} marks @param {(lag: number) => number} x @param {number} high @param {number} width */
@@ -88,6 +98,8 @@ function drawMark(drawing, marks, x, high, width) {
   if (!some.length) return;
   const lags = [...new Set(some.map((mark) => mark.lag))];
   for (const lag of lags) drawing.append(svg("path", { class: "end-mark", d: `M${tenth(x(lag + 0.5))} 6V${high - 26}` }));
-  const right = x(Math.max(...lags) + 0.5), text = saidOf(some, true), over = right + 5 + text.length * 6.6 > width;
-  drawing.append(svg("text", { class: `bold halo ${over ? "end" : "start"}`, "font-size": 12, x: tenth(over ? x(Math.min(...lags) + 0.5) - 5 : right + 5), y: 19 }, text));
+  const all = lags.sort((a, b) => a - b).join(", "), several = some.every((mark) => mark.kind === "dies") ? `under 1 % beyond lag ${all}` : `ends or ×100 at lag ${all}`;
+  const text = lags.length > 1 ? several : saidOf(some, true), wide = text.length * 7.4, right = x(lags[lags.length - 1] + 0.5) + 5, left = x(lags[0] + 0.5) - 5;
+  const [side, at] = right + wide <= width ? ["start", right] : left - wide >= 4 ? ["end", left] : ["end", width - 4]; // never over an edge
+  drawing.append(svg("text", { class: `bold halo ${side}`, "font-size": 12, x: tenth(Number(at)), y: 19 }, text));
 }

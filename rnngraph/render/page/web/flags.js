@@ -50,9 +50,9 @@ function drawFlag(parent, plan, marks, reverse, both) {
   const said = saidOf(marks, plan.phone || both), size = plan.phone ? 12 : 13;
   const name = both ? (reverse ? "reverse" : "forward") : "", brief = both && plan.phone && marks.every((mark) => mark.kind === "dies");
   const words = brief ? `${name} to lag ${Math.max(...marks.map((mark) => mark.lag))}` : name ? `${name}: ${said.replace("this loss: ", "")}` : said;
-  const text = reverse ? `${words} ▸` : `◂ ${words}`;
+  const pointing = marks.some((mark) => mark.kind !== "starts"), text = !pointing ? words : reverse ? `${words} ▸` : `◂ ${words}`;
   const wide = text.length * size * 0.56 + 14, first = marks[0].x;
-  const x = Math.max(0, Math.min(plan.width - wide, reverse ? first : first - wide));
+  const x = Math.max(0, Math.min(plan.width - wide, reverse || !pointing ? first : first - wide));
   let d = `M${tenth(first)} 12`;
   marks.forEach((mark, index) => {
     const next = marks[index + 1], low = next ? plan.rowAt(mark.row) + plan.high / 2 + 23.5 : plan.rowAt(mark.row) + plan.high / 2 + 44;

@@ -1,17 +1,17 @@
 // @ts-check
 // Which steps of the picture have a column of their own, and which are folded between them.
 import { EXPLODED, MARK } from "./scale.js";
-import { axis, firstAbove, isInitial, lastAbove, partOf, positions, rows, stepAt } from "./walks.js";
+import { axis, firstAbove, lastAbove, partOf, positions, rows, stepAt } from "./walks.js";
 
 /** @typedef {{first: number, last: number, x: number, width: number, clock: number, offset: number}} Segment a column or a fold */
 
 
-/** The place where a row's credit ends, grows or reaches the start.
+/** The place where a row's credit ends, grows or reaches the first step; the initial state is none.
  * @param {import("./walks.js").Walk} walk
  * @returns {{kind: "dies" | "grows" | "starts" | "cut" | "lost" | "none", place: number}} */
 export function endOf(walk) {
-  const grown = firstAbove(walk, EXPLODED), above = lastAbove(walk, MARK), final = walk.decades.length - 1;
-  if (grown >= 0) return { kind: "grows", place: grown };
+  const final = walk.steps.length - 1, grown = firstAbove(walk, EXPLODED), above = Math.min(final, lastAbove(walk, MARK));
+  if (grown >= 0 && grown <= final) return { kind: "grows", place: grown };
   if (above < 0) return { kind: "none", place: -1 };
   if (above < final) return { kind: Number.isNaN(walk.decades[above + 1]) ? "lost" : "dies", place: above };
   return { kind: walk.cut ? "cut" : "starts", place: final };
@@ -26,7 +26,7 @@ function wanted(seen, phone) {
     const row = rows[number], { offset } = partOf(row.clock), end = endOf(walk);
     if (end.kind === "dies" || end.kind === "lost" || end.kind === "grows") {
       const around = end.kind !== "grows" ? [end.place, end.place + 1] : [end.place - 1, end.place];
-      ends.push(around.filter((place) => place >= 0 && !isInitial(walk, place)).map((place) => walk.steps[place] + offset));
+      ends.push(around.filter((place) => place >= 0).map((place) => walk.steps[place] + offset));
     }
   });
   ends.sort((a, b) => Math.abs(a[0] - seen.position) - Math.abs(b[0] - seen.position));

@@ -45,9 +45,7 @@ export function markOf(plan, number) {
   if (!walk) return null;
   const end = endOf(walk), { offset } = partOf(row.clock);
   if (end.kind === "none") return null;
-  const initial = end.place >= walk.steps.length, step = walk.steps[Math.min(end.place, walk.steps.length - 1)], span = plan.spanOf(step + offset);
+  const span = plan.spanOf(walk.steps[end.place] + offset);
   const ahead = end.kind === "grows" ? span.right : span.left, behind = end.kind === "grows" ? span.left : span.right;
-  const beyond = initial && plan.ends[Number(row.reverse)] && startsAt(number) ? 34 : 0;
-  const x = row.reverse ? behind + beyond : ahead - beyond;
-  return { x, kind: end.kind, lag: walk.lag + end.place, left: walk.decades[end.place], beyond: walk.decades[end.place + 1] ?? NaN, row: number };
+  return { x: row.reverse ? behind : ahead, kind: end.kind, lag: walk.lag + end.place, left: walk.decades[end.place], beyond: walk.decades[end.place + 1] ?? NaN, row: number };
 }

@@ -21,7 +21,8 @@ function headline() {
 }
 
 headline();
-startTheme();
+startTheme(data.start.theme);
+byId("theme").value = data.start.theme;
 fromAddress();
 const openHelp = startHelp();
 if (data.notes.length) {

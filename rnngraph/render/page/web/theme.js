@@ -18,7 +18,8 @@ export function setTheme(wanted) {
   for (const painter of painters) painter();
 }
 
-export function startTheme() {
-  setTheme("auto");
+/** @param {string} wanted */
+export function startTheme(wanted) {
+  setTheme(wanted);
   darkSystem.addEventListener("change", () => setTheme(theme));
 }

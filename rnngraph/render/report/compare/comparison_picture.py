@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from rnngraph.graph.charts.frame import SMALL, Paper
+from rnngraph.graph.charts.frame import Paper
 from rnngraph.graph.charts.overlay import Curve, Panel, draw_panels
-from rnngraph.graph.layout.geometry import one_line
-from rnngraph.graph.layout.metrics import fit
-from rnngraph.graph.pen import rule, words
+from rnngraph.graph.key import Swatch
 from rnngraph.graph.sheet import Sheet
 from rnngraph.history.compare.comparison_text import comparison_sentences
 from rnngraph.history.compare.contrast import Contrast, Curves
@@ -38,13 +36,18 @@ def comparison_sheet(comparison: Contrast, *, width: int = 900, theme: str = "au
     # Of the norms only those that part first: the table has the others, and a stack of LSTMs has many.
     walked = comparison.parting or next(iter(comparison.norms[-1:]), None)
     draw_panels(paper, [*map(_credit, comparison.curves), *([] if walked is None else [_walk(walked)])])
-    _key(paper, comparison.a.label, comparison.b.label)
+    names = {"A": comparison.a.label, "B": comparison.b.label}
+    paper.y += 18
+    paper.key([Swatch(letter if name == letter else f"{letter}: {name}", form="rule", stroke=stroke,
+                      line=look.get("line", "solid"), thickness=look["thickness"])
+               for (letter, name), (stroke, look) in zip(names.items(), _LOOKS.values(), strict=True)],
+              "Credit is set against lag 1, norms against the last step.")  # fmt: skip
     return paper.finish(title, " ".join(lines))
 
 
 def _credit(one: Curves) -> Panel:
     where = "at the input: " if one.a.at_input else "in the states of "
-    flag = (one.horizon, f"horizon: lag {one.horizon}") if one.horizon else None
+    flag = (one.horizon, f"judged at lag {one.horizon}") if one.horizon else None
     return Panel(f"{where}{one.name}", _two(one.a.left, one.b.left), "lag: steps back from the loss", flag=flag)
 
 
@@ -59,15 +62,3 @@ def _walk(one: NormsApart) -> Panel:
 def _two(a: Floats, b: Floats) -> tuple[Curve, Curve]:
     # The dashed one lies above: where both are the same, both are seen.
     return Curve(b, *_LOOKS["B"], name="B"), Curve(a, *_LOOKS["A"], name="A")
-
-
-def _key(paper: Paper, *names: str) -> None:
-    style = {"ink": "muted", "align": "left"}
-    x, room = paper.margin, paper.inner - 34
-    for (letter, (stroke, look)), name in zip(_LOOKS.items(), names, strict=True):
-        paper.y += 18
-        text = fit(letter if name == letter else f"{letter}: {one_line(name)}", room, SMALL)
-        paper.curves.append(rule(f"key{letter}", [(x, paper.y), (x + 26, paper.y)], stroke, **look))
-        paper.shapes.append(words(f"key{letter}", "legend", text, x + 34, paper.y, SMALL, **style))
-    paper.y += 18
-    paper.note("Credit is set against lag 1, norms against the last step.", x)

@@ -12,6 +12,7 @@ from rnngraph.diagnosis.curve import LN10, LagCurve
 from rnngraph.errors import InputError
 from rnngraph.graph.charts.axes import AXIS, Axes
 from rnngraph.graph.charts.frame import SMALL, TEXT, Paper
+from rnngraph.graph.key import Swatch
 from rnngraph.graph.layout.geometry import one_line
 from rnngraph.graph.layout.metrics import fit, fit_end, width_of, wrap
 from rnngraph.graph.pen import paragraph, rectangle, rule, words
@@ -54,7 +55,7 @@ def decay_sheet(report: DecayReport, *, width: int = 900, theme: str = "auto") -
     marks = ((True, BARS, "decays of the layer"), (published, BAND, "published start, 10 to 90 %"),
              (live, BATCH, "on the batch, 10 to 90 %"))  # fmt: skip
     paper.y += 12
-    paper.swatches([(fill, text) for wanted, fill, text in marks if wanted])
+    paper.key([Swatch(text, fill) for wanted, fill, text in marks if wanted])
     columns = _columns(paper, live=live)
     paper.y += 24
     _ruler(paper, axis, columns.plot, "above")
@@ -128,7 +129,7 @@ class _Row:
         layer, (left, room), name = self.layer, self.columns.names, one_line(self.layer.shown_name)
         self._write(fit_end(name, room, TEXT, bold=True), left, y + 8, TEXT, bold=True, ink="ink", hint=name)
         self._write(fit(f"{one_line(layer.family)}, {layer.n} decays", room, SMALL), left, y + 8 + _LINE)
-        found = [(one.rule.replace("_", " "), "error" if one.severity == "error" else "g0") for one in layer.findings]
+        found = [(one.rule.replace("_", " "), "red" if one.severity == "error" else "g0") for one in layer.findings]
         if not layer.judged and not found:
             found = [("not judged", "muted")]
         x, y = left, y + 8 + 2 * _LINE

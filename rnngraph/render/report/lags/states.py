@@ -14,8 +14,7 @@ from rnngraph.diagnosis.layer import no_lags
 from rnngraph.diagnosis.sentences import left_text, tempo
 from rnngraph.diagnosis.slope import half_life
 from rnngraph.diagnosis.thresholds import Thresholds
-from rnngraph.errors import InputError
-from rnngraph.nearest import did_you_mean
+from rnngraph.nearest import check_known
 from rnngraph.trace.magnitudes import Floats
 from rnngraph.trace.model import LagTrace, StateTrace, Trace
 
@@ -46,11 +45,7 @@ def state_lags(trace: Trace, *, states: Sequence[str] | None = None) -> list[Sta
     if not trace.lags:
         raise no_lags(trace)
     by_name = {state.name: state for state in trace.states}
-    names = [lags.state for lags in trace.lags]
-    unknown = [name for name in states or () if name not in names]
-    if unknown:
-        meant = did_you_mean(unknown[0], names) or "."
-        raise InputError(f"there is no state {unknown[0]!r} in the trace: choose among {', '.join(names)}{meant}")
+    check_known(states or (), [lags.state for lags in trace.lags], "there is no state {} in the trace: choose among")
     limits = Thresholds()
     return [_of_state(by_name[lags.state], lags, limits) for lags in trace.lags if not states or lags.state in states]
 

@@ -17,7 +17,7 @@ from rnngraph.errors import InputError
 from rnngraph.graph.build.graph import sizes
 from rnngraph.graph.steps import Steps
 from rnngraph.graph.style.palette import Scale
-from rnngraph.nearest import did_you_mean
+from rnngraph.nearest import check_known
 from rnngraph.render.report.norms.entries import Entry, entries_of
 from rnngraph.render.report.norms.norms_table import Page, comparison_tables, state_table
 from rnngraph.render.report.norms.norms_text import summary, summary_table
@@ -44,14 +44,12 @@ class NormsReport:
             for table in comparison_tables(self.trace, self.states, entries=self.entries, scale=self.scale, page=page):
                 yield table
                 yield Text()
-        else:
-            for state in self.states:
-                yield state_table(self.trace, state, entries=self.entries, scale=self.scale, page=page)
-                yield Text()
-        if self.side_by_side:
             yield summary_table(self.trace, self.states)
-        else:
-            yield from (summary(self.trace, state) for state in self.states)
+            return
+        for state in self.states:
+            yield state_table(self.trace, state, entries=self.entries, scale=self.scale, page=page)
+            yield Text()
+        yield from (summary(self.trace, state) for state in self.states)
 
 
 def norms_report(trace: Trace, *, steps: Steps = None, states: Sequence[str] | None = None) -> NormsReport:
@@ -68,11 +66,7 @@ def norms_report(trace: Trace, *, steps: Steps = None, states: Sequence[str] | N
     """
     if trace.timesteps < 1 or not trace.states:
         raise InputError("the trace has no timestep of a recurrent state, so there are no norms to show.")
-    names = [state.name for state in trace.states]
-    unknown = [name for name in states or () if name not in names]
-    if unknown:
-        meant = did_you_mean(unknown[0], names) or "."
-        raise InputError(f"there is no state {unknown[0]!r} in the trace: choose among {', '.join(names)}{meant}")
+    check_known(states or (), [state.name for state in trace.states], "there is no state {} in the trace: choose among")
     chosen = tuple(state for state in trace.states if states is None or state.name in states)
     scale = scale_over([part.log10 for state in chosen for part in (state.grad, state.initial)])
     several = states is None and len(chosen) > FULL_TABLES

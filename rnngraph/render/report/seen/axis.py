@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from rich.cells import cell_len
 from rich.text import Text
 
+from rnngraph.graph.sizes import round_step
 from rnngraph.render.report.seen.levels import Spans
 from rnngraph.render.report.text import printable
 
@@ -53,19 +54,9 @@ def ticks_line(spans: Spans) -> str:
     if count == 1 or width < len(first) + len(last) + 1:
         return first
     line, end = first, width - len(last)
-    step = _round_step(count * _APART / width)
+    step = round_step(count * _APART / width)
     for t in range(step, count - 1, step):
         at = next(place for place, (start, stop) in enumerate(spans) if start <= t < stop)
         if at + len(str(t)) + 2 <= end:
             line = line.ljust(at) + str(t)
     return line.ljust(end) + last
-
-
-def _round_step(least: float) -> int:
-    """Give the smallest of 1, 2, 5, 10, 20, ... that is no less."""
-    power = 1
-    while True:
-        for digit in (1, 2, 5):
-            if digit * power >= least:
-                return digit * power
-        power *= 10

@@ -15,7 +15,8 @@ from rich.text import Text
 
 from rnngraph.diagnosis.one_loss import OneLoss
 from rnngraph.diagnosis.sentences import amount_text, power
-from rnngraph.graph.style.left import GROWTH, MARK, floor_of
+from rnngraph.graph.one_loss.bars import axis_of
+from rnngraph.graph.style.left import floor_of
 from rnngraph.render.report.seen.fitting import Layout, fitting, layout_of
 from rnngraph.render.report.seen.levels import Spans, character, smallest, style
 from rnngraph.render.report.seen.sparklines import Row, Sum, row_of, sum_of
@@ -40,7 +41,8 @@ class SeenRows:
         if not rows:
             return
         total = sum_of(self.trace, self.seen) if self.with_sum else None
-        low, high = _ends(rows, floor_of(self.trace.dtype))
+        ends = axis_of(np.concatenate([row.decades for row in rows]), floor_of(self.trace.dtype))
+        low, high = ends.low, math.ceil(ends.high)
         scale = "log, " + " to ".join("1" if end == 0 else f"1e{end:.0f}" for end in (low, high))
         start = f"from the loss at t={self.seen.timestep}"
         layout = layout_of(rows, self.trace.labels, start=start, scale=scale, width=options.max_width)
@@ -87,15 +89,6 @@ def _extent(total: Sum) -> str:
     ends = [float(one) for one in (total.known.min(), total.known.max())]
     low, high = (power(one) if abs(one) > 300 else amount_text(10**one) for one in ends)
     return low if low == high else f"{low} to {high}"
-
-
-def _ends(rows: Sequence[Row], floor: float) -> tuple[float, float]:
-    """Give the ends of the scale in decades: the floor and 1, or around all there is where the gradient grows."""
-    known = np.concatenate([row.decades[np.isfinite(row.decades)] for row in rows])
-    if not known.size or known.max() < GROWTH:
-        return floor, 0.0
-    lowest = float(known.min())
-    return (floor if lowest < MARK else math.floor(lowest)), float(math.ceil(known.max()))
 
 
 def _padded(values: Floats, spans: Spans) -> Floats:

@@ -12,11 +12,9 @@ import numpy as np
 import torch
 
 from rnngraph.autodiff.contribution import Array
-from rnngraph.nn.cells import CELLS, Cell
+from rnngraph.nn.cells import CELLS, Cell, form
 from rnngraph.sources.torch.watching.calls import Layer
 from rnngraph.trace.magnitudes import Booleans
-
-_MODES = {"LSTM": "lstm", "GRU": "gru", "RNN_TANH": "tanh", "RNN_RELU": "relu"}
 
 
 class Layout:
@@ -79,14 +77,14 @@ def cell_of(module: Any) -> Cell:
 
 
 def cell_name(module: Any) -> str:
-    """Name our cell of one of PyTorch's modules; nothing where there is none."""
+    """Name our cell of one of PyTorch's modules, after its name there; nothing where there is none."""
     if isinstance(module, torch.nn.RNNBase):
-        return "lstm_projected" if module.proj_size else _MODES[module.mode]
+        cell = module.mode.rpartition("_")[2].lower()  # of RNN_TANH the end
+        return form(cell, having="Wr") if module.proj_size else cell
     if isinstance(module, torch.nn.RNNCell):
         return str(module.nonlinearity)
-    return {torch.nn.LSTMCell: "lstm", torch.nn.GRUCell: "gru"}.get(
-        next((k for k in type(module).__mro__ if k in (torch.nn.LSTMCell, torch.nn.GRUCell)), object), ""
-    )
+    known = (kind.__name__ for kind in type(module).__mro__ if kind in (torch.nn.LSTMCell, torch.nn.GRUCell))
+    return next(known, "").removesuffix("Cell").lower()
 
 
 def weights_of(module: Any, flat: Sequence[Any], dtype: torch.dtype) -> dict[str, Array]:

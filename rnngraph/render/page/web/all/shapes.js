@@ -6,7 +6,7 @@ import { edges, isBeyond, isFirstNonfinite, lookOf, markText, paintOf, walkOf } 
 import { columnAfter, columns, isPadding, shownBands, ui } from "./columns.js";
 import { halved } from "./draw.js";
 import { NONFINITE, OK, UNOBSERVED, ZERO, colourOf } from "./text.js";
-import { byId } from "../data.js";
+import { byId, data } from "../data.js";
 import { isDark } from "../theme.js";
 
 const themes = new Map(); // asking for a computed style is slow
@@ -34,9 +34,8 @@ export function farShapes(column) {
   }
   const boxes = column.plan.vertices.map((vertex) => {
     const mark = isFirstNonfinite(column, vertex) ? "red" : markText(column, vertex) ? "orange" : "";
-    const kind = isPadding(column, vertex) ? "padding" : { layer: "state", part: "gate", input: "op", initial: "paper" }[vertex.kind] ?? vertex.kind;
-    const line = themed(mark || (kind === "paper" ? "gate-line" : `${kind}-line`));
-    return { x: column.x + vertex.x, y: vertex.y, width: vertex.width, height: vertex.height, fill: plainColour(paintOf(column, vertex)?.fill ?? `var(--${kind})`), line, thick: mark ? 2 : 1 };
+    const [fill, stroke] = data.looks[isPadding(column, vertex) ? "padding" : vertex.kind], line = themed(mark || stroke);
+    return { x: column.x + vertex.x, y: vertex.y, width: vertex.width, height: vertex.height, fill: plainColour(paintOf(column, vertex)?.fill ?? `var(--${fill})`), line, thick: mark ? 2 : 1 };
   });
   if (column.kind !== "initial") for (const band of shownBands()) boxes.push(...farBand(column, band));
   column.far = { curves, thin, boxes };
