@@ -6,14 +6,14 @@ one is not lost in the rounding of a large one.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 
 from rnngraph.sources.torch.answers.shares import Shares
 from rnngraph.sources.torch.autograd.edges import Edge, walk_down
+from rnngraph.sources.torch.autograd.hooks import ours
 from rnngraph.sources.torch.autograd.one_kernel import above, through
 from rnngraph.sources.torch.autograd.one_pass import Pass
 from rnngraph.sources.torch.autograd.question import ask, blocked, replaced, whole
@@ -46,27 +46,15 @@ def split(
         with blocked(place):
             immediate = ask(run, whole(run), list(place))
     nothing = {edge: seed * 0 for edge, seed in whole(run).items()}
-    own: dict[Edge, Any] = {}
-    with replaced({edge: total[edge] for edge in place if edge in total}), _own_step_aside(run, place, own):
+    own: dict[Edge, Any] = {}  # what a state gets from its own step: as c from h, or one layer from the next
+    asides = (node.register_hook(_taker(edges, own)) for node, edges in _consumers_at_own_step(run, place).items())
+    with replaced({edge: total[edge] for edge in place if edge in total}), ours(asides):
         carried = ask(run, nothing, list(place))
     uppers = {edge: upper for edge in place if (upper := above(edge)) is not None}
     own |= {edge: through(edge, total[upper]) for edge, upper in uppers.items() if upper in total}
     for edge, part in own.items():
         immediate[edge] = immediate[edge] + part if edge in immediate else part
     return carried, immediate
-
-
-@contextlib.contextmanager
-def _own_step_aside(run: Pass, place: Mapping[Edge, tuple[int, int]], own: dict[Edge, Any]) -> Iterator[None]:
-    """Take away, and keep, what a state gets from its own step: as c from h, or one layer from the next."""
-    hooks = []
-    for node, edges in _consumers_at_own_step(run, place).items():
-        hooks.append(node.register_hook(_taker(edges, own)))
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 def _taker(edges: Mapping[int, Edge], own: dict[Edge, Any]) -> Any:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from rnngraph.autodiff.backward import Step
 from rnngraph.autodiff.contribution import Array, Summed
 from rnngraph.measure.parameter_trace import parameter_trace, weight_spectrum
 from rnngraph.sources.torch.autograd.edges import Edge, walk_down
+from rnngraph.sources.torch.autograd.hooks import ours
 from rnngraph.sources.torch.autograd.one_pass import Pass
 from rnngraph.sources.torch.autograd.row_norms import norm
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE, Recurrence
@@ -88,20 +89,12 @@ class Weights:
         """The edges whose gradients are asked for."""
         return list(self._steps)
 
-    @contextlib.contextmanager
-    def watched(self) -> Iterator[None]:
+    def watched(self) -> contextlib.AbstractContextManager[None]:
         """Catch the parts while the whole loss is walked back."""
-        hooks = []
         self.layers.clear()
         for steps in self._steps.values():
             steps.expected, steps.under_way, steps.norms, steps.total = {}, {}, np.zeros_like(steps.norms), None
-        for node, slots in self._users().items():
-            hooks.append(node.register_hook(_catcher(slots)))
-        try:
-            yield
-        finally:
-            for hook in hooks:
-                hook.remove()
+        return ours(node.register_hook(_catcher(slots)) for node, slots in self._users().items())
 
     def settle(self, total: Mapping[Edge, Any]) -> None:
         """Take the sums that autograd found."""

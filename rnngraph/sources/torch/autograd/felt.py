@@ -15,6 +15,7 @@ from rnngraph.sources.tape.clocks import Clocks
 from rnngraph.sources.tape.felt import feel as tape_feel
 from rnngraph.sources.tape.plan import Plan
 from rnngraph.sources.torch.autograd.edges import Edge
+from rnngraph.sources.torch.autograd.hooks import ours
 from rnngraph.sources.torch.autograd.one_kernel import all_above, whole_at
 from rnngraph.sources.torch.autograd.question import ask, whole
 from rnngraph.sources.torch.fused.layer_walk import arrived_at
@@ -51,12 +52,8 @@ def _reached(recording: TorchRecording) -> set[Edge]:
     """Give the states at which anything arrives that has been kept from getting small."""
     states = [edge for one in recording.recurrences for some in one.states for edge in some]
     nodes: dict[Any, None] = dict.fromkeys(edge[0] for edge in states)
-    hooks = [node.register_prehook(_to_size_one) for node in nodes]
-    try:
+    with ours(node.register_prehook(_to_size_one) for node in nodes):
         found = ask(recording.run, whole(recording.run), [*states, *all_above(states)])
-    finally:
-        for hook in hooks:
-            hook.remove()
     return {edge for edge in states if (one := whole_at(edge, found)) is not None and bool((one != 0).any())}
 
 

@@ -6,6 +6,7 @@ In: what `passes` noted. Out: a `Pass`; its graph is kept alive as long as it is
 from __future__ import annotations
 
 import contextlib
+import weakref
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import torch
 
 from rnngraph.sources.torch.autograd.edges import Edge, grown_edge
+from rnngraph.sources.torch.autograd.hooks import Hooked, as_in_the_pass
 from rnngraph.sources.torch.autograd.noted import Noted
 from rnngraph.sources.torch.watching.calls import Call
 
@@ -33,6 +35,8 @@ class Pass:
     factor: float = 1.0  # what the loss was multiplied by for narrow numbers
     overflowed: float = 1.0  # likewise, where it was too much
     freed: set[int] = field(default_factory=set)  # numbers of nodes that PyTorch would have let go of
+    hooked: list[Hooked] = field(default_factory=list)  # what hooks of the user's own did
+    retained: list[weakref.ref[Any]] = field(default_factory=list)  # tensors that retain their gradients
     twice: bool = False  # it would have refused a later walk for that
     _is_back: bool = False  # whether the weights are those of the time
 
@@ -62,15 +66,15 @@ class Pass:
             finally:
                 self._renew()
             return
-        alive = [one for call in self.calls for kept in call.returned if (one := kept()) is not None]
-        retained = [(one, one.grad) for one in alive if one.retains_grad]
+        retained = [(one, one.grad) for kept in self.retained if (one := kept()) is not None]
         changed = [one for one in self.weights if one.changed]
         present = [now for one in changed for now in one.there()]
         drawn = torch.get_rng_state()
         _put(changed)
         self._is_back = True
         try:
-            yield
+            with as_in_the_pass(self.hooked):
+                yield
         finally:
             self._is_back = False
             _put(present)

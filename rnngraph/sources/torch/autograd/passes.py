@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from rnngraph.sources.torch.autograd.edges import Edge, edge_of, in_backward, leaves, like, tensors_in, walk_down
+from rnngraph.sources.torch.autograd.hooks import Hooked, Hooks, put_first
 from rnngraph.sources.torch.autograd.noted import Noted, can_be_noted
 from rnngraph.sources.torch.autograd.one_pass import Pass
 from rnngraph.sources.torch.watching.calls import Call, CallLog, Kept
@@ -40,6 +41,9 @@ class Passes:
         self._ends: list[Any] = []  # the nodes at which the graph ends
         self._walked: list[tuple[Any, float]] = []  # the value at every root, and what it is to be divided by
         self._closed_at = 0  # calls that there were, of all modules, when the first pass was noted
+        self.hooks = Hooks()
+        self._hooked: list[Hooked] = []
+        self._handles: list[Any] = []
         self.under_way = False  # PyTorch calls its own functions once more where a mode of the user's is on
         self.after: Callable[[], None] | None = None  # is called at the end of a pass, where asking cannot wait
 
@@ -70,8 +74,11 @@ class Passes:
             self.found = self.found[1 - self._kept :]
             log.calls = [call for call in log.calls if call not in gone]
 
-    def begin(self, tensors: Any, log: CallLog) -> list[Any]:
-        """Note what an optimizer or a scaler may change, and look at the gradients of fused layers as they come."""
+    def begin(self, tensors: Any, log: CallLog) -> None:
+        """Note what an optimizer or a scaler may change, and look at hooks and the gradients of fused layers.
+
+        A hook may change the gradient of a layer before anybody else can look.
+        """
         roots = [one.grad_fn for one in _listed(tensors) if one.grad_fn is not None]
         self._ends = list(leaves(roots))
         below = (node.variable for node in self._ends)
@@ -80,9 +87,14 @@ class Passes:
         self._weights = [Noted.of(one) for one in held.values()]
         self._gradients = {}
         used = {id(one): one for call in log.calls if call.layer is not None for one in call.layer.weights}
-        # A hook of the user's own may change the gradient before anybody can look.
-        watched = [one for one in used.values() if one.is_leaf and one.requires_grad and not one._backward_hooks]
-        return [one.register_hook(_adder(self._gradients, id(one))) for one in watched]
+        self._hooked = self.hooks.watched(node.variable for node in self._ends)
+        watched = [one for one in used.values() if one.is_leaf and one.requires_grad]
+        self._handles = [put_first(one, _adder(self._gradients, id(one))) for one in watched]
+
+    def end(self) -> None:
+        """Look no more."""
+        for one in (*self._hooked, *self._handles):
+            one.remove()
 
     def note(self, tensors: Any, seeds: Any, log: CallLog, *, freed: bool = False) -> None:
         """Note a pass that was walked from `tensors`; `freed` says that its graph was meant to be let go of."""
@@ -117,6 +129,8 @@ class Passes:
         for node in self._ends:
             known_ends = own.ends.setdefault(id(node.variable), [])
             known_ends += [] if (node, 0) in known_ends else [(node, 0)]
+        own.hooked += self._hooked
+        own.retained = self.hooks.retaining()
         own.names = dict(self.model.named_parameters())
         for key, gradient in self._gradients.items():
             before = own.gradients.get(key)

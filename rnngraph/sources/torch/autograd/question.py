@@ -17,6 +17,7 @@ from torch.autograd.graph import GradientEdge, _engine_run_backward
 
 from rnngraph.errors import InputError
 from rnngraph.sources.torch.autograd.edges import Edge
+from rnngraph.sources.torch.autograd.hooks import ours
 from rnngraph.sources.torch.autograd.one_pass import Pass
 
 _REPLACED: list[dict[int, Any]] = []  # by node, what goes on from its places instead of what arrives there
@@ -98,14 +99,12 @@ def replaced(by: Mapping[Edge, Any]) -> Iterator[None]:
     nodes: dict[Any, dict[int, Any]] = {}
     for (node, place), value in by.items():
         nodes.setdefault(node, {})[place] = value
-    hooks = [node.register_prehook(_replacer(places)) for node, places in nodes.items()]
     _REPLACED.extend(nodes.values())
     try:
-        yield
+        with ours(node.register_prehook(_replacer(places)) for node, places in nodes.items()):
+            yield
     finally:
         del _REPLACED[len(_REPLACED) - len(nodes) :]
-        for hook in hooks:
-            hook.remove()
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from rnngraph.sources.torch.autograd.edges import Edge, walk_down
+from rnngraph.sources.torch.autograd.hooks import ours
 
 _NORMS = frozenset({"NativeBatchNormBackward0", "CudnnBatchNormBackward0"})
 _STEPWISE = 3  # uses of one norm, each of which takes the statistics of a step
@@ -45,15 +46,9 @@ def _weight(node: Any) -> Any:
     return node.next_functions[1][0] or node
 
 
-@contextlib.contextmanager
-def held(nodes: Sequence[Any]) -> Iterator[None]:
+def held(nodes: Sequence[Any]) -> contextlib.AbstractContextManager[None]:
     """Let the statistics be what they were, as in evaluation: y = (x - mean) · w / std with a constant mean and std."""
-    hooks = [node.register_hook(_holder(node)) for node in nodes]
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
+    return ours(node.register_hook(_holder(node)) for node in nodes)
 
 
 def _holder(node: Any) -> Any:

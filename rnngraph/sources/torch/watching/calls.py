@@ -5,7 +5,6 @@ In: what a module was given and returned. Out: `Call`s in the order in which the
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -70,9 +69,6 @@ class Call:
     out: list[Edge] = field(default_factory=list)  # looks through views
     ends: tuple[Edge | None, Edge | None] = (None, None)  # of the first tensors that went in and came out, as they were
     values: dict[Edge, Kept] = field(default_factory=dict)
-    returned: list[weakref.ref[Any]] = field(
-        default_factory=list
-    )  # the tensors themselves, as long as the user has them
     weights: set[Any] = field(default_factory=set)  # nodes that made what stood in its weights' place, as in MAML
     layer: Layer | None = None
     outer: Call | None = None  # the call of the user's own in which it ran
@@ -152,7 +148,6 @@ class CallLog:
             return
         call.taken = [grown_edge(one) or Kept.of(one) for one in tensors_in((args, kwargs))]
         call.ends = (next((one for one in call.taken if not isinstance(one, Kept)), None), edge_of(computed[0]))
-        call.returned = [weakref.ref(one) for one in computed]
         call.out = list(dict.fromkeys(plain(edge_of(one)) for one in computed))
         held = tensors_in([one for one in vars(call.module).values() if isinstance(one, torch.Tensor | tuple | list)])
         for one in (*computed, *held):

@@ -45,7 +45,8 @@ class Patches:
             self._put(owner, "forward", functools.partial(_seen, owner, log=log, passes=passes))
         self._put(torch.autograd, "backward", functools.partial(_kept, names=_BACKWARD, log=log, passes=passes))
         self._put(torch.autograd, "grad", functools.partial(_kept, names=_GRAD, log=log, passes=passes))
-        self._put(torch.amp.GradScaler, "scale", functools.partial(_scaled, log=log, passes=passes))
+        for owner, name, note in _noting(passes):
+            self._put(owner, name, functools.partial(_noted, note=note, log=log))
         self._put(torch.utils.checkpoint, "CheckpointFunction", _in_the_graph)
         if "torch._dynamo" in sys.modules and hasattr(torch.compiler, "set_stance"):
             # A compiled graph has no states to ask for. Where nothing was compiled, dynamo is not even imported.
@@ -112,14 +113,13 @@ def _kept(own: Any, names: tuple[str, ...], log: CallLog, passes: Passes) -> Any
         if again or named.get("create_graph") or not passes.trains(named.get("inputs"), asks):
             return own(*args, **kwargs)
         roots, seeds = ("outputs", "grad_outputs") if asks else ("tensors", "grad_tensors")
-        hooks = _tried(log, lambda: passes.begin(named[roots], log))
         passes.under_way = True
+        _tried(log, lambda: passes.begin(named[roots], log))
         try:
             found = own(**{**named, "retain_graph": True})
         finally:
             passes.under_way = False
-            for hook in hooks or ():
-                hook.remove()
+            _tried(log, passes.end)
         _tried(log, lambda: passes.note(named[roots], named.get(seeds), log, freed=not named.get("retain_graph")))
         if passes.after is not None:
             passes.after()
@@ -128,16 +128,28 @@ def _kept(own: Any, names: tuple[str, ...], log: CallLog, passes: Passes) -> Any
     return backward
 
 
-def _scaled(own: Any, log: CallLog, passes: Passes) -> Any:
-    """Wrap what scales a loss for narrow numbers: the loss itself is what it was before."""
+def _noting(passes: Passes) -> list[tuple[Any, str, Callable[..., None]]]:
+    """Say what is noted of functions that were called: with their result, and what they were given."""
+    hooks = passes.hooks
+    return [
+        # The loss itself is what it was before it was scaled for narrow numbers.
+        (torch.amp.GradScaler, "scale", lambda found, one, *_: passes.note_scale(found, getattr(one, "_scale", None))),
+        (torch.Tensor, "register_hook", lambda _, tensor, *rest: hooks.see(tensor)),
+        (torch.Tensor, "retain_grad", lambda _, tensor: hooks.see(tensor)),
+        (torch.autograd.function._HookMixin, "_register_hook", lambda found, *_: hooks.see_kept(found[0])),
+        (torch.utils.hooks.BackwardHook, "__init__", lambda _, call, *rest: hooks.see_module(call)),
+    ]
 
-    @functools.wraps(own)
-    def scale(scaler: Any, outputs: Any) -> Any:
-        found = own(scaler, outputs)
-        _tried(log, lambda: passes.note_scale(found, getattr(scaler, "_scale", None)))
+
+def _noted(own: Any, note: Callable[..., None], log: CallLog) -> Any:
+    """Wrap a function, and tell what it did."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        found = own(*args, **kwargs)
+        _tried(log, lambda: note(found, *args))
         return found
 
-    return scale
+    return staticmethod(call) if isinstance(own, staticmethod) else functools.wraps(own)(call)
 
 
 def _tried(log: CallLog, do: Callable[[], Any]) -> Any:

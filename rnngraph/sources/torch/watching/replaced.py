@@ -14,7 +14,7 @@ import torch
 
 Wrap: TypeAlias = Callable[[Any], Any]
 
-_OWN: dict[tuple[Any, str], Any] = {}  # what stood there before anybody came
+_OWN: dict[tuple[Any, str], tuple[bool, Any]] = {}  # what stood there before anybody came, or in a base
 _AROUND: dict[tuple[Any, str], list[Wrap]] = {}
 _eager = contextlib.ExitStack()
 _eager_for: list[object] = []
@@ -23,7 +23,7 @@ _eager_for: list[object] = []
 def put_around(owner: Any, name: str, wrap: Wrap) -> Callable[[], None]:
     """Put `wrap(what stands there)` in the place of an attribute; the function that is returned takes it off."""
     place = owner, name
-    _OWN.setdefault(place, vars(owner)[name])
+    _OWN.setdefault(place, (name in vars(owner), vars(owner).get(name, getattr(owner, name))))
     _AROUND.setdefault(place, []).append(wrap)
     _renew(place)
 
@@ -35,11 +35,13 @@ def put_around(owner: Any, name: str, wrap: Wrap) -> Callable[[], None]:
 
 
 def _renew(place: tuple[Any, str]) -> None:
-    found = _OWN[place]
+    stood_there, found = _OWN[place]
     for wrap in _AROUND[place]:
         found = wrap(found)
     setattr(*place, found)
     if not _AROUND[place]:
+        if not stood_there:  # but in a base
+            delattr(*place)
         del _AROUND[place], _OWN[place]
 
 
