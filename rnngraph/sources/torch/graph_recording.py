@@ -68,7 +68,7 @@ class TorchRecording:
             track.facts(self.numbers.of_track(k), None if track.layer else known.get(id(track.recurrence)))
             for k, track in enumerate(self.tracks)
         ]
-        self.batch, self.loss, self.factor = self.tracks[0].batch, run.loss, run.factor
+        self.batch, self.loss = self.tracks[0].batch, run.loss
         self.dtype = str(run.seeds[0].dtype).removeprefix("torch.")
         batches = [max(t.batch for t in self.tracks if t.recurrence is one) for one in self.recurrences]
         self.shares = Shares.of(run, ports_of(run, self.recurrences), self.recurrences, self.clocks, batches)

@@ -13,7 +13,7 @@ from rnngraph.checks import whole_number
 from rnngraph.errors import InputError
 from rnngraph.measure.lag_options import LagOptions
 from rnngraph.sources.torch import description
-from rnngraph.sources.torch.answers.traced import traced
+from rnngraph.sources.torch.answers.traced import settle_factor, traced
 from rnngraph.sources.torch.answers.weights import weights_by_recurrence
 from rnngraph.sources.torch.autograd.choose import Backward, checked_backward, chosen
 from rnngraph.sources.torch.autograd.edges import Edge, edge_of, plain
@@ -236,7 +236,9 @@ class Watch:
         if not found.recurrences:
             raise InputError(description.nothing_found(self, found))
         known = self._recordings.get(run)
-        if known is None or known.factor != run.factor or labels:
+        if known is None:
+            settle_factor(run)
+        if known is None or labels:
             weights = {id(weight): name for name, weight in self.model.named_parameters()}
             name = description.model_title(self.model, found)
             with run.as_it_was():

@@ -12,7 +12,7 @@ import rnngraph
 from rnngraph.sources.torch.description import HOOKS
 from rnngraph.trace.change import SCALE, Change
 from tests.sources.torch.stepwise import D, H, Own, Stepwise, T, data
-from tests.sources.torch.truth import Trail, certified, check
+from tests.sources.torch.truth import Trail, certified
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
@@ -211,9 +211,14 @@ def test_nothing_of_hooks_is_left_also_after_an_error() -> None:
 
     model.head.weight.register_hook(looking)
     model.cell.gain.register_hook(fails)
-    with pytest.raises(ValueError, match="the user's own"), rnngraph.torch.watch(model):
-        model(data(), trail)
-        trail.total().backward()
+
+    def run() -> None:
+        with rnngraph.torch.watch(model):
+            model(data(), trail)
+            trail.total().backward()
+
+    with pytest.raises(ValueError, match="the user's own"):
+        run()
     assert [vars(owner).get(name) for owner, name in names] == own
     assert list(model.head.weight._backward_hooks.values()) == [looking]
     assert list(model.cell.gain._backward_hooks.values()) == [fails]

@@ -6,7 +6,7 @@ In: a watch and a pass. Out: a `Trace`, with the sentences that its reader must 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,9 @@ from rnngraph.measure.lag_options import LagOptions
 from rnngraph.sources.tape.joint import NOTE as JOINT
 from rnngraph.sources.torch import description
 from rnngraph.sources.torch.answers.certificate import UNCERTAIN
+from rnngraph.sources.torch.autograd.edges import Edge
 from rnngraph.sources.torch.autograd.one_pass import Pass
+from rnngraph.sources.torch.autograd.question import ask, whole
 from rnngraph.trace.magnitudes import Magnitudes
 from rnngraph.trace.model import InputLagTrace, LagTrace, Trace, UpdateTrace
 
@@ -28,14 +30,10 @@ if TYPE_CHECKING:
 def traced(
     watch: Watch, run: Pass, options: LagOptions | None, *, spectrum: int, labels: Sequence[str | None], source: str
 ) -> Trace:
-    """Measure a pass; where its gradient overflows with a scaler's factor, without it."""
+    """Measure a pass."""
     with run.as_it_was():
         recording = watch.record(run, labels)
         trace = measured.record(recording, lags=options, spectrum=spectrum, source=source)
-        if run.factor != 1 and _overflows(trace):
-            run.give_up_factor()
-            recording = watch.record(run, labels)
-            trace = measured.record(recording, lags=options, spectrum=spectrum, source=source)
     checks = recording.certificate.sentences()
     failed = tuple(one for one in checks if one.startswith(UNCERTAIN))
     rest = tuple(one for one in checks if one not in failed)
@@ -44,9 +42,16 @@ def traced(
     return replace(trace if run.factor == 1 else _divided(trace, run.factor), notes=notes)
 
 
-def _overflows(trace: Trace) -> bool:
-    """Whether gradients are not finite where all values are."""
-    return trace.graph.first_nonfinite_forward < 0 and any(bool(one.nonfinite.any()) for one in trace.states)
+def settle_factor(run: Pass) -> None:
+    """Give up a scaler's factor with which weights get gradients that are not finite, and without which they do."""
+    ends = [edge for some in run.ends.values() for edge in some if not hasattr(edge[0].variable, "_local_tensor")]
+    times, once = whole(run), {edge: seed / run.factor for edge, seed in whole(run).items()}
+    if run.factor != 1 and not _finite(ask(run, times, ends)) and _finite(ask(run, once, ends)):
+        run.give_up_factor()
+
+
+def _finite(found: Mapping[Edge, Any]) -> bool:
+    return all(bool(one.isfinite().all()) for one in found.values())
 
 
 def _divided(value: Any, by: float) -> Any:

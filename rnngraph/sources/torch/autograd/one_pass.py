@@ -59,6 +59,9 @@ class Pass:
         A tensor that retains its gradient would be given that of every question: it keeps the user's. What a checkpoint
         runs again, by a question or because something is looked at that it did not keep, changes buffers and random
         numbers again: they are put back as well.
+
+        Raises:
+            InputError: data of a call is gone, of which PyTorch itself cannot tell.
         """
         if self._is_back:
             try:
@@ -66,6 +69,8 @@ class Pass:
             finally:
                 self._renew()
             return
+        for call in self.calls:
+            call.check_given(call.taken if call.hidden else ())
         retained = [(one, one.grad) for kept in self.retained if (one := kept()) is not None]
         changed = [one for one in self.weights if one.changed]
         present = [now for one in changed for now in one.there()]

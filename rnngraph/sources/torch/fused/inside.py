@@ -36,6 +36,7 @@ class Inside:
     def __init__(self, call: Call) -> None:
         """Compute gates and cell states of every layer."""
         assert call.layer is not None  # a call of a fused layer
+        call.check_given((call.layer.x, *call.layer.initial))
         self.call, self.layer, self.module = call, call.layer, call.module
         self.layout, self.cell = Layout(self.module, self.layer), cell_of(self.module)
         self.directions = 2 if self.module.bidirectional else 1

@@ -5,17 +5,20 @@ In: what a module was given and returned. Out: `Call`s in the order in which the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import nn
 
+from rnngraph.errors import InputError
 from rnngraph.sources.torch.autograd.edges import Edge, edge_of, grown_edge, number_now, plain, tensors_in
 from rnngraph.sources.torch.watching.asked import Asked
 
 FUSED = (nn.RNN, nn.LSTM, nn.GRU)
+# Gives the hooks on saved tensors that are on, also those of a checkpoint; PyTorch before 2.8 does not tell.
+_saved_by_hooks = getattr(torch._C._autograd, "_top_saved_tensors_default_hooks", lambda ignored: None)
 _SHARING = torch._C._functorch  # tells whether a transform such as vmap is under way
 
 
@@ -70,6 +73,7 @@ class Call:
     ends: tuple[Edge | None, Edge | None] = (None, None)  # of the first tensors that went in and came out, as they were
     values: dict[Edge, Kept] = field(default_factory=dict)
     weights: set[Any] = field(default_factory=set)  # nodes that made what stood in its weights' place, as in MAML
+    hidden: bool = False  # whether hooks on saved tensors hide from PyTorch what was changed in place
     layer: Layer | None = None
     outer: Call | None = None  # the call of the user's own in which it ran
     asked: Asked | None = None  # how it was called, of one that ran in no other
@@ -84,6 +88,18 @@ class Call:
     def given(self) -> list[Edge]:
         """What went in and was computed, looked at through views."""
         return [plain(one) for one in self.taken if not isinstance(one, Kept)]
+
+    def check_given(self, given: Iterable[Edge | Kept]) -> None:
+        """Refuse to ask about numbers that are no longer there.
+
+        Raises:
+            InputError: some of what was given was written over.
+        """
+        if any(isinstance(one, Kept) and one.value is None for one in given):
+            raise InputError(
+                f"what {self.path} was given was changed in place after it, as where the next batch is written over "
+                "it: call watch.trace() before, or copy instead of changing."
+            )
 
     @property
     def steps(self) -> int:
@@ -124,7 +140,7 @@ class CallLog:
         if self.closed or self.asleep() or not torch.is_grad_enabled() or under_transform:
             return None
         outer = self._under_way[0] if self._under_way else None
-        call = Call(path, module, number_now(), outer=outer)
+        call = Call(path, module, number_now(), outer=outer, hidden=_saved_by_hooks(True) is not None)
         self._under_way.append(call)
         return call
 
