@@ -13,7 +13,6 @@ import numpy as np
 
 from rnngraph.autodiff.contribution import Array
 from rnngraph.measure.recording import Facts, Felt, Losses, See, Take, Weighed
-from rnngraph.sources.torch.answers.by_step import time_first
 from rnngraph.sources.torch.answers.certificate import Certificate
 from rnngraph.sources.torch.answers.picture import Numbers, graph_of
 from rnngraph.sources.torch.answers.shares import Shares
@@ -26,7 +25,7 @@ from rnngraph.sources.torch.autograd.edges import Edge
 from rnngraph.sources.torch.autograd.one_kernel import all_above, whole_at
 from rnngraph.sources.torch.autograd.one_pass import Pass
 from rnngraph.sources.torch.autograd.question import ask, whole
-from rnngraph.sources.torch.autograd.row_norms import norm, sample_norms
+from rnngraph.sources.torch.autograd.row_norms import norm
 from rnngraph.sources.torch.autograd.statistics import statistics_between
 from rnngraph.sources.torch.finding.clocks import ports_of, set_clocks
 from rnngraph.sources.torch.finding.entrance import Entrance
@@ -56,6 +55,7 @@ class TorchRecording:
     ) -> None:
         """Find clocks and shares; `parameters` are paths by id."""
         self.run, self.recurrences, self.model, self.labels = run, list(recurrences), model, labels
+        self.ports = [edge for one in self.recurrences for edge in one.ports]
         self.clocks = set_clocks(run, self.recurrences)
         self.tracks = tracks_of(self.recurrences)
         for track in self.tracks:
@@ -125,7 +125,7 @@ class TorchRecording:
     def walk(self, take: Take) -> None:
         """Ask for the gradients of all states at once, and divide them."""
         states = [edge for one in self.recurrences for some in one.states for edge in some]
-        others = (*all_above(states), *layer_ports(self.recurrences), *edges_in(self.entering.values()))
+        others = (*all_above(states), *self.ports, *edges_in(self.entering.values()))
         wanted = list(dict.fromkeys([*states, *others]))
         with self.weights.watched():
             self._total = ask(self.run, whole(self.run), wanted + self.weights.edges())
@@ -145,7 +145,7 @@ class TorchRecording:
     def ask_whole(self) -> None:
         """Ask what reaches fused layers, where no walk has."""
         if not self._total:
-            self._total = ask(self.run, whole(self.run), layer_ports(self.recurrences))
+            self._total = ask(self.run, whole(self.run), self.ports)
 
     def order_of(self, one: Recurrence, t: int) -> tuple[int, int]:
         """Say when a step was taken, among all steps of all recurrences."""
@@ -153,9 +153,7 @@ class TorchRecording:
         return (one.calls[place].begin, t) if place >= 0 else (int(one.states[t][0][0]._sequence_nr()), t)
 
     def _note_inputs(self, one: Recurrence, steps: Steps) -> None:
-        if one.how == SEQUENCE and one.input in self._total:
-            self.note_input(one, Magnitudes.of(sample_norms(time_first(self._total[one.input]))))
-        elif steps:
+        if steps:
             with self.run.as_it_was():
                 self.note_input(one, Magnitudes.of([math.hypot(*map(self._entered, some)) for some in steps]))
 
@@ -242,9 +240,3 @@ class TorchRecording:
         from rnngraph.sources.torch.autograd.jacobian import step_back
 
         return step_back(self, group, t, rows, samples)
-
-
-def layer_ports(recurrences: Sequence[Recurrence]) -> list[Edge]:
-    """List what the calls of fused layers return."""
-    calls = [call for one in recurrences for call in one.calls if one.fused]
-    return [edge for call in calls if call.layer for edge in call.layer.ports.values()]

@@ -15,7 +15,6 @@ import torch
 from rnngraph.sources.torch.autograd.edges import Edge, drawn_once
 from rnngraph.sources.torch.autograd.row_norms import row_norms, sample_norms
 from rnngraph.sources.torch.finding.clocks import Port
-from rnngraph.sources.torch.fused.layout import Layout
 from rnngraph.trace.magnitudes import Floats
 
 
@@ -40,35 +39,15 @@ def norms_at(ports: Mapping[Edge, Port], at: Mapping[Edge, Any], shape: tuple[in
     """Give the norms of what stands at ports by step and sample, (T, N) in `shape`."""
     norms = np.zeros(shape)
     for edge, one in at.items():
-        _note(norms, ports[edge], one)
+        port = ports[edge]
+        wide = port.spread(one, shape[1])
+        found = np.stack([sample_norms(step) for step in wide])
+        here = norms[port.first : port.last + 1]
+        if found.shape[1] > shape[1]:  # no axis of samples that is ours: all of it is every sample's
+            found = np.broadcast_to(np.sqrt((found**2).sum(axis=1, keepdims=True)), here.shape)
+        here = here[:, : found.shape[1]]
+        np.hypot(here, found, out=here)
     return norms
-
-
-def _note(norms: Floats, port: Port, share: Any) -> None:
-    if port.kind == "out" and port.call is not None and port.call.layer is not None:
-        wide = Layout(port.call.module, port.call.layer).spread(share)
-        found = np.stack([sample_norms(one) for one in wide])
-        here = norms[port.first : port.first + port.steps]
-    elif port.kind == "sequence":
-        found = np.stack([sample_norms(one) for one in time_first(share)])
-        here = norms
-    else:
-        axis = _axis(port, share, norms.shape[1])
-        found = sample_norms(share.transpose(0, axis) if axis else share)[None]
-        here = norms[port.last : port.last + 1]
-    count = min(found.shape[1], here.shape[1])
-    if found.shape[1] > here.shape[1]:  # no axis of samples that is ours: all of it is every sample's
-        found = np.broadcast_to(np.sqrt((found**2).sum(axis=1, keepdims=True)), here.shape)
-        count = here.shape[1]
-    np.hypot(here[:, :count], found[:, :count], out=here[:, :count])
-
-
-def _axis(port: Port, share: Any, batch: int) -> int:
-    """Find the axis of the samples: the first of the size of the batch; a batch that shrinks stands first."""
-    if port.kind in ("h", "c") and share.dim() > 2:
-        return 1
-    sizes = list(share.shape[:-1])
-    return sizes.index(batch) if batch in sizes else 0
 
 
 def time_first(tensor: Any) -> Any:
@@ -85,22 +64,8 @@ def only_step(tensor: Any, t: int) -> Any:
 
 def drawn_at(port: Port, like: Any, steps: Sequence[int], sample: int, batch: int) -> Any:
     """Draw the same numbers for one sample at some of the steps of a port; zeros elsewhere."""
-    drawn = torch.zeros_like(like)
-    if port.kind == "out" and port.call is not None and port.call.layer is not None:
-        layout = Layout(port.call.module, port.call.layer)
-        wide = layout.spread(drawn)
-        for t in steps:
-            _draw(wide[t - port.first, sample])
-        return layout.gathered(wide)
-    if port.kind == "sequence":
-        for t in steps:
-            _draw(drawn[sample, t])
-        return drawn
-    axis = _axis(port, drawn, batch)
-    if port.last in steps and sample < drawn.shape[axis]:
-        _draw(drawn.select(axis, sample))
-    return drawn
-
-
-def _draw(part: Any) -> None:
-    part.copy_(drawn_once(tuple(part.shape)))
+    wide = port.spread(torch.zeros_like(like), batch)
+    for t in steps:
+        if sample < wide.shape[1]:
+            wide[t - port.first, sample] = drawn_once(tuple(wide.shape[2:]))
+    return port.gathered(wide, like, batch)

@@ -174,14 +174,12 @@ def begins_from(recording: TorchRecording) -> dict[Recurrence, Recurrence]:
 
 def _last_states(one: Recurrence) -> list[Edge]:
     if one.fused:
-        layer = one.calls[-1].layer
-        return [edge for kind, edge in layer.ports.items() if kind != "out"] if layer else []
+        return [edge for kind, edge in one.calls[-1].ports.items() if kind != "out"]
     return one.states[-1] if one.states else []
 
 
 def _first_inputs(one: Recurrence) -> list[Any]:
     """Give the nodes that the first states come from."""
     if one.fused:
-        layer = one.calls[0].layer
-        return [edge[0] for edge in layer.initial_edges if edge is not None] if layer else []
+        return [edge[0] for edge in one.layers[0].initial_edges if edge is not None]
     return [edge[0] for edge in one.calls[0].given[1:]] if one.calls else []

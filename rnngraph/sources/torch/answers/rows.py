@@ -22,7 +22,7 @@ from rnngraph.sources.torch.finding.clocks import Port
 from rnngraph.sources.torch.finding.fed_inputs import Fed, edges_in, read_elsewhere
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE
 from rnngraph.sources.torch.fused.inside_rows import Arriving, Leaving, rows_inside
-from rnngraph.sources.torch.fused.layout import Layout, array
+from rnngraph.sources.torch.fused.layout import array
 from rnngraph.sources.torch.watching.calls import Call
 from rnngraph.trace.magnitudes import Floats, Integers
 
@@ -44,7 +44,7 @@ class Rows:
         self.recording, self.run = recording, recording.run
         fused = [one for one in recording.recurrences if one.fused]
         self.calls = sorted((call for one in fused for call in one.calls), key=lambda call: -call.begin)
-        self.ports = {edge: call for call in self.calls if call.layer for edge in call.layer.ports.values()}
+        self.ports = {edge: call for call in self.calls for edge in call.ports.values()}
         self.states = [edge for one in recording.recurrences for some in one.states for edge in some]
         self.inputs = {one.input: one for one in recording.recurrences if one.how == SEQUENCE}
         self.extra = all_above(self.states)  # further edges whose rows are wanted
@@ -56,7 +56,7 @@ class Rows:
         self.by_step: dict[tuple[int, int], list[Port]] = {}
         for edge in recording.shares.at:
             port = recording.shares.ports[edge]
-            for t in range(port.first, port.last + 1) if port.kind in ("out", "sequence") else (port.last,):
+            for t in range(port.first, port.last + 1):
                 self.by_step.setdefault((recording.shares.clock(port), t), []).append(port)
         self._leads = {call: self._leads_on(call) for call in self.calls}
 
@@ -68,14 +68,14 @@ class Rows:
                 self.alone |= set(one.calls)
             else:
                 self.summed |= dict(zip(one.calls, fed.edges, strict=True))
-                self.entering += [call.layer.fed_edge for call in one.calls if call.layer and call.layer.fed_edge]
+                self.entering += [call.layer.fed_edge for call in one.calls if call.layer.fed_edge]
 
     def chunks(self, rows: Sequence[tuple[int, int]]) -> Iterator[tuple[int, Sequence[tuple[int, int]]]]:
         """Divide rows so that their gradients at all states fit."""
         ports = (
             self.ports if len(self.calls) > 1 or self.states or self.inputs else ()
         )  # else nothing is above the only one
-        held = (*self.states, *ports, *self.inputs, *self.entering)
+        held = {*self.states, *ports, *self.inputs, *self.entering}
         size = sum(bytes_of(edge) for edge in held)
         count = max(1, min(len(rows), _MOST, _BYTES // max(size, 1)))
         for low in range(0, len(rows), count):
@@ -129,8 +129,8 @@ class Rows:
         self, port: Port, t: int, number: int, rows: int, seeds: dict[Edge, Any], arriving: dict[Call, Arriving]
     ) -> None:
         share, call = self.recording.shares.at[port.edge], port.call
-        if call is not None and call in arriving and call.layer is not None:
-            layout = Layout(call.module, call.layer)
+        if call is not None and call in arriving:
+            layout = call.layer.layout
             if port.kind == "out":
                 one = array(layout.spread(share)[t - port.first], torch.float64)
                 if one.any():
@@ -165,10 +165,10 @@ class Rows:
             call = self.ports.get(edge)
             if call is None or edge in self.extra:
                 at.add(edge, rows, exponents)
-            if call is None or call.layer is None:
+            if call is None:
                 continue
-            layout = Layout(call.module, call.layer)
-            kind = next(kind for kind, one in call.layer.ports.items() if one == edge)
+            layout = call.layer.layout
+            kind = next(kind for kind, one in call.ports.items() if one == edge)
             if kind == "out":
                 wide = array(layout.spread(rows, lead=1).transpose(1, 2), torch.float64)
                 arriving[call].fields.append((wide, exponents))
@@ -201,8 +201,7 @@ class Rows:
 
     def _leads_on(self, call: Call) -> bool:
         """Whether another state, or another layer, lies below a fused layer."""
-        layer = call.layer
-        roots = [edge for edge in (layer.x_edge, *layer.initial_edges) if edge is not None] if layer else []
+        roots = [edge for edge in (call.layer.x_edge, *call.layer.initial_edges) if edge is not None]
         nodes = {edge[0] for edge in (*self.states, *self.ports, *self.inputs, *self.extra)}
         least = min((int(node._sequence_nr()) for node in nodes), default=0)
         return any(edge[0] in nodes for edge in roots) or any(
@@ -212,7 +211,6 @@ class Rows:
     def _onward(self, call: Call, leaving: Leaving) -> dict[Edge, tuple[Any, Integers]]:
         """Give what a fused layer hands on, by the edges that lead to it."""
         layer, found, inside = call.layer, Arrived(), self.recording.inside(call)
-        assert layer is not None  # a fused layer
         for rows, exponents in self._to_input(call, leaving) if layer.x_edge is not None else ():
             found.add(layer.x_edge, rows, exponents)
         for edge, kind, kept in zip(layer.initial_edges, ("h", "c"), layer.initial, strict=False):

@@ -20,7 +20,6 @@ from rnngraph.sources.torch.answers.rows import ALL, Rows
 from rnngraph.sources.torch.answers.tracks import Track
 from rnngraph.sources.torch.autograd.arrived import Arrived, logs_of, of_samples, summed
 from rnngraph.sources.torch.finding.fed_inputs import Fed
-from rnngraph.sources.torch.fused.layout import Layout
 from rnngraph.trace.magnitudes import Floats, Integers
 
 if TYPE_CHECKING:
@@ -54,8 +53,6 @@ def pull(
             for t in range(one.steps):
                 logs = logs_of(total[0][:, :, t].flatten(2), total[1], samples[recording.tracks[number].batch])
                 tell(number, "h", t, 0, logs)
-                if recording.facts[number].fed:
-                    tell(number, FED, t, 0, logs)
         with recording.run.as_it_was():
             for fed in recording.fed:
                 _tell_fed(recording, fed, arrived, tell)
@@ -142,8 +139,8 @@ def _tell_fed(recording: TorchRecording, fed: Fed, arrived: Arrived, tell: Telle
             tell(number, FED, known.t, 0, known.logs)
     for key, call, start in zip(fed.edges, one.calls, one.starts, strict=False):
         total = arrived.total(key)
-        if total is not None and call.layer is not None:
-            wide = Layout(call.module, call.layer).spread(total[0], lead=1)
+        if total is not None:
+            wide = call.layer.layout.spread(total[0], lead=1)
             for t in range(call.steps):
                 tell(number, FED, t + start, 0, logs_of(wide[:, t], total[1], chosen))
 

@@ -21,7 +21,7 @@ from rnngraph.sources.torch.finding.anew import anew_in
 from rnngraph.sources.torch.finding.fed_inputs import Fed
 from rnngraph.sources.torch.finding.operations import custom_cell_of
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE, Recurrence
-from rnngraph.sources.torch.fused.layout import Layout, cell_name
+from rnngraph.sources.torch.fused.layout import cell_name
 from rnngraph.sources.torch.watching.calls import FUSED
 from rnngraph.trace.cell import CellTrace
 from rnngraph.trace.magnitudes import Booleans
@@ -47,7 +47,7 @@ class Track:
     def batch(self) -> int:
         """The number of samples."""
         if self.recurrence.fused:
-            return max(layout.batch for layout in layouts(self.recurrence))
+            return max(one.layout.batch for one in self.recurrence.layers)
         if self.recurrence.how == SEQUENCE:
             return shape_of(self.recurrence.output)[0]
         return self.recurrence.batch()
@@ -78,7 +78,7 @@ class Track:
         """Tell steps from padding in packed sequences, (N, T)."""
         if not self.recurrence.fused:
             return None
-        some = layouts(self.recurrence)
+        some = [one.layout for one in self.recurrence.layers]
         masks = [np.ones((one.batch, one.steps), bool) if one.valid is None else one.valid for one in some]
         whole = np.concatenate(masks, axis=1)
         return None if whole.all() else whole
@@ -116,11 +116,6 @@ class Track:
             nodes, self.mask(), self.cuts(), anew_in(one, self.batch),
             one.fused and CELLS[self.cell.name].splits_gain, *((fed.name, fed.weight) if fed else ()),
         )  # fmt: skip
-
-
-def layouts(one: Recurrence) -> list[Layout]:
-    """Give the layouts of the calls of a fused layer."""
-    return [Layout(call.module, call.layer) for call in one.calls if call.layer is not None]
 
 
 def tracks_of(recurrences: Sequence[Recurrence]) -> list[Track]:

@@ -133,9 +133,9 @@ class Weights:
             for part in step.contributions if step is not None else ():
                 if isinstance(part, Summed):
                     layer.total = layer.total + part.total
-                    layer.steps[start : start + inside.layer.steps] = part.steps
+                    layer.steps[start : start + inside.layout.steps] = part.steps
                     if part.lost is not None:
-                        layer.lost[start : start + inside.layer.steps] = part.lost
+                        layer.lost[start : start + inside.layout.steps] = part.lost
 
     def traces(self, timesteps: int, eigenvalues: int) -> tuple[ParameterTrace, ...]:
         """Give the columns, with the eigenvalues of recurrent weights of up to so many rows."""

@@ -86,7 +86,7 @@ class Passes:
         held = {id(one): one for one in given if can_be_noted(one)}
         self._weights = [Noted.of(one) for one in held.values()]
         self._gradients = {}
-        used = {id(one): one for call in log.calls if call.layer is not None for one in call.layer.weights}
+        used = {id(one): one for call in log.calls if call.inside is not None for one in call.layer.weights}
         self._hooked = self.hooks.watched(node.variable for node in self._ends)
         watched = [one for one in used.values() if one.is_leaf and one.requires_grad]
         self._handles = [put_first(one, _adder(self._gradients, id(one))) for one in watched]
@@ -212,7 +212,7 @@ def _took(later: Call, call: Call) -> bool:
     given = {one.tensor.untyped_storage().data_ptr() for one in later.taken if isinstance(one, Kept)}
     if not given.isdisjoint(one.tensor.untyped_storage().data_ptr() for one in call.values.values()):
         return True
-    return any(call.made(node) for _, node, _ in walk_down([node for node, _ in later.out], call.begin))
+    return call.leads_to(node for node, _ in later.out)
 
 
 def _with_steps_between(calls: list[Call], found: list[Call]) -> list[Call]:
@@ -221,10 +221,8 @@ def _with_steps_between(calls: list[Call], found: list[Call]) -> list[Call]:
     kept = set(found)
     for call in calls:
         earlier = before.get(call.path)
-        if call not in kept and earlier is not None and call.begin < last[call.path].begin:
-            nodes = [node for node, _ in call.out]
-            if any(earlier.made(node) for _, node, _ in walk_down(nodes, earlier.begin)):
-                kept.add(call)
-        if call in kept:
+        skipped = earlier is not None and call not in kept and call.begin < last[call.path].begin
+        if call in kept or (skipped and earlier is not None and earlier.leads_to(node for node, _ in call.out)):
+            kept.add(call)
             before[call.path] = call
     return [call for call in calls if call in kept]

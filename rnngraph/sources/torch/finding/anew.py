@@ -32,9 +32,8 @@ def anew_in(one: Recurrence, batch: int) -> Booleans | None:
 def _between(one: Recurrence) -> Iterator[tuple[int, Sequence[Edge], Sequence[Edge]]]:
     """Yield steps with what the step before handed out, and what this one took or made; no kernel is looked into."""
     if one.fused:
-        for start, (earlier, later) in zip(one.starts[1:], pairwise([call.layer for call in one.calls]), strict=True):
-            if earlier is not None and later is not None:
-                yield start, [*earlier.ports.values()], [edge for edge in later.initial_edges if edge is not None]
+        for start, (earlier, later) in zip(one.starts[1:], pairwise(one.layers), strict=True):
+            yield start, [*earlier.ports.values()], [edge for edge in later.initial_edges if edge is not None]
         return
     for t, (before, after) in enumerate(pairwise(one.states), 1):
         if one.how == STEPS and is_cell(one.module):

@@ -18,7 +18,6 @@ from rnngraph.sources.torch.autograd.one_pass import Pass
 from rnngraph.sources.torch.autograd.question import ask, blocked
 from rnngraph.sources.torch.finding.chains import changed_between
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE, STEPS, Recurrence
-from rnngraph.sources.torch.fused.layout import Layout
 from rnngraph.sources.torch.watching.calls import Call
 
 _IN_STEP = 2.0  # what a step hands down arrives at the same step so much more than at others, which a batch's
@@ -27,7 +26,7 @@ _IN_STEP = 2.0  # what a step hands down arrives at the same step so much more t
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """An edge at which something of one recurrence is handed out; `kind` is "step", "out", "h", "c" or "sequence"."""
+    """An edge at which steps of one recurrence hand something out; `kind` is "step", "out", "h", "c" or "sequence"."""
 
     edge: Edge
     recurrence: Recurrence
@@ -40,6 +39,25 @@ class Port:
     def last(self) -> int:
         """The timestep of its last step."""
         return self.first + self.steps - 1
+
+    def spread(self, field: Any, batch: int) -> Any:
+        """Bring what stands at it to (steps, samples, ...)."""
+        if self.kind == "out" and self.call is not None:
+            return self.call.layer.layout.spread(field)
+        return field.transpose(0, 1) if self.kind == "sequence" else field.movedim(self._axis(field, batch), 0)[None]
+
+    def gathered(self, wide: Any, like: Any, batch: int) -> Any:
+        """Bring it back to its own form."""
+        if self.kind == "out" and self.call is not None:
+            return self.call.layer.layout.gathered(wide)
+        return wide.transpose(0, 1) if self.kind == "sequence" else wide[0].movedim(0, self._axis(like, batch))
+
+    def _axis(self, field: Any, batch: int) -> int:
+        """Find the axis of the samples: the first of the size of the batch; a batch that shrinks stands first."""
+        if self.kind in ("h", "c") and field.dim() > 2:
+            return 1
+        sizes = list(field.shape[:-1])
+        return sizes.index(batch) if batch in sizes else 0
 
 
 def ports_of(run: Pass, recurrences: Sequence[Recurrence]) -> dict[Edge, Port]:
@@ -56,9 +74,11 @@ def ports_of(run: Pass, recurrences: Sequence[Recurrence]) -> dict[Edge, Port]:
         for call, start in zip(one.calls, one.starts, strict=True):
             if one.how == SEQUENCE:
                 found.setdefault(one.output, Port(one.output, one, "sequence", 0, one.steps, call))
-            elif one.fused and call.layer is not None:
-                for kind, edge in call.layer.ports.items():
-                    found.setdefault(edge, Port(edge, one, kind, start, call.steps, call))
+            elif one.fused:
+                last = start + call.steps - 1
+                for kind, edge in call.ports.items():
+                    first, steps = (start, call.steps) if kind == "out" else (last, 1)
+                    found.setdefault(edge, Port(edge, one, kind, first, steps, call))
             else:
                 for edge in call.out:
                     found.setdefault(edge, Port(edge, one, "step", start))
@@ -125,14 +145,16 @@ def _hands_down_in_step(run: Pass, upper: Recurrence, lower: Recurrence) -> bool
     above = [edge for t, some in enumerate(upper.states) for edge in some if t != asked]
     sizes = torch.zeros(lower.steps, dtype=torch.float64, device="cpu")
     if lower.fused:
-        wanted = {call.layer.ports["out"]: call for call in lower.calls if call.layer and "out" in call.layer.ports}
-        with blocked([*above, *wanted]):
-            found = ask(run, seeds, list(wanted))
-        for start, call in zip(lower.starts, lower.calls, strict=True):
-            edge = call.layer.ports.get("out") if call.layer else None
-            if edge in found and call.layer:
-                handed = Layout(call.module, call.layer).spread(found[edge])
-                sizes[start : start + call.steps] = wide(handed).flatten(1).norm(dim=1).cpu()
+        starts = {
+            call.ports["out"]: (t, call)
+            for t, call in zip(lower.starts, lower.calls, strict=True)
+            if "out" in call.ports
+        }
+        with blocked([*above, *starts]):
+            found = ask(run, seeds, list(starts))
+        for edge, gradient in found.items():
+            start, call = starts[edge]
+            sizes[start : start + call.steps] = wide(call.layer.layout.spread(gradient)).flatten(1).norm(dim=1).cpu()
     else:
         places = {edge: t for t, some in enumerate(lower.states) for edge in some}
         with blocked([*above, *places]):
@@ -144,13 +166,12 @@ def _hands_down_in_step(run: Pass, upper: Recurrence, lower: Recurrence) -> bool
 
 def _of_input(upper: Recurrence, t: int) -> dict[Edge, Any]:
     for start, call in zip(upper.starts, upper.calls, strict=True):
-        layer = call.layer
-        if layer is not None and layer.x_edge is not None and start <= t < start + call.steps:
-            layout = Layout(call.module, layer)
-            wide = layout.spread(_random(layer.x_edge))
+        layout, edge = call.layer.layout, call.layer.x_edge
+        if edge is not None and start <= t < start + call.steps:
+            wide = layout.spread(_random(edge))
             only = torch.zeros_like(wide)
             only[t - start] = wide[t - start]
-            return {layer.x_edge: layout.gathered(only)}
+            return {edge: layout.gathered(only)}
     return {}
 
 

@@ -9,14 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeAlias
+
+import torch
 
 from rnngraph.sources.torch.autograd.edges import Edge, plain, walk_down
 from rnngraph.sources.torch.autograd.one_pass import Pass
 from rnngraph.sources.torch.finding.entrance import Entrance, given
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE, STEPS, Recurrence
 from rnngraph.sources.torch.finding.within import Behind, Entering
-from rnngraph.sources.torch.fused.layout import Layout
 
 Steps: TypeAlias = Sequence[Sequence[Sequence[Entrance]]]  # by step, and of each tensor
 
@@ -55,7 +57,7 @@ def fed_inputs(run: Pass, recurrences: Sequence[Recurrence]) -> list[Fed]:
     for one in recurrences:
         if one.how == SEQUENCE:
             if not behind(one.input):
-                found.append(Fed([one]))
+                found.append(Fed([one], _positions(one)))
         elif one.fused:
             _add_layer(found, run, one, behind)
         else:
@@ -70,13 +72,21 @@ def entering_steps(recurrences: Sequence[Recurrence], fed: Sequence[Fed]) -> dic
     found: dict[Recurrence, Steps] = {}
     for one in recurrences:
         if one.how == SEQUENCE:
-            found[one] = [[[given(one.input)]]]
+            found[one] = _positions(one)
         elif one.how == STEPS:
             states = {edge for some in one.states for edge in some}
             firsts = [next((edge for edge in call.given if edge not in states), None) for call in one.calls]
             found[one] = [[[given(edge)]] if edge is not None else [] for edge in firsts]
     found |= {one.readers[0]: one.steps for one in fed if one.steps}
     return {one: steps for one, steps in found.items() if any(steps)}
+
+
+def _positions(one: Recurrence) -> list[list[list[Entrance]]]:
+    """Let every position of a sequence enter by itself."""
+    edge = one.input
+    return [
+        [[Entrance(edge, partial(torch.select, dim=2, index=t), ("position",), (edge, t))]] for t in range(one.steps)
+    ]
 
 
 def edges_in(steps: Iterable[Steps]) -> list[Edge]:
@@ -88,9 +98,7 @@ def _walls(recurrences: Sequence[Recurrence]) -> set[Edge]:
     """Give the edges at which recurrences hand out what they compute."""
     walls: set[Edge] = {edge for one in recurrences for some in one.states for edge in some}
     walls |= {one.output for one in recurrences if one.how == SEQUENCE}
-    for one in recurrences:
-        walls |= {edge for call in one.calls if one.fused and call.layer for edge in call.layer.ports.values()}
-    return walls
+    return walls.union(*(one.ports for one in recurrences))
 
 
 def _behind(run: Pass, walls: set[Edge]) -> Behind:
@@ -106,7 +114,7 @@ def _behind(run: Pass, walls: set[Edge]) -> Behind:
 
 
 def _add_layer(found: list[Fed], run: Pass, one: Recurrence, behind: Behind) -> None:
-    layers = [call.layer for call in one.calls if call.layer is not None]
+    layers = one.layers
     edges = [layer.fed_edge for layer in layers]
     if any(edge is not None and behind(edge) for edge in edges):
         return
@@ -114,10 +122,10 @@ def _add_layer(found: list[Fed], run: Pass, one: Recurrence, behind: Behind) -> 
         edge if edge is not None else (layer.x.tensor.data_ptr(), layer.x.tensor.shape)
         for edge, layer in zip(edges, layers, strict=True)
     ]
-    shape = [Layout(one.module, layer).batch for layer in layers]
+    shape = [layer.layout.batch for layer in layers]
     for other in found:
         first = other.readers[0]
-        batches = [Layout(first.module, call.layer).batch for call in first.calls if call.layer]
+        batches = [layer.layout.batch for layer in first.layers]
         if first.fused and other.edges == keys and first.steps == one.steps and batches == shape:
             other.readers.append(one)
             return
@@ -126,7 +134,7 @@ def _add_layer(found: list[Fed], run: Pass, one: Recurrence, behind: Behind) -> 
 
 def read_elsewhere(run: Pass, one: Recurrence) -> bool:
     """Whether anything but a fused layer reads the input of one of its calls."""
-    edges = {call.layer.fed_edge: call for call in one.calls if call.layer is not None and call.layer.fed_edge}
+    edges = {layer.fed_edge: call for call, layer in zip(one.calls, one.layers, strict=False) if layer.fed_edge}
     if not edges:
         return False
     nodes = {edge[0] for edge in edges}

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from rnngraph.errors import InputError
-from rnngraph.sources.torch.autograd.edges import Edge, shape_of, walk_down
+from rnngraph.sources.torch.autograd.edges import Edge, shape_of
 from rnngraph.sources.torch.finding.chains import crossing, handed_on
 from rnngraph.sources.torch.finding.raw import raw_loops
 from rnngraph.sources.torch.finding.recurrence import (
@@ -27,7 +27,6 @@ from rnngraph.sources.torch.finding.recurrence import (
     is_cell,
     is_plain,
 )
-from rnngraph.sources.torch.fused.layout import Layout
 from rnngraph.sources.torch.watching.calls import Call, Kept
 
 LEAST = 3  # calls that make a sequence of a module that is no cell
@@ -94,7 +93,7 @@ def _keeps(calls: Sequence[Call]) -> bool:
 
 
 def _is_fused(calls: list[Call]) -> bool:
-    return calls[0].layer is not None
+    return calls[0].inside is not None
 
 
 def fused_runs(path: str, calls: list[Call]) -> list[Recurrence]:
@@ -117,20 +116,14 @@ def fused_runs(path: str, calls: list[Call]) -> list[Recurrence]:
 def _goes_on(call: Call, before: Call) -> str:
     """Say how a call goes on from another: by the graph, by the same numbers (a cut between them), or not at all."""
     layer, last = call.layer, before.layer
-    if layer is None or last is None:
-        return ""
     roots = [edge[0] for edge in layer.initial_edges if edge is not None]
-    if any(before.made(node) for node in roots) or any(before.made(n) for _, n, _ in walk_down(roots, before.begin)):
+    if any(before.made(node) for node in roots) or before.leads_to(roots):
         return "graph"
-    if _batch(call) != _batch(before):
+    if layer.layout.batch != last.layout.batch:
         return ""
     pairs = list(zip(layer.initial, last.final, strict=False))
     same = [a.value is not None and b.value is not None and _equal(a.value, b.value) for a, b in pairs]
     return "numbers" if pairs and all(same) else ""
-
-
-def _batch(call: Call) -> int:
-    return 0 if call.layer is None else Layout(call.module, call.layer).batch
 
 
 def _equal(one: Any, other: Any) -> bool:
@@ -173,7 +166,7 @@ def _is_tree(one: Recurrence) -> bool:
     if anew is None:
         return False
     before, roots = one.calls[anew - 1], [node for call in one.calls[anew:] for node, _ in call.out]
-    return any(before.made(node) for _, node, _ in walk_down(roots, before.begin))
+    return before.leads_to(roots)
 
 
 def _holds(outer: Recurrence, inner: Recurrence) -> bool:

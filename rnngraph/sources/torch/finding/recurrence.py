@@ -11,7 +11,7 @@ from typing import Any
 from torch import nn
 
 from rnngraph.sources.torch.autograd.edges import Edge, shape_of
-from rnngraph.sources.torch.watching.calls import FUSED, Call, Kept
+from rnngraph.sources.torch.watching.calls import FUSED, Call, Kept, Layer
 
 LAYER, STEPS, LOOP, RAW, MARKED, SEQUENCE = "layer", "steps", "loop", "raw", "marked", "sequence"
 
@@ -37,6 +37,16 @@ class Recurrence:
     def module(self) -> Any:
         """The module that was called; None of marks."""
         return self.calls[0].module if self.calls else None
+
+    @property
+    def layers(self) -> list[Layer]:
+        """What the calls of a fused layer were given and returned; none of others."""
+        return [call.layer for call in self.calls if self.fused]
+
+    @property
+    def ports(self) -> list[Edge]:
+        """What the calls of a fused layer handed out."""
+        return [edge for call in self.calls for edge in call.ports.values()]
 
     @property
     def begin(self) -> int:

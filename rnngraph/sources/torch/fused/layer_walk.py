@@ -81,7 +81,7 @@ def _carry_on(window: Window, from_next: Mapping[str, Array], place: int) -> Non
 def arrived_at(recording: TorchRecording, inside: Inside) -> dict[str, Array]:
     """Give what the whole loss hands to a fused call, in our layout."""
     found, layout = {}, inside.layout
-    for kind, edge in inside.layer.ports.items():
+    for kind, edge in inside.call.ports.items():
         total = recording.total(edge)
         if total is not None:
             found[kind] = array(layout.spread(total) if kind == "out" else layout.states(total), inside.wide)

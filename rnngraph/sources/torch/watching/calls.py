@@ -5,7 +5,7 @@ In: what a module was given and returned. Out: `Call`s in the order in which the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,8 @@ import torch
 from torch import nn
 
 from rnngraph.errors import InputError
-from rnngraph.sources.torch.autograd.edges import Edge, edge_of, grown_edge, number_now, plain, tensors_in
+from rnngraph.sources.torch.autograd.edges import Edge, edge_of, grown_edge, number_now, plain, tensors_in, walk_down
+from rnngraph.sources.torch.fused.layout import Layout
 from rnngraph.sources.torch.watching.asked import Asked
 
 FUSED = (nn.RNN, nn.LSTM, nn.GRU)
@@ -47,7 +48,7 @@ class Layer:
     x: Kept
     x_edge: Edge | None
     fed_edge: Edge | None  # the same, also of a leaf that needs a gradient
-    packed: Any  # the PackedSequence that came in, without its data; None of a tensor
+    layout: Layout
     initial: tuple[Kept, ...]  # h0, c0; empty where none were given
     initial_edges: tuple[Edge | None, ...]
     output: Kept
@@ -57,7 +58,6 @@ class Layer:
     random: Any  # the state of the generator before, where masks of dropout were drawn between the layers
     narrow: torch.dtype  # the type in which the kernel worked
     rounded: torch.dtype  # the type to which autocast narrowed its products; else the same
-    steps: int
 
 
 @dataclass(eq=False)
@@ -74,7 +74,7 @@ class Call:
     values: dict[Edge, Kept] = field(default_factory=dict)
     weights: set[Any] = field(default_factory=set)  # nodes that made what stood in its weights' place, as in MAML
     hidden: bool = False  # whether hooks on saved tensors hide from PyTorch what was changed in place
-    layer: Layer | None = None
+    inside: Layer | None = None  # of a fused layer
     outer: Call | None = None  # the call of the user's own in which it ran
     asked: Asked | None = None  # how it was called, of one that ran in no other
     waited: int = 0  # backward passes that did not reach it
@@ -102,9 +102,24 @@ class Call:
             )
 
     @property
+    def layer(self) -> Layer:
+        """What a fused layer was given and returned."""
+        assert self.inside is not None  # nobody asks of another
+        return self.inside
+
+    @property
+    def ports(self) -> Mapping[str, Edge]:
+        """What a fused layer handed out; nothing of another."""
+        return self.inside.ports if self.inside is not None else {}
+
+    @property
     def steps(self) -> int:
         """How many steps it takes."""
-        return self.layer.steps if self.layer is not None else 1
+        return self.inside.layout.steps if self.inside is not None else 1
+
+    def leads_to(self, nodes: Iterable[Any]) -> bool:
+        """Tell whether some nodes descend from what was made in it."""
+        return any(self.made(node) for _, node, _ in walk_down(nodes, self.begin))
 
     def made(self, node: Any) -> bool:
         """Tell whether a node was made in it."""
@@ -170,7 +185,7 @@ class CallLog:
             if one.grad_fn is not None:
                 call.values.setdefault(plain(edge_of(one)), Kept.of(one))
         if isinstance(call.module, FUSED):
-            call.layer = _layer(call.module, args, kwargs, result, random)
+            call.inside = _layer(call.module, args, kwargs, result, random)
         if call.asked is not None:
             call.asked.out = [edge_of(one) for one in computed]
             call.asked.returned = [Kept.of(one) for one in computed]
@@ -194,17 +209,17 @@ def _layer(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: A
         x, output = x.data, output.data
     final = last if isinstance(last, tuple) else (last,)
     initial = () if hx is None else tuple(hx) if isinstance(hx, tuple | list) else (hx,)
-    time = 0 if not module.batch_first or x.dim() == 2 else 1
     ports = {
         name: edge_of(one)
         for name, one in zip(("out", "h", "c"), (output, *final), strict=False)
         if one.grad_fn is not None
     }
     return Layer(
-        Kept.of(x), _edge(x), grown_edge(x), packed, tuple(Kept.of(one) for one in initial),
+        Kept.of(x), _edge(x), grown_edge(x), Layout(x, packed, batch_first=module.batch_first),
+        tuple(Kept.of(one) for one in initial),
         tuple(_edge(one) for one in initial),
         Kept.of(output), tuple(Kept.of(one) for one in final), ports, tuple(module._flat_weights), random,
-        output.dtype, _rounded(output), len(packed.batch_sizes) if packed is not None else int(x.shape[time]),
+        output.dtype, _rounded(output),
     )  # fmt: skip
 
 
