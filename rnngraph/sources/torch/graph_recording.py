@@ -21,7 +21,7 @@ from rnngraph.sources.torch.answers.state_walk import Broken, walk_sequence, wal
 from rnngraph.sources.torch.answers.tell import pull
 from rnngraph.sources.torch.answers.tracks import Track, tracks_of
 from rnngraph.sources.torch.answers.weights import Weights
-from rnngraph.sources.torch.autograd.edges import Edge
+from rnngraph.sources.torch.autograd.edges import Edge, number_of
 from rnngraph.sources.torch.autograd.one_kernel import all_above, whole_at
 from rnngraph.sources.torch.autograd.one_pass import Pass
 from rnngraph.sources.torch.autograd.question import ask, whole
@@ -150,7 +150,7 @@ class TorchRecording:
     def order_of(self, one: Recurrence, t: int) -> tuple[int, int]:
         """Say when a step was taken, among all steps of all recurrences."""
         place = max((k for k, start in enumerate(one.starts) if start <= t), default=-1)
-        return (one.calls[place].begin, t) if place >= 0 else (int(one.states[t][0][0]._sequence_nr()), t)
+        return (one.calls[place].begin, t) if place >= 0 else (number_of(one.states[t][0][0]), t)
 
     def _note_inputs(self, one: Recurrence, steps: Steps) -> None:
         if steps:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnngraph.sources.torch.answers.tracks import Track
-from rnngraph.sources.torch.autograd.edges import Edge, walk_down
+from rnngraph.sources.torch.autograd.edges import Edge, at_and_below, oldest
 from rnngraph.sources.torch.finding.recurrence import Recurrence
 from rnngraph.trace.cell import INPUT, PREVIOUS, PartTrace
 from rnngraph.trace.graph import GraphTrace
@@ -164,9 +164,8 @@ def begins_from(recording: TorchRecording) -> dict[Recurrence, Recurrence]:
         roots = _first_inputs(one)
         if not roots or not ends:
             continue
-        least = min(int(node._sequence_nr()) for node in ends)
-        seen = [node for node in roots if node in ends] + [n for _, n, _ in walk_down(roots, least) if n in ends]
-        other = next((ends[node] for node in seen if ends[node] is not one), None)
+        seen = [node for node in at_and_below(roots, oldest(ends)) if node in ends]
+        other = next((ends[node] for node in reversed(seen) if ends[node] is not one), None)
         if other is not None:
             found[one] = other
     return found

@@ -14,7 +14,7 @@ import torch
 
 from rnngraph.sources.torch.answers.by_step import only_step
 from rnngraph.sources.torch.autograd.arrived import Arrived, near_one
-from rnngraph.sources.torch.autograd.edges import Edge, bytes_of, home_of_float64, walk_down
+from rnngraph.sources.torch.autograd.edges import Edge, at_and_below, bytes_of, home_of_float64, number_of, oldest
 from rnngraph.sources.torch.autograd.one_kernel import all_above
 from rnngraph.sources.torch.autograd.question import ask, blocked
 from rnngraph.sources.torch.autograd.statistics import held
@@ -117,7 +117,7 @@ class Rows:
         """Walk some steps at a time, and bring every row to a size near one in between."""
         at = Arrived()
         some = {edge for one in self.recording.recurrences for step in one.states[::_SEGMENT] for edge in step}
-        cuts = sorted(some, key=lambda edge: -int(edge[0]._sequence_nr()))
+        cuts = sorted(some, key=lambda edge: -number_of(edge[0]))
         self._through(seeds, np.zeros(rows, np.int64), at, {}, walls=cuts)
         for k, edge in enumerate(cuts):
             total = at.total(edge)
@@ -201,12 +201,9 @@ class Rows:
 
     def _leads_on(self, call: Call) -> bool:
         """Whether another state, or another layer, lies below a fused layer."""
-        roots = [edge for edge in (call.layer.x_edge, *call.layer.initial_edges) if edge is not None]
+        roots = [edge[0] for edge in (call.layer.x_edge, *call.layer.initial_edges) if edge is not None]
         nodes = {edge[0] for edge in (*self.states, *self.ports, *self.inputs, *self.extra)}
-        least = min((int(node._sequence_nr()) for node in nodes), default=0)
-        return any(edge[0] in nodes for edge in roots) or any(
-            node in nodes for _, node, _ in walk_down([edge[0] for edge in roots], least)
-        )
+        return not nodes.isdisjoint(at_and_below(roots, oldest(nodes)))
 
     def _onward(self, call: Call, leaving: Leaving) -> dict[Edge, tuple[Any, Integers]]:
         """Give what a fused layer hands on, by the edges that lead to it."""

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from rnngraph.sources.torch.answers.shares import Shares
-from rnngraph.sources.torch.autograd.edges import Edge, walk_down
+from rnngraph.sources.torch.autograd.edges import Edge, number_of, oldest, walk_down
 from rnngraph.sources.torch.autograd.hooks import ours
 from rnngraph.sources.torch.autograd.one_kernel import above, through
 from rnngraph.sources.torch.autograd.one_pass import Pass
@@ -71,16 +71,14 @@ def _taker(edges: Mapping[int, Edge], own: dict[Edge, Any]) -> Any:
 
 def _consumers_at_own_step(run: Pass, place: Mapping[Edge, tuple[int, int]]) -> dict[Any, dict[int, Edge]]:
     """Find the nodes that use a state and lead to states of its own step, or of other clocks, only."""
-    roots = [edge[0] for edge in run.roots]
-    least = min(int(edge[0]._sequence_nr()) for edge in place)
     consumers: dict[Any, list[Any]] = {}
-    for consumer, node, _ in walk_down(roots, least):
+    for consumer, node, _ in walk_down(run.tops, oldest(node for node, _ in place)):
         consumers.setdefault(node, []).append(consumer)
     at: dict[Any, list[tuple[int, int]]] = {}
     for edge, where in place.items():
         at.setdefault(edge[0], []).append(where)
-    latest: dict[Any, dict[int, int]] = {node: {} for node in roots}
-    for node in sorted(consumers, key=lambda one: -int(one._sequence_nr())):
+    latest: dict[Any, dict[int, int]] = {node: {} for node in run.tops}
+    for node in sorted(consumers, key=number_of, reverse=True):
         reach: dict[int, int] = {}
         for consumer in consumers[node]:
             for clock, t in dict(at[consumer]).items() if consumer in at else latest[consumer].items():

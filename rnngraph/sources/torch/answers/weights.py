@@ -17,7 +17,7 @@ from rnngraph import norms
 from rnngraph.autodiff.backward import Step
 from rnngraph.autodiff.contribution import Array, Summed
 from rnngraph.measure.parameter_trace import parameter_trace, weight_spectrum
-from rnngraph.sources.torch.autograd.edges import Edge, walk_down
+from rnngraph.sources.torch.autograd.edges import Edge, at_and_below, number_of
 from rnngraph.sources.torch.autograd.hooks import ours
 from rnngraph.sources.torch.autograd.one_pass import Pass
 from rnngraph.sources.torch.autograd.row_norms import norm
@@ -108,16 +108,13 @@ class Weights:
         begins = {
             id(steps.recurrence): [call.begin for call in steps.recurrence.calls] for steps in self._steps.values()
         }
-        least = min(first[0] for first in begins.values())
-        nodes = {edge[0] for edge in self.run.roots}
-        nodes |= {node for _, node, _ in walk_down(nodes, least)}
         found: dict[Any, dict[int, tuple[_Steps, int]]] = {}
-        for node in nodes:
+        for node in at_and_below(self.run.tops, min(first[0] for first in begins.values())):
             for slot, below in enumerate(node.next_functions):
                 steps = self._steps.get(tuple(below))
                 if steps is None:
                     continue
-                t = bisect_right(begins[id(steps.recurrence)], int(node._sequence_nr())) - 1
+                t = bisect_right(begins[id(steps.recurrence)], number_of(node)) - 1
                 if t >= 0 and steps.recurrence.calls[t].made(node):
                     steps.expected[t] = steps.expected.get(t, 0) + 1
                     found.setdefault(node, {})[slot] = steps, t

@@ -28,6 +28,16 @@ def number_now() -> int:
     return int(torch._C._autograd._get_sequence_nr())
 
 
+def number_of(node: Any) -> int:
+    """Give the sequence number of a node."""
+    return int(node._sequence_nr())
+
+
+def oldest(nodes: Iterable[Any]) -> int:
+    """Give the smallest number of some nodes."""
+    return min(map(number_of, nodes), default=0)
+
+
 def in_backward() -> bool:
     """Tell whether autograd is at work, as when a checkpoint runs its part of the model again."""
     return bool(torch._C._current_graph_task_id() != -1)
@@ -129,6 +139,12 @@ def walk_down(
             if node not in seen and not (stop is not None and stop(node)):
                 seen.add(node)
                 waiting.append(node)
+
+
+def at_and_below(roots: Iterable[Any], least: int = 0, stop: Callable[[Any], bool] | None = None) -> list[Any]:
+    """List nodes and those below them, numbered `least` at least, the oldest first; none below `stop`."""
+    nodes = list(roots)
+    return sorted({*nodes, *(node for _, node, _ in walk_down(nodes, least, stop))}, key=number_of)
 
 
 def leaves(roots: Iterable[Any]) -> Iterator[Any]:

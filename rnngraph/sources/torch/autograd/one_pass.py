@@ -41,6 +41,11 @@ class Pass:
     _is_back: bool = False  # whether the weights are those of the time
 
     @property
+    def tops(self) -> list[Any]:
+        """The nodes at its roots."""
+        return [node for node, _ in self.roots]
+
+    @property
     def loss(self) -> float:
         """The scalar that was walked back, the sum where there were several; NaN of anything else."""
         if any(one.numel() != 1 for one in self.losses):

@@ -13,7 +13,18 @@ from typing import Any
 
 import torch
 
-from rnngraph.sources.torch.autograd.edges import Edge, edge_of, in_backward, leaves, like, tensors_in, walk_down
+from rnngraph.sources.torch.autograd.edges import (
+    Edge,
+    at_and_below,
+    edge_of,
+    in_backward,
+    leaves,
+    like,
+    number_of,
+    oldest,
+    tensors_in,
+    walk_down,
+)
 from rnngraph.sources.torch.autograd.hooks import Hooked, Hooks, put_first
 from rnngraph.sources.torch.autograd.noted import Noted, can_be_noted
 from rnngraph.sources.torch.autograd.one_pass import Pass
@@ -141,7 +152,7 @@ class Passes:
         """Give what a root was multiplied by, or what it was computed from."""
         if not self._scales:
             return 1.0
-        first = min(edge[0]._sequence_nr() for edge in self._scales)
+        first = oldest(node for node, _ in self._scales)
         known = [root, *((node, place) for _, node, place in walk_down([root[0]], first))]
         return next((found for edge in known if (found := self._scales.pop(edge, None)) is not None), 1.0)
 
@@ -171,8 +182,8 @@ def _below(roots: list[Edge], calls: list[Call]) -> dict[int, Any]:
     """Give the nodes of the graph at and below the roots by their numbers, no older than the calls."""
     if not calls:
         return {}
-    tops, least = [node for node, _ in roots], min(call.begin for call in calls)
-    return {node._sequence_nr(): node for node in (*tops, *(one for _, one, _ in walk_down(tops, least)))}
+    least = min(call.begin for call in calls)
+    return {number_of(node): node for node in at_and_below((node for node, _ in roots), least)}
 
 
 def _keeps(node: Any) -> bool:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
-from rnngraph.sources.torch.autograd.edges import Edge, walk_down
+from rnngraph.sources.torch.autograd.edges import Edge, at_and_below, oldest, walk_down
 from rnngraph.sources.torch.autograd.hooks import ours
 
 _NORMS = frozenset({"NativeBatchNormBackward0", "CudnnBatchNormBackward0"})
@@ -27,19 +27,16 @@ NOTE = (
 def statistics_between(handed_out: Collection[Edge]) -> list[Any]:
     """Find the norms of whole sequences, and not of single steps, between edges at which recurrences hand out."""
     tops = [node for node, _ in handed_out]
-    least = min((int(node._sequence_nr()) for node in tops), default=0)
-    below = {node for _, node, _ in walk_down(tops, least) if node.name() in _NORMS}
-    some = [node for node in below if getattr(node, "_saved_training", True)]
+    least = oldest(tops)
+    some = [
+        node for node in at_and_below(tops, least) if node.name() in _NORMS and getattr(node, "_saved_training", True)
+    ]
     uses = Counter(_weight(node) for node in some)
     return [
         node
         for node in some
-        if uses[_weight(node)] < _STEPWISE and any(edge in handed_out for edge in _edges_below(node, least))
+        if uses[_weight(node)] < _STEPWISE and any((below, k) in handed_out for _, below, k in walk_down([node], least))
     ]
-
-
-def _edges_below(node: Any, least: int) -> Iterator[Edge]:
-    return ((below, place) for _, below, place in walk_down([node], least))
 
 
 def _weight(node: Any) -> Any:

@@ -83,7 +83,7 @@ def ports_of(run: Pass, recurrences: Sequence[Recurrence]) -> dict[Edge, Port]:
                 for edge in call.out:
                     found.setdefault(edge, Port(edge, one, "step", start))
         others = [call for other in recurrences if other is not one for call in other.calls]
-        changed = changed_between(one.calls, [node for node, _ in run.roots], others) if one.how == STEPS else []
+        changed = changed_between(one.calls, run.tops, others) if one.how == STEPS else []
         for t, edges in enumerate(changed):
             for edge in edges:
                 found.setdefault(edge, Port(edge, one, "step", t))

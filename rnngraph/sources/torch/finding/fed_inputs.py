@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 import torch
 
-from rnngraph.sources.torch.autograd.edges import Edge, plain, walk_down
+from rnngraph.sources.torch.autograd.edges import Edge, at_and_below, oldest, plain
 from rnngraph.sources.torch.autograd.one_pass import Pass
 from rnngraph.sources.torch.finding.entrance import Entrance, given
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE, STEPS, Recurrence
@@ -103,11 +103,8 @@ def _walls(recurrences: Sequence[Recurrence]) -> set[Edge]:
 
 def _behind(run: Pass, walls: set[Edge]) -> Behind:
     """Make what tells whether a recurrence lies behind an edge."""
-    least = min((int(node._sequence_nr()) for node, _ in walls), default=0)
-    roots = [node for node, _ in run.roots]
-    nodes = sorted({*roots, *(node for _, node, _ in walk_down(roots, least))}, key=lambda node: node._sequence_nr())
     descending: set[Any] = set()
-    for node in nodes:
+    for node in at_and_below(run.tops, oldest(node for node, _ in walls)):
         if any(edge in walls or edge[0] in descending for edge in node.next_functions):
             descending.add(node)
     return lambda edge: bool(edge[0] in descending or edge in walls or plain(edge) in walls)
@@ -138,9 +135,7 @@ def read_elsewhere(run: Pass, one: Recurrence) -> bool:
     if not edges:
         return False
     nodes = {edge[0] for edge in edges}
-    least = min(int(call.begin) for call in one.calls)
-    roots = [edge[0] for edge in run.roots]
-    for consumer in {*roots, *(node for _, node, _ in walk_down(roots, least))}:
+    for consumer in at_and_below(run.tops, one.begin):
         for below in consumer.next_functions:
             if below[0] in nodes and tuple(below) in edges and not edges[tuple(below)].made(consumer):
                 return True

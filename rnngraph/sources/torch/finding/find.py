@@ -53,11 +53,12 @@ def find(
     by_path: dict[str, list[Call]] = {}
     for call in calls:
         by_path.setdefault(call.path, []).append(call)
+    tops = [node for node, _ in roots]
     marked = [
         Recurrence(name, MARKED, [], [[edge] for edge, _ in some], [], dict(some)) for name, some in marks.items()
     ]
     if only:
-        return Found([*(one for path in only for one in _named(path, by_path, roots)), *marked])
+        return Found([*(one for path in only for one in _named(path, by_path, tops)), *marked])
     fused = [one for path, some in by_path.items() if _is_fused(some) for one in fused_runs(path, some)]
     chains = _chains(by_path)
     kept, reasons = [], {}
@@ -77,10 +78,10 @@ def find(
     reasons |= {one.path: TREE for one in loops if _is_tree(one)}
     loops = [one for one in loops if one.path not in reasons]
     for one in loops:  # the whole state, whatever made it
-        chain = crossing(one.calls, [node for node, _ in roots])
+        chain = crossing(one.calls, tops)
         one.how, one.states, one.linked = LOOP, chain.states, chain.linked
     loops = [one for one in loops if any(one.states)]
-    found = [*fused, *inner, *loops, *marked] or raw_loops(roots, names or {}, calls)
+    found = [*fused, *inner, *loops, *marked] or raw_loops(tops, names or {}, calls)
     found.sort(key=lambda one: one.begin)  # what is computed first lies lowest
     if found:  # beside a recurrence, what has no state to lose needs no word
         reasons = {path: why for path, why in reasons.items() if why != ANEW or _keeps(by_path[path])}
@@ -184,7 +185,7 @@ def _is_direct(one: Recurrence, heavy: Sequence[Recurrence]) -> bool:
     return any(handed_on(one.calls, aliens).states)
 
 
-def _named(path: str, by_path: Mapping[str, list[Call]], roots: Sequence[Edge]) -> list[Recurrence]:
+def _named(path: str, by_path: Mapping[str, list[Call]], tops: list[Any]) -> list[Recurrence]:
     calls = by_path.get(path, [])
     if not calls:
         return []
@@ -195,7 +196,7 @@ def _named(path: str, by_path: Mapping[str, list[Call]], roots: Sequence[Edge]) 
         return [Recurrence(path, SEQUENCE, calls)]
     chain = handed_on(calls)
     if is_plain(calls[0].module) and any(chain.states):
-        looped = crossing(calls, [node for node, _ in roots])
+        looped = crossing(calls, tops)
         return [Recurrence(path, LOOP, calls, looped.states, looped.linked)]
     if not any(chain.states):
         raise InputError(

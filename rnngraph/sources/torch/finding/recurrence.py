@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from rnngraph.sources.torch.autograd.edges import Edge, shape_of
+from rnngraph.sources.torch.autograd.edges import Edge, number_of, shape_of
 from rnngraph.sources.torch.watching.calls import FUSED, Call, Kept, Layer
 
 LAYER, STEPS, LOOP, RAW, MARKED, SEQUENCE = "layer", "steps", "loop", "raw", "marked", "sequence"
@@ -51,7 +51,7 @@ class Recurrence:
     @property
     def begin(self) -> int:
         """The number of the first node that was made for it."""
-        return self.calls[0].begin if self.calls else int(self.states[0][0][0]._sequence_nr())
+        return self.calls[0].begin if self.calls else number_of(self.states[0][0][0])
 
     @property
     def steps(self) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from rnngraph.sources.torch.autograd.edges import Edge, plain, shape_of, walk_down
+from rnngraph.sources.torch.autograd.edges import Edge, at_and_below, number_of, plain, shape_of
 from rnngraph.sources.torch.finding.entrance import PRODUCTS, leaf_of
 from rnngraph.sources.torch.finding.recurrence import STEPS, Recurrence
 
@@ -18,30 +18,25 @@ EVERY = slice(None)
 def nodes_of_step(one: Recurrence, t: int) -> list[Any]:
     """Give the nodes that a step made: in its call, or else between the state before and its own."""
     if t not in one.made:
-        one.made[t] = sorted(_in_call(one, t) if one.how == STEPS else _between(one, t), key=_number)
+        one.made[t] = _in_call(one, t) if one.how == STEPS else _between(one, t)
     return one.made[t]
 
 
-def _number(node: Any) -> int:
-    return int(node._sequence_nr())
-
-
-def _in_call(one: Recurrence, t: int) -> set[Any]:
+def _in_call(one: Recurrence, t: int) -> list[Any]:
     if not one.states[t]:
-        return set()
+        return []
     before, call = {node for node, _ in (one.states[t - 1] if t else [])}, one.calls[t]
-    nodes = {node for node, _ in (*one.states[t], *call.out) if _number(node) >= call.begin}
-    return (nodes | {node for _, node, _ in walk_down(nodes, call.begin, before.__contains__)}) - before
+    nodes = {node for node, _ in (*one.states[t], *call.out) if number_of(node) >= call.begin}
+    return [node for node in at_and_below(nodes, call.begin, before.__contains__) if node not in before]
 
 
-def _between(one: Recurrence, t: int) -> set[Any]:
+def _between(one: Recurrence, t: int) -> list[Any]:
     """Take for the first step as many numbers back as the second took."""
     if not one.states or not one.states[t]:
-        return set()
-    ends = [max(_number(node) for node, _ in some) for some in one.states[max(t - 1, 0) : max(t - 1, 0) + 2]]
+        return []
+    ends = [max(number_of(node) for node, _ in some) for some in one.states[max(t - 1, 0) : max(t - 1, 0) + 2]]
     least = (ends[0] if t else 2 * ends[0] - ends[-1]) + 1
-    roots = {node for node, _ in one.states[t]}
-    return roots | {node for _, node, _ in walk_down(roots, least)}
+    return at_and_below((node for node, _ in one.states[t]), least)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,16 @@ import torch
 from torch import nn
 
 from rnngraph.errors import InputError
-from rnngraph.sources.torch.autograd.edges import Edge, edge_of, grown_edge, number_now, plain, tensors_in, walk_down
+from rnngraph.sources.torch.autograd.edges import (
+    Edge,
+    edge_of,
+    grown_edge,
+    number_now,
+    number_of,
+    plain,
+    tensors_in,
+    walk_down,
+)
 from rnngraph.sources.torch.fused.layout import Layout
 from rnngraph.sources.torch.watching.asked import Asked
 
@@ -123,7 +132,7 @@ class Call:
 
     def made(self, node: Any) -> bool:
         """Tell whether a node was made in it."""
-        return self.begin <= int(node._sequence_nr()) < self.end
+        return self.begin <= number_of(node) < self.end
 
 
 class CallLog:
