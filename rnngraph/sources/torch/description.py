@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from rnngraph.sources.torch.autograd.statistics import NOTE as STATISTICS
+from rnngraph.sources.torch.autograd.kernels import NOTE as STATISTICS
 from rnngraph.sources.torch.finding.find import Found, no_sequence
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE, Recurrence, is_cell
 

@@ -14,25 +14,22 @@ import numpy as np
 from rnngraph.autodiff.contribution import Array
 from rnngraph.measure.recording import Facts, Felt, Losses, See, Take, Weighed
 from rnngraph.sources.torch.answers.certificate import Certificate
-from rnngraph.sources.torch.answers.picture import Numbers, graph_of
-from rnngraph.sources.torch.answers.shares import Shares
-from rnngraph.sources.torch.answers.split import split
-from rnngraph.sources.torch.answers.state_walk import Broken, walk_sequence, walk_states
+from rnngraph.sources.torch.answers.picture import graph_of, nodes_of
+from rnngraph.sources.torch.answers.shares import Shares, split
 from rnngraph.sources.torch.answers.tell import pull
 from rnngraph.sources.torch.answers.tracks import Track, tracks_of
+from rnngraph.sources.torch.answers.walks import Broken, walk_layer, walk_sequence, walk_states
 from rnngraph.sources.torch.answers.weights import Weights
 from rnngraph.sources.torch.autograd.edges import Edge, number_of
-from rnngraph.sources.torch.autograd.one_kernel import all_above, whole_at
+from rnngraph.sources.torch.autograd.kernels import all_above, statistics_between, whole_at
+from rnngraph.sources.torch.autograd.norms import norm
 from rnngraph.sources.torch.autograd.one_pass import Pass
 from rnngraph.sources.torch.autograd.question import ask, whole
-from rnngraph.sources.torch.autograd.row_norms import norm
-from rnngraph.sources.torch.autograd.statistics import statistics_between
 from rnngraph.sources.torch.finding.clocks import ports_of, set_clocks
 from rnngraph.sources.torch.finding.entrance import Entrance
 from rnngraph.sources.torch.finding.fed_inputs import Steps, edges_in, entering_steps, fed_inputs
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE, Recurrence
 from rnngraph.sources.torch.fused.inside import Inside
-from rnngraph.sources.torch.fused.layer_walk import walk_layer
 from rnngraph.sources.torch.watching.calls import Call
 from rnngraph.trace.graph import GraphTrace
 from rnngraph.trace.magnitudes import Booleans, Floats, Integers, Magnitudes
@@ -43,6 +40,7 @@ class TorchRecording:
     """One pass of a PyTorch model, or several over the same calls."""
 
     walked, weighs_unasked = True, False
+    labels: Sequence[str | None] = ()
 
     def __init__(
         self,
@@ -51,21 +49,23 @@ class TorchRecording:
         parameters: Mapping[int, str],
         *,
         model: str,
-        labels: Sequence[str | None] = (),
     ) -> None:
         """Find clocks and shares; `parameters` are paths by id."""
-        self.run, self.recurrences, self.model, self.labels = run, list(recurrences), model, labels
+        self.run, self.recurrences, self.model = run, list(recurrences), model
         self.ports = [edge for one in self.recurrences for edge in one.ports]
         self.clocks = set_clocks(run, self.recurrences)
         self.tracks = tracks_of(self.recurrences)
         for track in self.tracks:
             track.clock = self.clocks[self.recurrences.index(track.recurrence)]
-        self.numbers = Numbers.of(self.tracks)
+        self.nodes = nodes_of(self.tracks)
         self.fed = fed_inputs(run, self.recurrences)
         self.entering = entering_steps(self.recurrences, self.fed)
         known = {id(one): fed for fed in self.fed for one in fed.readers}
         self.facts: Sequence[Facts] = [
-            track.facts(self.numbers.of_track(k), None if track.layer else known.get(id(track.recurrence)))
+            track.facts(
+                {kind: self.nodes[k][kind] for kind in track.cell.kinds},
+                None if track.layer else known.get(id(track.recurrence)),
+            )
             for k, track in enumerate(self.tracks)
         ]
         self.batch, self.loss = self.tracks[0].batch, run.loss

@@ -13,7 +13,7 @@ import torch
 from rnngraph.errors import InputError
 from rnngraph.sources.torch.answers.rows import Rows
 from rnngraph.sources.torch.autograd.arrived import summed
-from rnngraph.sources.torch.autograd.one_kernel import all_above, whole_at
+from rnngraph.sources.torch.autograd.kernels import all_above, whole_at
 from rnngraph.sources.torch.autograd.question import ask, whole
 from rnngraph.sources.torch.finding.fed_inputs import edges_in
 from rnngraph.sources.torch.graph_recording import TorchRecording

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 
 from rnngraph.autodiff.recurrence import suffix
-from rnngraph.sources.torch.answers.by_step import alike
 from rnngraph.sources.torch.answers.weights import Weights
 from rnngraph.sources.torch.autograd.edges import wide
+from rnngraph.sources.torch.autograd.norms import alike
 from rnngraph.sources.torch.autograd.one_pass import Pass
 from rnngraph.sources.torch.autograd.question import ask, blocked, whole
 from rnngraph.sources.torch.finding.recurrence import Recurrence

@@ -1,6 +1,7 @@
-"""A pass measured: its numbers are those of the loss itself, whatever factor a scaler walked it back with.
+"""A backward pass of a watched block, chosen and measured.
 
-In: a watch and a pass. Out: a `Trace`, with the sentences that its reader must know.
+In: a watch, and which pass is meant. Out: a `Trace`, with the sentences that its reader must know. Its numbers are
+those of the loss itself, whatever factor a scaler walked it back with.
 """
 
 from __future__ import annotations
@@ -8,10 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from rnngraph.checks import is_whole
+from rnngraph.errors import InputError
 from rnngraph.measure import record as measured
 from rnngraph.measure.lag_options import LagOptions
 from rnngraph.sources.tape.joint import NOTE as JOINT
@@ -32,7 +35,8 @@ def traced(
 ) -> Trace:
     """Measure a pass."""
     with run.as_it_was():
-        recording = watch.record(run, labels)
+        recording = watch.record(run)
+        recording.labels = labels
         trace = measured.record(recording, lags=options, spectrum=spectrum, source=source)
     checks = recording.certificate.sentences()
     failed = tuple(one for one in checks if one.startswith(UNCERTAIN))
@@ -65,3 +69,41 @@ def _divided(value: Any, by: float) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         return replace(value, **{one.name: _divided(getattr(value, one.name), by) for one in fields(value)})
     return value
+
+
+Backward = int | Literal["last", "first"]
+
+
+def chosen(watch: Watch, backward: Backward | None) -> Pass:
+    """Choose a pass; None is the one that the watch was made for.
+
+    Raises:
+        InputError: the watch failed, no backward ran inside the block, or the pass is not kept.
+    """
+    wanted = watch.wanted if backward is None else checked_backward(backward)
+    if watch.log.failure:
+        raise InputError(f"the run went on, but it could not be watched: {watch.log.failure}.")
+    if not watch.passes.found:
+        raise InputError(description.nothing_walked(watch))
+    if wanted == "first" and watch.wanted != "first":
+        raise InputError('only the last passes are kept; ask for the first with watch(model, backward="first").')
+    place = wanted if isinstance(wanted, int) else {"first": 0, "last": -1}[wanted]
+    if -place > len(watch.passes.found):
+        raise InputError(
+            f"backward is {wanted}, and {len(watch.passes.found)} are kept of {watch.passes.count}: say so before, "
+            f"with watch(model, backward={wanted})."
+        )
+    return watch.passes.found[place]
+
+
+def checked_backward(backward: object) -> Backward:
+    """Check which pass is meant.
+
+    Raises:
+        InputError: it is none of the words, and no number below 0.
+    """
+    if backward in ("last", "first"):
+        return backward
+    if is_whole(backward) and backward < 0:
+        return int(backward)
+    raise InputError(f'backward is {backward!r}; pass "last", "first", or -2 for the last but one.')

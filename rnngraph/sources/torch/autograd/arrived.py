@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from rnngraph.sources.torch.autograd.edges import Edge, as_at, wide
-from rnngraph.sources.torch.autograd.one_kernel import above, through
-from rnngraph.sources.torch.autograd.row_norms import row_norms
+from rnngraph.sources.torch.autograd.kernels import above, through
+from rnngraph.sources.torch.autograd.norms import row_norms
 from rnngraph.trace.magnitudes import Floats, Integers
 
 _FAR = 1 << 40

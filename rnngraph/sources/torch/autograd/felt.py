@@ -14,11 +14,11 @@ from rnngraph.measure.recording import Felt
 from rnngraph.sources.tape.clocks import Clocks
 from rnngraph.sources.tape.felt import feel as tape_feel
 from rnngraph.sources.tape.plan import Plan
+from rnngraph.sources.torch.answers.walks import arrived_at
 from rnngraph.sources.torch.autograd.edges import Edge
 from rnngraph.sources.torch.autograd.hooks import ours
-from rnngraph.sources.torch.autograd.one_kernel import all_above, whole_at
+from rnngraph.sources.torch.autograd.kernels import all_above, whole_at
 from rnngraph.sources.torch.autograd.question import ask, whole
-from rnngraph.sources.torch.fused.layer_walk import arrived_at
 from rnngraph.sources.torch.watching.calls import Call
 from rnngraph.trace.magnitudes import Booleans
 

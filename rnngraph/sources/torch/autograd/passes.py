@@ -26,8 +26,7 @@ from rnngraph.sources.torch.autograd.edges import (
     walk_down,
 )
 from rnngraph.sources.torch.autograd.hooks import Hooked, Hooks, put_first
-from rnngraph.sources.torch.autograd.noted import Noted, can_be_noted
-from rnngraph.sources.torch.autograd.one_pass import Pass
+from rnngraph.sources.torch.autograd.one_pass import Noted, Pass, can_be_noted
 from rnngraph.sources.torch.watching.calls import Call, CallLog, Kept
 
 _PATIENCE = 4  # passes that may go by before the one that reaches a call

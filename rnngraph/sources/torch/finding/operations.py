@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from rnngraph.sources.torch.autograd.one_kernel import gate, gates_of
+from rnngraph.sources.torch.autograd.kernels import gate, gates_of
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE, Recurrence
 from rnngraph.sources.torch.finding.step_nodes import nodes_of_step
 from rnngraph.trace.cell import CUSTOM, INPUT, PREVIOUS, CellTrace, PartTrace

@@ -16,10 +16,10 @@ import torch
 
 from rnngraph.autodiff.contribution import Array
 from rnngraph.measure.recording import Losses
+from rnngraph.sources.torch.answers.walks import arrived_at
 from rnngraph.sources.torch.autograd.edges import like, tensors_in
 from rnngraph.sources.torch.autograd.question import ask, blocked, whole
 from rnngraph.sources.torch.finding.recurrence import MARKED, Recurrence
-from rnngraph.sources.torch.fused.layer_walk import arrived_at
 from rnngraph.sources.torch.graph_recording import TorchRecording
 from rnngraph.sources.torch.tried.changes import change_weights
 from rnngraph.sources.torch.watching.asked import Asked

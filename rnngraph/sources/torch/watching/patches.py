@@ -2,7 +2,7 @@
 
 In: a log of calls and one of backward passes. Out: nothing; what the run computes is not changed, and a failure of
 ours is noted instead of raised. Classes are patched, not modules, so that copies and saved files of modules stay as
-they are.
+they are. Several watches may be on at once, and each may end before or after the others.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import functools
 import sys
 import types
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 import torch.utils.checkpoint
@@ -22,7 +22,54 @@ from rnngraph.sources.torch.autograd.edges import in_backward
 from rnngraph.sources.torch.autograd.passes import Passes
 from rnngraph.sources.torch.watching.asked import Asked
 from rnngraph.sources.torch.watching.calls import CallLog, random_state
-from rnngraph.sources.torch.watching.replaced import Wrap, put_around, run_eagerly
+
+Wrap: TypeAlias = Callable[[Any], Any]
+
+_OWN: dict[tuple[Any, str], tuple[bool, Any]] = {}  # what stood there before anybody came, or in a base
+_AROUND: dict[tuple[Any, str], list[Wrap]] = {}
+_eager = contextlib.ExitStack()
+_eager_for: list[object] = []
+
+
+def put_around(owner: Any, name: str, wrap: Wrap) -> Callable[[], None]:
+    """Put `wrap(what stands there)` in the place of an attribute; the function that is returned takes it off."""
+    place = owner, name
+    _OWN.setdefault(place, (name in vars(owner), vars(owner).get(name, getattr(owner, name))))
+    _AROUND.setdefault(place, []).append(wrap)
+    _renew(place)
+
+    def take_off() -> None:
+        _AROUND[place].remove(wrap)
+        _renew(place)
+
+    return take_off
+
+
+def _renew(place: tuple[Any, str]) -> None:
+    stood_there, found = _OWN[place]
+    for wrap in _AROUND[place]:
+        found = wrap(found)
+    setattr(*place, found)
+    if not _AROUND[place]:
+        if not stood_there:  # but in a base
+            delattr(*place)
+        del _AROUND[place], _OWN[place]
+
+
+def run_eagerly() -> Callable[[], None]:
+    """Let nothing run compiled, until the function that is returned was called by everybody who asked."""
+    token = object()
+    if not _eager_for:
+        _eager.enter_context(torch.compiler.set_stance("force_eager"))
+    _eager_for.append(token)
+
+    def end() -> None:
+        _eager_for.remove(token)
+        if not _eager_for:
+            _eager.close()
+
+    return end
+
 
 _BACKWARD = ("tensors", "grad_tensors", "retain_graph", "create_graph", "grad_variables", "inputs")
 _GRAD = (
