@@ -78,9 +78,9 @@ class TorchRecording:
         self.weights = Weights(run, self.recurrences, parameters)
         self._insides: dict[Call, Inside] = {}
         self._total: dict[Edge, Any] = {}
-        self._samples: dict[tuple[int, str], Floats] = {}  # what the walk found, to compare rows with
-        self._initial: dict[tuple[int, str], float] = {}
-        self._inputs: dict[int, Magnitudes] = {}
+        self.samples: dict[tuple[int, str], Floats] = {}  # what the walk found, to compare rows with
+        self.initials: dict[tuple[int, str], float] = {}  # norms of the gradients of first states
+        self.entered: dict[int, Magnitudes] = {}  # norms of what reaches an input by step
 
     # ---- looking things up
     def inside(self, call: Call) -> Inside:
@@ -104,13 +104,9 @@ class TorchRecording:
         """Give the number of a track: of a fused layer, that of a layer and direction as their states are stacked."""
         return next(k for k, track in enumerate(self.tracks) if track.recurrence is one) + place
 
-    def norms_of(self, number: int, kind: str) -> Floats | None:
-        """Give the norms by step and sample that the walk of the whole loss found."""
-        return self._samples.get((number, kind))
-
     def largest_of(self, number: int) -> Floats:
         """Give the norms by step and sample of a recurrence's largest state there."""
-        largest: Floats = np.maximum.reduce([self._samples[number, kind] for kind in self.tracks[number].cell.kinds])
+        largest: Floats = np.maximum.reduce([self.samples[number, kind] for kind in self.tracks[number].cell.kinds])
         return largest
 
     def state_edges(self, track: Track) -> Iterator[tuple[str, int, Edge]]:
@@ -155,7 +151,9 @@ class TorchRecording:
     def _note_inputs(self, one: Recurrence, steps: Steps) -> None:
         if steps:
             with self.run.as_it_was():
-                self.note_input(one, Magnitudes.of([math.hypot(*map(self._entered, some)) for some in steps]))
+                self.entered[self.number(one)] = Magnitudes.of(
+                    [math.hypot(*map(self._entered, some)) for some in steps]
+                )
 
     def _entered(self, parts: Sequence[Entrance]) -> float:
         """Give the norm of what reaches one tensor that enters a step."""
@@ -167,26 +165,18 @@ class TorchRecording:
         """Give the gradient of the whole loss at an edge; None where nothing arrives."""
         return whole_at(edge, self._total)
 
-    def note_initial(self, number: int, kind: str, size: float) -> None:
-        """Note the norm of the gradient of a first state."""
-        self._initial[number, kind] = size
-
-    def note_input(self, one: Recurrence, steps: Magnitudes) -> None:
-        """Note the norms of the gradient of what enters."""
-        self._inputs[self.number(one)] = steps
-
     def note_norms(self, number: int, kind: str, steps: slice, samples: Floats) -> None:
         """Note norms by sample, which rows are compared with."""
         blank = np.zeros((self.tracks[number].recurrence.steps, self.tracks[number].batch))
-        self._samples.setdefault((number, kind), blank)[steps, : samples.shape[1]] = samples
+        self.samples.setdefault((number, kind), blank)[steps, : samples.shape[1]] = samples
 
     def initial(self, recurrence: int, kind: str) -> float | None:
         """Give the norm of the gradient of a first state; only fused layers tell."""
-        return self._initial.get((recurrence, kind))
+        return self.initials.get((recurrence, kind))
 
     def felt(self) -> Felt:
         """Walk once more in numbers that cannot underflow."""
-        from rnngraph.sources.torch.autograd.felt import feel
+        from rnngraph.sources.torch.answers.steps_back import feel
 
         return feel(self)
 
@@ -205,10 +195,9 @@ class TorchRecording:
 
     def inputs(self, timesteps: int) -> tuple[InputTrace, ...]:
         """Measure what enters."""
-        paths = {number: self.tracks[number].recurrence.path for number in self._inputs}
         return tuple(
-            InputTrace(f"input of {paths[number]}", steps.lengthened(timesteps))
-            for number, steps in sorted(self._inputs.items())
+            InputTrace(f"input of {self.tracks[number].recurrence.path}", steps.lengthened(timesteps))
+            for number, steps in sorted(self.entered.items())
         )
 
     def graph(self, states: dict[str, Magnitudes]) -> GraphTrace:
@@ -237,6 +226,6 @@ class TorchRecording:
 
     def back(self, group: Sequence[int], t: int, rows: dict[tuple[int, str], Array], samples: Integers) -> Any:
         """Multiply rows of the states at t by the transposed Jacobian of the step into t."""
-        from rnngraph.sources.torch.autograd.jacobian import step_back
+        from rnngraph.sources.torch.answers.steps_back import step_back
 
         return step_back(self, group, t, rows, samples)

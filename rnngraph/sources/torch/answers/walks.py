@@ -6,8 +6,9 @@ not finite for the first time; weights, first states and inputs of fused layers,
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,15 +38,17 @@ class Broken:
     value: tuple[tuple[int, int], int, str, int] | None = None  # when, track, kind, timestep
     gradient: tuple[tuple[int, int], int, str, int] | None = None
 
-    def forward(self, when: tuple[int, int], number: int, kind: str, t: int) -> None:
-        """Note a value that is not finite."""
-        if self.value is None or when < self.value[0]:
-            self.value = when, number, kind, t
+    def note(self, recording: TorchRecording, number: int, kind: str, values: Iterable[int], gradients: Any) -> None:
+        """Note the steps of a state at which a value, or a gradient, is not finite."""
+        when = partial(recording.order_of, recording.tracks[number].recurrence)
+        for t in values:
+            self.value = min(self.value or ((1 << 62, 0), 0, "", 0), (when(t), number, kind, t), key=_first)
+        for t in gradients:
+            self.gradient = max(self.gradient or ((-1, 0), 0, "", 0), (when(t), number, kind, t), key=_first)
 
-    def backward(self, when: tuple[int, int], number: int, kind: str, t: int) -> None:
-        """Note a gradient that is not finite."""
-        if self.gradient is None or when > self.gradient[0]:
-            self.gradient = when, number, kind, t
+
+def _first(found: tuple[tuple[int, int], int, str, int]) -> tuple[int, int]:
+    return found[0]
 
 
 class Columns:
@@ -97,12 +100,10 @@ def walk_states(
         columns.carried, columns.immediate = (
             norms.row_norms(norms_by_step(some, columns.samples.shape)) for some in (carried, immediate)
         )
-        for t, known in enumerate(values):
-            if known is not None and not np.isfinite(columns.activation[t]):
-                recording.broken.forward(recording.order_of(one, t), number, kind, t)
+        known = np.array([one is not None for one in values])
         recording.note_norms(number, kind, slice(None), columns.samples)
-        for t in np.flatnonzero(columns.nonfinite).tolist():
-            recording.broken.backward(recording.order_of(one, t), number, kind, t)
+        broken = np.flatnonzero(known & ~np.isfinite(columns.activation)).tolist()
+        recording.broken.note(recording, number, kind, broken, np.flatnonzero(columns.nonfinite).tolist())
         take(columns.reduced(number, kind, None if kind != "h" else gates))
 
 
@@ -131,8 +132,8 @@ def walk_layer(recording: TorchRecording, one: Recurrence, take: Take) -> None:
     for place, layer in enumerate(inside.recurrences):
         for kind, node in layer.initial.items():
             size = norms.norm(reached[node].gradient) if node in reached else 0.0
-            recording.note_initial(recording.number(one, place), kind, size)
-    recording.note_input(one, Magnitudes.of(np.concatenate(by_step)))
+            recording.initials[recording.number(one, place), kind] = size
+    recording.entered[recording.number(one)] = Magnitudes.of(np.concatenate(by_step))
 
 
 def _lender(
@@ -149,13 +150,12 @@ def _lender(
             _carry_on(window, from_next, place)
         steps = slice(inner.steps.start + start, inner.steps.stop + start)
         take(replace(window, steps=steps))
-        for columns, note in (
-            (window.values, recording.broken.forward), (window.total, recording.broken.backward)
-        ):  # fmt: skip
-            for kind, column in columns.items():
-                for t in (np.flatnonzero(~np.isfinite(column).all(axis=(1, 2))) + steps.start).tolist():
-                    note(recording.order_of(one, t), number, kind, t)
         for kind, total in window.total.items():
+            broken = [
+                (np.flatnonzero(~np.isfinite(column).all(axis=(1, 2))) + steps.start).tolist()
+                for column in (window.values[kind], total)
+            ]
+            recording.broken.note(recording, number, kind, *broken)
             recording.note_norms(number, kind, steps, norms.row_norms(total))
 
     return lend

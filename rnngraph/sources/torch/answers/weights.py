@@ -21,8 +21,7 @@ from rnngraph.sources.torch.autograd.edges import Edge, at_and_below, number_of
 from rnngraph.sources.torch.autograd.hooks import ours
 from rnngraph.sources.torch.autograd.norms import norm
 from rnngraph.sources.torch.autograd.one_pass import Pass
-from rnngraph.sources.torch.finding.recurrence import SEQUENCE, Recurrence
-from rnngraph.sources.torch.finding.step_nodes import multiplying_states
+from rnngraph.sources.torch.finding.recurrence import SEQUENCE, Recurrence, multiplying_states
 from rnngraph.sources.torch.fused.inside import Inside
 from rnngraph.sources.torch.fused.layout import cell_name
 from rnngraph.trace.magnitudes import Floats, Magnitudes, Status

@@ -114,6 +114,20 @@ def tensors_in(value: Any) -> Iterator[Any]:
             yield from tensors_in(one)
 
 
+def mapped(value: Any, change: Callable[[Any], Any]) -> Any:
+    """Give the same nest with other tensors; the batch sizes of a packed sequence stay."""
+    if isinstance(value, torch.Tensor):
+        return change(value)
+    if isinstance(value, torch.nn.utils.rnn.PackedSequence):
+        return value._replace(data=change(value.data))
+    if isinstance(value, Mapping):
+        return {key: mapped(one, change) for key, one in value.items()}
+    if isinstance(value, tuple | list):
+        parts = [mapped(one, change) for one in value]
+        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+    return value
+
+
 def plain(edge: Edge) -> Edge:
     """Look through views of the same numbers, so that a state that is returned in two shapes is one state."""
     while edge[0].name() in _VIEWS:
@@ -147,13 +161,17 @@ def at_and_below(roots: Iterable[Any], least: int = 0, stop: Callable[[Any], boo
     return sorted({*nodes, *(node for _, node, _ in walk_down(nodes, least, stop))}, key=number_of)
 
 
-def leaves(roots: Iterable[Any]) -> Iterator[Any]:
-    """Yield the nodes that the graph below some nodes ends at: each has its tensor as `variable`."""
+def all_below(roots: Iterable[Any]) -> Iterator[Any]:
+    """Yield nodes and all below them, those included that the graph ends at: these have their tensor as `variable`."""
     waiting, seen = list(roots), set[Any]()
     while waiting:
         node = waiting.pop()
-        if node not in seen:
+        if node is not None and node not in seen:
             seen.add(node)
-            waiting += [below for below, _ in node.next_functions if below is not None]
-            if not node.next_functions and hasattr(node, "variable"):
-                yield node
+            yield node
+            waiting += [below for below, _ in node.next_functions]
+
+
+def is_parameter(node: Any) -> bool:
+    """Tell whether the graph ends at a node, at a parameter."""
+    return isinstance(getattr(node, "variable", None), torch.nn.Parameter)

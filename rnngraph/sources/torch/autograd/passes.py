@@ -15,10 +15,10 @@ import torch
 
 from rnngraph.sources.torch.autograd.edges import (
     Edge,
+    all_below,
     at_and_below,
     edge_of,
     in_backward,
-    leaves,
     like,
     number_of,
     oldest,
@@ -90,7 +90,7 @@ class Passes:
         A hook may change the gradient of a layer before anybody else can look.
         """
         roots = [one.grad_fn for one in _listed(tensors) if one.grad_fn is not None]
-        self._ends = list(leaves(roots))
+        self._ends = [node for node in all_below(roots) if hasattr(node, "variable")]
         below = (node.variable for node in self._ends)
         given = itertools.chain(self.model.parameters(), self.model.buffers(), below, self._scalers.values())
         held = {id(one): one for one in given if can_be_noted(one)}

@@ -13,9 +13,16 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from torch import nn
-
-from rnngraph.sources.torch.autograd.edges import Edge, at_and_below, number_of, plain, shape_of, walk_down
+from rnngraph.sources.torch.autograd.edges import (
+    Edge,
+    all_below,
+    at_and_below,
+    is_parameter,
+    number_of,
+    plain,
+    shape_of,
+    walk_down,
+)
 from rnngraph.sources.torch.watching.calls import Call
 
 
@@ -72,15 +79,10 @@ def _leave_out_weights(found: list[dict[Edge, None]]) -> None:
 
 def _is_of_weights(node: Any) -> bool:
     """Whether something is made of weights alone, as autocast or a parametrization does once for many calls."""
-    waiting, seen = [node], {node}
-    while waiting:
-        one = waiting.pop()
-        below = [other for other, _ in one.next_functions]
-        if None in below or (not below and not isinstance(getattr(one, "variable", None), nn.Parameter)):
-            return False
-        waiting += set(below) - seen
-        seen.update(below)
-    return True
+    return all(
+        is_parameter(one) or (one.next_functions and all(below is not None for below, _ in one.next_functions))
+        for one in all_below([node])
+    )
 
 
 def _ordered(calls: list[Call], found: list[dict[Edge, None]]) -> list[list[Edge]]:

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rnngraph.sources.torch.autograd.kernels import gate, gates_of
-from rnngraph.sources.torch.finding.recurrence import SEQUENCE, Recurrence
-from rnngraph.sources.torch.finding.step_nodes import nodes_of_step
+from rnngraph.sources.torch.finding.recurrence import SEQUENCE, Recurrence, nodes_of_step
 from rnngraph.trace.cell import CUSTOM, INPUT, PREVIOUS, CellTrace, PartTrace
 
 SQUASHING = {"TanhBackward0": "tanh", "SigmoidBackward0": "σ"}

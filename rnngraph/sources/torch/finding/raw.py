@@ -11,13 +11,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from torch import nn
-
-from rnngraph.sources.torch.autograd.edges import Edge, at_and_below, number_of, plain, walk_down
+from rnngraph.sources.torch.autograd.edges import Edge, at_and_below, is_parameter, number_of, plain, walk_down
 from rnngraph.sources.torch.finding.chains import crossing
 from rnngraph.sources.torch.finding.entrance import PRODUCTS, leaf_of
-from rnngraph.sources.torch.finding.recurrence import RAW, Recurrence
-from rnngraph.sources.torch.finding.step_nodes import nodes_of_step
+from rnngraph.sources.torch.finding.recurrence import RAW, Recurrence, nodes_of_step
 from rnngraph.sources.torch.finding.within import LEAST
 from rnngraph.sources.torch.watching.calls import Call
 
@@ -146,16 +143,12 @@ def _alike(one: Recurrence) -> bool:
     """Whether the same operations make every step behind the first, with the same weights; of the last what is seen."""
     steps = [nodes_of_step(one, t) for t in range(1, one.steps)]
     names = [Counter(node.name() for node in some) for some in steps]
-    weights = [{id(leaf) for node in some for leaf in _weights_below(node)} for some in steps]
+    weights = [
+        {id(below.variable) for node in some for below, _ in node.next_functions if is_parameter(below)}
+        for some in steps
+    ]
     return (
         all(some == names[0] for some in names[:-1])
         and names[-1] <= names[0]
         and all(some == weights[0] for some in weights[:-1])
     )
-
-
-def _weights_below(node: Any) -> Iterator[Any]:
-    for below, _ in node.next_functions:
-        leaf = getattr(below, "variable", None)
-        if isinstance(leaf, nn.Parameter):
-            yield leaf

@@ -1,26 +1,32 @@
-"""Where a gradient arrives although its numbers were rounded to zero.
+"""What is asked of single steps: where a gradient arrives that was rounded to zero, and the Jacobian of one step.
 
-In: a recording. Out: `Felt`. Autograd's gradients are brought to size one at every state on their way, so that none
-falls below the smallest number; inside fused layers rows are walked that cannot.
+In: a recording. Out: `Felt`, for which autograd's gradients are brought to size one at every state on their way, so
+that none falls below the smallest number; and rows of the states before, for the spectrum.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
+from rnngraph.autodiff.contribution import Array
+from rnngraph.errors import InputError
 from rnngraph.measure.recording import Felt
 from rnngraph.sources.tape.clocks import Clocks
 from rnngraph.sources.tape.felt import feel as tape_feel
+from rnngraph.sources.tape.one_step import OneStep
 from rnngraph.sources.tape.plan import Plan
 from rnngraph.sources.torch.answers.walks import arrived_at
-from rnngraph.sources.torch.autograd.edges import Edge
+from rnngraph.sources.torch.autograd.edges import Edge, as_at, shape_of, wide
 from rnngraph.sources.torch.autograd.hooks import ours
 from rnngraph.sources.torch.autograd.kernels import all_above, whole_at
-from rnngraph.sources.torch.autograd.question import ask, whole
+from rnngraph.sources.torch.autograd.question import ask, blocked, whole
+from rnngraph.sources.torch.finding.recurrence import SEQUENCE
 from rnngraph.sources.torch.watching.calls import Call
-from rnngraph.trace.magnitudes import Booleans
+from rnngraph.trace.magnitudes import Booleans, Integers
 
 if TYPE_CHECKING:
     from rnngraph.sources.torch.graph_recording import TorchRecording
@@ -73,3 +79,56 @@ def _feel_inside(recording: TorchRecording, call: Call, start: int, total: dict[
     for (place, kind), column in felt.total.items():
         total[recording.number(one, place), kind][start + 1 : start + len(column)] |= column[1:]
         total[recording.number(one, place), kind][0] |= column[0] and not start
+
+
+def step_back(
+    recording: TorchRecording, group: Sequence[int], t: int, rows: dict[tuple[int, str], Array], samples: Integers
+) -> dict[tuple[int, str], Array]:
+    """Walk the layers of a fused call back over one step; of others, ask autograd.
+
+    Raises:
+        InputError: the recurrence has no step of its own.
+    """
+    one = recording.tracks[group[0]].recurrence
+    if one.how == SEQUENCE:
+        raise InputError(
+            f"{one.path} takes a whole sequence at once and has no step of its own, so it has no spectrum."
+        )
+    if not one.fused:
+        return _asked_back(recording, group[0], t, rows, samples)
+    place = max(k for k, start in enumerate(one.starts) if start <= t)
+    inside, first = recording.inside(one.calls[place]), recording.number(one)
+    step = OneStep(
+        Plan(inside.tape, Clocks(inside.tape)), [number - first for number in group], t - one.starts[place], samples
+    )
+    found = step.back({(number - first, kind): some for (number, kind), some in rows.items()})
+    return {(number + first, kind): some for (number, kind), some in found.items()}
+
+
+def _asked_back(
+    recording: TorchRecording, number: int, t: int, rows: dict[tuple[int, str], Array], samples: Integers
+) -> dict[tuple[int, str], Array]:
+    """Ask what rows of the states at t become at those before, past no others."""
+    track = recording.tracks[number]
+    seeds, wanted, walls = {}, {}, []
+    for kind in track.cell.kinds:
+        edges = track.edges(kind)
+        walls += [edge for k, edge in enumerate(edges) if edge is not None and k != t]
+        before = edges[t - 1] if t else None
+        if before is not None:
+            wanted[before] = kind
+        edge = edges[t]
+        if edge is None:
+            continue
+        some = rows[number, kind]
+        all_ = np.zeros((len(some), track.recurrence.batch_of(edge), some.shape[-1]))
+        all_[:, samples] = some
+        seeds[edge] = as_at(edge, torch.from_numpy(all_).reshape(len(some), *shape_of(edge)))
+    with blocked(walls):
+        found = ask(recording.run, seeds, list(wanted), rows=True)
+    if not wanted:
+        return {}
+    back = {key: np.zeros(some.shape) for key, some in rows.items()}
+    for edge, moved in found.items():
+        back[number, wanted[edge]] = wide(track.by_sample(moved, lead=1))[:, samples].cpu().numpy()
+    return back
