@@ -105,6 +105,7 @@ class Watch:
     def _ask_now(self) -> None:
         """Ask before sharded weights are divided again; afterwards the graph has no weights to walk with."""
         try:
+            self._asked = None
             if self.passes.found:
                 self._asked = self.trace(lags=self.lags)
         except Exception as error:  # the run goes on as if it were not watched

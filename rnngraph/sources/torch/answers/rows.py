@@ -15,8 +15,8 @@ import torch
 from rnngraph.sources.torch.autograd.arrived import Arrived, near_one
 from rnngraph.sources.torch.autograd.edges import Edge, at_and_below, bytes_of, home_of_float64, number_of, oldest
 from rnngraph.sources.torch.autograd.kernels import all_above, held
-from rnngraph.sources.torch.autograd.norms import only_step
 from rnngraph.sources.torch.autograd.question import ask, blocked
+from rnngraph.sources.torch.autograd.row_norms import only_step
 from rnngraph.sources.torch.finding.clocks import Port
 from rnngraph.sources.torch.finding.fed_inputs import Fed, edges_in, read_elsewhere
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE
@@ -215,7 +215,7 @@ class Rows:
                     all_ = np.zeros((len(states), len(inside.recurrences), *states.shape[1:]))
                     all_[:, place] = states
                     home = torch.from_numpy(all_).to(home_of_float64(kept.tensor.device))
-                    found.add(edge, inside.layout.as_given(home, lead=1), exponents)
+                    found.add(edge, home.squeeze(2) if inside.layout.unbatched else home, exponents)
         return {edge: total for edge in found.at if (total := found.total(edge)) is not None}
 
     def _to_input(self, call: Call, leaving: Leaving) -> Iterator[tuple[Any, Integers]]:

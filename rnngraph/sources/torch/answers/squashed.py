@@ -14,7 +14,7 @@ import numpy as np
 from rnngraph.nn.cells.gate import SATURATED as SIGMOID_SATURATED
 from rnngraph.nn.cells.tanh_relu import SATURATED as TANH_SATURATED
 from rnngraph.sources.torch.autograd.edges import wide
-from rnngraph.sources.torch.autograd.norms import alike
+from rnngraph.sources.torch.autograd.row_norms import alike
 from rnngraph.sources.torch.finding.operations import Squasher, squashers
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE, Recurrence, is_cell
 from rnngraph.sources.torch.fused.layout import cell_of

@@ -21,7 +21,7 @@ from rnngraph.sources.tape.windows import block_window
 from rnngraph.sources.torch.answers.squashed import squashed
 from rnngraph.sources.torch.answers.tracks import Track
 from rnngraph.sources.torch.autograd.edges import Edge
-from rnngraph.sources.torch.autograd.norms import alike, norms_by_step, time_first
+from rnngraph.sources.torch.autograd.row_norms import alike, norms_by_step, time_first
 from rnngraph.sources.torch.finding.recurrence import Recurrence
 from rnngraph.sources.torch.fused.inside import Inside
 from rnngraph.sources.torch.fused.layout import array

@@ -14,7 +14,7 @@ import torch
 
 from rnngraph.sources.torch.autograd.edges import Edge, as_at, wide
 from rnngraph.sources.torch.autograd.kernels import above, through
-from rnngraph.sources.torch.autograd.norms import row_norms
+from rnngraph.sources.torch.autograd.row_norms import row_norms
 from rnngraph.trace.magnitudes import Floats, Integers
 
 _FAR = 1 << 40

@@ -63,15 +63,9 @@ def shape_of(edge: Edge) -> tuple[int, ...]:
     return tuple(int(size) for size in edge[0]._input_metadata[edge[1]].shape)
 
 
-def dtype_of(edge: Edge) -> torch.dtype:
-    """Give the type of what flows over an edge."""
-    found: torch.dtype = edge[0]._input_metadata[edge[1]].dtype
-    return found
-
-
 def bytes_of(edge: Edge) -> int:
     """Give the size in memory of what flows over an edge."""
-    return math.prod(shape_of(edge)) * int(dtype_of(edge).itemsize)
+    return math.prod(shape_of(edge)) * int(edge[0]._input_metadata[edge[1]].dtype.itemsize)
 
 
 def like(edge: Edge, value: float) -> Any:

@@ -122,13 +122,9 @@ def _goes_on(call: Call, before: Call) -> str:
         return "graph"
     if layer.layout.batch != last.layout.batch:
         return ""
-    pairs = list(zip(layer.initial, last.final, strict=False))
-    same = [a.value is not None and b.value is not None and _equal(a.value, b.value) for a, b in pairs]
-    return "numbers" if pairs and all(same) else ""
-
-
-def _equal(one: Any, other: Any) -> bool:
-    return one.shape == other.shape and bool(one.any()) and torch.equal(one, other)
+    pairs = [(a.value, b.value) for a, b in zip(layer.initial, last.final, strict=False)]
+    known = pairs and all(a is not None and b is not None and a.shape == b.shape for a, b in pairs)
+    return "numbers" if known and all(bool(a.any()) and torch.equal(a, b) for a, b in pairs) else ""
 
 
 def _chains(by_path: Mapping[str, list[Call]]) -> list[Recurrence]:
@@ -192,7 +188,8 @@ def _named(path: str, by_path: Mapping[str, list[Call]], tops: list[Any]) -> lis
     if _is_fused(calls):
         return fused_runs(path, calls)
     if len(calls) == 1:
-        _check_sequence(path, calls[0])
+        if why := no_sequence(calls[0]):
+            raise InputError(f"{path} was called once, {why}.")
         return [Recurrence(path, SEQUENCE, calls)]
     chain = handed_on(calls)
     if is_plain(calls[0].module) and any(chain.states):
@@ -204,11 +201,6 @@ def _named(path: str, by_path: Mapping[str, list[Call]], tops: list[Any]) -> lis
             "from an earlier one, so that nothing is learnt over time through it."
         )
     return [Recurrence(path, STEPS, calls, chain.states, chain.linked)]
-
-
-def _check_sequence(path: str, call: Call) -> None:
-    if why := no_sequence(call):
-        raise InputError(f"{path} was called once, {why}.")
 
 
 def no_sequence(call: Call) -> str:

@@ -88,12 +88,11 @@ def _operations_of(nodes: list[Any], one: Recurrence, t: int) -> tuple[PartTrace
     found = []
     for node in shown:
         row = [other for other in shown if levels[other] == levels[node]]
-        label = _label(node)
-        if node in states:
-            label = f"{label}  {_kind(states[node])}"
+        label = f"{_label(node)}  {_kind(states[node])}" if node in states else _label(node)
+        role = "state" if node in states else "gate" if node.name() in SQUASHING else "part"
         found.append(
             PartTrace(
-                keys[node], label, _role(node, states), inputs[node] or (INPUT,), f"{label}, as autograd recorded it",
+                keys[node], label, role, inputs[node] or (INPUT,), f"{label}, as autograd recorded it",
                 (levels[node], row.index(node), len(row)),
             )
         )  # fmt: skip
@@ -102,10 +101,6 @@ def _operations_of(nodes: list[Any], one: Recurrence, t: int) -> tuple[PartTrace
 
 def _kind(place: int) -> str:
     return "h" if not place else f"h{place + 1}"
-
-
-def _role(node: Any, states: dict[Any, int]) -> str:
-    return "state" if node in states else "gate" if node.name().startswith(("Tanh", "Sigmoid")) else "part"
 
 
 def _label(node: Any) -> str:

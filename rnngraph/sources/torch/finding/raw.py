@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 from rnngraph.sources.torch.autograd.edges import Edge, at_and_below, is_parameter, number_of, plain, walk_down
@@ -42,7 +43,7 @@ def _candidates(
     """Yield where a loop may be, and what looks: at uses of one weight, then at what is put side by side."""
     uses = sorted(_uses(nodes, names).values(), key=lambda some: (-len(some), number_of(some[0])))
     for some in uses:
-        if len(some) >= LEAST and all(map(_descends, some[1:], some)):
+        if len(some) >= LEAST and all(a in at_and_below([b], number_of(a)) for a, b in pairwise(some)):
             yield number_of(some[0]), number_of(some[-1]), partial(_of_weight, names[id(_leaf(some[0]))], some, roots)
     for some in sorted(_side_by_side(nodes), key=len, reverse=True):
         yield number_of(some[0]), number_of(some[-1]), partial(_of_products, _where(some, calls), some, roots)
@@ -133,10 +134,6 @@ def _where(nodes: list[Any], calls: Sequence[Call]) -> str:
     """Name the module in one call of which some nodes were made, the innermost."""
     around = [call for call in calls if call.made(nodes[0]) and call.made(nodes[-1])]
     return min(around, key=lambda call: call.end - call.begin).path if around else "loop"
-
-
-def _descends(later: Any, earlier: Any) -> bool:
-    return any(node is earlier for _, node, _ in walk_down([later], number_of(earlier)))
 
 
 def _alike(one: Recurrence) -> bool:

@@ -72,10 +72,6 @@ class Layout:
         """Bring first or last states to (..., layers and directions, N, ·)."""
         return tensor.unsqueeze(lead + 1) if tensor.dim() == 2 + lead else tensor
 
-    def as_given(self, states: Any, *, lead: int = 0) -> Any:
-        """Bring first or last states back."""
-        return states.squeeze(lead + 1) if self.unbatched else states
-
 
 def cell_of(module: Any) -> Cell:
     """Give our cell of one of PyTorch's modules."""
