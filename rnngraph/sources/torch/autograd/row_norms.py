@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from rnngraph import norms
 from rnngraph.sources.torch.autograd.edges import Edge, drawn_once, home_of_float64, wide
-from rnngraph.sources.torch.finding.clocks import Port
 from rnngraph.trace.magnitudes import Floats
+
+if TYPE_CHECKING:
+    from rnngraph.sources.torch.finding.clocks import Port
 
 _SMALLEST, _LARGEST = 1e-140, 1e150  # between which squares lose nothing that matters
 

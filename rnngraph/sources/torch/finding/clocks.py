@@ -6,16 +6,17 @@ step is what reaches a port of it without having passed another port.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import torch
 
-from rnngraph.sources.torch.autograd.edges import Edge, as_at, drawn_once, shape_of, wide
+from rnngraph.sources.torch.autograd.edges import Edge, as_at, drawn_once, shape_of
 from rnngraph.sources.torch.autograd.one_pass import Pass
 from rnngraph.sources.torch.autograd.question import ask, blocked
+from rnngraph.sources.torch.autograd.row_norms import norms_at
 from rnngraph.sources.torch.finding.chains import changed_between
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE, STEPS, Recurrence
 from rnngraph.sources.torch.watching.calls import Call
@@ -60,40 +61,34 @@ class Port:
         return sizes.index(batch) if batch in sizes else 0
 
 
-def ports_of(run: Pass, recurrences: Sequence[Recurrence]) -> dict[Edge, Port]:
-    """List states, outputs and the fields of fused layers; and what modules hand out that are called in step.
+def own_ports(one: Recurrence) -> Iterator[Port]:
+    """Yield where a recurrence hands out its states, or the fields of its layers, or a sequence."""
+    for t, states in enumerate(one.states):
+        yield from (Port(edge, one, "step", t) for edge in states)
+    if one.how == SEQUENCE:
+        yield Port(one.output, one, "sequence", 0, one.steps)
+    for call, start in zip(one.calls, one.starts, strict=True):
+        for kind, edge in call.ports.items():
+            first, steps = (start, call.steps) if kind == "out" else (start + call.steps - 1, 1)
+            yield Port(edge, one, kind, first, steps, call)
 
-    So is what becomes of a state before the next step: a loss may read what a mask has kept.
+
+def ports_of(run: Pass, recurrences: Sequence[Recurrence]) -> dict[Edge, Port]:
+    """List those of all recurrences, what modules hand out that are called in step, and what becomes of a state.
+
+    A decoder around a cell hands out its scores, attention, a head; and a loss may read what a mask has kept.
     """
-    found: dict[Edge, Port] = {}  # what is known of an edge already stays
+    found = [port for one in recurrences for port in own_ports(one)]
     for one in recurrences:
-        for t, states in enumerate(one.states):
-            for edge in states:
-                found.setdefault(edge, Port(edge, one, "step", t))
-    for one in recurrences:
-        for call, start in zip(one.calls, one.starts, strict=True):
-            if one.how == SEQUENCE:
-                found.setdefault(one.output, Port(one.output, one, "sequence", 0, one.steps, call))
-            elif one.fused:
-                last = start + call.steps - 1
-                for kind, edge in call.ports.items():
-                    first, steps = (start, call.steps) if kind == "out" else (last, 1)
-                    found.setdefault(edge, Port(edge, one, kind, first, steps, call))
-            else:
-                for edge in call.out:
-                    found.setdefault(edge, Port(edge, one, "step", start))
-        others = [call for other in recurrences if other is not one for call in other.calls]
-        changed = changed_between(one.calls, run.tops, others) if one.how == STEPS else []
-        for t, edges in enumerate(changed):
-            for edge in edges:
-                found.setdefault(edge, Port(edge, one, "step", t))
-        for some in _in_lockstep(
-            one, recurrences, run.calls
-        ):  # a decoder around the cell: its scores; attention, a head
-            for t, beside in enumerate(some):
-                for edge in beside.out:
-                    found.setdefault(edge, Port(edge, one, "step", t))
-    return found
+        if one.fused or one.how == SEQUENCE:
+            beside = []
+        else:
+            others = [call for other in recurrences if other is not one for call in other.calls]
+            changed = changed_between(one.calls, run.tops, others) if one.how == STEPS else []
+            beside = [[call.out for call in one.calls], changed]
+        beside += [[call.out for call in some] for some in _in_lockstep(one, recurrences, run.calls)]
+        found += [Port(edge, one, "step", t) for some in beside for t, edges in enumerate(some) for edge in edges]
+    return {port.edge: port for port in reversed(found)}  # the first is what an edge is
 
 
 def _in_lockstep(one: Recurrence, recurrences: Sequence[Recurrence], calls: Sequence[Call]) -> list[list[Call]]:
@@ -143,23 +138,9 @@ def _hands_down_in_step(run: Pass, upper: Recurrence, lower: Recurrence) -> bool
     asked = upper.steps // 3  # not the middle, where a sequence that is turned round meets itself
     seeds = _of_input(upper, asked) if upper.fused else {edge: _random(edge) for edge in upper.states[asked]}
     above = [edge for t, some in enumerate(upper.states) for edge in some if t != asked]
-    sizes = torch.zeros(lower.steps, dtype=torch.float64, device="cpu")
-    if lower.fused:
-        starts = {
-            call.ports["out"]: (t, call)
-            for t, call in zip(lower.starts, lower.calls, strict=True)
-            if "out" in call.ports
-        }
-        with blocked([*above, *starts]):
-            found = ask(run, seeds, list(starts))
-        for edge, gradient in found.items():
-            start, call = starts[edge]
-            sizes[start : start + call.steps] = wide(call.layer.layout.spread(gradient)).flatten(1).norm(dim=1).cpu()
-    else:
-        places = {edge: t for t, some in enumerate(lower.states) for edge in some}
-        with blocked([*above, *places]):
-            for edge, gradient in ask(run, seeds, list(places)).items():
-                sizes[places[edge]] += float(wide(gradient).norm())
+    at = {port.edge: port for port in own_ports(lower) if port.kind in ("step", "out")}
+    with blocked([*above, *at]):
+        sizes = norms_at(at, ask(run, seeds, list(at)), (lower.steps, 1))[:, 0]
     here, others = float(sizes[asked]), (float(sizes.sum()) - float(sizes[asked])) / max(len(sizes) - 1, 1)
     return here > _IN_STEP * others and 2 * here >= float(sizes.max())
 

@@ -16,6 +16,7 @@ import torch
 
 from rnngraph.sources.torch.autograd.edges import Edge, at_and_below, oldest, plain
 from rnngraph.sources.torch.autograd.one_pass import Pass
+from rnngraph.sources.torch.finding.clocks import own_ports
 from rnngraph.sources.torch.finding.entrance import Entrance, given
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE, STEPS, Recurrence
 from rnngraph.sources.torch.finding.within import Behind, Entering
@@ -51,7 +52,7 @@ class Fed:
 
 def fed_inputs(run: Pass, recurrences: Sequence[Recurrence]) -> list[Fed]:
     """Find the inputs, in the order of the recurrences that read them."""
-    walls = _walls(recurrences)
+    walls = {port.edge for one in recurrences for port in own_ports(one)}
     behind = _behind(run, walls)
     found: list[Fed] = []
     for one in recurrences:
@@ -92,13 +93,6 @@ def _positions(one: Recurrence) -> list[list[list[Entrance]]]:
 def edges_in(steps: Iterable[Steps]) -> list[Edge]:
     """List the edges of entrances, each once."""
     return list(dict.fromkeys(part.edge for one in steps for some in one for parts in some for part in parts))
-
-
-def _walls(recurrences: Sequence[Recurrence]) -> set[Edge]:
-    """Give the edges at which recurrences hand out what they compute."""
-    walls: set[Edge] = {edge for one in recurrences for some in one.states for edge in some}
-    walls |= {one.output for one in recurrences if one.how == SEQUENCE}
-    return walls.union(*(one.ports for one in recurrences))
 
 
 def _behind(run: Pass, walls: set[Edge]) -> Behind:
