@@ -18,7 +18,7 @@ from rnngraph.sources.torch.answers.picture import graph_of, nodes_of
 from rnngraph.sources.torch.answers.shares import Shares, split
 from rnngraph.sources.torch.answers.tell import pull
 from rnngraph.sources.torch.answers.tracks import Track, tracks_of
-from rnngraph.sources.torch.answers.walks import Broken, walk_layer, walk_sequence, walk_states
+from rnngraph.sources.torch.answers.walks import Broken, walk_layer, walk_states
 from rnngraph.sources.torch.answers.weights import Weights
 from rnngraph.sources.torch.autograd.edges import Edge, number_of
 from rnngraph.sources.torch.autograd.kernels import all_above, statistics_between, whole_at
@@ -28,7 +28,7 @@ from rnngraph.sources.torch.autograd.row_norms import norm
 from rnngraph.sources.torch.finding.clocks import ports_of, set_clocks
 from rnngraph.sources.torch.finding.entrance import Entrance
 from rnngraph.sources.torch.finding.fed_inputs import Steps, edges_in, entering_steps, fed_inputs
-from rnngraph.sources.torch.finding.recurrence import SEQUENCE, Recurrence
+from rnngraph.sources.torch.finding.recurrence import Recurrence
 from rnngraph.sources.torch.fused.inside import Inside
 from rnngraph.sources.torch.watching.calls import Call
 from rnngraph.trace.graph import GraphTrace
@@ -54,9 +54,7 @@ class TorchRecording:
         self.run, self.recurrences, self.model = run, list(recurrences), model
         self.ports = [edge for one in self.recurrences for edge in one.ports]
         self.clocks = set_clocks(run, self.recurrences)
-        self.tracks = tracks_of(self.recurrences)
-        for track in self.tracks:
-            track.clock = self.clocks[self.recurrences.index(track.recurrence)]
+        self.tracks = tracks_of(self.recurrences, self.clocks)
         self.nodes = nodes_of(self.tracks)
         self.fed = fed_inputs(run, self.recurrences)
         self.entering = entering_steps(self.recurrences, self.fed)
@@ -128,9 +126,7 @@ class TorchRecording:
         self.weights.settle(self._total)
         carried, immediate = split(self.run, self.recurrences, self.clocks, self._total, self.shares)
         for number, track in enumerate(self.tracks):
-            if track.recurrence.how == SEQUENCE:
-                walk_sequence(self, number, track, take)
-            elif not track.recurrence.fused:
+            if not track.recurrence.fused:
                 walk_states(self, number, track, (carried, immediate), take)
         for one in self.recurrences:
             if one.fused:

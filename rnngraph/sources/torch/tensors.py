@@ -32,7 +32,7 @@ def state(recording: TorchRecording, name: str, t: int) -> tuple[Any, Any]:
         raise InputError(f"{name} has no state at step {t}.")
     value = track.recurrence.value(edge, t % track.recurrence.steps)
     gradient = whole_at(edge, ask(recording.run, whole(recording.run), [edge, *all_above([edge])]))
-    return value, None if gradient is None else gradient / recording.run.factor
+    return value, None if gradient is None else track.part(gradient, t) / recording.run.factor
 
 
 def _named(recording: TorchRecording, name: str) -> tuple[int, str]:

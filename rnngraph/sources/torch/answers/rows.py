@@ -45,7 +45,7 @@ class Rows:
         self.calls = sorted((call for one in fused for call in one.calls), key=lambda call: -call.begin)
         self.ports = {edge: call for call in self.calls for edge in call.ports.values()}
         self.states = [edge for one in recording.recurrences for some in one.states for edge in some]
-        self.inputs = {one.input: one for one in recording.recurrences if one.how == SEQUENCE}
+        self.inputs = [one.input for one in recording.recurrences if one.how == SEQUENCE]
         self.extra = all_above(self.states)  # further edges whose rows are wanted
         self.alone: set[Call] = set()  # the fused calls whose input nothing else reads, which is told step by step
         self.summed: dict[Call, Any] = {}  # those whose input is summed, with what names it

@@ -46,13 +46,6 @@ def pull(
             states = _of_states(recording, arrived, samples)
         for known in states:
             tell(known.number, known.kind, known.t, 0, known.logs)
-        for edge, one in walk.inputs.items():
-            total, number = arrived.total(edge), recording.number(one)
-            if total is None:
-                continue
-            for t in range(one.steps):
-                logs = logs_of(total[0][:, :, t].flatten(2), total[1], samples[recording.tracks[number].batch])
-                tell(number, "h", t, 0, logs)
         with recording.run.as_it_was():
             for fed in recording.fed:
                 _tell_fed(recording, fed, arrived, tell)
@@ -94,9 +87,11 @@ class _Told:
 def _of_states(recording: TorchRecording, arrived: Arrived, samples: dict[int, Integers]) -> list[_Told]:
     found: list[_Told] = []
     for number, track in enumerate(recording.tracks):
-        for kind in track.cell.kinds if track.recurrence.states else ():
-            totals = [(t, arrived.whole(edge)) for t, edge in enumerate(track.edges(kind)) if edge is not None]
-            some = [(t, *total) for t, total in totals if total is not None]
+        for kind in track.cell.kinds if not track.recurrence.fused else ():
+            edges = track.edges(kind)
+            wholes = {edge: arrived.whole(edge) for edge in dict.fromkeys(edges) if edge is not None}
+            totals = [(t, wholes[edge]) for t, edge in enumerate(edges) if edge is not None]
+            some = [(t, track.part(total[0], t, lead=1), total[1]) for t, total in totals if total is not None]
             found += _of_steps(track, number, kind, some, samples[track.batch])
     return found
 

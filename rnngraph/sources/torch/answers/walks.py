@@ -6,7 +6,7 @@ not finite for the first time; weights, first states and inputs of fused layers,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ from rnngraph.sources.tape.windows import block_window
 from rnngraph.sources.torch.answers.squashed import squashed
 from rnngraph.sources.torch.answers.tracks import Track
 from rnngraph.sources.torch.autograd.edges import Edge
-from rnngraph.sources.torch.autograd.row_norms import alike, norms_by_step, time_first
+from rnngraph.sources.torch.autograd.row_norms import alike, norms_by_step
 from rnngraph.sources.torch.finding.recurrence import Recurrence
 from rnngraph.sources.torch.fused.inside import Inside
 from rnngraph.sources.torch.fused.layout import array
@@ -51,29 +51,6 @@ def _first(found: tuple[tuple[int, int], int, str, int]) -> tuple[int, int]:
     return found[0]
 
 
-class Columns:
-    """The columns of one state."""
-
-    def __init__(self, time: int, batch: int, totals: Sequence[Any], values: Sequence[Any] = ()) -> None:
-        """Measure gradients, and values where they are known, by step: (samples, units), or None."""
-        self.samples = norms_by_step(totals, (time, batch))
-        self.carried, self.immediate = np.full(time, np.nan), np.full(time, np.nan)
-        self.zeros, self.nonfinite = np.zeros(time, np.int64), np.zeros(time, np.int64)
-        for first, some in alike(totals):
-            self.zeros[first : first + len(some)] = (some == 0).flatten(1).sum(dim=1).cpu().numpy()
-        for t in np.flatnonzero(np.isnan(self.samples).any(axis=1)).tolist():
-            self.nonfinite[t] = int((~totals[t].isfinite()).sum())
-        sizes = np.array([np.nan if one is None else one.numel() for one in values] or [np.nan] * time)
-        self.activation = norms.row_norms(norms_by_step(values, (time, batch))) / np.sqrt(sizes)
-
-    def reduced(self, number: int, kind: str, gates: Any) -> Reduced:
-        """Give the columns."""
-        more = (None, None, None, None) if gates is None else (gates.state, gates.mean, gates.share, gates.kept)
-        return Reduced(
-            number, kind, self.samples, self.immediate, self.carried, self.zeros, self.nonfinite, self.activation, *more
-        )
-
-
 def walk_states(
     recording: TorchRecording,
     number: int,
@@ -81,40 +58,39 @@ def walk_states(
     parts: tuple[Mapping[Edge, Any], Mapping[Edge, Any]],
     take: Take,
 ) -> None:
-    """Lend the states of a recurrence that is called step by step; `parts` are the carried and immediate gradients."""
-    one = track.recurrence
+    """Lend the states of a recurrence that is no fused layer; `parts` are the carried and immediate gradients.
+
+    The positions of a module that takes its sequence at once have no such parts.
+    """
+    one, shape = track.recurrence, (track.recurrence.steps, track.batch)
     gates = squashed(one, track.cell)
     for kind in track.cell.kinds:
-        edges = track.edges(kind)
-        values = [None if edge is None else one.value(edge, t) for t, edge in enumerate(edges)]
-        total, carried, immediate, value = (
+        edges = list(enumerate(track.edges(kind)))
+        columns: Iterator[list[Any]] = (
             [None if given is None else track.by_sample(given) for given in some]
             for some in (
-                [edge and recording.total(edge) for edge in edges],
-                *([edge and part.get(edge) for edge in edges] for part in parts),
-                values,
+                [edge and track.part(recording.total(edge), t) for t, edge in edges],
+                *([edge and part.get(edge) for _, edge in edges] for part in parts),
+                [edge and one.value(edge, t) for t, edge in edges],
             )
         )
-        recording.certificate.sums(total, carried, immediate)
-        columns = Columns(one.steps, track.batch, total, value)
-        columns.carried, columns.immediate = (
-            norms.row_norms(norms_by_step(some, columns.samples.shape)) for some in (carried, immediate)
-        )
-        known = np.array([one is not None for one in values])
-        recording.note_norms(number, kind, slice(None), columns.samples)
-        broken = np.flatnonzero(known & ~np.isfinite(columns.activation)).tolist()
-        recording.broken.note(recording, number, kind, broken, np.flatnonzero(columns.nonfinite).tolist())
-        take(columns.reduced(number, kind, None if kind != "h" else gates))
-
-
-def walk_sequence(recording: TorchRecording, number: int, track: Track, take: Take) -> None:
-    """Lend the positions of a module that is called once, which have no carried part."""
-    one = track.recurrence
-    total = recording.total(one.input)
-    steps = [None] * one.steps if total is None else [some.flatten(1) for some in time_first(total)]
-    columns = Columns(one.steps, track.batch, steps)
-    recording.note_norms(number, "h", slice(None), columns.samples)
-    take(columns.reduced(number, "h", None))
+        total, carried, immediate, value = columns
+        samples, zeros, nonfinite = norms_by_step(total, shape), np.zeros(shape[0], int), np.zeros(shape[0], int)
+        recording.note_norms(number, kind, slice(None), samples)
+        for first, some in alike(total):
+            zeros[first : first + len(some)] = (some == 0).flatten(1).sum(dim=1).cpu().numpy()
+        for t in np.flatnonzero(np.isnan(samples).any(axis=1)).tolist():
+            nonfinite[t] = int((~total[t].isfinite()).sum())
+        sizes = np.array([np.nan if one is None else one.numel() for one in value])
+        activation = norms.row_norms(norms_by_step(value, shape)) / np.sqrt(sizes)
+        halves = (np.full(shape[0], np.nan),) * 2
+        if one.states:
+            recording.certificate.sums(total, carried, immediate)
+            halves = norms.row_norms(norms_by_step(immediate, shape)), norms.row_norms(norms_by_step(carried, shape))
+        broken = np.flatnonzero(~np.isnan(sizes) & ~np.isfinite(activation)).tolist()
+        recording.broken.note(recording, number, kind, broken, np.flatnonzero(nonfinite).tolist())
+        more = (gates.state, gates.mean, gates.share, gates.kept) if gates is not None and kind == "h" else ()
+        take(Reduced(number, kind, samples, *halves, zeros, nonfinite, activation, *more))
 
 
 def walk_layer(recording: TorchRecording, one: Recurrence, take: Take) -> None:

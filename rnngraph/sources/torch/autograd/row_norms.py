@@ -77,11 +77,6 @@ def norms_at(ports: Mapping[Edge, Port], at: Mapping[Edge, Any], shape: tuple[in
     return norms
 
 
-def time_first(tensor: Any) -> Any:
-    """Bring what a module handed out over time, (N, T, ...), to (T, N, ...)."""
-    return tensor.transpose(0, 1)
-
-
 def only_step(tensor: Any, t: int) -> Any:
     """Keep one step of a tensor (N, T, ...)."""
     kept = torch.zeros_like(tensor)

@@ -19,7 +19,7 @@ from rnngraph.sources.torch.autograd.question import ask, blocked
 from rnngraph.sources.torch.autograd.row_norms import norms_at
 from rnngraph.sources.torch.finding.chains import changed_between
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE, STEPS, Recurrence
-from rnngraph.sources.torch.watching.calls import Call
+from rnngraph.sources.torch.watching.calls import Call, by_path
 
 _IN_STEP = 2.0  # what a step hands down arrives at the same step so much more than at others, which a batch's
 # statistics or a convolution may reach; attention, between an encoder and a decoder as long, reaches all alike
@@ -95,11 +95,7 @@ def _in_lockstep(one: Recurrence, recurrences: Sequence[Recurrence], calls: Sequ
     if one.how == SEQUENCE or len(one.calls) < one.steps:
         return []
     own = {other.path.split("#")[0] for other in recurrences}
-    by_path: dict[str, list[Call]] = {}
-    for call in calls:
-        if call.path not in own:
-            by_path.setdefault(call.path, []).append(call)
-    return [some for some in by_path.values() if _alternates(some, one.calls)]
+    return [some for path, some in by_path(calls).items() if path not in own and _alternates(some, one.calls)]
 
 
 def _alternates(some: Sequence[Call], others: Sequence[Call]) -> bool:

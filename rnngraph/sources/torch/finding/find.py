@@ -16,7 +16,7 @@ import torch
 from rnngraph.errors import InputError
 from rnngraph.sources.torch.autograd.edges import Edge, shape_of
 from rnngraph.sources.torch.finding.chains import crossing, handed_on
-from rnngraph.sources.torch.finding.raw import raw_loops
+from rnngraph.sources.torch.finding.raw import numbered, raw_loops
 from rnngraph.sources.torch.finding.recurrence import (
     LAYER,
     LOOP,
@@ -28,6 +28,7 @@ from rnngraph.sources.torch.finding.recurrence import (
     is_plain,
 )
 from rnngraph.sources.torch.watching.calls import Call, Kept
+from rnngraph.sources.torch.watching.calls import by_path as calls_by_path
 
 LEAST = 3  # calls that make a sequence of a module that is no cell
 TREE = "its uses are joined as in a tree, and not in a line of steps: one goes on from several, which begin anew"
@@ -50,9 +51,7 @@ def find(
     names: Mapping[int, str] | None = None,
 ) -> Found:
     """Find recurrences; with `only`, those of the modules that are named; `names` are those of parameters by id."""
-    by_path: dict[str, list[Call]] = {}
-    for call in calls:
-        by_path.setdefault(call.path, []).append(call)
+    by_path = calls_by_path(calls)
     tops = [node for node, _ in roots]
     marked = [
         Recurrence(name, MARKED, [], [[edge] for edge, _ in some], [], dict(some)) for name, some in marks.items()
@@ -108,10 +107,7 @@ def fused_runs(path: str, calls: list[Call]) -> list[Recurrence]:
             before[0][0].append(call)
             before[0][1].append(before[1] == "graph")
     found = [Recurrence(path, LAYER, run, [], linked) for run, linked in runs]
-    found = [one for one in found if one.steps > 1]
-    for number, one in enumerate(found[1:], 2):
-        one.path = f"{path}#{number}"
-    return found
+    return numbered([one for one in found if one.steps > 1])
 
 
 def _goes_on(call: Call, before: Call) -> str:

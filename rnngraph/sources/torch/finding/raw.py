@@ -30,11 +30,16 @@ def raw_loops(roots: list[Any], names: Mapping[int, str], calls: Sequence[Call] 
     for begin, end, make in _candidates(nodes, names, calls, roots):
         if not any(begin <= last and first <= end for first, last, _ in found) and (one := make()) is not None:
             found.append((begin, end, one))
-    loops = [one for _, _, one in sorted(found, key=lambda some: some[0])]
-    for number, one in enumerate(loops):
-        if before := sum(other.path.split("#")[0] == one.path for other in loops[:number]):
+    return numbered([one for _, _, one in sorted(found, key=lambda some: some[0])])
+
+
+def numbered(found: list[Recurrence]) -> list[Recurrence]:
+    """Tell recurrences of one path apart."""
+    paths = [one.path for one in found]
+    for k, one in enumerate(found):
+        if before := paths[:k].count(one.path):
             one.path = f"{one.path}#{before + 1}"
-    return loops
+    return found
 
 
 def _candidates(

@@ -99,12 +99,14 @@ class Recurrence:
         return range(max((len(some) for some in self.states), default=0))
 
     def edge(self, place: int, t: int) -> Edge | None:
-        """Give the edge of a state at a step; None where there is none."""
+        """Give the edge of a state at a step; None where there is none. A sequence at once has one for all."""
+        if self.how == SEQUENCE:
+            return self.input
         return self.states[t][place] if place < len(self.states[t]) else None
 
     def value(self, edge: Edge, t: int) -> Any:
         """Give the value of a state; None where it is not known."""
-        kept = self.values.get(edge) or (self.calls[t].values.get(edge) if self.calls else None)
+        kept = self.values.get(edge) or (self.calls[t].values.get(edge) if t < len(self.calls) else None)
         return None if kept is None else kept.value
 
     def batch(self) -> int:

@@ -135,6 +135,14 @@ class Call:
         return self.begin <= number_of(node) < self.end
 
 
+def by_path(calls: Iterable[Call]) -> dict[str, list[Call]]:
+    """Sort calls by the module that was called."""
+    found: dict[str, list[Call]] = {}
+    for call in calls:
+        found.setdefault(call.path, []).append(call)
+    return found
+
+
 class CallLog:
     """Sees calls of the modules of one model."""
 

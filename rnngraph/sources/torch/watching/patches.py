@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import inspect
 import sys
 import types
 from collections.abc import Callable
@@ -71,14 +72,6 @@ def run_eagerly() -> Callable[[], None]:
     return end
 
 
-_BACKWARD = ("tensors", "grad_tensors", "retain_graph", "create_graph", "grad_variables", "inputs")
-_GRAD = (
-    "outputs", "inputs", "grad_outputs", "retain_graph", "create_graph", "only_inputs", "allow_unused",
-    "is_grads_batched",
-    "materialize_grads",
-)  # fmt: skip
-
-
 class Patches:
     """What is on, in the order in which it was put on."""
 
@@ -90,8 +83,8 @@ class Patches:
         """Put everything on."""
         for owner in _classes(model):
             self._put(owner, "forward", functools.partial(_seen, owner, log=log, passes=passes))
-        self._put(torch.autograd, "backward", functools.partial(_kept, names=_BACKWARD, log=log, passes=passes))
-        self._put(torch.autograd, "grad", functools.partial(_kept, names=_GRAD, log=log, passes=passes))
+        self._put(torch.autograd, "backward", functools.partial(_kept, log=log, passes=passes))
+        self._put(torch.autograd, "grad", functools.partial(_kept, log=log, passes=passes))
         for owner, name, note in _noting(passes):
             self._put(owner, name, functools.partial(_noted, note=note, log=log))
         self._put(torch.utils.checkpoint, "CheckpointFunction", _in_the_graph)
@@ -149,13 +142,14 @@ def _seen(owner: type, own: Any, log: CallLog, passes: Passes) -> Any:
     return forward
 
 
-def _kept(own: Any, names: tuple[str, ...], log: CallLog, passes: Passes) -> Any:
+def _kept(own: Any, log: CallLog, passes: Passes) -> Any:
     """Wrap a function that walks back: the graph is kept, and what was walked is noted."""
+    names = [*inspect.signature(own).parameters]
+    asks = "outputs" in names
 
     @functools.wraps(own)
     def backward(*args: Any, **kwargs: Any) -> Any:
         named = {**dict(zip(names, args, strict=False)), **kwargs}
-        asks = "outputs" in names
         again = in_backward() or passes.under_way
         if again or named.get("create_graph") or not passes.trains(named.get("inputs"), asks):
             return own(*args, **kwargs)
