@@ -20,11 +20,11 @@ from rnngraph.sources.torch.answers.tell import pull
 from rnngraph.sources.torch.answers.tracks import Track, tracks_of
 from rnngraph.sources.torch.answers.walks import Broken, walk_layer, walk_states
 from rnngraph.sources.torch.answers.weights import Weights
+from rnngraph.sources.torch.autograd.arrived import norm
 from rnngraph.sources.torch.autograd.edges import Edge, number_of
 from rnngraph.sources.torch.autograd.kernels import all_above, statistics_between, whole_at
 from rnngraph.sources.torch.autograd.one_pass import Pass
 from rnngraph.sources.torch.autograd.question import ask, whole
-from rnngraph.sources.torch.autograd.row_norms import norm
 from rnngraph.sources.torch.finding.clocks import ports_of, set_clocks
 from rnngraph.sources.torch.finding.entrance import Entrance
 from rnngraph.sources.torch.finding.fed_inputs import Steps, edges_in, entering_steps, fed_inputs

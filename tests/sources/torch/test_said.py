@@ -391,7 +391,12 @@ def test_a_position_of_a_sequence_that_is_taken_at_once() -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(4, 6), nn.Conv1d(5, 5, 3, padding=1), nn.Linear(6, 1)).double()
     kept: list[Any] = []
-    model[0].register_forward_hook(lambda module, given, result: kept.append(result) or result.retain_grad())
+
+    def keep(module: Any, given: Any, result: Any) -> None:
+        kept.append(result)
+        result.retain_grad()
+
+    model[0].register_forward_hook(keep)
     with rnngraph.torch.watch(model, only="1") as watch:
         model(torch.randn(3, 5, 4).double())[:, -1].sum().backward()
     value, gradient = watch.state("1.h", 2)

@@ -15,10 +15,10 @@ import torch
 
 from rnngraph.autodiff.recurrence import suffix
 from rnngraph.sources.torch.answers.weights import Weights
+from rnngraph.sources.torch.autograd.arrived import alike
 from rnngraph.sources.torch.autograd.edges import wide
 from rnngraph.sources.torch.autograd.one_pass import Pass
 from rnngraph.sources.torch.autograd.question import ask, blocked, whole
-from rnngraph.sources.torch.autograd.row_norms import alike
 from rnngraph.sources.torch.finding.recurrence import Recurrence
 from rnngraph.sources.torch.fused.inside import Inside
 from rnngraph.sources.torch.fused.layout import gradients_of

@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from rnngraph.sources.torch.autograd.arrived import Arrived, near_one
+from rnngraph.sources.torch.autograd.arrived import Arrived, near_one, only_step
 from rnngraph.sources.torch.autograd.edges import Edge, at_and_below, bytes_of, home_of_float64, number_of, oldest
 from rnngraph.sources.torch.autograd.kernels import all_above, held
 from rnngraph.sources.torch.autograd.question import ask, blocked
-from rnngraph.sources.torch.autograd.row_norms import only_step
 from rnngraph.sources.torch.finding.clocks import Port
 from rnngraph.sources.torch.finding.fed_inputs import Fed, edges_in, read_elsewhere
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE

@@ -16,12 +16,12 @@ import torch
 
 from rnngraph.errors import InputError
 from rnngraph.measure.recording import Losses
+from rnngraph.sources.torch.autograd.arrived import norms_at
 from rnngraph.sources.torch.autograd.edges import Edge, number_of, oldest, walk_down
 from rnngraph.sources.torch.autograd.hooks import ours
 from rnngraph.sources.torch.autograd.kernels import above, through
 from rnngraph.sources.torch.autograd.one_pass import Pass
 from rnngraph.sources.torch.autograd.question import ask, blocked, replaced, whole
-from rnngraph.sources.torch.autograd.row_norms import norms_at
 from rnngraph.sources.torch.finding.clocks import Port
 from rnngraph.sources.torch.finding.joint import reads_many_steps
 from rnngraph.sources.torch.finding.recurrence import Recurrence

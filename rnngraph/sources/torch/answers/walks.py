@@ -18,10 +18,10 @@ from rnngraph.autodiff.block.backward import Inner, Lend
 from rnngraph.autodiff.contribution import Array
 from rnngraph.measure.recording import Reduced, Take, Window
 from rnngraph.sources.tape.windows import block_window
-from rnngraph.sources.torch.answers.squashed import squashed
 from rnngraph.sources.torch.answers.tracks import Track
+from rnngraph.sources.torch.autograd.arrived import alike, norms_by_step
 from rnngraph.sources.torch.autograd.edges import Edge
-from rnngraph.sources.torch.autograd.row_norms import alike, norms_by_step
+from rnngraph.sources.torch.finding.operations import squashed
 from rnngraph.sources.torch.finding.recurrence import Recurrence
 from rnngraph.sources.torch.fused.inside import Inside
 from rnngraph.sources.torch.fused.layout import array

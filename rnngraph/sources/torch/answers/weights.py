@@ -17,10 +17,10 @@ from rnngraph import norms
 from rnngraph.autodiff.backward import Step
 from rnngraph.autodiff.contribution import Array, Summed
 from rnngraph.measure.parameter_trace import parameter_trace, weight_spectrum
+from rnngraph.sources.torch.autograd.arrived import norm
 from rnngraph.sources.torch.autograd.edges import Edge, at_and_below, number_of
 from rnngraph.sources.torch.autograd.hooks import ours
 from rnngraph.sources.torch.autograd.one_pass import Pass
-from rnngraph.sources.torch.autograd.row_norms import norm
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE, Recurrence, multiplying_states
 from rnngraph.sources.torch.fused.inside import Inside
 from rnngraph.sources.torch.fused.layout import cell_name

@@ -13,10 +13,10 @@ from typing import Any
 
 import torch
 
+from rnngraph.sources.torch.autograd.arrived import norms_at
 from rnngraph.sources.torch.autograd.edges import Edge, as_at, drawn_once, shape_of
 from rnngraph.sources.torch.autograd.one_pass import Pass
 from rnngraph.sources.torch.autograd.question import ask, blocked
-from rnngraph.sources.torch.autograd.row_norms import norms_at
 from rnngraph.sources.torch.finding.chains import changed_between
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE, STEPS, Recurrence
 from rnngraph.sources.torch.watching.calls import Call, by_path
