@@ -285,6 +285,25 @@ def test_a_remedy_is_tried_with_the_hooks_that_change(answer: Answer) -> None:
     assert (seen.calls == calls) == (answer is looks)
 
 
+def test_a_hook_where_a_question_has_one_of_its_own() -> None:
+    def row(hooked: bool) -> list[Any]:
+        torch.manual_seed(0)
+        model = nn.ModuleDict({"cell": nn.RNNCell(D, H), "rnn": nn.LSTM(H, H)}).double()
+        with rnngraph.torch.watch(model) as watch:
+            h, below = torch.zeros(3, H).double(), []
+            for one in data():
+                h = model["cell"](one, h)
+                below.append(h)
+            out, _ = model["rnn"](torch.stack(below))
+            if hooked:
+                out.grad_fn.register_prehook(lambda gradients: None)
+            out.square().sum().backward()
+        return list(watch.row(3)["cell.h"])
+
+    for one, other in zip(row(True), row(False), strict=True):
+        assert one is other is None or torch.equal(one, other)
+
+
 def test_weights_of_a_fused_layer_with_hooks_are_certified() -> None:
     rnn, calls = nn.LSTM(D, H, 2).double(), list[int]()
     for one in rnn.parameters():

@@ -1,8 +1,8 @@
 """What a cell computes inside a step, read off the graph: its squashing functions, how saturated, and its operations.
 
 In: a recurrence. Out: the facts of a cell of the user's own, with `PartTrace`s of what stands in the unrolled picture
-at the detail of operations; and `Squashed`: how open gates are, from the outputs of tanh and sigmoid that autograd keeps
-for the way back. The user's code is not touched.
+at the detail of operations; and `Squashed`: how open gates are, from the outputs of tanh and sigmoid that autograd
+keeps for the way back. The user's code is not touched.
 """
 
 from __future__ import annotations
