@@ -288,7 +288,7 @@ def test_a_remedy_is_tried_with_the_hooks_that_change(answer: Answer) -> None:
 def test_a_hook_where_a_question_has_one_of_its_own() -> None:
     def row(hooked: bool) -> list[Any]:
         torch.manual_seed(0)
-        model = nn.ModuleDict({"cell": nn.RNNCell(D, H), "rnn": nn.LSTM(H, H)}).double()
+        model = nn.ModuleDict({"cell": nn.RNNCell(D, H), "rnn": nn.LSTM(H, H), "top": nn.GRU(H, H)}).double()
         with rnngraph.torch.watch(model) as watch:
             h, below = torch.zeros(3, H).double(), []
             for one in data():
@@ -297,7 +297,7 @@ def test_a_hook_where_a_question_has_one_of_its_own() -> None:
             out, _ = model["rnn"](torch.stack(below))
             if hooked:
                 out.grad_fn.register_prehook(lambda gradients: None)
-            out.square().sum().backward()
+            model["top"](out)[0].square().sum().backward()
         return list(watch.row(3)["cell.h"])
 
     for one, other in zip(row(True), row(False), strict=True):
