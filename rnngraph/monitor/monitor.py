@@ -21,7 +21,7 @@ from rnngraph.monitor.look import Look
 from rnngraph.monitor.scalars import name_of, scalars
 from rnngraph.monitor.steps import Steps
 from rnngraph.monitor.updates import Updates
-from rnngraph.sources.torch.watching.rank import process_rank, sharded
+from rnngraph.sources.torch.watching.unwrap import process_rank, sharded
 from rnngraph.trace.model import Trace
 
 Log: TypeAlias = Callable[[dict[str, float], int], object]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from rnngraph.sources.torch.autograd.statistics import NOTE as STATISTICS
+from rnngraph.sources.torch.autograd.kernels import NOTE as STATISTICS
 from rnngraph.sources.torch.finding.find import Found, no_sequence
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE, Recurrence, is_cell
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 SCALED = "the loss was walked back times {:g}, as a scaler does: the numbers are of the loss itself"
 OVERFLOWED = "with the loss times {:g} the gradient overflows, and a scaler skips such a step: shown is the loss itself"
+HOOKS = "hooks that change a gradient act in the numbers, and were called again by every question to autograd"
 TWICE = (
     "a second backward pass went through a graph without retain_graph=True, which PyTorch refuses where nothing is "
     "watched: detach the states that the next window starts from"
@@ -159,8 +160,7 @@ def notes(watch: Watch, recording: TorchRecording) -> tuple[str, ...]:
     if recording.statistics:
         found.append(STATISTICS)
     found += _not_finite(recording)
-    if any(hooked(one) for one in watch.model.modules()):
-        found.append("hooks of the model's own were called again by every question to autograd")
+    found += [HOOKS] if any(one.changed for one in run.hooked) else []
     return tuple(found)
 
 
@@ -177,8 +177,3 @@ def _not_finite(recording: TorchRecording) -> list[str]:
                 "pass; rnngraph.torch.first_nonfinite(function) runs a function and gives the line"
             )
     return found
-
-
-def hooked(module: Any) -> bool:
-    """Tell whether a module has hooks on its backward pass."""
-    return bool(module._backward_hooks or module._backward_pre_hooks)

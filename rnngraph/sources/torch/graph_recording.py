@@ -13,27 +13,23 @@ import numpy as np
 
 from rnngraph.autodiff.contribution import Array
 from rnngraph.measure.recording import Facts, Felt, Losses, See, Take, Weighed
-from rnngraph.sources.torch.answers.by_step import time_first
 from rnngraph.sources.torch.answers.certificate import Certificate
-from rnngraph.sources.torch.answers.picture import Numbers, graph_of
-from rnngraph.sources.torch.answers.shares import Shares
-from rnngraph.sources.torch.answers.split import split
-from rnngraph.sources.torch.answers.state_walk import Broken, walk_sequence, walk_states
+from rnngraph.sources.torch.answers.picture import graph_of, nodes_of
+from rnngraph.sources.torch.answers.shares import Shares, split
 from rnngraph.sources.torch.answers.tell import pull
 from rnngraph.sources.torch.answers.tracks import Track, tracks_of
+from rnngraph.sources.torch.answers.walks import Broken, walk_layer, walk_states
 from rnngraph.sources.torch.answers.weights import Weights
-from rnngraph.sources.torch.autograd.edges import Edge
-from rnngraph.sources.torch.autograd.one_kernel import all_above, whole_at
+from rnngraph.sources.torch.autograd.arrived import norm
+from rnngraph.sources.torch.autograd.edges import Edge, number_of
+from rnngraph.sources.torch.autograd.kernels import all_above, statistics_between, whole_at
 from rnngraph.sources.torch.autograd.one_pass import Pass
 from rnngraph.sources.torch.autograd.question import ask, whole
-from rnngraph.sources.torch.autograd.row_norms import norm, sample_norms
-from rnngraph.sources.torch.autograd.statistics import statistics_between
 from rnngraph.sources.torch.finding.clocks import ports_of, set_clocks
 from rnngraph.sources.torch.finding.entrance import Entrance
 from rnngraph.sources.torch.finding.fed_inputs import Steps, edges_in, entering_steps, fed_inputs
-from rnngraph.sources.torch.finding.recurrence import SEQUENCE, Recurrence
+from rnngraph.sources.torch.finding.recurrence import Recurrence
 from rnngraph.sources.torch.fused.inside import Inside
-from rnngraph.sources.torch.fused.layer_walk import walk_layer
 from rnngraph.sources.torch.watching.calls import Call
 from rnngraph.trace.graph import GraphTrace
 from rnngraph.trace.magnitudes import Booleans, Floats, Integers, Magnitudes
@@ -44,6 +40,7 @@ class TorchRecording:
     """One pass of a PyTorch model, or several over the same calls."""
 
     walked, weighs_unasked = True, False
+    labels: Sequence[str | None] = ()
 
     def __init__(
         self,
@@ -52,23 +49,24 @@ class TorchRecording:
         parameters: Mapping[int, str],
         *,
         model: str,
-        labels: Sequence[str | None] = (),
     ) -> None:
         """Find clocks and shares; `parameters` are paths by id."""
-        self.run, self.recurrences, self.model, self.labels = run, list(recurrences), model, labels
+        self.run, self.recurrences, self.model = run, list(recurrences), model
+        self.ports = [edge for one in self.recurrences for edge in one.ports]
         self.clocks = set_clocks(run, self.recurrences)
-        self.tracks = tracks_of(self.recurrences)
-        for track in self.tracks:
-            track.clock = self.clocks[self.recurrences.index(track.recurrence)]
-        self.numbers = Numbers.of(self.tracks)
+        self.tracks = tracks_of(self.recurrences, self.clocks)
+        self.nodes = nodes_of(self.tracks)
         self.fed = fed_inputs(run, self.recurrences)
         self.entering = entering_steps(self.recurrences, self.fed)
         known = {id(one): fed for fed in self.fed for one in fed.readers}
         self.facts: Sequence[Facts] = [
-            track.facts(self.numbers.of_track(k), None if track.layer else known.get(id(track.recurrence)))
+            track.facts(
+                {kind: self.nodes[k][kind] for kind in track.cell.kinds},
+                None if track.layer else known.get(id(track.recurrence)),
+            )
             for k, track in enumerate(self.tracks)
         ]
-        self.batch, self.loss, self.factor = self.tracks[0].batch, run.loss, run.factor
+        self.batch, self.loss = self.tracks[0].batch, run.loss
         self.dtype = str(run.seeds[0].dtype).removeprefix("torch.")
         batches = [max(t.batch for t in self.tracks if t.recurrence is one) for one in self.recurrences]
         self.shares = Shares.of(run, ports_of(run, self.recurrences), self.recurrences, self.clocks, batches)
@@ -78,9 +76,9 @@ class TorchRecording:
         self.weights = Weights(run, self.recurrences, parameters)
         self._insides: dict[Call, Inside] = {}
         self._total: dict[Edge, Any] = {}
-        self._samples: dict[tuple[int, str], Floats] = {}  # what the walk found, to compare rows with
-        self._initial: dict[tuple[int, str], float] = {}
-        self._inputs: dict[int, Magnitudes] = {}
+        self.samples: dict[tuple[int, str], Floats] = {}  # what the walk found, to compare rows with
+        self.initials: dict[tuple[int, str], float] = {}  # norms of the gradients of first states
+        self.entered: dict[int, Magnitudes] = {}  # norms of what reaches an input by step
 
     # ---- looking things up
     def inside(self, call: Call) -> Inside:
@@ -104,13 +102,9 @@ class TorchRecording:
         """Give the number of a track: of a fused layer, that of a layer and direction as their states are stacked."""
         return next(k for k, track in enumerate(self.tracks) if track.recurrence is one) + place
 
-    def norms_of(self, number: int, kind: str) -> Floats | None:
-        """Give the norms by step and sample that the walk of the whole loss found."""
-        return self._samples.get((number, kind))
-
     def largest_of(self, number: int) -> Floats:
         """Give the norms by step and sample of a recurrence's largest state there."""
-        largest: Floats = np.maximum.reduce([self._samples[number, kind] for kind in self.tracks[number].cell.kinds])
+        largest: Floats = np.maximum.reduce([self.samples[number, kind] for kind in self.tracks[number].cell.kinds])
         return largest
 
     def state_edges(self, track: Track) -> Iterator[tuple[str, int, Edge]]:
@@ -125,16 +119,14 @@ class TorchRecording:
     def walk(self, take: Take) -> None:
         """Ask for the gradients of all states at once, and divide them."""
         states = [edge for one in self.recurrences for some in one.states for edge in some]
-        others = (*all_above(states), *layer_ports(self.recurrences), *edges_in(self.entering.values()))
+        others = (*all_above(states), *self.ports, *edges_in(self.entering.values()))
         wanted = list(dict.fromkeys([*states, *others]))
         with self.weights.watched():
             self._total = ask(self.run, whole(self.run), wanted + self.weights.edges())
         self.weights.settle(self._total)
         carried, immediate = split(self.run, self.recurrences, self.clocks, self._total, self.shares)
         for number, track in enumerate(self.tracks):
-            if track.recurrence.how == SEQUENCE:
-                walk_sequence(self, number, track, take)
-            elif not track.recurrence.fused:
+            if not track.recurrence.fused:
                 walk_states(self, number, track, (carried, immediate), take)
         for one in self.recurrences:
             if one.fused:
@@ -145,19 +137,19 @@ class TorchRecording:
     def ask_whole(self) -> None:
         """Ask what reaches fused layers, where no walk has."""
         if not self._total:
-            self._total = ask(self.run, whole(self.run), layer_ports(self.recurrences))
+            self._total = ask(self.run, whole(self.run), self.ports)
 
     def order_of(self, one: Recurrence, t: int) -> tuple[int, int]:
         """Say when a step was taken, among all steps of all recurrences."""
         place = max((k for k, start in enumerate(one.starts) if start <= t), default=-1)
-        return (one.calls[place].begin, t) if place >= 0 else (int(one.states[t][0][0]._sequence_nr()), t)
+        return (one.calls[place].begin, t) if place >= 0 else (number_of(one.states[t][0][0]), t)
 
     def _note_inputs(self, one: Recurrence, steps: Steps) -> None:
-        if one.how == SEQUENCE and one.input in self._total:
-            self.note_input(one, Magnitudes.of(sample_norms(time_first(self._total[one.input]))))
-        elif steps:
+        if steps:
             with self.run.as_it_was():
-                self.note_input(one, Magnitudes.of([math.hypot(*map(self._entered, some)) for some in steps]))
+                self.entered[self.number(one)] = Magnitudes.of(
+                    [math.hypot(*map(self._entered, some)) for some in steps]
+                )
 
     def _entered(self, parts: Sequence[Entrance]) -> float:
         """Give the norm of what reaches one tensor that enters a step."""
@@ -169,26 +161,18 @@ class TorchRecording:
         """Give the gradient of the whole loss at an edge; None where nothing arrives."""
         return whole_at(edge, self._total)
 
-    def note_initial(self, number: int, kind: str, size: float) -> None:
-        """Note the norm of the gradient of a first state."""
-        self._initial[number, kind] = size
-
-    def note_input(self, one: Recurrence, steps: Magnitudes) -> None:
-        """Note the norms of the gradient of what enters."""
-        self._inputs[self.number(one)] = steps
-
     def note_norms(self, number: int, kind: str, steps: slice, samples: Floats) -> None:
         """Note norms by sample, which rows are compared with."""
         blank = np.zeros((self.tracks[number].recurrence.steps, self.tracks[number].batch))
-        self._samples.setdefault((number, kind), blank)[steps, : samples.shape[1]] = samples
+        self.samples.setdefault((number, kind), blank)[steps, : samples.shape[1]] = samples
 
     def initial(self, recurrence: int, kind: str) -> float | None:
         """Give the norm of the gradient of a first state; only fused layers tell."""
-        return self._initial.get((recurrence, kind))
+        return self.initials.get((recurrence, kind))
 
     def felt(self) -> Felt:
         """Walk once more in numbers that cannot underflow."""
-        from rnngraph.sources.torch.autograd.felt import feel
+        from rnngraph.sources.torch.answers.steps_back import feel
 
         return feel(self)
 
@@ -207,10 +191,9 @@ class TorchRecording:
 
     def inputs(self, timesteps: int) -> tuple[InputTrace, ...]:
         """Measure what enters."""
-        paths = {number: self.tracks[number].recurrence.path for number in self._inputs}
         return tuple(
-            InputTrace(f"input of {paths[number]}", steps.lengthened(timesteps))
-            for number, steps in sorted(self._inputs.items())
+            InputTrace(f"input of {self.tracks[number].recurrence.path}", steps.lengthened(timesteps))
+            for number, steps in sorted(self.entered.items())
         )
 
     def graph(self, states: dict[str, Magnitudes]) -> GraphTrace:
@@ -239,12 +222,6 @@ class TorchRecording:
 
     def back(self, group: Sequence[int], t: int, rows: dict[tuple[int, str], Array], samples: Integers) -> Any:
         """Multiply rows of the states at t by the transposed Jacobian of the step into t."""
-        from rnngraph.sources.torch.autograd.jacobian import step_back
+        from rnngraph.sources.torch.answers.steps_back import step_back
 
         return step_back(self, group, t, rows, samples)
-
-
-def layer_ports(recurrences: Sequence[Recurrence]) -> list[Edge]:
-    """List what the calls of fused layers return."""
-    calls = [call for one in recurrences for call in one.calls if one.fused]
-    return [edge for call in calls if call.layer for edge in call.layer.ports.values()]

@@ -19,7 +19,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from rnngraph.errors import InputError
-from rnngraph.sources.torch.autograd.edges import in_backward, tensors_in
+from rnngraph.sources.torch.autograd.edges import in_backward, number_now, number_of, tensors_in
 from rnngraph.sources.torch.watching.calls import FUSED
 
 _OWN = str(Path(__file__).resolve().parents[2])
@@ -177,7 +177,7 @@ class _Looking(TorchDispatchMode):  # type: ignore[misc]
         place = None
         if not backward:
             place = _Place(*_line(sys._getframe(1)), tuple(self.modules.stack))
-            self._places[int(torch._C._autograd._get_sequence_nr())] = place
+            self._places[number_now()] = place
         broken = next((one for one in tensors_in(result) if not _finite(one)), None) if wanted else None
         if broken is not None and all(map(_finite, given)) and not _only_writes(func, given):
             name = str(func).removeprefix("aten.").rpartition(".")[0]
@@ -191,7 +191,7 @@ class _Looking(TorchDispatchMode):  # type: ignore[misc]
 
     def _walked_back(self) -> _Place:
         node = torch._C._current_autograd_node()
-        number = -1 if node is None else int(node._sequence_nr())
+        number = -1 if node is None else number_of(node)
         known = [one for one in self._places if one <= number]
         return self._places[max(known)] if known else _Place("", 0, ())
 

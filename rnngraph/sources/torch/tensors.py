@@ -13,7 +13,7 @@ import torch
 from rnngraph.errors import InputError
 from rnngraph.sources.torch.answers.rows import Rows
 from rnngraph.sources.torch.autograd.arrived import summed
-from rnngraph.sources.torch.autograd.one_kernel import all_above, whole_at
+from rnngraph.sources.torch.autograd.kernels import all_above, whole_at
 from rnngraph.sources.torch.autograd.question import ask, whole
 from rnngraph.sources.torch.finding.fed_inputs import edges_in
 from rnngraph.sources.torch.graph_recording import TorchRecording
@@ -32,7 +32,7 @@ def state(recording: TorchRecording, name: str, t: int) -> tuple[Any, Any]:
         raise InputError(f"{name} has no state at step {t}.")
     value = track.recurrence.value(edge, t % track.recurrence.steps)
     gradient = whole_at(edge, ask(recording.run, whole(recording.run), [edge, *all_above([edge])]))
-    return value, None if gradient is None else gradient / recording.run.factor
+    return value, None if gradient is None else track.part(gradient, t) / recording.run.factor
 
 
 def _named(recording: TorchRecording, name: str) -> tuple[int, str]:

@@ -13,18 +13,16 @@ from rnngraph.checks import whole_number
 from rnngraph.errors import InputError
 from rnngraph.measure.lag_options import LagOptions
 from rnngraph.sources.torch import description
-from rnngraph.sources.torch.answers.traced import traced
+from rnngraph.sources.torch.answers.traced import Backward, checked_backward, chosen, settle_factor, traced
 from rnngraph.sources.torch.answers.weights import weights_by_recurrence
-from rnngraph.sources.torch.autograd.choose import Backward, checked_backward, chosen
 from rnngraph.sources.torch.autograd.edges import Edge, edge_of, plain
 from rnngraph.sources.torch.autograd.one_pass import Pass
 from rnngraph.sources.torch.autograd.passes import Passes
 from rnngraph.sources.torch.finding.find import Found, find
 from rnngraph.sources.torch.graph_recording import TorchRecording
-from rnngraph.sources.torch.watching import rank
 from rnngraph.sources.torch.watching.calls import CallLog, Kept
 from rnngraph.sources.torch.watching.patches import Patches
-from rnngraph.sources.torch.watching.unwrap import paths_of, unwrapped
+from rnngraph.sources.torch.watching.unwrap import paths_of, sharded, unwrapped
 from rnngraph.trace.model import Trace
 
 if TYPE_CHECKING:
@@ -62,7 +60,7 @@ class Watch:
             if path not in self._names.values():
                 raise InputError(description.no_such_path(self.model, self._names, path))
         self._patches: Patches | None = None
-        self._sharded = rank.sharded(self.model)
+        self._sharded = sharded(self.model)
         self.lags = LagOptions()  # of sharded weights, which are asked about while the backward pass ends
         self._start()
 
@@ -83,7 +81,7 @@ class Watch:
         try:
             self._patches.put(self.model, self.log, self.passes)
             if self._sharded:
-                rank.keep_whole(self._sharded)
+                self._divide(later=False)
                 self.passes.after = self._ask_now
         except Exception as error:  # the run goes on as if it were not watched
             self.log.failure = f"{type(error).__name__}: {error}"
@@ -97,18 +95,25 @@ class Watch:
             self._patches.take_off()
             self._patches = None
             self.passes.after = None
-            rank.let_divide(self._sharded)
+            self._divide(later=True)
+
+    def _divide(self, *, later: bool) -> None:
+        """Let backward passes divide sharded weights again, or keep them whole, as the kept graph needs them."""
+        for one in self._sharded:
+            one.set_reshard_after_backward(later)
 
     def _ask_now(self) -> None:
         """Ask before sharded weights are divided again; afterwards the graph has no weights to walk with."""
         try:
+            self._asked = None
             if self.passes.found:
-                self._asked = self._measure(None, self.lags, 0, (), "")
+                self._asked = self.trace(lags=self.lags)
         except Exception as error:  # the run goes on as if it were not watched
             self.log.failure = self.log.failure or f"{type(error).__name__}: {error}"
         self.passes.found.clear()
         self.log.calls.clear()
-        rank.divide(self._sharded)
+        for one in self._sharded:
+            one.reshard()
 
     def mark(self, tensor: Any, name: str = "state") -> None:
         """Say, once a step, which tensor is a state: for a loop that no module shows.
@@ -140,21 +145,11 @@ class Watch:
             InputError: nothing was called, nothing recurrent was found, no backward ran inside the block, or the watch
                 itself failed.
         """
-        options = lags if isinstance(lags, LagOptions) else LagOptions() if lags else None
         if not isinstance(lags, LagOptions | bool):
             raise InputError(f"lags is {lags!r}; pass True, False or an rnngraph.LagOptions.")
         if self._asked is not None:
             return self._asked
-        return self._measure(backward, options, spectrum, labels, source)
-
-    def _measure(
-        self,
-        backward: Backward | None,
-        options: LagOptions | None,
-        spectrum: int,
-        labels: Sequence[str | None],
-        source: str,
-    ) -> Trace:
+        options = lags if isinstance(lags, LagOptions) else LagOptions() if lags else None
         exponents, run = whole_number(spectrum, "spectrum", least=0), chosen(self, backward)
         return traced(self, run, options, spectrum=exponents, labels=labels, source=source)
 
@@ -230,16 +225,16 @@ class Watch:
                 self._found[run] = find(run.calls, run.roots, self.marks, self.only, names)
         return self._found[run]
 
-    def record(self, run: Pass, labels: Sequence[str | None] = ()) -> TorchRecording:
+    def record(self, run: Pass) -> TorchRecording:
         """Give a pass as what `measure` asks."""
         found = self.find(run)
         if not found.recurrences:
             raise InputError(description.nothing_found(self, found))
-        known = self._recordings.get(run)
-        if known is None or known.factor != run.factor or labels:
+        if run not in self._recordings:
+            settle_factor(run)
             weights = {id(weight): name for name, weight in self.model.named_parameters()}
-            name = description.model_title(self.model, found)
             with run.as_it_was():
-                known = TorchRecording(run, found.recurrences, weights, model=name, labels=labels)
-            self._recordings[run] = known
-        return known
+                self._recordings[run] = TorchRecording(
+                    run, found.recurrences, weights, model=description.model_title(self.model, found)
+                )
+        return self._recordings[run]

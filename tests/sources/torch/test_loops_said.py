@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import numpy as np
@@ -79,11 +80,45 @@ def test_a_step_that_the_scaler_skips_is_shown_without_its_factor() -> None:
     assert not torch.isfinite(model.cell.weight_hh.grad).all()
     with rnngraph.torch.watch(model) as plain:
         loss().backward()
+    state = watch.state("cell.h", 2)[1]  # before the trace, and as after it
+    torch.testing.assert_close(state, plain.state("cell.h", 2)[1])
     np.testing.assert_allclose(found(watch), found(plain), rtol=1e-6)
+    assert torch.equal(watch.state("cell.h", 2)[1], state)
     trace = watch.trace()
     assert any("times 1.67772e+07 the gradient overflows, and a scaler skips such a step" in one for one in trace.notes)
     assert "non_finite" not in {one.rule for one in rnngraph.diagnose(trace).findings}
-    assert torch.isfinite(watch.state("cell.h", 2)[1]).all()
+
+
+def test_a_gradient_that_is_not_finite_without_the_factor_is_no_overflow() -> None:
+    model, trail = Stepwise(), Trail()
+    with rnngraph.torch.watch(model) as watch:
+        h = model(data().float(), trail)
+        scaled(trail.total() + (h * 0).sqrt().sum(), 64.0)
+    trace = watch.trace()
+    assert any("walked back times 64" in one for one in trace.notes)
+    assert not any("the gradient overflows" in one for one in trace.notes)
+
+
+@pytest.mark.parametrize("fused", [False, True])
+@pytest.mark.parametrize("how", ["plain", "hooks", "checkpoint"])
+def test_data_that_the_next_batch_is_written_over(fused: bool, how: str) -> None:
+    from torch.utils.checkpoint import checkpoint
+
+    torch.manual_seed(0)
+    model, x = nn.GRU(4, 5) if fused else Stepwise(), data().float()
+    kept = torch.autograd.graph.saved_tensors_hooks(lambda one: one, lambda one: one)
+    for refilled in (False, True):
+        with rnngraph.torch.watch(model) as watch:
+            with kept if how == "hooks" else contextlib.nullcontext():
+                run = model if fused else lambda x: model(x, Trail())
+                found = checkpoint(run, x, use_reentrant=False) if how == "checkpoint" else run(x)
+            (found[0] if fused else found).square().sum().backward()
+        if refilled:
+            x.normal_()
+            said = r"changed in place after it.*call watch\.trace\(\) before"
+            with pytest.raises(InputError, match=f"what gru was given was {said}" if fused else said):
+                watch.trace()
+        assert refilled or watch.trace().states
 
 
 @pytest.mark.parametrize("kept", [False, True])

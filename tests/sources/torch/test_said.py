@@ -385,3 +385,23 @@ def test_zero_length_and_nan() -> None:
     trace = watch.trace()
     assert trace.states[0].nonfinite.sum() > 0
     assert any("not finite" in note and "first_nonfinite" in note for note in trace.notes)
+
+
+def test_a_position_of_a_sequence_that_is_taken_at_once() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 6), nn.Conv1d(5, 5, 3, padding=1), nn.Linear(6, 1)).double()
+    kept: list[Any] = []
+
+    def keep(module: Any, given: Any, result: Any) -> None:
+        kept.append(result)
+        result.retain_grad()
+
+    model[0].register_forward_hook(keep)
+    with rnngraph.torch.watch(model, only="1") as watch:
+        model(torch.randn(3, 5, 4).double())[:, -1].sum().backward()
+    value, gradient = watch.state("1.h", 2)
+    assert value is None
+    torch.testing.assert_close(gradient, kept[0].grad[:, 2])
+    row = watch.row(4)["input of 1"]
+    for t, one in enumerate(row):
+        torch.testing.assert_close(one, kept[0].grad[:, t])

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 
 from rnngraph.autodiff.recurrence import suffix
-from rnngraph.sources.torch.answers.by_step import alike
 from rnngraph.sources.torch.answers.weights import Weights
+from rnngraph.sources.torch.autograd.arrived import alike
 from rnngraph.sources.torch.autograd.edges import wide
 from rnngraph.sources.torch.autograd.one_pass import Pass
 from rnngraph.sources.torch.autograd.question import ask, blocked, whole
@@ -79,9 +79,7 @@ class Certificate:
 
     def weights(self, run: Pass, one: Recurrence, weights: Weights) -> None:
         """Note how far a fused layer's weight gradients are from those that PyTorch found in the run."""
-        layer = one.calls[0].layer
-        if layer is None:
-            return
+        layer = one.layers[0]
         found = {id(weight): run.gradients[id(weight)] for weight in layer.weights if id(weight) in run.gradients}
         difference = _difference(one, weights, found)
         if difference is not None and not difference <= allowed(_epsilon(layer.rounded)):
@@ -110,7 +108,7 @@ class Certificate:
 
 def _difference(one: Recurrence, weights: Weights, found: Mapping[int, Any]) -> float | None:
     """Give the largest relative difference of a fused layer's weight gradients from those that are `found`, by id."""
-    module, flat = one.module, one.calls[0].layer.weights if one.calls[0].layer else ()
+    module, flat = one.module, one.layers[0].weights
     both = 2 if module.bidirectional else 1
     each, differences = len(flat) // (module.num_layers * both), list[float]()
     for place in range(len(flat) // each):
@@ -126,11 +124,11 @@ def _difference(one: Recurrence, weights: Weights, found: Mapping[int, Any]) -> 
 
 def _beside(run: Pass, one: Recurrence, found: Mapping[int, Any]) -> dict[int, Any]:
     """Give what reaches the weights of a fused layer on other ways than through its calls."""
-    ports = [edge for call in one.calls if call.layer for edge in call.layer.ports.values()]
-    some = one.calls[0].layer.weights if one.calls[0].layer else ()
-    edges = {edge: id(weight) for weight in some if id(weight) in found for edge in run.edges_of(weight)}
+    edges = {
+        edge: id(weight) for weight in one.layers[0].weights if id(weight) in found for edge in run.edges_of(weight)
+    }
     beside: dict[int, Any] = {}
-    with blocked(ports):
+    with blocked(one.ports):
         for edge, one_part in ask(run, whole(run), list(edges)).items():
             beside[edges[edge]] = beside.get(edges[edge], 0) + one_part
     return beside

@@ -12,17 +12,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from rnngraph.sources.torch.answers.by_step import only_step
-from rnngraph.sources.torch.autograd.arrived import Arrived, near_one
-from rnngraph.sources.torch.autograd.edges import Edge, bytes_of, home_of_float64, walk_down
-from rnngraph.sources.torch.autograd.one_kernel import all_above
+from rnngraph.sources.torch.autograd.arrived import Arrived, near_one, only_step
+from rnngraph.sources.torch.autograd.edges import Edge, at_and_below, bytes_of, home_of_float64, number_of, oldest
+from rnngraph.sources.torch.autograd.kernels import all_above, held
 from rnngraph.sources.torch.autograd.question import ask, blocked
-from rnngraph.sources.torch.autograd.statistics import held
 from rnngraph.sources.torch.finding.clocks import Port
 from rnngraph.sources.torch.finding.fed_inputs import Fed, edges_in, read_elsewhere
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE
 from rnngraph.sources.torch.fused.inside_rows import Arriving, Leaving, rows_inside
-from rnngraph.sources.torch.fused.layout import Layout, array
+from rnngraph.sources.torch.fused.layout import array
 from rnngraph.sources.torch.watching.calls import Call
 from rnngraph.trace.magnitudes import Floats, Integers
 
@@ -44,9 +42,9 @@ class Rows:
         self.recording, self.run = recording, recording.run
         fused = [one for one in recording.recurrences if one.fused]
         self.calls = sorted((call for one in fused for call in one.calls), key=lambda call: -call.begin)
-        self.ports = {edge: call for call in self.calls if call.layer for edge in call.layer.ports.values()}
+        self.ports = {edge: call for call in self.calls for edge in call.ports.values()}
         self.states = [edge for one in recording.recurrences for some in one.states for edge in some]
-        self.inputs = {one.input: one for one in recording.recurrences if one.how == SEQUENCE}
+        self.inputs = [one.input for one in recording.recurrences if one.how == SEQUENCE]
         self.extra = all_above(self.states)  # further edges whose rows are wanted
         self.alone: set[Call] = set()  # the fused calls whose input nothing else reads, which is told step by step
         self.summed: dict[Call, Any] = {}  # those whose input is summed, with what names it
@@ -56,7 +54,7 @@ class Rows:
         self.by_step: dict[tuple[int, int], list[Port]] = {}
         for edge in recording.shares.at:
             port = recording.shares.ports[edge]
-            for t in range(port.first, port.last + 1) if port.kind in ("out", "sequence") else (port.last,):
+            for t in range(port.first, port.last + 1):
                 self.by_step.setdefault((recording.shares.clock(port), t), []).append(port)
         self._leads = {call: self._leads_on(call) for call in self.calls}
 
@@ -68,14 +66,14 @@ class Rows:
                 self.alone |= set(one.calls)
             else:
                 self.summed |= dict(zip(one.calls, fed.edges, strict=True))
-                self.entering += [call.layer.fed_edge for call in one.calls if call.layer and call.layer.fed_edge]
+                self.entering += [call.layer.fed_edge for call in one.calls if call.layer.fed_edge]
 
     def chunks(self, rows: Sequence[tuple[int, int]]) -> Iterator[tuple[int, Sequence[tuple[int, int]]]]:
         """Divide rows so that their gradients at all states fit."""
         ports = (
             self.ports if len(self.calls) > 1 or self.states or self.inputs else ()
         )  # else nothing is above the only one
-        held = (*self.states, *ports, *self.inputs, *self.entering)
+        held = {*self.states, *ports, *self.inputs, *self.entering}
         size = sum(bytes_of(edge) for edge in held)
         count = max(1, min(len(rows), _MOST, _BYTES // max(size, 1)))
         for low in range(0, len(rows), count):
@@ -117,7 +115,7 @@ class Rows:
         """Walk some steps at a time, and bring every row to a size near one in between."""
         at = Arrived()
         some = {edge for one in self.recording.recurrences for step in one.states[::_SEGMENT] for edge in step}
-        cuts = sorted(some, key=lambda edge: -int(edge[0]._sequence_nr()))
+        cuts = sorted(some, key=lambda edge: -number_of(edge[0]))
         self._through(seeds, np.zeros(rows, np.int64), at, {}, walls=cuts)
         for k, edge in enumerate(cuts):
             total = at.total(edge)
@@ -129,8 +127,8 @@ class Rows:
         self, port: Port, t: int, number: int, rows: int, seeds: dict[Edge, Any], arriving: dict[Call, Arriving]
     ) -> None:
         share, call = self.recording.shares.at[port.edge], port.call
-        if call is not None and call in arriving and call.layer is not None:
-            layout = Layout(call.module, call.layer)
+        if call is not None and call in arriving:
+            layout = call.layer.layout
             if port.kind == "out":
                 one = array(layout.spread(share)[t - port.first], torch.float64)
                 if one.any():
@@ -165,10 +163,10 @@ class Rows:
             call = self.ports.get(edge)
             if call is None or edge in self.extra:
                 at.add(edge, rows, exponents)
-            if call is None or call.layer is None:
+            if call is None:
                 continue
-            layout = Layout(call.module, call.layer)
-            kind = next(kind for kind, one in call.layer.ports.items() if one == edge)
+            layout = call.layer.layout
+            kind = next(kind for kind, one in call.ports.items() if one == edge)
             if kind == "out":
                 wide = array(layout.spread(rows, lead=1).transpose(1, 2), torch.float64)
                 arriving[call].fields.append((wide, exponents))
@@ -201,18 +199,13 @@ class Rows:
 
     def _leads_on(self, call: Call) -> bool:
         """Whether another state, or another layer, lies below a fused layer."""
-        layer = call.layer
-        roots = [edge for edge in (layer.x_edge, *layer.initial_edges) if edge is not None] if layer else []
+        roots = [edge[0] for edge in (call.layer.x_edge, *call.layer.initial_edges) if edge is not None]
         nodes = {edge[0] for edge in (*self.states, *self.ports, *self.inputs, *self.extra)}
-        least = min((int(node._sequence_nr()) for node in nodes), default=0)
-        return any(edge[0] in nodes for edge in roots) or any(
-            node in nodes for _, node, _ in walk_down([edge[0] for edge in roots], least)
-        )
+        return not nodes.isdisjoint(at_and_below(roots, oldest(nodes)))
 
     def _onward(self, call: Call, leaving: Leaving) -> dict[Edge, tuple[Any, Integers]]:
         """Give what a fused layer hands on, by the edges that lead to it."""
         layer, found, inside = call.layer, Arrived(), self.recording.inside(call)
-        assert layer is not None  # a fused layer
         for rows, exponents in self._to_input(call, leaving) if layer.x_edge is not None else ():
             found.add(layer.x_edge, rows, exponents)
         for edge, kind, kept in zip(layer.initial_edges, ("h", "c"), layer.initial, strict=False):
@@ -221,7 +214,7 @@ class Rows:
                     all_ = np.zeros((len(states), len(inside.recurrences), *states.shape[1:]))
                     all_[:, place] = states
                     home = torch.from_numpy(all_).to(home_of_float64(kept.tensor.device))
-                    found.add(edge, inside.layout.as_given(home, lead=1), exponents)
+                    found.add(edge, home.squeeze(2) if inside.layout.unbatched else home, exponents)
         return {edge: total for edge in found.at if (total := found.total(edge)) is not None}
 
     def _to_input(self, call: Call, leaving: Leaving) -> Iterator[tuple[Any, Integers]]:

@@ -1,6 +1,8 @@
-"""The loss of every step: what enters at the ports of a step without having passed another port.
+"""The parts of the whole loss: of every step, and of a state's gradient.
 
-In: a pass and its ports. Out: `Shares`. The shares of all steps add up to the whole loss, whatever lies between.
+In: a pass, its ports and its states. Out: `Shares`, what enters at the ports of a step without having passed another:
+those of all steps add up to the whole loss, whatever lies between. And what comes back to a state through later steps,
+and what reaches it at its own, each walked by itself, so that a small one is not lost in the rounding of a large one.
 """
 
 from __future__ import annotations
@@ -10,13 +12,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
 from rnngraph.errors import InputError
 from rnngraph.measure.recording import Losses
-from rnngraph.sources.torch.answers.by_step import norms_at
-from rnngraph.sources.torch.autograd.edges import Edge
+from rnngraph.sources.torch.autograd.arrived import norms_at
+from rnngraph.sources.torch.autograd.edges import Edge, number_of, oldest, walk_down
+from rnngraph.sources.torch.autograd.hooks import ours
+from rnngraph.sources.torch.autograd.kernels import above, through
 from rnngraph.sources.torch.autograd.one_pass import Pass
-from rnngraph.sources.torch.autograd.question import ask, blocked, whole
+from rnngraph.sources.torch.autograd.question import ask, blocked, replaced, whole
 from rnngraph.sources.torch.finding.clocks import Port
 from rnngraph.sources.torch.finding.joint import reads_many_steps
 from rnngraph.sources.torch.finding.recurrence import Recurrence
@@ -74,3 +79,77 @@ class Shares:
             pairs = pairs[-1:]
         steps, clocks = (np.array([pair[k] for pair in pairs], np.int64) for k in (1, 0))
         return Losses(steps, clocks, self.norms, self.joint)
+
+
+def split(
+    run: Pass,
+    recurrences: Sequence[Recurrence],
+    clocks: Sequence[int],
+    total: Mapping[Edge, Any],
+    shares: Shares,
+) -> tuple[dict[Edge, Any], dict[Edge, Any]]:
+    """Divide the gradients of states.
+
+    Returns:
+        what is carried from later steps of the clock, and what is immediate.
+    """
+    place = {
+        edge: (clock, t)
+        for one, clock in zip(recurrences, clocks, strict=True)
+        for t, some in enumerate(one.states)
+        for edge in some
+    }
+    if not place:
+        return {}, {}
+    if place.keys() == shares.ports.keys():  # nothing but states is handed out: this was asked already
+        immediate = dict(shares.at)
+    else:
+        with blocked(place):
+            immediate = ask(run, whole(run), list(place))
+    nothing = {edge: seed * 0 for edge, seed in whole(run).items()}
+    own: dict[Edge, Any] = {}  # what a state gets from its own step: as c from h, or one layer from the next
+    asides = (node.register_hook(_taker(edges, own)) for node, edges in _consumers_at_own_step(run, place).items())
+    with replaced({edge: total[edge] for edge in place if edge in total}), ours(asides):
+        carried = ask(run, nothing, list(place))
+    uppers = {edge: upper for edge in place if (upper := above(edge)) is not None}
+    own |= {edge: through(edge, total[upper]) for edge, upper in uppers.items() if upper in total}
+    for edge, part in own.items():
+        immediate[edge] = immediate[edge] + part if edge in immediate else part
+    return carried, immediate
+
+
+def _taker(edges: Mapping[int, Edge], own: dict[Edge, Any]) -> Any:
+    def take(grad_inputs: tuple[Any, ...], grad_outputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        for k, edge in edges.items():
+            if grad_inputs[k] is not None:
+                own[edge] = own[edge] + grad_inputs[k] if edge in own else grad_inputs[k].clone()
+        return tuple(
+            torch.zeros_like(one) if k in edges and one is not None else one for k, one in enumerate(grad_inputs)
+        )
+
+    return take
+
+
+def _consumers_at_own_step(run: Pass, place: Mapping[Edge, tuple[int, int]]) -> dict[Any, dict[int, Edge]]:
+    """Find the nodes that use a state and lead to states of its own step, or of other clocks, only."""
+    consumers: dict[Any, list[Any]] = {}
+    for consumer, node, _ in walk_down(run.tops, oldest(node for node, _ in place)):
+        consumers.setdefault(node, []).append(consumer)
+    at: dict[Any, list[tuple[int, int]]] = {}
+    for edge, where in place.items():
+        at.setdefault(edge[0], []).append(where)
+    latest: dict[Any, dict[int, int]] = {node: {} for node in run.tops}
+    for node in sorted(consumers, key=number_of, reverse=True):
+        reach: dict[int, int] = {}
+        for consumer in consumers[node]:
+            for clock, t in dict(at[consumer]).items() if consumer in at else latest[consumer].items():
+                reach[clock] = max(t, reach.get(clock, t))
+        latest[node] = reach
+    found: dict[Any, dict[int, Edge]] = {}
+    for edge, (clock, t) in place.items():
+        for consumer in consumers.get(edge[0], ()):
+            reach = dict(at[consumer]) if consumer in at else latest[consumer]
+            if reach and reach.get(clock, -1) <= t:
+                slots = {k: edge for k, below in enumerate(consumer.next_functions) if tuple(below) == edge}
+                found.setdefault(consumer, {}).update(slots)
+    return found

@@ -20,7 +20,6 @@ from rnngraph.sources.torch.answers.rows import ALL, Rows
 from rnngraph.sources.torch.answers.tracks import Track
 from rnngraph.sources.torch.autograd.arrived import Arrived, logs_of, of_samples, summed
 from rnngraph.sources.torch.finding.fed_inputs import Fed
-from rnngraph.sources.torch.fused.layout import Layout
 from rnngraph.trace.magnitudes import Floats, Integers
 
 if TYPE_CHECKING:
@@ -47,15 +46,6 @@ def pull(
             states = _of_states(recording, arrived, samples)
         for known in states:
             tell(known.number, known.kind, known.t, 0, known.logs)
-        for edge, one in walk.inputs.items():
-            total, number = arrived.total(edge), recording.number(one)
-            if total is None:
-                continue
-            for t in range(one.steps):
-                logs = logs_of(total[0][:, :, t].flatten(2), total[1], samples[recording.tracks[number].batch])
-                tell(number, "h", t, 0, logs)
-                if recording.facts[number].fed:
-                    tell(number, FED, t, 0, logs)
         with recording.run.as_it_was():
             for fed in recording.fed:
                 _tell_fed(recording, fed, arrived, tell)
@@ -97,9 +87,11 @@ class _Told:
 def _of_states(recording: TorchRecording, arrived: Arrived, samples: dict[int, Integers]) -> list[_Told]:
     found: list[_Told] = []
     for number, track in enumerate(recording.tracks):
-        for kind in track.cell.kinds if track.recurrence.states else ():
-            totals = [(t, arrived.whole(edge)) for t, edge in enumerate(track.edges(kind)) if edge is not None]
-            some = [(t, *total) for t, total in totals if total is not None]
+        for kind in track.cell.kinds if not track.recurrence.fused else ():
+            edges = track.edges(kind)
+            wholes = {edge: arrived.whole(edge) for edge in dict.fromkeys(edges) if edge is not None}
+            totals = [(t, wholes[edge]) for t, edge in enumerate(edges) if edge is not None]
+            some = [(t, track.part(total[0], t, lead=1), total[1]) for t, total in totals if total is not None]
             found += _of_steps(track, number, kind, some, samples[track.batch])
     return found
 
@@ -142,8 +134,8 @@ def _tell_fed(recording: TorchRecording, fed: Fed, arrived: Arrived, tell: Telle
             tell(number, FED, known.t, 0, known.logs)
     for key, call, start in zip(fed.edges, one.calls, one.starts, strict=False):
         total = arrived.total(key)
-        if total is not None and call.layer is not None:
-            wide = Layout(call.module, call.layer).spread(total[0], lead=1)
+        if total is not None:
+            wide = call.layer.layout.spread(total[0], lead=1)
             for t in range(call.steps):
                 tell(number, FED, t + start, 0, logs_of(wide[:, t], total[1], chosen))
 
@@ -162,7 +154,7 @@ class Teller:
         """Tell rows of one state, or of an input: (rows, samples) of one step, or (steps, rows, samples) from t on."""
         first = self.base + low
         if first < 0:
-            known = self.recording.norms_of(number, kind)
+            known = self.recording.samples.get((number, kind))
             if t >= 0 and known is not None:
                 whole = np.atleast_2d(logs[..., 0, :])
                 samples = self.samples[self.recording.tracks[number].batch]

@@ -1,23 +1,28 @@
-"""A pass measured: its numbers are those of the loss itself, whatever factor a scaler walked it back with.
+"""A backward pass of a watched block, chosen and measured.
 
-In: a watch and a pass. Out: a `Trace`, with the sentences that its reader must know.
+In: a watch, and which pass is meant. Out: a `Trace`, with the sentences that its reader must know. Its numbers are
+those of the loss itself, whatever factor a scaler walked it back with.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from rnngraph.checks import is_whole
+from rnngraph.errors import InputError
 from rnngraph.measure import record as measured
 from rnngraph.measure.lag_options import LagOptions
 from rnngraph.sources.tape.joint import NOTE as JOINT
 from rnngraph.sources.torch import description
 from rnngraph.sources.torch.answers.certificate import UNCERTAIN
+from rnngraph.sources.torch.autograd.edges import Edge
 from rnngraph.sources.torch.autograd.one_pass import Pass
+from rnngraph.sources.torch.autograd.question import ask, whole
 from rnngraph.trace.magnitudes import Magnitudes
 from rnngraph.trace.model import InputLagTrace, LagTrace, Trace, UpdateTrace
 
@@ -28,14 +33,11 @@ if TYPE_CHECKING:
 def traced(
     watch: Watch, run: Pass, options: LagOptions | None, *, spectrum: int, labels: Sequence[str | None], source: str
 ) -> Trace:
-    """Measure a pass; where its gradient overflows with a scaler's factor, without it."""
+    """Measure a pass."""
     with run.as_it_was():
-        recording = watch.record(run, labels)
+        recording = watch.record(run)
+        recording.labels = labels
         trace = measured.record(recording, lags=options, spectrum=spectrum, source=source)
-        if run.factor != 1 and _overflows(trace):
-            run.give_up_factor()
-            recording = watch.record(run, labels)
-            trace = measured.record(recording, lags=options, spectrum=spectrum, source=source)
     checks = recording.certificate.sentences()
     failed = tuple(one for one in checks if one.startswith(UNCERTAIN))
     rest = tuple(one for one in checks if one not in failed)
@@ -44,9 +46,16 @@ def traced(
     return replace(trace if run.factor == 1 else _divided(trace, run.factor), notes=notes)
 
 
-def _overflows(trace: Trace) -> bool:
-    """Whether gradients are not finite where all values are."""
-    return trace.graph.first_nonfinite_forward < 0 and any(bool(one.nonfinite.any()) for one in trace.states)
+def settle_factor(run: Pass) -> None:
+    """Give up a scaler's factor with which weights get gradients that are not finite, and without which they do."""
+    ends = [edge for some in run.ends.values() for edge in some if not hasattr(edge[0].variable, "_local_tensor")]
+    times, once = whole(run), {edge: seed / run.factor for edge, seed in whole(run).items()}
+    if run.factor != 1 and not _finite(ask(run, times, ends)) and _finite(ask(run, once, ends)):
+        run.give_up_factor()
+
+
+def _finite(found: Mapping[Edge, Any]) -> bool:
+    return all(bool(one.isfinite().all()) for one in found.values())
 
 
 def _divided(value: Any, by: float) -> Any:
@@ -60,3 +69,41 @@ def _divided(value: Any, by: float) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         return replace(value, **{one.name: _divided(getattr(value, one.name), by) for one in fields(value)})
     return value
+
+
+Backward = int | Literal["last", "first"]
+
+
+def chosen(watch: Watch, backward: Backward | None) -> Pass:
+    """Choose a pass; None is the one that the watch was made for.
+
+    Raises:
+        InputError: the watch failed, no backward ran inside the block, or the pass is not kept.
+    """
+    wanted = watch.wanted if backward is None else checked_backward(backward)
+    if watch.log.failure:
+        raise InputError(f"the run went on, but it could not be watched: {watch.log.failure}.")
+    if not watch.passes.found:
+        raise InputError(description.nothing_walked(watch))
+    if wanted == "first" and watch.wanted != "first":
+        raise InputError('only the last passes are kept; ask for the first with watch(model, backward="first").')
+    place = wanted if isinstance(wanted, int) else {"first": 0, "last": -1}[wanted]
+    if -place > len(watch.passes.found):
+        raise InputError(
+            f"backward is {wanted}, and {len(watch.passes.found)} are kept of {watch.passes.count}: say so before, "
+            f"with watch(model, backward={wanted})."
+        )
+    return watch.passes.found[place]
+
+
+def checked_backward(backward: object) -> Backward:
+    """Check which pass is meant.
+
+    Raises:
+        InputError: it is none of the words, and no number below 0.
+    """
+    if backward in ("last", "first"):
+        return backward
+    if is_whole(backward) and backward < 0:
+        return int(backward)
+    raise InputError(f'backward is {backward!r}; pass "last", "first", or -2 for the last but one.')

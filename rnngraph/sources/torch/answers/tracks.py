@@ -16,12 +16,12 @@ import numpy as np
 from rnngraph.autodiff.recurrence import suffix
 from rnngraph.measure.recording import Facts
 from rnngraph.nn.cells import CELLS
-from rnngraph.sources.torch.autograd.edges import Edge, shape_of
+from rnngraph.sources.torch.autograd.edges import Edge, like, shape_of
 from rnngraph.sources.torch.finding.anew import anew_in
 from rnngraph.sources.torch.finding.fed_inputs import Fed
 from rnngraph.sources.torch.finding.operations import custom_cell_of
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE, Recurrence
-from rnngraph.sources.torch.fused.layout import Layout, cell_name
+from rnngraph.sources.torch.fused.layout import cell_name
 from rnngraph.sources.torch.watching.calls import FUSED
 from rnngraph.trace.cell import CellTrace
 from rnngraph.trace.magnitudes import Booleans
@@ -36,7 +36,7 @@ class Track:
     layer: int
     direction: str
     cell: CellTrace
-    clock: int = 0
+    clock: int
 
     @property
     def ending(self) -> str:
@@ -47,19 +47,20 @@ class Track:
     def batch(self) -> int:
         """The number of samples."""
         if self.recurrence.fused:
-            return max(layout.batch for layout in layouts(self.recurrence))
+            return max(one.layout.batch for one in self.recurrence.layers)
         if self.recurrence.how == SEQUENCE:
             return shape_of(self.recurrence.output)[0]
         return self.recurrence.batch()
 
-    def place(self, kind: str) -> int:
-        """The place of a state among those of a step."""
-        return self.cell.kinds.index(kind)
-
     def edges(self, kind: str) -> list[Edge | None]:
         """The edges of a state, step by step."""
-        place = self.place(kind)
+        place = self.cell.kinds.index(kind)
         return [self.recurrence.edge(place, t) for t in range(self.recurrence.steps)]
+
+    def part(self, tensor: Any, t: int, *, lead: int = 0) -> Any:
+        """Give what is a step's of what stands at its edge: of a sequence at once, a position."""
+        own = tensor is None or self.recurrence.how != SEQUENCE
+        return tensor if own else tensor.select(lead + 1, t)
 
     def by_sample(self, tensor: Any, *, lead: int = 0) -> Any:
         """Bring a state, or rows of its gradients with `lead` axes in front, to (..., N, units)."""
@@ -70,15 +71,13 @@ class Track:
     def units(self, kind: str) -> int:
         """The number of units of a state that stands in the graph."""
         edge = next((one for one in self.edges(kind) if one is not None), None)
-        if edge is None:
-            return 0
-        return int(np.prod(shape_of(edge))) // self.recurrence.batch_of(edge)
+        return 0 if edge is None else int(self.by_sample(self.part(like(edge, 0.0), 0)).shape[-1])
 
     def mask(self) -> Booleans | None:
         """Tell steps from padding in packed sequences, (N, T)."""
         if not self.recurrence.fused:
             return None
-        some = layouts(self.recurrence)
+        some = [one.layout for one in self.recurrence.layers]
         masks = [np.ones((one.batch, one.steps), bool) if one.valid is None else one.valid for one in some]
         whole = np.concatenate(masks, axis=1)
         return None if whole.all() else whole
@@ -118,25 +117,20 @@ class Track:
         )  # fmt: skip
 
 
-def layouts(one: Recurrence) -> list[Layout]:
-    """Give the layouts of the calls of a fused layer."""
-    return [Layout(call.module, call.layer) for call in one.calls if call.layer is not None]
-
-
-def tracks_of(recurrences: Sequence[Recurrence]) -> list[Track]:
+def tracks_of(recurrences: Sequence[Recurrence], clocks: Sequence[int]) -> list[Track]:
     """Divide recurrences into layers and directions."""
     found = []
-    for one in recurrences:
+    for one, clock in zip(recurrences, clocks, strict=True):
         module = one.module
         known = CELLS[cell_name(module)].facts if cell_name(module) else None
         if one.how == SEQUENCE or known is None or (not one.fused and len(one.places) != len(known.kinds)):
-            found.append(Track(one, 0, FORWARD, custom_cell_of(one)))
+            found.append(Track(one, 0, FORWARD, custom_cell_of(one), clock))
             continue
         if not isinstance(module, FUSED):
-            found.append(Track(one, 0, FORWARD, known))
+            found.append(Track(one, 0, FORWARD, known, clock))
             continue
         both = 2 if module.bidirectional else 1
         for place in range(module.num_layers * both):
             direction = REVERSE if place % both else FORWARD
-            found.append(Track(one, place // both, direction, known))
+            found.append(Track(one, place // both, direction, known, clock))
     return found

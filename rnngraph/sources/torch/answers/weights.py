@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +17,11 @@ from rnngraph import norms
 from rnngraph.autodiff.backward import Step
 from rnngraph.autodiff.contribution import Array, Summed
 from rnngraph.measure.parameter_trace import parameter_trace, weight_spectrum
-from rnngraph.sources.torch.autograd.edges import Edge, walk_down
+from rnngraph.sources.torch.autograd.arrived import norm
+from rnngraph.sources.torch.autograd.edges import Edge, at_and_below, number_of
+from rnngraph.sources.torch.autograd.hooks import ours
 from rnngraph.sources.torch.autograd.one_pass import Pass
-from rnngraph.sources.torch.autograd.row_norms import norm
-from rnngraph.sources.torch.finding.recurrence import SEQUENCE, Recurrence
-from rnngraph.sources.torch.finding.step_nodes import multiplying_states
+from rnngraph.sources.torch.finding.recurrence import SEQUENCE, Recurrence, multiplying_states
 from rnngraph.sources.torch.fused.inside import Inside
 from rnngraph.sources.torch.fused.layout import cell_name
 from rnngraph.trace.magnitudes import Floats, Magnitudes, Status
@@ -88,20 +88,12 @@ class Weights:
         """The edges whose gradients are asked for."""
         return list(self._steps)
 
-    @contextlib.contextmanager
-    def watched(self) -> Iterator[None]:
+    def watched(self) -> contextlib.AbstractContextManager[None]:
         """Catch the parts while the whole loss is walked back."""
-        hooks = []
         self.layers.clear()
         for steps in self._steps.values():
             steps.expected, steps.under_way, steps.norms, steps.total = {}, {}, np.zeros_like(steps.norms), None
-        for node, slots in self._users().items():
-            hooks.append(node.register_hook(_catcher(slots)))
-        try:
-            yield
-        finally:
-            for hook in hooks:
-                hook.remove()
+        return ours(node.register_hook(_catcher(slots)) for node, slots in self._users().items())
 
     def settle(self, total: Mapping[Edge, Any]) -> None:
         """Take the sums that autograd found."""
@@ -115,16 +107,13 @@ class Weights:
         begins = {
             id(steps.recurrence): [call.begin for call in steps.recurrence.calls] for steps in self._steps.values()
         }
-        least = min(first[0] for first in begins.values())
-        nodes = {edge[0] for edge in self.run.roots}
-        nodes |= {node for _, node, _ in walk_down(nodes, least)}
         found: dict[Any, dict[int, tuple[_Steps, int]]] = {}
-        for node in nodes:
+        for node in at_and_below(self.run.tops, min(first[0] for first in begins.values())):
             for slot, below in enumerate(node.next_functions):
                 steps = self._steps.get(tuple(below))
                 if steps is None:
                     continue
-                t = bisect_right(begins[id(steps.recurrence)], int(node._sequence_nr())) - 1
+                t = bisect_right(begins[id(steps.recurrence)], number_of(node)) - 1
                 if t >= 0 and steps.recurrence.calls[t].made(node):
                     steps.expected[t] = steps.expected.get(t, 0) + 1
                     found.setdefault(node, {})[slot] = steps, t
@@ -140,9 +129,9 @@ class Weights:
             for part in step.contributions if step is not None else ():
                 if isinstance(part, Summed):
                     layer.total = layer.total + part.total
-                    layer.steps[start : start + inside.layer.steps] = part.steps
+                    layer.steps[start : start + inside.layout.steps] = part.steps
                     if part.lost is not None:
-                        layer.lost[start : start + inside.layer.steps] = part.lost
+                        layer.lost[start : start + inside.layout.steps] = part.lost
 
     def traces(self, timesteps: int, eigenvalues: int) -> tuple[ParameterTrace, ...]:
         """Give the columns, with the eigenvalues of recurrent weights of up to so many rows."""

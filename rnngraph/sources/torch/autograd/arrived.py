@@ -1,21 +1,100 @@
-"""What rows of losses have become at edges of the graph: tensors with an axis of rows, each times a power of two.
+"""What arrived at edges of the graph: norms that are taken where the numbers are, and rows of many losses.
 
-In: rows and exponents. Out: their sums, and logarithms of their norms.
+In: tensors on any device, at edges or at ports of steps; rows have an axis in front, each times a power of two. Out:
+norms by row, sample or step, in float64, with a scale where squares would leave its range; sums of rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from rnngraph.sources.torch.autograd.edges import Edge, as_at, wide
-from rnngraph.sources.torch.autograd.one_kernel import above, through
-from rnngraph.sources.torch.autograd.row_norms import row_norms
+from rnngraph import norms
+from rnngraph.sources.torch.autograd.edges import Edge, as_at, drawn_once, home_of_float64, wide
+from rnngraph.sources.torch.autograd.kernels import above, through
 from rnngraph.trace.magnitudes import Floats, Integers
+
+if TYPE_CHECKING:
+    from rnngraph.sources.torch.finding.clocks import Port
+
+_SMALLEST, _LARGEST = 1e-140, 1e150  # between which squares lose nothing that matters
+
+
+def sample_norms(tensor: Any) -> Floats:
+    """Give the norm of every sample, the first axis; NaN where one holds NaN or infinity."""
+    return row_norms(tensor.reshape(1, -1) if tensor.dim() < 2 else tensor.flatten(1))
+
+
+def row_norms(rows: Any) -> Floats:
+    """Give the norms over the last axis; NaN where a row holds NaN or infinity."""
+    known = rows.detach() if rows.dtype == torch.float32 else wide(rows)
+    if home_of_float64(known.device).type == "cpu":  # NumPy sees the same memory, and its calls cost less
+        return norms.row_norms(known.cpu().numpy(force=True))
+    known = wide(known)
+    scale = known.abs().amax(dim=-1, keepdim=True).clamp(min=1e-300) if rows.dtype == torch.float64 else 1.0
+    found = ((known / scale).norm(dim=-1, keepdim=True) * scale).squeeze(-1).cpu().numpy()
+    return np.where(np.isfinite(found), found, np.nan)
+
+
+def norm(tensor: Any) -> float:
+    """Give the norm over all elements."""
+    dense = tensor.detach().coalesce().values() if tensor.is_sparse else tensor.detach()
+    found = float(torch.linalg.vector_norm(dense.to(home_of_float64(dense.device)), dtype=torch.float64))
+    return found if _SMALLEST < found < _LARGEST else float(row_norms(dense.reshape(1, -1))[0])
+
+
+def alike(tensors: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+    """Yield steps that follow one another and are alike, stacked, with the first of each run; None is no step."""
+    known = [(t, one) for t, one in enumerate(tensors) if one is not None]
+    place = itertools.count()
+    for _, group in itertools.groupby(known, lambda step: (step[0] - next(place), step[1].shape, step[1].dtype)):
+        steps = list(group)
+        yield steps[0][0], torch.stack([one for _, one in steps])
+
+
+def norms_by_step(tensors: Sequence[Any], shape: tuple[int, ...]) -> Floats:
+    """Give the norms of tensors (samples, units), one a step, as (T, N) in `shape`; zeros where there is none."""
+    found = np.zeros(shape)
+    for first, some in alike(tensors):
+        found[first : first + len(some), : some.shape[1]] = row_norms(some)
+    return found
+
+
+def norms_at(ports: Mapping[Edge, Port], at: Mapping[Edge, Any], shape: tuple[int, ...]) -> Floats:
+    """Give the norms of what stands at ports by step and sample, (T, N) in `shape`."""
+    norms = np.zeros(shape)
+    for edge, one in at.items():
+        port = ports[edge]
+        wide = port.spread(one, shape[1])
+        found = np.stack([sample_norms(step) for step in wide])
+        here = norms[port.first : port.last + 1]
+        if found.shape[1] > shape[1]:  # no axis of samples that is ours: all of it is every sample's
+            found = np.broadcast_to(np.sqrt((found**2).sum(axis=1, keepdims=True)), here.shape)
+        here = here[:, : found.shape[1]]
+        np.hypot(here, found, out=here)
+    return norms
+
+
+def only_step(tensor: Any, t: int) -> Any:
+    """Keep one step of a tensor (N, T, ...)."""
+    kept = torch.zeros_like(tensor)
+    kept[:, t] = tensor[:, t]
+    return kept
+
+
+def drawn_at(port: Port, like: Any, steps: Sequence[int], sample: int, batch: int) -> Any:
+    """Draw the same numbers for one sample at some of the steps of a port; zeros elsewhere."""
+    wide = port.spread(torch.zeros_like(like), batch)
+    for t in steps:
+        if sample < wide.shape[1]:
+            wide[t - port.first, sample] = drawn_once(tuple(wide.shape[2:]))
+    return port.gathered(wide, like, batch)
+
 
 _FAR = 1 << 40
 

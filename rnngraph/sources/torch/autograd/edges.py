@@ -28,6 +28,16 @@ def number_now() -> int:
     return int(torch._C._autograd._get_sequence_nr())
 
 
+def number_of(node: Any) -> int:
+    """Give the sequence number of a node."""
+    return int(node._sequence_nr())
+
+
+def oldest(nodes: Iterable[Any]) -> int:
+    """Give the smallest number of some nodes."""
+    return min(map(number_of, nodes), default=0)
+
+
 def in_backward() -> bool:
     """Tell whether autograd is at work, as when a checkpoint runs its part of the model again."""
     return bool(torch._C._current_graph_task_id() != -1)
@@ -53,15 +63,9 @@ def shape_of(edge: Edge) -> tuple[int, ...]:
     return tuple(int(size) for size in edge[0]._input_metadata[edge[1]].shape)
 
 
-def dtype_of(edge: Edge) -> torch.dtype:
-    """Give the type of what flows over an edge."""
-    found: torch.dtype = edge[0]._input_metadata[edge[1]].dtype
-    return found
-
-
 def bytes_of(edge: Edge) -> int:
     """Give the size in memory of what flows over an edge."""
-    return math.prod(shape_of(edge)) * int(dtype_of(edge).itemsize)
+    return math.prod(shape_of(edge)) * int(edge[0]._input_metadata[edge[1]].dtype.itemsize)
 
 
 def like(edge: Edge, value: float) -> Any:
@@ -104,6 +108,20 @@ def tensors_in(value: Any) -> Iterator[Any]:
             yield from tensors_in(one)
 
 
+def mapped(value: Any, change: Callable[[Any], Any]) -> Any:
+    """Give the same nest with other tensors; the batch sizes of a packed sequence stay."""
+    if isinstance(value, torch.Tensor):
+        return change(value)
+    if isinstance(value, torch.nn.utils.rnn.PackedSequence):
+        return value._replace(data=change(value.data))
+    if isinstance(value, Mapping):
+        return {key: mapped(one, change) for key, one in value.items()}
+    if isinstance(value, tuple | list):
+        parts = [mapped(one, change) for one in value]
+        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+    return value
+
+
 def plain(edge: Edge) -> Edge:
     """Look through views of the same numbers, so that a state that is returned in two shapes is one state."""
     while edge[0].name() in _VIEWS:
@@ -131,13 +149,23 @@ def walk_down(
                 waiting.append(node)
 
 
-def leaves(roots: Iterable[Any]) -> Iterator[Any]:
-    """Yield the nodes that the graph below some nodes ends at: each has its tensor as `variable`."""
+def at_and_below(roots: Iterable[Any], least: int = 0, stop: Callable[[Any], bool] | None = None) -> list[Any]:
+    """List nodes and those below them, numbered `least` at least, the oldest first; none below `stop`."""
+    nodes = list(roots)
+    return sorted({*nodes, *(node for _, node, _ in walk_down(nodes, least, stop))}, key=number_of)
+
+
+def all_below(roots: Iterable[Any]) -> Iterator[Any]:
+    """Yield nodes and all below them, those included that the graph ends at: these have their tensor as `variable`."""
     waiting, seen = list(roots), set[Any]()
     while waiting:
         node = waiting.pop()
-        if node not in seen:
+        if node is not None and node not in seen:
             seen.add(node)
-            waiting += [below for below, _ in node.next_functions if below is not None]
-            if not node.next_functions and hasattr(node, "variable"):
-                yield node
+            yield node
+            waiting += [below for below, _ in node.next_functions]
+
+
+def is_parameter(node: Any) -> bool:
+    """Tell whether the graph ends at a node, at a parameter."""
+    return isinstance(getattr(node, "variable", None), torch.nn.Parameter)

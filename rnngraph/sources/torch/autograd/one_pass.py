@@ -1,20 +1,80 @@
 """One backward pass of a watched run, and the weights of the time put back, to ask about it later.
 
-In: what `passes` noted. Out: a `Pass`; its graph is kept alive as long as it is.
+In: what `passes` noted. Out: a `Pass`; its graph is kept alive as long as it is. A loop changes weights and buffers
+where they stand, or gives them other numbers by `.data =`; what the graph keeps may look at either.
 """
 
 from __future__ import annotations
 
 import contextlib
+import weakref
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from torch.nn.parameter import is_lazy
 
 from rnngraph.sources.torch.autograd.edges import Edge, grown_edge
-from rnngraph.sources.torch.autograd.noted import Noted
+from rnngraph.sources.torch.autograd.hooks import Hooked, as_in_the_pass
 from rnngraph.sources.torch.watching.calls import Call
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """A tensor, and its state of the time."""
+
+    tensor: Any
+    version: int
+    value: Any
+    home: Any  # where its numbers stood
+
+    @staticmethod
+    def of(tensor: Any) -> Noted:
+        """Note a tensor as it is now."""
+        return Noted(tensor, tensor._version, tensor.detach().clone(), tensor.data)
+
+    @property
+    def moved(self) -> bool:
+        """Whether it was written to since."""
+        return bool(self.tensor._version != self.version)
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything of it is other than it was."""
+        return self.moved or not self._is_home() or not torch.equal(self.home, self.value)
+
+    def there(self) -> tuple[Noted, ...]:
+        """Note how it is now, in both places."""
+        back = Noted(self.tensor, self.tensor._version, self.home.clone(), self.home)
+        return (back,) if self._is_home() else (back, Noted.of(self.tensor))
+
+    def put(self) -> None:
+        """Let the tensor be as it was."""
+        if not self._is_home():
+            self.tensor.data = self.home
+        self.home.copy_(self.value)
+        _set_version(self.tensor, self.version)
+
+    def _is_home(self) -> bool:
+        own, home = self.tensor.data, self.home
+        same = own.dtype == home.dtype and own.shape == home.shape and own.stride() == home.stride()
+        return bool(same and own.data_ptr() == home.data_ptr())
+
+
+def can_be_noted(tensor: Any) -> bool:
+    """Tell a tensor that can be put back from a lazy, sharded or sparse one, and from one that was given up."""
+    if is_lazy(tensor) or tensor.is_inference() or tensor.layout != torch.strided or hasattr(tensor, "_local_tensor"):
+        return False
+    return bool(tensor.untyped_storage().nbytes() >= tensor.nbytes)
+
+
+def _set_version(weight: Any, version: int) -> None:
+    put = torch._C._autograd._unsafe_set_version_counter
+    try:
+        put((weight,), (version,))
+    except TypeError:  # PyTorch before 2.7
+        put(weight, version)
 
 
 @dataclass(eq=False)
@@ -33,8 +93,15 @@ class Pass:
     factor: float = 1.0  # what the loss was multiplied by for narrow numbers
     overflowed: float = 1.0  # likewise, where it was too much
     freed: set[int] = field(default_factory=set)  # numbers of nodes that PyTorch would have let go of
+    hooked: list[Hooked] = field(default_factory=list)  # what hooks of the user's own did
+    retained: list[weakref.ref[Any]] = field(default_factory=list)  # tensors that retain their gradients
     twice: bool = False  # it would have refused a later walk for that
     _is_back: bool = False  # whether the weights are those of the time
+
+    @property
+    def tops(self) -> list[Any]:
+        """The nodes at its roots."""
+        return [node for node, _ in self.roots]
 
     @property
     def loss(self) -> float:
@@ -55,6 +122,9 @@ class Pass:
         A tensor that retains its gradient would be given that of every question: it keeps the user's. What a checkpoint
         runs again, by a question or because something is looked at that it did not keep, changes buffers and random
         numbers again: they are put back as well.
+
+        Raises:
+            InputError: data of a call is gone, of which PyTorch itself cannot tell.
         """
         if self._is_back:
             try:
@@ -62,15 +132,17 @@ class Pass:
             finally:
                 self._renew()
             return
-        alive = [one for call in self.calls for kept in call.returned if (one := kept()) is not None]
-        retained = [(one, one.grad) for one in alive if one.retains_grad]
+        for call in self.calls:
+            call.check_given(call.taken if call.hidden else ())
+        retained = [(one, one.grad) for kept in self.retained if (one := kept()) is not None]
         changed = [one for one in self.weights if one.changed]
         present = [now for one in changed for now in one.there()]
         drawn = torch.get_rng_state()
         _put(changed)
         self._is_back = True
         try:
-            yield
+            with as_in_the_pass(self.hooked):
+                yield
         finally:
             self._is_back = False
             _put(present)

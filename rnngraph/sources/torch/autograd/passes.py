@@ -13,9 +13,20 @@ from typing import Any
 
 import torch
 
-from rnngraph.sources.torch.autograd.edges import Edge, edge_of, in_backward, leaves, like, tensors_in, walk_down
-from rnngraph.sources.torch.autograd.noted import Noted, can_be_noted
-from rnngraph.sources.torch.autograd.one_pass import Pass
+from rnngraph.sources.torch.autograd.edges import (
+    Edge,
+    all_below,
+    at_and_below,
+    edge_of,
+    in_backward,
+    like,
+    number_of,
+    oldest,
+    tensors_in,
+    walk_down,
+)
+from rnngraph.sources.torch.autograd.hooks import Hooked, Hooks, put_first
+from rnngraph.sources.torch.autograd.one_pass import Noted, Pass, can_be_noted
 from rnngraph.sources.torch.watching.calls import Call, CallLog, Kept
 
 _PATIENCE = 4  # passes that may go by before the one that reaches a call
@@ -40,6 +51,9 @@ class Passes:
         self._ends: list[Any] = []  # the nodes at which the graph ends
         self._walked: list[tuple[Any, float]] = []  # the value at every root, and what it is to be divided by
         self._closed_at = 0  # calls that there were, of all modules, when the first pass was noted
+        self.hooks = Hooks()
+        self._hooked: list[Hooked] = []
+        self._handles: list[Any] = []
         self.under_way = False  # PyTorch calls its own functions once more where a mode of the user's is on
         self.after: Callable[[], None] | None = None  # is called at the end of a pass, where asking cannot wait
 
@@ -70,19 +84,27 @@ class Passes:
             self.found = self.found[1 - self._kept :]
             log.calls = [call for call in log.calls if call not in gone]
 
-    def begin(self, tensors: Any, log: CallLog) -> list[Any]:
-        """Note what an optimizer or a scaler may change, and look at the gradients of fused layers as they come."""
+    def begin(self, tensors: Any, log: CallLog) -> None:
+        """Note what an optimizer or a scaler may change, and look at hooks and the gradients of fused layers.
+
+        A hook may change the gradient of a layer before anybody else can look.
+        """
         roots = [one.grad_fn for one in _listed(tensors) if one.grad_fn is not None]
-        self._ends = list(leaves(roots))
+        self._ends = [node for node in all_below(roots) if hasattr(node, "variable")]
         below = (node.variable for node in self._ends)
         given = itertools.chain(self.model.parameters(), self.model.buffers(), below, self._scalers.values())
         held = {id(one): one for one in given if can_be_noted(one)}
         self._weights = [Noted.of(one) for one in held.values()]
         self._gradients = {}
-        used = {id(one): one for call in log.calls if call.layer is not None for one in call.layer.weights}
-        # A hook of the user's own may change the gradient before anybody can look.
-        watched = [one for one in used.values() if one.is_leaf and one.requires_grad and not one._backward_hooks]
-        return [one.register_hook(_adder(self._gradients, id(one))) for one in watched]
+        used = {id(one): one for call in log.calls if call.inside is not None for one in call.layer.weights}
+        self._hooked = self.hooks.watched(node.variable for node in self._ends)
+        watched = [one for one in used.values() if one.is_leaf and one.requires_grad]
+        self._handles = [put_first(one, _adder(self._gradients, id(one))) for one in watched]
+
+    def end(self) -> None:
+        """Look no more."""
+        for one in (*self._hooked, *self._handles):
+            one.remove()
 
     def note(self, tensors: Any, seeds: Any, log: CallLog, *, freed: bool = False) -> None:
         """Note a pass that was walked from `tensors`; `freed` says that its graph was meant to be let go of."""
@@ -117,6 +139,8 @@ class Passes:
         for node in self._ends:
             known_ends = own.ends.setdefault(id(node.variable), [])
             known_ends += [] if (node, 0) in known_ends else [(node, 0)]
+        own.hooked += self._hooked
+        own.retained = self.hooks.retaining()
         own.names = dict(self.model.named_parameters())
         for key, gradient in self._gradients.items():
             before = own.gradients.get(key)
@@ -127,7 +151,7 @@ class Passes:
         """Give what a root was multiplied by, or what it was computed from."""
         if not self._scales:
             return 1.0
-        first = min(edge[0]._sequence_nr() for edge in self._scales)
+        first = oldest(node for node, _ in self._scales)
         known = [root, *((node, place) for _, node, place in walk_down([root[0]], first))]
         return next((found for edge in known if (found := self._scales.pop(edge, None)) is not None), 1.0)
 
@@ -157,8 +181,8 @@ def _below(roots: list[Edge], calls: list[Call]) -> dict[int, Any]:
     """Give the nodes of the graph at and below the roots by their numbers, no older than the calls."""
     if not calls:
         return {}
-    tops, least = [node for node, _ in roots], min(call.begin for call in calls)
-    return {node._sequence_nr(): node for node in (*tops, *(one for _, one, _ in walk_down(tops, least)))}
+    least = min(call.begin for call in calls)
+    return {number_of(node): node for node in at_and_below((node for node, _ in roots), least)}
 
 
 def _keeps(node: Any) -> bool:
@@ -198,7 +222,7 @@ def _took(later: Call, call: Call) -> bool:
     given = {one.tensor.untyped_storage().data_ptr() for one in later.taken if isinstance(one, Kept)}
     if not given.isdisjoint(one.tensor.untyped_storage().data_ptr() for one in call.values.values()):
         return True
-    return any(call.made(node) for _, node, _ in walk_down([node for node, _ in later.out], call.begin))
+    return call.leads_to(node for node, _ in later.out)
 
 
 def _with_steps_between(calls: list[Call], found: list[Call]) -> list[Call]:
@@ -207,10 +231,8 @@ def _with_steps_between(calls: list[Call], found: list[Call]) -> list[Call]:
     kept = set(found)
     for call in calls:
         earlier = before.get(call.path)
-        if call not in kept and earlier is not None and call.begin < last[call.path].begin:
-            nodes = [node for node, _ in call.out]
-            if any(earlier.made(node) for _, node, _ in walk_down(nodes, earlier.begin)):
-                kept.add(call)
-        if call in kept:
+        skipped = earlier is not None and call not in kept and call.begin < last[call.path].begin
+        if call in kept or (skipped and earlier is not None and earlier.leads_to(node for node, _ in call.out)):
+            kept.add(call)
             before[call.path] = call
     return [call for call in calls if call in kept]

@@ -17,10 +17,10 @@ from torch.autograd.graph import GradientEdge, _engine_run_backward
 
 from rnngraph.errors import InputError
 from rnngraph.sources.torch.autograd.edges import Edge
+from rnngraph.sources.torch.autograd.hooks import ours
 from rnngraph.sources.torch.autograd.one_pass import Pass
 
-_REPLACED: list[dict[int, Any]] = []  # by node, what goes on from its places instead of what arrives there
-_ZEROS = object()
+_zeros = False  # whether zeros go on where nothing does
 
 
 def whole(run: Pass) -> dict[Edge, Any]:
@@ -92,33 +92,12 @@ def _stacked(some: list[Any]) -> Any:
     return torch.stack([torch.zeros_like(known) if one is None else one for one in some])
 
 
-@contextlib.contextmanager
-def replaced(by: Mapping[Edge, Any]) -> Iterator[None]:
+def replaced(by: Mapping[Edge, Any]) -> contextlib.AbstractContextManager[None]:
     """Let other cotangents go on from some edges than arrive there; None lets nothing go on."""
     nodes: dict[Any, dict[int, Any]] = {}
     for (node, place), value in by.items():
         nodes.setdefault(node, {})[place] = value
-    hooks = [node.register_prehook(_replacer(places)) for node, places in nodes.items()]
-    _REPLACED.extend(nodes.values())
-    try:
-        yield
-    finally:
-        del _REPLACED[len(_REPLACED) - len(nodes) :]
-        for hook in hooks:
-            hook.remove()
-
-
-@contextlib.contextmanager
-def _zeros_for_nothing() -> Iterator[None]:
-    """Let zeros go on where nothing does."""
-    nothing = [(places, [place for place, value in places.items() if value is None]) for places in _REPLACED]
-    for places, some in nothing:
-        places.update(dict.fromkeys(some, _ZEROS))
-    try:
-        yield
-    finally:
-        for places, some in nothing:
-            places.update(dict.fromkeys(some))
+    return ours(node.register_prehook(_replacer(places)) for node, places in nodes.items())
 
 
 def blocked(edges: Iterable[Edge]) -> contextlib.AbstractContextManager[None]:
@@ -129,11 +108,19 @@ def blocked(edges: Iterable[Edge]) -> contextlib.AbstractContextManager[None]:
 def _replacer(places: Mapping[int, Any]) -> Any:
     def replaced_by(place: int, arrived: Any) -> Any:
         value = places.get(place, arrived)
-        if value is not _ZEROS:
-            return value
-        return None if arrived is None else torch.zeros_like(arrived)
+        return torch.zeros_like(arrived) if value is None and arrived is not None and _zeros else value
 
     return lambda grads: tuple(replaced_by(k, one) for k, one in enumerate(grads))
+
+
+@contextlib.contextmanager
+def _zeros_for_nothing() -> Iterator[None]:
+    global _zeros
+    _zeros = True
+    try:
+        yield
+    finally:
+        _zeros = False
 
 
 def _sentence(error: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from rnngraph.sources.anew import starts_anew
-from rnngraph.sources.torch.autograd.edges import Edge, shape_of, walk_down
+from rnngraph.sources.torch.autograd.edges import Edge, at_and_below, oldest, shape_of
 from rnngraph.sources.torch.finding.entrance import saved
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE, STEPS, Recurrence, is_cell
 from rnngraph.sources.torch.watching.calls import Kept
@@ -32,9 +32,8 @@ def anew_in(one: Recurrence, batch: int) -> Booleans | None:
 def _between(one: Recurrence) -> Iterator[tuple[int, Sequence[Edge], Sequence[Edge]]]:
     """Yield steps with what the step before handed out, and what this one took or made; no kernel is looked into."""
     if one.fused:
-        for start, (earlier, later) in zip(one.starts[1:], pairwise([call.layer for call in one.calls]), strict=True):
-            if earlier is not None and later is not None:
-                yield start, [*earlier.ports.values()], [edge for edge in later.initial_edges if edge is not None]
+        for start, (earlier, later) in zip(one.starts[1:], pairwise(one.layers), strict=True):
+            yield start, [*earlier.ports.values()], [edge for edge in later.initial_edges if edge is not None]
         return
     for t, (before, after) in enumerate(pairwise(one.states), 1):
         if one.how == STEPS and is_cell(one.module):
@@ -48,14 +47,12 @@ def _closed(before: Sequence[Edge], after: Sequence[Edge], batch: int) -> Boolea
     if not before or not after:
         return np.zeros(batch, bool)
     own, roots = {node for node, _ in before}, {node for node, _ in after}
-    least = min(int(node._sequence_nr()) for node in own)
-    made = {*roots, *(node for _, node, _ in walk_down(roots, least, own.__contains__))} - own
     ways: dict[Any, Booleans] = {node: np.ones(batch, bool) for node in own}
-    for node in sorted(made, key=lambda node: int(node._sequence_nr())):
+    for node in at_and_below(roots, oldest(own), own.__contains__):
         known = [
             ways[below] & _lets(node, k, batch) for k, (below, _) in enumerate(node.next_functions) if below in ways
         ]
-        if known:
+        if known and node not in own:
             ways[node] = np.logical_or.reduce(known)
     reached = [ways[node] for node in roots if node in ways]
     return ~np.logical_or.reduce(reached) if reached else np.zeros(batch, bool)

@@ -13,9 +13,16 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from torch import nn
-
-from rnngraph.sources.torch.autograd.edges import Edge, plain, shape_of, walk_down
+from rnngraph.sources.torch.autograd.edges import (
+    Edge,
+    all_below,
+    at_and_below,
+    is_parameter,
+    number_of,
+    plain,
+    shape_of,
+    walk_down,
+)
 from rnngraph.sources.torch.watching.calls import Call
 
 
@@ -39,7 +46,7 @@ def handed_on(calls: list[Call], barred: Iterable[Call] = ()) -> Chain:
     linked = [False] * len(calls)
 
     def owner(node: Any, limit: int) -> int | None:
-        number = node._sequence_nr()
+        number = number_of(node)
         place = bisect_right(begins, number, 0, limit) - 1
         return place if place >= 0 and number < calls[place].end else None
 
@@ -47,7 +54,7 @@ def handed_on(calls: list[Call], barred: Iterable[Call] = ()) -> Chain:
         return owner(node, limit) is not None or _is_within(walls, node) or node in weights
 
     for i, call in enumerate(calls[1:], 1):
-        roots = [node for node, _ in call.out if node._sequence_nr() >= call.begin]
+        roots = [node for node, _ in call.out if number_of(node) >= call.begin]
         for least in dict.fromkeys((calls[i - 1].begin, calls[0].begin)):  # the call before, else any: a dilated one
             for _, node, place in walk_down(roots, least, partial(known, i)):
                 j = owner(node, i)
@@ -72,15 +79,10 @@ def _leave_out_weights(found: list[dict[Edge, None]]) -> None:
 
 def _is_of_weights(node: Any) -> bool:
     """Whether something is made of weights alone, as autocast or a parametrization does once for many calls."""
-    waiting, seen = [node], {node}
-    while waiting:
-        one = waiting.pop()
-        below = [other for other, _ in one.next_functions]
-        if None in below or (not below and not isinstance(getattr(one, "variable", None), nn.Parameter)):
-            return False
-        waiting += set(below) - seen
-        seen.update(below)
-    return True
+    return all(
+        is_parameter(one) or (one.next_functions and all(below is not None for below, _ in one.next_functions))
+        for one in all_below([node])
+    )
 
 
 def _ordered(calls: list[Call], found: list[dict[Edge, None]]) -> list[list[Edge]]:
@@ -91,14 +93,18 @@ def _ordered(calls: list[Call], found: list[dict[Edge, None]]) -> list[list[Edge
         return [[call.out[k] for k in sorted(places) if k < len(call.out)] for call in calls]
     width = max((len(some) for some in found), default=0)
     names = next((_kept_names(call, some) for call, some in crossing if len(some) == width), {})
-    states = [sorted(some, key=lambda edge: edge[0]._sequence_nr()) for some in found]
+    states = [sorted(some, key=_age) for some in found]
     return [some or _held(call, names) for call, some in zip(calls, states, strict=True)]
+
+
+def _age(edge: tuple[Any, ...]) -> int:
+    return number_of(edge[0])
 
 
 def _kept_names(call: Call, some: Iterable[Edge]) -> dict[int, None]:
     """Tell which of the tensors that a call leaves behind are states: by their place among them."""
     kept = list(call.values)
-    return {kept.index(edge): None for edge in sorted(some, key=lambda e: e[0]._sequence_nr()) if edge in call.values}
+    return {kept.index(edge): None for edge in sorted(some, key=_age) if edge in call.values}
 
 
 def _held(call: Call, places: Iterable[int]) -> list[Edge]:
@@ -117,10 +123,10 @@ def crossing(calls: list[Call], roots: list[Any]) -> Chain:
         found = dict.fromkeys(
             (node, place)
             for consumer, node, place in links
-            if node._sequence_nr() < bound <= consumer._sequence_nr() and node in reach
+            if number_of(node) < bound <= number_of(consumer) and node in reach
         )
         some = dict.fromkeys(plain(one) for one in _without_joins(found, reach))
-        states.append(sorted(some, key=lambda edge: -int(edge[0]._sequence_nr())))  # the last made first
+        states.append(sorted(some, key=_age, reverse=True))  # the last made first
     if len(states) > 1:  # of the last but one not all is seen from the product of the last
         known = _twins(calls, len(calls) - 2, states[-2], roots)
         states[-1] = [edge for edge in known if edge is not None] or states[-1]
@@ -143,7 +149,7 @@ def changed_between(calls: list[Call], roots: list[Any], barred: Iterable[Call])
         reach = _descending(links, call)
         read = [(node, place) for consumer, node, place in links if after.made(consumer) and node in reach]
         some = [plain(edge) for edge in _without_joins(dict.fromkeys(read), reach)]
-        found.append([edge for edge in dict.fromkeys(some) if call.end <= edge[0]._sequence_nr() < after.begin])
+        found.append([edge for edge in dict.fromkeys(some) if call.end <= _age(edge) < after.begin])
     last = _twins(calls, len(calls) - 1, found[-1], roots) if found else []
     return [*found, [edge for edge in last if edge is not None]]
 
@@ -154,14 +160,14 @@ def _ends(call: Call, walls: list[tuple[int, int]], node: Any) -> bool:
 
 def _is_within(spans: list[tuple[int, int]], node: Any) -> bool:
     """Tell whether a node was made in one of the spans, which are sorted."""
-    place = bisect_right(spans, (node._sequence_nr(), float("inf"))) - 1
-    return place >= 0 and bool(node._sequence_nr() < spans[place][1])
+    place = bisect_right(spans, (number_of(node), float("inf"))) - 1
+    return place >= 0 and number_of(node) < spans[place][1]
 
 
 def _descending(links: list[tuple[Any, Any, int]], call: Call) -> set[Any]:
     """Give the nodes of a walk that descend from what a call made."""
     reach = {node for _, node, _ in links if call.made(node)}
-    for consumer, node, _ in sorted(links, key=lambda link: int(link[0]._sequence_nr())):
+    for consumer, node, _ in sorted(links, key=_age):
         if node in reach:
             reach.add(consumer)
     return reach
@@ -179,9 +185,9 @@ def _without_joins(found: dict[Edge, None], reach: set[Any]) -> list[Edge]:
 
 def _twins(calls: list[Call], k: int, before: list[Edge], roots: list[Any]) -> list[Edge | None]:
     """Find what step k makes: it stands as long after the beginning as in the step before; None where it is not."""
-    made = {node._sequence_nr(): node for node in (*roots, *(one for _, one, _ in walk_down(roots, calls[k].begin)))}
+    made = {number_of(node): node for node in at_and_below(roots, calls[k].begin)}
     found: list[Edge | None] = []
     for node, place in before:
-        twin = made.get(node._sequence_nr() - calls[k - 1].begin + calls[k].begin)
+        twin = made.get(number_of(node) - calls[k - 1].begin + calls[k].begin)
         found.append((twin, place) if twin is not None and twin.name() == node.name() else None)
     return found

@@ -6,20 +6,20 @@ step is what reaches a port of it without having passed another port.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import torch
 
-from rnngraph.sources.torch.autograd.edges import Edge, as_at, drawn_once, shape_of, wide
+from rnngraph.sources.torch.autograd.arrived import norms_at
+from rnngraph.sources.torch.autograd.edges import Edge, as_at, drawn_once, shape_of
 from rnngraph.sources.torch.autograd.one_pass import Pass
 from rnngraph.sources.torch.autograd.question import ask, blocked
 from rnngraph.sources.torch.finding.chains import changed_between
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE, STEPS, Recurrence
-from rnngraph.sources.torch.fused.layout import Layout
-from rnngraph.sources.torch.watching.calls import Call
+from rnngraph.sources.torch.watching.calls import Call, by_path
 
 _IN_STEP = 2.0  # what a step hands down arrives at the same step so much more than at others, which a batch's
 # statistics or a convolution may reach; attention, between an encoder and a decoder as long, reaches all alike
@@ -27,7 +27,7 @@ _IN_STEP = 2.0  # what a step hands down arrives at the same step so much more t
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """An edge at which something of one recurrence is handed out; `kind` is "step", "out", "h", "c" or "sequence"."""
+    """An edge at which steps of one recurrence hand something out; `kind` is "step", "out", "h", "c" or "sequence"."""
 
     edge: Edge
     recurrence: Recurrence
@@ -41,50 +41,61 @@ class Port:
         """The timestep of its last step."""
         return self.first + self.steps - 1
 
+    def spread(self, field: Any, batch: int) -> Any:
+        """Bring what stands at it to (steps, samples, ...)."""
+        if self.kind == "out" and self.call is not None:
+            return self.call.layer.layout.spread(field)
+        return field.transpose(0, 1) if self.kind == "sequence" else field.movedim(self._axis(field, batch), 0)[None]
+
+    def gathered(self, wide: Any, like: Any, batch: int) -> Any:
+        """Bring it back to its own form."""
+        if self.kind == "out" and self.call is not None:
+            return self.call.layer.layout.gathered(wide)
+        return wide.transpose(0, 1) if self.kind == "sequence" else wide[0].movedim(0, self._axis(like, batch))
+
+    def _axis(self, field: Any, batch: int) -> int:
+        """Find the axis of the samples: the first of the size of the batch; a batch that shrinks stands first."""
+        if self.kind in ("h", "c") and field.dim() > 2:
+            return 1
+        sizes = list(field.shape[:-1])
+        return sizes.index(batch) if batch in sizes else 0
+
+
+def own_ports(one: Recurrence) -> Iterator[Port]:
+    """Yield where a recurrence hands out its states, or the fields of its layers, or a sequence."""
+    for t, states in enumerate(one.states):
+        yield from (Port(edge, one, "step", t) for edge in states)
+    if one.how == SEQUENCE:
+        yield Port(one.output, one, "sequence", 0, one.steps)
+    for call, start in zip(one.calls, one.starts, strict=True):
+        for kind, edge in call.ports.items():
+            first, steps = (start, call.steps) if kind == "out" else (start + call.steps - 1, 1)
+            yield Port(edge, one, kind, first, steps, call)
+
 
 def ports_of(run: Pass, recurrences: Sequence[Recurrence]) -> dict[Edge, Port]:
-    """List states, outputs and the fields of fused layers; and what modules hand out that are called in step.
+    """List those of all recurrences, what modules hand out that are called in step, and what becomes of a state.
 
-    So is what becomes of a state before the next step: a loss may read what a mask has kept.
+    A decoder around a cell hands out its scores, attention, a head; and a loss may read what a mask has kept.
     """
-    found: dict[Edge, Port] = {}  # what is known of an edge already stays
+    found = [port for one in recurrences for port in own_ports(one)]
     for one in recurrences:
-        for t, states in enumerate(one.states):
-            for edge in states:
-                found.setdefault(edge, Port(edge, one, "step", t))
-    for one in recurrences:
-        for call, start in zip(one.calls, one.starts, strict=True):
-            if one.how == SEQUENCE:
-                found.setdefault(one.output, Port(one.output, one, "sequence", 0, one.steps, call))
-            elif one.fused and call.layer is not None:
-                for kind, edge in call.layer.ports.items():
-                    found.setdefault(edge, Port(edge, one, kind, start, call.steps, call))
-            else:
-                for edge in call.out:
-                    found.setdefault(edge, Port(edge, one, "step", start))
-        others = [call for other in recurrences if other is not one for call in other.calls]
-        changed = changed_between(one.calls, [node for node, _ in run.roots], others) if one.how == STEPS else []
-        for t, edges in enumerate(changed):
-            for edge in edges:
-                found.setdefault(edge, Port(edge, one, "step", t))
-        for some in _in_lockstep(
-            one, recurrences, run.calls
-        ):  # a decoder around the cell: its scores; attention, a head
-            for t, beside in enumerate(some):
-                for edge in beside.out:
-                    found.setdefault(edge, Port(edge, one, "step", t))
-    return found
+        if one.fused or one.how == SEQUENCE:
+            beside = []
+        else:
+            others = [call for other in recurrences if other is not one for call in other.calls]
+            changed = changed_between(one.calls, run.tops, others) if one.how == STEPS else []
+            beside = [[call.out for call in one.calls], changed]
+        beside += [[call.out for call in some] for some in _in_lockstep(one, recurrences, run.calls)]
+        found += [Port(edge, one, "step", t) for some in beside for t, edges in enumerate(some) for edge in edges]
+    return {port.edge: port for port in reversed(found)}  # the first is what an edge is
 
 
 def _in_lockstep(one: Recurrence, recurrences: Sequence[Recurrence], calls: Sequence[Call]) -> list[list[Call]]:
     if one.how == SEQUENCE or len(one.calls) < one.steps:
         return []
     own = {other.path.split("#")[0] for other in recurrences}
-    by_path: dict[str, list[Call]] = {}
-    for call in calls:
-        if call.path not in own:
-            by_path.setdefault(call.path, []).append(call)
-    return [some for some in by_path.values() if _alternates(some, one.calls)]
+    return [some for path, some in by_path(calls).items() if path not in own and _alternates(some, one.calls)]
 
 
 def _alternates(some: Sequence[Call], others: Sequence[Call]) -> bool:
@@ -123,34 +134,21 @@ def _hands_down_in_step(run: Pass, upper: Recurrence, lower: Recurrence) -> bool
     asked = upper.steps // 3  # not the middle, where a sequence that is turned round meets itself
     seeds = _of_input(upper, asked) if upper.fused else {edge: _random(edge) for edge in upper.states[asked]}
     above = [edge for t, some in enumerate(upper.states) for edge in some if t != asked]
-    sizes = torch.zeros(lower.steps, dtype=torch.float64, device="cpu")
-    if lower.fused:
-        wanted = {call.layer.ports["out"]: call for call in lower.calls if call.layer and "out" in call.layer.ports}
-        with blocked([*above, *wanted]):
-            found = ask(run, seeds, list(wanted))
-        for start, call in zip(lower.starts, lower.calls, strict=True):
-            edge = call.layer.ports.get("out") if call.layer else None
-            if edge in found and call.layer:
-                handed = Layout(call.module, call.layer).spread(found[edge])
-                sizes[start : start + call.steps] = wide(handed).flatten(1).norm(dim=1).cpu()
-    else:
-        places = {edge: t for t, some in enumerate(lower.states) for edge in some}
-        with blocked([*above, *places]):
-            for edge, gradient in ask(run, seeds, list(places)).items():
-                sizes[places[edge]] += float(wide(gradient).norm())
+    at = {port.edge: port for port in own_ports(lower) if port.kind in ("step", "out")}
+    with blocked([*above, *at]):
+        sizes = norms_at(at, ask(run, seeds, list(at)), (lower.steps, 1))[:, 0]
     here, others = float(sizes[asked]), (float(sizes.sum()) - float(sizes[asked])) / max(len(sizes) - 1, 1)
     return here > _IN_STEP * others and 2 * here >= float(sizes.max())
 
 
 def _of_input(upper: Recurrence, t: int) -> dict[Edge, Any]:
     for start, call in zip(upper.starts, upper.calls, strict=True):
-        layer = call.layer
-        if layer is not None and layer.x_edge is not None and start <= t < start + call.steps:
-            layout = Layout(call.module, layer)
-            wide = layout.spread(_random(layer.x_edge))
+        layout, edge = call.layer.layout, call.layer.x_edge
+        if edge is not None and start <= t < start + call.steps:
+            wide = layout.spread(_random(edge))
             only = torch.zeros_like(wide)
             only[t - start] = wide[t - start]
-            return {layer.x_edge: layout.gathered(only)}
+            return {edge: layout.gathered(only)}
     return {}
 
 

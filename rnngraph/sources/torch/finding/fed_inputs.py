@@ -9,14 +9,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeAlias
 
-from rnngraph.sources.torch.autograd.edges import Edge, plain, walk_down
+import torch
+
+from rnngraph.sources.torch.autograd.edges import Edge, at_and_below, oldest, plain
 from rnngraph.sources.torch.autograd.one_pass import Pass
+from rnngraph.sources.torch.finding.clocks import own_ports
 from rnngraph.sources.torch.finding.entrance import Entrance, given
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE, STEPS, Recurrence
 from rnngraph.sources.torch.finding.within import Behind, Entering
-from rnngraph.sources.torch.fused.layout import Layout
 
 Steps: TypeAlias = Sequence[Sequence[Sequence[Entrance]]]  # by step, and of each tensor
 
@@ -49,13 +52,13 @@ class Fed:
 
 def fed_inputs(run: Pass, recurrences: Sequence[Recurrence]) -> list[Fed]:
     """Find the inputs, in the order of the recurrences that read them."""
-    walls = _walls(recurrences)
+    walls = {port.edge for one in recurrences for port in own_ports(one)}
     behind = _behind(run, walls)
     found: list[Fed] = []
     for one in recurrences:
         if one.how == SEQUENCE:
             if not behind(one.input):
-                found.append(Fed([one]))
+                found.append(Fed([one], _positions(one)))
         elif one.fused:
             _add_layer(found, run, one, behind)
         else:
@@ -70,7 +73,7 @@ def entering_steps(recurrences: Sequence[Recurrence], fed: Sequence[Fed]) -> dic
     found: dict[Recurrence, Steps] = {}
     for one in recurrences:
         if one.how == SEQUENCE:
-            found[one] = [[[given(one.input)]]]
+            found[one] = _positions(one)
         elif one.how == STEPS:
             states = {edge for some in one.states for edge in some}
             firsts = [next((edge for edge in call.given if edge not in states), None) for call in one.calls]
@@ -79,34 +82,30 @@ def entering_steps(recurrences: Sequence[Recurrence], fed: Sequence[Fed]) -> dic
     return {one: steps for one, steps in found.items() if any(steps)}
 
 
+def _positions(one: Recurrence) -> list[list[list[Entrance]]]:
+    """Let every position of a sequence enter by itself."""
+    edge = one.input
+    return [
+        [[Entrance(edge, partial(torch.select, dim=2, index=t), ("position",), (edge, t))]] for t in range(one.steps)
+    ]
+
+
 def edges_in(steps: Iterable[Steps]) -> list[Edge]:
     """List the edges of entrances, each once."""
     return list(dict.fromkeys(part.edge for one in steps for some in one for parts in some for part in parts))
 
 
-def _walls(recurrences: Sequence[Recurrence]) -> set[Edge]:
-    """Give the edges at which recurrences hand out what they compute."""
-    walls: set[Edge] = {edge for one in recurrences for some in one.states for edge in some}
-    walls |= {one.output for one in recurrences if one.how == SEQUENCE}
-    for one in recurrences:
-        walls |= {edge for call in one.calls if one.fused and call.layer for edge in call.layer.ports.values()}
-    return walls
-
-
 def _behind(run: Pass, walls: set[Edge]) -> Behind:
     """Make what tells whether a recurrence lies behind an edge."""
-    least = min((int(node._sequence_nr()) for node, _ in walls), default=0)
-    roots = [node for node, _ in run.roots]
-    nodes = sorted({*roots, *(node for _, node, _ in walk_down(roots, least))}, key=lambda node: node._sequence_nr())
     descending: set[Any] = set()
-    for node in nodes:
+    for node in at_and_below(run.tops, oldest(node for node, _ in walls)):
         if any(edge in walls or edge[0] in descending for edge in node.next_functions):
             descending.add(node)
     return lambda edge: bool(edge[0] in descending or edge in walls or plain(edge) in walls)
 
 
 def _add_layer(found: list[Fed], run: Pass, one: Recurrence, behind: Behind) -> None:
-    layers = [call.layer for call in one.calls if call.layer is not None]
+    layers = one.layers
     edges = [layer.fed_edge for layer in layers]
     if any(edge is not None and behind(edge) for edge in edges):
         return
@@ -114,10 +113,10 @@ def _add_layer(found: list[Fed], run: Pass, one: Recurrence, behind: Behind) -> 
         edge if edge is not None else (layer.x.tensor.data_ptr(), layer.x.tensor.shape)
         for edge, layer in zip(edges, layers, strict=True)
     ]
-    shape = [Layout(one.module, layer).batch for layer in layers]
+    shape = [layer.layout.batch for layer in layers]
     for other in found:
         first = other.readers[0]
-        batches = [Layout(first.module, call.layer).batch for call in first.calls if call.layer]
+        batches = [layer.layout.batch for layer in first.layers]
         if first.fused and other.edges == keys and first.steps == one.steps and batches == shape:
             other.readers.append(one)
             return
@@ -126,13 +125,11 @@ def _add_layer(found: list[Fed], run: Pass, one: Recurrence, behind: Behind) -> 
 
 def read_elsewhere(run: Pass, one: Recurrence) -> bool:
     """Whether anything but a fused layer reads the input of one of its calls."""
-    edges = {call.layer.fed_edge: call for call in one.calls if call.layer is not None and call.layer.fed_edge}
+    edges = {layer.fed_edge: call for call, layer in zip(one.calls, one.layers, strict=False) if layer.fed_edge}
     if not edges:
         return False
     nodes = {edge[0] for edge in edges}
-    least = min(int(call.begin) for call in one.calls)
-    roots = [edge[0] for edge in run.roots]
-    for consumer in {*roots, *(node for _, node, _ in walk_down(roots, least))}:
+    for consumer in at_and_below(run.tops, one.begin):
         for below in consumer.next_functions:
             if below[0] in nodes and tuple(below) in edges and not edges[tuple(below)].made(consumer):
                 return True

@@ -14,9 +14,9 @@ from typing import Any
 import torch
 
 from rnngraph.errors import InputError
-from rnngraph.sources.torch.autograd.edges import Edge, shape_of, walk_down
+from rnngraph.sources.torch.autograd.edges import Edge, shape_of
 from rnngraph.sources.torch.finding.chains import crossing, handed_on
-from rnngraph.sources.torch.finding.raw import raw_loops
+from rnngraph.sources.torch.finding.raw import numbered, raw_loops
 from rnngraph.sources.torch.finding.recurrence import (
     LAYER,
     LOOP,
@@ -27,8 +27,8 @@ from rnngraph.sources.torch.finding.recurrence import (
     is_cell,
     is_plain,
 )
-from rnngraph.sources.torch.fused.layout import Layout
 from rnngraph.sources.torch.watching.calls import Call, Kept
+from rnngraph.sources.torch.watching.calls import by_path as calls_by_path
 
 LEAST = 3  # calls that make a sequence of a module that is no cell
 TREE = "its uses are joined as in a tree, and not in a line of steps: one goes on from several, which begin anew"
@@ -51,14 +51,13 @@ def find(
     names: Mapping[int, str] | None = None,
 ) -> Found:
     """Find recurrences; with `only`, those of the modules that are named; `names` are those of parameters by id."""
-    by_path: dict[str, list[Call]] = {}
-    for call in calls:
-        by_path.setdefault(call.path, []).append(call)
+    by_path = calls_by_path(calls)
+    tops = [node for node, _ in roots]
     marked = [
         Recurrence(name, MARKED, [], [[edge] for edge, _ in some], [], dict(some)) for name, some in marks.items()
     ]
     if only:
-        return Found([*(one for path in only for one in _named(path, by_path, roots)), *marked])
+        return Found([*(one for path in only for one in _named(path, by_path, tops)), *marked])
     fused = [one for path, some in by_path.items() if _is_fused(some) for one in fused_runs(path, some)]
     chains = _chains(by_path)
     kept, reasons = [], {}
@@ -78,10 +77,10 @@ def find(
     reasons |= {one.path: TREE for one in loops if _is_tree(one)}
     loops = [one for one in loops if one.path not in reasons]
     for one in loops:  # the whole state, whatever made it
-        chain = crossing(one.calls, [node for node, _ in roots])
+        chain = crossing(one.calls, tops)
         one.how, one.states, one.linked = LOOP, chain.states, chain.linked
     loops = [one for one in loops if any(one.states)]
-    found = [*fused, *inner, *loops, *marked] or raw_loops(roots, names or {}, calls)
+    found = [*fused, *inner, *loops, *marked] or raw_loops(tops, names or {}, calls)
     found.sort(key=lambda one: one.begin)  # what is computed first lies lowest
     if found:  # beside a recurrence, what has no state to lose needs no word
         reasons = {path: why for path, why in reasons.items() if why != ANEW or _keeps(by_path[path])}
@@ -94,7 +93,7 @@ def _keeps(calls: Sequence[Call]) -> bool:
 
 
 def _is_fused(calls: list[Call]) -> bool:
-    return calls[0].layer is not None
+    return calls[0].inside is not None
 
 
 def fused_runs(path: str, calls: list[Call]) -> list[Recurrence]:
@@ -108,33 +107,20 @@ def fused_runs(path: str, calls: list[Call]) -> list[Recurrence]:
             before[0][0].append(call)
             before[0][1].append(before[1] == "graph")
     found = [Recurrence(path, LAYER, run, [], linked) for run, linked in runs]
-    found = [one for one in found if one.steps > 1]
-    for number, one in enumerate(found[1:], 2):
-        one.path = f"{path}#{number}"
-    return found
+    return numbered([one for one in found if one.steps > 1])
 
 
 def _goes_on(call: Call, before: Call) -> str:
     """Say how a call goes on from another: by the graph, by the same numbers (a cut between them), or not at all."""
     layer, last = call.layer, before.layer
-    if layer is None or last is None:
-        return ""
     roots = [edge[0] for edge in layer.initial_edges if edge is not None]
-    if any(before.made(node) for node in roots) or any(before.made(n) for _, n, _ in walk_down(roots, before.begin)):
+    if any(before.made(node) for node in roots) or before.leads_to(roots):
         return "graph"
-    if _batch(call) != _batch(before):
+    if layer.layout.batch != last.layout.batch:
         return ""
-    pairs = list(zip(layer.initial, last.final, strict=False))
-    same = [a.value is not None and b.value is not None and _equal(a.value, b.value) for a, b in pairs]
-    return "numbers" if pairs and all(same) else ""
-
-
-def _batch(call: Call) -> int:
-    return 0 if call.layer is None else Layout(call.module, call.layer).batch
-
-
-def _equal(one: Any, other: Any) -> bool:
-    return one.shape == other.shape and bool(one.any()) and torch.equal(one, other)
+    pairs = [(a.value, b.value) for a, b in zip(layer.initial, last.final, strict=False)]
+    known = pairs and all(a is not None and b is not None and a.shape == b.shape for a, b in pairs)
+    return "numbers" if known and all(bool(a.any()) and torch.equal(a, b) for a, b in pairs) else ""
 
 
 def _chains(by_path: Mapping[str, list[Call]]) -> list[Recurrence]:
@@ -173,7 +159,7 @@ def _is_tree(one: Recurrence) -> bool:
     if anew is None:
         return False
     before, roots = one.calls[anew - 1], [node for call in one.calls[anew:] for node, _ in call.out]
-    return any(before.made(node) for _, node, _ in walk_down(roots, before.begin))
+    return before.leads_to(roots)
 
 
 def _holds(outer: Recurrence, inner: Recurrence) -> bool:
@@ -191,18 +177,19 @@ def _is_direct(one: Recurrence, heavy: Sequence[Recurrence]) -> bool:
     return any(handed_on(one.calls, aliens).states)
 
 
-def _named(path: str, by_path: Mapping[str, list[Call]], roots: Sequence[Edge]) -> list[Recurrence]:
+def _named(path: str, by_path: Mapping[str, list[Call]], tops: list[Any]) -> list[Recurrence]:
     calls = by_path.get(path, [])
     if not calls:
         return []
     if _is_fused(calls):
         return fused_runs(path, calls)
     if len(calls) == 1:
-        _check_sequence(path, calls[0])
+        if why := no_sequence(calls[0]):
+            raise InputError(f"{path} was called once, {why}.")
         return [Recurrence(path, SEQUENCE, calls)]
     chain = handed_on(calls)
     if is_plain(calls[0].module) and any(chain.states):
-        looped = crossing(calls, [node for node, _ in roots])
+        looped = crossing(calls, tops)
         return [Recurrence(path, LOOP, calls, looped.states, looped.linked)]
     if not any(chain.states):
         raise InputError(
@@ -210,11 +197,6 @@ def _named(path: str, by_path: Mapping[str, list[Call]], roots: Sequence[Edge]) 
             "from an earlier one, so that nothing is learnt over time through it."
         )
     return [Recurrence(path, STEPS, calls, chain.states, chain.linked)]
-
-
-def _check_sequence(path: str, call: Call) -> None:
-    if why := no_sequence(call):
-        raise InputError(f"{path} was called once, {why}.")
 
 
 def no_sequence(call: Call) -> str:

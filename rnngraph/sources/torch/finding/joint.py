@@ -13,11 +13,10 @@ from typing import Any
 import numpy as np
 
 from rnngraph.errors import InputError
-from rnngraph.sources.torch.answers.by_step import drawn_at, norms_at
+from rnngraph.sources.torch.autograd.arrived import drawn_at, norm, norms_at
 from rnngraph.sources.torch.autograd.edges import Edge, edge_of, shape_of
 from rnngraph.sources.torch.autograd.one_pass import Pass
 from rnngraph.sources.torch.autograd.question import ask, blocked, whole
-from rnngraph.sources.torch.autograd.row_norms import norm
 from rnngraph.sources.torch.finding.clocks import Port
 from rnngraph.trace.magnitudes import Floats
 

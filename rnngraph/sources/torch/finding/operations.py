@@ -1,7 +1,8 @@
-"""What a cell of the user's own computes inside a step, read off the graph: its squashing functions and its operations.
+"""What a cell computes inside a step, read off the graph: its squashing functions, how saturated, and its operations.
 
-In: a recurrence. Out: the facts of its cell, with `PartTrace`s of what stands in the unrolled picture at the detail of
-operations. The user's code is not touched.
+In: a recurrence. Out: the facts of a cell of the user's own, with `PartTrace`s of what stands in the unrolled picture
+at the detail of operations; and `Squashed`: how open gates are, from the outputs of tanh and sigmoid that autograd
+keeps for the way back. The user's code is not touched.
 """
 
 from __future__ import annotations
@@ -10,10 +11,17 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from rnngraph.sources.torch.autograd.one_kernel import gate, gates_of
-from rnngraph.sources.torch.finding.recurrence import SEQUENCE, Recurrence
-from rnngraph.sources.torch.finding.step_nodes import nodes_of_step
+import numpy as np
+
+from rnngraph.nn.cells.gate import SATURATED as SIGMOID_SATURATED
+from rnngraph.nn.cells.tanh_relu import SATURATED as TANH_SATURATED
+from rnngraph.sources.torch.autograd.arrived import alike
+from rnngraph.sources.torch.autograd.edges import wide
+from rnngraph.sources.torch.autograd.kernels import gate, gates_of
+from rnngraph.sources.torch.finding.recurrence import SEQUENCE, Recurrence, is_cell, nodes_of_step
+from rnngraph.sources.torch.fused.layout import cell_of
 from rnngraph.trace.cell import CUSTOM, INPUT, PREVIOUS, CellTrace, PartTrace
+from rnngraph.trace.magnitudes import Floats
 
 SQUASHING = {"TanhBackward0": "tanh", "SigmoidBackward0": "σ"}
 _STATES = frozenset("gnc")  # of PyTorch's gates those that tanh squashes
@@ -89,12 +97,11 @@ def _operations_of(nodes: list[Any], one: Recurrence, t: int) -> tuple[PartTrace
     found = []
     for node in shown:
         row = [other for other in shown if levels[other] == levels[node]]
-        label = _label(node)
-        if node in states:
-            label = f"{label}  {_kind(states[node])}"
+        label = f"{_label(node)}  {_kind(states[node])}" if node in states else _label(node)
+        role = "state" if node in states else "gate" if node.name() in SQUASHING else "part"
         found.append(
             PartTrace(
-                keys[node], label, _role(node, states), inputs[node] or (INPUT,), f"{label}, as autograd recorded it",
+                keys[node], label, role, inputs[node] or (INPUT,), f"{label}, as autograd recorded it",
                 (levels[node], row.index(node), len(row)),
             )
         )  # fmt: skip
@@ -103,10 +110,6 @@ def _operations_of(nodes: list[Any], one: Recurrence, t: int) -> tuple[PartTrace
 
 def _kind(place: int) -> str:
     return "h" if not place else f"h{place + 1}"
-
-
-def _role(node: Any, states: dict[Any, int]) -> str:
-    return "state" if node in states else "gate" if node.name().startswith(("Tanh", "Sigmoid")) else "part"
 
 
 def _label(node: Any) -> str:
@@ -131,3 +134,64 @@ def _inputs(node: Any, keys: dict[Any, str], before: dict[Any, int], nodes: set[
         else:
             found[INPUT] = None
     return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Squashed:
+    """Means and saturated shares of the gates, (gates, T), the share of the state, (T,), and what is kept."""
+
+    mean: Floats
+    share: Floats
+    state: Floats
+    kept: Floats | None  # (H,) mean logarithm of the gate that keeps the state
+
+
+def squashed(one: Recurrence, cell: CellTrace) -> Squashed | None:
+    """Measure the gates of every step; None where the graph holds none."""
+    if one.fused or one.how == SEQUENCE:
+        return None
+    steps = [squashers(one, t) for t in range(one.steps)]
+    labels = [each.label for each in steps[one.steps // 2]]
+    if not labels or len(labels) < len(cell.gates):
+        return None
+    blank = np.full((len(cell.gates), one.steps), np.nan)
+    found = Squashed(blank, blank.copy(), np.full(one.steps, np.nan), None)
+    results = [_results(some) if len(some) == len(labels) else [None] * len(labels) for some in steps]
+    columns = list(zip(*results, strict=True))
+    places = _places(one, cell)
+    for k, place in enumerate(places):
+        for first, some in alike(columns[place]):
+            run = slice(first, first + len(some))
+            found.mean[k, run] = wide(some.flatten(1)).mean(dim=1).cpu().numpy()
+            found.share[k, run] = _share(some, labels[place])
+    last = max((k for k, label in enumerate(labels) if label == "tanh"), default=len(labels) - 1)
+    for first, some in alike(columns[last]):
+        found.state[first : first + len(some)] = _share(some, labels[last])
+    if not cell.keeps:
+        return found
+    kept = [wide(some).log().flatten(0, -2) for _, some in alike(columns[places[cell.gates.index(cell.keeps)]])]
+    sizes = sum(len(one) for one in kept)
+    logs = sum(one.sum(dim=0) for one in kept).cpu().numpy() / sizes if kept else None
+    return Squashed(found.mean, found.share, found.state, logs)
+
+
+def _places(one: Recurrence, cell: CellTrace) -> list[int]:
+    """Say where the gates of the cell's facts stand among what a step squashes; PyTorch's cells have its order."""
+    order = cell_of(one.module).gate_order.get("torch", "") if is_cell(one.module) else ""
+    known = all(gate in order for gate in cell.gates)  # not of a cell in which more states were found than it has
+    return [order.index(gate) if known else k for k, gate in enumerate(cell.gates)]
+
+
+def _results(some: list[Squasher]) -> list[Any]:
+    """Give the outputs of a step's squashing functions; None of all where one was freed, or changed in place."""
+    try:
+        return [each.result() for each in some]
+    except RuntimeError:
+        return [None] * len(some)
+
+
+def _share(results: Any, label: str) -> Floats:
+    flat = results.flatten(1)
+    flags = flat.abs() > TANH_SATURATED if label == "tanh" else flat * (1 - flat) < SIGMOID_SATURATED
+    share: Floats = wide(flags).mean(dim=1).cpu().numpy()
+    return share

@@ -9,15 +9,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
-from torch import nn
-
-from rnngraph.sources.torch.autograd.edges import Edge, plain, walk_down
+from rnngraph.sources.torch.autograd.edges import Edge, at_and_below, is_parameter, number_of, plain, walk_down
 from rnngraph.sources.torch.finding.chains import crossing
 from rnngraph.sources.torch.finding.entrance import PRODUCTS, leaf_of
-from rnngraph.sources.torch.finding.recurrence import RAW, Recurrence
-from rnngraph.sources.torch.finding.step_nodes import nodes_of_step
+from rnngraph.sources.torch.finding.recurrence import RAW, Recurrence, nodes_of_step
 from rnngraph.sources.torch.finding.within import LEAST
 from rnngraph.sources.torch.watching.calls import Call
 
@@ -25,45 +23,49 @@ _WRITTEN = "torch::autograd::CopySlices"
 _JOINS = frozenset({"StackBackward0", "CatBackward0"})
 
 
-def raw_loops(roots: Sequence[Edge], names: Mapping[int, str], calls: Sequence[Call] = ()) -> list[Recurrence]:
+def raw_loops(roots: list[Any], names: Mapping[int, str], calls: Sequence[Call] = ()) -> list[Recurrence]:
     """Find loops, the longest first; of two views of one loop the first counts."""
-    starts = [node for node, _ in roots]
-    nodes = sorted({*starts, *(node for _, node, _ in walk_down(starts, 0))}, key=_number)
+    nodes = at_and_below(roots)
     found: list[tuple[int, int, Recurrence]] = []
-    for begin, end, make in _candidates(nodes, names, calls, starts):
+    for begin, end, make in _candidates(nodes, names, calls, roots):
         if not any(begin <= last and first <= end for first, last, _ in found) and (one := make()) is not None:
             found.append((begin, end, one))
-    loops = [one for _, _, one in sorted(found, key=lambda some: some[0])]
-    for number, one in enumerate(loops):
-        if before := sum(other.path.split("#")[0] == one.path for other in loops[:number]):
+    return numbered([one for _, _, one in sorted(found, key=lambda some: some[0])])
+
+
+def numbered(found: list[Recurrence]) -> list[Recurrence]:
+    """Tell recurrences of one path apart."""
+    paths = [one.path for one in found]
+    for k, one in enumerate(found):
+        if before := paths[:k].count(one.path):
             one.path = f"{one.path}#{before + 1}"
-    return loops
+    return found
 
 
 def _candidates(
     nodes: list[Any], names: Mapping[int, str], calls: Sequence[Call], roots: list[Any]
 ) -> Iterator[tuple[int, int, Callable[[], Recurrence | None]]]:
     """Yield where a loop may be, and what looks: at uses of one weight, then at what is put side by side."""
-    uses = sorted(_uses(nodes, names).values(), key=lambda some: (-len(some), _number(some[0])))
+    uses = sorted(_uses(nodes, names).values(), key=lambda some: (-len(some), number_of(some[0])))
     for some in uses:
-        if len(some) >= LEAST and all(map(_descends, some[1:], some)):
-            yield _number(some[0]), _number(some[-1]), partial(_of_weight, names[id(_leaf(some[0]))], some, roots)
+        if len(some) >= LEAST and all(a in at_and_below([b], number_of(a)) for a, b in pairwise(some)):
+            yield number_of(some[0]), number_of(some[-1]), partial(_of_weight, names[id(_leaf(some[0]))], some, roots)
     for some in sorted(_side_by_side(nodes), key=len, reverse=True):
-        yield _number(some[0]), _number(some[-1]), partial(_of_products, _where(some, calls), some, roots)
+        yield number_of(some[0]), number_of(some[-1]), partial(_of_products, _where(some, calls), some, roots)
 
 
 def _of_weight(name: str, uses: list[Any], roots: list[Any]) -> Recurrence | None:
     """Take for the state what crosses into the next use of a weight."""
-    calls = [Call(name, None, _number(node), _number(node) + 1, out=[(node, 0)]) for node in uses]
+    calls = [Call(name, None, number_of(node), number_of(node) + 1, out=[(node, 0)]) for node in uses]
     found = Recurrence(name, RAW, [], crossing(calls, roots).states)
     return found if all(found.states) and _alike(found) else None
 
 
 def _of_products(name: str, products: list[Any], roots: list[Any]) -> Recurrence | None:
     """Take for the state what crosses from the making of one product to that of the next, and descends from before."""
-    begins = [_number(products[0]), *(_number(node) + 1 for node in products[:-1])]
+    begins = [number_of(products[0]), *(number_of(node) + 1 for node in products[:-1])]
     calls = [
-        Call(name, None, begin, _number(node) + 1, out=[(node, 0)])
+        Call(name, None, begin, number_of(node) + 1, out=[(node, 0)])
         for begin, node in zip(begins, products, strict=True)
     ]
     states = crossing(calls, roots).states
@@ -83,7 +85,7 @@ def _of_products(name: str, products: list[Any], roots: list[Any]) -> Recurrence
 
 def _of_first(second: list[Edge], calls: list[Call]) -> list[Edge]:
     """Find the states of the first step: what the second step takes where the third takes those of the second."""
-    before, after = (_made(call) for call in calls[1:3])
+    before, after = (at_and_below([call.out[0][0]], call.begin) for call in calls[1:3])
     if [node.name() for node in before] != [node.name() for node in after]:
         return []
     found: dict[Edge, Edge] = {}
@@ -92,15 +94,6 @@ def _of_first(second: list[Edge], calls: list[Call]) -> list[Edge]:
             if above[0] is not None and plain(above) in second and below[0] is not None and below[0].next_functions:
                 found.setdefault(plain(above), plain(below))
     return [found[edge] for edge in second if edge in found] if len(found) == len(second) else []
-
-
-def _made(call: Call) -> list[Any]:
-    nodes = {call.out[0][0], *(node for _, node, _ in walk_down([call.out[0][0]], call.begin))}
-    return sorted(nodes, key=_number)
-
-
-def _number(node: Any) -> int:
-    return int(node._sequence_nr())
 
 
 def _leaf(node: Any) -> Any:
@@ -137,7 +130,7 @@ def _side_by_side(nodes: list[Any]) -> Iterator[list[Any]]:
 
 def _in_order(some: list[Any]) -> Iterator[list[Any]]:
     if len(some) >= LEAST and all(node is not None and node.next_functions for node in some):
-        ordered = sorted(set(some), key=_number)
+        ordered = sorted(set(some), key=number_of)
         if len(ordered) == len(some):
             yield ordered
 
@@ -148,24 +141,16 @@ def _where(nodes: list[Any], calls: Sequence[Call]) -> str:
     return min(around, key=lambda call: call.end - call.begin).path if around else "loop"
 
 
-def _descends(later: Any, earlier: Any) -> bool:
-    return any(node is earlier for _, node, _ in walk_down([later], _number(earlier)))
-
-
 def _alike(one: Recurrence) -> bool:
     """Whether the same operations make every step behind the first, with the same weights; of the last what is seen."""
     steps = [nodes_of_step(one, t) for t in range(1, one.steps)]
     names = [Counter(node.name() for node in some) for some in steps]
-    weights = [{id(leaf) for node in some for leaf in _weights_below(node)} for some in steps]
+    weights = [
+        {id(below.variable) for node in some for below, _ in node.next_functions if is_parameter(below)}
+        for some in steps
+    ]
     return (
         all(some == names[0] for some in names[:-1])
         and names[-1] <= names[0]
         and all(some == weights[0] for some in weights[:-1])
     )
-
-
-def _weights_below(node: Any) -> Iterator[Any]:
-    for below, _ in node.next_functions:
-        leaf = getattr(below, "variable", None)
-        if isinstance(leaf, nn.Parameter):
-            yield leaf

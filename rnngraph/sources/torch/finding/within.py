@@ -10,9 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias
 
-from torch import nn
-
-from rnngraph.sources.torch.autograd.edges import Edge, plain
+from rnngraph.sources.torch.autograd.edges import Edge, all_below, is_parameter, plain
 from rnngraph.sources.torch.finding.entrance import (
     MOVES,
     WEIGHING,
@@ -23,8 +21,7 @@ from rnngraph.sources.torch.finding.entrance import (
     narrowed,
     weight_at,
 )
-from rnngraph.sources.torch.finding.recurrence import STEPS, Recurrence
-from rnngraph.sources.torch.finding.step_nodes import nodes_of_step
+from rnngraph.sources.torch.finding.recurrence import STEPS, Recurrence, nodes_of_step
 from rnngraph.sources.torch.watching.calls import Call, Kept
 
 Behind: TypeAlias = Callable[[Edge], bool]
@@ -163,31 +160,15 @@ def _is_word(node: Any) -> bool:
 
 def _is_of_weights(node: Any) -> bool:
     """Whether something is made of weights alone, as by weight norm."""
-    waiting, seen = [node], {node}
-    while waiting:
-        one = waiting.pop()
-        if not one.next_functions:
-            if not isinstance(getattr(one, "variable", None), nn.Parameter):
-                return False
-        elif _is_word(one) or one.name() in MOVES or entrances([one]):
-            return False
-        more = [below for below, _ in one.next_functions if below is not None and below not in seen]
-        seen |= set(more)
-        waiting += more
-    return True
+    return all(
+        is_parameter(one) if not one.next_functions else not (_is_word(one) or one.name() in MOVES or entrances([one]))
+        for one in all_below([node])
+    )
 
 
 def _holds_data(node: Any) -> bool:
     """Whether plain data went into something."""
-    waiting, seen = [node], {node}
-    while waiting:
-        for below, _ in waiting.pop().next_functions:
-            if below is None:
-                return True
-            if below not in seen:
-                seen.add(below)
-                waiting.append(below)
-    return False
+    return any(below is None for one in all_below([node]) for below, _ in one.next_functions)
 
 
 def _behind_products(nodes: Iterable[Any]) -> set[Any]:

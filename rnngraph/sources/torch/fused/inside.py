@@ -24,7 +24,7 @@ from rnngraph.autodiff.tape import Tape
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.nn.unroll import Layer as Unrolling
 from rnngraph.nn.unroll import unroll
-from rnngraph.sources.torch.fused.layout import Layout, array, cell_of, weights_of
+from rnngraph.sources.torch.fused.layout import array, cell_of, weights_of
 from rnngraph.sources.torch.fused.pinned import PinnedBlock
 from rnngraph.sources.torch.watching.calls import Call
 from rnngraph.trace.model import FORWARD, REVERSE
@@ -35,9 +35,9 @@ class Inside:
 
     def __init__(self, call: Call) -> None:
         """Compute gates and cell states of every layer."""
-        assert call.layer is not None  # a call of a fused layer
+        call.check_given((call.layer.x, *call.layer.initial))
         self.call, self.layer, self.module = call, call.layer, call.module
-        self.layout, self.cell = Layout(self.module, self.layer), cell_of(self.module)
+        self.layout, self.cell = self.layer.layout, cell_of(self.module)
         self.directions = 2 if self.module.bidirectional else 1
         self.narrow = self.layer.narrow
         self.wide = torch.float32 if self.narrow.itemsize < 4 else self.narrow

@@ -13,22 +13,26 @@ import torch
 
 from rnngraph.autodiff.contribution import Array
 from rnngraph.nn.cells import CELLS, Cell, form
-from rnngraph.sources.torch.watching.calls import Layer
 from rnngraph.trace.magnitudes import Booleans
 
 
 class Layout:
     """How one call of a fused layer lays out samples and time."""
 
-    def __init__(self, module: Any, layer: Layer) -> None:
-        """Read it off the call."""
-        self.module, self.packed, self.steps = module, layer.packed, layer.steps
-        self.unbatched = self.packed is None and layer.x.tensor.dim() == 2
-        self.sizes: Any = None if self.packed is None else self.packed.batch_sizes
-        if self.sizes is not None:
-            self.batch = int(self.sizes[0])
+    def __init__(self, x: Any, packed: Any, *, batch_first: bool) -> None:
+        """Read it off what went in, `packed` without its data; None of a tensor."""
+        self.packed, self.batch_first = packed, batch_first
+        self.unbatched = packed is None and x.dim() == 2
+        self.sizes: Any = None
+        if packed is not None:
+            self.sizes = packed.batch_sizes
+            self.steps, self.batch = len(packed.batch_sizes), int(packed.batch_sizes[0])
         else:
-            self.batch = 1 if self.unbatched else int(layer.x.tensor.shape[0 if module.batch_first else 1])
+            self.steps, self.batch = (len(x), 1) if self.unbatched else map(int, self.time_first(x).shape[:2])
+
+    def time_first(self, field: Any, *, lead: int = 0) -> Any:
+        """Exchange samples and time where the layer has samples first."""
+        return field.transpose(lead, lead + 1) if self.batch_first else field
 
     @property
     def valid(self) -> Booleans | None:
@@ -49,7 +53,7 @@ class Layout:
             return wide if unsorted is None else wide.index_select(lead + 1, unsorted)
         if self.unbatched:
             return field.unsqueeze(lead + 1)
-        return field.transpose(lead, lead + 1) if self.module.batch_first else field
+        return self.time_first(field, lead=lead)
 
     def gathered(self, wide: Any, *, lead: int = 0) -> Any:
         """Bring (..., T, N, ·) back to the form that the layer takes and returns."""
@@ -60,15 +64,11 @@ class Layout:
             return wide[(slice(None),) * lead + (alive.to(wide.device),)]
         if self.unbatched:
             return wide.squeeze(lead + 1)
-        return wide.transpose(lead, lead + 1) if self.module.batch_first else wide
+        return self.time_first(wide, lead=lead)
 
     def states(self, tensor: Any, *, lead: int = 0) -> Any:
         """Bring first or last states to (..., layers and directions, N, ·)."""
         return tensor.unsqueeze(lead + 1) if tensor.dim() == 2 + lead else tensor
-
-    def as_given(self, states: Any, *, lead: int = 0) -> Any:
-        """Bring first or last states back."""
-        return states.squeeze(lead + 1) if self.unbatched else states
 
 
 def cell_of(module: Any) -> Cell:

@@ -16,10 +16,10 @@ import torch
 
 from rnngraph.autodiff.contribution import Array
 from rnngraph.measure.recording import Losses
+from rnngraph.sources.torch.answers.walks import arrived_at
 from rnngraph.sources.torch.autograd.edges import like, tensors_in
 from rnngraph.sources.torch.autograd.question import ask, blocked, whole
 from rnngraph.sources.torch.finding.recurrence import MARKED, Recurrence
-from rnngraph.sources.torch.fused.layer_walk import arrived_at
 from rnngraph.sources.torch.graph_recording import TorchRecording
 from rnngraph.sources.torch.tried.changes import change_weights
 from rnngraph.sources.torch.watching.asked import Asked
@@ -95,6 +95,12 @@ class Again:
         values = {id(one.tensor): one.value for one in self._recording.run.weights}
         copies = {id(weight): dict(model.named_parameters())[name] for name, weight in own.named_parameters()}
         paths = {id(module): path for path, module in own.named_modules()}
+        acting = [hook for one in self._recording.run.hooked for hook in one.acting.values()]
+        for module, copied in zip(own.modules(), model.modules(), strict=True):
+            for name in ("_backward_hooks", "_backward_pre_hooks"):
+                kept = {key for key, hook in getattr(module, name).items() if hook in acting}
+                for key in getattr(copied, name).keys() - kept:
+                    del getattr(copied, name)[key]
         with torch.no_grad():
             for key, weight in copies.items():
                 weight.copy_(values[key])

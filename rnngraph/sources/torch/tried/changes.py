@@ -14,8 +14,7 @@ import torch
 from rnngraph.autodiff.contribution import Array
 from rnngraph.nn.cells import CELLS
 from rnngraph.sources.tape.changed import RULES
-from rnngraph.sources.torch.finding.recurrence import Recurrence
-from rnngraph.sources.torch.finding.step_nodes import multiplying_states
+from rnngraph.sources.torch.finding.recurrence import Recurrence, multiplying_states
 from rnngraph.sources.torch.fused.layout import cell_name, cell_of, rows_of, weights_of
 from rnngraph.trace.change import ORTHOGONAL, SCALE, Change
 

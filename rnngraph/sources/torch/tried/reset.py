@@ -6,7 +6,8 @@ return what the second computed. Steps of a reverse direction are left as they a
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ import torch
 from torch import nn
 
 from rnngraph.errors import InputError
-from rnngraph.sources.torch.autograd.edges import edge_of, plain, tensors_in
+from rnngraph.sources.torch.autograd.edges import edge_of, mapped, plain, tensors_in
 from rnngraph.sources.torch.watching.calls import FUSED
 
 
@@ -91,21 +92,12 @@ def _start(hx: Any, place: int) -> Any:
 
 
 def _in_chunks(part: Any, x: Any, start: Any, plan: Plan) -> Any:
-    """Run the steps before `phase` from the given state, whole chunks beside each other, and what is left."""
-    first = min(plan.phase or plan.chunk, len(x))
-    count = (len(x) - first) // plan.chunk
-    middle = first + count * plan.chunk
-    output, final = part(x[:first], start)
-    outputs = [output]
-    if count:
-        beside = x[first:middle].unflatten(0, (count, plan.chunk)).transpose(0, 1).flatten(1, 2)
-        output, final = part(beside)
-        outputs.append(output.unflatten(1, (count, -1)).transpose(0, 1).flatten(0, 1))
-        each = [one.unflatten(1, (count, -1))[:, -1] for one in (final if isinstance(final, tuple) else (final,))]
-        final = tuple(each) if isinstance(final, tuple) else each[0]
-    if middle < len(x):
-        output, final = part(x[middle:])
+    """Run the steps before `phase` from the given state, and then chunk by chunk from none."""
+    outputs, first, final = [], 0, None
+    for end in (*range(plan.phase or plan.chunk, len(x), plan.chunk), len(x)):
+        output, final = part(x[first:end], None if first else start)
         outputs.append(output)
+        first = end
     return torch.cat(outputs), final
 
 
@@ -136,7 +128,7 @@ class ResetSteps:
                 ends = forgets and (t - plan.phase) % plan.chunk == 0
                 new = [torch.zeros_like(one) for one in states] if ends else states
                 by = {place: one for (place, _), one in zip(self._places, new, strict=True)}
-                given = _replaced(given, by, iter(range(1 << 30)))
+                given = _replaced(given, by)
             result = self._own(*given[0], **given[1])
             returned = _apart(result)
             states[:] = [returned[place] for _, place in self._places]
@@ -153,12 +145,7 @@ def _apart(result: Any) -> list[Any]:
     return list(found.values())
 
 
-def _replaced(value: Any, by: Mapping[int, Any], count: Iterator[int]) -> Any:
+def _replaced(given: Any, by: Mapping[int, Any]) -> Any:
     """Put other tensors into a nest, by their number in the order of `tensors_in`."""
-    if isinstance(value, torch.Tensor):
-        return by.get(next(count), value) if value.is_floating_point() else value
-    if isinstance(value, Mapping):
-        return {key: _replaced(one, by, count) for key, one in value.items()}
-    if isinstance(value, tuple | list):
-        return type(value)(_replaced(one, by, count) for one in value)
-    return value
+    count = itertools.count()
+    return mapped(given, lambda one: by.get(next(count), one) if one.is_floating_point() else one)

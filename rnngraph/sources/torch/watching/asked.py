@@ -9,14 +9,14 @@ from __future__ import annotations
 import contextlib
 import random
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 
-from rnngraph.sources.torch.autograd.edges import Edge
+from rnngraph.sources.torch.autograd.edges import Edge, mapped
 
 
 @dataclass(slots=True)
@@ -66,15 +66,4 @@ class Asked:
 
 def _apart(value: Any) -> Any:
     """Give the same nest with tensors that lead to nothing of the user's."""
-    if isinstance(value, torch.Tensor):
-        return value.detach().requires_grad_(value.requires_grad)
-    if isinstance(value, torch.nn.utils.rnn.PackedSequence):
-        return value._replace(data=_apart(value.data))
-    if isinstance(value, Mapping):
-        return {key: _apart(one) for key, one in value.items()}
-    if isinstance(value, list):
-        return [_apart(one) for one in value]
-    if isinstance(value, tuple):
-        parts = [_apart(one) for one in value]
-        return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
-    return value
+    return mapped(value, lambda one: one.detach().requires_grad_(one.requires_grad))

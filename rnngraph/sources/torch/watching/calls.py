@@ -5,18 +5,30 @@ In: what a module was given and returned. Out: `Call`s in the order in which the
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import nn
 
-from rnngraph.sources.torch.autograd.edges import Edge, edge_of, grown_edge, number_now, plain, tensors_in
+from rnngraph.errors import InputError
+from rnngraph.sources.torch.autograd.edges import (
+    Edge,
+    edge_of,
+    grown_edge,
+    number_now,
+    number_of,
+    plain,
+    tensors_in,
+    walk_down,
+)
+from rnngraph.sources.torch.fused.layout import Layout
 from rnngraph.sources.torch.watching.asked import Asked
 
 FUSED = (nn.RNN, nn.LSTM, nn.GRU)
+# Gives the hooks on saved tensors that are on, also those of a checkpoint; PyTorch before 2.8 does not tell.
+_saved_by_hooks = getattr(torch._C._autograd, "_top_saved_tensors_default_hooks", lambda ignored: None)
 _SHARING = torch._C._functorch  # tells whether a transform such as vmap is under way
 
 
@@ -45,7 +57,7 @@ class Layer:
     x: Kept
     x_edge: Edge | None
     fed_edge: Edge | None  # the same, also of a leaf that needs a gradient
-    packed: Any  # the PackedSequence that came in, without its data; None of a tensor
+    layout: Layout
     initial: tuple[Kept, ...]  # h0, c0; empty where none were given
     initial_edges: tuple[Edge | None, ...]
     output: Kept
@@ -55,7 +67,6 @@ class Layer:
     random: Any  # the state of the generator before, where masks of dropout were drawn between the layers
     narrow: torch.dtype  # the type in which the kernel worked
     rounded: torch.dtype  # the type to which autocast narrowed its products; else the same
-    steps: int
 
 
 @dataclass(eq=False)
@@ -70,11 +81,9 @@ class Call:
     out: list[Edge] = field(default_factory=list)  # looks through views
     ends: tuple[Edge | None, Edge | None] = (None, None)  # of the first tensors that went in and came out, as they were
     values: dict[Edge, Kept] = field(default_factory=dict)
-    returned: list[weakref.ref[Any]] = field(
-        default_factory=list
-    )  # the tensors themselves, as long as the user has them
     weights: set[Any] = field(default_factory=set)  # nodes that made what stood in its weights' place, as in MAML
-    layer: Layer | None = None
+    hidden: bool = False  # whether hooks on saved tensors hide from PyTorch what was changed in place
+    inside: Layer | None = None  # of a fused layer
     outer: Call | None = None  # the call of the user's own in which it ran
     asked: Asked | None = None  # how it was called, of one that ran in no other
     waited: int = 0  # backward passes that did not reach it
@@ -89,14 +98,49 @@ class Call:
         """What went in and was computed, looked at through views."""
         return [plain(one) for one in self.taken if not isinstance(one, Kept)]
 
+    def check_given(self, given: Iterable[Edge | Kept]) -> None:
+        """Refuse to ask about numbers that are no longer there.
+
+        Raises:
+            InputError: some of what was given was written over.
+        """
+        if any(isinstance(one, Kept) and one.value is None for one in given):
+            raise InputError(
+                f"what {self.path} was given was changed in place after it, as where the next batch is written over "
+                "it: call watch.trace() before, or copy instead of changing."
+            )
+
+    @property
+    def layer(self) -> Layer:
+        """What a fused layer was given and returned."""
+        assert self.inside is not None  # nobody asks of another
+        return self.inside
+
+    @property
+    def ports(self) -> Mapping[str, Edge]:
+        """What a fused layer handed out; nothing of another."""
+        return self.inside.ports if self.inside is not None else {}
+
     @property
     def steps(self) -> int:
         """How many steps it takes."""
-        return self.layer.steps if self.layer is not None else 1
+        return self.inside.layout.steps if self.inside is not None else 1
+
+    def leads_to(self, nodes: Iterable[Any]) -> bool:
+        """Tell whether some nodes descend from what was made in it."""
+        return any(self.made(node) for _, node, _ in walk_down(nodes, self.begin))
 
     def made(self, node: Any) -> bool:
         """Tell whether a node was made in it."""
-        return self.begin <= int(node._sequence_nr()) < self.end
+        return self.begin <= number_of(node) < self.end
+
+
+def by_path(calls: Iterable[Call]) -> dict[str, list[Call]]:
+    """Sort calls by the module that was called."""
+    found: dict[str, list[Call]] = {}
+    for call in calls:
+        found.setdefault(call.path, []).append(call)
+    return found
 
 
 class CallLog:
@@ -128,7 +172,7 @@ class CallLog:
         if self.closed or self.asleep() or not torch.is_grad_enabled() or under_transform:
             return None
         outer = self._under_way[0] if self._under_way else None
-        call = Call(path, module, number_now(), outer=outer)
+        call = Call(path, module, number_now(), outer=outer, hidden=_saved_by_hooks(True) is not None)
         self._under_way.append(call)
         return call
 
@@ -152,14 +196,13 @@ class CallLog:
             return
         call.taken = [grown_edge(one) or Kept.of(one) for one in tensors_in((args, kwargs))]
         call.ends = (next((one for one in call.taken if not isinstance(one, Kept)), None), edge_of(computed[0]))
-        call.returned = [weakref.ref(one) for one in computed]
         call.out = list(dict.fromkeys(plain(edge_of(one)) for one in computed))
         held = tensors_in([one for one in vars(call.module).values() if isinstance(one, torch.Tensor | tuple | list)])
         for one in (*computed, *held):
             if one.grad_fn is not None:
                 call.values.setdefault(plain(edge_of(one)), Kept.of(one))
         if isinstance(call.module, FUSED):
-            call.layer = _layer(call.module, args, kwargs, result, random)
+            call.inside = _layer(call.module, args, kwargs, result, random)
         if call.asked is not None:
             call.asked.out = [edge_of(one) for one in computed]
             call.asked.returned = [Kept.of(one) for one in computed]
@@ -183,17 +226,17 @@ def _layer(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: A
         x, output = x.data, output.data
     final = last if isinstance(last, tuple) else (last,)
     initial = () if hx is None else tuple(hx) if isinstance(hx, tuple | list) else (hx,)
-    time = 0 if not module.batch_first or x.dim() == 2 else 1
     ports = {
         name: edge_of(one)
         for name, one in zip(("out", "h", "c"), (output, *final), strict=False)
         if one.grad_fn is not None
     }
     return Layer(
-        Kept.of(x), _edge(x), grown_edge(x), packed, tuple(Kept.of(one) for one in initial),
+        Kept.of(x), _edge(x), grown_edge(x), Layout(x, packed, batch_first=module.batch_first),
+        tuple(Kept.of(one) for one in initial),
         tuple(_edge(one) for one in initial),
         Kept.of(output), tuple(Kept.of(one) for one in final), ports, tuple(module._flat_weights), random,
-        output.dtype, _rounded(output), len(packed.batch_sizes) if packed is not None else int(x.shape[time]),
+        output.dtype, _rounded(output),
     )  # fmt: skip
 
 

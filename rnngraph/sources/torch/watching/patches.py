@@ -2,17 +2,18 @@
 
 In: a log of calls and one of backward passes. Out: nothing; what the run computes is not changed, and a failure of
 ours is noted instead of raised. Classes are patched, not modules, so that copies and saved files of modules stay as
-they are.
+they are. Several watches may be on at once, and each may end before or after the others.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import inspect
 import sys
 import types
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 import torch.utils.checkpoint
@@ -22,14 +23,53 @@ from rnngraph.sources.torch.autograd.edges import in_backward
 from rnngraph.sources.torch.autograd.passes import Passes
 from rnngraph.sources.torch.watching.asked import Asked
 from rnngraph.sources.torch.watching.calls import CallLog, random_state
-from rnngraph.sources.torch.watching.replaced import Wrap, put_around, run_eagerly
 
-_BACKWARD = ("tensors", "grad_tensors", "retain_graph", "create_graph", "grad_variables", "inputs")
-_GRAD = (
-    "outputs", "inputs", "grad_outputs", "retain_graph", "create_graph", "only_inputs", "allow_unused",
-    "is_grads_batched",
-    "materialize_grads",
-)  # fmt: skip
+Wrap: TypeAlias = Callable[[Any], Any]
+
+_OWN: dict[tuple[Any, str], tuple[bool, Any]] = {}  # what stood there before anybody came, or in a base
+_AROUND: dict[tuple[Any, str], list[Wrap]] = {}
+_eager = contextlib.ExitStack()
+_eager_for: list[object] = []
+
+
+def put_around(owner: Any, name: str, wrap: Wrap) -> Callable[[], None]:
+    """Put `wrap(what stands there)` in the place of an attribute; the function that is returned takes it off."""
+    place = owner, name
+    _OWN.setdefault(place, (name in vars(owner), vars(owner).get(name, getattr(owner, name))))
+    _AROUND.setdefault(place, []).append(wrap)
+    _renew(place)
+
+    def take_off() -> None:
+        _AROUND[place].remove(wrap)
+        _renew(place)
+
+    return take_off
+
+
+def _renew(place: tuple[Any, str]) -> None:
+    stood_there, found = _OWN[place]
+    for wrap in _AROUND[place]:
+        found = wrap(found)
+    setattr(*place, found)
+    if not _AROUND[place]:
+        if not stood_there:  # but in a base
+            delattr(*place)
+        del _AROUND[place], _OWN[place]
+
+
+def run_eagerly() -> Callable[[], None]:
+    """Let nothing run compiled, until the function that is returned was called by everybody who asked."""
+    token = object()
+    if not _eager_for:
+        _eager.enter_context(torch.compiler.set_stance("force_eager"))
+    _eager_for.append(token)
+
+    def end() -> None:
+        _eager_for.remove(token)
+        if not _eager_for:
+            _eager.close()
+
+    return end
 
 
 class Patches:
@@ -43,9 +83,10 @@ class Patches:
         """Put everything on."""
         for owner in _classes(model):
             self._put(owner, "forward", functools.partial(_seen, owner, log=log, passes=passes))
-        self._put(torch.autograd, "backward", functools.partial(_kept, names=_BACKWARD, log=log, passes=passes))
-        self._put(torch.autograd, "grad", functools.partial(_kept, names=_GRAD, log=log, passes=passes))
-        self._put(torch.amp.GradScaler, "scale", functools.partial(_scaled, log=log, passes=passes))
+        self._put(torch.autograd, "backward", functools.partial(_kept, log=log, passes=passes))
+        self._put(torch.autograd, "grad", functools.partial(_kept, log=log, passes=passes))
+        for owner, name, note in _noting(passes):
+            self._put(owner, name, functools.partial(_noted, note=note, log=log))
         self._put(torch.utils.checkpoint, "CheckpointFunction", _in_the_graph)
         if "torch._dynamo" in sys.modules and hasattr(torch.compiler, "set_stance"):
             # A compiled graph has no states to ask for. Where nothing was compiled, dynamo is not even imported.
@@ -101,25 +142,25 @@ def _seen(owner: type, own: Any, log: CallLog, passes: Passes) -> Any:
     return forward
 
 
-def _kept(own: Any, names: tuple[str, ...], log: CallLog, passes: Passes) -> Any:
+def _kept(own: Any, log: CallLog, passes: Passes) -> Any:
     """Wrap a function that walks back: the graph is kept, and what was walked is noted."""
+    names = [*inspect.signature(own).parameters]
+    asks = "outputs" in names
 
     @functools.wraps(own)
     def backward(*args: Any, **kwargs: Any) -> Any:
         named = {**dict(zip(names, args, strict=False)), **kwargs}
-        asks = "outputs" in names
         again = in_backward() or passes.under_way
         if again or named.get("create_graph") or not passes.trains(named.get("inputs"), asks):
             return own(*args, **kwargs)
         roots, seeds = ("outputs", "grad_outputs") if asks else ("tensors", "grad_tensors")
-        hooks = _tried(log, lambda: passes.begin(named[roots], log))
         passes.under_way = True
+        _tried(log, lambda: passes.begin(named[roots], log))
         try:
             found = own(**{**named, "retain_graph": True})
         finally:
             passes.under_way = False
-            for hook in hooks or ():
-                hook.remove()
+            _tried(log, passes.end)
         _tried(log, lambda: passes.note(named[roots], named.get(seeds), log, freed=not named.get("retain_graph")))
         if passes.after is not None:
             passes.after()
@@ -128,16 +169,28 @@ def _kept(own: Any, names: tuple[str, ...], log: CallLog, passes: Passes) -> Any
     return backward
 
 
-def _scaled(own: Any, log: CallLog, passes: Passes) -> Any:
-    """Wrap what scales a loss for narrow numbers: the loss itself is what it was before."""
+def _noting(passes: Passes) -> list[tuple[Any, str, Callable[..., None]]]:
+    """Say what is noted of functions that were called: with their result, and what they were given."""
+    hooks = passes.hooks
+    return [
+        # The loss itself is what it was before it was scaled for narrow numbers.
+        (torch.amp.GradScaler, "scale", lambda found, one, *_: passes.note_scale(found, getattr(one, "_scale", None))),
+        (torch.Tensor, "register_hook", lambda _, tensor, *rest: hooks.see(tensor)),
+        (torch.Tensor, "retain_grad", lambda _, tensor: hooks.see(tensor)),
+        (torch.autograd.function._HookMixin, "_register_hook", lambda found, *_: hooks.see_kept(found[0])),
+        (torch.utils.hooks.BackwardHook, "__init__", lambda _, call, *rest: hooks.see_module(call)),
+    ]
 
-    @functools.wraps(own)
-    def scale(scaler: Any, outputs: Any) -> Any:
-        found = own(scaler, outputs)
-        _tried(log, lambda: passes.note_scale(found, getattr(scaler, "_scale", None)))
+
+def _noted(own: Any, note: Callable[..., None], log: CallLog) -> Any:
+    """Wrap a function, and tell what it did."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        found = own(*args, **kwargs)
+        _tried(log, lambda: note(found, *args))
         return found
 
-    return scale
+    return staticmethod(call) if isinstance(own, staticmethod) else functools.wraps(own)(call)
 
 
 def _tried(log: CallLog, do: Callable[[], Any]) -> Any:

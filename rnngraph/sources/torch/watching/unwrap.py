@@ -1,6 +1,8 @@
-"""The model inside what PyTorch wraps around it, and the paths of its modules.
+"""The model inside what PyTorch wraps around it, the paths of its modules, and what lies in other processes.
 
-In: whatever a user passes to `watch`. Out: a module, and paths by the id of a module.
+In: whatever a user passes to `watch`. Out: a module, and paths by the id of a module. Nothing is gathered by us;
+PyTorch's own engines do what they do in a backward pass. Under `fully_shard` the questions are asked before the weights
+are divided again, by every rank alike, or the gathers would wait for each other.
 """
 
 from __future__ import annotations
@@ -41,3 +43,16 @@ def paths_of(model: Any) -> dict[int, str]:
     name = type(model).__name__
     found[id(model)] = name if name.lower() in found.values() else name.lower()
     return found
+
+
+def process_rank() -> int | None:
+    """Give the rank in a distributed run, None outside one."""
+    distributed = torch.distributed
+    if distributed.is_available() and distributed.is_initialized():
+        return int(distributed.get_rank())
+    return None
+
+
+def sharded(model: Any) -> list[Any]:
+    """Find the modules to which `fully_shard` was applied."""
+    return [one for one in model.modules() if hasattr(one, "set_reshard_after_backward") and hasattr(one, "reshard")]

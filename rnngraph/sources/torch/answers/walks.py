@@ -1,0 +1,155 @@
+"""The windows of states: of those in PyTorch's graph from what autograd gave, of others from inside fused layers.
+
+In: a recording that has asked, and a recurrence. Out: columns that are lent to `measure`; where in the run a number was
+not finite for the first time; weights, first states and inputs of fused layers, noted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rnngraph import norms
+from rnngraph.autodiff.block.backward import Inner, Lend
+from rnngraph.autodiff.contribution import Array
+from rnngraph.measure.recording import Reduced, Take, Window
+from rnngraph.sources.tape.windows import block_window
+from rnngraph.sources.torch.answers.tracks import Track
+from rnngraph.sources.torch.autograd.arrived import alike, norms_by_step
+from rnngraph.sources.torch.autograd.edges import Edge
+from rnngraph.sources.torch.finding.operations import squashed
+from rnngraph.sources.torch.finding.recurrence import Recurrence
+from rnngraph.sources.torch.fused.inside import Inside
+from rnngraph.sources.torch.fused.layout import array
+from rnngraph.trace.magnitudes import Floats, Magnitudes
+
+if TYPE_CHECKING:
+    from rnngraph.sources.torch.graph_recording import TorchRecording
+
+
+@dataclass(slots=True)
+class Broken:
+    """The first state in the forward pass that is not finite, and the first gradient in the backward pass."""
+
+    value: tuple[tuple[int, int], int, str, int] | None = None  # when, track, kind, timestep
+    gradient: tuple[tuple[int, int], int, str, int] | None = None
+
+    def note(self, recording: TorchRecording, number: int, kind: str, values: Iterable[int], gradients: Any) -> None:
+        """Note the steps of a state at which a value, or a gradient, is not finite."""
+        when = partial(recording.order_of, recording.tracks[number].recurrence)
+        for t in values:
+            self.value = min(self.value or ((1 << 62, 0), 0, "", 0), (when(t), number, kind, t), key=_first)
+        for t in gradients:
+            self.gradient = max(self.gradient or ((-1, 0), 0, "", 0), (when(t), number, kind, t), key=_first)
+
+
+def _first(found: tuple[tuple[int, int], int, str, int]) -> tuple[int, int]:
+    return found[0]
+
+
+def walk_states(
+    recording: TorchRecording,
+    number: int,
+    track: Track,
+    parts: tuple[Mapping[Edge, Any], Mapping[Edge, Any]],
+    take: Take,
+) -> None:
+    """Lend the states of a recurrence that is no fused layer; `parts` are the carried and immediate gradients.
+
+    The positions of a module that takes its sequence at once have no such parts.
+    """
+    one, shape = track.recurrence, (track.recurrence.steps, track.batch)
+    gates = squashed(one, track.cell)
+    for kind in track.cell.kinds:
+        edges = list(enumerate(track.edges(kind)))
+        columns: Iterator[list[Any]] = (
+            [None if given is None else track.by_sample(given) for given in some]
+            for some in (
+                [edge and track.part(recording.total(edge), t) for t, edge in edges],
+                *([edge and part.get(edge) for _, edge in edges] for part in parts),
+                [edge and one.value(edge, t) for t, edge in edges],
+            )
+        )
+        total, carried, immediate, value = columns
+        samples, zeros, nonfinite = norms_by_step(total, shape), np.zeros(shape[0], int), np.zeros(shape[0], int)
+        recording.note_norms(number, kind, slice(None), samples)
+        for first, some in alike(total):
+            zeros[first : first + len(some)] = (some == 0).flatten(1).sum(dim=1).cpu().numpy()
+        for t in np.flatnonzero(np.isnan(samples).any(axis=1)).tolist():
+            nonfinite[t] = int((~total[t].isfinite()).sum())
+        sizes = np.array([np.nan if one is None else one.numel() for one in value])
+        activation = norms.row_norms(norms_by_step(value, shape)) / np.sqrt(sizes)
+        halves = (np.full(shape[0], np.nan),) * 2
+        if one.states:
+            recording.certificate.sums(total, carried, immediate)
+            halves = norms.row_norms(norms_by_step(immediate, shape)), norms.row_norms(norms_by_step(carried, shape))
+        broken = np.flatnonzero(~np.isnan(sizes) & ~np.isfinite(activation)).tolist()
+        recording.broken.note(recording, number, kind, broken, np.flatnonzero(nonfinite).tolist())
+        more = (gates.state, gates.mean, gates.share, gates.kept) if gates is not None and kind == "h" else ()
+        take(Reduced(number, kind, samples, *halves, zeros, nonfinite, activation, *more))
+
+
+def walk_layer(recording: TorchRecording, one: Recurrence, take: Take) -> None:
+    """Walk all calls of a fused layer back."""
+    by_step: list[Floats] = []
+    for call, start in zip(reversed(one.calls), reversed(one.starts), strict=True):
+        inside = recording.inside(call)
+        arrived = arrived_at(recording, inside)
+        from_next = {} if call is one.calls[-1] else arrived
+        reached = inside.walk(arrived, lend=_lender(recording, one, inside, start, from_next, take))
+        recording.weights.add_layer(one, start, inside, reached)
+        to_input = reached[inside.x].gradient.swapaxes(0, 1) if inside.x in reached else np.zeros((call.steps, 1))
+        by_step.insert(0, np.array([norms.norm(step) for step in to_input]))  # one at a time: in float64 it is large
+    recording.certificate.weights(recording.run, one, recording.weights)
+    for place, layer in enumerate(inside.recurrences):
+        for kind, node in layer.initial.items():
+            size = norms.norm(reached[node].gradient) if node in reached else 0.0
+            recording.initials[recording.number(one, place), kind] = size
+    recording.entered[recording.number(one)] = Magnitudes.of(np.concatenate(by_step))
+
+
+def _lender(
+    recording: TorchRecording, one: Recurrence, inside: Inside, start: int, from_next: Mapping[str, Array], take: Take
+) -> Lend:
+    """Make what takes the windows of a call that begins at `start`; `from_next` came back from the call after it."""
+    places = {block.id: place for place, block in enumerate(inside.blocks)}
+
+    def lend(inner: Inner) -> None:
+        block, place = inner.block, places[inner.block.id]
+        number = recording.number(one, place)
+        window = block_window(number, inner, norms.row_norms(inner.to_gates.reshape(len(inner.to_gates), -1)))
+        if from_next and inner.steps.stop == block.steps and not block.reverse:
+            _carry_on(window, from_next, place)
+        steps = slice(inner.steps.start + start, inner.steps.stop + start)
+        take(replace(window, steps=steps))
+        for kind, total in window.total.items():
+            broken = [
+                (np.flatnonzero(~np.isfinite(column).all(axis=(1, 2))) + steps.start).tolist()
+                for column in (window.values[kind], total)
+            ]
+            recording.broken.note(recording, number, kind, *broken)
+            recording.note_norms(number, kind, steps, norms.row_norms(total))
+
+    return lend
+
+
+def _carry_on(window: Window, from_next: Mapping[str, Array], place: int) -> None:
+    """Count what comes back to the last states from the next call as carried, and not as immediate."""
+    for kind, total in window.carried.items():
+        if kind in from_next:
+            total[-1] += from_next[kind][place]
+            window.immediate[kind][-1] -= from_next[kind][place]
+
+
+def arrived_at(recording: TorchRecording, inside: Inside) -> dict[str, Array]:
+    """Give what the whole loss hands to a fused call, in our layout."""
+    found, layout = {}, inside.layout
+    for kind, edge in inside.call.ports.items():
+        total = recording.total(edge)
+        if total is not None:
+            found[kind] = array(layout.spread(total) if kind == "out" else layout.states(total), inside.wide)
+    return found

@@ -1,0 +1,150 @@
+"""Hooks of the run's own, which act in a question as they did in the pass.
+
+In: what PyTorch keeps hooks in: dicts of tensors and nodes, lists of modules that are called. Out: `Hooked`s. A hook
+that only looked, as to log or to count, is silent while autograd is asked; one that gave another gradient belongs to
+the function.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import torch
+from torch.utils.hooks import BackwardHook
+
+_OURS: set[int] = set()  # the ids of hooks that are part of a question
+
+
+class Hooked:
+    """Hooks that are looked at where they are kept, until they are left alone again."""
+
+    def __init__(self, place: Any) -> None:
+        """Look whether they change what they are given."""
+        self.place, self.looked = place, {key: _Looked(hook) for key, hook in _held(place).items()}
+        _put(place, self.looked)
+
+    @property
+    def acting(self) -> dict[int, Any]:
+        """Those that act in a question: that changed a gradient, or tell a module's hooks of it."""
+        return {
+            key: one.hook
+            for key, one in self.looked.items()
+            if one.changed or getattr(one.hook, "__module__", "") == BackwardHook.__module__
+        }
+
+    @property
+    def changed(self) -> bool:
+        """Whether any changed a gradient."""
+        return any(one.changed for one in self.looked.values())
+
+    def remove(self) -> None:
+        """Leave them alone."""
+        own = {
+            key: self.looked[key].hook if one is self.looked.get(key) else one for key, one in _held(self.place).items()
+        }
+        _put(self.place, own)
+
+
+class Hooks:
+    """Knows where hooks are kept, and which tensors retain their gradients, as long as these live."""
+
+    def __init__(self) -> None:
+        """Start with nothing."""
+        self._dicts = weakref.WeakValueDictionary[int, Any]()
+        self._modules = weakref.WeakSet[BackwardHook]()
+        self._retained: list[weakref.ref[Any]] = []
+
+    def see(self, tensor: Any) -> None:
+        """Note the hooks of a tensor."""
+        if tensor._backward_hooks is not None:
+            self.see_kept(tensor._backward_hooks)
+        if tensor.grad_fn is not None and tensor.retains_grad:
+            self._retained.append(weakref.ref(tensor))
+
+    def see_kept(self, hooks: Any) -> None:
+        """Note a dict of hooks."""
+        self._dicts[id(hooks)] = hooks
+
+    def see_module(self, call: BackwardHook) -> None:
+        """Note the hooks of a module that is called."""
+        self._modules.add(call)
+
+    def retaining(self) -> list[weakref.ref[Any]]:
+        """Give the tensors that retain their gradients."""
+        self._retained = [one for one in self._retained if one() is not None]
+        return self._retained
+
+    def watched(self, tensors: Iterable[Any]) -> list[Hooked]:
+        """Look at all hooks, also those of some tensors."""
+        for one in tensors:
+            self.see(one)
+        lists = [some for one in list(self._modules) for some in (one.user_hooks, one.user_pre_hooks)]
+        return [Hooked(place) for place in (*self._dicts.values(), *lists) if place]
+
+
+class _Looked:
+    """A hook, and whether it changed what it was given."""
+
+    def __init__(self, hook: Any) -> None:
+        self.hook, self.changed = hook, False
+
+    def __call__(self, *given: Any) -> Any:
+        known = [(one, one._version) for some in given for one in _listed(some) if isinstance(one, torch.Tensor)]
+        found = self.hook(*given)
+        if found is not None:
+            before = next(one for one in given if not isinstance(one, torch.nn.Module))
+            pairs = zip(_listed(found), _listed(before), strict=False)
+            self.changed |= any(one is not own for one, own in pairs)
+        self.changed |= any(one._version != version for one, version in known)
+        return found
+
+
+def _listed(some: Any) -> Any:
+    return some if isinstance(some, tuple | list) else (some,)
+
+
+def _held(place: Any) -> dict[int, Any]:
+    return dict(place if isinstance(place, dict) else enumerate(place))
+
+
+def _put(place: Any, hooks: dict[int, Any]) -> None:
+    if isinstance(place, dict):
+        place.clear()
+        place.update(hooks)
+    else:
+        place[:] = hooks.values()
+
+
+@contextlib.contextmanager
+def as_in_the_pass(some: Iterable[Hooked]) -> Iterator[None]:
+    """Let those hooks act that acted in the pass, also where they were taken off since, and no others of the user's."""
+    present = [(one, _held(one.place)) for one in some]
+    for one, own in present:
+        _put(one.place, {**one.acting, **{key: hook for key, hook in own.items() if key in _OURS}})
+    try:
+        yield
+    finally:
+        for one, own in present:
+            _put(one.place, own)
+
+
+def put_first(tensor: Any, hook: Callable[[Any], None]) -> Any:
+    """Put a hook of our own before all others of a tensor, which may change the gradient."""
+    handle = tensor.register_hook(hook)
+    own = _held(tensor._backward_hooks)
+    _put(tensor._backward_hooks, {handle.id: own.pop(handle.id), **own})
+    return handle
+
+
+@contextlib.contextmanager
+def ours(handles: Iterable[Any]) -> Iterator[None]:
+    """Let hooks of our own act for a while, which are put on one by one."""
+    with contextlib.ExitStack() as stack:
+        for one in handles:
+            stack.callback(one.remove)
+            stack.callback(_OURS.discard, one.id)
+            _OURS.add(one.id)
+        yield
