@@ -58,5 +58,5 @@ def hostile_history(text: str) -> History:
     """Make the history of two measurements, with a text in every place that holds a name of a file's or a user's."""
     one = replace(measured(replace(hostile_trace(text), training_step=0), text), said=text)
     read = Folder(text, (one, replace(one, step=1)), (Skipped(text, text),))
-    with mock.patch.object(training, "read_folder", lambda *_, **__: read):
+    with mock.patch.object(training, "read_folder", return_value=read):
         return training.history_of(text)
