@@ -89,16 +89,13 @@ def of_mermaid(data: bytes) -> list[str]:
     return [re.sub(r'"[^"]*"', '""', line) for line in lines]
 
 
-def of_png(data: bytes) -> bytes:
-    return data[:8]
-
-
 def of_pdf(data: bytes) -> tuple[bytes, bool]:
     return data[:5], any(word in data for word in (b"/JavaScript", b"/JS", b"/Launch", b"/OpenAction"))
 
 
+# Graphviz makes a PNG of what it makes a PDF of.
 STRUCTURES: dict[str, Structure] = {
-    "svg": of_svg, "png": of_png, "pdf": of_pdf, "dot": of_dot, "json": of_json, "html": of_html, "mermaid": of_mermaid,
+    "svg": of_svg, "pdf": of_pdf, "dot": of_dot, "json": of_json, "html": of_html, "mermaid": of_mermaid,
 }  # fmt: skip
 
 
@@ -107,7 +104,7 @@ def comparison(text: str) -> Any:
     return rnngraph.compare(hostile_trace(text), hostile_trace(text))
 
 
-# What Graphviz makes a PDF of, and a PNG too: its nodes and which attributes they have.
+# What Graphviz makes a PDF of: its nodes and which attributes they have.
 CHARTS: dict[str, Structure] = {"svg": of_svg, "html": of_html, "pdf": of_attributes}
 # What is drawn of a text, how that is written in a format, and the formats.
 DRAWN: dict[str, tuple[Callable[[str], Any], Callable[[Any, str], bytes], dict[str, Structure]]] = {
@@ -128,7 +125,7 @@ def harmless(what: str, name: str) -> tuple[Any, ...]:
 
 
 def test_every_format_has_a_row() -> None:
-    assert set(STRUCTURES) == {row.name for row in RENDERERS}
+    assert {*STRUCTURES, "png"} == {row.name for row in RENDERERS}
     assert {*CHARTS, "png"} == set(FORMATS.values())
 
 
@@ -149,7 +146,7 @@ def test_a_hostile_name_changes_no_structure(what: str, key: str, monkeypatch: p
 @pytest.mark.parametrize("key", AWKWARD)
 def test_the_program_draws_charts_of_what_is_awkward(key: str) -> None:
     for picture in charts(AWKWARD[key], "png"):
-        assert of_png(picture) == b"\x89PNG\r\n\x1a\n"
+        assert picture.startswith(b"\x89PNG\r\n\x1a\n")
 
 
 def charts(text: str, name: str) -> Iterator[bytes]:
