@@ -55,7 +55,7 @@ class Credit:
         found = [self.logs(sample, lags) for sample in range(len(self.log))]
         return np.array(found).reshape(*self.log.shape[:2], len(lags))
 
-    def logs(self, sample: int, lags: Integers, *, losses: slice = slice(None)) -> Floats:
+    def logs(self, sample: int, lags: Integers, *, losses: slice | Integers = slice(None)) -> Floats:
         """Give ln of the norm of a sample's losses at each lag, (S, L); NaN where there is no such pair."""
         log, arrivals = self.log[sample, losses], self.arrivals[sample, losses]
         steps, pieces = self.taken_steps(sample), np.cumsum(self.severed[sample])

@@ -68,12 +68,13 @@ class LagCurve:
         samples, losses = self.credit.arrivals.shape
         chosen = np.linspace(0, samples * losses - 1, min(samples * losses, _SLOPES)).round().astype(int)
         slopes, weights = [], []
-        for sample, loss in (divmod(int(pair), losses) for pair in chosen):
-            logs = self.credit.logs(sample, lags, losses=slice(loss, loss + 1))[0]
-            known = np.flatnonzero(np.isfinite(logs))
-            if known.size > 1:
-                slopes.append(theil_sen(lags[known].astype(np.float64), logs[known]))
-                weights.append(lags[known[-1]] - lags[known[0]])
+        for sample in range(samples):
+            own = chosen[chosen // losses == sample] % losses
+            for logs in self.credit.logs(sample, lags, losses=own):
+                known = np.flatnonzero(np.isfinite(logs))
+                if known.size > 1:
+                    slopes.append(theil_sen(lags[known].astype(np.float64), logs[known]))
+                    weights.append(lags[known[-1]] - lags[known[0]])
         if not slopes:
             known = lags[np.isfinite(self.median[lags - 1])]
             return float(self.median[known[0] - 1] / known[0]) if known.size else float("nan")

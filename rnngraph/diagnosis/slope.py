@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import numpy as np
 
-from rnngraph.trace.magnitudes import Floats
+from rnngraph.trace.magnitudes import Floats, Integers
 
 _POINTS = 48  # of which every two give a slope
 
@@ -18,8 +19,14 @@ def theil_sen(x: Floats, y: Floats) -> float:
         x, y = x[kept], y[kept]
     if len(x) < 2:
         return float("nan")
-    first, second = np.triu_indices(len(x), k=1)
+    first, second = _every_two(len(x))
     return float(np.median((y[second] - y[first]) / (x[second] - x[first])))
+
+
+@cache
+def _every_two(points: int) -> tuple[Integers, Integers]:
+    first, second = np.triu_indices(points, k=1)
+    return first, second
 
 
 def weighted_median(values: Floats, weights: Floats) -> float:

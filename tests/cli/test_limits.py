@@ -44,7 +44,7 @@ def test_a_full_disk_behind_stdout_is_said_in_a_sentence(arguments: list[str], t
 
 
 def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:
-    arguments = ("norms", "--timesteps", "900", "--steps", "all", "--batch", "1")
+    arguments = ("norms", "--timesteps", "900", "--steps", "all", "--batch", "1", "--hidden-size", "2")
     reading, writing = os.pipe()
     with TemporaryFile() as errors, os.fdopen(reading) as report:
         program = start(*arguments, folder=tmp_path, stdout=writing, stderr=errors.fileno())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields
+from functools import cache
 
 import pytest
 from typer.testing import CliRunner
@@ -24,13 +25,19 @@ def invoke(*arguments: str) -> str:
     return result.stdout
 
 
+@cache
+def told(*arguments: str) -> str:
+    """Ask for help, once each."""
+    return invoke(*arguments)
+
+
 def test_every_choice_of_the_demo_is_an_option() -> None:
     assert set(DEMO_OPTIONS) == {field.name for field in fields(DemoOptions)}
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_help_shows_examples_of_the_command_and_the_demo_options(name: str) -> None:
-    brief, text = invoke(name, "--help"), invoke(name, "--help-all")
+    brief, text = told(name, "--help"), told(name, "--help-all")
     for one in (brief, text):
         assert re.search(rf"^ *rnngraph {name}( |$)", one.partition("Examples:")[2], re.M)
     if name in ("decay", "history", "compare"):  # they read files and run no demo
@@ -42,8 +49,8 @@ def test_help_shows_examples_of_the_command_and_the_demo_options(name: str) -> N
     assert re.search(r"--hidden-size .*default: 64", text)
     assert "--help-all" in brief
     assert "SOURCE" in brief
-    assert invoke("help", name) == brief
-    assert invoke("help", name, "--help-all") == text
+    assert told("help", name) == brief
+    assert told("help", name, "--help-all") == text
 
 
 @pytest.mark.parametrize(("name", "examples"), [(command.__name__, examples) for command, examples in COMMANDS])
@@ -51,7 +58,7 @@ def test_examples_use_options_that_exist(name: str, examples: tuple[str, ...]) -
     for example in examples:
         words = example.split(" | ")[0].split()
         assert words[0] == "rnngraph"
-        text = invoke(words[1], "--help-all")
+        text = told(words[1], "--help-all")
         for word in words[2:]:
             if word.startswith("-") and word != "-":
                 assert f"{word} " in text, example

@@ -17,7 +17,7 @@ from tests.monitor.loops import LOOPS, Loop, Model, hooks_on, plain, truncated
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
-EVERY = 10
+EVERY = 5
 
 
 def size(weight: Any) -> float:
@@ -43,7 +43,7 @@ def run(loop: Loop, steps: int, **options: Any) -> tuple[list[Any], list[float],
 
 @pytest.mark.parametrize("name", LOOPS)
 def test_every_nth_step_is_measured_and_nothing_changes(name: str, tmp_path: Path) -> None:
-    steps = 41 if name == "plain" else 21
+    steps = 21 if name == "plain" else 11
     left, losses, sizes, _ = run(LOOPS[name], steps)
     seen, same_losses, _, monitor = run(LOOPS[name], steps, every=EVERY, folder=tmp_path, keep=21)
     assert all(torch.equal(a, b) for a, b in zip(left, seen, strict=True))

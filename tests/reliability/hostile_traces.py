@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import replace
 from functools import cache
+from unittest import mock
 
 import numpy as np
 
 import rnngraph
 from rnngraph import Tape, Trace, nn
-from rnngraph.history.folder import Skipped
+from rnngraph.history import training
+from rnngraph.history.folder import Folder, Skipped
 from rnngraph.history.measurement import measured
 from rnngraph.history.training import History
 from rnngraph.trace.decay import DecayReport, LayerDecay, Unread
@@ -55,12 +56,7 @@ def hostile_decay(text: str) -> DecayReport:
 @cache
 def hostile_history(text: str) -> History:
     """Make the history of two measurements, with a text in every place that holds a name of a file's or a user's."""
-    rows = tuple(
-        replace(measured(replace(hostile_trace(text), training_step=step), text), said=text) for step in range(2)
-    )
-    skipped = (Skipped(text, text),)
-    with tempfile.TemporaryDirectory() as folder:
-        for step in range(2):
-            replace(hostile_trace(text), training_step=step).save(f"{folder}/{step}.npz")
-        history = rnngraph.history(folder)
-    return replace(history, folder=text, measurements=rows, skipped=skipped)
+    one = replace(measured(replace(hostile_trace(text), training_step=0), text), said=text)
+    read = Folder(text, (one, replace(one, step=1)), (Skipped(text, text),))
+    with mock.patch.object(training, "read_folder", return_value=read):
+        return training.history_of(text)

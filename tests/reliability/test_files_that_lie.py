@@ -93,7 +93,7 @@ def test_a_trace_that_would_fill_the_memory(tmp_path: Path, size: int, method: i
     members = unpacked((tmp_path / "good.npz").read_bytes())
     name = "trace.states.0.gain.npy"
     start = npy(np.zeros(0)).replace(b"(0,)", b"(%d,)" % (size // 8))
-    with zipfile.ZipFile(tmp_path / "run.npz", "w", method, compresslevel=6) as archive:
+    with zipfile.ZipFile(tmp_path / "run.npz", "w", method, compresslevel=1) as archive:
         for other in members:
             if other != name:
                 archive.writestr(other, members[other])
@@ -112,7 +112,7 @@ def test_a_trace_that_would_fill_the_memory(tmp_path: Path, size: int, method: i
 def test_a_column_of_another_length_is_refused_before_it_is_read(tmp_path: Path) -> None:
     make_trace().save(tmp_path / "good.npz")
     members = unpacked((tmp_path / "good.npz").read_bytes())
-    size = 6 * 10**8
+    size = 3 * 10**8
     with zipfile.ZipFile(tmp_path / "run.npz", "w", zipfile.ZIP_STORED) as archive:  # as large as it says
         for name, data in members.items():
             if name != "trace.states.0.gain.npy":

@@ -66,6 +66,7 @@ DEMOS = [
 ]
 DRAWN = [("--cell", "lstm", *how, "--from", "total") for how in (("--view", "rolled"), ("--detail", "op"))]
 DYING = ("--init", "normal", "--gain", "0.4", "--timesteps", "30", "--hidden-size", "4")
+SMALL = ("--timesteps", "5", "--hidden-size", "4")
 SPECTRUM = ("--timesteps", "12", "--hidden-size", "4", "--spectrum", "2", "--no-try")
 
 
@@ -125,7 +126,7 @@ def printed_documents(folder: Path) -> dict[str, list[Any]]:
         "picture": [printed("render", *one, "-o", "-", "--format", "json") for one in drawn],
         "context": [printed("context", f"{model}:delayed", "--json")],
         "check": [
-            *[printed("check", "--cell", cell, "--json") for cell in ("tanh", "gru")],
+            *[printed("check", "--cell", cell, *SMALL, "--json") for cell in ("tanh", "gru")],
             printed("check", f"{model}:wrong", "--json"),
         ],
         "decay": [printed("decay", str(folder / "linear.safetensors"), "--json", *options)

@@ -24,7 +24,7 @@ TRACES: dict[str, Callable[[], Trace]] = {
     "lstm-three-layers": lambda: networks.three_layers(rg.nn.LSTM),
     "lstm-both-ways": lambda: networks.bidirectional(rg.nn.LSTM),
     "words": lambda: seen(timesteps=9, labels=WORDS),
-    "long": lambda: seen("lstm", 900, 0.999, model="m" * 20_000),
+    "long": lambda: seen("lstm", 300, 0.997, model="m" * 20_000),
     "short": lambda: seen(timesteps=1),
 }
 MEASURE = """

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from rnngraph.archive import array_headers, read_member
 from rnngraph.errors import FileError, InputError, RnnGraphError
 from rnngraph.sources.checkpoint.files import read_npz, read_safetensors
 from rnngraph.sources.checkpoint.formats import open_checkpoint
@@ -178,3 +179,14 @@ def test_two_negative_sizes_are_no_shape(tmp_path: Path) -> None:
         archive.writestr("a.npy", content)
     with pytest.raises(FileError, match=r"a in .* says it has shape \(-2, -3\), but 24 bytes are there"):
         read_npz(tmp_path / "w.npz")
+
+
+@pytest.mark.parametrize("version", [(1, 0), (2, 0)])
+@pytest.mark.parametrize("arranged", [np.ascontiguousarray, np.asfortranarray])
+def test_an_array_is_read_in_its_order_and_of_every_version(tmp_path: Path, arranged: Any, version: Any) -> None:
+    wanted, path = np.arange(12.0).reshape(3, 4), tmp_path / "w.npz"
+    with zipfile.ZipFile(path, "w") as archive, archive.open("w.npy", "w") as file:
+        np.lib.format.write_array(file, arranged(wanted), version)
+    with zipfile.ZipFile(path) as archive:
+        assert array_headers(path, archive)["w"].shape == (3, 4)
+        np.testing.assert_array_equal(read_member(path, archive, "w"), wanted)

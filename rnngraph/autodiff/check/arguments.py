@@ -5,8 +5,9 @@ In: a subject. Out: rows of a report.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -36,9 +37,13 @@ def check_rows(subject: Subject, generator: np.random.Generator, directions: int
 
     rows, notes = [], []
     beside: Subject | None = None
+    around: list[Sequence[Any]] = []  # gradients beside a kink
     for place in subject.floating():
         worst = worst_at(subject, place)
-        if worst.kinked and not is_between(subject, place, generator):
+        if worst.kinked:
+            points = [subject.near(0.01, generator, turned) for turned in LOOKS if not around]
+            around = around or [subject.gradients(one, subject.upstream) for one in points]
+        if worst.kinked and not is_between(subject.claimed[place], [one[place] for one in around]):
             worst = replace(worst, passed=False, resolved=True)
         elif worst.kinked and not (worst.passed and worst.resolved):
             beside = beside or subject.at(subject.near(BESIDE[subject.dtype], generator))
@@ -50,15 +55,14 @@ def check_rows(subject: Subject, generator: np.random.Generator, directions: int
     return rows, notes
 
 
-def is_between(subject: Subject, place: int, generator: np.random.Generator) -> bool:
+def is_between(here: Array, beside: Sequence[Array]) -> bool:
     """Tell, where there is a kink at the point, whether the gradient is one that lies between those beside it.
 
     Every element is held to its range beside the point, widened by the largest of these ranges: where several kinks
     meet, a layer's gradient may lie outside of its own range, but not by much more than that.
     """
-    points = [subject.near(0.01, generator, turned) for turned in LOOKS]
-    around = np.array([subject.gradients(one, subject.upstream)[place] for one in points])
-    here, least, most = subject.claimed[place], around.min(axis=0), around.max(axis=0)
+    around = np.array(beside)
+    least, most = around.min(axis=0), around.max(axis=0)
     outside = np.maximum(here - most, least - here).max(initial=0.0)
     return not outside > (most - least).max(initial=0.0) + 1e-3 * np.abs(around).max(initial=0.0)
 

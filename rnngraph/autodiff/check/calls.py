@@ -10,6 +10,7 @@ import ast
 import inspect
 import textwrap
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, TypeAlias
 
 from rnngraph.errors import InputError
@@ -102,8 +103,13 @@ def owners(gradient: str, names: Sequence[str]) -> list[int]:
 
 def names_returned(function: Any) -> list[str]:
     """Give the names in the last `return` of a function, with empty ones for what is no name."""
+    return _names_returned(getattr(inspect.unwrap(function), "__code__", None))
+
+
+@cache
+def _names_returned(code: Any) -> list[str]:
     try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+        tree = ast.parse(textwrap.dedent(inspect.getsource(code)))
     except (OSError, TypeError, SyntaxError):
         return []
     last = [one.value for one in ast.walk(tree) if isinstance(one, ast.Return)][-1:]

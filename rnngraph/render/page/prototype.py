@@ -42,16 +42,16 @@ def rolled(trace: Trace, detail: str) -> list[Prototype]:
 
 
 def unrolled(trace: Trace, detail: str, groups: Groups) -> list[Prototype]:
-    """Draw every group of steps beside folds, and beside every group that is ever its neighbour."""
-    last = trace.timesteps - 1
+    """Draw every group of steps beside a fold, and beside every group that is ever its neighbour."""
     fold = Column("fold", ((0, trace.timesteps),))
     neighbours = np.unique(np.stack([groups.of[:-1], groups.of[1:]]), axis=1, return_index=True)[1]
-    runs = [[0], *([int(t), int(t) + 1] for t in neighbours), *([int(t)] for t in groups.first), [last]]
-    columns: list[Column] = []
-    for run in runs:
-        columns += [*([fold] if columns else []), *(_step(trace, step) for step in run)]
-    between = [column for step in groups.first for column in (fold, _step(trace, int(step)))]
-    pictures = with_initial(trace, columns), with_initial(trace, [*between, fold])
+    # Every step but the first is the second of two, and every one but the last the first: each stands beside a fold.
+    columns = [_step(trace, 0)]
+    for step in neighbours:
+        columns += [fold, _step(trace, int(step)), _step(trace, int(step) + 1)]
+    columns += [fold, _step(trace, trace.timesteps - 1)]
+    steps = [_step(trace, int(step)) for step in groups.first]  # without which a fold would be less tall
+    pictures = with_initial(trace, columns), with_initial(trace, [fold, *steps, fold])
     return [_draw(trace, detail, found, tuple(_kinds(found, groups))) for found in pictures]
 
 

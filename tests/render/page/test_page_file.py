@@ -200,6 +200,10 @@ def test_every_neighbour_that_can_occur_has_its_arrows(cell: str) -> None:
         needed |= {f"{group} F" for group in of} | {f"F {group}" for group in of}
         needed |= {f"L {of[0]}", f"{of[-1]} R", "L F", "F R"}
         assert needed <= set(scene["pairs"])
+        heights = {pair: {one["points"][-1] for one in scene["pairs"][pair]["edges"] if one["kind"] == "r"}
+                   for pair in needed}  # fmt: skip
+        assert heights["L F"] <= heights[f"{of[0]} F"]  # a fold is as tall beside the initial state as elsewhere
+        assert heights["F R"] <= heights[f"F {of[0]}"]
 
 
 def test_a_thousand_steps_fit_in_half_a_megabyte() -> None:

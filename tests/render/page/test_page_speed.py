@@ -14,14 +14,14 @@ from rnngraph.render.page.html import html
 from tests.graph.mock_networks import every_step, fed
 from tests.render.browser import Browser, Opened
 
-STEPS, FRAMES, MOST = 5_000, 40, 16.0  # milliseconds a frame
+STEPS, FRAMES, MOST = 5_000, 12, 16.0  # milliseconds a frame
 FRAME = """async ([source, frames]) => {
     const act = eval(source);
     for (let frame = 0; frame < frames; frame += 1) { act(frame); await new Promise(requestAnimationFrame); }
 }"""
 WHEEL = "(frame) => document.getElementById('view').dispatchEvent(new WheelEvent('wheel', {%s, clientX: 500,"
 WHEEL += " clientY: 400, bubbles: true, cancelable: true}))"
-PAN, ZOOM = WHEEL % "deltaX: frame < 20 ? -60 : 60", WHEEL % "deltaY: frame % 2 ? 25 : -25"
+PAN, ZOOM = WHEEL % "deltaX: frame < 6 ? -60 : 60", WHEEL % "deltaY: frame % 2 ? 25 : -25"
 
 
 @cache
@@ -72,14 +72,14 @@ def test_a_frame_of_panning_and_zooming(opened: Opened, away: int, move: str) ->
 
 
 def test_the_first_paint_takes_less_than_a_second_of_the_main_thread(browser: Browser, tmp_path: Path) -> None:
-    times = []
-    for number in range(3):
+    def painted() -> float:
         one = browser.open(tmp_path / "empty.html", "")
         total = time_of(one)
-        one.turn_to(tmp_path / f"{number}.html", page())
+        one.turn_to(tmp_path / "long.html", page())
         one.page.wait_for_function("performance.getEntriesByName('first-contentful-paint').length > 0")
-        times.append(total())
-    assert 0 < min(times) < 1_000
+        return total()
+
+    assert any(0 < painted() < 1_000 for _ in range(3))
 
 
 def test_far_out_a_step_is_a_column_of_pixels_in_the_colour_of_what_is_left(opened: Opened) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 import rnngraph
+from tests import programs
 from tests.sources.torch.unrolled import unroll
 
 torch = pytest.importorskip("torch")
@@ -197,7 +197,8 @@ print(watch.trace().lags[0].joint)
 """
 
 
-def test_a_zero_that_pytorch_has_not_put_in_memory_does_not_end_the_process() -> None:
+def test_a_zero_that_pytorch_has_not_put_in_memory_does_not_end_the_process(tmp_path: Path) -> None:
     # The second derivative of |h| is such a zero; a view of it reads at no address.
-    found = subprocess.run([sys.executable, "-c", ABSOLUTE], capture_output=True, text=True, check=False)
+    (tmp_path / "absolute.py").write_text(ABSOLUTE)
+    found = programs.run("absolute.py", folder=tmp_path, loaded="torch")
     assert (found.returncode, found.stdout.strip()) == (0, "False"), found.stderr
