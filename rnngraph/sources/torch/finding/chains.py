@@ -61,6 +61,21 @@ def handed_on(calls: list[Call], barred: Iterable[Call] = ()) -> Chain:
     return Chain(_ordered(calls, found), linked)
 
 
+def goes_past(calls: list[Call], barred: Iterable[Call]) -> bool:
+    """Tell whether a call takes no output of the one before as it is, but what that and still earlier ones made of it.
+
+    Nothing is followed through a call in `barred`.
+    """
+    if len(calls) < 3:
+        return False
+    first, passed, last = calls[len(calls) // 2 - 1 : len(calls) // 2 + 2]
+    walls = sorted((call.begin, call.end) for call in (*barred, passed))
+    roots = [node for node, _ in last.out if last.made(node)]
+    links = list(walk_down(roots, first.begin, partial(_ends, first, walls)))
+    handed = any(last.made(consumer) and passed.made(plain((node, place))[0]) for consumer, node, place in links)
+    return not handed and any(first.made(node) for _, node, _ in links)
+
+
 def _leave_out_weights(found: list[dict[Edge, None]]) -> None:
     """Leave out of the first states what later calls merely use again, as weights of which a buffer is a part."""
     if len(found) < 3 or not len(found[0]) > len(found[1]) > 0:

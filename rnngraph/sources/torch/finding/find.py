@@ -15,7 +15,7 @@ import torch
 
 from rnngraph.errors import InputError
 from rnngraph.sources.torch.autograd.edges import Edge, shape_of, walk_down
-from rnngraph.sources.torch.finding.chains import crossing, handed_on
+from rnngraph.sources.torch.finding.chains import crossing, goes_past, handed_on
 from rnngraph.sources.torch.finding.raw import raw_loops
 from rnngraph.sources.torch.finding.recurrence import (
     LAYER,
@@ -70,11 +70,14 @@ def find(
             kept.append(one)
     heavy = [one for one in kept if next(one.module.parameters(), None) is not None] + fused
     outer = [one for one in kept if not is_plain(one.module)]
+    parts = _parts([one for one in heavy if one.fused or not is_plain(one.module)])
+    outer = [one for one in outer if one not in parts]
     direct = [one for one in outer if is_cell(one.module) or _is_direct(one, heavy)]
     inner = [one for one in direct if not any(_holds(one, other) for other in (*direct, *fused))]
     loops = []
     if not inner and not marked:
-        loops = [one for one in heavy if is_plain(one.module) and not any(_holds(other, one) for other in outer)][:1]
+        loops = [one for one in heavy if is_plain(one.module) and not any(_holds(other, one) for other in outer)]
+        loops = [one for one in loops if _is_direct(one, fused)][:1]
     reasons |= {one.path: TREE for one in loops if _is_tree(one)}
     loops = [one for one in loops if one.path not in reasons]
     for one in loops:  # the whole state, whatever made it
@@ -182,13 +185,27 @@ def _holds(outer: Recurrence, inner: Recurrence) -> bool:
 
 def _is_direct(one: Recurrence, heavy: Sequence[Recurrence]) -> bool:
     """Tell whether a state reaches a later call without passing another recurrence's module."""
-    aliens = [
+    return any(handed_on(one.calls, _aliens(one, heavy)).states)
+
+
+def _parts(cells: list[Recurrence]) -> list[Recurrence]:
+    """Tell the parts of a step, as gates are, from cells: the state is held in a module around, and goes past them."""
+    inner = [one for one in cells if not is_cell(one.module) and any(_holds(other, one) for other in cells)]
+    parts: list[Recurrence] = []
+    while found := [
+        one for one in inner if one not in parts and goes_past(one.calls, _aliens(one, [o for o in cells if o not in parts]))
+    ]:
+        parts += found
+    return parts
+
+
+def _aliens(one: Recurrence, others: Sequence[Recurrence]) -> list[Call]:
+    return [
         call
-        for other in heavy
+        for other in others
         if not (other is one or _holds(other, one) or _holds(one, other))
         for call in other.calls
     ]
-    return any(handed_on(one.calls, aliens).states)
 
 
 def _named(path: str, by_path: Mapping[str, list[Call]], roots: Sequence[Edge]) -> list[Recurrence]:
