@@ -56,7 +56,9 @@ def handed_on(calls: list[Call], barred: Iterable[Call] = ()) -> Chain:
                     linked[i] = True
             if linked[i]:
                 break
-    found = [{edge: None for edge in some if not _is_of_weights(edge[0])} for some in found]
+    known = [{edge: None for edge in some if not _is_of_weights(edge[0])} for some in found]
+    if any(known) or not all(found[:-1]):  # else weights are what is handed on, as where they evolve
+        found = known
     _leave_out_weights(found)
     return Chain(_ordered(calls, found), linked)
 
@@ -136,6 +138,7 @@ def crossing(calls: list[Call], roots: list[Any]) -> Chain:
         )
         some = dict.fromkeys(plain(one) for one in _without_joins(found, reach))
         states.append(sorted(some, key=lambda edge: -int(edge[0]._sequence_nr())))  # the last made first
+    states = _not_of_others(states)
     if len(states) > 1:  # of the last but one not all is seen from the product of the last
         known = _twins(calls, len(calls) - 2, states[-2], roots)
         states[-1] = [edge for edge in known if edge is not None] or states[-1]
@@ -180,6 +183,24 @@ def _descending(links: list[tuple[Any, Any, int]], call: Call) -> set[Any]:
         if node in reach:
             reach.add(consumer)
     return reach
+
+
+def _not_of_others(states: list[list[Edge]]) -> list[list[Edge]]:
+    """Leave out what a step makes of its other states alone, as what a loop reads off its state before the next call."""
+    middle = len(states) // 2
+    if len(states) < 3 or not states[middle - 1]:
+        return states
+    before, some = {node for node, _ in states[middle - 1]}, {node for node, _ in states[middle]}
+    least = min(int(node._sequence_nr()) for node in before)
+    places = []
+    for place, (node, _) in enumerate(states[middle]):
+        others = some - {node}
+        ways = {below for _, below, _ in walk_down([node], least, (others | before).__contains__)}
+        if ways & others and not ways & before:
+            some = others
+        else:
+            places.append(place)
+    return [[one[k] for k in places] if len(one) == len(states[middle]) else one for one in states]
 
 
 def _without_joins(found: dict[Edge, None], reach: set[Any]) -> list[Edge]:

@@ -193,7 +193,9 @@ def _parts(cells: list[Recurrence]) -> list[Recurrence]:
     inner = [one for one in cells if not is_cell(one.module) and any(_holds(other, one) for other in cells)]
     parts: list[Recurrence] = []
     while found := [
-        one for one in inner if one not in parts and goes_past(one.calls, _aliens(one, [o for o in cells if o not in parts]))
+        one
+        for one in inner
+        if one not in parts and goes_past(one.calls, _aliens(one, [o for o in cells if o not in parts]))
     ]:
         parts += found
     return parts
