@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import rnngraph
-from tests.sources.torch.stepwise import D, H, N, T, Stepwise, data
+from tests.sources.torch.stepwise import D, H, N, Stepwise, T, data
 from tests.sources.torch.truth import Trail, certified, check
 
 torch = pytest.importorskip("torch")

@@ -56,9 +56,9 @@ def handed_on(calls: list[Call], barred: Iterable[Call] = ()) -> Chain:
                     linked[i] = True
             if linked[i]:
                 break
-    known = [{edge: None for edge in some if not _is_of_weights(edge[0])} for some in found]
-    if any(known) or not all(found[:-1]):  # else weights are what is handed on, as where they evolve
-        found = known
+    fed = [{edge: None for edge in some if not _is_of_weights(edge[0])} for some in found]
+    if any(fed) or not all(found[:-1]):  # else weights are what is handed on, as where they evolve
+        found = fed
     _leave_out_weights(found)
     return Chain(_ordered(calls, found), linked)
 
@@ -186,7 +186,7 @@ def _descending(links: list[tuple[Any, Any, int]], call: Call) -> set[Any]:
 
 
 def _not_of_others(states: list[list[Edge]]) -> list[list[Edge]]:
-    """Leave out what a step makes of its other states alone, as what a loop reads off its state before the next call."""
+    """Leave out what a step makes of its other states alone, as what is read off a state before the next call."""
     middle = len(states) // 2
     if len(states) < 3 or not states[middle - 1]:
         return states

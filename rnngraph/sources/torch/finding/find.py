@@ -9,16 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
-
-import torch
 
 from rnngraph.errors import InputError
 from rnngraph.sources.torch.autograd.edges import Edge, shape_of, walk_down
 from rnngraph.sources.torch.finding.chains import crossing, goes_past, handed_on
 from rnngraph.sources.torch.finding.raw import raw_loops
 from rnngraph.sources.torch.finding.recurrence import (
-    LAYER,
     LOOP,
     MARKED,
     SEQUENCE,
@@ -27,7 +23,7 @@ from rnngraph.sources.torch.finding.recurrence import (
     is_cell,
     is_plain,
 )
-from rnngraph.sources.torch.fused.layout import Layout
+from rnngraph.sources.torch.finding.sequences import fused_runs, stepwise_runs
 from rnngraph.sources.torch.watching.calls import Call, Kept
 
 LEAST = 3  # calls that make a sequence of a module that is no cell
@@ -80,10 +76,8 @@ def find(
         loops = [one for one in loops if _is_direct(one, fused)][:1]
     reasons |= {one.path: TREE for one in loops if _is_tree(one)}
     loops = [one for one in loops if one.path not in reasons]
-    for one in loops:  # the whole state, whatever made it
-        chain = crossing(one.calls, [node for node, _ in roots])
-        one.how, one.states, one.linked = LOOP, chain.states, chain.linked
-    loops = [one for one in loops if any(one.states)]
+    inner = [run for one in inner for run in stepwise_runs(one, [*direct, *fused])]
+    loops = [run for one in loops for run in _loops(one, roots)]
     found = [*fused, *inner, *loops, *marked] or raw_loops(roots, names or {}, calls)
     found.sort(key=lambda one: one.begin)  # what is computed first lies lowest
     if found:  # beside a recurrence, what has no state to lose needs no word
@@ -98,46 +92,6 @@ def _keeps(calls: Sequence[Call]) -> bool:
 
 def _is_fused(calls: list[Call]) -> bool:
     return calls[0].layer is not None
-
-
-def fused_runs(path: str, calls: list[Call]) -> list[Recurrence]:
-    """Divide the calls of a fused layer into sequences: a call that goes on from an earlier one belongs to it."""
-    runs: list[tuple[list[Call], list[bool]]] = []
-    for call in calls:
-        before = next(((run, how) for run in reversed(runs) if (how := _goes_on(call, run[0][-1]))), None)
-        if before is None:
-            runs.append(([call], [False]))
-        else:
-            before[0][0].append(call)
-            before[0][1].append(before[1] == "graph")
-    found = [Recurrence(path, LAYER, run, [], linked) for run, linked in runs]
-    found = [one for one in found if one.steps > 1]
-    for number, one in enumerate(found[1:], 2):
-        one.path = f"{path}#{number}"
-    return found
-
-
-def _goes_on(call: Call, before: Call) -> str:
-    """Say how a call goes on from another: by the graph, by the same numbers (a cut between them), or not at all."""
-    layer, last = call.layer, before.layer
-    if layer is None or last is None:
-        return ""
-    roots = [edge[0] for edge in layer.initial_edges if edge is not None]
-    if any(before.made(node) for node in roots) or any(before.made(n) for _, n, _ in walk_down(roots, before.begin)):
-        return "graph"
-    if _batch(call) != _batch(before):
-        return ""
-    pairs = list(zip(layer.initial, last.final, strict=False))
-    same = [a.value is not None and b.value is not None and _equal(a.value, b.value) for a, b in pairs]
-    return "numbers" if pairs and all(same) else ""
-
-
-def _batch(call: Call) -> int:
-    return 0 if call.layer is None else Layout(call.module, call.layer).batch
-
-
-def _equal(one: Any, other: Any) -> bool:
-    return one.shape == other.shape and bool(one.any()) and torch.equal(one, other)
 
 
 def _chains(by_path: Mapping[str, list[Call]]) -> list[Recurrence]:
@@ -168,6 +122,15 @@ def _is_stepwise(one: Recurrence, calls: Sequence[Call]) -> bool:
         for a, b in zip(one.calls, one.calls[1:], strict=False)
     ]
     return len(set(between)) < len(between) or not any(between)
+
+
+def _loops(one: Recurrence, roots: Sequence[Edge]) -> list[Recurrence]:
+    """Take for the state of a loop around a plain module whatever crosses from one of its calls to the next."""
+    runs = stepwise_runs(Recurrence(one.path, LOOP, one.calls, one.states, one.linked))
+    for run in runs:
+        chain = crossing(run.calls, [node for node, _ in roots])
+        run.states, run.linked = chain.states, chain.linked
+    return [run for run in runs if any(run.states)]
 
 
 def _is_tree(one: Recurrence) -> bool:
@@ -221,14 +184,13 @@ def _named(path: str, by_path: Mapping[str, list[Call]], roots: Sequence[Edge]) 
         return [Recurrence(path, SEQUENCE, calls)]
     chain = handed_on(calls)
     if is_plain(calls[0].module) and any(chain.states):
-        looped = crossing(calls, [node for node, _ in roots])
-        return [Recurrence(path, LOOP, calls, looped.states, looped.linked)]
+        return _loops(Recurrence(path, LOOP, calls, chain.states, chain.linked), roots)
     if not any(chain.states):
         raise InputError(
             f"{path} was called {len(calls)} times, and its state is made anew at every call: no call of it descends "
             "from an earlier one, so that nothing is learnt over time through it."
         )
-    return [Recurrence(path, STEPS, calls, chain.states, chain.linked)]
+    return stepwise_runs(Recurrence(path, STEPS, calls, chain.states, chain.linked))
 
 
 def _check_sequence(path: str, call: Call) -> None:
