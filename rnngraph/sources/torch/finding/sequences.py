@@ -80,8 +80,12 @@ def numbered(found: list[Recurrence]) -> list[Recurrence]:
 
 
 def _goes_over(one: Recurrence, begin: int) -> bool:
-    """Whether a state is handed on from a call that ended before a moment to one that began after it."""
-    return any(linked and a.end <= begin < b.begin for a, b, linked in _pairs(one))
+    """Whether a state is handed on from a call that ended before a moment to one that began after it.
+
+    Where the earlier begins a sequence too, as in the layer below, nothing is handed on from before.
+    """
+    anew = {call for _, call, linked in _pairs(one) if not linked}
+    return any(linked and a not in anew and a.end <= begin < b.begin for a, b, linked in _pairs(one))
 
 
 def _pairs(one: Recurrence) -> Iterator[tuple[Call, Call, bool]]:
