@@ -148,6 +148,46 @@ def test_features_that_a_loop_reads_off_its_state() -> None:
     check(trace, "change.h", trail, "x")
 
 
+def test_blocks_on_one_another() -> None:
+    class Block(nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = nn.Linear(D, D), nn.Linear(D, D)
+
+        def forward(self, x: Any) -> Any:
+            return (self.b(self.a(x).tanh()) + x).tanh()
+
+    class Thinking(nn.Module):  # type: ignore[misc, name-defined]
+        """Two blocks that are walked through again and again: neither is a recurrence without the other."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.blocks = nn.Sequential(Block(), Block())
+
+        def forward(self, x: Any, trail: Trail) -> None:
+            for t in range(T):
+                x = self.blocks(x)
+                trail.add(x=x)
+                trail.losses[t] = x.square().sum()
+
+    torch.manual_seed(0)
+    watch, trail = watched(Thinking().double(), torch.randn(N, D).double())
+    trace = watch.trace()
+    assert [one.name for one in trace.recurrences] == ["blocks"]
+    check(trace, "blocks.h", trail, "x")
+
+
+def test_a_stateless_part_needs_no_word_of_its_own() -> None:
+    """What the module around it tells is told once."""
+    model = Stepwise(Gated()).double()
+    model.step = lambda x, h: model.cell(x, (torch.zeros_like(h), torch.zeros_like(h)))[1]
+    trail = Trail()
+    with rnngraph.torch.watch(model) as watch:
+        model(data(), trail)
+        trail.total().backward()
+    assert list(watch.found.reasons) == ["cell"]
+
+
 def test_rounding_beside_the_largest_step() -> None:
     """A step of 1e-9 is as precise as what is rounded beside 1, and no more; a part that is wrong is told."""
     total = [torch.full((N, H), size).double() for size in (1.0, 1e-9)]

@@ -33,7 +33,7 @@ def handed_on(calls: list[Call], barred: Iterable[Call] = ()) -> Chain:
     Where every state is also returned, the last call's are given too, which nothing descends from.
     """
     begins = [call.begin for call in calls]
-    walls = sorted((call.begin, call.end) for call in barred)
+    walls = _spans(barred)
     weights = {node for call in calls for node in call.weights}
     found: list[dict[Edge, None]] = [{} for _ in calls]
     linked = [False] * len(calls)
@@ -71,7 +71,7 @@ def goes_past(calls: list[Call], barred: Iterable[Call]) -> bool:
     if len(calls) < 3:
         return False
     first, passed, last = calls[len(calls) // 2 - 1 : len(calls) // 2 + 2]
-    walls = sorted((call.begin, call.end) for call in (*barred, passed))
+    walls = _spans((*barred, passed))
     roots = [node for node, _ in last.out if last.made(node)]
     links = list(walk_down(roots, first.begin, partial(_ends, first, walls)))
     handed = any(last.made(consumer) and passed.made(plain((node, place))[0]) for consumer, node, place in links)
@@ -153,7 +153,7 @@ def changed_between(calls: list[Call], roots: list[Any], barred: Iterable[Call])
 
     Nothing is followed through a call in `barred`. Of the last call it is what stands where that of the one before did.
     """
-    walls = sorted((call.begin, call.end) for call in barred)
+    walls = _spans(barred)
     found: list[list[Edge]] = []
     for call, after in itertools.pairwise(calls):
         reading = [node for node, _ in after.out if after.made(node)]
@@ -168,6 +168,15 @@ def changed_between(calls: list[Call], roots: list[Any], barred: Iterable[Call])
 
 def _ends(call: Call, walls: list[tuple[int, int]], node: Any) -> bool:
     return call.made(node) or _is_within(walls, node)
+
+
+def _spans(calls: Iterable[Call]) -> list[tuple[int, int]]:
+    """Give the spans of calls in order, without those of calls within others."""
+    found: list[tuple[int, int]] = []
+    for begin, end in sorted((call.begin, -call.end) for call in calls):
+        if not found or begin >= found[-1][1]:
+            found.append((begin, -end))
+    return found
 
 
 def _is_within(spans: list[tuple[int, int]], node: Any) -> bool:

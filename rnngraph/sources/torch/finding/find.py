@@ -28,7 +28,7 @@ from rnngraph.sources.torch.watching.calls import Call, Kept
 
 LEAST = 3  # calls that make a sequence of a module that is no cell
 TREE = "its uses are joined as in a tree, and not in a line of steps: one goes on from several, which begin anew"
-ANEW = "its state is made anew at every call: no call of it descends from an earlier one"
+ANEW = "its state is made anew or detached at every call: no call of it descends from an earlier one"
 
 
 @dataclass(slots=True)
@@ -80,6 +80,8 @@ def find(
     loops = [run for one in loops for run in _loops(one, roots)]
     found = [*fused, *inner, *loops, *marked] or raw_loops(roots, names or {}, calls)
     found.sort(key=lambda one: one.begin)  # what is computed first lies lowest
+    around = [one for one in chains if reasons.get(one.path) == ANEW]
+    reasons = {one.path: reasons[one.path] for one in chains if one.path in reasons and not _is_inside(one, around)}
     if found:  # beside a recurrence, what has no state to lose needs no word
         reasons = {path: why for path, why in reasons.items() if why != ANEW or _keeps(by_path[path])}
     return Found(found, reasons)
@@ -164,6 +166,11 @@ def _parts(cells: list[Recurrence]) -> list[Recurrence]:
     return parts
 
 
+def _is_inside(one: Recurrence, around: Sequence[Recurrence]) -> bool:
+    """Whether the module around it tells the same."""
+    return one in around and any(_holds(other, one) for other in around)
+
+
 def _aliens(one: Recurrence, others: Sequence[Recurrence]) -> list[Call]:
     return [
         call
@@ -187,8 +194,7 @@ def _named(path: str, by_path: Mapping[str, list[Call]], roots: Sequence[Edge]) 
         return _loops(Recurrence(path, LOOP, calls, chain.states, chain.linked), roots)
     if not any(chain.states):
         raise InputError(
-            f"{path} was called {len(calls)} times, and its state is made anew at every call: no call of it descends "
-            "from an earlier one, so that nothing is learnt over time through it."
+            f"{path} was called {len(calls)} times, and {ANEW}, so that nothing is learnt over time through it."
         )
     return stepwise_runs(Recurrence(path, STEPS, calls, chain.states, chain.linked))
 

@@ -98,6 +98,7 @@ def _is_passed_on(call: Call, before: Call) -> bool:
 
 
 def _same_numbers(before: Call, call: Call) -> bool:
+    """Whether a call takes what the one before handed out, cut from its history."""
     handed = [kept.value for kept in before.values.values()]
     taken = [kept.value for kept in call.taken if isinstance(kept, Kept)]
     return any(a is not None and b is not None and _equal(a, b) for a in handed for b in taken)
