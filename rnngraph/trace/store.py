@@ -150,7 +150,7 @@ def _take_apart(item: Any, key: str, arrays: dict[str, Array]) -> Any:
 
 def _put_together(item: Any, kind: Any, arrays: dict[str, Array]) -> Any:
     origin = get_origin(kind)
-    if origin is np.ndarray:
+    if origin in (np.ndarray, NDArray):  # NumPy's alias is opaque from 2.5 on
         return _array(item, kind, arrays)
     if isinstance(kind, type) and is_dataclass(kind):
         if not isinstance(item, dict):
@@ -191,7 +191,8 @@ def _array(item: Any, kind: Any, arrays: dict[str, Array]) -> Array:
     if not isinstance(name, str) or name not in arrays:
         raise FileError("a column of numbers is missing.")
     array = np.asarray(arrays.pop(name))
-    wanted = np.dtype(get_args(get_args(kind)[1])[0])
+    last = get_args(kind)[-1]
+    wanted = np.dtype((get_args(last) or (last,))[0])
     if array.dtype != wanted:
         raise FileError(f"{name} has dtype {array.dtype} instead of {wanted}.")
     return array

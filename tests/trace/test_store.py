@@ -7,15 +7,19 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
+from types import GenericAlias
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import rnngraph as rg
 from rnngraph import archive
 from rnngraph.errors import FileError, InputError
+from rnngraph.trace import store
 from rnngraph.trace.consistent import check_trace
+from rnngraph.trace.magnitudes import Booleans, Floats, Integers
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +53,25 @@ def test_round_trip(trace: rg.Trace, tmp_path: Path) -> None:
     trace.save(tmp_path / "run.npz")
     assert_same(trace, rg.Trace.load(tmp_path / "run.npz"))
     assert [path.name for path in tmp_path.iterdir()] == ["run.npz"]
+
+
+def test_the_declared_types_may_be_opaque_aliases(
+    trace: rg.Trace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As NumPy's own are from 2.5 on, which needs a later Python than the oldest that is supported."""
+    columns = store._columns
+
+    def opaque(kind: Any) -> tuple[dict[str, Any], frozenset[str]]:
+        hints, needed = columns(kind)
+        aliases = {Floats: np.float64, Integers: np.int64, Booleans: np.bool_, NDArray[np.uint8]: np.uint8}
+        return {
+            key: GenericAlias(NDArray, (aliases[one],)) if one in aliases else one for key, one in hints.items()
+        }, needed
+
+    path = tmp_path / "run.npz"
+    trace.save(path)
+    monkeypatch.setattr(store, "_columns", opaque)
+    assert_same(rg.Trace.load(path), trace)
 
 
 @pytest.mark.parametrize("loss", [None, 0.25, float("nan")])
