@@ -347,3 +347,46 @@ def test_windows_in_one_loss_are_cut_and_not_begun_anew() -> None:
         model(data(2), trail, h.detach())
         trail.total().backward()
     assert watch.trace().recurrences[0].cut.tolist() == [False] * 6 + [True] + [False] * 5
+
+
+def test_two_layers_step_by_step_on_two_sequences() -> None:
+    class Stacked(nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.cells = nn.ModuleList([nn.GRUCell(D, H), nn.GRUCell(H, H)])
+
+        def read(self, x: Any) -> Any:
+            low = high = x.new_zeros(N, H)
+            for one in x:
+                low = self.cells[0](one, low)
+                high = self.cells[1](low, high)
+            return high
+
+        def forward(self, a: Any, b: Any) -> Any:
+            return (self.read(a) * self.read(b)).sum()
+
+    model = Stacked().double()
+    with rnngraph.torch.watch(model) as watch:
+        model(torch.randn(6, N, D).double(), torch.randn(4, N, D).double()).backward()
+    found = {one.path: one.steps for one in watch.found.recurrences}
+    assert found == {"cells.0": 6, "cells.1": 6, "cells.0#2": 4, "cells.1#2": 4}
+
+
+def test_a_state_in_an_attribute_that_is_detached_is_cut() -> None:
+    class Holding(nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear, self.h = nn.Linear(D + H, H), torch.zeros(N, H).double()
+
+        def forward(self, x: Any) -> Any:
+            self.h = self.linear(torch.cat([x, self.h], 1)).tanh()
+            return self.h
+
+    model, loss = Stepwise(Holding()).double(), 0.0
+    with rnngraph.torch.watch(model) as watch:
+        for t, one in enumerate(torch.randn(8, N, D).double()):
+            if t == 4:
+                model.cell.h = model.cell.h.detach()
+            loss = loss + model.cell(one).square().sum()
+        loss.backward()
+    assert watch.trace().recurrences[0].cut.tolist() == [False] * 4 + [True] + [False] * 3
