@@ -84,7 +84,7 @@ class Watch:
         """End the record; of steps that were called one by one the recurrences are found."""
         self.tape.closed = True
         if not any(isinstance(entry, Block) for entry in self.tape.entries):
-            find_recurrences(self.tape)
+            find_recurrences(self.tape, held=True)
 
 
 _ACTIVE: ContextVar[Watch | None] = ContextVar("watch", default=None)

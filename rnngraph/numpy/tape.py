@@ -85,9 +85,18 @@ class ArrayTape(Tape):
             raise DtypeError(f"a recorded array meets one of dtype {value.dtype}; only real numbers can be followed.")
         return self.append(CONSTANT, (), value, requires=False, scope=())
 
-    def keep(self, nodes: list[Node]) -> None:
-        """Hold these nodes alone, which are numbered anew."""
-        self.entries[:] = nodes
-        self._firsts[:] = range(len(nodes))
-        self.size = len(nodes)
+    def emptied(self) -> list[Node]:
+        """Give all nodes away, to take some of them again."""
+        nodes: list[Node] = list(self.entries)  # type: ignore[arg-type]
+        self.entries.clear()
+        self._firsts.clear()
         self._numbers.clear()
+        self.size = 0
+        return nodes
+
+    def take(self, node: Node, inputs: tuple[int, ...]) -> int:
+        """Append a node that was given away, with the numbers that its inputs have now; give its own."""
+        node.id, node.inputs = self.size, inputs
+        self._add(node)
+        self.size += 1
+        return node.id

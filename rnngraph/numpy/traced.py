@@ -21,7 +21,8 @@ from rnngraph.autodiff.tensor import Tensor
 from rnngraph.checks import whole_number
 from rnngraph.errors import InputError, RnnGraphError
 from rnngraph.numpy import outcome
-from rnngraph.numpy.finding.placing import described, find_recurrences
+from rnngraph.numpy.finding.naming import described
+from rnngraph.numpy.finding.placing import find_recurrences
 from rnngraph.numpy.hold import hold
 from rnngraph.numpy.outcome import Path, choose, picked, scalar_of
 from rnngraph.numpy.reach import bound
@@ -110,7 +111,9 @@ def trace_function(
     if layers:
         sentence = "recurrences of layers: " + ", ".join(one.name for one in tape.recurrences)
     else:
+        last = tape.entries[found_loss.id]
         sentence = described(tape.entries, find_recurrences(tape, steps))  # type: ignore[arg-type]
+        found_loss = Tensor(tape, last.id)
     notes = (*doubts, *(f"the function caught this: {sentence}" for sentence in tape.refused[:1]))
     traced = Traced(found_loss, values, sentence, notes, outcome.described(values, paths))
     if loss is None:
@@ -169,12 +172,8 @@ def _pruned(tape: ArrayTape, loss: Recorded) -> Tensor:
         elif node.name:
             needed[node.id] = 1
     new: dict[int, int] = {}
-    kept = [node for node in nodes if needed[node.id]]
-    loss_id = loss.id
-    if len(kept) < len(nodes):
-        for place, node in enumerate(kept):
-            new[node.id] = place
-            node.id, node.inputs = place, tuple([new[i] for i in node.inputs])
-        loss_id = new[loss_id]
-        tape.keep(kept)
-    return Tensor(tape, loss_id)
+    for node in tape.emptied():
+        if needed[node.id]:
+            old = node.id
+            new[old] = tape.take(node, tuple([new[i] for i in node.inputs]))
+    return Tensor(tape, new[loss.id])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -18,20 +19,20 @@ from rnngraph.render.picture.charts import FORMATS
 from tests.typed import strict, typed
 
 run = partial(typed, "decay", width=120)
+NEEDS_TORCH = pytest.mark.skipif(find_spec("torch") is None, reason="the target makes a PyTorch layer")
 
 TARGET = """
-import torch
-from torch import nn
-
 def build(units=4, bias=1.0):
+    import torch
     torch.manual_seed(0)  # other weights may make the axis a decade longer
-    layer = nn.LSTM(3, units, batch_first=True)
+    layer = torch.nn.LSTM(3, units, batch_first=True)
     with torch.no_grad():
         layer.bias_ih_l0[units : 2 * units] = bias
         layer.bias_hh_l0.zero_()
     return layer
 
 def pair():
+    import torch
     return build(), torch.ones(2, 9, 3)
 
 def number():
@@ -161,7 +162,7 @@ def test_a_batch_shows_credit_beside_the_weights(folder: Path) -> None:
         (("nowhere.safetensors",), FileError, "there is no checkpoint"),
         (("model.py:number",), InputError, "returned a int"),
         (("model.py:broken",), InputError, "raised KeyError"),
-        (("model.py:build", "--live"), InputError, r"return \(module, batch\)"),
+        pytest.param(("model.py:build", "--live"), InputError, r"return \(module, batch\)", marks=NEEDS_TORCH),
         ((".", "--live"), InputError, "--live needs a Python function"),
         ((".", "--set", "a=1"), InputError, "--set needs a Python function"),
         ((".", "--loss", "sum"), InputError, "give --live as well"),

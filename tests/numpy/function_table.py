@@ -125,14 +125,22 @@ a GRU's update gate weighs.
 ## How recurrences are found
 
 A weight is recurrent where it multiplies something that depends on its own earlier product; equal expressions are
-one weight. What multiplies element by element is one where it is computed from leaves alone, such as
-`np.exp(-np.exp(a))`. The place along that chain is the timestep. Weights that depend on each other are one cell,
-products that do not are runs of their own, and a product that depends on two runs is a tree and none. Something
-new must enter at every step. A state is a value of one step that is read at a later one on the way to a later
-product: what the weights multiply is `h`, the next one `c`. The axis that is summed away holds the units, so that
-the other one is the batch. Places that fall from step to step are the reverse direction. `steps=` says how many
-timesteps there are where one step takes several products. Where nothing is found, weights that differ in constants
-alone, such as the number of the step, count as one.
+one weight, and so are equal matrices that are written into the code. The place along that chain is the timestep.
+Weights that depend on each other are one cell, products that do not are runs of their own, and a product that depends
+on two runs is a tree and none. A step that multiplies by weights of its own is a layer of a deep network.
+
+Where no such weight is, what is carried element by element is found by its way: the operations that lead from a value
+to a later one like it, and by the same operations to one later still. What multiplies it may be a number (a leak), a
+leaf, or another factor at every step (a gate of the input). Something new must enter at every step, and a sum or a
+maximum that nothing reads on the way is none.
+
+A state is a value of one step that is read at a later one on the way to a later product, and follows from no other
+state of its step: what the weights multiply is `h`, the next one `c`. The axis that is summed away holds the units, so
+that the other one is the batch. Runs of one cell that take turns along one sequence, as where a state is read two steps
+back, are one recurrence. A batch that shrinks or grows is put into the whole one, and a sample counts where it is
+there. Places that fall from step to step are the reverse direction. `steps=` says how many timesteps there are where
+one step takes several products. Where nothing is found, weights that differ in constants alone, such as the number of
+the step, count as one. What is not found is declared: `tape.state`.
 
 What a step is fed is what its weights multiply and no other step has: `x[t]`, a column, a word that is looked up or
 one-hot, the part of a join that does not come from the state. Two recurrences that read the same data, one of them

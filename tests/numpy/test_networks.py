@@ -12,8 +12,12 @@ import pytest
 import rnngraph as rg
 from rnngraph.numpy.outcome import choose, picked, scalar_of
 from rnngraph.numpy.reach import rebuilt
-from tests.numpy.networks import NETWORKS, Network
+from tests.numpy import networks
+from tests.numpy.networks import Network
 from tests.numpy.plain_networks import PARAMETERS
+from tests.numpy.style_table import STYLES
+
+NETWORKS = networks.NETWORKS | STYLES
 
 
 def own(forward: Any) -> Any:

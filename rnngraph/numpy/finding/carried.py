@@ -5,13 +5,15 @@ In: a chain. Out: a `Found`: node ids by timestep for every kind of state, their
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.node import Node
 from rnngraph.numpy.finding.chains import Chain
-from rnngraph.numpy.finding.read_later import Read, behind, read_later
+from rnngraph.numpy.finding.products import GIVEN, VIEWING, reached
+from rnngraph.numpy.finding.read_later import Read, read_later
 
 Signature: TypeAlias = tuple[object, tuple[int, ...], tuple[object, ...]]
 
@@ -24,9 +26,10 @@ class Found:
     states: dict[str, list[int]]  # kind -> node ids
     initial: dict[str, int]
     units: dict[str, int | None]  # kind -> the axis of the units, None where it is not known
-    between: dict[int, int] = field(default_factory=dict)  # views between two steps -> the step that reads them
     unread: dict[str, int] = field(default_factory=dict)  # kind, of which the last is not there -> what it is made of
     inside: set[int] = field(default_factory=set)  # what leads to the states, of the nodes of the chain
+    seen_through: dict[int, list[int]] = field(default_factory=dict)  # state "h" -> the views through which it is read
+    there: Array | None = None  # (N, T) which samples there are at each step; None where it is all
     direction: str = "forward"
     name: str = ""
 
@@ -35,14 +38,21 @@ class Found:
         """The number of steps."""
         return len(next(iter(self.states.values())))
 
+    def made(self, name: object) -> dict[int, tuple[object, int]]:
+        """Give the timestep of every state, with a name for them all."""
+        last = None if self.direction == "forward" else self.time - 1
+        return {i: (name, k if last is None else last - k) for ids in self.states.values() for k, i in enumerate(ids)}
+
 
 def find_states(nodes: Sequence[Node], chain: Chain) -> Found | None:
     """Find what is carried; None where nothing is carried from step to step."""
     time, steps = len(chain.clock), chain.steps
     carried = read_later(nodes, chain)
-    shown, model = _model(nodes, chain, carried)
-    if not model:
+    if not carried:
         return None
+    shown = max(time - 3, min(time - 2, 1))  # a state that is masked behind the output leads once less to a product
+    model = carried.get(shown, {})
+    model = {i: reads for i, reads in model.items() if not _follows(nodes, steps, i, set(model) - {i})}
     main = [state for state, reads in model.items() if any(one.clocked for one in reads)]
     main += [s for s, reads in model.items() if s not in main and any(one.consumer in chain.weighed for one in reads)]
     ordered = main + [state for state in model if state not in main]
@@ -53,69 +63,40 @@ def find_states(nodes: Sequence[Node], chain: Chain) -> Found | None:
     followed = {
         state: ids
         for state in ordered
-        if (ids := _followed(nodes, by_step, carried, state, by_step[shown])) is not None
+        if (ids := _followed(nodes, chain, by_step, carried, state, by_step[shown])) is not None
     }
     if followed and all(len(ids) < time for ids in followed.values()):  # the last step makes no state
         chain.clock.pop()
         chain.steps = {i: k for i, k in steps.items() if k < time - 1}
-    made = {state: _made_of(nodes, by_step, shown, state) for state, ids in followed.items() if len(ids) == time - 1}
+    made = {
+        state: _made_of(nodes, chain, by_step, shown, state) for state, ids in followed.items() if len(ids) == time - 1
+    }
     followed = {s: ids for s, ids in followed.items() if len(ids) == len(chain.clock) or made.get(s) is not None}
     first = sum(state in followed for state in main) or 1  # of those that are not multiplied by the weights
     for place, (state, ids) in enumerate(followed.items()):
         kind = _kind(place, first)
         found.states[kind] = ids
         axes = [one.units for one in model[state] if one.clocked and one.units is not None]
-        found.units[kind] = axes[0] if axes else _units_by_size(nodes, chain, nodes[state].value.shape)
+        found.units[kind] = axes[0] if axes else None
         for k, i in enumerate(ids[:-1]):
             for read in carried.get(k, {}).get(i, ()):
-                for view in read.via if read.step < len(chain.clock) else ():
-                    found.between[view] = max(found.between.get(view, 0), read.step)
+                if read.step < len(chain.clock):  # a view is of the step that reads it
+                    chain.steps |= {view: max(chain.steps.get(view, 0), read.step) for view in read.via}
+                if kind == "h" and read.clocked:
+                    found.seen_through[i] = read.via[::-1]
         last = made.get(state)
         if len(ids) < len(chain.clock) and last is not None:
             found.unread[kind] = last
-        start = _start(nodes, by_step, model[state][0], nodes[state].value.shape)
-        if start is not None and nodes[start].value.shape == nodes[state].value.shape:
+        start = _start(nodes, chain.steps, ids) if len(ids) > 1 else None
+        if start is not None and chain.shape(nodes[start]) == chain.shape(nodes[state]):
             found.initial[kind] = start
     return found if "h" in found.states else None
 
 
-def _model(
-    nodes: Sequence[Node], chain: Chain, carried: dict[int, dict[int, list[Read]]]
-) -> tuple[int, dict[int, list[Read]]]:
-    """Give a late step that shows every state, and these: the last but one, or the one before it where that shows more.
-
-    A state that is masked behind the step's output is read once more before it leads to a product.
-    """
-    last = len(chain.clock) - 2
-    model, before = carried.get(last, {}), carried.get(last - 1, {})
-    kinds = {signature(nodes[state])[:2] + tuple(_operands(nodes, state)) for state in model}
-    more = [i for i in before if signature(nodes[i])[:2] + tuple(_operands(nodes, i)) not in kinds]
-    others = before.keys() - set(more)
-    more = [i for i in more if not _follows(nodes, chain.steps, i, others)]
-    if not model or not more or len(others) != len(model):
-        return last, model
-    return last - 1, {i: reads for i, reads in before.items() if i in others or i in more}
-
-
-def _follows(nodes: Sequence[Node], steps: dict[int, int], state: int, others: Collection[int]) -> bool:
+def _follows(nodes: Sequence[Node], steps: dict[int, int], state: int, others: set[int]) -> bool:
     """Tell whether a value follows from other states of its step, as a part of one."""
-    seen, waiting = {state}, [state]
-    while waiting:
-        for i in nodes[waiting.pop()].inputs:
-            if i in others or i not in steps or i in seen:
-                continue
-            if steps[i] < steps[state]:
-                return False
-            seen.add(i)
-            waiting.append(i)
-    return True
-
-
-def _units_by_size(nodes: Sequence[Node], chain: Chain, shape: tuple[int, ...]) -> int | None:
-    """Find the axis of the units by its size, which is one of the weights'; None where that does not tell."""
-    sizes = {size for i in chain.weights for size in nodes[i].value.shape}
-    fits = [axis for axis, size in enumerate(shape) if size in sizes]
-    return fits[0] if len(fits) == 1 else None
+    behind = reached(nodes, [state], lambda i: i in others or steps.get(i, -1) != steps[state]) - others
+    return all(steps.get(i, steps[state]) == steps[state] for i in behind)
 
 
 def _kind(place: int, main: int) -> str:
@@ -127,6 +108,7 @@ def _kind(place: int, main: int) -> str:
 
 def _followed(
     nodes: Sequence[Node],
+    chain: Chain,
     by_step: list[list[int]],
     carried: dict[int, dict[int, list[Read]]],
     state: int,
@@ -134,12 +116,12 @@ def _followed(
 ) -> list[int] | None:
     """Find the node of the same state in every step; `model` are those of the step that shows it."""
     rank, from_end = model.index(state), len(model) - model.index(state)
-    wanted, operands = signature(nodes[state]), _operands(nodes, state)
+    wanted, operands = signature(nodes[state], chain), _operands(nodes, state)
     op, shape, _ = wanted
     found: list[int] = []
     for k, here in enumerate(by_step):
-        known = [i for i in carried.get(k, ()) if nodes[i].op is op and nodes[i].value.shape == shape]
-        alike = [i for i in here if nodes[i].op is op and signature(nodes[i]) == wanted]
+        known = [i for i in carried.get(k, ()) if nodes[i].op is op and chain.shape(nodes[i]) == shape]
+        alike = [i for i in here if nodes[i].op is op and signature(nodes[i], chain) == wanted]
         deep = [i for some in (known, alike) for i in some if i in alike and _operands(nodes, i) == operands]
         if k == len(by_step) - 1 and not deep:  # the last one may lead nowhere
             return found
@@ -154,13 +136,13 @@ def _followed(
     return found
 
 
-def _made_of(nodes: Sequence[Node], by_step: list[list[int]], shown: int, state: int) -> int | None:
+def _made_of(nodes: Sequence[Node], chain: Chain, by_step: list[list[int]], shown: int, state: int) -> int | None:
     """Find, in the last step, what a state is made of that nobody reads there, as a cell that a mask keeps after it."""
     model, here = by_step[shown], by_step[-1]
     for one in nodes[state].inputs:
-        like = signature(nodes[one]), _operands(nodes, one)
-        alike = [i for i in here if (signature(nodes[i]), _operands(nodes, i)) == like]
-        if one in model and alike and nodes[one].value.shape == nodes[state].value.shape:
+        like = signature(nodes[one], chain), _operands(nodes, one)
+        alike = [i for i in here if (signature(nodes[i], chain), _operands(nodes, i)) == like]
+        if one in model and alike and chain.shape(nodes[one]) == chain.shape(nodes[state]):
             return min(alike, key=lambda i: abs(here.index(i) - model.index(one)))
     return None
 
@@ -169,21 +151,27 @@ def _operands(nodes: Sequence[Node], i: int) -> list[object]:
     return [nodes[j].op for j in nodes[i].inputs]
 
 
-def signature(node: Node) -> Signature:
+def signature(node: Node, chain: Chain) -> Signature:
     """Say what two nodes of the same place in two steps have in common."""
-    return node.op, node.value.shape, (len(node.inputs),)
+    return node.op, chain.shape(node), (len(node.inputs),)
 
 
-def _start(nodes: Sequence[Node], by_step: list[list[int]], read: Read, shape: tuple[int, ...]) -> int | None:
-    """Find what the first step reads where later ones read the state."""
-    here = by_step[read.step] if read.step < len(by_step) else []
-    if read.consumer not in here:
+def _start(nodes: Sequence[Node], steps: dict[int, int], ids: Sequence[int]) -> int | None:
+    """Find what stands before the first state as that stands before the second: by the way between the two."""
+    way, waiting = {ids[1]: tuple[int, ...]()}, [ids[1]]
+    for at in waiting:
+        for place, i in enumerate(nodes[at].inputs):
+            if i not in way and (i in steps or i == ids[0]):
+                way[i] = (*way[at], place)
+                waiting.append(i)
+    if ids[0] not in way:
         return None
-    rank = here.index(read.consumer)
-    consumer = nodes[read.consumer]
-    alike = [i for i in by_step[0] if nodes[i].op is consumer.op and nodes[i].value.shape == consumer.value.shape]
-    if not alike:
-        return None
-    first = min(alike, key=lambda i: abs(by_step[0].index(i) - rank))
-    start, _, _ = behind(nodes, {}, nodes[first].inputs[read.position], None, -1, shape)
-    return start
+    twin, at = ids[0], ids[1]
+    for place in way[ids[0]]:
+        if nodes[twin].op is nodes[at].op and len(nodes[twin].inputs) == len(nodes[at].inputs):
+            twin, at = nodes[twin].inputs[place], nodes[at].inputs[place]
+        elif nodes[at].op in VIEWING and nodes[twin].op in GIVEN:  # a part of a plain array is one
+            at = nodes[at].inputs[place]
+        else:
+            return None
+    return twin

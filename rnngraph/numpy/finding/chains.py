@@ -20,6 +20,17 @@ class Chain:
     weights: list[int]  # node ids
     weighed: set[int]  # the products by those weights
     steps: dict[int, int]  # node id -> step
+    samples: int | None = None  # the axis along which the products of the steps differ in size
+
+    def shape(self, node: Node) -> tuple[int, ...]:
+        """Give the shape of a value, of as many samples as there may be."""
+        shape, axis = node.value.shape, self.samples
+        return shape if axis is None or len(shape) < 2 else (*shape[:axis], -1, *shape[axis + 1 :])
+
+    @property
+    def weighed_along(self) -> bool:
+        """Whether weights multiply along an axis, so that the same ones show that the steps are of one cell."""
+        return self.clock[0].axis is not None
 
 
 def find_chains(nodes: Sequence[Node], numbers: Sequence[int], steps: int | None = None) -> list[Chain]:
@@ -27,8 +38,7 @@ def find_chains(nodes: Sequence[Node], numbers: Sequence[int], steps: int | None
     uses = find_uses(nodes, numbers)
     found: list[Chain] = []
     for group in _cells(nodes, uses):
-        dense = {key: uses[key] for key in group if not key[0]} or {key: uses[key] for key in group}
-        found += _runs(nodes, numbers, dense, {key: uses[key] for key in group}, steps)
+        found += _runs(nodes, numbers, {key: uses[key] for key in group}, steps)
     return sorted(found, key=lambda one: one.clock[0].node)
 
 
@@ -60,23 +70,20 @@ def _cells(nodes: Sequence[Node], uses: dict[Key, list[Use]]) -> list[list[Key]]
     return list(groups.values())
 
 
-def _runs(
-    nodes: Sequence[Node], numbers: Sequence[int], dense: dict[Key, list[Use]], members: dict[Key, list[Use]],
-    steps: int | None,
-) -> list[Chain]:  # fmt: skip
-    depths = {key: _depths(nodes, some) for key, some in members.items()}
-    longest = {key: max(depths[key][use.node] for use in some) for key, some in members.items()}
-    clock = max(dense, key=lambda key: longest[key])
-    same = [depths[key] for key in members if longest[key] == longest[clock]]
+def _runs(nodes: Sequence[Node], numbers: Sequence[int], uses: dict[Key, list[Use]], steps: int | None) -> list[Chain]:
+    depths = {key: depths_of(nodes, some) for key, some in uses.items()}
+    longest = {key: max(depths[key][use.node] for use in some) for key, some in uses.items()}
+    clock = max(uses, key=lambda key: longest[key])
+    same = [depths[key] for key in uses if longest[key] == longest[clock]]
     deepest = same[0] if len(same) == 1 else list(map(max, *same))
-    weighed = {use.node for some in dense.values() for use in some}
+    weighed = {use.node for some in uses.values() for use in some}
     found = []
-    roots = _roots(nodes, numbers, dense[clock])
-    for root in sorted({mask for use in dense[clock] for mask in [roots[use.node]]}):
+    roots = _roots(nodes, numbers, uses[clock])
+    for root in sorted({mask for use in uses[clock] for mask in [roots[use.node]]}):
         if root & (root - 1):
             continue  # a product that depends on two runs: a tree
         levels: dict[int, dict[int, Use]] = {}
-        for use in dense[clock]:
+        for use in uses[clock]:
             if roots[use.node] == root:
                 operand = numbers[nodes[use.node].inputs[use.state]]
                 levels.setdefault(depths[clock][use.node], {}).setdefault(operand, use)
@@ -89,11 +96,17 @@ def _runs(
         for i in range(products[0].node, len(nodes)):
             if roots[i] == root:
                 inside[i] = min((deepest[i] - first) // stride, last)
-        found.append(Chain(products[::stride], _weights(nodes, dense), weighed, inside))
+        found.append(Chain(products[::stride], _weights(nodes, uses), weighed, inside, _differing(nodes, products)))
     return found
 
 
-def _depths(nodes: Sequence[Node], uses: list[Use]) -> list[int]:
+def _differing(nodes: Sequence[Node], products: list[Use]) -> int | None:
+    shapes = {nodes[use.node].value.shape for use in products}
+    axes = [len(set(sizes)) > 1 for sizes in zip(*shapes, strict=False)]
+    return axes.index(True) if sum(axes) == 1 and len(set(map(len, shapes))) == 1 else None
+
+
+def depths_of(nodes: Sequence[Node], uses: list[Use]) -> list[int]:
     """Count the products of one weight on the way to every node, less one."""
     at = {use.node: use for use in uses}
     depth = [-1] * len(nodes)
@@ -125,6 +138,6 @@ def _roots(nodes: Sequence[Node], numbers: Sequence[int], uses: list[Use]) -> li
     return roots
 
 
-def _weights(nodes: Sequence[Node], dense: dict[Key, list[Use]]) -> list[int]:
-    found = [nodes[some[0].node].inputs[some[0].weight] for some in dense.values()]
+def _weights(nodes: Sequence[Node], uses: dict[Key, list[Use]]) -> list[int]:
+    found = [nodes[some[0].node].inputs[some[0].weight] for some in uses.values()]
     return [i for i in found if is_leaf_like(nodes, nodes[i])] or found

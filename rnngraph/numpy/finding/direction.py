@@ -5,44 +5,24 @@ In: a recurrence and the nodes of its tape. Out: "forward" or "reverse", from in
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 from rnngraph.autodiff.along import ASSEMBLE
 from rnngraph.autodiff.node import CONSTANT, Node
-from rnngraph.autodiff.ops import INDEX
+from rnngraph.autodiff.ops import INDEX, MULTIPLY
 from rnngraph.numpy.finding.carried import Found
-from rnngraph.numpy.finding.products import LEAVES
+from rnngraph.numpy.finding.products import LEAVES, PASSING, PRODUCTS, is_leaf_like
+
+Places: TypeAlias = dict[tuple[object, object], dict[int, int]]  # what is read, and along which axis -> step -> place
+
+Made: TypeAlias = Mapping[int, tuple[object, int]]  # state -> its recurrence and timestep
 
 
-def find_direction(nodes: Sequence[Node], found: Found) -> tuple[str, bool]:
-    """Tell which way a sequence is read from the integer places of each step, and whether anything new enters."""
-    steps, time = found.chain.steps, found.time
-    entering: dict[int, int] = {}  # what a step takes from outside, -1 where several do
-    for i, k in steps.items():
-        for source in nodes[i].inputs:
-            if source not in steps and entering.setdefault(source, k) != k:
-                entering[source] = -1
-    places: dict[tuple[int, int], dict[int, int]] = {}
-    fresh = [False] * time
-    todo = [(i, k) for i, k in entering.items() if k >= 0]
-    seen = set(todo)  # what a mask keeps is read twice, at every step: ways double
-    while todo:
-        i, k = todo.pop()
-        node = nodes[i]
-        if node.op is CONSTANT or node.op in LEAVES:
-            fresh[k] = fresh[k] or node.value.size > 1
-        elif node.op is INDEX:
-            fresh[k] = True
-            for axis, part in enumerate(node.options["index"]):
-                if isinstance(part, int):
-                    source, place = _before_slices(nodes, node.inputs[0], axis, part % node.arguments[0].shape[axis])
-                    places.setdefault((source, axis), {})[k] = place
-        else:
-            below = {(j, k) for j in node.inputs if entering.get(j, k) >= 0} - seen
-            seen |= below
-            todo += below
+def find_direction(nodes: Sequence[Node], found: Found, made: Made) -> str:
+    """Tell which way a sequence is read, from places that rise or fall: where states are put, and what steps read."""
+    places, time, votes = places_of(nodes, found, made)[0], found.time, 0
     _written(nodes, found, places)
-    votes = 0
     for at in places.values():
         # What is joined with a state counts to that state's step, so that two places of the first step are one move,
         # and that of the last may be what reads the last state.
@@ -50,7 +30,65 @@ def find_direction(nodes: Sequence[Node], found: Found) -> tuple[str, bool]:
         if len(at) >= time - 1 and len(moves) - moves.count(0) >= max(time - 2, 1):
             sure = moves[:-1] if len(moves) > 2 else moves
             votes += (min(sure) >= 0) - (max(sure) <= 0)
-    return "reverse" if votes < 0 else "forward", sum(fresh[1:]) >= time - 1
+    return "reverse" if votes < 0 else "forward"
+
+
+def places_of(nodes: Sequence[Node], found: Found, made: Made) -> tuple[Places, set[int]]:
+    """Give where each step reads arrays, lists and what was `made`, and the steps that something new enters."""
+    places, fresh, entering = Places(), set[int](), _entering(nodes, found)
+    todo = [(i, k) for i, k in entering.items() if k >= 0]
+    seen = set(todo)  # what a mask keeps is read twice, at every step: ways double
+    while todo:
+        i, k = todo.pop()
+        node = nodes[i]
+        if i in made:
+            places.setdefault(("made", made[i][0]), {})[k] = made[i][1]
+        elif node.op is CONSTANT or node.op in LEAVES:
+            series, _, place = str(node.name or "").rpartition(".")  # `xs.3` is a part of a list
+            if place.isdigit():
+                places.setdefault((series, 0), {})[k] = int(place)
+            if node.value.size > 1:
+                fresh.add(k)
+        elif node.op is INDEX:
+            fresh.add(k)
+            for axis, part in enumerate(node.options["index"]):
+                if isinstance(part, int):
+                    at = _before_slices(nodes, node.inputs[0], axis, part % node.arguments[0].shape[axis])
+                    places.setdefault((at[0], axis), {})[k] = at[1]
+        else:
+            below = {(j, k) for j in node.inputs if entering.get(j, k) >= 0} - seen
+            seen |= below
+            todo += below
+    return places, fresh
+
+
+def _entering(nodes: Sequence[Node], found: Found) -> dict[int, int]:
+    """Give what a step takes from outside, with the step; -1 where several do."""
+    steps, entering = found.chain.steps, dict[int, int]()
+    for i in found.inside & steps.keys():
+        for source in nodes[i].inputs:
+            if source not in steps and entering.setdefault(source, steps[i]) != steps[i]:
+                entering[source] = -1
+    return entering
+
+
+def has_own_weights(nodes: Sequence[Node], numbers: Sequence[int], found: Found) -> bool:
+    """Tell layers of a deep network, each of which multiplies by weights of its own, from steps, which share theirs.
+
+    Parts of one array may be data that a state is multiplied by, where a weight tells the steps.
+    """
+    steps, uses = found.chain.steps, dict[int, set[int]]()  # number of a weight -> the steps that multiply by it
+    for i in found.inside & steps.keys():
+        along = nodes[i].op in PRODUCTS
+        for j in nodes[i].inputs if along or nodes[i].op is MULTIPLY else ():
+            leaf = j
+            while nodes[leaf].op in PASSING:
+                leaf = nodes[leaf].inputs[0]
+            whole = nodes[leaf].op in LEAVES and (along or not found.chain.weighed_along)
+            if whole or (along and not found.chain.weighed_along and is_leaf_like(nodes, nodes[j])):
+                uses.setdefault(numbers[j], set()).add(steps[i])
+    own = set[int]().union(*(some for some in uses.values() if len(some) == 1))
+    return len(own) >= max(found.time - 1, 2)
 
 
 def _before_slices(nodes: Sequence[Node], i: int, axis: int, place: int) -> tuple[int, int]:
@@ -63,7 +101,7 @@ def _before_slices(nodes: Sequence[Node], i: int, axis: int, place: int) -> tupl
     return i, place
 
 
-def _written(nodes: Sequence[Node], found: Found, places: dict[tuple[int, int], dict[int, int]]) -> None:
+def _written(nodes: Sequence[Node], found: Found, places: Places) -> None:
     """Note where the states were put."""
     order = {i: k for k, i in enumerate(found.states["h"])}
     for node in nodes:

@@ -13,16 +13,10 @@ from typing import TypeAlias
 
 import numpy as np
 
-from rnngraph.autodiff.along import DOT, EINSUM
 from rnngraph.autodiff.node import CONSTANT, Node
-from rnngraph.autodiff.ops import MATMUL
 from rnngraph.autodiff.tape import Tape
 from rnngraph.numpy.finding.carried import Found
-from rnngraph.numpy.finding.products import LEAVES, PASSING
-from rnngraph.numpy.finding.read_later import GIVEN, JOINING
-
-_PRODUCTS = frozenset((MATMUL, DOT, EINSUM))
-
+from rnngraph.numpy.finding.products import JOINING, LEAVES, PASSING, PRODUCTS, reached
 
 Data: TypeAlias = list[dict[int, set[int]]]  # by step: number of a value -> the nodes that hold it
 
@@ -72,20 +66,16 @@ def _data_of(nodes: Sequence[Node], numbers: Sequence[int], one: Found, others: 
     """
     steps, initial = one.chain.steps, set(one.initial.values())
     found: Data = [{} for _ in range(one.time)]
-    waiting = [(i, steps[i]) for i in one.inside if i in steps]
-    seen = set(waiting)
-    while waiting:  # walk from what leads to the states to the products outside, and take their operands
-        i, k = waiting.pop()
-        node = nodes[i]
-        if node.op in _PRODUCTS:
-            for part in [part for j in node.inputs for part in _parts(nodes, j)]:
-                if part not in steps and part not in others and not _is_start(nodes, part, initial):
-                    found[k].setdefault(numbers[part], set()).add(part)
-            continue
-        for j in node.inputs:
-            if j not in steps and nodes[j].op not in GIVEN and (j, k) not in seen:
-                seen.add((j, k))
-                waiting.append((j, k))
+    by_step: list[set[int]] = [set() for _ in found]
+    for i in one.inside & steps.keys():
+        by_step[steps[i]].add(i)
+    for data, here in zip(found, by_step, strict=True):
+        entering = {j for i in here if nodes[i].op not in PRODUCTS for j in nodes[i].inputs if j not in steps}
+        behind = here | reached(nodes, entering, lambda i: nodes[i].op in PRODUCTS or i in steps)
+        operands = [j for i in behind if nodes[i].op in PRODUCTS for j in nodes[i].inputs]
+        for part in [part for j in operands for part in _parts(nodes, j)]:
+            if part not in steps and part not in others and not _is_start(nodes, part, initial):
+                data.setdefault(numbers[part], set()).add(part)
     often = Counter(chain.from_iterable(found))  # a weight is read at every step, a word at several
     shared = Counter(chain.from_iterable(set().union(*some.values()) for some in found))
     for some in found:

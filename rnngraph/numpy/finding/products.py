@@ -5,23 +5,22 @@ In: the nodes of a tape. Out: a number a value, and the uses of every weight.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from rnngraph.autodiff.along import ASSEMBLE, BROADCAST, CAST, DOT, EINSUM
 from rnngraph.autodiff.node import CONSTANT, INPUT, PARAMETER, Node
-from rnngraph.autodiff.ops import INDEX, MATMUL, MULTIPLY, RESHAPE, TRANSPOSE
+from rnngraph.autodiff.ops import CONCATENATE, INDEX, MATMUL, RESHAPE, STACK, TRANSPOSE
 
 LEAVES = frozenset((INPUT, PARAMETER))
 PASSING = frozenset((TRANSPOSE, RESHAPE, CAST, BROADCAST))
-_VIEWING = PASSING | {INDEX}
-_ALONG = frozenset((MATMUL, DOT, EINSUM))
-_MULTIPLYING = _ALONG | {MULTIPLY}
-FEW = 12  # what a factor such as exp(-exp(a) * dt) is made of
-Key: TypeAlias = tuple[bool, int, int]  # element by element, side of the weight, number of the weight
+JOINING = frozenset((CONCATENATE, STACK, ASSEMBLE))
+GIVEN = LEAVES | {CONSTANT}
+PRODUCTS = frozenset((MATMUL, DOT, EINSUM))  # along an axis
+VIEWING = PASSING | {INDEX}
+Key: TypeAlias = tuple[int, Any]  # side of the weight, and its number, or the numbers in it where it is no leaf
 
 
 class Use(NamedTuple):
@@ -66,25 +65,30 @@ def _frozen(x: Any) -> Any:
 
 def is_leaf_like(nodes: Sequence[Node], node: Node) -> bool:
     """Tell a leaf, or a view of one."""
-    while node.op in _VIEWING:
+    while node.op in VIEWING:
         node = nodes[node.inputs[0]]
     return node.op in LEAVES
 
 
-def is_given(nodes: Sequence[Node], i: int) -> bool:
-    """Tell what is computed from leaves alone, by a few operations of which none is a product along an axis."""
-    seen, waiting = {i}, [i]
-    while waiting and len(seen) < FEW:
-        node = nodes[waiting.pop()]
-        if node.op in _ALONG or node.op is ASSEMBLE:
-            return False
-        below = set(node.inputs) - seen
-        seen |= below
-        waiting += below
-    return not waiting
+def reached(nodes: Sequence[Node], tops: Iterable[int], stop: Callable[[int], bool] = lambda i: False) -> set[int]:
+    """Find all that lies behind some nodes, these too; nothing behind what stops the walk."""
+    waiting = list(tops)
+    seen = set(waiting)
+    while waiting:
+        i = waiting.pop()
+        if not stop(i):
+            below = set(nodes[i].inputs) - seen
+            seen |= below
+            waiting += below
+    return seen
 
 
-def products_of(node: Node) -> Sequence[tuple[int, int, int | None]]:
+def leaves_behind(nodes: Sequence[Node], tops: Iterable[int]) -> set[int]:
+    """Find the leaves that some nodes are computed from."""
+    return {i for i in reached(nodes, tops) if nodes[i].op in LEAVES}
+
+
+def products_of(node: Node) -> Sequence[tuple[int, int, int]]:
     """Give the ways to see a node as a weight times a state: the inputs, and the axis that is summed away."""
     if node.op is MATMUL:
         left, right = node.arguments
@@ -97,12 +101,11 @@ def products_of(node: Node) -> Sequence[tuple[int, int, int | None]]:
         summed = [letter for letter in operands[0] if letter in operands[1] and letter not in out]
         if len(summed) == 1:
             return [(0, 1, operands[1].index(summed[0])), (1, 0, operands[0].index(summed[0]))]
-    return [(0, 1, None), (1, 0, None)] if node.op is MULTIPLY else []
+    return []
 
 
 def find_uses(nodes: Sequence[Node], numbers: Sequence[int]) -> dict[Key, list[Use]]:
     """Collect the products of every weight that multiplies, more than once, what came out of a product."""
-    often = Counter([numbers[i] for node in nodes if node.op in _MULTIPLYING for i in node.inputs])
     found: dict[Key, list[Use]] = {}
     after = bytearray(len(nodes))  # whether a product leads to a node
     plausible: set[Key] = set()
@@ -111,18 +114,16 @@ def find_uses(nodes: Sequence[Node], numbers: Sequence[int]) -> dict[Key, list[U
             if after[i]:
                 after[node.id] = 1
                 break
-        if node.op not in _MULTIPLYING:
-            continue
         for weight, state, axis in products_of(node):
             i = node.inputs[weight]
-            if not nodes[i].requires:
-                continue
-            if axis is not None:
-                after[node.id] = 1
-            if often[numbers[i]] > 1 and (axis is not None or is_given(nodes, i)):
-                after[node.id] = 1
-                key = axis is None, weight, numbers[i]
-                found.setdefault(key, []).append(Use(node.id, weight, state, axis))
-                if after[node.inputs[state]]:
-                    plausible.add(key)
+            key = weight, numbers[i] if nodes[i].op is not CONSTANT else _written(nodes[i])
+            found.setdefault(key, []).append(Use(node.id, weight, state, axis))
+            if after[node.inputs[state]]:
+                plausible.add(key)
+            after[node.id] = 1
     return {key: found[key] for key in found if key in plausible and len(found[key]) > 1}
+
+
+def _written(node: Node) -> Any:
+    """Know a matrix again that is no argument, by what is in it: every use of it is a constant of its own."""
+    return node.value.shape, node.value.tobytes()

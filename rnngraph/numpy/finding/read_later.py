@@ -8,14 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rnngraph.autodiff.along import ASSEMBLE
-from rnngraph.autodiff.node import CONSTANT, Node
-from rnngraph.autodiff.ops import CONCATENATE, INDEX, MULTIPLY, STACK, TRANSPOSE
+from rnngraph.autodiff.node import Node
+from rnngraph.autodiff.ops import INDEX, MULTIPLY, TRANSPOSE
 from rnngraph.numpy.finding.chains import Chain
-from rnngraph.numpy.finding.products import LEAVES, PASSING
-
-JOINING = frozenset((CONCATENATE, STACK, ASSEMBLE))
-GIVEN = LEAVES | {CONSTANT}
+from rnngraph.numpy.finding.products import JOINING, LEAVES, PASSING, reached
 
 
 @dataclass(slots=True)
@@ -42,7 +38,7 @@ def read_later(nodes: Sequence[Node], chain: Chain) -> dict[int, dict[int, list[
                 continue
             use = chain.clock[clock[i]] if i in clock else None
             clocked = use is not None and use.state == position
-            state, units, via = behind(nodes, steps, source, use.axis if use is not None and clocked else None, j)
+            state, units, via = _behind(nodes, chain, source, use.axis if use is not None and clocked else None, j)
             found.setdefault(j, {}).setdefault(state, []).append(Read(i, position, units, via, k, clocked))
     return found
 
@@ -62,61 +58,38 @@ def _leads(nodes: Sequence[Node], clock: dict[int, int]) -> dict[int, int]:
     return leads
 
 
-def behind(
-    nodes: Sequence[Node], steps: dict[int, int], i: int, axis: int | None, k: int, shape: tuple[int, ...] | None = None
-) -> tuple[int, int | None, list[int]]:
-    """Walk back from what was read to the state: through views and masks, and to the part of a join that `k` made.
-
-    Before the first step, where `k` is -1, it is the part that is given and has the `shape` of the state.
-    """
+def _behind(nodes: Sequence[Node], chain: Chain, i: int, axis: int | None, k: int) -> tuple[int, int | None, list[int]]:
+    """Walk back from what was read to the state: through views and masks, and to the part of a join that `k` made."""
     via: list[int] = []
     while True:
-        node, source = nodes[i], None
+        node, source, size = nodes[i], None, nodes[i].value.size
+        parts = [part for part in node.inputs if chain.steps.get(part, -1) == k]
         if node.op in PASSING:
             source = node.inputs[0]
         elif node.op in JOINING:
-            source = _only(_parts(nodes, steps, node, k, shape))
+            source = _only(parts)
         elif node.op is MULTIPLY:
-            parts = _parts(nodes, steps, node, k, shape)
-            masks = [j for j in node.inputs if j not in parts and j not in steps and _is_mask(nodes, j)]
+            masks = [j for j in node.inputs if j not in parts and j not in chain.steps and _is_mask(nodes, j)]
             source = _only([part for part in parts if masks and nodes[part].value.shape == node.value.shape])
         elif node.op is INDEX:
             below = nodes[node.inputs[0]]
-            if below.value.size == node.value.size:
+            within = [part for part in below.inputs if below.op in JOINING and chain.steps.get(part, -1) == k]
+            fewer = chain.samples is not None and chain.shape(below) == chain.shape(node)
+            if below.value.size == size or fewer:
                 source = below.id
-            elif below.op in JOINING:
-                source = _only(
-                    [p for p in _parts(nodes, steps, below, k, shape) if nodes[p].value.size == node.value.size]
-                )
-        if source is None or (k >= 0 and steps.get(source, -1) != k):
+            else:
+                source = _only([part for part in within if nodes[part].value.size == size])
+        if source is None or chain.steps.get(source, -1) != k:
             return i, axis, via
         axis = None if axis is None else _axis_before(node, nodes[source], axis)
         via.append(i)
         i = source
 
 
-def _parts(
-    nodes: Sequence[Node], steps: dict[int, int], node: Node, k: int, shape: tuple[int, ...] | None
-) -> list[int]:
-    if k >= 0:
-        return [part for part in node.inputs if steps.get(part, -1) == k]
-    given = [part for part in node.inputs if nodes[part].op in GIVEN and shape in (None, nodes[part].value.shape)]
-    return [] if node.op is ASSEMBLE else given
-
-
 def _is_mask(nodes: Sequence[Node], i: int) -> bool:
     """Tell what is made of data alone, of which every step has its own part."""
-    waiting, seen, own = [i], {i}, False
-    while waiting:
-        node = nodes[waiting.pop()]
-        if node.op is INDEX:
-            own = True
-        elif node.op in LEAVES:
-            return False
-        else:
-            waiting += set(node.inputs) - seen
-            seen.update(node.inputs)
-    return own
+    made_of = {nodes[j].op for j in reached(nodes, [i], lambda j: nodes[j].op is INDEX)}
+    return INDEX in made_of and made_of.isdisjoint(LEAVES)
 
 
 def _only(parts: list[int]) -> int | None:

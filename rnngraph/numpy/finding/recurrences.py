@@ -1,0 +1,83 @@
+"""Which recurrences a tape holds: what is carried along chains and ways, and which of it is one recurrence.
+
+In: the nodes of a tape. Out: `Found`s, in the order in which their first products were computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rnngraph.autodiff.node import CONSTANT, Node
+from rnngraph.autodiff.tape import Tape
+from rnngraph.numpy.finding.carried import Found, find_states
+from rnngraph.numpy.finding.chains import Chain, find_chains
+from rnngraph.numpy.finding.direction import find_direction, has_own_weights, places_of
+from rnngraph.numpy.finding.products import leaves_behind, number_values
+from rnngraph.numpy.finding.ways import find_ways
+from rnngraph.numpy.finding.woven import weave
+
+
+def find_all(tape: Tape, nodes: Sequence[Node], numbers: Sequence[int], steps: int | None) -> list[Found]:
+    """Find the recurrences: by their weights, and in what is left by the ways that repeat."""
+    taken = set[int]()
+    found = _found(nodes, numbers, find_chains(nodes, numbers, steps), taken)
+    found = found or _found(nodes, numbers, find_chains(nodes, number_values(nodes, alike=True), steps), taken)
+    found += _found(nodes, numbers, find_ways(nodes, taken), taken)
+    found.sort(key=lambda one: one.chain.clock[0].node)
+    made = dict[int, tuple[object, int]]()
+    for one in found:
+        _complete(tape, one)
+        one.direction = find_direction(nodes, one, made)
+        made |= one.made(len(made))
+    return weave(nodes, found)
+
+
+def _found(nodes: Sequence[Node], numbers: Sequence[int], chains: list[Chain], taken: set[int]) -> list[Found]:
+    """Find what is carried along chains, unless it is `taken`: inside of another recurrence."""
+    found = []
+    for chain in chains:
+        one = find_states(nodes, chain)
+        if one is None or one.time < 2:  # a mask that weighs a state and its loss is no recurrence
+            continue
+        one.inside = _leading(nodes, one)
+        told = one.time > 2 and chain.weighed_along  # by the weight
+        fed = told or len(places_of(nodes, one, {})[1] - {0}) >= one.time - 1
+        if fed and taken.isdisjoint(one.made("")) and not has_own_weights(nodes, numbers, one):
+            if taken.isdisjoint(one.initial.values()):
+                _prepend(nodes, one)
+            one.inside = _leading(nodes, one)
+            taken |= one.inside
+            found.append(one)
+    return found
+
+
+def _leading(nodes: Sequence[Node], one: Found) -> set[int]:
+    """Find what leads to a state, of all that depends on the weights' products."""
+    steps, inside = one.chain.steps, set(one.made(""))
+    for i in sorted(steps, reverse=True):
+        if i in inside:
+            inside.update(j for j in nodes[i].inputs if j in steps)
+    return inside
+
+
+def _prepend(nodes: Sequence[Node], one: Found) -> None:
+    """See a first step that has no product, such as one without a state: it uses the other weights of the cell."""
+    steps, starts = one.chain.steps, set(one.initial.values())
+    pairs = [(nodes[start], nodes[one.states[kind][0]]) for kind, start in one.initial.items()]
+    if len(pairs) < len(one.states) or any(start.op is not state.op or not start.inputs for start, state in pairs):
+        return
+    outside = {i for node in steps if steps[node] == 1 for i in nodes[node].inputs if i not in steps} - starts
+    if leaves_behind(nodes, starts).isdisjoint(leaves_behind(nodes, outside)):
+        return
+    one.chain.steps = {i: k + 1 for i, k in steps.items()} | dict.fromkeys(starts, 0)
+    one.states = {kind: [one.initial[kind], *ids] for kind, ids in one.states.items()}
+    one.initial = {}
+
+
+def _complete(tape: Tape, one: Found) -> None:
+    """Put a last state on the tape that leads nowhere: nothing reaches it."""
+    for kind, made in one.unread.items():
+        last = tape.append(CONSTANT, (), tape.entries[made].value, requires=False)
+        one.states[kind].append(last)
+        one.inside.add(last)
+        one.chain.steps[last] = one.time - 1
