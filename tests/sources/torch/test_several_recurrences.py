@@ -382,7 +382,7 @@ def test_a_state_in_an_attribute_that_is_detached_is_cut() -> None:
             self.h = self.linear(torch.cat([x, self.h], 1)).tanh()
             return self.h
 
-    model, loss = Stepwise(Holding()).double(), 0.0
+    model, loss = Stepwise(Holding()).double(), torch.zeros(())
     with rnngraph.torch.watch(model) as watch:
         for t, one in enumerate(torch.randn(8, N, D).double()):
             if t == 4:
