@@ -132,7 +132,7 @@ def _layer(trace: Trace, lags: tuple[LagTrace, ...], limits: Thresholds, horizon
     curve = lag_curve(lags, recurrence.direction)
     sums = sums_of(curve.credit)
     longest = sums.covered(limits.coverage) if horizon is None else sums.longest_of(horizon)
-    peak, peak_lag = _peak(sums, longest, reads=_steps_read(first) if lags[0].joint else 1)
+    peak, peak_lag = _peak(sums, longest, limits.readout, reads=_steps_read(first) if lags[0].joint else 1)
     real = np.flatnonzero(recurrence.valid.any(axis=0))
     return Layer(
         trace, limits, recurrence, cell, states, lags, curve, sums, longest, horizon,
@@ -147,14 +147,17 @@ def _layer(trace: Trace, lags: tuple[LagTrace, ...], limits: Thresholds, horizon
     )  # fmt: skip
 
 
-def _peak(sums: Sums, horizon: int, *, reads: int) -> tuple[float, int]:
+def _peak(sums: Sums, horizon: int, readout: float, *, reads: int) -> tuple[float, int]:
     """Find the largest gain up to a horizon, in decades, and its lag.
 
-    A loss that reads many steps adds to the gradient at each of them: so much is no growth.
+    A loss that reads many steps adds to the gradient at each of them, and one that hardly reads its own step and more
+    of the step before jumps once, by `readout` decades or more: so much is no growth.
     """
     lags = np.arange(1, horizon + 1)
     with np.errstate(invalid="ignore"):
-        gains = (sums.arrived[:horizon] - sums.started[:horizon]) / LN10 - np.log10(np.minimum(lags + 1, reads))
+        jumps = (sums.first[:horizon] - sums.started[:horizon]) / LN10 >= readout
+        start = np.where(jumps & (horizon > 1), sums.first[:horizon], sums.started[:horizon])
+        gains = (sums.arrived[:horizon] - start) / LN10 - np.log10(np.minimum(lags + 1, reads))
     if np.isnan(gains).all():
         return float("nan"), 0
     lag = int(np.nanargmax(gains)) + 1

@@ -221,3 +221,11 @@ def test_of_three_layers_the_one_that_differs_is_named() -> None:
     layers = rg.diagnose(rg.record((hidden**2).sum(), lags=True)).by_layer
     assert [one.layer for one in layers if one.verdict != "healthy"] == [2]
     assert min(layers, key=lambda one: one.decades).layer == 2
+
+
+@pytest.mark.parametrize(("step", "explodes"), [(0.9, False), (3.0, True)])
+def test_a_jump_on_the_first_step_back_is_no_growth(step: float, explodes: bool) -> None:
+    table = np.full((2, 12), step)
+    table[:, -1] = 1000.0
+    diagnosis = rg.diagnose(rg.record(factors(table), lags=True))
+    assert any(one.rule == "exploding" for one in diagnosis.findings) == explodes

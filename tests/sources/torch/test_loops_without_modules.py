@@ -164,3 +164,30 @@ def test_several_loops_of_one_module_have_names_of_their_own() -> None:
     with rnngraph.torch.watch(model) as watch:
         model(torch.randn(T, N, D)).square().sum().backward()
     assert [one.name for one in watch.trace().recurrences] == ["twice", "twice#2"]
+
+
+def test_losses_that_a_loop_sums() -> None:
+    class Fast(nn.Module):  # type: ignore[misc, name-defined]
+        """A matrix a sample is written to; what it gives back is never stacked, as its loss is added at once."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.key, self.value, self.head = nn.Linear(D, D), nn.Linear(D, D), nn.Linear(D, 2)
+
+        def forward(self, x: Any, trail: Trail) -> Any:
+            kept, loss = torch.zeros(N, D, D, dtype=x.dtype), 0
+            for t, one in enumerate(x):
+                key, value = self.key(one).tanh(), self.value(one)
+                kept = 0.9 * kept + (value - (kept @ key[:, :, None])[:, :, 0])[:, :, None] * key[:, None]
+                trail.add(h=kept)
+                trail.losses[t] = self.head((kept @ one[:, :, None])[:, :, 0]).square().sum()
+                loss = loss + trail.losses[t]
+            return loss
+
+    torch.manual_seed(0)
+    model, trail = Fast().double(), Trail()
+    with rnngraph.torch.watch(model) as watch:
+        model(torch.randn(T, N, D).double(), trail).backward()
+    trace = watch.trace()
+    check(trace, trace.states[0].name, trail, "h")
+    assert certified(trace)

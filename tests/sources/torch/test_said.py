@@ -107,7 +107,7 @@ def test_what_has_no_state_needs_no_word() -> None:
 
     x = torch.randn(5, 2, 3)
     assert "beside" not in str(watched(Speaker(Affine()), x))
-    assert "not beside: its state is made anew at every call" in str(watched(Speaker(Resetting()), x))
+    assert "not beside: its state is made anew or detached at every call" in str(watched(Speaker(Resetting()), x))
 
 
 @pytest.mark.filterwarnings("ignore:.*:DeprecationWarning")
@@ -294,7 +294,7 @@ class Sliding(nn.Sequential):  # type: ignore[misc, name-defined]
         ),
         (
             lambda: Steps(Forgetful()), run,
-            r"inner: its state is made anew at every call: no call of it descends from an earlier one",
+            r"inner: its state is made anew or detached at every call: no call of it descends from an earlier one",
         ),
         (
             lambda: Sliding(2), run,

@@ -11,6 +11,7 @@ import pytest
 import rnngraph
 from rnngraph.diagnosis.one_loss import Losses
 from rnngraph.graph.one_loss.walk_rows import find_rows, find_segments
+from tests.sources.torch.stepwise import Stepwise, data
 from tests.sources.torch.truth import Trail, certified, check
 from tests.sources.torch.unrolled import unroll
 
@@ -301,3 +302,91 @@ def test_of_modules_on_one_clock_the_one_that_is_fed_lies_below() -> None:
         "high",
         "low",
     ]
+
+
+@pytest.mark.parametrize("kind", ["cell", "loop", "learned"])
+def test_one_module_on_two_sequences(kind: str) -> None:
+    """Two texts that are compared are no sequence of twice the length that was cut, and their loss reads no pool."""
+
+    class Compared(nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.cell = nn.Linear(D + H, H) if kind == "loop" else nn.GRUCell(D, H)
+            self.first = nn.Parameter(torch.randn(1, H)) if kind == "learned" else torch.zeros(1, H)
+
+        def read(self, x: Any, trail: Trail) -> Any:
+            h = self.first.to(x.dtype).expand(N, H)
+            for one in x:
+                h = self.cell(torch.cat([one, h], 1)).tanh() if kind == "loop" else self.cell(one, h)
+                trail.add(h=h)
+            return h
+
+        def forward(self, a: Any, b: Any, trails: list[Trail]) -> Any:
+            loss = (self.read(a, trails[0]) * self.read(b, trails[1])).sum()
+            for trail, last in zip(trails, (len(a), len(b)), strict=True):
+                trail.losses[last - 1] = loss
+            return loss
+
+    torch.manual_seed(0)
+    model, trails = Compared().double(), [Trail(), Trail()]
+    with rnngraph.torch.watch(model) as watch:
+        model(torch.randn(6, N, D).double(), torch.randn(4, N, D).double(), trails).backward()
+    trace = watch.trace()
+    assert [(one.name, one.timesteps, bool(one.cut.any())) for one in trace.recurrences] == [
+        ("cell", 6, False), ("cell#2", 4, False),
+    ]  # fmt: skip
+    assert not any(one.joint for one in trace.lags)
+    for number, (one, trail) in enumerate(zip(trace.states, trails, strict=True)):
+        check(trace, one.name, trail, "h", clock=trace.recurrences[number].clock)
+
+
+def test_windows_in_one_loss_are_cut_and_not_begun_anew() -> None:
+    model, trail = Stepwise().double(), Trail()
+    with rnngraph.torch.watch(model) as watch:
+        h = model(data(), trail)
+        model(data(2), trail, h.detach())
+        trail.total().backward()
+    assert watch.trace().recurrences[0].cut.tolist() == [False] * 6 + [True] + [False] * 5
+
+
+def test_two_layers_step_by_step_on_two_sequences() -> None:
+    class Stacked(nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.cells = nn.ModuleList([nn.GRUCell(D, H), nn.GRUCell(H, H)])
+
+        def read(self, x: Any) -> Any:
+            low = high = x.new_zeros(N, H)
+            for one in x:
+                low = self.cells[0](one, low)
+                high = self.cells[1](low, high)
+            return high
+
+        def forward(self, a: Any, b: Any) -> Any:
+            return (self.read(a) * self.read(b)).sum()
+
+    model = Stacked().double()
+    with rnngraph.torch.watch(model) as watch:
+        model(torch.randn(6, N, D).double(), torch.randn(4, N, D).double()).backward()
+    found = {one.path: one.steps for one in watch.found.recurrences}
+    assert found == {"cells.0": 6, "cells.1": 6, "cells.0#2": 4, "cells.1#2": 4}
+
+
+def test_a_state_in_an_attribute_that_is_detached_is_cut() -> None:
+    class Holding(nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear, self.h = nn.Linear(D + H, H), torch.zeros(N, H).double()
+
+        def forward(self, x: Any) -> Any:
+            self.h = self.linear(torch.cat([x, self.h], 1)).tanh()
+            return self.h
+
+    model, loss = Stepwise(Holding()).double(), torch.zeros(())
+    with rnngraph.torch.watch(model) as watch:
+        for t, one in enumerate(torch.randn(8, N, D).double()):
+            if t == 4:
+                model.cell.h = model.cell.h.detach()
+            loss = loss + model.cell(one).square().sum()
+        loss.backward()
+    assert watch.trace().recurrences[0].cut.tolist() == [False] * 4 + [True] + [False] * 3

@@ -30,6 +30,7 @@ SUMS = (
 )  # fmt: skip
 CLIPPED = "; a hook that clips a gradient on its way has this effect"
 _SIGNIFICANT = 1e-3  # of the largest; below it two ways differ by rounding
+_BESIDE = 0.1  # of the largest step: what is smaller may have come out of numbers of that size, and was rounded there
 
 
 @dataclass(slots=True)
@@ -59,12 +60,16 @@ class Certificate:
             [torch.zeros_like(both) if one is None and both is not None else one for one, both in pairs]
             for pairs in (zip(carried, total, strict=True), zip(immediate, total, strict=True))
         ]
-        for (_, both), (_, back), (_, own) in zip(*map(alike, (total, *parts)), strict=True):
-            sizes = np.maximum.reduce([_largest(one) for one in (both, back, own)])
+        groups = [
+            (np.maximum.reduce([_largest(one) for one in (both, back, own)]), _largest(back + own - both), both.dtype)
+            for (_, both), (_, back), (_, own) in zip(*map(alike, (total, *parts)), strict=True)
+        ]
+        most = max((float(np.max(sizes, initial=0, where=np.isfinite(sizes))) for sizes, _, _ in groups), default=0.0)
+        for sizes, differences, dtype in groups:
             known = (sizes > 0) & np.isfinite(sizes)
             if known.any():
-                difference = float((_largest(back + own - both)[known] / sizes[known]).max())
-                self.note(SUMS[0], difference, _epsilon(both.dtype))
+                compared = np.maximum(sizes, _BESIDE * most)[known]
+                self.note(SUMS[0], float((differences[known] / compared).max()), _epsilon(dtype))
 
     def rows(self, logs: Floats, norms: Floats, sizes: Floats, dtype: Any) -> None:
         """Note how well the losses of all steps together are the whole, at one state: (steps, samples).

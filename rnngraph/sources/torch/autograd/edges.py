@@ -124,12 +124,23 @@ def mapped(value: Any, change: Callable[[Any], Any]) -> Any:
 
 def plain(edge: Edge) -> Edge:
     """Look through views of the same numbers, so that a state that is returned in two shapes is one state."""
-    while edge[0].name() in _VIEWS:
+    while edge[0].name() in _VIEWS or _turns(edge[0]):
         below = edge[0].next_functions[0]
         if below[0] is None or not below[0].next_functions or math.prod(shape_of(below)) != math.prod(shape_of(edge)):
             break
         edge = below
     return edge
+
+
+def _turns(node: Any) -> bool:
+    """Whether a node turns axes behind the first, that of samples."""
+    if node.name() == "TransposeBackward0":
+        return 0 not in {dim % len(shape_of((node, 0))) for dim in _signed(node._saved_dim0, node._saved_dim1)}
+    return node.name() == "PermuteBackward0" and _signed(node._saved_dims[0])[0] == 0
+
+
+def _signed(*dims: int) -> list[int]:
+    return [dim - 2**64 if dim >= 2**63 else dim for dim in dims]
 
 
 def walk_down(

@@ -19,6 +19,7 @@ from rnngraph.sources.torch.autograd.edges import (
     at_and_below,
     is_parameter,
     number_of,
+    oldest,
     plain,
     shape_of,
     walk_down,
@@ -40,7 +41,7 @@ def handed_on(calls: list[Call], barred: Iterable[Call] = ()) -> Chain:
     Where every state is also returned, the last call's are given too, which nothing descends from.
     """
     begins = [call.begin for call in calls]
-    walls = sorted((call.begin, call.end) for call in barred)
+    walls = _spans(barred)
     weights = {node for call in calls for node in call.weights}
     found: list[dict[Edge, None]] = [{} for _ in calls]
     linked = [False] * len(calls)
@@ -63,9 +64,26 @@ def handed_on(calls: list[Call], barred: Iterable[Call] = ()) -> Chain:
                     linked[i] = True
             if linked[i]:
                 break
-    found = [{edge: None for edge in some if not _is_of_weights(edge[0])} for some in found]
+    fed = [{edge: None for edge in some if not _is_of_weights(edge[0])} for some in found]
+    if any(fed) or not all(found[:-1]):  # else weights are what is handed on, as where they evolve
+        found = fed
     _leave_out_weights(found)
     return Chain(_ordered(calls, found), linked)
+
+
+def goes_past(calls: list[Call], barred: Iterable[Call]) -> bool:
+    """Tell whether a call takes no output of the one before as it is, but what that and still earlier ones made of it.
+
+    Nothing is followed through a call in `barred`.
+    """
+    if len(calls) < 3:
+        return False
+    first, passed, last = calls[len(calls) // 2 - 1 : len(calls) // 2 + 2]
+    walls = _spans((*barred, passed))
+    roots = [node for node, _ in last.out if last.made(node)]
+    links = list(walk_down(roots, first.begin, partial(_ends, first, walls)))
+    handed = any(last.made(consumer) and passed.made(plain((node, place))[0]) for consumer, node, place in links)
+    return not handed and any(first.made(node) for _, node, _ in links)
 
 
 def _leave_out_weights(found: list[dict[Edge, None]]) -> None:
@@ -127,6 +145,7 @@ def crossing(calls: list[Call], roots: list[Any]) -> Chain:
         )
         some = dict.fromkeys(plain(one) for one in _without_joins(found, reach))
         states.append(sorted(some, key=_age, reverse=True))  # the last made first
+    states = _not_of_others(states)
     if len(states) > 1:  # of the last but one not all is seen from the product of the last
         known = _twins(calls, len(calls) - 2, states[-2], roots)
         states[-1] = [edge for edge in known if edge is not None] or states[-1]
@@ -141,7 +160,7 @@ def changed_between(calls: list[Call], roots: list[Any], barred: Iterable[Call])
 
     Nothing is followed through a call in `barred`. Of the last call it is what stands where that of the one before did.
     """
-    walls = sorted((call.begin, call.end) for call in barred)
+    walls = _spans(barred)
     found: list[list[Edge]] = []
     for call, after in itertools.pairwise(calls):
         reading = [node for node, _ in after.out if after.made(node)]
@@ -158,6 +177,15 @@ def _ends(call: Call, walls: list[tuple[int, int]], node: Any) -> bool:
     return call.made(node) or _is_within(walls, node)
 
 
+def _spans(calls: Iterable[Call]) -> list[tuple[int, int]]:
+    """Give the spans of calls in order, without those of calls within others."""
+    found: list[tuple[int, int]] = []
+    for begin, end in sorted((call.begin, -call.end) for call in calls):
+        if not found or begin >= found[-1][1]:
+            found.append((begin, -end))
+    return found
+
+
 def _is_within(spans: list[tuple[int, int]], node: Any) -> bool:
     """Tell whether a node was made in one of the spans, which are sorted."""
     place = bisect_right(spans, (number_of(node), float("inf"))) - 1
@@ -171,6 +199,23 @@ def _descending(links: list[tuple[Any, Any, int]], call: Call) -> set[Any]:
         if node in reach:
             reach.add(consumer)
     return reach
+
+
+def _not_of_others(states: list[list[Edge]]) -> list[list[Edge]]:
+    """Leave out what a step makes of its other states alone, as what is read off a state before the next call."""
+    middle = len(states) // 2
+    if len(states) < 3 or not states[middle - 1]:
+        return states
+    before, some = {node for node, _ in states[middle - 1]}, {node for node, _ in states[middle]}
+    places = []
+    for place, (node, _) in enumerate(states[middle]):
+        others = some - {node}
+        ways = {below for _, below, _ in walk_down([node], oldest(before), (others | before).__contains__)}
+        if ways & others and not ways & before:
+            some = others
+        else:
+            places.append(place)
+    return [[one[k] for k in places] if len(one) == len(states[middle]) else one for one in states]
 
 
 def _without_joins(found: dict[Edge, None], reach: set[Any]) -> list[Edge]:

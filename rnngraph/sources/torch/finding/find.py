@@ -11,14 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
-
 from rnngraph.errors import InputError
 from rnngraph.sources.torch.autograd.edges import Edge, shape_of
-from rnngraph.sources.torch.finding.chains import crossing, handed_on
-from rnngraph.sources.torch.finding.raw import numbered, raw_loops
+from rnngraph.sources.torch.finding.chains import crossing, goes_past, handed_on
+from rnngraph.sources.torch.finding.raw import raw_loops
 from rnngraph.sources.torch.finding.recurrence import (
-    LAYER,
     LOOP,
     MARKED,
     SEQUENCE,
@@ -27,12 +24,13 @@ from rnngraph.sources.torch.finding.recurrence import (
     is_cell,
     is_plain,
 )
+from rnngraph.sources.torch.finding.sequences import fused_runs, stepwise_runs
 from rnngraph.sources.torch.watching.calls import Call, Kept
 from rnngraph.sources.torch.watching.calls import by_path as calls_by_path
 
 LEAST = 3  # calls that make a sequence of a module that is no cell
 TREE = "its uses are joined as in a tree, and not in a line of steps: one goes on from several, which begin anew"
-ANEW = "its state is made anew at every call: no call of it descends from an earlier one"
+ANEW = "its state is made anew or detached at every call: no call of it descends from an earlier one"
 
 
 @dataclass(slots=True)
@@ -69,19 +67,22 @@ def find(
             kept.append(one)
     heavy = [one for one in kept if next(one.module.parameters(), None) is not None] + fused
     outer = [one for one in kept if not is_plain(one.module)]
+    parts = _parts([one for one in heavy if one.fused or not is_plain(one.module)])
+    outer = [one for one in outer if one not in parts]
     direct = [one for one in outer if is_cell(one.module) or _is_direct(one, heavy)]
     inner = [one for one in direct if not any(_holds(one, other) for other in (*direct, *fused))]
     loops = []
     if not inner and not marked:
-        loops = [one for one in heavy if is_plain(one.module) and not any(_holds(other, one) for other in outer)][:1]
+        loops = [one for one in heavy if is_plain(one.module) and not any(_holds(other, one) for other in outer)]
+        loops = [one for one in loops if _is_direct(one, fused)][:1]
     reasons |= {one.path: TREE for one in loops if _is_tree(one)}
     loops = [one for one in loops if one.path not in reasons]
-    for one in loops:  # the whole state, whatever made it
-        chain = crossing(one.calls, tops)
-        one.how, one.states, one.linked = LOOP, chain.states, chain.linked
-    loops = [one for one in loops if any(one.states)]
+    inner = [run for one in inner for run in stepwise_runs(one, [*direct, *fused])]
+    loops = [run for one in loops for run in _loops(one, tops)]
     found = [*fused, *inner, *loops, *marked] or raw_loops(tops, names or {}, calls)
     found.sort(key=lambda one: one.begin)  # what is computed first lies lowest
+    around = [one for one in chains if reasons.get(one.path) == ANEW]
+    reasons = {one.path: reasons[one.path] for one in chains if one.path in reasons and not _is_inside(one, around)}
     if found:  # beside a recurrence, what has no state to lose needs no word
         reasons = {path: why for path, why in reasons.items() if why != ANEW or _keeps(by_path[path])}
     return Found(found, reasons)
@@ -94,33 +95,6 @@ def _keeps(calls: Sequence[Call]) -> bool:
 
 def _is_fused(calls: list[Call]) -> bool:
     return calls[0].inside is not None
-
-
-def fused_runs(path: str, calls: list[Call]) -> list[Recurrence]:
-    """Divide the calls of a fused layer into sequences: a call that goes on from an earlier one belongs to it."""
-    runs: list[tuple[list[Call], list[bool]]] = []
-    for call in calls:
-        before = next(((run, how) for run in reversed(runs) if (how := _goes_on(call, run[0][-1]))), None)
-        if before is None:
-            runs.append(([call], [False]))
-        else:
-            before[0][0].append(call)
-            before[0][1].append(before[1] == "graph")
-    found = [Recurrence(path, LAYER, run, [], linked) for run, linked in runs]
-    return numbered([one for one in found if one.steps > 1])
-
-
-def _goes_on(call: Call, before: Call) -> str:
-    """Say how a call goes on from another: by the graph, by the same numbers (a cut between them), or not at all."""
-    layer, last = call.layer, before.layer
-    roots = [edge[0] for edge in layer.initial_edges if edge is not None]
-    if any(before.made(node) for node in roots) or before.leads_to(roots):
-        return "graph"
-    if layer.layout.batch != last.layout.batch:
-        return ""
-    pairs = [(a.value, b.value) for a, b in zip(layer.initial, last.final, strict=False)]
-    known = pairs and all(a is not None and b is not None and a.shape == b.shape for a, b in pairs)
-    return "numbers" if known and all(bool(a.any()) and torch.equal(a, b) for a, b in pairs) else ""
 
 
 def _chains(by_path: Mapping[str, list[Call]]) -> list[Recurrence]:
@@ -153,6 +127,15 @@ def _is_stepwise(one: Recurrence, calls: Sequence[Call]) -> bool:
     return len(set(between)) < len(between) or not any(between)
 
 
+def _loops(one: Recurrence, tops: list[Any]) -> list[Recurrence]:
+    """Take for the state of a loop around a plain module whatever crosses from one of its calls to the next."""
+    runs = stepwise_runs(Recurrence(one.path, LOOP, one.calls, one.states, one.linked))
+    for run in runs:
+        chain = crossing(run.calls, tops)
+        run.states, run.linked = chain.states, chain.linked
+    return [run for run in runs if any(run.states)]
+
+
 def _is_tree(one: Recurrence) -> bool:
     """Tell whether a use that begins anew stands between another and what goes on from both."""
     anew = next((k for k, linked in enumerate(one.linked) if k and not linked), None)
@@ -168,13 +151,34 @@ def _holds(outer: Recurrence, inner: Recurrence) -> bool:
 
 def _is_direct(one: Recurrence, heavy: Sequence[Recurrence]) -> bool:
     """Tell whether a state reaches a later call without passing another recurrence's module."""
-    aliens = [
+    return any(handed_on(one.calls, _aliens(one, heavy)).states)
+
+
+def _parts(cells: list[Recurrence]) -> list[Recurrence]:
+    """Tell the parts of a step, as gates are, from cells: the state is held in a module around, and goes past them."""
+    inner = [one for one in cells if not is_cell(one.module) and any(_holds(other, one) for other in cells)]
+    parts: list[Recurrence] = []
+    while found := [
+        one
+        for one in inner
+        if one not in parts and goes_past(one.calls, _aliens(one, [o for o in cells if o not in parts]))
+    ]:
+        parts += found
+    return parts
+
+
+def _is_inside(one: Recurrence, around: Sequence[Recurrence]) -> bool:
+    """Whether the module around it tells the same."""
+    return one in around and any(_holds(other, one) for other in around)
+
+
+def _aliens(one: Recurrence, others: Sequence[Recurrence]) -> list[Call]:
+    return [
         call
-        for other in heavy
+        for other in others
         if not (other is one or _holds(other, one) or _holds(one, other))
         for call in other.calls
     ]
-    return any(handed_on(one.calls, aliens).states)
 
 
 def _named(path: str, by_path: Mapping[str, list[Call]], tops: list[Any]) -> list[Recurrence]:
@@ -189,14 +193,12 @@ def _named(path: str, by_path: Mapping[str, list[Call]], tops: list[Any]) -> lis
         return [Recurrence(path, SEQUENCE, calls)]
     chain = handed_on(calls)
     if is_plain(calls[0].module) and any(chain.states):
-        looped = crossing(calls, tops)
-        return [Recurrence(path, LOOP, calls, looped.states, looped.linked)]
+        return _loops(Recurrence(path, LOOP, calls, chain.states, chain.linked), tops)
     if not any(chain.states):
         raise InputError(
-            f"{path} was called {len(calls)} times, and its state is made anew at every call: no call of it descends "
-            "from an earlier one, so that nothing is learnt over time through it."
+            f"{path} was called {len(calls)} times, and {ANEW}, so that nothing is learnt over time through it."
         )
-    return [Recurrence(path, STEPS, calls, chain.states, chain.linked)]
+    return stepwise_runs(Recurrence(path, STEPS, calls, chain.states, chain.linked))
 
 
 def no_sequence(call: Call) -> str:

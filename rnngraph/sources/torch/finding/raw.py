@@ -12,7 +12,15 @@ from functools import partial
 from itertools import pairwise
 from typing import Any
 
-from rnngraph.sources.torch.autograd.edges import Edge, at_and_below, is_parameter, number_of, plain, walk_down
+from rnngraph.sources.torch.autograd.edges import (
+    Edge,
+    at_and_below,
+    is_parameter,
+    number_of,
+    plain,
+    shape_of,
+    walk_down,
+)
 from rnngraph.sources.torch.finding.chains import crossing
 from rnngraph.sources.torch.finding.entrance import PRODUCTS, leaf_of
 from rnngraph.sources.torch.finding.recurrence import RAW, Recurrence, nodes_of_step
@@ -113,17 +121,17 @@ def _uses(nodes: list[Any], names: Mapping[int, str]) -> dict[int, list[Any]]:
 
 
 def _side_by_side(nodes: list[Any]) -> Iterator[list[Any]]:
-    """Yield what is stacked, joined, or written one by one into a tensor that was there."""
+    """Yield what is stacked, joined, written one by one into a tensor that was there, or summed as losses are."""
     written: dict[Any, list[Any]] = {}
     for node in nodes:
-        some: list[Any] = []
+        below = [one for one, _ in node.next_functions]
         if node.name() in _JOINS:
-            some = [below[0] for below in node.next_functions]
-        elif node.name() == _WRITTEN and len(node.next_functions) > 1:
-            some = [*written.pop(node.next_functions[0][0], ()), node.next_functions[1][0]]
-            written[node] = some
-            continue
-        yield from _in_order(some)
+            yield from _in_order(below)
+        elif node.name() == _WRITTEN and len(below) > 1:
+            written[node] = [*written.pop(below[0], ()), below[1]]
+        elif node.name() == "AddBackward0" and shape_of((node, 0)) == ():
+            terms = sorted((one for one in below if one is not None), key=lambda one: -len(written.get(one, ())))
+            written[node] = [*written.pop(terms[0], terms[:1]), *terms[1:]]
     for some in written.values():
         yield from _in_order(some)
 

@@ -1,0 +1,86 @@
+"""Sequences that one module ran through, one after the other: each is a recurrence of its own.
+
+In: the calls of a module. Out: `Recurrence`s. A call that goes on from an earlier one belongs to its sequence, by the
+graph or, over a cut, by the same numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+
+from rnngraph.sources.torch.finding.raw import numbered
+from rnngraph.sources.torch.finding.recurrence import LAYER, STEPS, Recurrence
+from rnngraph.sources.torch.watching.calls import Call, Kept
+
+
+def fused_runs(path: str, calls: list[Call]) -> list[Recurrence]:
+    """Divide the calls of a fused layer into sequences: a call that goes on from an earlier one belongs to it."""
+    runs: list[tuple[list[Call], list[bool]]] = []
+    for call in calls:
+        before = next(((run, how) for run in reversed(runs) if (how := _goes_on(call, run[0][-1]))), None)
+        if before is None:
+            runs.append(([call], [False]))
+        else:
+            before[0][0].append(call)
+            before[0][1].append(before[1] == "graph")
+    found = [Recurrence(path, LAYER, run, [], linked) for run, linked in runs]
+    return numbered([one for one in found if one.steps > 1])
+
+
+def _goes_on(call: Call, before: Call) -> str:
+    """Say how a call goes on from another: by the graph, by the same numbers (a cut between them), or not at all."""
+    layer, last = call.layer, before.layer
+    roots = [edge[0] for edge in layer.initial_edges if edge is not None]
+    if any(before.made(node) for node in roots) or before.leads_to(roots):
+        return "graph"
+    if layer.layout.batch != last.layout.batch:
+        return ""
+    pairs = list(zip(layer.initial, last.final, strict=False))
+    return "numbers" if pairs and all(_equal(a, b) for a, b in pairs) else ""
+
+
+def _equal(one: Kept, other: Kept) -> bool:
+    a, b = one.value, other.value
+    return a is not None and b is not None and a.shape == b.shape and bool(a.any()) and torch.equal(a, b)
+
+
+def stepwise_runs(one: Recurrence, others: Sequence[Recurrence] = ()) -> list[Recurrence]:
+    """Divide calls, each a step, where a sequence begins: neither the graph nor a number goes on from the call before.
+
+    A state that is no argument, as an attribute, may have been detached where it was: it is taken for cut. Where one of
+    `others` goes on meanwhile, as from sentence to sentence of words, the sequences are one.
+    """
+    if one.how == STEPS and not any(_is_passed_on(b, a) for a, b, _ in _pairs(one)):
+        return [one]
+    begins = [k for k, (a, b, linked) in enumerate(_pairs(one), 1) if not linked and not _same_numbers(a, b)]
+    if any(_goes_over(other, one.calls[k].begin) for other in others if other is not one for k in begins):
+        return [one]
+    spans = zip([0, *begins], [*begins, len(one.calls)], strict=True)
+    found = [Recurrence(one.path, one.how, one.calls[a:b], one.states[a:b], one.linked[a:b]) for a, b in spans]
+    return numbered([run for run in found if run.steps > 1])
+
+
+def _goes_over(one: Recurrence, begin: int) -> bool:
+    """Whether a state is handed on from a call that ended before a moment to one that began after it.
+
+    Where the earlier begins a sequence too, as in the layer below, nothing is handed on from before.
+    """
+    anew = {call for _, call, linked in _pairs(one) if not linked}
+    return any(linked and a not in anew and a.end <= begin < b.begin for a, b, linked in _pairs(one))
+
+
+def _pairs(one: Recurrence) -> Iterator[tuple[Call, Call, bool]]:
+    return zip(one.calls, one.calls[1:], one.linked[1:], strict=False)
+
+
+def _is_passed_on(call: Call, before: Call) -> bool:
+    roots = [node for node, _ in call.given]
+    return any(map(before.made, roots)) or before.leads_to(roots)
+
+
+def _same_numbers(before: Call, call: Call) -> bool:
+    """Whether a call takes what the one before handed out, cut from its history."""
+    taken = [one for one in call.taken if isinstance(one, Kept)]
+    return any(_equal(handed, one) for handed in before.values.values() for one in taken)

@@ -1,0 +1,199 @@
+"""What a step is made of is no recurrence of its own: gates, latents that are drawn of a state, features of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnngraph
+from tests.sources.torch.stepwise import D, H, N, Stepwise, T, data
+from tests.sources.torch.truth import Trail, certified, check
+
+torch = pytest.importorskip("torch")
+nn = torch.nn
+Certificate = pytest.importorskip("rnngraph.sources.torch.answers.certificate").Certificate
+
+
+class Gate(nn.Module):  # type: ignore[misc, name-defined]
+    """One gate, as a module of the user's own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.x, self.h = nn.Linear(D, H), nn.Parameter(torch.randn(H, H) / 2)
+
+    def forward(self, x: Any, h: Any) -> Any:
+        return self.x(x) + h @ self.h
+
+
+class Gated(nn.Module):  # type: ignore[misc, name-defined]
+    """A gated average, which is held outside of its gates; the output gate alone sees no way around the others."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.keep, self.reset, self.new, self.show = Gate(), Gate(), Gate(), Gate()
+
+    def forward(self, x: Any, state: Any) -> Any:
+        h, c = state
+        z, r = self.keep(x, h).sigmoid(), self.reset(x, h).sigmoid()
+        c = z * c + (1 - z) * self.new(x, r * h).tanh()
+        return self.show(x, h).sigmoid() * c, c
+
+
+def watched(model: Any, *inputs: Any) -> tuple[Any, Trail]:
+    trail = Trail()
+    with rnngraph.torch.watch(model) as watch:
+        model(*inputs, trail)
+        trail.total().backward()
+    return watch, trail
+
+
+def test_gates_that_are_modules() -> None:
+    class Loop(Stepwise):
+        def forward(self, x: Any, trail: Trail, h: Any = None) -> Any:
+            state = x.new_zeros(N, H), x.new_zeros(N, H)
+            for t, one in enumerate(x):
+                state = self.cell(one, state)
+                trail.add(h=state[0], c=state[1])
+                trail.losses[t] = self.head(state[0]).square().sum()
+            return state
+
+    watch, trail = watched(Loop(Gated()).double(), data())
+    trace = watch.trace()
+    assert [one.name for one in trace.recurrences] == ["cell"]
+    check(trace, "cell.h", trail, "h")
+    check(trace, "cell.h2", trail, "c")
+    assert certified(trace)
+
+
+def test_a_latent_that_is_drawn_of_the_state_and_fed() -> None:
+    class Drawing(nn.Module):  # type: ignore[misc, name-defined]
+        """What a plain layer makes of the state is fed to a fused layer: the way around leads through that layer."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.into, self.rnn = nn.Linear(D + H, D), nn.GRU(D, H)
+
+        def forward(self, x: Any, trail: Trail) -> None:
+            h = x.new_zeros(1, N, H)
+            for t, one in enumerate(x):
+                z = self.into(torch.cat([one, h[-1]], 1))
+                z = z + torch.randn_like(z) * z.exp()
+                if t:  # it is read off the step before
+                    trail.losses[t - 1] = (z - one).square().sum() + h.square().sum()
+                _, h = self.rnn(z[None], h)
+                trail.add(h=h)
+
+    torch.manual_seed(0)
+    watch, trail = watched(Drawing().double(), data())
+    trace = watch.trace()
+    assert [one.name for one in trace.recurrences] == ["rnn"]
+    trail.states["h"].pop()  # nobody reads the last one
+    check(trace, "rnn.h", trail, "h", axis=1)
+
+
+def test_weights_that_evolve() -> None:
+    class Evolving(nn.Module):  # type: ignore[misc, name-defined]
+        """The state begins as a parameter, and nothing but weights enters; what is fed is read with it."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.cell = nn.Parameter(torch.randn(D, H)), Turn()
+
+        def forward(self, x: Any, trail: Trail) -> None:
+            w = self.first
+            for t, one in enumerate(x):
+                w = self.cell(w)
+                trail.add(w=w)
+                trail.losses[t] = (one @ w).square().sum()
+
+    class Turn(nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.turn = nn.Parameter(torch.randn(D, D) / 2)
+
+        def forward(self, w: Any) -> Any:
+            return w + (self.turn @ w).tanh()
+
+    torch.manual_seed(0)
+    watch, trail = watched(Evolving().double(), data())
+    trace = watch.trace()
+    assert [(one.path, one.title) for one in watch.found.recurrences] == [("cell", "Turn")]
+    check(trace, "cell.h", trail, "w")
+    assert certified(trace)
+
+
+def test_features_that_a_loop_reads_off_its_state() -> None:
+    class Growing(nn.Module):  # type: ignore[misc, name-defined]
+        """An image that is changed by what a layer makes of the image and its edges, channels last; one loss."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.change = nn.Linear(2 * D, D)
+
+        def forward(self, x: Any, trail: Trail) -> None:
+            for _ in range(T):
+                x = x.transpose(1, 3)
+                seen = torch.cat([x, x - x.roll(1, 2)], 1)
+                x = x + self.change(seen.transpose(1, 3)).transpose(1, 3).tanh()
+                trail.add(x=x)
+                x = x.transpose(1, 3)
+            trail.losses[T - 1] = x.square().sum()
+
+    torch.manual_seed(0)
+    watch, trail = watched(Growing().double(), torch.randn(N, 4, 4, D).double())
+    trace = watch.trace()
+    assert [one.name for one in trace.states] == ["change.h"]
+    check(trace, "change.h", trail, "x")
+
+
+def test_blocks_on_one_another() -> None:
+    class Block(nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = nn.Linear(D, D), nn.Linear(D, D)
+
+        def forward(self, x: Any) -> Any:
+            return (self.b(self.a(x).tanh()) + x).tanh()
+
+    class Thinking(nn.Module):  # type: ignore[misc, name-defined]
+        """Two blocks that are walked through again and again: neither is a recurrence without the other."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.blocks = nn.Sequential(Block(), Block())
+
+        def forward(self, x: Any, trail: Trail) -> None:
+            for t in range(T):
+                x = self.blocks(x)
+                trail.add(x=x)
+                trail.losses[t] = x.square().sum()
+
+    torch.manual_seed(0)
+    watch, trail = watched(Thinking().double(), torch.randn(N, D).double())
+    trace = watch.trace()
+    assert [one.name for one in trace.recurrences] == ["blocks"]
+    check(trace, "blocks.h", trail, "x")
+
+
+def test_a_stateless_part_needs_no_word_of_its_own() -> None:
+    """What the module around it tells is told once."""
+    model = Stepwise(Gated()).double()
+    model.step = lambda x, h: model.cell(x, (torch.zeros_like(h), torch.zeros_like(h)))[1]
+    trail = Trail()
+    with rnngraph.torch.watch(model) as watch:
+        model(data(), trail)
+        trail.total().backward()
+    assert list(watch.found.reasons) == ["cell"]
+
+
+def test_rounding_beside_the_largest_step() -> None:
+    """A step of 1e-9 is as precise as what is rounded beside 1, and no more; a part that is wrong is told."""
+    total = [torch.full((N, H), size).double() for size in (1.0, 1e-9)]
+    nothing = [torch.zeros(N, H).double() for _ in total]
+    for wrong, said in ((3e-16, "certified"), (1e-11, "uncertain")):
+        certificate = Certificate()
+        certificate.sums(total, [total[0], total[1] + wrong], nothing)
+        assert certificate.sentences()[0].startswith(said), wrong
+    assert np.isfinite([difference for difference, _ in certificate.worst.values()]).all()
