@@ -238,8 +238,12 @@ def test_the_time_constants_of_the_gate_that_keeps() -> None:
 
 def grown(*decades: float, reads: int = 1) -> tuple[float, int]:
     """The largest gain of a layer that has grown by so many decades at each lag."""
-    sums: Any = SimpleNamespace(arrived=np.array(decades) * LN10 + 3, started=np.full(len(decades), 3.0))
-    return _peak(sums, len(decades), reads=reads)
+    sums: Any = SimpleNamespace(
+        arrived=np.array(decades) * LN10 + 3,
+        first=np.full(len(decades), decades[0] * LN10 + 3),
+        started=np.full(len(decades), 3.0),
+    )
+    return _peak(sums, len(decades), 1.0, reads=reads)
 
 
 def test_the_largest_gain_and_its_lag() -> None:
@@ -256,6 +260,10 @@ def test_the_largest_gain_and_its_lag() -> None:
     assert peak == pytest.approx(math.log10(5 / 3))
     assert lag == 4
     assert grown(*added, reads=9)[0] == pytest.approx(0.0)
+    # Ten times as much at the first step back is a jump, and grows from there; less than that is growth.
+    assert grown(1.0, 1.5, 1.25) == (pytest.approx(0.5), 2)
+    assert grown(0.99, 1.5, 1.25) == (pytest.approx(1.5), 2)
+    assert grown(1.0) == (pytest.approx(1.0), 1)
 
 
 def test_the_steps_that_a_loss_reads() -> None:
