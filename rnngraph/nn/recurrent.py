@@ -25,7 +25,7 @@ from rnngraph.nn.weights import Scheme, initial_weights
 
 
 class Recurrent(Module):
-    """A recurrent layer of any cell, as `RNN`, `LSTM` and `GRU` are. Weights are (in, gates * hidden), one set a layer and direction."""
+    """A recurrent layer of any cell. Weights are (in, gates * hidden), one set a layer and direction."""
 
     def __init__(
         self,
