@@ -43,9 +43,8 @@ def _found(nodes: Sequence[Node], numbers: Sequence[int], chains: list[Chain], t
         told = one.time > 2 and chain.weighed_along  # by the weight
         fed = told or len(places_of(nodes, one, {})[1] - {0}) >= one.time - 1
         if fed and taken.isdisjoint(one.made("")) and not has_own_weights(nodes, numbers, one):
-            if taken.isdisjoint(one.initial.values()):
-                _prepend(nodes, one)
-            one.inside = _leading(nodes, one)
+            if taken.isdisjoint(one.initial.values()) and _prepend(nodes, one):
+                one.inside = _leading(nodes, one)
             taken |= one.inside
             found.append(one)
     return found
@@ -60,18 +59,19 @@ def _leading(nodes: Sequence[Node], one: Found) -> set[int]:
     return inside
 
 
-def _prepend(nodes: Sequence[Node], one: Found) -> None:
+def _prepend(nodes: Sequence[Node], one: Found) -> bool:
     """See a first step that has no product, such as one without a state: it uses the other weights of the cell."""
     steps, starts = one.chain.steps, set(one.initial.values())
     pairs = [(nodes[start], nodes[one.states[kind][0]]) for kind, start in one.initial.items()]
     if len(pairs) < len(one.states) or any(start.op is not state.op or not start.inputs for start, state in pairs):
-        return
+        return False
     outside = {i for node in steps if steps[node] == 1 for i in nodes[node].inputs if i not in steps} - starts
     if leaves_behind(nodes, starts).isdisjoint(leaves_behind(nodes, outside)):
-        return
+        return False
     one.chain.steps = {i: k + 1 for i, k in steps.items()} | dict.fromkeys(starts, 0)
     one.states = {kind: [one.initial[kind], *ids] for kind, ids in one.states.items()}
     one.initial = {}
+    return True
 
 
 def _complete(tape: Tape, one: Found) -> None:
