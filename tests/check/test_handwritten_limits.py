@@ -76,10 +76,25 @@ def test_a_claim_that_rounding_happens_to_give_is_no_proof() -> None:
     point, one = np.array([0.3]), [np.ones(1)]
     subject = Subject(["x"], [point], run, lambda points, upstream: list(upstream), one, run([point]), one)
     line = Line(subject, 0, np.ones(1))
-    slope, noise = line.estimate(one, STEPS[0])
+    slope, noise, _ = line.estimate(one, STEPS[0])
     assert 1e-6 < abs(slope - 1) < noise
     row = line.compare(one, np.array([slope * (1 + 1e-9)]), STEPS)
     assert not (row.passed and row.resolved)
+
+
+def test_slopes_that_are_alike_by_chance_are_no_proof() -> None:
+    """As in a chaotic network: the slopes over two steps, of which each estimate is made, contradict those over one."""
+
+    def run(points: Any) -> Any:
+        offset = float(points[0][0])
+        own = next((step for step in STEPS if abs(abs(offset) / step - 1) < 1e-6), 0.0)
+        return [np.array([0.75 * np.sign(offset) * own])]
+
+    point, one = np.zeros(1), [np.ones(1)]
+    subject = Subject(["x"], [point], run, lambda points, upstream: list(upstream), one, run([point]), one)
+    line = Line(subject, 0, np.ones(1))
+    np.testing.assert_allclose([line.estimate(one, step)[0] for step in STEPS], 1.0)
+    assert not line.compare(one, np.array([-5.0]), STEPS).resolved
 
 
 def test_a_small_error_is_no_factor_of_one() -> None:

@@ -102,7 +102,7 @@ class Look:
     def mistake(self, place: int, loss: Subject) -> str:
         """Name the mistake of which the mending makes the gradient right."""
         gradient, line = loss.claimed[place], Line(loss, place, loss.direction(place, self.generator))
-        slope, _ = line.estimate(loss.upstream, STEPS[loss.dtype][0])
+        slope, _, _ = line.estimate(loss.upstream, STEPS[loss.dtype][0])
         factor = float((gradient * line.direction).sum()) / slope if slope else 0.0
         mended = list(mendings(gradient, factor, self.gate_sizes, self.time_of(place)))
         wrong = self.wrong([loss, *(loss.claiming(place, one) for _, one in mended)], place)

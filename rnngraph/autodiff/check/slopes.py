@@ -43,13 +43,13 @@ class Line:
             self._seen[offset] = found
         return found
 
-    def estimate(self, upstream: Sequence[Array], step: float) -> tuple[float, float]:
-        """Give a slope, and how far rounding may put it off."""
+    def estimate(self, upstream: Sequence[Array], step: float) -> tuple[float, float, float]:
+        """Give a slope, how far rounding may put it off, and how far the slopes over one and two steps differ."""
         behind2, behind, ahead, ahead2 = (self.at(k * step) for k in (-2, -1, 1, 2))
         near, far = weigh(upstream, ahead, behind), weigh(upstream, ahead2, behind2)
         size = max(abs(weigh(upstream, one)) for one in (ahead2, behind2))
         noise = MEASURED * self.rounding if self.coarse else ROUNDING * self.subject.epsilon * size
-        return (8 * near - far) / (12 * step), noise / step
+        return (8 * near - far) / (12 * step), noise / step, abs(near / 2 - far / 4) / step
 
     def compare(self, upstream: Sequence[Array], gradient: Array, steps: Sequence[float]) -> CheckRow:
         """Compare a gradient with the slopes over several steps."""
@@ -57,22 +57,25 @@ class Line:
         claimed, typical = float(products.sum()), float(np.sqrt((products * products).sum()))
         found = []
         for step in steps:
-            slope, noise = self.estimate(upstream, step)
+            slope, noise, bend = self.estimate(upstream, step)
             if not np.isfinite(claimed):
                 return self._row(claimed, slope, np.inf, passed=False)
             if not np.isfinite(slope):
                 continue
-            found.append((slope, noise))
+            found.append((slope, noise, bend))
             allowed = self.subject.tolerance * max(abs(claimed), abs(slope), typical)
             if abs(claimed - slope) <= allowed and (noise <= allowed or claimed == slope):
                 return self._row(claimed, slope, typical)
-        triples = [(small, abs(large - small), noise + more) for (large, noise), (small, more) in pairwise(found)]
-        pairs = [(slope, gap + noise) for slope, gap, noise in triples if gap <= CONVERGED * abs(slope) + noise]
+        pairs = [
+            (small, abs(large - small) + noise + more)
+            for (large, noise, bend), (small, more, less) in pairwise(found)
+            if max(abs(large - small), bend, less) <= CONVERGED * abs(small) + noise + more  # not alike by chance
+        ]
         if not pairs:  # so steep that every step gives another slope, or nothing finite
             slope = found[-1][0] if found else np.nan
             return self._row(claimed, slope, typical, passed=bool(found), resolved=False, rough=True)
         slope, sure = min(pairs, key=lambda one: one[1])
-        spread = max(abs(one - slope) - noise for one, noise in found)
+        spread = max(abs(one - slope) - noise for one, noise, _ in found)
         doubt = max(sure, spread) if self.coarse else sure  # over such long steps two slopes can agree by chance
         rough = doubt > sure
         allowed, gap = self.subject.tolerance * max(abs(claimed), abs(slope), typical), abs(claimed - slope)
