@@ -9,11 +9,15 @@ import signal
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.render.browser import Browser, chromium
+
+# What looks into the parts that need PyTorch is collected where that is installed.
+collect_ignore_glob = [] if find_spec("torch") else ["sources/torch/*", "monitor/test_what_goes_wrong.py"]
 
 # How long an example takes says how busy the machine is.
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
+import pytest
 
 from rnngraph.cli import app
 from tests.sources.keras_files import weights_of, write_h5, write_keras
+
+torch = pytest.importorskip("torch")
 
 TRACES = {
     "tanh": ("--timesteps", "5", "--hidden-size", "3", "--batch", "2"),
@@ -24,7 +26,7 @@ LINEAR = {"mixer.A_log": np.log([[1.0, 4.0]] * 4), "mixer.dt_proj.bias": np.lins
 TEXT = "to be or not to be, that is the question\n"
 
 
-class Captioner(torch.nn.Module):  # type: ignore[misc]
+class Captioner(torch.nn.Module):  # type: ignore[misc, name-defined]
     """An embedding, a recurrent layer and an output layer."""
 
     def __init__(self, kind: str) -> None:

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from torch.nn.utils.rnn import pack_padded_sequence
 
 import rnngraph as rg
 from tests.draws import draw
 from tests.numpy import carried_networks as carried
 from tests.numpy.style_table import STYLES
 from tests.sources.torch.truth import by_sample, gradients
+
+torch = pytest.importorskip("torch")
 
 FULL = rg.LagOptions(losses="all", samples="all")
 NOTHING = torch.zeros(3, 4, dtype=torch.float64)
@@ -101,14 +101,14 @@ def test_samples_that_end_in_any_order_are_told_apart() -> None:
     np.testing.assert_allclose(mixed[order][:, :, 1:], ordered[:, :, 1:], rtol=1e-12)
 
 
-class Packed(torch.nn.Module):  # type: ignore[misc]
+class Packed(torch.nn.Module):  # type: ignore[misc, name-defined]
     def __init__(self, Wx: Any, Wh: Any) -> None:
         super().__init__()
         self.rnn = torch.nn.RNN(2, 4, bias=False, batch_first=True).double()
         self.rnn.weight_ih_l0.data[...], self.rnn.weight_hh_l0.data[...] = torch.tensor(Wx.T), torch.tensor(Wh.T)
 
     def forward(self, x: Any, lengths: Any) -> Any:
-        return (self.rnn(pack_padded_sequence(x, lengths, batch_first=True))[0].data ** 2).sum()
+        return (self.rnn(torch.nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True))[0].data ** 2).sum()
 
 
 class Dilated(torch.nn.Module):  # type: ignore[misc]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -17,5 +18,7 @@ FOUND = sorted(path for path in (Path(__file__).parent / "found").iterdir() if p
 def test_it_no_longer_breaks(folder: Path, tmp_path: Path) -> None:
     here = Path(shutil.copytree(folder, tmp_path / "here"))
     said = run(here, *json.loads((here / "command.json").read_text(encoding="utf-8"))["arguments"])
+    if said.status == 4 and find_spec("torch") is None:
+        pytest.skip("the file is read with PyTorch")
     assert said.status in (0, 1, 2, 3), said.stderr
     assert "Traceback" not in said.stderr
