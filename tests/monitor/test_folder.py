@@ -121,7 +121,7 @@ def test_a_folder_that_cannot_be(tmp_path: Path) -> None:
         Folder(tmp_path / "file", **bounds)  # type: ignore[arg-type]
     with pytest.raises(FileError, match=r"the folder '.*file/a' cannot be made or read: Not a directory"):
         Folder(tmp_path / "file" / "a", **bounds)  # type: ignore[arg-type]
-    with pytest.raises(FileError, match="null (byte|character)"):
+    with pytest.raises(FileError, match=r"null (byte|character)"):
         Folder("a\0b", **bounds)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="folder is 3; pass the path of a folder"):
         Folder(3, **bounds)  # type: ignore[arg-type]

@@ -111,7 +111,7 @@ class Packed(torch.nn.Module):  # type: ignore[misc, name-defined]
         return (self.rnn(torch.nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True))[0].data ** 2).sum()
 
 
-class Dilated(torch.nn.Module):  # type: ignore[misc]
+class Dilated(torch.nn.Module):  # type: ignore[misc, name-defined]
     def __init__(self, Wx: Any, Wh: Any) -> None:
         super().__init__()
         self.cell = torch.nn.RNNCell(2, 4, bias=False).double()
