@@ -126,9 +126,10 @@ def read_member(path: Path, archive: zipfile.ZipFile, name: str) -> np.ndarray[A
     """
     with readable(path), archive.open(f"{name}.npy") as file:
         shape, by_columns, dtype = _start(file)
-        data = bytearray()
+        data, at = bytearray(archive.getinfo(f"{name}.npy").file_size - file.tell()), 0  # one that grows takes twice
         while part := file.read(_PART):
-            data += part
+            data[at : at + len(part)] = part
+            at += len(part)
         return np.ndarray(shape, dtype, data, order="F" if by_columns else "C")
 
 

@@ -19,6 +19,7 @@ from rnngraph.trace.model import LagTrace
 from rnngraph.trace.quantile import of_ordered, quantile
 
 LN10 = math.log(10)  # nats in a decade
+_TOGETHER = 2**18  # numbers that are looked at together
 _SLOPES = 512  # (loss, sample) pairs that a slope is fitted to
 _STILL = 1e-9  # nats a step that are rounding
 
@@ -67,10 +68,11 @@ class LagCurve:
         lags = np.arange(max(int(min(5, horizon / 10)), 1), horizon + 1)
         samples, losses = self.credit.arrivals.shape
         chosen = np.linspace(0, samples * losses - 1, min(samples * losses, _SLOPES)).round().astype(int)
-        slopes, weights = [], []
+        slopes, weights, several = [], [], max(_TOGETHER // max(lags.size, 1), 1)
         for sample in range(samples):
             own = chosen[chosen // losses == sample] % losses
-            for logs in self.credit.logs(sample, lags, losses=own):
+            parts = (own[first : first + several] for first in range(0, own.size, several))
+            for logs in (one for part in parts for one in self.credit.logs(sample, lags, losses=part)):
                 known = np.flatnonzero(np.isfinite(logs))
                 if known.size > 1:
                     slopes.append(theil_sen(lags[known].astype(np.float64), logs[known]))
