@@ -17,6 +17,7 @@ from rnngraph.autodiff.recurrence import FORWARD, REVERSE, suffix
 from rnngraph.autodiff.tape import Tape
 from rnngraph.autodiff.tensor import Tensor, concatenate
 from rnngraph.errors import DtypeError, InputError, TapeError
+from rnngraph.nearest import check_known
 from rnngraph.nn.cells import CELLS, OFFERED, Cell
 from rnngraph.nn.checks import booleans
 from rnngraph.nn.parameter import Module
@@ -45,8 +46,14 @@ class Recurrent(Module):
         truncate: int | None = None,
         detail: str = "step",
     ) -> None:
-        """Initialise the weights; see `RNN`, `LSTM` and `GRU` for the arguments. A cell of your own is given itself."""
-        self.cell = CELLS[cell] if isinstance(cell, str) else cell
+        """Initialise the weights; see `RNN`, `LSTM` and `GRU` for the arguments. A cell of your own is given itself.
+
+        Raises:
+            InputError: a name that no cell has, or a size or an option that cannot be.
+        """
+        if not isinstance(cell, Cell):
+            check_known([cell], CELLS, "the cell {} is unknown; give one of your own, or choose")
+        self.cell = cell if isinstance(cell, Cell) else CELLS[cell]
         sizes = {"input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers}
         sizes |= {} if truncate is None else {"truncate": truncate}
         super().__init__(name or self.cell.facts.name, seed=seed, dtype=dtype, **sizes)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import rnngraph as rg
+from rnngraph.errors import InputError
 from rnngraph.measure.lag_options import LagOptions
 from rnngraph.nn.cells import CELLS
 from rnngraph.nn.recurrent import Recurrent
@@ -26,6 +27,14 @@ FORMS: dict[str, dict[str, Any]] = {
 
 def layer(**options: Any) -> Recurrent:
     return Recurrent(Minimal(), D, H, seed=3, **options)
+
+
+@pytest.mark.parametrize(
+    ("cell", "said"), [("lsmt", r"'lsmt' .* gru.*; did you mean lstm\?"), (None, "None is unknown")]
+)
+def test_a_cell_that_there_is_not(cell: Any, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        Recurrent(cell, D, H)
 
 
 def network(layer: Recurrent, mask: Any = None, batch: int = N) -> rg.Tensor:

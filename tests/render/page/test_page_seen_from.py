@@ -185,6 +185,7 @@ def test_awkward_words_are_shown_as_text(show: Open) -> None:
     for number in range(len(texts)):
         one.page.click(f"#word-list button >> nth={number}")
         assert one.page.evaluate("document.documentElement.scrollWidth") <= 1300
+        assert len(one.page.inner_text("#word-note")) < 1000  # the words that it quotes are cut
 
 
 def test_what_is_seen_is_exported(show: Open, tmp_path: Path) -> None:
