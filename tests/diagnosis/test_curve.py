@@ -199,7 +199,9 @@ def test_a_slope_weighs_as_much_as_the_lags_that_it_spans() -> None:
     assert pairs_of((-0.5, 2, 5), (-0.5, 2, 5), (-0.1, 1, 8)).rate(8) == pytest.approx(-0.1)  # 6 against 7
 
 
-def test_every_pair_of_every_sample_has_a_slope() -> None:
+@pytest.mark.parametrize("together", [1, 2**18])
+def test_every_pair_of_every_sample_has_a_slope(together: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(curve_module, "_TOGETHER", together)  # one loss at a time, or all
     # The slopes -0.1, -0.2, ..., -0.6 of three losses in two samples weigh the same.
     lag = 20 - np.arange(-1, 21)
     rates = -0.1 * np.arange(1, 7).reshape(2, 3, 1)

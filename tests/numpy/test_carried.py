@@ -184,3 +184,17 @@ def test_a_watch_keeps_the_numbers_of_what_it_handed_out() -> None:
         watch.loss = total
     assert watch.loss.value == np.sum(h.value**2)
     assert not watch.tape.recurrences
+
+
+def test_a_way_of_many_operations_is_found_and_its_factor_exact() -> None:
+    def forward(x: Any) -> Any:
+        v, total = np.zeros(2), 0.0
+        for now in x:
+            v = np.exp(np.log(np.sqrt((np.abs(0.9 * v) + 0.5) ** 2)) + 0.0) - 0.5 + now
+            total = total + np.sum(v)
+        return total
+
+    traced = rg.trace_function(forward, np.abs(draw(6, 2)))
+    assert traced.found == "found a recurrence: recurrence (state h, 6 steps, 2 units)"
+    (lag,) = rg.record(traced, lags=FULL).lags
+    np.testing.assert_allclose(np.exp(np.diff(lag.log[0, -1, 1:])), 1 / 0.9, rtol=1e-9)

@@ -181,3 +181,18 @@ def test_a_cell_that_is_masked_behind_the_output_is_a_state() -> None:
     cell = next(state for state in trace.states if state.name.endswith(".c"))
     assert cell.grad.value[-1] == 0  # nobody reads the last one
     assert (cell.grad.value[:-1] > 0).all()
+
+
+def test_what_several_steps_share_is_no_data_of_them() -> None:
+    def forward(x: Any, often: Any, Wx: Any, Wh: Any, V: Any) -> Any:
+        h, total = np.zeros(H), 0.0
+        for t in range(len(x)):
+            h = np.tanh(x[t] @ Wx + h @ Wh + (often @ V if t % 2 else 0.0))
+            total = total + np.sum(h**2)
+        return total
+
+    tape = rg.trace_function(forward, draw(7, 3), draw(2), draw(3, H), draw(H, H), draw(2, H)).tape
+    (one,) = tape.recurrences
+    assert {t: [tape.entry(i).value.shape for i in some] for t, some in one.fed.items()} == {
+        t: [(3,)] for t in range(7)
+    }

@@ -196,3 +196,11 @@ def test_what_packs_too_well_to_be_believed_is_saved_as_it_is(
         assert {entry.compress_type for entry in packed.infolist()} == {zipfile.ZIP_STORED}
     monkeypatch.undo()
     assert rg.Trace.load(tmp_path / "run.npz").model == trace.model
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_member_that_is_unpacked_in_parts(tmp_path: Path, order: Any) -> None:
+    wanted = np.random.default_rng(0).normal(size=(300, 1001)).copy(order)  # more than two megabytes
+    np.savez_compressed(tmp_path / "a.npz", a=wanted)
+    with zipfile.ZipFile(tmp_path / "a.npz") as file:
+        np.testing.assert_array_equal(archive.read_member(tmp_path / "a.npz", file, "a"), wanted)
