@@ -162,7 +162,7 @@ def _misspelt(error: Any) -> str:
 
 def _unforeseen(error: BaseException) -> int:
     """Tell a defect of this package from one of a user's code that it called."""
-    from rnngraph.sources.target_import import innermost_frame
+    from rnngraph.sources.target.importing import innermost_frame
 
     kind, file, line, is_users = type(error).__name__, *innermost_frame(error)
     what = f"{kind}: {said(error)}" if said(error) != kind else kind

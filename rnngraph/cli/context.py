@@ -76,7 +76,7 @@ def _measured(source: SourceArguments, most: int | None) -> ContextTrace:
     from rnngraph.cli.source import open_loss
     from rnngraph.cli.streams import let_others_print
     from rnngraph.sources.resolve import python_context
-    from rnngraph.sources.target import is_target
+    from rnngraph.sources.target.run import is_target
 
     if source.model.weights is None and is_target(source.source):
         source.refuse_demo_options(f"{source.source} is a Python function, which takes --set")

@@ -96,7 +96,7 @@ def decay(
 def _report(source: str, options: dict[str, Any], *, settings: list[str], live: bool, loss: str) -> DecayReport:
     from rnngraph.cli.console import working
     from rnngraph.sources.decay.measure import decay as read
-    from rnngraph.sources.target import is_target
+    from rnngraph.sources.target.run import is_target
 
     if not is_target(source):
         if live or settings:

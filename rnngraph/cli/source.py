@@ -153,7 +153,7 @@ def _python_run(arguments: SourceArguments, measures: Measures) -> Run:
 def _python_loss(arguments: SourceArguments) -> Tensor:
     from rnngraph.cli.streams import let_others_print
     from rnngraph.sources.resolve import python_loss
-    from rnngraph.sources.target import found_in
+    from rnngraph.sources.target.run import found_in
 
     arguments.refuse_demo_options(f"{arguments.source} is a Python function, which takes --set")
     let_others_print()
@@ -193,7 +193,7 @@ def _tell(sentences: tuple[str, ...]) -> None:
 
 
 def _is_python(arguments: SourceArguments) -> bool:
-    from rnngraph.sources.target import is_target
+    from rnngraph.sources.target.run import is_target
 
     return is_target(arguments.source)
 

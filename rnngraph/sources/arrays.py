@@ -17,7 +17,7 @@ from rnngraph.errors import FileError, InputError
 from rnngraph.numpy.traced import Traced, trace_function
 from rnngraph.sources.checkpoint.files import read_npz
 from rnngraph.sources.endless import left_out
-from rnngraph.sources.target_import import shielded
+from rnngraph.sources.target.importing import shielded
 
 
 def read_arrays(path: str) -> dict[str, Any]:

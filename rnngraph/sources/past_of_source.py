@@ -9,7 +9,7 @@ from typing import Any
 
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.errors import InputError
-from rnngraph.sources.target import is_torch_pair
+from rnngraph.sources.target.run import is_torch_pair
 from rnngraph.trace.used_past import ContextTrace
 
 
@@ -30,7 +30,7 @@ def context(
             whose state can be reset.
     """
     if is_torch_pair(loss):
-        from rnngraph.sources.torch.tried.past_of_pair import context_of_pair
+        from rnngraph.sources.torch.tried.past_of_module import context_of_pair
 
         return context_of_pair(*loss, loss=reduce, only=only, most=most)
     from rnngraph.sources.tape.used_past import context as context_of_loss

@@ -85,7 +85,7 @@ def checkpoint_loss(options: ModelOptions, *, cell: str | None = None) -> tuple[
 
 def python_trace(target: str, options: ModelOptions, *, lags: LagOptions | bool = False, spectrum: int = 0) -> Resolved:
     """Call a Python target and record what it returns; see `target.target_run`."""
-    from rnngraph.sources.target import settings_from, target_run
+    from rnngraph.sources.target.run import settings_from, target_run
 
     options.refuse(f"{target} is a Python function", but=PYTHON)
     settings = settings_from(options.set)
@@ -98,7 +98,7 @@ def python_trace(target: str, options: ModelOptions, *, lags: LagOptions | bool 
 
 def python_loss(target: str, options: ModelOptions) -> Tensor:
     """Call a Python target for its loss; see `target.target_loss`."""
-    from rnngraph.sources.target import settings_from, target_loss
+    from rnngraph.sources.target.run import settings_from, target_loss
 
     options.refuse(f"{target} is a Python function", but=PYTHON)
     settings = settings_from(options.set)
@@ -108,8 +108,8 @@ def python_loss(target: str, options: ModelOptions) -> Tensor:
 def python_context(target: str, options: ModelOptions, most: int | None) -> ContextTrace:
     """Call a Python target and measure how much of its past what it returns uses; see `context`."""
     from rnngraph.sources.past_of_source import context
-    from rnngraph.sources.target import is_torch_pair, loss_of, opened, settings_from
-    from rnngraph.sources.target_import import shielded
+    from rnngraph.sources.target.importing import shielded
+    from rnngraph.sources.target.run import is_torch_pair, loss_of, opened, settings_from
 
     options.refuse(f"{target} is a Python function", but=PYTHON)
     returned = opened(target, settings_from(options.set), options.data)
@@ -128,9 +128,9 @@ def python_checked(
         the report, and what was found in a traced function.
     """
     from rnngraph.autodiff.check.front import check
-    from rnngraph.sources.target import found_in, loss_of, opened, settings_from
-    from rnngraph.sources.target_import import shielded
-    from rnngraph.sources.target_jax import refuse_jax
+    from rnngraph.sources.target.importing import shielded
+    from rnngraph.sources.target.jax_call import refuse_jax
+    from rnngraph.sources.target.run import found_in, loss_of, opened, settings_from
 
     options.refuse(f"{target} is a Python function", but=PYTHON)
     returned = opened(target, settings_from(options.set), options.data, pairs=True)

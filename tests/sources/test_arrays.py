@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from rnngraph.errors import FileError, InputError
-from rnngraph.sources.target import target_loss, target_run
-from rnngraph.sources.target_import import find_function
+from rnngraph.sources.target.importing import find_function
+from rnngraph.sources.target.run import target_loss, target_run
 from tests import programs
 
 MODEL = """

@@ -12,7 +12,7 @@ import pytest
 
 import rnngraph
 from rnngraph.errors import FileError, InputError
-from rnngraph.sources.target import is_target, settings_from, target_loss, target_run
+from rnngraph.sources.target.run import is_target, settings_from, target_loss, target_run
 from tests import programs
 
 MODEL = """

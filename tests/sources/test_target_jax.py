@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from rnngraph.errors import InputError, MissingToolError
-from rnngraph.sources.target import target_loss, target_run
+from rnngraph.sources.target.run import target_loss, target_run
 from tests.reliability.commands import run_here
 
 TARGET = """

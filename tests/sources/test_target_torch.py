@@ -10,7 +10,7 @@ import pytest
 
 from rnngraph import diagnose
 from rnngraph.errors import InputError, MissingToolError
-from rnngraph.sources.target import target_loss, target_run
+from rnngraph.sources.target.run import target_loss, target_run
 
 PAIR = """
 import torch

@@ -16,9 +16,9 @@ from rnngraph.sources.checkpoint.files import (
     read_npz,
     read_safetensors,
 )
-from rnngraph.sources.checkpoint.hand_gates import with_joined_gates
-from rnngraph.sources.checkpoint.hand_packed import with_split_gates
-from rnngraph.sources.checkpoint.hand_written import with_known_names
+from rnngraph.sources.checkpoint.hand_written.gate_by_gate import with_joined_gates
+from rnngraph.sources.checkpoint.hand_written.packed import with_split_gates
+from rnngraph.sources.checkpoint.hand_written.simple import with_known_names
 from rnngraph.sources.checkpoint.keras import Settings, read_h5, read_keras
 from rnngraph.sources.checkpoint.torch_file import read_torch
 from rnngraph.sources.checkpoint.weight_norm import without_weight_norm

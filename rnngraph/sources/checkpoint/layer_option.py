@@ -6,8 +6,8 @@ In: the option's text. Out: names of layers, and names or conventions by role.
 from __future__ import annotations
 
 from rnngraph.errors import InputError
-from rnngraph.sources.checkpoint.hand_gates import TOLD
-from rnngraph.sources.checkpoint.hand_packed import ORDER, is_order
+from rnngraph.sources.checkpoint.hand_written.gate_by_gate import TOLD
+from rnngraph.sources.checkpoint.hand_written.packed import ORDER, is_order
 
 _CHOICES = {**TOLD, "bias": ("first", "last")}
 

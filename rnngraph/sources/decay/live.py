@@ -17,7 +17,7 @@ from rnngraph.sources.decay.carried_credit import credit
 from rnngraph.sources.decay.hooks import Seen, hooked, watched
 from rnngraph.sources.decay.read import ReadLayer, half_lives, squeezed
 from rnngraph.sources.decay.tensors import plain_name
-from rnngraph.sources.torch.pair import called, reduced
+from rnngraph.sources.torch.module_and_batch import called, reduced
 from rnngraph.trace.decay import LiveDecay
 from rnngraph.trace.magnitudes import Floats
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from rnngraph.errors import InputError
 from rnngraph.sources.decay.measure import decay
-from rnngraph.sources.target import call, settings_from
-from rnngraph.sources.target_import import shielded
+from rnngraph.sources.target.importing import shielded
+from rnngraph.sources.target.run import call, settings_from
 from rnngraph.trace.decay import DecayReport
 
 

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import jax
 import jax.numpy as jnp
 
-from rnngraph.sources.jax import whole
+from rnngraph.sources.jax import through_scan
 from rnngraph.sources.jax.function import Function
 from rnngraph.sources.jax.row_walk import walk_rows
 from rnngraph.sources.jax.samples import Axes, BatchAxis, Layout, layout_of
@@ -59,11 +59,11 @@ class Programs:
 
     def _whole(self, arrays: Sequence[Any], weights: bool) -> Any:
         """Give loss, losses of steps, gradients by leaf, and by scan values, gradients and parts."""
-        slots = {site.number: whole.whole_slots(site) for site in self.plan}
+        slots = {site.number: through_scan.whole_slots(site) for site in self.plan}
 
         def function(own: Any, slots: Any) -> Any:
             every = [own.get(k, one) for k, one in enumerate(arrays)]
-            results, noted = self.run(every, whole.whole, slots)
+            results, noted = self.run(every, through_scan.whole, slots)
             return results[0], (results[1:], noted)
 
         mine = {k: arrays[k] for k, one in enumerate(self.function.weights) if one}
@@ -75,9 +75,9 @@ class Programs:
             arguments = all_steps(site, note["operands"], note["carried"])
             found[site.number] = {
                 "carried": note["carried"], "total": own["states"], "before": own["before"], "read": own["read"],
-                "results": note["results"], "inside": whole.inside(site, arguments),
+                "results": note["results"], "inside": through_scan.inside(site, arguments),
                 "given": [joined(site, arguments, [one[t] for one in differing(site, arguments)]) for t in _seen(site)],
-                **whole.parts(site, arguments, own["results"], own["before"], weights=weights),
+                **through_scan.parts(site, arguments, own["results"], own["before"], weights=weights),
             }  # fmt: skip
         return loss, rest, gradients, found
 
@@ -140,8 +140,8 @@ class Programs:
         return walk_rows(site, arguments, entering, dict(zip(site.tapped, axes, strict=True)), stages)
 
     def _felt(self, arrays: Sequence[Any]) -> Any:
-        slots = {site.number: whole.felt_slots(site) for site in self.plan}
-        loss, pull = jax.vjp(lambda slots: self.run(arrays, whole.felt, slots)[0][0], slots)
+        slots = {site.number: through_scan.felt_slots(site) for site in self.plan}
+        loss, pull = jax.vjp(lambda slots: self.run(arrays, through_scan.felt, slots)[0][0], slots)
         return pull(jnp.ones_like(loss))[0]
 
 

@@ -30,7 +30,7 @@ from rnngraph.sources.tape.nonfinite import first_nonfinite_backward, first_nonf
 from rnngraph.sources.tape.one_step import OneStep
 from rnngraph.sources.tape.parameters import measure_parameter
 from rnngraph.sources.tape.plan import Plan
-from rnngraph.sources.tape.whole_loss import WholeLoss
+from rnngraph.sources.tape.total_walk import WholeLoss
 from rnngraph.trace.change import Change
 from rnngraph.trace.graph import GraphTrace
 from rnngraph.trace.magnitudes import Booleans, Floats, Integers, Magnitudes, Status

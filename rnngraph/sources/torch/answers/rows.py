@@ -19,8 +19,8 @@ from rnngraph.sources.torch.autograd.question import ask, blocked
 from rnngraph.sources.torch.finding.clocks import Port
 from rnngraph.sources.torch.finding.fed_inputs import Fed, edges_in, read_elsewhere
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE
-from rnngraph.sources.torch.fused.inside_rows import Arriving, Leaving, rows_inside
 from rnngraph.sources.torch.fused.layout import array
+from rnngraph.sources.torch.fused.many_losses import Arriving, Leaving, rows_inside
 from rnngraph.sources.torch.watching.calls import Call
 from rnngraph.trace.magnitudes import Floats, Integers
 

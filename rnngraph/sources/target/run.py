@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 from rnngraph.autodiff.tape import Tape
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.errors import InputError
-from rnngraph.sources.target_import import find_function, shielded
-from rnngraph.sources.target_jax import is_jax_call, refuse_jax, run_call
+from rnngraph.sources.target.importing import find_function, shielded
+from rnngraph.sources.target.jax_call import is_jax_call, refuse_jax, run_call
 from rnngraph.trace.model import Trace
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def target_run(
         with shielded(source), contextlib.redirect_stdout(sys.stderr):
             return run_call(returned, lags=lags, spectrum=spectrum, source=source)
     if is_torch_pair(returned):
-        from rnngraph.sources.torch.pair import trace_pair
+        from rnngraph.sources.torch.module_and_batch import trace_pair
 
         with shielded(source):
             return trace_pair(

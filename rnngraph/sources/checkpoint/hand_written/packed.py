@@ -1,7 +1,7 @@
 """An LSTM or a GRU written by hand in one weight for all gates of the joined state and input: `W (H+X, 4H)`, or turned.
 
 In: the index of a checkpoint, and what its owner says of it. Out: the same, with a weight and a bias a gate under the
-names `Wi, bi, ...`, which `hand_gates` puts together.
+names `Wi, bi, ...`, which `gate_by_gate` puts together.
 """
 
 from __future__ import annotations

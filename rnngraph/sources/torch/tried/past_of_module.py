@@ -18,7 +18,7 @@ from rnngraph.errors import InputError
 from rnngraph.measure.past_in_use import exact, measure_context, phases
 from rnngraph.sources.torch.autograd.edges import plain
 from rnngraph.sources.torch.finding.recurrence import STEPS, Recurrence
-from rnngraph.sources.torch.pair import called, reduced
+from rnngraph.sources.torch.module_and_batch import called, reduced
 from rnngraph.sources.torch.tried.reset import Plan, ResetLayer, ResetSteps
 from rnngraph.sources.torch.watch import watch
 from rnngraph.sources.torch.watching.calls import Kept
