@@ -5,9 +5,8 @@ In: a pass and its recurrences. Out: a `ParameterTrace` a weight of a recurrence
 
 from __future__ import annotations
 
-import contextlib
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +18,6 @@ from rnngraph.autodiff.contribution import Array, Summed
 from rnngraph.measure.parameter_trace import parameter_trace, weight_spectrum
 from rnngraph.sources.torch.autograd.arrived import norm
 from rnngraph.sources.torch.autograd.edges import Edge, at_and_below, number_of
-from rnngraph.sources.torch.autograd.hooks import ours
 from rnngraph.sources.torch.autograd.one_pass import Pass
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE, Recurrence, multiplying_states
 from rnngraph.sources.torch.fused.inside import Inside
@@ -88,12 +86,12 @@ class Weights:
         """The edges whose gradients are asked for."""
         return list(self._steps)
 
-    def watched(self) -> contextlib.AbstractContextManager[None]:
-        """Catch the parts while the whole loss is walked back."""
+    def hooks(self) -> Iterator[Any]:
+        """Put hooks on that catch the parts while the whole loss is walked back."""
         self.layers.clear()
         for steps in self._steps.values():
             steps.expected, steps.under_way, steps.norms, steps.total = {}, {}, np.zeros_like(steps.norms), None
-        return ours(node.register_hook(_catcher(slots)) for node, slots in self._users().items())
+        return (node.register_hook(_catcher(slots)) for node, slots in self._users().items())
 
     def settle(self, total: Mapping[Edge, Any]) -> None:
         """Take the sums that autograd found."""

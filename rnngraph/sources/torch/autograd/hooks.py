@@ -15,8 +15,6 @@ from typing import Any
 import torch
 from torch.utils.hooks import BackwardHook
 
-_OURS: set[int] = set()  # the ids of hooks that are part of a question
-
 
 class Hooked:
     """Hooks that are looked at where they are kept, until they are left alone again."""
@@ -122,8 +120,8 @@ def _put(place: Any, hooks: dict[int, Any]) -> None:
 def as_in_the_pass(some: Iterable[Hooked]) -> Iterator[None]:
     """Let those hooks act that acted in the pass, also where they were taken off since, and no others of the user's."""
     present = [(one, _held(one.place)) for one in some]
-    for one, own in present:
-        _put(one.place, {**one.acting, **{key: hook for key, hook in own.items() if key in _OURS}})
+    for one, _ in present:
+        _put(one.place, one.acting)
     try:
         yield
     finally:
@@ -137,14 +135,3 @@ def put_first(tensor: Any, hook: Callable[[Any], None]) -> Any:
     own = _held(tensor._backward_hooks)
     _put(tensor._backward_hooks, {handle.id: own.pop(handle.id), **own})
     return handle
-
-
-@contextlib.contextmanager
-def ours(handles: Iterable[Any]) -> Iterator[None]:
-    """Let hooks of our own act for a while, which are put on one by one."""
-    with contextlib.ExitStack() as stack:
-        for one in handles:
-            stack.callback(one.remove)
-            stack.callback(_OURS.discard, one.id)
-            _OURS.add(one.id)
-        yield

@@ -18,7 +18,7 @@ from rnngraph.autodiff.contribution import Array
 from rnngraph.measure.recording import Losses
 from rnngraph.sources.torch.answers.walks import arrived_at
 from rnngraph.sources.torch.autograd.edges import like, tensors_in
-from rnngraph.sources.torch.autograd.question import ask, blocked, whole
+from rnngraph.sources.torch.autograd.question import ask, whole
 from rnngraph.sources.torch.finding.recurrence import MARKED, Recurrence
 from rnngraph.sources.torch.graph_recording import TorchRecording
 from rnngraph.sources.torch.tried.changes import change_weights
@@ -132,8 +132,7 @@ class Again:
         """Give what reached every output from outside the call."""
         if not self._seeds:
             run = self._recording.run
-            with blocked(asked.out):
-                found = ask(run, whole(run), asked.out)
+            found = ask(run, whole(run), asked.out, walls=asked.out)
             self._seeds = [found[edge] if edge in found else like(edge, 0.0) for edge in asked.out]
         return self._seeds
 
