@@ -42,24 +42,17 @@ class Noted:
     @property
     def changed(self) -> bool:
         """Whether anything of it is other than it was."""
-        return self.moved or not self._is_home() or not torch.equal(self.home, self.value)
+        return self.moved or not _is_same(self.tensor.data, self.home) or not torch.equal(self.home, self.value)
 
-    def there(self) -> tuple[Noted, ...]:
+    def there(self) -> tuple[Noted, Noted]:
         """Note how it is now, in both places."""
-        back = Noted(self.tensor, self.tensor._version, self.home.clone(), self.home)
-        return (back,) if self._is_home() else (back, Noted.of(self.tensor))
+        return Noted(self.tensor, self.tensor._version, self.home.clone(), self.home), Noted.of(self.tensor)
 
     def put(self) -> None:
         """Let the tensor be as it was."""
-        if not self._is_home():
-            self.tensor.data = self.home
+        self.tensor.data = self.home
         self.home.copy_(self.value)
         _set_version(self.tensor, self.version)
-
-    def _is_home(self) -> bool:
-        own, home = self.tensor.data, self.home
-        same = own.dtype == home.dtype and own.shape == home.shape and own.stride() == home.stride()
-        return bool(same and own.data_ptr() == home.data_ptr())
 
 
 def can_be_noted(tensor: Any) -> bool:
@@ -67,6 +60,11 @@ def can_be_noted(tensor: Any) -> bool:
     if is_lazy(tensor) or tensor.is_inference() or tensor.layout != torch.strided or hasattr(tensor, "_local_tensor"):
         return False
     return bool(tensor.untyped_storage().nbytes() >= tensor.nbytes)
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    """Whether two tensors are the same numbers in the same place."""
+    return bool(one.dtype == other.dtype and one.is_set_to(other))
 
 
 def _set_version(weight: Any, version: int) -> None:
@@ -81,14 +79,14 @@ def _set_version(weight: Any, version: int) -> None:
 class Pass:
     """One or more backward passes over one set of calls."""
 
-    calls: list[Call]
+    calls: list[Call] = field(default_factory=list)
     roots: list[Edge] = field(default_factory=list)
     seeds: list[Any] = field(default_factory=list)
     losses: list[Any] = field(default_factory=list)  # the values at the roots
-    weights: list[Noted] = field(default_factory=list)
+    weights: dict[int, Noted] = field(default_factory=dict)  # by their ids, and so are the next
     names: dict[str, Any] = field(default_factory=dict)  # the model's weights of the time
-    ends: dict[int, list[Edge]] = field(default_factory=dict)  # where the graph ends, by the ids of weights
-    gradients: dict[int, Any] = field(default_factory=dict)  # by the id of a fused layer's weight: what PyTorch found
+    ends: dict[int, dict[Edge, None]] = field(default_factory=dict)  # where the graph ends
+    gradients: dict[int, Any] = field(default_factory=dict)  # of a fused layer's weights: what PyTorch found
     number: int = 0
     factor: float = 1.0  # what the loss was multiplied by for narrow numbers
     overflowed: float = 1.0  # likewise, where it was too much
@@ -97,6 +95,19 @@ class Pass:
     retained: list[weakref.ref[Any]] = field(default_factory=list)  # tensors that retain their gradients
     twice: bool = False  # it would have refused a later walk for that
     _is_back: bool = False  # whether the weights are those of the time
+
+    def add(self, other: Pass) -> None:
+        """Count in another walk over the same calls."""
+        self.roots += other.roots
+        self.seeds += other.seeds
+        self.losses += other.losses
+        self.hooked += other.hooked
+        self.freed |= other.freed
+        self.weights = {**other.weights, **self.weights}
+        for key, edges in other.ends.items():
+            self.ends.setdefault(key, {}).update(edges)
+        for key, gradient in other.gradients.items():
+            self.gradients[key] = self.gradients[key] + gradient if key in self.gradients else gradient
 
     @property
     def tops(self) -> list[Any]:
@@ -130,12 +141,12 @@ class Pass:
             try:
                 yield
             finally:
-                self._renew()
+                _put(one for one in self.weights.values() if one.moved)
             return
         for call in self.calls:
             call.check_given(call.taken if call.hidden else ())
         retained = [(one, one.grad) for kept in self.retained if (one := kept()) is not None]
-        changed = [one for one in self.weights if one.changed]
+        changed = [one for one in self.weights.values() if one.changed]
         present = [now for one in changed for now in one.there()]
         drawn = torch.get_rng_state()
         _put(changed)
@@ -150,13 +161,10 @@ class Pass:
             for one, gradient in retained:
                 one.grad = gradient
 
-    def _renew(self) -> None:
-        _put([one for one in self.weights if one.moved])
-
     def edges_of(self, weight: Any) -> list[Edge]:
         """Give the places of a weight in the graph: it has another since each time that its type was changed."""
         now = grown_edge(weight)
-        return self.ends.get(id(weight)) or ([now] if now is not None else [])
+        return list(self.ends.get(id(weight), () if now is None else (now,)))
 
     def then(self, weight: Any, name: str) -> Any:
         """Give the weight that was called so at the time, as an assignment may have put another in its place."""

@@ -25,7 +25,7 @@ from rnngraph.sources.torch.autograd.edges import (
     tensors_in,
     walk_down,
 )
-from rnngraph.sources.torch.autograd.hooks import Hooked, Hooks, put_first
+from rnngraph.sources.torch.autograd.hooks import Hooks, put_first
 from rnngraph.sources.torch.autograd.one_pass import Noted, Pass, can_be_noted
 from rnngraph.sources.torch.watching.calls import Call, CallLog, Kept
 
@@ -44,15 +44,12 @@ class Passes:
         # While a forward pass grows, which may be an evaluation, one less is kept.
         self._kept = KEPT if isinstance(wanted, str) else max(KEPT, 1 - wanted)
         self._mine = {id(one) for one in model.parameters()}
-        self._gradients: dict[int, Any] = {}
         self._scales: dict[Edge, float] = {}  # of losses that were scaled for narrow numbers
         self._scalers: dict[int, Any] = {}  # the factors as tensors, by their ids
-        self._weights: list[Noted] = []  # as they are when a pass begins
-        self._ends: list[Any] = []  # the nodes at which the graph ends
         self._walked: list[tuple[Any, float]] = []  # the value at every root, and what it is to be divided by
         self._closed_at = 0  # calls that there were, of all modules, when the first pass was noted
         self.hooks = Hooks()
-        self._hooked: list[Hooked] = []
+        self._begun = Pass()  # what is noted when a pass begins
         self._handles: list[Any] = []
         self.under_way = False  # PyTorch calls its own functions once more where a mode of the user's is on
         self.after: Callable[[], None] | None = None  # is called at the end of a pass, where asking cannot wait
@@ -89,26 +86,29 @@ class Passes:
 
         A hook may change the gradient of a layer before anybody else can look.
         """
+        self._begun = begun = Pass()
         roots = [one.grad_fn for one in _listed(tensors) if one.grad_fn is not None]
-        self._ends = [node for node in all_below(roots) if hasattr(node, "variable")]
-        below = (node.variable for node in self._ends)
+        ends = [node for node in all_below(roots) if hasattr(node, "variable")]
+        for node in ends:
+            begun.ends.setdefault(id(node.variable), {})[node, 0] = None
+        below = [node.variable for node in ends]
         given = itertools.chain(self.model.parameters(), self.model.buffers(), below, self._scalers.values())
         held = {id(one): one for one in given if can_be_noted(one)}
-        self._weights = [Noted.of(one) for one in held.values()]
-        self._gradients = {}
+        begun.weights = {key: Noted.of(one) for key, one in held.items()}
+        begun.hooked = self.hooks.watched(below)
         used = {id(one): one for call in log.calls if call.inside is not None for one in call.layer.weights}
-        self._hooked = self.hooks.watched(node.variable for node in self._ends)
         watched = [one for one in used.values() if one.is_leaf and one.requires_grad]
-        self._handles = [put_first(one, _adder(self._gradients, id(one))) for one in watched]
+        self._handles = [put_first(one, _adder(begun.gradients, id(one))) for one in watched]
 
     def end(self) -> None:
         """Look no more."""
-        for one in (*self._hooked, *self._handles):
+        for one in (*self._begun.hooked, *self._handles):
             one.remove()
 
     def note(self, tensors: Any, seeds: Any, log: CallLog, *, freed: bool = False) -> None:
         """Note a pass that was walked from `tensors`; `freed` says that its graph was meant to be let go of."""
         self.count += 1
+        new, self._begun = self._begun, Pass()
         listed = _listed(tensors)
         given = [None] * len(listed) if seeds is None else [seeds] if isinstance(seeds, torch.Tensor) else list(seeds)
         usable = [(one, g) for one, g in zip(listed, given, strict=True) if getattr(one, "grad_fn", None) is not None]
@@ -124,27 +124,16 @@ class Passes:
         if own is None:
             if self.wanted == "first" and self.found:
                 return
-            own = Pass([])
+            own = Pass()
             self.found = [*self.found, own][-self._kept :]
         own.calls = [call for call in log.calls if call in {*calls, *own.calls}]
-        own.roots += roots
-        own.seeds += [like(edge, 1.0) if g is None else g.detach() for edge, (_, g) in zip(roots, usable, strict=True)]
-        own.losses += [one.detach() for one, _ in usable]
-        own.number = self.count
         own.factor = next((one for one in scales if one != 1), own.factor)
         own.twice |= any(_keeps(nodes[number]) for number in own.freed & nodes.keys())
-        own.freed |= nodes.keys() if freed else set()
-        known = {id(one.tensor) for one in own.weights}
-        own.weights += [one for one in self._weights if id(one.tensor) not in known]
-        for node in self._ends:
-            known_ends = own.ends.setdefault(id(node.variable), [])
-            known_ends += [] if (node, 0) in known_ends else [(node, 0)]
-        own.hooked += self._hooked
-        own.retained = self.hooks.retaining()
-        own.names = dict(self.model.named_parameters())
-        for key, gradient in self._gradients.items():
-            before = own.gradients.get(key)
-            own.gradients[key] = gradient if before is None else before + gradient
+        own.number, own.names, own.retained = self.count, dict(self.model.named_parameters()), self.hooks.retaining()
+        new.roots, new.losses = roots, [one.detach() for one, _ in usable]
+        new.seeds = [like(edge, 1.0) if g is None else g.detach() for edge, (_, g) in zip(roots, usable, strict=True)]
+        new.freed = {*nodes} if freed else set()
+        own.add(new)
         self._forget(log, max(call.begin for call in calls))
 
     def _scale_of(self, root: Edge) -> float:
