@@ -96,7 +96,7 @@ class Passes:
         held = {id(one): one for one in given if can_be_noted(one)}
         begun.weights = {key: Noted.of(one) for key, one in held.items()}
         begun.hooked = self.hooks.watched(below)
-        used = {id(one): one for call in log.calls if call.inside is not None for one in call.layer.weights}
+        used = {id(one): one for call in log.calls if call.layer is not None for one in call.layer.weights}
         watched = [one for one in used.values() if one.is_leaf and one.requires_grad]
         self._handles = [put_first(one, _adder(begun.gradients, id(one))) for one in watched]
 

@@ -15,12 +15,11 @@ import torch
 
 from rnngraph.autodiff.contribution import Array
 from rnngraph.sources.torch.answers.walks import arrived_at
-from rnngraph.sources.torch.autograd.edges import like, tensors_in
+from rnngraph.sources.torch.autograd.edges import Edge, like, tensors_in
 from rnngraph.sources.torch.autograd.question import ask, whole
 from rnngraph.sources.torch.finding.recurrence import MARKED, Recurrence
 from rnngraph.sources.torch.graph_recording import TorchRecording
 from rnngraph.sources.torch.tried.changes import change_weights
-from rnngraph.sources.torch.watching.asked import Asked
 from rnngraph.sources.torch.watching.calls import Call, Kept
 from rnngraph.trace.change import TRUNCATE, Change
 
@@ -61,21 +60,19 @@ class Again:
         }
 
     def _run(self, changes: Sequence[Change]) -> TorchRecording | None:
-        if self._outer is None or self._outer.asked is None:
-            return None
         try:
-            model = self._copied(changes)
-            return None if model is None else self._traced(model, self._outer, self._outer.asked)
+            model = None if self._outer is None else self._copied(changes)
+            return None if model is None or self._outer is None else self._traced(model, self._outer)
         except Exception:  # of a module that cannot be copied, or be called again
             return None
 
     def _copied(self, changes: Sequence[Change]) -> Any:
         """Copy the model with the weights of the time, and change them; None where a change means nothing."""
         own, model = self._watch.model, copy.deepcopy(self._watch.model)
-        copies = {id(weight): dict(model.named_parameters())[name] for name, weight in own.named_parameters()}
-        paths = {id(module): path for path, module in own.named_modules()}
+        copies = {id(weight): copied for weight, copied in zip(own.parameters(), model.parameters(), strict=True)}
+        parts = dict(zip(own.modules(), model.modules(), strict=True))
         acting = [hook for one in self._recording.run.hooked for hook in one.acting.values()]
-        for module, copied in zip(own.modules(), model.modules(), strict=True):
+        for module, copied in parts.items():
             for name in ("_backward_hooks", "_backward_pre_hooks"):
                 kept = {key for key, hook in getattr(module, name).items() if hook in acting}
                 for key in getattr(copied, name).keys() - kept:
@@ -87,34 +84,36 @@ class Again:
                 for one in self._recording.recurrences:
                     names = {facts.name for facts in self._recording.facts if facts.stem == one.path}
                     chosen = not change.recurrences or not names.isdisjoint(change.recurrences)
-                    module = None if one.module is None else model.get_submodule(paths[id(one.module)])
-                    if chosen and not change_weights(one, module, copies, change):
+                    if chosen and not change_weights(one, parts.get(one.module), copies, change):
                         return None
         return model
 
-    def _traced(self, model: Any, outer: Call, asked: Asked) -> TorchRecording | None:
+    def _traced(self, model: Any, outer: Call) -> TorchRecording | None:
         from rnngraph.sources.torch.watch import Watch
 
-        path = next(path for path, module in self._watch.model.named_modules() if module is outer.module)
+        modules = zip(self._watch.model.modules(), model.modules(), strict=True)
+        copied = next(copied for module, copied in modules if module is outer.module)
         watch = Watch(model, self._watch.only)
         with watch:
-            outputs = [one for one in tensors_in(asked.again(model.get_submodule(path))) if one.grad_fn is not None]
-            seeds = self._arrived(asked)
+            result = None if outer.asked is None else outer.asked.again(copied)
+            outputs = [one for one in tensors_in(result) if one.grad_fn is not None]
+            seeds = self._arrived([edge for edge, _ in outer.returned])
             if [one.shape for one in outputs] != [one.shape for one in seeds]:
                 return None
             watch.passes.note(outputs, seeds, watch.log)
         again = watch.recording()
-        known = [[one.states for one in some.facts] for some in (self._recording, again)]
-        if self._able is None and (known[0] != known[1] or not all(map(_came_out, asked.returned, outputs))):
-            return None
-        return again
+        if self._able is not None:
+            return again
+        states, before = ([one.states for one in some.facts] for some in (again, self._recording))
+        pairs = zip(outer.returned, outputs, strict=True)
+        return again if states == before and all(_came_out(kept, one) for (_, kept), one in pairs) else None
 
-    def _arrived(self, asked: Asked) -> list[Any]:
+    def _arrived(self, edges: list[Edge]) -> list[Any]:
         """Give what reached every output from outside the call."""
         if not self._seeds:
             run = self._recording.run
-            found = ask(run, whole(run), asked.out, walls=asked.out)
-            self._seeds = [found[edge] if edge in found else like(edge, 0.0) for edge in asked.out]
+            found = ask(run, whole(run), edges, walls=edges)
+            self._seeds = [found[edge] if edge in found else like(edge, 0.0) for edge in edges]
         return self._seeds
 
 

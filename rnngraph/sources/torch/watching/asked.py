@@ -10,26 +10,24 @@ import contextlib
 import random
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
-from rnngraph.sources.torch.autograd.edges import Edge, mapped
+from rnngraph.sources.torch.autograd.edges import mapped
 
 
 @dataclass(slots=True)
 class Asked:
-    """What a module was given, and the state of the time; `out` are the places of what it returned."""
+    """What a module was given, and the state of the time."""
 
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     random: Any
     device_random: Any  # of the GPU, where one is in use
     autocast: tuple[tuple[str, torch.dtype], ...]
-    out: list[Edge] = field(default_factory=list)
-    returned: list[Any] = field(default_factory=list)  # the values, without their history
 
     @staticmethod
     def now(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Asked:

@@ -21,8 +21,7 @@ from torch import nn
 
 from rnngraph.sources.torch.autograd.edges import in_backward
 from rnngraph.sources.torch.autograd.passes import Passes
-from rnngraph.sources.torch.watching.asked import Asked
-from rnngraph.sources.torch.watching.calls import CallLog, random_state
+from rnngraph.sources.torch.watching.calls import CallLog
 
 Wrap: TypeAlias = Callable[[Any], Any]
 
@@ -126,17 +125,14 @@ def _seen(owner: type, own: Any, log: CallLog, passes: Passes) -> Any:
     def forward(module: Any, *args: Any, **kwargs: Any) -> Any:
         if log.outermost:
             _tried(log, lambda: passes.forward_begins(log))
-        call = _tried(log, lambda: log.begin(module, owner))
+        call = _tried(log, lambda: log.begin(module, owner, args, kwargs))
         if call is None:
             return own(module, *args, **kwargs)
-        random = _tried(log, lambda: random_state(module))
-        if call.outer is None:
-            call.asked = _tried(log, lambda: Asked.now(args, kwargs))
         try:
             result = own(module, *args, **kwargs)
         finally:
             log.leave(call)
-        _tried(log, lambda: log.finish(call, args, kwargs, result, random))
+        _tried(log, lambda: log.finish(call, args, kwargs, result))
         return result
 
     return forward
