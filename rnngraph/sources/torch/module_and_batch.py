@@ -11,6 +11,7 @@ from typing import Any
 
 from rnngraph.errors import InputError
 from rnngraph.measure.trial import Trial
+from rnngraph.sources.torch.autograd.edges import tensors_in
 from rnngraph.sources.torch.watch import watch
 from rnngraph.trace.model import Trace
 
@@ -69,7 +70,7 @@ def reduced(returned: Any, loss: str) -> tuple[Any, tuple[str, ...]]:
         InputError: nothing that it returned can be differentiated.
     """
     given = returned.get("loss") if isinstance(returned, Mapping) else getattr(returned, "loss", None)
-    output = _first_tensor(returned if given is None else given)
+    output = next(tensors_in(returned if given is None else given), None)
     if output is None or not output.requires_grad:
         raise InputError(
             f"the module returned {type(returned).__name__}, in which nothing can be differentiated; return a loss, "
@@ -80,17 +81,3 @@ def reduced(returned: Any, loss: str) -> tuple[Any, tuple[str, ...]]:
     text = {"sum": "the sum", "mean": "the mean", "every": "half the sum of squares"}[loss]
     note = f"the module returned no scalar: {text} of its output, {tuple(output.shape)}, was differentiated"
     return {"sum": output.sum, "mean": output.mean, "every": lambda: output.square().sum() / 2}[loss](), (note,)
-
-
-def _first_tensor(value: Any) -> Any:
-    pending = [value]
-    while pending:
-        one = pending.pop(0)
-        if hasattr(one, "requires_grad") and hasattr(one, "is_floating_point"):
-            if one.is_floating_point():
-                return one
-        elif isinstance(one, Mapping):
-            pending = [*one.values(), *pending]
-        elif isinstance(one, tuple | list):
-            pending = [*one, *pending]
-    return None

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from rnngraph.errors import InputError
-from rnngraph.sources.torch.autograd.edges import edge_of, mapped, plain, tensors_in
+from rnngraph.sources.torch.autograd.edges import mapped, tensors_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,19 +109,10 @@ class ResetSteps:
                 by = {place: one for (place, _), one in zip(self._places, new, strict=True)}
                 given = _replaced(given, by)
             result = self._own(*given[0], **given[1])
-            returned = _apart(result)
+            returned = [one for one in tensors_in(result) if one.grad_fn is not None]
             states[:] = [returned[place] for _, place in self._places]
             results.append(result)
         return results[plan.shown is None or t in plan.shown]
-
-
-def _apart(result: Any) -> list[Any]:
-    """Give the tensors that were returned, one of those that are views of the same numbers."""
-    found: dict[Any, Any] = {}
-    for one in tensors_in(result):
-        if one.grad_fn is not None:
-            found.setdefault(plain(edge_of(one)), one)
-    return list(found.values())
 
 
 def _replaced(given: Any, by: Mapping[int, Any]) -> Any:
