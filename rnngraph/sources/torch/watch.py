@@ -161,7 +161,7 @@ class Watch:
         """
         from rnngraph.sources.torch.tensors import state
 
-        return state(self.record(chosen(self, backward)), name, t)
+        return state(self.recording(backward), name, t)
 
     def row(self, step: int, *, clock: int | None = None, backward: Backward | None = None) -> dict[str, list[Any]]:
         """Give the gradients of the loss of one step, by state and by input: a tensor a step; None is nothing.
@@ -176,7 +176,7 @@ class Watch:
         """
         from rnngraph.sources.torch.tensors import row
 
-        return row(self.record(chosen(self, backward)), step, clock)
+        return row(self.recording(backward), step, clock)
 
     def trial(self, *, backward: Backward | None = None) -> Trial:
         """Let remedies be tried on the batch that was seen: `rnngraph.diagnose(trace, trial=watch.trial())`.
@@ -190,11 +190,11 @@ class Watch:
         from rnngraph.measure.trial import Trial
         from rnngraph.sources.torch.tried.again import Again
 
-        return Trial(Again(self, self.record(chosen(self, backward))))
+        return Trial(Again(self, self.recording(backward)))
 
-    def recording(self) -> TorchRecording:
-        """Give the pass that is traced by default, as what `measure` asks."""
-        return self.record(chosen(self, None))
+    def recording(self, backward: Backward | None = None) -> TorchRecording:
+        """Give a pass as what `measure` asks."""
+        return self.record(chosen(self, backward))
 
     def weights(self) -> dict[str, list[Any]]:
         """Give the parameters that each recurrence trains, by its name in the trace.
@@ -202,23 +202,15 @@ class Watch:
         Raises:
             InputError: see `trace`.
         """
-        return weights_by_recurrence(self.record(chosen(self, None)))
-
-    @property
-    def found(self) -> Found:
-        """What was found in the pass that is traced by default.
-
-        Raises:
-            InputError: see `trace`.
-        """
-        return self.find(chosen(self, None))
+        return weights_by_recurrence(self.recording())
 
     def __str__(self) -> str:
         """Say what was found, and what was not and why."""
         return description.text(self)
 
-    def find(self, run: Pass) -> Found:
-        """Give what was found in a pass."""
+    def find(self, run: Pass | None = None) -> Found:
+        """Give what was found in a pass, by default in the one that is traced."""
+        run = chosen(self, None) if run is None else run
         if run not in self._found:
             names = {id(weight): name for name, weight in self.model.named_parameters()}
             with run.as_it_was():
