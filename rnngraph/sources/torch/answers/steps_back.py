@@ -34,11 +34,9 @@ if TYPE_CHECKING:
 def feel(recording: TorchRecording) -> Felt:
     """Walk the whole loss once more."""
     total: dict[tuple[int, str], Booleans] = {}
-    for number, track in enumerate(recording.tracks):
-        for kind in track.cell.kinds:
-            total[number, kind] = np.zeros(track.recurrence.steps + 1, bool)
     reached = _reached(recording)
     for number, track in enumerate(recording.tracks):
+        total |= {(number, kind): np.zeros(track.recurrence.steps + 1, bool) for kind in track.cell.kinds}
         for kind, t, edge in recording.state_edges(track):
             total[number, kind][t + 1] |= edge in reached
     for one in recording.recurrences:
