@@ -5,6 +5,7 @@ In: a `torch.nn.Module`. Out: a `Watch`, which gives a `Trace`, says what was fo
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from rnngraph.sources.torch.autograd.passes import Passes
 from rnngraph.sources.torch.finding.find import Found, find
 from rnngraph.sources.torch.graph_recording import TorchRecording
 from rnngraph.sources.torch.watching.calls import CallLog, Kept
-from rnngraph.sources.torch.watching.patches import Patches
+from rnngraph.sources.torch.watching.patches import put_all
 from rnngraph.sources.torch.watching.unwrap import paths_of, sharded, unwrapped
 from rnngraph.trace.model import Trace
 
@@ -59,7 +60,7 @@ class Watch:
         for path in self.only:
             if path not in self._names.values():
                 raise InputError(description.no_such_path(self.model, self._names, path))
-        self._patches: Patches | None = None
+        self._patches: contextlib.ExitStack | None = None
         self._sharded = sharded(self.model)
         self.lags = LagOptions()  # of sharded weights, which are asked about while the backward pass ends
         self._start()
@@ -77,9 +78,9 @@ class Watch:
         if self._patches is not None:
             raise InputError("this watch is already under way; make a second one with watch(model).")
         self._start()
-        self._patches = Patches()
+        self._patches = contextlib.ExitStack()
         try:
-            self._patches.put(self.model, self.log, self.passes)
+            put_all(self._patches, self.model, self.log, self.passes)
             if self._sharded:
                 self._divide(later=False)
                 self.passes.after = self._ask_now
@@ -92,7 +93,7 @@ class Watch:
     ) -> None:
         """Take everything off, also after an exception."""
         if self._patches is not None:
-            self._patches.take_off()
+            self._patches.close()
             self._patches = None
             self.passes.after = None
             self._divide(later=True)

@@ -52,7 +52,7 @@ class Hooks:
     def __init__(self) -> None:
         """Start with nothing."""
         self._dicts = weakref.WeakValueDictionary[int, Any]()
-        self._modules = weakref.WeakSet[BackwardHook]()
+        self.modules = weakref.WeakSet[BackwardHook]()  # one a call of a module that has hooks
         self._retained: list[weakref.ref[Any]] = []
 
     def see(self, tensor: Any) -> None:
@@ -66,10 +66,6 @@ class Hooks:
         """Note a dict of hooks."""
         self._dicts[id(hooks)] = hooks
 
-    def see_module(self, call: BackwardHook) -> None:
-        """Note the hooks of a module that is called."""
-        self._modules.add(call)
-
     def retaining(self) -> list[weakref.ref[Any]]:
         """Give the tensors that retain their gradients."""
         self._retained = [one for one in self._retained if one() is not None]
@@ -79,7 +75,7 @@ class Hooks:
         """Look at all hooks, also those of some tensors."""
         for one in tensors:
             self.see(one)
-        lists = [some for one in list(self._modules) for some in (one.user_hooks, one.user_pre_hooks)]
+        lists = [some for one in list(self.modules) for some in (one.user_hooks, one.user_pre_hooks)]
         return [Hooked(place) for place in (*self._dicts.values(), *lists) if place]
 
 

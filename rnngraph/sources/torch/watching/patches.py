@@ -28,7 +28,7 @@ Wrap: TypeAlias = Callable[[Any], Any]
 _OWN: dict[tuple[Any, str], tuple[bool, Any]] = {}  # what stood there before anybody came, or in a base
 _AROUND: dict[tuple[Any, str], list[Wrap]] = {}
 _eager = contextlib.ExitStack()
-_eager_for: list[object] = []
+_eager_for: list[None] = []
 
 
 def put_around(owner: Any, name: str, wrap: Wrap) -> Callable[[], None]:
@@ -58,45 +58,45 @@ def _renew(place: tuple[Any, str]) -> None:
 
 def run_eagerly() -> Callable[[], None]:
     """Let nothing run compiled, until the function that is returned was called by everybody who asked."""
-    token = object()
     if not _eager_for:
         _eager.enter_context(torch.compiler.set_stance("force_eager"))
-    _eager_for.append(token)
+    _eager_for.append(None)
 
     def end() -> None:
-        _eager_for.remove(token)
+        _eager_for.pop()
         if not _eager_for:
             _eager.close()
 
     return end
 
 
-class Patches:
-    """What is on, in the order in which it was put on."""
+def put_all(undo: contextlib.ExitStack, model: Any, log: CallLog, passes: Passes) -> None:
+    """Put everything on; `undo` takes it off."""
 
-    def __init__(self) -> None:
-        """Start with nothing on."""
-        self._undo = contextlib.ExitStack()
+    def put(owner: Any, name: str, wrap: Wrap) -> None:
+        undo.callback(put_around(owner, name, wrap))
 
-    def put(self, model: Any, log: CallLog, passes: Passes) -> None:
-        """Put everything on."""
-        for owner in _classes(model):
-            self._put(owner, "forward", functools.partial(_seen, owner, log=log, passes=passes))
-        self._put(torch.autograd, "backward", functools.partial(_kept, log=log, passes=passes))
-        self._put(torch.autograd, "grad", functools.partial(_kept, log=log, passes=passes))
-        for owner, name, note in _noting(passes):
-            self._put(owner, name, functools.partial(_noted, note=note, log=log))
-        self._put(torch.utils.checkpoint, "CheckpointFunction", _in_the_graph)
-        if "torch._dynamo" in sys.modules and hasattr(torch.compiler, "set_stance"):
-            # A compiled graph has no states to ask for. Where nothing was compiled, dynamo is not even imported.
-            self._undo.callback(run_eagerly())
-
-    def take_off(self) -> None:
-        """Take everything off."""
-        self._undo.close()
-
-    def _put(self, owner: Any, name: str, wrap: Wrap) -> None:
-        self._undo.callback(put_around(owner, name, wrap))
+    for owner in _classes(model):
+        put(owner, "forward", functools.partial(_seen, owner, log=log, passes=passes))
+    for name in ("backward", "grad"):
+        put(torch.autograd, name, functools.partial(_kept, log=log, passes=passes))
+    put(torch.utils.checkpoint, "CheckpointFunction", _in_the_graph)
+    hooks = passes.hooks
+    noted: list[
+        tuple[Any, str, Callable[..., None]]
+    ] = [  # what is told of a call: its result, and what was given
+        # The loss itself is what it was before it was scaled for narrow numbers.
+        (torch.amp.GradScaler, "scale", lambda found, one, *_: passes.note_scale(found, getattr(one, "_scale", None))),
+        (torch.Tensor, "register_hook", lambda _, tensor, *rest: hooks.see(tensor)),
+        (torch.Tensor, "retain_grad", lambda _, tensor: hooks.see(tensor)),
+        (torch.autograd.function._HookMixin, "_register_hook", lambda found, *_: hooks.see_kept(found[0])),
+        (torch.utils.hooks.BackwardHook, "__init__", lambda _, call, *rest: hooks.modules.add(call)),
+    ]
+    for owner, name, note in noted:
+        put(owner, name, functools.partial(_noted, note=note, log=log))
+    if "torch._dynamo" in sys.modules and hasattr(torch.compiler, "set_stance"):
+        # A compiled graph has no states to ask for. Where nothing was compiled, dynamo is not even imported.
+        undo.callback(run_eagerly())
 
 
 def _in_the_graph(own: Any) -> Any:
@@ -163,19 +163,6 @@ def _kept(own: Any, log: CallLog, passes: Passes) -> Any:
         return found
 
     return backward
-
-
-def _noting(passes: Passes) -> list[tuple[Any, str, Callable[..., None]]]:
-    """Say what is noted of functions that were called: with their result, and what they were given."""
-    hooks = passes.hooks
-    return [
-        # The loss itself is what it was before it was scaled for narrow numbers.
-        (torch.amp.GradScaler, "scale", lambda found, one, *_: passes.note_scale(found, getattr(one, "_scale", None))),
-        (torch.Tensor, "register_hook", lambda _, tensor, *rest: hooks.see(tensor)),
-        (torch.Tensor, "retain_grad", lambda _, tensor: hooks.see(tensor)),
-        (torch.autograd.function._HookMixin, "_register_hook", lambda found, *_: hooks.see_kept(found[0])),
-        (torch.utils.hooks.BackwardHook, "__init__", lambda _, call, *rest: hooks.see_module(call)),
-    ]
 
 
 def _noted(own: Any, note: Callable[..., None], log: CallLog) -> Any:
