@@ -28,7 +28,10 @@ _FOREIGN = (str(Path(torch.__file__).resolve().parent), _OWN, sysconfig.get_path
 
 @dataclass(frozen=True, slots=True)
 class NonFinite:
-    """An operation out of which something not finite came although all that went in was finite."""
+    """The first operation out of which something not finite came, although all that went in was finite.
+
+    Where there is none, as the data hold NaN already, it is the first that hands NaN on: `given` says so.
+    """
 
     op: str
     file: str  # of the user's code; empty where no line of theirs led here
@@ -37,6 +40,7 @@ class NonFinite:
     timestep: int | None  # the position in time, where the operation belongs to a recurrence
     sample: int | None  # the first that is not finite
     inputs: tuple[Any, ...]  # copies of what went in
+    given: bool = False  # whether that was not finite already
 
     def __str__(self) -> str:
         """Say it in one line."""
@@ -44,7 +48,8 @@ class NonFinite:
         place = [f"in {self.module}"] if self.module else []
         place += [f"step {self.timestep}"] if self.timestep is not None else []
         place += [f"sample {self.sample}"] if self.sample is not None else []
-        return f"{self.op} at {where}" + (f" ({', '.join(place)})" if place else "")
+        given = ", which was given NaN or infinity already" if self.given else ""
+        return f"{self.op} at {where}" + (f" ({', '.join(place)})" if place else "") + given
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +101,7 @@ class _Looking(TorchDispatchMode):  # type: ignore[misc]
         self._most: dict[int, int] = {}
         self._handles: list[Any] = []
         self._places: dict[int, _Place] = {}  # by sequence number: where a node was made
-        self._found: dict[bool, tuple[NonFinite, _Chain]] = {}  # by whether it was on the way back
+        self._found: dict[tuple[bool, bool], tuple[NonFinite, _Chain]] = {}  # by whether on the way back, and given
 
     def __enter__(self) -> Any:
         module = torch.nn.modules.module
@@ -127,7 +132,7 @@ class _Looking(TorchDispatchMode):  # type: ignore[misc]
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         backward = in_backward()
-        wanted = backward not in self._found
+        wanted = (backward, False) not in self._found
         given = [one.detach() for one in tensors_in((args, kwargs))] if wanted else []
         if wanted and func._schema.is_mutable:
             given = [one.clone() for one in given]
@@ -135,12 +140,15 @@ class _Looking(TorchDispatchMode):  # type: ignore[misc]
         if not backward:
             self._places[number_now()] = (*_line(sys._getframe(1)), tuple(self._stack))
         broken = next((one for one in tensors_in(result) if not _finite(one)), None) if wanted else None
-        if broken is not None and all(map(_finite, given)) and not _only_writes(func, given):
-            file, line, chain = self._walked_back() if backward else self._places[number_now()]
-            name, module = str(func).removeprefix("aten.").rpartition(".")[0], chain[-1][0] if chain else None
-            path = self._names.get(id(module), type(module).__name__) if chain else ""
-            at = _position(broken, module, backward)
-            self._found[backward] = NonFinite(name, file, line, path, *at, tuple(one.clone() for one in given)), chain
+        if broken is not None and not _only_writes(func, given):
+            bad = not all(map(_finite, given))
+            if (backward, bad) not in self._found and (not bad or broken.isnan().any()):  # infinity is a mask's as well
+                file, line, chain = self._walked_back() if backward else self._places[number_now()]
+                name, module = str(func).removeprefix("aten.").rpartition(".")[0], chain[-1][0] if chain else None
+                path = self._names.get(id(module), type(module).__name__) if chain else ""
+                inputs = tuple(one.clone() for one in given)
+                at = _position(broken, module, backward)
+                self._found[backward, bad] = NonFinite(name, file, line, path, *at, inputs, bad), chain
         return result
 
     def _walked_back(self) -> _Place:
@@ -154,7 +162,8 @@ class _Looking(TorchDispatchMode):  # type: ignore[misc]
 
         It is the number of the call of the innermost module that was called again; the model's calls are none.
         """
-        found, chain = self._found.get(backward, (None, ()))
+        ways = [self._found[backward, given] for given in (False, True) if (backward, given) in self._found]
+        found, chain = ways[0] if ways else (None, ())
         if found is None or found.timestep is not None:
             return found
         own = (one for one in reversed(chain) if one[0] is not self._model)

@@ -82,9 +82,7 @@ def put_all(undo: contextlib.ExitStack, model: Any, log: CallLog, passes: Passes
         put(torch.autograd, name, functools.partial(_kept, log=log, passes=passes))
     put(torch.utils.checkpoint, "CheckpointFunction", _in_the_graph)
     hooks = passes.hooks
-    noted: list[
-        tuple[Any, str, Callable[..., None]]
-    ] = [  # what is told of a call: its result, and what was given
+    noted: list[tuple[Any, str, Callable[..., None]]] = [  # what is told of a call: its result, and what was given
         # The loss itself is what it was before it was scaled for narrow numbers.
         (torch.amp.GradScaler, "scale", lambda found, one, *_: passes.note_scale(found, getattr(one, "_scale", None))),
         (torch.Tensor, "register_hook", lambda _, tensor, *rest: hooks.see(tensor)),
