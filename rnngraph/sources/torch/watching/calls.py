@@ -203,7 +203,7 @@ class CallLog:
             if one.grad_fn is not None:
                 call.values.setdefault(plain(edge_of(one)), Kept.of(one))
         if isinstance(call.module, FUSED):
-            call.layer = _layer(call, args, kwargs, result)
+            call.layer = _layer(call, args, kwargs)
         self.calls.append(call)
 
 
@@ -215,26 +215,19 @@ def _random_state(module: Any) -> Any:
     return torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()
 
 
-def _layer(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> Layer:
+def _layer(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Layer:
     x = args[0] if args else kwargs["input"]
     hx = args[1] if len(args) > 1 else kwargs.get("hx")
-    output, last = result
-    packed = x._replace(data=None) if isinstance(x, nn.utils.rnn.PackedSequence) else None
-    if packed is not None:
-        x, output = x.data, output.data
-    final = last if isinstance(last, tuple) else (last,)
     initial = () if hx is None else tuple(hx) if isinstance(hx, tuple | list) else (hx,)
-    ports = {
-        name: edge_of(one)
-        for name, one in zip(("out", "h", "c"), (output, *final), strict=False)
-        if one.grad_fn is not None
-    }
+    packed = x._replace(data=None) if isinstance(x, nn.utils.rnn.PackedSequence) else None
+    x = x if packed is None else x.data
+    ports = {name: edge for name, (edge, _) in zip(("out", "h", "c"), call.returned, strict=False)}
+    (_, output), *final = call.returned
     return Layer(
         Kept.of(x), _edge(x), grown_edge(x), Layout(x, packed, batch_first=call.module.batch_first),
-        tuple(Kept.of(one) for one in initial),
-        tuple(_edge(one) for one in initial),
-        Kept.of(output), tuple(Kept.of(one) for one in final), ports, tuple(call.module._flat_weights), call.random,
-        _rounded(output),
+        tuple(Kept.of(one) for one in initial), tuple(_edge(one) for one in initial),
+        output, tuple(one for _, one in final), ports, tuple(call.module._flat_weights), call.random,
+        _rounded(output.tensor),
     )  # fmt: skip
 
 
