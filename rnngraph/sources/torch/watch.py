@@ -67,7 +67,7 @@ class Watch:
 
     def _start(self) -> None:
         self.log = CallLog(self._names)
-        self.passes = Passes(self.model, self.wanted)
+        self.passes = Passes(self.model, self.wanted, self.log)
         self.marks: dict[str, list[tuple[Edge, Kept]]] = {}
         self._found: dict[Pass, Found] = {}
         self._recordings: dict[Pass, TorchRecording] = {}
@@ -80,7 +80,7 @@ class Watch:
         self._start()
         self._patches = contextlib.ExitStack()
         try:
-            put_all(self._patches, self.model, self.log, self.passes)
+            put_all(self._patches, self.model, self.passes)
             if self._sharded:
                 self._divide(later=False)
                 self.passes.after = self._ask_now

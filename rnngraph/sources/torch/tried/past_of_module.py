@@ -57,7 +57,7 @@ class _Measure:
         seen = watch(self.model, only=only)
         with seen:
             scalar = self._scalar()
-            seen.passes.note(scalar, None, seen.log)
+            seen.passes.note(scalar, None)
         self.recording = seen.recording()
         self.time = self.recording.tracks[0].recurrence.steps
         entered = self.recording.losses()

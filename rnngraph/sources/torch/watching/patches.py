@@ -70,16 +70,16 @@ def run_eagerly() -> Callable[[], None]:
     return end
 
 
-def put_all(undo: contextlib.ExitStack, model: Any, log: CallLog, passes: Passes) -> None:
+def put_all(undo: contextlib.ExitStack, model: Any, passes: Passes) -> None:
     """Put everything on; `undo` takes it off."""
 
     def put(owner: Any, name: str, wrap: Wrap) -> None:
         undo.callback(put_around(owner, name, wrap))
 
     for owner in _classes(model):
-        put(owner, "forward", functools.partial(_seen, owner, log=log, passes=passes))
+        put(owner, "forward", functools.partial(_seen, owner, passes=passes))
     for name in ("backward", "grad"):
-        put(torch.autograd, name, functools.partial(_kept, log=log, passes=passes))
+        put(torch.autograd, name, functools.partial(_kept, passes=passes))
     put(torch.utils.checkpoint, "CheckpointFunction", _in_the_graph)
     hooks = passes.hooks
     noted: list[tuple[Any, str, Callable[..., None]]] = [  # what is told of a call: its result, and what was given
@@ -91,7 +91,7 @@ def put_all(undo: contextlib.ExitStack, model: Any, log: CallLog, passes: Passes
         (torch.utils.hooks.BackwardHook, "__init__", lambda _, call, *rest: hooks.modules.add(call)),
     ]
     for owner, name, note in noted:
-        put(owner, name, functools.partial(_noted, note=note, log=log))
+        put(owner, name, functools.partial(_noted, note=note, log=passes.log))
     if "torch._dynamo" in sys.modules and hasattr(torch.compiler, "set_stance"):
         # A compiled graph has no states to ask for. Where nothing was compiled, dynamo is not even imported.
         undo.callback(run_eagerly())
@@ -118,11 +118,13 @@ def _classes(model: Any) -> list[type]:
     )
 
 
-def _seen(owner: type, own: Any, log: CallLog, passes: Passes) -> Any:
+def _seen(owner: type, own: Any, passes: Passes) -> Any:
+    log = passes.log
+
     @functools.wraps(own)
     def forward(module: Any, *args: Any, **kwargs: Any) -> Any:
         if log.outermost:
-            _tried(log, lambda: passes.forward_begins(log))
+            _tried(log, passes.forward_begins)
         call = _tried(log, lambda: log.begin(module, owner, args, kwargs))
         if call is None:
             return own(module, *args, **kwargs)
@@ -136,9 +138,9 @@ def _seen(owner: type, own: Any, log: CallLog, passes: Passes) -> Any:
     return forward
 
 
-def _kept(own: Any, log: CallLog, passes: Passes) -> Any:
+def _kept(own: Any, passes: Passes) -> Any:
     """Wrap a function that walks back: the graph is kept, and what was walked is noted."""
-    names = [*inspect.signature(own).parameters]
+    names, log = [*inspect.signature(own).parameters], passes.log
     asks = "outputs" in names
 
     @functools.wraps(own)
@@ -149,13 +151,13 @@ def _kept(own: Any, log: CallLog, passes: Passes) -> Any:
             return own(*args, **kwargs)
         roots, seeds = ("outputs", "grad_outputs") if asks else ("tensors", "grad_tensors")
         passes.under_way = True
-        _tried(log, lambda: passes.begin(named[roots], log))
+        _tried(log, lambda: passes.begin(named[roots]))
         try:
             found = own(**{**named, "retain_graph": True})
         finally:
             passes.under_way = False
             _tried(log, passes.end)
-        _tried(log, lambda: passes.note(named[roots], named.get(seeds), log, freed=not named.get("retain_graph")))
+        _tried(log, lambda: passes.note(named[roots], named.get(seeds), freed=not named.get("retain_graph")))
         if passes.after is not None:
             passes.after()
         return found
