@@ -105,16 +105,15 @@ class Watch:
 
     def _ask_now(self) -> None:
         """Ask before sharded weights are divided again; afterwards the graph has no weights to walk with."""
+        self._asked = None
         try:
-            self._asked = None
             if self.passes.found:
                 self._asked = self.trace(lags=self.lags)
-        except Exception as error:  # the run goes on as if it were not watched
-            self.log.failure = self.log.failure or f"{type(error).__name__}: {error}"
-        self.passes.found.clear()
-        self.log.calls.clear()
-        for one in self._sharded:
-            one.reshard()
+        finally:
+            self.passes.found.clear()
+            self.log.calls.clear()
+            for one in self._sharded:
+                one.reshard()
 
     def mark(self, tensor: Any, name: str = "state") -> None:
         """Say, once a step, which tensor is a state: for a loop that no module shows.

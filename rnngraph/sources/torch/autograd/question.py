@@ -66,8 +66,8 @@ def ask(
         pairs = [(by.get(k, one), one) for k, one in enumerate(arrived)]
         return tuple(torch.zeros_like(b) if zeros and a is None and b is not None else a for a, b in pairs)
 
-    with run.as_it_was(), warnings.catch_warnings(), contextlib.ExitStack() as stack:
-        warnings.simplefilter("ignore")  # of a batching rule that is missing, and only slow
+    # A warning is of a batching rule that is missing, and only slow.
+    with run.as_it_was(), warnings.catch_warnings(action="ignore"), contextlib.ExitStack() as stack:
         for handle in (*hooks, *(node.register_prehook(partial(go_on, by)) for node, by in places.items())):
             stack.callback(handle.remove)
         try:

@@ -159,7 +159,7 @@ def _kept(own: Any, passes: Passes) -> Any:
             _tried(log, passes.end)
         _tried(log, lambda: passes.note(named[roots], named.get(seeds), freed=not named.get("retain_graph")))
         if passes.after is not None:
-            passes.after()
+            _tried(log, passes.after)
         return found
 
     return backward
