@@ -7,9 +7,8 @@ the function.
 
 from __future__ import annotations
 
-import contextlib
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -22,7 +21,7 @@ class Hooked:
     def __init__(self, place: Any) -> None:
         """Look whether they change what they are given."""
         self.place, self.looked = place, {key: _Looked(hook) for key, hook in _held(place).items()}
-        _put(place, self.looked)
+        self.put(self.looked)
 
     @property
     def acting(self) -> dict[int, Any]:
@@ -40,10 +39,18 @@ class Hooked:
 
     def remove(self) -> None:
         """Leave them alone."""
-        own = {
-            key: self.looked[key].hook if one is self.looked.get(key) else one for key, one in _held(self.place).items()
-        }
-        _put(self.place, own)
+        held = _held(self.place)
+        self.put({key: self.looked[key].hook if one is self.looked.get(key) else one for key, one in held.items()})
+
+    def act(self) -> dict[int, Any]:
+        """Let those act that acted in the pass, also where they were taken off since; give those that stood there."""
+        present = _held(self.place)
+        self.put(self.acting)
+        return present
+
+    def put(self, hooks: dict[int, Any]) -> None:
+        """Let others stand in their place."""
+        _put(self.place, hooks)
 
 
 class Hooks:
@@ -110,19 +117,6 @@ def _put(place: Any, hooks: dict[int, Any]) -> None:
         place.update(hooks)
     else:
         place[:] = hooks.values()
-
-
-@contextlib.contextmanager
-def as_in_the_pass(some: Iterable[Hooked]) -> Iterator[None]:
-    """Let those hooks act that acted in the pass, also where they were taken off since, and no others of the user's."""
-    present = [(one, _held(one.place)) for one in some]
-    for one, _ in present:
-        _put(one.place, one.acting)
-    try:
-        yield
-    finally:
-        for one, own in present:
-            _put(one.place, own)
 
 
 def put_first(tensor: Any, hook: Callable[[Any], None]) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,7 @@ import torch
 from torch.nn.parameter import is_lazy
 
 from rnngraph.sources.torch.autograd.edges import Edge, grown_edge
-from rnngraph.sources.torch.autograd.hooks import Hooked, as_in_the_pass
+from rnngraph.sources.torch.autograd.hooks import Hooked
 from rnngraph.sources.torch.watching.calls import Call
 
 
@@ -45,8 +45,8 @@ class Noted:
         return self.moved or not _is_same(self.tensor.data, self.home) or not torch.equal(self.home, self.value)
 
     def there(self) -> tuple[Noted, Noted]:
-        """Note how it is now, in both places."""
-        return Noted(self.tensor, self.tensor._version, self.home.clone(), self.home), Noted.of(self.tensor)
+        """Note how it is now, in both places: where its numbers stand now is put back last, as it is noted first."""
+        return Noted.of(self.tensor), Noted(self.tensor, self.tensor._version, self.home.clone(), self.home)
 
     def put(self) -> None:
         """Let the tensor be as it was."""
@@ -141,25 +141,26 @@ class Pass:
             try:
                 yield
             finally:
-                _put(one for one in self.weights.values() if one.moved)
+                for one in self.weights.values():
+                    if one.moved:
+                        one.put()
             return
         for call in self.calls:
             call.check_given(call.taken if call.hidden else ())
-        retained = [(one, one.grad) for kept in self.retained if (one := kept()) is not None]
-        changed = [one for one in self.weights.values() if one.changed]
-        present = [now for one in changed for now in one.there()]
-        drawn = torch.get_rng_state()
-        _put(changed)
-        self._is_back = True
-        try:
-            with as_in_the_pass(self.hooked):
-                yield
-        finally:
-            self._is_back = False
-            _put(present)
-            torch.set_rng_state(drawn)
-            for one, gradient in retained:
-                one.grad = gradient
+        with contextlib.ExitStack() as back:
+            back.callback(torch.set_rng_state, torch.get_rng_state())
+            for kept in self.retained:
+                if (tensor := kept()) is not None:
+                    back.callback(setattr, tensor, "grad", tensor.grad)
+            for one in [one for one in self.weights.values() if one.changed]:
+                for now in one.there():
+                    back.callback(now.put)
+                one.put()
+            for hooks in self.hooked:
+                back.callback(hooks.put, hooks.act())
+            back.callback(setattr, self, "_is_back", False)
+            self._is_back = True
+            yield
 
     def edges_of(self, weight: Any) -> list[Edge]:
         """Give the places of a weight in the graph: it has another since each time that its type was changed."""
@@ -169,8 +170,3 @@ class Pass:
     def then(self, weight: Any, name: str) -> Any:
         """Give the weight that was called so at the time, as an assignment may have put another in its place."""
         return weight if id(weight) in self.ends else self.names.get(name, weight)
-
-
-def _put(some: Iterable[Noted]) -> None:
-    for one in some:
-        one.put()
