@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import torch
+
 from rnngraph.errors import InputError
 from rnngraph.measure.trial import Trial
 from rnngraph.sources.torch.autograd.edges import tensors_in
@@ -39,16 +41,10 @@ def trace_pair(
     """
     if loss not in REDUCTIONS:
         raise InputError(f"--loss is {loss}; a PyTorch module takes {', '.join(REDUCTIONS)}: return the loss you mean.")
-    kept = [(parameter, parameter.grad) for parameter in module.parameters()]
-    try:
-        for parameter, _ in kept:
-            parameter.grad = None
-        with watch(module, only=only) as watched:
-            scalar, how = reduced(called(module, batch), loss)
-            scalar.backward()
-    finally:
-        for parameter, gradient in kept:
-            parameter.grad = gradient
+    trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    with watch(module, only=only) as watched:
+        scalar, how = reduced(called(module, batch), loss)
+        torch.autograd.grad(scalar, trained, allow_unused=True) if trained else scalar.backward()
     trace = watched.trace(**options)
     return replace(trace, loss=float(scalar.detach()), notes=(*trace.notes, *how)), watched.trial()
 
