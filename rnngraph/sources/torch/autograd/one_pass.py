@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -75,6 +75,13 @@ def _set_version(weight: Any, version: int) -> None:
         put(weight, version)
 
 
+def unscaled(losses: Sequence[tuple[Any, float]]) -> float:
+    """Add up scalars, each divided by its factor; NaN of none, and of anything else."""
+    if not losses or any(one.numel() != 1 for one, _ in losses):
+        return float("nan")
+    return sum(float(one) / factor for one, factor in losses)
+
+
 @dataclass(eq=False)
 class Pass:
     """One or more backward passes over one set of calls."""
@@ -82,7 +89,7 @@ class Pass:
     calls: list[Call] = field(default_factory=list)
     roots: list[Edge] = field(default_factory=list)
     seeds: list[Any] = field(default_factory=list)
-    losses: list[Any] = field(default_factory=list)  # the values at the roots
+    losses: list[tuple[Any, float]] = field(default_factory=list)  # the values at the roots, times what
     weights: dict[int, Noted] = field(default_factory=dict)  # by their ids, and so are the next
     names: dict[str, Any] = field(default_factory=dict)  # the model's weights of the time
     ends: dict[int, dict[Edge, None]] = field(default_factory=dict)  # where the graph ends
@@ -117,13 +124,11 @@ class Pass:
     @property
     def loss(self) -> float:
         """The scalar that was walked back, the sum where there were several; NaN of anything else."""
-        if any(one.numel() != 1 for one in self.losses):
-            return float("nan")
-        return float(sum(float(one.detach()) for one in self.losses)) / self.factor
+        return unscaled(self.losses)
 
     def give_up_factor(self) -> None:
         """Be as the pass would have been without the factor."""
-        self.seeds, self.losses = ([one / self.factor for one in some] for some in (self.seeds, self.losses))
+        self.seeds = [one / self.factor for one in self.seeds]
         self.gradients, self.overflowed, self.factor = {}, self.factor, 1.0
 
     @contextlib.contextmanager

@@ -26,7 +26,7 @@ from rnngraph.sources.torch.autograd.edges import (
     walk_down,
 )
 from rnngraph.sources.torch.autograd.hooks import Hooks, put_first
-from rnngraph.sources.torch.autograd.one_pass import Noted, Pass, can_be_noted
+from rnngraph.sources.torch.autograd.one_pass import Noted, Pass, can_be_noted, unscaled
 from rnngraph.sources.torch.watching.calls import Call, CallLog, Kept
 
 _PATIENCE = 4  # passes that may go by before the one that reaches a call
@@ -46,7 +46,7 @@ class Passes:
         self._mine = {id(one) for one in model.parameters()}
         self._scales: dict[Edge, float] = {}  # of losses that were scaled for narrow numbers
         self._scalers: dict[int, Any] = {}  # the factors as tensors, by their ids
-        self._walked: list[tuple[Any, float]] = []  # the value at every root, and what it is to be divided by
+        self._walked: list[tuple[Any, float]] = []  # as the losses of a pass
         self._closed_at = 0  # calls that there were, of all modules, when the first pass was noted
         self.hooks = Hooks()
         self._begun = Pass()  # what is noted when a pass begins
@@ -58,14 +58,12 @@ class Passes:
         """Tell a training pass from a question of the user's own: with `inputs`, it asks for a weight of the model."""
         if inputs is None:
             return not needed
-        return any(id(one) in self._mine for one in ([inputs] if isinstance(inputs, torch.Tensor) else inputs))
+        return any(id(one) in self._mine for one in _listed(inputs))
 
     @property
     def loss(self) -> float:
         """The sum of all scalars that were walked back and reached the model, unscaled; NaN of anything else."""
-        if not self._walked or any(one.numel() != 1 for one, _ in self._walked):
-            return float("nan")
-        return sum(float(one) / scale for one, scale in self._walked)
+        return unscaled(self._walked)
 
     def note_scale(self, scaled: Any, scale: Any) -> None:
         """Note that losses were multiplied by a tensor, None for not at all, before they are walked back."""
@@ -121,7 +119,8 @@ class Passes:
         scales = [self._scale_of(root) for root in roots]
         if not calls or (log.closed and sum(log.counts.values()) > self._closed_at):
             return
-        self._walked += [(one.detach(), scale) for (one, _), scale in zip(usable, scales, strict=True)]
+        new.losses = [(one.detach(), scale) for (one, _), scale in zip(usable, scales, strict=True)]
+        self._walked += new.losses
         own = next((one for one in self.found if not set(calls).isdisjoint(one.calls)), None)
         if own is None:
             if self.wanted == "first" and self.found:
@@ -132,9 +131,8 @@ class Passes:
         own.factor = next((one for one in scales if one != 1), own.factor)
         own.twice |= any(_keeps(nodes[number]) for number in own.freed & nodes.keys())
         own.number, own.names, own.retained = self.count, dict(self.model.named_parameters()), self.hooks.retaining()
-        new.roots, new.losses = roots, [one.detach() for one, _ in usable]
+        new.roots, new.freed = roots, {*nodes} if freed else set()
         new.seeds = [like(edge, 1.0) if g is None else g.detach() for edge, (_, g) in zip(roots, usable, strict=True)]
-        new.freed = {*nodes} if freed else set()
         own.add(new)
         self._forget(max(call.begin for call in calls))
 
