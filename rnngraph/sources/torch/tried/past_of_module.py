@@ -94,8 +94,7 @@ class _Measure:
     def value(self, chunk: int, phase: int, shown: Collection[int] | None) -> float:
         """Give the loss with resets."""
         for one in self.resets:
-            one.plan = Plan(chunk, phase, shown)
-            one.begin()
+            one.begin(Plan(chunk, phase, shown))
         return float(self._scalar().detach())
 
     def _check_resets(self) -> None:

@@ -36,8 +36,9 @@ class ResetLayer:
         self._kernel = getattr(torch._VF, module.mode.lower())
         module.forward = self._forward
 
-    def begin(self) -> None:
+    def begin(self, plan: Plan) -> None:
         """Start a sequence."""
+        self.plan = plan
 
     def _forward(self, input: Any, hx: Any = None) -> Any:  # noqa: A002  (PyTorch's own name, which may be a keyword)
         whole, final = self._own(input, hx)
@@ -91,9 +92,9 @@ class ResetSteps:
         self._states: tuple[list[Any], list[Any]] = ([], [])
         module.forward = self._forward
 
-    def begin(self) -> None:
+    def begin(self, plan: Plan) -> None:
         """Start a sequence."""
-        self._t = 0
+        self.plan, self._t = plan, 0
 
     def _forward(self, *args: Any, **kwargs: Any) -> Any:
         plan, t = self.plan, self._t
