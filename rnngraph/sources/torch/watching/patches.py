@@ -28,21 +28,21 @@ Wrap: TypeAlias = Callable[[Any], Any]
 _OWN: dict[tuple[Any, str], tuple[bool, Any]] = {}  # what stood there before anybody came, or in a base
 _AROUND: dict[tuple[Any, str], list[Wrap]] = {}
 _eager = contextlib.ExitStack()
-_eager_for: list[None] = []
+_eager_for: list[contextlib.ExitStack] = []
 
 
-def put_around(owner: Any, name: str, wrap: Wrap) -> Callable[[], None]:
-    """Put `wrap(what stands there)` in the place of an attribute; the function that is returned takes it off."""
+def put_around(undo: contextlib.ExitStack, owner: Any, name: str, wrap: Wrap) -> None:
+    """Put `wrap(what stands there)` in the place of an attribute."""
     place = owner, name
     _OWN.setdefault(place, (name in vars(owner), vars(owner).get(name, getattr(owner, name))))
     _AROUND.setdefault(place, []).append(wrap)
+    undo.callback(_take_off, place, wrap)
     _renew(place)
 
-    def take_off() -> None:
-        _AROUND[place].remove(wrap)
-        _renew(place)
 
-    return take_off
+def _take_off(place: tuple[Any, str], wrap: Wrap) -> None:
+    _AROUND[place].remove(wrap)
+    _renew(place)
 
 
 def _renew(place: tuple[Any, str]) -> None:
@@ -56,26 +56,23 @@ def _renew(place: tuple[Any, str]) -> None:
         del _AROUND[place], _OWN[place]
 
 
-def run_eagerly() -> Callable[[], None]:
-    """Let nothing run compiled, until the function that is returned was called by everybody who asked."""
+def run_eagerly(undo: contextlib.ExitStack) -> None:
+    """Let nothing run compiled, as long as anybody asks for that."""
     if not _eager_for:
         _eager.enter_context(torch.compiler.set_stance("force_eager"))
-    _eager_for.append(None)
+    _eager_for.append(undo)
+    undo.callback(_run_as_before, undo)
 
-    def end() -> None:
-        _eager_for.pop()
-        if not _eager_for:
-            _eager.close()
 
-    return end
+def _run_as_before(undo: contextlib.ExitStack) -> None:
+    _eager_for.remove(undo)
+    if not _eager_for:
+        _eager.close()
 
 
 def put_all(undo: contextlib.ExitStack, model: Any, passes: Passes) -> None:
     """Put everything on; `undo` takes it off."""
-
-    def put(owner: Any, name: str, wrap: Wrap) -> None:
-        undo.callback(put_around(owner, name, wrap))
-
+    put = functools.partial(put_around, undo)
     for owner in _classes(model):
         put(owner, "forward", functools.partial(_seen, owner, passes=passes))
     for name in ("backward", "grad"):
@@ -92,9 +89,9 @@ def put_all(undo: contextlib.ExitStack, model: Any, passes: Passes) -> None:
     ]
     for owner, name, note in noted:
         put(owner, name, functools.partial(_noted, note=note, log=passes.log))
-    if "torch._dynamo" in sys.modules and hasattr(torch.compiler, "set_stance"):
+    if "torch._dynamo" in sys.modules:
         # A compiled graph has no states to ask for. Where nothing was compiled, dynamo is not even imported.
-        undo.callback(run_eagerly())
+        run_eagerly(undo)
 
 
 def _in_the_graph(own: Any) -> Any:
