@@ -66,7 +66,8 @@ def reduced(returned: Any, loss: str) -> tuple[Any, tuple[str, ...]]:
         InputError: nothing that it returned can be differentiated.
     """
     given = returned.get("loss") if isinstance(returned, Mapping) else getattr(returned, "loss", None)
-    output = next(tensors_in(returned if given is None else given), None)
+    some = tensors_in(returned if given is None else given)
+    output = next((one for one in some if one.is_floating_point()), None)
     if output is None or not output.requires_grad:
         raise InputError(
             f"the module returned {type(returned).__name__}, in which nothing can be differentiated; return a loss, "

@@ -19,7 +19,7 @@ from rnngraph.autodiff.backward import Step
 from rnngraph.autodiff.contribution import Array, Summed
 from rnngraph.measure.parameter_trace import parameter_trace, weight_spectrum
 from rnngraph.sources.torch.autograd.arrived import norm
-from rnngraph.sources.torch.autograd.edges import Edge, at_and_below, number_of
+from rnngraph.sources.torch.autograd.edges import Edge, at_and_below, number_of, wide
 from rnngraph.sources.torch.autograd.one_pass import Pass
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE, Recurrence, multiplying_states
 from rnngraph.sources.torch.fused.inside import Inside
@@ -145,7 +145,7 @@ class Weights:
         recurrences = {one.recurrence for one in self._steps.values()}
         multiplying = {id(some.weight) for one in recurrences for some in multiplying_states(one) if some.whole}
         for one in dict.fromkeys(self._steps.values()):
-            values = one.parameter.detach().cpu().double().numpy()
+            values = wide(one.parameter).cpu().numpy()
             transposed = values.T if values.ndim == 2 and cell_name(one.recurrence.module) else values
             grad, recurrent = 0.0 if one.total is None else norm(one.total), id(one.parameter) in multiplying
             add(one.name, transposed, grad, Magnitudes.of(one.norms), recurrent=recurrent)

@@ -119,4 +119,4 @@ class ResetSteps:
 def _replaced(given: Any, by: Mapping[int, Any]) -> Any:
     """Put other tensors into a nest, by their number in the order of `tensors_in`."""
     count = itertools.count()
-    return mapped(given, lambda one: by.get(next(count), one) if one.is_floating_point() else one)
+    return mapped(given, lambda one: by.get(next(count), one) if [*tensors_in(one)] else one)
