@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from rnngraph.autodiff.check.calls import positional
+from rnngraph.numpy.calls import positional
 
 FOREIGN = {"numpy", "rnngraph", "scipy", "torch", "pandas", "matplotlib", "sklearn"}
 DEPTH = 4  # of objects in objects

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnngraph.autodiff.check.arguments import worst_of
-from rnngraph.autodiff.check.front import check
-from rnngraph.autodiff.check.report import CheckRow
-from rnngraph.autodiff.check.slopes import STEPS, Line
-from rnngraph.autodiff.check.subject import Subject
 from rnngraph.errors import InputError
+from rnngraph.gradcheck.arguments import worst_of
+from rnngraph.gradcheck.front import check
+from rnngraph.gradcheck.report import CheckRow
+from rnngraph.gradcheck.slopes import STEPS, Line
+from rnngraph.gradcheck.subject import Subject
 from tests.check.hand_written import verdicts
 
 RANDOM = np.random.default_rng(0)

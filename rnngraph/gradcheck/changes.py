@@ -1,64 +1,38 @@
-"""Say where gradients that a model computed by hand differ from those of its recorded loss: by which change they agree.
+"""Changes of a backward that people make by mistake: a path of the gradient that is forgotten, or taken wrongly.
 
-In: the replay of a loss, its own gradients and the claimed ones. Out: sentences. What hand-written backwards forget is
-a path of the gradient: the loss is recorded again without it, and named where that gives what was claimed.
+In: the replay of a loss. Out: sentences, with what a changed backward sees at some edges of the tape. A change is the
+mistake where it gives the gradients that were claimed.
 """
 
 from __future__ import annotations
 
 import copy
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any, TypeAlias
 
-import numpy as np
-
-from rnngraph.autodiff.again import with_entries, with_value
+from rnngraph.autodiff.again import with_value
 from rnngraph.autodiff.along import DOT
 from rnngraph.autodiff.block import Block
-from rnngraph.autodiff.check.handed import same
-from rnngraph.autodiff.check.mistakes import blocks_wrong, mendings, named
-from rnngraph.autodiff.check.replayed import Replay
-from rnngraph.autodiff.check.subject import Subject
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.node import Node
-from rnngraph.autodiff.ops import MATMUL, TRANSPOSE
+from rnngraph.autodiff.ops import MATMUL, RELU, SIGMOID, TANH, TRANSPOSE
 from rnngraph.autodiff.tape import Entry
+from rnngraph.gradcheck.replayed import Replay
 
 Edge: TypeAlias = tuple[int, int]  # an entry, and the position of one of its inputs, or a step of a block
-Change: TypeAlias = Mapping[Edge, Array | None]  # what a rule sees in place of an argument; None: nothing passes
+NOTHING, ALL = "nothing passes", "everything passes, as through a slope of 1"
+Change: TypeAlias = Mapping[Edge, Array | str]  # what a rule sees in place of an argument, or what passes
 MOST = 32  # timesteps of which each is left out in turn
 WORDS = {"h": "the hidden state", "c": "the cell state"}
 
 
-def where_handed(
-    handed: Subject, wrong: Sequence[int], known: Sequence[int], right: Sequence[Array], replay: Replay
-) -> Iterator[str]:
-    """Say where the wrong ones of claimed gradients, of which the `known` ones were computed by hand, are wrong."""
-    names, claimed = handed.names, handed.claimed
-    sizes = {size for one in replay.tape.recurrences for size in _sizes(replay, one)}
-    fine = [k for k in known if k not in wrong]
-    told, left = named(handed, wrong, fine, lambda k: _mistake(claimed[k], right[k], sizes))
-    yield from told
-    for sentence, change in (*_carried(replay), *_transposed(replay)) if left else ():  # of all at once
-        found = _gradients(replay, change)
-        if all(same(found[place], claimed[place]) for place in left):
-            yield f"{', '.join(names[place] for place in left)}: {sentence}."
-            return
-    for place in left:
-        for sentence, change in _uses(replay, replay.leaves[place].id):
-            if same(_gradients(replay, change)[place], claimed[place]):
-                yield f"{names[place]}: {sentence}."
-                break
-
-
-def _gradients(replay: Replay, change: Change) -> list[Array]:
-    """Give the gradients of a scalar loss whose backward is changed."""
+def changed(entries: Iterable[Entry], change: Change) -> Iterator[Entry]:
+    """Give the entries with their backward changed."""
     places = {entry for entry, _ in change}
-    tape = with_entries(replay.tape, (_changed(e, change) if e.id in places else e for e in replay.tape.entries))
-    return replay.gradients([np.ones(one.shape) for one in replay.values(tape)], tape)
+    return (_changed(entry, change) if entry.id in places else entry for entry in entries)
 
 
 def _changed(entry: Entry, change: Change) -> Entry:
@@ -67,37 +41,34 @@ def _changed(entry: Entry, change: Change) -> Entry:
         block.cuts = entry.cuts | {step for i, step in change if i == entry.id}
         return block
     seen = [change.get((entry.id, place), one) for place, one in enumerate(entry.arguments)]
-    arguments = [own if one is None else one for one, own in zip(seen, entry.arguments, strict=True)]
+    arguments = [own if isinstance(one, str) else one for one, own in zip(seen, entry.arguments, strict=True)]
     node, vjp = with_value(entry, entry.value, arguments), entry.op.vjp
     assert vjp is not None
 
-    def without(g: Array, node: Node) -> tuple[Any, ...]:
-        return tuple([None if one is None else back for one, back in zip(seen, vjp(g, node), strict=False)])
+    def otherwise(g: Array, node: Node) -> tuple[Any, ...]:
+        backs = zip(seen, vjp(g, node), strict=False)
+        return tuple([back if not isinstance(one, str) else g if one == ALL else None for one, back in backs])
 
-    node.op = replace(entry.op, vjp=without)
+    node.op = replace(entry.op, vjp=otherwise)
     return node
 
 
-def _sizes(replay: Replay, one: Any) -> Sequence[int]:
-    if one.block is not None:
-        return (one.block.value.shape[-1],)
-    return replay.tape.entry(one.states["h"][0]).value.shape if "h" in one.states else ()
-
-
-def _mistake(claimed: Array, right: Array, sizes: Collection[int]) -> str:
-    """Name what was done to the right gradient."""
-    factor = float((claimed * right).sum() / max((right * right).sum(), 1e-300))
-    for words, mended in mendings(claimed, factor, sizes):
-        if same(mended, right):
-            return words
-    bound = float(np.abs(claimed).max())
-    if same(claimed, np.clip(right, -bound, bound)):
-        return f"it is clipped at {bound:.6g}; check it before it is clipped"
-    return next(blocks_wrong(claimed.shape, sizes, lambda part: not same(claimed[part], right[part])), "")
+def changes(replay: Replay) -> Iterator[tuple[str, Change]]:
+    """Give the mistakes that show in several gradients."""
+    yield from _carried(replay)
+    yield from _transposed(replay)
+    for op in (TANH, SIGMOID, RELU):
+        some = {(entry.id, 0): ALL for entry in replay.nodes if entry.op is op and entry.timestep >= 0}
+        if some:
+            yield f"the slope of {op.name} is left out on the way back", some
 
 
 def _edges(replay: Replay) -> Iterator[tuple[Entry, Edge, int]]:
     return ((entry, (entry.id, k), source) for entry in replay.nodes for k, source in enumerate(entry.inputs))
+
+
+def _without(edges: Iterable[Edge]) -> Change:
+    return dict.fromkeys(edges, NOTHING)
 
 
 def _carried(replay: Replay) -> Iterator[tuple[str, Change]]:
@@ -116,9 +87,7 @@ def _carried(replay: Replay) -> Iterator[tuple[str, Change]]:
     kinds, steps = sorted({kind for kind, _ in edges}), sorted({step for _, step in edges})
 
     def cut(at: Collection[int], wanted: Collection[str] = kinds) -> Change:
-        return dict.fromkeys(
-            edge for (kind, step), some in edges.items() if kind in wanted and step in at for edge in some
-        )
+        return _without(edge for (kind, step), some in edges.items() if kind in wanted and step in at for edge in some)
 
     yield "what is carried from step t+1 to t is not added", cut(steps)
     for kind in kinds if len(kinds) > 1 else ():
@@ -126,6 +95,8 @@ def _carried(replay: Replay) -> Iterator[tuple[str, Change]]:
         yield f"what is carried from step t+1 to t by {by} is not added", cut(steps, [kind])
     for step in steps[:MOST]:
         yield f"nothing passes from step {step + 1} to {step}", cut([step])
+        for kind in kinds if len(kinds) > 1 else ():
+            yield f"nothing passes from step {step + 1} to {step} by {WORDS.get(kind, kind)}", cut([step], [kind])
     for every in range(2, min(len(steps), MOST)):
         ends = [step for step in steps if (step + 1) % every == 0]
         yield f"nothing passes over the ends of windows of {every} steps", cut(ends)
@@ -135,7 +106,7 @@ def _transposed(replay: Replay) -> Iterator[tuple[str, Change]]:
     """Give the change of recurrent weights that are not transposed on the way back."""
     weights = {one.weight for one in replay.tape.recurrences}
     found = {leaf.id for leaf in replay.leaves if str(leaf.name) in weights}
-    instead: dict[Edge, Array | None] = {}
+    instead: dict[Edge, Array | str] = {}
     for entry, edge, source in _edges(replay):
         if source in found and entry.op is TRANSPOSE:
             found.add(entry.id)
@@ -147,23 +118,23 @@ def _transposed(replay: Replay) -> Iterator[tuple[str, Change]]:
         yield "the recurrent weight is not transposed on the way back, or twice", instead
 
 
-def _uses(replay: Replay, leaf: int) -> Iterator[tuple[str, Change]]:
+def uses(replay: Replay, leaf: int) -> Iterator[tuple[str, Change]]:
     """Give the changes of one weight's gradient: states of another step, one step alone, and all but one."""
-    uses: dict[int, list[Edge]] = defaultdict(list)
+    used: dict[int, list[Edge]] = defaultdict(list)
     before: dict[int, int] = {}
     for one in replay.tape.recurrences:
         for kind, ids in one.states.items():
             before |= pairwise([one.initial.get(kind, -1), *(ids[::-1] if one.reverse else ids)])
-    instead: dict[Edge, Array | None] = {}
+    instead: dict[Edge, Array | str] = {}
     for entry, edge, source in _edges(replay):
         if source == leaf and entry.timestep >= 0:
-            uses[entry.timestep].append(edge)
+            used[entry.timestep].append(edge)
         if source in before and entry.op in (MATMUL, DOT):
             after = replay.tape.entry(before[source])
             if entry.timestep == after.timestep:
                 instead[edge] = after.value
     yield "it is formed with the state after the step, not with the one before it", instead
-    for step in sorted(uses)[:MOST] if len(uses) > 1 else ():
-        others = [edge for other, some in uses.items() if other != step for edge in some]
-        yield f"it is that of step {step} alone: it is overwritten (=), not added to (+=)", dict.fromkeys(others)
-        yield f"step {step} is missing from it", dict.fromkeys(uses[step])
+    for step in sorted(used)[:MOST] if len(used) > 1 else ():
+        others = [edge for other, some in used.items() if other != step for edge in some]
+        yield f"it is that of step {step} alone: it is overwritten (=), not added to (+=)", _without(others)
+        yield f"step {step} is missing from it", _without(used[step])

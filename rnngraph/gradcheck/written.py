@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from rnngraph.autodiff.check.calls import CACHE, by_place, owners, plan_of
-from rnngraph.autodiff.check.subject import Subject, widened
 from rnngraph.autodiff.checked import checked_array
 from rnngraph.autodiff.contribution import Array
 from rnngraph.checks import rectangular
 from rnngraph.errors import InputError
+from rnngraph.gradcheck.right import recorded_right
+from rnngraph.gradcheck.subject import Subject, widened
+from rnngraph.numpy.calls import CACHE, by_place, owners, plan_of
 
 REPEATS = 3  # calls that must agree; a small mask drawn anew can agree with another by chance
 
@@ -77,8 +78,9 @@ def pair_subject(forward: Any, backward: Any, arguments: Sequence[Any], seed: in
     upstream = [np.asarray(generator.normal(size=output.shape)) for output in outputs[:count]]
     claimed = gradients(points, upstream)
     subject = Subject(
-        names, points, lambda points: called(points)[0][:count], gradients, upstream, outputs[:count], claimed
-    )
+        names, points, lambda points: called(points)[0][:count], gradients, upstream, outputs[:count], claimed,
+        recorded=lambda one: recorded_right(one, forward, list(packed(one.points).values())),
+    )  # fmt: skip
     _refuse_random(subject)
     for place in [k for k in floating if claimed[k] is None]:
         moved = subject.moved(place, subject.direction(place, generator), 1.0)
@@ -135,13 +137,8 @@ def layer_subject(layer: Any, arguments: Sequence[Any], seed: int) -> Subject:
     slots = {name: slot for name, slot in _slots(layer).items() if _gradient_in(probe, slot[1]) is not None}
 
     def forward(*given: Any) -> Any:
-        own = copy.deepcopy(layer)
-        for name, value in zip(slots, given[len(arguments) :], strict=True):
-            holder, key = _slots(own)[name]
-            if holder is not vars(own) and holder[key].dtype == value.dtype:
-                holder[key][...] = value  # others may hold the same array
-            else:
-                holder[key] = value
+        pairs = zip(slots.values(), given[len(arguments) :], strict=True)
+        own = copy.deepcopy(layer, {id(holder[key]): value for (holder, key), value in pairs})  # all who hold them
         return (*_tuple(own.forward(*given[: len(arguments)])), own)
 
     def backward(*given: Any) -> Any:
