@@ -85,7 +85,7 @@ class Replay:
 
         def run(points: Sequence[Array]) -> list[Array]:
             given = leaves_at(points)
-            values, _ = recomputed(self.tape, given, self.moved(given), hold_cuts=True)
+            values, _ = recomputed(self.tape, given, self.moved(given), hold_cuts=True, wanted=self.outputs)
             return [values[one] for one in self.outputs]
 
         def gradients(points: Sequence[Array], upstream: Sequence[Array]) -> list[Any]:

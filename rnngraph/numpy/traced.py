@@ -171,6 +171,8 @@ def _pruned(tape: ArrayTape, loss: Recorded) -> Tensor:
                 needed[i] = 1
         elif node.name:
             needed[node.id] = 1
+    if all(needed):
+        return Tensor(tape, loss.id)
     new: dict[int, int] = {}
     for node in tape.emptied():
         if needed[node.id]:

@@ -65,9 +65,9 @@ def places_of(nodes: Sequence[Node], found: Found, made: Made) -> tuple[Places, 
 def _entering(nodes: Sequence[Node], found: Found) -> dict[int, int]:
     """Give what a step takes from outside, with the step; -1 where several do."""
     steps, entering = found.chain.steps, dict[int, int]()
-    for i in found.inside & steps.keys():
-        for source in nodes[i].inputs:
-            if source not in steps and entering.setdefault(source, steps[i]) != steps[i]:
+    for i, k in steps.items():
+        for source in nodes[i].inputs if i in found.inside else ():
+            if source not in steps and entering.setdefault(source, k) != k:
                 entering[source] = -1
     return entering
 

@@ -13,6 +13,8 @@ from rnngraph.autodiff.ops import INDEX, MULTIPLY, TRANSPOSE
 from rnngraph.numpy.finding.chains import Chain
 from rnngraph.numpy.finding.products import JOINING, LEAVES, PASSING, reached
 
+_SEEN_THROUGH = PASSING | JOINING | {MULTIPLY, INDEX}
+
 
 @dataclass(slots=True)
 class Read:
@@ -62,6 +64,8 @@ def _behind(nodes: Sequence[Node], chain: Chain, i: int, axis: int | None, k: in
     via: list[int] = []
     while True:
         node, source, size = nodes[i], None, nodes[i].value.size
+        if node.op not in _SEEN_THROUGH:
+            return i, axis, via
         parts = [part for part in node.inputs if chain.steps.get(part, -1) == k]
         if node.op in PASSING:
             source = node.inputs[0]
