@@ -144,8 +144,17 @@ def _holds_more(x: Any) -> bool:
     return isinstance(x, types.SimpleNamespace) or (hasattr(x, "__dict__") and _is_users_type(type(x)))
 
 
-def _joined(name: str, key: Any) -> str:
-    return f"{name}.{key}" if name else str(key)
+class Part(str):
+    """The name of an array in a list or a dict, which knows its place where that is a whole number."""
+
+    holder: str
+    place: int | None
+
+
+def _joined(name: str, key: Any) -> Part:
+    made = Part(f"{name}.{key}" if name else str(key))
+    made.holder, made.place = name, key if type(key) is int else None
+    return made
 
 
 def bound(forward: Any) -> tuple[Any, tuple[Any, ...], tuple[Any, ...], dict[str, Any]]:

@@ -25,7 +25,7 @@ from rnngraph.numpy.finding.naming import described
 from rnngraph.numpy.finding.placing import find_recurrences
 from rnngraph.numpy.hold import hold
 from rnngraph.numpy.outcome import Path, choose, picked, scalar_of
-from rnngraph.numpy.reach import bound
+from rnngraph.numpy.reach import Part, bound
 from rnngraph.numpy.recorded import Recorded
 from rnngraph.numpy.run import LOCK, Call
 from rnngraph.numpy.tape import ArrayTape
@@ -97,6 +97,8 @@ def trace_function(
     def leaf(array: Array, name: str) -> Recorded:
         tensor: Any = tape.input(array.copy(), name)
         leaves[str(tensor.node.name)] = array
+        if isinstance(name, Part) and name.place is not None:
+            tape.lists[str(tensor.node.name)] = name.holder, name.place
         return tensor  # type: ignore[no-any-return]
 
     with LOCK:

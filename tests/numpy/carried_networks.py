@@ -218,6 +218,17 @@ def learned(w: Any, x: Any, y: Any, rate: float = 0.1) -> Any:
     return np.sum(w**2)
 
 
+def list_from_its_end(xs: Any, Wx: Any, Wh: Any) -> Any:
+    h = np.zeros((len(xs[0]), len(Wh)))
+    for now in reversed(xs):
+        h = np.tanh(now @ Wx + h @ Wh)
+    return h
+
+
+def dict_from_its_end(xs: Any, Wx: Any, Wh: Any) -> Any:
+    return list_from_its_end([xs[t] for t in range(len(xs))], Wx, Wh)
+
+
 # ---- a batch that shrinks
 def packed(x: Any, sizes: Any, Wx: Any, Wh: Any) -> Any:
     """Samples sorted by length: each step has those that are still there."""

@@ -48,6 +48,13 @@ STYLES: dict[str, Network] = {
     "autoregression": Network(carried.autoregression, (ALONE, W), (Expected("W", 6),)),
     "clockwork": Network(carried.clockwork, (ALONE, *CELL), (Expected("Wh", 6),)),
     "three paces": Network(carried.three_paces, (BY_TIME, *CELL), (Expected("Wh", 6, batch=3),)),
+    "a list from its end": Network(
+        carried.list_from_its_end, ([*BY_TIME], *CELL), (Expected("Wh", 6, batch=3, direction="reverse"),)
+    ),
+    "a dict from its end": Network(
+        carried.dict_from_its_end, (dict(enumerate(BY_TIME)), *CELL),
+        (Expected("Wh", 6, batch=3, direction="reverse"),),
+    ),
     "packed": Network(carried.packed, (BY_SAMPLE, THERE, *CELL), (Expected("Wh", 6, batch=3),)),
     "packed lstm": Network(
         carried.packed_lstm, (BY_SAMPLE, THERE, *draws((2, 16), (4, 16))), (Expected("U", 6, ("h", "c"), batch=3),)

@@ -12,10 +12,11 @@ from rnngraph.autodiff.node import CONSTANT, Node
 from rnngraph.autodiff.tape import Tape
 from rnngraph.numpy.finding.carried import Found, find_states
 from rnngraph.numpy.finding.chains import Chain, find_chains
-from rnngraph.numpy.finding.direction import find_direction, has_own_weights, places_of
+from rnngraph.numpy.finding.direction import Made, find_direction, has_own_weights, places_of
 from rnngraph.numpy.finding.products import leaves_behind, number_values
 from rnngraph.numpy.finding.ways import find_ways
 from rnngraph.numpy.finding.woven import weave
+from rnngraph.numpy.tape import ArrayTape
 
 
 def find_all(tape: Tape, nodes: Sequence[Node], numbers: Sequence[int], steps: int | None) -> list[Found]:
@@ -25,12 +26,14 @@ def find_all(tape: Tape, nodes: Sequence[Node], numbers: Sequence[int], steps: i
     found = found or _found(nodes, numbers, find_chains(nodes, number_values(nodes, alike=True), steps), taken, steps)
     found += _found(nodes, numbers, find_ways(nodes, taken), taken, steps)
     found.sort(key=lambda one: one.chain.clock[0].node)
-    made = dict[int, tuple[object, int]]()
+    lists = tape.lists if isinstance(tape, ArrayTape) else {}
+    listed: Made = {node.id: lists[node.name] for node in nodes if node.name in lists} if lists else {}
+    made = dict(listed)
     for one in found:
         _complete(tape, one)
         one.direction = find_direction(nodes, one, made)
         made |= one.made(len(made))
-    return weave(nodes, found)
+    return weave(nodes, found, listed)
 
 
 def _found(
