@@ -82,18 +82,20 @@ def _over_time(look: Look, place: int, wrong: Sequence[int]) -> Iterator[str]:
             yield from beside.gates(other, beside.losses[same[0]])
         return
     ways = "" if still is None else ", by the cell state" if still.table(place) else ", by the hidden state"
-    first = [m for m in range(1, time) if apart == {(t, k) for t in range(m, time) for k in range(m)}]
+    passes = [t for t in range(1, time) if (t, t - 1) in apart]
     if not apart:
         behind = [
             f"a loss at step {t} gives step {k}, behind it, a gradient: is it put there?" for t, k in sorted(cells)
         ]
         yield f"{name}: {[*behind, OVERWRITTEN][0]}"
-    elif apart == {(t, k) for t in range(time) for k in range(t)}:
-        cause = f"what is carried from step t+1 to t{ways} is wrong"
-        yield f"{name}: right within a step, wrong over every step back: {cause}."
-    elif first:
-        passes = f"once the gradient passes from step {first[0]} to {first[0] - 1}{ways}"
-        yield f"{name}: right within a step, wrong {passes}."
+    elif len(passes) == time - 1:
+        yield (
+            f"{name}: right within a step, wrong over every step back: "
+            f"what is carried from step t+1 to t{ways} is wrong."
+        )
+    elif passes:
+        between = f"from step {passes[0]} to {passes[0] - 1}{ways}"
+        yield f"{name}: right within a step, wrong once the gradient passes {between}."
     else:
         yield f"{name}: right within a step, wrong from {min(t - k for t, k in apart)} steps back on{ways}."
 

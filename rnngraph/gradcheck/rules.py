@@ -93,7 +93,7 @@ def _culprit(entry: Entry, place: int, slopes: tuple[float, float, float], reaso
     if isinstance(entry, Block):
         op, names, scope = f"{entry.cell.facts.name} cell", list(entry.sources), entry.describe()
     else:
-        op, names = entry.op.name, [one.name for one in positional(entry.op.forward)[0]]
+        op, names = entry.op.name, [one.name for one in positional(entry.op.forward)]
         scope = "/".join(str(key) for _, key in entry.place)
     name = names[place] if place < len(names) else ""
     return Culprit(op, place, name, entry.id, entry.timestep, scope, *slopes, reason)

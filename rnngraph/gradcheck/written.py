@@ -6,7 +6,6 @@ In: functions and arguments. Out: outputs and gradients as arrays, or one senten
 from __future__ import annotations
 
 import copy
-import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,7 +17,7 @@ from rnngraph.checks import rectangular
 from rnngraph.errors import InputError
 from rnngraph.gradcheck.right import recorded_right
 from rnngraph.gradcheck.subject import Subject, widened
-from rnngraph.numpy.calls import CACHE, by_place, owners, plan_of
+from rnngraph.numpy.calls import CACHE, argument_names, by_place, owners, plan_of
 
 REPEATS = 3  # calls that must agree; a small mask drawn anew can agree with another by chance
 
@@ -34,7 +33,7 @@ def pair_subject(forward: Any, backward: Any, arguments: Sequence[Any], seed: in
     for label, one in (("forward", forward), ("backward", backward)):
         if not callable(one):
             raise InputError(f"the {label} is {one!r:.60}; pass a function.")
-    given = dict(zip(_names(forward, arguments), arguments, strict=True))
+    given = dict(zip(argument_names(forward, len(arguments)), arguments, strict=True))
     keys = [(name, key) for name, one in given.items() for key in (one if isinstance(one, Mapping) else [None])]
     names = [name if key is None else f"{name}.{key}" for name, key in keys]
     points = [widened(checked_array(given[name] if key is None else given[name][key], name)) for name, key in keys]
@@ -110,22 +109,6 @@ def _refuse_random(subject: Subject) -> None:
                 )
 
 
-def _names(forward: Any, arguments: Sequence[Any]) -> list[str]:
-    try:
-        signature = inspect.signature(forward)
-    except (TypeError, ValueError):  # some built-in functions have none
-        return [f"argument {place}" for place in range(len(arguments))]
-    try:
-        bound = signature.bind(*arguments).arguments
-    except TypeError as error:
-        raise InputError(
-            f"the forward, which is the first function, takes {signature} and got {len(arguments)} arguments: {error}."
-        ) from None
-    several = {name for name, one in signature.parameters.items() if one.kind is one.VAR_POSITIONAL}
-    parts = {name: [f"{name}[{k}]" for k in range(len(value))] for name, value in bound.items() if name in several}
-    return [one for name in bound for one in parts.get(name, [name])]
-
-
 def layer_subject(layer: Any, arguments: Sequence[Any], seed: int) -> Subject:
     """Take an object with `forward(*arguments)` and `backward(*upstream)`, which keeps what it needs in itself.
 
@@ -148,7 +131,7 @@ def layer_subject(layer: Any, arguments: Sequence[Any], seed: int) -> Subject:
         return (*_tuple(back), *(_gradient_in(own, key) for _, key in slots.values()))
 
     subject = pair_subject(forward, backward, (*arguments, *(holder[key] for holder, key in slots.values())), seed)
-    subject.names[:] = [*_names(layer.forward, arguments), *slots]
+    subject.names[:] = [*argument_names(layer.forward, len(arguments)), *slots]
     return subject
 
 

@@ -14,8 +14,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from rnngraph.numpy.calls import positional
-
 FOREIGN = {"numpy", "rnngraph", "scipy", "torch", "pandas", "matplotlib", "sklearn"}
 DEPTH = 4  # of objects in objects
 Leaf: TypeAlias = Callable[[Any, str], Any]  # (array, name) -> what stands for it
@@ -169,9 +167,3 @@ def bound(forward: Any) -> tuple[Any, tuple[Any, ...], tuple[Any, ...], dict[str
     if not plain and callable(forward) and _holds_more(forward):
         return type(forward).__call__, (forward,), given, options
     return forward, (), given, options
-
-
-def parameter_names(function: Any, count: int) -> list[str]:
-    """Name the arguments of a call."""
-    plain = [one.name for one in positional(function)[0]]
-    return [*plain[:count], *(f"argument_{place}" for place in range(len(plain), count))]

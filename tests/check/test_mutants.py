@@ -36,7 +36,7 @@ MUTANTS: tuple[tuple[str, str, str, str], ...] = (
      f"{ALL}: nothing passes from step 2 to 1\\."),
     ("rnn", "dh[:, t] + carried", "dh[:, t] + (carried if t != 2 else 0)",
      f"{ALL}: nothing passes from step 3 to 2\\."),
-    ("rnn", "dh[:, t] + carried", "dh[:, t] - carried", "x: right within a step, wrong from 1 steps back on"),
+    ("rnn", "dh[:, t] + carried", "dh[:, t] - carried", f"x: {BACK}: {CARRIED} is wrong"),
     ("rnn", "dh[:, t] + carried", "dh[:, t] + 2 * carried", f"x: {BACK}"),
     ("rnn", "dh[:, t] + carried", "dh[:, t] + carried.mean(axis=0)", f"x: {BACK}"),
     ("rnn", "(1 - h[t + 1] ** 2)", "1", f"{ALL}: the slope of tanh is left out on the way back"),
