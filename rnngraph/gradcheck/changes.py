@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import copy
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import replace
-from itertools import pairwise
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import chain, pairwise
 from typing import Any, TypeAlias
+
+import numpy as np
 
 from rnngraph.autodiff.again import with_value
 from rnngraph.autodiff.along import DOT
@@ -23,8 +25,22 @@ from rnngraph.autodiff.tape import Entry
 from rnngraph.gradcheck.replayed import Replay
 
 Edge: TypeAlias = tuple[int, int]  # an entry, and the position of one of its inputs, or a step of a block
-NOTHING, ALL = "nothing passes", "everything passes, as through a slope of 1"
-Change: TypeAlias = Mapping[Edge, Array | str]  # what a rule sees in place of an argument, or what passes
+NOTHING = "nothing passes"
+
+
+@dataclass(frozen=True, slots=True)
+class Slope:
+    """What the gradient is multiplied by in place of the right slope."""
+
+    factor: Array
+
+
+Change: TypeAlias = Mapping[Edge, Array | Slope | str]  # what a rule sees in place of an argument, or what passes
+SLOPES: dict[str, Callable[[Array], Array]] = {
+    "is left out on the way back": np.ones_like, "is taken to be 1 - y": lambda y: 1 - y,
+    "is taken to be y (1 - y)": lambda y: y * (1 - y), "is taken to be 1 - y²": lambda y: 1 - y * y,
+}  # fmt: skip
+START = -1  # the step of what stands before the first
 MOST = 32  # timesteps of which each is left out in turn
 WORDS = {"h": "the hidden state", "c": "the cell state"}
 
@@ -41,13 +57,15 @@ def _changed(entry: Entry, change: Change) -> Entry:
         block.cuts = entry.cuts | {step for i, step in change if i == entry.id}
         return block
     seen = [change.get((entry.id, place), one) for place, one in enumerate(entry.arguments)]
-    arguments = [own if isinstance(one, str) else one for one, own in zip(seen, entry.arguments, strict=True)]
+    pairs = zip(seen, entry.arguments, strict=True)
+    arguments = [own if isinstance(one, str | Slope) else one for one, own in pairs]
     node, vjp = with_value(entry, entry.value, arguments), entry.op.vjp
     assert vjp is not None
 
     def otherwise(g: Array, node: Node) -> tuple[Any, ...]:
-        backs = zip(seen, vjp(g, node), strict=False)
-        return tuple([back if not isinstance(one, str) else g if one == ALL else None for one, back in backs])
+        backs: Any = zip(seen, vjp(g, node), strict=False)
+        backs = [g * one.factor if isinstance(one, Slope) else back for one, back in backs]
+        return tuple([None if isinstance(one, str) else back for one, back in zip(seen, backs, strict=False)])
 
     node.op = replace(entry.op, vjp=otherwise)
     return node
@@ -58,9 +76,9 @@ def changes(replay: Replay) -> Iterator[tuple[str, Change]]:
     yield from _carried(replay)
     yield from _transposed(replay)
     for op in (TANH, SIGMOID, RELU):
-        some = {(entry.id, 0): ALL for entry in replay.nodes if entry.op is op and entry.timestep >= 0}
-        if some:
-            yield f"the slope of {op.name} is left out on the way back", some
+        some = [entry for entry in replay.nodes if entry.op is op and entry.timestep >= 0]
+        for words, slope in SLOPES.items() if some else ():
+            yield f"the slope of {op.name} {words}", {(entry.id, 0): Slope(slope(entry.value)) for entry in some}
 
 
 def _edges(replay: Replay) -> Iterator[tuple[Entry, Edge, int]]:
@@ -72,41 +90,59 @@ def _without(edges: Iterable[Edge]) -> Change:
 
 
 def _carried(replay: Replay) -> Iterator[tuple[str, Change]]:
-    """Give the cuts between steps: all of them, those of one state, one of them, and those between windows."""
-    edges: dict[tuple[str, int], list[Edge]] = defaultdict(list)  # by the state and the step that is passed on
+    """Give the cuts between steps: all of them, those of one state, of one use of it, of a step, and of windows."""
+    edges: dict[tuple[str, str, int], list[Edge]] = defaultdict(list)  # recurrence, state and step that is passed on
     for block in replay.nodes:
         for step in range(block.steps - 1) if isinstance(block, Block) else ():
-            edges["", step].append((block.id, step + 1))
+            edges["", "", step].append((block.id, step + 1))
     for one in replay.tape.recurrences if not edges else ():
         order = -1 if one.reverse else 1
         steps_of = {node: (kind, step) for kind, ids in one.states.items() for step, node in enumerate(ids)}
+        steps_of |= {node: (kind, START) for kind, node in one.initial.items()}
         for entry, edge, source in _edges(replay):
             kind, step = steps_of.get(source, ("", 0))
-            if kind and entry.timestep >= 0 and (entry.timestep - step) * order > 0:
-                edges[kind, step].append(edge)
-    kinds, steps = sorted({kind for kind, _ in edges}), sorted({step for _, step in edges})
+            if kind and entry.timestep >= 0 and (step == START or (entry.timestep - step) * order > 0):
+                edges[one.name, kind, step].append(edge)
+    names, kinds = sorted({name for name, _, _ in edges}), sorted({kind for _, kind, _ in edges})
+    steps = sorted({step for _, _, step in edges} - {START})
 
-    def cut(at: Collection[int], wanted: Collection[str] = kinds) -> Change:
-        return _without(edge for (kind, step), some in edges.items() if kind in wanted and step in at for edge in some)
+    def cut(wanted: Callable[[Any, Any, Any], bool], use: int | None = None) -> Change:
+        chosen = [some for key, some in edges.items() if wanted(*key) and (use is not None or key[2] != START)]
+        return _without(chain.from_iterable(some if use is None else some[use : use + 1] for some in chosen))
 
-    yield "what is carried from step t+1 to t is not added", cut(steps)
-    for kind in kinds if len(kinds) > 1 else ():
-        by = WORDS.get(kind, f"the state {kind}")
-        yield f"what is carried from step t+1 to t by {by} is not added", cut(steps, [kind])
+    carried = "what is carried from step t+1 to t"
+    yield f"{carried} is not added", cut(lambda *_: True)
+    parts = {f" by {WORDS.get(kind, kind)}": lambda _, k, __, kind=kind: k == kind for kind in kinds if len(kinds) > 1}
+    parts |= {f" along {name}": lambda n, *_, name=name: n == name for name in names if len(names) > 1}
+    for words, wanted in parts.items():
+        yield f"{carried}{words} is not added", cut(wanted)
     for step in steps[:MOST]:
-        yield f"nothing passes from step {step + 1} to {step}", cut([step])
-        for kind in kinds if len(kinds) > 1 else ():
-            yield f"nothing passes from step {step + 1} to {step} by {WORDS.get(kind, kind)}", cut([step], [kind])
+        yield f"nothing passes from step {step + 1} to {step}", cut(lambda *key, step=step: key[2] == step)
+        for words, wanted in parts.items():
+            only = lambda *key, step=step, wanted=wanted: key[2] == step and wanted(*key)  # noqa: E731
+            yield f"nothing passes from step {step + 1} to {step}{words}", cut(only)
     for every in range(2, min(len(steps), MOST)):
-        ends = [step for step in steps if (step + 1) % every == 0]
-        yield f"nothing passes over the ends of windows of {every} steps", cut(ends)
+        ends = cut(lambda *key, every=every: (key[2] + 1) % every == 0)
+        yield f"nothing passes over the ends of windows of {every} steps", ends
+    for use in range(max([len(some) for some in edges.values()], default=0)):
+        for words, wanted in (parts or {"": lambda *_: True}).items():
+            some = cut(wanted, use)
+            by = sorted({_use_of(replay, edge) for edge in some})
+            yield f"{carried}{words} through {' or '.join(by)} is not added", some
+
+
+def _use_of(replay: Replay, edge: Edge) -> str:
+    """Say what a state meets where it is read: a weight by its name, or what else."""
+    entry = replay.tape.entry(edge[0])
+    leaves = [str(replay.tape.entry(i).name or "") for k, i in enumerate(entry.inputs) if k != edge[1]]
+    return next((leaf.removeprefix("given.") for leaf in leaves if leaf), f"'{entry.op.name}'")
 
 
 def _transposed(replay: Replay) -> Iterator[tuple[str, Change]]:
     """Give the change of recurrent weights that are not transposed on the way back."""
     weights = {one.weight for one in replay.tape.recurrences}
     found = {leaf.id for leaf in replay.leaves if str(leaf.name) in weights}
-    instead: dict[Edge, Array | str] = {}
+    instead: dict[Edge, Array | Slope | str] = {}
     for entry, edge, source in _edges(replay):
         if source in found and entry.op is TRANSPOSE:
             found.add(entry.id)
@@ -125,7 +161,7 @@ def uses(replay: Replay, leaf: int) -> Iterator[tuple[str, Change]]:
     for one in replay.tape.recurrences:
         for kind, ids in one.states.items():
             before |= pairwise([one.initial.get(kind, -1), *(ids[::-1] if one.reverse else ids)])
-    instead: dict[Edge, Array | str] = {}
+    instead: dict[Edge, Array | Slope | str] = {}
     for entry, edge, source in _edges(replay):
         if source == leaf and entry.timestep >= 0:
             used[entry.timestep].append(edge)

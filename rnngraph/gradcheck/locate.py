@@ -80,8 +80,14 @@ def _over_time(look: Look, place: int, wrong: Sequence[int]) -> Iterator[str]:
         beside = still or look
         for other in wrong if len(same) > 1 else ():
             yield from beside.gates(other, beside.losses[same[0]])
+        weights = [
+            k for k in wrong if look.time_of(k) is None and look.subject.points[k].shape not in look.right.states
+        ]
+        bad = [look.subject.names[k] for k in weights if look.is_wrong(look.losses[same[0]], k)]
+        if 0 < len(bad) < len(weights):
+            yield f"{', '.join(bad)}: wrong for a loss at step {same[0]} alone, where the other weights are right."
         return
-    ways = "" if still is None else ", by the cell state" if still.table(place) else ", by the hidden state"
+    ways = "" if still is None else " by the cell state" if still.table(place) else " by the hidden state"
     passes = [t for t in range(1, time) if (t, t - 1) in apart]
     if not apart:
         behind = [

@@ -24,7 +24,7 @@ def off(one: Array, other: Array) -> float:
 
 def explains(mended: Array, wanted: Array, was_off: float) -> bool:
     """Tell whether next to nothing is left of what was wrong."""
-    return off(mended, wanted) <= EXPLAINED * was_off
+    return off(mended, wanted) <= EXPLAINED * min(was_off, float(np.abs(wanted).max(initial=0.0)))
 
 
 def mistake(claimed: Array, right: Array, sizes: Collection[int], axis: int | None) -> str:
@@ -35,8 +35,10 @@ def mistake(claimed: Array, right: Array, sizes: Collection[int], axis: int | No
     for words, mended in _mendings(claimed, right, sizes, axis):
         if explains(mended, right, was_off):
             return words
-    if explains(claimed, np.clip(right, -bound, bound), was_off):
+    if explains(np.clip(right, -bound, bound), claimed, was_off):
         return f"it is clipped at {bound:.6g}; check it before it is clipped"
+    if explains(np.full(right.shape, right.sum()), claimed, was_off):
+        return "every element of it is the sum of all: it is summed over the units too, and not over the batch alone"
     return ""
 
 

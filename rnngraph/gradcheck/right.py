@@ -49,15 +49,14 @@ class Right:
         return [None if leaf is None else by_id[leaf.id] for leaf in self.leaves]
 
 
-def recorded_right(subject: Subject, forward: Callable[..., Any], arguments: Sequence[Any]) -> Right | None:
+def recorded_right(subject: Subject, forward: Callable[..., Any], arguments: dict[str, Any]) -> Right | None:
     """Record a hand-written forward; None where it cannot be recorded, or then gives other outputs."""
 
-    def weighed(*given: Any) -> Any:
-        outputs = forward(*given[: len(arguments)])
-        return sum((one * out).sum() for one, out in zip(given[len(arguments) :], outputs, strict=False))
+    def weighed(given: dict[str, Any], weights: list[Any]) -> Any:
+        return sum((one * out).sum() for one, out in zip(weights, forward(*given.values()), strict=False))
 
     try:
-        traced = trace_function(weighed, *arguments, *subject.upstream, check=False)
+        traced = trace_function(weighed, arguments, subject.upstream, check=False)
         replay = Replay([traced])
     except (RnnGraphError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
         return None  # it then is said that gradients are wrong, and not where

@@ -22,7 +22,9 @@ from rnngraph.numpy.calls import CACHE, argument_names, by_place, owners, plan_o
 REPEATS = 3  # calls that must agree; a small mask drawn anew can agree with another by chance
 
 
-def pair_subject(forward: Any, backward: Any, arguments: Sequence[Any], seed: int) -> Subject:
+def pair_subject(
+    forward: Any, backward: Any, arguments: Sequence[Any], seed: int, called: Sequence[str] = ()
+) -> Subject:
     """Take a pair of functions. An entry of a dict is an argument of its own, `params.Wh`.
 
     Raises:
@@ -33,7 +35,7 @@ def pair_subject(forward: Any, backward: Any, arguments: Sequence[Any], seed: in
     for label, one in (("forward", forward), ("backward", backward)):
         if not callable(one):
             raise InputError(f"the {label} is {one!r:.60}; pass a function.")
-    given = dict(zip(argument_names(forward, len(arguments)), arguments, strict=True))
+    given = dict(zip(called or argument_names(forward, len(arguments)), arguments, strict=True))
     keys = [(name, key) for name, one in given.items() for key in (one if isinstance(one, Mapping) else [None])]
     names = [name if key is None else f"{name}.{key}" for name, key in keys]
     points = [widened(checked_array(given[name] if key is None else given[name][key], name)) for name, key in keys]
@@ -48,20 +50,20 @@ def pair_subject(forward: Any, backward: Any, arguments: Sequence[Any], seed: in
             holder[at] = point.copy()
         return found
 
-    def called(points: Sequence[Array]) -> tuple[list[Array], Any]:
+    def run(points: Sequence[Array]) -> tuple[list[Array], Any]:
         results = _called("the forward, which is the first function,", forward, *packed(points).values())
         if not isinstance(results, tuple) or len(results) < 2:
             kind = type(results).__name__
             raise InputError(f"the forward gave a {kind}; it must give its outputs and a cache, as a tuple.")
         return [_real(one, f"output {place} of the forward") for place, one in enumerate(results[:-1])], results[-1]
 
-    outputs = called(points)[0]
+    outputs = run(points)[0]
     plan = plan_of(backward, list(given), len(outputs))
     count = sum(isinstance(one, int) for one in plan)
     asked = f"the backward, the second function, called with {count} upstream gradients and the cache,"
 
     def gradients(points: Sequence[Array], upstream: Sequence[Array]) -> list[Any]:
-        whole = {CACHE: called(points)[1], **packed(points)}
+        whole = {CACHE: run(points)[1], **packed(points)}
         taken = [upstream[one].copy() if isinstance(one, int) else whole[one] for one in plan]
         shapes, found = [point.shape for point in points], list[Any]([None] * len(points))
         returned = by_place(backward, _called(asked, backward, *taken), names, shapes, floating)
@@ -77,8 +79,8 @@ def pair_subject(forward: Any, backward: Any, arguments: Sequence[Any], seed: in
     upstream = [np.asarray(generator.normal(size=output.shape)) for output in outputs[:count]]
     claimed = gradients(points, upstream)
     subject = Subject(
-        names, points, lambda points: called(points)[0][:count], gradients, upstream, outputs[:count], claimed,
-        recorded=lambda one: recorded_right(one, forward, list(packed(one.points).values())),
+        names, points, lambda points: run(points)[0][:count], gradients, upstream, outputs[:count], claimed,
+        recorded=lambda one: recorded_right(one, forward, packed(one.points)),
     )  # fmt: skip
     _refuse_random(subject)
     for place in [k for k in floating if claimed[k] is None]:
@@ -130,9 +132,9 @@ def layer_subject(layer: Any, arguments: Sequence[Any], seed: int) -> Subject:
         back = tuple(back) if isinstance(back, list) else back
         return (*_tuple(back), *(_gradient_in(own, key) for _, key in slots.values()))
 
-    subject = pair_subject(forward, backward, (*arguments, *(holder[key] for holder, key in slots.values())), seed)
-    subject.names[:] = [*argument_names(layer.forward, len(arguments)), *slots]
-    return subject
+    called = [*argument_names(layer.forward, len(arguments)), *slots]
+    held = [holder[key] for holder, key in slots.values()]
+    return pair_subject(forward, backward, (*arguments, *held), seed, called)
 
 
 def _tuple(x: Any) -> tuple[Any, ...]:
