@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain, pairwise
 from typing import Any, TypeAlias
@@ -71,9 +71,9 @@ def _changed(entry: Entry, change: Change) -> Entry:
     return node
 
 
-def changes(replay: Replay) -> Iterator[tuple[str, Change]]:
-    """Give the mistakes that show in several gradients."""
-    yield from _carried(replay)
+def changes(replay: Replay, ends: Collection[int]) -> Iterator[tuple[str, Change]]:
+    """Give the mistakes that show in several gradients; `ends` are the steps where wrong ones end, if it is known."""
+    yield from _carried(replay, ends)
     yield from _transposed(replay)
     for op in (TANH, SIGMOID, RELU):
         some = [entry for entry in replay.nodes if entry.op is op and entry.timestep >= 0]
@@ -89,7 +89,7 @@ def _without(edges: Iterable[Edge]) -> Change:
     return dict.fromkeys(edges, NOTHING)
 
 
-def _carried(replay: Replay) -> Iterator[tuple[str, Change]]:
+def _carried(replay: Replay, ends: Collection[int]) -> Iterator[tuple[str, Change]]:
     """Give the cuts between steps: all of them, those of one state, of one use of it, of a step, and of windows."""
     edges: dict[tuple[str, str, int], list[Edge]] = defaultdict(list)  # recurrence, state and step that is passed on
     for block in replay.nodes:
@@ -116,14 +116,14 @@ def _carried(replay: Replay) -> Iterator[tuple[str, Change]]:
     parts |= {f" along {name}": lambda n, *_, name=name: n == name for name in names if len(names) > 1}
     for words, wanted in parts.items():
         yield f"{carried}{words} is not added", cut(wanted)
-    for step in steps[:MOST]:
+    for step in [step for step in steps if step in ends] if ends else steps[:MOST]:
         yield f"nothing passes from step {step + 1} to {step}", cut(lambda *key, step=step: key[2] == step)
         for words, wanted in parts.items():
             only = lambda *key, step=step, wanted=wanted: key[2] == step and wanted(*key)  # noqa: E731
             yield f"nothing passes from step {step + 1} to {step}{words}", cut(only)
     for every in range(2, min(len(steps), MOST)):
-        ends = cut(lambda *key, every=every: (key[2] + 1) % every == 0)
-        yield f"nothing passes over the ends of windows of {every} steps", ends
+        over = cut(lambda *key, every=every: (key[2] + 1) % every == 0)
+        yield f"nothing passes over the ends of windows of {every} steps", over
     for use in range(max([len(some) for some in edges.values()], default=0)):
         for words, wanted in (parts or {"": lambda *_: True}).items():
             some = cut(wanted, use)

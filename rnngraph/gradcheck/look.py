@@ -58,6 +58,15 @@ class Look:
         fitting = (axis for shape, axis in shapes if point.ndim == len(shape) and point.shape[axis] == shape[axis])
         return next(fitting, None)
 
+    def ends(self, places: Sequence[int]) -> set[int]:
+        """Give the first and the last timestep of which a gradient over time is wrong, as cuts between steps show."""
+        steps = set[int]()
+        for place, axis in [(place, self.time_of(place)) for place in places]:
+            for t in range(self.subject.points[place].shape[axis] if axis is not None else 0):
+                if self.is_wrong(self.whole, place, part_at(axis or 0, t)):
+                    steps.add(t)
+        return {min(steps) - 1, max(steps)} if steps else steps
+
     @cached_property
     def losses(self) -> Sequence[Pair]:
         """The losses that are limited to one step; of sequences of whole numbers, such as a text, shortened ones."""
