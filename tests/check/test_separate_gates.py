@@ -9,7 +9,8 @@ import pytest
 
 import rnngraph as rg
 from rnngraph.gradcheck.mistakes import mistake
-from tests.check.hand_written import rnn_backward, rnn_forward, sigmoid
+from tests.check.hand_written import gru_forward, rnn_backward, rnn_forward, sigmoid
+from tests.check.test_mutants import mutant
 from tests.draws import draw
 
 N, T, D, H = 3, 5, 2, 4
@@ -107,6 +108,21 @@ def test_the_direction_is_named() -> None:
     assert rg.check(both_forward, both_backward, *given).passed
     report = rg.check(both_forward, lambda dout, cache: both_backward(dout, cache, cut=True), *given)
     assert "x, Wxb, Whb, bb: what is carried from step t+1 to t along Whb is not added." in report.where
+
+
+def test_a_way_is_named_from_the_last_step_to_the_first_too() -> None:
+    def forward(x: Any, *rest: Any) -> Any:
+        out, cache = gru_forward(x[:, ::-1], *rest)
+        return out[:, ::-1], cache
+
+    def backward(dout: Any, cache: Any) -> Any:
+        dx, *rest = mutant("gru", "+ total * z", "")(dout[:, ::-1], cache)
+        return dx[:, ::-1], *rest
+
+    given = draw(N, T, D), draw(N, H), draw(D, 3 * H), draw(H, 3 * H), draw(3 * H)
+    (said,) = rg.check(forward, backward, *given).where
+    assert said.endswith("what is carried from step t+1 to t through 'multiply' is not added.")
+    assert said.startswith("x, rest.0, rest.1, rest.2, rest.3: ")
 
 
 def test_a_large_gradient_of_no_pattern_is_no_factor_and_a_tiny_one_not_clipped() -> None:

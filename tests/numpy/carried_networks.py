@@ -219,7 +219,7 @@ def modules(x: Any, Wx: Any, Wh: Any) -> Any:
         for k, (own, pace) in enumerate(PACES):
             if t % pace == 0:
                 hs[k] = np.tanh(x[t] @ Wx[:, own] + whole @ Wh[:, own])
-        loss = loss + np.sum(hs[0] ** 2)
+        loss = loss + np.sum(np.concatenate(hs, axis=1) ** 2)
     return loss
 
 
