@@ -96,12 +96,16 @@ def _carried(replay: Replay, ends: Collection[int]) -> Iterator[tuple[str, Chang
         for step in range(block.steps - 1) if isinstance(block, Block) else ():
             edges["", "", step].append((block.id, step + 1))
     for one in replay.tape.recurrences if not edges else ():
-        order = -1 if one.reverse else 1
         steps_of = {node: (kind, step) for kind, ids in one.states.items() for step, node in enumerate(ids)}
+        order, ahead = -1 if one.reverse else 1, dict[int, int]()  # ahead: the first step that something leads to
+        for entry in reversed(replay.nodes):
+            own = order * steps_of[entry.id][1] if entry.id in steps_of else ahead.get(entry.id)
+            if own is not None:
+                ahead |= {entry.id: own} | {i: min(own, ahead.get(i, own)) for i in entry.inputs}
         steps_of |= {node: (kind, START) for kind, node in one.initial.items()}
         for entry, edge, source in _edges(replay):
-            kind, step = steps_of.get(source, ("", 0))
-            if kind and entry.timestep >= 0 and (step == START or (entry.timestep - step) * order > 0):
+            (kind, step), first = steps_of.get(source, ("", 0)), ahead.get(entry.id)
+            if kind and first is not None and (step == START or first > order * step):
                 edges[one.name, kind, step].append(edge)
     names, kinds = sorted({name for name, _, _ in edges}), sorted({kind for _, kind, _ in edges})
     steps = sorted({step for _, _, step in edges} - {START})

@@ -65,7 +65,7 @@ class Look:
             for t in range(self.subject.points[place].shape[axis] if axis is not None else 0):
                 if self.is_wrong(self.whole, place, part_at(axis or 0, t)):
                     steps.add(t)
-        return {min(steps) - 1, max(steps)} if steps else steps
+        return {min(steps) - 1, min(steps), max(steps)} if steps else steps
 
     @cached_property
     def losses(self) -> Sequence[Pair]:

@@ -120,14 +120,14 @@ def from_the_end(x: Any, h: Any, U: Any) -> Any:
 
 def from_the_end_backward(dout: Any, cache: Any, *, kept: float = 0.5) -> Any:
     x, states, U = cache
-    dx, dU, carried = np.zeros_like(x), np.zeros_like(U), np.zeros_like(states[0])
+    dx, d_u, carried = np.zeros_like(x), np.zeros_like(U), np.zeros_like(states[0])
     for t in range(T):
         before = states[T - 1 - t]
         total = dout[:, t] + carried
         dx[:, t] = total * (1 - np.tanh(x[:, t] + before @ U) ** 2)
-        dU += before.T @ dx[:, t]
+        d_u += before.T @ dx[:, t]
         carried = dx[:, t] @ U.T + kept * total
-    return dx, carried, dU
+    return dx, carried, d_u
 
 
 def test_a_way_is_named_from_the_last_step_to_the_first_too() -> None:
