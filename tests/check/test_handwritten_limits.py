@@ -201,3 +201,27 @@ def test_what_does_not_fit_is_one_sentence(forward: Any, backward: Any, argument
 def test_options_of_another_kind(option: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="must be a whole number of at least"):
         check(product, product_back, X, W, **option)
+
+
+def test_a_forward_that_cannot_be_recorded_is_moved_along_every_element() -> None:
+    """`np.vectorize` calls Python for every number; only the backward of two steps and more is wrong."""
+
+    def forward(x: Any, w: Any, v: Any) -> Any:
+        h = np.zeros((len(x) + 1, 2, 3))
+        for t, one in enumerate(x):
+            h[t + 1] = np.vectorize(np.tanh)(one @ w + h[t] @ v)
+        return h[1:], (x, w, v, h)
+
+    def backward(d: Any, cache: Any, carry: float = 0.0) -> Any:
+        x, w, v, h = cache
+        dx, dw, dv, carried = np.zeros_like(x), np.zeros_like(w), np.zeros_like(v), np.zeros_like(h[0])
+        for t in reversed(range(len(x))):
+            da = (d[t] + carry * carried) * (1 - h[t + 1] ** 2)
+            dx[t], dw, dv, carried = da @ w.T, dw + x[t].T @ da, dv + h[t].T @ da, da @ v.T
+        return dx, dw, dv
+
+    arguments = RANDOM.normal(size=(4, 2, 2)), RANDOM.normal(size=(2, 3)), RANDOM.normal(size=(3, 3))
+    assert check(forward, lambda d, cache: backward(d, cache, carry=1.0), *arguments).passed
+    report = check(forward, lambda d, cache: backward(d, cache), *arguments)
+    assert verdicts(report) == ["WRONG"] * 3
+    assert report.where[0].startswith("x: right within a step, wrong over every step back")
