@@ -118,11 +118,10 @@ def printed_documents(folder: Path) -> dict[str, list[Any]]:
         "norms": [printed("norms", *one, "--json") for one in [*every, *demos, *totals]],
         "lags": [printed("lags", *one, "--json") for one in [*judged, *demos]],
         "diagnose": [
-            printed("diagnose", *one, "--json", *asked)
-            for one, *asked in [
-                *((one,) for one in [*judged, DYING, *((*demo, "--no-try") for demo in DEMOS)]),
-                *((one, "--horizon", "5") for one in judged[::3]),
-                (SPECTRUM,),
+            printed("diagnose", *one, "--json")
+            for one in [
+                *judged, DYING, SPECTRUM, *((*demo, "--no-try") for demo in DEMOS),
+                *((*one, "--horizon", "5") for one in judged[::3]),
             ]
         ],
         "picture": [printed("render", *one, "-o", "-", "--format", "json") for one in drawn],

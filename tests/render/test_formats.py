@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rnngraph.errors import InputError, MissingToolError
@@ -115,6 +115,7 @@ LABELS = st.text(st.characters(codec="utf-8", exclude_characters=" \u00a0"), min
 
 @settings(max_examples=5, deadline=None)
 @given(labels=st.lists(LABELS, min_size=15, max_size=15))
+@example(labels=["&lt;", "&#65;", "&amp;", '"', "\\N", "<b>x</b>"])
 def test_any_label_survives_dot_and_svg(labels: list[str]) -> None:
     shown = [one_line(label) for label in labels]
     quoted = [dot.quote(one) for one in shown]
