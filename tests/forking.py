@@ -10,6 +10,8 @@ import io
 import json
 import os
 import runpy
+import select
+import signal
 import socket
 import sys
 import traceback
@@ -37,6 +39,19 @@ def load(package: str) -> None:
             app.outcome(words)
     gc.collect()
     gc.freeze()  # else the first collection in a child would copy every page
+
+
+def listen(listening: socket.socket) -> None:
+    """Fork for every worker that connects, until stdin ends; children that have ended are no zombies."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    while listening in select.select([listening, sys.stdin], [], [])[0]:
+        orders, _ = listening.accept()
+        if not os.fork():
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            listening.close()
+            serve(orders)
+            os._exit(0)
+        orders.close()
 
 
 def serve(orders: socket.socket) -> None:
@@ -117,4 +132,4 @@ def _writer(descriptor: int, errors: str) -> io.TextIOWrapper:
 
 if __name__ == "__main__":
     load(sys.argv[2])
-    serve(socket.socket(fileno=int(sys.argv[1])))
+    listen(socket.socket(fileno=int(sys.argv[1])))

@@ -73,6 +73,16 @@ HOSTILE = TERMINAL | MARKUP | AWKWARD
 _ALONE = ("null", "line", "surrogate", "no character")  # which change what becomes of a whole text
 
 
+def signs_in_company() -> dict[str, str]:
+    """Join the signs that a terminal would obey, few enough at a time that no label cuts one off.
+
+    It is for pictures, to which a sequence of them says no more than each of them.
+    """
+    signs = sorted({sign for key, text in TERMINAL.items() if key not in _ALONE for sign in obeyed(text)})
+    rows = ["".join(signs[at : at + 4]) for at in range(0, len(signs), 4)]
+    return {ascii(row): row for row in rows} | {key: TERMINAL[key] for key in _ALONE}
+
+
 def in_company(strings: dict[str, str]) -> dict[str, str]:
     """Join what a terminal would obey, four at a time, so that one run answers for all of them.
 

@@ -1,8 +1,9 @@
 """Programs as processes of their own, with their own streams, signals and end, at the price of a fork.
 
-Importing takes most of the time of a short program. A process that has loaded everything once waits for orders and
-forks for each; what comes in is a command, a folder, an environment and three descriptors, what goes out how it ended.
-What a program loads, and how it starts and ends Python itself, is tested by processes that are started in full.
+Importing takes most of the time of a short program. A process that has loaded everything once, for all workers, waits
+for orders and forks for each; what comes in is a command, a folder, an environment and three descriptors, what goes out
+how it ended. What a program loads, and how it starts and ends Python itself, is tested by processes that are started in
+full.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -82,21 +84,22 @@ def run(*words: str, folder: Path, stdout: int | None = None, **options: Any) ->
 
 @cache
 def _server(loaded: str) -> socket.socket:
-    ours, theirs = socket.socketpair()
+    """Connect with the process of this run of the suite, which the first worker that needs it starts."""
+    address = f"\0rnngraph-{os.environ.get('PYTEST_XDIST_TESTRUNUID', os.getpid())}-{loaded}"
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.forking", str(theirs.fileno()), loaded],
-        pass_fds=[theirs.fileno()], env=environment, cwd=ROOT, stdin=subprocess.DEVNULL,
-    )  # fmt: skip
-    theirs.close()
-    ours.settimeout(PATIENCE)
-    atexit.register(_end, ours, process)
-    return ours
-
-
-def _end(server: socket.socket, process: subprocess.Popen[bytes]) -> None:
-    server.close()
-    process.wait()
+    with socket.socket(socket.AF_UNIX) as listening, suppress(OSError):  # another worker's listens already
+        listening.bind(address)
+        listening.listen()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.forking", str(listening.fileno()), loaded],
+            pass_fds=[listening.fileno()], env=environment, cwd=ROOT, stdin=subprocess.PIPE,
+        )  # fmt: skip
+        atexit.register(process.communicate)  # it ends with its stdin
+    server = socket.socket(socket.AF_UNIX)
+    server.settimeout(PATIENCE)
+    server.connect(address)
+    atexit.register(server.close)
+    return server
 
 
 def _line(server: socket.socket) -> str:

@@ -182,6 +182,7 @@ SHORTER = {
     "torch_attention.py": ("range(60)", "range(6)"),
     "torch_language_model.py": ("step % 60 == 0", "step % 6 == 0 and step < 7"),
     "torch_monitor.py": ("32, 151", "32, 26"),
+    "two_trainings.py": ("4, 33, 97", "4, 5, 13"),  # the page on trainings takes all its steps
 }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -18,7 +19,7 @@ _CHUNK = 1 << 16  # steps whose norms are joined at a time
 _GAINS = 400_000  # norms that are looked at together
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Credit:
     """Norms of `∂L_s/∂(h, c, ...)_k` of B samples, S losses and T steps, natural logarithms; -inf is an exact zero."""
 
@@ -41,6 +42,30 @@ class Credit:
     def taken_steps(self, sample: int) -> Integers:
         """Find the steps of a sample that were taken, so that they count as lags."""
         return np.flatnonzero(~self.copied[sample])
+
+    @cached_property
+    def walked(self) -> Integers:
+        """Count the steps that each loss walks back over, as far as a cut, (B, S)."""
+        found = np.empty(self.arrivals.shape, np.int64)
+        for sample, arrivals in enumerate(self.arrivals):
+            taken, pieces = ~self.copied[sample], np.cumsum(self.severed[sample])
+            begins = np.searchsorted(pieces, pieces[arrivals])
+            found[sample] = np.cumsum(taken)[arrivals] - np.cumsum(taken)[begins] + taken[begins]
+        return found
+
+    @cached_property
+    def reached(self) -> Booleans:
+        """Find the samples that a loss reaches, (B, S): those in which the step where it arrives is the latest.
+
+        In others that step is padding, over which a state is copied and its gradient with it: lag 0 is further back.
+        """
+        first = np.empty(self.arrivals.shape, np.int64)
+        for sample, arrivals in enumerate(self.arrivals):
+            steps = np.where(self.copied[sample], -1, np.arange(len(self.copied[sample])))
+            first[sample] = np.maximum.accumulate(steps)[arrivals]
+        there = self.alive & (self.walked > 0)
+        latest = np.where(there, first, -1).max(axis=0, initial=-1)
+        return np.asarray(there & (first == latest))
 
     def by_lag(self) -> Iterator[tuple[slice, Floats]]:
         """Yield ln of the norms at each lag from 1 on, (B, S, L), some lags at a time; NaN where there is no pair."""

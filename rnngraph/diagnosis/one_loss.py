@@ -151,17 +151,17 @@ class Losses:
         walks: list[Walk] = []
         for one in self._recurrences:
             credit = self._credits[one.name]
-            alive = _with_loss(credit, number)
+            alive = np.flatnonzero(credit.reached[:, number])
             if not alive.size:
                 continue
             start, waited = credit.start[:, number], 0
             if one.clock != clock and (entered := own.get(one.layer, next(iter(own.values()), None))) is not None:
                 if len(entered.start) == len(start):
                     start = entered.start[:, number]
-                waited = len(_positions(entered, int(_with_loss(entered, number)[0]), number))
+                waited = int(entered.walked[entered.reached[:, number].argmax(), number])
             for states in [[lags] for lags in self._lags[one.name]] if split else [self._lags[one.name]]:
                 walks.append(self._walk(one, states, credit, number, alive, start[alive], waited))
-        samples = max(len(_with_loss(one, number)) for one in self._credits.values())
+        samples = max(int(one.reached[:, number].sum()) for one in self._credits.values())
         return OneLoss(timestep, clock, samples, self.trace.lags[0].joint, tuple(walks))
 
     @cached_property
@@ -173,15 +173,14 @@ class Losses:
         found = {
             one.layer: self._credits[one.name]
             for one in self._recurrences
-            if one.clock == clock and _with_loss(self._credits[one.name], number).size
+            if one.clock == clock and self._credits[one.name].reached[:, number].any()
         }
         return dict(sorted(found.items(), reverse=True))
 
     def _room(self, number: int) -> tuple[int, int, int]:
         """Count the steps that a loss can walk: in all rows, and in the row where they are fewest."""
         steps = [
-            max((len(_positions(credit, sample, number)) for sample in _with_loss(credit, number).tolist()), default=0)
-            for credit in self._credits.values()
+            int(one.walked[:, number].max(where=one.reached[:, number], initial=0)) for one in self._credits.values()
         ]
         return sum(steps), min(steps), number
 
@@ -196,7 +195,7 @@ class Losses:
         waited: int,
     ) -> Walk:
         """Walk back over one row; `waited` steps were taken in the recurrence that the loss entered."""
-        longest = max(alive.tolist(), key=lambda sample: len(_positions(credit, sample, number)))
+        longest = int(alive[credit.walked[alive, number].argmax()])
         positions = _positions(credit, longest, number)
         steps = np.array([credit.timestep(int(position)) for position in positions])
         cut = bool(credit.severed[longest, 1 : positions[-1] + 1].any())  # a walk may end at padding, too
@@ -210,17 +209,6 @@ class Losses:
         name = lags[0].state if len(lags) == 1 else one.name
         states, lag = tuple(trace.state for trace in lags), np.arange(len(steps)) + waited
         return Walk(name, one, states, steps, lag, quantile(left, 0.5, axis=0) / LN10, cut)
-
-
-def _with_loss(credit: Credit, number: int) -> Integers:
-    """Find the samples that a loss reaches: those in which the step where it arrives is the latest.
-
-    In others that step is padding, over which a state is copied and its gradient with it: lag 0 is further back there.
-    """
-    walks = {sample: _positions(credit, sample, number) for sample in np.flatnonzero(credit.alive[:, number]).tolist()}
-    first = {sample: int(steps[0]) for sample, steps in walks.items() if steps.size}
-    latest = max(first.values(), default=0)
-    return np.array([sample for sample, step in first.items() if step == latest], np.int64)
 
 
 def _cut_off(credit: Credit, number: int, samples: Integers, steps: Integers) -> Booleans:

@@ -10,6 +10,7 @@ import pytest
 
 import rnngraph as rg
 from rnngraph.diagnosis.chosen_loss import seen
+from rnngraph.diagnosis.credit import Credit
 from rnngraph.diagnosis.one_loss import INITIAL, Losses
 from rnngraph.trace.model import Trace
 
@@ -234,3 +235,11 @@ def test_a_state_without_lags_is_left_out() -> None:
     (walk,) = losses.seen_from(losses.furthest()).walks
     assert walk.states == ("lstm.h",)
     assert walk.decades[0] == 0  # of itself, as nothing else is known
+
+
+@pytest.mark.parametrize("copied", [[1, 1, 1, 1], [0, 0, 1, 1]])
+def test_where_all_is_padding_as_far_as_a_cut_a_loss_reaches_nothing(copied: list[int]) -> None:
+    severed, there = np.array([[0, 0, 1, 0]], bool), np.ones((1, 1), bool)
+    credit = Credit(np.zeros((1, 1, 4)), np.array([[3]]), np.array([copied], bool), severed, False, there)
+    assert credit.walked.tolist() == [[0]]
+    assert credit.reached.tolist() == [[False]]

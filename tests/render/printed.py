@@ -59,10 +59,10 @@ TRACES: dict[str, Callable[[], Trace]] = {
     "uneven": uneven_trace,
 }  # fmt: skip
 JUDGED = [name for name in TRACES if name not in ("no lags", "uneven")]
+BOTH = ("--bidirectional",)
 DEMOS = [
-    ("--cell", cell, "--layers", layers, *both, "--timesteps", "9", "--hidden-size", "4")
-    for cell in ("tanh", "relu", "lstm", "gru")
-    for layers, both in (("1", ()), ("2", ("--bidirectional",)))
+    ("--cell", cell, "--layers", layers, *both, "--timesteps", "5", "--hidden-size", "4")
+    for cell, layers, both in (("tanh", "1", ()), ("relu", "2", ()), ("lstm", "1", ()), ("gru", "2", BOTH))
 ]
 DRAWN = [("--cell", "lstm", *how, "--from", "total") for how in (("--view", "rolled"), ("--detail", "op"))]
 DYING = ("--init", "normal", "--gain", "0.4", "--timesteps", "30", "--hidden-size", "4")
@@ -118,11 +118,12 @@ def printed_documents(folder: Path) -> dict[str, list[Any]]:
         "norms": [printed("norms", *one, "--json") for one in [*every, *demos, *totals]],
         "lags": [printed("lags", *one, "--json") for one in [*judged, *demos]],
         "diagnose": [
-            printed("diagnose", *one, "--json", *asked)
-            for one in [*judged, DYING, *((*demo, "--no-try") for demo in DEMOS)]
-            for asked in ((), ("--horizon", "5"))
-        ]
-        + [printed("diagnose", *SPECTRUM, "--json")],
+            printed("diagnose", *one, "--json")
+            for one in [
+                *judged, DYING, SPECTRUM, *((*demo, "--no-try") for demo in DEMOS),
+                *((*one, "--horizon", "5") for one in judged[::3]),
+            ]
+        ],
         "picture": [printed("render", *one, "-o", "-", "--format", "json") for one in drawn],
         "context": [printed("context", f"{model}:delayed", "--json")],
         "check": [

@@ -24,12 +24,12 @@ from tests.render.exact_networks import exact
 WIDTHS = (60, 80, 120, 200)
 GOLDENS = Path(__file__).parent / "goldens"
 WORDS = ["<START>", "a", "thin", "three", "slanted", "to", "the", "left"]
-NETWORKS: dict[str, Any] = {
-    "dies": lambda: exact(0.5),
-    "keeps": lambda: exact(1.0, layers=2, timesteps=30),
-    "explodes": lambda: exact(1.3, timesteps=40),
-    "both ways": lambda: exact(0.7, both=True, timesteps=100),
-    "words": lambda: exact(0.6, timesteps=8, labels=WORDS),
+NETWORKS = {
+    "dies": exact(0.5),
+    "keeps": exact(1.0, layers=2, timesteps=30),
+    "explodes": exact(1.3, timesteps=40),
+    "both ways": exact(0.7, both=True, timesteps=100),
+    "words": exact(0.6, timesteps=8, labels=WORDS),
 }
 
 
@@ -130,9 +130,9 @@ def test_steps_are_divided_without_a_gap() -> None:
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.parametrize("width", [30, 40, *WIDTHS])
+@pytest.mark.parametrize("width", [30, 40, *WIDTHS[:2]])  # the whole at each of the wide ones is known
 def test_no_line_is_wider_than_the_terminal(name: str, width: int) -> None:
-    text = view(NETWORKS[name](), width=width)
+    text = view(NETWORKS[name], width=width)
     assert max(map(cell_len, text.splitlines())) <= width
     assert not [line for line in text.splitlines() if line != line.rstrip() and line.startswith("rnn")]
 
@@ -140,7 +140,7 @@ def test_no_line_is_wider_than_the_terminal(name: str, width: int) -> None:
 @pytest.mark.parametrize("width", WIDTHS)
 def test_the_whole(width: int) -> None:
     rule = "-" * width
-    text = "".join(f"{rule} {name}\n{view(make(), width=width)}" for name, make in NETWORKS.items())
+    text = "".join(f"{rule} {name}\n{view(trace, width=width)}" for name, trace in NETWORKS.items())
     golden = GOLDENS / f"norms-{width}.txt"
     assert text == golden.read_text(encoding="utf-8")
 
