@@ -321,3 +321,19 @@ def test_the_sum_over_all_losses_has_a_dark_side(options: dict[str, Any]) -> Non
     assert 'fill="#0d1117"' in texts[1]
     assert "#0f172a" not in texts[1]  # the ink of light paper
     assert "prefers-color-scheme:dark" in render_bytes(rg.draw(seen(), **options), "svg").decode()
+
+
+def test_a_word_a_little_wider_than_its_step_is_whole_on_a_phone() -> None:
+    labels = ("<START>", *("a" for _ in range(28)), "<END>")
+    drawing = rg.draw(seen(labels=labels), width=390)
+    assert {"<START>", "<END>"} <= {shape.text for shape in drawing.shapes}
+    assert max(shape.box.right for shape in drawing.shapes) <= 390
+    assert any(column.kind == "fold" for column in drawing.graph.columns)
+
+
+def test_nothing_goes_on_to_an_initial_state_that_gets_exactly_nothing() -> None:
+    layer = rg.nn.RNN(16, 8, nonlinearity="relu", seed=1)
+    layer.parameter("b").value[...] = -30
+    drawing = rg.draw(recorded(every_step(layer(fed(rg.Tape(), 5)))))
+    assert of_kind(drawing, "initial")
+    assert not [edge for edge in drawing.graph.edges if edge.kind == "backward" and edge.share == -np.inf]
