@@ -75,12 +75,12 @@ def wrap(text: str, width: float, size: float, *, bold: bool = False, most: int 
             lines[-1] = longer
         elif lines[-1] and len(lines) == most:
             lines[-1] = fit(" ".join((lines[-1], *words[number:])), width, size, bold=bold)
-            return lines
+            break
         elif lines[-1]:
             lines.append(fit(word, width, size, bold=bold))
         else:
             lines[-1] = fit(word, width, size, bold=bold)
-    return lines
+    return [line.replace("\u00a0·", " ·") for line in lines]
 
 
 def balanced(text: str, width: float, size: float, *, bold: bool = False, most: int = 6) -> list[str]:
