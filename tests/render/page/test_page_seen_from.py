@@ -274,6 +274,25 @@ def test_a_link_to_what_is_seen_is_copied(show: Open) -> None:
     assert re.search("Link copied|#loss=33", one.page.inner_text("#toast"))
 
 
+def test_who_listens_or_has_colours_of_their_own_finds_what_is_seen(show: Open) -> None:
+    one = show(replace_labels(halving(20), tuple("abcdefghijklmnopqrst")), context={"forced_colors": "active"})
+    one.settle()
+    ends = "this loss's credit ends at lag 6: under 1 % beyond"
+    for place, over in (("#picture", "at every step back"), ("#curve", "by lag")):
+        assert (
+            one.page.get_attribute(f"{place} svg", "aria-label") == f"What is left of the loss at t=19 {over}: {ends}"
+        )
+    paints = one.page.evaluate(
+        "[...document.querySelectorAll('.word')].map((one) => getComputedStyle(one).backgroundColor)"
+    )
+    assert len(set(paints)) > 5  # their colours say what is left
+    outline = "getComputedStyle(document.querySelector('.word[aria-pressed=true]')).outline"
+    at_rest = one.page.evaluate(outline)
+    one.page.keyboard.press("Tab")
+    one.page.focus(".word[aria-pressed=true]")
+    assert one.page.evaluate(outline) != at_rest
+
+
 def test_help_explains_the_words_and_closes(show: Open) -> None:
     one = show(halving(8))
     one.page.keyboard.press("?")

@@ -2,7 +2,7 @@
 // How much is left, by lag: this loss in every row, the middle of all losses as a band, and the mark.
 import { byId } from "./data.js";
 import { oneLine, svg, tenth, wide } from "./elements.js";
-import { marksOf, saidOf } from "./flags.js";
+import { titled, marksOf, saidOf } from "./flags.js";
 import { endsOf } from "./graph.js";
 import { isFaint, shareText, tickText, toneOf } from "./scale.js";
 import { niceStep } from "./strips.js";
@@ -51,8 +51,7 @@ export function drawCurve(plan, width) {
   }
   const least = Math.min(...walked.map(({ walk }) => (walk ? Math.min(...Array.from(walk.decades).filter((value) => !Number.isNaN(value))) : 0)));
   byId("curve").replaceChildren(drawing);
-  const said = marksOf(plan, false).length ? saidOf(marksOf(plan, false)) : "";
-  drawing.setAttribute("aria-label", `What is left of the loss at t=${seen.t} by lag${said ? `: ${said}` : ""}`);
+  drawing.setAttribute("aria-label", titled(seen, "by lag", plan));
   byId("curve-note").textContent = `${least < low ? `Smaller than the scale shows: down to ${shareText(least)}. ` : ""}${lossCount > 2 && walked.length === 1 ? "Grey band: 10 % to 90 % of all losses." : ""}${few ? "" : `From the top down: ${dotted.sort((a, b) => a.end[1] - b.end[1] || b.end[0] - a.end[0]).map((one) => one.name).join(", ")}.`}`;
 }
 

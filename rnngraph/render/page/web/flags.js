@@ -35,6 +35,13 @@ export function saidOf(marks, short = false) {
   return ending(marks, short);
 }
 
+/** What a screen reader says of a picture: which it is, and its marks. @param {import("./walks.js").Seen} seen @param {string} over
+ * @param {import("./place.js").Plan} plan */
+export function titled(seen, over, plan) {
+  const said = [false, true].map((reverse) => marksOf(plan, reverse)).filter((marks) => marks.length).map((marks) => saidOf(marks));
+  return [`What is left of the loss at t=${seen.t} ${over}`, ...new Set(said)].join(": ");
+}
+
 /** @param {Mark[]} marks @param {boolean} short */
 function ending(marks, short) {
   const lags = marks.map((mark) => mark.lag), [top, bottom] = [lags[0], lags[lags.length - 1]], kinds = marks.map((mark) => rows[mark.row].kind);
