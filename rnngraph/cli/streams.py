@@ -79,7 +79,7 @@ def _letter(sign: str, encoding: str) -> str:
         return "?" * wide
 
 
-SIMPLER = "rnngraph.simpler"  # a label in another script must not end the report, nor move the columns beside it
+SIMPLER = "rnngraph-simpler"  # a label in another script must not end the report, nor move the columns beside it
 codecs.register_error(SIMPLER, _simpler)
 
 _stdout: TextIO | None = None  # the process has one of each
