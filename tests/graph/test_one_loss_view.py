@@ -9,6 +9,7 @@ import pytest
 
 import rnngraph as rg
 from rnngraph.graph.draw import Drawing
+from rnngraph.graph.layout.metrics import wrap
 from rnngraph.graph.model import Vertex
 from rnngraph.render.format import render_bytes
 from rnngraph.trace.model import Trace
@@ -337,3 +338,19 @@ def test_nothing_goes_on_to_an_initial_state_that_gets_exactly_nothing() -> None
     drawing = rg.draw(recorded(every_step(layer(fed(rg.Tape(), 5)))))
     assert of_kind(drawing, "initial")
     assert not [edge for edge in drawing.graph.edges if edge.kind == "backward" and edge.share == -np.inf]
+
+
+def test_a_name_beside_its_row_takes_two_lines_before_it_is_cut() -> None:
+    layer = rg.nn.RNN(16, 8, num_layers=2, bidirectional=True, seed=1)
+    drawing = rg.draw(recorded(every_step(layer(fed(rg.Tape(), 5)))))
+    names = {shape.text for shape in drawing.shapes if shape.role == "row"}
+    assert {f"layer {layer}\n{way}" for layer in (0, 1) for way in ("forward", "reverse")} <= names
+
+
+def test_no_line_begins_with_the_dot_between_two_facts() -> None:
+    lines = [
+        line
+        for width in range(120, 400, 7)
+        for line in wrap("GRU, 24 units · 13 steps · loss at every step", width, 11)
+    ]
+    assert not [line for line in lines if line.startswith("·") or "\u00a0" in line]
