@@ -166,6 +166,9 @@ def _replace(path: Path, data: bytes | Write) -> None:
                 data(file)
             file.flush()
             os.chmod(temporary, path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_mask())
+            if fcntl is not None:  # claimed until it has its name
+                os.replace(temporary, path)
+        if fcntl is None:  # Windows renames no file that is open
             os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)

@@ -146,3 +146,21 @@ def test_a_pipe_is_written_into_and_stays_one(save: Save, name: str, tmp_path: P
     reader.join(timeout=600)
     assert len(read[0]) == len(whole)
     assert stat.S_ISFIFO(pipe.stat().st_mode)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="nothing tells which files are open")
+def test_where_a_file_that_is_open_cannot_be_renamed_it_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = os.replace
+
+    def refuse(source: Path, target: Path) -> None:
+        if str(source) in {os.path.realpath(one) for one in Path("/proc/self/fd").iterdir()}:
+            raise PermissionError(13, "The process cannot access the file because it is being used by another process")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "replace", refuse)
+    monkeypatch.setattr("rnngraph.files.fcntl", None)  # as on Windows
+    for content in (b"one\n", b"two\n"):
+        write_whole(tmp_path / "a", content)
+        assert [path.read_bytes() for path in tmp_path.iterdir()] == [content]

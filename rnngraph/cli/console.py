@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Timer
 from time import monotonic
 
@@ -38,7 +38,9 @@ def shown(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """Show a message of one line, cut in the middle where it is endless."""
+    """Show a message of one line, cut in the middle where it is endless; a path's bytes are read as UTF-8 again."""
+    with suppress(UnicodeError):  # no bytes of a path, or none of UTF-8
+        text = text.encode("utf-8", "surrogateescape").decode()
     line = shown(text).replace("\n", "\\n")
     if len(line) <= LONGEST_SENTENCE:
         return line

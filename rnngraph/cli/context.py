@@ -51,7 +51,7 @@ def context(
         from rnngraph.render.report.context import context_text
 
         console = report_console()
-        console.print(context_text(found, ascii_only=console.options.ascii_only))
+        console.print(context_text(found, ascii_only=console.options.ascii_only, width=console.width))
 
 
 def context_in_use(source: SourceArguments) -> int:

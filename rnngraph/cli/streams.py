@@ -6,9 +6,11 @@ what a user's function, a C library or a child process prints cannot get into a 
 
 from __future__ import annotations
 
+import codecs
 import io
 import os
 import sys
+import unicodedata
 from typing import Any, TextIO
 
 from rnngraph.errors import FileError
@@ -59,6 +61,27 @@ class _Closed(io.RawIOBase):
         return len(data)
 
 
+def _simpler(error: UnicodeError) -> tuple[str, int]:
+    """Write what an encoding lacks as wide as it was: a letter without its accents, and of another script a `?`."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(_letter(sign, error.encoding) for sign in error.object[error.start : error.end]), error.end
+
+
+def _letter(sign: str, encoding: str) -> str:
+    from rich.cells import cell_len
+
+    plain = "".join(one for one in unicodedata.normalize("NFKD", sign) if not unicodedata.combining(one))
+    wide = cell_len(sign)
+    try:
+        return plain if len(plain) == wide and plain.encode(encoding) else "?" * wide
+    except UnicodeEncodeError:
+        return "?" * wide
+
+
+SIMPLER = "rnngraph-simpler"  # a label in another script must not end the report, nor move the columns beside it
+codecs.register_error(SIMPLER, _simpler)
+
 _stdout: TextIO | None = None  # the process has one of each
 _stderr: TextIO | None = None
 
@@ -72,12 +95,11 @@ def take_stdout() -> None:
             os.open(os.devnull, os.O_RDWR)
     if sys.stderr is None:
         sys.stderr = _text(io.FileIO(2, "w", closefd=False))
-    raw: io.RawIOBase = _Kept(os.dup(1), "w", closefd=False) if there[1] else _Closed()
+    raw = _copy(1, _Kept) if there[1] else _Closed()
     encoding = sys.stdout.encoding if there[1] and sys.stdout is not None else "utf-8"
-    # A label in another script must not end the report: what the encoding lacks is shown as `?`.
     # A user's function may close or replace `sys.stderr`; what has to be said of it must still be said.
-    _stderr = _text(io.FileIO(os.dup(2), "w", closefd=False))
-    _stdout = io.TextIOWrapper(io.BufferedWriter(raw), encoding=encoding, errors="replace", line_buffering=raw.isatty())
+    _stderr = _text(_copy(2, io.FileIO))
+    _stdout = io.TextIOWrapper(io.BufferedWriter(raw), encoding=encoding, errors=SIMPLER, line_buffering=raw.isatty())
     os.dup2(2, 1)
     sys.stdout = _stdout  # help and completion are printed by typer
 
@@ -88,7 +110,7 @@ def report_stream() -> TextIO:
         return _stdout
     reconfigure = getattr(sys.stdout, "reconfigure", None)
     if reconfigure is not None:
-        reconfigure(errors="replace")
+        reconfigure(errors=SIMPLER)
     return sys.stdout
 
 
@@ -113,6 +135,14 @@ def finish() -> None:
     """
     if _stdout is not None:
         _stdout.flush()
+
+
+def _copy(descriptor: int, kind: type[io.FileIO]) -> io.RawIOBase:
+    """Open a stream a second time; a console of Windows takes text through a door of its own, which `open` knows."""
+    number = os.dup(descriptor)
+    if sys.platform == "win32" and os.isatty(number):
+        return open(number, "wb", buffering=0, closefd=False)
+    return kind(number, "w", closefd=False)
 
 
 def _text(raw: io.RawIOBase) -> TextIO:

@@ -10,7 +10,7 @@ from rnngraph.render.format import render_bytes
 from rnngraph.render.page.html import html
 from rnngraph.trace.model import Trace
 
-HEIGHT = 640  # pixels
+HEIGHT = 800  # pixels, in which the picture of one layer is whole
 
 
 def bundle(shown: Trace | Drawing) -> dict[str, str]:

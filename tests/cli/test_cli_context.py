@@ -42,6 +42,13 @@ def test_the_report(model: str) -> None:
     assert "none of its past" in typed("context", model, "--set", "lag=0")
 
 
+def test_bars_have_room_on_a_narrow_page(model: str) -> None:
+    lines = typed("context", model, width=44).splitlines()
+    assert max(map(len, lines)) <= 44
+    assert any("█" in line for line in lines)
+    assert not [line for line in lines if line.startswith("█")]  # broken off its numbers
+
+
 def test_the_document(model: str) -> None:
     document = strict(typed("context", model, "--json"))
     assert document["in_use"] == 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import io
 import os
 import pty
 import struct
@@ -12,6 +13,8 @@ from tempfile import TemporaryFile
 
 import pytest
 
+from rnngraph.cli.console import one_line
+from rnngraph.cli.streams import SIMPLER
 from tests.programs import run, start
 
 
@@ -107,3 +110,25 @@ def test_a_width_that_is_none_does_not_swallow_the_report(columns: str, tmp_path
     plain = [line for line in text.replace("\x1b[1m", "").replace("\x1b[0m", "").splitlines() if line]
     assert plain[0].startswith(("The gradient ", "It remembers: "))
     assert max(len(line) for line in plain) <= 80  # with its style codes
+
+
+@pytest.mark.parametrize(
+    ("encoding", "shown"),
+    [
+        ("ascii", "naive Uber ????|???|?|\n"),
+        ("cp1252", "naïve Über ????|???|€|\n"),
+        ("utf-8", "naïve Über 学习|где|€|\n"),
+    ],
+)
+def test_what_an_encoding_lacks_loses_its_accents_and_moves_no_column(encoding: str, shown: str) -> None:
+    written = io.BytesIO()
+    stream = io.TextIOWrapper(written, encoding, SIMPLER)
+    stream.write("naïve Über 学习|где|€|\n")
+    stream.flush()
+    assert written.getvalue().decode(encoding) == shown
+
+
+def test_a_path_reads_as_it_is_written_whatever_the_locale() -> None:
+    path = os.fsdecode(b"caf\xc3\xa9").encode("utf-8").decode("ascii", "surrogateescape")
+    assert one_line(f"wrote {path}") == "wrote café"
+    assert one_line("wrote \udcff") == r"wrote \udcff"

@@ -70,11 +70,11 @@ def three_layers(cell: Any = rg.nn.RNN, **options: Any) -> Trace:
 
 
 @cache
-def encoder_decoder() -> Trace:
+def encoder_decoder(cell: Any = rg.nn.RNN) -> Trace:
     """An encoder of 40 steps whose last state begins a decoder of 8."""
     tape = rg.Tape()
-    encoder = rg.nn.RNN(16, UNITS, init="orthogonal", gain=0.8, seed=1, name="encoder")
-    decoder = rg.nn.RNN(16, UNITS, init="orthogonal", seed=2, name="decoder")
+    encoder = cell(16, UNITS, init="orthogonal", gain=0.8, seed=1, name="encoder")
+    decoder = cell(16, UNITS, init="orthogonal", seed=2, name="decoder")
     thought = encoder(fed(tape, 40, scale=0.7))[:, 39]
     return recorded(every_step(decoder(fed(tape, 8, scale=0.7), thought)))
 

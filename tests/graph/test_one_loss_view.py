@@ -9,6 +9,7 @@ import pytest
 
 import rnngraph as rg
 from rnngraph.graph.draw import Drawing
+from rnngraph.graph.layout.metrics import wrap
 from rnngraph.graph.model import Vertex
 from rnngraph.render.format import render_bytes
 from rnngraph.trace.model import Trace
@@ -321,3 +322,35 @@ def test_the_sum_over_all_losses_has_a_dark_side(options: dict[str, Any]) -> Non
     assert 'fill="#0d1117"' in texts[1]
     assert "#0f172a" not in texts[1]  # the ink of light paper
     assert "prefers-color-scheme:dark" in render_bytes(rg.draw(seen(), **options), "svg").decode()
+
+
+def test_a_word_a_little_wider_than_its_step_is_whole_on_a_phone() -> None:
+    labels = ("<START>", *("a" for _ in range(28)), "<END>")
+    drawing = rg.draw(seen(labels=labels), width=390)
+    assert {"<START>", "<END>"} <= {shape.text for shape in drawing.shapes}
+    assert max(shape.box.right for shape in drawing.shapes) <= 390
+    assert any(column.kind == "fold" for column in drawing.graph.columns)
+
+
+def test_nothing_goes_on_to_an_initial_state_that_gets_exactly_nothing() -> None:
+    layer = rg.nn.RNN(16, 8, nonlinearity="relu", seed=1)
+    layer.parameter("b").value[...] = -30
+    drawing = rg.draw(recorded(every_step(layer(fed(rg.Tape(), 5)))))
+    assert of_kind(drawing, "initial")
+    assert not [edge for edge in drawing.graph.edges if edge.kind == "backward" and edge.share == -np.inf]
+
+
+def test_a_name_beside_its_row_takes_two_lines_before_it_is_cut() -> None:
+    layer = rg.nn.RNN(16, 8, num_layers=2, bidirectional=True, seed=1)
+    drawing = rg.draw(recorded(every_step(layer(fed(rg.Tape(), 5)))))
+    names = {shape.text for shape in drawing.shapes if shape.role == "row"}
+    assert {f"layer {layer}\n{way}" for layer in (0, 1) for way in ("forward", "reverse")} <= names
+
+
+def test_no_line_begins_with_the_dot_between_two_facts() -> None:
+    lines = [
+        line
+        for width in range(120, 400, 7)
+        for line in wrap("GRU, 24 units · 13 steps · loss at every step", width, 11)
+    ]
+    assert not [line for line in lines if line.startswith("·") or "\u00a0" in line]

@@ -251,6 +251,14 @@ def assert_same(found: str, expected: str) -> None:
     assert found.splitlines() == expected.splitlines()
 
 
+def test_a_pdf_is_paper_to_its_edge() -> None:
+    drawing = draw(seen("tanh", 8), width=390, theme="dark")
+    found = re.search(rb"/MediaBox \[ 0 0 (\d+) (\d+) \]", render_bytes(drawing, "pdf"))
+    assert found is not None
+    frame = drawing.sheet.frame
+    assert [int(size) for size in found.groups()] == pytest.approx([frame.width, frame.height], abs=2)
+
+
 def test_options_change_the_picture() -> None:
     trace: Trace = make_trace("lstm", 5)
     pictures = {

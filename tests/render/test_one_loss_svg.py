@@ -26,6 +26,10 @@ TRACES: dict[str, Callable[[], Trace]] = {
     "words": lambda: seen(timesteps=9, labels=WORDS),
     "long": lambda: seen("lstm", 300, 0.997, model="m" * 20_000),
     "short": lambda: seen(timesteps=1),
+    "lstm-encoder-decoder": lambda: networks.encoder_decoder(rg.nn.LSTM),
+    "gru-three-layers-both-ways": lambda: networks.one_layer(
+        rg.nn.GRU(16, 24, num_layers=3, bidirectional=True, seed=1), timesteps=40
+    ),
 }
 MEASURE = """
 (font) => {
@@ -47,6 +51,17 @@ MEASURE = """
   for (const group of document.querySelectorAll("g.vertex")) {
     const text = group.querySelector("text"), form = group.querySelector("rect, ellipse");
     if (text && form && text.getBBox().width > form.getBBox().width) wrong.push(`too wide: ${text.textContent}`);
+  }
+  const drawn = [...document.querySelectorAll("text")].map((text) => [text, text.getBBox()]);
+  for (const path of document.querySelectorAll(".backward path, .line path")) {
+    if (parseFloat(path.getAttribute("stroke-width")) < 1.7) continue; // what is thin may go through a halo
+    for (let far = 0; far < path.getTotalLength(); far += 4) {
+      const { x, y } = path.getPointAtLength(far);
+      for (const [text, box] of drawn)
+        if (text.compareDocumentPosition(path) & 4 && !path.parentNode.contains(text) && x > box.x + 0.5
+          && x < box.x + box.width - 0.5 && y > box.y + 3 && y < box.y + box.height - 3)
+          wrong.push(`crossed out: ${text.textContent}`);
+    }
   }
   return wrong;
 }

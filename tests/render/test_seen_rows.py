@@ -259,3 +259,9 @@ def test_the_gates_that_keep_are_said() -> None:
     hidden = layer(rg.Tape().input(np.zeros((2, 9, 3))))
     text = view(rg.record((hidden * np.arange(1.0, 5.0)).sum(), lags=True))
     assert "forget gate 0.88 on average" in text  # 1 / (1 + e ** -2)
+
+
+def test_a_name_without_room_keeps_its_end_which_tells_it_from_others() -> None:
+    text = view(exact(0.7, both=True, timesteps=41), width=40)
+    assert re.search(r"^…0_reverse ", text, re.M)
+    assert max(map(cell_len, text.splitlines())) <= 40

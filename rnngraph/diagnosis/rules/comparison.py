@@ -10,6 +10,8 @@ from rnngraph.diagnosis.layer import Layer
 from rnngraph.diagnosis.sentences import is_left
 from rnngraph.diagnosis.thresholds import Thresholds
 
+# Not the word of a verdict: that is about the whole.
+_SAID = {"vanishing": "dies", "exploding": "explodes", "healthy": "arrives"}
 _APART = 1.0  # decades from the median, below which a sample does not differ from the rest
 
 
@@ -52,8 +54,8 @@ def _different(layer: Layer, worst: tuple[float, int, int, str], gains: dict[int
     return Finding(
         "sample_differs", NOTE if label == "healthy" else WARNING, {**layer.where, "sample": sample}, evidence,
         "one sample differs", "Look at this sample's input and length.",
-        f"Sample {sample} differs in {layer.name}: {label} at lag {lag}, where {is_left(decades)}; in the median over "
-        f"{len(gains)} samples {is_left(middle)}.",
+        f"In sample {sample} of {layer.name} the gradient {_SAID[label]}, unlike in others: at lag {lag} "
+        f"{is_left(decades)}; in the median over {len(gains)} samples {is_left(middle)}.",
     )  # fmt: skip
 
 

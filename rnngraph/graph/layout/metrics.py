@@ -30,7 +30,7 @@ _OTHERS = {
     "\u00a0": 348, "×": 838, "·": 380, "…": 1000, "←": 1000, "→": 1000, "—": 1000, "\u2013": 556, "‖": 500, "∂": 544,
     "◂": 600, "▸": 600, "σ": 779, "²": 438,
 }  # fmt: skip
-_TOGETHER = re.compile(r"(?<=\d) (?=%)|(?<=\blag) (?=\d)| (?=×\d)")  # blanks at which no line ends
+_TOGETHER = re.compile(r"(?<=\d) (?=%)|(?<=\blag) (?=\d)| (?=×\d)| (?=·)")  # blanks at which no line ends
 _MOST_WORDS = 4000  # characters of a paragraph that are looked at
 
 
@@ -75,12 +75,12 @@ def wrap(text: str, width: float, size: float, *, bold: bool = False, most: int 
             lines[-1] = longer
         elif lines[-1] and len(lines) == most:
             lines[-1] = fit(" ".join((lines[-1], *words[number:])), width, size, bold=bold)
-            return lines
+            break
         elif lines[-1]:
             lines.append(fit(word, width, size, bold=bold))
         else:
             lines[-1] = fit(word, width, size, bold=bold)
-    return lines
+    return [line.replace("\u00a0·", " ·") for line in lines]
 
 
 def balanced(text: str, width: float, size: float, *, bold: bool = False, most: int = 6) -> list[str]:
@@ -93,6 +93,12 @@ def balanced(text: str, width: float, size: float, *, bold: bool = False, most: 
         if len(found) == len(best) and not found[-1].endswith(ELLIPSIS):
             return found
     return best
+
+
+def whole_lines(text: str, width: float, size: float, *, bold: bool = False, most: int) -> list[str]:
+    """Break as `balanced` does; give no line where one would be cut."""
+    lines = balanced(text, width, size, bold=bold, most=most)
+    return [] if any(line.endswith(ELLIPSIS) for line in lines) else lines
 
 
 def _other(character: str) -> int:

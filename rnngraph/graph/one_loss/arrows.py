@@ -14,8 +14,8 @@ from rnngraph.graph.layout.metrics import width_of
 from rnngraph.graph.model import Edge, Vertex
 from rnngraph.graph.one_loss.bars import Axis
 from rnngraph.graph.one_loss.boxes import BAR, CIRCLE
-from rnngraph.graph.one_loss.layout import LABEL_TEXT, LABEL_UP, Layout
-from rnngraph.graph.pen import FLAG, flipped, path, rule
+from rnngraph.graph.one_loss.layout import LABEL_LINE, LABEL_TEXT, LABEL_UP, Layout
+from rnngraph.graph.pen import flipped, path, rule
 from rnngraph.graph.sheet import Curve
 from rnngraph.graph.style.left import MARK, is_dotted, tone, width
 
@@ -23,7 +23,6 @@ INSET = 8.0  # how far beside the middle of a box an arrow back begins and ends
 DEEP = 25.0  # how far its knees hang below
 LABEL = 33.0  # how far below a box the factor stands
 HEAD = 5.0  # of an arrow forward
-BENT = 58.0  # how far below a row's middle a mark goes over to the next row
 
 
 def curves(layout: Layout, axis: Axis) -> Iterator[Curve]:
@@ -41,15 +40,8 @@ def curves(layout: Layout, axis: Axis) -> Iterator[Curve]:
 
 
 def mark_lines(layout: Layout) -> Iterator[Curve]:
-    """Draw the line of every flag: through the rows, from the edge of one to that of the next."""
-    for number, (mark, *_, top) in enumerate(layout.flags):
-        points: list[Point] = []
-        high = top + FLAG
-        for row, edge in mark.edges:
-            x = layout.edge(edge)
-            points += [(x, high), (x, layout.row(row) + BENT)]
-            high = layout.row(row) + BENT
-        points[-1] = (points[-1][0], layout.row(mark.edges[-1][0]) + 40)
+    """Draw the line of every flag."""
+    for number, points in enumerate(layout.marks):
         yield rule(f"mark{number}", points, "ink", thickness=1.75)
 
 
@@ -79,8 +71,8 @@ class _Arrows:
     """Knows where the boxes are."""
 
     def __init__(self, layout: Layout) -> None:
-        self.layout = layout
-        self.vertices = {vertex.id: vertex for vertex in layout.graph.vertices}
+        self.layout, self.vertices = layout, layout.vertices
+        self.crossing = next((edge for edge in layout.graph.edges if edge.label == "handover"), None)
 
     def forward(self, edge: Edge) -> Curve:
         source, target = self.vertices[edge.source], self.vertices[edge.target]
@@ -102,7 +94,8 @@ class _Arrows:
             return self._top(vertex)
         name, left = layout.label(layout.number_of(vertex.row))
         within = left - 4 < self._x(vertex) <= left + width_of(name, LABEL_TEXT, bold=True) + 4
-        return self._middle(vertex) - LABEL_UP - 8 if within else self._top(vertex)
+        above = LABEL_UP + 8 + LABEL_LINE * name.count("\n")
+        return self._middle(vertex) - above if within else self._top(vertex)
 
     def backward(self, edge: Edge) -> Curve:
         source, target = self.vertices[edge.source], self.vertices[edge.target]
@@ -113,16 +106,20 @@ class _Arrows:
         points, at = self._way(edge, source, target)
         arrives = f"{percent(share)} of this loss's gradient arrives"
         hint = f"{edge.label} a step: {arrives}" if edge.label else arrives
+        text = (
+            "" if edge.label == "handover" and edge is not self.crossing else edge.label
+        )  # of several it is said once
         strong = not dotted
         return Curve(
             edge.id, "backward", edge.source, edge.target, tuple(map(flipped, points)), stroke, round(thick, 2),
-            "dotted" if dotted else "solid", "filled", edge.label, flipped(at), "ink" if strong else "muted",
+            "dotted" if dotted else "solid", "filled", text, flipped(at), "ink" if strong else "muted",
             one_line(hint), _head(thick), 11.0, strong,
         )  # fmt: skip
 
     def _way(self, edge: Edge, source: Vertex, target: Vertex) -> tuple[tuple[Point, ...], Point]:
         if source.kind == "loss" or (source.column == target.column):
-            return self._down(source, target)
+            x = self.layout.way_down(edge)
+            return straight((x, self._bottom(source)), (x, self._top(target) - 1)), (0.0, 0.0)
         if edge.label == "handover":
             return self._crossing(source, target)
         way = 1 if self._x(target) > self._x(source) else -1
@@ -146,12 +143,6 @@ class _Arrows:
         a, b = self._side(source, way), self._x(target) - way * min(INSET, self._half(target) / 2)
         y += max(0.0, head - 8)
         return ((a, y), (b - way * 8, y), (b - way * 2, y), (b, self._bottom(target) + 1)), (0.0, 0.0)
-
-    def _down(self, source: Vertex, target: Vertex) -> tuple[tuple[Point, ...], Point]:
-        """Go down in one step: from the loss, or from layer to layer."""
-        x = self._x(source) + (0 if source.kind == "loss" else 15)
-        a, b = (x, self._bottom(source)), (x, self._top(target) - 1)
-        return straight(a, b), (0.0, 0.0)
 
     def _crossing(self, source: Vertex, target: Vertex) -> tuple[tuple[Point, ...], Point]:
         """Go from the first step of a decoder to the last one of its encoder."""

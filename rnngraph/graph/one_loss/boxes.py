@@ -6,21 +6,22 @@ In: a layout. Out: shapes, in the order in which they lie upon each other.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from rnngraph.diagnosis.sentences import part_text, share_text
 from rnngraph.graph.layout.geometry import one_line
+from rnngraph.graph.layout.grid import Span
 from rnngraph.graph.layout.metrics import fit, width_of
 from rnngraph.graph.model import Column, Vertex
 from rnngraph.graph.one_loss.bars import Axis, bars
-from rnngraph.graph.one_loss.layout import RANGE, Layout, inside
+from rnngraph.graph.one_loss.columns import word_of
+from rnngraph.graph.one_loss.layout import RANGE, SMALLEST, Layout, inside
 from rnngraph.graph.pen import rectangle, words
-from rnngraph.graph.sheet import Shape
+from rnngraph.graph.sheet import Role, Shape
 from rnngraph.graph.style.left import MARK, tone
 
 NUMBER = 12.5  # font size in boxes
-SMALLEST = 10.5
 BAR = 46.0  # the height of 100 % in a fold
 METER = 4.0
 METER_FROM = 0.25  # the share of saturated units from which it is drawn
@@ -36,7 +37,7 @@ def folds(layout: Layout, axis: Axis) -> Iterator[Shape]:
 
 def _fold(vertex: Vertex, layout: Layout, axis: Axis) -> Iterator[Shape]:
     span, column = layout.columns[vertex.column], layout.graph.columns[vertex.column]
-    top, room = layout.top, span.size - 2
+    top = layout.top
     ranges = list(_ranges(layout, column))
     yield replace(
         rectangle(vertex.id, "vertex", span.start, top, span.size, layout.bottom - top, form="box", fill="fold",
@@ -44,18 +45,26 @@ def _fold(vertex: Vertex, layout: Layout, axis: Axis) -> Iterator[Shape]:
         subject=vertex.id, column=vertex.column,
         hint=one_line("; ".join([f"{_count(column)}, {_name(column)}", *(text for _, text, _ in ranges)])),
     )  # fmt: skip
-    head = next((text for text in (f"{vertex.label} folded", vertex.label, f"{column.count}×")
-                 if width_of(text, 11) <= room), "")  # fmt: skip
-    yield words(f"{vertex.id}n", "header", head, span.middle, top + 12, 11, ink="muted")
+    heads = f"{vertex.label} folded", vertex.label, f"{column.count}×"
+    yield from _between(f"{vertex.id}n", "header", heads, span, top + 12, layout)
     for number, text, between in ranges:
         middle = layout.row(number)
         foot, row = middle + 20, layout.seen.rows[number]
         start, stop = column.ranges[0]
         yield rectangle(f"{vertex.id}_{number}f", "mark", span.start + 3, foot, span.size - 6, 0.8, fill="rule")
         yield from bars(f"{vertex.id}_{number}", row.left[start:stop], inside(span), foot, BAR, axis, subject=vertex.id)
-        if span.size >= RANGE - 2 and width_of(between, 11) <= room:
-            yield words(f"{vertex.id}_{number}r", "number", between, span.middle, middle + 31, 11, ink="muted",
-                        hint=text)  # fmt: skip
+        if span.size >= RANGE - 2:
+            yield from _between(f"{vertex.id}_{number}r", "number", (between,), span, middle + 31, layout, hint=text)
+
+
+def _between(
+    name: str, role: Role, texts: Iterable[str], span: Span, y: float, layout: Layout, *, hint: str = ""
+) -> Iterator[Shape]:
+    """Write the first text that has room in a fold, and beside the marks that cross it."""
+    start, stop = max(layout.rooms(y, span.start + 1, span.stop - 1), key=lambda room: room[1] - room[0])
+    text = next((text for text in texts if width_of(text, 11) <= stop - start), "")
+    if text:
+        yield words(name, role, text, (start + stop) / 2, y, 11, ink="muted", hint=hint)
 
 
 def _ranges(layout: Layout, column: Column) -> Iterator[tuple[int, str, str]]:
@@ -140,7 +149,7 @@ def _loss(vertex: Vertex, x: float, layout: Layout) -> Shape:
 def _input(vertex: Vertex, x: float, room: float, layout: Layout) -> Shape:
     """Write the word that comes in, where there is one, else one letter."""
     column = layout.graph.columns[vertex.column]
-    word = one_line(column.label) if column.label else "x"
+    word = word_of(column)
     size = next((size for size in (12.0, 11.0) if width_of(word, size) <= room - 2), SMALLEST)
     text = fit(word, room - 2, size)
     shape = words(vertex.id, "vertex", text, x, layout.last_row + 63, size, ink="muted" if word == "x" else "ink")

@@ -8,12 +8,13 @@ from typing import cast
 import numpy as np
 
 from rnngraph.graph.layout.geometry import Box, one_line
-from rnngraph.graph.layout.metrics import fit, fit_end, wrap
+from rnngraph.graph.layout.metrics import fit, fit_end, whole_lines, wrap
 from rnngraph.graph.model import Graph
 from rnngraph.graph.one_loss.arrows import curves
 from rnngraph.graph.one_loss.bars import axis_of
 from rnngraph.graph.one_loss.boxes import folds, headers, vertices
-from rnngraph.graph.one_loss.layout import LABEL_TEXT, LABEL_UP, Layout, lay_out
+from rnngraph.graph.one_loss.columns import lay_out
+from rnngraph.graph.one_loss.layout import LABEL_LINE, LABEL_TEXT, LABEL_UP, Layout
 from rnngraph.graph.one_loss.under import Under
 from rnngraph.graph.pen import flag, paragraph, words
 from rnngraph.graph.sheet import Shape, Sheet, Theme
@@ -56,15 +57,21 @@ def _row_names(layout: Layout) -> Iterator[Shape]:
         hint = f"{name}, {note}"
         if layout.wide:
             narrow = layout.columns[0].start - x - 4
-            yield words(f"row{number}", "row", fit_end(name, narrow, 12.5, bold=True), x, y - 5, 12.5, bold=True,
-                        align="left", hint=hint)  # fmt: skip
+            names = whole_lines(name, narrow, 12.5, bold=True, most=2) or [fit_end(name, narrow, 12.5, bold=True)]
+            middle = y + 6.5 * (len(names) - 1)
+            yield paragraph(
+                f"row{number}", "row", names, x, middle + 1.5 - 13 * len(names), 13, 12.5, bold=True, hint=hint
+            )
             if note:
                 lines = wrap(note, narrow, 11, most=2)
-                yield paragraph(f"row{number}n", "row", lines, x, y + 2.5, 13, 11, ink="muted", hint=hint)
+                yield paragraph(f"row{number}n", "row", lines, x, middle + 2.5, 13, 11, ink="muted", hint=hint)
         else:
             name, left = layout.label(number)
-            yield words(f"row{number}", "row", name, left, y - LABEL_UP, LABEL_TEXT, bold=True,
-                        align="left", halo=True, hint=hint)  # fmt: skip
+            lines = name.split("\n")
+            top = y - LABEL_UP + LABEL_LINE * (0.5 - len(lines))
+            yield paragraph(
+                f"row{number}", "row", lines, left, top, LABEL_LINE, LABEL_TEXT, bold=True, halo=True, hint=hint
+            )
     for number, segment in enumerate(layout.seen.segments if len(layout.seen.segments) > 1 else ()):
         last = number == len(layout.seen.segments) - 1
         at = layout.edge((segment.start if last else segment.stop) - 0.5) + (8 if last else -8)

@@ -42,7 +42,8 @@ def small_print(trace: Trace, seen: OneLoss, *more: str) -> str:
     else:
         losses = "loss at every step" if lags.available == steps else f"{lags.available} losses"
     lengths = dict.fromkeys(f"{one.timesteps}" for one in trace.recurrences)
-    parts = [trace.model, f"{' and '.join(lengths)} steps", losses, trace.dtype]
+    unit = "step" if list(lengths) == ["1"] else "steps"
+    parts = [trace.model, f"{' and '.join(lengths)} {unit}", losses, trace.dtype]
     return " ".join(text for text in (f"{' · '.join(part for part in parts if part)}.", *more) if text)
 
 

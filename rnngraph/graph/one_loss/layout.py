@@ -11,22 +11,23 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
 
-from rnngraph.graph.layout.geometry import one_line
+from rnngraph.graph.layout.geometry import Point, one_line
 from rnngraph.graph.layout.grid import Span
-from rnngraph.graph.layout.metrics import fit, width_of
-from rnngraph.graph.model import Column, Graph
-from rnngraph.graph.one_loss.fold import right_margin
+from rnngraph.graph.layout.metrics import fit, whole_lines, width_of
+from rnngraph.graph.model import Column, Edge, Graph, Vertex
 from rnngraph.graph.one_loss.view import Mark, Seen
 from rnngraph.graph.pen import FLAG, FLAG_TEXT, sentences
 from rnngraph.graph.sheet import Shape
-from rnngraph.graph.sizes import Sizes, is_wide, sizes_of
+from rnngraph.graph.sizes import Sizes
 
+SMALLEST = 10.5  # of all texts
 LABEL_TEXT = 12.0  # of the name over a row
-LABEL_UP = 34.0  # how far it stands over the middle of the row
+LABEL_UP = 34.0  # how far its last line stands over the middle of the row
+LABEL_LINE = 12.0
 Flag: TypeAlias = tuple[Mark, str, float, float, float]  # the mark, its text, left side, width and upper side
-WIDEST = 150.0  # of a column that has room
 ROWS = {True: 84.0, False: 98.0}  # from row to row
 RANGE = 86.0  # the width of a fold that says its range
+BENT = 58.0  # how far below a row's middle a mark goes over to the next row
 UNDER = 68.0  # from the last row to the end of a fold
 
 
@@ -71,19 +72,72 @@ class Layout:
         return tuple(found)
 
     def label(self, number: int) -> tuple[str, float]:
-        """Give the name over a row of a narrow picture, and where it begins: before all marks, or behind one.
+        """Give the name over a row of a narrow picture, and where it begins: where nothing crosses it.
 
-        It says what the row is, where there is room before the first mark.
+        It says what the row is, where there is room; where there is little, it takes two lines.
         """
         row, left, right = self.seen.rows[number], self.sizes.margin + 6, self.width - self.sizes.margin
         name, note = one_line(row.name), one_line(row.note)
-        edges = sorted(edge for mark in self.seen.marks for _, at in mark.edges if (edge := self.edge(at)) > left)
-        rooms = list(zip([left, *(edge + 7 for edge in edges)], [*(edge - 5 for edge in edges), right], strict=True))
-        both = [(f"{name} · {note}", *rooms[0])] if note and (len(self.seen.rows) == 1 or len(note) < 9) else []
-        for text, start, stop in (*both, *((name, *room) for room in rooms)):
-            if width_of(text, LABEL_TEXT, bold=True) <= stop - start:
-                return text, start
-        return fit(name, max(rooms[0][1] - left, 60.0), LABEL_TEXT, bold=True), left
+        forms = [f"{name} · {note}"] if note and (len(self.seen.rows) == 1 or len(note) < 9) else []
+        rooms = self.rooms(self.row(number) - LABEL_UP, left, right)
+        for start, stop in rooms:
+            found = [one for one in forms if width_of(one, LABEL_TEXT, bold=True) <= stop - start]
+            found += ["\n".join(whole_lines(name, stop - start, LABEL_TEXT, bold=True, most=2))]
+            if found[0]:
+                return found[0], start
+        start, stop = max(rooms, key=lambda room: room[1] - room[0])
+        return fit(name, max(stop - start, 60.0), LABEL_TEXT, bold=True), start
+
+    def rooms(self, y: float, left: float, right: float) -> list[tuple[float, float]]:
+        """Divide a stretch at a height into those in which a text is not crossed, by a mark or by a way down."""
+        walls = sorted(
+            (x, half) for x, half, top, foot in self._walls if top < y + 6 and y - 6 < foot and left < x < right
+        )
+        starts = [left, *(x + half for x, half in walls)]
+        return list(zip(starts, [*(x - half for x, half in walls), right], strict=True))
+
+    @cached_property
+    def _walls(self) -> list[tuple[float, float, float, float]]:
+        """What runs down: its middle, half of its width with what is left free beside it, and both ends."""
+        lines = [(x, 6.0, top, foot) for corners in self.marks
+                 for (x, top), (_, foot) in zip(corners[::2], corners[1::2], strict=True)]  # fmt: skip
+        down = [edge for edge in self.graph.edges if edge.kind == "backward" and self._goes_down(edge)]
+        ways = [(self.way_down(edge), 12.0, self._middle(edge.source), self._middle(edge.target)) for edge in down]
+        return lines + ways
+
+    @cached_property
+    def vertices(self) -> dict[str, Vertex]:
+        """The boxes by their ids."""
+        return {vertex.id: vertex for vertex in self.graph.vertices}
+
+    def _middle(self, box: str) -> float:
+        row = self.number_of(self.vertices[box].row)
+        return self.row(row) if row >= 0 else self.loss
+
+    def _goes_down(self, edge: Edge) -> bool:
+        return edge.label == "handover" or self.vertices[edge.source].column == self.vertices[edge.target].column
+
+    def way_down(self, edge: Edge) -> float:
+        """Give where a gradient comes down to a row: in the middle, or in a stack beside what goes back in time."""
+        source, target = self.vertices[edge.source], self.vertices[edge.target]
+        aside = 0
+        if source.kind != "loss" and edge.label != "handover":
+            aside = 15 if self.seen.rows[self.number_of(source.row)].way == "left" else -15
+        return self.columns[target.column].middle + aside
+
+    @cached_property
+    def marks(self) -> list[list[Point]]:
+        """The corners of the line of every flag: through the rows, from the edge of one to that of the next."""
+        return [self._corners(mark, top + FLAG) for mark, *_, top in self.flags]
+
+    def _corners(self, mark: Mark, high: float) -> list[Point]:
+        points: list[Point] = []
+        for row, edge in mark.edges:
+            x = self.edge(edge)
+            points += [(x, high), (x, self.row(row) + BENT)]
+            high = self.row(row) + BENT
+        points[-1] = (points[-1][0], self.row(mark.edges[-1][0]) + 40)
+        return points
 
     @cached_property
     def top(self) -> float:
@@ -141,36 +195,3 @@ class Layout:
 def inside(span: Span) -> tuple[float, float]:
     """Give the left and right side of the bars inside a fold."""
     return span.start + 4, span.stop - 4
-
-
-def lay_out(graph: Graph) -> Layout:
-    """Place the columns of a graph."""
-    seen = graph.seen
-    assert seen is not None
-    sizes, wide = sizes_of(seen.width), is_wide(seen.width)
-    margin = right_margin(seen.width, seen.rows)
-    steps = [column for column in graph.columns if column.kind == "step"]
-    folds = [column for column in graph.columns if column.kind == "fold"]
-    room = seen.width - sizes.first - margin
-    if seen.own:
-        pitch = max(sizes.pitch, min(WIDEST, (room - 60 * len(folds)) / max(len(steps), 1)))
-        room = max(room, pitch * len(steps) + 60 * len(folds))
-    elif folds:
-        # A fold had better be wide enough to say its range.
-        pitch = max(sizes.close, min(sizes.pitch, (room - RANGE * len(folds)) / max(len(steps), 1)))
-        pitch = max(sizes.least, min(pitch, (room - sizes.fold * len(folds)) / max(len(steps), 1)))
-    else:
-        pitch = min(WIDEST, room / max(len(steps), 1))
-    roots = sum(math.sqrt(column.count) for column in folds) or 1.0
-    least = min(sizes.fold, (room - pitch * len(steps)) / max(len(folds), 1))
-    left_over = room - pitch * len(steps) - least * len(folds)
-    spans, x = [], sizes.first
-    for number, column in enumerate(graph.columns):
-        if column.kind == "initial":
-            spans.append(Span(sizes.first - 46, sizes.first) if not number else Span(x, x + 44))
-            continue
-        size = pitch if column.kind == "step" else least + left_over * math.sqrt(column.count) / roots
-        spans.append(Span(x, x + size))
-        x += size
-    width = max(float(seen.width), sizes.first + room + margin)
-    return Layout(graph, seen, sizes, wide, width, tuple(spans))

@@ -75,7 +75,7 @@ class Ways:
             self.vertices[start.id] = start
             box = self._box(number, order[0])
             self.edges.append(Edge(f"r_{start.id}_{box}_{number}", "recurrent", start.id, box, row.states[0]))
-            if row.reached[self._end(row, order[0], leaving=True)]:
+            if row.initial > -math.inf and row.reached[self._end(row, order[0], leaving=True)]:
                 self.edges.append(Edge(f"b_{box}_{start.id}_{number}", "backward", box, start.id, row.states[0],
                                        share=row.initial))  # fmt: skip
 

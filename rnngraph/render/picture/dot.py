@@ -44,7 +44,7 @@ def _lines(sheet: Sheet) -> Iterator[str]:
     box = ",".join(_number(side) for side in (frame.left, frame.bottom, frame.right, frame.top))
     paper = colour("paper", dark=writer.dark)
     yield "digraph unrolled {"
-    yield f'graph [bb="{box}" layout="nop2" bgcolor="{paper}" fontname="{writer.font}" pad="0"'
+    yield f'graph [bb="{box}" layout="nop2" bgcolor="{paper}" fontname="{writer.font}" pad="0" margin="0"'
     yield f"  outputorder=nodesfirst splines=true tooltip={quote(one_line(sheet.title))}];"
     yield f'node [fontname="{writer.font}" fixedsize="true" margin="0"];'
     yield f'edge [fontname="{writer.font}" fontsize="10.5" arrowsize="0.6"];'

@@ -11,7 +11,7 @@ from rnngraph.render.strict import json_line
 from rnngraph.trace.used_past import ContextTrace
 
 SCHEMA = 1
-_BAR = 40  # characters
+_BAR, _BESIDE = 40, 38  # characters: of the longest bar, and of what else is in its line
 
 
 def context_sentence(trace: ContextTrace) -> str:
@@ -25,13 +25,13 @@ def context_sentence(trace: ContextTrace) -> str:
     return f"The network uses {steps}: more of the past does not help."
 
 
-def context_text(trace: ContextTrace, *, ascii_only: bool = False) -> str:
-    """Write the curve as lines of 80 characters at most."""
-    mark = "#" if ascii_only else "█"
+def context_text(trace: ContextTrace, *, ascii_only: bool = False, width: int = 80) -> str:
+    """Write the curve as lines of 80 characters at most, bars no wider than what a line has left for them."""
+    mark, room = "#" if ascii_only else "█", max(min(_BAR, width - _BESIDE), 0)
     largest = max(float(trace.excess.max()), 0.0)
     lines = [context_sentence(trace), "", f"{'kept':>6}  {'loss':>9}  {'worse by':>9}", ""]
     for lag, kept, excess in zip(trace.lags.tolist(), trace.kept.tolist(), trace.excess.tolist(), strict=True):
-        size = round(_BAR * excess / largest) if largest > 0 and excess > 0 else 0
+        size = round(room * excess / largest) if largest > 0 and excess > 0 else 0
         used = "  in use" if lag == trace.in_use else ""
         lines.append(f"{lag:>6}  {number_text(kept):>9}  {number_text(excess):>9}  {mark * size}{used}".rstrip())
     lines += [

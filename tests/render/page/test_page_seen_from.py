@@ -9,11 +9,14 @@ import struct
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import rnngraph as rg
 from rnngraph.graph.style.left import tone
-from tests.render.browser import Opened
-from tests.render.page.opened import UNLIKE, Open, halving, network, replace_labels, show, written
+from tests.graph import mock_networks as mocks
+from tests.render.browser import Browser, Opened
+from tests.render.page.opened import UNLIKE, Open, bare, halving, network, replace_labels, show, written
 from tests.render.page.test_page_file import HOSTILE
 from tests.traces import make_trace
 
@@ -178,6 +181,35 @@ def test_touching_a_word_shows_which_words_it_teaches(show: Open) -> None:
     assert one.page.locator("#word-list [aria-pressed=true]").inner_text() == "word12"
 
 
+def test_a_word_a_little_wider_than_its_step_is_whole_on_a_phone(show: Open) -> None:
+    one = show(replace_labels(halving(20), ("<START>", *["a"] * 18, "<END>")), context=PHONE)
+    one.settle()
+    words = one.page.evaluate(
+        "[...document.querySelectorAll('#picture text')].map((text) => text.firstChild?.nodeValue)"
+    )
+    assert {"<START>", "<END>"} <= set(words)
+
+
+def test_the_losses_that_the_map_names_are_round_where_some_were_measured(browser: Browser, tmp_path: Path) -> None:
+    one = bare(browser, tmp_path / "a.html", mocks.dies(), "map.js", ("lossTicks",))
+    (last, top), *found = one.page.evaluate("lossTicks(0, 256)")
+    assert last == 59
+    assert [t for t, _ in found] == list(range(found[0][0], found[-1][0] + 1, 10))
+    assert found[0][0] % 10 == 0
+    places = [y for _, y in found]
+    assert min(np.abs(np.diff([*places, top]))) >= 15
+    np.testing.assert_allclose(np.diff(places), np.diff(places)[0], rtol=0.2)  # spread evenly, but for rounding
+    assert one.page.evaluate("lossTicks(0, 480).length") == 32
+
+
+def test_a_factor_of_nothing_is_no_number_that_is_none(show: Open) -> None:
+    layer = rg.nn.RNN(16, 4, nonlinearity="relu", seed=1)
+    layer.parameter("b").value[...] = -30
+    one = show(mocks.one_layer(layer, timesteps=6))
+    assert "this loss ×0" in one.page.inner_text("#factors")
+    assert "NaN" not in one.page.inner_text("main")
+
+
 def test_awkward_words_are_shown_as_text(show: Open) -> None:
     texts = (*HOSTILE, "x" * 20_000, "שלום עולם", "e\u0301" * 50)
     one = show(replace_labels(halving(len(texts)), texts))
@@ -241,6 +273,25 @@ def test_a_link_to_what_is_seen_is_copied(show: Open) -> None:
     one.page.click("#link")
     one.page.locator("#toast.on").wait_for()
     assert re.search("Link copied|#loss=33", one.page.inner_text("#toast"))
+
+
+def test_who_listens_or_has_colours_of_their_own_finds_what_is_seen(show: Open) -> None:
+    one = show(replace_labels(halving(20), tuple("abcdefghijklmnopqrst")), context={"forced_colors": "active"})
+    one.settle()
+    ends = "this loss's credit ends at lag 6: under 1 % beyond"
+    for place, over in (("#picture", "at every step back"), ("#curve", "by lag")):
+        assert (
+            one.page.get_attribute(f"{place} svg", "aria-label") == f"What is left of the loss at t=19 {over}: {ends}"
+        )
+    paints = one.page.evaluate(
+        "[...document.querySelectorAll('.word')].map((one) => getComputedStyle(one).backgroundColor)"
+    )
+    assert len(set(paints)) > 5  # their colours say what is left
+    outline = "getComputedStyle(document.querySelector('.word[aria-pressed=true]')).outline"
+    at_rest = one.page.evaluate(outline)
+    one.page.keyboard.press("Tab")
+    one.page.focus(".word[aria-pressed=true]")
+    assert one.page.evaluate(outline) != at_rest
 
 
 def test_help_explains_the_words_and_closes(show: Open) -> None:

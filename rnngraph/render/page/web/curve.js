@@ -1,8 +1,8 @@
 // @ts-check
 // How much is left, by lag: this loss in every row, the middle of all losses as a band, and the mark.
 import { byId } from "./data.js";
-import { svg, tenth } from "./elements.js";
-import { marksOf, saidOf } from "./flags.js";
+import { oneLine, svg, tenth, wide } from "./elements.js";
+import { titled, marksOf, saidOf } from "./flags.js";
 import { endsOf } from "./graph.js";
 import { isFaint, shareText, tickText, toneOf } from "./scale.js";
 import { niceStep } from "./strips.js";
@@ -30,9 +30,9 @@ function bandOf(row) {
 
 /** @param {import("./place.js").Plan} plan @param {number} width */
 export function drawCurve(plan, width) {
-  const { seen } = plan, high = 170, left = 46, walked = seen.walks.map((walk, row) => ({ walk, row })).filter((one) => one.walk !== null);
+  const { seen } = plan, high = 184, left = 46, walked = seen.walks.map((walk, row) => ({ walk, row })).filter((one) => one.walk !== null);
   const longest = Math.max(1, ...walked.map(({ walk }) => (walk ? walk.lag + walk.decades.length - 1 : 1))), ends = endsOf(plan), top = Math.max(0, ends.top), low = ends.low;
-  const x = (/** @type {number} */ lag) => left + (lag / longest) * (width - left - 10), y = (/** @type {number} */ value) => 10 + (high - 38) * ((top - Math.max(low, Math.min(top, value))) / (top - low));
+  const x = (/** @type {number} */ lag) => left + (lag / longest) * (width - left - 10), y = (/** @type {number} */ value) => 24 + (high - 52) * ((top - Math.max(low, Math.min(top, value))) / (top - low));
   const drawing = svg("svg", { width, height: high, viewBox: `0 0 ${width} ${high}`, role: "img" });
   const levels = top > 1 ? [...new Set([0, 2, Math.floor(top)])] : [0, -2, -4, -6].filter((value) => value >= low);
   for (const value of levels) {
@@ -40,8 +40,9 @@ export function drawCurve(plan, width) {
       svg("text", { class: `end ${Math.abs(value) === 2 ? "bold" : "muted"}`, "font-size": 11, x: left - 5, y: tenth(y(value)) + 4 }, tickText(value)));
   }
   if (lossCount > 2 && walked.length === 1) drawBand(drawing, bandOf(walked[0].row), x, y, longest);
-  const dotted = walked.map(({ walk, row }) => ({ name: rows[row].name, end: drawDots(drawing, /** @type {import("./walks.js").Walk} */ (walk), x, y, low) }));
-  if (walked.length > 1) nameCurves(drawing, dotted, width);
+  const dotted = walked.map(({ walk, row }) => ({ name: oneLine(rows[row].name), end: drawDots(drawing, /** @type {import("./walks.js").Walk} */ (walk), x, y, low) }));
+  const few = walked.length < 5; // of more, names would hide the curves
+  if (few && walked.length > 1) nameCurves(drawing, dotted, width);
   drawMark(drawing, [...marksOf(plan, false), ...marksOf(plan, true)], x, high, width);
   const every = niceStep((longest * 74) / (width - left));
   for (let lag = 0; lag <= longest; lag += every) {
@@ -50,9 +51,8 @@ export function drawCurve(plan, width) {
   }
   const least = Math.min(...walked.map(({ walk }) => (walk ? Math.min(...Array.from(walk.decades).filter((value) => !Number.isNaN(value))) : 0)));
   byId("curve").replaceChildren(drawing);
-  const said = marksOf(plan, false).length ? saidOf(marksOf(plan, false)) : "";
-  drawing.setAttribute("aria-label", `What is left of the loss at t=${seen.t} by lag${said ? `: ${said}` : ""}`);
-  byId("curve-note").textContent = `${least < low ? `Smaller than the scale shows: down to ${shareText(least)}. ` : ""}${lossCount > 2 && walked.length === 1 ? "Grey band: 10 % to 90 % of all losses." : ""}`;
+  drawing.setAttribute("aria-label", titled(seen, "by lag", plan));
+  byId("curve-note").textContent = `${least < low ? `Smaller than the scale shows: down to ${shareText(least)}. ` : ""}${lossCount > 2 && walked.length === 1 ? "Grey band: 10 % to 90 % of all losses." : ""}${few ? "" : `From the top down: ${dotted.sort((a, b) => a.end[1] - b.end[1] || b.end[0] - a.end[0]).map((one) => one.name).join(", ")}.`}`;
 }
 
 /** @param {any} drawing @param {[number, number][]} band @param {(lag: number) => number} x @param {(value: number) => number} y @param {number} longest */
@@ -85,10 +85,10 @@ function drawDots(drawing, walk, x, y, low) {
 
 /** Name the curves at their ends, the upper one above. @param {any} drawing @param {{name: string, end: [number, number]}[]} ends @param {number} width */
 function nameCurves(drawing, ends, width) {
-  let free = 30;
+  let free = 44;
   for (const { name, end } of [...ends].sort((a, b) => a.end[1] - b.end[1] || b.end[0] - a.end[0])) {
-    free = Math.max(free + 13, Math.min(end[1] - 4, 128 - 13 * ends.length));
-    drawing.append(svg("text", { class: "muted halo", "font-size": 11, x: tenth(Math.min(end[0] + 8, width - name.length * 6.5 - 8)), y: tenth(free) }, name));
+    free = Math.max(free + 13, Math.min(end[1] - 4, 142 - 13 * ends.length));
+    drawing.append(svg("text", { class: "muted halo", "font-size": 11, x: tenth(Math.min(end[0] + 8, width - wide(name, 11) - 8)), y: tenth(free) }, name));
   }
 }
 
@@ -97,9 +97,8 @@ function drawMark(drawing, marks, x, high, width) {
   const some = marks.filter((mark) => mark.kind === "dies" || mark.kind === "grows");
   if (!some.length) return;
   const lags = [...new Set(some.map((mark) => mark.lag))];
-  for (const lag of lags) drawing.append(svg("path", { class: "end-mark", d: `M${tenth(x(lag + 0.5))} 6V${high - 26}` }));
+  for (const lag of lags) drawing.append(svg("path", { class: "end-mark", d: `M${tenth(x(lag + 0.5))} 17V${high - 26}` }));
   const all = lags.sort((a, b) => a - b).join(", "), several = some.every((mark) => mark.kind === "dies") ? `under 1 % beyond lag ${all}` : `ends or ×100 at lag ${all}`;
-  const text = lags.length > 1 ? several : saidOf(some, true), wide = text.length * 7.4, right = x(lags[lags.length - 1] + 0.5) + 5, left = x(lags[0] + 0.5) - 5;
-  const [side, at] = right + wide <= width ? ["start", right] : left - wide >= 4 ? ["end", left] : ["end", width - 4]; // never over an edge
-  drawing.append(svg("text", { class: `bold halo ${side}`, "font-size": 12, x: tenth(Number(at)), y: 19 }, text));
+  const text = lags.length > 1 ? several : saidOf(some, true), at = Math.min(x(lags[0] + 0.5), width - 2 - wide(text, 12, true));
+  drawing.append(svg("text", { class: "bold", "font-size": 12, x: tenth(Math.max(0, at)), y: 12 }, text)); // never over an edge
 }

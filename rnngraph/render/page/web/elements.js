@@ -26,12 +26,27 @@ export const oneLine = (text) => text.replace(/\n/g, "↵").replace(/\t/g, "⇥"
 
 const letters = typeof Intl.Segmenter === "function" ? new Intl.Segmenter() : null;
 
+const pen = /** @type {CanvasRenderingContext2D} */ (document.createElement("canvas").getContext("2d"));
+
+/** How wide a text is, in the font of the pictures. @param {string} text @param {number} size @param {boolean} [bold] */
+export function wide(text, size, bold = false) {
+  const font = `${bold ? 700 : 400} ${size}px system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif`;
+  if (pen.font !== font) pen.font = font;
+  return pen.measureText(text).width;
+}
+
 /** Cut a text to the room that there is, between letters as a reader sees them.
- * @param {string} text @param {number} room pixels @param {number} size */
-export function shorten(text, room, size) {
-  const most = Math.max(3, Math.floor(room / (size * 0.56))), start = text.slice(0, most * 12);
+ * @param {string} text @param {number} room pixels @param {number} size @param {boolean} [bold] */
+export function shorten(text, room, size, bold = false) {
+  const start = text.slice(0, 40 + 12 * room / size);
+  if (start === text && (text.length * size <= room || wide(text, size, bold) <= room)) return text;
   const found = letters ? Array.from(letters.segment(start), (one) => one.segment) : [...start];
-  return found.length > most ? `${found.slice(0, most - 1).join("")}…` : start === text ? text : `${start}…`;
+  let [few, many] = [1, found.length + 1];
+  while (many - few > 1) {
+    const middle = (few + many) >> 1;
+    if (wide(`${found.slice(0, middle).join("")}…`, size, bold) <= room) few = middle; else many = middle;
+  }
+  return `${found.slice(0, few).join("")}…`;
 }
 
 /** @param {number} value */

@@ -1,6 +1,6 @@
 // @ts-check
 // The mark: an ink line where credit ends, through all rows, and a flag that says so.
-import { svg, tenth } from "./elements.js";
+import { svg, tenth, wide } from "./elements.js";
 import { markOf } from "./place.js";
 import { shareText } from "./scale.js";
 import { rows } from "./walks.js";
@@ -35,6 +35,13 @@ export function saidOf(marks, short = false) {
   return ending(marks, short);
 }
 
+/** What a screen reader says of a picture: which it is, and its marks. @param {import("./walks.js").Seen} seen @param {string} over
+ * @param {import("./place.js").Plan} plan */
+export function titled(seen, over, plan) {
+  const said = [false, true].map((reverse) => marksOf(plan, reverse)).filter((marks) => marks.length).map((marks) => saidOf(marks));
+  return [`What is left of the loss at t=${seen.t} ${over}`, ...new Set(said)].join(": ");
+}
+
 /** @param {Mark[]} marks @param {boolean} short */
 function ending(marks, short) {
   const lags = marks.map((mark) => mark.lag), [top, bottom] = [lags[0], lags[lags.length - 1]], kinds = marks.map((mark) => rows[mark.row].kind);
@@ -51,14 +58,14 @@ function drawFlag(parent, plan, marks, reverse, both) {
   const name = both ? (reverse ? "reverse" : "forward") : "", brief = both && plan.phone && marks.every((mark) => mark.kind === "dies");
   const words = brief ? `${name} to lag ${Math.max(...marks.map((mark) => mark.lag))}` : name ? `${name}: ${said.replace("this loss: ", "")}` : said;
   const pointing = marks.some((mark) => mark.kind !== "starts"), text = !pointing ? words : reverse ? `${words} ▸` : `◂ ${words}`;
-  const wide = text.length * size * 0.56 + 14, first = marks[0].x;
-  const x = Math.max(0, Math.min(plan.width - wide, reverse || !pointing ? first : first - wide));
+  const long = wide(text, size, true) + 14, first = marks[0].x;
+  const x = Math.max(0, Math.min(plan.width - long, reverse || !pointing ? first : first - long));
   let d = `M${tenth(first)} 12`;
   marks.forEach((mark, index) => {
-    const next = marks[index + 1], low = next ? plan.rowAt(mark.row) + plan.high / 2 + 23.5 : plan.rowAt(mark.row) + plan.high / 2 + 44;
+    const next = marks[index + 1], low = next ? plan.rowAt(mark.row) + plan.high / 2 + 23.5 : plan.rowAt(mark.row) + plan.high / 2 + 24; // over the factor
     d += `V${low}${next ? `H${tenth(next.x)}` : ""}`;
   });
   parent.append(svg("path", { class: "end-mark", d }));
-  parent.append(svg("rect", { class: "flag", x: tenth(x), y: 0, width: tenth(wide), height: 22, rx: 4 }),
-    svg("text", { class: "flag-text middle", "font-size": size, x: tenth(x + wide / 2), y: 15.5 }, text));
+  parent.append(svg("rect", { class: "flag", x: tenth(x), y: 0, width: tenth(long), height: 22, rx: 4 }),
+    svg("text", { class: "flag-text middle", "font-size": size, x: tenth(x + long / 2), y: 15.5 }, text));
 }

@@ -1,10 +1,19 @@
 // @ts-check
 // Which steps of the picture have a column of their own, and which are folded between them.
+import { data } from "./data.js";
+import { oneLine, wide } from "./elements.js";
 import { EXPLODED, MARK } from "./scale.js";
-import { axis, firstAbove, lastAbove, partOf, positions, rows, stepAt } from "./walks.js";
+import { axis, firstAbove, lastAbove, partOf, positions, rows, severalClocks, stepAt } from "./walks.js";
 
 /** @typedef {{first: number, last: number, x: number, width: number, clock: number, offset: number}} Segment a column or a fold */
 
+export const WORD = 10.5; // the size of a word that has little room
+
+/** The room that the word of a step needs, as far as it is not too long. @param {number} position @param {number} most */
+function needed(position, most) {
+  const word = severalClocks ? null : data.labels[position];
+  return word ? Math.min(most, wide(oneLine(word.slice(0, 40)), WORD) + 3) : 0;
+}
 
 /** The place where a row's credit ends, grows or reaches the first step; the initial state is none.
  * @param {import("./walks.js").Walk} walk
@@ -52,7 +61,7 @@ function reaches(seen, position) {
  * @param {import("./walks.js").Seen} seen @param {number} left @param {number} width @param {boolean} phone
  * @returns {{segments: Segment[], column: number}} */
 export function layOut(seen, left, width, phone) {
-  const room = width - left, wide = phone ? 52 : 66, least = phone ? 44 : 52;
+  const room = width - left, usual = phone ? 52 : 66, worded = phone && needed(seen.position, 1) > 0, least = worded ? 54 : phone ? 44 : 52;
   const { must, rest } = wanted(seen, phone);
   /** @type {Set<number>} */
   let kept = new Set();
@@ -63,10 +72,10 @@ export function layOut(seen, left, width, phone) {
     if ((found.length - folds) * each + folds * leastFold(phone) <= room) kept = more;
   };
   for (const position of must) take(position, least);
-  const most = phone ? 5 : Math.max(6, Math.floor((room * 0.8) / wide)); // of columns of their own, so that folds show their bars
-  for (const position of rest) if (kept.size < most) take(position, wide);
+  const most = phone ? 5 : Math.max(6, Math.floor((room * 0.8) / usual)); // of columns of their own, so that folds show their bars
+  for (const position of rest) if (kept.size < most) take(position, usual);
   if (positions <= 14) for (let position = 0; position < positions; position += 1) take(position, least);
-  return placed(segmentsOf(kept), left, room, wide, leastFold(phone));
+  return placed(segmentsOf(kept), left, room, usual, leastFold(phone));
 }
 
 /** @param {Set<number>} kept @returns {Segment[]} */
@@ -88,16 +97,17 @@ function segmentsOf(kept) {
   return found;
 }
 
-/** @param {Segment[]} segments @param {number} left @param {number} room @param {number} wide @param {number} narrow the least width of a fold */
-function placed(segments, left, room, wide, narrow) {
+/** @param {Segment[]} segments @param {number} left @param {number} room @param {number} usual @param {number} narrow the least width of a fold */
+function placed(segments, left, room, usual, narrow) {
   const folds = segments.filter((one) => one.last > one.first), full = segments.length - folds.length;
   const roots = folds.map((one) => Math.sqrt(one.last - one.first + 1)), sum = roots.reduce((a, b) => a + b, 0);
-  const column = Math.min(folds.length ? wide : Math.min(110, room / Math.max(1, full)), (room - folds.length * narrow) / Math.max(1, full));
-  const spare = room - full * column - folds.length * narrow;
-  let x = left, fold = 0;
+  const column = Math.min(folds.length ? usual : Math.min(110, room / Math.max(1, full)), (room - folds.length * narrow) / Math.max(1, full));
+  let x = left, fold = 0, spare = folds.length ? room - full * column - folds.length * narrow : 0;
+  const wider = new Map(segments.filter((one) => one.first === one.last).map((one) => [one, needed(one.first, 1.5 * usual) - column]));
+  for (const [one, more] of [...wider].sort((a, b) => a[1] - b[1])) if (more > 0 && more <= spare) spare -= more; else wider.delete(one);
   for (const one of segments) {
     one.x = x;
-    one.width = one.last > one.first ? narrow + (spare * roots[fold++]) / sum : column;
+    one.width = one.last > one.first ? narrow + (spare * roots[fold++]) / sum : column + (wider.get(one) ?? 0);
     x += one.width;
   }
   return { segments, column };

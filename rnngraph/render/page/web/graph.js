@@ -3,9 +3,10 @@
 import { bow, headAt, thin, way } from "./arrows.js";
 import { drawBars } from "./bars.js";
 import { data } from "./data.js";
-import { oneLine, shorten, svg, tenth } from "./elements.js";
+import { oneLine, shorten, svg, tenth, wide } from "./elements.js";
 import { drawFlags } from "./flags.js";
 import { look, lossAt } from "./loss.js";
+import { WORD } from "./fold.js";
 import { startsAt } from "./place.js";
 import { FLOOR, factorText, inkOn, isFaint, shareText, toneOf } from "./scale.js";
 import { partOf, rows, severalClocks, stepAt } from "./walks.js";
@@ -16,14 +17,14 @@ const bears = new Set(data.losses ? data.losses.bears : []);
 
 /** @param {any} parent @param {Plan} plan */
 export function drawGraph(parent, plan) {
-  for (const one of plan.segments) if (one.last > one.first) drawFold(parent, plan, one);
-  const factors = rows.flatMap((_, number) => drawRow(parent, plan, number));
+  const over = plan.segments.filter((one) => one.last > one.first).map((one) => drawFold(parent, plan, one));
+  over.push(...rows.flatMap((_, number) => drawRow(parent, plan, number)));
   if (severalClocks) drawHandover(parent, plan);
   for (const one of plan.segments) if (one.first === one.last) drawStep(parent, plan, one);
   drawLoss(parent, plan);
   if (!plan.phone) parent.append(svg("text", { class: "muted", x: 0, y: plan.loss + 5, "font-size": 13 }, "loss"));
   drawFlags(parent, plan);
-  parent.append(...factors); // over the mark, which would cross them out
+  parent.append(...over); // over the mark, which would cross them out
 }
 
 /** What is left at a step of a row: null where the walk does not pass or has not yet come. @param {Plan} plan @param {number} number @param {number} t */
@@ -47,13 +48,15 @@ export function endsOf(plan) {
   return ends;
 }
 
-/** @param {any} parent @param {Plan} plan @param {import("./fold.js").Segment} one */
+/** A fold; how many steps it holds is given back. @param {any} parent @param {Plan} plan @param {import("./fold.js").Segment} one */
 function drawFold(parent, plan, one) {
   const count = one.last - one.first + 1, middle = one.x + one.width / 2, ends = endsOf(plan), size = plan.phone ? 11 : 11.5;
-  const wide = one.width - 4, top = plan.loss - 20;
-  parent.append(svg("rect", { class: "fold", rx: 6, x: tenth(one.x + 2), y: top, width: tenth(wide), height: plan.foot + 4 - top }));
-  const said = `${count} steps`;
-  parent.append(svg("text", { class: "muted middle", "font-size": size, x: tenth(middle), y: plan.loss - 5 }, wide > 48 ? said : String(count)));
+  const room = one.width - 4, top = plan.loss - 20, said = `${count} steps`;
+  parent.append(svg("rect", { class: "fold", rx: 6, x: tenth(one.x + 2), y: top, width: tenth(room), height: plan.foot + 4 - top }));
+  const write = (/** @type {number} */ y, /** @type {string[]} */ ...texts) => {
+    const text = texts.find((text) => wide(text, size) < room);
+    if (text) parent.append(svg("text", { class: "muted middle", "font-size": size, x: tenth(middle), y }, text));
+  };
   rows.forEach((row, number) => {
     if (row.clock !== one.clock) return;
     const from = one.first - one.offset, tall = plan.high + 14, base = plan.rowAt(number) + plan.high / 2 + 4;
@@ -61,15 +64,14 @@ function drawFold(parent, plan, one) {
     const near = [at(0), at(count - 1)];
     if (near.every(Number.isNaN) && !anyIn(plan, number, from, count)) return;
     const line = base - tall * ((data.scale.mark - ends.low) / (ends.top - ends.low));
-    const room = { x: one.x + 5, base, width: one.width - 10, height: tall, ...ends };
-    drawBars(parent, room, count, at);
+    drawBars(parent, { x: one.x + 5, base, width: one.width - 10, height: tall, ...ends }, count, at);
     parent.append(svg("path", { class: "rule", d: `M${tenth(one.x + 5)} ${base}h${tenth(one.width - 10)}` }));
     if (ends.low < data.scale.mark) parent.append(svg("path", { class: "percent", d: `M${tenth(one.x + 5)} ${tenth(line)}h${tenth(one.width - 10)}` }));
-    if (one.width > 84 && !near.some(Number.isNaN)) {
-      parent.append(svg("text", { class: "muted middle", "font-size": size, x: tenth(middle), y: base + 16 }, `${shareText(near[0])} ${row.reverse ? "→" : "←"} ${shareText(near[1])}`));
-    }
+    if (!near.some(Number.isNaN)) write(base + 16, `${shareText(near[0])} ${row.reverse ? "→" : "←"} ${shareText(near[1])}`);
   });
-  if (one.width > 64) parent.append(svg("text", { class: "muted middle", "font-size": size, x: tenth(middle), y: plan.foot + 19 }, `t=${one.first - one.offset} … ${one.last - one.offset}`));
+  const [from, to] = [one.first - one.offset, one.last - one.offset];
+  write(plan.foot + 19, `t=${from} … ${to}`, `${from}…${to}`);
+  return svg("text", { class: "muted halo middle", "font-size": size, x: tenth(middle), y: plan.loss - 5 }, wide(said, size) < room ? said : `${count}×`);
 }
 
 /** @param {Plan} plan @param {number} number @param {number} from @param {number} count */
@@ -78,11 +80,11 @@ function anyIn(plan, number, from, count) {
   return false;
 }
 
-/** A row's name, and the arrows between its boxes; their factors are given back. @param {any} parent @param {Plan} plan @param {number} number */
+/** A row's name, and the arrows between its boxes; their factors, and a name over them, are given back. @param {any} parent @param {Plan} plan @param {number} number */
 function drawRow(parent, plan, number) {
   const row = rows[number], y = plan.rowAt(number), own = plan.segments.filter((one) => one.clock === row.clock), half = plan.box / 2;
-  const factors = [];
-  drawName(parent, plan, number);
+  const factors = plan.phone ? nameOver(plan, number) : [];
+  if (!plan.phone) drawName(parent, plan, number);
   for (let index = 0; index + 1 < own.length; index += 1) {
     const [a, b] = [own[index], own[index + 1]], single = [a, b].map((one) => one.first === one.last);
     if (b.first - b.offset >= row.timesteps) continue;
@@ -103,13 +105,18 @@ function drawRow(parent, plan, number) {
   return factors;
 }
 
-/** @param {any} parent @param {Plan} plan @param {number} number */
+/** A name over its row, beside the way down from the loss. @param {Plan} plan @param {number} number */
+function nameOver(plan, number) {
+  if (rows.length < 2) return [];
+  const name = oneLine(rows[number].name), down = plan.spanOf(plan.seen.position).middle, long = wide(name, 12, true), left = down - 14 - (number ? plan.box / 2 : 0);
+  const crossed = rows[number].clock === plan.seen.clock && long > left, x = crossed ? down + 14 : 0;
+  return [svg("text", { class: "bold halo", "font-size": 12, x: tenth(x), y: plan.rowAt(number) - plan.high / 2 - 8 }, shorten(name, plan.width - x, 12, true))];
+}
+
+/** A name beside its row. @param {any} parent @param {Plan} plan @param {number} number */
 function drawName(parent, plan, number) {
-  const row = rows[number], y = plan.rowAt(number), name = oneLine(row.name), many = rows.length > 1;
-  if (plan.phone && many) parent.append(svg("text", { class: "bold halo", "font-size": 12, x: 0, y: y - plan.high / 2 - 8 }, shorten(name, plan.width, 12)));
-  if (plan.phone) return;
-  const room = plan.gutter - (plan.ends[0] ? 40 : 6);
-  parent.append(svg("text", { class: "bold", "font-size": 14, x: 0, y: y + 1 }, shorten(name, room, 14)));
+  const row = rows[number], y = plan.rowAt(number), room = plan.gutter - (plan.ends[0] ? 40 : 6);
+  parent.append(svg("text", { class: "bold", "font-size": 14, x: 0, y: y + 1 }, shorten(oneLine(row.name), room, 14, true)));
   parent.append(svg("text", { class: "muted", "font-size": 12, x: 0, y: y + 16 }, shorten(oneLine(row.note), room, 12)));
 }
 
@@ -137,7 +144,7 @@ function drawHandover(parent, plan) {
     const start = plan.spanOf(partOf(rows[from].clock).offset), end = plan.spanOf(partOf(row.clock).offset + row.timesteps - 1);
     const y0 = plan.rowAt(from) + plan.high / 2, y1 = plan.rowAt(number) - plan.high / 2 - 1, x0 = start.middle - 8, x1 = end.middle + 6;
     way(parent, `M${tenth(x0)} ${y0}C${tenth(x0)} ${y0 + 28} ${tenth(x1)} ${y1 - 34}`, [x1, y1], [0, 34], value);
-    parent.append(svg("text", { class: "halo bold end", "font-size": 11.5, x: tenth(x1 - 8), y: y1 - 18 }, "handover"));
+    parent.append(svg("text", { class: "halo bold end", "font-size": 11.5, x: tenth(x1 - 8), y: tenth((y0 + y1) / 2 + 4) }, "handover"));
   });
 }
 
@@ -149,8 +156,9 @@ function drawStep(parent, plan, one) {
   for (const number of own) drawBox(parent, plan, number, x, t);
   const low = Math.max(...own.map((number) => plan.rowAt(number))) + plan.high / 2;
   thin(parent, x, plan.foot - 11, x, low + 2);
-  const word = severalClocks ? null : data.labels[data.losses ? one.first : 0], text = word === null || word === undefined ? "x" : shorten(oneLine(word), one.width + 2, /[A-Z]{3}/.test(word) ? 16 : 13.6);
-  const label = svg("text", { class: word ? "bold middle" : "muted middle", "font-size": 12, x: tenth(x), y: plan.foot + 3 }, text);
+  const word = severalClocks ? null : data.labels[data.losses ? one.first : 0], line = word === null || word === undefined ? "x" : oneLine(word);
+  const large = line.length < 99 && wide(line, 12, true) <= one.width - 3;
+  const label = svg("text", { class: `middle ${!word ? "muted" : large ? "bold" : ""}`, "font-size": large ? 12 : WORD, x: tenth(x), y: plan.foot + 3 }, large ? line : shorten(line, one.width - 2, WORD));
   if (word) label.append(svg("title", {}, oneLine(word).slice(0, 2000)));
   const lag = Math.min(...own.map((number) => { const walk = plan.seen.walks[number], place = walk ? walk.place[t] : -1; return walk && place >= 0 ? walk.lag + place : Infinity; }));
   parent.append(label,
@@ -183,7 +191,9 @@ function drawBox(parent, plan, number, x, t) {
   const flat = rows[number].saturated[t] ?? 0;
   if (flat > 0.25) parent.append(svg("rect", { class: "meter", x: tenth(x - plan.box / 2), y: y - plan.high / 2 - 7, width: tenth(plan.box), height: 4 }),
     svg("rect", { class: "meter full", x: tenth(x - plan.box / 2), y: y - plan.high / 2 - 7, width: tenth(plan.box * flat), height: 4 }));
-  if (value !== null) parent.append(svg("text", { class: `middle ink-${inkOn(tone)}${isFaint(value) ? "" : " bold"}`, "font-size": 12.5, x: tenth(x), y: y + 4.5 }, shareText(value)));
+  if (value === null) return;
+  const text = shareText(value), size = Math.min(12.5, (12.5 * (plan.box - 2)) / wide(text, 12.5, !isFaint(value)));
+  parent.append(svg("text", { class: `middle ink-${inkOn(tone)}${isFaint(value) ? "" : " bold"}`, "font-size": tenth(Math.max(10.5, size)), x: tenth(x), y: y + 4.5 }, text));
 }
 
 /** The loss that is looked from, and the way on into lower layers. @param {any} parent @param {Plan} plan */
@@ -196,7 +206,7 @@ function drawLoss(parent, plan) {
   rows.forEach((row, number) => {
     const above = number - 1;
     if (above < first || rows[above].clock !== row.clock || rows[above].layer !== row.layer + 1 || leftAt(plan, number, seen.t) === null) return;
-    const side = x + plan.box / 2 - 9;
+    const side = x + (rows[above].reverse ? -1 : 1) * (plan.box / 2 - 9); // where nothing goes back in time
     way(parent, `M${tenth(side)} ${plan.rowAt(above) + plan.high / 2}L`, [side, plan.rowAt(number) - plan.high / 2], [0, 1], 0);
   });
 }

@@ -81,19 +81,28 @@ function coastOf(left, each, high) {
   return coast;
 }
 
+/** Which losses of one recurrence are named, and where: each where there is room, else round ones, which may stand between two that
+ * were measured, and the last. @param {number} clock @param {number} tall the height of the map @returns {[number, number][]} */
+export function lossTicks(clock, tall) {
+  const high = tall / lossCount;
+  const own = Array.from({ length: lossCount }, (_, number) => number).filter((number) => seenFrom(number).clock === clock);
+  const all = own.map((number) => /** @type {[number, number]} */ ([seenFrom(number).t, tall - (number + 0.5) * high])), last = all[all.length - 1];
+  if (high >= 15 || all.length < 2) return all;
+  const every = niceStep((26 * (last[0] - all[0][0])) / (all[0][1] - last[1])), found = [last];
+  for (let t = Math.ceil(all[0][0] / every) * every; t < last[0]; t += every) {
+    const after = all.findIndex((one) => one[0] >= t), [a, b] = [all[Math.max(0, after - 1)], all[after]];
+    const y = a[0] === b[0] ? b[1] : a[1] + ((b[1] - a[1]) * (t - a[0])) / (b[0] - a[0]);
+    if (y - last[1] >= 15) found.push([t, y]);
+  }
+  return found;
+}
+
 /** @param {CanvasRenderingContext2D} context @param {number} left @param {number} wide @param {number} tall */
 function names(context, left, wide, tall) {
   context.fillStyle = colourOfTone("muted");
   context.font = "11px system-ui, 'DejaVu Sans', sans-serif";
-  let free = -Infinity;
-  for (let number = lossCount - 1; number >= 0; number -= 1) {
-    const y = yOf(number) + tall / lossCount / 2 + 4;
-    const { t } = seenFrom(number), dense = tall / lossCount < 14 && number !== lossCount - 1;
-    if (y - free < (dense ? 26 : 15) || (dense && lossCount === positions && t % niceStep((30 * lossCount) / tall))) continue;
-    context.textAlign = "right";
-    context.fillText(String(t), left - 5, Math.max(9, y));
-    free = y;
-  }
+  context.textAlign = "right";
+  for (const part of axis) for (const [t, y] of lossTicks(part.clock, tall)) context.fillText(String(t), left - 5, Math.max(9, y + 4));
   for (const part of axis) {
     const each = wide / positions, every = niceStep(48 / each);
     for (let t = 0; t < part.timesteps; t += every) {

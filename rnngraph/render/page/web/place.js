@@ -1,5 +1,6 @@
 // @ts-check
 // Where everything of the picture stands: x of every position, y of every row.
+import { oneLine, wide } from "./elements.js";
 import { endOf, layOut } from "./fold.js";
 import { partOf, rows } from "./walks.js";
 
@@ -11,10 +12,10 @@ import { partOf, rows } from "./walks.js";
 
 /** @param {import("./walks.js").Seen} seen @param {number} width @param {number} visible lags that are shown @returns {Plan} */
 export function planOf(seen, width, visible) {
-  const phone = width < 560, high = phone ? 30 : 34, named = Math.max(...rows.map((row) => Math.max(row.name.length * 7.9, row.note.length * 6.9)));
+  const phone = width < 560, high = phone ? 30 : 34, named = Math.max(...rows.map((row) => Math.max(wide(oneLine(row.name), 14, true), wide(oneLine(row.note), 12))));
   const start = (/** @type {boolean} */ reverse) => !phone && seen.walks.some((walk, row) => walk && walk.initial && rows[row].reverse === reverse && startsAt(row));
   const ends = [start(false), start(true)];
-  const gutter = (phone ? 0 : Math.ceil(Math.min(140, Math.max(40, named))) + 8) + (ends[0] ? 34 : 0);
+  const gutter = (phone ? 0 : Math.ceil(Math.min(Math.max(140, width * 0.18), Math.max(40, named))) + 8) + (ends[0] ? 34 : 0);
   const { segments, column } = layOut(seen, gutter, width - (ends[1] ? 34 : 0), phone);
   const pitch = phone ? 92 : 84, top = phone ? 120 : 112, loss = 44;
   const rowAt = (/** @type {number} */ row) => top + row * pitch;
@@ -30,7 +31,7 @@ export function planOf(seen, width, visible) {
     const each = (one.width - 10) / count, left = one.x + 5 + each * (position - one.first);
     return { left, right: left + each, middle: left + each / 2, folded: true };
   };
-  return { width, height: foot + 42, phone, gutter, segments, column, box: Math.min(56, column - (phone ? 6 : 14)), high, loss, rowAt, foot, ends, spanOf, seen, visible };
+  return { width, height: foot + 42, phone, gutter, segments, column, box: Math.min(56, Math.max(column - 14, Math.min(column - 6, 46))), high, loss, rowAt, foot, ends, spanOf, seen, visible };
 }
 
 /** Whether a row begins at the side of the picture, and not where another row hands over. @param {number} row */

@@ -3,6 +3,7 @@
 import { drawCurve } from "./curve.js";
 import { byId } from "./data.js";
 import { svg } from "./elements.js";
+import { titled } from "./flags.js";
 import { drawGraph } from "./graph.js";
 import { chosen, look, whenSeen } from "./loss.js";
 import { markMap, paintMap, startMap } from "./map.js";
@@ -21,7 +22,7 @@ let beside = false; // whether the map and the curve have been asked for: the pi
 
 function drawWalk() {
   const seen = chosen(), width = Math.max(240, Math.floor(byId("picture").clientWidth)), plan = planOf(seen, width, visibleLags());
-  const drawing = svg("svg", { width, role: "img", "aria-label": `What is left of the loss at t=${seen.t} at every step back` });
+  const drawing = svg("svg", { width, role: "img", "aria-label": titled(seen, "at every step back", plan) });
   drawGraph(drawing, plan);
   const high = Math.ceil(drawStrips(drawing, plan, plan.foot + 58)) + 2;
   drawing.setAttribute("height", high);

@@ -1,7 +1,7 @@
 // @ts-check
 // Why: what one step back keeps, and what the recurrent weight, the activation or a gate make of it.
 import { byId } from "./data.js";
-import { html, svg, tenth } from "./elements.js";
+import { html, oneLine, shorten, svg, tenth, wide } from "./elements.js";
 import { chosen } from "./loss.js";
 import { niceStep } from "./strips.js";
 import { rows } from "./walks.js";
@@ -38,6 +38,7 @@ function othersOf(number) {
 /** @param {(number | null)[]} values */
 function averageOf(values) {
   const logs = values.filter((value) => value !== null && value > 0).map((value) => Math.log(/** @type {number} */ (value)));
+  if (!logs.length && values.includes(0)) return 0;
   return logs.length ? Math.exp(logs.reduce((a, b) => a + b, 0) / logs.length) : NaN;
 }
 
@@ -57,7 +58,7 @@ function chart(number, width, phone, named) {
   const known = lines.flatMap((line) => line.values.filter((value, t) => t % some === 0 && value !== null && Number.isFinite(value))).map(Number).sort((a, b) => a - b);
   const most = Math.max(1, known[Math.floor((known.length - 1) * 0.98)] ?? 1), top = [1, 1.5, 2, 3, 5, 10, 20, 50, 100].find((one) => one >= most) ?? 10 ** Math.ceil(Math.log10(most));
   const y = (/** @type {number} */ value) => above + (high - above - 24) * (1 - Math.min(value, top * 1.04) / top);
-  const averages = lines.map((line) => `${line.name} ×${Number(line.average.toPrecision(2))}`);
+  const averages = lines.map((line) => `${line.name}${Number.isNaN(line.average) ? "" : ` ×${Number(line.average.toPrecision(2))}`}`);
   const drawing = svg("svg", { width, height: high, viewBox: `0 0 ${width} ${high}`, role: "img", "aria-label": `${row.name}: factor of a step back, on average ${averages.join(", ")}` });
   for (const value of [0, top / 2, top, ...(top > 1 && top !== 2 ? [1] : [])]) {
     drawing.append(svg("path", { class: value === 1 ? "percent" : "rule", d: `M${left} ${tenth(y(value))}H${width}` }),
@@ -65,7 +66,7 @@ function chart(number, width, phone, named) {
   }
   for (const line of [...lines].reverse()) drawing.append(svg("path", { class: line.style, d: pathOver(line.values, left, each, y) }));
   nameLines(drawing, lines, averages, left, width);
-  if (named && !phone) drawing.append(svg("text", { class: "bold", "font-size": 13, x: 0, y: 24 }, row.name));
+  if (named && !phone) drawing.append(svg("text", { class: "bold", "font-size": 13, x: 0, y: 12 }, shorten(oneLine(row.name), left - 8, 13, true)));
   const every = niceStep(80 / each);
   for (let t = 0; t < row.timesteps; t += every) if (!t || (row.timesteps - 0.5 - t) * each > 62) drawing.append(svg("text", { class: `muted ${t ? "middle" : "start"}`, "font-size": 11, x: tenth(left + (t + (t ? 0.5 : 0)) * each), y: high - 4 }, `t=${t}`));
   if (row.timesteps > 1) drawing.append(svg("text", { class: "muted end", "font-size": 11, x: width, y: high - 4 }, `t=${row.timesteps - 1}`));
@@ -95,7 +96,7 @@ function nameLines(drawing, lines, averages, left, width) {
   let x = width < 560 ? 0 : left, y = 12;
   lines.forEach((line, index) => {
     const text = `${averages[index]}${others[index] === least && least < 0.9 && lines[0].average < 0.9 && width >= 560 ? ": this is why" : ""}`, style = { "line-ink": "bold", "line-loss": "blue" }[line.style] ?? "muted";
-    const long = 18 + text.length * 7;
+    const long = 18 + wide(text, 12, true);
     if (x + long > width + 20) [x, y] = [0, y + 15];
     drawing.append(svg("path", { class: line.style, d: `M${x} ${y - 4}h14` }), svg("text", { class: style, "font-size": 12, x: x + 18, y }, text));
     x += long + 14;

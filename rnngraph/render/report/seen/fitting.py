@@ -37,7 +37,7 @@ class Layout:
 
     def line(self, name: str, bars: Text, end: str = "") -> Text:
         """Set a line: its name, its bars or what stands in their place, and its end."""
-        text = Text(fitted(name, self.name) + " " * _GAP).append_text(bars)
+        text = Text(named(name, self.name) + " " * _GAP).append_text(bars)
         return text.append(" " * (self.bars - bars.cell_len + _END_GAP) + end) if end else text
 
     def bar(self, marks: Sequence[tuple[str, str]]) -> Text:
@@ -59,7 +59,7 @@ def layout_of(rows: Sequence[Row], labels: Sequence[str | None], *, start: str, 
     kinds = {row.end[0] for row in rows}
     heading = kinds.pop() if len(kinds) == 1 else ""
     ends = [row.end[1] if heading else _whole(row) for row in rows]
-    name = max(len("state"), min(max(cell_len(printable(row.name)) for row in rows), max(width // 5, 8)))
+    name = max(len("state"), min(max(cell_len(printable(row.name)) for row in rows), max(width // 5, 10)))
     room = max(width - name - _GAP - _END_GAP - max(map(cell_len, (heading, *ends))), _LEAST)
     count = max(len(row.decades) for row in rows)
     words, spans = words_of(labels[:count], room), spans_of(count, room)
@@ -92,3 +92,10 @@ def fitted(text: str, width: int) -> str:
     kept = Text(text[: 4 * width])
     kept.truncate(width, overflow="ellipsis", pad=True)
     return kept.plain
+
+
+def named(name: str, width: int) -> str:
+    """Pad a name, or cut its beginning: its end tells it from its neighbours."""
+    if cell_len(name) <= width:
+        return fitted(name, width)
+    return fitted(name[: -4 * width - 1 : -1], width)[::-1]

@@ -16,6 +16,7 @@ from rich.text import Text
 from rnngraph.diagnosis.one_loss import INITIAL, OneLoss, Walk
 from rnngraph.diagnosis.sentences import factor_text, share_text
 from rnngraph.graph.style.left import EXPLODED, MARK
+from rnngraph.render.report.seen.fitting import named
 from rnngraph.render.report.seen.levels import style
 from rnngraph.render.report.text import printable, spelled
 
@@ -95,8 +96,7 @@ def _place(walk: Walk, lag: int) -> int | None:
 
 
 def _line(head: str, room: int, cells: list[str], styles: list[str]) -> Text:
-    name = Text(head[: 4 * room])
-    name.truncate(room, overflow="ellipsis", pad=True)
+    name = Text(named(head, room))
     for text, how in zip(cells, styles, strict=True):
         name.append(" " * max(_COLUMN - cell_len(text), 1)).append(text, style=how)
     return name
