@@ -5,8 +5,8 @@ In: a tape, and the cotangents of its loss by node id. Out: windows, norms and c
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import cache, cached_property
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from rnngraph.sources.tape.clocks import Clocks
 from rnngraph.sources.tape.entering import Entering, find_entering
 from rnngraph.sources.tape.facts import blocks_of, describe, facts_of, timesteps_of
 from rnngraph.sources.tape.felt import Arrives, feel, lost_steps
-from rnngraph.sources.tape.graph_columns import structure_columns
+from rnngraph.sources.tape.graph_columns import structure_of
 from rnngraph.sources.tape.inputs import fed_inputs, input_name, inputs_of, read_by
 from rnngraph.sources.tape.joint import reads_many_steps
 from rnngraph.sources.tape.nonfinite import first_nonfinite_backward, first_nonfinite_forward
@@ -149,22 +149,22 @@ class TapeRecording:
         return tuple(found)
 
     def graph(self, states: dict[str, Magnitudes]) -> GraphTrace:
-        """Give the recorded graph."""
-        for one, facts in zip(self.tape.recurrences, self.facts, strict=True):
-            for kind, name in facts.states.items():
-                self._whole.norms[facts.nodes[kind]] = states[name].value
-            if one.block is not None and "h" in facts.states:
-                self._whole.norms[one.block.id] = norm(states[facts.states["h"]].value)
-        grad = Magnitudes.of(self._whole.norms) if self.walked else Magnitudes.unobserved((self.tape.size,))
-        for facts in self.facts:
-            for kind, name in facts.states.items():
-                grad.status[facts.nodes[kind]] = states[name].status
-        forward = first_nonfinite_forward(self.tape)
-        fine = not self.walked or all_finite(grad.value)
-        backward = -1 if fine else first_nonfinite_backward(self.tape, self.starts)
-        return GraphTrace(
-            **structure_columns(self.tape), grad=grad, first_nonfinite_forward=forward,
-            first_nonfinite_backward=backward,
+        """Give the recorded graph, whose columns are made when they are looked at."""
+        fine = all_finite(self._whole.norms) and all(all_finite(one.value) for one in states.values())
+        of_blocks = {
+            one.block.id: facts.states["h"]
+            for one, facts in zip(self.tape.recurrences, self.facts, strict=True)
+            if one.block is not None
+        }
+        return GraphTrace.later(
+            partial(
+                _graph_columns, structure_of(self.tape), self.facts, of_blocks, states,
+                norms=self._whole.norms if self.walked else None,
+                first_nonfinite_forward=first_nonfinite_forward(self.tape),
+                first_nonfinite_backward=-1
+                if fine or not self.walked
+                else first_nonfinite_backward(self.tape, self.starts),
+            )
         )  # fmt: skip
 
     @cached_property
@@ -222,3 +222,27 @@ class TapeRecording:
         if one.block is not None:
             return int(one.block.columns[kind].shape[-1])
         return int(self.tape.entry(one.states[kind][0]).value.size) // self.facts[recurrence].batch
+
+
+def _graph_columns(
+    structure: Callable[[], dict[str, Any]],
+    all_facts: Sequence[Facts],
+    of_blocks: dict[int, str],
+    states: dict[str, Magnitudes],
+    *,
+    norms: Floats | None,
+    **first: int,
+) -> dict[str, Any]:
+    """Give the columns of a graph, with the gradients of its nodes; `of_blocks` names the state of a block's output."""
+    found = structure()
+    if norms is None:
+        return found | first | {"grad": Magnitudes.unobserved((len(found["op"]),))}
+    columns = [(facts.nodes[kind], states[name]) for facts in all_facts for kind, name in facts.states.items()]
+    for nodes, known in columns:
+        norms[nodes] = known.value
+    for block, name in of_blocks.items():
+        norms[block] = norm(states[name].value)
+    grad = Magnitudes.of(norms)
+    for nodes, known in columns:
+        grad.status[nodes] = known.status
+    return found | first | {"grad": grad}
