@@ -12,14 +12,18 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from rnngraph.autodiff.block.carry import Carry
-from rnngraph.autodiff.block.many_losses import Feel, See
-from rnngraph.autodiff.block.weight_lags import WeightLags
+from rnngraph.autodiff.block.columns import Block
 from rnngraph.autodiff.contribution import Array, Contribution
-from rnngraph.autodiff.tape import Tape
 
 if TYPE_CHECKING:
+    from rnngraph.autodiff.block.weight_lags import WeightLags
     from rnngraph.autodiff.step_matrix import StepMatrices
+    from rnngraph.autodiff.tape import Tape
 
+# (block, first timestep or -1 for the initial states, first row, logs of norms by kind, each (steps, rows, N))
+See: TypeAlias = Callable[[Block, int, int, list[Array]], None]
+# (block, timestep, whether anything is carried to each kind of state, reaches it at its own step, reaches the gates)
+Feel: TypeAlias = Callable[[Block, int, list[bool], list[bool], bool], None]
 SeeFed: TypeAlias = Callable[[int, int, int, Array], None]  # (node, first timestep, first row, logs (steps, rows, N))
 
 
