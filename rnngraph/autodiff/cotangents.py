@@ -70,9 +70,9 @@ class Walk:
     leads: frozenset[int]  # ids of the entries behind which there is a state
     states: Mapping[int, int | None]  # node id of a state -> the axis of its samples
     narrow: frozenset[int]
-    see_node: SeeNode
-    see_block: See | None
     samples: Mapping[int, Array]  # of a batch size: the samples that are chosen
+    see_node: SeeNode = lambda node, low, logs: None
+    see_block: See | None = None
     window: tuple[int, int] | None = None  # places of every block; None for all
     carries: dict[int, Carry] = field(default_factory=dict)
     until: frozenset[int] = frozenset()  # states that are told of but not walked past

@@ -100,7 +100,7 @@ def _through_block(walk: Walk, block: Block, some: list[Cotangents], rows: int) 
     carry, source = walk.carries.get(block.id), block.sources["x"]
     if carry is None:
         count = len(walk.samples[block.sample_count])
-        carry = Carry.empty(rows, count, [column.shape[-1] for column in block.columns.values()])
+        carry = Carry.empty(rows, count, block.widths.values())
     if some or carry.low < carry.high:
         for found in Runs(walk, block, some, carry).walk():
             yield source, found if source in walk.narrow else _widened(walk, found, block.x.swapaxes(0, 1).shape)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rnngraph.autodiff.again import depending
 from rnngraph.autodiff.banding import Groups
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.cotangents import Cotangents, Walk
@@ -38,11 +39,8 @@ class StepMatrices:
     """The steps of a tape; it remembers what cannot be one matrix."""
 
     def __init__(self, walk: Walk) -> None:
-        """Find the nodes that depend on a state."""
-        self._inside: set[int] = set()
-        for entry in walk.tape.entries:
-            if any(i in walk.states or i in self._inside for i in entry.inputs):
-                self._inside.add(entry.id)
+        """Find the nodes that are or depend on a state."""
+        self._inside = {walk.tape.entries[place].id for place in depending(walk.tape, walk.states)}
         self._fine: dict[object, bool] = {}  # by what the same place of every step has in common
         self._kept: dict[int, _Matrix] = {}  # for the next walk, as many as memory allows
         self._room = _BYTES

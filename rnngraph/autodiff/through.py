@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from rnngraph.autodiff.again import with_value
 from rnngraph.autodiff.backward import unbroadcast
 from rnngraph.autodiff.banding import Groups
 from rnngraph.autodiff.block.careful import by_size
@@ -73,6 +74,4 @@ def _narrowed(walk: Walk, node: Node, value: Array) -> Node:
 
     count = 1 if node.op.stepwise == "first" else len(node.arguments)
     arguments = tuple([of(one) if k < count else one for k, one in enumerate(node.arguments)])
-    return Node(
-        node.id, node.op, node.inputs, of(node.value), arguments, node.place, node.timestep, node.requires, node.options
-    )
+    return with_value(node, of(node.value), arguments)

@@ -29,7 +29,7 @@ class Block:
     """One layer and direction over all of its steps."""
 
     __slots__ = (
-        "arguments", "cell", "columns", "copies", "cuts", "dtype", "extras", "first", "gates", "hidden", "id", "inputs",
+        "arguments", "cell", "columns", "cuts", "dtype", "extras", "first", "gates", "hidden", "id", "inputs",
         "keep", "name", "op", "options", "place", "requires", "reverse", "sample_count", "sources", "steps", "timestep",
         "value", "weights", "x",
     )  # fmt: skip
@@ -64,7 +64,6 @@ class Block:
         self.id = first + 1 + self.steps * len(cell.facts.parts)
         self.hidden, self.dtype = cell.units(weights), x.dtype
         keep = None if mask is None else np.ascontiguousarray(mask.T)
-        self.copies = keep is not None
         self.keep = None if keep is None or keep.all() else keep  # (T, N)
         self.cuts = frozenset(cuts)
         self.sources: dict[str, int] = {}  # node ids of x, of the weights and of the initial states ("h0")
@@ -133,6 +132,11 @@ class Block:
     def outputs(self) -> Array:
         """The hidden states, (T, N, H) by timestep."""
         return self.columns["h"][:-1] if self.reverse else self.columns["h"][1:]
+
+    @property
+    def widths(self) -> dict[str, int]:
+        """The width of every state."""
+        return {kind: column.shape[-1] for kind, column in self.columns.items()}
 
     def order(self, array: Array) -> Array:
         """See an array over time in the order of processing, or one in that order over time."""

@@ -17,6 +17,7 @@ from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.cotangents import Cotangents, Walk
 from rnngraph.autodiff.many import walk_rows
 from rnngraph.autodiff.recurrence import Recurrence
+from rnngraph.sources.tape.inputs import batch_of
 from rnngraph.sources.tape.plan import Plan
 from rnngraph.trace.magnitudes import Integers
 
@@ -36,8 +37,9 @@ class OneStep:
 
     def back(self, rows: dict[Key, Array]) -> dict[Key, Array]:
         """Multiply rows (k, samples, units) of the states."""
-        walk = self.plan.walk({}, None)
-        walk.samples = {self._batch(self._recurrence(number)): self.samples for number in self.group}
+        walk = self.plan.walk(
+            {batch_of(self.plan.tape, self._recurrence(number)): self.samples for number in self.group}
+        )
         for key, one in rows.items():
             self._enter(walk, key, one)
         before = {node: (number, kind) for number in self.group for kind, node in self._before(number).items()}
@@ -58,12 +60,6 @@ class OneStep:
     def _recurrence(self, number: int) -> Recurrence:
         return self.plan.tape.recurrences[number]
 
-    def _batch(self, one: Recurrence) -> int:
-        if one.block is not None:
-            return one.block.sample_count
-        value = self.plan.tape.entry(next(iter(one.states.values()))[0]).value
-        return 1 if one.batch_axis is None else int(value.shape[one.batch_axis])
-
     def _enter(self, walk: Walk, key: Key, rows: Array) -> None:
         number, kind = key
         one = self._recurrence(number)
@@ -72,8 +68,8 @@ class OneStep:
             self.starts[node] = [Cotangents(self._placed(node, one, rows), 0, len(rows))]
             return
         block = one.block
-        widths = [column.shape[-1] for column in block.columns.values()]
-        carry = walk.carries.setdefault(block.id, Carry.empty(len(rows), len(self.samples), widths))
+        nothing = Carry.empty(len(rows), len(self.samples), block.widths.values())
+        carry = walk.carries.setdefault(block.id, nothing)
         carry.enter(0, rows, kind=one.kinds.index(kind))
         place = block.place_of(self.t)
         walk.window = place, place + 1
