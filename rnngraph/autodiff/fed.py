@@ -5,14 +5,14 @@ In: what reached the input (N, T, D), band by band, whole or a timestep at a tim
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from rnngraph.autodiff.block.carry import BAND, LOG_BAND
 from rnngraph.autodiff.block.given import single_state
-from rnngraph.autodiff.contribution import Array, Contribution
+from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.cotangents import Cotangents, SeeFed, Walk
 from rnngraph.norms import row_norms
 
@@ -21,17 +21,6 @@ if TYPE_CHECKING:
     from rnngraph.autodiff.node import Node
 
 Piece: TypeAlias = tuple[int, int, Array]  # band, first row, rows (count, N, ..., D)
-
-
-def by_timestep(values: Iterable[tuple[int, int, Contribution]]) -> dict[int, list[Piece]] | None:
-    """Sort contributions to single timesteps, (band, first row, value); None where one is to all of them."""
-    found: dict[int, list[Piece]] = {}
-    for band, low, value in values:
-        state = single_state(value)
-        if state is None:
-            return None
-        found.setdefault(state[1], []).append((band, low, state[2]))
-    return found
 
 
 def logs_of(pieces: list[Piece]) -> Iterator[tuple[int, Array]]:
@@ -58,13 +47,16 @@ def logs_of(pieces: list[Piece]) -> Iterator[tuple[int, Array]]:
 
 def told_by_timestep(walk: Walk, node: Node, some: list[Cotangents], see: SeeFed) -> bool:
     """Tell of an input that nothing lies behind and that is read a timestep at a time, without the whole of it."""
-    alone = walk.leads.isdisjoint(node.inputs) and not any(one.narrow for one in some)
-    steps = by_timestep((one.band, one.low, one.value) for one in some) if alone else None
-    if steps is None:
+    if not walk.leads.isdisjoint(node.inputs) or any(one.narrow for one in some):
         return False
-    samples = walk.samples[node.value.shape[0]]
+    samples, steps = walk.samples[node.value.shape[0]], dict[int, list[Piece]]()
+    for one in some:
+        state = single_state(one.value)
+        if state is None:
+            return False
+        steps.setdefault(state[1], []).append((one.band, one.low, state[2][:, samples]))
     for t, pieces in steps.items():
-        for low, logs in logs_of([(band, first, rows[:, samples]) for band, first, rows in pieces]):
+        for low, logs in logs_of(pieces):
             see(node.id, t, low, logs[None])
     return True
 

@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from rnngraph.autodiff.banding import by_sample, from_samples
 from rnngraph.autodiff.block.carry import BAND, Carry
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.cotangents import Cotangents, Walk
@@ -92,21 +93,15 @@ class OneStep:
 
     def _placed(self, node: int, one: Recurrence, rows: Array) -> Array:
         """Put rows of some samples, (k, samples, units), where the samples of a node's value stand."""
-        value, axis = self.plan.tape.entry(node).value, one.batch_axis
-        if axis is None:
-            return rows.reshape(len(rows), *value.shape)
-        moved = np.zeros((len(rows), *np.moveaxis(value, axis, 0).shape))
-        moved[:, self.samples] = rows.reshape(len(rows), len(self.samples), *moved.shape[2:])
-        return np.moveaxis(moved, 1, axis + 1)
+        shape, axis = self.plan.tape.entry(node).value.shape, one.batch_axis
+        placed = np.zeros((len(rows), 1 if axis is None else shape[axis], rows.shape[-1]))
+        placed[:, self.samples] = rows
+        return from_samples(placed, shape, axis)
 
     def _add(self, key: Key, node: int, one: Cotangents, count: int) -> None:
-        value, axis = one.value, self._recurrence(key[0]).batch_axis
-        if not isinstance(value, np.ndarray):
-            dense = np.zeros((one.count, *self.plan.tape.entry(node).value.shape))
-            value.add_to(dense, 1)
-            value = dense
-        moved = value[:, None] if axis is None else np.moveaxis(value, axis + 1, 1)[:, self.samples]
-        lifted = np.ldexp(moved.reshape(*moved.shape[:2], -1), one.band * BAND)
+        axis = self._recurrence(key[0]).batch_axis
+        moved = by_sample(one.dense(self.plan.tape.entry(node).value.shape), axis)
+        lifted = np.ldexp(moved if axis is None else moved[:, self.samples], one.band * BAND)
         total = self.found.setdefault(key, np.zeros((count, *lifted.shape[1:])))
         total[one.low : one.low + len(lifted)] += lifted
 
