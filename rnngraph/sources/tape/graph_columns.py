@@ -1,13 +1,12 @@
 """Turn a tape's nodes, those of blocks included, into the columns of a `GraphTrace`.
 
-In: a tape. Out: what makes the columns that hold no numbers, and holds no array of the tape. The nodes of a block are
-written by arithmetic, none is made.
+In: a tape and the gradients at its nodes. Out: what makes the columns, and holds no array of the tape. The nodes of a
+block are written by arithmetic, none is made.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
-from functools import partial
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -18,12 +17,13 @@ from rnngraph.autodiff.cell import Cell
 from rnngraph.autodiff.node import Op, Scope
 from rnngraph.autodiff.show import PROJECTED, part_inputs
 from rnngraph.autodiff.tape import Tape
-from rnngraph.trace.magnitudes import Integers
+from rnngraph.measure.recording import Facts
+from rnngraph.norms import norm
+from rnngraph.trace.magnitudes import Floats, Integers, Magnitudes
 
 Shape: TypeAlias = tuple[int, ...]
-_Noted: TypeAlias = tuple[
-    Op, Scope, Shape, int, Sequence[int] | Integers
-]  # op, scope, shape, timestep and inputs of a node
+# Of a node: op, scope, shape, timestep and inputs.
+_Noted: TypeAlias = tuple[Op, Scope, Shape, int, Sequence[int] | Integers]
 
 
 class _Steps(NamedTuple):
@@ -40,8 +40,10 @@ class _Steps(NamedTuple):
     reverse: bool
 
 
-def structure_of(tape: Tape) -> Callable[[], dict[str, Any]]:
-    """Note what the nodes of a tape are; what is given makes all columns of its `GraphTrace` but the numbers."""
+def noted_graph(
+    tape: Tape, all_facts: Sequence[Facts], states: Mapping[str, Magnitudes], *, norms: Floats, walked: bool
+) -> Callable[[], dict[str, Any]]:
+    """Note what the nodes of a tape are, and the gradients that reached them; what is given makes the columns."""
     noted: list[_Noted | _Steps] = [
         _Steps(
             entry.first, entry.id, entry.cell, entry.sources, entry.place,
@@ -52,7 +54,24 @@ def structure_of(tape: Tape) -> Callable[[], dict[str, Any]]:
         for entry in tape.entries
     ]  # fmt: skip
     names = {str(entry.id): str(entry.name) for entry in tape.entries if entry.name}
-    return partial(_made, noted, names, tape.size)
+    known = [(facts.nodes[kind], states[name]) for facts in all_facts for kind, name in facts.states.items()]
+    outputs = {
+        one.block.id: states[facts.states["h"]]
+        for one, facts in zip(tape.recurrences, all_facts, strict=True)
+        if one.block is not None
+    }
+
+    def made() -> dict[str, Any]:
+        for nodes, state in known:
+            norms[nodes] = state.value
+        for block, state in outputs.items():
+            norms[block] = norm(state.value)
+        grad = Magnitudes.of(norms) if walked else Magnitudes.unobserved(norms.shape)
+        for nodes, state in known:
+            grad.status[nodes] = state.status
+        return _structure(noted, names, len(norms)) | {"grad": grad}
+
+    return made
 
 
 class _Numbers(dict[Hashable, int]):
@@ -117,7 +136,7 @@ class _Columns:
         self.inputs += [np.array(project, np.int64), inputs.reshape(-1), hidden]
 
 
-def _made(noted: list[_Noted | _Steps], names: dict[str, str], size: int) -> dict[str, Any]:
+def _structure(noted: list[_Noted | _Steps], names: dict[str, str], size: int) -> dict[str, Any]:
     columns = _Columns(noted, size)
     offsets = np.zeros(size + 1, dtype=np.int64)
     op, scope, shape, timestep, counts = columns.table

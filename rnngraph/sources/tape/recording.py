@@ -5,8 +5,8 @@ In: a tape, and the cotangents of its loss by node id. Out: windows, norms and c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import cache, cached_property, partial
+from collections.abc import Mapping, Sequence
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -17,13 +17,13 @@ from rnngraph.autodiff.node import PARAMETER, Node
 from rnngraph.autodiff.tape import Tape
 from rnngraph.errors import InputError
 from rnngraph.measure.recording import Facts, Felt, Losses, See, Take, Weighed
-from rnngraph.norms import all_finite, norm
+from rnngraph.norms import all_finite
 from rnngraph.sources.tape.changed import changed_tape, weight_nodes
 from rnngraph.sources.tape.clocks import Clocks
 from rnngraph.sources.tape.entering import Entering, find_entering
 from rnngraph.sources.tape.facts import blocks_of, describe, facts_of, timesteps_of
 from rnngraph.sources.tape.felt import Arrives, feel, lost_steps
-from rnngraph.sources.tape.graph_columns import structure_of
+from rnngraph.sources.tape.graph_columns import noted_graph
 from rnngraph.sources.tape.inputs import fed_inputs, input_name, inputs_of, read_by
 from rnngraph.sources.tape.joint import reads_many_steps
 from rnngraph.sources.tape.nonfinite import first_nonfinite_backward, first_nonfinite_forward
@@ -151,21 +151,14 @@ class TapeRecording:
     def graph(self, states: dict[str, Magnitudes]) -> GraphTrace:
         """Give the recorded graph, whose columns are made when they are looked at."""
         fine = all_finite(self._whole.norms) and all(all_finite(one.value) for one in states.values())
-        of_blocks = {
-            one.block.id: facts.states["h"]
-            for one, facts in zip(self.tape.recurrences, self.facts, strict=True)
-            if one.block is not None
+        noted = noted_graph(self.tape, self.facts, states, norms=self._whole.norms, walked=self.walked)
+        first = {
+            "first_nonfinite_forward": first_nonfinite_forward(self.tape),
+            "first_nonfinite_backward": -1
+            if fine or not self.walked
+            else first_nonfinite_backward(self.tape, self.starts),
         }
-        return GraphTrace.later(
-            partial(
-                _graph_columns, structure_of(self.tape), self.facts, of_blocks, states,
-                norms=self._whole.norms if self.walked else None,
-                first_nonfinite_forward=first_nonfinite_forward(self.tape),
-                first_nonfinite_backward=-1
-                if fine or not self.walked
-                else first_nonfinite_backward(self.tape, self.starts),
-            )
-        )  # fmt: skip
+        return GraphTrace.later(lambda: noted() | first)
 
     @cached_property
     def plan(self) -> Plan:
@@ -222,27 +215,3 @@ class TapeRecording:
         if one.block is not None:
             return int(one.block.columns[kind].shape[-1])
         return int(self.tape.entry(one.states[kind][0]).value.size) // self.facts[recurrence].batch
-
-
-def _graph_columns(
-    structure: Callable[[], dict[str, Any]],
-    all_facts: Sequence[Facts],
-    of_blocks: dict[int, str],
-    states: dict[str, Magnitudes],
-    *,
-    norms: Floats | None,
-    **first: int,
-) -> dict[str, Any]:
-    """Give the columns of a graph, with the gradients of its nodes; `of_blocks` names the state of a block's output."""
-    found = structure()
-    if norms is None:
-        return found | first | {"grad": Magnitudes.unobserved((len(found["op"]),))}
-    columns = [(facts.nodes[kind], states[name]) for facts in all_facts for kind, name in facts.states.items()]
-    for nodes, known in columns:
-        norms[nodes] = known.value
-    for block, name in of_blocks.items():
-        norms[block] = norm(states[name].value)
-    grad = Magnitudes.of(norms)
-    for nodes, known in columns:
-        grad.status[nodes] = known.status
-    return found | first | {"grad": grad}
