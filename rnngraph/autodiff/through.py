@@ -44,16 +44,13 @@ def _is_finite(value: Contribution) -> bool:
 
 
 def _passed(walk: Walk, node: Node, value: Array, low: int, band: int) -> Iterable[tuple[int, Cotangents]]:
-    if node.op.vjp is None:
-        return
-    seen: Any = node
-    if node.id in walk.narrow:
-        seen = _narrowed(walk, node, value)
+    assert node.op.vjp is not None
+    narrow = node.id in walk.narrow
+    seen: Any = _narrowed(walk, node, value) if narrow else node
     first = 0 if walk.window is None else walk.window[0]
     for source, contribution in zip(node.inputs, node.op.vjp(value, seen), strict=False):
         if contribution is None or source not in walk.leads:
             continue
-        narrow = node.id in walk.narrow
         if isinstance(contribution, np.ndarray) and not narrow:
             shape = (len(value), *walk.tape.entry(source).value.shape)
             if contribution.shape != shape:

@@ -7,6 +7,7 @@ own: one for the projection, those of every step in the order of processing, and
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from itertools import pairwise
 from typing import Any
@@ -100,7 +101,10 @@ class Block:
         extras = {name: self.lines(self.order(column)[start:stop]) for name, column in self.extras.items()}
         copied = None if self.keep is None else self.lines(~self.order(self.keep)[start:stop, :, None])
         afterwards = self._afterwards(states["h"], start, stop, copied)
-        for p, _ in enumerate(self.cell.advance(Run(states, gates, extras, weights, self.hidden))):
+        steps = self.cell.advance(Run(states, gates, extras, weights, self.hidden))
+        if copied is None and not afterwards:
+            deque(steps, maxlen=0)  # the quickest loop over nothing
+        for p, _ in enumerate(steps):
             for step in afterwards:
                 step(p)
             if copied is not None:
