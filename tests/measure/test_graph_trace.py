@@ -12,6 +12,7 @@ import pytest
 
 import rnngraph as rg
 from rnngraph.sources.tape import graph_columns
+from rnngraph.trace.magnitudes import Status
 
 
 def test_the_first_nonfinite_node_is_found_and_put_in_words() -> None:
@@ -105,3 +106,25 @@ def test_a_graph_is_that_of_the_pass_whatever_comes_on_its_tape_afterwards() -> 
     count = len(looked_at.op)
     _ = hidden.tanh().sum()
     assert len(early.op) == len(early.grad.value) == len(early.offsets) - 1 == count
+
+
+def test_a_graph_knows_of_its_states_and_of_a_layer_what_the_trace_says_of_them() -> None:
+    layer = rg.nn.RNN(3, 5)
+    layer.parameter("Wh").value *= 1e-40
+    hidden = layer(rg.Tape().input(np.ones((2, 12, 3))))
+    trace = rg.record((hidden[:, 11] ** 2).sum())
+    (state,), graph = trace.states, trace.graph
+    assert {Status.OK, Status.UNDERFLOW} == set(state.grad.status.tolist())
+    assert graph.grad.status[state.nodes].tolist() == state.grad.status.tolist()
+    assert graph.grad.value[state.nodes].tolist() == state.grad.value.tolist()
+    assert graph.grad.value[hidden.id] == pytest.approx(np.sqrt(np.sum(state.grad.value**2)), rel=1e-12)
+
+
+def test_a_step_whose_gradient_leaves_the_floats_is_found() -> None:
+    layer = rg.nn.RNN(3, 5)
+    for parameter in layer.parameters():
+        parameter.value[...] = 0
+    layer.parameter("Wh").value += 1e200 * np.eye(5)
+    graph = rg.record(layer(rg.Tape().input(np.ones((2, 4, 3)))).sum()).graph
+    ((way, node),) = graph.first_nonfinite().items()  # ∂L/∂h[1] is 1 + 1e200 + 1e400, and comes out of step 2
+    assert (way, int(graph.timestep[node])) == ("backward", 2)
