@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 def declare_state(
     tape: Tape,
     name: str,
-    *,
     tensors: Sequence[Tensor],
     initial: Tensor | None,
+    *,
     mask: Any,
     cuts: Any,
     batch_axis: int | None,

@@ -226,10 +226,7 @@ class Tape:
                 a declaration that does not fit the states.
             TapeError: a tensor of another tape.
         """
-        declare_state(
-            self, name, tensors=tensors, initial=initial, mask=mask, cuts=cuts, batch_axis=batch_axis,
-            direction=direction,
-        )  # fmt: skip
+        declare_state(self, name, tensors, initial, mask=mask, cuts=cuts, batch_axis=batch_axis, direction=direction)
 
     @contextmanager
     def scope(self, **place: Any) -> Iterator[None]:
