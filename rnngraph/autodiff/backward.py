@@ -8,6 +8,7 @@ follows the frontier; there is no recursion. A block is one step of the stream; 
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -23,20 +24,17 @@ from rnngraph.autodiff.tensor import Tensor
 from rnngraph.errors import GradientError, InputError, TapeError
 
 
+@dataclass(slots=True, eq=False)
 class Step:
     """One entry as the sweep passes it. Arrays are lent until the next step: copy what is to be changed.
 
     `consumers[i]` is the entry that handed back `contributions[i]`; None for a cotangent that the sweep started from.
     """
 
-    __slots__ = ("_gradient", "consumers", "contributions", "node")
-
-    def __init__(self, node: Entry) -> None:
-        """Start with nothing received."""
-        self.node = node
-        self.consumers: list[Entry | None] = []
-        self.contributions: list[Contribution] = []
-        self._gradient: Array | None = None
+    node: Entry
+    consumers: list[Entry | None] = field(default_factory=list)
+    contributions: list[Contribution] = field(default_factory=list)
+    _gradient: Array | None = None
 
     @property
     def gradient(self) -> Array:

@@ -32,7 +32,7 @@ def settled(groups: Groups, axis: int | None, see: Callable[[int, Array], None])
     high = max(first + len(value) for first, value in groups.values())
     norms = {}
     for band, (first, value) in groups.items():
-        own = _norms_by_sample(value, axis)
+        own = row_norms(by_sample(value, axis))
         norms[band] = found = np.zeros((high - low, own.shape[1]))
         found[first - low : first - low + len(value)] = own
     if len(groups) == 1:
@@ -44,16 +44,23 @@ def settled(groups: Groups, axis: int | None, see: Callable[[int, Array], None])
     groups = _rebanded(groups, norms, axis, (low, high))
     log = np.full((high - low, next(iter(norms.values())).shape[1]), -np.inf)
     for band, (_, value) in groups.items():
-        np.maximum(log, np.log(_norms_by_sample(value, axis)) + band * LOG_BAND, out=log)  # one band has each
+        np.maximum(log, np.log(row_norms(by_sample(value, axis))) + band * LOG_BAND, out=log)  # one band has each
     see(low, log)
     return groups
 
 
-def _norms_by_sample(value: Array, axis: int | None) -> Array:
+def by_sample(value: Array, axis: int | None) -> Array:
+    """Give rows (count, N, ·) of rows of a node, whose samples are along an axis of its value or all one."""
+    moved = value[:, None] if axis is None else np.moveaxis(value, axis + 1, 1)
+    return moved.reshape(*moved.shape[:2], -1)
+
+
+def from_samples(rows: Array, shape: tuple[int, ...], axis: int | None) -> Array:
+    """Give rows of a node of this shape from rows (count, N, ·)."""
     if axis is None:
-        return row_norms(value.reshape(len(value), -1))[:, None]
-    moved = np.moveaxis(value, axis + 1, 1)
-    return row_norms(moved.reshape(*moved.shape[:2], -1))
+        return rows.reshape(len(rows), *shape)
+    left = tuple([size for k, size in enumerate(shape) if k != axis])
+    return np.moveaxis(rows.reshape(*rows.shape[:2], *left), 1, axis + 1)
 
 
 def _rebanded(groups: Groups, norms: dict[int, Array], axis: int | None, run: tuple[int, int]) -> Groups:

@@ -10,6 +10,7 @@ without forming it; `trace` does that.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -28,31 +29,25 @@ class Factored(Protocol):
 Contribution: TypeAlias = "Array | Factored"
 
 
+@dataclass(slots=True, eq=False)
 class Slice:
     """A gradient of `input[index]` only, such as one timestep of a projection made for all steps at once."""
 
-    __slots__ = ("array", "index")
-
-    def __init__(self, index: tuple[Any, ...], array: Array) -> None:
-        """Take the basic index into the input (without leading axes) and the gradient there."""
-        self.index = index
-        self.array = array
+    index: tuple[Any, ...]  # basic, into the input without leading axes
+    array: Array  # the gradient there
 
     def add_to(self, total: Array, lead: int) -> None:
         """Add the slice where it belongs."""
         total[(slice(None),) * lead + self.index] += self.array
 
 
+@dataclass(slots=True, eq=False)
 class StateSlice:
     """The gradient of one state of a block at one timestep, (batch, units); t is -1 for the state before the first."""
 
-    __slots__ = ("array", "kind", "t")
-
-    def __init__(self, kind: str, t: int, array: Array) -> None:
-        """Take the state, the timestep, and the gradient there."""
-        self.kind = kind
-        self.t = t
-        self.array = array
+    kind: str
+    t: int
+    array: Array
 
     def add_to(self, total: Array, lead: int) -> None:
         """Add to the block's output, which is its state h; only that state is a part of it."""
@@ -60,34 +55,28 @@ class StateSlice:
             total[(slice(None),) * (lead + 1) + (self.t,)] += self.array
 
 
+@dataclass(slots=True, eq=False)
 class Summed:
     """The gradient of a weight, summed over time already, with the norm of every timestep's part."""
 
-    __slots__ = ("lost", "steps", "total")
-
-    def __init__(self, total: Array, steps: Array, lost: Array | None) -> None:
-        """Keep the sum, the norms (T,), and which are zero only because a product was rounded to it, (T,), if any."""
-        self.total = total
-        self.steps = steps
-        self.lost = lost
+    total: Array
+    steps: Array  # (T,) norms
+    lost: Array | None  # (T,) which are zero only because a product was rounded to it, if any
 
     def add_to(self, total: Array, lead: int) -> None:
         """Add the sum."""
         total += self.total
 
 
+@dataclass(slots=True, eq=False)
 class Outer:
     """`leftᵀ · right` summed over the rows: the gradient of a weight, in factored form.
 
-    `left` is (rows, in) and `right` (rows, out) for one timestep, or both have a leading time axis.
+    `left` is (rows, in) and `right` (rows, out) for one timestep, or both have a leading time axis; neither is copied.
     """
 
-    __slots__ = ("left", "right")
-
-    def __init__(self, left: Array, right: Array) -> None:
-        """Keep both factors; neither is copied."""
-        self.left = left
-        self.right = right
+    left: Array
+    right: Array
 
     def add_to(self, total: Array, lead: int) -> None:
         """Form the product, one matrix product over all rows and steps, and add it."""
@@ -104,15 +93,12 @@ class Outer:
         return left.T @ self.right.reshape(-1, self.right.shape[-1])
 
 
+@dataclass(slots=True, eq=False)
 class LeftOuter:
-    """`g · bᵀ` of many cotangents: `g` is (leading axes, out, columns) and `b` (in, columns)."""
+    """`g · bᵀ` of many cotangents: `g` is (leading axes, out, columns) and `b` (in, columns); neither is copied."""
 
-    __slots__ = ("b", "g")
-
-    def __init__(self, g: Array, b: Array) -> None:
-        """Keep both factors; neither is copied."""
-        self.g = g
-        self.b = b
+    g: Array
+    b: Array
 
     def add_to(self, total: Array, lead: int) -> None:
         """Form the product and add it."""
@@ -124,14 +110,11 @@ def left_outer(g: Array, b: Array) -> Contribution:
     return Outer(g.T, b.T) if g.ndim == 2 else LeftOuter(g, b)
 
 
+@dataclass(slots=True, eq=False)
 class BatchSum:
-    """The sum of `rows` over batch and time: the gradient of a bias. Rows are ([time,] batch, out)."""
+    """The sum of `rows` over batch and time: the gradient of a bias. Rows are ([time,] batch, out), not copied."""
 
-    __slots__ = ("rows",)
-
-    def __init__(self, rows: Array) -> None:
-        """Keep the rows; they are not copied."""
-        self.rows = rows
+    rows: Array
 
     def add_to(self, total: Array, lead: int) -> None:
         """Sum the rows and add."""

@@ -12,14 +12,18 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from rnngraph.autodiff.block.carry import Carry
-from rnngraph.autodiff.block.many_losses import Feel, See
-from rnngraph.autodiff.block.weight_lags import WeightLags
+from rnngraph.autodiff.block.columns import Block
 from rnngraph.autodiff.contribution import Array, Contribution
-from rnngraph.autodiff.tape import Tape
 
 if TYPE_CHECKING:
+    from rnngraph.autodiff.block.weight_lags import WeightLags
     from rnngraph.autodiff.step_matrix import StepMatrices
+    from rnngraph.autodiff.tape import Tape
 
+# (block, first timestep or -1 for the initial states, first row, logs of norms by kind, each (steps, rows, N))
+See: TypeAlias = Callable[[Block, int, int, list[Array]], None]
+# (block, timestep, whether anything is carried to each kind of state, reaches it at its own step, reaches the gates)
+Feel: TypeAlias = Callable[[Block, int, list[bool], list[bool], bool], None]
 SeeFed: TypeAlias = Callable[[int, int, int, Array], None]  # (node, first timestep, first row, logs (steps, rows, N))
 
 
@@ -66,9 +70,9 @@ class Walk:
     leads: frozenset[int]  # ids of the entries behind which there is a state
     states: Mapping[int, int | None]  # node id of a state -> the axis of its samples
     narrow: frozenset[int]
-    see_node: SeeNode
-    see_block: See | None
     samples: Mapping[int, Array]  # of a batch size: the samples that are chosen
+    see_node: SeeNode = lambda node, low, logs: None
+    see_block: See | None = None
     window: tuple[int, int] | None = None  # places of every block; None for all
     carries: dict[int, Carry] = field(default_factory=dict)
     until: frozenset[int] = frozenset()  # states that are told of but not walked past

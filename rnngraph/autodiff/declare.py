@@ -6,7 +6,6 @@ In: tensors, one a timestep, and what is declared of them. Out: a `Recurrence` o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rnngraph.autodiff.checked import check_states, declared_cuts, declared_mask
@@ -19,28 +18,27 @@ if TYPE_CHECKING:
     from rnngraph.autodiff.tensor import Tensor
 
 
-@dataclass(frozen=True, slots=True)
-class Declared:
-    """What is declared of the states; see `Tape.state`."""
-
-    initial: Tensor | None
-    mask: Any
-    cuts: Any
-    batch_axis: int | None
-    direction: str
-
-
-def declare_state(tape: Tape, name: str, tensors: Sequence[Tensor], declared: Declared) -> None:
+def declare_state(
+    tape: Tape,
+    name: str,
+    tensors: Sequence[Tensor],
+    initial: Tensor | None,
+    *,
+    mask: Any,
+    cuts: Any,
+    batch_axis: int | None,
+    direction: str,
+) -> None:
     """Add a state to the recurrence of its cell, or to a new one; see `Tape.state`."""
-    check_states(tape, name, tensors=tensors, initial=declared.initial)
+    check_states(tape, name, tensors=tensors, initial=initial)
     stem, _, kind = name.rpartition(".")
     stem, kind = (stem, kind) if stem else (name, "h")
-    axis = _batch_axis(name, tensors[0].shape, declared.batch_axis)
+    axis = _batch_axis(name, tensors[0].shape, batch_axis)
     size = 1 if axis is None else tensors[0].shape[axis], len(tensors)
     found = Recurrence(
-        stem, custom_cell((kind,)), direction=declared.direction, states={kind: [tensor.id for tensor in tensors]},
-        initial={} if declared.initial is None else {kind: declared.initial.id}, batch_axis=axis,
-        mask=declared_mask(declared.mask, name, size), cuts=declared_cuts(declared.cuts, name, size),
+        stem, custom_cell((kind,)), direction=direction, states={kind: [tensor.id for tensor in tensors]},
+        initial={} if initial is None else {kind: initial.id}, batch_axis=axis,
+        mask=declared_mask(mask, name, size), cuts=declared_cuts(cuts, name, size),
     )  # fmt: skip
     known = next((one for one in tape.recurrences if one.stem == stem and one.timesteps == len(tensors)), None)
     if known is None or known.cell is not None:

@@ -5,14 +5,13 @@ In: what reached the input (N, T, D), band by band, whole or a timestep at a tim
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from rnngraph.autodiff.block.carry import BAND, LOG_BAND
 from rnngraph.autodiff.block.given import single_state
-from rnngraph.autodiff.contribution import Array, Contribution
+from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.cotangents import Cotangents, SeeFed, Walk
 from rnngraph.norms import row_norms
 
@@ -23,23 +22,11 @@ if TYPE_CHECKING:
 Piece: TypeAlias = tuple[int, int, Array]  # band, first row, rows (count, N, ..., D)
 
 
-def by_timestep(values: Iterable[tuple[int, int, Contribution]]) -> dict[int, list[Piece]] | None:
-    """Sort contributions to single timesteps, (band, first row, value); None where one is to all of them."""
-    found: dict[int, list[Piece]] = {}
-    for band, low, value in values:
-        state = single_state(value)
-        if state is None:
-            return None
-        found.setdefault(state[1], []).append((band, low, state[2]))
-    return found
-
-
-def logs_of(pieces: list[Piece]) -> Iterator[tuple[int, Array]]:
+def logs_of(pieces: list[Piece]) -> tuple[int, Array]:
     """Give the first row, and ln of the norms over the last axis of the sum of some pieces, whatever their bands."""
     if len(pieces) == 1:
         ((band, low, value),) = pieces
-        yield low, np.log(row_norms(value)) + band * LOG_BAND
-        return
+        return low, np.log(row_norms(value)) + band * LOG_BAND
     low = min(first for _, first, _ in pieces)
     count = max(first + len(value) for _, first, value in pieces) - low
     shape = pieces[0][2].shape[1:]
@@ -53,19 +40,22 @@ def logs_of(pieces: list[Piece]) -> Iterator[tuple[int, Array]]:
         shift = np.clip((band - top[rows]) * BAND, -4096, 0).astype(np.int32)
         total[rows] += np.ldexp(value, shift[..., None])
     norms = row_norms(total)
-    yield low, np.log(norms) + np.where(norms != 0, top, 0) * LOG_BAND
+    return low, np.log(norms) + np.where(norms != 0, top, 0) * LOG_BAND
 
 
 def told_by_timestep(walk: Walk, node: Node, some: list[Cotangents], see: SeeFed) -> bool:
     """Tell of an input that nothing lies behind and that is read a timestep at a time, without the whole of it."""
-    alone = walk.leads.isdisjoint(node.inputs) and not any(one.narrow for one in some)
-    steps = by_timestep((one.band, one.low, one.value) for one in some) if alone else None
-    if steps is None:
+    if not walk.leads.isdisjoint(node.inputs) or any(one.narrow for one in some):
         return False
-    samples = walk.samples[node.value.shape[0]]
+    samples, steps = walk.samples[node.value.shape[0]], dict[int, list[Piece]]()
+    for one in some:
+        state = single_state(one.value)
+        if state is None:
+            return False
+        steps.setdefault(state[1], []).append((one.band, one.low, state[2][:, samples]))
     for t, pieces in steps.items():
-        for low, logs in logs_of([(band, first, rows[:, samples]) for band, first, rows in pieces]):
-            see(node.id, t, low, logs[None])
+        low, logs = logs_of(pieces)
+        see(node.id, t, low, logs[None])
     return True
 
 
@@ -75,5 +65,6 @@ def tell_fed(walk: Walk, node: Node, groups: Groups, see: SeeFed) -> None:
     first = walk.window[0] if narrow and walk.window is not None else 0
     samples = slice(None) if narrow else walk.samples[node.value.shape[0]]
     pieces: list[Piece] = [(band, low, value[:, samples]) for band, (low, value) in groups.items()]
-    for low, logs in logs_of(pieces) if pieces else ():
+    if pieces:
+        low, logs = logs_of(pieces)
         see(node.id, first, low, logs.transpose(2, 0, 1))

@@ -20,8 +20,7 @@ import numpy as np
 from rnngraph.autodiff.banding import Groups, settled
 from rnngraph.autodiff.block import Block
 from rnngraph.autodiff.block.carry import Carry
-from rnngraph.autodiff.block.given import single_state
-from rnngraph.autodiff.block.many_losses import Entry, Field, pull_rows
+from rnngraph.autodiff.block.runs import Runs
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.cotangents import Cotangents, Walk
 from rnngraph.autodiff.fed import tell_fed, told_by_timestep
@@ -98,31 +97,14 @@ def _walk(
 
 
 def _through_block(walk: Walk, block: Block, some: list[Cotangents], rows: int) -> Iterable[tuple[int, Cotangents]]:
-    samples = walk.samples[block.sample_count]
-    carry = walk.carries.get(block.id)
+    carry, source = walk.carries.get(block.id), block.sources["x"]
     if carry is None:
-        carry = Carry.empty(rows, len(samples), [column.shape[-1] for column in block.columns.values()])
-    kinds = list(block.columns)
-    entering: list[Field | Entry] = []
-    for one in some:
-        state = single_state(one.value)
-        if state is not None:
-            kind, t, array = state
-            array = array if one.narrow else array[:, samples]
-            entering.append(Entry(kinds.index(kind), t, array, one.low, one.band))
-            continue
-        value = one.dense(block.value.shape)
-        entering.append(Field(value if one.narrow else value[:, samples], one.low, one.first, one.band))
-    source, window = block.sources["x"], walk.window or (0, block.steps)
-    tell = None if walk.see_fed is None or source not in walk.alone else partial(walk.see_fed, source)
-    emitted = pull_rows(
-        block, entering, carry, window=window, see=walk.see_block, to_input=source in walk.leads, samples=samples,
-        unrounded=walk.unrounded, feel=walk.feel_block, tell=tell, weigh=walk.weigh.get(block.id),
-    )  # fmt: skip
-    for part in emitted:
-        found = Cotangents(part.rows, part.low, len(part.rows), part.band, True, part.first, block.id)
-        yield source, found if source in walk.narrow else _widened(walk, found, block.x.swapaxes(0, 1).shape)
-    if window[0] == 0:
+        count = len(walk.samples[block.sample_count])
+        carry = Carry.empty(rows, count, block.widths.values())
+    if some or carry.low < carry.high:
+        for found in Runs(walk, block, some, carry).walk():
+            yield source, found if source in walk.narrow else _widened(walk, found, block.x.swapaxes(0, 1).shape)
+    if walk.window is None or walk.window[0] == 0:
         yield from _to_initial(walk, block, carry)
 
 

@@ -34,35 +34,20 @@ class Op:
     stepwise: str = ""
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class Node:
     """One recorded operation. `arguments` are its inputs' values; `requires` says that a gradient is wanted."""
 
-    __slots__ = ("arguments", "id", "inputs", "name", "op", "options", "place", "requires", "timestep", "value")
-
-    def __init__(
-        self,
-        id: int,  # noqa: A002 - the field's own word
-        op: Op,
-        inputs: tuple[int, ...],
-        value: Array,
-        arguments: tuple[Array, ...],
-        place: Scope,
-        timestep: int,
-        requires: bool,
-        options: dict[str, Any],
-        name: str | None = None,
-    ) -> None:
-        """Fill the record. `place` is the scope without the timestep, which is -1 outside any."""
-        self.id = id
-        self.op = op
-        self.inputs = inputs
-        self.value = value
-        self.arguments = arguments
-        self.place = place
-        self.timestep = timestep
-        self.requires = requires
-        self.options = options
-        self.name = name
+    id: int
+    op: Op
+    inputs: tuple[int, ...]
+    value: Array
+    arguments: tuple[Array, ...]
+    place: Scope  # the scope without the timestep
+    timestep: int  # -1 outside any
+    requires: bool
+    options: dict[str, Any]
+    name: str | None = None
 
     @property
     def first(self) -> int:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rnngraph.autodiff.block import Block
 from rnngraph.autodiff.block.columns import BLOCK, PROJECT
+from rnngraph.autodiff.cell import Cell
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.node import Node
 from rnngraph.trace.cell import INPUT, PREVIOUS
@@ -16,23 +17,28 @@ from rnngraph.trace.cell import INPUT, PREVIOUS
 if TYPE_CHECKING:
     from rnngraph.autodiff.tape import Tape
 
+PROJECTED = ("x", "Wx", "b")  # the sources of a block's projection
 
-def part_inputs(block: Block, number: int, place: int) -> tuple[int, ...]:
-    """Give the ids of what a part of the step at a place takes: parts, the step before, the projection, weights."""
-    parts = block.cell.facts.parts
+
+def part_inputs(cell: Cell, first: int, sources: Mapping[str, int], *, number: int, place: int) -> tuple[int, ...]:
+    """Give the ids of what a part of the step at a place takes: parts, the step before, the projection, weights.
+
+    `first` is that of the block, and `sources` are its own.
+    """
+    parts = cell.facts.parts
     keys, count = [part.key for part in parts], len(parts)
-    first = block.first + 1 + place * count
+    start = first + 1 + place * count
     found = []
     for name in parts[number].inputs:
         if name == INPUT:
-            found.append(block.first)
+            found.append(first)
         elif name.startswith(PREVIOUS):
             kind = name.removeprefix(PREVIOUS)
-            found.append(first - count + keys.index(kind) if place else block.sources[kind + "0"])
+            found.append(start - count + keys.index(kind) if place else sources[kind + "0"])
         else:
-            found.append(first + keys.index(name))
+            found.append(start + keys.index(name))
     if number == 0:
-        found += [block.sources[name] for name in block.weights if name not in ("Wx", "b")]
+        found += [i for name, i in sources.items() if name in cell.names and name not in PROJECTED]
     return tuple(found)
 
 
@@ -49,10 +55,11 @@ def shown_nodes(block: Block, node_ids: Iterable[int]) -> list[Node]:
         else:
             key, timestep = block.find(node_id)
             if timestep < 0:
-                op, inputs, value = PROJECT, tuple(block.sources[name] for name in ("x", "Wx", "b")), _projected(block)
+                op, inputs, value = PROJECT, tuple(block.sources[name] for name in PROJECTED), _projected(block)
             else:
                 number = keys.index(key)
-                op, inputs = ops[number], part_inputs(block, number, block.place_of(timestep))
+                op, place = ops[number], block.place_of(timestep)
+                inputs = part_inputs(block.cell, block.first, block.sources, number=number, place=place)
                 value = block.state(key, timestep) if key in block.columns else block.gates[timestep]
         found.append(Node(node_id, op, inputs, value, (), block.place, timestep, True, options))
     return found

@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rnngraph.autodiff.banding import Groups
+from rnngraph.autodiff.again import depending
+from rnngraph.autodiff.banding import Groups, by_sample, from_samples
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.cotangents import Cotangents, Walk
 from rnngraph.autodiff.node import Node
@@ -38,11 +39,8 @@ class StepMatrices:
     """The steps of a tape; it remembers what cannot be one matrix."""
 
     def __init__(self, walk: Walk) -> None:
-        """Find the nodes that depend on a state."""
-        self._inside: set[int] = set()
-        for entry in walk.tape.entries:
-            if any(i in walk.states or i in self._inside for i in entry.inputs):
-                self._inside.add(entry.id)
+        """Find the nodes that are or depend on a state."""
+        self._inside = {walk.tape.entries[place].id for place in depending(walk.tape, walk.states)}
         self._fine: dict[object, bool] = {}  # by what the same place of every step has in common
         self._kept: dict[int, _Matrix] = {}  # for the next walk, as many as memory allows
         self._room = _BYTES
@@ -67,23 +65,23 @@ class StepMatrices:
         walk.underflow.happened = False
         found = []
         for band, (low, value) in groups.items():
-            out = np.matmul(_flat(value, axis, batch).swapaxes(0, 1), matrix.values).swapaxes(0, 1)
+            out = np.matmul(by_sample(value, axis).swapaxes(0, 1), matrix.values).swapaxes(0, 1)
             for source, (start, stop) in zip(matrix.exits, pairwise((0, *matrix.ends)), strict=True):
-                rows = _unflat(out[:, :, start:stop], walk.tape.entry(source).value.shape, axis)
+                rows = from_samples(out[:, :, start:stop], walk.tape.entry(source).value.shape, axis)
                 found.append((source, Cotangents(rows, low, len(rows), band, by=node.id)))
         return None if walk.underflow.happened else found
 
     def _made(self, walk: Walk, node: Node, axis: int | None, size: tuple[int, int]) -> _Matrix | None:
         batch, units = size
         rows = np.repeat(np.eye(units)[:, None], batch, axis=1)
-        exits = self._exits(walk, node, _unflat(rows, node.value.shape, axis))
+        exits = self._exits(walk, node, from_samples(rows, node.value.shape, axis))
         if not exits:
             return None
         for i in exits:
             shape = walk.tape.entry(i).value.shape
             if axis is not None and (len(shape) <= axis or shape[axis] != batch):
                 return None
-        parts = [_flat(value, axis, batch) for value in exits.values()]
+        parts = [by_sample(value, axis) for value in exits.values()]
         ends = np.cumsum([part.shape[-1] for part in parts]).tolist()
         values = np.ascontiguousarray(np.concatenate(parts, axis=-1).swapaxes(0, 1))
         if ends[-1] > _WIDEST * units or not np.isfinite(values).all():
@@ -124,23 +122,9 @@ class StepMatrices:
     def _holds(self, walk: Walk, node: Node, axis: int | None, matrix: _Matrix) -> bool:
         """Whether rows that differ from sample to sample reach the exits as the matrix says."""
         value = np.random.default_rng(0).normal(size=(2, *node.value.shape))
-        exits, batch = self._exits(walk, node, value), len(matrix.values)
+        exits = self._exits(walk, node, value)
         if exits is None or tuple(exits) != matrix.exits:
             return False
-        out = np.matmul(_flat(value, axis, batch).swapaxes(0, 1), matrix.values).swapaxes(0, 1)
-        wanted = np.concatenate([_flat(one, axis, batch) for one in exits.values()], axis=-1)
+        out = np.matmul(by_sample(value, axis).swapaxes(0, 1), matrix.values).swapaxes(0, 1)
+        wanted = np.concatenate([by_sample(one, axis) for one in exits.values()], axis=-1)
         return bool(np.abs(out - wanted).max() <= _SAME * np.abs(wanted).max())
-
-
-def _flat(value: Array, axis: int | None, batch: int) -> Array:
-    """Give rows (count, N, ·) of rows of a node, whose samples are along an axis or all one."""
-    moved = value if axis is None else np.moveaxis(value, axis + 1, 1)
-    return moved.reshape(len(value), batch, -1)
-
-
-def _unflat(rows: Array, shape: tuple[int, ...], axis: int | None) -> Array:
-    """Give rows of a node from rows (count, N, ·)."""
-    if axis is None:
-        return rows.reshape(len(rows), *shape)
-    left = tuple([size for k, size in enumerate(shape) if k != axis])
-    return np.moveaxis(rows.reshape(*rows.shape[:2], *left), 1, axis + 1)

@@ -18,7 +18,7 @@ from rnngraph.autodiff.block import Block
 from rnngraph.autodiff.cell import Cell
 from rnngraph.autodiff.checked import checked_array
 from rnngraph.autodiff.contribution import Array
-from rnngraph.autodiff.declare import Declared, declare_state
+from rnngraph.autodiff.declare import declare_state
 from rnngraph.autodiff.names import Named, numbered, reserve
 from rnngraph.autodiff.node import CONSTANT, INPUT, PARAMETER, Node, Op, Scope, split_scope
 from rnngraph.autodiff.recurrence import FORWARD, Recurrence
@@ -226,8 +226,7 @@ class Tape:
                 a declaration that does not fit the states.
             TapeError: a tensor of another tape.
         """
-        declared = Declared(initial, mask, cuts, batch_axis, direction)
-        declare_state(self, name, tensors, declared)
+        declare_state(self, name, tensors, initial, mask=mask, cuts=cuts, batch_axis=batch_axis, direction=direction)
 
     @contextmanager
     def scope(self, **place: Any) -> Iterator[None]:

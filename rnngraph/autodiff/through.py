@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from rnngraph.autodiff.again import with_value
 from rnngraph.autodiff.backward import unbroadcast
 from rnngraph.autodiff.banding import Groups
 from rnngraph.autodiff.block.careful import by_size
@@ -43,16 +44,13 @@ def _is_finite(value: Contribution) -> bool:
 
 
 def _passed(walk: Walk, node: Node, value: Array, low: int, band: int) -> Iterable[tuple[int, Cotangents]]:
-    if node.op.vjp is None:
-        return
-    seen: Any = node
-    if node.id in walk.narrow:
-        seen = _narrowed(walk, node, value)
+    assert node.op.vjp is not None
+    narrow = node.id in walk.narrow
+    seen: Any = _narrowed(walk, node, value) if narrow else node
     first = 0 if walk.window is None else walk.window[0]
     for source, contribution in zip(node.inputs, node.op.vjp(value, seen), strict=False):
         if contribution is None or source not in walk.leads:
             continue
-        narrow = node.id in walk.narrow
         if isinstance(contribution, np.ndarray) and not narrow:
             shape = (len(value), *walk.tape.entry(source).value.shape)
             if contribution.shape != shape:
@@ -73,6 +71,4 @@ def _narrowed(walk: Walk, node: Node, value: Array) -> Node:
 
     count = 1 if node.op.stepwise == "first" else len(node.arguments)
     arguments = tuple([of(one) if k < count else one for k, one in enumerate(node.arguments)])
-    return Node(
-        node.id, node.op, node.inputs, of(node.value), arguments, node.place, node.timestep, node.requires, node.options
-    )
+    return with_value(node, of(node.value), arguments)

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from rnngraph.measure.counted import counted_states
+from rnngraph.measure.counted import counter
 from rnngraph.measure.lag_options import LagOptions, chosen_losses, chosen_samples
 from rnngraph.measure.recording import FED, Facts, Losses, Recording, Weighing
 from rnngraph.progress import doing
@@ -60,6 +60,7 @@ def _measured(recording: Recording, options: LagOptions, pull: Callable[..., Any
         for kind in one.states
     }
     fed: dict[int, Floats] = {}
+    count = counter(facts)
 
     def see(number: int, kind: str, t: int, low: int, norms: Floats) -> None:
         by_step = norms if norms.ndim == 3 else norms[None]
@@ -67,6 +68,7 @@ def _measured(recording: Recording, options: LagOptions, pull: Callable[..., Any
         one, at = facts[number], slice(low, low + by_step.shape[1])
         if kind != FED:
             logs[number, kind][:, ::-1][:, at, t + 1 : t + 1 + len(by_step)] = found
+            count(number, kind, len(by_step) if t >= 0 else 0)
             return
         if number not in fed:
             fed[number] = np.full((len(samples[one.batch]), len(rows), one.timesteps), -np.inf)
@@ -77,7 +79,7 @@ def _measured(recording: Recording, options: LagOptions, pull: Callable[..., Any
     weighed = None
     if rows:
         with doing(f"walking {len(rows):,} {'loss' if len(rows) == 1 else 'losses'} back"):
-            weighed = pull(rows, samples, counted_states(see, facts))
+            weighed = pull(rows, samples, see)
     states = tuple(
         _trace(one, kind, chosen, logs[number, kind], samples[one.batch], losses, options)
         for number, one in enumerate(facts)

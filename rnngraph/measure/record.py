@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from rnngraph.measure.counted import counted_windows
+from rnngraph.measure.counted import counter
 from rnngraph.measure.gates import GateColumns
 from rnngraph.measure.lag_options import LagOptions
 from rnngraph.measure.recording import Array, Facts, Recording, Reduced, Window
@@ -60,7 +60,7 @@ def record(
 
 
 def _measured(recording: Recording, source: str, notes: tuple[str, ...], eigenvalues: int) -> Trace:
-    facts = recording.facts
+    facts, count = recording.facts, counter(recording.facts)
     valid = [recording.valid(number) for number in range(len(facts))]
     states = [{kind: StateColumns(one, kind) for kind in one.states} for one in facts]
     gates = [GateColumns(one, valid[number]) if one.cell.gates else None for number, one in enumerate(facts)]
@@ -71,14 +71,16 @@ def _measured(recording: Recording, source: str, notes: tuple[str, ...], eigenva
             states[window.recurrence][window.kind].take_reduced(window)
             if own is not None:
                 own.take_reduced(window)
+            count(window.recurrence, window.kind, len(window.samples))
             return
         if own is not None:
             own.take(window)
-        for columns in states[window.recurrence].values():
+        for kind, columns in states[window.recurrence].items():
             columns.take(window)
+            count(window.recurrence, kind, len(window.values[kind]))
 
     with doing("walking the loss back"):
-        recording.walk(counted_windows(take, facts))
+        recording.walk(take)
     suspicious = recording.walked and any(one.suspicious for own in states for one in own.values())
     felt = recording.felt() if suspicious else None
     time = max((one.timesteps for one in facts), default=len(recording.labels))

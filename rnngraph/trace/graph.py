@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from rnngraph.trace.declared import declared
 from rnngraph.trace.magnitudes import Integers, Magnitudes
 
 
+class Later:
+    """Columns that are made when one of them is first looked at: who reads numbers alone does not wait for them."""
+
+    __slots__ = ("_make",)
+    _make: Callable[[], dict[str, Any]]
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Make all columns, and give one."""
+            if name not in type(self).__slots__:
+                raise AttributeError(f"{type(self).__name__} has no {name!r}")
+            for key, column in self._make().items():
+                object.__setattr__(self, key, column)
+            return object.__getattribute__(self, name)
+
+
 @dataclass(frozen=True, slots=True)
-class GraphTrace:
+class GraphTrace(Later):
     """The recorded computation graph, one row a node in tape order.
 
     Small tables (`ops`, `labels`, `roles`, `formulas`, `scopes`, `shapes`) are indexed by the integer columns. A role
@@ -35,6 +53,13 @@ class GraphTrace:
     grad: Annotated[Magnitudes, declared("nodes")]
     first_nonfinite_forward: Annotated[int, declared(least=-1, most="nodes")]  # -1 where everything is finite
     first_nonfinite_backward: Annotated[int, declared(least=-1, most="nodes")]
+
+    @classmethod
+    def later(cls, make: Callable[[], dict[str, Any]]) -> GraphTrace:
+        """Give a graph whose columns `make` gives by name, once."""
+        graph = cls.__new__(cls)
+        object.__setattr__(graph, "_make", make)
+        return graph
 
     def first_nonfinite(self) -> dict[str, int]:
         """Give the node that NaN or infinity first comes out of, for each pass that has one: `forward`, `backward`."""

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import copy
+import weakref
+from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 import rnngraph as rg
+from rnngraph.sources.tape import graph_columns
+from rnngraph.trace.magnitudes import Status
 
 
 def test_the_first_nonfinite_node_is_found_and_put_in_words() -> None:
@@ -61,3 +66,65 @@ def test_what_the_gates_of_a_step_get_is_what_their_operations_get(layer: type, 
     for t, norm in enumerate(steps.grad.value[steps.op == gates]):
         expected = operations.grad.value[squashed & (operations.timestep == t)][own]
         assert norm == pytest.approx(np.linalg.norm(expected), rel=1e-12)
+
+
+def test_columns_are_made_once_and_nothing_of_the_tape_is_held_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+    columns = graph_columns._Columns
+
+    def counted(*given: Any) -> Any:
+        made.append(1)
+        return columns(*given)
+
+    monkeypatch.setattr(graph_columns, "_Columns", counted)
+    data = np.ones((2, 4, 3))
+    held = weakref.ref(data)
+    graph = rg.record((rg.nn.LSTM(3, 5)(rg.Tape().input(data)) ** 2).sum()).graph
+    del data
+    assert not made
+    assert held() is None
+    copied = copy.deepcopy(graph)
+    assert made == [1]
+    assert all(np.array_equal(*values) for values in pairs(graph, copied))
+    assert made == [1]
+    with pytest.raises(AttributeError, match="GraphTrace has no 'colour'"):
+        graph.colour  # type: ignore[attr-defined]  # noqa: B018
+
+
+def pairs(one: Any, other: Any) -> Any:
+    """Give the columns of two graphs beside each other."""
+    for field in fields(one):
+        pair = getattr(one, field.name), getattr(other, field.name)
+        yield tuple(np.asarray(value.value if field.name == "grad" else value) for value in pair)
+
+
+def test_a_graph_is_that_of_the_pass_whatever_comes_on_its_tape_afterwards() -> None:
+    tape = rg.Tape()
+    hidden = rg.nn.RNN(3, 5)(tape.input(np.ones((2, 4, 3))))
+    loss = (hidden * hidden).sum()
+    early, looked_at = rg.record(loss).graph, rg.record(loss).graph
+    count = len(looked_at.op)
+    _ = hidden.tanh().sum()
+    assert len(early.op) == len(early.grad.value) == len(early.offsets) - 1 == count
+
+
+def test_a_graph_knows_of_its_states_and_of_a_layer_what_the_trace_says_of_them() -> None:
+    layer = rg.nn.RNN(3, 5)
+    layer.parameter("Wh").value *= 1e-40
+    hidden = layer(rg.Tape().input(np.ones((2, 12, 3))))
+    trace = rg.record((hidden[:, 11] ** 2).sum())
+    (state,), graph = trace.states, trace.graph
+    assert {Status.OK, Status.UNDERFLOW} == set(state.grad.status.tolist())
+    assert graph.grad.status[state.nodes].tolist() == state.grad.status.tolist()
+    assert graph.grad.value[state.nodes].tolist() == state.grad.value.tolist()
+    assert graph.grad.value[hidden.id] == pytest.approx(np.sqrt(np.sum(state.grad.value**2)), rel=1e-12)
+
+
+def test_a_step_whose_gradient_leaves_the_floats_is_found() -> None:
+    layer = rg.nn.RNN(3, 5)
+    for parameter in layer.parameters():
+        parameter.value[...] = 0
+    layer.parameter("Wh").value += 1e200 * np.eye(5)
+    graph = rg.record(layer(rg.Tape().input(np.ones((2, 4, 3)))).sum()).graph
+    ((way, node),) = graph.first_nonfinite().items()  # ∂L/∂h[1] is 1 + 1e200 + 1e400, and comes out of step 2
+    assert (way, int(graph.timestep[node])) == ("backward", 2)

@@ -116,8 +116,7 @@ class _Space:
 
 
 def _space(block: Block, chunk: int) -> _Space:
-    widths = tuple([column.shape[-1] for column in block.columns.values()])
-    key = chunk, block.sample_count, widths, block.cell.blocks * block.hidden, block.dtype.num
+    key = chunk, block.sample_count, (*block.widths.values(),), block.cell.blocks * block.hidden, block.dtype.num
     return workspace(key, lambda: _Space(block, chunk))
 
 

@@ -8,6 +8,7 @@ are exact. The states of one row share a band, unless one is far smaller. Which 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -36,7 +37,7 @@ class Carry:
         self.bands = self.bands or [None] * len(self.states)
 
     @staticmethod
-    def empty(rows: int, samples: int, widths: list[int]) -> Carry:
+    def empty(rows: int, samples: int, widths: Iterable[int]) -> Carry:
         """Start with nothing under way."""
         return Carry([np.empty((rows, samples, width)) for width in widths])
 

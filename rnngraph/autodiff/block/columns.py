@@ -7,6 +7,7 @@ own: one for the projection, those of every step in the order of processing, and
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from itertools import pairwise
 from typing import Any
@@ -29,7 +30,7 @@ class Block:
     """One layer and direction over all of its steps."""
 
     __slots__ = (
-        "arguments", "cell", "columns", "copies", "cuts", "dtype", "extras", "first", "gates", "hidden", "id", "inputs",
+        "arguments", "cell", "columns", "cuts", "dtype", "extras", "first", "gates", "hidden", "id", "inputs",
         "keep", "name", "op", "options", "place", "requires", "reverse", "sample_count", "sources", "steps", "timestep",
         "value", "weights", "x",
     )  # fmt: skip
@@ -64,7 +65,6 @@ class Block:
         self.id = first + 1 + self.steps * len(cell.facts.parts)
         self.hidden, self.dtype = cell.units(weights), x.dtype
         keep = None if mask is None else np.ascontiguousarray(mask.T)
-        self.copies = keep is not None
         self.keep = None if keep is None or keep.all() else keep  # (T, N)
         self.cuts = frozenset(cuts)
         self.sources: dict[str, int] = {}  # node ids of x, of the weights and of the initial states ("h0")
@@ -101,7 +101,10 @@ class Block:
         extras = {name: self.lines(self.order(column)[start:stop]) for name, column in self.extras.items()}
         copied = None if self.keep is None else self.lines(~self.order(self.keep)[start:stop, :, None])
         afterwards = self._afterwards(states["h"], start, stop, copied)
-        for p, _ in enumerate(self.cell.advance(Run(states, gates, extras, weights, self.hidden))):
+        steps = self.cell.advance(Run(states, gates, extras, weights, self.hidden))
+        if copied is None and not afterwards:
+            deque(steps, maxlen=0)  # the quickest loop over nothing
+        for p, _ in enumerate(steps):
             for step in afterwards:
                 step(p)
             if copied is not None:
@@ -133,6 +136,11 @@ class Block:
     def outputs(self) -> Array:
         """The hidden states, (T, N, H) by timestep."""
         return self.columns["h"][:-1] if self.reverse else self.columns["h"][1:]
+
+    @property
+    def widths(self) -> dict[str, int]:
+        """The width of every state."""
+        return {kind: column.shape[-1] for kind, column in self.columns.items()}
 
     def order(self, array: Array) -> Array:
         """See an array over time in the order of processing, or one in that order over time."""

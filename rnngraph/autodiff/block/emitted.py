@@ -1,11 +1,11 @@
 """What a window of a block hands to its input, a row a loss: gathered, or only its norms.
 
-In: runs of gradients of x·Wx + b. Out: a field for every band that occurs, or logs of norms that are told.
+In: runs of gradients of x·Wx + b. Out: cotangents of every band that occurs, or logs of norms that are told.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
 import numpy as np
@@ -13,8 +13,8 @@ import numpy as np
 from rnngraph.autodiff.block.careful import highest
 from rnngraph.autodiff.block.carry import LOG_BAND
 from rnngraph.autodiff.block.columns import Block
-from rnngraph.autodiff.block.entries import Field
 from rnngraph.autodiff.contribution import Array
+from rnngraph.autodiff.cotangents import Cotangents
 from rnngraph.norms import row_norms
 
 Tell: TypeAlias = Callable[[int, int, Array], None]  # (first timestep, first row, logs of norms (steps, rows, N))
@@ -61,18 +61,15 @@ class Emitted:
         flat = to_gates.reshape(-1, to_gates.shape[-1])
         return np.asarray(np.dot(flat, self.weight).reshape(*to_gates.shape[:-1], self.width))
 
-    def fields(self) -> list[Field]:
-        """Give one field for every band that occurs."""
+    def cotangents(self) -> Iterator[Cotangents]:
+        """Give those of the input, of one band after the other."""
         if self.low >= self.high:
-            return []
+            return
         run, first = slice(self.low, self.high), self.block.times(*self.window).start
-        by_time = self.block.order(self.rows)[:, run]
-        if self.bands is None:
-            return [Field(by_time.transpose(1, 2, 0, 3), self.low, first)]
-        found, bands = [], self.block.order(self.bands)[:, run]
-        for band in np.unique(bands).tolist():
-            rows = np.where((bands == band)[..., None], by_time, 0)
-            if band == 0 and not rows.any():
-                continue
-            found.append(Field(rows.transpose(1, 2, 0, 3), self.low, first, band))
-        return found
+        by_time, bands = (None if one is None else self.block.order(one)[:, run] for one in (self.rows, self.bands))
+        assert by_time is not None
+        for band in [0] if bands is None else np.unique(bands).tolist():
+            rows = by_time if bands is None else np.where((bands == band)[..., None], by_time, 0)
+            if bands is None or band or rows.any():
+                by_row = rows.transpose(1, 2, 0, 3)
+                yield Cotangents(by_row, self.low, len(by_row), band, True, first, self.block.id)

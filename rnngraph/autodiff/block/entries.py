@@ -1,62 +1,59 @@
 """What enters a block in a window of steps, a row a loss: over all its steps from the layer above, or at one state.
 
-In: fields and entries. Out: what enters at each place of the window, and up to where it can simply be added.
+In: cotangents. Out: what enters at each place of the window, and up to where it can simply be added.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from rnngraph.autodiff.block.carry import Carry
 from rnngraph.autodiff.block.columns import Block
+from rnngraph.autodiff.block.given import single_state
 from rnngraph.autodiff.contribution import Array
+from rnngraph.autodiff.cotangents import Cotangents
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
-    """Cotangents of some timesteps, in one band: `rows` (count, N, steps, ·) from row `low` and step `first` on."""
-
-    rows: Array
-    low: int = 0
-    first: int = 0
-    band: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """Cotangents of one state at one timestep: `rows` (count, N, ·) from row `low` on, in one band."""
+class Entry(NamedTuple):
+    """Cotangents of one kind of state at one place: `rows` (count, N, ·) from row `low` on, in one band."""
 
     kind: int
-    t: int
     rows: Array
-    low: int = 0
-    band: int = 0
+    low: int
+    band: int
 
 
 class Entering:
     """All that enters in a window; places are counted from its start."""
 
-    def __init__(self, block: Block, start: int, some: Iterable[Field | Entry]) -> None:
-        """Sort it by place."""
+    def __init__(self, block: Block, start: int, some: Iterable[Cotangents], samples: Any) -> None:
+        """Sort it by place, and keep the chosen samples."""
         self.block, self.start = block, start
         self.single: dict[int, list[Entry]] = {}
-        self.fields: list[tuple[int, int, Field]] = []  # first and last place
+        self.fields: list[
+            tuple[int, int, Array, Cotangents]
+        ] = []  # first and last place, and rows (count, N, steps, ·)
+        kinds = list(block.columns)
         for one in some:
-            if isinstance(one, Entry):
-                self.single.setdefault(block.place_of(one.t) - start, []).append(one)
-            elif one.rows.size:
-                ends = [block.place_of(t) - start for t in (one.first, one.first + one.rows.shape[2] - 1)]
-                self.fields.append((min(ends), max(ends), one))
+            state = single_state(one.value)
+            kind, t, value = state or ("h", one.first, one.dense(block.value.shape))
+            value = value if one.narrow else value[:, samples]
+            place = block.place_of(t) - start
+            if state is not None:
+                self.single.setdefault(place, []).append(Entry(kinds.index(kind), value, one.low, one.band))
+            elif value.size:
+                other = block.place_of(t + value.shape[2] - 1) - start
+                self.fields.append((min(place, other), max(place, other), value, one))
         self.places = sorted(self.single)
 
     def at(self, p: int) -> list[Entry]:
         """Give what enters at a place, that of h first."""
         t = self.block.place_of(self.start + p)
         found = [
-            Entry(0, t, one.rows[:, :, t - one.first], one.low, one.band)
-            for first, last, one in self.fields
+            Entry(0, rows[:, :, t - one.first], one.low, one.band)
+            for first, last, rows, one in self.fields
             if first <= p <= last
         ]
         found += self.single.get(p, [])
@@ -66,7 +63,7 @@ class Entering:
         """Give the last place before another at which anything enters, -1 for none."""
         near = bisect_left(self.places, p)
         found = self.places[near - 1] if near else -1
-        for first, last, _ in self.fields:
+        for first, last, *_ in self.fields:
             if first < p:
                 found = max(found, min(last, p - 1))
         return found

@@ -7,9 +7,8 @@ input gets. A run is short enough to stay in cache; the norms and the product wi
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -20,38 +19,30 @@ from rnngraph.autodiff.block.columns import Block
 from rnngraph.autodiff.block.emitted import Emitted
 from rnngraph.autodiff.block.entries import Entering, Entry, fits
 from rnngraph.autodiff.block.single_steps import Steps
-from rnngraph.autodiff.block.weight_lags import WeightLags
 from rnngraph.autodiff.contribution import Array
+from rnngraph.autodiff.cotangents import Cotangents, Walk
 from rnngraph.norms import row_norms
 
 _RUN_BYTES = 1_000_000  # of the gradients of a run, which stay in cache
 _LONGEST = 256  # steps of a run
 
-# (block, first timestep or -1 for the initial states, first row, logs of norms by kind, each (steps, rows, N))
-See: TypeAlias = Callable[[Block, int, int, list[Array]], None]
-# (block, timestep, whether anything is carried to each kind of state, reaches it at its own step, reaches the gates)
-Feel: TypeAlias = Callable[[Block, int, list[bool], list[bool], bool], None]
-
 
 class Runs:
     """A window of a block on its way back; `carry` is what is under way."""
 
-    see: See | None = None
-    feel: Feel | None = None
-    emitted: Emitted | None = None
-    weigh: WeightLags | None = None
-
-    def __init__(
-        self, block: Block, entering: Entering, carry: Carry, window: tuple[int, int], samples: Any, unrounded: bool
-    ) -> None:
-        """Prepare the factors of the window's steps; places are counted from its start."""
-        self.block, self.entering, self.carry, self.start = block, entering, carry, window[0]
-        self.count = window[1] - window[0]
-        self.alone = carry.states[0].shape[1] == 1  # of one sample the axis is left out: vectors are faster
-        chosen = samples
-        if self.alone:
-            chosen = 0 if isinstance(samples, slice) else int(samples[0])
-        past = block.past(*window, samples=chosen, unrounded=unrounded, wide=True)
+    def __init__(self, walk: Walk, block: Block, some: Iterable[Cotangents], carry: Carry) -> None:
+        """Prepare the factors of the window's steps; places are counted from its start. `some` reaches the states."""
+        window, samples = walk.window or (0, block.steps), walk.samples[block.sample_count]
+        self.block, self.carry, self.start = block, carry, window[0]
+        self.see, self.feel, self.weigh = walk.see_block, walk.feel_block, walk.weigh.get(block.id)
+        self.entering = Entering(block, window[0], some, samples)
+        self.count, source = window[1] - window[0], block.sources["x"]
+        tell = None if walk.see_fed is None or source not in walk.alone else partial(walk.see_fed, source)
+        shape = carry.states[0].shape[:2]
+        self.emitted = Emitted(block, window, shape, tell) if source in walk.leads else None
+        self.alone = shape[1] == 1  # of one sample the axis is left out: vectors are faster
+        chosen = int(samples[0]) if self.alone else samples
+        past = block.past(*window, samples=chosen, unrounded=walk.unrounded, wide=True)
         self.copied, self.cell = past.copied, block.cell
         self.columns = block.cell.factors(past)
         self.weight = np.ascontiguousarray(block.weights["Wh"].T, np.float64)
@@ -59,7 +50,6 @@ class Runs:
         self.special = {place - self.start for place in block.cuts if self.start <= place < window[1]}
         if past.copied is not None:
             self.special |= set(np.flatnonzero(past.copied.reshape(self.count, -1).any(axis=1)).tolist())
-        shape = carry.states[0].shape[:2]
         width = sum(state.shape[-1] for state in carry.states) + len(self.weight)
         self.length = int(np.clip(_RUN_BYTES // (8 * max(1, shape[0] * shape[1] * width)), 1, _LONGEST))
         self.length = min(self.length, self.count)
@@ -77,8 +67,8 @@ class Runs:
             block, self.columns, self.weight, rows=shape[0], alone=self.alone, careful=self.careful
         )  # fmt: skip
 
-    def walk(self) -> None:
-        """Walk from the last place to the first."""
+    def walk(self) -> Iterable[Cotangents]:
+        """Walk from the last place to the first; give the cotangents of the input, where those are handed on."""
         carry, p, entered = self.carry, self.count - 1, False
         while p >= 0:
             carried = [] if self.feel is None else carry.holds()
@@ -96,6 +86,9 @@ class Runs:
             if self.feel is not None:
                 self.feel(self.block, self.block.place_of(self.start + p), carried, arrived, self.reached)
             p -= done
+        if self.see is not None and self.start == 0 and carry.low < carry.high:
+            self.see(self.block, -1, carry.low, [log[None] for log in carry.measure()])
+        return () if self.emitted is None else self.emitted.cotangents()
 
     def _stand(self, slot: int) -> None:
         self.slot = slot

@@ -120,12 +120,10 @@ class Lstm(Cell):
     ) -> None:
         """Compute da of all gates, dh = da Whᵀ and dc = f g."""
         h, c = g
-        H = c.shape[-1]
-        if c.ndim == 1:
-            np.multiply(factors["blocks"][p], c, da.reshape(4, H))
-        else:
-            np.multiply(factors["blocks"][p], c[..., None, :], da.reshape(*c.shape[:-1], 4, H))
-        np.multiply(factors["output"][p], h, da[..., 2 * H : 3 * H])  # all but this block come from c
+        alone = c.ndim == 1
+        four = da.reshape(4, -1) if alone else da.reshape(*c.shape[:-1], 4, c.shape[-1])
+        np.multiply(factors["blocks"][p], c if alone else c[..., None, :], four)
+        np.multiply(factors["output"][p], h, four[2] if alone else four[..., 2, :])  # all but this block come from c
         product(da, weight, out[0])
         np.multiply(factors["forget"][p], c, out[1])
 

@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from rnngraph.autodiff.again import depending
 from rnngraph.autodiff.block import Block
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.node import Node
@@ -18,6 +19,7 @@ from rnngraph.autodiff.ops import MULTIPLY, WHERE
 from rnngraph.autodiff.recurrence import Recurrence
 from rnngraph.autodiff.tape import Tape
 from rnngraph.sources.anew import starts_anew
+from rnngraph.sources.tape.inputs import batch_of
 from rnngraph.trace.magnitudes import Booleans
 
 CUT, ANEW, OPEN = 0, 1, 2
@@ -28,10 +30,10 @@ def cuts_of(tape: Tape, one: Recurrence) -> tuple[Booleans | None, Booleans | No
     """Give the steps that are cut, (1, T), and those at which a sample starts anew, (N, T)."""
     if one.cuts is not None or one.cell is not None:
         return (one.cuts, None) if one.cuts is None or len(one.cuts) == 1 else (None, one.cuts)
-    shape = tape.entry(one.node_ids(one.kinds[0])[0]).value.shape
-    batch = 1 if one.batch_axis is None else shape[one.batch_axis]
+    batch = batch_of(tape, one)
     cuts, anew = np.zeros((1, one.timesteps), bool), np.zeros((batch, one.timesteps), bool)
-    after = _behind(tape, {*one.initial.values(), *(i for ids in one.states.values() for i in ids)})
+    states = {*one.initial.values(), *(i for ids in one.states.values() for i in ids)}
+    after = {tape.entries[place].id for place in depending(tape, states)}
     closing = _closing(tape, after, batch, one.batch_axis)
     if not closing:
         return None, None
@@ -48,15 +50,6 @@ def cuts_of(tape: Tape, one: Recurrence) -> tuple[Booleans | None, Booleans | No
             found = np.maximum.reduce(reached)
             cuts[0, t], anew[:, t] = not found.any(), found == ANEW
     return cuts if cuts.any() else None, anew if anew.any() else None
-
-
-def _behind(tape: Tape, states: set[int]) -> set[int]:
-    """Give what depends on any state."""
-    found = set(states)
-    for entry in tape.entries:
-        if not found.isdisjoint(entry.inputs):
-            found.add(entry.id)
-    return found
 
 
 def _closing(tape: Tape, after: set[int], batch: int, axis: int | None) -> Closing:

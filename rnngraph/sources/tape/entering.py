@@ -13,6 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from rnngraph.autodiff.backward import sweep
+from rnngraph.autodiff.banding import by_sample
 from rnngraph.autodiff.block import Block
 from rnngraph.autodiff.block.given import Given, gather
 from rnngraph.autodiff.contribution import Array, Contribution, StateSlice
@@ -115,9 +116,7 @@ def find_entering(tape: Tape, starts: Mapping[int, Contribution], clocks: Clocks
             number, _, t = nodes[entry.id]
             gradient = np.array(step.gradient)
             found.nodes[entry.id] = number, t, gradient
-            axis = tape.recurrences[number].batch_axis
-            by_sample = gradient.reshape(1, -1) if axis is None else np.moveaxis(gradient, axis, 0)
-            norms = row_norms(by_sample.reshape(len(by_sample), -1))
+            norms = row_norms(by_sample(gradient[None], tape.recurrences[number].batch_axis)[0])
             _add(_norms(found, number, len(norms))[t], norms)
     return found
 

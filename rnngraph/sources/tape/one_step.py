@@ -12,11 +12,13 @@ from typing import TypeAlias
 
 import numpy as np
 
+from rnngraph.autodiff.banding import by_sample, from_samples
 from rnngraph.autodiff.block.carry import BAND, Carry
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.cotangents import Cotangents, Walk
 from rnngraph.autodiff.many import walk_rows
 from rnngraph.autodiff.recurrence import Recurrence
+from rnngraph.sources.tape.inputs import batch_of
 from rnngraph.sources.tape.plan import Plan
 from rnngraph.trace.magnitudes import Integers
 
@@ -36,8 +38,9 @@ class OneStep:
 
     def back(self, rows: dict[Key, Array]) -> dict[Key, Array]:
         """Multiply rows (k, samples, units) of the states."""
-        walk = self.plan.walk({}, None)
-        walk.samples = {self._batch(self._recurrence(number)): self.samples for number in self.group}
+        walk = self.plan.walk(
+            {batch_of(self.plan.tape, self._recurrence(number)): self.samples for number in self.group}
+        )
         for key, one in rows.items():
             self._enter(walk, key, one)
         before = {node: (number, kind) for number in self.group for kind, node in self._before(number).items()}
@@ -58,12 +61,6 @@ class OneStep:
     def _recurrence(self, number: int) -> Recurrence:
         return self.plan.tape.recurrences[number]
 
-    def _batch(self, one: Recurrence) -> int:
-        if one.block is not None:
-            return one.block.sample_count
-        value = self.plan.tape.entry(next(iter(one.states.values()))[0]).value
-        return 1 if one.batch_axis is None else int(value.shape[one.batch_axis])
-
     def _enter(self, walk: Walk, key: Key, rows: Array) -> None:
         number, kind = key
         one = self._recurrence(number)
@@ -72,8 +69,8 @@ class OneStep:
             self.starts[node] = [Cotangents(self._placed(node, one, rows), 0, len(rows))]
             return
         block = one.block
-        widths = [column.shape[-1] for column in block.columns.values()]
-        carry = walk.carries.setdefault(block.id, Carry.empty(len(rows), len(self.samples), widths))
+        nothing = Carry.empty(len(rows), len(self.samples), block.widths.values())
+        carry = walk.carries.setdefault(block.id, nothing)
         carry.enter(0, rows, kind=one.kinds.index(kind))
         place = block.place_of(self.t)
         walk.window = place, place + 1
@@ -96,21 +93,15 @@ class OneStep:
 
     def _placed(self, node: int, one: Recurrence, rows: Array) -> Array:
         """Put rows of some samples, (k, samples, units), where the samples of a node's value stand."""
-        value, axis = self.plan.tape.entry(node).value, one.batch_axis
-        if axis is None:
-            return rows.reshape(len(rows), *value.shape)
-        moved = np.zeros((len(rows), *np.moveaxis(value, axis, 0).shape))
-        moved[:, self.samples] = rows.reshape(len(rows), len(self.samples), *moved.shape[2:])
-        return np.moveaxis(moved, 1, axis + 1)
+        shape, axis = self.plan.tape.entry(node).value.shape, one.batch_axis
+        placed = np.zeros((len(rows), 1 if axis is None else shape[axis], rows.shape[-1]))
+        placed[:, self.samples] = rows
+        return from_samples(placed, shape, axis)
 
     def _add(self, key: Key, node: int, one: Cotangents, count: int) -> None:
-        value, axis = one.value, self._recurrence(key[0]).batch_axis
-        if not isinstance(value, np.ndarray):
-            dense = np.zeros((one.count, *self.plan.tape.entry(node).value.shape))
-            value.add_to(dense, 1)
-            value = dense
-        moved = value[:, None] if axis is None else np.moveaxis(value, axis + 1, 1)[:, self.samples]
-        lifted = np.ldexp(moved.reshape(*moved.shape[:2], -1), one.band * BAND)
+        axis = self._recurrence(key[0]).batch_axis
+        moved = by_sample(one.dense(self.plan.tape.entry(node).value.shape), axis)
+        lifted = np.ldexp(moved if axis is None else moved[:, self.samples], one.band * BAND)
         total = self.found.setdefault(key, np.zeros((count, *lifted.shape[1:])))
         total[one.low : one.low + len(lifted)] += lifted
 

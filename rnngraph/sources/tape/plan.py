@@ -50,12 +50,14 @@ class Plan:
         """Find the entries behind which there is a state, or one that is watched; `fed` as `fed_inputs` gives it."""
         self.tape, self.clocks, self.fed, self.watched = tape, clocks, fed or {}, watched
         self.numbers, self.nodes = blocks_of(tape), states_of(tape)
-        self.initial: dict[int, list[tuple[int, str]]] = {}
+        self._places: dict[int, list[tuple[int, str, int]]] = {i: [place] for i, place in self.nodes.items()}
         for number, one in enumerate(tape.recurrences):
             for kind, node_id in one.initial.items() if one.block is None else ():
-                self.initial.setdefault(node_id, []).append((number, kind))
-        self.fed_steps = fed_steps(tape, self.fed)
-        targets = {*self.numbers, *self.nodes, *self.initial, *self.fed_steps, *watched}
+                self._places.setdefault(node_id, []).append((number, kind, -1))
+        for node_id, (number, t) in fed_steps(tape, self.fed).items():
+            self._places.setdefault(node_id, []).append((number, FED, t))
+        self._axes = {i: tape.recurrences[places[0][0]].batch_axis for i, places in self._places.items()}
+        targets = {*self.numbers, *self._places, *watched}
         leads: set[int] = set()
         for entry in tape.entries:
             if (entry.requires and (entry.id in targets or not leads.isdisjoint(entry.inputs))) or entry.id in self.fed:
@@ -65,43 +67,27 @@ class Plan:
         self.alone = frozenset(i for i in self.fed if self._is_terminal(i) and len(self._readers(i)) == 1)
         self.early = frozenset(i for i in self.fed if self._is_read_by_steps(i))
 
-    def walk(self, samples: dict[int, Integers], see: See | None) -> Walk:
-        """Prepare a walk that tells `see`."""
+    def walk(self, samples: dict[int, Integers]) -> Walk:
+        """Prepare a walk that tells nothing."""
+        narrow = frozenset(self.clocks.narrow).union(i for i in (*self.fed, *self.watched) if self._is_terminal(i))
+        return Walk(self.tape, self.leads, self._axes, narrow, samples)
 
+    def _telling(self, samples: dict[int, Integers], see: See) -> Walk:
         def see_node(node_id: int, low: int, logs: Array) -> None:
-            if see is None:
-                return
-            places = [self.nodes[node_id]] if node_id in self.nodes else []
-            places += [(number, kind, -1) for number, kind in self.initial.get(node_id, ())]
-            if node_id in self.fed_steps:
-                number, t = self.fed_steps[node_id]
-                places.append((number, FED, t))
-            for number, kind, t in places:
+            for number, kind, t in self._places[node_id]:
                 size = 1 if self.tape.recurrences[number].batch_axis is None else logs.shape[1]
                 see(number, kind, t, low, logs[:, samples[size]] if size in samples else logs)
 
         def see_block(block: Block, t: int, low: int, logs: list[Array]) -> None:
-            if see is not None:
-                for kind, log in zip(block.columns, logs, strict=True):
-                    see(self.numbers[block.id], kind, t, low, log)
-
-        axes: dict[int, int | None] = {
-            node_id: self.tape.recurrences[number].batch_axis for node_id, (number, _, _) in self.nodes.items()
-        }
-        for node_id, owners in self.initial.items():
-            axes.setdefault(node_id, self.tape.recurrences[owners[0][0]].batch_axis)
-
-        for node_id, (number, _) in self.fed_steps.items():
-            axes.setdefault(node_id, self.tape.recurrences[number].batch_axis)
+            for kind, log in zip(block.columns, logs, strict=True):
+                see(self.numbers[block.id], kind, t, low, log)
 
         def see_fed(node_id: int, t: int, low: int, logs: Array) -> None:
-            if see is not None:
-                see(self.fed[node_id][0], FED, t, low, logs)
+            see(self.fed[node_id][0], FED, t, low, logs)
 
-        narrow = frozenset(self.clocks.narrow).union(i for i in (*self.fed, *self.watched) if self._is_terminal(i))
-        walk = Walk(self.tape, self.leads, axes, narrow, see_node, None if see is None else see_block, samples)
-        if see is not None:
-            walk.fed, walk.see_fed, walk.alone = frozenset(self.fed), see_fed, self.alone
+        walk = self.walk(samples)
+        walk.see_node, walk.see_block, walk.see_fed = see_node, see_block, see_fed
+        walk.fed, walk.alone, walk.early = frozenset(self.fed), self.alone, self.early
         return walk
 
     def _is_terminal(self, node_id: int) -> bool:
@@ -124,7 +110,7 @@ class Plan:
         """Prepare a walk over all samples, in which slopes that were rounded to zero are none."""
         sizes = {block.sample_count for block in self.blocks if isinstance(block, Block)}
         sizes |= {one.value.shape[0] for one in self.tape.entries if one.value.ndim == 3}
-        walk = self.walk({size: np.arange(size) for size in sizes}, None)
+        walk = self.walk({size: np.arange(size) for size in sizes})
         walk.unrounded = True
         return walk
 
@@ -155,10 +141,10 @@ class Plan:
                 def told(number: int, kind: str, t: int, low: int, logs: Array, first: int = first) -> None:
                     see(number, kind, t, first + low, logs)
 
-                walk = self.walk(samples, told)
+                walk = self._telling(samples, told)
                 if leave is not None:
                     walk.feel_node = partial(self._left, leave, first)
-                walk.weigh, walk.early = weigh or {}, self.early
+                walk.weigh = weigh or {}
                 if self.nodes:
                     matrices = walk.matrices = matrices or StepMatrices(walk)
                 for one in walk.weigh.values():
@@ -188,8 +174,7 @@ class Plan:
         blocks = [block for block in self.blocks if isinstance(block, Block)]
         one = blocks[0]
         count = len(samples[one.sample_count])
-        widths = {block.id: [column.shape[-1] for column in block.columns.values()] for block in blocks}
-        walk.carries = {block.id: Carry.empty(len(rows), count, widths[block.id]) for block in blocks}
+        walk.carries = {block.id: Carry.empty(len(rows), count, block.widths.values()) for block in blocks}
         widest = max(block.x.shape[-1] for block in blocks)
         length = int(np.clip(_WINDOW_BYTES // (8 * len(rows) * count * widest), _SHORTEST, _LONGEST))
         for stop in range(one.steps, 0, -length):

@@ -17,13 +17,13 @@ from rnngraph.autodiff.node import PARAMETER, Node
 from rnngraph.autodiff.tape import Tape
 from rnngraph.errors import InputError
 from rnngraph.measure.recording import Facts, Felt, Losses, See, Take, Weighed
-from rnngraph.norms import all_finite, norm
+from rnngraph.norms import all_finite
 from rnngraph.sources.tape.changed import changed_tape, weight_nodes
 from rnngraph.sources.tape.clocks import Clocks
 from rnngraph.sources.tape.entering import Entering, find_entering
 from rnngraph.sources.tape.facts import blocks_of, describe, facts_of, timesteps_of
 from rnngraph.sources.tape.felt import Arrives, feel, lost_steps
-from rnngraph.sources.tape.graph_columns import structure_columns
+from rnngraph.sources.tape.graph_columns import noted_graph
 from rnngraph.sources.tape.inputs import fed_inputs, input_name, inputs_of, read_by
 from rnngraph.sources.tape.joint import reads_many_steps
 from rnngraph.sources.tape.nonfinite import first_nonfinite_backward, first_nonfinite_forward
@@ -149,23 +149,16 @@ class TapeRecording:
         return tuple(found)
 
     def graph(self, states: dict[str, Magnitudes]) -> GraphTrace:
-        """Give the recorded graph."""
-        for one, facts in zip(self.tape.recurrences, self.facts, strict=True):
-            for kind, name in facts.states.items():
-                self._whole.norms[facts.nodes[kind]] = states[name].value
-            if one.block is not None and "h" in facts.states:
-                self._whole.norms[one.block.id] = norm(states[facts.states["h"]].value)
-        grad = Magnitudes.of(self._whole.norms) if self.walked else Magnitudes.unobserved((self.tape.size,))
-        for facts in self.facts:
-            for kind, name in facts.states.items():
-                grad.status[facts.nodes[kind]] = states[name].status
-        forward = first_nonfinite_forward(self.tape)
-        fine = not self.walked or all_finite(grad.value)
-        backward = -1 if fine else first_nonfinite_backward(self.tape, self.starts)
-        return GraphTrace(
-            **structure_columns(self.tape), grad=grad, first_nonfinite_forward=forward,
-            first_nonfinite_backward=backward,
-        )  # fmt: skip
+        """Give the recorded graph, whose columns are made when they are looked at."""
+        fine = all_finite(self._whole.norms) and all(all_finite(one.value) for one in states.values())
+        noted = noted_graph(self.tape, self.facts, states, norms=self._whole.norms, walked=self.walked)
+        first = {
+            "first_nonfinite_forward": first_nonfinite_forward(self.tape),
+            "first_nonfinite_backward": -1
+            if fine or not self.walked
+            else first_nonfinite_backward(self.tape, self.starts),
+        }
+        return GraphTrace.later(lambda: noted() | first)
 
     @cached_property
     def plan(self) -> Plan:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from rnngraph.autodiff.backward import Step
+from rnngraph.autodiff.banding import by_sample
 from rnngraph.autodiff.block import Block
 from rnngraph.autodiff.block.backward import Inner
 from rnngraph.autodiff.block.columns import WINDOW_BYTES
@@ -88,11 +89,7 @@ class NodeWindows:
         return self._by_sample(step.gradient), parts[0], parts[1]
 
     def _by_sample(self, array: Array) -> Array:
-        axis = self.recurrence.batch_axis
-        if axis is None:
-            return np.array(array).reshape(1, -1)
-        moved = np.moveaxis(array, axis, 0)
-        return np.array(moved).reshape(len(moved), -1)
+        return np.array(by_sample(array[None], self.recurrence.batch_axis)[0])
 
     def _zeros(self, value: Array) -> Array:
         return np.zeros_like(self._by_sample(value))
