@@ -1,6 +1,6 @@
 """A comparison as a picture: the lag curves of A and B over each other, and the norms on the way back.
 
-In: a `Contrast`. Out: a sheet.
+In: a `Comparison`. Out: a sheet.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from rnngraph.graph.charts.frame import Paper
 from rnngraph.graph.charts.overlay import Curve, Panel, draw_panels
 from rnngraph.graph.key import Swatch
 from rnngraph.graph.sheet import Sheet
-from rnngraph.history.compare.comparison_text import comparison_sentences
-from rnngraph.history.compare.contrast import Contrast, Curves
+from rnngraph.history.compare.contrast import Comparison, Curves, comparison_sentences
 from rnngraph.history.compare.norms_apart import NormsApart
 from rnngraph.trace.magnitudes import Floats
 
@@ -24,7 +23,7 @@ _LOOKS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def comparison_sheet(comparison: Contrast, *, width: int = 900, theme: str = "auto") -> Sheet:
+def comparison_sheet(comparison: Comparison, *, width: int = 900, theme: str = "auto") -> Sheet:
     """Draw a comparison.
 
     Raises:

@@ -1,6 +1,6 @@
 """A history for a rich console: where it leads, a sparkline a place, and a row a measurement.
 
-In: a `Course`. Out: something that a rich console prints, as wide as the page and no wider.
+In: a `History`. Out: something that a rich console prints, as wide as the page and no wider.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from rnngraph.history.course import Course, Series
-from rnngraph.history.history_text import skipped_sentences, trend_sentence
+from rnngraph.history.course import History, Series, skipped_sentences, trend_sentence
 from rnngraph.history.trend import CLOSING, OPENING
 from rnngraph.render.report.history.history_table import history_table
 from rnngraph.render.report.text import printable
@@ -29,7 +28,7 @@ _FINE = ("healthy", "attenuating")
 class HistoryReport:
     """What `rnngraph history` prints; give it to a rich console."""
 
-    history: Course
+    history: History
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         """Lay the report out for the width and the characters of a console."""
@@ -45,7 +44,7 @@ class HistoryReport:
         yield Text(_notes(history), style="dim")
 
 
-def _sparklines(history: Course, width: int, ascii_only: bool) -> Table:
+def _sparklines(history: History, width: int, ascii_only: bool) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
     table.add_column(overflow="fold", max_width=max(width // 3, 8), style="bold")
     room = max(min(width // 3, WIDEST), 4)
@@ -79,7 +78,7 @@ def _ends(one: Series, place: int) -> str:
     return "-" if not known else f"{known[place].reach}{'+' if known[place].whole else ''}"
 
 
-def _table(history: Course) -> Table:
+def _table(history: History) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     headings, *rows = history_table(history)
     for heading in headings:
@@ -90,7 +89,7 @@ def _table(history: Course) -> Table:
     return table
 
 
-def _notes(history: Course) -> str:
+def _notes(history: History) -> str:
     asked = "the lag that is needed" if history.asked else "the lag at which most measurements are judged"
     at = (
         f"Gains are what is left at lag {history.horizon}, {asked}, of what there is at lag 1"
