@@ -12,10 +12,9 @@ from rnngraph.diagnosis.finding import Finding
 from rnngraph.diagnosis.headline import headline
 from rnngraph.diagnosis.judged import LayerVerdict
 from rnngraph.diagnosis.remedies.tried import Tried
-from rnngraph.diagnosis.report import NO_INPUT, NO_UPDATE, UNTRIED, body, html, plain_text
+from rnngraph.diagnosis.report import NO_INPUT, NO_UPDATE, UNTRIED, Diagnosis, body
 from rnngraph.diagnosis.thresholds import Thresholds
 from rnngraph.diagnosis.update import Update
-from rnngraph.diagnosis.verdict import Diagnosis
 
 INF, NAN = math.inf, math.nan
 HALF = -math.log(2)
@@ -155,19 +154,19 @@ def test_a_spectrum() -> None:
 
 
 def test_the_whole_text() -> None:
-    assert plain_text(a_diagnosis(finding("readout", "warning"), flags=("healthy", "readout"))).split("\n")[:5] == [
+    assert str(a_diagnosis(finding("readout", "warning"), flags=("healthy", "readout"))).split("\n")[:5] == [
         "It remembers: the input 40 steps back gets 50 % of the gradient that one a step back gets.",
         "Why  readout was found.", "Try  mend readout.",
          "",
         HEALTHY,
     ]  # fmt: skip
-    assert plain_text(a_diagnosis()).split("\n")[1:4] == [
+    assert str(a_diagnosis()).split("\n")[1:4] == [
         "Why  Each step back keeps 98.3 % of it; half is left after 40 steps.", "", HEALTHY,
     ]  # fmt: skip
 
 
 def test_as_html() -> None:
-    rows = html(a_diagnosis(finding("few_losses", "note"), model="<b>")).split("</div><div>")
+    rows = a_diagnosis(finding("few_losses", "note"), model="<b>")._repr_html_().split("</div><div>")
     assert rows[0].endswith(
         '<div><span style="font-weight:bold">It remembers: the input 40 steps back gets 50 % of the gradient that one '
         "a step back gets.</span>"

@@ -13,10 +13,10 @@ from rich.console import Console
 
 from rnngraph.errors import InputError
 from rnngraph.render.picture.charts import FORMATS
-from rnngraph.render.report.decay.credit_lines import summary_of
 from rnngraph.render.report.decay.decay_json import decay_json
 from rnngraph.render.report.decay.decay_picture import decay_sheet
 from rnngraph.render.report.decay.histogram import Axis, axis_of, counts, decade_text, steps_text
+from rnngraph.render.report.decay.live import summary_of
 from rnngraph.render.report.decay.table_of_layers import DecayTable
 from rnngraph.render.report.pictures import report_bytes
 from rnngraph.trace.decay import DecayFinding, DecayReport, LayerDecay, LiveDecay, Unread

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rnngraph.diagnosis.diagnose import judge, network_in
 from rnngraph.diagnosis.network import Network
-from rnngraph.diagnosis.verdict import Diagnosis
+from rnngraph.diagnosis.report import Diagnosis
 from rnngraph.errors import FileError, InputError
 from rnngraph.files import path_of
 from rnngraph.history.course import History
