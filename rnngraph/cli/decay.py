@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rnngraph.cli.options import ChartArguments
+from rnngraph.cli.options import JSON, ChartArguments
 from rnngraph.errors import InputError
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def decay(
         str | None,
         typer.Option(metavar="FINDINGS", help="Exit with status 1 if one of these is found: no_memory,non_finite,..."),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Write the report as JSON.")] = False,
+    json: JSON = False,
 ) -> None:
     """Report how many steps linear recurrences keep half a state.
 

@@ -27,7 +27,7 @@ def report(
 ) -> str:
     stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii" if ascii_only else "utf-8")
     console = Console(file=stream, width=width, highlight=False)
-    console.print(NormsView(trace, None, norms_report(trace, steps=steps, states=states)))
+    console.print(NormsView(trace, norms_report(trace, steps=steps, states=states)))
     stream.flush()
     buffer = stream.buffer
     assert isinstance(buffer, io.BytesIO)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from rnngraph.graph.charts.frame import Paper
-from rnngraph.graph.charts.overlay import Curve, Panel, draw_panels
+from rnngraph.graph.charts.overlay import Curve, Panel, credit_panel, draw_panels
 from rnngraph.graph.key import Swatch
 from rnngraph.graph.sheet import Sheet
 from rnngraph.history.compare.contrast import Comparison, Curves, comparison_sentences
@@ -45,9 +45,7 @@ def comparison_sheet(comparison: Comparison, *, width: int = 900, theme: str = "
 
 
 def _credit(one: Curves) -> Panel:
-    where = "at the input: " if one.a.at_input else "in the states of "
-    flag = (one.horizon, f"judged at lag {one.horizon}") if one.horizon else None
-    return Panel(f"{where}{one.name}", _two(one.a.left, one.b.left), "lag: steps back from the loss", flag=flag)
+    return credit_panel(one.name, _two(one.a.left, one.b.left), at_input=one.a.at_input, horizon=one.horizon)
 
 
 def _walk(one: NormsApart) -> Panel:

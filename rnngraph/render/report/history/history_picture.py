@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rnngraph.graph.charts.frame import Paper
-from rnngraph.graph.charts.overlay import Curve, Panel, draw_panels
+from rnngraph.graph.charts.overlay import Curve, Panel, credit_panel, draw_panels
 from rnngraph.graph.key import Swatch
 from rnngraph.graph.sheet import Sheet
 from rnngraph.graph.style.palette import strengths
@@ -42,6 +42,4 @@ def _panel(history: History, series: Series, colours: Sequence[str]) -> Panel:
             said = f"step {one.step}: reaches lag {reach_cell(one)}"
             style = {"thickness": _THICK if newest else _THIN, "hint": said}
             curves.append(Curve(reading.left, colours[place], style))
-    where = "at the input: " if series.at_input else "in the states of "
-    flag = (series.horizon, f"judged at lag {series.horizon}") if series.horizon else None
-    return Panel(f"{where}{series.name}", tuple(curves), "lag: steps back from the loss", flag=flag)
+    return credit_panel(series.name, curves, at_input=series.at_input, horizon=series.horizon)

@@ -16,9 +16,9 @@ from rich.text import Text
 from rnngraph.history.course import History, Series, skipped_sentences, trend_sentence
 from rnngraph.history.trend import CLOSING, OPENING
 from rnngraph.render.report.history.history_table import history_table
-from rnngraph.render.report.text import printable
+from rnngraph.render.report.text import BARS, printable, sign
 
-BARS, ASCII_BARS = "▁▂▃▄▅▆▇█", "_.:-=+*#"
+ASCII_BARS = "_.:-=+*#"
 WIDEST = 60  # characters of a sparkline
 _STYLES = {OPENING: "bold green", CLOSING: "bold red"}
 _FINE = ("healthy", "attenuating")
@@ -67,10 +67,8 @@ def sparkline(reaches: Sequence[int | None], width: int, *, ascii_only: bool = F
     bars = ASCII_BARS if ascii_only else BARS
     places = np.linspace(0, len(reaches) - 1, min(len(reaches), width)).round().astype(int).tolist()
     most = max((reach for reach in reaches if reach is not None), default=0) or 1
-    signs = []
-    for reach in (reaches[place] for place in places):
-        signs.append(" " if reach is None else bars[max(-(-reach * len(bars) // most) - 1, 0)])
-    return "".join(signs)
+    chosen = (reaches[place] for place in places)
+    return "".join(" " if reach is None else sign(reach, most, bars) for reach in chosen)
 
 
 def _ends(one: Series, place: int) -> str:
