@@ -102,6 +102,18 @@ def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000  # kilobytes
 
 
+def test_an_array_that_is_no_weight_or_of_a_type_that_is_not_read(tmp_path: Path) -> None:
+    path = safetensors(
+        tmp_path / "w.safetensors", {"a": entry([2], 0, 2, "F8_E4M3"), "b": entry([2], 2, 10, "I32")}, bytes(10)
+    )
+    arrays = {one.name: one for one in read_safetensors(path)}
+    with pytest.raises(FileError, match=r"a in .* is of type F8_E4M3, which is not read; store it as F32"):
+        arrays["a"].read()
+    np.testing.assert_array_equal(arrays["b"].read(), [0, 0])
+    with pytest.raises(FileError, match=r"b in .* holds int32; weights are floating point numbers"):
+        arrays["b"].read_weight()
+
+
 def test_overlapping_parts_are_refused(tmp_path: Path) -> None:
     path = archive(tmp_path / "w.npz", {f"{k}.npy": npy((1000,), bytes(8000)) for k in range(2)})
     raw = bytearray(path.read_bytes())
@@ -125,6 +137,10 @@ def test_suffixes(tmp_path: Path) -> None:
         open_checkpoint(tmp_path / "w.onnx")
     with pytest.raises(FileError, match=r"holds no \.npy files"):
         open_checkpoint(tmp_path)
+    (tmp_path / "b.npy").mkdir()
+    with pytest.raises(FileError, match=r"b\.npy is no regular file"):
+        open_checkpoint(tmp_path)
+    (tmp_path / "b.npy").rmdir()
     np.save(tmp_path / "a.npy", np.array([{}]), allow_pickle=True)
     with pytest.raises(FileError, match="holds Python objects"):
         open_checkpoint(tmp_path)
