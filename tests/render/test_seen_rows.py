@@ -16,7 +16,7 @@ from rich.console import Console
 import rnngraph as rg
 from rnngraph.diagnosis.chosen_loss import seen
 from rnngraph.graph.steps import spans_of
-from rnngraph.render.report.norms.view import NormsView
+from rnngraph.render.report.norms.view import NormsView, gate_lines
 from rnngraph.render.report.seen.levels import ASCII_LEVELS
 from rnngraph.render.report.text import BARS
 from rnngraph.trace.model import Trace
@@ -261,3 +261,28 @@ def test_the_gates_that_keep_are_said() -> None:
     hidden = layer(rg.Tape().input(np.zeros((2, 9, 3))))
     text = view(rg.record((hidden * np.arange(1.0, 5.0)).sum(), lags=True))
     assert "forget gate 0.88 on average" in text  # 1 / (1 + e ** -2)
+
+
+def test_a_row_of_which_nothing_is_known_or_left_says_so() -> None:
+    hidden = rg.nn.LSTM(3, 4, seed=1)(rg.Tape().input(np.ones((2, 9, 3))))
+    trace = rg.record((hidden * np.arange(1.0, 5.0)).sum(), lags=True)
+
+    def row_of_c(log: Any) -> str:
+        h, c = trace.lags
+        text = view(replace(trace, lags=(h, replace(c, log=log(c.log)))))
+        return next(line for line in text.splitlines() if line.startswith("lstm.c ")).rstrip()
+
+    assert row_of_c(lambda log: np.full_like(log, np.nan)).endswith("unmeasured")
+    assert row_of_c(lambda log: log - 40).endswith("under 1 %")
+
+
+@pytest.mark.parametrize(("count", "more"), [(3, ""), (6, " and 2 more")])
+def test_the_gates_of_many_layers_are_listed(count: int, more: str) -> None:
+    layer = rg.nn.LSTM(3, 4, num_layers=count, forget_bias=1.0)
+    for parameter in layer.parameters():
+        if "W" in parameter.name:
+            parameter.value[...] = 0.0
+    trace = rg.record(layer(rg.Tape().input(np.zeros((2, 5, 3)))).sum(), lags=True)
+    (line,) = gate_lines(trace)
+    means = ", ".join(f"lstm{number} 0.73" for number in ("", "_l1", "_l2", "_l3")[:count])
+    assert line == f"forget gate {means}{more} on average; 1 would keep everything"
