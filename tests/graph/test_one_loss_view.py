@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 import rnngraph as rg
+from rnngraph.graph.charts.lags_chart import lag_sheet
 from rnngraph.graph.draw import Drawing
 from rnngraph.graph.model import Vertex
 from rnngraph.render.format import render_bytes
+from rnngraph.trace.magnitudes import Magnitudes
 from rnngraph.trace.model import Trace
 from tests.graph.mock_networks import bidirectional, encoder_decoder, every_step, fed, recorded, remembers, three_layers
 from tests.graph.seen_traces import seen, with_lags
@@ -255,6 +258,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"width": 390, "view": "rolled"}, "the width 390 belongs to the view from one loss"),
     ({"theme": "pink"}, "the theme 'pink' is unknown; choose auto, light, dark"),
     ({"steps": "40"}, "reach outside the trace, which has 30 timesteps"),
+    ({"title": 3}, "the title is 3; pass text"),
 ]
 
 
@@ -264,6 +268,8 @@ def test_what_cannot_be_drawn_is_one_sentence(options: dict[str, Any], text: str
         rg.draw(seen(), **options)
     assert text in str(caught.value)
     assert "\n" not in str(caught.value)
+    with pytest.raises(rg.InputError, match="a str cannot be drawn"):
+        rg.draw("run.npz")  # type: ignore[arg-type]
 
 
 def test_a_loss_that_bears_nothing_says_so() -> None:
@@ -321,3 +327,37 @@ def test_the_sum_over_all_losses_has_a_dark_side(options: dict[str, Any]) -> Non
     assert 'fill="#0d1117"' in texts[1]
     assert "#0f172a" not in texts[1]  # the ink of light paper
     assert "prefers-color-scheme:dark" in render_bytes(rg.draw(seen(), **options), "svg").decode()
+
+
+def test_an_early_loss_leaves_its_room_to_the_steps_after_it() -> None:
+    late, early = (rg.draw(seen(timesteps=60, keep=0.9), seen_from=t, width=900) for t in (59, 3))
+    steps = [column.first for column in early.graph.columns if column.kind == "step"]
+    assert steps[:4] == [0, 1, 2, 3]
+    assert steps == list(range(len(steps)))  # what is left out lies at the end
+    assert len(steps) >= len([column for column in late.graph.columns if column.kind == "step"])
+    assert early.graph.columns[-1].kind == "fold"
+
+
+def test_a_walk_that_was_not_followed_further_says_so() -> None:
+    trace = seen(keep=0.5)
+    log = trace.lags[0].log.copy()
+    log[:, :, :26] = np.nan  # t=25 and later, lag 4, are known
+    assert flags(rg.draw(replace(trace, lags=(replace(trace.lags[0], log=log),)))) == [
+        "◂ this loss was followed to lag 4 only, where 6.3 % is left ▸".strip(" ▸")
+    ]
+
+
+def test_a_row_in_which_nothing_arrives_has_no_mark() -> None:
+    trace = seen("lstm", keep=0.5)
+    lags = tuple(replace(one, log=one.log - 40) if one.state.endswith(".c") else one for one in trace.lags)
+    drawing = rg.draw(replace(trace, lags=lags))
+    assert drawing.graph.seen is not None
+    (mark,) = drawing.graph.seen.marks
+    assert [drawing.graph.seen.rows[row].kind for row, _ in mark.edges] == ["h"]
+
+
+def test_a_picture_of_which_no_verdict_can_be_given_says_what_its_loss_does() -> None:
+    trace = with_state(seen(keep=0.5), grad=Magnitudes.unobserved((30,)))
+    drawing = rg.draw(trace)
+    assert drawing.graph.title == "The loss at t=29: this loss's credit ends at lag 6: under 1 % beyond."
+    assert "tanh: lags" in lag_sheet(trace).title

@@ -13,7 +13,6 @@ import numpy as np
 from rnngraph.diagnosis.diagnose import verdict_of
 from rnngraph.diagnosis.headline import counts
 from rnngraph.diagnosis.one_loss import Losses, OneLoss
-from rnngraph.errors import InputError
 from rnngraph.graph.build.loss_circles import bearing
 from rnngraph.graph.build.recorded import Recorded
 from rnngraph.graph.build.rows import find_rows as recorded_rows
@@ -38,11 +37,7 @@ SPLITS = {"layer": False, "step": None, "op": True}  # by detail: a row a layer,
 
 
 def look(trace: Trace, timestep: int, options: Options) -> Graph:
-    """Return the graph of what the loss at a timestep leaves.
-
-    Raises:
-        InputError: steps outside the trace.
-    """
+    """Return the graph of what the loss at a timestep leaves."""
     split, losses = SPLITS[options.detail], Losses(trace)
     if split is None:
         split = len({one.layer for one in trace.recurrences}) == 1
@@ -107,14 +102,7 @@ def _begins(trace: Trace, seen: OneLoss, row: SeenRow) -> bool:
 
 def _chosen(steps: Steps, segments: Sequence[Segment]) -> set[int]:
     """Read the steps that were asked for; of several recurrences they are those of the axis."""
-    total = segments[-1].stop
-    try:
-        ranges = parse_steps(steps, total)
-    except InputError as error:
-        if len(segments) == 1:
-            raise
-        names = ", ".join(f"{one.name} {one.start} to {one.stop - 1}" for one in segments)
-        raise InputError(f"{str(error).removesuffix('.')}; on the axis stand {names}.") from None
+    ranges = parse_steps(steps, segments[-1].stop)
     borders = {place for one in segments[1:] for place in (one.start - 1, one.start)}
     return {place for start, stop in ranges for place in range(start, stop)} | borders
 
