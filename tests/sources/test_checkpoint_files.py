@@ -134,16 +134,16 @@ def test_zeros_that_pack_well_are_no_bomb(tmp_path: Path) -> None:
 def test_suffixes(tmp_path: Path) -> None:
     (tmp_path / "w.onnx").write_bytes(b"")
     with pytest.raises(InputError, match=r"no known checkpoint format: \.safetensors, \.npz, \.pt, \.pth"):
-        open_checkpoint(tmp_path / "w.onnx")
+        open_checkpoint(tmp_path / "w.onnx", {})
     with pytest.raises(FileError, match=r"holds no \.npy files"):
-        open_checkpoint(tmp_path)
+        open_checkpoint(tmp_path, {})
     (tmp_path / "b.npy").mkdir()
     with pytest.raises(FileError, match=r"b\.npy is no regular file"):
-        open_checkpoint(tmp_path)
+        open_checkpoint(tmp_path, {})
     (tmp_path / "b.npy").rmdir()
     np.save(tmp_path / "a.npy", np.array([{}]), allow_pickle=True)
     with pytest.raises(FileError, match="holds Python objects"):
-        open_checkpoint(tmp_path)
+        open_checkpoint(tmp_path, {})
 
 
 ANY_FILE = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
@@ -168,7 +168,7 @@ def test_damage_is_one_sentence(tmp_path: Path, suffix: str, data: Any) -> None:
         raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
     path.write_bytes(bytes(raw[: data.draw(st.integers(0, len(raw)))]))
     try:
-        for array in open_checkpoint(folder if suffix == ".npy" else path).arrays.values():
+        for array in open_checkpoint(folder if suffix == ".npy" else path, {}).arrays.values():
             array.read()
     except RnnGraphError as refusal:
         sentence = str(refusal)
