@@ -57,6 +57,7 @@ def test_in_brief() -> None:
     ({"horizon_in": "encoder"}, "healthy at lag 40 in the encoder: 50 %"),
     ({"horizon_in": "encoder", "asked": 40}, "healthy at lag 40 in the encoder, the lag that is needed: 50 %"),
     ({"at_input": False}, "50 % is left in the states;"),
+    ({"verdict": "unwritten"}, "unwritten at lag 40: what is left of so little says nothing."),
     ({"whole": True}, "1 % or more to lag 40 at least."),
     ({"reach": None}, "halved every 40 steps."),
     ({"rate": 0.0}, "at the input; 1 % or more"),

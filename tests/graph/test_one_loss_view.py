@@ -17,6 +17,7 @@ from rnngraph.trace.magnitudes import Magnitudes
 from rnngraph.trace.model import Trace
 from tests.graph.mock_networks import bidirectional, encoder_decoder, every_step, fed, recorded, remembers, three_layers
 from tests.graph.seen_traces import seen, with_lags
+from tests.graph_table import Table
 from tests.traces import make_trace, with_state
 
 
@@ -361,3 +362,33 @@ def test_a_picture_of_which_no_verdict_can_be_given_says_what_its_loss_does() ->
     drawing = rg.draw(trace)
     assert drawing.graph.title == "The loss at t=29: this loss's credit ends at lag 6: under 1 % beyond."
     assert "tanh: lags" in lag_sheet(trace).title
+
+
+def test_rows_of_layers_that_were_made_apart_have_their_names() -> None:
+    lower, upper = (rg.nn.RNN(size, 8, seed=1, name=name) for name, size in (("lower", 16), ("upper", 8)))
+    drawing = rg.draw(recorded(every_step(upper(lower(fed(rg.Tape(), 9))))))
+    assert drawing.graph.seen is not None
+    assert [row.name for row in drawing.graph.seen.rows] == ["upper", "lower"]
+
+
+def test_without_a_recorded_graph_an_encoder_stands_before_its_decoder_too() -> None:
+    trace = encoder_decoder()
+    states = tuple(replace(one, nodes=np.full_like(one.nodes, -1)) for one in trace.states)
+    found, bare = (rg.draw(one).graph.seen for one in (trace, replace(trace, states=states, graph=Table().trace())))
+    assert found is not None
+    assert bare is not None
+    assert bare.handovers == found.handovers == ((0, 1),)
+
+
+def test_a_gate_of_which_nothing_was_seen_is_not_drawn() -> None:
+    trace = remembers()
+    unseen = tuple(replace(one, mean=np.full_like(one.mean, np.nan)) for one in trace.gates)
+    for one, gate in ((trace, "f"), (replace(trace, gates=unseen), "")):
+        drawing = rg.draw(one)
+        assert drawing.graph.seen is not None
+        assert [row.gate for row in drawing.graph.seen.rows if row.kind == "c"] == [gate]
+
+
+def test_one_loss_of_many_steps_is_said_to_be_one() -> None:
+    trace = rg.record((rg.nn.RNN(16, 8)(fed(rg.Tape(), 9)).mean(axis=1) ** 2).sum(), lags=True)
+    assert "9 steps · one loss that reads many steps · float64" in rg.draw(trace).graph.subtitle
