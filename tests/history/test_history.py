@@ -195,7 +195,7 @@ def test_measurements_without_credit_are_kept(tmp_path: Path) -> None:
     (tmp_path / "silent").mkdir()
     save_step(tmp_path / "silent", silent, 0)
     assert str(rg.history(tmp_path / "silent")).startswith(
-        "Too early to tell: 0 measurements with credit, and a trend takes 3. No credit could be measured."
+        "Too early to tell: 0 measurements with credit, and a trend takes 5. No credit could be measured."
     )
     assert history.measurements[2].flags == ("no_signal",)
     assert history.measurements[2].reach is None
