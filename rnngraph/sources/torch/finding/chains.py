@@ -141,7 +141,7 @@ def crossing(calls: list[Call], roots: list[Any]) -> Chain:
         found = dict.fromkeys(
             (node, place)
             for consumer, node, place in links
-            if number_of(node) < bound <= number_of(consumer) and node in reach
+            if number_of(node) < bound <= number_of(consumer) and node in reach and not _is_of_weights(node)
         )
         some = dict.fromkeys(plain(one) for one in _without_joins(found, reach))
         states.append(sorted(some, key=_age, reverse=True))  # the last made first
@@ -234,5 +234,6 @@ def _twins(calls: list[Call], k: int, before: list[Edge], roots: list[Any]) -> l
     found: list[Edge | None] = []
     for node, place in before:
         twin = made.get(number_of(node) - calls[k - 1].begin + calls[k].begin)
-        found.append((twin, place) if twin is not None and twin.name() == node.name() else None)
+        is_one = twin is not None and twin.name() == node.name() and calls[k].leads_to([twin])
+        found.append((twin, place) if is_one else None)
     return found
