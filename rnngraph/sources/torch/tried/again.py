@@ -38,9 +38,6 @@ class Chunked:
 
     found: Mapping[str, Array]
 
-    def changed(self, changes: Sequence[Change]) -> None:
-        """Change nothing more."""
-
     def gradients(self) -> Mapping[str, Array]:
         """Give the gradients of the weights by name."""
         return self.found
