@@ -15,7 +15,6 @@ from rnngraph.sources.anew import starts_anew
 from rnngraph.sources.torch.autograd.edges import Edge, at_and_below, oldest, shape_of
 from rnngraph.sources.torch.finding.entrance import saved
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE, STEPS, Recurrence, is_cell
-from rnngraph.sources.torch.watching.calls import Kept
 from rnngraph.trace.magnitudes import Booleans
 
 
@@ -37,7 +36,7 @@ def _between(one: Recurrence) -> Iterator[tuple[int, Sequence[Edge], Sequence[Ed
         return
     for t, (before, after) in enumerate(pairwise(one.states), 1):
         if one.how == STEPS and is_cell(one.module):
-            yield t, before, [edge for edge in one.calls[t].taken if not isinstance(edge, Kept)]
+            yield t, before, one.calls[t].taken_edges
         else:
             yield t, before, after
 

@@ -67,8 +67,9 @@ def handed_on(calls: list[Call], barred: Iterable[Call] = ()) -> Chain:
     fed = [{edge: None for edge in some if not _is_of_weights(edge[0])} for some in found]
     if any(fed) or not all(found[:-1]):  # else weights are what is handed on, as where they evolve
         found = fed
-    _leave_out_weights(found)
-    return Chain(_ordered(calls, found), linked)
+    states = [list(some) for some in found]
+    _leave_out_weights(states)
+    return Chain(_ordered(calls, states), linked)
 
 
 def goes_past(calls: list[Call], barred: Iterable[Call]) -> bool:
@@ -86,13 +87,13 @@ def goes_past(calls: list[Call], barred: Iterable[Call]) -> bool:
     return not handed and any(first.made(node) for _, node, _ in links)
 
 
-def _leave_out_weights(found: list[dict[Edge, None]]) -> None:
-    """Leave out of the first states what later calls merely use again, as weights of which a buffer is a part."""
+def _leave_out_weights(found: list[list[Edge]]) -> None:
+    """Leave out of the first states what later calls merely use again, as weights that autocast casts once."""
     if len(found) < 3 or not len(found[0]) > len(found[1]) > 0:
         return
     names, shapes = {edge[0].name() for edge in found[1]}, {shape_of(edge)[1:] for edge in found[1]}
     alike = sorted(found[0], key=lambda edge: (shape_of(edge)[1:] not in shapes, edge[0].name() not in names))
-    found[0] = dict.fromkeys(alike[: len(found[1])])
+    found[0] = [edge for edge in found[0] if edge in alike[: len(found[1])]]
 
 
 def _is_of_weights(node: Any) -> bool:
@@ -103,7 +104,7 @@ def _is_of_weights(node: Any) -> bool:
     )
 
 
-def _ordered(calls: list[Call], found: list[dict[Edge, None]]) -> list[list[Edge]]:
+def _ordered(calls: list[Call], found: list[list[Edge]]) -> list[list[Edge]]:
     """Put states in the order in which they are returned, or else were made."""
     places = {k for call, some in zip(calls, found, strict=True) for k, edge in enumerate(call.out) if edge in some}
     crossing = [(call, some) for call, some in zip(calls, found, strict=True) if some]
@@ -141,11 +142,12 @@ def crossing(calls: list[Call], roots: list[Any]) -> Chain:
         found = dict.fromkeys(
             (node, place)
             for consumer, node, place in links
-            if number_of(node) < bound <= number_of(consumer) and node in reach and not _is_of_weights(node)
+            if number_of(node) < bound <= number_of(consumer) and node in reach
         )
         some = dict.fromkeys(plain(one) for one in _without_joins(found, reach))
         states.append(sorted(some, key=_age, reverse=True))  # the last made first
     states = _not_of_others(states)
+    _leave_out_weights(states)
     if len(states) > 1:  # of the last but one not all is seen from the product of the last
         known = _twins(calls, len(calls) - 2, states[-2], roots)
         states[-1] = [edge for edge in known if edge is not None] or states[-1]
@@ -234,6 +236,6 @@ def _twins(calls: list[Call], k: int, before: list[Edge], roots: list[Any]) -> l
     found: list[Edge | None] = []
     for node, place in before:
         twin = made.get(number_of(node) - calls[k - 1].begin + calls[k].begin)
-        is_one = twin is not None and twin.name() == node.name() and calls[k].leads_to([twin])
+        is_one = twin is not None and twin.name() == node.name() and (calls[k].made(twin) or calls[k].leads_to([twin]))
         found.append((twin, place) if is_one else None)
     return found
