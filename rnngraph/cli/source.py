@@ -14,8 +14,8 @@ from rnngraph.cli.options import SourceArguments, is_saved
 from rnngraph.errors import InputError
 
 if TYPE_CHECKING:
-    from rnngraph.autodiff.check.report import CheckReport
     from rnngraph.autodiff.tensor import Tensor
+    from rnngraph.gradcheck.report import CheckReport
     from rnngraph.measure.lag_options import LagOptions
     from rnngraph.measure.trial import Trial
     from rnngraph.trace.model import Trace
