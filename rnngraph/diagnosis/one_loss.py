@@ -43,8 +43,7 @@ class Walk:
     @cached_property
     def inside(self) -> Booleans:
         """Which of its steps are timesteps: all but the initial state."""
-        inside: Booleans = self.steps != INITIAL
-        return inside
+        return np.asarray(self.steps != INITIAL)
 
     def over_time(self) -> Floats:
         """Lay what is left out over the timesteps of the recurrence; NaN where nothing was walked."""
