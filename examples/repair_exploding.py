@@ -10,7 +10,7 @@ import numpy as np
 
 import rnngraph as rg
 from rnngraph import nn
-from rnngraph.diagnosis.verdict import Diagnosis
+from rnngraph.diagnosis.report import Diagnosis
 from rnngraph.trace.change import SCALE
 
 T, N, D, H, RATE, STEPS = 30, 8, 4, 24, 1.0, 200

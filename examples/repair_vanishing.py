@@ -10,7 +10,7 @@ import numpy as np
 import rnngraph as rg
 from rnngraph import nn
 from rnngraph.autodiff.contribution import Array
-from rnngraph.diagnosis.verdict import Diagnosis
+from rnngraph.diagnosis.report import Diagnosis
 from rnngraph.trace.change import BIAS, SCALE
 
 T, N, D, H = 50, 32, 4, 24

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rnngraph.autodiff.tensor import Tensor, concatenate, stack, where
     from rnngraph.diagnosis.diagnose import assert_healthy, diagnose
     from rnngraph.diagnosis.finding import Finding
-    from rnngraph.diagnosis.verdict import Diagnosis
+    from rnngraph.diagnosis.report import Diagnosis
     from rnngraph.errors import (
         DtypeError,
         FileError,
@@ -59,7 +59,7 @@ _HOMES = {
     "rnngraph.autodiff.tensor": ("Tensor", "concatenate", "stack", "where"),
     "rnngraph.diagnosis.diagnose": ("assert_healthy", "diagnose"),
     "rnngraph.diagnosis.finding": ("Finding",),
-    "rnngraph.diagnosis.verdict": ("Diagnosis",),
+    "rnngraph.diagnosis.report": ("Diagnosis",),
     "rnngraph.errors": (
         "DtypeError", "FileError", "GradientError", "InputError", "MissingToolError", "RnnGraphError", "TapeError",
         "VocabularyError",

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rnngraph.cli.options import SourceArguments
+from rnngraph.cli.options import JSON, SourceArguments
 from rnngraph.cli.source import open_check
 
 FAILED = 1
@@ -23,7 +23,7 @@ EXAMPLES = (
 def check(
     source: SourceArguments,
     directions: Annotated[int, typer.Option(metavar="K", help="Random directions a parameter.")] = 3,
-    json: Annotated[bool, typer.Option("--json", help="Write the report as JSON.")] = False,
+    json: JSON = False,
 ) -> None:
     """Check every gradient against central differences.
 

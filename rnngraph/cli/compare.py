@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rnngraph.cli.options import ChartArguments
+from rnngraph.cli.options import JSON, ChartArguments
 from rnngraph.errors import InputError
 
 EXAMPLES = (
@@ -40,7 +40,7 @@ def compare(
         float | None,
         typer.Option(metavar="DECADES", help="With --fail-on: by how much it may be less; 0.1, a fifth, by default."),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Write the report as JSON.")] = False,
+    json: JSON = False,
 ) -> None:
     """Say what differs between two networks.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rnngraph.cli.options import ChartArguments, SourceArguments
+from rnngraph.cli.options import JSON, ChartArguments, SourceArguments
 from rnngraph.errors import InputError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def context(
     source: SourceArguments,
     chart: ChartArguments,
     most: Annotated[int | None, typer.Option(metavar="LAG", help="Try no longer context than this.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Write the report as JSON.")] = False,
+    json: JSON = False,
 ) -> None:
     """Say how much of its past a trained network uses.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rnngraph.cli.options import ChartArguments
+from rnngraph.cli.options import JSON, ChartArguments
 from rnngraph.errors import InputError
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def decay(
         str | None,
         typer.Option(metavar="FINDINGS", help="Exit with status 1 if one of these is found: no_memory,non_finite,..."),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Write the report as JSON.")] = False,
+    json: JSON = False,
 ) -> None:
     """Report how many steps linear recurrences keep half a state.
 
@@ -73,7 +73,7 @@ def decay(
     from rnngraph.sources.decay.rule_functions import Judging
     from rnngraph.sources.decay.rules import known_rules
 
-    failing = known_rules(fail_on.split(","), "--fail-on", Judging(fresh, sequence)) if fail_on is not None else []
+    failing = known_rules(fail_on.split(","), Judging(fresh, sequence)) if fail_on is not None else []
     target = chart.target(what="decays", json=json)
     if loss is not None and not live:
         raise InputError("--loss chooses what --live differentiates: give --live as well, or leave it out.")
@@ -90,7 +90,7 @@ def decay(
     if failing:
         from rnngraph.sources.decay.rules import refuse_unjudged
 
-        refuse_unjudged(report, failing, "--fail-on")
+        refuse_unjudged(report, failing)
 
 
 def _report(source: str, options: dict[str, Any], *, settings: list[str], live: bool, loss: str) -> DecayReport:

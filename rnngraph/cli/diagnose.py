@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from rnngraph.cli.commands import FoldedCommand
-from rnngraph.cli.options import LagArguments, SourceArguments, refuse_for_saved
+from rnngraph.cli.options import JSON, LagArguments, SourceArguments, refuse_for_saved
 from rnngraph.cli.source import Measures, open_run
 from rnngraph.errors import InputError
 
@@ -74,7 +74,7 @@ def diagnose(
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Every finding with its cause, the thresholds, and what was tried.")
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Write the report as JSON.")] = False,
+    json: JSON = False,
 ) -> None:
     """Say how far back the network learns, and why it stops.
 
@@ -94,7 +94,7 @@ def diagnose(
         [flag.strip().replace("-", "_") for flag in fail_on.split(",")] if fail_on is not None else [], "--fail-on"
     )
     lag = _lag(horizon, source)
-    run = open_run(source, Measures(lags, spectrum or 0))
+    run = open_run(source, Measures(lags=lags, spectrum=spectrum or 0))
     with working("trying remedies"):
         diagnosis = judge(run.trace, horizon=lag, trial=None if no_try else run.trial, **limits)
     if json:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from rnngraph.cli.options import ChartArguments
+from rnngraph.cli.options import JSON, ChartArguments
 
 EXAMPLES = (
     "rnngraph history runs/a",
@@ -28,7 +28,7 @@ def history(
     horizon: Annotated[
         int | None, typer.Option(metavar="LAG", help="The lag that the task needs, at which gains are compared.")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Write the report as JSON.")] = False,
+    json: JSON = False,
 ) -> None:  # fmt: skip
     """Say what a training did to the reach.
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rnngraph.cli.options import FROM, ChartArguments, LagArguments, SourceArguments
+from rnngraph.cli.options import FROM, JSON, ChartArguments, LagArguments, SourceArguments
 from rnngraph.cli.source import Measures, open_trace
 
 EXAMPLES = (
@@ -28,7 +28,7 @@ def lags(
         list[str] | None, typer.Option(metavar="NAME", help="Show only this state, such as rnn.h_l1; may be repeated.")
     ] = None,
     seen_from: FROM = "last",
-    json: Annotated[bool, typer.Option("--json", help="Write the report as JSON.")] = False,
+    json: JSON = False,
 ) -> None:
     """Report how far back each step's loss is felt.
 
@@ -42,7 +42,7 @@ def lags(
     from rnngraph.errors import InputError
 
     chosen = known_loss(seen_from, name="--from")
-    measures, target = Measures(wanted.options(source.source, chosen)), chart.target(what="lags", json=json)
+    measures, target = Measures(lags=wanted.options(source.source, chosen)), chart.target(what="lags", json=json)
     if chosen == TOTAL:
         raise InputError("--from is total, but lags are those of single losses; rnngraph norms shows the sum over all.")
     trace = open_trace(source, measures)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rnngraph.cli.options import FROM, LagArguments, SourceArguments
+from rnngraph.cli.options import FROM, JSON, LagArguments, SourceArguments
 from rnngraph.cli.source import Measures, open_trace
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def norms(
         list[str] | None,
         typer.Option(metavar="NAME", help="A state of the table, in full, such as rnn.h_l1; may be repeated."),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Write the report as JSON.")] = False,
+    json: JSON = False,
 ) -> None:
     """Show how much of one loss's gradient is left at every timestep.
 
@@ -57,7 +57,7 @@ def norms(
         raise InputError(f"--json always holds every step and state: leave {' and '.join(tabled)} out.")
     if tabled and isinstance(chosen, int):
         raise InputError(f"{tabled[0]} shows the sum over all losses, but --from is {chosen}: leave one of them out.")
-    trace = open_trace(source, Measures(wanted.options(source.source, chosen)))
+    trace = open_trace(source, Measures(lags=wanted.options(source.source, chosen)))
     if json:
         from rnngraph.render.report.norms.norms_json import norms_json
 
@@ -77,6 +77,6 @@ def _print_table(trace: Trace, steps: str | None, state: list[str] | None) -> No
     from rnngraph.render.report.norms.view import NormsView
 
     report = norms_report(trace, steps=steps, states=state or None)
-    report_console().print(NormsView(trace, None, report))
+    report_console().print(NormsView(trace, report))
     if report.side_by_side:
         status(f"A state in full: --state {report.states[0].name}")

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from rnngraph.cli.options import LagArguments, SourceArguments
+from rnngraph.cli.options import FORCE, LagArguments, SourceArguments
 from rnngraph.cli.source import Measures, open_trace
 
 EXAMPLES = (
@@ -86,7 +86,7 @@ def render(
         ),
     ] = "auto",
     no_backward: Annotated[bool, typer.Option("--no-backward", help="Leave the arrows back in time out.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite a file of another kind.")] = False,
+    force: FORCE = False,
 ) -> None:
     """Draw the network, and what is left of one loss step by step.
 
@@ -102,7 +102,7 @@ def render(
     chosen = check_picture_target(output, format=format, force=force)
     target = Target.of(output)
     chosen_loss = None if seen_from is None else known_loss(seen_from, name="--from")
-    trace = open_trace(source, Measures(LagArguments().options(source.source, chosen_loss)))
+    trace = open_trace(source, Measures(lags=LagArguments().options(source.source, chosen_loss)))
     with working("drawing"), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         options = Options(steps, detail, view, color, not no_backward, None, chosen_loss, width, theme)

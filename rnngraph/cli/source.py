@@ -7,13 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from rnngraph.cli.console import status, working
-from rnngraph.cli.options import SourceArguments
+from rnngraph.cli.options import SourceArguments, is_saved
 from rnngraph.errors import InputError
-from rnngraph.files import is_stream
 
 if TYPE_CHECKING:
     from rnngraph.autodiff.tensor import Tensor
@@ -23,12 +21,11 @@ if TYPE_CHECKING:
     from rnngraph.trace.model import Trace
 
 
-@dataclass(frozen=True, slots=True)
-class Measures:
+class Measures(TypedDict, total=False):
     """What is measured beside the ordinary walk, as `rnngraph.record` takes it; a saved run has what it has."""
 
-    lags: LagOptions | bool = False
-    spectrum: int = 0
+    lags: LagOptions | bool
+    spectrum: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +46,7 @@ class SourceKind:
     loss: Callable[[SourceArguments], Tensor]
 
 
-def open_trace(arguments: SourceArguments, measures: Measures | None = None) -> Trace:
+def open_trace(arguments: SourceArguments, measures: Measures) -> Trace:
     """Read or record the trace that SOURCE stands for, with `measures` where it is recorded.
 
     Raises:
@@ -59,7 +56,7 @@ def open_trace(arguments: SourceArguments, measures: Measures | None = None) -> 
     return open_run(arguments, measures).trace
 
 
-def open_run(arguments: SourceArguments, measures: Measures | None = None) -> Run:
+def open_run(arguments: SourceArguments, measures: Measures) -> Run:
     """Do as `open_trace`, and give who tries changes on what was recorded.
 
     Raises:
@@ -68,7 +65,7 @@ def open_run(arguments: SourceArguments, measures: Measures | None = None) -> Ru
     """
     kind = _kind(arguments)
     with working("recording the run"):
-        return kind.run(arguments, measures or Measures())
+        return kind.run(arguments, measures)
 
 
 def open_loss(arguments: SourceArguments) -> Tensor:
@@ -122,7 +119,7 @@ def _demo_run(arguments: SourceArguments, measures: Measures) -> Run:
     import rnngraph
 
     loss = _demo_loss(arguments)
-    return Run(rnngraph.record(loss, lags=measures.lags, spectrum=measures.spectrum), rnngraph.trial(loss))
+    return Run(rnngraph.record(loss, **measures), rnngraph.trial(loss))
 
 
 def _saved_run(arguments: SourceArguments, measures: Measures) -> Run:
@@ -145,7 +142,7 @@ def _python_run(arguments: SourceArguments, measures: Measures) -> Run:
 
     arguments.refuse_demo_options(f"{arguments.source} is a Python function, which takes --set")
     let_others_print()
-    found = python_trace(str(arguments.source), arguments.model, lags=measures.lags, spectrum=measures.spectrum)
+    found = python_trace(str(arguments.source), arguments.model, **measures)
     _tell(tuple(note for note in found.trace.notes if note.startswith(f"{found.trace.model}: ")))
     return Run(found.trace, found.trial)
 
@@ -165,9 +162,7 @@ def _python_loss(arguments: SourceArguments) -> Tensor:
 def _checkpoint_run(arguments: SourceArguments, measures: Measures) -> Run:
     from rnngraph.sources.resolve import checkpoint_trace
 
-    resolved = checkpoint_trace(
-        arguments.model, cell=_checkpoint_cell(arguments), lags=measures.lags, spectrum=measures.spectrum
-    )
+    resolved = checkpoint_trace(arguments.model, cell=_checkpoint_cell(arguments), **measures)
     _tell(resolved.found)
     return Run(resolved.trace, resolved.trial)
 
@@ -198,17 +193,11 @@ def _is_python(arguments: SourceArguments) -> bool:
     return is_target(arguments.source)
 
 
-def _is_saved(arguments: SourceArguments) -> bool:
-    if arguments.source is None:
-        return False
-    return Path(arguments.source).suffix == ".npz" or is_stream(Path(arguments.source))
-
-
 SOURCE_KINDS = (
     SourceKind(
         "a checkpoint with --weights", lambda one: one.model.weights is not None, _checkpoint_run, _checkpoint_loss
     ),
     SourceKind("nothing for the demo", lambda one: one.source is None, _demo_run, _demo_loss),
     SourceKind("file.py:function or module:function", _is_python, _python_run, _python_loss),
-    SourceKind("a saved run such as run.npz", _is_saved, _saved_run, _saved_loss),
+    SourceKind("a saved run such as run.npz", lambda one: is_saved(one.source), _saved_run, _saved_loss),
 )

@@ -32,4 +32,4 @@ def trace(
 
     check_run_target(output, force=force)
     target = Target.of(output)
-    write_run(open_trace(source, Measures(wanted.options(source.source))), target)
+    write_run(open_trace(source, Measures(lags=wanted.options(source.source))), target)

@@ -15,33 +15,31 @@ WITHOUT = "seen over all losses: the trace holds no gradient of a single one, wh
 MOST_DIGITS = 18  # more than any machine counts to
 
 
-def chosen(trace: Trace, seen_from: SeenFrom = None, *, split: bool | None = None) -> OneLoss | None:
+def chosen(trace: Trace, seen_from: SeenFrom) -> OneLoss | None:
     """Walk back from the loss that a picture is asked for; None for the sum of all, or where nobody asked and none is.
 
     Args:
         trace: what was recorded.
         seen_from: as `wanted` of `seen`, or None for the last where there is one. What is asked for must be there.
-        split: as of `seen`.
 
     Raises:
         InputError: there is no such loss, it bears nothing, or the trace holds none alone.
     """
     if seen_from is None:
-        return seen(trace, split=split)
+        return seen(trace)
     wanted = known_loss(seen_from)
     if wanted != LAST:
-        return seen(trace, wanted, split=split)
+        return seen(trace, wanted)
     losses = Losses(trace)
-    return seen(trace, losses.timesteps[losses.furthest()][1], split=split)
+    return seen(trace, losses.timesteps[losses.furthest()][1])
 
 
-def seen(trace: Trace, wanted: str | int = LAST, *, split: bool | None = None) -> OneLoss | None:
+def seen(trace: Trace, wanted: str | int = LAST) -> OneLoss | None:
     """Walk back from the loss that is wanted; None where that is the sum of all, or where there is nothing else.
 
     Args:
         trace: what was recorded.
         wanted: `"last"` for the loss whose credit can travel furthest, a timestep, or `"total"` for the sum of all.
-        split: a row a state, not a row a layer; by default where there is one layer alone.
 
     Raises:
         InputError: neither a word nor a timestep, or a loss that does not exist or was not measured.
@@ -51,7 +49,7 @@ def seen(trace: Trace, wanted: str | int = LAST, *, split: bool | None = None) -
     if wanted == TOTAL or (wanted == LAST and not alone):
         return None
     losses = Losses(trace)
-    found = losses.seen_from(losses.furthest() if isinstance(wanted, str) else losses.at(wanted), split=split)
+    found = losses.seen_from(losses.furthest() if isinstance(wanted, str) else losses.at(wanted))
     if found.walks:
         return found
     if isinstance(wanted, str):

@@ -103,8 +103,8 @@ def lag_curve(traces: Sequence[LagTrace], direction: str) -> LagCurve:
         with np.errstate(invalid="ignore"):  # from what is not a number, which is left out
             gains = logs - credit.start[..., None]
         gains[gains == np.inf] = np.nan
-        sample_median[:, part], sample_high[:, part], _ = _quantiles(gains, 0.5, 0.9)
-        low[part], high[part], pairs[part] = _quantiles(gains.reshape(-1, gains.shape[-1]), 0.1, 0.9)
+        sample_median[:, part], sample_high[:, part], _ = _quantiles(gains, 0.5)
+        low[part], high[part], pairs[part] = _quantiles(gains.reshape(-1, gains.shape[-1]), 0.1)
         median[part] = quantile(sample_median[:, part], 0.5, axis=0)
     return LagCurve(
         median, low, high, pairs, int(np.isfinite(credit.start).sum()), sample_median, sample_high,
@@ -120,8 +120,8 @@ def taken(lags: LagTrace) -> str:
     return text if lags.max_lag is None else f"{text}, up to lag {lags.max_lag}"
 
 
-def _quantiles(gains: Floats, low: float, high: float) -> tuple[Floats, Floats, Integers]:
-    """Give two quantiles over the losses, the last axis but one, and the number of those that are there."""
+def _quantiles(gains: Floats, low: float) -> tuple[Floats, Floats, Integers]:
+    """Give a quantile over the losses, the last axis but one, that of 90 %, and the number of those that are there."""
     ordered = np.sort(np.swapaxes(gains, -1, -2), axis=-1)
     count = (~np.isnan(ordered)).sum(axis=-1)
-    return of_ordered(ordered, low, count=count), of_ordered(ordered, high, count=count), count
+    return of_ordered(ordered, low, count=count), of_ordered(ordered, 0.9, count=count), count

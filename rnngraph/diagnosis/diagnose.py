@@ -9,14 +9,15 @@ from typing import Any
 from rnngraph.diagnosis.curve import taken
 from rnngraph.diagnosis.finding import ERROR, NOTE, WARNING, Finding
 from rnngraph.diagnosis.headline import VERDICTS, headline
+from rnngraph.diagnosis.judged import LayerVerdict
 from rnngraph.diagnosis.layer import Layer, layers_of
 from rnngraph.diagnosis.network import Network, network_of
 from rnngraph.diagnosis.remedies.treat import treat
 from rnngraph.diagnosis.remedies.tried import Tries
+from rnngraph.diagnosis.report import Diagnosis
 from rnngraph.diagnosis.rules.table import LAYER_RULES, NETWORK_RULES, PATH_RULES, PLACED_RULES, RULES
 from rnngraph.diagnosis.thresholds import thresholds_from
 from rnngraph.diagnosis.update import update_from
-from rnngraph.diagnosis.verdict import Diagnosis, LayerVerdict
 from rnngraph.errors import InputError, RnnGraphError
 from rnngraph.nearest import check_known
 from rnngraph.trace.magnitudes import Status

@@ -40,6 +40,17 @@ class Walk:
     decades: Floats  # (K,) log10 of what is left; -inf an exact zero, NaN not measured
     cut: bool  # the walk ends at a declared cut
 
+    @cached_property
+    def inside(self) -> Booleans:
+        """Which of its steps are timesteps: all but the initial state."""
+        return np.asarray(self.steps != INITIAL)
+
+    def over_time(self) -> Floats:
+        """Lay what is left out over the timesteps of the recurrence; NaN where nothing was walked."""
+        left = np.full(self.recurrence.timesteps, np.nan)
+        left[self.steps[self.inside]] = self.decades[self.inside]
+        return left
+
     def factor(self, position: int) -> float:
         """Give what a step back, from the one at `position`, keeps; NaN where it is not known."""
         if position + 1 >= len(self.steps) or not math.isfinite(self.decades[position]):

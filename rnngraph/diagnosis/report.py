@@ -1,13 +1,14 @@
 """A diagnosis as text: the same lines as plain text, for a rich console, and as HTML for a notebook.
 
-In: a `Diagnosis`. Out: lines of styled parts: the three sentences of `headline`, and the body below them, in brief, or
-in full with every finding, its cause and the thresholds.
+In: what was judged. Out: a `Diagnosis`; lines of styled parts: the three sentences of `headline`, and the body below
+them, in brief, or in full with every finding, its cause and the thresholds.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -53,14 +54,28 @@ _CSS = {
 }
 
 
-def plain_text(diagnosis: Judged) -> str:
-    """Write the report as plain text."""
-    return "\n".join("".join(text for text, _ in line) for line in lines(diagnosis))
+@dataclass(frozen=True, slots=True)
+class Diagnosis(Judged):
+    """The verdict on a network, with everything that it rests on; see `Judged` for the fields."""
 
+    def __str__(self) -> str:
+        """Write the report as plain text."""
+        return "\n".join("".join(text for text, _ in line) for line in lines(self))
 
-def rich_text(diagnosis: Judged) -> Text:
-    """Give the report to a rich console."""
-    return text_of(lines(diagnosis))
+    def __rich__(self) -> Text:
+        """Give the report to a rich console."""
+        return text_of(lines(self))
+
+    def _repr_html_(self) -> str:
+        """Write the report as an HTML fragment, for a notebook."""
+        rows = []
+        for line in lines(self):
+            spans = "".join(
+                f'<span style="{_CSS[style]}">{escape(text)}</span>' if style in _CSS else escape(text)
+                for text, style in line
+            )
+            rows.append(f"<div>{spans or '&nbsp;'}</div>")
+        return f'<div class="rnngraph-diagnosis" style="font-family:sans-serif;line-height:1.5">{"".join(rows)}</div>'
 
 
 def text_of(parts: Iterable[list[Part]]) -> Text:
@@ -68,18 +83,6 @@ def text_of(parts: Iterable[list[Part]]) -> Text:
     from rich.text import Text
 
     return Text("\n").join([Text.assemble(*line) for line in parts])
-
-
-def html(diagnosis: Judged) -> str:
-    """Write the report as an HTML fragment, for a notebook."""
-    rows = []
-    for line in lines(diagnosis):
-        spans = "".join(
-            f'<span style="{_CSS[style]}">{escape(text)}</span>' if style in _CSS else escape(text)
-            for text, style in line
-        )
-        rows.append(f"<div>{spans or '&nbsp;'}</div>")
-    return f'<div class="rnngraph-diagnosis" style="font-family:sans-serif;line-height:1.5">{"".join(rows)}</div>'
 
 
 def lines(diagnosis: Judged) -> Iterator[list[Part]]:

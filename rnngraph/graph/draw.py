@@ -17,6 +17,7 @@ from rnngraph.trace.model import Trace
 
 if TYPE_CHECKING:
     from rnngraph.diagnosis.chosen_loss import SeenFrom
+    from rnngraph.diagnosis.one_loss import OneLoss
     from rnngraph.graph.layout.geometry import Box
     from rnngraph.graph.model import Graph
     from rnngraph.graph.sheet import Curve, Shape, Sheet
@@ -87,16 +88,16 @@ class Drawing(Shown):
             )
         check_color(options.color)
         check_build(trace, None, options.detail, options.view)
-        parse_steps(options.steps, axis_length(trace) if self.alone else trace.timesteps)
+        parse_steps(options.steps, axis_length(trace) if self.seen is not None else trace.timesteps)
 
     @cached_property
-    def alone(self) -> bool:
-        """Whether it is seen from one loss."""
+    def seen(self) -> OneLoss | None:
+        """The loss that it is seen from; None where it is the sum over all."""
         from rnngraph.diagnosis.chosen_loss import chosen
 
         if self.options.seen_from is None and self.options.of_all:
-            return False
-        return chosen(self.trace, self.options.seen_from) is not None
+            return None
+        return chosen(self.trace, self.options.seen_from)
 
     @cached_property
     def graph(self) -> Graph:
@@ -106,13 +107,8 @@ class Drawing(Shown):
         from rnngraph.graph.one_loss.appearance import look
 
         options = self.options
-        if self.alone:
-            found = look(
-                self.trace, options.seen_from, steps=options.steps, detail=options.detail, title=options.title,
-                width=options.width, theme=options.theme,
-            )  # fmt: skip
-            if found is not None:
-                return found
+        if self.seen is not None:
+            return look(self.trace, self.seen.timestep, options)
         title = options.title or next(iter(headline_of(self.trace) or ()), None)
         return build(self.trace, options.steps, detail=options.detail, view=options.view, title=title)
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import SupportsIndex
+
+import numpy as np
 
 from rnngraph.errors import InputError
 
@@ -67,6 +70,12 @@ def _range(part: str, text: str, timesteps: int) -> tuple[int, int]:
     first = _from_end(int(start), timesteps) if start else 0
     last = _from_end(int(stop), timesteps) if stop else timesteps
     return _checked(first, last, part.strip(), timesteps)
+
+
+def spans_of(count: int, room: int) -> list[tuple[int, int]]:
+    """Divide steps among places such as characters of a line, as half-open ranges: one each where there is room."""
+    edges = np.linspace(0, count, min(count, max(room, 1)) + 1).round().astype(int).tolist()
+    return list(pairwise(edges))
 
 
 def _from_end(step: int, timesteps: int) -> int:

@@ -1,13 +1,20 @@
-"""The course of a training as data: measurements in a row, and every place of the network through them."""
+"""The course of a training: measurements in a row, every place of the network through them, and what they say.
+
+Parts of the sentences are those of the diagnosis.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from rnngraph.diagnosis.sentences import counted, percent
 from rnngraph.history.folder import Skipped
 from rnngraph.history.measurement import Measurement, Reading
-from rnngraph.history.trend import Trend
+from rnngraph.history.trend import CLOSING, IN_A_ROW, OPENING, STEADY, Trend
+
+FEWEST = 2 * IN_A_ROW - 1  # measurements until a trend can be told
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +36,7 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
+class History:
     """The measurements of a training. Gains are those of the place where least is left: learning needs them all."""
 
     folder: str
@@ -46,7 +53,81 @@ class Course:
         """The training steps."""
         return steps_of(self.measurements)
 
+    def __str__(self) -> str:
+        """Say where it leads and what is so now, and who was passed by."""
+        return "\n".join(history_sentences(self))
+
 
 def steps_of(measurements: Sequence[Measurement]) -> tuple[int, ...]:
     """Give the training steps."""
     return tuple(one.step or 0 for one in measurements)
+
+
+def history_sentences(history: History) -> Iterator[str]:
+    """Say where the training leads, what is so now, and what was passed by."""
+    yield trend_sentence(history)
+    last = history.measurements[-1]
+    yield f"Now, at step {last.step}: {last.said}"
+    yield from skipped_sentences(history)
+
+
+def skipped_sentences(history: History) -> Iterator[str]:
+    """Name every file that was passed by."""
+    for one in history.skipped:
+        yield f"Passed by: {one.name}: {one.reason.rstrip('.')}."
+
+
+def trend_sentence(history: History) -> str:
+    """Say in one sentence what the training does to the reach."""
+    trend, last = history.trend.trend, history.measurements[_last(history)]
+    if trend is None:
+        known = sum(not math.isnan(gain) for gain in history.gains)
+        if known >= FEWEST:
+            return f"Undecided: {counted(known, 'measurement')}, and no {IN_A_ROW} in a row that agree. {_now(history)}"
+        seen = counted(known, "measurement")
+        return f"Too early to tell: {seen} with credit, and a trend takes {FEWEST}. {_now(history)}"
+    first = history.measurements[history.trend.since]
+    since = f"since step {first.step}"
+    if trend == STEADY:
+        return f"Steady {since}{_before(history)}{_leaving(history)}. {_now(history)}"
+    word = {OPENING: "Opening", CLOSING: "Closing"}[trend]
+    left = percent(history.gains[history.trend.since]), percent(history.gains[_last(history)])
+    return (
+        f"{word} {since}: the reach went from {reach_text(first)} to {reach_text(last)}, "
+        f"and what is left at lag {history.horizon} from {left[0]} to {left[1]}."
+    )
+
+
+def _before(history: History) -> str:
+    """Say what had become of the reach before it was steady."""
+    start, first = history.measurements[0], history.measurements[history.trend.since]
+    went = reach_text(start), reach_text(first)
+    return f", after the reach went from {went[0]} to {went[1]}" if went[0] != went[1] else ""
+
+
+def _leaving(history: History) -> str:
+    """Say what a trend does not say yet."""
+    number = history.trend.leaving
+    lie = "measurement lies" if abs(number) == 1 else f"{abs(number)} measurements lie"
+    return f", but the last {lie} {'above' if number > 0 else 'below'}" if number else ""
+
+
+def reach_text(one: Measurement) -> str:
+    """Say how far one measurement reaches."""
+    if one.reach is None:
+        return "no lag"
+    return f"lag {one.reach}{' at least' if one.whole else ''}"
+
+
+def _now(history: History) -> str:
+    last = _last(history)
+    if math.isnan(history.gains[last]):
+        return "No credit could be measured."
+    left = percent(history.gains[last])
+    return f"It reaches {reach_text(history.measurements[last])}; {left} is left at lag {history.horizon}."
+
+
+def _last(history: History) -> int:
+    """Find the last measurement of which it is known what is left; the last of all where there is none."""
+    known = [place for place, gain in enumerate(history.gains) if not math.isnan(gain)]
+    return known[-1] if known else len(history.gains) - 1

@@ -84,8 +84,6 @@ def folder_of(given: object) -> Path:
         kind = "is a file, and a folder of traces is needed" if place.exists() else "is not there"
     except OSError as error:  # a name that is too long, a folder that may not be entered
         raise FileError(f"{str(place)!r} cannot be used: {error.strerror or error}.") from None
-    except ValueError:  # a zero byte in the name
-        kind = "is no name that a folder can have"
     raise FileError(f"{str(place)!r} {kind}; name the folder that rnngraph.torch.monitor fills, such as {EXAMPLE}.")
 
 

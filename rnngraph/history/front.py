@@ -6,8 +6,8 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rnngraph.history.compare.comparison import Comparison
-    from rnngraph.history.training import History
+    from rnngraph.history.compare.contrast import Comparison
+    from rnngraph.history.course import History
     from rnngraph.trace.model import Trace
 
 

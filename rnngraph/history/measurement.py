@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from rnngraph.diagnosis.diagnose import judge, network_in
 from rnngraph.diagnosis.headline import headline
 from rnngraph.diagnosis.network import Network, Path, own_path
-from rnngraph.diagnosis.verdict import Diagnosis
+from rnngraph.diagnosis.report import Diagnosis
 from rnngraph.trace.magnitudes import Floats
 from rnngraph.trace.model import Trace
 

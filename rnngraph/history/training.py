@@ -7,23 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from rnngraph.checks import whole_number
-from rnngraph.history.course import Course, Series, steps_of
+from rnngraph.history.course import History, Series, steps_of
 from rnngraph.history.folder import read_folder
-from rnngraph.history.history_text import history_sentences
 from rnngraph.history.measurement import Measurement
 from rnngraph.history.trend import trend_of
-
-
-@dataclass(frozen=True, slots=True)
-class History(Course):
-    """The course of a training; see `Course` for the fields."""
-
-    def __str__(self) -> str:
-        """Say where it leads and what is so now, and who was passed by."""
-        return "\n".join(history_sentences(self))
 
 
 def history_of(folder: object, *, horizon: int | None = None) -> History:

@@ -15,7 +15,7 @@ import numpy as np
 from rnngraph.measure.counted import counter
 from rnngraph.measure.gates import GateColumns
 from rnngraph.measure.lag_options import LagOptions
-from rnngraph.measure.recording import Array, Facts, Recording, Reduced, Window
+from rnngraph.measure.recording import Array, Facts, Recording, Reduced, Stepwise, Window
 from rnngraph.measure.states import StateColumns
 from rnngraph.progress import doing
 from rnngraph.trace.magnitudes import Booleans, Magnitudes
@@ -52,7 +52,7 @@ def record(
 
             found, inputs, updates = measure_lags_and_updates(recording, lags)
             trace = replace(trace, lags=found, input_lags=inputs, updates=updates)
-        if spectrum:
+        if spectrum and isinstance(recording, Stepwise):
             from rnngraph.measure.spectrum import measure_spectra
 
             trace = replace(trace, spectrum=measure_spectra(recording, spectrum))

@@ -158,9 +158,6 @@ class Recording(Protocol):
     def graph(self, states: dict[str, Magnitudes]) -> GraphTrace:
         """Give the recorded graph; the gradients of `states` by name are known already."""
 
-    def units(self, recurrence: int, kind: str) -> int:
-        """Give the number of units of a state."""
-
     def losses(self) -> Losses:
         """Say which steps a loss enters."""
 
@@ -169,6 +166,19 @@ class Recording(Protocol):
 
         Norms at what the network is fed are told too, as those of the kind `FED`, where they are known.
         """
+
+
+@runtime_checkable
+class Stepwise(Protocol):
+    """What a recording offers beside the protocol where the steps of its recurrences are known one by one."""
+
+    facts: Sequence[Facts]
+
+    def valid(self, recurrence: int) -> Booleans:
+        """Tell data from padding, as of every recording."""
+
+    def units(self, recurrence: int, kind: str) -> int:
+        """Give the number of units of a state."""
 
     def back(self, group: Sequence[int], t: int, rows: dict[tuple[int, str], Array], samples: Integers) -> Any:
         """Multiply rows (k, samples, units) of the states at t by the transposed Jacobian of the step into t.

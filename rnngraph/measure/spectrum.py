@@ -14,7 +14,7 @@ import numpy as np
 
 from rnngraph.checks import whole_number
 from rnngraph.errors import InputError
-from rnngraph.measure.recording import Array, Facts, Recording
+from rnngraph.measure.recording import Array, Facts, Stepwise
 from rnngraph.trace.magnitudes import Booleans, Floats, Integers
 from rnngraph.trace.model import SpectrumTrace
 
@@ -45,7 +45,7 @@ class Group:
 
 
 def measure_spectra(
-    recording: Recording, k: int, *, samples: int = SAMPLES, clip: bool = True
+    recording: Stepwise, k: int, *, samples: int = SAMPLES, clip: bool = True
 ) -> tuple[SpectrumTrace, ...]:
     """Measure `k` exponents, or as many as the state has where `clip` is true.
 
@@ -64,7 +64,7 @@ def measure_spectra(
     return tuple(found)
 
 
-def groups(recording: Recording, samples: int = SAMPLES) -> list[Group]:
+def groups(recording: Stepwise, samples: int = SAMPLES) -> list[Group]:
     """Gather the recurrences that one step carries together."""
     both = {one.stem for one in recording.facts if one.reverse}
     members: dict[str, list[int]] = {}
@@ -84,7 +84,7 @@ def groups(recording: Recording, samples: int = SAMPLES) -> list[Group]:
     return found
 
 
-def _taken(recording: Recording, numbers: list[int]) -> Booleans:
+def _taken(recording: Stepwise, numbers: list[int]) -> Booleans:
     valid = np.logical_and.reduce([recording.valid(number) for number in numbers])
     for facts in (recording.facts[number] for number in numbers):
         valid = valid if facts.mask is None else valid & facts.mask
@@ -92,7 +92,7 @@ def _taken(recording: Recording, numbers: list[int]) -> Booleans:
     return np.asarray(valid)
 
 
-def _spectrum(recording: Recording, group: Group, k: int) -> SpectrumTrace:
+def _spectrum(recording: Stepwise, group: Group, k: int) -> SpectrumTrace:
     samples, size = len(group.samples), group.size
     explicit = size <= EXPLICIT
     eye = np.broadcast_to(np.eye(size), (samples, size, size))
@@ -141,7 +141,7 @@ def _largest(jacobians: Floats, valid: Booleans) -> float:
     return float(np.linalg.norm(chosen, ord=2, axis=(1, 2)).max()) if np.isfinite(chosen).all() else float("nan")
 
 
-def step_back(recording: Recording, group: Group, t: int, columns: Array) -> Floats | None:
+def step_back(recording: Stepwise, group: Group, t: int, columns: Array) -> Floats | None:
     """Multiply columns (samples, size, k) by the transposed Jacobian of the step into t; None where it is not known."""
     rows: dict[tuple[int, str], Array] = {}
     first = 0

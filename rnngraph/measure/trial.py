@@ -24,14 +24,19 @@ SAMPLES = LOSSES = 8
 
 @runtime_checkable
 class Changeable(Protocol):
-    """What a recording offers beside the protocol where it can be run again; one that cannot has not these methods."""
+    """What a recording offers beside the protocol where it can be run again; one that cannot has no such method."""
 
     def changed(self, changes: Sequence[Change]) -> Any:
         """Run the whole pass again with changed weights, on the same data; None where a change means nothing here.
 
         Returns:
-            a `Recording`; of a cut it is enough that it is `Changeable`.
+            a `Recording`; of a cut it is enough that it has `Gradients`.
         """
+
+
+@runtime_checkable
+class Gradients(Protocol):
+    """What a recording that can be cut offers, before it is cut and after."""
 
     def gradients(self) -> Mapping[str, Array]:
         """Give the gradients of the recurrences' weights by name."""
@@ -61,7 +66,7 @@ class Trial:
     def truncation(self, length: int) -> float | None:
         """Measure `‖g_K - g‖ / ‖g‖` of the recurrences' weights, for chunks of K steps; None where it cannot be."""
         again = self._run([Change(TRUNCATE, length)])
-        if again is None or not isinstance(again, Changeable) or not isinstance(self._recording, Changeable):
+        if not isinstance(again, Gradients) or not isinstance(self._recording, Gradients):
             return None
         with np.errstate(all="ignore"):
             if self._gradients is None:

@@ -20,7 +20,7 @@ import numpy as np
 
 import rnngraph as rg
 from rnngraph import nn
-from rnngraph.diagnosis.verdict import Diagnosis
+from rnngraph.diagnosis.report import Diagnosis
 from rnngraph.measure.lag_options import LagOptions
 from rnngraph.nn import init
 from tests.benchmarks.row import Row, ratios

@@ -110,6 +110,7 @@ def test_render_to_stdout(tmp_path: Path) -> None:
         (("norms", "--steps", "90:99"), 2, "90:99"),
         (("norms", "--state", "nothing"), 2, "there is no state 'nothing'"),
         (("norms", "--json", "--steps", "1"), 2, "--json always holds every step"),
+        (("norms", "--table", "--from", "3"), 2, "--table shows the sum over all losses, but --from is 3"),
         (("norms", "model.txt"), 2, "SOURCE 'model.txt' is of no known kind"),
         (
             ("norms", "good.npz", "--cell", "lstm"),
@@ -201,3 +202,11 @@ main()
     assert result.returncode == 1
     assert "Traceback" not in result.stderr
     assert f"the vjp of {LINEAR.name} is wrong" in " ".join(result.stdout.split())
+
+
+def test_a_device_has_no_size_and_an_empty_file_may_become_a_run(tmp_path: Path) -> None:
+    result = run("render", "-o", "/dev/null", "--format", "dot", *SMALL, folder=tmp_path)
+    assert (result.returncode, result.stderr) == (0, "wrote /dev/null\n")
+    (tmp_path / "run.npz").touch()
+    assert run("trace", "-o", "run.npz", *SMALL, folder=tmp_path).returncode == 0
+    assert (tmp_path / "run.npz").stat().st_size > 0

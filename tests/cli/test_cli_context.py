@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from rnngraph.errors import InputError
+from rnngraph.render.report.context import context_sentence
+from rnngraph.trace.used_past import ContextTrace
 from tests.typed import strict, typed
 
 MODEL = """
@@ -120,3 +123,15 @@ def test_a_pytorch_pair(tmp_path: Path) -> None:
 def test_a_saved_run_holds_no_model(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds numbers and no model"):
         typed("context", str(tmp_path / "run.npz"))
+
+
+def test_the_demo_is_measured_where_no_source_is_given() -> None:
+    text = typed("context", "--timesteps", "9", "--hidden-size", "4", "--batch", "2")
+    assert [line.split()[0] for line in text.splitlines() if line[:6].strip().isdigit()][:4] == ["0", "1", "2", "4"]
+
+
+def test_a_network_that_uses_all_of_its_past_says_so() -> None:
+    trace = ContextTrace(
+        "a model", 9, np.array([0, 1, 2]), np.array([3.0, 2.0, 1.5]), np.full(3, 1.0), np.ones(3, int), None, 0.1
+    )
+    assert context_sentence(trace) == "The network uses all of its past: 2 steps of it are still worse than all."

@@ -115,6 +115,8 @@ def test_remedies_are_tried() -> None:
         (("--fail-on", "vanish"), "--fail-on names 'vanish'"),
         (("--fail-on", ""), "--fail-on names ''"),
         (("--horizon", "40"), "horizon is 40"),
+        (("--horizon", "1.5"), "--horizon is '1.5'; give a whole number of steps, or context"),
+        (("--horizon", "9" * 20), "--horizon is '9+'; give a whole number of steps"),
         (("--threshold", "vanishing"), "write a name and a number"),
         (("--threshold", "vanishing=low"), "write a name and a number"),
         (("--threshold", "vanishing=-1"), "must rise"),

@@ -12,10 +12,9 @@ from rnngraph.diagnosis.finding import Finding
 from rnngraph.diagnosis.headline import headline
 from rnngraph.diagnosis.judged import LayerVerdict
 from rnngraph.diagnosis.remedies.tried import Tried
-from rnngraph.diagnosis.report import NO_INPUT, NO_UPDATE, UNTRIED, body, html, plain_text
+from rnngraph.diagnosis.report import NO_INPUT, NO_UPDATE, UNTRIED, Diagnosis, body
 from rnngraph.diagnosis.thresholds import Thresholds
 from rnngraph.diagnosis.update import Update
-from rnngraph.diagnosis.verdict import Diagnosis
 
 INF, NAN = math.inf, math.nan
 HALF = -math.log(2)
@@ -58,6 +57,7 @@ def test_in_brief() -> None:
     ({"horizon_in": "encoder"}, "healthy at lag 40 in the encoder: 50 %"),
     ({"horizon_in": "encoder", "asked": 40}, "healthy at lag 40 in the encoder, the lag that is needed: 50 %"),
     ({"at_input": False}, "50 % is left in the states;"),
+    ({"verdict": "unwritten"}, "unwritten at lag 40: what is left of so little says nothing."),
     ({"whole": True}, "1 % or more to lag 40 at least."),
     ({"reach": None}, "halved every 40 steps."),
     ({"rate": 0.0}, "at the input; 1 % or more"),
@@ -155,19 +155,19 @@ def test_a_spectrum() -> None:
 
 
 def test_the_whole_text() -> None:
-    assert plain_text(a_diagnosis(finding("readout", "warning"), flags=("healthy", "readout"))).split("\n")[:5] == [
+    assert str(a_diagnosis(finding("readout", "warning"), flags=("healthy", "readout"))).split("\n")[:5] == [
         "It remembers: the input 40 steps back gets 50 % of the gradient that one a step back gets.",
         "Why  readout was found.", "Try  mend readout.",
          "",
         HEALTHY,
     ]  # fmt: skip
-    assert plain_text(a_diagnosis()).split("\n")[1:4] == [
+    assert str(a_diagnosis()).split("\n")[1:4] == [
         "Why  Each step back keeps 98.3 % of it; half is left after 40 steps.", "", HEALTHY,
     ]  # fmt: skip
 
 
 def test_as_html() -> None:
-    rows = html(a_diagnosis(finding("few_losses", "note"), model="<b>")).split("</div><div>")
+    rows = a_diagnosis(finding("few_losses", "note"), model="<b>")._repr_html_().split("</div><div>")
     assert rows[0].endswith(
         '<div><span style="font-weight:bold">It remembers: the input 40 steps back gets 50 % of the gradient that one '
         "a step back gets.</span>"

@@ -13,6 +13,7 @@ import pytest
 
 import rnngraph as rg
 from rnngraph.errors import InputError
+from rnngraph.graph.charts.context_curve import context_sheet
 from rnngraph.graph.charts.frame import ticks
 from rnngraph.graph.charts.lags_chart import lag_sheet
 from rnngraph.graph.layout.metrics import width_of
@@ -21,6 +22,7 @@ from rnngraph.graph.style.left import tone
 from rnngraph.render.picture.charts import FORMATS, chart_bytes
 from rnngraph.render.picture.svg import svg
 from rnngraph.trace.model import Trace
+from rnngraph.trace.used_past import ContextTrace
 from tests.render.exact_networks import exact
 
 
@@ -217,3 +219,14 @@ def test_what_cannot_be_drawn_is_said() -> None:
 )
 def test_ticks_are_round(count: int, room: float, found: list[int]) -> None:
     assert ticks(range(count), room) == found
+
+
+def test_a_context_of_many_lengths_names_every_other_one_and_that_in_use() -> None:
+    lags = np.arange(50)
+    excess = np.where(lags < 31, 1.0, 0.0)
+    trace = ContextTrace("a model", 60, lags, 2 + excess, np.full(50, 2.0), np.ones(50, int), 31, 0.1)
+    sheet = context_sheet(trace, title="It uses 31.")
+    named = [int(shape.text) for shape in sheet.shapes if shape.id.startswith("x")]
+    assert named == sorted({*range(0, 50, 2), 31})
+    assert len([shape for shape in sheet.shapes if shape.role == "bar"]) == 50
+    assert not [shape for shape in sheet.shapes if shape.role == "number"]  # no room for one a bar

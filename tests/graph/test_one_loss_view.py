@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 import rnngraph as rg
+from rnngraph.graph.charts.lags_chart import lag_sheet
 from rnngraph.graph.draw import Drawing
 from rnngraph.graph.layout.metrics import wrap
 from rnngraph.graph.model import Vertex
 from rnngraph.render.format import render_bytes
+from rnngraph.trace.magnitudes import Magnitudes
 from rnngraph.trace.model import Trace
 from tests.graph.mock_networks import bidirectional, encoder_decoder, every_step, fed, recorded, remembers, three_layers
 from tests.graph.seen_traces import seen, with_lags
+from tests.graph_table import Table
 from tests.traces import make_trace, with_state
 
 
@@ -256,6 +260,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"width": 390, "view": "rolled"}, "the width 390 belongs to the view from one loss"),
     ({"theme": "pink"}, "the theme 'pink' is unknown; choose auto, light, dark"),
     ({"steps": "40"}, "reach outside the trace, which has 30 timesteps"),
+    ({"title": 3}, "the title is 3; pass text"),
 ]
 
 
@@ -265,6 +270,8 @@ def test_what_cannot_be_drawn_is_one_sentence(options: dict[str, Any], text: str
         rg.draw(seen(), **options)
     assert text in str(caught.value)
     assert "\n" not in str(caught.value)
+    with pytest.raises(rg.InputError, match="a str cannot be drawn"):
+        rg.draw("run.npz")  # type: ignore[arg-type]
 
 
 def test_a_loss_that_bears_nothing_says_so() -> None:
@@ -354,3 +361,67 @@ def test_no_line_begins_with_the_dot_between_two_facts() -> None:
         for line in wrap("GRU, 24 units · 13 steps · loss at every step", width, 11)
     ]
     assert not [line for line in lines if line.startswith("·") or "\u00a0" in line]
+
+
+def test_an_early_loss_leaves_its_room_to_the_steps_after_it() -> None:
+    late, early = (rg.draw(seen(timesteps=60, keep=0.9), seen_from=t, width=900) for t in (59, 3))
+    steps = [column.first for column in early.graph.columns if column.kind == "step"]
+    assert steps[:4] == [0, 1, 2, 3]
+    assert steps == list(range(len(steps)))  # what is left out lies at the end
+    assert len(steps) >= len([column for column in late.graph.columns if column.kind == "step"])
+    assert early.graph.columns[-1].kind == "fold"
+
+
+def test_a_walk_that_was_not_followed_further_says_so() -> None:
+    trace = seen(keep=0.5)
+    log = trace.lags[0].log.copy()
+    log[:, :, :26] = np.nan  # t=25 and later, lag 4, are known
+    assert flags(rg.draw(replace(trace, lags=(replace(trace.lags[0], log=log),)))) == [
+        "◂ this loss was followed to lag 4 only, where 6.3 % is left ▸".strip(" ▸")
+    ]
+
+
+def test_a_row_in_which_nothing_arrives_has_no_mark() -> None:
+    trace = seen("lstm", keep=0.5)
+    lags = tuple(replace(one, log=one.log - 40) if one.state.endswith(".c") else one for one in trace.lags)
+    drawing = rg.draw(replace(trace, lags=lags))
+    assert drawing.graph.seen is not None
+    (mark,) = drawing.graph.seen.marks
+    assert [drawing.graph.seen.rows[row].kind for row, _ in mark.edges] == ["h"]
+
+
+def test_a_picture_of_which_no_verdict_can_be_given_says_what_its_loss_does() -> None:
+    trace = with_state(seen(keep=0.5), grad=Magnitudes.unobserved((30,)))
+    drawing = rg.draw(trace)
+    assert drawing.graph.title == "The loss at t=29: this loss's credit ends at lag 6: under 1 % beyond."
+    assert "tanh: lags" in lag_sheet(trace).title
+
+
+def test_rows_of_layers_that_were_made_apart_have_their_names() -> None:
+    lower, upper = (rg.nn.RNN(size, 8, seed=1, name=name) for name, size in (("lower", 16), ("upper", 8)))
+    drawing = rg.draw(recorded(every_step(upper(lower(fed(rg.Tape(), 9))))))
+    assert drawing.graph.seen is not None
+    assert [row.name for row in drawing.graph.seen.rows] == ["upper", "lower"]
+
+
+def test_without_a_recorded_graph_an_encoder_stands_before_its_decoder_too() -> None:
+    trace = encoder_decoder()
+    states = tuple(replace(one, nodes=np.full_like(one.nodes, -1)) for one in trace.states)
+    found, bare = (rg.draw(one).graph.seen for one in (trace, replace(trace, states=states, graph=Table().trace())))
+    assert found is not None
+    assert bare is not None
+    assert bare.handovers == found.handovers == ((0, 1),)
+
+
+def test_a_gate_of_which_nothing_was_seen_is_not_drawn() -> None:
+    trace = remembers()
+    unseen = tuple(replace(one, mean=np.full_like(one.mean, np.nan)) for one in trace.gates)
+    for one, gate in ((trace, "f"), (replace(trace, gates=unseen), "")):
+        drawing = rg.draw(one)
+        assert drawing.graph.seen is not None
+        assert [row.gate for row in drawing.graph.seen.rows if row.kind == "c"] == [gate]
+
+
+def test_one_loss_of_many_steps_is_said_to_be_one() -> None:
+    trace = rg.record((rg.nn.RNN(16, 8)(fed(rg.Tape(), 9)).mean(axis=1) ** 2).sum(), lags=True)
+    assert "9 steps · one loss that reads many steps · float64" in rg.draw(trace).graph.subtitle

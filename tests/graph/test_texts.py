@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from rnngraph.graph.draw import Drawing, draw
+from rnngraph.graph.layout.metrics import width_of, wrap
+from rnngraph.graph.model import Column
 from rnngraph.trace.magnitudes import Magnitudes
 from rnngraph.trace.model import Trace
 from tests.traces import every_status, make_trace, with_state
@@ -63,3 +65,22 @@ def test_one_nonfinite_step_does_not_take_the_scale_away() -> None:
     found = texts(draw(every_status()))
     assert "‖∂L/∂state‖ carried back in time" in found
     assert {"1e-9", "1e-1"} <= set(found)
+
+
+def test_a_paragraph_ends_where_it_has_no_more_lines() -> None:
+    width = width_of("one two", 12)
+    assert wrap("one two six", width, 12, most=2) == ["one two", "six"]
+    first, second = wrap("one two three four", width, 12, most=2)
+    assert (first, second[-1]) == ("one two", "…")
+    assert "three four".startswith(second[:-1].rstrip())
+    assert width_of(second, 12) <= width
+    word, rest = wrap("unpronounceable six", width, 12)
+    assert (word[-1], rest) == ("…", "six")
+    assert width_of(word, 12) <= width
+
+
+def test_the_steps_of_a_column_are_those_of_all_its_ranges() -> None:
+    steps = np.arange(9)
+    assert steps[Column("loop", ((0, 2), (5, 8))).index].tolist() == [0, 1, 5, 6, 7]
+    assert steps[Column("loop", ((3, 5),)).index].tolist() == [3, 4]
+    assert steps[Column("initial", ()).index].tolist() == []

@@ -176,7 +176,7 @@ def test_folders_that_are_none(tmp_path: Path) -> None:
         ("damaged", FileError, "of 1 file in .* none can be used: step-1.npz: .* damaged"),
         ("without", InputError, "none can be used: step-1.npz: the trace holds no lags"),
         ("a" * 5000, FileError, "cannot be used"),
-        ("a\0b", FileError, "."),
+        ("a\0b", FileError, "is not there; name the folder"),
     ):
         with pytest.raises(kind, match=words):
             rg.history(tmp_path / name)
@@ -191,6 +191,12 @@ def test_measurements_without_credit_are_kept(tmp_path: Path) -> None:
     save_step(folder, silent, 200)
     history = rg.history(folder)
     assert math.isnan(history.gains[2])
+    assert "Now, at step 200: " in str(history)
+    (tmp_path / "silent").mkdir()
+    save_step(tmp_path / "silent", silent, 0)
+    assert str(rg.history(tmp_path / "silent")).startswith(
+        "Too early to tell: 0 measurements with credit, and a trend takes 5. No credit could be measured."
+    )
     assert history.measurements[2].flags == ("no_signal",)
     assert history.measurements[2].reach is None
     assert f"It reaches lag {reach(0.9)} at least; 1.8 % is left at lag 39." in str(history)

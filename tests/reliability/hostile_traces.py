@@ -11,9 +11,9 @@ import numpy as np
 import rnngraph
 from rnngraph import Tape, Trace, nn
 from rnngraph.history import training
+from rnngraph.history.course import History
 from rnngraph.history.folder import Folder, Skipped
 from rnngraph.history.measurement import measured
-from rnngraph.history.training import History
 from rnngraph.trace.decay import DecayReport, LayerDecay, Unread
 
 

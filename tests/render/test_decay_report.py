@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import numpy as np
@@ -13,10 +14,10 @@ from rich.console import Console
 
 from rnngraph.errors import InputError
 from rnngraph.render.picture.charts import FORMATS
-from rnngraph.render.report.decay.credit_lines import summary_of
 from rnngraph.render.report.decay.decay_json import decay_json
 from rnngraph.render.report.decay.decay_picture import decay_sheet
 from rnngraph.render.report.decay.histogram import Axis, axis_of, counts, decade_text, steps_text
+from rnngraph.render.report.decay.live import MOST_CURVES, summary_of
 from rnngraph.render.report.decay.table_of_layers import DecayTable
 from rnngraph.render.report.pictures import report_bytes
 from rnngraph.trace.decay import DecayFinding, DecayReport, LayerDecay, LiveDecay, Unread
@@ -153,3 +154,18 @@ def test_another_format_and_an_empty_report_are_refused() -> None:
         report_bytes(report(), "bmp")
     with pytest.raises(InputError, match="nothing to draw"):
         report_bytes(DecayReport("model", (), (), False, None, {}), "svg")
+
+
+def test_a_layer_that_was_not_seen_says_so_and_many_curves_are_counted() -> None:
+    lags = credit()
+    silent = replace(lags, losses=lags.losses[:0], log=lags.log[:, :0], arrivals=lags.arrivals[:, :0])
+    one = report().layers[0]
+    unseen = replace(one, name="b.mixer", live=LiveDecay(None, silent, ()))
+    layers = (unseen, *(replace(one, name=f"{number}.mixer") for number in range(MOST_CURVES + 2)))
+    text = printed(replace(report(), layers=layers), 120)
+    (row,) = [line for line in text.splitlines() if line.startswith("b.mixer") and "not seen" in line]
+    assert row.count("not seen") == 3
+    assert "2 more curves are in the picture (-o) and in --json." in text
+    assert "A short convolution" in text
+    assert "A short convolution" not in printed(replace(report(), layers=(unseen,)), 120)
+    assert strict(decay_json(replace(report(), layers=(unseen,))))["layers"][0]["live"]["credit"] is None

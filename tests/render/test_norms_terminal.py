@@ -12,6 +12,7 @@ from rnngraph.errors import InputError
 from rnngraph.graph.steps import Steps
 from rnngraph.render.report.norms.terminal import norms_report
 from rnngraph.render.report.norms.view import NormsView
+from rnngraph.render.report.text import number_text, percent_text
 from rnngraph.trace.magnitudes import Magnitudes
 from rnngraph.trace.model import Trace
 from tests.render.norms_trace import magnitudes_of_every_status, norms_trace, state_trace
@@ -27,7 +28,7 @@ def report(
 ) -> str:
     stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii" if ascii_only else "utf-8")
     console = Console(file=stream, width=width, highlight=False)
-    console.print(NormsView(trace, None, norms_report(trace, steps=steps, states=states)))
+    console.print(NormsView(trace, norms_report(trace, steps=steps, states=states)))
     stream.flush()
     buffer = stream.buffer
     assert isinstance(buffer, io.BytesIO)
@@ -206,3 +207,26 @@ def test_labels_are_data() -> None:
 def test_a_trace_without_states_is_refused() -> None:
     with pytest.raises(InputError, match="no timestep"):
         norms_report(norms_trace(2, states=()))
+
+
+def test_states_without_an_ordinary_gradient_or_with_many_saturated_units_say_so() -> None:
+    zero = Magnitudes.of(np.zeros(4))
+    text = " ".join(report(norms_trace(states=(state_trace(4, grad=zero),))).split())
+    assert "rnn.h: no step has a gradient that is an ordinary number; zero at t=0..3." in text
+    many = state_trace(4, saturated=np.full(4, 0.25), gain=np.array([1.0, 1.0, 1.0, np.nan]))
+    text = " ".join(report(norms_trace(states=(many,))).split())
+    assert "25 % of the units are saturated." in text
+    assert "The median gain of a step back is 1.000: what is carried keeps its size." in text
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(0.0, "0"), (0.000512, "5.1e-04"), (0.0512, "0.0512"), (51.2, "51.2"), (5120.0, "5.1e+03"), (np.nan, "-")],
+)
+def test_numbers_are_plain_where_that_is_short(number: float, text: str) -> None:
+    assert number_text(number) == text
+
+
+@pytest.mark.parametrize(("share", "text"), [(0.0, "0 %"), (0.001, "<1 %"), (0.256, "26 %"), (np.nan, "-")])
+def test_shares_are_percentages(share: float, text: str) -> None:
+    assert percent_text(share) == text

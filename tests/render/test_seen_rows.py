@@ -15,8 +15,10 @@ from rich.console import Console
 
 import rnngraph as rg
 from rnngraph.diagnosis.chosen_loss import seen
-from rnngraph.render.report.norms.view import NormsView
-from rnngraph.render.report.seen.levels import ASCII_LEVELS, LEVELS, spans_of
+from rnngraph.graph.steps import spans_of
+from rnngraph.render.report.norms.view import NormsView, gate_lines
+from rnngraph.render.report.seen.levels import ASCII_LEVELS
+from rnngraph.render.report.text import BARS
 from rnngraph.trace.model import Trace
 from tests.contrast import contrast
 from tests.render.exact_networks import exact
@@ -54,7 +56,7 @@ def bars(text: str, name: str) -> str:
 
 def level(decades: float) -> str:
     """Eight heights on six decades; a dot for less."""
-    return "·" if decades < -6 else LEVELS[min(int((decades + 6) / 0.75), 7)]
+    return "·" if decades < -6 else BARS[min(int((decades + 6) / 0.75), 7)]
 
 
 def test_a_row_is_the_known_power_at_every_step() -> None:
@@ -78,7 +80,7 @@ def test_a_gradient_that_grows_has_a_scale_of_its_own() -> None:
     assert "(log, 1 to 1e5)" in text
     assert re.search(r"^rnn\.h .* lag 18$", text, re.M)
     assert "×100 at" in text
-    assert bars(text, "rnn.h") == "".join(LEVELS[int(lag * np.log10(1.3) / 5 * 8)] for lag in range(39, -1, -1))
+    assert bars(text, "rnn.h") == "".join(BARS[int(lag * np.log10(1.3) / 5 * 8)] for lag in range(39, -1, -1))
 
 
 def test_what_is_left_at_the_first_step_stands_at_the_end_of_a_row_that_keeps() -> None:
@@ -208,7 +210,7 @@ def test_words_stand_under_their_steps() -> None:
     for word in WORDS:
         place = under.index(f" {word}") + 1
         assert len(set(row[place : place + len(word)])) == 1
-        assert row[place] in LEVELS
+        assert row[place] in BARS
     narrow = view(exact(0.6, timesteps=8, labels=WORDS), width=40)
     assert "slanted" not in narrow
     assert "t=0" in narrow
@@ -265,3 +267,28 @@ def test_a_name_without_room_keeps_its_end_which_tells_it_from_others() -> None:
     text = view(exact(0.7, both=True, timesteps=41), width=40)
     assert re.search(r"^…0_reverse ", text, re.M)
     assert max(map(cell_len, text.splitlines())) <= 40
+
+
+def test_a_row_of_which_nothing_is_known_or_left_says_so() -> None:
+    hidden = rg.nn.LSTM(3, 4, seed=1)(rg.Tape().input(np.ones((2, 9, 3))))
+    trace = rg.record((hidden * np.arange(1.0, 5.0)).sum(), lags=True)
+
+    def row_of_c(log: Any) -> str:
+        h, c = trace.lags
+        text = view(replace(trace, lags=(h, replace(c, log=log(c.log)))))
+        return next(line for line in text.splitlines() if line.startswith("lstm.c ")).rstrip()
+
+    assert row_of_c(lambda log: np.full_like(log, np.nan)).endswith("unmeasured")
+    assert row_of_c(lambda log: log - 40).endswith("under 1 %")
+
+
+@pytest.mark.parametrize(("count", "more"), [(3, ""), (6, " and 2 more")])
+def test_the_gates_of_many_layers_are_listed(count: int, more: str) -> None:
+    layer = rg.nn.LSTM(3, 4, num_layers=count, forget_bias=1.0)
+    for parameter in layer.parameters():
+        if "W" in parameter.name:
+            parameter.value[...] = 0.0
+    trace = rg.record(layer(rg.Tape().input(np.zeros((2, 5, 3)))).sum(), lags=True)
+    (line,) = gate_lines(trace)
+    means = ", ".join(f"lstm{number} 0.73" for number in ("", "_l1", "_l2", "_l3")[:count])
+    assert line == f"forget gate {means}{more} on average; 1 would keep everything"

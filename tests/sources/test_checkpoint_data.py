@@ -44,6 +44,41 @@ def test_text_through_a_character_model(tmp_path: Path) -> None:
         loaded(weights, **options)
 
 
+def test_without_a_vocabulary_tokens_are_the_bytes_of_the_text(tmp_path: Path) -> None:
+    layer = nn.RNN(256, 5, seed=3)
+    weights = saved(tmp_path / "w.npz", **our_arrays(layer))
+    (tmp_path / "text").write_bytes("a é!".encode() + bytes(300))
+    found = loaded(weights, text=str(tmp_path / "text"))
+    raw = [97, 32, 0xC3, 0xA9, 33, *[0] * 195]  # the first 200
+    expected = layer(rnngraph.Tape().input(np.eye(256)[None, raw])).value[:, -1].sum()
+    np.testing.assert_allclose(found.loss.value, expected, rtol=1e-14)
+    assert rnngraph.record(found.loss).labels[:6] == ("a", "\\x20", "\\xc3", "\\xa9", "!", "\\x00")
+
+
+@pytest.mark.parametrize(
+    ("text", "vocabulary", "kind", "message"),
+    [
+        (
+            b"abba",
+            None,
+            InputError,
+            "the model has 4 tokens and .*text is text; name its tokens with --vocabulary FILE",
+        ),
+        (b"abba", b"", InputError, "vocabulary holds no tokens; give one a line"),
+        (b"a", b"a\nb\nc\nd\n", InputError, "text holds 1 tokens; at least 2 are needed"),
+        (b"ab\xff", b"a\nb\nc\nd\n", FileError, "text cannot be read as UTF-8 text: .*0xff"),
+    ],
+)
+def test_a_text_that_cannot_be_run(
+    tmp_path: Path, text: bytes, vocabulary: bytes | None, kind: Any, message: str
+) -> None:
+    (tmp_path / "text").write_bytes(text)
+    (tmp_path / "vocabulary").write_bytes(vocabulary or b"")
+    named = None if vocabulary is None else str(tmp_path / "vocabulary")
+    with pytest.raises(kind, match=message):
+        loaded(saved(tmp_path / "w.npz", **our_arrays(nn.GRU(4, 5))), text=str(tmp_path / "text"), vocabulary=named)
+
+
 def big(**changes: Any) -> dict[str, Any]:
     data: dict[str, Any] = {"x": X}
     data.update(changes)
@@ -70,6 +105,7 @@ BAD_DATA = [
     (big(h0=np.zeros((2, 2, 4))), r"h0 has shape \(2, 2, 4\); the weights need \(1, 2, 4\)"),
     (big(x=None, tokens=np.array([[0, 3]])), r"got token 3 at \(0, 1\); the vocabulary has 3 words"),
     (big(x=np.array([["a"]])), "x in "),
+    (big(x=X.astype(complex)), "x in .* has dtype complex128; numbers are needed"),
 ]
 
 

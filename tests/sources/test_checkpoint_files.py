@@ -102,6 +102,18 @@ def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000  # kilobytes
 
 
+def test_an_array_that_is_no_weight_or_of_a_type_that_is_not_read(tmp_path: Path) -> None:
+    path = safetensors(
+        tmp_path / "w.safetensors", {"a": entry([2], 0, 2, "F8_E4M3"), "b": entry([2], 2, 10, "I32")}, bytes(10)
+    )
+    arrays = {one.name: one for one in read_safetensors(path)}
+    with pytest.raises(FileError, match=r"a in .* is of type F8_E4M3, which is not read; store it as F32"):
+        arrays["a"].read()
+    np.testing.assert_array_equal(arrays["b"].read(), [0, 0])
+    with pytest.raises(FileError, match=r"b in .* holds int32; weights are floating point numbers"):
+        arrays["b"].read_weight()
+
+
 def test_overlapping_parts_are_refused(tmp_path: Path) -> None:
     path = archive(tmp_path / "w.npz", {f"{k}.npy": npy((1000,), bytes(8000)) for k in range(2)})
     raw = bytearray(path.read_bytes())
@@ -122,12 +134,16 @@ def test_zeros_that_pack_well_are_no_bomb(tmp_path: Path) -> None:
 def test_suffixes(tmp_path: Path) -> None:
     (tmp_path / "w.onnx").write_bytes(b"")
     with pytest.raises(InputError, match=r"no known checkpoint format: \.safetensors, \.npz, \.pt, \.pth"):
-        open_checkpoint(tmp_path / "w.onnx")
+        open_checkpoint(tmp_path / "w.onnx", {})
     with pytest.raises(FileError, match=r"holds no \.npy files"):
-        open_checkpoint(tmp_path)
+        open_checkpoint(tmp_path, {})
+    (tmp_path / "b.npy").mkdir()
+    with pytest.raises(FileError, match=r"b\.npy is no regular file"):
+        open_checkpoint(tmp_path, {})
+    (tmp_path / "b.npy").rmdir()
     np.save(tmp_path / "a.npy", np.array([{}]), allow_pickle=True)
     with pytest.raises(FileError, match="holds Python objects"):
-        open_checkpoint(tmp_path)
+        open_checkpoint(tmp_path, {})
 
 
 ANY_FILE = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
@@ -152,7 +168,7 @@ def test_damage_is_one_sentence(tmp_path: Path, suffix: str, data: Any) -> None:
         raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
     path.write_bytes(bytes(raw[: data.draw(st.integers(0, len(raw)))]))
     try:
-        for array in open_checkpoint(folder if suffix == ".npy" else path).arrays.values():
+        for array in open_checkpoint(folder if suffix == ".npy" else path, {}).arrays.values():
             array.read()
     except RnnGraphError as refusal:
         sentence = str(refusal)

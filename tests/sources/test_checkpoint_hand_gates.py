@@ -61,9 +61,9 @@ def named(w: dict[str, Any], form: str, *, rows: bool) -> dict[str, Any]:
     return {name: value if rows else value.T for name, value in found.items()}
 
 
-def output_of(path: Path, arrays: dict[str, Any], layer: str | None) -> Any:
+def output_of(path: Path, arrays: dict[str, Any], layer: str | None, *, inputs: int = X) -> Any:
     np.savez(path / "weights.npz", allow_pickle=False, **arrays)
-    np.savez(path / "data.npz", allow_pickle=False, x=draw(T, X)[None])
+    np.savez(path / "data.npz", allow_pickle=False, x=draw(T, inputs)[None])
     loaded = load(CheckpointOptions(str(path / "weights.npz"), str(path / "data.npz"), layer=layer, loss="last"))
     (recurrence,) = loaded.loss.tape.recurrences
     assert recurrence.block is not None
@@ -132,6 +132,11 @@ def test_the_output_layer_is_read_too(weight: str, bias: str, rows: bool, tmp_pa
 
 
 def test_the_side_of_square_weights_is_that_of_their_biases(tmp_path: Path) -> None:
-    square = {f"{kind}{one}": draw(4, 4) for kind in ("Wx", "Wh") for one in "ifoc"}
+    square = {f"{kind}{one}": draw(H, H) for kind in ("Wx", "Wh") for one in "ifoc"}
     with pytest.raises(InputError, match="cannot be told whether it multiplies rows or columns; save its biases as"):
-        output_of(tmp_path, square | {f"b{one}": draw(4) for one in "ifoc"}, None)
+        output_of(tmp_path, square | {f"b{one}": draw(H) for one in "ifoc"}, None)
+    rows = square | {f"b{one}": draw(1, H) for one in "ifoc"}
+    found, _ = output_of(tmp_path, rows, None, inputs=H)
+    turned, _ = output_of(tmp_path, {name: value.T for name, value in rows.items()}, None, inputs=H)
+    np.testing.assert_allclose(found, lstm(rows, draw(T, H))[0], rtol=1e-12)
+    np.testing.assert_allclose(turned, found, rtol=1e-12)

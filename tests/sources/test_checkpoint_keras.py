@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,29 @@ def test_a_keras_archive_says_more(tmp_path: Path, data: str) -> None:
     keras.write_keras(tmp_path / "h.keras", {"lstm/cell": lstm}, [config("LSTM", recurrent_activation="hard_sigmoid")])
     with pytest.raises(InputError, match="'tanh' and 'hard_sigmoid'; only tanh and sigmoid"):
         loss_of(tmp_path / "h.keras", data)
+
+
+def test_what_a_keras_layer_does_that_cannot_be_walked(
+    tmp_path: Path, data: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = {f"bidirectional/{way}_layer/cell": keras.weights_of("lstm", 3, 4, 1) for way in ("forward", "backward")}
+    keras.write_keras(tmp_path / "s.keras", both, [config("Bidirectional", merge_mode="sum")])
+    with pytest.raises(InputError, match="bidirectional merges its directions by 'sum'; only concat can be walked"):
+        loss_of(tmp_path / "s.keras", data)
+    kernel, recurrent, bias = keras.weights_of("lstm", 3, 4, 1)
+    keras.write_h5(tmp_path / "b.weights.h5", {"lstm/cell": [kernel, recurrent, np.stack([bias, bias])]})
+    with pytest.raises(InputError, match=r"the bias of lstm has shape \(2, 16\); a lstm has \(16,\)"):
+        loss_of(tmp_path / "b.weights.h5", data)
+    with zipfile.ZipFile(tmp_path / "n.keras", "w") as archive:
+        archive.writestr("config.json", "{}")
+    with pytest.raises(FileError, match=r"n\.keras is no Keras 3 file: it lacks model\.weights\.h5"):
+        loss_of(tmp_path / "n.keras", data)
+    monkeypatch.setattr("rnngraph.sources.checkpoint.keras.LARGEST_HEADER", 5)
+    with pytest.raises(FileError, match=r"has a config\.json of \d+ bytes, more than is read"):
+        loss_of(tmp_path / "s.keras", data)
+    monkeypatch.setattr("rnngraph.sources.checkpoint.keras.LARGEST_ARRAY", 5)
+    with pytest.raises(FileError, match=r"unpacks to \d+ bytes, more than may be read"):
+        loss_of(tmp_path / "s.keras", data)
 
 
 def test_links_that_lead_out_of_the_file_are_not_followed(tmp_path: Path, data: str) -> None:

@@ -11,6 +11,7 @@ import pytest
 import rnngraph
 from rnngraph import nn
 from rnngraph.errors import FileError, InputError, VocabularyError
+from rnngraph.nn.cells import CELLS
 from tests.sources.small_checkpoints import X, loaded, our_arrays, our_layer, saved
 
 
@@ -28,6 +29,24 @@ def test_our_own_names(tmp_path: Path, prefix: str, options: dict[str, Any]) -> 
     assert list(gradients) == [key.replace("lstm", name, 1) for key in wanted]
     for key, value in wanted.items():
         np.testing.assert_allclose(gradients[key.replace("lstm", name, 1)], value, rtol=1e-12, atol=1e-14)
+
+
+def test_our_own_names_with_a_projection(tmp_path: Path) -> None:
+    draw = np.random.default_rng(4).normal
+    torch = {"weight_ih_l0": draw(size=(20, 3)), "weight_hh_l0": draw(size=(20, 2)), "bias_ih_l0": draw(size=20),
+             "bias_hh_l0": np.zeros(20), "weight_hr_l0": draw(size=(2, 5))}  # fmt: skip
+    data = saved(tmp_path / "d.npz", x=X)
+    expected = loaded(saved(tmp_path / "t.npz", **torch), data, loss="sum").loss.value
+    ours = {"Wx": torch["weight_ih_l0"].T, "Wh": torch["weight_hh_l0"].T, "b": torch["bias_ih_l0"],
+            "Wr": torch["weight_hr_l0"].T}  # fmt: skip
+    order = "ifgo"  # PyTorch's; ours is that of the cell
+    for name in ("Wx", "Wh", "b"):
+        gates = dict(zip(order, np.split(ours[name], 4, axis=-1), strict=True))
+        ours[name] = np.concatenate([gates[one] for one in CELLS["lstm"].facts.gates], axis=-1)
+    found = loaded(
+        saved(tmp_path / "w.npz", **{f"lstm.{name}": value for name, value in ours.items()}), data, loss="sum"
+    )
+    np.testing.assert_allclose(found.loss.value, expected, rtol=1e-12)
 
 
 def test_a_folder_of_npy(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def test_the_names_that_training_libraries_give(tmp_path: Path, suffix: str) -> 
 def test_garbage_is_called_damage(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "w.pt").write_bytes(content)
     with pytest.raises(FileError, match=rf"w\.pt cannot be read: .*{message}"):
-        open_checkpoint(tmp_path / "w.pt")
+        open_checkpoint(tmp_path / "w.pt", {})
 
 
 @pytest.mark.parametrize("zipped", [True, False])
@@ -54,16 +54,16 @@ def test_a_pickle_that_breaks_off_is_called_damage(tmp_path: Path, zipped: bool)
     path = tmp_path / "w.pt"
     torch.save(gru().state_dict(), path, _use_new_zipfile_serialization=zipped)
     whole = path.read_bytes()
-    assert open_checkpoint(path).arrays["weight_hh_l0"].shape == (12, 4)
+    assert open_checkpoint(path, {}).arrays["weight_hh_l0"].shape == (12, 4)
     path.write_bytes(whole.replace(b"weight_hh_l0", b"weight_hh_l\xff", 1))
     with pytest.raises(FileError, match=r"w\.pt cannot be read: .*(damaged|CRC)"):
-        open_checkpoint(path)
+        open_checkpoint(path, {})
 
 
 def test_a_pickle_of_another_kind_is_not_called_damage(tmp_path: Path) -> None:
     (tmp_path / "w.pt").write_bytes(pickle.dumps({"weight_hh_l0": np.ones((4, 4))}))
     with pytest.raises(FileError, match="without executing what is in it"):
-        open_checkpoint(tmp_path / "w.pt")
+        open_checkpoint(tmp_path / "w.pt", {})
 
 
 def normed(kind: str) -> Any:
@@ -98,7 +98,7 @@ def test_a_gated_layer_of_similar_names_is_no_weight_norm(tmp_path: Path) -> Non
     layer = gru()
     state = {**layer.state_dict(), "attention.weight_g": torch.ones(4, 3), "attention.weight_v": torch.ones(4, 3)}
     torch.save(state, tmp_path / "w.pt")
-    assert {"attention.weight_g", "attention.weight_v"} <= set(open_checkpoint(tmp_path / "w.pt").arrays)
+    assert {"attention.weight_g", "attention.weight_v"} <= set(open_checkpoint(tmp_path / "w.pt", {}).arrays)
 
 
 def test_a_weight_that_is_computed_otherwise_is_named(tmp_path: Path) -> None:

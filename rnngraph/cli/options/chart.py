@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rnngraph.cli.options.alike import FORCE
 from rnngraph.errors import InputError
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ CHART_OPTIONS: dict[str, Any] = {
             show_default=False,
         ),
     ],
-    "force": Annotated[bool, typer.Option("--force", help="Overwrite a file of another kind.")],
+    "force": FORCE,
 }
 
 

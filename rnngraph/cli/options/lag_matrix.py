@@ -53,13 +53,18 @@ class LagArguments:
         return LagOptions(losses, samples, self.max_lag, including)
 
 
+def is_saved(source: str | None) -> bool:
+    """Whether SOURCE is a saved run."""
+    return source is not None and (Path(source).suffix == ".npz" or is_stream(Path(source)))
+
+
 def refuse_for_saved(source: str | None, **given: Any) -> None:
     """Hold options of the recording back from a saved run.
 
     Raises:
         InputError: SOURCE is a saved run and one of them was given.
     """
-    if source is None or not (source.endswith(".npz") or is_stream(Path(source))):
+    if not is_saved(source):
         return
     for name, value in given.items():
         if value is not None:

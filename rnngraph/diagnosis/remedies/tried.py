@@ -14,7 +14,6 @@ from rnngraph.diagnosis.layer import layers_of
 from rnngraph.diagnosis.network import Network, network_of
 from rnngraph.diagnosis.sentences import is_left, times
 from rnngraph.diagnosis.thresholds import Thresholds
-from rnngraph.errors import RnnGraphError
 from rnngraph.progress import doing
 from rnngraph.trace.change import Change
 from rnngraph.trace.model import InputLagTrace, LagTrace
@@ -78,10 +77,7 @@ class Bench:
             return None
         network = self.network
         trace = replace(network.trace, lags=measured[0], input_lags=measured[1], updates=())
-        try:
-            layers = layers_of(trace, network.limits, self.lag)
-        except RnnGraphError:
-            return None
+        layers = layers_of(trace, network.limits, self.lag)
         again = network_of(trace, layers, network.limits, self.lag)
         left = [path.decades for path in again.paths if path.horizon]
         peaks = [layer.peak for layer in layers if not math.isnan(layer.peak)]

@@ -27,7 +27,7 @@ def context_sheet(trace: ContextTrace, *, title: str, width: int = 900, theme: s
     small = f"{trace.model}, {trace.timesteps} steps"
     paper.head(title, "", small)
     paper.y += 14
-    room = paper.width - 2 * paper.margin
+    room = paper.inner
     paper.heading("above", "loss above that with all of the past", paper.margin, paper.y + 6, room)
     top, floor = paper.y + 34, paper.y + 34 + _HEIGHT
     paper.shapes += _bars(trace, paper.margin, room / len(trace.lags), top, floor)

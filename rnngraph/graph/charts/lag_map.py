@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from itertools import groupby, pairwise
+from itertools import groupby
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from rnngraph.graph.charts.lag_rows import LagRow, middle
 from rnngraph.graph.layout.metrics import width_of
 from rnngraph.graph.pen import rectangle, rule, words
 from rnngraph.graph.sheet import Shape
+from rnngraph.graph.steps import spans_of
 from rnngraph.graph.style.left import tone
 from rnngraph.trace.magnitudes import Integers
 
@@ -32,10 +33,10 @@ class LagMap:
         """Choose the sizes of cells."""
         self.paper, self.row, self.number = paper, row, number
         room = width - _AXIS - 8
-        self.columns = _spread(row.timesteps, int(room / _LEAST))
+        self.columns = spans_of(row.timesteps, int(room / _LEAST))
         first, last = int(row.losses[0]), int(row.losses[-1])
         self.span = range(first, last + 1)
-        self.lines = _spread(len(self.span), int(_TALLEST / _LEAST))
+        self.lines = spans_of(len(self.span), int(_TALLEST / _LEAST))
         self.cell = max(math.floor(room / len(self.columns)), 1)
         self.tall = min(self.cell, max(math.floor(_TALLEST / len(self.lines)), 1))
         self.left, self.top = left + _AXIS, top + HEAD
@@ -157,8 +158,3 @@ class LagMap:
         shapes.append(
             words(f"{name}xlabel", "legend", "step it is felt at", middle_x, self.bottom + 27, SMALL, **style)
         )
-
-
-def _spread(count: int, most: int) -> list[tuple[int, int]]:
-    """Divide so many steps among at most so many places, as half-open ranges."""
-    return list(pairwise(np.linspace(0, count, min(count, most) + 1).round().astype(int).tolist()))

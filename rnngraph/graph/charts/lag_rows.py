@@ -71,9 +71,8 @@ def _row(name: str, found: list[tuple[int, Walk]]) -> LagRow:
     longest = max(int(walk.lags[-1]) for _, walk in found) + 1
     by_lag = np.full((len(found), longest), np.nan)
     for number, (_, walk) in enumerate(found):
-        steps = walk.steps != INITIAL
-        matrix[number, walk.steps[steps]] = walk.decades[steps]
-        by_lag[number, walk.lags[steps]] = walk.decades[steps]
+        matrix[number] = walk.over_time()
+        by_lag[number, walk.lags[walk.inside]] = walk.decades[walk.inside]
         at, above = walk.last_above(MARK), walk.first_above(EXPLODED)
         last[number] = -1 if at is None else int(walk.steps[at])
         if at is not None and walk.steps[at] == INITIAL:

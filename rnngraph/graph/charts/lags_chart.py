@@ -94,10 +94,9 @@ def _small_print(trace: Trace, rows: Sequence[LagRow]) -> str:
 
 def _panels(paper: Paper, row: LagRow, timestep: int, *, number: int, named: bool) -> None:
     """Draw the map and the curve of a row, beside each other where there is room."""
-    room = paper.width - 2 * paper.margin
     name = f"{row.name}: " if named else ""
     paper.y += 14
-    half = (room - _APART) / 2 if paper.wide else room
+    half = (paper.inner - _APART) / 2 if paper.wide else paper.inner
     chart = LagMap(paper, row, left=paper.margin, top=paper.y, width=half, number=number)
     many = len(row.losses) > 1
     top, tall = paper.y, 0.0
@@ -110,7 +109,7 @@ def _panels(paper: Paper, row: LagRow, timestep: int, *, number: int, named: boo
         top, tall = top + tall + 18, 0.0
     height = chart.bottom - chart.top if many and paper.wide else _HEIGHT
     height = float(np.clip(height, 160, 380))
-    wide = half if many else room
+    wide = half if many else paper.inner
     heading = f"{name}how much is left, by lag"
     _draw_curve(paper, row, heading, f"c{number}", left=left, top=top, width=wide, height=height)
     paper.y = top + max(tall, height + HEAD + 38)

@@ -44,6 +44,13 @@ class Panel:
     lowest: float | None = None  # None for credit, which ends at 1 %
 
 
+def credit_panel(name: str, curves: Sequence[Curve], *, at_input: bool, horizon: int) -> Panel:
+    """Make the panel of what is left at one place, with a flag at the lag that it is judged at; 0 for none."""
+    heading = f"{'at the input: ' if at_input else 'in the states of '}{name}"
+    flag = (horizon, f"judged at lag {horizon}") if horizon else None
+    return Panel(heading, tuple(curves), "lag: steps back from the loss", flag=flag)
+
+
 def draw_panels(paper: Paper, panels: Sequence[Panel]) -> None:
     """Draw every panel, from where the paper has come to."""
     paper.y += 10

@@ -6,14 +6,13 @@ In: a trace and what was asked for. Out: a `Graph` that is seen from the loss.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rnngraph.diagnosis.chosen_loss import SeenFrom, chosen
 from rnngraph.diagnosis.diagnose import verdict_of
 from rnngraph.diagnosis.headline import counts
-from rnngraph.diagnosis.one_loss import OneLoss
-from rnngraph.errors import InputError
+from rnngraph.diagnosis.one_loss import Losses, OneLoss
 from rnngraph.graph.build.loss_circles import bearing
 from rnngraph.graph.build.recorded import Recorded
 from rnngraph.graph.build.rows import find_rows as recorded_rows
@@ -31,50 +30,38 @@ from rnngraph.graph.steps import Steps, parse_steps
 from rnngraph.graph.style.left import floor_of
 from rnngraph.trace.model import Trace
 
+if TYPE_CHECKING:
+    from rnngraph.graph.draw import Options
+
 SPLITS = {"layer": False, "step": None, "op": True}  # by detail: a row a layer, a row a state, or what is read best
 
 
-def look(
-    trace: Trace,
-    seen_from: SeenFrom,
-    *,
-    steps: Steps,
-    detail: str,
-    title: str | None,
-    width: int,
-    theme: str,
-) -> Graph | None:
-    """Return the graph of what one loss leaves; None where it is all losses that are asked for.
-
-    Raises:
-        InputError: there is no such loss, or steps outside the trace.
-    """
-    split = SPLITS[detail]
-    seen = chosen(trace, seen_from, split=split)
-    if seen is None:
-        return None
-    split = len({one.layer for one in trace.recurrences}) == 1 if split is None else split
+def look(trace: Trace, timestep: int, options: Options) -> Graph:
+    """Return the graph of what the loss at a timestep leaves."""
+    split, losses = SPLITS[options.detail], Losses(trace)
+    if split is None:
+        split = len({one.layer for one in trace.recurrences}) == 1
+    seen, joined = (losses.seen_from(losses.at(timestep), split=one) for one in (split, False))
     segments = find_segments(trace, seen)
     rows = find_rows(trace, seen, segments, split=split)
     lanes, handovers = find_lanes(trace, seen, rows)
     marks = find_marks(rows, lanes)
     where = next(segment for segment in segments if segment.clock == seen.clock)
     position = where.start + seen.timestep
-    joined = chosen(trace, seen.timestep if seen_from not in (None, "last") else seen_from, split=False)
     diagnosis = verdict_of(trace)
     found, why = title_and_why(diagnosis, seen, marks)
-    beside = counts(diagnosis) if diagnosis is not None and title is None else ""
+    beside = counts(diagnosis) if diagnosis is not None and options.title is None else ""
     small = small_print(trace, seen, _whole(trace, rows, seen), beside)
     known = Seen(
         seen.timestep, position, seen.samples, why, f"{which_loss(trace, seen)} {small}", rows,
-        segments, bearing(trace, segments), marks, find_strips(trace, joined or seen, rows, segments),
-        floor_of(trace.dtype), handovers, width, theme, steps is not None,
+        segments, bearing(trace, segments), marks, find_strips(trace, joined, segments),
+        floor_of(trace.dtype), handovers, options.width, options.theme, options.steps is not None,
     )  # fmt: skip
-    if steps is None:
-        shown = choose_steps(position, rows, marks, segments, room_of(width, rows))
+    if options.steps is None:
+        shown = choose_steps(position, rows, marks, segments, room_of(options.width, rows))
     else:
-        shown = _chosen(steps, segments)
-    return build(trace, known, shown, title or found, initial=is_wide(width))
+        shown = _chosen(options.steps, segments)
+    return build(trace, known, shown, options.title or found, initial=is_wide(options.width))
 
 
 def find_lanes(
@@ -115,14 +102,7 @@ def _begins(trace: Trace, seen: OneLoss, row: SeenRow) -> bool:
 
 def _chosen(steps: Steps, segments: Sequence[Segment]) -> set[int]:
     """Read the steps that were asked for; of several recurrences they are those of the axis."""
-    total = segments[-1].stop
-    try:
-        ranges = parse_steps(steps, total)
-    except InputError as error:
-        if len(segments) == 1:
-            raise
-        names = ", ".join(f"{one.name} {one.start} to {one.stop - 1}" for one in segments)
-        raise InputError(f"{str(error).removesuffix('.')}; on the axis stand {names}.") from None
+    ranges = parse_steps(steps, segments[-1].stop)
     borders = {place for one in segments[1:] for place in (one.start - 1, one.start)}
     return {place for start, stop in ranges for place in range(start, stop)} | borders
 

@@ -77,8 +77,6 @@ def amounts(identity: str, values: Floats, x: tuple[float, float], foot: float, 
 def _slots(values: Floats, x: tuple[float, float]) -> Iterator[tuple[float, float, float]]:
     """Give left side, width and value of every bar; of several steps in one pixel the value that lies furthest off."""
     start, stop = x
-    if not len(values):
-        return
     pitch = (stop - start) / len(values)
     if pitch < 1.2:
         bins = max(1, int(stop - start))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from rnngraph.diagnosis.headline import headline
 from rnngraph.diagnosis.one_loss import OneLoss
-from rnngraph.diagnosis.verdict import Diagnosis
+from rnngraph.diagnosis.report import Diagnosis
 from rnngraph.graph.one_loss.view import Mark
 from rnngraph.trace.model import Trace
 

@@ -9,23 +9,20 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rnngraph.diagnosis.one_loss import INITIAL, OneLoss
-from rnngraph.graph.one_loss.view import SeenRow, Segment, Strip
+from rnngraph.diagnosis.one_loss import OneLoss
+from rnngraph.graph.one_loss.view import Segment, Strip
 from rnngraph.trace.magnitudes import Floats, Magnitudes, Status
 from rnngraph.trace.model import REVERSE, StateTrace, Trace, parameter_of
 
 FLAT = 4.0  # times the smallest that the largest may be
 
 
-def find_strips(
-    trace: Trace, joined: OneLoss, rows: Sequence[SeenRow], segments: Sequence[Segment]
-) -> tuple[Strip, ...]:
+def find_strips(trace: Trace, joined: OneLoss, segments: Sequence[Segment]) -> tuple[Strip, ...]:
     """Make the strip of the loss, and where there is one recurrence alone those that it corrects.
 
     Args:
         trace: what was recorded.
         joined: the loss, walked back over a row a layer.
-        rows: of the picture.
         segments: of the time axis.
     """
     total = segments[-1].stop
@@ -34,14 +31,14 @@ def find_strips(
             for clock in {walk.recurrence.clock for walk in joined.walks}}  # fmt: skip
     for walk in joined.walks:
         if walk.recurrence.layer == tops[walk.recurrence.clock]:
-            inside = walk.steps != INITIAL
-            at = walk.steps[inside] + starts[walk.recurrence.clock]
-            left[at] = np.fmax(left[at], walk.decades[inside])
+            start = starts[walk.recurrence.clock]
+            own = slice(start, start + walk.recurrence.timesteps)
+            left[own] = np.fmax(left[own], walk.over_time())
     layers = len({walk.recurrence.layer for walk in joined.walks}) > 1
-    own = Strip("this loss alone", "top layer" if layers else "what is left", left, False)
+    one = Strip("this loss alone", "top layer" if layers else "what is left", left, False)
     if len(trace.recurrences) > 1 or len(segments) > 1:
-        return (own,)
-    return (own, *_sums(trace, trace.states[-1], available=trace.lags[0].available))
+        return (one,)
+    return (one, *_sums(trace, trace.states[-1], available=trace.lags[0].available))
 
 
 def _sums(trace: Trace, state: StateTrace, *, available: int) -> list[Strip]:

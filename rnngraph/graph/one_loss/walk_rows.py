@@ -9,7 +9,7 @@ import re
 
 import numpy as np
 
-from rnngraph.diagnosis.one_loss import INITIAL, OneLoss, Walk
+from rnngraph.diagnosis.one_loss import OneLoss, Walk
 from rnngraph.graph.one_loss.view import SeenRow, Segment
 from rnngraph.trace.magnitudes import Floats
 from rnngraph.trace.model import REVERSE, RecurrenceTrace, StateTrace, Trace, parameter_of
@@ -72,17 +72,15 @@ def find_rows(trace: Trace, seen: OneLoss, segments: tuple[Segment, ...], *, spl
 def _row(
     trace: Trace, one: RecurrenceTrace, states: list[StateTrace], walk: Walk | None, segment: Segment, *, alone: bool
 ) -> SeenRow:
-    left, lags = np.full(one.timesteps, np.nan), np.full(one.timesteps, -1)
-    reached, initial = np.zeros(one.timesteps, bool), np.nan
+    left, lags, initial = np.full(one.timesteps, np.nan), np.full(one.timesteps, -1), np.nan
     if walk is not None:
-        inside = walk.steps != INITIAL
-        left[walk.steps[inside]], lags[walk.steps[inside]] = walk.decades[inside], walk.lags[inside]
-        reached[walk.steps[inside]] = True
-        initial = float(walk.decades[-1]) if not inside[-1] else np.nan
+        left = walk.over_time()
+        lags[walk.steps[walk.inside]] = walk.lags[walk.inside]
+        initial = float(walk.decades[-1]) if not walk.inside[-1] else np.nan
     kind = states[0].kind if len(states) == 1 else ""
     name, note = _names(trace, one, states, kind, segment, alone=alone)
     return SeenRow(
-        name, note, one, segment, tuple(state.name for state in states), kind, left, float(initial), reached, lags,
+        name, note, one, segment, tuple(state.name for state in states), kind, left, initial, lags >= 0, lags,
         walk is not None and walk.cut, states[0].saturated[: one.timesteps], *_gate(trace, one, kind),
     )  # fmt: skip
 

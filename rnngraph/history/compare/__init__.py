@@ -1,5 +1,5 @@
 """Two networks beside each other.
 
-`side` opens them, `match` pairs their recurrences, `norms` finds where they part, `contrast` is what was found and
-`comparison` the way through; `worse` holds one to the other, `sentences` says it.
+`side` opens them, `match` pairs their recurrences, `norms_apart` finds where they part, `contrast` is what was found
+and says it, `comparison` the way through; `worse` holds one to the other.
 """

@@ -7,29 +7,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from rnngraph.checks import whole_number
 from rnngraph.errors import InputError
-from rnngraph.history.compare.comparison_text import comparison_sentences
-from rnngraph.history.compare.contrast import Contrast, Curves, Gates
+from rnngraph.history.compare.contrast import Comparison, Curves, Gates
 from rnngraph.history.compare.match import Pair, left_out, pairs_of
 from rnngraph.history.compare.norms_apart import norms_apart
 from rnngraph.history.compare.side import Side, side_of
 from rnngraph.history.measurement import Reading
 from rnngraph.trace.magnitudes import Floats
 from rnngraph.trace.model import GateTrace
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison(Contrast):
-    """Two networks beside each other; see `Contrast` for the fields."""
-
-    def __str__(self) -> str:
-        """Say in sentences what differs."""
-        return "\n".join(comparison_sentences(self))
 
 
 def compared(a: object, b: object, *, horizon: int | None = None) -> Comparison:

@@ -1,16 +1,24 @@
-"""Two networks beside each other as data: curves, verdicts, norms, gates, and what was left out."""
+"""Two networks beside each other: curves, verdicts, norms, gates, what was left out, and what they say in sentences.
+
+Parts of the sentences are those of the diagnosis.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
+from rnngraph.diagnosis.sentences import counted, percent, times
 from rnngraph.history.compare.norms_apart import APART, NormsApart, first_apart, lasting
 from rnngraph.history.compare.side import Side
+from rnngraph.history.course import trend_sentence
 from rnngraph.history.measurement import Reading
 from rnngraph.trace.magnitudes import Floats
+
+NOT_IN_COMMON = "Not in common"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +67,7 @@ class Gates:
 
 
 @dataclass(frozen=True, slots=True)
-class Contrast:
+class Comparison:
     """Two networks beside each other. `curves` are of the inputs that both are fed, and of all pairs of recurrences."""
 
     a: Side
@@ -81,6 +89,10 @@ class Contrast:
         """Where the norms part first on the walk back."""
         return first_apart(self.norms)
 
+    def __str__(self) -> str:
+        """Say in sentences what differs."""
+        return "\n".join(comparison_sentences(self))
+
 
 def _cut(one: Reading, other: Reading) -> Floats:
     return one.left[: min(len(one.left), len(other.left))]
@@ -88,3 +100,55 @@ def _cut(one: Reading, other: Reading) -> Floats:
 
 def _least(one: Curves) -> float:
     return min((gain for gain in one.gains if not math.isnan(gain)), default=math.inf)
+
+
+def comparison_sentences(comparison: Comparison) -> Iterator[str]:
+    """Say who reaches further, where they part, what is so of each, and what was left out."""
+    yield reach_sentence(comparison)
+    yield parting_sentence(comparison)
+    for letter, side in (("A", comparison.a), ("B", comparison.b)):
+        yield f"{letter}: {side.measurement.said}"
+        if side.history is not None:
+            yield f"{letter}, the training: {trend_sentence(side.history)}"
+    yield from (f"{NOT_IN_COMMON}: {one}." for one in comparison.left_out)
+
+
+def reach_sentence(comparison: Comparison) -> str:
+    """Say which of the two reaches further, and what is left of each."""
+    one = comparison.deciding
+    if one is None:
+        return "No credit of both could be measured, so nothing is said of how far they reach."
+    (far, near), (a, b) = one.reaches, one.gains
+    left = f"{_left(a)} is left at lag {one.horizon} in A, and {_left(b)} in B"
+    if far is None or near is None or far == near:
+        alike = f"A and B reach equally far, {_lag(one, far)}" if far is not None else "A and B"
+        return f"{alike}: {left}."
+    first, last = (("B", near), ("A", far)) if near > far else (("A", far), ("B", near))
+    return f"{first[0]} reaches further: {_lag(one, first[1])}, where {last[0]} reaches lag {last[1]}; {left}."
+
+
+def parting_sentence(comparison: Comparison) -> str:
+    """Say in which layer and at which step the norms part."""
+    parting = comparison.parting
+    if not comparison.norms:
+        return "They have no state in common whose norms could be set against each other."
+    if parting is None:
+        return f"Their norms stay together: within {times(APART)} of each other on the whole way back."
+    return (
+        f"On the way back their norms part first in {parting.recurrence}, in {parting.state}, {_where(parting)}: "
+        f"from there on B has {times(parting.by)} of what A has."
+    )
+
+
+def _where(parting: NormsApart) -> str:
+    a, b = parting.timesteps
+    at = f"at t = {a}" if a == b else f"at t = {a} of A and {b} of B"
+    return f"{at}, {counted(parting.parts or 0, 'step')} before the last"
+
+
+def _left(decades: float) -> str:
+    return "what is not known" if math.isnan(decades) else percent(decades)
+
+
+def _lag(one: Curves, reach: int) -> str:
+    return f"lag {reach}{' at least' if reach and reach == one.longest else ''}"

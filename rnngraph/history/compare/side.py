@@ -10,12 +10,13 @@ from pathlib import Path
 
 from rnngraph.diagnosis.diagnose import judge, network_in
 from rnngraph.diagnosis.network import Network
-from rnngraph.diagnosis.verdict import Diagnosis
+from rnngraph.diagnosis.report import Diagnosis
 from rnngraph.errors import FileError, InputError
 from rnngraph.files import path_of
+from rnngraph.history.course import History
 from rnngraph.history.folder import open_step
 from rnngraph.history.measurement import Measurement, measurement_of
-from rnngraph.history.training import History, history_of
+from rnngraph.history.training import history_of
 from rnngraph.trace.model import Trace
 
 

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 
 from rnngraph.diagnosis.sentences import percent
 from rnngraph.errors import InputError
-from rnngraph.history.compare.contrast import Contrast, Curves
+from rnngraph.history.compare.contrast import Comparison, Curves
 
 TOLERANCE = 0.1  # decades: a fifth less
 
 
-def worse(comparison: Contrast, *, tolerance: float = TOLERANCE) -> tuple[str, ...]:
+def worse(comparison: Comparison, *, tolerance: float = TOLERANCE) -> tuple[str, ...]:
     """Say what of B is worse than A by more than so many decades, at every place on which a verdict rests.
 
     Raises:

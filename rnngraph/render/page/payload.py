@@ -14,7 +14,7 @@ import numpy as np
 from rnngraph.diagnosis.diagnose import verdict_of
 from rnngraph.diagnosis.headline import counts, headline
 from rnngraph.diagnosis.one_loss import TOTAL
-from rnngraph.diagnosis.verdict import Diagnosis
+from rnngraph.diagnosis.report import Diagnosis
 from rnngraph.graph.build.fold import valid_samples
 from rnngraph.graph.draw import Drawing, Options
 from rnngraph.graph.model import Graph

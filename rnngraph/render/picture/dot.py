@@ -12,6 +12,7 @@ from rnngraph.graph.layout.geometry import Point, one_line
 from rnngraph.graph.layout.metrics import ELLIPSIS
 from rnngraph.graph.sheet import Curve, Shape, Sheet
 from rnngraph.graph.style.left import colour
+from rnngraph.render.picture.svg import plain
 
 FONT = "Helvetica"
 FINE = "Arial,Liberation Sans,Helvetica"  # of sheets in pixels: what a program finds first has the same widths
@@ -41,7 +42,7 @@ def quote(text: str, newline: str = "\\n") -> str:
 
 def _lines(sheet: Sheet) -> Iterator[str]:
     frame, writer = sheet.frame, _Writer(sheet)
-    box = ",".join(_number(side) for side in (frame.left, frame.bottom, frame.right, frame.top))
+    box = ",".join(plain(side) for side in (frame.left, frame.bottom, frame.right, frame.top))
     paper = colour("paper", dark=writer.dark)
     yield "digraph unrolled {"
     yield f'graph [bb="{box}" layout="nop2" bgcolor="{paper}" fontname="{writer.font}" pad="0" margin="0"'
@@ -70,9 +71,9 @@ class _Writer:
             label = label[:-1] + _JUSTIFY[shape.align] + '"'
         parts = [
             f'shape="{_FORMS[shape.form]}"',
-            f'pos="{_number(shape.box.x)},{_number(shape.box.y)}"',
+            f'pos="{plain(shape.box.x)},{plain(shape.box.y)}"',
             f'width="{_inches(shape.box.width)}" height="{_inches(shape.box.height)}"',
-            f'label={label} fontsize="{_number(shape.size)}" fontcolor="{self._colour(shape.ink)}"',
+            f'label={label} fontsize="{plain(shape.size)}" fontcolor="{self._colour(shape.ink)}"',
         ]
         if shape.bold:
             parts.append(f'fontname="{self.bold}"')
@@ -81,7 +82,7 @@ class _Writer:
             styles += [] if shape.line == "solid" else [shape.line]
             stroke = self._colour(shape.stroke if shape.thickness else shape.fill)
             parts.append(f'style="{",".join(styles)}" fillcolor="{self._colour(shape.fill)}" color="{stroke}"')
-            parts.append(f'penwidth="{_number(shape.thickness)}"')
+            parts.append(f'penwidth="{plain(shape.thickness)}"')
         if shape.hint:
             parts.append(f"tooltip={quote(shape.hint)}")
         return f"{shape.id} [{' '.join(parts)}];"
@@ -89,19 +90,19 @@ class _Writer:
     def edge(self, curve: Curve) -> str:
         parts = [
             f'pos="{_way(curve)}"',
-            f'color="{self._colour(curve.stroke)}" penwidth="{_number(curve.thickness)}"',
+            f'color="{self._colour(curve.stroke)}" penwidth="{plain(curve.thickness)}"',
         ]
         if curve.line != "solid":
             parts.append(f'style="{curve.line}"')
         if curve.head != "filled":
             parts.append(f'arrowhead="{"empty" if curve.head == "hollow" else "none"}"')
         elif curve.head_length != HEAD:
-            parts.append(f'arrowsize="{_number(_outlined(curve)[0])}"')
+            parts.append(f'arrowsize="{plain(_outlined(curve)[0])}"')
         if curve.text:
             parts.append(
                 f'label={quote(curve.text)} lp="{_point(curve.text_at)}" fontcolor="{self._colour(curve.ink)}"'
             )
-            parts += [f'fontsize="{_number(curve.text_size)}"'] if curve.text_size != TEXT else []
+            parts += [f'fontsize="{plain(curve.text_size)}"'] if curve.text_size != TEXT else []
             parts += [f'fontname="{self.bold}"'] if curve.bold else []
         if curve.hint:
             parts.append(f"tooltip={quote(curve.hint)}")
@@ -142,12 +143,7 @@ def _before(points: tuple[Point, ...], distance: float) -> Point:
 
 
 def _point(point: Point) -> str:
-    return f"{_number(point[0])},{_number(point[1])}"
-
-
-def _number(value: float) -> str:
-    text = f"{value:.2f}".rstrip("0").rstrip(".")
-    return "0" if text == "-0" else text
+    return f"{plain(point[0])},{plain(point[1])}"
 
 
 def _inches(points: float) -> str:

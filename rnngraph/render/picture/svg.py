@@ -37,7 +37,7 @@ class _Writer:
     def lines(self) -> Iterator[str]:
         sheet, frame = self.sheet, self.sheet.frame
         body = [*map(self._shape, sheet.shapes), *map(self._curve, sheet.curves)]
-        width, height = _number(frame.width), _number(frame.height)
+        width, height = plain(frame.width), plain(frame.height)
         paper = f'<rect width="{width}" height="{height}"{self._paint("fill", "paper")}/>'
         yield '<?xml version="1.0" encoding="UTF-8"?>'
         yield (
@@ -85,20 +85,15 @@ class _Writer:
         return f"<g{kind}>{hint}{''.join(parts)}</g>" if hint or kind else "".join(parts)
 
     def _form(self, shape: Shape) -> str:
-        box, line = shape.box, f' stroke-width="{_number(shape.thickness)}"{_dashes(shape.line)}'
+        box, line = shape.box, f' stroke-width="{plain(shape.thickness)}"{_dashes(shape.line)}'
         paint = self._paint("fill", shape.fill, "stroke", shape.stroke if shape.thickness else "")
         line = line if shape.stroke and shape.thickness else ""
         x, y = self._at((box.left, box.top))
         if shape.form == "ellipse":
             x, y = self._at((box.x, box.y))
-            return (
-                f'<ellipse cx="{x}" cy="{y}" rx="{_number(box.width / 2)}" ry="{_number(box.height / 2)}"'
-                f"{paint}{line}/>"
-            )
+            return f'<ellipse cx="{x}" cy="{y}" rx="{plain(box.width / 2)}" ry="{plain(box.height / 2)}"{paint}{line}/>'
         corner = ' rx="6"' if shape.form == "box" else ""
-        return (
-            f'<rect x="{x}" y="{y}" width="{_number(box.width)}" height="{_number(box.height)}"{corner}{paint}{line}/>'
-        )
+        return f'<rect x="{x}" y="{y}" width="{plain(box.width)}" height="{plain(box.height)}"{corner}{paint}{line}/>'
 
     def _words(self, line: str, at: Point, shape: Shape) -> str:
         return self._line(line, at, shape.size, shape.ink, _ANCHORS[shape.align], bold=shape.bold, halo=shape.halo)
@@ -109,7 +104,7 @@ class _Writer:
         around = ' paint-order="stroke" stroke-width="4" stroke-linejoin="round"' if halo else ""
         paint = self._paint("fill", ink, "stroke", "paper" if halo else "")
         return (
-            f'<text x="{x}" y="{y}" font-size="{_number(size)}" text-anchor="{anchor}"{weight}{paint}{around}>'
+            f'<text x="{x}" y="{y}" font-size="{plain(size)}" text-anchor="{anchor}"{weight}{paint}{around}>'
             f"{_text(line)}</text>"
         )
 
@@ -122,7 +117,7 @@ class _Writer:
             pieces = " ".join(f"L{point}" for point in chain[3::3])
         else:
             pieces = " ".join(f"C{' '.join(chain[at : at + 3])}" for at in range(1, len(chain), 3))
-        line = f' stroke-width="{_number(curve.thickness)}"{_dashes(curve.line)}'
+        line = f' stroke-width="{plain(curve.thickness)}"{_dashes(curve.line)}'
         text = ""
         if curve.text:
             text = self._line(
@@ -146,7 +141,7 @@ class _Writer:
         return (*curve.points[:-1], base), f'<polygon points="{shown}"{paint}/>'
 
     def _at(self, point: Point) -> tuple[str, str]:
-        return _number(point[0] - self.left), _number(self.top - point[1])
+        return plain(point[0] - self.left), plain(self.top - point[1])
 
     def _pair(self, point: Point) -> str:
         return ",".join(self._at(point))
@@ -160,6 +155,7 @@ def _text(text: str) -> str:
     return escape(text if text.isprintable() else one_line(text), quote=False)
 
 
-def _number(value: float) -> str:
+def plain(value: float) -> str:
+    """Write a length, at most two digits behind the point."""
     text = f"{value:.2f}".rstrip("0").rstrip(".")
     return "0" if text == "-0" else text

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
-from rnngraph.diagnosis.finding import Finding
 from rnngraph.diagnosis.headline import headline
+from rnngraph.diagnosis.judged import LayerVerdict
 from rnngraph.diagnosis.remedies.tried import Tried
+from rnngraph.diagnosis.report import Diagnosis
 from rnngraph.diagnosis.update import Update
-from rnngraph.diagnosis.verdict import Diagnosis, LayerVerdict
 from rnngraph.render.report.headline import headline_document
 from rnngraph.render.strict import json_line, plain
 
@@ -43,7 +44,7 @@ def diagnosis_document(diagnosis: Diagnosis) -> dict[str, Any]:
         "measured": diagnosis.measured,
         "notes": list(diagnosis.notes),
         "thresholds": dict(diagnosis.thresholds),
-        "findings": [_finding(finding) for finding in diagnosis.findings],
+        "findings": [asdict(finding) for finding in diagnosis.findings],
         "able_to_try": diagnosis.able,
         "horizon_in": diagnosis.horizon_in or None,
         "reach_in": diagnosis.reach_in or None,
@@ -77,15 +78,3 @@ def _update(one: Update | None) -> dict[str, Any] | None:
 
 def _tried(one: Tried) -> dict[str, Any]:
     return {"remedy": one.words, "decades": one.decades, "peak": one.peak, "helps": one.helps}
-
-
-def _finding(finding: Finding) -> dict[str, Any]:
-    return {
-        "rule": finding.rule,
-        "severity": finding.severity,
-        "where": dict(finding.where),
-        "evidence": dict(finding.evidence),
-        "cause": finding.cause,
-        "advice": finding.advice,
-        "text": finding.text,
-    }

@@ -11,8 +11,8 @@ from functools import partial
 from typing import Any
 
 from rnngraph.graph.sheet import Sheet
-from rnngraph.history.compare.contrast import Contrast
-from rnngraph.history.course import Course
+from rnngraph.history.compare.contrast import Comparison
+from rnngraph.history.course import History
 from rnngraph.render.picture.charts import chart_bytes
 from rnngraph.render.report.compare.comparison_picture import comparison_sheet
 from rnngraph.render.report.compare.comparison_table import comparison_table
@@ -34,8 +34,8 @@ class Pictured:
 
 PICTURED = (
     Pictured(DecayReport, "decays", decay_sheet),
-    Pictured(Course, "a history", history_sheet, history_table),
-    Pictured(Contrast, "a comparison", comparison_sheet, comparison_table),
+    Pictured(History, "a history", history_sheet, history_table),
+    Pictured(Comparison, "a comparison", comparison_sheet, comparison_table),
 )
 
 

@@ -23,9 +23,10 @@ STATUS_WORDS = {
     Status.NONFINITE: ("nonfinite", "bold red"),
     Status.UNOBSERVED: ("-", "dim"),
 }
+NOTE_STYLE = "#b26a00"  # legible on dark and on light, which yellow is not
+BARS = "▁▂▃▄▅▆▇█"
 # From small to large, after P. Tol's bright colours: colour-blind readers can tell them apart, and they are
 # legible on dark and on light.
-NOTE_STYLE = "#b26a00"  # legible on dark and on light, which yellow is not
 _BRIGHT = "#4477aa #44aacc #aaaa44 #dd8844 #ee6677"
 _ASCII = str.maketrans("×·‖∂…σ²ᵀ", "x-|d~s2T")
 EIGHTHS = " ▏▎▍▌▋▊▉"
@@ -68,10 +69,15 @@ def _painted(scale: Scale, value: float) -> str:
     return between(scale.share(value), 1, evenly(_BRIGHT, _BRIGHT))
 
 
-def number_text(number: float, *, missing: str = "-") -> str:
+def sign(part: int, whole: int, bars: str) -> str:
+    """Choose the bar of a part that is not nothing."""
+    return bars[max(-(-part * len(bars) // whole) - 1, 0)]
+
+
+def number_text(number: float) -> str:
     """Write a number with two digits or more, plainly where that is short."""
     if math.isnan(number):
-        return missing
+        return "-"
     if number == 0:
         return "0"
     if 0.1 <= abs(number) < 1000:

@@ -33,7 +33,7 @@ class VerdictView:
         yield Headline(headline(self.diagnosis))
         yield Text()
         one = seen(self.trace)
-        if one is not None and 0 < len(one.walks) <= _MOST_ROWS:
+        if one is not None and len(one.walks) <= _MOST_ROWS:
             yield SeenRows(self.trace, one, with_sum=False)
             yield Text()
         text = text_of(body(self.diagnosis, full=self.verbose, tried=self.verbose, untried=self.untried))

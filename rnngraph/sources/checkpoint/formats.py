@@ -23,8 +23,6 @@ from rnngraph.sources.checkpoint.keras import Settings, read_h5, read_keras
 from rnngraph.sources.checkpoint.torch_file import read_torch
 from rnngraph.sources.checkpoint.weight_norm import without_weight_norm
 
-_NOTHING: dict[str, str] = {}
-
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
@@ -36,7 +34,7 @@ class Checkpoint:
     folded: tuple[str, ...] = ()  # weights that are put together from their length and direction
 
 
-def open_checkpoint(path: str | Path, told: Mapping[str, str] = _NOTHING) -> Checkpoint:
+def open_checkpoint(path: str | Path, told: Mapping[str, str]) -> Checkpoint:
     """Index a checkpoint by its suffix; nothing in it is executed. `told` is what names and shapes leave open.
 
     Raises:

@@ -15,10 +15,11 @@ from rnngraph.files import open_to_read
 from rnngraph.sources.checkpoint.data import Data
 
 _ESCAPES = {"\\n": "\n", "\\t": "\t", "\\s": " ", "<space>": " ", "<newline>": "\n"}
+_TAKEN = 200  # tokens, from the start of the text
 _UNKNOWN = ("<unk>", "<UNK>", "[UNK]")
 
 
-def read_text(path: str | Path, vocabulary: str | Path | None, words: int | None, *, limit: int = 200) -> Data:
+def read_text(path: str | Path, vocabulary: str | Path | None, words: int | None) -> Data:
     """Turn a text into one sequence of tokens, with the next token as the target.
 
     Args:
@@ -26,7 +27,6 @@ def read_text(path: str | Path, vocabulary: str | Path | None, words: int | None
         vocabulary: a file of one token a line; a character model where every line is one character long, else
             a word model. None takes the bytes of the text as tokens.
         words: the size of the model's vocabulary, where it is known.
-        limit: tokens that are taken from the start of the text.
 
     Raises:
         FileError: a file cannot be read as text.
@@ -39,11 +39,11 @@ def read_text(path: str | Path, vocabulary: str | Path | None, words: int | None
             raise InputError(
                 f"the model has {words} tokens and {path} is text; name its tokens with --vocabulary FILE."
             )
-        raw = text.encode()[: limit + 1]
+        raw = text.encode()[: _TAKEN + 1]
         tokens, labels = list(raw), [chr(byte) if 32 < byte < 127 else f"\\x{byte:02x}" for byte in raw]
     else:
         known = _decoded(Path(vocabulary)).replace("\r\n", "\n").removesuffix("\n").split("\n")
-        tokens, labels = _tokens(text, known, limit + 1, str(path), str(vocabulary))
+        tokens, labels = _tokens(text, known, _TAKEN + 1, str(path), str(vocabulary))
     if len(tokens) < 2:
         raise InputError(f"{path} holds {len(tokens)} tokens; at least 2 are needed, one to read and one to expect.")
     sequence = np.array([tokens], dtype=np.int64)

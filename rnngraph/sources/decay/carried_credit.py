@@ -19,8 +19,8 @@ from rnngraph.trace.magnitudes import Floats
 from rnngraph.trace.model import LagTrace
 
 
-def credit(name: str, given: Any, output: Any, gradient: Any, *, time_axis: int, options: LagOptions) -> LagTrace:
-    """Pull the gradient of each loss step back to the layer's input.
+def credit(name: str, given: Any, output: Any, gradient: Any, *, time_axis: int) -> LagTrace:
+    """Pull the gradients of loss steps, as many as of any trace, back to the layer's input.
 
     Args:
         name: what the layer is called.
@@ -28,12 +28,12 @@ def credit(name: str, given: Any, output: Any, gradient: Any, *, time_axis: int,
         output: the output tensor, whose first two axes are the same.
         gradient: of the whole loss at the output.
         time_axis: 1, or 0 where time is first.
-        options: how many loss steps and samples are taken.
     """
     import torch
 
     arriving = _norms(gradient, time_axis)  # (batch, time)
     batch, steps = arriving.shape
+    options = LagOptions()
     entering = np.flatnonzero((arriving != 0).any(axis=0))
     every = Losses(entering, np.zeros_like(entering), {0: arriving.T})
     samples = chosen_samples(every, batch, options)

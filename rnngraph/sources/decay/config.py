@@ -106,8 +106,6 @@ def config_of(given: object) -> Config:
         InputError: it is none of these.
         FileError: the file cannot be read.
     """
-    if isinstance(given, Config):
-        return given
     if isinstance(given, Mapping):
         return Config(given)
     if isinstance(given, str | Path):

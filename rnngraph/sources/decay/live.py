@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from rnngraph.errors import InputError
-from rnngraph.measure.lag_options import LagOptions
 from rnngraph.sources.decay.carried_credit import credit
 from rnngraph.sources.decay.hooks import Seen, hooked, watched
 from rnngraph.sources.decay.read import ReadLayer, half_lives, squeezed
@@ -26,9 +25,7 @@ BLOCK = 64  # steps whose rates are computed together
 REDUCTIONS = ("sum", "mean", "every")
 
 
-def observe(
-    module: Any, batch: Any, layers: Sequence[ReadLayer], loss: str = "sum", options: LagOptions | None = None
-) -> list[LiveDecay]:
+def observe(module: Any, batch: Any, layers: Sequence[ReadLayer], loss: str) -> list[LiveDecay]:
     """Run the module forward on the batch and look at every layer.
 
     Raises:
@@ -44,10 +41,10 @@ def observe(
         scalar = reduced(called(module, batch), loss)[0]
     outputs = [one.calls[0][1] for one in seen if one.calls]
     gradients = iter(torch.autograd.grad(scalar, outputs, retain_graph=True, allow_unused=True) if outputs else ())
-    return [_live(one, next(gradients) if one.calls else None, options or LagOptions()) for one in seen]
+    return [_live(one, next(gradients) if one.calls else None) for one in seen]
 
 
-def _live(one: Seen, gradient: Any, options: LagOptions) -> LiveDecay:
+def _live(one: Seen, gradient: Any) -> LiveDecay:
     notes = []
     half = _gate_half_lives(one)
     if half is None:
@@ -60,11 +57,7 @@ def _live(one: Seen, gradient: Any, options: LagOptions) -> LiveDecay:
         return LiveDecay(half, None, (*notes, f"the credit was not measured: {why}"))
     given, output = one.calls[0]
     time_axis = 0 if getattr(one.module, "batch_first", True) is False else 1
-    return LiveDecay(
-        half,
-        credit(one.layer.decay.name, given, output, gradient, time_axis=time_axis, options=options),
-        tuple(notes),
-    )
+    return LiveDecay(half, credit(one.layer.decay.name, given, output, gradient, time_axis=time_axis), tuple(notes))
 
 
 def _gate_half_lives(one: Seen) -> Floats | None:

@@ -46,10 +46,10 @@ class Found:
     readings: tuple[Reading, ...]
 
 
-def find_layers(shapes: Shapes, families: Iterable[Family] = FAMILIES) -> list[Found]:
+def find_layers(shapes: Shapes) -> list[Found]:
     """Find every layer, in the order in which the source holds them."""
     found: dict[tuple[str, str], dict[str, Reading]] = {}
-    anchors = [(family, form, _anchor(form)) for family in families for form in family.forms]
+    anchors = [(family, form, _anchor(form)) for family in FAMILIES for form in family.forms]
     for name in shapes:
         for family, form, pattern in anchors:
             match = pattern.fullmatch(name)

@@ -43,7 +43,7 @@ def judged(layers: Sequence[ReadLayer], judging: Judging) -> list[tuple[DecayFin
     return [tuple(one for one in findings if one.rule in facts) for findings in found]
 
 
-def known_rules(names: Iterable[str], label: str, judging: Judging) -> list[str]:
+def known_rules(names: Iterable[str], judging: Judging) -> list[str]:
     """Take names of rules that can fire.
 
     Raises:
@@ -53,15 +53,19 @@ def known_rules(names: Iterable[str], label: str, judging: Judging) -> list[str]
     taken = [name.strip().replace("-", "_") for name in names]
     for name in taken:
         if name not in rules:
-            raise InputError(f"{label} names {name!r}, which is no finding of decay: choose among {', '.join(rules)}.")
+            raise InputError(
+                f"--fail-on names {name!r}, which is no finding of decay: choose among {', '.join(rules)}."
+            )
         if rules[name].fresh and not judging.fresh:
-            raise InputError(f"{label} names {name}, which is judged of an initialisation only: give --fresh as well.")
+            raise InputError(
+                f"--fail-on names {name}, which is judged of an initialisation only: give --fresh as well."
+            )
         if name == "never_forgets" and judging.context is None:
-            raise InputError(f"{label} names never_forgets, which needs the length of a sequence: give --context.")
+            raise InputError("--fail-on names never_forgets, which needs the length of a sequence: give --context.")
     return taken
 
 
-def refuse_unjudged(report: DecayReport, names: Iterable[str], label: str) -> None:
+def refuse_unjudged(report: DecayReport, names: Iterable[str]) -> None:
     """Hold back a verdict of no findings where a layer was not judged.
 
     Raises:
@@ -72,7 +76,7 @@ def refuse_unjudged(report: DecayReport, names: Iterable[str], label: str) -> No
     name = next((one for one in names if one in judging), None)
     if layer is not None and name is not None:
         raise InputError(
-            f"{label} names {name}, but {layer.shown_name} fits more than one family and is not judged: say which "
+            f"--fail-on names {name}, but {layer.shown_name} fits more than one family and is not judged: say which "
             "it is with --config."
         )
 

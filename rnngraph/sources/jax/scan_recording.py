@@ -13,7 +13,6 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from rnngraph.errors import InputError
 from rnngraph.measure.recording import Array, Facts, Felt, Losses, Recording, See, Take, Window
 from rnngraph.nn.cells.gate import SATURATED
 from rnngraph.norms import norm, row_norms
@@ -162,11 +161,6 @@ class JaxRecording:
         """Give the scans as a graph, step by step."""
         return picture.graph_of(self, states)
 
-    def units(self, recurrence: int, kind: str) -> int:
-        """Give the number of units of a state."""
-        site = self.sites[recurrence]
-        return int(self.column(site, "carried", site.kinds.index(kind)).shape[-1])
-
     # ---- losses one by one
     @cached_property
     def loss_walk(self) -> LossWalk:
@@ -181,26 +175,11 @@ class JaxRecording:
         """Walk losses back together."""
         self.loss_walk.pull(rows, samples, see)
 
-    def back(self, group: Sequence[int], t: int, rows: dict[tuple[int, str], Array], samples: Integers) -> Any:
-        """Refuse: only layers whose step is known have a spectrum.
-
-        Raises:
-            InputError: always.
-        """
-        name = self.sites[group[0]].name
-        raise InputError(f"the spectrum is measured of layers of rnngraph and PyTorch; {name} is a scan of JAX.")
-
     # ---- once more with other weights
     def changed(self, changes: Sequence[Change]) -> Recording | None:
         """Call the same function with changed weights; None where a change means nothing here."""
         arrays = changed_arrays(self.sites, self.arrays, changes)
         return None if arrays is None else JaxRecording(self.programs, arrays, self.wanted)
-
-    def gradients(self) -> Mapping[str, Array]:
-        """Give the gradients of the scans' weights by name."""
-        leaves = dict.fromkeys(leaf for site in self.sites for leaf in site.leaves.values())
-        names = self.programs.function.names
-        return {names[leaf]: host(self.leaf_gradients[leaf]) for leaf in leaves if leaf in self.leaf_gradients}
 
     def notes(self) -> tuple[str, ...]:
         """Say what a reader of the numbers must know."""

@@ -147,6 +147,24 @@ def test_a_damaged_configuration_is_one_sentence(tmp_path: Path, text: str) -> N
     assert "\n" not in str(caught.value)
 
 
+def test_a_configuration_or_an_index_that_is_far_too_large_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = sharded(tmp_path)
+    monkeypatch.setattr("rnngraph.sources.decay.stored.LARGEST_HEADER", 5)
+    with pytest.raises(FileError, match=r"index\.json has \d+ bytes, more than an index may have"):
+        rg.decay(index)
+    monkeypatch.setattr("rnngraph.sources.decay.config.LARGEST", 5)
+    with pytest.raises(FileError, match=r"config\.json has \d+ bytes, more than a configuration may have \(5\)"):
+        rg.decay(tmp_path)
+
+
+def test_a_checkpoint_without_tensors_is_one_sentence(tmp_path: Path) -> None:
+    save_file({}, tmp_path / "model.safetensors")
+    with pytest.raises(FileError, match="holds no tensors"):
+        rg.decay(tmp_path / "model.safetensors")
+
+
 def test_the_same_name_in_two_files_is_refused(tmp_path: Path) -> None:
     save_file(layer(0), tmp_path / "a.safetensors")
     save_file(layer(0), tmp_path / "b.safetensors")

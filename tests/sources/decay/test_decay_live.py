@@ -13,7 +13,7 @@ import pytest
 
 import rnngraph as rg
 from rnngraph.errors import InputError
-from rnngraph.render.report.decay.credit_lines import summary_of
+from rnngraph.render.report.decay.live import summary_of
 
 torch = pytest.importorskip("torch")
 
@@ -174,6 +174,104 @@ def test_a_parameter_that_is_added_to_nothing_shows_no_gate() -> None:
     assert "the gate was not seen" in layer.live.notes[0]
 
 
+class Channels(torch.nn.Module):  # type: ignore[misc, name-defined]
+    """Kimi's: a projection of its own, a bias a channel and an A a head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.A_log = torch.nn.Parameter(torch.linspace(-1, 1, HEADS, dtype=torch.float64).reshape(1, 1, HEADS, 1))
+        self.dt_bias = torch.nn.Parameter(torch.linspace(-3, 0, 2 * HEADS, dtype=torch.float64))
+        self.f_b_proj = torch.nn.Linear(HEADS, 2 * HEADS, bias=False, dtype=torch.float64)
+
+    def rates(self, x: Any) -> Any:
+        step = torch.nn.functional.softplus(self.f_b_proj(x) + self.dt_bias)
+        return (step.unflatten(-1, (HEADS, 2)) * self.A_log.exp()).flatten(-2)
+
+    def forward(self, x: Any) -> Any:
+        kept = torch.exp(-self.rates(x))
+        state, out = torch.zeros_like(kept[:, 0]), []
+        for t in range(x.shape[1]):
+            state = kept[:, t] * state + x[:, t, :1]
+            out.append(state)
+        return torch.stack(out, dim=1)
+
+
+class Normalised(Channels):
+    """GLA's: the logarithm of a sigmoid, over 16."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        del self.A_log, self.dt_bias, self.f_b_proj
+        self.gk_proj = torch.nn.Sequential(
+            torch.nn.Linear(HEADS, 2, bias=False, dtype=torch.float64), torch.nn.Linear(2, 4, dtype=torch.float64)
+        )
+
+    def rates(self, x: Any) -> Any:
+        return -torch.nn.functional.logsigmoid(self.gk_proj(x)) / 16
+
+
+class Ring(Channels):
+    """Griffin's: a gate of its input, block by block."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        del self.A_log, self.dt_bias, self.f_b_proj
+        self.recurrent_param = torch.nn.Parameter(torch.linspace(-4, 0, HEADS, dtype=torch.float64))
+        self.recurrent_gate_weight = torch.nn.Parameter(torch.randn(HEADS, 1, 1, dtype=torch.float64))
+        self.recurrent_gate_bias = torch.nn.Parameter(torch.randn(HEADS, 1, dtype=torch.float64))
+
+    def rates(self, x: Any) -> Any:
+        gate = torch.sigmoid(x * self.recurrent_gate_weight.flatten() + self.recurrent_gate_bias.flatten())
+        return 8 * gate * torch.nn.functional.softplus(self.recurrent_param)
+
+
+@pytest.mark.parametrize(
+    ("kind", "config"),
+    [
+        (Channels, {"model_type": "kimi_linear"}),
+        (Normalised, {"model_type": "gla"}),
+        (Ring, {"model_type": "recurrent_gemma"}),
+    ],
+)
+def test_the_gates_of_other_families_are_what_the_module_computes(kind: Any, config: dict[str, str]) -> None:
+    torch.manual_seed(0)
+    module, x = kind(), batch()
+    layer = live(torch.nn.Sequential(module), x, config=config)
+    half_lives = math.log(2) / module.rates(x).mean(dim=(0, 1)).detach().numpy()
+    np.testing.assert_allclose(layer.live.half_lives.ravel(), half_lives, rtol=1e-9)
+    assert np.abs(layer.live.half_lives / layer.half_lives - 1).max() > 0.01
+
+
+def test_what_every_step_keeps_alike_is_the_same_on_a_batch() -> None:
+    class Steady(Channels):
+        def __init__(self) -> None:
+            super().__init__()
+            del self.A_log, self.dt_bias, self.f_b_proj
+            self.nu_log = torch.nn.Parameter(torch.linspace(-3, 0, HEADS, dtype=torch.float64))
+
+        def rates(self, x: Any) -> Any:
+            return self.nu_log.exp() + 0 * x
+
+    layer = live(torch.nn.Sequential(Steady()), batch(), config=None)
+    np.testing.assert_array_equal(layer.live.half_lives, layer.half_lives)
+    np.testing.assert_allclose(layer.half_lives, math.log(2) / np.exp(np.linspace(-3, 0, HEADS)))
+
+
+def test_a_layer_that_is_called_twice_says_whose_credit_it_is() -> None:
+    scan = Scan()
+
+    class Twice(torch.nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.scan = scan
+
+        def forward(self, x: Any) -> Any:
+            return self.scan(self.scan(x))
+
+    layer = live(Twice(), batch())
+    assert "the layer was called 2 times; the credit is that of the first call" in layer.live.notes
+
+
 @pytest.fixture
 def quiet() -> Iterator[None]:
     pytest.importorskip("transformers")
@@ -276,6 +374,41 @@ def by_hand(module: Any, x: Any, tag: str, states: Any, keeps: int) -> tuple[lis
 
 def on_batch(layer: Any) -> Any:
     return layer.live.half_lives
+
+
+def test_packed_sequences_show_no_gates() -> None:
+    class Packed(torch.nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.gru = torch.nn.GRU(3, 4, batch_first=True, dtype=torch.float64)
+
+        def forward(self, x: Any) -> Any:
+            packed = torch.nn.utils.rnn.pack_padded_sequence(x, [STEPS, 5], batch_first=True)
+            return torch.nn.utils.rnn.pad_packed_sequence(self.gru(packed)[0], batch_first=True)[0]
+
+    layer = live(Packed(), batch(), config=None)
+    assert layer.live.half_lives is None
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU"])
+def test_the_gates_of_a_fused_layer_start_from_the_states_that_it_is_given(kind: str) -> None:
+    torch.manual_seed(3)
+    start = torch.randn(2, 2, 4, dtype=torch.float64)  # of the two layers
+
+    class Given(torch.nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.rnn = getattr(torch.nn, kind)(3, 4, 2, batch_first=True, dtype=torch.float64)
+
+        def forward(self, x: Any) -> Any:
+            return self.rnn(x, (start, 2 * start) if kind == "LSTM" else start)[0]
+
+    model, below = Given(), batch()
+    for layer, name in zip(rg.decay(model, batch=below).layers, ("_l0", "_l1"), strict=True):
+        first = start[int(name[-1])]
+        expected, states = by_hand(model.rnn, below, name, (first, 2 * first) if kind == "LSTM" else first, 1)
+        np.testing.assert_allclose(on_batch(layer), expected, rtol=1e-9)
+        below = torch.stack(states, 1).detach()
 
 
 @pytest.mark.parametrize("kind", ["LSTM", "GRU"])

@@ -76,6 +76,9 @@ def test_the_limits_of_dt_stand_in_the_configuration_only(config: Any, limits: t
     [
         ({"model_type": "mamba2", "time_step_limit": "wide"}, "time_step_limit .* is 'wide'"),
         ({"model_type": "zamba2", "time_step_min": [1]}, r"time_step_min .* is \[1\]"),
+        ({"model_type": "zamba2", "time_step_min": "soon"}, "time_step_min .* is 'soon'"),
+        ({"model_type": "zamba2", "time_step_min": "nan"}, "time_step_min .* is 'nan'"),
+        (3, "config is a int; pass a table"),
     ],
 )
 def test_a_configuration_of_another_kind_is_one_sentence(config: Any, words: str) -> None:
@@ -153,6 +156,20 @@ def test_a_state_dict_of_another_form_is_one_sentence(state: Any, words: str) ->
         rg.decay(state)
 
 
+def test_what_a_state_dict_holds_beside_tensors_is_passed_by() -> None:
+    report = rg.decay({**HEADS, "m.calls": 3}, config={"model_type": "mamba2"})
+    assert [one.name for one in report.layers] == ["m"]
+    assert not report.unread
+
+
+def test_a_decay_that_is_larger_than_any_is_listed_and_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rnngraph.sources.decay.tensors.LARGEST", 4)
+    state = {**HEADS, "n.A_log": np.zeros(5), "n.dt_bias": np.zeros(5)}
+    report = rg.decay(state, config={"model_type": "mamba2"})
+    assert [one.name for one in report.layers] == ["m"]
+    assert {"more than may be read (4 numbers)" in one.reason for one in report.unread} == {True}
+
+
 def test_a_layer_without_values_is_listed_and_the_others_are_read() -> None:
     torch = pytest.importorskip("torch")
     meta = {f"n.{name[2:]}": torch.zeros(4, device="meta") for name in HEADS}
@@ -192,3 +209,8 @@ def test_options_are_checked(options: Any, words: str) -> None:
 )
 def test_shapes_are_read_as_they_are_written(written: str, shape: tuple[int, ...], fit: bool) -> None:
     assert fits(written, shape, {}) is fit
+
+
+def test_a_size_that_cannot_be_written_is_a_mistake_in_the_table() -> None:
+    with pytest.raises(ValueError, match="'H/2' is no size"):
+        fits("H/2", (3,), {})

@@ -148,7 +148,7 @@ def test_every_rule_fires(rule: Any) -> None:
 )
 def test_a_rule_that_cannot_fire_is_refused(names: list[str], judging: Judging, words: str) -> None:
     with pytest.raises(InputError, match=words):
-        known_rules(names, "--fail-on", judging)
+        known_rules(names, judging)
 
 
 @pytest.mark.parametrize(

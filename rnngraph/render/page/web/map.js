@@ -4,20 +4,13 @@ import { byId, data } from "./data.js";
 import { chosen, look } from "./loss.js";
 import { MARK, toneOf } from "./scale.js";
 import { niceStep } from "./strips.js";
+import { themed } from "./theme.js";
 import { axis, lastAbove, lossCount, partOf, positions, rows, seenFrom } from "./walks.js";
 
 const PAD = 34, FOOT = 22;
 /** @type {HTMLCanvasElement | null} */
 let painted = null;
 let paintedFor = "", mapWidth = 0, mapHeight = 0;
-
-const colours = new Map();
-/** The colour of a class in the theme of now. @param {string} name @returns {string} */
-function colourOfTone(name) {
-  const theme = document.documentElement.dataset.theme, key = `${theme} ${name}`;
-  if (!colours.has(key)) colours.set(key, getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim());
-  return colours.get(key);
-}
 
 const roomOf = () => ({ left: PAD, wide: mapWidth - PAD - 4, tall: mapHeight - FOOT });
 const yOf = (/** @type {number} */ number) => roomOf().tall * (1 - (number + 1) / lossCount);
@@ -49,11 +42,11 @@ function paint(ratio) {
       if (pixel < pixels) for (let p = Math.floor((pixel * positions) / pixels); p < Math.max(Math.floor((pixel * positions) / pixels) + 1, Math.floor(((pixel + 1) * positions) / pixels)); p += 1) if (!(line[p] >= value) && !Number.isNaN(line[p])) value = line[p];
       const tone = pixel < pixels ? toneOf(value) : "end";
       if (tone === before) continue;
-      if (before) { context.fillStyle = colourOfTone(before); context.fillRect(left + from * each, y, (pixel - from) * each + 0.2, high + 0.2); }
+      if (before) { context.fillStyle = themed(before); context.fillRect(left + from * each, y, (pixel - from) * each + 0.2, high + 0.2); }
       [from, before] = [pixel, tone];
     }
   }
-  context.strokeStyle = colourOfTone("ink");
+  context.strokeStyle = themed("ink");
   context.lineWidth = 1.5;
   context.stroke(coastOf(left, wide / positions, high));
   names(context, left, wide, tall);
@@ -99,7 +92,7 @@ export function lossTicks(clock, tall) {
 
 /** @param {CanvasRenderingContext2D} context @param {number} left @param {number} wide @param {number} tall */
 function names(context, left, wide, tall) {
-  context.fillStyle = colourOfTone("muted");
+  context.fillStyle = themed("muted");
   context.font = "11px system-ui, 'DejaVu Sans', sans-serif";
   context.textAlign = "right";
   for (const part of axis) for (const [t, y] of lossTicks(part.clock, tall)) context.fillText(String(t), left - 5, Math.max(9, y + 4));
@@ -133,7 +126,7 @@ export function markMap() {
   context.clearRect(0, 0, canvas.width, canvas.height);
   context.drawImage(painted, 0, 0);
   context.scale(ratio, ratio);
-  context.strokeStyle = colourOfTone("ink");
+  context.strokeStyle = themed("ink");
   context.lineWidth = 2;
   context.strokeRect(left, Math.max(1, y - 1), wide, Math.max(3, high + 1));
   canvas.setAttribute("aria-valuemax", String(lossCount - 1));

@@ -11,6 +11,15 @@ export function whenThemed(painter) { painters.push(painter); }
 
 export const isDark = () => document.documentElement.dataset.theme === "dark";
 
+/** @type {Map<string, string>} */
+const colours = new Map(); // asking for a computed style is slow
+/** A colour of the page in the theme of now. @param {string} name @returns {string} */
+export function themed(name) {
+  const key = `${isDark()} ${name}`, known = colours.get(key) ?? getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+  colours.set(key, known);
+  return known;
+}
+
 /** @param {string} wanted "auto", "light" or "dark" */
 export function setTheme(wanted) {
   theme = wanted;

@@ -8,8 +8,8 @@ const given = data.losses;
  *   squashed: string, keeps: string, gate: string, plain: boolean, gates: any[], weights: any[], activation: any[],
  *   saturated: any[], sum: any[]}} Row */
 
-/** @typedef {{steps: Int32Array, lag: number, cut: boolean, initial: boolean, decades: Float64Array, at: Float64Array,
- *   place: Int32Array}} Walk `at` and `place` by timestep: decades and position in the walk; -1 where it does not pass. */
+/** @typedef {{steps: Int32Array, lag: number, cut: boolean, initial: boolean, decades: Float64Array, place: Int32Array}} Walk
+ *   `place` by timestep: the position in the walk, -1 where it does not pass. */
 
 /** @typedef {{number: number, t: number, clock: number, samples: number, position: number, walks: (Walk | null)[]}} Seen */
 
@@ -57,9 +57,9 @@ function decoded(walk, row) {
     if (Array.isArray(walk.decades)) decades[index] = (sum += walk.decades[index]) / 1000;
     else decades[index] = valueOf(walk.decades.each[index]);
   }
-  const at = new Float64Array(row.timesteps).fill(NaN), place = new Int32Array(row.timesteps).fill(-1);
-  steps.forEach((step, index) => { at[step] = decades[index]; place[step] = index; });
-  return { steps, lag: walk.lag, cut: walk.cut, initial: walk.initial, decades, at, place };
+  const place = new Int32Array(row.timesteps).fill(-1);
+  steps.forEach((step, index) => { place[step] = index; });
+  return { steps, lag: walk.lag, cut: walk.cut, initial: walk.initial, decades, place };
 }
 
 /** @param {number[]} steps @param {boolean} reverse */

@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from rnngraph.history.compare.comparison_text import parting_sentence, reach_sentence
-from rnngraph.history.compare.contrast import Contrast, Curves, Gates
+from rnngraph.history.compare.contrast import Comparison, Curves, Gates, parting_sentence, reach_sentence
 from rnngraph.history.compare.norms_apart import NormsApart
 from rnngraph.history.compare.side import Side
 from rnngraph.render.report.history.history_json import reading_document, trend_document
@@ -16,7 +15,7 @@ from rnngraph.render.strict import json_line
 SCHEMA = 1
 
 
-def comparison_json(comparison: Contrast, *, worse: tuple[str, ...] | None = None) -> str:
+def comparison_json(comparison: Comparison, *, worse: tuple[str, ...] | None = None) -> str:
     """Write the report of `rnngraph compare --json`: one line of JSON; `worse` is null where nobody asked."""
     parting, deciding = comparison.parting, comparison.deciding
     return json_line({

@@ -1,6 +1,6 @@
 """A comparison as a picture: the lag curves of A and B over each other, and the norms on the way back.
 
-In: a `Contrast`. Out: a sheet.
+In: a `Comparison`. Out: a sheet.
 """
 
 from __future__ import annotations
@@ -8,11 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 from rnngraph.graph.charts.frame import Paper
-from rnngraph.graph.charts.overlay import Curve, Panel, draw_panels
+from rnngraph.graph.charts.overlay import Curve, Panel, credit_panel, draw_panels
 from rnngraph.graph.key import Swatch
 from rnngraph.graph.sheet import Sheet
-from rnngraph.history.compare.comparison_text import comparison_sentences
-from rnngraph.history.compare.contrast import Contrast, Curves
+from rnngraph.history.compare.contrast import Comparison, Curves, comparison_sentences
 from rnngraph.history.compare.norms_apart import NormsApart
 from rnngraph.trace.magnitudes import Floats
 
@@ -24,7 +23,7 @@ _LOOKS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def comparison_sheet(comparison: Contrast, *, width: int = 900, theme: str = "auto") -> Sheet:
+def comparison_sheet(comparison: Comparison, *, width: int = 900, theme: str = "auto") -> Sheet:
     """Draw a comparison.
 
     Raises:
@@ -46,9 +45,7 @@ def comparison_sheet(comparison: Contrast, *, width: int = 900, theme: str = "au
 
 
 def _credit(one: Curves) -> Panel:
-    where = "at the input: " if one.a.at_input else "in the states of "
-    flag = (one.horizon, f"judged at lag {one.horizon}") if one.horizon else None
-    return Panel(f"{where}{one.name}", _two(one.a.left, one.b.left), "lag: steps back from the loss", flag=flag)
+    return credit_panel(one.name, _two(one.a.left, one.b.left), at_input=one.a.at_input, horizon=one.horizon)
 
 
 def _walk(one: NormsApart) -> Panel:

@@ -6,13 +6,13 @@ import math
 from collections.abc import Iterator
 
 from rnngraph.diagnosis.sentences import percent, times
-from rnngraph.history.compare.contrast import Contrast, Curves, Gates
+from rnngraph.history.compare.contrast import Comparison, Curves, Gates
 from rnngraph.history.compare.norms_apart import NormsApart
 from rnngraph.render.report.history.history_table import flags_cell, life_cell, reach_cell
 from rnngraph.render.report.text import number_text, percent_text
 
 
-def comparison_table(comparison: Contrast) -> Iterator[tuple[str, str, str]]:
+def comparison_table(comparison: Comparison) -> Iterator[tuple[str, str, str]]:
     """Name the columns, and write the rows: of the networks, of every place, of the norms, of saturation and gates."""
     yield "", "A", "B"
     a, b = comparison.a.measurement, comparison.b.measurement

@@ -1,6 +1,6 @@
 """A comparison for a rich console: what differs in sentences, and every number beside its counterpart.
 
-In: a `Contrast`, and what of it is worse where that was asked. Out: something that a rich console prints.
+In: a `Comparison`, and what of it is worse where that was asked. Out: something that a rich console prints.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from rnngraph.history.compare.comparison_text import NOT_IN_COMMON, comparison_sentences
-from rnngraph.history.compare.contrast import Contrast
+from rnngraph.history.compare.contrast import NOT_IN_COMMON, Comparison, comparison_sentences
 from rnngraph.render.report.compare.comparison_table import comparison_table
 from rnngraph.render.report.text import printable
 
@@ -22,7 +21,7 @@ from rnngraph.render.report.text import printable
 class ComparisonReport:
     """What `rnngraph compare` prints; give it to a rich console."""
 
-    comparison: Contrast
+    comparison: Comparison
     worse: tuple[str, ...] | None = None  # None where that was not asked
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:

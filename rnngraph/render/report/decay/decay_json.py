@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from rnngraph.diagnosis.curve import LN10
-from rnngraph.render.report.decay.credit_lines import CreditSummary, summary_of
+from rnngraph.render.report.decay.live import summary_of
+from rnngraph.render.report.lags.states import LagSummary
 from rnngraph.render.strict import json_line
-from rnngraph.trace.decay import DecayFinding, DecayReport, LayerDecay
+from rnngraph.trace.decay import DecayReport, LayerDecay
 
 SCHEMA = 1
+FINDING = ("rule", "severity", "evidence", "cause", "advice", "text")
 
 
 def decay_json(report: DecayReport) -> str:
@@ -38,7 +39,7 @@ def _layer(layer: LayerDecay) -> dict[str, Any]:
         "quantiles": list(layer.quantiles),
         "published": [list(five) for five in layer.published] if layer.published else None,
         "judged": layer.judged,
-        "findings": [_finding(one) for one in layer.findings],
+        "findings": [{name: getattr(one, name) for name in FINDING} for one in layer.findings],
     }
     if layer.live is not None:
         quantiles = layer.live.quantiles
@@ -50,28 +51,12 @@ def _layer(layer: LayerDecay) -> dict[str, Any]:
     return document
 
 
-def _finding(finding: DecayFinding) -> dict[str, Any]:
-    return {
-        "rule": finding.rule,
-        "severity": finding.severity,
-        "evidence": dict(finding.evidence),
-        "cause": finding.cause,
-        "advice": finding.advice,
-        "text": finding.text,
-    }
-
-
-def _credit(credit: CreditSummary | None) -> dict[str, Any] | None:
+def _credit(credit: LagSummary | None) -> dict[str, Any] | None:
     if credit is None:
         return None
-    curve = credit.curve
-    columns = [(values / LN10).tolist() for values in (curve.median, curve.low, curve.high)]
     return {
         "half_life": credit.half_life,
         "reach": credit.reach,
         "whole": credit.whole,
-        "curve": [
-            {"lag": lag, "median": median, "q10": low, "q90": high, "pairs": int(pairs)}
-            for lag, (median, low, high, pairs) in enumerate(zip(*columns, curve.pairs, strict=True), start=1)
-        ],
+        "curve": credit.curve_document(),
     }

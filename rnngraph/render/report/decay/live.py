@@ -13,11 +13,13 @@ from rich.text import Text
 
 from rnngraph.diagnosis.curve import LN10
 from rnngraph.diagnosis.sentences import part_text
-from rnngraph.render.report.decay.credit_lines import CreditSummary, summary_of
+from rnngraph.diagnosis.thresholds import Thresholds
 from rnngraph.render.report.decay.histogram import steps_text
 from rnngraph.render.report.lags.plots import curve_plot
+from rnngraph.render.report.lags.states import LagSummary, summed
 from rnngraph.render.report.text import printable
 from rnngraph.trace.decay import DecayReport, Five, LayerDecay
+from rnngraph.trace.model import FORWARD
 
 MOST_CURVES = 4  # layers whose curve is drawn; the picture and the JSON document have them all
 
@@ -59,11 +61,17 @@ def _curves(layers: list[LayerDecay], width: int, ascii_only: bool) -> Iterator[
         yield Text("A short convolution in front of a recurrence dominates the first three lags.", style="dim")
 
 
-def sentence(credit: CreditSummary) -> str:
+def summary_of(layer: LayerDecay) -> LagSummary | None:
+    """Sum up the credit at a layer's own input; None where none was measured."""
+    lags = None if layer.live is None else layer.live.credit
+    return None if lags is None or not len(lags.losses) else summed(lags, FORWARD)
+
+
+def sentence(credit: LagSummary) -> str:
     """Sum the credit up: what is left at the horizon, in how many steps it halves, how far it reaches."""
     left = credit.curve.median[credit.horizon - 1] / LN10 if credit.horizon else float("nan")
     said = f"1e{left:+.2f} of the credit is left at lag {credit.horizon}"
-    left = part_text(credit.epsilon)
+    left = part_text(Thresholds().epsilon)
     return f"{said}; it halves in {halving(credit)} steps and reaches lag {reach(credit)} ({left} left)"
 
 
@@ -74,14 +82,14 @@ def three(quantiles: Five | None, ascii_only: bool = False) -> str:
     return " / ".join(steps_text(value, ascii_only=ascii_only) for value in quantiles[1:4])
 
 
-def halving(credit: CreditSummary | None) -> str:
+def halving(credit: LagSummary | None) -> str:
     """Write in how many steps the credit halves."""
     if credit is None:
         return "not seen"
     return "no fewer" if credit.half_life is None else steps_text(credit.half_life)
 
 
-def reach(credit: CreditSummary | None) -> str:
+def reach(credit: LagSummary | None) -> str:
     """Write how far the credit reaches."""
     if credit is None or credit.reach is None:
         return "not seen"

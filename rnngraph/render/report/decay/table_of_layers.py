@@ -14,10 +14,10 @@ from rich.text import Text
 
 from rnngraph.render.report.decay.histogram import Axis, axis_of, counts, decade_text, steps_text
 from rnngraph.render.report.decay.live import live_parts
-from rnngraph.render.report.text import printable
+from rnngraph.render.report.text import BARS, printable, sign
 from rnngraph.trace.decay import DecayFinding, DecayReport, LayerDecay
 
-BARS, ASCII_BARS = "▁▂▃▄▅▆▇█", ".:-=+*#@"
+ASCII_BARS = ".:-=+*#@"
 WIDEST_HISTOGRAM, LEAST_HISTOGRAM, LEAST_WRONG, GAP = 48, 16, 18, 2
 NARROW = 72  # below it there is no room for a table
 _NUMBERS = 4 * 8  # four columns of numbers
@@ -101,7 +101,7 @@ def histogram(layer: LayerDecay, axis: Axis, bins: int, *, ascii_only: bool = Fa
     bars = ASCII_BARS if ascii_only else BARS
     found = counts(layer.half_lives, axis, bins)
     most = max(int(found.max()), 1)
-    return "".join(bars[max(-(-int(one) * len(bars) // most) - 1, 0)] if one else " " for one in found)
+    return "".join(sign(int(one), most, bars) if one else " " for one in found)
 
 
 def _wrong(layer: LayerDecay) -> Text:

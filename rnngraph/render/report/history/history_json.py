@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rnngraph.history.course import Course, Series
-from rnngraph.history.history_text import trend_sentence
+from rnngraph.history.course import History, Series, trend_sentence
 from rnngraph.history.measurement import Measurement, Reading
 from rnngraph.history.trend import Trend
 from rnngraph.render.strict import json_line
@@ -13,7 +12,7 @@ from rnngraph.render.strict import json_line
 SCHEMA = 1
 
 
-def history_json(history: Course) -> str:
+def history_json(history: History) -> str:
     """Write the report of `rnngraph history --json`: one line of JSON, without the line's end."""
     return json_line({
         "schema": SCHEMA,
@@ -30,7 +29,7 @@ def history_json(history: Course) -> str:
     })  # fmt: skip
 
 
-def _check(history: Course, one: Measurement, place: int, gain: float) -> dict[str, Any]:
+def _check(history: History, one: Measurement, place: int, gain: float) -> dict[str, Any]:
     return {
         "step": one.step,
         "file": one.label,
@@ -64,11 +63,11 @@ def reading_document(one: Reading, gain: float) -> dict[str, Any]:
     return document if one.at_input else {**document, "peak": one.peak, "saturated": one.saturated}
 
 
-def trend_document(history: Course) -> dict[str, Any]:
+def trend_document(history: History) -> dict[str, Any]:
     """Lay the trend of the whole out, with its sentence."""
     return _trend(history, history.trend) | {"text": trend_sentence(history)}
 
 
-def _trend(history: Course, trend: Trend) -> dict[str, Any]:
+def _trend(history: History, trend: Trend) -> dict[str, Any]:
     known = trend.trend is not None
     return {"trend": trend.trend, "since": history.steps[trend.since] if known else None}

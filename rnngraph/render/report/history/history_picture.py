@@ -1,6 +1,6 @@
 """A history as a picture: the lag curves of all measurements over each other, early ones pale, late ones strong.
 
-In: a `Course`. Out: a sheet.
+In: a `History`. Out: a sheet.
 """
 
 from __future__ import annotations
@@ -8,18 +8,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rnngraph.graph.charts.frame import Paper
-from rnngraph.graph.charts.overlay import Curve, Panel, draw_panels
+from rnngraph.graph.charts.overlay import Curve, Panel, credit_panel, draw_panels
 from rnngraph.graph.key import Swatch
 from rnngraph.graph.sheet import Sheet
 from rnngraph.graph.style.palette import strengths
-from rnngraph.history.course import Course, Series
-from rnngraph.history.history_text import skipped_sentences, trend_sentence
+from rnngraph.history.course import History, Series, skipped_sentences, trend_sentence
 from rnngraph.render.report.history.history_table import reach_cell
 
 _THICK, _THIN = 2.4, 1.3
 
 
-def history_sheet(history: Course, *, width: int = 900, theme: str = "auto") -> Sheet:
+def history_sheet(history: History, *, width: int = 900, theme: str = "auto") -> Sheet:
     """Draw a history.
 
     Raises:
@@ -35,7 +34,7 @@ def history_sheet(history: Course, *, width: int = 900, theme: str = "auto") -> 
     return paper.finish(title, now)
 
 
-def _panel(history: Course, series: Series, colours: Sequence[str]) -> Panel:
+def _panel(history: History, series: Series, colours: Sequence[str]) -> Panel:
     curves = []
     for place, (one, reading) in enumerate(zip(history.measurements, series.readings, strict=True)):
         if reading is not None:
@@ -43,6 +42,4 @@ def _panel(history: Course, series: Series, colours: Sequence[str]) -> Panel:
             said = f"step {one.step}: reaches lag {reach_cell(one)}"
             style = {"thickness": _THICK if newest else _THIN, "hint": said}
             curves.append(Curve(reading.left, colours[place], style))
-    where = "at the input: " if series.at_input else "in the states of "
-    flag = (series.horizon, f"judged at lag {series.horizon}") if series.horizon else None
-    return Panel(f"{where}{series.name}", tuple(curves), "lag: steps back from the loss", flag=flag)
+    return credit_panel(series.name, curves, at_input=series.at_input, horizon=series.horizon)

@@ -6,12 +6,12 @@ import math
 from collections.abc import Iterator
 
 from rnngraph.diagnosis.sentences import share_text
-from rnngraph.history.course import Course
+from rnngraph.history.course import History
 from rnngraph.history.measurement import Measurement
 from rnngraph.render.report.text import number_text
 
 
-def history_table(history: Course) -> Iterator[tuple[str, ...]]:
+def history_table(history: History) -> Iterator[tuple[str, ...]]:
     """Name the columns, and write a row a measurement; a gain is that at the horizon."""
     at = f"gain at lag {history.horizon}" if history.horizon else "gain"
     yield "step", "loss", "reach", at, "half-life", "flags"

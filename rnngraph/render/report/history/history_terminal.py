@@ -1,6 +1,6 @@
 """A history for a rich console: where it leads, a sparkline a place, and a row a measurement.
 
-In: a `Course`. Out: something that a rich console prints, as wide as the page and no wider.
+In: a `History`. Out: something that a rich console prints, as wide as the page and no wider.
 """
 
 from __future__ import annotations
@@ -13,13 +13,12 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from rnngraph.history.course import Course, Series
-from rnngraph.history.history_text import skipped_sentences, trend_sentence
+from rnngraph.history.course import History, Series, skipped_sentences, trend_sentence
 from rnngraph.history.trend import CLOSING, OPENING
 from rnngraph.render.report.history.history_table import history_table
-from rnngraph.render.report.text import printable
+from rnngraph.render.report.text import BARS, printable, sign
 
-BARS, ASCII_BARS = "▁▂▃▄▅▆▇█", "_.:-=+*#"
+ASCII_BARS = "_.:-=+*#"
 WIDEST = 60  # characters of a sparkline
 _STYLES = {OPENING: "bold green", CLOSING: "bold red"}
 _FINE = ("healthy", "attenuating")
@@ -29,7 +28,7 @@ _FINE = ("healthy", "attenuating")
 class HistoryReport:
     """What `rnngraph history` prints; give it to a rich console."""
 
-    history: Course
+    history: History
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         """Lay the report out for the width and the characters of a console."""
@@ -45,7 +44,7 @@ class HistoryReport:
         yield Text(_notes(history), style="dim")
 
 
-def _sparklines(history: Course, width: int, ascii_only: bool) -> Table:
+def _sparklines(history: History, width: int, ascii_only: bool) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
     table.add_column(overflow="fold", max_width=max(width // 3, 8), style="bold")
     room = max(min(width // 3, WIDEST), 4)
@@ -68,10 +67,8 @@ def sparkline(reaches: Sequence[int | None], width: int, *, ascii_only: bool = F
     bars = ASCII_BARS if ascii_only else BARS
     places = np.linspace(0, len(reaches) - 1, min(len(reaches), width)).round().astype(int).tolist()
     most = max((reach for reach in reaches if reach is not None), default=0) or 1
-    signs = []
-    for reach in (reaches[place] for place in places):
-        signs.append(" " if reach is None else bars[max(-(-reach * len(bars) // most) - 1, 0)])
-    return "".join(signs)
+    chosen = (reaches[place] for place in places)
+    return "".join(" " if reach is None else sign(reach, most, bars) for reach in chosen)
 
 
 def _ends(one: Series, place: int) -> str:
@@ -79,7 +76,7 @@ def _ends(one: Series, place: int) -> str:
     return "-" if not known else f"{known[place].reach}{'+' if known[place].whole else ''}"
 
 
-def _table(history: Course) -> Table:
+def _table(history: History) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     headings, *rows = history_table(history)
     for heading in headings:
@@ -90,7 +87,7 @@ def _table(history: Course) -> Table:
     return table
 
 
-def _notes(history: Course) -> str:
+def _notes(history: History) -> str:
     asked = "the lag that is needed" if history.asked else "the lag at which most measurements are judged"
     at = (
         f"Gains are what is left at lag {history.horizon}, {asked}, of what there is at lag 1"

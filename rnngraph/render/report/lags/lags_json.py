@@ -37,24 +37,19 @@ def lags_json(trace: Trace, *, states: Sequence[str] | None = None) -> str:
 
 
 def _state(one: StateLags) -> dict[str, Any]:
-    curve = one.curve
-    columns = [(values / LN10).tolist() for values in (curve.median, curve.low, curve.high)]
     return {
         "name": one.state.name,
         "layer": one.state.layer,
         "direction": one.state.direction,
         "kind": one.state.kind,
-        "rate": one.rate,
-        "half_life": one.half_life,
-        "memory_horizon": one.memory_horizon,
+        "rate": one.summary.rate,
+        "half_life": one.summary.half_life,
+        "memory_horizon": one.summary.reach,
         "losses_available": one.lags.available,
         "samples": one.lags.samples.tolist(),
         "floor": None,  # of a gain, as earlier versions had one
         "max_lag": one.lags.max_lag,
-        "curve": [
-            {"lag": lag, "median": m, "q10": low, "q90": high, "pairs": int(pairs)}
-            for lag, (m, low, high, pairs) in enumerate(zip(*columns, curve.pairs, strict=True), start=1)
-        ],
+        "curve": one.summary.curve_document(),
         "matrix": {
             "losses": one.lags.losses.tolist(),
             "timesteps": np.arange(-1, one.matrix.shape[1] - 1).tolist(),

@@ -39,11 +39,11 @@ class LagsReport:
             yield Text()
             name = f"{printable(one.state.name)}   {one.state.cell}, layer {one.state.layer}, {one.state.direction}"
             yield Text(name, style="bold", no_wrap=True, overflow="ellipsis")
-            yield from wrapped(spelled(sentence(one), ascii_only=ascii_only), console, options.max_width)
+            yield from wrapped(spelled(sentence(one.summary), ascii_only=ascii_only), console, options.max_width)
             width, reverse = options.max_width, one.state.direction == REVERSE
             plots = [heat_map(one.matrix, one.lags.losses, width=width, ascii_only=ascii_only, reverse=reverse)]
-            if one.curve.pairs.any():
-                plots = [curve_plot(one.curve, width=width, ascii_only=ascii_only), Text(), *plots]
+            if one.summary.curve.pairs.any():
+                plots = [curve_plot(one.summary.curve, width=width, ascii_only=ascii_only), Text(), *plots]
             for plot in plots:
                 plot.plain = spelled(plot.plain, ascii_only=ascii_only)
                 plot.no_wrap = True

@@ -31,26 +31,25 @@ class NormsView:
     """What `rnngraph norms` prints; give it to a rich console."""
 
     trace: Trace
-    seen: OneLoss | None
-    table: NormsReport | None = None  # instead of the rows
+    shown: OneLoss | NormsReport  # rows, or the table of the sum over all
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         """Lay the report out for the width and the characters of a console."""
-        trace, sentences = self.trace, headline_of(self.trace)
+        trace, shown, sentences = self.trace, self.shown, headline_of(self.trace)
         if sentences is not None:
             yield Headline(sentences)
-        median = "" if self.seen is None else f"median of {counted(self.seen.samples, 'sample')}"
+        median = f"median of {counted(shown.samples, 'sample')}" if isinstance(shown, OneLoss) else ""
         yield from wrapped(
             spelled(heading(trace, median), ascii_only=options.ascii_only), console, options.max_width, "dim"
         )
         yield Text()
-        if self.table is not None:
-            yield self.table
+        if isinstance(shown, OneLoss):
+            yield from self._rows(shown)
+        else:
+            yield shown
             if not trace.lags:
                 note = f"Note: This is the sum over all losses: {no_lags(trace)}"
                 yield from wrapped(note, console, options.max_width, NOTE_STYLE)
-        elif self.seen is not None:
-            yield from self._rows(self.seen)
         for remark in remarks(trace):
             yield from wrapped(f"Note: {remark}", console, options.max_width, NOTE_STYLE)
 

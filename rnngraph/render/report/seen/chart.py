@@ -38,8 +38,6 @@ class SeenRows:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         """Lay the rows out for the width and the characters of a console."""
         rows = [row_of(walk) for walk in self.seen.downwards]
-        if not rows:
-            return
         total = sum_of(self.trace, self.seen) if self.with_sum else None
         ends = axis_of(np.concatenate([row.decades for row in rows]), floor_of(self.trace.dtype))
         low, high = ends.low, math.ceil(ends.high)

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from rich.cells import cell_len
 from rich.text import Text
 
+from rnngraph.graph.steps import spans_of
 from rnngraph.render.report.seen.axis import ticks_line, words_line, words_of
-from rnngraph.render.report.seen.levels import Spans, spans_of
+from rnngraph.render.report.seen.levels import Spans
 from rnngraph.render.report.seen.sparklines import Row
 from rnngraph.render.report.text import printable
 

@@ -13,7 +13,7 @@ from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
-from rnngraph.diagnosis.one_loss import INITIAL, OneLoss, Walk
+from rnngraph.diagnosis.one_loss import OneLoss, Walk
 from rnngraph.diagnosis.sentences import factor_text, share_text
 from rnngraph.graph.style.left import EXPLODED, MARK
 from rnngraph.render.report.seen.fitting import named
@@ -61,7 +61,7 @@ class LagTable:
 
 def chosen_lags(walks: Sequence[Walk], columns: int) -> list[int]:
     """Choose lags: every one up to just beyond the mark of all rows, then ever longer ones, and the last."""
-    lags = sorted({int(lag) for walk in walks for lag in walk.lags[walk.steps != INITIAL]})
+    lags = sorted({int(lag) for walk in walks for lag in walk.lags[walk.inside]})
     if len(lags) <= columns:
         return lags
     near = min(max(_marked(walk) for walk in walks) + 2, len(lags))
@@ -92,7 +92,7 @@ def _kept(walk: Walk, lag: int) -> str:
 
 def _place(walk: Walk, lag: int) -> int | None:
     place = lag - int(walk.lags[0])
-    return place if 0 <= place < len(walk.lags) and walk.steps[place] != INITIAL else None
+    return place if 0 <= place < len(walk.lags) and walk.inside[place] else None
 
 
 def _line(head: str, room: int, cells: list[str], styles: list[str]) -> Text:

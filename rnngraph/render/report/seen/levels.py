@@ -7,25 +7,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise
 
 import numpy as np
 
 from rnngraph.graph.style.left import GROWTH, MARK
+from rnngraph.render.report.text import BARS
 from rnngraph.trace.magnitudes import Floats
 
-LEVELS, ASCII_LEVELS = "▁▂▃▄▅▆▇█", "12345678"
+ASCII_LEVELS = "12345678"
 LESS, ASCII_LESS = "·", "."
 # Legible on dark and on light; what is under the mark is dim on both.
 ABOVE, BELOW, GROWN = "bold #4477aa", "dim", "bold #c2560c"
 
 Spans = Sequence[tuple[int, int]]  # the steps of every character, half open
-
-
-def spans_of(count: int, room: int) -> list[tuple[int, int]]:
-    """Divide steps among the characters of a line, one each where there is room."""
-    edges = np.linspace(0, count, min(count, max(room, 1)) + 1).round().astype(int).tolist()
-    return list(pairwise(edges))
 
 
 def smallest(values: Floats, spans: Spans) -> list[float]:
@@ -44,7 +38,7 @@ def character(value: float, low: float, high: float, *, ascii_only: bool) -> str
         return " "
     if value < low:
         return ASCII_LESS if ascii_only else LESS
-    levels = ASCII_LEVELS if ascii_only else LEVELS
+    levels = ASCII_LEVELS if ascii_only else BARS
     if value >= high:  # also a gradient that is not finite
         return levels[-1]
     return levels[min(int((value - low) / (high - low) * len(levels) + 1e-9), len(levels) - 1)]

@@ -12,7 +12,7 @@ import numpy as np
 
 from rnngraph.diagnosis.credit import log_norm
 from rnngraph.diagnosis.curve import LN10
-from rnngraph.diagnosis.one_loss import INITIAL, OneLoss, Walk
+from rnngraph.diagnosis.one_loss import OneLoss, Walk
 from rnngraph.diagnosis.sentences import percent, share_text, times_text
 from rnngraph.graph.style.left import EXPLODED, MARK
 from rnngraph.trace.magnitudes import Floats, Status
@@ -32,10 +32,7 @@ class Row:
 
 def row_of(walk: Walk) -> Row:
     """Lay a walk out over time; the initial state is no step."""
-    decades = np.full(walk.recurrence.timesteps, np.nan)
-    steps = walk.steps != INITIAL
-    decades[walk.steps[steps]] = walk.decades[steps]
-    return Row(walk.name, decades, _end(walk))
+    return Row(walk.name, walk.over_time(), _end(walk))
 
 
 def _end(walk: Walk) -> tuple[str, str]:
@@ -43,7 +40,7 @@ def _end(walk: Walk) -> tuple[str, str]:
     grown, last = walk.first_above(EXPLODED), walk.last_above(MARK)
     if grown is not None:
         return f"{times_text(EXPLODED)} at", f"lag {walk.lags[grown]}"
-    known = np.flatnonzero(~np.isnan(walk.decades) & (walk.steps != INITIAL))
+    known = np.flatnonzero(~np.isnan(walk.decades) & walk.inside)
     if not known.size:
         return "", "unmeasured"
     if last is None:

@@ -5,8 +5,9 @@ import { NEAR, isFar, pitchOf, tall, view } from "./camera.js";
 import { HEADER, bottom, columnAfter, columnName, columns, scene, ui, width } from "./columns.js";
 import { leftOver } from "./left.js";
 import { current } from "./selected.js";
-import { farShapes, themed } from "./shapes.js";
+import { farShapes } from "./shapes.js";
 import { byId, data } from "../data.js";
+import { themed } from "../theme.js";
 
 const TILE = 128, BUDGET = 4, SETTLED = 70; // pixels; milliseconds a frame for new tiles, and without a change of scale before any
 const PIXELS = 4; // a step this narrow is one column of pixels

@@ -4,12 +4,11 @@ import { tall, view } from "./camera.js";
 import { GUTTER, columnAfter, columnAt, columns, ui } from "./columns.js";
 import { go } from "./go.js";
 import { atoms, measureOf } from "./series.js";
-import { themed } from "./shapes.js";
 import { NONFINITE, OK, colourOf, shareOf } from "./text.js";
 import { bound, soon } from "./view.js";
 import { byId, data, last } from "../data.js";
 import { html } from "../elements.js";
-import { isDark } from "../theme.js";
+import { isDark, themed } from "../theme.js";
 
 export function drawMinimap() {
   const canvas = byId("minimap"), ratio = window.devicePixelRatio || 1, wide = canvas.clientWidth;

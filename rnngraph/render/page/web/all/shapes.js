@@ -7,14 +7,7 @@ import { columnAfter, columns, isPadding, shownBands, ui } from "./columns.js";
 import { halved } from "./draw.js";
 import { NONFINITE, OK, UNOBSERVED, ZERO, colourOf } from "./text.js";
 import { byId, data } from "../data.js";
-import { isDark } from "../theme.js";
-
-const themes = new Map(); // asking for a computed style is slow
-export function themed(name) {
-  const key = `${isDark()} ${name}`;
-  if (!themes.has(key)) themes.set(key, getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim());
-  return themes.get(key);
-}
+import { themed } from "../theme.js";
 
 // A colour as a canvas takes it.
 const plainColour = (colour) => colour.replace(/^var\(--([\w-]+)\)$/, (_, name) => themed(name));

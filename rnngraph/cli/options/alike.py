@@ -1,4 +1,4 @@
-"""Which loss a view is seen from, as every command takes it."""
+"""The options that stand alone and mean the same in every command that takes them."""
 
 from __future__ import annotations
 
@@ -15,3 +15,5 @@ FROM = Annotated[
         autocompletion=lambda: ["last", "total"],
     ),
 ]
+JSON = Annotated[bool, typer.Option("--json", help="Write the report as JSON.")]
+FORCE = Annotated[bool, typer.Option("--force", help="Overwrite a file of another kind.")]
