@@ -94,7 +94,7 @@ def split(
         what is carried from later steps of the clock, and what is immediate.
     """
     place = {
-        edge: (clock, t)
+        edge: (clock, t, one.stride)
         for one, clock in zip(recurrences, clocks, strict=True)
         for t, some in enumerate(one.states)
         for edge in some
@@ -130,26 +130,27 @@ def _taker(edges: Mapping[int, Edge], own: dict[Edge, Any]) -> Any:
     return take
 
 
-def _consumers_at_own_step(run: Pass, place: Mapping[Edge, tuple[int, int]]) -> dict[Any, dict[int, Edge]]:
+def _consumers_at_own_step(run: Pass, place: Mapping[Edge, tuple[int, int, int]]) -> dict[Any, dict[int, Edge]]:
     """Find the nodes that use a state and lead to states of its own step, or of other clocks, only."""
     consumers: dict[Any, list[Any]] = {}
     for consumer, node, _ in walk_down(run.tops, oldest(node for node, _ in place)):
         consumers.setdefault(node, []).append(consumer)
-    at: dict[Any, list[tuple[int, int]]] = {}
-    for edge, where in place.items():
-        at.setdefault(edge[0], []).append(where)
-    latest: dict[Any, dict[int, int]] = {node: {} for node in run.tops}
+    reach: dict[Any, dict[int, tuple[int, int]]] = {node: {} for node in run.tops}  # by clock, the steps it leads to
+    at: dict[Any, dict[int, tuple[int, int]]] = {}
+    for edge, (clock, t, _) in place.items():
+        at.setdefault(edge[0], {})[clock] = t, t
     for node in sorted(consumers, key=number_of, reverse=True):
-        reach: dict[int, int] = {}
+        reach[node] = {}
         for consumer in consumers[node]:
-            for clock, t in dict(at[consumer]).items() if consumer in at else latest[consumer].items():
-                reach[clock] = max(t, reach.get(clock, t))
-        latest[node] = reach
+            for clock, (first, last) in (at.get(consumer) or reach[consumer]).items():
+                known = reach[node].get(clock, (first, last))
+                reach[node][clock] = min(first, known[0]), max(last, known[1])
     found: dict[Any, dict[int, Edge]] = {}
-    for edge, (clock, t) in place.items():
+    for edge, (clock, t, stride) in place.items():
         for consumer in consumers.get(edge[0], ()):
-            reach = dict(at[consumer]) if consumer in at else latest[consumer]
-            if reach and reach.get(clock, -1) <= t:
+            leads = at.get(consumer) or reach[consumer]
+            first, last = leads.get(clock, (t, t))
+            if leads and (last <= t if stride > 0 else first >= t):
                 slots = {k: edge for k, below in enumerate(consumer.next_functions) if tuple(below) == edge}
                 found.setdefault(consumer, {}).update(slots)
     return found

@@ -105,7 +105,8 @@ class Weights:
         if not self._steps:
             return {}
         begins = {
-            id(steps.recurrence): [call.begin for call in steps.recurrence.calls] for steps in self._steps.values()
+            id(one): [one.calls[t].begin for t in one.order]
+            for one in {steps.recurrence for steps in self._steps.values()}
         }
         found: dict[Any, dict[int, tuple[_Steps, int]]] = {}
         for node in at_and_below(self.run.tops, min(first[0] for first in begins.values())):
@@ -113,7 +114,8 @@ class Weights:
                 steps = self._steps.get(tuple(below))
                 if steps is None:
                     continue
-                t = bisect_right(begins[id(steps.recurrence)], number_of(node)) - 1
+                place = bisect_right(begins[id(steps.recurrence)], number_of(node)) - 1
+                t = steps.recurrence.order[place] if place >= 0 else -1
                 if t >= 0 and steps.recurrence.calls[t].made(node):
                     steps.expected[t] = steps.expected.get(t, 0) + 1
                     found.setdefault(node, {})[slot] = steps, t

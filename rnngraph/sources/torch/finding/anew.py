@@ -14,7 +14,7 @@ import numpy as np
 from rnngraph.sources.anew import starts_anew
 from rnngraph.sources.torch.autograd.edges import Edge, at_and_below, oldest, shape_of
 from rnngraph.sources.torch.finding.entrance import saved
-from rnngraph.sources.torch.finding.recurrence import SEQUENCE, STEPS, Recurrence, is_cell
+from rnngraph.sources.torch.finding.recurrence import SEQUENCE, STEPS, Recurrence, is_cell, states_before
 from rnngraph.sources.torch.watching.calls import Kept
 from rnngraph.trace.magnitudes import Booleans
 
@@ -35,7 +35,8 @@ def _between(one: Recurrence) -> Iterator[tuple[int, Sequence[Edge], Sequence[Ed
         for start, (earlier, later) in zip(one.starts[1:], pairwise(one.layers), strict=True):
             yield start, [*earlier.ports.values()], [edge for edge in later.initial_edges if edge is not None]
         return
-    for t, (before, after) in enumerate(pairwise(one.states), 1):
+    for t, after in enumerate(one.states):
+        before = states_before(one, t)
         if one.how == STEPS and is_cell(one.module):
             yield t, before, [edge for edge in one.calls[t].taken if not isinstance(edge, Kept)]
         else:

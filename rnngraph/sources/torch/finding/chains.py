@@ -6,7 +6,6 @@ passed on, kept in an attribute, or changed on its way; only the graph is asked.
 
 from __future__ import annotations
 
-import itertools
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -33,6 +32,7 @@ class Chain:
 
     states: list[list[Edge]]
     linked: list[bool]
+    stride: int = 1  # of a dilated one, or of sequences in turn, the calls from one to the next that goes on from it
 
 
 def handed_on(calls: list[Call], barred: Iterable[Call] = ()) -> Chain:
@@ -44,7 +44,7 @@ def handed_on(calls: list[Call], barred: Iterable[Call] = ()) -> Chain:
     walls = _spans(barred)
     weights = {node for call in calls for node in call.weights}
     found: list[dict[Edge, None]] = [{} for _ in calls]
-    linked = [False] * len(calls)
+    origins: list[int | None] = [None] * len(calls)
 
     def owner(node: Any, limit: int) -> int | None:
         number = number_of(node)
@@ -61,14 +61,21 @@ def handed_on(calls: list[Call], barred: Iterable[Call] = ()) -> Chain:
                 j = owner(node, i)
                 if j is not None:
                     found[j][plain((node, place))] = None
-                    linked[i] = True
-            if linked[i]:
+                    origins[i] = max(j, origins[i] or 0)
+            if origins[i] is not None:
                 break
     fed = [{edge: None for edge in some if not _is_of_weights(edge[0])} for some in found]
     if any(fed) or not all(found[:-1]):  # else weights are what is handed on, as where they evolve
         found = fed
     _leave_out_weights(found)
-    return Chain(_ordered(calls, found), linked)
+    linked = [one is not None for one in origins]
+    return Chain(_ordered(calls, found), linked, _stride(origins))
+
+
+def _stride(origins: list[int | None]) -> int:
+    back = {k - j for k, j in enumerate(origins) if j is not None}
+    stride = back.pop() if len(back) == 1 else 1
+    return stride if None not in origins[stride:] else 1
 
 
 def goes_past(calls: list[Call], barred: Iterable[Call]) -> bool:
@@ -155,22 +162,25 @@ def crossing(calls: list[Call], roots: list[Any]) -> Chain:
     return Chain([*states, [edge for edge in final if edge is not None]], [False, *map(bool, states)])
 
 
-def changed_between(calls: list[Call], roots: list[Any], barred: Iterable[Call]) -> list[list[Edge]]:
+def changed_between(
+    calls: list[Call], roots: list[Any], barred: Iterable[Call], stride: int = 1
+) -> list[list[Edge]]:
     """Give, call by call, what its states become before the next call reads them: kept by a mask, dropped, scaled.
 
     Nothing is followed through a call in `barred`. Of the last call it is what stands where that of the one before did.
     """
     walls = _spans(barred)
     found: list[list[Edge]] = []
-    for call, after in itertools.pairwise(calls):
+    for call, after in zip(calls, calls[stride:], strict=False):
         reading = [node for node, _ in after.out if after.made(node)]
         links = list(walk_down(reading, call.begin, partial(_ends, call, walls)))
         reach = _descending(links, call)
         read = [(node, place) for consumer, node, place in links if after.made(consumer) and node in reach]
         some = [plain(edge) for edge in _without_joins(dict.fromkeys(read), reach)]
         found.append([edge for edge in dict.fromkeys(some) if call.end <= _age(edge) < after.begin])
-    last = _twins(calls, len(calls) - 1, found[-1], roots) if found else []
-    return [*found, [edge for edge in last if edge is not None]]
+    for k in range(len(found), len(calls) if found else 0):
+        found.append([edge for edge in _twins(calls, k, found[-1], roots) if edge is not None])
+    return found
 
 
 def _ends(call: Call, walls: list[tuple[int, int]], node: Any) -> bool:

@@ -104,7 +104,7 @@ def _chains(by_path: Mapping[str, list[Call]]) -> list[Recurrence]:
             continue
         chain = handed_on(calls)
         if any(chain.states) or not is_plain(calls[0].module):
-            found.append(Recurrence(path, STEPS, calls, chain.states, chain.linked))
+            found.append(Recurrence(path, STEPS, calls, chain.states, chain.linked, stride=chain.stride))
     return found
 
 
@@ -198,7 +198,7 @@ def _named(path: str, by_path: Mapping[str, list[Call]], tops: list[Any]) -> lis
         raise InputError(
             f"{path} was called {len(calls)} times, and {ANEW}, so that nothing is learnt over time through it."
         )
-    return stepwise_runs(Recurrence(path, STEPS, calls, chain.states, chain.linked))
+    return stepwise_runs(Recurrence(path, STEPS, calls, chain.states, chain.linked, stride=chain.stride))
 
 
 def no_sequence(call: Call) -> str:

@@ -1,0 +1,107 @@
+"""Loops over one sequence, one behind the other: steps taken together, from the other end, or at wider strides."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import rnngraph
+from tests.sources.torch.truth import Trail, certified, check, gradients
+
+torch = pytest.importorskip("torch")
+nn = torch.nn
+N, T, D, H = 3, 7, 4, 5
+
+
+class Loops(nn.Module):  # type: ignore[misc, name-defined]
+    """Two runs over x: of one cell or two, in two loops or one, from one end or both; a loss at every step."""
+
+    def __init__(self, *, cells: int, ends: int, loops: int) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.cells = nn.ModuleList(nn.GRUCell(D, H) for _ in range(cells))
+        self.head, self.ends, self.loops = nn.Linear(2 * H, 2), ends, loops
+
+    def forward(self, x: Any) -> Trail:
+        states = [x.new_zeros(N, H)] * 2
+        trail = Trail({"0": [None] * T, "1": [None] * T})
+        runs = [(k, step) for k in range(2) for step in range(T)]
+        for k, step in runs if self.loops == 2 else sorted(runs, key=lambda run: run[1]):
+            t = step if k < self.ends - 1 or self.ends == 1 or not k else T - 1 - step
+            states[k] = self.cells[k % len(self.cells)](x[:, t], states[k])
+            trail.states[str(k)][t] = states[k]
+        for t, both in enumerate(zip(*trail.states.values(), strict=True)):
+            trail.losses[t] = self.head(torch.cat(both, 1)).square().sum()
+        return trail
+
+
+@pytest.mark.parametrize("loops", [1, 2])
+@pytest.mark.parametrize(("cells", "ends"), [(1, 2), (2, 2), (2, 1)])
+def test_two_runs_over_one_sequence_take_their_steps_together(cells: int, ends: int, loops: int) -> None:
+    model, x = Loops(cells=cells, ends=ends, loops=loops).double(), torch.randn(N, T, D).double()
+    with rnngraph.torch.watch(model) as watch:
+        trail = model(x)
+        trail.total().backward(retain_graph=True)
+    trace = watch.trace()
+    assert [(one.timesteps, one.clock) for one in trace.recurrences] == [(T, 0), (T, 0)]
+    assert [one.direction for one in trace.recurrences] == ["forward", "reverse" if ends == 2 else "forward"]
+    assert trace.lags[0].losses.tolist() == list(range(T))
+    assert [one.log.shape[2] for one in trace.input_lags] == [T, T]
+    for k, state in enumerate(trace.states):
+        check(trace, state.name, trail, str(k))
+        assert not state.cut.any()
+        own, (value, gradient) = trail.states[str(k)][2], watch.state(state.name, 2)
+        assert torch.equal(value, own)
+        torch.testing.assert_close(gradient, gradients(trail.total(), [own])[0])
+    assert certified(trace)
+    assert not {"truncated", "too_short"} & set(rnngraph.diagnose(trace).flags)
+
+
+@pytest.mark.parametrize("cell", [nn.GRUCell, nn.LSTMCell])
+def test_a_dilated_cell_goes_back_in_its_own_strides(cell: Any) -> None:
+    class Dilated(nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.cell, self.head = cell(D, H), nn.Linear(H, 2)
+
+        def forward(self, x: Any) -> Trail:
+            trail, states = Trail(), [None] * 3
+            for t, one in enumerate(x.unbind(1)):
+                states.append(self.cell(one, states[-3]))
+                h = states[-1] if isinstance(states[-1], torch.Tensor) else states[-1][0]
+                trail.add(h=h)
+                trail.losses[t] = self.head(h).square().sum()
+            return trail
+
+    model, x = Dilated().double(), torch.randn(N, 11, D).double()
+    with rnngraph.torch.watch(model) as watch:
+        trail = model(x)
+        trail.total().backward(retain_graph=True)
+    trace = watch.trace()
+    check(trace, "cell.h", trail, "h")
+    assert certified(trace)
+    found = rnngraph.diagnose(trace)
+    assert found.horizon == 9  # three strides of 3; no way leads over 10 steps
+    assert not {"truncated", "vanishing", "gate_timescale"} & {one.rule for one in found.findings}
+
+
+def test_two_sequences_in_turn_are_not_one_dilated() -> None:
+    class Siamese(nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.cell = nn.GRUCell(D, H)
+
+        def forward(self, a: Any, b: Any) -> Any:
+            one, other = a.new_zeros(N, H), a.new_zeros(N, H)
+            for t in range(T):
+                one, other = self.cell(a[:, t], one), self.cell(b[:, t], other)
+            return (one - other).square().sum()
+
+    model = Siamese().double()
+    with rnngraph.torch.watch(model) as watch:
+        model(torch.randn(N, T, D).double(), torch.randn(N, T, D).double()).backward()
+    assert [(one.path, one.steps, one.stride) for one in watch.found.recurrences] == [("cell", T, 1), ("cell#2", T, 1)]
+    assert "truncated" not in rnngraph.diagnose(watch.trace()).flags
