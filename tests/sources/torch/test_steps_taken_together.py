@@ -69,8 +69,9 @@ def test_a_dilated_cell_goes_back_in_its_own_strides(cell: Any) -> None:
         def forward(self, x: Any) -> Trail:
             trail, states = Trail(), [None] * 3
             for t, one in enumerate(x.unbind(1)):
-                states.append(self.cell(one, states[-3]))
-                h = states[-1] if isinstance(states[-1], torch.Tensor) else states[-1][0]
+                state: Any = self.cell(one, states[-3])
+                h = state if isinstance(state, torch.Tensor) else state[0]
+                states.append(state)
                 trail.add(h=h)
                 trail.losses[t] = self.head(h).square().sum()
             return trail
@@ -105,3 +106,48 @@ def test_two_sequences_in_turn_are_not_one_dilated() -> None:
         model(torch.randn(N, T, D).double(), torch.randn(N, T, D).double()).backward()
     assert [(one.path, one.steps, one.stride) for one in watch.found.recurrences] == [("cell", T, 1), ("cell#2", T, 1)]
     assert "truncated" not in rnngraph.diagnose(watch.trace()).flags
+
+
+class Sums(nn.Module):  # type: ignore[misc, name-defined]
+    """A learned optimizer of six weights, whose LSTM reads gradients without a past; credit goes through the weights."""
+
+    def __init__(self, keep: float) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.cell, self.out, self.keep = nn.LSTMCell(1, H), nn.Linear(H, 1), keep
+
+    def forward(self, matrix: Any, wanted: Any) -> Trail:
+        trail, weights, state = Trail(), torch.zeros_like(wanted), None
+        for t in range(T):
+            seen = weights.detach().requires_grad_()
+            slope = torch.autograd.grad((matrix @ seen - wanted).square().sum(), seen)[0]
+            state = self.cell(slope[:, None], state)
+            weights = self.keep * weights + self.out(state[0])[:, 0]
+            trail.add(h=state[0], c=state[1])
+            trail.losses[t] = (matrix @ weights - wanted).square().sum()
+        return trail
+
+
+@pytest.mark.parametrize("keep", [1.0, 0.7])
+def test_a_loss_enters_the_sum_of_its_step_as_in_a_learned_optimizer(keep: float) -> None:
+    model, matrix = Sums(keep).double(), torch.eye(6).double() + 0.4
+    with rnngraph.torch.watch(model) as watch:
+        trail = model(matrix, torch.arange(6.0).double())
+        trail.total().backward(retain_graph=True)
+    trace = watch.trace()
+    assert trace.lags[0].losses.tolist() == list(range(T))
+    check(trace, "cell.h", trail, "h")
+    check(trace, "cell.c", trail, "c")
+    assert certified(trace)
+    last = [float(one.norm()) for one in gradients(trail.losses[T - 1], trail.states["h"])]
+    assert rnngraph.diagnose(trace).healthy == (last[0] > 0.01 * last[-2])
+
+
+def test_a_sum_of_losses_is_no_sum_of_steps() -> None:
+    model, x = Loops(cells=2, ends=1, loops=1).double(), torch.randn(N, T, D).double()
+    with rnngraph.torch.watch(model) as watch:
+        trail, whole = model(x), torch.zeros(N).double()
+        for one in trail.states["0"]:
+            whole = whole + one.square().sum(1)
+        (whole.sum() + torch.stack(trail.states["1"]).mean(0).tanh().square().sum()).backward()
+    assert len(watch.trace().lags[0].losses) != 2

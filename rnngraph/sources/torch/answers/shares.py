@@ -22,8 +22,8 @@ from rnngraph.sources.torch.autograd.hooks import ours
 from rnngraph.sources.torch.autograd.kernels import above, through
 from rnngraph.sources.torch.autograd.one_pass import Pass
 from rnngraph.sources.torch.autograd.question import ask, blocked, replaced, whole
-from rnngraph.sources.torch.finding.clocks import Port
-from rnngraph.sources.torch.finding.joint import reads_many_steps
+from rnngraph.sources.torch.finding.clocks import Port, sums_of
+from rnngraph.sources.torch.finding.joint import APART, JOINT, Reading, reads_many_steps
 from rnngraph.sources.torch.finding.recurrence import Recurrence
 from rnngraph.trace.magnitudes import Floats
 
@@ -36,7 +36,7 @@ class Shares:
     at: dict[Edge, Any]
     clocks: Mapping[int, int]  # by the id of a recurrence
     norms: dict[int, Floats]  # by clock, (T, N)
-    joint: bool = False  # one loss reads many steps at once
+    reading: Reading = APART
 
     @staticmethod
     def of(
@@ -46,7 +46,22 @@ class Shares:
         clocks: Sequence[int],
         batches: Sequence[int],
     ) -> Shares:
-        """Ask for all of them in one pass."""
+        """Ask for all of them in one pass; where steps go into a sum under way, a loss enters that of its step."""
+        found = Shares._asked(run, ports, recurrences, clocks, batches)
+        further = sums_of(run, recurrences) if found.reading != APART else {}
+        if further.keys() <= ports.keys():
+            return found
+        sums = Shares._asked(run, {**further, **ports}, recurrences, clocks, batches)
+        return found if sums.joint or len(sums.entered()) < len(found.entered()) else sums
+
+    @staticmethod
+    def _asked(
+        run: Pass,
+        ports: Mapping[Edge, Port],
+        recurrences: Sequence[Recurrence],
+        clocks: Sequence[int],
+        batches: Sequence[int],
+    ) -> Shares:
         with blocked(ports):
             try:
                 grown = ask(run, whole(run), list(ports), grow=True)
@@ -63,18 +78,25 @@ class Shares:
         }
         norms = {clock: norms_at(ports, some, shapes[clock]) for clock, some in by_clock.items()}
         entered = [norms[clock] for clock, some in by_clock.items() if some]
-        joint = len(entered) == 1 and reads_many_steps(run, ports, grown, entered[0])
-        return Shares(ports, at, clock_of, norms, joint)
+        reading = reads_many_steps(run, ports, grown, entered[0]) if len(entered) == 1 else APART
+        return Shares(ports, at, clock_of, norms, reading)
+
+    @property
+    def joint(self) -> bool:
+        """Whether one loss reads many steps at once."""
+        return self.reading == JOINT
 
     def clock(self, port: Port) -> int:
         """The clock of a port."""
         return self.clocks[id(port.recurrence)]
 
+    def entered(self) -> list[tuple[int, int]]:
+        """Give the clocks and steps at which anything enters."""
+        return [(clock, t) for clock, norm in self.norms.items() for t in np.flatnonzero(norm.any(axis=1)).tolist()]
+
     def losses(self) -> Losses:
         """Say which steps a loss enters."""
-        pairs = [
-            (clock, t) for clock, norm in self.norms.items() for t in np.flatnonzero((norm != 0).any(axis=1)).tolist()
-        ]
+        pairs = self.entered()
         if self.joint and pairs:
             pairs = pairs[-1:]
         steps, clocks = (np.array([pair[k] for pair in pairs], np.int64) for k in (1, 0))

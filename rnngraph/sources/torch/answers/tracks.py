@@ -114,8 +114,8 @@ class Track:
             one.path + self.ending, one.path, self.layer, self.direction, self.cell,
             {kind: f"{one.path}.{kind}{self.ending}" for kind in self.cell.kinds}, one.steps, self.batch, self.clock,
             nodes, self.mask(), self.cuts(), anew_in(one, self.batch),
-            one.fused and CELLS[self.cell.name].splits_gain, *((fed.name, fed.weight) if fed else ()),
-            stride=abs(one.stride),
+            one.fused and CELLS[self.cell.name].splits_gain, *((fed.name, fed.weight) if fed else ("", np.nan)),
+            abs(one.stride),
         )  # fmt: skip
 
 

@@ -162,6 +162,19 @@ def crossing(calls: list[Call], roots: list[Any]) -> Chain:
     return Chain([*states, [edge for edge in final if edge is not None]], [False, *map(bool, states)])
 
 
+def first_stages(calls: list[Call]) -> list[Call]:
+    """Give the calls that begin a step of a solver, which calls several times a step: less crosses into those.
+
+    In the first step and the last not all that crosses is seen; there it is taken to be as in the others.
+    """
+    roots, widths = [node for node, _ in calls[-1].out], list[int]()
+    links = list(walk_down(roots, calls[0].begin))
+    for bound in (call.begin for call in calls[1:]):
+        widths.append(len({(n, place) for c, n, place in links if number_of(n) < bound <= number_of(c)}))
+    stages = (p for p in range(1, len(calls)) if not len(calls) % p and {*widths[p - 1 :: p]} == {min(widths)})
+    return calls[:: next(stages, 1)]
+
+
 def changed_between(
     calls: list[Call], roots: list[Any], barred: Iterable[Call], stride: int = 1
 ) -> list[list[Edge]]:
@@ -180,6 +193,30 @@ def changed_between(
         found.append([edge for edge in dict.fromkeys(some) if call.end <= _age(edge) < after.begin])
     for k in range(len(found), len(calls) if found else 0):
         found.append([edge for edge in _twins(calls, k, found[-1], roots) if edge is not None])
+    return found
+
+
+def summed_past(calls: list[Call], roots: list[Any]) -> list[list[Edge]]:
+    """Give, call by call, where what it made joins what stood after the call before: a position, a canvas, weights.
+
+    Behind the last call much is joined that is no sum under way: there only what is made as after the one before.
+    """
+    begins = [call.begin for call in calls]
+    links: list[list[tuple[Any, Any, int]]] = [[] for _ in calls]
+    for link in sorted(walk_down(roots, calls[0].begin), key=_age):
+        links[bisect_right(begins, number_of(link[0])) - 1].append(link)
+    found: list[list[Edge]] = [[]]
+    for before, call, some in zip(calls, calls[1:], links[1:], strict=False):
+        reach, old, joins = _descending(some, call), set[Any](), dict[Edge, None]()
+        for consumer, node, place in some:
+            stood = before.end <= number_of(node) < call.begin and shape_of((node, place)) != ()
+            if (stood or node in old) and consumer in reach and not call.made(consumer):
+                joins[consumer, 0] = None
+            elif (stood or node in old) and not call.made(consumer):
+                old.add(consumer)
+        found.append(list(joins))
+    kinds = {(node.name(), shape_of((node, 0))) for node, _ in found[-2:][0]}
+    found[-1] = [(node, place) for node, place in found[-1] if (node.name(), shape_of((node, place))) in kinds]
     return found
 
 

@@ -17,7 +17,7 @@ from rnngraph.sources.torch.autograd.arrived import norms_at
 from rnngraph.sources.torch.autograd.edges import Edge, as_at, drawn_once, oldest, shape_of, walk_down
 from rnngraph.sources.torch.autograd.one_pass import Pass
 from rnngraph.sources.torch.autograd.question import ask, blocked
-from rnngraph.sources.torch.finding.chains import changed_between
+from rnngraph.sources.torch.finding.chains import changed_between, summed_past
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE, STEPS, Recurrence
 from rnngraph.sources.torch.finding.sequences import is_same
 from rnngraph.sources.torch.watching.calls import Call, by_path
@@ -93,6 +93,16 @@ def ports_of(run: Pass, recurrences: Sequence[Recurrence]) -> dict[Edge, Port]:
     return {port.edge: port for port in reversed(found)}  # the first is what an edge is
 
 
+def sums_of(run: Pass, recurrences: Sequence[Recurrence]) -> dict[Edge, Port]:
+    """List where sums under way stand after steps, into which these go and which no step reads."""
+    found: dict[Edge, Port] = {}
+    for one in recurrences:
+        if one.how == STEPS:
+            sums = summed_past([one.calls[t] for t in one.order], run.tops)
+            found |= {edge: Port(edge, one, "step", t) for t, some in zip(one.order, sums, strict=True) for edge in some}
+    return found
+
+
 def _in_lockstep(one: Recurrence, recurrences: Sequence[Recurrence], calls: Sequence[Call]) -> list[list[Call]]:
     if one.how == SEQUENCE or len(one.calls) < one.steps:
         return []
@@ -158,6 +168,8 @@ def _given_alike(one: Recurrence, other: Recurrence) -> int:
 
 
 def _descends(upper: Recurrence, lower: Recurrence) -> bool:
+    if upper.fused or lower.fused:
+        return True
     states = {node for some in lower.states for node, _ in some}
     roots = [node for node, _ in upper.states[upper.order[-1]]]
     return any(node in states for _, node, _ in walk_down(roots, oldest(states)))

@@ -13,7 +13,7 @@ from typing import Any
 
 from rnngraph.errors import InputError
 from rnngraph.sources.torch.autograd.edges import Edge, shape_of
-from rnngraph.sources.torch.finding.chains import crossing, goes_past, handed_on
+from rnngraph.sources.torch.finding.chains import crossing, first_stages, goes_past, handed_on
 from rnngraph.sources.torch.finding.raw import raw_loops
 from rnngraph.sources.torch.finding.recurrence import (
     LOOP,
@@ -71,13 +71,14 @@ def find(
     outer = [one for one in outer if one not in parts]
     direct = [one for one in outer if is_cell(one.module) or _is_direct(one, heavy)]
     inner = [one for one in direct if not any(_holds(one, other) for other in (*direct, *fused))]
+    inner = [one for one in inner if not _is_between(one, [*direct, *fused])]
     loops = []
     if not inner and not marked:
         loops = [one for one in heavy if is_plain(one.module) and not any(_holds(other, one) for other in outer)]
         loops = [one for one in loops if _is_direct(one, fused)][:1]
     reasons |= {one.path: TREE for one in loops if _is_tree(one)}
     loops = [one for one in loops if one.path not in reasons]
-    inner = [run for one in inner for run in stepwise_runs(one, [*direct, *fused])]
+    inner = [run for one in inner for run in _stages(one, tops) or stepwise_runs(one, [*direct, *fused])]
     loops = [run for one in loops for run in _loops(one, tops)]
     found = [*fused, *inner, *loops, *marked] or raw_loops(tops, names or {}, calls)
     found.sort(key=lambda one: one.begin)  # what is computed first lies lowest
@@ -131,9 +132,36 @@ def _loops(one: Recurrence, tops: list[Any]) -> list[Recurrence]:
     """Take for the state of a loop around a plain module whatever crosses from one of its calls to the next."""
     runs = stepwise_runs(Recurrence(one.path, LOOP, one.calls, one.states, one.linked))
     for run in runs:
+        run.calls = first_stages(run.calls)
         chain = crossing(run.calls, tops)
         run.states, run.linked = chain.states, chain.linked
     return [run for run in runs if any(run.states)]
+
+
+def _stages(one: Recurrence, tops: list[Any]) -> list[Recurrence]:
+    """Take the steps of a solver in place of its calls, where it calls a module several times a step."""
+    several = not is_cell(one.module) and one.stride == 1 and len(first_stages(one.calls)) < len(one.calls)
+    return _loops(one, tops) if several else []
+
+
+def _is_between(one: Recurrence, others: Sequence[Recurrence]) -> bool:
+    """Tell a part of the steps of another: fed with its state alone, between what that is fed, as a solver's module."""
+    if is_cell(one.module):
+        return False
+    for other in others:
+        a, b = other.calls[len(other.calls) // 2 - 1], other.calls[len(other.calls) // 2]
+        within = [call for call in one.calls if a.end <= call.begin and call.end <= b.begin]
+        if within and other is not one and within[-1].leads_to(node for node, _ in b.given):
+            return not any(_is_fed(call, [*one.calls, *other.calls]) for call in within)
+    return False
+
+
+def _is_fed(call: Call, calls: Sequence[Call]) -> bool:
+    """Whether a call takes anything but numbers, as the time, and what others made."""
+    return any(
+        taken.tensor.dim() > 1 if isinstance(taken, Kept) else not any(some.leads_to([taken[0]]) for some in calls)
+        for taken in call.taken
+    )
 
 
 def _is_tree(one: Recurrence) -> bool:

@@ -27,9 +27,9 @@ class Recurrence:
     calls: list[Call]
     states: list[list[Edge]] = field(default_factory=list)
     linked: list[bool] = field(default_factory=list)  # by call, whether it goes on from an earlier one
-    stride: int = 1  # from a step to the one that goes on from it: more of a dilated one, -1 where time runs back
     values: dict[Edge, Kept] = field(default_factory=dict)  # of marks
     made: dict[int, list[Any]] = field(default_factory=dict)  # the nodes of steps that were looked at
+    stride: int = 1  # from a step to the one that goes on from it: more of a dilated one, -1 where time runs back
 
     @property
     def fused(self) -> bool:
