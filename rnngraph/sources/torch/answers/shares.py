@@ -22,7 +22,7 @@ from rnngraph.sources.torch.autograd.hooks import ours
 from rnngraph.sources.torch.autograd.kernels import above, through
 from rnngraph.sources.torch.autograd.one_pass import Pass
 from rnngraph.sources.torch.autograd.question import ask, blocked, replaced, whole
-from rnngraph.sources.torch.finding.clocks import Port, sums_of
+from rnngraph.sources.torch.finding.clocks import Port, joins_of
 from rnngraph.sources.torch.finding.joint import APART, JOINT, Reading, reads_many_steps
 from rnngraph.sources.torch.finding.recurrence import Recurrence
 from rnngraph.trace.magnitudes import Floats
@@ -46,13 +46,15 @@ class Shares:
         clocks: Sequence[int],
         batches: Sequence[int],
     ) -> Shares:
-        """Ask for all of them in one pass; where steps go into a sum under way, a loss enters that of its step."""
+        """Ask for all of them in one pass; where steps go into a sum or meet others, a loss enters what they make."""
         found = Shares._asked(run, ports, recurrences, clocks, batches)
-        further = sums_of(run, recurrences) if found.reading != APART else {}
+        several = len({clock for clock, _ in found.entered()}) > 1
+        further = joins_of(run, recurrences, clocks) if several or found.reading != APART else {}
         if further.keys() <= ports.keys():
             return found
-        sums = Shares._asked(run, {**further, **ports}, recurrences, clocks, batches)
-        return found if sums.joint or len(sums.entered()) < len(found.entered()) else sums
+        joins = Shares._asked(run, {**further, **ports}, recurrences, clocks, batches)
+        clear = len({clock for clock, _ in joins.entered()}) == 1 if several else len(joins.entered()) == len(found.entered())
+        return joins if clear and not joins.joint else found
 
     @staticmethod
     def _asked(

@@ -17,7 +17,7 @@ from rnngraph.autodiff.recurrence import suffix
 from rnngraph.measure.recording import Facts
 from rnngraph.nn.cells import CELLS
 from rnngraph.sources.torch.autograd.edges import Edge, like, shape_of
-from rnngraph.sources.torch.finding.anew import anew_in
+from rnngraph.sources.torch.finding.anew import anew_in, picks_rows
 from rnngraph.sources.torch.finding.fed_inputs import Fed
 from rnngraph.sources.torch.finding.operations import custom_cell_of
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE, Recurrence
@@ -64,7 +64,7 @@ class Track:
 
     def by_sample(self, tensor: Any, *, lead: int = 0) -> Any:
         """Bring a state, or rows of its gradients with `lead` axes in front, to (..., N, units)."""
-        if tensor.dim() - lead < 2:
+        if tensor.dim() - lead < 2 or self.recurrence.table:
             tensor = tensor.unsqueeze(lead)
         return tensor.flatten(lead + 1)
 
@@ -123,6 +123,7 @@ def tracks_of(recurrences: Sequence[Recurrence], clocks: Sequence[int]) -> list[
     """Divide recurrences into layers and directions."""
     found = []
     for one, clock in zip(recurrences, clocks, strict=True):
+        one.table = picks_rows(one)
         module, along = one.module, FORWARD if one.stride > 0 else REVERSE
         known = CELLS[cell_name(module)].facts if cell_name(module) else None
         if one.how == SEQUENCE or known is None or (not one.fused and len(one.places) != len(known.kinds)):

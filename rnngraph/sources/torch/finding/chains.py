@@ -7,7 +7,7 @@ passed on, kept in an attribute, or changed on its way; only the graph is asked.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -171,7 +171,8 @@ def first_stages(calls: list[Call]) -> list[Call]:
     links = list(walk_down(roots, calls[0].begin))
     for bound in (call.begin for call in calls[1:]):
         widths.append(len({(n, place) for c, n, place in links if number_of(n) < bound <= number_of(c)}))
-    stages = (p for p in range(1, len(calls)) if not len(calls) % p and {*widths[p - 1 :: p]} == {min(widths)})
+    least = max(min(widths, default=1), 1)  # nothing crosses a cut
+    stages = (p for p in range(1, len(calls)) if not len(calls) % p and {*widths[p - 1 :: p]} == {least})
     return calls[:: next(stages, 1)]
 
 
@@ -196,20 +197,24 @@ def changed_between(
     return found
 
 
-def summed_past(calls: list[Call], roots: list[Any]) -> list[list[Edge]]:
-    """Give, call by call, where what it made joins what stood after the call before: a position, a canvas, weights.
+def joined_after(calls: list[Call], roots: list[Any], others: Container[Edge] = ()) -> list[list[Edge]]:
+    """Give, call by call, where what it made joins what stood after the call before, as a sum under way, or `others`.
 
-    Behind the last call much is joined that is no sum under way: there only what is made as after the one before.
+    Behind the last call much is joined that is no such thing: there only what is made as after the one before.
     """
     begins = [call.begin for call in calls]
     links: list[list[tuple[Any, Any, int]]] = [[] for _ in calls]
-    for link in sorted(walk_down(roots, calls[0].begin), key=_age):
+    for link in sorted(walk_down(roots, 0 if others else calls[0].begin), key=_age):
+        if number_of(link[0]) < calls[0].begin:
+            continue
         links[bisect_right(begins, number_of(link[0])) - 1].append(link)
-    found: list[list[Edge]] = [[]]
-    for before, call, some in zip(calls, calls[1:], links[1:], strict=False):
+    found: list[list[Edge]] = []
+    for before, call, some in zip([None, *calls], calls, links, strict=False):
         reach, old, joins = _descending(some, call), set[Any](), dict[Edge, None]()
         for consumer, node, place in some:
-            stood = before.end <= number_of(node) < call.begin and shape_of((node, place)) != ()
+            stood = before is not None and before.end <= number_of(node) < call.begin
+            stood &= shape_of((node, place)) != ()
+            stood |= (node, place) in others or plain((node, place)) in others
             if (stood or node in old) and consumer in reach and not call.made(consumer):
                 joins[consumer, 0] = None
             elif (stood or node in old) and not call.made(consumer):

@@ -17,7 +17,7 @@ from rnngraph.sources.torch.autograd.arrived import norms_at
 from rnngraph.sources.torch.autograd.edges import Edge, as_at, drawn_once, oldest, shape_of, walk_down
 from rnngraph.sources.torch.autograd.one_pass import Pass
 from rnngraph.sources.torch.autograd.question import ask, blocked
-from rnngraph.sources.torch.finding.chains import changed_between, summed_past
+from rnngraph.sources.torch.finding.chains import changed_between, joined_after
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE, STEPS, Recurrence
 from rnngraph.sources.torch.finding.sequences import is_same
 from rnngraph.sources.torch.watching.calls import Call, by_path
@@ -46,12 +46,16 @@ class Port:
         """Bring what stands at it to (steps, samples, ...)."""
         if self.kind == "out" and self.call is not None:
             return self.call.layer.layout.spread(field)
+        if self.recurrence.table:
+            return field.reshape(1, 1, -1)
         return field.transpose(0, 1) if self.kind == "sequence" else field.movedim(self._axis(field, batch), 0)[None]
 
     def gathered(self, wide: Any, like: Any, batch: int) -> Any:
         """Bring it back to its own form."""
         if self.kind == "out" and self.call is not None:
             return self.call.layer.layout.gathered(wide)
+        if self.recurrence.table:
+            return wide.reshape(like.shape)
         return wide.transpose(0, 1) if self.kind == "sequence" else wide[0].movedim(0, self._axis(like, batch))
 
     def _axis(self, field: Any, batch: int) -> int:
@@ -93,13 +97,17 @@ def ports_of(run: Pass, recurrences: Sequence[Recurrence]) -> dict[Edge, Port]:
     return {port.edge: port for port in reversed(found)}  # the first is what an edge is
 
 
-def sums_of(run: Pass, recurrences: Sequence[Recurrence]) -> dict[Edge, Port]:
-    """List where sums under way stand after steps, into which these go and which no step reads."""
+def joins_of(run: Pass, recurrences: Sequence[Recurrence], clocks: Sequence[int]) -> dict[Edge, Port]:
+    """List where steps go into a sum under way that none reads, or meet what those of another clock hand out."""
     found: dict[Edge, Port] = {}
-    for one in recurrences:
+    ports = [(clock, port.edge) for one, clock in zip(recurrences, clocks, strict=True) for port in own_ports(one)]
+    for one, own in zip(recurrences, clocks, strict=True):
         if one.how == STEPS:
-            sums = summed_past([one.calls[t] for t in one.order], run.tops)
-            found |= {edge: Port(edge, one, "step", t) for t, some in zip(one.order, sums, strict=True) for edge in some}
+            others = {edge for clock, edge in ports if clock != own}
+            joins = joined_after([one.calls[t] for t in one.order], run.tops, others)
+            found |= {
+                edge: Port(edge, one, "step", t) for t, some in zip(one.order, joins, strict=True) for edge in some
+            }
     return found
 
 

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
+
+import torch
 
 from rnngraph.errors import InputError
 from rnngraph.sources.torch.autograd.edges import Edge, shape_of
@@ -75,9 +78,10 @@ def find(
     loops = []
     if not inner and not marked:
         loops = [one for one in heavy if is_plain(one.module) and not any(_holds(other, one) for other in outer)]
-        loops = [one for one in loops if _is_direct(one, fused)][:1]
-    reasons |= {one.path: TREE for one in loops if _is_tree(one)}
-    loops = [one for one in loops if one.path not in reasons]
+        loops = [one for one in loops if _is_direct(one, fused)]
+        loops = [one for k, one in enumerate(loops) if not any(_at_once(one, other) for other in loops[:k])]
+    reasons |= {one.path: TREE for one in (*loops, *inner) if not is_cell(one.module) and _is_tree(one)}
+    loops, inner = ([one for one in some if one.path not in reasons] for some in (loops, inner))
     inner = [run for one in inner for run in _stages(one, tops) or stepwise_runs(one, [*direct, *fused])]
     loops = [run for one in loops for run in _loops(one, tops)]
     found = [*fused, *inner, *loops, *marked] or raw_loops(tops, names or {}, calls)
@@ -130,7 +134,7 @@ def _is_stepwise(one: Recurrence, calls: Sequence[Call]) -> bool:
 
 def _loops(one: Recurrence, tops: list[Any]) -> list[Recurrence]:
     """Take for the state of a loop around a plain module whatever crosses from one of its calls to the next."""
-    runs = stepwise_runs(Recurrence(one.path, LOOP, one.calls, one.states, one.linked))
+    runs = stepwise_runs(Recurrence(one.path, LOOP, one.calls, one.states, one.linked, stride=one.stride))
     for run in runs:
         run.calls = first_stages(run.calls)
         chain = crossing(run.calls, tops)
@@ -140,34 +144,48 @@ def _loops(one: Recurrence, tops: list[Any]) -> list[Recurrence]:
 
 def _stages(one: Recurrence, tops: list[Any]) -> list[Recurrence]:
     """Take the steps of a solver in place of its calls, where it calls a module several times a step."""
-    several = not is_cell(one.module) and one.stride == 1 and len(first_stages(one.calls)) < len(one.calls)
-    return _loops(one, tops) if several else []
+    if is_cell(one.module) or one.stride > 1 or any(_is_fed(call, one.calls[0], one.calls) for call in one.calls[1:]):
+        return []
+    return _loops(one, tops) if len(first_stages(one.calls)) < len(one.calls) else []
 
 
 def _is_between(one: Recurrence, others: Sequence[Recurrence]) -> bool:
     """Tell a part of the steps of another: fed with its state alone, between what that is fed, as a solver's module."""
     if is_cell(one.module):
         return False
-    for other in others:
-        a, b = other.calls[len(other.calls) // 2 - 1], other.calls[len(other.calls) // 2]
+    found = False
+    for a, b in (two for other in others if other is not one for two in pairwise(other.calls)):
         within = [call for call in one.calls if a.end <= call.begin and call.end <= b.begin]
-        if within and other is not one and within[-1].leads_to(node for node, _ in b.given):
-            return not any(_is_fed(call, [*one.calls, *other.calls]) for call in within)
+        if within and within[-1].leads_to(node for node, _ in b.given):
+            shapes = {shape_of(edge) for edge in (*within[0].given, *within[0].out[:1])}
+            found = len(shapes) == 1 and a.leads_to(node for node, _ in within[0].given)
+            if not found or any(_is_fed(call, one.calls[0], [*one.calls, a]) for call in within):
+                return False
+    return found
+
+
+def _is_fed(call: Call, first: Call, calls: Sequence[Call]) -> bool:
+    """Whether a call takes anything but numbers, as the time, what stays, and one tensor that others made."""
+    if len(set(call.given)) != 1:
+        return True
+    for taken, before in zip(call.taken, first.taken, strict=False):
+        if not isinstance(taken, Kept):
+            fed = not any(some.leads_to([taken[0]]) for some in calls)
+        else:
+            fed = taken.tensor.dim() > 1 and not (isinstance(before, Kept) and torch.equal(taken.tensor, before.tensor))
+        if fed:
+            return True
     return False
 
 
-def _is_fed(call: Call, calls: Sequence[Call]) -> bool:
-    """Whether a call takes anything but numbers, as the time, and what others made."""
-    return any(
-        taken.tensor.dim() > 1 if isinstance(taken, Kept) else not any(some.leads_to([taken[0]]) for some in calls)
-        for taken in call.taken
-    )
+def _at_once(one: Recurrence, other: Recurrence) -> bool:
+    return one.begin <= other.calls[-1].end and other.begin <= one.calls[-1].end
 
 
 def _is_tree(one: Recurrence) -> bool:
     """Tell whether a use that begins anew stands between another and what goes on from both."""
     anew = next((k for k, linked in enumerate(one.linked) if k and not linked), None)
-    if anew is None:
+    if anew is None or one.stride > 1:
         return False
     before, roots = one.calls[anew - 1], [node for call in one.calls[anew:] for node, _ in call.out]
     return before.leads_to(roots)

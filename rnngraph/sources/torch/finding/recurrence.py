@@ -30,6 +30,7 @@ class Recurrence:
     values: dict[Edge, Kept] = field(default_factory=dict)  # of marks
     made: dict[int, list[Any]] = field(default_factory=dict)  # the nodes of steps that were looked at
     stride: int = 1  # from a step to the one that goes on from it: more of a dilated one, -1 where time runs back
+    table: bool = False  # a row is another sample in every step, so that all rows count as one sample
 
     @property
     def fused(self) -> bool:
@@ -134,7 +135,7 @@ class Recurrence:
     def batch_of(self, edge: Edge) -> int:
         """The number of samples at one step."""
         shape = shape_of(edge)
-        return shape[0] if len(shape) > 1 else 1
+        return shape[0] if len(shape) > 1 and not self.table else 1
 
 
 def is_cell(module: Any) -> bool:

@@ -14,7 +14,7 @@ import torch
 
 from rnngraph.sources.torch.autograd.edges import Edge, number_of, plain
 from rnngraph.sources.torch.finding.raw import numbered
-from rnngraph.sources.torch.finding.recurrence import LAYER, STEPS, Recurrence
+from rnngraph.sources.torch.finding.recurrence import LAYER, LOOP, STEPS, Recurrence
 from rnngraph.sources.torch.watching.calls import Call, Kept
 
 
@@ -50,6 +50,8 @@ def is_same(one: Edge | Kept, other: Edge | Kept) -> bool:
         return _equal(one, other)
     if isinstance(one, Kept) or isinstance(other, Kept):
         return False
+    if one[0].name() == other[0].name() == "EmbeddingBackward0":
+        return torch.equal(one[0]._saved_indices, other[0]._saved_indices)
     return plain(one) == plain(other) or (place_of(one) == place_of(other) and place_of(one)[0] is not None)
 
 
@@ -67,7 +69,7 @@ def stepwise_runs(one: Recurrence, others: Sequence[Recurrence] = ()) -> list[Re
     `others` goes on meanwhile, as from sentence to sentence of words, the sequences are one.
     """
     if one.stride > 1:
-        if _follow(one.calls):
+        if one.how == LOOP or _follow(one.calls):
             return [one]
         turns = [slice(k, None, one.stride) for k in range(one.stride)]
         runs = [Recurrence(one.path, one.how, one.calls[k], one.states[k], one.linked[k]) for k in turns]
