@@ -126,7 +126,9 @@ def test_words_in_sentences() -> None:
     assert {one.name: one.timesteps for one in trace.recurrences} == {"words": 3 * T, "sentences": T}
     check(trace, "sentences.h", trail, "outer")
     check(trace, "words.h", trail, "inner", causal=False)
-    assert np.flatnonzero(trace.recurrences[0].cut).tolist() == [3, 6, 9, 12]
+    assert not trace.recurrences[0].cut.any()  # a sentence's first word begins anew by design: nothing is truncated
+    assert np.flatnonzero(trace.lags[0].severed.all(axis=0)).tolist() == [3, 6, 9, 12]
+    assert "truncated" not in rnngraph.diagnose(trace).flags
 
 
 def test_a_memory_that_is_attended_to() -> None:

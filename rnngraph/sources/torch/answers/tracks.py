@@ -103,7 +103,7 @@ class Track:
         if one.fused and self.direction == REVERSE:  # the last step of every call but the last is the first to be processed
             cuts[0, [start - 1 for start in one.starts[1:]]] = True
         else:
-            begins = one.order[: abs(one.stride)]
+            begins = {*one.order[: abs(one.stride)], *one.anew}
             cuts[0, [t for k, t in enumerate(one.starts) if t not in begins and not one.linked[k]]] = True
         return cuts if cuts.any() else None
 

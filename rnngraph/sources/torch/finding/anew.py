@@ -28,7 +28,7 @@ def anew_in(one: Recurrence, batch: int) -> Booleans | None:
     if one.how == SEQUENCE:
         return None
     for t, before, after in _between(one):
-        found[:, t] = _closed(before, after, batch)
+        found[:, t] = t in one.anew or _closed(before, after, batch)
     return found if found.any() else None
 
 

@@ -6,6 +6,7 @@ of a step in the order in which they were made, and the weights by which it mult
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +31,7 @@ class Recurrence:
     values: dict[Edge, Kept] = field(default_factory=dict)  # of marks
     made: dict[int, list[Any]] = field(default_factory=dict)  # the nodes of steps that were looked at
     stride: int = 1  # from a step to the one that goes on from it: more of a dilated one, -1 where time runs back
+    anew: Sequence[int] = ()  # steps at which all begins anew while another recurrence goes on
     table: bool = False  # a row is another sample in every step, so that all rows count as one sample
 
     @property

@@ -78,6 +78,7 @@ def stepwise_runs(one: Recurrence, others: Sequence[Recurrence] = ()) -> list[Re
         return [one]
     begins = [k for k, (a, b, linked) in enumerate(_pairs(one), 1) if not linked and not _same_numbers(a, b)]
     if any(_goes_over(other, one.calls[k].begin) for other in others if other is not one for k in begins):
+        one.anew = begins
         return [one]
     spans = zip([0, *begins], [*begins, len(one.calls)], strict=True)
     found = [Recurrence(one.path, one.how, one.calls[a:b], one.states[a:b], one.linked[a:b]) for a, b in spans]
