@@ -109,7 +109,7 @@ def test_two_sequences_in_turn_are_not_one_dilated() -> None:
 
 
 class Sums(nn.Module):  # type: ignore[misc, name-defined]
-    """A learned optimizer of six weights, whose LSTM reads gradients without a past; credit goes through the weights."""
+    """A learned optimizer of six weights: its LSTM reads gradients without a past, credit goes through weights."""
 
     def __init__(self, keep: float) -> None:
         super().__init__()

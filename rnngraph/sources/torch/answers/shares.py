@@ -22,7 +22,8 @@ from rnngraph.sources.torch.autograd.hooks import ours
 from rnngraph.sources.torch.autograd.kernels import above, through
 from rnngraph.sources.torch.autograd.one_pass import Pass
 from rnngraph.sources.torch.autograd.question import ask, blocked, replaced, whole
-from rnngraph.sources.torch.finding.clocks import Port, joins_of
+from rnngraph.sources.torch.finding.clocks import Port
+from rnngraph.sources.torch.finding.joins import joins_of
 from rnngraph.sources.torch.finding.joint import APART, JOINT, Reading, reads_many_steps
 from rnngraph.sources.torch.finding.recurrence import Recurrence
 from rnngraph.trace.magnitudes import Floats
@@ -53,7 +54,8 @@ class Shares:
         if further.keys() <= ports.keys():
             return found
         joins = Shares._asked(run, {**further, **ports}, recurrences, clocks, batches)
-        clear = len({clock for clock, _ in joins.entered()}) == 1 if several else len(joins.entered()) == len(found.entered())
+        left = joins.entered()
+        clear = len({clock for clock, _ in left}) == 1 if several else len(left) == len(found.entered())
         return joins if clear and not joins.joint else found
 
     @staticmethod

@@ -100,7 +100,9 @@ class Track:
         cuts = np.zeros((1, one.steps), bool)
         if one.how == SEQUENCE or not one.linked:
             return None
-        if one.fused and self.direction == REVERSE:  # the last step of every call but the last is the first to be processed
+        if (
+            one.fused and self.direction == REVERSE
+        ):  # the last step of every call but the last is the first to be processed
             cuts[0, [start - 1 for start in one.starts[1:]]] = True
         else:
             begins = {*one.order[: abs(one.stride)], *one.anew}

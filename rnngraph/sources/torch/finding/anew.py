@@ -50,16 +50,13 @@ def _several(node: Any, made: set[Edge]) -> bool:
 
 
 def _picks(node: Any) -> bool:
-    """Whether a node picks samples, the first axis: no more or others than one behind the other, and not units."""
-    name = node.name()
+    """Whether a node picks samples, along the first axis, but not each in its turn."""
+    name, chosen = node.name(), None
     if name == "IndexBackward0":
-        chosen = node._saved_indices[0] if node._saved_indices else None
+        chosen = node._saved_indices[0]
     elif name in ("IndexSelectBackward0", "GatherBackward0") and node._saved_dim == 0:
         chosen = node._saved_index
-    else:
-        return False
-    same = chosen is not None and chosen.dtype == torch.int64 and chosen.dim() == 1 and bool((chosen == torch.arange(len(chosen), device=chosen.device)).all())
-    return chosen is not None and not same
+    return chosen is not None and not torch.equal(chosen, torch.arange(len(chosen), device=chosen.device))
 
 
 def _on_the_way(before: Sequence[Edge], after: Sequence[Edge]) -> list[Any]:

@@ -14,10 +14,10 @@ from typing import Any
 import torch
 
 from rnngraph.sources.torch.autograd.arrived import norms_at
-from rnngraph.sources.torch.autograd.edges import Edge, as_at, drawn_once, oldest, shape_of, walk_down
+from rnngraph.sources.torch.autograd.edges import Edge, as_at, drawn_once, shape_of
 from rnngraph.sources.torch.autograd.one_pass import Pass
 from rnngraph.sources.torch.autograd.question import ask, blocked
-from rnngraph.sources.torch.finding.chains import changed_between, joined_after
+from rnngraph.sources.torch.finding.chains import changed_between
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE, STEPS, Recurrence
 from rnngraph.sources.torch.finding.sequences import is_same
 from rnngraph.sources.torch.watching.calls import Call, by_path
@@ -97,20 +97,6 @@ def ports_of(run: Pass, recurrences: Sequence[Recurrence]) -> dict[Edge, Port]:
     return {port.edge: port for port in reversed(found)}  # the first is what an edge is
 
 
-def joins_of(run: Pass, recurrences: Sequence[Recurrence], clocks: Sequence[int]) -> dict[Edge, Port]:
-    """List where steps go into a sum under way that none reads, or meet what those of another clock hand out."""
-    found: dict[Edge, Port] = {}
-    ports = [(clock, port.edge) for one, clock in zip(recurrences, clocks, strict=True) for port in own_ports(one)]
-    for one, own in zip(recurrences, clocks, strict=True):
-        if one.how == STEPS:
-            others = {edge for clock, edge in ports if clock != own}
-            joins = joined_after([one.calls[t] for t in one.order], run.tops, others)
-            found |= {
-                edge: Port(edge, one, "step", t) for t, some in zip(one.order, joins, strict=True) for edge in some
-            }
-    return found
-
-
 def _in_lockstep(one: Recurrence, recurrences: Sequence[Recurrence], calls: Sequence[Call]) -> list[list[Call]]:
     if one.how == SEQUENCE or len(one.calls) < one.steps:
         return []
@@ -154,7 +140,9 @@ def _way(run: Pass, one: Recurrence, other: Recurrence) -> int:
     if len(one.calls) > 1 and (one.fused == other.fused or stepwise) and _alternates(one.calls, other.calls):
         return given or 1
     lower, upper = sorted((one, other), key=lambda some: some.begin)
-    way = _hands_down_in_step(run, upper, lower) or (0 if _descends(upper, lower) else given)
+    way = _hands_down_in_step(run, upper, lower)
+    if not way and given:  # neither leads to the other, as an encoder to a decoder
+        way = 0 if lower.calls[lower.order[0]].leads_to(node for node, _ in upper.states[upper.order[-1]]) else given
     return 0 if way < 0 and one.fused else way
 
 
@@ -164,7 +152,7 @@ def _asked(one: Recurrence) -> int:
 
 
 def _given_alike(one: Recurrence, other: Recurrence) -> int:
-    """Say whether two recurrences read one sequence, 1 from the same end, -1 from the other; what stays tells nothing."""
+    """Say whether they read one sequence: 1 from the same end, -1 from the other; what stays tells nothing."""
     t = _asked(one)
 
     def pairs(here: int, there: int) -> set[tuple[int, int]]:
@@ -173,14 +161,6 @@ def _given_alike(one: Recurrence, other: Recurrence) -> int:
 
     level, turned = pairs(t, t) & pairs(-1 - t, -1 - t), pairs(t, -1 - t) & pairs(-1 - t, t)
     return 1 if level - turned else -1 if turned - level else 0
-
-
-def _descends(upper: Recurrence, lower: Recurrence) -> bool:
-    if upper.fused or lower.fused:
-        return True
-    states = {node for some in lower.states for node, _ in some}
-    roots = [node for node, _ in upper.states[upper.order[-1]]]
-    return any(node in states for _, node, _ in walk_down(roots, oldest(states)))
 
 
 def _hands_down_in_step(run: Pass, upper: Recurrence, lower: Recurrence) -> int:

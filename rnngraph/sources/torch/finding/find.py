@@ -9,14 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any
-
-import torch
 
 from rnngraph.errors import InputError
 from rnngraph.sources.torch.autograd.edges import Edge, shape_of
-from rnngraph.sources.torch.finding.chains import crossing, first_stages, goes_past, handed_on
+from rnngraph.sources.torch.finding.chains import crossing, goes_past, handed_on
 from rnngraph.sources.torch.finding.raw import raw_loops
 from rnngraph.sources.torch.finding.recurrence import (
     LOOP,
@@ -28,6 +25,7 @@ from rnngraph.sources.torch.finding.recurrence import (
     is_plain,
 )
 from rnngraph.sources.torch.finding.sequences import fused_runs, stepwise_runs
+from rnngraph.sources.torch.finding.solvers import first_stages, in_stages, is_between
 from rnngraph.sources.torch.watching.calls import Call, Kept
 from rnngraph.sources.torch.watching.calls import by_path as calls_by_path
 
@@ -73,18 +71,15 @@ def find(
     parts = _parts([one for one in heavy if one.fused or not is_plain(one.module)])
     outer = [one for one in outer if one not in parts]
     direct = [one for one in outer if is_cell(one.module) or _is_direct(one, heavy)]
-    inner = [one for one in direct if not any(_holds(one, other) for other in (*direct, *fused))]
-    inner = [one for one in inner if not _is_between(one, [*direct, *fused])]
-    loops = []
+    others = [*direct, *fused]
+    inner = [one for one in direct if not any(_holds(one, other) for other in others) and not is_between(one, others)]
     if not inner and not marked:
         loops = [one for one in heavy if is_plain(one.module) and not any(_holds(other, one) for other in outer)]
         loops = [one for one in loops if _is_direct(one, fused)]
-        loops = [one for k, one in enumerate(loops) if not any(_at_once(one, other) for other in loops[:k])]
-    reasons |= {one.path: TREE for one in (*loops, *inner) if not is_cell(one.module) and _is_tree(one)}
-    loops, inner = ([one for one in some if one.path not in reasons] for some in (loops, inner))
-    inner = [run for one in inner for run in _stages(one, tops) or stepwise_runs(one, [*direct, *fused])]
-    loops = [run for one in loops for run in _loops(one, tops)]
-    found = [*fused, *inner, *loops, *marked] or raw_loops(tops, names or {}, calls)
+        inner = [one for k, one in enumerate(loops) if not any(_at_once(one, other) for other in loops[:k])]
+    reasons |= {one.path: TREE for one in inner if not is_cell(one.module) and _is_tree(one)}
+    runs = [run for one in inner if one.path not in reasons for run in _runs(one, tops, others)]
+    found = [*fused, *runs, *marked] or raw_loops(tops, names or {}, calls)
     found.sort(key=lambda one: one.begin)  # what is computed first lies lowest
     around = [one for one in chains if reasons.get(one.path) == ANEW]
     reasons = {one.path: reasons[one.path] for one in chains if one.path in reasons and not _is_inside(one, around)}
@@ -132,50 +127,20 @@ def _is_stepwise(one: Recurrence, calls: Sequence[Call]) -> bool:
     return len(set(between)) < len(between) or not any(between)
 
 
-def _loops(one: Recurrence, tops: list[Any]) -> list[Recurrence]:
-    """Take for the state of a loop around a plain module whatever crosses from one of its calls to the next."""
-    runs = stepwise_runs(Recurrence(one.path, LOOP, one.calls, one.states, one.linked, stride=one.stride))
+def _runs(one: Recurrence, tops: list[Any], others: Sequence[Recurrence] = ()) -> list[Recurrence]:
+    """Divide calls into sequences.
+
+    The state of a loop around a plain module, or one that a solver calls, is whatever crosses from call to call.
+    """
+    if not is_plain(one.module) and not in_stages(one):
+        return stepwise_runs(one, others)
+    one.how = LOOP
+    runs = stepwise_runs(one)
     for run in runs:
         run.calls = first_stages(run.calls)
         chain = crossing(run.calls, tops)
         run.states, run.linked = chain.states, chain.linked
     return [run for run in runs if any(run.states)]
-
-
-def _stages(one: Recurrence, tops: list[Any]) -> list[Recurrence]:
-    """Take the steps of a solver in place of its calls, where it calls a module several times a step."""
-    if is_cell(one.module) or one.stride > 1 or any(_is_fed(call, one.calls[0], one.calls) for call in one.calls[1:]):
-        return []
-    return _loops(one, tops) if len(first_stages(one.calls)) < len(one.calls) else []
-
-
-def _is_between(one: Recurrence, others: Sequence[Recurrence]) -> bool:
-    """Tell a part of the steps of another: fed with its state alone, between what that is fed, as a solver's module."""
-    if is_cell(one.module):
-        return False
-    found = False
-    for a, b in (two for other in others if other is not one for two in pairwise(other.calls)):
-        within = [call for call in one.calls if a.end <= call.begin and call.end <= b.begin]
-        if within and within[-1].leads_to(node for node, _ in b.given):
-            shapes = {shape_of(edge) for edge in (*within[0].given, *within[0].out[:1])}
-            found = len(shapes) == 1 and a.leads_to(node for node, _ in within[0].given)
-            if not found or any(_is_fed(call, one.calls[0], [*one.calls, a]) for call in within):
-                return False
-    return found
-
-
-def _is_fed(call: Call, first: Call, calls: Sequence[Call]) -> bool:
-    """Whether a call takes anything but numbers, as the time, what stays, and one tensor that others made."""
-    if len(set(call.given)) != 1:
-        return True
-    for taken, before in zip(call.taken, first.taken, strict=False):
-        if not isinstance(taken, Kept):
-            fed = not any(some.leads_to([taken[0]]) for some in calls)
-        else:
-            fed = taken.tensor.dim() > 1 and not (isinstance(before, Kept) and torch.equal(taken.tensor, before.tensor))
-        if fed:
-            return True
-    return False
 
 
 def _at_once(one: Recurrence, other: Recurrence) -> bool:
@@ -238,13 +203,11 @@ def _named(path: str, by_path: Mapping[str, list[Call]], tops: list[Any]) -> lis
             raise InputError(f"{path} was called once, {why}.")
         return [Recurrence(path, SEQUENCE, calls)]
     chain = handed_on(calls)
-    if is_plain(calls[0].module) and any(chain.states):
-        return _loops(Recurrence(path, LOOP, calls, chain.states, chain.linked), tops)
     if not any(chain.states):
         raise InputError(
             f"{path} was called {len(calls)} times, and {ANEW}, so that nothing is learnt over time through it."
         )
-    return stepwise_runs(Recurrence(path, STEPS, calls, chain.states, chain.linked, stride=chain.stride))
+    return _runs(Recurrence(path, STEPS, calls, chain.states, chain.linked, stride=chain.stride), tops)
 
 
 def no_sequence(call: Call) -> str:

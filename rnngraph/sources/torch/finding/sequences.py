@@ -51,7 +51,7 @@ def is_same(one: Edge | Kept, other: Edge | Kept) -> bool:
     if isinstance(one, Kept) or isinstance(other, Kept):
         return False
     if one[0].name() == other[0].name() == "EmbeddingBackward0":
-        return torch.equal(one[0]._saved_indices, other[0]._saved_indices)
+        return bool(torch.equal(one[0]._saved_indices, other[0]._saved_indices))
     return plain(one) == plain(other) or (place_of(one) == place_of(other) and place_of(one)[0] is not None)
 
 
@@ -95,7 +95,7 @@ def _goes_over(one: Recurrence, begin: int) -> bool:
 
 
 def _follow(calls: Sequence[Call]) -> bool:
-    """Whether calls take, first of all, what stands one behind the other: in a tensor, or in the order of its making."""
+    """Whether calls take, first of all, what stands one behind the other: in a tensor, or in the order of making."""
     places = [place_of(call.taken[0]) for call in calls if call.taken]
     along = [b >= a for (_, a), (_, b) in pairwise(places)]
     bases = len({base for base, _ in places})

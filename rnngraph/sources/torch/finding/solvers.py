@@ -1,0 +1,70 @@
+"""Modules that a solver of differential equations calls: several times a step, or between the steps of another.
+
+In: calls of a module. Out: those that begin a step; and whether the steps are another's, which alone is fed with data.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+
+from rnngraph.sources.torch.autograd.edges import Edge, number_of, shape_of, walk_down
+from rnngraph.sources.torch.finding.recurrence import Recurrence, is_cell
+from rnngraph.sources.torch.watching.calls import Call, Kept
+
+_PAIRS = 8  # calls of another between which a part of its steps is looked for
+
+
+def in_stages(one: Recurrence) -> bool:
+    """Whether a solver calls a module several times a step."""
+    if is_cell(one.module) or one.stride > 1 or any(_is_fed(call, one.calls[0], one.calls) for call in one.calls[1:3]):
+        return False
+    return len(first_stages(one.calls)) < len(one.calls)
+
+
+def first_stages(calls: list[Call]) -> list[Call]:
+    """Give the calls that begin a step of a solver, which calls several times a step: less crosses into those.
+
+    In the first step and the last not all that crosses is seen; there it is taken to be as in the others.
+    """
+    begins, ends, widths = [call.begin for call in calls], dict[Edge, int](), [0] * len(calls)
+    for consumer, node, place in walk_down([node for node, _ in calls[-1].out], begins[0]):
+        ends[node, place] = max(number_of(consumer), ends.get((node, place), 0))
+    for (node, _), end in ends.items():
+        for k in range(bisect_right(begins, number_of(node)), bisect_right(begins, end)):
+            widths[k] += 1
+    least = max(min(widths[1:], default=1), 1)  # nothing crosses a cut
+    stages = (p for p in range(1, len(calls)) if not len(calls) % p and {*widths[p::p]} == {least})
+    return calls[:: next(stages, 1)]
+
+
+def is_between(one: Recurrence, others: Sequence[Recurrence]) -> bool:
+    """Tell a part of the steps of another: fed with its state alone, between what that is fed, as a solver's module."""
+    if is_cell(one.module):
+        return False
+    found = False
+    for a, b in (two for other in others if other is not one for two in pairwise(other.calls[:_PAIRS])):
+        within = [call for call in one.calls if a.end <= call.begin and call.end <= b.begin]
+        if within and within[-1].leads_to(node for node, _ in b.given):
+            shapes = {shape_of(edge) for edge in (*within[0].given, *within[0].out[:1])}
+            found = len(shapes) == 1 and a.leads_to(node for node, _ in within[0].given)
+            if not found or any(_is_fed(call, one.calls[0], [*one.calls, a]) for call in within):
+                return False
+    return found
+
+
+def _is_fed(call: Call, first: Call, calls: Sequence[Call]) -> bool:
+    """Whether a call takes anything but numbers, as the time, what stays, and one tensor that others made."""
+    if len(set(call.given)) != 1:
+        return True
+    for taken, before in zip(call.taken, first.taken, strict=False):
+        if not isinstance(taken, Kept):
+            fed = not any(some.leads_to([taken[0]]) for some in calls)
+        else:
+            fed = taken.tensor.dim() > 1 and not (isinstance(before, Kept) and torch.equal(taken.tensor, before.tensor))
+        if fed:
+            return True
+    return False
