@@ -143,11 +143,81 @@ def test_a_loss_enters_the_sum_of_its_step_as_in_a_learned_optimizer(keep: float
     assert rnngraph.diagnose(trace).healthy == (last[0] > 0.01 * last[-2])
 
 
-def test_a_sum_of_losses_is_no_sum_of_steps() -> None:
-    model, x = Loops(cells=2, ends=1, loops=1).double(), torch.randn(N, T, D).double()
+class Pointer(nn.Module):  # type: ignore[misc, name-defined]
+    """Every step of a decoder points at a position of what an encoder has read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.encoder, self.cell = nn.GRU(D, H, batch_first=True), nn.GRUCell(D, H)
+
+    def forward(self, x: Any) -> Trail:
+        memory, last = self.encoder(x)
+        h, trail = last[0], Trail()
+        for t in range(T):
+            h = self.cell(x[:, t - 1], h)
+            scores = (memory @ h[:, :, None])[:, :, 0]
+            trail.add(h=h)
+            trail.losses[t] = nn.functional.cross_entropy(scores, torch.full((N,), (2 * t) % T), reduction="sum")
+        return trail
+
+
+class Wide(nn.Module):  # type: ignore[misc, name-defined]
+    """A loop around a linear layer that reads the state of two steps before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.read, self.cell, self.head = nn.Linear(D, H), nn.Linear(H, H), nn.Linear(H, 2)
+
+    def forward(self, x: Any) -> Trail:
+        trail, states = Trail(), [x.new_zeros(N, H)] * 2
+        for t in range(T):
+            states.append((self.read(x[:, t]) + self.cell(states[-2])).tanh())
+            trail.add(h=states[-1])
+            trail.losses[t] = self.head(states[-1]).square().sum()
+        return trail
+
+
+@pytest.mark.parametrize("kind", [Pointer, Wide])
+def test_losses_are_those_of_the_steps(kind: Any) -> None:
+    model, x = kind().double(), torch.randn(N, T, D).double()
     with rnngraph.torch.watch(model) as watch:
-        trail, whole = model(x), torch.zeros(N).double()
-        for one in trail.states["0"]:
-            whole = whole + one.square().sum(1)
-        (whole.sum() + torch.stack(trail.states["1"]).mean(0).tanh().square().sum()).backward()
-    assert len(watch.trace().lags[0].losses) != 2
+        trail = model(x)
+        trail.total().backward(retain_graph=True)
+    trace = watch.trace()
+    assert trace.lags[0].losses.tolist() == list(range(T))
+    check(trace, "cell.h", trail, "h")
+    assert certified(trace)
+
+
+class Texts(nn.Module):  # type: ignore[misc, name-defined]
+    """Words that are looked up in each of two loops, of which the second runs back; or loops of linear layers."""
+
+    def __init__(self, plain: bool) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.words, self.plain = nn.Embedding(9, D), plain
+        self.one, self.two = (nn.Linear(D + H, H) if plain else nn.GRUCell(D, H) for _ in range(2))
+
+    def step(self, cell: Any, word: Any, h: Any) -> Any:
+        return cell(torch.cat([word, h], 1)).tanh() if self.plain else cell(word, h)
+
+    def forward(self, text: Any) -> Any:
+        a = b = torch.zeros(N, H).double()
+        for t in range(T):
+            a = self.step(self.one, self.words(text[:, t]), a)
+        for t in reversed(range(T)):
+            b = self.step(self.two, self.words(text[:, t]), b)
+        return (a * b).sum()
+
+
+@pytest.mark.parametrize("plain", [True, False])
+def test_both_loops_are_found_and_words_tell_from_which_end_they_read(plain: bool) -> None:
+    model, text = Texts(plain).double(), torch.arange(N * T).view(N, T) * 5 % 9
+    with rnngraph.torch.watch(model) as watch:
+        model(text).backward()
+    found = [(one.path, one.steps, one.stride) for one in watch.found.recurrences]
+    assert found == [("one", T, 1), ("two", T, 1)]
+    watch.trace()
+    assert plain or watch.found.recurrences[1].stride == -1

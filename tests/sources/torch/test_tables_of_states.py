@@ -65,3 +65,27 @@ def test_rows_that_stay_where_they_are_remain_samples() -> None:
     with rnngraph.torch.watch(model) as watch:
         model(frames, people).total().backward()
     assert watch.trace().recurrences[0].valid.shape[0] == 4
+
+
+def test_states_that_all_go_on_as_rows_are_a_table() -> None:
+    class Dreams(nn.Module):  # type: ignore[misc, name-defined]
+        """Every state that data led to is the beginning of a dream."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.cell, self.head = nn.GRUCell(D, H), nn.Linear(H, D)
+
+        def forward(self, x: Any) -> Any:
+            h, states = x.new_zeros(2, H), []
+            for one in x.unbind(1):
+                h = self.cell(one, h)
+                states.append(h)
+            h = torch.cat(states)
+            for _ in range(3):
+                h = self.cell(self.head(h), h)
+            return h.square().sum()
+
+    model = Dreams().double()
+    with rnngraph.torch.watch(model) as watch:
+        model(torch.randn(2, 4, D).double()).backward()
+    assert watch.trace().recurrences[0].valid.shape == (1, 7)
