@@ -46,14 +46,14 @@ def _joined_after(calls: list[Call], roots: list[Any], others: Container[Edge]) 
     for k, (call, some) in enumerate(zip(calls, links, strict=True)):
         between = range(calls[k - 1].end if k else call.begin, call.begin)
         reach, stood, joins = descending(some, call), set[Any](), dict[Edge, None]()
-        for consumer, *edge in some:
-            node, one = edge[0], (edge[0], edge[1])
-            old = (
-                node in stood or one in others or plain(one) in others or (number_of(node) in between and shape_of(one))
-            )
-            if old and consumer in reach and not call.made(consumer):
+        for consumer, node, place in some:
+            edge = node, place
+            old = node in stood or edge in others or plain(edge) in others
+            if call.made(consumer) or not (old or (number_of(node) in between and shape_of(edge))):
+                continue
+            if consumer in reach:
                 joins[consumer, 0] = None
-            elif old and not call.made(consumer):
+            else:
                 stood.add(consumer)
         found.append(list(joins))
     kinds = {(node.name(), shape_of((node, 0))) for node, _ in found[-2:][0]}

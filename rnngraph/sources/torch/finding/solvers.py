@@ -36,8 +36,8 @@ def first_stages(calls: list[Call]) -> list[Call]:
     for (node, _), end in ends.items():
         for k in range(bisect_right(begins, number_of(node)), bisect_right(begins, end)):
             widths[k] += 1
-    least = max(min(widths[1:], default=1), 1)  # nothing crosses a cut
-    stages = (p for p in range(1, len(calls)) if not len(calls) % p and {*widths[p::p]} == {least})
+    least = min(widths[1:], default=0)  # nothing crosses a cut, and a solver cuts nothing
+    stages = (p for p in range(1, len(calls)) if least and not len(calls) % p and {*widths[p::p]} == {least})
     return calls[:: next(stages, 1)]
 
 
@@ -60,11 +60,8 @@ def _is_fed(call: Call, first: Call, calls: Sequence[Call]) -> bool:
     """Whether a call takes anything but numbers, as the time, what stays, and one tensor that others made."""
     if len(set(call.given)) != 1:
         return True
-    for taken, before in zip(call.taken, first.taken, strict=False):
-        if not isinstance(taken, Kept):
-            fed = not any(some.leads_to([taken[0]]) for some in calls)
-        else:
-            fed = taken.tensor.dim() > 1 and not (isinstance(before, Kept) and torch.equal(taken.tensor, before.tensor))
-        if fed:
-            return True
-    return False
+    if not any(some.leads_to([call.given[0][0]]) for some in calls):
+        return True
+    known = [one.tensor for one in first.taken if isinstance(one, Kept)]
+    data = [one.tensor for one in call.taken if isinstance(one, Kept) and one.tensor.dim() > 1]
+    return any(not any(torch.equal(one, other) for other in known) for one in data)
