@@ -70,7 +70,7 @@ class TorchRecording:
         self.dtype = str(run.seeds[0].dtype).removeprefix("torch.")
         batches = [max(t.batch for t in self.tracks if t.recurrence is one) for one in self.recurrences]
         self.shares = Shares.of(run, ports_of(run, self.recurrences), self.recurrences, self.clocks, batches)
-        self.certificate = Certificate()
+        self.certificate = Certificate(run.tops)
         self.broken = Broken()
         self.statistics = statistics_between(self.shares.ports)
         self.weights = Weights(run, self.recurrences, parameters)

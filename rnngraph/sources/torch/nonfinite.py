@@ -28,7 +28,10 @@ _FOREIGN = (str(Path(torch.__file__).resolve().parent), _OWN, sysconfig.get_path
 
 @dataclass(frozen=True, slots=True)
 class NonFinite:
-    """An operation out of which something not finite came although all that went in was finite."""
+    """The first operation out of which something not finite came, although all that went in was finite.
+
+    Where there is none, as the data hold NaN already, it is the first that hands NaN on: `given` says so.
+    """
 
     op: str
     file: str  # of the user's code; empty where no line of theirs led here
@@ -37,6 +40,7 @@ class NonFinite:
     timestep: int | None  # the position in time, where the operation belongs to a recurrence
     sample: int | None  # the first that is not finite
     inputs: tuple[Any, ...]  # copies of what went in
+    given: bool = False  # whether that was not finite already
 
     def __str__(self) -> str:
         """Say it in one line."""
@@ -44,7 +48,8 @@ class NonFinite:
         place = [f"in {self.module}"] if self.module else []
         place += [f"step {self.timestep}"] if self.timestep is not None else []
         place += [f"sample {self.sample}"] if self.sample is not None else []
-        return f"{self.op} at {where}" + (f" ({', '.join(place)})" if place else "")
+        given = ", which was given NaN or infinity already" if self.given else ""
+        return f"{self.op} at {where}" + (f" ({', '.join(place)})" if place else "") + given
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +81,8 @@ def first_nonfinite(function: Callable[[], Any], model: Any = None) -> FirstNonF
     seen = _Modules(model)
     with seen, _Looking(seen) as looking:
         function()
-    return FirstNonFinite(*(None if one is None else one.told(seen) for one in (looking.forward, looking.backward)))
+    ways = (looking.made[way] or looking.passed[way] for way in (False, True))
+    return FirstNonFinite(*(None if one is None else one.told(seen) for one in ways))
 
 
 _Chain: TypeAlias = tuple[
@@ -147,12 +153,13 @@ class _Found:
     place: _Place
     at: tuple[int | None, int | None]  # timestep, where the operation itself tells it, and sample
     inputs: tuple[Any, ...]
+    given: bool
 
     def told(self, modules: _Modules) -> NonFinite:
         """Say it with the path and the step."""
         step = modules.step(self.place.chain) if self.at[0] is None else self.at[0]
         path = modules.path(self.place.chain)
-        return NonFinite(self.op, self.place.file, self.place.line, path, step, self.at[1], self.inputs)
+        return NonFinite(self.op, self.place.file, self.place.line, path, step, self.at[1], self.inputs, self.given)
 
 
 class _Looking(TorchDispatchMode):  # type: ignore[misc]
@@ -161,15 +168,15 @@ class _Looking(TorchDispatchMode):  # type: ignore[misc]
     def __init__(self, modules: _Modules) -> None:
         super().__init__()
         self.modules = modules
-        self.forward: _Found | None = None
-        self.backward: _Found | None = None
+        self.made: dict[bool, _Found | None] = {False: None, True: None}  # by whether it is the backward pass
+        self.passed = self.made.copy()  # what handed on what was not finite already
         self._places: dict[int, _Place] = {}  # by sequence number: where a node was made
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         backward = in_backward()
-        wanted = self.backward is None if backward else self.forward is None
+        wanted = self.made[backward] is None
         given = [one.detach() for one in tensors_in((args, kwargs))] if wanted else []
         if wanted and func._schema.is_mutable:
             given = [one.clone() for one in given]
@@ -179,14 +186,14 @@ class _Looking(TorchDispatchMode):  # type: ignore[misc]
             place = _Place(*_line(sys._getframe(1)), tuple(self.modules.stack))
             self._places[number_now()] = place
         broken = next((one for one in tensors_in(result) if not _finite(one)), None) if wanted else None
-        if broken is not None and all(map(_finite, given)) and not _only_writes(func, given):
-            name = str(func).removeprefix("aten.").rpartition(".")[0]
-            place = place or self._walked_back()
-            found = _Found(name, place, _position(broken, place, backward), tuple(one.clone() for one in given))
-            if backward:
-                self.backward = found
-            else:
-                self.forward = found
+        if broken is not None and not _only_writes(func, given):
+            bad = not all(map(_finite, given))
+            first = self.passed if bad else self.made
+            if first[backward] is None and (not bad or broken.isnan().any()):  # infinity is a mask's as well
+                name = str(func).removeprefix("aten.").rpartition(".")[0]
+                place = place or self._walked_back()
+                inputs = tuple(one.clone() for one in given)
+                first[backward] = _Found(name, place, _position(broken, place, backward), inputs, bad)
         return result
 
     def _walked_back(self) -> _Place:

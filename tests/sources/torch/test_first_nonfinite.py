@@ -55,6 +55,29 @@ def test_forward_in_a_cell() -> None:
     assert str(found) == f"log at {__file__}:{found.line} (in cell, step 4, sample 1)"
 
 
+def test_what_the_data_hold_already() -> None:
+    cell, x = nn.GRUCell(3, 3), torch.rand(6, 2, 3)
+    x[4, 1, 2] = torch.nan
+    found = rnngraph.torch.first_nonfinite(lambda: Loop(cell)(x).sum().backward())
+    for way in (found.forward, found.backward):
+        assert way is not None
+        assert (way.given, way.file) == (True, __file__)
+        assert str(way).endswith(", which was given NaN or infinity already")
+    layer = rnngraph.torch.first_nonfinite(lambda: nn.LSTM(3, 3)(x)).forward
+    assert layer is not None
+    assert (layer.module, layer.timestep, layer.sample, layer.given) == ("LSTM", 4, 1, True)
+
+
+def test_infinity_that_a_mask_writes_is_nothing() -> None:
+    def attend() -> None:
+        x = torch.rand(4, 2, 6, requires_grad=True)
+        mask = torch.full((4, 4), -torch.inf).triu(1)
+        nn.MultiheadAttention(6, 2)(x, x, x, attn_mask=mask)[0].sum().backward()
+
+    found = rnngraph.torch.first_nonfinite(attend)
+    assert (found.forward, found.backward) == (None, None)
+
+
 def test_backward_only() -> None:
     class Root(nn.Module):  # type: ignore[misc, name-defined]
         def forward(self, x: Any, h: Any) -> Any:

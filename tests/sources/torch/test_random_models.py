@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 import rnngraph
@@ -29,3 +31,38 @@ def test_every_state_and_every_loss(seed: int) -> None:
     for state in trace.states:
         _, number, kind = state.name.split(".")
         check(trace, state.name, trail, f"{number}.{int(kind == 'c')}")
+
+
+@pytest.mark.parametrize("seed", [14, 31])  # what is fed back
+def test_the_same_under_autocast(seed: int) -> None:
+    torch.manual_seed(seed)
+    model, x, trail = random_models.Model(seed), torch.randn(random_models.T, random_models.N, random_models.D), Trail()
+    with rnngraph.torch.watch(model) as watch:
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = model(x, trail)
+        loss.backward()
+    trace = watch.trace(lags=rnngraph.LagOptions(losses="all", samples="all"))
+    assert certified(trace)
+    assert trace.lags[0].losses.tolist() == list(range(random_models.T))
+    for state in trace.states:
+        check(trace, state.name, trail, f"{state.name.split('.')[1]}.{int(state.name.endswith('c'))}", rtol=0.03)
+
+
+def test_weights_that_autocast_casts_once_for_all_steps_are_no_states() -> None:
+    class Loop(torch.nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.read, self.turn = torch.nn.Linear(4, 5), torch.nn.Linear(5, 5)
+
+        def forward(self, x: Any) -> Any:
+            h = x.new_zeros(3, 5)
+            for one in x:
+                h = (self.read(one) + self.turn(h)).tanh()
+            return h
+
+    torch.manual_seed(0)
+    model = Loop()
+    with rnngraph.torch.watch(model) as watch, torch.autocast("cpu", torch.bfloat16):
+        model(torch.randn(6, 3, 4)).float().square().sum().backward()
+    (state,) = watch.trace().states
+    assert (state.name, watch.trace().lags[0].log.shape[0]) == ("turn.h", 3)

@@ -16,7 +16,7 @@ import torch
 from rnngraph.autodiff.recurrence import suffix
 from rnngraph.sources.torch.answers.weights import Weights
 from rnngraph.sources.torch.autograd.arrived import alike
-from rnngraph.sources.torch.autograd.edges import wide
+from rnngraph.sources.torch.autograd.edges import all_below, wide
 from rnngraph.sources.torch.autograd.one_pass import Pass
 from rnngraph.sources.torch.autograd.question import ask, blocked, whole
 from rnngraph.sources.torch.finding.recurrence import Recurrence
@@ -35,8 +35,9 @@ _BESIDE = 0.1  # of the largest step: what is smaller may have come out of numbe
 
 @dataclass(slots=True)
 class Certificate:
-    """The largest relative differences, by what was compared."""
+    """The largest relative differences, by what was compared; `tops` are the nodes that the pass began at."""
 
+    tops: Sequence[Any] = ()
     worst: dict[str, tuple[float, float]] = field(default_factory=dict)  # what -> (difference, what rounding allows)
 
     def note(self, what: str, difference: float, epsilon: float) -> None:
@@ -97,6 +98,7 @@ class Certificate:
 
     def sentences(self) -> tuple[str, ...]:
         """Say what was compared, a failed check first."""
+        self._allow_for_casts()
         failed = [
             f"{UNCERTAIN}{what} differ by {difference:.1e}, and rounding explains about {allowed(epsilon):.0e}"
             f"{CLIPPED if what in SUMS and difference > _SIGNIFICANT else ''}"
@@ -109,6 +111,14 @@ class Certificate:
                 agree.setdefault(f"to {difference:.0e}" if difference else "exactly", []).append(what)
         fine = [f"{', '.join(some)} {how}" for how, some in agree.items()]
         return (*failed, *(["certified, these agree: " + "; ".join(fine)] if fine else []))
+
+    def _allow_for_casts(self) -> None:
+        """Let sums over the graph differ by what its narrowest numbers round, as where autocast casts on the way."""
+        for what in SUMS:
+            difference, epsilon = self.worst.get(what, (0.0, 0.0))
+            if not difference <= allowed(epsilon):
+                kinds = {about.dtype for node in all_below(self.tops) for about in node._input_metadata}
+                self.worst[what] = difference, max([epsilon, *map(_epsilon, kinds)])
 
 
 def _difference(one: Recurrence, weights: Weights, found: Mapping[int, Any]) -> float | None:

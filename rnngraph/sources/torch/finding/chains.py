@@ -163,7 +163,7 @@ def changed_between(calls: list[Call], roots: list[Any], barred: Iterable[Call],
 
 
 def _crosses(bound: int, consumer: Any, node: Any) -> bool:
-    return number_of(node) < bound <= number_of(consumer)
+    return number_of(node) < bound <= number_of(consumer) and not _is_of_weights(node)
 
 
 def _takes(call: Call, consumer: Any, _: Any) -> bool:
@@ -238,5 +238,6 @@ def _twins(calls: list[Call], k: int, before: list[Edge], roots: list[Any]) -> l
     found: list[Edge | None] = []
     for node, place in before:
         twin = made.get(number_of(node) - calls[k - 1].begin + calls[k].begin)
-        found.append((twin, place) if twin is not None and twin.name() == node.name() else None)
+        is_one = twin is not None and twin.name() == node.name() and calls[k].leads_to([twin])
+        found.append((twin, place) if is_one else None)
     return found
