@@ -58,6 +58,63 @@ def test_two_runs_over_one_sequence_take_their_steps_together(cells: int, ends: 
     assert not {"truncated", "too_short"} & set(rnngraph.diagnose(trace).flags)
 
 
+def test_a_layer_that_reads_the_one_below_from_the_end_runs_the_other_way() -> None:
+    class Alternating(nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.low, self.high, self.head = nn.GRUCell(D, H), nn.LSTMCell(H, H), nn.Linear(H, 2)
+
+        def forward(self, x: Any) -> Trail:
+            h, trail = x.new_zeros(N, H), Trail()
+            for one in x.unbind(1):
+                h = self.low(one, h)
+                trail.add(low=h)
+            state, high = None, [h] * T
+            for t in reversed(range(T)):
+                state = self.high(trail.states["low"][t], state)
+                high[t] = state[0]
+                trail.losses[t] = self.head(high[t]).square().sum()
+            trail.states["high"] = high
+            return trail
+
+    model, x = Alternating().double(), torch.randn(N, T, D).double()
+    with rnngraph.torch.watch(model) as watch:
+        trail = model(x)
+        trail.total().backward(retain_graph=True)
+    trace = watch.trace()
+    assert [(one.direction, one.clock) for one in trace.recurrences] == [("forward", 0), ("reverse", 0)]
+    check(trace, "low.h", trail, "low", causal=False)
+    check(trace, "high.h", trail, "high")
+    assert certified(trace)
+
+
+def test_a_decoder_fed_with_what_its_encoder_read_has_steps_of_its_own() -> None:
+    class Again(nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.one, self.two, self.head = nn.GRUCell(D, H), nn.GRUCell(D, H), nn.Linear(H, D)
+
+        def forward(self, x: Any) -> Trail:
+            h, trail = x.new_zeros(N, H), Trail()
+            for cell, name in ((self.one, "one"), (self.two, "two")):
+                for t in range(T):
+                    h = cell(x[:, t], h)
+                    trail.add(**{name: h})
+                    trail.losses[t] = (self.head(h) - x[:, t]).square().sum()
+            return trail
+
+    model, x = Again().double(), torch.randn(N, T, D).double()
+    with rnngraph.torch.watch(model) as watch:
+        trail = model(x)
+        trail.total().backward(retain_graph=True)
+    trace = watch.trace()
+    assert [one.clock for one in trace.recurrences] == [0, 1]
+    for name in ("one", "two"):
+        check(trace, f"{name}.h", trail, name)
+
+
 @pytest.mark.parametrize("cell", [nn.GRUCell, nn.LSTMCell])
 def test_a_dilated_cell_goes_back_in_its_own_strides(cell: Any) -> None:
     class Dilated(nn.Module):  # type: ignore[misc, name-defined]
