@@ -80,3 +80,45 @@ def test_a_step_is_a_step_of_the_solver_or_an_input(solver: str, fed: bool) -> N
     if fed or solver != "euler":
         check(trace, "cell.h" if fed else "function.h", trail, "y")
     assert [one.name for one in trace.input_lags] == (["input of cell"] if fed else [])
+
+
+class Holding(nn.Module):  # type: ignore[misc, name-defined]
+    """A step whose state is an attribute."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read, self.h = nn.Linear(2 * H, H), torch.zeros(N, H).double()
+
+    def forward(self, x: Any) -> Any:
+        self.h = self.read(torch.cat([x, self.h], 1)).tanh()
+        return self.h
+
+
+def test_a_module_that_holds_a_state_is_no_part_of_what_it_is_fed_back_to() -> None:
+    cell, above = nn.GRUCell(D + H, H).double(), Holding().double()
+    with rnngraph.torch.watch(nn.ModuleList([cell, above])) as watch:
+        h = back = torch.zeros(N, H).double()
+        for x in torch.randn(T, N, D).double():
+            h = cell(torch.cat([x, back], 1), h)
+            back = above(h)
+        back.square().sum().backward()
+    assert [(one.path, one.steps) for one in watch.found.recurrences] == [("0", T), ("1", T)]
+
+
+def test_a_cut_between_calls_is_no_step_of_a_solver() -> None:
+    class Own(nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.turn = nn.Linear(H, H)
+
+        def forward(self, h: Any) -> Any:
+            return self.turn(h).tanh()
+
+    model, h, loss = Own().double(), torch.randn(N, H).double(), torch.zeros(()).double()
+    with rnngraph.torch.watch(model) as watch:
+        for t in range(8):
+            h = model(h.detach() if t == 4 else h)
+            loss = loss + h.square().sum()
+        loss.backward()
+    assert [one.steps for one in watch.found.recurrences] == [8]
+    assert watch.trace().recurrences[0].cut.tolist() == [False] * 4 + [True] + [False] * 3

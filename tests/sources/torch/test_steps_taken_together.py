@@ -248,18 +248,6 @@ def test_losses_are_those_of_the_steps(kind: Any) -> None:
     assert certified(trace)
 
 
-@pytest.mark.parametrize("cut", [3, 4])
-def test_a_cut_between_calls_of_a_layer_is_no_step_of_a_solver(cut: int) -> None:
-    model, h = nn.ModuleList([nn.Linear(H, H)]).double(), torch.randn(N, H).double()
-    with rnngraph.torch.watch(model) as watch:
-        loss = h.new_zeros(())
-        for t in range(9):
-            h = model[0](h.detach() if t == cut else h).tanh()
-            loss = loss + h.square().sum()
-        loss.backward()
-    assert sum(one.steps for one in watch.found.recurrences) == 9
-
-
 class Texts(nn.Module):  # type: ignore[misc, name-defined]
     """Words that are looked up in each of two loops, of which the second runs back; or loops of linear layers."""
 

@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import torch
 
-from rnngraph.sources.torch.autograd.edges import Edge, number_of, shape_of, walk_down
+from rnngraph.sources.torch.autograd.edges import Edge, number_of, walk_down
 from rnngraph.sources.torch.finding.recurrence import Recurrence, is_cell
 from rnngraph.sources.torch.watching.calls import Call, Kept
 
@@ -43,17 +43,23 @@ def first_stages(calls: list[Call]) -> list[Call]:
 
 def is_between(one: Recurrence, others: Sequence[Recurrence]) -> bool:
     """Tell a part of the steps of another: fed with its state alone, between what that is fed, as a solver's module."""
-    if is_cell(one.module):
+    if is_cell(one.module) or _holds_state(*one.calls[:2]):
         return False
     found = False
     for a, b in (two for other in others if other is not one for two in pairwise(other.calls[:_PAIRS])):
         within = [call for call in one.calls if a.end <= call.begin and call.end <= b.begin]
         if within and within[-1].leads_to(node for node, _ in b.given):
-            shapes = {shape_of(edge) for edge in (*within[0].given, *within[0].out[:1])}
-            found = len(shapes) == 1 and a.leads_to(node for node, _ in within[0].given)
+            found = a.leads_to(node for node, _ in within[0].given)
             if not found or any(_is_fed(call, one.calls[0], [*one.calls, a]) for call in within):
                 return False
     return found
+
+
+def _holds_state(before: Call, call: Call) -> bool:
+    """Whether a call takes more of the one before than it is given, as an attribute."""
+    given = {node for node, _ in call.given}
+    links = walk_down([node for node, _ in call.out], before.begin, lambda node: not call.made(node))
+    return any(call.made(consumer) and before.made(node) and node not in given for consumer, node, _ in links)
 
 
 def _is_fed(call: Call, first: Call, calls: Sequence[Call]) -> bool:
