@@ -61,8 +61,10 @@ def _squares(rows: Array) -> Floats:
 
 
 def norm(array: Array) -> float:
-    """Compute the norm over all elements."""
+    """Compute the norm over all elements, of complex ones over both parts."""
     flat = array.reshape(-1)
+    if flat.dtype.kind == "c":
+        flat = np.concatenate([flat.real, flat.imag])
     if flat.dtype == np.float64:
         square = float(flat.dot(flat))
         if SMALLEST < square < LARGEST:

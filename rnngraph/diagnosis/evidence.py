@@ -11,6 +11,7 @@ from rnngraph.diagnosis.finding import Value
 from rnngraph.diagnosis.layer import Layer
 from rnngraph.diagnosis.network import Network, Path
 from rnngraph.trace.model import parameter_of
+from rnngraph.trace.precision import precision_of
 
 
 def evidence(layer: Layer) -> dict[str, Value]:
@@ -50,7 +51,7 @@ def path_evidence(network: Network, path: Path) -> dict[str, Value]:
 
 def is_extinct(path: Path) -> bool:
     """Tell whether what is left, added to a term of short lag, does not change the sum."""
-    return path.decades <= math.log10(float(np.finfo(path.layer.trace.dtype).eps))
+    return path.decades <= math.log10(precision_of(path.layer.trace.dtype).eps)
 
 
 def overflow_lag(layer: Layer) -> int | None:
@@ -59,7 +60,7 @@ def overflow_lag(layer: Layer) -> int | None:
     start = start[np.isfinite(start)]
     if not layer.rate > 0 or not start.size:
         return None
-    room = math.log10(float(np.finfo(layer.trace.dtype).max)) - layer.peak - float(start.max()) / LN10
+    room = math.log10(precision_of(layer.trace.dtype).largest) - layer.peak - float(start.max()) / LN10
     lag = layer.horizon + room * LN10 / layer.rate
     return max(math.ceil(lag), 1) if lag <= 10 * layer.horizon else None
 

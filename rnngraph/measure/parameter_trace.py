@@ -47,7 +47,7 @@ def weight_spectrum(value: Array, rows: int) -> tuple[float, float]:
     """Give a square weight's spectral radius, and the largest singular value; NaN above so many rows, or not finite."""
     if value.ndim != 2 or len(value) > rows or not np.isfinite(value).all():
         return NO_SPECTRUM
-    wide = value.astype(np.float64)
+    wide = value.astype(np.result_type(value, np.float64))
     square = wide.shape[0] == wide.shape[1]
     radius = float(np.abs(np.linalg.eigvals(wide)).max()) if square else np.nan
     return radius, _largest_singular(wide)
@@ -59,5 +59,5 @@ def _largest_singular(wide: Array) -> float:
     if scale == 0:
         return 0.0
     scaled = wide / scale
-    gram = scaled @ scaled.T if len(scaled) <= scaled.shape[1] else scaled.T @ scaled
+    gram = scaled @ scaled.conj().T if len(scaled) <= scaled.shape[1] else scaled.conj().T @ scaled
     return scale * float(np.sqrt(max(np.linalg.eigvalsh(gram)[-1], 0.0)))

@@ -13,6 +13,7 @@ from rnngraph.errors import InputError
 from rnngraph.trace.declared import check
 from rnngraph.trace.graph import GraphTrace
 from rnngraph.trace.model import FORWARD, REVERSE, GateTrace, StateTrace, Trace
+from rnngraph.trace.precision import is_kind
 
 
 def check_trace(trace: Trace) -> None:
@@ -36,8 +37,8 @@ def check_shapes(trace: Trace) -> None:
 
 
 def _problems(trace: Trace) -> Iterator[str]:
-    if not issubclass(np.sctypeDict.get(trace.dtype, str), np.number | np.bool_):
-        yield f"its dtype {trace.dtype!r} is none of NumPy's."
+    if not is_kind(trace.dtype):
+        yield f"its dtype {trace.dtype!r} is no kind of number."
     cells = {cell.name for cell in trace.cells}
     recurrences = {one.name: one for one in trace.recurrences}
     states = [state.name for state in trace.states]

@@ -12,6 +12,7 @@ from rnngraph.diagnosis.layer import Layer
 from rnngraph.diagnosis.network import Network
 from rnngraph.diagnosis.sentences import amount_text, counted, part_text
 from rnngraph.trace.magnitudes import Booleans, Status
+from rnngraph.trace.precision import precision_of
 
 _NAMED = 5  # samples that a sentence lists
 
@@ -99,7 +100,7 @@ def find_dead_inputs(network: Network) -> Finding | None:
         if largest == 0 or not seen.any() or not np.isin(steps.status[seen], (Status.OK, Status.ZERO)).all():
             continue
         top = float(steps.value[seen].max())
-        if top == 0 or top < float(np.finfo(network.trace.dtype).eps) * weight * largest:
+        if top == 0 or top < precision_of(network.trace.dtype).eps * weight * largest:
             how = "exactly zero" if top == 0 else f"at most {amount_text(top)}"
             return Finding(
                 "dead_inputs", WARNING, {"input": entry.name},

@@ -13,13 +13,12 @@ import numpy as np
 
 from rnngraph.graph.style.palette import THEME, Stops, between, step_of
 from rnngraph.trace.magnitudes import Floats
+from rnngraph.trace.precision import precision_of
 
 FLOOR = -6.0  # smaller shares are drawn alike; numbers are never clipped
 MARK = -2.0  # the mark stands at 1 %, where the colours jump on purpose
 GROWTH = math.log10(3)  # a stack's lower layers rise to ×1.3, because credit sinks from above: that is no alarm
 EXPLODED = 2.0  # the mark of a gradient that grows stands at ×100
-# 16-bit numbers cannot tell less than their resolution from nothing.
-FLOORS = {"float16": math.log10(2.0**-10), "bfloat16": math.log10(2.0**-7)}
 
 # decades -> light, dark. White text needs the one at 3 % darker than half-way.
 STOPS: Stops = (
@@ -73,8 +72,8 @@ def level_text(level: int) -> str:
 
 
 def floor_of(dtype: str) -> float:
-    """Give the decades under which shares of a kind of number are drawn alike."""
-    return FLOORS.get(dtype, FLOOR)
+    """Give the decades under which shares of a kind of number are drawn alike: what it cannot tell from nothing."""
+    return max(FLOOR, math.log10(precision_of(dtype).eps))
 
 
 def tone(decades: float, *, floor: float = FLOOR) -> Tone:

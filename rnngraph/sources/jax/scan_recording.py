@@ -29,6 +29,7 @@ from rnngraph.trace.change import Change
 from rnngraph.trace.graph import GraphTrace
 from rnngraph.trace.magnitudes import Booleans, Floats, Integers, Magnitudes
 from rnngraph.trace.model import InputTrace, ParameterTrace
+from rnngraph.trace.precision import precision_of
 
 _ALLOWED, _NARROW = 2e4, 50  # times the precision of the loss, and of a narrow state: sums over many steps
 
@@ -55,7 +56,8 @@ class JaxRecording:
         self.loss, self.steps, self.found = float(loss), [host(one) for one in steps], found
         self.results = {number: one["results"] for number, one in found.items()}
         self.leaf_gradients: Mapping[int, Any] = gradients
-        self.dtype = str(loss.dtype) if str(loss.dtype) in ("float32", "float64", "float16") else "float32"
+        weights = (self.arrays[leaf].dtype for site in self.sites for leaf in site.leaves.values())
+        self.dtype = str(next((one for one in weights if jnp.issubdtype(one, jnp.floating)), loss.dtype))
         self.layouts: list[Layout] = [
             programs.layout(site, found[site.number]["given"], wanted.batch_axis) for site in self.sites
         ]
@@ -205,7 +207,7 @@ class JaxRecording:
         plan, walked = self.programs.plan, "loss_walk" in vars(self)
         difference = self.loss_walk.difference if walked else 0.0
         narrow = (jnp.finfo(site.equation.outvars[k].aval.dtype).eps for site in self.sites for k in site.states)
-        allowed = max(_ALLOWED * float(np.finfo(self.dtype).eps), _NARROW * float(max(narrow)))
+        allowed = max(_ALLOWED * precision_of(self.dtype).eps, _NARROW * float(max(narrow)))
         doubts = [layout.doubt for layout in self.layouts if layout.doubt]
         if difference > allowed:
             doubts.insert(

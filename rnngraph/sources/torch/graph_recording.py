@@ -67,7 +67,9 @@ class TorchRecording:
             for k, track in enumerate(self.tracks)
         ]
         self.batch, self.loss = self.tracks[0].batch, run.loss
-        self.dtype = str(run.seeds[0].dtype).removeprefix("torch.")
+        weights = (weight for one in self.recurrences if one.module is not None for weight in one.module.parameters())
+        adding_up = next(weights, run.seeds[0]).dtype.to_real()  # the parts of a weight's gradient
+        self.dtype = str(adding_up).removeprefix("torch.")
         batches = [max(t.batch for t in self.tracks if t.recurrence is one) for one in self.recurrences]
         self.shares = Shares.of(run, ports_of(run, self.recurrences), self.recurrences, self.clocks, batches)
         self.certificate = Certificate(run.tops)

@@ -45,7 +45,9 @@ def gradients(loss: Any, tensors: list[Any]) -> list[Any]:
 def by_sample(gradient: Any, axis: int = 0) -> Any:
     """Norms of every sample, (N,)."""
     moved = gradient.movedim(axis, 0) if gradient.dim() > 1 else gradient[None]
-    return moved.reshape(len(moved), -1).double().norm(dim=1).numpy()
+    flat = moved.reshape(len(moved), -1)
+    both = torch.cat([flat.real, flat.imag], 1) if flat.is_complex() else flat
+    return both.double().norm(dim=1).numpy()
 
 
 def check(

@@ -23,6 +23,7 @@ from rnngraph.sources.torch.finding.recurrence import Recurrence
 from rnngraph.sources.torch.fused.inside import Inside
 from rnngraph.sources.torch.fused.layout import gradients_of
 from rnngraph.trace.magnitudes import Floats
+from rnngraph.trace.precision import precision_of
 
 UNCERTAIN = "uncertain: "  # begins the sentence of a check that failed
 SUMS = (
@@ -160,5 +161,4 @@ def _largest(steps: Any) -> Floats:
 
 
 def _epsilon(dtype: Any) -> float:
-    name = str(dtype).removeprefix("torch.")
-    return {"float64": 2.2e-16, "float32": 1.2e-7, "float16": 9.8e-4, "bfloat16": 7.8e-3}.get(name, 1.2e-7)
+    return precision_of(str(dtype).removeprefix("torch.")).eps

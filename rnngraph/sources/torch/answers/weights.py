@@ -18,7 +18,7 @@ from rnngraph.autodiff.backward import Step
 from rnngraph.autodiff.contribution import Array, Summed
 from rnngraph.measure.parameter_trace import parameter_trace, weight_spectrum
 from rnngraph.sources.torch.autograd.arrived import norm
-from rnngraph.sources.torch.autograd.edges import Edge, at_and_below, number_of
+from rnngraph.sources.torch.autograd.edges import Edge, at_and_below, number_of, wide
 from rnngraph.sources.torch.autograd.hooks import ours
 from rnngraph.sources.torch.autograd.one_pass import Pass
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE, Recurrence, multiplying_states
@@ -148,7 +148,7 @@ class Weights:
         recurrent = {id(some.weight) for one in recurrences for some in multiplying_states(one) if some.whole}
         for one in {id(steps): steps for steps in self._steps.values()}.values():
             grad = Magnitudes.of(0.0 if one.total is None else norm(one.total))
-            values = one.parameter.detach().cpu().double().numpy()
+            values = wide(one.parameter).cpu().numpy()
             transposed = values.T if values.ndim == 2 and cell_name(one.recurrence.module) else values
             rows = eigenvalues if id(one.parameter) in recurrent else 0
             steps, spectrum = Magnitudes.of(one.norms).lengthened(timesteps), weight_spectrum(transposed, rows)

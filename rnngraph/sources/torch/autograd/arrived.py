@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from rnngraph import norms
-from rnngraph.sources.torch.autograd.edges import Edge, as_at, drawn_once, home_of_float64, wide
+from rnngraph.sources.torch.autograd.edges import Edge, as_at, as_reals, drawn_once, home_of_float64, wide
 from rnngraph.sources.torch.autograd.kernels import above, through
 from rnngraph.trace.magnitudes import Floats, Integers
 
@@ -32,6 +32,7 @@ def sample_norms(tensor: Any) -> Floats:
 
 def row_norms(rows: Any) -> Floats:
     """Give the norms over the last axis; NaN where a row holds NaN or infinity."""
+    rows = as_reals(rows)
     known = rows.detach() if rows.dtype == torch.float32 else wide(rows)
     if home_of_float64(known.device).type == "cpu":  # NumPy sees the same memory, and its calls cost less
         return norms.row_norms(known.cpu().numpy(force=True))
@@ -43,7 +44,7 @@ def row_norms(rows: Any) -> Floats:
 
 def norm(tensor: Any) -> float:
     """Give the norm over all elements."""
-    dense = tensor.detach().coalesce().values() if tensor.is_sparse else tensor.detach()
+    dense = as_reals(tensor.detach().coalesce().values() if tensor.is_sparse else tensor.detach())
     found = float(torch.linalg.vector_norm(dense.to(home_of_float64(dense.device)), dtype=torch.float64))
     return found if _SMALLEST < found < _LARGEST else float(row_norms(dense.reshape(1, -1))[0])
 

@@ -86,8 +86,14 @@ def home_of_float64(device: torch.device) -> torch.device:
 
 
 def wide(tensor: Any) -> Any:
-    """Give the numbers of a tensor in float64."""
-    return tensor.detach().to(home_of_float64(tensor.device)).double()
+    """Give the numbers of a tensor in float64, complex ones in two of them."""
+    kind = torch.complex128 if tensor.is_complex() else torch.float64
+    return tensor.detach().to(home_of_float64(tensor.device)).to(kind)
+
+
+def as_reals(tensor: Any) -> Any:
+    """Give the real and the imaginary parts of complex numbers along the last axis; real ones as they are."""
+    return torch.view_as_real(tensor.resolve_conj()).flatten(-2) if tensor.is_complex() else tensor
 
 
 def drawn_once(shape: tuple[int, ...]) -> Any:
@@ -96,9 +102,9 @@ def drawn_once(shape: tuple[int, ...]) -> Any:
 
 
 def tensors_in(value: Any) -> Iterator[Any]:
-    """Yield the floating tensors in a nest of tuples, lists and mappings, in order."""
+    """Yield the tensors of floating and of complex numbers in a nest of tuples, lists and mappings, in order."""
     if isinstance(value, torch.Tensor):
-        if value.is_floating_point():
+        if value.is_floating_point() or value.is_complex():
             yield value
     elif isinstance(value, Mapping):
         for one in value.values():
