@@ -59,6 +59,19 @@ def test_rows_that_are_picked_are_one_sample(picked: str) -> None:
     assert certified(trace)
 
 
+def test_a_loss_that_reads_all_that_a_person_did_reads_many_steps() -> None:
+    people = [
+        torch.tensor(rows) for rows in ([1, 0], [0, 1], [1, 0], [0, 1], [2, 1, 0], [2, 0, 1], [2, 1, 0], [2, 0, 1])
+    ]
+    model, frames = Crowd("index").double(), [torch.randn(len(rows), D).double() for rows in people]
+    with rnngraph.torch.watch(model) as watch:
+        whole = torch.zeros(3, H).double()
+        for rows, own in zip(people, model(frames, people).states["h"], strict=True):
+            whole = whole.index_add(0, rows, own)
+        whole.square().sum().backward()
+    assert all(one.joint for one in watch.trace().lags)  # who leads the late rows was not there at the beginning
+
+
 def test_rows_that_stay_where_they_are_remain_samples() -> None:
     people = [torch.arange(4)] * 6
     model, frames = Crowd("index").double(), [torch.randn(4, D).double() for _ in people]
