@@ -53,6 +53,11 @@ def test_rows_that_are_picked_are_one_sample(picked: str) -> None:
             truth = [float(one.norm()) for one in gradients(trail.losses[s], trail.states[kind])]
             found = np.exp(np.where(np.isnan(lags.log[0, s, 1:]), -np.inf, lags.log[0, s, 1:]))
             np.testing.assert_allclose(found, truth, rtol=1e-9, atol=1e-14)
+    leaves = [one.clone().requires_grad_() for one in frames]
+    losses, fed = model(leaves, people).losses, trace.input_lags[0].log[0]
+    for place, s in enumerate(trace.lags[0].losses.tolist()):
+        truth = [float(one.norm()) for one in gradients(losses[s], leaves)][: s + 1]
+        np.testing.assert_allclose(np.exp(fed[place, : s + 1]), truth, rtol=1e-9)
     said = rnngraph.diagnose(trace)
     assert "sample_differs" not in said.flags
     assert "one sample" in str(said)
