@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 import rnngraph
@@ -51,6 +52,8 @@ def test_two_runs_over_one_sequence_take_their_steps_together(cells: int, ends: 
     for k, state in enumerate(trace.states):
         check(trace, state.name, trail, str(k))
         assert not state.cut.any()
+        alone = [float(gradients(trail.losses[t], [one])[0].norm()) for t, one in enumerate(trail.states[str(k)])]
+        np.testing.assert_allclose(state.immediate.value, alone, rtol=1e-9)  # a loss reads the state of its own step
         own, (value, gradient) = trail.states[str(k)][2], watch.state(state.name, 2)
         assert torch.equal(value, own)
         torch.testing.assert_close(gradient, gradients(trail.total(), [own])[0])
