@@ -61,6 +61,15 @@ def test_two_runs_over_one_sequence_take_their_steps_together(cells: int, ends: 
     assert not {"truncated", "too_short"} & set(rnngraph.diagnose(trace).flags)
 
 
+def test_the_weights_of_the_other_direction_get_theirs_at_their_own_steps() -> None:
+    model, x = Loops(cells=2, ends=2, loops=2).double(), torch.zeros(N, T, D).double()
+    x[:, 1] = 1.0  # the only step at which what is read has a size, and so the weights' part
+    with rnngraph.torch.watch(model) as watch:
+        model(x).total().backward()
+    parts = {one.name: one.steps.value for one in watch.trace().parameters}
+    assert [np.flatnonzero(parts[f"cells.{k}.Wx"]).tolist() for k in (0, 1)] == [[1], [1]]
+
+
 def test_a_layer_that_reads_the_one_below_from_the_end_runs_the_other_way() -> None:
     class Alternating(nn.Module):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
