@@ -1,11 +1,10 @@
 """Watch a PyTorch model train, and trace its recurrences: public in `rnngraph.torch`.
 
-PyTorch's own graph is the tape: it is kept alive, and autograd is asked. `calls`, `passes` and `patches` see a run;
-`one_pass` and `hooks` put its weights and hooks back to ask about it, and `traced` measures it;
-`chains`, `find` and `raw` read the recurrences off the graph; `clocks`, `shares` and `joint` say what a step's loss is;
-`fed_inputs`, `within` and `entrance` know what enters; `question`, `rows` and `tell` ask, `walks` lends what came back;
-`inside` opens fused layers with a tape of our own; `graph_recording` answers what `measure` wants to know; `again` runs
-a copy with changed weights.
+PyTorch's own graph is the tape: it is kept alive, and autograd is asked. A run is seen by `watching` (`patches` around
+PyTorch's functions, `calls` of modules) and by `autograd.passes`; `one_pass` and `hooks` put back what a question must
+find as it was, and `question` is the one way to ask. `finding` reads recurrences off the graph, what enters them, and
+where a step's loss does; `graph_recording` answers what `measure` wants to know, a file of `answers` a question;
+`fused` opens fused layers with a tape of our own; `tried` runs a copy with changed weights, or with a shorter past.
 """
 
 from rnngraph.errors import MissingToolError

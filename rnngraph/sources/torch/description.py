@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from rnngraph.errors import InputError
 from rnngraph.sources.torch.autograd.kernels import NOTE as STATISTICS
 from rnngraph.sources.torch.finding.find import Found, no_sequence
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE, Recurrence, is_cell
@@ -33,10 +34,8 @@ TWICE = (
 
 def text(watch: Watch) -> str:
     """Give a table of recurrences, and the modules that are none with the reason."""
-    from rnngraph.errors import InputError
-
     try:
-        found = watch.found
+        found = watch.find()
     except InputError as error:
         return f"<Watch of {type(watch.model).__name__}: {error}>"
     rows = [("path", "kind", "steps", "states")]

@@ -123,8 +123,7 @@ class TorchRecording:
         states = [edge for one in self.recurrences for some in one.states for edge in some]
         others = (*all_above(states), *self.ports, *edges_in(self.entering.values()))
         wanted = list(dict.fromkeys([*states, *others]))
-        with self.weights.watched():
-            self._total = ask(self.run, whole(self.run), wanted + self.weights.edges())
+        self._total = ask(self.run, whole(self.run), wanted + self.weights.edges(), hooks=self.weights.hooks())
         self.weights.settle(self._total)
         carried, immediate = split(self.run, self.recurrences, self.clocks, self._total, self.shares)
         for number, track in enumerate(self.tracks):

@@ -9,8 +9,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import torch
+
 from rnngraph.errors import InputError
 from rnngraph.measure.trial import Trial
+from rnngraph.sources.torch.autograd.edges import tensors_in
 from rnngraph.sources.torch.watch import watch
 from rnngraph.trace.model import Trace
 
@@ -38,16 +41,10 @@ def trace_pair(
     """
     if loss not in REDUCTIONS:
         raise InputError(f"--loss is {loss}; a PyTorch module takes {', '.join(REDUCTIONS)}: return the loss you mean.")
-    kept = [(parameter, parameter.grad) for parameter in module.parameters()]
-    try:
-        for parameter, _ in kept:
-            parameter.grad = None
-        with watch(module, only=only) as watched:
-            scalar, how = reduced(called(module, batch), loss)
-            scalar.backward()
-    finally:
-        for parameter, gradient in kept:
-            parameter.grad = gradient
+    trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    with watch(module, only=only) as watched:
+        scalar, how = reduced(called(module, batch), loss)
+        torch.autograd.grad(scalar, trained, allow_unused=True) if trained else scalar.backward()
     trace = watched.trace(**options)
     return replace(trace, loss=float(scalar.detach()), notes=(*trace.notes, *how)), watched.trial()
 
@@ -69,7 +66,8 @@ def reduced(returned: Any, loss: str) -> tuple[Any, tuple[str, ...]]:
         InputError: nothing that it returned can be differentiated.
     """
     given = returned.get("loss") if isinstance(returned, Mapping) else getattr(returned, "loss", None)
-    output = _first_tensor(returned if given is None else given)
+    some = tensors_in(returned if given is None else given)
+    output = next((one for one in some if one.is_floating_point()), None)
     if output is None or not output.requires_grad:
         raise InputError(
             f"the module returned {type(returned).__name__}, in which nothing can be differentiated; return a loss, "
@@ -80,17 +78,3 @@ def reduced(returned: Any, loss: str) -> tuple[Any, tuple[str, ...]]:
     text = {"sum": "the sum", "mean": "the mean", "every": "half the sum of squares"}[loss]
     note = f"the module returned no scalar: {text} of its output, {tuple(output.shape)}, was differentiated"
     return {"sum": output.sum, "mean": output.mean, "every": lambda: output.square().sum() / 2}[loss](), (note,)
-
-
-def _first_tensor(value: Any) -> Any:
-    pending = [value]
-    while pending:
-        one = pending.pop(0)
-        if hasattr(one, "requires_grad") and hasattr(one, "is_floating_point"):
-            if one.is_floating_point():
-                return one
-        elif isinstance(one, Mapping):
-            pending = [*one.values(), *pending]
-        elif isinstance(one, tuple | list):
-            pending = [*one, *pending]
-    return None

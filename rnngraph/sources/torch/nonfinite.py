@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import sysconfig
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any, TypeAlias
@@ -78,135 +78,101 @@ def first_nonfinite(function: Callable[[], Any], model: Any = None) -> FirstNonF
         raise InputError(
             f"first_nonfinite got a {type(function).__name__}; pass a function that runs forward and backward."
         )
-    seen = _Modules(model)
-    with seen, _Looking(seen) as looking:
+    with _Looking(model) as looking:
         function()
-    ways = (looking.made[way] or looking.passed[way] for way in (False, True))
-    return FirstNonFinite(*(None if one is None else one.told(seen) for one in ways))
+    return FirstNonFinite(looking.told(backward=False), looking.told(backward=True))
 
 
-_Chain: TypeAlias = tuple[
-    tuple[Any, int], ...
-]  # modules under way, outermost first, and how often each was called before
-
-
-class _Modules:
-    """Which modules are under way, and how often each was called inside the outermost."""
-
-    def __init__(self, model: Any) -> None:
-        self.model = model
-        self.names = {} if model is None else {id(module): path for path, module in model.named_modules()}
-        self.stack: list[tuple[Any, int]] = []
-        self._inside: dict[int, int] = {}  # calls since the outermost began
-        self._outermost: dict[int, int] = {}
-        self._most: dict[int, int] = {}
-        self._hooks: list[Any] = []
-
-    def __enter__(self) -> _Modules:
-        module = torch.nn.modules.module
-        self._hooks = [
-            module.register_module_forward_pre_hook(self._begin),
-            module.register_module_forward_hook(self._end, always_call=True),
-        ]
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        for hook in self._hooks:
-            hook.remove()
-
-    def _begin(self, module: Any, args: Any) -> None:
-        if not self.stack:
-            self._inside.clear()
-        counts = self._inside if self.stack else self._outermost
-        count = counts[id(module)] = counts.get(id(module), -1) + 1
-        self._most[id(module)] = max(count, self._most.get(id(module), 0))
-        self.stack.append((module, count))
-
-    def _end(self, module: Any, args: Any, result: Any) -> None:
-        while self.stack and self.stack.pop()[0] is not module:
-            pass
-
-    def path(self, chain: _Chain) -> str:
-        """Give the path of the innermost module."""
-        return self.names.get(id(chain[-1][0]), type(chain[-1][0]).__name__) if chain else ""
-
-    def step(self, chain: _Chain) -> int | None:
-        """Give the number of the call of the innermost module that was called again; the model's calls are none."""
-        own = (one for one in reversed(chain) if one[0] is not self.model)
-        return next((count for module, count in own if self._most[id(module)] > 0), None)
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where an operation was run."""
-
-    file: str
-    line: int
-    chain: _Chain
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """What was found, before it is known which modules are called again."""
-
-    op: str
-    place: _Place
-    at: tuple[int | None, int | None]  # timestep, where the operation itself tells it, and sample
-    inputs: tuple[Any, ...]
-    given: bool
-
-    def told(self, modules: _Modules) -> NonFinite:
-        """Say it with the path and the step."""
-        step = modules.step(self.place.chain) if self.at[0] is None else self.at[0]
-        path = modules.path(self.place.chain)
-        return NonFinite(self.op, self.place.file, self.place.line, path, step, self.at[1], self.inputs, self.given)
+# Modules under way, outermost first, and how often each was called before.
+_Chain: TypeAlias = tuple[tuple[Any, int], ...]
+_Place: TypeAlias = tuple[str, int, _Chain]  # file, line, modules
 
 
 class _Looking(TorchDispatchMode):  # type: ignore[misc]
-    """Looks at what every operation gives."""
+    """Looks at what every operation gives, and at which modules are under way."""
 
-    def __init__(self, modules: _Modules) -> None:
+    def __init__(self, model: Any) -> None:
         super().__init__()
-        self.modules = modules
-        self.made: dict[bool, _Found | None] = {False: None, True: None}  # by whether it is the backward pass
-        self.passed = self.made.copy()  # what handed on what was not finite already
+        self._model = model
+        self._names = {} if model is None else {id(module): path for path, module in model.named_modules()}
+        self._stack: list[tuple[Any, int]] = []
+        self._inside: dict[int, int] = {}  # calls since the outermost began
+        self._outermost: dict[int, int] = {}
+        self._most: dict[int, int] = {}
+        self._handles: list[Any] = []
         self._places: dict[int, _Place] = {}  # by sequence number: where a node was made
+        self._found: dict[tuple[bool, bool], tuple[NonFinite, _Chain]] = {}  # by whether on the way back, and given
+
+    def __enter__(self) -> Any:
+        module = torch.nn.modules.module
+        self._handles = [
+            module.register_module_forward_pre_hook(self._begin),
+            module.register_module_forward_hook(self._end, always_call=True),
+        ]
+        return super().__enter__()
+
+    def __exit__(self, *error: object) -> None:
+        super().__exit__(*error)
+        for handle in self._handles:
+            handle.remove()
+
+    def _begin(self, module: Any, args: Any) -> None:
+        if not self._stack:
+            self._inside.clear()
+        counts = self._inside if self._stack else self._outermost
+        count = counts[id(module)] = counts.get(id(module), -1) + 1
+        self._most[id(module)] = max(count, self._most.get(id(module), 0))
+        self._stack.append((module, count))
+
+    def _end(self, module: Any, args: Any, result: Any) -> None:
+        while self._stack and self._stack.pop()[0] is not module:
+            pass
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         backward = in_backward()
-        wanted = self.made[backward] is None
+        wanted = (backward, False) not in self._found
         given = [one.detach() for one in tensors_in((args, kwargs))] if wanted else []
         if wanted and func._schema.is_mutable:
             given = [one.clone() for one in given]
         result = func(*args, **(kwargs or {}))
-        place = None
         if not backward:
-            place = _Place(*_line(sys._getframe(1)), tuple(self.modules.stack))
-            self._places[number_now()] = place
+            self._places[number_now()] = (*_line(sys._getframe(1)), tuple(self._stack))
         broken = next((one for one in tensors_in(result) if not _finite(one)), None) if wanted else None
         if broken is not None and not _only_writes(func, given):
             bad = not all(map(_finite, given))
-            first = self.passed if bad else self.made
-            if first[backward] is None and (not bad or broken.isnan().any()):  # infinity is a mask's as well
-                name = str(func).removeprefix("aten.").rpartition(".")[0]
-                place = place or self._walked_back()
+            if (backward, bad) not in self._found and (not bad or broken.isnan().any()):  # infinity is a mask's as well
+                file, line, chain = self._walked_back() if backward else self._places[number_now()]
+                name, module = str(func).removeprefix("aten.").rpartition(".")[0], chain[-1][0] if chain else None
+                path = self._names.get(id(module), type(module).__name__) if chain else ""
                 inputs = tuple(one.clone() for one in given)
-                first[backward] = _Found(name, place, _position(broken, place, backward), inputs, bad)
+                at = _position(broken, module, backward)
+                self._found[backward, bad] = NonFinite(name, file, line, path, *at, inputs, bad), chain
         return result
 
     def _walked_back(self) -> _Place:
         node = torch._C._current_autograd_node()
         number = -1 if node is None else number_of(node)
         known = [one for one in self._places if one <= number]
-        return self._places[max(known)] if known else _Place("", 0, ())
+        return self._places[max(known)] if known else ("", 0, ())
+
+    def told(self, *, backward: bool) -> NonFinite | None:
+        """Give what was found on one of the ways, with the step, of which one can tell only now.
+
+        It is the number of the call of the innermost module that was called again; the model's calls are none.
+        """
+        ways = [self._found[backward, given] for given in (False, True) if (backward, given) in self._found]
+        found, chain = ways[0] if ways else (None, ())
+        if found is None or found.timestep is not None:
+            return found
+        own = (one for one in reversed(chain) if one[0] is not self._model)
+        return replace(found, timestep=next((count for module, count in own if self._most[id(module)] > 0), None))
 
 
-def _position(broken: Any, place: _Place, backward: bool) -> tuple[int | None, int | None]:
+def _position(broken: Any, module: Any, backward: bool) -> tuple[int | None, int | None]:
     """Give timestep and sample: of a fused layer's output the time axis is known; else samples come first."""
     at = torch.nonzero(~broken.isfinite())[0].tolist() if broken.dim() else []
-    module = place.chain[-1][0] if place.chain else None
     if not backward and isinstance(module, FUSED) and broken.dim() == 3:
         return at[0], at[1]
     return None, at[0] if broken.dim() > 1 else None

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from rnngraph.errors import InputError
+from rnngraph.measure.recording import Window
 from rnngraph.sources.torch.answers.rows import Rows
 from rnngraph.sources.torch.autograd.arrived import summed
 from rnngraph.sources.torch.autograd.kernels import all_above, whole_at
@@ -44,18 +45,17 @@ def _named(recording: TorchRecording, name: str) -> tuple[int, str]:
 
 
 def _inside(recording: TorchRecording, number: int, kind: str, t: int) -> tuple[Any, Any]:
-    found: dict[str, Any] = {}
+    found: list[Any] = []
 
     def take(window: Any) -> None:
-        if getattr(window, "steps", None) is None or window.recurrence != number:
-            return
-        if window.steps.start <= t < window.steps.stop:
+        if isinstance(window, Window) and isinstance(window.steps, slice) and window.recurrence == number:
             k = t - window.steps.start
-            found["value"] = window.values[kind][k].copy()
-            found["gradient"] = window.total[kind][k] / recording.run.factor
+            if 0 <= k < len(window.values[kind]):
+                found[:] = window.values[kind][k].copy(), window.total[kind][k] / recording.run.factor
 
     recording.walk(take)
-    return torch.from_numpy(found["value"]), torch.from_numpy(found["gradient"])
+    value, gradient = map(torch.from_numpy, found)
+    return value, gradient
 
 
 def row(recording: TorchRecording, step: int, clock: int | None) -> dict[str, list[Any]]:
@@ -71,9 +71,9 @@ def row(recording: TorchRecording, step: int, clock: int | None) -> dict[str, li
     found: dict[str, list[Any]] = {}
 
     def put(name: str, time: int, t: int, total: Any) -> None:
-        listed = found.setdefault(name, [None] * time)
-        if total is not None:
-            listed[t] = total[0][0] * 2.0 ** int(np.asarray(total[1])[0]) / recording.run.factor
+        factor = recording.run.factor
+        part = None if total is None else total[0][0] * 2.0 ** int(np.asarray(total[1])[0]) / factor
+        found.setdefault(name, [None] * time)[t] = part
 
     for number, track in enumerate(recording.tracks):
         for kind, t, edge in recording.state_edges(track):

@@ -5,6 +5,7 @@ In: a `torch.nn.Module`. Out: a `Watch`, which gives a `Trace`, says what was fo
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from rnngraph.sources.torch.autograd.passes import Passes
 from rnngraph.sources.torch.finding.find import Found, find
 from rnngraph.sources.torch.graph_recording import TorchRecording
 from rnngraph.sources.torch.watching.calls import CallLog, Kept
-from rnngraph.sources.torch.watching.patches import Patches
+from rnngraph.sources.torch.watching.patches import put_all
 from rnngraph.sources.torch.watching.unwrap import paths_of, sharded, unwrapped
 from rnngraph.trace.model import Trace
 
@@ -59,14 +60,14 @@ class Watch:
         for path in self.only:
             if path not in self._names.values():
                 raise InputError(description.no_such_path(self.model, self._names, path))
-        self._patches: Patches | None = None
+        self._patches: contextlib.ExitStack | None = None
         self._sharded = sharded(self.model)
         self.lags = LagOptions()  # of sharded weights, which are asked about while the backward pass ends
         self._start()
 
     def _start(self) -> None:
         self.log = CallLog(self._names)
-        self.passes = Passes(self.model, self.wanted)
+        self.passes = Passes(self.model, self.wanted, self.log)
         self.marks: dict[str, list[tuple[Edge, Kept]]] = {}
         self._found: dict[Pass, Found] = {}
         self._recordings: dict[Pass, TorchRecording] = {}
@@ -77,9 +78,9 @@ class Watch:
         if self._patches is not None:
             raise InputError("this watch is already under way; make a second one with watch(model).")
         self._start()
-        self._patches = Patches()
+        self._patches = contextlib.ExitStack()
         try:
-            self._patches.put(self.model, self.log, self.passes)
+            put_all(self._patches, self.model, self.passes)
             if self._sharded:
                 self._divide(later=False)
                 self.passes.after = self._ask_now
@@ -92,7 +93,7 @@ class Watch:
     ) -> None:
         """Take everything off, also after an exception."""
         if self._patches is not None:
-            self._patches.take_off()
+            self._patches.close()
             self._patches = None
             self.passes.after = None
             self._divide(later=True)
@@ -104,16 +105,15 @@ class Watch:
 
     def _ask_now(self) -> None:
         """Ask before sharded weights are divided again; afterwards the graph has no weights to walk with."""
+        self._asked = None
         try:
-            self._asked = None
             if self.passes.found:
                 self._asked = self.trace(lags=self.lags)
-        except Exception as error:  # the run goes on as if it were not watched
-            self.log.failure = self.log.failure or f"{type(error).__name__}: {error}"
-        self.passes.found.clear()
-        self.log.calls.clear()
-        for one in self._sharded:
-            one.reshard()
+        finally:
+            self.passes.found.clear()
+            self.log.calls.clear()
+            for one in self._sharded:
+                one.reshard()
 
     def mark(self, tensor: Any, name: str = "state") -> None:
         """Say, once a step, which tensor is a state: for a loop that no module shows.
@@ -161,7 +161,7 @@ class Watch:
         """
         from rnngraph.sources.torch.tensors import state
 
-        return state(self.record(chosen(self, backward)), name, t)
+        return state(self.recording(backward), name, t)
 
     def row(self, step: int, *, clock: int | None = None, backward: Backward | None = None) -> dict[str, list[Any]]:
         """Give the gradients of the loss of one step, by state and by input: a tensor a step; None is nothing.
@@ -176,7 +176,7 @@ class Watch:
         """
         from rnngraph.sources.torch.tensors import row
 
-        return row(self.record(chosen(self, backward)), step, clock)
+        return row(self.recording(backward), step, clock)
 
     def trial(self, *, backward: Backward | None = None) -> Trial:
         """Let remedies be tried on the batch that was seen: `rnngraph.diagnose(trace, trial=watch.trial())`.
@@ -190,11 +190,11 @@ class Watch:
         from rnngraph.measure.trial import Trial
         from rnngraph.sources.torch.tried.again import Again
 
-        return Trial(Again(self, self.record(chosen(self, backward))))
+        return Trial(Again(self, self.recording(backward)))
 
-    def recording(self) -> TorchRecording:
-        """Give the pass that is traced by default, as what `measure` asks."""
-        return self.record(chosen(self, None))
+    def recording(self, backward: Backward | None = None) -> TorchRecording:
+        """Give a pass as what `measure` asks."""
+        return self.record(chosen(self, backward))
 
     def weights(self) -> dict[str, list[Any]]:
         """Give the parameters that each recurrence trains, by its name in the trace.
@@ -202,23 +202,15 @@ class Watch:
         Raises:
             InputError: see `trace`.
         """
-        return weights_by_recurrence(self.record(chosen(self, None)))
-
-    @property
-    def found(self) -> Found:
-        """What was found in the pass that is traced by default.
-
-        Raises:
-            InputError: see `trace`.
-        """
-        return self.find(chosen(self, None))
+        return weights_by_recurrence(self.recording())
 
     def __str__(self) -> str:
         """Say what was found, and what was not and why."""
         return description.text(self)
 
-    def find(self, run: Pass) -> Found:
-        """Give what was found in a pass."""
+    def find(self, run: Pass | None = None) -> Found:
+        """Give what was found in a pass, by default in the one that is traced."""
+        run = chosen(self, None) if run is None else run
         if run not in self._found:
             names = {id(weight): name for name, weight in self.model.named_parameters()}
             with run.as_it_was():

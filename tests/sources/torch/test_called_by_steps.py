@@ -298,6 +298,32 @@ def test_parts_of_every_weight_by_step() -> None:
     np.testing.assert_allclose(float(found.grad.value), float(model.cell.weight_ih.grad.norm()), rtol=1e-11)
 
 
+class Twice(nn.Module):  # type: ignore[misc, name-defined]
+    """A weight that a step uses twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.turn = nn.Parameter(torch.randn(H, H))
+
+    def forward(self, x: Any, h: Any = None) -> Any:
+        return self.step(x, x if h is None else h, self.turn)
+
+    def step(self, x: Any, h: Any, turn: Any) -> Any:
+        return ((x + h @ turn).tanh() @ turn).tanh()
+
+
+def test_what_a_step_adds_to_a_weight_that_it_uses_twice() -> None:
+    model, x = Loop(Twice()).double(), torch.randn(T, N, H).double()
+    trace = watched(model, x)[0].trace(lags=False)
+    weights, h, total = [model.cell.turn.detach().clone().requires_grad_() for _ in range(T)], x[0], 0
+    for one, weight in zip(x, weights, strict=True):
+        h = model.cell.step(one, h, weight)
+        total = total + model.head(h).square().sum()
+    truth = [float(g.norm()) for g in torch.autograd.grad(total, weights)]
+    found = next(one for one in trace.parameters if one.name == "cell.turn")
+    np.testing.assert_allclose(found.steps.value, truth, rtol=1e-11)
+
+
 class Sparse(nn.Module):  # type: ignore[misc, name-defined]
     """Words are looked up inside the step, and their gradient is sparse; nodes of a graph are joined by one."""
 

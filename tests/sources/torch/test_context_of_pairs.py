@@ -105,7 +105,7 @@ def test_every_chunk_is_as_if_it_were_run_alone(
     plain = getattr(nn, kind)(3, 4, layers).double()
     plain.load_state_dict(layer.state_dict())
     reset = ResetLayer(layer)
-    reset.plan = Plan(chunk, phase, None)
+    reset.begin(Plan(chunk, phase, None))
     found, final = layer(x.transpose(0, 1) if batch_first else x)
     found = found.transpose(0, 1) if batch_first else found
     edges = sorted({0, *range(phase, 11, chunk), 11})
@@ -121,7 +121,7 @@ def test_of_two_directions_what_comes_later_is_left_as_it_is() -> None:
     one_way = nn.GRU(3, 4).double()
     one_way.load_state_dict({key: value for key, value in layer.state_dict().items() if "reverse" not in key})
     reset = ResetLayer(layer)
-    reset.plan = Plan(3, 0, None)
+    reset.begin(Plan(3, 0, None))
     found = layer(x)[0]
     torch.testing.assert_close(found[..., 4:], whole[..., 4:])
     for start in (0, 3, 6):
@@ -144,11 +144,9 @@ def test_only_chosen_steps_forget() -> None:
 
         whole = outputs()
         reset: Any = ResetLayer(module) if kind == "LSTM" else ResetSteps(module, [(1, 0), (2, 1)])
-        reset.plan = Plan(3, 0, None)
-        reset.begin()
+        reset.begin(Plan(3, 0, None))
         forgotten = outputs()
-        reset.plan = Plan(3, 0, {4, 5})
-        reset.begin()
+        reset.begin(Plan(3, 0, {4, 5}))
         mixed = outputs()
         torch.testing.assert_close(mixed[[4, 5]], forgotten[[4, 5]])
         torch.testing.assert_close(mixed[[0, 1, 2, 3, 6]], whole[[0, 1, 2, 3, 6]])

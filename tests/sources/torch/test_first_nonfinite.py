@@ -117,6 +117,13 @@ def test_a_fused_layer_and_one_that_is_fine() -> None:
     assert broken.line == line_of(run, "model[1](model[0]")
 
 
+def test_what_makes_nan_counts_before_what_was_given_it() -> None:
+    given, fine = torch.full((2, 3), torch.nan), torch.zeros(2, 3)
+    found = rnngraph.torch.first_nonfinite(lambda: (given * 2, fine.log())).forward
+    assert found is not None
+    assert (found.op, found.given) == ("log", False)
+
+
 def test_only_functions() -> None:
     with pytest.raises(InputError, match=r"first_nonfinite got a Tensor; pass a function"):
         rnngraph.torch.first_nonfinite(torch.ones(2))

@@ -108,7 +108,7 @@ def test_what_is_put_side_by_side(kind: Any, layers: int) -> None:
     torch.manual_seed(0)
     model, trails = Stack(kind, layers).double(), [Trail() for _ in range(layers)]
     with rnngraph.torch.watch(model) as watch:
-        model(torch.randn(T, N, D).double(), trails).backward()
+        model(nn.Parameter(torch.randn(T, N, D).double()), trails).backward()  # as words are, which weights look up
     trace = watch.trace()
     # The state that is read one step later begins with plain zeros, and nothing reads the last.
     steps = T - 1 if kind is LinearAttention else T
@@ -121,6 +121,16 @@ def test_what_is_put_side_by_side(kind: Any, layers: int) -> None:
         for k, key in enumerate(trail.states):
             trail.states[key] = trail.states[key][:steps]
             check(trace, f"{one.name}.h{k + 1 if k else ''}", trail, key)
+
+
+def test_layers_that_read_a_state_before_they_renew_it() -> None:
+    model, trails = Stack(LinearAttention, 2).double(), [Trail(), Trail()]
+    with rnngraph.torch.watch(model) as watch:
+        model(nn.Parameter(torch.randn(T, N, D).double()), trails).backward()
+    assert [(one.name, one.timesteps) for one in watch.trace().recurrences] == [
+        ("layers.0", T - 1),
+        ("layers.1", T - 1),
+    ]
 
 
 def test_layers_side_by_side_are_no_loop() -> None:

@@ -140,7 +140,7 @@ def test_the_spectrum_of_a_fused_layer() -> None:
         output.square().sum().backward()
     (one,) = watch.trace(spectrum=2 * H).spectrum
     log_det = 0.0  # the exponents add up to the mean log determinant of a step: both layers' slopes and weights
-    h = watch.found.recurrences[0].calls[0]
+    h = watch.find().recurrences[0].calls[0]
     from rnngraph.sources.torch.fused.inside import Inside
 
     for block in Inside(h).blocks:

@@ -119,7 +119,7 @@ def test_weights_that_evolve() -> None:
     torch.manual_seed(0)
     watch, trail = watched(Evolving().double(), data())
     trace = watch.trace()
-    assert [(one.path, one.title) for one in watch.found.recurrences] == [("cell", "Turn")]
+    assert [(one.path, one.title) for one in watch.find().recurrences] == [("cell", "Turn")]
     check(trace, "cell.h", trail, "w")
     assert certified(trace)
 
@@ -185,7 +185,7 @@ def test_a_stateless_part_needs_no_word_of_its_own() -> None:
     with rnngraph.torch.watch(model) as watch:
         model(data(), trail)
         trail.total().backward()
-    assert list(watch.found.reasons) == ["cell"]
+    assert list(watch.find().reasons) == ["cell"]
 
 
 def test_rounding_beside_the_largest_step() -> None:

@@ -52,17 +52,18 @@ def test_weights_that_autocast_casts_once_for_all_steps_are_no_states() -> None:
     class Loop(torch.nn.Module):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
             super().__init__()
+            self.words, self.begin = torch.nn.Embedding(9, 4), torch.nn.Parameter(torch.zeros(5))  # weights, all of it
             self.read, self.turn = torch.nn.Linear(4, 5), torch.nn.Linear(5, 5)
 
-        def forward(self, x: Any) -> Any:
-            h = x.new_zeros(3, 5)
-            for one in x:
+        def forward(self, words: Any) -> Any:
+            h = self.begin.expand(3, 5)
+            for one in self.words(words):
                 h = (self.read(one) + self.turn(h)).tanh()
             return h
 
     torch.manual_seed(0)
     model = Loop()
     with rnngraph.torch.watch(model) as watch, torch.autocast("cpu", torch.bfloat16):
-        model(torch.randn(6, 3, 4)).float().square().sum().backward()
+        model(torch.randint(9, (6, 3))).float().square().sum().backward()
     (state,) = watch.trace().states
     assert (state.name, watch.trace().lags[0].log.shape[0]) == ("turn.h", 3)

@@ -342,7 +342,7 @@ def test_two_layers_step_by_step_on_two_sequences() -> None:
     model = Stacked().double()
     with rnngraph.torch.watch(model) as watch:
         model(torch.randn(6, N, D).double(), torch.randn(4, N, D).double()).backward()
-    found = {one.path: one.steps for one in watch.found.recurrences}
+    found = {one.path: one.steps for one in watch.find().recurrences}
     assert found == {"cells.0": 6, "cells.1": 6, "cells.0#2": 4, "cells.1#2": 4}
 
 

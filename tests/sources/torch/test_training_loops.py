@@ -114,8 +114,10 @@ def test_passes_over_the_same_calls_count_together() -> None:
         output, _ = model(x)
         output.sum().backward(retain_graph=True)
         output.square().sum().backward()
-    for a, b in zip(once.trace().lags, twice.trace().lags, strict=True):
+    trace = twice.trace()
+    for a, b in zip(once.trace().lags, trace.lags, strict=True):
         np.testing.assert_allclose(a.log, b.log, rtol=1e-9)
+    assert certified(trace)
 
 
 def test_accumulated_minibatches_are_passes_of_their_own() -> None:

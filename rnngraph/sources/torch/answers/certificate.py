@@ -18,7 +18,7 @@ from rnngraph.sources.torch.answers.weights import Weights
 from rnngraph.sources.torch.autograd.arrived import alike
 from rnngraph.sources.torch.autograd.edges import all_below, wide
 from rnngraph.sources.torch.autograd.one_pass import Pass
-from rnngraph.sources.torch.autograd.question import ask, blocked, whole
+from rnngraph.sources.torch.autograd.question import ask, whole
 from rnngraph.sources.torch.finding.recurrence import Recurrence
 from rnngraph.sources.torch.fused.inside import Inside
 from rnngraph.sources.torch.fused.layout import gradients_of
@@ -144,9 +144,8 @@ def _beside(run: Pass, one: Recurrence, found: Mapping[int, Any]) -> dict[int, A
         edge: id(weight) for weight in one.layers[0].weights if id(weight) in found for edge in run.edges_of(weight)
     }
     beside: dict[int, Any] = {}
-    with blocked(one.ports):
-        for edge, one_part in ask(run, whole(run), list(edges)).items():
-            beside[edges[edge]] = beside.get(edges[edge], 0) + one_part
+    for edge, one_part in ask(run, whole(run), list(edges), walls=one.ports).items():
+        beside[edges[edge]] = beside.get(edges[edge], 0) + one_part
     return beside
 
 

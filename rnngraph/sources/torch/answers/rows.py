@@ -15,7 +15,7 @@ import torch
 from rnngraph.sources.torch.autograd.arrived import Arrived, near_one, only_step
 from rnngraph.sources.torch.autograd.edges import Edge, at_and_below, bytes_of, home_of_float64, number_of, oldest
 from rnngraph.sources.torch.autograd.kernels import all_above, held
-from rnngraph.sources.torch.autograd.question import ask, blocked
+from rnngraph.sources.torch.autograd.question import ask
 from rnngraph.sources.torch.finding.clocks import Port
 from rnngraph.sources.torch.finding.fed_inputs import Fed, edges_in, read_elsewhere
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE
@@ -157,8 +157,8 @@ class Rows:
         """
         wanted = dict.fromkeys([*self.states, *self.inputs, *self.ports, *self.extra, *self.entering])
         wanted = {edge: None for edge in wanted if edge not in past}
-        with blocked([*self.ports, *walls]), held(self.recording.statistics):
-            found = ask(self.run, seeds, list(wanted), rows=True)
+        still = held(self.recording.statistics)
+        found = ask(self.run, seeds, list(wanted), walls=[*self.ports, *walls], hooks=still, rows=True)
         for edge, rows in found.items():
             call = self.ports.get(edge)
             if call is None or edge in self.extra:

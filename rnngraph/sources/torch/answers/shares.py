@@ -18,10 +18,9 @@ from rnngraph.errors import InputError
 from rnngraph.measure.recording import Losses
 from rnngraph.sources.torch.autograd.arrived import norms_at
 from rnngraph.sources.torch.autograd.edges import Edge, number_of, oldest, walk_down
-from rnngraph.sources.torch.autograd.hooks import ours
 from rnngraph.sources.torch.autograd.kernels import above, through
 from rnngraph.sources.torch.autograd.one_pass import Pass
-from rnngraph.sources.torch.autograd.question import ask, blocked, replaced, whole
+from rnngraph.sources.torch.autograd.question import ask, whole
 from rnngraph.sources.torch.finding.clocks import Port
 from rnngraph.sources.torch.finding.joins import joins_of
 from rnngraph.sources.torch.finding.joint import APART, JOINT, Reading, reads_many_steps
@@ -66,11 +65,10 @@ class Shares:
         clocks: Sequence[int],
         batches: Sequence[int],
     ) -> Shares:
-        with blocked(ports):
-            try:
-                grown = ask(run, whole(run), list(ports), grow=True)
-            except InputError:  # a function that is differentiated once and not twice
-                grown = ask(run, whole(run), list(ports))
+        try:
+            grown = ask(run, whole(run), list(ports), walls=ports, grow=True)
+        except InputError:  # a function that is differentiated once and not twice
+            grown = ask(run, whole(run), list(ports), walls=ports)
         at = {edge: one.detach() for edge, one in grown.items()}
         clock_of = {id(one): clock for one, clock in zip(recurrences, clocks, strict=True)}
         by_clock: dict[int, dict[Edge, Any]] = {clock: {} for clock in sorted(clocks)}
@@ -130,13 +128,12 @@ def split(
     if place.keys() == shares.ports.keys():  # nothing but states is handed out: this was asked already
         immediate = dict(shares.at)
     else:
-        with blocked(place):
-            immediate = ask(run, whole(run), list(place))
+        immediate = ask(run, whole(run), list(place), walls=place)
     nothing = {edge: seed * 0 for edge, seed in whole(run).items()}
     own: dict[Edge, Any] = {}  # what a state gets from its own step: as c from h, or one layer from the next
     asides = (node.register_hook(_taker(edges, own)) for node, edges in _consumers_at_own_step(run, place).items())
-    with replaced({edge: total[edge] for edge in place if edge in total}), ours(asides):
-        carried = ask(run, nothing, list(place))
+    known = {edge: total[edge] for edge in place if edge in total}
+    carried = ask(run, nothing, list(place), replaced=known, hooks=asides)
     uppers = {edge: upper for edge in place if (upper := above(edge)) is not None}
     own |= {edge: through(edge, total[upper]) for edge, upper in uppers.items() if upper in total}
     for edge, part in own.items():

@@ -21,9 +21,8 @@ from rnngraph.sources.tape.one_step import OneStep
 from rnngraph.sources.tape.plan import Plan
 from rnngraph.sources.torch.answers.walks import arrived_at
 from rnngraph.sources.torch.autograd.edges import Edge, as_at, shape_of, wide
-from rnngraph.sources.torch.autograd.hooks import ours
 from rnngraph.sources.torch.autograd.kernels import all_above, whole_at
-from rnngraph.sources.torch.autograd.question import ask, blocked, whole
+from rnngraph.sources.torch.autograd.question import ask, whole
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE
 from rnngraph.sources.torch.watching.calls import Call
 from rnngraph.trace.magnitudes import Booleans, Integers
@@ -35,11 +34,9 @@ if TYPE_CHECKING:
 def feel(recording: TorchRecording) -> Felt:
     """Walk the whole loss once more."""
     total: dict[tuple[int, str], Booleans] = {}
-    for number, track in enumerate(recording.tracks):
-        for kind in track.cell.kinds:
-            total[number, kind] = np.zeros(track.recurrence.steps + 1, bool)
     reached = _reached(recording)
     for number, track in enumerate(recording.tracks):
+        total |= {(number, kind): np.zeros(track.recurrence.steps + 1, bool) for kind in track.cell.kinds}
         for kind, t, edge in recording.state_edges(track):
             total[number, kind][t + 1] |= edge in reached
     for one in recording.recurrences:
@@ -60,8 +57,8 @@ def _reached(recording: TorchRecording) -> set[Edge]:
     """Give the states at which anything arrives that has been kept from getting small."""
     states = [edge for one in recording.recurrences for some in one.states for edge in some]
     nodes: dict[Any, None] = dict.fromkeys(edge[0] for edge in states)
-    with ours(node.register_prehook(_to_size_one) for node in nodes):
-        found = ask(recording.run, whole(recording.run), [*states, *all_above(states)])
+    hooks = (node.register_prehook(_to_size_one) for node in nodes)
+    found = ask(recording.run, whole(recording.run), [*states, *all_above(states)], hooks=hooks)
     return {edge for edge in states if (one := whole_at(edge, found)) is not None and bool((one != 0).any())}
 
 
@@ -127,8 +124,7 @@ def _asked_back(
         all_ = np.zeros((len(some), track.recurrence.batch_of(edge), some.shape[-1]))
         all_[:, samples] = some
         seeds[edge] = as_at(edge, torch.from_numpy(all_).reshape(len(some), *shape_of(edge)))
-    with blocked(walls):
-        found = ask(recording.run, seeds, list(wanted), rows=True)
+    found = ask(recording.run, seeds, list(wanted), walls=walls, rows=True)
     if not wanted:
         return {}
     back = {key: np.zeros(some.shape) for key, some in rows.items()}

@@ -88,10 +88,9 @@ class Track:
         if mask is not None:
             return mask
         valid = np.ones((self.batch, self.recurrence.steps), bool)
-        if not self.recurrence.fused and self.recurrence.how != SEQUENCE:
-            for t, some in enumerate(self.recurrence.states):
-                for edge in some[:1]:
-                    valid[self.recurrence.batch_of(edge) :, t] = False
+        for t, some in enumerate(self.recurrence.states):
+            for edge in some[:1]:
+                valid[self.recurrence.batch_of(edge) :, t] = False
         return valid
 
     def cuts(self) -> Booleans | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,13 +43,9 @@ class Broken:
         """Note the steps of a state at which a value, or a gradient, is not finite."""
         when = partial(recording.order_of, recording.tracks[number].recurrence)
         for t in values:
-            self.value = min(self.value or ((1 << 62, 0), 0, "", 0), (when(t), number, kind, t), key=_first)
+            self.value = min(self.value or ((1 << 62, 0), 0, "", 0), (when(t), number, kind, t), key=itemgetter(0))
         for t in gradients:
-            self.gradient = max(self.gradient or ((-1, 0), 0, "", 0), (when(t), number, kind, t), key=_first)
-
-
-def _first(found: tuple[tuple[int, int], int, str, int]) -> tuple[int, int]:
-    return found[0]
+            self.gradient = max(self.gradient or ((-1, 0), 0, "", 0), (when(t), number, kind, t), key=itemgetter(0))
 
 
 def walk_states(

@@ -5,10 +5,11 @@ In: a pass and its recurrences. Out: a `ParameterTrace` a weight of a recurrence
 
 from __future__ import annotations
 
-import contextlib
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +20,6 @@ from rnngraph.autodiff.contribution import Array, Summed
 from rnngraph.measure.parameter_trace import parameter_trace, weight_spectrum
 from rnngraph.sources.torch.autograd.arrived import norm
 from rnngraph.sources.torch.autograd.edges import Edge, at_and_below, number_of, wide
-from rnngraph.sources.torch.autograd.hooks import ours
 from rnngraph.sources.torch.autograd.one_pass import Pass
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE, Recurrence, multiplying_states
 from rnngraph.sources.torch.fused.inside import Inside
@@ -33,14 +33,15 @@ if TYPE_CHECKING:
 _NAMES = {"weight_ih": "Wx", "weight_hh": "Wh", "bias_ih": "b", "bias_hh": "bh"}
 
 
-@dataclass(slots=True)
+@dataclass(eq=False, slots=True)
 class _Steps:
     """A parameter's parts under way: norms by step, and the sum of the step that is not complete."""
 
+    name: str
     parameter: Any
     recurrence: Recurrence
-    expected: dict[int, int]
-    norms: Floats
+    expected: Counter[int] = field(default_factory=Counter)
+    norms: Floats = field(default_factory=lambda: np.zeros(0))
     under_way: dict[int, tuple[int, Any]] = field(default_factory=dict)
     total: Any = None
 
@@ -68,7 +69,7 @@ class Weights:
 
     def __init__(self, run: Pass, recurrences: Sequence[Recurrence], names: Mapping[int, str]) -> None:
         """Find whose parts are to be caught."""
-        self.run, self.names = run, dict(names)
+        self.run = run
         self.layers: dict[str, Layer] = {}
         self._steps: dict[Edge, _Steps] = {}
         for one in recurrences:
@@ -77,23 +78,21 @@ class Weights:
             for present in one.module.parameters():
                 name = names.get(id(present), "parameter")
                 parameter = run.then(present, name)
-                self.names[id(parameter)] = name
-                if not parameter.requires_grad or hasattr(parameter, "_local_tensor"):
-                    continue
-                steps = _Steps(parameter, one, {}, np.zeros(one.steps))
-                for edge in run.edges_of(parameter):
-                    self._steps.setdefault(edge, steps)
+                if parameter.requires_grad and not hasattr(parameter, "_local_tensor"):
+                    steps = _Steps(_our_name(name, one), parameter, one)
+                    for edge in run.edges_of(parameter):
+                        self._steps.setdefault(edge, steps)
 
     def edges(self) -> list[Edge]:
         """The edges whose gradients are asked for."""
         return list(self._steps)
 
-    def watched(self) -> contextlib.AbstractContextManager[None]:
-        """Catch the parts while the whole loss is walked back."""
+    def hooks(self) -> Iterator[Any]:
+        """Put hooks on that catch the parts while the whole loss is walked back."""
         self.layers.clear()
-        for steps in self._steps.values():
-            steps.expected, steps.under_way, steps.norms, steps.total = {}, {}, np.zeros_like(steps.norms), None
-        return ours(node.register_hook(_catcher(slots)) for node, slots in self._users().items())
+        for one in self._steps.values():
+            one.expected, one.under_way, one.norms, one.total = Counter(), {}, np.zeros(one.recurrence.steps), None
+        return (node.register_hook(partial(_catch, slots)) for node, slots in self._users().items())
 
     def settle(self, total: Mapping[Edge, Any]) -> None:
         """Take the sums that autograd found."""
@@ -102,22 +101,19 @@ class Weights:
                 steps.total = total[edge] if steps.total is None else steps.total + total[edge]
 
     def _users(self) -> dict[Any, dict[int, tuple[_Steps, int]]]:
-        if not self._steps:
-            return {}
         begins = {
-            id(one): [one.calls[t].begin for t in one.order]
-            for one in {steps.recurrence for steps in self._steps.values()}
+            one: [one.calls[t].begin for t in one.order] for one in {some.recurrence for some in self._steps.values()}
         }
         found: dict[Any, dict[int, tuple[_Steps, int]]] = {}
-        for node in at_and_below(self.run.tops, min(first[0] for first in begins.values())):
+        for node in at_and_below(self.run.tops, min(some[0] for some in begins.values())) if begins else ():
             for slot, below in enumerate(node.next_functions):
                 steps = self._steps.get(tuple(below))
                 if steps is None:
                     continue
-                place = bisect_right(begins[id(steps.recurrence)], number_of(node)) - 1
+                place = bisect_right(begins[steps.recurrence], number_of(node)) - 1
                 t = steps.recurrence.order[place] if place >= 0 else -1
                 if t >= 0 and steps.recurrence.calls[t].made(node):
-                    steps.expected[t] = steps.expected.get(t, 0) + 1
+                    steps.expected[t] += 1
                     found.setdefault(node, {})[slot] = steps, t
         return found
 
@@ -138,32 +134,33 @@ class Weights:
     def traces(self, timesteps: int, eigenvalues: int) -> tuple[ParameterTrace, ...]:
         """Give the columns, with the eigenvalues of recurrent weights of up to so many rows."""
         found = []
+
+        def add(name: str, value: Array, grad: float, steps: Magnitudes, *, recurrent: bool) -> None:
+            spectrum = weight_spectrum(value, eigenvalues if recurrent else 0)
+            column = steps.lengthened(timesteps)
+            found.append(parameter_trace(name, value, Magnitudes.of(grad), column, spectrum=spectrum))
+
         for name, layer in self.layers.items():
             steps = Magnitudes.of(layer.steps)
             steps.status[layer.lost] = Status.UNDERFLOW
-            rows = eigenvalues if name.rpartition(".")[2].startswith("Wh") else 0  # our own names of a layer's weights
-            grad, spectrum = Magnitudes.of(norms.norm(layer.total)), weight_spectrum(layer.value, rows)
-            found.append(parameter_trace(name, layer.value, grad, steps.lengthened(timesteps), spectrum=spectrum))
+            recurrent = name.rpartition(".")[2].startswith("Wh")  # our own names of a layer's weights
+            add(name, layer.value, norms.norm(layer.total), steps, recurrent=recurrent)
         recurrences = {one.recurrence for one in self._steps.values()}
-        recurrent = {id(some.weight) for one in recurrences for some in multiplying_states(one) if some.whole}
-        for one in {id(steps): steps for steps in self._steps.values()}.values():
-            grad = Magnitudes.of(0.0 if one.total is None else norm(one.total))
+        multiplying = {id(some.weight) for one in recurrences for some in multiplying_states(one) if some.whole}
+        for one in dict.fromkeys(self._steps.values()):
             values = wide(one.parameter).cpu().numpy()
             transposed = values.T if values.ndim == 2 and cell_name(one.recurrence.module) else values
-            rows = eigenvalues if id(one.parameter) in recurrent else 0
-            steps, spectrum = Magnitudes.of(one.norms).lengthened(timesteps), weight_spectrum(transposed, rows)
-            found.append(parameter_trace(self._name(one), transposed, grad, steps, spectrum=spectrum))
+            grad, recurrent = 0.0 if one.total is None else norm(one.total), id(one.parameter) in multiplying
+            add(one.name, transposed, grad, Magnitudes.of(one.norms), recurrent=recurrent)
         return tuple(found)
 
-    def _name(self, one: _Steps) -> str:
-        name = self.names.get(id(one.parameter), "parameter")
-        if not cell_name(one.recurrence.module):
-            return name
-        stem, _, last = name.rpartition(".")
-        ours = next(
-            (_NAMES[key] + last.removeprefix(key).replace("_l0", "") for key in _NAMES if last.startswith(key)), last
-        )
-        return f"{stem or one.recurrence.path}.{ours}"
+
+def _our_name(name: str, one: Recurrence) -> str:
+    """Call the weights of PyTorch's cells as ours."""
+    if not cell_name(one.module):
+        return name
+    stem, _, last = name.rpartition(".")
+    return f"{stem or one.path}.{_NAMES.get(last, last)}"
 
 
 def weights_by_recurrence(recording: TorchRecording) -> dict[str, list[Any]]:
@@ -179,10 +176,7 @@ def weights_by_recurrence(recording: TorchRecording) -> dict[str, list[Any]]:
     return found
 
 
-def _catcher(slots: Mapping[int, tuple[_Steps, int]]) -> Any:
-    def catch(grad_inputs: tuple[Any, ...], grad_outputs: tuple[Any, ...]) -> None:
-        for slot, (steps, t) in slots.items():
-            if grad_inputs[slot] is not None:
-                steps.add(t, grad_inputs[slot])
-
-    return catch
+def _catch(slots: Mapping[int, tuple[_Steps, int]], to_inputs: tuple[Any, ...], to_outputs: tuple[Any, ...]) -> None:
+    for slot, (steps, t) in slots.items():
+        if to_inputs[slot] is not None:
+            steps.add(t, to_inputs[slot])

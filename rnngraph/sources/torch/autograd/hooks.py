@@ -7,15 +7,12 @@ the function.
 
 from __future__ import annotations
 
-import contextlib
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 from torch.utils.hooks import BackwardHook
-
-_OURS: set[int] = set()  # the ids of hooks that are part of a question
 
 
 class Hooked:
@@ -24,7 +21,7 @@ class Hooked:
     def __init__(self, place: Any) -> None:
         """Look whether they change what they are given."""
         self.place, self.looked = place, {key: _Looked(hook) for key, hook in _held(place).items()}
-        _put(place, self.looked)
+        self.put(self.looked)
 
     @property
     def acting(self) -> dict[int, Any]:
@@ -42,10 +39,18 @@ class Hooked:
 
     def remove(self) -> None:
         """Leave them alone."""
-        own = {
-            key: self.looked[key].hook if one is self.looked.get(key) else one for key, one in _held(self.place).items()
-        }
-        _put(self.place, own)
+        held = _held(self.place)
+        self.put({key: self.looked[key].hook if one is self.looked.get(key) else one for key, one in held.items()})
+
+    def act(self) -> dict[int, Any]:
+        """Let those act that acted in the pass, also where they were taken off since; give those that stood there."""
+        present = _held(self.place)
+        self.put(self.acting)
+        return present
+
+    def put(self, hooks: dict[int, Any]) -> None:
+        """Let others stand in their place."""
+        _put(self.place, hooks)
 
 
 class Hooks:
@@ -54,7 +59,7 @@ class Hooks:
     def __init__(self) -> None:
         """Start with nothing."""
         self._dicts = weakref.WeakValueDictionary[int, Any]()
-        self._modules = weakref.WeakSet[BackwardHook]()
+        self.modules = weakref.WeakSet[BackwardHook]()  # one a call of a module that has hooks
         self._retained: list[weakref.ref[Any]] = []
 
     def see(self, tensor: Any) -> None:
@@ -68,10 +73,6 @@ class Hooks:
         """Note a dict of hooks."""
         self._dicts[id(hooks)] = hooks
 
-    def see_module(self, call: BackwardHook) -> None:
-        """Note the hooks of a module that is called."""
-        self._modules.add(call)
-
     def retaining(self) -> list[weakref.ref[Any]]:
         """Give the tensors that retain their gradients."""
         self._retained = [one for one in self._retained if one() is not None]
@@ -81,7 +82,7 @@ class Hooks:
         """Look at all hooks, also those of some tensors."""
         for one in tensors:
             self.see(one)
-        lists = [some for one in list(self._modules) for some in (one.user_hooks, one.user_pre_hooks)]
+        lists = [some for one in list(self.modules) for some in (one.user_hooks, one.user_pre_hooks)]
         return [Hooked(place) for place in (*self._dicts.values(), *lists) if place]
 
 
@@ -118,33 +119,9 @@ def _put(place: Any, hooks: dict[int, Any]) -> None:
         place[:] = hooks.values()
 
 
-@contextlib.contextmanager
-def as_in_the_pass(some: Iterable[Hooked]) -> Iterator[None]:
-    """Let those hooks act that acted in the pass, also where they were taken off since, and no others of the user's."""
-    present = [(one, _held(one.place)) for one in some]
-    for one, own in present:
-        _put(one.place, {**one.acting, **{key: hook for key, hook in own.items() if key in _OURS}})
-    try:
-        yield
-    finally:
-        for one, own in present:
-            _put(one.place, own)
-
-
 def put_first(tensor: Any, hook: Callable[[Any], None]) -> Any:
     """Put a hook of our own before all others of a tensor, which may change the gradient."""
     handle = tensor.register_hook(hook)
     own = _held(tensor._backward_hooks)
     _put(tensor._backward_hooks, {handle.id: own.pop(handle.id), **own})
     return handle
-
-
-@contextlib.contextmanager
-def ours(handles: Iterable[Any]) -> Iterator[None]:
-    """Let hooks of our own act for a while, which are put on one by one."""
-    with contextlib.ExitStack() as stack:
-        for one in handles:
-            stack.callback(one.remove)
-            stack.callback(_OURS.discard, one.id)
-            _OURS.add(one.id)
-        yield

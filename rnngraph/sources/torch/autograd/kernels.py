@@ -8,13 +8,11 @@ out what they compute. Out: what is hidden, and a way to let statistics stand st
 
 from __future__ import annotations
 
-import contextlib
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rnngraph.sources.torch.autograd.edges import Edge, at_and_below, oldest, walk_down
-from rnngraph.sources.torch.autograd.hooks import ours
 
 _LSTM, _GRU = "ThnnFusedLstmCellBackward", "ThnnFusedGruCellBackward"
 
@@ -94,9 +92,9 @@ def _weight(node: Any) -> Any:
     return node.next_functions[1][0] or node
 
 
-def held(nodes: Sequence[Any]) -> contextlib.AbstractContextManager[None]:
-    """Let the statistics be what they were, as in evaluation: y = (x - mean) · w / std with a constant mean and std."""
-    return ours(node.register_hook(_holder(node)) for node in nodes)
+def held(nodes: Sequence[Any]) -> Iterator[Any]:
+    """Put hooks on that hold mean and std constant, as in evaluation: y = (x - mean) · w / std."""
+    return (node.register_hook(_holder(node)) for node in nodes)
 
 
 def _holder(node: Any) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,7 @@ import torch
 from torch.nn.parameter import is_lazy
 
 from rnngraph.sources.torch.autograd.edges import Edge, grown_edge
-from rnngraph.sources.torch.autograd.hooks import Hooked, as_in_the_pass
+from rnngraph.sources.torch.autograd.hooks import Hooked
 from rnngraph.sources.torch.watching.calls import Call
 
 
@@ -42,24 +42,17 @@ class Noted:
     @property
     def changed(self) -> bool:
         """Whether anything of it is other than it was."""
-        return self.moved or not self._is_home() or not torch.equal(self.home, self.value)
+        return self.moved or not _is_same(self.tensor.data, self.home) or not torch.equal(self.home, self.value)
 
-    def there(self) -> tuple[Noted, ...]:
-        """Note how it is now, in both places."""
-        back = Noted(self.tensor, self.tensor._version, self.home.clone(), self.home)
-        return (back,) if self._is_home() else (back, Noted.of(self.tensor))
+    def there(self) -> tuple[Noted, Noted]:
+        """Note how it is now, in both places: where its numbers stand now is put back last, as it is noted first."""
+        return Noted.of(self.tensor), Noted(self.tensor, self.tensor._version, self.home.clone(), self.home)
 
     def put(self) -> None:
         """Let the tensor be as it was."""
-        if not self._is_home():
-            self.tensor.data = self.home
+        self.tensor.data = self.home
         self.home.copy_(self.value)
         _set_version(self.tensor, self.version)
-
-    def _is_home(self) -> bool:
-        own, home = self.tensor.data, self.home
-        same = own.dtype == home.dtype and own.shape == home.shape and own.stride() == home.stride()
-        return bool(same and own.data_ptr() == home.data_ptr())
 
 
 def can_be_noted(tensor: Any) -> bool:
@@ -67,6 +60,11 @@ def can_be_noted(tensor: Any) -> bool:
     if is_lazy(tensor) or tensor.is_inference() or tensor.layout != torch.strided or hasattr(tensor, "_local_tensor"):
         return False
     return bool(tensor.untyped_storage().nbytes() >= tensor.nbytes)
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    """Whether two tensors are the same numbers in the same place."""
+    return bool(one.dtype == other.dtype and one.is_set_to(other))
 
 
 def _set_version(weight: Any, version: int) -> None:
@@ -77,18 +75,25 @@ def _set_version(weight: Any, version: int) -> None:
         put(weight, version)
 
 
+def unscaled(losses: Sequence[tuple[Any, float]]) -> float:
+    """Add up scalars, each divided by its factor; NaN of none, and of anything else."""
+    if not losses or any(one.numel() != 1 for one, _ in losses):
+        return float("nan")
+    return sum(float(one) / factor for one, factor in losses)
+
+
 @dataclass(eq=False)
 class Pass:
     """One or more backward passes over one set of calls."""
 
-    calls: list[Call]
+    calls: list[Call] = field(default_factory=list)
     roots: list[Edge] = field(default_factory=list)
     seeds: list[Any] = field(default_factory=list)
-    losses: list[Any] = field(default_factory=list)  # the values at the roots
-    weights: list[Noted] = field(default_factory=list)
+    losses: list[tuple[Any, float]] = field(default_factory=list)  # the values at the roots, times what
+    weights: dict[int, Noted] = field(default_factory=dict)  # by their ids, and so are the next
     names: dict[str, Any] = field(default_factory=dict)  # the model's weights of the time
-    ends: dict[int, list[Edge]] = field(default_factory=dict)  # where the graph ends, by the ids of weights
-    gradients: dict[int, Any] = field(default_factory=dict)  # by the id of a fused layer's weight: what PyTorch found
+    ends: dict[int, dict[Edge, None]] = field(default_factory=dict)  # where the graph ends
+    gradients: dict[int, Any] = field(default_factory=dict)  # of a fused layer's weights: what PyTorch found
     number: int = 0
     factor: float = 1.0  # what the loss was multiplied by for narrow numbers
     overflowed: float = 1.0  # likewise, where it was too much
@@ -98,6 +103,19 @@ class Pass:
     twice: bool = False  # it would have refused a later walk for that
     _is_back: bool = False  # whether the weights are those of the time
 
+    def add(self, other: Pass) -> None:
+        """Count in another walk over the same calls."""
+        self.roots += other.roots
+        self.seeds += other.seeds
+        self.losses += other.losses
+        self.hooked += other.hooked
+        self.freed |= other.freed
+        self.weights = {**other.weights, **self.weights}
+        for key, edges in other.ends.items():
+            self.ends.setdefault(key, {}).update(edges)
+        for key, gradient in other.gradients.items():
+            self.gradients[key] = self.gradients[key] + gradient if key in self.gradients else gradient
+
     @property
     def tops(self) -> list[Any]:
         """The nodes at its roots."""
@@ -106,13 +124,11 @@ class Pass:
     @property
     def loss(self) -> float:
         """The scalar that was walked back, the sum where there were several; NaN of anything else."""
-        if any(one.numel() != 1 for one in self.losses):
-            return float("nan")
-        return float(sum(float(one.detach()) for one in self.losses)) / self.factor
+        return unscaled(self.losses)
 
     def give_up_factor(self) -> None:
         """Be as the pass would have been without the factor."""
-        self.seeds, self.losses = ([one / self.factor for one in some] for some in (self.seeds, self.losses))
+        self.seeds = [one / self.factor for one in self.seeds]
         self.gradients, self.overflowed, self.factor = {}, self.factor, 1.0
 
     @contextlib.contextmanager
@@ -130,39 +146,32 @@ class Pass:
             try:
                 yield
             finally:
-                self._renew()
+                for one in self.weights.values():
+                    if one.moved:
+                        one.put()
             return
         for call in self.calls:
             call.check_given(call.taken if call.hidden else ())
-        retained = [(one, one.grad) for kept in self.retained if (one := kept()) is not None]
-        changed = [one for one in self.weights if one.changed]
-        present = [now for one in changed for now in one.there()]
-        drawn = torch.get_rng_state()
-        _put(changed)
-        self._is_back = True
-        try:
-            with as_in_the_pass(self.hooked):
-                yield
-        finally:
-            self._is_back = False
-            _put(present)
-            torch.set_rng_state(drawn)
-            for one, gradient in retained:
-                one.grad = gradient
-
-    def _renew(self) -> None:
-        _put([one for one in self.weights if one.moved])
+        with contextlib.ExitStack() as back:
+            back.callback(torch.set_rng_state, torch.get_rng_state())
+            for kept in self.retained:
+                if (tensor := kept()) is not None:
+                    back.callback(setattr, tensor, "grad", tensor.grad)
+            for one in [one for one in self.weights.values() if one.changed]:
+                for now in one.there():
+                    back.callback(now.put)
+                one.put()
+            for hooks in self.hooked:
+                back.callback(hooks.put, hooks.act())
+            back.callback(setattr, self, "_is_back", False)
+            self._is_back = True
+            yield
 
     def edges_of(self, weight: Any) -> list[Edge]:
         """Give the places of a weight in the graph: it has another since each time that its type was changed."""
         now = grown_edge(weight)
-        return self.ends.get(id(weight)) or ([now] if now is not None else [])
+        return list(self.ends.get(id(weight), () if now is None else (now,)))
 
     def then(self, weight: Any, name: str) -> Any:
         """Give the weight that was called so at the time, as an assignment may have put another in its place."""
         return weight if id(weight) in self.ends else self.names.get(name, weight)
-
-
-def _put(some: Iterable[Noted]) -> None:
-    for one in some:
-        one.put()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from bisect import bisect_left
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Iterable
 from typing import Any
 
 import torch
@@ -25,8 +25,8 @@ from rnngraph.sources.torch.autograd.edges import (
     tensors_in,
     walk_down,
 )
-from rnngraph.sources.torch.autograd.hooks import Hooked, Hooks, put_first
-from rnngraph.sources.torch.autograd.one_pass import Noted, Pass, can_be_noted
+from rnngraph.sources.torch.autograd.hooks import Hooks, put_first
+from rnngraph.sources.torch.autograd.one_pass import Noted, Pass, can_be_noted, unscaled
 from rnngraph.sources.torch.watching.calls import Call, CallLog, Kept
 
 _PATIENCE = 4  # passes that may go by before the one that reaches a call
@@ -36,23 +36,20 @@ KEPT = 2  # the last pass, and the one before: a graph is as large as the activa
 class Passes:
     """Notes passes; keeps the last ones, or the first."""
 
-    def __init__(self, model: Any, wanted: str | int) -> None:
+    def __init__(self, model: Any, wanted: str | int, log: CallLog) -> None:
         """Start with none; `wanted` is "last", "first", or a negative number that says which from the end."""
-        self.model, self.wanted = model, wanted
+        self.model, self.wanted, self.log = model, wanted, log
         self.found: list[Pass] = []
         self.count = 0
         # While a forward pass grows, which may be an evaluation, one less is kept.
         self._kept = KEPT if isinstance(wanted, str) else max(KEPT, 1 - wanted)
         self._mine = {id(one) for one in model.parameters()}
-        self._gradients: dict[int, Any] = {}
         self._scales: dict[Edge, float] = {}  # of losses that were scaled for narrow numbers
         self._scalers: dict[int, Any] = {}  # the factors as tensors, by their ids
-        self._weights: list[Noted] = []  # as they are when a pass begins
-        self._ends: list[Any] = []  # the nodes at which the graph ends
-        self._walked: list[tuple[Any, float]] = []  # the value at every root, and what it is to be divided by
+        self._walked: list[tuple[Any, float]] = []  # as the losses of a pass
         self._closed_at = 0  # calls that there were, of all modules, when the first pass was noted
         self.hooks = Hooks()
-        self._hooked: list[Hooked] = []
+        self._begun = Pass()  # what is noted when a pass begins
         self._handles: list[Any] = []
         self.under_way = False  # PyTorch calls its own functions once more where a mode of the user's is on
         self.after: Callable[[], None] | None = None  # is called at the end of a pass, where asking cannot wait
@@ -61,14 +58,12 @@ class Passes:
         """Tell a training pass from a question of the user's own: with `inputs`, it asks for a weight of the model."""
         if inputs is None:
             return not needed
-        return any(id(one) in self._mine for one in ([inputs] if isinstance(inputs, torch.Tensor) else inputs))
+        return any(id(one) in self._mine for one in _listed(inputs))
 
     @property
     def loss(self) -> float:
         """The sum of all scalars that were walked back and reached the model, unscaled; NaN of anything else."""
-        if not self._walked or any(one.numel() != 1 for one, _ in self._walked):
-            return float("nan")
-        return sum(float(one) / scale for one, scale in self._walked)
+        return unscaled(self._walked)
 
     def note_scale(self, scaled: Any, scale: Any) -> None:
         """Note that losses were multiplied by a tensor, None for not at all, before they are walked back."""
@@ -76,76 +71,70 @@ class Passes:
             self._scalers[id(scale)] = scale
             self._scales |= {edge_of(one): float(scale) for one in tensors_in(scaled) if one.grad_fn is not None}
 
-    def forward_begins(self, log: CallLog) -> None:
+    def forward_begins(self) -> None:
         """Let go of the oldest graph, before the next one grows."""
         fresh = torch.is_grad_enabled() and not in_backward()  # a checkpoint runs again what has run
         if fresh and self.wanted != "first" and len(self.found) >= self._kept:
             gone = {call for one in self.found[: 1 - self._kept] for call in one.calls}
             self.found = self.found[1 - self._kept :]
-            log.calls = [call for call in log.calls if call not in gone]
+            self.log.calls = [call for call in self.log.calls if call not in gone]
 
-    def begin(self, tensors: Any, log: CallLog) -> None:
+    def begin(self, tensors: Any) -> None:
         """Note what an optimizer or a scaler may change, and look at hooks and the gradients of fused layers.
 
         A hook may change the gradient of a layer before anybody else can look.
         """
+        self._begun = begun = Pass()
         roots = [one.grad_fn for one in _listed(tensors) if one.grad_fn is not None]
-        self._ends = [node for node in all_below(roots) if hasattr(node, "variable")]
-        below = (node.variable for node in self._ends)
+        ends = [node for node in all_below(roots) if hasattr(node, "variable")]
+        for node in ends:
+            begun.ends.setdefault(id(node.variable), {})[node, 0] = None
+        below = [node.variable for node in ends]
         given = itertools.chain(self.model.parameters(), self.model.buffers(), below, self._scalers.values())
-        held = {id(one): one for one in given if can_be_noted(one)}
-        self._weights = [Noted.of(one) for one in held.values()]
-        self._gradients = {}
-        used = {id(one): one for call in log.calls if call.inside is not None for one in call.layer.weights}
-        self._hooked = self.hooks.watched(node.variable for node in self._ends)
+        begun.weights = {
+            key: Noted.of(one) for key, one in {id(one): one for one in given if can_be_noted(one)}.items()
+        }
+        begun.hooked = self.hooks.watched(below)
+        used = {id(one): one for call in self.log.calls if call.layer is not None for one in call.layer.weights}
         watched = [one for one in used.values() if one.is_leaf and one.requires_grad]
-        self._handles = [put_first(one, _adder(self._gradients, id(one))) for one in watched]
+        self._handles = [put_first(one, _adder(begun.gradients, id(one))) for one in watched]
 
     def end(self) -> None:
         """Look no more."""
-        for one in (*self._hooked, *self._handles):
+        for one in (*self._begun.hooked, *self._handles):
             one.remove()
 
-    def note(self, tensors: Any, seeds: Any, log: CallLog, *, freed: bool = False) -> None:
+    def note(self, tensors: Any, seeds: Any, *, freed: bool = False) -> None:
         """Note a pass that was walked from `tensors`; `freed` says that its graph was meant to be let go of."""
         self.count += 1
+        new, self._begun, log = self._begun, Pass(), self.log
         listed = _listed(tensors)
-        given = [None] * len(listed) if seeds is None else [seeds] if isinstance(seeds, torch.Tensor) else list(seeds)
+        given = [None] * len(listed) if seeds is None else _listed(seeds)
         usable = [(one, g) for one, g in zip(listed, given, strict=True) if getattr(one, "grad_fn", None) is not None]
         roots = [edge_of(one) for one, _ in usable]
-        nodes = _below(roots, log.calls)
+        least = min((call.begin for call in log.calls), default=0)
+        nodes = {number_of(node): node for node in at_and_below((node for node, _ in roots), least)}
         others = {call for one in self.found for call in one.calls} | {call for call in log.calls if call.waited}
         calls = reached(nodes, log.calls, others)
         scales = [self._scale_of(root) for root in roots]
         if not calls or (log.closed and sum(log.counts.values()) > self._closed_at):
             return
-        self._walked += [(one.detach(), scale) for (one, _), scale in zip(usable, scales, strict=True)]
+        new.losses = [(one.detach(), scale) for (one, _), scale in zip(usable, scales, strict=True)]
+        self._walked += new.losses
         own = next((one for one in self.found if not set(calls).isdisjoint(one.calls)), None)
         if own is None:
             if self.wanted == "first" and self.found:
                 return
-            own = Pass([])
+            own = Pass()
             self.found = [*self.found, own][-self._kept :]
         own.calls = [call for call in log.calls if call in {*calls, *own.calls}]
-        own.roots += roots
-        own.seeds += [like(edge, 1.0) if g is None else g.detach() for edge, (_, g) in zip(roots, usable, strict=True)]
-        own.losses += [one.detach() for one, _ in usable]
-        own.number = self.count
         own.factor = next((one for one in scales if one != 1), own.factor)
         own.twice |= any(_keeps(nodes[number]) for number in own.freed & nodes.keys())
-        own.freed |= nodes.keys() if freed else set()
-        known = {id(one.tensor) for one in own.weights}
-        own.weights += [one for one in self._weights if id(one.tensor) not in known]
-        for node in self._ends:
-            known_ends = own.ends.setdefault(id(node.variable), [])
-            known_ends += [] if (node, 0) in known_ends else [(node, 0)]
-        own.hooked += self._hooked
-        own.retained = self.hooks.retaining()
-        own.names = dict(self.model.named_parameters())
-        for key, gradient in self._gradients.items():
-            before = own.gradients.get(key)
-            own.gradients[key] = gradient if before is None else before + gradient
-        self._forget(log, max(call.begin for call in calls))
+        own.number, own.names, own.retained = self.count, dict(self.model.named_parameters()), self.hooks.retaining()
+        new.roots, new.freed = roots, {*nodes} if freed else set()
+        new.seeds = [like(edge, 1.0) if g is None else g.detach() for edge, (_, g) in zip(roots, usable, strict=True)]
+        own.add(new)
+        self._forget(max(call.begin for call in calls))
 
     def _scale_of(self, root: Edge) -> float:
         """Give what a root was multiplied by, or what it was computed from."""
@@ -155,9 +144,9 @@ class Passes:
         known = [root, *((node, place) for _, node, place in walk_down([root[0]], first))]
         return next((found for edge in known if (found := self._scales.pop(edge, None)) is not None), 1.0)
 
-    def _forget(self, log: CallLog, newest: int) -> None:
+    def _forget(self, newest: int) -> None:
         """Let go of calls that no pass reached for a while: the last one has reached calls up to `newest`."""
-        held = {call for one in self.found for call in one.calls}
+        log, held = self.log, {call for one in self.found for call in one.calls}
         for call in log.calls:
             call.waited = 0 if call in held else call.waited + (call.begin < newest)
         log.calls = [call for call in log.calls if call.waited < _PATIENCE]
@@ -177,62 +166,53 @@ def _adder(found: dict[int, Any], key: int) -> Any:
     return add
 
 
-def _below(roots: list[Edge], calls: list[Call]) -> dict[int, Any]:
-    """Give the nodes of the graph at and below the roots by their numbers, no older than the calls."""
-    if not calls:
-        return {}
-    least = min(call.begin for call in calls)
-    return {number_of(node): node for node in at_and_below((node for node, _ in roots), least)}
-
-
 def _keeps(node: Any) -> bool:
     """Whether a node holds tensors for the way back, which PyTorch lets go of once it was walked."""
     kept = [name for name in dir(node) if name.startswith("_raw_saved_")]
     return bool(node._raw_saved_tensors) if kept == ["_raw_saved_tensors"] else bool(kept)
 
 
-def reached(nodes: Mapping[int, Any], calls: list[Call], others: Container[Call] = ()) -> list[Call]:
+def reached(nodes: Iterable[int], calls: list[Call], others: Container[Call]) -> list[Call]:
     """Find the calls that made one of some nodes, the steps between them, and those before a cut.
 
     What other passes reached, `others`, is a window of its own.
     """
     ordered = sorted(nodes)
+    places = [bisect_left(ordered, call.begin) for call in calls]
+    hit = [k < len(ordered) and ordered[k] < call.end for k, call in zip(places, calls, strict=True)]
+    kept = set(itertools.compress(calls, hit))
+    _add_steps_between(calls, kept)
+    _add_steps_before(calls, kept, others)
+    return [call for call in calls if call in kept]
 
-    def hit(call: Call) -> bool:
-        place = bisect_left(ordered, call.begin)
-        return place < len(ordered) and ordered[place] < call.end
 
-    return _with_steps_before(calls, _with_steps_between(calls, [call for call in calls if hit(call)]), others)
+def _add_steps_between(calls: list[Call], kept: set[Call]) -> None:
+    """Add steps that nothing reaches, as those before a cut, where later ones are reached: these keep their number."""
+    last, before = {call.path: call for call in calls if call in kept}, dict[str, Call]()
+    for call in calls:
+        earlier = before.get(call.path)
+        if earlier is not None and call not in kept and call.begin < last[call.path].begin and _leads(earlier, call):
+            kept.add(call)
+        if call in kept:
+            before[call.path] = call
 
 
-def _with_steps_before(calls: list[Call], found: list[Call], others: Container[Call]) -> list[Call]:
+def _add_steps_before(calls: list[Call], kept: set[Call], others: Container[Call]) -> None:
     """Add steps at the start that nothing reaches, where the next took what they handed out, as a detached state."""
-    first = {call.path: call for call in reversed(found)}
-    kept = set(found)
+    first = {call.path: call for call in reversed(calls) if call in kept}
     for call in reversed(calls):
         later = first.get(call.path)
         if later is not None and call.begin < later.begin and call not in others and _took(later, call):
             kept.add(call)
             first[call.path] = call
-    return [call for call in calls if call in kept]
 
 
 def _took(later: Call, call: Call) -> bool:
     """Tell whether a call was given what another handed out."""
     given = {one.tensor.untyped_storage().data_ptr() for one in later.taken if isinstance(one, Kept)}
-    if not given.isdisjoint(one.tensor.untyped_storage().data_ptr() for one in call.values.values()):
-        return True
-    return call.leads_to(node for node, _ in later.out)
+    handed = {one.tensor.untyped_storage().data_ptr() for one in call.values.values()}
+    return not given.isdisjoint(handed) or _leads(call, later)
 
 
-def _with_steps_between(calls: list[Call], found: list[Call]) -> list[Call]:
-    """Add steps that nothing reaches, as those before a cut, where later ones are reached: these keep their number."""
-    last, before = {call.path: call for call in found}, dict[str, Call]()
-    kept = set(found)
-    for call in calls:
-        earlier = before.get(call.path)
-        skipped = earlier is not None and call not in kept and call.begin < last[call.path].begin
-        if call in kept or (skipped and earlier is not None and earlier.leads_to(node for node, _ in call.out)):
-            kept.add(call)
-            before[call.path] = call
-    return [call for call in calls if call in kept]
+def _leads(earlier: Call, call: Call) -> bool:
+    return earlier.leads_to(node for node, _ in call.out)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,10 +18,7 @@ from torch.autograd.graph import GradientEdge, _engine_run_backward
 
 from rnngraph.errors import InputError
 from rnngraph.sources.torch.autograd.edges import Edge
-from rnngraph.sources.torch.autograd.hooks import ours
 from rnngraph.sources.torch.autograd.one_pass import Pass
-
-_zeros = False  # whether zeros go on where nothing does
 
 
 def whole(run: Pass) -> dict[Edge, Any]:
@@ -32,7 +30,15 @@ def whole(run: Pass) -> dict[Edge, Any]:
 
 
 def ask(
-    run: Pass, seeds: Mapping[Edge, Any], wanted: Sequence[Edge], *, rows: bool = False, grow: bool = False
+    run: Pass,
+    seeds: Mapping[Edge, Any],
+    wanted: Sequence[Edge],
+    *,
+    walls: Iterable[Edge] = (),
+    replaced: Mapping[Edge, Any] | None = None,
+    hooks: Iterable[Any] = (),
+    rows: bool = False,
+    grow: bool = False,
 ) -> dict[Edge, Any]:
     """Walk back from `seeds` and give what reaches the edges that are `wanted`; what nothing reaches is left out.
 
@@ -40,6 +46,9 @@ def ask(
         run: the pass that is asked.
         seeds: cotangents by edge; with `rows`, with an axis in front that is walked at once.
         wanted: edges, also such at which a seed enters: it is counted there.
+        walls: edges past which nothing goes on; what arrives there is still given.
+        replaced: cotangents that go on from edges in the place of those that arrive.
+        hooks: handles of hooks that act in this walk alone, which are put on as they are read.
         rows: see `seeds`.
         grow: let the answers be asked about in their turn.
 
@@ -48,30 +57,44 @@ def ask(
     """
     if not seeds or not wanted:
         return {}
-    outputs, inputs = [GradientEdge(*edge) for edge in seeds], [GradientEdge(*edge) for edge in wanted]
-    given = list(seeds.values())
-    with run.as_it_was(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a batching rule that is missing, and only slow
+    places: dict[Any, dict[int, Any]] = {}
+    for (node, place), value in (dict.fromkeys(walls) | dict(replaced or {})).items():
+        places.setdefault(node, {})[place] = value
+    zeros = False  # whether zeros go on where nothing does
+
+    def go_on(by: Mapping[int, Any], arrived: tuple[Any, ...]) -> tuple[Any, ...]:
+        pairs = [(by.get(k, one), one) for k, one in enumerate(arrived)]
+        return tuple(torch.zeros_like(b) if zeros and a is None and b is not None else a for a, b in pairs)
+
+    # A warning is of a batching rule that is missing, and only slow.
+    with run.as_it_was(), warnings.catch_warnings(action="ignore"), contextlib.ExitStack() as stack:
+        for handle in (*hooks, *(node.register_prehook(partial(go_on, by)) for node, by in places.items())):
+            stack.callback(handle.remove)
         try:
-            found = _asked(outputs, inputs, given, rows, grow)
+            try:
+                found = _asked(seeds, wanted, rows, grow)
+            except RuntimeError:
+                raise
+            except Exception:  # a hook of the run's own may not know of a gradient that is none
+                zeros = True
+                found = _asked(seeds, wanted, rows, grow)
         except RuntimeError as error:
             raise InputError(_sentence(str(error))) from None
-        except Exception:  # a hook of the run's own may not know of a gradient that is none
-            try:
-                with _zeros_for_nothing():
-                    found = _asked(outputs, inputs, given, rows, grow)
-            except Exception as error:
-                what = f"{type(error).__name__}: {error}"
-                raise InputError(f"a hook or function of the run's own failed when asked again: {what}") from None
+        except Exception as error:
+            what = f"{type(error).__name__}: {error}"
+            raise InputError(f"a hook or function of the run's own failed when asked again: {what}") from None
     # A zero that PyTorch has not put in memory has no address that anybody else may read.
     return {edge: one for edge, one in zip(wanted, found, strict=True) if one is not None and not one._is_zerotensor()}
 
 
-def _asked(outputs: list[Any], inputs: list[Any], given: list[Any], rows: bool, grow: bool) -> Sequence[Any]:
+def _asked(seeds: Mapping[Edge, Any], wanted: Sequence[Edge], rows: bool, grow: bool) -> Sequence[Any]:
+    outputs, inputs = (tuple(GradientEdge(*edge) for edge in edges) for edges in (seeds, wanted))
+    given = list(seeds.values())
+
     def once(*seeds: Any) -> tuple[Any, ...]:
         # What torch.autograd.grad calls; by itself it would import half a second of symbolic shapes first.
         found: tuple[Any, ...] = _engine_run_backward(
-            tuple(outputs), tuple(seeds), True, grow, tuple(inputs), allow_unreachable=True, accumulate_grad=False
+            outputs, seeds, True, grow, inputs, allow_unreachable=True, accumulate_grad=False
         )
         return found
 
@@ -90,37 +113,6 @@ def _stacked(some: list[Any]) -> Any:
     if known is None:
         return None
     return torch.stack([torch.zeros_like(known) if one is None else one for one in some])
-
-
-def replaced(by: Mapping[Edge, Any]) -> contextlib.AbstractContextManager[None]:
-    """Let other cotangents go on from some edges than arrive there; None lets nothing go on."""
-    nodes: dict[Any, dict[int, Any]] = {}
-    for (node, place), value in by.items():
-        nodes.setdefault(node, {})[place] = value
-    return ours(node.register_prehook(_replacer(places)) for node, places in nodes.items())
-
-
-def blocked(edges: Iterable[Edge]) -> contextlib.AbstractContextManager[None]:
-    """Let nothing go on from some edges; what arrives there is still given."""
-    return replaced(dict.fromkeys(edges))
-
-
-def _replacer(places: Mapping[int, Any]) -> Any:
-    def replaced_by(place: int, arrived: Any) -> Any:
-        value = places.get(place, arrived)
-        return torch.zeros_like(arrived) if value is None and arrived is not None and _zeros else value
-
-    return lambda grads: tuple(replaced_by(k, one) for k, one in enumerate(grads))
-
-
-@contextlib.contextmanager
-def _zeros_for_nothing() -> Iterator[None]:
-    global _zeros
-    _zeros = True
-    try:
-        yield
-    finally:
-        _zeros = False
 
 
 def _sentence(error: str) -> str:

@@ -18,7 +18,6 @@ from rnngraph.sources.anew import starts_anew
 from rnngraph.sources.torch.autograd.edges import Edge, at_and_below, oldest, plain, shape_of
 from rnngraph.sources.torch.finding.entrance import saved
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE, STEPS, Recurrence, is_cell, states_before
-from rnngraph.sources.torch.watching.calls import Kept
 from rnngraph.trace.magnitudes import Booleans
 
 
@@ -78,7 +77,7 @@ def _between(one: Recurrence) -> Iterator[tuple[int, Sequence[Edge], Sequence[Ed
     for t, after in enumerate(one.states):
         before = states_before(one, t)
         if one.how == STEPS and is_cell(one.module):
-            yield t, before, [edge for edge in one.calls[t].taken if not isinstance(edge, Kept)]
+            yield t, before, one.calls[t].taken_edges
         else:
             yield t, before, after
 

@@ -67,9 +67,10 @@ def handed_on(calls: list[Call], barred: Iterable[Call] = ()) -> Chain:
     fed = [{edge: None for edge in some if not _is_of_weights(edge[0])} for some in found]
     if any(fed) or not all(found[:-1]):  # else weights are what is handed on, as where they evolve
         found = fed
-    _leave_out_weights(found)
+    states = [list(some) for some in found]
+    _leave_out_weights(states)
     linked = [one is not None for one in origins]
-    return Chain(_ordered(calls, found), linked, _stride(origins))
+    return Chain(_ordered(calls, states), linked, _stride(origins))
 
 
 def _stride(origins: list[int | None]) -> int:
@@ -93,13 +94,13 @@ def goes_past(calls: list[Call], barred: Iterable[Call]) -> bool:
     return not handed and any(first.made(node) for _, node, _ in links)
 
 
-def _leave_out_weights(found: list[dict[Edge, None]]) -> None:
-    """Leave out of the first states what later calls merely use again, as weights of which a buffer is a part."""
+def _leave_out_weights(found: list[list[Edge]]) -> None:
+    """Leave out of the first states what later calls merely use again, as weights that autocast casts once."""
     if len(found) < 3 or not len(found[0]) > len(found[1]) > 0:
         return
     names, shapes = {edge[0].name() for edge in found[1]}, {shape_of(edge)[1:] for edge in found[1]}
     alike = sorted(found[0], key=lambda edge: (shape_of(edge)[1:] not in shapes, edge[0].name() not in names))
-    found[0] = dict.fromkeys(alike[: len(found[1])])
+    found[0] = [edge for edge in found[0] if edge in alike[: len(found[1])]]
 
 
 def _is_of_weights(node: Any) -> bool:
@@ -110,18 +111,20 @@ def _is_of_weights(node: Any) -> bool:
     )
 
 
-def _ordered(calls: list[Call], found: list[dict[Edge, None]]) -> list[list[Edge]]:
+def _ordered(calls: list[Call], found: list[list[Edge]]) -> list[list[Edge]]:
     """Put states in the order in which they are returned, or else were made."""
     places = {k for call, some in zip(calls, found, strict=True) for k, edge in enumerate(call.out) if edge in some}
     crossing = [(call, some) for call, some in zip(calls, found, strict=True) if some]
     if places and all(edge in call.out for call, some in crossing for edge in some):
         return [[call.out[k] for k in sorted(places) if k < len(call.out)] for call in calls]
     width = max((len(some) for some in found), default=0)
-    widest = next(((list(call.values), some) for call, some in crossing if len(some) == width), ([], {}))
-    held = [widest[0].index(edge) for edge in sorted(widest[1], key=age) if edge in widest[0]]
+    kept, widest = next(
+        ((list(call.values), some) for call, some in crossing if len(some) == width), (list[Edge](), [])
+    )
+    held = [kept.index(edge) for edge in sorted(widest, key=age) if edge in kept]
     # Nothing descends from the last call: its states stand among what it leaves behind where others stood.
     left = ([list(call.values)[k] for k in held if k < len(call.values)] for call in calls)
-    return [sorted(some, key=age) or kept for some, kept in zip(found, left, strict=True)]
+    return [sorted(some, key=age) or one for some, one in zip(found, left, strict=True)]
 
 
 def age(edge: tuple[Any, ...]) -> int:
@@ -137,6 +140,7 @@ def crossing(calls: list[Call], roots: list[Any]) -> Chain:
         some = _descendants(calls[i], last.out, partial(_crosses, bound))
         states.append(sorted(some, key=age, reverse=True))  # the last made first
     states = _not_of_others(states)
+    _leave_out_weights(states)
     if len(states) > 1:  # of the last but one not all is seen from the product of the last
         known = _twins(calls, len(calls) - 2, states[-2], roots)
         states[-1] = [edge for edge in known if edge is not None] or states[-1]
@@ -163,7 +167,7 @@ def changed_between(calls: list[Call], roots: list[Any], barred: Iterable[Call],
 
 
 def _crosses(bound: int, consumer: Any, node: Any) -> bool:
-    return number_of(node) < bound <= number_of(consumer) and not _is_of_weights(node)
+    return number_of(node) < bound <= number_of(consumer)
 
 
 def _takes(call: Call, consumer: Any, _: Any) -> bool:
@@ -238,6 +242,6 @@ def _twins(calls: list[Call], k: int, before: list[Edge], roots: list[Any]) -> l
     found: list[Edge | None] = []
     for node, place in before:
         twin = made.get(number_of(node) - calls[k - 1].begin + calls[k].begin)
-        is_one = twin is not None and twin.name() == node.name() and calls[k].leads_to([twin])
+        is_one = twin is not None and twin.name() == node.name() and (calls[k].made(twin) or calls[k].leads_to([twin]))
         found.append((twin, place) if is_one else None)
     return found

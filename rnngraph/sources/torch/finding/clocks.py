@@ -16,7 +16,7 @@ import torch
 from rnngraph.sources.torch.autograd.arrived import norms_at
 from rnngraph.sources.torch.autograd.edges import Edge, as_at, drawn_once, shape_of
 from rnngraph.sources.torch.autograd.one_pass import Pass
-from rnngraph.sources.torch.autograd.question import ask, blocked
+from rnngraph.sources.torch.autograd.question import ask
 from rnngraph.sources.torch.finding.chains import changed_between
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE, STEPS, Recurrence
 from rnngraph.sources.torch.finding.sequences import is_same
@@ -169,8 +169,7 @@ def _hands_down_in_step(run: Pass, upper: Recurrence, lower: Recurrence) -> int:
     seeds = _of_input(upper, asked) if upper.fused else {edge: _random(edge) for edge in upper.states[asked]}
     above = [edge for t, some in enumerate(upper.states) for edge in some if t != asked]
     at = {port.edge: port for port in own_ports(lower) if port.kind in ("step", "out")}
-    with blocked([*above, *at]):
-        sizes = norms_at(at, ask(run, seeds, list(at)), (lower.steps, 1))[:, 0]
+    sizes = norms_at(at, ask(run, seeds, list(at), walls=[*above, *at]), (lower.steps, 1))[:, 0]
     here, others = float(sizes[asked]), (float(sizes.sum()) - float(sizes[asked])) / max(len(sizes) - 1, 1)
     if here > _IN_STEP * others and 2 * here >= float(sizes.max()):
         return 1

@@ -94,7 +94,7 @@ def _keeps(calls: Sequence[Call]) -> bool:
 
 
 def _is_fused(calls: list[Call]) -> bool:
-    return calls[0].inside is not None
+    return calls[0].layer is not None
 
 
 def _chains(by_path: Mapping[str, list[Call]]) -> list[Recurrence]:
@@ -212,11 +212,11 @@ def _named(path: str, by_path: Mapping[str, list[Call]], tops: list[Any]) -> lis
 
 def no_sequence(call: Call) -> str:
     """Say why a call takes no whole sequence that can be asked for its credit; nothing where it does."""
-    before, after = (None if edge is None else shape_of(edge) for edge in call.ends)
-    if before is None:
+    if not call.taken_edges:
         return (
             "and its input needs no gradient: there is no credit to ask for, unless x.requires_grad_() is called first"
         )
-    if after is None or len(after) < 3 or len(before) < 3 or before[:2] != after[:2]:
+    before, after = shape_of(call.taken_edges[0]), shape_of(call.returned[0][0])
+    if len(after) < 3 or len(before) < 3 or before[:2] != after[:2]:
         return f"from {before} to {after}: that is no sequence (samples, time, ...), and it has no step of its own"
     return ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -16,7 +17,7 @@ from rnngraph.errors import InputError
 from rnngraph.sources.torch.autograd.arrived import drawn_at, norm, norms_at
 from rnngraph.sources.torch.autograd.edges import Edge, edge_of, shape_of
 from rnngraph.sources.torch.autograd.one_pass import Pass
-from rnngraph.sources.torch.autograd.question import ask, blocked, whole
+from rnngraph.sources.torch.autograd.question import ask, whole
 from rnngraph.sources.torch.finding.clocks import Port
 from rnngraph.trace.magnitudes import Floats
 
@@ -46,9 +47,9 @@ def reads_many_steps(run: Pass, ports: Mapping[Edge, Port], grown: Mapping[Edge,
         return found
     at = ask(run, whole(run), [edge for some in terms for edge in some])
     parts = [{edge: at[edge] for edge in some if edge in at} for some in terms]
-    with blocked(ports):
-        largest = max(parts, key=lambda part: sum(norm(one) ** 2 for one in ask(run, part, list(ports)).values()))
-        alone = ask(run, largest, list(ports), grow=True)
+    entering = partial(ask, run, wanted=list(ports), walls=ports)
+    largest = max(parts, key=lambda part: sum(norm(one) ** 2 for one in entering(part).values()))
+    alone = entering(largest, grow=True)
     return _joins(
         run, ports, alone, norms_at(ports, {edge: one.detach() for edge, one in alone.items()}, entered.shape)
     )
@@ -99,8 +100,7 @@ def _joins(run: Pass, ports: Mapping[Edge, Port], grown: Mapping[Edge, Any], ent
             drawn, place = drawn_at(port, gradient.detach(), here, sample, entered.shape[1]), edge_of(gradient)
             seeds[place] = seeds[place] + drawn if place in seeds else drawn
     try:
-        with blocked(ports):
-            changed = norms_at(ports, ask(run, seeds, main), entered.shape)
+        changed = norms_at(ports, ask(run, seeds, main, walls=ports), entered.shape)
     except InputError:  # a function that is differentiated once and not twice
         return APART
     own, felt = _size(changed[moved, sample]), _size(changed[far, sample])
@@ -122,8 +122,7 @@ def _main(run: Pass, ports: Mapping[Edge, Port], grown: Mapping[Edge, Any]) -> l
     states |= {edge for edge, port in ports.items() if port.kind != "step"}
     sizes = {}
     for key, some in alike.items():
-        with blocked(states):
-            found = ask(run, {edge: grown[edge].detach() for edge in some}, list(states))
+        found = ask(run, {edge: grown[edge].detach() for edge in some}, list(states), walls=states)
         sizes[key] = float(np.sqrt(sum(norm(one) ** 2 for one in found.values())))
     main = alike[max(sizes, key=sizes.__getitem__)]
     shape, known = shape_of(main[0])[1:], {ports[edge].last for edge in main}

@@ -86,16 +86,12 @@ class Recurrence:
     @property
     def input(self) -> Edge:
         """Where a sequence that is taken at once goes in."""
-        edge = self.calls[0].ends[0]
-        assert edge is not None  # looked at when it was found
-        return edge
+        return self.calls[0].taken_edges[0]
 
     @property
     def output(self) -> Edge:
         """Where it comes out."""
-        edge = self.calls[0].ends[1]
-        assert edge is not None  # of every call that is kept
-        return edge
+        return self.calls[0].returned[0][0]
 
     @property
     def starts(self) -> list[int]:

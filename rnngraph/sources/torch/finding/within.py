@@ -22,7 +22,7 @@ from rnngraph.sources.torch.finding.entrance import (
     weight_at,
 )
 from rnngraph.sources.torch.finding.recurrence import STEPS, Recurrence, nodes_of_step
-from rnngraph.sources.torch.watching.calls import Call, Kept
+from rnngraph.sources.torch.watching.calls import Call
 
 Behind: TypeAlias = Callable[[Edge], bool]
 WORDS = "EmbeddingBackward0"
@@ -152,7 +152,7 @@ class Entering:
 
 
 def _taken(call: Call) -> set[Edge]:
-    return {edge for one in call.taken if not isinstance(one, Kept) for edge in (one, plain(one))}
+    return {edge for one in call.taken_edges for edge in (one, plain(one))}
 
 
 def _is_word(node: Any) -> bool:

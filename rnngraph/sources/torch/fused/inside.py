@@ -39,7 +39,7 @@ class Inside:
         self.call, self.layer, self.module = call, call.layer, call.module
         self.layout, self.cell = self.layer.layout, cell_of(self.module)
         self.directions = 2 if self.module.bidirectional else 1
-        self.narrow = self.layer.narrow
+        self.narrow = self.layer.output.tensor.dtype  # in which the kernel worked
         self.wide = torch.float32 if self.narrow.itemsize < 4 else self.narrow
         self.mismatch = 0.0  # of the last layer's h, where the layers before had to be run again
         self._kernel = getattr(torch._VF, self.module.mode.lower())

@@ -8,21 +8,18 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from rnngraph.autodiff.contribution import Array
-from rnngraph.measure.recording import Losses
 from rnngraph.sources.torch.answers.walks import arrived_at
-from rnngraph.sources.torch.autograd.edges import like, tensors_in
-from rnngraph.sources.torch.autograd.question import ask, blocked, whole
+from rnngraph.sources.torch.autograd.edges import Edge, like, tensors_in
+from rnngraph.sources.torch.autograd.question import ask, whole
 from rnngraph.sources.torch.finding.recurrence import MARKED, Recurrence
 from rnngraph.sources.torch.graph_recording import TorchRecording
 from rnngraph.sources.torch.tried.changes import change_weights
-from rnngraph.sources.torch.watching.asked import Asked
 from rnngraph.sources.torch.watching.calls import Call, Kept
 from rnngraph.trace.change import TRUNCATE, Change
 
@@ -32,26 +29,12 @@ if TYPE_CHECKING:
 _SAME = 1e-3  # up to which two runs of one pass may differ
 
 
-@dataclass(frozen=True, slots=True)
-class Chunked:
-    """A pass that is cut into chunks of steps, as in truncated training; of it the gradients alone are known."""
-
-    found: Mapping[str, Array]
-
-    def changed(self, changes: Sequence[Change]) -> None:
-        """Change nothing more."""
-
-    def gradients(self) -> Mapping[str, Array]:
-        """Give the gradients of the weights by name."""
-        return self.found
-
-
 class Again:
-    """Runs a pass again; it is `Changeable`."""
+    """Runs a pass again; it is `Changeable`. Of one in chunks of steps the gradients alone are known."""
 
-    def __init__(self, watch: Watch, recording: TorchRecording) -> None:
-        """Look at a pass."""
-        self._watch, self._recording = watch, recording
+    def __init__(self, watch: Watch, recording: TorchRecording, chunk: int = 0) -> None:
+        """Look at a pass; with a `chunk`, as if it were cut every so many steps."""
+        self._watch, self._recording, self._chunk = watch, recording, chunk
         self._outer = _outer(recording)
         self._able: bool | None = None
         self._seeds: list[Any] = []  # by output of the call
@@ -59,88 +42,79 @@ class Again:
     def changed(self, changes: Sequence[Change]) -> Any:
         """Run the pass again; None where a change means nothing here, or where the module cannot be called again."""
         if [change.kind for change in changes] == [TRUNCATE]:
-            gradients = self.gradients(int(changes[0].number))
-            return Chunked(gradients) if gradients else None
+            return Again(self._watch, self._recording, int(changes[0].number))
         if self._able is None:
-            self._able = self._same(self._run(()))
+            self._able = self._run(()) is not None
         return self._run(changes) if self._able else None
 
-    def gradients(self, chunk: int = 0) -> Mapping[str, Array]:
-        """Give the gradients of one fused layer's weights by name, as if it were cut every `chunk` steps.
-
-        There are none of anything else, as a cut changes what reaches the others.
-        """
+    def gradients(self) -> Mapping[str, Array]:
+        """Give the gradients of one fused layer's weights by name; none else, as a cut changes what reaches others."""
         one = self._recording.recurrences[0]
         if len(self._recording.recurrences) > 1 or not one.fused or len(one.calls) > 1:
             return {}
         inside = self._recording.inside(one.calls[0])
         self._recording.ask_whole()
-        steps = inside.walk(arrived_at(self._recording, inside), chunk=chunk)
+        steps = inside.walk(arrived_at(self._recording, inside), chunk=self._chunk)
         return {
             f"{one.path}.{node.name}": np.array(steps[node.id].gradient) for node in inside.weights if node.id in steps
         }
 
     def _run(self, changes: Sequence[Change]) -> TorchRecording | None:
-        if self._outer is None or self._outer.asked is None:
-            return None
         try:
-            model = self._copied(changes)
-            return None if model is None else self._traced(model, self._outer, self._outer.asked)
+            model = None if self._outer is None else self._copied(changes)
+            return None if model is None or self._outer is None else self._traced(model, self._outer)
         except Exception:  # of a module that cannot be copied, or be called again
             return None
 
     def _copied(self, changes: Sequence[Change]) -> Any:
         """Copy the model with the weights of the time, and change them; None where a change means nothing."""
         own, model = self._watch.model, copy.deepcopy(self._watch.model)
-        values = {id(one.tensor): one.value for one in self._recording.run.weights}
-        copies = {id(weight): dict(model.named_parameters())[name] for name, weight in own.named_parameters()}
-        paths = {id(module): path for path, module in own.named_modules()}
+        copies = {id(weight): copied for weight, copied in zip(own.parameters(), model.parameters(), strict=True)}
+        parts = dict(zip(own.modules(), model.modules(), strict=True))
         acting = [hook for one in self._recording.run.hooked for hook in one.acting.values()]
-        for module, copied in zip(own.modules(), model.modules(), strict=True):
+        for module, copied in parts.items():
             for name in ("_backward_hooks", "_backward_pre_hooks"):
                 kept = {key for key, hook in getattr(module, name).items() if hook in acting}
                 for key in getattr(copied, name).keys() - kept:
                     del getattr(copied, name)[key]
         with torch.no_grad():
             for key, weight in copies.items():
-                weight.copy_(values[key])
+                weight.copy_(self._recording.run.weights[key].value)
             for change in changes:
                 for one in self._recording.recurrences:
                     names = {facts.name for facts in self._recording.facts if facts.stem == one.path}
                     chosen = not change.recurrences or not names.isdisjoint(change.recurrences)
-                    module = None if one.module is None else model.get_submodule(paths[id(one.module)])
-                    if chosen and not change_weights(one, module, copies, change):
+                    if chosen and not change_weights(one, parts.get(one.module), copies, change):
                         return None
         return model
 
-    def _traced(self, model: Any, outer: Call, asked: Asked) -> TorchRecording | None:
+    def _traced(self, model: Any, outer: Call) -> TorchRecording | None:
         from rnngraph.sources.torch.watch import Watch
 
-        path = next(path for path, module in self._watch.model.named_modules() if module is outer.module)
+        modules = zip(self._watch.model.modules(), model.modules(), strict=True)
+        copied = next(copied for module, copied in modules if module is outer.module)
         watch = Watch(model, self._watch.only)
         with watch:
-            outputs = [one for one in tensors_in(asked.again(model.get_submodule(path))) if one.grad_fn is not None]
-            seeds = self._arrived(asked)
+            result = None if outer.asked is None else outer.asked.again(copied)
+            outputs = [one for one in tensors_in(result) if one.grad_fn is not None]
+            seeds = self._arrived([edge for edge, _ in outer.returned])
             if [one.shape for one in outputs] != [one.shape for one in seeds]:
                 return None
-            if self._able is None and not all(map(_came_out, asked.returned, outputs)):
-                return None
-            watch.passes.note(outputs, seeds, watch.log)
-        return watch.recording()
+            watch.passes.note(outputs, seeds)
+        again = watch.recording()
+        if self._able is not None:
+            return again
+        states, before = ([one.states for one in some.facts] for some in (again, self._recording))
+        pairs = zip(outer.returned, outputs, strict=True)
+        return again if states == before and all(_came_out(kept, one) for (_, kept), one in pairs) else None
 
-    def _arrived(self, asked: Asked) -> list[Any]:
+    def _arrived(self, edges: list[Edge]) -> list[Any]:
         """Give what reached every output from outside the call."""
         if not self._seeds:
             run = self._recording.run
-            with blocked(asked.out):
-                found = ask(run, whole(run), asked.out)
-            self._seeds = [found[edge] if edge in found else like(edge, 0.0) for edge in asked.out]
+            found = ask(run, whole(run), edges, walls=edges)
+            self._seeds = [found[edge] if edge in found else like(edge, 0.0) for edge in edges]
         return self._seeds
-
-    def _same(self, other: TorchRecording | None) -> bool:
-        if other is None or [one.states for one in other.facts] != [one.states for one in self._recording.facts]:
-            return False
-        return _alike(self._recording.losses(), other.losses())
 
 
 def _came_out(kept: Kept, output: Any) -> bool:
@@ -149,16 +123,6 @@ def _came_out(kept: Kept, output: Any) -> bool:
         return True
     size = float(kept.value.abs().max()) if kept.value.numel() else 0.0
     return bool(torch.allclose(kept.value, output, rtol=_SAME, atol=_SAME * size, equal_nan=True))
-
-
-def _alike(one: Losses, other: Losses) -> bool:
-    if one.norms.keys() != other.norms.keys():
-        return False
-    return all(
-        known.shape == other.norms[clock].shape
-        and np.allclose(known, other.norms[clock], rtol=_SAME, atol=_SAME * float(known.max(initial=0)))
-        for clock, known in one.norms.items()
-    )
 
 
 def _outer(recording: TorchRecording) -> Call | None:

@@ -5,7 +5,7 @@ In: a recurrence of the pass, its module in a copy, and a change. Out: whether i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,8 @@ from rnngraph.sources.torch.finding.recurrence import Recurrence, multiplying_st
 from rnngraph.sources.torch.fused.layout import cell_name, cell_of, rows_of, weights_of
 from rnngraph.trace.change import ORTHOGONAL, SCALE, Change
 
+_NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")  # of a cell
+_PLACES = {"Wx": 0, "Wh": 1, "b": 2, "bh": 3}
 _PLAIN = CELLS["tanh"]  # a weight of the user's own is changed as that of a plain cell
 
 
@@ -25,36 +27,28 @@ def change_weights(one: Recurrence, module: Any, copies: Mapping[int, Any], chan
     """Change the weights; `copies` are those of the copy by the id of the model's own."""
     if not cell_name(module):
         return _change_own(one, copies, change)
-    found = [_change_cell(module, ending, change) for ending in _endings(module)]
-    return all(found)
-
-
-def _endings(module: Any) -> list[str]:
-    if not isinstance(module, torch.nn.RNNBase):
-        return [""]
-    sides = ("", "_reverse") if module.bidirectional else ("",)
-    return [f"_l{layer}{side}" for layer in range(module.num_layers) for side in sides]
-
-
-def _change_cell(module: Any, ending: str, change: Change) -> bool:
-    names = ["weight_ih", "weight_hh", *(("bias_ih", "bias_hh") if module.bias else ())]
+    named = module._all_weights if isinstance(module, torch.nn.RNNBase) else [_NAMES if module.bias else _NAMES[:2]]
     own = dict(module.named_parameters(recurse=False))
-    flat = [own.get(name + ending) for name in (*names, *(("weight_hr",) if f"weight_hr{ending}" in own else ()))]
+    return all(_change_cell(module, [own.get(name) for name in names], change) for names in named)
+
+
+def _change_cell(module: Any, flat: Sequence[Any], change: Change) -> bool:
+    """Change the weights of a cell, or of one layer and direction, in PyTorch's order."""
     if any(weight is None for weight in flat):  # computed from another, as by weight drop
         return False
-    cell, weights = cell_of(module), weights_of(module, flat, torch.float64)
-    changed = RULES[change.kind](cell, {name: value.copy() for name, value in weights.items()}, change.number)
-    if changed is None or (
-        not module.bias and any(name.startswith("b") and value.any() for name, value in changed.items())
-    ):
+    weights = weights_of(module, flat, torch.float64)
+    changed = RULES[change.kind](
+        cell_of(module), {name: value.copy() for name, value in weights.items()}, change.number
+    )
+    if changed is None:
         return False
-    theirs = {"Wx": "weight_ih", "Wh": "weight_hh", "b": "bias_ih", "bh": "bias_hh"}
     for name, value in changed.items():
-        if name.startswith("b") and not module.bias:
-            continue
-        _put(own[theirs[name] + ending], rows_of(module, value))
-        if name == "b" and "bh" not in weights:  # of two biases that add up, ours is the sum
-            _put(own["bias_hh" + ending], np.zeros_like(value))
+        if module.bias or not name.startswith("b"):
+            _put(flat[_PLACES[name]], rows_of(module, value))
+        elif value.any():  # a bias, of a module that has none
+            return False
+    if module.bias and "b" in changed and "bh" not in weights:  # of two biases that add up, ours is the sum
+        _put(flat[3], np.zeros_like(changed["b"]))
     return True
 
 

@@ -57,15 +57,14 @@ class _Measure:
         seen = watch(self.model, only=only)
         with seen:
             scalar = self._scalar()
-            seen.passes.note(scalar, None, seen.log)
+            seen.passes.note(scalar, None)
         self.recording = seen.recording()
+        self.time = self.recording.tracks[0].recurrence.steps
         entered = self.recording.losses()
         self.steps = np.unique(entered.steps)
         self.full = float(scalar.detach())
         self._check(len(np.unique(entered.clocks)))
-        paths = {id(one): path for path, one in self.model.named_modules()}
-        some = self.recording.recurrences
-        self.resets = [_reset(self.model.get_submodule(paths[id(one.module)]), one) for one in some]
+        self.resets = [_reset(one) for one in self.recording.recurrences]
         self._check_resets()
 
     def _check(self, clocks: int) -> None:
@@ -95,14 +94,12 @@ class _Measure:
     def value(self, chunk: int, phase: int, shown: Collection[int] | None) -> float:
         """Give the loss with resets."""
         for one in self.resets:
-            one.plan = Plan(chunk, phase, shown)
-            one.begin()
+            one.begin(Plan(chunk, phase, shown))
         return float(self._scalar().detach())
 
     def _check_resets(self) -> None:
-        time = self.recording.tracks[0].recurrence.steps
         near = _SAME * max(abs(self.full), 1e-30)
-        if not abs(self.value(time + 1, 0, None) - self.full) <= near:
+        if not abs(self.value(self.time + 1, 0, None) - self.full) <= near:
             raise InputError(
                 "the state cannot be reset: between two steps something is done with it besides handing it on."
             )
@@ -116,8 +113,7 @@ class _Measure:
 
     def context(self, most: int | None) -> ContextTrace:
         """Measure all."""
-        time = self.recording.tracks[0].recurrence.steps
-        return measure_context(self._at, self.steps, model=self.recording.model, timesteps=time, most=most)
+        return measure_context(self._at, self.steps, model=self.recording.model, timesteps=self.time, most=most)
 
     def _at(self, lag: int) -> tuple[float, float, int]:
         lost, count = 0.0, 0
@@ -129,28 +125,27 @@ class _Measure:
         return self.full + lost * self.steps.size / count, self.full, count * self.recording.batch
 
 
-def _reset(module: Any, one: Recurrence) -> ResetLayer | ResetSteps:
+def _reset(one: Recurrence) -> ResetLayer | ResetSteps:
     """Put resets into a module.
 
     Raises:
         InputError: its state is not handed on by what it takes and returns.
     """
     if one.fused and len(one.calls) == 1:
-        return ResetLayer(module)
+        return ResetLayer(one.module)
     places = _places(one) if one.how == STEPS and one.stride == 1 else []
     if not places:
         raise InputError(
             f"the state of {one.path} ({one.title}) cannot be reset: it can in nn.RNN, nn.LSTM and nn.GRU that take a "
             "whole sequence, and in modules that take their state and return the next at every step."
         )
-    return ResetSteps(module, places)
+    return ResetSteps(one.module, places)
 
 
 def _places(one: Recurrence) -> list[tuple[int, int]]:
     """Find which tensors that a step takes are which that the step before returned."""
     t = max(one.steps // 2, 1)
-    before, taken = one.calls[t - 1], one.calls[t].taken
-    returned = before.out
-    edges = [None if isinstance(item, Kept) else plain(item) for item in taken]
+    returned = [plain(edge) for edge, _ in one.calls[t - 1].returned]
+    edges = [None if isinstance(item, Kept) else plain(item) for item in one.calls[t].taken]
     found = [(k, returned.index(edge)) for k, edge in enumerate(edges) if edge is not None and edge in returned]
     return found if set(one.states[t - 1]) <= {returned[place] for _, place in found} else []

@@ -12,11 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
 
 from rnngraph.errors import InputError
-from rnngraph.sources.torch.autograd.edges import edge_of, mapped, plain, tensors_in
-from rnngraph.sources.torch.watching.calls import FUSED
+from rnngraph.sources.torch.autograd.edges import mapped, tensors_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +33,12 @@ class ResetLayer:
         """Take its place."""
         self.plan: Plan | None = None
         self._own, self._module = module.forward, module
-        self._parts = [[_part(module, k, d) for d in range(1 + module.bidirectional)] for k in range(module.num_layers)]
+        self._kernel = getattr(torch._VF, module.mode.lower())
         module.forward = self._forward
 
-    def begin(self) -> None:
+    def begin(self, plan: Plan) -> None:
         """Start a sequence."""
+        self.plan = plan
 
     def _forward(self, input: Any, hx: Any = None) -> Any:  # noqa: A002  (PyTorch's own name, which may be a keyword)
         whole, final = self._own(input, hx)
@@ -47,58 +46,39 @@ class ResetLayer:
             return whole, final
         if not isinstance(input, torch.Tensor) or input.dim() != 3:
             raise InputError("the state can be reset in batches of one length; this layer takes packed or single ones.")
-        turn = self._module.batch_first
-        x, finals = input.transpose(0, 1) if turn else input, []
-        for number, row in enumerate(self._parts):
-            found = []
-            for d, part in enumerate(row):
-                start = _start(hx, number * len(row) + d)
-                output, last = part(x.flip(0), start) if d else _in_chunks(part, x, start, self.plan)
-                found.append(output.flip(0) if d else output)
-                finals.append(last)
-            x = torch.cat(found, dim=-1)
+        ends, turn = final if isinstance(final, tuple) else (final,), self._module.batch_first
+        first = [torch.zeros_like(one) for one in ends] if hx is None else hx if isinstance(hx, tuple) else (hx,)
+        x, side, finals = input.transpose(0, 1) if turn else input, list[Any](), list[Any]()
+        for place, names in enumerate(self._module._all_weights):
+            weights = [getattr(self._module, name) for name in names]
+            reverse = names[0].endswith("_reverse")
+            output, last = self._in_chunks(weights, x, [one[place : place + 1] for one in first], reverse=reverse)
+            side.append(output)
+            finals.append(last)
+            if reverse or not self._module.bidirectional:
+                x, side = torch.cat(side, dim=-1), []
         shown = self.plan.shown
         if shown is not None:
             mixed, steps = (whole.transpose(0, 1) if turn else whole).clone(), sorted(shown)
             mixed[steps] = x[steps]
             x = mixed
         if shown is None or len(x) - 1 in shown:
-            pairs = isinstance(final, tuple)
-            final = tuple(map(torch.cat, zip(*finals, strict=True))) if pairs else torch.cat(finals)
+            ends = tuple(map(torch.cat, zip(*finals, strict=True)))
+            final = ends if isinstance(final, tuple) else ends[0]
         return x.transpose(0, 1) if turn else x, final
 
-
-def _part(module: Any, number: int, direction: int) -> Any:
-    """Make a module of one layer and direction with the same weights."""
-    kind = next(one for one in type(module).__mro__ if one in FUSED)
-    ending = f"_l{number}{'_reverse' if direction else ''}"
-    weights = {key: getattr(module, key + ending) for key in ("weight_ih", "weight_hh")}
-    if module.bias:
-        weights |= {key: getattr(module, key + ending) for key in ("bias_ih", "bias_hh")}
-    more: dict[str, Any] = {"nonlinearity": module.nonlinearity} if kind is nn.RNN else {}
-    if module.proj_size:
-        more, weights["weight_hr"] = {"proj_size": module.proj_size}, getattr(module, f"weight_hr{ending}")
-    width = weights["weight_ih"].shape[1]
-    with torch.random.fork_rng(devices=[]):  # a new module draws its weights
-        part = kind(width, module.hidden_size, bias=module.bias, **more).to(weights["weight_ih"])
-    part.load_state_dict({f"{key}_l0": value.detach() for key, value in weights.items()})
-    return part.eval()
-
-
-def _start(hx: Any, place: int) -> Any:
-    if hx is None:
-        return None
-    return tuple(one[place : place + 1] for one in hx) if isinstance(hx, tuple) else hx[place : place + 1]
-
-
-def _in_chunks(part: Any, x: Any, start: Any, plan: Plan) -> Any:
-    """Run the steps before `phase` from the given state, and then chunk by chunk from none."""
-    outputs, first, final = [], 0, None
-    for end in (*range(plan.phase or plan.chunk, len(x), plan.chunk), len(x)):
-        output, final = part(x[first:end], None if first else start)
-        outputs.append(output)
-        first = end
-    return torch.cat(outputs), final
+    def _in_chunks(self, weights: list[Any], x: Any, first: list[Any], *, reverse: bool) -> tuple[Any, list[Any]]:
+        """Run one layer and direction from the given state, and from none after every end of a chunk."""
+        assert self.plan is not None
+        phase, chunk = self.plan.phase, self.plan.chunk
+        cuts = [] if reverse else range(phase or chunk, len(x), chunk)
+        outputs, last = [], first
+        for begin, end in itertools.pairwise((0, *cuts, len(x))):
+            start = tuple(torch.zeros_like(one) for one in first) if begin else tuple(first)
+            part, hx = x.flip(0) if reverse else x[begin:end], start if len(start) > 1 else start[0]
+            output, *last = self._kernel(part, hx, weights, self._module.bias, 1, 0.0, False, False, False)
+            outputs.append(output.flip(0) if reverse else output)
+        return torch.cat(outputs), last
 
 
 class ResetSteps:
@@ -112,9 +92,9 @@ class ResetSteps:
         self._states: tuple[list[Any], list[Any]] = ([], [])
         module.forward = self._forward
 
-    def begin(self) -> None:
+    def begin(self, plan: Plan) -> None:
         """Start a sequence."""
-        self._t = 0
+        self.plan, self._t = plan, 0
 
     def _forward(self, *args: Any, **kwargs: Any) -> Any:
         plan, t = self.plan, self._t
@@ -130,22 +110,13 @@ class ResetSteps:
                 by = {place: one for (place, _), one in zip(self._places, new, strict=True)}
                 given = _replaced(given, by)
             result = self._own(*given[0], **given[1])
-            returned = _apart(result)
+            returned = [one for one in tensors_in(result) if one.grad_fn is not None]
             states[:] = [returned[place] for _, place in self._places]
             results.append(result)
         return results[plan.shown is None or t in plan.shown]
 
 
-def _apart(result: Any) -> list[Any]:
-    """Give the tensors that were returned, one of those that are views of the same numbers."""
-    found: dict[Any, Any] = {}
-    for one in tensors_in(result):
-        if one.grad_fn is not None:
-            found.setdefault(plain(edge_of(one)), one)
-    return list(found.values())
-
-
 def _replaced(given: Any, by: Mapping[int, Any]) -> Any:
     """Put other tensors into a nest, by their number in the order of `tensors_in`."""
     count = itertools.count()
-    return mapped(given, lambda one: by.get(next(count), one) if one.is_floating_point() else one)
+    return mapped(given, lambda one: by.get(next(count), one) if [*tensors_in(one)] else one)

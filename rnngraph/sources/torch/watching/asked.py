@@ -9,27 +9,24 @@ from __future__ import annotations
 import contextlib
 import random
 import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
-from rnngraph.sources.torch.autograd.edges import Edge, mapped
+from rnngraph.sources.torch.autograd.edges import mapped
 
 
 @dataclass(slots=True)
 class Asked:
-    """What a module was given, and the state of the time; `out` are the places of what it returned."""
+    """What a module was given, and the state of the time."""
 
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     random: Any
     device_random: Any  # of the GPU, where one is in use
     autocast: tuple[tuple[str, torch.dtype], ...]
-    out: list[Edge] = field(default_factory=list)
-    returned: list[Any] = field(default_factory=list)  # the values, without their history
 
     @staticmethod
     def now(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Asked:
@@ -39,31 +36,18 @@ class Asked:
         return Asked(args, kwargs, torch.get_rng_state(), device, kinds)
 
     def again(self, module: Any) -> Any:
-        """Call a copy of the module, and give what it returns."""
-        with self._as_then():
-            return module(*_apart(self.args), **_apart(self.kwargs))
-
-    @contextlib.contextmanager
-    def _as_then(self) -> Iterator[None]:
-        plain, numbers = random.getstate(), np.random.get_state()  # noqa: NPY002  (the user's code may draw from it)
+        """Call a copy of the module with tensors that lead to nothing of the user's, and give what it returns."""
+        args, kwargs = mapped((self.args, self.kwargs), lambda one: one.detach().requires_grad_(one.requires_grad))
         devices = [] if self.device_random is None else [torch.cuda.current_device()]
-        try:
-            with contextlib.ExitStack() as stack:
-                stack.enter_context(warnings.catch_warnings())
-                warnings.simplefilter("ignore")  # the run has given them
-                stack.enter_context(torch.random.fork_rng(devices=devices))
-                stack.enter_context(torch.enable_grad())
-                torch.set_rng_state(self.random)
-                if devices:
-                    torch.cuda.set_rng_state(self.device_random)
-                for kind, dtype in self.autocast:
-                    stack.enter_context(torch.autocast(kind, dtype))
-                yield
-        finally:
-            random.setstate(plain)
-            np.random.set_state(numbers)  # noqa: NPY002
-
-
-def _apart(value: Any) -> Any:
-    """Give the same nest with tensors that lead to nothing of the user's."""
-    return mapped(value, lambda one: one.detach().requires_grad_(one.requires_grad))
+        with contextlib.ExitStack() as stack:
+            stack.callback(random.setstate, random.getstate())  # the user's code may draw from any of them
+            stack.callback(np.random.set_state, np.random.get_state())  # noqa: NPY002
+            stack.enter_context(warnings.catch_warnings(action="ignore"))  # the run has given them
+            stack.enter_context(torch.random.fork_rng(devices=devices))
+            stack.enter_context(torch.enable_grad())
+            torch.set_rng_state(self.random)
+            if devices:
+                torch.cuda.set_rng_state(self.device_random)
+            for kind, dtype in self.autocast:
+                stack.enter_context(torch.autocast(kind, dtype))
+            return module(*args, **kwargs)

@@ -17,6 +17,7 @@ from rnngraph.sources.torch.autograd.edges import (
     Edge,
     edge_of,
     grown_edge,
+    in_backward,
     number_now,
     number_of,
     plain,
@@ -65,8 +66,7 @@ class Layer:
     ports: dict[str, Edge]  # "out", "h", "c"
     weights: tuple[Any, ...]
     random: Any  # the state of the generator before, where masks of dropout were drawn between the layers
-    narrow: torch.dtype  # the type in which the kernel worked
-    rounded: torch.dtype  # the type to which autocast narrowed its products; else the same
+    rounded: torch.dtype  # the type of its products: what autocast narrowed them to, or that of the output
 
 
 @dataclass(eq=False)
@@ -79,13 +79,14 @@ class Call:
     end: int = 0
     taken: list[Edge | Kept] = field(default_factory=list)  # what went in: of plain data the numbers
     out: list[Edge] = field(default_factory=list)  # looks through views
-    ends: tuple[Edge | None, Edge | None] = (None, None)  # of the first tensors that went in and came out, as they were
+    returned: list[tuple[Edge, Kept]] = field(default_factory=list)  # what came out, as it was
     values: dict[Edge, Kept] = field(default_factory=dict)
     weights: set[Any] = field(default_factory=set)  # nodes that made what stood in its weights' place, as in MAML
     hidden: bool = False  # whether hooks on saved tensors hide from PyTorch what was changed in place
-    inside: Layer | None = None  # of a fused layer
+    layer: Any = None  # a `Layer`, of a fused one
     outer: Call | None = None  # the call of the user's own in which it ran
     asked: Asked | None = None  # how it was called, of one that ran in no other
+    random: Any = None  # the state of the generator before, where masks of dropout are drawn between the layers
     waited: int = 0  # backward passes that did not reach it
 
     @property
@@ -94,9 +95,14 @@ class Call:
         return self.outer or self
 
     @property
+    def taken_edges(self) -> list[Edge]:
+        """What went in and was computed, or needs a gradient."""
+        return [one for one in self.taken if not isinstance(one, Kept)]
+
+    @property
     def given(self) -> list[Edge]:
-        """What went in and was computed, looked at through views."""
-        return [plain(one) for one in self.taken if not isinstance(one, Kept)]
+        """The same, looked at through views."""
+        return [plain(one) for one in self.taken_edges]
 
     def check_given(self, given: Iterable[Edge | Kept]) -> None:
         """Refuse to ask about numbers that are no longer there.
@@ -111,20 +117,14 @@ class Call:
             )
 
     @property
-    def layer(self) -> Layer:
-        """What a fused layer was given and returned."""
-        assert self.inside is not None  # nobody asks of another
-        return self.inside
-
-    @property
     def ports(self) -> Mapping[str, Edge]:
         """What a fused layer handed out; nothing of another."""
-        return self.inside.ports if self.inside is not None else {}
+        return {} if self.layer is None else self.layer.ports
 
     @property
     def steps(self) -> int:
         """How many steps it takes."""
-        return self.inside.layout.steps if self.inside is not None else 1
+        return 1 if self.layer is None else self.layer.layout.steps
 
     def leads_to(self, nodes: Iterable[Any]) -> bool:
         """Tell whether some nodes descend from what was made in it."""
@@ -157,12 +157,12 @@ class CallLog:
         self.failure = ""
         self._under_way: list[Call] = []
 
-    def begin(self, module: Any, owner: type) -> Call | None:
+    def begin(self, module: Any, owner: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
         """Note that a forward starts; None where it is not to be seen."""
         path = self.names.get(id(module))
-        if path is None or torch._C._current_graph_task_id() != -1:  # a checkpoint's second run is no call
+        if path is None or in_backward():  # a checkpoint's second run is no call
             return None
-        if any(one.module is module for one in self._under_way[-1:]):  # super().forward
+        if self._under_way and self._under_way[-1].module is module:  # super().forward
             return None
         if isinstance(module, nn.RNNBase) and owner not in FUSED:  # what a subclass adds lies outside the layer
             return None
@@ -173,6 +173,7 @@ class CallLog:
             return None
         outer = self._under_way[0] if self._under_way else None
         call = Call(path, module, number_now(), outer=outer, hidden=_saved_by_hooks(True) is not None)
+        call.random, call.asked = _random_state(module), None if outer else Asked.now(args, kwargs)
         self._under_way.append(call)
         return call
 
@@ -186,7 +187,7 @@ class CallLog:
         call.end = number_now()
         self._under_way = self._under_way[: self._under_way.index(call)]
 
-    def finish(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any, random: Any) -> None:
+    def finish(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
         """Keep what a call was given and returned."""
         given = {one.grad_fn for one in call.module._parameters.values() if one is not None and one.grad_fn is not None}
         for one in (*self._under_way, call) if given else ():
@@ -195,21 +196,18 @@ class CallLog:
         if not computed:
             return
         call.taken = [grown_edge(one) or Kept.of(one) for one in tensors_in((args, kwargs))]
-        call.ends = (next((one for one in call.taken if not isinstance(one, Kept)), None), edge_of(computed[0]))
-        call.out = list(dict.fromkeys(plain(edge_of(one)) for one in computed))
+        call.returned = [(edge_of(one), Kept.of(one)) for one in computed]
+        call.out = list(dict.fromkeys(plain(edge) for edge, _ in call.returned))
         held = tensors_in([one for one in vars(call.module).values() if isinstance(one, torch.Tensor | tuple | list)])
         for one in (*computed, *held):
             if one.grad_fn is not None:
                 call.values.setdefault(plain(edge_of(one)), Kept.of(one))
         if isinstance(call.module, FUSED):
-            call.inside = _layer(call.module, args, kwargs, result, random)
-        if call.asked is not None:
-            call.asked.out = [edge_of(one) for one in computed]
-            call.asked.returned = [Kept.of(one) for one in computed]
+            call.layer = _layer(call, args, kwargs)
         self.calls.append(call)
 
 
-def random_state(module: Any) -> Any:
+def _random_state(module: Any) -> Any:
     """Give the state of the random numbers of its device, where a fused layer draws masks between its layers."""
     if not (isinstance(module, FUSED) and module.training and module.dropout and module.num_layers > 1):
         return None
@@ -217,26 +215,19 @@ def random_state(module: Any) -> Any:
     return torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()
 
 
-def _layer(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any, random: Any) -> Layer:
+def _layer(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Layer:
     x = args[0] if args else kwargs["input"]
     hx = args[1] if len(args) > 1 else kwargs.get("hx")
-    output, last = result
-    packed = x._replace(data=None) if isinstance(x, nn.utils.rnn.PackedSequence) else None
-    if packed is not None:
-        x, output = x.data, output.data
-    final = last if isinstance(last, tuple) else (last,)
     initial = () if hx is None else tuple(hx) if isinstance(hx, tuple | list) else (hx,)
-    ports = {
-        name: edge_of(one)
-        for name, one in zip(("out", "h", "c"), (output, *final), strict=False)
-        if one.grad_fn is not None
-    }
+    packed = x._replace(data=None) if isinstance(x, nn.utils.rnn.PackedSequence) else None
+    x = x if packed is None else x.data
+    ports = {name: edge for name, (edge, _) in zip(("out", "h", "c"), call.returned, strict=False)}
+    (_, output), *final = call.returned
     return Layer(
-        Kept.of(x), _edge(x), grown_edge(x), Layout(x, packed, batch_first=module.batch_first),
-        tuple(Kept.of(one) for one in initial),
-        tuple(_edge(one) for one in initial),
-        Kept.of(output), tuple(Kept.of(one) for one in final), ports, tuple(module._flat_weights), random,
-        output.dtype, _rounded(output),
+        Kept.of(x), _edge(x), grown_edge(x), Layout(x, packed, batch_first=call.module.batch_first),
+        tuple(Kept.of(one) for one in initial), tuple(_edge(one) for one in initial),
+        output, tuple(one for _, one in final), ports, tuple(call.module._flat_weights), call.random,
+        _rounded(output.tensor),
     )  # fmt: skip
 
 

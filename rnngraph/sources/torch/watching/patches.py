@@ -21,29 +21,28 @@ from torch import nn
 
 from rnngraph.sources.torch.autograd.edges import in_backward
 from rnngraph.sources.torch.autograd.passes import Passes
-from rnngraph.sources.torch.watching.asked import Asked
-from rnngraph.sources.torch.watching.calls import CallLog, random_state
+from rnngraph.sources.torch.watching.calls import CallLog
 
 Wrap: TypeAlias = Callable[[Any], Any]
 
 _OWN: dict[tuple[Any, str], tuple[bool, Any]] = {}  # what stood there before anybody came, or in a base
 _AROUND: dict[tuple[Any, str], list[Wrap]] = {}
 _eager = contextlib.ExitStack()
-_eager_for: list[object] = []
+_eager_for: list[contextlib.ExitStack] = []
 
 
-def put_around(owner: Any, name: str, wrap: Wrap) -> Callable[[], None]:
-    """Put `wrap(what stands there)` in the place of an attribute; the function that is returned takes it off."""
+def put_around(undo: contextlib.ExitStack, owner: Any, name: str, wrap: Wrap) -> None:
+    """Put `wrap(what stands there)` in the place of an attribute."""
     place = owner, name
     _OWN.setdefault(place, (name in vars(owner), vars(owner).get(name, getattr(owner, name))))
     _AROUND.setdefault(place, []).append(wrap)
+    undo.callback(_take_off, place, wrap)
     _renew(place)
 
-    def take_off() -> None:
-        _AROUND[place].remove(wrap)
-        _renew(place)
 
-    return take_off
+def _take_off(place: tuple[Any, str], wrap: Wrap) -> None:
+    _AROUND[place].remove(wrap)
+    _renew(place)
 
 
 def _renew(place: tuple[Any, str]) -> None:
@@ -57,47 +56,42 @@ def _renew(place: tuple[Any, str]) -> None:
         del _AROUND[place], _OWN[place]
 
 
-def run_eagerly() -> Callable[[], None]:
-    """Let nothing run compiled, until the function that is returned was called by everybody who asked."""
-    token = object()
+def run_eagerly(undo: contextlib.ExitStack) -> None:
+    """Let nothing run compiled, as long as anybody asks for that."""
     if not _eager_for:
         _eager.enter_context(torch.compiler.set_stance("force_eager"))
-    _eager_for.append(token)
-
-    def end() -> None:
-        _eager_for.remove(token)
-        if not _eager_for:
-            _eager.close()
-
-    return end
+    _eager_for.append(undo)
+    undo.callback(_run_as_before, undo)
 
 
-class Patches:
-    """What is on, in the order in which it was put on."""
+def _run_as_before(undo: contextlib.ExitStack) -> None:
+    _eager_for.remove(undo)
+    if not _eager_for:
+        _eager.close()
 
-    def __init__(self) -> None:
-        """Start with nothing on."""
-        self._undo = contextlib.ExitStack()
 
-    def put(self, model: Any, log: CallLog, passes: Passes) -> None:
-        """Put everything on."""
-        for owner in _classes(model):
-            self._put(owner, "forward", functools.partial(_seen, owner, log=log, passes=passes))
-        self._put(torch.autograd, "backward", functools.partial(_kept, log=log, passes=passes))
-        self._put(torch.autograd, "grad", functools.partial(_kept, log=log, passes=passes))
-        for owner, name, note in _noting(passes):
-            self._put(owner, name, functools.partial(_noted, note=note, log=log))
-        self._put(torch.utils.checkpoint, "CheckpointFunction", _in_the_graph)
-        if "torch._dynamo" in sys.modules and hasattr(torch.compiler, "set_stance"):
-            # A compiled graph has no states to ask for. Where nothing was compiled, dynamo is not even imported.
-            self._undo.callback(run_eagerly())
-
-    def take_off(self) -> None:
-        """Take everything off."""
-        self._undo.close()
-
-    def _put(self, owner: Any, name: str, wrap: Wrap) -> None:
-        self._undo.callback(put_around(owner, name, wrap))
+def put_all(undo: contextlib.ExitStack, model: Any, passes: Passes) -> None:
+    """Put everything on; `undo` takes it off."""
+    put = functools.partial(put_around, undo)
+    for owner in _classes(model):
+        put(owner, "forward", functools.partial(_seen, owner, passes=passes))
+    for name in ("backward", "grad"):
+        put(torch.autograd, name, functools.partial(_kept, passes=passes))
+    put(torch.utils.checkpoint, "CheckpointFunction", _in_the_graph)
+    hooks = passes.hooks
+    noted: list[tuple[Any, str, Callable[..., None]]] = [  # what is told of a call: its result, and what was given
+        # The loss itself is what it was before it was scaled for narrow numbers.
+        (torch.amp.GradScaler, "scale", lambda found, one, *_: passes.note_scale(found, getattr(one, "_scale", None))),
+        (torch.Tensor, "register_hook", lambda _, tensor, *rest: hooks.see(tensor)),
+        (torch.Tensor, "retain_grad", lambda _, tensor: hooks.see(tensor)),
+        (torch.autograd.function._HookMixin, "_register_hook", lambda found, *_: hooks.see_kept(found[0])),
+        (torch.utils.hooks.BackwardHook, "__init__", lambda _, call, *rest: hooks.modules.add(call)),
+    ]
+    for owner, name, note in noted:
+        put(owner, name, functools.partial(_noted, note=note, log=passes.log))
+    if "torch._dynamo" in sys.modules:
+        # A compiled graph has no states to ask for. Where nothing was compiled, dynamo is not even imported.
+        run_eagerly(undo)
 
 
 def _in_the_graph(own: Any) -> Any:
@@ -121,30 +115,29 @@ def _classes(model: Any) -> list[type]:
     )
 
 
-def _seen(owner: type, own: Any, log: CallLog, passes: Passes) -> Any:
+def _seen(owner: type, own: Any, passes: Passes) -> Any:
+    log = passes.log
+
     @functools.wraps(own)
     def forward(module: Any, *args: Any, **kwargs: Any) -> Any:
         if log.outermost:
-            _tried(log, lambda: passes.forward_begins(log))
-        call = _tried(log, lambda: log.begin(module, owner))
+            _tried(log, passes.forward_begins)
+        call = _tried(log, lambda: log.begin(module, owner, args, kwargs))
         if call is None:
             return own(module, *args, **kwargs)
-        random = _tried(log, lambda: random_state(module))
-        if call.outer is None:
-            call.asked = _tried(log, lambda: Asked.now(args, kwargs))
         try:
             result = own(module, *args, **kwargs)
         finally:
             log.leave(call)
-        _tried(log, lambda: log.finish(call, args, kwargs, result, random))
+        _tried(log, lambda: log.finish(call, args, kwargs, result))
         return result
 
     return forward
 
 
-def _kept(own: Any, log: CallLog, passes: Passes) -> Any:
+def _kept(own: Any, passes: Passes) -> Any:
     """Wrap a function that walks back: the graph is kept, and what was walked is noted."""
-    names = [*inspect.signature(own).parameters]
+    names, log = [*inspect.signature(own).parameters], passes.log
     asks = "outputs" in names
 
     @functools.wraps(own)
@@ -155,31 +148,18 @@ def _kept(own: Any, log: CallLog, passes: Passes) -> Any:
             return own(*args, **kwargs)
         roots, seeds = ("outputs", "grad_outputs") if asks else ("tensors", "grad_tensors")
         passes.under_way = True
-        _tried(log, lambda: passes.begin(named[roots], log))
+        _tried(log, lambda: passes.begin(named[roots]))
         try:
             found = own(**{**named, "retain_graph": True})
         finally:
             passes.under_way = False
             _tried(log, passes.end)
-        _tried(log, lambda: passes.note(named[roots], named.get(seeds), log, freed=not named.get("retain_graph")))
+        _tried(log, lambda: passes.note(named[roots], named.get(seeds), freed=not named.get("retain_graph")))
         if passes.after is not None:
-            passes.after()
+            _tried(log, passes.after)
         return found
 
     return backward
-
-
-def _noting(passes: Passes) -> list[tuple[Any, str, Callable[..., None]]]:
-    """Say what is noted of functions that were called: with their result, and what they were given."""
-    hooks = passes.hooks
-    return [
-        # The loss itself is what it was before it was scaled for narrow numbers.
-        (torch.amp.GradScaler, "scale", lambda found, one, *_: passes.note_scale(found, getattr(one, "_scale", None))),
-        (torch.Tensor, "register_hook", lambda _, tensor, *rest: hooks.see(tensor)),
-        (torch.Tensor, "retain_grad", lambda _, tensor: hooks.see(tensor)),
-        (torch.autograd.function._HookMixin, "_register_hook", lambda found, *_: hooks.see_kept(found[0])),
-        (torch.utils.hooks.BackwardHook, "__init__", lambda _, call, *rest: hooks.see_module(call)),
-    ]
 
 
 def _noted(own: Any, note: Callable[..., None], log: CallLog) -> Any:
