@@ -102,7 +102,7 @@ def test_a_module_that_holds_a_state_is_no_part_of_what_it_is_fed_back_to() -> N
             h = cell(torch.cat([x, back], 1), h)
             back = above(h)
         back.square().sum().backward()
-    assert [(one.path, one.steps) for one in watch.found.recurrences] == [("0", T), ("1", T)]
+    assert [(one.path, one.steps) for one in watch.find().recurrences] == [("0", T), ("1", T)]
 
 
 def test_a_cut_between_calls_is_no_step_of_a_solver() -> None:
@@ -120,5 +120,5 @@ def test_a_cut_between_calls_is_no_step_of_a_solver() -> None:
             h = model(h.detach() if t == 4 else h)
             loss = loss + h.square().sum()
         loss.backward()
-    assert [one.steps for one in watch.found.recurrences] == [8]
+    assert [one.steps for one in watch.find().recurrences] == [8]
     assert watch.trace().recurrences[0].cut.tolist() == [False] * 4 + [True] + [False] * 3
