@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from rnngraph import nn, torch
     from rnngraph.autodiff.backward import gradients
     from rnngraph.autodiff.cell import Cell
-    from rnngraph.autodiff.check.front import check
     from rnngraph.autodiff.node import Op
     from rnngraph.autodiff.tape import Tape
     from rnngraph.autodiff.tensor import Tensor, concatenate, stack, where
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
         TapeError,
         VocabularyError,
     )
+    from rnngraph.gradcheck.front import check
     from rnngraph.graph.draw import Drawing, draw
     from rnngraph.measure.lag_options import LagOptions
     from rnngraph.numpy.traced import trace_function
@@ -53,7 +53,7 @@ _MODULES = {"jax": "rnngraph.sources.jax", "nn": "rnngraph.nn", "torch": "rnngra
 _HOMES = {
     "rnngraph.autodiff.backward": ("gradients",),
     "rnngraph.autodiff.cell": ("Cell",),
-    "rnngraph.autodiff.check.front": ("check",),
+    "rnngraph.gradcheck.front": ("check",),
     "rnngraph.autodiff.node": ("Op",),
     "rnngraph.autodiff.tape": ("Tape",),
     "rnngraph.autodiff.tensor": ("Tensor", "concatenate", "stack", "where"),

@@ -24,9 +24,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "autodiff": set(),
     "nn": {"autodiff", "numpy"},
     "numpy": {"autodiff"},
+    "gradcheck": {"autodiff", "numpy"},
     "trace": set(),
     "measure": {"trace"},
-    "sources": {"autodiff", "nn", "numpy", "trace", "measure"},
+    "sources": {"autodiff", "gradcheck", "nn", "numpy", "trace", "measure"},
     "diagnosis": {"trace"},
     "history": {"trace", "diagnosis"},
     "graph": {"trace", "diagnosis"},
@@ -34,12 +35,24 @@ MAY_IMPORT: dict[str, set[str]] = {
     "monitor": {"trace", "measure", "sources", "diagnosis"},
     "torch": {"sources", "monitor"},
     "integrations": {"torch"},
-    "cli": {"autodiff", "nn", "numpy", "trace", "measure", "sources", "diagnosis", "history", "graph", "render"},
+    "cli": {
+        "autodiff",
+        "gradcheck",
+        "nn",
+        "numpy",
+        "trace",
+        "measure",
+        "sources",
+        "diagnosis",
+        "history",
+        "graph",
+        "render",
+    },
 }
 # The facts of a cell and the reports of the gradient check are data like a trace; the array type is everyone's.
 DATA = {
     "rnngraph.autodiff.contribution",
-    "rnngraph.autodiff.check.report",
+    "rnngraph.gradcheck.report",
     "rnngraph.trace.cell",
 }
 RECORDS_FIRST = {"save.py": {"rnngraph.sources.tape.record", "rnngraph.measure.lag_options"}}  # render(loss, path)

@@ -28,15 +28,20 @@ def depending(tape: Tape, given: Collection[int], held: Container[int] = ()) -> 
 
 
 def recomputed(
-    tape: Tape, given: Mapping[int, Array], places: Iterable[int], *, hold_cuts: bool = False
-) -> tuple[dict[int, Array], dict[int, Block]]:
-    """Compute the values of entries at some places again, and the blocks among them, see `again`; give all values."""
+    tape: Tape, given: Mapping[int, Array], places: Iterable[int], *, hold_cuts: bool = False,
+    wanted: Sequence[int] = (),
+) -> tuple[dict[int, Array], dict[int, Block]]:  # fmt: skip
+    """Compute the values of entries at some places again, and the blocks among them, see `again`; give all values.
+
+    Where only some are `wanted`, the others are dropped after their last use, so that memory is used again.
+    """
     values, blocks = {entry.id: entry.value for entry in tape.entries}, dict[int, Block]()
     values.update(given)
+    todo = [tape.entries[place] for place in places if tape.entries[place].id not in given]
+    last = {source: entry.id for entry in todo for source in entry.inputs} if wanted else {}
+    last.update(dict.fromkeys(wanted, -1))
     with np.errstate(all="ignore"):
-        for entry in [tape.entries[place] for place in places]:
-            if entry.id in given:
-                continue
+        for entry in todo:
             if isinstance(entry, Block):
                 arrays = {name: values[i] for name, i in entry.sources.items()}
                 blocks[entry.id] = entry.again(arrays, held=entry if hold_cuts else None)
@@ -46,6 +51,9 @@ def recomputed(
             else:
                 value = entry.op.forward(*[values[i] for i in entry.inputs], **entry.options)
                 values[entry.id] = value if type(value) is np.ndarray else np.asarray(value)
+            for i in entry.inputs if last else ():
+                if last[i] == entry.id:
+                    values.pop(i, None)
     return values, blocks
 
 

@@ -16,8 +16,8 @@ from rnngraph.errors import InputError
 from rnngraph.files import is_stream
 
 if TYPE_CHECKING:
-    from rnngraph.autodiff.check.report import CheckReport
     from rnngraph.autodiff.tensor import Tensor
+    from rnngraph.gradcheck.report import CheckReport
     from rnngraph.measure.lag_options import LagOptions
     from rnngraph.measure.trial import Trial
     from rnngraph.trace.model import Trace

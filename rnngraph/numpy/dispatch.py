@@ -59,7 +59,8 @@ def quick(op: Op, function: Any, a: Any, b: Any = NOTHING) -> Any:
         return a.tape.enter(op, (i,), (one.value,), function(one.value), one.requires)
     if not (isinstance(a, Handle) and isinstance(b, Handle)):
         return _mixed(op, a, b)
-    i, j = a.settled(), b.settled()
+    i = a._node if a._source is None and a._parts is None else a.settled()  # without a call, as a rule
+    j = b._node if b._source is None and b._parts is None else b.settled()
     if i < 0 or j < 0:
         return _mixed(op, a, b)
     tape = a.tape

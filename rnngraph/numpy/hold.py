@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from rnngraph.autodiff.block import Block
+from rnngraph.autodiff.again import recomputed
 from rnngraph.autodiff.contribution import Array
-from rnngraph.autodiff.ops import STATE
-from rnngraph.autodiff.tape import Entry
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.errors import InputError
 from rnngraph.numpy.outcome import Path, picked, scalar_of
@@ -62,7 +60,8 @@ def hold(
     def again(offset: float) -> float:
         entries = loss.tape.entries
         given = {one.id: moved(leaves[one.name], one.name, offset) for one in entries if one.name in leaves}
-        return float(_value_again(entries, given, loss.id).reshape(()))
+        places = [place for place, one in enumerate(entries) if one.op.vjp is not None]
+        return float(recomputed(loss.tape, given, places, wanted=[loss.id])[0][loss.id].reshape(()))
 
     recorded = float(loss.value.reshape(()))
     rounding = 4 * float(np.finfo(float).eps) * max(abs(recorded), 1.0)
@@ -83,29 +82,6 @@ def hold(
     if wide and np.isfinite(here):  # differences of a float32 run tell nothing at this tolerance
         return _compare(plain, again, here)
     return ()
-
-
-def _value_again(entries: Sequence[Entry], given: dict[int, Array], wanted: int) -> Array:
-    """Compute one value again from other leaves; the others are dropped after their last use."""
-    last, blocks = {source: entry.id for entry in entries for source in entry.inputs}, dict[int, Block]()
-    last[wanted] = -1
-    with np.errstate(all="ignore"):
-        for entry in entries:
-            i, op = entry.id, entry.op
-            if op.vjp is None:
-                given.setdefault(i, entry.value)
-                continue
-            if isinstance(entry, Block):
-                blocks[i] = entry.again({name: given[i] for name, i in entry.sources.items()})
-                given[i] = blocks[i].value
-            elif op is STATE:
-                given[i] = blocks[entry.inputs[0]].state(entry.options["kind"], entry.options["t"])
-            else:
-                given[i] = op.forward(*[given[source] for source in entry.inputs], **entry.options)
-            for source in entry.inputs:
-                if last[source] == i:
-                    given.pop(source, None)
-    return np.asarray(given[wanted])
 
 
 def _close(a: float, b: float, tolerance: float) -> bool:

@@ -10,8 +10,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from rnngraph.autodiff.check.calls import names_returned, owners
 from rnngraph.errors import InputError
+from rnngraph.numpy.calls import names_returned, owners
 from rnngraph.numpy.values import Handle
 
 Path: TypeAlias = tuple[Any, ...]  # the keys and places that lead to an array

@@ -14,8 +14,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from rnngraph.autodiff.check.calls import positional
-
 FOREIGN = {"numpy", "rnngraph", "scipy", "torch", "pandas", "matplotlib", "sklearn"}
 DEPTH = 4  # of objects in objects
 Leaf: TypeAlias = Callable[[Any, str], Any]  # (array, name) -> what stands for it
@@ -144,8 +142,17 @@ def _holds_more(x: Any) -> bool:
     return isinstance(x, types.SimpleNamespace) or (hasattr(x, "__dict__") and _is_users_type(type(x)))
 
 
-def _joined(name: str, key: Any) -> str:
-    return f"{name}.{key}" if name else str(key)
+class Part(str):
+    """The name of an array in a list or a dict, which knows its place where that is a whole number."""
+
+    holder: str
+    place: int | None
+
+
+def _joined(name: str, key: Any) -> Part:
+    made = Part(f"{name}.{key}" if name else str(key))
+    made.holder, made.place = name, key if type(key) is int else None
+    return made
 
 
 def bound(forward: Any) -> tuple[Any, tuple[Any, ...], tuple[Any, ...], dict[str, Any]]:
@@ -160,9 +167,3 @@ def bound(forward: Any) -> tuple[Any, tuple[Any, ...], tuple[Any, ...], dict[str
     if not plain and callable(forward) and _holds_more(forward):
         return type(forward).__call__, (forward,), given, options
     return forward, (), given, options
-
-
-def parameter_names(function: Any, count: int) -> list[str]:
-    """Name the arguments of a call."""
-    plain = [one.name for one in positional(function)[0]]
-    return [*plain[:count], *(f"argument_{place}" for place in range(len(plain), count))]

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from rnngraph.numpy.beside import stand_in
-from rnngraph.numpy.reach import Leaf, bound, is_leaf, namespaces, parameter_names, rebuilt
+from rnngraph.numpy.calls import argument_names
+from rnngraph.numpy.reach import Leaf, bound, is_leaf, namespaces, rebuilt
 
 _NAMES = vars(np)
 LOCK = threading.RLock()  # the globals of a module are one for all threads
@@ -28,7 +29,7 @@ class Call:
         """Find what it reads: the namespaces, and the functions that hold something."""
         self.function, own, held, given = bound(forward)
         self.arguments, self.options = (*own, *held, *arguments), {**given, **options}
-        self.names = parameter_names(self.function, len(self.arguments))
+        self.names = argument_names(self.function, len(self.arguments))
         self.names[: len(own)] = [""] * len(own)
         self.spaces, self.holding = namespaces(forward, *self.arguments, *given.values())
         self.drawn = np.random.get_state(), random.getstate()  # noqa: NPY002 - the user's code draws from it

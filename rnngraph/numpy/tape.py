@@ -33,6 +33,7 @@ class ArrayTape(Tape):
         self.make = Recorded
         self.refused: list[str] = []
         self.closed = False  # nothing is recorded any more, so that no gradient can be lost
+        self.lists: dict[str | None, tuple[str, int]] = {}  # leaf's name -> the list or dict that it is in, and where
         self._numbers: dict[tuple[Any, ...], int] = {}
 
     def tensor(self, node_id: int) -> Recorded:

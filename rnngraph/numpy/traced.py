@@ -25,7 +25,7 @@ from rnngraph.numpy.finding.naming import described
 from rnngraph.numpy.finding.placing import find_recurrences
 from rnngraph.numpy.hold import hold
 from rnngraph.numpy.outcome import Path, choose, picked, scalar_of
-from rnngraph.numpy.reach import bound
+from rnngraph.numpy.reach import Part, bound
 from rnngraph.numpy.recorded import Recorded
 from rnngraph.numpy.run import LOCK, Call
 from rnngraph.numpy.tape import ArrayTape
@@ -97,6 +97,8 @@ def trace_function(
     def leaf(array: Array, name: str) -> Recorded:
         tensor: Any = tape.input(array.copy(), name)
         leaves[str(tensor.node.name)] = array
+        if isinstance(name, Part) and name.place is not None:
+            tape.lists[str(tensor.node.name)] = name.holder, name.place
         return tensor  # type: ignore[no-any-return]
 
     with LOCK:
@@ -171,6 +173,8 @@ def _pruned(tape: ArrayTape, loss: Recorded) -> Tensor:
                 needed[i] = 1
         elif node.name:
             needed[node.id] = 1
+    if all(needed):
+        return Tensor(tape, loss.id)
     new: dict[int, int] = {}
     for node in tape.emptied():
         if needed[node.id]:

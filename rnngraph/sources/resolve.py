@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from rnngraph.errors import InputError
 
 if TYPE_CHECKING:
-    from rnngraph.autodiff.check.report import CheckReport
     from rnngraph.autodiff.tensor import Tensor
+    from rnngraph.gradcheck.report import CheckReport
     from rnngraph.measure.lag_options import LagOptions
     from rnngraph.measure.trial import Trial
     from rnngraph.sources.checkpoint.options import Loaded
@@ -127,7 +127,7 @@ def python_checked(
     Returns:
         the report, and what was found in a traced function.
     """
-    from rnngraph.autodiff.check.front import check
+    from rnngraph.gradcheck.front import check
     from rnngraph.sources.target.importing import shielded
     from rnngraph.sources.target.jax_call import refuse_jax
     from rnngraph.sources.target.run import found_in, loss_of, opened, settings_from

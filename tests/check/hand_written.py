@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from rnngraph.autodiff.check.report import CheckReport
+from rnngraph.gradcheck.report import CheckReport
 
 
 def sigmoid(x: Any) -> Any:

@@ -52,7 +52,7 @@ MISTAKES: tuple[tuple[str, str, str, str], ...] = (
     ("rnn", "dWh += h[t].T @ da", "dWh += (h[t].T @ da).T", "dWh: it is transposed"),
     ("rnn", "return dx, ", "return np.clip(dx, -0.1, 0.1), ", "dx: it is clipped at 0.1"),
     ("rnn", "dWx += x[:, t].T @ da", "pass", "dWx: the gradient is zero throughout"),
-    ("rnn", "(1 - h[t + 1] ** 2)", "1", "^wrong: dx, dh0, dWx, dWh, db|^$"),
+    ("rnn", "(1 - h[t + 1] ** 2)", "1", "dx, dh0, dWx, dWh, db: the slope of tanh is left out on the way back"),
     ("lstm", "dh[:, t] + dnext", "dh[:, t]", "carried from step t.1 to t by the hidden state is not added"),
     ("lstm", "dcell + total", "total", "carried from step t.1 to t by the cell state is not added"),
     ("lstm", "da @ Wh.T", "da @ Wh.T * 0", "carried from step t.1 to t by the hidden state is not added"),

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnngraph.autodiff.check.front import check
 from rnngraph.errors import InputError
+from rnngraph.gradcheck.front import check
 from rnngraph.nn import functional as F  # noqa: N812
 from tests.check.hand_written import rnn_backward as backward
 from tests.check.hand_written import rnn_forward as forward
@@ -34,7 +34,7 @@ def test_a_wrong_backward_fails_in_every_argument(mistake: str) -> None:
     report = check(forward, mutant("rnn", *MISTAKES[mistake]), *arrays())
     assert [row.passed for row in report.rows] == [False] * 5
     assert verdicts(report) == ["WRONG"] * 5
-    assert [sentence.partition(":")[0] for sentence in report.where] == ["x"]  # the weights are wrong for that reason
+    assert [sentence.partition(":")[0] for sentence in report.where] == ["x, h0, Wx, Wh, b"]  # for one reason
 
 
 def test_a_mistake_that_one_timestep_hides_is_seen_with_two() -> None:

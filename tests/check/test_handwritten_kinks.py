@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnngraph.autodiff.check.front import check
+from rnngraph.gradcheck.front import check
 from tests.check.hand_written import verdicts
 
 DTYPES = [np.float64, np.float32]

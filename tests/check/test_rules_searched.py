@@ -9,9 +9,9 @@ import pytest
 
 import rnngraph as rg
 from rnngraph.autodiff import ops
-from rnngraph.autodiff.check import rules
-from rnngraph.autodiff.check.front import check
 from rnngraph.autodiff.node import Op
+from rnngraph.gradcheck import rules
+from rnngraph.gradcheck.front import check
 from tests.check.checked_models import broken
 
 

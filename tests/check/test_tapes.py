@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import rnngraph as rg
-from rnngraph.autodiff.check.front import check
-from rnngraph.autodiff.check.report import CheckReport
 from rnngraph.autodiff.node import Op
 from rnngraph.errors import InputError
+from rnngraph.gradcheck.front import check
+from rnngraph.gradcheck.report import CheckReport
 from tests.check.checked_models import broken, model
 
 LAYERS: dict[str, Callable[..., Any]] = {

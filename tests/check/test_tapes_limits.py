@@ -10,8 +10,8 @@ import pytest
 
 import rnngraph as rg
 from rnngraph.autodiff import ops
-from rnngraph.autodiff.check.front import check
 from rnngraph.autodiff.node import Op
+from rnngraph.gradcheck.front import check
 from tests.check.checked_models import broken, model
 
 

@@ -194,6 +194,54 @@ def clockwork(x: Any, Wx: Any, Wh: Any) -> Any:
     return np.array(states)
 
 
+PACES = (slice(0, 2), 1), (slice(2, 3), 2), (slice(3, 4), 3)  # units, and every how many steps they change
+
+
+def three_paces(x: Any, Wx: Any, Wh: Any) -> Any:
+    """Slices of one state, of which the slower ones see no faster one."""
+    h, loss = np.zeros((x.shape[1], len(Wh))), 0.0
+    for t in range(len(x)):
+        after = h.copy()
+        for own, pace in PACES:
+            if t % pace == 0:
+                seen = slice(own.start, None)
+                after[:, own] = np.tanh(x[t] @ Wx[:, own] + h[:, seen] @ Wh[seen, own])
+        h = after
+        loss = loss + np.sum(h**2)
+    return loss
+
+
+def modules(x: Any, Wx: Any, Wh: Any) -> Any:
+    """Two halves of a state, each an array of its own in a list."""
+    hs, loss = [np.zeros((x.shape[1], 2)), np.zeros((x.shape[1], 2))], 0.0
+    for t in range(len(x)):
+        whole = np.concatenate(hs, axis=1)
+        for k in range(2):
+            own = slice(2 * k, 2 * k + 2)
+            if t % (k + 1) == 0:
+                hs[k] = np.tanh(x[t] @ Wx[:, own] + whole @ Wh[:, own])
+        loss = loss + np.sum(np.concatenate(hs, axis=1) ** 2)
+    return loss
+
+
+def learned(w: Any, x: Any, y: Any, rate: float = 0.1) -> Any:
+    """Weights that a few steps of descent change, each on data of its own."""
+    for now, wanted in zip(x, y, strict=True):
+        w = w - rate * now.T @ (now @ w - wanted)
+    return np.sum(w**2)
+
+
+def list_from_its_end(xs: Any, Wx: Any, Wh: Any) -> Any:
+    h = np.zeros((len(xs[0]), len(Wh)))
+    for now in reversed(xs):
+        h = np.tanh(now @ Wx + h @ Wh)
+    return h
+
+
+def dict_from_its_end(xs: Any, Wx: Any, Wh: Any) -> Any:
+    return list_from_its_end([xs[t] for t in range(len(xs))], Wx, Wh)
+
+
 # ---- a batch that shrinks
 def packed(x: Any, sizes: Any, Wx: Any, Wh: Any) -> Any:
     """Samples sorted by length: each step has those that are still there."""

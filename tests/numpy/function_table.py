@@ -110,9 +110,10 @@ traced = rg.trace_function(lossFun, inputs, targets, hprev)
 print(rg.check(traced, traced.handed))
 ```
 
-The report names what is wrong: in a pair by losses at single steps and directions within single gates; beside a
-recorded loss by the change of a right backward that gives just what was claimed (nothing is carried from step to step,
-or by the cell state, or from step 3 to 2; a sum that is overwritten; a factor; gates that are swapped).
+The report names what is wrong by the change of a right backward that gives just what was claimed: nothing is carried
+from step to step, or by the cell state, along one direction, through one weight, or from step 3 to 2; the slope of tanh
+is left out; a sum is overwritten; a factor; gates that are swapped. Of a pair whose mistake is none of these it says at
+which steps, for which losses and in which gate the gradient is wrong; its forward is recorded for that.
 
 ## Weights in a file
 
@@ -139,8 +140,10 @@ state of its step: what the weights multiply is `h`, the next one `c`. The axis 
 that the other one is the batch. Runs of one cell that take turns along one sequence, as where a state is read two steps
 back, are one recurrence. A batch that shrinks or grows is put into the whole one, and a sample counts where it is
 there. Places that fall from step to step are the reverse direction. `steps=` says how many timesteps there are where
-one step takes several products. Where nothing is found, weights that differ in constants alone, such as the number of
-the step, count as one. What is not found is declared: `tape.state`.
+one step takes several products, and that there are steps where each multiplies by data of its own (an unrolled
+learner). An array of which parts apart are put again and again is one state, at whatever paces they change. Where
+nothing is found, weights that differ in constants alone, such as the number of the step, count as one. What is not
+found is declared: `tape.state`.
 
 What a step is fed is what its weights multiply and no other step has: `x[t]`, a column, a word that is looked up or
 one-hot, the part of a join that does not come from the state. Two recurrences that read the same data, one of them

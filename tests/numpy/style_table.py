@@ -47,6 +47,15 @@ STYLES: dict[str, Network] = {
     "narx": Network(carried.narx, (ALONE, draw(4, 8), draw(2, 4)), (Expected("V", 5, units=2),)),
     "autoregression": Network(carried.autoregression, (ALONE, W), (Expected("W", 6),)),
     "clockwork": Network(carried.clockwork, (ALONE, *CELL), (Expected("Wh", 6),)),
+    "three paces": Network(carried.three_paces, (BY_TIME, *CELL), (Expected("Wh", 6, batch=3),)),
+    "modules in a list": Network(carried.modules, (BY_TIME, *CELL), (Expected("Wh", 6, batch=3, units=2),)),
+    "a list from its end": Network(
+        carried.list_from_its_end, ([*BY_TIME], *CELL), (Expected("Wh", 6, batch=3, direction="reverse"),)
+    ),
+    "a dict from its end": Network(
+        carried.dict_from_its_end, (dict(enumerate(BY_TIME)), *CELL),
+        (Expected("Wh", 6, batch=3, direction="reverse"),),
+    ),
     "packed": Network(carried.packed, (BY_SAMPLE, THERE, *CELL), (Expected("Wh", 6, batch=3),)),
     "packed lstm": Network(
         carried.packed_lstm, (BY_SAMPLE, THERE, *draws((2, 16), (4, 16))), (Expected("U", 6, ("h", "c"), batch=3),)

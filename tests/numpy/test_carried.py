@@ -68,9 +68,22 @@ def packed(x: Any, sizes: Any, Wx: Any, Wh: Any) -> Any:
     return [(one**2).sum() for one in h[1:]], {"Wh.h": h[1:]}
 
 
+def three_paces(x: Any, Wx: Any, Wh: Any) -> Any:
+    h = [NOTHING]
+    for t, now in enumerate(x):
+        parts = [
+            torch.tanh(now @ Wx[:, own] + h[-1][:, own.start :] @ Wh[own.start :, own])
+            if t % pace == 0
+            else h[-1][:, own]
+            for own, pace in carried.PACES
+        ]
+        h.append(torch.cat(parts, dim=1))
+    return [(one**2).sum() for one in h[1:]], {"Wh.h": h[1:]}
+
+
 TWINS: dict[str, Callable[..., Any]] = {
     "two steps back": skipping, "spikes": spiking, "two that turn": two_that_turn, "level and trend": level_and_trend,
-    "packed": packed,
+    "packed": packed, "three paces": three_paces,
 }  # fmt: skip
 
 
@@ -90,6 +103,27 @@ def test_lags_are_the_gradients_that_autograd_gives(name: str) -> None:
             mine = np.exp(lag.log[:, place, 1:])
             known = ~np.isnan(mine)
             np.testing.assert_allclose(mine[known], wanted[known], rtol=1e-9, atol=1e-12)
+
+
+def test_what_a_slower_part_of_a_state_computes_is_at_its_step() -> None:
+    traced = rg.trace_function(carried.three_paces, *STYLES["three paces"].arguments)
+    slowest = [node for node in traced.tape.nodes if len(node.arguments) == 2 and node.arguments[1].shape == (1, 1)]
+    assert [node.timestep for node in slowest] == [0, 3]
+
+
+def test_steps_that_are_said_are_told_from_layers_of_their_own_weights() -> None:
+    given = draw(3), draw(5, 4, 3), draw(5, 4)
+    assert "no recurrence was found" in rg.trace_function(carried.learned, *given).found
+    traced = rg.trace_function(carried.learned, *given, steps=5)
+    assert "5 steps, 3 units" in traced.found
+    trace = rg.record(traced, lags=FULL)
+    w, x, y = map(torch.tensor, given)
+    states = [w.requires_grad_()]
+    for now, wanted in zip(x, y, strict=True):
+        states.append(states[-1] - 0.1 * now.T @ (now @ states[-1] - wanted))
+    found = gradients((states[-1] ** 2).sum(), states[1:])
+    mine = np.exp(trace.lags[0].log[0, -1, 1:])
+    np.testing.assert_allclose(mine, [np.linalg.norm(one) for one in found], rtol=1e-9)
 
 
 def test_samples_that_end_in_any_order_are_told_apart() -> None:

@@ -8,8 +8,8 @@ import numpy as np
 from rich.console import Console
 
 import rnngraph as rg
-from rnngraph.autodiff.check.front import check
-from rnngraph.autodiff.check.report import CheckReport, CheckRow, Culprit
+from rnngraph.gradcheck.front import check
+from rnngraph.gradcheck.report import CheckReport, CheckRow, Culprit
 from rnngraph.render.report.gradient_check import check_json, check_report
 from tests.typed import strict
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from rnngraph.autodiff.along import ASSEMBLE
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.node import Node, Op
 from rnngraph.numpy.finding.chains import Chain
@@ -60,11 +61,11 @@ def find_states(nodes: Sequence[Node], chain: Chain) -> Found | None:
     for i in sorted(chain.steps):
         by_step[chain.steps[i]].append(i)
     found = Found(chain, {}, {}, {})
-    followed = {
-        state: ids
-        for state in ordered
-        if (ids := _followed(nodes, chain, by_step, carried, state, by_step[shown])) is not None
-    }
+    followed = dict[int, list[int]]()
+    for state in ordered:
+        ids = _followed(nodes, chain, by_step, carried, state, by_step[shown])
+        if ids is not None and all(set(ids).isdisjoint(other) for other in followed.values()):  # a node is one state
+            followed[state] = ids
     if followed and all(len(ids) < time for ids in followed.values()):  # the last step makes no state
         chain.clock.pop()
         chain.steps = {i: k for i, k in steps.items() if k < time - 1}
@@ -123,7 +124,7 @@ def _followed(
         if not deep:
             same = [i for i in here if nodes[i].op is op and chain.shape(nodes[i]) == shape]
             known = [i for i in carried.get(k, ()) if i in same]
-            alike = [i for i in same if len(nodes[i].inputs) == len(operands)]
+            alike = [i for i in same if op is ASSEMBLE or len(nodes[i].inputs) == len(operands)]
             deep = [i for i in alike if _kind_of(nodes, i, chain) == wanted]
         if k == len(by_step) - 1 and not deep:  # the last one may lead nowhere
             return found
@@ -150,9 +151,9 @@ def _made_of(nodes: Sequence[Node], chain: Chain, by_step: list[list[int]], show
 
 
 def _kind_of(nodes: Sequence[Node], i: int, chain: Chain) -> Kind:
-    """Say what two nodes of the same place in two steps have in common."""
+    """Say what two nodes of the same place in two steps have in common; of an array, steps may put other parts."""
     node = nodes[i]
-    return node.op, chain.shape(node), tuple([nodes[j].op for j in node.inputs])
+    return node.op, chain.shape(node), tuple([nodes[j].op for j in node.inputs if node.op is not ASSEMBLE])
 
 
 def _start(nodes: Sequence[Node], steps: dict[int, int], ids: Sequence[int]) -> int | None:

@@ -16,7 +16,7 @@ from rnngraph.numpy.finding.products import LEAVES, PASSING, PRODUCTS, is_leaf_l
 
 Places: TypeAlias = dict[tuple[object, object], dict[int, int]]  # what is read, and along which axis -> step -> place
 
-Made: TypeAlias = Mapping[int, tuple[object, int]]  # state -> its recurrence and timestep
+Made: TypeAlias = Mapping[int, tuple[object, int]]  # state or part of a list -> its recurrence or list, and place
 
 
 def find_direction(nodes: Sequence[Node], found: Found, made: Made) -> str:
@@ -43,12 +43,11 @@ def places_of(nodes: Sequence[Node], found: Found, made: Made) -> tuple[Places, 
         node = nodes[i]
         if i in made:
             places.setdefault(("made", made[i][0]), {})[k] = made[i][1]
-        elif node.op is CONSTANT or node.op in LEAVES:
-            series, _, place = str(node.name or "").rpartition(".")  # `xs.3` is a part of a list
-            if place.isdigit():
-                places.setdefault((series, 0), {})[k] = int(place)
+        if node.op is CONSTANT or node.op in LEAVES:
             if node.value.size > 1:
                 fresh.add(k)
+        elif i in made:
+            continue
         elif node.op is INDEX:
             fresh.add(k)
             for axis, part in enumerate(node.options["index"]):
@@ -65,9 +64,9 @@ def places_of(nodes: Sequence[Node], found: Found, made: Made) -> tuple[Places, 
 def _entering(nodes: Sequence[Node], found: Found) -> dict[int, int]:
     """Give what a step takes from outside, with the step; -1 where several do."""
     steps, entering = found.chain.steps, dict[int, int]()
-    for i in found.inside & steps.keys():
-        for source in nodes[i].inputs:
-            if source not in steps and entering.setdefault(source, steps[i]) != steps[i]:
+    for i, k in steps.items():
+        for source in nodes[i].inputs if i in found.inside else ():
+            if source not in steps and entering.setdefault(source, k) != k:
                 entering[source] = -1
     return entering
 

@@ -67,15 +67,18 @@ def _data_of(nodes: Sequence[Node], numbers: Sequence[int], one: Found, others: 
     steps, initial = one.chain.steps, set(one.initial.values())
     found: Data = [{} for _ in range(one.time)]
     by_step: list[set[int]] = [set() for _ in found]
-    for i in one.inside & steps.keys():
-        by_step[steps[i]].add(i)
+    for i, k in steps.items():
+        if i in one.inside:
+            by_step[k].add(i)
+    past = steps.keys() | others | initial
     for data, here in zip(found, by_step, strict=True):
         entering = {j for i in here if nodes[i].op not in PRODUCTS for j in nodes[i].inputs if j not in steps}
         behind = here | reached(nodes, entering, lambda i: nodes[i].op in PRODUCTS or i in steps)
-        operands = [j for i in behind if nodes[i].op in PRODUCTS for j in nodes[i].inputs]
-        for part in [part for j in operands for part in _parts(nodes, j)]:
-            if part not in steps and part not in others and not _is_start(nodes, part, initial):
-                data.setdefault(numbers[part], set()).add(part)
+        operands = {j for i in behind if nodes[i].op in PRODUCTS for j in nodes[i].inputs}
+        for j in operands:
+            for part in _parts(nodes, j) if nodes[j].op in PASSING or nodes[j].op in JOINING else (j,):
+                if part not in past and not _is_start(nodes, part, initial):
+                    data.setdefault(numbers[part], set()).add(part)
     most = max(one.time - 1, 2)
     often = Counter(chain.from_iterable(found))  # a weight is read at every step, a word at several
     shared = Counter(chain.from_iterable(ids for some in found for ids in some.values()))
@@ -104,7 +107,7 @@ def _parts(nodes: Sequence[Node], i: int) -> list[int]:
 def _make_one(nodes: Sequence[Node], alike: Iterable[set[int]]) -> None:
     """Let every reader of a value of one step read the first of the nodes that hold it."""
     other = {i: min(ids) for ids in alike for i in ids if i != min(ids)}
-    for node in nodes:
+    for node in nodes if other else ():
         if not other.keys().isdisjoint(node.inputs):
             node.inputs = tuple([other.get(i, i) for i in node.inputs])
 

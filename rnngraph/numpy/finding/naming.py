@@ -47,7 +47,8 @@ def described(nodes: Sequence[Node], found: list[Found]) -> str:
     if not found:
         return (
             "no recurrence was found: no weight multiplies what came out of its own product, and nothing is carried "
-            "on by steps that repeat; if there is one, declare its states: tape.state of an rnngraph.numpy.ArrayTape"
+            "on by steps that repeat; if there is one, say how many steps it has, steps=, or declare its states: "
+            "tape.state of an rnngraph.numpy.ArrayTape"
         )
     parts = []
     for one in found:

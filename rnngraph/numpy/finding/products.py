@@ -43,8 +43,9 @@ def number_values(nodes: Sequence[Node], *, alike: bool = False) -> list[int]:
         inputs: Any = node.inputs
         key: Any = node.id
         if inputs:
-            same = found[inputs[0]] if len(inputs) == 1 else tuple([found[i] for i in inputs])
-            key = (node.op, same, _frozen(tuple(node.options.values()))) if node.options else (node.op, same)
+            key = node.op, *[found[i] for i in inputs]
+            if node.options:
+                key = key, frozen(tuple(node.options.values()))
         elif node.op is CONSTANT and alike:
             key = node.value.shape
         elif node.op is CONSTANT and node.value.size == 1:
@@ -53,10 +54,11 @@ def number_values(nodes: Sequence[Node], *, alike: bool = False) -> list[int]:
     return found
 
 
-def _frozen(x: Any) -> Any:
+def frozen(x: Any) -> Any:
+    """Give an option of an op as a key."""
     kind = type(x)
     if kind is tuple or kind is list:
-        return tuple([one if type(one) is int else _frozen(one) for one in x])
+        return tuple([one if type(one) is int else frozen(one) for one in x])
     if kind is slice:
         return slice, x.start, x.stop, x.step
     return id(x) if kind is np.ndarray else x
@@ -105,7 +107,7 @@ def products_of(node: Node) -> Sequence[tuple[int, int, int]]:
 
 def find_uses(nodes: Sequence[Node], numbers: Sequence[int]) -> dict[Key, list[Use]]:
     """Collect the products of every weight that multiplies, more than once, what came out of a product."""
-    found: dict[Key, list[Use]] = {}
+    found: dict[Key, list[Any]] = {}
     after = bytearray(len(nodes))  # whether a product leads to a node
     plausible: set[Key] = set()
     for node in nodes:
@@ -113,14 +115,14 @@ def find_uses(nodes: Sequence[Node], numbers: Sequence[int]) -> dict[Key, list[U
             if after[i]:
                 after[node.id] = 1
                 break
-        for weight, state, axis in products_of(node):
-            i = node.inputs[weight]
-            key = weight, numbers[i] if nodes[i].op is not CONSTANT else _written(nodes[i])
-            found.setdefault(key, []).append(Use(node.id, weight, state, axis))
-            if after[node.inputs[state]]:
+        for use in products_of(node) if node.op in PRODUCTS else ():
+            i = node.inputs[use[0]]
+            key = use[0], numbers[i] if nodes[i].op is not CONSTANT else _written(nodes[i])
+            found.setdefault(key, []).append((node.id, *use))
+            if after[node.inputs[use[1]]]:
                 plausible.add(key)
             after[node.id] = 1
-    return {key: found[key] for key in found if key in plausible and len(found[key]) > 1}
+    return {key: [Use(*use) for use in some] for key, some in found.items() if key in plausible and len(some) > 1}
 
 
 def _written(node: Node) -> Any:

@@ -7,11 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
+
+from rnngraph.autodiff.along import ASSEMBLE
 from rnngraph.autodiff.node import Node
 from rnngraph.autodiff.ops import INDEX, MULTIPLY, TRANSPOSE
 from rnngraph.numpy.finding.chains import Chain
-from rnngraph.numpy.finding.products import JOINING, LEAVES, PASSING, reached
+from rnngraph.numpy.finding.products import JOINING, LEAVES, PASSING, frozen, reached
+
+_SEEN_THROUGH = PASSING | JOINING | {MULTIPLY, INDEX}
 
 
 @dataclass(slots=True)
@@ -29,7 +35,7 @@ class Read:
 def read_later(nodes: Sequence[Node], chain: Chain) -> dict[int, dict[int, list[Read]]]:
     """Collect, by step, the states and who reads them later."""
     steps, clock = chain.steps, {use.node: k for k, use in enumerate(chain.clock)}
-    leads = _leads(nodes, clock)
+    leads, kept = _leads(nodes, clock), overwritten(nodes)
     found: dict[int, dict[int, list[Read]]] = {}
     for i, k in steps.items():
         for position, source in enumerate(nodes[i].inputs):
@@ -38,7 +44,7 @@ def read_later(nodes: Sequence[Node], chain: Chain) -> dict[int, dict[int, list[
                 continue
             use = chain.clock[clock[i]] if i in clock else None
             clocked = use is not None and use.state == position
-            state, units, via = _behind(nodes, chain, source, use.axis if use is not None and clocked else None, j)
+            state, units, via = _behind(nodes, chain, source, use.axis if use is not None and clocked else None, kept)
             found.setdefault(j, {}).setdefault(state, []).append(Read(i, position, units, via, k, clocked))
     return found
 
@@ -57,11 +63,40 @@ def _leads(nodes: Sequence[Node], clock: dict[int, int]) -> list[int]:
     return leads
 
 
-def _behind(nodes: Sequence[Node], chain: Chain, i: int, axis: int | None, k: int) -> tuple[int, int | None, list[int]]:
-    """Walk back from what was read to the state: through views and masks, and to the part of a join that `k` made."""
+def overwritten(nodes: Sequence[Node]) -> set[int]:
+    """Find arrays of which parts apart are put again and again, each on what the others were: wholes, and no logs."""
+    found, arrays = set[int](), dict[int, tuple[set[int], dict[object, Any]]]()  # nodes of one array, and places put
+    for node in nodes:
+        if node.op is ASSEMBLE:
+            some, places = arrays.setdefault(node.id, arrays.get(node.inputs[0], (set(), {})))
+            some.add(node.id)
+            put = {frozen(index): index for index in node.options["indices"]}
+            again = [put[key] for key in put.keys() & places.keys()]
+            if again and any(_are_apart(node.value.shape, again[0], other) for other in (places | put).values()):
+                found |= some
+            places |= put
+    return found
+
+
+def _are_apart(shape: tuple[int, ...], one: Any, other: Any) -> bool:
+    seen = np.zeros(shape, bool)
+    seen[one] = True
+    return not seen[other].any()
+
+
+def _behind(
+    nodes: Sequence[Node], chain: Chain, i: int, axis: int | None, kept: set[int]
+) -> tuple[int, int | None, list[int]]:
+    """Walk back from what was read to the state: through views and masks, and to the part of a join that a step made.
+
+    What is `kept` whole is a state itself.
+    """
     via: list[int] = []
+    k = chain.steps[i]
     while True:
         node, source, size = nodes[i], None, nodes[i].value.size
+        if node.op not in _SEEN_THROUGH or i in kept:
+            return i, axis, via
         parts = [part for part in node.inputs if chain.steps.get(part, -1) == k]
         if node.op in PASSING:
             source = node.inputs[0]
@@ -74,7 +109,7 @@ def _behind(nodes: Sequence[Node], chain: Chain, i: int, axis: int | None, k: in
             below = nodes[node.inputs[0]]
             within = [part for part in below.inputs if below.op in JOINING and chain.steps.get(part, -1) == k]
             fewer = chain.samples is not None and chain.shape(below) == chain.shape(node)
-            if below.value.size == size or fewer:
+            if below.value.size == size or fewer or below.id in kept:
                 source = below.id
             else:
                 source = _only([part for part in within if nodes[part].value.size == size])

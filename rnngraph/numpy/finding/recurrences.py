@@ -7,32 +7,38 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rnngraph.autodiff.along import ASSEMBLE
 from rnngraph.autodiff.node import CONSTANT, Node
 from rnngraph.autodiff.tape import Tape
 from rnngraph.numpy.finding.carried import Found, find_states
 from rnngraph.numpy.finding.chains import Chain, find_chains
-from rnngraph.numpy.finding.direction import find_direction, has_own_weights, places_of
+from rnngraph.numpy.finding.direction import Made, find_direction, has_own_weights, places_of
 from rnngraph.numpy.finding.products import leaves_behind, number_values
 from rnngraph.numpy.finding.ways import find_ways
 from rnngraph.numpy.finding.woven import weave
+from rnngraph.numpy.tape import ArrayTape
 
 
 def find_all(tape: Tape, nodes: Sequence[Node], numbers: Sequence[int], steps: int | None) -> list[Found]:
     """Find the recurrences: by their weights, and in what is left by the ways that repeat."""
     taken = set[int]()
-    found = _found(nodes, numbers, find_chains(nodes, numbers, steps), taken)
-    found = found or _found(nodes, numbers, find_chains(nodes, number_values(nodes, alike=True), steps), taken)
-    found += _found(nodes, numbers, find_ways(nodes, taken), taken)
+    found = _found(nodes, numbers, find_chains(nodes, numbers, steps), taken, steps)
+    found = found or _found(nodes, numbers, find_chains(nodes, number_values(nodes, alike=True), steps), taken, steps)
+    found += _found(nodes, numbers, find_ways(nodes, taken), taken, steps)
     found.sort(key=lambda one: one.chain.clock[0].node)
-    made = dict[int, tuple[object, int]]()
+    lists = tape.lists if isinstance(tape, ArrayTape) else {}
+    listed: Made = {node.id: lists[node.name] for node in nodes if node.name in lists} if lists else {}
+    made = dict(listed)
     for one in found:
         _complete(tape, one)
         one.direction = find_direction(nodes, one, made)
         made |= one.made(len(made))
-    return weave(nodes, found)
+    return weave(nodes, found, listed)
 
 
-def _found(nodes: Sequence[Node], numbers: Sequence[int], chains: list[Chain], taken: set[int]) -> list[Found]:
+def _found(
+    nodes: Sequence[Node], numbers: Sequence[int], chains: list[Chain], taken: set[int], steps: int | None
+) -> list[Found]:
     """Find what is carried along chains, unless it is `taken`: inside of another recurrence."""
     found = []
     for chain in chains:
@@ -40,9 +46,11 @@ def _found(nodes: Sequence[Node], numbers: Sequence[int], chains: list[Chain], t
         if one is None or one.time < 2:  # a mask that weighs a state and its loss is no recurrence
             continue
         one.inside = _leading(nodes, one)
-        told = one.time > 2 and chain.weighed_along  # by the weight
-        fed = told or len(places_of(nodes, one, {})[1] - {0}) >= one.time - 1
-        if fed and taken.isdisjoint(one.made("")) and not has_own_weights(nodes, numbers, one):
+        if nodes[one.states["h"][0]].op is ASSEMBLE:
+            _step_on(nodes, one)
+        fed = (one.time > 2 and chain.weighed_along) or len(places_of(nodes, one, {})[1] - {0}) >= one.time - 1
+        told = steps == one.time or not has_own_weights(nodes, numbers, one)
+        if fed and told and taken.isdisjoint(one.made("")):
             if taken.isdisjoint(one.initial.values()) and _prepend(nodes, one):
                 one.inside = _leading(nodes, one)
             taken |= one.inside
@@ -57,6 +65,14 @@ def _leading(nodes: Sequence[Node], one: Found) -> set[int]:
         if i in inside:
             inside.update(j for j in nodes[i].inputs if j in steps)
     return inside
+
+
+def _step_on(nodes: Sequence[Node], one: Found) -> None:
+    """Put what reads a part of a state at the step after it, also where slower parts have weights of their own."""
+    steps, made = one.chain.steps, {i: k for i, (_, k) in one.made("").items()}
+    for i in sorted(one.inside - made.keys()):
+        behind = [made[j] + 1 if j in made else steps[j] for j in nodes[i].inputs if j in one.inside]
+        steps[i] = max([steps[i], *behind])
 
 
 def _prepend(nodes: Sequence[Node], one: Found) -> bool:

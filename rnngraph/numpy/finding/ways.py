@@ -6,7 +6,7 @@ them. What multiplies the value on its way may be a number, a leaf, or another f
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -35,10 +35,6 @@ class _Way:
 def find_ways(nodes: Sequence[Node], taken: Collection[int]) -> list[Chain]:
     """Find the ways among nodes that are not `taken`: the shortest first."""
     seen, found = set(taken), list[_Way]()
-    read = [0] * len(nodes)  # by how many, joins of all steps left out
-    for node in nodes:
-        for i in node.inputs if node.op not in JOINING else ():
-            read[i] += 1
     for node in reversed(nodes):
         if node.id in seen or len(node.inputs) < 2 or node.op in JOINING:
             continue
@@ -51,9 +47,12 @@ def find_ways(nodes: Sequence[Node], taken: Collection[int]) -> list[Chain]:
         if len(way.uses) < 2:
             continue
         seen |= way.passed
-        pooled = _POOLING.issuperset(nodes[i].op for i in way.passed)
-        if not pooled or all(read[i] > 1 for i in way.states[1:]):  # what nobody reads on the way is a sum, or pooling
-            found.append(way)
+        found.append(way)
+    pooled = [way for way in found if _POOLING.issuperset(nodes[i].op for i in way.passed)]
+    inner = {i for way in pooled for i in way.states[1:]}
+    read = Counter(i for node in nodes if pooled and node.op not in JOINING for i in node.inputs if i in inner)
+    sums = [way for way in pooled if any(read[i] < 2 for i in way.states[1:])]  # which nobody reads on the way
+    found = [way for way in found if way not in sums]
     found.sort(key=lambda one: len(one.passed) / len(one.uses))
     return [Chain(way.uses, [], {use.node for use in way.uses}, _steps(nodes, way)) for way in found]
 

@@ -10,15 +10,15 @@ from collections.abc import Sequence
 from rnngraph.autodiff.node import Node
 from rnngraph.numpy.finding.carried import Found
 from rnngraph.numpy.finding.chains import Chain
-from rnngraph.numpy.finding.direction import places_of
+from rnngraph.numpy.finding.direction import Made, places_of
 
 
-def weave(nodes: Sequence[Node], found: list[Found]) -> list[Found]:
+def weave(nodes: Sequence[Node], found: list[Found], listed: Made) -> list[Found]:
     """Put runs together that take turns."""
     groups: dict[object, list[Found]] = {}
     for one in found:
         groups.setdefault((*one.chain.weights, *one.states, one.direction), []).append(one)
-    woven, made = list[Found](), dict[int, tuple[object, int]]()
+    woven, made = list[Found](), dict(listed)
     for runs in groups.values():
         turns = _turns(nodes, runs, made) if len(runs) > 1 else []
         for one in [_together(turns)] if turns else runs:
@@ -27,7 +27,7 @@ def weave(nodes: Sequence[Node], found: list[Found]) -> list[Found]:
     return woven
 
 
-def _turns(nodes: Sequence[Node], runs: list[Found], made: dict[int, tuple[object, int]]) -> list[Found]:
+def _turns(nodes: Sequence[Node], runs: list[Found], made: Made) -> list[Found]:
     """Give the runs in the order of their turns; none where they do not take turns."""
     places = [places_of(nodes, one, made)[0] for one in runs]
     for source in places[0]:

@@ -9,7 +9,7 @@ from dataclasses import asdict
 
 from rich.text import Text
 
-from rnngraph.autodiff.check.report import CheckReport
+from rnngraph.gradcheck.report import CheckReport
 from rnngraph.render.report.text import printable
 from rnngraph.render.strict import json_line
 

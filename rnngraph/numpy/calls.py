@@ -27,8 +27,8 @@ def plan_of(backward: Any, arguments: Sequence[str], outputs: int) -> Plan:
     may take fewer upstream gradients than there are outputs; what is optional may be left out.
     """
     plain: Plan = [*range(outputs), CACHE]
-    taken, any_number = positional(backward)
-    if not taken or any_number:
+    taken = positional(backward)
+    if not taken or parameters(backward, inspect.Parameter.VAR_POSITIONAL):
         return plain
     called = [place for place, one in enumerate(taken) if "cache" in one.name.lower()]
     needed = [place for place, one in enumerate(taken) if one.default is one.empty]
@@ -45,14 +45,24 @@ def plan_of(backward: Any, arguments: Sequence[str], outputs: int) -> Plan:
     return plan if any(isinstance(one, int) for one in plan) else plain
 
 
-def positional(function: Any) -> tuple[list[inspect.Parameter], bool]:
-    """Give what a function takes by place, and whether it takes any number more; nothing of one without a signature."""
+def parameters(function: Any, *kinds: Any) -> list[inspect.Parameter]:
+    """Give the parameters of these kinds; none of a function without a signature."""
     try:
-        parameters = list(inspect.signature(function).parameters.values())
+        return [one for one in inspect.signature(function).parameters.values() if one.kind in kinds]
     except (TypeError, ValueError):  # of some built-in functions and NumPy's
-        return [], False
-    taken = [one for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
-    return taken, any(one.kind is one.VAR_POSITIONAL for one in parameters)
+        return []
+
+
+def positional(function: Any) -> list[inspect.Parameter]:
+    """Give what a function takes by place."""
+    return parameters(function, inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+def argument_names(function: Any, count: int) -> list[str]:
+    """Name the arguments of a call."""
+    plain = [one.name for one in positional(function)][:count]
+    holder = [f"{one.name}." for one in parameters(function, inspect.Parameter.VAR_POSITIONAL)] or ["argument_"]
+    return [*plain, *(f"{holder[0]}{k}" for k in range(count - len(plain)))]
 
 
 def by_place(

@@ -12,12 +12,12 @@ import numpy as np
 
 from rnngraph.autodiff.again import again, depending, recomputed
 from rnngraph.autodiff.backward import scalar_cotangent, sweep
-from rnngraph.autodiff.check.subject import Subject, widened
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.ops import DETACH
 from rnngraph.autodiff.tape import Tape
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.errors import InputError
+from rnngraph.gradcheck.subject import Subject, widened
 
 SEPARATE = 64  # leaves that get a row of their own; the rest are moved together, so that the cost stays linear
 DRIFT = 1e-4  # by which share the values of a float32 forward may differ from those of a float64 one
@@ -85,7 +85,7 @@ class Replay:
 
         def run(points: Sequence[Array]) -> list[Array]:
             given = leaves_at(points)
-            values, _ = recomputed(self.tape, given, self.moved(given), hold_cuts=True)
+            values, _ = recomputed(self.tape, given, self.moved(given), hold_cuts=True, wanted=self.outputs)
             return [values[one] for one in self.outputs]
 
         def gradients(points: Sequence[Array], upstream: Sequence[Array]) -> list[Any]:

@@ -1,6 +1,6 @@
 """The mistakes that can be mended without knowing more: a factor, a transposition, timesteps or gates elsewhere.
 
-In: a gradient that is wrong. Out: words, and the gradient without that mistake.
+In: a gradient that is wrong, and the right one. Out: words.
 """
 
 from __future__ import annotations
@@ -11,35 +11,40 @@ from typing import Any
 
 import numpy as np
 
-from rnngraph.autodiff.check.subject import Subject
 from rnngraph.autodiff.contribution import Array
 
 GATES = {2: "rz", 3: "rzn", 4: "ifog"}  # the usual names of blocks; they are numbered too, since orders differ
-ZERO = "the gradient is zero throughout: it is not computed, or overwritten"
+EXPLAINED = 0.01  # the most that a mended gradient leaves of what was wrong
 
 
-def named(
-    subject: Subject, wrong: Collection[int], right: Collection[int], words: Callable[[int], str]
-) -> tuple[list[str], list[int]]:
-    """Say which gradients are wrong where others are right, and the mistakes that have `words`; give those without."""
-    names, found = subject.names, {k: words(k) if subject.claimed[k].any() else ZERO for k in wrong}
-    listed = [", ".join(names[place] for place in some) for some in (wrong, right)]
-    told = [f"wrong: {listed[0]}; right: {listed[1]}."] if right and wrong else []
-    told += [f"{names[place]}: {said}." for place, said in found.items() if said]
-    return told, [place for place, said in found.items() if not said]
+def off(one: Array, other: Array) -> float:
+    """Give the largest difference."""
+    return float(np.abs(one - other).max(initial=0.0))
 
 
-def mendings(
-    gradient: Array, factor: float, sizes: Collection[int], axis: int | None = None
-) -> Iterator[tuple[str, Array]]:
-    """Give mistakes and what a gradient is without them.
+def explains(mended: Array, wanted: Array, was_off: float) -> bool:
+    """Tell whether next to nothing is left of what was wrong."""
+    return off(mended, wanted) <= EXPLAINED * min(was_off, float(np.abs(wanted).max(initial=0.0)))
 
-    Args:
-        gradient: the wrong one.
-        factor: how many times the right one it is along some direction.
-        sizes: of a gate, in a gradient that has no timesteps.
-        axis: its timesteps, where it has any.
-    """
+
+def mistake(claimed: Array, right: Array, sizes: Collection[int], axis: int | None) -> str:
+    """Name what was done to the right gradient; `axis` holds its timesteps, and otherwise `sizes` may be a gate's."""
+    if not claimed.any():
+        return "the gradient is zero throughout: it is not computed, or overwritten"
+    was_off, bound = off(claimed, right), float(np.abs(claimed).max())
+    for words, mended in _mendings(claimed, right, sizes, axis):
+        if explains(mended, right, was_off):
+            return words
+    if explains(np.clip(right, -bound, bound), claimed, was_off):
+        return f"it is clipped at {bound:.6g}; check it before it is clipped"
+    if explains(np.full(right.shape, right.sum()), claimed, was_off):
+        return "every element of it is the sum of all: it is summed over the units too, and not over the batch alone"
+    return ""
+
+
+def _mendings(gradient: Array, right: Array, sizes: Collection[int], axis: int | None) -> Iterator[tuple[str, Array]]:
+    """Give mistakes, and what a gradient is without them."""
+    factor = float((gradient * right).sum()) / (float((right * right).sum()) or 1.0)
     if factor:
         words = "the sign is wrong" if abs(factor + 1) < 1e-4 else f"it is {factor:.4g} times the right one"
         yield words, gradient / factor

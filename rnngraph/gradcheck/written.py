@@ -6,23 +6,25 @@ In: functions and arguments. Out: outputs and gradients as arrays, or one senten
 from __future__ import annotations
 
 import copy
-import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from rnngraph.autodiff.check.calls import CACHE, by_place, owners, plan_of
-from rnngraph.autodiff.check.subject import Subject, widened
 from rnngraph.autodiff.checked import checked_array
 from rnngraph.autodiff.contribution import Array
 from rnngraph.checks import rectangular
 from rnngraph.errors import InputError
+from rnngraph.gradcheck.right import recorded_right
+from rnngraph.gradcheck.subject import Subject, widened
+from rnngraph.numpy.calls import CACHE, argument_names, by_place, owners, plan_of
 
 REPEATS = 3  # calls that must agree; a small mask drawn anew can agree with another by chance
 
 
-def pair_subject(forward: Any, backward: Any, arguments: Sequence[Any], seed: int) -> Subject:
+def pair_subject(
+    forward: Any, backward: Any, arguments: Sequence[Any], seed: int, called: Sequence[str] = ()
+) -> Subject:
     """Take a pair of functions. An entry of a dict is an argument of its own, `params.Wh`.
 
     Raises:
@@ -33,7 +35,7 @@ def pair_subject(forward: Any, backward: Any, arguments: Sequence[Any], seed: in
     for label, one in (("forward", forward), ("backward", backward)):
         if not callable(one):
             raise InputError(f"the {label} is {one!r:.60}; pass a function.")
-    given = dict(zip(_names(forward, arguments), arguments, strict=True))
+    given = dict(zip(called or argument_names(forward, len(arguments)), arguments, strict=True))
     keys = [(name, key) for name, one in given.items() for key in (one if isinstance(one, Mapping) else [None])]
     names = [name if key is None else f"{name}.{key}" for name, key in keys]
     points = [widened(checked_array(given[name] if key is None else given[name][key], name)) for name, key in keys]
@@ -48,20 +50,20 @@ def pair_subject(forward: Any, backward: Any, arguments: Sequence[Any], seed: in
             holder[at] = point.copy()
         return found
 
-    def called(points: Sequence[Array]) -> tuple[list[Array], Any]:
+    def run(points: Sequence[Array]) -> tuple[list[Array], Any]:
         results = _called("the forward, which is the first function,", forward, *packed(points).values())
         if not isinstance(results, tuple) or len(results) < 2:
             kind = type(results).__name__
             raise InputError(f"the forward gave a {kind}; it must give its outputs and a cache, as a tuple.")
         return [_real(one, f"output {place} of the forward") for place, one in enumerate(results[:-1])], results[-1]
 
-    outputs = called(points)[0]
+    outputs = run(points)[0]
     plan = plan_of(backward, list(given), len(outputs))
     count = sum(isinstance(one, int) for one in plan)
     asked = f"the backward, the second function, called with {count} upstream gradients and the cache,"
 
     def gradients(points: Sequence[Array], upstream: Sequence[Array]) -> list[Any]:
-        whole = {CACHE: called(points)[1], **packed(points)}
+        whole = {CACHE: run(points)[1], **packed(points)}
         taken = [upstream[one].copy() if isinstance(one, int) else whole[one] for one in plan]
         shapes, found = [point.shape for point in points], list[Any]([None] * len(points))
         returned = by_place(backward, _called(asked, backward, *taken), names, shapes, floating)
@@ -77,8 +79,9 @@ def pair_subject(forward: Any, backward: Any, arguments: Sequence[Any], seed: in
     upstream = [np.asarray(generator.normal(size=output.shape)) for output in outputs[:count]]
     claimed = gradients(points, upstream)
     subject = Subject(
-        names, points, lambda points: called(points)[0][:count], gradients, upstream, outputs[:count], claimed
-    )
+        names, points, lambda points: run(points)[0][:count], gradients, upstream, outputs[:count], claimed,
+        recorded=lambda one: recorded_right(one, forward, packed(one.points)),
+    )  # fmt: skip
     _refuse_random(subject)
     for place in [k for k in floating if claimed[k] is None]:
         moved = subject.moved(place, subject.direction(place, generator), 1.0)
@@ -108,22 +111,6 @@ def _refuse_random(subject: Subject) -> None:
                 )
 
 
-def _names(forward: Any, arguments: Sequence[Any]) -> list[str]:
-    try:
-        signature = inspect.signature(forward)
-    except (TypeError, ValueError):  # some built-in functions have none
-        return [f"argument {place}" for place in range(len(arguments))]
-    try:
-        bound = signature.bind(*arguments).arguments
-    except TypeError as error:
-        raise InputError(
-            f"the forward, which is the first function, takes {signature} and got {len(arguments)} arguments: {error}."
-        ) from None
-    several = {name for name, one in signature.parameters.items() if one.kind is one.VAR_POSITIONAL}
-    parts = {name: [f"{name}[{k}]" for k in range(len(value))] for name, value in bound.items() if name in several}
-    return [one for name in bound for one in parts.get(name, [name])]
-
-
 def layer_subject(layer: Any, arguments: Sequence[Any], seed: int) -> Subject:
     """Take an object with `forward(*arguments)` and `backward(*upstream)`, which keeps what it needs in itself.
 
@@ -135,13 +122,8 @@ def layer_subject(layer: Any, arguments: Sequence[Any], seed: int) -> Subject:
     slots = {name: slot for name, slot in _slots(layer).items() if _gradient_in(probe, slot[1]) is not None}
 
     def forward(*given: Any) -> Any:
-        own = copy.deepcopy(layer)
-        for name, value in zip(slots, given[len(arguments) :], strict=True):
-            holder, key = _slots(own)[name]
-            if holder is not vars(own) and holder[key].dtype == value.dtype:
-                holder[key][...] = value  # others may hold the same array
-            else:
-                holder[key] = value
+        pairs = zip(slots.values(), given[len(arguments) :], strict=True)
+        own = copy.deepcopy(layer, {id(holder[key]): value for (holder, key), value in pairs})  # all who hold them
         return (*_tuple(own.forward(*given[: len(arguments)])), own)
 
     def backward(*given: Any) -> Any:
@@ -150,9 +132,9 @@ def layer_subject(layer: Any, arguments: Sequence[Any], seed: int) -> Subject:
         back = tuple(back) if isinstance(back, list) else back
         return (*_tuple(back), *(_gradient_in(own, key) for _, key in slots.values()))
 
-    subject = pair_subject(forward, backward, (*arguments, *(holder[key] for holder, key in slots.values())), seed)
-    subject.names[:] = [*_names(layer.forward, arguments), *slots]
-    return subject
+    called = [*argument_names(layer.forward, len(arguments)), *slots]
+    held = [holder[key] for holder, key in slots.values()]
+    return pair_subject(forward, backward, (*arguments, *held), seed, called)
 
 
 def _tuple(x: Any) -> tuple[Any, ...]:

@@ -29,6 +29,9 @@ class Subject:
     claimed: list[Any]
     narrow: bool | None = None  # computes in float32 on the way to outputs in float64; None: not known, False: never
     wanted: float | None = None  # the relative error that passes, where it is not that of the precision
+    recorded: Callable[[Subject], Any] = lambda _: (
+        None
+    )  # itself at its point -> the right gradients, where there are any
     trusted: Collection[int] = ()  # places whose gradient passes, on the word of ops' rules, where nothing can be told
 
     @property
@@ -68,14 +71,6 @@ class Subject:
     def at(self, points: list[Array]) -> Subject:
         """Give the same at another point."""
         return replace(self, points=points, outputs=self.run(points), claimed=self.gradients(points, self.upstream))
-
-    def weighed(self, upstream: list[Array]) -> Subject:
-        """Give another loss of the same outputs."""
-        return replace(self, upstream=upstream, claimed=self.gradients(self.points, upstream))
-
-    def claiming(self, place: int, gradient: Array) -> Subject:
-        """Give the same with another gradient of one argument."""
-        return replace(self, claimed=[*self.claimed[:place], gradient, *self.claimed[place + 1 :]])
 
     def near(
         self, share: float, generator: np.random.Generator, turned: Callable[[Array], Array] = np.asarray

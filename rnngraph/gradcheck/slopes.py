@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from rnngraph.autodiff.check.report import CheckRow
-from rnngraph.autodiff.check.subject import Subject, weigh
 from rnngraph.autodiff.contribution import Array
+from rnngraph.gradcheck.report import CheckRow
+from rnngraph.gradcheck.subject import Subject, weigh
 
 # The first step is the most precise on a smooth function (the formula's error is of fourth order); smaller ones are for
 # kinks, which are crossed less often the shorter the step, and for steep functions. SHORT ones look for kinks.

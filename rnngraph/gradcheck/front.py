@@ -11,19 +11,19 @@ from typing import Any
 
 import numpy as np
 
-from rnngraph.autodiff.check.arguments import check_rows
-from rnngraph.autodiff.check.handed import with_handed
-from rnngraph.autodiff.check.locate import locate
-from rnngraph.autodiff.check.replayed import recorded_subject
-from rnngraph.autodiff.check.report import CheckReport, CheckRow
-from rnngraph.autodiff.check.rules import wrong_rules
-from rnngraph.autodiff.check.subject import TOLERANCES
-from rnngraph.autodiff.check.variants import where_handed
-from rnngraph.autodiff.check.written import layer_subject, pair_subject
 from rnngraph.autodiff.tape import Entry, Tape
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.checks import whole_number
 from rnngraph.errors import GradientError, InputError
+from rnngraph.gradcheck.arguments import check_rows
+from rnngraph.gradcheck.handed import with_handed
+from rnngraph.gradcheck.locate import locate
+from rnngraph.gradcheck.replayed import recorded_subject
+from rnngraph.gradcheck.report import CheckReport, CheckRow
+from rnngraph.gradcheck.right import Right
+from rnngraph.gradcheck.rules import wrong_rules
+from rnngraph.gradcheck.subject import TOLERANCES
+from rnngraph.gradcheck.written import layer_subject, pair_subject
 
 NARROW = "It computes in float32 on the way, where an error below about 1 % can hide: let it compute in float64."
 
@@ -67,7 +67,8 @@ def check(subject: Any, *rest: Any, directions: int = 3, seed: int = 0, toleranc
         pair.wanted, generator = tolerance, np.random.default_rng((seed, len(pair.points), 1))
         rows, notes = check_rows(pair, generator, directions)
         wrong = [place for place, row in zip(pair.floating(), rows, strict=True) if row.wrong]
-        where = tuple(locate(pair, wrong, generator)) if wrong else ()
+        fine = [place for place in pair.floating() if place not in wrong]
+        where = tuple(locate(pair, wrong, fine, pair.recorded(pair))) if wrong else ()
     note = " ".join([*notes, NARROW] if pair.narrow else notes)
     return CheckReport(tuple(rows), (), pair.tolerance, pair.dtype, note, where)
 
@@ -82,12 +83,13 @@ def _recorded(
     except GradientError as error:  # a gradient of the wrong shape: the rules below say whose
         fault = error
     else:
-        nodes, own, dtype = replay.nodes, subject.claimed, replay.dtype
+        nodes, dtype = replay.nodes, replay.dtype
         subject, known = with_handed(subject, replay.leaves, rest) if rest else (subject, [])
         subject.wanted = tolerance or TOLERANCES[dtype]
         rows, told = check_rows(subject, np.random.default_rng(seed), directions)
         wrong, notes = [place for place, row in enumerate(rows) if not row.passed], notes + told
-        where += where_handed(subject, wrong, known, own, replay) if rest else ()
+        fine = [place for place in known if place not in wrong]
+        where += locate(subject, wrong, fine, Right(replay, replay.leaves)) if rest else ()
     culprits, searched = wrong_rules(nodes, seed, search=not rest and any(row.wrong for row in rows))
     if fault and not culprits:
         raise fault  # no sampled rule explains it

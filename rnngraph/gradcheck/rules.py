@@ -13,17 +13,17 @@ import numpy as np
 from numpy.random import default_rng
 
 from rnngraph.autodiff.block import Block
-from rnngraph.autodiff.check.calls import positional
-from rnngraph.autodiff.check.replayed import Replay
-from rnngraph.autodiff.check.report import Culprit
-from rnngraph.autodiff.check.slopes import compare
-from rnngraph.autodiff.check.subject import widened
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.node import INPUT
 from rnngraph.autodiff.ops import DETACH, STATE
 from rnngraph.autodiff.tape import Entry, Tape
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.errors import GradientError
+from rnngraph.gradcheck.replayed import Replay
+from rnngraph.gradcheck.report import Culprit
+from rnngraph.gradcheck.slopes import compare
+from rnngraph.gradcheck.subject import widened
+from rnngraph.numpy.calls import positional
 
 STEPS = 8  # of a block, whose cell is checked as one rule
 FEW, MANY = 3, 1_000  # nodes of one op and shape that are tried, and those where a fault is searched for
@@ -93,7 +93,7 @@ def _culprit(entry: Entry, place: int, slopes: tuple[float, float, float], reaso
     if isinstance(entry, Block):
         op, names, scope = f"{entry.cell.facts.name} cell", list(entry.sources), entry.describe()
     else:
-        op, names = entry.op.name, [one.name for one in positional(entry.op.forward)[0]]
+        op, names = entry.op.name, [one.name for one in positional(entry.op.forward)]
         scope = "/".join(str(key) for _, key in entry.place)
     name = names[place] if place < len(names) else ""
     return Culprit(op, place, name, entry.id, entry.timestep, scope, *slopes, reason)

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from rnngraph.autodiff.check.report import CheckRow
-from rnngraph.autodiff.check.slopes import compare
-from rnngraph.autodiff.check.subject import Subject
 from rnngraph.autodiff.contribution import Array
+from rnngraph.gradcheck.report import CheckRow
+from rnngraph.gradcheck.slopes import compare
+from rnngraph.gradcheck.subject import Subject
 
 BESIDE = {"float64": 0.01, "float32": 0.05}  # how far the arguments move off a kink, as a share of their size
 LOOKS: tuple[Callable[[Array], Array], ...] = (np.abs, lambda move: -np.abs(move), *[np.asarray] * 14)  # beside a kink

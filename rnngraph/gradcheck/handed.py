@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from rnngraph.autodiff.check.calls import owners
-from rnngraph.autodiff.check.replayed import SEPARATE
-from rnngraph.autodiff.check.subject import Subject
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.tape import Entry
 from rnngraph.errors import InputError
+from rnngraph.gradcheck.replayed import SEPARATE
+from rnngraph.gradcheck.subject import Subject
+from rnngraph.numpy.calls import owners
 
 SAME = 1e-6  # relative
 

@@ -1,0 +1,180 @@
+"""Changes of a backward that people make by mistake: a path of the gradient that is forgotten, or taken wrongly.
+
+In: the replay of a loss. Out: sentences, with what a changed backward sees at some edges of the tape. A change is the
+mistake where it gives the gradients that were claimed.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import chain, pairwise
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from rnngraph.autodiff.again import with_value
+from rnngraph.autodiff.along import DOT
+from rnngraph.autodiff.block import Block
+from rnngraph.autodiff.contribution import Array
+from rnngraph.autodiff.node import Node
+from rnngraph.autodiff.ops import MATMUL, RELU, SIGMOID, TANH, TRANSPOSE
+from rnngraph.autodiff.tape import Entry
+from rnngraph.gradcheck.replayed import Replay
+
+Edge: TypeAlias = tuple[int, int]  # an entry, and the position of one of its inputs, or a step of a block
+NOTHING = "nothing passes"
+
+
+@dataclass(frozen=True, slots=True)
+class Slope:
+    """What the gradient is multiplied by in place of the right slope."""
+
+    factor: Array
+
+
+Change: TypeAlias = Mapping[Edge, Array | Slope | str]  # what a rule sees in place of an argument, or what passes
+SLOPES: dict[str, Callable[[Array], Array]] = {
+    "is left out on the way back": np.ones_like, "is taken to be 1 - y": lambda y: 1 - y,
+    "is taken to be y (1 - y)": lambda y: y * (1 - y), "is taken to be 1 - y²": lambda y: 1 - y * y,
+}  # fmt: skip
+START = -1  # the step of what stands before the first
+MOST = 32  # timesteps of which each is left out in turn
+WORDS = {"h": "the hidden state", "c": "the cell state"}
+
+
+def changed(entries: Iterable[Entry], change: Change) -> Iterator[Entry]:
+    """Give the entries with their backward changed."""
+    places = {entry for entry, _ in change}
+    return (_changed(entry, change) if entry.id in places else entry for entry in entries)
+
+
+def _changed(entry: Entry, change: Change) -> Entry:
+    if isinstance(entry, Block):
+        block = copy.copy(entry)
+        block.cuts = entry.cuts | {step for i, step in change if i == entry.id}
+        return block
+    seen = [change.get((entry.id, place), one) for place, one in enumerate(entry.arguments)]
+    pairs = zip(seen, entry.arguments, strict=True)
+    arguments = [own if isinstance(one, str | Slope) else one for one, own in pairs]
+    node, vjp = with_value(entry, entry.value, arguments), entry.op.vjp
+    assert vjp is not None
+
+    def otherwise(g: Array, node: Node) -> tuple[Any, ...]:
+        backs: Any = zip(seen, vjp(g, node), strict=False)
+        backs = [g * one.factor if isinstance(one, Slope) else back for one, back in backs]
+        return tuple([None if isinstance(one, str) else back for one, back in zip(seen, backs, strict=False)])
+
+    node.op = replace(entry.op, vjp=otherwise)
+    return node
+
+
+def changes(replay: Replay, ends: Collection[int]) -> Iterator[tuple[str, Change]]:
+    """Give the mistakes that show in several gradients; `ends` are the steps where wrong ones end, if it is known."""
+    yield from _carried(replay, ends)
+    yield from _transposed(replay)
+    for op in (TANH, SIGMOID, RELU):
+        some = [entry for entry in replay.nodes if entry.op is op and entry.timestep >= 0]
+        for words, slope in SLOPES.items() if some else ():
+            yield f"the slope of {op.name} {words}", {(entry.id, 0): Slope(slope(entry.value)) for entry in some}
+
+
+def _edges(replay: Replay) -> Iterator[tuple[Entry, Edge, int]]:
+    return ((entry, (entry.id, k), source) for entry in replay.nodes for k, source in enumerate(entry.inputs))
+
+
+def _without(edges: Iterable[Edge]) -> Change:
+    return dict.fromkeys(edges, NOTHING)
+
+
+def _carried(replay: Replay, ends: Collection[int]) -> Iterator[tuple[str, Change]]:
+    """Give the cuts between steps: all of them, those of one state, of one use of it, of a step, and of windows."""
+    edges: dict[tuple[str, str, int], list[Edge]] = defaultdict(list)  # recurrence, state and step that is passed on
+    for block in replay.nodes:
+        for step in range(block.steps - 1) if isinstance(block, Block) else ():
+            edges["", "", step].append((block.id, step + 1))
+    for one in replay.tape.recurrences if not edges else ():
+        steps_of = {node: (kind, step) for kind, ids in one.states.items() for step, node in enumerate(ids)}
+        order, ahead = -1 if one.reverse else 1, dict[int, int]()  # ahead: the first step that something leads to
+        for entry in reversed(replay.nodes):
+            own = order * steps_of[entry.id][1] if entry.id in steps_of else ahead.get(entry.id)
+            if own is not None:
+                ahead |= {entry.id: own} | {i: min(own, ahead.get(i, own)) for i in entry.inputs}
+        steps_of |= {node: (kind, START) for kind, node in one.initial.items()}
+        for entry, edge, source in _edges(replay):
+            (kind, step), first = steps_of.get(source, ("", 0)), ahead.get(entry.id)
+            if kind and first is not None and (step == START or first > order * step):
+                edges[one.name, kind, step].append(edge)
+    names, kinds = sorted({name for name, _, _ in edges}), sorted({kind for _, kind, _ in edges})
+    steps = sorted({step for _, _, step in edges} - {START})
+
+    def cut(wanted: Callable[[Any, Any, Any], bool], use: int | None = None) -> Change:
+        chosen = [some for key, some in edges.items() if wanted(*key) and (use is not None or key[2] != START)]
+        return _without(chain.from_iterable(some if use is None else some[use : use + 1] for some in chosen))
+
+    carried = "what is carried from step t+1 to t"
+    yield f"{carried} is not added", cut(lambda *_: True)
+    parts = {f" by {WORDS.get(kind, kind)}": lambda _, k, __, kind=kind: k == kind for kind in kinds if len(kinds) > 1}
+    parts |= {f" along {name}": lambda n, *_, name=name: n == name for name in names if len(names) > 1}
+    for words, wanted in parts.items():
+        yield f"{carried}{words} is not added", cut(wanted)
+    for step in [step for step in steps if step in ends] if ends else steps[:MOST]:
+        yield f"nothing passes from step {step + 1} to {step}", cut(lambda *key, step=step: key[2] == step)
+        for words, wanted in parts.items():
+            only = lambda *key, step=step, wanted=wanted: key[2] == step and wanted(*key)  # noqa: E731
+            yield f"nothing passes from step {step + 1} to {step}{words}", cut(only)
+    for every in range(2, min(len(steps), MOST)):
+        over = cut(lambda *key, every=every: (key[2] + 1) % every == 0)
+        yield f"nothing passes over the ends of windows of {every} steps", over
+    for use in range(max([len(some) for some in edges.values()], default=0)):
+        for words, wanted in (parts or {"": lambda *_: True}).items():
+            some = cut(wanted, use)
+            by = sorted({_use_of(replay, edge) for edge in some})
+            yield f"{carried}{words} through {' or '.join(by)} is not added", some
+
+
+def _use_of(replay: Replay, edge: Edge) -> str:
+    """Say what a state meets where it is read: a weight by its name, or what else."""
+    entry = replay.tape.entry(edge[0])
+    leaves = [str(replay.tape.entry(i).name or "") for k, i in enumerate(entry.inputs) if k != edge[1]]
+    return next((leaf.removeprefix("given.") for leaf in leaves if leaf), f"'{entry.op.name}'")
+
+
+def _transposed(replay: Replay) -> Iterator[tuple[str, Change]]:
+    """Give the change of recurrent weights that are not transposed on the way back."""
+    weights = {one.weight for one in replay.tape.recurrences}
+    found = {leaf.id for leaf in replay.leaves if str(leaf.name) in weights}
+    instead: dict[Edge, Array | Slope | str] = {}
+    for entry, edge, source in _edges(replay):
+        if source in found and entry.op is TRANSPOSE:
+            found.add(entry.id)
+        elif source in found and entry.op in (MATMUL, DOT):
+            value = entry.arguments[edge[1]]
+            if value.shape == value.shape[::-1]:
+                instead[edge] = value.T
+    if instead:
+        yield "the recurrent weight is not transposed on the way back, or twice", instead
+
+
+def uses(replay: Replay, leaf: int) -> Iterator[tuple[str, Change]]:
+    """Give the changes of one weight's gradient: states of another step, one step alone, and all but one."""
+    used: dict[int, list[Edge]] = defaultdict(list)
+    before: dict[int, int] = {}
+    for one in replay.tape.recurrences:
+        for kind, ids in one.states.items():
+            before |= pairwise([one.initial.get(kind, -1), *(ids[::-1] if one.reverse else ids)])
+    instead: dict[Edge, Array | Slope | str] = {}
+    for entry, edge, source in _edges(replay):
+        if source == leaf and entry.timestep >= 0:
+            used[entry.timestep].append(edge)
+        if source in before and entry.op in (MATMUL, DOT):
+            after = replay.tape.entry(before[source])
+            if entry.timestep == after.timestep:
+                instead[edge] = after.value
+    yield "it is formed with the state after the step, not with the one before it", instead
+    for step in sorted(used)[:MOST] if len(used) > 1 else ():
+        others = [edge for other, some in used.items() if other != step for edge in some]
+        yield f"it is that of step {step} alone: it is overwritten (=), not added to (+=)", _without(others)
+        yield f"step {step} is missing from it", _without(used[step])

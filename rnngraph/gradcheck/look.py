@@ -1,0 +1,141 @@
+"""One look at gradients: of the whole loss, and of losses that are limited to one timestep after the other.
+
+In: a subject and the right gradients. Out: which gradients are wrong in which part, for which losses, and mistakes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from rnngraph.autodiff.contribution import Array
+from rnngraph.errors import InputError
+from rnngraph.gradcheck.mistakes import blocks_wrong, explains, mistake, off
+from rnngraph.gradcheck.right import Right
+from rnngraph.gradcheck.subject import Subject
+
+MOST = 8  # timesteps that are looked at one by one
+ROUNDING = 1e3  # of a gradient, in units of the last place of its largest element
+Pair: TypeAlias = tuple[Sequence[Any], Sequence[Any]]  # claimed and right gradients of one loss
+
+
+class Look:
+    """A look at one point."""
+
+    def __init__(self, subject: Subject, right: Right, axes: dict[int, int] | None = None) -> None:
+        """Compare the whole; the axes of the timesteps, by output, may be those of another point."""
+        self.subject, self.right = subject, right
+        self.whole: Pair = subject.claimed, right.gradients(subject.upstream, subject.points)
+        self.axes = self._time_axes() if axes is None else axes
+
+    def _time_axes(self) -> dict[int, int]:
+        """Find the axes of the outputs along which what an argument holds at one place is felt at later ones alone."""
+        found: dict[int, int] = {}
+        upstream = self.subject.upstream if self.right.weights else []
+        for k, axis in [(k, axis) for k, one in enumerate(upstream) for axis in range(one.ndim) if one.ndim > 1]:
+            ends = [self.right.gradients(self._limited({k: axis}, t), self.subject.points) for t in (0, -1)]
+            for one, other in zip(*ends, strict=True):
+                if one is not None and one.ndim == upstream[k].ndim and one.shape[axis] == upstream[k].shape[axis] > 1:
+                    first, last = np.moveaxis(one, axis, 0), np.moveaxis(other, axis, 0)
+                    if last[:-1].any() and not first[1:].any():
+                        found.setdefault(k, axis)
+        return found
+
+    def _limited(self, axes: dict[int, int], t: int) -> list[Array]:
+        """Give the upstream gradients of a loss at one timestep."""
+        upstream = [np.zeros_like(one) for one in self.subject.upstream]
+        for k, axis in axes.items():
+            upstream[k][part_at(axis, t)] = self.subject.upstream[k][part_at(axis, t)]
+        return upstream
+
+    def time_of(self, place: int) -> int | None:
+        """Give the axis of the timesteps of an argument."""
+        point = self.subject.points[place]
+        shapes = [(self.subject.outputs[k].shape, axis) for k, axis in self.axes.items()]
+        fitting = (axis for shape, axis in shapes if point.ndim == len(shape) and point.shape[axis] == shape[axis])
+        return next(fitting, None)
+
+    def ends(self, places: Sequence[int]) -> set[int]:
+        """Give the first and the last timestep of which a gradient over time is wrong, as cuts between steps show."""
+        steps = set[int]()
+        for place, axis in [(place, self.time_of(place)) for place in places]:
+            for t in range(self.subject.points[place].shape[axis] if axis is not None else 0):
+                if self.is_wrong(self.whole, place, part_at(axis or 0, t)):
+                    steps.add(t)
+        return {min(steps) - 1, min(steps), max(steps)} if steps else steps
+
+    @cached_property
+    def losses(self) -> Sequence[Pair]:
+        """The losses that are limited to one step; of sequences of whole numbers, such as a text, shortened ones."""
+        subject = self.subject
+        if not self.axes:
+            return list(self._shortened()) if self.right.weights else []
+        time = min([MOST, *(subject.outputs[k].shape[axis] for k, axis in self.axes.items())])
+        limited = [self._limited(self.axes, t) for t in range(time)]
+        return [(subject.gradients(subject.points, u), self.right.gradients(u, subject.points)) for u in limited]
+
+    def _shortened(self) -> Iterator[Pair]:
+        points = self.subject.points
+        words = [k for k, one in enumerate(points) if one.dtype.kind in "iu" and one.ndim == 1]
+        sizes = {len(points[k]) for k in words}
+        for length in range(1, min([MOST, *sizes]) + 1) if len(sizes) == 1 else ():
+            try:
+                shorter = self.subject.at([one[:length] if k in words else one for k, one in enumerate(points)])
+            except InputError:  # a function that takes no other length
+                return
+            right = shorter.recorded(shorter)
+            if right is None or [one.shape for one in shorter.outputs] != [one.shape for one in shorter.upstream]:
+                return
+            yield shorter.claimed, right.gradients()
+
+    def is_wrong(self, pair: Pair, place: int, part: Any = ...) -> bool:
+        """Tell what is wrong from what only rounds otherwise."""
+        claimed, right = pair[0][place], pair[1][place]
+        return not off(claimed[part], right[part]) <= self._allowed(right, part)
+
+    def _allowed(self, right: Array, part: Any = ...) -> float:
+        whole, size = (float(np.abs(one).max(initial=0.0)) for one in (right, right[part]))
+        return ROUNDING * self.subject.epsilon * whole + 10 * self.subject.tolerance * size
+
+    def wrong_at(self, place: int, part: Any = ...) -> list[int]:
+        """Give the numbers of the losses of which the gradient is wrong in a part of an argument."""
+        return [number for number, pair in enumerate(self.losses) if self.is_wrong(pair, place, part)]
+
+    def explained(self, place: int, changed: Array) -> bool:
+        """Tell whether a changed backward gives what was claimed."""
+        claimed, right = self.whole[0][place], self.whole[1][place]
+        return explains(changed, claimed, off(claimed, right))
+
+    def mistake(self, place: int, pair: Pair | None = None) -> str:
+        """Name the mistake of which the mending makes the gradient right."""
+        claimed, right = self.whole if pair is None else pair
+        return mistake(claimed[place], right[place], self.right.units, self.time_of(place))
+
+    def gates(self, place: int, pair: Pair) -> Iterator[str]:
+        """Say which gate blocks are wrong, where some are right."""
+        shape, name = self.subject.points[place].shape, self.subject.names[place]
+        if len(shape) < 3 and self.time_of(place) is None and self.is_wrong(pair, place):
+            for sentence in blocks_wrong(shape, self.right.units, lambda part: self.is_wrong(pair, place, part)):
+                yield f"{name}: {self.mistake(place, pair) or sentence}."
+
+    def table(self, place: int) -> set[tuple[int, int]]:
+        """Find the (loss at t, argument at k) of which the gradient is wrong."""
+        axis = self.time_of(place) or 0
+        return {(t, k) for k in range(len(self.losses)) for t in self.wrong_at(place, part_at(axis, k))}
+
+    def still(self) -> Look | None:
+        """Look at the same with recurrent weights of zero, where a step is felt at an earlier one by its cell alone."""
+        recurrent = {shape for n in self.right.units for k in (1, 3, 4) for shape in ((n, k * n), (k * n, n))}
+        held = [one.shape in recurrent and one.shape not in self.right.states for one in self.subject.points]
+        if not any(held) or all(held):
+            return None
+        points = [np.zeros_like(one) if zero else one for one, zero in zip(self.subject.points, held, strict=True)]
+        return Look(self.subject.at(points), self.right, self.axes)
+
+
+def part_at(axis: int, t: int) -> tuple[Any, ...]:
+    """Give the index of one timestep."""
+    return (*(slice(None),) * axis, t)
