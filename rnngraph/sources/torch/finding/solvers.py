@@ -48,7 +48,8 @@ def is_between(one: Recurrence, others: Sequence[Recurrence]) -> bool:
     found = False
     for a, b in (two for other in others if other is not one for two in pairwise(other.calls[:_PAIRS])):
         within = [call for call in one.calls if a.end <= call.begin and call.end <= b.begin]
-        if within and within[-1].leads_to(node for node, _ in b.given):
+        fed = within and _is_fed(b, a, [*within, a])  # of two that take turns on one state neither is the other's
+        if fed and within[-1].leads_to(node for node, _ in b.given):
             found = a.leads_to(node for node, _ in within[0].given)
             if not found or any(_is_fed(call, one.calls[0], [*one.calls, a]) for call in within):
                 return False
