@@ -89,9 +89,11 @@ def _measured(recording: Recording, options: LagOptions, pull: Callable[..., Any
     inputs = []
     for number, log in sorted(fed.items()):
         readers = [one for one in facts if one.fed == facts[number].fed]
+        arrived = [(one.reverse, born[next(iter(one.states.values()))]) for one in readers]
         if options.max_lag is not None:
-            _end(log, [(one.reverse, born[next(iter(one.states.values()))]) for one in readers], options.max_lag)
+            _end(log, arrived, options.max_lag)
         one = facts[number]
+        _leave_out_between(log, arrived[0][1], min(reader.stride for reader in readers))
         inputs.append(InputLagTrace(one.fed, tuple([reader.name for reader in readers]), log, one.fed_weight))
     updates = tuple([UpdateTrace(facts[n].name, *found) for n, found in sorted(weighed.items())]) if weighed else ()
     return states, tuple(inputs), updates
@@ -124,6 +126,7 @@ def _trace(
         some = slice(first, first + size)
         born[:, some] = arrivals(steps[some], log[:, some], facts.reverse, own=own[some])
         _tidy(log[:, some], born[:, some], facts.reverse, options.max_lag)
+        _leave_out_between(log[:, some, 1:], born[:, some], facts.stride)
     copied, severed = _steps(facts, samples)
     return LagTrace(
         facts.states[kind], steps, clocks, samples.astype(np.int64), log, copied, severed, born, len(losses.steps),
@@ -159,6 +162,12 @@ def _leave_out_passed_by(log: Floats, reverse: bool) -> None:
     felt = np.concatenate([log[:, :, :1], states], axis=2) > -np.inf
     comes_again = np.logical_or.accumulate(felt, axis=2)[:, :, 1:]
     states[(states == -np.inf) & comes_again] = np.nan
+
+
+def _leave_out_between(log: Floats, born: Integers, stride: int) -> None:
+    """Leave out zeros between steps of which one goes on from the other: no way leads there."""
+    between = (np.arange(log.shape[2]) - born[:, :, None]) % stride != 0
+    log[between & (log == -np.inf)] = np.nan
 
 
 def _steps(facts: Facts, samples: Integers) -> tuple[Booleans, Booleans]:

@@ -41,6 +41,7 @@ class Facts:
     splits_gain: bool = False  # whether a step is a slope and then a product, and nothing else
     fed: str = ""  # the name of its input where the network itself is fed that; the output of a layer is none
     fed_weight: float = np.nan  # Frobenius norm of the weight that multiplies it; NaN where that is not known
+    stride: int = 1  # from a step to the one that goes on from it: more where a state is read further back
 
     @property
     def severed(self) -> Booleans:

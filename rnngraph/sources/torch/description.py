@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from rnngraph.sources.torch.watch import Watch
 
 SCALED = "the loss was walked back times {:g}, as a scaler does: the numbers are of the loss itself"
+TABLE = (
+    "the rows of {} are picked by an index between its steps, other samples in every step: they are taken together, as "
+    "one sample"
+)
 OVERFLOWED = "with the loss times {:g} the gradient overflows, and a scaler skips such a step: shown is the loss itself"
 HOOKS = "hooks that change a gradient act in the numbers, and were called again by every question to autograd"
 TWICE = (
@@ -153,6 +157,7 @@ def notes(watch: Watch, recording: TorchRecording) -> tuple[str, ...]:
                 f"{one.path} takes a whole sequence at once and has no step of its own: the numbers are the credit of "
                 "every position of its input, with time taken for its second axis"
             )
+    found += [TABLE.format(one.path) for one in recording.recurrences if one.table]
     found += [SCALED.format(run.factor)] if run.factor != 1 else []
     found += [OVERFLOWED.format(run.overflowed)] if run.overflowed != 1 else []
     found += [TWICE] if run.twice else []
@@ -169,7 +174,7 @@ def _not_finite(recording: TorchRecording) -> list[str]:
         if where is not None:
             _, number, kind, t = where
             one, state = recording.tracks[number].recurrence, recording.facts[number].states[kind]
-            call = max(k for k, start in enumerate(one.starts or [0]) if start <= t) + 1
+            call = one.order[max(k for k, start in enumerate(one.starts or [0]) if start <= t)] + 1
             way = "forward" if what == "value" else "backward"
             found.append(
                 f"the {what} of {state} is not finite at step {t} (call {call} of {one.path}), the first in the {way} "

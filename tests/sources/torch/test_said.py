@@ -254,15 +254,23 @@ def run(watch: Any) -> None:
 class Tree(nn.Module):  # type: ignore[misc, name-defined]
     """Words are joined in pairs, by a call of its own at every node."""
 
-    def __init__(self) -> None:
+    def __init__(self, join: Any = None) -> None:
         super().__init__()
-        self.join = nn.Linear(6, 3)
+        self.join = join or nn.Linear(6, 3)
 
     def forward(self, words: Any) -> Any:
         if len(words) == 1:
             return self.join(torch.cat([words[0], words[0]], -1)).tanh()
         left, right = (self.forward(some) for some in (words[: len(words) // 2], words[len(words) // 2 :]))
         return self.join(torch.cat([left, right], -1)).tanh()
+
+
+class Joining(nn.Linear):  # type: ignore[misc, name-defined]
+    """A module of one's own that joins two."""
+
+    def __init__(self) -> None:
+        super().__init__(6, 3)
+        self.inner = nn.Identity()
 
 
 def step_by_step(watch: Any) -> None:
@@ -306,6 +314,7 @@ class Sliding(nn.Sequential):  # type: ignore[misc, name-defined]
             r"was called inside the with block: run the model inside it\. 0 is scripted, and its calls cannot be seen",
         ),
         (Tree, run, r"join: its uses are joined as in a tree, and not in a line of steps: one goes on from several"),
+        (lambda: Tree(Joining()), run, r"join: its uses are joined as in a tree, and not in a line of steps"),
         (
             lambda: nn.GRUCell(3, 3), step_by_step,
             r"Each of the 4 backward passes reached one call of grucell: its state is detached before every step",

@@ -99,34 +99,6 @@ def test_an_encoder_of_cells_whose_end_starts_the_decoder() -> None:
     assert any(graph.scopes[graph.scope[k]].startswith("two") for k in users)  # a picture can put one after the other
 
 
-def test_two_directions_as_two_modules() -> None:
-    class Directions(nn.Module):  # type: ignore[misc, name-defined]
-        def __init__(self) -> None:
-            super().__init__()
-            self.there, self.back, self.head = nn.GRUCell(D, H), nn.GRUCell(D, H), nn.Linear(2 * H, 3)
-
-        def forward(self, x: Any, trail: Trail) -> Any:
-            a, b, forth, back = torch.zeros(N, H).double(), torch.zeros(N, H).double(), [], []
-            for one in x.unbind(1):
-                a = self.there(one, a)
-                forth.append(a)
-            for one in x.flip(1).unbind(1):
-                b = self.back(one, b)
-                back.append(b)
-            trail.states = {"there": forth, "back": back}
-            return self.head(torch.cat([torch.stack(forth), torch.stack(back[::-1])], 2)).square().sum()
-
-    model, trail = Directions().double(), Trail()
-    with rnngraph.torch.watch(model) as watch:
-        loss = model(torch.randn(N, T, D).double(), trail)
-        loss.backward()
-    trace = watch.trace()
-    for name, key in (("there.h", "there"), ("back.h", "back")):
-        state = next(one for one in trace.states if one.name == name)
-        grads = torch.autograd.grad(loss, trail.states[key], retain_graph=True)
-        np.testing.assert_allclose(state.grad.value, [float(g.norm()) for g in grads], rtol=1e-11)
-
-
 def test_words_in_sentences() -> None:
     class Outer(nn.Module):  # type: ignore[misc, name-defined]
         """A cell over words, begun anew for every sentence, and one over sentences."""
@@ -154,7 +126,9 @@ def test_words_in_sentences() -> None:
     assert {one.name: one.timesteps for one in trace.recurrences} == {"words": 3 * T, "sentences": T}
     check(trace, "sentences.h", trail, "outer")
     check(trace, "words.h", trail, "inner", causal=False)
-    assert np.flatnonzero(trace.recurrences[0].cut).tolist() == [3, 6, 9, 12]
+    assert not trace.recurrences[0].cut.any()  # a sentence's first word begins anew by design: nothing is truncated
+    assert np.flatnonzero(trace.lags[0].severed.all(axis=0)).tolist() == [3, 6, 9, 12]
+    assert "truncated" not in rnngraph.diagnose(trace).flags
 
 
 def test_a_memory_that_is_attended_to() -> None:

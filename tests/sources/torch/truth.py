@@ -72,6 +72,7 @@ def check(
     time = len(states)
     np.testing.assert_allclose(state.grad.value[:time], np.sqrt((truth**2).sum(axis=1)), rtol=rtol, atol=rtol * size)
     lag = next(one for one in trace.lags if one.state == name)
+    direction = next(one.direction for one in trace.recurrences if one.name == state.recurrence)
     clocks = set(lag.clocks.tolist()) if clock is None else {clock}
     compared = 0
     for place, (s, own) in enumerate(zip(lag.losses.tolist(), lag.clocks.tolist(), strict=True)):
@@ -81,7 +82,7 @@ def check(
         known = np.stack(rows, axis=1)[lag.samples]  # (B, T)
         found = np.exp(np.where(np.isnan(lag.log[:, place, 1:]), -np.inf, lag.log[:, place, 1:]))
         born = lag.arrivals[:, place]
-        reverse = name.endswith("_reverse")
+        reverse = direction != "forward"
         before = np.arange(time) >= born[:, None] if reverse else np.arange(time) <= born[:, None]
         np.testing.assert_allclose(found[before], known[before], rtol=1e-9, atol=rtol * max(known.max(), 1e-300))
         if causal:

@@ -93,7 +93,8 @@ def _read(
 ) -> Iterator[list[int]]:
     """Give the nodes that each part of each step reads; the first step may begin from another recurrence's end."""
     track, nodes = recording.tracks[number], recording.nodes[number]
-    one, back = track.recurrence, 1 if track.direction == "forward" else -1
+    one = track.recurrence
+    back = one.stride if track.direction == "forward" else -1
     lower = [k for k, o in enumerate(recording.tracks) if o.recurrence is one and o.layer == track.layer - 1]
     for t in range(one.steps):
         for part in parts:
@@ -137,11 +138,11 @@ def begins_from(recording: TorchRecording) -> dict[Recurrence, Recurrence]:
 def _last_states(one: Recurrence) -> list[Edge]:
     if one.fused:
         return [edge for kind, edge in one.calls[-1].ports.items() if kind != "out"]
-    return one.states[-1] if one.states else []
+    return one.states[one.order[-1]] if one.states else []
 
 
 def _first_inputs(one: Recurrence) -> list[Any]:
     """Give the nodes that the first states come from."""
     if one.fused:
         return [edge[0] for edge in one.layers[0].initial_edges if edge is not None]
-    return [edge[0] for edge in one.calls[0].given[1:]] if one.calls else []
+    return [edge[0] for edge in one.calls[one.order[0]].given[1:]] if one.calls else []

@@ -22,7 +22,8 @@ from rnngraph.sources.torch.autograd.kernels import above, through
 from rnngraph.sources.torch.autograd.one_pass import Pass
 from rnngraph.sources.torch.autograd.question import ask, whole
 from rnngraph.sources.torch.finding.clocks import Port
-from rnngraph.sources.torch.finding.joint import reads_many_steps
+from rnngraph.sources.torch.finding.joins import joins_of
+from rnngraph.sources.torch.finding.joint import APART, JOINT, Reading, reads_many_steps
 from rnngraph.sources.torch.finding.recurrence import Recurrence
 from rnngraph.trace.magnitudes import Floats
 
@@ -35,7 +36,7 @@ class Shares:
     at: dict[Edge, Any]
     clocks: Mapping[int, int]  # by the id of a recurrence
     norms: dict[int, Floats]  # by clock, (T, N)
-    joint: bool = False  # one loss reads many steps at once
+    reading: Reading = APART
 
     @staticmethod
     def of(
@@ -45,7 +46,25 @@ class Shares:
         clocks: Sequence[int],
         batches: Sequence[int],
     ) -> Shares:
-        """Ask for all of them in one pass."""
+        """Ask for all of them in one pass; where steps go into a sum or meet others, a loss enters what they make."""
+        found = Shares._asked(run, ports, recurrences, clocks, batches)
+        several = len({clock for clock, _ in found.entered()}) > 1
+        further = joins_of(run, recurrences, clocks) if several or found.reading != APART else {}
+        if further.keys() <= ports.keys():
+            return found
+        joins = Shares._asked(run, {**further, **ports}, recurrences, clocks, batches)
+        left = joins.entered()
+        clear = len({clock for clock, _ in left}) == 1 if several else len(left) == len(found.entered())
+        return joins if clear and not joins.joint else found
+
+    @staticmethod
+    def _asked(
+        run: Pass,
+        ports: Mapping[Edge, Port],
+        recurrences: Sequence[Recurrence],
+        clocks: Sequence[int],
+        batches: Sequence[int],
+    ) -> Shares:
         try:
             grown = ask(run, whole(run), list(ports), walls=ports, grow=True)
         except InputError:  # a function that is differentiated once and not twice
@@ -61,18 +80,25 @@ class Shares:
         }
         norms = {clock: norms_at(ports, some, shapes[clock]) for clock, some in by_clock.items()}
         entered = [norms[clock] for clock, some in by_clock.items() if some]
-        joint = len(entered) == 1 and reads_many_steps(run, ports, grown, entered[0])
-        return Shares(ports, at, clock_of, norms, joint)
+        reading = reads_many_steps(run, ports, grown, entered[0]) if len(entered) == 1 else APART
+        return Shares(ports, at, clock_of, norms, reading)
+
+    @property
+    def joint(self) -> bool:
+        """Whether one loss reads many steps at once."""
+        return self.reading == JOINT
 
     def clock(self, port: Port) -> int:
         """The clock of a port."""
         return self.clocks[id(port.recurrence)]
 
+    def entered(self) -> list[tuple[int, int]]:
+        """Give the clocks and steps at which anything enters."""
+        return [(clock, t) for clock, norm in self.norms.items() for t in np.flatnonzero(norm.any(axis=1)).tolist()]
+
     def losses(self) -> Losses:
         """Say which steps a loss enters."""
-        pairs = [
-            (clock, t) for clock, norm in self.norms.items() for t in np.flatnonzero((norm != 0).any(axis=1)).tolist()
-        ]
+        pairs = self.entered()
         if self.joint and pairs:
             pairs = pairs[-1:]
         steps, clocks = (np.array([pair[k] for pair in pairs], np.int64) for k in (1, 0))
@@ -92,7 +118,7 @@ def split(
         what is carried from later steps of the clock, and what is immediate.
     """
     place = {
-        edge: (clock, t)
+        edge: (clock, t, one.stride)
         for one, clock in zip(recurrences, clocks, strict=True)
         for t, some in enumerate(one.states)
         for edge in some
@@ -127,26 +153,27 @@ def _taker(edges: Mapping[int, Edge], own: dict[Edge, Any]) -> Any:
     return take
 
 
-def _consumers_at_own_step(run: Pass, place: Mapping[Edge, tuple[int, int]]) -> dict[Any, dict[int, Edge]]:
+def _consumers_at_own_step(run: Pass, place: Mapping[Edge, tuple[int, int, int]]) -> dict[Any, dict[int, Edge]]:
     """Find the nodes that use a state and lead to states of its own step, or of other clocks, only."""
     consumers: dict[Any, list[Any]] = {}
     for consumer, node, _ in walk_down(run.tops, oldest(node for node, _ in place)):
         consumers.setdefault(node, []).append(consumer)
-    at: dict[Any, list[tuple[int, int]]] = {}
-    for edge, where in place.items():
-        at.setdefault(edge[0], []).append(where)
-    latest: dict[Any, dict[int, int]] = {node: {} for node in run.tops}
+    reach: dict[Any, dict[int, tuple[int, int]]] = {node: {} for node in run.tops}  # by clock, the steps it leads to
+    at: dict[Any, dict[int, tuple[int, int]]] = {}
+    for edge, (clock, t, _) in place.items():
+        at.setdefault(edge[0], {})[clock] = t, t
     for node in sorted(consumers, key=number_of, reverse=True):
-        reach: dict[int, int] = {}
+        reach[node] = {}
         for consumer in consumers[node]:
-            for clock, t in dict(at[consumer]).items() if consumer in at else latest[consumer].items():
-                reach[clock] = max(t, reach.get(clock, t))
-        latest[node] = reach
+            for clock, (first, last) in (at.get(consumer) or reach[consumer]).items():
+                known = reach[node].get(clock, (first, last))
+                reach[node][clock] = min(first, known[0]), max(last, known[1])
     found: dict[Any, dict[int, Edge]] = {}
-    for edge, (clock, t) in place.items():
+    for edge, (clock, t, stride) in place.items():
         for consumer in consumers.get(edge[0], ()):
-            reach = dict(at[consumer]) if consumer in at else latest[consumer]
-            if reach and reach.get(clock, -1) <= t:
+            leads = at.get(consumer) or reach[consumer]
+            first, last = leads.get(clock, (t, t))
+            if leads and (last <= t if stride > 0 else first >= t):
                 slots = {k: edge for k, below in enumerate(consumer.next_functions) if tuple(below) == edge}
                 found.setdefault(consumer, {}).update(slots)
     return found

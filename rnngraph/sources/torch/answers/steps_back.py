@@ -45,7 +45,9 @@ def feel(recording: TorchRecording) -> Felt:
     carried, immediate = {}, {}
     for key, column in total.items():
         track = recording.tracks[key[0]]
-        later = np.append(column[2:], False) if track.direction == "forward" else np.append(False, column[1:-1])
+        stride = track.recurrence.stride if track.direction == "forward" else -1
+        later = np.zeros(len(column) - 1, bool)
+        later[max(-stride, 0) : len(later) - max(stride, 0)] = column[1 + max(stride, 0) : len(column) + min(stride, 0)]
         carried[key] = later & column[1:]
         immediate[key] = column[1:] if key[1] == "c" else np.zeros(len(later), bool)
     return Felt(total, immediate, carried)
@@ -111,7 +113,8 @@ def _asked_back(
     for kind in track.cell.kinds:
         edges = track.edges(kind)
         walls += [edge for k, edge in enumerate(edges) if edge is not None and k != t]
-        before = edges[t - 1] if t else None
+        place = track.recurrence.before(t)
+        before = None if place is None else edges[place]
         if before is not None:
             wanted[before] = kind
         edge = edges[t]

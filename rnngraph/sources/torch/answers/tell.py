@@ -123,7 +123,8 @@ def _tell_fed(recording: TorchRecording, fed: Fed, arrived: Arrived, tell: Telle
             for t, some in enumerate(fed.steps)
             if place < len(some)
         ]
-        early = all(part.by_row and chosen.max() < rows.shape[1] for _, some in entered for part, rows, _ in some)
+        parts = [(part, rows) for _, some in entered for part, rows, _ in some]
+        early = not one.table and all(part.by_row and chosen.max() < rows.shape[1] for part, rows in parts)
         totals = [
             (t, summed([(part.back(of_samples(rows, chosen) if early else rows), e) for part, rows, e in some]))
             for t, some in entered

@@ -17,7 +17,7 @@ from rnngraph.autodiff.recurrence import suffix
 from rnngraph.measure.recording import Facts
 from rnngraph.nn.cells import CELLS
 from rnngraph.sources.torch.autograd.edges import Edge, like, shape_of
-from rnngraph.sources.torch.finding.anew import anew_in
+from rnngraph.sources.torch.finding.anew import anew_in, picks_rows
 from rnngraph.sources.torch.finding.fed_inputs import Fed
 from rnngraph.sources.torch.finding.operations import custom_cell_of
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE, Recurrence
@@ -41,7 +41,7 @@ class Track:
     @property
     def ending(self) -> str:
         """The end of its states' names."""
-        return suffix(self.layer, self.direction)
+        return suffix(self.layer, self.direction) if self.recurrence.fused else ""
 
     @cached_property
     def batch(self) -> int:
@@ -64,7 +64,7 @@ class Track:
 
     def by_sample(self, tensor: Any, *, lead: int = 0) -> Any:
         """Bring a state, or rows of its gradients with `lead` axes in front, to (..., N, units)."""
-        if tensor.dim() - lead < 2:
+        if tensor.dim() - lead < 2 or self.recurrence.table:
             tensor = tensor.unsqueeze(lead)
         return tensor.flatten(lead + 1)
 
@@ -99,10 +99,13 @@ class Track:
         cuts = np.zeros((1, one.steps), bool)
         if one.how == SEQUENCE or not one.linked:
             return None
-        if self.direction == REVERSE:  # the last step of every call but the last is the first to be processed
+        if (
+            one.fused and self.direction == REVERSE
+        ):  # the last step of every call but the last is the first to be processed
             cuts[0, [start - 1 for start in one.starts[1:]]] = True
         else:
-            cuts[0, [start for start, linked in zip(one.starts[1:], one.linked[1:], strict=True) if not linked]] = True
+            begins = {*one.order[: abs(one.stride)], *one.anew}
+            cuts[0, [t for k, t in enumerate(one.starts) if t not in begins and not one.linked[k]]] = True
         return cuts if cuts.any() else None
 
     def facts(self, nodes: dict[str, Any], fed: Fed | None) -> Facts:
@@ -112,7 +115,8 @@ class Track:
             one.path + self.ending, one.path, self.layer, self.direction, self.cell,
             {kind: f"{one.path}.{kind}{self.ending}" for kind in self.cell.kinds}, one.steps, self.batch, self.clock,
             nodes, self.mask(), self.cuts(), anew_in(one, self.batch),
-            one.fused and CELLS[self.cell.name].splits_gain, *((fed.name, fed.weight) if fed else ()),
+            one.fused and CELLS[self.cell.name].splits_gain, *((fed.name, fed.weight) if fed else ("", np.nan)),
+            abs(one.stride),
         )  # fmt: skip
 
 
@@ -120,13 +124,14 @@ def tracks_of(recurrences: Sequence[Recurrence], clocks: Sequence[int]) -> list[
     """Divide recurrences into layers and directions."""
     found = []
     for one, clock in zip(recurrences, clocks, strict=True):
-        module = one.module
+        one.table = picks_rows(one)
+        module, along = one.module, FORWARD if one.stride > 0 else REVERSE
         known = CELLS[cell_name(module)].facts if cell_name(module) else None
         if one.how == SEQUENCE or known is None or (not one.fused and len(one.places) != len(known.kinds)):
-            found.append(Track(one, 0, FORWARD, custom_cell_of(one), clock))
+            found.append(Track(one, 0, along, custom_cell_of(one), clock))
             continue
         if not isinstance(module, FUSED):
-            found.append(Track(one, 0, FORWARD, known, clock))
+            found.append(Track(one, 0, along, known, clock))
             continue
         both = 2 if module.bidirectional else 1
         for place in range(module.num_layers * both):

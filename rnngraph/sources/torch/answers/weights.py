@@ -101,14 +101,17 @@ class Weights:
                 steps.total = total[edge] if steps.total is None else steps.total + total[edge]
 
     def _users(self) -> dict[Any, dict[int, tuple[_Steps, int]]]:
-        begins = {one.recurrence: [call.begin for call in one.recurrence.calls] for one in self._steps.values()}
+        begins = {
+            one: [one.calls[t].begin for t in one.order] for one in {some.recurrence for some in self._steps.values()}
+        }
         found: dict[Any, dict[int, tuple[_Steps, int]]] = {}
         for node in at_and_below(self.run.tops, min(some[0] for some in begins.values())) if begins else ():
             for slot, below in enumerate(node.next_functions):
                 steps = self._steps.get(tuple(below))
                 if steps is None:
                     continue
-                t = bisect_right(begins[steps.recurrence], number_of(node)) - 1
+                place = bisect_right(begins[steps.recurrence], number_of(node)) - 1
+                t = steps.recurrence.order[place] if place >= 0 else -1
                 if t >= 0 and steps.recurrence.calls[t].made(node):
                     steps.expected[t] += 1
                     found.setdefault(node, {})[slot] = steps, t

@@ -6,9 +6,8 @@ passed on, kept in an attribute, or changed on its way; only the graph is asked.
 
 from __future__ import annotations
 
-import itertools
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -33,6 +32,7 @@ class Chain:
 
     states: list[list[Edge]]
     linked: list[bool]
+    stride: int = 1  # of a dilated one, or of sequences in turn, the calls from one to the next that goes on from it
 
 
 def handed_on(calls: list[Call], barred: Iterable[Call] = ()) -> Chain:
@@ -44,7 +44,7 @@ def handed_on(calls: list[Call], barred: Iterable[Call] = ()) -> Chain:
     walls = _spans(barred)
     weights = {node for call in calls for node in call.weights}
     found: list[dict[Edge, None]] = [{} for _ in calls]
-    linked = [False] * len(calls)
+    origins: list[int | None] = [None] * len(calls)
 
     def owner(node: Any, limit: int) -> int | None:
         number = number_of(node)
@@ -61,15 +61,22 @@ def handed_on(calls: list[Call], barred: Iterable[Call] = ()) -> Chain:
                 j = owner(node, i)
                 if j is not None:
                     found[j][plain((node, place))] = None
-                    linked[i] = True
-            if linked[i]:
+                    origins[i] = max(j, origins[i] or 0)
+            if origins[i] is not None:
                 break
     fed = [{edge: None for edge in some if not _is_of_weights(edge[0])} for some in found]
     if any(fed) or not all(found[:-1]):  # else weights are what is handed on, as where they evolve
         found = fed
     states = [list(some) for some in found]
     _leave_out_weights(states)
-    return Chain(_ordered(calls, states), linked)
+    linked = [one is not None for one in origins]
+    return Chain(_ordered(calls, states), linked, _stride(origins))
+
+
+def _stride(origins: list[int | None]) -> int:
+    back = {k - j for k, j in enumerate(origins) if j is not None}
+    stride = back.pop() if len(back) == 1 else 1
+    return stride if None not in origins[stride:] else 1
 
 
 def goes_past(calls: list[Call], barred: Iterable[Call]) -> bool:
@@ -111,25 +118,18 @@ def _ordered(calls: list[Call], found: list[list[Edge]]) -> list[list[Edge]]:
     if places and all(edge in call.out for call, some in crossing for edge in some):
         return [[call.out[k] for k in sorted(places) if k < len(call.out)] for call in calls]
     width = max((len(some) for some in found), default=0)
-    names = next((_kept_names(call, some) for call, some in crossing if len(some) == width), {})
-    states = [sorted(some, key=_age) for some in found]
-    return [some or _held(call, names) for call, some in zip(calls, states, strict=True)]
+    kept, widest = next(
+        ((list(call.values), some) for call, some in crossing if len(some) == width), (list[Edge](), [])
+    )
+    held = [kept.index(edge) for edge in sorted(widest, key=age) if edge in kept]
+    # Nothing descends from the last call: its states stand among what it leaves behind where others stood.
+    left = ([list(call.values)[k] for k in held if k < len(call.values)] for call in calls)
+    return [sorted(some, key=age) or one for some, one in zip(found, left, strict=True)]
 
 
-def _age(edge: tuple[Any, ...]) -> int:
+def age(edge: tuple[Any, ...]) -> int:
+    """Give the number of the node that an edge, or a link of a walk, begins with."""
     return number_of(edge[0])
-
-
-def _kept_names(call: Call, some: Iterable[Edge]) -> dict[int, None]:
-    """Tell which of the tensors that a call leaves behind are states: by their place among them."""
-    kept = list(call.values)
-    return {kept.index(edge): None for edge in sorted(some, key=_age) if edge in call.values}
-
-
-def _held(call: Call, places: Iterable[int]) -> list[Edge]:
-    """Give the states of the last call, which nothing descends from: those that stand where others stood."""
-    kept = list(call.values)
-    return [kept[k] for k in places if k < len(kept)]
 
 
 def crossing(calls: list[Call], roots: list[Any]) -> Chain:
@@ -137,15 +137,8 @@ def crossing(calls: list[Call], roots: list[Any]) -> Chain:
     states: list[list[Edge]] = []
     for i, bound in enumerate(call.begin for call in calls[1:]):
         last = calls[min(i + 2, len(calls) - 1)]
-        links = list(walk_down([node for node, _ in last.out], calls[i].begin))
-        reach = _descending(links, calls[i])
-        found = dict.fromkeys(
-            (node, place)
-            for consumer, node, place in links
-            if number_of(node) < bound <= number_of(consumer) and node in reach
-        )
-        some = dict.fromkeys(plain(one) for one in _without_joins(found, reach))
-        states.append(sorted(some, key=_age, reverse=True))  # the last made first
+        some = _descendants(calls[i], last.out, partial(_crosses, bound))
+        states.append(sorted(some, key=age, reverse=True))  # the last made first
     states = _not_of_others(states)
     _leave_out_weights(states)
     if len(states) > 1:  # of the last but one not all is seen from the product of the last
@@ -157,22 +150,28 @@ def crossing(calls: list[Call], roots: list[Any]) -> Chain:
     return Chain([*states, [edge for edge in final if edge is not None]], [False, *map(bool, states)])
 
 
-def changed_between(calls: list[Call], roots: list[Any], barred: Iterable[Call]) -> list[list[Edge]]:
+def changed_between(calls: list[Call], roots: list[Any], barred: Iterable[Call], stride: int = 1) -> list[list[Edge]]:
     """Give, call by call, what its states become before the next call reads them: kept by a mask, dropped, scaled.
 
     Nothing is followed through a call in `barred`. Of the last call it is what stands where that of the one before did.
     """
     walls = _spans(barred)
     found: list[list[Edge]] = []
-    for call, after in itertools.pairwise(calls):
-        reading = [node for node, _ in after.out if after.made(node)]
-        links = list(walk_down(reading, call.begin, partial(_ends, call, walls)))
-        reach = _descending(links, call)
-        read = [(node, place) for consumer, node, place in links if after.made(consumer) and node in reach]
-        some = [plain(edge) for edge in _without_joins(dict.fromkeys(read), reach)]
-        found.append([edge for edge in dict.fromkeys(some) if call.end <= _age(edge) < after.begin])
-    last = _twins(calls, len(calls) - 1, found[-1], roots) if found else []
-    return [*found, [edge for edge in last if edge is not None]]
+    for call, after in zip(calls, calls[stride:], strict=False):
+        reading = [edge for edge in after.out if after.made(edge[0])]
+        some = _descendants(call, reading, partial(_takes, after), partial(_ends, call, walls))
+        found.append([edge for edge in some if call.end <= age(edge) < after.begin])
+    for k in range(len(found), len(calls) if found else 0):
+        found.append([edge for edge in _twins(calls, k, found[-1], roots) if edge is not None])
+    return found
+
+
+def _crosses(bound: int, consumer: Any, node: Any) -> bool:
+    return number_of(node) < bound <= number_of(consumer)
+
+
+def _takes(call: Call, consumer: Any, _: Any) -> bool:
+    return call.made(consumer)
 
 
 def _ends(call: Call, walls: list[tuple[int, int]], node: Any) -> bool:
@@ -194,13 +193,30 @@ def _is_within(spans: list[tuple[int, int]], node: Any) -> bool:
     return place >= 0 and number_of(node) < spans[place][1]
 
 
-def _descending(links: list[tuple[Any, Any, int]], call: Call) -> set[Any]:
+def descending(links: Iterable[tuple[Any, Any, int]], call: Call) -> set[Any]:
     """Give the nodes of a walk that descend from what a call made."""
     reach = {node for _, node, _ in links if call.made(node)}
-    for consumer, node, _ in sorted(links, key=_age):
+    for consumer, node, _ in sorted(links, key=age):
         if node in reach:
             reach.add(consumer)
     return reach
+
+
+def _descendants(
+    call: Call, roots: Iterable[Edge], chosen: Callable[[Any, Any], bool], stop: Callable[[Any], bool] | None = None
+) -> list[Edge]:
+    """Give what descends from a call, at the chosen edges (consumer, node) below `roots`.
+
+    Of what is joined, [x, h], it is what descends.
+    """
+    links = list(walk_down([node for node, _ in roots], call.begin, stop))
+    reach = descending(links, call)
+    some = dict.fromkeys((node, place) for at, node, place in links if node in reach and chosen(at, node))
+    while joined := [edge for edge in some if edge[0].name() == "CatBackward0"]:
+        for edge in joined:
+            del some[edge]
+            some |= dict.fromkeys((node, place) for node, place in edge[0].next_functions if node in reach)
+    return list(dict.fromkeys(map(plain, some)))
 
 
 def _not_of_others(states: list[list[Edge]]) -> list[list[Edge]]:
@@ -218,16 +234,6 @@ def _not_of_others(states: list[list[Edge]]) -> list[list[Edge]]:
         else:
             places.append(place)
     return [[one[k] for k in places] if len(one) == len(states[middle]) else one for one in states]
-
-
-def _without_joins(found: dict[Edge, None], reach: set[Any]) -> list[Edge]:
-    """Take [x, h] apart: of what is joined, the state is what descends from the call before."""
-    some = dict(found)
-    while joined := [edge for edge in some if edge[0].name() == "CatBackward0"]:
-        for edge in joined:
-            del some[edge]
-            some |= dict.fromkeys((node, place) for node, place in edge[0].next_functions if node in reach)
-    return list(some)
 
 
 def _twins(calls: list[Call], k: int, before: list[Edge], roots: list[Any]) -> list[Edge | None]:

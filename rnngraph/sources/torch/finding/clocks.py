@@ -19,6 +19,7 @@ from rnngraph.sources.torch.autograd.one_pass import Pass
 from rnngraph.sources.torch.autograd.question import ask
 from rnngraph.sources.torch.finding.chains import changed_between
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE, STEPS, Recurrence
+from rnngraph.sources.torch.finding.sequences import is_same
 from rnngraph.sources.torch.watching.calls import Call, by_path
 
 _IN_STEP = 2.0  # what a step hands down arrives at the same step so much more than at others, which a batch's
@@ -45,12 +46,16 @@ class Port:
         """Bring what stands at it to (steps, samples, ...)."""
         if self.kind == "out" and self.call is not None:
             return self.call.layer.layout.spread(field)
+        if self.recurrence.table:
+            return field.reshape(1, 1, -1)
         return field.transpose(0, 1) if self.kind == "sequence" else field.movedim(self._axis(field, batch), 0)[None]
 
     def gathered(self, wide: Any, like: Any, batch: int) -> Any:
         """Bring it back to its own form."""
         if self.kind == "out" and self.call is not None:
             return self.call.layer.layout.gathered(wide)
+        if self.recurrence.table:
+            return wide.reshape(like.shape)
         return wide.transpose(0, 1) if self.kind == "sequence" else wide[0].movedim(0, self._axis(like, batch))
 
     def _axis(self, field: Any, batch: int) -> int:
@@ -84,7 +89,8 @@ def ports_of(run: Pass, recurrences: Sequence[Recurrence]) -> dict[Edge, Port]:
             beside = []
         else:
             others = [call for other in recurrences if other is not one for call in other.calls]
-            changed = changed_between(one.calls, run.tops, others) if one.how == STEPS else []
+            taken = [one.calls[t] for t in one.order] if one.how == STEPS else []
+            changed = changed_between(taken, run.tops, others, abs(one.stride))[:: one.order.step]
             beside = [[call.out for call in one.calls], changed]
         beside += [[call.out for call in some] for some in _in_lockstep(one, recurrences, run.calls)]
         found += [Port(edge, one, "step", t) for some in beside for t, edges in enumerate(some) for edge in edges]
@@ -95,7 +101,11 @@ def _in_lockstep(one: Recurrence, recurrences: Sequence[Recurrence], calls: Sequ
     if one.how == SEQUENCE or len(one.calls) < one.steps:
         return []
     own = {other.path.split("#")[0] for other in recurrences}
-    return [some for path, some in by_path(calls).items() if path not in own and _alternates(some, one.calls)]
+    return [
+        some[:: one.order.step]
+        for path, some in by_path(calls).items()
+        if path not in own and _alternates(some, one.calls)
+    ]
 
 
 def _alternates(some: Sequence[Call], others: Sequence[Call]) -> bool:
@@ -111,33 +121,59 @@ def set_clocks(run: Pass, recurrences: Sequence[Recurrence]) -> list[int]:
     clocks: list[int] = []
     leaders: list[Recurrence] = []
     for one in recurrences:
-        same = next((k for k, leader in enumerate(leaders) if _same(run, one, leader)), None)
-        if same is None:
-            same = len(leaders)
+        ways = ((k, way) for k, leader in enumerate(leaders) if (way := _way(run, one, leader)))
+        same, way = next(ways, (len(leaders), 0))
+        if not way:
             leaders.append(one)
+        elif way < 0:
+            one.turn()
         clocks.append(same)
     return clocks
 
 
-def _same(run: Pass, one: Recurrence, other: Recurrence) -> bool:
+def _way(run: Pass, one: Recurrence, other: Recurrence) -> int:
+    """Say whether steps are taken together: 1, or -1 where time runs the other way in one of them; 0 where not."""
     if one.steps != other.steps or SEQUENCE in (one.how, other.how):
-        return False
-    alike = one.fused == other.fused or (len(one.calls) == one.steps and len(other.calls) == other.steps)
-    if len(one.calls) > 1 and alike and _alternates(one.calls, other.calls):
-        return True
+        return 0
+    stepwise = len(one.calls) == one.steps and len(other.calls) == other.steps
+    given = _given_alike(one, other) if stepwise and not one.fused and not other.fused else 0
+    if len(one.calls) > 1 and (one.fused == other.fused or stepwise) and _alternates(one.calls, other.calls):
+        return given or 1
     lower, upper = sorted((one, other), key=lambda some: some.begin)
-    return _hands_down_in_step(run, upper, lower)
+    way = _hands_down_in_step(run, upper, lower)
+    if not way and given:  # neither leads to the other, as an encoder to a decoder
+        way = 0 if lower.calls[lower.order[0]].leads_to(node for node, _ in upper.states[upper.order[-1]]) else given
+    return 0 if way < 0 and one.fused else way
 
 
-def _hands_down_in_step(run: Pass, upper: Recurrence, lower: Recurrence) -> bool:
+def _asked(one: Recurrence) -> int:
+    """Choose a step: not the middle, where a sequence that is turned round meets itself."""
+    return one.steps // 3 if one.steps > 3 else 0
+
+
+def _given_alike(one: Recurrence, other: Recurrence) -> int:
+    """Say whether they read one sequence: 1 from the same end, -1 from the other; what stays tells nothing."""
+    t = _asked(one)
+
+    def pairs(here: int, there: int) -> set[tuple[int, int]]:
+        taken, others = one.calls[here].taken, other.calls[there].taken
+        return {(j, k) for j, a in enumerate(taken) for k, b in enumerate(others) if is_same(a, b)}
+
+    level, turned = pairs(t, t) & pairs(-1 - t, -1 - t), pairs(t, -1 - t) & pairs(-1 - t, t)
+    return 1 if level - turned else -1 if turned - level else 0
+
+
+def _hands_down_in_step(run: Pass, upper: Recurrence, lower: Recurrence) -> int:
     """Ask what one step of a recurrence above hands down to the steps of one below, past no other step."""
-    asked = upper.steps // 3  # not the middle, where a sequence that is turned round meets itself
+    asked = _asked(upper)
     seeds = _of_input(upper, asked) if upper.fused else {edge: _random(edge) for edge in upper.states[asked]}
     above = [edge for t, some in enumerate(upper.states) for edge in some if t != asked]
     at = {port.edge: port for port in own_ports(lower) if port.kind in ("step", "out")}
     sizes = norms_at(at, ask(run, seeds, list(at), walls=[*above, *at]), (lower.steps, 1))[:, 0]
     here, others = float(sizes[asked]), (float(sizes.sum()) - float(sizes[asked])) / max(len(sizes) - 1, 1)
-    return here > _IN_STEP * others and 2 * here >= float(sizes.max())
+    if here > _IN_STEP * others and 2 * here >= float(sizes.max()):
+        return 1
+    return -1 if sizes[-1 - asked] > 0 and sizes[-1 - asked] == sizes.sum() else 0
 
 
 def _of_input(upper: Recurrence, t: int) -> dict[Edge, Any]:

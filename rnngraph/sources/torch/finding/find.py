@@ -25,6 +25,7 @@ from rnngraph.sources.torch.finding.recurrence import (
     is_plain,
 )
 from rnngraph.sources.torch.finding.sequences import fused_runs, stepwise_runs
+from rnngraph.sources.torch.finding.solvers import first_stages, in_stages, is_between
 from rnngraph.sources.torch.watching.calls import Call, Kept
 from rnngraph.sources.torch.watching.calls import by_path as calls_by_path
 
@@ -70,16 +71,15 @@ def find(
     parts = _parts([one for one in heavy if one.fused or not is_plain(one.module)])
     outer = [one for one in outer if one not in parts]
     direct = [one for one in outer if is_cell(one.module) or _is_direct(one, heavy)]
-    inner = [one for one in direct if not any(_holds(one, other) for other in (*direct, *fused))]
-    loops = []
+    others = [*direct, *fused]
+    inner = [one for one in direct if not any(_holds(one, other) for other in others) and not is_between(one, others)]
     if not inner and not marked:
         loops = [one for one in heavy if is_plain(one.module) and not any(_holds(other, one) for other in outer)]
-        loops = [one for one in loops if _is_direct(one, fused)][:1]
-    reasons |= {one.path: TREE for one in loops if _is_tree(one)}
-    loops = [one for one in loops if one.path not in reasons]
-    inner = [run for one in inner for run in stepwise_runs(one, [*direct, *fused])]
-    loops = [run for one in loops for run in _loops(one, tops)]
-    found = [*fused, *inner, *loops, *marked] or raw_loops(tops, names or {}, calls)
+        loops = [one for one in loops if _is_direct(one, fused)]
+        inner = [one for k, one in enumerate(loops) if not any(_at_once(one, other) for other in loops[:k])]
+    reasons |= {one.path: TREE for one in inner if not is_cell(one.module) and _is_tree(one)}
+    runs = [run for one in inner if one.path not in reasons for run in _runs(one, tops, others)]
+    found = [*fused, *runs, *marked] or raw_loops(tops, names or {}, calls)
     found.sort(key=lambda one: one.begin)  # what is computed first lies lowest
     around = [one for one in chains if reasons.get(one.path) == ANEW]
     reasons = {one.path: reasons[one.path] for one in chains if one.path in reasons and not _is_inside(one, around)}
@@ -104,7 +104,7 @@ def _chains(by_path: Mapping[str, list[Call]]) -> list[Recurrence]:
             continue
         chain = handed_on(calls)
         if any(chain.states) or not is_plain(calls[0].module):
-            found.append(Recurrence(path, STEPS, calls, chain.states, chain.linked))
+            found.append(Recurrence(path, STEPS, calls, chain.states, chain.linked, stride=chain.stride))
     return found
 
 
@@ -127,19 +127,30 @@ def _is_stepwise(one: Recurrence, calls: Sequence[Call]) -> bool:
     return len(set(between)) < len(between) or not any(between)
 
 
-def _loops(one: Recurrence, tops: list[Any]) -> list[Recurrence]:
-    """Take for the state of a loop around a plain module whatever crosses from one of its calls to the next."""
-    runs = stepwise_runs(Recurrence(one.path, LOOP, one.calls, one.states, one.linked))
+def _runs(one: Recurrence, tops: list[Any], others: Sequence[Recurrence] = ()) -> list[Recurrence]:
+    """Divide calls into sequences.
+
+    The state of a loop around a plain module, or one that a solver calls, is whatever crosses from call to call.
+    """
+    if not is_plain(one.module) and not in_stages(one):
+        return stepwise_runs(one, others)
+    one.how = LOOP
+    runs = stepwise_runs(one)
     for run in runs:
+        run.calls = first_stages(run.calls)
         chain = crossing(run.calls, tops)
         run.states, run.linked = chain.states, chain.linked
     return [run for run in runs if any(run.states)]
 
 
+def _at_once(one: Recurrence, other: Recurrence) -> bool:
+    return one.begin <= other.calls[-1].end and other.begin <= one.calls[-1].end
+
+
 def _is_tree(one: Recurrence) -> bool:
     """Tell whether a use that begins anew stands between another and what goes on from both."""
     anew = next((k for k, linked in enumerate(one.linked) if k and not linked), None)
-    if anew is None:
+    if anew is None or one.stride > 1:
         return False
     before, roots = one.calls[anew - 1], [node for call in one.calls[anew:] for node, _ in call.out]
     return before.leads_to(roots)
@@ -192,13 +203,11 @@ def _named(path: str, by_path: Mapping[str, list[Call]], tops: list[Any]) -> lis
             raise InputError(f"{path} was called once, {why}.")
         return [Recurrence(path, SEQUENCE, calls)]
     chain = handed_on(calls)
-    if is_plain(calls[0].module) and any(chain.states):
-        return _loops(Recurrence(path, LOOP, calls, chain.states, chain.linked), tops)
     if not any(chain.states):
         raise InputError(
             f"{path} was called {len(calls)} times, and {ANEW}, so that nothing is learnt over time through it."
         )
-    return stepwise_runs(Recurrence(path, STEPS, calls, chain.states, chain.linked))
+    return _runs(Recurrence(path, STEPS, calls, chain.states, chain.linked, stride=chain.stride), tops)
 
 
 def no_sequence(call: Call) -> str:

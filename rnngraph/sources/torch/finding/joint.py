@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -21,6 +21,11 @@ from rnngraph.sources.torch.autograd.question import ask, whole
 from rnngraph.sources.torch.finding.clocks import Port
 from rnngraph.trace.magnitudes import Floats
 
+Reading: TypeAlias = Literal["apart", "mixed", "joint"]
+# Far steps are read apart, or together: by samples of which each reads its own, or that read each other's
+APART: Reading = "apart"
+MIXED: Reading = "mixed"
+JOINT: Reading = "joint"
 _READS = 0.05  # how strongly far steps must be read together, beside how strongly each is read
 _ALONE = 3.0  # how much more of it is in the sample that was moved than in others, which statistics of a batch reach
 _TERMS = 8  # kinds of terms of a loss that are looked at, at most
@@ -28,17 +33,18 @@ _SUMS = re.compile(r"(Add|Sub)Backward\d+")
 _FACTORS = re.compile(r"(Mul|Div|Neg|Sum|Mean|View|Squeeze|Unsqueeze|ToCopy|Alias)Backward\d+")  # of one thing alone
 
 
-def reads_many_steps(run: Pass, ports: Mapping[Edge, Port], grown: Mapping[Edge, Any], entered: Floats) -> bool:
+def reads_many_steps(run: Pass, ports: Mapping[Edge, Port], grown: Mapping[Edge, Any], entered: Floats) -> Reading:
     """Tell whether the loss reads far steps together; `grown` enters at ports and can be asked about.
 
     Of a sum the term decides of which the most enters: a penalty on a mean activity beside words is a side term.
     `entered` are the norms of `grown`, (T, N).
     """
-    if not _joins(run, ports, grown, entered):
-        return False
+    found = _joins(run, ports, grown, entered)
+    if found != JOINT:
+        return found
     terms = _terms(run, ports)
     if not 1 < len(terms) <= _TERMS:
-        return True
+        return found
     at = ask(run, whole(run), [edge for some in terms for edge in some])
     parts = [{edge: at[edge] for edge in some if edge in at} for some in terms]
     entering = partial(ask, run, wanted=list(ports), walls=ports)
@@ -67,7 +73,7 @@ def _terms(run: Pass, ports: Mapping[Edge, Port]) -> list[list[Edge]]:
     return list(found.values())
 
 
-def _joins(run: Pass, ports: Mapping[Edge, Port], grown: Mapping[Edge, Any], entered: Floats) -> bool:
+def _joins(run: Pass, ports: Mapping[Edge, Port], grown: Mapping[Edge, Any], entered: Floats) -> Reading:
     """Tell whether what enters at steps of a sample changes what enters far from them.
 
     The later half of the steps is moved at once, in the sample that has the most, and the first quarter looked at: a
@@ -76,16 +82,16 @@ def _joins(run: Pass, ports: Mapping[Edge, Port], grown: Mapping[Edge, Any], ent
     penalty on attention is a side term.
     """
     if not grown:
-        return False
+        return APART
     sample, main = int((entered != 0).sum(axis=0).argmax()), _main(run, ports, grown)
     steps = np.unique([t for port in map(ports.__getitem__, main) for t in range(port.first, port.last + 1)])
     known = steps[entered[steps, sample] != 0]
     if known.size < 2:
-        return False
+        return APART
     far = known[: max(known.size // 4, 1)].tolist()
     moved = [t for t in known[known.size // 2 :].tolist() if t > far[-1] + 1]
     if not moved:  # a step and its neighbour
-        return False
+        return APART
     seeds: dict[Edge, Any] = {}
     for edge in main:
         gradient, port = grown[edge], ports[edge]
@@ -96,10 +102,10 @@ def _joins(run: Pass, ports: Mapping[Edge, Port], grown: Mapping[Edge, Any], ent
     try:
         changed = norms_at(ports, ask(run, seeds, main, walls=ports), entered.shape)
     except InputError:  # a function that is differentiated once and not twice
-        return False
+        return APART
     own, felt = _size(changed[moved, sample]), _size(changed[far, sample])
     others = _size(np.delete(changed[far], sample, axis=1))
-    return bool(felt > _READS * own and felt > _ALONE * others)
+    return APART if felt <= _READS * own else JOINT if felt > _ALONE * others else MIXED
 
 
 def _main(run: Pass, ports: Mapping[Edge, Port], grown: Mapping[Edge, Any]) -> list[Edge]:

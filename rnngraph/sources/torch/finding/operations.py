@@ -18,7 +18,7 @@ from rnngraph.nn.cells.tanh_relu import SATURATED as TANH_SATURATED
 from rnngraph.sources.torch.autograd.arrived import alike
 from rnngraph.sources.torch.autograd.edges import wide
 from rnngraph.sources.torch.autograd.kernels import gate, gates_of
-from rnngraph.sources.torch.finding.recurrence import SEQUENCE, Recurrence, is_cell, nodes_of_step
+from rnngraph.sources.torch.finding.recurrence import SEQUENCE, Recurrence, is_cell, nodes_of_step, states_before
 from rnngraph.sources.torch.fused.layout import cell_of
 from rnngraph.trace.cell import CUSTOM, INPUT, PREVIOUS, CellTrace, PartTrace
 from rnngraph.trace.magnitudes import Floats
@@ -83,7 +83,7 @@ def custom_cell_of(one: Recurrence) -> CellTrace:
 def _operations_of(nodes: list[Any], one: Recurrence, t: int) -> tuple[PartTrace, ...]:
     """Give the operations of step t; none of a step too large to be drawn."""
     states = {edge[0]: k for k, edge in enumerate(one.states[t])} if one.states else {}
-    before = {edge[0]: k for k, edge in enumerate(one.states[t - 1])} if t else {}
+    before = {edge[0]: k for k, edge in enumerate(states_before(one, t))}
     shown = [node for node in nodes if node in states or not _MOVES.fullmatch(node.name())]
     if not 0 < len(shown) <= _MOST:
         return ()
@@ -171,7 +171,7 @@ def squashed(one: Recurrence, cell: CellTrace) -> Squashed | None:
         return found
     kept = [wide(some).log().flatten(0, -2) for _, some in alike(columns[places[cell.gates.index(cell.keeps)]])]
     sizes = sum(len(one) for one in kept)
-    logs = sum(one.sum(dim=0) for one in kept).cpu().numpy() / sizes if kept else None
+    logs = sum(one.sum(dim=0) for one in kept).cpu().numpy() / sizes / abs(one.stride) if kept else None
     return Squashed(found.mean, found.share, found.state, logs)
 
 

@@ -6,6 +6,7 @@ of a step in the order in which they were made, and the weights by which it mult
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +30,9 @@ class Recurrence:
     linked: list[bool] = field(default_factory=list)  # by call, whether it goes on from an earlier one
     values: dict[Edge, Kept] = field(default_factory=dict)  # of marks
     made: dict[int, list[Any]] = field(default_factory=dict)  # the nodes of steps that were looked at
+    stride: int = 1  # from a step to the one that goes on from it: more of a dilated one, -1 where time runs back
+    anew: Sequence[int] = ()  # steps at which all begins anew while another recurrence goes on
+    table: bool = False  # a row is another sample in every step, so that all rows count as one sample
 
     @property
     def fused(self) -> bool:
@@ -51,9 +55,26 @@ class Recurrence:
         return [edge for call in self.calls for edge in call.ports.values()]
 
     @property
+    def order(self) -> range:
+        """Its steps as they were taken."""
+        return range(self.steps) if self.stride > 0 else range(self.steps)[::-1]
+
+    def before(self, t: int) -> int | None:
+        """Give the step that a step goes on from; None where it begins."""
+        return t - self.stride if 0 <= t - self.stride < self.steps else None
+
+    def turn(self) -> None:
+        """Let time run the other way."""
+        self.stride = -self.stride
+        self.made.clear()
+        for some in (self.calls, self.states, self.linked):
+            some.reverse()
+
+    @property
     def begin(self) -> int:
         """The number of the first node that was made for it."""
-        return self.calls[0].begin if self.calls else number_of(self.states[0][0][0])
+        first = 0 if self.stride > 0 else -1
+        return self.calls[first].begin if self.calls else number_of(self.states[first][0][0])
 
     @property
     def steps(self) -> int:
@@ -112,7 +133,7 @@ class Recurrence:
     def batch_of(self, edge: Edge) -> int:
         """The number of samples at one step."""
         shape = shape_of(edge)
-        return shape[0] if len(shape) > 1 else 1
+        return shape[0] if len(shape) > 1 and not self.table else 1
 
 
 def is_cell(module: Any) -> bool:
@@ -142,18 +163,28 @@ def nodes_of_step(one: Recurrence, t: int) -> list[Any]:
 def _in_call(one: Recurrence, t: int) -> list[Any]:
     if not one.states[t]:
         return []
-    before, call = {node for node, _ in (one.states[t - 1] if t else [])}, one.calls[t]
+    before, call = {node for node, _ in states_before(one, t)}, one.calls[t]
     nodes = {node for node, _ in (*one.states[t], *call.out) if number_of(node) >= call.begin}
     return [node for node in at_and_below(nodes, call.begin, before.__contains__) if node not in before]
+
+
+def states_before(one: Recurrence, t: int) -> list[Edge]:
+    """Give the states that a step goes on from; none where it begins."""
+    before = one.before(t)
+    return [] if before is None or not one.states else one.states[before]
 
 
 def _between(one: Recurrence, t: int) -> list[Any]:
     """Take for the first step as many numbers back as the second took."""
     if not one.states or not one.states[t]:
         return []
-    ends = [max(number_of(node) for node, _ in some) for some in one.states[max(t - 1, 0) : max(t - 1, 0) + 2]]
-    least = (ends[0] if t else 2 * ends[0] - ends[-1]) + 1
-    return at_and_below((node for node, _ in one.states[t]), least)
+    before, after = states_before(one, t), one.states[(t + one.stride) % one.steps]
+    own, last = (max(map(_age, some), default=0) for some in (one.states[t], before or after))
+    return at_and_below((node for node, _ in one.states[t]), (last if before else 2 * own - last) + 1)
+
+
+def _age(edge: Edge) -> int:
+    return number_of(edge[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +204,7 @@ class Multiplying:
 def multiplying_states(one: Recurrence) -> list[Multiplying]:
     """Find the weights by which a step multiplies a state of the step before."""
     t = one.steps // 2
-    states = set(one.states[t - 1]) if one.states else set()
+    states = set(states_before(one, t))
     found = []
     for node in nodes_of_step(one, t) if states else ():
         slot = PRODUCTS.get(node.name(), (None,))[0]

@@ -7,11 +7,14 @@ graph or, over a cut, by the same numbers.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Any
 
 import torch
 
+from rnngraph.sources.torch.autograd.edges import Edge, number_of, plain
 from rnngraph.sources.torch.finding.raw import numbered
-from rnngraph.sources.torch.finding.recurrence import LAYER, STEPS, Recurrence
+from rnngraph.sources.torch.finding.recurrence import LAYER, LOOP, STEPS, Recurrence
 from rnngraph.sources.torch.watching.calls import Call, Kept
 
 
@@ -41,6 +44,17 @@ def _goes_on(call: Call, before: Call) -> str:
     return "numbers" if pairs and all(_equal(a, b) for a, b in pairs) else ""
 
 
+def is_same(one: Edge | Kept, other: Edge | Kept) -> bool:
+    """Whether two calls took the same: one tensor, or a part of one, or the same numbers."""
+    if isinstance(one, Kept) and isinstance(other, Kept):
+        return _equal(one, other)
+    if isinstance(one, Kept) or isinstance(other, Kept):
+        return False
+    if one[0].name() == other[0].name() == "EmbeddingBackward0":
+        return bool(torch.equal(one[0]._saved_indices, other[0]._saved_indices))
+    return plain(one) == plain(other) or (place_of(one) == place_of(other) and place_of(one)[0] is not None)
+
+
 def _equal(one: Kept, other: Kept) -> bool:
     a, b = one.value, other.value
     return a is not None and b is not None and a.shape == b.shape and bool(a.any()) and torch.equal(a, b)
@@ -49,13 +63,22 @@ def _equal(one: Kept, other: Kept) -> bool:
 def stepwise_runs(one: Recurrence, others: Sequence[Recurrence] = ()) -> list[Recurrence]:
     """Divide calls, each a step, where a sequence begins: neither the graph nor a number goes on from the call before.
 
+    Where a call goes on from one further back, it is dilated if the calls take what follows in one sequence; else there
+    are so many sequences in turn.
     A state that is no argument, as an attribute, may have been detached where it was: it is taken for cut. Where one of
     `others` goes on meanwhile, as from sentence to sentence of words, the sequences are one.
     """
+    if one.stride > 1:
+        if one.how == LOOP or _follow(one.calls):
+            return [one]
+        turns = [slice(k, None, one.stride) for k in range(one.stride)]
+        runs = [Recurrence(one.path, one.how, one.calls[k], one.states[k], one.linked[k]) for k in turns]
+        return numbered([run for run in runs if run.steps > 1])
     if one.how == STEPS and not any(_is_passed_on(b, a) for a, b, _ in _pairs(one)):
         return [one]
     begins = [k for k, (a, b, linked) in enumerate(_pairs(one), 1) if not linked and not _same_numbers(a, b)]
     if any(_goes_over(other, one.calls[k].begin) for other in others if other is not one for k in begins):
+        one.anew = begins
         return [one]
     spans = zip([0, *begins], [*begins, len(one.calls)], strict=True)
     found = [Recurrence(one.path, one.how, one.calls[a:b], one.states[a:b], one.linked[a:b]) for a, b in spans]
@@ -69,6 +92,26 @@ def _goes_over(one: Recurrence, begin: int) -> bool:
     """
     anew = {call for _, call, linked in _pairs(one) if not linked}
     return any(linked and a not in anew and a.end <= begin < b.begin for a, b, linked in _pairs(one))
+
+
+def _follow(calls: Sequence[Call]) -> bool:
+    """Whether calls take, first of all, what stands one behind the other: in a tensor, or in the order of making."""
+    places = [place_of(call.taken[0]) for call in calls if call.taken]
+    along = [b >= a for (_, a), (_, b) in pairwise(places)]
+    bases = len({base for base, _ in places})
+    return bases == len(calls) or (bases == 1 and len(set(along)) == 1)
+
+
+def place_of(taken: Edge | Kept) -> tuple[Any, int]:
+    """Give what something is a part of, None where it is none, and its place there or when it was made."""
+    if isinstance(taken, Kept):
+        return taken.tensor.untyped_storage().data_ptr(), taken.tensor.storage_offset()
+    node, place = taken
+    if node.name() == "UnbindBackward0":
+        return node, place
+    if node.name() == "SelectBackward0":
+        return plain(node.next_functions[0])[0], node._saved_index
+    return None, number_of(node)
 
 
 def _pairs(one: Recurrence) -> Iterator[tuple[Call, Call, bool]]:

@@ -38,17 +38,18 @@ class Entering:
 
     def by_tensor(self) -> list[list[list[Entrance]]]:
         """Give what enters every step besides states, weights and what stays the same: of each tensor a list."""
-        if self.one.steps < LEAST or not all(self.one.states):
+        order, starting = self.one.order, abs(self.one.stride)
+        if self.one.steps < max(LEAST, starting + 2) or not all(self.one.states):
             return []
-        found = [self._of_step(t) for t in range(1, self.one.steps)]
+        found = [self._of_step(t) for t in order[starting:]]
         first, second = found[:2]
         varying = [entrance for entrance in first if entrance.key not in {other.key for other in second}]
         signs = sorted((entrance.sign for entrance in varying), key=str)
         own = [[entrance for entrance in some if entrance.sign in signs] for some in found]
         if not signs or any(sorted((entrance.sign for entrance in some), key=str) != signs for some in own):
             return []
-        start = self._at_first(varying)
-        return [] if start is None else [_by_tensor(some) for some in (start, *own)]
+        starts = [self._at_first(t, like) for t, like in zip(order[:starting], own, strict=False)]
+        return [_by_tensor(some or []) for some in (*starts, *own)][:: order.step] if None not in starts else []
 
     def _of_step(self, t: int, before: Sequence[Any] | None = None, sources: Collection[Edge] = ()) -> list[Entrance]:
         """Find what enters a step; `before` are its nodes before the call of a module, where they are known."""
@@ -109,17 +110,17 @@ class Entering:
                     yield replace(given(edge, sign), key=edge, node=node, weight=weight)
 
     # ---- the first step, where states may be data
-    def _at_first(self, like: list[Entrance]) -> list[Entrance] | None:
-        """Find what enters the first step, by what enters the second; None where it is not known.
+    def _at_first(self, t: int, like: list[Entrance]) -> list[Entrance] | None:
+        """Find what enters a first step, by what enters the one that goes on from it; None where it is not known.
 
         Where the second step takes what was made of a state by some weight, and the first took data in its place,
         nothing of the kind enters the first.
         """
-        twins, ended = self._twins()
-        own = set(nodes_of_step(self.one, 0))
+        twins, ended = self._twins(t)
+        own = set(nodes_of_step(self.one, t))
         sources = {one.key[0] for one in like if one.sign[0] == "picked"}
         signs = {one.sign for one in like}
-        some = self._of_step(0, [node for node in twins.values() if node not in own], sources)
+        some = self._of_step(t, [node for node in twins.values() if node not in own], sources)
         found = [one for one in some if one.sign in signs]
         for one in like:  # of what is joined with a state that is data, the graph shows no join
             products = entrances(ended.get(one.node, ())) if one.sign[0] == "joined" else []
@@ -127,14 +128,14 @@ class Entering:
         gone, known = _behind_products(ended), {one.sign for one in found}
         return found if all(one.sign in known or one.node in gone for one in like) else None
 
-    def _twins(self) -> tuple[dict[Any, Any], dict[Any, list[Any]]]:
+    def _twins(self, t: int) -> tuple[dict[Any, Any], dict[Any, list[Any]]]:
         """Pair the nodes of the second step with those of the first.
 
         Returns:
             the nodes of the first step by those of the second; and by the nodes in whose place the first step took
             data, what took it.
         """
-        first, second = self.one.states[:2]
+        first, second = self.one.states[t], self.one.states[t + self.one.stride]
         waiting = [(a[0], b[0]) for a, b in zip(first, second, strict=False) if a[0].name() == b[0].name()]
         twins, ended = {b: a for a, b in waiting}, dict[Any, list[Any]]()
         while waiting:

@@ -133,7 +133,7 @@ def _reset(one: Recurrence) -> ResetLayer | ResetSteps:
     """
     if one.fused and len(one.calls) == 1:
         return ResetLayer(one.module)
-    places = _places(one) if one.how == STEPS else []
+    places = _places(one) if one.how == STEPS and one.stride == 1 else []
     if not places:
         raise InputError(
             f"the state of {one.path} ({one.title}) cannot be reset: it can in nn.RNN, nn.LSTM and nn.GRU that take a "

@@ -1,0 +1,109 @@
+"""States in a table whose rows enter and leave: what is said is said of the table, and not of a row as a sample."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnngraph
+from tests.sources.torch.truth import Trail, certified, gradients
+
+torch = pytest.importorskip("torch")
+nn = torch.nn
+D, H = 4, 5
+PEOPLE = ([0, 1, 2], [0, 1, 2, 3], [1, 2, 3], [1, 4, 3], [3, 4, 5, 0], [4, 5, 0], [5, 0, 2, 1])
+
+
+class Crowd(nn.Module):  # type: ignore[misc, name-defined]
+    """People of whom each keeps a row of a table while others come and go; `picked` reads rows."""
+
+    def __init__(self, picked: str) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.cell, self.head, self.picked = nn.LSTMCell(D, H), nn.Linear(H, 2), picked
+
+    def pick(self, table: Any, rows: Any) -> Any:
+        return table[rows] if self.picked == "index" else table.index_select(0, rows)
+
+    def forward(self, frames: Sequence[Any], people: Sequence[Any]) -> Trail:
+        trail, h, c = Trail(), frames[0].new_zeros(6, H), frames[0].new_zeros(6, H)
+        for t, (x, rows) in enumerate(zip(frames, people, strict=True)):
+            own = self.cell(x, (self.pick(h, rows), self.pick(c, rows)))
+            h, c = h.index_copy(0, rows, own[0]), c.index_copy(0, rows, own[1])
+            trail.add(h=own[0], c=own[1])
+            trail.losses[t] = self.head(own[0]).square().sum()
+        return trail
+
+
+@pytest.mark.parametrize("picked", ["index", "index_select"])
+def test_rows_that_are_picked_are_one_sample(picked: str) -> None:
+    people = [torch.tensor(rows) for rows in PEOPLE]
+    model, frames = Crowd(picked).double(), [torch.randn(len(rows), D).double() for rows in people]
+    with rnngraph.torch.watch(model) as watch:
+        trail = model(frames, people)
+        trail.total().backward(retain_graph=True)
+    trace = watch.trace()
+    assert [(one.name, one.timesteps, one.valid.shape[0]) for one in trace.recurrences] == [("cell", len(PEOPLE), 1)]
+    for kind, lags in zip("hc", trace.lags, strict=True):
+        assert lags.samples.tolist() == [0]
+        for s in lags.losses.tolist():
+            truth = [float(one.norm()) for one in gradients(trail.losses[s], trail.states[kind])]
+            found = np.exp(np.where(np.isnan(lags.log[0, s, 1:]), -np.inf, lags.log[0, s, 1:]))
+            np.testing.assert_allclose(found, truth, rtol=1e-9, atol=1e-14)
+    leaves = [one.clone().requires_grad_() for one in frames]
+    losses, fed = model(leaves, people).losses, trace.input_lags[0].log[0]
+    for place, s in enumerate(trace.lags[0].losses.tolist()):
+        truth = [float(one.norm()) for one in gradients(losses[s], leaves)][: s + 1]
+        np.testing.assert_allclose(np.exp(fed[place, : s + 1]), truth, rtol=1e-9)
+    said = rnngraph.diagnose(trace)
+    assert "sample_differs" not in said.flags
+    assert "one sample" in str(said)
+    assert certified(trace)
+
+
+def test_a_loss_that_reads_all_that_a_person_did_reads_many_steps() -> None:
+    people = [
+        torch.tensor(rows) for rows in ([1, 0], [0, 1], [1, 0], [0, 1], [2, 1, 0], [2, 0, 1], [2, 1, 0], [2, 0, 1])
+    ]
+    model, frames = Crowd("index").double(), [torch.randn(len(rows), D).double() for rows in people]
+    with rnngraph.torch.watch(model) as watch:
+        whole = torch.zeros(3, H).double()
+        for rows, own in zip(people, model(frames, people).states["h"], strict=True):
+            whole = whole.index_add(0, rows, own)
+        whole.square().sum().backward()
+    assert all(one.joint for one in watch.trace().lags)  # who leads the late rows was not there at the beginning
+
+
+def test_rows_that_stay_where_they_are_remain_samples() -> None:
+    people = [torch.arange(4)] * 6
+    model, frames = Crowd("index").double(), [torch.randn(4, D).double() for _ in people]
+    with rnngraph.torch.watch(model) as watch:
+        model(frames, people).total().backward()
+    assert watch.trace().recurrences[0].valid.shape[0] == 4
+
+
+def test_states_that_all_go_on_as_rows_are_a_table() -> None:
+    class Dreams(nn.Module):  # type: ignore[misc, name-defined]
+        """Every state that data led to is the beginning of a dream."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.cell, self.head = nn.GRUCell(D, H), nn.Linear(H, D)
+
+        def forward(self, x: Any) -> Any:
+            h, states = x.new_zeros(2, H), []
+            for one in x.unbind(1):
+                h = self.cell(one, h)
+                states.append(h)
+            h = torch.cat(states)
+            for _ in range(3):
+                h = self.cell(self.head(h), h)
+            return h.square().sum()
+
+    model = Dreams().double()
+    with rnngraph.torch.watch(model) as watch:
+        model(torch.randn(2, 4, D).double()).backward()
+    assert watch.trace().recurrences[0].valid.shape == (1, 7)
