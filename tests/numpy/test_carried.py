@@ -180,7 +180,9 @@ def test_a_twin_of_pytorch_gives_the_same(kind: str, scale: float) -> None:
         module(torch.tensor(x), lengths).backward()
     its = watch.trace(lags=FULL)
     np.testing.assert_allclose(mine.states[0].grad.value, its.states[0].grad.value, rtol=1e-10)
-    np.testing.assert_allclose(mine.lags[0].log, its.lags[0].log, rtol=1e-8, atol=1e-9)
+    log, known = mine.lags[0].log, ~np.isnan(its.lags[0].log)  # a lag that no stride reaches is left out there
+    np.testing.assert_allclose(log[known], its.lags[0].log[known], rtol=1e-8, atol=1e-9)
+    assert not np.isfinite(log[~known]).any()
     if kind == "packed":
         one, other = rg.diagnose(mine), rg.diagnose(its)
         assert (one.verdict, one.horizon, one.flags) == (other.verdict, other.horizon, other.flags)

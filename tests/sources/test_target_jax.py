@@ -85,7 +85,7 @@ def test_what_a_target_may_return(target: str) -> None:
     for _ in range(9):
         h = np.tanh(0.2 * h + 1)
         known += float((h**2).mean()) / 9
-    np.testing.assert_allclose(plain.loss, known, rtol=1e-6)
+    np.testing.assert_allclose(plain.loss, known, rtol=3e-6)
     assert target_run(f"{target}:build", {"gain": 2.0})[0].loss > plain.loss
     with pytest.raises(InputError, match="no recurrence was found in <lambda>"):
         target_run(f"{target}:nothing")

@@ -15,7 +15,7 @@ from rnngraph.sources.jax.form import Carries, Form, inexact
 from rnngraph.sources.jax.names import is_library, joined, kinds_of, owner, place_of, step_name
 from rnngraph.sources.jax.sites import Plan, Site
 from rnngraph.sources.jax.step_cell import follow, gate_of, weights_on
-from rnngraph.sources.jax.walk import Path, body, called, inner, walk
+from rnngraph.sources.jax.walk import Path, body, called, counts, inner, walk
 
 _LOOPS = {
     "while": "a while_loop{}, whose number of steps is not known before it runs: JAX cannot walk it back; lax.scan, or "
@@ -171,7 +171,7 @@ class _Finder:
 
     def _layers(self, equation: Any, flows: list[Flow], path: Path) -> Sequence[Flow]:
         """Go through a scan whose steps are layers as if they were written one below the other."""
-        first, count = equation.params["num_consts"], equation.params["num_carry"]
+        first, count = counts(equation)
         inside = body(equation)
         carried, results = flows[first : first + count], []
         read = [Flow(one.data, one.weights, sites=one.sites) for one in flows[first + count :]]

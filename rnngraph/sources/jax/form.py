@@ -13,7 +13,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from rnngraph.sources.jax.walk import CHECKPOINTS, Path, body, called, walk
+from rnngraph.sources.jax.walk import CHECKPOINTS, Path, body, called, counts, walk
 
 _CASTS = ("convert_element_type", "copy", "reduce_precision")
 _SUMS = ("add", "add_any", "scatter-add", "scatter_add")
@@ -96,7 +96,7 @@ class Form:
         self.arguments = [next(numbers) for _ in body(equation)[0].invars]
         self.results = opened(body(equation), self.arguments)
         self.maker = {one: line for line in self.lines for one in line.made}
-        self.first, self.count = int(equation.params["num_consts"]), int(equation.params["num_carry"])
+        self.first, self.count = counts(equation)
         self.reads: dict[int, frozenset[int]] = dict.fromkeys(self.literals, frozenset())
         self.reads |= {one: frozenset([place]) for place, one in enumerate(self.arguments)}
         self.reads |= dict.fromkeys(self.constants, frozenset([-1]))
@@ -164,7 +164,7 @@ class Form:
         line = self.maker.get(after)
         if line is None or line.name != "scan" or before not in line.given:
             return False
-        return bool(line.given.index(before) - line.equation.params["num_consts"] == line.made.index(after))
+        return bool(line.given.index(before) - counts(line.equation)[0] == line.made.index(after))
 
     def weighed(self, states: Sequence[int]) -> frozenset[int]:
         """Give the arguments of which the step makes something, without a state, that a product takes."""

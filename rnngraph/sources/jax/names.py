@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from rnngraph.sources.jax.walk import body
+from rnngraph.sources.jax.walk import body, counts
 
 # What cells of libraries call their recurrent weights, and what they carry, in their order.
 _CELLS = (
@@ -42,7 +42,7 @@ def kinds_of(equation: Any, states: Sequence[int], weights: Sequence[str]) -> tu
     if known is not None:
         return known
     by_place = tuple("h" if not k else f"h{k + 1}" for k in range(len(states)))
-    names, first = getattr(body(equation)[0].debug_info, "arg_names", None) or (), equation.params["num_consts"]
+    names, first = getattr(body(equation)[0].debug_info, "arg_names", None) or (), counts(equation)[0]
     if len(names) <= first + max(states) or (is_library(place_of(equation)) and "flax" in place_of(equation)):
         return by_place
     found = [re.split(r"[.\[\]'\"]+", names[first + one].rstrip("]'\""))[-1] for one in states]

@@ -19,7 +19,7 @@ from rnngraph.sources.jax.row_walk import walk_rows
 from rnngraph.sources.jax.samples import Axes, BatchAxis, Layout, layout_of
 from rnngraph.sources.jax.sites import Plan, Site
 from rnngraph.sources.jax.step import all_steps, checkpointed, differing, joined
-from rnngraph.sources.jax.walk import CHECKPOINTS, Path, body, called, compute, walk
+from rnngraph.sources.jax.walk import CHECKPOINTS, Path, body, called, compute, counts, walk
 
 How: TypeAlias = Callable[[Site, list[Any], Any], tuple[Sequence[Any], Any]]
 Results: TypeAlias = Mapping[int, Sequence[Any]]  # of every scan, by number
@@ -197,7 +197,7 @@ class _Run:
         return found
 
     def _layers(self, equation: Any, operands: list[Any], path: Path) -> Sequence[Any]:
-        first, count = equation.params["num_consts"], equation.params["num_carry"]
+        first, count = counts(equation)
         carried, results = operands[first : first + count], []
         layers = range(equation.params["length"])
         order = reversed(layers) if equation.params["reverse"] else layers

@@ -14,7 +14,7 @@ import numpy as np
 from rnngraph.measure.recording import Array
 from rnngraph.sources.jax.form import Carries, Form, Spot, inexact
 from rnngraph.sources.jax.step_cell import Gate, Weight
-from rnngraph.sources.jax.walk import Path, body
+from rnngraph.sources.jax.walk import Path, body, counts
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,12 +67,12 @@ class Site:
     @property
     def first(self) -> int:
         """The place of the first carried value among the arguments of a step."""
-        return int(self.equation.params["num_consts"])
+        return counts(self.equation)[0]
 
     @property
     def count(self) -> int:
         """How many values are carried."""
-        return int(self.equation.params["num_carry"])
+        return counts(self.equation)[1]
 
     @property
     def states(self) -> tuple[int, ...]:

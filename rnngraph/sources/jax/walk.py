@@ -65,6 +65,15 @@ def body(equation: Any) -> tuple[Any, Sequence[Any]]:
     return closed.jaxpr, closed.consts
 
 
+def counts(equation: Any) -> tuple[int, int]:
+    """Say how many operands of a scan are the same for every step, and how many are carried; the rest are read."""
+    params = equation.params
+    if "num_consts" in params:  # before JAX 0.11
+        return int(params["num_consts"]), int(params["num_carry"])
+    constants, carried, _ = params["ft_in"].unpack()
+    return len(list(constants)), len(list(carried))
+
+
 def compute(equation: Any, operands: list[Any]) -> Sequence[Any]:
     """Compute an equation as it stands."""
     primitive = equation.primitive
