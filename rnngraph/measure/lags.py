@@ -166,6 +166,8 @@ def _leave_out_passed_by(log: Floats, reverse: bool) -> None:
 
 def _leave_out_between(log: Floats, born: Integers, stride: int) -> None:
     """Leave out zeros between steps of which one goes on from the other: no way leads there."""
+    if stride == 1:
+        return
     between = (np.arange(log.shape[2]) - born[:, :, None]) % stride != 0
     log[between & (log == -np.inf)] = np.nan
 
