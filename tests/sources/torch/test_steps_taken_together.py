@@ -290,3 +290,32 @@ def test_both_loops_are_found_and_words_tell_from_which_end_they_read(plain: boo
     assert found == [("one", T, 1), ("two", T, 1)]
     watch.trace()
     assert plain or watch.find().recurrences[1].stride == -1
+
+
+class Half(nn.Module):  # type: ignore[misc, name-defined]
+    """One of two modules that a step passes through, each with gates of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate, self.new = nn.Linear(5, 5), nn.Linear(5, 5)
+
+    def forward(self, x: Any) -> Any:
+        gate = self.gate(x).sigmoid()
+        return gate * x + (1 - gate) * self.new(x).tanh()
+
+
+def test_two_that_take_turns_on_one_state_are_a_step() -> None:
+    """As in a neural GPU: the state is what the last of them makes."""
+    torch.manual_seed(0)
+    one, two, trail, x = Half(), Half(), Trail(), torch.randn(3, 5).double()
+    model = nn.ModuleList([one, two]).double()
+    with rnngraph.torch.watch(model) as watch:
+        for _ in range(6):
+            x = two(one(x))
+            trail.add(h=x)
+        trail.losses[5] = x.square().sum()
+        trail.total().backward()
+    trace = watch.trace()
+    assert [state.name for state in trace.states] == ["1.h"]
+    assert certified(trace)
+    check(trace, "1.h", trail, "h")

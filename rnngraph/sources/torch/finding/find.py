@@ -77,6 +77,7 @@ def find(
         loops = [one for one in heavy if is_plain(one.module) and not any(_holds(other, one) for other in outer)]
         loops = [one for one in loops if _is_direct(one, fused)]
         inner = [one for k, one in enumerate(loops) if not any(_at_once(one, other) for other in loops[:k])]
+        inner = inner or _in_turns(outer)
     reasons |= {one.path: TREE for one in inner if not is_cell(one.module) and _is_tree(one)}
     runs = [run for one in inner if one.path not in reasons for run in _runs(one, tops, others)]
     found = [*fused, *runs, *marked] or raw_loops(tops, names or {}, calls)
@@ -141,6 +142,13 @@ def _runs(one: Recurrence, tops: list[Any], others: Sequence[Recurrence] = ()) -
         chain = crossing(run.calls, tops)
         run.states, run.linked = chain.states, chain.linked
     return [run for run in runs if any(run.states)]
+
+
+def _in_turns(outer: Sequence[Recurrence]) -> list[Recurrence]:
+    """Of modules that take turns on one state, give the last of a step: what it makes is carried to the next."""
+    some = [one for one in outer if not any(_holds(one, other) for other in outer)]
+    turns = len({len(one.calls) for one in some}) == 1 and len(some) > 1
+    return sorted(some, key=lambda one: one.begin)[-1:] if turns else []
 
 
 def _at_once(one: Recurrence, other: Recurrence) -> bool:
