@@ -31,8 +31,8 @@ path = Path(sys.argv[1])
 contents = [Path(name).read_bytes() * int(sys.argv[4]) for name in sys.argv[2:4]]
 write_whole(path, contents[0])  # so that there is an old one, however early the signal comes
 stop.unwind()
-print("ready", flush=True)
 try:
+    print("ready", flush=True)
     while True:
         for content in contents:
             write_whole(path, content)

@@ -104,6 +104,9 @@ def test_a_gradient_that_is_not_finite_without_the_factor_is_no_overflow() -> No
 def test_data_that_the_next_batch_is_written_over(fused: bool, how: str) -> None:
     from torch.utils.checkpoint import checkpoint
 
+    if how == "hooks" and not fused and torch.__version__ < "2.8":
+        pytest.skip("what such hooks hide cannot be asked of older PyTorch")
+
     torch.manual_seed(0)
     model, x = nn.GRU(4, 5) if fused else Stepwise(), data().float()
     kept = torch.autograd.graph.saved_tensors_hooks(lambda one: one, lambda one: one)

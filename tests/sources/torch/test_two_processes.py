@@ -14,8 +14,7 @@ from tests.programs import run
 
 torch = pytest.importorskip("torch")
 
-
-WAYS = ("ddp", "fsdp")
+WAYS = ("ddp", "fsdp") if torch.__version__ >= "2.7" else ("ddp",)  # older ones cannot shard on a CPU
 
 
 @pytest.fixture(scope="module")
