@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -425,3 +426,15 @@ def test_a_gate_of_which_nothing_was_seen_is_not_drawn() -> None:
 def test_one_loss_of_many_steps_is_said_to_be_one() -> None:
     trace = rg.record((rg.nn.RNN(16, 8)(fed(rg.Tape(), 9)).mean(axis=1) ** 2).sum(), lags=True)
     assert "9 steps · one loss that reads many steps · float64" in rg.draw(trace).graph.subtitle
+
+
+def test_no_factor_stands_under_the_line_of_a_flag() -> None:
+    """The line of several rows bends beside the first, where a factor would be in its middle."""
+    drawing = rg.draw(three_layers())
+    lines = [curve.points[::3] for curve in drawing.curves if curve.id.startswith("mark")]
+    factors = [(curve.text_at, len(curve.text) * 3) for curve in drawing.curves if curve.text.startswith("×")]
+    assert max(len(corners) for corners in lines) > 2
+    for corners in lines:
+        for (x, top), (end, foot) in pairwise(corners):
+            beside = [half for (at, y), half in factors if foot < y < top and x == end and abs(at - x) < half]
+            assert not beside

@@ -23,6 +23,7 @@ INSET = 8.0  # how far beside the middle of a box an arrow back begins and ends
 DEEP = 25.0  # how far its knees hang below
 LABEL = 33.0  # how far below a box the factor stands
 HEAD = 5.0  # of an arrow forward
+FACTOR_TEXT = 11.0
 
 
 def curves(layout: Layout, axis: Axis) -> Iterator[Curve]:
@@ -109,12 +110,21 @@ class _Arrows:
         text = (
             "" if edge.label == "handover" and edge is not self.crossing else edge.label
         )  # of several it is said once
-        strong = not dotted
+        strong, at = not dotted, self._beside_marks(at, text, bold=not dotted)
         return Curve(
             edge.id, "backward", edge.source, edge.target, tuple(map(flipped, points)), stroke, round(thick, 2),
             "dotted" if dotted else "solid", "filled", text, flipped(at), "ink" if strong else "muted",
-            one_line(hint), _head(thick), 11.0, strong,
+            one_line(hint), _head(thick), FACTOR_TEXT, strong,
         )  # fmt: skip
+
+    def _beside_marks(self, at: Point, text: str, *, bold: bool) -> Point:
+        """Move a text beside the line of a flag that would go through it, to where the gradient is going."""
+        half = width_of(text, FACTOR_TEXT, bold=bold) / 2 + 2  # beyond it stands what goes up
+        for (mark, *_), corners in zip(self.layout.flags, self.layout.marks, strict=True):
+            for (x, top), (_, foot) in zip(corners[::2], corners[1::2], strict=True):
+                if text and top < at[1] + 4 and at[1] - 4 < foot and abs(x - at[0]) < half:
+                    return (x - half, at[1]) if mark.way == "left" else (x + half, at[1])
+        return at
 
     def _way(self, edge: Edge, source: Vertex, target: Vertex) -> tuple[tuple[Point, ...], Point]:
         if source.kind == "loss" or (source.column == target.column):
