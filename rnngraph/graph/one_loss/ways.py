@@ -86,7 +86,8 @@ class Ways:
             return
         if row.left[target] == -math.inf:  # nothing arrives: no arrow
             return
-        factor = 10 ** float(row.left[target] - row.left[source]) if row.left[source] > -math.inf else math.nan
+        kept = float(row.left[target] - row.left[source])
+        factor = 10 ** min(kept, 308.0) if row.left[source] > -math.inf else math.nan  # a file may hold any number
         one, other = self._box(number, after), self._box(number, before)
         plain = after.folded or before.folded or row.plain
         mean = float(row.gate_mean[source]) if row.gate_mean is not None else math.nan
