@@ -173,6 +173,7 @@ def test_complex_states_and_narrow_ones() -> None:
     trace = watched.watch(narrow, jnp.bfloat16(0.5), jnp.ones((10, N, H), jnp.bfloat16), batch_axis=0)
     known = np.log(0.5) * np.arange(10)[::-1] + np.log(np.sqrt(H))
     np.testing.assert_allclose(trace.lags[0].log[0, -1, 1:], known, rtol=1e-2, atol=1e-2)
+    assert trace.dtype == "bfloat16"  # of the weight; the loss has 32 bits
 
 
 def test_values_that_are_not_finite_are_placed() -> None:

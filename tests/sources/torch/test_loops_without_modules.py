@@ -63,8 +63,9 @@ class LinearAttention(nn.Module):  # type: ignore[misc, name-defined]
         k, v, out = self.key(x).exp(), self.value(x), torch.zeros_like(x)
         over, under = torch.zeros(N, D, dtype=x.dtype), torch.zeros(N, D, dtype=x.dtype)
         for t in range(T):
-            out[t] = (over + k[t] * v[t]) / (under + k[t])
-            over, under = 0.9 * over + k[t] * v[t], 0.9 * under + k[t]
+            key, value = k[t], v[t]  # read before and after what is written, and no states
+            out[t] = (over + key * value) / (under + key)
+            over, under = 0.9 * over + key * value, 0.9 * under + key
             trail.add(under=under, over=over)  # the last made first
         return out
 
