@@ -50,8 +50,8 @@ def network_in(trace: Trace, *, horizon: int | None = None, **thresholds: float)
     """
     if not isinstance(trace, Trace):
         raise InputError(
-            f"a {type(trace).__name__} cannot be diagnosed; pass a trace: rnngraph.record(loss, lags=True), watch.trace() "
-            "or rnngraph.Trace.load(file)."
+            f"a {type(trace).__name__} cannot be diagnosed; pass a trace: rnngraph.record(loss, lags=True), "
+            "watch.trace() or rnngraph.Trace.load(file)."
         )
     limits = thresholds_from(thresholds)
     _check(trace)
