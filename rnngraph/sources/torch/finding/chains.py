@@ -136,9 +136,11 @@ def crossing(calls: list[Call], roots: list[Any]) -> Chain:
     """Give the whole state of a loop around a plain module: what crosses from one of its calls to the next."""
     states: list[list[Edge]] = []
     for i, bound in enumerate(call.begin for call in calls[1:]):
-        last = calls[min(i + 2, len(calls) - 1)]
-        some = _descendants(calls[i], last.out, partial(_crosses, bound))
+        near, end = calls[min(i + 2, len(calls) - 1)], calls[-1]
+        some = _descendants(calls[i], near.out, partial(_crosses, bound))
         states.append(sorted(some, key=age, reverse=True))  # the last made first
+        if i and not some and calls[i].leads_to(node for node, _ in end.out):  # not to the next: a grid's edge
+            states[i] = [edge for edge in _twins(calls, i, states[i - 1], roots) if edge is not None]
     states = _not_of_others(states)
     _leave_out_weights(states)
     if len(states) > 1:  # of the last but one not all is seen from the product of the last
