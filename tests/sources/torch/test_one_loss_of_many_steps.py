@@ -55,6 +55,9 @@ class Read(nn.Module):  # type: ignore[misc, name-defined]
             hidden = hidden[-1]
         elif self.how == "normalised":
             hidden = self.norm(hidden.flatten(0, 1)).view(hidden.shape)
+        if self.how == "contrasted":  # samples are compared with each other, each as one thing
+            alike = F.normalize(hidden.mean(0), dim=-1)
+            return F.cross_entropy(alike @ alike.T / 0.1, torch.arange(N))
         if self.how == "squares":
             return self.head(hidden).square().sum()
         if self.how == "smooth":  # neighbours alone are joined, as by a convolution
@@ -74,7 +77,7 @@ class Read(nn.Module):  # type: ignore[misc, name-defined]
     ("how", "joint"),
     [
         ("mean", True), ("maximum", True), ("attention", True), ("attention in one kernel", True),
-        ("first and last", True), ("last", False),
+        ("first and last", True), ("contrasted", True), ("last", False),
         ("every", False), ("squares", False), ("normalised", False),
         ("smooth", False), ("penalty", False),
     ],

@@ -16,6 +16,7 @@ import numpy as np
 from rnngraph.errors import InputError
 from rnngraph.sources.torch.autograd.arrived import drawn_at, norm, norms_at
 from rnngraph.sources.torch.autograd.edges import Edge, edge_of, shape_of
+from rnngraph.sources.torch.autograd.kernels import held, statistics_between
 from rnngraph.sources.torch.autograd.one_pass import Pass
 from rnngraph.sources.torch.autograd.question import ask, whole
 from rnngraph.sources.torch.finding.clocks import Port
@@ -27,7 +28,8 @@ APART: Reading = "apart"
 MIXED: Reading = "mixed"
 JOINT: Reading = "joint"
 _READS = 0.05  # how strongly far steps must be read together, beside how strongly each is read
-_ALONE = 3.0  # how much more of it is in the sample that was moved than in others, which statistics of a batch reach
+_ALONE = 3.0  # how much more of it is in the sample that was moved than in others, which a mean over a batch reaches
+_MOST = 0.5  # how strongly, beside that, samples that are compared with each other, each as one thing, are read together
 _TERMS = 8  # kinds of terms of a loss that are looked at, at most
 _SUMS = re.compile(r"(Add|Sub)Backward\d+")
 _FACTORS = re.compile(r"(Mul|Div|Neg|Sum|Mean|View|Squeeze|Unsqueeze|ToCopy|Alias)Backward\d+")  # of one thing alone
@@ -37,8 +39,10 @@ def reads_many_steps(run: Pass, ports: Mapping[Edge, Port], grown: Mapping[Edge,
     """Tell whether the loss reads far steps together; `grown` enters at ports and can be asked about.
 
     Of a sum the term decides of which the most enters: a penalty on a mean activity beside words is a side term.
-    `entered` are the norms of `grown`, (T, N).
+    `entered` are the norms of `grown`, (T, N). Statistics that batch norm takes over steps do not count.
     """
+    if still := statistics_between(ports):
+        grown = ask(run, whole(run), list(ports), walls=ports, hooks=held(still), grow=True)
     found = _joins(run, ports, grown, entered)
     if found != JOINT:
         return found
@@ -49,7 +53,7 @@ def reads_many_steps(run: Pass, ports: Mapping[Edge, Port], grown: Mapping[Edge,
     parts = [{edge: at[edge] for edge in some if edge in at} for some in terms]
     entering = partial(ask, run, wanted=list(ports), walls=ports)
     largest = max(parts, key=lambda part: sum(norm(one) ** 2 for one in entering(part).values()))
-    alone = entering(largest, grow=True)
+    alone = entering(largest, hooks=held(still), grow=True)
     return _joins(
         run, ports, alone, norms_at(ports, {edge: one.detach() for edge, one in alone.items()}, entered.shape)
     )
@@ -105,7 +109,9 @@ def _joins(run: Pass, ports: Mapping[Edge, Port], grown: Mapping[Edge, Any], ent
         return APART
     own, felt = _size(changed[moved, sample]), _size(changed[far, sample])
     others = _size(np.delete(changed[far], sample, axis=1))
-    return APART if felt <= _READS * own else JOINT if felt > _ALONE * others else MIXED
+    if felt <= _READS * own:
+        return APART
+    return JOINT if felt > min(_ALONE * others, _MOST * own) else MIXED
 
 
 def _main(run: Pass, ports: Mapping[Edge, Port], grown: Mapping[Edge, Any]) -> list[Edge]:
