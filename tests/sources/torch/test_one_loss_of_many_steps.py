@@ -55,9 +55,9 @@ class Read(nn.Module):  # type: ignore[misc, name-defined]
             hidden = hidden[-1]
         elif self.how == "normalised":
             hidden = self.norm(hidden.flatten(0, 1)).view(hidden.shape)
-        if self.how == "contrasted":  # samples are compared with each other, each as one thing
-            alike = F.normalize(hidden.mean(0), dim=-1)
-            return F.cross_entropy(alike @ alike.T / 0.1, torch.arange(N))
+        if self.how == "contrasted":  # two views of two samples are compared, each as one thing
+            one, other = F.normalize(hidden.mean(0), dim=-1).split(N // 2)
+            return F.cross_entropy(one @ other.T / 0.1, torch.arange(N // 2))
         if self.how == "squares":
             return self.head(hidden).square().sum()
         if self.how == "smooth":  # neighbours alone are joined, as by a convolution
