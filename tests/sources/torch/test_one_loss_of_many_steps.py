@@ -58,6 +58,10 @@ class Read(nn.Module):  # type: ignore[misc, name-defined]
         if self.how == "contrasted":  # two views of two samples are compared, each as one thing
             one, other = F.normalize(hidden.mean(0), dim=-1).split(N // 2)
             return F.cross_entropy(one @ other.T / 0.1, torch.arange(N // 2))
+        if self.how.endswith("written out"):  # its larger half is linear, and tells nothing
+            scores = self.head(hidden if self.how.startswith("words") else hidden.mean(0, keepdim=True))
+            labels = targets[: len(scores), :, None]
+            return (scores.logsumexp(-1) - 3 * scores.gather(-1, labels)[..., 0]).sum()
         if self.how == "squares":
             return self.head(hidden).square().sum()
         if self.how == "smooth":  # neighbours alone are joined, as by a convolution
@@ -77,7 +81,8 @@ class Read(nn.Module):  # type: ignore[misc, name-defined]
     ("how", "joint"),
     [
         ("mean", True), ("maximum", True), ("attention", True), ("attention in one kernel", True),
-        ("first and last", True), ("contrasted", True), ("last", False),
+        ("first and last", True), ("contrasted", True), ("written out", True), ("words written out", False),
+        ("last", False),
         ("every", False), ("squares", False), ("normalised", False),
         ("smooth", False), ("penalty", False),
     ],

@@ -38,25 +38,27 @@ _FACTORS = re.compile(r"(Mul|Div|Neg|Sum|Mean|View|Squeeze|Unsqueeze|ToCopy|Alia
 def reads_many_steps(run: Pass, ports: Mapping[Edge, Port], grown: Mapping[Edge, Any], entered: Floats) -> Reading:
     """Tell whether the loss reads far steps together; `grown` enters at ports and can be asked about.
 
-    Of a sum the term decides of which the most enters: a penalty on a mean activity beside words is a side term.
-    `entered` are the norms of `grown`, (T, N). Statistics that batch norm takes over steps do not count.
+    Of a sum the term decides of which the most enters: a penalty on a mean activity beside words is a side term. One
+    that is linear in what it reads, as half of a cross entropy is that is written out, tells nothing. `entered` are the
+    norms of `grown`, (T, N). Statistics that batch norm takes over steps do not count.
     """
     if still := statistics_between(ports):
         grown = ask(run, whole(run), list(ports), walls=ports, hooks=held(still), grow=True)
     found = _joins(run, ports, grown, entered)
     if found != JOINT:
-        return found
+        return found or APART
     terms = _terms(run, ports)
     if not 1 < len(terms) <= _TERMS:
         return found
     at = ask(run, whole(run), [edge for some in terms for edge in some])
     parts = [{edge: at[edge] for edge in some if edge in at} for some in terms]
     entering = partial(ask, run, wanted=list(ports), walls=ports)
-    largest = max(parts, key=lambda part: sum(norm(one) ** 2 for one in entering(part).values()))
-    alone = entering(largest, hooks=held(still), grow=True)
-    return _joins(
-        run, ports, alone, norms_at(ports, {edge: one.detach() for edge, one in alone.items()}, entered.shape)
-    )
+    for part in sorted(parts, key=lambda part: -sum(norm(one) ** 2 for one in entering(part).values())):
+        alone = entering(part, hooks=held(still), grow=True)
+        norms = norms_at(ports, {edge: one.detach() for edge, one in alone.items()}, entered.shape)
+        if reading := _joins(run, ports, alone, norms):
+            return reading
+    return found
 
 
 def _terms(run: Pass, ports: Mapping[Edge, Port]) -> list[list[Edge]]:
@@ -77,8 +79,8 @@ def _terms(run: Pass, ports: Mapping[Edge, Port]) -> list[list[Edge]]:
     return list(found.values())
 
 
-def _joins(run: Pass, ports: Mapping[Edge, Port], grown: Mapping[Edge, Any], entered: Floats) -> Reading:
-    """Tell whether what enters at steps of a sample changes what enters far from them.
+def _joins(run: Pass, ports: Mapping[Edge, Port], grown: Mapping[Edge, Any], entered: Floats) -> Reading | None:
+    """Tell whether what enters at steps of a sample changes what enters far from them; None where nothing changes it.
 
     The later half of the steps is moved at once, in the sample that has the most, and the first quarter looked at: a
     loss that joins neighbours alone, as a convolution or a penalty on differences does, is one loss a step all the
@@ -109,6 +111,8 @@ def _joins(run: Pass, ports: Mapping[Edge, Port], grown: Mapping[Edge, Any], ent
         return APART
     own, felt = _size(changed[moved, sample]), _size(changed[far, sample])
     others = _size(np.delete(changed[far], sample, axis=1))
+    if not own:
+        return None
     if felt <= _READS * own:
         return APART
     return JOINT if felt > min(_ALONE * others, _MOST * own) else MIXED
