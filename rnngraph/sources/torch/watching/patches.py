@@ -2,7 +2,8 @@
 
 In: a log of calls and one of backward passes. Out: nothing; what the run computes is not changed, and a failure of
 ours is noted instead of raised. Classes are patched, and modules only where they have a forward of their own, so that
-copies and saved files of modules stay as they are. Several watches may be on at once, and each may end before or after the others.
+copies and saved files of modules stay as they are. Several watches may be on at once, and each may end before or after
+the others.
 """
 
 from __future__ import annotations
