@@ -75,10 +75,10 @@ def find(
     direct = [one for one in outer if is_cell(one.module) or _is_direct(one, heavy)]
     others = [*direct, *fused]
     inner = [one for one in direct if not any(_holds(one, other) for other in others) and not is_between(one, others)]
-    if not inner and not marked:
+    if not marked:
         loops = [one for one in heavy if is_plain(one.module) and not any(_holds(other, one) for other in outer)]
-        loops = [one for one in loops if _is_direct(one, fused)]
-        inner = [one for k, one in enumerate(loops) if not any(_at_once(one, other) for other in loops[:k])]
+        loops = [one for one in loops if _is_direct(one, [*fused, *inner])]
+        inner += [one for k, one in enumerate(loops) if not any(_at_once(one, other) for other in loops[:k])]
         inner = inner or _in_turns(outer)
     reasons |= {one.path: TREE for one in inner if _is_tree(one)}
     runs = [run for one in inner if one.path not in reasons for run in _runs(one, tops, others)]

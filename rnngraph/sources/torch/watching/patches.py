@@ -77,7 +77,7 @@ def put_all(undo: contextlib.ExitStack, model: Any, passes: Passes) -> None:
     for owner in _classes(model):
         put(owner, "forward", functools.partial(_seen, owner, passes=passes))
     for module in model.modules():
-        if "forward" in vars(module):  # set on the object, as by a hook that moves weights to their device
+        if "forward" in vars(module) and not isinstance(module, torch.jit.ScriptModule):  # set on the object
             put(module, "forward", functools.partial(_seen_of, module, passes=passes))
     for name in ("backward", "grad"):
         put(torch.autograd, name, functools.partial(_kept, passes=passes))
