@@ -211,3 +211,13 @@ def test_a_forward_that_is_set_on_the_object(path: str) -> None:
         trail.total().backward(retain_graph=True)
     assert vars(module)["forward"] is around
     check(watch.trace(), "cell.h", trail, "h")
+
+
+def test_a_scripting_of_the_model_goes_on() -> None:
+    """What PyTorch records for a script it compares with a second run, as TensorBoard's graph does."""
+    model = nn.Sequential(nn.GRU(D, H))
+    with rnngraph.torch.watch(model) as watch:
+        with warnings.catch_warnings(action="ignore"):
+            torch.jit.trace(model[0], torch.randn(T, N, D))
+        model(torch.randn(T, N, D))[0].sum().backward()
+    assert watch.trace().timesteps == T

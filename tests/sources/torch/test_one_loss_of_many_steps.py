@@ -62,6 +62,12 @@ class Read(nn.Module):  # type: ignore[misc, name-defined]
             scores = self.head(hidden if self.how.startswith("words") else hidden.mean(0, keepdim=True))
             labels = targets[: len(scores), :, None]
             return (scores.logsumexp(-1) - 3 * scores.gather(-1, labels)[..., 0]).sum()
+        if self.how.startswith("absolute"):  # without a second derivative, as a linear loss and a hinge
+            scores = self.head(hidden.mean(0) if self.how.endswith("mean") else hidden)
+            return F.l1_loss(scores, scores.detach() + 1)
+        if self.how.startswith("margin"):
+            scores = self.head(hidden.mean(0) if self.how.endswith("mean") else hidden).flatten(0, -2)
+            return F.multi_margin_loss(scores, targets.flatten()[: len(scores)])
         if self.how == "squares":
             return self.head(hidden).square().sum()
         if self.how == "smooth":  # neighbours alone are joined, as by a convolution
@@ -82,6 +88,7 @@ class Read(nn.Module):  # type: ignore[misc, name-defined]
     [
         ("mean", True), ("maximum", True), ("attention", True), ("attention in one kernel", True),
         ("first and last", True), ("contrasted", True), ("written out", True), ("words written out", False),
+        ("absolute, of the mean", True), ("absolute", False), ("margin, of the mean", True), ("margin", False),
         ("last", False),
         ("every", False), ("squares", False), ("normalised", False),
         ("smooth", False), ("penalty", False),

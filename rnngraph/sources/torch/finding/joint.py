@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
+import torch
 
 from rnngraph.errors import InputError
 from rnngraph.sources.torch.autograd.arrived import drawn_at, norm, norms_at
@@ -45,20 +46,35 @@ def reads_many_steps(run: Pass, ports: Mapping[Edge, Port], grown: Mapping[Edge,
     if still := statistics_between(ports):
         grown = ask(run, whole(run), list(ports), walls=ports, hooks=held(still), grow=True)
     found = _joins(run, ports, grown, entered)
-    if found != JOINT:
-        return found or APART
     terms = _terms(run, ports)
-    if not 1 < len(terms) <= _TERMS:
+    if found is not None and (found != JOINT or not 1 < len(terms) <= _TERMS):
         return found
     at = ask(run, whole(run), [edge for some in terms for edge in some])
     parts = [{edge: at[edge] for edge in some if edge in at} for some in terms]
     entering = partial(ask, run, wanted=list(ports), walls=ports)
-    for part in sorted(parts, key=lambda part: -sum(norm(one) ** 2 for one in entering(part).values())):
+    parts.sort(key=lambda part: -sum(norm(one) ** 2 for one in entering(part).values()))
+    for part in parts if found else ():
         alone = entering(part, hooks=held(still), grow=True)
         norms = norms_at(ports, {edge: one.detach() for edge, one in alone.items()}, entered.shape)
         if reading := _joins(run, ports, alone, norms):
             return reading
-    return found
+    return found or (_of_one_number(run, ports, parts[0], entered) if parts else APART)
+
+
+def _of_one_number(run: Pass, ports: Mapping[Edge, Port], part: Mapping[Edge, Any], entered: Floats) -> Reading:
+    """Tell whether the largest number that a term sums up is made of far steps; a linear loss tells by nothing else."""
+    edge, gradient = max(part.items(), key=lambda one: norm(one[1]))
+    below = [one for one in edge[0].next_functions if one[0] is not None]
+    if below and all(shape_of(one) != shape_of(edge) for one in below):  # a kernel that sums up by itself
+        known = ask(run, {edge: gradient}, below)
+        edge, gradient = max(known.items(), key=lambda one: norm(one[1]), default=(edge, gradient))
+    seed = torch.zeros_like(gradient)
+    largest = gradient.abs().argmax()
+    seed.view(-1)[largest] = gradient.reshape(-1)[largest]
+    norms = norms_at(ports, ask(run, {edge: seed}, list(ports), walls=ports), entered.shape)
+    sample = int(norms.max(axis=0).argmax())
+    steps, every = (np.flatnonzero(one[:, sample] > _READS * one[:, sample].max()) for one in (norms, entered))
+    return JOINT if steps.size > 1 and 2 * np.ptp(steps) > np.ptp(every) > 1 else APART
 
 
 def _terms(run: Pass, ports: Mapping[Edge, Port]) -> list[list[Edge]]:
@@ -108,7 +124,7 @@ def _joins(run: Pass, ports: Mapping[Edge, Port], grown: Mapping[Edge, Any], ent
     try:
         changed = norms_at(ports, ask(run, seeds, main, walls=ports), entered.shape)
     except InputError:  # a function that is differentiated once and not twice
-        return APART
+        return None
     own, felt = _size(changed[moved, sample]), _size(changed[far, sample])
     others = _size(np.delete(changed[far], sample, axis=1))
     if not own:
