@@ -15,7 +15,8 @@ from typing import Any
 
 from rnngraph.errors import InputError
 from rnngraph.sources.torch.autograd.edges import Edge, number_of, shape_of, walk_down
-from rnngraph.sources.torch.finding.chains import crossing, goes_past, handed_on
+from rnngraph.sources.torch.finding.chains import goes_past, handed_on
+from rnngraph.sources.torch.finding.crossing import crossing
 from rnngraph.sources.torch.finding.raw import raw_loops
 from rnngraph.sources.torch.finding.recurrence import (
     LOOP,
@@ -77,7 +78,7 @@ def find(
     inner = [one for one in direct if not any(_holds(one, other) for other in others) and not is_between(one, others)]
     if not marked:
         loops = [one for one in heavy if is_plain(one.module) and not any(_holds(other, one) for other in outer)]
-        loops = [one for one in loops if _is_direct(one, [*fused, *inner])]
+        loops = [one for one in loops if _is_direct(one, [*fused, *inner]) and not (inner and _is_tree(one))]
         inner += [one for k, one in enumerate(loops) if not any(_at_once(one, other) for other in loops[:k])]
         inner = inner or _in_turns(outer)
     reasons |= {one.path: TREE for one in inner if _is_tree(one)}
