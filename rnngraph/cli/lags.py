@@ -27,7 +27,7 @@ def lags(
     state: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Show only this state, such as rnn.h_l1; may be repeated.")
     ] = None,
-    seen_from: FROM = "last",
+    seen_from: FROM = None,
     json: JSON = False,
 ) -> None:
     """Report how far back each step's loss is felt.

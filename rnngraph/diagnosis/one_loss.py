@@ -119,6 +119,14 @@ class Losses:
         """Find the loss whose credit can travel furthest: the last one; in a layer of two directions the middle one."""
         return max(range(len(self.timesteps)), key=self._room)
 
+    def number_of(self, wanted: str | int | None) -> int:
+        """Find the loss that is wanted: the one at a timestep, or else the one whose credit can travel furthest.
+
+        Raises:
+            InputError: there is none at this timestep, or it was not measured.
+        """
+        return self.at(wanted) if isinstance(wanted, int) else self.furthest()
+
     def at(self, timestep: int) -> int:
         """Find the loss at a timestep; of several recurrences' losses the one that can travel furthest.
 
@@ -131,22 +139,13 @@ class Losses:
         known = sorted({t for _, t in self.timesteps})
         near = [f"t={t}" for t in sorted(sorted(known, key=lambda t: abs(t - timestep))[:3])]
         listed = f"is at {near[0]}" if len(near) == 1 else f"are at {', '.join(near)}"
-        raise InputError(f"{self._missing(timestep)}; the nearest {listed}.")
-
-    def _missing(self, timestep: int) -> str:
-        """Say why there is no loss to look from at a timestep."""
-        trace = self.trace
-        if not 0 <= timestep < trace.timesteps:
-            steps = f"t=0 to t={trace.timesteps - 1}"
-            return f"there is no loss at t={timestep}, since the trace has the steps {steps}"
-        parts, available = trace.loss_steps, trace.lags[0].available
-        bears = np.isnan(parts).all() or (np.isfinite(parts[timestep]) and parts[timestep] != 0)
-        if not bears or len(self.timesteps) == available:
-            return f"the step t={timestep} bears no loss"
-        return (
-            f"the loss at t={timestep} was not measured, as {len(self.timesteps)} of {available} were (record the run "
-            f"again with rnngraph trace --losses all, or with LagOptions(including=[{timestep}]))"
+        measured, available = len(self.timesteps), self.trace.lags[0].available
+        others = (
+            f"; of {available} losses {measured} were measured, and rnngraph trace --losses all, or "
+            f"LagOptions(including=[{timestep}]), measures others"
         )
+        few = others if measured < available else ""
+        raise InputError(f"no loss at t={timestep} was measured: the nearest {listed}{few}.")
 
     def seen_from(self, number: int, *, split: bool | None = None) -> OneLoss:
         """Walk back from a loss.

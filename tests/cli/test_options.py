@@ -105,7 +105,7 @@ def test_the_plain_cell_has_two_names() -> None:
         ("norms --hiden-size 4", "no such option: --hiden-size; did you mean --hidden-size?"),
         ("norms --cell lsmt", "the cell 'lsmt' is not known: choose one of rnn, relu, lstm, gru; did you mean lstm?"),
         ("norms --init orthogonl", "did you mean orthogonal?"),
-        ("norms --from lats", "--from is 'lats'; give last, total or the timestep of a loss: did you mean last?"),
+        ("norms --from lats", "--from is 'lats'; give last, total or the timestep of a loss; did you mean last?"),
         ("render --format svgg", "did you mean svg?"),
         ("render --color gian", "did you mean gain?"),
         ("render --detail steps", "did you mean step?"),

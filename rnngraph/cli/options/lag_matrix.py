@@ -14,7 +14,6 @@ from rnngraph.files import is_stream
 if TYPE_CHECKING:
     from rnngraph.measure.lag_options import LagOptions
 
-MOST_DIGITS = 18  # more than any machine counts to; Python refuses to read thousands
 PANEL = "How much of the lags is measured"
 
 
@@ -73,10 +72,12 @@ def refuse_for_saved(source: str | None, **given: Any) -> None:
 
 
 def _count(name: str, text: str | None, default: int) -> Any:
+    from rnngraph.checks import digits
+
     if text is None:
         return default
     if text == "all":
         return "all"
-    if not text.isdecimal() or len(text) > MOST_DIGITS or int(text) < 1:
+    if not (number := digits(text)):
         raise InputError(f"{name} is {text!r}; give a whole number of at least 1, or all.")
-    return int(text)
+    return number
