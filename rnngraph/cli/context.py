@@ -33,25 +33,17 @@ def context(
     The loss is measured with the state reset 0, 1, 2, 4, ... steps before it. The least past from which on it is no
     worse than with all of it is in use.
     """
+    from rnngraph.graph.charts.context_curve import context_sheet
+    from rnngraph.render.picture.charts import chart_bytes
+    from rnngraph.render.report.context import ContextReport, context_json, context_sentence
+
     target = chart.target(what="the context", json=json)
     found = _measured(source, most)
-    if target is not None:
-        from rnngraph.graph.charts.context_curve import context_sheet
-        from rnngraph.render.picture.charts import chart_bytes
-        from rnngraph.render.report.context import context_sentence
-
-        chart.write(partial(chart_bytes, partial(context_sheet, found, title=context_sentence(found))), target)
-    elif json:
-        from rnngraph.cli.console import write_report
-        from rnngraph.render.report.context import context_json
-
-        write_report(context_json(found))
-    else:
-        from rnngraph.cli.console import report_console
-        from rnngraph.render.report.context import context_text
-
-        console = report_console()
-        console.print(context_text(found, ascii_only=console.options.ascii_only, width=console.width))
+    sheet = partial(context_sheet, found, title=context_sentence(found))
+    chart.show(
+        target, json=json, draw=partial(chart_bytes, sheet), document=partial(context_json, found),
+        report=partial(ContextReport, found),
+    )  # fmt: skip
 
 
 def context_in_use(source: SourceArguments) -> int:

@@ -36,20 +36,15 @@ def history(
     have to agree on. Files that are damaged or foreign are passed by and named.
     """
     import rnngraph
-    from rnngraph.cli.console import report_console, working, write_report
+    from rnngraph.cli.console import working
+    from rnngraph.render.report.history.history_json import history_json
+    from rnngraph.render.report.history.history_terminal import HistoryReport
+    from rnngraph.render.report.pictures import report_bytes
 
     target = chart.target(what="a history", json=json)
     with working("reading the traces"):
         found = rnngraph.history(folder, horizon=horizon)
-    if target is not None:
-        from rnngraph.render.report.pictures import report_bytes
-
-        chart.write(partial(report_bytes, found), target)
-    elif json:
-        from rnngraph.render.report.history.history_json import history_json
-
-        write_report(history_json(found))
-    else:
-        from rnngraph.render.report.history.history_terminal import HistoryReport
-
-        report_console().print(HistoryReport(found))
+    chart.show(
+        target, json=json, draw=partial(report_bytes, found), document=partial(history_json, found),
+        report=partial(HistoryReport, found),
+    )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,23 +14,28 @@ from rnngraph.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rich.console import RenderableType
+
     from rnngraph.cli.output import Target
 
 
-CHART_OPTIONS: dict[str, Any] = {
-    "output": Annotated[
+@dataclass(frozen=True, slots=True)
+class ChartArguments:
+    """The options, and what a command line says with them; None where nothing was said."""
+
+    output: Annotated[
         Path | None,
         typer.Option(
             "--output", "-o", metavar="FILE", help="Write a picture instead: .svg, .png, .pdf or .html; - for stdout."
         ),
-    ],
-    "width": Annotated[
+    ] = None
+    width: Annotated[
         int | None,
         typer.Option(
             metavar="PIXELS", help="The width of the picture: 900; 390 is set for a phone.", show_default=False
         ),
-    ],
-    "theme": Annotated[
+    ] = None
+    theme: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
@@ -38,19 +43,8 @@ CHART_OPTIONS: dict[str, Any] = {
             autocompletion=lambda: ["auto", "light", "dark"],
             show_default=False,
         ),
-    ],
-    "force": FORCE,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class ChartArguments:
-    """What a command line says about a picture; None where nothing was said."""
-
-    output: Path | None = None
-    width: int | None = None
-    theme: str | None = None
-    force: bool = False
+    ] = None
+    force: FORCE = False
 
     def target(self, *, what: str, json: bool) -> tuple[Target, str] | None:
         """Choose where the picture goes and its format, before anything is computed; None where none is wanted.
@@ -81,11 +75,33 @@ class ChartArguments:
         check_picture(self.output, renderer_named(chosen), force=self.force)
         return Target.of(self.output), chosen
 
-    def write(self, draw: Callable[..., bytes], target: tuple[Target, str]) -> None:
-        """Draw with these options, and write it; `draw` takes a format, a width and a theme."""
-        from rnngraph.cli.console import working
+    def show(
+        self,
+        target: tuple[Target, str] | None,
+        *,
+        json: bool,
+        draw: Callable[..., bytes],
+        document: Callable[[], str],
+        report: Callable[[], RenderableType],
+    ) -> None:
+        """Write what a command found: as a picture where it has a target, else as JSON or for a person.
+
+        Args:
+            target: what `target` chose.
+            json: the report was asked for as JSON.
+            draw: takes a format, a width and a theme.
+            document: writes the JSON.
+            report: makes what is printed.
+        """
+        from rnngraph.cli.console import report_console, working, write_report
         from rnngraph.cli.output import write_output
 
-        with working("drawing"):
-            data = draw(target[1], width=self.width, theme=self.theme or "auto")
-        write_output(data, target[0])
+        if target is not None:
+            place, chosen = target
+            with working("drawing"):
+                data = draw(chosen, width=self.width, theme=self.theme or "auto")
+            write_output(data, place)
+        elif json:
+            write_report(document())
+        else:
+            report_console().print(report())

@@ -1,4 +1,4 @@
-"""How much of the lag matrix is measured: the options, and what a command line said with them."""
+"""How much of the lag matrix is measured: the options of every command that measures it."""
 
 from __future__ import annotations
 
@@ -21,22 +21,15 @@ def _option(metavar: str, text: str) -> Any:
     return typer.Option(metavar=metavar, help=text, rich_help_panel=PANEL)
 
 
-LAG_OPTIONS: dict[str, Any] = {
-    "losses": Annotated[
-        str | None, _option("N|all", "How many loss steps are walked back, spread over the sequence; 32 by default.")
-    ],
-    "samples": Annotated[str | None, _option("N|all", "How many samples of the batch are taken; 8 by default.")],
-    "max_lag": Annotated[int | None, _option("LAG", "Follow no loss over more steps than this.")],
-}
-
-
 @dataclass(frozen=True, slots=True)
 class LagArguments:
-    """What a command line says about the lag matrix; None where nothing was said."""
+    """The options, and what a command line says with them; None where nothing was said."""
 
-    losses: str | None = None
-    samples: str | None = None
-    max_lag: int | None = None
+    losses: Annotated[
+        str | None, _option("N|all", "How many loss steps are walked back, spread over the sequence; 32 by default.")
+    ] = None
+    samples: Annotated[str | None, _option("N|all", "How many samples of the batch are taken; 8 by default.")] = None
+    max_lag: Annotated[int | None, _option("LAG", "Follow no loss over more steps than this.")] = None
 
     def options(self, source: str | None, seen_from: str | int | None = None) -> LagOptions:
         """Read the options for SOURCE; the loss that is seen is among those that are measured.
