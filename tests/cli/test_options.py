@@ -101,7 +101,7 @@ def test_the_plain_cell_has_two_names() -> None:
         ("nroms", "no such command 'nroms'. Did you mean 'norms'? See rnngraph --help."),
         ("qqqqqq", "no such command 'qqqqqq'; see rnngraph --help."),
         ("help nroms", "no such command 'nroms'. Did you mean 'norms'?"),
-        ("norms --tabel", "no such option: --tabel (Possible options: --state, --table, --text); see rnngraph norms --help."),
+        ("norms --tabel", "--tabel (Possible options: --state, --table, --text); see rnngraph norms --help."),
         ("norms --hiden-size 4", "no such option: --hiden-size (Possible options: --hidden-size); see"),
         ("norms --cell lsmt", "the cell 'lsmt' is not known: choose one of rnn, relu, lstm, gru; did you mean lstm?"),
         ("norms --init orthogonl", "did you mean orthogonal?"),
