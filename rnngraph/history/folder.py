@@ -29,23 +29,16 @@ class Skipped:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Folder:
-    """What a folder holds: at least one measurement, in the order of their steps."""
-
-    name: str
-    measurements: tuple[Measurement, ...]
-    skipped: tuple[Skipped, ...]
-
-
-def read_folder(given: object, *, horizon: int | None = None) -> Folder:
+def read_folder(place: Path, *, horizon: int | None = None) -> tuple[tuple[Measurement, ...], tuple[Skipped, ...]]:
     """Measure all traces of a folder, at a horizon or each at its own.
 
+    Returns:
+        the measurements, at least one, in the order of their steps, and what was passed by.
+
     Raises:
-        FileError: there is no such folder, or no trace in it that can be read.
+        FileError: there is no trace in it that can be read.
         InputError: none that can be measured, or the horizon is longer than all sequences.
     """
-    place = folder_of(given)
     files = trace_files(place)
     found: dict[int, Measurement] = {}
     skipped, error, longest = [], None, 0
@@ -68,7 +61,7 @@ def read_folder(given: object, *, horizon: int | None = None) -> Folder:
         raise kind(f"of {counted(len(files), 'file')} in {place} none can be used: {said}.")
     if horizon is not None and horizon >= longest:
         raise InputError(f"the horizon is {horizon}, but the longest sequence in {place} has {longest} timesteps.")
-    return Folder(str(place), tuple(found[step] for step in sorted(found)), tuple(skipped))
+    return tuple(found[step] for step in sorted(found)), tuple(skipped)
 
 
 def folder_of(given: object) -> Path:
