@@ -122,14 +122,6 @@ def test_an_explosion_is_told_of_the_path_on_which_most_is_left() -> None:
     assert diagnosis.rate == pytest.approx(math.log(1.3))
 
 
-def test_the_limits_are_those_of_the_documentation() -> None:
-    assert Thresholds().as_dict() == {
-        "vanishing": -4, "exploding": 2, "attenuating": -2, "unwritten": -6, "readout": 1, "participation": 0.5,
-        "blind": 0.01, "saturated": 0.5, "activation_share": 0.5, "activation_gain": 0.25, "dead": 0.5, "epsilon": 0.01,
-        "coverage": 0.1, "timescale": 2,
-    }  # fmt: skip
-
-
 def judged(monkeypatch: pytest.MonkeyPatch, *rules: str, flags: tuple[str, ...] | None = None, **options: Any) -> bool:
     """Whether a diagnosis with these findings and flags passes."""
     made = SimpleNamespace(findings=[found(rule) for rule in rules], flags=flags or rules)
