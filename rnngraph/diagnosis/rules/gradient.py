@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from rnngraph.diagnosis.causes import cause
 from rnngraph.diagnosis.curve import LN10
 from rnngraph.diagnosis.evidence import at_timestep, evidence, overflow_lag
 from rnngraph.diagnosis.finding import ERROR, NOTE, Finding, Value
@@ -38,7 +37,7 @@ def find_exploding(layer: Layer) -> Finding | None:
     if risk is not None:
         text += f" At this rate {layer.trace.dtype} overflows after {risk} steps."
     return Finding(
-        "exploding", ERROR, {**layer.where, **where}, numbers, cause(layer, layer.decades, growing=True),
+        "exploding", ERROR, {**layer.where, **where}, numbers, "weights",
         f"{advice.for_exploding(layer)} {advice.clip(layer)}", text,
     )  # fmt: skip
 

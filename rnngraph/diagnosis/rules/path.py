@@ -60,7 +60,7 @@ def find_vanishing(network: Network, path: Path) -> Finding | None:
             f"them weigh {share_text(path.decades - path.alone)} of the mean, and the others have no such lag.",
         )  # fmt: skip
     return _ending(
-        network, path, "vanishing", cause(path.layer, path.decades, growing=False),
+        network, path, "vanishing", cause(path.layer, path.decades),
         advice.for_vanishing(path.layer, max(path.horizon, 1)), f"In {path.layer.name} {no_credit(path)}",
     )  # fmt: skip
 
@@ -70,7 +70,7 @@ def find_attenuating(network: Network, path: Path) -> Finding | None:
     if _state(network, path) != "attenuating":
         return None
     return _ending(
-        network, path, "attenuating", cause(path.layer, path.decades, growing=False),
+        network, path, "attenuating", cause(path.layer, path.decades),
         advice.for_vanishing(path.layer, path.horizon),
         f"In {path.layer.name} {percent(path.decades)} of the credit is left at lag {path.horizon}{pace(path.layer)}: "
         "too little to learn from now, though training may open the way.",
