@@ -19,9 +19,8 @@ import torch
 from rnngraph.errors import InputError, said
 from rnngraph.measure.lag_options import LagOptions
 from rnngraph.monitor.folder import Folder
-from rnngraph.monitor.scalars import name_of, scalars
+from rnngraph.monitor.scalars import Updates, name_of, scalars
 from rnngraph.monitor.steps import Steps
-from rnngraph.monitor.updates import Updates
 from rnngraph.sources.torch.watch import Watch
 from rnngraph.sources.torch.watching.unwrap import process_rank, sharded
 from rnngraph.trace.model import Trace

@@ -12,7 +12,7 @@ import pytest
 
 from rnngraph.diagnosis.finding import Finding
 from rnngraph.diagnosis.remedies import advice
-from rnngraph.diagnosis.remedies.clipping import clip_threshold, dominates, gradient_norm
+from rnngraph.diagnosis.remedies.advice import clip_threshold, dominates, gradient_norm
 from rnngraph.diagnosis.remedies.search import CURES, search
 from rnngraph.diagnosis.remedies.treat import _advice, treat
 from rnngraph.diagnosis.remedies.tried import Bench, Tried
