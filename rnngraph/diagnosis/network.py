@@ -179,7 +179,7 @@ def _fed(trace: Trace, layers: Sequence[Layer], asked: int | None) -> Iterator[P
 
 def _path(fed: InputLagTrace | None, layer: Layer, sums: Sums, asked: int | None) -> Path:
     left = sums.end_to_end() / LN10
-    horizon = sums.covered(layer.limits.coverage) if asked is None else sums.longest_of(asked)
+    horizon = sums.judged_lag(asked, layer.limits.coverage)
     above = np.flatnonzero(left >= math.log10(layer.limits.epsilon))  # credit may come again: a step may be passed by
     reach = None if not sums.longest else int(above[-1]) + 1 if above.size else 0
     return Path(fed, layer, sums, left, horizon, reach)

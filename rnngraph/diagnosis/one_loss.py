@@ -12,7 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
-from rnngraph.diagnosis.credit import Credit, credit_of, log_norm
+from rnngraph.diagnosis.credit import Credit, credit_of, lags_together, log_norm
 from rnngraph.diagnosis.curve import LN10
 from rnngraph.errors import InputError
 from rnngraph.trace.magnitudes import Booleans, Floats, Integers
@@ -99,14 +99,7 @@ class Losses:
                 f"over all losses with {TOTAL!r}."
             )
         self.trace = trace
-        by_name = {one.state: one for one in trace.lags}
-        every: dict[str, list[LagTrace]] = {
-            one.name: [
-                by_name[state.name] for state in trace.states if state.recurrence == one.name and state.name in by_name
-            ]
-            for one in trace.recurrences
-        }
-        self._lags = {name: lags for name, lags in every.items() if lags}
+        self._lags = lags_together(trace)
         self._recurrences = [one for one in trace.recurrences if one.name in self._lags]
 
     @property
@@ -169,7 +162,7 @@ class Losses:
                 if len(entered.start) == len(start):
                     start = entered.start[:, number]
                 waited = int(entered.walked[entered.reached[:, number].argmax(), number])
-            for states in [[lags] for lags in self._lags[one.name]] if split else [self._lags[one.name]]:
+            for states in [(lags,) for lags in self._lags[one.name]] if split else [self._lags[one.name]]:
                 walks.append(self._walk(one, states, credit, number, alive, start[alive], waited))
         samples = max(int(one.reached[:, number].sum()) for one in self._credits.values())
         return OneLoss(timestep, clock, samples, self.trace.lags[0].joint, tuple(walks))
@@ -197,7 +190,7 @@ class Losses:
     def _walk(
         self,
         one: RecurrenceTrace,
-        lags: list[LagTrace],
+        lags: tuple[LagTrace, ...],
         credit: Credit,
         number: int,
         alive: Integers,
