@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rnngraph.cli.options import LagArguments, SourceArguments
+from rnngraph.cli.options import FORCE, LagArguments, SourceArguments
 from rnngraph.cli.source import Measures, open_trace
 
 EXAMPLES = (
@@ -22,7 +22,7 @@ def trace(
     source: SourceArguments,
     wanted: LagArguments,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where to save the run (.npz).")],
-    force: Annotated[bool, typer.Option("--force", help="Overwrite a file that is no saved run.")] = False,
+    force: FORCE = False,
 ) -> None:
     """Record a run and save every number of it.
 

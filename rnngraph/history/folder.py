@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rnngraph.diagnosis.sentences import counted
 from rnngraph.errors import FileError, InputError, RnnGraphError
-from rnngraph.files import path_of
+from rnngraph.files import is_folder, path_of
 from rnngraph.history.measurement import Measurement, measured
 from rnngraph.trace.model import Trace
 
@@ -71,12 +71,9 @@ def folder_of(given: object) -> Path:
         FileError: there is none.
     """
     place = path_of(given, example=EXAMPLE)
-    try:
-        if place.is_dir():
-            return place
-        kind = "is a file, and a folder of traces is needed" if place.exists() else "is not there"
-    except OSError as error:  # a name that is too long, a folder that may not be entered
-        raise FileError(f"{str(place)!r} cannot be used: {error.strerror or error}.") from None
+    if is_folder(place):
+        return place
+    kind = "is a file, and a folder of traces is needed" if place.exists() else "is not there"
     raise FileError(f"{str(place)!r} {kind}; name the folder that rnngraph.torch.monitor fills, such as {EXAMPLE}.")
 
 
