@@ -111,11 +111,6 @@ def no_lags(trace: Trace) -> InputError:
     reasons = [text for text in trace.notes if text.startswith(WITHOUT_LAGS)]
     if reasons:
         return InputError("; ".join(reasons) + "; rnngraph norms shows the norms, which are right all the same.")
-    if all((state.carried.status == Status.UNOBSERVED).all() for state in trace.states):
-        return InputError(
-            "the recurrence of this trace was seen only through hooks, which show no lags; rnngraph norms tells what "
-            "they saw, and lags need nn.RNN, nn.LSTM, nn.GRU or one of their cells, with its state passed on unchanged."
-        )
     return InputError(
         "the trace holds no lags, and a verdict needs them: record with rnngraph.record(loss, lags=True), "
         "or save the run with rnngraph trace."
