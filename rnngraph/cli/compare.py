@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rnngraph.cli.options import JSON, ChartArguments
+from rnngraph.cli.options import ChartArguments
 from rnngraph.errors import InputError
 
 EXAMPLES = (
@@ -40,7 +40,6 @@ def compare(
         float | None,
         typer.Option(metavar="DECADES", help="With --fail-on: by how much it may be less; 0.1, a fifth, by default."),
     ] = None,
-    json: JSON = False,
 ) -> None:
     """Say what differs between two networks.
 
@@ -59,12 +58,12 @@ def compare(
         raise InputError(f"--fail-on names {fail_on!r}; a comparison can be {WORSE} and nothing else.")
     if tolerance is not None and fail_on is None:
         raise InputError("--tolerance says how much less is no failure: give --fail-on worse as well, or leave it out.")
-    target = chart.target(what="a comparison", json=json)
+    target = chart.target("a comparison")
     with working("reading the traces"):
         found = rnngraph.compare(a, b, horizon=horizon)
     worse = None if fail_on is None else worse_of(found, tolerance=TOLERANCE if tolerance is None else tolerance)
     chart.show(
-        target, json=json, draw=partial(report_bytes, found), document=partial(comparison_json, found, worse=worse),
+        target, draw=partial(report_bytes, found), document=partial(comparison_json, found, worse=worse),
         report=partial(ComparisonReport, found, worse),
     )  # fmt: skip
     if worse:

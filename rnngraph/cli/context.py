@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rnngraph.cli.options import JSON, ChartArguments, SourceArguments
+from rnngraph.cli.options import ChartArguments, SourceArguments
 from rnngraph.errors import InputError
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ def context(
     source: SourceArguments,
     chart: ChartArguments,
     most: Annotated[int | None, typer.Option(metavar="LAG", help="Try no longer context than this.")] = None,
-    json: JSON = False,
 ) -> None:
     """Say how much of its past a trained network uses.
 
@@ -37,11 +36,11 @@ def context(
     from rnngraph.render.picture.charts import chart_bytes
     from rnngraph.render.report.context import ContextReport, context_json, context_sentence
 
-    target = chart.target(what="the context", json=json)
+    target = chart.target("the context")
     found = _measured(source, most)
     sheet = partial(context_sheet, found, title=context_sentence(found))
     chart.show(
-        target, json=json, draw=partial(chart_bytes, sheet), document=partial(context_json, found),
+        target, draw=partial(chart_bytes, sheet), document=partial(context_json, found),
         report=partial(ContextReport, found),
     )  # fmt: skip
 

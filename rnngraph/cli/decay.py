@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rnngraph.cli.options import JSON, ChartArguments
+from rnngraph.cli.options import ChartArguments
 from rnngraph.errors import InputError
 
 if TYPE_CHECKING:
@@ -63,7 +63,6 @@ def decay(
         str | None,
         typer.Option(metavar="FINDINGS", help="Exit with status 1 if one of these is found: no_memory,non_finite,..."),
     ] = None,
-    json: JSON = False,
 ) -> None:
     """Report how many steps linear recurrences keep half a state.
 
@@ -77,13 +76,13 @@ def decay(
     from rnngraph.sources.decay.rules import known_rules, refuse_unjudged
 
     failing = known_rules(fail_on.split(","), Judging(fresh, sequence)) if fail_on is not None else []
-    target = chart.target(what="decays", json=json)
+    target = chart.target("decays")
     if loss is not None and not live:
         raise InputError("--loss chooses what --live differentiates: give --live as well, or leave it out.")
     options = {"config": config, "fresh": fresh, "context": sequence}
     report = _report(source, options, settings=set_ or [], live=live, loss=loss or "sum")
     chart.show(
-        target, json=json, draw=partial(report_bytes, report), document=partial(decay_json, report),
+        target, draw=partial(report_bytes, report), document=partial(decay_json, report),
         report=partial(DecayTable, report),
     )  # fmt: skip
     if any(finding.rule in failing for finding in report.findings):

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from rnngraph.cli.options import JSON, ChartArguments
+from rnngraph.cli.options import ChartArguments
 
 EXAMPLES = (
     "rnngraph history runs/a",
@@ -28,7 +28,6 @@ def history(
     horizon: Annotated[
         int | None, typer.Option(metavar="LAG", help="The lag that the task needs, at which gains are compared.")
     ] = None,
-    json: JSON = False,
 ) -> None:  # fmt: skip
     """Say what a training did to the reach.
 
@@ -41,10 +40,10 @@ def history(
     from rnngraph.render.report.history.history_terminal import HistoryReport
     from rnngraph.render.report.pictures import report_bytes
 
-    target = chart.target(what="a history", json=json)
+    target = chart.target("a history")
     with working("reading the traces"):
         found = rnngraph.history(folder, horizon=horizon)
     chart.show(
-        target, json=json, draw=partial(report_bytes, found), document=partial(history_json, found),
+        target, draw=partial(report_bytes, found), document=partial(history_json, found),
         report=partial(HistoryReport, found),
     )  # fmt: skip

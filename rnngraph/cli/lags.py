@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rnngraph.cli.options import FROM, JSON, ChartArguments, LagArguments, SourceArguments
+from rnngraph.cli.options import FROM, ChartArguments, LagArguments, SourceArguments
 from rnngraph.cli.source import Measures, open_trace
 
 EXAMPLES = (
@@ -28,7 +28,6 @@ def lags(
         list[str] | None, typer.Option(metavar="NAME", help="Show only this state, such as rnn.h_l1; may be repeated.")
     ] = None,
     seen_from: FROM = None,
-    json: JSON = False,
 ) -> None:
     """Report how far back each step's loss is felt.
 
@@ -45,11 +44,11 @@ def lags(
     from rnngraph.render.report.lags.terminal import lags_report
 
     chosen = known_loss(seen_from, name="--from")
-    measures, target = Measures(lags=wanted.options(source.source, chosen)), chart.target(what="lags", json=json)
+    measures, target = Measures(lags=wanted.options(source.source, chosen)), chart.target("lags")
     if chosen == TOTAL:
         raise InputError("--from is total, but lags are those of single losses; rnngraph norms shows the sum over all.")
     trace = open_trace(source, measures)
     chart.show(
-        target, json=json, draw=partial(chart_bytes, partial(lag_sheet, trace, states=state, seen_from=chosen)),
+        target, draw=partial(chart_bytes, partial(lag_sheet, trace, states=state, seen_from=chosen)),
         document=partial(lags_json, trace, states=state), report=partial(lags_report, trace, states=state),
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""How a chart is drawn: the options of every command that draws one, and where it goes."""
+"""How a report is shown: the options of every command that has a chart, and where it goes: text, JSON or a picture."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rnngraph.cli.options.alike import FORCE
+from rnngraph.cli.options.alike import FORCE, JSON
 from rnngraph.errors import InputError
 
 if TYPE_CHECKING:
@@ -45,13 +45,13 @@ class ChartArguments:
         ),
     ] = None
     force: FORCE = False
+    json: JSON = False
 
-    def target(self, *, what: str, json: bool) -> tuple[Target, str] | None:
+    def target(self, what: str) -> tuple[Target, str] | None:
         """Choose where the picture goes and its format, before anything is computed; None where none is wanted.
 
         Args:
             what: is drawn, for messages.
-            json: the report was asked for as JSON, too.
 
         Raises:
             InputError: an unknown suffix, or options that do not fit each other.
@@ -67,7 +67,7 @@ class ChartArguments:
                 if given is not None:
                     raise InputError(f"{name} is of a picture: name its file with -o, or leave it out.")
             return None
-        if json:
+        if self.json:
             raise InputError("--json goes to stdout and --output to a file: leave one of them out.")
         if self.output == STDOUT:
             return Target.of(self.output), "svg"
@@ -79,7 +79,6 @@ class ChartArguments:
         self,
         target: tuple[Target, str] | None,
         *,
-        json: bool,
         draw: Callable[..., bytes],
         document: Callable[[], str],
         report: Callable[[], RenderableType],
@@ -88,7 +87,6 @@ class ChartArguments:
 
         Args:
             target: what `target` chose.
-            json: the report was asked for as JSON.
             draw: takes a format, a width and a theme.
             document: writes the JSON.
             report: makes what is printed.
@@ -101,7 +99,7 @@ class ChartArguments:
             with working("drawing"):
                 data = draw(chosen, width=self.width, theme=self.theme or "auto")
             write_output(data, place)
-        elif json:
+        elif self.json:
             write_report(document())
         else:
             report_console().print(report())
