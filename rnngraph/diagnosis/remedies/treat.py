@@ -33,7 +33,8 @@ def treat(
         return tuple(findings), ()  # no weight of the recurrence is to blame
     layer = layers[str(sick.where["state"])]
     helping = search(bench, verdict, layer)
-    cuts = _truncations(bench) if verdict in ("vanishing", "saturated", "exploding") and network.asked is None else {}
+    cutting = network.asked is None and verdict in ("vanishing", "saturated", "exploding")
+    cuts = _truncations(network, tries) if cutting else {}
     before = _before(network, verdict, layer)
     numbers, text = _numbers(bench, helping, cuts, before), _advice(bench, helping, cuts, before, sick, layer)
     treated = [
@@ -90,13 +91,13 @@ def _numbers(bench: Bench, helping: Sequence[Tried], cuts: dict[int, float], bef
     return found | {f"truncation_error_{length}": error for length, error in cuts.items()}
 
 
-def _truncations(bench: Bench) -> dict[int, float]:
+def _truncations(network: Network, tries: Tries) -> dict[int, float]:
     """Measure how far chunks are off: of about twice the reach, and of half of the steps."""
-    steps = bench.network.head.layer.recurrence.timesteps
-    lengths = sorted({2 ** (2 * (bench.network.reach or 1) - 1).bit_length(), steps // 2})
+    steps = network.head.layer.recurrence.timesteps
+    lengths = sorted({2 ** (2 * (network.reach or 1) - 1).bit_length(), steps // 2})
     found = {}
     for length in [one for one in lengths if 1 < one < steps]:
-        error = bench.truncation(length)
+        error = tries.truncation(length)
         if error is not None:
             found[length] = error
     return found

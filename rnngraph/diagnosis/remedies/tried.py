@@ -90,7 +90,3 @@ class Bench:
         )  # fmt: skip
         self.done.append(found)
         return found
-
-    def truncation(self, length: int) -> float | None:
-        """Measure how far the gradient is off in chunks of so many steps."""
-        return self._tries.truncation(length)
