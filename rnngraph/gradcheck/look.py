@@ -98,7 +98,7 @@ class Look:
 
     def _allowed(self, right: Array, part: Any = ...) -> float:
         whole, size = (float(np.abs(one).max(initial=0.0)) for one in (right, right[part]))
-        return ROUNDING * self.subject.epsilon * whole + 10 * self.subject.tolerance * size
+        return ROUNDING * float(np.finfo(self.subject.dtype).eps) * whole + 10 * self.subject.tolerance * size
 
     def wrong_at(self, place: int, part: Any = ...) -> list[int]:
         """Give the numbers of the losses of which the gradient is wrong in a part of an argument."""
