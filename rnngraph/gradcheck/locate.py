@@ -33,7 +33,7 @@ def locate(subject: Subject, wrong: Sequence[int], fine: Sequence[int], right: R
     yield from (f"{names[k]}: {words}." for k, words in said.items() if words)
     left = [k for k, words in said.items() if not words]
     best, cause = list[int](), ""
-    for sentence, change in changes(right.replay, look.ends(left)) if left and right.replay else ():
+    for sentence, change in changes(right.replay) if left else ():
         found = right.gradients(subject.upstream, change=change)
         some = [k for k in left if look.explained(k, found[k])]
         best, cause = (some, sentence) if len(some) > len(best) else (best, cause)
@@ -44,7 +44,7 @@ def locate(subject: Subject, wrong: Sequence[int], fine: Sequence[int], right: R
     rest = [k for k in left if k not in best]
     timed = [k for k in rest if look.time_of(k) is not None]
     looked_into = timed or tuple(rest)  # what is wrong in an argument over time is wrong in the weights too
-    for k in looked_into if right.replay else ():
+    for k in looked_into:
         leaf: Any = right.leaves[k]
         for sentence, change in uses(right.replay, leaf.id):
             if look.explained(k, right.gradients(subject.upstream, change=change)[k]):

@@ -88,7 +88,7 @@ class Line:
 
     def _row(
         self, claimed: float, slope: float, typical: float, *, passed: bool = True, resolved: bool = True
-    ) -> CheckRow:  # noqa: E501
+    ) -> CheckRow:
         length = _length([self.direction]) or 1.0
         largest = max(abs(claimed), abs(slope), typical)
         error = abs(claimed - slope) / largest if 0 < largest < np.inf else 0.0 if not largest else np.inf
