@@ -1,7 +1,8 @@
-"""An LSTM or a GRU written by hand, with a weight a gate: `Wxi, Whi, bi`, `Wi, Ui, bi`, or `Wi, bi` for both inputs.
+"""A recurrence written by hand, with a weight a gate: `Wxi, Whi, bi`, `Wi, Ui, bi`, or `Wi, bi` for both inputs.
 
-In: the index of a checkpoint, and what its owner says of it. Out: the same, with the gates put together as Keras stores
-them, which is the layout of a GRU with one bias: its reset gate stands before the product.
+A plain one has a single gate: `Wxh, Whh, bh`. In: the index of a checkpoint, and what its owner says of it. Out: the
+same, with the gates put together as Keras stores them, which is the layout of a GRU with one bias: its reset gate
+stands before the product.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ from rnngraph.sources.checkpoint.files import StoredArray
 _NAME = re.compile(r"^(?P<prefix>(?:.*[./_])?)(?P<kind>W_?x|W_?h|W|U|b)_?(?P<gate>[a-z])$")
 _OUTPUT = re.compile(r"^(?P<prefix>(?:.*[./_])?)(?P<kind>W|b)_?(y|hy|yh|v)$")
 # The gates in the order in which they are stored, each by the letters that people give it.
-_CELLS = {"lstm": ("i", "f", "cg", "o"), "gru": ("z", "r", "hncg")}
+_CELLS = {"lstm": ("i", "f", "cg", "o"), "gru": ("z", "r", "hncg"), "rnn": ("h",)}
 _UPDATE = "z"  # the letter of a gate that weighs the old state against the new one, which way is not agreed on
 _FORMS = (("Wx", "Wh"), ("W", "U"), ("W", ""))  # the weights of the input and of the state; one for both
+_PLAIN_FORMS = _FORMS[:1]  # of the one gate, for which W, U and b stand for too much
 _STORED = ("kernel", "recurrent_kernel", "bias")
 TOLD = {"joined": ("hx", "xh"), "update": ("old", "new")}  # what shapes and names leave open
 
@@ -62,17 +64,18 @@ def with_joined_gates(arrays: dict[str, StoredArray], told: Mapping[str, str]) -
         layer = _layer(arrays, group)
         if layer is None:
             continue
-        asked |= _ask(layer, told)
-        columns = _has_columns(layer)
-        stored = _stored(layer, told, columns=columns)
-        found |= {prefix + name: one for name, one in zip(_STORED, stored, strict=True)}
         taken = {id(one) for one in (*layer.inputs, *layer.states, *layer.biases)}
         found = {name: one for name, one in found.items() if id(one) not in taken}
-        for name, array in arrays.items():
-            match = _OUTPUT.match(name)
-            if match is not None and match["prefix"] == prefix and name in found:
-                del found[name]
-                found[prefix + ("output.weight" if match["kind"] == "W" else "output.bias")] = _output(array, columns)
+        matches = [match for match in map(_OUTPUT.match, found) if match is not None and match["prefix"] == prefix]
+        outputs = {match["kind"]: found.pop(match.string) for match in matches}
+        asked |= _ask(layer, told)
+        columns = _has_columns(layer, outputs.get("W"))
+        stored = _stored(layer, told, columns=columns)
+        place = prefix + "rnn/" * (layer.cell == "rnn")
+        found |= {place + name: one for name, one in zip(_STORED, stored, strict=True)}
+        for kind, name in (("W", "output.weight"), ("b", "output.bias")):
+            if kind in outputs:
+                found[prefix + name] = _output(outputs[kind], columns)
     for key in TOLD:
         if key in told and key not in asked:
             raise InputError(f"--layer {key}={told[key]} has no use: the file holds no layer of which it must be told.")
@@ -87,7 +90,7 @@ def _layer(arrays: Mapping[str, StoredArray], group: Mapping[tuple[str, str], st
         return [arrays[name] for name in names if name is not None] if None not in names else []
 
     for cell, letters in _CELLS.items():
-        for of_input, of_state in _FORMS:
+        for of_input, of_state in _FORMS if len(letters) > 1 else _PLAIN_FORMS:
             found = gates(of_input, letters), gates(of_state, letters), gates("b", letters)
             one = _Layer(cell, *found, letters[0] == _UPDATE)
             if one.inputs and bool(one.states) == bool(of_state) and _fits(one):
@@ -107,13 +110,15 @@ def _fits(layer: _Layer) -> bool:
     return fits and all(sorted(one.shape)[-1:] == [units] and sum(one.shape) <= units + 1 for one in layer.biases)
 
 
-def _has_columns(layer: _Layer) -> bool:
+def _has_columns(layer: _Layer, output: StoredArray | None) -> bool:
     """Tell whether the weights stand before a column, from the shapes of weights and biases."""
     shape = layer.inputs[0].shape
     if shape[0] != shape[1]:
         return shape[0] == layer.units
     if layer.biases and len(layer.biases[0].shape) == 2 and layer.units > 1:
         return layer.biases[0].shape[1] == 1
+    if output is not None and len(output.shape) == 2 and output.shape[0] != output.shape[1]:
+        return output.shape[1] == layer.units
     raise InputError(
         f"{layer.inputs[0].name} has shape {shape}, so that it cannot be told whether it multiplies rows or columns; "
         "save its biases as (units, 1) for columns or as (1, units) for rows."
