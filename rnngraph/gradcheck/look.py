@@ -67,11 +67,9 @@ class Look:
     def is_wrong(self, pair: Pair, place: int, part: Any = ...) -> bool:
         """Tell what is wrong from what only rounds otherwise."""
         claimed, right = pair[0][place], pair[1][place]
-        return not off(claimed[part], right[part]) <= self._allowed(right, part)
-
-    def _allowed(self, right: Array, part: Any = ...) -> float:
         whole, size = (float(np.abs(one).max(initial=0.0)) for one in (right, right[part]))
-        return ROUNDING * float(np.finfo(self.subject.dtype).eps) * whole + 10 * self.subject.tolerance * size
+        allowed = ROUNDING * float(np.finfo(self.subject.dtype).eps) * whole + 10 * self.subject.tolerance * size
+        return not off(claimed[part], right[part]) <= allowed
 
     def wrong_at(self, place: int, part: Any = ...) -> list[int]:
         """Give the numbers of the losses of which the gradient is wrong in a part of an argument."""
