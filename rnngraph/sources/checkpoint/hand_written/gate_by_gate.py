@@ -8,14 +8,14 @@ stands before the product.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rnngraph.autodiff.contribution import Array
 from rnngraph.errors import InputError
 from rnngraph.sources.checkpoint.files import StoredArray
+from rnngraph.sources.checkpoint.hand_written.parts import beside, flat, names_of, part, turned
 
 _NAME = re.compile(r"^(?P<prefix>(?:.*[./_])?)(?P<kind>W_?x|W_?h|W|U|b)_?(?P<gate>[a-z])$")
 _OUTPUT = re.compile(r"^(?P<prefix>(?:.*[./_])?)(?P<kind>W|b)_?(y|hy|yh|v)$")
@@ -72,7 +72,7 @@ def with_joined_gates(arrays: dict[str, StoredArray], told: Mapping[str, str]) -
         columns = _has_columns(layer, outputs.get("W"))
         stored = _stored(layer, told, columns=columns)
         place = prefix + "rnn/" * (layer.cell == "rnn")
-        found |= {place + name: one for name, one in zip(_STORED, stored, strict=True)}
+        found |= {place + name: one for name, one in zip(_STORED, stored, strict=False)}  # there may be no biases
         for kind, name in (("W", "output.weight"), ("b", "output.bias")):
             if kind in outputs:
                 found[prefix + name] = _output(outputs[kind], columns)
@@ -127,7 +127,7 @@ def _has_columns(layer: _Layer, output: StoredArray | None) -> bool:
 
 def _ask(layer: _Layer, told: Mapping[str, str]) -> set[str]:
     """Give what has to be told of a layer; refuse where it was not."""
-    names, shape, asked = _names(layer.inputs), layer.inputs[0].shape, set[str]()
+    names, shape, asked = names_of(layer.inputs), layer.inputs[0].shape, set[str]()
     if not layer.states:
         asked.add("joined")
         if "joined" not in told:
@@ -146,43 +146,23 @@ def _ask(layer: _Layer, told: Mapping[str, str]) -> set[str]:
 
 
 def _stored(layer: _Layer, told: Mapping[str, str], *, columns: bool) -> list[StoredArray]:
-    """Give the three arrays of Keras: for rows, with the gates side by side."""
-    units, count, first = layer.units, len(layer.inputs), layer.inputs[0]
-    width = first.shape[columns] if layer.states else max(first.shape) - units
-    # 1 - σ(a) is σ(-a): an update gate that weighs the new state is one of the old with its weights negated.
-    signs = [-1 if k == 0 and layer.updates and told["update"] == "new" else 1 for k in range(count)]
-    of_input, of_state = slice(None), slice(None)
+    """Give the arrays of Keras: for rows, with the gates side by side."""
+    inputs, states = ([turned(one) if columns else one for one in some] for some in (layer.inputs, layer.states))
     if not layer.states:
-        state_first = told["joined"] == "hx"
-        of_state = slice(0, units) if state_first else slice(width, None)
-        of_input = slice(units, None) if state_first else slice(0, width)
-
-    def beside(some: list[StoredArray], rows: slice) -> Array:
-        read = [one.read().T if columns else one.read() for one in some]
-        return np.concatenate([sign * one[rows] for sign, one in zip(signs, read, strict=True)], axis=1)
-
-    def bias() -> Array:
-        if not layer.biases:
-            return np.zeros(count * units, first.read().dtype)
-        return np.concatenate([sign * one.read().reshape(-1) for sign, one in zip(signs, layer.biases, strict=True)])
-
-    def made(some: list[StoredArray], shape: tuple[int, ...], read: Callable[[], Array]) -> StoredArray:
-        return replace(first, name=_names(some) or "the biases", shape=shape, reader=read)
-
-    states = layer.states or layer.inputs
-    return [
-        made(layer.inputs, (width, count * units), lambda: beside(layer.inputs, of_input)),
-        made(states, (units, count * units), lambda: beside(states, of_state)),
-        made(layer.biases, (count * units,), bias),
-    ]
-
-
-def _names(some: list[StoredArray]) -> str:
-    return ", ".join(one.name for one in some)
+        units, rows = layer.units, inputs[0].shape[0]
+        at = units if told["joined"] == "hx" else rows - units
+        ahead, behind = [part(one, 0, 0, at) for one in inputs], [part(one, 0, at, rows) for one in inputs]
+        states, inputs = (ahead, behind) if told["joined"] == "hx" else (behind, ahead)
+    # 1 - σ(a) is σ(-a): an update gate that weighs the new state is one of the old with its weights negated.
+    signs = [-1 if k == 0 and layer.updates and told["update"] == "new" else 1 for k in range(len(inputs))]
+    found = [beside(some, signs) for some in (inputs, states, [flat(one) for one in layer.biases]) if some]
+    if not layer.biases and layer.updates:  # one bias says that a GRU resets before the product
+        size = len(inputs) * layer.units
+        found.append(replace(inputs[0], name="the biases", shape=(size,), reader=lambda: np.zeros(size)))
+    return found
 
 
 def _output(array: StoredArray, columns: bool) -> StoredArray:
     if len(array.shape) == 2 and 1 not in array.shape:
-        return array if columns else replace(array, shape=array.shape[::-1], reader=lambda: array.read().T)
-    size = max(array.shape, default=1)
-    return replace(array, shape=(size,), reader=lambda: array.read().reshape(-1))
+        return array if columns else turned(array)
+    return flat(array)
