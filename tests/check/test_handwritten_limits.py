@@ -201,3 +201,26 @@ def test_what_does_not_fit_is_one_sentence(forward: Any, backward: Any, argument
 def test_options_of_another_kind(option: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="must be a whole number of at least"):
         check(product, product_back, X, W, **option)
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "ok"), (1.05, "WRONG")])
+@pytest.mark.parametrize("recorded", [False, True])
+def test_float32_on_the_way_to_outputs_in_float64(factor: float, verdict: str, recorded: bool) -> None:
+    """It is replayed in float64 where it can be recorded, and else known by how its values jitter."""
+
+    def forward(x: Any, w: Any) -> Any:
+        y = x.astype(np.float32) @ w.astype(np.float32)
+        y = y if recorded else np.array([[np.float32(one) for one in row] for row in y])
+        return np.maximum(y, 0).astype(np.float64) if recorded else np.tanh(y).astype(np.float64), (x, w, y)
+
+    def backward(d: Any, cache: Any) -> Any:
+        x, w, y = cache
+        d = d * (y > 0) if recorded else d * (1 - np.tanh(y) ** 2)
+        return d @ w.T, factor * x.T @ d
+
+    for seed in range(4):
+        generator = np.random.default_rng(seed)
+        arguments = generator.normal(size=(4, 5)), generator.normal(size=(5, 3))
+        report = check(forward, backward, *arguments, seed=seed)
+        assert verdicts(report) == ["ok", verdict], str(report)
+        assert report.note.startswith("It computes in float32 on the way")
