@@ -38,7 +38,8 @@ class Replay:
             else:
                 idle.add(entry.id)
         sources = [entry for entry in recorded.entries if entry.op.vjp is None and (entry.name or entry.id not in idle)]
-        self.dtype = "float32" if any(_is_narrow(entry.value) for entry in recorded.entries) else "float64"
+        narrow = any(_is_narrow(entry.value) for entry in recorded.entries if entry.requires or entry.name)
+        self.dtype = "float32" if narrow else "float64"
         recorded = with_entries(recorded, map(_cast_to_float64, recorded.entries)) if wide else recorded
         given = {entry.id: widened(entry.value) if wide else entry.value for entry in sources}
         self.tape = again(recorded, given, depending(recorded, given, idle))
