@@ -224,3 +224,9 @@ def test_float32_on_the_way_to_outputs_in_float64(factor: float, verdict: str, r
         report = check(forward, backward, *arguments, seed=seed)
         assert verdicts(report) == ["ok", verdict], str(report)
         assert report.note.startswith("It computes in float32 on the way")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_slope_below_the_last_place_of_float32_is_not_zero(seed: int) -> None:
+    report = check(lambda x: (np.float32(1e8 + x.sum()), x), lambda d, x: d * np.ones_like(x), X, seed=seed)
+    assert not report.differs, str(report)
