@@ -37,8 +37,12 @@ class Summary:
     @property
     def status(self) -> Status:
         """The status to show: non-finite first, then what is known, then underflow, zero, unobserved."""
-        order = (Status.NONFINITE, Status.OK, Status.UNDERFLOW, Status.ZERO)
-        return next((status for status in order if self.counts[status]), Status.UNOBSERVED)
+        return next((status for status in _FROM_ABOVE if self.counts[status]), Status.UNOBSERVED)
+
+    @property
+    def lowest(self) -> Status:
+        """The status of the smallest: zero is less than what underflowed, and that less than any number."""
+        return next((status for status in reversed(_FROM_ABOVE) if self.counts[status]), Status.UNOBSERVED)
 
     @property
     def log10(self) -> float:
@@ -51,8 +55,8 @@ class Summary:
         if self.status is not Status.OK:
             return STATUS_TEXT[self.status]
         # A range must not hide the steps at which the gradient has died.
-        below = next((status for status in (Status.ZERO, Status.UNDERFLOW) if self.counts[status]), None)
-        low, high = short(self.low) if below is None else STATUS_TEXT[below], short(self.high)
+        low = short(self.low) if self.lowest is Status.OK else STATUS_TEXT[self.lowest]
+        high = short(self.high)
         return low if low == high else f"{low} … {high}"
 
 
@@ -89,5 +93,6 @@ def short(value: float) -> str:
     return f"{mantissa.removesuffix('.0')}e{int(exponent)}"
 
 
+_FROM_ABOVE = (Status.NONFINITE, Status.OK, Status.UNDERFLOW, Status.ZERO)
 _ONE = ((1, 0, 0, 0, 0), (0, 1, 0, 0, 0), (0, 0, 1, 0, 0), (0, 0, 0, 1, 0), (0, 0, 0, 0, 1))
 UNKNOWN = Summary(math.nan, math.nan, _ONE[Status.UNOBSERVED])

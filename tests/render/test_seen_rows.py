@@ -16,7 +16,7 @@ from rich.console import Console
 import rnngraph as rg
 from rnngraph.diagnosis.chosen_loss import seen
 from rnngraph.graph.steps import spans_of
-from rnngraph.render.report.norms.view import NormsView, gate_lines
+from rnngraph.render.report.norms.terminal import NormsView, gate_lines
 from rnngraph.render.report.seen.levels import ASCII_LEVELS
 from rnngraph.render.report.text import BARS
 from rnngraph.trace.model import Trace

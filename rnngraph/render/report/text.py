@@ -15,7 +15,7 @@ from rich.text import Text
 
 from rnngraph.diagnosis.sentences import part_text
 from rnngraph.graph.style.palette import Scale, between, evenly
-from rnngraph.trace.magnitudes import Floats, Magnitudes, Status
+from rnngraph.trace.magnitudes import Floats, Status
 
 STATUS_WORDS = {
     Status.ZERO: ("zero", "bold blue"),
@@ -45,20 +45,18 @@ def ends(scale: Scale) -> str:
     return f"1e{scale.low:.0f}..1e{scale.high:.0f}"
 
 
-def magnitude_text(magnitude: Magnitudes, scale: Scale | None = None) -> Text:
+def magnitude_text(status: Status, value: float, scale: Scale | None = None) -> Text:
     """Write one magnitude with three digits, or the word for its state."""
-    status = Status(int(magnitude.status))
     if status is not Status.OK:
         return Text(*STATUS_WORDS[status])
-    value = float(magnitude.value)
     return Text(f"{value:.2e}", style=_painted(scale, math.log10(value)) if scale else "")
 
 
-def bar(magnitude: Magnitudes, scale: Scale, *, width: int, ascii_only: bool) -> Text:
+def bar(status: Status, value: float, scale: Scale, *, width: int, ascii_only: bool) -> Text:
     """Draw a magnitude on a log scale, `width` characters for all of it; nothing where there is no number."""
-    if int(magnitude.status) != Status.OK:
+    if status is not Status.OK:
         return Text()
-    log10 = math.log10(float(magnitude.value))
+    log10 = math.log10(value)
     eighths = max(1, round(scale.share(log10) * width * 8))  # a number that is there leaves a mark
     full, rest = divmod(eighths, 8)
     blocks = "#" * max(1, round(eighths / 8)) if ascii_only else "█" * full + EIGHTHS[rest].strip()

@@ -7,11 +7,9 @@ one step; how far back a loss is felt is a question of lags, which these two can
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
-from rich import box
-from rich.table import Table
 from rich.text import Text
 
 from rnngraph.graph.build.fold import valid_samples
@@ -42,29 +40,6 @@ def summary(trace: Trace, state: StateTrace) -> Text:
     if saturated.size and saturated.mean() > MANY_SATURATED:
         text.append(f" {percent_text(float(saturated.mean()))} of the units are saturated.", style=NOTE_STYLE)
     return text
-
-
-def summary_table(trace: Trace, states: Sequence[StateTrace]) -> Table:
-    """Say the same of many states in a line each."""
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("state", no_wrap=True)
-    for heading in ("largest", "at t", "smallest", "at t", "decades", "gain", "own"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    notes = [_abnormal(trace, state).removeprefix("; ") for state in states]
-    if any(notes):
-        table.add_column("")
-    for state, note in zip(states, notes, strict=True):
-        log10 = state.grad.log10
-        texts = ["-"] * 5
-        if not np.isnan(log10).all():
-            high, low = int(np.nanargmax(log10)), int(np.nanargmin(log10))
-            value, decades = state.grad.value, log10[high] - log10[low]
-            texts = [f"{value[high]:.2e}", str(high), f"{value[low]:.2e}", str(low), f"{decades:.1f}"]
-        texts += [number_text(median_gain(state)), percent_text(own_share(state))]
-        table.add_row(Text(printable(state.name), style="bold"), *texts, *([note] if any(notes) else []))
-    table.caption = Text("medians: gain of one step back; own, the immediate share of a step's squared norm")
-    table.caption_justify = "left"
-    return table
 
 
 def median_gain(state: StateTrace) -> float:
