@@ -59,7 +59,7 @@ def compare(
         found = rnngraph.compare(a, b, horizon=horizon)
     worse = None if fail_on is None else _worse(found, tolerance)
     if target is not None:
-        from rnngraph.render.report.pictures import report_bytes
+        from rnngraph.render.picture.charts import report_bytes
 
         chart.write(partial(report_bytes, found), target)
     else:

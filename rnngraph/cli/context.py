@@ -36,9 +36,8 @@ def context(
     target = chart.target(what="the context", json=json)
     found = _measured(source, most)
     if target is not None:
-        from rnngraph.graph.charts.context_curve import context_sheet
         from rnngraph.render.picture.charts import chart_bytes
-        from rnngraph.render.report.context import context_sentence
+        from rnngraph.render.report.context import context_sentence, context_sheet
 
         chart.write(partial(chart_bytes, partial(context_sheet, found, title=context_sentence(found))), target)
     elif json:

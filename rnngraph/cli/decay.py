@@ -80,7 +80,7 @@ def decay(
     options = {"config": config, "fresh": fresh, "context": sequence}
     report = _report(source, options, settings=set_ or [], live=live, loss=loss or "sum")
     if target is not None:
-        from rnngraph.render.report.pictures import report_bytes
+        from rnngraph.render.picture.charts import report_bytes
 
         chart.write(partial(report_bytes, report), target)
     else:

@@ -42,7 +42,7 @@ def history(
     with working("reading the traces"):
         found = rnngraph.history(folder, horizon=horizon)
     if target is not None:
-        from rnngraph.render.report.pictures import report_bytes
+        from rnngraph.render.picture.charts import report_bytes
 
         chart.write(partial(report_bytes, found), target)
     elif json:

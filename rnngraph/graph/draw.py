@@ -64,7 +64,7 @@ class Drawing(Shown):
         from rnngraph.graph.one_loss.walk_rows import axis_length
         from rnngraph.graph.sizes import check_theme, check_width
         from rnngraph.graph.steps import parse_steps
-        from rnngraph.graph.style.scales import check_color
+        from rnngraph.graph.style.palette import check_color
 
         trace, options = self.trace, self.options
         if not isinstance(trace, Trace):

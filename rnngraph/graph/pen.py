@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from rnngraph.graph.layout.curves import straight
-from rnngraph.graph.layout.geometry import Box, Point, one_line
+from rnngraph.graph.layout.geometry import Box, Point, one_line, straight
 from rnngraph.graph.layout.metrics import balanced, fit, width_of
 from rnngraph.graph.sheet import Curve, Role, Shape
 from rnngraph.graph.sizes import Sizes

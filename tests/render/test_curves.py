@@ -24,12 +24,12 @@ from rnngraph.graph.sheet import Curve as Drawn
 from rnngraph.graph.sheet import Sheet
 from rnngraph.graph.style.left import COLOURS, colour, ends_of, level_text
 from rnngraph.graph.style.palette import step_of, strengths
+from rnngraph.render.picture.charts import report_bytes
 from rnngraph.render.picture.dot import dot
 from rnngraph.render.picture.svg import svg
 from rnngraph.render.report.compare.comparison_picture import comparison_sheet
 from rnngraph.render.report.history.history_picture import history_sheet
 from rnngraph.render.report.history.history_terminal import sparkline
-from rnngraph.render.report.pictures import report_bytes
 from tests.contrast import luminance
 from tests.history.trainings import network, save
 

@@ -9,8 +9,8 @@ import numpy as np
 import rnngraph as rg
 from rnngraph import nn
 from rnngraph.measure.lag_options import LagOptions
-from rnngraph.render.report.lags.plots import heat_map
 from rnngraph.render.report.lags.states import sentence, state_lags
+from rnngraph.render.report.lags.terminal import heat_map
 from tests.render.exact_networks import exact
 
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rnngraph.diagnosis.sentences import percent
-from rnngraph.graph.layout.curves import straight
-from rnngraph.graph.layout.geometry import Point, one_line
+from rnngraph.graph.layout.geometry import Point, one_line, straight
 from rnngraph.graph.layout.metrics import width_of
 from rnngraph.graph.model import Edge, Vertex
 from rnngraph.graph.one_loss.bars import Axis

@@ -15,7 +15,6 @@ from rnngraph.graph.layout.grid import Span
 from rnngraph.graph.layout.metrics import fit, width_of
 from rnngraph.graph.model import Column, Vertex
 from rnngraph.graph.one_loss.bars import Axis, bars
-from rnngraph.graph.one_loss.columns import word_of
 from rnngraph.graph.one_loss.layout import RANGE, SMALLEST, Layout, inside
 from rnngraph.graph.pen import rectangle, words
 from rnngraph.graph.sheet import Role, Shape
@@ -154,6 +153,11 @@ def _input(vertex: Vertex, x: float, room: float, layout: Layout) -> Shape:
     text = fit(word, room - 2, size)
     shape = words(vertex.id, "vertex", text, x, layout.last_row + 63, size, ink="muted" if word == "x" else "ink")
     return replace(shape, subject=vertex.id, hint=word if text != "x" else "the input", column=vertex.column)
+
+
+def word_of(column: Column) -> str:
+    """Give the word that comes in at a step, where there is one, else one letter."""
+    return one_line(column.label) if column.label else "x"
 
 
 def headers(layout: Layout) -> Iterator[Shape]:

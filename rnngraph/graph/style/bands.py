@@ -15,8 +15,7 @@ from rnngraph.graph.model import Band, Graph
 from rnngraph.graph.pen import words
 from rnngraph.graph.sheet import Shape
 from rnngraph.graph.style.headings import GUTTER, HEADER, NAME
-from rnngraph.graph.style.palette import Scale
-from rnngraph.graph.style.scales import STATUS_LINES, Style
+from rnngraph.graph.style.palette import STATUS_LINES, Scale, Style
 from rnngraph.graph.summary import Summary
 from rnngraph.trace.magnitudes import Status
 

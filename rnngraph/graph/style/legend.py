@@ -16,8 +16,7 @@ from rnngraph.graph.model import Graph
 from rnngraph.graph.pen import words
 from rnngraph.graph.sheet import Shape
 from rnngraph.graph.style.bands import is_silent
-from rnngraph.graph.style.palette import Scale
-from rnngraph.graph.style.scales import STATUS_LINES, Style
+from rnngraph.graph.style.palette import STATUS_LINES, Scale, Style
 from rnngraph.graph.summary import short
 from rnngraph.trace.magnitudes import Status
 

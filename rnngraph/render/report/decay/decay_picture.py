@@ -18,7 +18,7 @@ from rnngraph.graph.layout.metrics import fit, fit_end, width_of, wrap
 from rnngraph.graph.pen import paragraph, rectangle, rule, words
 from rnngraph.graph.sheet import Sheet
 from rnngraph.render.report.decay.histogram import Axis, axis_of, counts, decade_text, steps_text
-from rnngraph.render.report.decay.live import halving, reach, summary_of
+from rnngraph.render.report.decay.table_of_layers import halving, reach, summary_of
 from rnngraph.trace.decay import DecayReport, Five, LayerDecay
 
 BARS, BAND, BATCH = "muted", "rule", "g0"

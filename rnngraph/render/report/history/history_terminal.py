@@ -1,10 +1,12 @@
 """A history for a rich console: where it leads, a sparkline a place, and a row a measurement.
 
-In: a `History`. Out: something that a rich console prints, as wide as the page and no wider.
+In: a `History`. Out: something that a rich console prints, as wide as the page and no wider. The table is plain text
+cells, which the page shows, too.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -13,10 +15,11 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from rnngraph.diagnosis.sentences import share_text
 from rnngraph.history.course import History, Series, skipped_sentences, trend_sentence
+from rnngraph.history.measurement import Measurement
 from rnngraph.history.trend import CLOSING, OPENING
-from rnngraph.render.report.history.history_table import history_table
-from rnngraph.render.report.text import BARS, printable, sign
+from rnngraph.render.report.text import BARS, number_text, printable, sign
 
 ASCII_BARS = "_.:-=+*#"
 WIDEST = 60  # characters of a sparkline
@@ -95,3 +98,27 @@ def _notes(history: History) -> str:
         else ""
     )
     return f"{printable(history.folder)}. {at}; reach is the last lag with 1 % or more, + as far as was measured."
+
+
+def history_table(history: History) -> Iterator[tuple[str, ...]]:
+    """Name the columns, and write a row a measurement; a gain is that at the horizon."""
+    at = f"gain at lag {history.horizon}" if history.horizon else "gain"
+    yield "step", "loss", "reach", at, "half-life", "flags"
+    for one, gain in zip(history.measurements, history.gains, strict=True):
+        left = "-" if math.isnan(gain) else share_text(gain)
+        yield str(one.step), number_text(one.loss), reach_cell(one), left, life_cell(one.half_life), flags_cell(one)
+
+
+def reach_cell(one: Measurement) -> str:
+    """Write a reach; a plus says that it is as far as was measured."""
+    return "-" if one.reach is None else f"{one.reach}{'+' if one.whole else ''}"
+
+
+def life_cell(half_life: float | None) -> str:
+    """Write a half-life; a dash where the gradient does not shrink."""
+    return "-" if half_life is None else f"{half_life:.3g}"
+
+
+def flags_cell(one: Measurement) -> str:
+    """Write the flags, the verdict first."""
+    return ", ".join(flag.replace("_", " ") for flag in one.flags)
