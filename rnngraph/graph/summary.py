@@ -6,12 +6,16 @@ In come slices of a trace's columns, out go frozen values that say what is known
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rnngraph.trace.magnitudes import Floats, Magnitudes, Status
+
+if TYPE_CHECKING:
+    from rnngraph.graph.model import Column
 
 STATUS_TEXT = {
     Status.OK: "ok",
@@ -63,6 +67,20 @@ class Summary:
 def summarise(magnitudes: Magnitudes, index: Any = ...) -> Summary:
     """Summarise the magnitudes that `index` selects."""
     return _summary(np.atleast_1d(magnitudes.value[index]), np.atleast_1d(magnitudes.status[index]))
+
+
+def at_column(magnitudes: Magnitudes, column: Column) -> Summary | None:
+    """Summarise the timesteps that one column stands for; None where it has none."""
+    return summarise(magnitudes, column.index) if column.ranges else None
+
+
+def overall(magnitudes: Sequence[Magnitudes]) -> Summary:
+    """Summarise all of several magnitudes: the range of a colour scale."""
+    if not magnitudes:
+        return UNKNOWN
+    value = np.concatenate([np.atleast_1d(one.value) for one in magnitudes])
+    status = np.concatenate([np.atleast_1d(one.status) for one in magnitudes])
+    return _summary(value, status)
 
 
 def _summary(value: Floats, status: np.ndarray[Any, Any]) -> Summary:

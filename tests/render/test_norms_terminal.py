@@ -64,7 +64,7 @@ def test_each_status_is_told_apart_in_words() -> None:
     trace = norms_trace(5, states=(state_trace(5, grad=magnitudes_of_every_status()),))
     text = report(trace)
     assert [row(text, str(t))[1] for t in range(5)] == ["1.00e-200", "zero", "underflow", "nonfinite", "-"]
-    assert "zero at t=1; underflow at t=2; nonfinite at t=3; not observed at t=4" in " ".join(text.split())
+    assert "zero at t = 1; underflow at t = 2; nonfinite at t = 3; not observed at t = 4" in " ".join(text.split())
 
 
 def test_a_long_sequence_keeps_its_ends_and_sums_up_its_middle() -> None:
@@ -86,7 +86,7 @@ def test_a_fold_never_hides_what_is_not_a_number(first: str, count: int) -> None
     grad.value[20 : 20 + count] = np.nan if status == 3 else 0.0
     text = report(norms_trace(60, states=(state_trace(60, grad=grad),)))
     assert first in "".join(line for line in text.splitlines() if line.startswith("..."))
-    assert f"{first} at t=20" in text
+    assert f"{first} at t = 20" in text
 
 
 def test_the_steps_asked_for_are_shown() -> None:
@@ -143,7 +143,7 @@ def test_a_cut_shows_where_nothing_is_carried_over(direction: str, step: str) ->
     cut = np.array([False, False, True, False, False])
     text = report(norms_trace(5, states=(state_trace(5, direction=direction, cut=cut),)))
     assert [line.split()[0] for line in text.splitlines() if " cut " in line and "word" in line] == [step]
-    assert "is cut where it leads into t=2" in text
+    assert "is cut where it leads into t = 2" in text
 
 
 def test_the_weight_of_the_layer_is_its_own() -> None:
@@ -170,7 +170,7 @@ def test_padding_nonfinite_nodes_and_notes_are_remarked_on() -> None:
     trace = norms_trace(4, valid=valid, notes=("Only one sample was taken.",))
     trace = replace(trace, graph=replace(trace.graph, first_nonfinite_forward=0))
     text = report(trace)
-    assert "No sequence of the batch reaches t=2..3" in text
+    assert "No sequence of the batch reaches t = 2 to 3" in text
     assert "The first NaN or infinity of the forward pass comes out of tanh (node 0, rnn.0/forward, t=3)" in text
     assert "Only one sample was taken." in text
 
@@ -196,7 +196,7 @@ def test_a_trace_without_states_is_refused() -> None:
 def test_states_without_an_ordinary_gradient_or_with_many_saturated_units_say_so() -> None:
     zero = Magnitudes.of(np.zeros(4))
     text = " ".join(report(norms_trace(states=(state_trace(4, grad=zero),))).split())
-    assert "rnn.h: no step has a gradient that is an ordinary number; zero at t=0..3." in text
+    assert "rnn.h: no step has a gradient that is an ordinary number; zero at t = 0 to 3." in text
     many = state_trace(4, saturated=np.full(4, 0.25), gain=np.array([1.0, 1.0, 1.0, np.nan]))
     text = " ".join(report(norms_trace(states=(many,))).split())
     assert "25 % of the units are saturated." in text

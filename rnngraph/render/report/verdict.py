@@ -13,7 +13,7 @@ from rnngraph.diagnosis.headline import headline
 from rnngraph.diagnosis.judged import Judged
 from rnngraph.diagnosis.report import body, text_of
 from rnngraph.render.report.headline import Headline
-from rnngraph.render.report.seen.chart import SeenRows
+from rnngraph.render.report.seen.chart import seen_rows
 from rnngraph.trace.model import Trace
 
 _MOST_ROWS = 8  # rows of a deep network are for `norms`
@@ -34,7 +34,7 @@ class VerdictView:
         yield Text()
         one = seen(self.trace)
         if one is not None and len(one.walks) <= _MOST_ROWS:
-            yield SeenRows(self.trace, one, with_sum=False)
+            yield seen_rows(self.trace, one, with_sum=False)
             yield Text()
         text = text_of(body(self.diagnosis, full=self.verbose, tried=self.verbose, untried=self.untried))
         for line in text.wrap(console, options.max_width):

@@ -17,7 +17,7 @@ from rnngraph.diagnosis.sentences import part_text
 from rnngraph.diagnosis.thresholds import Thresholds
 from rnngraph.render.report.decay.histogram import Axis, axis_of, counts, decade_text, steps_text
 from rnngraph.render.report.lags.states import LagSummary, summed
-from rnngraph.render.report.lags.terminal import curve_plot
+from rnngraph.render.report.lags.terminal import curve_rows
 from rnngraph.render.report.text import BARS, printable, sign
 from rnngraph.trace.decay import DecayFinding, DecayReport, Five, LayerDecay
 from rnngraph.trace.model import FORWARD
@@ -161,17 +161,17 @@ def live_parts(report: DecayReport, *, width: int, ascii_only: bool) -> Iterator
     yield Text()
     yield Text("Half-lives at 10, 50 and 90 %, in steps; credit is the gradient of a later loss at the layer's input.")
     yield table
-    yield from _curves(layers, width, ascii_only)
+    yield from _curves(layers)
     for note in dict.fromkeys(note for layer in layers if layer.live for note in layer.live.notes):
         yield Text(f"Note: {note}.", style="yellow")
 
 
-def _curves(layers: list[LayerDecay], width: int, ascii_only: bool) -> Iterator[RenderableType]:
+def _curves(layers: list[LayerDecay]) -> Iterator[RenderableType]:
     drawn = [(layer, credit) for layer in layers if (credit := summary_of(layer)) is not None and credit.curve.longest]
     for layer, credit in drawn[:MOST_CURVES]:
         yield Text()
         yield Text(f"{printable(layer.shown_name)}: {sentence(credit)}")
-        yield curve_plot(credit.curve, width=width, ascii_only=ascii_only)
+        yield curve_rows(credit.curve)
     if len(drawn) > MOST_CURVES:
         yield Text(f"{len(drawn) - MOST_CURVES} more curves are in the picture (-o) and in --json.", style="dim")
     yield Text()

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 from rich.text import Text
 
+from rnngraph.diagnosis.sentences import spans_text
 from rnngraph.graph.build.fold import valid_samples
 from rnngraph.render.report.text import NOTE_STYLE, STATUS_WORDS, number_text, percent_text, printable
 from rnngraph.trace.magnitudes import Integers, Status
@@ -74,24 +75,10 @@ def _abnormal(trace: Trace, state: StateTrace) -> str:
     found = state.grad.status[: trace.recurrence_of(state).timesteps]
     parts = []
     for status in (Status.ZERO, Status.UNDERFLOW, Status.NONFINITE, Status.UNOBSERVED):
-        steps = np.flatnonzero(found == status)
-        if steps.size:
+        if (found == status).any():
             word = "not observed" if status is Status.UNOBSERVED else STATUS_WORDS[status][0]
-            parts.append(f"; {word} at {steps_text(steps.tolist())}")
+            parts.append(f"; {word} at {spans_text(found == status)}")
     return "".join(parts)
-
-
-def steps_text(steps: list[int]) -> str:
-    """Name steps as ranges, such as `t=0..3, 7`; only the first few of many."""
-    ranges: list[list[int]] = []
-    for step in steps:
-        if ranges and step == ranges[-1][1] + 1:
-            ranges[-1][1] = step
-        else:
-            ranges.append([step, step])
-    texts = [str(first) if first == last else f"{first}..{last}" for first, last in ranges]
-    more = f" and {len(texts) - 4} more" if len(texts) > 4 else ""
-    return f"t={', '.join(texts[:4])}{more}"
 
 
 def _gain_sentence(gain: float) -> str:
@@ -105,14 +92,12 @@ def _gain_sentence(gain: float) -> str:
 
 def remarks(trace: Trace) -> Iterator[str]:
     """Give what a reader of the numbers must know: padding, cuts, non-finite nodes, the trace's notes."""
-    padded = np.flatnonzero(valid_samples(trace, 0, trace.timesteps) == 0)
-    if padded.size:
-        yield f"No sequence of the batch reaches {steps_text(padded.tolist())}: these steps are padding."
+    padded = valid_samples(trace, 0, trace.timesteps) == 0
+    if padded.any():
+        yield f"No sequence of the batch reaches {spans_text(padded)}: these steps are padding."
     for state in trace.states:
-        cut = np.flatnonzero(state.cut)
-        if cut.size:
-            into = steps_text(cut.tolist())
-            yield f"The recurrence of {printable(state.name)} is cut where it leads into {into}."
+        if state.cut.any():
+            yield f"The recurrence of {printable(state.name)} is cut where it leads into {spans_text(state.cut)}."
     for way, node in trace.graph.first_nonfinite().items():
         yield f"The first NaN or infinity of the {way} pass comes out of {printable(trace.graph.describe(node))}."
     yield from map(printable, trace.notes)

@@ -27,7 +27,7 @@ from rnngraph.nearest import check_known
 from rnngraph.render.report.headline import Headline
 from rnngraph.render.report.norms.norms_table import state_table
 from rnngraph.render.report.norms.norms_text import remarks, summary
-from rnngraph.render.report.seen.chart import SeenRows
+from rnngraph.render.report.seen.chart import seen_rows
 from rnngraph.render.report.seen.lag_table import LagTable
 from rnngraph.render.report.text import NOTE_STYLE, printable, scale_over, spelled, wrapped
 from rnngraph.trace.model import StateTrace, Trace
@@ -105,7 +105,7 @@ class NormsView:
             yield from wrapped(f"Note: {remark}", console, options.max_width, NOTE_STYLE)
 
     def _rows(self, seen: OneLoss) -> Iterator[RenderableType]:
-        yield SeenRows(self.trace, seen)
+        yield seen_rows(self.trace, seen)
         yield from map(Text, gate_lines(self.trace))
         yield LagTable(seen)
         yield Text()

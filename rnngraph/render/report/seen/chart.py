@@ -1,6 +1,7 @@
-"""The rows of one loss for a rich console, as wide as it is and no wider.
+"""Rows of bars for a rich console, as wide as it is and no wider: of one loss over the steps, or of many by lag.
 
-In: a trace and what is seen from one of its losses. Out: rich texts, a line each.
+In: rows, and what their bars are. Out: rich texts, a line each. Where a line has less room than there are steps, a
+character is the smallest of several, so that no gap is hidden.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from rich.text import Text
 from rnngraph.diagnosis.one_loss import OneLoss
 from rnngraph.diagnosis.sentences import amount_text, power
 from rnngraph.graph.one_loss.bars import axis_of
-from rnngraph.graph.style.left import floor_of
+from rnngraph.graph.style.left import FLOOR, floor_of
 from rnngraph.render.report.seen.fitting import Layout, fitting, layout_of
 from rnngraph.render.report.seen.levels import Spans, character, smallest, style
 from rnngraph.render.report.seen.sparklines import Row, Sum, row_of, sum_of
@@ -24,37 +25,45 @@ from rnngraph.render.report.text import printable, spelled
 from rnngraph.trace.magnitudes import Floats
 from rnngraph.trace.model import Trace
 
-_FAR = 20  # times between the ends of a sum, from which on it is shown in decades
-
 
 @dataclass(frozen=True, slots=True)
-class SeenRows:
-    """A line a state, the topmost layer first, and the sum over all losses; give it to a rich console."""
+class BarRows:
+    """Rows with their heading over them and places under them; give it to a rich console."""
 
-    trace: Trace
-    seen: OneLoss
-    with_sum: bool = True
+    rows: Sequence[Row]
+    heading: str  # what the bars are
+    names: str = "state"  # what the names of the rows are
+    first: str = "t=0"  # what stands under the first bar
+    labels: Sequence[str | None] = ()  # words of the steps
+    floor: float = FLOOR
+    total: Sum | None = None
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         """Lay the rows out for the width and the characters of a console."""
-        rows = [row_of(walk) for walk in self.seen.downwards]
-        total = sum_of(self.trace, self.seen) if self.with_sum else None
-        ends = axis_of(np.concatenate([row.decades for row in rows]), floor_of(self.trace.dtype))
+        ends = axis_of(np.concatenate([row.decades for row in self.rows]), self.floor)
         low, high = ends.low, math.ceil(ends.high)
         scale = "log, " + " to ".join("1" if end == 0 else f"1e{end:.0f}" for end in (low, high))
-        start = f"from the loss at t={self.seen.timestep}"
-        layout = layout_of(rows, self.trace.labels, start=start, scale=scale, width=options.max_width)
+        layout = layout_of(
+            self.rows, self.labels, names=self.names, start=self.heading, scale=scale, width=options.max_width
+        )
         ascii_only = options.ascii_only
         for line in (
-            layout.line("state", Text(layout.title), layout.heading),
-            *_row_lines(layout, rows, low, high, ascii_only=ascii_only),
-            *_sum_lines(layout, total, ascii_only=ascii_only),
-            layout.axis(),
+            layout.line(self.names, Text(layout.title), layout.heading),
+            *_row_lines(layout, self.rows, low, high, ascii_only=ascii_only),
+            *_sum_lines(layout, self.total, ascii_only=ascii_only),
+            layout.axis(self.first),
         ):
             line.no_wrap, line.overflow = True, "ellipsis"
             line.plain = spelled(line.plain, ascii_only=ascii_only)
             line.rstrip()
             yield line
+
+
+def seen_rows(trace: Trace, seen: OneLoss, *, with_sum: bool = True) -> BarRows:
+    """Make a row a state, the topmost layer first, and one of the sum over all losses."""
+    rows, total = [row_of(walk) for walk in seen.downwards], sum_of(trace, seen) if with_sum else None
+    heading, floor = f"from the loss at t={seen.timestep}", floor_of(trace.dtype)
+    return BarRows(rows, heading, labels=trace.labels, floor=floor, total=total)
 
 
 def _row_lines(layout: Layout, rows: Sequence[Row], low: float, high: float, *, ascii_only: bool) -> Iterator[Text]:
@@ -65,21 +74,15 @@ def _row_lines(layout: Layout, rows: Sequence[Row], low: float, high: float, *, 
 
 
 def _sum_lines(layout: Layout, total: Sum | None, *, ascii_only: bool) -> Iterator[Text]:
+    """Show the sum as every picture does that has it: linear, the largest as high as there is room."""
     if total is None:
         return
-    known = total.known
-    linear = np.ptp(known) < math.log10(_FAR)
-    start, scale = f"sum over all {total.losses} losses", f" ({'linear' if linear else 'log'})"
-    extent = _extent(total)
-    texts = [f"{start}{scale}: {extent}", f"{start}: {extent}", start]
-    if total.flat:
-        said = "says nothing about reach"
-        texts = [f"{start}{scale}: flat at {extent}, {said}", f"{start}{scale}: flat, {said}", f"{start}: flat"]
-    yield layout.line("", Text(fitting(layout.beside, *texts), style="dim"))
-    values = smallest(_padded(total.values, layout.spans), layout.spans)
-    low, high = (0.0, 10.0 ** float(known.max())) if linear else (float(known.min()), float(known.max()))
-    shown = [10.0**one if linear else one for one in values]
-    marks = [(character(one, low, high, ascii_only=ascii_only), "dim") for one in shown]
+    start = f"sum over all {total.losses} losses"
+    short, said = ("flat", "flat, says nothing about reach") if total.flat else (_extent(total), _extent(total))
+    yield layout.line("", Text(fitting(layout.beside, f"{start} (linear): {said}", f"{start}: {short}"), style="dim"))
+    shares = 10 ** (_padded(total.values, layout.spans) - total.known.max())
+    values = smallest(shares, layout.spans)
+    marks = [(character(one, 0.0, 1.0, ascii_only=ascii_only), "dim") for one in values]
     yield layout.line(printable(total.name), layout.bar(marks))
 
 

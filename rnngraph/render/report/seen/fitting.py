@@ -51,18 +51,20 @@ class Layout:
             text.append(mark * (width - gap), style=how).append(" " * gap)
         return text
 
-    def axis(self) -> Text:
-        """Write the words or the timesteps under the bars."""
-        line = ticks_line(self.spans) if self.words is None else words_line(self.words, self.widths)
+    def axis(self, first: str) -> Text:
+        """Write the words under the bars, or the places, the `first` with its name."""
+        line = ticks_line(self.spans, first) if self.words is None else words_line(self.words, self.widths)
         return self.line("", Text(line, style="dim"))
 
 
-def layout_of(rows: Sequence[Row], labels: Sequence[str | None], *, start: str, scale: str, width: int) -> Layout:
+def layout_of(
+    rows: Sequence[Row], labels: Sequence[str | None], *, names: str, start: str, scale: str, width: int
+) -> Layout:
     """Divide a line of `width` characters; the title is `start`, with the scale where there is room."""
     kinds = {row.end[0] for row in rows}
     heading = kinds.pop() if len(kinds) == 1 else ""
     ends = [row.end[1] if heading else _whole(row) for row in rows]
-    name = max(len("state"), min(max(cell_len(printable(row.name)) for row in rows), max(width // 5, 10)))
+    name = max(len(names), min(max(cell_len(printable(row.name)) for row in rows), max(width // 5, 10)))
     room = max(width - name - _GAP - _END_GAP - max(map(cell_len, (heading, *ends))), _LEAST)
     count = max(len(row.decades) for row in rows)
     words, spans = words_of(labels[:count], room), spans_of(count, room)
@@ -136,10 +138,10 @@ def words_line(words: Sequence[str], widths: Sequence[int]) -> str:
     return "".join(padded).rstrip()
 
 
-def ticks_line(spans: Spans) -> str:
-    """Write timesteps under their characters: the first, round ones between, and the last, which ends with its row."""
+def ticks_line(spans: Spans, first: str) -> str:
+    """Write places under their characters: the first, round ones between, and the last, which ends with its row."""
     count, width = spans[-1][1], len(spans)
-    last, first = str(count - 1), "t=0"
+    last = str(count - 1)
     if count == 1 or width < len(first) + len(last) + 1:
         return first
     line, end = first, width - len(last)
