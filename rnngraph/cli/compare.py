@@ -78,10 +78,10 @@ def _print(found: Any, worse: tuple[str, ...] | None, *, json: bool) -> None:
     from rnngraph.cli.console import report_console, write_report
 
     if json:
-        from rnngraph.render.report.compare.comparison_json import comparison_json
+        from rnngraph.render.report.compare.comparison_report import comparison_json
 
         write_report(comparison_json(found, worse=worse))
         return
-    from rnngraph.render.report.compare.comparison_terminal import ComparisonReport
+    from rnngraph.render.report.compare.comparison_report import ComparisonReport
 
     report_console().print(ComparisonReport(found, worse))

@@ -118,6 +118,6 @@ def _print(report: DecayReport, *, json: bool) -> None:
 
         write_report(decay_json(report))
         return
-    from rnngraph.render.report.decay.table_of_layers import DecayTable
+    from rnngraph.render.report.decay.decay_terminal import DecayTable
 
     report_console().print(DecayTable(report))

@@ -46,10 +46,10 @@ def history(
 
         chart.write(partial(report_bytes, found), target)
     elif json:
-        from rnngraph.render.report.history.history_json import history_json
+        from rnngraph.render.report.history.history_report import history_json
 
         write_report(history_json(found))
     else:
-        from rnngraph.render.report.history.history_terminal import HistoryReport
+        from rnngraph.render.report.history.history_report import HistoryReport
 
         report_console().print(HistoryReport(found))

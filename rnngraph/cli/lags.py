@@ -52,10 +52,10 @@ def lags(
 
         chart.write(partial(chart_bytes, partial(lag_sheet, trace, states=state, seen_from=chosen)), target)
     elif json:
-        from rnngraph.render.report.lags.lags_json import lags_json
+        from rnngraph.render.report.lags.lags_report import lags_json
 
         write_report(lags_json(trace, states=state))
     else:
-        from rnngraph.render.report.lags.terminal import lags_report
+        from rnngraph.render.report.lags.lags_report import lags_report
 
         report_console().print(lags_report(trace, states=state))

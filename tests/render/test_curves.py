@@ -29,7 +29,7 @@ from rnngraph.render.picture.dot import dot
 from rnngraph.render.picture.svg import svg
 from rnngraph.render.report.compare.comparison_picture import comparison_sheet
 from rnngraph.render.report.history.history_picture import history_sheet
-from rnngraph.render.report.history.history_terminal import sparkline
+from rnngraph.render.report.history.history_report import sparkline
 from tests.contrast import luminance
 from tests.history.trainings import network, save
 

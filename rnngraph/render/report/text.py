@@ -1,4 +1,4 @@
-"""Numbers, magnitudes and bars as text for a terminal, one at a time.
+"""Numbers, magnitudes and bars as text for a terminal, one at a time, and the three lines at the top of every report.
 
 In come values of a trace, out come strings and rich texts. The four states of a magnitude that is not an
 ordinary number are told apart in words, so that the report also reads without colours.
@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
 from rnngraph.diagnosis.sentences import part_text
@@ -107,3 +108,28 @@ def spelled(text: str, *, ascii_only: bool) -> str:
 def printable(text: str) -> str:
     """Replace what a terminal would act on (newlines, escapes, marks of direction) by its code."""
     return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
+
+
+KEYS = ("where", "why", "try")
+_INDENT = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """The sentences, the first in bold; give it to a rich console."""
+
+    sentences: tuple[str, str, str]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        """Set a sentence a paragraph, with its word before it."""
+        title, *others = (spelled(printable(one), ascii_only=options.ascii_only) for one in self.sentences)
+        yield from wrapped(title, console, options.max_width, "bold")
+        for word, text in zip(("Why", "Try"), others, strict=True):
+            lines = wrapped(text, console, options.max_width - _INDENT) if text else ()
+            for number, line in enumerate(lines):
+                yield Text.assemble((("" if number else word).ljust(_INDENT), "bold"), line)
+
+
+def headline_document(sentences: tuple[str, str, str] | None) -> dict[str, str] | None:
+    """Give the sentences by name."""
+    return None if sentences is None else dict(zip(KEYS, sentences, strict=True))

@@ -13,7 +13,7 @@ from rnngraph.graph.key import Swatch
 from rnngraph.graph.sheet import Sheet
 from rnngraph.graph.style.palette import strengths
 from rnngraph.history.course import History, Series, skipped_sentences, trend_sentence
-from rnngraph.render.report.history.history_terminal import reach_cell
+from rnngraph.render.report.history.history_report import reach_cell
 
 _THICK, _THIN = 2.4, 1.3
 

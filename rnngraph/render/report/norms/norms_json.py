@@ -11,7 +11,7 @@ from typing import Any
 
 from rnngraph.diagnosis.diagnose import headline_of
 from rnngraph.diagnosis.one_loss import INITIAL, OneLoss, Walk
-from rnngraph.render.report.headline import headline_document
+from rnngraph.render.report.text import headline_document
 from rnngraph.render.strict import json_line
 from rnngraph.trace.magnitudes import Magnitudes, Status
 from rnngraph.trace.model import ParameterTrace, StateTrace, Trace

@@ -24,12 +24,11 @@ from rnngraph.graph.build.graph import sizes
 from rnngraph.graph.model import Column
 from rnngraph.graph.steps import Steps, parse_steps
 from rnngraph.nearest import check_known
-from rnngraph.render.report.headline import Headline
 from rnngraph.render.report.norms.norms_table import state_table
 from rnngraph.render.report.norms.norms_text import remarks, summary
 from rnngraph.render.report.seen.chart import seen_rows
 from rnngraph.render.report.seen.lag_table import LagTable
-from rnngraph.render.report.text import NOTE_STYLE, printable, scale_over, spelled, wrapped
+from rnngraph.render.report.text import NOTE_STYLE, Headline, printable, scale_over, spelled, wrapped
 from rnngraph.trace.model import StateTrace, Trace
 
 SHOWN_WHOLE = 40  # a terminal has more room for steps than a picture has

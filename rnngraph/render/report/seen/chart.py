@@ -19,8 +19,7 @@ from rnngraph.diagnosis.sentences import amount_text, power
 from rnngraph.graph.one_loss.bars import axis_of
 from rnngraph.graph.style.left import FLOOR, floor_of
 from rnngraph.render.report.seen.fitting import Layout, fitting, layout_of
-from rnngraph.render.report.seen.levels import Spans, character, smallest, style
-from rnngraph.render.report.seen.sparklines import Row, Sum, row_of, sum_of
+from rnngraph.render.report.seen.sparklines import Row, Spans, Sum, character, row_of, smallest, style, sum_of
 from rnngraph.render.report.text import printable, spelled
 from rnngraph.trace.magnitudes import Floats
 from rnngraph.trace.model import Trace

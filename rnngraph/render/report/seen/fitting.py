@@ -15,8 +15,7 @@ from rich.text import Text
 
 from rnngraph.graph.sizes import round_step
 from rnngraph.graph.steps import spans_of
-from rnngraph.render.report.seen.levels import Spans
-from rnngraph.render.report.seen.sparklines import Row
+from rnngraph.render.report.seen.sparklines import Row, Spans
 from rnngraph.render.report.text import printable
 
 _GAP = 2

@@ -17,7 +17,7 @@ from rnngraph.diagnosis.one_loss import OneLoss, Walk
 from rnngraph.diagnosis.sentences import factor_text, share_text
 from rnngraph.graph.style.left import EXPLODED, MARK
 from rnngraph.render.report.seen.fitting import named
-from rnngraph.render.report.seen.levels import style
+from rnngraph.render.report.seen.sparklines import style
 from rnngraph.render.report.text import printable, spelled
 
 _COLUMN = 7

@@ -1,11 +1,13 @@
 """The rows of one loss as data: for every walk what is left by timestep, and where it ends, in words.
 
-In: a `OneLoss` and its trace. Out: `Row`s, and the sum over all losses as one more.
+In: a `OneLoss` and its trace. Out: `Row`s, and the sum over all losses as one more; and for a number over the steps a
+character a step or a bin of steps.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,9 +16,45 @@ from rnngraph.diagnosis.credit import log_norm
 from rnngraph.diagnosis.curve import LN10
 from rnngraph.diagnosis.one_loss import OneLoss, Walk
 from rnngraph.diagnosis.sentences import percent, share_text, times_text
-from rnngraph.graph.style.left import EXPLODED, MARK
+from rnngraph.graph.style.left import EXPLODED, GROWTH, MARK
+from rnngraph.render.report.text import BARS
 from rnngraph.trace.magnitudes import Floats, Status
 from rnngraph.trace.model import Trace
+
+ASCII_LEVELS = "12345678"
+LESS, ASCII_LESS = "·", "."
+# Legible on dark and on light; what is under the mark is dim on both.
+ABOVE, BELOW, GROWN = "bold #4477aa", "dim", "bold #c2560c"
+
+Spans = Sequence[tuple[int, int]]  # the steps of every character, half open
+
+
+def smallest(values: Floats, spans: Spans) -> list[float]:
+    """Give the smallest known value of every span; NaN where none is known."""
+    found = []
+    for first, stop in spans:
+        part = values[first:stop]
+        known = part[~np.isnan(part)]
+        found.append(float(known.min()) if known.size else math.nan)
+    return found
+
+
+def character(value: float, low: float, high: float, *, ascii_only: bool) -> str:
+    """Choose a bar of eight heights for a value between two ends; a dot for less, a blank where nothing is known."""
+    if math.isnan(value):
+        return " "
+    if value < low:
+        return ASCII_LESS if ascii_only else LESS
+    levels = ASCII_LEVELS if ascii_only else BARS
+    if value >= high:  # also a gradient that is not finite
+        return levels[-1]
+    return levels[min(int((value - low) / (high - low) * len(levels) + 1e-9), len(levels) - 1)]
+
+
+def style(decades: float) -> str:
+    """Choose how a share is printed."""
+    return GROWN if decades >= GROWTH else ABOVE if decades >= MARK else BELOW
+
 
 _FLAT = math.log10(2)  # of a sum that varies by less nothing can be read
 

@@ -1,12 +1,14 @@
-"""The lag report for a rich console: what is left by lag, and of every loss at every step, as rows of bars.
+"""The lag report: what is left by lag, and of every loss at every step, as rows of bars or as JSON.
 
-In: a trace with lags. Out: something that a rich console prints. The bars are those of every view of one loss.
+In: a trace with lags. Out: something that a rich console prints, with the bars of every view of one loss; or strict
+JSON, null where there is no number.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -15,11 +17,11 @@ from rich.text import Text
 from rnngraph.diagnosis.curve import LN10, LagCurve, taken
 from rnngraph.diagnosis.diagnose import headline_of
 from rnngraph.diagnosis.sentences import counted
-from rnngraph.render.report.headline import Headline
 from rnngraph.render.report.lags.states import StateLags, sentence, state_lags
 from rnngraph.render.report.seen.chart import BarRows
 from rnngraph.render.report.seen.sparklines import Row
-from rnngraph.render.report.text import printable, spelled, wrapped
+from rnngraph.render.report.text import Headline, headline_document, printable, spelled, wrapped
+from rnngraph.render.strict import json_line
 from rnngraph.trace.magnitudes import Floats
 from rnngraph.trace.model import REVERSE, Trace
 
@@ -89,3 +91,47 @@ def _left(row: Floats, *, reverse: bool) -> Floats:
         return np.full_like(row, np.nan)
     shares: Floats = row - row[known[0] if reverse else known[-1]]
     return shares
+
+
+SCHEMA = 1
+
+
+def lags_json(trace: Trace, *, states: Sequence[str] | None = None) -> str:
+    """Write the report of `rnngraph lags --json`: one line of JSON, without the line's end.
+
+    Raises:
+        InputError: the trace holds no lags, or no state of that name.
+    """
+    return json_line({
+        "schema": SCHEMA,
+        "model": trace.model,
+        "timesteps": trace.timesteps,
+        "states": [_state(one) for one in state_lags(trace, states=states)],
+        "updates": [
+            {"recurrence": one.recurrence, "lags": one.lags.tolist(), "log10": (one.log / LN10).tolist()}
+            for one in trace.updates
+        ],
+        "headline": headline_document(headline_of(trace)),
+    })  # fmt: skip
+
+
+def _state(one: StateLags) -> dict[str, Any]:
+    return {
+        "name": one.state.name,
+        "layer": one.state.layer,
+        "direction": one.state.direction,
+        "kind": one.state.kind,
+        "rate": one.summary.rate,
+        "half_life": one.summary.half_life,
+        "memory_horizon": one.summary.reach,
+        "losses_available": one.lags.available,
+        "samples": one.lags.samples.tolist(),
+        "floor": None,  # of a gain, as earlier versions had one
+        "max_lag": one.lags.max_lag,
+        "curve": one.summary.curve_document(),
+        "matrix": {
+            "losses": one.lags.losses.tolist(),
+            "timesteps": np.arange(-1, one.matrix.shape[1] - 1).tolist(),
+            "log10": one.matrix.tolist(),
+        },
+    }

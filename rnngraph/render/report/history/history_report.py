@@ -1,7 +1,7 @@
-"""A history for a rich console: where it leads, a sparkline a place, and a row a measurement.
+"""A history as a report: where it leads, a sparkline a place, and a row a measurement.
 
 In: a `History`. Out: something that a rich console prints, as wide as the page and no wider. The table is plain text
-cells, which the page shows, too.
+cells, which the page shows, too. Or strict JSON, null where there is no number; gains are in decades.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -17,9 +18,10 @@ from rich.text import Text
 
 from rnngraph.diagnosis.sentences import share_text
 from rnngraph.history.course import History, Series, skipped_sentences, trend_sentence
-from rnngraph.history.measurement import Measurement
-from rnngraph.history.trend import CLOSING, OPENING
+from rnngraph.history.measurement import Measurement, Reading
+from rnngraph.history.trend import CLOSING, OPENING, Trend
 from rnngraph.render.report.text import BARS, number_text, printable, sign
+from rnngraph.render.strict import json_line
 
 ASCII_BARS = "_.:-=+*#"
 WIDEST = 60  # characters of a sparkline
@@ -122,3 +124,67 @@ def life_cell(half_life: float | None) -> str:
 def flags_cell(one: Measurement) -> str:
     """Write the flags, the verdict first."""
     return ", ".join(flag.replace("_", " ") for flag in one.flags)
+
+
+SCHEMA = 1
+
+
+def history_json(history: History) -> str:
+    """Write the report of `rnngraph history --json`: one line of JSON, without the line's end."""
+    return json_line({
+        "schema": SCHEMA,
+        "folder": history.folder,
+        "horizon": history.horizon,
+        "asked": history.asked,
+        "checks": [
+            _check(history, one, place, gain)
+            for place, (one, gain) in enumerate(zip(history.measurements, history.gains, strict=True))
+        ],
+        "trend": trend_document(history),
+        "trends": [{"name": one.name, "horizon": one.horizon, **_trend(history, one.trend)} for one in history.series],
+        "skipped": [{"name": one.name, "reason": one.reason} for one in history.skipped],
+    })  # fmt: skip
+
+
+def _check(history: History, one: Measurement, place: int, gain: float) -> dict[str, Any]:
+    return {
+        "step": one.step,
+        "file": one.label,
+        "loss": one.loss,
+        "verdict": one.verdict,
+        "flags": list(one.flags),
+        "reach": one.reach,
+        "reach_is_whole": one.whole,
+        "gain": gain,
+        "half_life": one.half_life,
+        "states": [_reading(line, place) for line in history.series if not line.at_input and line.readings[place]],
+        "inputs": [_reading(line, place) for line in history.series if line.at_input and line.readings[place]],
+        "trend": history.trend.trends[place],
+    }
+
+
+def _reading(line: Series, place: int) -> dict[str, Any]:
+    one = line.readings[place]
+    return reading_document(one, line.gains[place]) if one is not None else {}
+
+
+def reading_document(one: Reading, gain: float) -> dict[str, Any]:
+    """Lay one reading out, with its gain at whatever lag it is compared at."""
+    document = {
+        "name": one.name,
+        "reach": one.reach,
+        "reach_is_whole": one.whole,
+        "gain": gain,
+        "half_life": one.half_life,
+    }
+    return document if one.at_input else {**document, "peak": one.peak, "saturated": one.saturated}
+
+
+def trend_document(history: History) -> dict[str, Any]:
+    """Lay the trend of the whole out, with its sentence."""
+    return _trend(history, history.trend) | {"text": trend_sentence(history)}
+
+
+def _trend(history: History, trend: Trend) -> dict[str, Any]:
+    known = trend.trend is not None
+    return {"trend": trend.trend, "since": history.steps[trend.since] if known else None}

@@ -16,8 +16,8 @@ from rnngraph.diagnosis.curve import LN10
 from rnngraph.diagnosis.sentences import part_text
 from rnngraph.diagnosis.thresholds import Thresholds
 from rnngraph.render.report.decay.histogram import Axis, axis_of, counts, decade_text, steps_text
+from rnngraph.render.report.lags.lags_report import curve_rows
 from rnngraph.render.report.lags.states import LagSummary, summed
-from rnngraph.render.report.lags.terminal import curve_rows
 from rnngraph.render.report.text import BARS, printable, sign
 from rnngraph.trace.decay import DecayFinding, DecayReport, Five, LayerDecay
 from rnngraph.trace.model import FORWARD
