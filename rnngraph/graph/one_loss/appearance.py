@@ -58,7 +58,7 @@ def look(trace: Trace, timestep: int, options: Options) -> Graph:
         floor_of(trace.dtype), handovers, options.width, options.theme, options.steps is not None,
     )  # fmt: skip
     if options.steps is None:
-        shown = choose_steps(position, rows, marks, segments, room_of(options.width, rows))
+        shown = choose_steps(position, rows, marks, segments, room_of(options.width, rows, segments))
     else:
         shown = _chosen(options.steps, segments)
     return build(trace, known, shown, options.title or found, initial=is_wide(options.width))

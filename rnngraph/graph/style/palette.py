@@ -186,7 +186,7 @@ def check_color(color: str) -> None:
 
 def choose_style(graph: Graph, color: str = "grad") -> Style:
     """Fit the scales to a graph."""
-    arrows = _fit(graph.carried)
+    arrows = fitted(graph.carried)
     if color == "gain":
         gains = [edge.gain for edge in graph.edges if edge.gain and edge.gain.status is Status.OK]
         low = min((math.log10(gain.low) for gain in gains), default=math.nan)
@@ -197,10 +197,11 @@ def choose_style(graph: Graph, color: str = "grad") -> Style:
     if color == "activation":
         used = [vertex.activation.high for vertex in graph.vertices if vertex.activation and vertex.activation.high > 0]
         fills = Scale(0.0, max(used, default=1.0), "a")
-    return Style(color, arrows, _fit(graph.gradients), _fit(graph.contributions), fills)
+    return Style(color, arrows, fitted(graph.gradients), fitted(graph.contributions), fills)
 
 
-def _fit(found: Summary) -> Scale:
+def fitted(found: Summary) -> Scale:
+    """Return a scale over whole decades that holds all that was summed up."""
     if not found.low > 0:
         return decades(math.nan, math.nan)
     return decades(math.log10(found.low), math.log10(found.high))

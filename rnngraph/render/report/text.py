@@ -7,16 +7,15 @@ ordinary number are told apart in words, so that the report also reads without c
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
 from rnngraph.diagnosis.sentences import part_text
 from rnngraph.graph.style.palette import Scale, between, evenly
-from rnngraph.trace.magnitudes import Floats, Status
+from rnngraph.trace.magnitudes import Status
 
 STATUS_WORDS = {
     Status.ZERO: ("zero", "bold blue"),
@@ -31,14 +30,6 @@ BARS = "▁▂▃▄▅▆▇█"
 _BRIGHT = "#4477aa #44aacc #aaaa44 #dd8844 #ee6677"
 _ASCII = str.maketrans("×·‖∂…σ²ᵀ", "x-|d~s2T")
 EIGHTHS = " ▏▎▍▌▋▊▉"
-
-
-def scale_over(logarithms: Sequence[Floats]) -> Scale:
-    """Span the decimal logarithms that are known by whole decades, by one at least."""
-    known = np.concatenate([np.atleast_1d(one).ravel() for one in logarithms])
-    known = known[np.isfinite(known)]
-    low, high = (math.floor(known.min()), math.ceil(known.max())) if known.size else (-1, 0)
-    return Scale(low, max(high, low + 1))
 
 
 def ends(scale: Scale) -> str:

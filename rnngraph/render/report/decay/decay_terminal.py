@@ -12,12 +12,9 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from rnngraph.diagnosis.curve import LN10
-from rnngraph.diagnosis.sentences import part_text
-from rnngraph.diagnosis.thresholds import Thresholds
 from rnngraph.render.report.decay.histogram import Axis, axis_of, counts, decade_text, steps_text
 from rnngraph.render.report.lags.lags_report import curve_rows
-from rnngraph.render.report.lags.states import LagSummary, summed
+from rnngraph.render.report.lags.states import LagSummary, sentence, summed
 from rnngraph.render.report.text import BARS, printable, sign
 from rnngraph.trace.decay import DecayFinding, DecayReport, Five, LayerDecay
 from rnngraph.trace.model import FORWARD
@@ -183,14 +180,6 @@ def summary_of(layer: LayerDecay) -> LagSummary | None:
     """Sum up the credit at a layer's own input; None where none was measured."""
     lags = None if layer.live is None else layer.live.credit
     return None if lags is None or not len(lags.losses) else summed(lags, FORWARD)
-
-
-def sentence(credit: LagSummary) -> str:
-    """Sum the credit up: what is left at the horizon, in how many steps it halves, how far it reaches."""
-    left = credit.curve.median[credit.horizon - 1] / LN10 if credit.horizon else float("nan")
-    said = f"1e{left:+.2f} of the credit is left at lag {credit.horizon}"
-    left = part_text(Thresholds().epsilon)
-    return f"{said}; it halves in {halving(credit)} steps and reaches lag {reach(credit)} ({left} left)"
 
 
 def three(quantiles: Five | None, ascii_only: bool = False) -> str:

@@ -23,12 +23,14 @@ from rnngraph.graph.build.fold import unrolled_columns
 from rnngraph.graph.build.graph import sizes
 from rnngraph.graph.model import Column
 from rnngraph.graph.steps import Steps, parse_steps
+from rnngraph.graph.style.palette import fitted
+from rnngraph.graph.summary import overall
 from rnngraph.nearest import check_known
 from rnngraph.render.report.norms.norms_table import state_table
 from rnngraph.render.report.norms.norms_text import remarks, summary
 from rnngraph.render.report.seen.chart import seen_rows
 from rnngraph.render.report.seen.lag_table import LagTable
-from rnngraph.render.report.text import NOTE_STYLE, Headline, printable, scale_over, spelled, wrapped
+from rnngraph.render.report.text import NOTE_STYLE, Headline, printable, spelled, wrapped
 from rnngraph.trace.model import StateTrace, Trace
 
 SHOWN_WHOLE = 40  # a terminal has more room for steps than a picture has
@@ -46,7 +48,7 @@ class NormsReport:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         """Lay the report out for the width and the characters of a console."""
         # One scale for all states, so that their bars can be compared.
-        scale = scale_over([part.log10 for state in self.states for part in (state.grad, state.initial)])
+        scale = fitted(overall([part for state in self.states for part in (state.grad, state.initial)]))
         width, ascii_only = options.max_width, options.ascii_only
         for state in self.states:
             yield state_table(self.trace, state, columns=self.columns, scale=scale, width=width, ascii_only=ascii_only)
