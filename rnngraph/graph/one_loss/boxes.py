@@ -16,8 +16,7 @@ from rnngraph.graph.layout.metrics import fit, width_of
 from rnngraph.graph.model import Column, Vertex
 from rnngraph.graph.one_loss.bars import Axis, bars
 from rnngraph.graph.one_loss.layout import RANGE, SMALLEST, Layout, inside
-from rnngraph.graph.pen import rectangle, words
-from rnngraph.graph.sheet import Role, Shape
+from rnngraph.graph.sheet import Role, Shape, rectangle, words
 from rnngraph.graph.style.left import MARK, tone
 
 NUMBER = 12.5  # font size in boxes

@@ -21,8 +21,7 @@ from rnngraph.graph.one_loss.boxes import folds, headers, vertices, word_of
 from rnngraph.graph.one_loss.fold import right_margin
 from rnngraph.graph.one_loss.layout import LABEL_LINE, LABEL_TEXT, LABEL_UP, RANGE, SMALLEST, Layout
 from rnngraph.graph.one_loss.under import Under
-from rnngraph.graph.pen import flag, paragraph, words
-from rnngraph.graph.sheet import Shape, Sheet, Theme
+from rnngraph.graph.sheet import Shape, Sheet, Theme, flag, paragraph, words
 from rnngraph.graph.sizes import is_wide, sizes_of
 
 

@@ -15,8 +15,7 @@ from rnngraph.graph.one_loss.bars import Axis, amounts, bars
 from rnngraph.graph.one_loss.boxes import METER_FROM
 from rnngraph.graph.one_loss.layout import Layout
 from rnngraph.graph.one_loss.view import Strip
-from rnngraph.graph.pen import paragraph, rule, words
-from rnngraph.graph.sheet import Curve, Shape
+from rnngraph.graph.sheet import Curve, Shape, paragraph, rule, words
 from rnngraph.graph.sizes import round_step
 from rnngraph.graph.style.left import is_dotted
 

@@ -14,7 +14,7 @@ import numpy as np
 from rnngraph.diagnosis.chosen_loss import SeenFrom, chosen
 from rnngraph.diagnosis.one_loss import INITIAL, Losses, OneLoss
 from rnngraph.graph.build.loss_circles import bearing
-from rnngraph.graph.one_loss.headings import small_print
+from rnngraph.graph.one_loss.appearance import small_print
 from rnngraph.graph.one_loss.view import SeenRow
 from rnngraph.graph.one_loss.walk_rows import find_rows, find_segments
 from rnngraph.render.page.number_lists import number

@@ -23,11 +23,9 @@ from rnngraph.history.course import History
 from rnngraph.nearest import check_known, did_you_mean
 from rnngraph.render.picture import graphviz
 from rnngraph.render.picture.svg import svg
-from rnngraph.render.report.compare.comparison_picture import comparison_sheet
-from rnngraph.render.report.compare.comparison_report import comparison_table
+from rnngraph.render.report.compare.comparison_report import comparison_sheet, comparison_table
 from rnngraph.render.report.decay.decay_picture import decay_sheet
-from rnngraph.render.report.history.history_picture import history_sheet
-from rnngraph.render.report.history.history_report import history_table
+from rnngraph.render.report.history.history_report import history_sheet, history_table
 from rnngraph.trace.decay import DecayReport
 
 FORMATS = {".svg": "svg", ".png": "png", ".pdf": "pdf", ".html": "html", ".htm": "html"}

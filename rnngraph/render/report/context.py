@@ -11,8 +11,7 @@ from collections.abc import Iterator
 from rnngraph.diagnosis.sentences import part_text
 from rnngraph.graph.charts.frame import SMALL, Paper
 from rnngraph.graph.layout.metrics import fit
-from rnngraph.graph.pen import rectangle, rule, words
-from rnngraph.graph.sheet import Shape, Sheet
+from rnngraph.graph.sheet import Shape, Sheet, rectangle, rule, words
 from rnngraph.render.report.text import number_text, printable
 from rnngraph.render.strict import json_line
 from rnngraph.trace.used_past import ContextTrace

@@ -1,7 +1,7 @@
-"""A comparison as a report: what differs in sentences, and every number beside its counterpart.
+"""A comparison as a report: sentences and a table for a rich console, strict JSON, and a picture.
 
-In: a `Comparison`, and what of it is worse where that was asked. Out: something that a rich console prints, a table of
-plain text cells, which the page shows, too, or strict JSON, null where there is no number. Gains are in decades.
+In: a `Comparison`, and what of it is worse where that was asked. The table is plain text cells, which the page shows,
+too; the JSON has null where there is no number, and gains in decades; the picture is a sheet.
 """
 
 from __future__ import annotations
@@ -17,6 +17,10 @@ from rich.table import Table
 from rich.text import Text
 
 from rnngraph.diagnosis.sentences import percent, times
+from rnngraph.graph.charts.frame import Paper
+from rnngraph.graph.charts.overlay import Curve, Panel, credit_panel, draw_panels
+from rnngraph.graph.key import Swatch
+from rnngraph.graph.sheet import Sheet
 from rnngraph.history.compare.contrast import (
     NOT_IN_COMMON,
     Comparison,
@@ -37,6 +41,7 @@ from rnngraph.render.report.history.history_report import (
 )
 from rnngraph.render.report.text import number_text, percent_text, printable
 from rnngraph.render.strict import json_line
+from rnngraph.trace.magnitudes import Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,16 +91,13 @@ def comparison_table(comparison: Comparison) -> Iterator[tuple[str, str, str]]:
         if not math.isnan(one.a.saturated) or not math.isnan(one.b.saturated):
             yield f"{one.name}: saturated units", percent_text(one.a.saturated), percent_text(one.b.saturated)
     for gate in comparison.gates:
-        a_gate, b_gate = (_gate(gate, place) for place in (0, 1))
-        yield f"{gate.name}: mean, saturated", a_gate, b_gate
+        yield f"{gate.name}: mean, saturated", _gate(gate, 0), _gate(gate, 1)
 
 
 def _place(one: Curves) -> Iterator[tuple[str, str, str]]:
-    far, near = one.reaches
-    yield f"{one.name}: reach", *_words(far, near)
+    yield f"{one.name}: reach", *_words(*one.reaches)
     if one.horizon:
-        a, b = one.gains
-        yield f"{one.name}: left at lag {one.horizon}", _left(a), _left(b)
+        yield f"{one.name}: left at lag {one.horizon}", *map(_left, one.gains)
     yield f"{one.name}: half-life", life_cell(one.a.half_life), life_cell(one.b.half_life)
     if one.parts is not None:
         a, b = one.a.gain(one.parts), one.b.gain(one.parts)
@@ -198,3 +200,49 @@ def _gate_document(one: Gates) -> dict[str, Any]:
         "mean": {"a": one.mean[0], "b": one.mean[1]},
         "saturated": {"a": one.saturated[0], "b": one.saturated[1]},
     }
+
+
+_LEAST = -12.0  # decades of norms that are shown
+# Told from each other without their colours, too.
+_LOOKS: dict[str, tuple[str, dict[str, Any]]] = {
+    "A": ("g0", {"thickness": 2.2, "line": "dashed", "hint": "A"}),
+    "B": ("k12", {"thickness": 2.2, "hint": "B"}),
+}
+
+
+def comparison_sheet(comparison: Comparison, *, width: int = 900, theme: str = "auto") -> Sheet:
+    """Draw a comparison.
+
+    Raises:
+        InputError: an option that is not one of its choices.
+    """
+    paper = Paper(width, theme)
+    title, *lines = comparison_sentences(comparison)
+    paper.head(title, "", *lines)
+    # Of the norms only those that part first: the table has the others, and a stack of LSTMs has many.
+    walked = comparison.parting or next(iter(comparison.norms[-1:]), None)
+    draw_panels(paper, [*map(_credit, comparison.curves), *([] if walked is None else [_walk(walked)])])
+    names = {"A": comparison.a.label, "B": comparison.b.label}
+    paper.y += 18
+    paper.key([Swatch(letter if name == letter else f"{letter}: {name}", form="rule", stroke=stroke,
+                      line=look.get("line", "solid"), thickness=look["thickness"])
+               for (letter, name), (stroke, look) in zip(names.items(), _LOOKS.values(), strict=True)],
+              "Credit is set against lag 1, norms against the last step.")  # fmt: skip
+    return paper.finish(title, " ".join(lines))
+
+
+def _credit(one: Curves) -> Panel:
+    return credit_panel(one.name, _two(one.a.left, one.b.left), at_input=one.a.at_input, horizon=one.horizon)
+
+
+def _walk(one: NormsApart) -> Panel:
+    a, b = one.timesteps
+    at = f"t = {a}" if a == b else f"t = {a} of A, {b} of B"
+    flag = None if one.parts is None else (one.parts, f"they part at {at}")
+    heading = f"norms of {one.state}, all losses"
+    return Panel(heading, _two(one.a, one.b), "steps before the last", first=0, flag=flag, lowest=_LEAST)
+
+
+def _two(a: Floats, b: Floats) -> tuple[Curve, Curve]:
+    # The dashed one lies above: where both are the same, both are seen.
+    return Curve(b, *_LOOKS["B"], name="B"), Curve(a, *_LOOKS["A"], name="A")

@@ -13,8 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rnngraph.render.report.decay.histogram import Axis, axis_of, counts, decade_text, steps_text
-from rnngraph.render.report.lags.lags_report import curve_rows
-from rnngraph.render.report.lags.states import LagSummary, sentence, summed
+from rnngraph.render.report.lags.lags_report import LagSummary, curve_rows, sentence, summed
 from rnngraph.render.report.text import BARS, printable, sign
 from rnngraph.trace.decay import DecayFinding, DecayReport, Five, LayerDecay
 from rnngraph.trace.model import FORWARD

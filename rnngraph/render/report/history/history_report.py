@@ -1,7 +1,7 @@
-"""A history as a report: where it leads, a sparkline a place, and a row a measurement.
+"""A history as a report: sentences, sparklines and a table for a rich console, strict JSON, and a picture.
 
-In: a `History`. Out: something that a rich console prints, as wide as the page and no wider. The table is plain text
-cells, which the page shows, too. Or strict JSON, null where there is no number; gains are in decades.
+In: a `History`. The table is plain text cells, a row a measurement, which the page shows, too; the JSON has null where
+there is no number, and gains in decades; the picture is a sheet with the curves of all measurements over each other.
 """
 
 from __future__ import annotations
@@ -17,6 +17,11 @@ from rich.table import Table
 from rich.text import Text
 
 from rnngraph.diagnosis.sentences import share_text
+from rnngraph.graph.charts.frame import Paper
+from rnngraph.graph.charts.overlay import Curve, Panel, credit_panel, draw_panels
+from rnngraph.graph.key import Swatch
+from rnngraph.graph.sheet import Sheet
+from rnngraph.graph.style.palette import strengths
 from rnngraph.history.course import History, Series, skipped_sentences, trend_sentence
 from rnngraph.history.measurement import Measurement, Reading
 from rnngraph.history.trend import CLOSING, OPENING, Trend
@@ -188,3 +193,33 @@ def trend_document(history: History) -> dict[str, Any]:
 def _trend(history: History, trend: Trend) -> dict[str, Any]:
     known = trend.trend is not None
     return {"trend": trend.trend, "since": history.steps[trend.since] if known else None}
+
+
+_THICK, _THIN = 2.4, 1.3
+
+
+def history_sheet(history: History, *, width: int = 900, theme: str = "auto") -> Sheet:
+    """Draw a history.
+
+    Raises:
+        InputError: an option that is not one of its choices.
+    """
+    paper, colours, last = Paper(width, theme), strengths(len(history.measurements)), history.measurements[-1]
+    title, now = trend_sentence(history), f"Now, at step {last.step}: {last.said}"
+    paper.head(title, now, *skipped_sentences(history))
+    draw_panels(paper, [_panel(history, one, colours) for one in history.series])
+    shown = dict(zip(history.steps, colours, strict=True))
+    ends = [Swatch(f"step {step}", shown[step]) for step in dict.fromkeys((history.steps[0], history.steps[-1]))]
+    paper.key(ends, "Of what there is at lag 1. Dashed: 1 %, where credit ends.")
+    return paper.finish(title, now)
+
+
+def _panel(history: History, series: Series, colours: Sequence[str]) -> Panel:
+    curves = []
+    for place, (one, reading) in enumerate(zip(history.measurements, series.readings, strict=True)):
+        if reading is not None:
+            newest = place == len(history.measurements) - 1
+            said = f"step {one.step}: reaches lag {reach_cell(one)}"
+            style = {"thickness": _THICK if newest else _THIN, "hint": said}
+            curves.append(Curve(reading.left, colours[place], style))
+    return credit_panel(series.name, curves, at_input=series.at_input, horizon=series.horizon)
