@@ -14,7 +14,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
 from rnngraph.diagnosis.sentences import part_text
-from rnngraph.graph.style.palette import Scale, between, evenly
+from rnngraph.graph.style.palette import Scale
 from rnngraph.trace.magnitudes import Status
 
 STATUS_WORDS = {
@@ -24,10 +24,8 @@ STATUS_WORDS = {
     Status.UNOBSERVED: ("-", "dim"),
 }
 NOTE_STYLE = "#b26a00"  # legible on dark and on light, which yellow is not
+BAR_STYLE = "#4477aa"  # likewise
 BARS = "▁▂▃▄▅▆▇█"
-# From small to large, after P. Tol's bright colours: colour-blind readers can tell them apart, and they are
-# legible on dark and on light.
-_BRIGHT = "#4477aa #44aacc #aaaa44 #dd8844 #ee6677"
 _ASCII = str.maketrans("×·‖∂…σ²ᵀ", "x-|d~s2T")
 EIGHTHS = " ▏▎▍▌▋▊▉"
 
@@ -37,26 +35,19 @@ def ends(scale: Scale) -> str:
     return f"1e{scale.low:.0f}..1e{scale.high:.0f}"
 
 
-def magnitude_text(status: Status, value: float, scale: Scale | None = None) -> Text:
+def magnitude_text(status: Status, value: float) -> Text:
     """Write one magnitude with three digits, or the word for its state."""
-    if status is not Status.OK:
-        return Text(*STATUS_WORDS[status])
-    return Text(f"{value:.2e}", style=_painted(scale, math.log10(value)) if scale else "")
+    return Text(f"{value:.2e}") if status is Status.OK else Text(*STATUS_WORDS[status])
 
 
 def bar(status: Status, value: float, scale: Scale, *, width: int, ascii_only: bool) -> Text:
     """Draw a magnitude on a log scale, `width` characters for all of it; nothing where there is no number."""
     if status is not Status.OK:
         return Text()
-    log10 = math.log10(value)
-    eighths = max(1, round(scale.share(log10) * width * 8))  # a number that is there leaves a mark
+    eighths = max(1, round(scale.share(math.log10(value)) * width * 8))  # a number that is there leaves a mark
     full, rest = divmod(eighths, 8)
     blocks = "#" * max(1, round(eighths / 8)) if ascii_only else "█" * full + EIGHTHS[rest].strip()
-    return Text(blocks, style=_painted(scale, log10))
-
-
-def _painted(scale: Scale, value: float) -> str:
-    return between(scale.share(value), 1, evenly(_BRIGHT, _BRIGHT))
+    return Text(blocks, style=BAR_STYLE)
 
 
 def sign(part: int, whole: int, bars: str) -> str:

@@ -97,7 +97,7 @@ def comparison_table(comparison: Comparison) -> Iterator[tuple[str, str, str]]:
 def _place(one: Curves) -> Iterator[tuple[str, str, str]]:
     yield f"{one.name}: reach", *_words(*one.reaches)
     if one.horizon:
-        yield f"{one.name}: left at lag {one.horizon}", *map(_left, one.gains)
+        yield f"{one.name}: left at lag {one.horizon}", _left(one.gains[0]), _left(one.gains[1])
     yield f"{one.name}: half-life", life_cell(one.a.half_life), life_cell(one.b.half_life)
     if one.parts is not None:
         a, b = one.a.gain(one.parts), one.b.gain(one.parts)

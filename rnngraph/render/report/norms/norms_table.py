@@ -58,7 +58,7 @@ def state_table(
     grads = [_found(state, column) for column in columns]
     fields = [
         *_names(trace, state, columns),
-        Field(f"‖∂L/∂{state.kind}‖", [_both(grad, partial(magnitude_text, scale=scale)) for grad in grads]),
+        Field(f"‖∂L/∂{state.kind}‖", [_both(grad, magnitude_text) for grad in grads]),
         Field("immediate", _magnitudes(state.immediate, columns)),
         Field("carried", _carried(state, recurrence.timesteps, columns)),
         Field("gain", _numbers(state.gain, columns, number_text)),

@@ -17,14 +17,14 @@ from rnngraph.diagnosis.curve import LN10
 from rnngraph.diagnosis.one_loss import OneLoss, Walk
 from rnngraph.diagnosis.sentences import percent, share_text, times_text
 from rnngraph.graph.style.left import EXPLODED, GROWTH, MARK
-from rnngraph.render.report.text import BARS
+from rnngraph.render.report.text import BAR_STYLE, BARS
 from rnngraph.trace.magnitudes import Floats, Status
 from rnngraph.trace.model import Trace
 
 ASCII_LEVELS = "12345678"
 LESS, ASCII_LESS = "·", "."
 # Legible on dark and on light; what is under the mark is dim on both.
-ABOVE, BELOW, GROWN = "bold #4477aa", "dim", "bold #c2560c"
+ABOVE, BELOW, GROWN = f"bold {BAR_STYLE}", "dim", "bold #c2560c"
 
 Spans = Sequence[tuple[int, int]]  # the steps of every character, half open
 
