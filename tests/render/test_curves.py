@@ -233,7 +233,7 @@ def test_unknown_formats(history: Any) -> None:
 
 
 def test_a_sparkline() -> None:
-    assert sparkline([0, 1, 4, 8, None, 8], 60) == "▁▁▄█ █"
+    assert sparkline([0, 1, 4, 8, None, 8], 60) == "▁▂▅█ █"
     assert sparkline([0, 0], 60) == "▁▁"
     assert sparkline([None], 60) == " "
     assert len(sparkline(list(range(1000)), 30)) == 30

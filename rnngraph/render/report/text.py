@@ -50,11 +50,6 @@ def bar(status: Status, value: float, scale: Scale, *, width: int, ascii_only: b
     return Text(blocks, style=BAR_STYLE)
 
 
-def sign(part: int, whole: int, bars: str) -> str:
-    """Choose the bar of a part that is not nothing."""
-    return bars[max(-(-part * len(bars) // whole) - 1, 0)]
-
-
 def number_text(number: float) -> str:
     """Write a number with two digits or more, plainly where that is short."""
     if math.isnan(number):

@@ -5,6 +5,7 @@ In: a `DecayReport`. Out: something that a rich console prints, as wide as the p
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -14,11 +15,11 @@ from rich.text import Text
 
 from rnngraph.render.report.decay.histogram import Axis, axis_of, counts, decade_text, steps_text
 from rnngraph.render.report.lags.lags_report import LagSummary, curve_rows, sentence, summed
-from rnngraph.render.report.text import BARS, printable, sign
+from rnngraph.render.report.seen.sparklines import character
+from rnngraph.render.report.text import printable
 from rnngraph.trace.decay import DecayFinding, DecayReport, Five, LayerDecay
 from rnngraph.trace.model import FORWARD
 
-ASCII_BARS = ".:-=+*#@"
 WIDEST_HISTOGRAM, LEAST_HISTOGRAM, LEAST_WRONG, GAP = 48, 16, 18, 2
 NARROW = 72  # below it there is no room for a table
 _NUMBERS = 4 * 8  # four columns of numbers
@@ -99,10 +100,9 @@ def _ruler(axis: Axis, bins: int) -> Text:
 
 def histogram(layer: LayerDecay, axis: Axis, bins: int, *, ascii_only: bool = False) -> str:
     """Draw how many half-lives fall where, one character a part of the axis; a blank is none."""
-    bars = ASCII_BARS if ascii_only else BARS
     found = counts(layer.half_lives, axis, bins)
     most = max(int(found.max()), 1)
-    return "".join(sign(int(one), most, bars) if one else " " for one in found)
+    return "".join(character(one or math.nan, 0, most, ascii_only=ascii_only) for one in found.tolist())
 
 
 def _wrong(layer: LayerDecay) -> Text:

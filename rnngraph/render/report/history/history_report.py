@@ -25,10 +25,10 @@ from rnngraph.graph.style.palette import strengths
 from rnngraph.history.course import History, Series, skipped_sentences, trend_sentence
 from rnngraph.history.measurement import Measurement, Reading
 from rnngraph.history.trend import CLOSING, OPENING, Trend
-from rnngraph.render.report.text import BARS, number_text, printable, sign
+from rnngraph.render.report.seen.sparklines import character
+from rnngraph.render.report.text import number_text, printable
 from rnngraph.render.strict import json_line
 
-ASCII_BARS = "_.:-=+*#"
 WIDEST = 60  # characters of a sparkline
 _STYLES = {OPENING: "bold green", CLOSING: "bold red"}
 _FINE = ("healthy", "attenuating")
@@ -74,11 +74,11 @@ def sparkline(reaches: Sequence[int | None], width: int, *, ascii_only: bool = F
 
     Where there are more measurements than signs they are taken evenly, the first and the last among them.
     """
-    bars = ASCII_BARS if ascii_only else BARS
     places = np.linspace(0, len(reaches) - 1, min(len(reaches), width)).round().astype(int).tolist()
     most = max((reach for reach in reaches if reach is not None), default=0) or 1
     chosen = (reaches[place] for place in places)
-    return "".join(" " if reach is None else sign(reach, most, bars) for reach in chosen)
+    values = (math.nan if reach is None else reach for reach in chosen)
+    return "".join(character(value, 0, most, ascii_only=ascii_only) for value in values)
 
 
 def _ends(one: Series, place: int) -> str:
