@@ -8,6 +8,7 @@ import pytest
 
 from rnngraph.errors import InputError
 from rnngraph.graph.build.graph import build
+from rnngraph.graph.draw import Drawing, Options, draw
 from rnngraph.graph.model import Graph
 from rnngraph.trace.magnitudes import Magnitudes, Status
 from tests.graph_table import Table
@@ -177,13 +178,13 @@ def test_bands_hold_every_weight_once() -> None:
 @pytest.mark.parametrize(("option", "value"), [("detail", "gate"), ("view", "flat")])
 def test_unknown_options_are_refused_with_the_choices(option: str, value: str) -> None:
     with pytest.raises(InputError, match=f"{option} '{value}' is unknown; choose"):
-        build(make_trace(), **{option: value})
+        Drawing(make_trace(), replace(Options(), **{option: value}))
 
 
 def test_a_trace_without_timesteps_is_refused() -> None:
     trace = make_trace("tanh", 3)
     with pytest.raises(InputError, match="no timesteps"):
-        build(replace(trace, states=(), timesteps=0))
+        draw(replace(trace, states=(), timesteps=0))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from rnngraph.errors import InputError
 from rnngraph.graph.build.arrows import VerticesAt, connect
 from rnngraph.graph.build.fold import loop_columns, unrolled_columns
 from rnngraph.graph.build.loss_circles import loss_steps
@@ -23,7 +22,6 @@ from rnngraph.graph.build.vertices import TrackColumn, fold_vertex, op_vertex
 from rnngraph.graph.model import Band, Column, Graph, Vertex
 from rnngraph.graph.steps import Steps, parse_steps
 from rnngraph.graph.summary import Summary, at_column, overall, summarise
-from rnngraph.nearest import check_known
 from rnngraph.trace.magnitudes import Magnitudes
 from rnngraph.trace.model import Trace
 
@@ -37,25 +35,12 @@ def build(
     """Return the graph of the shown steps.
 
     Raises:
-        InputError: the trace has no timesteps, or an option is not one of its choices.
+        InputError: steps outside the trace.
     """
-    check_build(trace, steps, detail, view)
     rolled = view == "rolled" or detail == "layer"
     ranges = parse_steps("all" if steps is None and rolled else steps, trace.timesteps)
     columns = loop_columns(trace, ranges) if rolled else unrolled_columns(trace, ranges)
     return build_columns(trace, columns, detail=detail, title=title)
-
-
-def check_build(trace: Trace, steps: Steps, detail: str, view: str) -> None:
-    """Refuse what `build` cannot draw; see there."""
-    check_known([detail], DETAILS, "detail {} is unknown; choose")
-    check_known([view], VIEWS, "view {} is unknown; choose")
-    if trace.timesteps < 1:
-        raise InputError(
-            f"the trace of {trace.model or 'this model'!r} has no timesteps, so there is nothing to unroll; "
-            "record a loss that went through a recurrent layer."
-        )
-    parse_steps(steps, trace.timesteps)
 
 
 def build_columns(

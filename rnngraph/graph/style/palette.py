@@ -14,7 +14,6 @@ from itertools import pairwise
 from rnngraph.graph.model import Graph
 from rnngraph.graph.sheet import Line
 from rnngraph.graph.summary import Summary
-from rnngraph.nearest import check_known
 from rnngraph.trace.magnitudes import Status
 
 Stops = tuple[tuple[float, str, str], ...]  # place -> light, dark
@@ -173,15 +172,6 @@ class Style:
     bars: Scale
     weights: Scale
     fills: Scale | None
-
-
-def check_color(color: str) -> None:
-    """Refuse a word that names no colouring.
-
-    Raises:
-        InputError: `color` is not one of "grad", "gain", "saturation", "activation".
-    """
-    check_known([color], COLOURS, "color {} is unknown; choose")
 
 
 def choose_style(graph: Graph, color: str = "grad") -> Style:
