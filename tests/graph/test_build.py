@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -176,7 +177,7 @@ def test_bands_hold_every_weight_once() -> None:
 
 
 @pytest.mark.parametrize(("option", "value"), [("detail", "gate"), ("view", "flat")])
-def test_unknown_options_are_refused_with_the_choices(option: str, value: str) -> None:
+def test_unknown_options_are_refused_with_the_choices(option: str, value: Any) -> None:
     with pytest.raises(InputError, match=f"{option} '{value}' is unknown; choose"):
         Drawing(make_trace(), replace(Options(), **{option: value}))
 
