@@ -17,7 +17,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
 from rnngraph.diagnosis.one_loss import OneLoss
-from rnngraph.diagnosis.sentences import amount_text, power
+from rnngraph.diagnosis.sentences import amount_text
 from rnngraph.graph.one_loss.bars import axis_of
 from rnngraph.graph.sizes import round_step
 from rnngraph.graph.steps import spans_of
@@ -212,19 +212,12 @@ def _sum_lines(layout: Layout, total: Sum | None, *, ascii_only: bool) -> Iterat
     """Show the sum as every picture does that has it: linear, the largest as high as there is room."""
     if total is None:
         return
-    start = f"sum over all {total.losses} losses"
-    short, said = ("flat", "flat, says nothing about reach") if total.flat else (_extent(total), _extent(total))
+    start, extent = f"sum over all {total.losses} losses", " to ".join(dict.fromkeys(map(amount_text, total.ends)))
+    short, said = ("flat", "flat, says nothing about reach") if total.flat else (extent, extent)
     yield layout.line("", Text(fitting(layout.beside, f"{start} (linear): {said}", f"{start}: {short}"), style="dim"))
-    shares = 10 ** (_padded(total.values, layout.spans) - total.known.max())
-    values = smallest(shares, layout.spans)
-    marks = [(character(one, 0.0, 1.0, ascii_only=ascii_only), "dim") for one in values]
+    values = smallest(_padded(total.values, layout.spans), layout.spans)
+    marks = [(character(one, 0.0, total.ends[1], ascii_only=ascii_only), "dim") for one in values]
     yield layout.line(printable(total.name), layout.bar(marks))
-
-
-def _extent(total: Sum) -> str:
-    ends = [float(one) for one in (total.known.min(), total.known.max())]
-    low, high = (power(one) if abs(one) > 300 else amount_text(10**one) for one in ends)
-    return low if low == high else f"{low} to {high}"
 
 
 def _padded(values: Floats, spans: Spans) -> Floats:
