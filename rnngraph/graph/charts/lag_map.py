@@ -44,20 +44,10 @@ class LagMap:
 
     def draw(self, heading: str, outlined: int) -> float:
         """Draw everything; give the height that was taken."""
-        paper, name = self.paper, f"m{self.number}"
-        paper.heading(f"{name}h", heading, self.left - _AXIS, self.top - HEAD + 6, self.right - self.left + _AXIS)
-        paper.shapes.append(
-            words(
-                f"{name}ylabel",
-                "legend",
-                "loss at step",
-                self.left - _AXIS,
-                self.top - 12,
-                SMALL,
-                ink="muted",
-                align="left",
-            )
-        )
+        paper, name, left = self.paper, f"m{self.number}", self.left - _AXIS
+        paper.heading(f"{name}h", heading, left, self.top - HEAD + 6, self.right - left)
+        paper.shapes.append(words(f"{name}ylabel", "legend", "loss at step", left, self.top - 12, SMALL, ink="muted",
+                                  align="left"))  # fmt: skip
         paper.shapes += self._cells()
         self._coast(self.row.last, "1 %")
         self._coast(self.row.grown, "×100")
