@@ -52,7 +52,8 @@ def test_every_loss_is_set_against_where_it_arrives(reverse: bool, bars: str) ->
 
 
 def test_the_median_stands_between_its_percentiles() -> None:
-    lines = printed(curve_rows(state_lags(exact(0.1, timesteps=5))[0].summary.curve))
+    curve = state_lags(exact(0.1, timesteps=5))[0].summary.curve
+    lines = printed(curve_rows(replace(curve, high=curve.median + np.log(10), low=curve.median - np.log(10))))
     assert lines[0].strip() == "left by lag, of 2 to 8 pairs each (log, 1e-6 to 1)"
-    assert lines[1:4] == ["90 %    █▇▆▅▃", "median  █▇▆▅▃", "10 %    █▇▆▅▃"]
+    assert lines[1:4] == ["90 %    ██▇▆▅", "median  █▇▆▅▃", "10 %    █▆▅▃▂"]
     assert lines[4].strip() == "lag 0"

@@ -74,7 +74,18 @@ def test_a_long_sequence_keeps_its_ends_and_sums_up_its_middle() -> None:
     largest, smallest = (line.split() for line in text.splitlines() if line.startswith("..."))
     assert largest[1:5] == ["max", "of", "276", "1.00e-12"]  # t = 287
     assert smallest[1:5] == ["min", "of", "276", "1.00e-287"]  # t = 12
+    assert (largest[-3:-1], smallest[-3:-1]) == (["10", "%"], ["<1", "%"])  # saturated
     assert len(text.splitlines()) < 40
+
+
+def test_folds_and_padding_are_dim() -> None:
+    valid = np.ones((2, 60), dtype=bool)
+    valid[:, 59] = False
+    stream = io.StringIO()
+    console = Console(file=stream, width=120, force_terminal=True, color_system="standard", legacy_windows=False)
+    console.print(norms_report(norms_trace(60, valid=valid)))
+    dim = [line for line in stream.getvalue().splitlines() if line.startswith("\x1b[2m")]
+    assert [re.findall("max of|min of|word59", line) for line in dim] == [["max of"], ["min of"], ["word59"]]
 
 
 @pytest.mark.parametrize(("first", "count"), [("zero", 3), ("underflow", 2), ("nonfinite", 1)])
