@@ -144,6 +144,9 @@ def test_an_encoder_stands_before_its_decoder_and_lags_go_on() -> None:
     assert found[0] == 47
     assert found == sorted(found, reverse=True)
     assert [vertex.label for vertex in of_kind(drawing, "initial")] == ["h0"], "that of the encoder"
+    (loss,) = [vertex for vertex in of_kind(drawing, "loss") if vertex.label == "L"]
+    assert drawing.graph.columns[loss.column].ranges == ((7, 8),)
+    assert drawing.graph.columns[loss.column].segment == 1
 
 
 def test_two_recurrences_that_feed_no_other_have_no_handover() -> None:
