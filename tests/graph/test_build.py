@@ -164,6 +164,14 @@ def test_a_loss_at_the_last_step_stands_there_alone() -> None:
     assert [vertex.label for vertex in graph.vertices if vertex.kind == "loss"] == ["L5"]
 
 
+def test_where_no_gradient_was_measured_a_known_part_of_the_loss_is_a_loss() -> None:
+    parts = np.array([np.nan, 0.5, np.nan, 0.25])
+    trace = with_state(make_trace("tanh", 4, loss_steps=parts), immediate=Magnitudes.unobserved((4,)))
+    graph = build(trace)
+    steps = [graph.columns[vertex.column].first for vertex in graph.vertices if vertex.kind == "loss"]
+    assert steps == [1, 3]
+
+
 def test_bands_hold_every_weight_once() -> None:
     trace = make_trace("gru", 30)
     graph = build(trace)

@@ -33,10 +33,8 @@ class Room:
         return len(shown) * pitch + len(self.folds(shown)) * self.sizes.fold <= self.width
 
     def holds(self, shown: set[int]) -> bool:
-        """Whether columns fit in full, or where nothing is folded as narrow as may be."""
-        if len(shown) <= self.columns:
-            return self.fits(shown, self.sizes.pitch)
-        return not self.folds(shown) and self.fits(shown, self.sizes.least)
+        """Whether columns fit in full, or where they are more than that as narrow as may be."""
+        return self.fits(shown, self.sizes.pitch if len(shown) <= self.columns else self.sizes.least)
 
 
 def room_of(width: int, rows: Sequence[SeenRow], segments: Sequence[Segment]) -> Room:
