@@ -50,9 +50,8 @@ def compare(
     from rnngraph.cli.console import working
     from rnngraph.history.compare.worse import TOLERANCE
     from rnngraph.history.compare.worse import worse as worse_of
-    from rnngraph.render.report.compare.comparison_json import comparison_json
-    from rnngraph.render.report.compare.comparison_terminal import ComparisonReport
-    from rnngraph.render.report.pictures import report_bytes
+    from rnngraph.render.picture.charts import report_bytes
+    from rnngraph.render.report.compare.comparison_report import ComparisonReport, comparison_json
 
     if fail_on not in (None, WORSE):
         raise InputError(f"--fail-on names {fail_on!r}; a comparison can be {WORSE} and nothing else.")

@@ -32,9 +32,8 @@ def context(
     The loss is measured with the state reset 0, 1, 2, 4, ... steps before it. The least past from which on it is no
     worse than with all of it is in use.
     """
-    from rnngraph.graph.charts.context_curve import context_sheet
     from rnngraph.render.picture.charts import chart_bytes
-    from rnngraph.render.report.context import ContextReport, context_json, context_sentence
+    from rnngraph.render.report.context import ContextReport, context_json, context_sentence, context_sheet
 
     target = chart.target("the context")
     found = _measured(source, most)

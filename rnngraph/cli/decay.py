@@ -69,9 +69,9 @@ def decay(
     Those of state-space, linear-attention and gated layers, from the few tensors that hold their decays.
     The half-lives are those at zero input: what an initialiser or a cast did, not what a trained model remembers.
     """
+    from rnngraph.render.picture.charts import report_bytes
     from rnngraph.render.report.decay.decay_json import decay_json
-    from rnngraph.render.report.decay.table_of_layers import DecayTable
-    from rnngraph.render.report.pictures import report_bytes
+    from rnngraph.render.report.decay.decay_terminal import DecayTable
     from rnngraph.sources.decay.rule_functions import Judging
     from rnngraph.sources.decay.rules import known_rules, refuse_unjudged
 

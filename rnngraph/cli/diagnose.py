@@ -97,7 +97,7 @@ def diagnose(
 
         write_report(diagnosis_json(diagnosis))
     else:
-        from rnngraph.render.report.verdict import VerdictView
+        from rnngraph.render.report.diagnosis import VerdictView
 
         untried = UNTRIED if no_try else None
         report_console().print(VerdictView(run.trace, diagnosis, verbose=verbose, untried=untried))

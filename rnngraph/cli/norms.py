@@ -37,7 +37,7 @@ def norms(
     ] = None,
     state: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="A state of the table, in full, such as rnn.h_l1; may be repeated."),
+        typer.Option(metavar="NAME", help="A state of the table, such as rnn.h_l1; may be repeated."),
     ] = None,
     json: JSON = False,
 ) -> None:
@@ -66,17 +66,13 @@ def norms(
         _print_table(trace, steps, state)
     else:
         from rnngraph.cli.console import report_console
-        from rnngraph.render.report.norms.view import NormsView
+        from rnngraph.render.report.norms.terminal import NormsView
 
         report_console().print(NormsView(trace, one))
 
 
 def _print_table(trace: Trace, steps: str | None, state: list[str] | None) -> None:
-    from rnngraph.cli.console import report_console, status
-    from rnngraph.render.report.norms.terminal import norms_report
-    from rnngraph.render.report.norms.view import NormsView
+    from rnngraph.cli.console import report_console
+    from rnngraph.render.report.norms.terminal import NormsView, norms_report
 
-    report = norms_report(trace, steps=steps, states=state or None)
-    report_console().print(NormsView(trace, report))
-    if report.side_by_side:
-        status(f"A state in full: --state {report.states[0].name}")
+    report_console().print(NormsView(trace, norms_report(trace, steps=steps, states=state or None)))

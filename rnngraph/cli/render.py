@@ -63,7 +63,7 @@ def render(
         typer.Option(
             metavar="NAME",
             help="What colours show: grad, gain, saturation or activation.",
-            autocompletion=_choices("rnngraph.graph.style.scales", "COLOURS"),
+            autocompletion=_choices("rnngraph.graph.style.palette", "COLOURS"),
         ),
     ] = "grad",
     seen_from: FROM = None,

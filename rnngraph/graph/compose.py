@@ -10,11 +10,9 @@ from rnngraph.graph.layout.routes import find_routes
 from rnngraph.graph.model import Graph
 from rnngraph.graph.sheet import Curve, Shape, Sheet, Theme
 from rnngraph.graph.style.bands import bands
-from rnngraph.graph.style.boxes import vertex_shape
-from rnngraph.graph.style.headings import GUTTER, headers, row_names, title
-from rnngraph.graph.style.legend import legend
-from rnngraph.graph.style.scales import choose_style
-from rnngraph.graph.style.strokes import edge_curve
+from rnngraph.graph.style.boxes import edge_curve, vertex_shape
+from rnngraph.graph.style.headings import GUTTER, headers, legend, row_names, title
+from rnngraph.graph.style.palette import choose_style
 
 MARGIN = 14.0
 

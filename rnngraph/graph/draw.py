@@ -60,11 +60,12 @@ class Drawing(Shown):
             InputError: as `draw` says.
         """
         from rnngraph.diagnosis.chosen_loss import known_loss
-        from rnngraph.graph.build.graph import check_build
+        from rnngraph.graph.build.graph import DETAILS, VIEWS
         from rnngraph.graph.one_loss.walk_rows import axis_length
         from rnngraph.graph.sizes import check_theme, check_width
         from rnngraph.graph.steps import parse_steps
-        from rnngraph.graph.style.scales import check_color
+        from rnngraph.graph.style.palette import COLOURS
+        from rnngraph.nearest import check_known
 
         trace, options = self.trace, self.options
         if not isinstance(trace, Trace):
@@ -85,8 +86,13 @@ class Drawing(Shown):
                 f"the width {options.width} belongs to the view from one loss: the sum over all losses is as wide as "
                 "its steps; leave it out, or show fewer with steps."
             )
-        check_color(options.color)
-        check_build(trace, None, options.detail, options.view)
+        for name, known in (("color", COLOURS), ("detail", DETAILS), ("view", VIEWS)):
+            check_known([getattr(options, name)], known, f"{name} {{}} is unknown; choose")
+        if trace.timesteps < 1:
+            raise InputError(
+                f"the trace of {trace.model or 'this model'!r} has no timesteps, so there is nothing to unroll; "
+                "record a loss that went through a recurrent layer."
+            )
         parse_steps(options.steps, axis_length(trace) if self.seen is not None else trace.timesteps)
 
     @cached_property

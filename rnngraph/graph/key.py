@@ -11,8 +11,7 @@ from typing import Literal
 
 from rnngraph.graph.layout.geometry import Point, one_line
 from rnngraph.graph.layout.metrics import fit, width_of
-from rnngraph.graph.pen import rectangle, rule, words
-from rnngraph.graph.sheet import Curve, Line, Shape
+from rnngraph.graph.sheet import Curve, Line, Shape, rectangle, rule, words
 from rnngraph.graph.style.left import MARK
 
 SIZE, LINE = 11.0, 18.0  # of the text; from line to line

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 
 from rnngraph.graph.summary import Summary
-from rnngraph.trace.magnitudes import Integers
+from rnngraph.trace.magnitudes import Integers, Status
 
 if TYPE_CHECKING:
     from rnngraph.graph.one_loss.view import Seen
@@ -130,6 +130,11 @@ class Band:
     note: str
     total: Summary | None
     summaries: tuple[Summary | None, ...]  # one a column
+
+    @property
+    def silent(self) -> bool:
+        """Whether nothing of a line is known step by step."""
+        return all(found is None or found.status is Status.UNOBSERVED for found in self.summaries)
 
 
 @dataclass(frozen=True, slots=True)

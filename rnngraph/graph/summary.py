@@ -6,12 +6,16 @@ In come slices of a trace's columns, out go frozen values that say what is known
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rnngraph.trace.magnitudes import Floats, Magnitudes, Status
+
+if TYPE_CHECKING:
+    from rnngraph.graph.model import Column
 
 STATUS_TEXT = {
     Status.OK: "ok",
@@ -37,8 +41,12 @@ class Summary:
     @property
     def status(self) -> Status:
         """The status to show: non-finite first, then what is known, then underflow, zero, unobserved."""
-        order = (Status.NONFINITE, Status.OK, Status.UNDERFLOW, Status.ZERO)
-        return next((status for status in order if self.counts[status]), Status.UNOBSERVED)
+        return next((status for status in _FROM_ABOVE if self.counts[status]), Status.UNOBSERVED)
+
+    @property
+    def lowest(self) -> Status:
+        """The status of the smallest: zero is less than what underflowed, and that less than any number."""
+        return next((status for status in reversed(_FROM_ABOVE) if self.counts[status]), Status.UNOBSERVED)
 
     @property
     def log10(self) -> float:
@@ -51,14 +59,28 @@ class Summary:
         if self.status is not Status.OK:
             return STATUS_TEXT[self.status]
         # A range must not hide the steps at which the gradient has died.
-        below = next((status for status in (Status.ZERO, Status.UNDERFLOW) if self.counts[status]), None)
-        low, high = short(self.low) if below is None else STATUS_TEXT[below], short(self.high)
+        low = short(self.low) if self.lowest is Status.OK else STATUS_TEXT[self.lowest]
+        high = short(self.high)
         return low if low == high else f"{low} … {high}"
 
 
 def summarise(magnitudes: Magnitudes, index: Any = ...) -> Summary:
     """Summarise the magnitudes that `index` selects."""
     return _summary(np.atleast_1d(magnitudes.value[index]), np.atleast_1d(magnitudes.status[index]))
+
+
+def at_column(magnitudes: Magnitudes, column: Column) -> Summary | None:
+    """Summarise the timesteps that one column stands for; None where it has none."""
+    return summarise(magnitudes, column.index) if column.ranges else None
+
+
+def overall(magnitudes: Sequence[Magnitudes]) -> Summary:
+    """Summarise all of several magnitudes: the range of a colour scale."""
+    if not magnitudes:
+        return UNKNOWN
+    value = np.concatenate([np.atleast_1d(one.value) for one in magnitudes])
+    status = np.concatenate([np.atleast_1d(one.status) for one in magnitudes])
+    return _summary(value, status)
 
 
 def _summary(value: Floats, status: np.ndarray[Any, Any]) -> Summary:
@@ -89,5 +111,6 @@ def short(value: float) -> str:
     return f"{mantissa.removesuffix('.0')}e{int(exponent)}"
 
 
+_FROM_ABOVE = (Status.NONFINITE, Status.OK, Status.UNDERFLOW, Status.ZERO)
 _ONE = ((1, 0, 0, 0, 0), (0, 1, 0, 0, 0), (0, 0, 1, 0, 0), (0, 0, 0, 1, 0), (0, 0, 0, 0, 1))
 UNKNOWN = Summary(math.nan, math.nan, _ONE[Status.UNOBSERVED])

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rnngraph.graph.draw import Drawing, Options
     from rnngraph.graph.steps import Steps
     from rnngraph.render.format import Renderer
-    from rnngraph.render.report.pictures import Pictured
+    from rnngraph.render.picture.charts import Pictured
     from rnngraph.trace.model import Trace
 
 EXAMPLE = "unrolled.svg"
@@ -50,7 +50,7 @@ def render(
     """
     from rnngraph.graph.draw import Drawing, Options
     from rnngraph.render.format import render_bytes, renderer_of
-    from rnngraph.render.report.pictures import pictured
+    from rnngraph.render.picture.charts import pictured
 
     target = path_of(path, example=EXAMPLE)
     refuse_folder(target, example=EXAMPLE)
@@ -72,8 +72,7 @@ def render(
 def _render_report(source: Any, report: Pictured, target: Path, options: Options, *, force: bool) -> Path:
     from rnngraph.graph.draw import Options
     from rnngraph.render.format import renderer_named
-    from rnngraph.render.picture.charts import format_of
-    from rnngraph.render.report.pictures import report_bytes
+    from rnngraph.render.picture.charts import format_of, report_bytes
 
     chosen = format_of(target, report.what)
     if options != Options():

@@ -64,8 +64,8 @@ def test_the_terminal_shows_curve_and_matrix() -> None:
         "is left at lag",
         "halved every",
         "1 % or more to lag",
-        "pairs a lag",
-        "loss  what is left",
+        "pairs each",
+        "loss  what is left of it",
     ):
         assert words in text
     assert text.startswith("The gradient ")

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from rnngraph.errors import InputError
 from rnngraph.graph.build.graph import build
+from rnngraph.graph.draw import Drawing, Options, draw
 from rnngraph.graph.model import Graph
 from rnngraph.trace.magnitudes import Magnitudes, Status
 from tests.graph_table import Table
@@ -162,6 +164,14 @@ def test_a_loss_at_the_last_step_stands_there_alone() -> None:
     assert [vertex.label for vertex in graph.vertices if vertex.kind == "loss"] == ["L5"]
 
 
+def test_where_no_gradient_was_measured_a_known_part_of_the_loss_is_a_loss() -> None:
+    parts = np.array([np.nan, 0.5, np.nan, 0.25])
+    trace = with_state(make_trace("tanh", 4, loss_steps=parts), immediate=Magnitudes.unobserved((4,)))
+    graph = build(trace)
+    steps = [graph.columns[vertex.column].first for vertex in graph.vertices if vertex.kind == "loss"]
+    assert steps == [1, 3]
+
+
 def test_bands_hold_every_weight_once() -> None:
     trace = make_trace("gru", 30)
     graph = build(trace)
@@ -175,15 +185,15 @@ def test_bands_hold_every_weight_once() -> None:
 
 
 @pytest.mark.parametrize(("option", "value"), [("detail", "gate"), ("view", "flat")])
-def test_unknown_options_are_refused_with_the_choices(option: str, value: str) -> None:
+def test_unknown_options_are_refused_with_the_choices(option: str, value: Any) -> None:
     with pytest.raises(InputError, match=f"{option} '{value}' is unknown; choose"):
-        build(make_trace(), **{option: value})
+        Drawing(make_trace(), replace(Options(), **{option: value}))
 
 
 def test_a_trace_without_timesteps_is_refused() -> None:
     trace = make_trace("tanh", 3)
     with pytest.raises(InputError, match="no timesteps"):
-        build(replace(trace, states=(), timesteps=0))
+        draw(replace(trace, states=(), timesteps=0))
 
 
 @pytest.mark.parametrize(

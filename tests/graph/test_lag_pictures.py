@@ -13,7 +13,6 @@ import pytest
 
 import rnngraph as rg
 from rnngraph.errors import InputError
-from rnngraph.graph.charts.context_curve import context_sheet
 from rnngraph.graph.charts.frame import ticks
 from rnngraph.graph.charts.lags_chart import lag_sheet
 from rnngraph.graph.layout.metrics import width_of
@@ -21,6 +20,7 @@ from rnngraph.graph.sheet import Shape, Sheet
 from rnngraph.graph.style.left import tone
 from rnngraph.render.picture.charts import FORMATS, chart_bytes
 from rnngraph.render.picture.svg import svg
+from rnngraph.render.report.context import context_sheet
 from rnngraph.trace.model import Trace
 from rnngraph.trace.used_past import ContextTrace
 from tests.render.exact_networks import exact

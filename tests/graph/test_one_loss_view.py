@@ -14,6 +14,7 @@ from rnngraph.graph.charts.lags_chart import lag_sheet
 from rnngraph.graph.draw import Drawing
 from rnngraph.graph.layout.metrics import wrap
 from rnngraph.graph.model import Vertex
+from rnngraph.graph.one_loss.compose import lay_out
 from rnngraph.render.format import render_bytes
 from rnngraph.trace.magnitudes import Magnitudes
 from rnngraph.trace.model import Trace
@@ -144,6 +145,9 @@ def test_an_encoder_stands_before_its_decoder_and_lags_go_on() -> None:
     assert found[0] == 47
     assert found == sorted(found, reverse=True)
     assert [vertex.label for vertex in of_kind(drawing, "initial")] == ["h0"], "that of the encoder"
+    (loss,) = [vertex for vertex in of_kind(drawing, "loss") if vertex.label == "L"]
+    assert drawing.graph.columns[loss.column].ranges == ((7, 8),)
+    assert drawing.graph.columns[loss.column].segment == 1
 
 
 def test_two_recurrences_that_feed_no_other_have_no_handover() -> None:
@@ -288,6 +292,14 @@ def test_a_loss_that_bears_nothing_says_so() -> None:
 def test_nothing_is_folded_that_would_fit(keep: float) -> None:
     drawing = rg.draw(seen(timesteps=60, keep=keep))
     assert min(column.count for column in drawing.graph.columns if column.kind == "fold") > 2
+
+
+@pytest.mark.parametrize("timesteps", range(24, 28))
+def test_steps_beside_a_fold_stand_close_but_no_closer(timesteps: int) -> None:
+    graph = rg.draw(seen("tanh", timesteps, 0.8)).graph
+    assert "fold" in {column.kind for column in graph.columns}
+    spans = [span for column, span in zip(graph.columns, lay_out(graph).columns, strict=True) if column.kind == "step"]
+    assert min(span.size for span in spans) >= 57
 
 
 def test_what_sinks_to_a_lower_layer_is_no_loss() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from rnngraph.graph.build.graph import build
 from rnngraph.graph.draw import draw
 from rnngraph.graph.model import Graph
+from tests.graph.seen_traces import with_lags
 from tests.graph.test_layout import check
 from tests.uneven_traces import LONG, SHORT, uneven_trace
 
@@ -105,3 +107,10 @@ def test_no_bar_stands_behind_the_end() -> None:
 @pytest.mark.parametrize("steps", [None, "0:2", "0:5", "5:6"])
 def test_the_grid_holds(detail: str, view: str, steps: str | None) -> None:
     check(draw(TRACE, detail=detail, view=view, steps=steps))
+
+
+def test_seen_from_one_loss_a_shorter_recurrence_of_the_same_clock_ends_where_it_ends() -> None:
+    together = tuple(replace(one, clock=0) for one in TRACE.recurrences)
+    graph = draw(with_lags(replace(TRACE, recurrences=together)), steps="all").graph
+    boxes = Counter(vertex.row for vertex in graph.vertices if vertex.kind == "state")
+    assert sorted(boxes.values()) == [SHORT, SHORT, SHORT, SHORT, LONG]  # h and c of the two directions

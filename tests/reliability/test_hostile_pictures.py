@@ -21,8 +21,7 @@ from rnngraph.errors import MissingToolError
 from rnngraph.graph.charts.lags_chart import lag_sheet
 from rnngraph.render.format import RENDERERS, render_bytes
 from rnngraph.render.picture import graphviz
-from rnngraph.render.picture.charts import FORMATS, chart_bytes
-from rnngraph.render.report.pictures import report_bytes
+from rnngraph.render.picture.charts import FORMATS, chart_bytes, report_bytes
 from tests.hostile import AWKWARD, MARKUP, signs_in_company
 from tests.reliability.hostile_traces import hostile_decay, hostile_history, hostile_trace
 from tests.render.browser import Browser

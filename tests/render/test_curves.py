@@ -19,17 +19,15 @@ from rnngraph.graph.charts.axes import pieces
 from rnngraph.graph.charts.frame import Paper, ticks
 from rnngraph.graph.charts.overlay import Curve, Panel, draw_panels
 from rnngraph.graph.layout.metrics import width_of
-from rnngraph.graph.pen import FLAG
+from rnngraph.graph.sheet import FLAG, Sheet
 from rnngraph.graph.sheet import Curve as Drawn
-from rnngraph.graph.sheet import Sheet
 from rnngraph.graph.style.left import COLOURS, colour, ends_of, level_text
 from rnngraph.graph.style.palette import step_of, strengths
+from rnngraph.render.picture.charts import report_bytes
 from rnngraph.render.picture.dot import dot
 from rnngraph.render.picture.svg import svg
-from rnngraph.render.report.compare.comparison_picture import comparison_sheet
-from rnngraph.render.report.history.history_picture import history_sheet
-from rnngraph.render.report.history.history_terminal import sparkline
-from rnngraph.render.report.pictures import report_bytes
+from rnngraph.render.report.compare.comparison_report import comparison_sheet
+from rnngraph.render.report.history.history_report import history_sheet, sparkline
 from tests.contrast import luminance
 from tests.history.trainings import network, save
 
@@ -235,7 +233,7 @@ def test_unknown_formats(history: Any) -> None:
 
 
 def test_a_sparkline() -> None:
-    assert sparkline([0, 1, 4, 8, None, 8], 60) == "▁▁▄█ █"
+    assert sparkline([0, 1, 4, 8, None, 8], 60) == "▁▂▅█ █"
     assert sparkline([0, 0], 60) == "▁▁"
     assert sparkline([None], 60) == " "
     assert len(sparkline(list(range(1000)), 30)) == 30

@@ -13,13 +13,11 @@ import pytest
 from rich.console import Console
 
 from rnngraph.errors import InputError
-from rnngraph.render.picture.charts import FORMATS
+from rnngraph.render.picture.charts import FORMATS, report_bytes
 from rnngraph.render.report.decay.decay_json import decay_json
 from rnngraph.render.report.decay.decay_picture import decay_sheet
+from rnngraph.render.report.decay.decay_terminal import MOST_CURVES, DecayTable, histogram, summary_of
 from rnngraph.render.report.decay.histogram import Axis, axis_of, counts, decade_text, steps_text
-from rnngraph.render.report.decay.live import MOST_CURVES, summary_of
-from rnngraph.render.report.decay.table_of_layers import DecayTable
-from rnngraph.render.report.pictures import report_bytes
 from rnngraph.trace.decay import DecayFinding, DecayReport, LayerDecay, LiveDecay, Unread
 from rnngraph.trace.model import LagTrace
 from tests.typed import strict
@@ -99,6 +97,12 @@ def test_decays_fall_where_their_logarithm_is() -> None:
     found = counts(np.array([0.1, 0.99, 1.01, 10.5, 999.0, np.inf, 0.0, np.nan]), axis, 4)
     assert found.tolist() == [3, 1, 1, 2]
     assert [axis.share(value) for value in (0.0, 0.1, 10.0, 1e3, 1e9, math.inf)] == [0, 0, 0.5, 1, 1, 1]
+
+
+@pytest.mark.parametrize(("ascii_only", "text"), [(False, "█  ▅"), (True, "8  5")])
+def test_where_no_decay_falls_a_histogram_is_blank(ascii_only: bool, text: str) -> None:
+    layer = replace(report().layers[0], half_lives=np.array([1.0, 1.0, 1000.0]))
+    assert histogram(layer, Axis(0, 3), 4, ascii_only=ascii_only) == text
 
 
 @pytest.mark.parametrize("half_lives", [[np.inf], [np.nan], [0.0], [1.0], [1e-9, 1e30], [1e20]])

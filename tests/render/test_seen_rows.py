@@ -16,8 +16,8 @@ from rich.console import Console
 import rnngraph as rg
 from rnngraph.diagnosis.chosen_loss import seen
 from rnngraph.graph.steps import spans_of
-from rnngraph.render.report.norms.view import NormsView, gate_lines
-from rnngraph.render.report.seen.levels import ASCII_LEVELS
+from rnngraph.render.report.norms.terminal import NormsView, gate_lines
+from rnngraph.render.report.seen.sparklines import ASCII_LEVELS
 from rnngraph.render.report.text import BARS
 from rnngraph.trace.model import Trace
 from tests.contrast import contrast
@@ -158,10 +158,10 @@ def test_colours_change_no_character(how: dict[str, Any]) -> None:
 
 def test_a_light_background_can_be_read() -> None:
     """No colour is used that is near white or near black: 3 to 1 on either, as for large signs."""
-    from rnngraph.render.report.seen import levels
+    from rnngraph.render.report.seen import sparklines
     from rnngraph.render.report.text import NOTE_STYLE
 
-    for how in (levels.ABOVE, levels.GROWN, NOTE_STYLE):
+    for how in (sparklines.ABOVE, sparklines.GROWN, NOTE_STYLE):
         (colour,) = re.findall(r"#[0-9a-f]{6}", how)
         assert contrast(colour, "#ffffff") > 3
         assert contrast(colour, "#000000") > 3

@@ -8,11 +8,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from rnngraph.graph.build.bands import at_column
 from rnngraph.graph.build.rows import RowSource
 from rnngraph.graph.build.tracks import Track, is_observed, walked
 from rnngraph.graph.model import Column, Edge, EdgeKind, Vertex
-from rnngraph.graph.summary import Summary, summarise, summarise_plain
+from rnngraph.graph.summary import Summary, at_column, summarise, summarise_plain
 from rnngraph.trace.cell import INPUT, PREVIOUS
 from rnngraph.trace.model import StateTrace
 

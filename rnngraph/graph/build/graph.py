@@ -6,13 +6,12 @@ Only what is shown is visited, so that a folded picture of 100,000 steps costs w
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 
-from rnngraph.errors import InputError
 from rnngraph.graph.build.arrows import VerticesAt, connect
-from rnngraph.graph.build.bands import find_bands, overall
 from rnngraph.graph.build.fold import loop_columns, unrolled_columns
 from rnngraph.graph.build.loss_circles import loss_steps
 from rnngraph.graph.build.parts import step_parts
@@ -20,9 +19,10 @@ from rnngraph.graph.build.recorded import Recorded
 from rnngraph.graph.build.rows import RowSource, StepKey, find_rows, step_key
 from rnngraph.graph.build.tracks import find_tracks
 from rnngraph.graph.build.vertices import TrackColumn, fold_vertex, op_vertex
-from rnngraph.graph.model import Column, Graph, Vertex
+from rnngraph.graph.model import Band, Column, Graph, Vertex
 from rnngraph.graph.steps import Steps, parse_steps
-from rnngraph.nearest import check_known
+from rnngraph.graph.summary import Summary, at_column, overall, summarise
+from rnngraph.trace.magnitudes import Magnitudes
 from rnngraph.trace.model import Trace
 
 DETAILS = ("layer", "step", "op")
@@ -35,25 +35,12 @@ def build(
     """Return the graph of the shown steps.
 
     Raises:
-        InputError: the trace has no timesteps, or an option is not one of its choices.
+        InputError: steps outside the trace.
     """
-    check_build(trace, steps, detail, view)
     rolled = view == "rolled" or detail == "layer"
     ranges = parse_steps("all" if steps is None and rolled else steps, trace.timesteps)
     columns = loop_columns(trace, ranges) if rolled else unrolled_columns(trace, ranges)
     return build_columns(trace, columns, detail=detail, title=title)
-
-
-def check_build(trace: Trace, steps: Steps, detail: str, view: str) -> None:
-    """Refuse what `build` cannot draw; see there."""
-    check_known([detail], DETAILS, "detail {} is unknown; choose")
-    check_known([view], VIEWS, "view {} is unknown; choose")
-    if trace.timesteps < 1:
-        raise InputError(
-            f"the trace of {trace.model or 'this model'!r} has no timesteps, so there is nothing to unroll; "
-            "record a loss that went through a recurrent layer."
-        )
-    parse_steps(steps, trace.timesteps)
 
 
 def build_columns(
@@ -80,7 +67,7 @@ def build_columns(
         rows=tuple(source.row for source in rows),
         vertices=_mark(trace, vertices, columns),
         edges=edges,
-        bands=tuple(find_bands(trace, columns)),
+        bands=tuple(_bands(trace, columns)),
         carried=overall([one for state in trace.states for one in (state.carried, state.initial)]),
         gradients=overall([state.grad for state in trace.states]),
         contributions=overall([parameter.steps for parameter in trace.parameters]),
@@ -138,6 +125,24 @@ def _step_nodes(recorded: Recorded, rows: tuple[RowSource, ...], step: int) -> d
         return {}
     seen: dict[tuple[str, str], int] = {}
     return {step_key(node, recorded, seen): (node,) for node in recorded.by_step.get(step, ())}
+
+
+def _bands(trace: Trace, columns: tuple[Column, ...]) -> Iterator[Band]:
+    """Give a line a state with its gradient, then one a parameter with its parts and the norm of their sum.
+
+    A weight is one line here instead of a vertex that every step points to.
+    """
+
+    def by_column(magnitudes: Magnitudes, timesteps: int) -> tuple[Summary | None, ...]:
+        return tuple(at_column(magnitudes, column.within(0, timesteps)) for column in columns)
+
+    for state in trace.states:
+        cells = by_column(state.grad, trace.recurrence_of(state).timesteps)
+        yield Band(state.name, "gradient", f"‖∂L/∂{state.kind}‖", None, cells)
+    for parameter in trace.parameters:
+        shape = "×".join(str(size) for size in parameter.shape)
+        cells = by_column(parameter.steps, trace.timesteps)
+        yield Band(parameter.name, "weight", shape, summarise(parameter.grad), cells)
 
 
 def sizes(trace: Trace) -> list[str]:

@@ -16,13 +16,9 @@ from rnngraph.trace.model import StateTrace, Trace
 
 
 def loss_steps(trace: Trace) -> Booleans:
-    """Say which timesteps bear a loss, `(T,)`: a known part of it, or a gradient that enters from above."""
-    known: Booleans = ~np.isnan(trace.loss_steps)
-    if not known.any():
-        return entering(trace)
-    silent = (trace.loss_steps == 0) & _measured(trace) & ~entering(trace)
-    found: Booleans = known & ~silent & _valid(trace)
-    return found
+    """Say which timesteps bear a loss, `(T,)`: a gradient enters from above; where none was measured, a known part."""
+    known = ~np.isnan(trace.loss_steps) & _valid(trace)
+    return np.where(_measured(trace), entering(trace), known)
 
 
 def entering(trace: Trace, clock: int | None = None) -> Booleans:

@@ -8,13 +8,12 @@ from typing import cast
 import numpy as np
 
 from rnngraph.diagnosis.sentences import part_text
-from rnngraph.graph.build.bands import at_column
 from rnngraph.graph.build.parts import Parts
 from rnngraph.graph.build.rows import RowSource
 from rnngraph.graph.build.tracks import Track, is_observed, walked
 from rnngraph.graph.layout.metrics import fit_end
 from rnngraph.graph.model import Column, Vertex, VertexKind
-from rnngraph.graph.summary import STATUS_TEXT, Summary, short, summarise, summarise_plain
+from rnngraph.graph.summary import STATUS_TEXT, Summary, at_column, short, summarise, summarise_plain
 from rnngraph.trace.cell import CellTrace, PartTrace
 from rnngraph.trace.magnitudes import Magnitudes, Status
 from rnngraph.trace.model import GateTrace, StateTrace, Trace

@@ -17,7 +17,7 @@ from rnngraph.diagnosis.sentences import share_text
 from rnngraph.graph.charts.frame import SMALL, Paper, ticks
 from rnngraph.graph.layout.geometry import Point
 from rnngraph.graph.layout.metrics import fit, width_of
-from rnngraph.graph.pen import FLAG, FLAG_TEXT, flag, rectangle, rule, words
+from rnngraph.graph.sheet import FLAG, FLAG_TEXT, flag, rectangle, rule, words
 from rnngraph.graph.style.left import MARK, ends_of, level_text
 from rnngraph.trace.magnitudes import Floats, Integers
 

@@ -13,8 +13,7 @@ from typing import cast
 from rnngraph.graph.key import LINE, Swatch, draw_key
 from rnngraph.graph.layout.geometry import Box, one_line
 from rnngraph.graph.layout.metrics import fit, width_of, wrap
-from rnngraph.graph.pen import paragraph, sentences, words
-from rnngraph.graph.sheet import Curve, Shape, Sheet, Theme
+from rnngraph.graph.sheet import Curve, Shape, Sheet, Theme, paragraph, sentences, words
 from rnngraph.graph.sizes import check_theme, check_width, is_wide, round_step, sizes_of
 
 TEXT, SMALL = 12.0, 11.0

@@ -15,8 +15,7 @@ from rnngraph.diagnosis.sentences import share_text
 from rnngraph.graph.charts.frame import HEAD, SMALL, TEXT, Paper, ticks
 from rnngraph.graph.charts.lag_rows import LagRow, middle
 from rnngraph.graph.layout.metrics import width_of
-from rnngraph.graph.pen import rectangle, rule, words
-from rnngraph.graph.sheet import Shape
+from rnngraph.graph.sheet import Shape, rectangle, rule, words
 from rnngraph.graph.steps import spans_of
 from rnngraph.graph.style.left import tone
 from rnngraph.trace.magnitudes import Integers
@@ -45,20 +44,10 @@ class LagMap:
 
     def draw(self, heading: str, outlined: int) -> float:
         """Draw everything; give the height that was taken."""
-        paper, name = self.paper, f"m{self.number}"
-        paper.heading(f"{name}h", heading, self.left - _AXIS, self.top - HEAD + 6, self.right - self.left + _AXIS)
-        paper.shapes.append(
-            words(
-                f"{name}ylabel",
-                "legend",
-                "loss at step",
-                self.left - _AXIS,
-                self.top - 12,
-                SMALL,
-                ink="muted",
-                align="left",
-            )
-        )
+        paper, name, left = self.paper, f"m{self.number}", self.left - _AXIS
+        paper.heading(f"{name}h", heading, left, self.top - HEAD + 6, self.right - left)
+        paper.shapes.append(words(f"{name}ylabel", "legend", "loss at step", left, self.top - 12, SMALL, ink="muted",
+                                  align="left"))  # fmt: skip
         paper.shapes += self._cells()
         self._coast(self.row.last, "1 %")
         self._coast(self.row.grown, "×100")

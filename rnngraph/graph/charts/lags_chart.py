@@ -19,8 +19,8 @@ from rnngraph.graph.charts.frame import HEAD, Paper
 from rnngraph.graph.charts.lag_map import LagMap
 from rnngraph.graph.charts.lag_rows import LagRow, lag_rows
 from rnngraph.graph.key import shades
+from rnngraph.graph.one_loss.appearance import because
 from rnngraph.graph.one_loss.bars import axis_of
-from rnngraph.graph.one_loss.headings import because
 from rnngraph.graph.sheet import Sheet
 from rnngraph.graph.style.left import FLOOR, MARK, tone
 from rnngraph.nearest import check_known

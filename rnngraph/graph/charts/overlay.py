@@ -14,7 +14,7 @@ import numpy as np
 from rnngraph.graph.charts.axes import AXIS, UNDER, Axes
 from rnngraph.graph.charts.frame import Paper
 from rnngraph.graph.layout.geometry import Point
-from rnngraph.graph.pen import words
+from rnngraph.graph.sheet import words
 from rnngraph.trace.magnitudes import Floats
 
 _HEIGHT, _ABOVE, _GAP = 200.0, 48.0, 20.0

@@ -1,6 +1,7 @@
 """Put together what a picture knows of one loss: rows, time axis, lanes, marks, strips, sentences, and what is shown.
 
-In: a trace and what was asked for. Out: a `Graph` that is seen from the loss.
+In: a trace and what was asked for. Out: a `Graph` that is seen from the loss. Where and why are those of the diagnosis,
+which rest on all losses; the third line says which of them the boxes show.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rnngraph.diagnosis.diagnose import verdict_of
-from rnngraph.diagnosis.headline import counts
+from rnngraph.diagnosis.headline import counts, headline
 from rnngraph.diagnosis.one_loss import Losses, OneLoss
+from rnngraph.diagnosis.report import Diagnosis
 from rnngraph.graph.build.loss_circles import bearing
 from rnngraph.graph.build.recorded import Recorded
 from rnngraph.graph.build.rows import find_rows as recorded_rows
@@ -20,10 +22,9 @@ from rnngraph.graph.build.tracks import find_tracks
 from rnngraph.graph.model import Graph
 from rnngraph.graph.one_loss.build import build
 from rnngraph.graph.one_loss.fold import choose_steps, room_of
-from rnngraph.graph.one_loss.headings import small_print, title_and_why, which_loss
 from rnngraph.graph.one_loss.marks import find_marks
 from rnngraph.graph.one_loss.strips import find_strips
-from rnngraph.graph.one_loss.view import Seen, SeenRow, Segment
+from rnngraph.graph.one_loss.view import Mark, Seen, SeenRow, Segment
 from rnngraph.graph.one_loss.walk_rows import find_rows, find_segments
 from rnngraph.graph.sizes import is_wide
 from rnngraph.graph.steps import Steps, parse_steps
@@ -32,6 +33,7 @@ from rnngraph.trace.model import Trace
 
 if TYPE_CHECKING:
     from rnngraph.graph.draw import Options
+
 
 SPLITS = {"layer": False, "step": None, "op": True}  # by detail: a row a layer, a row a state, or what is read best
 
@@ -58,7 +60,7 @@ def look(trace: Trace, timestep: int, options: Options) -> Graph:
         floor_of(trace.dtype), handovers, options.width, options.theme, options.steps is not None,
     )  # fmt: skip
     if options.steps is None:
-        shown = choose_steps(position, rows, marks, segments, room_of(options.width, rows))
+        shown = choose_steps(position, rows, marks, segments, room_of(options.width, rows, segments))
     else:
         shown = _chosen(options.steps, segments)
     return build(trace, known, shown, options.title or found, initial=is_wide(options.width))
@@ -116,3 +118,47 @@ def _whole(trace: Trace, rows: Sequence[SeenRow], seen: OneLoss) -> str:
     if len(kinds) > 1:
         own = f"{' and '.join(kinds)} together" + (", in each layer," if len(layers) > 1 else "")
     return f"100 % is {own} at t={seen.timestep}." if own else ""
+
+
+def title_and_why(found: Diagnosis | None, seen: OneLoss, marks: tuple[Mark, ...]) -> tuple[str, str]:
+    """Say where, and why with what to try."""
+    if found is None:
+        ends = ", and ".join(mark.text.strip("◂▸ ") for mark in marks) or "nothing is known of its way"
+        return f"The loss at t={seen.timestep}: {ends}.", ""
+    title, why, remedy = headline(found)
+    return title, because(why, remedy)
+
+
+def which_loss(trace: Trace, seen: OneLoss) -> str:
+    """Say which loss and samples the boxes show."""
+    name = next(one.name for one in trace.recurrences if one.clock == seen.clock)
+    whose = f" of {name}" if len({one.clock for one in trace.recurrences}) > 1 else ""
+    samples = "1 sample" if seen.samples == 1 else f"median of {seen.samples} samples"
+    return f"Seen from the loss at t={seen.timestep}{whose}; {samples}."
+
+
+def small_print(trace: Trace, seen: OneLoss, *more: str) -> str:
+    """Say of what network the boxes are, and whatever else is to be known."""
+    lags = trace.lags[0]
+    entered = [one for one in trace.recurrences if one.clock == seen.clock]
+    steps = max((one.timesteps for one in entered), default=trace.timesteps)
+    if seen.joint:
+        losses = "one loss that reads many steps"
+    elif lags.available == 1:
+        losses = "one loss"
+    else:
+        losses = "loss at every step" if lags.available == steps else f"{lags.available} losses"
+    lengths = dict.fromkeys(f"{one.timesteps}" for one in trace.recurrences)
+    unit = "step" if list(lengths) == ["1"] else "steps"
+    parts = [trace.model, f"{' and '.join(lengths)} {unit}", losses, trace.dtype]
+    return " ".join(text for text in (f"{' · '.join(part for part in parts if part)}.", *more) if text)
+
+
+def because(why: str, attempt: str) -> str:
+    """Join why it is so, and what to try."""
+    return " ".join(f"{name}: {_inside(text)}" for name, text in (("Why", why), ("Try", attempt)) if text)
+
+
+def _inside(sentence: str) -> str:
+    """Begin a sentence in lower case, unless with a name."""
+    return sentence[0].lower() + sentence[1:] if sentence[1:2].islower() or sentence[1:2] == " " else sentence

@@ -8,15 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rnngraph.diagnosis.sentences import percent
-from rnngraph.graph.layout.curves import straight
-from rnngraph.graph.layout.geometry import Point, one_line
+from rnngraph.graph.layout.geometry import Point, one_line, straight
 from rnngraph.graph.layout.metrics import width_of
 from rnngraph.graph.model import Edge, Vertex
 from rnngraph.graph.one_loss.bars import Axis
 from rnngraph.graph.one_loss.boxes import BAR, CIRCLE
 from rnngraph.graph.one_loss.layout import LABEL_LINE, LABEL_TEXT, LABEL_UP, Layout
-from rnngraph.graph.pen import flipped, path, rule
-from rnngraph.graph.sheet import Curve
+from rnngraph.graph.sheet import Curve, flipped, path, rule
 from rnngraph.graph.style.left import MARK, is_dotted, tone, width
 
 INSET = 8.0  # how far beside the middle of a box an arrow back begins and ends

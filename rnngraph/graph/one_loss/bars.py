@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from rnngraph.graph.pen import rectangle
-from rnngraph.graph.sheet import Shape
+from rnngraph.graph.sheet import Shape, rectangle
 from rnngraph.graph.style.left import EXPLODED, GROWTH, MARK, tone
 from rnngraph.trace.magnitudes import Floats
 

@@ -15,10 +15,9 @@ from rnngraph.graph.layout.grid import Span
 from rnngraph.graph.layout.metrics import fit, width_of
 from rnngraph.graph.model import Column, Vertex
 from rnngraph.graph.one_loss.bars import Axis, bars
-from rnngraph.graph.one_loss.columns import word_of
 from rnngraph.graph.one_loss.layout import RANGE, SMALLEST, Layout, inside
-from rnngraph.graph.pen import rectangle, words
-from rnngraph.graph.sheet import Role, Shape
+from rnngraph.graph.one_loss.ways import holds
+from rnngraph.graph.sheet import Role, Shape, rectangle, words
 from rnngraph.graph.style.left import MARK, tone
 
 NUMBER = 12.5  # font size in boxes
@@ -43,7 +42,7 @@ def _fold(vertex: Vertex, layout: Layout, axis: Axis) -> Iterator[Shape]:
         rectangle(vertex.id, "vertex", span.start, top, span.size, layout.bottom - top, form="box", fill="fold",
                   stroke="rule", thickness=1.0, line="dotted"),
         subject=vertex.id, column=vertex.column,
-        hint=one_line("; ".join([f"{_count(column)}, {_name(column)}", *(text for _, text, _ in ranges)])),
+        hint=one_line("; ".join([f"{vertex.label}, {_name(column)}", *(text for _, text, _ in ranges)])),
     )  # fmt: skip
     heads = f"{vertex.label} folded", vertex.label, f"{column.count}×"
     yield from _between(f"{vertex.id}n", "header", heads, span, top + 12, layout)
@@ -156,6 +155,11 @@ def _input(vertex: Vertex, x: float, room: float, layout: Layout) -> Shape:
     return replace(shape, subject=vertex.id, hint=word if text != "x" else "the input", column=vertex.column)
 
 
+def word_of(column: Column) -> str:
+    """Give the word that comes in at a step, where there is one, else one letter."""
+    return one_line(column.label) if column.label else "x"
+
+
 def headers(layout: Layout) -> Iterator[Shape]:
     """Write the step and the lag under every column, and the steps under a fold."""
     row = next(iter(row for row in layout.seen.rows if row.reached.any()), None)
@@ -181,15 +185,9 @@ def headers(layout: Layout) -> Iterator[Shape]:
 
 def _lag(layout: Layout, column: Column) -> int:
     """Give the lag of a column: that of whichever row the credit takes there."""
-    segment = layout.seen.segments[column.segment]
-    found = [int(row.lags[column.first]) for row in layout.seen.rows
-             if row.segment is segment and column.first < len(row.lags)]  # fmt: skip
+    found = (int(row.lags[column.first]) for row in layout.seen.rows if holds(layout.seen, row, column))
     return max(found, default=-1)
 
 
 def _name(column: Column) -> str:
     return f"t={column.first} … {column.last}"
-
-
-def _count(column: Column) -> str:
-    return f"{column.count} steps"

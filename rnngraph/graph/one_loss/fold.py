@@ -11,45 +11,40 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from rnngraph.graph.one_loss.view import Mark, SeenRow, Segment
-from rnngraph.graph.sizes import NARROW, WIDE, is_wide, sizes_of
-
-Runs = tuple[tuple[int, int], ...]
+from rnngraph.graph.sizes import NARROW, WIDE, Sizes, is_wide, sizes_of
 
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """How much fits beside each other, in pixels."""
+    """How much fits beside each other: pixels, and columns in full."""
 
     width: float
-    pitch: float  # of a column
-    close: float  # to which it may shrink for a fold's sake
-    least: float  # and to have room at all
-    fold: float  # the least width of a fold
-    columns: int  # at most so many in full
+    columns: int
+    sizes: Sizes
+    breaks: tuple[int, ...]  # where segments begin
+    total: int  # positions
 
-    def holds(self, shown: set[int], breaks: Iterable[int], total: int) -> bool:
-        """Whether these columns and the folds between them fit."""
-        folds = len(gaps(shown, breaks, total))
-        pitch = self.pitch if len(shown) <= self.columns else self.least
-        return len(shown) * pitch + folds * self.fold <= self.width and (len(shown) <= self.columns or folds == 0)
+    def folds(self, shown: set[int]) -> list[tuple[int, int]]:
+        """List what lies between the columns."""
+        return gaps(shown, self.breaks, self.total)
 
-    def closes(self, shown: set[int], breaks: Iterable[int], total: int) -> bool:
-        """Whether they fit when they stand close."""
-        return len(shown) * self.close + len(gaps(shown, breaks, total)) * self.fold <= self.width
+    def fits(self, shown: set[int], pitch: float) -> bool:
+        """Whether columns of a width, and the folds between them, fit."""
+        return len(shown) * pitch + len(self.folds(shown)) * self.sizes.fold <= self.width
 
-    def squeezes(self, shown: set[int], breaks: Iterable[int], total: int) -> bool:
-        """Whether they fit when all are narrow."""
-        return len(shown) * self.least + len(gaps(shown, breaks, total)) * self.fold <= self.width
+    def holds(self, shown: set[int]) -> bool:
+        """Whether columns fit in full, or where they are more than that as narrow as may be."""
+        return self.fits(shown, self.sizes.pitch if len(shown) <= self.columns else self.sizes.least)
 
 
-def room_of(width: int, rows: Sequence[SeenRow]) -> Room:
+def room_of(width: int, rows: Sequence[SeenRow], segments: Sequence[Segment]) -> Room:
     """Give the room that a picture has for its columns."""
     sizes = sizes_of(width)
     columns = sizes.columns if is_wide(width) else max(3, sizes.columns * width // NARROW)
     if width > WIDE:
         columns = sizes.columns * width // WIDE
-    return Room(width - sizes.first - right_margin(width, rows), sizes.pitch, sizes.close, sizes.least, sizes.fold,
-                int(columns))  # fmt: skip
+    breaks = tuple(segment.start for segment in segments)
+    return Room(width - sizes.first - right_margin(width, rows), columns, sizes, breaks, segments[-1].stop)
 
 
 def right_margin(width: int, rows: Sequence[SeenRow]) -> float:
@@ -78,37 +73,32 @@ def choose_steps(
 
     Of several deaths the outermost two are unfolded; the others show their mark inside a fold.
     """
-    total = segments[-1].stop
-    breaks = [segment.start for segment in segments]
-    shown = {position}
+    total, shown = room.total, {position}
     borders = {place for one in segments[1:] for place in (one.start - 1, one.start)}
     inner = [{math.floor(edge)} if way == "right" else {math.ceil(edge)} for way, edge in _outermost(marks)]
     both = [{math.floor(edge), math.ceil(edge)} for _, edge in _outermost(marks)]
     ends = {0 if row.way == "left" else row.segment.stop - 1 for row in rows if row.reached.any()}
     for wanted in (borders, set().union(*inner), set().union(*both), ends):
         more = shown | {place for place in wanted if 0 <= place < total}
-        if room.squeezes(more, breaks, total):
+        if room.fits(more, room.sizes.least):
             shown = more
-    if total <= room.columns and room.holds(set(range(total)), breaks, total):
+    if total <= room.columns and room.holds(set(range(total))):
         return set(range(total))
     for place in _nearest(position, rows, total):
         if place in shown:
             continue
         more = shown | {place}
-        if len(more) > room.columns or not room.holds(_without_single_gaps(more, breaks, total), breaks, total):
+        # A step that would be folded alone is shown.
+        alone = {start for start, stop in room.folds(more) if stop - start == 1}
+        if len(more) > room.columns or not room.holds(more | alone):
             break
         shown = more
     for most in (1, 2, 3):  # a fold that hides so little hides more than it saves
-        for start, stop in gaps(shown, breaks, total):
+        for start, stop in room.folds(shown):
             more = shown | set(range(start, stop))
-            if stop - start <= most and room.closes(more, breaks, total):
+            if stop - start <= most and room.fits(more, room.sizes.close):
                 shown = more
     return shown
-
-
-def _without_single_gaps(shown: set[int], breaks: Iterable[int], total: int) -> set[int]:
-    """Show a step that would be folded alone."""
-    return shown | {start for start, stop in gaps(shown, breaks, total) if stop - start == 1}
 
 
 def _outermost(marks: Sequence[Mark]) -> list[tuple[str, float]]:

@@ -16,8 +16,7 @@ from rnngraph.graph.layout.grid import Span
 from rnngraph.graph.layout.metrics import fit, whole_lines, width_of
 from rnngraph.graph.model import Column, Edge, Graph, Vertex
 from rnngraph.graph.one_loss.view import Mark, Seen
-from rnngraph.graph.pen import FLAG, FLAG_TEXT, sentences
-from rnngraph.graph.sheet import Shape
+from rnngraph.graph.sheet import FLAG, FLAG_TEXT, Shape, sentences
 from rnngraph.graph.sizes import Sizes
 
 SMALLEST = 10.5  # of all texts

@@ -99,23 +99,19 @@ def _mark(rows: Sequence[SeenRow], ends: list[_End], way: Way, *, both: bool) ->
 def _texts(rows: Sequence[SeenRow], ends: list[_End]) -> tuple[str, str]:
     """Say how the lanes of one direction end, at length and in short."""
     whats, lags = {end.what for end in ends}, [end.lag for end in ends]
-    first = ends[0]
-    if whats == {"explodes"}:
-        text = f"this loss's gradient passes ×100 at lag {min(lags)}"
-        return text, f"this loss: ×100 from lag {min(lags)} on"
-    if whats == {"reaches"}:
-        most = max(end.decades for end in ends)
-        text = f"reaches the {_far(rows[first.row])}: {share_text(most)} left"
-        return f"this loss's credit {text}", f"this loss {text}"
-    if whats == {"cut"}:
-        most = max(end.decades for end in ends)
-        text = f"this loss's credit is cut after lag {max(lags)}, where {share_text(most)} is left"
-        return text, f"this loss: cut after lag {max(lags)}"
-    if whats == {"unknown"}:
-        return (
-            f"this loss was followed to lag {max(lags)} only, where {percent(first.decades)} is left",
-            f"this loss: followed to lag {max(lags)}",
-        )
+    left, far = share_text(max(end.decades for end in ends)), _far(rows[ends[0].row])
+    alike = {
+        "explodes": (f"'s gradient passes ×100 at lag {min(lags)}", f": ×100 from lag {min(lags)} on"),
+        "reaches": (f"'s credit reaches the {far}: {left} left", f" reaches the {far}: {left} left"),
+        "cut": (f"'s credit is cut after lag {max(lags)}, where {left} is left", f": cut after lag {max(lags)}"),
+        "unknown": (
+            f" was followed to lag {max(lags)} only, where {percent(ends[0].decades)} is left",
+            f": followed to lag {max(lags)}",
+        ),
+    }
+    if len(whats) == 1 and ends[0].what in alike:
+        text, short = alike[ends[0].what]
+        return f"this loss{text}", f"this loss{short}"
     if whats == {"dies"} and len(set(lags)) == 1:
         beyond = "nothing" if all(end.beyond == -math.inf for end in ends) else "under 1 %"
         return f"this loss's credit ends at lag {lags[0]}: {beyond} beyond", f"this loss: {beyond} beyond lag {lags[0]}"

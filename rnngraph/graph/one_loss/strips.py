@@ -11,7 +11,7 @@ import numpy as np
 
 from rnngraph.diagnosis.one_loss import OneLoss
 from rnngraph.graph.one_loss.view import Segment, Strip
-from rnngraph.trace.magnitudes import Floats, Magnitudes, Status
+from rnngraph.trace.magnitudes import Floats
 from rnngraph.trace.model import REVERSE, StateTrace, Trace, parameter_of
 
 FLAT = 4.0  # times the smallest that the largest may be
@@ -42,20 +42,13 @@ def find_strips(trace: Trace, joined: OneLoss, segments: Sequence[Segment]) -> t
 
 
 def _sums(trace: Trace, state: StateTrace, *, available: int) -> list[Strip]:
-    found = []
-    grad = _known(state.grad)
+    found, grad = list[Strip](), state.grad.value
     if available > 1 and not np.isnan(grad).all():
         caption = _caption(grad, state)
         found.append(Strip(f"all {available} losses", f"‖∂L/∂{state.kind}‖, summed", grad, True, caption))
     weight = parameter_of(trace, trace.states[0], "Wh")
-    if weight is not None and not np.isnan(steps := _known(weight.steps)).all():
-        found.append(Strip(f"on {weight.name}", "what each step adds", steps, True))
-    return found
-
-
-def _known(magnitudes: Magnitudes) -> Floats:
-    zero = (magnitudes.status == Status.ZERO) | (magnitudes.status == Status.UNDERFLOW)
-    found: Floats = np.where(magnitudes.status == Status.OK, magnitudes.value, np.where(zero, 0.0, np.nan))
+    if weight is not None and not np.isnan(weight.steps.value).all():
+        found.append(Strip(f"on {weight.name}", "what each step adds", weight.steps.value, True))
     return found
 
 

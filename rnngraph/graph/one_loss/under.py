@@ -1,22 +1,23 @@
-"""The strips under the graph, and the steps under them.
+"""The strips under the graph, the steps under them, and the key, which names what the picture has and nothing else.
 
 In: a layout. Out: shapes and curves, and how far down they reach.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from rnngraph.graph.key import SIZE, draw_key
+from rnngraph.graph.key import SIZE, Swatch, draw_key, shades
 from rnngraph.graph.layout.geometry import one_line
 from rnngraph.graph.layout.metrics import fit, fit_end, width_of, wrap
 from rnngraph.graph.one_loss.bars import Axis, amounts, bars
+from rnngraph.graph.one_loss.boxes import METER_FROM
 from rnngraph.graph.one_loss.layout import Layout
-from rnngraph.graph.one_loss.legend import swatches
 from rnngraph.graph.one_loss.view import Strip
-from rnngraph.graph.pen import paragraph, rule, words
-from rnngraph.graph.sheet import Curve, Shape
+from rnngraph.graph.sheet import Curve, Shape, paragraph, rule, words
 from rnngraph.graph.sizes import round_step
+from rnngraph.graph.style.left import is_dotted
 
 STRIP = 44.0  # the height of 100 %
 AMOUNT = 12.0
@@ -122,3 +123,21 @@ class Under:
                 taken.append((x - half, x + half))
                 self.shapes.append(words(f"tick{segment.start + t}", "band", text, x, y, 10.5, ink="muted"))
         self.y += 14
+
+
+def swatches(layout: Layout, axis: Axis) -> Iterator[Swatch]:
+    """Name what is there."""
+    yield from shades(axis.low, axis.high, axis.floor, short=not layout.wide)
+    back = [edge.share for edge in layout.graph.edges if edge.kind == "backward" and edge.share is not None]
+    if any(map(is_dotted, back)):
+        yield Swatch("dotted: less than 1 %", form="rule", line="dotted", thickness=1.2)
+    shown = [vertex for vertex in layout.graph.vertices if vertex.kind in ("loss", "state")]
+    states = [vertex for vertex in shown if vertex.kind == "state"]
+    if any(vertex.kind == "loss" and not vertex.label for vertex in shown):
+        yield Swatch("other losses, not part of this view", form="ellipse", line="dotted", thickness=1.0)
+    if any(vertex.saturated and vertex.saturated.high > METER_FROM for vertex in states):
+        yield Swatch("units saturated", form="meter")
+    if any(vertex.padding for vertex in states):
+        yield Swatch("padding", stroke="rule", line="dashed", thickness=1.0)
+    if any(vertex.share is None and not vertex.padding for vertex in states):
+        yield Swatch("no credit gets here", stroke="rule", thickness=1.0)

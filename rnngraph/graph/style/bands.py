@@ -12,11 +12,9 @@ from rnngraph.graph.layout.geometry import Box, one_line
 from rnngraph.graph.layout.grid import Grid
 from rnngraph.graph.layout.metrics import fit_end, width_of
 from rnngraph.graph.model import Band, Graph
-from rnngraph.graph.pen import words
-from rnngraph.graph.sheet import Shape
+from rnngraph.graph.sheet import Shape, words
 from rnngraph.graph.style.headings import GUTTER, HEADER, NAME
-from rnngraph.graph.style.palette import Scale
-from rnngraph.graph.style.scales import STATUS_LINES, Style
+from rnngraph.graph.style.palette import STATUS_LINES, Scale, Style
 from rnngraph.graph.summary import Summary
 from rnngraph.trace.magnitudes import Status
 
@@ -47,11 +45,6 @@ def bands(graph: Graph, grid: Grid, style: Style, left: float) -> tuple[tuple[Sh
             shapes.extend(_weight(band, number, y, grid, style.weights, left, by_step=by_step))
             y -= 4
     return tuple(shapes), y
-
-
-def is_silent(band: Band) -> bool:
-    """Whether nothing of a line is known step by step."""
-    return all(found is None or found.status is Status.UNOBSERVED for found in band.summaries)
 
 
 def _caption_text(band: Band, graph: Graph, style: Style) -> str:
@@ -104,7 +97,7 @@ def _weight(
     yield Shape(f"b{number}", "band", "box", Box(left - GUTTER / 2 - 2, middle, GUTTER - 4, WEIGHT_LINE), text,
                 "fold", "op-line", size=WEIGHT, subject=band.name,
                 hint=one_line(f"{band.name}, {band.note}, gradient {total}"))  # fmt: skip
-    if is_silent(band):
+    if band.silent:
         # Where other weights are known step by step, this one is used once for all steps.
         text = "not per step" if known and by_step else "by step not observed"
         wide = width_of(text, NUMBER) + 8

@@ -1,6 +1,7 @@
 """Colours: the names that shapes have, each with a colour on light and one on dark paper, and the scales of the sum.
 
-Numbers in, names out. The scales are ones that people with colour-blindness and printers keep in order.
+Numbers in, names out; the scales of one picture are fitted to its graph. They are ones that people with
+colour-blindness and printers keep in order. The colours that mean a status do so wherever they stand.
 """
 
 from __future__ import annotations
@@ -9,6 +10,11 @@ import math
 from dataclasses import dataclass
 from functools import cache, partial
 from itertools import pairwise
+
+from rnngraph.graph.model import Graph
+from rnngraph.graph.sheet import Line
+from rnngraph.graph.summary import Summary
+from rnngraph.trace.magnitudes import Status
 
 Stops = tuple[tuple[float, str, str], ...]  # place -> light, dark
 
@@ -146,3 +152,46 @@ def balanced(low: float, high: float) -> Scale:
     known = [abs(value) for value in (low, high) if not math.isnan(value)]
     reach = max([math.log10(2), *known])
     return Scale(-reach, reach, "b")
+
+
+COLOURS = ("grad", "gain", "saturation", "activation")
+STATUS_LINES: dict[Status, tuple[str, Line]] = {
+    Status.ZERO: ("grey", "dashed"),
+    Status.UNDERFLOW: ("violet", "dashed"),
+    Status.NONFINITE: ("red", "solid"),
+    Status.UNOBSERVED: ("grey", "dotted"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """The scales of one picture: of the arrows, the bars, the weights, and of the boxes where those are coloured."""
+
+    color: str
+    arrows: Scale
+    bars: Scale
+    weights: Scale
+    fills: Scale | None
+
+
+def choose_style(graph: Graph, color: str = "grad") -> Style:
+    """Fit the scales to a graph."""
+    arrows = fitted(graph.carried)
+    if color == "gain":
+        gains = [edge.gain for edge in graph.edges if edge.gain and edge.gain.status is Status.OK]
+        low = min((math.log10(gain.low) for gain in gains), default=math.nan)
+        arrows = balanced(low, max((gain.log10 for gain in gains), default=math.nan))
+    fills = None
+    if color == "saturation":
+        fills = Scale(0.0, 1.0, "a")
+    if color == "activation":
+        used = [vertex.activation.high for vertex in graph.vertices if vertex.activation and vertex.activation.high > 0]
+        fills = Scale(0.0, max(used, default=1.0), "a")
+    return Style(color, arrows, fitted(graph.gradients), fitted(graph.contributions), fills)
+
+
+def fitted(found: Summary) -> Scale:
+    """Return a scale over whole decades that holds all that was summed up."""
+    if not found.low > 0:
+        return decades(math.nan, math.nan)
+    return decades(math.log10(found.low), math.log10(found.high))

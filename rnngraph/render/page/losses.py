@@ -14,7 +14,7 @@ import numpy as np
 from rnngraph.diagnosis.chosen_loss import SeenFrom, seen
 from rnngraph.diagnosis.one_loss import INITIAL, Losses, OneLoss
 from rnngraph.graph.build.loss_circles import bearing
-from rnngraph.graph.one_loss.headings import small_print
+from rnngraph.graph.one_loss.appearance import small_print
 from rnngraph.graph.one_loss.view import SeenRow
 from rnngraph.graph.one_loss.walk_rows import find_rows, find_segments
 from rnngraph.render.page.number_lists import number
@@ -43,12 +43,17 @@ def losses(trace: Trace, seen_from: SeenFrom = None, *, said: str = "") -> dict[
     numbers = _kept(len(found.timesteps), start, max(1, NUMBERS // max(1, steps)))
     shown = [one for number in numbers if (one := found.seen_from(number)).walks]
     shown.sort(key=lambda one: (one.clock, one.timestep))
-    segments, rows = find_segments(trace, begin), _rows(trace, begin, shown)
+    segments = find_segments(trace, begin)
+    split, walked = (
+        len({one.layer for one in trace.recurrences}) == 1,
+        {walk.states for one in shown for walk in one.walks},
+    )
+    rows = [row for row in find_rows(trace, begin, segments, split=split) if row.states in walked]
     return {
         "axis": [[one.clock, one.timesteps, one.name] for one in segments],
         "rows": [_row(trace, one) for one in rows],
         "seen": [_one(one, [row.states for row in rows]) for one in shown],
-        "start": next(place for place, one in enumerate(shown) if (one.clock, one.timestep) == _entered(begin)),
+        "start": [(one.clock, one.timestep) for one in shown].index((begin.clock, begin.timestep)),
         "measured": len(found.timesteps),
         "available": trace.lags[0].available,
         "bears": np.flatnonzero(bearing(trace, segments)).tolist(),
@@ -56,21 +61,10 @@ def losses(trace: Trace, seen_from: SeenFrom = None, *, said: str = "") -> dict[
     }
 
 
-def _entered(one: OneLoss) -> tuple[int, int]:
-    return one.clock, one.timestep
-
-
 def _kept(count: int, start: int, most: int) -> list[int]:
     """Choose at most so many losses, evenly spaced, and the one to begin with."""
     spaced = np.linspace(0, count - 1, min(count, most)).round().astype(int).tolist()
     return sorted({*spaced, start})
-
-
-def _rows(trace: Trace, begin: OneLoss, seen: list[OneLoss]) -> list[SeenRow]:
-    """Find the rows of the pictures that any loss ever walks."""
-    split = len({one.layer for one in trace.recurrences}) == 1
-    walked = {walk.states for one in seen for walk in one.walks}
-    return [row for row in find_rows(trace, begin, find_segments(trace, begin), split=split) if row.states in walked]
 
 
 def _row(trace: Trace, row: SeenRow) -> dict[str, Any]:
@@ -99,7 +93,7 @@ def _series(values: Floats, one: RecurrenceTrace) -> list[Any]:
 
 def _sum(states: list[StateTrace], one: RecurrenceTrace) -> list[Any]:
     """Give the norm of the gradient of all losses together, as a share of the largest one."""
-    joined = np.sqrt(sum(np.square(state.grad.value[: one.timesteps]) for state in states))
+    joined = np.hypot.reduce([state.grad.value[: one.timesteps] for state in states])
     most = float(np.nanmax(np.where(np.isfinite(joined), joined, 0.0), initial=0.0))
     return [number(round(float(value), 3)) for value in joined / most] if most > 0 else []
 

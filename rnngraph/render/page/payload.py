@@ -21,11 +21,10 @@ from rnngraph.graph.model import Graph
 from rnngraph.graph.steps import Ranges, gaps, parse_steps
 from rnngraph.graph.style.boxes import KINDS
 from rnngraph.graph.style.left import EXPLODED, GROWN, GROWTH, LEFT, MARK, RAMP, floor_of
-from rnngraph.graph.style.palette import BALANCE, VIRIDIS
-from rnngraph.graph.style.scales import choose_style
-from rnngraph.render.page.alike_steps import Groups, find_groups
+from rnngraph.graph.style.palette import BALANCE, VIRIDIS, choose_style
 from rnngraph.render.page.losses import losses
 from rnngraph.render.page.number_lists import Atoms, magnitude, magnitudes, numbers, totals
+from rnngraph.render.page.prototype import Groups, find_groups
 from rnngraph.render.page.scene import scenes
 from rnngraph.render.report.diagnosis import diagnosis_document
 from rnngraph.render.strict import finite

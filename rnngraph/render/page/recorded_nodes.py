@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from rnngraph.graph.build.recorded import Recorded
-from rnngraph.render.page.alike_steps import Groups
 from rnngraph.render.page.number_lists import Atoms, magnitude, magnitudes
+from rnngraph.render.page.prototype import Groups
 from rnngraph.trace.magnitudes import Integers, Magnitudes
 from rnngraph.trace.model import Trace
 

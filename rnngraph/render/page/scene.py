@@ -12,9 +12,8 @@ from typing import Any
 from rnngraph.graph.layout.geometry import Point
 from rnngraph.graph.model import Vertex
 from rnngraph.graph.style.bands import BAR_STRIP, WEIGHT_LINE
-from rnngraph.render.page.alike_steps import Groups
 from rnngraph.render.page.number_lists import Atoms
-from rnngraph.render.page.prototype import Prototype, rolled, unrolled
+from rnngraph.render.page.prototype import Groups, Prototype, rolled, unrolled
 from rnngraph.render.page.recorded_nodes import fill_nodes
 from rnngraph.trace.model import Trace
 

@@ -1,22 +1,32 @@
 """Write a chart in its formats: svg, png, pdf, and a page around the svg, with one for a phone and the numbers below.
 
-In: what draws the sheet for a width. Out: bytes. The writers are those of the other drawings.
+In: what draws the sheet for a width, or a report that has a picture of its own, which `rg.decay`, `rg.history` or
+`rg.compare` returned. Out: bytes. The writers are those of the other drawings.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from html import escape
 from pathlib import PurePath
+from typing import Any
 
 from rnngraph.errors import InputError
 from rnngraph.graph.layout.geometry import one_line
 from rnngraph.graph.sheet import Sheet
 from rnngraph.graph.sizes import NARROW, WIDE
 from rnngraph.graph.style.palette import THEME
+from rnngraph.history.compare.contrast import Comparison
+from rnngraph.history.course import History
 from rnngraph.nearest import check_known, did_you_mean
 from rnngraph.render.picture import graphviz
 from rnngraph.render.picture.svg import svg
+from rnngraph.render.report.compare.comparison_report import comparison_sheet, comparison_table
+from rnngraph.render.report.decay.decay_picture import decay_sheet
+from rnngraph.render.report.history.history_report import history_sheet, history_table
+from rnngraph.trace.decay import DecayReport
 
 FORMATS = {".svg": "svg", ".png": "png", ".pdf": "pdf", ".html": "html", ".htm": "html"}
 _SWITCH = 760  # pixels of the page, below which the narrow chart is shown
@@ -104,3 +114,36 @@ def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
         yield "<tr>" + "".join(f"<{cell}{own}>{escape(one_line(text))}</{cell}>"
                                for text, own in zip(row, marks, strict=True))  # fmt: skip
     yield "</table>"
+
+
+@dataclass(frozen=True, slots=True)
+class Pictured:
+    """A kind of report, what it is called in messages, and what draws it."""
+
+    kind: type
+    what: str
+    sheet: Callable[..., Sheet]
+    table: Callable[[Any], Iterable[Sequence[str]]] = lambda _: ()
+
+
+PICTURED = (
+    Pictured(DecayReport, "decays", decay_sheet),
+    Pictured(History, "a history", history_sheet, history_table),
+    Pictured(Comparison, "a comparison", comparison_sheet, comparison_table),
+)
+
+
+def pictured(report: object) -> Pictured | None:
+    """Find what draws a report; None for whatever else."""
+    return next((one for one in PICTURED if isinstance(report, one.kind)), None)
+
+
+def report_bytes(report: Any, format: str, *, width: int | None = None, theme: str = "auto") -> bytes:  # noqa: A002 - the option's name
+    """Draw a report, as `chart_bytes` does.
+
+    Raises:
+        InputError: another format, an option that is not one of its choices, or nothing to draw.
+        MissingToolError: the format needs Graphviz and there is none.
+    """
+    found = next(one for one in PICTURED if isinstance(report, one.kind))
+    return chart_bytes(partial(found.sheet, report), format, width=width, theme=theme, table=tuple(found.table(report)))

@@ -1,10 +1,11 @@
-"""How much of the past a network uses: as text for a terminal, and as a JSON document.
+"""How much of the past a network uses: for a terminal, as a JSON document, and as a picture with a bar a length.
 
-In: a `ContextTrace`. Out: text. Every number stands beside its bar.
+In: a `ContextTrace`. Out: text, where every number stands beside its bar, or a sheet.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -12,6 +13,9 @@ from rich.console import Console, ConsoleOptions
 from rich.text import Text
 
 from rnngraph.diagnosis.sentences import part_text
+from rnngraph.graph.charts.frame import SMALL, Paper
+from rnngraph.graph.layout.metrics import fit
+from rnngraph.graph.sheet import Shape, Sheet, rectangle, rule, words
 from rnngraph.render.report.text import number_text, printable
 from rnngraph.render.strict import json_line
 from rnngraph.trace.used_past import ContextTrace
@@ -74,3 +78,47 @@ def context_json(trace: ContextTrace) -> str:
         "excess": trace.excess.tolist(),
         "counts": trace.counts.tolist(),
     })  # fmt: skip
+
+
+_HEIGHT = 220.0
+
+
+def context_sheet(trace: ContextTrace, *, title: str, width: int = 900, theme: str = "auto") -> Sheet:
+    """Draw the excess of the loss over the steps that are kept; the steps of the axis are doublings.
+
+    Raises:
+        InputError: an option that is not one of its choices.
+    """
+    paper = Paper(width, theme)
+    small = f"{trace.model}, {trace.timesteps} steps"
+    paper.head(title, "", small)
+    paper.y += 14
+    room = paper.inner
+    paper.heading("above", "loss above that with all of the past", paper.margin, paper.y + 6, room)
+    top, floor = paper.y + 34, paper.y + 34 + _HEIGHT
+    paper.shapes += _bars(trace, paper.margin, room / len(trace.lags), top, floor)
+    paper.curves.append(rule("axis", [(paper.margin, floor), (paper.width - paper.margin, floor)], "rule"))
+    paper.shapes.append(
+        words("axist", "legend", "steps of the past that are kept", paper.width / 2, floor + 46, SMALL, ink="muted")
+    )
+    paper.y = floor + 58
+    return paper.finish(title, small)
+
+
+def _bars(trace: ContextTrace, left: float, pitch: float, top: float, floor: float) -> Iterator[Shape]:
+    """Draw a bar a length; the one that is in use in ink, the others grey, as all that is no share of one loss."""
+    largest = max(float(trace.excess.max()), 0.0) or 1.0
+    for place, (lag, excess) in enumerate(zip(trace.lags.tolist(), trace.excess.tolist(), strict=True)):
+        x, used = left + place * pitch, lag == trace.in_use
+        tall = max(excess / largest, 0.0) * (floor - top - 16)
+        hint = f"{lag} steps kept: worse by {excess:.3g}"
+        yield rectangle(f"b{place}", "bar", x + 2, floor - max(tall, 1), max(pitch - 4, 1), max(tall, 1),
+                        fill="ink" if used else "amount", hint=hint)  # fmt: skip
+        if pitch >= 24:
+            text = fit(re.sub(r"e([-+])0", r"e\1", f"{excess:.2g}"), pitch, SMALL)
+            yield words(f"n{place}", "number", text, x + pitch / 2, floor - tall - 9, SMALL, ink="muted")
+        if pitch >= 24 or place % 2 == 0 or used:
+            yield words(f"x{place}", "legend", str(lag), x + pitch / 2, floor + 12, SMALL, bold=used,
+                        ink="ink" if used else "muted")  # fmt: skip
+        if used:
+            yield words("used", "mark", "in use", x + pitch / 2, floor + 28, SMALL, bold=True)

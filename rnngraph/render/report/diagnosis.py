@@ -1,17 +1,28 @@
-"""A diagnosis as a JSON document, for programs: strict JSON, null where there is no number."""
+"""A diagnosis as a report.
+
+For a rich console the three lines, what is left of one loss as a row a state, and what else is said; for programs
+strict JSON, null where there is no number.
+"""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.text import Text
+
+from rnngraph.diagnosis.chosen_loss import seen
 from rnngraph.diagnosis.headline import headline
-from rnngraph.diagnosis.judged import LayerVerdict
+from rnngraph.diagnosis.judged import Judged, LayerVerdict
 from rnngraph.diagnosis.remedies.tried import Tried
-from rnngraph.diagnosis.report import Diagnosis
+from rnngraph.diagnosis.report import Diagnosis, body, text_of
 from rnngraph.diagnosis.update import Update
-from rnngraph.render.report.headline import headline_document
+from rnngraph.render.report.seen.chart import seen_rows
+from rnngraph.render.report.text import Headline, headline_document
 from rnngraph.render.strict import json_line, plain
+from rnngraph.trace.model import Trace
 
 SCHEMA = 2
 
@@ -78,3 +89,29 @@ def _update(one: Update | None) -> dict[str, Any] | None:
 
 def _tried(one: Tried) -> dict[str, Any]:
     return {"remedy": one.words, "decades": one.decades, "peak": one.peak, "helps": one.helps}
+
+
+_MOST_ROWS = 8  # rows of a deep network are for `norms`
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictView:
+    """What `rnngraph diagnose` prints; give it to a rich console."""
+
+    trace: Trace
+    diagnosis: Judged
+    verbose: bool = False
+    untried: str | None = None
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        """Lay the report out for the width and the characters of a console."""
+        yield Headline(headline(self.diagnosis))
+        yield Text()
+        one = seen(self.trace)
+        if one is not None and len(one.walks) <= _MOST_ROWS:
+            yield seen_rows(self.trace, one, with_sum=False)
+            yield Text()
+        text = text_of(body(self.diagnosis, full=self.verbose, tried=self.verbose, untried=self.untried))
+        for line in text.wrap(console, options.max_width):
+            line.rstrip()
+            yield line

@@ -1,4 +1,4 @@
-"""Numbers, magnitudes and bars as text for a terminal, one at a time.
+"""Numbers, magnitudes and bars as text for a terminal, one at a time, and the three lines at the top of every report.
 
 In come values of a trace, out come strings and rich texts. The four states of a magnitude that is not an
 ordinary number are told apart in words, so that the report also reads without colours.
@@ -7,15 +7,15 @@ ordinary number are told apart in words, so that the report also reads without c
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 
-import numpy as np
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
 from rnngraph.diagnosis.sentences import part_text
-from rnngraph.graph.style.palette import Scale, between, evenly
-from rnngraph.trace.magnitudes import Floats, Magnitudes, Status
+from rnngraph.graph.style.palette import Scale
+from rnngraph.trace.magnitudes import Status
 
 STATUS_WORDS = {
     Status.ZERO: ("zero", "bold blue"),
@@ -24,20 +24,10 @@ STATUS_WORDS = {
     Status.UNOBSERVED: ("-", "dim"),
 }
 NOTE_STYLE = "#b26a00"  # legible on dark and on light, which yellow is not
+BAR_STYLE = "#4477aa"  # likewise
 BARS = "▁▂▃▄▅▆▇█"
-# From small to large, after P. Tol's bright colours: colour-blind readers can tell them apart, and they are
-# legible on dark and on light.
-_BRIGHT = "#4477aa #44aacc #aaaa44 #dd8844 #ee6677"
 _ASCII = str.maketrans("×·‖∂…σ²ᵀ", "x-|d~s2T")
 EIGHTHS = " ▏▎▍▌▋▊▉"
-
-
-def scale_over(logarithms: Sequence[Floats]) -> Scale:
-    """Span the decimal logarithms that are known by whole decades, by one at least."""
-    known = np.concatenate([np.atleast_1d(one).ravel() for one in logarithms])
-    known = known[np.isfinite(known)]
-    low, high = (math.floor(known.min()), math.ceil(known.max())) if known.size else (-1, 0)
-    return Scale(low, max(high, low + 1))
 
 
 def ends(scale: Scale) -> str:
@@ -45,33 +35,19 @@ def ends(scale: Scale) -> str:
     return f"1e{scale.low:.0f}..1e{scale.high:.0f}"
 
 
-def magnitude_text(magnitude: Magnitudes, scale: Scale | None = None) -> Text:
+def magnitude_text(status: Status, value: float) -> Text:
     """Write one magnitude with three digits, or the word for its state."""
-    status = Status(int(magnitude.status))
-    if status is not Status.OK:
-        return Text(*STATUS_WORDS[status])
-    value = float(magnitude.value)
-    return Text(f"{value:.2e}", style=_painted(scale, math.log10(value)) if scale else "")
+    return Text(f"{value:.2e}") if status is Status.OK else Text(*STATUS_WORDS[status])
 
 
-def bar(magnitude: Magnitudes, scale: Scale, *, width: int, ascii_only: bool) -> Text:
+def bar(status: Status, value: float, scale: Scale, *, width: int, ascii_only: bool) -> Text:
     """Draw a magnitude on a log scale, `width` characters for all of it; nothing where there is no number."""
-    if int(magnitude.status) != Status.OK:
+    if status is not Status.OK:
         return Text()
-    log10 = math.log10(float(magnitude.value))
-    eighths = max(1, round(scale.share(log10) * width * 8))  # a number that is there leaves a mark
+    eighths = max(1, round(scale.share(math.log10(value)) * width * 8))  # a number that is there leaves a mark
     full, rest = divmod(eighths, 8)
     blocks = "#" * max(1, round(eighths / 8)) if ascii_only else "█" * full + EIGHTHS[rest].strip()
-    return Text(blocks, style=_painted(scale, log10))
-
-
-def _painted(scale: Scale, value: float) -> str:
-    return between(scale.share(value), 1, evenly(_BRIGHT, _BRIGHT))
-
-
-def sign(part: int, whole: int, bars: str) -> str:
-    """Choose the bar of a part that is not nothing."""
-    return bars[max(-(-part * len(bars) // whole) - 1, 0)]
+    return Text(blocks, style=BAR_STYLE)
 
 
 def number_text(number: float) -> str:
@@ -109,3 +85,28 @@ def spelled(text: str, *, ascii_only: bool) -> str:
 def printable(text: str) -> str:
     """Replace what a terminal would act on (newlines, escapes, marks of direction) by its code."""
     return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
+
+
+KEYS = ("where", "why", "try")
+_INDENT = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """The sentences, the first in bold; give it to a rich console."""
+
+    sentences: tuple[str, str, str]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        """Set a sentence a paragraph, with its word before it."""
+        title, *others = (spelled(printable(one), ascii_only=options.ascii_only) for one in self.sentences)
+        yield from wrapped(title, console, options.max_width, "bold")
+        for word, text in zip(("Why", "Try"), others, strict=True):
+            lines = wrapped(text, console, options.max_width - _INDENT) if text else ()
+            for number, line in enumerate(lines):
+                yield Text.assemble((("" if number else word).ljust(_INDENT), "bold"), line)
+
+
+def headline_document(sentences: tuple[str, str, str] | None) -> dict[str, str] | None:
+    """Give the sentences by name."""
+    return None if sentences is None else dict(zip(KEYS, sentences, strict=True))

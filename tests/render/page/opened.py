@@ -14,8 +14,7 @@ import pytest
 
 import rnngraph as rg
 from rnngraph.graph.draw import draw
-from rnngraph.render.page import assets
-from rnngraph.render.page.html import embedded, html
+from rnngraph.render.page.html import embedded, html, modules, plain
 from rnngraph.render.page.payload import payload
 from rnngraph.trace.model import Trace
 from tests.graph import mock_networks as mocks
@@ -92,7 +91,7 @@ def show(browser: Browser, tmp_path: Path) -> Iterator[Open]:
 
 def bare(browser: Browser, path: Path, trace: Trace, entry: str, names: tuple[str, ...]) -> Opened:
     """Open a page of one module and those that it needs, with some of its names where a test can reach them."""
-    script = "\n".join(assets.plain(name) for name in assets.modules(entry))
+    script = "\n".join(plain(name) for name in modules(entry))
     data = embedded(json.loads(json.dumps(payload(draw(trace)))))
     given = "".join(f"window.{name} = {name};" for name in names)
     scripts = f'<script type="application/json" id="data">{data}</script><script>{{{script}\n{given}}}</script>'

@@ -229,7 +229,7 @@ def test_statistics_are_held_where_the_numbers_are_narrower_than_the_norm_s_weig
     class Narrowed(nn.Module):  # type: ignore[misc, name-defined]
         """Batch norm of what autocast has narrowed, or not."""
 
-        def __init__(self, kind: torch.dtype) -> None:
+        def __init__(self, kind: Any) -> None:
             super().__init__()
             self.kind, self.low, self.high, self.norm = kind, nn.GRU(D, H), nn.GRU(H, H), nn.BatchNorm1d(H)
 

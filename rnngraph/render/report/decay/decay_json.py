@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from rnngraph.render.report.decay.live import summary_of
-from rnngraph.render.report.lags.states import LagSummary
+from rnngraph.render.report.decay.decay_terminal import summary_of
+from rnngraph.render.report.lags.lags_report import LagSummary
 from rnngraph.render.strict import json_line
 from rnngraph.trace.decay import DecayReport, LayerDecay
 

@@ -10,9 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 from rnngraph.diagnosis.diagnose import headline_of
-from rnngraph.diagnosis.one_loss import OneLoss
-from rnngraph.render.report.headline import headline_document
-from rnngraph.render.report.seen.seen_json import seen_document
+from rnngraph.diagnosis.one_loss import INITIAL, OneLoss, Walk
+from rnngraph.render.report.text import headline_document
 from rnngraph.render.strict import json_line
 from rnngraph.trace.magnitudes import Magnitudes, Status
 from rnngraph.trace.model import ParameterTrace, StateTrace, Trace
@@ -84,3 +83,35 @@ def _magnitudes(magnitudes: Magnitudes) -> list[dict[str, Any]]:
         {"value": value, "log10": log10, "status": Status(status).name.lower()}
         for value, log10, status in zip(*columns, strict=True)
     ]
+
+
+def seen_document(seen: OneLoss | None) -> dict[str, Any] | None:
+    """Lay a loss and its rows out as plain dictionaries, topmost layer last; None where it is the sum of all losses."""
+    if seen is None:
+        return None
+    return {
+        "t": seen.timestep,
+        "clock": seen.clock,
+        "samples": seen.samples,
+        "joint": seen.joint,
+        "rows": [_row(walk) for walk in seen.walks],
+    }
+
+
+def _row(walk: Walk) -> dict[str, Any]:
+    return {
+        "name": walk.name,
+        "recurrence": walk.recurrence.name,
+        "states": list(walk.states),
+        "cut": walk.cut,
+        "steps": [
+            {"t": None if t == INITIAL else t, "lag": lag, "log10": log10, "zero": zero}
+            for t, lag, log10, zero in zip(
+                walk.steps.tolist(),
+                walk.lags.tolist(),
+                walk.decades.tolist(),
+                (walk.decades == float("-inf")).tolist(),
+                strict=True,
+            )
+        ],
+    }

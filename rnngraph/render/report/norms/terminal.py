@@ -1,7 +1,8 @@
-"""The norms of a trace as tables, one line a timestep, and the sentences that sum them up.
+"""The norms of a trace for a rich console: the three lines, and a row a state seen from one loss, or tables of the sum.
 
 In comes a trace, out comes something that a rich console can print, at the width and in the characters that
-it has. Nothing is printed here.
+it has. The sentences below a table are about the profile over time and the gain of one step; how far back a loss is
+felt is a question of lags, which these two cannot answer alone.
 """
 
 from __future__ import annotations
@@ -10,21 +11,40 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
+from rnngraph.diagnosis.diagnose import headline_of
+from rnngraph.diagnosis.layer import no_lags
+from rnngraph.diagnosis.one_loss import OneLoss
+from rnngraph.diagnosis.sentences import counted, spans_text
 from rnngraph.errors import InputError
+from rnngraph.graph.build.fold import unrolled_columns, valid_samples
 from rnngraph.graph.build.graph import sizes
-from rnngraph.graph.steps import Steps
-from rnngraph.graph.style.palette import Scale
+from rnngraph.graph.model import Column
+from rnngraph.graph.steps import Steps, parse_steps
+from rnngraph.graph.style.palette import fitted
+from rnngraph.graph.summary import overall
 from rnngraph.nearest import check_known
-from rnngraph.render.report.norms.entries import Entry, entries_of
-from rnngraph.render.report.norms.norms_table import Page, comparison_tables, state_table
-from rnngraph.render.report.norms.norms_text import summary, summary_table
-from rnngraph.render.report.text import printable, scale_over
+from rnngraph.render.report.norms.norms_table import state_table
+from rnngraph.render.report.seen.chart import seen_rows
+from rnngraph.render.report.seen.lag_table import LagTable
+from rnngraph.render.report.text import (
+    NOTE_STYLE,
+    STATUS_WORDS,
+    Headline,
+    number_text,
+    percent_text,
+    printable,
+    spelled,
+    wrapped,
+)
+from rnngraph.trace.magnitudes import Integers, Status
 from rnngraph.trace.model import StateTrace, Trace
 
-FULL_TABLES = 2  # more states than this are compared side by side, by their gradient alone
+SHOWN_WHOLE = 40  # a terminal has more room for steps than a picture has
+ENDS = "0:12,-12:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,22 +52,16 @@ class NormsReport:
     """What `rnngraph norms --table` prints below its heading; give it to a rich console."""
 
     trace: Trace
-    entries: tuple[Entry, ...]
+    columns: tuple[Column, ...]
     states: tuple[StateTrace, ...]
-    side_by_side: bool
-    scale: Scale  # one for all states, so that their bars can be compared
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         """Lay the report out for the width and the characters of a console."""
-        page = Page(width=options.max_width, ascii_only=options.ascii_only)
-        if self.side_by_side:
-            for table in comparison_tables(self.trace, self.states, entries=self.entries, scale=self.scale, page=page):
-                yield table
-                yield Text()
-            yield summary_table(self.trace, self.states)
-            return
+        # One scale for all states, so that their bars can be compared.
+        scale = fitted(overall([part for state in self.states for part in (state.grad, state.initial)]))
+        width, ascii_only = options.max_width, options.ascii_only
         for state in self.states:
-            yield state_table(self.trace, state, entries=self.entries, scale=self.scale, page=page)
+            yield state_table(self.trace, state, columns=self.columns, scale=scale, width=width, ascii_only=ascii_only)
             yield Text()
         yield from (summary(self.trace, state) for state in self.states)
 
@@ -59,7 +73,7 @@ def norms_report(trace: Trace, *, steps: Steps = None, states: Sequence[str] | N
         trace: what to report on.
         steps: the timesteps to show, such as `"10:20"` or `"all"`; by default all of a short sequence, both
             ends of a long one.
-        states: names of the states to show in full; by default all, side by side if there are more than two.
+        states: names of the states to show; by default all.
 
     Raises:
         InputError: there is no such step or state in the trace, or it has no timestep at all.
@@ -68,9 +82,47 @@ def norms_report(trace: Trace, *, steps: Steps = None, states: Sequence[str] | N
         raise InputError("the trace has no timestep of a recurrent state, so there are no norms to show.")
     check_known(states or (), [state.name for state in trace.states], "there is no state {} in the trace: choose among")
     chosen = tuple(state for state in trace.states if states is None or state.name in states)
-    scale = scale_over([part.log10 for state in chosen for part in (state.grad, state.initial)])
-    several = states is None and len(chosen) > FULL_TABLES
-    return NormsReport(trace, tuple(entries_of(trace.timesteps, steps)), chosen, several, scale)
+    if steps is None:
+        steps = "all" if trace.timesteps <= SHOWN_WHOLE else ENDS
+    columns = unrolled_columns(trace, parse_steps(steps, trace.timesteps))
+    return NormsReport(trace, columns, chosen)
+
+
+@dataclass(frozen=True, slots=True)
+class NormsView:
+    """What `rnngraph norms` prints; give it to a rich console."""
+
+    trace: Trace
+    shown: OneLoss | NormsReport  # rows, or the table of the sum over all
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        """Lay the report out for the width and the characters of a console."""
+        trace, shown, sentences = self.trace, self.shown, headline_of(self.trace)
+        if sentences is not None:
+            yield Headline(sentences)
+        median = f"median of {counted(shown.samples, 'sample')}" if isinstance(shown, OneLoss) else ""
+        yield from wrapped(
+            spelled(heading(trace, median), ascii_only=options.ascii_only), console, options.max_width, "dim"
+        )
+        yield Text()
+        if isinstance(shown, OneLoss):
+            yield from self._rows(shown)
+        else:
+            yield shown
+            if not trace.lags:
+                note = f"Note: This is the sum over all losses: {no_lags(trace)}"
+                yield from wrapped(note, console, options.max_width, NOTE_STYLE)
+        for remark in remarks(trace):
+            yield from wrapped(f"Note: {remark}", console, options.max_width, NOTE_STYLE)
+
+    def _rows(self, seen: OneLoss) -> Iterator[RenderableType]:
+        yield seen_rows(self.trace, seen)
+        yield from map(Text, gate_lines(self.trace))
+        yield LagTable(seen)
+        yield Text()
+        other = another_loss(self.trace, seen)
+        hint = "Every step as a table: --table." + ("" if other is None else f" Another loss: --from {other}.")
+        yield Text(hint, style="dim")
 
 
 def heading(trace: Trace, more: str = "") -> str:
@@ -80,3 +132,112 @@ def heading(trace: Trace, more: str = "") -> str:
         loss = "not finite" if "forward" in trace.graph.first_nonfinite() else "not observed"
     parts = (printable(trace.model), *sizes(trace), f"loss {loss}", more)
     return " · ".join(part for part in parts if part)
+
+
+def another_loss(trace: Trace, seen: OneLoss) -> int | None:
+    """Find another loss that was measured, from the middle and a round one by choice; None where there is none."""
+    others = [int(t) for t in trace.lags[0].losses if t != seen.timestep]
+    middle = others[len(others) // 4 : 1 + 3 * len(others) // 4]
+    return max(middle, key=lambda t: (t % 10 == 0, -abs(t - seen.timestep / 2)), default=None)
+
+
+def gate_lines(trace: Trace) -> Iterator[str]:
+    """Say how far open the gates stand that keep the states, a line a kind of cell."""
+    said: dict[str, list[tuple[str, float]]] = {}
+    for gate in trace.gates:
+        cell, recurrence = trace.cell_of(gate), trace.recurrence_of(gate)
+        mean = gate.mean[: recurrence.timesteps][recurrence.valid.any(axis=0)]
+        if gate.gate == cell.keeps and np.isfinite(mean).any():
+            said.setdefault(cell.keeps_title, []).append((recurrence.name, float(np.nanmean(mean))))
+    for title, means in said.items():
+        if len(means) == 1:
+            listed = f"{means[0][1]:.2f}"
+        else:
+            listed = ", ".join(f"{printable(name)} {mean:.2f}" for name, mean in means[:4])
+            listed += f" and {len(means) - 4} more" if len(means) > 4 else ""
+        yield f"{title} {listed} on average; 1 would keep everything"
+
+
+HIDES_DECAY = 0.9  # above this share the profile over time shows the losses, not what is carried
+MANY_SATURATED = 0.2
+
+
+def summary(trace: Trace, state: StateTrace) -> Text:
+    """Say where a state's gradient is largest and smallest, how far apart, and what a step does to it."""
+    text = Text.assemble((printable(state.name), "bold"), ": ")
+    known = np.flatnonzero(state.grad.status == Status.OK)
+    if known.size:
+        _append_extremes(text, state, known)
+    else:
+        text.append("no step has a gradient that is an ordinary number")
+    text.append(f"{_abnormal(trace, state)}.")
+    gain = median_gain(state)
+    if not math.isnan(gain):
+        text.append(f" {_gain_sentence(gain)}")
+    own = own_share(state)
+    if own > HIDES_DECAY:
+        text.append(f" {percent_text(own)} of a step's gradient is its own (immediate), in the median.")
+    saturated = state.saturated[~np.isnan(state.saturated)]
+    if saturated.size and saturated.mean() > MANY_SATURATED:
+        text.append(f" {percent_text(float(saturated.mean()))} of the units are saturated.", style=NOTE_STYLE)
+    return text
+
+
+def median_gain(state: StateTrace) -> float:
+    """Give the median over steps of the gain of one step back, NaN where there is none."""
+    gains = state.gain[np.isfinite(state.gain) & (state.gain > 0)]
+    return float(np.exp(np.median(np.log(gains)))) if gains.size else math.nan
+
+
+def own_share(state: StateTrace) -> float:
+    """Give the median over steps of `‖immediate‖² / (‖immediate‖² + ‖carried‖²)`; NaN if nothing is known."""
+    with np.errstate(all="ignore"):  # 0/0 is a step without gradient, x/0 one without an own part
+        ratio = state.carried.value / state.immediate.value  # first, so that small norms are not squared to 0
+        shares = 1 / (1 + ratio**2)
+    known = shares[~np.isnan(shares)]
+    return float(np.median(known)) if known.size else math.nan
+
+
+def _append_extremes(text: Text, state: StateTrace, known: Integers) -> None:
+    value, logarithms = state.grad.value, state.grad.log10[known]
+    high, low = known[logarithms.argmax()], known[logarithms.argmin()]
+    decades = float(logarithms.max() - logarithms.min())
+    if decades == 0:
+        text.append(f"{value[high]:.2e} {f'at t={high}' if len(known) == 1 else 'at every step'}")
+        return
+    text.append(f"largest {value[high]:.2e} at t={high}, smallest {value[low]:.2e} at t={low}, ")
+    apart = f"{decades:.1f} decades apart" if decades >= 1 else f"a factor of {10**decades:.2g} apart"
+    text.append(apart, style="bold")
+
+
+def _abnormal(trace: Trace, state: StateTrace) -> str:
+    """Name the steps whose gradient is not an ordinary number, by kind."""
+    found = state.grad.status[: trace.recurrence_of(state).timesteps]
+    parts = []
+    for status in (Status.ZERO, Status.UNDERFLOW, Status.NONFINITE, Status.UNOBSERVED):
+        if (found == status).any():
+            word = "not observed" if status is Status.UNOBSERVED else STATUS_WORDS[status][0]
+            parts.append(f"; {word} at {spans_text(found == status)}")
+    return "".join(parts)
+
+
+def _gain_sentence(gain: float) -> str:
+    start = f"The median gain of a step back is {number_text(gain)}"
+    rate = abs(math.log10(gain))
+    if rate < 0.001:
+        return f"{start}: what is carried keeps its size."
+    number = f"{1 / rate:.1f}" if rate > 0.1 else f"{1 / rate:.0f}"
+    return f"{start}: what is carried {'falls' if gain < 1 else 'grows'} tenfold in {number} steps."
+
+
+def remarks(trace: Trace) -> Iterator[str]:
+    """Give what a reader of the numbers must know: padding, cuts, non-finite nodes, the trace's notes."""
+    padded = valid_samples(trace, 0, trace.timesteps) == 0
+    if padded.any():
+        yield f"No sequence of the batch reaches {spans_text(padded)}: these steps are padding."
+    for state in trace.states:
+        if state.cut.any():
+            yield f"The recurrence of {printable(state.name)} is cut where it leads into {spans_text(state.cut)}."
+    for way, node in trace.graph.first_nonfinite().items():
+        yield f"The first NaN or infinity of the {way} pass comes out of {printable(trace.graph.describe(node))}."
+    yield from map(printable, trace.notes)

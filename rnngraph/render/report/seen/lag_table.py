@@ -16,8 +16,8 @@ from rich.text import Text
 from rnngraph.diagnosis.one_loss import OneLoss, Walk
 from rnngraph.diagnosis.sentences import factor_text, share_text
 from rnngraph.graph.style.left import EXPLODED, MARK
-from rnngraph.render.report.seen.fitting import named
-from rnngraph.render.report.seen.levels import style
+from rnngraph.render.report.seen.chart import named
+from rnngraph.render.report.seen.sparklines import style
 from rnngraph.render.report.text import printable, spelled
 
 _COLUMN = 7

@@ -1,24 +1,57 @@
 """The rows of one loss as data: for every walk what is left by timestep, and where it ends, in words.
 
-In: a `OneLoss` and its trace. Out: `Row`s, and the sum over all losses as one more.
+In: a `OneLoss` and its trace. Out: `Row`s, and the sum over all losses as one more; and for a number over the steps a
+character a step or a bin of steps.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from rnngraph.diagnosis.credit import log_norm
-from rnngraph.diagnosis.curve import LN10
 from rnngraph.diagnosis.one_loss import OneLoss, Walk
 from rnngraph.diagnosis.sentences import percent, share_text, times_text
-from rnngraph.graph.style.left import EXPLODED, MARK
-from rnngraph.trace.magnitudes import Floats, Status
+from rnngraph.graph.style.left import EXPLODED, GROWTH, MARK
+from rnngraph.render.report.text import BAR_STYLE, BARS
+from rnngraph.trace.magnitudes import Floats
 from rnngraph.trace.model import Trace
 
-_FLAT = math.log10(2)  # of a sum that varies by less nothing can be read
+ASCII_LEVELS = "12345678"
+LESS, ASCII_LESS = "·", "."
+# Legible on dark and on light; what is under the mark is dim on both.
+ABOVE, BELOW, GROWN = f"bold {BAR_STYLE}", "dim", "bold #c2560c"
+
+Spans = Sequence[tuple[int, int]]  # the steps of every character, half open
+
+
+def smallest(values: Floats, spans: Spans) -> list[float]:
+    """Give the smallest known value of every span; NaN where none is known."""
+    found = []
+    for first, stop in spans:
+        part = values[first:stop]
+        known = part[~np.isnan(part)]
+        found.append(float(known.min()) if known.size else math.nan)
+    return found
+
+
+def character(value: float, low: float, high: float, *, ascii_only: bool) -> str:
+    """Choose a bar of eight heights for a value between two ends; a dot for less, a blank where nothing is known."""
+    if math.isnan(value):
+        return " "
+    if value < low:
+        return ASCII_LESS if ascii_only else LESS
+    levels = ASCII_LEVELS if ascii_only else BARS
+    if value >= high:  # also a gradient that is not finite
+        return levels[-1]
+    return levels[min(int((value - low) / (high - low) * len(levels) + 1e-9), len(levels) - 1)]
+
+
+def style(decades: float) -> str:
+    """Choose how a share is printed."""
+    return GROWN if decades >= GROWTH else ABOVE if decades >= MARK else BELOW
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +91,19 @@ class Sum:
 
     name: str
     losses: int
-    values: Floats  # (own T,) decades; NaN where it is not known
+    values: Floats  # (own T,) NaN where it is not known
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The smallest and the largest of the steps that get any."""
+        known = self.values[self.values > 0]
+        return float(known.min()), float(known.max())
 
     @property
     def flat(self) -> bool:
         """Whether it hardly varies."""
-        return bool(np.ptp(self.known) < _FLAT)
-
-    @property
-    def known(self) -> Floats:
-        """The values that are numbers."""
-        known: Floats = self.values[np.isfinite(self.values)]
-        return known
+        low, high = self.ends
+        return high < 2 * low  # of what varies by less nothing can be read
 
 
 def sum_of(trace: Trace, seen: OneLoss) -> Sum | None:
@@ -78,15 +112,10 @@ def sum_of(trace: Trace, seen: OneLoss) -> Sum | None:
     if not seen.walks or available < 2 or seen.joint:
         return None
     top = seen.downwards[0].recurrence
-    together = [one for one in trace.recurrences if (one.clock, one.layer) == (top.clock, top.layer)]
-    names = [one.name for one in together]
+    names = [one.name for one in trace.recurrences if (one.clock, one.layer) == (top.clock, top.layer)]
     states = [state for state in trace.states if state.recurrence in names]
-    logs = []
-    for state in states:
-        log = np.where(state.grad.status == Status.OK, state.grad.log10, np.nan)
-        log[state.grad.status == Status.ZERO] = -np.inf
-        logs.append(log[: top.timesteps] * LN10)
-    values = log_norm(np.stack(logs)) / LN10
-    values[~top.valid.any(axis=0)] = np.nan
+    grads = np.stack([state.grad.value[: top.timesteps] for state in states])
+    values = np.hypot.reduce(np.nan_to_num(grads))
+    values[np.isnan(grads).all(axis=0) | ~top.valid.any(axis=0)] = np.nan
     found = Sum(states[0].name if len(states) == 1 else names[0], available, values)
-    return found if found.known.size > 1 else None
+    return found if (values > 0).sum() > 1 else None

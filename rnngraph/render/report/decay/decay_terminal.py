@@ -5,6 +5,7 @@ In: a `DecayReport`. Out: something that a rich console prints, as wide as the p
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -13,11 +14,12 @@ from rich.table import Table
 from rich.text import Text
 
 from rnngraph.render.report.decay.histogram import Axis, axis_of, counts, decade_text, steps_text
-from rnngraph.render.report.decay.live import live_parts
-from rnngraph.render.report.text import BARS, printable, sign
-from rnngraph.trace.decay import DecayFinding, DecayReport, LayerDecay
+from rnngraph.render.report.lags.lags_report import LagSummary, curve_rows, sentence, summed
+from rnngraph.render.report.seen.sparklines import character
+from rnngraph.render.report.text import printable
+from rnngraph.trace.decay import DecayFinding, DecayReport, Five, LayerDecay
+from rnngraph.trace.model import FORWARD
 
-ASCII_BARS = ".:-=+*#@"
 WIDEST_HISTOGRAM, LEAST_HISTOGRAM, LEAST_WRONG, GAP = 48, 16, 18, 2
 NARROW = 72  # below it there is no room for a table
 _NUMBERS = 4 * 8  # four columns of numbers
@@ -98,10 +100,9 @@ def _ruler(axis: Axis, bins: int) -> Text:
 
 def histogram(layer: LayerDecay, axis: Axis, bins: int, *, ascii_only: bool = False) -> str:
     """Draw how many half-lives fall where, one character a part of the axis; a blank is none."""
-    bars = ASCII_BARS if ascii_only else BARS
     found = counts(layer.half_lives, axis, bins)
     most = max(int(found.max()), 1)
-    return "".join(sign(int(one), most, bars) if one else " " for one in found)
+    return "".join(character(one or math.nan, 0, most, ascii_only=ascii_only) for one in found.tolist())
 
 
 def _wrong(layer: LayerDecay) -> Text:
@@ -132,3 +133,70 @@ def _limits(report: DecayReport) -> str:
     limits = ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in report.thresholds.items())
     judged = f"Thresholds: {limits}." if report.fresh else "With --fresh they are judged as an initialisation."
     return f"Half-lives are ln 2 / rate at zero input: what was set, not what a trained model remembers. {judged}"
+
+
+MOST_CURVES = 4  # layers whose curve is drawn; the picture and the JSON document have them all
+
+
+def live_parts(report: DecayReport, *, width: int, ascii_only: bool) -> Iterator[RenderableType]:
+    """Lay out the comparison and the curves."""
+    layers = [layer for layer in report.layers if layer.live is not None]
+    if not layers:
+        return
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("layer", overflow="fold", max_width=max(width // 2, 12))
+    for heading in ("at zero input", "on the batch", "credit halves in", "reaches lag"):
+        table.add_column(heading, justify="right")
+    for layer in layers:
+        assert layer.live is not None
+        credit = summary_of(layer)
+        table.add_row(
+            printable(layer.shown_name), three(layer.quantiles, ascii_only), three(layer.live.quantiles, ascii_only),
+            halving(credit), reach(credit),
+        )  # fmt: skip
+    yield Text()
+    yield Text("Half-lives at 10, 50 and 90 %, in steps; credit is the gradient of a later loss at the layer's input.")
+    yield table
+    yield from _curves(layers)
+    for note in dict.fromkeys(note for layer in layers if layer.live for note in layer.live.notes):
+        yield Text(f"Note: {note}.", style="yellow")
+
+
+def _curves(layers: list[LayerDecay]) -> Iterator[RenderableType]:
+    drawn = [(layer, credit) for layer in layers if (credit := summary_of(layer)) is not None and credit.curve.longest]
+    for layer, credit in drawn[:MOST_CURVES]:
+        yield Text()
+        yield Text(f"{printable(layer.shown_name)}: {sentence(credit)}")
+        yield curve_rows(credit.curve)
+    if len(drawn) > MOST_CURVES:
+        yield Text(f"{len(drawn) - MOST_CURVES} more curves are in the picture (-o) and in --json.", style="dim")
+    yield Text()
+    if drawn:
+        yield Text("A short convolution in front of a recurrence dominates the first three lags.", style="dim")
+
+
+def summary_of(layer: LayerDecay) -> LagSummary | None:
+    """Sum up the credit at a layer's own input; None where none was measured."""
+    lags = None if layer.live is None else layer.live.credit
+    return None if lags is None or not len(lags.losses) else summed(lags, FORWARD)
+
+
+def three(quantiles: Five | None, ascii_only: bool = False) -> str:
+    """Write the half-lives at 10, 50 and 90 %."""
+    if quantiles is None:
+        return "not seen"
+    return " / ".join(steps_text(value, ascii_only=ascii_only) for value in quantiles[1:4])
+
+
+def halving(credit: LagSummary | None) -> str:
+    """Write in how many steps the credit halves."""
+    if credit is None:
+        return "not seen"
+    return "no fewer" if credit.half_life is None else steps_text(credit.half_life)
+
+
+def reach(credit: LagSummary | None) -> str:
+    """Write how far the credit reaches."""
+    if credit is None or credit.reach is None:
+        return "not seen"
+    return f"{credit.reach}{' at least' if credit.whole else ''}"
