@@ -35,9 +35,8 @@ class Programs:
         self.whole = jax.jit(self._whole, static_argnums=(1,))
         self.shares = jax.jit(self._shares, static_argnums=(2,))
         self.step_shares = jax.jit(self._step_shares)
-        self.rows = jax.jit(self._rows, static_argnums=(0, 1, 2))
+        self.rows = jax.jit(self._rows, static_argnums=(0, 1))
         self.handed_down = jax.jit(self._handed_down, static_argnums=(0,))
-        self.reached = jax.jit(_reached)
         self.felt = jax.jit(self._felt)
 
     def layout(self, site: Site, given: Sequence[Any], wanted: BatchAxis) -> Layout:
@@ -128,16 +127,14 @@ class Programs:
     def _rows(
         self,
         number: int,
-        stages: tuple[int, ...],
         axes: Axes,
         arrays: Sequence[Any],
-        found: Mapping[int, Any],
+        results: Results,
         entering: dict[str, Any],
     ) -> Any:
         """Walk rows back through one scan; see `walk_rows`. What is handed down is (rows, ...)."""
-        site, results = self.plan.numbered[number], {k: one["results"] for k, one in found.items()}
-        arguments = all_steps(site, self._beside(arrays, results, {})[1][number], found[number]["carried"])
-        return walk_rows(site, arguments, entering, dict(zip(site.tapped, axes, strict=True)), stages)
+        site, operands = self.plan.numbered[number], self._beside(arrays, results, {})[1][number]
+        return walk_rows(site, operands, entering, dict(zip(site.tapped, axes, strict=True)))
 
     def _felt(self, arrays: Sequence[Any]) -> Any:
         slots = {site.number: through_scan.felt_slots(site) for site in self.plan}
@@ -148,11 +145,6 @@ class Programs:
 def _seen(site: Site) -> list[int]:
     """Choose a few steps that the layout is read off: at one alone, a reset may keep everything apart."""
     return sorted({site.length // 2, site.length // 3, site.length - 1, 0}, reverse=True)
-
-
-def _reached(columns: Mapping[int, Any]) -> Any:
-    """Say at which steps anything arrives, (rows, T), of columns (rows, T, ...)."""
-    return sum((one != 0).any(axis=tuple(range(2, one.ndim))) for one in columns.values())
 
 
 def _replaced(site: Site, operands: list[Any], own: Any, *, results: Mapping[int, Sequence[Any]]) -> Any:

@@ -80,7 +80,7 @@ def _step(site: Site, arguments: list[Any], slots: Any, by: Any) -> tuple[list[A
     """Compute a step with taps at its states and at the states that it is given."""
     for k, slot in zip(site.states, slots["before"], strict=True):
         arguments[site.first + k] = by(arguments[site.first + k], slot)
-    found = tapped(site, arguments, slots["states"], by=by)
+    found = tapped(site, arguments, slots["states"], [by] * len(site.states))
     return found[: site.count], found[site.count :]
 
 
