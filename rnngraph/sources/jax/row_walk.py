@@ -67,8 +67,9 @@ def walk_rows(site: Site, operands: Sequence[Any], entering: Mapping[str, Any], 
         "initial": [_zeros(site.arguments[k], axes[k]) for k in states],
     }
     _, pull = jax.vjp(function, {k: operands[k] for k in site.handed}, slots)
-    handed, told = jax.vmap(pull)((factors, above))
-    return told | {"handed": handed}
+    handed, norms = jax.vmap(pull)((factors, above))
+    told: dict[str, Any] = norms | {"handed": handed}
+    return told
 
 
 def _zeros(aval: Any, axis: int | None, *lead: int) -> Any:
