@@ -14,9 +14,8 @@ from typing import Any
 from rnngraph.checks import whole_number
 from rnngraph.errors import InputError
 from rnngraph.sources.decay.config import config_of
-from rnngraph.sources.decay.published import THRESHOLDS
 from rnngraph.sources.decay.read import ReadLayer, ambiguous, read_layers
-from rnngraph.sources.decay.rule_functions import Judging
+from rnngraph.sources.decay.rule_functions import THRESHOLDS, Judging
 from rnngraph.sources.decay.rules import judged
 from rnngraph.sources.decay.stored import file_weights
 from rnngraph.sources.decay.tensors import Weights, module_weights, state_weights

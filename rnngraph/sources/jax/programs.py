@@ -18,7 +18,7 @@ from rnngraph.sources.jax.function import Function
 from rnngraph.sources.jax.row_walk import walk_rows
 from rnngraph.sources.jax.samples import Axes, BatchAxis, Layout, layout_of
 from rnngraph.sources.jax.sites import Plan, Site
-from rnngraph.sources.jax.step import all_steps, checkpointed, differing, joined
+from rnngraph.sources.jax.step import all_steps, checkpointed, differing, joined, tap_to_size_one
 from rnngraph.sources.jax.walk import CHECKPOINTS, Path, body, called, compute, counts, walk
 
 How: TypeAlias = Callable[[Site, list[Any], Any], tuple[Sequence[Any], Any]]
@@ -138,7 +138,8 @@ class Programs:
 
     def _felt(self, arrays: Sequence[Any]) -> Any:
         slots = {site.number: through_scan.felt_slots(site) for site in self.plan}
-        loss, pull = jax.vjp(lambda slots: self.run(arrays, through_scan.felt, slots)[0][0], slots)
+        how = partial(through_scan.whole, by=tap_to_size_one)
+        loss, pull = jax.vjp(lambda slots: self.run(arrays, how, slots)[0][0], slots)
         return pull(jnp.ones_like(loss))[0]
 
 

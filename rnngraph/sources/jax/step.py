@@ -82,26 +82,6 @@ def tapped(site: Site, arguments: Sequence[Any], slots: Sequence[Any], taps: Seq
     return found
 
 
-def as_function(site: Site, arguments: Sequence[Any], results: Sequence[int]) -> Callable[[ByPlace, Any], ByPlace]:
-    """Give some results of a step as a function of some of its arguments, by place, and of slots at its states."""
-
-    def function(own: Mapping[int, Any], slots: Sequence[Any]) -> ByPlace:
-        found = tapped(site, [own.get(k, one) for k, one in enumerate(arguments)], slots)
-        return {k: found[k] for k in results}
-
-    return function
-
-
-def seen_inside(site: Site, arguments: Sequence[Any]) -> dict[str, Any]:
-    """Say where a step keeps and forgets the state before, by state, and give the gate that keeps a state."""
-    values = computed(site.form, arguments)
-    found: dict[str, Any] = {
-        "kept": [values[one.number] == one.value for one in site.kept],
-        "forgotten": [values[one.number] == one.value for one in site.forgotten],
-    }
-    return found | ({"gate": values[site.gate.number]} if site.gate else {})
-
-
 def checkpointed(equation: Any, function: Callable[..., Any]) -> Callable[..., Any]:
     """Let a function be computed again on the way back, as an equation says."""
     params = equation.params
