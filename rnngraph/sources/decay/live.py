@@ -14,9 +14,9 @@ import numpy as np
 from rnngraph.errors import InputError
 from rnngraph.measure.lag_options import LagOptions, chosen_losses, chosen_samples
 from rnngraph.measure.recording import Losses
+from rnngraph.sources.checkpoint.files import plain_name
 from rnngraph.sources.decay.hooks import Seen, hooked, watched
 from rnngraph.sources.decay.read import ReadLayer, half_lives, squeezed
-from rnngraph.sources.decay.tensors import plain_name
 from rnngraph.sources.torch.module_and_batch import called, reduced
 from rnngraph.trace.decay import LiveDecay
 from rnngraph.trace.magnitudes import Floats

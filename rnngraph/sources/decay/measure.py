@@ -63,7 +63,7 @@ def decay(
         )
     judging = Judging(fresh, context)
     layers = [layer for group in groups for layer in _judged(group, judging)]
-    notes = [*weights.notes, *_undecided(groups, weights)]
+    notes = [ambiguous(weights.config, tuple(one.reading for one in group)) for group in groups if len(group) > 1]
     if batch is not None:
         layers = _observed(source, batch, loss, groups, layers)
     return DecayReport(
@@ -90,10 +90,6 @@ def _judged(group: list[ReadLayer], judging: Judging) -> list[LayerDecay]:
         replace(one.decay, judged=alone, findings=findings)
         for one, findings in zip(group, judged(group, judging), strict=True)
     ]
-
-
-def _undecided(groups: list[list[ReadLayer]], weights: Weights) -> list[str]:
-    return [ambiguous(weights.config, tuple(one.reading for one in group)) for group in groups if len(group) > 1]
 
 
 def _observed(
