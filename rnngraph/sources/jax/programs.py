@@ -18,7 +18,7 @@ from rnngraph.sources.jax.function import Function
 from rnngraph.sources.jax.row_walk import walk_rows
 from rnngraph.sources.jax.samples import Axes, BatchAxis, Layout, layout_of
 from rnngraph.sources.jax.sites import Plan, Site
-from rnngraph.sources.jax.step import all_steps, checkpointed, differing, joined, tap_to_size_one
+from rnngraph.sources.jax.step import all_steps, at_step, checkpointed, tap_to_size_one
 from rnngraph.sources.jax.walk import CHECKPOINTS, Path, body, called, compute, counts, walk
 
 How: TypeAlias = Callable[[Site, list[Any], Any], tuple[Sequence[Any], Any]]
@@ -75,7 +75,7 @@ class Programs:
             found[site.number] = {
                 "carried": note["carried"], "total": own["states"], "before": own["before"], "read": own["read"],
                 "results": note["results"], "inside": through_scan.inside(site, arguments),
-                "given": [joined(site, arguments, [one[t] for one in differing(site, arguments)]) for t in _seen(site)],
+                "given": [at_step(site, arguments, t) for t in _seen(site)],
                 **through_scan.parts(site, arguments, own["results"], own["before"], weights=weights),
             }  # fmt: skip
         return loss, rest, gradients, found

@@ -98,7 +98,7 @@ def scan(site: Site, function: Callable[..., Any], initial: list[Any], read: Any
 
 # ---- what every step was given: all steps can then be computed again, in any order
 def all_steps(site: Site, operands: Sequence[Any], carried: Mapping[int, Any]) -> list[Any]:
-    """Give the arguments of all steps, stacked but where every step is given the same; see `Site.axes`.
+    """Give the arguments of all steps, stacked but where every step is given the same.
 
     `carried` is what was carried after every step, in the order of the scan's arrays, of all that is not held.
     """
@@ -112,15 +112,10 @@ def _before(site: Site, initial: Any, stacked: Any) -> Any:
     return jnp.concatenate((stacked[1:], first) if site.backward else (first, stacked[:-1]))
 
 
-def differing(site: Site, arguments: Sequence[Any]) -> list[Any]:
-    """Choose the arguments that differ from step to step."""
-    return [one for one, axis in zip(arguments, site.axes, strict=True) if axis == 0]
-
-
-def joined(site: Site, arguments: Sequence[Any], own: Sequence[Any]) -> list[Any]:
-    """Put those of one step into their places."""
-    rest = iter(own)
-    return [one if axis is None else next(rest) for one, axis in zip(arguments, site.axes, strict=True)]
+def at_step(site: Site, arguments: Sequence[Any], t: Any) -> list[Any]:
+    """Choose those of one step, by its place among the scan's arrays."""
+    alike = {*range(site.first), *(site.first + k for k in site.held)}
+    return [one if k in alike else one[t] for k, one in enumerate(arguments)]
 
 
 # ---- norms

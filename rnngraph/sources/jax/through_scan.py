@@ -6,7 +6,7 @@ beside them.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import jax
@@ -16,9 +16,8 @@ from rnngraph.sources.jax.form import inexact
 from rnngraph.sources.jax.sites import Site
 from rnngraph.sources.jax.step import (
     ByPlace,
+    at_step,
     computed,
-    differing,
-    joined,
     norms_along,
     scan,
     tap,
@@ -72,7 +71,7 @@ def _step(site: Site, arguments: list[Any], slots: Any, by: Any) -> tuple[list[A
     return found[: site.count], found[site.count :]
 
 
-def parts(site: Site, arguments: list[Any], arrived: Mapping[int, Any], before: Sequence[Any], *, weights: bool) -> Any:
+def parts(site: Site, arguments: list[Any], arrived: ByPlace, before: Sequence[Any], *, weights: bool) -> Any:
     """Give what reaches the states from their own step, (T, ...), and norms of each step's part of weights, (T,).
 
     They are found apart from the backward pass, in which a second use of weights would change the order of its sums.
@@ -92,31 +91,27 @@ def parts(site: Site, arguments: list[Any], arrived: Mapping[int, Any], before: 
         shifted = (arrived[k][None], column[:-1]) if site.backward else (column[1:], arrived[k][None])
         both[k] = jnp.concatenate(shifted)
 
-    def pulled(given: Any, wanted: Collection[int]) -> tuple[ByPlace, list[Any]]:
+    def pulled(t: Any, states: ByPlace, wanted: Collection[int]) -> tuple[ByPlace, list[Any]]:
         """Give what reaches some arguments of one step, and its states."""
-        own, states, emitted = given
-        now = joined(site, arguments, own)
+        now = at_step(site, arguments, t)
 
         def run(chosen: ByPlace, slots: list[Any]) -> ByPlace:
             found = tapped(site, [chosen.get(k, one) for k, one in enumerate(now)], slots)
             return {k: found[k] for k in results}
 
         slots = [jnp.zeros_like(now[site.first + k]) for k in site.states]
-        seed = states | emitted | {k: arrived[k] for k in site.carries.gathered}
+        seed = {k: arrived[k] if k in site.carries.gathered else (arrived | states)[k][t] for k in results}
         found: tuple[ByPlace, list[Any]] = jax.vjp(run, {k: now[k] for k in wanted}, slots)[1](seed)
         return found
 
-    def immediate(given: Any) -> list[Any]:
-        return pulled(given, ())[1]
+    def of_weights(t: Any) -> ByPlace:
+        return {k: norms_along(None, one)[0] for k, one in pulled(t, both, site.leaves)[0].items()}
 
-    def of_weights(given: Any) -> ByPlace:
-        return {k: norms_along(None, one)[0] for k, one in pulled(given, site.leaves)[0].items()}
-
-    own, emitted = differing(site, arguments), {k: arrived[k] for k in site.emitted}
     size = sum(site.arguments[k].size for k in site.leaves)
     together = max(1, min(_TOGETHER, _MOST_NUMBERS // max(size, 1)))
-    known = jax.lax.map(of_weights, (own, both, emitted), batch_size=together) if weights and site.leaves else {}
-    return {"immediate": jax.vmap(immediate)((own, ends, emitted)), "weights": known}
+    steps = jnp.arange(site.length)
+    known = jax.lax.map(of_weights, steps, batch_size=together) if weights and site.leaves else {}
+    return {"immediate": jax.vmap(lambda t: pulled(t, ends, ())[1])(steps), "weights": known}
 
 
 def inside(site: Site, arguments: Sequence[Any]) -> Any:
@@ -124,15 +119,15 @@ def inside(site: Site, arguments: Sequence[Any]) -> Any:
     if not site.kept and not site.forgotten and site.gate is None:
         return {}
 
-    def seen(own: Any) -> dict[str, Any]:
-        values = computed(site.form, joined(site, arguments, own))
+    def seen(t: Any) -> dict[str, Any]:
+        values = computed(site.form, at_step(site, arguments, t))
         found: dict[str, Any] = {
             "kept": [values[one.number] == one.value for one in site.kept],
             "forgotten": [values[one.number] == one.value for one in site.forgotten],
         }
         return found | ({"gate": values[site.gate.number]} if site.gate else {})
 
-    return jax.vmap(seen, axis_size=site.length)(differing(site, arguments))
+    return jax.vmap(seen)(jnp.arange(site.length))
 
 
 def _zeros(aval: Any, *lead: int) -> Any:
