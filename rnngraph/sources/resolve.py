@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rnngraph.gradcheck.report import CheckReport
     from rnngraph.measure.lag_options import LagOptions
     from rnngraph.measure.trial import Trial
-    from rnngraph.sources.checkpoint.options import Loaded
+    from rnngraph.sources.checkpoint.load import Loaded
     from rnngraph.trace.model import Trace
     from rnngraph.trace.used_past import ContextTrace
 

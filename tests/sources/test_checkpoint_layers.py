@@ -95,7 +95,7 @@ def test_weights_that_do_not_fit_one_another(tmp_path: Path) -> None:
         ({"Wx": np.zeros((3, 12))}, r"has shape \(4, 16\).* \(3, 12\) is needed|has shape"),
         ({"Wx": np.zeros(16)}, r"Wx has shape \(16,\), which does not divide"),
         ({"Wx": None}, r"lstm has no Wx; found Wh, b"),
-        ({"Wh": np.zeros((4, 16), int)}, "Wh holds int64; weights are floating point"),
+        ({"Wh": np.zeros((4, 16), int)}, "Wh in .* holds int64; weights are floating point"),
     ):
         changed = {name: value for name, value in (arrays | changes).items() if value is not None}
         with pytest.raises((InputError, FileError), match=message):

@@ -6,8 +6,9 @@ In: `--data`. Out: `Data`, with every array's shape held to the others'.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,8 +16,12 @@ from rnngraph.autodiff.contribution import Array
 from rnngraph.errors import FileError, InputError
 from rnngraph.sources.checkpoint.files import read_npz
 
-KEYS = ("x", "tokens", "targets", "mask", "lengths", "h0", "c0", "output_grad")
-_FIELDS = tuple(key for key in KEYS if key != "lengths")
+_STATES = "(layers * directions, N, units)"
+_SHAPES = {
+    "x": "(N, T, D)", "tokens": "(N, T)", "targets": "(N, T)", "mask": "(N, T)", "lengths": "(N,)",
+    "h0": _STATES, "c0": _STATES, "output_grad": "(N, T, units)",
+}  # fmt: skip
+KEYS = tuple(_SHAPES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,50 +64,38 @@ def read_data(path: str | Path) -> Data:
         raise InputError(f"{source} holds {unknown[0]!r}, which is no known key; the keys are {', '.join(KEYS)}.")
     if ("x" in stored) == ("tokens" in stored):
         raise InputError(f"{source} must hold either x (N, T, D) or tokens (N, T); it holds {found}.")
-    arrays = {name: one.read() for name, one in stored.items()}
+    arrays: dict[str, Any] = {name: one.read() for name, one in stored.items()}
     lengths, mask = arrays.pop("lengths", None), arrays.get("mask")
     _check_shapes(source, arrays)
-    data = _batch(arrays)
+    data = Data(**arrays)
     if lengths is not None:
         if mask is not None:
             raise InputError(f"{source} holds both mask and lengths; leave one of them out.")
         mask = _mask_of(source, lengths, data.shape)
-    if mask is not None:
-        arrays["mask"] = _checked_mask(source, mask)
-    return _batch(arrays)
-
-
-def _batch(arrays: dict[str, Array]) -> Data:
-    x, tokens, targets, mask, h0, c0, output_grad = (arrays.get(name) for name in _FIELDS)
-    return Data(x, tokens, targets, mask, h0, c0, output_grad)
+    return data if mask is None else replace(data, mask=_checked_mask(source, mask))
 
 
 def _check_shapes(source: Path, arrays: dict[str, Array]) -> None:
     main = "x" if "x" in arrays else "tokens"
     first = arrays[main]
-    for name, axes in (("x", 3), ("tokens", 2), ("mask", 2), ("h0", 3), ("c0", 3), ("output_grad", 3)):
-        if name in arrays and (arrays[name].ndim != axes or 0 in arrays[name].shape):
-            shape = {"x": "(N, T, D)", "output_grad": "(N, T, units)"}.get(name, "(layers * directions, N, units)")
-            shape = "(N, T)" if axes == 2 else shape
-            raise InputError(
-                f"{name} in {source} has shape {arrays[name].shape}; {shape} is needed, no size of it zero."
-            )
+    for name, array in arrays.items():
+        shape = _SHAPES[name]
+        if name != "targets" and (array.ndim != len(shape.split(",")) or 0 in array.shape):
+            raise InputError(f"{name} in {source} has shape {array.shape}; {shape} is needed, no size of it zero.")
     for name in ("mask", "output_grad", "targets"):
         fits = name not in arrays or arrays[name].shape[:2] == first.shape[:2]
         if not fits and not (name == "targets" and arrays[name].shape == first.shape[:1]):
             raise InputError(
                 f"{name} in {source} has shape {arrays[name].shape} and {main} {first.shape}; they do not fit."
             )
-    for name in ("tokens", "targets"):
-        if name in arrays and arrays[name].dtype.kind not in "iu":
-            raise InputError(f"{name} in {source} has dtype {arrays[name].dtype}; integers are needed.")
-    for name in ("x", "h0", "c0", "output_grad"):
-        if name not in arrays:
-            continue
-        if arrays[name].dtype.kind not in "fiub":
-            raise InputError(f"{name} in {source} has dtype {arrays[name].dtype}; numbers are needed.")
-        if not np.isfinite(arrays[name]).all():
-            raise InputError(f"{name} in {source} holds NaN or infinity; give finite numbers.")
+    for name, array in arrays.items():
+        if name in ("tokens", "targets") and array.dtype.kind not in "iu":
+            raise InputError(f"{name} in {source} has dtype {array.dtype}; integers are needed.")
+        if name in ("x", "h0", "c0", "output_grad"):
+            if array.dtype.kind not in "fiub":
+                raise InputError(f"{name} in {source} has dtype {array.dtype}; numbers are needed.")
+            if not np.isfinite(array).all():
+                raise InputError(f"{name} in {source} holds NaN or infinity; give finite numbers.")
 
 
 def _mask_of(source: Path, lengths: Array, shape: tuple[int, int]) -> Array:

@@ -21,6 +21,7 @@ from rnngraph.autodiff.contribution import Array
 from rnngraph.errors import FileError
 
 LARGEST_ARRAY = 2 * 2**30  # bytes of one array that is read
+_WRAPPERS = ("module.", "_orig_mod.")  # what DistributedDataParallel and torch.compile put in front of every name
 _SAFETENSORS = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "bf16", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "<i1",
     "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "|u1", "BOOL": "|b1",
@@ -69,6 +70,13 @@ class StoredArray:
         if array.dtype.kind != "f":
             raise FileError(f"{self.name} in {self.source} holds {array.dtype}; weights are floating point numbers.")
         return array
+
+
+def plain_name(name: str) -> str:
+    """Take off what wrappers put in front of every name."""
+    while name.startswith(_WRAPPERS):
+        name = name.partition(".")[2]
+    return name
 
 
 def read_npz(path: Path) -> list[StoredArray]:

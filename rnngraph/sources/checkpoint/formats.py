@@ -12,6 +12,7 @@ from pathlib import Path
 from rnngraph.errors import FileError, InputError
 from rnngraph.sources.checkpoint.files import (
     StoredArray,
+    plain_name,
     read_folder,
     read_npz,
     read_safetensors,
@@ -62,13 +63,8 @@ def _opened(source: Path) -> Checkpoint:
 def _checkpoint(path: Path, arrays: list[StoredArray], settings: Settings | None = None) -> Checkpoint:
     if not arrays:
         raise FileError(f"{path} holds no arrays.")
-    plain, folded = without_weight_norm({_plain(one.name): one for one in arrays})
+    plain, folded = without_weight_norm({plain_name(one.name): one for one in arrays})
     return Checkpoint(path, plain, settings or {}, folded)
-
-
-def _plain(name: str) -> str:
-    # What torch.compile and DistributedDataParallel put in front of every name.
-    return name.removeprefix("module.").removeprefix("_orig_mod.").removeprefix("module.")
 
 
 _READERS: tuple[tuple[tuple[str, ...], Callable[[Path], Checkpoint]], ...] = (

@@ -6,14 +6,25 @@ found.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+from rnngraph.autodiff.tensor import Tensor
 from rnngraph.errors import InputError
 from rnngraph.sources.checkpoint.data import read_data
 from rnngraph.sources.checkpoint.loss import network_loss
 from rnngraph.sources.checkpoint.network import describe, recognise
-from rnngraph.sources.checkpoint.options import LOSSES, CheckpointOptions, Loaded
+from rnngraph.sources.checkpoint.options import LOSSES, CheckpointOptions
 from rnngraph.sources.checkpoint.text import read_text
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A loss on its tape, what was found in the file, what is wrong with it, and what a reader must know of it."""
+
+    loss: Tensor
+    found: tuple[str, ...]
+    findings: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def load(options: CheckpointOptions) -> Loaded:

@@ -12,10 +12,9 @@ from rnngraph.nn.cells import CELLS
 from rnngraph.sources.checkpoint.conventions.convention import Candidate
 from rnngraph.sources.checkpoint.data import Data
 from rnngraph.sources.checkpoint.formats import Checkpoint, open_checkpoint
-from rnngraph.sources.checkpoint.layer_option import read_layer_option
 from rnngraph.sources.checkpoint.layers import candidates, chosen
 from rnngraph.sources.checkpoint.leftovers import check_last, describe_unused, other_weights
-from rnngraph.sources.checkpoint.options import CheckpointOptions
+from rnngraph.sources.checkpoint.options import CheckpointOptions, read_layer_option
 from rnngraph.sources.checkpoint.roles import OutputLayer, find_embedding, find_output
 from rnngraph.sources.checkpoint.stack import not_finite, read_stack
 from rnngraph.sources.stack import Stack

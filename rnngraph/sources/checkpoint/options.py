@@ -1,14 +1,17 @@
-"""What can be said of a checkpoint, and what is made of it.
+"""What can be said of a checkpoint that the file does not say itself.
 
-Options come in; the loss on its tape goes out, with sentences that say what was found in the file.
+In: options, and the text of `--layer`. Out: names of the layers that are meant, and names or conventions by role.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rnngraph.autodiff.tensor import Tensor
+from rnngraph.errors import InputError
+from rnngraph.sources.checkpoint.hand_written.gate_by_gate import TOLD
+from rnngraph.sources.checkpoint.hand_written.packed import ORDER, is_order
 
+_CHOICES = {**TOLD, "bias": ("first", "last")}
 LOSSES = ("last", "sum", "mean", "every")
 
 
@@ -25,11 +28,19 @@ class CheckpointOptions:
     vocabulary: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """A loss on its tape, what was found in the file, what is wrong with it, and what a reader must know of it."""
+def read_layer_option(text: str | None) -> tuple[list[str], dict[str, str]]:
+    """Take NAME,NAME and ROLE=VALUE apart.
 
-    loss: Tensor
-    found: tuple[str, ...]
-    findings: tuple[str, ...]
-    notes: tuple[str, ...] = ()
+    Raises:
+        InputError: a role that there is not, or a value that it cannot have.
+    """
+    parts = [part.strip() for part in (text or "").split(",") if part.strip()]
+    roles = dict(part.split("=", 1) for part in parts if "=" in part)
+    for role, value in roles.items():
+        if role not in ("embedding", "output", "gates", *_CHOICES):
+            raise InputError(f"--layer {role}={value} names no role; write embedding=NAME or output=NAME.")
+        if role == "gates" and not is_order(value):
+            raise InputError(f"--layer gates={value} says nothing; write {ORDER}.")
+        if role in _CHOICES and value not in _CHOICES[role]:
+            raise InputError(f"--layer {role}={value} says nothing; write {' or '.join(_CHOICES[role])}.")
+    return [part for part in parts if "=" not in part], roles

@@ -30,10 +30,8 @@ def read_stack(picked: list[Candidate], cell: str | None) -> tuple[Stack, tuple[
     stacks: list[Stack] = []
     findings: list[str] = []
     for one in picked:
-        values = {key: array.read() for key, array in one.arrays.items()}
+        values = {key: array.read_weight() for key, array in one.arrays.items()}
         for key, value in values.items():
-            if value.dtype.kind != "f":
-                raise InputError(f"{one.arrays[key].name} holds {value.dtype}; weights are floating point numbers.")
             findings.extend(not_finite(one.arrays[key].name, value))
         _check_blocks(one, values)
         _check_biases(one, values)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from rnngraph.sources.decay import formulas, gates, named, recurrent_gates, starts
 from rnngraph.sources.decay.family import Family, Form, Gate
 
-_LOW_RANK = Gate("x_proj", gates.of_low_rank)
 _HEADS = {"A": ("A_log", "H"), "b": ("dt_bias", "H")}
 _CHANNELS = (
     Form({"A": ("A_log", "1 1 H 1"), "b": ("dt_bias", "H*K")}),
@@ -31,9 +30,7 @@ FAMILIES: tuple[Family, ...] = (
             Form({"A": ("A_log", "G D N"), "b": ("dt_proj_bias", "G D")}),  # Zamba, whose heads have weights each
         ),
         formulas.state_space, starts.mamba, named.model_types("mamba", "falcon_mamba", "jamba", "zamba"),
-        gates=(
-            Gate("dt_layernorm", gates.of_low_rank), _LOW_RANK, Gate("", gates.of_a_sum_each_head, added=True),
-        ),
+        gates=(Gate("dt_layernorm", gates.of_low_rank), Gate("x_proj", gates.of_low_rank)),
     ),
     Family(
         "mamba-2", "e^A_log · softplus(dt_bias)", (Form(_HEADS),), formulas.scalar_gate, starts.MAMBA2,
@@ -74,7 +71,6 @@ FAMILIES: tuple[Family, ...] = (
             Form({"w": ("time_decay", "H")}, beside=(("time_faaaa", "H"),)),
         ),
         formulas.double_exponential, starts.RWKV6, named.model_types("rwkv5", "rwkv6"),
-        gates=(Gate("", gates.of_the_sum, role="w", added=True),),
     ),
     Family(
         "rwkv-7", "e^-½ · σ(w0)",

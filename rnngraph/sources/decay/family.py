@@ -44,15 +44,13 @@ class Start:
 class Gate:
     """Where a running layer computes its gate: a hook on `module` (a path below the layer, empty for the layer itself).
 
-    `added` is for a gate that is no module's output: the hook is given the sums in which the tensor of `role` is a
-    term, in the order in which they were computed. `take` gives what stands in the formula in the place of that tensor,
-    (batch, time, features); None where it cannot be told.
+    `take` gives what stands in the formula in the place of the tensor of `role`, (batch, time, features); None where it
+    cannot be told.
     """
 
     module: str
     take: Callable[[Running], Any]
     role: str = "b"
-    added: bool = False
 
 
 def silent(config: Config) -> bool | None:

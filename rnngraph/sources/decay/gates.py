@@ -13,10 +13,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """What a hook saw: the layer that holds the decays, and the hooked module's arguments and output.
-
-    The output of a gate that is `added` is the tuple of the sums.
-    """
+    """What a hook saw: the layer that holds the decays, and the hooked module's arguments and output."""
 
     layer: Any
     arguments: tuple[Any, ...]
@@ -61,15 +58,3 @@ def of_blocks(running: Running) -> Any:
     x = running.arguments[0]
     blocks = x.reshape(*x.shape[:-1], weight.shape[0], 1, weight.shape[1])
     return ((blocks @ weight).squeeze(-2) + bias).reshape(x.shape)
-
-
-def of_the_sum(running: Running) -> Any:
-    """Take the one sum of the parameter and what the input adds to it."""
-    return running.output[0] if len(running.output) == 1 else None
-
-
-def of_a_sum_each_head(running: Running) -> Any:
-    """Lay the sums of all heads, (batch, channels, time) each, side by side."""
-    import torch
-
-    return torch.cat(running.output, dim=1).transpose(1, 2) if running.output else None

@@ -14,7 +14,6 @@ from typing import Any
 from rnngraph.sources.decay.family import Gate
 from rnngraph.sources.decay.gates import Running
 from rnngraph.sources.decay.read import ReadLayer
-from rnngraph.sources.decay.sums import sums_of
 
 _GATE_MODULES = ("forget_gate",)  # hold a layer's decays; the layer is the module around them
 
@@ -29,14 +28,6 @@ class Seen:
     gate: Gate | None
     calls: list[tuple[Any, Any]] = field(default_factory=list)  # input, output
     gates: list[Any] = field(default_factory=list)
-    sums: list[Any] = field(default_factory=list)  # those of the call that runs, of a gate that is added
-
-    @property
-    def term(self) -> Any:
-        """Give the parameter whose sums are the gate; None where the gate is a module's output."""
-        if self.gate is None or not self.gate.added:
-            return None
-        return getattr(self.holder, self.layer.reading.names[self.gate.role].rpartition(".")[2])
 
 
 def watched(layer: ReadLayer, modules: Mapping[str, Any]) -> Seen:
@@ -54,7 +45,6 @@ def watched(layer: ReadLayer, modules: Mapping[str, Any]) -> Seen:
 @contextmanager
 def hooked(seen: Sequence[Seen]) -> Iterator[None]:
     """Put the hooks on, and take them off at the end of the block, also after an exception."""
-    added = {id(one.term): (one.term, one.sums) for one in seen if one.term is not None}
     with ExitStack() as hooks:
         for one in seen:
             handles = [
@@ -66,8 +56,6 @@ def hooked(seen: Sequence[Seen]) -> Iterator[None]:
                 handles.append(target.register_forward_hook(_gate_keeper(one, one.gate), with_kwargs=True))
             for handle in handles:
                 hooks.callback(handle.remove)
-        if added:
-            hooks.enter_context(sums_of(added))
         yield
 
 
@@ -96,11 +84,7 @@ def _gate_keeper(one: Seen, gate: Gate) -> Any:
     tag = one.layer.found.tag
 
     def keep(module: Any, arguments: tuple[Any, ...], keywords: dict[str, Any], output: Any) -> None:
-        given = output
-        if gate.added:
-            given = tuple(one.sums)
-            one.sums.clear()
-        taken = gate.take(Running(one.holder, arguments, keywords, given, tag))
+        taken = gate.take(Running(one.holder, arguments, keywords, output, tag))
         if taken is not None:
             one.gates.append(taken.detach().to("cpu").double().numpy())
 

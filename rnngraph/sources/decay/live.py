@@ -12,13 +12,15 @@ from typing import Any
 import numpy as np
 
 from rnngraph.errors import InputError
-from rnngraph.sources.decay.carried_credit import credit
+from rnngraph.measure.lag_options import LagOptions, chosen_losses, chosen_samples
+from rnngraph.measure.recording import Losses
+from rnngraph.sources.checkpoint.files import plain_name
 from rnngraph.sources.decay.hooks import Seen, hooked, watched
 from rnngraph.sources.decay.read import ReadLayer, half_lives, squeezed
-from rnngraph.sources.decay.tensors import plain_name
 from rnngraph.sources.torch.module_and_batch import called, reduced
 from rnngraph.trace.decay import LiveDecay
 from rnngraph.trace.magnitudes import Floats
+from rnngraph.trace.model import LagTrace
 
 _UNSEEN = "the kernel passes its module by, the sequence is packed, or units are dropped between layers"
 BLOCK = 64  # steps whose rates are computed together
@@ -57,7 +59,7 @@ def _live(one: Seen, gradient: Any) -> LiveDecay:
         return LiveDecay(half, None, (*notes, f"the credit was not measured: {why}"))
     given, output = one.calls[0]
     time_axis = 0 if getattr(one.module, "batch_first", True) is False else 1
-    return LiveDecay(half, credit(one.layer.decay.name, given, output, gradient, time_axis=time_axis), tuple(notes))
+    return LiveDecay(half, _credit(one.layer.decay.name, given, output, gradient, time_axis=time_axis), tuple(notes))
 
 
 def _gate_half_lives(one: Seen) -> Floats | None:
@@ -80,3 +82,52 @@ def _blocks(gates: Floats) -> tuple[Floats, int]:
     """Lay a gate out as (batch and time, features), and say into how many blocks it goes, so that each stays small."""
     flat = gates.reshape(-1, gates.shape[-1])
     return flat, max(len(flat) // BLOCK, 1)
+
+
+def _credit(name: str, given: Any, output: Any, gradient: Any, *, time_axis: int) -> LagTrace:
+    """Pull the gradients of loss steps, as many as of any trace, back to the layer's input, through whatever it runs.
+
+    `L_s` is the loss as far as it reaches the layer at step s: the gradient at the output, masked to that step. Pulled
+    back through this layer alone, it says nothing of the layers around it.
+
+    Args:
+        name: what the layer is called.
+        given: the input tensor, part of the autograd graph, (batch, time, features) or (time, batch, features).
+        output: the output tensor, whose first two axes are the same.
+        gradient: of the whole loss at the output.
+        time_axis: 1, or 0 where time is first.
+    """
+    import torch
+
+    arriving = _norms(gradient, time_axis)  # (batch, time)
+    batch, steps = arriving.shape
+    options = LagOptions()
+    entering = np.flatnonzero((arriving != 0).any(axis=0))
+    every = Losses(entering, np.zeros_like(entering), {0: arriving.T})
+    samples = chosen_samples(every, batch, options)
+    losses = [step for _, step in chosen_losses(every, {batch: samples}, options)]
+    log = np.full((len(samples), len(losses), steps + 1), np.nan)
+    for row, step in enumerate(losses):
+        masked = torch.zeros_like(gradient)
+        masked.select(time_axis, step).copy_(gradient.select(time_axis, step))
+        (pulled,) = torch.autograd.grad(output, given, masked, retain_graph=True)
+        with np.errstate(divide="ignore"):
+            norms = np.log(_norms(pulled, time_axis)[samples])
+        norms[np.isnan(norms)] = np.inf  # how a trace marks what is not finite
+        log[:, row, 1 : step + 2] = norms[:, : step + 1]
+    taken = np.array(losses, dtype=np.int64)
+    nothing = np.zeros((len(samples), steps), dtype=np.bool_)
+    return LagTrace(
+        state=name, losses=taken, clocks=np.zeros_like(taken), samples=samples, log=log, copied=nothing,
+        severed=nothing, arrivals=np.tile(taken, (len(samples), 1)), available=len(entering), batch=batch, max_lag=None,
+    )  # fmt: skip
+
+
+def _norms(tensor: Any, time_axis: int) -> Floats:
+    """Take the norm over features in float64, with a scale so that tiny gradients do not underflow, (batch, time)."""
+    array = tensor.detach().to("cpu").double().numpy()
+    array = array if time_axis == 1 else array.swapaxes(0, 1)
+    array = array.reshape(*array.shape[:2], -1)
+    largest = np.abs(array).max(axis=-1)
+    scale = np.where(largest > 0, largest, 1.0)
+    return np.asarray(scale * np.linalg.norm(array / scale[..., None], axis=-1))

@@ -14,9 +14,8 @@ from typing import Any
 from rnngraph.checks import whole_number
 from rnngraph.errors import InputError
 from rnngraph.sources.decay.config import config_of
-from rnngraph.sources.decay.published import THRESHOLDS
 from rnngraph.sources.decay.read import ReadLayer, ambiguous, read_layers
-from rnngraph.sources.decay.rule_functions import Judging
+from rnngraph.sources.decay.rule_functions import THRESHOLDS, Judging
 from rnngraph.sources.decay.rules import judged
 from rnngraph.sources.decay.stored import file_weights
 from rnngraph.sources.decay.tensors import Weights, module_weights, state_weights
@@ -64,7 +63,7 @@ def decay(
         )
     judging = Judging(fresh, context)
     layers = [layer for group in groups for layer in _judged(group, judging)]
-    notes = [*weights.notes, *_undecided(groups, weights)]
+    notes = [ambiguous(weights.config, tuple(one.reading for one in group)) for group in groups if len(group) > 1]
     if batch is not None:
         layers = _observed(source, batch, loss, groups, layers)
     return DecayReport(
@@ -91,10 +90,6 @@ def _judged(group: list[ReadLayer], judging: Judging) -> list[LayerDecay]:
         replace(one.decay, judged=alone, findings=findings)
         for one, findings in zip(group, judged(group, judging), strict=True)
     ]
-
-
-def _undecided(groups: list[list[ReadLayer]], weights: Weights) -> list[str]:
-    return [ambiguous(weights.config, tuple(one.reading for one in group)) for group in groups if len(group) > 1]
 
 
 def _observed(

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from rnngraph.archive import LARGEST_HEADER
 from rnngraph.errors import FileError, InputError
-from rnngraph.sources.checkpoint.files import StoredArray, read_safetensors
+from rnngraph.sources.checkpoint.files import StoredArray, plain_name, read_safetensors
 from rnngraph.sources.checkpoint.torch_file import read_torch
 from rnngraph.sources.decay.config import NAME, Config, read_config
-from rnngraph.sources.decay.tensors import Weight, Weights, plain_name
+from rnngraph.sources.decay.tensors import Weight, Weights
 
 INDEX = ".index.json"
 READERS: dict[str, Callable[[Path], list[StoredArray]]] = {

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from rnngraph.errors import FileError, InputError
+from rnngraph.sources.checkpoint.files import plain_name
 from rnngraph.sources.decay.config import Config, config_of
 from rnngraph.trace.magnitudes import Floats
 
 LARGEST = 2**24  # numbers of one tensor that is read; a decay of 16,384 channels and 1,024 states is as large
-_WRAPPERS = ("module.", "_orig_mod.")  # what DistributedDataParallel and torch.compile put in front of every name
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +41,11 @@ class Weight:
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Everything that a source holds by name, what its configuration says, and what a reader must know of it."""
+    """Everything that a source holds by name, and what its configuration says."""
 
     source: str
     weights: Mapping[str, Weight]
     config: Config
-    notes: tuple[str, ...] = ()
-
-
-def plain_name(name: str) -> str:
-    """Take off what wrappers put in front of every name."""
-    while name.startswith(_WRAPPERS):
-        name = name.partition(".")[2]
-    return name
 
 
 def module_weights(module: Any) -> Weights:

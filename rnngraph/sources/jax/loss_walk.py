@@ -13,14 +13,12 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import jax.numpy as jnp
 import numpy as np
 
 from rnngraph.errors import InputError
 from rnngraph.measure.recording import FED, Losses, See
 from rnngraph.norms import norm, row_norms
 from rnngraph.sources.jax.read_together import reads_together
-from rnngraph.sources.jax.row_walk import ends_of_stages
 from rnngraph.sources.jax.samples import host, sample_norms
 from rnngraph.sources.jax.sites import Site
 from rnngraph.trace.magnitudes import Floats, Integers
@@ -34,7 +32,6 @@ _SIGNIFICANT = 1e-3  # of the largest; below it two ways differ by rounding
 _TINY = 1e-30  # of gradients; below it a float32 has lost digits of the whole
 _LARGE = 100  # binary orders above one that a walk begins at, to get further down
 _LARGEST = 120  # what a float32 holds, with room for what grows
-_STAGES, _SHORT = 4, 16  # of a walk, and of how many steps one is worth compiling
 
 Row = tuple[int, int]
 Found = dict[tuple[int, str, bool], Floats]
@@ -121,11 +118,11 @@ class LossWalk:
         found: Found = {}
         for number, told in self._walked(rows, np.ldexp(1.0, bits)).items():
             site = self.sites[number]
-            parts = [(kind, True, one[None]) for kind, one in zip(site.kinds, told["initial"], strict=True)]
+            parts = [(kind, True, one[:, None]) for kind, one in zip(site.kinds, told["initial"], strict=True)]
             parts += [(kind, False, one) for kind, one in zip(site.kinds, told["states"], strict=True)]
             parts += [(FED, False, one) for one in told["read"].values() if self.recording.facts[number].fed]
             for kind, first, some in parts:
-                norms = np.asarray(some[..., self.chosen[number]], np.float64).swapaxes(0, 1)
+                norms = np.asarray(some, np.float64)[..., self.chosen[number]]
                 norms = norms[:, ::-1] if site.flipped and not first else norms
                 with np.errstate(divide="ignore"):
                     log = np.log(np.where(np.isfinite(norms), norms, np.nan)) - bits[:, None, None] * np.log(2)
@@ -143,7 +140,12 @@ class LossWalk:
                 seeds[k, slice(None) if row == _ALL else row[1]] = scales[k]
             above = recording.programs.step_shares(recording.arrays, recording.results, seeds)
         for site in reversed(self.sites):
-            told = self._through(site, self._factors(site, rows, scales), above[site.number])
+            entering = {
+                "shares": self.shares.get(site.number, {}), "factors": self._factors(site, rows, scales),
+                "above": above[site.number],
+            }  # fmt: skip
+            axes = recording.layouts[site.number].axes
+            told = recording.programs.rows(site.number, axes, recording.arrays, recording.results, entering)
             found[site.number], handed = told, told.pop("handed")
             if handed:
                 lower = recording.programs.handed_down(site.number, recording.arrays, recording.results, handed)
@@ -154,57 +156,14 @@ class LossWalk:
 
     def _factors(self, site: Site, rows: Sequence[Row], scales: Floats) -> Floats:
         """Say how often what enters at each step counts in each row, (rows, T) by the order of the scan's arrays."""
-        factors = np.zeros((len(rows), site.length))
+        wide = any(str(one.aval.dtype) in ("float64", "complex128") for one in site.equation.outvars)
+        factors = np.zeros((len(rows), site.length), np.float64 if wide else np.float32)
         for k, (clock, t) in enumerate(rows if not self.recording.steps else ()):
             if (clock, t) == _ALL or self.joint:
                 factors[k] = scales[k]
             elif clock == self.recording.clocks[site.number]:
                 factors[k, site.length - 1 - t if site.flipped else t] = scales[k]
         return factors
-
-    def _through(self, site: Site, factors: Floats, above: Mapping[int, Any]) -> dict[str, Any]:
-        """Walk rows through a scan, in the order in which they enter; see `walk_rows`."""
-        recording, layout = self.recording, self.recording.layouts[site.number]
-        entered = self._entered(site, factors, above)
-        order = np.argsort(entered, kind="stable")
-        back = np.argsort(order)
-        wide = any(str(one.aval.dtype) in ("float64", "complex128") for one in site.equation.outvars)
-        entering = {
-            "shares": self.shares.get(site.number, {}),
-            "factors": jnp.asarray(factors[order], jnp.float64 if wide else jnp.float32),
-            "above": {k: one[order] for k, one in above.items()},
-        }
-        stages = _stages(site.length, entered[order])
-        told = recording.programs.rows(site.number, stages, layout.axes, recording.arrays, recording.found, entering)
-        return {
-            "states": [np.asarray(one)[:, back] for one in told["states"]],
-            "initial": [np.asarray(one)[back] for one in told["initial"]],
-            "read": {k: np.asarray(one)[:, back] for k, one in told["read"].items()},
-            "handed": {k: one[back] for k, one in told["handed"].items()},
-        }  # fmt: skip
-
-    def _entered(self, site: Site, factors: Floats, above: Mapping[int, Any]) -> Integers:
-        """Say where each row enters first, in steps from the one that was processed last."""
-        there = factors != 0
-        emitted = {k: one for k, one in above.items() if k >= site.count}
-        if emitted:
-            there = there | np.asarray(self.recording.programs.reached(emitted), bool)
-        if len(emitted) < len(above):
-            there[:, 0 if site.backward else -1] = True
-        there = there if site.backward else there[:, ::-1]
-        return np.where(there.any(axis=1), there.argmax(axis=1), site.length)
-
-
-def _stages(length: int, entered: Integers) -> tuple[int, ...]:
-    """Say how many rows have entered at the end of every stage, as if they entered evenly; else there is one stage.
-
-    A walk is compiled for these numbers: those that are found would differ from batch to batch.
-    """
-    rows, count = len(entered), max(1, min(_STAGES, length // _SHORT))
-    even = tuple(min(rows, -(-rows * (k + 1) // count) + 1) for k in range(count))
-    ends = ends_of_stages(length, count)
-    fits = all((entered < end).sum() <= most for end, most in zip(ends, even, strict=True))
-    return even if fits else (rows,)
 
 
 def _entering(recording: JaxRecording, site: Site, shares: Mapping[int, Any]) -> Floats:

@@ -18,7 +18,7 @@ from rnngraph.sources.jax.function import Function
 from rnngraph.sources.jax.row_walk import walk_rows
 from rnngraph.sources.jax.samples import Axes, BatchAxis, Layout, layout_of
 from rnngraph.sources.jax.sites import Plan, Site
-from rnngraph.sources.jax.step import all_steps, checkpointed, differing, joined
+from rnngraph.sources.jax.step import all_steps, at_step, checkpointed, tap_to_size_one
 from rnngraph.sources.jax.walk import CHECKPOINTS, Path, body, called, compute, counts, walk
 
 How: TypeAlias = Callable[[Site, list[Any], Any], tuple[Sequence[Any], Any]]
@@ -35,9 +35,8 @@ class Programs:
         self.whole = jax.jit(self._whole, static_argnums=(1,))
         self.shares = jax.jit(self._shares, static_argnums=(2,))
         self.step_shares = jax.jit(self._step_shares)
-        self.rows = jax.jit(self._rows, static_argnums=(0, 1, 2))
+        self.rows = jax.jit(self._rows, static_argnums=(0, 1))
         self.handed_down = jax.jit(self._handed_down, static_argnums=(0,))
-        self.reached = jax.jit(_reached)
         self.felt = jax.jit(self._felt)
 
     def layout(self, site: Site, given: Sequence[Any], wanted: BatchAxis) -> Layout:
@@ -76,7 +75,7 @@ class Programs:
             found[site.number] = {
                 "carried": note["carried"], "total": own["states"], "before": own["before"], "read": own["read"],
                 "results": note["results"], "inside": through_scan.inside(site, arguments),
-                "given": [joined(site, arguments, [one[t] for one in differing(site, arguments)]) for t in _seen(site)],
+                "given": [at_step(site, arguments, t) for t in _seen(site)],
                 **through_scan.parts(site, arguments, own["results"], own["before"], weights=weights),
             }  # fmt: skip
         return loss, rest, gradients, found
@@ -128,31 +127,25 @@ class Programs:
     def _rows(
         self,
         number: int,
-        stages: tuple[int, ...],
         axes: Axes,
         arrays: Sequence[Any],
-        found: Mapping[int, Any],
+        results: Results,
         entering: dict[str, Any],
     ) -> Any:
         """Walk rows back through one scan; see `walk_rows`. What is handed down is (rows, ...)."""
-        site, results = self.plan.numbered[number], {k: one["results"] for k, one in found.items()}
-        arguments = all_steps(site, self._beside(arrays, results, {})[1][number], found[number]["carried"])
-        return walk_rows(site, arguments, entering, dict(zip(site.tapped, axes, strict=True)), stages)
+        site, operands = self.plan.numbered[number], self._beside(arrays, results, {})[1][number]
+        return walk_rows(site, operands, entering, dict(zip(site.tapped, axes, strict=True)))
 
     def _felt(self, arrays: Sequence[Any]) -> Any:
         slots = {site.number: through_scan.felt_slots(site) for site in self.plan}
-        loss, pull = jax.vjp(lambda slots: self.run(arrays, through_scan.felt, slots)[0][0], slots)
+        how = partial(through_scan.whole, by=tap_to_size_one)
+        loss, pull = jax.vjp(lambda slots: self.run(arrays, how, slots)[0][0], slots)
         return pull(jnp.ones_like(loss))[0]
 
 
 def _seen(site: Site) -> list[int]:
     """Choose a few steps that the layout is read off: at one alone, a reset may keep everything apart."""
     return sorted({site.length // 2, site.length // 3, site.length - 1, 0}, reverse=True)
-
-
-def _reached(columns: Mapping[int, Any]) -> Any:
-    """Say at which steps anything arrives, (rows, T), of columns (rows, T, ...)."""
-    return sum((one != 0).any(axis=tuple(range(2, one.ndim))) for one in columns.values())
 
 
 def _replaced(site: Site, operands: list[Any], own: Any, *, results: Mapping[int, Sequence[Any]]) -> Any:

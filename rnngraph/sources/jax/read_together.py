@@ -6,17 +6,16 @@ moved, and what enters at its first steps is compared with before. A loss of eve
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import jax.numpy as jnp
 import numpy as np
 
 from rnngraph.norms import norm
 from rnngraph.sources.jax.samples import host
-from rnngraph.sources.jax.sites import Site
-from rnngraph.sources.jax.terms import kinds_of_terms
-from rnngraph.sources.jax.walk import Path
+from rnngraph.sources.jax.sites import Plan, Site
+from rnngraph.sources.jax.walk import Path, called, walk
 from rnngraph.trace.magnitudes import Floats, Integers
 
 if TYPE_CHECKING:
@@ -27,6 +26,19 @@ if TYPE_CHECKING:
 _MOVE = 1e-2  # of the size of what a step hands out
 _READS, _ALONE = 0.05, 3.0  # as for PyTorch: how strongly steps are read together, and what statistics of a batch reach
 _TERMS = 8  # kinds of terms of a loss that are looked at, at most
+_SUMS = ("add", "add_any", "sub")
+_FACTORS = (
+    "mul", "div", "neg", "reduce_sum", "convert_element_type", "reshape", "squeeze", "broadcast_in_dim", "copy",
+)  # fmt: skip  # of one thing alone
+
+_Term: TypeAlias = tuple[tuple[str, ...], Path]  # how it is made, and where
+
+
+class _Made(NamedTuple):
+    """A value that an equation makes: the equation's name, and the terms that it is the sum of."""
+
+    name: str
+    terms: frozenset[_Term]
 
 
 def reads_together(
@@ -39,7 +51,7 @@ def reads_together(
     if not _joins(recording, shares, entered, entering):
         return False
     programs = recording.programs
-    kinds = kinds_of_terms(programs.function.jaxpr, programs.plan)
+    kinds = _kinds_of_terms(programs.function.jaxpr, programs.plan)
     if not 1 < len(kinds) <= _TERMS:
         return True
     every, alone = frozenset.union(*kinds), []
@@ -94,3 +106,29 @@ def _moved(recording: JaxRecording, site: Site, shares: Mapping[int, Any], steps
 
 def _size(norms: Floats) -> float:
     return float(np.sqrt(np.square(norms).mean())) if norms.size else 0.0
+
+
+def _kinds_of_terms(jaxpr: Any, plan: Plan) -> list[frozenset[Path]]:
+    """Divide a loss, the first result of a jaxpr, into the terms that it is the sum of: the paths that make them.
+
+    Terms that are made alike are of one kind. It is looked through factors, and into the calls that hold scans.
+    """
+
+    def visit(equation: Any, given: list[_Made | None], path: Path) -> Sequence[_Made | None]:
+        nested, name = called(equation), equation.primitive.name
+        if nested is not None and path in plan.entered:
+            return walk((nested[0], [None] * len(nested[1])), given, visit, literal=lambda _: None, path=path)
+        below = [one for one in given if one is not None]
+        if path not in plan.sites and (name in _SUMS or (len(below) == 1 and name in _FACTORS)):
+            terms = frozenset[_Term]().union(*(one.terms for one in below))
+        else:
+            terms = frozenset([((name, *(one.name for one in below)), path)])
+        return [_Made(name, terms)] * len(equation.outvars)
+
+    nothing: list[None] = [None] * (len(jaxpr.constvars) + len(jaxpr.invars))
+    first = len(jaxpr.constvars)
+    loss = walk((jaxpr, nothing[:first]), nothing[first:], visit, literal=lambda _: None)[0]
+    found: dict[tuple[str, ...], set[Path]] = {}
+    for kind, path in loss.terms if loss else ():
+        found.setdefault(kind, set()).add(path)
+    return [frozenset(some) for some in found.values()]

@@ -104,12 +104,6 @@ class Site:
         """Places among what is carried of what every step is given the same, or none reads."""
         return (*self.carries.gathered, *self.carries.fixed)
 
-    @property
-    def axes(self) -> list[int | None]:
-        """Say of every argument of a step whether all steps' are stacked, as `vmap` wants it."""
-        carried = [None if k in self.held else 0 for k in range(self.count)]
-        return [*[None] * self.first, *carried, *[0] * (len(self.arguments) - self.first - self.count)]
-
     def divide(self, operands: Sequence[Any]) -> tuple[list[Any], list[Any], list[Any]]:
         """Divide operands, or arguments of a step, into constants, what is carried, and what is read step by step."""
         last = self.first + self.count

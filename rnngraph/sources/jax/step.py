@@ -9,6 +9,7 @@ calls, so that whatever reads it in its own step counts.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any, TypeAlias
 
 import jax
@@ -23,24 +24,26 @@ ByPlace: TypeAlias = dict[int, Any]
 _OPTIONS = ("length", "reverse", "unroll", "_split_transpose")
 
 
-def _back(_: None, arrived: Any) -> tuple[Any, Any]:
-    return arrived, arrived
+def handing(told: Callable[[Any], tuple[Any, Any]]) -> Any:
+    """Make a tap: of what comes back, `told` says what goes on and what the slot gets."""
+    one: Any = jax.custom_vjp(lambda value, slot: value)
+    one.defvjp(lambda value, slot: (value, None), lambda _, arrived: told(arrived))
+    return one
 
 
-def _back_at_size_one(_: None, arrived: Any) -> tuple[Any, Any]:
+def _at_size_one(arrived: Any) -> tuple[Any, Any]:
     largest = jnp.max(jnp.abs(arrived), initial=0)
     return (arrived / _scale(largest)).astype(arrived.dtype), (largest > 0).astype(jnp.float32)
 
 
-def _value(value: Any, slot: Any) -> Any:
-    """Give the value."""
-    return value
+tap = handing(lambda arrived: (arrived, arrived))  # what comes back goes on unchanged, and to the slot
+tap_to_size_one = handing(_at_size_one)  # it goes on at size one, never small; the slot hears whether any came
 
 
-tap: Any = jax.custom_vjp(_value)  # what comes back goes on unchanged, and to the slot
-tap.defvjp(lambda value, slot: (value, None), _back)
-tap_to_size_one: Any = jax.custom_vjp(_value)  # it goes on at size one, never small; the slot hears whether any came
-tap_to_size_one.defvjp(lambda value, slot: (value, None), _back_at_size_one)
+@cache
+def tap_of_norms(axis: int | None) -> Any:
+    """Give the tap whose slot gets the norms of samples along an axis."""
+    return handing(lambda arrived: (arrived, norms_along(axis, arrived)))
 
 
 def computed(form: Form, arguments: Sequence[Any], mark: Mark = lambda _, value: value) -> dict[int, Any]:
@@ -52,7 +55,7 @@ def computed(form: Form, arguments: Sequence[Any], mark: Mark = lambda _, value:
     return values
 
 
-def tapped(site: Site, arguments: Sequence[Any], slots: Sequence[Any], *, by: Any = tap) -> list[Any]:
+def tapped(site: Site, arguments: Sequence[Any], slots: Sequence[Any], taps: Sequence[Any] = ()) -> list[Any]:
     """Compute one step with a tap at every state; give what it carries and emits.
 
     A step of which the user has a part computed again on the way back is computed again as a whole.
@@ -60,16 +63,16 @@ def tapped(site: Site, arguments: Sequence[Any], slots: Sequence[Any], *, by: An
     form = site.form
 
     def function(arguments: Sequence[Any], slots: Sequence[Any]) -> list[Any]:
-        wanted = list(zip(site.defined, site.states, slots, strict=True))
+        wanted = list(zip(site.defined, site.states, slots, taps or [tap] * len(slots), strict=True))
 
         def mark(number: int, value: Any) -> Any:
-            for one, _, slot in wanted:
+            for one, _, slot, by in wanted:
                 value = by(value, slot) if one == number else value
             return value
 
         values = computed(form, arguments, mark)
         results = [values[one] for one in form.results]
-        for one, k, slot in wanted:
+        for one, k, slot, by in wanted:
             if one not in form.maker:  # it is handed on, and defined elsewhere
                 results[k] = by(results[k], slot)
         return results
@@ -77,26 +80,6 @@ def tapped(site: Site, arguments: Sequence[Any], slots: Sequence[Any], *, by: An
     again = form.checkpoint
     found: list[Any] = (function if again is None else checkpointed(again, function))(list(arguments), list(slots))
     return found
-
-
-def as_function(site: Site, arguments: Sequence[Any], results: Sequence[int]) -> Callable[[ByPlace, Any], ByPlace]:
-    """Give some results of a step as a function of some of its arguments, by place, and of slots at its states."""
-
-    def function(own: Mapping[int, Any], slots: Sequence[Any]) -> ByPlace:
-        found = tapped(site, [own.get(k, one) for k, one in enumerate(arguments)], slots)
-        return {k: found[k] for k in results}
-
-    return function
-
-
-def seen_inside(site: Site, arguments: Sequence[Any]) -> dict[str, Any]:
-    """Say where a step keeps and forgets the state before, by state, and give the gate that keeps a state."""
-    values = computed(site.form, arguments)
-    found: dict[str, Any] = {
-        "kept": [values[one.number] == one.value for one in site.kept],
-        "forgotten": [values[one.number] == one.value for one in site.forgotten],
-    }
-    return found | ({"gate": values[site.gate.number]} if site.gate else {})
 
 
 def checkpointed(equation: Any, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -115,7 +98,7 @@ def scan(site: Site, function: Callable[..., Any], initial: list[Any], read: Any
 
 # ---- what every step was given: all steps can then be computed again, in any order
 def all_steps(site: Site, operands: Sequence[Any], carried: Mapping[int, Any]) -> list[Any]:
-    """Give the arguments of all steps, stacked but where every step is given the same; see `Site.axes`.
+    """Give the arguments of all steps, stacked but where every step is given the same.
 
     `carried` is what was carried after every step, in the order of the scan's arrays, of all that is not held.
     """
@@ -129,15 +112,10 @@ def _before(site: Site, initial: Any, stacked: Any) -> Any:
     return jnp.concatenate((stacked[1:], first) if site.backward else (first, stacked[:-1]))
 
 
-def differing(site: Site, arguments: Sequence[Any]) -> list[Any]:
-    """Choose the arguments that differ from step to step."""
-    return [one for one, axis in zip(arguments, site.axes, strict=True) if axis == 0]
-
-
-def joined(site: Site, arguments: Sequence[Any], own: Sequence[Any]) -> list[Any]:
-    """Put those of one step into their places."""
-    rest = iter(own)
-    return [one if axis is None else next(rest) for one, axis in zip(arguments, site.axes, strict=True)]
+def at_step(site: Site, arguments: Sequence[Any], t: Any) -> list[Any]:
+    """Choose those of one step, by its place among the scan's arrays."""
+    alike = {*range(site.first), *(site.first + k for k in site.held)}
+    return [one if k in alike else one[t] for k, one in enumerate(arguments)]
 
 
 # ---- norms

@@ -6,7 +6,7 @@ beside them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import jax
@@ -16,14 +16,11 @@ from rnngraph.sources.jax.form import inexact
 from rnngraph.sources.jax.sites import Site
 from rnngraph.sources.jax.step import (
     ByPlace,
-    as_function,
-    differing,
-    joined,
+    at_step,
+    computed,
     norms_along,
     scan,
-    seen_inside,
     tap,
-    tap_to_size_one,
     tapped,
 )
 
@@ -41,15 +38,15 @@ def whole_slots(site: Site) -> Any:
     }
 
 
-def whole(site: Site, operands: Sequence[Any], slots: Any) -> tuple[list[Any], Any]:
-    """Run a scan so that all gradients of one backward pass are handed out."""
+def whole(site: Site, operands: Sequence[Any], slots: Any, *, by: Any = tap) -> tuple[list[Any], Any]:
+    """Run a scan so that what its slots ask for of one backward pass is handed out; at states, as the tap does."""
     constants, initial, read = site.divide(operands)
     for k, slot in slots["read"].items():
         read[k] = tap(read[k], slot)
     kept = [k for k in range(site.count) if k not in site.held]
 
     def function(carried: list[Any], given: Any) -> Any:
-        after, emitted = _step(site, [*constants, *carried, *given[0]], given[1], tap)
+        after, emitted = _step(site, [*constants, *carried, *given[0]], given[1], by)
         after = [carried[k] if k in site.carries.fixed else one for k, one in enumerate(after)]
         return after, (emitted, [after[k] for k in kept])
 
@@ -62,29 +59,19 @@ def whole(site: Site, operands: Sequence[Any], slots: Any) -> tuple[list[Any], A
 
 def felt_slots(site: Site) -> Any:
     """Make slots for whether anything arrives at states, and at the states that steps are given."""
-    return {name: [jnp.zeros(site.length, jnp.float32) for _ in site.states] for name in ("states", "before")}
-
-
-def felt(site: Site, operands: Sequence[Any], slots: Any) -> tuple[list[Any], None]:
-    """Run a scan so that no gradient of its states gets small on its way back."""
-    constants, initial, read = site.divide(operands)
-
-    def function(carried: list[Any], given: Any) -> Any:
-        return _step(site, [*constants, *carried, *given[0]], given[1], tap_to_size_one)
-
-    final, emitted = scan(site, function, initial, (read, slots))
-    return [*final, *emitted], None
+    arrived = {name: [jnp.zeros(site.length, jnp.float32) for _ in site.states] for name in ("states", "before")}
+    return arrived | {"results": {}, "read": {}}
 
 
 def _step(site: Site, arguments: list[Any], slots: Any, by: Any) -> tuple[list[Any], list[Any]]:
     """Compute a step with taps at its states and at the states that it is given."""
     for k, slot in zip(site.states, slots["before"], strict=True):
         arguments[site.first + k] = by(arguments[site.first + k], slot)
-    found = tapped(site, arguments, slots["states"], by=by)
+    found = tapped(site, arguments, slots["states"], [by] * len(site.states))
     return found[: site.count], found[site.count :]
 
 
-def parts(site: Site, arguments: list[Any], arrived: Mapping[int, Any], before: Sequence[Any], *, weights: bool) -> Any:
+def parts(site: Site, arguments: list[Any], arrived: ByPlace, before: Sequence[Any], *, weights: bool) -> Any:
     """Give what reaches the states from their own step, (T, ...), and norms of each step's part of weights, (T,).
 
     They are found apart from the backward pass, in which a second use of weights would change the order of its sums.
@@ -104,36 +91,43 @@ def parts(site: Site, arguments: list[Any], arrived: Mapping[int, Any], before: 
         shifted = (arrived[k][None], column[:-1]) if site.backward else (column[1:], arrived[k][None])
         both[k] = jnp.concatenate(shifted)
 
-    def seeds(given: Any) -> tuple[list[Any], list[Any], ByPlace]:
-        own, states, emitted = given
-        now = joined(site, arguments, own)
+    def pulled(t: Any, states: ByPlace, wanted: Collection[int]) -> tuple[ByPlace, list[Any]]:
+        """Give what reaches some arguments of one step, and its states."""
+        now = at_step(site, arguments, t)
+
+        def run(chosen: ByPlace, slots: list[Any]) -> ByPlace:
+            found = tapped(site, [chosen.get(k, one) for k, one in enumerate(now)], slots)
+            return {k: found[k] for k in results}
+
         slots = [jnp.zeros_like(now[site.first + k]) for k in site.states]
-        return now, slots, states | emitted | {k: arrived[k] for k in site.carries.gathered}
+        seed = {k: arrived[k] if k in site.carries.gathered else (arrived | states)[k][t] for k in results}
+        found: tuple[ByPlace, list[Any]] = jax.vjp(run, {k: now[k] for k in wanted}, slots)[1](seed)
+        return found
 
-    def immediate(given: Any) -> Any:
-        now, slots, seed = seeds(given)
-        run = as_function(site, now, results)
-        return jax.vjp(lambda slots: run({}, slots), slots)[1](seed)[0]
+    def of_weights(t: Any) -> ByPlace:
+        return {k: norms_along(None, one)[0] for k, one in pulled(t, both, site.leaves)[0].items()}
 
-    def of_weights(given: Any) -> ByPlace:
-        now, slots, seed = seeds(given)
-        run = as_function(site, now, results)
-        found = jax.vjp(lambda own: run(own, slots), {k: now[k] for k in site.leaves})[1](seed)[0]
-        return {k: norms_along(None, one)[0] for k, one in found.items()}
-
-    own, emitted = differing(site, arguments), {k: arrived[k] for k in site.emitted}
     size = sum(site.arguments[k].size for k in site.leaves)
     together = max(1, min(_TOGETHER, _MOST_NUMBERS // max(size, 1)))
-    known = jax.lax.map(of_weights, (own, both, emitted), batch_size=together) if weights and site.leaves else {}
-    return {"immediate": jax.vmap(immediate)((own, ends, emitted)), "weights": known}
+    steps = jnp.arange(site.length)
+    known = jax.lax.map(of_weights, steps, batch_size=together) if weights and site.leaves else {}
+    return {"immediate": jax.vmap(lambda t: pulled(t, ends, ())[1])(steps), "weights": known}
 
 
 def inside(site: Site, arguments: Sequence[Any]) -> Any:
     """Say at which steps a scan keeps and forgets its states, and give the gate that keeps one, (T, ...)."""
     if not site.kept and not site.forgotten and site.gate is None:
         return {}
-    own = differing(site, arguments)
-    return jax.vmap(lambda own: seen_inside(site, joined(site, arguments, own)), axis_size=site.length)(own)
+
+    def seen(t: Any) -> dict[str, Any]:
+        values = computed(site.form, at_step(site, arguments, t))
+        found: dict[str, Any] = {
+            "kept": [values[one.number] == one.value for one in site.kept],
+            "forgotten": [values[one.number] == one.value for one in site.forgotten],
+        }
+        return found | ({"gate": values[site.gate.number]} if site.gate else {})
+
+    return jax.vmap(seen)(jnp.arange(site.length))
 
 
 def _zeros(aval: Any, *lead: int) -> Any:

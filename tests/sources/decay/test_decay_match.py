@@ -11,8 +11,8 @@ import rnngraph as rg
 from rnngraph.errors import FileError, InputError
 from rnngraph.sources.decay.config import Config
 from rnngraph.sources.decay.families import FAMILIES
+from rnngraph.sources.decay.match import fits
 from rnngraph.sources.decay.named import time_step
-from rnngraph.sources.decay.shape import fits
 
 HEADS = {"m.A_log": np.zeros(4), "m.dt_bias": np.zeros(4)}
 CHANNELS = {"m.A_log": np.zeros((1, 1, 2, 1)), "m.dt_bias": np.full(8, -1.0)}

@@ -7,8 +7,7 @@ import re
 from rnngraph.autodiff.contribution import Array
 from rnngraph.errors import InputError
 from rnngraph.nn.cells import CELLS, form
-from rnngraph.sources.checkpoint.conventions.convention import Arrays, Candidate, Convention
-from rnngraph.sources.checkpoint.conventions.places import stacked
+from rnngraph.sources.checkpoint.conventions.convention import Arrays, Candidate, Convention, stacked
 from rnngraph.sources.stack import LayerWeights, Stack, reordered
 
 _SIDE = re.compile(r"^(?P<layer>.*?)/?(?P<side>forward|backward)_[^/]*(?P<rest>/.*)?$")

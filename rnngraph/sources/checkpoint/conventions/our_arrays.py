@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 
 from rnngraph.nn.cells import form
-from rnngraph.sources.checkpoint.conventions.convention import Arrays, Candidate, Convention
-from rnngraph.sources.checkpoint.conventions.places import stacked
+from rnngraph.sources.checkpoint.conventions.convention import Arrays, Candidate, Convention, stacked
 from rnngraph.sources.stack import LayerWeights, Stack
 
 
