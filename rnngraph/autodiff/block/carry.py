@@ -8,7 +8,7 @@ are exact. The states of one row share a band, unless one is far smaller. Which 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -136,6 +136,17 @@ def lifted(rows: Array, bands: Array) -> Array:
     if not bands.any():
         return rows
     return np.asarray(np.ldexp(rows, np.clip(bands * BAND, -4096, 4096).astype(np.int32)[..., None]))
+
+
+def by_band(rows: Array, bands: Array | None) -> Iterator[tuple[int, Array]]:
+    """Take rows (..., N, ·) apart by the band of each row and sample; all are in band 0 where there are no bands."""
+    if bands is None:
+        yield 0, rows
+        return
+    for band in np.unique(bands).tolist():
+        part = np.where((bands == band)[..., None], rows, 0)
+        if part.any():
+            yield band, part
 
 
 def too_far(norms: list[Array]) -> int:

@@ -37,7 +37,7 @@ class Runs:
         self.see, self.feel, self.weigh = walk.see_block, walk.feel_block, walk.weigh.get(block.id)
         self.entering = Entering(block, window[0], some, samples)
         self.count, source = window[1] - window[0], block.sources["x"]
-        tell = None if walk.see_fed is None or source not in walk.alone else partial(walk.see_fed, source)
+        tell = partial(walk.see_fed, source) if source in walk.alone else None
         shape = carry.states[0].shape[:2]
         self.emitted = Emitted(block, window, shape, tell) if source in walk.leads else None
         self.alone = shape[1] == 1  # of one sample the axis is left out: vectors are faster
