@@ -12,7 +12,7 @@ import numpy as np
 from rnngraph.autodiff.contribution import Array, Contribution, Outer, left_outer
 from rnngraph.autodiff.node import Node, Op
 from rnngraph.autodiff.ops import lead_of
-from rnngraph.autodiff.scattered import apart, pick, stays_in_place
+from rnngraph.autodiff.scattered import stays_in_place
 from rnngraph.errors import InputError
 
 
@@ -99,13 +99,8 @@ def _assemble(base: Array, *parts: Array, indices: tuple[Any, ...]) -> Array:
     return whole
 
 
-def _assemble_vjp(g: Array, node: Node) -> tuple[Array | None, ...]:
+def _assemble_vjp(g: Array, node: Node) -> tuple[Array, ...]:
     indices, lead = node.options["indices"], g.ndim - node.value.ndim
-    masked = apart(indices, node.value.shape)
-    if masked is not None:
-        masks, covered = masked
-        base = None if covered.all() else np.where(covered, g.dtype.type(0), g)
-        return (base, *[pick(g, mask, lead) for mask in masks])
     if lead and not all(stays_in_place(index) for index in indices):
         return tuple([np.stack(rows) for rows in zip(*[_assemble_vjp(one, node) for one in g], strict=True)])
     rest = g.copy()
