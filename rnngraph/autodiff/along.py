@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from rnngraph.autodiff.contribution import Array, Contribution, Outer, left_outer
+from rnngraph.autodiff.contribution import Array, Contribution, Outer
 from rnngraph.autodiff.node import Node, Op
 from rnngraph.autodiff.ops import lead_of
 from rnngraph.autodiff.scattered import stays_in_place
@@ -58,7 +58,7 @@ def _dot_vjp(g: Array, node: Node) -> tuple[Contribution, Contribution]:
         return g[..., None] * b, g[..., None] * a
     if a.ndim == 1:
         return g @ b.T, Outer(a[None], g[..., None, :])
-    return left_outer(g[..., None], b[:, None]), g @ a
+    return Outer(g[..., None, :], b[None]), g @ a
 
 
 DOT = Op("dot", "·", _dot, _dot_vjp, "y = a · b, a product with a vector")

@@ -73,6 +73,7 @@ class Outer:
     """`leftᵀ · right` summed over the rows: the gradient of a weight, in factored form.
 
     `left` is (rows, in) and `right` (rows, out) for one timestep, or both have a leading time axis; neither is copied.
+    Where many cotangents are walked at once, the one that is a gradient has their axes in front.
     """
 
     left: Array
@@ -80,34 +81,15 @@ class Outer:
 
     def add_to(self, total: Array, lead: int) -> None:
         """Form the product, one matrix product over all rows and steps, and add it."""
-        if lead:
-            left = self.left.reshape(-1, self.left.shape[-1])
-            right = self.right.reshape(*self.right.shape[:lead], -1, self.right.shape[-1])
-            total += left.T @ right
-        else:
-            total += self.product()
+        total += self.product(lead)
 
-    def product(self) -> Array:
-        """Form the product: (in, out)."""
-        left = self.left.reshape(-1, self.left.shape[-1])
-        return left.T @ self.right.reshape(-1, self.right.shape[-1])
-
-
-@dataclass(slots=True, eq=False)
-class LeftOuter:
-    """`g · bᵀ` of many cotangents: `g` is (leading axes, out, columns) and `b` (in, columns); neither is copied."""
-
-    g: Array
-    b: Array
-
-    def add_to(self, total: Array, lead: int) -> None:
-        """Form the product and add it."""
-        total += self.g @ self.b.T
-
-
-def left_outer(g: Array, b: Array) -> Contribution:
-    """Give the gradient of the left factor of a product, such as the weight of `W @ h`, in factored form."""
-    return Outer(g.T, b.T) if g.ndim == 2 else LeftOuter(g, b)
+    def product(self, lead: int = 0) -> Array:
+        """Form the product: (in, out), behind the axes of the cotangents."""
+        axes = max(self.left.ndim, self.right.ndim) - lead
+        left, right = (
+            side.reshape(*side.shape[: side.ndim - axes], -1, side.shape[-1]) for side in (self.left, self.right)
+        )
+        return np.asarray(left.swapaxes(-1, -2) @ right)
 
 
 @dataclass(slots=True, eq=False)

@@ -51,16 +51,6 @@ SeeNode: TypeAlias = Callable[[int, int, Array], None]  # (node, first row, logs
 FeelNode: TypeAlias = Callable[[int, list[Cotangents]], None]  # (entry, what reached it)
 
 
-class Underflow:
-    """Remembers that a result was too small for a float64: the processor tells, and nothing is searched for it."""
-
-    happened = False
-
-    def __call__(self, kind: str, flag: int) -> None:
-        """Be told."""
-        self.happened = True
-
-
 @dataclass(slots=True)
 class Walk:
     """What one walk needs: which entries to pass on to, which states to tell of, and the carries of blocks."""
@@ -80,6 +70,6 @@ class Walk:
     feel_node: FeelNode | None = None
     see_fed: SeeFed = lambda node, first, low, logs: None
     fed: frozenset[int] = frozenset()  # inputs over time that are told of
-    underflow: Underflow = field(default_factory=Underflow)
+    underflows: list[str] = field(default_factory=list)  # since it was emptied, of a float64, as the processor tells
     alone: frozenset[int] = frozenset()  # those of them that one block reads, and nothing else
     weigh: Mapping[int, WeightLags] = field(default_factory=dict)  # of a block's id: sums what its weights get

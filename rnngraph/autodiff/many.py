@@ -47,7 +47,7 @@ def walk_rows(walk: Walk, starts: Mapping[int, Iterable[Cotangents]], rows: int)
             if node_id not in pending:
                 pending[node_id] = []
                 heappush(order, -node_id)
-    with np.errstate(all="ignore", under="call", call=walk.underflow):
+    with np.errstate(all="ignore", under="call", call=lambda kind, flag: walk.underflows.append(kind)):
         while order:
             node_id = -heappop(order)
             entry, some = walk.tape.entry(node_id), pending.pop(node_id)
