@@ -39,4 +39,3 @@ def stays_in_place(index: tuple[Any, ...]) -> bool:
         return True
     fancy = [k for k, part in enumerate(index) if not (isinstance(part, slice) or part is None or part is Ellipsis)]
     return fancy == list(range(fancy[0], fancy[-1] + 1))
-
