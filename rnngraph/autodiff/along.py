@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from rnngraph.autodiff.contribution import Array, Contribution, Outer
+from rnngraph.autodiff.contribution import Array, Contribution, Outer, stays_in_place
 from rnngraph.autodiff.node import Node, Op
 from rnngraph.autodiff.ops import lead_of
-from rnngraph.autodiff.scattered import stays_in_place
 from rnngraph.errors import InputError
 
 

@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from rnngraph.autodiff.contribution import Array, Contribution, Outer, Slice, StateSlice
+from rnngraph.autodiff.contribution import Array, Contribution, Outer, Scatter, Slice, StateSlice
 from rnngraph.autodiff.node import Node, Op
-from rnngraph.autodiff.scattered import Scatter
 from rnngraph.errors import InputError
 
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from rnngraph.autodiff.backward import Step
-from rnngraph.autodiff.contribution import Array, BatchSum, Contribution, Outer, Summed, add_up
+from rnngraph.autodiff.contribution import Array, BatchSum, Contribution, Outer, Scatter, Summed, add_up
 from rnngraph.autodiff.node import Node
 from rnngraph.autodiff.outer_norms import outer_norms
-from rnngraph.autodiff.scattered import Scatter
 from rnngraph.autodiff.tape import Entry
 from rnngraph.measure.parameter_trace import parameter_trace, weight_spectrum
 from rnngraph.norms import norm, row_norms
