@@ -43,7 +43,6 @@ class Watch:
         self.tape = ArrayTape(model="functional")
         self._loss: Tensor | None = None
         self._leaves: dict[int, tuple[Any, Tensor]] = {}  # the arrays are held, so that no other takes their id
-        self._parameters: list[Parameter] = []
 
     @property
     def loss(self) -> Tensor:
@@ -73,8 +72,7 @@ class Watch:
         if known is None:
             value = np.asarray(value_of(given))
             if name in WEIGHTS:
-                self._parameters.append(Parameter(f"{stem}.{name}", value))
-                known = given, self.tape.parameter(self._parameters[-1])
+                known = given, self.tape.parameter(Parameter(f"{stem}.{name}", value))
             else:
                 known = given, self.tape.input(value, name, finite=False)
             self._leaves[id(given)] = known

@@ -63,9 +63,7 @@ class Runs:
         self._stand(self.slot)
         self.inside = [np.empty_like(state) for state in carry.states[1:]]
         self.reached = False  # whether anything reached the gates at the step that was walked last
-        self.steps = Steps(
-            block, self.columns, self.weight, rows=shape[0], alone=self.alone, careful=self.careful
-        )  # fmt: skip
+        self.steps = Steps(block, self.columns, self.weight, rows=shape[0], alone=self.alone, careful=self.careful)
 
     def walk(self) -> Iterable[Cotangents]:
         """Walk from the last place to the first; give the cotangents of the input, where those are handed on."""
