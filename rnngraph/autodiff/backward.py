@@ -40,7 +40,7 @@ class Step:
     def gradient(self) -> Array:
         """The sum of the contributions, formed when it is first asked for."""
         if self._gradient is None:
-            self._gradient = add_up(self.contributions, self.node.value, ())
+            self._gradient = add_up(self.contributions, self.node.value)
         return self._gradient
 
 

@@ -130,7 +130,7 @@ def stays_in_place(index: tuple[Any, ...]) -> bool:
     return fancy == list(range(fancy[0], fancy[-1] + 1))
 
 
-def add_up(contributions: list[Contribution], value: Array, lead: tuple[int, ...]) -> Array:
+def add_up(contributions: list[Contribution], value: Array) -> Array:
     """Sum what reached a node of this `value`; the result may be the caller's own array, lent.
 
     Factored outer products of single steps are joined first, so that a weight that is used at every
@@ -143,7 +143,7 @@ def add_up(contributions: list[Contribution], value: Array, lead: tuple[int, ...
         if len(contributions) == 2 and isinstance(contributions[1], np.ndarray):
             return np.asarray(first + contributions[1])
     joined = join(contributions)
-    if len(joined) == 1 and not lead:
+    if len(joined) == 1:
         only = joined[0]
         if isinstance(only, Outer):
             return only.product()
@@ -157,10 +157,10 @@ def add_up(contributions: list[Contribution], value: Array, lead: tuple[int, ...
     elif dense:
         total = dense[0].copy()
     else:
-        total = np.zeros_like(value) if not lead else np.zeros(lead + value.shape, value.dtype)
+        total = np.zeros_like(value)
     for one in joined:
         if not isinstance(one, np.ndarray):
-            one.add_to(total, len(lead))
+            one.add_to(total, 0)
     return total
 
 

@@ -126,14 +126,9 @@ def _sum(some: list[Cotangents], shape: tuple[int, ...]) -> tuple[int, Array]:
     if len(some) == 1:
         return first.low, first.dense(shape)
     low, high = min(one.low for one in some), max(one.low + one.count for one in some)
-    if (first.low, first.count) == (low, high - low) and isinstance(first.value, np.ndarray):
-        if len(some) == 2 and isinstance(some[1].value, np.ndarray) and some[1].count == first.count:
-            return low, first.value + some[1].value
-        total, rest = first.value.astype(np.float64), some[1:]
-    else:
-        known = next((one.value.shape[1:] for one in some if isinstance(one.value, np.ndarray)), shape)
-        total, rest = np.zeros((high - low, *known)), some
-    for one in rest:
+    known = next((one.value.shape[1:] for one in some if isinstance(one.value, np.ndarray)), shape)
+    total = np.zeros((high - low, *known))
+    for one in some:
         part = total[one.low - low : one.low - low + one.count]
         if isinstance(one.value, np.ndarray):
             part += one.value
