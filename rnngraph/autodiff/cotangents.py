@@ -70,6 +70,6 @@ class Walk:
     feel_node: FeelNode | None = None
     see_fed: SeeFed = lambda node, first, low, logs: None
     fed: frozenset[int] = frozenset()  # inputs over time that are told of
-    underflows: list[str] = field(default_factory=list)  # since it was emptied, of a float64, as the processor tells
+    underflows: set[str] = field(default_factory=set)  # holds anything where a float64 was, as the processor tells
     alone: frozenset[int] = frozenset()  # those of them that one block reads, and nothing else
     weigh: Mapping[int, WeightLags] = field(default_factory=dict)  # of a block's id: sums what its weights get

@@ -10,9 +10,9 @@ such entries are called narrow. Everything else takes whole values.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 
 import numpy as np
 
@@ -26,36 +26,25 @@ from rnngraph.autodiff.node import Node
 from rnngraph.autodiff.through import through_node
 
 
-def walk_rows(walk: Walk, starts: Mapping[int, Iterable[Cotangents]], rows: int) -> None:
+def walk_rows(walk: Walk, starts: Mapping[int, Sequence[Cotangents]], rows: int) -> None:
     """Walk from what enters, by entry id, to the start of the tape; `rows` is their number."""
-    pending: dict[int, list[Cotangents]] = {}
-    order: list[int] = []
-
-    def push(node_id: int, one: Cotangents) -> None:
-        waiting = pending.get(node_id)
-        if waiting is None:
-            pending[node_id] = [one]
-            heappush(order, -node_id)
-        else:
-            waiting.append(one)
-
-    for node_id, some in starts.items():
-        for one in some:
-            push(node_id, one)
-    if walk.window is not None or walk.carries:
-        for node_id in walk.carries:  # a block goes on with what it carries, whether anything enters or not
-            if node_id not in pending:
-                pending[node_id] = []
-                heappush(order, -node_id)
-    with np.errstate(all="ignore", under="call", call=lambda kind, flag: walk.underflows.append(kind)):
+    pending = {entry_id: list(some) for entry_id, some in starts.items() if some}
+    for block_id in walk.carries:  # a block goes on with what it carries, whether anything enters or not
+        pending.setdefault(block_id, [])
+    order = [-entry_id for entry_id in pending]
+    heapify(order)
+    with np.errstate(all="ignore", under="call", call=lambda kind, flag: walk.underflows.add(kind)):
         while order:
-            node_id = -heappop(order)
-            entry, some = walk.tape.entry(node_id), pending.pop(node_id)
+            entry_id = -heappop(order)
+            entry, some = walk.tape.entry(entry_id), pending.pop(entry_id)
             if walk.feel_node is not None:
-                walk.feel_node(node_id, some)
+                walk.feel_node(entry_id, some)
             passed = _through_block(walk, entry, some, rows) if isinstance(entry, Block) else _told(walk, entry, some)
             for source, one in passed:
-                push(source, one)
+                if source not in pending:
+                    pending[source] = []
+                    heappush(order, -source)
+                pending[source].append(one)
 
 
 def _told(walk: Walk, node: Node, some: list[Cotangents]) -> Iterable[tuple[int, Cotangents]]:
