@@ -7,6 +7,8 @@ cancels, leaves the range of a float, or costs more than the product itself.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from rnngraph.autodiff.block.workspace import recycled
@@ -16,21 +18,47 @@ _CACHED = 28_000  # elements of products that stay in cache
 _CANCELS = 1e-3  # of the size of its terms, below which a sum of them has lost digits that matter
 
 
-def outer_norms(left: Array, right: Array) -> Floats:
-    """Give the norm of every step's product."""
-    if left.shape[1] == 1:
-        return np.asarray(row_norms(left[:, 0]) * row_norms(right[:, 0]))
-    if _is_formed(left, right):
-        return _formed(left, right)[1]
-    size = max(8 * _CACHED // left.shape[1] ** 2, 1)  # steps at a time
-    return np.concatenate([_by_gram(left[k : k + size], right[k : k + size]) for k in range(0, len(left), size)])
+class OuterNorms:
+    """The norms of products that share factors; what is made of a factor is made once."""
 
+    def __init__(self) -> None:
+        """Know no factor."""
+        self._known: list[tuple[Array, Array]] = []
 
-def outer_sums(left: Array, right: Array) -> tuple[Array, Floats]:
-    """Sum the products of all steps, (in, out), and give the norm of each."""
-    if left.shape[1] > 1 and _is_formed(left, right):
-        return _formed(left, right)
-    return outer_sum(left, right), outer_norms(left, right)
+    def of(self, left: Array, right: Array) -> Floats:
+        """Give the norm of every step's product."""
+        if left.shape[1] == 1:
+            return np.asarray(self.of_one(left) * self.of_one(right))
+        if _is_formed(left, right):
+            return _formed(left, right)[1]
+        return self._by_gram(left, right)
+
+    def summed(self, left: Array, right: Array) -> tuple[Array, Floats]:
+        """Sum the products of all steps, (in, out), and give the norm of each."""
+        if left.shape[1] > 1 and _is_formed(left, right):
+            return _formed(left, right)
+        return outer_sum(left, right), self.of(left, right)
+
+    def of_one(self, factor: Array) -> Floats:
+        """Give the norms of a factor that has one row a step."""
+        return self._made(factor, lambda rows: row_norms(rows[:, 0]))
+
+    def _by_gram(self, left: Array, right: Array) -> Floats:
+        terms = (self._made(left, _gram) * self._made(right, _gram)).reshape(len(left), -1)
+        squares = terms.sum(axis=1)
+        norms: Floats = np.sqrt(np.maximum(squares, 0))
+        weak = ~((squares > _CANCELS * np.abs(terms).sum(axis=1)) & (squares > SMALLEST) & (squares < LARGEST))
+        if weak.any():
+            norms[weak] = _direct(left, right, np.flatnonzero(weak))
+        return norms
+
+    def _made(self, factor: Array, make: Callable[[Array], Array]) -> Array:
+        for known, made in self._known:
+            if known is factor:
+                return made
+        found = make(factor)
+        self._known.append((factor, found))
+        return found
 
 
 def outer_sum(left: Array, right: Array) -> Array:
@@ -40,14 +68,11 @@ def outer_sum(left: Array, right: Array) -> Array:
     return np.asarray(rows.T.dot(others, total))
 
 
-def _by_gram(left: Array, right: Array) -> Floats:
-    terms = (_gram(left) * _gram(right)).reshape(len(left), -1)
-    squares = terms.sum(axis=1)
-    norms: Floats = np.sqrt(np.maximum(squares, 0))
-    weak = ~((squares > _CANCELS * np.abs(terms).sum(axis=1)) & (squares > SMALLEST) & (squares < LARGEST))
-    if weak.any():
-        norms[weak] = _direct(left, right, np.flatnonzero(weak))
-    return norms
+def outer_norms(left: Array, right: Array) -> Floats:
+    """Give the norm of every step's product of many steps, some of them at a time."""
+    size = max(8 * _CACHED // left.shape[1] ** 2, 1)
+    parts = [OuterNorms().of(left[k : k + size], right[k : k + size]) for k in range(0, len(left), size)]
+    return np.concatenate(parts) if len(parts) > 1 else parts[0]
 
 
 def _is_formed(left: Array, right: Array) -> bool:

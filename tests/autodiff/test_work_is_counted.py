@@ -95,9 +95,9 @@ def test_the_weights_are_summed_by_windows_of_steps(cell: str, batch: int, monke
     seen: list[tuple[str, int]] = []
     products = WeightSums._add_products
 
-    def counted(self: WeightSums, name: str, t: slice, left: Any, right: Any) -> None:
+    def counted(self: WeightSums, name: str, t: slice, left: Any, right: Any, outer: Any) -> None:
         seen.append((name, len(left)))
-        products(self, name, t, left, right)
+        products(self, name, t, left, right, outer)
 
     monkeypatch.setattr(WeightSums, "_add_products", counted)
     time = 200

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rnngraph.autodiff.outer_norms import outer_norms, outer_sums
+import rnngraph.autodiff.outer_norms as outer_norms_module
+from rnngraph.autodiff.outer_norms import OuterNorms, outer_norms
 from rnngraph.norms import all_finite, norm, row_norms, step_norms
 from rnngraph.trace.magnitudes import Magnitudes
 
@@ -65,7 +66,7 @@ def test_outer_norms_in_every_branch(rows: int, wide: int, high: int, scale: flo
     left, right = rng.normal(size=(5, rows, wide)), rng.normal(size=(5, rows, high)) * scale
     expected = [np.linalg.norm(one.T @ (other / scale)) * scale for one, other in zip(left, right, strict=True)]
     np.testing.assert_allclose(outer_norms(left, right), expected, rtol=1e-12)
-    total, norms = outer_sums(left, right)
+    total, norms = OuterNorms().summed(left, right)
     np.testing.assert_allclose(norms, expected, rtol=1e-12)
     np.testing.assert_allclose(total, np.einsum("tni,tno->io", left, right), rtol=1e-12, atol=1e-12 * scale)
 
@@ -77,3 +78,22 @@ def test_rows_that_cancel_are_not_measured_by_the_gram_form() -> None:
     left = np.stack([one + tiny, -one])[None]
     right = np.stack([other, other])[None]
     np.testing.assert_allclose(outer_norms(left, right), np.linalg.norm(tiny) * np.linalg.norm(other), rtol=1e-9)
+
+
+def test_what_is_made_of_a_factor_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+    gram = outer_norms_module._gram
+
+    def counted(factor: np.ndarray) -> np.ndarray:
+        made.append(factor.shape[2])
+        return gram(factor)
+
+    monkeypatch.setattr(outer_norms_module, "_gram", counted)
+    rng = np.random.default_rng(0)
+    right, outer = rng.normal(size=(4, 2, 200)), OuterNorms()
+    for width in (300, 400):
+        left = rng.normal(size=(4, 2, width))
+        total, norms = outer.summed(left, right)
+        np.testing.assert_allclose(norms, [np.linalg.norm(a.T @ b) for a, b in zip(left, right, strict=True)])
+        np.testing.assert_allclose(total, np.einsum("tni,tno->io", left, right), atol=1e-12)
+    assert made == [300, 200, 400]

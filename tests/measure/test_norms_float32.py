@@ -10,7 +10,7 @@ import pytest
 
 import rnngraph as rg
 from rnngraph import nn
-from rnngraph.autodiff.outer_norms import outer_norms, outer_sums
+from rnngraph.autodiff.outer_norms import OuterNorms, outer_norms
 from rnngraph.norms import norm, row_norms
 from rnngraph.trace.magnitudes import Status
 from tests.linear_cells import elementwise_loss
@@ -50,7 +50,7 @@ def test_products_of_float32_factors(rows: int, wide: int, high: int, size: floa
     right = (rng.normal(size=(5, rows, high)) * size).astype(np.float32)
     expected = exact_norms(left, right)
     np.testing.assert_allclose(outer_norms(left, right), expected, rtol=1e-13)
-    total, norms = outer_sums(left, right)
+    total, norms = OuterNorms().summed(left, right)
     np.testing.assert_allclose(norms, expected, rtol=1e-13)
     assert total.dtype == np.float32
 
@@ -58,7 +58,7 @@ def test_products_of_float32_factors(rows: int, wide: int, high: int, size: floa
 def test_the_norm_of_a_series_adds_up_in_float64() -> None:
     left, right = np.zeros((1, 2, 160), np.float32), np.zeros((1, 2, 200), np.float32)
     left[:, 0], right[:, 0] = 1, 0.1
-    _, norms = outer_sums(left, right)  # each of 32,000 elements is exactly 0.1
+    _, norms = OuterNorms().summed(left, right)  # each of 32,000 elements is exactly 0.1
     np.testing.assert_allclose(norms, math.sqrt(32_000) * TENTH, rtol=1e-13)
 
 

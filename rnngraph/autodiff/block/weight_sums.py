@@ -12,7 +12,7 @@ import numpy as np
 from rnngraph.autodiff.block.columns import Block
 from rnngraph.autodiff.cell import Past
 from rnngraph.autodiff.contribution import Array, BatchSum, Contribution, Outer, Summed
-from rnngraph.autodiff.outer_norms import outer_sum, outer_sums
+from rnngraph.autodiff.outer_norms import OuterNorms, outer_sum
 from rnngraph.norms import row_norms
 
 
@@ -32,28 +32,29 @@ class WeightSums:
         if not self.wanted:
             return
         block = self.block
-        x = block.order(block.x[t])
+        x, outer = block.order(block.x[t]), OuterNorms()
         for name, left, right in block.cell.weight_factors(past, x, da, to_gates, h):
             if name not in self.wanted:
                 continue
             if name in self.factored:
                 self.parts[name].append((t, None if left is None else left.copy(), right.copy()))
             elif left is None:
-                self._add_rows(name, t, right)
+                self._add_rows(name, t, right, outer)
             else:
-                self._add_products(name, t, left, right)
+                self._add_products(name, t, left, right, outer)
 
-    def _add_rows(self, name: str, t: slice, rows: Array) -> None:
-        by_step = rows.sum(axis=1)
+    def _add_rows(self, name: str, t: slice, rows: Array, outer: OuterNorms) -> None:
+        alone = rows.shape[1] == 1
+        by_step = rows[:, 0] if alone else rows.sum(axis=1)
         self._add_total(name, by_step.sum(axis=0))
         if self.measured:
-            self.block.order(self.steps[name][t])[...] = row_norms(by_step)
+            self.block.order(self.steps[name][t])[...] = outer.of_one(rows) if alone else row_norms(by_step)
 
-    def _add_products(self, name: str, t: slice, left: Array, right: Array) -> None:
+    def _add_products(self, name: str, t: slice, left: Array, right: Array, outer: OuterNorms) -> None:
         if not self.measured:
             self._add_total(name, outer_sum(left, right))
             return
-        total, norms = outer_sums(left, right)
+        total, norms = outer.summed(left, right)
         self._add_total(name, total)
         self.block.order(self.steps[name][t])[...] = norms
         for k in () if np.count_nonzero(norms) == len(norms) else np.flatnonzero(norms == 0).tolist():
