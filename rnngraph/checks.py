@@ -12,10 +12,17 @@ from numpy.typing import NDArray
 
 from rnngraph.errors import InputError
 
+_MOST_DIGITS = 18  # Python refuses to read thousands
+
 
 def is_whole(value: object) -> TypeGuard[int]:
     """Tell a whole number, Python's or NumPy's, from anything else; True and False are none."""
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def digits(text: str) -> int | None:
+    """Read a whole number of at least 0; None where it is none, or has more digits than any machine counts to."""
+    return int(text) if text.isdecimal() and len(text) <= _MOST_DIGITS else None
 
 
 def whole_number(value: object, label: str, *, least: int) -> int:

@@ -48,6 +48,15 @@ def is_file(path: Path) -> bool:
     return _ask(path, Path.is_file)
 
 
+def is_folder(path: Path) -> bool:
+    """Tell whether there is a folder.
+
+    Raises:
+        FileError: likewise.
+    """
+    return _ask(path, Path.is_dir)
+
+
 def is_stream(path: Path) -> bool:
     """Tell whether a name stands for a stream that is already open, as `<(command)` of a shell does."""
     return str(path).startswith(_STREAMS)
@@ -106,7 +115,7 @@ def check_place(path: Path, *, example: str) -> None:
         FileError: the path is a folder, or its folder does not exist or cannot be written to.
     """
     refuse_folder(path, example=example)
-    if not _ask(path.parent, Path.is_dir):
+    if not is_folder(path.parent):
         raise FileError(f"the folder {str(path.parent)!r} does not exist; make it first.")
     if not os.access(path.parent, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
         raise FileError(f"{str(path)!r} cannot be written: permission denied.")
@@ -118,7 +127,7 @@ def refuse_folder(path: Path, *, example: str) -> None:
     Raises:
         FileError: it is one, or no file can have this name.
     """
-    if _ask(path, Path.is_dir):
+    if is_folder(path):
         raise FileError(f"{str(path)!r} is a folder; name a file in it, such as {str(path / example)!r}.")
 
 

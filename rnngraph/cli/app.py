@@ -6,7 +6,6 @@ tool, 70 a defect of ours, 128 and more a signal. The status 1 is a verdict, and
 
 from __future__ import annotations
 
-import re
 import sys
 import warnings
 from collections.abc import Sequence
@@ -50,7 +49,6 @@ EXIT_STATUS: tuple[tuple[type[RnnGraphError], int], ...] = (
     (MissingToolError, 4),
     (RnnGraphError, USAGE),
 )
-_NAMES = tuple(command.__name__ for command, _ in COMMANDS)
 # Typer has no name of its own for the root of what is wrong with a command line.
 _WRONG_USAGE: type[Exception] = typer.BadParameter.__mro__[2]
 
@@ -139,25 +137,13 @@ def outcome(arguments: Sequence[str]) -> int:
 def _usage(error: Any) -> int:
     if type(error).__name__ == "NoArgsIsHelpError":  # the help is printed already
         return USAGE
-    message, context = _misspelt(error) or error.format_message().strip().removesuffix("."), error.ctx
+    message, context = error.format_message().strip().removesuffix("."), error.ctx
     usage = "" if context is None else f"{context.get_usage().splitlines()[0]}\n"
     command = "rnngraph" if context is None else context.command_path
     message = f"{message[:1].lower()}{message[1:]}"
     see = f"{message} See" if message.endswith("?") else f"{message}; see"
     console.complain(f"{see} {command} --help.", before=usage)
     return USAGE
-
-
-def _misspelt(error: Any) -> str:
-    """Name the option or command that was meant; nothing where the error is another one."""
-    from rnngraph.nearest import did_you_mean
-
-    context, option = error.ctx, getattr(error, "option_name", None)
-    if option is not None and context is not None and type(error).__name__ == "NoSuchOption":
-        known = [name for one in context.command.params for name in one.opts]
-        return f"no such option: {option}{did_you_mean(option, known)}"
-    found = re.match(r"No such command '(.*?)'\.", error.format_message(), re.DOTALL)
-    return f"no such command {found[1]!r}{did_you_mean(found[1], _NAMES)}" if found else ""
 
 
 def _unforeseen(error: BaseException) -> int:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rnngraph.cli.options import JSON, ChartArguments
+from rnngraph.cli.options import ChartArguments
 from rnngraph.errors import InputError
 
 EXAMPLES = (
@@ -40,7 +40,6 @@ def compare(
         float | None,
         typer.Option(metavar="DECADES", help="With --fail-on: by how much it may be less; 0.1, a fifth, by default."),
     ] = None,
-    json: JSON = False,
 ) -> None:
     """Say what differs between two networks.
 
@@ -49,39 +48,23 @@ def compare(
     """
     import rnngraph
     from rnngraph.cli.console import working
+    from rnngraph.history.compare.worse import TOLERANCE
+    from rnngraph.history.compare.worse import worse as worse_of
+    from rnngraph.render.report.compare.comparison_json import comparison_json
+    from rnngraph.render.report.compare.comparison_terminal import ComparisonReport
+    from rnngraph.render.report.pictures import report_bytes
 
     if fail_on not in (None, WORSE):
         raise InputError(f"--fail-on names {fail_on!r}; a comparison can be {WORSE} and nothing else.")
     if tolerance is not None and fail_on is None:
         raise InputError("--tolerance says how much less is no failure: give --fail-on worse as well, or leave it out.")
-    target = chart.target(what="a comparison", json=json)
+    target = chart.target("a comparison")
     with working("reading the traces"):
         found = rnngraph.compare(a, b, horizon=horizon)
-    worse = None if fail_on is None else _worse(found, tolerance)
-    if target is not None:
-        from rnngraph.render.report.pictures import report_bytes
-
-        chart.write(partial(report_bytes, found), target)
-    else:
-        _print(found, worse, json=json)
+    worse = None if fail_on is None else worse_of(found, tolerance=TOLERANCE if tolerance is None else tolerance)
+    chart.show(
+        target, draw=partial(report_bytes, found), document=partial(comparison_json, found, worse=worse),
+        report=partial(ComparisonReport, found, worse),
+    )  # fmt: skip
     if worse:
         raise typer.Exit(FOUND)
-
-
-def _worse(found: Any, tolerance: float | None) -> tuple[str, ...]:
-    from rnngraph.history.compare.worse import TOLERANCE, worse
-
-    return worse(found, tolerance=TOLERANCE if tolerance is None else tolerance)
-
-
-def _print(found: Any, worse: tuple[str, ...] | None, *, json: bool) -> None:
-    from rnngraph.cli.console import report_console, write_report
-
-    if json:
-        from rnngraph.render.report.compare.comparison_json import comparison_json
-
-        write_report(comparison_json(found, worse=worse))
-        return
-    from rnngraph.render.report.compare.comparison_terminal import ComparisonReport
-
-    report_console().print(ComparisonReport(found, worse))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rnngraph.cli.options import JSON, ChartArguments, SourceArguments
+from rnngraph.cli.options import ChartArguments, SourceArguments
 from rnngraph.errors import InputError
 
 if TYPE_CHECKING:
@@ -26,32 +26,23 @@ def context(
     source: SourceArguments,
     chart: ChartArguments,
     most: Annotated[int | None, typer.Option(metavar="LAG", help="Try no longer context than this.")] = None,
-    json: JSON = False,
 ) -> None:
     """Say how much of its past a trained network uses.
 
     The loss is measured with the state reset 0, 1, 2, 4, ... steps before it. The least past from which on it is no
     worse than with all of it is in use.
     """
-    target = chart.target(what="the context", json=json)
+    from rnngraph.graph.charts.context_curve import context_sheet
+    from rnngraph.render.picture.charts import chart_bytes
+    from rnngraph.render.report.context import ContextReport, context_json, context_sentence
+
+    target = chart.target("the context")
     found = _measured(source, most)
-    if target is not None:
-        from rnngraph.graph.charts.context_curve import context_sheet
-        from rnngraph.render.picture.charts import chart_bytes
-        from rnngraph.render.report.context import context_sentence
-
-        chart.write(partial(chart_bytes, partial(context_sheet, found, title=context_sentence(found))), target)
-    elif json:
-        from rnngraph.cli.console import write_report
-        from rnngraph.render.report.context import context_json
-
-        write_report(context_json(found))
-    else:
-        from rnngraph.cli.console import report_console
-        from rnngraph.render.report.context import context_text
-
-        console = report_console()
-        console.print(context_text(found, ascii_only=console.options.ascii_only, width=console.width))
+    sheet = partial(context_sheet, found, title=context_sentence(found))
+    chart.show(
+        target, draw=partial(chart_bytes, sheet), document=partial(context_json, found),
+        report=partial(ContextReport, found),
+    )  # fmt: skip
 
 
 def context_in_use(source: SourceArguments) -> int:

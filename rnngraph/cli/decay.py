@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rnngraph.cli.options import JSON, ChartArguments
+from rnngraph.cli.options import ChartArguments
 from rnngraph.errors import InputError
 
 if TYPE_CHECKING:
@@ -63,33 +63,31 @@ def decay(
         str | None,
         typer.Option(metavar="FINDINGS", help="Exit with status 1 if one of these is found: no_memory,non_finite,..."),
     ] = None,
-    json: JSON = False,
 ) -> None:
     """Report how many steps linear recurrences keep half a state.
 
     Those of state-space, linear-attention and gated layers, from the few tensors that hold their decays.
     The half-lives are those at zero input: what an initialiser or a cast did, not what a trained model remembers.
     """
+    from rnngraph.render.report.decay.decay_json import decay_json
+    from rnngraph.render.report.decay.table_of_layers import DecayTable
+    from rnngraph.render.report.pictures import report_bytes
     from rnngraph.sources.decay.rule_functions import Judging
-    from rnngraph.sources.decay.rules import known_rules
+    from rnngraph.sources.decay.rules import known_rules, refuse_unjudged
 
     failing = known_rules(fail_on.split(","), Judging(fresh, sequence)) if fail_on is not None else []
-    target = chart.target(what="decays", json=json)
+    target = chart.target("decays")
     if loss is not None and not live:
         raise InputError("--loss chooses what --live differentiates: give --live as well, or leave it out.")
     options = {"config": config, "fresh": fresh, "context": sequence}
     report = _report(source, options, settings=set_ or [], live=live, loss=loss or "sum")
-    if target is not None:
-        from rnngraph.render.report.pictures import report_bytes
-
-        chart.write(partial(report_bytes, report), target)
-    else:
-        _print(report, json=json)
+    chart.show(
+        target, draw=partial(report_bytes, report), document=partial(decay_json, report),
+        report=partial(DecayTable, report),
+    )  # fmt: skip
     if any(finding.rule in failing for finding in report.findings):
         raise typer.Exit(FOUND)
     if failing:
-        from rnngraph.sources.decay.rules import refuse_unjudged
-
         refuse_unjudged(report, failing)
 
 
@@ -108,16 +106,3 @@ def _report(source: str, options: dict[str, Any], *, settings: list[str], live: 
 
     with working("running the model" if live else "reading the decays"):
         return module_and_batch(source, settings, live=live, loss=loss, **options)
-
-
-def _print(report: DecayReport, *, json: bool) -> None:
-    from rnngraph.cli.console import report_console, write_report
-
-    if json:
-        from rnngraph.render.report.decay.decay_json import decay_json
-
-        write_report(decay_json(report))
-        return
-    from rnngraph.render.report.decay.table_of_layers import DecayTable
-
-    report_console().print(DecayTable(report))

@@ -22,7 +22,6 @@ EXAMPLES = (
 FOUND = 1
 CONTEXT = "context"
 UNTRIED = "No remedy was tried, as --no-try says."
-MOST_DIGITS = 18
 EXPONENTS = 8
 
 
@@ -37,13 +36,9 @@ class DiagnoseCommand(FoldedCommand):
             if argument == "--":
                 written.extend(args[index + 1 :])
                 break
-            if argument == "--spectrum" and not _is_whole("".join(args[index + 1 : index + 2])):
+            if argument == "--spectrum" and not "".join(args[index + 1 : index + 2]).removeprefix("-").isdecimal():
                 written.append(str(EXPONENTS))
         return super().parse_args(ctx, written)
-
-
-def _is_whole(text: str) -> bool:
-    return text.removeprefix("-").isdecimal()
 
 
 def diagnose(
@@ -111,15 +106,17 @@ def diagnose(
 
 
 def _lag(horizon: str | None, source: SourceArguments) -> int | None:
+    from rnngraph.checks import digits
+
     if horizon is None:
         return None
     if horizon == CONTEXT:
         from rnngraph.cli.context import context_in_use
 
         return context_in_use(source)
-    if not _is_whole(horizon) or len(horizon) > MOST_DIGITS:
+    if (lag := digits(horizon)) is None:
         raise InputError(f"--horizon is {horizon!r}; give a whole number of steps, or context.")
-    return int(horizon)
+    return lag
 
 
 def _thresholds(texts: list[str]) -> dict[str, float]:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from rnngraph.cli.options import JSON, ChartArguments
+from rnngraph.cli.options import ChartArguments
 
 EXAMPLES = (
     "rnngraph history runs/a",
@@ -28,7 +28,6 @@ def history(
     horizon: Annotated[
         int | None, typer.Option(metavar="LAG", help="The lag that the task needs, at which gains are compared.")
     ] = None,
-    json: JSON = False,
 ) -> None:  # fmt: skip
     """Say what a training did to the reach.
 
@@ -36,20 +35,15 @@ def history(
     have to agree on. Files that are damaged or foreign are passed by and named.
     """
     import rnngraph
-    from rnngraph.cli.console import report_console, working, write_report
+    from rnngraph.cli.console import working
+    from rnngraph.render.report.history.history_json import history_json
+    from rnngraph.render.report.history.history_terminal import HistoryReport
+    from rnngraph.render.report.pictures import report_bytes
 
-    target = chart.target(what="a history", json=json)
+    target = chart.target("a history")
     with working("reading the traces"):
         found = rnngraph.history(folder, horizon=horizon)
-    if target is not None:
-        from rnngraph.render.report.pictures import report_bytes
-
-        chart.write(partial(report_bytes, found), target)
-    elif json:
-        from rnngraph.render.report.history.history_json import history_json
-
-        write_report(history_json(found))
-    else:
-        from rnngraph.render.report.history.history_terminal import HistoryReport
-
-        report_console().print(HistoryReport(found))
+    chart.show(
+        target, draw=partial(report_bytes, found), document=partial(history_json, found),
+        report=partial(HistoryReport, found),
+    )  # fmt: skip

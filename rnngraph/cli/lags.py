@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rnngraph.cli.options import FROM, JSON, ChartArguments, LagArguments, SourceArguments
+from rnngraph.cli.options import FROM, ChartArguments, LagArguments, SourceArguments
 from rnngraph.cli.source import Measures, open_trace
 
 EXAMPLES = (
@@ -27,8 +27,7 @@ def lags(
     state: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Show only this state, such as rnn.h_l1; may be repeated.")
     ] = None,
-    seen_from: FROM = "last",
-    json: JSON = False,
+    seen_from: FROM = None,
 ) -> None:
     """Report how far back each step's loss is felt.
 
@@ -36,26 +35,20 @@ def lags(
     with the same gradient at its own step, so that it does not depend on the size of the loss. --from chooses the loss
     that the picture outlines.
     """
-    from rnngraph.cli.console import report_console, write_report
     from rnngraph.diagnosis.chosen_loss import known_loss
     from rnngraph.diagnosis.one_loss import TOTAL
     from rnngraph.errors import InputError
+    from rnngraph.graph.charts.lags_chart import lag_sheet
+    from rnngraph.render.picture.charts import chart_bytes
+    from rnngraph.render.report.lags.lags_json import lags_json
+    from rnngraph.render.report.lags.terminal import lags_report
 
     chosen = known_loss(seen_from, name="--from")
-    measures, target = Measures(lags=wanted.options(source.source, chosen)), chart.target(what="lags", json=json)
+    measures, target = Measures(lags=wanted.options(source.source, chosen)), chart.target("lags")
     if chosen == TOTAL:
         raise InputError("--from is total, but lags are those of single losses; rnngraph norms shows the sum over all.")
     trace = open_trace(source, measures)
-    if target is not None:
-        from rnngraph.graph.charts.lags_chart import lag_sheet
-        from rnngraph.render.picture.charts import chart_bytes
-
-        chart.write(partial(chart_bytes, partial(lag_sheet, trace, states=state, seen_from=chosen)), target)
-    elif json:
-        from rnngraph.render.report.lags.lags_json import lags_json
-
-        write_report(lags_json(trace, states=state))
-    else:
-        from rnngraph.render.report.lags.terminal import lags_report
-
-        report_console().print(lags_report(trace, states=state))
+    chart.show(
+        target, draw=partial(chart_bytes, partial(lag_sheet, trace, states=state, seen_from=chosen)),
+        document=partial(lags_json, trace, states=state), report=partial(lags_report, trace, states=state),
+    )  # fmt: skip

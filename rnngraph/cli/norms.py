@@ -24,7 +24,7 @@ EXAMPLES = (
 def norms(
     source: SourceArguments,
     wanted: LagArguments,
-    seen_from: FROM = "last",
+    seen_from: FROM = None,
     table: Annotated[
         bool, typer.Option("--table", help="A line a timestep: the norms of the sum over all losses.")
     ] = False,

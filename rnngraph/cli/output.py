@@ -14,7 +14,6 @@ from rnngraph.files import check_target, refuse_folder, write_whole
 
 if TYPE_CHECKING:
     from rnngraph.render.format import Renderer
-    from rnngraph.trace.model import Trace
 
 STDOUT = Path("-")
 EXAMPLE = "run.npz"
@@ -69,13 +68,6 @@ def check_run_target(path: Path, *, force: bool) -> None:
     if path.suffix != ".npz":
         raise InputError(f"a saved run ends in .npz, but {str(path)!r} does not: choose such a name.")
     check_target(path, example=EXAMPLE, kind="saved run", is_kind=_is_run, force=force)
-
-
-def write_run(trace: Trace, target: Target) -> None:
-    """Save a run, or write its bytes to stdout."""
-    from rnngraph.trace.store import pack
-
-    write_output(pack(trace), target)
 
 
 def write_output(data: bytes, target: Target) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from rnngraph.cli.options import FORCE, LagArguments, SourceArguments
+from rnngraph.cli.options import FORCE, FROM, LagArguments, SourceArguments
 from rnngraph.cli.source import Measures, open_trace
 
 EXAMPLES = (
@@ -66,14 +66,7 @@ def render(
             autocompletion=_choices("rnngraph.graph.style.scales", "COLOURS"),
         ),
     ] = "grad",
-    seen_from: Annotated[
-        str | None,
-        typer.Option(
-            "--from",
-            metavar="LOSS",
-            help="Look from one loss: last, or its timestep; total for the sum over all. By default last.",
-        ),
-    ] = None,
+    seen_from: FROM = None,
     width: Annotated[
         int, typer.Option(metavar="PIXELS", help="The width of the picture; 390 is set for a phone.")
     ] = 900,
@@ -101,7 +94,7 @@ def render(
 
     chosen = check_picture_target(output, format=format, force=force)
     target = Target.of(output)
-    chosen_loss = None if seen_from is None else known_loss(seen_from, name="--from")
+    chosen_loss = known_loss(seen_from, name="--from")
     trace = open_trace(source, Measures(lags=LagArguments().options(source.source, chosen_loss)))
     with working("drawing"), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

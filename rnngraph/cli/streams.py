@@ -7,6 +7,7 @@ what a user's function, a C library or a child process prints cannot get into a 
 from __future__ import annotations
 
 import codecs
+import errno
 import io
 import os
 import sys
@@ -28,6 +29,7 @@ class _Kept(io.FileIO):
 
         Raises:
             ReaderLeft: nobody reads any more; it is not an OSError, which libraries handle in ways of their own.
+            FileError: the process was started without a stdout.
         """
         try:
             return super().write(data) or 0
@@ -37,28 +39,11 @@ class _Kept(io.FileIO):
             os.close(nowhere)
             if isinstance(error, BrokenPipeError):
                 raise ReaderLeft from None
+            if error.errno == errno.EBADF:
+                raise FileError(
+                    "stdout is closed, so that the report cannot be written; open it, or name a file with -o."
+                ) from None
             raise
-
-
-class _Closed(io.RawIOBase):
-    """What stands for a stdout that the process was started without."""
-
-    told = False
-
-    def writable(self) -> bool:
-        """Say yes; `write` explains."""
-        return True
-
-    def write(self, data: Any) -> int:
-        """Refuse, once.
-
-        Raises:
-            FileError: always the first time.
-        """
-        if not self.told:
-            self.told = True
-            raise FileError("stdout is closed, so that the report cannot be written; open it, or name a file with -o.")
-        return len(data)
 
 
 def _simpler(error: UnicodeError) -> tuple[str, int]:
@@ -89,13 +74,13 @@ _stderr: TextIO | None = None
 def take_stdout() -> None:
     """Keep stdout for reports; whatever else writes to it comes out on stderr."""
     global _stdout, _stderr
-    there = [_is_open(descriptor) for descriptor in range(3)]
-    for is_open in there:
+    there = [_is_open(number) for number in range(3)]
+    for descriptor, is_open in enumerate(there):
         if not is_open:  # else the next file that is opened would take its place, and be written into
-            os.open(os.devnull, os.O_RDWR)
+            os.open(os.devnull, os.O_RDONLY if descriptor == 1 else os.O_RDWR)  # a lost report is told, see `_Kept`
     if sys.stderr is None:
         sys.stderr = _text(io.FileIO(2, "w", closefd=False))
-    raw = _copy(1, _Kept) if there[1] else _Closed()
+    raw = _copy(1, _Kept)
     encoding = sys.stdout.encoding if there[1] and sys.stdout is not None else "utf-8"
     # A user's function may close or replace `sys.stderr`; what has to be said of it must still be said.
     _stderr = _text(_copy(2, io.FileIO))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rnngraph.cli.options import LagArguments, SourceArguments
+from rnngraph.cli.options import FORCE, LagArguments, SourceArguments
 from rnngraph.cli.source import Measures, open_trace
 
 EXAMPLES = (
@@ -22,14 +22,15 @@ def trace(
     source: SourceArguments,
     wanted: LagArguments,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where to save the run (.npz).")],
-    force: Annotated[bool, typer.Option("--force", help="Overwrite a file that is no saved run.")] = False,
+    force: FORCE = False,
 ) -> None:
     """Record a run and save every number of it.
 
     The file is read by all other commands in place of a model; it holds no weights and no code.
     """
-    from rnngraph.cli.output import Target, check_run_target, write_run
+    from rnngraph.cli.output import Target, check_run_target, write_output
+    from rnngraph.trace.store import pack
 
     check_run_target(output, force=force)
     target = Target.of(output)
-    write_run(open_trace(source, Measures(lags=wanted.options(source.source))), target)
+    write_output(pack(open_trace(source, Measures(lags=wanted.options(source.source)))), target)

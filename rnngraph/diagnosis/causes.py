@@ -9,10 +9,8 @@ import numpy as np
 from rnngraph.diagnosis.layer import Layer
 
 
-def cause(layer: Layer, decades: float, *, growing: bool) -> str:
+def cause(layer: Layer, decades: float) -> str:
     """Say which factor of a step is responsible for what is left, in decades: activation, weights or gate."""
-    if growing:
-        return "weights"
     if layer.cell.keeps:
         scales = layer.gate_timescales()
         if not scales.size:

@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from rnngraph.trace.magnitudes import Booleans, Floats, Integers
-from rnngraph.trace.model import REVERSE, LagTrace
+from rnngraph.trace.model import REVERSE, LagTrace, Trace
 
 _CHUNK = 1 << 16  # steps whose norms are joined at a time
 _GAINS = 400_000  # norms that are looked at together
@@ -91,6 +91,16 @@ class Credit:
         there = (index >= 0) & (pieces[step] == pieces[arrivals][:, None]) & self.alive[sample, losses][:, None]
         found = np.take_along_axis(log, step, axis=1)
         return np.where(there & (found != np.inf), found, np.nan)
+
+
+def lags_together(trace: Trace) -> dict[str, tuple[LagTrace, ...]]:
+    """Gather the lags of the states that one step carries together, by the name of their recurrence."""
+    recurrences = {state.name: state.recurrence for state in trace.states}
+    found: dict[str, tuple[LagTrace, ...]] = {}
+    for lags in trace.lags:
+        name = recurrences[lags.state]
+        found[name] = (*found.get(name, ()), lags)
+    return found
 
 
 def credit_of(traces: Sequence[LagTrace], direction: str) -> Credit:

@@ -10,7 +10,7 @@ from rnngraph.diagnosis.curve import taken
 from rnngraph.diagnosis.finding import ERROR, NOTE, WARNING, Finding
 from rnngraph.diagnosis.headline import VERDICTS, headline
 from rnngraph.diagnosis.judged import LayerVerdict
-from rnngraph.diagnosis.layer import Layer, layers_of
+from rnngraph.diagnosis.layer import Layer
 from rnngraph.diagnosis.network import Network, network_of
 from rnngraph.diagnosis.remedies.treat import treat
 from rnngraph.diagnosis.remedies.tried import Tries
@@ -55,7 +55,7 @@ def network_in(trace: Trace, *, horizon: int | None = None, **thresholds: float)
         )
     limits = thresholds_from(thresholds)
     _check(trace)
-    return network_of(trace, layers_of(trace, limits, horizon), limits, horizon)
+    return network_of(trace, limits, horizon)
 
 
 def judge(network: Network, *, trial: Tries | None = None) -> Diagnosis:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from rnngraph.checks import whole_number
-from rnngraph.diagnosis.credit import Credit
+from rnngraph.diagnosis.credit import Credit, lags_together
 from rnngraph.diagnosis.curve import LN10, LagCurve, lag_curve
 from rnngraph.diagnosis.slope import half_life
 from rnngraph.diagnosis.sums import Sums, sums_of
@@ -103,11 +103,7 @@ def layers_of(trace: Trace, limits: Thresholds, horizon: int | None) -> list[Lay
             f"the horizon is {horizon}, but the sequence has {trace.timesteps} timesteps: "
             f"choose 1 to {trace.timesteps - 1}."
         )
-    recurrences = {state.name: state.recurrence for state in trace.states}
-    together: dict[str, list[LagTrace]] = {}
-    for lags in trace.lags:
-        together.setdefault(recurrences[lags.state], []).append(lags)
-    return [_layer(trace, tuple(lags), limits, horizon) for lags in together.values()]
+    return [_layer(trace, lags, limits, horizon) for lags in lags_together(trace).values()]
 
 
 def no_lags(trace: Trace) -> InputError:
@@ -115,11 +111,6 @@ def no_lags(trace: Trace) -> InputError:
     reasons = [text for text in trace.notes if text.startswith(WITHOUT_LAGS)]
     if reasons:
         return InputError("; ".join(reasons) + "; rnngraph norms shows the norms, which are right all the same.")
-    if all((state.carried.status == Status.UNOBSERVED).all() for state in trace.states):
-        return InputError(
-            "the recurrence of this trace was seen only through hooks, which show no lags; rnngraph norms tells what "
-            "they saw, and lags need nn.RNN, nn.LSTM, nn.GRU or one of their cells, with its state passed on unchanged."
-        )
     return InputError(
         "the trace holds no lags, and a verdict needs them: record with rnngraph.record(loss, lags=True), "
         "or save the run with rnngraph trace."
@@ -131,7 +122,7 @@ def _layer(trace: Trace, lags: tuple[LagTrace, ...], limits: Thresholds, horizon
     recurrence, cell, first = trace.recurrence_of(states[0]), trace.cell_of(states[0]), states[0]
     curve = lag_curve(lags, recurrence.direction)
     sums = sums_of(curve.credit)
-    longest = sums.covered(limits.coverage) if horizon is None else sums.longest_of(horizon)
+    longest = sums.judged_lag(horizon, limits.coverage)
     peak, peak_lag = _peak(sums, longest, limits.readout, reads=_steps_read(first) if lags[0].joint else 1)
     real = np.flatnonzero(recurrence.valid.any(axis=0))
     return Layer(

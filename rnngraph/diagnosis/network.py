@@ -13,7 +13,7 @@ import numpy as np
 
 from rnngraph.diagnosis.credit import credit_at_input
 from rnngraph.diagnosis.curve import LN10
-from rnngraph.diagnosis.layer import Layer
+from rnngraph.diagnosis.layer import Layer, layers_of
 from rnngraph.diagnosis.sums import Sums, sums_of
 from rnngraph.diagnosis.thresholds import Thresholds
 from rnngraph.diagnosis.update import Update, update_from
@@ -143,16 +143,21 @@ class Network:
         return next(iter(read or same or near), None)
 
 
-def network_of(trace: Trace, layers: Sequence[Layer], limits: Thresholds, asked: int | None) -> Network:
-    """Gather the paths of a trace."""
+def network_of(trace: Trace, limits: Thresholds, asked: int | None) -> Network:
+    """Gather the layers of a trace, judged at a horizon or each at its own, and the paths that lead to them.
+
+    Raises:
+        InputError: as `layers_of`.
+    """
+    layers = layers_of(trace, limits, asked)
     paths = [*_fed(trace, layers, asked)]
-    known = {path.layer.recurrence.clock for path in paths}
+    fed = {path.layer.recurrence.clock for path in paths}
+    # Of what nothing is known to be fed, the lowest states of each direction are the end of the way.
+    lowest: dict[tuple[int, str], Layer] = {}
     for layer in layers:
-        place = layer.recurrence.clock, layer.recurrence.direction
-        if place[0] not in known and place not in {
-            (path.layer.recurrence.clock, path.layer.recurrence.direction) for path in paths
-        }:
-            paths.append(own_path(layer))
+        if layer.recurrence.clock not in fed:
+            lowest.setdefault((layer.recurrence.clock, layer.recurrence.direction), layer)
+    paths += [own_path(layer) for layer in lowest.values()]
     return Network(trace, limits, asked, tuple(layers), tuple(paths))
 
 
@@ -174,7 +179,7 @@ def _fed(trace: Trace, layers: Sequence[Layer], asked: int | None) -> Iterator[P
 
 def _path(fed: InputLagTrace | None, layer: Layer, sums: Sums, asked: int | None) -> Path:
     left = sums.end_to_end() / LN10
-    horizon = sums.covered(layer.limits.coverage) if asked is None else sums.longest_of(asked)
+    horizon = sums.judged_lag(asked, layer.limits.coverage)
     above = np.flatnonzero(left >= math.log10(layer.limits.epsilon))  # credit may come again: a step may be passed by
     reach = None if not sums.longest else int(above[-1]) + 1 if above.size else 0
     return Path(fed, layer, sums, left, horizon, reach)

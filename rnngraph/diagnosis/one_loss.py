@@ -12,7 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
-from rnngraph.diagnosis.credit import Credit, credit_of, log_norm
+from rnngraph.diagnosis.credit import Credit, credit_of, lags_together, log_norm
 from rnngraph.diagnosis.curve import LN10
 from rnngraph.errors import InputError
 from rnngraph.trace.magnitudes import Booleans, Floats, Integers
@@ -99,14 +99,7 @@ class Losses:
                 f"over all losses with {TOTAL!r}."
             )
         self.trace = trace
-        by_name = {one.state: one for one in trace.lags}
-        every: dict[str, list[LagTrace]] = {
-            one.name: [
-                by_name[state.name] for state in trace.states if state.recurrence == one.name and state.name in by_name
-            ]
-            for one in trace.recurrences
-        }
-        self._lags = {name: lags for name, lags in every.items() if lags}
+        self._lags = lags_together(trace)
         self._recurrences = [one for one in trace.recurrences if one.name in self._lags]
 
     @property
@@ -118,6 +111,14 @@ class Losses:
     def furthest(self) -> int:
         """Find the loss whose credit can travel furthest: the last one; in a layer of two directions the middle one."""
         return max(range(len(self.timesteps)), key=self._room)
+
+    def number_of(self, wanted: str | int | None) -> int:
+        """Find the loss that is wanted: the one at a timestep, or else the one whose credit can travel furthest.
+
+        Raises:
+            InputError: there is none at this timestep, or it was not measured.
+        """
+        return self.at(wanted) if isinstance(wanted, int) else self.furthest()
 
     def at(self, timestep: int) -> int:
         """Find the loss at a timestep; of several recurrences' losses the one that can travel furthest.
@@ -131,22 +132,13 @@ class Losses:
         known = sorted({t for _, t in self.timesteps})
         near = [f"t={t}" for t in sorted(sorted(known, key=lambda t: abs(t - timestep))[:3])]
         listed = f"is at {near[0]}" if len(near) == 1 else f"are at {', '.join(near)}"
-        raise InputError(f"{self._missing(timestep)}; the nearest {listed}.")
-
-    def _missing(self, timestep: int) -> str:
-        """Say why there is no loss to look from at a timestep."""
-        trace = self.trace
-        if not 0 <= timestep < trace.timesteps:
-            steps = f"t=0 to t={trace.timesteps - 1}"
-            return f"there is no loss at t={timestep}, since the trace has the steps {steps}"
-        parts, available = trace.loss_steps, trace.lags[0].available
-        bears = np.isnan(parts).all() or (np.isfinite(parts[timestep]) and parts[timestep] != 0)
-        if not bears or len(self.timesteps) == available:
-            return f"the step t={timestep} bears no loss"
-        return (
-            f"the loss at t={timestep} was not measured, as {len(self.timesteps)} of {available} were (record the run "
-            f"again with rnngraph trace --losses all, or with LagOptions(including=[{timestep}]))"
+        measured, available = len(self.timesteps), self.trace.lags[0].available
+        others = (
+            f"; of {available} losses {measured} were measured, and rnngraph trace --losses all, or "
+            f"LagOptions(including=[{timestep}]), measures others"
         )
+        few = others if measured < available else ""
+        raise InputError(f"no loss at t={timestep} was measured: the nearest {listed}{few}.")
 
     def seen_from(self, number: int, *, split: bool | None = None) -> OneLoss:
         """Walk back from a loss.
@@ -170,7 +162,7 @@ class Losses:
                 if len(entered.start) == len(start):
                     start = entered.start[:, number]
                 waited = int(entered.walked[entered.reached[:, number].argmax(), number])
-            for states in [[lags] for lags in self._lags[one.name]] if split else [self._lags[one.name]]:
+            for states in [(lags,) for lags in self._lags[one.name]] if split else [self._lags[one.name]]:
                 walks.append(self._walk(one, states, credit, number, alive, start[alive], waited))
         samples = max(int(one.reached[:, number].sum()) for one in self._credits.values())
         return OneLoss(timestep, clock, samples, self.trace.lags[0].joint, tuple(walks))
@@ -198,7 +190,7 @@ class Losses:
     def _walk(
         self,
         one: RecurrenceTrace,
-        lags: list[LagTrace],
+        lags: tuple[LagTrace, ...],
         credit: Credit,
         number: int,
         alive: Integers,

@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from html import escape
+from io import StringIO
 from typing import TYPE_CHECKING, TypeAlias
 
 from rnngraph.diagnosis.curve import LN10
-from rnngraph.diagnosis.finding import ERROR, NOTE, Finding
+from rnngraph.diagnosis.finding import ERROR, NOTE, WARNING, Finding
 from rnngraph.diagnosis.headline import headline
 from rnngraph.diagnosis.judged import Judged, LayerVerdict
 from rnngraph.diagnosis.remedies.search import CURES
@@ -39,19 +39,11 @@ NO_UPDATE = (
     "it is at hand, in this package's own layers and, with LagOptions(updates=True), in PyTorch's fused layers that "
     "are called once."
 )
-_STYLES = {ERROR: "bold red", NOTE: "cyan"}
-_WARNING_STYLE = "bold #b26a00"
+# Colours that read on a light and on a dark ground, in a terminal and on a page.
+_STYLES = {ERROR: "bold #cc3311", WARNING: "bold #997700", NOTE: "#4477aa"}
+_PAGE = '<div class="rnngraph-diagnosis" style="font-family:sans-serif;white-space:pre-wrap">{code}</div>'
 _LAYERS = 6  # that a report in brief lists
 _TOLD = 0.5  # decades between two lags of a layer, from which on both are told
-# A rich style as CSS that reads on a light and on a dark page.
-_CSS = {
-    "bold": "font-weight:bold",
-    "bold green": "font-weight:bold;color:#228833",
-    "bold red": "font-weight:bold;color:#cc3311",
-    "bold #b26a00": "font-weight:bold;color:#997700",
-    "cyan": "color:#4477aa",
-    "dim": "opacity:.7",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +60,11 @@ class Diagnosis(Judged):
 
     def _repr_html_(self) -> str:
         """Write the report as an HTML fragment, for a notebook."""
-        rows = []
-        for line in lines(self):
-            spans = "".join(
-                f'<span style="{_CSS[style]}">{escape(text)}</span>' if style in _CSS else escape(text)
-                for text, style in line
-            )
-            rows.append(f"<div>{spans or '&nbsp;'}</div>")
-        return f'<div class="rnngraph-diagnosis" style="font-family:sans-serif;line-height:1.5">{"".join(rows)}</div>'
+        from rich.console import Console
+
+        console = Console(file=StringIO(), record=True)
+        console.print(self, soft_wrap=True)  # the page wraps its lines
+        return console.export_html(inline_styles=True, code_format=_PAGE)
 
 
 def text_of(parts: Iterable[list[Part]]) -> Text:
@@ -106,7 +95,7 @@ def body(diagnosis: Judged, *, full: bool, tried: bool = False, untried: str | N
         untried: why no remedy was tried.
     """
     _, why, attempt = headline(diagnosis)
-    colour = "bold green" if diagnosis.healthy else "bold red"
+    colour = "bold #228833" if diagnosis.healthy else _STYLES[ERROR]
     asked = ", the lag that is needed" if diagnosis.asked is not None else ""
     inside = f" in the {diagnosis.horizon_in}" if diagnosis.horizon_in else ""
     at = "" if math.isnan(diagnosis.decades) else f" at lag {diagnosis.horizon}{inside}{asked}"
@@ -155,8 +144,7 @@ def _update_text(diagnosis: Judged) -> str:
 
 
 def _finding_lines(finding: Finding, attempt: str, *, full: bool) -> Iterator[list[Part]]:
-    style = _STYLES.get(finding.severity, _WARNING_STYLE)
-    yield [(f"{finding.rule.replace('_', ' ')} ({finding.severity}): ", style), (finding.text, "")]
+    yield [(f"{finding.rule.replace('_', ' ')} ({finding.severity}): ", _STYLES[finding.severity]), (finding.text, "")]
     if full:
         yield [("  cause: ", "bold"), (finding.cause, "")]
     if finding.advice != attempt and (full or finding.severity != NOTE):

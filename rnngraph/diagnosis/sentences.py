@@ -110,7 +110,10 @@ def amount_text(value: float) -> str:
 
 def times(decades: float) -> str:
     """Write a factor: ×0.58, ×100, ×5e7."""
-    return f"×{_number(decades)}"
+    if not -3 <= decades < 3:
+        return f"×{power(decades)}"
+    factor = 10**decades
+    return f"×{factor:.2g}" if factor < 99.5 else f"×{factor:.0f}"
 
 
 def times_text(decades: float) -> str:
@@ -122,13 +125,6 @@ def times_text(decades: float) -> str:
         if rounded >= size:
             return f"×{rounded / size:g} {word}"
     return times(decades)
-
-
-def _number(decades: float) -> str:
-    if not -3 <= decades < 3:
-        return power(decades)
-    factor = 10**decades
-    return f"{factor:.2g}" if factor < 99.5 else f"{factor:.0f}"
 
 
 def factor_text(factor: float) -> str:

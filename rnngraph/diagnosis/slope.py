@@ -13,12 +13,10 @@ _POINTS = 48  # of which every two give a slope
 
 
 def theil_sen(x: Floats, y: Floats) -> float:
-    """Compute the median slope over all pairs of points; NaN for fewer than two points."""
+    """Compute the median slope over all pairs of points, of which there are at least two."""
     if len(x) > _POINTS:
         kept = np.linspace(0, len(x) - 1, _POINTS).round().astype(int)
         x, y = x[kept], y[kept]
-    if len(x) < 2:
-        return float("nan")
     first, second = _every_two(len(x))
     return float(np.median((y[second] - y[first]) / (x[second] - x[first])))
 

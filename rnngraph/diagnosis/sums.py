@@ -77,9 +77,11 @@ class Sums:
         reached = np.flatnonzero((heavy >= share * (1 - 1e-9)) & self.common)
         return int(reached[-1]) + 1 if reached.size else 0
 
-    def longest_of(self, horizon: int) -> int:
-        """Give the longest lag up to a horizon of which there is a pair; 0 if there is none."""
-        reached = np.flatnonzero(self.pairs[:horizon])
+    def judged_lag(self, asked: int | None, share: float) -> int:
+        """Give the longest lag up to the one that was asked for of which there is a pair, or else the one covered."""
+        if asked is None:
+            return self.covered(share)
+        reached = np.flatnonzero(self.pairs[:asked])
         return int(reached[-1]) + 1 if reached.size else 0
 
     def participation(self, lag: int) -> tuple[float, float]:

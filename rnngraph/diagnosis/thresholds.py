@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 
 from rnngraph.errors import InputError
 from rnngraph.nearest import check_known
 
-_SHARES = (
-    "saturated", "activation_share", "activation_gain", "dead", "epsilon", "coverage", "participation", "blind",
-)  # fmt: skip
+_SHARE = "a share, above 0 and at most 1", lambda value: 0 < value <= 1
+_RANGES: dict[str, tuple[str, Callable[[float], bool]]] = {
+    "attenuating": ("at most 0 decades, a gain of 1", lambda value: value <= 0),
+    "exploding": ("above 0 decades, a gain of 1", lambda value: value > 0),
+    "unwritten": ("below 0 decades", lambda value: value < 0),
+    "readout": ("above 0 decades", lambda value: value > 0),
+    "timescale": ("a ratio above 1", lambda value: value > 1),
+    "participation": _SHARE, "blind": _SHARE, "saturated": _SHARE, "activation_share": _SHARE,
+    "activation_gain": _SHARE, "dead": _SHARE, "epsilon": _SHARE, "coverage": _SHARE,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,22 +60,9 @@ class Thresholds:
                 "the thresholds must rise from vanishing over attenuating to exploding, "
                 f"but they are {order[0]:g}, {order[1]:g} and {order[2]:g}."
             )
-        if self.attenuating > 0 or self.exploding <= 0:
-            raise InputError(
-                f"attenuating is {self.attenuating:g} and exploding {self.exploding:g} decades; "
-                "a gain of 1 (0 decades) must lie between them."
-            )
-        for name in _SHARES:
-            if not 0 < getattr(self, name) <= 1:
-                raise InputError(
-                    f"the threshold {name} is {getattr(self, name):g}; it is a share, above 0 and at most 1."
-                )
-        if self.unwritten >= 0:
-            raise InputError(f"the threshold unwritten is {self.unwritten:g} decades; it must be below 0.")
-        if self.readout <= 0:
-            raise InputError(f"the threshold readout is {self.readout:g} decades; it must be above 0.")
-        if self.timescale <= 1:
-            raise InputError(f"the threshold timescale is {self.timescale:g}; it is a ratio and must be above 1.")
+        for name, (words, holds) in _RANGES.items():
+            if not holds(getattr(self, name)):
+                raise InputError(f"the threshold {name} is {getattr(self, name):g}; it must be {words}.")
 
     def as_dict(self) -> dict[str, float]:
         """Give the limits by name."""

@@ -13,10 +13,10 @@ import numpy as np
 
 from rnngraph.autodiff.contribution import Array
 from rnngraph.gradcheck.report import CheckRow
-from rnngraph.gradcheck.slopes import compare
+from rnngraph.gradcheck.slopes import Line
 from rnngraph.gradcheck.subject import Subject
 
-BESIDE = {"float64": 0.01, "float32": 0.05}  # how far the arguments move off a kink, as a share of their size
+BESIDE = 0.01  # how far the arguments move off a kink, as a share of their size
 LOOKS: tuple[Callable[[Array], Array], ...] = (np.abs, lambda move: -np.abs(move), *[np.asarray] * 14)  # beside a kink
 
 
@@ -31,23 +31,24 @@ def check_rows(subject: Subject, generator: np.random.Generator, directions: int
     Returns: rows, and sentences on those that cannot be told.
     """
 
-    def worst_at(one: Subject, place: int) -> CheckRow:
-        found = [compare(one, place, one.direction(place, generator)) for _ in range(directions)]
-        return replace(worst_of(found), kinked=any(row.kinked for row in found))
+    def worst_at(one: Subject, place: int) -> tuple[CheckRow, list[Line]]:
+        lines = [Line(one, place, one.direction(place, generator)) for _ in range(directions)]
+        return worst_of([line.compare() for line in lines]), lines
 
     rows, notes = [], []
     beside: Subject | None = None
     around: list[Sequence[Any]] = []  # gradients beside a kink
     for place in subject.floating():
-        worst = worst_at(subject, place)
-        if worst.kinked:
-            points = [subject.near(0.01, generator, turned) for turned in LOOKS if not around]
+        worst, lines = worst_at(subject, place)
+        told = worst.passed and worst.resolved
+        if not told and np.isfinite(subject.claimed[place]).all() and any(line.is_kinked() for line in lines):
+            points = [subject.near(BESIDE, generator, turned) for turned in LOOKS if not around]
             around = around or [subject.gradients(one, subject.upstream) for one in points]
-        if worst.kinked and not is_between(subject.claimed[place], [one[place] for one in around]):
-            worst = replace(worst, passed=False, resolved=True)
-        elif worst.kinked and not (worst.passed and worst.resolved):
-            beside = beside or subject.at(subject.near(BESIDE[subject.dtype], generator))
-            worst = worst_at(beside, place)
+            if not is_between(subject.claimed[place], [one[place] for one in around]):
+                worst = replace(worst, passed=False, resolved=True)
+            else:
+                beside = beside or subject.at(subject.near(BESIDE, generator))
+                worst, _ = worst_at(beside, place)
         if not worst.resolved and not (place in subject.trusted and np.isfinite(worst.numeric)):
             worst = replace(worst, passed=False)
             notes.append(f"{worst.name}: differences cannot tell, because {_reason(worst, subject.dtype)}.")
@@ -70,12 +71,7 @@ def is_between(here: Array, beside: Sequence[Array]) -> bool:
 def _reason(one: CheckRow, dtype: str) -> str:
     if not np.isfinite(one.numeric):
         return "the forward gives NaN or infinity there"
-    if one.rough:
-        return (
-            "the forward has kinks close to the point, or is too steep, for steps that are long enough for the "
-            f"{dtype} rounding of the outputs; let it compute in float64, or use fewer or other arguments"
-        )
     return (
-        f"the slope is zero or too small beside the {dtype} rounding of the outputs; use arguments of which the "
-        "outputs depend more"
+        f"the slope is too small, or the forward too steep or bent, beside the {dtype} rounding of the outputs; let it "
+        "compute in float64, or use arguments of which the outputs depend more, or fewer"
     )

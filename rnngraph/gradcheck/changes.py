@@ -7,11 +7,11 @@ mistake where it gives the gradients that were claimed.
 from __future__ import annotations
 
 import copy
-from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import chain, pairwise
-from typing import Any, TypeAlias
+from itertools import pairwise
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -71,9 +71,9 @@ def _changed(entry: Entry, change: Change) -> Entry:
     return node
 
 
-def changes(replay: Replay, ends: Collection[int]) -> Iterator[tuple[str, Change]]:
-    """Give the mistakes that show in several gradients; `ends` are the steps where wrong ones end, if it is known."""
-    yield from _carried(replay, ends)
+def changes(replay: Replay) -> Iterator[tuple[str, Change]]:
+    """Give the mistakes that show in several gradients."""
+    yield from _carried(replay)
     yield from _transposed(replay)
     for op in (TANH, SIGMOID, RELU):
         some = [entry for entry in replay.nodes if entry.op is op and entry.timestep >= 0]
@@ -85,17 +85,51 @@ def _edges(replay: Replay) -> Iterator[tuple[Entry, Edge, int]]:
     return ((entry, (entry.id, k), source) for entry in replay.nodes for k, source in enumerate(entry.inputs))
 
 
-def _without(edges: Iterable[Edge]) -> Change:
-    return dict.fromkeys(edges, NOTHING)
-
-
-def _carried(replay: Replay, ends: Collection[int]) -> Iterator[tuple[str, Change]]:
+def _carried(replay: Replay) -> Iterator[tuple[str, Change]]:
     """Give the cuts between steps: all of them, those of one state, of one use of it, of a step, and of windows."""
-    edges: dict[tuple[str, str, int], list[Edge]] = defaultdict(list)  # recurrence, state and step that is passed on
-    for block in replay.nodes:
-        for step in range(block.steps - 1) if isinstance(block, Block) else ():
-            edges["", "", step].append((block.id, step + 1))
-    for one in replay.tape.recurrences if not edges else ():
+    edges = list(_between_steps(replay))
+    parts = {"": edges}
+    for attribute, words in (("kind", "by"), ("along", "along")):
+        some: dict[str, list[_Carry]] = defaultdict(list)
+        for one in edges:
+            some[getattr(one, attribute)].append(one)
+        if len(some) > 1:
+            parts |= {f" {words} {WORDS.get(name, name)}": some[name] for name in sorted(some)}
+    carried, steps = "what is carried from step t+1 to t", sorted({one.step for one in edges} - {START})
+    for words, part in parts.items():
+        yield f"{carried}{words} is not added", _without([one for one in part if one.step != START])
+    for step in steps[:MOST]:
+        for words, part in parts.items():
+            yield (
+                f"nothing passes from step {step + 1} to {step}{words}",
+                _without([one for one in part if one.step == step]),
+            )
+    for every in range(2, min(len(steps), MOST)):
+        over = _without([one for one in edges if one.step != START and (one.step + 1) % every == 0])
+        yield f"nothing passes over the ends of windows of {every} steps", over
+    for use in range(max([one.use + 1 for one in edges], default=0)):
+        for words, part in parts.items():
+            some_use = _without([one for one in part if one.use == use])
+            by = sorted({_use_of(replay, edge) for edge in some_use})
+            yield f"{carried}{words} through {' or '.join(by)} is not added", some_use
+
+
+class _Carry(NamedTuple):
+    """An edge on which a state of a step is carried on; of several uses of it there, which."""
+
+    edge: Edge
+    along: str
+    kind: str
+    step: int
+    use: int
+
+
+def _between_steps(replay: Replay) -> Iterator[_Carry]:
+    """Find all edges that lead from a state to a later step."""
+    blocks = [entry for entry in replay.nodes if isinstance(entry, Block)]
+    for block in blocks:
+        yield from (_Carry((block.id, step + 1), "", "", step, 0) for step in range(block.steps - 1))
+    for one in replay.tape.recurrences if not blocks else ():
         steps_of = {node: (kind, step) for kind, ids in one.states.items() for step, node in enumerate(ids)}
         order, ahead = -1 if one.reverse else 1, dict[int, int]()  # ahead: the first step that something leads to
         for entry in reversed(replay.nodes):
@@ -103,36 +137,16 @@ def _carried(replay: Replay, ends: Collection[int]) -> Iterator[tuple[str, Chang
             if own is not None:
                 ahead |= {entry.id: own} | {i: min(own, ahead.get(i, own)) for i in entry.inputs}
         steps_of |= {node: (kind, START) for kind, node in one.initial.items()}
+        uses = Counter[tuple[str, int]]()
         for entry, edge, source in _edges(replay):
             (kind, step), first = steps_of.get(source, ("", 0)), ahead.get(entry.id)
             if kind and first is not None and (step == START or first > order * step):
-                edges[one.name, kind, step].append(edge)
-    names, kinds = sorted({name for name, _, _ in edges}), sorted({kind for _, kind, _ in edges})
-    steps = sorted({step for _, _, step in edges} - {START})
+                yield _Carry(edge, one.name, kind, step, uses[kind, step])
+                uses[kind, step] += 1
 
-    def cut(wanted: Callable[[Any, Any, Any], bool], use: int | None = None) -> Change:
-        chosen = [some for key, some in edges.items() if wanted(*key) and (use is not None or key[2] != START)]
-        return _without(chain.from_iterable(some if use is None else some[use : use + 1] for some in chosen))
 
-    carried = "what is carried from step t+1 to t"
-    yield f"{carried} is not added", cut(lambda *_: True)
-    parts = {f" by {WORDS.get(kind, kind)}": lambda _, k, __, kind=kind: k == kind for kind in kinds if len(kinds) > 1}
-    parts |= {f" along {name}": lambda n, *_, name=name: n == name for name in names if len(names) > 1}
-    for words, wanted in parts.items():
-        yield f"{carried}{words} is not added", cut(wanted)
-    for step in [step for step in steps if step in ends] if ends else steps[:MOST]:
-        yield f"nothing passes from step {step + 1} to {step}", cut(lambda *key, step=step: key[2] == step)
-        for words, wanted in parts.items():
-            only = lambda *key, step=step, wanted=wanted: key[2] == step and wanted(*key)  # noqa: E731
-            yield f"nothing passes from step {step + 1} to {step}{words}", cut(only)
-    for every in range(2, min(len(steps), MOST)):
-        over = cut(lambda *key, every=every: (key[2] + 1) % every == 0)
-        yield f"nothing passes over the ends of windows of {every} steps", over
-    for use in range(max([len(some) for some in edges.values()], default=0)):
-        for words, wanted in (parts or {"": lambda *_: True}).items():
-            some = cut(wanted, use)
-            by = sorted({_use_of(replay, edge) for edge in some})
-            yield f"{carried}{words} through {' or '.join(by)} is not added", some
+def _without(some: Iterable[_Carry | Edge]) -> Change:
+    return dict.fromkeys([one.edge if isinstance(one, _Carry) else one for one in some], NOTHING)
 
 
 def _use_of(replay: Replay, edge: Edge) -> str:

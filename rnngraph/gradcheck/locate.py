@@ -33,7 +33,7 @@ def locate(subject: Subject, wrong: Sequence[int], fine: Sequence[int], right: R
     yield from (f"{names[k]}: {words}." for k, words in said.items() if words)
     left = [k for k, words in said.items() if not words]
     best, cause = list[int](), ""
-    for sentence, change in changes(right.replay, look.ends(left)) if left and right.replay else ():
+    for sentence, change in changes(right.replay) if left else ():
         found = right.gradients(subject.upstream, change=change)
         some = [k for k in left if look.explained(k, found[k])]
         best, cause = (some, sentence) if len(some) > len(best) else (best, cause)
@@ -41,40 +41,24 @@ def locate(subject: Subject, wrong: Sequence[int], fine: Sequence[int], right: R
             break
     if best:
         yield f"{listed(best)}: {cause}."
-    rest = [k for k in left if k not in best]
-    timed = [k for k in rest if look.time_of(k) is not None]
-    looked_into = timed or tuple(rest)  # what is wrong in an argument over time is wrong in the weights too
-    for k in looked_into if right.replay else ():
+    left = [k for k in left if k not in best]
+    first = [k for k in left if look.time_of(k) is not None] or left  # what is wrong over time is so in the weights too
+    for k in first:
         leaf: Any = right.leaves[k]
         for sentence, change in uses(right.replay, leaf.id):
             if look.explained(k, right.gradients(subject.upstream, change=change)[k]):
                 yield f"{names[k]}: {sentence}."
-                rest.remove(k)
+                left = [other for other in left if other != k]
                 break
-    if rest:
-        yield from _measured(look, rest, fine)
-
-
-def _measured(look: Look, wrong: Sequence[int], fine: Sequence[int]) -> Iterator[str]:
-    """Say for which losses gradients are wrong.
-
-    An argument over time comes first, since what is wrong there is wrong in the weights too.
-    """
-    timed = [place for place in wrong if look.time_of(place) is not None]
-    for place in timed:
-        yield from _over_time(look, place, wrong)
-    known = any(look.time_of(k) is not None for k in fine)
-    reaches = " What reaches every step is right, since the gradients over time are." if known else ""
-    for place in wrong if not timed else ():
-        if len(look.losses) > 1:
-            yield f"{look.subject.names[place]}: {_by_loss(look, place)}{reaches}"
-        yield from look.gates(place, look.whole)
+    timed = [k for k in left if look.time_of(k) is not None]
+    for k in timed or left:
+        yield from _over_time(look, k, left) if timed else _by_loss(look, k)
 
 
 def _over_time(look: Look, place: int, wrong: Sequence[int]) -> Iterator[str]:
     """Say what the table of losses and steps shows: the diagonal is one step, what is off it is carried."""
     name, time, cells, still = look.subject.names[place], len(look.losses), look.table(place), look.still()
-    same, apart = sorted(t for t, k in cells if t == k), {(t, k) for t, k in cells if t > k}
+    same, apart = sorted(t for t, k in cells if t == k), sorted(cells, key=lambda cell: (abs(cell[0] - cell[1]), cell))
     if same:
         which = "every single step" if len(same) == time else f"step {', '.join(map(str, same))}"
         hint = "." if len(same) > 1 else ": is another step's cache used there?"
@@ -90,32 +74,29 @@ def _over_time(look: Look, place: int, wrong: Sequence[int]) -> Iterator[str]:
             yield f"{', '.join(bad)}: wrong for a loss at step {same[0]} alone, where the other weights are right."
         return
     ways = "" if still is None else " by the cell state" if still.table(place) else " by the hidden state"
-    passes = [t for t in range(1, time) if (t, t - 1) in apart]
     if not apart:
-        behind = [
-            f"a loss at step {t} gives step {k}, behind it, a gradient: is it put there?" for t, k in sorted(cells)
-        ]
-        yield f"{name}: {[*behind, OVERWRITTEN][0]}"
-    elif len(passes) == time - 1:
+        yield f"{name}: {OVERWRITTEN}"
+    elif cells >= {(t, t - 1) for t in range(1, time)}:
         yield (
             f"{name}: right within a step, wrong over every step back: "
             f"what is carried from step t+1 to t{ways} is wrong."
         )
-    elif passes:
-        between = f"from step {passes[0]} to {passes[0] - 1}{ways}"
-        yield f"{name}: right within a step, wrong once the gradient passes {between}."
     else:
-        yield f"{name}: right within a step, wrong from {min(t - k for t, k in apart)} steps back on{ways}."
+        last, first = apart[0]
+        yield f"{name}: right within a step, wrong once the gradient passes from step {last} to {first}{ways}."
 
 
-def _by_loss(look: Look, place: int) -> str:
-    """Say for a loss at which steps the gradient of a weight or an initial state is wrong."""
+def _by_loss(look: Look, place: int) -> Iterator[str]:
+    """Say for a loss at which steps the gradient of a weight or an initial state is wrong, and in which gates."""
     losses, last = look.wrong_at(place), len(look.losses)
+    said = (
+        f"wrong for a loss at step {', '.join(map(str, losses))} alone: what is carried is wrong, the steps are not "
+        "added up (+=), or a factor is another step's."
+    )
     if not losses:
-        return OVERWRITTEN
-    if losses == list(range(last)):
-        return "wrong for a loss at any step, the first included: look at how one step forms it."
-    if losses == list(range(losses[0], last)):
-        rule = "what is carried is wrong, the steps are not added up (+=), or a factor is another step's"
-        return f"right for a loss before step {losses[0]}, wrong from there on: {rule}."
-    return f"wrong for a loss at step {', '.join(map(str, losses))} only: is another step's cache used?"
+        said = OVERWRITTEN
+    elif len(losses) == last:
+        said = "wrong for a loss at any step, the first included: look at how one step forms it."
+    if last > 1:
+        yield f"{look.subject.names[place]}: {said}"
+    yield from look.gates(place, look.whole)

@@ -12,7 +12,6 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from rnngraph.autodiff.contribution import Array
-from rnngraph.errors import InputError
 from rnngraph.gradcheck.mistakes import blocks_wrong, explains, mistake, off
 from rnngraph.gradcheck.right import Right
 from rnngraph.gradcheck.subject import Subject
@@ -58,47 +57,19 @@ class Look:
         fitting = (axis for shape, axis in shapes if point.ndim == len(shape) and point.shape[axis] == shape[axis])
         return next(fitting, None)
 
-    def ends(self, places: Sequence[int]) -> set[int]:
-        """Give the first and the last timestep of which a gradient over time is wrong, as cuts between steps show."""
-        steps = set[int]()
-        for place, axis in [(place, self.time_of(place)) for place in places]:
-            for t in range(self.subject.points[place].shape[axis] if axis is not None else 0):
-                if self.is_wrong(self.whole, place, part_at(axis or 0, t)):
-                    steps.add(t)
-        return {min(steps) - 1, min(steps), max(steps)} if steps else steps
-
     @cached_property
     def losses(self) -> Sequence[Pair]:
-        """The losses that are limited to one step; of sequences of whole numbers, such as a text, shortened ones."""
-        subject = self.subject
-        if not self.axes:
-            return list(self._shortened()) if self.right.weights else []
-        time = min([MOST, *(subject.outputs[k].shape[axis] for k, axis in self.axes.items())])
-        limited = [self._limited(self.axes, t) for t in range(time)]
+        """The losses that are limited to one step."""
+        subject, sizes = self.subject, [self.subject.outputs[k].shape[axis] for k, axis in self.axes.items()]
+        limited = [self._limited(self.axes, t) for t in range(min([MOST, *sizes]) if sizes else 0)]
         return [(subject.gradients(subject.points, u), self.right.gradients(u, subject.points)) for u in limited]
-
-    def _shortened(self) -> Iterator[Pair]:
-        points = self.subject.points
-        words = [k for k, one in enumerate(points) if one.dtype.kind in "iu" and one.ndim == 1]
-        sizes = {len(points[k]) for k in words}
-        for length in range(1, min([MOST, *sizes]) + 1) if len(sizes) == 1 else ():
-            try:
-                shorter = self.subject.at([one[:length] if k in words else one for k, one in enumerate(points)])
-            except InputError:  # a function that takes no other length
-                return
-            right = shorter.recorded(shorter)
-            if right is None or [one.shape for one in shorter.outputs] != [one.shape for one in shorter.upstream]:
-                return
-            yield shorter.claimed, right.gradients()
 
     def is_wrong(self, pair: Pair, place: int, part: Any = ...) -> bool:
         """Tell what is wrong from what only rounds otherwise."""
         claimed, right = pair[0][place], pair[1][place]
-        return not off(claimed[part], right[part]) <= self._allowed(right, part)
-
-    def _allowed(self, right: Array, part: Any = ...) -> float:
         whole, size = (float(np.abs(one).max(initial=0.0)) for one in (right, right[part]))
-        return ROUNDING * self.subject.epsilon * whole + 10 * self.subject.tolerance * size
+        allowed = ROUNDING * float(np.finfo(self.subject.dtype).eps) * whole + 10 * self.subject.tolerance * size
+        return not off(claimed[part], right[part]) <= allowed
 
     def wrong_at(self, place: int, part: Any = ...) -> list[int]:
         """Give the numbers of the losses of which the gradient is wrong in a part of an argument."""

@@ -1,4 +1,4 @@
-"""The mistakes that can be mended without knowing more: a factor, a transposition, timesteps or gates elsewhere.
+"""The mistakes that are told from a gradient alone: a factor, a transposition, timesteps or gates elsewhere.
 
 In: a gradient that is wrong, and the right one. Out: words.
 """
@@ -14,7 +14,7 @@ import numpy as np
 from rnngraph.autodiff.contribution import Array
 
 GATES = {2: "rz", 3: "rzn", 4: "ifog"}  # the usual names of blocks; they are numbered too, since orders differ
-EXPLAINED = 0.01  # the most that a mended gradient leaves of what was wrong
+EXPLAINED = 0.01  # the most that a mistake leaves of what was wrong
 
 
 def off(one: Array, other: Array) -> float:
@@ -22,44 +22,39 @@ def off(one: Array, other: Array) -> float:
     return float(np.abs(one - other).max(initial=0.0))
 
 
-def explains(mended: Array, wanted: Array, was_off: float) -> bool:
-    """Tell whether next to nothing is left of what was wrong."""
-    return off(mended, wanted) <= EXPLAINED * min(was_off, float(np.abs(wanted).max(initial=0.0)))
+def explains(made: Array, claimed: Array, was_off: float) -> bool:
+    """Tell whether a mistake makes what is claimed, but for next to nothing of what was wrong."""
+    return off(made, claimed) <= EXPLAINED * min(was_off, float(np.abs(claimed).max(initial=0.0)))
 
 
 def mistake(claimed: Array, right: Array, sizes: Collection[int], axis: int | None) -> str:
     """Name what was done to the right gradient; `axis` holds its timesteps, and otherwise `sizes` may be a gate's."""
     if not claimed.any():
         return "the gradient is zero throughout: it is not computed, or overwritten"
-    was_off, bound = off(claimed, right), float(np.abs(claimed).max())
-    for words, mended in _mendings(claimed, right, sizes, axis):
-        if explains(mended, right, was_off):
-            return words
-    if explains(np.clip(right, -bound, bound), claimed, was_off):
-        return f"it is clipped at {bound:.6g}; check it before it is clipped"
-    if explains(np.full(right.shape, right.sum()), claimed, was_off):
-        return "every element of it is the sum of all: it is summed over the units too, and not over the batch alone"
-    return ""
+    was_off = off(claimed, right)
+    found = (words for words, made in _mistaken(right, claimed, sizes, axis) if explains(made, claimed, was_off))
+    return next(found, "")
 
 
-def _mendings(gradient: Array, right: Array, sizes: Collection[int], axis: int | None) -> Iterator[tuple[str, Array]]:
-    """Give mistakes, and what a gradient is without them."""
-    factor = float((gradient * right).sum()) / (float((right * right).sum()) or 1.0)
-    if factor:
-        words = "the sign is wrong" if abs(factor + 1) < 1e-4 else f"it is {factor:.4g} times the right one"
-        yield words, gradient / factor
-    if gradient.ndim == 2 and gradient.shape[0] == gradient.shape[1]:
-        yield "it is transposed", gradient.T
+def _mistaken(right: Array, claimed: Array, sizes: Collection[int], axis: int | None) -> Iterator[tuple[str, Array]]:
+    """Give mistakes, and what they make of the right gradient."""
+    factor = float((claimed * right).sum()) / (float((right * right).sum()) or 1.0)
+    yield "the sign is wrong" if abs(factor + 1) < 1e-4 else f"it is {factor:.4g} times the right one", factor * right
+    if right.ndim == 2 and right.shape[0] == right.shape[1]:
+        yield "it is transposed", right.T
     if axis is not None:
-        yield "its timesteps are reversed", np.flip(gradient, axis)
-        yield "it stands one timestep too late", np.roll(gradient, -1, axis)
-        yield "it stands one timestep too early", np.roll(gradient, 1, axis)
-        return
-    for blocks in _blocks(gradient.shape, sizes):
+        yield "its timesteps are reversed", np.flip(right, axis)
+        yield "it stands one timestep too late", np.roll(right, 1, axis)
+        yield "it stands one timestep too early", np.roll(right, -1, axis)
+    for blocks in _blocks(right.shape, sizes) if axis is None else ():
         for (one, here), (other, there) in combinations(blocks.items(), 2):
-            mended = gradient.copy()
-            mended[here], mended[there] = gradient[there], gradient[here]
-            yield f"the gate blocks {one} and {other} are swapped", mended
+            swapped = right.copy()
+            swapped[here], swapped[there] = right[there], right[here]
+            yield f"the gate blocks {one} and {other} are swapped", swapped
+    bound = float(np.abs(claimed).max())
+    yield f"it is clipped at {bound:.6g}; check it before it is clipped", np.clip(right, -bound, bound)
+    summed = "every element of it is the sum of all: it is summed over the units too, and not over the batch alone"
+    yield summed, np.full(right.shape, right.sum())
 
 
 def _blocks(shape: tuple[int, ...], sizes: Collection[int]) -> Iterator[dict[str, Any]]:

@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from rnngraph.autodiff.again import again, depending, recomputed
+from rnngraph.autodiff.again import again, depending, recomputed, with_entries, with_value
+from rnngraph.autodiff.along import CAST
 from rnngraph.autodiff.backward import scalar_cotangent, sweep
+from rnngraph.autodiff.block import Block
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.ops import DETACH
-from rnngraph.autodiff.tape import Tape
+from rnngraph.autodiff.tape import Entry, Tape
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.errors import InputError
 from rnngraph.gradcheck.subject import Subject, widened
@@ -36,7 +38,9 @@ class Replay:
             else:
                 idle.add(entry.id)
         sources = [entry for entry in recorded.entries if entry.op.vjp is None and (entry.name or entry.id not in idle)]
-        self.dtype = "float32" if any(e.value.dtype == np.float32 and e.name for e in sources) else "float64"
+        narrow = any(_is_narrow(entry.value) for entry in recorded.entries if entry.requires or entry.name)
+        self.dtype = "float32" if narrow else "float64"
+        recorded = with_entries(recorded, map(_cast_to_float64, recorded.entries)) if wide else recorded
         given = {entry.id: widened(entry.value) if wide else entry.value for entry in sources}
         self.tape = again(recorded, given, depending(recorded, given, idle))
         self.nodes = [entry for entry in self.tape.entries if entry.id not in idle]
@@ -102,9 +106,21 @@ class Replay:
             upstream,
             self.values(self.tape),
             claimed,
-            narrow=False,
+            narrow=self.dtype == "float32",
             trusted=range(len(base)),
         )
+
+
+def _is_narrow(value: Array) -> bool:
+    return value.dtype.kind == "f" and value.dtype.itemsize < 8
+
+
+def _cast_to_float64(entry: Entry) -> Entry:
+    if isinstance(entry, Block) or entry.op is not CAST:
+        return entry
+    node = with_value(entry, entry.value, entry.arguments)
+    node.options = {"dtype": np.dtype(np.float64)}
+    return node
 
 
 def recorded_subject(loss: Tensor | Tape) -> tuple[Subject, Replay, str]:
@@ -126,7 +142,7 @@ def recorded_subject(loss: Tensor | Tape) -> tuple[Subject, Replay, str]:
         upstream = [np.asarray(generator.normal(size=one.shape)) for one in outputs]
     replay, recorded = Replay(outputs), outputs[0].tape
     pairs = [(recorded.entry(entry.id).value, entry.value) for entry in replay.nodes]
-    narrow = [(value, wide) for value, wide in pairs if value.dtype == np.float32]
+    narrow = [(value, wide) for value, wide in pairs if _is_narrow(value)]
     plain = Replay(outputs, wide=False) if narrow else replay
     for value, again_value in zip(replay.values(recorded), plain.values(plain.tape), strict=True):
         if not np.isfinite(value).all():

@@ -11,8 +11,6 @@ class CheckRow:
 
     `resolved` is False where nothing can be told: the slope is too small, or the function too steep, for differences to
     tell it from rounding. On a tape such a row passes on the word of its ops' rules; of functions nobody vouches.
-    `kinked` says that there is a kink at the point, `rough` that steps of several lengths disagree by more than
-    rounding.
     """
 
     name: str
@@ -21,8 +19,6 @@ class CheckRow:
     relative_error: float
     passed: bool
     resolved: bool = True
-    kinked: bool = False
-    rough: bool = False
 
     @property
     def wrong(self) -> bool:

@@ -1,7 +1,6 @@
 """The right gradients, of every element: those of the tape of a loss, or of a hand-written forward that is recorded.
 
 In: a replay, or a forward and its arguments. Out: gradients for any upstream, at any point, also of a changed backward.
-A small forward that cannot be recorded is moved along every element instead; its backward cannot be changed.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from rnngraph.autodiff.again import again, with_entries
+from rnngraph.autodiff.again import again, recomputed, with_entries
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.tape import Entry
 from rnngraph.errors import RnnGraphError
@@ -22,8 +21,6 @@ from rnngraph.gradcheck.subject import Subject, weigh
 from rnngraph.numpy.traced import trace_function
 
 SAME = 1e-6  # of the recorded loss, relative
-SMALL = 1_000_000  # elements of all arguments times those of all outputs, up to which differences are taken
-STEP = 1e-5  # to either side
 
 
 class Right:
@@ -53,50 +50,18 @@ class Right:
         return [None if leaf is None else by_id[leaf.id] for leaf in self.leaves]
 
 
-class Differences(Right):
-    """The same by central differences of a forward."""
+def in_float64(subject: Subject, right: Right) -> Subject:
+    """Give a subject whose forward computes in float32 with its outputs replayed in float64, which differences need."""
+    replay, weights = right.replay, {leaf.id for leaf in right.weights}
+    outputs = [entry.inputs[1] for entry in replay.nodes if not weights.isdisjoint(entry.inputs)]
 
-    replay: Replay | None = None  # type: ignore[assignment]
+    def run(points: Sequence[Array]) -> list[Array]:
+        pairs = zip(right.leaves, points, strict=True)
+        moved = {leaf.id: one for leaf, one in pairs if leaf is not None and one is not leaf.value}
+        values, _ = recomputed(replay.tape, moved, replay.moved(moved), wanted=outputs)
+        return [values[one] for one in outputs]
 
-    def __init__(self, subject: Subject) -> None:
-        """Take the last axis of the outputs for that of the units."""
-        self.subject, self.weights, self.states = subject, subject.upstream, set()  # type: ignore[assignment]
-        self.units = {one.shape[-1] for one in subject.outputs if one.ndim}
-        self._slopes: dict[tuple[bytes, ...], list[Any]] = {}
-
-    def gradients(
-        self, upstream: Sequence[Array] = (), points: Sequence[Array] = (), change: Mapping[Any, Any] | None = None
-    ) -> list[Any]:
-        """Give the gradients by place."""
-        at = self.subject if not points else replace(self.subject, points=list(points))
-        key = tuple(one.tobytes() for one in at.points)
-        if key not in self._slopes:
-            self._slopes[key] = [_slopes(at, k) if one.dtype.kind == "f" else None for k, one in enumerate(at.points)]
-        return [some and sum(map(_weighed, some, upstream)) for some in self._slopes[key]]
-
-
-def _weighed(slopes: Array, upstream: Array) -> Array:
-    return np.asarray(np.tensordot(slopes, upstream, upstream.ndim))
-
-
-def _slopes(subject: Subject, place: int) -> list[Array]:
-    """Give the derivatives of every output by an argument: its axes, and those of the output."""
-    point = subject.points[place]
-    found = [np.empty((*point.shape, *one.shape)) for one in subject.outputs]
-    for index in np.ndindex(point.shape):
-        direction = np.zeros_like(point)
-        direction[index] = 1
-        behind, ahead = (subject.moved(place, direction, offset) for offset in (-STEP, STEP))
-        for own, one, other in zip(found, behind, ahead, strict=True):
-            own[index] = (other - one) / (2 * STEP)
-    return found
-
-
-def right_of(subject: Subject, forward: Callable[..., Any], arguments: dict[str, Any]) -> Right | None:
-    """Record a hand-written forward, or take differences of a small one; None of any other."""
-    size = sum(one.size for one in subject.points if one.dtype.kind == "f") * sum(one.size for one in subject.outputs)
-    small = size <= SMALL and subject.dtype == "float64"
-    return recorded_right(subject, forward, arguments) or (Differences(subject) if small else None)
+    return replace(subject, run=run, outputs=run(subject.points), narrow=True)
 
 
 def recorded_right(subject: Subject, forward: Callable[..., Any], arguments: dict[str, Any]) -> Right | None:

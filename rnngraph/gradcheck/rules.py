@@ -21,7 +21,7 @@ from rnngraph.autodiff.tensor import Tensor
 from rnngraph.errors import GradientError
 from rnngraph.gradcheck.replayed import Replay
 from rnngraph.gradcheck.report import Culprit
-from rnngraph.gradcheck.slopes import compare
+from rnngraph.gradcheck.slopes import Line
 from rnngraph.gradcheck.subject import widened
 from rnngraph.numpy.calls import positional
 
@@ -83,7 +83,7 @@ def _wrong_in(entry: Entry, wanted: Sequence[bool], generator: np.random.Generat
     for k, place in enumerate(places):
         point = subject.points[k]  # no step along a share of each element leaves a logarithm's domain
         drawn = generator.normal(size=point.shape) * np.abs(point) if point.any() else subject.direction(k, generator)
-        one = compare(subject, k, np.asarray(drawn))
+        one = Line(subject, k, np.asarray(drawn)).compare()
         if one.wrong:
             reason = f"it gives {one.analytic:.6g} along a random direction, differences give {one.numeric:.6g}"
             yield _culprit(entry, place, (one.analytic, one.numeric, one.relative_error), reason)

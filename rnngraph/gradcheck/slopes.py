@@ -6,7 +6,6 @@ In: a subject, an argument and a direction. Out: a row of a report.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -17,13 +16,13 @@ from rnngraph.gradcheck.report import CheckRow
 from rnngraph.gradcheck.subject import Subject, weigh
 
 # The first step is the most precise on a smooth function (the formula's error is of fourth order); smaller ones are for
-# kinks, which are crossed less often the shorter the step, and for steep functions. SHORT ones look for kinks.
-STEPS, SHORT = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7), (1e-6,)
-COARSE_STEPS, COARSE_SHORT = (4e-2, 2e-2, 1e-2, 4e-3, 2e-3), (4e-3, 2e-2)  # where the outputs round coarsely
+# kinks, which are crossed less often the shorter the step, and for steep functions.
+STEPS = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7)
+COARSE_STEPS = (4e-2, 2e-2, 1e-2, 4e-3, 2e-3, 2e-4)  # where the outputs round coarsely
+KINK, CLOSE = 1e-6, 2e-5  # between values that show a kink at the point, and values that show rounding alone
 CONVERGED = 0.02  # by how much two slopes of one function may differ
 ROUNDING, MEASURED = 50, 4  # of a value: in units of its last place, or in standard deviations where they are measured
-_SMALL = 1_000_000  # bytes of outputs that are kept, at some forty points of a line
-KEPT = 0.5  # the least share of the upstream gradient that is left where outputs with kinks are
+_SMALL = 1_000_000  # bytes of outputs that are kept, at some thirty points of a line
 
 
 class Line:
@@ -32,9 +31,8 @@ class Line:
     def __init__(self, subject: Subject, place: int, direction: Array) -> None:
         """Measure the rounding where the outputs round coarsely."""
         self.subject, self.place, self.direction, self._seen = subject, place, direction, dict[float, list[Array]]()
-        self.coarse, self.rounding = subject.dtype != "float64", 0.0
-        if self.coarse:
-            self.rounding = max(self.jitter(2e-5), 0.3 * subject.epsilon * self.level())
+        self.coarse = subject.epsilon > 1e-10
+        self.rounding = self._rounding() if self.coarse else 0.0
 
     def at(self, offset: float) -> list[Array]:
         """Give the outputs."""
@@ -43,21 +41,21 @@ class Line:
             self._seen[offset] = found
         return found
 
-    def estimate(self, upstream: Sequence[Array], step: float) -> tuple[float, float, float]:
+    def estimate(self, step: float) -> tuple[float, float, float]:
         """Give a slope, how far rounding may put it off, and how far the slopes over one and two steps differ."""
-        behind2, behind, ahead, ahead2 = (self.at(k * step) for k in (-2, -1, 1, 2))
+        upstream, (behind2, behind, ahead, ahead2) = self.subject.upstream, (self.at(k * step) for k in (-2, -1, 1, 2))
         near, far = weigh(upstream, ahead, behind), weigh(upstream, ahead2, behind2)
         size = max(abs(weigh(upstream, one)) for one in (ahead2, behind2))
         noise = MEASURED * self.rounding if self.coarse else ROUNDING * self.subject.epsilon * size
         return (8 * near - far) / (12 * step), noise / step, abs(near / 2 - far / 4) / step
 
-    def compare(self, upstream: Sequence[Array], gradient: Array, steps: Sequence[float]) -> CheckRow:
-        """Compare a gradient with the slopes over several steps."""
-        products = gradient.astype(np.float64) * self.direction
+    def compare(self) -> CheckRow:
+        """Compare what is claimed with the slopes over several steps."""
+        products = self.subject.claimed[self.place].astype(np.float64) * self.direction
         claimed, typical = float(products.sum()), float(np.sqrt((products * products).sum()))
         found = []
-        for step in steps:
-            slope, noise, bend = self.estimate(upstream, step)
+        for step in COARSE_STEPS if self.coarse else STEPS:
+            slope, noise, bend = self.estimate(step)
             if not np.isfinite(claimed):
                 return self._row(claimed, slope, np.inf, passed=False)
             if not np.isfinite(slope):
@@ -73,11 +71,12 @@ class Line:
         ]
         if not pairs:  # so steep that every step gives another slope, or nothing finite
             slope = found[-1][0] if found else np.nan
-            return self._row(claimed, slope, typical, passed=bool(found), resolved=False, rough=True)
-        slope, sure = min(pairs, key=lambda one: one[1])
-        spread = max(abs(one - slope) - noise for one, noise, _ in found)
-        doubt = max(sure, spread) if self.coarse else sure  # over such long steps two slopes can agree by chance
-        rough = doubt > sure
+            return self._row(claimed, slope, typical, passed=bool(found), resolved=False)
+        slope, doubt = min(pairs, key=lambda one: one[1])
+        if self.coarse:  # over such long steps two slopes can agree by chance
+            doubt = max(doubt, *(abs(one - slope) - noise for one, noise, _ in found))
+        if self.subject.narrow:  # what is claimed was rounded too
+            doubt += MEASURED * float(np.finfo(np.float32).eps) * self.level()
         allowed, gap = self.subject.tolerance * max(abs(claimed), abs(slope), typical), abs(claimed - slope)
         if doubt <= allowed or 3 * doubt < gap:
             return self._row(claimed, slope, typical, passed=gap <= allowed)
@@ -85,14 +84,16 @@ class Line:
         small, level = self.subject.tolerance * size, self.subject.tolerance * level
         if gap + doubt <= small or (abs(claimed) <= small and abs(slope) + doubt <= level):  # both are nothing
             return self._row(claimed, slope, size)
-        return self._row(claimed, slope, typical, resolved=False, rough=rough)
+        return self._row(claimed, slope, typical, resolved=False)
 
-    def _row(self, claimed: float, slope: float, typical: float, *, passed: bool = True, **told: bool) -> CheckRow:
+    def _row(
+        self, claimed: float, slope: float, typical: float, *, passed: bool = True, resolved: bool = True
+    ) -> CheckRow:
         length = _length([self.direction]) or 1.0
         largest = max(abs(claimed), abs(slope), typical)
         error = abs(claimed - slope) / largest if 0 < largest < np.inf else 0.0 if not largest else np.inf
         name = self.subject.names[self.place]
-        return CheckRow(name, claimed / length, slope / length, error, passed, **told)
+        return CheckRow(name, claimed / length, slope / length, error, passed, resolved)
 
     def _size_and_level(self) -> tuple[float, float]:
         """Say how much the outputs differ, among each other or for another argument, and how large scalars are.
@@ -105,18 +106,16 @@ class Line:
         level = sum(abs(float((u * out).sum())) for u, out in pairs if out.size == 1)
         return float(np.nanmax([_length(apart), _length(among), 0.0])), level
 
-    def kinks(self, step: float) -> tuple[list[Array], float]:
-        """Give the upstream gradient without the outputs that have kinks within two steps, and how much a slope bends.
+    def is_kinked(self) -> bool:
+        """Tell a kink at the point: where there is none, third differences of the outputs vanish."""
+        for values in zip(*(self.at(k * KINK) for k in (-2, -1, 0, 1, 2)), strict=True):
+            third = np.abs(np.diff(np.array(values), 3, axis=0))
+            if (third > 16 * self.subject.epsilon * np.abs(values[2]).max(initial=0.0)).any():
+                return True
+        return False
 
-        Where there are none, third differences vanish.
-        """
-        kept, bend = [], 0.0
-        for u, *values in zip(self.subject.upstream, *(self.at(k * step) for k in (-2, -1, 0, 1, 2)), strict=True):
-            third = np.abs(np.diff(np.array(values), 3, axis=0)).max(axis=0)
-            straight = third <= 16 * self.subject.epsilon * np.abs(values[2]).max(initial=0.0)
-            kept.append(np.where(straight, u, 0.0))
-            bend += float((np.abs(u) * np.abs(values[1] + values[3] - 2 * values[2])).sum()) / step
-        return kept, bend
+    def _rounding(self) -> float:
+        return max(self.jitter(CLOSE), 0.3 * self.subject.epsilon * self.level())
 
     def jitter(self, apart: float) -> float:
         """Measure the standard deviation of a weighted sum by rounding: what is left of values close to each other."""
@@ -129,34 +128,11 @@ class Line:
         return _length([u * out.astype(np.float64) for u, out in pairs])
 
 
-def compare(subject: Subject, place: int, direction: Array) -> CheckRow:
-    """Compare along one direction; where outputs have kinks there, again without an upstream gradient at those."""
-    line, gradient = Line(subject, place, direction), subject.claimed[place]
-    steps, short = (COARSE_STEPS, COARSE_SHORT) if line.coarse else (STEPS, SHORT)
-    plain = line.compare(subject.upstream, gradient, steps)
-    if (plain.passed and plain.resolved) or not np.isfinite(gradient).all():
-        return plain
-    if subject.narrow is None and not line.coarse and _is_noisy(line):
-        subject.narrow = True
-        return compare(subject, place, direction)
-    total, kinked, least = weigh(subject.upstream, subject.upstream), False, np.inf
-    for step in short:
-        upstream, bend = line.kinks(step)
-        kept, least = weigh(upstream, upstream) / total if total else 1.0, min(least, bend)
-        kinked = kinked or kept < 1
-        if KEPT <= kept < 1:
-            again = subject.gradients(subject.points, upstream)[place]
-            found = line.compare(upstream, again, (step, step / 2) if line.coarse else steps)
-            if found.resolved:
-                return replace(found, kinked=True)
-    if line.coarse and kinked and abs(plain.analytic - plain.numeric) * _length([direction]) <= 3 * least:
-        return replace(plain, passed=True, resolved=False, kinked=True, rough=True)  # a kink turns all slopes alike
-    return replace(plain, kinked=kinked)
-
-
-def _is_noisy(line: Line) -> bool:
+def is_noisy(subject: Subject, generator: np.random.Generator) -> bool:
     """Tell float32 on the way to outputs in float64: values jitter by as much, however close they are to each other."""
-    near, far = line.jitter(2e-6), line.jitter(2e-5)
+    place = subject.floating()[0]
+    line = Line(subject, place, subject.direction(place, generator))
+    near, far = line.jitter(CLOSE / 10), line.jitter(CLOSE)
     return max(0.3 * far, 1e-10 * line.level()) < near < 1e-4 * line.level()  # more is chaos
 
 

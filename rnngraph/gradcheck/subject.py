@@ -27,7 +27,7 @@ class Subject:
     upstream: list[Array]
     outputs: list[Array]
     claimed: list[Any]
-    narrow: bool | None = None  # computes in float32 on the way to outputs in float64; None: not known, False: never
+    narrow: bool = False  # what is claimed was computed in float32, whatever the outputs are in
     wanted: float | None = None  # the relative error that passes, where it is not that of the precision
     recorded: Callable[[Subject], Any] = lambda _: (
         None
@@ -38,13 +38,12 @@ class Subject:
     def epsilon(self) -> float:
         """The rounding unit of the outputs: of the coarsest of them."""
         floats = [output.dtype for output in self.outputs if output.dtype.kind == "f"]
-        known = np.float32 if self.narrow else np.float64
-        return max(float(np.finfo(dtype).eps) for dtype in [np.dtype(known), *floats])
+        return max(float(np.finfo(dtype).eps) for dtype in [np.dtype(np.float64), *floats])
 
     @property
     def dtype(self) -> str:
         """The precision in which it computes."""
-        return "float64" if self.epsilon < 1e-10 else "float32"
+        return "float32" if self.narrow or self.epsilon > 1e-10 else "float64"
 
     @property
     def tolerance(self) -> float:
@@ -71,6 +70,14 @@ class Subject:
     def at(self, points: list[Array]) -> Subject:
         """Give the same at another point."""
         return replace(self, points=points, outputs=self.run(points), claimed=self.gradients(points, self.upstream))
+
+    def rounded(self) -> Subject:
+        """Give the same with outputs in float32, in which they were computed on the way."""
+
+        def run(points: Sequence[Array]) -> list[Array]:
+            return [np.asarray(one, np.float32) for one in self.run(points)]
+
+        return replace(self, run=run, outputs=run(self.points), narrow=True)
 
     def near(
         self, share: float, generator: np.random.Generator, turned: Callable[[Array], Array] = np.asarray

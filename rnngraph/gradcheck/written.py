@@ -15,7 +15,7 @@ from rnngraph.autodiff.checked import checked_array
 from rnngraph.autodiff.contribution import Array
 from rnngraph.checks import rectangular
 from rnngraph.errors import InputError
-from rnngraph.gradcheck.right import right_of
+from rnngraph.gradcheck.right import recorded_right
 from rnngraph.gradcheck.subject import Subject, widened
 from rnngraph.numpy.calls import CACHE, argument_names, by_place, owners, plan_of
 
@@ -80,7 +80,7 @@ def pair_subject(
     claimed = gradients(points, upstream)
     subject = Subject(
         names, points, lambda points: run(points)[0][:count], gradients, upstream, outputs[:count], claimed,
-        recorded=lambda one: right_of(one, forward, packed(one.points)),
+        recorded=lambda one: recorded_right(one, forward, packed(one.points)),
     )  # fmt: skip
     _refuse_random(subject)
     for place in [k for k in floating if claimed[k] is None]:

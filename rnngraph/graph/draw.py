@@ -71,8 +71,7 @@ class Drawing(Shown):
             raise InputError(f"a {type(trace).__name__} cannot be drawn; pass the trace that rnngraph.record returned.")
         if options.title is not None and not isinstance(options.title, str):
             raise InputError(f"the title is {options.title!r}; pass text.")
-        if options.seen_from is not None:
-            known_loss(options.seen_from)
+        known_loss(options.seen_from)
         check_width(options.width)
         check_theme(options.theme)
         if options.seen_from not in (None, TOTAL) and options.of_all:
@@ -93,11 +92,11 @@ class Drawing(Shown):
     @cached_property
     def seen(self) -> OneLoss | None:
         """The loss that it is seen from; None where it is the sum over all."""
-        from rnngraph.diagnosis.chosen_loss import chosen
+        from rnngraph.diagnosis.chosen_loss import seen
 
         if self.options.seen_from is None and self.options.of_all:
             return None
-        return chosen(self.trace, self.options.seen_from)
+        return seen(self.trace, self.options.seen_from)
 
     @cached_property
     def graph(self) -> Graph:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rnngraph.diagnosis.sentences import counted
 from rnngraph.errors import FileError, InputError, RnnGraphError
-from rnngraph.files import path_of
+from rnngraph.files import is_folder, path_of
 from rnngraph.history.measurement import Measurement, measured
 from rnngraph.trace.model import Trace
 
@@ -29,23 +29,16 @@ class Skipped:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Folder:
-    """What a folder holds: at least one measurement, in the order of their steps."""
-
-    name: str
-    measurements: tuple[Measurement, ...]
-    skipped: tuple[Skipped, ...]
-
-
-def read_folder(given: object, *, horizon: int | None = None) -> Folder:
+def read_folder(place: Path, *, horizon: int | None = None) -> tuple[tuple[Measurement, ...], tuple[Skipped, ...]]:
     """Measure all traces of a folder, at a horizon or each at its own.
 
+    Returns:
+        the measurements, at least one, in the order of their steps, and what was passed by.
+
     Raises:
-        FileError: there is no such folder, or no trace in it that can be read.
+        FileError: there is no trace in it that can be read.
         InputError: none that can be measured, or the horizon is longer than all sequences.
     """
-    place = folder_of(given)
     files = trace_files(place)
     found: dict[int, Measurement] = {}
     skipped, error, longest = [], None, 0
@@ -68,7 +61,7 @@ def read_folder(given: object, *, horizon: int | None = None) -> Folder:
         raise kind(f"of {counted(len(files), 'file')} in {place} none can be used: {said}.")
     if horizon is not None and horizon >= longest:
         raise InputError(f"the horizon is {horizon}, but the longest sequence in {place} has {longest} timesteps.")
-    return Folder(str(place), tuple(found[step] for step in sorted(found)), tuple(skipped))
+    return tuple(found[step] for step in sorted(found)), tuple(skipped)
 
 
 def folder_of(given: object) -> Path:
@@ -78,12 +71,9 @@ def folder_of(given: object) -> Path:
         FileError: there is none.
     """
     place = path_of(given, example=EXAMPLE)
-    try:
-        if place.is_dir():
-            return place
-        kind = "is a file, and a folder of traces is needed" if place.exists() else "is not there"
-    except OSError as error:  # a name that is too long, a folder that may not be entered
-        raise FileError(f"{str(place)!r} cannot be used: {error.strerror or error}.") from None
+    if is_folder(place):
+        return place
+    kind = "is a file, and a folder of traces is needed" if place.exists() else "is not there"
     raise FileError(f"{str(place)!r} {kind}; name the folder that rnngraph.torch.monitor fills, such as {EXAMPLE}.")
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from rnngraph.checks import whole_number
 from rnngraph.history.course import History, Series, steps_of
-from rnngraph.history.folder import read_folder
+from rnngraph.history.folder import folder_of, read_folder
 from rnngraph.history.measurement import Measurement
 from rnngraph.history.trend import trend_of
 
@@ -19,15 +19,15 @@ def history_of(folder: object, *, horizon: int | None = None) -> History:
     """Read a folder; see `rnngraph.history`."""
     if horizon is not None:
         whole_number(horizon, "the horizon", least=1)
-    read = read_folder(folder, horizon=horizon)
-    rows = read.measurements
+    place = folder_of(folder)
+    rows, skipped = read_folder(place, horizon=horizon)
     names = list(dict.fromkeys(one.name for row in rows for one in row.readings))
     series = tuple(_series(name, rows, horizon) for name in names)
     counting = [one for one in series if one.counts and one.horizon]
     gains = tuple(min(_known(one.gains[place] for one in counting), default=math.nan) for place in range(len(rows)))
     last = min(counting, key=_last_gain, default=None)
     return History(
-        read.name, rows, read.skipped, series, 0 if last is None else last.horizon, gains,
+        str(place), rows, skipped, series, 0 if last is None else last.horizon, gains,
         trend_of(steps_of(rows), gains), horizon,
     )  # fmt: skip
 

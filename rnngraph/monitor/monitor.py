@@ -9,52 +9,55 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeAlias
 
+import torch
+
 from rnngraph.errors import InputError, said
 from rnngraph.measure.lag_options import LagOptions
+from rnngraph.monitor.cost import Cost
 from rnngraph.monitor.folder import Folder
-from rnngraph.monitor.look import Look
-from rnngraph.monitor.scalars import name_of, scalars
+from rnngraph.monitor.scalars import Updates, name_of, scalars
 from rnngraph.monitor.steps import Steps
-from rnngraph.monitor.updates import Updates
+from rnngraph.sources.torch.watch import Watch
 from rnngraph.sources.torch.watching.unwrap import process_rank, sharded
 from rnngraph.trace.model import Trace
 
 Log: TypeAlias = Callable[[dict[str, float], int], object]
 
 
-@dataclass(frozen=True, slots=True)
-class Choices:
-    """What a monitor does; see `monitor`."""
-
-    every: int
-    start: int
-    only: Sequence[str] | None
-    lags: LagOptions
-    horizon: int | None
-    folder: Folder | None
-    log: Log | None
-
-
 class Monitor:
     """Made by `monitor`. Close it at the end, or use it in a `with` statement around the training."""
 
-    def __init__(self, model: Any, choices: Choices) -> None:
-        """Be on before the first step; `model` is what nothing is wrapped around."""
+    def __init__(
+        self,
+        model: Any,
+        *,
+        every: int,
+        start: int,
+        only: str | Sequence[str] | None,
+        lags: LagOptions,
+        horizon: int | None,
+        folder: Folder | None,
+        log: Log | None,
+    ) -> None:
+        """Be on before the first step; `model` is what nothing is wrapped around. For the others see `monitor`."""
         self.values: dict[str, float] = {}  # of the last measurement
         self.notes: list[str] = []  # what went wrong
         self.closed = False
-        self._model, self._choices = model, choices
-        self._look: Look | None = None
+        self._model, self._every, self._start = model, every, start
+        self._only, self._lags, self._horizon = only, lags, horizon
+        self._folder, self._log = folder, log
+        self._watch: Watch | None = None  # on from before a forward pass until the weights are about to change
         self._failure = ""  # why the step under way was not measured so far
         self._unlogged: Updates | None = None
+        self._cost = Cost()
         self._unsaid: list[str] = []  # notes for the next trace
         self._trained = False  # whether the model was in training mode at its last step
-        self._steps = Steps(model, choices.start, self._before, self._after)
+        self._steps = Steps(model, start, self._before, self._after)
         self._look_on()
 
     @property
@@ -65,7 +68,7 @@ class Monitor:
     @property
     def files(self) -> list[Path]:
         """The traces in the folder, in the order of their steps."""
-        return list(self._choices.folder.files) if self._choices.folder else []
+        return list(self._folder.files) if self._folder else []
 
     def __enter__(self) -> Monitor:
         """Run along to the end of the block."""
@@ -101,8 +104,11 @@ class Monitor:
                 self._give_up(self.step - 1)
                 if not self._due(self.step):
                     self._look_off()
-            if self._look is not None and (begins or self._failure):
-                self._measure(self._look)
+            if self._watch is not None and (begins or self._failure):
+                with self._cost.counted(self.step):
+                    self._measure(self._watch)
+                if much := self._cost.sentence(self.step):
+                    self._note(much)
         except Exception as error:  # a long training never ends because it is watched
             self._note(f"step {self.step} was not measured: {said(error)}")
 
@@ -117,24 +123,31 @@ class Monitor:
             self._note(f"step {self.step + 1} is not measured: {said(error)}")
 
     def _due(self, step: int) -> bool:
-        return step == self._choices.start or step % self._choices.every == 0
+        return step == self._start or step % self._every == 0
 
     # ---- one measurement
     def _look_on(self) -> None:
         # Where weights are divided among processes all must ask alike, or they would wait for each other.
         if _speaks() or sharded(self._model):
-            asleep = lambda: self._trained and not self._model.training  # noqa: E731
-            self._look = Look(self._model, self._choices.only, self._choices.lags, asleep)
+            watch = Watch(self._model, self._only)
+            watch.lags = self._lags
+            watch.__enter__()
+            # An evaluation is no training, and its graph need not be kept.
+            watch.log.asleep = lambda: self._trained and not self._model.training
+            self._watch = watch
 
     def _look_off(self) -> None:
-        look, self._look = self._look, None
-        if look is not None:
-            look.end()
+        watch, self._watch = self._watch, None
+        if watch is not None:
+            watch.__exit__(None, None, None)
 
-    def _measure(self, look: Look) -> None:
-        self._look = None
+    def _measure(self, watch: Watch) -> None:
+        """Measure the last backward pass, and keep the weights of every recurrence, where they are whole."""
         try:
-            trace, weights = look.trace(self.step)
+            self._look_off()
+            with torch.enable_grad():
+                trace = watch.trace(lags=self._lags)
+                weights = watch.weights() if watch.passes.found else {}
         except Exception as error:
             # Another optimizer of the same step may be the one that trains the recurrence.
             self._failure = said(error, longest=None)
@@ -143,15 +156,15 @@ class Monitor:
         self._failure = ""
         self.values, self._unlogged = {}, Updates(weights)
         if _speaks():
-            self._deliver(trace)
+            self._deliver(replace(trace, training_step=self.step, training_loss=watch.passes.loss))
 
     def _deliver(self, trace: Trace) -> None:
         with self._noting(f"the trace of step {self.step} was not saved"):
-            if self._choices.folder:
-                self._choices.folder.add(replace(trace, notes=(*trace.notes, *self._unsaid)))
+            if self._folder:
+                self._folder.add(replace(trace, notes=(*trace.notes, *self._unsaid)))
                 self._unsaid = []
         with self._noting(f"step {self.step} has no scalars"):
-            self.values = scalars(trace, self._choices.horizon)
+            self.values = scalars(trace, self._horizon)
 
     def _tell(self, optimizer: Any) -> None:
         """Log once the weights have changed, so that it is known how far."""
@@ -160,9 +173,9 @@ class Monitor:
             return
         if optimizer is not None:
             self.values |= {name_of(name, "update_share"): share for name, share in updates.shares(optimizer)}
-        if self._choices.log and _speaks() and self.values:
+        if self._log and _speaks() and self.values:
             with self._noting(f"the scalars of step {self.step} were not logged"):
-                self._choices.log(dict(self.values), self.step)
+                self._log(dict(self.values), self.step)
 
     # ---- what goes wrong
     def _give_up(self, step: int) -> None:

@@ -1,11 +1,14 @@
 """A measurement in a few numbers, for whatever draws curves over a training.
 
-In: a trace. Out: finite numbers by names such as `rnngraph/lstm_l1/reach`; what was not measured is left out.
+In: a trace, and the weights before a step of the optimizer. Out: finite numbers by names such as
+`rnngraph/lstm_l1/reach`; what was not measured is left out.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from rnngraph.diagnosis.diagnose import network_in
 from rnngraph.diagnosis.network import own_path
@@ -38,3 +41,23 @@ def scalars(trace: Trace, horizon: int | None) -> dict[str, float]:
 def name_of(recurrence: str, key: str) -> str:
     """Give the name of a number."""
     return f"{PREFIX}/{recurrence}/{key}"
+
+
+class Updates:
+    """Weights as they were before a step: about 1e-3 of their size is what a step usually moves them by."""
+
+    def __init__(self, weights: Mapping[str, Sequence[Any]]) -> None:
+        """Copy them; they are given by the name of their recurrence."""
+        self._before = {name: [(one, one.detach().clone()) for one in some] for name, some in weights.items() if some}
+
+    def shares(self, optimizer: Any) -> Iterator[tuple[str, float]]:
+        """Yield the names of the recurrences of which an optimizer holds every weight, and how far it moved them."""
+        held = {id(one) for group in optimizer.param_groups for one in group["params"]}
+        for name, pairs in self._before.items():
+            size = _norm([before for _, before in pairs])
+            if size > 0 and all(id(one) in held for one, _ in pairs):
+                yield name, _norm([one.detach() - before for one, before in pairs]) / size
+
+
+def _norm(tensors: Sequence[Any]) -> float:
+    return math.sqrt(sum(float(one.double().square().sum()) for one in tensors))

@@ -13,10 +13,10 @@ from rnngraph.checks import whole_number
 from rnngraph.errors import InputError
 from rnngraph.measure.lag_options import LagOptions
 from rnngraph.monitor.folder import Folder
-from rnngraph.monitor.monitor import Choices, Log, Monitor
+from rnngraph.monitor.monitor import Log, Monitor
 from rnngraph.sources.torch.watch import Watch
 
-# A look at every 100th step then costs less than 5 % of the training.
+# A look at every 100th step of a fused LSTM on the CPU then costs less than 5 % of the training.
 LAGS = LagOptions(losses=16, samples=4, updates=False)
 
 
@@ -70,4 +70,4 @@ def monitor(
     if folder is None and log is None:
         raise InputError("the monitor has nowhere to put what it finds; pass folder= or log=.")
     place = None if folder is None else Folder(folder, keep=keep, megabytes=megabytes, every=every, start=start)
-    return Monitor(bare, Choices(every, start, (only,) if isinstance(only, str) else only, lags, horizon, place, log))
+    return Monitor(bare, every=every, start=start, only=only, lags=lags, horizon=horizon, folder=place, log=log)

@@ -95,13 +95,7 @@ def _looking(function: Any) -> Any:
     def called(*given: Any, **options: Any) -> Any:
         if given and type(given[0]) in (list, tuple) and recorded_in(given[0]) is not None and function in _WHOLE:
             given = (dispatch.stacked(given[0]), *given[1:])
-        try:
-            known = function in RULES or function in VALUES
-        except TypeError:
-            known = False
-        if known or recorded_in([*given, *options.values()]) is not None:
-            return dispatch.function(function, given, options)
-        return wrapped(function(*unwrapped(list(given)), **{key: unwrapped(one) for key, one in options.items()}))
+        return dispatch.function(function, given, options)
 
     return called
 

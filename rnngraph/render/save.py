@@ -111,5 +111,5 @@ def _as_trace(source: Any, seen_from: SeenFrom) -> Trace:
     from rnngraph.measure.lag_options import LagOptions
     from rnngraph.sources.tape.record import record
 
-    wanted = None if seen_from is None else known_loss(seen_from)
+    wanted = known_loss(seen_from)
     return record(source, lags=LagOptions(including=(wanted,) if isinstance(wanted, int) else ()))

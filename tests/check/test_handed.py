@@ -111,3 +111,11 @@ def test_what_differences_cannot_tell_passes_where_it_is_what_the_rules_give(fac
     assert (report.passed, report.differs) == (factor == 1.0, False)
     assert next(row for row in report.rows if row.name == "dx").verdict.endswith(verdict)
     assert ("dx: it is 3 times the right one." in report.where) == (factor == 3.0)
+
+
+def test_constants_in_float32_make_no_tape_of_float32() -> None:
+    def loss(W: Any) -> Any:
+        return (np.tanh(W) * np.ones(W.shape, np.float32)).sum()
+
+    report = rg.check(rg.trace_function(loss, draw(3, 2)))
+    assert (report.passed, report.dtype) == (True, "float64")

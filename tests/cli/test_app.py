@@ -130,7 +130,7 @@ def test_render_to_stdout(tmp_path: Path) -> None:
         (
             ("render", "--from", "lsat"),
             2,
-            "--from is 'lsat'; give last, total or the timestep of a loss: did you mean last?",
+            "--from is 'lsat'; give last, total or the timestep of a loss; did you mean last?",
         ),
         (("render", "--from", "99"), 2, "no loss at t=99"),
         (("render", "--from", "last", "--color", "gain"), 2, "belongs to the sum over all losses"),

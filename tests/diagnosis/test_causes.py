@@ -19,34 +19,30 @@ def scales(*steps: float) -> Any:
     return lambda: np.array(steps)
 
 
-def test_what_grows_is_the_weights() -> None:
-    assert cause(a_layer("lstm", gate_timescales=scales(0.1)), 3.0, growing=True) == "weights"
-
-
 @pytest.mark.parametrize(("decades", "expected"), [(-10.0, "gate"), (-30.0, "gate"), (-40.0, "weights")])
 def test_a_gate_is_the_cause_where_it_explains_half_of_the_decades(decades: float, expected: str) -> None:
     # One unit that keeps e^-1 a step loses 40 / ln 10 = 17.4 decades over 40 steps.
-    assert cause(a_layer("lstm", gate_timescales=scales(1.0)), decades, growing=False) == expected
+    assert cause(a_layer("lstm", gate_timescales=scales(1.0)), decades) == expected
 
 
 def test_units_are_put_together_by_the_root_of_the_mean_square() -> None:
     # Half of the units keep everything: (1 / 2) ** 0.5 is left, 0.15 decades.
     layer = a_layer("lstm", gate_timescales=scales(1e-3, 1e12))
-    assert cause(layer, -0.29, growing=False) == "gate"
-    assert cause(layer, -0.31, growing=False) == "weights"
+    assert cause(layer, -0.29) == "gate"
+    assert cause(layer, -0.31) == "weights"
     # Of three of which one keeps: (1 / 3) ** 0.5, 0.24 decades, where the median keeps nothing.
     third = a_layer("lstm", gate_timescales=scales(1e-3, 1e-3, 1e12))
-    assert cause(third, -0.47, growing=False) == "gate"
-    assert cause(third, -0.49, growing=False) == "weights"
+    assert cause(third, -0.47) == "gate"
+    assert cause(third, -0.49) == "weights"
 
 
 def test_a_gate_that_keeps_nothing_at_all_is_the_cause() -> None:
-    assert cause(a_layer("lstm", gate_timescales=scales(0.01)), -INF, growing=False) == "gate"
-    assert cause(a_layer("lstm", gate_timescales=scales(40.0)), -INF, growing=False) == "weights"
+    assert cause(a_layer("lstm", gate_timescales=scales(0.01)), -INF) == "gate"
+    assert cause(a_layer("lstm", gate_timescales=scales(40.0)), -INF) == "weights"
 
 
 def test_of_an_unknown_gate_either() -> None:
-    assert cause(a_layer("lstm"), -9.0, growing=False) == "gate or weights"
+    assert cause(a_layer("lstm"), -9.0) == "gate or weights"
 
 
 @pytest.mark.parametrize(("cell", "decades", "activation", "weights", "expected"), [
@@ -60,7 +56,7 @@ def test_of_an_unknown_gate_either() -> None:
 def test_without_a_gate_the_factor_that_takes_half(
     cell: str, decades: float, activation: float, weights: float, expected: str
 ) -> None:
-    assert cause(a_layer(cell, activation=activation, weights=weights), decades, growing=False) == expected
+    assert cause(a_layer(cell, activation=activation, weights=weights), decades) == expected
 
 
 def test_the_share_of_the_activation() -> None:

@@ -403,7 +403,7 @@ def test_the_horizon_decides() -> None:
         ({"horizon": 90}, "horizon is 90.*choose 1 to 89"),
         ({"horizon": 0}, "horizon is 0"),
         ({"vanishing": 3.0}, "must rise"),
-        ({"exploding": -1.0, "attenuating": -3.0}, "must lie between"),
+        ({"exploding": -1.0, "attenuating": -3.0}, "exploding is -1; it must be above 0 decades"),
         ({"saturated": 1.5}, "share"),
         ({"vanishing": math.nan}, "finite"),
         ({"vanish": -3}, "no threshold 'vanish'"),

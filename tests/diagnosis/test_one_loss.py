@@ -52,24 +52,8 @@ def test_two_directions_are_seen_from_the_middle() -> None:
 def test_a_loss_that_was_not_measured_is_named_with_its_neighbours() -> None:
     losses = Losses(linear(0.5, last=True))
     assert losses.timesteps == ((0, 19),)
-    with pytest.raises(rg.InputError, match="the step t=7 bears no loss; the nearest is at t=19"):
+    with pytest.raises(rg.InputError, match="no loss at t=7 was measured: the nearest is at t=19"):
         losses.at(7)
-
-
-def test_why_a_loss_cannot_be_looked_from() -> None:
-    tape = rg.Tape()
-    h = rg.nn.RNN(3, 4)(tape.input(np.ones((2, 20, 3))))
-    mask = np.ones((2, 20), bool)
-    mask[:, 4] = False
-    loss = rg.nn.temporal_softmax_loss(h, np.zeros((2, 20), int), mask)
-    losses = Losses(rg.record(loss, lags=rg.LagOptions(losses=[2, 9])))
-    for timestep, words in (
-        (20, "no loss at t=20, since the trace has the steps t=0 to t=19; the nearest are at t=2, t=9"),
-        (4, "t=4 bears no loss"),
-        (8, r"t=8 was not measured, as 2 of 19 were .*--losses all, or with LagOptions\(including=\[8\]\)\)"),
-    ):
-        with pytest.raises(rg.InputError, match=words):
-            losses.at(timestep)
 
 
 def test_a_recurrence_without_lags_is_passed_by() -> None:
@@ -88,8 +72,9 @@ def test_a_loss_is_chosen_in_words() -> None:
     assert seen(trace, "total") is None
     bare = replace(trace, lags=())
     assert seen(bare) is None
-    with pytest.raises(rg.InputError, match="lags=True"):
-        seen(bare, 3)
+    for asked in (3, "last"):  # what is asked for must be there
+        with pytest.raises(rg.InputError, match="lags=True"):
+            seen(bare, asked)
     for wrong, words in (
         ("lsat", "lsat.*did you mean last"),
         (-1, "-1"),

@@ -167,13 +167,16 @@ def test_the_whole_text() -> None:
 
 
 def test_as_html() -> None:
-    rows = a_diagnosis(finding("few_losses", "note"), model="<b>")._repr_html_().split("</div><div>")
+    rows = a_diagnosis(finding("few_losses", "note"), notes=("<b>",))._repr_html_().splitlines()
     assert rows[0].endswith(
-        '<div><span style="font-weight:bold">It remembers: the input 40 steps back gets 50 % of the gradient that one '
+        '<span style="font-weight: bold">It remembers: the input 40 steps back gets 50 % of the gradient that one '
         "a step back gets.</span>"
     )
     assert rows[1].endswith("Why  </span>Each step back keeps 98.3 % of it; half is left after 40 steps.")
-    assert rows[2] == "&nbsp;"
+    assert rows[2] == ""
+    (noted,) = [row for row in rows if "few losses (note)" in row]
+    assert "color: #4477aa" in noted
+    assert any(row.endswith("&lt;b&gt;.") for row in rows)  # a name is text and no tag
 
 
 # ---- the three sentences

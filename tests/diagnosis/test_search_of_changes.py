@@ -12,9 +12,9 @@ import pytest
 
 from rnngraph.diagnosis.finding import Finding
 from rnngraph.diagnosis.remedies import advice
-from rnngraph.diagnosis.remedies.clipping import clip_threshold, dominates, gradient_norm
+from rnngraph.diagnosis.remedies.advice import clip_threshold, dominates, gradient_norm
 from rnngraph.diagnosis.remedies.search import CURES, search
-from rnngraph.diagnosis.remedies.treat import _advice, after, treat
+from rnngraph.diagnosis.remedies.treat import _advice, treat
 from rnngraph.diagnosis.remedies.tried import Bench, Tried
 from rnngraph.trace.change import BIAS, CHRONO, IDENTITY, INPUTS, OPEN, ORTHOGONAL, SCALE, Change
 from rnngraph.trace.magnitudes import Magnitudes
@@ -180,8 +180,8 @@ def judged(monkeypatch: pytest.MonkeyPatch, layers: Any, paths: Any, **network: 
     """Run a change whose lags are those of the layers and paths."""
     from rnngraph.diagnosis.remedies import tried as module
 
-    monkeypatch.setattr(module, "layers_of", lambda trace, limits, lag: layers)
-    monkeypatch.setattr(module, "network_of", lambda trace, some, limits, lag: SimpleNamespace(paths=paths))
+    made = SimpleNamespace(layers=layers, paths=paths)
+    monkeypatch.setattr(module, "network_of", lambda trace, limits, lag: made)
     monkeypatch.setattr(module, "replace", lambda trace, **changes: trace)
     bench = Bench(a_network(head=a_path(), trace=None, **network), Measured((("lags",), ())))
     return bench.run("do something", Change(ORTHOGONAL))
@@ -213,7 +213,7 @@ def test_without_lags_nothing_was_tried() -> None:
 def test_a_change_that_helps_by_its_own_limits() -> None:
     found = Tried("words", (), -2.5, 2.5, True, -3.0, 3.0)
     assert found.helps
-    assert found.left == "0.3 % is left"
+    assert found.left == "0.3 % is left, at most ×316 on the way"
     assert Tried("words", (), -2.5, 3.0, True, -3.0, 3.0).left == "it explodes (×1e3)"
     assert Tried("words", (), -2.5, 2.5, False, -3.0, 3.0).left == "nothing is written"
 
@@ -223,7 +223,7 @@ def test_a_change_that_helps_by_its_own_limits() -> None:
     (0.17, 0.0, "all is left"), (0.18, 0.0, "it grows ×1.5"), (0.5, 1.2, "it grows ×3.2"),
 ])  # fmt: skip
 def test_what_is_left_is_said(decades: float, peak: float, words: str) -> None:
-    assert after(Tried("words", (), decades, peak)) == words
+    assert Tried("words", (), decades, peak).left == words
 
 
 # ---- truncation, beside the advice
@@ -276,10 +276,11 @@ def exploding(*done: tuple[Any, float, float], helps: bool = False, **errors: fl
     layer = a_layer(peak=3.0, trace=SimpleNamespace(parameters=(), states=()))
     sick = Finding("exploding", "error", layer.where, {"peak_decades": 3.0}, "weights", "Make it smaller.", "It grows.")
     network = a_network([layer], a_path(), head=a_path(layer), asked=40)
-    bench: Any = SimpleNamespace(done=[Tried("make it so", (Change(kind),), d, p) for kind, d, p in done], lag=40)
+    bench: Any = SimpleNamespace(done=[Tried("make it so", (Change(kind),), d, p) for kind, d, p in done], lag=40,
+                                 network=network)  # fmt: skip
     helping = [one for one in bench.done if one.helps] if helps else []
     cuts = {int(length[1:]): error for length, error in errors.items()}
-    return _advice(network, bench, helping, cuts, sick, layer)
+    return _advice(bench, helping, cuts, "it grew ×1e3", sick, layer)
 
 
 def test_a_calm_orthogonal_start_is_named_beside_what_helps() -> None:

@@ -164,10 +164,10 @@ def test_a_tiny_sum_beside_what_is_not_known() -> None:
 def test_the_longest_lag_up_to_one() -> None:
     sums = matrix([[[1.0, NAN, 1.0, 1.0, 1.0]]], [4])
     assert sums.pairs.tolist() == [1, 1, 0, 1]
-    assert [sums.longest_of(lag) for lag in (1, 2, 3, 4)] == [1, 2, 2, 4]
+    assert [sums.judged_lag(lag, 0.1) for lag in (1, 2, 3, 4)] == [1, 2, 2, 4]
     assert sums.longest == 4
     one = matrix([[[1.0]]], [0])
-    assert (one.longest, one.longest_of(1), one.pairs.size) == (0, 0, 0)
+    assert (one.longest, one.judged_lag(1, 0.1), one.pairs.size) == (0, 0, 0)
 
 
 def test_a_lag_that_is_not_there_has_no_gain() -> None:

@@ -248,7 +248,7 @@ def test_total_is_what_it_was_under_a_sentence() -> None:
 
 
 BAD: list[tuple[dict[str, Any], str]] = [
-    ({"seen_from": 99}, "there is no loss at t=99, since the trace has the steps t=0 to t=29; the nearest are at t="),
+    ({"seen_from": 99}, "no loss at t=99 was measured: the nearest are at t="),
     ({"seen_from": -1}, "seen_from is -1; give last, total or the timestep of a loss."),
     ({"seen_from": "first"}, "seen_from is 'first'; give last, total or the timestep of a loss."),
     ({"seen_from": 1.5}, "seen_from is 1.5; give last, total"),

@@ -73,7 +73,7 @@ def test_the_sentence(rates: list[float], trend: str | None, words: str, tmp_pat
 def test_a_need_is_the_lag_that_is_compared_at(tmp_path: Path) -> None:
     folder = save(tmp_path / "a", UP)
     history = rg.history(folder, horizon=20)
-    assert history.horizon == 20
+    assert (history.folder, history.horizon, history.asked) == (str(folder), 20, 20)
     np.testing.assert_allclose(history.gains, [gain(rate, 20) for rate in UP], atol=1e-9)
     assert history.measurements[0].verdict == rg.diagnose(network(0.7), horizon=20).verdict
     save_step(folder, network(0.9, time=12), 900)  # too short for it, and still of use

@@ -12,7 +12,7 @@ import rnngraph
 from rnngraph import Tape, Trace, nn
 from rnngraph.history import training
 from rnngraph.history.course import History
-from rnngraph.history.folder import Folder, Skipped
+from rnngraph.history.folder import Skipped
 from rnngraph.history.measurement import measured
 from rnngraph.trace.decay import DecayReport, LayerDecay, Unread
 
@@ -57,6 +57,6 @@ def hostile_decay(text: str) -> DecayReport:
 def hostile_history(text: str) -> History:
     """Make the history of two measurements, with a text in every place that holds a name of a file's or a user's."""
     one = replace(measured(replace(hostile_trace(text), training_step=0), text), said=text)
-    read = Folder(text, (one, replace(one, step=1)), (Skipped(text, text),))
-    with mock.patch.object(training, "read_folder", return_value=read):
+    read = (one, replace(one, step=1)), (Skipped(text, text),)
+    with mock.patch.multiple(training, read_folder=lambda place, horizon: read, folder_of=lambda given: given):
         return training.history_of(text)

@@ -11,6 +11,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from rnngraph.cli.app import COMMANDS
+from rnngraph.cli.options.declare import with_options
 from rnngraph.diagnosis.thresholds import Thresholds
 from tests.render.printed import fill, printed_documents
 from tests.render.schemas import SCHEMAS, faults, objects, visited
@@ -90,7 +91,9 @@ def test_a_schema_is_one_and_says_what_every_key_is(name: str) -> None:
 
 
 def test_every_command_that_writes_json_has_a_schema() -> None:
-    writing = {command.__name__ for command, _ in COMMANDS if "json" in inspect.signature(command).parameters}
+    writing = {
+        command.__name__ for command, _ in COMMANDS if "json" in inspect.signature(with_options(command)).parameters
+    }
     assert writing | {"picture"} == set(SCHEMAS)
 
 

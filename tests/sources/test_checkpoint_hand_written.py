@@ -11,6 +11,8 @@ import pytest
 import rnngraph as rg
 from rnngraph.errors import InputError
 from rnngraph.sources.checkpoint import CheckpointOptions, load
+from rnngraph.sources.checkpoint.files import StoredArray
+from rnngraph.sources.checkpoint.hand_written.simple import with_usual_names
 from tests.draws import draw
 from tests.numpy.plain_networks import char_rnn
 
@@ -61,3 +63,27 @@ def test_weights_of_which_the_side_cannot_be_told_are_refused(tmp_path: Path) ->
         InputError, match=r"Wxh has shape \(4, 4\), so that it cannot be told whether it multiplies rows"
     ):
         gradients(tmp_path, {"Wxh": draw(4, 4), "Whh": draw(4, 4), "bh": draw(4)})
+
+
+@pytest.mark.parametrize("rows", [False, True])
+def test_the_output_tells_the_side_of_square_weights(rows: bool, tmp_path: Path) -> None:
+    arrays = {"Wxh": draw(H, H), "Whh": draw(H, H, seed=2), "bh": draw(H), "Why": draw(V, H), "by": draw(V)}
+    x, targets = draw(T, H), np.arange(T) % V
+    h, expected = np.zeros(H), 0.0
+    for one, target in zip(x, targets.tolist(), strict=True):
+        h = np.tanh(arrays["Wxh"] @ one + arrays["Whh"] @ h + arrays["bh"])
+        scores = arrays["Why"] @ h + arrays["by"]
+        expected += np.log(np.exp(scores).sum()) - scores[target]
+    np.savez(tmp_path / "weights.npz", allow_pickle=False, **{k: one.T if rows else one for k, one in arrays.items()})
+    np.savez(tmp_path / "data.npz", allow_pickle=False, x=x[None], targets=targets[None])
+    options = CheckpointOptions(str(tmp_path / "weights.npz"), str(tmp_path / "data.npz"))
+    assert float(load(options).loss.value) in (pytest.approx(expected), pytest.approx(expected / T))
+
+
+@pytest.mark.parametrize(
+    "shapes",
+    [{"W_ih": (8, 3), "W_hh": (8, 2)}, {"Wxh": (2, 3), "Wih": (2, 3), "Whh": (2, 2)}, {"W_hh": (2, 2), "b_h": (2,)}],
+)
+def test_other_arrays_keep_their_names(shapes: dict[str, Any]) -> None:
+    arrays = {name: StoredArray(name, shape, Path(), lambda: np.zeros(())) for name, shape in shapes.items()}
+    assert with_usual_names(arrays) == arrays

@@ -7,11 +7,11 @@ from typing import Annotated
 import typer
 
 FROM = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--from",
         metavar="last|LOSS|total",
-        help="Which loss is seen: the last one, the one at a timestep, or the sum over all.",
+        help="Which loss is seen: the last one, which is the default, the one at a timestep, or the sum over all.",
         autocompletion=lambda: ["last", "total"],
     ),
 ]

@@ -1,36 +1,41 @@
-"""How a chart is drawn: the options of every command that draws one, and where it goes."""
+"""How a report is shown: the options of every command that has a chart, and where it goes: text, JSON or a picture."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rnngraph.cli.options.alike import FORCE
+from rnngraph.cli.options.alike import FORCE, JSON
 from rnngraph.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rich.console import RenderableType
+
     from rnngraph.cli.output import Target
 
 
-CHART_OPTIONS: dict[str, Any] = {
-    "output": Annotated[
+@dataclass(frozen=True, slots=True)
+class ChartArguments:
+    """The options, and what a command line says with them; None where nothing was said."""
+
+    output: Annotated[
         Path | None,
         typer.Option(
             "--output", "-o", metavar="FILE", help="Write a picture instead: .svg, .png, .pdf or .html; - for stdout."
         ),
-    ],
-    "width": Annotated[
+    ] = None
+    width: Annotated[
         int | None,
         typer.Option(
             metavar="PIXELS", help="The width of the picture: 900; 390 is set for a phone.", show_default=False
         ),
-    ],
-    "theme": Annotated[
+    ] = None
+    theme: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
@@ -38,26 +43,15 @@ CHART_OPTIONS: dict[str, Any] = {
             autocompletion=lambda: ["auto", "light", "dark"],
             show_default=False,
         ),
-    ],
-    "force": FORCE,
-}
+    ] = None
+    force: FORCE = False
+    json: JSON = False
 
-
-@dataclass(frozen=True, slots=True)
-class ChartArguments:
-    """What a command line says about a picture; None where nothing was said."""
-
-    output: Path | None = None
-    width: int | None = None
-    theme: str | None = None
-    force: bool = False
-
-    def target(self, *, what: str, json: bool) -> tuple[Target, str] | None:
+    def target(self, what: str) -> tuple[Target, str] | None:
         """Choose where the picture goes and its format, before anything is computed; None where none is wanted.
 
         Args:
             what: is drawn, for messages.
-            json: the report was asked for as JSON, too.
 
         Raises:
             InputError: an unknown suffix, or options that do not fit each other.
@@ -73,7 +67,7 @@ class ChartArguments:
                 if given is not None:
                     raise InputError(f"{name} is of a picture: name its file with -o, or leave it out.")
             return None
-        if json:
+        if self.json:
             raise InputError("--json goes to stdout and --output to a file: leave one of them out.")
         if self.output == STDOUT:
             return Target.of(self.output), "svg"
@@ -81,11 +75,31 @@ class ChartArguments:
         check_picture(self.output, renderer_named(chosen), force=self.force)
         return Target.of(self.output), chosen
 
-    def write(self, draw: Callable[..., bytes], target: tuple[Target, str]) -> None:
-        """Draw with these options, and write it; `draw` takes a format, a width and a theme."""
-        from rnngraph.cli.console import working
+    def show(
+        self,
+        target: tuple[Target, str] | None,
+        *,
+        draw: Callable[..., bytes],
+        document: Callable[[], str],
+        report: Callable[[], RenderableType],
+    ) -> None:
+        """Write what a command found: as a picture where it has a target, else as JSON or for a person.
+
+        Args:
+            target: what `target` chose.
+            draw: takes a format, a width and a theme.
+            document: writes the JSON.
+            report: makes what is printed.
+        """
+        from rnngraph.cli.console import report_console, working, write_report
         from rnngraph.cli.output import write_output
 
-        with working("drawing"):
-            data = draw(target[1], width=self.width, theme=self.theme or "auto")
-        write_output(data, target[0])
+        if target is not None:
+            place, chosen = target
+            with working("drawing"):
+                data = draw(chosen, width=self.width, theme=self.theme or "auto")
+            write_output(data, place)
+        elif self.json:
+            write_report(document())
+        else:
+            report_console().print(report())

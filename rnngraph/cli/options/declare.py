@@ -5,15 +5,15 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any
+from dataclasses import dataclass, fields
+from typing import Any, get_type_hints
 
 import typer
 
-from rnngraph.cli.options.chart import CHART_OPTIONS, ChartArguments
+from rnngraph.cli.options.chart import ChartArguments
 from rnngraph.cli.options.demo import DEMO_OPTIONS
 from rnngraph.cli.options.demo import PANEL as DEMO_PANEL
-from rnngraph.cli.options.lag_matrix import LAG_OPTIONS, LagArguments
+from rnngraph.cli.options.lag_matrix import LagArguments
 from rnngraph.cli.options.source import MODEL_OPTIONS, SOURCE, SourceArguments
 from rnngraph.cli.options.source import PANEL as MODEL_PANEL
 from rnngraph.sources.demo import DemoOptions
@@ -29,7 +29,7 @@ class Gathered:
 
     options: Values  # a type annotation by name
     gather: Callable[[typer.Context, Values], object]
-    defaults: Values = field(default_factory=dict)  # None where there is none
+    defaults: Values  # None where there is none
 
 
 def with_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -73,12 +73,18 @@ def _given(context: typer.Context) -> tuple[str, ...]:
     )
 
 
+def _of_fields(kind: type[Any]) -> Gathered:
+    """Take a dataclass whose fields are options."""
+    options = get_type_hints(kind, include_extras=True)
+    return Gathered(options, lambda context, values: kind(**values), {one.name: one.default for one in fields(kind)})
+
+
 GATHERED: dict[object, Gathered] = {
     SourceArguments: Gathered(
         {"source": SOURCE, **MODEL_OPTIONS, **DEMO_OPTIONS},
         _source_arguments,
         {one.name: one.default for one in fields(DemoOptions)},
     ),
-    LagArguments: Gathered(LAG_OPTIONS, lambda context, values: LagArguments(**values)),
-    ChartArguments: Gathered(CHART_OPTIONS, lambda context, values: ChartArguments(**values), {"force": False}),
+    LagArguments: _of_fields(LagArguments),
+    ChartArguments: _of_fields(ChartArguments),
 }

@@ -1,4 +1,4 @@
-"""How much of the lag matrix is measured: the options, and what a command line said with them."""
+"""How much of the lag matrix is measured: the options of every command that measures it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from rnngraph.files import is_stream
 if TYPE_CHECKING:
     from rnngraph.measure.lag_options import LagOptions
 
-MOST_DIGITS = 18  # more than any machine counts to; Python refuses to read thousands
 PANEL = "How much of the lags is measured"
 
 
@@ -22,22 +21,15 @@ def _option(metavar: str, text: str) -> Any:
     return typer.Option(metavar=metavar, help=text, rich_help_panel=PANEL)
 
 
-LAG_OPTIONS: dict[str, Any] = {
-    "losses": Annotated[
-        str | None, _option("N|all", "How many loss steps are walked back, spread over the sequence; 32 by default.")
-    ],
-    "samples": Annotated[str | None, _option("N|all", "How many samples of the batch are taken; 8 by default.")],
-    "max_lag": Annotated[int | None, _option("LAG", "Follow no loss over more steps than this.")],
-}
-
-
 @dataclass(frozen=True, slots=True)
 class LagArguments:
-    """What a command line says about the lag matrix; None where nothing was said."""
+    """The options, and what a command line says with them; None where nothing was said."""
 
-    losses: str | None = None
-    samples: str | None = None
-    max_lag: int | None = None
+    losses: Annotated[
+        str | None, _option("N|all", "How many loss steps are walked back, spread over the sequence; 32 by default.")
+    ] = None
+    samples: Annotated[str | None, _option("N|all", "How many samples of the batch are taken; 8 by default.")] = None
+    max_lag: Annotated[int | None, _option("LAG", "Follow no loss over more steps than this.")] = None
 
     def options(self, source: str | None, seen_from: str | int | None = None) -> LagOptions:
         """Read the options for SOURCE; the loss that is seen is among those that are measured.
@@ -73,10 +65,12 @@ def refuse_for_saved(source: str | None, **given: Any) -> None:
 
 
 def _count(name: str, text: str | None, default: int) -> Any:
+    from rnngraph.checks import digits
+
     if text is None:
         return default
     if text == "all":
         return "all"
-    if not text.isdecimal() or len(text) > MOST_DIGITS or int(text) < 1:
+    if not (number := digits(text)):
         raise InputError(f"{name} is {text!r}; give a whole number of at least 1, or all.")
-    return int(text)
+    return number

@@ -14,7 +14,7 @@ from rnngraph.diagnosis.network import Network
 from rnngraph.diagnosis.remedies import advice
 from rnngraph.diagnosis.remedies.search import CURES, search
 from rnngraph.diagnosis.remedies.tried import Bench, Tried, Tries
-from rnngraph.diagnosis.sentences import is_left, left_text, times
+from rnngraph.diagnosis.sentences import left_text, times
 from rnngraph.trace.change import ORTHOGONAL
 
 NECESSARY = " So much must be left to learn from lag {lag}, though it may not be enough."
@@ -33,9 +33,10 @@ def treat(
         return tuple(findings), ()  # no weight of the recurrence is to blame
     layer = layers[str(sick.where["state"])]
     helping = search(bench, verdict, layer)
-    cuts = _truncations(bench) if verdict in ("vanishing", "saturated", "exploding") and network.asked is None else {}
-    numbers = _numbers(network, bench, helping, cuts, _before(network, verdict, layer))
-    text = _advice(network, bench, helping, cuts, sick, layer)
+    cutting = network.asked is None and verdict in ("vanishing", "saturated", "exploding")
+    cuts = _truncations(network, tries) if cutting else {}
+    before = _before(network, verdict, layer)
+    numbers, text = _numbers(bench, helping, cuts, before), _advice(bench, helping, cuts, before, sick, layer)
     treated = [
         replace(one, advice=text, evidence={**one.evidence, **numbers}) if one.rule == verdict else one
         for one in findings
@@ -44,11 +45,10 @@ def treat(
 
 
 def _advice(
-    network: Network, bench: Bench, helping: Sequence[Tried], cuts: dict[int, float], finding: Finding, layer: Layer
+    bench: Bench, helping: Sequence[Tried], cuts: dict[int, float], before: str, finding: Finding, layer: Layer
 ) -> str:  # fmt: skip
-    before = _before(network, finding.rule, layer)
     if helping:
-        listed = "; or ".join(f"{one.words} ({after(one)} at lag {bench.lag})" for one in helping)
+        listed = "; or ".join(f"{one.words} ({one.left} at lag {bench.lag})" for one in helping)
         text = f"{listed[0].upper()}{listed[1:]}. Before, {before}. It was tried on this batch."
         text += "" if finding.rule == "exploding" else NECESSARY.format(lag=bench.lag)
     elif bench.done:
@@ -59,7 +59,7 @@ def _advice(
     if finding.rule == "exploding":
         near = [
             one for one in bench.done
-            if one.changes[0].kind == ORTHOGONAL and network.limits.vanishing < one.decades <= one.enough
+            if one.changes[0].kind == ORTHOGONAL and bench.network.limits.vanishing < one.decades <= one.enough
             and one.peak < one.most
         ]  # fmt: skip
         if near:
@@ -79,33 +79,25 @@ def _before(network: Network, rule: str, layer: Layer) -> str:
     return f"it was {left_text(network.head.decades)}"
 
 
-def after(one: Tried) -> str:
-    """Say what is left with a change, and what it grows to on the way."""
-    grown = f", at most {times(one.peak)} on the way" if one.peak > 1 else ""
-    left = is_left(one.decades)
-    return left if left.startswith("it grows") else f"{left}{grown}"
-
-
-def _numbers(
-    network: Network, bench: Bench, helping: Sequence[Tried], cuts: dict[int, float], before: str
-) -> dict[str, Value]:
-    found: dict[str, Value] = {"tried": len(bench.done), "helped": len(helping), "before_decades": network.head.decades}
+def _numbers(bench: Bench, helping: Sequence[Tried], cuts: dict[int, float], before: str) -> dict[str, Value]:
+    left = bench.network.head.decades
+    found: dict[str, Value] = {"tried": len(bench.done), "helped": len(helping), "before_decades": left}
     if helping:
         best = helping[0]
         found |= {
-            "remedy": best.words, "after": after(best), "after_decades": best.decades, "after_peak": best.peak,
+            "remedy": best.words, "after": best.left, "after_decades": best.decades, "after_peak": best.peak,
             "before": before,
         }  # fmt: skip
     return found | {f"truncation_error_{length}": error for length, error in cuts.items()}
 
 
-def _truncations(bench: Bench) -> dict[int, float]:
+def _truncations(network: Network, tries: Tries) -> dict[int, float]:
     """Measure how far chunks are off: of about twice the reach, and of half of the steps."""
-    steps = bench.network.head.layer.recurrence.timesteps
-    lengths = sorted({2 ** (2 * (bench.network.reach or 1) - 1).bit_length(), steps // 2})
+    steps = network.head.layer.recurrence.timesteps
+    lengths = sorted({2 ** (2 * (network.reach or 1) - 1).bit_length(), steps // 2})
     found = {}
     for length in [one for one in lengths if 1 < one < steps]:
-        error = bench.truncation(length)
+        error = tries.truncation(length)
         if error is not None:
             found[length] = error
     return found

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from rnngraph.diagnosis.layer import layers_of
 from rnngraph.diagnosis.network import Network, network_of
 from rnngraph.diagnosis.sentences import is_left, times
 from rnngraph.diagnosis.thresholds import Thresholds
@@ -54,10 +53,14 @@ class Tried:
 
     @property
     def left(self) -> str:
-        """Say what was left, or how it grows."""
+        """Say what was left, and what it grew to on the way."""
         if self.peak >= self.most:
             return f"it explodes ({times(self.peak)})"
-        return is_left(self.decades) if self.written else "nothing is written"
+        if not self.written:
+            return "nothing is written"
+        left = is_left(self.decades)
+        grown = self.peak > 1 and not left.startswith("it grows")
+        return f"{left}, at most {times(self.peak)} on the way" if grown else left
 
 
 class Bench:
@@ -77,10 +80,9 @@ class Bench:
             return None
         network = self.network
         trace = replace(network.trace, lags=measured[0], input_lags=measured[1], updates=())
-        layers = layers_of(trace, network.limits, self.lag)
-        again = network_of(trace, layers, network.limits, self.lag)
+        again = network_of(trace, network.limits, self.lag)
         left = [path.decades for path in again.paths if path.horizon]
-        peaks = [layer.peak for layer in layers if not math.isnan(layer.peak)]
+        peaks = [layer.peak for layer in again.layers if not math.isnan(layer.peak)]
         shut = any(path.shut(self.network.limits.unwritten) for path in again.paths)
         found = Tried(
             words, changes, min(left, default=math.nan), max(peaks, default=math.inf), not shut,
@@ -88,7 +90,3 @@ class Bench:
         )  # fmt: skip
         self.done.append(found)
         return found
-
-    def truncation(self, length: int) -> float | None:
-        """Measure how far the gradient is off in chunks of so many steps."""
-        return self._tries.truncation(length)

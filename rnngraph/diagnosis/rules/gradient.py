@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from rnngraph.diagnosis.causes import cause
 from rnngraph.diagnosis.curve import LN10
 from rnngraph.diagnosis.evidence import at_timestep, evidence, overflow_lag
 from rnngraph.diagnosis.finding import ERROR, NOTE, Finding, Value
 from rnngraph.diagnosis.layer import Layer
-from rnngraph.diagnosis.remedies import advice, clipping
+from rnngraph.diagnosis.remedies import advice
 from rnngraph.diagnosis.sentences import amount_text, pace, percent, share_text, times_text
 from rnngraph.trace.magnitudes import Status
 
@@ -28,8 +27,8 @@ def find_exploding(layer: Layer) -> Finding | None:
     passed = int(np.flatnonzero(grown >= limit)[0]) + 1
     numbers: dict[str, Value] = {
         **evidence(layer), "peak_decades": layer.peak, "peak_lag": layer.peak_lag, "passed_lag": passed,
-        "overflow_lag": risk, "gradient_norm": clipping.gradient_norm(layer.trace.parameters),
-        "clip_norm": clipping.clip_threshold(layer),
+        "overflow_lag": risk, "gradient_norm": advice.gradient_norm(layer.trace.parameters),
+        "clip_norm": advice.clip_threshold(layer),
     }  # fmt: skip
     # A gradient that grows first and shrinks then has a falling slope, which says nothing of its growth.
     pace_of = pace(layer) if layer.rate > 0 else ""
@@ -38,7 +37,7 @@ def find_exploding(layer: Layer) -> Finding | None:
     if risk is not None:
         text += f" At this rate {layer.trace.dtype} overflows after {risk} steps."
     return Finding(
-        "exploding", ERROR, {**layer.where, **where}, numbers, cause(layer, layer.decades, growing=True),
+        "exploding", ERROR, {**layer.where, **where}, numbers, "weights",
         f"{advice.for_exploding(layer)} {advice.clip(layer)}", text,
     )  # fmt: skip
 

@@ -1,6 +1,6 @@
 """Rules on the credit that reaches what the network is fed: unwritten, saturated, vanishing or attenuating.
 
-One of them at most holds for a path.
+One of them at most holds for a path; `_state` tells which.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from rnngraph.diagnosis.sentences import no_credit, pace, percent, share_text
 
 def find_unwritten(network: Network, path: Path) -> Finding | None:
     """The states carry a gradient, but what they remember does not come from the input."""
-    if not _is_unwritten(network, path):
+    if _state(network, path) != "unwritten":
         return None
     limits, share = network.limits, path.written
     shut = path.shut(limits.unwritten)
@@ -42,67 +42,65 @@ def find_unwritten(network: Network, path: Path) -> Finding | None:
 
 def find_saturated(network: Network, path: Path) -> Finding | None:
     """The gradient has vanished, and flat activations are what took it."""
-    if not _has_vanished(network, path) or _reaches(network, path) or not is_flat(path.layer):
+    if _state(network, path) != "saturated":
         return None
-    return Finding(
-        "saturated", _grave(network), {**path.where, **end_of_memory(path)},
-        {**evidence(path.layer), **path_evidence(network, path)}, "activation", advice.for_saturated(path.layer),
-        f"{path.layer.name} is saturated, and {no_credit(path)}",
-    )  # fmt: skip
+    text = f"{path.layer.name} is saturated, and {no_credit(path)}"
+    return _ending(network, path, "saturated", "activation", advice.for_saturated(path.layer), text)
 
 
 def find_vanishing(network: Network, path: Path) -> Finding | None:
     """The gradient has vanished at the lag that is judged."""
-    if not _has_vanished(network, path) or (_reaches(network, path) is None and is_flat(path.layer)):
+    if _state(network, path) != "vanishing":
         return None
-    numbers = {**evidence(path.layer), **path_evidence(network, path)}
-    if text := _reaches(network, path):
-        return Finding(
-            "vanishing", _grave(network), {**path.where, **end_of_memory(path)}, numbers, "losses",
-            "Give the losses that have so many steps before them more weight, or judge a shorter lag.", text,
+    if _is_late(network, path):
+        return _ending(
+            network, path, "vanishing", "losses",
+            "Give the losses that have so many steps before them more weight, or judge a shorter lag.",
+            f"What trains {path.layer.name} does not reach lag {path.horizon}: the losses with so many steps before "
+            f"them weigh {share_text(path.decades - path.alone)} of the mean, and the others have no such lag.",
         )  # fmt: skip
-    return Finding(
-        "vanishing", _grave(network), {**path.where, **end_of_memory(path)}, numbers,
-        cause(path.layer, path.decades, growing=False), advice.for_vanishing(path.layer, max(path.horizon, 1)),
-        f"In {path.layer.name} {no_credit(path)}",
+    return _ending(
+        network, path, "vanishing", cause(path.layer, path.decades),
+        advice.for_vanishing(path.layer, max(path.horizon, 1)), f"In {path.layer.name} {no_credit(path)}",
     )  # fmt: skip
 
 
 def find_attenuating(network: Network, path: Path) -> Finding | None:
     """The gradient shrinks to what nothing is learned from now, but not to nothing."""
-    if not network.limits.vanishing < path.decades <= network.limits.attenuating or _is_unwritten(network, path):
+    if _state(network, path) != "attenuating":
         return None
-    return Finding(
-        "attenuating", WARNING if network.asked is not None else NOTE, {**path.where, **end_of_memory(path)},
-        {**evidence(path.layer), **path_evidence(network, path)}, cause(path.layer, path.decades, growing=False),
+    return _ending(
+        network, path, "attenuating", cause(path.layer, path.decades),
         advice.for_vanishing(path.layer, path.horizon),
         f"In {path.layer.name} {percent(path.decades)} of the credit is left at lag {path.horizon}{pace(path.layer)}: "
         "too little to learn from now, though training may open the way.",
     )  # fmt: skip
 
 
-def _is_unwritten(network: Network, path: Path) -> bool:
-    if math.isnan(path.decades) or not network.carriers(path.layer):
-        return False
-    return path.shut(network.limits.unwritten) or path.alone <= network.limits.vanishing
+def _state(network: Network, path: Path) -> str:
+    """Tell which of the four holds; "" where enough is left, nothing is known, or the units are dead."""
+    limits, decades = network.limits, path.decades
+    heard = not path.shut(limits.unwritten) and not path.alone <= limits.vanishing
+    if math.isnan(decades):
+        return ""
+    if not heard and network.carriers(path.layer):
+        return "unwritten"
+    if decades > limits.vanishing:
+        return "attenuating" if decades <= limits.attenuating else ""
+    if find_dead(path.layer) is not None:
+        return ""
+    return "saturated" if is_flat(path.layer) and not _is_late(network, path) else "vanishing"
 
 
-def _has_vanished(network: Network, path: Path) -> bool:
-    if not path.decades <= network.limits.vanishing or _is_unwritten(network, path):
-        return False
-    return find_dead(path.layer) is None
+def _is_late(network: Network, path: Path) -> bool:
+    """Whether losses that weigh next to nothing reach the lag, and the others have no such lag."""
+    return path.alone > network.limits.vanishing
 
 
-def _reaches(network: Network, path: Path) -> str | None:
-    """Say so where losses that weigh next to nothing reach the lag, and the others have no such lag."""
-    if not path.alone > network.limits.vanishing:
-        return None
-    return (
-        f"What trains {path.layer.name} does not reach lag {path.horizon}: the losses with so many steps before them "
-        f"weigh {share_text(path.decades - path.alone)} of the mean, and the others have no such lag."
-    )
-
-
-def _grave(network: Network) -> str:
-    """Without a lag that the task needs, nothing is wrong with a reach."""
-    return ERROR if network.asked is not None else WARNING
+def _ending(network: Network, path: Path, rule: str, reason: str, attempt: str, text: str) -> Finding:
+    """Give what is found of credit that ends; without a lag that the task needs, nothing is wrong with a reach."""
+    grave, light = (WARNING, NOTE) if rule == "attenuating" else (ERROR, WARNING)
+    return Finding(
+        rule, light if network.asked is None else grave, {**path.where, **end_of_memory(path)},
+        {**evidence(path.layer), **path_evidence(network, path)}, reason, attempt, text,
+    )  # fmt: skip

@@ -11,7 +11,7 @@ import numpy as np
 
 from rnngraph.diagnosis.diagnose import headline_of
 from rnngraph.diagnosis.layer import no_lags
-from rnngraph.diagnosis.one_loss import LAST, Losses
+from rnngraph.diagnosis.one_loss import Losses
 from rnngraph.diagnosis.sentences import share_text
 from rnngraph.errors import InputError
 from rnngraph.graph.charts.axes import AXIS, Axes
@@ -35,7 +35,7 @@ def lag_sheet(
     trace: Trace,
     *,
     states: Sequence[str] | None = None,
-    seen_from: str | int = LAST,
+    seen_from: str | int | None = None,
     width: int = 900,
     theme: str = "auto",
 ) -> Sheet:
@@ -44,7 +44,7 @@ def lag_sheet(
     Args:
         trace: what was recorded.
         states: rows to draw, by the names of states or layers; all of them by default.
-        seen_from: the loss whose line is outlined.
+        seen_from: the loss whose line is outlined; the last by default.
         width: of the picture, in pixels; 390 is set for a phone.
         theme: `"light"`, `"dark"`, or `"auto"`, which in SVG follows the reader's system.
 
@@ -55,7 +55,7 @@ def lag_sheet(
     if not trace.lags:
         raise no_lags(trace)
     losses = Losses(trace)
-    number = losses.furthest() if isinstance(seen_from, str) else losses.at(seen_from)
+    number = losses.number_of(seen_from)
     clock, timestep = losses.timesteps[number]
     rows = _chosen(lag_rows(losses, clock), states)
     title, why, attempt = headline_of(trace) or (f"{trace.model or 'network'}: lags", "", "")

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from rnngraph.checks import whole_number
 from rnngraph.errors import InputError
 from rnngraph.history.compare.contrast import Comparison, Curves, Gates
 from rnngraph.history.compare.match import Pair, left_out, pairs_of
@@ -23,8 +22,6 @@ from rnngraph.trace.model import GateTrace
 
 def compared(a: object, b: object, *, horizon: int | None = None) -> Comparison:
     """Compare; see `rnngraph.compare`."""
-    if horizon is not None:
-        whole_number(horizon, "the horizon", least=1)
     one, two = side_of(a, "A", horizon=horizon), side_of(b, "B", horizon=horizon)
     pairs = pairs_of(one.network, two.network)
     if not pairs:

@@ -11,8 +11,8 @@ from pathlib import Path
 from rnngraph.diagnosis.diagnose import judge, network_in
 from rnngraph.diagnosis.network import Network
 from rnngraph.diagnosis.report import Diagnosis
-from rnngraph.errors import FileError, InputError
-from rnngraph.files import path_of
+from rnngraph.errors import InputError
+from rnngraph.files import is_folder, path_of
 from rnngraph.history.course import History
 from rnngraph.history.folder import open_step
 from rnngraph.history.measurement import Measurement, measurement_of
@@ -56,11 +56,7 @@ def side_of(given: object, letter: str, *, horizon: int | None) -> Side:
 
 
 def _opened(path: Path, horizon: int | None) -> tuple[Trace, str, History | None]:
-    try:
-        is_folder = path.is_dir()
-    except (OSError, ValueError) as error:
-        raise FileError(f"{str(path)!r} cannot be used: {getattr(error, 'strerror', None) or error}.") from None
-    if not is_folder:
+    if not is_folder(path):
         return Trace.load(path), str(path), None
     history = history_of(path, horizon=horizon)
     last = history.measurements[-1].label

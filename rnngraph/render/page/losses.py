@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from rnngraph.diagnosis.chosen_loss import SeenFrom, chosen
+from rnngraph.diagnosis.chosen_loss import SeenFrom, seen
 from rnngraph.diagnosis.one_loss import INITIAL, Losses, OneLoss
 from rnngraph.graph.build.loss_circles import bearing
 from rnngraph.graph.one_loss.headings import small_print
@@ -35,20 +35,20 @@ def losses(trace: Trace, seen_from: SeenFrom = None, *, said: str = "") -> dict[
     Raises:
         InputError: there is no such loss, or it bears nothing.
     """
-    if (begin := chosen(trace, seen_from)) is None:
+    if (begin := seen(trace, seen_from)) is None:
         return None
     found = Losses(trace)
     start = found.timesteps.index((begin.clock, begin.timestep))
     steps = sum(one.timesteps for one in trace.recurrences)
     numbers = _kept(len(found.timesteps), start, max(1, NUMBERS // max(1, steps)))
-    seen = [one for number in numbers if (one := found.seen_from(number)).walks]
-    seen.sort(key=lambda one: (one.clock, one.timestep))
-    segments, rows = find_segments(trace, begin), _rows(trace, begin, seen)
+    shown = [one for number in numbers if (one := found.seen_from(number)).walks]
+    shown.sort(key=lambda one: (one.clock, one.timestep))
+    segments, rows = find_segments(trace, begin), _rows(trace, begin, shown)
     return {
         "axis": [[one.clock, one.timesteps, one.name] for one in segments],
         "rows": [_row(trace, one) for one in rows],
-        "seen": [_one(one, [row.states for row in rows]) for one in seen],
-        "start": next(place for place, one in enumerate(seen) if (one.clock, one.timestep) == _entered(begin)),
+        "seen": [_one(one, [row.states for row in rows]) for one in shown],
+        "start": next(place for place, one in enumerate(shown) if (one.clock, one.timestep) == _entered(begin)),
         "measured": len(found.timesteps),
         "available": trace.lags[0].available,
         "bears": np.flatnonzero(bearing(trace, segments)).tolist(),

@@ -5,6 +5,12 @@ In: a `ContextTrace`. Out: text. Every number stands beside its bar.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rich.console import Console, ConsoleOptions
+from rich.text import Text
+
 from rnngraph.diagnosis.sentences import part_text
 from rnngraph.render.report.text import number_text, printable
 from rnngraph.render.strict import json_line
@@ -23,6 +29,17 @@ def context_sentence(trace: ContextTrace) -> str:
         return "The network uses none of its past: the step itself alone does as well."
     steps = "the step before it" if trace.in_use == 1 else f"the last {trace.in_use} steps before it"
     return f"The network uses {steps}: more of the past does not help."
+
+
+@dataclass(frozen=True, slots=True)
+class ContextReport:
+    """What `rnngraph context` prints; give it to a rich console."""
+
+    trace: ContextTrace
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
+        """Lay the report out for the width and the characters of a console."""
+        yield Text(context_text(self.trace, ascii_only=options.ascii_only, width=options.max_width))
 
 
 def context_text(trace: ContextTrace, *, ascii_only: bool = False, width: int = 80) -> str:

@@ -18,7 +18,7 @@ from rnngraph.sources.checkpoint.files import (
 )
 from rnngraph.sources.checkpoint.hand_written.gate_by_gate import with_joined_gates
 from rnngraph.sources.checkpoint.hand_written.packed import with_split_gates
-from rnngraph.sources.checkpoint.hand_written.simple import with_known_names
+from rnngraph.sources.checkpoint.hand_written.simple import with_usual_names
 from rnngraph.sources.checkpoint.keras import Settings, read_h5, read_keras
 from rnngraph.sources.checkpoint.torch_file import read_torch
 from rnngraph.sources.checkpoint.weight_norm import without_weight_norm
@@ -43,7 +43,7 @@ def open_checkpoint(path: str | Path, told: Mapping[str, str]) -> Checkpoint:
         MissingToolError: its format needs a package that is not installed.
     """
     found = _opened(Path(path))
-    return replace(found, arrays=with_known_names(with_joined_gates(with_split_gates(found.arrays, told), told)))
+    return replace(found, arrays=with_joined_gates(with_split_gates(with_usual_names(found.arrays), told), told))
 
 
 def _opened(source: Path) -> Checkpoint:

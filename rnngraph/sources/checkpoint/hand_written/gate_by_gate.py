@@ -1,27 +1,29 @@
-"""An LSTM or a GRU written by hand, with a weight a gate: `Wxi, Whi, bi`, `Wi, Ui, bi`, or `Wi, bi` for both inputs.
+"""A recurrence written by hand, with a weight a gate: `Wxi, Whi, bi`, `Wi, Ui, bi`, or `Wi, bi` for both inputs.
 
-In: the index of a checkpoint, and what its owner says of it. Out: the same, with the gates put together as Keras stores
-them, which is the layout of a GRU with one bias: its reset gate stands before the product.
+A plain one has a single gate: `Wxh, Whh, bh`. In: the index of a checkpoint, and what its owner says of it. Out: the
+same, with the gates put together as Keras stores them, which is the layout of a GRU with one bias: its reset gate
+stands before the product.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rnngraph.autodiff.contribution import Array
 from rnngraph.errors import InputError
 from rnngraph.sources.checkpoint.files import StoredArray
+from rnngraph.sources.checkpoint.hand_written.parts import beside, flat, names_of, part, turned
 
 _NAME = re.compile(r"^(?P<prefix>(?:.*[./_])?)(?P<kind>W_?x|W_?h|W|U|b)_?(?P<gate>[a-z])$")
 _OUTPUT = re.compile(r"^(?P<prefix>(?:.*[./_])?)(?P<kind>W|b)_?(y|hy|yh|v)$")
 # The gates in the order in which they are stored, each by the letters that people give it.
-_CELLS = {"lstm": ("i", "f", "cg", "o"), "gru": ("z", "r", "hncg")}
+_CELLS = {"lstm": ("i", "f", "cg", "o"), "gru": ("z", "r", "hncg"), "rnn": ("h",)}
 _UPDATE = "z"  # the letter of a gate that weighs the old state against the new one, which way is not agreed on
 _FORMS = (("Wx", "Wh"), ("W", "U"), ("W", ""))  # the weights of the input and of the state; one for both
+_PLAIN_FORMS = _FORMS[:1]  # of the one gate, for which W, U and b stand for too much
 _STORED = ("kernel", "recurrent_kernel", "bias")
 TOLD = {"joined": ("hx", "xh"), "update": ("old", "new")}  # what shapes and names leave open
 
@@ -62,17 +64,18 @@ def with_joined_gates(arrays: dict[str, StoredArray], told: Mapping[str, str]) -
         layer = _layer(arrays, group)
         if layer is None:
             continue
-        asked |= _ask(layer, told)
-        columns = _has_columns(layer)
-        stored = _stored(layer, told, columns=columns)
-        found |= {prefix + name: one for name, one in zip(_STORED, stored, strict=True)}
         taken = {id(one) for one in (*layer.inputs, *layer.states, *layer.biases)}
         found = {name: one for name, one in found.items() if id(one) not in taken}
-        for name, array in arrays.items():
-            match = _OUTPUT.match(name)
-            if match is not None and match["prefix"] == prefix and name in found:
-                del found[name]
-                found[prefix + ("output.weight" if match["kind"] == "W" else "output.bias")] = _output(array, columns)
+        matches = [match for match in map(_OUTPUT.match, found) if match is not None and match["prefix"] == prefix]
+        outputs = {match["kind"]: found.pop(match.string) for match in matches}
+        asked |= _ask(layer, told)
+        columns = _has_columns(layer, outputs.get("W"))
+        stored = _stored(layer, told, columns=columns)
+        place = prefix + "rnn/" * (layer.cell == "rnn")
+        found |= {place + name: one for name, one in zip(_STORED, stored, strict=False)}  # there may be no biases
+        for kind, name in (("W", "output.weight"), ("b", "output.bias")):
+            if kind in outputs:
+                found[prefix + name] = _output(outputs[kind], columns)
     for key in TOLD:
         if key in told and key not in asked:
             raise InputError(f"--layer {key}={told[key]} has no use: the file holds no layer of which it must be told.")
@@ -87,7 +90,7 @@ def _layer(arrays: Mapping[str, StoredArray], group: Mapping[tuple[str, str], st
         return [arrays[name] for name in names if name is not None] if None not in names else []
 
     for cell, letters in _CELLS.items():
-        for of_input, of_state in _FORMS:
+        for of_input, of_state in _FORMS if len(letters) > 1 else _PLAIN_FORMS:
             found = gates(of_input, letters), gates(of_state, letters), gates("b", letters)
             one = _Layer(cell, *found, letters[0] == _UPDATE)
             if one.inputs and bool(one.states) == bool(of_state) and _fits(one):
@@ -107,13 +110,15 @@ def _fits(layer: _Layer) -> bool:
     return fits and all(sorted(one.shape)[-1:] == [units] and sum(one.shape) <= units + 1 for one in layer.biases)
 
 
-def _has_columns(layer: _Layer) -> bool:
+def _has_columns(layer: _Layer, output: StoredArray | None) -> bool:
     """Tell whether the weights stand before a column, from the shapes of weights and biases."""
     shape = layer.inputs[0].shape
     if shape[0] != shape[1]:
         return shape[0] == layer.units
     if layer.biases and len(layer.biases[0].shape) == 2 and layer.units > 1:
         return layer.biases[0].shape[1] == 1
+    if output is not None and len(output.shape) == 2 and output.shape[0] != output.shape[1]:
+        return output.shape[1] == layer.units
     raise InputError(
         f"{layer.inputs[0].name} has shape {shape}, so that it cannot be told whether it multiplies rows or columns; "
         "save its biases as (units, 1) for columns or as (1, units) for rows."
@@ -122,7 +127,7 @@ def _has_columns(layer: _Layer) -> bool:
 
 def _ask(layer: _Layer, told: Mapping[str, str]) -> set[str]:
     """Give what has to be told of a layer; refuse where it was not."""
-    names, shape, asked = _names(layer.inputs), layer.inputs[0].shape, set[str]()
+    names, shape, asked = names_of(layer.inputs), layer.inputs[0].shape, set[str]()
     if not layer.states:
         asked.add("joined")
         if "joined" not in told:
@@ -141,43 +146,23 @@ def _ask(layer: _Layer, told: Mapping[str, str]) -> set[str]:
 
 
 def _stored(layer: _Layer, told: Mapping[str, str], *, columns: bool) -> list[StoredArray]:
-    """Give the three arrays of Keras: for rows, with the gates side by side."""
-    units, count, first = layer.units, len(layer.inputs), layer.inputs[0]
-    width = first.shape[columns] if layer.states else max(first.shape) - units
-    # 1 - σ(a) is σ(-a): an update gate that weighs the new state is one of the old with its weights negated.
-    signs = [-1 if k == 0 and layer.updates and told["update"] == "new" else 1 for k in range(count)]
-    of_input, of_state = slice(None), slice(None)
+    """Give the arrays of Keras: for rows, with the gates side by side."""
+    inputs, states = ([turned(one) if columns else one for one in some] for some in (layer.inputs, layer.states))
     if not layer.states:
-        state_first = told["joined"] == "hx"
-        of_state = slice(0, units) if state_first else slice(width, None)
-        of_input = slice(units, None) if state_first else slice(0, width)
-
-    def beside(some: list[StoredArray], rows: slice) -> Array:
-        read = [one.read().T if columns else one.read() for one in some]
-        return np.concatenate([sign * one[rows] for sign, one in zip(signs, read, strict=True)], axis=1)
-
-    def bias() -> Array:
-        if not layer.biases:
-            return np.zeros(count * units, first.read().dtype)
-        return np.concatenate([sign * one.read().reshape(-1) for sign, one in zip(signs, layer.biases, strict=True)])
-
-    def made(some: list[StoredArray], shape: tuple[int, ...], read: Callable[[], Array]) -> StoredArray:
-        return replace(first, name=_names(some) or "the biases", shape=shape, reader=read)
-
-    states = layer.states or layer.inputs
-    return [
-        made(layer.inputs, (width, count * units), lambda: beside(layer.inputs, of_input)),
-        made(states, (units, count * units), lambda: beside(states, of_state)),
-        made(layer.biases, (count * units,), bias),
-    ]
-
-
-def _names(some: list[StoredArray]) -> str:
-    return ", ".join(one.name for one in some)
+        units, rows = layer.units, inputs[0].shape[0]
+        at = units if told["joined"] == "hx" else rows - units
+        ahead, behind = [part(one, 0, 0, at) for one in inputs], [part(one, 0, at, rows) for one in inputs]
+        states, inputs = (ahead, behind) if told["joined"] == "hx" else (behind, ahead)
+    # 1 - σ(a) is σ(-a): an update gate that weighs the new state is one of the old with its weights negated.
+    signs = [-1 if k == 0 and layer.updates and told["update"] == "new" else 1 for k in range(len(inputs))]
+    found = [beside(some, signs) for some in (inputs, states, [flat(one) for one in layer.biases]) if some]
+    if not layer.biases and layer.updates:  # one bias says that a GRU resets before the product
+        size = len(inputs) * layer.units
+        found.append(replace(inputs[0], name="the biases", shape=(size,), reader=lambda: np.zeros(size)))
+    return found
 
 
 def _output(array: StoredArray, columns: bool) -> StoredArray:
     if len(array.shape) == 2 and 1 not in array.shape:
-        return array if columns else replace(array, shape=array.shape[::-1], reader=lambda: array.read().T)
-    size = max(array.shape, default=1)
-    return replace(array, shape=(size,), reader=lambda: array.read().reshape(-1))
+        return array if columns else turned(array)
+    return flat(array)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 
 import numpy as np
 
 from rnngraph.errors import InputError
 from rnngraph.sources.checkpoint.files import StoredArray
+from rnngraph.sources.checkpoint.hand_written.parts import part
 
 _NAME = re.compile(
     r"^(?P<prefix>(?:.*[./_])?)(?P<kind>W|b)_?(?P<cell>lstm|gru|gates|all)?_?(?P<order>[a-z]{3,4})?$", re.I
@@ -62,10 +62,15 @@ def with_split_gates(arrays: dict[str, StoredArray], told: Mapping[str, str]) ->
         biases = [one for other, one in arrays.items() if _is_bias(other, match) and max(one.shape) in array.shape][:1]
         axis = _axis(array, order, biases)
         del found[name]
-        found |= _split(match["prefix"] + "W", array, order, axis, told.get("bias"))
         for bias in biases:
             found = {key: one for key, one in found.items() if one is not bias}
-            found |= _pieces(match["prefix"] + "b", bias, order, int(np.argmax(bias.shape)))
+        if "bias" in told:
+            side, size = 1 - axis, array.shape[1 - axis]
+            row, at = (0, 1) if told["bias"] == "first" else (size - 1, 0)
+            array, biases = part(array, side, at, at + size - 1), [part(array, side, row, row + 1)]
+        found |= _gates(match["prefix"] + "W", array, order, axis)
+        for bias in biases:
+            found |= _gates(match["prefix"] + "b", bias, order, int(np.argmax(bias.shape)))
     for key in ("gates", "bias"):
         if key in told and key not in used:
             raise InputError(
@@ -99,26 +104,6 @@ def _axis(array: StoredArray, order: str, biases: list[StoredArray]) -> int:
     )
 
 
-def _split(name: str, array: StoredArray, order: str, axis: int, bias: str | None) -> dict[str, StoredArray]:
-    read = array.reader
-    if bias is None:
-        return _pieces(name, array, order, axis)
-    kept = slice(1, None) if bias == "first" else slice(None, -1)
-    lone = slice(0, 1) if bias == "first" else slice(-1, None)
-    keep, alone = [(slice(None), some) if axis == 0 else (some, slice(None)) for some in (kept, lone)]
-    inner = tuple([size - (place != axis) for place, size in enumerate(array.shape)])
-    edge = tuple([1 if place != axis else size for place, size in enumerate(array.shape)])
-    weight = replace(array, shape=inner, reader=lambda: read()[keep])
-    ones = replace(array, shape=edge, reader=lambda: read()[alone])
-    return _pieces(name, weight, order, axis) | _pieces(name.removesuffix("W") + "b", ones, order, axis)
-
-
-def _pieces(name: str, array: StoredArray, order: str, axis: int) -> dict[str, StoredArray]:
-    size, read = array.shape[axis] // len(order), array.reader
-    shape = tuple([size if place == axis else other for place, other in enumerate(array.shape)])
-
-    def piece(k: int) -> StoredArray:
-        at = (*(slice(None),) * axis, slice(k * size, (k + 1) * size))
-        return replace(array, shape=shape, reader=lambda: read()[at])
-
-    return {name + letter: piece(k) for k, letter in enumerate(order)}
+def _gates(name: str, array: StoredArray, order: str, axis: int) -> dict[str, StoredArray]:
+    size = array.shape[axis] // len(order)
+    return {name + letter: part(array, axis, k * size, (k + 1) * size) for k, letter in enumerate(order)}
