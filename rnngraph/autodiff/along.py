@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from rnngraph.autodiff.contribution import Array, Contribution, Outer, left_outer
+from rnngraph.autodiff.contribution import Array, Contribution, Outer, stays_in_place
 from rnngraph.autodiff.node import Node, Op
 from rnngraph.autodiff.ops import lead_of
-from rnngraph.autodiff.scattered import apart, pick, stays_in_place
 from rnngraph.errors import InputError
 
 
@@ -58,7 +57,7 @@ def _dot_vjp(g: Array, node: Node) -> tuple[Contribution, Contribution]:
         return g[..., None] * b, g[..., None] * a
     if a.ndim == 1:
         return g @ b.T, Outer(a[None], g[..., None, :])
-    return left_outer(g[..., None], b[:, None]), g @ a
+    return Outer(g[..., None, :], b[None]), g @ a
 
 
 DOT = Op("dot", "·", _dot, _dot_vjp, "y = a · b, a product with a vector")
@@ -99,13 +98,8 @@ def _assemble(base: Array, *parts: Array, indices: tuple[Any, ...]) -> Array:
     return whole
 
 
-def _assemble_vjp(g: Array, node: Node) -> tuple[Array | None, ...]:
+def _assemble_vjp(g: Array, node: Node) -> tuple[Array, ...]:
     indices, lead = node.options["indices"], g.ndim - node.value.ndim
-    masked = apart(indices, node.value.shape)
-    if masked is not None:
-        masks, covered = masked
-        base = None if covered.all() else np.where(covered, g.dtype.type(0), g)
-        return (base, *[pick(g, mask, lead) for mask in masks])
     if lead and not all(stays_in_place(index) for index in indices):
         return tuple([np.stack(rows) for rows in zip(*[_assemble_vjp(one, node) for one in g], strict=True)])
     rest = g.copy()

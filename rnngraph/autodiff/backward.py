@@ -40,7 +40,7 @@ class Step:
     def gradient(self) -> Array:
         """The sum of the contributions, formed when it is first asked for."""
         if self._gradient is None:
-            self._gradient = add_up(self.contributions, self.node.value, ())
+            self._gradient = add_up(self.contributions, self.node.value)
         return self._gradient
 
 
@@ -85,7 +85,7 @@ def _inner_start(entry: Entry, start: int, cotangent: Contribution) -> Contribut
 
 def _handed_back(tape: Tape, entry: Entry, step: Step, lend: Lend | None) -> list[tuple[Entry, Contribution]]:
     if isinstance(entry, Block):
-        return [(tape.entry(source), one) for source, one in _pulled(tape, entry, step, lend)]
+        return _pulled(tape, entry, step, lend)
     if entry.op.vjp is None:
         return []
     contributions = entry.op.vjp(step.gradient, entry)
@@ -110,20 +110,11 @@ def _handed_back(tape: Tape, entry: Entry, step: Step, lend: Lend | None) -> lis
     return found
 
 
-def _pulled(tape: Tape, block: Block, step: Step, lend: Lend | None) -> Iterator[tuple[int, Contribution]]:
-    sources = block.sources
-    wanted = [name for name in block.weights if tape.entry(sources[name]).requires]
-    pulled = pull(
-        block, gather(block, step.contributions), to_input=tape.entry(sources["x"]).requires, wanted=wanted,
-        factored=[name for name in wanted if tape.is_shared(sources[name])], lend=lend,
-    )  # fmt: skip
-    if pulled.to_input is not None:
-        yield sources["x"], pulled.to_input.swapaxes(0, 1)
-    for name, contribution in pulled.weights.items():
-        yield sources[name], contribution
-    for kind, gradient in pulled.initial.items():
-        if tape.entry(sources[kind + "0"]).requires:
-            yield sources[kind + "0"], gradient
+def _pulled(tape: Tape, block: Block, step: Step, lend: Lend | None) -> list[tuple[Entry, Contribution]]:
+    wanted = {name: tape.entry(source) for name, source in block.sources.items() if tape.entry(source).requires}
+    shared = [name for name in block.weights if tape.is_shared(block.sources[name])]
+    found = pull(block, gather(block, step.contributions), wanted=wanted, factored=shared, lend=lend)
+    return [(source, found[name]) for name, source in wanted.items()]
 
 
 def unbroadcast(array: Array, shape: tuple[int, ...], *, node: Node, source: int, lead: int = 0) -> Array:

@@ -73,6 +73,7 @@ class Outer:
     """`leftᵀ · right` summed over the rows: the gradient of a weight, in factored form.
 
     `left` is (rows, in) and `right` (rows, out) for one timestep, or both have a leading time axis; neither is copied.
+    Where many cotangents are walked at once, the one that is a gradient has their axes in front.
     """
 
     left: Array
@@ -80,34 +81,15 @@ class Outer:
 
     def add_to(self, total: Array, lead: int) -> None:
         """Form the product, one matrix product over all rows and steps, and add it."""
-        if lead:
-            left = self.left.reshape(-1, self.left.shape[-1])
-            right = self.right.reshape(*self.right.shape[:lead], -1, self.right.shape[-1])
-            total += left.T @ right
-        else:
-            total += self.product()
+        total += self.product(lead)
 
-    def product(self) -> Array:
-        """Form the product: (in, out)."""
-        left = self.left.reshape(-1, self.left.shape[-1])
-        return left.T @ self.right.reshape(-1, self.right.shape[-1])
-
-
-@dataclass(slots=True, eq=False)
-class LeftOuter:
-    """`g · bᵀ` of many cotangents: `g` is (leading axes, out, columns) and `b` (in, columns); neither is copied."""
-
-    g: Array
-    b: Array
-
-    def add_to(self, total: Array, lead: int) -> None:
-        """Form the product and add it."""
-        total += self.g @ self.b.T
-
-
-def left_outer(g: Array, b: Array) -> Contribution:
-    """Give the gradient of the left factor of a product, such as the weight of `W @ h`, in factored form."""
-    return Outer(g.T, b.T) if g.ndim == 2 else LeftOuter(g, b)
+    def product(self, lead: int = 0) -> Array:
+        """Form the product: (in, out), behind the axes of the cotangents."""
+        axes = max(self.left.ndim, self.right.ndim) - lead
+        left, right = (
+            side.reshape(*side.shape[: side.ndim - axes], -1, side.shape[-1]) for side in (self.left, self.right)
+        )
+        return np.asarray(left.swapaxes(-1, -2) @ right)
 
 
 @dataclass(slots=True, eq=False)
@@ -121,7 +103,34 @@ class BatchSum:
         total += self.rows.sum(axis=tuple(range(lead, self.rows.ndim - 1)))
 
 
-def add_up(contributions: list[Contribution], value: Array, lead: tuple[int, ...]) -> Array:
+@dataclass(slots=True, eq=False)
+class Scatter:
+    """Rows that belong to `input[index]` where the index may name an element twice; both count."""
+
+    index: tuple[Any, ...]
+    rows: Array
+
+    def add_to(self, total: Array, lead: int) -> None:
+        """Add every row where its index points."""
+        at = (slice(None),) * lead + self.index
+        if lead and not stays_in_place(self.index):
+            for one, rows in zip(total, self.rows, strict=True):
+                Scatter(self.index, rows).add_to(one, lead - 1)
+        elif all(np.asarray(part).dtype == bool for part in self.index if isinstance(part, np.ndarray | list)):
+            total[at] += self.rows  # a mask names no element twice
+        else:
+            np.add.at(total, at, self.rows)
+
+
+def stays_in_place(index: tuple[Any, ...]) -> bool:
+    """Tell whether an index picks the same with leading axes: NumPy moves the axes of arrays that a slice separates."""
+    if not any(isinstance(part, np.ndarray | list) for part in index):
+        return True
+    fancy = [k for k, part in enumerate(index) if not (isinstance(part, slice) or part is None or part is Ellipsis)]
+    return fancy == list(range(fancy[0], fancy[-1] + 1))
+
+
+def add_up(contributions: list[Contribution], value: Array) -> Array:
     """Sum what reached a node of this `value`; the result may be the caller's own array, lent.
 
     Factored outer products of single steps are joined first, so that a weight that is used at every
@@ -134,7 +143,7 @@ def add_up(contributions: list[Contribution], value: Array, lead: tuple[int, ...
         if len(contributions) == 2 and isinstance(contributions[1], np.ndarray):
             return np.asarray(first + contributions[1])
     joined = join(contributions)
-    if len(joined) == 1 and not lead:
+    if len(joined) == 1:
         only = joined[0]
         if isinstance(only, Outer):
             return only.product()
@@ -148,10 +157,10 @@ def add_up(contributions: list[Contribution], value: Array, lead: tuple[int, ...
     elif dense:
         total = dense[0].copy()
     else:
-        total = np.zeros_like(value) if not lead else np.zeros(lead + value.shape, value.dtype)
+        total = np.zeros_like(value)
     for one in joined:
         if not isinstance(one, np.ndarray):
-            one.add_to(total, len(lead))
+            one.add_to(total, 0)
     return total
 
 

@@ -17,7 +17,6 @@ from rnngraph.autodiff.contribution import Array, Contribution
 
 if TYPE_CHECKING:
     from rnngraph.autodiff.block.weight_lags import WeightLags
-    from rnngraph.autodiff.step_matrix import StepMatrices
     from rnngraph.autodiff.tape import Tape
 
 # (block, first timestep or -1 for the initial states, first row, logs of norms by kind, each (steps, rows, N))
@@ -52,16 +51,6 @@ SeeNode: TypeAlias = Callable[[int, int, Array], None]  # (node, first row, logs
 FeelNode: TypeAlias = Callable[[int, list[Cotangents]], None]  # (entry, what reached it)
 
 
-class Underflow:
-    """Remembers that a result was too small for a float64: the processor tells, and nothing is searched for it."""
-
-    happened = False
-
-    def __call__(self, kind: str, flag: int) -> None:
-        """Be told."""
-        self.happened = True
-
-
 @dataclass(slots=True)
 class Walk:
     """What one walk needs: which entries to pass on to, which states to tell of, and the carries of blocks."""
@@ -79,10 +68,8 @@ class Walk:
     unrounded: bool = False
     feel_block: Feel | None = None
     feel_node: FeelNode | None = None
-    see_fed: SeeFed | None = None
+    see_fed: SeeFed = lambda node, first, low, logs: None
     fed: frozenset[int] = frozenset()  # inputs over time that are told of
-    underflow: Underflow = field(default_factory=Underflow)
+    underflows: set[str] = field(default_factory=set)  # holds anything where a float64 was, as the processor tells
     alone: frozenset[int] = frozenset()  # those of them that one block reads, and nothing else
-    early: frozenset[int] = frozenset()  # those of which every timestep has one reader: they are told of at once
-    matrices: StepMatrices | None = None  # steps between states that are nodes, as one matrix each
     weigh: Mapping[int, WeightLags] = field(default_factory=dict)  # of a block's id: sums what its weights get

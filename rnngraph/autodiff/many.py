@@ -10,90 +10,65 @@ such entries are called narrow. Everything else takes whole values.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 
 import numpy as np
 
-from rnngraph.autodiff.banding import Groups, settled
+from rnngraph.autodiff.banding import Groups, added, settled
 from rnngraph.autodiff.block import Block
-from rnngraph.autodiff.block.carry import Carry
+from rnngraph.autodiff.block.carry import Carry, by_band
 from rnngraph.autodiff.block.runs import Runs
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.cotangents import Cotangents, Walk
-from rnngraph.autodiff.fed import tell_fed, told_by_timestep
 from rnngraph.autodiff.node import Node
 from rnngraph.autodiff.through import through_node
 
 
-def walk_rows(walk: Walk, starts: Mapping[int, Iterable[Cotangents]], rows: int) -> None:
+def walk_rows(walk: Walk, starts: Mapping[int, Sequence[Cotangents]], rows: int) -> None:
     """Walk from what enters, by entry id, to the start of the tape; `rows` is their number."""
-    pending: dict[int, list[Cotangents]] = {}
-    order: list[int] = []
-
-    def push(node_id: int, one: Cotangents) -> None:
-        waiting = pending.get(node_id)
-        if waiting is None:
-            pending[node_id] = [one]
-            heappush(order, -node_id)
-        else:
-            waiting.append(one)
-
-    for node_id, some in starts.items():
-        for one in some:
-            push(node_id, one)
-    if walk.window is not None or walk.carries:
-        for node_id in walk.carries:  # a block goes on with what it carries, whether anything enters or not
-            if node_id not in pending:
-                pending[node_id] = []
-                heappush(order, -node_id)
-    with np.errstate(all="ignore", under="call", call=walk.underflow):
-        _walk(walk, pending, order, push, rows)
+    pending = {entry_id: list(some) for entry_id, some in starts.items() if some}
+    for block_id in walk.carries:  # a block goes on with what it carries, whether anything enters or not
+        pending.setdefault(block_id, [])
+    order = [-entry_id for entry_id in pending]
+    heapify(order)
+    with np.errstate(all="ignore", under="call", call=lambda kind, flag: walk.underflows.add(kind)):
+        while order:
+            entry_id = -heappop(order)
+            entry, some = walk.tape.entry(entry_id), pending.pop(entry_id)
+            if walk.feel_node is not None:
+                walk.feel_node(entry_id, some)
+            passed = _through_block(walk, entry, some, rows) if isinstance(entry, Block) else _told(walk, entry, some)
+            for source, one in passed:
+                if source not in pending:
+                    pending[source] = []
+                    heappush(order, -source)
+                pending[source].append(one)
 
 
-def _walk(
-    walk: Walk,
-    pending: dict[int, list[Cotangents]],
-    order: list[int],
-    push: Callable[[int, Cotangents], None],
-    rows: int,
-) -> None:
-    while order:
-        node_id = -heappop(order)
-        entry = walk.tape.entry(node_id)
-        some = pending.pop(node_id)
-        if walk.feel_node is not None:
-            walk.feel_node(node_id, some)
-        if isinstance(entry, Block):
-            for source, one in _through_block(walk, entry, some, rows):
-                push(source, one)
-            continue
-        if node_id in walk.fed and walk.see_fed is not None and told_by_timestep(walk, entry, some, walk.see_fed):
-            continue
-        groups = _joined(walk, entry, some)
-        if node_id in walk.fed and walk.see_fed is not None:
-            tell_fed(walk, entry, groups, walk.see_fed)
-        if node_id in walk.states:
-            groups = settled(groups, walk.states[node_id], partial(walk.see_node, node_id))
-            if node_id in walk.until:
-                continue
-            merged = walk.matrices.through(walk, entry, groups) if walk.matrices is not None else None
-            for source, one in merged or ():
-                push(source, one)
-            if merged is not None:
-                continue
-        early: dict[int, list[Cotangents]] = {}
-        for source, one in through_node(walk, entry, groups):
-            if source in walk.early:
-                early.setdefault(source, []).append(one)
-            else:
-                push(source, one)
-        for source, pieces in early.items():
-            fed = walk.tape.entry(source)
-            if walk.see_fed is not None and isinstance(fed, Node):
-                told_by_timestep(walk, fed, pieces, walk.see_fed)
+def _told(walk: Walk, node: Node, some: list[Cotangents]) -> Iterable[tuple[int, Cotangents]]:
+    """Tell of what reached an input or a state, and walk through the node."""
+    groups = _joined(walk, node, some)
+    if node.id in walk.fed:
+        _tell_fed(walk, node, groups)
+    if node.id in walk.states:
+        groups, low, logs = settled(groups, walk.states[node.id])
+        walk.see_node(node.id, low, logs)
+        if node.id in walk.until:
+            return ()
+    return through_node(walk, node, groups)
+
+
+def _tell_fed(walk: Walk, node: Node, groups: Groups) -> None:
+    narrow = node.id in walk.narrow
+    first = walk.window[0] if narrow and walk.window is not None else 0
+    samples = slice(None) if narrow else walk.samples[node.value.shape[0]]
+    chosen = {band: (low, value[:, samples]) for band, (low, value) in groups.items()}
+    _, batch, steps, width = next(iter(chosen.values()))[1].shape
+    low, carry = added({band: (low, rows.reshape(len(rows), -1, width)) for band, (low, rows) in chosen.items()})
+    (logs,) = carry.measure()
+    walk.see_fed(node.id, first, low, logs.reshape(len(logs), batch, steps).transpose(2, 0, 1))
 
 
 def _through_block(walk: Walk, block: Block, some: list[Cotangents], rows: int) -> Iterable[tuple[int, Cotangents]]:
@@ -115,8 +90,7 @@ def _to_initial(walk: Walk, block: Block, carry: Carry) -> Iterable[tuple[int, C
         source = block.sources[kind + "0"]
         if source not in walk.leads or carry.low >= carry.high:
             continue
-        for band in [0] if bands is None else np.unique(bands[run]).tolist():
-            rows = state[run] if bands is None else np.where((bands[run] == band)[..., None], state[run], 0)
+        for band, rows in by_band(state[run], None if bands is None else bands[run]):
             value = np.zeros((len(rows), block.sample_count, rows.shape[-1]))
             value[:, walk.samples[block.sample_count]] = rows
             yield source, Cotangents(value, carry.low, len(rows), band, by=block.id)
@@ -141,14 +115,9 @@ def _sum(some: list[Cotangents], shape: tuple[int, ...]) -> tuple[int, Array]:
     if len(some) == 1:
         return first.low, first.dense(shape)
     low, high = min(one.low for one in some), max(one.low + one.count for one in some)
-    if (first.low, first.count) == (low, high - low) and isinstance(first.value, np.ndarray):
-        if len(some) == 2 and isinstance(some[1].value, np.ndarray) and some[1].count == first.count:
-            return low, first.value + some[1].value
-        total, rest = first.value.astype(np.float64), some[1:]
-    else:
-        known = next((one.value.shape[1:] for one in some if isinstance(one.value, np.ndarray)), shape)
-        total, rest = np.zeros((high - low, *known)), some
-    for one in rest:
+    known = next((one.value.shape[1:] for one in some if isinstance(one.value, np.ndarray)), shape)
+    total = np.zeros((high - low, *known))
+    for one in some:
         part = total[one.low - low : one.low - low + one.count]
         if isinstance(one.value, np.ndarray):
             part += one.value

@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from rnngraph.autodiff.contribution import Array, Contribution, Outer, Slice, StateSlice, left_outer
+from rnngraph.autodiff.contribution import Array, Contribution, Outer, Scatter, Slice, StateSlice
 from rnngraph.autodiff.node import Node, Op
-from rnngraph.autodiff.scattered import Scatter
 from rnngraph.errors import InputError
 
 
@@ -42,7 +41,7 @@ def _matmul_vjp(g: Array, node: Node) -> tuple[Contribution, Contribution]:
     if b.ndim == 2 and a.ndim == 2:
         # A weight on the left, `W @ h`, is kept in factors as one on the right is.
         tall = a.size > b.size + node.value.size
-        return left_outer(g, b) if tall else g @ b.T, Outer(a, g)
+        return Outer(g.swapaxes(-1, -2), b.T) if tall else g @ b.T, Outer(a, g)
     to_a = g @ b.swapaxes(-1, -2)
     if b.ndim == 2 and a.ndim == 3:  # (batch, time, ·): the time axis goes first and stays apart
         return to_a, Outer(a.swapaxes(0, 1), g.swapaxes(-3, -2))

@@ -25,9 +25,9 @@ def through_node(walk: Walk, node: Node, groups: Groups) -> list[tuple[int, Cota
     """Walk all bands through a node; what would get lost is walked in parts of about one size, lifted."""
     if node.op.vjp is None:
         return []
-    walk.underflow.happened = False
+    walk.underflows.clear()
     found = [one for band, (low, value) in groups.items() for one in _passed(walk, node, value, low, band)]
-    if not walk.underflow.happened:
+    if not walk.underflows:
         return found
     found = []
     for band, (low, value) in groups.items():

@@ -16,22 +16,15 @@ def _affine(x: Array, weight: Array, bias: Array) -> Array:
             f"the input has shape {x.shape} and the weight {weight.shape}; "
             f"the input's last size must be {weight.shape[0]}."
         )
-    if x.ndim != 3:
-        return np.asarray(x @ weight + bias)
-    batch, time, _ = x.shape
-    # Time-major in memory: one product for all steps, and each step's slice is contiguous.
-    flat = x.swapaxes(0, 1).reshape(time * batch, -1) @ weight
-    flat += bias
-    return flat.reshape(time, batch, -1).swapaxes(0, 1)
+    return np.asarray(x @ weight + bias)
 
 
 def _affine_vjp(g: Array, node: Node) -> tuple[Contribution, ...]:
     x, weight, _ = node.arguments
-    if x.ndim != 3:
-        return g @ weight.T, Outer(x, g), BatchSum(g)
-    g = g.swapaxes(-3, -2)
-    to_x = (g.reshape(-1, g.shape[-1]) @ weight.T).reshape(*g.shape[:-1], -1).swapaxes(-3, -2)
-    return to_x, Outer(x.swapaxes(0, 1), g), BatchSum(g)
+    to_x = g @ weight.T
+    if x.ndim == 3:  # the time axis goes first and stays apart
+        x, g = x.swapaxes(0, 1), g.swapaxes(-3, -2)
+    return to_x, Outer(x, g), BatchSum(g)
 
 
 LINEAR = Op("linear", "x·W + b", _affine, _affine_vjp, "y[t] = x[t]·W + b", stepwise="first")

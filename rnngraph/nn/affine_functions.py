@@ -10,7 +10,8 @@ from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.tape import Tape
 from rnngraph.errors import InputError
 from rnngraph.nn.affine import LINEAR
-from rnngraph.nn.call import floats, record_input, record_weight, walk_back
+from rnngraph.nn.call import floats, walk_back
+from rnngraph.nn.parameter import Parameter
 from rnngraph.nn.watching import watched
 
 
@@ -68,8 +69,8 @@ def _affine(function: str, values: dict[str, Array]) -> tuple[Array, Tape]:
     if b.shape != w.shape[1:]:
         raise InputError(f"{function}: b has shape {b.shape}; w of shape {w.shape} needs {w.shape[1:]}.")
     tape = Tape(model=function)
-    x_in = record_input(tape, "x", x)
-    weight, bias = (record_weight(tape, name, values[name]) for name in ("w", "b"))
+    x_in = tape.input(x, "x")
+    weight, bias = (tape.parameter(Parameter(name, values[name])) for name in ("w", "b"))
     flat = x_in if function.startswith("temporal") or x.ndim == 2 else x_in.reshape(len(x), inputs)
     with tape.scope(layer="affine"):
         tape.outputs = (tape.apply(LINEAR, flat, weight, bias),)

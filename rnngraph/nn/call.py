@@ -13,7 +13,6 @@ import numpy as np
 from rnngraph.autodiff.backward import sweep
 from rnngraph.autodiff.checked import checked_array
 from rnngraph.autodiff.contribution import Array
-from rnngraph.autodiff.node import INPUT
 from rnngraph.autodiff.tape import Tape
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.errors import DtypeError, InputError
@@ -30,35 +29,20 @@ def floats(function: str, arrays: Mapping[str, Any]) -> dict[str, Array]:
         InputError: an array is empty or not finite.
         DtypeError: an array holds no real numbers.
     """
-    values = {name: _checked(function, name, array) for name, array in arrays.items()}
+    values = {name: checked(function, name, array) for name, array in arrays.items()}
     dtype = np.result_type(*values.values())
     if dtype.kind != "f":
         dtype = np.dtype(np.float64)
     return {name: value.astype(dtype, copy=False) for name, value in values.items()}
 
 
-def whole(function: str, name: str, array: Any) -> Array:
-    """Take an array of integers, such as tokens."""
-    return _checked(function, name, array)
-
-
-def _checked(function: str, name: str, array: Any) -> Array:
+def checked(function: str, name: str, array: Any) -> Array:
+    """Take one array of a call, of whatever dtype."""
     if isinstance(array, Tensor):
         raise InputError(
             f"{function}: {name} is a Tensor; pass its array, {name}.value, or use the layers of rnngraph.nn."
         )
     return checked_array(array, f"{function}: {name}")
-
-
-def record_input(tape: Tape, name: str, value: Array) -> Tensor:
-    """Record an array that was checked already."""
-    requires = value.dtype.kind == "f"
-    return tape.tensor(tape.append(INPUT, (), value, name=tape.unique(name), requires=requires))
-
-
-def record_weight(tape: Tape, name: str, value: Array) -> Tensor:
-    """Record a weight."""
-    return tape.parameter(Parameter(name, value))
 
 
 def record_recurrence(function: str, cell: Cell, arrays: Mapping[str, Any]) -> Unrolled:
@@ -71,10 +55,10 @@ def record_recurrence(function: str, cell: Cell, arrays: Mapping[str, Any]) -> U
     values = floats(function, arrays)
     _check_shapes(function, values, cell.blocks)
     tape = Tape(model=function)
-    x = record_input(tape, "x", values["x"])
+    x = tape.input(values["x"], "x")
     kinds = cell.facts.kinds
-    states = {kind: record_input(tape, kind + "0", values[kind + "0"]) for kind in kinds if kind + "0" in values}
-    weights = {name: record_weight(tape, name, values[name]) for name in ("Wx", "Wh", "b")}
+    states = {kind: tape.input(values[kind + "0"], kind + "0") for kind in kinds if kind + "0" in values}
+    weights = {name: tape.parameter(Parameter(name, values[name])) for name in ("Wx", "Wh", "b")}
     if x.ndim == 2:
         x = x.reshape(x.shape[0], 1, x.shape[1])
     for kind in kinds:

@@ -29,19 +29,12 @@ from rnngraph.nn.affine_functions import (
     temporal_affine_backward,
     temporal_affine_forward,
 )
-from rnngraph.nn.call import (
-    floats,
-    leaf_gradients,
-    record_input,
-    record_recurrence,
-    record_weight,
-    walk_back,
-    whole,
-)
+from rnngraph.nn.call import checked, floats, leaf_gradients, record_recurrence, walk_back
 from rnngraph.nn.cells.lstm import Lstm
 from rnngraph.nn.cells.tanh_relu import Tanh
 from rnngraph.nn.checks import check_tokens
 from rnngraph.nn.layers import EMBEDDING
+from rnngraph.nn.parameter import Parameter
 from rnngraph.nn.unroll import Unrolled
 from rnngraph.nn.watching import watch, watched
 
@@ -175,12 +168,12 @@ def word_embedding_forward(x: Any, W: Any) -> tuple[Array, Tape]:
         VocabularyError: a word outside `[0, V)`.
     """
     function = "word_embedding_forward"
-    words, table = whole(function, "x", x), floats(function, {"W": W})["W"]
+    words, table = checked(function, "x", x), floats(function, {"W": W})["W"]
     if table.ndim != 2:
         raise InputError(f"{function}: W has shape {table.shape}; it takes (V, D).")
     check_tokens(words, len(table), function)
     tape = Tape(model=function)
-    tokens, weight = record_input(tape, "x", words.copy()), record_weight(tape, "W", table)
+    tokens, weight = tape.input(words.copy(), "x"), tape.parameter(Parameter("W", table))
     with tape.scope(layer="embedding"):
         tape.outputs = (tape.apply(EMBEDDING, tokens, weight),)
     return tape.outputs[0].value.copy(), tape
@@ -210,9 +203,9 @@ def temporal_softmax_loss(x: Any, y: Any, mask: Any, verbose: bool = False) -> t
     """
     function = "temporal_softmax_loss"
     tape = Tape(model=function)
-    scores = record_input(tape, "x", floats(function, {"x": x})["x"])
-    words = whole(function, "y", y)
-    loss = losses.temporal_softmax_loss(scores, words, whole(function, "mask", mask))
+    scores = tape.input(floats(function, {"x": x})["x"], "x")
+    words = checked(function, "y", y)
+    loss = losses.temporal_softmax_loss(scores, words, checked(function, "mask", mask))
     tape.outputs = (loss,)
     (dx,) = leaf_gradients(tape, {loss.id: np.ones_like(loss.value)}, ("x",))
     if verbose:

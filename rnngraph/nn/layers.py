@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import DTypeLike
 
-from rnngraph.autodiff.contribution import Array
+from rnngraph.autodiff.contribution import Array, Scatter
 from rnngraph.autodiff.node import Node, Op
-from rnngraph.autodiff.scattered import Scatter
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.errors import DtypeError
 from rnngraph.nn import init as initialise

@@ -15,13 +15,13 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
-import rnngraph.numpy as recording
 from rnngraph.autodiff import ops
 from rnngraph.autodiff.block import Block
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.errors import InputError
 from rnngraph.nn import losses
 from rnngraph.nn.affine import LINEAR
+from rnngraph.nn.cells import Cell
 from rnngraph.nn.cells.lstm import Lstm
 from rnngraph.nn.cells.tanh_relu import Tanh
 from rnngraph.nn.layers import EMBEDDING
@@ -43,7 +43,6 @@ class Watch:
         self.tape = ArrayTape(model="functional")
         self._loss: Tensor | None = None
         self._leaves: dict[int, tuple[Any, Tensor]] = {}  # the arrays are held, so that no other takes their id
-        self._parameters: list[Parameter] = []
 
     @property
     def loss(self) -> Tensor:
@@ -73,8 +72,7 @@ class Watch:
         if known is None:
             value = np.asarray(value_of(given))
             if name in WEIGHTS:
-                self._parameters.append(Parameter(f"{stem}.{name}", value))
-                known = given, self.tape.parameter(self._parameters[-1])
+                known = given, self.tape.parameter(Parameter(f"{stem}.{name}", value))
             else:
                 known = given, self.tape.input(value, name, finite=False)
             self._leaves[id(given)] = known
@@ -129,7 +127,7 @@ def watched(function: Function) -> Function:
     return cast(Function, called)
 
 
-def _recurrence(cell: Any) -> Callable[[Watch, dict[str, Any]], list[Any]]:
+def _recurrence(cell: Cell) -> Callable[[Watch, dict[str, Any]], list[Any]]:
     def record(one: Watch, given: dict[str, Any]) -> list[Any]:
         stem = one.tape.layer_name("lstm" if len(cell.facts.kinds) > 1 else "rnn")
         x = one.lift(stem, "x", given["x"])
@@ -142,17 +140,15 @@ def _recurrence(cell: Any) -> Callable[[Watch, dict[str, Any]], list[Any]]:
     return record
 
 
-def _rnn_step(one: Watch, given: dict[str, Any]) -> list[Any]:
-    x, h, Wx, Wh, b = (one.lift("rnn", name, given[name]) for name in ("x", "prev_h", "Wx", "Wh", "b"))
-    return [recording.tanh(x @ Wx + h @ Wh + b)]
+def _step(stem: str, cell: Cell) -> Callable[[Watch, dict[str, Any]], list[Any]]:
+    def record(one: Watch, given: dict[str, Any]) -> list[Any]:
+        known = {name: one.lift(stem, name, array) for name, array in given.items()}
+        before = {kind: known["prev_" + kind] for kind in cell.facts.kinds}
+        projected = known["x"] @ known["Wx"] + known["b"]
+        after = cell.compose(projected, before, known, lambda kind, state: state)
+        return [after[kind] for kind in cell.facts.kinds]
 
-
-def _lstm_step(one: Watch, given: dict[str, Any]) -> list[Any]:
-    x, h, c, Wx, Wh, b = (one.lift("lstm", name, given[name]) for name in ("x", "prev_h", "prev_c", "Wx", "Wh", "b"))
-    a, size = x @ Wx + h @ Wh + b, h.shape[1]
-    i, f, o = (a[:, k * size : (k + 1) * size].sigmoid() for k in range(3))
-    new = f * c + i * a[:, 3 * size :].tanh()
-    return [o * new.tanh(), new]
+    return record
 
 
 def _embedding(one: Watch, given: dict[str, Any]) -> list[Any]:
@@ -179,7 +175,8 @@ def _sigmoid(one: Watch, given: dict[str, Any]) -> list[Any]:
 
 
 _RECORD: dict[str, Callable[[Watch, dict[str, Any]], list[Any]]] = {
-    "rnn_forward": _recurrence(Tanh()), "lstm_forward": _recurrence(Lstm()), "rnn_step_forward": _rnn_step,
-    "lstm_step_forward": _lstm_step, "word_embedding_forward": _embedding, "temporal_affine_forward": _affine,
-    "affine_forward": _affine, "temporal_softmax_loss": _loss, "sigmoid": _sigmoid,
+    "rnn_forward": _recurrence(Tanh()), "lstm_forward": _recurrence(Lstm()),
+    "rnn_step_forward": _step("rnn", Tanh()), "lstm_step_forward": _step("lstm", Lstm()),
+    "word_embedding_forward": _embedding, "temporal_affine_forward": _affine, "affine_forward": _affine,
+    "temporal_softmax_loss": _loss, "sigmoid": _sigmoid,
 }  # fmt: skip

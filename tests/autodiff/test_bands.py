@@ -109,9 +109,7 @@ def test_what_reached_a_state_in_several_bands(seed: int, axis: int | None) -> N
         for r, row in enumerate(exactly(rows, band), low):
             for n, numbers in enumerate(row):
                 expected[r][n] = [one + other for one, other in zip(expected[r][n], numbers, strict=True)]
-    told: list[tuple[int, Array]] = []
-    found = settled(groups, axis, lambda low, log: told.append((low, log)))
-    ((first, log),) = told
+    found, first, log = settled(groups, axis)
     wanted = logs(expected)
     if axis is None:
         wanted = np.array([[log_norm([one for numbers in row for one in numbers])] for row in expected])

@@ -30,7 +30,7 @@ def test_the_sum_of_products(rows: Sequence[int], beside: bool) -> None:
         parts.insert(1, dense)
     expected = sum(np.einsum("ni,no->io", left, right) for left, right in pairs) + (dense if beside else 0)
     for given in (parts, join(parts)):
-        np.testing.assert_allclose(add_up(given, np.zeros((3, 5)), ()), expected, rtol=1e-13, atol=1e-13)
+        np.testing.assert_allclose(add_up(given, np.zeros((3, 5))), expected, rtol=1e-13, atol=1e-13)
     np.testing.assert_array_equal(dense, kept)  # lent, and not added to
 
 

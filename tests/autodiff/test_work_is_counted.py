@@ -119,7 +119,7 @@ def test_products_of_single_steps_become_one() -> None:
     assert isinstance(joined, Outer)
     assert joined.left.shape == (time, 2, 6)
     expected = sum(np.einsum("ni,no->io", one.left, one.right) for one in step.contributions if isinstance(one, Outer))
-    np.testing.assert_allclose(add_up(step.contributions, step.node.value, ()), expected, rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(add_up(step.contributions, step.node.value), expected, rtol=1e-12, atol=1e-14)
 
 
 def test_a_walk_holds_no_more_than_its_frontier() -> None:

@@ -117,17 +117,29 @@ def test_a_cell_by_hand_that_reads_a_step_at_a_time() -> None:
     (found,) = fed(loss)
     expected = math.sqrt(2) * 0.5 ** np.arange(5.0, -1, -1)
     np.testing.assert_allclose(np.exp(found.log), np.broadcast_to(expected, (3, 1, 6)))
+    (some,) = fed(loss, LagOptions("all", [0, 2]))
+    np.testing.assert_array_equal(some.log, found.log[[0, 2]])
+
+
+def test_a_cell_by_hand_whose_operations_take_a_gradient_below_what_a_float_can_hold() -> None:
+    # A step keeps 1e-340 of it, by two operations between which no norm is taken.
+    loss = by_hand(
+        lambda h, x: h * 1e-170 * 1e-170 + x, np.zeros((1, 1)), time=6, readout=np.ones(1), losses=[5],
+        inputs=np.ones((1, 6, 1)),
+    )  # fmt: skip
+    (found,) = fed(loss)
+    np.testing.assert_allclose(found.log[0, 0], np.arange(-5, 1) * 340 * math.log(10), rtol=1e-12)
 
 
 def test_far_below_what_a_float_can_hold() -> None:
-    # A step keeps 1e-3 of it: 1e-1197 is left of the last loss at the first input.
+    # A step keeps 1e-3 of it: 1e-3297 is left of the last loss at the first input, some windows away.
     layer = nn.RNN(1, 1, nonlinearity="relu")
     for name, value in (("Wh", 1e-3), ("Wx", 1.0), ("b", 0.0)):
         layer.parameter(name).value[...] = value
     tape = rg.Tape()
-    loss = layer(tape.input(np.ones((1, 400, 1))))[:, 399].sum()
+    loss = layer(tape.input(np.ones((1, 1100, 1))))[:, 1099].sum()
     (found,) = fed(loss)
-    np.testing.assert_allclose(found.log[0, 0], np.arange(-399, 1) * math.log(1000), atol=1e-9)
+    np.testing.assert_allclose(found.log[0, 0], np.arange(-1099, 1) * math.log(1000), atol=1e-9)
 
 
 def test_far_below_in_bands_that_meet_at_one_input() -> None:

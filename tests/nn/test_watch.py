@@ -115,21 +115,22 @@ def test_gradients_by_hand_that_do_not_fit_are_refused(rest: Any, message: str) 
         rg.check(watching.loss, *rest)
 
 
-def test_steps_that_are_called_one_by_one_are_one_recurrence() -> None:
-    x, h, Wx, Wh, b = draw(N, T, D), draw(N, H), draw(D, H), draw(H, H), draw(H)
+@pytest.mark.parametrize(("cell", "gates", "kinds"), [("rnn", 1, 1), ("lstm", 4, 2)])
+def test_steps_that_are_called_one_by_one_are_one_recurrence(cell: str, gates: int, kinds: int) -> None:
+    x, h, Wx, Wh, b = draw(N, T, D), draw(N, H), draw(D, gates * H), draw(H, gates * H), draw(gates * H)
     with F.watch() as watching:
-        state: Any = h
+        states: Any = [h, np.zeros((N, H))][:kinds]
         for t in range(T):
-            state, _ = F.rnn_step_forward(x[:, t], state, Wx, Wh, b)
-        watching.loss = (state**2).sum()
+            *states, _ = getattr(F, cell + "_step_forward")(x[:, t], *states, Wx, Wh, b)
+        watching.loss = (states[0] ** 2).sum()
     (recurrence,) = watching.tape.recurrences
     assert recurrence.timesteps == T
-    out, cache = F.rnn_forward(x, h, Wx, Wh, b)
+    out, cache = getattr(F, cell + "_forward")(x, h, Wx, Wh, b)
     upstream = np.zeros_like(out)
     upstream[:, -1] = 2 * out[:, -1]
     gradients = rg.gradients(watching.loss)
-    for name, expected in zip(("Wx", "Wh", "b"), F.rnn_backward(upstream, cache)[2:], strict=True):
-        np.testing.assert_allclose(gradients[f"rnn.{name}"], expected, rtol=1e-12)
+    for name, expected in zip(("Wx", "Wh", "b"), getattr(F, cell + "_backward")(upstream, cache)[2:], strict=True):
+        np.testing.assert_allclose(gradients[f"{cell}.{name}"], expected, rtol=1e-12)
 
 
 def test_a_watch_without_a_loss_and_a_loss_of_another_watch_are_refused() -> None:

@@ -1,7 +1,7 @@
 """The way back over a block for one cotangent: gradients of the input, the initial states and the weights.
 
-In: a block and what reaches it. Out: `Pulled`. Whole windows of inner gradients are lent to whoever measures, while
-they are in the cache.
+In: a block and what reaches it. Out: contributions by name. Whole windows of inner gradients are lent to whoever
+measures, while they are in the cache.
 """
 
 from __future__ import annotations
@@ -36,39 +36,29 @@ class Inner:
 Lend: TypeAlias = Callable[[Inner], None]
 
 
-@dataclass(slots=True)
-class Pulled:
-    """What a block hands back: of the input (T, N, D), of the initial states by kind, of the weights by name."""
-
-    to_input: Array | None
-    initial: dict[str, Array]
-    weights: dict[str, Contribution]
-
-
 def pull(
     block: Block,
     given: Given,
     *,
-    to_input: bool = True,
-    wanted: Collection[str] = (),
+    wanted: Collection[str],
     factored: Collection[str] = (),
     lend: Lend | None = None,
-) -> Pulled:
-    """Walk all steps back.
+) -> dict[str, Contribution]:
+    """Walk all steps back, and give what the block hands back, by the names of its sources.
 
     Args:
         block: what is walked.
         given: what reaches it from outside.
-        to_input: form the gradient of the input.
-        wanted: the weights whose gradient is formed.
-        factored: those of them that are handed back as factors, as the parts of a weight that is used elsewhere too.
+        wanted: the sources whose gradient is formed.
+        factored: weights that are handed back as factors, as the parts of a weight that is used elsewhere too.
         lend: is called with every window.
     """
     kinds, T = block.cell.facts.kinds, block.steps
     chunk = block.window(max(block.x.shape[-1], block.gates.shape[-1]))
     space = _space(block, chunk)
-    dx = recycled(block.x.shape, block.dtype) if to_input else None
-    sums = WeightSums(block, wanted, factored, measured=lend is not None)
+    dx = recycled(block.x.shape, block.dtype) if "x" in wanted else None
+    weights = [name for name in block.weights if name in wanted]
+    sums = WeightSums(block, weights, factored, measured=lend is not None)
     wx, wh = (transposed(block.weights[name]) for name in ("Wx", "Wh"))
     for kind in kinds:
         space.carried[kind][0] = 0
@@ -92,7 +82,11 @@ def pull(
         if dx is not None:
             block.order(gates).reshape(-1, wx.shape[0]).dot(wx, dx[t].reshape(-1, wx.shape[1]))
         sums.add(past, t, da, gates, h)
-    return Pulled(dx, {kind: space.carried[kind][0].copy() for kind in kinds}, sums.contributions())
+    found = sums.contributions()
+    found |= {kind + "0": space.carried[kind][0].copy() for kind in kinds if kind + "0" in wanted}
+    if dx is not None:
+        found["x"] = dx.swapaxes(0, 1)
+    return found
 
 
 class _Space:

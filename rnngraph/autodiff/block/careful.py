@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from rnngraph.autodiff.block.carry import BAND, Carry, lifted
+from rnngraph.autodiff.block.carry import BAND, Carry, bands_away, lifted
 from rnngraph.autodiff.cell import Cell, Factors
 from rnngraph.autodiff.contribution import Array
 from rnngraph.norms import row_norms
@@ -99,7 +99,5 @@ def back_with_care(
 
 def _enter(carry: Carry, low: int, rows: Array, band: Array | int, kind: int) -> None:
     """Add rows in the bands of their norms."""
-    norms = row_norms(rows)
-    known = (norms > 0) & np.isfinite(norms)
-    shift = np.where(known, np.round(np.frexp(norms)[1] / BAND).astype(np.int64), 0)
+    shift = bands_away(row_norms(rows))
     carry.enter(low, lifted(rows, -shift), band=band + shift, kind=kind)

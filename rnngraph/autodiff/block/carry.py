@@ -8,7 +8,7 @@ are exact. The states of one row share a band, unless one is far smaller. Which 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -104,17 +104,17 @@ class Carry:
                 log += band[run] * LOG_BAND
         if len(norms) > 1 and not self.alike():
             for kind, norm in enumerate(norms):
-                self._settle(kind, _shift(norm, _SMALL))
+                self._settle(kind, bands_away(norm))
             return logs
         largest = norms[0] if len(norms) == 1 else np.maximum.reduce(norms)
         if not (largest.min() > _RUN_SMALL and largest.max() < _RUN_LARGE):  # others on their way move too
-            together = _shift(largest, _SMALL)
+            together = bands_away(largest)
             for kind in range(len(norms)):
                 self._settle(kind, together)
                 norms[kind] = np.ldexp(norms[kind], -BAND * together)
         for kind, norm in enumerate(norms) if len(norms) > 1 else ():
             if norm.min() < _APART:
-                self._settle(kind, _shift(norm, _APART))
+                self._settle(kind, bands_away(norm, _APART))
         return logs
 
     def _settle(self, kind: int, shift: Array) -> None:
@@ -125,7 +125,7 @@ class Carry:
             own[moved] += shift[moved]
 
 
-def _shift(norms: Array, smallest: float) -> Array:
+def bands_away(norms: Array, smallest: float = _SMALL) -> Array:
     """Give the number of bands by which norms below the smallest, or above the largest, are away from one."""
     outside = (norms > 0) & np.isfinite(norms) & ~((norms > smallest) & (norms < _LARGE))
     return np.where(outside, np.round(np.frexp(norms)[1] / BAND).astype(np.int64), 0)
@@ -136,6 +136,17 @@ def lifted(rows: Array, bands: Array) -> Array:
     if not bands.any():
         return rows
     return np.asarray(np.ldexp(rows, np.clip(bands * BAND, -4096, 4096).astype(np.int32)[..., None]))
+
+
+def by_band(rows: Array, bands: Array | None) -> Iterator[tuple[int, Array]]:
+    """Take rows (..., N, ·) apart by the band of each row and sample; all are in band 0 where there are no bands."""
+    if bands is None:
+        yield 0, rows
+        return
+    for band in np.unique(bands).tolist():
+        part = np.where((bands == band)[..., None], rows, 0)
+        if part.any():
+            yield band, part
 
 
 def too_far(norms: list[Array]) -> int:

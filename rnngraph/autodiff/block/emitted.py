@@ -11,7 +11,7 @@ from typing import TypeAlias
 import numpy as np
 
 from rnngraph.autodiff.block.careful import highest
-from rnngraph.autodiff.block.carry import LOG_BAND
+from rnngraph.autodiff.block.carry import LOG_BAND, by_band
 from rnngraph.autodiff.block.columns import Block
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.cotangents import Cotangents
@@ -68,8 +68,6 @@ class Emitted:
         run, first = slice(self.low, self.high), self.block.times(*self.window).start
         by_time, bands = (None if one is None else self.block.order(one)[:, run] for one in (self.rows, self.bands))
         assert by_time is not None
-        for band in [0] if bands is None else np.unique(bands).tolist():
-            rows = by_time if bands is None else np.where((bands == band)[..., None], by_time, 0)
-            if bands is None or band or rows.any():
-                by_row = rows.transpose(1, 2, 0, 3)
-                yield Cotangents(by_row, self.low, len(by_row), band, True, first, self.block.id)
+        for band, rows in by_band(by_time, bands):
+            by_row = rows.transpose(1, 2, 0, 3)
+            yield Cotangents(by_row, self.low, len(by_row), band, True, first, self.block.id)

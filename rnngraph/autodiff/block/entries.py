@@ -32,9 +32,8 @@ class Entering:
         """Sort it by place, and keep the chosen samples."""
         self.block, self.start = block, start
         self.single: dict[int, list[Entry]] = {}
-        self.fields: list[
-            tuple[int, int, Array, Cotangents]
-        ] = []  # first and last place, and rows (count, N, steps, ·)
+        # first and last place, and rows (count, N, steps, ·)
+        self.fields: list[tuple[int, int, Array, Cotangents]] = []
         kinds = list(block.columns)
         for one in some:
             state = single_state(one.value)

@@ -73,13 +73,9 @@ def single_state(one: Any) -> tuple[str, int, Array] | None:
     """Tell the kind and timestep of a contribution to one state, such as that of `output[:, t]`; None of others."""
     if isinstance(one, StateSlice):
         return one.kind, one.t, one.array
-    t = step_of(one.index) if isinstance(one, Slice) else None
-    return None if t is None else ("h", t, one.array)
-
-
-def step_of(index: tuple[Any, ...]) -> int | None:
-    """Give the timestep that an index such as `[:, t]` picks of (N, T, ...); None where it picks anything else."""
-    if len(index) < 2 or not all(isinstance(part, slice) and part == slice(None) for part in (index[0], *index[2:])):
+    if not isinstance(one, Slice) or len(one.index) < 2:
         return None
-    t = index[1]
-    return int(t) if isinstance(t, int | np.integer) and not isinstance(t, bool) and t >= 0 else None
+    samples, t, *others = one.index
+    if not all(isinstance(part, slice) and part == slice(None) for part in (samples, *others)):
+        return None
+    return ("h", int(t), one.array) if isinstance(t, int | np.integer) and not isinstance(t, bool) and t >= 0 else None

@@ -37,7 +37,7 @@ class Runs:
         self.see, self.feel, self.weigh = walk.see_block, walk.feel_block, walk.weigh.get(block.id)
         self.entering = Entering(block, window[0], some, samples)
         self.count, source = window[1] - window[0], block.sources["x"]
-        tell = None if walk.see_fed is None or source not in walk.alone else partial(walk.see_fed, source)
+        tell = partial(walk.see_fed, source) if source in walk.alone else None
         shape = carry.states[0].shape[:2]
         self.emitted = Emitted(block, window, shape, tell) if source in walk.leads else None
         self.alone = shape[1] == 1  # of one sample the axis is left out: vectors are faster
@@ -63,9 +63,7 @@ class Runs:
         self._stand(self.slot)
         self.inside = [np.empty_like(state) for state in carry.states[1:]]
         self.reached = False  # whether anything reached the gates at the step that was walked last
-        self.steps = Steps(
-            block, self.columns, self.weight, rows=shape[0], alone=self.alone, careful=self.careful
-        )  # fmt: skip
+        self.steps = Steps(block, self.columns, self.weight, rows=shape[0], alone=self.alone, careful=self.careful)
 
     def walk(self) -> Iterable[Cotangents]:
         """Walk from the last place to the first; give the cotangents of the input, where those are handed on."""

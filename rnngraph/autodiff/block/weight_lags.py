@@ -88,18 +88,16 @@ class WeightLags:
         bands = 0 if band is None else band - lowest
         kinds = number * (highest - lowest + 1) + bands  # of lag and band, as one number
         at = slice(self._chunk - (self._first - place), self._chunk - (self._first - stop))
-        least, most = kinds.min(axis=(0, 2)), kinds.max(axis=(0, 2))
-        steady = least == most  # rows that are of one kind in all steps and samples, as far ones are
-        for kind in sorted({*np.unique(kinds[:, ~steady]).tolist(), *least[steady].tolist()}, reverse=True):
+        for kind in reversed(np.unique(kinds).tolist()):
             which, power = divmod(kind, highest - lowest + 1)
             band_here = lowest + power
             top = self._tops.get(which, band_here)
             if band_here < top - _BESIDE:
                 continue
-            rows = np.flatnonzero((least <= kind) & (kind <= most))
+            chosen = kinds == kind
+            rows = np.flatnonzero(chosen.any(axis=(0, 2)))
             some = slice(int(rows[0]), int(rows[-1]) + 1)  # those of one lag are neighbours
-            chosen = None if (steady[some] & (least[some] == kind)).all() else kinds[:, some] == kind
-            parts = [_sum(chosen, state[:, some]) for state in states]
+            parts = [np.einsum("trn,trnw->tnw", chosen[:, some].astype(np.float64), state[:, some]) for state in states]
             if not any(part.any() for part in parts):
                 continue  # rows that carry nothing are in any band
             self._tops[which] = max(top, band_here)
@@ -158,13 +156,6 @@ class WeightLags:
                 total[key] = total[key] + part if key in total else part
             found[which] = _log_norm(total) if self.known else np.nan
         return found
-
-
-def _sum(chosen: Array | None, part: Array) -> Array:
-    """Sum the rows of (steps, rows, N, ·) that are chosen, by default all, (steps, N, ·)."""
-    if chosen is None:
-        return np.asarray(part[:, 0] if part.shape[1] == 1 else part.sum(axis=1))
-    return np.asarray(np.einsum("trn,trnw->tnw", chosen.astype(np.float64), part))
 
 
 def _log_norm(total: dict[tuple[str, int], Array]) -> float:

@@ -9,10 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from rnngraph.autodiff.backward import Step
-from rnngraph.autodiff.contribution import Array, BatchSum, Contribution, Outer, Summed, add_up
+from rnngraph.autodiff.contribution import Array, BatchSum, Contribution, Outer, Scatter, Summed, add_up
 from rnngraph.autodiff.node import Node
 from rnngraph.autodiff.outer_norms import outer_norms
-from rnngraph.autodiff.scattered import Scatter
 from rnngraph.autodiff.tape import Entry
 from rnngraph.measure.parameter_trace import parameter_trace, weight_spectrum
 from rnngraph.norms import norm, row_norms
@@ -104,7 +103,7 @@ def _step_magnitudes(parts: list[Part], node: Node, time: int) -> Magnitudes:
     for steps, part in parts:
         found = _norms(part, node)
         # One step's factors may have an axis of their own, such as heads; then its parts add up.
-        norms[steps] = found if len(found) == len(steps) else norm(add_up([part], node.value, ()))
+        norms[steps] = found if len(found) == len(steps) else norm(add_up([part], node.value))
     for t in np.flatnonzero(counts > 1):  # used more than once in a step: the norm is that of the sum
         here = [
             _at(part, place) if len(steps) > 1 else part
@@ -112,7 +111,7 @@ def _step_magnitudes(parts: list[Part], node: Node, time: int) -> Magnitudes:
             for place, one in enumerate(steps)
             if one == t
         ]
-        norms[t] = norm(add_up(here, node.value, ()))
+        norms[t] = norm(add_up(here, node.value))
     return Magnitudes.of(norms)
 
 
@@ -127,7 +126,7 @@ def _norms(part: Contribution, node: Node) -> Floats:
         return row_norms(rows.sum(axis=1))
     if isinstance(part, Scatter) and part.rows.ndim == 3 and len(part.index) == 1:
         return _scatter_norms(part.index[0], part.rows)
-    return np.array([norm(add_up([part], node.value, ()))])
+    return np.array([norm(add_up([part], node.value))])
 
 
 def _scatter_norms(tokens: Array, rows: Array) -> Floats:

@@ -15,14 +15,11 @@ import numpy as np
 
 from rnngraph.autodiff.block import Block
 from rnngraph.autodiff.block.carry import Carry
-from rnngraph.autodiff.block.given import step_of
 from rnngraph.autodiff.block.weight_lags import WeightLags
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.cotangents import Cotangents, Walk
 from rnngraph.autodiff.many import walk_rows
 from rnngraph.autodiff.node import Node
-from rnngraph.autodiff.ops import INDEX
-from rnngraph.autodiff.step_matrix import StepMatrices
 from rnngraph.autodiff.tape import Tape
 from rnngraph.measure.recording import FED, See, Weighed
 from rnngraph.sources.tape.clocks import Clocks
@@ -65,7 +62,6 @@ class Plan:
         self.leads = frozenset(leads)
         self.blocks = [tape.entry(i) for i in self.numbers]
         self.alone = frozenset(i for i in self.fed if self._is_terminal(i) and len(self._readers(i)) == 1)
-        self.early = frozenset(i for i in self.fed if self._is_read_by_steps(i))
 
     def walk(self, samples: dict[int, Integers]) -> Walk:
         """Prepare a walk that tells nothing."""
@@ -87,7 +83,7 @@ class Plan:
 
         walk = self.walk(samples)
         walk.see_node, walk.see_block, walk.see_fed = see_node, see_block, see_fed
-        walk.fed, walk.alone, walk.early = frozenset(self.fed), self.alone, self.early
+        walk.fed, walk.alone = frozenset(self.fed), self.alone
         return walk
 
     def _is_terminal(self, node_id: int) -> bool:
@@ -95,13 +91,6 @@ class Plan:
         entry = self.tape.entry(node_id)
         readers = [one.block for one in self.tape.recurrences if one.block and one.block.sources["x"] == node_id]
         return bool(readers) and self.leads.isdisjoint(entry.inputs)
-
-    def _is_read_by_steps(self, node_id: int) -> bool:
-        """Whether every timestep of a given input has one reader, and nothing is behind it."""
-        readers = [self.tape.entry(i) for i in self._readers(node_id)]
-        picked = [step_of(one.options["index"]) for one in readers if isinstance(one, Node) and one.op is INDEX]
-        given = self.leads.isdisjoint(self.tape.entry(node_id).inputs)
-        return given and None not in picked and len({*picked}) == len(picked) == len(readers)
 
     def _readers(self, node_id: int) -> list[int]:
         return [i for i in self.leads if node_id in self.tape.entry(i).inputs]
@@ -133,7 +122,6 @@ class Plan:
         samples = {**{size: np.arange(size) for size in sizes if size not in samples}, **samples}
         windowed = self._in_windows()
         size = self._rows_at_once(len(rows), samples, windowed)
-        matrices: StepMatrices | None = None
         with np.errstate(all="ignore"):
             for first in range(0, len(rows), size):
                 chosen = rows[first : first + size]
@@ -145,8 +133,6 @@ class Plan:
                 if leave is not None:
                     walk.feel_node = partial(self._left, leave, first)
                 walk.weigh = weigh or {}
-                if self.nodes:
-                    matrices = walk.matrices = matrices or StepMatrices(walk)
                 for one in walk.weigh.values():
                     one.begin(len(chosen), ignored=0 if first else ignored)
                 if windowed:
@@ -214,7 +200,7 @@ class Plan:
 
     def _rows_at_once(self, rows: int, samples: dict[int, Integers], windowed: bool) -> int:
         widest, held = 1, 1
-        for entry in (self.tape.entry(i) for i in self.leads - self._above() - self.early):
+        for entry in (self.tape.entry(i) for i in self.leads - self._above()):
             count = len(samples.get(entry.value.shape[0] if entry.value.ndim else 1, ())) or 1
             if isinstance(entry, Block):
                 widest = max(widest, count * entry.gates.shape[-1])

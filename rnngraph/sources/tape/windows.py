@@ -85,7 +85,7 @@ class NodeWindows:
             later = consumer is not None and t != consumer.timestep >= 0 and consumer.place == place
             (far if later else near).append(contribution)
         value = step.node.value
-        parts = [self._by_sample(add_up(side, value, ())) if side else self._zeros(value) for side in (near, far)]
+        parts = [self._by_sample(add_up(side, value)) if side else self._zeros(value) for side in (near, far)]
         return self._by_sample(step.gradient), parts[0], parts[1]
 
     def _by_sample(self, array: Array) -> Array:
