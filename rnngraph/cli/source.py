@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rnngraph.gradcheck.report import CheckReport
     from rnngraph.measure.lag_options import LagOptions
     from rnngraph.measure.trial import Trial
+    from rnngraph.sources.target.run import Returned
     from rnngraph.trace.model import Trace
 
 
@@ -86,14 +87,9 @@ def open_check(arguments: SourceArguments, *, directions: int) -> CheckReport:
     import rnngraph
 
     options = {"directions": directions, "seed": arguments.demo.seed}
-    if arguments.model.weights is None and _is_python(arguments):
-        from rnngraph.cli.streams import let_others_print
-        from rnngraph.sources.resolve import python_checked
-
-        arguments.refuse_demo_options(f"{arguments.source} is a Python function, which takes --set", but=("--seed",))
-        let_others_print()
+    if is_python(arguments):
         with working("checking the gradients"):
-            report, found = python_checked(str(arguments.source), arguments.model, **options)
+            report, found = called(arguments, but=("--seed",)).check(**options)
         _tell(found)
         return report
     with working("checking the gradients"):
@@ -136,25 +132,30 @@ def _saved_loss(arguments: SourceArguments) -> Tensor:
     )
 
 
-def _python_run(arguments: SourceArguments, measures: Measures) -> Run:
-    from rnngraph.cli.streams import let_others_print
-    from rnngraph.sources.resolve import python_trace
+def called(arguments: SourceArguments, *, but: tuple[str, ...] = ()) -> Returned:
+    """Call the Python function that SOURCE names.
 
-    arguments.refuse_demo_options(f"{arguments.source} is a Python function, which takes --set")
+    Raises:
+        InputError: options of the demo were given, but for those in `but`, or the function cannot be called.
+    """
+    from rnngraph.cli.streams import let_others_print
+    from rnngraph.sources.resolve import python_target
+
+    arguments.refuse_demo_options(f"{arguments.source} is a Python function, which takes --set", but=but)
     let_others_print()
-    found = python_trace(str(arguments.source), arguments.model, **measures)
-    _tell(tuple(note for note in found.trace.notes if note.startswith(f"{found.trace.model}: ")))
-    return Run(found.trace, found.trial)
+    return python_target(str(arguments.source), arguments.model)
+
+
+def _python_run(arguments: SourceArguments, measures: Measures) -> Run:
+    trace, trial = called(arguments).run(**measures)
+    _tell(tuple(note for note in trace.notes if note.startswith(f"{trace.model}: ")))
+    return Run(trace, trial)
 
 
 def _python_loss(arguments: SourceArguments) -> Tensor:
-    from rnngraph.cli.streams import let_others_print
-    from rnngraph.sources.resolve import python_loss
     from rnngraph.sources.target.run import found_in
 
-    arguments.refuse_demo_options(f"{arguments.source} is a Python function, which takes --set")
-    let_others_print()
-    loss = python_loss(str(arguments.source), arguments.model)
+    loss = called(arguments).loss()
     _tell(found_in(loss))
     return loss
 
@@ -187,10 +188,11 @@ def _tell(sentences: tuple[str, ...]) -> None:
         status(sentence)
 
 
-def _is_python(arguments: SourceArguments) -> bool:
+def is_python(arguments: SourceArguments) -> bool:
+    """Tell whether SOURCE names a Python function."""
     from rnngraph.sources.target.run import is_target
 
-    return is_target(arguments.source)
+    return arguments.model.weights is None and is_target(arguments.source)
 
 
 SOURCE_KINDS = (
@@ -198,6 +200,6 @@ SOURCE_KINDS = (
         "a checkpoint with --weights", lambda one: one.model.weights is not None, _checkpoint_run, _checkpoint_loss
     ),
     SourceKind("nothing for the demo", lambda one: one.source is None, _demo_run, _demo_loss),
-    SourceKind("file.py:function or module:function", _is_python, _python_run, _python_loss),
+    SourceKind("file.py:function or module:function", is_python, _python_run, _python_loss),
     SourceKind("a saved run such as run.npz", lambda one: is_saved(one.source), _saved_run, _saved_loss),
 )

@@ -12,13 +12,11 @@ from rnngraph.errors import InputError
 
 if TYPE_CHECKING:
     from rnngraph.autodiff.tensor import Tensor
-    from rnngraph.gradcheck.report import CheckReport
     from rnngraph.measure.lag_options import LagOptions
     from rnngraph.measure.trial import Trial
     from rnngraph.sources.checkpoint.options import Loaded
+    from rnngraph.sources.target.run import Returned
     from rnngraph.trace.model import Trace
-    from rnngraph.trace.used_past import ContextTrace
-
 
 PYTHON = ("--set", "--loss", "--layer", "--data")  # what a Python function takes
 
@@ -52,11 +50,11 @@ class ModelOptions:
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """A trace, and sentences for stderr: what was found in a checkpoint, and what is wrong with it."""
+    """A trace of a checkpoint, sentences for stderr, and who runs it again with other weights."""
 
     trace: Trace
-    found: tuple[str, ...] = ()
-    trial: Trial | None = None  # who runs it again with other weights, where that can be
+    found: tuple[str, ...]  # what was found, and what is wrong with it
+    trial: Trial
 
 
 def checkpoint_trace(
@@ -83,65 +81,14 @@ def checkpoint_loss(options: ModelOptions, *, cell: str | None = None) -> tuple[
     return loaded.loss, _sentences(loaded)
 
 
-def python_trace(target: str, options: ModelOptions, *, lags: LagOptions | bool = False, spectrum: int = 0) -> Resolved:
-    """Call a Python target and record what it returns; see `target.target_run`."""
-    from rnngraph.sources.target.run import settings_from, target_run
+def python_target(target: str, options: ModelOptions) -> Returned:
+    """Call a Python target; see `target.run.opened`."""
+    from rnngraph.sources.target.arguments import settings_from
+    from rnngraph.sources.target.run import opened
 
     options.refuse(f"{target} is a Python function", but=PYTHON)
     settings = settings_from(options.set)
-    trace, trial = target_run(
-        target, settings, loss=options.loss or "sum", layer=options.layer, data=options.data, lags=lags,
-        spectrum=spectrum,
-    )  # fmt: skip
-    return Resolved(trace, trial=trial)
-
-
-def python_loss(target: str, options: ModelOptions) -> Tensor:
-    """Call a Python target for its loss; see `target.target_loss`."""
-    from rnngraph.sources.target.run import settings_from, target_loss
-
-    options.refuse(f"{target} is a Python function", but=PYTHON)
-    settings = settings_from(options.set)
-    return target_loss(target, settings, loss=options.loss or "sum", layer=options.layer, data=options.data)
-
-
-def python_context(target: str, options: ModelOptions, most: int | None) -> ContextTrace:
-    """Call a Python target and measure how much of its past what it returns uses; see `context`."""
-    from rnngraph.sources.past_of_source import context
-    from rnngraph.sources.target.importing import shielded
-    from rnngraph.sources.target.run import is_torch_pair, loss_of, opened, settings_from
-
-    options.refuse(f"{target} is a Python function", but=PYTHON)
-    returned = opened(target, settings_from(options.set), options.data)
-    with shielded(target):
-        if is_torch_pair(returned):
-            return context(returned, most=most, reduce=options.loss or "sum", only=options.layer)
-        return context(loss_of(target, returned, loss=options.loss or "sum", layer=options.layer), most=most)
-
-
-def python_checked(
-    target: str, options: ModelOptions, *, directions: int, seed: int
-) -> tuple[CheckReport, tuple[str, ...]]:
-    """Check what a Python target returns: `(forward, backward, *arrays)`, or a loss; see `target.target_loss`.
-
-    Returns:
-        the report, and what was found in a traced function.
-    """
-    from rnngraph.gradcheck.front import check
-    from rnngraph.sources.target.importing import shielded
-    from rnngraph.sources.target.jax_call import refuse_jax
-    from rnngraph.sources.target.run import found_in, loss_of, opened, settings_from
-
-    options.refuse(f"{target} is a Python function", but=PYTHON)
-    returned = opened(target, settings_from(options.set), options.data, pairs=True)
-    refuse_jax(target, returned)
-    chosen = {"directions": directions, "seed": seed}
-    with shielded(target):
-        if isinstance(returned, tuple | list) and len(returned) > 1 and callable(returned[0]) and callable(returned[1]):
-            return check(*returned, **chosen), ()
-        loss = loss_of(target, returned, loss=options.loss or "sum", layer=options.layer)
-        handed = getattr(loss, "handed", {})  # gradients that a traced function returned beside its loss
-        return check(loss, *([handed] if handed else []), **chosen), found_in(loss)
+    return opened(target, settings, loss=options.loss or "sum", layer=options.layer, data=options.data)
 
 
 def _load(options: ModelOptions, cell: str | None) -> Loaded:

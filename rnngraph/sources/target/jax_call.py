@@ -24,19 +24,6 @@ def is_jax_call(returned: Any) -> bool:
     return jax is not None and any(isinstance(one, jax.Array) for one in jax.tree_util.tree_leaves(list(returned[1:])))
 
 
-def refuse_jax(source: str, returned: Any) -> None:
-    """Hold back a JAX loss where a command needs a tape.
-
-    Raises:
-        InputError: it is one.
-    """
-    if is_jax_call(returned):
-        raise InputError(
-            f"{source} returned a JAX loss, and this command needs a loss on a tape of rnngraph; "
-            "jax.test_util.check_grads checks the gradients of a JAX function."
-        )
-
-
 def run_call(returned: Any, *, lags: LagOptions | bool, spectrum: int, source: str) -> tuple[Trace, Trial]:
     """Measure the call of a JAX loss; the function may give (loss, aux).
 
