@@ -129,7 +129,7 @@ def _trace(
         _leave_out_between(log[:, some, 1:], born[:, some], facts.stride)
     copied, severed = _steps(facts, samples)
     return LagTrace(
-        facts.states[kind], steps, clocks, samples.astype(np.int64), log, copied, severed, born, len(losses.steps),
+        facts.states[kind], steps, clocks, samples.astype(np.int64), log, copied, severed, born, len(losses.pairs),
         facts.batch, options.max_lag, losses.joint,
     )  # fmt: skip
 

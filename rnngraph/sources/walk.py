@@ -5,7 +5,7 @@ In: a `Stack` and a recorded input. Out: the recorded output and the recurrences
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -29,40 +29,39 @@ class Walk:
     layers: list[Unrolled] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class WalkOptions:
-    """What is known of the run beside weights and input."""
+def walk(
+    stack: Stack, x: Tensor, *, h0: Array | None = None, c0: Array | None = None, mask: Array | None = None
+) -> Walk:
+    """Record every layer and direction of the stack on the tape of `x`.
 
-    h0: Array | None = None  # (layers * directions, N, out)
-    c0: Array | None = None  # (layers * directions, N, hidden)
-    mask: Array | None = None  # (N, T) False where the state is copied
-    cuts: Sequence[int] = ()  # positions before which no gradient passes the recurrence
-    dropout: Sequence[Array] = ()  # what each layer's output but the last's is multiplied with, (N, T, ·)
-
-
-def walk(stack: Stack, x: Tensor, options: WalkOptions | None = None) -> Walk:
-    """Record every layer and direction of the stack on the tape of `x`, (N, T, in).
+    Args:
+        stack: the weights.
+        x: (N, T, in).
+        h0: the initial hidden states, (layers * directions, N, out); zero by default.
+        c0: the initial cell states, (layers * directions, N, hidden), likewise.
+        mask: (N, T) False where the state is copied.
 
     Raises:
         InputError: an input or an initial state of another shape than the weights need.
     """
-    options = options or WalkOptions()
     if x.ndim != 3 or x.shape[-1] != stack.input_size:
         raise InputError(f"{stack.name} got an input of shape {x.shape}; its weights take (N, T, {stack.input_size}).")
-    result = Walk(x)
+    result, given = Walk(x), {"h": h0, "c": c0}
+    mask = None if mask is None or mask.all() else mask
     for number, layer in enumerate(stack.layers):
         outputs = []
         for weights, direction in zip(layer, stack.directions, strict=True):
-            one = _layer(stack, weights, result, (number, direction), options)
+            one = _layer(stack, weights, result, (number, direction), given, mask)
             result.layers.append(unroll(one, result.output))
             outputs.append(result.layers[-1].output)
         result.output = outputs[0] if len(outputs) == 1 else concatenate(outputs, axis=-1)
-        if number < len(options.dropout):
-            result.output = result.output * options.dropout[number]
     return result
 
 
-def _layer(stack: Stack, weights: LayerWeights, result: Walk, place: tuple[int, str], options: WalkOptions) -> Layer:
+def _layer(
+    stack: Stack, weights: LayerWeights, result: Walk, place: tuple[int, str], given: Mapping[str, Array | None],
+    mask: Array | None,
+) -> Layer:  # fmt: skip
     x, tape, cell = result.output, result.output.tape, stack.kind
     index, count = len(result.layers), len(stack.layers) * len(stack.directions)
     arrays, ending = weights.named(), suffix(*place)
@@ -72,13 +71,11 @@ def _layer(stack: Stack, weights: LayerWeights, result: Walk, place: tuple[int, 
         for name in cell.names
     }
     widths = cell.widths({name: one.value for name, one in tensors.items()})
-    given = {"h": options.h0, "c": options.c0}
     initial = {
         kind: _initial(tape, given.get(kind), index, (count, x.shape[0], width), x.dtype, kind + "0")
         for kind, width in widths.items()
     }
-    mask = None if options.mask is None or options.mask.all() else options.mask
-    return Layer(stack.name, cell, tensors, initial, *place, mask, options.cuts)
+    return Layer(stack.name, cell, tensors, initial, *place, mask)
 
 
 def _parameter(tape: Tape, name: str, value: Array | None, nothing: Array) -> Tensor:

@@ -13,7 +13,7 @@ from rnngraph.autodiff.block.backward import Inner
 from rnngraph.measure.lag_options import LagOptions
 from rnngraph.nn.cells import form as form_of
 from rnngraph.sources.stack import LayerWeights, Stack
-from rnngraph.sources.walk import WalkOptions, walk
+from rnngraph.sources.walk import walk
 
 N, T, D, H, P = 2, 5, 3, 4, 2
 
@@ -39,7 +39,7 @@ def test_every_form(form: str, masked: bool) -> None:
     tape = rnngraph.Tape()
     x = tape.input(np.random.default_rng(4).normal(size=(N, T, D)))
     mask = np.arange(T) < np.array([T, 3])[:, None]
-    found = walk(stack_of(form), x, WalkOptions(mask=mask if masked else None))
+    found = walk(stack_of(form), x, mask=mask if masked else None)
     loss = (found.output * found.output).sum()
     assert rnngraph.check(loss).passed
     trace = rnngraph.record(loss, lags=LagOptions(losses="all", samples="all"))
@@ -61,11 +61,3 @@ def test_every_form(form: str, masked: bool) -> None:
         for row, sample in enumerate(lag.samples):
             if not masked or mask[sample, s]:
                 np.testing.assert_allclose(lag.log[row, place, 1 : s + 2], expected[sample], rtol=1e-9, atol=1e-9)
-
-
-def test_cuts_of_a_walk() -> None:
-    tape = rnngraph.Tape()
-    found = walk(stack_of("reset_before"), tape.input(np.ones((N, T, D))), WalkOptions(cuts=(2,)))
-    trace = rnngraph.record(found.output[:, -1].sum())
-    assert trace.states[0].cut.tolist() == [False, False, True, False, False]
-    assert trace.states[0].grad.value[:2].tolist() == [0.0, 0.0]

@@ -31,13 +31,12 @@ def changed_tape(tape: Tape, changes: Sequence[Change]) -> Tape | None:
     values: dict[int, Array] = {}
     cut = 0
     for change in changes:
-        chosen = [one for one in tape.recurrences if not change.recurrences or one.name in change.recurrences]
         if change.kind == TRUNCATE:
-            if not chosen or any(one.block is None for one in chosen):
+            if not tape.recurrences or any(one.block is None for one in tape.recurrences):
                 return None
             cut = int(change.number)
             continue
-        for one in chosen:
+        for one in tape.recurrences:
             found = _of_cell(tape, one, one.cell, change, values) if one.cell else _of_own(tape, one, change, values)
             if not found:
                 return None

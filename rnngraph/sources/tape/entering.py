@@ -19,7 +19,6 @@ from rnngraph.autodiff.block.given import Given, gather
 from rnngraph.autodiff.contribution import Array, Contribution, StateSlice
 from rnngraph.autodiff.cotangents import Cotangents
 from rnngraph.autodiff.tape import Tape
-from rnngraph.measure.recording import Losses
 from rnngraph.norms import row_norms
 from rnngraph.sources.tape.clocks import Clocks
 from rnngraph.sources.tape.facts import blocks_of, states_of
@@ -47,17 +46,6 @@ class Entering:
     )  # node id -> (recurrence, timestep, gradient)
     norms: dict[int, Floats] = field(default_factory=dict)  # clock -> (T, N)
     joint: bool = False  # all that enters is one loss, which reads many steps at once
-
-    def losses(self) -> Losses:
-        """Say which steps a loss enters."""
-        norms = dict(sorted(self.norms.items()))
-        each = [np.flatnonzero((norm != 0).any(axis=1)) for norm in norms.values()]
-        steps = np.concatenate([np.zeros(0, np.int64), *each])
-        clocks = np.repeat(np.array(list(norms), np.int64), [len(one) for one in each])
-        if self.joint and len(steps):
-            last = np.lexsort((clocks, steps))[-1:]
-            steps, clocks = steps[last], clocks[last]
-        return Losses(steps, clocks, norms, self.joint)
 
     def rows(
         self, rows: list[tuple[int, int]], samples: Mapping[int, Integers], window: tuple[int, int] | None = None

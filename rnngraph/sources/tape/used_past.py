@@ -63,7 +63,7 @@ class _Measure:
             raise InputError(f"the loss is {recording.loss}, so that nothing can be said of what it uses.")
         if recording.joint:
             raise InputError("the loss reads many steps at once: there is no one step before which the past ends.")
-        entered = np.unique(recording.losses().steps)
+        entered = np.unique(recording.losses().pairs[:, 1])
         if not entered.size:
             raise InputError(
                 "no gradient of the loss reaches the recurrence: it is not connected, masked, or solved exactly."
