@@ -48,9 +48,9 @@ def record(
         eigenvalues = sys.maxsize if spectrum else AUTOMATIC if lags is not None else 0
         trace = _measured(recording, source, notes, eigenvalues)
         if lags is not None and recording.walked:
-            from rnngraph.measure.lags import measure_lags_and_updates
+            from rnngraph.measure.lags import measure_lags
 
-            found, inputs, updates = measure_lags_and_updates(recording, lags)
+            found, inputs, updates = measure_lags(recording, lags)
             trace = replace(trace, lags=found, input_lags=inputs, updates=updates)
         if spectrum and isinstance(recording, Stepwise):
             from rnngraph.measure.spectrum import measure_spectra

@@ -1,37 +1,27 @@
 """Unroll a stack of foreign weights on our tape: what every source does once it has weights and an input.
 
-In: a `Stack` and a recorded input. Out: the recorded output and the recurrences of its layers and directions.
+In: a `Stack` and a recorded input. Out: the recorded output; the tape knows the recurrences.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 import numpy as np
 
 from rnngraph.autodiff.contribution import Array
 from rnngraph.autodiff.node import CONSTANT
 from rnngraph.autodiff.recurrence import suffix
-from rnngraph.autodiff.tape import Tape
 from rnngraph.autodiff.tensor import Tensor, concatenate
 from rnngraph.errors import InputError
 from rnngraph.nn.parameter import Parameter
-from rnngraph.nn.unroll import Layer, Unrolled, unroll
+from rnngraph.nn.unroll import Layer, unroll
 from rnngraph.sources.stack import LayerWeights, Stack
-
-
-@dataclass(slots=True)
-class Walk:
-    """What was recorded; layers stand in PyTorch's order, layer by layer and forward before reverse."""
-
-    output: Tensor
-    layers: list[Unrolled] = field(default_factory=list)
 
 
 def walk(
     stack: Stack, x: Tensor, *, h0: Array | None = None, c0: Array | None = None, mask: Array | None = None
-) -> Walk:
+) -> Tensor:
     """Record every layer and direction of the stack on the tape of `x`.
 
     Args:
@@ -41,59 +31,51 @@ def walk(
         c0: the initial cell states, (layers * directions, N, hidden), likewise.
         mask: (N, T) False where the state is copied.
 
+    Returns:
+        the output of the last layer, both directions together.
+
     Raises:
         InputError: an input or an initial state of another shape than the weights need.
     """
     if x.ndim != 3 or x.shape[-1] != stack.input_size:
         raise InputError(f"{stack.name} got an input of shape {x.shape}; its weights take (N, T, {stack.input_size}).")
-    result, given = Walk(x), {"h": h0, "c": c0}
+    given, index, count = {"h": h0, "c": c0}, 0, len(stack.layers) * len(stack.directions)
     mask = None if mask is None or mask.all() else mask
     for number, layer in enumerate(stack.layers):
         outputs = []
         for weights, direction in zip(layer, stack.directions, strict=True):
-            one = _layer(stack, weights, result, (number, direction), given, mask)
-            result.layers.append(unroll(one, result.output))
-            outputs.append(result.layers[-1].output)
-        result.output = outputs[0] if len(outputs) == 1 else concatenate(outputs, axis=-1)
-    return result
+            tensors = _parameters(stack, weights, x, suffix(number, direction))
+            initial = _initial(stack, tensors, x, given, (index, count))
+            one = Layer(stack.name, stack.kind, tensors, initial, number, direction, mask)
+            outputs.append(unroll(one, x).output)
+            index += 1
+        x = outputs[0] if len(outputs) == 1 else concatenate(outputs, axis=-1)
+    return x
 
 
-def _layer(
-    stack: Stack, weights: LayerWeights, result: Walk, place: tuple[int, str], given: Mapping[str, Array | None],
-    mask: Array | None,
-) -> Layer:  # fmt: skip
-    x, tape, cell = result.output, result.output.tape, stack.kind
-    index, count = len(result.layers), len(stack.layers) * len(stack.directions)
-    arrays, ending = weights.named(), suffix(*place)
-    columns = weights.wx.shape[1]
-    tensors = {
-        name: _parameter(tape, f"{stack.name}.{name}{ending}", arrays[name], np.zeros(columns, x.dtype))
-        for name in cell.names
-    }
-    widths = cell.widths({name: one.value for name, one in tensors.items()})
-    initial = {
-        kind: _initial(tape, given.get(kind), index, (count, x.shape[0], width), x.dtype, kind + "0")
-        for kind, width in widths.items()
-    }
-    return Layer(stack.name, cell, tensors, initial, *place, mask)
-
-
-def _parameter(tape: Tape, name: str, value: Array | None, nothing: Array) -> Tensor:
-    if value is None:  # a layer without bias: the arithmetic adds zero, and no gradient is reported for it
-        return tape.constant(nothing)
-    return tape.parameter(Parameter(name, value))
+def _parameters(stack: Stack, weights: LayerWeights, x: Tensor, ending: str) -> dict[str, Tensor]:
+    arrays, found = weights.named(), {}
+    for name in stack.kind.names:
+        value = arrays[name]
+        if value is None:  # a layer without bias: the arithmetic adds zero, and no gradient is reported for it
+            found[name] = x.tape.constant(np.zeros(weights.wx.shape[1], x.dtype))
+        else:
+            found[name] = x.tape.parameter(Parameter(f"{stack.name}.{name}{ending}", value))
+    return found
 
 
 def _initial(
-    tape: Tape,
-    state: Array | None,
-    index: int,
-    shape: tuple[int, int, int],
-    dtype: np.dtype[np.float64],
-    label: str,
-) -> Tensor:
-    if state is not None and state.shape != shape:
-        raise InputError(f"{label} has shape {state.shape}; the weights need {shape} (layers * directions, N, units).")
-    value = np.zeros(shape[1:], dtype) if state is None else np.ascontiguousarray(state[index], dtype)
-    # Differentiated although it is constant: what reaches it is the gradient before the first step.
-    return tape.tensor(tape.append(CONSTANT, (), value, requires=True))
+    stack: Stack, weights: Mapping[str, Tensor], x: Tensor, given: Mapping[str, Array | None], place: tuple[int, int]
+) -> dict[str, Tensor]:
+    """Give the states before the first step, of the layer that stands at a place among so many."""
+    found, (index, count) = {}, place
+    for kind, width in stack.kind.widths({name: one.value for name, one in weights.items()}).items():
+        state, shape = given.get(kind), (count, x.shape[0], width)
+        if state is not None and state.shape != shape:
+            raise InputError(
+                f"{kind}0 has shape {state.shape}; the weights need {shape} (layers * directions, N, units)."
+            )
+        value = np.zeros(shape[1:], x.dtype) if state is None else np.ascontiguousarray(state[index], x.dtype)
+        # Differentiated although it is constant: what reaches it is the gradient before the first step.
+        found[kind] = x.tape.tensor(x.tape.append(CONSTANT, (), value, requires=True))
+    return found

@@ -39,12 +39,12 @@ def test_every_form(form: str, masked: bool) -> None:
     tape = rnngraph.Tape()
     x = tape.input(np.random.default_rng(4).normal(size=(N, T, D)))
     mask = np.arange(T) < np.array([T, 3])[:, None]
-    found = walk(stack_of(form), x, mask=mask if masked else None)
-    loss = (found.output * found.output).sum()
+    hidden = walk(stack_of(form), x, mask=mask if masked else None)
+    loss = (hidden * hidden).sum()
     assert rnngraph.check(loss).passed
     trace = rnngraph.record(loss, lags=LagOptions(losses="all", samples="all"))
     lag = next(one for one in trace.lags if one.state.endswith(".h"))
-    output = found.output.value
+    output = hidden.value
     for place, s in enumerate(lag.losses):
         # The loss of step s alone, walked back by itself.
         start = np.zeros_like(output)
@@ -54,7 +54,7 @@ def test_every_form(form: str, masked: bool) -> None:
         def lend(inner: Inner, norms: np.ndarray[Any, Any] = norms) -> None:
             norms[:, inner.steps] = np.linalg.norm(inner.total["h"], axis=2).T
 
-        for _ in sweep(tape, {found.output.id: start}, lend=lend):
+        for _ in sweep(tape, {hidden.id: start}, lend=lend):
             pass
         with np.errstate(divide="ignore"):
             expected = np.log(norms[:, : s + 1])

@@ -42,8 +42,7 @@ def network_loss(network: Network, data: Data, reduction: str | None) -> tuple[T
     tape = Tape(model=f"{stack.name}: {stack.describe()}")
     tape.step_labels = list(data.labels)
     x = _input(tape, network, data)
-    found = walk(stack, x, h0=data.h0, c0=data.c0, mask=data.mask)
-    hidden = found.output
+    hidden = walk(stack, x, h0=data.h0, c0=data.c0, mask=data.mask)
     if data.output_grad is not None:
         if data.output_grad.shape != hidden.shape:
             raise InputError(

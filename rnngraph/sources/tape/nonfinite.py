@@ -64,11 +64,8 @@ def first_nonfinite_backward(tape: Tape, starts: Mapping[int, Array]) -> int:
 
     def lend(inner: Inner) -> None:
         block = inner.block
-        finite = np.isfinite(inner.total["h"]).all(axis=(1, 2))
-        for kind in inner.total:
-            finite &= np.isfinite(inner.carried[kind]).all(axis=(1, 2)) & np.isfinite(inner.total[kind]).all(
-                axis=(1, 2)
-            )
+        columns = [*inner.total.values(), *inner.carried.values()]
+        finite = np.logical_and.reduce([np.isfinite(one).all(axis=(1, 2)) for one in columns])
         if not finite.all() and not inside:
             steps = np.arange(inner.steps.start, inner.steps.stop)[~finite]
             t = int(steps[0] if block.reverse else steps[-1])

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnngraph.autodiff.backward import scalar_cotangent
 from rnngraph.autodiff.node import Node
 from rnngraph.autodiff.ops import MEAN, SUM
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.errors import InputError
 from rnngraph.measure.past_in_use import exact, measure_context, phases
+from rnngraph.sources.tape.record import open_recording
 from rnngraph.sources.tape.recording import TapeRecording
 from rnngraph.sources.tape.reset import Resets
 from rnngraph.trace.magnitudes import Booleans, Floats, Integers
@@ -23,19 +23,8 @@ from rnngraph.trace.used_past import ContextTrace
 
 
 def context(loss: Tensor, *, most: int | None = None) -> ContextTrace:
-    """Measure the loss over kept context: 0, 1, 2, 4, ... steps of the past, and the lag in use.
-
-    Args:
-        loss: the scalar loss of a trained network, on data that it should know something of.
-        most: the longest context that is tried; by default all that the sequence has.
-
-    Raises:
-        InputError: the loss is no scalar, is not finite, or reads many steps at once; or the network has no layers of
-            this package that run forward.
-    """
-    if not isinstance(loss, Tensor):
-        raise InputError(f"the loss is a {type(loss).__name__}; pass the scalar Tensor that the model computed.")
-    recording = TapeRecording(loss.tape, {loss.id: scalar_cotangent(loss)}, loss=float(loss.value.reshape(())))
+    """Measure the loss over kept context; see `rnngraph.context`."""
+    recording = open_recording(loss)
     measure = _Measure(recording, loss)
     time = max(one.timesteps for one in recording.facts)
     return measure_context(measure.at, measure.steps, model=recording.model, timesteps=time, most=most)
