@@ -20,7 +20,7 @@ from rnngraph.trace.change import BIAS, CHRONO, IDENTITY, INPUTS, OPEN, ORTHOGON
 Array = Any
 RANDOM = np.random.default_rng(0)
 X, WORDS = RANDOM.normal(size=(3, 12, 3)), RANDOM.integers(0, 5, (3, 12))
-FEW = LagOptions(8, 8)
+FEW = LagOptions(8, 8, updates=False)
 
 
 def loss_of(layer: Any, *, embedding: bool = False) -> rg.Tensor:

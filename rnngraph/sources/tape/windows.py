@@ -110,10 +110,12 @@ class NodeWindows:
         if not times:
             return
         nothing = {kind: (self._zeros(self.tape.entry(ids[0]).value),) * 3 for kind, ids in states.items()}
-        columns: list[dict[str, Array]] = [
+        total, immediate, carried = (
             {kind: np.stack([self._parts[t].get(kind, zeros)[part] for t in times]) for kind, zeros in nothing.items()}
-            for part in range(3 if self.walked else 0)
-        ]
+            if self.walked
+            else {}
+            for part in range(3)
+        )
         self._parts.clear()
         values = {
             kind: np.stack([self._by_sample(self.tape.entry(ids[t]).value) for t in times])
@@ -125,7 +127,8 @@ class NodeWindows:
         squashed = [self._squashed(t) for t in times] if cell is None else []
         if squashed and all(one is not None for one in squashed):
             saturated = is_beyond(np.stack([self._by_sample(one.value) for one in squashed if one]), SATURATED)
-        self.take(Window(self.number, np.array(times, np.int64), values, *columns, saturated=saturated))
+        steps = np.array(times, np.int64)
+        self.take(Window(self.number, steps, values, total, immediate, carried, saturated=saturated))
 
     def _squashed(self, t: int) -> Node | None:
         """Find the tanh that a state is made of in its step, as `h` itself, the candidate of a GRU, or `tanh(c)`."""
