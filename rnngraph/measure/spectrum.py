@@ -7,14 +7,13 @@ gives the same exponents. Steps that copied the state over padding, or were cut,
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from rnngraph.checks import whole_number
 from rnngraph.errors import InputError
-from rnngraph.measure.recording import Array, Facts, Stepwise
+from rnngraph.measure.recording import Array, Stepwise
 from rnngraph.trace.magnitudes import Booleans, Floats, Integers
 from rnngraph.trace.model import SpectrumTrace
 
@@ -27,21 +26,10 @@ class Group:
     """Recurrences that one step carries together: a whole stack, or a layer's direction where there are two."""
 
     name: str
-    members: tuple[int, ...]
-    facts: tuple[Facts, ...]
-    sizes: dict[tuple[int, str], int]  # units of every state
+    sizes: dict[tuple[int, str], int]  # units of every state, by recurrence and kind
+    steps: range  # timesteps, last processed first
     valid: Booleans  # (samples, T) the steps that are taken
     samples: Integers
-
-    @property
-    def size(self) -> int:
-        """The number of numbers that one step carries."""
-        return sum(self.sizes.values())
-
-    def steps(self) -> Iterator[int]:
-        """Give the timesteps, last processed first."""
-        time = self.facts[0].timesteps
-        yield from range(time) if self.facts[0].reverse else range(time - 1, -1, -1)
 
 
 def measure_spectra(
@@ -55,56 +43,48 @@ def measure_spectra(
     k = whole_number(k, "the number of Lyapunov exponents", least=1)
     found = []
     with np.errstate(all="ignore"):
-        for group in groups(recording, samples):
-            if k > group.size and not clip:
-                raise InputError(
-                    f"{k} exponents of {group.name} were asked for, but its state has {group.size} numbers."
-                )
-            found.append(_spectrum(recording, group, min(k, group.size)))
+        for group in _groups(recording, samples):
+            size = sum(group.sizes.values())
+            if k > size and not clip:
+                raise InputError(f"{k} exponents of {group.name} were asked for, but its state has {size} numbers.")
+            found.append(_spectrum(recording, group, min(k, size)))
     return tuple(found)
 
 
-def groups(recording: Stepwise, samples: int = SAMPLES) -> list[Group]:
-    """Gather the recurrences that one step carries together."""
+def _groups(recording: Stepwise, samples: int) -> list[Group]:
     both = {one.stem for one in recording.facts if one.reverse}
     members: dict[str, list[int]] = {}
     for number, one in enumerate(recording.facts):
         members.setdefault(one.name if one.stem in both else one.stem, []).append(number)
     found = []
     for name, numbers in members.items():
-        facts = tuple(recording.facts[number] for number in numbers)
-        batch = facts[0].batch
-        chosen = np.unique(np.linspace(0, batch - 1, min(max(samples, 1), batch)).round().astype(np.int64))
-        sizes = {
-            (number, kind): recording.units(number, kind)
-            for number in numbers
-            for kind in recording.facts[number].states
-        }
-        found.append(Group(name, tuple(numbers), facts, sizes, _taken(recording, numbers)[chosen], chosen))
+        first = recording.facts[numbers[0]]
+        chosen = np.unique(np.linspace(0, first.batch - 1, min(max(samples, 1), first.batch)).round().astype(np.int64))
+        sizes = {(n, kind): recording.units(n, kind) for n in numbers for kind in recording.facts[n].states}
+        steps = range(first.timesteps) if first.reverse else range(first.timesteps)[::-1]
+        taken = np.logical_and.reduce([_taken(recording, number) for number in numbers])
+        found.append(Group(name, sizes, steps, taken[chosen], chosen))
     return found
 
 
-def _taken(recording: Stepwise, numbers: list[int]) -> Booleans:
-    valid = np.logical_and.reduce([recording.valid(number) for number in numbers])
-    for facts in (recording.facts[number] for number in numbers):
-        valid = valid if facts.mask is None else valid & facts.mask
-        valid = valid & ~facts.severed
-    return np.asarray(valid)
+def _taken(recording: Stepwise, number: int) -> Booleans:
+    facts, valid = recording.facts[number], recording.valid(number)
+    return (valid if facts.mask is None else valid & facts.mask) & ~facts.severed
 
 
 def _spectrum(recording: Stepwise, group: Group, k: int) -> SpectrumTrace:
-    samples, size = len(group.samples), group.size
+    samples, size = len(group.samples), sum(group.sizes.values())
     explicit = size <= EXPLICIT
     eye = np.broadcast_to(np.eye(size), (samples, size, size))
     basis = np.linalg.qr(np.random.default_rng(0).normal(size=(samples, size, k)))[0]
     total, count = np.zeros((samples, k)), np.zeros(samples)
     product, logs = eye, np.zeros(samples)
-    singular = np.full(group.facts[0].timesteps, np.nan)
-    for t in group.steps():
+    singular = np.full(len(group.steps), np.nan)
+    for t in group.steps:
         valid = group.valid[:, t]
         if not valid.any():
             continue
-        back = step_back(recording, group, t, eye if explicit else basis)
+        back = _step_back(recording, group, t, eye if explicit else basis)
         if back is None:
             continue
         if explicit:
@@ -112,17 +92,17 @@ def _spectrum(recording: Stepwise, group: Group, k: int) -> SpectrumTrace:
             product, logs = _multiplied(back, product, logs, valid)
         moved = back @ basis if explicit else back
         if not np.isfinite(moved).all():
-            return SpectrumTrace(group.name, np.full(k, np.nan), singular, float("nan"))
+            return SpectrumTrace(group.name, np.full(k, np.nan), singular, np.nan)
         q, r = np.linalg.qr(moved)
         total[valid] += np.log(np.abs(np.diagonal(r, axis1=-2, axis2=-1)))[valid]
         basis = np.where(valid[:, None, None], q, basis)
         count += valid
     if not count.any():
-        return SpectrumTrace(group.name, np.full(k, np.nan), singular, float("nan"))
+        return SpectrumTrace(group.name, np.full(k, np.nan), singular, np.nan)
     rates = total[count > 0] / count[count > 0, None]
     exponents = np.sort(rates.mean(axis=0))[::-1]
     largest = logs + np.log(np.linalg.norm(product, ord=2, axis=(1, 2)))
-    return SpectrumTrace(group.name, exponents, singular, float(largest[count > 0].max()) if explicit else float("nan"))
+    return SpectrumTrace(group.name, exponents, singular, float(largest[count > 0].max()) if explicit else np.nan)
 
 
 def _multiplied(step: Floats, product: Floats, logs: Floats, valid: Booleans) -> tuple[Floats, Floats]:
@@ -138,16 +118,12 @@ def _multiplied(step: Floats, product: Floats, logs: Floats, valid: Booleans) ->
 
 def _largest(jacobians: Floats, valid: Booleans) -> float:
     chosen = jacobians[valid]
-    return float(np.linalg.norm(chosen, ord=2, axis=(1, 2)).max()) if np.isfinite(chosen).all() else float("nan")
+    return float(np.linalg.norm(chosen, ord=2, axis=(1, 2)).max()) if np.isfinite(chosen).all() else np.nan
 
 
-def step_back(recording: Stepwise, group: Group, t: int, columns: Array) -> Floats | None:
+def _step_back(recording: Stepwise, group: Group, t: int, columns: Array) -> Floats | None:
     """Multiply columns (samples, size, k) by the transposed Jacobian of the step into t; None where it is not known."""
-    rows: dict[tuple[int, str], Array] = {}
-    first = 0
-    moved = np.moveaxis(columns, -1, 0)  # (k, samples, size)
-    for key, size in group.sizes.items():
-        rows[key] = moved[..., first : first + size]
-        first += size
-    found = recording.back(group.members, t, rows, group.samples)
+    parts = np.split(np.moveaxis(columns, -1, 0), np.cumsum([*group.sizes.values()])[:-1], axis=-1)
+    members = tuple(dict.fromkeys(number for number, _ in group.sizes))
+    found = recording.back(members, t, dict(zip(group.sizes, parts, strict=True)), group.samples)
     return None if not found else np.moveaxis(np.concatenate([found[key] for key in group.sizes], axis=-1), 0, -1)
