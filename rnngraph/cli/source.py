@@ -6,7 +6,7 @@ The first row that accepts a text opens it. A new kind of source is a function o
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypedDict
 
 from rnngraph.cli.console import status, working
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rnngraph.gradcheck.report import CheckReport
     from rnngraph.measure.lag_options import LagOptions
     from rnngraph.measure.trial import Trial
+    from rnngraph.sources.checkpoint import Loaded
     from rnngraph.sources.target.run import Returned
     from rnngraph.trace.model import Trace
 
@@ -139,11 +140,15 @@ def called(arguments: SourceArguments, *, but: tuple[str, ...] = ()) -> Returned
         InputError: options of the demo were given, but for those in `but`, or the function cannot be called.
     """
     from rnngraph.cli.streams import let_others_print
-    from rnngraph.sources.resolve import python_target
+    from rnngraph.sources.target.arguments import settings_from
+    from rnngraph.sources.target.run import opened
 
-    arguments.refuse_demo_options(f"{arguments.source} is a Python function, which takes --set", but=but)
+    source, model = str(arguments.source), arguments.model
+    arguments.refuse_demo_options(f"{source} is a Python function, which takes --set", but=but)
     let_others_print()
-    return python_target(str(arguments.source), arguments.model)
+    model.refuse(f"{source} is a Python function", but=("--set", "--loss", "--layer", "--data"))
+    settings = settings_from(model.set)
+    return opened(source, settings, loss=model.loss or "sum", layer=model.layer, data=model.data)
 
 
 def _python_run(arguments: SourceArguments, measures: Measures) -> Run:
@@ -160,27 +165,24 @@ def _python_loss(arguments: SourceArguments) -> Tensor:
     return loss
 
 
-def _checkpoint_run(arguments: SourceArguments, measures: Measures) -> Run:
-    from rnngraph.sources.resolve import checkpoint_trace
+def _checkpoint(arguments: SourceArguments) -> Loaded:
+    from rnngraph.sources.checkpoint import load
 
-    resolved = checkpoint_trace(arguments.model, cell=_checkpoint_cell(arguments), **measures)
-    _tell(resolved.found)
-    return Run(resolved.trace, resolved.trial)
-
-
-def _checkpoint_loss(arguments: SourceArguments) -> Tensor:
-    from rnngraph.sources.resolve import checkpoint_loss
-
-    loss, found = checkpoint_loss(arguments.model, cell=_checkpoint_cell(arguments))
-    _tell(found)
-    return loss
-
-
-def _checkpoint_cell(arguments: SourceArguments) -> str | None:
+    model = arguments.model
     if arguments.source is not None:
         raise InputError(f"SOURCE {arguments.source!r} and --weights are two sources: leave one of them out.")
     arguments.refuse_demo_options("--weights names a checkpoint", but=("--cell",))
-    return arguments.demo.cell if "--cell" in arguments.given else None
+    if model.set:
+        raise InputError("--set gives a Python function its arguments, and a checkpoint takes none: leave it out.")
+    if model.vocabulary is not None and model.text is None:
+        raise InputError("--vocabulary names the tokens of a text; give the text with --text FILE.")
+    loaded = load(replace(model, cell=arguments.demo.cell) if "--cell" in arguments.given else model)
+    _tell(loaded.sentences)
+    return loaded
+
+
+def _checkpoint_run(arguments: SourceArguments, measures: Measures) -> Run:
+    return Run(*_checkpoint(arguments).run(**measures))
 
 
 def _tell(sentences: tuple[str, ...]) -> None:
@@ -197,7 +199,10 @@ def is_python(arguments: SourceArguments) -> bool:
 
 SOURCE_KINDS = (
     SourceKind(
-        "a checkpoint with --weights", lambda one: one.model.weights is not None, _checkpoint_run, _checkpoint_loss
+        "a checkpoint with --weights",
+        lambda one: one.model.weights is not None,
+        _checkpoint_run,
+        lambda one: _checkpoint(one).loss,
     ),
     SourceKind("nothing for the demo", lambda one: one.source is None, _demo_run, _demo_loss),
     SourceKind("file.py:function or module:function", is_python, _python_run, _python_loss),

@@ -31,6 +31,16 @@ class Group:
     valid: Booleans  # (samples, T) the steps that are taken
     samples: Integers
 
+    @property
+    def members(self) -> tuple[int, ...]:
+        """The numbers of the recurrences."""
+        return tuple(dict.fromkeys(number for number, _ in self.sizes))
+
+    @property
+    def size(self) -> int:
+        """The number of numbers that one step carries."""
+        return sum(self.sizes.values())
+
 
 def measure_spectra(
     recording: Stepwise, k: int, *, samples: int = SAMPLES, clip: bool = True
@@ -43,15 +53,17 @@ def measure_spectra(
     k = whole_number(k, "the number of Lyapunov exponents", least=1)
     found = []
     with np.errstate(all="ignore"):
-        for group in _groups(recording, samples):
-            size = sum(group.sizes.values())
-            if k > size and not clip:
-                raise InputError(f"{k} exponents of {group.name} were asked for, but its state has {size} numbers.")
-            found.append(_spectrum(recording, group, min(k, size)))
+        for group in groups(recording, samples):
+            if k > group.size and not clip:
+                raise InputError(
+                    f"{k} exponents of {group.name} were asked for, but its state has {group.size} numbers."
+                )
+            found.append(_spectrum(recording, group, min(k, group.size)))
     return tuple(found)
 
 
-def _groups(recording: Stepwise, samples: int) -> list[Group]:
+def groups(recording: Stepwise, samples: int = SAMPLES) -> list[Group]:
+    """Gather the recurrences that one step carries together."""
     both = {one.stem for one in recording.facts if one.reverse}
     members: dict[str, list[int]] = {}
     for number, one in enumerate(recording.facts):
@@ -73,7 +85,7 @@ def _taken(recording: Stepwise, number: int) -> Booleans:
 
 
 def _spectrum(recording: Stepwise, group: Group, k: int) -> SpectrumTrace:
-    samples, size = len(group.samples), sum(group.sizes.values())
+    samples, size = len(group.samples), group.size
     explicit = size <= EXPLICIT
     eye = np.broadcast_to(np.eye(size), (samples, size, size))
     basis = np.linalg.qr(np.random.default_rng(0).normal(size=(samples, size, k)))[0]
@@ -84,7 +96,7 @@ def _spectrum(recording: Stepwise, group: Group, k: int) -> SpectrumTrace:
         valid = group.valid[:, t]
         if not valid.any():
             continue
-        back = _step_back(recording, group, t, eye if explicit else basis)
+        back = step_back(recording, group, t, eye if explicit else basis)
         if back is None:
             continue
         if explicit:
@@ -121,9 +133,8 @@ def _largest(jacobians: Floats, valid: Booleans) -> float:
     return float(np.linalg.norm(chosen, ord=2, axis=(1, 2)).max()) if np.isfinite(chosen).all() else np.nan
 
 
-def _step_back(recording: Stepwise, group: Group, t: int, columns: Array) -> Floats | None:
+def step_back(recording: Stepwise, group: Group, t: int, columns: Array) -> Floats | None:
     """Multiply columns (samples, size, k) by the transposed Jacobian of the step into t; None where it is not known."""
     parts = np.split(np.moveaxis(columns, -1, 0), np.cumsum([*group.sizes.values()])[:-1], axis=-1)
-    members = tuple(dict.fromkeys(number for number, _ in group.sizes))
-    found = recording.back(members, t, dict(zip(group.sizes, parts, strict=True)), group.samples)
+    found = recording.back(group.members, t, dict(zip(group.sizes, parts, strict=True)), group.samples)
     return None if not found else np.moveaxis(np.concatenate([found[key] for key in group.sizes], axis=-1), 0, -1)
