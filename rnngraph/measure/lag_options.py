@@ -52,6 +52,19 @@ class LagOptions:
             raise InputError(f"including is {self.including!r}; pass a list of the timesteps of losses.")
 
 
+def asked(lags: LagOptions | bool) -> LagOptions | None:
+    """Give the options that are asked for: the default ones where lags are wanted, None where they are not.
+
+    Raises:
+        InputError: something else is given.
+    """
+    if isinstance(lags, LagOptions):
+        return lags
+    if not isinstance(lags, bool | np.bool_):
+        raise InputError(f"lags is {lags!r}; pass True, False or an rnngraph.LagOptions.")
+    return LagOptions() if lags else None
+
+
 def _is_list(value: object) -> bool:
     if isinstance(value, str) or not isinstance(value, Sequence | np.ndarray) or not len(value):
         return False

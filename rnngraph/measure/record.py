@@ -23,6 +23,10 @@ from rnngraph.trace.model import GateTrace, RecurrenceTrace, StateTrace, Trace
 
 Columns = TypeVar("Columns", StateTrace, GateTrace)
 AUTOMATIC = 512  # rows of a weight up to which nobody waits for the eigenvalues
+JOINT = (
+    "the loss reads many timesteps at once (pooling or attention): it is taken as one loss at its last step, and early "
+    "steps get gradient from it directly"
+)
 # What stands where a short recurrence has no step, by the kind of a column's numbers.
 _FILLERS: dict[str, Any] = {"f": np.nan, "i": 0, "b": False}
 
@@ -33,7 +37,6 @@ def record(
     lags: LagOptions | None = None,
     spectrum: int = 0,
     source: str = "",
-    notes: tuple[str, ...] = (),
 ) -> Trace:
     """Walk a recording back and measure every state, gate, parameter and input at every timestep.
 
@@ -42,16 +45,16 @@ def record(
         lags: also measure the lag matrix.
         spectrum: how many Lyapunov exponents to measure, 0 for none.
         source: where the model comes from, for display.
-        notes: sentences that a reader of the numbers must know.
     """
     with np.errstate(all="ignore"):  # overflow is a finding, not a warning
         eigenvalues = sys.maxsize if spectrum else AUTOMATIC if lags is not None else 0
-        trace = _measured(recording, source, notes, eigenvalues)
+        trace = _measured(recording, source, eigenvalues)
         if lags is not None and recording.walked:
             from rnngraph.measure.lags import measure_lags
 
             found, inputs, updates = measure_lags(recording, lags)
-            trace = replace(trace, lags=found, input_lags=inputs, updates=updates)
+            notes = (JOINT, *trace.notes) if any(one.joint for one in found) else trace.notes
+            trace = replace(trace, lags=found, input_lags=inputs, updates=updates, notes=notes)
         if spectrum and isinstance(recording, Stepwise):
             from rnngraph.measure.spectrum import measure_spectra
 
@@ -59,7 +62,7 @@ def record(
     return trace
 
 
-def _measured(recording: Recording, source: str, notes: tuple[str, ...], eigenvalues: int) -> Trace:
+def _measured(recording: Recording, source: str, eigenvalues: int) -> Trace:
     facts, count = recording.facts, counter(recording.facts)
     valid = [recording.valid(number) for number in range(len(facts))]
     states = [{kind: StateColumns(one, kind) for kind in one.states} for one in facts]
@@ -104,7 +107,7 @@ def _measured(recording: Recording, source: str, notes: tuple[str, ...], eigenva
         states=tuple(_to_length(state, time) for state in found),
         gates=tuple(_to_length(gate, time) for one in gates if one is not None for gate in one.traces()),
         parameters=recording.parameters(time, eigenvalues=eigenvalues), inputs=recording.inputs(time),
-        notes=(*notes, *_anew(facts)),
+        notes=tuple(_anew(facts)),
     )  # fmt: skip
 
 

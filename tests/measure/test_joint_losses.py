@@ -10,7 +10,7 @@ import pytest
 
 import rnngraph as rg
 from rnngraph import nn
-from rnngraph.sources.tape.joint import NOTE
+from rnngraph.measure.record import JOINT
 from rnngraph.sources.tape.record import open_recording
 
 RANDOM = np.random.default_rng(0)
@@ -89,8 +89,8 @@ def test_a_state_that_is_itself_a_sum_is_one_term(weight: float, joint: bool) ->
 
 def test_the_diagnosis_says_so() -> None:
     trace = rg.record(log_softmax_loss(nn.Linear(8, 5)(hidden().mean(axis=1))), lags=True)
-    assert trace.notes == (NOTE,)
+    assert trace.notes == (JOINT,)
     diagnosis = rg.diagnose(trace)
-    assert diagnosis.notes == (NOTE,)
+    assert diagnosis.notes == (JOINT,)
     assert "Note: the loss reads many timesteps at once" in str(diagnosis)
     assert not rg.record(log_softmax_loss(nn.Linear(8, 5)(hidden()[:, 19])), lags=True).notes

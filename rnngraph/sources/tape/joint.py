@@ -22,10 +22,6 @@ from rnngraph.norms import norm
 from rnngraph.sources.tape.entering import Entering, find_entering
 from rnngraph.sources.tape.facts import blocks_of, states_of
 
-NOTE = (
-    "the loss reads many timesteps at once (pooling or attention): it is taken as one loss at its last step, and early "
-    "steps get gradient from it directly"
-)
 _MOVE = 1e-2  # relative; what changes by less than _SAME of the largest gradient is rounding
 _SAME = 1e-7
 _TERMS = 8  # kinds of terms of a loss that are looked at, at most

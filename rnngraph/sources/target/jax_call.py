@@ -30,6 +30,7 @@ def run_call(returned: Any, *, lags: LagOptions | bool, spectrum: int, source: s
     Raises:
         InputError: see `rnngraph.jax.watch`; or a spectrum is wanted, which a scan has not.
     """
+    from rnngraph.measure.lag_options import asked
     from rnngraph.sources.jax.function import Options
     from rnngraph.sources.jax.scan_recording import Wanted
     from rnngraph.sources.jax.watch import measure, recorded
@@ -37,4 +38,4 @@ def run_call(returned: Any, *, lags: LagOptions | bool, spectrum: int, source: s
     if spectrum:
         raise InputError(f"{source} returned a JAX loss, of whose scans no spectrum is measured: leave --spectrum out.")
     recording = recorded(returned[0], tuple(returned[1:]), Options(has_aux=None), Wanted())
-    return measure(recording, lags=lags, source=source), Trial(recording)
+    return measure(recording, lags=asked(lags), source=source), Trial(recording)
