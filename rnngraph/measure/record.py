@@ -15,10 +15,10 @@ import numpy as np
 from rnngraph.measure.counted import counter
 from rnngraph.measure.gates import GateColumns
 from rnngraph.measure.lag_options import LagOptions
-from rnngraph.measure.recording import Array, Facts, Recording, Reduced, Stepwise, Window
+from rnngraph.measure.recording import Facts, Recording, Reduced, Stepwise, Window
 from rnngraph.measure.states import StateColumns
 from rnngraph.progress import doing
-from rnngraph.trace.magnitudes import Booleans, Magnitudes
+from rnngraph.trace.magnitudes import Booleans, Magnitudes, lengthened
 from rnngraph.trace.model import GateTrace, RecurrenceTrace, StateTrace, Trace
 
 Columns = TypeVar("Columns", StateTrace, GateTrace)
@@ -101,7 +101,7 @@ def _measured(recording: Recording, source: str, eigenvalues: int) -> Trace:
         model=recording.model, source=source, batch=len(valid[0]) if valid else recording.batch, timesteps=time,
         dtype=recording.dtype, loss=recording.loss, loss_steps=recording.loss_steps(time),
         labels=tuple((list(recording.labels) + [None] * time)[:time]),
-        valid=_padded(valid[0], time) if valid else np.ones((recording.batch, time), bool), graph=graph,
+        valid=lengthened(valid[0], time, 0) if valid else np.ones((recording.batch, time), bool), graph=graph,
         cells=tuple({one.cell.name: one.cell for one in facts}.values()),
         recurrences=tuple(_recurrence(one, valid[number]) for number, one in enumerate(facts)),
         states=tuple(_to_length(state, time) for state in found),
@@ -137,13 +137,6 @@ def _to_length(one: Columns, time: int) -> Columns:
         if isinstance(value, Magnitudes) and value.value.ndim:
             columns[field.name] = value.lengthened(time)
         elif isinstance(value, np.ndarray) and field.name != "log_mean":
-            columns[field.name] = _padded(value, time, -1 if field.name == "nodes" else None)
+            filler = -1 if field.name == "nodes" else _FILLERS[value.dtype.kind]
+            columns[field.name] = lengthened(value, time, filler)
     return replace(one, **columns)
-
-
-def _padded(column: Array, time: int, filler: int | None = None) -> Array:
-    if column.shape[-1] == time:
-        return column
-    missing = (*column.shape[:-1], time - column.shape[-1])
-    filled = np.full(missing, _FILLERS[column.dtype.kind] if filler is None else filler, dtype=column.dtype)
-    return np.concatenate([column, filled], axis=-1)

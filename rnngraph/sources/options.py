@@ -20,16 +20,12 @@ class ModelOptions:
     vocabulary: str | None = None
     set: tuple[str, ...] = ()  # arguments of a Python function
 
-    def given(self) -> tuple[str, ...]:
-        """Name the options that were given, such as `--data`."""
-        return tuple(f"--{name}" for name in self.__slots__ if getattr(self, name) not in (None, ()))
-
     def refuse(self, reason: str, *, but: tuple[str, ...] = ()) -> None:
         """Hold back options that mean nothing for a source.
 
         Raises:
             InputError: one of them was given.
         """
-        for name in self.given():
-            if name not in but:
-                raise InputError(f"{name} means nothing here, because {reason}: leave it out.")
+        for name in self.__slots__:
+            if getattr(self, name) not in (None, ()) and f"--{name}" not in but:
+                raise InputError(f"--{name} means nothing here, because {reason}: leave it out.")

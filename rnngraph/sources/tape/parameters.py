@@ -16,7 +16,7 @@ from rnngraph.autodiff.scattered import Scatter
 from rnngraph.autodiff.tape import Entry
 from rnngraph.measure.parameter_trace import parameter_trace, weight_spectrum
 from rnngraph.norms import norm, row_norms
-from rnngraph.trace.magnitudes import Booleans, Floats, Magnitudes, Status
+from rnngraph.trace.magnitudes import Booleans, Floats, Magnitudes, Status, lengthened
 from rnngraph.trace.model import ParameterTrace
 
 # One timestep's part, or one part that keeps its timesteps apart.
@@ -65,17 +65,13 @@ def _measured(node: Node, step: Step, time: int) -> tuple[Magnitudes, bool]:
     """Give the norms of the timesteps' parts, and whether there is no other part."""
     only = step.contributions[0]
     if len(step.contributions) == 1 and isinstance(only, Summed) and len(only.steps) <= time:
-        steps = Magnitudes.of(_at_length(only.steps, time))
+        steps = Magnitudes.of(lengthened(only.steps, time, 0))
         if only.lost is not None:
             steps.status[: len(only.steps)][only.lost] = Status.UNDERFLOW
         return steps, True
     pairs = list(zip(step.consumers, step.contributions, strict=True))
     parts = [(_timesteps(consumer, one), one) for consumer, one in pairs]
     return _step_magnitudes(parts, node, time), all(-1 not in times and max(times) < time for times, _ in parts)
-
-
-def _at_length(column: Floats, time: int) -> Floats:
-    return column if len(column) == time else np.concatenate([column, np.zeros(time - len(column))])
 
 
 def _timesteps(consumer: Entry | None, contribution: Contribution) -> list[int]:
