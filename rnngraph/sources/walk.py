@@ -16,7 +16,7 @@ from rnngraph.autodiff.tensor import Tensor, concatenate
 from rnngraph.errors import InputError
 from rnngraph.nn.parameter import Parameter
 from rnngraph.nn.unroll import Layer, unroll
-from rnngraph.sources.stack import LayerWeights, Stack
+from rnngraph.sources.stack import Stack, Weights
 
 
 def walk(
@@ -53,15 +53,15 @@ def walk(
     return x
 
 
-def _parameters(stack: Stack, weights: LayerWeights, x: Tensor, ending: str) -> dict[str, Tensor]:
-    arrays, found = weights.named(), {}
-    for name in stack.kind.names:
-        value = arrays[name]
-        if value is None:  # a layer without bias: the arithmetic adds zero, and no gradient is reported for it
-            found[name] = x.tape.constant(np.zeros(weights.wx.shape[1], x.dtype))
-        else:
-            found[name] = x.tape.parameter(Parameter(f"{stack.name}.{name}{ending}", value))
-    return found
+def _parameters(stack: Stack, weights: Weights, x: Tensor, ending: str) -> dict[str, Tensor]:
+    # A layer without bias: the arithmetic adds zero, and no gradient is reported for it.
+    nothing = np.zeros(weights["Wx"].shape[1], x.dtype)
+    return {
+        name: x.tape.parameter(Parameter(f"{stack.name}.{name}{ending}", weights[name]))
+        if name in weights
+        else x.tape.constant(nothing)
+        for name in stack.kind.names
+    }
 
 
 def _initial(

@@ -12,7 +12,7 @@ from rnngraph.autodiff.backward import sweep
 from rnngraph.autodiff.block.backward import Inner
 from rnngraph.measure.lag_options import LagOptions
 from rnngraph.nn.cells import form as form_of
-from rnngraph.sources.stack import LayerWeights, Stack
+from rnngraph.sources.stack import Stack
 from rnngraph.sources.walk import walk
 
 N, T, D, H, P = 2, 5, 3, 4, 2
@@ -28,9 +28,11 @@ def stack_of(form: str) -> Stack:
         return Stack(
             "lstm",
             form_of("lstm", having="Wr"),
-            ((LayerWeights(draw(D, 4 * H), draw(P, 4 * H), draw(4 * H), wr=draw(H, P)),),),
+            (({"Wx": draw(D, 4 * H), "Wh": draw(P, 4 * H), "b": draw(4 * H), "Wr": draw(H, P)},),),
         )
-    return Stack("gru", form_of("gru", lacking="bh"), ((LayerWeights(draw(D, 3 * H), draw(H, 3 * H), draw(3 * H)),),))
+    return Stack(
+        "gru", form_of("gru", lacking="bh"), (({"Wx": draw(D, 3 * H), "Wh": draw(H, 3 * H), "b": draw(3 * H)},),)
+    )
 
 
 @pytest.mark.parametrize("masked", [False, True])

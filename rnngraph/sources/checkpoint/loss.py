@@ -62,7 +62,7 @@ def network_loss(network: Network, data: Data, reduction: str | None) -> tuple[T
 
 
 def _input(tape: Tape, network: Network, data: Data) -> Tensor:
-    dtype = network.stack.layers[0][0].wx.dtype
+    dtype = network.stack.layers[0][0]["Wx"].dtype
     if data.x is not None:
         return tape.input(data.x.astype(dtype), "x")
     assert data.tokens is not None
