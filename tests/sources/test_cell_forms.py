@@ -12,8 +12,7 @@ from rnngraph.autodiff.backward import sweep
 from rnngraph.autodiff.block.backward import Inner
 from rnngraph.measure.lag_options import LagOptions
 from rnngraph.nn.cells import form as form_of
-from rnngraph.sources.stack import Stack
-from rnngraph.sources.walk import walk
+from rnngraph.sources.stack import Stack, walk
 
 N, T, D, H, P = 2, 5, 3, 4, 2
 

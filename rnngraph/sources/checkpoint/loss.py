@@ -20,7 +20,7 @@ from rnngraph.nn.parameter import Parameter
 from rnngraph.sources.checkpoint.data import Data
 from rnngraph.sources.checkpoint.network import Network
 from rnngraph.sources.checkpoint.roles import OutputLayer
-from rnngraph.sources.walk import walk
+from rnngraph.sources.stack import walk
 
 DESCRIPTIONS = {
     "last": "the sum of the last valid step's output, averaged over the batch (--loss last)",
