@@ -74,14 +74,9 @@ def groups(recording: Stepwise, samples: int = SAMPLES) -> list[Group]:
         chosen = np.unique(np.linspace(0, first.batch - 1, min(max(samples, 1), first.batch)).round().astype(np.int64))
         sizes = {(n, kind): recording.units(n, kind) for n in numbers for kind in recording.facts[n].states}
         steps = range(first.timesteps) if first.reverse else range(first.timesteps)[::-1]
-        taken = np.logical_and.reduce([_taken(recording, number) for number in numbers])
+        taken = np.logical_and.reduce([recording.valid(n) & ~recording.facts[n].severed for n in numbers])
         found.append(Group(name, sizes, steps, taken[chosen], chosen))
     return found
-
-
-def _taken(recording: Stepwise, number: int) -> Booleans:
-    facts, valid = recording.facts[number], recording.valid(number)
-    return (valid if facts.mask is None else valid & facts.mask) & ~facts.severed
 
 
 def _spectrum(recording: Stepwise, group: Group, k: int) -> SpectrumTrace:
