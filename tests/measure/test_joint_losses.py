@@ -10,7 +10,11 @@ import pytest
 
 import rnngraph as rg
 from rnngraph import nn
+from rnngraph.autodiff.node import CONSTANT
 from rnngraph.measure.record import JOINT
+from rnngraph.nn.cells import CELLS
+from rnngraph.nn.parameter import Parameter
+from rnngraph.nn.unroll import Layer, unroll
 from rnngraph.sources.tape.record import open_recording
 
 RANDOM = np.random.default_rng(0)
@@ -85,6 +89,17 @@ def test_a_state_that_is_itself_a_sum_is_one_term(weight: float, joint: bool) ->
     tape.state("cell.h", states)
     pooled = (sum(states[1:], states[0]) * 0.25).tanh().sum()
     assert open_recording(pooled * weight + states[-1].sum()).joint is joint
+
+
+@pytest.mark.parametrize(("other", "joint"), [(0, True), (4, True), (-1, False)])
+def test_a_state_that_is_read_by_itself_beside_the_output(other: int, joint: bool) -> None:
+    tape, weights = rg.Tape(), {"Wx": RANDOM.normal(size=(3, 4)), "Wh": RANDOM.normal(size=(4, 4)), "b": np.zeros(4)}
+    start = tape.tensor(tape.append(CONSTANT, (), np.zeros((2, 4)), requires=True))
+    tensors = {key: tape.parameter(Parameter(f"rnn.{key}", value)) for key, value in weights.items()}
+    run = unroll(Layer("rnn", CELLS["tanh"], tensors, {"h": start}), tape.input(RANDOM.normal(size=(2, 9, 3))))
+    last = run.state("h", 8)
+    loss = (last * run.output[:, other]).tanh().sum() if other >= 0 else (last * last).sum() + run.output.tanh().sum()
+    assert open_recording(loss).joint is joint
 
 
 def test_the_diagnosis_says_so() -> None:
