@@ -61,17 +61,14 @@ def _of_own(tape: Tape, one: Recurrence, change: Change, values: Mapping[int, Ar
         return None
     found: dict[int, Array] = {}
     for weight in own_weights(tape, one):
-        value = found.get(weight.leaf, values.get(weight.leaf, tape.entry(weight.leaf).value))
-        changed = weight.changed(value, lambda part: _of_plain(part, change))
-        if changed is None:
+        value = found.get(weight.leaf, values.get(weight.leaf, tape.entry(weight.leaf).value)).copy()
+        part = weight.part(value)
+        made = RULES[change.kind](CELLS["tanh"], {"Wh": part.copy()}, change.number)
+        if made is None:
             return None
-        found[weight.leaf] = changed
+        part[...] = made["Wh"]
+        found[weight.leaf] = value
     return found
-
-
-def _of_plain(part: Array, change: Change) -> Array | None:
-    found = RULES[change.kind](CELLS["tanh"], {"Wh": part}, change.number)
-    return None if found is None else found["Wh"]
 
 
 def weight_nodes(tape: Tape, one: Recurrence) -> dict[str, int]:
