@@ -111,11 +111,11 @@ class Plan:
     def _readers(self, node_id: int) -> list[int]:
         return [i for i in self.leads if node_id in self.tape.entry(i).inputs]
 
-    def whole(self) -> Walk:
+    def whole(self, see: See) -> Walk:
         """Prepare a walk over all samples, in which slopes that were rounded to zero are none."""
         sizes = {block.sample_count for block in self.blocks}
         sizes |= {one.value.shape[0] for one in self.tape.entries if one.value.ndim == 3}
-        walk = self.walk({size: np.arange(size) for size in sizes})
+        walk = self._telling({size: np.arange(size) for size in sizes}, see)
         walk.unrounded = True
         return walk
 
