@@ -71,6 +71,8 @@ class StateColumns:
     def suspicious(self) -> bool:
         """Whether a gradient ends although that of the step processed next has not: perhaps it was rounded to zero."""
         carried = self.carried[1:] if self.facts.reverse else self.carried[:-1]
+        if np.count_nonzero(self.samples) == self.samples.size:  # which is the common case, and quick
+            return bool(np.count_nonzero(carried) < len(carried))
         total: Booleans = np.asarray(self.samples.any(axis=1))
         following = total[:-1] if self.facts.reverse else total[1:]
         return bool((following & (carried == 0)).any()) or not total.all()
