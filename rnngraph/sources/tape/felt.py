@@ -17,7 +17,7 @@ from rnngraph.autodiff.contribution import Array, Contribution, StateSlice
 from rnngraph.autodiff.cotangents import Cotangents
 from rnngraph.autodiff.many import walk_rows
 from rnngraph.autodiff.node import Node
-from rnngraph.measure.recording import Felt
+from rnngraph.measure.recording import FED, Felt
 from rnngraph.sources.tape.plan import Plan
 from rnngraph.trace.magnitudes import Booleans
 
@@ -68,8 +68,9 @@ class _Told:
         self.watched = {entry: np.zeros(tape.entry(entry).value.shape[1], bool) for entry in plan.watched}
 
     def see(self, number: int, kind: str, t: int, low: int, logs: Array) -> None:
-        """Note what a state has in all."""
-        self.total[number, kind][t + 1] |= bool((logs > -np.inf).any() or np.isnan(logs).any())
+        """Note what a state has in all; data that enter single steps are told of too, and are none."""
+        if kind != FED:
+            self.total[number, kind][t + 1] |= bool((logs > -np.inf).any() or np.isnan(logs).any())
 
     def inside(self, block: Block, t: int, to_kinds: list[bool], own: list[bool], to_gates: bool) -> None:
         """Note by which way it reached a step of a block."""
