@@ -17,7 +17,7 @@ from rnngraph.autodiff.contribution import Array, Contribution, StateSlice
 from rnngraph.autodiff.cotangents import Cotangents
 from rnngraph.autodiff.many import walk_rows
 from rnngraph.autodiff.node import Node
-from rnngraph.measure.recording import FED, Felt
+from rnngraph.measure.recording import Felt
 from rnngraph.sources.tape.plan import Plan
 from rnngraph.trace.magnitudes import Booleans
 
@@ -69,7 +69,7 @@ class _Told:
 
     def see(self, number: int, kind: str, t: int, low: int, logs: Array) -> None:
         """Note what a state has in all; data that enter single steps are told of too, and are none."""
-        if kind != FED:
+        if (number, kind) in self.total:
             self.total[number, kind][t + 1] |= bool((logs > -np.inf).any() or np.isnan(logs).any())
 
     def inside(self, block: Block, t: int, to_kinds: list[bool], own: list[bool], to_gates: bool) -> None:
