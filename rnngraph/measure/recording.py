@@ -112,7 +112,9 @@ class Losses:
         return found[np.lexsort(found.T)[-1:]] if self.joint else found
 
 
-FED = "x"  # stands for a kind where what is told is the input of a recurrence; of one that several read, of the first
+# Stands for a kind where what is told is the input of a recurrence; of one that several read, of the first. The kind of
+# a state has no dot.
+FED = ".x"
 # (recurrence, kind, timestep or -1 for the initial state, first row, logs of norms (rows, samples)); of several
 # timesteps together, the first of them and logs (steps, rows, samples)
 See: TypeAlias = Callable[[int, str, int, int, Floats], None]

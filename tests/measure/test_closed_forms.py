@@ -205,3 +205,15 @@ def test_states_of_ones_own_behind_the_loss_are_seen_too(walked: bool) -> None:
     expected = [Status.OK] * 4 + [Status.ZERO] * 2 if walked else [Status.UNOBSERVED] * 6
     assert state.grad.status.tolist() == expected
     assert state.zeros.tolist() == ([0] * 4 + [6] * 2 if walked else [0] * 6)
+
+
+def test_a_state_may_be_called_x() -> None:
+    tape = rg.Tape()
+    h, states = tape.input(np.ones((2, 3))), []
+    for t in range(6):
+        with tape.scope(t=t):
+            h = h * 0.5
+        states.append(h)
+    tape.state("cell.x", states)
+    (lags,) = rg.record(h.sum(), lags=True).lags
+    np.testing.assert_allclose(lags.log[0, 0, 1:], np.log(np.sqrt(3) * 0.5 ** np.arange(5, -1, -1.0)))
