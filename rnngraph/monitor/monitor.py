@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 
 from rnngraph.errors import InputError, said
 from rnngraph.measure.lag_options import LagOptions
+from rnngraph.monitor.cost import Cost
 from rnngraph.monitor.folder import Folder
 from rnngraph.monitor.look import Look
 from rnngraph.monitor.scalars import name_of, scalars
@@ -52,6 +53,7 @@ class Monitor:
         self._look: Look | None = None
         self._failure = ""  # why the step under way was not measured so far
         self._unlogged: Updates | None = None
+        self._cost = Cost()
         self._unsaid: list[str] = []  # notes for the next trace
         self._trained = False  # whether the model was in training mode at its last step
         self._steps = Steps(model, choices.start, self._before, self._after)
@@ -102,7 +104,10 @@ class Monitor:
                 if not self._due(self.step):
                     self._look_off()
             if self._look is not None and (begins or self._failure):
-                self._measure(self._look)
+                with self._cost.counted(self.step):
+                    self._measure(self._look)
+                if much := self._cost.sentence(self.step):
+                    self._note(much)
         except Exception as error:  # a long training never ends because it is watched
             self._note(f"step {self.step} was not measured: {said(error)}")
 

@@ -16,7 +16,7 @@ from rnngraph.monitor.folder import Folder
 from rnngraph.monitor.monitor import Choices, Log, Monitor
 from rnngraph.sources.torch.watch import Watch
 
-# A look at every 100th step then costs less than 5 % of the training.
+# A look at every 100th step of a fused LSTM on the CPU then costs less than 5 % of the training.
 LAGS = LagOptions(losses=16, samples=4, updates=False)
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import rnngraph as rg
 from rnngraph.errors import FileError, InputError
+from rnngraph.monitor.cost import Cost
 from rnngraph.sources.torch.watch import Watch
 from tests.monitor.loops import Model, closed, hooks_on, plain
 
@@ -181,3 +184,29 @@ def test_everything_is_taken_off_after_an_exception_of_the_users_own(tmp_path: P
         plain(model, 2, stopped)
     assert vars(nn.LSTM)["forward"] is forward
     assert hooks_on() == hooks
+
+
+def test_much_time_spent_on_looking_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = itertools.count(4, 4)  # seconds: a look takes 4, and as long passes between two
+    monkeypatch.setattr("rnngraph.monitor.cost.time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    # From the end of the first look to the question after the sixth 44 s have passed, 24 of them on 5 steps. A look of
+    # 4 s takes 5 % beside 80 s of steps, which are 16.7: rounded up to one digit, 20.
+    said = r"looking has taken 20 s of 44 s so far; every=20 would spend about 5% on it"
+    model = Model()
+    with pytest.warns(RuntimeWarning, match=said), rg.torch.monitor(model, 1, log=lambda *_: None) as monitor:
+        plain(model, 12, lambda: None)
+    assert len(monitor.notes) == 1
+
+
+def test_looks_that_take_little_are_not_spoken_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr("rnngraph.monitor.cost.time", SimpleNamespace(perf_counter=lambda: clock.now))
+    cost = Cost()
+    for step in range(6):  # 9 s of every 100 s
+        clock.now = 100.0 * step
+        with cost.counted(step):
+            clock.now += 9
+        assert cost.sentence(step) == ""
+    with cost.counted(6):
+        clock.now += 900
+    assert "every=" in cost.sentence(6)

@@ -105,6 +105,31 @@ def test_lags_are_the_gradients_that_autograd_gives(name: str) -> None:
             np.testing.assert_allclose(mine[known], wanted[known], rtol=1e-9, atol=1e-12)
 
 
+def padded(x: Any, there: Any, Wx: Any, Wh: Any, kind: str) -> Any:
+    """Keep the state of what has no further word; columns are samples."""
+    h = np.zeros((len(Wh), x.shape[-1]))
+    for now, here in zip(x, there, strict=True):
+        new = np.tanh(Wx @ now + Wh @ h)
+        if kind == "where":
+            h = np.where(here, new, h)
+        else:
+            h = here * new + (1 - here) * h if kind == "weighed" else h + here * (new - h)
+    return (h**2).sum()
+
+
+@pytest.mark.parametrize("kind", ["where", "weighed", "moved"])
+def test_steps_of_padding_that_keep_the_state_are_no_lags(kind: str) -> None:
+    lengths = [9, 5, 4]
+    x, there = draw(9, 2, 3), np.arange(9)[:, None] < lengths
+    mask, weights = there if kind == "where" else there.astype(float), (draw(4, 2), draw(4, 4))
+    (lag,) = rg.record(rg.trace_function(padded, x, mask, *weights, kind=kind), lags=FULL).lags
+    np.testing.assert_array_equal(lag.copied, ~there.T)
+    for k, n in enumerate(lengths):
+        alone = rg.trace_function(padded, x[:n, :, k : k + 1], mask[:n, k : k + 1], *weights, kind=kind)
+        (own,) = rg.record(alone, lags=FULL).lags
+        np.testing.assert_allclose(lag.log[k, -1, : n + 1], own.log[0, -1], atol=1e-12)
+
+
 def test_what_a_slower_part_of_a_state_computes_is_at_its_step() -> None:
     traced = rg.trace_function(carried.three_paces, *STYLES["three paces"].arguments)
     slowest = [node for node in traced.tape.nodes if len(node.arguments) == 2 and node.arguments[1].shape == (1, 1)]

@@ -1,7 +1,8 @@
-"""Where the steps of a recurrence whose states are nodes do not go on: cut by a `detach`, or started anew.
+"""Where the steps of a recurrence whose states are nodes do not go on: kept over padding, cut, or started anew.
 
-In: a tape and a recurrence. Out: what was declared; else the steps between which every way leads through a `detach`,
-and the samples of which every way leads through a product with zeros or a choice, as where an episode begins.
+In: a tape and a recurrence. Out: what was declared; else the samples that stay as they are where a choice or a product
+with zeros takes their new state away, the steps between which every way leads through a `detach`, and the samples of
+which every way leads through such a choice or product, as where an episode begins.
 """
 
 from __future__ import annotations
@@ -26,22 +27,26 @@ CUT, ANEW, OPEN = 0, 1, 2
 Closing: TypeAlias = dict[tuple[int, int], Array]  # node id and place of an input -> (N,) how far it lets through
 
 
-def cuts_of(tape: Tape, one: Recurrence) -> tuple[Booleans | None, Booleans | None]:
-    """Give the steps that are cut, (1, T), and those at which a sample starts anew, (N, T)."""
+def breaks_of(tape: Tape, one: Recurrence) -> tuple[Booleans | None, Booleans | None, Booleans | None]:
+    """Give the steps that are taken and no copies, (N, T), those that are cut, (1, T), and where samples start anew."""
     if one.cuts is not None or one.cell is not None:
-        return (one.cuts, None) if one.cuts is None or len(one.cuts) == 1 else (None, one.cuts)
+        return (one.mask, one.cuts, None) if one.cuts is None or len(one.cuts) == 1 else (one.mask, None, one.cuts)
     batch = batch_of(tape, one)
     cuts, anew = np.zeros((1, one.timesteps), bool), np.zeros((batch, one.timesteps), bool)
+    taken = ~anew
     states = {*one.initial.values(), *(i for ids in one.states.values() for i in ids)}
     after = {tape.entries[place].id for place in depending(tape, states)}
     closing = _closing(tape, after, batch, one.batch_axis)
     if not closing:
-        return None, None
-    places = {node_id for node_id, _ in closing}
+        return one.mask, None, None
+    places: dict[int, list[Array]] = {}
+    for (node_id, _), lets in closing.items():
+        places.setdefault(node_id, []).append(lets)
     for before, t in pairwise(range(one.timesteps - 1, -1, -1) if one.reverse else range(one.timesteps)):
         starts, ends = ({ids[k] for ids in one.states.values()} for k in (before, t))
         steps = range(min(starts) + 1, max(ends) + 1)
-        if places.isdisjoint(steps):
+        masked = [lets for node_id in steps for lets in places.get(node_id, ())]
+        if not masked:
             continue
         ways = dict.fromkeys(starts, np.full(batch, OPEN))
         _walk(tape, steps, ways, after, closing)
@@ -49,7 +54,17 @@ def cuts_of(tape: Tape, one: Recurrence) -> tuple[Booleans | None, Booleans | No
         if reached:
             found = np.maximum.reduce(reached)
             cuts[0, t], anew[:, t] = not found.any(), found == ANEW
-    return cuts if cuts.any() else None, anew if anew.any() else None
+            taken[:, t] = (np.minimum.reduce(masked) != ANEW) | (found != OPEN) | ~_same(tape, one, before, t, batch)
+    mask = one.mask if one.mask is not None or taken.all() else taken
+    return mask, cuts if cuts.any() else None, anew if anew.any() else None
+
+
+def _same(tape: Tape, one: Recurrence, before: int, t: int, batch: int) -> Array:
+    """Tell the samples of which all states are what they were."""
+    pairs = [[tape.entry(ids[k]).value for k in (before, t)] for ids in one.states.values()]
+    axis = one.batch_axis or 0
+    alike = [np.moveaxis(np.atleast_1d(a == b), axis, 0).reshape(batch, -1).all(axis=1) for a, b in pairs]
+    return np.asarray(np.logical_and.reduce(alike))
 
 
 def _closing(tape: Tape, after: set[int], batch: int, axis: int | None) -> Closing:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from rnngraph.autodiff.recurrence import Recurrence
 from rnngraph.autodiff.tape import Tape
 from rnngraph.measure.recording import Facts
-from rnngraph.sources.tape.cuts import cuts_of
+from rnngraph.sources.tape.cuts import breaks_of
 from rnngraph.sources.tape.inputs import batch_of
 
 
@@ -42,7 +42,7 @@ def facts_of(tape: Tape, one: Recurrence, clock: int, fed: tuple[str, float]) ->
     nodes = {kind: one.node_ids(kind) for kind in one.kinds}
     return Facts(
         one.name, one.stem, one.layer, one.direction, one.facts, {kind: one.state_name(kind) for kind in one.kinds},
-        one.timesteps, batch_of(tape, one), clock, nodes, one.mask, *cuts_of(tape, one), splits, *fed,
+        one.timesteps, batch_of(tape, one), clock, nodes, *breaks_of(tape, one), splits, *fed,
     )  # fmt: skip
 
 

@@ -520,6 +520,38 @@ def test_samples_that_start_anew_are_told_by_step(kind: str) -> None:
     assert any("starts anew at 4 steps in 2 samples" in note for note in trace.notes)
 
 
+@pytest.mark.parametrize("kind", ["where", "where not", "weighed", "moved", "dropped"])
+def test_steps_of_padding_that_keep_the_states_are_no_lags(kind: str) -> None:
+    """Short samples keep what they have; a sample that only drops units of its new state has taken a step."""
+    torch.manual_seed(0)
+    linear, lengths = nn.Linear(D + H, 2 * H), torch.tensor([12, 5, 3])
+    x, there = torch.randn(12, N, D), torch.arange(12)[:, None] < lengths
+
+    def keep(new: Any, old: Any, here: Any) -> Any:
+        mask = here[:, None].expand(N, H).float()
+        if kind == "dropped":
+            return mask * new * (torch.rand(N, H) > 0.5) + (1 - mask) * old
+        if kind == "weighed":
+            return mask * new + (1 - mask) * old
+        if kind == "moved":
+            return old + mask * (new - old)
+        return torch.where(here[:, None], new, old) if kind == "where" else torch.where(~here[:, None], old, new)
+
+    with rnngraph.torch.watch(linear) as watch:
+        h = c = torch.zeros(N, H)
+        for one, here in zip(x, there, strict=True):
+            gate, new = linear(torch.cat([one, h], 1)).chunk(2, 1)
+            carried = gate.sigmoid() * c + new.tanh()
+            h, c = keep(carried.tanh(), h, here), keep(carried, c, here)
+        (h.square().sum() + c.sum()).backward()
+    trace = watch.trace()
+    assert len(trace.lags) == 2
+    for lag in trace.lags:
+        np.testing.assert_array_equal(lag.copied, ~there.T.numpy())
+    assert not trace.recurrences[0].cut.any()
+    assert trace.recurrences[0].valid.sum() == lengths.sum()
+
+
 def step_of(layer: Any, h: Any, c: Any) -> Any:
     _, (h, c) = layer(torch.ones(1, 2, 3), (h[None], c[None]))
     return h[0], c[0]

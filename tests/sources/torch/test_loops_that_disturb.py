@@ -198,3 +198,26 @@ def test_hooks_on_every_module_stand_between_the_steps() -> None:
         check(watch.trace(), "cell.h", trail, "h")
     finally:
         handle.remove()
+
+
+@pytest.mark.parametrize("path", ["", "cell"])
+def test_a_forward_that_is_set_on_the_object(path: str) -> None:
+    """As libraries do that bring weights to their device, around what the class has."""
+    model, trail = Stepwise().double(), Trail()
+    module, own = model.get_submodule(path), model.get_submodule(path).forward
+    module.forward = around = lambda *args: own(*args)
+    with rnngraph.torch.watch(model) as watch:
+        model(data(), trail)
+        trail.total().backward(retain_graph=True)
+    assert vars(module)["forward"] is around
+    check(watch.trace(), "cell.h", trail, "h")
+
+
+def test_a_scripting_of_the_model_goes_on() -> None:
+    """What PyTorch records for a script it compares with a second run, as TensorBoard's graph does."""
+    model = nn.Sequential(nn.GRU(D, H))
+    with rnngraph.torch.watch(model) as watch:
+        with warnings.catch_warnings(action="ignore"):
+            torch.jit.trace(model[0], torch.randn(T, N, D))
+        model(torch.randn(T, N, D))[0].sum().backward()
+    assert watch.trace().timesteps == T

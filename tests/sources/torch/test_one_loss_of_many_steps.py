@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import rnngraph
+from rnngraph.sources.torch.autograd.kernels import attention_in_steps
 from tests import programs
 from tests.sources.torch.unrolled import unroll
 
@@ -44,12 +45,29 @@ class Read(nn.Module):  # type: ignore[misc, name-defined]
             hidden = hidden.amax(0)
         elif self.how == "attention":
             hidden = (self.ask(hidden).softmax(0) * hidden).sum(0)
+        elif self.how == "attention in one kernel":
+            by_sample = hidden.transpose(0, 1)[:, None]
+            query = self.ask.weight.expand(N, 1, 1, H)
+            hidden = F.scaled_dot_product_attention(query, by_sample, by_sample)[:, 0, 0]
         elif self.how == "first and last":
             hidden = torch.cat([hidden[0], hidden[-1]], -1)
         elif self.how == "last":
             hidden = hidden[-1]
         elif self.how == "normalised":
             hidden = self.norm(hidden.flatten(0, 1)).view(hidden.shape)
+        if self.how == "contrasted":  # two views of two samples are compared, each as one thing
+            one, other = F.normalize(hidden.mean(0), dim=-1).split(N // 2)
+            return F.cross_entropy(one @ other.T / 0.1, torch.arange(N // 2))
+        if self.how.endswith("written out"):  # its larger half is linear, and tells nothing
+            scores = self.head(hidden if self.how.startswith("words") else hidden.mean(0, keepdim=True))
+            labels = targets[: len(scores), :, None]
+            return (scores.logsumexp(-1) - 3 * scores.gather(-1, labels)[..., 0]).sum()
+        if self.how.startswith("absolute"):  # without a second derivative, as a linear loss and a hinge
+            scores = self.head(hidden.mean(0) if self.how.endswith("mean") else hidden)
+            return F.l1_loss(scores, scores.detach() + 1)
+        if self.how.startswith("margin"):
+            scores = self.head(hidden.mean(0) if self.how.endswith("mean") else hidden).flatten(0, -2)
+            return F.multi_margin_loss(scores, targets.flatten()[: len(scores)])
         if self.how == "squares":
             return self.head(hidden).square().sum()
         if self.how == "smooth":  # neighbours alone are joined, as by a convolution
@@ -68,7 +86,10 @@ class Read(nn.Module):  # type: ignore[misc, name-defined]
 @pytest.mark.parametrize(
     ("how", "joint"),
     [
-        ("mean", True), ("maximum", True), ("attention", True), ("first and last", True), ("last", False),
+        ("mean", True), ("maximum", True), ("attention", True), ("attention in one kernel", True),
+        ("first and last", True), ("contrasted", True), ("written out", True), ("words written out", False),
+        ("absolute, of the mean", True), ("absolute", False), ("margin, of the mean", True), ("margin", False),
+        ("last", False),
         ("every", False), ("squares", False), ("normalised", False),
         ("smooth", False), ("penalty", False),
     ],
@@ -106,6 +127,30 @@ def test_which_losses_read_many_steps(how: str, joint: bool, cell: bool) -> None
     )
     # Every step is heard directly: nothing vanishes, as it would if each step's part were a loss of its own.
     assert rnngraph.diagnose(trace, horizon=T - 1 if how == "first and last" else T - 5).verdict == "healthy"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"scale": 0.3}, {"is_causal": True}, {"attn_mask": torch.ones(4, 4, dtype=torch.bool).tril(1)}],
+    ids=["plain", "scaled", "causal", "masked"],
+)
+def test_attention_in_one_kernel_is_differentiated_twice(options: dict[str, Any]) -> None:
+    torch.manual_seed(0)
+    given = [torch.randn(2, 3, 4, 5, dtype=torch.float64, requires_grad=True) for _ in range(3)]
+    seed = torch.randn(2, 3, 4, 5, dtype=torch.float64)
+
+    def twice(attended: Any) -> list[Any]:
+        first = torch.autograd.grad(attended, given, seed, create_graph=True)
+        return [*first, *torch.autograd.grad(sum(one.square().sum() for one in first), given)]
+
+    in_a_kernel = F.scaled_dot_product_attention(*(one * 1 for one in given), **options)
+    assert list(attention_in_steps([in_a_kernel.grad_fn]))
+    query, key, value = given
+    scores = query @ key.transpose(-2, -1) * options.get("scale", 5**-0.5)
+    mask = torch.ones(4, 4, dtype=torch.bool).tril() if "is_causal" in options else options.get("attn_mask")
+    scores = scores if mask is None else scores.masked_fill(~mask, -torch.inf)
+    for one, other in zip(twice(in_a_kernel), twice(scores.softmax(-1) @ value), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize(("weight", "joint"), [(1e-4, False), (1e-2, False), (1e4, True)])
@@ -189,6 +234,7 @@ def test_beside_words_a_penalty_on_attention_is_a_side_term(*, words: bool) -> N
 ABSOLUTE = """
 import torch
 import rnngraph
+from rnngraph.sources.torch.autograd.kernels import attention_in_steps
 
 layer = torch.nn.RNN(2, 3)
 with rnngraph.torch.watch(layer) as watch:

@@ -177,6 +177,36 @@ def test_blocks_on_one_another() -> None:
     check(trace, "blocks.h", trail, "x")
 
 
+def test_a_large_loop_beside_the_small_cell_that_scales_it() -> None:
+    class Hyper(nn.Module):  # type: ignore[misc, name-defined]
+        """A hypernetwork (Ha, Dai and Le, 2017): a small cell makes the scales of a large one, and reads its state."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.small, self.large = nn.GRUCell(D + H, 2), nn.Linear(D + H, H)
+            self.scale, self.head = nn.Linear(2, H), nn.Linear(H, 2)
+
+        def forward(self, x: Any) -> Trail:
+            trail, h, small = Trail(), x.new_zeros(N, H), x.new_zeros(N, 2)
+            for t, one in enumerate(x):
+                both = torch.cat([one, h], 1)
+                small = self.small(both, small)
+                h = (self.large(both) * (1 + self.scale(small))).tanh()
+                trail.add(h=h, small=small)
+                trail.losses[t] = self.head(h).square().sum()
+            return trail
+
+    torch.manual_seed(0)
+    model = Hyper().double()
+    with rnngraph.torch.watch(model) as watch:
+        trail = model(data())
+        trail.total().backward(retain_graph=True)
+    trace = watch.trace()
+    check(trace, "large.h", trail, "h")
+    check(trace, "small.h", trail, "small")
+    assert certified(trace)
+
+
 def test_a_stateless_part_needs_no_word_of_its_own() -> None:
     """What the module around it tells is told once."""
     model = Stepwise(Gated()).double()

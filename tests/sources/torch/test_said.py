@@ -273,6 +273,21 @@ class Joining(nn.Linear):  # type: ignore[misc, name-defined]
         self.inner = nn.Identity()
 
 
+class Summing(nn.Module):  # type: ignore[misc, name-defined]
+    """A tree of sums (Tai, Socher and Manning, 2015), whose cell reads the words too, or its joins alone."""
+
+    def __init__(self, *, leaves: bool) -> None:
+        super().__init__()
+        self.leaves, self.cell = leaves, nn.GRUCell(3, 3)
+
+    def forward(self, words: Any) -> Any:
+        level = [self.cell(one, one * 0) if self.leaves else one for one in words.unbind(0)]
+        while len(level) > 1:
+            pairs = zip(level[::2], level[1::2], strict=False)
+            level = [self.cell(words[0], left + right) for left, right in pairs]
+        return level[0]
+
+
 def step_by_step(watch: Any) -> None:
     """Every step is walked back alone."""
     h = torch.zeros(2, 3)
@@ -315,6 +330,8 @@ class Sliding(nn.Sequential):  # type: ignore[misc, name-defined]
         ),
         (Tree, run, r"join: its uses are joined as in a tree, and not in a line of steps: one goes on from several"),
         (lambda: Tree(Joining()), run, r"join: its uses are joined as in a tree, and not in a line of steps"),
+        (lambda: Summing(leaves=True), run, r"cell: its uses are joined as in a tree"),
+        (lambda: Summing(leaves=False), run, r"cell: its uses are joined as in a tree"),
         (
             lambda: nn.GRUCell(3, 3), step_by_step,
             r"Each of the 4 backward passes reached one call of grucell: its state is detached before every step",

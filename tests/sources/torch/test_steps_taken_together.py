@@ -157,6 +157,55 @@ def test_a_dilated_cell_goes_back_in_its_own_strides(cell: Any) -> None:
     assert not {"truncated", "vanishing", "gate_timescale"} & {one.rule for one in found.findings}
 
 
+class Crossing(nn.Linear):  # type: ignore[misc, name-defined]
+    """A step of a two-dimensional LSTM (Graves, Fernandez and Schmidhuber, 2007), as a module of its own."""
+
+    def __init__(self) -> None:
+        super().__init__(D + 2 * H, 5 * H)
+
+    def forward(self, x: Any, up: Any, left: Any) -> Any:
+        return after(super().forward(torch.cat([x, up[0], left[0]], 1)), up, left)
+
+
+def after(gates: Any, up: Any, left: Any) -> Any:
+    i, f, e, o, g = gates.chunk(5, 1)
+    c = f.sigmoid() * up[1] + e.sigmoid() * left[1] + i.sigmoid() * g.tanh()
+    return o.sigmoid() * c.tanh(), c
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_a_grid_that_is_walked_row_by_row_is_not_cut_at_its_edge(plain: bool) -> None:
+    class Grid(nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.cell = nn.Linear(D + 2 * H, 5 * H) if plain else Crossing()
+
+        def forward(self, x: Any) -> Trail:
+            trail, states, start = Trail(), dict[tuple[int, int], Any](), (x.new_zeros(N, H),) * 2
+            for at in np.ndindex(3, 4):
+                up, left = (states.get(one, start) for one in ((at[0] - 1, at[1]), (at[0], at[1] - 1)))
+                given = x[(slice(None), *at)]
+                if plain:
+                    state = after(self.cell(torch.cat([given, up[0], left[0]], 1)), up, left)
+                else:
+                    state = self.cell(given, up, left)
+                states[at] = state
+                trail.add(h=state[0], c=state[1])
+            trail.losses[11] = trail.states["h"][-1].square().sum()
+            return trail
+
+    model = Grid().double()
+    with rnngraph.torch.watch(model) as watch:
+        trail = model(torch.randn(N, 3, 4, D).double())
+        trail.total().backward(retain_graph=True)
+    trace = watch.trace()
+    assert [one.timesteps for one in trace.recurrences] == [12]
+    check(trace, "cell.h", trail, "h")
+    check(trace, "cell.h2", trail, "c")
+    assert "truncated" not in {one.rule for one in rnngraph.diagnose(trace).findings}
+
+
 def test_two_sequences_in_turn_are_not_one_dilated() -> None:
     class Siamese(nn.Module):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:

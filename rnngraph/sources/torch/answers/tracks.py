@@ -17,7 +17,7 @@ from rnngraph.autodiff.recurrence import suffix
 from rnngraph.measure.recording import Facts
 from rnngraph.nn.cells import CELLS
 from rnngraph.sources.torch.autograd.edges import Edge, like, shape_of
-from rnngraph.sources.torch.finding.anew import anew_in, picks_rows
+from rnngraph.sources.torch.finding.anew import anew_and_kept, picks_rows
 from rnngraph.sources.torch.finding.fed_inputs import Fed
 from rnngraph.sources.torch.finding.operations import custom_cell_of
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE, Recurrence
@@ -73,10 +73,15 @@ class Track:
         edge = next((one for one in self.edges(kind) if one is not None), None)
         return 0 if edge is None else int(self.by_sample(self.part(like(edge, 0.0), 0)).shape[-1])
 
+    @cached_property
+    def _anew_and_kept(self) -> tuple[Booleans | None, Booleans | None]:
+        return anew_and_kept(self.recurrence, self.batch)
+
     def mask(self) -> Booleans | None:
-        """Tell steps from padding in packed sequences, (N, T)."""
+        """Tell steps from padding, (N, T): of packed sequences, or where samples keep their states."""
         if not self.recurrence.fused:
-            return None
+            kept = self._anew_and_kept[1]
+            return None if kept is None else ~kept
         some = [one.layout for one in self.recurrence.layers]
         masks = [np.ones((one.batch, one.steps), bool) if one.valid is None else one.valid for one in some]
         whole = np.concatenate(masks, axis=1)
@@ -114,7 +119,7 @@ class Track:
         return Facts(
             one.path + self.ending, one.path, self.layer, self.direction, self.cell,
             {kind: f"{one.path}.{kind}{self.ending}" for kind in self.cell.kinds}, one.steps, self.batch, self.clock,
-            nodes, self.mask(), self.cuts(), anew_in(one, self.batch),
+            nodes, self.mask(), self.cuts(), self._anew_and_kept[0],
             one.fused and CELLS[self.cell.name].splits_gain, *((fed.name, fed.weight) if fed else ("", np.nan)),
             abs(one.stride),
         )  # fmt: skip

@@ -1,12 +1,13 @@
-"""What becomes of the samples of a recurrence between two steps: some start anew, or rows are picked out of a table.
+"""What becomes of samples between two steps: some start anew, some keep their state, as behind their last word.
 
 In: a recurrence. Out: (N, T) booleans, or None: where every way from the step before leads through a product with zeros
-or a choice; what it is multiplied by is data, as `1 - done`, and autograd keeps it. And whether a row is another sample
-in every step.
+or a choice, or the only one that does not through nothing but products with ones and choices; what is multiplied by is
+data, as `1 - done`, and autograd keeps it. And whether a row is another sample in every step, picked out of a table.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
@@ -18,17 +19,22 @@ from rnngraph.sources.anew import starts_anew
 from rnngraph.sources.torch.autograd.edges import Edge, at_and_below, oldest, plain, shape_of
 from rnngraph.sources.torch.finding.entrance import saved
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE, STEPS, Recurrence, is_cell, states_before
-from rnngraph.trace.magnitudes import Booleans
+from rnngraph.trace.magnitudes import Booleans, Integers
+
+_SUMS = re.compile(r"(Add|Sub)Backward\d+")
+_SAME = re.compile(r"(View|UnsafeView|ReshapeAlias|Clone|Alias|Squeeze|Unsqueeze)Backward\d+")  # they compute nothing
+CLOSED, KEPT, OPEN = 0, 1, 2  # of the widest way that leads from a step to the next, by sample
 
 
-def anew_in(one: Recurrence, batch: int) -> Booleans | None:
+def anew_and_kept(one: Recurrence, batch: int) -> tuple[Booleans | None, Booleans | None]:
     """Look at every step; of a fused layer, at what lies between its calls."""
-    found = np.zeros((batch, one.steps), bool)
     if one.how == SEQUENCE:
-        return None
+        return None, None
+    ways = np.full((batch, one.steps), OPEN)
     for t, before, after in _between(one):
-        found[:, t] = t in one.anew or _closed(before, after, batch)
-    return found if found.any() else None
+        ways[:, t] = CLOSED if t in one.anew else _widest(before, after, batch)
+    anew, kept = ways == CLOSED, (ways == KEPT) & (not _is_kernel(one))
+    return anew if anew.any() else None, kept if kept.any() else None
 
 
 def picks_rows(one: Recurrence) -> bool:
@@ -76,39 +82,67 @@ def _between(one: Recurrence) -> Iterator[tuple[int, Sequence[Edge], Sequence[Ed
         return
     for t, after in enumerate(one.states):
         before = states_before(one, t)
-        if one.how == STEPS and is_cell(one.module):
+        if _is_kernel(one):
             yield t, before, one.calls[t].taken_edges
         else:
             yield t, before, after
 
 
-def _closed(before: Sequence[Edge], after: Sequence[Edge], batch: int) -> Booleans:
-    """Tell, by sample, whether ways lead from some edges to others, and all of them are closed."""
-    ways: dict[Any, Booleans] = {node: np.ones(batch, bool) for node, _ in before}
+def _is_kernel(one: Recurrence) -> bool:
+    """Whether what a step does with the state it takes is hidden."""
+    return one.fused or (one.how == STEPS and is_cell(one.module))
+
+
+def _widest(before: Sequence[Edge], after: Sequence[Edge], batch: int) -> Integers:
+    """Tell, by sample, how open the ways are that lead from some edges to others: each is as what lets most through."""
+    ways: dict[Any, Integers] = {node: np.full(batch, KEPT) for node, _ in before}
     for node in _on_the_way(before, after):
-        ways[node] = np.logical_or.reduce(
-            [ways[below] & _lets(node, k, batch) for k, (below, _) in enumerate(node.next_functions) if below in ways]
-        )
+        ways[node] = _through(node, ways, batch)
     reached = [ways[node] for node, _ in after if node in ways]
-    return ~np.logical_or.reduce(reached) if reached else np.zeros(batch, bool)
+    return np.maximum.reduce(reached) if reached else np.full(batch, OPEN)
+
+
+def _through(node: Any, ways: dict[Any, Integers], batch: int) -> Integers:
+    """Tell, by sample, how open a node is."""
+    given = [(k, ways[below]) for k, (below, _) in enumerate(node.next_functions) if below in ways]
+    found = [np.minimum(way, _lets(node, k, batch) * OPEN) for k, way in given]
+    widest = np.maximum.reduce(found)
+    if _SUMS.fullmatch(node.name()):  # what is added to a state that is kept must be nothing
+        alone = len(given) == len(node.next_functions) and np.sum([one > CLOSED for one in found], axis=0) == 1
+    elif len(given) == 1 or node.name() == "WhereBackward0":
+        alone = _SAME.fullmatch(node.name()) is not None or np.all([_keeps(node, k, batch) for k, _ in given], axis=0)
+    else:
+        alone = False
+    return np.where(alone, widest, np.where(widest > CLOSED, OPEN, CLOSED))
+
+
+def _factor(node: Any, place: int) -> Any:
+    """Give the data that an input of a node is multiplied with: zeros and ones where it is chosen; None of others."""
+    name = node.name()
+    if name == "MulBackward0" and node.next_functions[1 - place][0] is None:
+        return saved(node, "self" if place else "other")
+    if name == "WhereBackward0":
+        condition = saved(node, "condition")
+        return condition if place == 0 or condition is None else ~condition
+    mask = saved(node, "mask") if name == "MaskedFillBackward0" else None
+    return None if mask is None else ~mask
 
 
 def _lets(node: Any, place: int, batch: int) -> Booleans:
     """Tell, by sample, whether a node lets anything through of an input."""
-    name, every = node.name(), np.ones(batch, bool)
-    if name == "MulBackward0" and node.next_functions[1 - place][0] is None:
-        factor = saved(node, "self" if place else "other")
-        passes = None if factor is None or not factor.dim() else factor != 0
-    elif name == "WhereBackward0":
-        condition = saved(node, "condition")
-        passes = condition if place == 0 or condition is None else ~condition
-    elif name == "MaskedFillBackward0":
-        mask = saved(node, "mask")
-        passes = None if mask is None else ~mask
-    else:
-        return every
-    if passes is None:
-        return every
+    return ~_nowhere(node, _factor(node, place), 0, batch)
+
+
+def _keeps(node: Any, place: int, batch: int) -> Booleans:
+    """Tell, by sample, whether a node hands on an input as it is, or nothing of it."""
+    factor = _factor(node, place)
+    return _nowhere(node, factor, 1, batch) | ~_lets(node, place, batch)
+
+
+def _nowhere(node: Any, factor: Any, number: int, batch: int) -> Booleans:
+    """Tell the samples in which a factor is nothing but a number."""
     shape = shape_of((node, 0))
     axis = next((axis for axis, size in enumerate(shape) if size == batch), None)
-    return every if axis is None else ~starts_anew(passes.cpu().numpy(), shape, axis, batch)
+    if factor is None or not factor.dim() or axis is None:
+        return np.zeros(batch, bool)
+    return starts_anew((factor != number).cpu().numpy(), shape, axis, batch)

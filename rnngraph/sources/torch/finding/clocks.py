@@ -17,7 +17,7 @@ from rnngraph.sources.torch.autograd.arrived import norms_at
 from rnngraph.sources.torch.autograd.edges import Edge, as_at, drawn_once, shape_of
 from rnngraph.sources.torch.autograd.one_pass import Pass
 from rnngraph.sources.torch.autograd.question import ask
-from rnngraph.sources.torch.finding.chains import changed_between
+from rnngraph.sources.torch.finding.crossing import changed_between
 from rnngraph.sources.torch.finding.recurrence import SEQUENCE, STEPS, Recurrence
 from rnngraph.sources.torch.finding.sequences import is_same
 from rnngraph.sources.torch.watching.calls import Call, by_path

@@ -7,13 +7,16 @@ another's call.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from rnngraph.errors import InputError
-from rnngraph.sources.torch.autograd.edges import Edge, shape_of
-from rnngraph.sources.torch.finding.chains import crossing, goes_past, handed_on
+from rnngraph.sources.torch.autograd.edges import Edge, number_of, shape_of, walk_down
+from rnngraph.sources.torch.finding.chains import goes_past, handed_on
+from rnngraph.sources.torch.finding.crossing import crossing
 from rnngraph.sources.torch.finding.raw import raw_loops
 from rnngraph.sources.torch.finding.recurrence import (
     LOOP,
@@ -73,12 +76,12 @@ def find(
     direct = [one for one in outer if is_cell(one.module) or _is_direct(one, heavy)]
     others = [*direct, *fused]
     inner = [one for one in direct if not any(_holds(one, other) for other in others) and not is_between(one, others)]
-    if not inner and not marked:
+    if not marked:
         loops = [one for one in heavy if is_plain(one.module) and not any(_holds(other, one) for other in outer)]
-        loops = [one for one in loops if _is_direct(one, fused)]
-        inner = [one for k, one in enumerate(loops) if not any(_at_once(one, other) for other in loops[:k])]
+        loops = [one for one in loops if _is_direct(one, [*fused, *inner]) and not (inner and _is_tree(one))]
+        inner += [one for k, one in enumerate(loops) if not any(_at_once(one, other) for other in loops[:k])]
         inner = inner or _in_turns(outer)
-    reasons |= {one.path: TREE for one in inner if not is_cell(one.module) and _is_tree(one)}
+    reasons |= {one.path: TREE for one in inner if _is_tree(one)}
     runs = [run for one in inner if one.path not in reasons for run in _runs(one, tops, others)]
     found = [*fused, *runs, *marked] or raw_loops(tops, names or {}, calls)
     found.sort(key=lambda one: one.begin)  # what is computed first lies lowest
@@ -156,12 +159,25 @@ def _at_once(one: Recurrence, other: Recurrence) -> bool:
 
 
 def _is_tree(one: Recurrence) -> bool:
-    """Tell whether a use that begins anew stands between another and what goes on from both."""
-    anew = next((k for k, linked in enumerate(one.linked) if k and not linked), None)
-    if anew is None or one.stride > 1:
+    """Tell whether a call goes on from two that have begun apart."""
+    calls, begins = one.calls, [call.begin for call in one.calls]
+    if all(one.linked[1:]) or one.stride > 1:
         return False
-    before, roots = one.calls[anew - 1], [node for call in one.calls[anew:] for node, _ in call.out]
-    return before.leads_to(roots)
+
+    def owner(node: Any) -> int:
+        k = bisect_right(begins, number_of(node)) - 1
+        return k if calls[max(k, 0)].made(node) else -1
+
+    def elsewhere(k: int, node: Any) -> bool:
+        return owner(node) not in (-1, k)
+
+    starts: list[set[int]] = []  # of each call, those from which all that it goes on from began
+    for k, call in enumerate(calls):
+        made = [node for node, _ in call.out if call.made(node)]
+        links = walk_down(made, begins[0], partial(elsewhere, k))
+        earlier = {owner(node) for _, node, _ in links} & set(range(k))
+        starts.append({k} if not earlier else set().union(*(starts[j] for j in earlier)))
+    return any(len(some) > 1 for some in starts)
 
 
 def _holds(outer: Recurrence, inner: Recurrence) -> bool:

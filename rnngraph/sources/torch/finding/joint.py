@@ -12,10 +12,12 @@ from functools import partial
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
+import torch
 
 from rnngraph.errors import InputError
 from rnngraph.sources.torch.autograd.arrived import drawn_at, norm, norms_at
 from rnngraph.sources.torch.autograd.edges import Edge, edge_of, shape_of
+from rnngraph.sources.torch.autograd.kernels import held, statistics_between
 from rnngraph.sources.torch.autograd.one_pass import Pass
 from rnngraph.sources.torch.autograd.question import ask, whole
 from rnngraph.sources.torch.finding.clocks import Port
@@ -27,7 +29,8 @@ APART: Reading = "apart"
 MIXED: Reading = "mixed"
 JOINT: Reading = "joint"
 _READS = 0.05  # how strongly far steps must be read together, beside how strongly each is read
-_ALONE = 3.0  # how much more of it is in the sample that was moved than in others, which statistics of a batch reach
+_ALONE = 3.0  # how much more of it is in the sample that was moved than in others, which a mean over a batch reaches
+_MOST = 0.5  # how strongly, beside that, things are read together where samples are compared with each other
 _TERMS = 8  # kinds of terms of a loss that are looked at, at most
 _SUMS = re.compile(r"(Add|Sub)Backward\d+")
 _FACTORS = re.compile(r"(Mul|Div|Neg|Sum|Mean|View|Squeeze|Unsqueeze|ToCopy|Alias)Backward\d+")  # of one thing alone
@@ -36,23 +39,42 @@ _FACTORS = re.compile(r"(Mul|Div|Neg|Sum|Mean|View|Squeeze|Unsqueeze|ToCopy|Alia
 def reads_many_steps(run: Pass, ports: Mapping[Edge, Port], grown: Mapping[Edge, Any], entered: Floats) -> Reading:
     """Tell whether the loss reads far steps together; `grown` enters at ports and can be asked about.
 
-    Of a sum the term decides of which the most enters: a penalty on a mean activity beside words is a side term.
-    `entered` are the norms of `grown`, (T, N).
+    Of a sum the term decides of which the most enters: a penalty on a mean activity beside words is a side term. One
+    that is linear in what it reads, as half of a cross entropy is that is written out, tells nothing. `entered` are the
+    norms of `grown`, (T, N). Statistics that batch norm takes over steps do not count.
     """
+    if still := statistics_between(ports):
+        grown = ask(run, whole(run), list(ports), walls=ports, hooks=held(still), grow=True)
     found = _joins(run, ports, grown, entered)
-    if found != JOINT:
-        return found
     terms = _terms(run, ports)
-    if not 1 < len(terms) <= _TERMS:
+    if found is not None and (found != JOINT or not 1 < len(terms) <= _TERMS):
         return found
     at = ask(run, whole(run), [edge for some in terms for edge in some])
     parts = [{edge: at[edge] for edge in some if edge in at} for some in terms]
     entering = partial(ask, run, wanted=list(ports), walls=ports)
-    largest = max(parts, key=lambda part: sum(norm(one) ** 2 for one in entering(part).values()))
-    alone = entering(largest, grow=True)
-    return _joins(
-        run, ports, alone, norms_at(ports, {edge: one.detach() for edge, one in alone.items()}, entered.shape)
-    )
+    parts.sort(key=lambda part: -sum(norm(one) ** 2 for one in entering(part).values()))
+    for part in parts if found else ():
+        alone = entering(part, hooks=held(still), grow=True)
+        norms = norms_at(ports, {edge: one.detach() for edge, one in alone.items()}, entered.shape)
+        if reading := _joins(run, ports, alone, norms):
+            return reading
+    return found or (_of_one_number(run, ports, parts[0], entered) if parts else APART)
+
+
+def _of_one_number(run: Pass, ports: Mapping[Edge, Port], part: Mapping[Edge, Any], entered: Floats) -> Reading:
+    """Tell whether the largest number that a term sums up is made of far steps; a linear loss tells by nothing else."""
+    edge, gradient = max(part.items(), key=lambda one: norm(one[1]))
+    below = [one for one in edge[0].next_functions if one[0] is not None]
+    if below and all(shape_of(one) != shape_of(edge) for one in below):  # a kernel that sums up by itself
+        known = ask(run, {edge: gradient}, below)
+        edge, gradient = max(known.items(), key=lambda one: norm(one[1]), default=(edge, gradient))
+    seed = torch.zeros_like(gradient)
+    largest = gradient.abs().argmax()
+    seed.view(-1)[largest] = gradient.reshape(-1)[largest]
+    norms = norms_at(ports, ask(run, {edge: seed}, list(ports), walls=ports), entered.shape)
+    sample = int(norms.max(axis=0).argmax())
+    steps, every = (np.flatnonzero(one[:, sample] > _READS * one[:, sample].max()) for one in (norms, entered))
+    return JOINT if steps.size > 1 and 2 * np.ptp(steps) > np.ptp(every) > 1 else APART
 
 
 def _terms(run: Pass, ports: Mapping[Edge, Port]) -> list[list[Edge]]:
@@ -73,8 +95,8 @@ def _terms(run: Pass, ports: Mapping[Edge, Port]) -> list[list[Edge]]:
     return list(found.values())
 
 
-def _joins(run: Pass, ports: Mapping[Edge, Port], grown: Mapping[Edge, Any], entered: Floats) -> Reading:
-    """Tell whether what enters at steps of a sample changes what enters far from them.
+def _joins(run: Pass, ports: Mapping[Edge, Port], grown: Mapping[Edge, Any], entered: Floats) -> Reading | None:
+    """Tell whether what enters at steps of a sample changes what enters far from them; None where nothing changes it.
 
     The later half of the steps is moved at once, in the sample that has the most, and the first quarter looked at: a
     loss that joins neighbours alone, as a convolution or a penalty on differences does, is one loss a step all the
@@ -102,10 +124,14 @@ def _joins(run: Pass, ports: Mapping[Edge, Port], grown: Mapping[Edge, Any], ent
     try:
         changed = norms_at(ports, ask(run, seeds, main, walls=ports), entered.shape)
     except InputError:  # a function that is differentiated once and not twice
-        return APART
+        return None
     own, felt = _size(changed[moved, sample]), _size(changed[far, sample])
     others = _size(np.delete(changed[far], sample, axis=1))
-    return APART if felt <= _READS * own else JOINT if felt > _ALONE * others else MIXED
+    if not own:
+        return None
+    if felt <= _READS * own:
+        return APART
+    return JOINT if felt > min(_ALONE * others, _MOST * own) else MIXED
 
 
 def _main(run: Pass, ports: Mapping[Edge, Port], grown: Mapping[Edge, Any]) -> list[Edge]:

@@ -21,7 +21,7 @@ from rnngraph.sources.torch.autograd.edges import (
     shape_of,
     walk_down,
 )
-from rnngraph.sources.torch.finding.chains import crossing
+from rnngraph.sources.torch.finding.crossing import crossing
 from rnngraph.sources.torch.finding.entrance import PRODUCTS, leaf_of
 from rnngraph.sources.torch.finding.recurrence import RAW, Recurrence, nodes_of_step
 from rnngraph.sources.torch.finding.within import LEAST

@@ -1,8 +1,9 @@
 """What is put around PyTorch's functions while a model is watched, and taken off again.
 
 In: a log of calls and one of backward passes. Out: nothing; what the run computes is not changed, and a failure of
-ours is noted instead of raised. Classes are patched, not modules, so that copies and saved files of modules stay as
-they are. Several watches may be on at once, and each may end before or after the others.
+ours is noted instead of raised. Classes are patched, and modules only where they have a forward of their own, so that
+copies and saved files of modules stay as they are. Several watches may be on at once, and each may end before or after
+the others.
 """
 
 from __future__ import annotations
@@ -75,6 +76,9 @@ def put_all(undo: contextlib.ExitStack, model: Any, passes: Passes) -> None:
     put = functools.partial(put_around, undo)
     for owner in _classes(model):
         put(owner, "forward", functools.partial(_seen, owner, passes=passes))
+    for module in model.modules():
+        if "forward" in vars(module) and not isinstance(module, torch.jit.ScriptModule):  # set on the object
+            put(module, "forward", functools.partial(_seen_of, module, passes=passes))
     for name in ("backward", "grad"):
         put(torch.autograd, name, functools.partial(_kept, passes=passes))
     put(torch.utils.checkpoint, "CheckpointFunction", _in_the_graph)
@@ -120,6 +124,8 @@ def _seen(owner: type, own: Any, passes: Passes) -> Any:
 
     @functools.wraps(own)
     def forward(module: Any, *args: Any, **kwargs: Any) -> Any:
+        if torch.jit.is_tracing():  # which records what it calls, and compares it with a second run
+            return own(module, *args, **kwargs)
         if log.outermost:
             _tried(log, passes.forward_begins)
         call = _tried(log, lambda: log.begin(module, owner, args, kwargs))
@@ -133,6 +139,11 @@ def _seen(owner: type, own: Any, passes: Passes) -> Any:
         return result
 
     return forward
+
+
+def _seen_of(module: Any, own: Any, passes: Passes) -> Any:
+    """Wrap a forward that knows its module."""
+    return functools.partial(_seen(type(module), lambda _, *args, **kwargs: own(*args, **kwargs), passes), module)
 
 
 def _kept(own: Any, passes: Passes) -> Any:
