@@ -11,6 +11,7 @@ import pytest
 import rnngraph as rg
 from rnngraph import nn
 from rnngraph.measure.lag_options import LagOptions
+from rnngraph.sources.tape.record import open_recording
 from rnngraph.trace.magnitudes import Status
 from tests.measure.lag_networks import measured
 
@@ -70,3 +71,9 @@ def test_what_is_not_reached_is_not_measured_and_what_is_cut_is_zero(
                 felt = before >= earliest
                 expected[row, t + 1] = (place - before) * math.log(0.5) + math.log(3) / 2 if felt else -math.inf
         np.testing.assert_allclose(traces[name].log, [expected] * 2, rtol=1e-12)
+
+
+def test_losses_of_one_direction_alone_are_all_found() -> None:
+    hidden = nn.RNN(3, 4, bidirectional=True)(rg.Tape().input(np.ones((2, 8, 3))))
+    loss = hidden[:, 3, :4].sum() + hidden[:, 5, 4:].sum()
+    assert open_recording(loss).losses().pairs.tolist() == [[0, 3], [0, 5]]

@@ -78,6 +78,12 @@ def test_a_weight_whose_every_step_underflows_does_so_itself() -> None:
     assert wh.grad.status == Status.UNDERFLOW
 
 
+def test_before_a_cut_there_are_true_zeros_behind_an_underflow() -> None:
+    status = vanishing(gain=1e-20, truncate=4).states[0].grad.status
+    assert status[8] == Status.UNDERFLOW
+    assert status[:8].tolist() == [Status.ZERO] * 8
+
+
 def encoder_decoder(gain: float = 1.0) -> Trace:
     """An encoder of 7 steps whose last state starts a decoder of 4 steps, the loss at its last."""
     rng, tape = np.random.default_rng(0), rg.Tape()

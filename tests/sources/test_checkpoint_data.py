@@ -14,12 +14,13 @@ from rnngraph.errors import FileError, InputError, RnnGraphError, VocabularyErro
 from tests.sources.small_checkpoints import X, loaded, our_arrays, our_layer, saved
 
 
-def test_initial_states(tmp_path: Path) -> None:
-    layer = our_layer()
-    h0, c0 = np.random.default_rng(2).normal(size=(2, 1, 2, 4))
+@pytest.mark.parametrize("layers", [1, 2])
+def test_initial_states(tmp_path: Path, layers: int) -> None:
+    layer = our_layer(num_layers=layers)
+    h0, c0 = np.random.default_rng(2).normal(size=(2, layers, 2, 4))
     data = saved(tmp_path / "d.npz", x=X, h0=h0, c0=c0)
     found = loaded(saved(tmp_path / "w.npz", **our_arrays(layer)), data, loss="sum")
-    expected = layer(rnngraph.Tape().input(X), h0[0], c0[0]).value.sum() / 2
+    expected = layer(rnngraph.Tape().input(X), h0, c0).value.sum() / 2
     np.testing.assert_allclose(found.loss.value, expected, rtol=1e-14)
 
 

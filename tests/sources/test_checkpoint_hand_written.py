@@ -10,9 +10,10 @@ import pytest
 
 import rnngraph as rg
 from rnngraph.errors import InputError
-from rnngraph.sources.checkpoint import CheckpointOptions, load
+from rnngraph.sources.checkpoint import load
 from rnngraph.sources.checkpoint.files import StoredArray
 from rnngraph.sources.checkpoint.hand_written.simple import with_usual_names
+from rnngraph.sources.options import ModelOptions
 from tests.draws import draw
 from tests.numpy.plain_networks import char_rnn
 
@@ -37,7 +38,7 @@ def saved(path: Path, arrays: dict[str, Any]) -> str:
 
 def gradients(path: Path, arrays: dict[str, Any]) -> Any:
     weights = saved(path, arrays)
-    return rg.gradients(load(CheckpointOptions(weights, str(path / "data.npz"), None, None, None, None, None)).loss)
+    return rg.gradients(load(ModelOptions(weights, str(path / "data.npz"), None, None, None, None, None)).loss)
 
 
 @pytest.mark.parametrize("names", list(NAMES))
@@ -76,7 +77,7 @@ def test_the_output_tells_the_side_of_square_weights(rows: bool, tmp_path: Path)
         expected += np.log(np.exp(scores).sum()) - scores[target]
     np.savez(tmp_path / "weights.npz", allow_pickle=False, **{k: one.T if rows else one for k, one in arrays.items()})
     np.savez(tmp_path / "data.npz", allow_pickle=False, x=x[None], targets=targets[None])
-    options = CheckpointOptions(str(tmp_path / "weights.npz"), str(tmp_path / "data.npz"))
+    options = ModelOptions(str(tmp_path / "weights.npz"), str(tmp_path / "data.npz"))
     assert float(load(options).loss.value) in (pytest.approx(expected), pytest.approx(expected / T))
 
 

@@ -2,4 +2,3 @@
 
 from rnngraph.sources.checkpoint.load import Loaded as Loaded
 from rnngraph.sources.checkpoint.load import load as load
-from rnngraph.sources.checkpoint.options import CheckpointOptions as CheckpointOptions

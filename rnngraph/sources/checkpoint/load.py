@@ -7,27 +7,48 @@ found.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from rnngraph.autodiff.tensor import Tensor
 from rnngraph.errors import InputError
 from rnngraph.sources.checkpoint.data import read_data
 from rnngraph.sources.checkpoint.loss import network_loss
 from rnngraph.sources.checkpoint.network import describe, recognise
-from rnngraph.sources.checkpoint.options import LOSSES, CheckpointOptions
+from rnngraph.sources.checkpoint.options import LOSSES
 from rnngraph.sources.checkpoint.text import read_text
+from rnngraph.sources.options import ModelOptions
+from rnngraph.trace.model import Trace
+
+if TYPE_CHECKING:
+    from rnngraph.measure.lag_options import LagOptions
+    from rnngraph.measure.trial import Trial
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """A loss on its tape, what was found in the file, what is wrong with it, and what a reader must know of it."""
 
+    source: str
     loss: Tensor
     found: tuple[str, ...]
     findings: tuple[str, ...]
     notes: tuple[str, ...] = ()
 
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """What a person should be told."""
+        return (*self.found, *self.notes, *(f"warning: {finding}" for finding in self.findings))
 
-def load(options: CheckpointOptions) -> Loaded:
+    def run(self, *, lags: LagOptions | bool = False, spectrum: int = 0) -> tuple[Trace, Trial]:
+        """Record it, and give who runs it again with other weights; see `rnngraph.record`."""
+        from rnngraph.sources.tape.record import record, trial
+
+        trace = record(self.loss, lags=lags, spectrum=spectrum, source=self.source)
+        notes = (*trace.notes, self.found[-1], *self.notes, *self.findings)
+        return replace(trace, notes=notes), trial(self.loss)
+
+
+def load(options: ModelOptions) -> Loaded:
     """Read the weights and the data and run the network forward, up to its loss.
 
     Raises:
@@ -47,4 +68,4 @@ def load(options: CheckpointOptions) -> Loaded:
         if network.output is None:
             data = replace(data, targets=None)
     loss, described = network_loss(network, data, options.loss)
-    return Loaded(loss, (*describe(network), described), findings, network.notes)
+    return Loaded(str(options.weights), loss, (*describe(network), described), findings, network.notes)

@@ -1,11 +1,9 @@
 """What can be said of a checkpoint that the file does not say itself.
 
-In: options, and the text of `--layer`. Out: names of the layers that are meant, and names or conventions by role.
+In: the text of `--layer`. Out: names of the layers that are meant, and names or conventions by role.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 from rnngraph.errors import InputError
 from rnngraph.sources.checkpoint.hand_written.gate_by_gate import TOLD
@@ -13,19 +11,6 @@ from rnngraph.sources.checkpoint.hand_written.packed import ORDER, is_order
 
 _CHOICES = {**TOLD, "bias": ("first", "last")}
 LOSSES = ("last", "sum", "mean", "every")
-
-
-@dataclass(frozen=True, slots=True)
-class CheckpointOptions:
-    """What can be said of a checkpoint that the file does not say itself."""
-
-    weights: str
-    data: str | None = None
-    cell: str | None = None  # relu, where a plain recurrence is one; None: what shapes say, tanh for one block
-    layer: str | None = None  # NAME,NAME for a stack; embedding=NAME, output=NAME; gates=, joined=, ..
-    loss: str | None = None  # one of LOSSES; None: the targets' cross-entropy, or "last" where there are none
-    text: str | None = None
-    vocabulary: str | None = None
 
 
 def read_layer_option(text: str | None) -> tuple[list[str], dict[str, str]]:
