@@ -39,10 +39,10 @@ def pull(
     for base, chunk in walk.chunks(rows):
         checked = base == 0 and not recording.statistics  # without which the losses are not the whole
         tell = Teller(recording, base - checked, samples, see, weigh)
-        arrived = walk.walk([ALL, *chunk] if checked else chunk, tell, samples)
+        arrived = walk.walk([ALL, *chunk] if checked else chunk, tell)
         states = _of_states(recording, arrived, samples)
         if not walk.calls and any(one.faint for one in states):
-            arrived = walk.walk([ALL, *chunk] if checked else chunk, tell, samples, in_segments=True)
+            arrived = walk.walk([ALL, *chunk] if checked else chunk, tell, in_segments=True)
             states = _of_states(recording, arrived, samples)
         for known in states:
             tell(known.number, known.kind, known.t, 0, known.logs)
@@ -150,6 +150,10 @@ class Teller:
     samples: dict[int, Integers]
     see: See
     weigh: Mapping[Block, WeightLags] = field(default_factory=dict)
+
+    def chosen(self, batch: int) -> Integers:
+        """Give the samples of a batch that are told."""
+        return self.samples.get(batch, np.arange(batch))
 
     def __call__(self, number: int, kind: str, t: int, low: int, logs: Floats) -> None:
         """Tell rows of one state, or of an input: (rows, samples) of one step, or (steps, rows, samples) from t on."""
