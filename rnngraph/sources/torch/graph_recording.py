@@ -15,7 +15,7 @@ from rnngraph.autodiff.contribution import Array
 from rnngraph.measure.recording import Facts, Felt, Losses, See, Take, Weighed
 from rnngraph.sources.torch.answers.certificate import Certificate
 from rnngraph.sources.torch.answers.picture import graph_of, nodes_of
-from rnngraph.sources.torch.answers.shares import Shares, split
+from rnngraph.sources.torch.answers.shares import find_shares, split
 from rnngraph.sources.torch.answers.tell import pull
 from rnngraph.sources.torch.answers.tracks import Track, tracks_of
 from rnngraph.sources.torch.answers.walks import Broken, walk_layer, walk_states
@@ -25,7 +25,7 @@ from rnngraph.sources.torch.autograd.edges import Edge, number_of
 from rnngraph.sources.torch.autograd.kernels import all_above, statistics_between, whole_at
 from rnngraph.sources.torch.autograd.one_pass import Pass
 from rnngraph.sources.torch.autograd.question import ask, whole
-from rnngraph.sources.torch.finding.clocks import ports_of, set_clocks
+from rnngraph.sources.torch.finding.clocks import set_clocks
 from rnngraph.sources.torch.finding.entrance import Entrance
 from rnngraph.sources.torch.finding.fed_inputs import Steps, edges_in, entering_steps, fed_inputs
 from rnngraph.sources.torch.finding.recurrence import Recurrence
@@ -53,8 +53,8 @@ class TorchRecording:
         """Find clocks and shares; `parameters` are paths by id."""
         self.run, self.recurrences, self.model = run, list(recurrences), model
         self.ports = [edge for one in self.recurrences for edge in one.ports]
-        self.clocks = set_clocks(run, self.recurrences)
-        self.tracks = tracks_of(self.recurrences, self.clocks)
+        self.clocks = dict(zip(self.recurrences, set_clocks(run, self.recurrences), strict=True))
+        self.tracks = tracks_of(self.clocks)
         self.nodes = nodes_of(self.tracks)
         self.fed = fed_inputs(run, self.recurrences)
         self.entering = entering_steps(self.recurrences, self.fed)
@@ -70,8 +70,7 @@ class TorchRecording:
         weights = (weight for one in self.recurrences if one.module is not None for weight in one.module.parameters())
         adding_up = next(weights, run.seeds[0]).dtype.to_real()  # the parts of a weight's gradient
         self.dtype = str(adding_up).removeprefix("torch.")
-        batches = [max(t.batch for t in self.tracks if t.recurrence is one) for one in self.recurrences]
-        self.shares = Shares.of(run, ports_of(run, self.recurrences), self.recurrences, self.clocks, batches)
+        self.shares = find_shares(run, self.clocks, {track.recurrence: track.batch for track in self.tracks})
         self.certificate = Certificate(run.tops)
         self.broken = Broken()
         self.statistics = statistics_between(self.shares.ports)
@@ -125,7 +124,7 @@ class TorchRecording:
         wanted = list(dict.fromkeys([*states, *others]))
         self._total = ask(self.run, whole(self.run), wanted + self.weights.edges(), hooks=self.weights.hooks())
         self.weights.settle(self._total)
-        carried, immediate = split(self.run, self.recurrences, self.clocks, self._total, self.shares)
+        carried, immediate = split(self.run, self._total, self.shares)
         for number, track in enumerate(self.tracks):
             if not track.recurrence.fused:
                 walk_states(self, number, track, (carried, immediate), take)

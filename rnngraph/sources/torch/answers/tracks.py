@@ -6,7 +6,7 @@ first is.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -120,10 +120,10 @@ class Track:
         )  # fmt: skip
 
 
-def tracks_of(recurrences: Sequence[Recurrence], clocks: Sequence[int]) -> list[Track]:
+def tracks_of(clocks: Mapping[Recurrence, int]) -> list[Track]:
     """Divide recurrences into layers and directions."""
     found = []
-    for one, clock in zip(recurrences, clocks, strict=True):
+    for one, clock in clocks.items():
         one.table = picks_rows(one)
         module, along = one.module, FORWARD if one.stride > 0 else REVERSE
         known = CELLS[cell_name(module)].facts if cell_name(module) else None
